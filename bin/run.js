@@ -1,0 +1,22 @@
+#!/usr/bin/env node
+// The entry of the `tunl` command: refuses a Node that is too old in one line, answers --version without
+// loading the framework, and hands everything else to oclif.
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 12)) {
+  process.stderr.write(
+    `tunl needs Node 22.12 or newer; this is ${process.version} (${process.execPath}).\n` +
+      'Next step: put a newer Node first in PATH, or in a checkout run it as `npx tunl …`, which uses the pinned one.\n',
+  );
+  process.exit(2);
+}
+const words = process.argv.slice(2);
+if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
+  const {readFileSync} = await import('node:fs');
+  const {version} = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  process.stdout.write(`tunl/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
+} else {
+  const {enableCompileCache} = await import('node:module');
+  enableCompileCache();
+  const {main} = await import('../dist/lib/cli/main.js');
+  await main(words, import.meta.url);
+}

@@ -1,0 +1,112 @@
+// What a tunnel tells about itself, as one closed union: the library's `onEvent` and the lines of `--json` are these values.
+
+import type {ErrorCode} from '../core/errors.js';
+
+/** The tunnel can be reached. Sent once; after a lost link `resumed` follows instead. */
+export interface ReadyEvent {
+  type: 'ready';
+  /** What to hand to a visitor: the URL of a TLS tunnel, `host:port` of a TCP one. The line on stdout. */
+  address: string;
+  /** `https://host`, with `:port` only when it is not 443. Absent for a tunnel without a TLS name. */
+  url?: string;
+  tls?: {host: string; port: number};
+  /** Present when the tunnel is unencrypted (`--tcp`). */
+  tcp?: {host: string; port: number};
+  /** `localhost:8000` */
+  upstream: string;
+  relay: {
+    /** `https://r1.example.net` */
+    url: string;
+    /** True when the relay runs inside this process: the address works on this machine only. */
+    embedded: boolean;
+    /** Path of the CA certificate that visitors must trust; only known for the embedded relay. */
+    caFile?: string;
+  };
+  /** ALPN offers h2 first. */
+  h2: boolean;
+}
+
+/** The link to the relay is gone; open connections are kept until `keptForMs` has passed. */
+export interface ReconnectingEvent {
+  type: 'reconnecting';
+  /** Why the link was given up. */
+  code: ErrorCode;
+  reason: string;
+  /** Counts from 1, back to 1 after a link that held. */
+  attempt: number;
+  /** The wait before this attempt, ms. */
+  delayMs: number;
+  /** Open visitor connections that wait for the link. */
+  connections: number;
+  keptForMs: number;
+}
+
+/** The link is back. */
+export interface ResumedEvent {
+  type: 'resumed';
+  /** How long the link was away, ms. */
+  awayMs: number;
+  /** Connections that go on where they were. */
+  resumed: number;
+  /** Connections that could not be kept (the relay restarted, or the window had passed). */
+  lost: number;
+}
+
+/** One visitor's connection opened or closed. */
+export interface ConnectionEvent {
+  type: 'connection';
+  state: 'open' | 'closed' | 'refused';
+  /** Unique within the process. */
+  id: number;
+  /** The visitor's address and port as the relay saw them, `203.0.113.7:50123` or `[2001:db8::1]:50123`. */
+  visitor: string;
+  /** Which public side it came by. */
+  via: 'tls' | 'tcp';
+  /** Bytes from the visitor to the upstream, and back; 0 at `open`. */
+  bytesIn: number;
+  bytesOut: number;
+  /** ms from open to closed; 0 at `open`. */
+  durationMs: number;
+  /** Why, when refused or reset. */
+  code?: ErrorCode;
+}
+
+/** Something worth a line to a person; the tunnel goes on. Rate-limited at the source. */
+export interface NoticeEvent {
+  type: 'notice';
+  code: ErrorCode;
+  message: string;
+}
+
+/** The first interrupt came: no new visitors, open ones may finish. */
+export interface DrainingEvent {
+  type: 'draining';
+  connections: number;
+  timeoutMs: number;
+}
+
+/** The tunnel has ended; the last event of a tunnel that ended in order. */
+export interface ClosedEvent {
+  type: 'closed';
+  /** Connections that were served in all. */
+  connections: number;
+}
+
+/** The tunnel or the command failed; the last event, with the same code as the exit code's table row. */
+export interface ErrorEvent {
+  type: 'error';
+  code: ErrorCode;
+  message: string;
+  next: string;
+  exitCode: number;
+}
+
+export type TunnelEvent =
+  | ReadyEvent
+  | ReconnectingEvent
+  | ResumedEvent
+  | ConnectionEvent
+  | NoticeEvent
+  | DrainingEvent
+  | ClosedEvent
+  | ErrorEvent;

@@ -1,0 +1,45 @@
+// What `forward` takes. Units are in the names; every default is written here.
+
+import type {LogSink} from '../core/logger.js';
+import type {TunnelEvent} from './events.js';
+
+export interface ForwardOptions {
+  /** Where the upstream listens. Default `localhost`: both loopback families are tried. */
+  host?: string;
+  /** A raw TCP port of the relay besides the TLS name. Default false. */
+  unencrypted?: boolean;
+  /** ALPN offers `h2, http/1.1` instead of `http/1.1`. Not together with `unencrypted`. Default false. */
+  h2?: boolean;
+  /** A name of one's own instead of a random one. */
+  subdomain?: string;
+  /** A TCP port of one's own; implies nothing: only with `unencrypted`. */
+  remotePort?: number;
+  /** `https://relay.example.net[:port]`. Default `TUNL_RELAY`; with neither, a relay inside this process. */
+  relay?: string;
+  /** Default `TUNL_TOKEN`. */
+  token?: string;
+  /** File with the token on its first line. */
+  tokenFile?: string;
+  /** PEM file of the CA that signed the relay's certificate, besides the system's. Default `TUNL_CA_FILE`. */
+  caFile?: string;
+  /** Default `TUNL_STATE_DIR`, else the platform's convention. */
+  stateDir?: string;
+  /** For one attempt to reach the relay, ms. Default 10,000. */
+  connectTimeoutMs?: number;
+  /** How long `close()` lets open connections finish, ms. Default 0: at once. */
+  drainTimeoutMs?: number;
+  /** Keep trying when the first connect fails, instead of failing. Default false. */
+  wait?: boolean;
+  /** Give up after the link was away this long, ms. Default: never. */
+  maxRetryTimeMs?: number;
+  /** Ask for a fresh random name even when the last one is still leased to this upstream. Default false. */
+  newName?: boolean;
+  /** Ends the tunnel like `close()`; before the tunnel is there, `forward` rejects with ABORTED. */
+  signal?: AbortSignal;
+  /** Everything that happens, in order, `ready` included. Must not throw. */
+  onEvent?: (event: TunnelEvent) => void;
+  log?: LogSink;
+}
+
+/** Names one public side of a tunnel: host and port. */
+export type SocketAddress = readonly [host: string, port: number];

@@ -1,0 +1,53 @@
+// When to try again: full jitter, so that a thousand agents of a restarted relay do not come back in one second.
+
+import {type Clock, systemClock} from './clock.js';
+
+export interface BackoffOptions {
+  /** Upper bound of the first wait, ms. Default 250. */
+  firstMs?: number;
+  /** Upper bound of any wait, ms. Default 20,000. */
+  capMs?: number;
+  /** After the link held this long the next failure starts from the beginning, ms. Default 60,000. */
+  stableMs?: number;
+  clock?: Clock;
+  /** 0 ≤ random() < 1. */
+  random?: () => number;
+}
+
+/** Full jitter: uniform in [0, min(cap, first·2ⁿ)) (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). */
+export class Backoff {
+  readonly #firstMs: number;
+  readonly #capMs: number;
+  readonly #stableMs: number;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  #attempt = 0;
+  #upSince: number | undefined;
+
+  constructor(options: BackoffOptions = {}) {
+    this.#firstMs = options.firstMs ?? 250;
+    this.#capMs = options.capMs ?? 20_000;
+    this.#stableMs = options.stableMs ?? 60_000;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+  }
+
+  /** Attempts since the last stable link. */
+  get attempt(): number {
+    return this.#attempt;
+  }
+
+  /** The link is up; it counts as stable once it has held for `stableMs`. */
+  succeeded(): void {
+    this.#upSince = this.#clock.now();
+  }
+
+  /** The next wait in ms. `atLeastMs` is what the peer asked for (Retry-After); jitter is added on top of it. */
+  next(atLeastMs = 0): number {
+    if (this.#upSince !== undefined && this.#clock.now() - this.#upSince >= this.#stableMs) this.#attempt = 0;
+    this.#upSince = undefined;
+    const ceiling = Math.min(this.#capMs, this.#firstMs * 2 ** Math.min(this.#attempt, 30));
+    this.#attempt += 1;
+    return atLeastMs + this.#random() * ceiling;
+  }
+}

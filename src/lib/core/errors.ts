@@ -1,0 +1,358 @@
+// The one table of everything that can go wrong and has a name: sentence, exit code, whether trying again helps, next step.
+// `docs/errors.md` is tested against it. Nothing ever decides by reading a message: it compares codes.
+
+/** Exit codes of the `tunl` command. Stable: scripts rely on them. */
+export const EXIT = {
+  ok: 0,
+  unexpected: 1,
+  usage: 2,
+  relayUnreachable: 3,
+  refused: 4,
+  unavailable: 5,
+  upstream: 6,
+  incompatible: 7,
+  local: 8,
+  interrupted: 130,
+} as const;
+
+export interface ErrorRow {
+  /** What happened, one sentence, without the particulars of the case. */
+  sentence: string;
+  /** The process's exit code when this error ends a command. */
+  exitCode: number;
+  /** Whether the same call may succeed later without anybody changing anything. */
+  retryable: boolean;
+  /** What the user can do about it. */
+  next: string;
+}
+
+const row = (sentence: string, exitCode: number, retryable: boolean, next: string): ErrorRow => ({
+  sentence,
+  exitCode,
+  retryable,
+  next,
+});
+
+export const ERRORS = {
+  // Input
+  USAGE: row('The command line is not valid.', EXIT.usage, false, 'See `tunl COMMAND --help`.'),
+  PORT_INVALID: row(
+    'The port is not a whole number.',
+    EXIT.usage,
+    false,
+    'Give a port from 1 to 65535, or HOST:PORT.',
+  ),
+  PORT_RANGE: row('The port is outside 1–65535.', EXIT.usage, false, 'Give a port from 1 to 65535.'),
+  TARGET_INVALID: row(
+    'The target is not a port or HOST:PORT.',
+    EXIT.usage,
+    false,
+    'Write it like 8000, localhost:8000 or [::1]:8000.',
+  ),
+  H2_WITH_TCP: row(
+    'h2 needs TLS; an unencrypted tunnel has none.',
+    EXIT.usage,
+    false,
+    'Leave out --h2 or --tcp.',
+  ),
+  PORT_FORWARDED_TWICE: row(
+    'This port is forwarded already.',
+    EXIT.usage,
+    false,
+    'Close the other tunnel of this port first, or use its address.',
+  ),
+  NO_TCP_SOCKET: row(
+    'This tunnel is encrypted only; it has no TCP socket.',
+    EXIT.usage,
+    false,
+    'Forward with {unencrypted: true} (--tcp).',
+  ),
+  NAME_INVALID: row(
+    'The name cannot be a tunnel name.',
+    EXIT.usage,
+    false,
+    'Use one label: 1 to 63 lower-case letters, digits and inner hyphens.',
+  ),
+  NAME_RESERVED: row('The name is reserved.', EXIT.usage, false, 'Choose another name.'),
+  OPTION_INVALID: row(
+    'An option has a value that it cannot have.',
+    EXIT.usage,
+    false,
+    'See `tunl COMMAND --help`.',
+  ),
+  RELAY_URL_INVALID: row(
+    'The relay address is not an https URL.',
+    EXIT.usage,
+    false,
+    'Write it like https://relay.example.net or https://relay.example.net:8443.',
+  ),
+  // Relay, from the agent's side
+  RELAY_NAME_UNKNOWN: row(
+    'The relay’s name does not resolve.',
+    EXIT.relayUnreachable,
+    true,
+    'Check the spelling of the relay’s address and this machine’s DNS.',
+  ),
+  RELAY_REFUSED: row(
+    'Nothing accepts connections at the relay’s address.',
+    EXIT.relayUnreachable,
+    true,
+    'Check that the relay runs and that the port is right.',
+  ),
+  RELAY_TIMEOUT: row(
+    'The relay did not answer in time.',
+    EXIT.relayUnreachable,
+    true,
+    'Check the network, firewalls and HTTPS_PROXY.',
+  ),
+  RELAY_LOST: row(
+    'The link to the relay was lost.',
+    EXIT.relayUnreachable,
+    true,
+    'Check the network; the relay may have been restarted.',
+  ),
+  RELAY_CERTIFICATE: row(
+    'The relay’s certificate is not trusted.',
+    EXIT.relayUnreachable,
+    false,
+    'For a relay with a private CA pass its file with --ca-file (`tunl relay ca` prints it).',
+  ),
+  RELAY_NOT_TUNL: row(
+    'What answers at the relay’s address is not a tunl relay.',
+    EXIT.relayUnreachable,
+    false,
+    'Check the address; a relay prints its own when it starts.',
+  ),
+  RELAY_BUSY: row(
+    'The relay takes no new agents at the moment.',
+    EXIT.relayUnreachable,
+    true,
+    'Try again later.',
+  ),
+  PROXY_FAILED: row(
+    'The HTTP proxy did not let the connection to the relay through.',
+    EXIT.relayUnreachable,
+    true,
+    'Check HTTPS_PROXY and NO_PROXY.',
+  ),
+  RELAY_TOO_OLD: row(
+    'The relay is too old for this tunl.',
+    EXIT.incompatible,
+    false,
+    'Update the relay, or use an older tunl.',
+  ),
+  RELAY_TOO_NEW: row(
+    'The relay no longer speaks this tunl’s protocol.',
+    EXIT.incompatible,
+    false,
+    'Update tunl.',
+  ),
+  TOKEN_MISSING: row(
+    'The relay asks for a token.',
+    EXIT.refused,
+    false,
+    'Set TUNL_TOKEN or pass --token-file.',
+  ),
+  TOKEN_WRONG: row(
+    'The relay does not accept this token.',
+    EXIT.refused,
+    false,
+    'Ask whoever runs the relay for a valid token.',
+  ),
+  // Binds
+  NAME_TAKEN: row(
+    'The name belongs to somebody else.',
+    EXIT.unavailable,
+    false,
+    'Choose another --subdomain.',
+  ),
+  PORT_TAKEN: row(
+    'The relay’s port is in use or belongs to somebody else.',
+    EXIT.unavailable,
+    false,
+    'Choose another --remote-port, or leave it out.',
+  ),
+  PORT_NOT_OFFERED: row(
+    'The relay does not offer this TCP port.',
+    EXIT.unavailable,
+    false,
+    'Choose a port of the relay’s range, or leave out --remote-port.',
+  ),
+  NO_FREE_PORT: row(
+    'The relay has no free TCP port.',
+    EXIT.unavailable,
+    true,
+    'Try again later, or ask for a larger --tcp-ports range.',
+  ),
+  TCP_NOT_OFFERED: row(
+    'The relay offers no TCP ports.',
+    EXIT.unavailable,
+    false,
+    'Use a TLS tunnel, or start the relay with --tcp-ports.',
+  ),
+  TOO_MANY_TUNNELS: row(
+    'This agent has as many tunnels as the relay allows.',
+    EXIT.unavailable,
+    false,
+    'Close a tunnel first.',
+  ),
+  TAKEN_OVER: row(
+    'Another agent of the same owner took the tunnel over.',
+    EXIT.unavailable,
+    false,
+    'Nothing, if that was you; else stop the other agent.',
+  ),
+  BIND_REFUSED: row(
+    'The relay refused the tunnel.',
+    EXIT.unavailable,
+    false,
+    'See the reason that the relay gives.',
+  ),
+  // Local
+  UPSTREAM_REFUSED: row(
+    'The upstream does not accept connections.',
+    EXIT.upstream,
+    true,
+    'Start the local service, or check its port.',
+  ),
+  FILE_UNREADABLE: row('A file cannot be read.', EXIT.local, false, 'Check its path and permissions.'),
+  TOKEN_FILE_EMPTY: row(
+    'The token file holds no token.',
+    EXIT.local,
+    false,
+    'Put one token on its first line (16 or more characters).',
+  ),
+  CERTIFICATE_INVALID: row(
+    'The certificate cannot be used.',
+    EXIT.local,
+    false,
+    'Give a PEM certificate chain, leaf first.',
+  ),
+  KEY_MISMATCH: row(
+    'The private key does not belong to the certificate.',
+    EXIT.local,
+    false,
+    'Give the key that the certificate was made with.',
+  ),
+  STATE_DIR: row(
+    'The state folder cannot be used.',
+    EXIT.local,
+    false,
+    'Set TUNL_STATE_DIR to a folder that you can write to.',
+  ),
+  LISTEN_IN_USE: row(
+    'The address to listen on is in use.',
+    EXIT.local,
+    false,
+    'Stop what listens there, or choose another --listen.',
+  ),
+  LISTEN_FORBIDDEN: row(
+    'This user may not listen on that port.',
+    EXIT.local,
+    false,
+    'Use a port from 1024 up, or give node the right: `setcap cap_net_bind_service=+ep NODE`.',
+  ),
+  LISTEN_FAILED: row(
+    'The address to listen on cannot be used.',
+    EXIT.local,
+    false,
+    'Give an address of this machine.',
+  ),
+  TOKEN_NEEDED: row(
+    'A relay that others can reach needs a token.',
+    EXIT.usage,
+    false,
+    'Pass --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
+  ),
+  // Session and stream ends
+  PROTOCOL: row(
+    'The peer broke the protocol.',
+    EXIT.incompatible,
+    false,
+    'Update both sides; report it if they are current.',
+  ),
+  SESSION_UNKNOWN: row(
+    'The relay does not know this session any more.',
+    EXIT.relayUnreachable,
+    true,
+    'Nothing: a new session is started.',
+  ),
+  SESSION_PROOF: row(
+    'The proof for resuming the session is wrong.',
+    EXIT.refused,
+    false,
+    'Nothing: a new session is started.',
+  ),
+  SESSION_STALE: row('The session was resumed by a newer link.', EXIT.relayUnreachable, true, 'Nothing.'),
+  SESSION_RANGE: row(
+    'The peer asked for bytes that are gone or were never sent.',
+    EXIT.incompatible,
+    false,
+    'Nothing: a new session is started.',
+  ),
+  RESUME_EXPIRED: row(
+    'The link did not come back within the resume window.',
+    EXIT.relayUnreachable,
+    true,
+    'Nothing: open connections were reset.',
+  ),
+  CLOSED: row('It is closed.', EXIT.unexpected, false, 'Nothing.'),
+  ABORTED: row('It was aborted.', EXIT.interrupted, false, 'Nothing.'),
+  UNEXPECTED: row(
+    'Something unexpected happened.',
+    EXIT.unexpected,
+    false,
+    'Report it with the output of `--log-level debug`.',
+  ),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface TunlErrorOptions {
+  /** The particulars of the case; replaces the table's sentence in `message`. Never holds a secret. */
+  reason?: string;
+  /** Replaces the table's next step where the case knows better. */
+  next?: string;
+  cause?: unknown;
+  /** How long the peer asks to be left alone, ms. */
+  retryAfterMs?: number;
+}
+
+/** Every error that tunl throws or emits on purpose. `code` is stable, `message` is for people. */
+export class TunlError extends Error {
+  override readonly name = 'TunlError';
+  readonly code: ErrorCode;
+  readonly next: string;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, options: TunlErrorOptions = {}) {
+    super(options.reason ?? ERRORS[code].sentence, options.cause === undefined ? {} : {cause: options.cause});
+    this.code = code;
+    this.next = options.next ?? ERRORS[code].next;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get exitCode(): number {
+    return ERRORS[this.code].exitCode;
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable;
+  }
+}
+
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERRORS, value);
+}
+
+/** Gives anything thrown a code: a TunlError as it is, all else as `fallback` with the original as its cause. */
+export function toTunlError(error: unknown, fallback: ErrorCode = 'UNEXPECTED'): TunlError {
+  if (error instanceof TunlError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new TunlError(fallback, {reason, cause: error});
+}
+
+/** The system error code (`ECONNREFUSED`, …) of anything thrown, or ''. */
+export function systemCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

@@ -1,0 +1,28 @@
+// Diagnostics as values. The library writes nowhere by itself: whoever embeds it hands a sink in.
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace';
+
+export interface LogRecord {
+  level: LogLevel;
+  /** Which part speaks: 'relay', 'agent', 'session', … */
+  scope: string;
+  message: string;
+  fields?: Record<string, unknown>;
+}
+
+export type LogSink = (record: LogRecord) => void;
+
+export interface Logger {
+  error(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  info(message: string, fields?: Record<string, unknown>): void;
+  debug(message: string, fields?: Record<string, unknown>): void;
+  trace(message: string, fields?: Record<string, unknown>): void;
+}
+
+/** A logger for one scope. Fields never hold secrets: callers pass ids and addresses, not tokens or headers. */
+export function createLogger(scope: string, sink: LogSink | undefined): Logger {
+  const at = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) =>
+    sink?.(fields === undefined ? {level, scope, message} : {level, scope, message, fields});
+  return {error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug'), trace: at('trace')};
+}

@@ -1,0 +1,37 @@
+// What a session knows of the pipe under it. A WebSocket, an in-memory pipe and a stream of another session all fit.
+
+/** What a session does with a carrier's events. Called by the carrier; never throws. */
+export interface CarrierSink {
+  /**
+   * Bytes that arrived, in order; a chunk boundary means nothing. The chunk belongs to the sink from now on:
+   * it may keep views of it, and the carrier never writes into it again.
+   */
+  onData(chunk: Buffer): void;
+  /** `bufferedBytes` fell below half of what it was when `write` returned false. */
+  onDrain(): void;
+  /** The pipe is gone, exactly once, whoever ended it. Undefined after an orderly end. */
+  onClose(error: Error | undefined): void;
+}
+
+/** One physical ordered byte pipe between two sessions. Reading never waits for writing. */
+export interface Carrier {
+  /** Names the pipe in logs, e.g. `wss 203.0.113.7:51234`. */
+  readonly label: string;
+  /** Bytes at the start of each `write` buffer that the carrier fills with its own header: see `write`. */
+  readonly headroom: number;
+  /** Bytes accepted by `write` and not yet taken by the kernel (or the peer, in memory). */
+  readonly bufferedBytes: number;
+  /** Events go to `sink` from the next tick on. Called once. */
+  start(sink: CarrierSink): void;
+  /**
+   * Sends `block[start, end)`. `start ≥ headroom`: the carrier may overwrite the bytes just before `start`.
+   * The block must stay untouched until `onWritten` was called; then it is the caller's again. A carrier that
+   * dies calls `onWritten` for every block as well.
+   * Returns false when more than `highWaterBytes` are waiting: the caller should hold data back until `onDrain`.
+   */
+  write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean;
+  /** Orderly: what was written is delivered, then the pipe closes. Idempotent. */
+  end(): void;
+  /** At once; nothing more is delivered. Idempotent. */
+  destroy(error?: Error): void;
+}

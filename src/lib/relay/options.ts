@@ -1,0 +1,60 @@
+// What `startRelay` takes and gives. Units are in the names; every default is written here.
+
+import type {LogSink} from '../core/logger.js';
+
+export interface RelayOptions {
+  /** The relay's own name; tunnels are labels below it. Default `tunl.localhost`. */
+  domain?: string;
+  /** `HOST:PORT` for agents and visitors over TLS; port 0 takes a free one. Default `127.0.0.1:0`. */
+  listen?: string;
+  /** `HOST:PORT` for plain HTTP that redirects to HTTPS. Default: none. */
+  listenHttp?: string;
+  /** The port that public addresses name, where the relay stands behind a forwarder. Default: the one listened on. */
+  publicPort?: number;
+  /** Ports for TCP tunnels, both included; `[0, 0]`: any free port of the system. Default: none offered. */
+  tcpPorts?: readonly [first: number, last: number];
+  /** Address that TCP tunnels listen on. Default: the host of `listen`. */
+  tcpHost?: string;
+  /** The host that TCP addresses name. Default: the domain (`localhost` under `.localhost`). */
+  tcpPublicHost?: string;
+  /** What agents must show. Default `TUNL_TOKEN`; without one the relay listens on loopback only. */
+  token?: string;
+  /** File with the token on its first line. */
+  tokenFile?: string;
+  /** PEM files for the domain and `*.domain`. Default: a private CA in the state folder, one leaf per name. */
+  certFile?: string;
+  keyFile?: string;
+  /** Default `TUNL_STATE_DIR`, else the platform's convention. */
+  stateDir?: string;
+  /** Tunnels of one agent. Default 100. */
+  maxTunnelsPerAgent?: number;
+  /** How long visitors of a broken link are kept, ms; 0 to 600,000. Default 60,000. */
+  resumeWindowMs?: number;
+  /** How long a name or port stays with its owner after the agent is gone, ms. Default 600,000. */
+  leaseGraceMs?: number;
+  signal?: AbortSignal;
+  log?: LogSink;
+}
+
+export interface RelayStats {
+  agents: number;
+  tunnels: number;
+  /** Open visitor connections. */
+  visitors: number;
+}
+
+/** A running relay. */
+export interface Relay extends AsyncDisposable {
+  readonly domain: string;
+  /** `https://domain[:port]`: what agents are given as --relay. */
+  readonly url: string;
+  /** Where it listens: the port is the real one. */
+  readonly address: {host: string; port: number};
+  /** Where the plain-HTTP redirect listens, if asked for. */
+  readonly httpAddress: {host: string; port: number} | undefined;
+  /** PEM file of the CA to trust; undefined when certificates were given. */
+  readonly caFile: string | undefined;
+  stats(): RelayStats;
+  /** Stops accepting, tells agents, lets open streams finish for `drainTimeoutMs` (default 0), then closes. Idempotent. */
+  close(options?: {drainTimeoutMs?: number}): Promise<void>;
+}
