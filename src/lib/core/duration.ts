@@ -1,0 +1,30 @@
+// Durations as people write them on a command line: `30s`, `90m`, `2h`, `1h30m`, `7d`.
+//
+// The parsers of the registry take more than a flag should: `ms` reads a bare number as milliseconds and lets negative
+// ones pass, `parse-duration` skips over what it does not know. Fencing one in is longer than this.
+
+import {TunlError} from './errors.js';
+
+const UNIT_MS: ReadonlyMap<string, number> = new Map([
+  ['ms', 1],
+  ['s', 1000],
+  ['m', 60_000],
+  ['h', 3_600_000],
+  ['d', 86_400_000],
+]);
+
+/** Milliseconds of `2h`, `1h30m`, `0.5s`; the unit is obligatory. */
+export function duration(text: string): number {
+  const compact = text.trim().toLowerCase();
+  let total = 0;
+  if (/^(\d{1,9}(\.\d{1,3})?(ms|s|m|h|d)){1,5}$/.test(compact)) {
+    for (const [, amount, unit = ''] of compact.matchAll(/([\d.]+)([a-z]+)/g)) {
+      total += Number(amount) * (UNIT_MS.get(unit) ?? Number.NaN);
+    }
+    return Math.round(total);
+  }
+  throw new TunlError('OPTION_INVALID', {
+    reason: `${JSON.stringify(text.slice(0, 40))} is not a duration.`,
+    next: 'Write it like 30s, 90m, 2h, 1h30m or 7d.',
+  });
+}
