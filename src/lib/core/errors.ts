@@ -264,6 +264,75 @@ export const ERRORS = {
     false,
     'Pass --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
   ),
+  // Programs started with the tunnel
+  PROGRAM_MISSING: row(
+    'The program is not installed.',
+    EXIT.local,
+    false,
+    'Install it, or name it with --bin.',
+  ),
+  PROGRAM_TOO_OLD: row('The program is too old.', EXIT.local, false, 'Update the program.'),
+  PROGRAM_CONFIG: row(
+    'The program does not accept the configuration made for it.',
+    EXIT.local,
+    false,
+    'See what the program says, and whether its version is a current one.',
+  ),
+  PROGRAM_DIED: row(
+    'The program ended before it answered.',
+    EXIT.upstream,
+    false,
+    'See its own last lines above.',
+  ),
+  PROGRAM_BACKGROUND: row(
+    'The program went into the background.',
+    EXIT.upstream,
+    false,
+    'Start it in the foreground (often a flag like --foreground, --no-daemon).',
+  ),
+  PROGRAM_NOT_READY: row(
+    'The program did not answer in time.',
+    EXIT.upstream,
+    true,
+    'See its own last lines above; allow it more with --ready-timeout.',
+  ),
+  PROGRAM_OTHER_PORT: row(
+    'The program listens on another port than the tunnel leads to.',
+    EXIT.upstream,
+    false,
+    'Expose the port that the program uses, or put {port} into its arguments.',
+  ),
+  PROGRAM_PORT_TAKEN: row(
+    'Something else listens on the program’s port already.',
+    EXIT.local,
+    false,
+    'Stop what listens there, or choose another port.',
+  ),
+  FOLDER_MISSING: row('The folder does not exist.', EXIT.local, false, 'Give the path of a folder.'),
+  KEY_INVALID: row(
+    'The keys cannot be used.',
+    EXIT.local,
+    false,
+    'Give a public key (such as ~/.ssh/id_ed25519.pub) or an authorized_keys file.',
+  ),
+  KEY_PRIVATE: row(
+    'This is a private key.',
+    EXIT.local,
+    false,
+    'Give the public half: the file whose name ends in .pub.',
+  ),
+  KEY_SOURCE: row(
+    'The keys could not be fetched.',
+    EXIT.local,
+    true,
+    'Check the name and the network, or give a key file with --key.',
+  ),
+  ACCOUNT_LOCKED: row(
+    'The account is locked; sshd lets nobody log in to it.',
+    EXIT.local,
+    false,
+    'Unlock it without giving it a password: `usermod -p "*" USER`.',
+  ),
   // Session and stream ends
   PROTOCOL: row(
     'The peer broke the protocol.',
