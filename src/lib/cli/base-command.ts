@@ -1,0 +1,56 @@
+// What every command has in common: --json, -q, --log-level, exit codes, and the one way in which errors are told.
+
+import type {Interfaces} from '@oclif/core';
+import {Command} from '@oclif/core/command';
+import {report} from './failure.js';
+import {outputFlags} from './flags.js';
+import {createPresenter, type Presenter} from './presenter.js';
+import {usageError} from './usage.js';
+import {wishes} from './words.js';
+
+type Output = Record<string, unknown>;
+
+export abstract class BaseCommand extends Command {
+  static override baseFlags = outputFlags;
+
+  #presenter: Presenter | undefined;
+
+  /** There from `parse` on. */
+  protected get presenter(): Presenter {
+    if (!this.#presenter) throw new Error('a command parses before it speaks');
+    return this.#presenter;
+  }
+
+  protected override async parse<F extends Output, B extends Output, A extends Output>(
+    input?: Interfaces.Input<F, B, A>,
+    words = this.argv,
+  ): Promise<Interfaces.ParserOutput<F, B, A>> {
+    const parsed = await super.parse<F, B, A>(input, words);
+    const {json = false, quiet = false, 'log-level': logLevel} = parsed.flags as Wanted;
+    this.#presenter = await createPresenter({json, quiet, logLevel});
+    return parsed;
+  }
+
+  /** Instead of oclif's own, which prints its whole context, the words of the command line included. */
+  protected override async catch(error: Error): Promise<void> {
+    this.#presenter?.end();
+    process.exitCode = report(usageError(error, this.#declared()) ?? error, wishes(this.argv), this.argv);
+  }
+
+  protected override async finally(): Promise<void> {
+    this.#presenter?.end();
+  }
+
+  #declared() {
+    const {id, flags, baseFlags, args} = this.ctor;
+    return {
+      name: id.replaceAll(':', ' '),
+      flags: [...Object.keys(flags), ...Object.keys(baseFlags), 'help'],
+      args: Object.keys(args).map((name) => name.toUpperCase()),
+    };
+  }
+}
+
+type Wanted = {
+  [K in keyof typeof outputFlags]?: Awaited<ReturnType<(typeof outputFlags)[K]['parse']>>;
+};

@@ -1,0 +1,37 @@
+// What a line of `--json` can be: a tunnel's events, and those of the other commands. Documented in docs/json-events.md.
+
+import type {TunnelEvent} from '../agent/events.js';
+
+/** `tunl relay start`: the relay accepts agents and visitors. */
+export interface ListeningEvent {
+  type: 'listening';
+  /** What agents are given as --relay. */
+  url: string;
+  domain: string;
+  /** Where it listens; the port is the real one. */
+  address: {host: string; port: number};
+  /** Where plain HTTP is redirected to HTTPS, if asked for. */
+  http?: {host: string; port: number};
+  /** PEM file of the private CA; absent when certificates were given. */
+  caFile?: string;
+}
+
+/** `tunl relay start`: the relay has stopped in order; the last event. */
+export interface StoppedEvent {
+  type: 'stopped';
+}
+
+/** `tunl relay ca`: where the certificate of the private CA is. */
+export interface CertificateEvent {
+  type: 'certificate';
+  caFile: string;
+  /** How to make programs and browsers trust it, as text for people. */
+  instructions: string;
+}
+
+export type CliEvent = TunnelEvent | ListeningEvent | StoppedEvent | CertificateEvent;
+
+/** Events that a reader who fell behind can do without: everything else is few and tells of the state. */
+export function isExpendable(event: CliEvent): boolean {
+  return event.type === 'connection';
+}

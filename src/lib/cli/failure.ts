@@ -1,0 +1,56 @@
+// How a command fails: anything thrown becomes one `error` event, two or three lines for people, and an exit code.
+
+import {CLIError, ExitError, ModuleLoadError} from '@oclif/core/errors';
+import type {ErrorEvent} from '../agent/events.js';
+import {ERRORS, TunlError, toTunlError} from '../core/errors.js';
+import {writeLine} from './stdout.js';
+import {oneLine, type Wishes, withoutSecrets} from './words.js';
+
+/** Reports `error` once, on the stream where it belongs, and returns the exit code. */
+export function report(error: unknown, wish: Wishes, words: readonly string[]): number {
+  // `this.exit(n)` of oclif: an end, not a failure.
+  if (error instanceof ExitError) return error.oclif.exit ?? 0;
+  const event = asEvent(error, words);
+  if (wish.json) writeLine(JSON.stringify(event));
+  // Who interrupts knows it: nothing to tell but the exit code.
+  else if (event.code !== 'ABORTED') process.stderr.write(sentences(event));
+  if (wish.debug) process.stderr.write(withoutSecrets(`${stacks(error)}\n`, words));
+  return event.exitCode;
+}
+
+/** The event that stands for anything thrown. */
+export function asEvent(error: unknown, words: readonly string[]): ErrorEvent {
+  const known = toKnown(error);
+  const clean = (text: string) => oneLine(withoutSecrets(text, words));
+  return {
+    type: 'error',
+    code: known.code,
+    message: clean(known.message),
+    next: clean(known.next),
+    exitCode: ERRORS[known.code].exitCode,
+  };
+}
+
+function toKnown(error: unknown): TunlError {
+  if (error instanceof ModuleLoadError) {
+    return new TunlError('UNEXPECTED', {
+      reason: 'A part of tunl is missing.',
+      next: 'Install tunl again; in a checkout run `npm run build`.',
+      cause: error,
+    });
+  }
+  // oclif's own errors name what was typed; what reaches this place is a command line that it could not make sense of.
+  if (error instanceof CLIError) return new TunlError('USAGE', {cause: error});
+  return toTunlError(error);
+}
+
+function sentences(event: ErrorEvent): string {
+  const next = event.next === 'Nothing.' ? '' : `next: ${event.next}\n`;
+  return `error: ${event.message}\n${next}code: ${event.code}\n`;
+}
+
+function stacks(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? String(error);
+  return error.cause === undefined ? own : `${own}\ncaused by ${stacks(error.cause)}`;
+}

@@ -1,0 +1,64 @@
+// The kinds of flags that commands share, and how their values are read.
+
+import {boolean, custom} from '@oclif/core/flags';
+import {duration} from '../core/duration.js';
+import {TunlError} from '../core/errors.js';
+import type {LogLevel} from '../core/logger.js';
+
+const LOG_LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
+
+/** oclif rewrites the message of what a flag's `parse` throws; the real error travels as the cause. */
+export async function read<T>(name: string, parse: () => T): Promise<T> {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof TunlError)) throw error;
+    const named = new TunlError(error.code, {reason: `--${name}: ${error.message}`, next: error.next});
+    throw new Error(named.message, {cause: named});
+  }
+}
+
+/** `30s`, `1h30m` → milliseconds. */
+export const durationFlag = custom<number>({
+  helpValue: 'TIME',
+  parse: (text, _command, flag) => read(flag.name, () => duration(text)),
+});
+
+/** A whole number; its range is the library's to judge. */
+export const portFlag = custom<number>({
+  helpValue: 'PORT',
+  parse: (text, _command, flag) =>
+    read(flag.name, () => {
+      if (/^[+-]?\d{1,15}$/.test(text)) return Number(text);
+      throw new TunlError('PORT_INVALID');
+    }),
+});
+
+const levelFlag = custom<LogLevel>({
+  helpValue: 'LEVEL',
+  parse: (text, _command, flag) =>
+    read(flag.name, () => {
+      const level = LOG_LEVELS.find((known) => known === text);
+      if (level) return level;
+      throw new TunlError('OPTION_INVALID', {
+        reason: 'There is no such log level.',
+        next: `Give one of ${LOG_LEVELS.join(', ')}.`,
+      });
+    }),
+});
+
+/** The flags of every command. */
+export const outputFlags = {
+  quiet: boolean({char: 'q', summary: 'Nothing on stderr but errors.', helpGroup: 'output'}),
+  json: boolean({summary: 'One JSON event per line on stdout.', helpGroup: 'output'}),
+  'log-level': levelFlag({
+    summary: 'Diagnostics on stderr: error, warn, info, debug, trace.',
+    helpGroup: 'output',
+  }),
+};
+
+/** The options that were given: optional properties of the library are absent, not undefined. */
+export function given<T extends object>(options: T): {[K in keyof T]?: Exclude<T[K], undefined>} {
+  const present = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(present) as {[K in keyof T]?: Exclude<T[K], undefined>};
+}

@@ -1,0 +1,22 @@
+// The help texts: examples first, flags in groups, no longer than a screen or two.
+
+import {CommandHelp, Help} from '@oclif/core/help';
+
+class TunlCommandHelp extends CommandHelp {
+  /** What every command has stands last. */
+  protected override groupFlags(flags: Parameters<CommandHelp['groupFlags']>[0]) {
+    const {flagGroups, mainFlags} = super.groupFlags(flags);
+    const {output, ...own} = flagGroups;
+    return {mainFlags, flagGroups: {...own, ...(output && {output})}};
+  }
+
+  protected override sections() {
+    const sections = super.sections();
+    const isExample = ({header}: {header: string}) => header === 'EXAMPLES';
+    return [...sections.filter(isExample), ...sections.filter((section) => !isExample(section))];
+  }
+}
+
+export class TunlHelp extends Help {
+  protected override CommandHelpClass = TunlCommandHelp;
+}

@@ -1,0 +1,56 @@
+// The lifetime of a command that keeps something open: up, until a signal or its own end, then down in order.
+
+import {listenForSignals, type SignalOptions} from './signals.js';
+import {onReaderGone} from './stdout.js';
+
+/** A tunnel or a relay. */
+export interface Held {
+  /** Rejects when it ended by a failure. Absent where only `close` ends it. */
+  readonly closed?: Promise<void>;
+  close(options: {drainTimeoutMs: number}): Promise<void>;
+}
+
+export interface HoldOptions<T extends Held> {
+  /** Brings it up; gives up when the signal aborts. */
+  open: (signal: AbortSignal) => Promise<T>;
+  /** Called when the end was asked for, before it begins. */
+  onStop?: (held: T) => void;
+  /** Called when the process is about to leave at once. */
+  onLeave: () => void;
+  drainTimeoutMs: number;
+  /** For tests: where signals come from and what leaving means. */
+  signals?: Pick<SignalOptions, 'source' | 'now' | 'leave'>;
+}
+
+/** Resolves after an orderly end, rejects with what ended it. */
+export async function hold<T extends Held>(options: HoldOptions<T>): Promise<void> {
+  const starting = new AbortController();
+  let held: T | undefined;
+  let stopping: Promise<void> | undefined;
+  let told = () => {};
+  const asked = new Promise<void>((resolve) => {
+    told = resolve;
+  });
+  const stop = (drainTimeoutMs: number) => {
+    if (!held) starting.abort();
+    else if (!stopping) {
+      options.onStop?.(held);
+      stopping = held.close({drainTimeoutMs});
+      told();
+    }
+  };
+  using _signals = listenForSignals({
+    ...options.signals,
+    onStop: () => stop(options.drainTimeoutMs),
+    onLeave: options.onLeave,
+  });
+  held = await options.open(starting.signal);
+  // Nobody hears what happens any more: no reason to wait for anything.
+  const forget = onReaderGone(() => stop(0));
+  try {
+    await Promise.race(held.closed ? [held.closed, asked] : [asked]);
+    await stopping;
+  } finally {
+    forget();
+  }
+}

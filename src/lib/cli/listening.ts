@@ -1,0 +1,15 @@
+// The event of a relay that is up.
+
+import type {Relay} from '../relay/options.js';
+import type {ListeningEvent} from './events.js';
+
+export function listeningEvent({url, domain, address, httpAddress, caFile}: Relay): ListeningEvent {
+  return {
+    type: 'listening',
+    url,
+    domain,
+    address,
+    ...(httpAddress && {http: httpAddress}),
+    ...(caFile !== undefined && {caFile}),
+  };
+}

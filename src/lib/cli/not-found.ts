@@ -1,0 +1,12 @@
+// oclif's hook for a command that does not exist: says what may have been meant, and runs nothing.
+
+import type {Hook} from '@oclif/core/hooks';
+import {unknownCommand} from './usage.js';
+
+export const commandNotFound: Hook<'command_not_found'> = async ({id, config}) => {
+  const known = config.commands.filter((command) => !command.hidden).map((command) => command.id);
+  throw unknownCommand(
+    id,
+    [...known, ...config.topics.map((topic) => topic.name)].map((name) => name.replaceAll(':', ' ')),
+  );
+};

@@ -1,0 +1,109 @@
+// Everything that a command says goes through one presenter; which renderer is behind it is decided here, once.
+
+import type {LogLevel, LogRecord, LogSink} from '../core/logger.js';
+import {type CliEvent, isExpendable} from './events.js';
+import {logLine} from './log-line.js';
+import {JsonRenderer} from './renderers/json.js';
+import {PlainRenderer} from './renderers/plain.js';
+import type {Renderer} from './renderers/renderer.js';
+import {isCongested, writeLine} from './stdout.js';
+import {result} from './wording.js';
+import {oneLine} from './words.js';
+
+export interface PresenterOptions {
+  json: boolean;
+  quiet: boolean;
+  logLevel?: LogLevel | undefined;
+}
+
+/** What of the process decides how to speak. */
+export interface Surroundings {
+  env: Readonly<Record<string, string | undefined>>;
+  stderrIsTTY: boolean;
+}
+
+export type RendererName = 'json' | 'quiet' | 'plain' | 'live';
+
+const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
+
+/** `live` only where somebody looks at a real terminal and did not ask for less. */
+export function chooseRenderer(options: PresenterOptions, around: Surroundings): RendererName {
+  if (options.json) return 'json';
+  if (options.quiet) return 'quiet';
+  const {env} = around;
+  const isCI = env.CI !== undefined && !['', '0', 'false'].includes(env.CI);
+  if (!around.stderrIsTTY || isCI || env.TERM === 'dumb' || env.NO_COLOR || isAccessible(env)) return 'plain';
+  return 'live';
+}
+
+function isAccessible(env: Surroundings['env']): boolean {
+  return env.ACCESSIBLE !== undefined && !['', '0', 'false'].includes(env.ACCESSIBLE);
+}
+
+export class Presenter {
+  readonly #renderer: Renderer;
+  readonly #json: boolean;
+  readonly #level: number;
+  #dropped = 0;
+
+  constructor(renderer: Renderer, options: PresenterOptions) {
+    this.#renderer = renderer;
+    this.#json = options.json;
+    this.#level = LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
+  }
+
+  /** Something has begun that may take a while. */
+  begin(what: string): void {
+    this.#renderer.begin(what);
+  }
+
+  /** The address first, then what there is to tell: a script that reads stdout does not wait for words. */
+  readonly event = (event: CliEvent): void => {
+    // Errors are reported once, when the command ends, with its exit code.
+    if (event.type === 'error') return;
+    if (this.#json && isExpendable(event) && isCongested()) {
+      this.#dropped += 1;
+      return;
+    }
+    if (this.#dropped > 0 && !isCongested()) this.#tellDropped();
+    const line = this.#json ? undefined : result(event);
+    if (line !== undefined) writeLine(oneLine(line));
+    this.#renderer.event(event);
+  };
+
+  /** For the library's diagnostics. */
+  readonly log: LogSink = (record: LogRecord): void => {
+    if (LEVELS.indexOf(record.level) <= this.#level) this.#renderer.log(logLine(record));
+  };
+
+  /** The terminal is as it was. Idempotent. */
+  end(): void {
+    this.#renderer.end();
+  }
+
+  #tellDropped(): void {
+    const message = `stdout was not read: ${this.#dropped} connection events are left out`;
+    this.#dropped = 0;
+    this.#renderer.log(`warn cli: ${message}`);
+  }
+}
+
+/** The presenter for this process. The renderer for terminals is loaded only where there is one. */
+export async function createPresenter(
+  options: PresenterOptions,
+  around: Surroundings = {env: process.env, stderrIsTTY: process.stderr.isTTY === true},
+): Promise<Presenter> {
+  const write = (text: string) => void process.stderr.write(text);
+  switch (chooseRenderer(options, around)) {
+    case 'json':
+      return new Presenter(new JsonRenderer(writeLine, write), options);
+    case 'quiet':
+      return new Presenter(new PlainRenderer(write, {quiet: true}), options);
+    case 'plain':
+      return new Presenter(new PlainRenderer(write), options);
+    case 'live': {
+      const {LiveRenderer} = await import('./renderers/live.js');
+      return new Presenter(new LiveRenderer(process.stderr), options);
+    }
+  }
+}

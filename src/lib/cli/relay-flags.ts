@@ -1,0 +1,70 @@
+// The flags of `tunl relay start`, and what they mean to the library.
+
+import type {Interfaces} from '@oclif/core';
+import {custom, string} from '@oclif/core/flags';
+import type {RelayOptions} from '../relay/options.js';
+import {portRange} from '../relay/port-range.js';
+import {durationFlag, given, portFlag, read} from './flags.js';
+
+const portsFlag = custom<readonly [first: number, last: number]>({
+  helpValue: 'FIRST-LAST',
+  parse: (text, _command, flag) => read(flag.name, () => portRange(text)),
+});
+
+const FILES = 'certificate and token';
+const TIMES = 'time';
+
+export const relayStartFlags = {
+  domain: string({
+    helpValue: 'NAME',
+    summary: 'The relay’s own name; tunnels are names below it. (tunl.localhost)',
+  }),
+  listen: string({
+    helpValue: 'HOST:PORT',
+    summary: 'Where agents and visitors connect. (127.0.0.1, a free port)',
+  }),
+  'listen-http': string({helpValue: 'HOST:PORT', summary: 'Where plain HTTP is sent on to HTTPS. (nowhere)'}),
+  'public-port': portFlag({summary: 'The port in public addresses, behind a forwarder.'}),
+  'tcp-ports': portsFlag({summary: 'Ports for --tcp tunnels, like 20000-20999; 0: any. (none)'}),
+  'tcp-host': string({
+    helpValue: 'HOST',
+    summary: 'Address that --tcp tunnels listen on. (that of --listen)',
+  }),
+  'token-file': string({
+    helpValue: 'FILE',
+    summary: 'The token agents must show; or set TUNL_TOKEN.',
+    helpGroup: FILES,
+  }),
+  'cert-file': string({
+    helpValue: 'FILE',
+    summary: 'PEM certificate for NAME and *.NAME. (a private CA)',
+    helpGroup: FILES,
+  }),
+  'key-file': string({helpValue: 'FILE', summary: 'Its private key.', helpGroup: FILES}),
+  'resume-window': durationFlag({
+    summary: 'How long visitors of a lost link are kept. (60s)',
+    helpGroup: TIMES,
+  }),
+  'lease-grace': durationFlag({summary: 'How long a name stays its owner’s. (10m)', helpGroup: TIMES}),
+  'drain-timeout': durationFlag({
+    summary: 'How long open connections may finish at the end. (30s)',
+    helpGroup: TIMES,
+  }),
+};
+
+/** The flags as options of `startRelay`. */
+export function relayOptions(flags: Interfaces.InferredFlags<typeof relayStartFlags>): RelayOptions {
+  return given({
+    domain: flags.domain,
+    listen: flags.listen,
+    listenHttp: flags['listen-http'],
+    publicPort: flags['public-port'],
+    tcpPorts: flags['tcp-ports'],
+    tcpHost: flags['tcp-host'],
+    tokenFile: flags['token-file'],
+    certFile: flags['cert-file'],
+    keyFile: flags['key-file'],
+    resumeWindowMs: flags['resume-window'],
+    leaseGraceMs: flags['lease-grace'],
+  });
+}

@@ -1,0 +1,31 @@
+// For programs: every event is one line on stdout, diagnostics go to stderr.
+
+import type {CliEvent} from '../events.js';
+import type {Renderer} from './renderer.js';
+
+export class JsonRenderer implements Renderer {
+  readonly #writeLine: (line: string) => void;
+  readonly #writeError: (text: string) => void;
+
+  constructor(writeLine: (line: string) => void, writeError: (text: string) => void) {
+    this.#writeLine = writeLine;
+    this.#writeError = writeError;
+  }
+
+  begin(): void {
+    // A program waits for `ready`.
+  }
+
+  event(event: CliEvent): void {
+    const {type, ...rest} = event;
+    this.#writeLine(JSON.stringify({type, ...rest}));
+  }
+
+  log(line: string): void {
+    this.#writeError(`${line}\n`);
+  }
+
+  end(): void {
+    // Nothing was changed.
+  }
+}

@@ -1,0 +1,13 @@
+// What stands behind the presenter: one way of showing what happens.
+
+import type {CliEvent} from '../events.js';
+
+export interface Renderer {
+  /** Something has begun that may take a while. */
+  begin(what: string): void;
+  event(event: CliEvent): void;
+  /** One diagnostic line, already filtered by level. */
+  log(line: string): void;
+  /** Leaves the terminal as it was. Idempotent. */
+  end(): void;
+}

@@ -1,0 +1,34 @@
+// Keeps connection lines readable: so many a second, then a sum.
+
+import {type Clock, systemClock} from '../core/clock.js';
+
+/** More lines a second than anybody reads; what is left out is counted. */
+const LINES_A_SECOND = 20;
+
+export class Throttle {
+  readonly #clock: Clock;
+  #second = Number.NEGATIVE_INFINITY;
+  #shown = 0;
+  #hidden = 0;
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
+
+  /** Whether one more line may be shown; with how many were left out since the last one that was. */
+  admit(): {shown: boolean; hidden: number} {
+    const now = this.#clock.now();
+    if (now - this.#second >= 1000) {
+      this.#second = now;
+      this.#shown = 0;
+    }
+    if (this.#shown >= LINES_A_SECOND) {
+      this.#hidden += 1;
+      return {shown: false, hidden: 0};
+    }
+    this.#shown += 1;
+    const hidden = this.#hidden;
+    this.#hidden = 0;
+    return {shown: true, hidden};
+  }
+}

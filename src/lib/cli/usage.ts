@@ -1,0 +1,98 @@
+// oclif's parse errors in tunl's words: what is wrong and what was meant. Values are never repeated: they may be secrets.
+
+import {CLIError} from '@oclif/core/errors';
+import {TunlError} from '../core/errors.js';
+import {nearest} from './nearest.js';
+
+/** What a command declares, as far as it matters for its errors. */
+export interface Declared {
+  /** `expose` */
+  name: string;
+  flags: readonly string[];
+  /** Names of positional arguments, in upper case. */
+  args: readonly string[];
+}
+
+/** What people bring along from other tools, and how tunl calls it. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['--token', 'Secrets have no place on a command line: set TUNL_TOKEN or pass --token-file.'],
+  ['--auth-token', 'Secrets have no place on a command line: set TUNL_TOKEN or pass --token-file.'],
+  ['--port', 'The local port stands alone: `tunl expose 8000`. The port at the relay is --remote-port.'],
+  ['-p', 'The local port stands alone: `tunl expose 8000`. The port at the relay is --remote-port.'],
+  ['--host', 'The upstream’s host is --local-host; a name of one’s own is --subdomain.'],
+  ['--hostname', 'A name of one’s own is --subdomain.'],
+  ['--name', 'A name of one’s own is --subdomain.'],
+  ['--server', 'The relay is --relay.'],
+]);
+
+/**
+ * The TunlError that something thrown while parsing stands for, or undefined when it is no parse error.
+ * oclif does not export its classes of parse errors; they are told apart by the fields that they carry.
+ */
+export function usageError(error: unknown, declared: Declared): TunlError | undefined {
+  // oclif rewrites the message of whatever a flag's `parse` throws, so the real error travels as the cause.
+  if (error instanceof Error && error.cause instanceof TunlError) return error.cause;
+  if (!(error instanceof CLIError)) return undefined;
+  const help = `See \`tunl ${declared.name} --help\`.`;
+  const {flags, args} = error as {flags?: unknown; args?: unknown};
+  if (Array.isArray(flags)) return unknownFlag(String(flags[0]), declared, help);
+  if (Array.isArray(args) && args.length > 0) {
+    return typeof args[0] === 'object' ? missing(declared, help) : tooMany(args.length, declared, help);
+  }
+  const [sentence = ''] = error.message.split('\n');
+  const reason = /^Flag (--[a-z-]+) expects/.test(sentence)
+    ? `${sentence.split(' ')[1]} needs a value.`
+    : /^Flag (--[a-z-]+) can only be specified once/.test(sentence)
+      ? `${sentence.split(' ')[1]} is given twice.`
+      : 'The command line is not valid.';
+  return new TunlError('USAGE', {reason, next: help, cause: error});
+}
+
+/** No command of that name. Only a suggestion repeats what is known; what was typed may be anything. */
+export function unknownCommand(id: string, known: readonly string[]): TunlError {
+  const typed = id.replaceAll(':', ' ');
+  const guess = typed.startsWith('-') ? undefined : nearestCommand(typed.split(' '), known);
+  return new TunlError('USAGE', {
+    reason: typed.startsWith('-') ? 'The command comes first, then its flags.' : 'There is no such command.',
+    next: guess
+      ? `Did you mean \`tunl ${guess}\`? All commands: \`tunl --help\`.`
+      : 'All commands: `tunl --help`.',
+  });
+}
+
+/** Longest first: `relay strt 1` means `relay start`, `expsoe 8000` means `expose`. */
+function nearestCommand(typed: readonly string[], known: readonly string[]): string | undefined {
+  for (let length = typed.length; length > 0; length -= 1) {
+    const sameLength = known.filter((name) => name.split(' ').length === length);
+    const guess = nearest(typed.slice(0, length).join(' '), sameLength);
+    if (guess) return guess;
+  }
+  return undefined;
+}
+
+function unknownFlag(typed: string, declared: Declared, help: string): TunlError {
+  // `--token=…` and `-xVALUE` carry a value that must not be repeated.
+  const flag = typed.startsWith('--') ? (typed.split('=')[0] ?? typed) : typed.slice(0, 2);
+  const known = declared.flags.map((name) => `--${name}`);
+  const guess = flag.startsWith('--') ? nearest(flag, [...known, ...ELSEWHERE.keys()]) : flag;
+  const hint = ELSEWHERE.get(guess ?? flag);
+  return new TunlError('USAGE', {
+    reason: `\`tunl ${declared.name}\` has no flag ${/^--?[A-Za-z][\w-]{0,30}$/.test(flag) ? flag : 'like that'}.`,
+    next: hint ?? (guess && guess !== flag ? `Did you mean ${guess}? ${help}` : help),
+  });
+}
+
+function missing(declared: Declared, help: string): TunlError {
+  return new TunlError('USAGE', {
+    reason: `\`tunl ${declared.name}\` needs ${declared.args.join(' and ')}.`,
+    next: help,
+  });
+}
+
+function tooMany(count: number, declared: Declared, help: string): TunlError {
+  const takes = declared.args.length === 0 ? 'no argument' : `only ${declared.args.join(' and ')}`;
+  return new TunlError('USAGE', {
+    reason: `\`tunl ${declared.name}\` takes ${takes}; ${count} more ${count === 1 ? 'is' : 'are'} given.`,
+    next: help,
+  });
+}

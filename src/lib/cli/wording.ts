@@ -1,0 +1,139 @@
+// Events in sentences: what a person is told, the same for every renderer. Decides no colours and writes nowhere.
+
+import type {ConnectionEvent, ReadyEvent, ReconnectingEvent} from '../agent/events.js';
+import type {CliEvent, ListeningEvent} from './events.js';
+import {bytes, count, shellWord, time} from './format.js';
+
+/** How a line is meant; a renderer may show it as a glyph or a colour. */
+export type Tone = 'good' | 'warning' | 'bad' | 'plain' | 'faint';
+
+export interface Line {
+  tone: Tone;
+  text: string;
+}
+
+/** The line on stdout that an event stands for, if any. */
+export function result(event: CliEvent): string | undefined {
+  switch (event.type) {
+    case 'ready':
+      return event.address;
+    case 'listening':
+      return event.url;
+    case 'certificate':
+      return event.caFile;
+    default:
+      return undefined;
+  }
+}
+
+/** What a person is told when `event` happens; nothing for errors, which are reported in one place when the command ends. */
+export function sentences(event: CliEvent, isUp: boolean): Line[] {
+  switch (event.type) {
+    case 'ready':
+      return ready(event);
+    case 'listening':
+      return listening(event);
+    case 'certificate':
+      return event.instructions.split('\n').map((text) => ({tone: 'plain', text}));
+    case 'reconnecting':
+      return reconnecting(event, isUp);
+    case 'resumed':
+      return [
+        {
+          tone: event.lost > 0 ? 'warning' : 'good',
+          text: `link back after ${time(event.awayMs)}, ${count(event.resumed, 'connection')} resumed, ${event.lost} lost`,
+        },
+      ];
+    case 'connection':
+      return [connection(event)];
+    case 'notice':
+      return [{tone: 'warning', text: event.message}];
+    case 'draining':
+      return [
+        {
+          tone: 'plain',
+          text:
+            event.connections === 0
+              ? 'closing'
+              : `closing: ${count(event.connections, 'open connection')} may finish within ${time(event.timeoutMs)}; Ctrl+C again leaves at once`,
+        },
+      ];
+    case 'closed':
+      return [{tone: 'plain', text: `closed after ${count(event.connections, 'connection')}`}];
+    case 'stopped':
+      return [{tone: 'plain', text: 'stopped'}];
+    case 'error':
+      return [];
+  }
+}
+
+function ready(event: ReadyEvent): Line[] {
+  const lines: Line[] = [];
+  const say = (text: string, tone: Tone = 'faint') => lines.push({tone, text});
+  if (event.tcp && event.url) say(`The same port over TLS: ${event.url}`);
+  if (!event.relay.embedded) {
+    say(`Visitors reach ${event.upstream} through the relay ${event.relay.url}.`);
+  } else {
+    say(`Visitors reach ${event.upstream} through a relay inside this process (${event.relay.url}):`);
+    say('this address works on this machine only.', 'warning');
+    if (!event.tcp && event.url && event.relay.caFile) {
+      say(`Try it: curl --cacert ${shellWord(event.relay.caFile)} ${event.url}`);
+      say('Browsers: `tunl relay ca` says how to trust its certificate.');
+    }
+    say('For everybody: run `tunl relay start` on a public machine, then pass --relay URL.');
+  }
+  say('Ctrl+C stops it.');
+  return lines;
+}
+
+function listening(event: ListeningEvent): Line[] {
+  const ca = event.caFile ? ` --ca-file ${shellWord(event.caFile)}` : '';
+  const lines: Line[] = [
+    {
+      tone: 'good',
+      text: `relay for ${event.domain} listens on ${event.address.host} port ${event.address.port}`,
+    },
+    {tone: 'faint', text: `Agents connect with: tunl expose 8000 --relay ${event.url}${ca}`},
+  ];
+  if (event.caFile) {
+    lines.push({
+      tone: 'faint',
+      text: 'On other machines --ca-file is a copy of that file; `tunl relay ca` says how visitors trust it.',
+    });
+  }
+  lines.push({
+    tone: 'faint',
+    text: 'Where this relay asks for a token, they set TUNL_TOKEN or --token-file. Ctrl+C stops it.',
+  });
+  return lines;
+}
+
+function reconnecting(event: ReconnectingEvent, isUp: boolean): Line[] {
+  if (event.attempt > 1) {
+    const wait = event.delayMs >= 1000 ? `, next try in ${time(event.delayMs)}` : '';
+    return [{tone: 'faint', text: `still no link (${event.reason})${wait}`}];
+  }
+  if (!isUp) return [{tone: 'warning', text: `no link to the relay yet (${event.reason}), trying again`}];
+  const kept =
+    event.connections === 0
+      ? 'trying again'
+      : `keeping ${count(event.connections, 'connection')} for ${time(event.keptForMs)}`;
+  return [{tone: 'warning', text: `link lost, ${kept}`}];
+}
+
+function connection(event: ConnectionEvent): Line {
+  const who = `${event.via}  ${event.visitor}`;
+  switch (event.state) {
+    case 'open':
+      return {tone: 'faint', text: `${who}  open`};
+    case 'closed': {
+      const how = event.code ? `  ${event.code}` : '';
+      return {
+        tone: 'faint',
+        text: `${who}  closed  ${time(event.durationMs)}  in ${bytes(event.bytesIn)}  out ${bytes(event.bytesOut)}${how}`,
+      };
+    }
+    case 'refused':
+      return {tone: 'bad', text: `${who}  refused${event.code ? `  ${event.code}` : ''}`};
+  }
+}

@@ -1,0 +1,43 @@
+// What must be known of the command line before, or although, it cannot be parsed.
+
+export interface Wishes {
+  json: boolean;
+  quiet: boolean;
+  /** Stacks are shown. */
+  debug: boolean;
+}
+
+/** Reads --json, -q and --log-level off the words before `--`. */
+export function wishes(words: readonly string[]): Wishes {
+  const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
+  const levels = own.flatMap((word, index) =>
+    word === '--log-level' ? [own[index + 1]] : word.startsWith('--log-level=') ? [word.slice(12)] : [],
+  );
+  return {
+    json: own.includes('--json'),
+    quiet: own.some((word) => word === '--quiet' || word === '-q'),
+    debug: levels.some((level) => level === 'debug' || level === 'trace'),
+  };
+}
+
+/**
+ * Takes out of an error text what may be a secret that was passed by mistake: a word of the command line that looks like a
+ * token (long, without the dots, colons and slashes of hosts, URLs and paths), and the token of the environment.
+ */
+export function withoutSecrets(
+  text: string,
+  words: readonly string[],
+  token = process.env.TUNL_TOKEN,
+): string {
+  const parts = words.flatMap((word) => [word, word.slice(word.indexOf('=') + 1)]);
+  const secrets = parts.filter(
+    (part) => /^tunl_\w+$|^[\w+=~^$!@#%&*-]{16,}$/.test(part) && !/^--?[a-z]/.test(part),
+  );
+  if (token) secrets.push(token);
+  return secrets.reduce((clean, secret) => clean.replaceAll(secret, '…'), text);
+}
+
+/** One line of text for a terminal or a log: whatever a peer put into it, no control character gets through. */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
+}
