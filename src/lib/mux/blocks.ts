@@ -1,0 +1,55 @@
+// Reusable buffers for everything that is sent: a block lives from the read that filled it to the ack of its last byte.
+
+/** One block holds the headers of all layers and the largest read: two TLS reads of 64 KiB, or one of a socket. */
+export const BLOCK_BYTES = 128 * 1024;
+
+/** A buffer with a count of those who still need it. */
+export class Block {
+  readonly buffer: Buffer;
+  /** First byte that nobody has claimed yet. */
+  used = 0;
+  #holders = 1;
+  readonly #pool: BlockPool;
+
+  constructor(pool: BlockPool) {
+    this.#pool = pool;
+    this.buffer = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  }
+
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  /** The last holder to release hands the block back to its pool. */
+  release(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0) this.#pool.give(this);
+  }
+
+  /** @internal taken from the pool again. */
+  renew(): this {
+    this.used = 0;
+    this.#holders = 1;
+    return this;
+  }
+}
+
+/** Keeps returned blocks for the next taker, so that bulk traffic allocates nothing. */
+export class BlockPool {
+  readonly #free: Block[] = [];
+  readonly #keep: number;
+
+  /** @param keep how many idle blocks to hold on to; the rest is left to the garbage collector. Default 64 (8 MiB). */
+  constructor(keep = 64) {
+    this.#keep = keep;
+  }
+
+  take(): Block {
+    return this.#free.pop()?.renew() ?? new Block(this);
+  }
+
+  /** @internal called by the block's last `release`. */
+  give(block: Block): void {
+    if (this.#free.length < this.#keep) this.#free.push(block);
+  }
+}

@@ -1,0 +1,109 @@
+// Reads frames out of the session's bytes, which go on across carriers: DATA passes straight through, the rest is gathered.
+
+import {FRAME, FRAME_HEADER, frameLimit, readStreamId} from '../protocol/wire.js';
+
+export interface FrameSink {
+  /** A DATA frame begins: `length` bytes of it follow by `onData`. False: they are read and thrown away. */
+  onDataStart(streamId: number, length: number): boolean;
+  /** A piece of the current DATA frame, a view of the chunk that came. */
+  onData(piece: Buffer): void;
+  /** A whole frame other than DATA. `payload` is the sink's. */
+  onFrame(type: number, streamId: number, payload: Buffer): void;
+  onViolation(reason: string): void;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** One for each session: its state outlives carriers, so a frame cut in half by a dead one is finished by the next. */
+export class FrameReader {
+  readonly #sink: FrameSink;
+  readonly #header = Buffer.alloc(FRAME_HEADER);
+  #headerFill = 0;
+  #left = 0;
+  #type = 0;
+  #streamId = 0;
+  #payload: Buffer | undefined;
+  #wanted = false;
+  #stopped = false;
+
+  constructor(sink: FrameSink) {
+    this.#sink = sink;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  push(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length && !this.#stopped) {
+      if (this.#left === 0) {
+        at = this.#readHeader(chunk, at);
+        continue;
+      }
+      const end = Math.min(chunk.length, at + this.#left);
+      const piece = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end);
+      this.#left -= end - at;
+      at = end;
+      if (this.#payload !== undefined) this.#gather(this.#payload, piece);
+      else if (this.#wanted) this.#sink.onData(piece);
+    }
+  }
+
+  #readHeader(chunk: Buffer, from: number): number {
+    let at = from;
+    let header: Buffer = this.#header;
+    let offset = 0;
+    if (this.#headerFill === 0 && chunk.length - at >= FRAME_HEADER) {
+      header = chunk;
+      offset = at;
+      at += FRAME_HEADER;
+    } else {
+      while (this.#headerFill < FRAME_HEADER && at < chunk.length) {
+        this.#header[this.#headerFill++] = chunk[at++] as number;
+      }
+      if (this.#headerFill < FRAME_HEADER) return at;
+      this.#headerFill = 0;
+    }
+    const word = header.readUInt32BE(offset);
+    this.#type = word >>> 24;
+    this.#streamId = readStreamId(header, offset);
+    return this.#begin(word & 0xff_ffff) ? at : chunk.length;
+  }
+
+  #begin(length: number): boolean {
+    const type = this.#type;
+    const limit = frameLimit(type);
+    if (limit === undefined) return this.#violate(`frame type ${type} does not exist`);
+    if (length > limit) return this.#violate(`a frame of type ${type} cannot have ${length} bytes`);
+    if ((type === FRAME.control) !== (this.#streamId === 0)) {
+      return this.#violate(`a frame of type ${type} cannot be on stream ${this.#streamId}`);
+    }
+    if (type === FRAME.data) {
+      if (length === 0) return this.#violate('an empty DATA frame');
+      this.#left = length;
+      this.#wanted = this.#sink.onDataStart(this.#streamId, length);
+      return !this.#stopped;
+    }
+    if (length === 0) {
+      this.#sink.onFrame(type, this.#streamId, NOTHING);
+      return !this.#stopped;
+    }
+    this.#left = length;
+    this.#payload = Buffer.allocUnsafe(length);
+    return true;
+  }
+
+  #gather(payload: Buffer, piece: Buffer): void {
+    piece.copy(payload, payload.length - this.#left - piece.length);
+    if (this.#left > 0) return;
+    this.#payload = undefined;
+    this.#sink.onFrame(this.#type, this.#streamId, payload);
+  }
+
+  #violate(reason: string): false {
+    this.#stopped = true;
+    this.#sink.onViolation(reason);
+    return false;
+  }
+}

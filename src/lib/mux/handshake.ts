@@ -1,0 +1,151 @@
+// The first messages on a link: which session is it, may it go on, and who proves what. After them the session has the link.
+
+import {isErrorCode, TunlError} from '../core/errors.js';
+import type {Hello, LinkMessage, Welcome} from '../protocol/link-messages.js';
+import {PROTOCOL_VERSION} from '../protocol/wire.js';
+import type {Link, LinkSink} from './link.js';
+import {newNonce} from './proof.js';
+import type {AgentTicket} from './resume-ticket.js';
+
+/** Turns the events of a link that is not a session's yet into messages and one end. Session bytes are a violation here. */
+function listen(
+  link: Link,
+  onMessage: (message: LinkMessage) => void,
+  onClose: (error: Error | undefined) => void,
+): LinkSink {
+  return {
+    onSegmentBytes: () => link.violate('session bytes before the handshake'),
+    onAck: () => link.violate('an ack before the handshake'),
+    onMessage,
+    onDrain: () => {},
+    onClose,
+  };
+}
+
+export interface AgentHandshake {
+  software: string;
+  /** The session to go on with, and how much of it has been received here. */
+  resume?: {ticket: AgentTicket; received: number};
+  /** Signs the relay's nonce with the agent's own key. */
+  identify?: (relayNonce: string) => {key: string; signature: string};
+  signal?: AbortSignal;
+}
+
+/**
+ * The agent's side, on a link that was not started yet. The caller attaches the session in the same turn in which this
+ * resolves: `attach` runs before any later byte is read.
+ *
+ * @param attach gets the welcome as soon as it is there; it must hand the link on.
+ * @throws TunlError the relay's refusal, RELAY_LOST, RELAY_TOO_OLD/NEW, or SESSION_PROOF when the relay cannot prove itself.
+ */
+export function greetRelay(
+  link: Link,
+  options: AgentHandshake,
+  attach: (welcome: Welcome) => void,
+): Promise<Welcome> {
+  return new Promise((resolve, reject) => {
+    const nonce = newNonce();
+    const stop = () => fail(new TunlError('ABORTED'));
+    const settle = () => options.signal?.removeEventListener('abort', stop);
+    const fail = (error: TunlError) => {
+      settle();
+      link.destroy();
+      reject(error);
+    };
+    const onMessage = (message: LinkMessage) => {
+      switch (message.type) {
+        case 'challenge':
+          if (message.protocol !== PROTOCOL_VERSION) {
+            fail(new TunlError(message.protocol < PROTOCOL_VERSION ? 'RELAY_TOO_OLD' : 'RELAY_TOO_NEW'));
+            return;
+          }
+          link.sendMessage(hello(options, nonce, message.nonce));
+          return;
+        case 'welcome': {
+          const ticket = options.resume?.ticket;
+          if (ticket !== undefined && !ticket.confirm(message.epoch, message.received, message.proof ?? '')) {
+            fail(
+              new TunlError('SESSION_PROOF', {reason: 'the relay could not prove that it has this session'}),
+            );
+            return;
+          }
+          settle();
+          attach(message);
+          resolve(message);
+          return;
+        }
+        case 'refused':
+        case 'close': {
+          const code = isErrorCode(message.code) ? message.code : 'RELAY_LOST';
+          const retryAfterMs = message.type === 'refused' ? message.retryAfterMs : undefined;
+          fail(
+            new TunlError(code, {
+              reason: message.message,
+              ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
+            }),
+          );
+          return;
+        }
+        default:
+          link.violate(`a ${message.type} message during the handshake`);
+      }
+    };
+    options.signal?.addEventListener('abort', stop, {once: true});
+    link.start(
+      listen(link, onMessage, (error) => {
+        settle();
+        reject(error instanceof TunlError ? error : new TunlError('RELAY_LOST', {cause: error}));
+      }),
+    );
+  });
+}
+
+function hello(options: AgentHandshake, nonce: string, relayNonce: string): Hello {
+  const {resume, identify} = options;
+  return {
+    type: 'hello',
+    software: options.software,
+    nonce,
+    ...(identify === undefined ? {} : {identity: identify(relayNonce)}),
+    ...(resume === undefined ? {} : {resume: resume.ticket.ask(nonce, relayNonce, resume.received)}),
+  };
+}
+
+export interface RelayHandshake {
+  software: string;
+  /** How long the agent may take to say hello, ms. */
+  timeoutMs: number;
+  clock: {after(ms: number, fn: () => void): {cancel(): void}};
+  /** Decides what to do with a hello; sends welcome or refused itself and hands the link on. */
+  onHello(hello: Hello, relayNonce: string): void;
+  onFailed(error: Error | undefined): void;
+}
+
+/** The relay's side, on a link that was not started yet. */
+export function greetAgent(link: Link, options: RelayHandshake): void {
+  const nonce = newNonce();
+  const timer = options.clock.after(options.timeoutMs, () =>
+    link.destroy(new TunlError('PROTOCOL', {reason: 'no hello in time'})),
+  );
+  const onMessage = (message: LinkMessage) => {
+    if (message.type !== 'hello') {
+      link.violate(`a ${message.type} message where a hello is due`);
+      return;
+    }
+    timer.cancel();
+    options.onHello(message, nonce);
+  };
+  link.start(
+    listen(link, onMessage, (error) => {
+      timer.cancel();
+      options.onFailed(error);
+    }),
+  );
+  link.sendMessage({type: 'challenge', protocol: PROTOCOL_VERSION, software: options.software, nonce});
+}
+
+/** Says no to a hello; the link ends. */
+export function refuseHello(link: Link, code: string, message: string, retryAfterMs?: number): void {
+  link.sendMessage({type: 'refused', code, message, ...(retryAfterMs === undefined ? {} : {retryAfterMs})});
+  link.end();
+}

@@ -1,0 +1,275 @@
+// The bytes that a session still owes its peer: what waits to be sent, and what was sent and is not acknowledged.
+//
+// Frames wait in two lanes. `urgent` has what must not stand behind bulk data: credit, opens, answers, resets, and the
+// small frames of quiet streams. `bulk` has the rest. A frame gets its place in the session's byte count only when it
+// leaves its lane (*sealed*), so urgent frames overtake bulk ones of other streams. Sealed segments stay in the log
+// until the peer has acknowledged them, and are sent again on a new carrier from the byte where the old one broke.
+
+import {BLOCK_BYTES, type Block, type BlockPool} from './blocks.js';
+
+/** Free bytes in front of every segment, for the headers of the record layer and the carrier, written in place. */
+export const HEADER_ROOM = 48;
+
+/** A lane's remaining room below this is not worth a segment of its own. */
+const MIN_ROOM = 4 * 1024;
+
+export type LaneName = 'urgent' | 'bulk';
+
+/** A contiguous run of frames in one block. */
+interface Segment {
+  block: Block;
+  start: number;
+  end: number;
+}
+
+interface Lane {
+  /** The block that the next frame goes to, if it fits. */
+  current: Block | undefined;
+  waiting: Segment[];
+  bytes: number;
+}
+
+/** @returns false when the carrier wants no more for now. `written`: to be called when the carrier is done with the bytes. */
+export type SendSegment = (
+  buffer: Buffer,
+  start: number,
+  end: number,
+  written: (() => void) | undefined,
+) => boolean;
+
+/** Where a frame of the asked-for size can be written. */
+export interface Place {
+  buffer: Buffer;
+  at: number;
+  /** How many bytes were given: what was asked for, or less when the caller said that less will do. */
+  length: number;
+}
+
+export class Outbox {
+  readonly #pool: BlockPool;
+  readonly #lanes: Record<LaneName, Lane> = {
+    urgent: {current: undefined, waiting: [], bytes: 0},
+    bulk: {current: undefined, waiting: [], bytes: 0},
+  };
+  /** Sealed segments, oldest first, from `#head` on. */
+  #log: Segment[] = [];
+  #head = 0;
+  /** The next one of the log to hand to the carrier. */
+  #cursor = 0;
+  /** Bytes of the segment at the cursor that the peer has already (after a resume). */
+  #skip = 0;
+  /** Counts of session bytes: given a place, handed to this carrier, handed to any carrier, acknowledged, released. */
+  #sealed = 0;
+  #sent = 0;
+  #everSent = 0;
+  #acked = 0;
+  #dropped = 0;
+  /** Counts bulk segments, so that a stream can tell whether its last one is still waiting. */
+  #bulkEnqueued = 0;
+  #bulkSealed = 0;
+  /** False: sealed bytes are dropped as soon as the carrier has them (to measure what keeping them costs). */
+  readonly #keeps: boolean;
+
+  constructor(pool: BlockPool, options: {keepForReplay?: boolean} = {}) {
+    this.#pool = pool;
+    this.#keeps = options.keepForReplay ?? true;
+  }
+
+  /** Bytes waiting in both lanes. */
+  get waitingBytes(): number {
+    return this.#lanes.urgent.bytes + this.#lanes.bulk.bytes;
+  }
+
+  get urgentBytes(): number {
+    return this.#lanes.urgent.bytes;
+  }
+
+  /** Count of session bytes that have their place in the stream of bytes. */
+  get sealedBytes(): number {
+    return this.#sealed;
+  }
+
+  get ackedBytes(): number {
+    return this.#acked;
+  }
+
+  /** Sealed and not acknowledged: what is kept for replay. */
+  get unackedBytes(): number {
+    return this.#sealed - this.#acked;
+  }
+
+  get unsent(): boolean {
+    return this.#cursor < this.#log.length;
+  }
+
+  /** The mark of a bulk frame written now; compare with `bulkIsWaiting`. */
+  get bulkMark(): number {
+    return this.#bulkEnqueued;
+  }
+
+  bulkIsWaiting(mark: number): boolean {
+    return mark > this.#bulkSealed;
+  }
+
+  /**
+   * Claims room for a frame at the end of a lane. With `least` < `most` the frame may be cut to what the current
+   * block still has, so that blocks fill up.
+   */
+  claim(name: LaneName, most: number, least = most): Place {
+    const lane = this.#lanes[name];
+    let block = lane.current;
+    const last = lane.waiting.at(-1);
+    if (block !== undefined && last !== undefined && last.block === block && last.end === block.used) {
+      const room = BLOCK_BYTES - last.end;
+      if (room >= most || room >= Math.max(least, MIN_ROOM))
+        return this.#extend(lane, last, Math.min(most, room));
+    }
+    if (block !== undefined) {
+      const room = BLOCK_BYTES - block.used - HEADER_ROOM;
+      if (room < most && room < Math.max(least, MIN_ROOM)) {
+        block.release();
+        block = undefined;
+      }
+    }
+    if (block === undefined) {
+      block = this.#pool.take();
+      lane.current = block;
+    }
+    const start = block.used + HEADER_ROOM;
+    block.hold();
+    block.used = start;
+    const segment: Segment = {block, start, end: start};
+    this.#append(name, segment);
+    return this.#extend(lane, segment, Math.min(most, BLOCK_BYTES - start));
+  }
+
+  #extend(lane: Lane, segment: Segment, length: number): Place {
+    const at = segment.end;
+    segment.end += length;
+    segment.block.used = segment.end;
+    lane.bytes += length;
+    return {buffer: segment.block.buffer, at, length};
+  }
+
+  /** Takes over a block whose frames stand at [HEADER_ROOM, end). The caller's hold passes to the outbox. */
+  adopt(block: Block, end: number): void {
+    block.used = end;
+    this.#lanes.bulk.bytes += end - HEADER_ROOM;
+    this.#append('bulk', {block, start: HEADER_ROOM, end});
+  }
+
+  #append(name: LaneName, segment: Segment): void {
+    this.#lanes[name].waiting.push(segment);
+    if (name === 'bulk') this.#bulkEnqueued += 1;
+  }
+
+  /** Gives every urgent frame its place. */
+  sealUrgent(): void {
+    const lane = this.#lanes.urgent;
+    if (lane.waiting.length === 0) return;
+    for (const segment of lane.waiting) this.#seal(segment);
+    lane.waiting = [];
+    lane.bytes = 0;
+  }
+
+  /** Gives the oldest bulk segment its place. False when there is none. */
+  sealBulk(): boolean {
+    const lane = this.#lanes.bulk;
+    const segment = lane.waiting.shift();
+    if (segment === undefined) return false;
+    lane.bytes -= segment.end - segment.start;
+    this.#bulkSealed += 1;
+    this.#seal(segment);
+    return true;
+  }
+
+  #seal(segment: Segment): void {
+    this.#sealed += segment.end - segment.start;
+    this.#log.push(segment);
+  }
+
+  /**
+   * Hands the next sealed segment to `send`, with HEADER_ROOM bytes free in front of it.
+   * @returns what `send` returned; undefined when nothing is left.
+   */
+  sendNext(send: SendSegment): boolean | undefined {
+    const segment = this.#log[this.#cursor];
+    if (segment === undefined) return undefined;
+    const start = segment.start + this.#skip;
+    this.#skip = 0;
+    this.#cursor += 1;
+    this.#sent += segment.end - start;
+    if (this.#sent > this.#everSent) this.#everSent = this.#sent;
+    if (this.#keeps) return send(segment.block.buffer, start, segment.end, undefined);
+    segment.block.hold();
+    const go = send(segment.block.buffer, start, segment.end, () => segment.block.release());
+    this.#drop(this.#sent);
+    return go;
+  }
+
+  /** The peer has the first `count` bytes. False when it never was sent that many, or takes an ack back. */
+  acknowledge(count: number): boolean {
+    if (!this.#keeps) return count <= this.#sent;
+    if (count < this.#acked || count > this.#sent) return false;
+    this.#drop(count);
+    return true;
+  }
+
+  #drop(count: number): void {
+    this.#acked = count;
+    while (this.#head < this.#cursor) {
+      const segment = this.#log[this.#head] as Segment;
+      const length = segment.end - segment.start;
+      if (this.#dropped + length > count) break;
+      this.#dropped += length;
+      this.#head += 1;
+      segment.block.release();
+    }
+    this.#compact();
+  }
+
+  /** The log is an array with a moving head; it is cut now and then, and idle lanes give their blocks back. */
+  #compact(): void {
+    if (this.#head === this.#log.length) {
+      this.#log = [];
+      this.#cursor = 0;
+      this.#head = 0;
+      for (const lane of Object.values(this.#lanes)) {
+        if (lane.waiting.length > 0 || lane.current === undefined) continue;
+        lane.current.release();
+        lane.current = undefined;
+      }
+    } else if (this.#head > 256) {
+      this.#log = this.#log.slice(this.#head);
+      this.#cursor -= this.#head;
+      this.#head = 0;
+    }
+  }
+
+  /** A new carrier: the peer has `count` bytes, all after them is sent again. False when `count` cannot be. */
+  rewind(count: number): boolean {
+    if (count < this.#acked || count > this.#everSent) return false;
+    this.#cursor = this.#log.length;
+    this.#drop(count);
+    this.#cursor = this.#head;
+    this.#skip = count - this.#dropped;
+    this.#sent = count;
+    return true;
+  }
+
+  /** Everything goes back to the pool; the session is over. */
+  clear(): void {
+    for (let at = this.#head; at < this.#log.length; at += 1) this.#log[at]?.block.release();
+    for (const lane of Object.values(this.#lanes)) {
+      for (const segment of lane.waiting) segment.block.release();
+      lane.current?.release();
+      lane.current = undefined;
+      lane.waiting = [];
+      lane.bytes = 0;
+    }
+    this.#log = [];
+    this.#head = 0;
+    this.#cursor = 0;
+    this.#bulkSealed = this.#bulkEnqueued;
+  }
+}

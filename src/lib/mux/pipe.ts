@@ -1,0 +1,92 @@
+// Two carriers that are joined in memory: what one writes the other receives, some turns later.
+
+import type {Carrier, CarrierSink} from './carrier.js';
+
+export interface PipeOptions {
+  /** `write` returns false above this. Default 256 KiB. */
+  highWaterBytes?: number;
+  /** Schedules each delivery. Default setImmediate. */
+  deliver?: (fn: () => void) => void;
+}
+
+class PipeEnd implements Carrier {
+  readonly label: string;
+  readonly headroom = 0;
+  readonly #highWaterBytes: number;
+  readonly #deliver: (fn: () => void) => void;
+  #sink: CarrierSink | undefined;
+  #peer: PipeEnd | undefined;
+  #buffered = 0;
+  #full = false;
+  #closed = false;
+
+  constructor(label: string, options: PipeOptions) {
+    this.label = label;
+    this.#highWaterBytes = options.highWaterBytes ?? 256 * 1024;
+    this.#deliver = options.deliver ?? ((fn) => void setImmediate(fn));
+  }
+
+  join(peer: PipeEnd): void {
+    this.#peer = peer;
+  }
+
+  get bufferedBytes(): number {
+    return this.#buffered;
+  }
+
+  start(sink: CarrierSink): void {
+    this.#sink = sink;
+  }
+
+  write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean {
+    if (this.#closed) {
+      onWritten?.();
+      return true;
+    }
+    const chunk = Buffer.from(block.subarray(start, end));
+    this.#buffered += chunk.length;
+    this.#deliver(() => {
+      this.#buffered -= chunk.length;
+      onWritten?.();
+      if (this.#closed) return;
+      this.#peer?.receive(chunk);
+      if (this.#full && this.#buffered < this.#highWaterBytes / 2) {
+        this.#full = false;
+        this.#sink?.onDrain();
+      }
+    });
+    this.#full = this.#buffered >= this.#highWaterBytes;
+    return !this.#full;
+  }
+
+  receive(chunk: Buffer): void {
+    if (!this.#closed) this.#sink?.onData(chunk);
+  }
+
+  end(): void {
+    this.#deliver(() => {
+      this.close(undefined);
+      this.#peer?.close(undefined);
+    });
+  }
+
+  destroy(error?: Error): void {
+    this.#deliver(() => this.#peer?.close(undefined));
+    this.close(error);
+  }
+
+  close(error: Error | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#sink?.onClose(error);
+  }
+}
+
+/** Two ends of one ordered pipe; deliveries come from the scheduler, never from within `write`. */
+export function createPipe(options: PipeOptions = {}): readonly [Carrier, Carrier] {
+  const a = new PipeEnd('pipe a', options);
+  const b = new PipeEnd('pipe b', options);
+  a.join(b);
+  b.join(a);
+  return [a, b];
+}

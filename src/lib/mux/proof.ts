@@ -1,0 +1,37 @@
+// Proving that one knows a session's secret without showing it, and what the next secret is: pure, keyed hashes only.
+
+import {createHmac, randomBytes, timingSafeEqual} from 'node:crypto';
+
+/** What one resume is about. Both sides know all of it; each nonce is fresh, so a recorded proof fits no second time. */
+export interface ResumeFacts {
+  id: string;
+  epoch: number;
+  agentNonce: string;
+  relayNonce: string;
+}
+
+export const newNonce = (): string => randomBytes(16).toString('hex');
+export const newSessionId = (): string => randomBytes(16).toString('hex');
+export const newSecret = (): string => randomBytes(32).toString('hex');
+
+function keyedHash(secret: string, purpose: string, facts: ResumeFacts, received: number): string {
+  const text = [purpose, facts.id, facts.epoch, facts.agentNonce, facts.relayNonce, received].join('\n');
+  return createHmac('sha256', Buffer.from(secret, 'hex')).update(text).digest('hex');
+}
+
+/** `received`: the count that the prover tells in the same message, so that it cannot be changed under way. */
+export const agentProof = (secret: string, facts: ResumeFacts, received: number): string =>
+  keyedHash(secret, 'tunl agent', facts, received);
+
+export const relayProof = (secret: string, facts: ResumeFacts, received: number): string =>
+  keyedHash(secret, 'tunl relay', facts, received);
+
+/** The secret after this resume. */
+export const nextSecret = (secret: string, facts: ResumeFacts): string =>
+  keyedHash(secret, 'tunl next', facts, 0);
+
+export function sameProof(a: string, b: string): boolean {
+  const left = Buffer.from(a, 'hex');
+  const right = Buffer.from(b, 'hex');
+  return left.length === right.length && timingSafeEqual(left, right);
+}

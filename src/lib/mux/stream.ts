@@ -1,0 +1,279 @@
+// One two-way byte stream of a session: what a visitor's socket is spliced with.
+
+import {FRAME_HEADER, type StreamCode, type StreamKind} from '../protocol/wire.js';
+import {BLOCK_BYTES, type Block} from './blocks.js';
+import {HEADER_ROOM} from './outbox.js';
+import {nextState, type StreamEvent, type StreamState} from './stream-state.js';
+import {type ReceiveWindow, SendWindow} from './window.js';
+
+/** Where the payload of a block handed to `writeBlock` begins: read straight into `buffer.subarray(PAYLOAD_AT)`. */
+export const PAYLOAD_AT = HEADER_ROOM + FRAME_HEADER;
+export const PAYLOAD_BYTES = BLOCK_BYTES - PAYLOAD_AT;
+
+/** What the owner of a stream does with its events. Called by the session; must not throw. */
+export interface StreamSink {
+  /** Bytes in order. The piece is the sink's; `stream.consumed` is due when they are out of memory. */
+  onData(piece: Buffer): void;
+  /** The peer sends no more. */
+  onEnd(): void;
+  /** `write` may go on after it returned false. */
+  onWritable(): void;
+  /** The peer took the stream that this side opened. */
+  onOpened?(): void;
+  /** The stream is dead in both directions: reset, refused, or its session is over. The last event. */
+  onReset(code: StreamCode): void;
+  /** Both directions have ended in order. The last event. */
+  onClosed?(): void;
+}
+
+/** What a stream needs of its session. */
+export interface StreamHost {
+  sendData(stream: Stream, chunk: Buffer): void;
+  adoptBlock(stream: Stream, block: Block, end: number): void;
+  sendFin(stream: Stream): void;
+  sendShort(stream: Stream, event: 'sendOpened' | 'sendRefused' | 'sendReset', code?: StreamCode): void;
+  sendCredit(stream: Stream, bytes: number): void;
+  /** Whether this stream may go on writing now. */
+  mayWrite(stream: Stream): boolean;
+  /** `stream.wake()` is due when it may. */
+  await(stream: Stream): void;
+  forget(stream: Stream): void;
+  now(): number;
+  growWithinMs(): number;
+}
+
+const NO_SINK: StreamSink = {onData: () => {}, onEnd: () => {}, onWritable: () => {}, onReset: () => {}};
+
+export class Stream {
+  readonly id: number;
+  readonly kind: StreamKind;
+  sink: StreamSink = NO_SINK;
+  /** Payload bytes received and sent so far. */
+  bytesIn = 0;
+  bytesOut = 0;
+
+  /** @internal bookkeeping of the session's lanes. */
+  bulkMark = 0;
+  /** @internal */
+  lull = -1;
+  /** @internal */
+  urgentBytes = 0;
+
+  readonly #host: StreamHost;
+  readonly #sendWindow = new SendWindow();
+  readonly #receiveWindow: ReceiveWindow;
+  #state: StreamState;
+  /** Bytes that the owner wrote and the window did not take yet; at most what one read gave. */
+  #held: Buffer[] = [];
+  #finHeld = false;
+  #asleep = false;
+
+  constructor(
+    host: StreamHost,
+    id: number,
+    kind: StreamKind,
+    state: 'opening' | 'offered',
+    window: ReceiveWindow,
+  ) {
+    this.#host = host;
+    this.id = id;
+    this.kind = kind;
+    this.#state = state;
+    this.#receiveWindow = window;
+  }
+
+  get state(): StreamState {
+    return this.#state;
+  }
+
+  /** Bytes received and not consumed. */
+  get unreadBytes(): number {
+    return this.#receiveWindow.unread;
+  }
+
+  get receiveWindowBytes(): number {
+    return this.#receiveWindow.size;
+  }
+
+  /** Bytes that were written here and wait for the peer's credit. */
+  get heldBytes(): number {
+    return this.#held.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
+
+  /** Copies and sends. False: stop reading the source until `onWritable`; what was written is not lost. */
+  write(chunk: Buffer): boolean {
+    if (this.#finHeld || nextState(this.#state, 'sendData') === undefined) return false;
+    if (chunk.length === 0) return true;
+    this.bytesOut += chunk.length;
+    if (this.#held.length === 0) this.#sendUpToWindow(chunk);
+    else this.#held.push(Buffer.from(chunk));
+    return this.#goOn();
+  }
+
+  /**
+   * Sends `length` bytes that stand at PAYLOAD_AT of a block, without copying them. The block is the session's from
+   * now on, whatever is returned. Same answer as `write`.
+   */
+  writeBlock(block: Block, length: number): boolean {
+    const sends = !this.#finHeld && nextState(this.#state, 'sendData') !== undefined;
+    if (!sends || this.#held.length > 0 || length > this.#sendWindow.available) {
+      const go = this.write(block.buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + length));
+      block.release();
+      return go;
+    }
+    this.bytesOut += length;
+    this.#sendWindow.spend(length);
+    this.#host.adoptBlock(this, block, PAYLOAD_AT + length);
+    return this.#goOn();
+  }
+
+  /** No more data from this side. The other direction goes on. */
+  end(): void {
+    if (this.#finHeld || nextState(this.#state, 'sendFin') === undefined) return;
+    if (this.#held.length > 0) {
+      this.#finHeld = true;
+      return;
+    }
+    this.#host.sendFin(this);
+    this.#move('sendFin');
+  }
+
+  /** Dead in both directions, now; the peer is told, this side's sink is not. */
+  reset(code: StreamCode): void {
+    if (this.#state === 'closed') return;
+    this.#host.sendShort(this, 'sendReset', code);
+    this.#die();
+  }
+
+  /** Takes the stream that the peer opened. */
+  accept(): void {
+    if (nextState(this.#state, 'sendOpened') === undefined) return;
+    this.#host.sendShort(this, 'sendOpened');
+    this.#move('sendOpened');
+  }
+
+  /** Does not take it. */
+  refuse(code: StreamCode): void {
+    if (nextState(this.#state, 'sendRefused') === undefined) {
+      this.reset(code);
+      return;
+    }
+    this.#host.sendShort(this, 'sendRefused', code);
+    this.#die();
+  }
+
+  /** `bytes` of what `onData` gave are out of memory. Credit follows. */
+  consumed(bytes: number): void {
+    if (nextState(this.#state, 'receiveData') === undefined) return;
+    const credit = this.#receiveWindow.consume(bytes, this.#host.now(), this.#host.growWithinMs());
+    if (credit > 0) this.#host.sendCredit(this, credit);
+  }
+
+  /** @internal False: a violation. */
+  receiveDataStart(length: number): boolean {
+    return nextState(this.#state, 'receiveData') !== undefined && this.#receiveWindow.receive(length);
+  }
+
+  /** @internal */
+  receiveData(piece: Buffer): void {
+    if (this.#state === 'closed') return;
+    this.bytesIn += piece.length;
+    this.sink.onData(piece);
+  }
+
+  /** @internal False: a violation. */
+  receiveCredit(bytes: number): boolean {
+    if (!this.#sendWindow.grant(bytes)) return false;
+    this.wake();
+    return true;
+  }
+
+  /** @internal False: a violation. */
+  receive(
+    event: 'receiveOpened' | 'receiveRefused' | 'receiveFin' | 'receiveReset',
+    code: StreamCode,
+  ): boolean {
+    if (nextState(this.#state, event) === undefined) return false;
+    if (event === 'receiveRefused' || event === 'receiveReset') {
+      this.#die();
+      this.sink.onReset(code);
+      return true;
+    }
+    this.#move(event);
+    if (event === 'receiveOpened') this.sink.onOpened?.();
+    else this.sink.onEnd();
+    return true;
+  }
+
+  /** @internal The session is over. */
+  abandon(code: StreamCode): void {
+    if (this.#state === 'closed') return;
+    this.#die();
+    this.sink.onReset(code);
+  }
+
+  /** @internal There may be room again: sends what is held, then lets the source go on. */
+  wake(): void {
+    if (this.#state === 'closed' || (!this.#asleep && this.#held.length === 0)) return;
+    while (this.#held.length > 0 && this.#sendWindow.available > 0) {
+      if (!this.#host.mayWrite(this)) {
+        this.#host.await(this);
+        return;
+      }
+      this.#sendUpToWindow(this.#held.shift() as Buffer);
+    }
+    if (this.#held.length > 0 || this.#sendWindow.available === 0) return;
+    if (this.#finHeld) {
+      this.#finHeld = false;
+      this.#asleep = false;
+      this.#host.sendFin(this);
+      this.#move('sendFin');
+      return;
+    }
+    if (!this.#host.mayWrite(this)) {
+      this.#host.await(this);
+      return;
+    }
+    this.#asleep = false;
+    this.sink.onWritable();
+  }
+
+  /** Sends what the window takes and keeps the rest in front of whatever is held. */
+  #sendUpToWindow(chunk: Buffer): void {
+    const now = Math.min(chunk.length, this.#sendWindow.available);
+    if (now > 0) {
+      this.#sendWindow.spend(now);
+      this.#host.sendData(this, now === chunk.length ? chunk : chunk.subarray(0, now));
+    }
+    // A copy: the caller may use its buffer again as soon as write() returned.
+    if (now < chunk.length) this.#held.unshift(Buffer.from(chunk.subarray(now)));
+  }
+
+  #goOn(): boolean {
+    if (this.#held.length === 0 && this.#sendWindow.available > 0 && this.#host.mayWrite(this)) return true;
+    this.#asleep = true;
+    // With credit left it is the session that has no room; without, the peer's next credit wakes this stream.
+    if (this.#sendWindow.available > 0) this.#host.await(this);
+    return false;
+  }
+
+  #move(event: StreamEvent): void {
+    const next = nextState(this.#state, event);
+    if (next === undefined) return;
+    this.#state = next;
+    if (next !== 'closed') return;
+    this.#forget();
+    this.sink.onClosed?.();
+  }
+
+  #die(): void {
+    this.#state = 'closed';
+    this.#held = [];
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#receiveWindow.release();
+    this.#host.forget(this);
+  }
+}

@@ -1,0 +1,129 @@
+// Flow control of one direction of one stream as pure values: what may still be sent, and when to grant more.
+
+import {LIMITS} from '../protocol/wire.js';
+
+/** The sending half: how many bytes the peer still takes. */
+export class SendWindow {
+  #available: number;
+
+  constructor(initial: number = LIMITS.initialWindow) {
+    this.#available = initial;
+  }
+
+  get available(): number {
+    return this.#available;
+  }
+
+  /** `bytes` go out. Never more than `available`: the caller splits. */
+  spend(bytes: number): void {
+    if (bytes > this.#available) throw new RangeError('more bytes than window');
+    this.#available -= bytes;
+  }
+
+  /** The peer granted more. False when the sum is more than any window can be: a violation. */
+  grant(bytes: number): boolean {
+    if (bytes <= 0 || this.#available + bytes > LIMITS.maxCredit) return false;
+    this.#available += bytes;
+    return true;
+  }
+}
+
+/** Bytes that windows may grow by, in all: of a session, or, as its parent, of a whole relay. */
+export class WindowBudget {
+  readonly #limit: number;
+  readonly #parent: WindowBudget | undefined;
+  #used = 0;
+
+  constructor(limit: number, parent?: WindowBudget) {
+    this.#limit = limit;
+    this.#parent = parent;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  take(bytes: number): boolean {
+    if (this.#used + bytes > this.#limit) return false;
+    if (this.#parent !== undefined && !this.#parent.take(bytes)) return false;
+    this.#used += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#used -= bytes;
+    this.#parent?.give(bytes);
+  }
+}
+
+/**
+ * The receiving half. Credit follows consumption, and is granted from half a window on. A window that is used up
+ * within two round trips is too small for the link and doubles (the rule of rust-yamux's auto-tuning), up to
+ * `maxWindow` and as far as the budget goes.
+ */
+export class ReceiveWindow {
+  readonly #budget: WindowBudget;
+  #size: number = LIMITS.initialWindow;
+  #grown = 0;
+  /** What the peer may still send. */
+  #allowance: number = LIMITS.initialWindow;
+  /** Consumed, not granted again yet. */
+  #pending = 0;
+  #measured = 0;
+  #measuredFrom: number;
+
+  constructor(budget: WindowBudget, now: number) {
+    this.#budget = budget;
+    this.#measuredFrom = now;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Received and not consumed: what this stream holds in memory. */
+  get unread(): number {
+    return this.#size - this.#allowance - this.#pending;
+  }
+
+  /** `bytes` came. False when the peer had no credit for them: a violation. */
+  receive(bytes: number): boolean {
+    if (bytes > this.#allowance) return false;
+    this.#allowance -= bytes;
+    return true;
+  }
+
+  /**
+   * `bytes` were handed on and are out of our memory.
+   * @param now ms, monotonic. @param growWithinMs use of a full window within this time doubles it.
+   * @returns the credit to send now; 0: not yet.
+   */
+  consume(bytes: number, now: number, growWithinMs: number): number {
+    this.#pending += bytes;
+    this.#measured += bytes;
+    if (this.#measured >= this.#size) {
+      if (now - this.#measuredFrom <= growWithinMs) this.#grow();
+      this.#measured = 0;
+      this.#measuredFrom = now;
+    }
+    if (this.#pending < this.#size / 2) return 0;
+    const credit = this.#pending;
+    this.#pending = 0;
+    this.#allowance += credit;
+    return credit;
+  }
+
+  /** Gives back what growth took. Idempotent. */
+  release(): void {
+    this.#budget.give(this.#grown);
+    this.#grown = 0;
+  }
+
+  #grow(): void {
+    const more = this.#size;
+    if (this.#size + more > LIMITS.maxWindow || !this.#budget.take(more)) return;
+    this.#size += more;
+    this.#grown += more;
+    this.#pending += more;
+  }
+}

@@ -1,0 +1,136 @@
+// Messages about tunnels, on stream 0 of a session: two closed unions, agent → relay and relay → agent, and what an OPEN says.
+
+import {asObject, type Fields, flag, maybe, oneOf, optional, parseJsonObject, text, whole} from './fields.js';
+
+const MAX_COUNT = Number.MAX_SAFE_INTEGER;
+const MAX_ID = 2 ** 31;
+
+/** A TLS name. `name`: this one or none; `prefer`: this one if it can be had, else a random one. */
+export interface TlsBind {
+  kind: 'tls';
+  h2: boolean;
+  name?: string;
+  prefer?: string;
+}
+
+/** A TCP port of the relay. `port`: this one or none; `prefer`: this one if it can be had. */
+export interface TcpBind {
+  kind: 'tcp';
+  port?: number;
+  prefer?: number;
+}
+
+export type BindWish = TlsBind | TcpBind;
+
+export type AgentMessage =
+  /** `request` comes back in the answer. */
+  {type: 'bind'; request: number; wish: BindWish} | {type: 'unbind'; tunnel: number};
+
+export type RelayMessage =
+  /** `tunnel` names it in OPENs of this session; `epoch` grows with each takeover of the name or port. */
+  | {type: 'bound'; request: number; tunnel: number; epoch: number; host: string; port: number}
+  | {type: 'bind-refused'; request: number; code: string; message: string}
+  /** The tunnel is no longer this session's. */
+  | {type: 'unbound'; tunnel: number; code: string; message: string};
+
+/** What an OPEN of kind `visitor` says about the visitor. */
+export interface VisitorOpen {
+  tunnel: number;
+  via: 'tls' | 'tcp';
+  /** As the relay saw it, without brackets. */
+  address: string;
+  port: number;
+  /** What ALPN agreed on, if anything. */
+  alpn?: string;
+}
+
+/** @throws MalformedMessage */
+export function parseAgentMessage(payload: Buffer): AgentMessage {
+  const fields = parseJsonObject(payload);
+  const type = oneOf(fields, 'type', ['bind', 'unbind']);
+  if (type === 'unbind') return {type, tunnel: whole(fields, 'tunnel', 1, MAX_ID)};
+  return {
+    type,
+    request: whole(fields, 'request', 1, MAX_ID),
+    wish: parseWish(asObject(fields.wish, 'wish')),
+  };
+}
+
+function parseWish(wish: Fields): BindWish {
+  const kind = oneOf(wish, 'kind', ['tls', 'tcp']);
+  if (kind === 'tcp') {
+    return {
+      kind,
+      ...optional(
+        'port',
+        maybe(wish, 'port', () => whole(wish, 'port', 0, MAX_ID)),
+      ),
+      ...optional(
+        'prefer',
+        maybe(wish, 'prefer', () => whole(wish, 'prefer', 1, 65_535)),
+      ),
+    };
+  }
+  return {
+    kind,
+    h2: flag(wish, 'h2'),
+    ...optional(
+      'name',
+      maybe(wish, 'name', () => text(wish, 'name', 1000)),
+    ),
+    ...optional(
+      'prefer',
+      maybe(wish, 'prefer', () => text(wish, 'prefer', 63)),
+    ),
+  };
+}
+
+/** @throws MalformedMessage */
+export function parseRelayMessage(payload: Buffer): RelayMessage {
+  const fields = parseJsonObject(payload);
+  const type = oneOf(fields, 'type', ['bound', 'bind-refused', 'unbound']);
+  switch (type) {
+    case 'bound':
+      return {
+        type,
+        request: whole(fields, 'request', 1, MAX_ID),
+        tunnel: whole(fields, 'tunnel', 1, MAX_ID),
+        epoch: whole(fields, 'epoch', 1, MAX_COUNT),
+        host: text(fields, 'host', 255),
+        port: whole(fields, 'port', 1, 65_535),
+      };
+    case 'bind-refused':
+      return {
+        type,
+        request: whole(fields, 'request', 1, MAX_ID),
+        code: text(fields, 'code', 40),
+        message: text(fields, 'message', 500),
+      };
+    case 'unbound':
+      return {
+        type,
+        tunnel: whole(fields, 'tunnel', 1, MAX_ID),
+        code: text(fields, 'code', 40),
+        message: text(fields, 'message', 500),
+      };
+  }
+}
+
+/** @throws MalformedMessage */
+export function parseVisitorOpen(payload: Buffer): VisitorOpen {
+  const fields = parseJsonObject(payload);
+  return {
+    tunnel: whole(fields, 'tunnel', 1, MAX_ID),
+    via: oneOf(fields, 'via', ['tls', 'tcp']),
+    address: text(fields, 'address', 64),
+    port: whole(fields, 'port', 0, 65_535),
+    ...optional(
+      'alpn',
+      maybe(fields, 'alpn', () => text(fields, 'alpn', 32)),
+    ),
+  };
+}
+
+export function encodeMessage(message: object): Buffer {
+  return Buffer.from(JSON.stringify(message), 'utf8');
+}

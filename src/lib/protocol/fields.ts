@@ -1,0 +1,79 @@
+// Reads fields out of JSON that a peer sent: each reader gives the value in its type or gives up. Nothing is cast.
+
+/** The message does not have the form that the protocol gives it. Caught where messages are parsed; never leaves this layer. */
+export class MalformedMessage extends Error {}
+
+export type Fields = Record<string, unknown>;
+
+export function parseJsonObject(payload: Buffer): Fields {
+  let value: unknown;
+  try {
+    value = JSON.parse(payload.toString('utf8'));
+  } catch {
+    throw new MalformedMessage('not JSON');
+  }
+  return asObject(value, 'message');
+}
+
+export function asObject(value: unknown, name: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new MalformedMessage(`${name} is not an object`);
+  }
+  return value as Fields;
+}
+
+function own(fields: Fields, name: string): unknown {
+  return Object.hasOwn(fields, name) ? fields[name] : undefined;
+}
+
+export function text(fields: Fields, name: string, maxLength: number): string {
+  const value = own(fields, name);
+  if (typeof value !== 'string' || value.length > maxLength)
+    throw new MalformedMessage(`${name} is not a short text`);
+  return value;
+}
+
+/** A whole number from `min` to `max`. */
+export function whole(fields: Fields, name: string, min: number, max: number): number {
+  const value = own(fields, name);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
+    throw new MalformedMessage(`${name} is not a whole number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+export function flag(fields: Fields, name: string): boolean {
+  const value = own(fields, name);
+  if (value === undefined) return false;
+  if (typeof value !== 'boolean') throw new MalformedMessage(`${name} is not true or false`);
+  return value;
+}
+
+/** `read` when the field is there, undefined when it is not. */
+export function maybe<T>(fields: Fields, name: string, read: () => T): T | undefined {
+  return own(fields, name) === undefined ? undefined : read();
+}
+
+/** `{[name]: value}`, or nothing when the value is undefined: for exact optional properties. */
+export function optional<K extends string, T>(name: K, value: T | undefined): {[key in K]?: T} {
+  return (value === undefined ? {} : {[name]: value}) as {[key in K]?: T};
+}
+
+export function texts(fields: Fields, name: string, maxCount: number, maxLength: number): string[] {
+  const value = own(fields, name);
+  if (value === undefined) return [];
+  if (!Array.isArray(value) || value.length > maxCount)
+    throw new MalformedMessage(`${name} is not a short list`);
+  return value.map((item: unknown) => {
+    if (typeof item !== 'string' || item.length > maxLength)
+      throw new MalformedMessage(`${name} has an item that is no text`);
+    return item;
+  });
+}
+
+export function oneOf<T extends string>(fields: Fields, name: string, values: readonly T[]): T {
+  const value = own(fields, name);
+  const found = values.find((each) => each === value);
+  if (found === undefined) throw new MalformedMessage(`${name} is none of ${values.join(', ')}`);
+  return found;
+}

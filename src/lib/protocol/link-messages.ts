@@ -1,0 +1,154 @@
+// Messages about the link itself: who is there, which session goes on, when to come back. One closed union, parsed and refused, never cast.
+
+import {
+  asObject,
+  type Fields,
+  MalformedMessage,
+  maybe,
+  oneOf,
+  optional,
+  parseJsonObject,
+  text,
+  texts,
+  whole,
+} from './fields.js';
+
+const MAX_COUNT = Number.MAX_SAFE_INTEGER;
+
+/** Relay → agent, first thing on a carrier. `nonce`: 32 hex digits. */
+export interface Challenge {
+  type: 'challenge';
+  protocol: number;
+  software: string;
+  nonce: string;
+}
+
+/** Agent → relay: a new session, or the one that goes on. */
+export interface Hello {
+  type: 'hello';
+  software: string;
+  nonce: string;
+  /** The agent's own key, for leases without a token: SPKI in base64url, and its signature over the relay's nonce. */
+  identity?: {key: string; signature: string};
+  resume?: {id: string; epoch: number; received: number; proof: string};
+}
+
+/** Relay → agent: the session is attached to this carrier. `secret` comes with a new session, `proof` with a resumed one. */
+export interface Welcome {
+  type: 'welcome';
+  id: string;
+  epoch: number;
+  received: number;
+  resumeWindowMs: number;
+  secret?: string;
+  proof?: string;
+}
+
+/** Relay → agent: no session; the carrier closes. */
+export interface Refused {
+  type: 'refused';
+  code: string;
+  message: string;
+  retryAfterMs?: number;
+}
+
+/** Either way: this end goes away on purpose; come back after `afterMs`, to one of `relays` when it names any. */
+export interface Goaway {
+  type: 'goaway';
+  message: string;
+  afterMs: number;
+  relays: string[];
+}
+
+/** Either way: the session is over, for this reason. Nothing of it can be resumed. */
+export interface Close {
+  type: 'close';
+  code: string;
+  message: string;
+}
+
+export type LinkMessage = Challenge | Hello | Welcome | Refused | Goaway | Close;
+
+const TYPES = ['challenge', 'hello', 'welcome', 'refused', 'goaway', 'close'] as const;
+
+const hex = (fields: Fields, name: string, digits: number): string => {
+  const value = text(fields, name, digits);
+  if (value.length !== digits || !/^[0-9a-f]*$/.test(value))
+    throw new MalformedMessage(`${name} is not ${digits} hex digits`);
+  return value;
+};
+
+/** @throws MalformedMessage */
+export function parseLinkMessage(payload: Buffer): LinkMessage {
+  const fields = parseJsonObject(payload);
+  const type = oneOf(fields, 'type', TYPES);
+  switch (type) {
+    case 'challenge':
+      return {
+        type,
+        protocol: whole(fields, 'protocol', 1, 1_000_000),
+        software: text(fields, 'software', 100),
+        nonce: hex(fields, 'nonce', 32),
+      };
+    case 'hello':
+      return {
+        type,
+        software: text(fields, 'software', 100),
+        nonce: hex(fields, 'nonce', 32),
+        ...optional(
+          'identity',
+          maybe(fields, 'identity', () => {
+            const identity = asObject(fields.identity, 'identity');
+            return {key: text(identity, 'key', 200), signature: text(identity, 'signature', 200)};
+          }),
+        ),
+        ...optional(
+          'resume',
+          maybe(fields, 'resume', () => {
+            const resume = asObject(fields.resume, 'resume');
+            return {
+              id: hex(resume, 'id', 32),
+              epoch: whole(resume, 'epoch', 1, MAX_COUNT),
+              received: whole(resume, 'received', 0, MAX_COUNT),
+              proof: hex(resume, 'proof', 64),
+            };
+          }),
+        ),
+      };
+    case 'welcome':
+      return {
+        type,
+        id: hex(fields, 'id', 32),
+        epoch: whole(fields, 'epoch', 1, MAX_COUNT),
+        received: whole(fields, 'received', 0, MAX_COUNT),
+        resumeWindowMs: whole(fields, 'resumeWindowMs', 0, 3_600_000),
+        ...optional(
+          'secret',
+          maybe(fields, 'secret', () => hex(fields, 'secret', 64)),
+        ),
+        ...optional(
+          'proof',
+          maybe(fields, 'proof', () => hex(fields, 'proof', 64)),
+        ),
+      };
+    case 'refused':
+      return {
+        type,
+        code: text(fields, 'code', 40),
+        message: text(fields, 'message', 500),
+        ...optional(
+          'retryAfterMs',
+          maybe(fields, 'retryAfterMs', () => whole(fields, 'retryAfterMs', 0, 86_400_000)),
+        ),
+      };
+    case 'goaway':
+      return {
+        type,
+        message: text(fields, 'message', 500),
+        afterMs: whole(fields, 'afterMs', 0, 86_400_000),
+        relays: texts(fields, 'relays', 20, 300),
+      };
+    case 'close':
+      return {type, code: text(fields, 'code', 40), message: text(fields, 'message', 500)};
+  }
+}

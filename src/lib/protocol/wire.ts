@@ -1,0 +1,170 @@
+// Everything that can be on the wire between two sessions, with its limits. `docs/protocol.md` says the same in prose.
+//
+// Two layers share one carrier. *Records* belong to one carrier and die with it. The bytes inside SEGMENT records
+// are the session's: they are *frames*, counted in each direction, and sent again on the next carrier when they were lost.
+
+/** Sub-protocol of the WebSocket upgrade and number in `challenge`: grows when old and new can no longer talk. */
+export const PROTOCOL_VERSION = 1;
+
+/** Record: type (1), payload length (3), payload. All integers are big-endian. */
+export const RECORD_HEADER = 4;
+
+export const RECORD = {
+  /** The next bytes of the session. */
+  segment: 0x01,
+  /** Cumulative count of session bytes received (8). */
+  ack: 0x02,
+  /** Eight bytes that come back in a pong. */
+  ping: 0x03,
+  pong: 0x04,
+  /** A link message as JSON: challenge, hello, welcome, refused, goaway, close. */
+  message: 0x05,
+} as const;
+
+/** Frame: type (1), payload length (3), stream id (6), payload. */
+export const FRAME_HEADER = 10;
+
+export const FRAME = {
+  /** Kind (1), then JSON about the stream. */
+  open: 0x10,
+  /** The other side took the stream. */
+  opened: 0x11,
+  /** The other side did not: JSON {code, message}. */
+  refused: 0x12,
+  data: 0x13,
+  /** No more data in this direction. */
+  fin: 0x14,
+  /** The stream is dead in both directions: JSON {code} or nothing. */
+  reset: 0x15,
+  /** The peer may send this many more bytes (4). */
+  credit: 0x16,
+  /** A control message as JSON, on stream 0. */
+  control: 0x17,
+} as const;
+
+/** What a stream is for. A closed set: another number is refused with KIND_UNKNOWN, so that old and new can meet. */
+export const KIND = {
+  visitor: 1,
+  /** Another session runs inside this stream. */
+  carrier: 2,
+} as const;
+
+export type StreamKind = (typeof KIND)[keyof typeof KIND];
+
+/** Why a stream was refused or reset, on the wire. */
+export const STREAM_CODES = [
+  'UPSTREAM_REFUSED',
+  'UPSTREAM_TIMEOUT',
+  'UPSTREAM_RESET',
+  'VISITOR_RESET',
+  'TUNNEL_UNKNOWN',
+  'KIND_UNKNOWN',
+  'TOO_MANY_STREAMS',
+  'SESSION_ENDED',
+  'DRAINING',
+  'CANCELLED',
+] as const;
+
+export type StreamCode = (typeof STREAM_CODES)[number];
+
+export function isStreamCode(value: unknown): value is StreamCode {
+  return (STREAM_CODES as readonly unknown[]).includes(value);
+}
+
+export const LIMITS = {
+  /** Payload of one SEGMENT. A sender writes at most one block (128 KiB) at once; twice that leaves room. */
+  segmentBytes: 256 * 1024,
+  /** Payload of one link message: the longest is a goaway with a list of relays. */
+  messageBytes: 16 * 1024,
+  /** Payload of one DATA frame. */
+  dataBytes: 256 * 1024,
+  /** Payload of OPEN, REFUSED and RESET: names and addresses, no more. */
+  openBytes: 4 * 1024,
+  /** Payload of one CONTROL frame. */
+  controlBytes: 64 * 1024,
+  /** Every stream starts with this window in both directions; CREDIT enlarges it. Small, so that a thousand stalled readers cost 256 MiB at the worst. */
+  initialWindow: 256 * 1024,
+  /** One stream's window, grown: 16 MiB fill 1 Gbit/s over 100 ms. */
+  maxWindow: 16 * 1024 * 1024,
+  /** Credit outstanding may never exceed this, whatever was granted. */
+  maxCredit: 2 ** 31 - 1,
+  /** Streams open at once in one session. */
+  streams: 65_536,
+  /** Acknowledge at the latest after so many bytes … */
+  ackBytes: 64 * 1024,
+  /** … or so many ms. */
+  ackDelayMs: 50,
+  /** Stream ids are 48 bits: at 100,000 streams a second they last 89 years. */
+  maxStreamId: 2 ** 48 - 1,
+} as const;
+
+export type RecordType = (typeof RECORD)[keyof typeof RECORD];
+export type FrameType = (typeof FRAME)[keyof typeof FRAME];
+
+/** Writes a record header so that it ends just before `end`; returns where it starts. */
+export function writeRecordHeaderBefore(
+  buffer: Buffer,
+  end: number,
+  type: RecordType,
+  length: number,
+): number {
+  const at = end - RECORD_HEADER;
+  buffer.writeUInt32BE(((type << 24) | length) >>> 0, at);
+  return at;
+}
+
+export function writeFrameHeader(
+  buffer: Buffer,
+  at: number,
+  type: FrameType,
+  streamId: number,
+  length: number,
+): void {
+  buffer.writeUInt32BE(((type << 24) | length) >>> 0, at);
+  const high = Math.floor(streamId / 0x1_0000_0000);
+  buffer[at + 4] = high >>> 8;
+  buffer[at + 5] = high & 0xff;
+  buffer.writeUInt32BE(streamId >>> 0, at + 6);
+}
+
+/** The 48-bit stream id of a frame header that starts at `at`. */
+export function readStreamId(buffer: Buffer, at: number): number {
+  return buffer.readUInt16BE(at + 4) * 0x1_0000_0000 + buffer.readUInt32BE(at + 6);
+}
+
+/** The longest payload that a frame of this type may have; undefined for a type that does not exist. */
+export function frameLimit(type: number): number | undefined {
+  switch (type) {
+    case FRAME.data:
+      return LIMITS.dataBytes;
+    case FRAME.open:
+    case FRAME.refused:
+    case FRAME.reset:
+      return LIMITS.openBytes;
+    case FRAME.control:
+      return LIMITS.controlBytes;
+    case FRAME.credit:
+      return 4;
+    case FRAME.opened:
+    case FRAME.fin:
+      return 0;
+    default:
+      return undefined;
+  }
+}
+
+/** The same for records. */
+export function recordLimit(type: number): number | undefined {
+  switch (type) {
+    case RECORD.segment:
+      return LIMITS.segmentBytes;
+    case RECORD.ack:
+    case RECORD.ping:
+    case RECORD.pong:
+      return 8;
+    case RECORD.message:
+      return LIMITS.messageBytes;
+    default:
+      return undefined;
+  }
+}
