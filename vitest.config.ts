@@ -1,14 +1,43 @@
 import {defineConfig} from 'vitest/config';
 
-// One place that says how the tests run: `npm test` runs everything but the long chaos and figures suites.
+// One place that says how the tests run. `npm test` runs the projects one after the other; see test/run.sh.
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/chaos/**', 'node_modules/**'],
     disableConsoleIntercept: true,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    reporters: ['default', './test/setup/tally-reporter.ts'],
     pool: 'forks',
     maxWorkers: 2,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/mux/**/*.test.ts', 'test/project/**/*.test.ts'],
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        // Real programs in processes of their own: one file at a time, or they would measure one another.
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          exclude: ['test/e2e/fresh-clone.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'fresh',
+          include: ['test/e2e/fresh-clone.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
   },
 });

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# The test command: installs what is missing, builds, checks types and style, runs every suite, and ends with one plain
+# line `tests: N passed, N failed, N skipped` over all of it. With arguments: one vitest run with these arguments.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin"
+
+tally=$(mktemp)
+trap 'rm -f "$tally"' EXIT
+export TUNL_TEST_TALLY="$tally"
+
+# One step that is not a vitest run counts as one test.
+step() {
+  local name=$1
+  shift
+  printf '\n── %s\n' "$name"
+  if "$@"; then echo '1 0 0' >>"$tally"; else echo '0 1 0' >>"$tally"; echo "failed: $name" >&2; return 1; fi
+}
+
+# A run that ends badly without a count of its own (a crash, an error outside of any test) counts as one failure.
+suite() {
+  local name=$1 before after
+  shift
+  printf '\n── %s\n' "$name"
+  before=$(awk '{n += $2} END {print n + 0}' "$tally")
+  if ! vitest run "$@"; then
+    after=$(awk '{n += $2} END {print n + 0}' "$tally")
+    if [ "$before" -eq "$after" ]; then echo '0 1 0' >>"$tally"; fi
+  fi
+}
+
+if step 'programs' bash test/setup/install.sh &&
+  step 'packages' bash -c '[ -x node_modules/.bin/vitest ] || npm ci' &&
+  step 'build' npm run --silent build; then
+  if [ $# -gt 0 ]; then
+    suite "$*" "$@"
+  else
+    step 'types' tsc -p tsconfig.json
+    step 'style' biome check --error-on-warnings .
+    suite 'unit' --project unit
+    suite 'end to end' --project e2e
+    suite 'faults' --config vitest.chaos.config.ts --passWithNoTests
+    # The slow one: a clone of HEAD, installed from nothing.
+    if [ -n "${CI:-}" ]; then suite 'fresh clone' --project fresh; fi
+  fi
+fi
+
+printf '\n'
+awk '{p += $1; f += $2; s += $3}
+  END {printf "tests: %d passed, %d failed, %d skipped\n", p, f, s; exit !(f == 0 && p > 0)}' "$tally"
