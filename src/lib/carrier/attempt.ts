@@ -1,0 +1,83 @@
+// One attempt to reach a relay: its steps share a deadline and an abort signal, and none leaves a socket behind.
+
+import {type Clock, systemClock} from '../core/clock.js';
+import {TunlError} from '../core/errors.js';
+
+export interface AttemptOptions {
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+  clock?: Clock | undefined;
+  /** Whom nothing was heard of, for the deadline's error. */
+  label: string;
+}
+
+/** Settles a step; later calls do nothing. */
+export interface Settle<T> {
+  done(value: T): void;
+  fail(error: TunlError): void;
+}
+
+export class Attempt implements Disposable {
+  readonly #stop = new AbortController();
+  readonly #release: () => void;
+  #step = '';
+
+  constructor({timeoutMs, signal, clock = systemClock, label}: AttemptOptions) {
+    const onAbort = () => this.#stop.abort(new TunlError('ABORTED', {cause: signal?.reason}));
+    const timer = clock.after(timeoutMs, () => {
+      const reason = `No answer from ${label} within ${timeoutMs / 1000} s (${this.#step}).`;
+      this.#stop.abort(new TunlError('RELAY_TIMEOUT', {reason}));
+    });
+    signal?.addEventListener('abort', onAbort, {once: true});
+    this.#release = () => {
+      timer.cancel();
+      signal?.removeEventListener('abort', onAbort);
+    };
+    if (signal?.aborted) onAbort();
+  }
+
+  /** What is being waited for, as the deadline's error will name it. */
+  entering(step: string): void {
+    this.#step = step;
+  }
+
+  /**
+   * Runs `start` until it settles. It returns what takes its work back, which is called when the step fails by itself,
+   * by the deadline or by the signal.
+   */
+  run<T>(step: string, start: (settle: Settle<T>) => () => void): Promise<T> {
+    this.entering(step);
+    const {signal} = this.#stop;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      let undo: (() => void) | undefined;
+      let outcome: 'pending' | 'done' | 'failed' = 'pending';
+      const fail = (error: unknown) => {
+        if (outcome !== 'pending') return;
+        outcome = 'failed';
+        signal.removeEventListener('abort', onAbort);
+        undo?.();
+        reject(error);
+      };
+      const done = (value: T) => {
+        if (outcome !== 'pending') return;
+        outcome = 'done';
+        signal.removeEventListener('abort', onAbort);
+        resolve(value);
+      };
+      const onAbort = () => fail(signal.reason);
+      signal.addEventListener('abort', onAbort, {once: true});
+      try {
+        undo = start({done, fail});
+        // It may have failed before it could say how to undo it.
+        if ((outcome as string) === 'failed') undo();
+      } catch (error) {
+        fail(error);
+      }
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#release();
+  }
+}

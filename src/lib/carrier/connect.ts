@@ -1,0 +1,117 @@
+// The steps below the upgrade: a TLS connection to a relay, directly or through an HTTP proxy's CONNECT.
+
+import http from 'node:http';
+import net, {isIP, type Socket} from 'node:net';
+import tls, {type SecureContext, type TLSSocket} from 'node:tls';
+import type {Attempt} from './attempt.js';
+import {certificateError, failure, type Peer, socketError} from './dial-errors.js';
+import type {HttpProxy} from './proxy.js';
+import {lookup, type RelayAddress} from './relay-url.js';
+
+/**
+ * Node tries a name's addresses one after the other and gives each this long. Its default, 250 ms, gives up a relay on
+ * the other side of the world whose first address is the only one that works.
+ */
+const NEXT_ADDRESS_MS = 1_000;
+
+const NET_OPTIONS = {lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS};
+
+/** Between two steps a socket has no other listener, and an error without one ends the process. The carrier replaces it. */
+export const ignore = (): void => {};
+
+export interface TlsTarget {
+  host: string;
+  port: number;
+  secureContext?: SecureContext | undefined;
+  /** A connection that leads there already. */
+  through?: Socket | undefined;
+}
+
+/** A TLS connection whose certificate is verified for `host`: NODE_TLS_REJECT_UNAUTHORIZED changes nothing. */
+export function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
+  const {host, port, secureContext, through} = target;
+  return attempt.run<TLSSocket>(through === undefined ? 'connect' : 'TLS handshake', ({done, fail}) => {
+    const options = {
+      ...NET_OPTIONS,
+      host,
+      port,
+      servername: isIP(host) === 0 ? host.replace(/\.$/, '') : '',
+      rejectUnauthorized: true,
+      ALPNProtocols: ['http/1.1'],
+      ...(secureContext !== undefined && {secureContext}),
+      ...(through !== undefined && {socket: through}),
+    };
+    const socket = tls.connect(options);
+    socket.on('error', ignore);
+    socket.once('connect', () => attempt.entering('TLS handshake'));
+    const onError = (error: Error) => {
+      const refused = socket.authorizationError as unknown;
+      if (typeof refused === 'string') fail(certificateError(peer, host, refused, error));
+      else fail(socketError(peer, error));
+    };
+    socket.once('error', onError);
+    socket.once('secureConnect', () => {
+      socket.off('error', onError);
+      done(socket);
+    });
+    return () => {
+      socket.destroy();
+      through?.destroy();
+    };
+  });
+}
+
+/** A connection through the proxy to the relay's port. */
+export async function openTunnel(attempt: Attempt, proxy: HttpProxy, relay: RelayAddress): Promise<Socket> {
+  const peer: Peer = {kind: 'proxy', label: proxy.label};
+  const socket = proxy.secure ? await openTls(attempt, peer, proxy) : await openTcp(attempt, peer, proxy);
+  return await attempt.run<Socket>(`CONNECT through ${proxy.label}`, ({done, fail}) => {
+    const target = `${relay.host.includes(':') ? `[${relay.host}]` : relay.host}:${relay.port}`;
+    const req = http.request({
+      createConnection: () => socket,
+      method: 'CONNECT',
+      path: target,
+      setHost: false,
+      headers: {
+        Host: target,
+        ...(proxy.authorization !== undefined && {'Proxy-Authorization': proxy.authorization}),
+      },
+    });
+    req.once('connect', (res, _socket, head) => {
+      const status = res.statusCode ?? 0;
+      if (status < 200 || status > 299)
+        fail(refusedBy(peer, status, relay.label, proxy.authorization !== undefined));
+      else if (head.length > 0)
+        fail(failure(peer, 'PROXY_FAILED', `${proxy.label} sent data before the relay could`));
+      else done(socket);
+    });
+    req.on('error', (error) => fail(socketError(peer, error)));
+    req.end();
+    if (socket.destroyed) fail(failure(peer, 'PROXY_FAILED', `${proxy.label} closed the connection`));
+    return () => socket.destroy();
+  });
+}
+
+function refusedBy(peer: Peer, status: number, target: string, hadCredentials: boolean) {
+  const why =
+    status !== 407
+      ? `${peer.label} answered ${status} to CONNECT ${target}`
+      : hadCredentials
+        ? `${peer.label} does not accept the user name and password in HTTPS_PROXY`
+        : `${peer.label} asks for a user name and password; HTTPS_PROXY has none`;
+  return failure(peer, 'PROXY_FAILED', why);
+}
+
+function openTcp(attempt: Attempt, peer: Peer, {host, port}: HttpProxy): Promise<Socket> {
+  return attempt.run<Socket>('connect to the proxy', ({done, fail}) => {
+    const socket = net.connect({...NET_OPTIONS, host, port});
+    const onError = (error: Error) => fail(socketError(peer, error));
+    socket.on('error', ignore);
+    socket.once('error', onError);
+    socket.once('connect', () => {
+      socket.off('error', onError);
+      done(socket);
+    });
+    return () => socket.destroy();
+  });
+}

@@ -1,0 +1,161 @@
+// What went wrong on the way to a relay, as one of the table's codes. Reasons name host and port, never a token.
+
+import type {IncomingHttpHeaders} from 'node:http';
+import {ERRORS, type ErrorCode, isErrorCode, systemCode, TunlError} from '../core/errors.js';
+
+/** Whom we talk to: a proxy's failures have a code of their own. */
+export interface Peer {
+  kind: 'relay' | 'proxy';
+  /** `host:port` */
+  label: string;
+}
+
+const CODES: Record<string, {code: ErrorCode; what: string}> = {
+  ENOTFOUND: {code: 'RELAY_NAME_UNKNOWN', what: 'the name does not resolve'},
+  EAI_AGAIN: {code: 'RELAY_NAME_UNKNOWN', what: 'the name server does not answer'},
+  ENODATA: {code: 'RELAY_NAME_UNKNOWN', what: 'the name has no address'},
+  ECONNREFUSED: {code: 'RELAY_REFUSED', what: 'the connection was refused'},
+  EHOSTUNREACH: {code: 'RELAY_REFUSED', what: 'there is no way to the host'},
+  ENETUNREACH: {code: 'RELAY_REFUSED', what: 'there is no way to its network'},
+  EADDRNOTAVAIL: {code: 'RELAY_REFUSED', what: 'the address cannot be used from here'},
+  EACCES: {code: 'RELAY_REFUSED', what: 'this machine forbids the connection'},
+  EPERM: {code: 'RELAY_REFUSED', what: 'this machine forbids the connection'},
+  ETIMEDOUT: {code: 'RELAY_TIMEOUT', what: 'the connection timed out'},
+  ECONNRESET: {code: 'RELAY_LOST', what: 'the connection was closed before an answer came'},
+  EPIPE: {code: 'RELAY_LOST', what: 'the connection was closed before an answer came'},
+};
+
+/** An error of the socket itself. */
+export function socketError(peer: Peer, error: unknown): TunlError {
+  const system = systemCode(error);
+  if (system.startsWith('ERR_SSL_') || system === 'EPROTO') return tlsFailure(peer, error, system);
+  const row = CODES[system] ?? {code: 'RELAY_LOST' as const, what: messageOf(error)};
+  return failure(peer, row.code, `${row.what} (${peer.label})`, error);
+}
+
+function tlsFailure(peer: Peer, error: unknown, system: string): TunlError {
+  const alert =
+    /ALERT_(\w+)$/.exec(system)?.[1] ?? (/UNRECOGNIZED_NAME$/.test(system) ? 'unrecognized name' : undefined);
+  const what =
+    alert === undefined
+      ? `does not speak TLS (${system || messageOf(error)})`
+      : `refused the TLS handshake (${alert.toLowerCase().replaceAll('_', ' ')})`;
+  return failure(peer, 'RELAY_NOT_TUNL', `${peer.label} ${what}`, error);
+}
+
+/** A certificate that did not pass; `code` is OpenSSL's or Node's name for the reason. */
+export function certificateError(peer: Peer, host: string, code: string, error: unknown): TunlError {
+  const of = `The certificate of ${peer.label}`;
+  const row = (reason: string, next?: string) =>
+    peer.kind === 'proxy'
+      ? failure(peer, 'PROXY_FAILED', reason, error)
+      : new TunlError('RELAY_CERTIFICATE', {reason, cause: error, ...(next !== undefined && {next})});
+  switch (code) {
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+      return row(`${of} is self-signed and not among the trusted ones.`);
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+      return row(`${of} is signed by an authority that this machine does not know.`);
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return row(
+        `${of} is for ${namesOf(error)}, not for ${host}.`,
+        'Use the host name that the relay’s certificate is for.',
+      );
+    case 'CERT_HAS_EXPIRED':
+      return row(`${of} has expired.`, 'Renew the relay’s certificate; check this machine’s clock.');
+    case 'CERT_NOT_YET_VALID':
+      return row(`${of} is not valid yet.`, 'Check the clocks of the relay and of this machine.');
+    default:
+      return row(`${of} is not trusted (${printable(code)}).`);
+  }
+}
+
+function namesOf(error: unknown): string {
+  const cert = error instanceof Error && 'cert' in error ? error.cert : undefined;
+  const names =
+    typeof cert === 'object' &&
+    cert !== null &&
+    'subjectaltname' in cert &&
+    typeof cert.subjectaltname === 'string'
+      ? cert.subjectaltname.replace(/(DNS|IP Address):/g, '')
+      : '';
+  return names === '' ? 'no host' : printable(names);
+}
+
+/** An HTTP answer that is not the upgrade. A relay says why in JSON; anything else is not a relay, or is in front of one. */
+export function answerError(
+  peer: Peer,
+  status: number,
+  headers: IncomingHttpHeaders,
+  body: string,
+): TunlError {
+  const retryAfterMs = retryAfter(headers['retry-after']);
+  const wait = retryAfterMs === undefined ? {} : {retryAfterMs};
+  const said = relayError(headers, body);
+  if (said !== undefined && status >= 400) {
+    const code = isErrorCode(said.code) ? said.code : FALLBACK[status];
+    if (code !== undefined) {
+      const text = said.message === '' ? ERRORS[code].sentence : printable(said.message);
+      return new TunlError(code, {reason: `${text} (${peer.label})`, ...wait});
+    }
+  }
+  if (BUSY.has(status)) {
+    const reason = `${peer.label} answered ${status}: it, or what it stands behind, takes no connections now.`;
+    return new TunlError('RELAY_BUSY', {reason, ...wait});
+  }
+  return new TunlError('RELAY_NOT_TUNL', {reason: `${peer.label} answered ${status} instead of an upgrade.`});
+}
+
+/** For codes that a newer relay knows and this tunl does not. */
+const FALLBACK: Record<number, ErrorCode> = {
+  401: 'TOKEN_WRONG',
+  403: 'TOKEN_WRONG',
+  426: 'RELAY_TOO_NEW',
+  429: 'RELAY_BUSY',
+  503: 'RELAY_BUSY',
+};
+
+const BUSY = new Set([429, 502, 503, 504]);
+
+function relayError(headers: IncomingHttpHeaders, body: string): {code: string; message: string} | undefined {
+  if (!/^application\/json\b/i.test(headers['content-type'] ?? '')) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null || !('error' in value)) return undefined;
+  const {error} = value;
+  if (typeof error !== 'object' || error === null || !('code' in error) || !('message' in error))
+    return undefined;
+  const {code, message} = error;
+  return typeof code === 'string' && typeof message === 'string' ? {code, message} : undefined;
+}
+
+const MAX_RETRY_AFTER_S = 3600;
+
+/** Seconds only: a date would trust two clocks. */
+function retryAfter(header: string | undefined): number | undefined {
+  if (header === undefined || !/^\d{1,9}$/.test(header.trim())) return undefined;
+  return Math.min(Number(header), MAX_RETRY_AFTER_S) * 1000;
+}
+
+/** With the proxy in between every failure is the proxy's. */
+export function failure(peer: Peer, code: ErrorCode, what: string, cause?: unknown): TunlError {
+  const text = peer.kind === 'proxy' ? `The proxy: ${what}` : `${what[0]?.toUpperCase()}${what.slice(1)}`;
+  const reason = text.endsWith('.') ? text : `${text}.`;
+  return new TunlError(peer.kind === 'proxy' ? 'PROXY_FAILED' : code, {reason, cause});
+}
+
+/** Text from outside: one line, no control characters, not endless. */
+export function printable(text: string): string {
+  const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+}
+
+function messageOf(error: unknown): string {
+  return printable(error instanceof Error ? error.message : String(error));
+}

@@ -1,0 +1,158 @@
+// The agent's side of a carrier's beginning: name, TCP, perhaps a proxy, TLS, upgrade; every failure has its code.
+
+import {randomBytes} from 'node:crypto';
+import http, {type IncomingHttpHeaders, type IncomingMessage} from 'node:http';
+import type {Socket} from 'node:net';
+import type {TLSSocket} from 'node:tls';
+import {systemCode, TunlError} from '../core/errors.js';
+import {Attempt} from './attempt.js';
+import {ignore, openTls, openTunnel} from './connect.js';
+import {answerError, failure, type Peer, socketError} from './dial-errors.js';
+import {acceptFor, SUBPROTOCOL} from './handshake.js';
+import {proxyFor} from './proxy.js';
+import {parseRelayUrl, type RelayAddress} from './relay-url.js';
+import {isUnknownIssuer, trustSets} from './trust.js';
+import {type CarrierTuning, WebSocketCarrier} from './ws-carrier.js';
+
+export interface DialOptions extends CarrierTuning {
+  /** `https://relay.example.net[:port]` */
+  url: string;
+  /** Of the upgrade request. */
+  path: string;
+  /** Sent as `Authorization: Bearer`. */
+  token?: string;
+  /** Of the upgrade request, besides the handshake's own. */
+  headers?: Record<string, string>;
+  /** PEM; trusted besides the system's authorities. */
+  ca?: string;
+  /** For the whole attempt, ms. */
+  timeoutMs: number;
+  signal?: AbortSignal;
+  /** HTTPS_PROXY and NO_PROXY. Default `process.env`. */
+  env?: NodeJS.ProcessEnv;
+}
+
+export interface Dialled {
+  carrier: WebSocketCarrier;
+  /** Of the relay's 101 answer. */
+  headers: IncomingHttpHeaders;
+}
+
+/** Of an answer that is not the upgrade; the rest is not read. */
+const MAX_ANSWER_BYTES = 16 * 1024;
+
+/** @throws TunlError RELAY_*, PROXY_FAILED, ABORTED, CERTIFICATE_INVALID (the CA), or the relay's own reason. */
+export async function dialCarrier(options: DialOptions): Promise<Dialled> {
+  const relay = parseRelayUrl(options.url);
+  // Checked here because an error about a header might repeat it.
+  if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token))
+    throw new TunlError('TOKEN_WRONG', {reason: 'The token holds characters that no token has.'});
+  const {timeoutMs, signal, clock} = options;
+  using attempt = new Attempt({timeoutMs, signal, clock, label: relay.label});
+  const socket = await openRelay(attempt, relay, options);
+  try {
+    return await upgrade(attempt, relay, socket, options);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** A verified TLS connection, whichever set of authorities it takes. */
+async function openRelay(attempt: Attempt, relay: RelayAddress, options: DialOptions): Promise<TLSSocket> {
+  const proxy = proxyFor(relay, options.env ?? process.env);
+  const [narrow, wide] = trustSets(options.ca);
+  const open = async (secureContext: ReturnType<typeof narrow>) => {
+    const through = proxy === undefined ? undefined : await openTunnel(attempt, proxy, relay);
+    return await openTls(attempt, {kind: 'relay', label: relay.label}, {...relay, secureContext, through});
+  };
+  try {
+    return await open(narrow());
+  } catch (error) {
+    const unknown = error instanceof TunlError && error.code === 'RELAY_CERTIFICATE';
+    if (!unknown || !isUnknownIssuer(systemCode(error.cause))) throw error;
+    return await open(wide());
+  }
+}
+
+function upgrade(
+  attempt: Attempt,
+  relay: RelayAddress,
+  socket: Socket,
+  options: DialOptions,
+): Promise<Dialled> {
+  const peer: Peer = {kind: 'relay', label: relay.label};
+  const key = randomBytes(16).toString('base64');
+  return attempt.run<Dialled>('upgrade', ({done, fail}) => {
+    const req = http.request({
+      createConnection: () => socket,
+      method: 'GET',
+      path: options.path,
+      setHost: false,
+      headers: {
+        Host: relay.authority,
+        ...options.headers,
+        ...(options.token !== undefined && {Authorization: `Bearer ${options.token}`}),
+        Connection: 'Upgrade',
+        Upgrade: 'websocket',
+        'Sec-WebSocket-Version': '13',
+        'Sec-WebSocket-Key': key,
+        'Sec-WebSocket-Protocol': SUBPROTOCOL,
+      },
+    });
+    req.on('upgrade', (res, upgraded, head) => {
+      const wrong = judgeAnswer(res, key);
+      if (wrong !== undefined) return fail(failure(peer, 'RELAY_NOT_TUNL', `${relay.label} ${wrong}`));
+      const carrier = new WebSocketCarrier({
+        label: `wss ${relay.label}`,
+        ...options,
+        socket: upgraded as Socket,
+        role: 'agent',
+        head,
+      });
+      socket.off('error', ignore);
+      done({carrier, headers: res.headers});
+    });
+    req.on('response', (res) => {
+      attempt.entering('answer');
+      void readText(res).then((body) => fail(answerError(peer, res.statusCode ?? 0, res.headers, body)));
+    });
+    req.on('error', (error) => fail(upgradeError(peer, error)));
+    req.end();
+    if (socket.destroyed) fail(failure(peer, 'RELAY_LOST', `${relay.label} closed the connection`));
+    return () => req.destroy();
+  });
+}
+
+/** What is wrong with a 101; undefined when it is right. */
+function judgeAnswer(res: IncomingMessage, key: string): string | undefined {
+  const {headers} = res;
+  if (headers.upgrade?.toLowerCase() !== 'websocket') return 'switched to something that is not a WebSocket';
+  if (headers['sec-websocket-accept'] !== acceptFor(key)) return 'answered the WebSocket key wrongly';
+  if (headers['sec-websocket-protocol'] !== SUBPROTOCOL) return `did not agree to ${SUBPROTOCOL}`;
+  if (headers['sec-websocket-extensions'] !== undefined)
+    return 'chose a WebSocket extension that was not offered';
+  return undefined;
+}
+
+/** The answer's text as far as it came: a relay's error is short, and of anything else only the status matters. */
+async function readText(res: IncomingMessage): Promise<string> {
+  let text = '';
+  res.setEncoding('utf8');
+  try {
+    for await (const piece of res) {
+      text += piece;
+      if (text.length > MAX_ANSWER_BYTES) break;
+    }
+  } catch {
+    // Cut off: what came is judged.
+  }
+  return text;
+}
+
+function upgradeError(peer: Peer, error: Error): TunlError {
+  // llhttp's codes: what came is not HTTP.
+  if (systemCode(error).startsWith('HPE_'))
+    return failure(peer, 'RELAY_NOT_TUNL', `${peer.label} does not speak HTTP`, error);
+  return socketError(peer, error);
+}

@@ -1,0 +1,38 @@
+// The WebSocket handshake without sockets: key and answer, and which version of tunl's sub-protocol the two sides share.
+
+import {createHash} from 'node:crypto';
+import type {ErrorCode} from '../core/errors.js';
+
+/** What this build speaks; the number grows with each change that an older peer would misread. */
+export const SUBPROTOCOL_VERSION = 1;
+export const SUBPROTOCOL = `tunl.v${SUBPROTOCOL_VERSION}`;
+
+/** RFC 6455 §1.3. */
+const KEY_SUFFIX = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+
+/** The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key`. */
+export function acceptFor(key: string): string {
+  return createHash('sha1')
+    .update(key + KEY_SUFFIX)
+    .digest('base64');
+}
+
+/** 16 bytes in base64. */
+export function isWebSocketKey(key: unknown): key is string {
+  return typeof key === 'string' && /^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key);
+}
+
+/** The members of a comma-separated header (`Connection`, `Sec-WebSocket-Protocol`), as they stand. */
+export function listOf(header: string | undefined): string[] {
+  return (header ?? '')
+    .split(',')
+    .map((member) => member.trim())
+    .filter((member) => member !== '');
+}
+
+/** Undefined when an offered sub-protocol is ours; else what the agent has to be told. */
+export function judgeSubprotocols(offered: readonly string[]): ErrorCode | undefined {
+  if (offered.includes(SUBPROTOCOL)) return undefined;
+  const versions = offered.map((name) => Number(/^tunl\.v(\d{1,6})$/.exec(name)?.[1] ?? 0));
+  return Math.max(0, ...versions) > SUBPROTOCOL_VERSION ? 'RELAY_TOO_OLD' : 'RELAY_TOO_NEW';
+}

@@ -1,0 +1,84 @@
+// HTTPS_PROXY and NO_PROXY: which proxy, if any, the way to a relay leads through.
+
+import {BlockList, isIP} from 'node:net';
+import {TunlError} from '../core/errors.js';
+import {isLoopback, type RelayAddress} from './relay-url.js';
+
+export interface HttpProxy {
+  host: string;
+  port: number;
+  /** TLS to the proxy itself: an `https:` proxy. */
+  secure: boolean;
+  /** The `Proxy-Authorization` header. A secret. */
+  authorization: string | undefined;
+  /** `host:port`, for people: without the credentials. */
+  label: string;
+}
+
+/** This machine is never reached through a proxy. @throws TunlError PROXY_FAILED when the variable cannot be used. */
+export function proxyFor(relay: RelayAddress, env: NodeJS.ProcessEnv): HttpProxy | undefined {
+  // Lower case first, as curl has it; an empty one means none.
+  const text = env.https_proxy ?? env.HTTPS_PROXY ?? '';
+  if (text === '' || isLoopback(relay.host)) return undefined;
+  if (bypassesProxy(relay, env.no_proxy ?? env.NO_PROXY ?? '')) return undefined;
+  return parseProxy(text);
+}
+
+function parseProxy(text: string): HttpProxy {
+  // Its text is not repeated: it may hold a password.
+  const unusable = (why: string) => new TunlError('PROXY_FAILED', {reason: `HTTPS_PROXY ${why}.`});
+  const full = text.includes('://') ? text : `http://${text}`;
+  if (!URL.canParse(full)) throw unusable('is not a URL');
+  const url = new URL(full);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw unusable(`names a ${url.protocol.slice(0, -1)} proxy; only http and https proxies are known`);
+  const secure = url.protocol === 'https:';
+  const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
+  const user = `${decoded(url.username)}:${decoded(url.password)}`;
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port,
+    secure,
+    authorization: user === ':' ? undefined : `Basic ${Buffer.from(user, 'utf8').toString('base64')}`,
+    label: `${url.hostname}:${port}`,
+  };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** NO_PROXY as curl reads it: names with all below them, addresses, CIDR ranges, each with a port if need be; `*` is all. */
+export function bypassesProxy({host, port}: Pick<RelayAddress, 'host' | 'port'>, noProxy: string): boolean {
+  return noProxy
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .some((entry) => entry !== '' && matches(entry, host.toLowerCase().replace(/\.$/, ''), port));
+}
+
+function matches(entry: string, host: string, port: number): boolean {
+  if (entry === '*') return true;
+  const [, bracketed, plain, onlyPort] =
+    /^(?:\[([^\]]+)\]|([^:]+|[^:]*:[^:]*:.*?))(?::(\d+))?$/.exec(entry) ?? [];
+  const name = bracketed ?? plain;
+  if (name === undefined || (onlyPort !== undefined && Number(onlyPort) !== port)) return false;
+  if (isIP(host) !== 0) return coversAddress(name, host);
+  const suffix = name.replace(/^\*?\./, '').replace(/\.$/, '');
+  return suffix !== '' && (host === suffix || host.endsWith(`.${suffix}`));
+}
+
+function coversAddress(range: string, host: string): boolean {
+  const [network = '', bits] = range.split('/');
+  const family = isIP(network) === 6 ? 'ipv6' : 'ipv4';
+  if (isIP(network) === 0) return false;
+  const list = new BlockList();
+  const prefix = bits === undefined ? Number.NaN : Number(bits);
+  if (bits === undefined) list.addAddress(network, family);
+  else if (Number.isInteger(prefix) && prefix >= 0 && prefix <= (family === 'ipv6' ? 128 : 32))
+    list.addSubnet(network, prefix, family);
+  return list.check(host, isIP(host) === 6 ? 'ipv6' : 'ipv4');
+}

@@ -1,0 +1,44 @@
+// Which certificate authorities a relay's certificate is checked against, the cheap set first.
+
+import tls, {type SecureContext} from 'node:tls';
+
+export type MakeContext = () => SecureContext;
+
+/**
+ * Reading the operating system's store and building a context from it takes a tenth of a second; most relays are known
+ * by Node's own list or by the one CA that was given. So that set is tried first, and the union of all only when the
+ * issuer is unknown to it. Whoever is trusted in either is trusted in the union: the order decides nothing but time.
+ */
+export function trustSets(ca: string | undefined): readonly [narrow: MakeContext, wide: MakeContext] {
+  return [() => tls.createSecureContext(ca === undefined ? {} : {ca}), () => widest(ca)];
+}
+
+let last: {ca: string | undefined; context: SecureContext} | undefined;
+
+function widest(ca: string | undefined): SecureContext {
+  if (last === undefined || last.ca !== ca) {
+    const given = ca === undefined ? [] : [ca];
+    last = {ca, context: tls.createSecureContext({ca: [...machineAuthorities(), ...given]})};
+  }
+  return last.context;
+}
+
+/** Node's list, NODE_EXTRA_CA_CERTS and the system's store; Node before 22.15 tells of its own list only. */
+function machineAuthorities(): readonly string[] {
+  if (typeof tls.getCACertificates !== 'function') return tls.rootCertificates;
+  return [...new Set([...tls.getCACertificates('default'), ...tls.getCACertificates('system')])];
+}
+
+/** The issuer is not in the set; another set may have it. */
+export function isUnknownIssuer(code: string): boolean {
+  return UNKNOWN_ISSUER.has(code);
+}
+
+const UNKNOWN_ISSUER = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_UNTRUSTED',
+]);

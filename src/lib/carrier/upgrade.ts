@@ -1,0 +1,110 @@
+// The relay's side of a carrier's beginning: an `upgrade` request becomes a carrier, or an answer that says why not.
+
+import type {IncomingMessage} from 'node:http';
+import {STATUS_CODES} from 'node:http';
+import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
+import {type Clock, systemClock} from '../core/clock.js';
+import {ERRORS, type ErrorCode} from '../core/errors.js';
+import {acceptFor, isWebSocketKey, judgeSubprotocols, listOf, SUBPROTOCOL} from './handshake.js';
+import {type CarrierTuning, WebSocketCarrier} from './ws-carrier.js';
+
+/** How long the peer of a refused upgrade may take to read the answer, ms. */
+const LINGER_MS = 2_000;
+
+export interface UpgradeRefusal {
+  status: number;
+  code: ErrorCode;
+  message: string;
+  headers?: Record<string, string>;
+}
+
+export interface AcceptOptions extends CarrierTuning {
+  req: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+  /** Of the 101 answer, besides the handshake's own. */
+  headers?: Record<string, string>;
+}
+
+/**
+ * Answers an http server's `upgrade` event, in that event's own tick: until a listener is on it, an error of the
+ * socket would end the process. An invalid request is refused, and undefined is returned. Extensions are never accepted.
+ */
+export function acceptUpgrade(options: AcceptOptions): WebSocketCarrier | undefined {
+  const {req} = options;
+  // An http server's sockets are TCP or TLS sockets; the type is wider for servers of other kinds.
+  const socket = options.socket as Socket;
+  const refusal = judgeUpgrade(req);
+  if (refusal !== undefined) {
+    refuseUpgrade(socket, refusal.status, refusal);
+    return undefined;
+  }
+  const carrier = new WebSocketCarrier({...options, socket, role: 'relay'});
+  const headers = {
+    Upgrade: 'websocket',
+    Connection: 'Upgrade',
+    'Sec-WebSocket-Accept': acceptFor(req.headers['sec-websocket-key'] ?? ''),
+    'Sec-WebSocket-Protocol': SUBPROTOCOL,
+    ...options.headers,
+  };
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headerLines(headers)}\r\n`);
+  return carrier;
+}
+
+/** Why a request cannot become a carrier; undefined when it can. */
+export function judgeUpgrade(req: IncomingMessage): UpgradeRefusal | undefined {
+  const bad = (message: string): UpgradeRefusal => ({status: 400, code: 'PROTOCOL', message});
+  const {headers} = req;
+  if (req.method !== 'GET') return {...bad('An upgrade is a GET.'), status: 405, headers: {Allow: 'GET'}};
+  if (req.httpVersion !== '1.1') return bad('An upgrade needs HTTP/1.1.');
+  if (headers.upgrade?.toLowerCase() !== 'websocket')
+    return bad('Only an upgrade to websocket is known here.');
+  if (!listOf(headers.connection?.toLowerCase()).includes('upgrade'))
+    return bad('Connection does not say upgrade.');
+  if (!isWebSocketKey(headers['sec-websocket-key']))
+    return bad('Sec-WebSocket-Key is not 16 bytes in base64.');
+  if (headers['sec-websocket-version'] !== '13') {
+    const other = bad('Only version 13 of the WebSocket protocol is known here.');
+    return {...other, status: 426, headers: {'Sec-WebSocket-Version': '13'}};
+  }
+  const code = judgeSubprotocols(listOf(headers['sec-websocket-protocol']));
+  if (code === undefined) return undefined;
+  const message = `${ERRORS[code].sentence} It speaks ${SUBPROTOCOL}.`;
+  return {status: 426, code, message, headers: {Upgrade: 'websocket'}};
+}
+
+export interface RefuseOptions {
+  code: ErrorCode;
+  message: string;
+  /** How long the agent should stay away, ms. */
+  retryAfterMs?: number;
+  headers?: Record<string, string>;
+  clock?: Clock;
+}
+
+/** Answers an upgrade with a small HTTP response and closes: at once when it was taken, soon in any case. */
+export function refuseUpgrade(socket: Duplex, status: number, options: RefuseOptions): void {
+  const {code, message, retryAfterMs} = options;
+  const body = `${JSON.stringify({error: {code, message}})}\n`;
+  const headers = {
+    'Content-Type': 'application/json',
+    'Content-Length': String(Buffer.byteLength(body)),
+    'Cache-Control': 'no-store',
+    Connection: 'close',
+    ...(retryAfterMs !== undefined && {'Retry-After': String(Math.ceil(retryAfterMs / 1000))}),
+    ...options.headers,
+  };
+  const timer = (options.clock ?? systemClock).after(LINGER_MS, () => socket.destroy());
+  socket.on('error', () => {});
+  socket.once('close', () => timer.cancel());
+  // What the peer still sends is thrown away: unread bytes at the close would reset the link and lose the answer.
+  socket.on('data', () => {});
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}\r\n${headerLines(headers)}\r\n${body}`);
+}
+
+function headerLines(headers: Record<string, string>): string {
+  return Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('');
+}

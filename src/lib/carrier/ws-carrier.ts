@@ -1,0 +1,274 @@
+// A WebSocket on an upgraded socket as a session's carrier: the path of every byte between agent and relay.
+
+import type {Socket} from 'node:net';
+import {type Clock, systemClock, type Timer} from '../core/clock.js';
+import {TunlError, toTunlError} from '../core/errors.js';
+import type {Carrier, CarrierSink} from '../mux/carrier.js';
+import {SendQueue} from './send-queue.js';
+import {
+  CLOSE,
+  closeFrame,
+  controlFrame,
+  headroomOf,
+  OPCODE,
+  type Role,
+  type Violation,
+  writeDataHeader,
+} from './ws-frames.js';
+import {WsReader} from './ws-reader.js';
+
+/** What whoever makes a carrier may set. */
+export interface CarrierTuning {
+  /** Default: `wss` and the peer's address. */
+  label?: string;
+  /** `write` returns false above this. Default 256 KiB. */
+  highWaterBytes?: number;
+  /** How long an orderly end may stand still before it becomes a destroy, ms. Default 5,000. */
+  closeTimeoutMs?: number;
+  clock?: Clock;
+}
+
+export interface WebSocketCarrierOptions extends CarrierTuning {
+  /** Upgraded: all that follows on it is WebSocket frames. The carrier owns it from now on. */
+  socket: Socket;
+  role: Role;
+  /** What arrived together with the upgrade. */
+  head?: Buffer;
+}
+
+const HIGH_WATER_BYTES = 256 * 1024;
+const CLOSE_TIMEOUT_MS = 5_000;
+/** A peer that broke the protocol gets this long to take the close frame. */
+const VIOLATION_TIMEOUT_MS = 1_000;
+
+/**
+ * `open` → `ending` (our close frame is queued: end(), the peer's close, a violation) → `closed` (the socket is gone).
+ * `destroy` leads to `closed` from anywhere.
+ */
+type Phase = 'open' | 'ending' | 'closed';
+
+export class WebSocketCarrier implements Carrier {
+  readonly label: string;
+  readonly headroom: number;
+  readonly #socket: Socket;
+  readonly #role: Role;
+  readonly #clock: Clock;
+  readonly #highWaterBytes: number;
+  readonly #closeTimeoutMs: number;
+  readonly #queue: SendQueue;
+  readonly #reader: WsReader;
+  #sink: CarrierSink | undefined;
+  #head: Buffer | undefined;
+  #phase: Phase = 'open';
+  /** What `onClose` will say. */
+  #error: Error | undefined;
+  /** The end was asked for, or agreed with the peer: no error when the socket closes. */
+  #orderly = false;
+  #closeSent = false;
+  #peerClosed = false;
+  #destroyed = false;
+  /** `onDrain` is due once no more than this waits; undefined while nobody was told to hold back. */
+  #drainAt: number | undefined;
+  #pongUnderWay = false;
+  #nextPong: Buffer | undefined;
+  #timer: Timer | undefined;
+
+  constructor(options: WebSocketCarrierOptions) {
+    const {socket, role} = options;
+    this.#socket = socket;
+    this.#role = role;
+    this.#clock = options.clock ?? systemClock;
+    this.#highWaterBytes = options.highWaterBytes ?? HIGH_WATER_BYTES;
+    this.#closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS;
+    this.#head = options.head;
+    this.label = options.label ?? `wss ${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`;
+    this.headroom = headroomOf(role);
+    this.#queue = new SendQueue(socket, () => this.#progress());
+    this.#reader = new WsReader({
+      role,
+      now: () => this.#clock.now(),
+      events: {
+        onPayload: (piece) => this.#sink?.onData(piece),
+        onPing: (payload) => this.#answerPing(payload),
+        onPong: () => {},
+        onClose: (code, reason) => this.#peerClose(code, reason),
+        onViolation: (violation) => this.#violation(violation),
+      },
+    });
+    socket.setTimeout(0);
+    socket.setNoDelay(true);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+    if (socket.closed) process.nextTick(this.#onClose);
+  }
+
+  get bufferedBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  start(sink: CarrierSink): void {
+    process.nextTick(() => {
+      this.#sink = sink;
+      if (this.#phase === 'closed') return sink.onClose(this.#error);
+      const head = this.#head;
+      this.#head = undefined;
+      if (head !== undefined) this.#onData(head);
+      this.#socket.on('data', this.#onData);
+      this.#socket.on('end', this.#onEnd);
+      this.#socket.resume();
+    });
+  }
+
+  write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean {
+    if (start < this.headroom) throw new RangeError(`a block starts at ${start}, in the headroom`);
+    if (this.#phase !== 'open' || end <= start) {
+      if (onWritten !== undefined) process.nextTick(onWritten);
+      return this.#phase === 'open';
+    }
+    const from = writeDataHeader(this.#role, block, start, end - start);
+    this.#queue.push(block.subarray(from, end), onWritten);
+    const waiting = this.#queue.bytes;
+    if (waiting <= this.#highWaterBytes) return true;
+    this.#drainAt = waiting / 2;
+    return false;
+  }
+
+  end(): void {
+    if (this.#phase !== 'open') return;
+    this.#orderly = true;
+    this.#sendClose(CLOSE.normal);
+    this.#limit(this.#closeTimeoutMs);
+  }
+
+  destroy(error?: Error): void {
+    if (this.#phase === 'closed' || this.#destroyed) return;
+    this.#destroyed = true;
+    this.#phase = 'ending';
+    this.#error = error;
+    this.#orderly = error === undefined;
+    this.#reader.stop();
+    this.#socket.destroy();
+  }
+
+  // What the socket says. Nothing here may throw: it would end the process.
+
+  readonly #onData = (chunk: Buffer): void => {
+    try {
+      this.#reader.feed(chunk);
+    } catch (error) {
+      this.destroy(toTunlError(error));
+    }
+  };
+
+  /** FIN. Without a close frame before it the link broke; after one it is the answer that was waited for. */
+  readonly #onEnd = (): void => {
+    if (this.#peerClosed) this.#socket.end();
+    else if (!this.#destroyed) this.destroy(this.#error ?? lost('the peer closed the link without a word'));
+  };
+
+  readonly #onError = (error: Error): void => {
+    const over = this.#orderly && this.#closeSent && this.#peerClosed;
+    if (!this.#destroyed && !over) this.#error ??= lost(`the link broke: ${error.message}`, error);
+  };
+
+  readonly #onClose = (): void => {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#timer?.cancel();
+    this.#reader.stop();
+    const socket = this.#socket;
+    socket.off('data', this.#onData);
+    socket.off('end', this.#onEnd);
+    socket.off('error', this.#onError);
+    socket.off('close', this.#onClose);
+    if (!this.#orderly) this.#error ??= lost('the link was closed');
+    this.#head = undefined;
+    this.#nextPong = undefined;
+    this.#queue.close();
+    this.#sink?.onClose(this.#error);
+  };
+
+  /** A block has left. */
+  #progress(): void {
+    // A slow link may take long for what was written; a standstill may not.
+    if (this.#phase === 'ending' && this.#error === undefined) this.#limit(this.#closeTimeoutMs);
+    if (this.#drainAt === undefined || this.#queue.bytes > this.#drainAt || this.#phase !== 'open') return;
+    this.#drainAt = undefined;
+    this.#sink?.onDrain();
+  }
+
+  // Closing.
+
+  /** Queued behind all data: what was written is delivered. */
+  #sendClose(code: number, reason = ''): void {
+    this.#phase = 'ending';
+    this.#queue.push(closeFrame(this.#role, code, reason), () => {
+      this.#closeSent = true;
+      this.#endSocket();
+    });
+  }
+
+  #endSocket(): void {
+    if (this.#closeSent && this.#peerClosed && this.#phase === 'ending') this.#socket.end();
+  }
+
+  #peerClose(code: number, reason: string): void {
+    this.#peerClosed = true;
+    if (code === CLOSE.normal || code === CLOSE.goingAway || code === CLOSE.none) this.#orderly = true;
+    else this.#error ??= closedBy(code, reason);
+    if (this.#phase === 'open') this.#sendClose(code);
+    this.#limit(this.#closeTimeoutMs);
+    this.#endSocket();
+  }
+
+  #violation({closeCode, reason}: Violation): void {
+    const error = new TunlError('PROTOCOL', {reason: `The peer broke the WebSocket protocol: ${reason}.`});
+    if (this.#phase !== 'open') {
+      this.destroy(error);
+      return;
+    }
+    this.#phase = 'ending';
+    this.#error = error;
+    this.#peerClosed = true;
+    this.#limit(VIOLATION_TIMEOUT_MS);
+    this.#queue.dropWaiting();
+    this.#sendClose(closeCode, reason);
+  }
+
+  /** From now on the socket has `ms` to get on with its end. */
+  #limit(ms: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(ms, () => {
+      this.destroy(this.#error ?? (this.#peerClosed ? undefined : lost('the peer did not answer the close')));
+    });
+  }
+
+  /** One pong at a time, the latest ping's (RFC 6455 §5.5.3): a flood of pings piles nothing up. */
+  #answerPing(payload: Buffer): void {
+    if (this.#phase !== 'open') return;
+    if (this.#pongUnderWay) {
+      this.#nextPong = payload;
+      return;
+    }
+    this.#pongUnderWay = true;
+    this.#queue.pushFirst(controlFrame(this.#role, OPCODE.pong, payload), () => {
+      this.#pongUnderWay = false;
+      const next = this.#nextPong;
+      this.#nextPong = undefined;
+      if (next !== undefined) this.#answerPing(next);
+    });
+  }
+}
+
+function lost(reason: string, cause?: unknown): TunlError {
+  return new TunlError('RELAY_LOST', {reason: `${reason[0]?.toUpperCase()}${reason.slice(1)}.`, cause});
+}
+
+/** What a peer's close code means; its reason is its own text: shortened to what can be printed. */
+function closedBy(code: number, reason: string): TunlError {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
+  const said = reason.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ').trim();
+  const text = `The peer closed the link: ${code}${said === '' ? '' : ` (${said})`}.`;
+  const broke = [CLOSE.protocol, CLOSE.unsupported, CLOSE.invalidData, CLOSE.tooBig].some((c) => c === code);
+  return new TunlError(broke ? 'PROTOCOL' : 'RELAY_LOST', {reason: text});
+}
