@@ -1,0 +1,98 @@
+// Starting a local program behind a tunnel: found, started, asked until it answers, watched, ended with all that it started.
+//
+//   find ▸ free port ▸ own folder ▸ prepare ▸ spawn (own group, mark, watcher) ▸ ask until ready ▸ … ▸ SIGTERM ▸ grace ▸ SIGKILL
+//
+// A program is one value (`Program`, program.ts; the shipped ones are in programs/). Nothing here knows the tunnel: the
+// public side is handed in, because names are known before a program starts, and programs want to know theirs (host
+// checks, cookies, links). Reasons and limits: docs/decisions/launching.md.
+import {TunlError} from '../core/errors.js';
+import {find} from './find.js';
+import {type OutputSink, OutputTail, passOn} from './output.js';
+import {freePort, isTaken} from './ports.js';
+import type {Program, PublicSide, Site} from './program.js';
+import {makeRunFolder, removeRunFolder} from './run-folder.js';
+import {RunningProgram} from './running.js';
+import {spawnProgram} from './spawn.js';
+
+export interface LaunchOptions {
+  readonly public: PublicSide;
+  /** Where it has to listen. Default: a free port, or for a program that chooses by itself the one that it opens. */
+  readonly port?: number;
+  /** Programs keep host keys and their run folders here. */
+  readonly stateDir: string;
+  /** Another executable than the ones that are looked for. */
+  readonly bin?: string;
+  /** Default: this process's. */
+  readonly env?: Readonly<NodeJS.ProcessEnv>;
+  /** Stops the program. */
+  readonly signal?: AbortSignal;
+  /** Default: the program's. */
+  readonly readyTimeoutMs?: number;
+  readonly graceMs?: number;
+  /** What it prints, as it comes; without secrets. */
+  readonly onOutput?: OutputSink;
+  /** Something worth a line to a person while the program starts. */
+  readonly onNotice?: (message: string) => void;
+}
+
+/**
+ * Resolves when the program has been started; `ready` of the result tells when it answers. Rejects when there is nothing
+ * to start: PROGRAM_MISSING, PROGRAM_PORT_TAKEN, FOLDER_MISSING, what the program's own preparation finds.
+ */
+export async function launch(program: Program, options: LaunchOptions): Promise<RunningProgram> {
+  const {signal} = options;
+  if (signal?.aborted) throw new TunlError('ABORTED');
+  const env = options.env ?? process.env;
+  const graceMs = options.graceMs ?? program.graceMs ?? 5_000;
+  const found = await find(program, env, options.bin);
+  const port = await portFor(program, options.port);
+  const folder = await makeRunFolder(options.stateDir);
+  const site: Site = {public: options.public, port, folder, found, env, uid: process.getuid?.() ?? -1};
+  const secrets = program.secrets ?? [];
+  const tail = new OutputTail(secrets);
+  const forward = options.onOutput && passOn(options.onOutput, secrets);
+  let prepared: {close(): Promise<void>} | undefined;
+  const cleanUp = async () => {
+    await prepared?.close();
+    await removeRunFolder(folder);
+  };
+  try {
+    prepared = await program.prepare?.(site);
+    const spawned = await spawnProgram({
+      program,
+      site,
+      plan: program.start(site),
+      graceMs,
+      onChunk: (stream, chunk) => {
+        tail.push(stream, chunk);
+        forward?.(stream, chunk);
+      },
+    });
+    const readyTimeoutMs = options.readyTimeoutMs ?? program.readyTimeoutMs ?? 60_000;
+    const {onNotice} = options;
+    return new RunningProgram({
+      program,
+      site,
+      spawned,
+      tail,
+      readyTimeoutMs,
+      graceMs,
+      signal,
+      onNotice,
+      cleanUp,
+    });
+  } catch (error) {
+    await cleanUp();
+    throw error;
+  }
+}
+
+async function portFor(program: Program, port: number | undefined): Promise<number> {
+  if (port === undefined) return program.choosesPort ? 0 : freePort();
+  if (await isTaken(port)) {
+    throw new TunlError('PROGRAM_PORT_TAKEN', {
+      reason: `Something listens on port ${port} already; ${program.title} could not.`,
+    });
+  }
+  return port;
+}

@@ -1,0 +1,95 @@
+// The end of what a program printed: bounded in lines and bytes, whatever it prints, and without the secrets it was given.
+import {StringDecoder} from 'node:string_decoder';
+import {stripVTControlCharacters} from 'node:util';
+
+const MAX_LINES = 100;
+const MAX_LINE_CHARS = 1_000;
+const MAX_CHARS = 16_384;
+
+const MASK = '…';
+// biome-ignore lint/suspicious/noControlCharactersInRegex: taking them out is the point.
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/** Takes given secrets out of a text. Short strings are left alone: they would blank out ordinary words. */
+export function redact(text: string, secrets: readonly string[]): string {
+  let result = text;
+  for (const secret of secrets) if (secret.length >= 6) result = result.replaceAll(secret, MASK);
+  return result;
+}
+
+/** One of the program's two outputs, cut into lines. Of a line that does not end, the last `maxPartial` characters stay. */
+class LineReader {
+  readonly #decoder = new StringDecoder('utf8');
+  readonly #maxPartial: number;
+  #partial = '';
+
+  constructor(maxPartial = MAX_LINE_CHARS) {
+    this.#maxPartial = maxPartial;
+  }
+
+  read(chunk: Buffer): string[] {
+    const lines = (this.#partial + this.#decoder.write(chunk)).split('\n');
+    this.#partial = (lines.pop() ?? '').slice(-this.#maxPartial);
+    return lines;
+  }
+
+  get partial(): string {
+    return this.#partial;
+  }
+}
+
+export type OutputName = 'stdout' | 'stderr';
+export type OutputSink = (text: string, stream: OutputName) => void;
+
+/**
+ * Passes the output on as text. Where there are secrets it goes line by line, so that none can hide on a chunk's boundary;
+ * without secrets nothing is held back, and prompts and progress bars look as they should.
+ */
+export function passOn(
+  sink: OutputSink,
+  secrets: readonly string[],
+): (stream: OutputName, chunk: Buffer) => void {
+  if (secrets.length === 0) {
+    const decoders = {stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8')};
+    return (stream, chunk) => sink(decoders[stream].write(chunk), stream);
+  }
+  const readers = {stdout: new LineReader(65_536), stderr: new LineReader(65_536)};
+  return (stream, chunk) => {
+    for (const line of readers[stream].read(chunk)) sink(`${redact(line, secrets)}\n`, stream);
+  };
+}
+
+/** Keeps the last lines of both outputs. */
+export class OutputTail {
+  readonly #readers = {stdout: new LineReader(), stderr: new LineReader()};
+  readonly #secrets: readonly string[];
+  #lines: string[] = [];
+  #chars = 0;
+
+  constructor(secrets: readonly string[] = []) {
+    this.#secrets = secrets;
+  }
+
+  push(stream: OutputName, chunk: Buffer): void {
+    // Of a flood only the end can be kept: do not even look at the rest.
+    const tail = chunk.length > 2 * MAX_CHARS ? chunk.subarray(-MAX_CHARS) : chunk;
+    for (const line of this.#readers[stream].read(tail)) this.#keep(line);
+  }
+
+  /** The last lines, oldest first, unfinished ones included; printable, without colours and secrets. */
+  lines(count = MAX_LINES): string[] {
+    return [...this.#lines, this.#readers.stdout.partial, this.#readers.stderr.partial]
+      .map((line) => redact(stripVTControlCharacters(line).replaceAll(CONTROL, ''), this.#secrets).trimEnd())
+      .filter((line) => line !== '')
+      .slice(-count);
+  }
+
+  #keep(line: string): void {
+    const kept = line.slice(0, MAX_LINE_CHARS);
+    this.#lines.push(kept);
+    this.#chars += kept.length;
+    while (this.#lines.length > MAX_LINES || this.#chars > MAX_CHARS) {
+      this.#chars -= this.#lines.shift()?.length ?? 0;
+    }
+  }
+}

@@ -1,0 +1,102 @@
+// Ports on this machine: a free one, whether one is taken, and which ones a program's processes listen on.
+import {readdir, readFile, readlink} from 'node:fs/promises';
+import {connect, createServer} from 'node:net';
+import {systemCode} from '../core/errors.js';
+import {type Family, membersOf} from './processes.js';
+import {run} from './run.js';
+
+/** A port of 127.0.0.1 that is free now. Somebody else may take it before it is used: the program then fails and says so. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Whether anything listens on this port of either loopback address. */
+export async function isTaken(port: number): Promise<boolean> {
+  const answers = await Promise.all(
+    ['127.0.0.1', '::1'].map(async (host) => (await accepts(host, port)) || !(await canListen(host, port))),
+  );
+  return answers.includes(true);
+}
+
+/** Whether a TCP connection is accepted. */
+export function accepts(host: string, port: number, timeoutMs = 1_000): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({host, port});
+    socket.setTimeout(timeoutMs, () => socket.destroy());
+    socket.once('connect', () => {
+      resolve(true);
+      socket.destroy();
+    });
+    socket.once('error', () => socket.destroy());
+    socket.once('close', () => resolve(false));
+  });
+}
+
+/** False only for an address in use: a missing IPv6 or a privileged port says nothing about others. */
+function canListen(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error) => resolve(systemCode(error) !== 'EADDRINUSE'));
+    server.listen({host, port, exclusive: true}, () => server.close(() => resolve(true)));
+  });
+}
+
+/** The TCP ports that a program's processes listen on, lowest first. */
+export async function portsOf(family: Family): Promise<number[]> {
+  const ports = process.platform === 'linux' ? await portsByProc(family) : await portsByLsof(family);
+  return [...new Set(ports)].sort((a, b) => a - b);
+}
+
+async function portsByProc(family: Family): Promise<number[]> {
+  const {group, strays} = await membersOf(family);
+  const pids = [...group, ...strays];
+  const [inodes, tables] = await Promise.all([
+    Promise.all(pids.map(socketsOf)),
+    // Through the program's own /proc entry: it may live in another network namespace.
+    Promise.all(['tcp', 'tcp6'].map((table) => listeners(`/proc/${pids[0] ?? 'self'}/net/${table}`))),
+  ]);
+  const own = new Set(inodes.flat());
+  return tables.flat().flatMap(({inode, port}) => (own.has(inode) ? [port] : []));
+}
+
+async function socketsOf(pid: number): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`;
+  const names = await readdir(folder).catch(() => []);
+  const targets = await Promise.all(names.map((name) => readlink(`${folder}/${name}`).catch(() => '')));
+  return targets.flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []);
+}
+
+/** Rows of the kernel's table in state LISTEN (0A): `sl local_address rem_address st … inode`, address as HEX:PORT. */
+async function listeners(table: string): Promise<{inode: string; port: number}[]> {
+  const text = await readFile(table, 'latin1').catch(() => '');
+  return text.split('\n').flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const [, local, , state] = fields;
+    const inode = fields[9];
+    if (state !== '0A' || local === undefined || inode === undefined) return [];
+    return [{inode, port: Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)}];
+  });
+}
+
+/** `-F n` prints one field a line; names look like `*:3000`, `127.0.0.1:3000`, `[::1]:3000`. */
+async function portsByLsof(family: Family): Promise<number[]> {
+  const args = ['-nP', '-a', '-g', String(family.group), '-iTCP', '-sTCP:LISTEN', '-F', 'n'];
+  const {stdout} = await run('lsof', args);
+  return portsInLsof(stdout);
+}
+
+/** @internal Apart for its test: the way of macOS is tested on Linux. */
+export function portsInLsof(text: string): number[] {
+  return text.split('\n').flatMap((line) => {
+    const port = /^n.*:(\d+)$/.exec(line)?.[1];
+    return port === undefined ? [] : [Number(port)];
+  });
+}

@@ -1,0 +1,72 @@
+// Any command: `tunl expose 3000 -- npm run dev`. Told the port and the public address, if it wants to know them.
+import {dirname, join} from 'node:path';
+import type {Candidate, Program, PublicSide, Readiness, Site} from '../program.js';
+
+export interface CommandOptions {
+  /** The command and its arguments, as given after `--`; `{port}` and `{url}` are filled in. Not empty. */
+  readonly argv: readonly [string, ...string[]];
+  /** True when the user named the port. Without it and without `{port}` the port that the program opens is found. */
+  readonly portGiven: boolean;
+  /** Ready when a GET of this path is answered with less than 400. Default: when a connection is accepted. */
+  readonly readyPath?: string;
+  /** The terminal, when there is one that nobody else reads. Default: a pipe that never says anything. */
+  readonly inheritStdin?: boolean;
+  /** Default: the current folder. */
+  readonly cwd?: string;
+}
+
+export function command(options: CommandOptions): Program {
+  const [bin, ...args] = options.argv;
+  const wantsPort = args.some((arg) => arg.includes('{port}'));
+  const toldPort = options.portGiven || wantsPort;
+  return {
+    name: 'command',
+    title: bin,
+    candidates: () => [{bin}, ...projectBins(bin, options.cwd ?? process.cwd())],
+    install: / /.test(bin)
+      ? 'Write the command as separate words, without quotes around all of it.'
+      : `Check the spelling of ${bin}, or install it.`,
+    choosesPort: !toldPort,
+    anyLoopback: true,
+    start: (site) => ({
+      args: args.map((arg) => fill(arg, site)),
+      env: environment(site, toldPort),
+      stdin: options.inheritStdin ? 'inherit' : 'open',
+      ...(options.cwd !== undefined && {cwd: options.cwd}),
+    }),
+    ready: () => readiness(options.readyPath),
+    address: (site) => addressOf(site.public),
+    login: () => [],
+  };
+}
+
+/** What is installed in the project is not in PATH: `vite` is node_modules/.bin/vite, here or in a folder above. */
+function projectBins(bin: string, folder: string): Candidate[] {
+  if (bin.includes('/')) return [];
+  const here = {bin: join(folder, 'node_modules', '.bin', bin)};
+  const above = dirname(folder);
+  return above === folder ? [here] : [here, ...projectBins(bin, above)];
+}
+
+function readiness(path: string | undefined): Readiness {
+  if (path === undefined) return {kind: 'tcp'};
+  return {kind: 'http', path, accept: (status) => status >= 200 && status < 400};
+}
+
+function fill(arg: string, site: Site): string {
+  return arg.replaceAll('{port}', String(site.port)).replaceAll('{url}', addressOf(site.public));
+}
+
+function environment(site: Site, toldPort: boolean): Record<string, string> {
+  return {
+    TUNL_URL: addressOf(site.public),
+    // Vite refuses requests for names that it does not know; this one it may know.
+    __VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS: site.public.host,
+    // A program that is told nothing keeps the port that people know it by.
+    ...(toldPort && {PORT: String(site.port)}),
+  };
+}
+
+function addressOf(side: PublicSide): string {
+  return side.url ?? `${side.host}:${side.port}`;
+}

@@ -1,0 +1,99 @@
+// JupyterLab, or Notebook where there is no Lab: bound to loopback, host checks on, the token by environment only.
+import {basename, join, resolve} from 'node:path';
+import type {Candidate, Program, Site} from '../program.js';
+
+export interface JupyterOptions {
+  /** What a visitor must know. `false` lets everybody in who has the address. */
+  readonly token: string | false;
+  /** The folder to show. Default: the current one. */
+  readonly dir?: string;
+  /** Arguments for Jupyter itself, after tunl's own. */
+  readonly args?: readonly string[];
+}
+
+const HAS_MODULE = (module: string) => [
+  '-c',
+  `import importlib.util, sys; sys.exit(importlib.util.find_spec("${module}") is None)`,
+];
+
+export function jupyter(options: JupyterOptions): Program {
+  const dir = resolve(options.dir ?? '.');
+  return {
+    name: 'jupyter',
+    title: 'Jupyter',
+    candidates,
+    named,
+    install: 'Install it with `pip install jupyterlab`, or give its path with --bin.',
+    // 2.0 moved identity and cookies to where the arguments below set them.
+    oldest: {version: '2.0', args: ['--version']},
+    start: (site) => ({
+      args: [...serverArguments(site, dir, options.token === false), ...(options.args ?? [])],
+      cwd: dir,
+      env: {
+        JUPYTER_TOKEN: options.token === false ? undefined : options.token,
+        // Read without stripping the line's end: every request would be refused.
+        JUPYTER_TOKEN_FILE: undefined,
+        // Holds the token and the kernels' keys while it runs; goes with the run folder, however it ends.
+        JUPYTER_RUNTIME_DIR: join(site.folder, 'jupyter'),
+      },
+    }),
+    // Answers without a token.
+    ready: () => ({kind: 'http', path: '/api', accept: (status) => status === 200}),
+    address: (site) =>
+      `${site.public.url}${path(site)}${options.token === false ? '' : `?token=${options.token}`}`,
+    login: () =>
+      options.token === false ? [] : [{name: 'token', label: 'token', value: options.token, secret: true}],
+    secrets: options.token === false ? [] : [options.token],
+  };
+}
+
+const path = (site: Site) => (site.found.kind === 'notebook' ? '/tree' : '/lab');
+
+function serverArguments(site: Site, dir: string, open: boolean): string[] {
+  const server = {
+    ip: '127.0.0.1',
+    port: String(site.port),
+    port_retries: '0',
+    root_dir: dir,
+    custom_display_url: `${site.public.url}/`,
+  };
+  return [
+    '--no-browser',
+    ...Object.entries(server).map(([name, value]) => `--ServerApp.${name}=${value}`),
+    // The public name beside localhost: the check against DNS rebinding stays on, unlike with allow_remote_access.
+    '--ServerApp.local_hostnames=localhost',
+    `--ServerApp.local_hostnames=${site.public.host}`,
+    '--IdentityProvider.secure_cookie=True',
+    ...(open ? ['--IdentityProvider.token='] : []),
+    ...(site.uid === 0 ? ['--allow-root'] : []),
+  ];
+}
+
+/** Lab before Notebook; an active environment before PATH; `python -m` where the scripts are not in PATH. */
+function candidates(env: Readonly<NodeJS.ProcessEnv>): Candidate[] {
+  const environments = [env.VIRTUAL_ENV, env.CONDA_PREFIX].filter(
+    (folder) => folder !== undefined && folder !== '',
+  );
+  const bins = environments.map((folder) => join(folder as string, 'bin'));
+  const ways = (kind: 'lab' | 'notebook', module: string): Candidate[] => [
+    ...bins.map((bin) => ({bin: join(bin, `jupyter-${kind}`), kind})),
+    {bin: `jupyter-${kind}`, kind},
+    // Tools that install an application apart put only `jupyter` in PATH, which knows where its parts are.
+    {bin: 'jupyter', lead: [kind], check: [kind, '--version'], kind},
+    ...[...bins.map((bin) => join(bin, 'python')), 'python3', 'python'].map((bin) => ({
+      bin,
+      lead: ['-m', module],
+      check: HAS_MODULE(module),
+      kind,
+    })),
+  ];
+  return [...ways('lab', 'jupyterlab'), ...ways('notebook', 'notebook')];
+}
+
+/** `--bin` may be a Python, `jupyter`, `jupyter-lab` or `jupyter-notebook`. */
+function named(bin: string): Candidate {
+  const name = basename(bin);
+  if (/^python/.test(name)) return {bin, lead: ['-m', 'jupyterlab'], kind: 'lab'};
+  if (name === 'jupyter') return {bin, lead: ['lab'], kind: 'lab'};
+  return {bin, kind: name.includes('notebook') ? 'notebook' : 'lab'};
+}

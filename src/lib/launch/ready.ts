@@ -1,0 +1,131 @@
+// Asking a program until it answers: quickly at first, then less often; the first good answer counts.
+import {request} from 'node:http';
+import {connect} from 'node:net';
+import {setTimeout as sleep} from 'node:timers/promises';
+import type {Readiness} from './program.js';
+
+/** Where a program answered. */
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What one question came to. `silent`: something listens and does not answer; `refused`: nothing listens. */
+export type Answer =
+  | {readonly kind: 'ready'}
+  | {readonly kind: 'refused'}
+  | {readonly kind: 'silent'}
+  | {readonly kind: 'wrong'; readonly what: string};
+
+const FIRST_WAIT_MS = 8;
+const LONGEST_WAIT_MS = 100;
+// Long: a dev server may compile for seconds before its first answer, and asking again would make it start again.
+const ANSWER_TIMEOUT_MS = 10_000;
+
+/** One question. Never rejects. */
+export function ask(readiness: Readiness, place: Place, signal?: AbortSignal): Promise<Answer> {
+  return readiness.kind === 'http' ? askHttp(readiness, place, signal) : askTcp(readiness, place, signal);
+}
+
+function askHttp(
+  readiness: Extract<Readiness, {kind: 'http'}>,
+  place: Place,
+  signal: AbortSignal | undefined,
+): Promise<Answer> {
+  return new Promise((resolve) => {
+    let connected = false;
+    const question = request({
+      host: place.host,
+      port: place.port,
+      path: readiness.path,
+      headers: readiness.headers ?? {},
+      agent: false,
+      timeout: ANSWER_TIMEOUT_MS,
+      ...(signal && {signal}),
+    });
+    question.once('socket', (socket) => socket.once('connect', () => (connected = true)));
+    question.once('timeout', () => question.destroy());
+    question.once('error', () => {});
+    question.once('close', () => resolve({kind: connected ? 'silent' : 'refused'}));
+    question.once('response', (response) => {
+      const status = response.statusCode ?? 0;
+      if (readiness.accept(status)) resolve({kind: 'ready'});
+      else resolve({kind: 'wrong', what: `status ${status} to GET ${readiness.path}`});
+      question.destroy();
+    });
+    question.end();
+  });
+}
+
+function askTcp(
+  readiness: Exclude<Readiness, {kind: 'http'}>,
+  place: Place,
+  signal: AbortSignal | undefined,
+): Promise<Answer> {
+  return new Promise((resolve) => {
+    const wanted = readiness.kind === 'banner' ? readiness.start : '';
+    let connected = false;
+    let seen = '';
+    const socket = connect({host: place.host, port: place.port, ...(signal && {signal})});
+    const judge = () => {
+      if (seen.length < wanted.length && wanted.startsWith(seen)) return;
+      resolve(
+        seen.startsWith(wanted) ? {kind: 'ready'} : {kind: 'wrong', what: 'something else than expected'},
+      );
+      socket.destroy();
+    };
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy());
+    socket.once('connect', () => {
+      connected = true;
+      judge();
+    });
+    socket.on('data', (chunk) => {
+      seen += chunk.toString('latin1');
+      judge();
+    });
+    socket.once('error', () => {});
+    socket.once('close', () => resolve({kind: connected ? 'silent' : 'refused'}));
+  });
+}
+
+export interface UntilReady {
+  readonly readiness: Readiness;
+  /** Where to ask; asked anew each turn. Several places: the first in order that answers counts. */
+  readonly places: () => Promise<readonly Place[]> | readonly Place[];
+  readonly signal: AbortSignal;
+  /** Told about each turn in which nothing was ready. */
+  readonly onMissed?: (answer: Answer) => void;
+}
+
+/** Resolves with the place that answered; undefined when the signal aborted first. */
+export async function untilReady(options: UntilReady): Promise<Place | undefined> {
+  const {readiness, signal} = options;
+  for (let waitMs = FIRST_WAIT_MS; !signal.aborted; waitMs = Math.min(waitMs * 1.5, LONGEST_WAIT_MS)) {
+    const places = await options.places();
+    const ready = await firstReady(readiness, places, signal, options.onMissed);
+    if (ready) return ready;
+    await sleep(waitMs, undefined, {signal}).catch(() => {});
+  }
+  return undefined;
+}
+
+/** All places are asked at once; one that hangs does not hold up another that answers. */
+function firstReady(
+  readiness: Readiness,
+  places: readonly Place[],
+  signal: AbortSignal,
+  onMissed: ((answer: Answer) => void) | undefined,
+): Promise<Place | undefined> {
+  return new Promise((resolve) => {
+    let open = places.length;
+    if (open === 0) resolve(undefined);
+    for (const place of places) {
+      void ask(readiness, place, signal).then((answer) => {
+        open -= 1;
+        if (answer.kind === 'ready') resolve(place);
+        else if (!signal.aborted) onMissed?.(answer);
+        if (open === 0) resolve(undefined);
+      });
+    }
+  });
+}

@@ -1,0 +1,36 @@
+// A short command run to its end: version questions, ssh-keygen, configuration tests. Never throws for how it ended.
+
+export interface RunResult {
+  /** Exit code; -1 when it could not be started, was killed or took too long. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  env?: Readonly<NodeJS.ProcessEnv>;
+  input?: string;
+  /** Default 10,000. */
+  timeoutMs?: number;
+}
+
+export async function run(
+  bin: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  // Loaded when first needed: most commands of tunl start no program.
+  const {execa} = await import('execa');
+  const result = await execa(bin, args, {
+    env: options.env ?? process.env,
+    extendEnv: false,
+    reject: false,
+    timeout: options.timeoutMs ?? 10_000,
+    forceKillAfterDelay: 1_000,
+    maxBuffer: 4 * 1024 * 1024,
+    ...(options.input === undefined ? {stdin: 'ignore'} : {input: options.input}),
+  });
+  return {code: result.exitCode ?? -1, stdout: text(result.stdout), stderr: text(result.stderr)};
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');

@@ -1,0 +1,224 @@
+// A program that runs: waiting for its answer, watching it, ending it with all that it started.
+import {constants} from 'node:os';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {TunlError} from '../core/errors.js';
+import {discoverPlaces, loopback} from './discover.js';
+import {tooOld} from './find.js';
+import type {OutputTail} from './output.js';
+import {portsOf} from './ports.js';
+import {endFamily, membersOf} from './processes.js';
+import type {LoginFact, Program, Site} from './program.js';
+import {type Answer, type Place, untilReady} from './ready.js';
+import type {Spawned} from './spawn.js';
+
+/** How a program ended: one of both is null. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** As a shell reports it: a signal is 128 and its number. */
+export function exitCodeOf(exit: Exit): number {
+  return exit.code ?? 128 + (exit.signal === null ? 0 : constants.signals[exit.signal]);
+}
+
+export interface RunningParts {
+  readonly program: Program;
+  readonly site: Site;
+  readonly spawned: Spawned;
+  readonly tail: OutputTail;
+  readonly readyTimeoutMs: number;
+  readonly graceMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onNotice: ((message: string) => void) | undefined;
+  /** Closes what was prepared for the program and removes its folder. */
+  readonly cleanUp: () => Promise<void>;
+}
+
+const LAST_LINES = 12;
+// Long enough for a program that opens several ports one after the other.
+const OTHER_PORT_AFTER_MS = 3_000;
+const GONE_AFTER_KILL_MS = 2_000;
+
+export class RunningProgram implements AsyncDisposable {
+  readonly pid: number;
+  /** The line for stdout. Say it when `ready` has resolved, not before. */
+  readonly address: string;
+  readonly login: readonly LoginFact[];
+  /** Where it answers. Rejects when it ended, did not answer in time or was stopped; then it is being stopped. */
+  readonly ready: Promise<Place>;
+  /** Resolves when it and all that it started are gone and nothing of it is left on disk. Never rejects. */
+  readonly exited: Promise<Exit>;
+
+  readonly #parts: RunningParts;
+  readonly #ended = new AbortController();
+  #exit: Exit | undefined;
+  #stopped = false;
+  #closing: Promise<Exit> | undefined;
+  /** Pids that were still there when the program itself had ended. */
+  #leftBehind: readonly number[] = [];
+
+  constructor(parts: RunningParts) {
+    const {program, site, spawned, signal} = parts;
+    this.#parts = parts;
+    this.pid = spawned.family.group;
+    this.address = program.address(site);
+    this.login = program.login(site);
+    this.exited = spawned.exit.then((exit) => {
+      this.#exit = exit;
+      this.#ended.abort();
+      return this.#close();
+    });
+    const abort = () => void this.stop();
+    signal?.addEventListener('abort', abort, {once: true});
+    void this.exited.then(() => signal?.removeEventListener('abort', abort));
+    this.ready = this.#untilReady().catch((error: unknown) => {
+      void this.stop();
+      throw error;
+    });
+    // Whoever does not look at `ready` sees the end by `exited`.
+    this.ready.catch(() => {});
+    if (signal?.aborted) abort();
+  }
+
+  /** The end of what it printed; without secrets. */
+  lastLines(count = LAST_LINES): string[] {
+    return this.#parts.tail.lines(count);
+  }
+
+  /** Idempotent. SIGTERM, the program's grace, SIGKILL; resolves like `exited`. */
+  async stop(): Promise<Exit> {
+    this.#stopped = true;
+    this.#ended.abort();
+    return this.#close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  #close(): Promise<Exit> {
+    this.#closing ??= this.#closeOnce();
+    return this.#closing;
+  }
+
+  async #closeOnce(): Promise<Exit> {
+    const {spawned, graceMs, cleanUp} = this.#parts;
+    if (!this.#stopped) {
+      const {group, strays} = await membersOf(spawned.family);
+      this.#leftBehind = [...group, ...strays];
+    }
+    await endFamily(spawned.family, graceMs);
+    const nothing = {code: null, signal: 'SIGKILL'} as const;
+    const exit = await Promise.race([spawned.exit, sleep(GONE_AFTER_KILL_MS, nothing, {ref: false})]);
+    spawned.release();
+    await cleanUp();
+    return exit;
+  }
+
+  async #untilReady(): Promise<Place> {
+    const {program, site, tail, spawned, readyTimeoutMs} = this.#parts;
+    const tooLate = AbortSignal.timeout(readyTimeoutMs);
+    const signal = AbortSignal.any([tooLate, this.#ended.signal]);
+    const otherPort = new OtherPort(this.#parts);
+    let last: Answer | undefined;
+    const place = await untilReady({
+      readiness: program.ready(site),
+      signal,
+      places: program.choosesPort
+        ? discoverPlaces({ports: () => portsOf(spawned.family), lines: () => tail.lines()})
+        : () => (program.anyLoopback ? loopback(site.port) : [{host: '127.0.0.1', port: site.port}]),
+      onMissed: (answer) => {
+        // The two loopback addresses are asked in one turn: what listens tells more than what does not.
+        if (answer.kind !== 'refused' || last === undefined) last = answer;
+        if (last.kind === 'refused') otherPort.look();
+      },
+    });
+    if (this.#stopped) throw new TunlError('ABORTED', {reason: `${program.title} was stopped.`});
+    if (this.#exit) throw await this.#diedError(this.#exit);
+    if (place) return place;
+    throw await this.#lateError(last, otherPort.found);
+  }
+
+  async #diedError(exit: Exit): Promise<TunlError> {
+    const {program, site} = this.#parts;
+    await this.exited;
+    if (exit.code === 0 && this.#leftBehind.length > 0) {
+      return new TunlError('PROGRAM_BACKGROUND', {
+        reason: `${program.title} went into the background, where it cannot be watched; it was stopped.`,
+      });
+    }
+    const how = exit.signal === null ? `with exit code ${exit.code}` : `by ${exit.signal}`;
+    return (
+      (await tooOld(program, site.found, site.env)) ??
+      new TunlError('PROGRAM_DIED', {
+        reason: this.#withLines(`${program.title} ended ${how} before it answered.`),
+      })
+    );
+  }
+
+  async #lateError(last: Answer | undefined, otherPort: number | undefined): Promise<TunlError> {
+    const {program, site, readyTimeoutMs} = this.#parts;
+    if (otherPort !== undefined) {
+      return new TunlError('PROGRAM_OTHER_PORT', {
+        reason: `${program.title} listens on port ${otherPort}, not on ${site.port}.`,
+      });
+    }
+    const old = await tooOld(program, site.found, site.env);
+    if (old) return old;
+    const where = program.choosesPort ? 'opened no port' : describe(last, site.port);
+    return new TunlError('PROGRAM_NOT_READY', {
+      reason: this.#withLines(`${program.title} ${where} within ${readyTimeoutMs / 1_000} s.`),
+    });
+  }
+
+  #withLines(sentence: string): string {
+    const lines = this.lastLines();
+    if (lines.length === 0) return `${sentence} It printed nothing.`;
+    return [`${sentence} Its last lines:`, ...lines.map((line) => `  ${line}`)].join('\n');
+  }
+}
+
+function describe(last: Answer | undefined, port: number): string {
+  switch (last?.kind) {
+    case 'wrong':
+      return `gave no good answer on port ${port} (last: ${last.what})`;
+    case 'silent':
+      return `accepted connections on port ${port}, but did not answer`;
+    default:
+      return `opened no port ${port}`;
+  }
+}
+
+/** Notices, once, that a program which was told a port listens on others only. */
+class OtherPort {
+  /** The port it listens on instead. */
+  found: number | undefined;
+  readonly #parts: RunningParts;
+  readonly #since = performance.now();
+  #nextLookAt = this.#since + OTHER_PORT_AFTER_MS;
+  #looking = false;
+
+  constructor(parts: RunningParts) {
+    this.#parts = parts;
+  }
+
+  look(): void {
+    if (this.#looking || performance.now() < this.#nextLookAt) return;
+    this.#looking = true;
+    void this.#lookOnce().finally(() => {
+      this.#looking = false;
+      this.#nextLookAt = performance.now() + 1_000;
+    });
+  }
+
+  async #lookOnce(): Promise<void> {
+    const {program, site, spawned, onNotice} = this.#parts;
+    const ports = await portsOf(spawned.family);
+    const other = ports.includes(site.port) ? undefined : ports[0];
+    if (other !== undefined && this.found === undefined) {
+      onNotice?.(`${program.title} listens on port ${other}; the tunnel leads to ${site.port}.`);
+    }
+    this.found = other;
+  }
+}

@@ -1,0 +1,95 @@
+// Starting the process: a group of its own, the mark in its environment, a watcher beside it, both outputs always read.
+import {randomBytes} from 'node:crypto';
+import {stat} from 'node:fs/promises';
+import {systemCode, TunlError} from '../core/errors.js';
+import type {OutputName} from './output.js';
+import {type Family, MARK} from './processes.js';
+import type {Program, Site, StartPlan} from './program.js';
+import type {Exit} from './running.js';
+import {startWatcher} from './watcher.js';
+
+export interface Spawned {
+  readonly family: Family;
+  /** The end of the program itself; what it started may still run. Never rejects. */
+  readonly exit: Promise<Exit>;
+  /** When the whole family is gone: lets the watcher go and closes the pipes that a lost child may still hold. */
+  release(): void;
+}
+
+export interface SpawnOptions {
+  readonly program: Program;
+  readonly site: Site;
+  readonly plan: StartPlan;
+  readonly graceMs: number;
+  readonly onChunk: (stream: OutputName, chunk: Buffer) => void;
+}
+
+/** Throws FOLDER_MISSING or PROGRAM_MISSING when there is nothing that could be started. */
+export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
+  const {program, site, plan} = options;
+  if (plan.cwd !== undefined) await checkFolder(plan.cwd);
+  const {execa} = await import('execa');
+  const mark = randomBytes(16).toString('hex');
+  // Before the program: were tunl killed between the two starts, the mark alone would find the program.
+  const watcher = await startWatcher({mark, folder: site.folder, graceMs: options.graceMs});
+  const stdin = plan.stdin === 'open' ? 'pipe' : (plan.stdin ?? 'ignore');
+  const child = execa(site.found.bin, [...site.found.lead, ...plan.args], {
+    env: environment(site.env, plan.env, mark),
+    extendEnv: false,
+    detached: true,
+    cleanup: false,
+    reject: false,
+    buffer: false,
+    stdin,
+    stdout: 'pipe',
+    stderr: 'pipe',
+    ...(plan.cwd !== undefined && {cwd: plan.cwd}),
+  });
+  if (child.pid === undefined) {
+    watcher.dismiss();
+    const {code, cause} = await child;
+    throw new TunlError('PROGRAM_MISSING', {
+      reason: `${site.found.bin} cannot be started (${code ?? 'unknown reason'}).`,
+      next: program.install,
+      cause,
+    });
+  }
+  watcher.guard(child.pid);
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].on('data', (chunk: Buffer) => options.onChunk(name, chunk));
+    child[name].on('error', () => {});
+  }
+  child.stdin?.on('error', () => {});
+  return {
+    family: {group: child.pid, mark},
+    // Not execa's own promise: that waits for the pipes as well, which a child of the program may hold open.
+    exit: new Promise((resolve) => {
+      child.nodeChildProcess.once('exit', (code, signal) => resolve({code, signal}));
+    }),
+    release: () => {
+      watcher.dismiss();
+      child.stdin?.destroy();
+      child.stdout.destroy();
+      child.stderr.destroy();
+    },
+  };
+}
+
+function environment(base: Site['env'], changes: StartPlan['env'], mark: string): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = {...base, ...changes, [MARK]: mark};
+  // The relay's token is tunl's alone: whoever gets into the program must not find it.
+  env.TUNL_TOKEN = undefined;
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined));
+}
+
+/** Spawning in a missing folder would say that the program is missing. */
+export async function checkFolder(path: string): Promise<void> {
+  const reason = await stat(path).then(
+    (stats) => (stats.isDirectory() ? undefined : `${path} is not a folder.`),
+    (error: unknown) =>
+      systemCode(error) === 'ENOENT'
+        ? `${path} does not exist.`
+        : `${path} cannot be entered (${systemCode(error)}).`,
+  );
+  if (reason !== undefined) throw new TunlError('FOLDER_MISSING', {reason});
+}

@@ -1,0 +1,85 @@
+// The one who stays when tunl is killed: a small shell that holds a pipe from tunl and ends the program at the pipe's end.
+//
+// Node cannot ask the kernel to end a child with its parent (PR_SET_PDEATHSIG), and a killed process can clean up nothing
+// by itself. But the kernel closes its descriptors, however it dies: a process that reads from it sees that. The watcher is
+// /bin/sh without children (about 1 MB, one process), in a session of its own, so that Ctrl+C or a closed terminal, which
+// end tunl, pass it by. What it cannot do: act when it is killed as well, end what runs as another user, find what left
+// the process group and wiped its environment (or any that left the group, where there is no /proc).
+import type {Family} from './processes.js';
+import {MARK} from './processes.js';
+
+// $1 mark, $2 folder, $3 grace in tenths of a second. `group N` names the process group, `done` means that all is in order.
+const SCRIPT = `
+group=
+while read -r word value; do
+  case $word in
+    group) group=$value ;;
+    done) exit 0 ;;
+  esac
+done
+strays() {
+  [ -r /proc/self/environ ] || return 0
+  grep -lsF -- "$1" /proc/[0-9]*/environ | while IFS=/ read -r _ _ pid _; do echo "$pid"; done
+}
+in_group() { [ -n "$group" ] && kill -"$1" -"$group" 2>/dev/null; }
+in_group TERM
+turns=$3
+told=
+while [ "$turns" -gt 0 ]; do
+  if ! in_group 0; then
+    left=$(strays "$1")
+    [ -n "$left" ] || break
+    [ -n "$told" ] || kill -TERM $left 2>/dev/null
+    told=1
+  fi
+  sleep 0.1
+  turns=$((turns - 1))
+done
+in_group KILL
+left=$(strays "$1")
+[ -z "$left" ] || kill -KILL $left 2>/dev/null
+rm -rf -- "$2"
+`;
+
+export interface Watcher {
+  /** Names the process group; until then only marked processes are found. */
+  guard(group: number): void;
+  /** Everything has ended in order: the watcher leaves and does nothing. */
+  dismiss(): void;
+}
+
+export interface WatcherOptions {
+  readonly mark: Family['mark'];
+  /** Removed with the program. Absolute. */
+  readonly folder: string;
+  readonly graceMs: number;
+}
+
+/** Never fails: without a shell there is no watcher, and tunl still cleans up whenever it ends by itself. */
+export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
+  const {execa} = await import('execa');
+  const tenths = String(Math.max(1, Math.ceil(options.graceMs / 100)));
+  const child = execa(
+    '/bin/sh',
+    ['-c', SCRIPT, 'tunl-watcher', `${MARK}=${options.mark}`, options.folder, tenths],
+    {
+      // A clean environment: one with a mark of its own would end itself.
+      env: {PATH: '/usr/bin:/bin:/usr/sbin:/sbin'},
+      extendEnv: false,
+      cwd: '/',
+      detached: true,
+      cleanup: false,
+      reject: false,
+      buffer: false,
+      stdin: 'pipe',
+      stdout: 'ignore',
+      stderr: 'ignore',
+    },
+  );
+  child.stdin.on('error', () => {});
+  child.nodeChildProcess.unref();
+  return {
+    guard: (group) => void child.stdin.write(`group ${group}\n`),
+    dismiss: () => void child.stdin.end('done\n'),
+  };
+}
