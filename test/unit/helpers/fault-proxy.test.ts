@@ -1,8 +1,9 @@
 import {once} from 'node:events';
 import {createConnection, createServer, type Socket} from 'node:net';
-import {describe, expect, test} from 'vitest';
+import {describe, expect} from 'vitest';
 import {FaultProxy} from '../../helpers/fault-proxy.js';
-import {Scope} from '../../helpers/scope.js';
+import type {Scope} from '../../helpers/scope.js';
+import {test} from '../../helpers/test.js';
 
 /** A pair of sockets joined by a proxy, both in the test's hands. */
 async function joined(scope: Scope) {
@@ -52,8 +53,7 @@ function collect(socket: Socket) {
 const pattern = (length: number) => Buffer.from(Array.from({length}, (_, i) => i % 251));
 
 describe('fault proxy', () => {
-  test('hands bytes and half-closes on in both directions', async () => {
-    await using scope = new Scope();
+  test('hands bytes and half-closes on in both directions', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     near.socket.end(pattern(100_000));
@@ -66,8 +66,7 @@ describe('fault proxy', () => {
     expect(proxy.counters).toEqual({accepted: 1, cuts: 0, up: 100_000, down: 5});
   });
 
-  test.each(['reset', 'fin'] as const)('cuts after exactly n bytes (%s)', async (kind) => {
-    await using scope = new Scope();
+  test.for(['reset', 'fin'] as const)('cuts after exactly n bytes (%s)', async (kind, {scope}) => {
     const {proxy, connect} = await joined(scope);
     for (const cutAt of [0, 1, 70_001]) {
       const {near, far} = await connect();
@@ -91,8 +90,7 @@ describe('fault proxy', () => {
     expect(proxy.counters.cuts).toBe(3);
   });
 
-  test('several cuts are counted from when they were asked for, across connections', async () => {
-    await using scope = new Scope();
+  test('several cuts are counted from when they were asked for, across connections', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const cuts = [proxy.cutAfter('down', 10), proxy.cutAfter('down', 15)];
     const one = await connect();
@@ -111,8 +109,7 @@ describe('fault proxy', () => {
     expect(three.near.data().length).toBe(100);
   });
 
-  test('a blackhole that holds loses nothing, and keeps ends and resets back', async () => {
-    await using scope = new Scope();
+  test('a blackhole that holds loses nothing, and keeps ends and resets back', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     const other = await connect();
@@ -137,8 +134,7 @@ describe('fault proxy', () => {
     expect(await other.far.closed).toBe('ECONNRESET');
   });
 
-  test('a blackhole that drops dooms the connections that lost bytes', async () => {
-    await using scope = new Scope();
+  test('a blackhole that drops dooms the connections that lost bytes', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const lossy = await connect();
     const quiet = await connect();
@@ -153,8 +149,7 @@ describe('fault proxy', () => {
     expect(lossy.far.data().length).toBe(0);
   });
 
-  test('half-open: one side is reset, the other hears nothing', async () => {
-    await using scope = new Scope();
+  test('half-open: one side is reset, the other hears nothing', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     proxy.halfOpen('far');
@@ -165,8 +160,7 @@ describe('fault proxy', () => {
     expect(near.data().length).toBe(0);
   });
 
-  test('resets every connection', async () => {
-    await using scope = new Scope();
+  test('resets every connection', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const pairs = [await connect(), await connect()];
     proxy.reset();
@@ -177,8 +171,7 @@ describe('fault proxy', () => {
     expect(proxy.links).toEqual([]);
   });
 
-  test('refuses new connections, keeps open ones, and accepts again on the same port', async () => {
-    await using scope = new Scope();
+  test('refuses new connections, keeps open ones, and accepts again on the same port', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     const {port} = proxy;
@@ -193,8 +186,7 @@ describe('fault proxy', () => {
     await connect();
   });
 
-  test('a target that refuses resets the connection', async () => {
-    await using scope = new Scope();
+  test('a target that refuses resets the connection', async ({scope}) => {
     const server = createServer();
     const port = await scope.listen(server);
     const proxy = await FaultProxy.start(scope, {target: {port}});
@@ -203,8 +195,7 @@ describe('fault proxy', () => {
     expect(await near.closed).toBe('ECONNRESET');
   });
 
-  test('a rate is never exceeded, and a delay is never undercut', async () => {
-    await using scope = new Scope();
+  test('a rate is never exceeded, and a delay is never undercut', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     proxy.setRate('up', 1_000_000);
@@ -221,8 +212,7 @@ describe('fault proxy', () => {
     expect(performance.now() - sent).toBeGreaterThanOrEqual(49);
   });
 
-  test('back-pressure: a reader that stops stops the writer', async () => {
-    await using scope = new Scope();
+  test('back-pressure: a reader that stops stops the writer', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     far.socket.pause();

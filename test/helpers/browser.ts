@@ -1,0 +1,36 @@
+// Headless Chromium that trusts a relay's CA the way a person's browser does: by its certificate store, with no check off.
+import {mkdir} from 'node:fs/promises';
+import {join} from 'node:path';
+import {type Browser, chromium} from 'playwright-core';
+import {run} from './child.js';
+import type {Scope} from './scope.js';
+
+export interface BrowserOptions {
+  caFile: string;
+  /** E.g. `MAP *.relay.test 127.0.0.1`. Names below `.localhost` need none. */
+  hostResolverRules?: string;
+}
+
+export async function startBrowser(scope: Scope, options: BrowserOptions): Promise<Browser> {
+  const home = await scope.tempDir('browser');
+  const store = join(home, '.pki', 'nssdb');
+  await mkdir(store, {recursive: true});
+  for (const args of [
+    ['-N', '--empty-password'],
+    ['-A', '-n', 'relay', '-t', 'C,,', '-i', options.caFile],
+  ]) {
+    const {code, stderr} = await run(scope, 'certutil', ['-d', `sql:${store}`, ...args]);
+    if (code !== 0) throw new Error(`certutil ${args[0]}: ${stderr}`);
+  }
+  const browser = await chromium.launch({
+    executablePath: '/usr/bin/chromium',
+    env: {HOME: home, PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', XDG_CONFIG_HOME: join(home, '.config')},
+    args: [
+      ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+      ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      ...(options.hostResolverRules ? [`--host-resolver-rules=${options.hostResolverRules}`] : []),
+    ],
+  });
+  scope.onEnd(() => browser.close());
+  return browser;
+}

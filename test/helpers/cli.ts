@@ -1,0 +1,91 @@
+// The built `tunl` command in a process of its own, with a clean environment and a state folder of its own.
+import {fileURLToPath} from 'node:url';
+import type {ReadyEvent, TunnelEvent} from '../../src/lib/agent/events.js';
+import type {CliEvent} from '../../src/lib/cli/events.js';
+import {Child, type ChildOptions, type Exit} from './child.js';
+import type {Scope} from './scope.js';
+
+export const projectRoot = fileURLToPath(new URL('../..', import.meta.url));
+export const entry = `${projectRoot}bin/run.js`;
+
+export interface CliOptions extends ChildOptions {
+  /** Default: a new one. */
+  stateDir?: string;
+}
+
+type EventOf<T extends CliEvent['type']> = Extract<CliEvent, {type: T}>;
+
+export class Cli extends Child {
+  readonly stateDir: string;
+
+  constructor(args: readonly string[], stateDir: string, options: CliOptions) {
+    super(process.execPath, [entry, ...args], {
+      ...options,
+      name: `tunl ${args.join(' ')}`,
+      env: {HOME: stateDir, TUNL_STATE_DIR: stateDir, ...options.env},
+    });
+    this.stateDir = stateDir;
+  }
+
+  /** The events of `--json` so far. */
+  get events(): CliEvent[] {
+    return this.lines.map((line) => JSON.parse(line) as CliEvent);
+  }
+
+  /** The first event of the type for which `wanted` holds, now or later (with `--json`). */
+  async event<T extends CliEvent['type']>(
+    type: T,
+    wanted: (event: EventOf<T>) => boolean = () => true,
+  ): Promise<EventOf<T>> {
+    const fits = (line: string) => {
+      const event = JSON.parse(line) as CliEvent;
+      return event.type === type && wanted(event as EventOf<T>);
+    };
+    return JSON.parse(await this.line(fits)) as EventOf<T>;
+  }
+
+  /** The last event when it is an error. */
+  get error(): Extract<TunnelEvent, {type: 'error'}> | undefined {
+    const last = this.events.at(-1);
+    return last?.type === 'error' ? last : undefined;
+  }
+}
+
+/** Starts `tunl …`; it is stopped, and nothing of it may be left, when the scope ends. */
+export async function startCli(
+  scope: Scope,
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<Cli> {
+  const stateDir = options.stateDir ?? (await scope.tempDir('state'));
+  return scope.own(new Cli(args, stateDir, options));
+}
+
+/** Runs `tunl …` to its own end. */
+export async function runCli(
+  scope: Scope,
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<Exit & {stdout: string; stderr: string; cli: Cli}> {
+  const cli = await startCli(scope, args, options);
+  return {...(await cli.finished()), cli};
+}
+
+export interface ExposeOptions extends CliOptions {
+  flags?: readonly string[];
+}
+
+export interface Exposed {
+  cli: Cli;
+  ready: ReadyEvent;
+}
+
+/** `tunl expose TARGET --json …`, resolved when it is ready. */
+export async function expose(
+  scope: Scope,
+  target: number | string,
+  options: ExposeOptions = {},
+): Promise<Exposed> {
+  const cli = await startCli(scope, ['expose', String(target), '--json', ...(options.flags ?? [])], options);
+  return {cli, ready: await cli.event('ready')};
+}

@@ -1,0 +1,89 @@
+// Hosts of the test's own: network namespaces joined by a veth pair, with names, packet loss and silence on request.
+// Needs root, which the set-up's machine is; nothing outside the namespaces is touched.
+import {randomBytes} from 'node:crypto';
+import {mkdir, rm, writeFile} from 'node:fs/promises';
+import {run} from './child.js';
+import {Scope} from './scope.js';
+
+export interface Host {
+  /** Name of the namespace: for `ChildOptions.namespace`. */
+  namespace: string;
+  address: string;
+  /** Runs a program on this host. */
+  run(command: string, ...args: string[]): Promise<string>;
+}
+
+export interface Wire {
+  one: Host;
+  two: Host;
+  /** Packets between the hosts vanish in both directions, without any answer. */
+  cut(): Promise<void>;
+  /** A share of the packets that arrive at either host vanishes. */
+  lose(percent: number): Promise<void>;
+  mend(): Promise<void>;
+}
+
+/** Two hosts on one wire. `names` are known on both, as in /etc/hosts: name → which host. */
+export async function twoHosts(
+  scope: Scope,
+  names: Readonly<Record<string, 'one' | 'two'>> = {},
+): Promise<Wire> {
+  const id = randomBytes(3).toString('hex');
+  const subnet = `10.213.${1 + ((randomBytes(1)[0] ?? 0) % 254)}`;
+  const root = (...args: string[]) => succeed(args);
+  const host = async (which: 'one' | 'two'): Promise<Host> => {
+    const namespace = `tunl-${id}-${which}`;
+    await root('ip', 'netns', 'add', namespace);
+    scope.onEnd(async () => void (await root('ip', 'netns', 'delete', namespace)));
+    return {
+      namespace,
+      address: `${subnet}.${which === 'one' ? 1 : 2}`,
+      run: (...args) => root('ip', 'netns', 'exec', namespace, ...args),
+    };
+  };
+  const wire = {one: await host('one'), two: await host('two')};
+  const ends = {one: `v${id}a`, two: `v${id}b`};
+  await root('ip', 'link', 'add', ends.one, 'type', 'veth', 'peer', 'name', ends.two);
+  for (const which of ['one', 'two'] as const) {
+    const {namespace, address, run: on} = wire[which];
+    await root('ip', 'link', 'set', ends[which], 'netns', namespace);
+    await on('ip', 'address', 'add', `${address}/24`, 'dev', ends[which]);
+    await on('ip', 'link', 'set', 'lo', 'up');
+    await on('ip', 'link', 'set', ends[which], 'up');
+    await on('nft', 'add table inet faults');
+    await on('nft', 'add chain inet faults input { type filter hook input priority 0 ; }');
+    // `ip netns exec` puts the files of this folder in place of those in /etc.
+    const folder = `/etc/netns/${namespace}`;
+    await mkdir(folder, {recursive: true});
+    scope.onEnd(() => rm(folder, {recursive: true, force: true}));
+    const lines = Object.entries(names).map(([name, of]) => `${wire[of].address} ${name}\n`);
+    await writeFile(`${folder}/hosts`, `127.0.0.1 localhost\n${lines.join('')}`);
+  }
+  const both = async (rule: string) => {
+    for (const which of ['one', 'two'] as const) await wire[which].run('nft', rule);
+  };
+  const mend = () => both('flush chain inet faults input');
+  return {
+    ...wire,
+    cut: async () => {
+      for (const which of ['one', 'two'] as const) {
+        await wire[which].run('nft', `add rule inet faults input iifname ${ends[which]} drop`);
+      }
+    },
+    lose: async (percent) => {
+      for (const which of ['one', 'two'] as const) {
+        const rule = `iifname ${ends[which]} numgen random mod 100 < ${percent} drop`;
+        await wire[which].run('nft', `add rule inet faults input ${rule}`);
+      }
+    },
+    mend,
+  };
+}
+
+async function succeed([command = '', ...args]: string[]): Promise<string> {
+  // A scope of its own: the commands that take everything down run while the test's scope is ending.
+  await using scope = new Scope();
+  const {code, stdout, stderr} = await run(scope, command, args);
+  if (code !== 0) throw new Error(`${[command, ...args].join(' ')}: exit ${code}\n${stderr}`);
+  return stdout;
+}

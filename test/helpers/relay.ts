@@ -1,0 +1,72 @@
+// A relay in a process of its own: `tunl relay start` with a token file, a state folder and TCP ports.
+import {randomBytes} from 'node:crypto';
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {type Cli, type CliOptions, type Exposed, type ExposeOptions, expose, startCli} from './cli.js';
+import type {Scope} from './scope.js';
+
+export interface RelayProcessOptions extends CliOptions {
+  /** Default `r1.localhost`: every name below `.localhost` is this machine. */
+  domain?: string;
+  /** Default `127.0.0.1:0`. */
+  listen?: string;
+  /** Default `0`: any free port. */
+  tcpPorts?: string;
+  flags?: readonly string[];
+}
+
+export interface RelayProcess {
+  cli: Cli;
+  domain: string;
+  /** What agents are given as --relay. */
+  url: string;
+  host: string;
+  port: number;
+  caFile: string;
+  token: string;
+  tokenFile: string;
+  /** Environment with which an agent finds this relay and may use it. */
+  env: Record<string, string>;
+  /** `tunl expose TARGET` through this relay, in a process of its own. */
+  expose(target: number | string, options?: ExposeOptions): Promise<Exposed>;
+}
+
+export async function startRelayProcess(
+  scope: Scope,
+  options: RelayProcessOptions = {},
+): Promise<RelayProcess> {
+  const domain = options.domain ?? 'r1.localhost';
+  const stateDir = options.stateDir ?? (await scope.tempDir('relay'));
+  const token = randomBytes(24).toString('base64url');
+  const tokenFile = join(stateDir, 'agents.token');
+  await writeFile(tokenFile, `${token}\n`, {mode: 0o600});
+  const cli = await startCli(
+    scope,
+    [
+      ...['relay', 'start', '--json', '--domain', domain, '--listen', options.listen ?? '127.0.0.1:0'],
+      ...['--tcp-ports', options.tcpPorts ?? '0', '--token-file', tokenFile, '--drain-timeout', '0s'],
+      ...(options.flags ?? []),
+    ],
+    {...options, stateDir},
+  );
+  const listening = await cli.event('listening');
+  const {host, port} = listening.address;
+  const caFile = listening.caFile ?? '';
+  const env = {
+    TUNL_RELAY: listening.url,
+    TUNL_TOKEN: token,
+    ...(caFile !== '' && {TUNL_CA_FILE: caFile}),
+  };
+  return {
+    cli,
+    domain,
+    url: listening.url,
+    host,
+    port,
+    caFile,
+    token,
+    tokenFile,
+    env,
+    expose: (target, more = {}) => expose(scope, target, {...more, env: {...env, ...more.env}}),
+  };
+}

@@ -1,0 +1,64 @@
+// Those who connect to a public address: sockets with and without TLS, and curl.
+import {once} from 'node:events';
+import {readFileSync} from 'node:fs';
+import {createConnection, type Socket} from 'node:net';
+import {connect, type TLSSocket} from 'node:tls';
+import {type Exit, run} from './child.js';
+import type {Scope} from './scope.js';
+
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** A plain connection to a TCP tunnel. Half-close is the test's. */
+export async function tcpVisitor(scope: Scope, port: number, host = '127.0.0.1'): Promise<Socket> {
+  const socket = createConnection({port, host, allowHalfOpen: true, noDelay: true});
+  scope.onEnd(() => void socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+export interface TlsVisitorOptions {
+  /** The relay's CA: certificates are always verified. */
+  caFile: string;
+  alpn?: string[];
+  /** Where to connect; names below `.localhost` are this machine. */
+  via?: string;
+  /** Instead of the tunnel's name. */
+  servername?: string;
+}
+
+/** A TLS connection to a tunnel's name, verified against the relay's CA. */
+export async function tlsVisitor(
+  scope: Scope,
+  {host, port}: Address,
+  options: TlsVisitorOptions,
+): Promise<TLSSocket> {
+  // `allowHalfOpen` is an option of the socket, which the types of tls.connect do not list.
+  const halfOpen: object = {allowHalfOpen: true};
+  const socket = connect({
+    ...halfOpen,
+    host: options.via ?? '127.0.0.1',
+    port,
+    servername: options.servername ?? host,
+    ca: readFileSync(options.caFile),
+    ...(options.alpn && {ALPNProtocols: options.alpn}),
+  });
+  scope.onEnd(() => void socket.destroy());
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+/** curl with the relay's CA; whatever host the URL names is reached on loopback. */
+export function curl(
+  scope: Scope,
+  caFile: string,
+  args: readonly string[],
+): Promise<Exit & {stdout: string; stderr: string}> {
+  return run(scope, 'curl', [
+    ...['--silent', '--show-error', '--max-time', '100', '--noproxy', '*'],
+    ...['--cacert', caFile, '--connect-to', '::127.0.0.1:'],
+    ...args,
+  ]);
+}

@@ -1,0 +1,84 @@
+import {createServer} from 'node:net';
+import {pipeline} from 'node:stream/promises';
+import {expect} from 'vitest';
+import {startBrowser} from '../../helpers/browser.js';
+import {Digest, pieces, sha256Of, source} from '../../helpers/bytes.js';
+import {Child, run} from '../../helpers/child.js';
+import {twoHosts} from '../../helpers/net-ns.js';
+import {Scope} from '../../helpers/scope.js';
+import {test} from '../../helpers/test.js';
+import {httpUpstream} from '../../helpers/upstreams.js';
+
+test('a scope ends what it owns, last one first', async () => {
+  const ended: string[] = [];
+  {
+    await using scope = new Scope();
+    scope.onEnd(() => void ended.push('first'));
+    scope.onEnd(() => void ended.push('second'));
+    const port = await scope.listen(createServer());
+    expect(port).toBeGreaterThan(0);
+  }
+  expect(ended).toEqual(['second', 'first']);
+});
+
+test('bytes in bulk name their place: a moved or lost piece changes the hash', async () => {
+  const digest = new Digest();
+  await pipeline(source(1_000_000), digest);
+  expect(digest.bytes).toBe(1_000_000);
+  expect(digest.sha256()).toBe(sha256Of(1_000_000));
+  expect(sha256Of(1_000_000, 1)).not.toBe(sha256Of(1_000_000));
+  const [one, two] = [...pieces(600_000)];
+  expect(one?.equals(two ?? Buffer.alloc(0))).toBe(false);
+});
+
+test('a child is watched by lines, and its end comes with what it said', async ({scope}) => {
+  const child = Child.start(scope, 'sh', ['-c', 'echo one; echo two >&2; read x; echo "got $x"; exit 3'], {
+    stdin: true,
+  });
+  expect(await child.line()).toBe('one');
+  await child.saidOnStderr(/two/);
+  child.stdin.write('three\n');
+  expect(await child.line((line) => line.startsWith('got'))).toBe('got three');
+  expect(await child.exited).toEqual({code: 3, signal: null});
+  await expect(child.line((line) => line === 'never')).rejects.toThrow(/ended .*before a line/s);
+});
+
+test('a child that leaves a process behind fails its scope', async () => {
+  const left = (async () => {
+    await using scope = new Scope();
+    const child = Child.start(scope, 'sh', ['-c', 'sleep 1000 >/dev/null 2>&1 & echo up; exit 0']);
+    await child.exited;
+  })();
+  await expect(left).rejects.toThrow(/left processes running: \d+ sleep/);
+});
+
+test('two hosts reach each other by name, and do not once the wire is cut', async ({scope}) => {
+  const wire = await twoHosts(scope, {'relay.test': 'one'});
+  const listener = Child.start(scope, 'nc', ['-lkv', wire.one.address, '7000'], {
+    namespace: wire.one.namespace,
+  });
+  await listener.saidOnStderr(/Listening/);
+  const reach = () =>
+    run(scope, 'nc', ['-zw', '1', 'relay.test', '7000'], {namespace: wire.two.namespace}).then(
+      ({code}) => code,
+    );
+  expect(await reach()).toBe(0);
+  await wire.cut();
+  expect(await reach()).toBe(1);
+  await wire.mend();
+  expect(await reach()).toBe(0);
+});
+
+test('the browser opens a page', async ({scope}) => {
+  const folder = await scope.tempDir('ca');
+  const made = await run(scope, 'openssl', [
+    ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'],
+    ...['-subj', '/CN=test', '-keyout', `${folder}/key.pem`, '-out', `${folder}/ca.pem`],
+  ]);
+  expect(made.code).toBe(0);
+  const {port} = await httpUpstream(scope, '<!doctype html><title>page</title>');
+  const browser = await startBrowser(scope, {caFile: `${folder}/ca.pem`});
+  const page = await browser.newPage();
+  await page.goto(`http://x.localhost:${port}/`);
+  expect(await page.title()).toBe('page');
+});
