@@ -1,0 +1,288 @@
+// Reads the first message of a TLS connection, the ClientHello, in whatever pieces it comes: which name is meant, which protocols are offered.
+//
+// Pure and without I/O: bytes go in, an answer comes out, and the time limit is the caller's. The answer is the same for every
+// split over TCP segments and TLS records. A hello that is not read to its end gives no answer at all, least of all "no name":
+// others took an unfinished one for nameless and sent it to a default route.
+
+import {isIP} from 'node:net';
+
+/**
+ * All that may come before the hello is complete, record headers included. Today's post-quantum hellos have 1.7 to 2 KiB,
+ * with several key shares, long tickets and ECH 4 to 8 KiB; OpenSSL itself refuses more than 128 KiB.
+ */
+export const MAX_CLIENT_HELLO_BYTES = 65_536;
+
+/** Why these bytes are not a ClientHello that can be answered. */
+export type ClientHelloRefusal =
+  /** An HTTP request without TLS. */
+  | 'http'
+  /** A hello in the form of SSL 2.0. */
+  | 'sslv2'
+  /** Neither TLS nor anything else that is known. */
+  | 'not-tls'
+  /** TLS, but the first message is another one. */
+  | 'not-hello'
+  /** A record without content: never needed, and it costs the sender next to nothing. */
+  | 'empty-record'
+  | 'too-large'
+  /** A length that does not fit, or a structure that TLS does not allow. */
+  | 'malformed'
+  /** Two server names, or one that is no host name. */
+  | 'server-name';
+
+export interface ClientHello {
+  state: 'hello';
+  /** Lower case, without a trailing dot. Undefined: the visitor named none, or an IP address. */
+  serverName: string | undefined;
+  /** As offered, in order; what is not text (GREASE) in Latin-1. */
+  alpn: string[];
+}
+
+export type ClientHelloResult =
+  | {state: 'need-more'}
+  | ClientHello
+  | {state: 'refused'; reason: ClientHelloRefusal};
+
+const RECORD_HEADER = 5;
+const RECORD_HANDSHAKE = 22;
+/** RFC 8446 §5.1. */
+const MAX_RECORD = 16_384;
+const MESSAGE_HEADER = 4;
+const MESSAGE_CLIENT_HELLO = 1;
+const EXTENSION_SERVER_NAME = 0;
+const EXTENSION_ALPN = 16;
+const NAME_TYPE_HOST = 0;
+const MAX_NAME = 255;
+
+const HTTP_STARTS = [
+  'GET ',
+  'HEAD ',
+  'POST ',
+  'PUT ',
+  'PATCH ',
+  'DELETE ',
+  'OPTIONS ',
+  'CONNECT ',
+  'TRACE ',
+  'PRI * HTTP',
+];
+
+const NEED_MORE: ClientHelloResult = {state: 'need-more'};
+const refused = (reason: ClientHelloRefusal): ClientHelloResult => ({state: 'refused', reason});
+
+export class ClientHelloReader {
+  /** Everything pushed; the first chunk itself as long as there is only one. */
+  #raw: Buffer = Buffer.alloc(0);
+  #length = 0;
+  /** How far `#raw` has been worked off. No byte is looked at twice, however small the pieces. */
+  #position = 0;
+  #recordLeft = 0;
+  /** Where in `#raw` the message lies: one [start, end) a record. */
+  readonly #spans: {start: number; end: number}[] = [];
+  /** Bytes of the message so far, its header included. */
+  #have = 0;
+  /** Bytes of the whole message, from its header as far as that has come. */
+  #want = MESSAGE_HEADER;
+  #result: ClientHelloResult = NEED_MORE;
+
+  /** All bytes so far, for handing them on to who terminates TLS. */
+  get bytes(): Buffer {
+    return this.#raw.subarray(0, this.#length);
+  }
+
+  /** The next bytes, any number of them. Once it is `hello` or `refused` the answer stays. Never throws. */
+  push(chunk: Buffer): ClientHelloResult {
+    this.#append(chunk);
+    if (this.#result.state === 'need-more') this.#result = this.#advance();
+    return this.#result;
+  }
+
+  #append(chunk: Buffer): void {
+    const length = this.#length + chunk.length;
+    if (this.#length === 0) {
+      this.#raw = chunk;
+    } else if (length <= this.#raw.length) {
+      chunk.copy(this.#raw, this.#length);
+    } else {
+      // Doubling: a hello in one-byte pieces is copied a few times, not once a byte. What was announced is never
+      // allocated, only what has come.
+      const grown = Buffer.allocUnsafeSlow(Math.max(2 * length, 1024));
+      this.#raw.copy(grown, 0, 0, this.#length);
+      chunk.copy(grown, this.#length);
+      this.#raw = grown;
+    }
+    this.#length = length;
+  }
+
+  #advance(): ClientHelloResult {
+    const end = Math.min(this.#length, MAX_CLIENT_HELLO_BYTES);
+    if (this.#position === 0) {
+      const kind = sniff(this.#raw.subarray(0, end));
+      if (kind === 'wait') return NEED_MORE;
+      if (kind !== 'tls') return refused(kind);
+    }
+    for (;;) {
+      if (this.#recordLeft > 0) {
+        if (this.#position === end) break;
+        const reason = this.#takeContent(end);
+        if (reason !== undefined) return refused(reason);
+        if (this.#have >= this.#want) return this.#finish();
+      } else {
+        if (end - this.#position < RECORD_HEADER) break;
+        const reason = this.#takeRecordHeader();
+        if (reason !== undefined) return refused(reason);
+      }
+    }
+    return end === MAX_CLIENT_HELLO_BYTES ? refused('too-large') : NEED_MORE;
+  }
+
+  #takeRecordHeader(): ClientHelloRefusal | undefined {
+    const at = this.#position;
+    if (this.#raw[at] !== RECORD_HANDSHAKE || this.#raw[at + 1] !== 3) return 'malformed';
+    const length = this.#raw.readUInt16BE(at + 3);
+    if (length === 0) return 'empty-record';
+    if (length > MAX_RECORD) return 'malformed';
+    this.#position += RECORD_HEADER;
+    this.#recordLeft = length;
+    return undefined;
+  }
+
+  #takeContent(end: number): ClientHelloRefusal | undefined {
+    const start = this.#position;
+    const stop = Math.min(end, start + this.#recordLeft);
+    for (let at = start; at < stop && this.#have + (at - start) < MESSAGE_HEADER; at += 1) {
+      const byte = this.#raw[at] ?? 0;
+      const index = this.#have + (at - start);
+      if (index === 0 && byte !== MESSAGE_CLIENT_HELLO) return 'not-hello';
+      if (index > 0) this.#want += byte * 2 ** (8 * (MESSAGE_HEADER - 1 - index));
+      if (this.#want > MAX_CLIENT_HELLO_BYTES) return 'too-large';
+    }
+    const last = this.#spans.at(-1);
+    if (last?.end === start) last.end = stop;
+    else this.#spans.push({start, end: stop});
+    this.#have += stop - start;
+    this.#recordLeft -= stop - start;
+    this.#position = stop;
+    return undefined;
+  }
+
+  #finish(): ClientHelloResult {
+    const parts = this.#spans.map(({start, end}) => this.#raw.subarray(start, end));
+    const [first] = parts;
+    const message = parts.length === 1 && first !== undefined ? first : Buffer.concat(parts);
+    return parseClientHello(message.subarray(MESSAGE_HEADER, this.#want));
+  }
+}
+
+/** What the first bytes are the beginning of; `wait` while that is open. */
+function sniff(bytes: Buffer): 'wait' | 'tls' | ClientHelloRefusal {
+  const [first, second, third] = bytes;
+  if (first === undefined) return 'wait';
+  if (first === RECORD_HANDSHAKE) return second === undefined || second === 3 ? 'tls' : 'not-tls';
+  // SSL 2.0: a 15-bit length with the top bit set, then the message type.
+  if (first >= 0x80)
+    return third === undefined ? 'wait' : third === MESSAGE_CLIENT_HELLO ? 'sslv2' : 'not-tls';
+  const text = bytes.toString('latin1', 0, 16);
+  if (HTTP_STARTS.some((start) => text.startsWith(start))) return 'http';
+  return HTTP_STARTS.some((start) => start.startsWith(text)) ? 'wait' : 'not-tls';
+}
+
+/** A position in the message; every take is checked against the end first, and a failed one makes all later ones fail. */
+class Cursor {
+  readonly #bytes: Buffer;
+  #at = 0;
+  failed = false;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get atEnd(): boolean {
+    return this.#at === this.#bytes.length;
+  }
+
+  take(length: number): Buffer {
+    if (this.failed || length > this.#bytes.length - this.#at) {
+      this.failed = true;
+      return Buffer.alloc(0);
+    }
+    this.#at += length;
+    return this.#bytes.subarray(this.#at - length, this.#at);
+  }
+
+  number(size: 1 | 2): number {
+    const bytes = this.take(size);
+    return this.failed ? 0 : bytes.readUIntBE(0, size);
+  }
+
+  /** A vector with its length in front. */
+  vector(size: 1 | 2): Buffer {
+    return this.take(this.number(size));
+  }
+}
+
+/** RFC 8446 §4.1.2, without the header of the message. */
+function parseClientHello(body: Buffer): ClientHelloResult {
+  const hello = new Cursor(body);
+  hello.take(2 + 32); // version and random
+  const sessionId = hello.vector(1);
+  const cipherSuites = hello.vector(2);
+  const compression = hello.vector(1);
+  if (hello.failed || sessionId.length > 32) return refused('malformed');
+  if (cipherSuites.length < 2 || cipherSuites.length % 2 !== 0 || compression.length < 1)
+    return refused('malformed');
+
+  let serverName: string | undefined;
+  let alpn: string[] | undefined;
+  let named = false;
+  // Before TLS 1.3 a hello could end without any extensions.
+  const extensions = new Cursor(hello.atEnd ? Buffer.alloc(0) : hello.vector(2));
+  if (hello.failed || !hello.atEnd) return refused('malformed');
+  while (!extensions.atEnd) {
+    const type = extensions.number(2);
+    const data = extensions.vector(2);
+    if (extensions.failed) return refused('malformed');
+    if (type === EXTENSION_SERVER_NAME) {
+      const name = named ? 'invalid' : parseServerName(data);
+      if (name === 'invalid') return refused('server-name');
+      named = true;
+      serverName = name.host;
+    } else if (type === EXTENSION_ALPN) {
+      const offered = alpn === undefined ? parseAlpn(data) : undefined;
+      if (offered === undefined) return refused('malformed');
+      alpn = offered;
+    }
+  }
+  return {state: 'hello', serverName, alpn: alpn ?? []};
+}
+
+/** RFC 6066 §3: one name, of the only type there is. */
+function parseServerName(data: Buffer): {host: string | undefined} | 'invalid' {
+  const outer = new Cursor(data);
+  const list = new Cursor(outer.vector(2));
+  const type = list.number(1);
+  const raw = list.vector(2);
+  if (outer.failed || !outer.atEnd || list.failed || !list.atEnd) return 'invalid';
+  if (type !== NAME_TYPE_HOST || raw.length === 0 || raw.length > MAX_NAME) return 'invalid';
+  // Latin-1 leaves every byte a character of its own: what is not ASCII fails below instead of being mended.
+  const host = raw
+    .toString('latin1')
+    .replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+    .replace(/\.$/, '');
+  if (isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0) return {host: undefined};
+  return /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(host) ? {host} : 'invalid';
+}
+
+/** RFC 7301 §3.1. */
+function parseAlpn(data: Buffer): string[] | undefined {
+  const outer = new Cursor(data);
+  const list = new Cursor(outer.vector(2));
+  if (outer.failed || !outer.atEnd || list.atEnd) return undefined;
+  const offered: string[] = [];
+  while (!list.atEnd) {
+    const name = list.vector(1);
+    if (list.failed || name.length === 0) return undefined;
+    offered.push(name.toString('latin1'));
+  }
+  return offered;
+}
