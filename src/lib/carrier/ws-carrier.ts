@@ -21,7 +21,7 @@ import {WsReader} from './ws-reader.js';
 export interface CarrierTuning {
   /** Default: `wss` and the peer's address. */
   label?: string;
-  /** `write` returns false above this. Default 256 KiB. */
+  /** `write` returns false when this much or more waits. Default 256 KiB. */
   highWaterBytes?: number;
   /** How long an orderly end may stand still before it becomes a destroy, ms. Default 5,000. */
   closeTimeoutMs?: number;
@@ -128,7 +128,7 @@ export class WebSocketCarrier implements Carrier {
     const from = writeDataHeader(this.#role, block, start, end - start);
     this.#queue.push(block.subarray(from, end), onWritten);
     const waiting = this.#queue.bytes;
-    if (waiting <= this.#highWaterBytes) return true;
+    if (waiting < this.#highWaterBytes) return true;
     this.#drainAt = waiting / 2;
     return false;
   }
