@@ -74,11 +74,12 @@ function unknownFlag(typed: string, declared: Declared, help: string): TunlError
   // `--token=…` and `-xVALUE` carry a value that must not be repeated.
   const flag = typed.startsWith('--') ? (typed.split('=')[0] ?? typed) : typed.slice(0, 2);
   const known = declared.flags.map((name) => `--${name}`);
-  const guess = flag.startsWith('--') ? nearest(flag, [...known, ...ELSEWHERE.keys()]) : flag;
+  const isLong = flag.startsWith('--') && !ELSEWHERE.has(flag);
+  const guess = isLong ? nearest(flag, [...known, ...ELSEWHERE.keys()]) : undefined;
   const hint = ELSEWHERE.get(guess ?? flag);
   return new TunlError('USAGE', {
     reason: `\`tunl ${declared.name}\` has no flag ${/^--?[A-Za-z][\w-]{0,30}$/.test(flag) ? flag : 'like that'}.`,
-    next: hint ?? (guess && guess !== flag ? `Did you mean ${guess}? ${help}` : help),
+    next: hint ?? (guess ? `Did you mean ${guess}? ${help}` : help),
   });
 }
 

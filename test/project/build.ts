@@ -1,0 +1,32 @@
+// A whole package built beside the checkout, as `npm run build` builds it, so that tests never see what an older build left.
+
+import {execFile} from 'node:child_process';
+import {cp, mkdtemp, rm, symlink} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
+import {ROOT} from './source-files.js';
+
+const run = promisify(execFile);
+
+export interface BuiltPackage extends AsyncDisposable {
+  folder: string;
+}
+
+/** Compiles, copies bin/ and package.json, and writes the manifest. */
+export async function buildPackage(): Promise<BuiltPackage> {
+  const folder = await mkdtemp(join(tmpdir(), 'tunl-package-'));
+  const node = (...args: string[]) => run(process.execPath, args, {cwd: ROOT});
+  await node(
+    'node_modules/typescript/bin/tsc',
+    '-p',
+    'tsconfig.build.json',
+    '--outDir',
+    join(folder, 'dist'),
+  );
+  for (const name of ['bin', 'package.json'])
+    await cp(join(ROOT, name), join(folder, name), {recursive: true});
+  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  await node('node_modules/oclif/bin/run.js', 'manifest', folder);
+  return {folder, [Symbol.asyncDispose]: () => rm(folder, {recursive: true, force: true})};
+}

@@ -1,0 +1,37 @@
+// docs/errors.md says what src/lib/core/errors.ts says: no code undocumented, none that is gone.
+
+import {readFileSync} from 'node:fs';
+import {describe, expect, test} from 'vitest';
+import {ERRORS, EXIT} from '../../src/lib/core/errors.js';
+
+const doc = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
+const cell = (text: string) => text.replaceAll('|', '\\|');
+
+/** The lines of the table whose first cell matches. */
+function rows(first: RegExp): string[] {
+  return doc.split('\n').filter((line) => first.test(line.split('|')[1]?.trim() ?? ''));
+}
+
+describe('docs/errors.md', () => {
+  test('has every error, as the table in the code has it', () => {
+    // A failure shows the lines as they should be.
+    const expected = Object.entries(ERRORS).map(
+      ([code, row]) =>
+        `| \`${code}\` | ${cell(row.sentence)} | ${row.exitCode} | ${row.retryable ? 'yes' : 'no'} | ${cell(row.next)} |`,
+    );
+    expect(rows(/^`[A-Z][A-Z0-9_]+`$/)).toEqual(expected);
+  });
+
+  test('has every exit code', () => {
+    expect(rows(/^\d+$/).map((line) => Number(line.split('|')[1]))).toEqual(Object.values(EXIT));
+  });
+});
+
+describe('the table', () => {
+  test.each(Object.entries(ERRORS))('%s reads well', (_code, row) => {
+    expect(row.sentence).toMatch(/^\S.*\.$/);
+    expect(row.next).toMatch(/^\S.*\.$/);
+    expect(Object.values(EXIT)).toContain(row.exitCode);
+    expect(row.exitCode).not.toBe(EXIT.ok);
+  });
+});

@@ -1,0 +1,100 @@
+// The events of `--json` as a schema that a running program can be held against; the compiler holds it against the types.
+
+import * as v from 'valibot';
+import type {CliEvent} from '../../src/lib/cli/events.js';
+import {type ErrorCode, isErrorCode} from '../../src/lib/core/errors.js';
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const ms = v.pipe(v.number(), v.minValue(0));
+const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
+const text = v.pipe(v.string(), v.nonEmpty());
+const code = v.custom<ErrorCode>(isErrorCode, 'not a code of the table');
+const address = v.strictObject({host: text, port});
+const httpsUrl = v.pipe(v.string(), v.regex(/^https:\/\/[^/]+$/));
+const visitor = v.pipe(v.string(), v.regex(/^(\[[0-9a-f:.]+\]|[\d.]+):\d{1,5}$/));
+
+export const eventSchemas = {
+  ready: v.strictObject({
+    type: v.literal('ready'),
+    address: text,
+    url: v.exactOptional(httpsUrl),
+    tls: v.exactOptional(address),
+    tcp: v.exactOptional(address),
+    upstream: v.pipe(v.string(), v.regex(/:\d{1,5}$/)),
+    relay: v.strictObject({url: httpsUrl, embedded: v.boolean(), caFile: v.exactOptional(text)}),
+    h2: v.boolean(),
+  }),
+  reconnecting: v.strictObject({
+    type: v.literal('reconnecting'),
+    code,
+    reason: text,
+    attempt: v.pipe(count, v.minValue(1)),
+    delayMs: ms,
+    connections: count,
+    keptForMs: ms,
+  }),
+  resumed: v.strictObject({type: v.literal('resumed'), awayMs: ms, resumed: count, lost: count}),
+  connection: v.strictObject({
+    type: v.literal('connection'),
+    state: v.picklist(['open', 'closed', 'refused']),
+    id: count,
+    visitor,
+    via: v.picklist(['tls', 'tcp']),
+    bytesIn: count,
+    bytesOut: count,
+    durationMs: ms,
+    code: v.exactOptional(code),
+  }),
+  notice: v.strictObject({type: v.literal('notice'), code, message: text}),
+  draining: v.strictObject({type: v.literal('draining'), connections: count, timeoutMs: ms}),
+  closed: v.strictObject({type: v.literal('closed'), connections: count}),
+  error: v.strictObject({type: v.literal('error'), code, message: text, next: text, exitCode: count}),
+  listening: v.strictObject({
+    type: v.literal('listening'),
+    url: httpsUrl,
+    domain: text,
+    address,
+    http: v.exactOptional(address),
+    caFile: v.exactOptional(text),
+  }),
+  stopped: v.strictObject({type: v.literal('stopped')}),
+  certificate: v.strictObject({type: v.literal('certificate'), caFile: text, instructions: text}),
+};
+
+type Schemas = typeof eventSchemas;
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+/** `Extract` to one member, with intersections and `readonly` taken apart, so that only the fields count. */
+type Fields<T> = T extends object ? {-readonly [K in keyof T]: Fields<T[K]>} : T;
+type Agreement = {
+  [K in CliEvent['type']]: Same<
+    Fields<Extract<CliEvent, {type: K}>>,
+    K extends keyof Schemas ? Fields<v.InferOutput<Schemas[K]>> : never
+  >;
+};
+
+/** Does not compile when a field, its type or its being optional differs between the events and the schema. */
+export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: true} = {
+  ready: true,
+  reconnecting: true,
+  resumed: true,
+  connection: true,
+  notice: true,
+  draining: true,
+  closed: true,
+  error: true,
+  listening: true,
+  stopped: true,
+  certificate: true,
+} satisfies Agreement;
+
+const eventSchema = v.variant(
+  'type',
+  Object.values(eventSchemas) as [Schemas['ready'], ...Schemas[keyof Schemas][]],
+);
+
+/** The event of one line of output; throws with the field that is wrong. */
+export function parseEvent(line: string): CliEvent {
+  const result = v.safeParse(eventSchema, JSON.parse(line));
+  if (result.success) return result.output as CliEvent;
+  throw new Error(`${v.summarize(result.issues)}\nin ${line}`);
+}

@@ -1,0 +1,229 @@
+// Imports go downwards only. Each forbidden edge stands here with its reason.
+
+import {describe, expect, test} from 'vitest';
+import {layerOf, type SourceFile, sourceFiles, targetOf} from './source-files.js';
+
+/** The floor each folder stands on: a file may import its own folder and lower floors. */
+const FLOORS: Readonly<Record<string, number>> = {
+  'lib/core': 0,
+  'lib/protocol': 1,
+  'lib/mux': 2,
+  'lib/carrier': 3,
+  'lib/bytes': 3,
+  'lib/agent': 4,
+  'lib/relay': 4,
+  'lib/launch': 5,
+  'lib/cli': 5,
+  commands: 6,
+  index: 6,
+};
+
+interface Forbidden {
+  from: readonly string[];
+  to: readonly string[];
+  because: string;
+  /** Files that are the one place. */
+  except?: readonly string[];
+}
+
+const FORBIDDEN: readonly Forbidden[] = [
+  {
+    from: ['lib/agent'],
+    to: ['lib/relay'],
+    because: 'they are two machines: what both need is protocol, and what joins them stands above both',
+  },
+  {from: ['lib/relay'], to: ['lib/agent'], because: 'they are two machines: see above'},
+  {
+    from: ['lib/cli', 'commands'],
+    to: ['lib/mux', 'lib/protocol', 'lib/carrier', 'ws'],
+    because: 'a command is a view of the library: agent and relay say what it needs',
+  },
+  {
+    from: ['lib/mux', 'lib/protocol'],
+    to: ['ws', 'node:net', 'node:tls', 'node:http', 'node:https', 'node:timers', 'node:timers/promises'],
+    because: 'they are pure: a session takes any carrier, and time comes in as a Clock',
+  },
+  {
+    from: [
+      'lib/core',
+      'lib/protocol',
+      'lib/mux',
+      'lib/carrier',
+      'lib/bytes',
+      'lib/agent',
+      'lib/relay',
+      'lib/launch',
+      'index',
+    ],
+    to: ['@oclif/core', 'chalk', 'ora'],
+    because: 'the library knows no command line and no terminal',
+  },
+  {
+    from: [
+      'lib/core',
+      'lib/protocol',
+      'lib/mux',
+      'lib/bytes',
+      'lib/agent',
+      'lib/relay',
+      'lib/launch',
+      'lib/cli',
+      'commands',
+      'index',
+    ],
+    to: ['ws'],
+    because: 'the WebSocket is one carrier among others: only lib/carrier knows it',
+  },
+  {
+    from: [
+      'lib/core',
+      'lib/protocol',
+      'lib/mux',
+      'lib/carrier',
+      'lib/bytes',
+      'lib/relay',
+      'lib/cli',
+      'commands',
+      'index',
+    ],
+    to: ['node:child_process', 'execa'],
+    because: 'processes are started, watched and stopped in one place',
+  },
+];
+
+/** What stands in no file of the library but the ones named. */
+const WORDS: readonly {pattern: RegExp; because: string; allowed: (path: string) => boolean}[] = [
+  {pattern: /\bconsole\s*\./, because: 'the library writes nowhere by itself', allowed: () => false},
+  {
+    pattern: /\bprocess\.exit\b/,
+    because: 'who embeds the library owns the process',
+    allowed: (path) => ['src/lib/cli/main.ts', 'src/lib/cli/signals.ts'].includes(path),
+  },
+  {
+    pattern: /\bprocess\.stdout\b/,
+    because: 'stdout is a contract, kept in one file',
+    allowed: (path) => path === 'src/lib/cli/stdout.ts',
+  },
+  {
+    pattern: /\bprocess\.stderr\b/,
+    because: 'what people read is written by the command line',
+    allowed: (path) => path.startsWith('src/lib/cli/'),
+  },
+  {
+    pattern: /\bset(Timeout|Interval)\s*\(/,
+    because: 'time comes in as a Clock',
+    allowed: (path) => !/^src\/lib\/(mux|protocol)\//.test(path),
+  },
+  {
+    pattern: /\bDate\.now\s*\(/,
+    because: 'time comes in as a Clock',
+    allowed: (path) => !/^src\/lib\/(mux|protocol)\//.test(path),
+  },
+];
+
+const files = sourceFiles();
+const edges = files.flatMap((file) =>
+  file.imports.map(({specifier}) => ({file, to: targetOf(file.path, specifier), specifier})),
+);
+
+describe('layers', () => {
+  test('every folder under src has a floor', () => {
+    expect(files.map((file) => layerOf(file.path)).filter((layer) => !(layer in FLOORS))).toEqual([]);
+  });
+
+  test('imports go downwards', () => {
+    const upwards = edges.filter(({file, to}) => {
+      const from = layerOf(file.path);
+      return to in FLOORS && to !== from && (FLOORS[to] ?? 0) >= (FLOORS[from] ?? 0);
+    });
+    expect(upwards.map(({file, specifier}) => `${file.path} → ${specifier}`)).toEqual([]);
+  });
+
+  test.each(FORBIDDEN)('$from → $to: $because', ({from, to, except = []}) => {
+    const wrong = edges.filter(
+      ({file, to: target}) =>
+        from.includes(layerOf(file.path)) && to.includes(target) && !except.includes(file.path),
+    );
+    expect(wrong.map(({file, specifier}) => `${file.path} → ${specifier}`)).toEqual([]);
+  });
+
+  test('commands do not import one another', () => {
+    const wrong = edges.filter(({file, to}) => layerOf(file.path) === 'commands' && to === 'commands');
+    expect(wrong.map(({file, specifier}) => `${file.path} → ${specifier}`)).toEqual([]);
+  });
+
+  test('no file imports in a circle', () => {
+    expect(circles(files)).toEqual([]);
+  });
+});
+
+describe('words', () => {
+  test.each(WORDS)('$pattern: $because', ({pattern, allowed}) => {
+    const wrong = files.filter((file) => pattern.test(file.code) && !allowed(file.path));
+    expect(wrong.map(({path}) => path)).toEqual([]);
+  });
+
+  test('built-ins are imported as node:', () => {
+    const wrong = edges.filter(({to}) =>
+      /^(fs|path|net|tls|http|https|crypto|os|url|util|events|stream|zlib)$/.test(to),
+    );
+    expect(wrong.map(({file, specifier}) => `${file.path} → ${specifier}`)).toEqual([]);
+  });
+});
+
+describe('files', () => {
+  test('no folder is named for having no subject', () => {
+    const folders = files.flatMap((file) => file.path.split('/').slice(0, -1));
+    expect(folders.filter((name) => /^(util|utils|common|helpers?|shared|misc)$/.test(name))).toEqual([]);
+  });
+
+  test('every file opens with a sentence of purpose', () => {
+    const silent = files.filter(({text}) => !/^(#!.*\n)?\/\/ \S/.test(text));
+    expect(silent.map(({path}) => path)).toEqual([]);
+  });
+
+  test('a command is a view: at most 60 lines', () => {
+    const long = files.filter((file) => layerOf(file.path) === 'commands' && lines(file) > 60);
+    expect(long.map((file) => `${file.path}: ${lines(file)}`)).toEqual([]);
+  });
+
+  test('the mean file has at most 150 lines, and long ones are known', () => {
+    const mean = files.reduce((sum, file) => sum + lines(file), 0) / files.length;
+    const long = files.filter((file) => lines(file) > 300).map((file) => `${file.path} ${lines(file)}`);
+    console.log(
+      `files: ${files.length}, mean ${Math.round(mean)} lines; over 300: ${long.join(', ') || 'none'}`,
+    );
+    expect(mean).toBeLessThanOrEqual(150);
+  });
+});
+
+function lines({text}: SourceFile): number {
+  return text.split('\n').length - 1;
+}
+
+/** Circles of imports that exist when the program runs; types alone are gone by then. */
+function circles(all: readonly SourceFile[]): string[] {
+  const known = new Set(all.map((file) => file.path));
+  const graph = new Map(
+    all.map((file) => [
+      file.path,
+      file.imports
+        .filter(({specifier, typeOnly}) => specifier.startsWith('.') && !typeOnly)
+        .map(({specifier}) =>
+          new URL(specifier.replace(/\.js$/, '.ts'), `file:///${file.path}`).pathname.slice(1),
+        )
+        .filter((path) => known.has(path)),
+    ]),
+  );
+  const found: string[] = [];
+  const done = new Set<string>();
+  const visit = (path: string, way: readonly string[]) => {
+    if (way.includes(path)) found.push([...way.slice(way.indexOf(path)), path].join(' → '));
+    else if (!done.has(path)) {
+      for (const next of graph.get(path) ?? []) visit(next, [...way, path]);
+      done.add(path);
+    }
+  };
+  for (const path of graph.keys()) visit(path, []);
+  return found;
+}

@@ -1,0 +1,40 @@
+// The lock file works wherever a registry or a mirror of it is, and what is installed is what was tested.
+
+import {readFileSync} from 'node:fs';
+import {expect, test} from 'vitest';
+import {ROOT} from './source-files.js';
+
+interface LockFile {
+  packages: Record<string, {version?: string; resolved?: string; link?: boolean; integrity?: string}>;
+}
+
+const read = (name: string) => JSON.parse(readFileSync(`${ROOT}/${name}`, 'utf8'));
+const lock: LockFile = read('package-lock.json');
+const installed = Object.entries(lock.packages).filter(([path]) => path !== '');
+
+test('names no address of a registry', () => {
+  expect(installed.filter(([, {resolved}]) => resolved !== undefined).map(([path]) => path)).toEqual([]);
+});
+
+test('has a checksum for every package', () => {
+  const unchecked = installed.filter(([path, {integrity}]) => !integrity && isFetched(path));
+  expect(unchecked.map(([path]) => path)).toEqual([]);
+});
+
+test('dependencies are exact versions, the ones in the lock file', () => {
+  const {dependencies, devDependencies} = read('package.json');
+  for (const [name, version] of Object.entries({...dependencies, ...devDependencies})) {
+    expect(version, name).toMatch(/^\d+\.\d+\.\d+(-[\w.]+)?$/);
+    expect(lock.packages[`node_modules/${name}`]?.version, name).toBe(version);
+  }
+});
+
+test('the two files agree', () => {
+  const {name, version, dependencies, devDependencies, bin} = read('package.json');
+  expect(lock.packages['']).toMatchObject({name, version, dependencies, devDependencies, bin});
+});
+
+/** A package inside another one's tarball has no checksum of its own. */
+function isFetched(path: string): boolean {
+  return !('inBundle' in (lock.packages[path] ?? {}));
+}

@@ -1,0 +1,68 @@
+// Runs the command line from its sources in a process of its own, with an environment that says nothing.
+
+import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {createInterface} from 'node:readline';
+import {ROOT} from './source-files.js';
+
+export interface Outcome {
+  stdout: string;
+  stderr: string;
+  exitCode: number | null;
+}
+
+export interface RunOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+/** A started `tunl`. Killed when its scope ends. */
+export interface RunningCli extends AsyncDisposable {
+  child: ChildProcessWithoutNullStreams;
+  /** The next line of stdout; rejects when there is none any more. */
+  line(): Promise<string>;
+  /** Everything that came, once the process has ended. */
+  outcome: Promise<Outcome>;
+  /** What stderr has said so far. */
+  stderr(): string;
+}
+
+export function startCli(words: readonly string[], {env = {}, cwd = ROOT}: RunOptions = {}): RunningCli {
+  const {PATH = '', HOME = ''} = process.env;
+  const child = spawn(process.execPath, [`${ROOT}/bin/dev.js`, ...words], {cwd, env: {PATH, HOME, ...env}});
+  let stdout = '';
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  const lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
+  const outcome = once(child, 'close').then(([exitCode]) => ({
+    stdout,
+    stderr,
+    exitCode: exitCode as number | null,
+  }));
+  return {
+    child,
+    async line() {
+      const next = await lines.next();
+      if (next.done) throw new Error(`stdout has ended; stderr: ${stderr}`);
+      return next.value;
+    },
+    outcome,
+    stderr: () => stderr,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await outcome;
+    },
+  };
+}
+
+/** Runs to the end. stdin is closed at once. */
+export async function runCli(words: readonly string[], options?: RunOptions): Promise<Outcome> {
+  await using cli = startCli(words, options);
+  cli.child.stdin.end();
+  return await cli.outcome;
+}

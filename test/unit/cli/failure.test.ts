@@ -1,0 +1,89 @@
+import {CLIError, ExitError} from '@oclif/core/errors';
+import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
+import {report} from '../../../src/lib/cli/failure.js';
+import {ERRORS, EXIT, TunlError} from '../../../src/lib/core/errors.js';
+
+const PLAIN = {json: false, quiet: false, debug: false};
+let out = '';
+let err = '';
+
+beforeEach(() => {
+  out = '';
+  err = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    out += text;
+    return true;
+  });
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    err += text;
+    return true;
+  });
+});
+afterEach(() => void vi.restoreAllMocks());
+
+describe('report', () => {
+  test('says what, what next, and the code', () => {
+    const error = new TunlError('RELAY_REFUSED', {reason: 'Nothing listens on r1.example.net port 443.'});
+    expect(report(error, PLAIN, [])).toBe(EXIT.relayUnreachable);
+    expect(err).toBe(
+      'error: Nothing listens on r1.example.net port 443.\nnext: Check that the relay runs and that the port is right.\ncode: RELAY_REFUSED\n',
+    );
+    expect(out).toBe('');
+  });
+
+  test('leaves out a next step that is none', () => {
+    report(new TunlError('CLOSED'), PLAIN, []);
+    expect(err).toBe('error: It is closed.\ncode: CLOSED\n');
+  });
+
+  test('with --json is one line on stdout and nothing on stderr', () => {
+    expect(report(new TunlError('NAME_TAKEN'), {...PLAIN, json: true}, [])).toBe(EXIT.unavailable);
+    expect(err).toBe('');
+    expect(out.split('\n')).toHaveLength(2);
+    expect(JSON.parse(out)).toEqual({
+      type: 'error',
+      code: 'NAME_TAKEN',
+      message: ERRORS.NAME_TAKEN.sentence,
+      next: ERRORS.NAME_TAKEN.next,
+      exitCode: EXIT.unavailable,
+    });
+  });
+
+  test.each(Object.entries(ERRORS))('%s has its exit code with and without --json', (code, {exitCode}) => {
+    const error = new TunlError(code as keyof typeof ERRORS);
+    expect(report(error, PLAIN, [])).toBe(exitCode);
+    expect(report(error, {...PLAIN, json: true}, [])).toBe(exitCode);
+  });
+
+  test('an unexpected error has no stack, but at --log-level debug', () => {
+    const error = new Error('socket hang up', {cause: new Error('deeper')});
+    expect(report(error, PLAIN, [])).toBe(EXIT.unexpected);
+    expect(err).toContain('error: socket hang up\n');
+    expect(err).not.toContain('    at ');
+    report(error, {...PLAIN, debug: true}, []);
+    expect(err).toContain('    at ');
+    expect(err).toContain('caused by Error: deeper');
+  });
+
+  test('neither message nor stack repeats what may be a secret', () => {
+    const secret = 'Zm9vYmFyYmF6cXV4MTIz';
+    report(new Error(`bad ${secret}`), {...PLAIN, debug: true}, ['expose', '8000', secret]);
+    expect(err).not.toContain(secret);
+  });
+
+  test('a peer’s text cannot move the cursor', () => {
+    report(new TunlError('BIND_REFUSED', {reason: 'no\u001b[2J\nerror: forged'}), PLAIN, []);
+    expect(err.split('\n')[0]).toBe('error: no [2J error: forged');
+  });
+
+  test('who interrupts is told nothing', () => {
+    expect(report(new TunlError('ABORTED'), PLAIN, [])).toBe(EXIT.interrupted);
+    expect(err).toBe('');
+  });
+
+  test('oclif’s own errors: usage, and its exits are no errors', () => {
+    expect(report(new CLIError('something with hunter2'), PLAIN, [])).toBe(EXIT.usage);
+    expect(err).not.toContain('hunter2');
+    expect(report(new ExitError(0), PLAIN, [])).toBe(0);
+  });
+});

@@ -1,0 +1,255 @@
+import {Writable} from 'node:stream';
+import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
+import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
+import {chooseRenderer, createPresenter, type PresenterOptions} from '../../../src/lib/cli/presenter.js';
+import {LiveRenderer} from '../../../src/lib/cli/renderers/live.js';
+import {parseEvent} from '../../project/event-schema.js';
+
+const READY: ReadyEvent = {
+  type: 'ready',
+  address: 'https://abc.r1.example.net',
+  url: 'https://abc.r1.example.net',
+  tls: {host: 'abc.r1.example.net', port: 443},
+  upstream: 'localhost:8000',
+  relay: {url: 'https://r1.example.net', embedded: false},
+  h2: false,
+};
+const EMBEDDED: ReadyEvent = {
+  ...READY,
+  address: 'https://abc.tunl.localhost:4433',
+  url: 'https://abc.tunl.localhost:4433',
+  relay: {url: 'https://tunl.localhost:4433', embedded: true, caFile: '/home/dev/my state/ca.pem'},
+};
+const VISIT = {type: 'connection', id: 1, visitor: '203.0.113.7:50123', via: 'tls'} as const;
+const STORY: TunnelEvent[] = [
+  READY,
+  {...VISIT, state: 'open', bytesIn: 0, bytesOut: 0, durationMs: 0},
+  {
+    type: 'reconnecting',
+    code: 'RELAY_LOST',
+    reason: 'gone',
+    attempt: 1,
+    delayMs: 90,
+    connections: 2,
+    keptForMs: 60_000,
+  },
+  {type: 'resumed', awayMs: 3104, resumed: 2, lost: 0},
+  {type: 'notice', code: 'UPSTREAM_REFUSED', message: 'localhost:8000 does not accept connections.'},
+  {...VISIT, state: 'closed', bytesIn: 312, bytesOut: 5120, durationMs: 41},
+  {type: 'draining', connections: 1, timeoutMs: 5000},
+  {type: 'closed', connections: 41},
+];
+
+let out = '';
+let err = '';
+beforeEach(() => {
+  out = '';
+  err = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    out += text;
+    return true;
+  });
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    err += text;
+    return true;
+  });
+});
+afterEach(() => void vi.restoreAllMocks());
+
+async function tell(options: Partial<PresenterOptions>, events: readonly TunnelEvent[] = STORY) {
+  const presenter = await createPresenter(
+    {json: false, quiet: false, ...options},
+    {env: {}, stderrIsTTY: false},
+  );
+  presenter.begin('connecting');
+  for (const event of events) presenter.event(event);
+  presenter.end();
+  return presenter;
+}
+
+describe('chooseRenderer', () => {
+  const around = (env: Record<string, string>, stderrIsTTY = true) => ({
+    env: {TERM: 'xterm', ...env},
+    stderrIsTTY,
+  });
+  const options = {json: false, quiet: false};
+
+  test.each([
+    [around({}), 'live'],
+    [around({CI: 'false'}), 'live'],
+    [around({NO_COLOR: ''}), 'live'],
+    [around({}, false), 'plain'],
+    [around({CI: 'true'}), 'plain'],
+    [around({CI: '1'}), 'plain'],
+    [around({NO_COLOR: '1'}), 'plain'],
+    [around({TERM: 'dumb'}), 'plain'],
+    [around({ACCESSIBLE: '1'}), 'plain'],
+  ])('%j: %s', (surroundings, name) => {
+    expect(chooseRenderer(options, surroundings)).toBe(name);
+  });
+
+  test('--json before -q before all else', () => {
+    expect(chooseRenderer({json: true, quiet: true}, around({}))).toBe('json');
+    expect(chooseRenderer({json: false, quiet: true}, around({}))).toBe('quiet');
+  });
+});
+
+describe('plain', () => {
+  test('stdout has the address and nothing else', async () => {
+    await tell({});
+    expect(out).toBe('https://abc.r1.example.net\n');
+  });
+
+  test('stderr tells the story in lines', async () => {
+    await tell({});
+    expect(err).toMatchInlineSnapshot(`
+      "Visitors reach localhost:8000 through the relay https://r1.example.net.
+      Ctrl+C stops it.
+      tls  203.0.113.7:50123  open
+      warning: link lost, keeping 2 connections for 60 s
+      link back after 3.1 s, 2 connections resumed, 0 lost
+      warning: localhost:8000 does not accept connections.
+      tls  203.0.113.7:50123  closed  41 ms  in 312 B  out 5.1 kB
+      closing: 1 open connection may finish within 5 s; Ctrl+C again leaves at once
+      closed after 41 connections
+      "
+    `);
+  });
+
+  test('an embedded relay: this machine only, how to try and to trust, how to get a real one', async () => {
+    await tell({}, [EMBEDDED]);
+    expect(err).toContain('this address works on this machine only');
+    expect(err).toContain(`curl --cacert '/home/dev/my state/ca.pem' https://abc.tunl.localhost:4433`);
+    expect(err).toContain('tunl relay ca');
+    expect(err).toContain('--relay URL');
+    expect(err).toContain('Ctrl+C');
+  });
+
+  test('a TCP tunnel: its own address, and the TLS one on stderr', async () => {
+    await tell({}, [
+      {...READY, address: 'r1.example.net:20417', tcp: {host: 'r1.example.net', port: 20_417}},
+    ]);
+    expect(out).toBe('r1.example.net:20417\n');
+    expect(err).toContain('The same port over TLS: https://abc.r1.example.net');
+  });
+
+  test('no link before the first one', async () => {
+    await tell({}, [
+      {
+        type: 'reconnecting',
+        code: 'RELAY_REFUSED',
+        reason: 'refused',
+        attempt: 1,
+        delayMs: 90,
+        connections: 0,
+        keptForMs: 0,
+      },
+      {
+        type: 'reconnecting',
+        code: 'RELAY_REFUSED',
+        reason: 'refused',
+        attempt: 2,
+        delayMs: 4000,
+        connections: 0,
+        keptForMs: 0,
+      },
+    ]);
+    expect(err).toBe(
+      'warning: no link to the relay yet (refused), trying again\nstill no link (refused), next try in 4 s\n',
+    );
+  });
+
+  test('what a peer says cannot move the cursor or forge a line', async () => {
+    await tell({}, [{type: 'notice', code: 'BIND_REFUSED', message: 'a\u001b[2Jb\nerror: forged'}]);
+    expect(err).toBe('warning: a [2Jb error: forged\n');
+  });
+
+  test('a flood of connections becomes a sum', async () => {
+    const visit: TunnelEvent = {...VISIT, state: 'open', bytesIn: 0, bytesOut: 0, durationMs: 0};
+    await tell({}, [READY, ...Array.from({length: 500}, () => visit)]);
+    expect(err.split('\n').filter((line) => line.includes('203.0.113.7')).length).toBe(20);
+  });
+});
+
+describe('-q', () => {
+  test('the address, and silence', async () => {
+    await tell({quiet: true});
+    expect(out).toBe('https://abc.r1.example.net\n');
+    expect(err).toBe('');
+  });
+
+  test('diagnostics only of errors, or as asked for', async () => {
+    const quiet = await tell({quiet: true}, []);
+    quiet.log({level: 'warn', scope: 'agent', message: 'hm'});
+    expect(err).toBe('');
+    const asked = await tell({quiet: true, logLevel: 'debug'}, []);
+    asked.log({level: 'debug', scope: 'agent', message: 'dial', fields: {to: 'r1:443', reason: 'a b', n: 3}});
+    asked.log({level: 'trace', scope: 'agent', message: 'more'});
+    expect(err).toBe('debug agent: dial to=r1:443 reason="a b" n=3\n');
+  });
+});
+
+describe('--json', () => {
+  test('one event a line, as they came', async () => {
+    await tell({json: true});
+    expect(out.trim().split('\n').map(parseEvent)).toEqual(STORY);
+    expect(err).toBe('');
+  });
+
+  test('an error is not told twice', async () => {
+    await tell({json: true}, [{type: 'error', code: 'RELAY_LOST', message: 'x', next: 'y', exitCode: 3}]);
+    expect(out).toBe('');
+  });
+
+  test('leaves out connections for a reader that stopped, and says how many', async () => {
+    const length = vi.spyOn(process.stdout, 'writableLength', 'get').mockReturnValue(2 ** 21);
+    const presenter = await tell({json: true});
+    expect(out).not.toContain('"connection"');
+    expect(out).toContain('"closed"');
+    length.mockReturnValue(0);
+    presenter.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: 'x'});
+    expect(err).toContain('2 connection events are left out');
+  });
+});
+
+describe('live', () => {
+  function terminal() {
+    let text = '';
+    const stream = new Writable({
+      write(chunk, _encoding, done) {
+        text += chunk;
+        done();
+      },
+    });
+    return {
+      stream: Object.assign(stream, {isTTY: true, columns: 80}) as unknown as NodeJS.WriteStream,
+      text: () => text,
+    };
+  }
+
+  test('the lines of the example, with their glyphs', async () => {
+    const {stream, text} = terminal();
+    const live = new LiveRenderer(stream);
+    live.begin('connecting');
+    for (const event of STORY) live.event(event);
+    live.end();
+    expect(text()).toContain('⚠ link lost, keeping 2 connections for 60 s\n');
+    expect(text()).toContain('✔ link back after 3.1 s, 2 connections resumed, 0 lost\n');
+    expect(text()).toMatch(/^\d\d:\d\d:\d\d {2}tls {2}203\.0\.113\.7:50123 {2}open$/m);
+    expect(text()).not.toContain('\u001b[?25l');
+    expect(text()).not.toContain('\u001b[?1049h');
+  });
+
+  test('nothing is lost or out of order while colours are being loaded', async () => {
+    const {stream, text} = terminal();
+    const live = new LiveRenderer(stream);
+    live.log('first');
+    live.event(READY);
+    await vi.waitFor(() => expect(text()).toContain('Ctrl+C'));
+    live.log('last');
+    live.end();
+    live.end();
+    expect(text().indexOf('first')).toBeLessThan(text().indexOf('Visitors reach'));
+    expect(text().trimEnd().endsWith('last')).toBe(true);
+  });
+});

@@ -1,0 +1,125 @@
+import {EventEmitter} from 'node:events';
+import {describe, expect, test, vi} from 'vitest';
+import {hold} from '../../../src/lib/cli/hold.js';
+import {listenForSignals} from '../../../src/lib/cli/signals.js';
+import {TunlError} from '../../../src/lib/core/errors.js';
+
+function signals() {
+  let now = 0;
+  return {
+    source: new EventEmitter(),
+    now: () => now,
+    leave: vi.fn(),
+    pass(ms: number) {
+      now += ms;
+    },
+  };
+}
+
+describe('listenForSignals', () => {
+  test.each(['SIGINT', 'SIGTERM'])('the first %s asks, a second signal leaves at once with 130', (signal) => {
+    const s = signals();
+    const [onStop, onLeave] = [vi.fn(), vi.fn()];
+    using _listening = listenForSignals({onStop, onLeave, ...s});
+    s.source.emit(signal);
+    expect(onStop).toHaveBeenCalledOnce();
+    expect(s.leave).not.toHaveBeenCalled();
+    s.pass(1000);
+    s.source.emit('SIGINT');
+    expect(onStop).toHaveBeenCalledOnce();
+    expect(onLeave).toHaveBeenCalledOnce();
+    expect(s.leave).toHaveBeenCalledWith(130);
+  });
+
+  test('the echo that npx sends of one key press is not a second one', () => {
+    const s = signals();
+    const onStop = vi.fn();
+    using _listening = listenForSignals({onStop, onLeave: () => {}, ...s});
+    s.source.emit('SIGINT');
+    s.pass(20);
+    s.source.emit('SIGINT');
+    expect(onStop).toHaveBeenCalledOnce();
+    expect(s.leave).not.toHaveBeenCalled();
+  });
+
+  test('leaves no listener behind', () => {
+    const s = signals();
+    listenForSignals({onStop: () => {}, onLeave: () => {}, ...s})[Symbol.dispose]();
+    expect(s.source.eventNames()).toEqual([]);
+  });
+});
+
+/** What `hold` knows of a tunnel, ended by hand. */
+function fakeTunnel() {
+  const {promise: closed, resolve, reject} = Promise.withResolvers<void>();
+  return {
+    closed,
+    end: resolve,
+    fail: reject,
+    close: vi.fn(async (_options: {drainTimeoutMs: number}) => resolve()),
+  };
+}
+
+describe('hold', () => {
+  test('a signal drains with the timeout and resolves', async () => {
+    const s = signals();
+    const tunnel = fakeTunnel();
+    const onStop = vi.fn();
+    const held = hold({
+      open: async () => tunnel,
+      onStop,
+      onLeave: () => {},
+      drainTimeoutMs: 5000,
+      signals: s,
+    });
+    await vi.waitFor(() => expect(s.source.listenerCount('SIGINT')).toBe(1));
+    await Promise.resolve();
+    s.source.emit('SIGTERM');
+    await held;
+    expect(onStop).toHaveBeenCalledWith(tunnel);
+    expect(tunnel.close).toHaveBeenCalledWith({drainTimeoutMs: 5000});
+    expect(s.source.eventNames()).toEqual([]);
+  });
+
+  test('waits until the drain is over', async () => {
+    const s = signals();
+    const drained = Promise.withResolvers<void>();
+    const ended = vi.fn();
+    const held = hold({
+      open: async () => ({close: () => drained.promise}),
+      onLeave: () => {},
+      drainTimeoutMs: 5000,
+      signals: s,
+    }).then(ended);
+    await Promise.resolve();
+    s.source.emit('SIGINT');
+    await new Promise(setImmediate);
+    expect(ended).not.toHaveBeenCalled();
+    drained.resolve();
+    await held;
+  });
+
+  test('a tunnel that fails rejects with its reason', async () => {
+    const s = signals();
+    const tunnel = fakeTunnel();
+    const held = hold({open: async () => tunnel, onLeave: () => {}, drainTimeoutMs: 0, signals: s});
+    tunnel.fail(new TunlError('TAKEN_OVER'));
+    await expect(held).rejects.toMatchObject({code: 'TAKEN_OVER'});
+    expect(s.source.eventNames()).toEqual([]);
+  });
+
+  test('a signal while it comes up aborts that', async () => {
+    const s = signals();
+    const held = hold({
+      open: (signal) =>
+        new Promise<never>((_, reject) => {
+          signal.addEventListener('abort', () => reject(new TunlError('ABORTED')));
+        }),
+      onLeave: () => {},
+      drainTimeoutMs: 0,
+      signals: s,
+    });
+    s.source.emit('SIGINT');
+    await expect(held).rejects.toMatchObject({code: 'ABORTED'});
+  });
+});

@@ -1,0 +1,87 @@
+// Through oclif's real parser: what it throws is its own affair and may change with its version.
+
+import {string} from '@oclif/core/args';
+import {parse} from '@oclif/core/parser';
+import {describe, expect, test} from 'vitest';
+import {exposeFlags} from '../../../src/lib/cli/expose-flags.js';
+import {asEvent} from '../../../src/lib/cli/failure.js';
+import {outputFlags} from '../../../src/lib/cli/flags.js';
+import {unknownCommand, usageError} from '../../../src/lib/cli/usage.js';
+
+const flags = {...exposeFlags, ...outputFlags};
+const declared = {name: 'expose', flags: Object.keys(flags), args: ['TARGET']};
+
+async function failure(...words: string[]) {
+  const args = {target: string({required: true, ignoreStdin: true})};
+  const error = await parse(words, {flags, args, strict: true}).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  return asEvent(usageError(error, declared) ?? error, words);
+}
+
+describe('a command line that cannot be parsed', () => {
+  test.each([
+    [['8000', '--tpc'], 'has no flag --tpc', 'Did you mean --tcp?'],
+    [['8000', '--frobnicate'], 'has no flag --frobnicate', 'See `tunl expose --help`'],
+    [['8000', '--token', 'abc'], 'has no flag --token', 'TUNL_TOKEN'],
+    [['8000', '--tokn', 'abc'], 'has no flag --tokn', 'TUNL_TOKEN'],
+    [['-p', '8000'], 'has no flag -p', 'The local port stands alone'],
+    [[], 'needs TARGET', 'See `tunl expose --help`'],
+    [['8000', '9000'], 'takes only TARGET; 1 more is given', 'See'],
+    [['8000', '--subdomain'], '--subdomain needs a value', 'See'],
+    [['8000', '--relay', 'https://a', '--relay', 'https://b'], '--relay is given twice', 'See'],
+  ])('%j', async (words, message, next) => {
+    const event = await failure(...words);
+    expect(event).toMatchObject({type: 'error', code: 'USAGE', exitCode: 2});
+    expect(event.message).toContain(message);
+    expect(event.next).toContain(next);
+  });
+
+  test.each([
+    [['8000', '--drain-timeout', '5'], 'OPTION_INVALID', '--drain-timeout: "5" is not a duration.'],
+    [['8000', '--remote-port', 'ssh'], 'PORT_INVALID', '--remote-port: The port is not a whole number.'],
+    [['8000', '--log-level', 'loud'], 'OPTION_INVALID', '--log-level: There is no such log level.'],
+  ])('%j has the code of its value', async (words, code, message) => {
+    expect(await failure(...words)).toMatchObject({code, message, exitCode: 2});
+  });
+
+  test.each([
+    [['8000', '--token=hunter2']],
+    [['8000', '-Thunter2']],
+    [['8000', '--token', 'hunter2']],
+    [['8000', 'hunter2']],
+    [['8000', '--hunter2=hunter2', 'hunter2']],
+    [['hunter2-hunter2-hunter2', '--tpc']],
+  ])('%j does not repeat the secret', async (words) => {
+    const {message, next} = await failure(...words);
+    expect(`${message} ${next}`.replace('no flag --hunter2.', '')).not.toContain('hunter2');
+  });
+});
+
+describe('a command that does not exist', () => {
+  const known = ['expose', 'relay', 'relay start', 'relay ca'];
+
+  test.each([
+    ['expsoe', 'Did you mean `tunl expose`?'],
+    ['expsoe:8000', 'Did you mean `tunl expose`?'],
+    ['relay:strt', 'Did you mean `tunl relay start`?'],
+    ['relay:frobnicate', 'Did you mean `tunl relay`?'],
+  ])('%s', (id, next) => {
+    expect(unknownCommand(id, known).next).toContain(next);
+  });
+
+  test('is not repeated when nothing is like it', () => {
+    const error = unknownCommand('hunter2', known);
+    expect(`${error.message} ${error.next}`).not.toContain('hunter2');
+    expect(error.exitCode).toBe(2);
+  });
+
+  test('a flag in its place', () => {
+    expect(unknownCommand('--json', known).message).toBe('The command comes first, then its flags.');
+  });
+});
+
+test('an error of the program is no usage error', () => {
+  expect(usageError(new TypeError('x is not a function'), declared)).toBeUndefined();
+});
