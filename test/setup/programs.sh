@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Installs the real programs that the tests start behind tunnels: JupyterLab, code-server, gotty, sshd.
+# Everything but Debian's packages goes to .cache/ in the project. Running it again costs nothing; a failure ends it loudly.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+setup=test/setup
+cache=$PWD/.cache
+mkdir -p "$cache/bin"
+# Scripts below it (JupyterLab brings some) are no modules of this package.
+echo '{"private": true, "type": "commonjs"}' > "$cache/package.json"
+# The pinned Node before any other: code-server's native parts are built for the one that runs npm.
+export PATH="$PWD/node_modules/.bin:$PATH"
+
+say() { printf 'programs: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# installed FOLDER FILE…: whether FOLDER was completed from exactly these files; completed FOLDER FILE… says so.
+digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
+installed() { local folder=$1; shift; [ "$(cat "$folder/.complete" 2>/dev/null)" = "$(digest "$@")" ]; }
+completed() { local folder=$1; shift; digest "$@" > "$folder/.complete"; }
+
+debian() {
+  local missing=()
+  for package in openssh-server openssh-client openssh-sftp-server rsync gcc g++ make pkg-config libkrb5-dev; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "installing ${missing[*]}"
+  [ "$(id -u)" = 0 ] || die "not root; install these packages first: ${missing[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+jupyter() {
+  local requirements=$setup/python-requirements.txt
+  installed "$cache/jupyter" "$requirements" && return 0
+  say 'installing JupyterLab'
+  rm -rf "$cache/jupyter"
+  python3 -m venv "$cache/jupyter"
+  "$cache/jupyter/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+  "$cache/jupyter/bin/jupyter-lab" --version >/dev/null
+  completed "$cache/jupyter" "$requirements"
+}
+
+code_server() {
+  local package=$setup/code-server/package.json
+  installed "$cache/code-server" "$package" && return 0
+  say 'installing code-server (some minutes)'
+  rm -rf "$cache/code-server"
+  mkdir -p "$cache/code-server"
+  cp "$package" "$cache/code-server/"
+  (cd "$cache/code-server" && npm install --no-audit --no-fund --loglevel=error >install.log 2>&1) ||
+    { tail -40 "$cache/code-server/install.log" >&2; die 'code-server could not be installed'; }
+  completed "$cache/code-server" "$package"
+}
+
+gotty() {
+  installed "$cache/bin" "$setup/gotty/go.mod" "$setup/gotty/go.sum" && return 0
+  say 'building gotty'
+  (cd "$setup/gotty" && go build -mod=readonly -o "$cache/bin/gotty" github.com/sorenisanerd/gotty)
+  completed "$cache/bin" "$setup/gotty/go.mod" "$setup/gotty/go.sum"
+}
+
+debian
+jupyter
+code_server
+gotty
+say 'all there'
