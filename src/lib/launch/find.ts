@@ -23,7 +23,7 @@ export async function which(bin: string, env: Env): Promise<string | undefined> 
     const path = resolve(bin);
     return (await isExecutable(path)) ? path : undefined;
   }
-  for (const folder of (env['PATH'] ?? '').split(delimiter)) {
+  for (const folder of (env.PATH ?? '').split(delimiter)) {
     // An empty or relative entry would make the result depend on the folder tunl happens to run in.
     if (!isAbsolute(folder)) continue;
     const path = join(folder, bin);
@@ -63,17 +63,18 @@ function versionIn(text: string): number[] | undefined {
 
 /** A TunlError when the found program is older than the program needs; undefined when it is not, or does not tell. */
 export async function tooOld(program: Program, found: Found, env: Env): Promise<TunlError | undefined> {
-  if (!program.oldest) return undefined;
-  const {code, stdout, stderr} = await run(found.bin, [...found.lead, ...program.oldest.args], {env});
+  const oldest = program.oldest?.(found);
+  if (!oldest) return undefined;
+  const {code, stdout, stderr} = await run(found.bin, [...found.lead, ...oldest.args], {env});
   const have = code === 0 ? versionIn(`${stdout}\n${stderr}`) : undefined;
-  const need = versionIn(program.oldest.version);
+  const need = versionIn(oldest.version);
   if (!have || !need) return undefined;
   for (const [i, part] of need.entries()) {
     const difference = (have[i] ?? 0) - part;
     if (difference > 0) return undefined;
     if (difference < 0) {
       return new TunlError('PROGRAM_TOO_OLD', {
-        reason: `${found.bin} is version ${have.join('.')}; ${program.oldest.version} or newer is needed.`,
+        reason: `${found.bin} is version ${have.join('.')}; ${oldest.version} or newer is needed.`,
         next: program.install,
       });
     }

@@ -88,7 +88,7 @@ export interface Program {
   /** What to do when no candidate is there. */
   readonly install: string;
   /** Asked only after a failed start, so that a good start does not pay for it. */
-  readonly oldest?: {readonly version: string; readonly args: readonly string[]};
+  oldest?(found: Found): {readonly version: string; readonly args: readonly string[]};
   /** True: it is not told a port; the one that it opens is found. */
   readonly choosesPort?: boolean;
   /** True: it may answer on 127.0.0.1 or ::1. Default: it was told 127.0.0.1. */

@@ -2,6 +2,7 @@
 import {writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {dirname, join, resolve} from 'node:path';
+import {urlOf} from '../address.js';
 import type {Candidate, Program, Site} from '../program.js';
 
 export interface CodeServerOptions {
@@ -48,7 +49,7 @@ export function codeServer(options: CodeServerOptions): Program {
       path: site.found.kind === 'code-server' ? '/healthz' : '/version',
       accept: (status) => status === 200,
     }),
-    address: (site) => `${site.public.url}${site.found.kind === 'code-server' ? '' : `/?tkn=${password}`}`,
+    address: (site) => `${urlOf(site.public)}${site.found.kind === 'code-server' ? '' : `/?tkn=${password}`}`,
     login: () => [{name: 'password', label: 'password', value: password, secret: true}],
     secrets: [password],
   };

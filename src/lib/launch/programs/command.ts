@@ -1,6 +1,7 @@
 // Any command: `tunl expose 3000 -- npm run dev`. Told the port and the public address, if it wants to know them.
 import {dirname, join} from 'node:path';
-import type {Candidate, Program, PublicSide, Readiness, Site} from '../program.js';
+import {addressOf} from '../address.js';
+import type {Candidate, Program, Readiness, Site} from '../program.js';
 
 export interface CommandOptions {
   /** The command and its arguments, as given after `--`; `{port}` and `{url}` are filled in. Not empty. */
@@ -65,8 +66,4 @@ function environment(site: Site, toldPort: boolean): Record<string, string> {
     // A program that is told nothing keeps the port that people know it by.
     ...(toldPort && {PORT: String(site.port)}),
   };
-}
-
-function addressOf(side: PublicSide): string {
-  return side.url ?? `${side.host}:${side.port}`;
 }

@@ -1,5 +1,6 @@
 // JupyterLab, or Notebook where there is no Lab: bound to loopback, host checks on, the token by environment only.
 import {basename, join, resolve} from 'node:path';
+import {urlOf} from '../address.js';
 import type {Candidate, Program, Site} from '../program.js';
 
 export interface JupyterOptions {
@@ -23,9 +24,9 @@ export function jupyter(options: JupyterOptions): Program {
     title: 'Jupyter',
     candidates,
     named,
-    install: 'Install it with `pip install jupyterlab`, or give its path with --bin.',
-    // 2.0 moved identity and cookies to where the arguments below set them.
-    oldest: {version: '2.0', args: ['--version']},
+    install: 'Install it with `pip install -U jupyterlab`, or give its path with --bin.',
+    // The first on jupyter_server 2, which has identity and cookies where the arguments below set them.
+    oldest: ({kind}) => ({version: kind === 'notebook' ? '7.0' : '4.0', args: ['--version']}),
     start: (site) => ({
       args: [...serverArguments(site, dir, options.token === false), ...(options.args ?? [])],
       cwd: dir,
@@ -40,7 +41,7 @@ export function jupyter(options: JupyterOptions): Program {
     // Answers without a token.
     ready: () => ({kind: 'http', path: '/api', accept: (status) => status === 200}),
     address: (site) =>
-      `${site.public.url}${path(site)}${options.token === false ? '' : `?token=${options.token}`}`,
+      `${urlOf(site.public)}${path(site)}${options.token === false ? '' : `?token=${options.token}`}`,
     login: () =>
       options.token === false ? [] : [{name: 'token', label: 'token', value: options.token, secret: true}],
     secrets: options.token === false ? [] : [options.token],
@@ -55,7 +56,7 @@ function serverArguments(site: Site, dir: string, open: boolean): string[] {
     port: String(site.port),
     port_retries: '0',
     root_dir: dir,
-    custom_display_url: `${site.public.url}/`,
+    custom_display_url: `${urlOf(site.public)}/`,
   };
   return [
     '--no-browser',

@@ -1,0 +1,84 @@
+// A shell in the browser behind a password: gotty, or ttyd, whichever is installed.
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {urlOf} from '../address.js';
+import {basic, openGate} from '../password-gate.js';
+import type {Program, Site, StartPlan} from '../program.js';
+
+export interface TerminalOptions {
+  readonly password: string;
+  /** Default: the user's shell. */
+  readonly argv?: readonly string[];
+}
+
+const USER = 'tunl';
+
+export function terminal(options: TerminalOptions): Program {
+  const {password} = options;
+  return {
+    name: 'terminal',
+    title: 'The web terminal',
+    // gotty first: it takes its password by environment. ttyd takes one by its arguments only, so tunl asks for it itself.
+    candidates: () => [
+      {bin: 'gotty', kind: 'gotty'},
+      {bin: 'ttyd', kind: 'ttyd'},
+    ],
+    named: (bin) => ({bin, kind: bin.includes('ttyd') ? 'ttyd' : 'gotty'}),
+    install: 'Install ttyd (your system’s package) or gotty, or give the path of one with --bin.',
+    // Before 1.7.4 ttyd has no --writable: visitors could always type.
+    oldest: ({kind}) => ({version: kind === 'ttyd' ? '1.7.4' : '1.0.0', args: ['--version']}),
+    prepare: async (site) => {
+      if (site.found.kind === 'ttyd') {
+        const {port} = site;
+        return openGate({port, socketPath: socketOf(site), user: USER, password, realm: 'terminal'});
+      }
+      // The user's own ~/.gotty may ask for TLS or another port.
+      await writeFile(configOf(site), '');
+      return undefined;
+    },
+    start: (site) => (site.found.kind === 'ttyd' ? startTtyd(site, options) : startGotty(site, options)),
+    ready: () => ({
+      kind: 'http',
+      path: '/',
+      headers: {authorization: basic(USER, password)},
+      accept: (status) => status === 200,
+    }),
+    readyTimeoutMs: 15_000,
+    // gotty waits for its last visitor after SIGTERM; a shell has nothing to save that waiting would help.
+    graceMs: 1_000,
+    address: (site) => urlOf(site.public),
+    login: () => [
+      {name: 'user', label: 'user', value: USER, secret: false},
+      {name: 'password', label: 'password', value: password, secret: true},
+    ],
+    secrets: [password, basic(USER, password).slice('Basic '.length)],
+  };
+}
+
+const configOf = (site: Site) => join(site.folder, 'gotty');
+const socketOf = (site: Site) => join(site.folder, 'ttyd.sock');
+
+function startGotty(site: Site, options: TerminalOptions): StartPlan {
+  const inherited = Object.keys(site.env).filter((name) => name.startsWith('GOTTY_'));
+  return {
+    args: [
+      ...['--address', '127.0.0.1', '--port', String(site.port), '--permit-write', '--close-signal', '1'],
+      // The password is in gotty's environment, which the shell would inherit.
+      ...['env', '-u', 'GOTTY_CREDENTIAL', '-u', 'GOTTY_CONFIG', ...argvOf(site, options)],
+    ],
+    env: {
+      ...Object.fromEntries(inherited.map((name) => [name, undefined])),
+      GOTTY_CREDENTIAL: `${USER}:${options.password}`,
+      GOTTY_CONFIG: configOf(site),
+    },
+  };
+}
+
+function startTtyd(site: Site, options: TerminalOptions): StartPlan {
+  const args = ['--interface', socketOf(site), '--writable', '--check-origin', ...argvOf(site, options)];
+  return {args};
+}
+
+function argvOf(site: Site, options: TerminalOptions): readonly string[] {
+  return options.argv?.length ? options.argv : [site.env.SHELL ?? '/bin/sh', '-l'];
+}
