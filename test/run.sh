@@ -29,8 +29,9 @@ suite() {
   fi
 }
 
-if step 'programs' bash test/setup/install.sh &&
-  step 'packages' bash -c '[ -x node_modules/.bin/vitest ] || npm ci' &&
+if step 'Debian packages' bash test/setup/install.sh &&
+  step 'npm packages' bash -c '[ -x node_modules/.bin/vitest ] || npm ci' &&
+  step 'programs behind tunnels' bash test/setup/programs.sh &&
   step 'build' npm run --silent build; then
   if [ $# -gt 0 ]; then
     suite "$*" "$@"

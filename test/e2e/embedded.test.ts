@@ -1,0 +1,133 @@
+// `tunl expose PORT` alone: a relay inside the same process, and what a script and a person may rely on.
+import {expect} from 'vitest';
+import {Child, cleanEnv} from '../helpers/child.js';
+import {entry, runCli, startCli} from '../helpers/cli.js';
+import {unusedPort} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {httpUpstream, record, recordingUpstream, replyAfterEndUpstream} from '../helpers/upstreams.js';
+import {curl, tcpVisitor} from '../helpers/visitors.js';
+
+test('the address is the only line on stdout, and works', async ({scope}) => {
+  const upstream = await httpUpstream(scope, 'embedded');
+  const cli = await startCli(scope, ['expose', String(upstream.port)]);
+  const address = await cli.line();
+  expect(address).toMatch(/^https:\/\/[a-z2-7]{26}\.tunl\.localhost:\d+$/);
+  // stderr says that this is for this machine only, and how to try it.
+  const [, caFile = ''] = await cli.saidOnStderr(/curl --cacert (\S+) https/);
+  await cli.saidOnStderr(/this machine only/);
+  expect(await curl(scope, caFile, [`${address}/`])).toMatchObject({code: 0, stdout: 'embedded'});
+  expect(await cli.stop()).toEqual({code: 0, signal: null});
+  expect(cli.stdout).toBe(`${address}\n`);
+});
+
+test('--tcp prints localhost:PORT', async ({scope}) => {
+  const cli = await startCli(scope, ['expose', String(await replyAfterEndUpstream(scope)), '--tcp']);
+  const address = await cli.line();
+  const [, port] = /^localhost:(\d+)$/.exec(address) ?? [];
+  const visitor = record(await tcpVisitor(scope, Number(port)));
+  visitor.socket.end('x');
+  await visitor.ended;
+  expect(visitor.data().length).toBe(65);
+  expect((await cli.stop('SIGINT')).code).toBe(0);
+});
+
+test('the same name again after a restart, a fresh one with --new-name', async ({scope}) => {
+  const stateDir = await scope.tempDir('state');
+  const {port} = await httpUpstream(scope);
+  const label = async (...flags: string[]) => {
+    const cli = await startCli(scope, ['expose', String(port), ...flags], {stateDir});
+    const name = new URL(await cli.line()).hostname;
+    await cli.stop();
+    return name;
+  };
+  const first = await label();
+  expect(await label()).toBe(first);
+  expect(await label('--new-name')).not.toBe(first);
+});
+
+test('-q says nothing on stderr, --json nothing but events on stdout', async ({scope}) => {
+  const {port} = await httpUpstream(scope);
+  const quiet = await startCli(scope, ['expose', String(port), '-q']);
+  await quiet.line();
+  await quiet.stop();
+  expect(quiet.stderr).toBe('');
+  const json = await startCli(scope, ['expose', String(port), '--json']);
+  const ready = await json.event('ready');
+  expect(ready.relay.embedded).toBe(true);
+  const got = await curl(scope, ready.relay.caFile ?? '', [`${ready.url}/`]);
+  expect(got.code).toBe(0);
+  expect(await json.event('connection', (event) => event.state === 'closed')).toMatchObject({via: 'tls'});
+  await json.stop();
+  expect(json.events.at(-1)).toMatchObject({type: 'closed', connections: 1});
+  expect(json.stderr).toBe('');
+});
+
+test('a reader that has enough ends the command quietly', async ({scope}) => {
+  const {port} = await httpUpstream(scope);
+  const stateDir = await scope.tempDir('state');
+  const piped = Child.start(
+    scope,
+    'bash',
+    ['-c', `set -o pipefail; "$0" "$1" expose ${port} -q | head -1`, process.execPath, entry],
+    {env: {...cleanEnv(), TUNL_STATE_DIR: stateDir}},
+  );
+  const {code, stdout, stderr} = await piped.finished();
+  expect({code, stderr}).toEqual({code: 0, stderr: ''});
+  expect(stdout).toMatch(/^https:\S+\n$/);
+});
+
+test('the first SIGINT lets an open connection finish, the second leaves at once', async ({scope}) => {
+  const upstream = await recordingUpstream(scope);
+  const start = async () => {
+    const cli = await startCli(scope, [
+      'expose',
+      String(upstream.port),
+      '--tcp',
+      '--json',
+      '--drain-timeout',
+      '60s',
+    ]);
+    const ready = await cli.event('ready');
+    const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
+    visitor.socket.write('open');
+    const connection = await upstream.connection(upstream.recorded.length);
+    await connection.received(4);
+    cli.signal('SIGINT');
+    expect(await cli.event('draining')).toMatchObject({connections: 1, timeoutMs: 60_000});
+    return {cli, visitor, connection};
+  };
+  const one = await start();
+  one.connection.socket.end('last words');
+  await one.visitor.ended;
+  expect(one.visitor.data().toString()).toBe('last words');
+  one.visitor.socket.end();
+  expect(await one.cli.exited).toEqual({code: 0, signal: null});
+
+  const two = await start();
+  // Two signals within 300 ms are one key press that npx passed on as well.
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  expect((await two.cli.stop('SIGINT')).code).toBe(130);
+});
+
+test('an upstream that refuses shows at the visitor as a reset, and once on stderr', async ({scope}) => {
+  const closed = await unusedPort();
+  const cli = await startCli(scope, ['expose', String(closed), '--tcp']);
+  const [, publicPort] = (await cli.line()).split(':');
+  for (let i = 0; i < 3; i++) {
+    const visitor = record(await tcpVisitor(scope, Number(publicPort)));
+    visitor.socket.write('hello');
+    expect(await visitor.closed).toBe('ECONNRESET');
+  }
+  await cli.saidOnStderr(new RegExp(`:${closed}\\b`));
+  expect(cli.stderr).not.toMatch(/\n\s+at /);
+  await cli.stop();
+});
+
+test('no secret is in argv, and help and version answer', async ({scope}) => {
+  const version = await runCli(scope, ['--version']);
+  expect(version).toMatchObject({code: 0, stderr: ''});
+  expect(version.stdout).toMatch(/^tunl\/\d+\.\d+\.\d+ /);
+  const help = await runCli(scope, ['expose', '--help']);
+  expect(help.code).toBe(0);
+  expect(help.stdout).not.toMatch(/--token[ =]/);
+});
