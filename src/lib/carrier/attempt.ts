@@ -1,7 +1,7 @@
 // One attempt to reach a relay: its steps share a deadline and an abort signal, and none leaves a socket behind.
 
 import {type Clock, systemClock} from '../core/clock.js';
-import {TunlError} from '../core/errors.js';
+import {type ErrorCode, TunlError} from '../core/errors.js';
 
 export interface AttemptOptions {
   timeoutMs: number;
@@ -9,6 +9,12 @@ export interface AttemptOptions {
   clock?: Clock | undefined;
   /** Whom nothing was heard of, for the deadline's error. */
   label: string;
+}
+
+/** What is being waited for, and the deadline's error when it does not come. */
+export interface Step {
+  name: string;
+  code?: ErrorCode;
 }
 
 /** Settles a step; later calls do nothing. */
@@ -20,13 +26,13 @@ export interface Settle<T> {
 export class Attempt implements Disposable {
   readonly #stop = new AbortController();
   readonly #release: () => void;
-  #step = '';
+  #step: Step = {name: 'start'};
 
   constructor({timeoutMs, signal, clock = systemClock, label}: AttemptOptions) {
     const onAbort = () => this.#stop.abort(new TunlError('ABORTED', {cause: signal?.reason}));
     const timer = clock.after(timeoutMs, () => {
-      const reason = `No answer from ${label} within ${timeoutMs / 1000} s (${this.#step}).`;
-      this.#stop.abort(new TunlError('RELAY_TIMEOUT', {reason}));
+      const reason = `No answer from ${label} within ${timeoutMs / 1000} s (${this.#step.name}).`;
+      this.#stop.abort(new TunlError(this.#step.code ?? 'RELAY_TIMEOUT', {reason}));
     });
     signal?.addEventListener('abort', onAbort, {once: true});
     this.#release = () => {
@@ -36,8 +42,7 @@ export class Attempt implements Disposable {
     if (signal?.aborted) onAbort();
   }
 
-  /** What is being waited for, as the deadline's error will name it. */
-  entering(step: string): void {
+  entering(step: Step): void {
     this.#step = step;
   }
 
@@ -45,7 +50,7 @@ export class Attempt implements Disposable {
    * Runs `start` until it settles. It returns what takes its work back, which is called when the step fails by itself,
    * by the deadline or by the signal.
    */
-  run<T>(step: string, start: (settle: Settle<T>) => () => void): Promise<T> {
+  run<T>(step: Step, start: (settle: Settle<T>) => () => void): Promise<T> {
     this.entering(step);
     const {signal} = this.#stop;
     return new Promise((resolve, reject) => {

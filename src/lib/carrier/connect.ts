@@ -3,7 +3,7 @@
 import http from 'node:http';
 import net, {isIP, type Socket} from 'node:net';
 import tls, {type SecureContext, type TLSSocket} from 'node:tls';
-import type {Attempt} from './attempt.js';
+import type {Attempt, Step} from './attempt.js';
 import {certificateError, failure, type Peer, socketError} from './dial-errors.js';
 import type {HttpProxy} from './proxy.js';
 import {lookup, type RelayAddress} from './relay-url.js';
@@ -30,7 +30,10 @@ export interface TlsTarget {
 /** A TLS connection whose certificate is verified for `host`: NODE_TLS_REJECT_UNAUTHORIZED changes nothing. */
 export function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
   const {host, port, secureContext, through} = target;
-  return attempt.run<TLSSocket>(through === undefined ? 'connect' : 'TLS handshake', ({done, fail}) => {
+  const step = (name: string): Step =>
+    peer.kind === 'relay' ? {name} : {name: `${name} with the proxy ${peer.label}`, code: 'PROXY_FAILED'};
+  const first = step(through === undefined ? 'TCP connect' : 'TLS handshake');
+  return attempt.run<TLSSocket>(first, ({done, fail}) => {
     const options = {
       ...NET_OPTIONS,
       host,
@@ -43,7 +46,7 @@ export function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promis
     };
     const socket = tls.connect(options);
     socket.on('error', ignore);
-    socket.once('connect', () => attempt.entering('TLS handshake'));
+    socket.once('connect', () => attempt.entering(step('TLS handshake')));
     const onError = (error: Error) => {
       const refused = socket.authorizationError as unknown;
       if (typeof refused === 'string') fail(certificateError(peer, host, refused, error));
@@ -65,7 +68,8 @@ export function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promis
 export async function openTunnel(attempt: Attempt, proxy: HttpProxy, relay: RelayAddress): Promise<Socket> {
   const peer: Peer = {kind: 'proxy', label: proxy.label};
   const socket = proxy.secure ? await openTls(attempt, peer, proxy) : await openTcp(attempt, peer, proxy);
-  return await attempt.run<Socket>(`CONNECT through ${proxy.label}`, ({done, fail}) => {
+  const step: Step = {name: `CONNECT through the proxy ${proxy.label}`, code: 'PROXY_FAILED'};
+  return await attempt.run<Socket>(step, ({done, fail}) => {
     const target = `${relay.host.includes(':') ? `[${relay.host}]` : relay.host}:${relay.port}`;
     const req = http.request({
       createConnection: () => socket,
@@ -103,7 +107,8 @@ function refusedBy(peer: Peer, status: number, target: string, hadCredentials: b
 }
 
 function openTcp(attempt: Attempt, peer: Peer, {host, port}: HttpProxy): Promise<Socket> {
-  return attempt.run<Socket>('connect to the proxy', ({done, fail}) => {
+  const step: Step = {name: `TCP connect to the proxy ${peer.label}`, code: 'PROXY_FAILED'};
+  return attempt.run<Socket>(step, ({done, fail}) => {
     const socket = net.connect({...NET_OPTIONS, host, port});
     const onError = (error: Error) => fail(socketError(peer, error));
     socket.on('error', ignore);

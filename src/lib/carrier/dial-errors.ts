@@ -11,9 +11,6 @@ export interface Peer {
 }
 
 const CODES: Record<string, {code: ErrorCode; what: string}> = {
-  ENOTFOUND: {code: 'RELAY_NAME_UNKNOWN', what: 'the name does not resolve'},
-  EAI_AGAIN: {code: 'RELAY_NAME_UNKNOWN', what: 'the name server does not answer'},
-  ENODATA: {code: 'RELAY_NAME_UNKNOWN', what: 'the name has no address'},
   ECONNREFUSED: {code: 'RELAY_REFUSED', what: 'the connection was refused'},
   EHOSTUNREACH: {code: 'RELAY_REFUSED', what: 'there is no way to the host'},
   ENETUNREACH: {code: 'RELAY_REFUSED', what: 'there is no way to its network'},
@@ -29,6 +26,10 @@ const CODES: Record<string, {code: ErrorCode; what: string}> = {
 export function socketError(peer: Peer, error: unknown): TunlError {
   const system = systemCode(error);
   if (system.startsWith('ERR_SSL_') || system === 'EPROTO') return tlsFailure(peer, error, system);
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'getaddrinfo') {
+    const what = system === 'EAI_AGAIN' ? 'the name server does not answer' : 'the name does not resolve';
+    return failure(peer, 'RELAY_NAME_UNKNOWN', `${what} (${peer.label})`, error);
+  }
   const row = CODES[system] ?? {code: 'RELAY_LOST' as const, what: messageOf(error)};
   return failure(peer, row.code, `${row.what} (${peer.label})`, error);
 }

@@ -83,7 +83,7 @@ function upgrade(
 ): Promise<Dialled> {
   const peer: Peer = {kind: 'relay', label: relay.label};
   const key = randomBytes(16).toString('base64');
-  return attempt.run<Dialled>('upgrade', ({done, fail}) => {
+  return attempt.run<Dialled>({name: 'upgrade'}, ({done, fail}) => {
     const req = http.request({
       createConnection: () => socket,
       method: 'GET',
@@ -114,7 +114,7 @@ function upgrade(
       done({carrier, headers: res.headers});
     });
     req.on('response', (res) => {
-      attempt.entering('answer');
+      attempt.entering({name: 'answer'});
       void readText(res).then((body) => fail(answerError(peer, res.statusCode ?? 0, res.headers, body)));
     });
     req.on('error', (error) => fail(upgradeError(peer, error)));

@@ -62,13 +62,19 @@ export function bypassesProxy({host, port}: Pick<RelayAddress, 'host' | 'port'>,
 
 function matches(entry: string, host: string, port: number): boolean {
   if (entry === '*') return true;
-  const [, bracketed, plain, onlyPort] =
-    /^(?:\[([^\]]+)\]|([^:]+|[^:]*:[^:]*:.*?))(?::(\d+))?$/.exec(entry) ?? [];
-  const name = bracketed ?? plain;
-  if (name === undefined || (onlyPort !== undefined && Number(onlyPort) !== port)) return false;
+  const {name, only} = splitPort(entry);
+  if (only !== undefined && only !== String(port)) return false;
   if (isIP(host) !== 0) return coversAddress(name, host);
   const suffix = name.replace(/^\*?\./, '').replace(/\.$/, '');
   return suffix !== '' && (host === suffix || host.endsWith(`.${suffix}`));
+}
+
+/** `name:port`, `[address]:port`, or either alone; several colons without brackets are an IPv6 address. */
+function splitPort(entry: string): {name: string; only: string | undefined} {
+  const [, inBrackets, after] = /^\[([^\]]*)\](?::(\d+))?$/.exec(entry) ?? [];
+  if (inBrackets !== undefined) return {name: inBrackets, only: after};
+  const [name = '', only, more] = entry.split(':');
+  return more === undefined ? {name, only} : {name: entry, only: undefined};
 }
 
 function coversAddress(range: string, host: string): boolean {
