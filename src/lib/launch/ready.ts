@@ -123,7 +123,8 @@ function firstReady(
       void ask(readiness, place, signal).then((answer) => {
         open -= 1;
         if (answer.kind === 'ready') resolve(place);
-        else if (!signal.aborted) onMissed?.(answer);
+        // A question that was cut short tells something only when it had got as far as a connection.
+        else if (!signal.aborted || answer.kind !== 'refused') onMissed?.(answer);
         if (open === 0) resolve(undefined);
       });
     }

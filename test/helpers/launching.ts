@@ -1,0 +1,122 @@
+// Starting real and fake programs with the launcher: a state folder, a public side, everything ended with the scope.
+import {readdirSync, readFileSync} from 'node:fs';
+import {mkdir, writeFile} from 'node:fs/promises';
+import {homedir} from 'node:os';
+import {dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {type LaunchOptions, launch} from '../../src/lib/launch/launch.js';
+import type {Program, PublicSide} from '../../src/lib/launch/program.js';
+import {command} from '../../src/lib/launch/programs/command.js';
+import type {RunningProgram} from '../../src/lib/launch/running.js';
+import type {Scope} from './scope.js';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** What test/setup/programs.sh installs. A missing one fails its test; nothing is skipped. */
+export const installed = {
+  jupyterLab: join(root, '.cache/jupyter/bin/jupyter-lab'),
+  python: join(root, '.cache/jupyter/bin/python'),
+  codeServer: join(root, '.cache/code-server/node_modules/.bin/code-server'),
+  gotty: join(root, '.cache/bin/gotty'),
+};
+
+export const publicSide: PublicSide = {
+  host: 'name.r1.example.test',
+  port: 443,
+  url: 'https://name.r1.example.test',
+};
+
+/** Nothing of the tester's settings; the Node that runs the tests first in PATH. */
+export function plainEnv(more: Record<string, string> = {}): Record<string, string> {
+  const path = `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`;
+  return {PATH: path, HOME: homedir(), LANG: 'C.UTF-8', ...more};
+}
+
+/** Under the home folder: sshd trusts no keys below /tmp. */
+export async function safeFolder(scope: Scope): Promise<string> {
+  const folder = join(root, '.cache', 'test', `${process.pid}-${Math.random().toString(36).slice(2)}`);
+  await mkdir(folder, {recursive: true, mode: 0o700});
+  scope.onEnd(async () => {
+    const {rm} = await import('node:fs/promises');
+    await rm(folder, {recursive: true, force: true, maxRetries: 5});
+  });
+  return folder;
+}
+
+export async function launchIn(
+  scope: Scope,
+  program: Program,
+  options: Partial<LaunchOptions> = {},
+): Promise<RunningProgram> {
+  const stateDir = options.stateDir ?? (await scope.tempDir('state'));
+  return scope.own(await launch(program, {public: publicSide, env: plainEnv(), stateDir, ...options}));
+}
+
+export interface FakeOptions extends Partial<LaunchOptions> {
+  args?: readonly string[];
+  portGiven?: boolean;
+  readyPath?: string;
+}
+
+/** A program of a few lines: `source` is the body of a Node module, `argv` its arguments. */
+export async function launchFake(
+  scope: Scope,
+  source: string,
+  options: FakeOptions = {},
+): Promise<RunningProgram> {
+  const {args = [], portGiven = options.port !== undefined, readyPath, ...rest} = options;
+  const script = await fakeProgram(scope, source);
+  const program = command({
+    argv: [process.execPath, script, ...args],
+    portGiven,
+    ...(readyPath !== undefined && {readyPath}),
+  });
+  return launchIn(scope, {...program, title: 'fake'}, rest);
+}
+
+export async function fakeProgram(scope: Scope, source: string): Promise<string> {
+  const script = join(await scope.tempDir('fake'), 'fake.mjs');
+  await writeFile(
+    script,
+    `import {createServer} from 'node:http';
+import {spawn} from 'node:child_process';
+const argv = process.argv.slice(2);
+const listen = (port, answer = (q, r) => r.end('ok')) =>
+  new Promise((resolve) => { const s = createServer(answer).listen(port, '127.0.0.1', () => resolve(s.address().port)); });
+${source}
+`,
+  );
+  return script;
+}
+
+/** Whether a process lives; a zombie does not. */
+export function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+  } catch {
+    return false;
+  }
+}
+
+/** Pids of living processes whose command line holds a text. */
+export function withArgument(text: string): number[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const found = readFileSync(`/proc/${name}/cmdline`, 'latin1').includes(text);
+      return found && isAlive(Number(name)) ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Resolves when a condition holds that no event tells about, such as the end of somebody else's process. */
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

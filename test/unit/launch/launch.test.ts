@@ -1,0 +1,327 @@
+// Faults of programs, each with a small program that has it: what the user is told, and that nothing stays behind.
+import {mkdir, readdir, readFile} from 'node:fs/promises';
+import {createServer} from 'node:http';
+import {join} from 'node:path';
+import {describe, expect} from 'vitest';
+import {command} from '../../../src/lib/launch/programs/command.js';
+import {exitCodeOf} from '../../../src/lib/launch/running.js';
+import {isAlive, launchFake, launchIn, until, withArgument} from '../../helpers/launching.js';
+import {test} from '../../helpers/test.js';
+
+const get = async (port: number, path = '/') => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+const pidIn = (lines: string[]) => Number(/pid (\d+)/.exec(lines.join('\n'))?.[1]);
+
+describe('a program that works', () => {
+  test('is told port and address by argument and environment', async ({scope}) => {
+    const told = 'JSON.stringify([argv, process.env.PORT, process.env.TUNL_URL])';
+    const program = await launchFake(scope, `await listen(Number(argv[0]), (q, r) => r.end(${told}));`, {
+      args: ['{port}', '--at={url}'],
+    });
+    const {port} = await program.ready;
+    expect(JSON.parse(await get(port))).toEqual([
+      [String(port), '--at=https://name.r1.example.test'],
+      String(port),
+      'https://name.r1.example.test',
+    ]);
+    expect(program.address).toBe('https://name.r1.example.test');
+  });
+
+  test('leaves nothing: no process, no folder', async ({scope}) => {
+    const stateDir = await scope.tempDir('state');
+    const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}'], stateDir});
+    await program.ready;
+    expect(await readdir(join(stateDir, 'run'))).toHaveLength(1);
+    expect(await program.stop()).toEqual({code: null, signal: 'SIGTERM'});
+    expect(await readdir(join(stateDir, 'run'))).toEqual([]);
+    expect(isAlive(program.pid)).toBe(false);
+  });
+
+  test('its exit code is handed on when it ends by itself', async ({scope}) => {
+    const program = await launchFake(scope, 'await listen(Number(argv[0]), () => process.exit(7));', {
+      args: ['{port}'],
+    });
+    const {port} = await program.ready;
+    await get(port).catch(() => {});
+    const exit = await program.exited;
+    expect(exit).toEqual({code: 7, signal: null});
+    expect(exitCodeOf(exit)).toBe(7);
+    expect(exitCodeOf({code: null, signal: 'SIGTERM'})).toBe(143);
+  });
+
+  test('does not see the relay’s token', async ({scope}) => {
+    const program = await launchFake(
+      scope,
+      'await listen(Number(argv[0]), (q, r) => r.end(JSON.stringify(process.env)));',
+      {args: ['{port}'], env: {...process.env, TUNL_TOKEN: 'tunl_secret'}},
+    );
+    const {port} = await program.ready;
+    expect(await get(port)).not.toContain('tunl_secret');
+  });
+
+  test('its input stays open, and says nothing', async ({scope}) => {
+    const program = await launchFake(
+      scope,
+      "process.stdin.on('end', () => process.exit(3)).resume(); await listen(Number(argv[0]));",
+      {args: ['{port}']},
+    );
+    const {port} = await program.ready;
+    expect(await get(port)).toBe('ok');
+  });
+
+  test('with --ready-path counts as ready when that path is answered well', async ({scope}) => {
+    const source = `let n = 0;
+await listen(Number(argv[0]), (q, r) => { r.statusCode = q.url !== '/up' || ++n < 3 ? 503 : 204; r.end(String(n)); });`;
+    const program = await launchFake(scope, source, {args: ['{port}'], readyPath: '/up'});
+    const {port} = await program.ready;
+    expect(await get(port)).toBe('3');
+  });
+});
+
+describe('the port of a program that is told none', () => {
+  test('is found', async ({scope}) => {
+    const program = await launchFake(scope, 'await listen(0);');
+    const {port} = await program.ready;
+    expect(await get(port)).toBe('ok');
+  });
+
+  test('is found in a child of the program, also in a session of its own', async ({scope}) => {
+    const child =
+      "import('node:http').then(({createServer}) => createServer((q, r) => r.end('child')).listen(0))";
+    const program = await launchFake(
+      scope,
+      `spawn(process.execPath, ['-e', ${JSON.stringify(child)}], {detached: true}); setInterval(() => {}, 1000);`,
+    );
+    const {port} = await program.ready;
+    expect(await get(port)).toBe('child');
+  });
+
+  test('is the one that the program names, when it opens several', async ({scope}) => {
+    const source = `const ports = [];
+for (let i = 0; i < 4; i++) ports.push(await listen(0));
+ports.sort((a, b) => a - b);
+console.log('  ➜  Local:   http://localhost:' + ports[2] + '/');
+const s = await listen(0, (q, r) => r.end('no'));`;
+    const program = await launchFake(scope, source);
+    const {port} = await program.ready;
+    expect(program.lastLines().join()).toContain(`localhost:${port}/`);
+  });
+
+  test('may be of IPv6 only', async ({scope}) => {
+    const program = await launchFake(scope, "createServer((q, r) => r.end('six')).listen(0, '::1');");
+    const {host, port} = await program.ready;
+    expect(host).toBe('::1');
+    expect(await (await fetch(`http://[::1]:${port}/`)).text()).toBe('six');
+  });
+});
+
+describe('a program that fails', () => {
+  test('at once: its last words are the error', async ({scope}) => {
+    const program = await launchFake(
+      scope,
+      "console.error('no such table: \\u001b[31musers\\u001b[0m'); process.exit(4);",
+    );
+    await expect(program.ready).rejects.toMatchObject({
+      code: 'PROGRAM_DIED',
+      exitCode: 6,
+      message: 'fake ended with exit code 4 before it answered. Its last lines:\n  no such table: users',
+    });
+    expect(await program.exited).toEqual({code: 4, signal: null});
+  });
+
+  test('by a signal', async ({scope}) => {
+    const program = await launchFake(scope, "process.kill(process.pid, 'SIGKILL');");
+    await expect(program.ready).rejects.toMatchObject({
+      code: 'PROGRAM_DIED',
+      message: 'fake ended by SIGKILL before it answered. It printed nothing.',
+    });
+  });
+
+  test('never gets ready: it is stopped, and the error says how far it came', async ({scope}) => {
+    const silent = await launchFake(scope, "console.log('compiling'); setInterval(() => {}, 1000);", {
+      args: ['{port}'],
+      readyTimeoutMs: 400,
+    });
+    await expect(silent.ready).rejects.toMatchObject({
+      code: 'PROGRAM_NOT_READY',
+      message: expect.stringMatching(
+        /^fake opened no port \d+ within 0.4 s. Its last lines:\n {2}compiling$/,
+      ),
+    });
+    expect(await silent.exited).toEqual({code: null, signal: 'SIGTERM'});
+
+    const wrong = await launchFake(
+      scope,
+      'await listen(Number(argv[0]), (q, r) => r.writeHead(500).end());',
+      {
+        args: ['{port}'],
+        readyPath: '/health',
+        readyTimeoutMs: 1_500,
+      },
+    );
+    await expect(wrong.ready).rejects.toThrow(
+      /no good answer on port \d+ \(last: status 500 to GET \/health\)/,
+    );
+
+    const mute = await launchFake(scope, 'await listen(Number(argv[0]), () => {});', {
+      args: ['{port}'],
+      readyPath: '/',
+      readyTimeoutMs: 1_500,
+    });
+    await expect(mute.ready).rejects.toThrow(/accepted connections on port \d+, but did not answer/);
+  });
+
+  test('goes into the background: it is found, ended, and said', async ({scope}) => {
+    const source = `const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], {detached: true, stdio: 'ignore'});
+console.log('pid ' + child.pid);
+child.unref();`;
+    const program = await launchFake(scope, source, {args: ['{port}']});
+    await expect(program.ready).rejects.toMatchObject({code: 'PROGRAM_BACKGROUND'});
+    await program.exited;
+    const pid = pidIn(program.lastLines());
+    expect(pid).toBeGreaterThan(0);
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test('opens another port than told: noticed early, then an error that names both', async ({scope}) => {
+    const notices: string[] = [];
+    const program = await launchFake(scope, 'await listen(0);', {
+      args: ['{port}'],
+      readyTimeoutMs: 4_500,
+      onNotice: (message) => notices.push(message),
+    });
+    await expect(program.ready).rejects.toMatchObject({
+      code: 'PROGRAM_OTHER_PORT',
+      message: expect.stringMatching(/^fake listens on port \d+, not on \d+\.$/),
+    });
+    expect(notices).toHaveLength(1);
+  });
+});
+
+describe('stopping', () => {
+  test('a program that ignores SIGTERM, and its children, are killed after the grace', async ({scope}) => {
+    const source = `process.on('SIGTERM', () => console.log('no'));
+const child = spawn('/bin/sh', ['-c', 'trap "" TERM; while :; do sleep 1; done'], {stdio: 'ignore'});
+console.log('pid ' + child.pid);
+await listen(Number(argv[0]));`;
+    const program = await launchFake(scope, source, {args: ['{port}'], graceMs: 300});
+    await program.ready;
+    const pid = pidIn(program.lastLines());
+    expect(await program.stop()).toEqual({code: null, signal: 'SIGKILL'});
+    expect(isAlive(program.pid)).toBe(false);
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test('children that a program leaves when it ends by itself are ended with it', async ({scope}) => {
+    const source = `const child = spawn('/bin/sh', ['-c', 'while :; do sleep 1; done'], {stdio: 'inherit'});
+console.log('pid ' + child.pid);
+await listen(Number(argv[0]), () => process.exit(0));`;
+    const program = await launchFake(scope, source, {args: ['{port}']});
+    const {port} = await program.ready;
+    const pid = pidIn(program.lastLines());
+    expect(isAlive(pid)).toBe(true);
+    await get(port).catch(() => {});
+    expect(await program.exited).toEqual({code: 0, signal: null});
+    expect(isAlive(pid)).toBe(false);
+  });
+
+  test('by a signal, before it is ready', async ({scope}) => {
+    const abort = new AbortController();
+    const program = await launchFake(scope, 'setInterval(() => {}, 1000);', {
+      args: ['{port}'],
+      signal: abort.signal,
+    });
+    abort.abort();
+    await expect(program.ready).rejects.toMatchObject({code: 'ABORTED'});
+    await program.exited;
+    expect(isAlive(program.pid)).toBe(false);
+    await expect(launchFake(scope, '', {signal: abort.signal})).rejects.toMatchObject({code: 'ABORTED'});
+  });
+
+  test('twice, and after its end, is one stop', async ({scope}) => {
+    const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}']});
+    await program.ready;
+    const [first, second] = await Promise.all([program.stop(), program.stop()]);
+    expect(first).toBe(second);
+    expect(await program.stop()).toBe(first);
+  });
+});
+
+describe('output', () => {
+  test('a flood neither blocks the program nor fills memory', async ({scope}) => {
+    const source = `const block = Buffer.from(('x'.repeat(99) + '\\n').repeat(10_000));
+const wait = () => new Promise((r) => process.stdout.write(block, r));
+for (let i = 0; i < 64; i++) await wait();
+console.log('\\nthe end');
+await listen(Number(argv[0]));`;
+    let chars = 0;
+    const program = await launchFake(scope, source, {
+      args: ['{port}'],
+      onOutput: (text) => (chars += text.length),
+    });
+    await program.ready;
+    expect(chars).toBeGreaterThanOrEqual(64_000_000);
+    expect(program.lastLines(1_000).length).toBeLessThanOrEqual(100);
+    expect(program.lastLines(1)).toEqual(['the end']);
+  });
+});
+
+describe('what cannot be started', () => {
+  test('a command that is not there, or is one word too long', async ({scope}) => {
+    await expect(
+      launchIn(scope, command({argv: ['no-such-command-here'], portGiven: false})),
+    ).rejects.toMatchObject({
+      code: 'PROGRAM_MISSING',
+      message: 'no-such-command-here was not found.',
+      exitCode: 8,
+    });
+    await expect(launchIn(scope, command({argv: ['npm run dev'], portGiven: false}))).rejects.toMatchObject({
+      code: 'PROGRAM_MISSING',
+      next: expect.stringContaining('separate words'),
+    });
+  });
+
+  test('a port that something listens on, on either loopback address', async ({scope}) => {
+    for (const host of ['127.0.0.1', '::1']) {
+      const port = await scope.listen(createServer(), host);
+      await expect(launchFake(scope, '', {port})).rejects.toMatchObject({code: 'PROGRAM_PORT_TAKEN'});
+    }
+  });
+
+  test('in a folder that is not there, or is a file', async ({scope}) => {
+    const folder = await scope.tempDir();
+    const stateDir = await scope.tempDir('state');
+    for (const cwd of [join(folder, 'none'), import.meta.filename]) {
+      const program = command({argv: [process.execPath], portGiven: false, cwd});
+      await expect(launchIn(scope, program, {stateDir})).rejects.toMatchObject({code: 'FOLDER_MISSING'});
+    }
+    expect(await readdir(join(stateDir, 'run'))).toEqual([]);
+  });
+
+  test('with a state folder that cannot be used', async ({scope}) => {
+    await expect(launchFake(scope, '', {stateDir: import.meta.filename})).rejects.toMatchObject({
+      code: 'STATE_DIR',
+    });
+  });
+});
+
+test('folders of dead launches are removed by the next one', async ({scope}) => {
+  const stateDir = await scope.tempDir('state');
+  const gone = await launchFake(scope, '', {stateDir});
+  await gone.exited;
+  await mkdir(join(stateDir, 'run', `${gone.pid}-abc`), {recursive: true});
+  const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}'], stateDir});
+  await program.ready;
+  const names = await readdir(join(stateDir, 'run'));
+  expect(names).toEqual([expect.stringMatching(new RegExp(`^${process.pid}-`))]);
+});
+
+test('nothing of a launch stays: no watcher either', async ({scope}) => {
+  const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}']});
+  await program.ready;
+  const environ = await readFile(`/proc/${program.pid}/environ`, 'latin1');
+  const mark = /TUNL_LAUNCH=[0-9a-f]{32}/.exec(environ)?.[0] ?? '';
+  expect(mark).not.toBe('');
+  expect(withArgument(mark)).toHaveLength(1);
+  await program.stop();
+  await until(() => withArgument(mark).length === 0);
+});
