@@ -1,7 +1,7 @@
 // `tunl expose`: a public address for a local port.
 
 import {string} from '@oclif/core/args';
-import {forward} from '../lib/agent/forward.js';
+import {forward} from '../lib/forward.js';
 import {parseTarget} from '../lib/agent/target.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {exposeFlags, forwardOptions} from '../lib/cli/expose-flags.js';

@@ -6,6 +6,9 @@
 /** Sub-protocol of the WebSocket upgrade and number in `challenge`: grows when old and new can no longer talk. */
 export const PROTOCOL_VERSION = 1;
 
+/** Where agents upgrade, on the relay's own name. */
+export const AGENT_PATH = '/agent';
+
 /** Record: type (1), payload length (3), payload. All integers are big-endian. */
 export const RECORD_HEADER = 4;
 

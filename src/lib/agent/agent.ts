@@ -1,0 +1,335 @@
+// The machine with the upstream: keeps one session to one relay alive over as many links as it takes, and its binds with it.
+
+import {Backoff} from '../core/backoff.js';
+import {type Clock, systemClock, type Timer} from '../core/clock.js';
+import {TunlError, toTunlError} from '../core/errors.js';
+import type {Logger} from '../core/logger.js';
+import type {BlockPool} from '../mux/blocks.js';
+import type {Carrier} from '../mux/carrier.js';
+import {greetRelay} from '../mux/handshake.js';
+import {Link} from '../mux/link.js';
+import {AgentTicket} from '../mux/resume-ticket.js';
+import {Session} from '../mux/session.js';
+import type {Stream} from '../mux/stream.js';
+import {type BindWish, parseVisitorOpen, type VisitorOpen} from '../protocol/control-messages.js';
+import {MalformedMessage} from '../protocol/fields.js';
+import type {Welcome} from '../protocol/link-messages.js';
+import {KIND} from '../protocol/wire.js';
+import {type BindingOwner, Bindings, type Bound} from './bindings.js';
+
+export interface AgentEvents {
+  /** A link was lost, or an attempt to get one failed; the next attempt follows after `delayMs`. */
+  onReconnecting(error: TunlError, attempt: number, delayMs: number, kept: number, keptForMs: number): void;
+  onResumed(awayMs: number, resumed: number, lost: number): void;
+  /** The agent is over, exactly once. Undefined after `close`. */
+  onEnded(error: TunlError | undefined): void;
+}
+
+export interface AgentOptions {
+  software: string;
+  pool: BlockPool;
+  events: AgentEvents;
+  log: Logger;
+  /** One attempt to reach the relay. */
+  dial: (signal: AbortSignal) => Promise<Carrier>;
+  identify?: (relayNonce: string) => {key: string; signature: string};
+  /** Keep trying when the first link cannot be had. Default false. */
+  wait?: boolean;
+  /** Give up after the link was away this long, ms. Default: never. */
+  maxRetryTimeMs?: number;
+  /** Without these bytes kept a lost link is the end of its streams (to measure what keeping costs). Default true. */
+  keepForReplay?: boolean;
+  clock?: Clock;
+}
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
+  readonly #bindings: Bindings;
+  readonly #aborter = new AbortController();
+  /** Timers of the clock do not hold the process; an agent that waits for its link has to. */
+  #keepAlive: NodeJS.Timeout | undefined = setInterval(() => {}, 2 ** 30);
+  #session: Session | undefined;
+  #ticket: AgentTicket | undefined;
+  #link: Link | undefined;
+  #resumeWindowMs = 0;
+  #ended = false;
+  #connecting = false;
+  #retry: Timer | undefined;
+  /** When the link was lost, and how many streams there were. */
+  #away: {since: number; streams: number} | undefined;
+  #goawayMs = 0;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#backoff = new Backoff({clock: this.#clock});
+    this.#bindings = new Bindings();
+  }
+
+  get streamCount(): number {
+    return this.#session?.streamCount ?? 0;
+  }
+
+  get up(): boolean {
+    return this.#link !== undefined;
+  }
+
+  get rttMs(): number | undefined {
+    const rtt = this.#link?.rttMs;
+    return rtt !== undefined && Number.isFinite(rtt) ? rtt : undefined;
+  }
+
+  /** Resolves with the first link. @throws TunlError why there is none; with `wait` only a final reason. */
+  async start(): Promise<void> {
+    const startedAt = this.#clock.now();
+    for (;;) {
+      try {
+        await this.#connect();
+        return;
+      } catch (error) {
+        const why = toTunlError(error, 'RELAY_LOST');
+        if (!this.#options.wait || !why.retryable || this.#ended || this.#tooLate(startedAt)) {
+          this.#end(why);
+          throw why;
+        }
+        const delayMs = this.#backoff.next(why.retryAfterMs);
+        this.#options.events.onReconnecting(why, this.#backoff.attempt, delayMs, 0, 0);
+        await this.#sleep(delayMs);
+      }
+    }
+  }
+
+  /** Asks for a tunnel. @throws TunlError the relay's reason. */
+  async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
+    if (this.#ended) throw new TunlError('CLOSED');
+    return await this.#bindings.add(wish, owner, (message) => this.#session?.sendControl(message));
+  }
+
+  /** Whether the link still lives is in doubt: it has to answer within `withinMs`, and a waiting retry happens now. */
+  nudge(withinMs: number): void {
+    if (this.#link !== undefined) this.#link.probe(withinMs);
+    else if (this.#retry !== undefined) {
+      this.#retry.cancel();
+      this.#reconnect();
+    }
+  }
+
+  /** Over: the relay is told, open streams are reset. Idempotent. */
+  close(): void {
+    this.#session?.close();
+    this.#end(undefined);
+  }
+
+  destroy(error: TunlError): void {
+    this.#session?.destroy(error);
+    this.#end(error);
+  }
+
+  /** The relay refuses new visitors for all tunnels of this agent from now on; open streams go on. */
+  unbindAll(): void {
+    for (const tunnel of this.#bindings.tunnels()) this.#session?.sendControl({type: 'unbind', tunnel});
+  }
+
+  #end(error: TunlError | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#aborter.abort();
+    this.#retry?.cancel();
+    clearInterval(this.#keepAlive);
+    this.#keepAlive = undefined;
+    this.#bindings.fail(error ?? new TunlError('CLOSED'));
+    this.#options.events.onEnded(error);
+  }
+
+  // ── Links ──
+
+  async #connect(): Promise<void> {
+    const carrier = await this.#options.dial(this.#aborter.signal);
+    if (this.#ended) {
+      carrier.destroy();
+      throw new TunlError('ABORTED');
+    }
+    const link = new Link(carrier, {clock: this.#clock});
+    const {software, identify} = this.#options;
+    const session = this.#session;
+    const ticket = this.#ticket;
+    const resume =
+      session === undefined || ticket === undefined ? undefined : {ticket, received: session.receivedBytes};
+    await greetRelay(
+      link,
+      {
+        software,
+        signal: this.#aborter.signal,
+        ...(identify === undefined ? {} : {identify}),
+        ...(resume === undefined ? {} : {resume}),
+      },
+      (welcome) => this.#attach(link, welcome, resume === undefined ? undefined : session),
+    );
+  }
+
+  #attach(link: Link, welcome: Welcome, resumed: Session | undefined): void {
+    if (resumed?.ended) {
+      // The resume window passed here while the relay agreed: the next attempt asks for a new session.
+      link.endWith('CLOSED', 'the session ended meanwhile');
+      this.#later(new TunlError('RESUME_EXPIRED'));
+      return;
+    }
+    this.#link = link;
+    this.#goawayMs = 0;
+    this.#backoff.succeeded();
+    this.#resumeWindowMs = welcome.resumeWindowMs;
+    const away = this.#away;
+    this.#away = undefined;
+    if (resumed !== undefined) {
+      const streams = resumed.streamCount;
+      if (resumed.attach(link, welcome.received) && away !== undefined) {
+        this.#options.events.onResumed(this.#clock.now() - away.since, streams, away.streams - streams);
+      }
+      return;
+    }
+    this.#session = this.#newSession(welcome);
+    this.#ticket = new AgentTicket(welcome.id, welcome.secret ?? '', welcome.epoch);
+    this.#session.attach(link, welcome.received);
+    this.#bindings.bindAgain((message) => this.#session?.sendControl(message));
+    if (away !== undefined) this.#options.events.onResumed(this.#clock.now() - away.since, 0, away.streams);
+  }
+
+  #newSession(welcome: Welcome): Session {
+    const session: Session = new Session({
+      role: 'agent',
+      pool: this.#options.pool,
+      clock: this.#clock,
+      resumeWindowMs: welcome.resumeWindowMs,
+      keepForReplay: this.#options.keepForReplay ?? true,
+      sink: {
+        onOpen: (stream, about) => this.#onOpen(stream, about),
+        onControl: (payload) => {
+          try {
+            this.#bindings.onControl(payload);
+          } catch (error) {
+            if (!(error instanceof MalformedMessage)) throw error;
+            session.onViolation(`a malformed control message: ${error.message}`);
+          }
+        },
+        onGoaway: (message) => {
+          this.#goawayMs = message.afterMs;
+        },
+        onDetached: (error) => this.#onDetached(session, error),
+        onEnded: (error) => this.#onSessionEnded(session, error),
+      },
+    });
+    return session;
+  }
+
+  #onOpen(stream: Stream, about: Buffer): void {
+    let visitor: VisitorOpen;
+    try {
+      visitor = parseVisitorOpen(about);
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      stream.refuse('CANCELLED');
+      return;
+    }
+    const owner = stream.kind === KIND.visitor ? this.#bindings.ownerOf(visitor.tunnel) : undefined;
+    if (owner === undefined) stream.refuse(stream.kind === KIND.visitor ? 'TUNNEL_UNKNOWN' : 'KIND_UNKNOWN');
+    else owner.onVisitor(stream, visitor);
+  }
+
+  #onDetached(session: Session, error: Error | undefined): void {
+    if (session !== this.#session || this.#ended) return;
+    this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.streamCount);
+  }
+
+  #onSessionEnded(session: Session, error: TunlError | undefined): void {
+    if (session !== this.#session || this.#ended) return;
+    this.#session = undefined;
+    this.#ticket = undefined;
+    if (this.#away !== undefined) return;
+    const why = error ?? new TunlError('RELAY_LOST', {reason: 'the relay ended the session'});
+    if (why.retryable) this.#lose(why, 0);
+    else this.#end(why);
+  }
+
+  /** There was a link and now there is none. */
+  #lose(error: TunlError, streams: number): void {
+    this.#link = undefined;
+    this.#away = {since: this.#clock.now(), streams};
+    this.#options.log.info('link lost', {code: error.code, reason: error.message, streams});
+    this.#later(error);
+  }
+
+  #later(error: TunlError): void {
+    if (this.#ended) return;
+    const away = this.#away;
+    if (away !== undefined && this.#tooLate(away.since)) {
+      this.destroy(new TunlError('RELAY_LOST', {reason: `gave up: ${error.message}`, cause: error}));
+      return;
+    }
+    const delayMs = this.#backoff.next(Math.max(error.retryAfterMs ?? 0, this.#goawayMs));
+    const keptForMs = this.#session === undefined ? 0 : this.#resumeWindowMs;
+    this.#options.events.onReconnecting(error, this.#backoff.attempt, delayMs, this.streamCount, keptForMs);
+    this.#retry = this.#clock.after(delayMs, () => this.#reconnect());
+  }
+
+  #reconnect(): void {
+    this.#retry = undefined;
+    if (this.#ended || this.#connecting) return;
+    this.#connecting = true;
+    this.#connect().then(
+      () => {
+        this.#connecting = false;
+        // The link may have broken again before this turn.
+        if (this.#link?.closed && this.#retry === undefined) this.#later(new TunlError('RELAY_LOST'));
+      },
+      (thrown: unknown) => {
+        this.#connecting = false;
+        this.#onAttemptFailed(toTunlError(thrown, 'RELAY_LOST'));
+      },
+    );
+  }
+
+  #onAttemptFailed(error: TunlError): void {
+    if (this.#ended) return;
+    if (NEEDS_NEW_SESSION.has(error.code)) {
+      // The relay has no such session any more: its streams are lost, its names are not.
+      const session = this.#session;
+      this.#session = undefined;
+      this.#ticket = undefined;
+      session?.destroy(error);
+      this.#reconnect();
+      return;
+    }
+    if (!error.retryable) {
+      this.destroy(error);
+      return;
+    }
+    this.#later(error);
+  }
+
+  #tooLate(since: number): boolean {
+    const limit = this.#options.maxRetryTimeMs;
+    return limit !== undefined && this.#clock.now() - since >= limit;
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        timer.cancel();
+        this.#aborter.signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = this.#clock.after(ms, done);
+      this.#aborter.signal.addEventListener('abort', done, {once: true});
+    });
+  }
+}
+
+/** Refusals of a resume after which the agent starts afresh. */
+const NEEDS_NEW_SESSION: ReadonlySet<string> = new Set([
+  'SESSION_UNKNOWN',
+  'SESSION_PROOF',
+  'SESSION_STALE',
+  'SESSION_RANGE',
+]);

@@ -1,0 +1,146 @@
+// What this agent has bound at its relay: wishes and their answers, kept so that a new session can have the same again.
+
+import {isErrorCode, TunlError} from '../core/errors.js';
+import type {Stream} from '../mux/stream.js';
+import {
+  type AgentMessage,
+  type BindWish,
+  parseRelayMessage,
+  type RelayMessage,
+  type VisitorOpen,
+} from '../protocol/control-messages.js';
+
+/** The public side that the relay gave. */
+export interface Bound {
+  host: string;
+  port: number;
+  /** Grows with each takeover of the name or port. */
+  epoch: number;
+}
+
+export interface BindingOwner {
+  onVisitor(stream: Stream, visitor: VisitorOpen): void;
+  /** The tunnel is no longer this agent's, for good. */
+  onLost(error: TunlError): void;
+}
+
+type Send = (message: AgentMessage) => void;
+
+interface Binding {
+  wish: BindWish;
+  owner: BindingOwner;
+  /** The relay's number for it in the current session. */
+  tunnel: number | undefined;
+  bound: Bound | undefined;
+  settle: ((result: Bound | TunlError) => void) | undefined;
+}
+
+export class Bindings {
+  #nextRequest = 1;
+  readonly #asked = new Map<number, Binding>();
+  readonly #all = new Set<Binding>();
+  readonly #byTunnel = new Map<number, Binding>();
+
+  add(wish: BindWish, owner: BindingOwner, send: Send): Promise<Bound> {
+    return new Promise((resolve, reject) => {
+      const binding: Binding = {wish, owner, tunnel: undefined, bound: undefined, settle: undefined};
+      binding.settle = (result) => {
+        binding.settle = undefined;
+        if (result instanceof TunlError) {
+          this.#all.delete(binding);
+          reject(result);
+        } else resolve(result);
+      };
+      this.#all.add(binding);
+      this.#ask(binding, send);
+    });
+  }
+
+  ownerOf(tunnel: number): BindingOwner | undefined {
+    return this.#byTunnel.get(tunnel)?.owner;
+  }
+
+  tunnels(): number[] {
+    return [...this.#byTunnel.keys()];
+  }
+
+  /** A new session: everything is asked for again, by the very name or port that it had. */
+  bindAgain(send: Send): void {
+    this.#asked.clear();
+    this.#byTunnel.clear();
+    for (const binding of this.#all) {
+      binding.tunnel = undefined;
+      this.#ask(binding, send);
+    }
+  }
+
+  fail(error: TunlError): void {
+    for (const binding of this.#all) binding.settle?.(error);
+    this.#all.clear();
+    this.#asked.clear();
+    this.#byTunnel.clear();
+  }
+
+  /** @throws MalformedMessage */
+  onControl(payload: Buffer): void {
+    const message = parseRelayMessage(payload);
+    switch (message.type) {
+      case 'bound':
+        this.#onBound(message);
+        return;
+      case 'bind-refused': {
+        const binding = this.#asked.get(message.request);
+        this.#asked.delete(message.request);
+        if (binding !== undefined) this.#lose(binding, errorOf(message.code, message.message));
+        return;
+      }
+      case 'unbound': {
+        const binding = this.#byTunnel.get(message.tunnel);
+        this.#byTunnel.delete(message.tunnel);
+        if (binding !== undefined) this.#lose(binding, errorOf(message.code, message.message));
+      }
+    }
+  }
+
+  #onBound(message: RelayMessage & {type: 'bound'}): void {
+    const binding = this.#asked.get(message.request);
+    this.#asked.delete(message.request);
+    if (binding === undefined) return;
+    const {host, port, epoch} = message;
+    const before = binding.bound;
+    if (before !== undefined && (before.host !== host || before.port !== port)) {
+      this.#lose(
+        binding,
+        new TunlError('BIND_REFUSED', {reason: 'The relay gave another address than before.'}),
+      );
+      return;
+    }
+    binding.bound = {host, port, epoch};
+    binding.tunnel = message.tunnel;
+    this.#byTunnel.set(message.tunnel, binding);
+    binding.settle?.(binding.bound);
+  }
+
+  #lose(binding: Binding, error: TunlError): void {
+    this.#all.delete(binding);
+    if (binding.settle === undefined) binding.owner.onLost(error);
+    else binding.settle(error);
+  }
+
+  #ask(binding: Binding, send: Send): void {
+    const request = this.#nextRequest++;
+    this.#asked.set(request, binding);
+    send({type: 'bind', request, wish: exactly(binding)});
+  }
+}
+
+/** What was had before is asked for by name, so that the address never changes behind its users' back. */
+function exactly({wish, bound}: Binding): BindWish {
+  if (bound === undefined) return wish;
+  if (wish.kind === 'tcp') return {kind: 'tcp', port: bound.port};
+  return {kind: 'tls', h2: wish.h2, name: bound.host.slice(0, bound.host.indexOf('.'))};
+}
+
+function errorOf(code: string, message: string): TunlError {
+  return new TunlError(isErrorCode(code) ? code : 'BIND_REFUSED', {reason: message});
+}

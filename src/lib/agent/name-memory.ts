@@ -1,0 +1,65 @@
+// Remembers which random name and port an upstream had, so that the same command in the same folder gets them again.
+
+import {createHash} from 'node:crypto';
+import {readFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import type {Logger} from '../core/logger.js';
+import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
+
+export interface Remembered {
+  name?: string;
+  port?: number;
+}
+
+export interface NameQuestion {
+  relayUrl: string;
+  upstream: string;
+  folder: string;
+}
+
+/** Files of this many bytes are short; a longer one is not ours. */
+const MAX_BYTES = 1000;
+
+/**
+ * One small file for each (relay, upstream, folder): two tunnels that start at once write to two files, and none is lost.
+ * A memory that cannot be read or written is no reason to fail: the tunnel gets a fresh name.
+ */
+export class NameMemory {
+  readonly #path: string;
+  readonly #folder: string;
+  readonly #log: Logger;
+
+  constructor(stateDir: string, question: NameQuestion, log: Logger) {
+    this.#folder = join(stateDir, 'names');
+    const text = [question.relayUrl, question.upstream, question.folder].join('\n');
+    this.#path = join(this.#folder, `${createHash('sha256').update(text).digest('hex').slice(0, 32)}.json`);
+    this.#log = log;
+  }
+
+  async recall(): Promise<Remembered> {
+    try {
+      const text = await readFile(this.#path, 'utf8');
+      const value: unknown = text.length > MAX_BYTES ? undefined : JSON.parse(text);
+      if (typeof value !== 'object' || value === null) return {};
+      const name = 'name' in value && typeof value.name === 'string' ? {name: value.name} : {};
+      const port =
+        'port' in value && typeof value.port === 'number' && Number.isInteger(value.port)
+          ? {port: value.port}
+          : {};
+      return {...name, ...port};
+    } catch {
+      return {};
+    }
+  }
+
+  async remember(what: Remembered): Promise<void> {
+    try {
+      await ensurePrivateDir(this.#folder);
+      await writeFileAtomic(this.#path, `${JSON.stringify(what)}\n`);
+    } catch (error) {
+      this.#log.warn('the name cannot be remembered', {
+        reason: error instanceof Error ? error.message : String(error),
+      });
+    }
+  }
+}

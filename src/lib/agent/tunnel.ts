@@ -1,0 +1,249 @@
+// One local port with a public address: an agent, its binds, its upstream, and what is told about them.
+
+import {SocketReads} from '../bytes/socket-reads.js';
+import {systemClock} from '../core/clock.js';
+import {TunlError} from '../core/errors.js';
+import {createLogger} from '../core/logger.js';
+import {BlockPool} from '../mux/blocks.js';
+import type {Carrier} from '../mux/carrier.js';
+import {formatHostPort, publicUrl} from '../protocol/targets.js';
+import {Agent} from './agent.js';
+import type {Bound} from './bindings.js';
+import type {ReadyEvent, TunnelEvent} from './events.js';
+import type {SocketAddress} from './options.js';
+import {Upstream} from './upstream.js';
+import {Visits} from './visits.js';
+
+/** A local port with a public address. Ends with `close()`, `destroy()`, its AbortSignal, or the scope of `await using`. */
+export interface Tunnel extends AsyncDisposable {
+  /** `https://host`, with `:port` only when it is not 443. */
+  readonly url: string;
+  /** Host and port of the TLS side. */
+  readonly tlsSocket: SocketAddress;
+  /** Host and port of the TCP side. Throws NO_TCP_SOCKET for a tunnel without one. */
+  readonly tcpSocket: SocketAddress;
+  /** What the `ready` event said. */
+  readonly ready: ReadyEvent;
+  /** Open visitor connections now. */
+  readonly connections: number;
+  /** Resolves after an orderly end; rejects with the TunlError that ended the tunnel for good. */
+  readonly closed: Promise<void>;
+  /** No new visitors; open ones may finish for `drainTimeoutMs` (default: that of `forward`), then the end. Idempotent. */
+  close(options?: {drainTimeoutMs?: number}): Promise<void>;
+  /** The end at once: open connections are reset. Idempotent. */
+  destroy(error?: Error): void;
+}
+
+/** Everything settled: no defaults, no environment. */
+export interface TunnelSettings {
+  host: string;
+  port: number;
+  unencrypted: boolean;
+  h2: boolean;
+  subdomain: string | undefined;
+  /** A random name of before, to be had again if it can be. */
+  preferName: string | undefined;
+  remotePort: number | undefined;
+  preferPort: number | undefined;
+  relay: ReadyEvent['relay'];
+  software: string;
+  dial: (signal: AbortSignal) => Promise<Carrier>;
+  identify: ((relayNonce: string) => {key: string; signature: string}) | undefined;
+  wait: boolean;
+  maxRetryTimeMs: number | undefined;
+  drainTimeoutMs: number;
+  keepForReplay: boolean;
+  signal: AbortSignal | undefined;
+  onEvent: (event: TunnelEvent) => void;
+  log: import('../core/logger.js').LogSink | undefined;
+}
+
+export class LocalTunnel implements Tunnel {
+  readonly closed: Promise<void>;
+  readonly #settings: TunnelSettings;
+  readonly #agent: Agent;
+  readonly #visits: Visits;
+  readonly #over = Promise.withResolvers<void>();
+  #ready: ReadyEvent | undefined;
+  #closing: Promise<void> | undefined;
+  #ended = false;
+  #reason: TunlError | undefined;
+
+  private constructor(settings: TunnelSettings) {
+    this.#settings = settings;
+    this.closed = this.#over.promise;
+    // A caller that does not watch `closed` still gets its events; an unhandled rejection would end its process.
+    this.closed.catch(() => {});
+    const pool = new BlockPool();
+    const upstream = new Upstream(settings.host, settings.port, new SocketReads(pool));
+    this.#visits = new Visits(upstream, settings.onEvent);
+    this.#agent = new Agent({
+      software: settings.software,
+      pool,
+      log: createLogger('agent', settings.log),
+      dial: settings.dial,
+      wait: settings.wait,
+      keepForReplay: settings.keepForReplay,
+      ...(settings.identify === undefined ? {} : {identify: settings.identify}),
+      ...(settings.maxRetryTimeMs === undefined ? {} : {maxRetryTimeMs: settings.maxRetryTimeMs}),
+      events: {
+        onReconnecting: (error, attempt, delayMs, connections, keptForMs) =>
+          settings.onEvent({
+            type: 'reconnecting',
+            code: error.code,
+            reason: error.message,
+            attempt,
+            delayMs: Math.round(delayMs),
+            connections,
+            keptForMs,
+          }),
+        onResumed: (awayMs, resumed, lost) =>
+          settings.onEvent({type: 'resumed', awayMs: Math.round(awayMs), resumed, lost}),
+        onEnded: (error) => this.#onAgentEnded(error),
+      },
+    });
+  }
+
+  /** Resolves when visitors can come. @throws TunlError why they cannot. */
+  static async open(settings: TunnelSettings): Promise<LocalTunnel> {
+    if (settings.signal?.aborted) throw new TunlError('ABORTED');
+    const tunnel = new LocalTunnel(settings);
+    const abort = () => tunnel.destroy(new TunlError('ABORTED'));
+    settings.signal?.addEventListener('abort', abort, {once: true});
+    try {
+      await tunnel.#agent.start();
+      const [tls, tcp] = await Promise.all([tunnel.#bindTls(), tunnel.#bindTcp()]);
+      tunnel.#becomeReady(tls, tcp);
+    } catch (error) {
+      settings.signal?.removeEventListener('abort', abort);
+      tunnel.#reason = error instanceof TunlError ? error : new TunlError('UNEXPECTED', {cause: error});
+      tunnel.#agent.destroy(tunnel.#reason);
+      throw tunnel.#reason;
+    }
+    settings.signal?.removeEventListener('abort', abort);
+    const close = () => void tunnel.close();
+    settings.signal?.addEventListener('abort', close, {once: true});
+    tunnel.closed.catch(() => {}).finally(() => settings.signal?.removeEventListener('abort', close));
+    return tunnel;
+  }
+
+  get ready(): ReadyEvent {
+    if (this.#ready === undefined) throw new TunlError('CLOSED');
+    return this.#ready;
+  }
+
+  get url(): string {
+    return this.ready.url as string;
+  }
+
+  get tlsSocket(): SocketAddress {
+    const {host, port} = this.ready.tls as {host: string; port: number};
+    return [host, port];
+  }
+
+  get tcpSocket(): SocketAddress {
+    const {tcp} = this.ready;
+    if (tcp === undefined) throw new TunlError('NO_TCP_SOCKET');
+    return [tcp.host, tcp.port];
+  }
+
+  get connections(): number {
+    return this.#visits.open;
+  }
+
+  close(options: {drainTimeoutMs?: number} = {}): Promise<void> {
+    this.#closing ??= this.#drain(options.drainTimeoutMs ?? this.#settings.drainTimeoutMs);
+    return this.#closing;
+  }
+
+  destroy(error?: Error): void {
+    if (this.#ended) return;
+    const reason = error instanceof TunlError ? error : new TunlError('CLOSED', {cause: error});
+    this.#reason = reason;
+    this.#agent.destroy(reason);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #drain(timeoutMs: number): Promise<void> {
+    if (this.#ended) return;
+    if (timeoutMs > 0) {
+      this.#agent.unbindAll();
+      if (this.#visits.open > 0) {
+        this.#settings.onEvent({type: 'draining', connections: this.#visits.open, timeoutMs});
+        await this.#visits.idle(timeoutMs, systemClock);
+      }
+    }
+    this.#agent.close();
+  }
+
+  #bindTls(): Promise<Bound> {
+    const {h2, subdomain, preferName} = this.#settings;
+    return this.#agent.bind(
+      {
+        kind: 'tls',
+        h2,
+        ...(subdomain === undefined ? {} : {name: subdomain}),
+        ...(preferName === undefined || subdomain !== undefined ? {} : {prefer: preferName}),
+      },
+      this.#visitors,
+    );
+  }
+
+  async #bindTcp(): Promise<Bound | undefined> {
+    const {unencrypted, remotePort, preferPort} = this.#settings;
+    if (!unencrypted) return undefined;
+    return await this.#agent.bind(
+      {
+        kind: 'tcp',
+        ...(remotePort === undefined ? {} : {port: remotePort}),
+        ...(preferPort === undefined || remotePort !== undefined ? {} : {prefer: preferPort}),
+      },
+      this.#visitors,
+    );
+  }
+
+  #becomeReady(tls: Bound, tcp: Bound | undefined): void {
+    const {relay, h2, host, port} = this.#settings;
+    const url = publicUrl(tls.host, tls.port);
+    this.#ready = {
+      type: 'ready',
+      address: tcp === undefined ? url : formatHostPort(tcp.host, tcp.port),
+      url,
+      tls: {host: tls.host, port: tls.port},
+      ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
+      upstream: formatHostPort(host, port),
+      relay,
+      h2,
+    };
+    this.#settings.onEvent(this.#ready);
+  }
+
+  get #visitors() {
+    return {
+      onVisitor: this.#visits.begin,
+      // One side without the other is not the tunnel that was asked for.
+      onLost: (error: TunlError) => this.destroy(error),
+    };
+  }
+
+  #onAgentEnded(error: TunlError | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const why = this.#reason ?? error;
+    if (this.#ready === undefined) {
+      this.#over.reject(why ?? new TunlError('CLOSED'));
+      return;
+    }
+    if (why === undefined || why.code === 'CLOSED') {
+      this.#settings.onEvent({type: 'closed', connections: this.#visits.total});
+      this.#over.resolve();
+      return;
+    }
+    const {code, message, next, exitCode} = why;
+    this.#settings.onEvent({type: 'error', code, message, next, exitCode});
+    this.#over.reject(why);
+  }
+}

@@ -1,0 +1,110 @@
+// The local service: dialled once for each visitor, joined with the visitor's stream, reset when it breaks.
+
+import {connect, type Socket} from 'node:net';
+import type {SocketReads} from '../bytes/socket-reads.js';
+import {Splice} from '../bytes/splice.js';
+import {systemCode} from '../core/errors.js';
+import type {Stream} from '../mux/stream.js';
+import {formatHostPort, isLoopbackHost} from '../protocol/targets.js';
+import type {StreamCode} from '../protocol/wire.js';
+
+/** For one dial, ms: a service on this machine or its network answers sooner, and a visitor waits no longer. */
+const DIAL_TIMEOUT_MS = 10_000;
+
+export interface UpstreamVisit {
+  stream: Stream;
+  /** The upstream answered; bytes flow. */
+  onOpen: () => void;
+  /** The visit is over. `code`: why, when not in order. `cause`: the system's code when the upstream could not be dialled. */
+  onDone: (code: StreamCode | undefined, cause?: string) => void;
+}
+
+/** Names below `.localhost` are loopback whatever the resolver says (RFC 6761); both families are tried. */
+function addressesOf(host: string): string[] {
+  const name = host.toLowerCase();
+  if (name === 'localhost' || name.endsWith('.localhost')) return ['127.0.0.1', '::1'];
+  return [host];
+}
+
+export class Upstream {
+  readonly host: string;
+  readonly port: number;
+  readonly #reads: SocketReads;
+  /** The address that answered last comes first. */
+  #addresses: string[];
+
+  constructor(host: string, port: number, reads: SocketReads) {
+    this.host = host;
+    this.port = port;
+    this.#reads = reads;
+    this.#addresses = addressesOf(host);
+  }
+
+  get label(): string {
+    return formatHostPort(this.host, this.port);
+  }
+
+  get loopback(): boolean {
+    return isLoopbackHost(this.host);
+  }
+
+  /** Dials for one visitor's stream and splices; the stream is accepted or refused here. */
+  visit({stream, onOpen, onDone}: UpstreamVisit): void {
+    let socket: Socket | undefined;
+    let refusal: string | undefined;
+    const splice = new Splice({
+      stream,
+      brokenCode: 'UPSTREAM_RESET',
+      reset: () => socket?.resetAndDestroy(),
+      onDone: (code) => onDone(code, refusal),
+    });
+    const dial = (left: string[]): void => {
+      const [address, ...others] = left;
+      const read = this.#reads.for(splice);
+      const dialled = connect({
+        host: address ?? this.host,
+        port: this.port,
+        noDelay: true,
+        keepAlive: true,
+        allowHalfOpen: true,
+        onread: {buffer: () => read.buffer(), callback: (bytes, buffer) => read.callback(bytes, buffer)},
+      });
+      socket = dialled;
+      dialled.once('close', () => read.release());
+      const tooLong = setTimeout(
+        () => dialled.destroy(Object.assign(new Error('timeout'), {code: 'ETIMEDOUT'})),
+        DIAL_TIMEOUT_MS,
+      );
+      const failed = (error: Error) => {
+        clearTimeout(tooLong);
+        dialled.destroy();
+        if (splice.done) return;
+        if (others.length > 0) {
+          dial(others);
+          return;
+        }
+        refusal = systemCode(error) || 'ECONNREFUSED';
+        const code = refusal === 'ETIMEDOUT' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_REFUSED';
+        stream.refuse(code);
+        splice.onReset(code);
+      };
+      dialled.once('error', failed);
+      dialled.once('connect', () => {
+        clearTimeout(tooLong);
+        dialled.off('error', failed);
+        if (splice.done) {
+          dialled.on('error', () => {});
+          dialled.resetAndDestroy();
+          return;
+        }
+        if (address !== undefined && this.#addresses[0] !== address) {
+          this.#addresses = [address, ...this.#addresses.filter((each) => each !== address)];
+        }
+        stream.accept();
+        splice.join(dialled, 'onread');
+        onOpen();
+      });
+    };
+    dial(this.#addresses);
+  }
+}

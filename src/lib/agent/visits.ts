@@ -1,0 +1,99 @@
+// Counts and reports the visitors of one tunnel, and says once in a while that its upstream does not answer.
+
+import type {Clock} from '../core/clock.js';
+import {isErrorCode} from '../core/errors.js';
+import type {Stream} from '../mux/stream.js';
+import type {VisitorOpen} from '../protocol/control-messages.js';
+import {formatHostPort} from '../protocol/targets.js';
+import type {StreamCode} from '../protocol/wire.js';
+import type {ConnectionEvent, TunnelEvent} from './events.js';
+import type {Upstream} from './upstream.js';
+
+/** One line about a silent upstream in this time, ms: a browser that reloads asks many times a second. */
+const NOTICE_EVERY_MS = 5_000;
+
+let lastId = 0;
+
+export class Visits {
+  readonly #upstream: Upstream;
+  readonly #onEvent: (event: TunnelEvent) => void;
+  #open = 0;
+  #total = 0;
+  #onIdle: (() => void) | undefined;
+  #notice: {at: number; kept: number} | undefined;
+
+  constructor(upstream: Upstream, onEvent: (event: TunnelEvent) => void) {
+    this.#upstream = upstream;
+    this.#onEvent = onEvent;
+  }
+
+  get open(): number {
+    return this.#open;
+  }
+
+  get total(): number {
+    return this.#total;
+  }
+
+  begin = (stream: Stream, visitor: VisitorOpen): void => {
+    lastId += 1;
+    const id = lastId;
+    const from = formatHostPort(visitor.address, visitor.port);
+    const since = performance.now();
+    let opened = false;
+    this.#open += 1;
+    const event = (state: ConnectionEvent['state'], code?: string): ConnectionEvent => ({
+      type: 'connection',
+      state,
+      id,
+      visitor: from,
+      via: visitor.via,
+      bytesIn: stream.bytesIn,
+      bytesOut: stream.bytesOut,
+      durationMs: state === 'open' ? 0 : Math.round(performance.now() - since),
+      ...(isErrorCode(code) ? {code} : {}),
+    });
+    this.#upstream.visit({
+      stream,
+      onOpen: () => {
+        opened = true;
+        this.#total += 1;
+        this.#onEvent(event('open'));
+      },
+      onDone: (code: StreamCode | undefined, cause) => {
+        this.#open -= 1;
+        if (cause !== undefined) this.#complain(cause);
+        this.#onEvent(event(opened ? 'closed' : 'refused', code));
+        if (this.#open === 0) this.#onIdle?.();
+      },
+    });
+  };
+
+  /** Resolves when no visitor is left, or after `timeoutMs`. */
+  idle(timeoutMs: number, clock: Clock): Promise<void> {
+    if (this.#open === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = clock.after(timeoutMs, resolve);
+      this.#onIdle = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #complain(cause: string): void {
+    const now = performance.now();
+    if (this.#notice !== undefined && now - this.#notice.at < NOTICE_EVERY_MS) {
+      this.#notice.kept += 1;
+      return;
+    }
+    const more = this.#notice?.kept ?? 0;
+    this.#notice = {at: now, kept: 0};
+    const before = more === 0 ? '' : ` (and ${more} more visitors since the last line)`;
+    this.#onEvent({
+      type: 'notice',
+      code: 'UPSTREAM_REFUSED',
+      message: `${this.#upstream.label} does not accept connections (${cause}): the visitor was reset${before}`,
+    });
+  }
+}

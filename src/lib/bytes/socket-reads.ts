@@ -1,0 +1,65 @@
+// Reads dialled sockets without allocating: busy ones straight into pooled blocks, quiet ones through one buffer for all.
+
+import type {Block, BlockPool} from '../mux/blocks.js';
+import {PAYLOAD_AT, PAYLOAD_BYTES} from '../mux/stream.js';
+import type {Splice} from './splice.js';
+
+/** A read from here on is worth a block of its own; smaller ones are copied. */
+const OWN_BLOCK_FROM_BYTES = 32 * 1024;
+
+/** Blocks lent for reads that may never come; beyond, busy sockets share the quiet buffer as well. 4 MiB. */
+const MAX_LENT = 32;
+
+/** What `net.connect({onread})` takes; `release` is due when the socket is closed. */
+export interface SocketRead {
+  buffer(): Uint8Array;
+  callback(bytes: number, buffer: Uint8Array): boolean;
+  release(): void;
+}
+
+/** One for each agent. Accepted sockets have no `onread` in Node; only those that are dialled are read this way. */
+export class SocketReads {
+  readonly #pool: BlockPool;
+  /** Reading is synchronous, so no two sockets use it at once. */
+  readonly #shared = Buffer.allocUnsafeSlow(64 * 1024);
+  #lent = 0;
+
+  constructor(pool: BlockPool) {
+    this.#pool = pool;
+  }
+
+  /** How the socket of `splice` is to be read. False from the callback pauses it. */
+  for(splice: Splice): SocketRead {
+    let block: Block | undefined;
+    let busy = false;
+    const lend = (): Block => {
+      this.#lent += 1;
+      block = this.#pool.take();
+      return block;
+    };
+    const unlend = (): Block | undefined => {
+      const mine = block;
+      if (mine !== undefined) this.#lent -= 1;
+      block = undefined;
+      return mine;
+    };
+    return {
+      buffer: () => {
+        if (!busy || (block === undefined && this.#lent >= MAX_LENT)) return this.#shared;
+        return (block ?? lend()).buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + PAYLOAD_BYTES);
+      },
+      callback: (bytes, buffer) => {
+        busy = bytes >= OWN_BLOCK_FROM_BYTES;
+        if (block === undefined || buffer.buffer !== block.buffer.buffer) {
+          return splice.read(this.#shared.subarray(0, bytes));
+        }
+        const mine = unlend() as Block;
+        if (busy) return splice.readBlock(mine, bytes);
+        const go = splice.read(mine.buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + bytes));
+        mine.release();
+        return go;
+      },
+      release: () => unlend()?.release(),
+    };
+  }
+}

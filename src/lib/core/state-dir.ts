@@ -1,0 +1,69 @@
+// Where tunl keeps what outlives a process, and how it is written: privately, whole or not at all.
+
+import {randomUUID} from 'node:crypto';
+import {chmod, mkdir, open, readFile, rename, rm} from 'node:fs/promises';
+import {homedir} from 'node:os';
+import {join} from 'node:path';
+import {systemCode, TunlError} from './errors.js';
+
+/** TUNL_STATE_DIR, else the platform's convention (XDG Base Directory on Unix). */
+export function stateDir(
+  env: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform,
+): string {
+  if (env.TUNL_STATE_DIR) return env.TUNL_STATE_DIR;
+  if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'tunl');
+  if (platform === 'win32') return join(env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'tunl');
+  return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'tunl');
+}
+
+/** Makes the folder and those above it, open to its owner alone. @throws TunlError STATE_DIR */
+export async function ensurePrivateDir(path: string): Promise<void> {
+  try {
+    await mkdir(path, {recursive: true, mode: 0o700});
+    await chmod(path, 0o700);
+  } catch (error) {
+    throw new TunlError('STATE_DIR', {
+      reason: `${path} cannot be made (${systemCode(error)}).`,
+      cause: error,
+    });
+  }
+}
+
+/** Readers see the old file or the new one, also after a crash. @throws TunlError STATE_DIR */
+export async function writeFileAtomic(path: string, data: string | Buffer, mode = 0o600): Promise<void> {
+  const draft = `${path}.${randomUUID()}`;
+  try {
+    const file = await open(draft, 'wx', mode);
+    try {
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, {force: true});
+    throw new TunlError('STATE_DIR', {
+      reason: `${path} cannot be written (${systemCode(error)}).`,
+      cause: error,
+    });
+  }
+}
+
+/** The first line of a file, trimmed. @throws TunlError FILE_UNREADABLE, TOKEN_FILE_EMPTY */
+export async function readSecretFile(path: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new TunlError('FILE_UNREADABLE', {
+      reason: `${path} cannot be read (${systemCode(error)}).`,
+      cause: error,
+    });
+  }
+  const secret = text.split('\n', 1)[0]?.trim() ?? '';
+  if (secret === '')
+    throw new TunlError('TOKEN_FILE_EMPTY', {reason: `${path} holds no token on its first line.`});
+  return secret;
+}

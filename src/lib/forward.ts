@@ -1,0 +1,145 @@
+// `forward`: one call from a local port to a public address, through a relay elsewhere or one inside this process.
+
+import {readFile} from 'node:fs/promises';
+import type {ReadyEvent} from './agent/events.js';
+import {loadIdentity} from './agent/identity.js';
+import type {ForwardOptions} from './agent/options.js';
+import {LocalTunnel, type Tunnel} from './agent/tunnel.js';
+import {dialCarrier} from './carrier/dial.js';
+import {parseRelayUrl} from './carrier/relay-url.js';
+import {systemCode, TunlError} from './core/errors.js';
+import {software} from './core/software.js';
+import {readSecretFile, stateDir} from './core/state-dir.js';
+import {borrowEmbeddedRelay} from './embedded-relay.js';
+import type {Carrier} from './mux/carrier.js';
+import {checkPort, formatHostPort} from './protocol/targets.js';
+import {AGENT_PATH} from './protocol/wire.js';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Ports that this process forwards now, as host and port. */
+const forwarded = new Set<string>();
+
+/**
+ * Gives a local port a public address and resolves when visitors can connect. Does not wait for anything to listen on the port.
+ *
+ * @param port the upstream's port, 1 to 65535.
+ * @throws TunlError PORT_INVALID, PORT_RANGE, H2_WITH_TCP, PORT_FORWARDED_TWICE, OPTION_INVALID, ABORTED, or why there is
+ * no relay (RELAY_*, TOKEN_*, PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
+ */
+export async function forward(port: number, options: ForwardOptions = {}): Promise<Tunnel> {
+  checkPort(port);
+  checkOptions(options);
+  const host = options.host ?? 'localhost';
+  const upstream = formatHostPort(host, port);
+  if (forwarded.has(upstream))
+    throw new TunlError('PORT_FORWARDED_TWICE', {reason: `${upstream} is forwarded already.`});
+  forwarded.add(upstream);
+  const cleanUps: Array<() => unknown> = [() => forwarded.delete(upstream)];
+  const cleanUp = async () => {
+    for (const each of cleanUps.reverse()) await each();
+  };
+  try {
+    const way = await findRelay(options);
+    if (way.release !== undefined) cleanUps.push(way.release);
+    const tunnel = await LocalTunnel.open({
+      host,
+      port,
+      unencrypted: options.unencrypted ?? false,
+      h2: options.h2 ?? false,
+      subdomain: options.subdomain,
+      preferName: undefined,
+      remotePort: options.remotePort,
+      preferPort: undefined,
+      relay: way.relay,
+      software,
+      dial: way.dial,
+      identify: await loadIdentity(options.stateDir ?? stateDir()),
+      wait: options.wait ?? false,
+      maxRetryTimeMs: options.maxRetryTimeMs,
+      drainTimeoutMs: options.drainTimeoutMs ?? 0,
+      keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
+      signal: options.signal,
+      onEvent: options.onEvent ?? (() => {}),
+      log: options.log,
+    });
+    tunnel.closed.then(cleanUp, cleanUp);
+    return tunnel;
+  } catch (error) {
+    await cleanUp();
+    throw error;
+  }
+}
+
+function checkOptions(options: ForwardOptions): void {
+  if (options.h2 && options.unencrypted) throw new TunlError('H2_WITH_TCP');
+  if (options.remotePort === undefined) return;
+  checkPort(options.remotePort);
+  if (!options.unencrypted) {
+    throw new TunlError('OPTION_INVALID', {
+      reason: 'A remote port belongs to an unencrypted tunnel only.',
+      next: 'Add {unencrypted: true} (--tcp), or leave the remote port out.',
+    });
+  }
+}
+
+interface Way {
+  relay: ReadyEvent['relay'];
+  dial: (signal: AbortSignal) => Promise<Carrier>;
+  release?: () => Promise<void>;
+}
+
+async function findRelay(options: ForwardOptions): Promise<Way> {
+  const given = options.relay ?? process.env.TUNL_RELAY;
+  if (given === undefined || given === '') {
+    const {relay, release} = await borrowEmbeddedRelay(options);
+    const ca = relay.caFile === undefined ? undefined : await readText(relay.caFile);
+    const facts = {
+      url: relay.url,
+      embedded: true,
+      ...(relay.caFile === undefined ? {} : {caFile: relay.caFile}),
+    };
+    return {relay: facts, release, dial: dialer(relay.url, undefined, ca, options)};
+  }
+  const origin = `https://${parseRelayUrl(given).authority}`;
+  const token = await findToken(options);
+  const caFile = options.caFile ?? process.env.TUNL_CA_FILE;
+  const ca = caFile === undefined || caFile === '' ? undefined : await readText(caFile);
+  return {relay: {url: origin, embedded: false}, dial: dialer(origin, token, ca, options)};
+}
+
+function dialer(
+  url: string,
+  token: string | undefined,
+  ca: string | undefined,
+  options: ForwardOptions,
+): Way['dial'] {
+  return async (signal) => {
+    const {carrier} = await dialCarrier({
+      url,
+      path: AGENT_PATH,
+      timeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      signal,
+      ...(token === undefined ? {} : {token}),
+      ...(ca === undefined ? {} : {ca}),
+    });
+    return carrier;
+  };
+}
+
+async function findToken(options: ForwardOptions): Promise<string | undefined> {
+  if (options.token !== undefined) return options.token;
+  if (options.tokenFile !== undefined) return await readSecretFile(options.tokenFile);
+  return process.env.TUNL_TOKEN || undefined;
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new TunlError('FILE_UNREADABLE', {
+      reason: `${path} cannot be read (${systemCode(error)}).`,
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,236 @@
+// The sessions of this relay's agents: who says hello, which session goes on, what it binds, and what ends with it.
+
+import {createHash, createPublicKey, verify} from 'node:crypto';
+import type {Clock} from '../core/clock.js';
+import {isErrorCode, TunlError} from '../core/errors.js';
+import type {Logger} from '../core/logger.js';
+import type {BlockPool} from '../mux/blocks.js';
+import type {Carrier} from '../mux/carrier.js';
+import {greetAgent, refuseHello} from '../mux/handshake.js';
+import {Link} from '../mux/link.js';
+import {RelayTicket} from '../mux/resume-ticket.js';
+import {Session} from '../mux/session.js';
+import type {WindowBudget} from '../mux/window.js';
+import {type AgentMessage, parseAgentMessage, type RelayMessage} from '../protocol/control-messages.js';
+import {MalformedMessage} from '../protocol/fields.js';
+import type {Hello} from '../protocol/link-messages.js';
+import type {Tunnel, TunnelTable} from './tunnels.js';
+
+/** From the upgrade to the hello, ms. */
+const HELLO_TIMEOUT_MS = 10_000;
+
+export interface AgentsOptions {
+  software: string;
+  tunnels: TunnelTable;
+  pool: BlockPool;
+  windowBudget: WindowBudget;
+  resumeWindowMs: number;
+  maxTunnelsPerAgent: number;
+  keepForReplay: boolean;
+  clock: Clock;
+  log: Logger;
+}
+
+/** One agent's session and what it holds. */
+interface Member {
+  readonly session: Session;
+  readonly ticket: RelayTicket;
+  /** Whose leases these are. */
+  readonly owner: string;
+  readonly tunnels: Map<number, Tunnel>;
+  /** Binds that are being worked on; they count as tunnels, so that a burst cannot pass the limit. */
+  binding: number;
+}
+
+export class Agents {
+  readonly #options: AgentsOptions;
+  readonly #members = new Map<string, Member>();
+
+  constructor(options: AgentsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** A carrier came up. @param tokenOwner whose token it showed; undefined where none is asked for. */
+  accept = (carrier: Carrier, tokenOwner: string | undefined): void => {
+    const {clock, software, log} = this.#options;
+    const link = new Link(carrier, {clock});
+    greetAgent(link, {
+      software,
+      clock,
+      timeoutMs: HELLO_TIMEOUT_MS,
+      onHello: (hello, relayNonce) => {
+        const identity = identityOf(hello, relayNonce);
+        const owner = tokenOwner ?? identity;
+        if (owner === undefined) refuseHello(link, 'TOKEN_WRONG', 'The agent did not prove who it is.');
+        else if (hello.resume === undefined) this.#begin(link, owner);
+        else this.#resume(link, owner, hello, relayNonce);
+      },
+      onFailed: (error) =>
+        log.debug('an agent left during the handshake', {carrier: carrier.label, reason: error?.message}),
+    });
+  };
+
+  /** Tells every agent to come back later; none is cut off yet. */
+  sendAway(message: string, afterMs: () => number): void {
+    for (const {session} of this.#members.values()) {
+      session.link?.sendMessage({type: 'goaway', message, afterMs: Math.round(afterMs()), relays: []});
+    }
+  }
+
+  /** Ends every session; `code` and `message` tell the agents why. */
+  closeAll(code: string, message: string): void {
+    for (const {session} of [...this.#members.values()]) session.close(code, message);
+  }
+
+  #begin(link: Link, owner: string): void {
+    const {resumeWindowMs, log} = this.#options;
+    const ticket = new RelayTicket();
+    const session: Session = new Session({
+      role: 'relay',
+      pool: this.#options.pool,
+      clock: this.#options.clock,
+      windowBudget: this.#options.windowBudget,
+      resumeWindowMs,
+      keepForReplay: this.#options.keepForReplay,
+      sink: {
+        // Nothing that agents open is known yet: outbound traffic and nested sessions have kinds of their own.
+        onOpen: (stream) => stream.refuse('KIND_UNKNOWN'),
+        onControl: (payload) => this.#onControl(member, payload),
+        onDetached: (error) =>
+          log.info('link lost', {session: ticket.id.slice(0, 8), reason: error?.message}),
+        onEnded: (error) => this.#onEnded(member, error),
+      },
+    });
+    const member: Member = {session, ticket, owner, tunnels: new Map(), binding: 0};
+    this.#members.set(ticket.id, member);
+    link.sendMessage({
+      type: 'welcome',
+      id: ticket.id,
+      secret: ticket.firstSecret,
+      epoch: ticket.epoch,
+      received: 0,
+      resumeWindowMs,
+    });
+    session.attach(link, 0);
+    log.info('agent connected', {session: ticket.id.slice(0, 8), from: link.carrier.label});
+  }
+
+  #resume(link: Link, owner: string, hello: Hello, relayNonce: string): void {
+    const {resume} = hello;
+    if (resume === undefined) return;
+    const member = this.#members.get(resume.id);
+    if (member === undefined || member.owner !== owner) {
+      refuseHello(link, 'SESSION_UNKNOWN', 'This session is not known here.');
+      return;
+    }
+    const facts = {epoch: resume.epoch, agentNonce: hello.nonce, relayNonce};
+    const verdict = member.ticket.check(facts, resume.received, resume.proof);
+    if (!verdict.ok) {
+      // The session itself is untouched: a forged or late attempt must not be able to end it.
+      refuseHello(link, verdict.code, 'This resume cannot be.');
+      return;
+    }
+    const received = member.session.receivedBytes;
+    link.sendMessage({
+      type: 'welcome',
+      id: resume.id,
+      epoch: verdict.epoch,
+      received,
+      resumeWindowMs: this.#options.resumeWindowMs,
+      proof: verdict.answer(received),
+    });
+    member.session.attach(link, resume.received);
+    this.#options.log.info('link resumed', {session: resume.id.slice(0, 8), epoch: verdict.epoch});
+  }
+
+  #onControl(member: Member, payload: Buffer): void {
+    let message: AgentMessage;
+    try {
+      message = parseAgentMessage(payload);
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      member.session.onViolation(`a malformed control message: ${error.message}`);
+      return;
+    }
+    if (message.type === 'unbind') {
+      const tunnel = member.tunnels.get(message.tunnel);
+      if (tunnel !== undefined) tunnel.draining = true;
+      return;
+    }
+    const {request, wish} = message;
+    const refuse = (error: unknown) => {
+      const code = error instanceof TunlError ? error.code : 'BIND_REFUSED';
+      const reason = error instanceof TunlError ? error.message : 'The relay failed.';
+      if (!(error instanceof TunlError)) this.#options.log.error('bind failed', {reason: String(error)});
+      send(member, {type: 'bind-refused', request, code, message: reason});
+    };
+    if (member.tunnels.size + member.binding >= this.#options.maxTunnelsPerAgent) {
+      refuse(new TunlError('TOO_MANY_TUNNELS'));
+      return;
+    }
+    member.binding += 1;
+    this.#bind(member, request, wish)
+      .catch(refuse)
+      .finally(() => {
+        member.binding -= 1;
+      });
+  }
+
+  async #bind(member: Member, request: number, wish: (AgentMessage & {type: 'bind'})['wish']): Promise<void> {
+    const {tunnels} = this.#options;
+    let id: number | undefined;
+    const tunnel = await tunnels.bind({
+      wish,
+      owner: member.owner,
+      session: member.session,
+      onLost: (code, message) => {
+        if (id === undefined) return;
+        member.tunnels.delete(id);
+        send(member, {type: 'unbound', tunnel: id, code, message});
+      },
+    });
+    id = tunnel.id;
+    if (member.session.ended) {
+      await tunnels.release(tunnel);
+      return;
+    }
+    member.tunnels.set(id, tunnel);
+    const {epoch, host, port} = tunnel;
+    send(member, {type: 'bound', request, tunnel: id, epoch, host, port});
+  }
+
+  #onEnded(member: Member, error: TunlError | undefined): void {
+    this.#members.delete(member.ticket.id);
+    for (const tunnel of member.tunnels.values()) void this.#options.tunnels.release(tunnel);
+    member.tunnels.clear();
+    const code = isErrorCode(error?.code) ? error.code : undefined;
+    this.#options.log.info('agent gone', {
+      session: member.ticket.id.slice(0, 8),
+      ...(code === undefined ? {} : {code}),
+    });
+  }
+}
+
+function send(member: Member, message: RelayMessage): void {
+  member.session.sendControl(message);
+}
+
+/** The agent's own key as an owner, if the hello proves it. */
+function identityOf(hello: Hello, relayNonce: string): string | undefined {
+  if (hello.identity === undefined) return undefined;
+  try {
+    const der = Buffer.from(hello.identity.key, 'base64url');
+    const key = createPublicKey({key: der, format: 'der', type: 'spki'});
+    if (key.asymmetricKeyType !== 'ed25519') return undefined;
+    const text = Buffer.from(`tunl identity\n${relayNonce}`);
+    if (!verify(null, text, key, Buffer.from(hello.identity.signature, 'base64url'))) return undefined;
+    return `key:${createHash('sha256').update(der).digest('hex').slice(0, 32)}`;
+  } catch {
+    // Not a key at all: nobody's.
+    return undefined;
+  }
+}

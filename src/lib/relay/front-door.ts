@@ -1,0 +1,130 @@
+// The relay's one TLS port: reads whom a connection asks for, and leads it to the agents' side, to a tunnel, or out.
+
+import type {Socket} from 'node:net';
+import type {TLSSocket} from 'node:tls';
+import {ClientHelloReader, type ClientHelloResult} from '../bytes/client-hello.js';
+import type {Logger} from '../core/logger.js';
+import {labelUnder} from '../protocol/names.js';
+import type {CertificateSource} from './certificates.js';
+import {terminateTls} from './terminate.js';
+import type {TunnelTable} from './tunnels.js';
+import type {Visitors} from './visitors.js';
+
+/** For a whole ClientHello, ms: it is sent at once by everything that means well. */
+const HELLO_TIMEOUT_MS = 5_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** Somebody who speaks HTTP here meant https://. */
+const PLAIN_HTTP_ANSWER =
+  'HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks TLS: use https://\n';
+
+export interface FrontDoorOptions {
+  domain: string;
+  certificates: CertificateSource;
+  tunnels: TunnelTable;
+  visitors: Visitors;
+  /** A connection to the relay's own name. */
+  onOwn: (socket: TLSSocket) => void;
+  log: Logger;
+}
+
+export class FrontDoor {
+  readonly #options: FrontDoorOptions;
+
+  constructor(options: FrontDoorOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a connection just accepted. Nothing that it does can throw. */
+  accept = (raw: Socket): void => {
+    const reader = new ClientHelloReader();
+    const chunks: Buffer[] = [];
+    const leave = () => {
+      stop();
+      raw.on('error', () => {});
+      raw.destroy();
+    };
+    const read = () => {
+      for (let chunk = raw.read() as Buffer | null; chunk !== null; chunk = raw.read() as Buffer | null) {
+        chunks.push(chunk);
+        const result = reader.push(chunk);
+        if (result.state === 'need-more') continue;
+        stop();
+        this.#lead(raw, chunks.length === 1 ? chunk : Buffer.concat(chunks), result);
+        return;
+      }
+    };
+    const timer = setTimeout(leave, HELLO_TIMEOUT_MS);
+    const stop = () => {
+      clearTimeout(timer);
+      raw.off('readable', read);
+      raw.off('end', leave);
+      raw.off('error', leave);
+      raw.off('close', leave);
+    };
+    raw.on('readable', read);
+    raw.on('end', leave);
+    raw.on('error', leave);
+    raw.on('close', leave);
+  };
+
+  #lead(raw: Socket, head: Buffer, result: Exclude<ClientHelloResult, {state: 'need-more'}>): void {
+    const {domain, tunnels, log} = this.#options;
+    raw.on('error', () => {});
+    if (result.state === 'refused') {
+      log.debug('no ClientHello', {from: raw.remoteAddress, reason: result.reason});
+      if (result.reason === 'http') raw.end(PLAIN_HTTP_ANSWER, () => raw.destroy());
+      else raw.destroy();
+      return;
+    }
+    const name = result.serverName;
+    if (name === domain) {
+      this.#terminate(raw, head, name, result.alpn, ['http/1.1'], this.#options.onOwn);
+      return;
+    }
+    const label = name === undefined ? undefined : labelUnder(name, domain);
+    const tunnel = label === undefined ? undefined : tunnels.named(label);
+    if (label === undefined || tunnel === undefined || name === undefined) {
+      log.debug('nothing under this name', {from: raw.remoteAddress, name});
+      raw.destroy();
+      return;
+    }
+    const offers = tunnel.h2 ? ['h2', 'http/1.1'] : ['http/1.1'];
+    this.#terminate(raw, head, name, result.alpn, offers, (socket) => {
+      const alpn = socket.alpnProtocol;
+      // Looked up again: the handshake took a while, and the tunnel may be another's by now.
+      this.#options.visitors.welcome(tunnels.named(label), {
+        socket,
+        raw,
+        via: 'tls',
+        ...(typeof alpn === 'string' ? {alpn} : {}),
+      });
+    });
+  }
+
+  #terminate(
+    raw: Socket,
+    head: Buffer,
+    name: string,
+    asked: readonly string[],
+    offers: string[],
+    onSecure: (socket: TLSSocket) => void,
+  ): void {
+    const {certificates, log} = this.#options;
+    const fail = (error: unknown) => {
+      log.debug('no TLS', {
+        from: raw.remoteAddress,
+        name,
+        reason: error instanceof Error ? error.message : 'closed',
+      });
+      raw.destroy();
+    };
+    // A visitor that asks for protocols that are not HTTP at all is no HTTP visitor: the tunnel carries its bytes
+    // all the same, so ALPN is left out instead of failing the handshake.
+    const alpn = asked.some((each) => each === 'h2' || each === 'http/1.1') ? offers : undefined;
+    Promise.resolve(certificates.contextFor(name)).then((context) => {
+      if (raw.destroyed) return;
+      terminateTls({raw, head, context, alpn, timeoutMs: HANDSHAKE_TIMEOUT_MS, onSecure, onFailed: fail});
+    }, fail);
+  }
+}

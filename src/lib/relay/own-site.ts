@@ -1,0 +1,99 @@
+// What answers at the relay's own name: health, a small page for people, and the upgrade that agents come by.
+
+import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
+import type {Duplex} from 'node:stream';
+import {acceptUpgrade, refuseUpgrade} from '../carrier/upgrade.js';
+import type {Carrier} from '../mux/carrier.js';
+import {AGENT_PATH} from '../protocol/wire.js';
+import type {RelayStats} from './options.js';
+import type {TokenCheck} from './tokens.js';
+
+export interface OwnSiteOptions {
+  domain: string;
+  software: string;
+  tokens: TokenCheck;
+  stats: () => RelayStats;
+  /** True once the relay is on its way out: agents are sent away. */
+  draining: () => boolean;
+  /** `owner`: whose token it was, as a hash; undefined where none is asked for. */
+  onAgent: (carrier: Carrier, owner: string | undefined) => void;
+}
+
+export function createOwnSite(options: OwnSiteOptions): Server {
+  const server = createServer(
+    {headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 5_000},
+    (req, res) => answer(options, req, res),
+  );
+  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) =>
+    onUpgrade(options, req, socket, head),
+  );
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    else socket.destroy();
+  });
+  return server;
+}
+
+function answer(options: OwnSiteOptions, req: IncomingMessage, res: ServerResponse): void {
+  const path = (req.url ?? '/').split('?', 1)[0];
+  const send = (status: number, type: string, body: string) => {
+    res.writeHead(status, {
+      'Content-Type': type,
+      'Content-Length': Buffer.byteLength(body),
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'",
+    });
+    res.end(req.method === 'HEAD' ? undefined : body);
+  };
+  const json = (status: number, value: object) =>
+    send(status, 'application/json', `${JSON.stringify(value)}\n`);
+  req.resume();
+  if (req.method !== 'GET' && req.method !== 'HEAD') {
+    res.setHeader('Allow', 'GET, HEAD');
+    json(405, {error: {code: 'USAGE', message: 'Only GET is known here.'}});
+  } else if (path === '/healthz') {
+    const status = options.draining() ? 'draining' : 'ok';
+    json(options.draining() ? 503 : 200, {status, software: options.software, ...options.stats()});
+  } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain));
+  else if (path === AGENT_PATH)
+    json(426, {error: {code: 'PROTOCOL', message: 'Agents upgrade to a WebSocket here.'}});
+  else json(404, {error: {code: 'USAGE', message: 'Nothing is here.'}});
+}
+
+function onUpgrade(options: OwnSiteOptions, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  socket.on('error', () => {});
+  const path = (req.url ?? '/').split('?', 1)[0];
+  if (path !== AGENT_PATH) {
+    refuseUpgrade(socket, 404, {code: 'RELAY_NOT_TUNL', message: 'Agents upgrade elsewhere.'});
+    return;
+  }
+  if (options.draining()) {
+    refuseUpgrade(socket, 503, {
+      code: 'RELAY_BUSY',
+      message: 'The relay is going away.',
+      retryAfterMs: 1_000,
+    });
+    return;
+  }
+  const verdict = options.tokens.check(req.headers.authorization);
+  if (!verdict.ok) {
+    refuseUpgrade(socket, 401, {code: verdict.code, message: verdict.message});
+    return;
+  }
+  const carrier = acceptUpgrade({req, socket, head});
+  if (carrier !== undefined) options.onAgent(carrier, verdict.owner);
+}
+
+function landingPage(domain: string): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>tunl relay</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}code{background:#eee;padding:.1em .3em}</style>
+</head><body>
+<h1>tunl relay</h1>
+<p>This machine gives local ports a public address. Tunnels are names below <code>${domain}</code>.</p>
+<p><code>tunl expose 8000 --relay https://${domain}</code></p>
+</body></html>
+`;
+}

@@ -1,0 +1,115 @@
+// Relay options made whole: defaults, environment and files are looked up here, and what cannot be is refused.
+
+import {TunlError} from '../core/errors.js';
+import type {LogSink} from '../core/logger.js';
+import {readSecretFile, stateDir} from '../core/state-dir.js';
+import {checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
+import type {RelayOptions} from './options.js';
+
+export interface RelaySettings {
+  domain: string;
+  listen: HostPort;
+  listenHttp: HostPort | undefined;
+  publicPort: number | undefined;
+  tcpPorts: readonly [number, number] | undefined;
+  tcpHost: string;
+  tcpPublicHost: string;
+  token: string | undefined;
+  certFile: string | undefined;
+  keyFile: string | undefined;
+  stateDir: string;
+  maxTunnelsPerAgent: number;
+  resumeWindowMs: number;
+  leaseGraceMs: number;
+  keepForReplay: boolean;
+  /** Agents that are sent away come back within this time, ms, each at a moment of its own. */
+  comeBackWithinMs: number;
+  log: LogSink | undefined;
+}
+
+/** Short enough that nobody uses it by chance. */
+const MIN_TOKEN_LENGTH = 16;
+const MAX_RESUME_WINDOW_MS = 600_000;
+
+/** @throws TunlError what cannot be, before anything was opened. */
+export async function settleRelayOptions(options: RelayOptions): Promise<RelaySettings> {
+  const domain = checkDomain(options.domain ?? 'tunl.localhost');
+  const listen = listenAddress(options.listen ?? '127.0.0.1:0');
+  const listenHttp = options.listenHttp === undefined ? undefined : listenAddress(options.listenHttp);
+  const tcpHost = options.tcpHost ?? listen.host;
+  const token = await findToken(options);
+  const reachable = [listen.host, tcpHost].find((host) => !isLoopbackHost(host));
+  if (token === undefined && reachable !== undefined) {
+    throw new TunlError('TOKEN_NEEDED', {
+      reason: `Without a token anybody who reaches ${reachable} could publish here.`,
+    });
+  }
+  if ((options.certFile === undefined) !== (options.keyFile === undefined)) {
+    throw new TunlError('OPTION_INVALID', {reason: 'A certificate and its key come together.'});
+  }
+  return {
+    domain,
+    listen,
+    listenHttp,
+    publicPort: options.publicPort === undefined ? undefined : checkPort(options.publicPort),
+    tcpPorts: checkRange(options.tcpPorts),
+    tcpHost,
+    // Not every program's resolver knows names below .localhost, but all know localhost itself.
+    tcpPublicHost: options.tcpPublicHost ?? (domain.endsWith('.localhost') ? 'localhost' : domain),
+    token,
+    certFile: options.certFile,
+    keyFile: options.keyFile,
+    stateDir: options.stateDir ?? stateDir(),
+    maxTunnelsPerAgent: wholeNumber('maxTunnelsPerAgent', options.maxTunnelsPerAgent ?? 100, 1, 100_000),
+    resumeWindowMs: wholeNumber('resumeWindowMs', options.resumeWindowMs ?? 60_000, 0, MAX_RESUME_WINDOW_MS),
+    leaseGraceMs: wholeNumber('leaseGraceMs', options.leaseGraceMs ?? 600_000, 0, 30 * 86_400_000),
+    keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
+    comeBackWithinMs: 2_000,
+    log: options.log,
+  };
+}
+
+function checkDomain(text: string): string {
+  const domain = text.toLowerCase().replace(/\.$/, '');
+  const labels = domain.split('.');
+  const fine = labels.every((label) => /^(?!-)[a-z0-9-]{1,63}(?<!-)$/.test(label));
+  if (!fine || domain.length > 200 || labels.length < 2) {
+    throw new TunlError('OPTION_INVALID', {
+      reason: `${JSON.stringify(text)} is not a domain that tunnels could be names below.`,
+      next: 'Give a name like relay.example.net, with a wildcard DNS record for *.relay.example.net.',
+    });
+  }
+  return domain;
+}
+
+async function findToken(options: RelayOptions): Promise<string | undefined> {
+  const token =
+    options.token ??
+    (options.tokenFile === undefined ? process.env.TUNL_TOKEN : await readSecretFile(options.tokenFile));
+  if (token === undefined || token === '') return undefined;
+  if (!/^[\x21-\x7e]+$/.test(token) || token.length < MIN_TOKEN_LENGTH) {
+    throw new TunlError('OPTION_INVALID', {
+      reason: `A token has at least ${MIN_TOKEN_LENGTH} visible ASCII characters.`,
+      next: 'Make one with `openssl rand -hex 32`.',
+    });
+  }
+  return token;
+}
+
+function checkRange(range: RelayOptions['tcpPorts']): readonly [number, number] | undefined {
+  if (range === undefined) return undefined;
+  const [first, last] = range;
+  if (first === 0 && last === 0) return range;
+  checkPort(first);
+  checkPort(last);
+  if (first > last)
+    throw new TunlError('OPTION_INVALID', {reason: `The port range ${first}–${last} is empty.`});
+  return range;
+}
+
+function wholeNumber(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new TunlError('OPTION_INVALID', {
+    reason: `${name} is a whole number from ${min} to ${max}, not ${value}.`,
+  });
+}

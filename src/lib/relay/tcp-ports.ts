@@ -1,0 +1,83 @@
+// The relay's ports for TCP tunnels: which are offered, and one listener for each that is bound.
+
+import {randomInt} from 'node:crypto';
+import {createServer, type Server, type Socket} from 'node:net';
+
+export interface TcpPortsOptions {
+  /** Both included; `[0, 0]`: any port of the system; undefined: none. */
+  range: readonly [first: number, last: number] | undefined;
+  host: string;
+  onVisitor: (socket: Socket, port: number) => void;
+}
+
+export class TcpPorts {
+  readonly #options: TcpPortsOptions;
+  readonly #servers = new Map<number, Server>();
+
+  constructor(options: TcpPortsOptions) {
+    this.#options = options;
+  }
+
+  get offered(): boolean {
+    return this.#options.range !== undefined;
+  }
+
+  get label(): string {
+    const [first, last] = this.#options.range ?? [0, 0];
+    return last === 0 ? 'of any number' : `${first}–${last}`;
+  }
+
+  includes(port: number): boolean {
+    const {range} = this.#options;
+    if (range === undefined || !Number.isInteger(port)) return false;
+    if (range[1] === 0) return port >= 1024 && port <= 65_535;
+    return port >= range[0] && port <= range[1];
+  }
+
+  /** Ports to try, in random order: first a handful by chance, then, in a small range, all of it. 0: the system chooses. */
+  *candidates(tries: number): Generator<number> {
+    const {range} = this.#options;
+    if (range === undefined) return;
+    const [first, last] = range;
+    if (last === 0) {
+      for (let count = 0; count < tries; count += 1) yield 0;
+      return;
+    }
+    for (let count = 0; count < tries; count += 1) yield randomInt(first, last + 1);
+    const size = last - first + 1;
+    const offset = randomInt(size);
+    for (let step = 0; step < size; step += 1) yield first + ((offset + step) % size);
+  }
+
+  /** Listens on `port` (0: any) unless this relay does already. Undefined: another program has it, or this user may not. */
+  open(port: number): Promise<number | undefined> {
+    if (this.#servers.has(port)) return Promise.resolve(port);
+    return new Promise((resolve) => {
+      const server = createServer({allowHalfOpen: true, noDelay: true, keepAlive: true}, (socket) => {
+        this.#options.onVisitor(socket, this.#portOf(server));
+      });
+      // Stays on: running out of descriptors later is an error event too, and must not end the process.
+      server.on('error', () => resolve(undefined));
+      server.listen({port, host: this.#options.host}, () => {
+        const actual = this.#portOf(server);
+        this.#servers.set(actual, server);
+        resolve(actual);
+      });
+    });
+  }
+
+  /** New visitors are refused; open ones stay. */
+  close(port: number): void {
+    this.#servers.get(port)?.close();
+    this.#servers.delete(port);
+  }
+
+  closeAll(): void {
+    for (const port of [...this.#servers.keys()]) this.close(port);
+  }
+
+  #portOf(server: Server): number {
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+}

@@ -1,0 +1,188 @@
+// The tunnels that agents of this relay hold now: names and ports, and which session their visitors go to.
+
+import {randomBytes} from 'node:crypto';
+import {type ErrorCode, TunlError} from '../core/errors.js';
+import type {Logger} from '../core/logger.js';
+import type {Session} from '../mux/session.js';
+import type {BindWish, TcpBind, TlsBind} from '../protocol/control-messages.js';
+import {checkLabel, randomLabel} from '../protocol/names.js';
+import type {LeaseKey, Registry} from './registry.js';
+import type {TcpPorts} from './tcp-ports.js';
+
+/** A public name or port and the session behind it. */
+export interface Tunnel {
+  /** The number that OPENs of its session name it by. */
+  readonly id: number;
+  readonly key: LeaseKey;
+  readonly session: Session;
+  readonly owner: string;
+  readonly epoch: number;
+  readonly host: string;
+  readonly port: number;
+  readonly h2: boolean;
+  /** Its holder gave it up: no new visitors. */
+  draining: boolean;
+  /** Tells the holder that it lost the tunnel, and why. */
+  onLost: (code: ErrorCode, message: string) => void;
+}
+
+export interface TunnelTableOptions {
+  domain: string;
+  /** What addresses of TLS tunnels say; a function, since the port may be known only once the relay listens. */
+  publicPort: () => number;
+  tcpPublicHost: string;
+  registry: Registry;
+  ports: TcpPorts;
+  log: Logger;
+}
+
+export interface BindRequest {
+  wish: BindWish;
+  owner: string;
+  session: Session;
+  onLost: Tunnel['onLost'];
+}
+
+/** Random names tried before giving up: one collision of 128 bits is already a broken random source. */
+const NAME_TRIES = 4;
+/** Random ports tried before all are: enough to miss a few that other programs hold. */
+const PORT_TRIES = 50;
+
+export class TunnelTable {
+  readonly #options: TunnelTableOptions;
+  readonly #byKey = new Map<LeaseKey, Tunnel>();
+  #nextId = 1;
+
+  constructor(options: TunnelTableOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  named(label: string): Tunnel | undefined {
+    return this.#byKey.get(`tls:${label}`);
+  }
+
+  ofPort(port: number): Tunnel | undefined {
+    return this.#byKey.get(`tcp:${port}`);
+  }
+
+  /** @throws TunlError why the wish cannot be met. */
+  async bind(request: BindRequest): Promise<Tunnel> {
+    return request.wish.kind === 'tls'
+      ? await this.#bindName(request, request.wish)
+      : await this.#bindPort(request, request.wish);
+  }
+
+  /** The holder is gone or gave it up for good; the lease stays its owner's for the grace period. */
+  async release(tunnel: Tunnel): Promise<void> {
+    if (this.#byKey.get(tunnel.key) !== tunnel) return;
+    this.#byKey.delete(tunnel.key);
+    if (tunnel.key.startsWith('tcp:')) this.#options.ports.close(tunnel.port);
+    await this.#options.registry.release(tunnel.key, tunnel.epoch);
+  }
+
+  async #bindName(request: BindRequest, wish: TlsBind): Promise<Tunnel> {
+    const wanted = wish.name;
+    if (wanted !== undefined) {
+      const check = checkLabel(wanted);
+      if (!check.ok && !isRandomLabel(wanted)) throw new TunlError(check.code, {reason: check.reason});
+      const tunnel = await this.#takeName(request, wanted, wish.h2);
+      if (tunnel === undefined)
+        throw new TunlError('NAME_TAKEN', {reason: `${wanted} belongs to somebody else.`});
+      return tunnel;
+    }
+    if (wish.prefer !== undefined && isRandomLabel(wish.prefer)) {
+      const tunnel = await this.#takeName(request, wish.prefer, wish.h2);
+      if (tunnel !== undefined) return tunnel;
+    }
+    for (let tries = 0; tries < NAME_TRIES; tries += 1) {
+      const tunnel = await this.#takeName(request, randomLabel(randomBytes), wish.h2);
+      if (tunnel !== undefined) return tunnel;
+    }
+    throw new TunlError('BIND_REFUSED', {reason: 'No random name was free.'});
+  }
+
+  async #takeName(request: BindRequest, label: string, h2: boolean): Promise<Tunnel | undefined> {
+    const key: LeaseKey = `tls:${label}`;
+    const claim = await this.#options.registry.claim(key, request.owner);
+    if (!claim.ok) return undefined;
+    return this.#put(request, key, claim.epoch, {
+      host: `${label}.${this.#options.domain}`,
+      port: this.#options.publicPort(),
+      h2,
+    });
+  }
+
+  async #bindPort(request: BindRequest, wish: TcpBind): Promise<Tunnel> {
+    const {ports} = this.#options;
+    if (!ports.offered) throw new TunlError('TCP_NOT_OFFERED');
+    if (wish.port !== undefined) {
+      if (!ports.includes(wish.port)) {
+        throw new TunlError('PORT_NOT_OFFERED', {
+          reason: `The relay offers TCP ports ${ports.label}, not ${wish.port}.`,
+        });
+      }
+      const tunnel = await this.#takePort(request, wish.port);
+      if (tunnel === undefined)
+        throw new TunlError('PORT_TAKEN', {reason: `Port ${wish.port} of the relay is taken.`});
+      return tunnel;
+    }
+    if (wish.prefer !== undefined && ports.includes(wish.prefer)) {
+      const tunnel = await this.#takePort(request, wish.prefer);
+      if (tunnel !== undefined) return tunnel;
+    }
+    for (const port of ports.candidates(PORT_TRIES)) {
+      // A port of one's own that is still leased is not random: it would take another tunnel of the same owner over.
+      if (port !== 0 && this.#options.registry.isTaken(`tcp:${port}`)) continue;
+      const tunnel = await this.#takePort(request, port);
+      if (tunnel !== undefined) return tunnel;
+    }
+    throw new TunlError('NO_FREE_PORT');
+  }
+
+  /** `port` 0: any that the system gives. */
+  async #takePort(request: BindRequest, port: number): Promise<Tunnel | undefined> {
+    const {ports, registry, tcpPublicHost} = this.#options;
+    if (port !== 0 && registry.isTaken(`tcp:${port}`, request.owner)) return undefined;
+    const opened = await ports.open(port);
+    if (opened === undefined) return undefined;
+    const key: LeaseKey = `tcp:${opened}`;
+    const claim = await registry.claim(key, request.owner);
+    if (!claim.ok) {
+      if (!this.#byKey.has(key)) ports.close(opened);
+      return undefined;
+    }
+    return this.#put(request, key, claim.epoch, {host: tcpPublicHost, port: opened, h2: false});
+  }
+
+  #put(
+    request: BindRequest,
+    key: LeaseKey,
+    epoch: number,
+    side: {host: string; port: number; h2: boolean},
+  ): Tunnel {
+    const before = this.#byKey.get(key);
+    const tunnel: Tunnel = {
+      id: this.#nextId++,
+      key,
+      session: request.session,
+      owner: request.owner,
+      epoch,
+      ...side,
+      draining: false,
+      onLost: request.onLost,
+    };
+    this.#byKey.set(key, tunnel);
+    this.#options.log.info('tunnel bound', {key, epoch, takeover: before !== undefined});
+    before?.onLost('TAKEN_OVER', `Another agent of the same owner took ${key.slice(4)} over.`);
+    return tunnel;
+  }
+}
+
+/** The form of the names that a relay gives by chance: asking for such a name again is always allowed. */
+function isRandomLabel(label: string): boolean {
+  return /^[a-z2-7]{26}$/.test(label);
+}

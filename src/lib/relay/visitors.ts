@@ -1,0 +1,79 @@
+// From a visitor's connection to a stream of the agent that holds its tunnel, and what is counted on the way.
+
+import type {Socket} from 'node:net';
+import {Splice} from '../bytes/splice.js';
+import type {VisitorOpen} from '../protocol/control-messages.js';
+import {KIND} from '../protocol/wire.js';
+import type {Tunnel} from './tunnels.js';
+
+/** New visitors of a session without a link wait for it, up to so many: the rest is reset. */
+const MAX_WAITING = 256;
+
+export interface Visitor {
+  /** What bytes are read from and written to: the TCP socket, or TLS on top of it. */
+  socket: Socket;
+  /** The TCP socket itself: only it can be reset. */
+  raw: Socket;
+  via: 'tls' | 'tcp';
+  alpn?: string;
+}
+
+export class Visitors {
+  #open = 0;
+  #total = 0;
+  #onIdle: (() => void) | undefined;
+
+  get open(): number {
+    return this.#open;
+  }
+
+  get total(): number {
+    return this.#total;
+  }
+
+  /** Called once when the last open visitor has left. */
+  set onIdle(fn: (() => void) | undefined) {
+    this.#onIdle = fn;
+  }
+
+  /** Joins a visitor with a new stream of the tunnel's session, or resets it when that cannot be. */
+  welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
+    const {socket, raw} = visitor;
+    const reset = () => {
+      raw.resetAndDestroy();
+      socket.destroy();
+    };
+    const stream = tunnel === undefined ? undefined : openStream(tunnel, visitor);
+    if (stream === undefined) {
+      socket.on('error', () => {});
+      reset();
+      return;
+    }
+    this.#open += 1;
+    this.#total += 1;
+    const splice = new Splice({
+      stream,
+      brokenCode: 'VISITOR_RESET',
+      reset,
+      onDone: () => {
+        this.#open -= 1;
+        if (this.#open === 0) this.#onIdle?.();
+      },
+    });
+    splice.join(socket);
+  }
+}
+
+function openStream(tunnel: Tunnel, {raw, via, alpn}: Visitor) {
+  const {session} = tunnel;
+  if (tunnel.draining || session.ended) return undefined;
+  if (session.link === undefined && session.streamCount >= MAX_WAITING) return undefined;
+  const about: VisitorOpen = {
+    tunnel: tunnel.id,
+    via,
+    address: (raw.remoteAddress ?? '').replace(/^::ffff:(?=\d)/, ''),
+    port: raw.remotePort ?? 0,
+    ...(alpn === undefined ? {} : {alpn}),
+  };
+  return session.open(KIND.visitor, about);
+}
