@@ -1,6 +1,6 @@
 // Starting real and fake programs with the launcher: a state folder, a public side, everything ended with the scope.
 import {readdirSync, readFileSync} from 'node:fs';
-import {mkdir, writeFile} from 'node:fs/promises';
+import {mkdir, rm, writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -36,10 +36,7 @@ export function plainEnv(more: Record<string, string> = {}): Record<string, stri
 export async function safeFolder(scope: Scope): Promise<string> {
   const folder = join(root, '.cache', 'test', `${process.pid}-${Math.random().toString(36).slice(2)}`);
   await mkdir(folder, {recursive: true, mode: 0o700});
-  scope.onEnd(async () => {
-    const {rm} = await import('node:fs/promises');
-    await rm(folder, {recursive: true, force: true, maxRetries: 5});
-  });
+  scope.onEnd(() => rm(folder, {recursive: true, force: true, maxRetries: 5}));
   return folder;
 }
 
@@ -91,25 +88,41 @@ ${source}
 
 /** Whether a process lives; a zombie does not. */
 export function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
-  } catch {
-    return false;
-  }
+  const stat = procFile(pid, 'stat');
+  return stat !== '' && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
+}
+
+export function commandLine(pid: number): string {
+  return procFile(pid, 'cmdline');
 }
 
 /** Pids of living processes whose command line holds a text. */
 export function withArgument(text: string): number[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return [];
-    try {
-      const found = readFileSync(`/proc/${name}/cmdline`, 'latin1').includes(text);
-      return found && isAlive(Number(name)) ? [Number(name)] : [];
-    } catch {
-      return [];
-    }
-  });
+  return pids().filter((pid) => commandLine(pid).includes(text) && isAlive(pid));
+}
+
+/** What every process of a launch has in its environment. */
+export function markOf(pid: number): string {
+  const mark = /TUNL_LAUNCH=[0-9a-f]{32}/.exec(procFile(pid, 'environ'))?.[0];
+  if (mark === undefined) throw new Error(`process ${pid} has no mark`);
+  return mark;
+}
+
+export function withMark(mark: string): number[] {
+  return pids().filter((pid) => procFile(pid, 'environ').includes(mark) && isAlive(pid));
+}
+
+const pids = () =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+
+function procFile(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1');
+  } catch {
+    return '';
+  }
 }
 
 /** Resolves when a condition holds that no event tells about, such as the end of somebody else's process. */

@@ -65,7 +65,8 @@ function versionIn(text: string): number[] | undefined {
 export async function tooOld(program: Program, found: Found, env: Env): Promise<TunlError | undefined> {
   const oldest = program.oldest?.(found);
   if (!oldest) return undefined;
-  const {code, stdout, stderr} = await run(found.bin, [...found.lead, ...oldest.args], {env});
+  const [bin, lead] = oldest.bin === undefined ? [found.bin, found.lead] : [oldest.bin, []];
+  const {code, stdout, stderr} = await run(bin, [...lead, ...oldest.args], {env});
   const have = code === 0 ? versionIn(`${stdout}\n${stderr}`) : undefined;
   const need = versionIn(oldest.version);
   if (!have || !need) return undefined;
@@ -74,7 +75,7 @@ export async function tooOld(program: Program, found: Found, env: Env): Promise<
     if (difference > 0) return undefined;
     if (difference < 0) {
       return new TunlError('PROGRAM_TOO_OLD', {
-        reason: `${found.bin} is version ${have.join('.')}; ${oldest.version} or newer is needed.`,
+        reason: `${program.title} (${found.bin}) is version ${have.join('.')}; ${oldest.version} or newer is needed.`,
         next: program.install,
       });
     }

@@ -77,6 +77,13 @@ export interface LoginFact {
   readonly secret: boolean;
 }
 
+export interface OldestVersion {
+  readonly version: string;
+  /** What to ask with these arguments. Default: the program as found. */
+  readonly bin?: string;
+  readonly args: readonly string[];
+}
+
 export interface Program {
   /** `jupyter`: in commands, folder names, logs. */
   readonly name: string;
@@ -87,8 +94,8 @@ export interface Program {
   named?(bin: string): Candidate;
   /** What to do when no candidate is there. */
   readonly install: string;
-  /** Asked only after a failed start, so that a good start does not pay for it. */
-  oldest?(found: Found): {readonly version: string; readonly args: readonly string[]};
+  /** How to ask for its version, and the oldest that will do. Asked only after a failed start: a good one does not pay. */
+  oldest?(found: Found): OldestVersion;
   /** True: it is not told a port; the one that it opens is found. */
   readonly choosesPort?: boolean;
   /** True: it may answer on 127.0.0.1 or ::1. Default: it was told 127.0.0.1. */

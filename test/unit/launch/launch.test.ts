@@ -1,11 +1,11 @@
 // Faults of programs, each with a small program that has it: what the user is told, and that nothing stays behind.
-import {mkdir, readdir, readFile} from 'node:fs/promises';
+import {mkdir, readdir} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {command} from '../../../src/lib/launch/programs/command.js';
 import {exitCodeOf} from '../../../src/lib/launch/running.js';
-import {isAlive, launchFake, launchIn, until, withArgument} from '../../helpers/launching.js';
+import {isAlive, launchFake, launchIn, markOf, until, withArgument} from '../../helpers/launching.js';
 import {test} from '../../helpers/test.js';
 
 const get = async (port: number, path = '/') => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
@@ -318,9 +318,7 @@ test('folders of dead launches are removed by the next one', async ({scope}) => 
 test('nothing of a launch stays: no watcher either', async ({scope}) => {
   const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}']});
   await program.ready;
-  const environ = await readFile(`/proc/${program.pid}/environ`, 'latin1');
-  const mark = /TUNL_LAUNCH=[0-9a-f]{32}/.exec(environ)?.[0] ?? '';
-  expect(mark).not.toBe('');
+  const mark = markOf(program.pid);
   expect(withArgument(mark)).toHaveLength(1);
   await program.stop();
   await until(() => withArgument(mark).length === 0);

@@ -1,7 +1,8 @@
 // JupyterLab, or Notebook where there is no Lab: bound to loopback, host checks on, the token by environment only.
-import {basename, join, resolve} from 'node:path';
+import {realpathSync} from 'node:fs';
+import {basename, dirname, join, resolve} from 'node:path';
 import {urlOf} from '../address.js';
-import type {Candidate, Program, Site} from '../program.js';
+import type {Candidate, Found, Program, Site} from '../program.js';
 
 export interface JupyterOptions {
   /** What a visitor must know. `false` lets everybody in who has the address. */
@@ -25,8 +26,7 @@ export function jupyter(options: JupyterOptions): Program {
     candidates,
     named,
     install: 'Install it with `pip install -U jupyterlab`, or give its path with --bin.',
-    // The first on jupyter_server 2, which has identity and cookies where the arguments below set them.
-    oldest: ({kind}) => ({version: kind === 'notebook' ? '7.0' : '4.0', args: ['--version']}),
+    oldest,
     start: (site) => ({
       args: [...serverArguments(site, dir, options.token === false), ...(options.args ?? [])],
       cwd: dir,
@@ -89,6 +89,16 @@ function candidates(env: Readonly<NodeJS.ProcessEnv>): Candidate[] {
     })),
   ];
   return [...ways('lab', 'jupyterlab'), ...ways('notebook', 'notebook')];
+}
+
+/**
+ * jupyter_server 2 has identity and cookies where the arguments above set them. Its Python, which lies beside the script,
+ * tells the version in 0.1 s; the script itself imports for seconds first.
+ */
+function oldest({bin}: Found): {version: string; bin: string; args: string[]} {
+  const python = /^python/.test(basename(bin)) ? bin : join(dirname(realpathSync(bin)), 'python3');
+  const ask = 'from importlib.metadata import version; print(version("jupyter_server"))';
+  return {version: '2.0', bin: python, args: ['-c', ask]};
 }
 
 /** `--bin` may be a Python, `jupyter`, `jupyter-lab` or `jupyter-notebook`. */
