@@ -10,6 +10,8 @@ export class Block {
   used = 0;
   #holders = 1;
   readonly #pool: BlockPool;
+  /** `release` as what a carrier calls back: made once for each block, not once for each send. */
+  readonly onWritten = (): void => this.release();
 
   constructor(pool: BlockPool) {
     this.#pool = pool;

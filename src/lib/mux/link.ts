@@ -88,7 +88,7 @@ export class Link implements CarrierSink {
     start: number,
     end: number,
     ack: number | undefined,
-    written: (() => void) | undefined,
+    written: () => void,
   ): boolean {
     let at = writeRecordHeaderBefore(buffer, start, RECORD.segment, end - start);
     if (ack !== undefined) {

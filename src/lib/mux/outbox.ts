@@ -30,12 +30,7 @@ interface Lane {
 }
 
 /** @returns false when the carrier wants no more for now. `written`: to be called when the carrier is done with the bytes. */
-export type SendSegment = (
-  buffer: Buffer,
-  start: number,
-  end: number,
-  written: (() => void) | undefined,
-) => boolean;
+export type SendSegment = (buffer: Buffer, start: number, end: number, written: () => void) => boolean;
 
 /** Where a frame of the asked-for size can be written. */
 export interface Place {
@@ -200,10 +195,11 @@ export class Outbox {
     this.#cursor += 1;
     this.#sent += segment.end - start;
     if (this.#sent > this.#everSent) this.#everSent = this.#sent;
-    if (this.#keeps) return send(segment.block.buffer, start, segment.end, undefined);
+    // The carrier's own hold: an ack may come, or the session end, before the carrier has let go of the bytes, and the
+    // next taker of the block may be another session.
     segment.block.hold();
-    const go = send(segment.block.buffer, start, segment.end, () => segment.block.release());
-    this.#drop(this.#sent);
+    const go = send(segment.block.buffer, start, segment.end, segment.block.onWritten);
+    if (!this.#keeps) this.#drop(this.#sent);
     return go;
   }
 
@@ -270,6 +266,7 @@ export class Outbox {
     this.#log = [];
     this.#head = 0;
     this.#cursor = 0;
+    this.#acked = this.#sealed;
     this.#bulkSealed = this.#bulkEnqueued;
   }
 }

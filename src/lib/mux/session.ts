@@ -527,7 +527,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   /** Returns whether all of it went out. */
   #sendWaiting(link: Link): boolean {
     const outbox = this.#outbox;
-    const send = (buffer: Buffer, start: number, end: number, written: (() => void) | undefined) =>
+    const send = (buffer: Buffer, start: number, end: number, written: () => void) =>
       link.sendSegment(buffer, start, end, this.#takeAck(), written);
     // A full carrier answers false and calls onDrain later; until then only urgent frames pass.
     let room = link.carrier.bufferedBytes < this.#queueBytes;
