@@ -94,13 +94,14 @@ export class ReceiveWindow {
   }
 
   /**
-   * `bytes` were handed on and are out of our memory.
+   * `bytes` were handed on and are out of our memory; more than is unread cannot be, and counts for nothing.
    * @param now ms, monotonic. @param growWithinMs use of a full window within this time doubles it.
    * @returns the credit to send now; 0: not yet.
    */
   consume(bytes: number, now: number, growWithinMs: number): number {
-    this.#pending += bytes;
-    this.#measured += bytes;
+    const read = Math.min(bytes, this.unread);
+    this.#pending += read;
+    this.#measured += read;
     if (this.#measured >= this.#size) {
       if (now - this.#measuredFrom <= growWithinMs) this.#grow();
       this.#measured = 0;

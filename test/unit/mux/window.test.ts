@@ -1,0 +1,194 @@
+import fc from 'fast-check';
+import {describe, expect, test} from 'vitest';
+import {ReceiveWindow, SendWindow, WindowBudget} from '../../../src/lib/mux/window.js';
+import {LIMITS} from '../../../src/lib/protocol/wire.js';
+
+const NEVER = -1;
+const ALWAYS = Number.MAX_SAFE_INTEGER;
+
+type Op =
+  | {op: 'send' | 'arrive' | 'consume'; share: number}
+  | {op: 'creditArrives'}
+  | {op: 'time'; ms: number};
+
+const ops: fc.Arbitrary<Op[]> = fc.array(
+  fc.oneof(
+    fc.record({
+      op: fc.constantFrom('send' as const, 'arrive' as const, 'consume' as const),
+      share: fc.double({min: 0, max: 1, noNaN: true}),
+    }),
+    fc.record({op: fc.constant('creditArrives' as const)}),
+    fc.record({op: fc.constant('time' as const), ms: fc.integer({min: 0, max: 50})}),
+  ),
+  {maxLength: 300},
+);
+
+describe('the two halves of a window', () => {
+  test('bytes are conserved: what may be sent, is under way, unread or granted adds up to the window', () => {
+    fc.assert(
+      fc.property(ops, fc.integer({min: 0, max: 20}), (steps, growWithinMs) => {
+        const sender = new SendWindow();
+        const budget = new WindowBudget(64 * 1024 * 1024);
+        const receiver = new ReceiveWindow(budget, 0);
+        let now = 0;
+        let underWay = 0;
+        let unread = 0;
+        const credits: number[] = [];
+        const creditUnderWay = () => credits.reduce((sum, each) => sum + each, 0);
+        const check = () => {
+          expect(receiver.unread).toBe(unread);
+          expect(unread).toBeLessThanOrEqual(receiver.size);
+          expect(receiver.size).toBeLessThanOrEqual(LIMITS.maxWindow);
+          expect(receiver.size).toBe(LIMITS.initialWindow + budget.used);
+          const accounted = sender.available + underWay + unread + creditUnderWay();
+          expect(accounted).toBeLessThanOrEqual(receiver.size);
+          // What is not accounted for was consumed and not granted yet: less than half a window.
+          expect(receiver.size - accounted).toBeLessThan(receiver.size / 2);
+        };
+        for (const step of steps) {
+          switch (step.op) {
+            case 'send': {
+              const bytes = Math.floor(step.share * sender.available);
+              sender.spend(bytes);
+              underWay += bytes;
+              break;
+            }
+            case 'arrive': {
+              const bytes = Math.floor(step.share * underWay);
+              expect(receiver.receive(bytes)).toBe(true);
+              underWay -= bytes;
+              unread += bytes;
+              break;
+            }
+            case 'consume': {
+              const bytes = Math.floor(step.share * unread);
+              unread -= bytes;
+              const credit = receiver.consume(bytes, now, growWithinMs);
+              if (credit > 0) credits.push(credit);
+              break;
+            }
+            case 'creditArrives': {
+              const credit = credits.shift();
+              if (credit !== undefined) expect(sender.grant(credit)).toBe(true);
+              break;
+            }
+            case 'time':
+              now += step.ms;
+          }
+          check();
+        }
+        // All read and all credit delivered: the sender can go on with at least half a window.
+        for (const credit of credits.splice(0)) sender.grant(credit);
+        expect(receiver.receive(underWay)).toBe(true);
+        sender.grant(receiver.consume(unread + underWay, now, NEVER) || 1);
+        expect(sender.available).toBeGreaterThan(receiver.size / 2 - 2);
+      }),
+    );
+  });
+
+  test('what is read little by little is granted in pieces of at least half a window', () => {
+    const receiver = new ReceiveWindow(new WindowBudget(0), 0);
+    expect(receiver.receive(LIMITS.initialWindow)).toBe(true);
+    expect(receiver.consume(LIMITS.initialWindow / 2 - 1, 0, NEVER)).toBe(0);
+    expect(receiver.consume(1, 0, NEVER)).toBe(LIMITS.initialWindow / 2);
+    expect(receiver.consume(LIMITS.initialWindow / 2, 0, NEVER)).toBe(LIMITS.initialWindow / 2);
+  });
+});
+
+describe('a send window', () => {
+  test('refuses to be overdrawn', () => {
+    const window = new SendWindow(10);
+    window.spend(10);
+    expect(() => window.spend(1)).toThrow(RangeError);
+    expect(window.available).toBe(0);
+  });
+
+  test('refuses a grant of nothing and one past the largest credit', () => {
+    const window = new SendWindow(10);
+    expect(window.grant(0)).toBe(false);
+    expect(window.grant(-1)).toBe(false);
+    expect(window.grant(LIMITS.maxCredit)).toBe(false);
+    expect(window.available).toBe(10);
+    expect(window.grant(LIMITS.maxCredit - 10)).toBe(true);
+    expect(window.grant(1)).toBe(false);
+    expect(window.available).toBe(LIMITS.maxCredit);
+  });
+});
+
+describe('a receive window', () => {
+  test('refuses one byte more than it gave credit for, and stays as it was', () => {
+    const window = new ReceiveWindow(new WindowBudget(0), 0);
+    expect(window.receive(LIMITS.initialWindow + 1)).toBe(false);
+    expect(window.unread).toBe(0);
+    expect(window.receive(LIMITS.initialWindow)).toBe(true);
+    expect(window.receive(1)).toBe(false);
+    expect(window.unread).toBe(LIMITS.initialWindow);
+  });
+
+  test('never takes back more than is unread: an owner that counts twice grants nothing of its own', () => {
+    const window = new ReceiveWindow(new WindowBudget(0), 0);
+    window.receive(200_000);
+    expect(window.consume(400_000, 0, NEVER)).toBe(200_000);
+    expect(window.unread).toBe(0);
+    expect(window.consume(200_000, 0, NEVER)).toBe(0);
+  });
+
+  function useUp(window: ReceiveWindow, now: number, growWithinMs: number): number {
+    const size = window.size;
+    expect(window.receive(size)).toBe(true);
+    return window.consume(size, now, growWithinMs);
+  }
+
+  test('doubles when it is used up in time, up to the largest window', () => {
+    const budget = new WindowBudget(64 * 1024 * 1024);
+    const window = new ReceiveWindow(budget, 0);
+    for (let size: number = LIMITS.initialWindow; size < LIMITS.maxWindow; size *= 2) {
+      expect(window.size).toBe(size);
+      // The credit is what was read and what the window grew by.
+      expect(useUp(window, 0, ALWAYS)).toBe(2 * size);
+    }
+    expect(window.size).toBe(LIMITS.maxWindow);
+    expect(useUp(window, 0, ALWAYS)).toBe(LIMITS.maxWindow);
+    expect(window.size).toBe(LIMITS.maxWindow);
+    expect(budget.used).toBe(LIMITS.maxWindow - LIMITS.initialWindow);
+  });
+
+  test('stays as it is when it is used up slowly', () => {
+    const window = new ReceiveWindow(new WindowBudget(64 * 1024 * 1024), 0);
+    useUp(window, 101, 100);
+    expect(window.size).toBe(LIMITS.initialWindow);
+    useUp(window, 201, 100);
+    expect(window.size).toBe(2 * LIMITS.initialWindow);
+  });
+
+  test('grows only as far as the budget goes, and gives back what it took, once', () => {
+    const whole = new WindowBudget(5 * LIMITS.initialWindow);
+    const budget = new WindowBudget(3 * LIMITS.initialWindow, whole);
+    const first = new ReceiveWindow(budget, 0);
+    const second = new ReceiveWindow(budget, 0);
+    useUp(first, 0, ALWAYS);
+    useUp(first, 0, ALWAYS);
+    expect(first.size).toBe(4 * LIMITS.initialWindow);
+    useUp(second, 0, ALWAYS);
+    expect(second.size).toBe(LIMITS.initialWindow);
+    first.release();
+    first.release();
+    expect(budget.used).toBe(0);
+    expect(whole.used).toBe(0);
+    useUp(second, 0, ALWAYS);
+    expect(second.size).toBe(2 * LIMITS.initialWindow);
+  });
+});
+
+describe('a budget', () => {
+  test('takes nothing from itself when its parent has nothing left', () => {
+    const parent = new WindowBudget(10);
+    const child = new WindowBudget(100, parent);
+    expect(child.take(11)).toBe(false);
+    expect(child.used).toBe(0);
+    expect(child.take(10)).toBe(true);
+    expect(new WindowBudget(100, parent).take(1)).toBe(false);
+    child.give(10);
+    expect(parent.used).toBe(0);
+  });
+});
