@@ -59,6 +59,11 @@ export function certificateError(peer: Peer, host: string, code: string, error: 
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
       return row(`${of} is signed by an authority that this machine does not know.`);
+    case 'CERT_SIGNATURE_FAILURE':
+      return row(
+        `${of} is signed by another authority than the known one of the same name.`,
+        'The relay may have made itself a new CA: get its certificate again (`tunl relay ca`).',
+      );
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return row(
         `${of} is for ${namesOf(error)}, not for ${host}.`,
@@ -146,8 +151,9 @@ function retryAfter(header: string | undefined): number | undefined {
 
 /** With the proxy in between every failure is the proxy's. */
 export function failure(peer: Peer, code: ErrorCode, what: string, cause?: unknown): TunlError {
-  const text = peer.kind === 'proxy' ? `The proxy: ${what}` : `${what[0]?.toUpperCase()}${what.slice(1)}`;
-  const reason = text.endsWith('.') ? text : `${text}.`;
+  const named = what.startsWith(peer.label) || peer.kind === 'proxy';
+  const text = named ? what : `${what[0]?.toUpperCase()}${what.slice(1)}`;
+  const reason = `${peer.kind === 'proxy' ? 'The proxy: ' : ''}${text.replace(/\.$/, '')}.`;
   return new TunlError(peer.kind === 'proxy' ? 'PROXY_FAILED' : code, {reason, cause});
 }
 

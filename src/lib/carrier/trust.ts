@@ -1,6 +1,8 @@
 // Which certificate authorities a relay's certificate is checked against, the cheap set first.
 
+import {X509Certificate} from 'node:crypto';
 import tls, {type SecureContext} from 'node:tls';
+import {TunlError} from '../core/errors.js';
 
 export type MakeContext = () => SecureContext;
 
@@ -10,7 +12,21 @@ export type MakeContext = () => SecureContext;
  * issuer is unknown to it. Whoever is trusted in either is trusted in the union: the order decides nothing but time.
  */
 export function trustSets(ca: string | undefined): readonly [narrow: MakeContext, wide: MakeContext] {
+  if (ca !== undefined) requireCertificate(ca);
   return [() => tls.createSecureContext(ca === undefined ? {} : {ca}), () => widest(ca)];
+}
+
+/** Text without a certificate in it would be taken as an empty set, and the relay would be blamed. */
+function requireCertificate(ca: string): void {
+  try {
+    new X509Certificate(ca);
+  } catch (cause) {
+    throw new TunlError('CERTIFICATE_INVALID', {
+      reason: 'The CA file holds no certificate.',
+      next: 'Give the relay’s CA certificate as PEM (`tunl relay ca` prints its path).',
+      cause,
+    });
+  }
 }
 
 let last: {ca: string | undefined; context: SecureContext} | undefined;
