@@ -38,6 +38,7 @@ async function start(options: EmbeddedRelayOptions): Promise<Relay> {
     domain: 'tunl.localhost',
     listen: '127.0.0.1:0',
     tcpPorts: [0, 0],
+    keepLeases: false,
     // A token that happens to be in the environment is for the relay elsewhere.
     token: '',
     ...(options.stateDir === undefined ? {} : {stateDir: options.stateDir}),

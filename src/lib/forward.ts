@@ -3,11 +3,13 @@
 import {readFile} from 'node:fs/promises';
 import type {ReadyEvent} from './agent/events.js';
 import {loadIdentity} from './agent/identity.js';
+import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions} from './agent/options.js';
 import {LocalTunnel, type Tunnel} from './agent/tunnel.js';
 import {dialCarrier} from './carrier/dial.js';
 import {parseRelayUrl} from './carrier/relay-url.js';
 import {systemCode, TunlError} from './core/errors.js';
+import {createLogger} from './core/logger.js';
 import {software} from './core/software.js';
 import {readSecretFile, stateDir} from './core/state-dir.js';
 import {borrowEmbeddedRelay} from './embedded-relay.js';
@@ -42,19 +44,23 @@ export async function forward(port: number, options: ForwardOptions = {}): Promi
   try {
     const way = await findRelay(options);
     if (way.release !== undefined) cleanUps.push(way.release);
+    const state = options.stateDir ?? stateDir();
+    const log = createLogger('agent', options.log);
+    const memory = new NameMemory(state, {relayUrl: way.memoryKey, upstream, folder: process.cwd()}, log);
+    const before = options.newName ? {} : await memory.recall();
     const tunnel = await LocalTunnel.open({
       host,
       port,
       unencrypted: options.unencrypted ?? false,
       h2: options.h2 ?? false,
       subdomain: options.subdomain,
-      preferName: undefined,
+      preferName: before.name,
       remotePort: options.remotePort,
-      preferPort: undefined,
+      preferPort: before.port,
       relay: way.relay,
       software,
       dial: way.dial,
-      identify: await loadIdentity(options.stateDir ?? stateDir()),
+      identify: await loadIdentity(state),
       wait: options.wait ?? false,
       maxRetryTimeMs: options.maxRetryTimeMs,
       drainTimeoutMs: options.drainTimeoutMs ?? 0,
@@ -64,6 +70,7 @@ export async function forward(port: number, options: ForwardOptions = {}): Promi
       log: options.log,
     });
     tunnel.closed.then(cleanUp, cleanUp);
+    await memory.remember(namesOf(tunnel, options));
     return tunnel;
   } catch (error) {
     await cleanUp();
@@ -83,7 +90,18 @@ function checkOptions(options: ForwardOptions): void {
   }
 }
 
+/** What was given by chance, to be asked for next time; what the user asked for needs no memory. */
+function namesOf({ready}: Tunnel, {subdomain, remotePort}: ForwardOptions): Remembered {
+  const host = ready.tls?.host ?? '';
+  return {
+    ...(subdomain === undefined ? {name: host.slice(0, host.indexOf('.'))} : {}),
+    ...(remotePort === undefined && ready.tcp !== undefined ? {port: ready.tcp.port} : {}),
+  };
+}
+
 interface Way {
+  /** What stands for this relay in the memory of names: the embedded one has another port each time. */
+  memoryKey: string;
   relay: ReadyEvent['relay'];
   dial: (signal: AbortSignal) => Promise<Carrier>;
   release?: () => Promise<void>;
@@ -99,13 +117,13 @@ async function findRelay(options: ForwardOptions): Promise<Way> {
       embedded: true,
       ...(relay.caFile === undefined ? {} : {caFile: relay.caFile}),
     };
-    return {relay: facts, release, dial: dialer(relay.url, undefined, ca, options)};
+    return {memoryKey: 'embedded', relay: facts, release, dial: dialer(relay.url, undefined, ca, options)};
   }
   const origin = `https://${parseRelayUrl(given).authority}`;
   const token = await findToken(options);
   const caFile = options.caFile ?? process.env.TUNL_CA_FILE;
   const ca = caFile === undefined || caFile === '' ? undefined : await readText(caFile);
-  return {relay: {url: origin, embedded: false}, dial: dialer(origin, token, ca, options)};
+  return {memoryKey: origin, relay: {url: origin, embedded: false}, dial: dialer(origin, token, ca, options)};
 }
 
 function dialer(

@@ -59,7 +59,12 @@ export class Agent {
   #retry: Timer | undefined;
   /** When the link was lost, and how many streams there were. */
   #away: {since: number; streams: number} | undefined;
-  #goawayMs = 0;
+  /** Sessions of a relay that is on its way out: their streams may finish, nothing new comes. */
+  readonly #retired = new Set<Session>();
+  /** Until then a relay that went away on purpose may be gone without a word about it. */
+  #quietUntil = 0;
+  /** Whether anybody was told that the link is away, and so has to hear that it is back. */
+  #told = false;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -69,7 +74,9 @@ export class Agent {
   }
 
   get streamCount(): number {
-    return this.#session?.streamCount ?? 0;
+    let count = this.#session?.streamCount ?? 0;
+    for (const session of this.#retired) count += session.streamCount;
+    return count;
   }
 
   get up(): boolean {
@@ -107,23 +114,25 @@ export class Agent {
     return await this.#bindings.add(wish, owner, (message) => this.#session?.sendControl(message));
   }
 
-  /** Whether the link still lives is in doubt: it has to answer within `withinMs`, and a waiting retry happens now. */
+  /**
+   * Whether the link still lives is in doubt: it has to answer within `withinMs`. A new one is tried at once, beside
+   * it (the relay fences the old one when the new one is there) or instead of waiting for the next retry.
+   */
   nudge(withinMs: number): void {
-    if (this.#link !== undefined) this.#link.probe(withinMs);
-    else if (this.#retry !== undefined) {
-      this.#retry.cancel();
-      this.#reconnect();
-    }
+    if (this.#ended || this.#session === undefined) return;
+    this.#link?.probe(withinMs);
+    this.#retry?.cancel();
+    this.#reconnect();
   }
 
   /** Over: the relay is told, open streams are reset. Idempotent. */
   close(): void {
-    this.#session?.close();
+    for (const session of [...this.#retired, this.#session]) session?.close();
     this.#end(undefined);
   }
 
   destroy(error: TunlError): void {
-    this.#session?.destroy(error);
+    for (const session of [...this.#retired, this.#session]) session?.destroy(error);
     this.#end(error);
   }
 
@@ -177,23 +186,30 @@ export class Agent {
       return;
     }
     this.#link = link;
-    this.#goawayMs = 0;
     this.#backoff.succeeded();
     this.#resumeWindowMs = welcome.resumeWindowMs;
     const away = this.#away;
     this.#away = undefined;
     if (resumed !== undefined) {
       const streams = resumed.streamCount;
-      if (resumed.attach(link, welcome.received) && away !== undefined) {
-        this.#options.events.onResumed(this.#clock.now() - away.since, streams, away.streams - streams);
-      }
+      if (resumed.attach(link, welcome.received)) this.#tellBack(away, streams);
       return;
     }
     this.#session = this.#newSession(welcome);
     this.#ticket = new AgentTicket(welcome.id, welcome.secret ?? '', welcome.epoch);
     this.#session.attach(link, welcome.received);
     this.#bindings.bindAgain((message) => this.#session?.sendControl(message));
-    if (away !== undefined) this.#options.events.onResumed(this.#clock.now() - away.since, 0, away.streams);
+    this.#tellBack(away, 0);
+  }
+
+  #tellBack(away: {since: number; streams: number} | undefined, streams: number): void {
+    if (away === undefined || !this.#told) return;
+    this.#told = false;
+    this.#options.events.onResumed(
+      this.#clock.now() - away.since,
+      streams,
+      Math.max(0, away.streams - streams),
+    );
   }
 
   #newSession(welcome: Welcome): Session {
@@ -206,6 +222,8 @@ export class Agent {
       sink: {
         onOpen: (stream, about) => this.#onOpen(stream, about),
         onControl: (payload) => {
+          // A retired session's word about tunnels is about numbers that mean others by now.
+          if (session !== this.#session) return;
           try {
             this.#bindings.onControl(payload);
           } catch (error) {
@@ -213,9 +231,7 @@ export class Agent {
             session.onViolation(`a malformed control message: ${error.message}`);
           }
         },
-        onGoaway: (message) => {
-          this.#goawayMs = message.afterMs;
-        },
+        onGoaway: (message) => this.#onGoaway(session, message.afterMs),
         onDetached: (error) => this.#onDetached(session, error),
         onEnded: (error) => this.#onSessionEnded(session, error),
       },
@@ -237,12 +253,28 @@ export class Agent {
     else owner.onVisitor(stream, visitor);
   }
 
+  /** The relay goes away on purpose: its streams finish where they are, a new session begins where it says. */
+  #onGoaway(session: Session, afterMs: number): void {
+    if (session !== this.#session || this.#ended) return;
+    this.#options.log.info('the relay goes away', {afterMs});
+    this.#retired.add(session);
+    this.#session = undefined;
+    this.#ticket = undefined;
+    this.#link = undefined;
+    this.#away = {since: this.#clock.now(), streams: 0};
+    this.#quietUntil = this.#clock.now() + afterMs + GOAWAY_QUIET_MS;
+    this.#retry = this.#clock.after(afterMs, () => this.#reconnect());
+  }
+
   #onDetached(session: Session, error: Error | undefined): void {
+    // Its relay is going: there will be nobody to resume it with.
+    if (this.#retired.has(session)) session.destroy(new TunlError('RELAY_LOST'));
     if (session !== this.#session || this.#ended) return;
     this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.streamCount);
   }
 
   #onSessionEnded(session: Session, error: TunlError | undefined): void {
+    this.#retired.delete(session);
     if (session !== this.#session || this.#ended) return;
     this.#session = undefined;
     this.#ticket = undefined;
@@ -267,9 +299,13 @@ export class Agent {
       this.destroy(new TunlError('RELAY_LOST', {reason: `gave up: ${error.message}`, cause: error}));
       return;
     }
-    const delayMs = this.#backoff.next(Math.max(error.retryAfterMs ?? 0, this.#goawayMs));
+    const delayMs = this.#backoff.next(error.retryAfterMs);
     const keptForMs = this.#session === undefined ? 0 : this.#resumeWindowMs;
-    this.#options.events.onReconnecting(error, this.#backoff.attempt, delayMs, this.streamCount, keptForMs);
+    if (this.#clock.now() >= this.#quietUntil) {
+      this.#quietUntil = 0;
+      this.#told = true;
+      this.#options.events.onReconnecting(error, this.#backoff.attempt, delayMs, this.streamCount, keptForMs);
+    }
     this.#retry = this.#clock.after(delayMs, () => this.#reconnect());
   }
 
@@ -292,6 +328,8 @@ export class Agent {
 
   #onAttemptFailed(error: TunlError): void {
     if (this.#ended) return;
+    // A second link that was tried beside the first: as long as that one lives nothing is lost.
+    if (this.#link !== undefined && !this.#link.closed) return;
     if (NEEDS_NEW_SESSION.has(error.code)) {
       // The relay has no such session any more: its streams are lost, its names are not.
       const session = this.#session;
@@ -325,6 +363,9 @@ export class Agent {
     });
   }
 }
+
+/** A relay that says goodbye is back within seconds, or another has its name: no reason to alarm anybody yet. */
+const GOAWAY_QUIET_MS = 10_000;
 
 /** Refusals of a resume after which the agent starts afresh. */
 const NEEDS_NEW_SESSION: ReadonlySet<string> = new Set([

@@ -3,13 +3,14 @@
 import {SocketReads} from '../bytes/socket-reads.js';
 import {systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
-import {createLogger} from '../core/logger.js';
+import {createLogger, type LogSink} from '../core/logger.js';
 import {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import {formatHostPort, publicUrl} from '../protocol/targets.js';
 import {Agent} from './agent.js';
 import type {Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
+import {watchNetwork} from './network-watch.js';
 import type {SocketAddress} from './options.js';
 import {Upstream} from './upstream.js';
 import {Visits} from './visits.js';
@@ -55,8 +56,11 @@ export interface TunnelSettings {
   keepForReplay: boolean;
   signal: AbortSignal | undefined;
   onEvent: (event: TunnelEvent) => void;
-  log: import('../core/logger.js').LogSink | undefined;
+  log: LogSink | undefined;
 }
+
+/** After a change of this machine's addresses the old link has to show that it lives within this time, ms. */
+const PROBE_MS = 2_000;
 
 export class LocalTunnel implements Tunnel {
   readonly closed: Promise<void>;
@@ -65,6 +69,7 @@ export class LocalTunnel implements Tunnel {
   readonly #visits: Visits;
   readonly #over = Promise.withResolvers<void>();
   #ready: ReadyEvent | undefined;
+  #network: Disposable | undefined;
   #closing: Promise<void> | undefined;
   #ended = false;
   #reason: TunlError | undefined;
@@ -114,6 +119,7 @@ export class LocalTunnel implements Tunnel {
       await tunnel.#agent.start();
       const [tls, tcp] = await Promise.all([tunnel.#bindTls(), tunnel.#bindTcp()]);
       tunnel.#becomeReady(tls, tcp);
+      tunnel.#network = watchNetwork(() => tunnel.#agent.nudge(PROBE_MS));
     } catch (error) {
       settings.signal?.removeEventListener('abort', abort);
       tunnel.#reason = error instanceof TunlError ? error : new TunlError('UNEXPECTED', {cause: error});
@@ -232,6 +238,7 @@ export class LocalTunnel implements Tunnel {
   #onAgentEnded(error: TunlError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#network?.[Symbol.dispose]();
     const why = this.#reason ?? error;
     if (this.#ready === undefined) {
       this.#over.reject(why ?? new TunlError('CLOSED'));

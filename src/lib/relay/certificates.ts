@@ -9,6 +9,7 @@ export async function openCertificates(o: {
   keyFile?: string | undefined;
   stateDir: string;
   domain: string;
+  log?: unknown;
 }): Promise<CertificateSource> {
   const context = createSecureContext({
     cert: readFileSync(o.certFile ?? ''),

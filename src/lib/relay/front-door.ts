@@ -7,8 +7,9 @@ import type {Logger} from '../core/logger.js';
 import {labelUnder} from '../protocol/names.js';
 import type {CertificateSource} from './certificates.js';
 import {terminateTls} from './terminate.js';
-import type {TunnelTable} from './tunnels.js';
+import type {Tunnel, TunnelTable} from './tunnels.js';
 import type {Visitors} from './visitors.js';
+import type {WaitingRoom} from './waiting-room.js';
 
 /** For a whole ClientHello, ms: it is sent at once by everything that means well. */
 const HELLO_TIMEOUT_MS = 5_000;
@@ -23,6 +24,7 @@ export interface FrontDoorOptions {
   certificates: CertificateSource;
   tunnels: TunnelTable;
   visitors: Visitors;
+  waitingRoom: WaitingRoom;
   /** A connection to the relay's own name. */
   onOwn: (socket: TLSSocket) => void;
   log: Logger;
@@ -83,17 +85,30 @@ export class FrontDoor {
       return;
     }
     const label = name === undefined ? undefined : labelUnder(name, domain);
-    const tunnel = label === undefined ? undefined : tunnels.named(label);
-    if (label === undefined || tunnel === undefined || name === undefined) {
-      log.debug('nothing under this name', {from: raw.remoteAddress, name});
+    if (label === undefined || name === undefined) {
+      log.debug('not a name of this relay', {from: raw.remoteAddress, name});
       raw.destroy();
       return;
     }
+    const enter = (tunnel: Tunnel) => this.#visit(raw, head, {name, label, asked: result.alpn, tunnel});
+    const tunnel = tunnels.named(label);
+    if (tunnel !== undefined) enter(tunnel);
+    else if (!this.#options.waitingRoom.wait(`tls:${label}`, raw, enter)) {
+      log.debug('nothing under this name', {from: raw.remoteAddress, name});
+      raw.destroy();
+    }
+  }
+
+  #visit(
+    raw: Socket,
+    head: Buffer,
+    {name, label, asked, tunnel}: {name: string; label: string; asked: readonly string[]; tunnel: Tunnel},
+  ): void {
     const offers = tunnel.h2 ? ['h2', 'http/1.1'] : ['http/1.1'];
-    this.#terminate(raw, head, name, result.alpn, offers, (socket) => {
+    this.#terminate(raw, head, name, asked, offers, (socket) => {
       const alpn = socket.alpnProtocol;
       // Looked up again: the handshake took a while, and the tunnel may be another's by now.
-      this.#options.visitors.welcome(tunnels.named(label), {
+      this.#options.visitors.welcome(this.#options.tunnels.named(label), {
         socket,
         raw,
         via: 'tls',

@@ -32,6 +32,10 @@ export interface RelayOptions {
   resumeWindowMs?: number;
   /** How long a name or port stays with its owner after the agent is gone, ms. Default 600,000. */
   leaseGraceMs?: number;
+  /** Keep the lease table in the state folder, so that names survive a restart of the relay. Default true. */
+  keepLeases?: boolean;
+  /** Let a second relay process of this user listen on the same ports, to take over without a gap. Default false. */
+  reusePort?: boolean;
   signal?: AbortSignal;
   log?: LogSink;
 }

@@ -1,7 +1,5 @@
 // Who may have which public name or port: leases. In memory here, behind an interface that a shared store can implement too.
 
-import type {Clock} from '../core/clock.js';
-
 /** `tls:demo` or `tcp:20417`. Names are data of strangers: they are keys of Maps, never of objects. */
 export type LeaseKey = `tls:${string}` | `tcp:${number}`;
 
@@ -27,7 +25,6 @@ export interface Registry {
 
 export interface MemoryRegistryOptions {
   graceMs: number;
-  clock: Clock;
   /** Wall clock, ms: leases outlive the process that wrote them. */
   wallClock?: () => number;
   /** Leases of an earlier process. */
@@ -46,7 +43,11 @@ export class MemoryRegistry implements Registry {
     this.#graceMs = options.graceMs;
     this.#wallClock = options.wallClock ?? Date.now;
     this.#onChange = options.onChange ?? (() => {});
-    for (const [key, lease] of options.initial ?? []) this.#leases.set(key, lease);
+    const graceEnds = this.#wallClock() + this.#graceMs;
+    for (const [key, lease] of options.initial ?? []) {
+      // Held by an agent of the last process: the grace period begins now.
+      this.#leases.set(key, {...lease, expiresAt: lease.expiresAt ?? graceEnds});
+    }
   }
 
   claim(key: LeaseKey, owner: string): Promise<ClaimResult> {
@@ -73,13 +74,10 @@ export class MemoryRegistry implements Registry {
     return lease !== undefined && lease.owner !== byOtherThan;
   }
 
-  /** All leases, those that are held as if released now: what a restarted relay begins with. */
+  /** All leases: what a restarted relay begins with. */
   snapshot(): Array<readonly [LeaseKey, Lease]> {
-    const now = this.#wallClock();
     this.#sweep();
-    return [...this.#leases].map(
-      ([key, lease]) => [key, {...lease, expiresAt: lease.expiresAt ?? now + this.#graceMs}] as const,
-    );
+    return [...this.#leases];
   }
 
   #live(key: LeaseKey): Lease | undefined {

@@ -22,6 +22,8 @@ export interface RelaySettings {
   resumeWindowMs: number;
   leaseGraceMs: number;
   keepForReplay: boolean;
+  keepLeases: boolean;
+  reusePort: boolean;
   /** Agents that are sent away come back within this time, ms, each at a moment of its own. */
   comeBackWithinMs: number;
   log: LogSink | undefined;
@@ -64,6 +66,8 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     resumeWindowMs: wholeNumber('resumeWindowMs', options.resumeWindowMs ?? 60_000, 0, MAX_RESUME_WINDOW_MS),
     leaseGraceMs: wholeNumber('leaseGraceMs', options.leaseGraceMs ?? 600_000, 0, 30 * 86_400_000),
     keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
+    keepLeases: options.keepLeases ?? true,
+    reusePort: options.reusePort ?? false,
     comeBackWithinMs: 2_000,
     log: options.log,
   };

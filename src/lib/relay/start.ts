@@ -1,25 +1,28 @@
 // `startRelay`: a whole relay from one call.
 
 import {createServer as createPlainServer, type Server as HttpServer} from 'node:http';
-import {createServer, type Server} from 'node:net';
+import {createServer, type Server, type Socket} from 'node:net';
+import {join} from 'node:path';
 import {systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
-import {createLogger} from '../core/logger.js';
+import {createLogger, type Logger} from '../core/logger.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
 import {WindowBudget} from '../mux/window.js';
-import {formatHostPort, publicUrl} from '../protocol/targets.js';
+import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import {Agents} from './agents.js';
-import {openCertificates} from './certificates.js';
+import {type CertificateSource, openCertificates} from './certificates.js';
 import {FrontDoor} from './front-door.js';
+import {LeaseStore} from './lease-store.js';
 import type {Relay, RelayOptions, RelayStats} from './options.js';
 import {createOwnSite} from './own-site.js';
-import {MemoryRegistry} from './registry.js';
+import {type Lease, type LeaseKey, MemoryRegistry} from './registry.js';
 import {type RelaySettings, settleRelayOptions} from './settings.js';
 import {TcpPorts} from './tcp-ports.js';
 import {createTokenCheck} from './tokens.js';
-import {TunnelTable} from './tunnels.js';
+import {type Tunnel, TunnelTable} from './tunnels.js';
 import {Visitors} from './visitors.js';
+import {WaitingRoom} from './waiting-room.js';
 
 /** What all streams of a relay may grow their windows by. */
 const WINDOW_BUDGET_BYTES = 1024 * 1024 * 1024;
@@ -45,12 +48,23 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
   return relay;
 }
 
+interface RelayParts {
+  settings: RelaySettings;
+  certificates: CertificateSource;
+  store: LeaseStore | undefined;
+  leases: ReadonlyArray<readonly [LeaseKey, Lease]>;
+  log: Logger;
+}
+
 class RunningRelay implements Relay {
   readonly domain: string;
   readonly caFile: string | undefined;
   address = {host: '', port: 0};
   httpAddress: {host: string; port: number} | undefined;
   readonly #settings: RelaySettings;
+  readonly #store: LeaseStore | undefined;
+  readonly #registry: MemoryRegistry;
+  readonly #waitingRoom: WaitingRoom;
   readonly #agents: Agents;
   readonly #tunnels: TunnelTable;
   readonly #visitors = new Visitors();
@@ -63,33 +77,41 @@ class RunningRelay implements Relay {
   static async start(settings: RelaySettings): Promise<RunningRelay> {
     const log = createLogger('relay', settings.log);
     const certificates = await openCertificates({...settings, log});
-    const relay = new RunningRelay(settings, certificates, log);
+    const path = join(settings.stateDir, 'relay', settings.domain, 'leases.json');
+    const store = settings.keepLeases ? new LeaseStore({path, clock: systemClock, log}) : undefined;
+    const leases = (await store?.load()) ?? [];
+    const relay = new RunningRelay({settings, certificates, store, leases, log});
     await relay.#listen();
+    await relay.#reopen(leases);
     return relay;
   }
 
-  private constructor(
-    settings: RelaySettings,
-    certificates: Awaited<ReturnType<typeof openCertificates>>,
-    log: ReturnType<typeof createLogger>,
-  ) {
+  private constructor({settings, certificates, store, leases, log}: RelayParts) {
     this.#settings = settings;
+    this.#store = store;
     this.domain = settings.domain;
     this.caFile = certificates.caFile;
     const clock = systemClock;
-    const registry = new MemoryRegistry({graceMs: settings.leaseGraceMs, clock});
+    this.#registry = new MemoryRegistry({
+      graceMs: settings.leaseGraceMs,
+      initial: leases,
+      onChange: () => store?.schedule(() => this.#registry.snapshot()),
+    });
+    const expected = leases.filter(([, lease]) => lease.expiresAt === undefined).map(([key]) => key);
+    this.#waitingRoom = new WaitingRoom(expected, clock, (keys) => this.#giveUp(keys));
     this.#ports = new TcpPorts({
       range: settings.tcpPorts,
       host: settings.tcpHost,
-      onVisitor: (socket, port) =>
-        this.#visitors.welcome(this.#tunnels.ofPort(port), {socket, raw: socket, via: 'tcp'}),
+      reusePort: settings.reusePort,
+      onVisitor: (socket, port) => this.#onTcpVisitor(socket, port),
     });
     this.#tunnels = new TunnelTable({
       domain: settings.domain,
       publicPort: () => this.#publicPort,
       tcpPublicHost: settings.tcpPublicHost,
-      registry,
+      registry: this.#registry,
       ports: this.#ports,
+      onBound: (tunnel) => this.#waitingRoom.open(tunnel),
       log,
     });
     this.#agents = new Agents({
@@ -116,6 +138,7 @@ class RunningRelay implements Relay {
       certificates,
       tunnels: this.#tunnels,
       visitors: this.#visitors,
+      waitingRoom: this.#waitingRoom,
       onOwn: (socket) => this.#site.emit('connection', socket),
       log,
     });
@@ -145,11 +168,11 @@ class RunningRelay implements Relay {
 
   async #listen(): Promise<void> {
     const {listen, listenHttp} = this.#settings;
-    this.address = await listenOn(this.#door, listen);
+    this.address = await listenOn(this.#door, listen, this.#settings.reusePort);
     if (listenHttp === undefined) return;
     this.#plain = createRedirect(this.domain, () => this.#publicPort);
     try {
-      this.httpAddress = await listenOn(this.#plain, listenHttp);
+      this.httpAddress = await listenOn(this.#plain, listenHttp, this.#settings.reusePort);
     } catch (error) {
       this.#door.close();
       throw error;
@@ -162,11 +185,41 @@ class RunningRelay implements Relay {
     this.#plain?.close();
     this.#plain?.closeAllConnections();
     this.#ports.closeAll();
+    this.#waitingRoom.close();
+    // What is held now is expected back by the next process; from here on the file is its own.
+    await this.#store?.seal(this.#registry.snapshot());
     this.#agents.sendAway('The relay is going away.', () => Math.random() * this.#settings.comeBackWithinMs);
     if (this.#visitors.open > 0 && timeoutMs > 0) await this.#visitorsGone(timeoutMs);
     this.#agents.closeAll('RELAY_LOST', 'The relay went away.');
     this.#site.closeAllConnections();
     this.#site.close();
+  }
+
+  /** TCP ports of tunnels that are expected back listen at once, so that their visitors wait instead of being refused. */
+  async #reopen(leases: ReadonlyArray<readonly [LeaseKey, Lease]>): Promise<void> {
+    const ports = leases
+      .filter(([key, lease]) => key.startsWith('tcp:') && lease.expiresAt === undefined)
+      .map(([key]) => Number(key.slice(4)))
+      .filter((port) => this.#ports.includes(port));
+    await Promise.all(ports.map((port) => this.#ports.open(port)));
+  }
+
+  #giveUp(keys: LeaseKey[]): void {
+    for (const key of keys) {
+      const port = key.startsWith('tcp:') ? Number(key.slice(4)) : 0;
+      if (port !== 0 && this.#tunnels.ofPort(port) === undefined) this.#ports.close(port);
+    }
+  }
+
+  #onTcpVisitor(socket: Socket, port: number): void {
+    const enter = (tunnel: Tunnel | undefined) =>
+      this.#visitors.welcome(tunnel, {socket, raw: socket, via: 'tcp'});
+    const tunnel = this.#tunnels.ofPort(port);
+    if (tunnel !== undefined) enter(tunnel);
+    else {
+      socket.on('error', () => {});
+      if (!this.#waitingRoom.wait(`tcp:${port}`, socket, enter)) enter(undefined);
+    }
   }
 
   #visitorsGone(timeoutMs: number): Promise<void> {
@@ -183,8 +236,9 @@ class RunningRelay implements Relay {
 /** @throws TunlError LISTEN_* */
 function listenOn(
   server: Server | HttpServer,
-  {host, port}: {host: string; port: number},
-): Promise<{host: string; port: number}> {
+  {host, port}: HostPort,
+  reusePort: boolean,
+): Promise<HostPort> {
   return new Promise((resolve, reject) => {
     const failed = (error: Error) => {
       const code = systemCode(error);
@@ -194,7 +248,7 @@ function listenOn(
       reject(new TunlError(mine, {reason: `Cannot listen on ${where} (${code}).`, cause: error}));
     };
     server.once('error', failed);
-    server.listen({host, port, backlog: BACKLOG}, () => {
+    server.listen({host, port, backlog: BACKLOG, reusePort}, () => {
       server.off('error', failed);
       // Out of descriptors, say: the relay goes on with what it has.
       server.on('error', () => {});

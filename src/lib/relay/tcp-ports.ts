@@ -7,6 +7,8 @@ export interface TcpPortsOptions {
   /** Both included; `[0, 0]`: any port of the system; undefined: none. */
   range: readonly [first: number, last: number] | undefined;
   host: string;
+  /** Another process may listen on the same ports: the next relay, while this one still drains. */
+  reusePort: boolean;
   onVisitor: (socket: Socket, port: number) => void;
 }
 
@@ -58,11 +60,14 @@ export class TcpPorts {
       });
       // Stays on: running out of descriptors later is an error event too, and must not end the process.
       server.on('error', () => resolve(undefined));
-      server.listen({port, host: this.#options.host}, () => {
-        const actual = this.#portOf(server);
-        this.#servers.set(actual, server);
-        resolve(actual);
-      });
+      server.listen(
+        {port, host: this.#options.host, reusePort: this.#options.reusePort && port !== 0},
+        () => {
+          const actual = this.#portOf(server);
+          this.#servers.set(actual, server);
+          resolve(actual);
+        },
+      );
     });
   }
 

@@ -33,6 +33,8 @@ export interface TunnelTableOptions {
   tcpPublicHost: string;
   registry: Registry;
   ports: TcpPorts;
+  /** Called with every tunnel as soon as it is bound. */
+  onBound: (tunnel: Tunnel) => void;
   log: Logger;
 }
 
@@ -94,7 +96,7 @@ export class TunnelTable {
         throw new TunlError('NAME_TAKEN', {reason: `${wanted} belongs to somebody else.`});
       return tunnel;
     }
-    if (wish.prefer !== undefined && isRandomLabel(wish.prefer)) {
+    if (wish.prefer !== undefined && isRandomLabel(wish.prefer) && !this.#inUse(`tls:${wish.prefer}`)) {
       const tunnel = await this.#takeName(request, wish.prefer, wish.h2);
       if (tunnel !== undefined) return tunnel;
     }
@@ -103,6 +105,11 @@ export class TunnelTable {
       if (tunnel !== undefined) return tunnel;
     }
     throw new TunlError('BIND_REFUSED', {reason: 'No random name was free.'});
+  }
+
+  /** Held over a link that lives: who would only like to have it starts a second tunnel beside the first. */
+  #inUse(key: LeaseKey): boolean {
+    return this.#byKey.get(key)?.session.link !== undefined;
   }
 
   async #takeName(request: BindRequest, label: string, h2: boolean): Promise<Tunnel | undefined> {
@@ -130,7 +137,7 @@ export class TunnelTable {
         throw new TunlError('PORT_TAKEN', {reason: `Port ${wish.port} of the relay is taken.`});
       return tunnel;
     }
-    if (wish.prefer !== undefined && ports.includes(wish.prefer)) {
+    if (wish.prefer !== undefined && ports.includes(wish.prefer) && !this.#inUse(`tcp:${wish.prefer}`)) {
       const tunnel = await this.#takePort(request, wish.prefer);
       if (tunnel !== undefined) return tunnel;
     }
@@ -177,6 +184,7 @@ export class TunnelTable {
     };
     this.#byKey.set(key, tunnel);
     this.#options.log.info('tunnel bound', {key, epoch, takeover: before !== undefined});
+    this.#options.onBound(tunnel);
     before?.onLost('TAKEN_OVER', `Another agent of the same owner took ${key.slice(4)} over.`);
     return tunnel;
   }
