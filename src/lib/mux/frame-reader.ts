@@ -1,6 +1,6 @@
 // Reads frames out of the session's bytes, which go on across carriers: DATA passes straight through, the rest is gathered.
 
-import {FRAME, FRAME_HEADER, frameLimit, readStreamId} from '../protocol/wire.js';
+import {FRAME, FRAME_HEADER, frameLimit, readStreamId, shortestFrame} from '../protocol/wire.js';
 
 export interface FrameSink {
   /** A DATA frame begins: `length` bytes of it follow by `onData`. False: they are read and thrown away. */
@@ -75,12 +75,12 @@ export class FrameReader {
     const type = this.#type;
     const limit = frameLimit(type);
     if (limit === undefined) return this.#violate(`frame type ${type} does not exist`);
-    if (length > limit) return this.#violate(`a frame of type ${type} cannot have ${length} bytes`);
+    if (length > limit || length < shortestFrame(type))
+      return this.#violate(`a frame of type ${type} cannot have ${length} bytes`);
     if ((type === FRAME.control) !== (this.#streamId === 0)) {
       return this.#violate(`a frame of type ${type} cannot be on stream ${this.#streamId}`);
     }
     if (type === FRAME.data) {
-      if (length === 0) return this.#violate('an empty DATA frame');
       this.#left = length;
       this.#wanted = this.#sink.onDataStart(this.#streamId, length);
       return !this.#stopped;

@@ -1,6 +1,6 @@
 // Reads records out of a carrier's bytes: session bytes pass straight through, the short records are gathered.
 
-import {RECORD, RECORD_HEADER, recordLimit} from '../protocol/wire.js';
+import {RECORD, RECORD_HEADER, recordLimit, shortestRecord} from '../protocol/wire.js';
 
 export interface RecordSink {
   /** Session bytes, in order, as views of the chunk that came. */
@@ -56,9 +56,8 @@ export class RecordReader {
     this.#type = this.#header[0] as number;
     const length = this.#header.readUIntBE(1, 3);
     const limit = recordLimit(this.#type);
-    const exact = this.#type === RECORD.ack || this.#type === RECORD.ping || this.#type === RECORD.pong;
     if (limit === undefined) return this.#violate(`record type ${this.#type} does not exist`, chunk);
-    if (length > limit || length === 0 || (exact && length !== limit)) {
+    if (length > limit || length < shortestRecord(this.#type)) {
       return this.#violate(`a record of type ${this.#type} cannot have ${length} bytes`, chunk);
     }
     this.#left = length;

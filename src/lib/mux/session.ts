@@ -336,10 +336,6 @@ export class Session implements StreamHost, LinkSink, FrameSink {
       this.onViolation(`stream id ${streamId} is not the peer’s to open, or was used before`);
       return;
     }
-    if (payload.length === 0) {
-      this.onViolation('an OPEN without a kind');
-      return;
-    }
     this.#lastPeerId = streamId;
     const kind = Object.values(KIND).find((each) => each === payload[0]);
     if (kind === undefined || this.#streams.size >= this.#maxStreams) {
@@ -364,7 +360,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   #deliver(stream: Stream, type: number, payload: Buffer): boolean {
     switch (type) {
       case FRAME.credit:
-        return payload.length === 4 && stream.receiveCredit(payload.readUInt32BE());
+        return stream.receiveCredit(payload.readUInt32BE());
       case FRAME.opened:
         return stream.receive('receiveOpened', 'CANCELLED');
       case FRAME.refused:

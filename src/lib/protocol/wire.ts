@@ -156,7 +156,20 @@ export function frameLimit(type: number): number | undefined {
   }
 }
 
-/** The same for records. */
+/** The shortest payload that a frame of this type may have. */
+export function shortestFrame(type: number): number {
+  switch (type) {
+    case FRAME.credit:
+      return 4;
+    case FRAME.data:
+    case FRAME.open:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+/** The longest payload that a record of this type may have; undefined for a type that does not exist. */
 export function recordLimit(type: number): number | undefined {
   switch (type) {
     case RECORD.segment:
@@ -170,4 +183,9 @@ export function recordLimit(type: number): number | undefined {
     default:
       return undefined;
   }
+}
+
+/** The shortest payload that a record of this type may have. Acks, pings and pongs have eight bytes, no more and no less. */
+export function shortestRecord(type: number): number {
+  return type === RECORD.ack || type === RECORD.ping || type === RECORD.pong ? 8 : 1;
 }
