@@ -27,11 +27,12 @@ export function sourceFiles(under = 'src'): SourceFile[] {
     });
 }
 
-/** The layer a file belongs to: `lib/mux`, `commands`, or `index`. */
+/** The layer a file belongs to: `lib/mux`, `lib` for what stands in no folder of it, `commands`, or `index`. */
 export function layerOf(path: string): string {
   const parts = path.replace(/^src\//, '').split('/');
   if (parts.length === 1) return 'index';
-  return parts[0] === 'lib' ? `lib/${parts[1]}` : (parts[0] ?? '');
+  const [top = '', folder = ''] = parts;
+  return top === 'lib' && parts.length > 2 ? `lib/${folder}` : top;
 }
 
 /** What an import of `from` means: a layer for a file of the project, else the name of the package or built-in. */

@@ -21,6 +21,9 @@ export abstract class BaseCommand extends Command {
     return this.#presenter;
   }
 
+  /** Instead of oclif's own, which looks for deprecated aliases among all commands. */
+  protected override async init(): Promise<void> {}
+
   protected override async parse<F extends Output, B extends Output, A extends Output>(
     input?: Interfaces.Input<F, B, A>,
     words = this.argv,

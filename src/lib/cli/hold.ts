@@ -45,6 +45,8 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
     onLeave: options.onLeave,
   });
   held = await options.open(starting.signal);
+  // Came up in the very moment in which the end was asked for.
+  if (starting.signal.aborted) return await held.close({drainTimeoutMs: 0});
   // Nobody hears what happens any more: no reason to wait for anything.
   const forget = onReaderGone(() => stop(0));
   try {

@@ -1,10 +1,10 @@
-// The way into the command line: sets oclif up, catches what no command caught, and ends the process when all is said.
+// The way into the command line: runs the command, catches what no command caught, and ends the process when all is said.
 
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
-import {run} from '@oclif/core/run';
 import {settings} from '@oclif/core/settings';
 import {report} from './failure.js';
+import {quickRun} from './quick-run.js';
 import {flush, guardPipes} from './stdout.js';
 import {wishes} from './words.js';
 
@@ -17,7 +17,7 @@ export interface MainOptions {
 export async function main(
   words: readonly string[],
   binUrl: string,
-  options: MainOptions = {},
+  {development = false}: MainOptions = {},
 ): Promise<void> {
   guardPipes();
   process.once('uncaughtException', (error) => {
@@ -26,8 +26,10 @@ export async function main(
   });
   // oclif would look for TypeScript sources and a compiler whenever NODE_ENV is `test` or `development`.
   settings.enableAutoTranspile = false;
+  const root = fileURLToPath(new URL('..', binUrl));
   try {
-    await run(asFlags(words), loadOptions(binUrl, options));
+    const isRun = await quickRun(words, development ? {root, locate: sourceOf} : {root});
+    if (!isRun) await runByOclif(words, root, development);
   } catch (error) {
     process.exitCode = report(error, wishes(words), words);
   }
@@ -35,17 +37,19 @@ export async function main(
   process.exit();
 }
 
-/** `tunl help expose` is `tunl expose --help`. */
-function asFlags(words: readonly string[]): string[] {
-  return words[0] === 'help' ? [...words.slice(1), '--help'] : [...words];
+/** Help, and words that are no command. */
+async function runByOclif(words: readonly string[], root: string, development: boolean): Promise<void> {
+  const {run} = await import('@oclif/core/run');
+  // `tunl help expose` is `tunl expose --help`.
+  const argv = words[0] === 'help' ? [...words.slice(1), '--help'] : [...words];
+  if (!development) return void (await run(argv, {root}));
+  const pjson = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'), (_key, value) =>
+    typeof value === 'string' && value.startsWith('./dist/') ? sourceOf(value) : value,
+  );
+  await run(argv, {root, pjson, ignoreManifest: true});
 }
 
-function loadOptions(binUrl: string, {development = false}: MainOptions) {
-  const root = fileURLToPath(new URL('..', binUrl));
-  if (!development) return {root};
-  const manifest = readFileSync(`${root}/package.json`, 'utf8');
-  const pjson = JSON.parse(
-    manifest.replaceAll('"./dist/', '"./src/').replace(/("\.\/src\/lib\/[\w/-]+)\.js"/g, '$1.ts"'),
-  );
-  return {root, pjson, ignoreManifest: true};
+/** `dist/lib/x.js` → `src/lib/x.ts`. */
+function sourceOf(path: string): string {
+  return path.replace(/(^|\/)dist\//, '$1src/').replace(/\.js$/, '.ts');
 }

@@ -74,13 +74,13 @@ function ready(event: ReadyEvent): Line[] {
   if (!event.relay.embedded) {
     say(`Visitors reach ${event.upstream} through the relay ${event.relay.url}.`);
   } else {
-    say(`Visitors reach ${event.upstream} through a relay inside this process (${event.relay.url}):`);
+    say(`Visitors reach ${event.upstream} through a relay inside this process:`);
     say('this address works on this machine only.', 'warning');
     if (!event.tcp && event.url && event.relay.caFile) {
       say(`Try it: curl --cacert ${shellWord(event.relay.caFile)} ${event.url}`);
       say('Browsers: `tunl relay ca` says how to trust its certificate.');
     }
-    say('For everybody: run `tunl relay start` on a public machine, then pass --relay URL.');
+    say('For everybody: `tunl relay start` on a public machine, then --relay URL here.');
   }
   say('Ctrl+C stops it.');
   return lines;
