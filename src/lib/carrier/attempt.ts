@@ -54,7 +54,6 @@ export class Attempt implements Disposable {
     this.entering(step);
     const {signal} = this.#stop;
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
       let undo: (() => void) | undefined;
       let outcome: 'pending' | 'done' | 'failed' = 'pending';
       const fail = (error: unknown) => {
@@ -74,8 +73,9 @@ export class Attempt implements Disposable {
       signal.addEventListener('abort', onAbort, {once: true});
       try {
         undo = start({done, fail});
-        // It may have failed before it could say how to undo it.
+        // It may have failed before it could say how to undo it, or the time was up before it began.
         if ((outcome as string) === 'failed') undo();
+        else if (signal.aborted) onAbort();
       } catch (error) {
         fail(error);
       }

@@ -7,6 +7,7 @@ import type {Attempt, Step} from './attempt.js';
 import {certificateError, failure, type Peer, socketError} from './dial-errors.js';
 import type {HttpProxy} from './proxy.js';
 import {lookup, type RelayAddress} from './relay-url.js';
+import {isUnknownIssuer, trustSets} from './trust.js';
 
 /**
  * Node tries a name's addresses one after the other and gives each this long. Its default, 250 ms, gives up a relay on
@@ -22,13 +23,36 @@ export const ignore = (): void => {};
 export interface TlsTarget {
   host: string;
   port: number;
-  secureContext?: SecureContext | undefined;
-  /** A connection that leads there already. */
-  through?: Socket | undefined;
+  /** PEM; trusted besides the machine's authorities. */
+  ca: string | undefined;
+  /** Makes a connection that leads there; default: TCP to host and port. */
+  through?: () => Promise<Socket>;
 }
 
 /** A TLS connection whose certificate is verified for `host`: NODE_TLS_REJECT_UNAUTHORIZED changes nothing. */
-export function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
+export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
+  const [narrow, wide] = trustSets(target.ca);
+  const through = await target.through?.();
+  try {
+    return await handshake(attempt, peer, {...target, through, secureContext: narrow()});
+  } catch (error) {
+    if (!isUnknownIssuer(error)) throw error;
+    return await handshake(attempt, peer, {
+      ...target,
+      through: await target.through?.(),
+      secureContext: wide(),
+    });
+  }
+}
+
+interface HandshakeTarget {
+  host: string;
+  port: number;
+  secureContext: SecureContext;
+  through: Socket | undefined;
+}
+
+function handshake(attempt: Attempt, peer: Peer, target: HandshakeTarget): Promise<TLSSocket> {
   const {host, port, secureContext, through} = target;
   const step = (name: string): Step =>
     peer.kind === 'relay' ? {name} : {name: `${name} with the proxy ${peer.label}`, code: 'PROXY_FAILED'};
@@ -39,9 +63,9 @@ export function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promis
       host,
       port,
       servername: isIP(host) === 0 ? host.replace(/\.$/, '') : '',
+      secureContext,
       rejectUnauthorized: true,
       ALPNProtocols: ['http/1.1'],
-      ...(secureContext !== undefined && {secureContext}),
       ...(through !== undefined && {socket: through}),
     };
     const socket = tls.connect(options);
@@ -57,6 +81,7 @@ export function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promis
       socket.off('error', onError);
       done(socket);
     });
+    if (through?.destroyed) fail(failure(peer, 'RELAY_LOST', `${peer.label} closed the connection`));
     return () => {
       socket.destroy();
       through?.destroy();
@@ -65,9 +90,15 @@ export function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promis
 }
 
 /** A connection through the proxy to the relay's port. */
-export async function openTunnel(attempt: Attempt, proxy: HttpProxy, relay: RelayAddress): Promise<Socket> {
+export async function openTunnel(
+  attempt: Attempt,
+  proxy: HttpProxy,
+  {relay, ca}: {relay: RelayAddress; ca: string | undefined},
+): Promise<Socket> {
   const peer: Peer = {kind: 'proxy', label: proxy.label};
-  const socket = proxy.secure ? await openTls(attempt, peer, proxy) : await openTcp(attempt, peer, proxy);
+  const socket = proxy.secure
+    ? await openTls(attempt, peer, {host: proxy.host, port: proxy.port, ca})
+    : await openTcp(attempt, peer, proxy);
   const step: Step = {name: `CONNECT through the proxy ${proxy.label}`, code: 'PROXY_FAILED'};
   return await attempt.run<Socket>(step, ({done, fail}) => {
     const target = `${relay.host.includes(':') ? `[${relay.host}]` : relay.host}:${relay.port}`;

@@ -3,7 +3,6 @@
 import {randomBytes} from 'node:crypto';
 import http, {type IncomingHttpHeaders, type IncomingMessage} from 'node:http';
 import type {Socket} from 'node:net';
-import type {TLSSocket} from 'node:tls';
 import {systemCode, TunlError} from '../core/errors.js';
 import {Attempt} from './attempt.js';
 import {ignore, openTls, openTunnel} from './connect.js';
@@ -11,7 +10,6 @@ import {answerError, failure, type Peer, socketError} from './dial-errors.js';
 import {acceptFor, SUBPROTOCOL} from './handshake.js';
 import {proxyFor} from './proxy.js';
 import {parseRelayUrl, type RelayAddress} from './relay-url.js';
-import {isUnknownIssuer, trustSets} from './trust.js';
 import {type CarrierTuning, WebSocketCarrier} from './ws-carrier.js';
 
 export interface DialOptions extends CarrierTuning {
@@ -48,30 +46,20 @@ export async function dialCarrier(options: DialOptions): Promise<Dialled> {
   if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token))
     throw new TunlError('TOKEN_WRONG', {reason: 'The token holds characters that no token has.'});
   const {timeoutMs, signal, clock} = options;
+  const peer: Peer = {kind: 'relay', label: relay.label};
   using attempt = new Attempt({timeoutMs, signal, clock, label: relay.label});
-  const socket = await openRelay(attempt, relay, options);
+  const proxy = proxyFor(relay, options.env ?? process.env);
+  const socket = await openTls(attempt, peer, {
+    host: relay.host,
+    port: relay.port,
+    ca: options.ca,
+    ...(proxy !== undefined && {through: () => openTunnel(attempt, proxy, {relay, ca: options.ca})}),
+  });
   try {
     return await upgrade(attempt, relay, socket, options);
   } catch (error) {
     socket.destroy();
     throw error;
-  }
-}
-
-/** A verified TLS connection, whichever set of authorities it takes. */
-async function openRelay(attempt: Attempt, relay: RelayAddress, options: DialOptions): Promise<TLSSocket> {
-  const proxy = proxyFor(relay, options.env ?? process.env);
-  const [narrow, wide] = trustSets(options.ca);
-  const open = async (secureContext: ReturnType<typeof narrow>) => {
-    const through = proxy === undefined ? undefined : await openTunnel(attempt, proxy, relay);
-    return await openTls(attempt, {kind: 'relay', label: relay.label}, {...relay, secureContext, through});
-  };
-  try {
-    return await open(narrow());
-  } catch (error) {
-    const unknown = error instanceof TunlError && error.code === 'RELAY_CERTIFICATE';
-    if (!unknown || !isUnknownIssuer(systemCode(error.cause))) throw error;
-    return await open(wide());
   }
 }
 

@@ -1,8 +1,8 @@
-// Which certificate authorities a relay's certificate is checked against, the cheap set first.
+// Which certificate authorities a certificate is checked against, the cheap set first.
 
 import {X509Certificate} from 'node:crypto';
 import tls, {type SecureContext} from 'node:tls';
-import {TunlError} from '../core/errors.js';
+import {systemCode, TunlError} from '../core/errors.js';
 
 export type MakeContext = () => SecureContext;
 
@@ -10,6 +10,8 @@ export type MakeContext = () => SecureContext;
  * Reading the operating system's store and building a context from it takes a tenth of a second; most relays are known
  * by Node's own list or by the one CA that was given. So that set is tried first, and the union of all only when the
  * issuer is unknown to it. Whoever is trusted in either is trusted in the union: the order decides nothing but time.
+ *
+ * @throws TunlError CERTIFICATE_INVALID
  */
 export function trustSets(ca: string | undefined): readonly [narrow: MakeContext, wide: MakeContext] {
   if (ca !== undefined) requireCertificate(ca);
@@ -45,9 +47,9 @@ function machineAuthorities(): readonly string[] {
   return [...new Set([...tls.getCACertificates('default'), ...tls.getCACertificates('system')])];
 }
 
-/** The issuer is not in the set; another set may have it. */
-export function isUnknownIssuer(code: string): boolean {
-  return UNKNOWN_ISSUER.has(code);
+/** The error of a handshake whose certificate's issuer is not in the set; another set may have it. */
+export function isUnknownIssuer(error: unknown): boolean {
+  return error instanceof TunlError && UNKNOWN_ISSUER.has(systemCode(error.cause));
 }
 
 const UNKNOWN_ISSUER = new Set([

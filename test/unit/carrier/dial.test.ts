@@ -277,6 +277,16 @@ describe('the certificate', () => {
     expect(error).toMatchObject({code: 'RELAY_CERTIFICATE', next: expect.stringContaining('new CA')});
   });
 
+  test('is of an authority that the machine knows, beside the given one', async ({scope}) => {
+    const before = tls.getCACertificates('default');
+    scope.onEnd(() => tls.setDefaultCACertificates(before));
+    const known = await createAuthority('Known to the machine');
+    tls.setDefaultCACertificates([...tls.rootCertificates, known.cert]);
+    const {server, url} = await httpsServer(scope, await known.issue(['relay.localhost']));
+    server.on('upgrade', (req, socket, head) => void acceptUpgrade({req, socket, head})?.start(quietSink));
+    (await dial(url, {ca: (await createAuthority('Given')).cert})).carrier.destroy();
+  });
+
   test('is for another name', async ({scope}) => {
     const authority = await createAuthority();
     const {url, port} = await httpsServer(scope, await authority.issue(['r1.example', '192.0.2.1']));
