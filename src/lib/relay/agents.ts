@@ -22,6 +22,8 @@ const HELLO_TIMEOUT_MS = 10_000;
 export interface AgentsOptions {
   software: string;
   tunnels: TunnelTable;
+  /** A tunnel is bound, and its agent knows: visitors may come. */
+  onBound: (tunnel: Tunnel) => void;
   pool: BlockPool;
   windowBudget: WindowBudget;
   resumeWindowMs: number;
@@ -201,6 +203,7 @@ export class Agents {
     member.tunnels.set(id, tunnel);
     const {epoch, host, port} = tunnel;
     send(member, {type: 'bound', request, tunnel: id, epoch, host, port});
+    this.#options.onBound(tunnel);
   }
 
   #onEnded(member: Member, error: TunlError | undefined): void {

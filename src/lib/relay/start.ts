@@ -111,12 +111,12 @@ class RunningRelay implements Relay {
       tcpPublicHost: settings.tcpPublicHost,
       registry: this.#registry,
       ports: this.#ports,
-      onBound: (tunnel) => this.#waitingRoom.open(tunnel),
       log,
     });
     this.#agents = new Agents({
       software,
       tunnels: this.#tunnels,
+      onBound: (tunnel) => this.#waitingRoom.open(tunnel),
       pool: new BlockPool(),
       windowBudget: new WindowBudget(WINDOW_BUDGET_BYTES),
       resumeWindowMs: settings.resumeWindowMs,

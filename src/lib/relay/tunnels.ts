@@ -33,8 +33,6 @@ export interface TunnelTableOptions {
   tcpPublicHost: string;
   registry: Registry;
   ports: TcpPorts;
-  /** Called with every tunnel as soon as it is bound. */
-  onBound: (tunnel: Tunnel) => void;
   log: Logger;
 }
 
@@ -184,7 +182,6 @@ export class TunnelTable {
     };
     this.#byKey.set(key, tunnel);
     this.#options.log.info('tunnel bound', {key, epoch, takeover: before !== undefined});
-    this.#options.onBound(tunnel);
     before?.onLost('TAKEN_OVER', `Another agent of the same owner took ${key.slice(4)} over.`);
     return tunnel;
   }
