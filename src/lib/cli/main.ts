@@ -3,6 +3,7 @@
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import {settings} from '@oclif/core/settings';
+import {EXIT, toTunlError} from '../core/errors.js';
 import {report} from './failure.js';
 import {quickRun} from './quick-run.js';
 import {flush, guardPipes} from './stdout.js';
@@ -20,10 +21,7 @@ export async function main(
   {development = false}: MainOptions = {},
 ): Promise<void> {
   guardPipes();
-  process.once('uncaughtException', (error) => {
-    // State is unknown from here on: say so and end, rather than hang or go on half.
-    process.exit(report(error, {...wishes(words), debug: true}, words));
-  });
+  guardProcess(words);
   // oclif would look for TypeScript sources and a compiler whenever NODE_ENV is `test` or `development`.
   settings.enableAutoTranspile = false;
   const root = fileURLToPath(new URL('..', binUrl));
@@ -35,6 +33,15 @@ export async function main(
   }
   await flush();
   process.exit();
+}
+
+/** State is unknown after an exception that nobody caught: say so and end, rather than hang or go on half. */
+function guardProcess(words: readonly string[]): void {
+  process.once('uncaughtException', (error) => {
+    process.on('uncaughtException', () => process.exit(EXIT.unexpected));
+    process.exitCode = report(toTunlError(error), wishes(words), words);
+    void flush().then(() => process.exit());
+  });
 }
 
 /** Help, and words that are no command. */

@@ -66,8 +66,11 @@ export class Presenter {
       return;
     }
     if (this.#dropped > 0 && !isCongested()) this.#tellDropped();
-    const line = this.#json ? undefined : result(event);
-    if (line !== undefined) writeLine(oneLine(line));
+    const line = result(event);
+    if (line !== undefined) {
+      this.#renderer.settle();
+      if (!this.#json) writeLine(oneLine(line));
+    }
     this.#renderer.event(event);
   };
 

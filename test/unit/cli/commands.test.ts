@@ -231,6 +231,22 @@ describe('tunl expose', () => {
     expect(cli.stderr()).toBe('');
   });
 
+  test.each([[[]], [['--json']]])(
+    'an exception that nobody caught is told like any error %j',
+    async (more) => {
+      const bomb = 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("boom")})';
+      const options = {env: {...env(), NODE_OPTIONS: `--import ${bomb}`}};
+      await using cli = startCli(['expose', port, ...more], options);
+      await cli.line();
+      cli.child.kill('SIGUSR2');
+      const {stdout, stderr, exitCode} = await cli.outcome;
+      expect(exitCode).toBe(EXIT.unexpected);
+      expect(stderr).not.toContain('    at ');
+      if (more.length === 0) expect(stderr).toContain('error: boom\n');
+      else expect(parseEvent(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({code: 'UNEXPECTED'});
+    },
+  );
+
   test('a refused upstream is one line with its name', async () => {
     const closed = createServer();
     await once(closed.listen(0, '127.0.0.1'), 'listening');

@@ -1,7 +1,12 @@
 import {Writable} from 'node:stream';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
-import {chooseRenderer, createPresenter, type PresenterOptions} from '../../../src/lib/cli/presenter.js';
+import {
+  chooseRenderer,
+  createPresenter,
+  Presenter,
+  type PresenterOptions,
+} from '../../../src/lib/cli/presenter.js';
 import {LiveRenderer} from '../../../src/lib/cli/renderers/live.js';
 import {parseEvent} from '../../project/event-schema.js';
 
@@ -231,6 +236,7 @@ describe('live', () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream);
     live.begin('connecting');
+    live.settle();
     for (const event of STORY) live.event(event);
     live.end();
     expect(text()).toContain('⚠ link lost, keeping 2 connections for 60 s\n');
@@ -252,4 +258,21 @@ describe('live', () => {
     expect(text().indexOf('first')).toBeLessThan(text().indexOf('Visitors reach'));
     expect(text().trimEnd().endsWith('last')).toBe(true);
   });
+});
+
+test('on a terminal the spinner is gone before the address is written', async () => {
+  const steps: string[] = [];
+  const renderer = {
+    begin: () => {},
+    settle: () => steps.push('settle'),
+    event: () => steps.push('event'),
+    log: () => {},
+    end: () => {},
+  };
+  vi.mocked(process.stdout.write).mockImplementation((text) => {
+    steps.push(`stdout ${String(text).trim()}`);
+    return true;
+  });
+  new Presenter(renderer, {json: false, quiet: false}).event(READY);
+  expect(steps).toEqual(['settle', 'stdout https://abc.r1.example.net', 'event']);
 });

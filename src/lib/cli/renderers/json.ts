@@ -16,6 +16,10 @@ export class JsonRenderer implements Renderer {
     // A program waits for `ready`.
   }
 
+  settle(): void {
+    // Nothing moves here.
+  }
+
   event(event: CliEvent): void {
     const {type, ...rest} = event;
     this.#writeLine(JSON.stringify({type, ...rest}));

@@ -34,11 +34,12 @@ export class LiveRenderer implements Renderer {
     this.#waiting.unref();
   }
 
+  settle(): void {
+    this.#isUp = true;
+    this.#stopSpinner();
+  }
+
   event(event: CliEvent): void {
-    if (event.type === 'ready' || event.type === 'listening') {
-      this.#isUp = true;
-      this.#stopSpinner();
-    }
     if (event.type === 'connection') {
       const {shown, hidden} = this.#throttle.admit();
       if (!shown) return;

@@ -21,8 +21,11 @@ export class PlainRenderer implements Renderer {
     // The lines that follow say enough.
   }
 
+  settle(): void {
+    this.#isUp = true;
+  }
+
   event(event: CliEvent): void {
-    if (event.type === 'ready') this.#isUp = true;
     if (this.#quiet) return;
     if (event.type === 'connection') {
       const {shown, hidden} = this.#throttle.admit();

@@ -5,6 +5,8 @@ import type {CliEvent} from '../events.js';
 export interface Renderer {
   /** Something has begun that may take a while. */
   begin(what: string): void;
+  /** What was begun is there: nothing that moves is left on the screen, a line on stdout can follow. */
+  settle(): void;
   event(event: CliEvent): void;
   /** One diagnostic line, already filtered by level. */
   log(line: string): void;
