@@ -1,6 +1,17 @@
 // Messages about tunnels, on stream 0 of a session: two closed unions, agent → relay and relay → agent, and what an OPEN says.
 
-import {asObject, type Fields, flag, maybe, oneOf, optional, parseJsonObject, text, whole} from './fields.js';
+import {
+  asObject,
+  type Fields,
+  flag,
+  maybe,
+  oneOf,
+  optional,
+  parseJsonObject,
+  prose,
+  text,
+  whole,
+} from './fields.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 const MAX_ID = 2 ** 31;
@@ -96,7 +107,7 @@ export function parseRelayMessage(payload: Buffer): RelayMessage {
         request: whole(fields, 'request', 1, MAX_ID),
         tunnel: whole(fields, 'tunnel', 1, MAX_ID),
         epoch: whole(fields, 'epoch', 1, MAX_COUNT),
-        host: text(fields, 'host', 255),
+        host: prose(fields, 'host', 255),
         port: whole(fields, 'port', 1, 65_535),
       };
     case 'bind-refused':
@@ -104,14 +115,14 @@ export function parseRelayMessage(payload: Buffer): RelayMessage {
         type,
         request: whole(fields, 'request', 1, MAX_ID),
         code: text(fields, 'code', 40),
-        message: text(fields, 'message', 500),
+        message: prose(fields, 'message', 500),
       };
     case 'unbound':
       return {
         type,
         tunnel: whole(fields, 'tunnel', 1, MAX_ID),
         code: text(fields, 'code', 40),
-        message: text(fields, 'message', 500),
+        message: prose(fields, 'message', 500),
       };
   }
 }
@@ -122,11 +133,11 @@ export function parseVisitorOpen(payload: Buffer): VisitorOpen {
   return {
     tunnel: whole(fields, 'tunnel', 1, MAX_ID),
     via: oneOf(fields, 'via', ['tls', 'tcp']),
-    address: text(fields, 'address', 64),
+    address: prose(fields, 'address', 64),
     port: whole(fields, 'port', 0, 65_535),
     ...optional(
       'alpn',
-      maybe(fields, 'alpn', () => text(fields, 'alpn', 32)),
+      maybe(fields, 'alpn', () => prose(fields, 'alpn', 32)),
     ),
   };
 }

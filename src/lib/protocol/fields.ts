@@ -33,6 +33,13 @@ export function text(fields: Fields, name: string, maxLength: number): string {
   return value;
 }
 
+/** A text that people will see: control and direction characters, which could paint a terminal, become spaces. */
+export function prose(fields: Fields, name: string, maxLength: number): string {
+  return text(fields, name, maxLength)
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
+    .trim();
+}
+
 /** A whole number from `min` to `max`. */
 export function whole(fields: Fields, name: string, min: number, max: number): number {
   const value = own(fields, name);

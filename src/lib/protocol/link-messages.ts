@@ -8,6 +8,7 @@ import {
   oneOf,
   optional,
   parseJsonObject,
+  prose,
   text,
   texts,
   whole,
@@ -87,13 +88,13 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
       return {
         type,
         protocol: whole(fields, 'protocol', 1, 1_000_000),
-        software: text(fields, 'software', 100),
+        software: prose(fields, 'software', 100),
         nonce: hex(fields, 'nonce', 32),
       };
     case 'hello':
       return {
         type,
-        software: text(fields, 'software', 100),
+        software: prose(fields, 'software', 100),
         nonce: hex(fields, 'nonce', 32),
         ...optional(
           'identity',
@@ -135,7 +136,7 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
       return {
         type,
         code: text(fields, 'code', 40),
-        message: text(fields, 'message', 500),
+        message: prose(fields, 'message', 500),
         ...optional(
           'retryAfterMs',
           maybe(fields, 'retryAfterMs', () => whole(fields, 'retryAfterMs', 0, 86_400_000)),
@@ -144,11 +145,11 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
     case 'goaway':
       return {
         type,
-        message: text(fields, 'message', 500),
+        message: prose(fields, 'message', 500),
         afterMs: whole(fields, 'afterMs', 0, 86_400_000),
         relays: texts(fields, 'relays', 20, 300),
       };
     case 'close':
-      return {type, code: text(fields, 'code', 40), message: text(fields, 'message', 500)};
+      return {type, code: text(fields, 'code', 40), message: prose(fields, 'message', 500)};
   }
 }
