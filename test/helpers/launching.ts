@@ -112,6 +112,13 @@ export function withMark(mark: string): number[] {
   return pids().filter((pid) => procFile(pid, 'environ').includes(mark) && isAlive(pid));
 }
 
+export function childrenOf(parent: number): number[] {
+  return pids().filter((pid) => {
+    const stat = procFile(pid, 'stat');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === parent && isAlive(pid);
+  });
+}
+
 const pids = () =>
   readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

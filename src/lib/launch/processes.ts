@@ -2,6 +2,7 @@
 //
 // A program belongs together by its process group. What leaves the group (kernels, terminals, daemons) is still known by
 // the mark in its environment, which children inherit; that needs /proc, so elsewhere than on Linux the group is all.
+// sshd wipes its sessions' environment: they are known as its children, as long as it lives.
 import {readdir, readFile} from 'node:fs/promises';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {run} from './run.js';
@@ -21,6 +22,8 @@ export interface Members {
   readonly group: readonly number[];
   /** Outside the group, with the mark. */
   readonly strays: readonly number[];
+  /** Outside the group and without the mark, but the program's own children. */
+  readonly children: readonly number[];
 }
 
 /** The living processes of a family; zombies and this process are none. */
@@ -32,19 +35,21 @@ async function membersByProc(family: Family): Promise<Members> {
   const mark = `${MARK}=${family.mark}`;
   const group: number[] = [];
   const strays: number[] = [];
+  const children: number[] = [];
   await Promise.all(
     (await readdir('/proc')).map(async (name) => {
       const pid = Number(name);
       if (!Number.isInteger(pid) || pid === process.pid) return;
       const stat = await read(`/proc/${pid}/stat`);
       // `pid (name) state ppid pgrp …`; the name may hold spaces and parentheses, so count from its end.
-      const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      const [state, parent, pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       if (state === undefined || state === '' || state === 'Z' || state === 'X') return;
       if (Number(pgrp) === family.group) group.push(pid);
       else if ((await read(`/proc/${pid}/environ`)).includes(mark)) strays.push(pid);
+      else if (Number(parent) === family.group) children.push(pid);
     }),
   );
-  return {group, strays};
+  return {group, strays, children};
 }
 
 /** '' for what is gone or belongs to somebody else. */
@@ -62,7 +67,7 @@ async function membersByPs(family: Family): Promise<Members> {
     const [pid, pgid, state] = line.trim().split(/\s+/);
     return Number(pgid) === family.group && !state?.startsWith('Z') ? [Number(pid)] : [];
   });
-  return {group, strays: []};
+  return {group, strays: [], children: []};
 }
 
 /** Signals a process (or, negative, a group) that may be gone or not ours. */
@@ -80,25 +85,40 @@ export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
  */
 export async function endFamily(family: Family, graceMs: number): Promise<void> {
   const deadline = performance.now() + graceMs;
+  // Before the end of the program, which makes them somebody else's.
+  const {children} = await membersOf(family);
+  const outside = async () => {
+    const {group, strays} = await membersOf(family);
+    return {group, others: [...strays, ...children.filter(isAlive)]};
+  };
   signalQuietly(-family.group, 'SIGTERM');
-  let straysTold = false;
+  let othersTold = false;
   let waitMs = 10;
   while (performance.now() < deadline) {
-    const {group, strays} = await membersOf(family);
+    const {group, others} = await outside();
     if (group.length === 0) {
-      if (strays.length === 0) return;
-      if (!straysTold) for (const pid of strays) signalQuietly(pid, 'SIGTERM');
-      straysTold = true;
+      if (others.length === 0) return;
+      if (!othersTold) for (const pid of others) signalQuietly(pid, 'SIGTERM');
+      othersTold = true;
     }
     await sleep(waitMs);
     waitMs = Math.min(waitMs * 1.5, 100);
   }
   // Twice, since a process may have been forked between the look and the signal.
   for (let turn = 0; turn < 2; turn++) {
-    const {group, strays} = await membersOf(family);
-    if (group.length === 0 && strays.length === 0) return;
+    const {group, others} = await outside();
+    if (group.length === 0 && others.length === 0) return;
     signalQuietly(-family.group, 'SIGKILL');
-    for (const pid of strays) signalQuietly(pid, 'SIGKILL');
+    for (const pid of others) signalQuietly(pid, 'SIGKILL');
     await sleep(20);
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -21,8 +21,6 @@ export interface SshdOptions {
   readonly caFile?: string;
   /** Where sessions get PATH and the like from. Default: this process's environment. */
   readonly env?: Readonly<NodeJS.ProcessEnv>;
-  /** Default: the user that tunl runs as; any other needs root. */
-  readonly user?: string;
 }
 
 /** sshd as root insists on it. Debian's service makes it at each boot, which containers do not have. */
@@ -34,7 +32,7 @@ export async function sshd(options: SshdOptions): Promise<Program> {
   if (keys.length === 0)
     throw new TunlError('KEY_INVALID', {reason: 'Nobody could log in: no keys are given.'});
   const host = await hostKey(options.stateDir, options.env);
-  const user = options.user ?? currentUser();
+  const user = currentUser();
   return {
     name: 'ssh',
     title: 'sshd',
