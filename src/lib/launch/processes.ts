@@ -40,10 +40,8 @@ async function membersByProc(family: Family): Promise<Members> {
     (await readdir('/proc')).map(async (name) => {
       const pid = Number(name);
       if (!Number.isInteger(pid) || pid === process.pid) return;
-      const stat = await read(`/proc/${pid}/stat`);
-      // `pid (name) state ppid pgrp …`; the name may hold spaces and parentheses, so count from its end.
-      const [state, parent, pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      if (state === undefined || state === '' || state === 'Z' || state === 'X') return;
+      const [state, parent, pgrp] = stateOf(await read(`/proc/${pid}/stat`));
+      if (!isLiving(state)) return;
       if (Number(pgrp) === family.group) group.push(pid);
       else if ((await read(`/proc/${pid}/environ`)).includes(mark)) strays.push(pid);
       else if (Number(parent) === family.group) children.push(pid);
@@ -89,7 +87,8 @@ export async function endFamily(family: Family, graceMs: number): Promise<void> 
   const {children} = await membersOf(family);
   const outside = async () => {
     const {group, strays} = await membersOf(family);
-    return {group, others: [...strays, ...children.filter(isAlive)]};
+    const alive = await Promise.all(children.map(isAlive));
+    return {group, others: [...strays, ...children.filter((_, i) => alive[i])]};
   };
   signalQuietly(-family.group, 'SIGTERM');
   let othersTold = false;
@@ -114,11 +113,22 @@ export async function endFamily(family: Family, graceMs: number): Promise<void> 
   }
 }
 
-function isAlive(pid: number): boolean {
+async function isAlive(pid: number): Promise<boolean> {
+  if (process.platform === 'linux') return isLiving(stateOf(await read(`/proc/${pid}/stat`))[0]);
   try {
     process.kill(pid, 0);
     return true;
   } catch {
     return false;
   }
+}
+
+/** From `pid (name) state ppid pgrp …`; the name may hold spaces and parentheses, so count from its end. */
+function stateOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/** A zombie has ended; in a container nobody may ever ask for it. */
+function isLiving(state: string | undefined): boolean {
+  return state !== undefined && state !== '' && state !== 'Z' && state !== 'X';
 }
