@@ -3,6 +3,7 @@ import {open} from 'node:fs/promises';
 import {systemCode, TunlError} from '../../core/errors.js';
 import {run} from '../run.js';
 import {type KeyList, looksPrivate, parseKeyList, privateKey} from './key-list.js';
+import type {PublicKey} from './public-key.js';
 
 /** Enough for 10,000 RSA keys. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
@@ -52,13 +53,9 @@ export async function keysFromAgent(env: Readonly<NodeJS.ProcessEnv> = process.e
   });
 }
 
-/** Several sources as one list; a key given twice counts once. */
+/** Several sources as one list; of a key given twice the first counts, with its options. */
 export function mergeKeys(lists: readonly KeyList[]): KeyList {
-  const keys = new Map(
-    lists
-      .flatMap((list) => list.keys)
-      .map((key) => [key.data, key] as const)
-      .reverse(),
-  );
-  return {keys: [...keys.values()].reverse(), notices: lists.flatMap((list) => list.notices)};
+  const keys = new Map<string, PublicKey>();
+  for (const key of lists.flatMap((list) => list.keys)) if (!keys.has(key.data)) keys.set(key.data, key);
+  return {keys: [...keys.values()], notices: lists.flatMap((list) => list.notices)};
 }

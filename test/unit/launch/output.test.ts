@@ -1,0 +1,60 @@
+// What is kept of a program's output: the end, bounded, printable, without secrets.
+import {expect, test} from 'vitest';
+import {OutputTail, passOn, redact} from '../../../src/lib/launch/output.js';
+
+const push = (tail: OutputTail, text: string, stream: 'stdout' | 'stderr' = 'stdout') =>
+  tail.push(stream, Buffer.from(text));
+
+test('the last lines of both outputs, the unfinished ones too', () => {
+  const tail = new OutputTail();
+  push(tail, 'one\ntw');
+  push(tail, 'error\n', 'stderr');
+  push(tail, 'o\r\n\n  three');
+  expect(tail.lines()).toEqual(['one', 'error', 'two', '  three']);
+  expect(tail.lines(2)).toEqual(['two', '  three']);
+});
+
+test('a character cut in two is one character', () => {
+  const tail = new OutputTail();
+  const bytes = Buffer.from('grüße\n');
+  for (const byte of bytes) tail.push('stdout', Buffer.of(byte));
+  expect(tail.lines()).toEqual(['grüße']);
+});
+
+test('colours, cursor movements and other controls are taken out', () => {
+  const tail = new OutputTail();
+  push(tail, '\u001b[31mred\u001b[0m \u001b]0;title\u0007x\u0000\u009by\u001b[2J\n');
+  const codes = [...(tail.lines()[0] ?? '')].map((char) => char.charCodeAt(0));
+  expect(codes.filter((code) => code < 32 || (code > 126 && code < 160))).toEqual([]);
+  expect(tail.lines()[0]).toContain('red');
+});
+
+test('bounded, whatever comes', () => {
+  const tail = new OutputTail();
+  for (let i = 0; i < 1_000; i++) push(tail, `${'x'.repeat(5_000)}`);
+  for (let i = 0; i < 1_000; i++) push(tail, `${i}\n`, 'stderr');
+  push(tail, `${'y'.repeat(9)}\n`.repeat(1_000_000), 'stderr');
+  const lines = tail.lines(10_000);
+  expect(lines.length).toBeLessThanOrEqual(102);
+  expect(lines.join('').length).toBeLessThan(20_000);
+});
+
+test('secrets are taken out, also where a line is passed on in pieces', () => {
+  const secret = 'hunter2hunter2';
+  const tail = new OutputTail([secret]);
+  push(tail, `token=${secret.slice(0, 5)}`);
+  push(tail, `${secret.slice(5)}&x\n`);
+  expect(tail.lines()).toEqual(['token=…&x']);
+  const passed: string[] = [];
+  const pass = passOn((text) => passed.push(text), [secret]);
+  for (const char of `a ${secret} b\n${secret}\n`) pass('stdout', Buffer.from(char));
+  expect(passed).toEqual(['a … b\n', '…\n']);
+  // Short ones would blank out ordinary words.
+  expect(redact('a cat', ['cat'])).toBe('a cat');
+});
+
+test('without secrets nothing is held back', () => {
+  const passed: string[] = [];
+  passOn((text) => passed.push(text), [])('stdout', Buffer.from('Continue? [y/N] '));
+  expect(passed).toEqual(['Continue? [y/N] ']);
+});
