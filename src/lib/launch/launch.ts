@@ -10,6 +10,7 @@ import {find} from './find.js';
 import {type OutputSink, OutputTail, passOn} from './output.js';
 import {freePort, isTaken} from './ports.js';
 import type {Program, PublicSide, Site} from './program.js';
+import {loadExeca} from './run.js';
 import {makeRunFolder, removeRunFolder} from './run-folder.js';
 import {RunningProgram} from './running.js';
 import {spawnProgram} from './spawn.js';
@@ -42,6 +43,8 @@ export interface LaunchOptions {
 export async function launch(program: Program, options: LaunchOptions): Promise<RunningProgram> {
   const {signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
+  // 0.15 s that pass while the program is looked for; a failure shows where it is used.
+  loadExeca().catch(() => {});
   const env = options.env ?? process.env;
   const graceMs = options.graceMs ?? program.graceMs ?? 5_000;
   const found = await find(program, env, options.bin);

@@ -14,13 +14,15 @@ export interface RunOptions {
   timeoutMs?: number;
 }
 
+/** Loaded when first needed: most commands of tunl start no program. Call it early where one surely will be started. */
+export const loadExeca = () => import('execa');
+
 export async function run(
   bin: string,
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
-  // Loaded when first needed: most commands of tunl start no program.
-  const {execa} = await import('execa');
+  const {execa} = await loadExeca();
   const result = await execa(bin, args, {
     env: options.env ?? process.env,
     extendEnv: false,

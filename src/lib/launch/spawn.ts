@@ -5,6 +5,7 @@ import {systemCode, TunlError} from '../core/errors.js';
 import type {OutputName} from './output.js';
 import {type Family, MARK} from './processes.js';
 import type {Program, Site, StartPlan} from './program.js';
+import {loadExeca} from './run.js';
 import type {Exit} from './running.js';
 import {startWatcher} from './watcher.js';
 
@@ -28,7 +29,7 @@ export interface SpawnOptions {
 export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
   const {program, site, plan} = options;
   if (plan.cwd !== undefined) await checkFolder(plan.cwd);
-  const {execa} = await import('execa');
+  const {execa} = await loadExeca();
   const mark = randomBytes(16).toString('hex');
   // Before the program: were tunl killed between the two starts, the mark alone would find the program.
   const watcher = await startWatcher({mark, folder: site.folder, graceMs: options.graceMs});

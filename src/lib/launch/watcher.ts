@@ -5,8 +5,8 @@
 // /bin/sh without children (about 1 MB, one process), in a session of its own, so that Ctrl+C or a closed terminal, which
 // end tunl, pass it by. What it cannot do: act when it is killed as well, end what runs as another user, find what left
 // the process group and wiped its environment (or any that left the group, where there is no /proc).
-import type {Family} from './processes.js';
-import {MARK} from './processes.js';
+import {type Family, MARK} from './processes.js';
+import {loadExeca} from './run.js';
 
 // $1 mark, $2 folder, $3 grace in tenths of a second. `group N` names the process group, `done` means that all is in order.
 const SCRIPT = `
@@ -19,7 +19,7 @@ while read -r word value; do
 done
 strays() {
   [ -r /proc/self/environ ] || return 0
-  grep -lsF -- "$1" /proc/[0-9]*/environ | while IFS=/ read -r _ _ pid _; do echo "$pid"; done
+  grep -lszF -- "$1" /proc/[0-9]*/environ | while IFS=/ read -r _ _ pid _; do echo "$pid"; done
 }
 in_group() { [ -n "$group" ] && kill -"$1" -"$group" 2>/dev/null; }
 in_group TERM
@@ -57,7 +57,7 @@ export interface WatcherOptions {
 
 /** Never fails: without a shell there is no watcher, and tunl still cleans up whenever it ends by itself. */
 export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
-  const {execa} = await import('execa');
+  const {execa} = await loadExeca();
   const tenths = String(Math.max(1, Math.ceil(options.graceMs / 100)));
   const child = execa(
     '/bin/sh',
