@@ -12,6 +12,8 @@ export interface RelayProcessOptions extends CliOptions {
   listen?: string;
   /** Default `0`: any free port. */
   tcpPorts?: string;
+  /** Default: a new one. The names of a relay's agents are its token's: one that is started again needs the same. */
+  token?: string;
   flags?: readonly string[];
 }
 
@@ -37,7 +39,7 @@ export async function startRelayProcess(
 ): Promise<RelayProcess> {
   const domain = options.domain ?? 'r1.localhost';
   const stateDir = options.stateDir ?? (await scope.tempDir('relay'));
-  const token = randomBytes(24).toString('base64url');
+  const token = options.token ?? randomBytes(24).toString('base64url');
   const tokenFile = join(stateDir, 'agents.token');
   await writeFile(tokenFile, `${token}\n`, {mode: 0o600});
   const cli = await startCli(

@@ -1,0 +1,106 @@
+// What every fault test stands on: a relay and agents by the CLI, and a fault proxy on the link between them.
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {createAuthority} from '../helpers/certificates.js';
+import type {Child} from '../helpers/child.js';
+import {type Exposed, type ExposeOptions, expose, projectRoot} from '../helpers/cli.js';
+import {FaultProxy} from '../helpers/fault-proxy.js';
+import {type RelayProcess, type RelayProcessOptions, startRelayProcess} from '../helpers/relay.js';
+import type {Scope} from '../helpers/scope.js';
+
+export const long = process.env.TUNL_LONG === '1';
+
+/** A number of the short form, or of the long one. */
+export const sized = (short: number, full: number): number => (long ? full : short);
+
+export const domain = 'r1.localhost';
+
+/** Flags that give a relay its certificate, and the CA's file for agents and visitors. */
+export async function certificateFlags(scope: Scope): Promise<{flags: string[]; caFile: string}> {
+  const authority = await createAuthority();
+  const leaf = await authority.issue([domain, `*.${domain}`]);
+  const folder = await scope.tempDir('certificate');
+  const file = async (name: string, text: string) => {
+    await writeFile(join(folder, name), text, {mode: 0o600});
+    return join(folder, name);
+  };
+  const flags = [
+    '--cert-file',
+    await file('cert.pem', leaf.cert),
+    '--key-file',
+    await file('key.pem', leaf.key),
+  ];
+  return {flags, caFile: await file('ca.pem', authority.cert)};
+}
+
+/** `NODE_OPTIONS` with which a process of a test loads modules of test/helpers first. */
+export const preload = (...names: readonly string[]): Record<string, string> => ({
+  NODE_OPTIONS: names.map((name) => `--import=${projectRoot}test/helpers/${name}`).join(' '),
+});
+
+export interface RigOptions extends RelayProcessOptions {
+  /** Agents draw short waits between attempts only. */
+  quickRetry?: boolean;
+}
+
+export interface Rig {
+  relay: RelayProcess;
+  /** Stands between agents and the relay; visitors come straight to the relay. */
+  proxy: FaultProxy;
+  caFile: string;
+  /** With which an agent finds the relay, through the proxy. */
+  env: Record<string, string>;
+  /** `tunl expose TARGET --json` whose link goes through the proxy. */
+  expose(target: number | string, options?: ExposeOptions): Promise<Exposed>;
+}
+
+export async function startRig(scope: Scope, options: RigOptions = {}): Promise<Rig> {
+  const {flags, caFile} = await certificateFlags(scope);
+  const relay = await startRelayProcess(scope, {
+    ...options,
+    flags: [...flags, '--log-level', 'info', ...(options.flags ?? [])],
+    env: {...preload('inspect-hook.js'), ...options.env},
+  });
+  const proxy = await FaultProxy.start(scope, {target: {port: relay.port}});
+  const hooks = options.quickRetry ? ['inspect-hook.js', 'quick-retry.js'] : ['inspect-hook.js'];
+  const env = {
+    ...preload(...hooks),
+    TUNL_RELAY: `https://${domain}:${proxy.port}`,
+    TUNL_TOKEN: relay.token,
+    TUNL_CA_FILE: caFile,
+  };
+  return {
+    relay: {...relay, caFile},
+    proxy,
+    caFile,
+    env,
+    expose: (target, more = {}) => expose(scope, target, {...more, env: {...env, ...more.env}}),
+  };
+}
+
+export interface Inspection {
+  heapUsed: number;
+  external: number;
+  arrayBuffers: number;
+  rss: number;
+  timers: number;
+  descriptors: number;
+  resources: number;
+}
+
+/** What a process holds now, after a garbage collection. It must have been started with inspect-hook.js. */
+export async function inspect(child: Child): Promise<Inspection> {
+  const before = [...child.stderr.matchAll(/"inspected":(\d+)/g)].length;
+  child.signal('SIGUSR2');
+  const [line] = await child.saidOnStderr(new RegExp(`\\{"inspected":${before + 1},.*\\}`));
+  return JSON.parse(line) as Inspection;
+}
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Milliseconds from now until the promise is fulfilled. */
+export async function timed(what: Promise<unknown>): Promise<number> {
+  const since = performance.now();
+  await what;
+  return performance.now() - since;
+}
