@@ -1,7 +1,7 @@
 // The real code-server: asks for the password and takes it, in an environment that would lead it astray.
 import {readFileSync} from 'node:fs';
 import {mkdir, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {expect} from 'vitest';
 import {codeServer} from '../../src/lib/launch/programs/code-server.js';
 import {randomSecret} from '../../src/lib/launch/secret.js';
@@ -56,4 +56,31 @@ test('code-server', async ({scope}) => {
   await program.stop();
   expect(withMark(mark)).toEqual([]);
   expect(readFileSync(join(home, '.config/code-server/config.yaml'), 'utf8')).toContain('auth: none');
+});
+
+test('openvscode-server: the token is in the address, and in no argument', async ({scope}) => {
+  // The server of VS Code itself, which code-server brings along: openvscode-server is that with a script around it.
+  const server = join(dirname(installed.codeServer), '../code-server/lib/vscode/out/server-main.js');
+  const bin = join(await scope.tempDir('bin'), 'openvscode-server');
+  await writeFile(bin, `#!/bin/sh\nexec '${process.execPath}' '${server}' "$@"\n`, {mode: 0o755});
+  const password = randomSecret();
+  const dir = await scope.tempDir('project');
+  const output: string[] = [];
+  const program = await launchIn(scope, codeServer({password, dir}), {
+    bin,
+    env: plainEnv({HOME: await scope.tempDir('home')}),
+    onOutput: (text) => output.push(text),
+  });
+  const {port} = await program.ready;
+  expect(program.address).toBe(`https://name.r1.example.test/?tkn=${password}`);
+  const status = async (query: string) =>
+    (await fetch(`http://127.0.0.1:${port}/${query}`, {redirect: 'manual'})).status;
+  expect([await status(''), await status('?tkn=wrong'), await status(`?tkn=${password}`)]).toEqual([
+    403, 403, 302,
+  ]);
+  const mark = markOf(program.pid);
+  for (const pid of withMark(mark)) expect(commandLine(pid)).not.toContain(password);
+  expect(output.join('')).not.toContain(password);
+  await program.stop();
+  expect(withMark(mark)).toEqual([]);
 });

@@ -137,15 +137,14 @@ describe('a program that fails', () => {
   });
 
   test('never gets ready: it is stopped, and the error says how far it came', async ({scope}) => {
-    const silent = await launchFake(scope, "console.log('compiling'); setInterval(() => {}, 1000);", {
-      args: ['{port}'],
-      readyTimeoutMs: 400,
+    const shell = command({
+      argv: ['/bin/sh', '-c', 'echo compiling; exec sleep 60 # {port}'],
+      portGiven: false,
     });
+    const silent = await launchIn(scope, {...shell, title: 'fake'}, {readyTimeoutMs: 1_000});
     await expect(silent.ready).rejects.toMatchObject({
       code: 'PROGRAM_NOT_READY',
-      message: expect.stringMatching(
-        /^fake opened no port \d+ within 0.4 s. Its last lines:\n {2}compiling$/,
-      ),
+      message: expect.stringMatching(/^fake opened no port \d+ within 1 s. Its last lines:\n {2}compiling$/),
     });
     expect(await silent.exited).toEqual({code: null, signal: 'SIGTERM'});
 
@@ -155,7 +154,7 @@ describe('a program that fails', () => {
       {
         args: ['{port}'],
         readyPath: '/health',
-        readyTimeoutMs: 1_500,
+        readyTimeoutMs: 3_000,
       },
     );
     await expect(wrong.ready).rejects.toThrow(
@@ -165,7 +164,7 @@ describe('a program that fails', () => {
     const mute = await launchFake(scope, 'await listen(Number(argv[0]), () => {});', {
       args: ['{port}'],
       readyPath: '/',
-      readyTimeoutMs: 1_500,
+      readyTimeoutMs: 3_000,
     });
     await expect(mute.ready).rejects.toThrow(/accepted connections on port \d+, but did not answer/);
   });
