@@ -1,11 +1,11 @@
 // `tunl expose`: a public address for a local port.
 
 import {string} from '@oclif/core/args';
-import {forward} from '../lib/forward.js';
 import {parseTarget} from '../lib/agent/target.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {exposeFlags, forwardOptions} from '../lib/cli/expose-flags.js';
 import {hold} from '../lib/cli/hold.js';
+import {forward} from '../lib/forward.js';
 
 /** Long enough for a page or a request, short enough for who waits at the terminal. */
 const DRAIN_TIMEOUT_MS = 5000;
@@ -34,14 +34,17 @@ export default class Expose extends BaseCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Expose);
     const target = parseTarget(args.target, flags['local-host']);
+    const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
     await hold({
-      drainTimeoutMs: flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS,
+      drainTimeoutMs,
+      onReaderGone: this.presenter.readerGone,
       onLeave: () => this.presenter.end(),
       open: (signal) => {
         this.presenter.begin('connecting to the relay');
         return forward(target.port, {
           ...forwardOptions(flags),
           host: target.host,
+          drainTimeoutMs,
           signal,
           onEvent: this.presenter.event,
           log: this.presenter.log,

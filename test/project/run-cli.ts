@@ -25,6 +25,8 @@ export interface RunningCli extends AsyncDisposable {
   outcome: Promise<Outcome>;
   /** What stderr has said so far. */
   stderr(): string;
+  /** Resolves when stderr has said it; rejects when the process ends without. */
+  told(what: RegExp): Promise<RegExpExecArray>;
 }
 
 export function startCli(words: readonly string[], {env = {}, cwd = ROOT}: RunOptions = {}): RunningCli {
@@ -53,6 +55,14 @@ export function startCli(words: readonly string[], {env = {}, cwd = ROOT}: RunOp
     },
     outcome,
     stderr: () => stderr,
+    async told(what) {
+      for (;;) {
+        const found = what.exec(stderr);
+        if (found) return found;
+        if (child.stderr.readableEnded) throw new Error(`stderr has ended without ${what}: ${stderr}`);
+        await Promise.race([once(child.stderr, 'data'), once(child.stderr, 'end')]);
+      }
+    },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL');
       await outcome;

@@ -33,6 +33,7 @@ export default class RelayStart extends BaseCommand {
           connections: relay.stats().visitors,
           timeoutMs: drainTimeoutMs,
         }),
+      onReaderGone: this.presenter.readerGone,
       onLeave: () => this.presenter.end(),
       open: async (signal) => {
         this.presenter.begin('starting the relay');

@@ -15,6 +15,8 @@ export interface HoldOptions<T extends Held> {
   open: (signal: AbortSignal) => Promise<T>;
   /** Called when the end was asked for, before it begins. */
   onStop?: (held: T) => void;
+  /** Called when nobody reads stdout any more, which is the end, too. */
+  onReaderGone?: () => void;
   /** Called when the process is about to leave at once. */
   onLeave: () => void;
   drainTimeoutMs: number;
@@ -45,14 +47,13 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
     onLeave: options.onLeave,
   });
   held = await options.open(starting.signal);
-  // Came up in the very moment in which the end was asked for.
-  if (starting.signal.aborted) return await held.close({drainTimeoutMs: 0});
-  // Nobody hears what happens any more: no reason to wait for anything.
-  const forget = onReaderGone(() => stop(0));
-  try {
-    await Promise.race(held.closed ? [held.closed, asked] : [asked]);
-    await stopping;
-  } finally {
-    forget();
-  }
+  // Came up in the very moment in which the end was asked for; visitors may have come already.
+  if (starting.signal.aborted) return await held.close({drainTimeoutMs: options.drainTimeoutMs});
+  // Who wanted the address has gone, with whatever came of it: no reason to wait for anything.
+  using _reader = onReaderGone(() => {
+    options.onReaderGone?.();
+    stop(0);
+  });
+  await Promise.race(held.closed ? [held.closed, asked] : [asked]);
+  await stopping;
 }

@@ -79,6 +79,11 @@ export class Presenter {
     if (LEVELS.indexOf(record.level) <= this.#level) this.#renderer.log(logLine(record));
   };
 
+  /** Says on stderr why it ends without anybody having asked. */
+  readonly readerGone = (): void => {
+    this.#renderer.tell({tone: 'plain', text: 'stdout was closed by its reader: closing'});
+  };
+
   /** The terminal is as it was. Idempotent. */
   end(): void {
     this.#renderer.end();

@@ -1,7 +1,7 @@
 // The flags of `tunl relay start`, and what they mean to the library.
 
 import type {Interfaces} from '@oclif/core';
-import {custom, string} from '@oclif/core/flags';
+import {boolean, custom, string} from '@oclif/core/flags';
 import type {RelayOptions} from '../relay/options.js';
 import {portRange} from '../relay/port-range.js';
 import {durationFlag, given, portFlag, read} from './flags.js';
@@ -30,6 +30,7 @@ export const relayStartFlags = {
     helpValue: 'HOST',
     summary: 'Address that --tcp tunnels listen on. (that of --listen)',
   }),
+  'reuse-port': boolean({summary: 'Let the next relay process listen before this one ends.'}),
   'token-file': string({
     helpValue: 'FILE',
     summary: 'The token agents must show; or set TUNL_TOKEN.',
@@ -55,6 +56,7 @@ export const relayStartFlags = {
 /** The flags as options of `startRelay`. */
 export function relayOptions(flags: Interfaces.InferredFlags<typeof relayStartFlags>): RelayOptions {
   return given({
+    reusePort: flags['reuse-port'],
     domain: flags.domain,
     listen: flags.listen,
     listenHttp: flags['listen-http'],

@@ -149,9 +149,8 @@ describe('tunl expose', () => {
     await using cli = start('expose', port);
     const url = await cli.line();
     expect(url).toMatch(/^https:\/\/[a-z2-7]{26}\.tunl\.localhost:\d+$/);
-    const caFile = /--cacert (\S+) /.exec(cli.stderr())?.[1];
-    expect(caFile).toBeDefined();
-    expect(await get(url, caFile ?? '')).toBe('hello');
+    const [, caFile = ''] = await cli.told(/--cacert (\S+) /);
+    expect(await get(url, caFile)).toBe('hello');
     cli.child.kill('SIGINT');
     const {stdout, stderr, exitCode} = await cli.outcome;
     expect(exitCode).toBe(0);
@@ -202,7 +201,7 @@ describe('tunl expose', () => {
     await using cli = start('expose', port, '--tcp', '--json', '--drain-timeout', '50ms');
     const {address} = await event(cli, 'ready');
     const visitor = await visit(address);
-    const cut = once(visitor, 'close');
+    const cut = new Promise((resolve) => visitor.once('close', resolve));
     cli.child.kill('SIGTERM');
     await cut;
     expect((await cli.outcome).exitCode).toBe(0);
@@ -234,7 +233,7 @@ describe('tunl expose', () => {
   test.each([[[]], [['--json']]])(
     'an exception that nobody caught is told like any error %j',
     async (more) => {
-      const bomb = 'data:text/javascript,process.on("SIGUSR2",()=>{throw new Error("boom")})';
+      const bomb = `data:text/javascript,process.on('SIGUSR2',()=>{throw%20new%20Error('boom')})`;
       const options = {env: {...env(), NODE_OPTIONS: `--import ${bomb}`}};
       await using cli = startCli(['expose', port, ...more], options);
       await cli.line();
@@ -281,7 +280,7 @@ describe('tunl relay', () => {
     await using relay = start('relay', 'start', ...words);
     const url = await relay.line();
     expect(url).toMatch(/^https:\/\/r1\.localhost:\d+$/);
-    const caFile = /--ca-file (\S+)/.exec(relay.stderr())?.[1] ?? '';
+    const [, caFile = ''] = await relay.told(/--ca-file (\S+)/);
 
     await using agent = start(
       'expose',

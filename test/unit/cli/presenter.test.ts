@@ -266,6 +266,7 @@ test('on a terminal the spinner is gone before the address is written', async ()
     begin: () => {},
     settle: () => steps.push('settle'),
     event: () => steps.push('event'),
+    tell: () => {},
     log: () => {},
     end: () => {},
   };

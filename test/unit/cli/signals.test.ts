@@ -123,3 +123,14 @@ describe('hold', () => {
     await expect(held).rejects.toMatchObject({code: 'ABORTED'});
   });
 });
+
+test('a tunnel that came up although its end was asked for is drained, not cut', async () => {
+  const s = signals();
+  const tunnel = fakeTunnel();
+  const up = Promise.withResolvers<typeof tunnel>();
+  const held = hold({open: () => up.promise, onLeave: () => {}, drainTimeoutMs: 5000, signals: s});
+  s.source.emit('SIGINT');
+  up.resolve(tunnel);
+  await held;
+  expect(tunnel.close).toHaveBeenCalledWith({drainTimeoutMs: 5000});
+});

@@ -25,6 +25,10 @@ export class JsonRenderer implements Renderer {
     this.#writeLine(JSON.stringify({type, ...rest}));
   }
 
+  tell(): void {
+    // Programs are told by events.
+  }
+
   log(line: string): void {
     this.#writeError(`${line}\n`);
   }

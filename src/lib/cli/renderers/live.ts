@@ -49,6 +49,10 @@ export class LiveRenderer implements Renderer {
     this.#say(sentences(event, this.#isUp).map((line) => ({...line, text: at + line.text})));
   }
 
+  tell(line: Line): void {
+    this.#say([line]);
+  }
+
   log(line: string): void {
     this.#say([{tone: 'plain', text: line}]);
   }

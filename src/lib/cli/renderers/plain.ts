@@ -2,7 +2,7 @@
 
 import type {CliEvent} from '../events.js';
 import {Throttle} from '../throttle.js';
-import {sentences} from '../wording.js';
+import {type Line, sentences} from '../wording.js';
 import {oneLine} from '../words.js';
 import type {Renderer} from './renderer.js';
 
@@ -36,6 +36,10 @@ export class PlainRenderer implements Renderer {
       const prefix = tone === 'warning' && event.type !== 'ready' ? 'warning: ' : '';
       this.#write(`${prefix}${oneLine(text)}\n`);
     }
+  }
+
+  tell({text}: Line): void {
+    if (!this.#quiet) this.#write(`${oneLine(text)}\n`);
   }
 
   log(line: string): void {

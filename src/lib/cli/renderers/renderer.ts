@@ -1,6 +1,7 @@
 // What stands behind the presenter: one way of showing what happens.
 
 import type {CliEvent} from '../events.js';
+import type {Line} from '../wording.js';
 
 export interface Renderer {
   /** Something has begun that may take a while. */
@@ -8,6 +9,8 @@ export interface Renderer {
   /** What was begun is there: nothing that moves is left on the screen, a line on stdout can follow. */
   settle(): void;
   event(event: CliEvent): void;
+  /** One line for people that belongs to no event. */
+  tell(line: Line): void;
   /** One diagnostic line, already filtered by level. */
   log(line: string): void;
   /** Leaves the terminal as it was. Idempotent. */

@@ -1,0 +1,18 @@
+// `tunl relay ca`: where the certificate of this machine's private CA is, and how to trust it.
+
+import {BaseCommand} from '../../lib/cli/base-command.js';
+import {ensureCa, trustInstructions} from '../../lib/relay/trust.js';
+
+export default class RelayCa extends BaseCommand {
+  static override summary = 'Show the CA certificate of this machine’s relays, and how to trust it.';
+  static override usage = 'relay ca [FLAGS]';
+  static override examples = [
+    ['<%= config.bin %> relay ca', 'curl --cacert "$(<%= config.bin %> relay ca -q)" https://…'].join('\n'),
+  ];
+
+  async run(): Promise<void> {
+    await this.parse(RelayCa);
+    const caFile = await ensureCa();
+    this.presenter.event({type: 'certificate', caFile, instructions: trustInstructions(caFile).trim()});
+  }
+}
