@@ -4,10 +4,10 @@ import {BaseCommand} from '../../lib/cli/base-command.js';
 import {ensureCa, trustInstructions} from '../../lib/relay/trust.js';
 
 export default class RelayCa extends BaseCommand {
-  static override summary = 'Show the CA certificate of this machine’s relays, and how to trust it.';
+  static override summary = 'Show this machine’s CA certificate, and how to trust it.';
   static override usage = 'relay ca [FLAGS]';
   static override examples = [
-    ['<%= config.bin %> relay ca', 'curl --cacert "$(<%= config.bin %> relay ca -q)" https://…'].join('\n'),
+    ['<%= config.bin %> relay ca', '$ curl --cacert "$(<%= config.bin %> relay ca -q)" https://…'].join('\n'),
   ];
 
   async run(): Promise<void> {
