@@ -16,8 +16,9 @@ export default class RelayStart extends BaseCommand {
   static override examples = [
     [
       '<%= config.bin %> relay start',
-      '<%= config.bin %> relay start --domain r1.example.net --listen 0.0.0.0:443 --token-file token',
       '<%= config.bin %> relay start --tcp-ports 20000-20999',
+      '<%= config.bin %> relay start --domain r1.example.net --listen 0.0.0.0:443 \\',
+      '    --token-file token --cert-file fullchain.pem --key-file privkey.pem',
     ].join('\n'),
   ];
   static override flags = relayStartFlags;
