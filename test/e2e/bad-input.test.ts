@@ -29,7 +29,9 @@ interface Options {
 /** Runs the command with and without --json: one error, its code, its exit code, no stack, nothing else on stdout. */
 async function refuses(scope: Scope, args: readonly string[], code: ErrorCode, options: Options = {}) {
   const {exitCode} = ERRORS[code];
-  const json = await runCli(scope, [...args, '--json'], options);
+  // Flags end at `--`.
+  const flagsEnd = args.includes('--') ? args.indexOf('--') : args.length;
+  const json = await runCli(scope, args.toSpliced(flagsEnd, 0, '--json'), options);
   const last = json.stdout.trim().split('\n').at(-1) ?? '';
   expect(JSON.parse(last === '' ? 'null' : last), json.stderr).toMatchObject({type: 'error', code, exitCode});
   expect(json.code).toBe(exitCode);
@@ -44,10 +46,12 @@ async function refuses(scope: Scope, args: readonly string[], code: ErrorCode, o
 
 describe('the command line', () => {
   const cases: [ErrorCode, ...string[]][] = [
-    ['TARGET_INVALID', 'expose', 'abc'],
+    ['PORT_INVALID', 'expose', 'abc'],
+    ['TARGET_INVALID', 'expose', 'host:port:8000'],
+    ['PORT_INVALID', 'expose', '80.5'],
     ['PORT_RANGE', 'expose', '0'],
     ['PORT_RANGE', 'expose', '65536'],
-    ['TARGET_INVALID', 'expose', '--', '-1'],
+    ['PORT_RANGE', 'expose', '--', '-1'],
     ['USAGE', 'expose'],
     ['USAGE', 'expose', '8000', '--no-such-flag'],
     ['USAGE', 'expose', '8000', 'surplus'],
@@ -66,7 +70,6 @@ describe('the command line', () => {
     ['FILE_UNREADABLE', 'expose', '8000', '--relay', 'https://r1.localhost:1', '--ca-file', '/nonexistent'],
     ['TOKEN_NEEDED', 'relay', 'start', '--listen', '0.0.0.0:0'],
     ['OPTION_INVALID', 'relay', 'start', '--tcp-ports', '9-3'],
-    ['LISTEN_FAILED', 'relay', 'start', '--listen', '192.0.2.1:0', '--token-file', '/proc/self/cmdline'],
   ];
   test.for(cases)('%s: %j', async ([code, ...args], {scope}) => {
     await refuses(scope, args, code);
@@ -106,7 +109,8 @@ test('names that nobody can have', async ({scope}) => {
 
 test('names and ports that somebody else has, or that the relay does not offer', async ({scope}) => {
   const first = await unusedPort();
-  const relay = await startRelayProcess(scope, {tcpPorts: `${first}-${first}`});
+  // Without a token each state folder is an owner of its own, and each command of this test has its own.
+  const relay = await startRelayProcess(scope, {tcpPorts: `${first}-${first}`, withToken: false});
   const {env} = relay;
   await relay.expose(await echoUpstream(scope), {flags: ['--subdomain', 'demo', '--tcp']});
   await refuses(scope, ['expose', '8000', '--subdomain', 'demo'], 'NAME_TAKEN', {env});
@@ -120,7 +124,7 @@ test('names and ports that somebody else has, or that the relay does not offer',
 
 test('a missing and a wrong token', async ({scope}) => {
   const relay = await startRelayProcess(scope);
-  const {TUNL_TOKEN, ...env} = relay.env;
+  const {TUNL_TOKEN = '', ...env} = relay.env;
   await refuses(scope, ['expose', '8000'], 'TOKEN_MISSING', {env});
   const wrong = 'tunl-wrong-token-0123456789';
   const plain = await refuses(scope, ['expose', '8000'], 'TOKEN_WRONG', {env: {...env, TUNL_TOKEN: wrong}});
@@ -197,6 +201,8 @@ test('a relay with files that do not fit, or on a port that it cannot have', asy
   await mkdir(`${folder}/state`);
   await writeFile(`${folder}/state/file`, '');
   await refuses(scope, start(), 'STATE_DIR', {env: {TUNL_STATE_DIR: `${folder}/state/file/below`}});
+  const env = {TUNL_TOKEN: 'a-token-that-is-long-enough'};
+  await refuses(scope, start('--listen', '192.0.2.1:0'), 'LISTEN_FAILED', {env});
   const taken = await scope.listen(createServer());
   await refuses(scope, start('--listen', `127.0.0.1:${taken}`), 'LISTEN_IN_USE');
 });

@@ -13,7 +13,7 @@ import {atMost} from '../helpers/metric.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
-import {echoUpstream, httpUpstream, record} from '../helpers/upstreams.js';
+import {echoUpstream, httpUpstream, type Recording, record} from '../helpers/upstreams.js';
 import {curl, tcpVisitor, tlsVisitor} from '../helpers/visitors.js';
 
 /** A relay and a good tunnel, which must answer whatever was done to the relay. */
@@ -38,6 +38,13 @@ async function started(scope: Scope) {
   };
 }
 
+/** A connection that closes when the relay does. */
+async function stranger(scope: Scope, port: number): Promise<Recording> {
+  const socket = await tcpVisitor(scope, port);
+  socket.on('end', () => socket.end());
+  return record(socket);
+}
+
 test('what is not TLS at all', async ({scope}) => {
   const {port, stillServes} = await started(scope);
   const inputs = [
@@ -57,7 +64,7 @@ test('what is not TLS at all', async ({scope}) => {
     Buffer.concat([Buffer.from([0x17, 0x03, 0x03, 0x00, 0x40]), Buffer.alloc(64, 1)]),
   ];
   for (const input of inputs) {
-    const visitor = record(await tcpVisitor(scope, port));
+    const visitor = await stranger(scope, port);
     visitor.socket.write(input);
     await visitor.closed;
     // Nothing of a tunnel's answer may come without TLS.
@@ -95,7 +102,7 @@ test('no name, a foreign name, and names that only look like a tunnel', async ({
       secured = true;
     });
     visitor.on('error', () => {});
-    await once(visitor, 'close');
+    await new Promise((resolve) => visitor.once('close', resolve));
     expect(secured, String(name)).toBe(false);
   }
   const openssl = await run(
@@ -179,7 +186,7 @@ test('a ClientHello in pieces of one byte, and cut anywhere, is served', async (
 test('a ClientHello that never ends is closed, by size and by time', async ({scope}) => {
   const {port, stillServes} = await started(scope);
   // By size: a handshake message of 16 MiB, in full records, for as long as it is taken.
-  const endless = record(await tcpVisitor(scope, port));
+  const endless = await stranger(scope, port);
   const body = Buffer.alloc(16_384, 0);
   Buffer.from([0x01, 0xff, 0xff, 0xff, 0x03, 0x03]).copy(body);
   const header = Buffer.from([0x16, 0x03, 0x01, 0x40, 0x00]);
@@ -199,11 +206,11 @@ test('a ClientHello that never ends is closed, by size and by time', async ({sco
   const since = performance.now();
   const stalled = await Promise.all([
     ...Array.from({length: 50}, async () => {
-      const visitor = record(await tcpVisitor(scope, port));
+      const visitor = await stranger(scope, port);
       visitor.socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]));
       return visitor;
     }),
-    tcpVisitor(scope, port).then(record),
+    stranger(scope, port),
   ]);
   await stillServes();
   await Promise.all(stalled.map(({closed}) => closed));
@@ -213,8 +220,12 @@ test('a ClientHello that never ends is closed, by size and by time', async ({sco
 });
 
 /** An upgrade request as an agent makes it; the rest is up to the test. */
-function agentSocket(relay: RelayProcess, headers: Record<string, string>): WebSocket {
-  return new WebSocket(`wss://127.0.0.1:${relay.port}${AGENT_PATH}`, 'tunl.v1', {
+function agentSocket(
+  relay: RelayProcess,
+  headers: Record<string, string>,
+  subprotocol = 'tunl.v1',
+): WebSocket {
+  return new WebSocket(`wss://127.0.0.1:${relay.port}${AGENT_PATH}`, subprotocol, {
     agent: new Agent({ca: readFileSync(relay.caFile), servername: relay.domain}),
     headers: {host: new URL(relay.url).host, ...headers},
     perMessageDeflate: false,
@@ -223,19 +234,18 @@ function agentSocket(relay: RelayProcess, headers: Record<string, string>): WebS
 
 test('agents that may not come in are answered before the upgrade', async ({scope}) => {
   const {relay, stillServes} = await started(scope);
-  const status = async (headers: Record<string, string>) => {
-    const socket = agentSocket(relay, headers);
-    scope.onEnd(() => socket.terminate());
-    socket.on('error', () => {});
-    const [, response] = (await once(socket, 'unexpected-response')) as [unknown, {statusCode: number}];
-    return response.statusCode;
-  };
+  const status = (headers: Record<string, string>, subprotocol?: string) =>
+    new Promise<number>((resolve, reject) => {
+      const socket = agentSocket(relay, headers, subprotocol);
+      scope.onEnd(() => socket.terminate());
+      socket.on('error', reject);
+      socket.on('open', () => reject(new Error('let in')));
+      socket.on('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0));
+    });
   expect(await status({})).toBe(401);
   expect(await status({authorization: 'Bearer wrong-wrong-wrong-wrong'})).toBe(401);
   expect(await status({authorization: `Basic ${relay.token}`})).toBe(401);
-  expect(await status({authorization: `Bearer ${relay.token}`, 'sec-websocket-protocol': 'tunl.v99'})).toBe(
-    426,
-  );
+  expect(await status({authorization: `Bearer ${relay.token}`}, 'tunl.v99')).toBe(426);
   await stillServes();
 });
 

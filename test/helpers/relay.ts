@@ -12,8 +12,12 @@ export interface RelayProcessOptions extends CliOptions {
   listen?: string;
   /** Default `0`: any free port. */
   tcpPorts?: string;
+  /** False: no token is asked for; every agent's state folder is an owner of its own. Default true. */
+  withToken?: boolean;
   /** Default: a new one. The names of a relay's agents are its token's: one that is started again needs the same. */
   token?: string;
+  /** No token is asked for: names are their agents' own keys'. */
+  open?: boolean;
   flags?: readonly string[];
 }
 
@@ -40,13 +44,15 @@ export async function startRelayProcess(
   const domain = options.domain ?? 'r1.localhost';
   const stateDir = options.stateDir ?? (await scope.tempDir('relay'));
   const token = options.token ?? randomBytes(24).toString('base64url');
+  const withToken = options.withToken ?? true;
   const tokenFile = join(stateDir, 'agents.token');
   await writeFile(tokenFile, `${token}\n`, {mode: 0o600});
   const cli = await startCli(
     scope,
     [
       ...['relay', 'start', '--json', '--domain', domain, '--listen', options.listen ?? '127.0.0.1:0'],
-      ...['--tcp-ports', options.tcpPorts ?? '0', '--token-file', tokenFile, '--drain-timeout', '0s'],
+      ...['--tcp-ports', options.tcpPorts ?? '0', '--drain-timeout', '0s'],
+      ...(withToken ? ['--token-file', tokenFile] : []),
       ...(options.flags ?? []),
     ],
     {...options, stateDir},
@@ -54,9 +60,9 @@ export async function startRelayProcess(
   const listening = await cli.event('listening');
   const {host, port} = listening.address;
   const caFile = listening.caFile ?? '';
-  const env = {
+  const env: Record<string, string> = {
     TUNL_RELAY: listening.url,
-    TUNL_TOKEN: token,
+    ...(withToken && {TUNL_TOKEN: token}),
     ...(caFile !== '' && {TUNL_CA_FILE: caFile}),
   };
   return {
