@@ -20,7 +20,7 @@ class TunlCommandHelp extends CommandHelp {
 export class TunlHelp extends Help {
   protected override CommandHelpClass = TunlCommandHelp;
 
-  protected override formatRoot(): string {
+  override formatRoot(): string {
     const [description = '', ...rest] = super.formatRoot().split('\n\n');
     const examples = ['tunl expose 8000', 'tunl expose 5432 --tcp', 'tunl relay start'];
     return [
