@@ -127,13 +127,21 @@ export class Agent {
 
   /** Over: the relay is told, open streams are reset. Idempotent. */
   close(): void {
-    for (const session of [...this.#retired, this.#session]) session?.close();
+    for (const session of this.#takeSessions()) session.close();
     this.#end(undefined);
   }
 
   destroy(error: TunlError): void {
-    for (const session of [...this.#retired, this.#session]) session?.destroy(error);
+    for (const session of this.#takeSessions()) session.destroy(error);
     this.#end(error);
+  }
+
+  /** All sessions, which are the agent's no longer: their ends are wanted and mean nothing to it. */
+  #takeSessions(): Session[] {
+    const sessions = [...this.#retired, ...(this.#session === undefined ? [] : [this.#session])];
+    this.#retired.clear();
+    this.#session = undefined;
+    return sessions;
   }
 
   /** The relay refuses new visitors for all tunnels of this agent from now on; open streams go on. */

@@ -1,0 +1,156 @@
+// The library as programs use it: forward() and startRelay() in one process.
+
+import {once} from 'node:events';
+import {readFile} from 'node:fs/promises';
+import {request} from 'node:https';
+import {connect, createServer} from 'node:net';
+import {expect, test} from 'vitest';
+import {type ForwardOptions, forward, startRelay, type TunnelEvent} from '../../src/index.js';
+import {Scope} from '../helpers/scope.js';
+
+async function echo(scope: Scope): Promise<number> {
+  return await scope.listen(createServer({allowHalfOpen: true}, (socket) => socket.pipe(socket)));
+}
+
+/** Sends `text`, half-closes, and gives all that comes back. */
+async function ask(host: string, port: number, text: string): Promise<string> {
+  const socket = connect({host, port, allowHalfOpen: true});
+  socket.end(text);
+  let answer = '';
+  for await (const chunk of socket) answer += String(chunk);
+  return answer;
+}
+
+async function relayAndOptions(scope: Scope): Promise<ForwardOptions & {stateDir: string}> {
+  const stateDir = await scope.tempDir('state');
+  const relay = scope.own(
+    await startRelay({
+      domain: 'r1.localhost',
+      token: 'a token of 16 or more'.replaceAll(' ', '-'),
+      tcpPorts: [0, 0],
+      stateDir,
+    }),
+  );
+  return {relay: relay.url, token: 'a-token-of-16-or-more', caFile: relay.caFile as string, stateDir};
+}
+
+test('a tunnel has a URL and a TLS socket, and ends with its scope', async () => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  const port = await echo(scope);
+  const events: TunnelEvent['type'][] = [];
+  {
+    await using tunnel = await forward(port, {...options, onEvent: (event) => events.push(event.type)});
+    expect(tunnel.url).toMatch(/^https:\/\/[a-z2-7]{26}\.r1\.localhost:\d+$/);
+    const [host, tlsPort] = tunnel.tlsSocket;
+    expect(tunnel.url).toBe(`https://${host}:${tlsPort}`);
+    expect(() => tunnel.tcpSocket).toThrowError(expect.objectContaining({code: 'NO_TCP_SOCKET'}));
+  }
+  expect(events).toEqual(['ready', 'closed']);
+});
+
+test('an unencrypted tunnel has a TCP socket besides its TLS name, and half-closes pass', async () => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  await using tunnel = await forward(await echo(scope), {...options, unencrypted: true});
+  const [host, port] = tunnel.tcpSocket;
+  expect(await ask(host, port, 'half-closed at once')).toBe('half-closed at once');
+  expect(tunnel.url).toMatch(/^https:/);
+  expect(tunnel.ready.address).toBe(`${host}:${port}`);
+});
+
+test('with no relay given one is started in this process', async () => {
+  await using scope = new Scope();
+  const stateDir = await scope.tempDir('state');
+  const server = createServer((socket) => {
+    socket.once('data', () =>
+      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi'),
+    );
+  });
+  await using tunnel = await forward(await scope.listen(server), {stateDir, relay: ''});
+  expect(tunnel.ready.relay.embedded).toBe(true);
+  const ca = await readFile(tunnel.ready.relay.caFile as string, 'utf8');
+  const [host, port] = tunnel.tlsSocket;
+  const asked = request({host: '127.0.0.1', port, servername: host, headers: {Host: host}, ca}).end();
+  const [response] = await once(asked, 'response');
+  expect(String((await response.toArray())[0])).toBe('hi');
+});
+
+test('the errors of the model have codes of their own', async () => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  const port = await echo(scope);
+  const codeOf = (call: Promise<unknown>) =>
+    call.then(
+      () => 'none',
+      (error: {code: string}) => error.code,
+    );
+  expect(await codeOf(forward('8000' as unknown as number, options))).toBe('PORT_INVALID');
+  expect(await codeOf(forward(1.5, options))).toBe('PORT_INVALID');
+  for (const bad of [0, -1, 65_536]) expect(await codeOf(forward(bad, options))).toBe('PORT_RANGE');
+  expect(await codeOf(forward(port, {...options, h2: true, unencrypted: true}))).toBe('H2_WITH_TCP');
+  expect(await codeOf(forward(port, {...options, remotePort: 20_000}))).toBe('OPTION_INVALID');
+  expect(await codeOf(forward(port, {...options, token: 'not-this-token-at-all'}))).toBe('TOKEN_WRONG');
+  expect(await codeOf(forward(port, {...options, relay: 'https://127.0.0.1:1'}))).toBe('RELAY_REFUSED');
+  await using tunnel = await forward(port, options);
+  expect(await codeOf(forward(port, options))).toBe('PORT_FORWARDED_TWICE');
+  await tunnel.close();
+  await using again = await forward(port, options);
+  expect(again.url).toBe(tunnel.url);
+});
+
+test('a signal ends a tunnel, or the wait for one', async () => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  const port = await echo(scope);
+  await expect(forward(port, {...options, signal: AbortSignal.abort()})).rejects.toMatchObject({
+    code: 'ABORTED',
+  });
+  const silent = await scope.listen(createServer(() => {}));
+  const waiting = new AbortController();
+  const never = forward(port, {...options, relay: `https://127.0.0.1:${silent}`, signal: waiting.signal});
+  waiting.abort();
+  await expect(never).rejects.toMatchObject({code: 'ABORTED'});
+  const stop = new AbortController();
+  const tunnel = await forward(port, {...options, signal: stop.signal});
+  stop.abort();
+  await tunnel.closed;
+});
+
+test('a name that somebody else holds is refused; its owner takes it over, and the old tunnel ends', async () => {
+  await using scope = new Scope();
+  const relay = scope.own(
+    await startRelay({domain: 'r1.localhost', stateDir: await scope.tempDir('relay'), token: ''}),
+  );
+  const agent = {relay: relay.url, caFile: relay.caFile as string, subdomain: 'demo'};
+  const mine = await scope.tempDir('mine');
+  const first = await forward(await echo(scope), {...agent, stateDir: mine});
+  const foreign = forward(await echo(scope), {...agent, stateDir: await scope.tempDir('theirs')});
+  await expect(foreign).rejects.toMatchObject({code: 'NAME_TAKEN'});
+  await using second = await forward(await echo(scope), {...agent, stateDir: mine});
+  await expect(first.closed).rejects.toMatchObject({code: 'TAKEN_OVER'});
+  expect(second.url).toBe(first.url);
+});
+
+test.each([
+  ['www', 'NAME_RESERVED'],
+  ['api', 'NAME_RESERVED'],
+  ['a.b', 'NAME_INVALID'],
+  ['x'.repeat(64), 'NAME_INVALID'],
+  ['Upper', 'NAME_INVALID'],
+  ['bücher', 'NAME_INVALID'],
+  ['__proto__', 'NAME_INVALID'],
+  ['-a', 'NAME_INVALID'],
+  ['', 'NAME_INVALID'],
+])('the name %j is refused as %s', async (subdomain, code) => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  await expect(forward(await echo(scope), {...options, subdomain})).rejects.toMatchObject({code});
+});
+
+test('`constructor` is a name like others', async () => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  await using tunnel = await forward(await echo(scope), {...options, subdomain: 'constructor'});
+  expect(tunnel.tlsSocket[0]).toBe('constructor.r1.localhost');
+});
