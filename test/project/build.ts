@@ -16,17 +16,13 @@ export interface BuiltPackage extends AsyncDisposable {
 /** Compiles, copies bin/ and package.json, and writes the manifest. */
 export async function buildPackage(): Promise<BuiltPackage> {
   const folder = await mkdtemp(join(tmpdir(), 'tunl-package-'));
-  const node = (...args: string[]) => run(process.execPath, args, {cwd: ROOT});
-  await node(
-    'node_modules/typescript/bin/tsc',
-    '-p',
-    'tsconfig.build.json',
-    '--outDir',
-    join(folder, 'dist'),
-  );
+  const node = (cwd: string, script: string, ...args: string[]) =>
+    run(process.execPath, [join(ROOT, 'node_modules', script), ...args], {cwd});
+  await node(ROOT, 'typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist'));
   for (const name of ['bin', 'package.json'])
     await cp(join(ROOT, name), join(folder, name), {recursive: true});
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  await node('node_modules/oclif/bin/run.js', 'manifest', folder);
+  // It removes the manifest of the folder it is started in before it writes one.
+  await node(folder, 'oclif/bin/run.js', 'manifest');
   return {folder, [Symbol.asyncDispose]: () => rm(folder, {recursive: true, force: true})};
 }
