@@ -70,7 +70,9 @@ export async function forward(port: number, options: ForwardOptions = {}): Promi
       log: options.log,
     });
     tunnel.closed.then(cleanUp, cleanUp);
-    await memory.remember(namesOf(tunnel, options));
+    // Not waited for: the tunnel is there, and a signal that ends it must find it.
+    const remembered = memory.remember(namesOf(tunnel, options));
+    cleanUps.push(() => remembered);
     return tunnel;
   } catch (error) {
     await cleanUp();

@@ -1,6 +1,7 @@
 // Joins a socket and a stream until both directions have ended: bytes, half-closes, resets and back-pressure go through.
 
 import type {Socket} from 'node:net';
+import {countRead} from '../core/young-gc.js';
 import type {Block} from '../mux/blocks.js';
 import type {Stream, StreamSink} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
@@ -113,6 +114,7 @@ export class Splice implements StreamSink {
   // ── From the socket ──
 
   #onSocketData = (chunk: Buffer): void => {
+    countRead(chunk.length);
     if (!this.#stream.write(chunk)) this.#socket?.pause();
   };
 

@@ -1,5 +1,6 @@
 // The lifetime of a command that keeps something open: up, until a signal or its own end, then down in order.
 
+import {keepMemoryFlat} from '../core/young-gc.js';
 import {listenForSignals, type SignalOptions} from './signals.js';
 import {onReaderGone} from './stdout.js';
 
@@ -47,6 +48,7 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
     onLeave: options.onLeave,
   });
   held = await options.open(starting.signal);
+  keepMemoryFlat();
   // Came up in the very moment in which the end was asked for; visitors may have come already.
   if (starting.signal.aborted) return await held.close({drainTimeoutMs: options.drainTimeoutMs});
   // Who wanted the address has gone, with whatever came of it: no reason to wait for anything.

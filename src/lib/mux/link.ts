@@ -2,6 +2,7 @@
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
+import {countRead} from '../core/young-gc.js';
 import {encodeMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import {type LinkMessage, parseLinkMessage} from '../protocol/link-messages.js';
@@ -140,6 +141,7 @@ export class Link implements CarrierSink {
 
   onData(chunk: Buffer): void {
     this.#lastReceivedAt = this.#clock.now();
+    countRead(chunk.length);
     this.#reader.push(chunk);
   }
 
