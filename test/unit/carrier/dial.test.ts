@@ -1,5 +1,5 @@
 import {subscribe, unsubscribe} from 'node:diagnostics_channel';
-import {once} from 'node:events';
+import {getEventListeners, once} from 'node:events';
 import http, {type IncomingMessage, type ServerResponse} from 'node:http';
 import https from 'node:https';
 import net, {type Socket} from 'node:net';
@@ -125,6 +125,19 @@ describe('reaches a relay', () => {
     carrier.destroy();
     // A name under .localhost is both addresses, whichever of them listens.
     (await dial(`https://relay.localhost:${port}`)).carrier.destroy();
+  });
+
+  test('that speaks h2 as well', async ({scope}) => {
+    const {key, cert} = await testIdentity();
+    const server = https.createServer({key, cert, ALPNProtocols: ['h2', 'http/1.1']});
+    const {url} = await listener(scope, server);
+    const chosen = Promise.withResolvers<unknown>();
+    server.on('upgrade', (req, socket, head) => {
+      chosen.resolve((req.socket as tls.TLSSocket).alpnProtocol);
+      acceptUpgrade({req, socket, head})?.start(quietSink);
+    });
+    (await dial(url)).carrier.destroy();
+    expect(await chosen.promise).toBe('http/1.1');
   });
 
   test('whose self-signed certificate was given', async ({scope}) => {
@@ -539,6 +552,7 @@ describe('abort', () => {
     const clock = new ManualClock();
     const {carrier} = await dial(url, {signal: controller.signal, clock});
     expect(clock.pending).toBe(0);
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
     controller.abort();
     const log = listenTo(carrier);
     void send(carrier, Buffer.from('alive'));

@@ -156,15 +156,36 @@ describe('refuseUpgrade', () => {
     expect(JSON.parse(body)).toEqual({error: {code: 'RELAY_BUSY', message: 'Too many “agents”.'}});
   });
 
-  test('a peer that goes on sending still gets the answer', async ({scope}) => {
-    const connect = await relay(scope, ({socket}) =>
-      refuseUpgrade(socket, 401, {code: 'TOKEN_WRONG', message: 'No.'}),
-    );
+  test('a peer that goes on sending still gets the answer, and the socket closes with it', async ({
+    scope,
+  }) => {
+    // Whose time never passes: the close must come by itself.
+    const clock = new ManualClock();
+    const closed = Promise.withResolvers<void>();
+    const connect = await relay(scope, ({socket}) => {
+      socket.once('close', closed.resolve);
+      refuseUpgrade(socket, 401, {code: 'TOKEN_WRONG', message: 'No.', clock});
+    });
     const text = await answerTo(
       await connect(),
       Buffer.concat([Buffer.from(request()), Buffer.alloc(1_000_000)]),
     );
     expect(text).toContain('TOKEN_WRONG');
+    await closed.promise;
+    expect(clock.pending).toBe(0);
+  });
+
+  test('a peer that breaks off in the middle of the answer disturbs nobody', async ({scope}) => {
+    const closed = Promise.withResolvers<unknown>();
+    const connect = await relay(scope, ({socket}) => {
+      socket.once('error', closed.resolve);
+      refuseUpgrade(socket, 401, {code: 'TOKEN_WRONG', message: 'No. '.repeat(4_000_000)});
+    });
+    const socket = await connect();
+    socket.write(request());
+    await once(socket, 'readable');
+    socket.destroy();
+    expect(await closed.promise).toBeInstanceOf(Error);
   });
 
   test('a peer that never closes is left after two seconds', async ({scope}) => {

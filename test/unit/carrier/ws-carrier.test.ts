@@ -1,8 +1,11 @@
 import {once} from 'node:events';
+import type {Socket} from 'node:net';
+import {Duplex} from 'node:stream';
 import type {TLSSocket} from 'node:tls';
 import {describe, expect} from 'vitest';
+import {WebSocketCarrier} from '../../../src/lib/carrier/ws-carrier.js';
 import type {Role} from '../../../src/lib/carrier/ws-frames.js';
-import {carrierAndPeer, carrierPair, listenTo, send} from '../../helpers/carriers.js';
+import {carrierAndPeer, carrierPair, listenTo, send, tlsPair} from '../../helpers/carriers.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {test} from '../../helpers/test.js';
 import {closeBody, type FrameParts, frame} from '../../helpers/ws-bytes.js';
@@ -15,24 +18,79 @@ const from = (role: Role, parts: FrameParts) => frame({...parts, ...(role === 'a
 /** A frame as a carrier of the role has to get it. */
 const to = (role: Role, parts: FrameParts) => frame({...parts, ...(role === 'relay' && {mask: key})});
 
-/** Collects what the naked peer receives; resolves `until` it holds that many bytes. */
+/** Collects what the naked peer receives. */
 function collect(peer: TLSSocket) {
-  let bytes = Buffer.alloc(0);
-  const wake = new Set<() => void>();
+  let pieces: Buffer[] = [];
+  let length = 0;
+  let wake = () => {};
   peer.on('error', () => {});
   peer.on('data', (chunk: Buffer) => {
-    bytes = Buffer.concat([bytes, chunk]);
-    for (const fn of wake) fn();
+    pieces.push(chunk);
+    length += chunk.length;
+    wake();
   });
   return {
-    get bytes() {
-      return bytes;
+    get length() {
+      return length;
     },
-    async until(length: number) {
-      while (bytes.length < length) await new Promise<void>((resolve) => wake.add(resolve));
-      return bytes;
+    get bytes(): Buffer {
+      pieces = [Buffer.concat(pieces)];
+      return pieces[0] as Buffer;
+    },
+    /** Resolves once that many bytes are here. */
+    async until(wanted: number): Promise<Buffer> {
+      while (length < wanted) await new Promise<void>((resolve) => (wake = resolve));
+      return this.bytes;
+    },
+    /** Resolves once these bytes are somewhere in what came. */
+    async untilIncludes(wanted: Buffer): Promise<void> {
+      while (!this.bytes.includes(wanted)) await this.until(length + 1);
     },
   };
+}
+
+/** A socket whose kernel takes each write when the test says so. */
+class GatedSocket extends Duplex {
+  /** What each write brought: one chunk, or several that were handed over together. */
+  readonly writes: Buffer[][] = [];
+  #taken: (() => void) | undefined;
+
+  override _write(bytes: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.writes.push([bytes]);
+    this.#taken = done;
+  }
+
+  override _writev(chunks: {chunk: Buffer}[], done: () => void): void {
+    this.writes.push(chunks.map(({chunk}) => chunk));
+    this.#taken = done;
+  }
+
+  override _read(): void {}
+  get written(): Buffer[] {
+    return this.writes.flat();
+  }
+
+  setTimeout(): void {}
+  setNoDelay(): void {}
+
+  /** Takes the write that is under way. */
+  async takeOne(): Promise<void> {
+    const taken = this.#taken;
+    this.#taken = undefined;
+    taken?.();
+    await turn();
+  }
+
+  async receive(bytes: Buffer | null): Promise<void> {
+    this.push(bytes);
+    await turn();
+  }
+}
+
+function gated(role: Role, options: {clock?: ManualClock} = {}) {
+  const socket = new GatedSocket();
+  const carrier = new WebSocketCarrier({...options, socket: socket as unknown as Socket, role});
+  return {socket, carrier, log: listenTo(carrier)};
 }
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -123,44 +181,6 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(log.data.toString()).toBe('early bird');
   });
 
-  test('answers a ping with its payload, before data that waits', async ({scope}) => {
-    const {carrier, peer} = await carrierAndPeer(scope, role);
-    const log = listenTo(carrier);
-    const block = Buffer.alloc(100_000);
-    while (carrier.bufferedBytes < 1_000_000) {
-      void send(carrier, block);
-      await turn();
-    }
-    peer.write(to(role, {opcode: 9, payload: 'now?'}));
-    peer.write(to(role, {payload: 'mark'}));
-    await log.received(4);
-    const waiting = carrier.bufferedBytes;
-    const inbox = collect(peer);
-    await log.until(() => carrier.bufferedBytes === 0 || log.drains > 0);
-    const pong = from(role, {opcode: 10, payload: 'now?'});
-    while (!inbox.bytes.includes(pong)) await inbox.until(inbox.bytes.length + 1);
-    const after = inbox.bytes.length - inbox.bytes.indexOf(pong);
-    expect(after).toBeLessThan(waiting);
-    await inbox.until(inbox.bytes.indexOf(pong) + pong.length + 100_000);
-  });
-
-  test('answers the last of many pings of a peer that does not read', async ({scope}) => {
-    const {carrier, peer} = await carrierAndPeer(scope, role);
-    const log = listenTo(carrier);
-    while (carrier.bufferedBytes < 500_000) {
-      void send(carrier, Buffer.alloc(100_000));
-      await turn();
-    }
-    const before = carrier.bufferedBytes;
-    for (let i = 0; i < 150; i += 1) peer.write(to(role, {opcode: 9, payload: `ping ${i}`.padEnd(125)}));
-    peer.write(to(role, {payload: 'mark'}));
-    await log.received(4);
-    expect(carrier.bufferedBytes).toBeLessThan(before + 200);
-    const inbox = collect(peer);
-    const last = from(role, {opcode: 10, payload: 'ping 149'.padEnd(125)});
-    while (!inbox.bytes.includes(last)) await inbox.until(inbox.bytes.length + 1);
-  });
-
   test('unmasked pongs and pings of its own are nobody’s business', async ({scope}) => {
     const {carrier, peer} = await carrierAndPeer(scope, role);
     const log = listenTo(carrier);
@@ -245,6 +265,33 @@ describe.each(roles)('a carrier of the %s', (role) => {
     clock.advance(1);
     expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
     expect(clock.pending).toBe(0);
+  });
+
+  test('garbage instead of the answer to our close', async ({scope}) => {
+    const {carrier, peer} = await carrierAndPeer(scope, role);
+    const log = listenTo(carrier);
+    const inbox = collect(peer);
+    carrier.end();
+    const close = from(role, {opcode: 8, payload: closeBody(1000)});
+    await inbox.until(close.length);
+    peer.on('end', () => peer.end());
+    const gone = new Promise((resolve) => peer.once('close', resolve));
+    peer.write(to(role, {opcode: 3}));
+    expect(await log.closed()).toMatchObject({code: 'PROTOCOL'});
+    await gone;
+    expect(inbox.bytes).toEqual(close);
+  });
+
+  test('an error after both have closed is no error', async ({scope}) => {
+    const {carrier, peer, socket} = await carrierAndPeer(scope, role);
+    const log = listenTo(carrier);
+    const inbox = collect(peer);
+    peer.write(to(role, {opcode: 8, payload: closeBody(1000)}));
+    await inbox.until(from(role, {opcode: 8, payload: closeBody(1000)}).length);
+    await turn();
+    socket.destroy(new Error('read ECONNRESET'));
+    expect(await log.closed()).toBeUndefined();
+    expect(carrier.bufferedBytes).toBe(0);
   });
 
   test('the peer’s close frame is answered in kind and ends the carrier', async ({scope}) => {
@@ -348,6 +395,22 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(await log.closed()).toMatchObject({code: 'RELAY_LOST', message: 'The link broke: unplugged.'});
   });
 
+  test('a socket that was closed before it became a carrier', async ({scope}) => {
+    const sockets = await tlsPair(scope);
+    const socket = sockets[role];
+    await new Promise((resolve) => socket.once('close', resolve).destroy());
+    const log = listenTo(new WebSocketCarrier({socket, role}));
+    expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
+  });
+
+  test('an idle timeout that the http server set is off', async ({scope}) => {
+    const sockets = await tlsPair(scope);
+    const socket = sockets[role].setTimeout(60_000);
+    const carrier = new WebSocketCarrier({socket, role});
+    expect(socket.timeout).toBe(0);
+    carrier.destroy();
+  });
+
   test('a sink that throws costs its own carrier only', async ({scope}) => {
     const {carrier, peer} = await carrierAndPeer(scope, role);
     const log = listenTo(carrier);
@@ -395,6 +458,105 @@ describe.each(roles)('a carrier of the %s', (role) => {
     clock.advance(1_000);
     expect(await log.closed()).toMatchObject({code: 'PROTOCOL'});
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe.each(roles)('when the kernel of the %s takes its time', (role) => {
+  const block = Buffer.alloc(100_000);
+  const close = (code: number, reason = '') => from(role, {opcode: 8, payload: closeBody(code, reason)});
+
+  test('large blocks go one by one, small ones together', async () => {
+    const {socket, carrier} = gated(role);
+    const sizes = [50_000, 40_000, 1_000, 2_000, 3_000, 40_000, 30_000, 30_000, 30_000, 10];
+    for (const size of sizes) void send(carrier, Buffer.alloc(size));
+    while (carrier.bufferedBytes > 0) await socket.takeOne();
+    const header = frame({payload: '', ...(role === 'agent' && {mask: zero})}).length;
+    const payloads = socket.writes.map((chunks) =>
+      chunks.map(({length}) => length - header - (length > 200 ? 2 : 0)),
+    );
+    expect(payloads).toEqual([
+      [50_000],
+      [40_000],
+      [1_000, 2_000, 3_000],
+      [40_000],
+      [30_000, 30_000, 30_000],
+      [10],
+    ]);
+  });
+
+  test('a pong goes before data that waits', async () => {
+    const {socket, carrier} = gated(role);
+    for (let i = 0; i < 4; i += 1) void send(carrier, block);
+    await turn();
+    await socket.receive(to(role, {opcode: 9, payload: 'now?'}));
+    await socket.takeOne();
+    expect(socket.written[1]).toEqual(from(role, {opcode: 10, payload: 'now?'}));
+    await socket.takeOne();
+    expect(socket.written[2]).toEqual(from(role, {payload: block}));
+    carrier.destroy();
+  });
+
+  test('of many pings the last is answered', async () => {
+    const {socket, carrier} = gated(role);
+    void send(carrier, block);
+    await turn();
+    const before = carrier.bufferedBytes;
+    const ping = (i: number) => ({opcode: 9, payload: `ping ${i}`.padEnd(125)});
+    for (let i = 0; i < 150; i += 1) await socket.receive(to(role, ping(i)));
+    expect(carrier.bufferedBytes).toBeLessThan(before + 150);
+    while (carrier.bufferedBytes > 0) await socket.takeOne();
+    const pong = (i: number) => from(role, {...ping(i), opcode: 10});
+    expect(socket.written.slice(1)).toEqual([pong(0), pong(149)]);
+    carrier.destroy();
+  });
+
+  test('all that was written before the end is delivered, however long it takes', async () => {
+    const clock = new ManualClock();
+    const {socket, carrier, log} = gated(role, {clock});
+    for (let i = 0; i < 10; i += 1) void send(carrier, block);
+    carrier.end();
+    while (carrier.bufferedBytes > 0) {
+      clock.advance(4_999);
+      await socket.takeOne();
+    }
+    expect(clock.now()).toBeGreaterThan(50_000);
+    expect(socket.written).toHaveLength(11);
+    expect(socket.written.at(-1)).toEqual(close(1000));
+    expect(log.closes).toEqual([]);
+    await socket.receive(to(role, {opcode: 8, payload: closeBody(1000)}));
+    await socket.receive(null);
+    expect(await log.closed()).toBeUndefined();
+    expect(clock.pending).toBe(0);
+  });
+
+  test('an end that stands still is given up', async () => {
+    const clock = new ManualClock();
+    const {socket, carrier, log} = gated(role, {clock});
+    for (let i = 0; i < 3; i += 1) void send(carrier, block);
+    carrier.end();
+    clock.advance(4_000);
+    await socket.takeOne();
+    clock.advance(4_999);
+    await turn();
+    expect(log.closes).toEqual([]);
+    clock.advance(1);
+    expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
+    expect(carrier.bufferedBytes).toBe(0);
+  });
+
+  test('what waits is not sent to a peer that broke the protocol', async () => {
+    const {socket, carrier, log} = gated(role, {clock: new ManualClock()});
+    const given: number[] = [];
+    for (let i = 0; i < 5; i += 1) void send(carrier, block).then(() => given.push(i));
+    await turn();
+    await socket.receive(to(role, {opcode: 3}));
+    expect(given).toEqual([1, 2, 3, 4]);
+    await socket.takeOne();
+    await socket.takeOne();
+    await socket.receive(null);
+    expect(await log.closed()).toMatchObject({code: 'PROTOCOL'});
+    expect(socket.written.slice(1)).toEqual([close(1002, 'opcode 3')]);
+    expect(given).toEqual([1, 2, 3, 4, 0]);
   });
 });
 

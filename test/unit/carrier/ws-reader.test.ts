@@ -148,6 +148,15 @@ describe.each(roles)('the %s reads', (role) => {
     expect(heard.at(-1)).toMatchObject({violation: 1009});
   });
 
+  test('any number of messages that are under the cap', () => {
+    const {reader, heard} = listen(role);
+    const part = Buffer.alloc(1024 * 1024);
+    const message = frame({payload: part, ...maskFor(role, Buffer.alloc(4))});
+    for (let sent = 0; sent <= MAX_MESSAGE_BYTES; sent += part.length) reader.feed(message);
+    expect(heard).toHaveLength(1);
+    expect(heard[0]).toHaveProperty('payload');
+  });
+
   test('empty fragments without end stop at the limit', () => {
     const {reader, heard} = listen(role);
     const empty = frame({opcode: 0, fin: false, ...maskFor(role)});
@@ -171,6 +180,11 @@ describe.each(roles)('the %s reads', (role) => {
     expect(heard).toHaveLength(10 * MAX_CONTROL_FRAMES);
     for (let i = 0; i <= MAX_CONTROL_FRAMES; i += 1) reader.feed(ping());
     expect(heard.at(-1)).toMatchObject({violation: 1002});
+  });
+
+  test('control frames between data are not counted together', () => {
+    const all = Array.from({length: 3 * MAX_CONTROL_FRAMES}, () => [{opcode: 9}, {payload: 'x'}]).flat();
+    expect(hear(role, of(...all))).toHaveLength(all.length);
   });
 
   test('nothing after stop, also from within an event', () => {
