@@ -55,8 +55,10 @@ class PipeEnd implements Carrier {
         this.#sink?.onDrain();
       }
     });
-    this.#full = this.#buffered >= this.#highWaterBytes;
-    return !this.#full;
+    if (this.#buffered < this.#highWaterBytes) return true;
+    // Stays so until the drain, whatever later writes were told.
+    this.#full = true;
+    return false;
   }
 
   receive(chunk: Buffer): void {

@@ -19,7 +19,7 @@ import {
 import type {Block, BlockPool} from './blocks.js';
 import {FrameReader, type FrameSink} from './frame-reader.js';
 import {growWithinMs, type Link, type LinkSink} from './link.js';
-import {HEADER_ROOM, type LaneName, Outbox} from './outbox.js';
+import {HEADER_ROOM, type LaneName, Outbox, type SendSegment} from './outbox.js';
 import {Stream, type StreamHost} from './stream.js';
 import {ReceiveWindow, WindowBudget} from './window.js';
 
@@ -49,7 +49,7 @@ export interface SessionOptions {
   replayBytes?: number;
   /** False: nothing is kept, a lost link is the session's end (to measure what keeping costs). Default true. */
   keepForReplay?: boolean;
-  /** Bulk bytes that may wait in front of the carrier. Default 256 KiB: more is throughput, less is latency beside bulk. */
+  /** With this much waiting for the peer, here and in the carrier, local sockets are read no further. Default 256 KiB: more is throughput, less is latency beside bulk. */
   queueBytes?: number;
   /** What all windows of this session may grow by. Default 64 MiB. */
   windowBudget?: WindowBudget;
@@ -94,6 +94,8 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   #ackSent = 0;
   #ackTimer: Timer | undefined;
   #ackDeadline: Timer | undefined;
+  /** The carrier said to hold back; `onDrain` takes that back. */
+  #full = false;
   #flushing = false;
   #framesSinceFlush = 0;
   #framesLastFlush = 0;
@@ -166,6 +168,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     this.#detachedTimer?.cancel();
     this.#detachedTimer = undefined;
     this.#link = link;
+    this.#full = false;
     this.#ackSent = this.#received;
     link.handTo(this);
     this.#scheduleFlush();
@@ -265,6 +268,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   }
 
   onDrain(): void {
+    this.#full = false;
     this.#flush();
   }
 
@@ -523,21 +527,23 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   /** Returns whether all of it went out. */
   #sendWaiting(link: Link): boolean {
     const outbox = this.#outbox;
-    const send = (buffer: Buffer, start: number, end: number, written: () => void) =>
-      link.sendSegment(buffer, start, end, this.#takeAck(), written);
-    // A full carrier answers false and calls onDrain later; until then only urgent frames pass.
-    let room = link.carrier.bufferedBytes < this.#queueBytes;
-    while (room && outbox.unsent) room = outbox.sendNext(send) === true;
+    while (!this.#full && outbox.unsent) outbox.sendNext(this.#sendSegment);
     if (outbox.unsent || outbox.unackedBytes >= this.#replayBytes) return false;
-    if (link.carrier.bufferedBytes < MAX_CARRIER_BYTES) {
+    if (!this.#full || link.carrier.bufferedBytes < MAX_CARRIER_BYTES) {
       outbox.sealUrgent();
-      while (outbox.unsent) room = outbox.sendNext(send) === true;
+      while (outbox.unsent) outbox.sendNext(this.#sendSegment);
     }
-    while (room && outbox.unackedBytes < this.#replayBytes && outbox.sealBulk()) {
-      room = outbox.sendNext(send) === true;
+    while (!this.#full && outbox.unackedBytes < this.#replayBytes && outbox.sealBulk()) {
+      outbox.sendNext(this.#sendSegment);
     }
     return outbox.waitingBytes === 0;
   }
+
+  readonly #sendSegment: SendSegment = (buffer, start, end, written) => {
+    const go = this.#link?.sendSegment(buffer, start, end, this.#takeAck(), written) ?? false;
+    if (!go) this.#full = true;
+    return go;
+  };
 
   #takeAck(): number | undefined {
     if (this.#ackSent === this.#received) return undefined;
@@ -565,7 +571,9 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   }
 
   #crowded(): boolean {
-    return this.#queued() >= this.#queueBytes;
+    if (this.#queued() < this.#queueBytes) return false;
+    // Something has to tell when there is room again: a drain, an ack, or the flush of what waits here.
+    return this.#full || this.#outbox.unackedBytes > 0 || this.#outbox.waitingBytes > 0;
   }
 
   #scheduleWake(): void {

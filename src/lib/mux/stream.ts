@@ -193,15 +193,22 @@ export class Stream {
     event: 'receiveOpened' | 'receiveRefused' | 'receiveFin' | 'receiveReset',
     code: StreamCode,
   ): boolean {
-    if (nextState(this.#state, event) === undefined) return false;
+    const next = nextState(this.#state, event);
+    if (next === undefined) return false;
     if (event === 'receiveRefused' || event === 'receiveReset') {
       this.#die();
       this.sink.onReset(code);
       return true;
     }
-    this.#move(event);
-    if (event === 'receiveOpened') this.sink.onOpened?.();
-    else this.sink.onEnd();
+    this.#state = next;
+    if (event === 'receiveOpened') {
+      this.sink.onOpened?.();
+      return true;
+    }
+    const closed = next === 'closed';
+    if (closed) this.#forget();
+    this.sink.onEnd();
+    if (closed) this.sink.onClosed?.();
     return true;
   }
 
@@ -257,6 +264,7 @@ export class Stream {
     return false;
   }
 
+  /** This side did something that may have been the last thing. */
   #move(event: StreamEvent): void {
     const next = nextState(this.#state, event);
     if (next === undefined) return;
