@@ -1,0 +1,161 @@
+// A stream of one session as the carrier of another: so a session can lead through a relay to the one behind it.
+
+import {type Clock, systemClock, type Timer} from '../core/clock.js';
+import {TunlError} from '../core/errors.js';
+import type {Carrier, CarrierSink} from './carrier.js';
+import type {Stream} from './stream.js';
+
+export interface StreamCarrierOptions {
+  /** Default: the stream's number. */
+  label?: string;
+  /** `write` returns false above this. Default 256 KiB. */
+  highWaterBytes?: number;
+  /** How long an orderly end may stand still before it becomes a destroy, ms. Default 5,000. */
+  closeTimeoutMs?: number;
+  clock?: Clock;
+}
+
+interface Waiting {
+  bytes: Buffer;
+  onWritten: (() => void) | undefined;
+}
+
+/**
+ * `open` → `ending` (`end()` was called, or the peer's end came) → `closed`. `destroy` and a reset of the stream lead to
+ * `closed` from anywhere.
+ */
+type Phase = 'open' | 'ending' | 'closed';
+
+/** Takes the stream over: whoever opened it hands it in at once, whoever was offered it accepts it first. */
+export class StreamCarrier implements Carrier {
+  readonly label: string;
+  /** The stream copies what it is given, with headers of its own. */
+  readonly headroom = 0;
+  readonly #stream: Stream;
+  readonly #highWaterBytes: number;
+  readonly #closeTimeoutMs: number;
+  readonly #clock: Clock;
+  #sink: CarrierSink | undefined;
+  #phase: Phase = 'open';
+  #error: Error | undefined;
+  /** Came before `start`; not consumed, so the window bounds it. */
+  #early: Buffer[] = [];
+  /** The stream takes more: it has not asked to stop, or has said that it goes on. */
+  #go = true;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  /** `onDrain` is due once no more than this waits; undefined while nobody was told to hold back. */
+  #drainAt: number | undefined;
+  #timer: Timer | undefined;
+
+  constructor(stream: Stream, options: StreamCarrierOptions = {}) {
+    this.#stream = stream;
+    this.label = options.label ?? `stream ${stream.id}`;
+    this.#highWaterBytes = options.highWaterBytes ?? 256 * 1024;
+    this.#closeTimeoutMs = options.closeTimeoutMs ?? 5_000;
+    this.#clock = options.clock ?? systemClock;
+    stream.sink = {
+      onData: (piece) => this.#onData(piece),
+      onEnd: () => this.end(),
+      onWritable: () => {
+        this.#go = true;
+        this.#pump();
+      },
+      onReset: (code) =>
+        this.#close(new TunlError('RELAY_LOST', {reason: `The stream under the link was reset: ${code}.`})),
+      onClosed: () => this.#close(undefined),
+    };
+  }
+
+  get bufferedBytes(): number {
+    return this.#waitingBytes + this.#stream.heldBytes;
+  }
+
+  start(sink: CarrierSink): void {
+    queueMicrotask(() => {
+      this.#sink = sink;
+      for (const piece of this.#early.splice(0)) this.#onData(piece);
+      if (this.#phase === 'closed') sink.onClose(this.#error);
+    });
+  }
+
+  write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean {
+    if (this.#phase !== 'open') {
+      onWritten?.();
+      return true;
+    }
+    const bytes = block.subarray(start, end);
+    if (this.#go && this.#waiting.length === 0) {
+      this.#go = this.#stream.write(bytes);
+      onWritten?.();
+    } else {
+      this.#waiting.push({bytes, onWritten});
+      this.#waitingBytes += bytes.length;
+    }
+    const buffered = this.bufferedBytes;
+    if (buffered <= this.#highWaterBytes) return true;
+    this.#drainAt = buffered / 2;
+    return false;
+  }
+
+  end(): void {
+    if (this.#phase !== 'open') return;
+    this.#phase = 'ending';
+    this.#limit();
+    if (this.#waiting.length === 0) this.#stream.end();
+  }
+
+  destroy(error?: Error): void {
+    if (this.#phase === 'closed') return;
+    this.#stream.reset('CANCELLED');
+    this.#close(error);
+  }
+
+  #onData(piece: Buffer): void {
+    if (this.#phase === 'closed') return;
+    if (this.#sink === undefined) {
+      this.#early.push(piece);
+      return;
+    }
+    this.#sink.onData(piece);
+    // The session inside has windows of its own: its streams hold back, never its link.
+    this.#stream.consumed(piece.length);
+  }
+
+  #pump(): void {
+    while (this.#go) {
+      const next = this.#waiting.shift();
+      if (next === undefined) break;
+      this.#waitingBytes -= next.bytes.length;
+      this.#go = this.#stream.write(next.bytes);
+      next.onWritten?.();
+    }
+    if (this.#phase === 'ending') {
+      this.#limit();
+      if (this.#waiting.length === 0) this.#stream.end();
+      return;
+    }
+    if (this.#drainAt === undefined || this.bufferedBytes > this.#drainAt || this.#phase === 'closed') return;
+    this.#drainAt = undefined;
+    this.#sink?.onDrain();
+  }
+
+  /** From now on the end has some time to get on; a slow link may take long, a standstill may not. */
+  #limit(): void {
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(this.#closeTimeoutMs, () =>
+      this.destroy(new TunlError('RELAY_LOST', {reason: 'The peer did not answer the close.'})),
+    );
+  }
+
+  #close(error: Error | undefined): void {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#error = error;
+    this.#timer?.cancel();
+    this.#early = [];
+    this.#waitingBytes = 0;
+    for (const {onWritten} of this.#waiting.splice(0)) onWritten?.();
+    this.#sink?.onClose(error);
+  }
+}

@@ -1,0 +1,138 @@
+// What a session can run over: the same suite takes each of them in turn.
+import {once} from 'node:events';
+import tls, {type TLSSocket} from 'node:tls';
+import {WebSocketCarrier} from '../../src/lib/carrier/ws-carrier.js';
+import type {Carrier} from '../../src/lib/mux/carrier.js';
+import {createPipe} from '../../src/lib/mux/pipe.js';
+import {StreamCarrier} from '../../src/lib/mux/stream-carrier.js';
+import {KIND} from '../../src/lib/protocol/wire.js';
+import {testIdentity} from '../helpers/carriers.js';
+import type {ManualClock} from '../helpers/manual-clock.js';
+import type {Scope} from '../helpers/scope.js';
+import {CuttingCarrier} from './cutting-carrier.js';
+import {type Carriers, Peers} from './peers.js';
+import {createSlowPipe, type SlowPipe} from './slow-pipe.js';
+
+export interface Cuttable {
+  agent: CuttingCarrier;
+  relay: CuttingCarrier;
+}
+
+/** Makes pairs of carriers, one after the other. */
+export interface Wires {
+  connect(): Promise<Cuttable>;
+  /** Moves up to so many bytes each way where nothing moves by itself. */
+  flow?(bytes: number): void;
+  /** Breaks what is below the carriers, where there is something: they must not notice. */
+  disturb?(): Promise<void>;
+}
+
+export interface Fabric {
+  name: string;
+  /** How many random runs this one can afford, compared with the others. */
+  share: number;
+  /** The bytes leave the process on their way: a turn of the event loop may bring nothing. */
+  kernel?: true;
+  weave(scope: Scope, clock: ManualClock, highWaterBytes?: number): Promise<Wires>;
+}
+
+const cuttable = ({agent, relay}: Carriers): Cuttable => ({
+  agent: new CuttingCarrier(agent),
+  relay: new CuttingCarrier(relay),
+});
+
+const tuning = (highWaterBytes: number | undefined) => (highWaterBytes === undefined ? {} : {highWaterBytes});
+
+const slowPipe: Fabric = {
+  name: 'a pipe that moves byte by byte',
+  share: 1,
+  async weave(_scope, _clock, highWaterBytes) {
+    let pipe: SlowPipe | undefined;
+    return {
+      async connect() {
+        pipe = createSlowPipe(highWaterBytes);
+        return cuttable(pipe);
+      },
+      flow(bytes) {
+        for (const end of [pipe?.agent, pipe?.relay]) end?.take(bytes);
+        for (const end of [pipe?.agent, pipe?.relay]) end?.deliver(bytes);
+      },
+    };
+  },
+};
+
+const memoryPipe: Fabric = {
+  name: 'the pipe in memory',
+  share: 0.3,
+  async weave(_scope, _clock, highWaterBytes) {
+    return {
+      async connect() {
+        const [agent, relay] = createPipe(tuning(highWaterBytes));
+        return cuttable({agent, relay});
+      },
+    };
+  },
+};
+
+const webSockets: Fabric = {
+  name: 'WebSockets over TLS on loopback',
+  share: 0.4,
+  kernel: true,
+  async weave(scope, clock, highWaterBytes) {
+    const {ca, key, cert} = await testIdentity();
+    const server = tls.createServer({key, cert});
+    // As an http server has its sockets: the peer's FIN does not end our side by itself.
+    Object.assign(server, {allowHalfOpen: true});
+    const port = await scope.listen(server);
+    return {
+      async connect() {
+        const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>;
+        const socket = tls.connect({host: '127.0.0.1', port, ca});
+        scope.onEnd(() => void socket.destroy());
+        await once(socket, 'secureConnect');
+        const [other] = await accepted;
+        const options = {clock, ...tuning(highWaterBytes)};
+        return cuttable({
+          agent: new WebSocketCarrier({...options, socket, role: 'agent'}),
+          relay: new WebSocketCarrier({...options, socket: other, role: 'relay'}),
+        });
+      },
+    };
+  },
+};
+
+const nested: Fabric = {
+  name: 'a stream of another session',
+  share: 0.3,
+  async weave(_scope, clock, highWaterBytes) {
+    const options = {clock, ...tuning(highWaterBytes)};
+    let onOffered: ((carrier: Carrier) => void) | undefined;
+    const outer = new Peers({
+      clock,
+      onOpen(_side, stream) {
+        stream.accept();
+        onOffered?.(new StreamCarrier(stream, options));
+      },
+    });
+    let below = createPipe();
+    const join = () => outer.connect({agent: below[0], relay: below[1]});
+    await join();
+    return {
+      async connect() {
+        const offered = new Promise<Carrier>((resolve) => {
+          onOffered = resolve;
+        });
+        const stream = outer.session('agent').open(KIND.carrier, {});
+        if (stream === undefined) throw new Error('the outer session takes no more streams');
+        return cuttable({agent: new StreamCarrier(stream, options), relay: await offered});
+      },
+      async disturb() {
+        below[1].destroy();
+        below = createPipe();
+        await join();
+      },
+    };
+  },
+};
+
+export const FABRICS: readonly Fabric[] = [slowPipe, memoryPipe, webSockets, nested];

@@ -1,0 +1,22 @@
+import fc from 'fast-check';
+import {describe, test} from 'vitest';
+import {FABRICS} from './fabrics.js';
+import {config, steps, World} from './model.js';
+
+/** TUNL_LONG=1: an hour's worth. */
+const RUNS = process.env.TUNL_LONG === '1' ? 20_000 : 200;
+
+describe.each(FABRICS)('two sessions over $name', (fabric) => {
+  const numRuns = Math.ceil(RUNS * fabric.share);
+
+  test('deliver every byte once and in order, and every end, whatever breaks in between', {
+    timeout: 3_600_000,
+  }, async () => {
+    const property = fc.asyncProperty(config, steps, async (settings, list) => {
+      await using world = new World(fabric, settings);
+      await world.start();
+      await world.run(list);
+    });
+    await fc.assert(property, {numRuns});
+  });
+});

@@ -1,0 +1,157 @@
+// An agent's and a relay's session that find each other again over one pair of carriers after the other, by the real
+// handshake. Each has a pool of its own, so that what it holds can be counted; time stands still unless the test moves it.
+import {TunlError} from '../../src/lib/core/errors.js';
+import type {Carrier} from '../../src/lib/mux/carrier.js';
+import {greetAgent, greetRelay, refuseHello} from '../../src/lib/mux/handshake.js';
+import {Link} from '../../src/lib/mux/link.js';
+import {AgentTicket, RelayTicket} from '../../src/lib/mux/resume-ticket.js';
+import {Session, type SessionOptions, type SessionSink} from '../../src/lib/mux/session.js';
+import type {Stream} from '../../src/lib/mux/stream.js';
+import type {Hello, Welcome} from '../../src/lib/protocol/link-messages.js';
+import {ManualClock} from '../helpers/manual-clock.js';
+import {CountingPool} from './counting-pool.js';
+import type {Side} from './stream-end.js';
+
+export interface Carriers {
+  agent: Carrier;
+  relay: Carrier;
+}
+
+export type Tuning = Partial<Omit<SessionOptions, 'role' | 'sink' | 'pool' | 'clock'>>;
+
+export interface PeersOptions extends Tuning {
+  clock?: ManualClock;
+  /** Called for streams that the other side opened. Default: refused. */
+  onOpen?: (side: Side, stream: Stream, about: Buffer) => void;
+  onControl?: (side: Side, payload: Buffer) => void;
+}
+
+export class Peers {
+  readonly clock: ManualClock;
+  readonly pools = {agent: new CountingPool(), relay: new CountingPool()};
+  readonly #options: PeersOptions;
+  agent: Session | undefined;
+  relay: Session | undefined;
+  /** Why a session ended; null after an orderly end. */
+  readonly ends: Partial<Record<Side, TunlError | null>> = {};
+  readonly detached: Record<Side, number> = {agent: 0, relay: 0};
+  #agentTicket: AgentTicket | undefined;
+  #relayTicket: RelayTicket | undefined;
+
+  constructor(options: PeersOptions = {}) {
+    this.#options = options;
+    this.clock = options.clock ?? new ManualClock();
+  }
+
+  session(side: Side): Session {
+    const session = this[side];
+    if (session === undefined) throw new Error(`no session at the ${side} yet`);
+    return session;
+  }
+
+  /** Resolves when both have attached these carriers. The agent lets go of its old link first. */
+  async connect({agent, relay}: Carriers): Promise<void> {
+    this.agent?.link?.destroy();
+    const attached = Promise.withResolvers<void>();
+    const relayLink = new Link(relay, {clock: this.clock});
+    greetAgent(relayLink, {
+      software: 'relay/test',
+      clock: this.clock,
+      timeoutMs: 10_000,
+      onHello: (hello, nonce) => {
+        this.#welcome(relayLink, hello, nonce);
+        attached.resolve();
+      },
+      onFailed: (error) => attached.reject(error ?? new Error('closed during the handshake')),
+    });
+    const agentLink = new Link(agent, {clock: this.clock});
+    const ticket = this.#agentTicket;
+    const resume = ticket === undefined ? undefined : {ticket, received: this.session('agent').receivedBytes};
+    const greeted = greetRelay(
+      agentLink,
+      {software: 'agent/test', ...(resume === undefined ? {} : {resume})},
+      (welcome) => this.#attach(agentLink, welcome),
+    );
+    await Promise.all([attached.promise, greeted]);
+  }
+
+  #sink(side: Side): SessionSink {
+    return {
+      onOpen: (stream, about) => {
+        const {onOpen} = this.#options;
+        if (onOpen === undefined) stream.refuse('CANCELLED');
+        else onOpen(side, stream, about);
+      },
+      onControl: (payload) => this.#options.onControl?.(side, payload),
+      onDetached: () => {
+        this.detached[side] += 1;
+      },
+      onEnded: (error) => {
+        if (side in this.ends) throw new Error(`the ${side}'s session ended twice`);
+        this.ends[side] = error ?? null;
+      },
+    };
+  }
+
+  #newSession(role: Side): Session {
+    const {onOpen: _, onControl: __, clock: ___, ...tuning} = this.#options;
+    return new Session({
+      resumeWindowMs: 3_600_000,
+      ...tuning,
+      role,
+      sink: this.#sink(role),
+      pool: this.pools[role],
+      clock: this.clock,
+    });
+  }
+
+  #attach(link: Link, welcome: Welcome): void {
+    if (this.agent === undefined) {
+      this.agent = this.#newSession('agent');
+      this.#agentTicket = new AgentTicket(welcome.id, welcome.secret ?? '', welcome.epoch);
+    }
+    this.agent.attach(link, welcome.received);
+  }
+
+  #welcome(link: Link, hello: Hello, relayNonce: string): void {
+    if (hello.resume === undefined) this.#begin(link);
+    else this.#resume(link, hello.nonce, relayNonce, hello.resume);
+  }
+
+  #begin(link: Link): void {
+    // A hello whose welcome was lost: the agent knows nothing of that session.
+    this.relay?.destroy(new TunlError('SESSION_STALE'));
+    delete this.ends.relay;
+    const ticket = new RelayTicket();
+    const {id, epoch} = ticket;
+    this.#relayTicket = ticket;
+    this.relay = this.#newSession('relay');
+    link.sendMessage({
+      type: 'welcome',
+      id,
+      secret: ticket.firstSecret,
+      epoch,
+      received: 0,
+      resumeWindowMs: 1,
+    });
+    this.relay.attach(link, 0);
+  }
+
+  #resume(link: Link, agentNonce: string, relayNonce: string, asked: NonNullable<Hello['resume']>): void {
+    const {id, epoch, received, proof} = asked;
+    const session = this.relay;
+    const verdict = this.#relayTicket?.check({epoch, agentNonce, relayNonce}, received, proof);
+    if (session === undefined || session.ended || verdict === undefined || !verdict.ok) {
+      const code = verdict === undefined || verdict.ok ? 'SESSION_UNKNOWN' : verdict.code;
+      refuseHello(link, code, 'This resume cannot be.');
+      return;
+    }
+    const count = session.receivedBytes;
+    const answer = verdict.answer(count);
+    link.sendMessage({type: 'welcome', id, epoch, received: count, resumeWindowMs: 1, proof: answer});
+    session.attach(link, received);
+  }
+}
+
+/** One turn of the event loop. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
