@@ -1,6 +1,7 @@
 import {once} from 'node:events';
-import type {IncomingMessage} from 'node:http';
+import http, {type IncomingMessage} from 'node:http';
 import https from 'node:https';
+import net from 'node:net';
 import tls from 'node:tls';
 import {describe, expect} from 'vitest';
 import {acceptUpgrade, judgeUpgrade, refuseUpgrade} from '../../../src/lib/carrier/upgrade.js';
@@ -177,14 +178,15 @@ describe('refuseUpgrade', () => {
 
   test('a peer that breaks off in the middle of the answer disturbs nobody', async ({scope}) => {
     const closed = Promise.withResolvers<unknown>();
-    const connect = await relay(scope, ({socket}) => {
-      socket.once('error', closed.resolve);
+    // Without TLS: a TLS socket has an error listener of its own.
+    const server = http.createServer().on('upgrade', (_req, socket) => {
+      socket.once('close', () => closed.resolve(socket.errored));
       refuseUpgrade(socket, 401, {code: 'TOKEN_WRONG', message: 'No. '.repeat(4_000_000)});
     });
-    const socket = await connect();
+    const socket = net.connect(await scope.listen(server), '127.0.0.1');
     socket.write(request());
     await once(socket, 'readable');
-    socket.destroy();
+    socket.resetAndDestroy();
     expect(await closed.promise).toBeInstanceOf(Error);
   });
 

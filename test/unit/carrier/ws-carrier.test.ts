@@ -53,6 +53,7 @@ function collect(peer: TLSSocket) {
 class GatedSocket extends Duplex {
   /** What each write brought: one chunk, or several that were handed over together. */
   readonly writes: Buffer[][] = [];
+  noDelay = false;
   #taken: (() => void) | undefined;
 
   override _write(bytes: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -71,7 +72,9 @@ class GatedSocket extends Duplex {
   }
 
   setTimeout(): void {}
-  setNoDelay(): void {}
+  setNoDelay(noDelay = true): void {
+    this.noDelay = noDelay;
+  }
 
   /** Takes the write that is under way. */
   async takeOne(): Promise<void> {
@@ -464,6 +467,12 @@ describe.each(roles)('a carrier of the %s', (role) => {
 describe.each(roles)('when the kernel of the %s takes its time', (role) => {
   const block = Buffer.alloc(100_000);
   const close = (code: number, reason = '') => from(role, {opcode: 8, payload: closeBody(code, reason)});
+
+  test('the kernel does not wait for more', () => {
+    const {socket, carrier} = gated(role);
+    expect(socket.noDelay).toBe(true);
+    carrier.destroy();
+  });
 
   test('large blocks go one by one, small ones together', async () => {
     const {socket, carrier} = gated(role);
