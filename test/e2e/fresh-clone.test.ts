@@ -21,7 +21,6 @@ test('git clone, npm ci, npx tunl expose: an address that curl and Chromium load
   const cli = Child.start(scope, 'npx', ['tunl', 'expose', String(upstream.port)], {
     cwd,
     env,
-    stopSignal: 'SIGINT',
   });
   const address = await cli.line();
   expect(address).toMatch(/^https:\/\/[a-z2-7]{26}\.tunl\.localhost:\d+$/);
@@ -32,6 +31,11 @@ test('git clone, npm ci, npx tunl expose: an address that curl and Chromium load
   const tab = await browser.newPage();
   await tab.goto(address);
   expect(await tab.title()).toBe('from a fresh clone');
+
+  // Ctrl+C reaches npx and the command alike, and npx passes it on once more.
+  cli.signalGroup('SIGINT');
+  expect(await cli.exited).toEqual({code: 0, signal: null});
+  expect(cli.stdout).toBe(`${address}\n`);
 
   // What the README tells to run says the version of the Node it runs on: the pinned one, not the machine's.
   const version = await run(scope, 'npx', ['tunl', '--version'], {cwd, env});

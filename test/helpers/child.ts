@@ -127,6 +127,11 @@ export class Child implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
+  /** As a terminal does it: to the program and to everything that it started. */
+  signalGroup(signal: NodeJS.Signals): void {
+    process.kill(-this.pid, signal);
+  }
+
   /** Asks the program to end and resolves with how it did. Idempotent. */
   async stop(signal: NodeJS.Signals = this.#stopSignal): Promise<Exit> {
     if (this.#exit === undefined && this.#process.pid !== undefined) this.signal(signal);
