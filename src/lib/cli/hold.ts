@@ -47,15 +47,22 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
     onStop: () => stop(options.drainTimeoutMs),
     onLeave: options.onLeave,
   });
-  held = await options.open(starting.signal);
-  keepMemoryFlat();
-  // Came up in the very moment in which the end was asked for; visitors may have come already.
-  if (starting.signal.aborted) return await held.close({drainTimeoutMs: options.drainTimeoutMs});
+  let isUnread = false;
   // Who wanted the address has gone, with whatever came of it: no reason to wait for anything.
   using _reader = onReaderGone(() => {
+    isUnread = true;
     options.onReaderGone?.();
     stop(0);
   });
+  try {
+    held = await options.open(starting.signal);
+  } catch (error) {
+    if (isUnread) return;
+    throw error;
+  }
+  keepMemoryFlat();
+  // Came up in the very moment in which the end was asked for; visitors may have come already.
+  if (starting.signal.aborted) return await held.close({drainTimeoutMs: options.drainTimeoutMs});
   await Promise.race(held.closed ? [held.closed, asked] : [asked]);
   await stopping;
 }

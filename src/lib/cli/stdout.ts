@@ -1,13 +1,11 @@
 // The one file that writes stdout: whole lines, nothing else. A reader that has gone is an end, not an error.
 
-import {close, constants, fstatSync, open} from 'node:fs';
+import {watchPipeReader} from './pipe-reader.js';
 
 /** Waiting bytes above which `isCongested` says so: a reader that stopped must not fill the memory. */
 const CONGESTED_BYTES = 1024 * 1024;
 /** How long the last lines may take to leave before the process ends without them, ms. */
 const FLUSH_MS = 2000;
-/** How often to look whether a pipe that nothing is written to still has a reader, ms. */
-const LOOK_EVERY_MS = 500;
 
 let gone = false;
 const listeners = new Set<() => void>();
@@ -26,11 +24,11 @@ export function isCongested(): boolean {
 export function onReaderGone(fn: () => void): Disposable {
   if (gone) fn();
   else listeners.add(fn);
-  const looking = gone ? undefined : lookForReader();
+  const watching = watchPipeReader({fd: 1, onGone: readerGone});
   return {
     [Symbol.dispose]() {
       listeners.delete(fn);
-      clearInterval(looking);
+      watching[Symbol.dispose]();
     },
   };
 }
@@ -60,28 +58,4 @@ function readerGone(): void {
   gone = true;
   for (const fn of listeners) fn();
   listeners.clear();
-}
-
-/**
- * After the address nothing may be written for hours, and only a write fails. Linux tells without one: a pipe opened again
- * for writing, without waiting, is refused with ENXIO when it has no reader. Elsewhere the next write has to do.
- */
-function lookForReader(): NodeJS.Timeout | undefined {
-  if (process.platform !== 'linux' || !isPipe()) return undefined;
-  const look = () => {
-    open('/proc/self/fd/1', constants.O_WRONLY | constants.O_NONBLOCK, (error, descriptor) => {
-      if (error?.code === 'ENXIO') readerGone();
-      else if (!error) close(descriptor);
-    });
-  };
-  return setInterval(look, LOOK_EVERY_MS).unref();
-}
-
-function isPipe(): boolean {
-  try {
-    return fstatSync(1).isFIFO();
-  } catch {
-    // Closed by whoever started this process.
-    return false;
-  }
 }

@@ -1,0 +1,99 @@
+// Notices that nobody reads a pipe any more, without writing to it: after the address nothing may be written for hours, and
+// Node cannot poll the end that it writes to. Linux shows who holds the other end; elsewhere the next write has to do.
+
+import {fstatSync} from 'node:fs';
+import {readdir, readFile, readlink} from 'node:fs/promises';
+
+/** How often to look, ms. */
+const LOOK_EVERY_MS = 500;
+/** A shell, `npx` and a script or two stand between a pipeline's shell and this process. */
+const MAX_ANCESTORS = 8;
+/** Access mode in the last octal digit of `flags:` in fdinfo: 0 reads, 1 writes, 2 both. */
+const WRITE_ONLY = '1';
+
+export interface PipeReaderOptions {
+  /** The descriptor of the end that is written to. */
+  fd: number;
+  /** Called once, when a reader that was seen has gone and no other is to be found. */
+  onGone: () => void;
+}
+
+/**
+ * Looks for readers among the ancestors of this process and their children: that is where a pipeline, a substitution or
+ * a program that started it keeps them. Whom it never saw (another user's process, one outside of the container) it does
+ * not miss.
+ */
+export function watchPipeReader({fd, onGone}: PipeReaderOptions): Disposable {
+  const pipe = pipeOf(fd);
+  let timer: NodeJS.Timeout | undefined;
+  let disposed = false;
+  const look = async (known: readonly string[]) => {
+    const readers = (await stillOpen(known, pipe)) ? known : await findReaders(pipe);
+    if (disposed) return;
+    if (readers.length === 0) {
+      if (known.length > 0) onGone();
+      return;
+    }
+    timer = setTimeout(() => void look(readers), LOOK_EVERY_MS).unref();
+  };
+  if (pipe !== '') void look([]);
+  return {
+    [Symbol.dispose]() {
+      disposed = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** The pipe as /proc names it, or '' where there is none to watch. */
+function pipeOf(fd: number): string {
+  try {
+    const stat = fstatSync(fd);
+    return process.platform === 'linux' && stat.isFIFO() ? `pipe:[${stat.ino}]` : '';
+  } catch {
+    // Closed by whoever started this process.
+    return '';
+  }
+}
+
+/** Paths of descriptors, like `/proc/7/fd/0`. */
+async function findReaders(pipe: string): Promise<string[]> {
+  const seen = new Set([process.pid]);
+  for (let pid = process.ppid, height = 0; pid > 0 && height < MAX_ANCESTORS; height += 1) {
+    const near = [pid, ...(await childrenOf(pid))].filter((other) => !seen.has(other));
+    for (const other of near) seen.add(other);
+    const found = (await Promise.all(near.map((other) => readersIn(other, pipe)))).flat();
+    if (found.length > 0) return found;
+    pid = await parentOf(pid);
+  }
+  return [];
+}
+
+async function readersIn(pid: number, pipe: string): Promise<string[]> {
+  const names = await readdir(`/proc/${pid}/fd`).catch(() => []);
+  const readers = await Promise.all(
+    names.map(async (name) => {
+      const path = `/proc/${pid}/fd/${name}`;
+      if ((await target(path)) !== pipe) return [];
+      const info = await text(`/proc/${pid}/fdinfo/${name}`);
+      return /^flags:\s*\d*(\d)$/m.exec(info)?.[1] === WRITE_ONLY ? [] : [path];
+    }),
+  );
+  return readers.flat();
+}
+
+async function stillOpen(paths: readonly string[], pipe: string): Promise<boolean> {
+  return (await Promise.all(paths.map(target))).includes(pipe);
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  return (await text(`/proc/${pid}/task/${pid}/children`)).split(' ').map(Number).filter(Boolean);
+}
+
+async function parentOf(pid: number): Promise<number> {
+  return Number(/^PPid:\s*(\d+)$/m.exec(await text(`/proc/${pid}/status`))?.[1] ?? 0);
+}
+
+/** '' for what is gone or not ours to see. */
+const target = (path: string) => readlink(path).catch(() => '');
+const text = (path: string) => readFile(path, 'utf8').catch(() => '');
