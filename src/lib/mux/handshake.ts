@@ -49,8 +49,9 @@ export function greetRelay(
     const settle = () => options.signal?.removeEventListener('abort', stop);
     const fail = (error: TunlError) => {
       settle();
-      link.destroy();
+      // Before the link ends: a carrier may tell of its end at once, and the first reason is the one that counts.
       reject(error);
+      link.destroy();
     };
     const onMessage = (message: LinkMessage) => {
       switch (message.type) {

@@ -1,0 +1,249 @@
+// The agent against a relay's table of agents, over pipes in memory: links come and go, the session and its binds stay.
+
+import {expect, test} from 'vitest';
+import {Agent} from '../../../src/lib/agent/agent.js';
+import {systemClock} from '../../../src/lib/core/clock.js';
+import {TunlError} from '../../../src/lib/core/errors.js';
+import {createLogger} from '../../../src/lib/core/logger.js';
+import {BlockPool} from '../../../src/lib/mux/blocks.js';
+import type {Carrier} from '../../../src/lib/mux/carrier.js';
+import {createPipe} from '../../../src/lib/mux/pipe.js';
+import type {Stream} from '../../../src/lib/mux/stream.js';
+import {WindowBudget} from '../../../src/lib/mux/window.js';
+import {KIND} from '../../../src/lib/protocol/wire.js';
+import {Agents} from '../../../src/lib/relay/agents.js';
+import {MemoryRegistry} from '../../../src/lib/relay/registry.js';
+import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
+import {TunnelTable} from '../../../src/lib/relay/tunnels.js';
+
+const silent = createLogger('test', undefined);
+
+/** A relay without sockets: its table of agents, and the tunnels that they hold. */
+function relaySide() {
+  const ports = new TcpPorts({range: undefined, host: '127.0.0.1', reusePort: false, onVisitor: () => {}});
+  const tunnels = new TunnelTable({
+    domain: 'r1.localhost',
+    publicPort: () => 443,
+    tcpPublicHost: 'r1.localhost',
+    registry: new MemoryRegistry({graceMs: 60_000}),
+    ports,
+    log: silent,
+  });
+  const agents = new Agents({
+    software: 'relay',
+    tunnels,
+    onBound: () => {},
+    pool: new BlockPool(),
+    windowBudget: new WindowBudget(2 ** 30),
+    resumeWindowMs: 60_000,
+    maxTunnelsPerAgent: 10,
+    keepForReplay: true,
+    clock: systemClock,
+    log: silent,
+  });
+  return {agents, tunnels};
+}
+
+type Happening = {type: string; code?: string; resumed?: number; lost?: number};
+
+function setUp() {
+  let relay = relaySide();
+  const events: Happening[] = [];
+  const waiting = new Set<{type: string; resolve: () => void}>();
+  const carriers: Carrier[] = [];
+  const state = {refuse: undefined as TunlError | undefined};
+  const happen = (event: Happening) => {
+    events.push(event);
+    for (const each of waiting) if (each.type === event.type) each.resolve();
+  };
+  const agent = new Agent({
+    software: 'agent',
+    pool: new BlockPool(),
+    log: silent,
+    dial: () => {
+      if (state.refuse !== undefined) return Promise.reject(state.refuse);
+      const [mine, theirs] = createPipe();
+      carriers.push(mine);
+      relay.agents.accept(theirs, 'token:1');
+      happen({type: 'dialled'});
+      return Promise.resolve(mine);
+    },
+    events: {
+      onReconnecting: (error) => happen({type: 'reconnecting', code: error.code}),
+      onResumed: (_awayMs, resumed, lost) => happen({type: 'resumed', resumed, lost}),
+      onEnded: (error) => happen({type: 'ended', ...(error === undefined ? {} : {code: error.code})}),
+    },
+  });
+  const next = (type: string) =>
+    new Promise<void>((resolve) => {
+      const each = {
+        type,
+        resolve: () => {
+          waiting.delete(each);
+          resolve();
+        },
+      };
+      waiting.add(each);
+    });
+  return {
+    agent,
+    events,
+    carriers,
+    state,
+    next,
+    relay: () => relay,
+    /** The relay process is another one from now on: it knows nobody. */
+    replaceRelay: () => {
+      relay = relaySide();
+      return relay;
+    },
+    told: () => events.filter((each) => each.type !== 'dialled'),
+  };
+}
+
+const echo = {
+  onVisitor(stream: Stream) {
+    stream.sink = {
+      onData(piece: Buffer) {
+        stream.write(piece);
+        stream.consumed(piece.length);
+      },
+      onEnd: () => stream.end(),
+      onWritable: () => {},
+      onReset: () => {},
+    };
+    stream.accept();
+  },
+  onLost: () => {},
+};
+
+/** A visitor of `name` whose words come back. */
+function visit(side: ReturnType<typeof relaySide>, name: string) {
+  const tunnel = side.tunnels.named(name);
+  const stream = tunnel?.session.open(KIND.visitor, {
+    tunnel: tunnel.id,
+    via: 'tls',
+    address: '192.0.2.1',
+    port: 1,
+  });
+  if (stream === undefined) throw new Error('no stream');
+  let heard = '';
+  let wanted: {text: string; resolve: () => void} | undefined;
+  const over = Promise.withResolvers<string>();
+  stream.sink = {
+    onData(piece) {
+      heard += piece.toString();
+      stream.consumed(piece.length);
+      if (wanted !== undefined && heard.endsWith(wanted.text)) wanted.resolve();
+    },
+    onEnd: () => over.resolve('ended'),
+    onWritable: () => {},
+    onReset: (code) => over.resolve(code),
+  };
+  const say = (text: string) =>
+    new Promise<void>((resolve) => {
+      wanted = {text, resolve};
+      stream.write(Buffer.from(text));
+    });
+  return {say, over: over.promise, stream};
+}
+
+test('a lost link is resumed: the open stream goes on, and both are told of', async () => {
+  const {agent, carriers, relay, next, told} = setUp();
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  const visitor = visit(relay(), 'demo');
+  await visitor.say('before');
+  const back = next('resumed');
+  carriers[0]?.destroy(new Error('cut'));
+  const said = visitor.say('while it was away');
+  await back;
+  await said;
+  expect(told()).toEqual([
+    {type: 'reconnecting', code: 'RELAY_LOST'},
+    {type: 'resumed', resumed: 1, lost: 0},
+  ]);
+  agent.close();
+});
+
+test('a relay that forgot the session gets a new one, and the tunnel its name again', async () => {
+  const {agent, carriers, next, replaceRelay, told} = setUp();
+  await agent.start();
+  const before = await agent.bind({kind: 'tls', h2: false}, echo);
+  const other = replaceRelay();
+  const back = next('resumed');
+  carriers[0]?.destroy(new Error('cut'));
+  await back;
+  const name = before.host.slice(0, before.host.indexOf('.'));
+  while (other.tunnels.named(name) === undefined) await new Promise((resolve) => setImmediate(resolve));
+  await visit(other, name).say('hello');
+  expect(told().at(-1)).toEqual({type: 'resumed', resumed: 0, lost: 0});
+  agent.close();
+});
+
+test('a relay that says goodbye: new visitors go to the next one, the old stream finishes where it is, nobody is alarmed', async () => {
+  const {agent, next, relay, replaceRelay, told} = setUp();
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  const old = visit(relay(), 'demo');
+  await old.say('one');
+  const leaving = relay();
+  const other = replaceRelay();
+  const dialled = next('dialled');
+  leaving.agents.sendAway('bye', () => 0);
+  await dialled;
+  while (other.tunnels.named('demo') === undefined) await new Promise((resolve) => setImmediate(resolve));
+  await visit(other, 'demo').say('by the new relay');
+  await old.say('by the old relay');
+  expect(agent.streamCount).toBe(2);
+  leaving.agents.closeAll('RELAY_LOST', 'gone');
+  expect(await old.over).toBe('SESSION_ENDED');
+  expect(told()).toEqual([]);
+  agent.close();
+});
+
+test('a second link beside one that lives takes over without a word, and the first is destroyed', async () => {
+  const {agent, carriers, next, relay, told} = setUp();
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  const visitor = visit(relay(), 'demo');
+  await visitor.say('one');
+  const dialled = next('dialled');
+  agent.nudge(60_000);
+  await dialled;
+  await visitor.say('two');
+  expect(carriers).toHaveLength(2);
+  expect(told()).toEqual([]);
+  agent.close();
+});
+
+test('a second link that cannot be had is no loss while the first lives', async () => {
+  const {agent, relay, state, told} = setUp();
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  state.refuse = new TunlError('RELAY_REFUSED');
+  agent.nudge(60_000);
+  await visit(relay(), 'demo').say('still here');
+  expect(told()).toEqual([]);
+  agent.close();
+});
+
+test('a final refusal ends the agent with its code, a passing one does not', async () => {
+  const {agent, carriers, next, state, told} = setUp();
+  await agent.start();
+  state.refuse = new TunlError('RELAY_REFUSED');
+  const tried = next('reconnecting');
+  carriers[0]?.destroy(new Error('cut'));
+  await tried;
+  state.refuse = new TunlError('TOKEN_WRONG');
+  await next('ended');
+  expect(told().at(-1)).toEqual({type: 'ended', code: 'TOKEN_WRONG'});
+});
+
+test('the first link fails at once, and an end that was asked for is told once', async () => {
+  const {agent, state, told} = setUp();
+  state.refuse = new TunlError('RELAY_REFUSED');
+  await expect(agent.start()).rejects.toMatchObject({code: 'RELAY_REFUSED'});
+  agent.close();
+  expect(told()).toEqual([{type: 'ended', code: 'RELAY_REFUSED'}]);
+});
