@@ -1,7 +1,8 @@
 // Asking a program until it answers: quickly at first, then less often; the first good answer counts.
-import {request} from 'node:http';
+
 import {connect} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {request} from '../core/node-http.js';
 import type {Readiness} from './program.js';
 
 /** Where a program answered. */

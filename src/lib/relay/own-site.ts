@@ -1,8 +1,9 @@
 // What answers at the relay's own name: health, a small page for people, and the upgrade that agents come by.
 
-import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
+import type {IncomingMessage, Server, ServerResponse} from 'node:http';
 import type {Duplex} from 'node:stream';
 import {acceptUpgrade, refuseUpgrade} from '../carrier/upgrade.js';
+import {createServer} from '../core/node-http.js';
 import type {Carrier} from '../mux/carrier.js';
 import {AGENT_PATH} from '../protocol/wire.js';
 import type {RelayStats} from './options.js';

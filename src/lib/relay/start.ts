@@ -1,11 +1,12 @@
 // `startRelay`: a whole relay from one call.
 
-import {createServer as createPlainServer, type Server as HttpServer} from 'node:http';
+import type {Server as HttpServer} from 'node:http';
 import {createServer, type Server, type Socket} from 'node:net';
 import {join} from 'node:path';
 import {systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import {createLogger, type Logger} from '../core/logger.js';
+import {createServer as createPlainServer} from '../core/node-http.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
 import {WindowBudget} from '../mux/window.js';
