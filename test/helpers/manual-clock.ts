@@ -36,9 +36,15 @@ export class ManualClock implements Clock {
       const due = [...this.#pending].filter((entry) => entry.at <= until).sort((a, b) => a.at - b.at)[0];
       if (due === undefined) break;
       this.#pending.delete(due);
-      this.#now = due.at;
+      this.#now = Math.max(this.#now, due.at);
       due.fn();
     }
     this.#now = until;
+  }
+
+  /** The process stands still for `ms`: what fell due meanwhile runs late, all of it now. */
+  jump(ms: number): void {
+    this.#now += ms;
+    this.advance(0);
   }
 }

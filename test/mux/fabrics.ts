@@ -43,7 +43,7 @@ const cuttable = ({agent, relay}: Carriers): Cuttable => ({
 
 const tuning = (highWaterBytes: number | undefined) => (highWaterBytes === undefined ? {} : {highWaterBytes});
 
-const slowPipe: Fabric = {
+export const SLOW: Fabric = {
   name: 'a pipe that moves byte by byte',
   share: 1,
   async weave(_scope, _clock, highWaterBytes) {
@@ -61,7 +61,7 @@ const slowPipe: Fabric = {
   },
 };
 
-const memoryPipe: Fabric = {
+export const MEMORY: Fabric = {
   name: 'the pipe in memory',
   share: 0.3,
   async weave(_scope, _clock, highWaterBytes) {
@@ -135,4 +135,4 @@ const nested: Fabric = {
   },
 };
 
-export const FABRICS: readonly Fabric[] = [slowPipe, memoryPipe, webSockets, nested];
+export const FABRICS: readonly Fabric[] = [SLOW, MEMORY, webSockets, nested];

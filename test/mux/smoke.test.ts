@@ -15,7 +15,11 @@ test('a stream carries bytes both ways and ends each way by itself', async () =>
   const ended = Promise.withResolvers<void>();
   const hash = createHash('sha256');
   let echoed = 0;
-  const relay = new Session({role: 'relay', pool, sink: {onOpen: () => {}, onControl: () => {}, onEnded: () => {}}});
+  const relay = new Session({
+    role: 'relay',
+    pool,
+    sink: {onOpen: () => {}, onControl: () => {}, onEnded: () => {}},
+  });
   const agent = new Session({
     role: 'agent',
     pool,

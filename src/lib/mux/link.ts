@@ -14,13 +14,15 @@ import {RecordReader} from './record-reader.js';
 const SHORT_RECORDS_ROOM = 1024 * 1024;
 
 /** A timer that fires this much late means that the whole process stood still (sleep, SIGSTOP), not that the peer is gone. */
-const STANDSTILL_MS = 2_000;
+export const STANDSTILL_MS = 2_000;
 
 export interface LinkSink {
   onSegmentBytes(piece: Buffer): void;
   onAck(count: number): void;
   onMessage(message: LinkMessage): void;
   onDrain(): void;
+  /** The peer sent what cannot be. Whoever has more to end than the link does so; without this the link just ends. */
+  onViolation?(reason: string): void;
   /** Exactly once. Undefined after an orderly end. */
   onClose(error: Error | undefined): void;
 }
@@ -111,6 +113,10 @@ export class Link implements CarrierSink {
 
   /** The peer broke the protocol: says so, then ends. */
   violate(reason: string): void {
+    if (this.#sink?.onViolation !== undefined) {
+      this.#sink.onViolation(reason);
+      return;
+    }
     this.endWith('PROTOCOL', reason);
     this.#finish(new TunlError('PROTOCOL', {reason}));
   }

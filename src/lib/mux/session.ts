@@ -2,7 +2,7 @@
 // It knows one link at a time and outlives it: without a link everything waits, on the next one it goes on where it was.
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
-import {TunlError} from '../core/errors.js';
+import {TunlError, toTunlError} from '../core/errors.js';
 import {encodeMessage} from '../protocol/control-messages.js';
 import type {LinkMessage} from '../protocol/link-messages.js';
 import {
@@ -18,7 +18,7 @@ import {
 } from '../protocol/wire.js';
 import type {Block, BlockPool} from './blocks.js';
 import {FrameReader, type FrameSink} from './frame-reader.js';
-import {growWithinMs, type Link, type LinkSink} from './link.js';
+import {growWithinMs, type Link, type LinkSink, STANDSTILL_MS} from './link.js';
 import {HEADER_ROOM, type LaneName, Outbox, type SendSegment} from './outbox.js';
 import {Stream, type StreamHost} from './stream.js';
 import {ReceiveWindow, WindowBudget} from './window.js';
@@ -51,7 +51,7 @@ export interface SessionOptions {
   keepForReplay?: boolean;
   /** With this much waiting for the peer, here and in the carrier, local sockets are read no further. Default 256 KiB: more is throughput, less is latency beside bulk. */
   queueBytes?: number;
-  /** What all windows of this session may grow by. Default 64 MiB. */
+  /** What the windows of this and other sessions may grow by together; those of one session by 64 MiB at the most. */
   windowBudget?: WindowBudget;
   /** Streams open at once. Default LIMITS.streams. */
   maxStreams?: number;
@@ -167,11 +167,15 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     }
     this.#detachedTimer?.cancel();
     this.#detachedTimer = undefined;
+    this.#ackDeadline?.cancel();
+    this.#ackDeadline = undefined;
     this.#link = link;
     this.#full = false;
     this.#ackSent = this.#received;
     link.handTo(this);
-    this.#scheduleFlush();
+    // Nobody is told a second time of a link that closed before it was handed over.
+    if (link.closed) this.onClose(undefined);
+    else this.#scheduleFlush();
     return true;
   }
 
@@ -179,10 +183,11 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   open(kind: StreamKind, about: object): Stream | undefined {
     if (this.#ended || this.#streams.size >= this.#maxStreams || this.#nextId > LIMITS.maxStreamId)
       return undefined;
-    const stream = this.#addStream(this.#nextId, kind, 'opening');
-    this.#nextId += 2;
     const json = encodeMessage(about);
     const payload = Buffer.allocUnsafe(1 + json.length);
+    if (payload.length > LIMITS.openBytes) throw new RangeError('an OPEN that no peer would take');
+    const stream = this.#addStream(this.#nextId, kind, 'opening');
+    this.#nextId += 2;
     payload[0] = kind;
     json.copy(payload, 1);
     this.#sendFrame(FRAME.open, stream.id, payload);
@@ -191,7 +196,10 @@ export class Session implements StreamHost, LinkSink, FrameSink {
 
   /** A control message, in order with all others. */
   sendControl(message: object): void {
-    if (!this.#ended) this.#sendFrame(FRAME.control, 0, encodeMessage(message));
+    const payload = encodeMessage(message);
+    if (payload.length > LIMITS.controlBytes)
+      throw new RangeError('a control message that no peer would take');
+    this.#sendFrame(FRAME.control, 0, payload);
   }
 
   /** Over for good, and the peer is told why; every stream is reset on both sides. Idempotent. */
@@ -244,7 +252,12 @@ export class Session implements StreamHost, LinkSink, FrameSink {
 
   onSegmentBytes(piece: Buffer): void {
     this.#received += piece.length;
-    this.#reader.push(piece);
+    try {
+      this.#reader.push(piece);
+    } catch (error) {
+      // The rest of the piece is counted and was not read: there is nothing to go on from.
+      this.destroy(toTunlError(error));
+    }
     if (this.#ended) return;
     if (this.#received - this.#ackSent >= LIMITS.ackBytes) this.#scheduleFlush(true);
     else if (this.#ackTimer === undefined) {
@@ -256,13 +269,16 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   }
 
   onAck(count: number): void {
+    const before = this.#outbox.ackedBytes;
     const wasFull = this.#outbox.unackedBytes >= this.#replayBytes;
     if (!this.#outbox.acknowledge(count)) {
       this.onViolation(`an ack of ${count} bytes, which cannot be`);
       return;
     }
-    this.#ackDeadline?.cancel();
-    this.#ackDeadline = undefined;
+    if (count > before) {
+      this.#ackDeadline?.cancel();
+      this.#ackDeadline = undefined;
+    }
     if (wasFull) this.#scheduleFlush(true);
     this.#scheduleWake();
   }
@@ -430,7 +446,9 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   mayWrite(stream: Stream): boolean {
     if (this.#link === undefined || this.#outbox.unackedBytes >= this.#replayBytes) return false;
     if (!this.#crowded()) return true;
-    return this.#isQuiet(stream, 0) && this.#outbox.urgentBytes < MAX_CARRIER_BYTES;
+    // Only what would go to the urgent lane may still come.
+    if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#isQuiet(stream, 1)) return false;
+    return this.#outbox.urgentBytes < MAX_CARRIER_BYTES;
   }
 
   await(stream: Stream): void {
@@ -450,6 +468,10 @@ export class Session implements StreamHost, LinkSink, FrameSink {
 
   growWithinMs(): number {
     return growWithinMs(this.#link);
+  }
+
+  soon(fn: () => void): void {
+    this.#clock.soon(fn);
   }
 
   // ── Sending ──
@@ -556,13 +578,21 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     if (count !== undefined) this.#link?.sendAck(count);
   }
 
-  /** Bytes are outstanding: the peer has to acknowledge some of them before long. */
+  /** As much is outstanding as is ever kept: the peer has to acknowledge some of it before long. */
   #guardAcks(): void {
     if (!this.#keeps || this.#ackDeadline !== undefined || this.#outbox.unackedBytes < this.#replayBytes)
       return;
-    this.#ackDeadline = this.#clock.after(ACK_DEADLINE_MS, () => {
+    this.#awaitAck(ACK_DEADLINE_MS);
+  }
+
+  #awaitAck(ms: number): void {
+    const dueAt = this.#clock.now() + ms;
+    this.#ackDeadline = this.#clock.after(ms, () => {
       this.#ackDeadline = undefined;
-      if (this.#link !== undefined) this.onViolation('the peer does not acknowledge what it receives');
+      if (this.#link === undefined) return;
+      // A process that stood still has not read yet what came meanwhile.
+      if (this.#clock.now() - dueAt > STANDSTILL_MS) this.#awaitAck(STANDSTILL_MS);
+      else this.onViolation('the peer does not acknowledge what it receives');
     });
   }
 

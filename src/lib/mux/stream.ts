@@ -2,6 +2,7 @@
 
 import {FRAME_HEADER, type StreamCode, type StreamKind} from '../protocol/wire.js';
 import {BLOCK_BYTES, type Block} from './blocks.js';
+import {Crumbs, isCrumb} from './crumbs.js';
 import {HEADER_ROOM} from './outbox.js';
 import {nextState, type StreamEvent, type StreamState} from './stream-state.js';
 import {type ReceiveWindow, SendWindow} from './window.js';
@@ -40,7 +41,14 @@ export interface StreamHost {
   forget(stream: Stream): void;
   now(): number;
   growWithinMs(): number;
+  /** Runs `fn` when the current input has been worked off. */
+  soon(fn: () => void): void;
 }
+
+/** With so many pieces unread crumbs are gathered, for a turn at the most. */
+const MANY_PIECES = 64;
+/** With so many they wait until the owner has read something: pieces themselves cost memory. */
+const TOO_MANY_PIECES = 1_024;
 
 const NO_SINK: StreamSink = {onData: () => {}, onEnd: () => {}, onWritable: () => {}, onReset: () => {}};
 
@@ -67,6 +75,9 @@ export class Stream {
   #held: Buffer[] = [];
   #finHeld = false;
   #asleep = false;
+  /** Pieces handed on since all was read. */
+  #pieces = 0;
+  #crumbs: Crumbs | undefined;
 
   constructor(
     host: StreamHost,
@@ -105,8 +116,9 @@ export class Stream {
     if (this.#finHeld || nextState(this.#state, 'sendData') === undefined) return false;
     if (chunk.length === 0) return true;
     this.bytesOut += chunk.length;
-    if (this.#held.length === 0) this.#sendUpToWindow(chunk);
-    else this.#held.push(Buffer.from(chunk));
+    const sent = this.#held.length === 0 ? this.#sendUpToWindow(chunk) : 0;
+    // A copy: the caller may use its buffer again as soon as this returned.
+    if (sent < chunk.length) this.#held.push(Buffer.from(chunk.subarray(sent)));
     return this.#goOn();
   }
 
@@ -116,7 +128,7 @@ export class Stream {
    */
   writeBlock(block: Block, length: number): boolean {
     const sends = !this.#finHeld && nextState(this.#state, 'sendData') !== undefined;
-    if (!sends || this.#held.length > 0 || length > this.#sendWindow.available) {
+    if (!sends || length === 0 || this.#held.length > 0 || length > this.#sendWindow.available) {
       const go = this.write(block.buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + length));
       block.release();
       return go;
@@ -167,6 +179,9 @@ export class Stream {
     if (nextState(this.#state, 'receiveData') === undefined) return;
     const credit = this.#receiveWindow.consume(bytes, this.#host.now(), this.#host.growWithinMs());
     if (credit > 0) this.#host.sendCredit(this, credit);
+    const crumbs = this.#crumbs;
+    if (this.#receiveWindow.unread <= (crumbs?.bytes ?? 0)) this.#pieces = 0;
+    if (crumbs !== undefined) this.#handOnCrumbs(crumbs);
   }
 
   /** @internal False: a violation. */
@@ -178,7 +193,31 @@ export class Stream {
   receiveData(piece: Buffer): void {
     if (this.#state === 'closed') return;
     this.bytesIn += piece.length;
+    this.#pieces += 1;
+    if (this.#pieces > MANY_PIECES && isCrumb(piece)) {
+      this.#gather(piece);
+      return;
+    }
+    if (this.#crumbs !== undefined) this.#handOnCrumbs(this.#crumbs);
     this.sink.onData(piece);
+  }
+
+  #gather(piece: Buffer): void {
+    this.#crumbs ??= new Crumbs();
+    const crumbs = this.#crumbs;
+    if (!crumbs.fits(piece.length)) this.#handOnCrumbs(crumbs);
+    crumbs.add(piece);
+    if (crumbs.awaited || this.#pieces > TOO_MANY_PIECES) return;
+    crumbs.awaited = true;
+    this.#host.soon(() => {
+      crumbs.awaited = false;
+      this.#handOnCrumbs(crumbs);
+    });
+  }
+
+  #handOnCrumbs(crumbs: Crumbs): void {
+    const piece = crumbs.take();
+    if (piece !== undefined && this.#state !== 'closed') this.sink.onData(piece);
   }
 
   /** @internal False: a violation. */
@@ -193,6 +232,10 @@ export class Stream {
     event: 'receiveOpened' | 'receiveRefused' | 'receiveFin' | 'receiveReset',
     code: StreamCode,
   ): boolean {
+    if (event === 'receiveFin' && this.#crumbs !== undefined) {
+      this.#handOnCrumbs(this.#crumbs);
+      if (this.#state === 'closed') return true;
+    }
     const next = nextState(this.#state, event);
     if (next === undefined) return false;
     if (event === 'receiveRefused' || event === 'receiveReset') {
@@ -227,9 +270,13 @@ export class Stream {
         this.#host.await(this);
         return;
       }
-      this.#sendUpToWindow(this.#held.shift() as Buffer);
+      const first = this.#held[0] as Buffer;
+      const sent = this.#sendUpToWindow(first);
+      if (sent < first.length) this.#held[0] = first.subarray(sent);
+      else this.#held.shift();
     }
-    if (this.#held.length > 0 || this.#sendWindow.available === 0) return;
+    if (this.#held.length > 0) return;
+    // An end needs no window.
     if (this.#finHeld) {
       this.#finHeld = false;
       this.#asleep = false;
@@ -237,6 +284,7 @@ export class Stream {
       this.#move('sendFin');
       return;
     }
+    if (this.#sendWindow.available === 0) return;
     if (!this.#host.mayWrite(this)) {
       this.#host.await(this);
       return;
@@ -245,15 +293,13 @@ export class Stream {
     this.sink.onWritable();
   }
 
-  /** Sends what the window takes and keeps the rest in front of whatever is held. */
-  #sendUpToWindow(chunk: Buffer): void {
+  /** Returns how much the window took. */
+  #sendUpToWindow(chunk: Buffer): number {
     const now = Math.min(chunk.length, this.#sendWindow.available);
-    if (now > 0) {
-      this.#sendWindow.spend(now);
-      this.#host.sendData(this, now === chunk.length ? chunk : chunk.subarray(0, now));
-    }
-    // A copy: the caller may use its buffer again as soon as write() returned.
-    if (now < chunk.length) this.#held.unshift(Buffer.from(chunk.subarray(now)));
+    if (now === 0) return 0;
+    this.#sendWindow.spend(now);
+    this.#host.sendData(this, now === chunk.length ? chunk : chunk.subarray(0, now));
+    return now;
   }
 
   #goOn(): boolean {
@@ -277,6 +323,7 @@ export class Stream {
   #die(): void {
     this.#state = 'closed';
     this.#held = [];
+    this.#crumbs = undefined;
     this.#forget();
   }
 
