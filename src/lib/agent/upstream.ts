@@ -1,6 +1,7 @@
 // The local service: dialled once for each visitor, joined with the visitor's stream, reset when it breaks.
 
 import {connect, type Socket} from 'node:net';
+import {resetSocket} from '../bytes/reset.js';
 import type {SocketReads} from '../bytes/socket-reads.js';
 import {Splice} from '../bytes/splice.js';
 import {systemCode} from '../core/errors.js';
@@ -55,7 +56,7 @@ export class Upstream {
     const splice = new Splice({
       stream,
       brokenCode: 'UPSTREAM_RESET',
-      reset: () => socket?.resetAndDestroy(),
+      reset: () => socket !== undefined && resetSocket(socket),
       onDone: (code) => onDone(code, refusal),
     });
     const dial = (left: string[]): void => {
@@ -94,7 +95,7 @@ export class Upstream {
         dialled.off('error', failed);
         if (splice.done) {
           dialled.on('error', () => {});
-          dialled.resetAndDestroy();
+          resetSocket(dialled);
           return;
         }
         if (address !== undefined && this.#addresses[0] !== address) {

@@ -1,6 +1,7 @@
 // From a visitor's connection to a stream of the agent that holds its tunnel, and what is counted on the way.
 
 import type {Socket} from 'node:net';
+import {resetSocket} from '../bytes/reset.js';
 import {Splice} from '../bytes/splice.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
 import {KIND} from '../protocol/wire.js';
@@ -39,10 +40,7 @@ export class Visitors {
   /** Joins a visitor with a new stream of the tunnel's session, or resets it when that cannot be. */
   welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
     const {socket, raw} = visitor;
-    const reset = () => {
-      raw.resetAndDestroy();
-      socket.destroy();
-    };
+    const reset = () => resetSocket(socket, raw);
     const stream = tunnel === undefined ? undefined : openStream(tunnel, visitor);
     if (stream === undefined) {
       socket.on('error', () => {});
