@@ -66,7 +66,7 @@ export async function startRig(scope: Scope, options: RigOptions = {}): Promise<
   const env = {
     ...preload(...hooks),
     TUNL_RELAY: `https://${domain}:${proxy.port}`,
-    TUNL_TOKEN: relay.token,
+    ...(options.withToken !== false && {TUNL_TOKEN: relay.token}),
     TUNL_CA_FILE: caFile,
   };
   return {

@@ -16,8 +16,6 @@ export interface RelayProcessOptions extends CliOptions {
   withToken?: boolean;
   /** Default: a new one. The names of a relay's agents are its token's: one that is started again needs the same. */
   token?: string;
-  /** No token is asked for: names are their agents' own keys'. */
-  open?: boolean;
   flags?: readonly string[];
 }
 

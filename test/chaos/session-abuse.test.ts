@@ -1,0 +1,213 @@
+// A peer that breaks the rules inside its session: the session ends with a code, memory stays bounded, nobody else notices.
+import type {Socket} from 'node:net';
+import {expect} from 'vitest';
+import {MiB} from '../helpers/bytes.js';
+import {atLeast, atMost} from '../helpers/metric.js';
+import {
+  count4,
+  count8,
+  frame,
+  frameBytes,
+  RawAgent,
+  type RawAgentOptions,
+  record,
+  recordBytes,
+} from '../helpers/raw-agent.js';
+import {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {type Recording, record as watch} from '../helpers/upstreams.js';
+import {tcpVisitor} from '../helpers/visitors.js';
+import {domain, inspect, type Rig, sized, startRig} from './rig.js';
+import {startWitness} from './witness.js';
+
+interface Peer {
+  agent: RawAgent;
+  /** A visitor's stream that the agent was offered and has taken. */
+  stream: number;
+  visitor: Socket;
+  heard: Recording;
+}
+
+const optionsOf = (rig: Rig): RawAgentOptions => ({
+  port: rig.relay.port,
+  domain,
+  caFile: rig.caFile,
+  token: rig.relay.token,
+});
+
+async function startPeer(scope: Scope, rig: Rig): Promise<Peer> {
+  const {agent} = await RawAgent.begin(scope, optionsOf(rig));
+  const port = await agent.bindTcp();
+  const visitor = await tcpVisitor(scope, port);
+  const heard = watch(visitor);
+  const {stream} = await agent.frame(({type}) => type === frame.open);
+  agent.segment(frameBytes(frame.opened, stream));
+  return {agent, stream, visitor, heard};
+}
+
+const bind = JSON.stringify({type: 'bind', request: 2, wish: {kind: 'tls', h2: false}});
+
+const violations: Record<string, (peer: Peer) => void> = {
+  'an ack of more than was sent': ({agent}) => agent.ack(agent.received + 1),
+  'an ack of more than can be counted': ({agent}) => agent.ack(2n ** 63n),
+  'an ack taken back': ({agent}) => agent.ack(agent.received - 1),
+  'a stream opened twice': ({agent}) =>
+    agent.segment(frameBytes(frame.open, 2, '\u0002{}'), frameBytes(frame.open, 2, '\u0002{}')),
+  'a stream of the other side opened': ({agent}) => agent.segment(frameBytes(frame.open, 5, '\u0001{}')),
+  'an answer given twice': ({agent, stream}) => agent.segment(frameBytes(frame.opened, stream)),
+  'a refusal after the answer': ({agent, stream}) => agent.segment(frameBytes(frame.refused, stream)),
+  'data past the window': ({agent, stream, visitor}) => {
+    visitor.pause();
+    const data = frameBytes(frame.data, stream, Buffer.alloc(200_000));
+    // More than all socket buffers on the way, so that credit runs out for sure.
+    for (let i = 0; i < 100; i += 1) agent.segment(data);
+  },
+  'data after the end': ({agent, stream}) =>
+    agent.segment(frameBytes(frame.fin, stream), frameBytes(frame.data, stream, 'late')),
+  'a second end': ({agent, stream}) =>
+    agent.segment(frameBytes(frame.fin, stream), frameBytes(frame.fin, stream)),
+  'data on a stream that never was': ({agent}) => agent.segment(frameBytes(frame.data, 7, 'x')),
+  'an end of a stream that never was': ({agent}) => agent.segment(frameBytes(frame.fin, 2 ** 47)),
+  'more credit than there can be': ({agent, stream}) =>
+    agent.segment(
+      frameBytes(frame.credit, stream, count4(2 ** 31 - 1)),
+      frameBytes(frame.credit, stream, count4(2 ** 31 - 1)),
+    ),
+  'credit of nothing': ({agent, stream}) => agent.segment(frameBytes(frame.credit, stream, count4(0))),
+  'a frame that does not exist': ({agent, stream}) => agent.segment(frameBytes(0x7f, stream, 'x')),
+  'a frame longer than it may be': ({agent, stream}) =>
+    agent.segment(frameBytes(frame.data, stream, 'x', 2 ** 24 - 1)),
+  'an empty data frame': ({agent, stream}) => agent.segment(frameBytes(frame.data, stream)),
+  'a control frame on a stream': ({agent, stream}) => agent.segment(frameBytes(frame.control, stream, bind)),
+  'data on stream 0': ({agent}) => agent.segment(frameBytes(frame.data, 0, 'x')),
+  'a control message that is not JSON': ({agent}) => agent.segment(frameBytes(frame.control, 0, '{')),
+  'a control message nobody knows': ({agent}) =>
+    agent.segment(frameBytes(frame.control, 0, JSON.stringify({type: 'give-me-all'}))),
+  'a control message deep as a well': ({agent}) =>
+    agent.segment(frameBytes(frame.control, 0, '['.repeat(60_000))),
+  'a relay’s message from the agent': ({agent}) =>
+    agent.segment(
+      frameBytes(frame.control, 0, JSON.stringify({type: 'unbound', tunnel: 1, code: 'X', message: ''})),
+    ),
+  'a record that does not exist': ({agent}) => agent.send(recordBytes(0x66, Buffer.from('x'))),
+  'a record longer than it may be': ({agent}) =>
+    agent.send(recordBytes(record.segment, Buffer.from('x'), 2 ** 24 - 1)),
+  'an empty record': ({agent}) => agent.send(recordBytes(record.segment, Buffer.alloc(0))),
+  'an ack of seven bytes': ({agent}) => agent.send(recordBytes(record.ack, count8(1).subarray(1))),
+  'a hello inside a session': ({agent}) =>
+    agent.say({type: 'hello', software: 'by hand', nonce: agent.nonce}),
+  'a welcome from the agent': ({agent}) => agent.say({type: 'refused', code: 'X', message: ''}),
+};
+
+test('each violation ends its session as one, and nobody else’s', async ({scope}) => {
+  const rig = await startRig(scope);
+  const witness = await startWitness(scope, rig);
+  let right = 0;
+  for (const [name, violate] of Object.entries(violations)) {
+    await using inner = new Scope();
+    const peer = await startPeer(inner, rig);
+    violate(peer);
+    const word = await peer.agent.lastWord();
+    expect.soft(word, name).toBe('PROTOCOL');
+    if (word === 'PROTOCOL') right += 1;
+    // Its visitor is told as well: by a reset, which a socket that has read its end only notices when it writes.
+    peer.visitor.resume();
+    const writing = setInterval(() => peer.visitor.write('x'), 20);
+    expect.soft(await peer.heard.closed, name).toMatch(/ECONNRESET|EPIPE/);
+    clearInterval(writing);
+  }
+  expect(atLeast('violations', 'ended with PROTOCOL', right, Object.keys(violations).length)).toBe(true);
+  await witness.undisturbed();
+});
+
+test('what must not come before the hello', async ({scope}) => {
+  const rig = await startRig(scope);
+  const early: Record<string, (agent: RawAgent) => void> = {
+    'session bytes': (agent) => agent.segment(frameBytes(frame.control, 0, bind)),
+    'an ack': (agent) => agent.ack(0),
+    'another message': (agent) => agent.say({type: 'close', code: 'CLOSED', message: ''}),
+    'a message that is not JSON': (agent) => agent.send(recordBytes(record.message, Buffer.from('hello'))),
+    'a message longer than it may be': (agent) =>
+      agent.send(recordBytes(record.message, Buffer.alloc(70_000, 32))),
+  };
+  for (const [name, send] of Object.entries(early)) {
+    const agent = await RawAgent.connect(scope, optionsOf(rig));
+    await agent.message('challenge');
+    send(agent);
+    expect.soft(await agent.lastWord(), name).toBe('PROTOCOL');
+  }
+});
+
+const capLimit = 24 * MiB;
+
+async function growth(rig: Rig, before: {external: number; heapUsed: number}): Promise<number> {
+  const after = await inspect(rig.relay.cli);
+  return after.external + after.heapUsed - before.external - before.heapUsed;
+}
+
+test.concurrent('a peer that never acknowledges', async ({scope, expect}) => {
+  const rig = await startRig(scope);
+  const witness = await startWitness(scope, rig);
+  const before = await inspect(rig.relay.cli);
+  const {agent, stream, visitor, heard} = await startPeer(scope, rig);
+  agent.acks = false;
+  agent.keeps = false;
+  agent.segment(frameBytes(frame.credit, stream, count4(2 ** 30)));
+  visitor.write(Buffer.alloc(64 * MiB));
+  await agent.until(() => agent.received > 15 * MiB);
+  expect.soft(atMost('never acknowledges', 'bytes held', await growth(rig, before), capLimit)).toBe(true);
+  expect(await agent.lastWord()).toBe('PROTOCOL');
+  expect(atMost('never acknowledges', 'bytes sent without an ack', agent.received, 17 * MiB)).toBe(true);
+  expect(await heard.closed).toBe('ECONNRESET');
+  expect
+    .soft(atMost('never acknowledges', 'bytes held after', await growth(rig, before), 12 * MiB))
+    .toBe(true);
+  await witness.undisturbed();
+});
+
+test.concurrent('a flood of opens that reads its refusals', async ({scope, expect}) => {
+  const rig = await startRig(scope);
+  const witness = await startWitness(scope, rig);
+  const before = await inspect(rig.relay.cli);
+  const {agent} = await startPeer(scope, rig);
+  agent.keeps = false;
+  const opens = sized(100_000, 1_000_000);
+  let answered = agent.received;
+  for (let id = 2; id < 2 * opens; id += 10_000) {
+    const batch: Buffer[] = [];
+    for (let at = id; at < id + 10_000; at += 2) batch.push(frameBytes(frame.open, at, '\u0002{}'));
+    agent.segment(...batch);
+    await agent.until(() => agent.received > answered);
+    answered = agent.received;
+  }
+  expect.soft(atMost('flood of opens', 'bytes held', await growth(rig, before), capLimit)).toBe(true);
+  await witness.undisturbed();
+});
+
+test.concurrent('a flood of opens that reads nothing', async ({scope, expect}) => {
+  const rig = await startRig(scope);
+  const witness = await startWitness(scope, rig);
+  const before = await inspect(rig.relay.cli);
+  const {agent} = await startPeer(scope, rig);
+  const raw = (agent.socket as unknown as {_socket: Socket})._socket;
+  raw.pause();
+  let sent = 0;
+  let over = false;
+  void agent.closed.then(() => {
+    over = true;
+  });
+  // Until it is shown the door; eight million refusals are more than may wait.
+  for (let id = 2; !over && sent < 8_000_000; id += 20_000) {
+    const batch: Buffer[] = [];
+    for (let at = id; at < id + 20_000; at += 2) batch.push(frameBytes(frame.open, at, '\u0002{}'));
+    agent.segment(...batch);
+    sent += batch.length;
+    while (!over && raw.writableLength > MiB) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  expect(over).toBe(true);
+  expect.soft(atMost('flood unread', 'bytes held after', await growth(rig, before), capLimit)).toBe(true);
+  expect
+    .soft(atMost('flood unread', 'relay peak RSS bytes', rig.relay.cli.peakRssBytes(), 250 * MiB))
+    .toBe(true);
+  await witness.undisturbed();
+});
