@@ -1,6 +1,6 @@
 // The relay's private CA: made once in the state folder, and one leaf certificate for each name, signed when it is needed.
 
-import {createPrivateKey, randomUUID, X509Certificate} from 'node:crypto';
+import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from 'node:crypto';
 import {link, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
@@ -23,11 +23,8 @@ const CA_DAYS = 3_650;
 const LEAF_DAYS = 90;
 /** Clocks of visitors may be behind. */
 const SKEW_MS = 3_600_000;
-/** ECDSA P-256: six times the handshakes a second of RSA-4096. */
-const KEY_TYPE = {keyType: 'ec', curve: 'P-256', algorithm: 'sha256'} as const;
-
 /** Loaded when the first certificate has to be signed: it takes longer than everything else that a relay loads. */
-const generator = async () => (await import('selfsigned')).generate;
+const signer = async () => await import('./sign.js');
 
 export class Authority {
   /** What visitors and agents are to trust. */
@@ -57,21 +54,9 @@ export class Authority {
 
   /** A certificate for this name and no other. */
   async sign(name: string): Promise<Leaf> {
-    const generate = await generator();
+    const {signLeaf} = await signer();
     const expiresAt = Date.now() + LEAF_DAYS * DAY_MS;
-    const {cert} = await generate([{name: 'commonName', value: name.length > 64 ? 'tunl' : name}], {
-      ...KEY_TYPE,
-      notBeforeDate: new Date(Date.now() - SKEW_MS),
-      notAfterDate: new Date(expiresAt),
-      keyPair: {publicKey: this.#leafKey.cert, privateKey: this.#leafKey.key},
-      ca: this.#ca,
-      extensions: [
-        {name: 'basicConstraints', cA: false, critical: true},
-        {name: 'keyUsage', digitalSignature: true, critical: true},
-        {name: 'extKeyUsage', serverAuth: true},
-        {name: 'subjectAltName', altNames: [{type: 2, value: name}]},
-      ],
-    });
+    const cert = await signLeaf({name, ca: this.#ca, publicKey: this.#leafKey.cert, ...validity(expiresAt)});
     return {cert, key: this.#leafKey.key, expiresAt};
   }
 
@@ -103,28 +88,32 @@ export class Authority {
 
 const caFileIn = (folder: string): string => join(folder, 'tunl-ca.pem');
 
+const validity = (expiresAt: number) => ({
+  notBefore: new Date(Date.now() - SKEW_MS),
+  notAfter: new Date(expiresAt),
+});
+
 async function makeCa(): Promise<KeyPair> {
-  const generate = await generator();
-  const made = await generate([{name: 'commonName', value: `tunl private CA ${randomUUID().slice(0, 8)}`}], {
-    ...KEY_TYPE,
-    notBeforeDate: new Date(Date.now() - SKEW_MS),
-    notAfterDate: new Date(Date.now() + CA_DAYS * DAY_MS),
-    extensions: [
-      {name: 'basicConstraints', cA: true, pathLenConstraint: 0, critical: true},
-      {name: 'keyUsage', keyCertSign: true, cRLSign: true, critical: true},
-    ],
-  });
-  return {cert: made.cert, key: made.private};
+  const {signCa} = await signer();
+  const {privateKey} = newKeyPair();
+  const name = `tunl private CA ${randomUUID().slice(0, 8)}`;
+  const cert = await signCa({name, key: privateKey, ...validity(Date.now() + CA_DAYS * DAY_MS)});
+  return {cert, key: privateKey};
 }
 
 /** `cert` holds the public key here. */
-async function makeLeafKey(): Promise<KeyPair> {
-  const {generateKeyPairSync} = await import('node:crypto');
-  const {publicKey, privateKey} = generateKeyPairSync('ec', {namedCurve: 'P-256'});
-  return {
-    cert: publicKey.export({type: 'spki', format: 'pem'}).toString(),
-    key: privateKey.export({type: 'pkcs8', format: 'pem'}).toString(),
-  };
+function makeLeafKey(): Promise<KeyPair> {
+  const {publicKey, privateKey} = newKeyPair();
+  return Promise.resolve({cert: publicKey, key: privateKey});
+}
+
+/** ECDSA P-256: six times the handshakes a second of RSA-4096. */
+function newKeyPair(): {publicKey: string; privateKey: string} {
+  return generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: {type: 'spki', format: 'pem'},
+    privateKeyEncoding: {type: 'pkcs8', format: 'pem'},
+  });
 }
 
 /** Key and certificate stand in one file, which appears whole or not at all: of two processes that start at once one makes it. */
