@@ -45,6 +45,8 @@ export function greetRelay(
 ): Promise<Welcome> {
   return new Promise((resolve, reject) => {
     const nonce = newNonce();
+    /** What may come next from the relay; a refusal may come at any time. */
+    let due: 'challenge' | 'welcome' = 'challenge';
     const stop = () => fail(new TunlError('ABORTED'));
     const settle = () => options.signal?.removeEventListener('abort', stop);
     const fail = (error: TunlError) => {
@@ -54,8 +56,15 @@ export function greetRelay(
       link.destroy();
     };
     const onMessage = (message: LinkMessage) => {
+      const early = message.type === 'welcome' && due !== 'welcome';
+      const late = message.type === 'challenge' && due !== 'challenge';
+      if (early || late) {
+        link.violate(`a ${message.type} message during the handshake, where a ${due} is due`);
+        return;
+      }
       switch (message.type) {
         case 'challenge':
+          due = 'welcome';
           if (message.protocol !== PROTOCOL_VERSION) {
             fail(new TunlError(message.protocol < PROTOCOL_VERSION ? 'RELAY_TOO_OLD' : 'RELAY_TOO_NEW'));
             return;
@@ -68,6 +77,10 @@ export function greetRelay(
             fail(
               new TunlError('SESSION_PROOF', {reason: 'the relay could not prove that it has this session'}),
             );
+            return;
+          }
+          if (ticket === undefined && message.secret === undefined) {
+            link.violate('a new session without a secret');
             return;
           }
           settle();
@@ -91,13 +104,14 @@ export function greetRelay(
           link.violate(`a ${message.type} message during the handshake`);
       }
     };
-    options.signal?.addEventListener('abort', stop, {once: true});
     link.start(
       listen(link, onMessage, (error) => {
         settle();
         reject(error instanceof TunlError ? error : new TunlError('RELAY_LOST', {cause: error}));
       }),
     );
+    if (options.signal?.aborted) stop();
+    else options.signal?.addEventListener('abort', stop, {once: true});
   });
 }
 
@@ -128,11 +142,13 @@ export function greetAgent(link: Link, options: RelayHandshake): void {
   const timer = options.clock.after(options.timeoutMs, () =>
     link.destroy(new TunlError('PROTOCOL', {reason: 'no hello in time'})),
   );
+  let greeted = false;
   const onMessage = (message: LinkMessage) => {
-    if (message.type !== 'hello') {
-      link.violate(`a ${message.type} message where a hello is due`);
+    if (message.type !== 'hello' || greeted) {
+      link.violate(`a ${message.type} message where ${greeted ? 'nothing' : 'a hello'} is due`);
       return;
     }
+    greeted = true;
     timer.cancel();
     options.onHello(message, nonce);
   };

@@ -1,0 +1,327 @@
+import {describe, expect, test} from 'vitest';
+import type {Carrier} from '../../../src/lib/mux/carrier.js';
+import {type AgentHandshake, greetAgent, greetRelay, refuseHello} from '../../../src/lib/mux/handshake.js';
+import {Link} from '../../../src/lib/mux/link.js';
+import {createPipe} from '../../../src/lib/mux/pipe.js';
+import {newNonce, newSecret, newSessionId} from '../../../src/lib/mux/proof.js';
+import {AgentTicket, RelayTicket} from '../../../src/lib/mux/resume-ticket.js';
+import type {Hello, Welcome} from '../../../src/lib/protocol/link-messages.js';
+import {PROTOCOL_VERSION} from '../../../src/lib/protocol/wire.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+import {RawPeer, settle} from '../../mux/raw-peer.js';
+import {ack, message, segment} from '../../mux/wire-bytes.js';
+
+/** An agent in front of a relay made of bytes. */
+async function agent(options: Partial<AgentHandshake> = {}) {
+  const clock = new ManualClock();
+  const [mine, theirs] = createPipe();
+  const link = new Link(mine, {clock});
+  const attached: Welcome[] = [];
+  const greeted = greetRelay(link, {software: 'agent/test', ...options}, (welcome) => attached.push(welcome));
+  const outcome = greeted.then(
+    (welcome) => ({welcome}),
+    (error: unknown) => ({error}),
+  );
+  const peer = new RawPeer(theirs);
+  const say = async (...values: unknown[]) => {
+    peer.send(...values.map(message));
+    await settle();
+  };
+  await settle();
+  return {clock, link, peer, attached, outcome, say, carrier: mine};
+}
+
+const challenge = {type: 'challenge', protocol: PROTOCOL_VERSION, software: 'relay/test', nonce: newNonce()};
+const welcome = {
+  type: 'welcome',
+  id: newSessionId(),
+  epoch: 1,
+  received: 0,
+  resumeWindowMs: 60_000,
+  secret: newSecret(),
+};
+
+describe('an agent', () => {
+  test('waits for the challenge, says hello with a nonce of its own, and takes the welcome', async () => {
+    const {peer, attached, outcome, say} = await agent();
+    expect(peer.messages).toEqual([]);
+    await say(challenge);
+    expect(peer.messages).toEqual([
+      {type: 'hello', software: 'agent/test', nonce: expect.stringMatching(/^[0-9a-f]{32}$/)},
+    ]);
+    await say(welcome);
+    expect(attached).toEqual([welcome]);
+    expect(await outcome).toEqual({welcome});
+  });
+
+  test('signs the relay’s nonce when it has a key', async () => {
+    const {peer, say} = await agent({identify: (nonce) => ({key: 'k', signature: `signed ${nonce}`})});
+    await say(challenge);
+    expect(peer.messages).toMatchObject([{identity: {key: 'k', signature: `signed ${challenge.nonce}`}}]);
+  });
+
+  test('attaches before any later byte of the same chunk is read', async () => {
+    const seen: string[] = [];
+    const [mine, theirs] = createPipe();
+    const link = new Link(mine, {clock: new ManualClock()});
+    void greetRelay(link, {software: 'x'}, () => {
+      seen.push('attach');
+      link.handTo({
+        onSegmentBytes: () => void seen.push('bytes'),
+        onAck: () => void seen.push('ack'),
+        onMessage: () => void seen.push('message'),
+        onDrain() {},
+        onClose() {},
+      });
+    });
+    new RawPeer(theirs).send(message(challenge), message(welcome), segment(Buffer.from('x')), ack(0));
+    await settle();
+    expect(seen).toEqual(['attach', 'bytes', 'ack']);
+  });
+
+  test('tells a relay of a later version', async () => {
+    const {outcome, say, peer} = await agent();
+    await say({...challenge, protocol: PROTOCOL_VERSION + 1});
+    expect(await outcome).toMatchObject({error: {code: 'RELAY_TOO_NEW'}});
+    expect([peer.messages, peer.closed]).toEqual([[], true]);
+  });
+
+  test.each([
+    [
+      'the relay’s refusal',
+      {type: 'refused', code: 'NAME_TAKEN', message: 'by somebody'},
+      'NAME_TAKEN',
+      undefined,
+    ],
+    [
+      'how long to stay away',
+      {type: 'refused', code: 'RELAY_BUSY', message: 'full', retryAfterMs: 7_000},
+      'RELAY_BUSY',
+      7_000,
+    ],
+    [
+      'a code that it does not know',
+      {type: 'refused', code: 'NEW_CODE', message: 'why'},
+      'RELAY_LOST',
+      undefined,
+    ],
+    [
+      'a close instead of an answer',
+      {type: 'close', code: 'PROTOCOL', message: 'why'},
+      'PROTOCOL',
+      undefined,
+    ],
+  ])('passes on %s', async (_what, value, code, retryAfterMs) => {
+    const {outcome, say, peer} = await agent();
+    await say(challenge, value);
+    expect(await outcome).toMatchObject({error: {code, message: value.message, retryAfterMs}});
+    expect(peer.closed).toBe(true);
+  });
+
+  test('calls a link that closes lost', async () => {
+    const {outcome, carrier} = await agent();
+    carrier.destroy(new Error('cut'));
+    expect(await outcome).toMatchObject({error: {code: 'RELAY_LOST'}});
+  });
+
+  test('finds a relay that says nothing within fifteen seconds', async () => {
+    const {outcome, clock} = await agent();
+    clock.advance(15_000);
+    expect(await outcome).toMatchObject({error: {code: 'RELAY_LOST'}});
+  });
+
+  test('stops at its signal, before or while it waits, and leaves nothing behind', async () => {
+    const before = await agent({signal: AbortSignal.abort()});
+    expect(await before.outcome).toMatchObject({error: {code: 'ABORTED'}});
+    const stop = new AbortController();
+    const during = await agent({signal: stop.signal});
+    await during.say(challenge);
+    stop.abort();
+    expect(await during.outcome).toMatchObject({error: {code: 'ABORTED'}});
+    await settle();
+    expect([before.peer.closed, during.peer.closed, during.clock.pending]).toEqual([true, true, 0]);
+    const after = new AbortController();
+    const done = await agent({signal: after.signal});
+    await done.say(challenge, welcome);
+    after.abort();
+    expect(await done.outcome).toEqual({welcome});
+    expect(done.link.closed).toBe(false);
+  });
+
+  test.each<[string, (peer: RawPeer) => void, RegExp]>([
+    ['session bytes', (peer) => peer.send(segment(Buffer.from('x'))), /before the handshake/],
+    ['an ack', (peer) => peer.send(ack(0)), /before the handshake/],
+    [
+      'a welcome before its hello',
+      (peer) => peer.send(message(welcome)),
+      /welcome message during the handshake/,
+    ],
+    [
+      'a second challenge',
+      (peer) => peer.send(message(challenge), message(challenge)),
+      /challenge message during/,
+    ],
+    [
+      'a hello',
+      (peer) => peer.send(message({type: 'hello', software: 'x', nonce: newNonce()})),
+      /hello message during/,
+    ],
+    [
+      'a goaway',
+      (peer) => peer.send(message({type: 'goaway', message: '', afterMs: 0, relays: []})),
+      /goaway message/,
+    ],
+    [
+      'a new session without a secret',
+      (peer) => peer.send(message(challenge), message({...welcome, secret: undefined})),
+      /secret/,
+    ],
+    ['something that is no message', (peer) => peer.send(message({type: 'nonsense'})), /malformed/],
+  ])('takes %s for a violation', async (_what, attack, reason) => {
+    const {peer, outcome, attached} = await agent();
+    attack(peer);
+    await settle();
+    expect(await outcome).toMatchObject({error: {code: 'PROTOCOL', message: expect.stringMatching(reason)}});
+    expect(peer.farewell).toMatchObject({type: 'close', code: 'PROTOCOL'});
+    expect(attached).toEqual([]);
+  });
+
+  describe('that resumes', () => {
+    const setUp = async () => {
+      const ticket = new RelayTicket();
+      const mine = new AgentTicket(ticket.id, ticket.firstSecret, ticket.epoch);
+      const world = await agent({resume: {ticket: mine, received: 1_234}});
+      await world.say(challenge);
+      const hello = world.peer.messages[0] as Hello;
+      const facts = {epoch: hello.resume?.epoch ?? 0, agentNonce: hello.nonce, relayNonce: challenge.nonce};
+      return {...world, ticket, hello, facts};
+    };
+
+    test('proves itself, and believes a relay that does', async () => {
+      const {ticket, hello, facts, say, outcome} = await setUp();
+      expect(hello.resume).toMatchObject({id: ticket.id, received: 1_234});
+      const verdict = ticket.check(facts, 1_234, hello.resume?.proof ?? '');
+      if (!verdict.ok) return expect.unreachable();
+      const {secret: _, ...rest} = welcome;
+      await say({...rest, id: ticket.id, epoch: verdict.epoch, received: 99, proof: verdict.answer(99)});
+      expect(await outcome).toMatchObject({welcome: {received: 99}});
+    });
+
+    test.each<[string, (right: string) => object]>([
+      ['another count', (proof) => ({proof, received: 100})],
+      ['another epoch', (proof) => ({proof, epoch: 77})],
+      ['no proof', () => ({})],
+      ['a made-up proof', () => ({proof: newSecret()})],
+    ])('does not believe a welcome with %s', async (_what, change) => {
+      const {ticket, hello, facts, say, outcome, attached} = await setUp();
+      const verdict = ticket.check(facts, 1_234, hello.resume?.proof ?? '');
+      if (!verdict.ok) return expect.unreachable();
+      const {secret: _, ...rest} = welcome;
+      await say({...rest, epoch: verdict.epoch, received: 99, ...change(verdict.answer(99))});
+      expect(await outcome).toMatchObject({error: {code: 'SESSION_PROOF'}});
+      expect(attached).toEqual([]);
+    });
+  });
+});
+
+describe('a relay', () => {
+  function relay(onHello: (link: Link, hello: Hello, nonce: string) => void = () => {}) {
+    const clock = new ManualClock();
+    const [mine, theirs] = createPipe();
+    const link = new Link(mine, {clock});
+    const hellos: Hello[] = [];
+    const failed: (Error | undefined)[] = [];
+    greetAgent(link, {
+      software: 'relay/test',
+      clock,
+      timeoutMs: 10_000,
+      onHello: (hello, nonce) => {
+        hellos.push(hello);
+        onHello(link, hello, nonce);
+      },
+      onFailed: (error) => failed.push(error),
+    });
+    return {clock, link, peer: new RawPeer(theirs), hellos, failed, carrier: mine as Carrier};
+  }
+
+  const hello = {type: 'hello', software: 'agent/test', nonce: newNonce()};
+
+  test('challenges at once, with a nonce that no other link has', async () => {
+    const both = [relay(), relay()];
+    await settle();
+    const nonces = both.map(({peer}) => {
+      expect(peer.messages).toMatchObject([
+        {type: 'challenge', protocol: PROTOCOL_VERSION, software: 'relay/test'},
+      ]);
+      return (peer.messages[0] as {nonce: string}).nonce;
+    });
+    expect(nonces[0]).not.toBe(nonces[1]);
+  });
+
+  test('hands on the hello with the nonce that it answers', async () => {
+    let seen = '';
+    const {peer, hellos} = relay((_link, _hello, nonce) => {
+      seen = nonce;
+    });
+    await settle();
+    peer.send(message(hello));
+    await settle();
+    expect(hellos).toEqual([hello]);
+    expect(peer.messages).toMatchObject([{nonce: seen}]);
+  });
+
+  test('gives an agent that says nothing up in time', async () => {
+    const {clock, peer, failed} = relay();
+    await settle();
+    clock.advance(9_999);
+    await settle();
+    expect(failed).toEqual([]);
+    clock.advance(1);
+    await settle();
+    expect(failed).toMatchObject([{code: 'PROTOCOL', message: 'no hello in time'}]);
+    expect([peer.closed, clock.pending]).toEqual([true, 0]);
+  });
+
+  test('hears of a link that closes, once', async () => {
+    const {carrier, failed, clock} = relay();
+    carrier.destroy(new Error('cut'));
+    await settle();
+    expect(failed).toMatchObject([{message: 'cut'}]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('refuses with a code, in no more words than the agent takes', async () => {
+    const {peer} = relay((link) => refuseHello(link, 'RELAY_BUSY', 'x'.repeat(1_000), 5_000));
+    await settle();
+    peer.send(message(hello));
+    await settle();
+    expect(peer.farewell).toEqual({
+      type: 'refused',
+      code: 'RELAY_BUSY',
+      message: 'x'.repeat(500),
+      retryAfterMs: 5_000,
+    });
+    expect([peer.closed, peer.violation]).toEqual([true, undefined]);
+  });
+
+  test.each<[string, (peer: RawPeer) => void]>([
+    ['session bytes', (peer) => peer.send(segment(Buffer.from('x')))],
+    ['an ack', (peer) => peer.send(ack(0))],
+    [
+      'a second hello, while the first is being thought about',
+      (peer) => peer.send(message(hello), message(hello)),
+    ],
+    ['a welcome', (peer) => peer.send(message(welcome))],
+    ['a close', (peer) => peer.send(message({type: 'close', code: 'CLOSED', message: ''}))],
+    ['something that is no message', (peer) => peer.send(message([]))],
+  ])('takes %s for a violation', async (_what, attack) => {
+    const {peer, failed, hellos} = relay();
+    await settle();
+    attack(peer);
+    await settle();
+    expect(failed).toMatchObject([{code: 'PROTOCOL'}]);
+    expect(peer.farewell).toMatchObject({type: 'close', code: 'PROTOCOL'});
+    expect(hellos.length).toBeLessThanOrEqual(1);
+    expect(peer.closed).toBe(true);
+  });
+});
