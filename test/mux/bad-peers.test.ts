@@ -6,6 +6,7 @@ import {CountingPool} from './counting-pool.js';
 import {MEMORY} from './fabrics.js';
 import {Net} from './net.js';
 import {type RawPeer, relink, settle, type Victim, victim} from './raw-peer.js';
+import {StuckCarrier} from './stuck-carrier.js';
 import {
   ack,
   control,
@@ -328,7 +329,7 @@ describe('floods', () => {
   test('of opens by a peer that never reads the answers: the session ends at a bound', async () => {
     const [mine, theirs] = createPipe();
     // Nothing that this side writes ever leaves it.
-    const world = victim({maxStreams: 1, carriers: [stuck(mine), theirs]});
+    const world = victim({maxStreams: 1, carriers: [new StuckCarrier(mine), theirs]});
     let most = 0;
     for (let i = 0; i < 4_000 && world.ended() === undefined; i += 1) {
       world.peer.frame(...Array.from({length: 400}, (_, n) => open(1 + 2 * (i * 400 + n))));
@@ -349,7 +350,7 @@ describe('floods', () => {
 
   test('of pings by a peer that does not read: a bounded number of answers waits, and the last one is given', async () => {
     const [mine, theirs] = createPipe();
-    const slow = stuck(mine);
+    const slow = new StuckCarrier(mine);
     const world = victim({carriers: [slow, theirs]});
     await flood(world.peer, Buffer.concat(Array.from({length: 5_000}, (_, n) => ping(n))), 40);
     expect(slow.bufferedBytes).toBeLessThan(1.1 * MIB);
@@ -494,7 +495,7 @@ describe('a peer that never acknowledges', () => {
 describe('a peer that never reads', () => {
   test('costs what one carrier holds, and every stream is asked to stop', async () => {
     const [mine, theirs] = createPipe();
-    const slow = stuck(mine);
+    const slow = new StuckCarrier(mine);
     const world = victim({carriers: [slow, theirs]});
     let written = 0;
     for (let i = 0; i < 100; i += 1) {
@@ -572,43 +573,6 @@ describe('a sink that throws', () => {
     expect(world.pool.out).toBe(0);
   });
 });
-
-/** A carrier that takes everything and sends nothing until it is released. */
-function stuck(inner: ReturnType<typeof createPipe>[0]) {
-  const waiting: (() => void)[] = [];
-  let buffered = 0;
-  let drain: (() => void) | undefined;
-  let full = false;
-  let released = false;
-  return {
-    label: inner.label,
-    headroom: inner.headroom,
-    get bufferedBytes() {
-      return buffered;
-    },
-    start(sink: Parameters<typeof inner.start>[0]) {
-      drain = () => sink.onDrain();
-      inner.start(sink);
-    },
-    write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean {
-      if (released) return inner.write(block, start, end, onWritten);
-      buffered += end - start;
-      waiting.push(() => {
-        buffered -= end - start;
-        inner.write(block, start, end, onWritten);
-      });
-      full = buffered > 256 * 1024;
-      return !full;
-    },
-    end: () => inner.end(),
-    destroy: (error?: Error) => inner.destroy(error),
-    release() {
-      released = true;
-      for (const write of waiting.splice(0)) write();
-      drain?.();
-    },
-  };
-}
 
 test('the numbers of this file are those of the wire', () => {
   expect(count(1)).toHaveLength(8);

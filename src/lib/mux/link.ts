@@ -6,11 +6,11 @@ import {countRead} from '../core/young-gc.js';
 import {encodeMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import {type LinkMessage, parseLinkMessage} from '../protocol/link-messages.js';
-import {RECORD, RECORD_HEADER, type RecordType, writeRecordHeaderBefore} from '../protocol/wire.js';
+import {LIMITS, RECORD, RECORD_HEADER, type RecordType, writeRecordHeaderBefore} from '../protocol/wire.js';
 import type {Carrier, CarrierSink} from './carrier.js';
 import {RecordReader} from './record-reader.js';
 
-/** Short records go out although the carrier is full, but not without end: a peer that never reads gets no more. */
+/** Acks, pings and pongs go out although the carrier is full, but not without end: a peer that never reads gets no more. */
 const SHORT_RECORDS_ROOM = 1024 * 1024;
 
 /** A timer that fires this much late means that the whole process stood still (sleep, SIGSTOP), not that the peer is gone. */
@@ -48,7 +48,11 @@ export class Link implements CarrierSink {
   #dueAt = 0;
   #pingSentAt: number | undefined;
   #pingNumber = 0;
+  /** The carrier asked to hold back; `onDrain` is sure to come. */
+  #full = false;
+  /** Found no room in the carrier. The latest of each stands for those before it. */
   #owedPong: Buffer | undefined;
+  #owedAck: number | undefined;
   #rttMs = Number.POSITIVE_INFINITY;
 
   constructor(carrier: Carrier, options: LinkOptions = {}) {
@@ -97,18 +101,27 @@ export class Link implements CarrierSink {
     if (ack !== undefined) {
       buffer.writeBigUInt64BE(BigInt(ack), at - 8);
       at = writeRecordHeaderBefore(buffer, at - 8, RECORD.ack, 8);
+      this.#owedAck = undefined;
     }
-    return this.carrier.write(buffer, at, end, written);
+    const go = this.carrier.write(buffer, at, end, written);
+    if (!go) this.#full = true;
+    return go;
   }
 
   sendAck(count: number): void {
+    if (!this.#hasRoom()) {
+      this.#owedAck = count;
+      return;
+    }
     const payload = Buffer.allocUnsafe(8);
     payload.writeBigUInt64BE(BigInt(count));
     this.#sendShort(RECORD.ack, payload);
   }
 
   sendMessage(message: LinkMessage): void {
-    this.#sendShort(RECORD.message, encodeMessage(message));
+    const long = 'message' in message && message.message.length > LIMITS.textCharacters;
+    const sent = long ? {...message, message: message.message.slice(0, LIMITS.textCharacters)} : message;
+    this.#sendShort(RECORD.message, encodeMessage(sent));
   }
 
   /** The peer broke the protocol: says so, then ends. */
@@ -124,7 +137,7 @@ export class Link implements CarrierSink {
   /** Tells the peer why the session is over, then ends the carrier in order. */
   endWith(code: string, message: string): void {
     if (this.#closed) return;
-    this.sendMessage({type: 'close', code, message: message.slice(0, 500)});
+    this.sendMessage({type: 'close', code, message});
     this.end();
   }
 
@@ -152,11 +165,13 @@ export class Link implements CarrierSink {
   }
 
   onDrain(): void {
-    if (this.#owedPong !== undefined) {
-      const payload = this.#owedPong;
-      this.#owedPong = undefined;
-      this.#sendShort(RECORD.pong, payload);
-    }
+    this.#full = false;
+    const pong = this.#owedPong;
+    const ack = this.#owedAck;
+    this.#owedPong = undefined;
+    this.#owedAck = undefined;
+    if (ack !== undefined) this.sendAck(ack);
+    if (pong !== undefined) this.#sendShort(RECORD.pong, pong);
     this.#sink?.onDrain();
   }
 
@@ -173,7 +188,8 @@ export class Link implements CarrierSink {
         return;
       }
       case RECORD.ping:
-        this.#sendShort(RECORD.pong, payload);
+        if (this.#hasRoom()) this.#sendShort(RECORD.pong, payload);
+        else this.#owedPong = payload;
         return;
       case RECORD.pong:
         if (this.#pingSentAt !== undefined && payload.readUInt32BE(4) === this.#pingNumber) {
@@ -198,17 +214,17 @@ export class Link implements CarrierSink {
     this.#sink?.onMessage(message);
   }
 
+  #hasRoom(): boolean {
+    return !this.#full || this.carrier.bufferedBytes <= SHORT_RECORDS_ROOM;
+  }
+
   #sendShort(type: RecordType, payload: Buffer): void {
     if (this.#closed) return;
-    if (this.carrier.bufferedBytes > SHORT_RECORDS_ROOM) {
-      if (type === RECORD.pong) this.#owedPong = payload;
-      return;
-    }
     const start = this.carrier.headroom;
     const record = Buffer.allocUnsafe(start + RECORD_HEADER + payload.length);
     payload.copy(record, start + RECORD_HEADER);
     writeRecordHeaderBefore(record, start + RECORD_HEADER, type, payload.length);
-    this.carrier.write(record, start, record.length);
+    if (!this.carrier.write(record, start, record.length)) this.#full = true;
   }
 
   #ping(): void {
@@ -216,7 +232,8 @@ export class Link implements CarrierSink {
     this.#pingNumber = (this.#pingNumber + 1) >>> 0;
     payload.writeUInt32BE(this.#pingNumber, 4);
     this.#pingSentAt = this.#clock.now();
-    this.#sendShort(RECORD.ping, payload);
+    // Without room there is enough under way for the peer to acknowledge.
+    if (this.#hasRoom()) this.#sendShort(RECORD.ping, payload);
   }
 
   /** Looks after `ms` whether anything came. `last`: silence until then is death. */
@@ -240,8 +257,12 @@ export class Link implements CarrierSink {
       this.destroy(new TunlError('RELAY_LOST', {reason}));
       return;
     }
-    if (silentMs >= this.#pingAfterMs * 0.9) this.#ping();
-    this.#watch(Math.max(1, Math.min(this.#pingAfterMs, this.#deadAfterMs - silentMs)));
+    if (silentMs < this.#pingAfterMs) {
+      this.#watch(this.#pingAfterMs - silentMs);
+      return;
+    }
+    this.#ping();
+    this.#watch(Math.min(this.#pingAfterMs, this.#deadAfterMs - silentMs));
   }
 
   #stopWatching(): void {

@@ -12,6 +12,7 @@ import {
   text,
   whole,
 } from './fields.js';
+import {LIMITS} from './wire.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 const MAX_ID = 2 ** 31;
@@ -115,14 +116,14 @@ export function parseRelayMessage(payload: Buffer): RelayMessage {
         type,
         request: whole(fields, 'request', 1, MAX_ID),
         code: text(fields, 'code', 40),
-        message: prose(fields, 'message', 500),
+        message: prose(fields, 'message', LIMITS.textCharacters),
       };
     case 'unbound':
       return {
         type,
         tunnel: whole(fields, 'tunnel', 1, MAX_ID),
         code: text(fields, 'code', 40),
-        message: prose(fields, 'message', 500),
+        message: prose(fields, 'message', LIMITS.textCharacters),
       };
   }
 }

@@ -13,6 +13,7 @@ import {
   texts,
   whole,
 } from './fields.js';
+import {LIMITS} from './wire.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 
@@ -136,7 +137,7 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
       return {
         type,
         code: text(fields, 'code', 40),
-        message: prose(fields, 'message', 500),
+        message: prose(fields, 'message', LIMITS.textCharacters),
         ...optional(
           'retryAfterMs',
           maybe(fields, 'retryAfterMs', () => whole(fields, 'retryAfterMs', 0, 86_400_000)),
@@ -145,11 +146,11 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
     case 'goaway':
       return {
         type,
-        message: prose(fields, 'message', 500),
+        message: prose(fields, 'message', LIMITS.textCharacters),
         afterMs: whole(fields, 'afterMs', 0, 86_400_000),
         relays: texts(fields, 'relays', 20, 300),
       };
     case 'close':
-      return {type, code: text(fields, 'code', 40), message: prose(fields, 'message', 500)};
+      return {type, code: text(fields, 'code', 40), message: prose(fields, 'message', LIMITS.textCharacters)};
   }
 }

@@ -79,6 +79,8 @@ export const LIMITS = {
   segmentBytes: 256 * 1024,
   /** Payload of one link message: the longest is a goaway with a list of relays. */
   messageBytes: 16 * 1024,
+  /** The text for people in a message, in UTF-16 units: a longer one is cut by its sender. */
+  textCharacters: 500,
   /** Payload of one DATA frame. */
   dataBytes: 256 * 1024,
   /** Payload of OPEN, REFUSED and RESET: names and addresses, no more. */

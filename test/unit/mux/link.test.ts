@@ -1,0 +1,281 @@
+import {describe, expect, test} from 'vitest';
+import type {TunlError} from '../../../src/lib/core/errors.js';
+import {growWithinMs, Link, type LinkSink} from '../../../src/lib/mux/link.js';
+import {createPipe} from '../../../src/lib/mux/pipe.js';
+import type {LinkMessage} from '../../../src/lib/protocol/link-messages.js';
+import {LIMITS} from '../../../src/lib/protocol/wire.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+import {RawPeer, settle} from '../../mux/raw-peer.js';
+import {StuckCarrier} from '../../mux/stuck-carrier.js';
+import {ack, message, ping, pong, record, segment} from '../../mux/wire-bytes.js';
+
+/** A link and the bytes at its other end; everything under way arrives in `settle`. */
+async function linked({stuck = false, highWaterBytes = 256 * 1024} = {}) {
+  const clock = new ManualClock();
+  const [mine, theirs] = createPipe();
+  const slow = new StuckCarrier(mine, highWaterBytes);
+  const link = new Link(stuck ? slow : mine, {clock});
+  const closes: (Error | undefined)[] = [];
+  const messages: LinkMessage[] = [];
+  const acks: number[] = [];
+  let bytes = 0;
+  let drains = 0;
+  const sink: LinkSink = {
+    onSegmentBytes: (piece) => {
+      bytes += piece.length;
+    },
+    onAck: (count) => acks.push(count),
+    onMessage: (each) => messages.push(each),
+    onDrain: () => {
+      drains += 1;
+    },
+    onClose: (error) => closes.push(error),
+  };
+  link.start(sink);
+  const peer = new RawPeer(theirs);
+  await settle();
+  const pass = async (ms: number) => {
+    clock.advance(ms);
+    await settle();
+  };
+  return {clock, link, peer, slow, closes, messages, acks, pass, bytes: () => bytes, drains: () => drains};
+}
+
+describe('silence', () => {
+  test('of five seconds brings a ping, of fifteen the end', async () => {
+    const {link, peer, closes, pass, clock} = await linked();
+    // The first ping of a link measures its round trip.
+    expect(peer.pings).toBe(1);
+    await pass(4_999);
+    expect(peer.pings).toBe(1);
+    await pass(1);
+    expect(peer.pings).toBe(2);
+    await pass(5_000);
+    expect(peer.pings).toBe(3);
+    await pass(4_999);
+    expect(closes).toEqual([]);
+    await pass(1);
+    expect(closes).toMatchObject([{code: 'RELAY_LOST', message: 'no sign of the peer for 15.0 s'}]);
+    expect([link.closed, peer.closed, clock.pending]).toEqual([true, true, 0]);
+  });
+
+  test('is counted from the last byte, whatever it was, and whenever the timer happens to run', async () => {
+    const {peer, closes, pass} = await linked();
+    await pass(1_000);
+    peer.send(ack(0));
+    await settle();
+    await pass(4_999);
+    expect(peer.pings).toBe(1);
+    await pass(1);
+    expect(peer.pings).toBe(2);
+    peer.send(Buffer.from([0x01]));
+    await settle();
+    await pass(14_999);
+    expect(closes).toEqual([]);
+    await pass(1);
+    expect(closes).toHaveLength(1);
+  });
+
+  test('there is none while bytes come: no ping at all', async () => {
+    const {peer, closes, pass} = await linked();
+    for (let i = 0; i < 30; i += 1) {
+      await pass(2_000);
+      peer.send(pong(99));
+      await settle();
+    }
+    expect([peer.pings, closes.length]).toEqual([1, 0]);
+  });
+
+  test('that pongs break goes on for ever', async () => {
+    const {peer, closes, pass} = await linked();
+    for (let i = 0; i < 10; i += 1) {
+      await pass(5_000);
+      peer.send(pong(peer.pings));
+      await settle();
+    }
+    expect([peer.pings, closes.length]).toEqual([11, 0]);
+  });
+});
+
+describe('a process that stood still', () => {
+  test('asks again before it gives the peer up, and lives when something comes', async () => {
+    const {clock, peer, closes, pass} = await linked();
+    clock.jump(60_000);
+    await settle();
+    expect([peer.pings, closes.length]).toEqual([2, 0]);
+    await pass(1_999);
+    peer.send(pong(2));
+    await settle();
+    await pass(1);
+    await pass(2_999);
+    expect([peer.pings, closes.length]).toEqual([2, 0]);
+  });
+
+  test('gives it up two seconds later when nothing comes', async () => {
+    const {clock, closes, pass} = await linked();
+    clock.jump(60_000);
+    await pass(1_999);
+    expect(closes).toEqual([]);
+    await pass(1);
+    expect(closes).toMatchObject([{code: 'RELAY_LOST'}]);
+  });
+
+  test('a timer that is a little late is no standstill', async () => {
+    const {clock, closes} = await linked();
+    clock.advance(14_000);
+    clock.jump(2_500);
+    await settle();
+    expect(closes).toMatchObject([{code: 'RELAY_LOST'}]);
+  });
+});
+
+describe('a probe', () => {
+  test('ends a link that does not answer within its time', async () => {
+    const {link, peer, closes, pass} = await linked();
+    await pass(1_000);
+    link.probe(3_000);
+    await settle();
+    expect(peer.pings).toBe(2);
+    await pass(2_999);
+    expect(closes).toEqual([]);
+    await pass(1);
+    expect(closes).toMatchObject([{code: 'RELAY_LOST'}]);
+  });
+
+  test('leaves one that answers as it was', async () => {
+    const {link, peer, closes, pass, clock} = await linked();
+    await pass(1_000);
+    link.probe(3_000);
+    await pass(500);
+    peer.send(pong(2));
+    await settle();
+    await pass(4_999);
+    expect([peer.pings, closes.length]).toEqual([2, 0]);
+    await pass(1);
+    expect(peer.pings).toBe(3);
+    link.destroy();
+    link.probe(1);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('the round trip', () => {
+  test('is the shortest of those measured, by the ping that is under way alone', async () => {
+    const {link, peer, pass} = await linked();
+    expect(link.rttMs).toBe(Number.POSITIVE_INFINITY);
+    expect(growWithinMs(link)).toBe(2);
+    await pass(80);
+    peer.send(pong(7));
+    await settle();
+    expect(link.rttMs).toBe(Number.POSITIVE_INFINITY);
+    peer.send(pong(1), pong(1));
+    await settle();
+    expect([link.rttMs, growWithinMs(link)]).toEqual([80, 160]);
+    await pass(5_000);
+    await pass(30);
+    peer.send(pong(2));
+    await settle();
+    expect(link.rttMs).toBe(30);
+    await pass(5_000);
+    await pass(90);
+    peer.send(pong(3));
+    await settle();
+    expect(link.rttMs).toBe(30);
+    expect(growWithinMs(undefined)).toBe(2);
+  });
+});
+
+describe('what a link is given', () => {
+  test('reaches its sink: session bytes, acks, messages; pings are answered with their own bytes', async () => {
+    const {peer, acks, messages, bytes} = await linked();
+    const goaway = {type: 'goaway', message: 'x', afterMs: 5, relays: []};
+    peer.send(segment(Buffer.alloc(10)), ack(2 ** 40), message(goaway), ping(77));
+    await settle();
+    expect([bytes(), acks, messages, peer.pongs]).toEqual([10, [2 ** 40], [goaway], 1]);
+  });
+
+  test('ends it with PROTOCOL when it cannot be, and the peer is told', async () => {
+    const {link, peer, closes} = await linked();
+    peer.send(record(0x55, 'x'), ack(1));
+    await settle();
+    expect(closes).toMatchObject([{code: 'PROTOCOL', message: 'record type 85 does not exist'}]);
+    expect(peer.farewell).toMatchObject({type: 'close', code: 'PROTOCOL'});
+    expect([link.closed, peer.closed]).toEqual([true, true]);
+  });
+});
+
+describe('an end', () => {
+  test('with a reason is told once, no longer than the peer takes', async () => {
+    const {link, peer, closes, clock} = await linked();
+    link.endWith('TAKEN_OVER', 'x'.repeat(10_000));
+    link.endWith('CLOSED', 'again');
+    link.end();
+    await settle();
+    expect(peer.messages).toEqual([{type: 'close', code: 'TAKEN_OVER', message: 'x'.repeat(500)}]);
+    expect([closes, clock.pending]).toEqual([[undefined], 0]);
+  });
+
+  test('leaves no timer, whichever way', async () => {
+    for (const end of ['end', 'destroy'] as const) {
+      const {link, closes, clock} = await linked();
+      link[end]();
+      await settle();
+      expect([closes, clock.pending]).toEqual([[undefined], 0]);
+    }
+    const {peer: _, link, closes, clock} = await linked();
+    link.destroy(new Error('cut'));
+    await settle();
+    expect([(closes[0] as TunlError).message, clock.pending]).toEqual(['cut', 0]);
+  });
+});
+
+describe('on a carrier that is full', () => {
+  test('the last ack and the last pong are kept, and go out with the drain', async () => {
+    const {link, slow, peer, drains} = await linked({stuck: true});
+    const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
+    for (let i = 0; i < 5; i += 1) link.sendSegment(bulk, 100, bulk.length, undefined, () => {});
+    const full = slow.bufferedBytes;
+    for (let n = 1; n <= 100; n += 1) {
+      link.sendAck(1_000 * n);
+      peer.send(ping(n));
+    }
+    await settle();
+    expect(slow.bufferedBytes).toBe(full);
+    slow.release();
+    await settle();
+    expect([peer.acks, peer.pongs]).toEqual([[100_000], 1]);
+    expect(drains()).toBeGreaterThanOrEqual(1);
+  });
+
+  test('an ack that went with session bytes meanwhile is not told again', async () => {
+    const {link, slow, peer} = await linked({stuck: true});
+    const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
+    for (let i = 0; i < 5; i += 1) link.sendSegment(bulk, 100, bulk.length, undefined, () => {});
+    link.sendAck(1_000);
+    link.sendSegment(Buffer.from(bulk), 100, bulk.length, 2_000, () => {});
+    slow.release();
+    await settle();
+    expect(peer.acks).toEqual([2_000]);
+  });
+
+  test('nothing is kept back before the carrier asked for it: nobody would say when to go on', async () => {
+    const {link, slow, peer} = await linked({stuck: true, highWaterBytes: 16 * 1024 * 1024});
+    const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
+    for (let i = 0; i < 5; i += 1) link.sendSegment(bulk, 100, bulk.length, undefined, () => {});
+    const full = slow.bufferedBytes;
+    link.sendAck(1_000);
+    peer.send(ping(1));
+    await settle();
+    expect(slow.bufferedBytes).toBe(full + 24);
+  });
+
+  test('why the session ends is told all the same', async () => {
+    const {link, slow, peer} = await linked({stuck: true});
+    const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
+    for (let i = 0; i < 5; i += 1) link.sendSegment(bulk, 100, bulk.length, undefined, () => {});
+    link.sendMessage({type: 'close', code: 'TAKEN_OVER', message: ''});
+    slow.release();
+    await settle();
+    expect(peer.farewell).toMatchObject({code: 'TAKEN_OVER'});
+  });
+});
