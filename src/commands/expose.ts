@@ -1,55 +1,50 @@
-// `tunl expose`: a public address for a local port.
+// `tunl expose`: a public address for a local port, or for a command that opens one.
 
 import {string} from '@oclif/core/args';
 import {parseTarget} from '../lib/agent/target.js';
-import {BaseCommand} from '../lib/cli/base-command.js';
-import {exposeFlags, forwardOptions} from '../lib/cli/expose-flags.js';
-import {hold} from '../lib/cli/hold.js';
+import {TunnelCommand} from '../lib/cli/tunnel-command.js';
+import {commandFlags, exposeFlags} from '../lib/cli/tunnel-flags.js';
+import {TunlError} from '../lib/core/errors.js';
 import {forward} from '../lib/forward.js';
 
-/** Long enough for a page or a request, short enough for who waits at the terminal. */
-const DRAIN_TIMEOUT_MS = 5000;
-
-export default class Expose extends BaseCommand {
+export default class Expose extends TunnelCommand {
   static override summary = 'Give a local port a public address.';
-  static override usage = 'expose TARGET [FLAGS]';
+  static override usage = ['expose TARGET [FLAGS]', 'expose [PORT] [FLAGS] -- COMMAND…'];
   static override examples = [
     [
       '<%= config.bin %> expose 8000',
       '<%= config.bin %> expose 5432 --tcp',
       '<%= config.bin %> expose 192.168.1.9:3000 --subdomain demo',
+      '<%= config.bin %> expose -- npm run dev',
+      '<%= config.bin %> expose 3000 -- vite --port {port}',
       '<%= config.bin %> expose 8000 --relay https://relay.example.net --token-file token',
       '<%= config.bin %> expose 8000 --json | jq --unbuffered -r .type',
     ].join('\n'),
   ];
+  static override passesWords = true;
   static override args = {
-    target: string({
-      required: true,
-      ignoreStdin: true,
-      description: 'PORT or HOST:PORT of the local service.',
-    }),
+    target: string({ignoreStdin: true, description: 'PORT or HOST:PORT of the local service.'}),
   };
-  static override flags = exposeFlags;
+  static override flags = {...exposeFlags, ...commandFlags};
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Expose);
-    const target = parseTarget(args.target, flags['local-host']);
-    const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
-    await hold({
-      drainTimeoutMs,
-      onReaderGone: this.presenter.readerGone,
-      onLeave: () => this.presenter.end(),
-      open: (signal) => {
-        this.presenter.begin('connecting to the relay');
-        return forward(target.port, {
-          ...forwardOptions(flags),
-          host: target.host,
-          drainTimeoutMs,
-          signal,
-          onEvent: this.presenter.event,
-          log: this.presenter.log,
-        });
-      },
-    });
+    const {target} = args;
+    if (this.passedWords) {
+      const {passedCommand} = await import('../lib/cli/passed-command.js');
+      const {program, port} = passedCommand({
+        words: this.passedWords,
+        target,
+        localHost: flags['local-host'],
+        readyPath: flags['ready-path'],
+      });
+      return await this.holdProgram(program, flags, {
+        launch: {onOutput: this.presenter.output, port, readyTimeoutMs: flags['ready-timeout']},
+      });
+    }
+    if (target === undefined)
+      throw new TunlError('USAGE', {reason: '`tunl expose` needs a TARGET, or a command after `--`.'});
+    const {host, port} = parseTarget(target, flags['local-host']);
+    await this.holdTunnel(flags, (options) => forward(port, {...options, host}));
   }
 }

@@ -5,7 +5,7 @@ import type {ReadyEvent} from './agent/events.js';
 import {loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions} from './agent/options.js';
-import {LocalTunnel, type Tunnel} from './agent/tunnel.js';
+import {LocalTunnel, type PublicSides, type Tunnel} from './agent/tunnel.js';
 import {dialCarrier} from './carrier/dial.js';
 import {parseRelayUrl} from './carrier/relay-url.js';
 import {systemCode, TunlError} from './core/errors.js';
@@ -14,7 +14,7 @@ import {software} from './core/software.js';
 import {readSecretFile, stateDir} from './core/state-dir.js';
 import {borrowEmbeddedRelay} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
-import {checkPort, formatHostPort} from './protocol/targets.js';
+import {checkPort, formatHostPort, type HostPort} from './protocol/targets.js';
 import {AGENT_PATH} from './protocol/wire.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -31,13 +31,33 @@ const forwarded = new Set<string>();
  */
 export async function forward(port: number, options: ForwardOptions = {}): Promise<Tunnel> {
   checkPort(port);
-  checkOptions(options);
   const host = options.host ?? 'localhost';
-  const upstream = formatHostPort(host, port);
-  if (forwarded.has(upstream))
+  return await open({host, port}, formatHostPort(host, port), options);
+}
+
+/**
+ * A tunnel whose upstream is told when it is there, by `pointTo`; visitors before that are refused, and `ready` waits for it.
+ *
+ * @param what stands for the upstream in the memory of names.
+ * @throws TunlError as `forward` does.
+ */
+export async function forwardLater(what: string, options: ForwardOptions = {}): Promise<LocalTunnel> {
+  return await open(undefined, what, options);
+}
+
+async function open(
+  place: HostPort | undefined,
+  upstream: string,
+  options: ForwardOptions,
+): Promise<LocalTunnel> {
+  checkOptions(options);
+  if (place !== undefined && forwarded.has(upstream))
     throw new TunlError('PORT_FORWARDED_TWICE', {reason: `${upstream} is forwarded already.`});
-  forwarded.add(upstream);
-  const cleanUps: Array<() => unknown> = [() => forwarded.delete(upstream)];
+  const cleanUps: Array<() => unknown> = [];
+  if (place !== undefined) {
+    forwarded.add(upstream);
+    cleanUps.push(() => forwarded.delete(upstream));
+  }
   const cleanUp = async () => {
     for (const each of cleanUps.reverse()) await each();
   };
@@ -49,8 +69,8 @@ export async function forward(port: number, options: ForwardOptions = {}): Promi
     const memory = new NameMemory(state, {relayUrl: way.memoryKey, upstream, folder: process.cwd()}, log);
     const before = options.newName ? {} : await memory.recall();
     const tunnel = await LocalTunnel.open({
-      host,
-      port,
+      upstream: place,
+      explainHostChecks: options.onEvent !== undefined,
       unencrypted: options.unencrypted ?? false,
       h2: options.h2 ?? false,
       subdomain: options.subdomain,
@@ -71,8 +91,7 @@ export async function forward(port: number, options: ForwardOptions = {}): Promi
     });
     tunnel.closed.then(cleanUp, cleanUp);
     // Not waited for: the tunnel is there, and a signal that ends it must find it.
-    const remembered = memory.remember(namesOf(tunnel, options));
-    cleanUps.push(() => remembered);
+    tunnel.finishFirst(memory.remember(namesOf(tunnel.sides, options)));
     return tunnel;
   } catch (error) {
     await cleanUp();
@@ -93,11 +112,10 @@ function checkOptions(options: ForwardOptions): void {
 }
 
 /** What was given by chance, to be asked for next time; what the user asked for needs no memory. */
-function namesOf({ready}: Tunnel, {subdomain, remotePort}: ForwardOptions): Remembered {
-  const host = ready.tls?.host ?? '';
+function namesOf({tls, tcp}: PublicSides, {subdomain, remotePort}: ForwardOptions): Remembered {
   return {
-    ...(subdomain === undefined ? {name: host.slice(0, host.indexOf('.'))} : {}),
-    ...(remotePort === undefined && ready.tcp !== undefined ? {port: ready.tcp.port} : {}),
+    ...(subdomain === undefined ? {name: tls.host.slice(0, tls.host.indexOf('.'))} : {}),
+    ...(remotePort === undefined && tcp !== undefined ? {port: tcp.port} : {}),
   };
 }
 

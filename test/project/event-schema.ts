@@ -23,6 +23,10 @@ export const eventSchemas = {
     upstream: v.pipe(v.string(), v.regex(/:\d{1,5}$/)),
     relay: v.strictObject({url: httpsUrl, embedded: v.boolean(), caFile: v.exactOptional(text)}),
     h2: v.boolean(),
+    program: v.exactOptional(text),
+    login: v.exactOptional(v.record(v.string(), text)),
+    expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+    id: v.exactOptional(text),
   }),
   reconnecting: v.strictObject({
     type: v.literal('reconnecting'),
@@ -47,6 +51,13 @@ export const eventSchemas = {
   }),
   notice: v.strictObject({type: v.literal('notice'), code, message: text}),
   draining: v.strictObject({type: v.literal('draining'), connections: count, timeoutMs: ms}),
+  exited: v.strictObject({
+    type: v.literal('exited'),
+    program: text,
+    code: v.exactOptional(count),
+    signal: v.exactOptional(text),
+    exitCode: count,
+  }),
   closed: v.strictObject({type: v.literal('closed'), connections: count}),
   error: v.strictObject({type: v.literal('error'), code, message: text, next: text, exitCode: count}),
   listening: v.strictObject({
@@ -80,6 +91,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   connection: true,
   notice: true,
   draining: true,
+  exited: true,
   closed: true,
   error: true,
   listening: true,

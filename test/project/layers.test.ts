@@ -12,9 +12,9 @@ const FLOORS: Readonly<Record<string, number>> = {
   'lib/bytes': 3,
   'lib/agent': 4,
   'lib/relay': 4,
-  // What joins agent and relay: `forward` with its embedded relay.
+  'lib/launch': 4,
+  // What joins agent and relay (`forward` with its embedded relay), and tunnels with programs.
   lib: 5,
-  'lib/launch': 6,
   'lib/cli': 6,
   commands: 7,
   index: 7,

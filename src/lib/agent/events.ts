@@ -24,6 +24,14 @@ export interface ReadyEvent {
   };
   /** ALPN offers h2 first. */
   h2: boolean;
+  /** The program that was started with the tunnel: `jupyter`, `ssh`, `code-server`, `terminal`, `command`. */
+  program?: string;
+  /** What a visitor needs besides the address: `password`, `token`, `fingerprint`, … Secrets among them. */
+  login?: Record<string, string>;
+  /** When the tunnel ends by itself, ISO 8601. */
+  expiresAt?: string;
+  /** Of a tunnel in the background: what `tunl stop` and `tunl logs` take. */
+  id?: string;
 }
 
 /** The link to the relay is gone; open connections are kept until `keptForMs` has passed. */
@@ -85,6 +93,17 @@ export interface DrainingEvent {
   timeoutMs: number;
 }
 
+/** The program that was started with the tunnel has ended by itself; the tunnel ends, too. */
+export interface ExitedEvent {
+  type: 'exited';
+  program: string;
+  /** One of both is absent. */
+  code?: number;
+  signal?: string;
+  /** The exit code of the command, as a shell reports the program's end. */
+  exitCode: number;
+}
+
 /** The tunnel has ended; the last event of a tunnel that ended in order. */
 export interface ClosedEvent {
   type: 'closed';
@@ -108,5 +127,6 @@ export type TunnelEvent =
   | ConnectionEvent
   | NoticeEvent
   | DrainingEvent
+  | ExitedEvent
   | ClosedEvent
   | ErrorEvent;

@@ -1,3 +1,3 @@
 // What a person may write for an upstream: the agent's door to the reader of targets.
 
-export {type HostPort, parseTarget} from '../protocol/targets.js';
+export {type HostPort, isLoopbackHost, parseTarget} from '../protocol/targets.js';

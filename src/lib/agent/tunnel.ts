@@ -6,10 +6,11 @@ import {TunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
 import {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
-import {formatHostPort, publicUrl} from '../protocol/targets.js';
+import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import {Agent} from './agent.js';
 import type {Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
+import {HostChecks} from './host-checks.js';
 import {watchNetwork} from './network-watch.js';
 import type {SocketAddress} from './options.js';
 import {Upstream} from './upstream.js';
@@ -35,10 +36,18 @@ export interface Tunnel extends AsyncDisposable {
   destroy(error?: Error): void;
 }
 
+/** What the relay gave. */
+export interface PublicSides {
+  tls: HostPort;
+  tcp?: HostPort;
+}
+
 /** Everything settled: no defaults, no environment. */
 export interface TunnelSettings {
-  host: string;
-  port: number;
+  /** Undefined: it is told later, by `pointTo`. */
+  upstream: HostPort | undefined;
+  /** Whether answers that refuse the public name are recognised and explained, once. */
+  explainHostChecks: boolean;
   unencrypted: boolean;
   h2: boolean;
   subdomain: string | undefined;
@@ -66,12 +75,15 @@ export class LocalTunnel implements Tunnel {
   readonly closed: Promise<void>;
   readonly #settings: TunnelSettings;
   readonly #agent: Agent;
+  readonly #upstream: Upstream;
   readonly #visits: Visits;
   readonly #over = Promise.withResolvers<void>();
+  #sides: PublicSides | undefined;
   #ready: ReadyEvent | undefined;
   #network: Disposable | undefined;
   #closing: Promise<void> | undefined;
   #ended = false;
+  #unfinished: Promise<unknown> = Promise.resolve();
   #reason: TunlError | undefined;
 
   private constructor(settings: TunnelSettings) {
@@ -80,8 +92,11 @@ export class LocalTunnel implements Tunnel {
     // A caller that does not watch `closed` still gets its events; an unhandled rejection would end its process.
     this.closed.catch(() => {});
     const pool = new BlockPool();
-    const upstream = new Upstream(settings.host, settings.port, new SocketReads(pool));
-    this.#visits = new Visits(upstream, settings.onEvent);
+    const checks = settings.explainHostChecks
+      ? new HostChecks((message) => settings.onEvent({type: 'notice', code: 'HOST_REFUSED', message}))
+      : undefined;
+    this.#upstream = new Upstream(settings.upstream, new SocketReads(pool), checks);
+    this.#visits = new Visits(this.#upstream, settings.onEvent);
     this.#agent = new Agent({
       software: settings.software,
       pool,
@@ -109,7 +124,7 @@ export class LocalTunnel implements Tunnel {
     });
   }
 
-  /** Resolves when visitors can come. @throws TunlError why they cannot. */
+  /** Resolves when visitors can come; with an upstream that is told later, when its names are known. @throws TunlError why they cannot. */
   static async open(settings: TunnelSettings): Promise<LocalTunnel> {
     if (settings.signal?.aborted) throw new TunlError('ABORTED');
     const tunnel = new LocalTunnel(settings);
@@ -118,7 +133,8 @@ export class LocalTunnel implements Tunnel {
     try {
       await tunnel.#agent.start();
       const [tls, tcp] = await Promise.all([tunnel.#bindTls(), tunnel.#bindTcp()]);
-      tunnel.#becomeReady(tls, tcp);
+      tunnel.#sides = {tls, ...(tcp === undefined ? {} : {tcp})};
+      if (settings.upstream !== undefined) tunnel.#becomeReady(settings.upstream);
       tunnel.#network = watchNetwork(() => tunnel.#agent.nudge(PROBE_MS));
     } catch (error) {
       settings.signal?.removeEventListener('abort', abort);
@@ -136,6 +152,23 @@ export class LocalTunnel implements Tunnel {
   get ready(): ReadyEvent {
     if (this.#ready === undefined) throw new TunlError('CLOSED');
     return this.#ready;
+  }
+
+  /** The end waits for it: what is being written for the next time. Must not reject. */
+  finishFirst(work: Promise<unknown>): void {
+    this.#unfinished = work;
+  }
+
+  /** The public names, known before `ready` where the upstream is told later. */
+  get sides(): PublicSides {
+    if (this.#sides === undefined) throw new TunlError('CLOSED');
+    return this.#sides;
+  }
+
+  /** Tells the upstream where there was none: visitors are let in, and the tunnel is ready. */
+  pointTo(upstream: HostPort, about: Partial<ReadyEvent>): void {
+    this.#upstream.pointTo(upstream);
+    this.#becomeReady(upstream, about);
   }
 
   get url(): string {
@@ -183,6 +216,7 @@ export class LocalTunnel implements Tunnel {
       }
     }
     this.#agent.close();
+    await this.#unfinished;
   }
 
   #bindTls(): Promise<Bound> {
@@ -211,8 +245,9 @@ export class LocalTunnel implements Tunnel {
     );
   }
 
-  #becomeReady(tls: Bound, tcp: Bound | undefined): void {
-    const {relay, h2, host, port} = this.#settings;
+  #becomeReady(upstream: HostPort, about: Partial<ReadyEvent> = {}): void {
+    const {tls, tcp} = this.sides;
+    const {relay, h2} = this.#settings;
     const url = publicUrl(tls.host, tls.port);
     this.#ready = {
       type: 'ready',
@@ -220,9 +255,10 @@ export class LocalTunnel implements Tunnel {
       url,
       tls: {host: tls.host, port: tls.port},
       ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
-      upstream: formatHostPort(host, port),
+      upstream: formatHostPort(upstream.host, upstream.port),
       relay,
       h2,
+      ...about,
     };
     this.#settings.onEvent(this.#ready);
   }
@@ -246,7 +282,7 @@ export class LocalTunnel implements Tunnel {
     }
     if (why === undefined || why.code === 'CLOSED') {
       this.#settings.onEvent({type: 'closed', connections: this.#visits.total});
-      this.#over.resolve();
+      void this.#unfinished.then(() => this.#over.resolve());
       return;
     }
     const {code, message, next, exitCode} = why;

@@ -6,8 +6,9 @@ import type {SocketReads} from '../bytes/socket-reads.js';
 import {Splice} from '../bytes/splice.js';
 import {systemCode} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
-import {formatHostPort, isLoopbackHost} from '../protocol/targets.js';
+import {formatHostPort, type HostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
+import type {HostChecks} from './host-checks.js';
 
 /** For one dial, ms: a service on this machine or its network answers sooner, and a visitor waits no longer. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -28,29 +29,38 @@ function addressesOf(host: string): string[] {
 }
 
 export class Upstream {
-  readonly host: string;
-  readonly port: number;
   readonly #reads: SocketReads;
+  readonly #checks: HostChecks | undefined;
+  /** Undefined until a program that is being started answers. */
+  #place: HostPort | undefined;
   /** The address that answered last comes first. */
-  #addresses: string[];
+  #addresses: string[] = [];
 
-  constructor(host: string, port: number, reads: SocketReads) {
-    this.host = host;
-    this.port = port;
+  constructor(place: HostPort | undefined, reads: SocketReads, checks?: HostChecks) {
     this.#reads = reads;
-    this.#addresses = addressesOf(host);
+    this.#checks = checks;
+    if (place !== undefined) this.pointTo(place);
   }
 
   get label(): string {
-    return formatHostPort(this.host, this.port);
+    return this.#place === undefined ? 'the upstream' : formatHostPort(this.#place.host, this.#place.port);
   }
 
-  get loopback(): boolean {
-    return isLoopbackHost(this.host);
+  /** Visitors are led there from now on. */
+  pointTo(place: HostPort): void {
+    this.#place = place;
+    this.#addresses = addressesOf(place.host);
   }
 
   /** Dials for one visitor's stream and splices; the stream is accepted or refused here. */
   visit({stream, onOpen, onDone}: UpstreamVisit): void {
+    const place = this.#place;
+    if (place === undefined) {
+      stream.refuse('UPSTREAM_REFUSED');
+      onDone('UPSTREAM_REFUSED');
+      return;
+    }
+    const look = this.#checks?.begin();
     let socket: Socket | undefined;
     let refusal: string | undefined;
     const splice = new Splice({
@@ -63,12 +73,20 @@ export class Upstream {
       const [address, ...others] = left;
       const read = this.#reads.for(splice);
       const dialled = connect({
-        host: address ?? this.host,
-        port: this.port,
+        host: address ?? place.host,
+        port: place.port,
         noDelay: true,
         keepAlive: true,
         allowHalfOpen: true,
-        onread: {buffer: () => read.buffer(), callback: (bytes, buffer) => read.callback(bytes, buffer)},
+        onread: {
+          buffer: () => read.buffer(),
+          callback: look
+            ? (bytes, buffer) => {
+                look(buffer, bytes);
+                return read.callback(bytes, buffer);
+              }
+            : (bytes, buffer) => read.callback(bytes, buffer),
+        },
       });
       socket = dialled;
       dialled.once('close', () => read.release());

@@ -13,6 +13,9 @@ type Output = Record<string, unknown>;
 export abstract class BaseCommand extends Command {
   static override baseFlags = outputFlags;
 
+  /** Whether words after `--` are another program's; else they are nobody's, and an error. */
+  static passesWords = false;
+
   #presenter: Presenter | undefined;
 
   /** There from `parse` on. */
@@ -21,12 +24,15 @@ export abstract class BaseCommand extends Command {
     return this.#presenter;
   }
 
+  /** The words after `--`; undefined without it. There from `parse` on. */
+  protected passedWords: readonly string[] | undefined;
+
   /** Instead of oclif's own, which looks for deprecated aliases among all commands. */
   protected override async init(): Promise<void> {}
 
   protected override async parse<F extends Output, B extends Output, A extends Output>(
     input?: Interfaces.Input<F, B, A>,
-    words = this.argv,
+    words = this.#ownWords(),
   ): Promise<Interfaces.ParserOutput<F, B, A>> {
     const parsed = await super.parse<F, B, A>(input, words);
     const {json = false, quiet = false, 'log-level': logLevel} = parsed.flags as Wanted;
@@ -42,6 +48,13 @@ export abstract class BaseCommand extends Command {
 
   protected override async finally(): Promise<void> {
     this.#presenter?.end();
+  }
+
+  #ownWords(): string[] {
+    const at = (this.ctor as typeof BaseCommand).passesWords ? this.argv.indexOf('--') : -1;
+    if (at < 0) return this.argv;
+    this.passedWords = this.argv.slice(at + 1);
+    return this.argv.slice(0, at);
   }
 
   #declared() {

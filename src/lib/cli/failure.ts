@@ -25,7 +25,10 @@ export function asEvent(error: unknown, words: readonly string[]): ErrorEvent {
   return {
     type: 'error',
     code: known.code,
-    message: clean(known.message),
+    // A program's own last lines stand below one another; what a peer says stays on one line.
+    message: known.code.startsWith('PROGRAM_')
+      ? known.message.split('\n').map(clean).join('\n  ')
+      : clean(known.message),
     next: clean(known.next),
     exitCode: ERRORS[known.code].exitCode,
   };

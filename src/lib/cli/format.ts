@@ -13,6 +13,14 @@ export function time(ms: number): string {
   return `${short(ms / 3_600_000)} h`;
 }
 
+/** `16:42`, or `2026-11-23 16:42` on another day; in local time. */
+export function clockTime(at: Date, now = new Date()): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  const day = (date: Date) => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return day(at) === day(now) ? clock : `${day(at)} ${clock}`;
+}
+
 /** `0 B`, `512 B`, `5.1 kB`, `1.2 MB`: powers of ten. */
 export function bytes(amount: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];

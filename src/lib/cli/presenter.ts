@@ -7,7 +7,7 @@ import {JsonRenderer} from './renderers/json.js';
 import {PlainRenderer} from './renderers/plain.js';
 import type {Renderer} from './renderers/renderer.js';
 import {isCongested, writeLine} from './stdout.js';
-import {result} from './wording.js';
+import {type Line, result} from './wording.js';
 import {oneLine} from './words.js';
 
 export interface PresenterOptions {
@@ -73,6 +73,12 @@ export class Presenter {
     }
     this.#renderer.event(event);
   };
+
+  /** One line for people that belongs to no event. */
+  readonly tell = (line: Line): void => this.#renderer.tell(line);
+
+  /** What a started program prints, as it comes. */
+  readonly output = (text: string): void => this.#renderer.output(text);
 
   /** For the library's diagnostics. */
   readonly log: LogSink = (record: LogRecord): void => {

@@ -1,5 +1,9 @@
 // The one file that writes stdout: whole lines, nothing else. A reader that has gone is an end, not an error.
 
+import {once} from 'node:events';
+import {closeSync} from 'node:fs';
+import type {Duplex} from 'node:stream';
+import {pipeline} from 'node:stream/promises';
 import {watchPipeReader} from './pipe-reader.js';
 
 /** Waiting bytes above which `isCongested` says so: a reader that stopped must not fill the memory. */
@@ -31,6 +35,29 @@ export function onReaderGone(fn: () => void): Disposable {
       watching[Symbol.dispose]();
     },
   };
+}
+
+/**
+ * Joins stdin and stdout with a connection, each direction for itself: the end of one is passed on, the other goes on.
+ * Resolves when both have ended. @throws what broke the connection
+ */
+export async function joinStdio(peer: Duplex): Promise<void> {
+  const inward = pipeline(process.stdin, peer);
+  const outward = (async () => {
+    for await (const chunk of peer.iterator({destroyOnReturn: false})) {
+      if (gone) return;
+      if (!process.stdout.write(chunk)) await Promise.race([once(process.stdout, 'drain'), readerHasGone()]);
+    }
+    await flush();
+    // Node never closes stdout by itself, and who reads it waits for its end.
+    closeSync(1);
+    gone = true;
+  })();
+  await Promise.all([inward, outward]);
+}
+
+function readerHasGone(): Promise<void> {
+  return new Promise((resolve) => listeners.add(resolve));
 }
 
 /** Resolves when everything written has left, the reader has gone, or it takes too long. */

@@ -2,7 +2,7 @@
 
 import type {ConnectionEvent, ReadyEvent, ReconnectingEvent} from '../agent/events.js';
 import type {CliEvent, ListeningEvent} from './events.js';
-import {bytes, count, shellWord, time} from './format.js';
+import {bytes, clockTime, count, shellWord, time} from './format.js';
 
 /** How a line is meant; a renderer may show it as a glyph or a colour. */
 export type Tone = 'good' | 'warning' | 'bad' | 'plain' | 'faint';
@@ -58,6 +58,13 @@ export function sentences(event: CliEvent, isUp: boolean): Line[] {
               : `closing: ${count(event.connections, 'open connection')} may finish within ${time(event.timeoutMs)}; Ctrl+C again leaves at once`,
         },
       ];
+    case 'exited':
+      return [
+        {
+          tone: event.exitCode === 0 ? 'plain' : 'bad',
+          text: `the program ended ${event.signal ? `by ${event.signal}` : `with exit code ${event.code}`}`,
+        },
+      ];
     case 'closed':
       return [{tone: 'plain', text: `closed after ${count(event.connections, 'connection')}`}];
     case 'stopped':
@@ -82,6 +89,7 @@ function ready(event: ReadyEvent): Line[] {
     }
     say('For everybody: `tunl relay start` on a public machine, then --relay URL here.');
   }
+  if (event.expiresAt) say(`Ends by itself at ${clockTime(new Date(event.expiresAt))}.`, 'plain');
   say('Ctrl+C stops it.');
   return lines;
 }

@@ -215,6 +215,30 @@ export const ERRORS = {
     true,
     'Start the local service, or check its port.',
   ),
+  HOST_REFUSED: row(
+    'The upstream refuses requests for the public name.',
+    EXIT.upstream,
+    false,
+    'Allow the name in the upstream’s own settings.',
+  ),
+  TUNNEL_UNKNOWN: row(
+    'There is no tunnel of this name.',
+    EXIT.unavailable,
+    true,
+    'Check the name, and that the command that printed it still runs.',
+  ),
+  BACKGROUND_UNKNOWN: row(
+    'There is no such tunnel in the background.',
+    EXIT.usage,
+    false,
+    '`tunl list` shows those that run.',
+  ),
+  BACKGROUND_STUCK: row(
+    'The tunnel in the background cannot be stopped.',
+    EXIT.local,
+    false,
+    'End its process as the user who started it.',
+  ),
   FILE_UNREADABLE: row('A file cannot be read.', EXIT.local, false, 'Check its path and permissions.'),
   TOKEN_FILE_EMPTY: row(
     'The token file holds no token.',

@@ -9,7 +9,7 @@ import {TunlError} from '../core/errors.js';
 import {find} from './find.js';
 import {type OutputSink, OutputTail, passOn} from './output.js';
 import {freePort, isTaken} from './ports.js';
-import type {Program, PublicSide, Site} from './program.js';
+import type {Found, Program, PublicSide, Site} from './program.js';
 import {loadExeca} from './run.js';
 import {makeRunFolder, removeRunFolder} from './run-folder.js';
 import {RunningProgram} from './running.js';
@@ -21,6 +21,8 @@ export interface LaunchOptions {
   readonly port?: number;
   /** Programs keep host keys and their run folders here. */
   readonly stateDir: string;
+  /** The program, where it was looked for already. */
+  readonly found?: Found;
   /** Another executable than the ones that are looked for. */
   readonly bin?: string;
   /** Default: this process's. */
@@ -47,7 +49,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
   loadExeca().catch(() => {});
   const env = options.env ?? process.env;
   const graceMs = options.graceMs ?? program.graceMs ?? 5_000;
-  const found = await find(program, env, options.bin);
+  const found = options.found ?? (await find(program, env, options.bin));
   const port = await portFor(program, options.port);
   const folder = await makeRunFolder(options.stateDir);
   const site: Site = {public: options.public, port, folder, found, env, uid: process.getuid?.() ?? -1};

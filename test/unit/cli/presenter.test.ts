@@ -267,6 +267,7 @@ test('on a terminal the spinner is gone before the address is written', async ()
     settle: () => steps.push('settle'),
     event: () => steps.push('event'),
     tell: () => {},
+    output: () => {},
     log: () => {},
     end: () => {},
   };

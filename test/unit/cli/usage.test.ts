@@ -3,9 +3,9 @@
 import {string} from '@oclif/core/args';
 import {parse} from '@oclif/core/parser';
 import {describe, expect, test} from 'vitest';
-import {exposeFlags} from '../../../src/lib/cli/expose-flags.js';
 import {asEvent} from '../../../src/lib/cli/failure.js';
 import {outputFlags} from '../../../src/lib/cli/flags.js';
+import {exposeFlags} from '../../../src/lib/cli/tunnel-flags.js';
 import {unknownCommand, usageError} from '../../../src/lib/cli/usage.js';
 
 const flags = {...exposeFlags, ...outputFlags};

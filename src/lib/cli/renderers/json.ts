@@ -29,6 +29,10 @@ export class JsonRenderer implements Renderer {
     // Programs are told by events.
   }
 
+  output(text: string): void {
+    this.#writeError(text);
+  }
+
   log(line: string): void {
     this.#writeError(`${line}\n`);
   }

@@ -53,6 +53,11 @@ export class LiveRenderer implements Renderer {
     this.#say([line]);
   }
 
+  output(text: string): void {
+    this.#spinner?.clear();
+    this.#stream.write(text);
+  }
+
   log(line: string): void {
     this.#say([{tone: 'plain', text: line}]);
   }

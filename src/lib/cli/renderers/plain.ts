@@ -42,6 +42,10 @@ export class PlainRenderer implements Renderer {
     if (!this.#quiet) this.#write(`${oneLine(text)}\n`);
   }
 
+  output(text: string): void {
+    if (!this.#quiet) this.#write(text);
+  }
+
   log(line: string): void {
     this.#write(`${line}\n`);
   }

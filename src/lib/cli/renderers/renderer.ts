@@ -11,6 +11,8 @@ export interface Renderer {
   event(event: CliEvent): void;
   /** One line for people that belongs to no event. */
   tell(line: Line): void;
+  /** Text of a program that was started: its own lines, colours and progress bars. */
+  output(text: string): void;
   /** One diagnostic line, already filtered by level. */
   log(line: string): void;
   /** Leaves the terminal as it was. Idempotent. */

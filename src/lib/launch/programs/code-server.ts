@@ -49,9 +49,10 @@ export function codeServer(options: CodeServerOptions): Program {
       path: site.found.kind === 'code-server' ? '/healthz' : '/version',
       accept: (status) => status === 200,
     }),
-    address: (site) => `${urlOf(site.public)}${site.found.kind === 'code-server' ? '' : `/?tkn=${password}`}`,
+    address: (site) =>
+      `${urlOf(site.public)}${site.found.kind === 'code-server' ? '' : `/?tkn=${encodeURIComponent(password)}`}`,
     login: () => [{name: 'password', label: 'password', value: password, secret: true}],
-    secrets: [password],
+    secrets: [password, encodeURIComponent(password)],
   };
 }
 

@@ -41,10 +41,10 @@ export function jupyter(options: JupyterOptions): Program {
     // Answers without a token.
     ready: () => ({kind: 'http', path: '/api', accept: (status) => status === 200}),
     address: (site) =>
-      `${urlOf(site.public)}${path(site)}${options.token === false ? '' : `?token=${options.token}`}`,
+      `${urlOf(site.public)}${path(site)}${options.token === false ? '' : `?token=${encodeURIComponent(options.token)}`}`,
     login: () =>
       options.token === false ? [] : [{name: 'token', label: 'token', value: options.token, secret: true}],
-    secrets: options.token === false ? [] : [options.token],
+    secrets: options.token === false ? [] : [options.token, encodeURIComponent(options.token)],
   };
 }
 

@@ -1,0 +1,39 @@
+// `tunl connect`: standard input and output joined with a tunnel's TLS name, for programs that speak no TLS.
+
+import {string} from '@oclif/core/args';
+import {string as stringFlag} from '@oclif/core/flags';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {joinStdio} from '../lib/cli/stdout.js';
+import {visit, visitedPlace} from '../lib/visit.js';
+
+export default class Connect extends BaseCommand {
+  static override summary = 'Join stdin and stdout with a tunnel’s TLS name.';
+  static override usage = 'connect HOST[:PORT] [FLAGS]';
+  static override examples = [
+    [
+      '<%= config.bin %> connect w3kq9fzt2m6xa7rdh5p4c6vbne.r1.example.net',
+      "$ ssh -o ProxyCommand='<%= config.bin %> connect %h' dev@NAME.r1.example.net",
+    ].join('\n'),
+  ];
+  static override args = {
+    host: string({
+      required: true,
+      ignoreStdin: true,
+      description: 'The tunnel’s name; port 443 unless given.',
+    }),
+  };
+  static override flags = {
+    'ca-file': stringFlag({
+      helpValue: 'FILE',
+      env: 'TUNL_CA_FILE',
+      summary: 'CA of a relay with a private one.',
+    }),
+  };
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(Connect);
+    const caFile = flags['ca-file'];
+    const socket = await visit({...visitedPlace(args.host), ...(caFile && {caFile})});
+    await joinStdio(socket);
+  }
+}

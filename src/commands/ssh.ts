@@ -1,0 +1,55 @@
+// `tunl ssh`: an sshd of one's own behind a public address, for the keys that are given.
+
+import {boolean, string} from '@oclif/core/flags';
+import {keysOf} from '../lib/cli/ssh-keys.js';
+import {TunnelCommand} from '../lib/cli/tunnel-command.js';
+import {binFlag, lifeFlags, nameFlags, relayFlags, remotePortFlag} from '../lib/cli/tunnel-flags.js';
+import {stateDir} from '../lib/core/state-dir.js';
+import {sshd} from '../lib/launch/programs/sshd.js';
+import {ensureCa} from '../lib/relay/trust.js';
+
+export default class Ssh extends TunnelCommand {
+  static override summary = 'An sshd of your own, for the keys that you give.';
+  static override usage = 'ssh [FLAGS]';
+  static override examples = [
+    [
+      '<%= config.bin %> ssh --key ~/.ssh/id_ed25519.pub',
+      '<%= config.bin %> ssh --github octocat --tls',
+      '<%= config.bin %> ssh --agent-keys --expires 2h',
+    ].join('\n'),
+  ];
+  static override flags = {
+    key: string({
+      helpValue: 'FILE',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'A public key or an authorized_keys file. Repeatable.',
+    }),
+    github: string({
+      helpValue: 'USER',
+      multiple: true,
+      multipleNonGreedy: true,
+      summary: 'The keys that GitHub publishes for USER. Repeatable.',
+    }),
+    'agent-keys': boolean({summary: 'The keys of the running ssh-agent.'}),
+    tls: boolean({summary: 'Through the TLS name instead of a port that bots find.'}),
+    ...remotePortFlag,
+    ...binFlag,
+    ...nameFlags,
+    ...lifeFlags,
+    ...relayFlags,
+  };
+
+  async run(): Promise<void> {
+    const {flags} = await this.parse(Ssh);
+    const keys = await keysOf(flags, (text) => this.presenter.tell({tone: 'warning', text}));
+    const caFile = flags['ca-file'] ?? (flags.tls && !flags.relay ? await ensureCa() : undefined);
+    const program = await sshd({
+      keys,
+      stateDir: stateDir(),
+      via: flags.tls ? 'tls' : 'tcp',
+      ...(caFile !== undefined && {caFile}),
+    });
+    await this.holdProgram(program, flags, {tcp: !flags.tls, launch: {bin: flags.bin}});
+  }
+}

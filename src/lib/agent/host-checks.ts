@@ -1,0 +1,83 @@
+// Recognises answers by which dev servers refuse a name that they do not know, and explains each kind once.
+
+interface Check {
+  /** What refuses, and the setting that allows the name. */
+  program: string;
+  setting: string;
+  status: number;
+  /** In the headers or at the beginning of the body. */
+  mark: RegExp;
+}
+
+const CHECKS: readonly Check[] = [
+  {program: 'Vite', setting: 'server.allowedHosts', status: 403, mark: /server\.allowedHosts/},
+  {
+    program: 'webpack’s dev server',
+    setting: 'devServer.allowedHosts',
+    status: 403,
+    mark: /\r\n\r\n[\s\S]*Invalid Host\/?(Origin)? ?header/i,
+  },
+  {
+    program: 'Next',
+    setting: 'allowedDevOrigins',
+    status: 403,
+    // Elsewhere 401 goes with this word.
+    mark: /\r\n\r\n(c\r\n)?Unauthorized/,
+  },
+  {program: 'Rails', setting: 'config.hosts', status: 403, mark: /Blocked hosts?:/},
+  {program: 'Django', setting: 'ALLOWED_HOSTS', status: 400, mark: /DisallowedHost|Invalid HTTP_HOST header/},
+  {
+    program: 'Jupyter',
+    setting: 'ServerApp.local_hostnames',
+    status: 403,
+    mark: /^(?=[\s\S]*\r\nserver: TornadoServer)(?=[\s\S]*\r\ncontent-type: text\/html)/i,
+  },
+];
+
+/** As much of an answer as the marks need. */
+const LOOK_BYTES = 4096;
+
+const ERROR_STATUS = Buffer.from('HTTP/1.1 40');
+
+export type Look = (buffer: Uint8Array, bytes: number) => void;
+
+export class HostChecks {
+  readonly #tell: (message: string) => void;
+  readonly #told = new Set<string>();
+
+  constructor(tell: (message: string) => void) {
+    this.#tell = tell;
+  }
+
+  /** For one connection: is given what the upstream says, chunk by chunk. Undefined when everything has been told. */
+  begin(): Look | undefined {
+    if (this.#told.size === CHECKS.length) return undefined;
+    let head: Buffer | undefined;
+    let over = false;
+    return (buffer, bytes) => {
+      if (over) return;
+      const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, Math.min(bytes, LOOK_BYTES));
+      if (head === undefined && chunk.compare(ERROR_STATUS, 0, 11, 0, Math.min(11, bytes)) !== 0) {
+        over = true;
+        return;
+      }
+      // The chunk's memory is the next read's.
+      head = head === undefined ? Buffer.from(chunk) : Buffer.concat([head, chunk]);
+      const check = recognise(head.toString('latin1'));
+      over = check !== undefined || head.length >= LOOK_BYTES;
+      if (check !== undefined) this.#explain(check);
+    };
+  }
+
+  #explain({program, setting}: Check): void {
+    if (this.#told.has(program)) return;
+    this.#told.add(program);
+    this.#tell(`${program} refuses requests for the public name: allow it in its settings (${setting}).`);
+  }
+}
+
+/** The check that an answer's beginning shows. */
+function recognise(head: string): Check | undefined {
+  const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(head)?.[1]);
+  return CHECKS.find((check) => check.status === status && check.mark.test(head));
+}

@@ -1,0 +1,74 @@
+// The ends that a tunnel comes to by itself: after a time, and after a time without visitors.
+
+import type {TunnelEvent} from '../agent/events.js';
+
+export type LimitReason = 'expired' | 'idle';
+
+export interface LimitOptions {
+  expiresMs?: number | undefined;
+  idleMs?: number | undefined;
+}
+
+/** Node fires at once what is set for longer; waits are cut into pieces. */
+const LONGEST_TIMER_MS = 2 ** 30;
+
+/** Starts with `begin`, ends with its disposal; `onEnd` is called at most once. */
+export class Limits implements Disposable {
+  readonly #options: LimitOptions;
+  #onEnd: ((reason: LimitReason) => void) | undefined;
+  #expiry: NodeJS.Timeout | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  #open = 0;
+
+  constructor(options: LimitOptions) {
+    this.#options = options;
+  }
+
+  begin(onEnd: (reason: LimitReason) => void): void {
+    this.#onEnd = onEnd;
+    const {expiresMs} = this.#options;
+    if (expiresMs !== undefined)
+      later(
+        expiresMs,
+        (timer) => (this.#expiry = timer),
+        () => this.#end('expired'),
+      );
+    this.#visitorsChanged();
+  }
+
+  /** Is told everything that happens to the tunnel. */
+  event(event: TunnelEvent): void {
+    if (event.type !== 'connection' || event.state === 'refused') return;
+    this.#open += event.state === 'open' ? 1 : -1;
+    this.#visitorsChanged();
+  }
+
+  [Symbol.dispose](): void {
+    this.#onEnd = undefined;
+    clearTimeout(this.#expiry);
+    clearTimeout(this.#idle);
+  }
+
+  #visitorsChanged(): void {
+    const {idleMs} = this.#options;
+    if (idleMs === undefined || this.#onEnd === undefined) return;
+    clearTimeout(this.#idle);
+    if (this.#open > 0) return;
+    later(
+      idleMs,
+      (timer) => (this.#idle = timer),
+      () => this.#end('idle'),
+    );
+  }
+
+  #end(reason: LimitReason): void {
+    const onEnd = this.#onEnd;
+    this[Symbol.dispose]();
+    onEnd?.(reason);
+  }
+}
+
+function later(ms: number, keep: (timer: NodeJS.Timeout) => void, fn: () => void): void {
+  if (ms <= LONGEST_TIMER_MS) keep(setTimeout(fn, ms));
+  else keep(setTimeout(() => later(ms - LONGEST_TIMER_MS, keep, fn), LONGEST_TIMER_MS));
+}

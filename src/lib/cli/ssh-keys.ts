@@ -1,0 +1,34 @@
+// Who may log in, as `tunl ssh` is told: files, a GitHub user, the running ssh-agent.
+
+import {TunlError} from '../core/errors.js';
+import {keysFromGitHub} from '../launch/ssh/github-keys.js';
+import {keysFromAgent, keysFromFile, mergeKeys} from '../launch/ssh/key-sources.js';
+import type {PublicKey} from '../launch/ssh/public-key.js';
+
+export interface KeyWishes {
+  key: readonly string[] | undefined;
+  github: readonly string[] | undefined;
+  'agent-keys': boolean;
+}
+
+/** @throws TunlError USAGE, KEY_*, FILE_UNREADABLE */
+export async function keysOf(
+  wishes: KeyWishes,
+  tell: (notice: string) => void,
+): Promise<readonly PublicKey[]> {
+  const {key = [], github = []} = wishes;
+  if (key.length + github.length === 0 && !wishes['agent-keys']) {
+    throw new TunlError('USAGE', {
+      reason: '`tunl ssh` needs to know who may log in.',
+      next: 'Give a public key with --key FILE, or --github USER, or --agent-keys.',
+    });
+  }
+  const lists = await Promise.all([
+    ...key.map((path) => keysFromFile(path)),
+    ...github.map((user) => keysFromGitHub(user)),
+    ...(wishes['agent-keys'] ? [keysFromAgent()] : []),
+  ]);
+  const {keys, notices} = mergeKeys(lists);
+  for (const notice of notices) tell(notice);
+  return keys;
+}

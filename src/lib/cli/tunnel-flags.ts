@@ -1,0 +1,97 @@
+// The flags that the commands with a tunnel share, and what they mean to the library.
+
+import type {Interfaces} from '@oclif/core';
+import {boolean, string} from '@oclif/core/flags';
+import type {ForwardOptions} from '../agent/options.js';
+import {durationFlag, given, portFlag} from './flags.js';
+
+const RELAY = 'relay';
+const LIFE = 'life';
+const COMMAND = 'command';
+
+export const nameFlags = {
+  subdomain: string({helpValue: 'NAME', summary: 'A name of your own instead of a random one.'}),
+  'new-name': boolean({summary: 'A fresh random name instead of the last one.'}),
+};
+
+export const lifeFlags = {
+  expires: durationFlag({summary: 'End by itself after this long.', helpGroup: LIFE}),
+  'idle-timeout': durationFlag({summary: 'End when no visitor was there for this long.', helpGroup: LIFE}),
+  'drain-timeout': durationFlag({
+    summary: 'How long connections may finish after Ctrl+C. (5s)',
+    helpGroup: LIFE,
+  }),
+};
+
+export const relayFlags = {
+  relay: string({
+    helpValue: 'URL',
+    env: 'TUNL_RELAY',
+    summary: 'The relay. (one inside this process)',
+    helpGroup: RELAY,
+  }),
+  'token-file': string({
+    helpValue: 'FILE',
+    summary: 'The relay’s token; or set TUNL_TOKEN.',
+    helpGroup: RELAY,
+  }),
+  'ca-file': string({
+    helpValue: 'FILE',
+    env: 'TUNL_CA_FILE',
+    summary: 'CA of a relay with a private one.',
+    helpGroup: RELAY,
+  }),
+  wait: boolean({summary: 'Keep trying when the relay is not there yet.', helpGroup: RELAY}),
+  'max-retry-time': durationFlag({
+    summary: 'Give up when the link was away this long. (never)',
+    helpGroup: RELAY,
+  }),
+};
+
+/** Of `expose` alone. */
+const targetFlags = {
+  tcp: boolean({summary: 'A raw TCP port of the relay: ssh, databases.'}),
+  h2: boolean({summary: 'Offer HTTP/2 to visitors (gRPC). Not with --tcp.'}),
+  'remote-port': portFlag({summary: 'With --tcp: this port instead of a random one.'}),
+  'local-host': string({helpValue: 'HOST', summary: 'The upstream’s host where TARGET is a port.'}),
+};
+
+const {tcp, h2, ...places} = targetFlags;
+export const exposeFlags = {tcp, h2, ...nameFlags, ...places, ...lifeFlags, ...relayFlags};
+export const remotePortFlag = {'remote-port': targetFlags['remote-port']};
+
+/** The program itself instead of the one that is found. */
+export const binFlag = {
+  bin: string({helpValue: 'FILE', summary: 'This program instead of the one that is found.'}),
+};
+
+/** For `expose … -- COMMAND`. */
+export const commandFlags = {
+  'ready-path': string({
+    helpValue: 'PATH',
+    summary: 'Ready when a GET of it is answered well. (accepts connections)',
+    helpGroup: COMMAND,
+  }),
+  'ready-timeout': durationFlag({summary: 'How long that may take. (60s)', helpGroup: COMMAND}),
+};
+
+export type TunnelFlags = Interfaces.InferredFlags<typeof lifeFlags & typeof relayFlags> &
+  Partial<Interfaces.InferredFlags<typeof targetFlags & typeof nameFlags>>;
+
+/** The flags as options of `forward`. */
+export function forwardOptions(flags: TunnelFlags): ForwardOptions {
+  return {
+    unencrypted: flags.tcp ?? false,
+    h2: flags.h2 ?? false,
+    newName: flags['new-name'] ?? false,
+    wait: flags.wait,
+    ...given({
+      subdomain: flags.subdomain,
+      remotePort: flags['remote-port'],
+      relay: flags.relay,
+      tokenFile: flags['token-file'],
+      caFile: flags['ca-file'],
+      maxRetryTimeMs: flags['max-retry-time'],
+    }),
+  };
+}

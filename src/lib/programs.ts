@@ -1,0 +1,149 @@
+// A local program and its tunnel as one thing: opened side by side, told about when both are there, ended together.
+
+import {setTimeout as sleep} from 'node:timers/promises';
+import type {TunnelEvent} from './agent/events.js';
+import type {ForwardOptions} from './agent/options.js';
+import type {LocalTunnel, PublicSides} from './agent/tunnel.js';
+import {TunlError} from './core/errors.js';
+import {stateDir} from './core/state-dir.js';
+import {forwardLater} from './forward.js';
+import {find} from './launch/find.js';
+import {type LaunchOptions, launch} from './launch/launch.js';
+import type {LoginFact, Program, PublicSide} from './launch/program.js';
+import {loadExeca} from './launch/run.js';
+import {exitCodeOf, type RunningProgram} from './launch/running.js';
+
+export interface ServeOptions {
+  /** `unencrypted`: the program is told the TCP side. */
+  forward: ForwardOptions;
+  /** Where the program listens, how long it may take, what it prints. */
+  launch: Pick<LaunchOptions, 'port' | 'bin' | 'readyTimeoutMs' | 'onOutput' | 'onNotice'>;
+}
+
+/** When its program has ended by itself, visitors get what it had sent within this time, ms. */
+const LAST_BYTES_MS = 1_000;
+/** What was asked to end has ended; its visitors may take so long to see it, ms. */
+const AFTER_STOP_MS = 300;
+
+/** Resolves when the program answers and visitors can come. @throws TunlError of `forward`, or PROGRAM_* and the like. */
+export async function serve(program: Program, options: ServeOptions): Promise<ServedProgram> {
+  const {signal} = options.forward;
+  const giveUp = new AbortController();
+  const either = signal === undefined ? giveUp.signal : AbortSignal.any([signal, giveUp.signal]);
+  loadExeca().catch(() => {});
+  const state = options.forward.stateDir ?? stateDir();
+  const opening = forwardLater(nameOf(program, options), {
+    ...options.forward,
+    signal: either,
+    onEvent: quietUntilReady(options.forward.onEvent),
+  });
+  let tunnel: LocalTunnel | undefined;
+  let running: RunningProgram | undefined;
+  try {
+    const [found, opened] = await Promise.all([find(program, process.env, options.launch.bin), opening]);
+    tunnel = opened;
+    running = await launch(program, {
+      ...options.launch,
+      found,
+      public: publicSide(tunnel.sides),
+      stateDir: state,
+      signal: either,
+    });
+    const lost = tunnel.closed.then(() => {
+      throw new TunlError('ABORTED');
+    });
+    const place = await Promise.race([running.ready, lost]);
+    tunnel.pointTo(place, {address: running.address, program: program.name, ...loginOf(running)});
+    return new ServedProgram(tunnel, running, program, options);
+  } catch (error) {
+    giveUp.abort();
+    await running?.stop();
+    await opening.then(
+      (opened) => opened.destroy(),
+      () => {},
+    );
+    throw signal?.aborted ? new TunlError('ABORTED', {cause: error}) : error;
+  }
+}
+
+/** A program and its tunnel, both up. */
+export class ServedProgram {
+  /** Resolves when both have ended: the program by itself, or as asked. Rejects with what ended the tunnel. */
+  readonly closed: Promise<void>;
+  readonly login: readonly LoginFact[];
+  readonly #tunnel: LocalTunnel;
+  readonly #program: RunningProgram;
+  #closing: Promise<void> | undefined;
+  #exitCode = 0;
+
+  constructor(tunnel: LocalTunnel, running: RunningProgram, program: Program, options: ServeOptions) {
+    this.#tunnel = tunnel;
+    this.#program = running;
+    this.login = running.login;
+    this.closed = this.#watch(program, options.forward.onEvent);
+    this.closed.catch(() => {});
+  }
+
+  /** That of the program when it ended by itself, else 0. */
+  get exitCode(): number {
+    return this.#exitCode;
+  }
+
+  /** The program is told to end and no visitor comes in any more; those inside may finish as the program lets them. */
+  close({drainTimeoutMs}: {drainTimeoutMs: number}): Promise<void> {
+    this.#closing ??= this.#close(drainTimeoutMs);
+    return this.#closing;
+  }
+
+  async #close(drainTimeoutMs: number): Promise<void> {
+    const drained = this.#tunnel.close({drainTimeoutMs});
+    await this.#program.stop();
+    await Promise.race([drained, sleep(AFTER_STOP_MS)]);
+    this.#tunnel.destroy();
+    await drained;
+  }
+
+  async #watch(program: Program, tell: ((event: TunnelEvent) => void) | undefined): Promise<void> {
+    try {
+      const exit = await Promise.race([this.#program.exited, this.#tunnel.closed]);
+      if (exit !== undefined && this.#closing === undefined) {
+        this.#exitCode = exitCodeOf(exit);
+        tell?.({
+          type: 'exited',
+          program: program.name,
+          ...(exit.code === null ? {} : {code: exit.code}),
+          ...(exit.signal === null ? {} : {signal: exit.signal}),
+          exitCode: this.#exitCode,
+        });
+        await this.#tunnel.close({drainTimeoutMs: LAST_BYTES_MS});
+      }
+      await this.#tunnel.closed;
+    } finally {
+      await this.#program.stop();
+    }
+  }
+}
+
+/** The same program in the same folder gets the same name again. */
+function nameOf({name, title}: Program, {launch: {port}}: ServeOptions): string {
+  return [name, name === title ? '' : title, port ?? ''].join(' ').trim();
+}
+
+function publicSide({tls, tcp}: PublicSides): PublicSide {
+  if (tcp !== undefined) return tcp;
+  return {...tls, url: `https://${tls.host}${tls.port === 443 ? '' : `:${tls.port}`}`};
+}
+
+function loginOf({login}: RunningProgram): {login?: Record<string, string>} {
+  if (login.length === 0) return {};
+  return {login: Object.fromEntries(login.map(({name, value}) => [name, value]))};
+}
+
+/** Who comes before the program answers is refused; nobody has to be told. */
+function quietUntilReady(onEvent: ForwardOptions['onEvent']): (event: TunnelEvent) => void {
+  let ready = false;
+  return (event) => {
+    ready ||= event.type === 'ready';
+    if (ready || event.type === 'reconnecting' || event.type === 'resumed') onEvent?.(event);
+  };
+}

@@ -1,0 +1,34 @@
+// `tunl terminal` with the real gotty: a command typed in Chromium runs here; without the password nobody gets in.
+import {readFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {expect} from 'vitest';
+import {startBrowser} from '../helpers/browser.js';
+import {installed, until} from '../helpers/launching.js';
+import {startBehindRelay} from '../helpers/programs.js';
+import {test} from '../helpers/test.js';
+import {curl} from '../helpers/visitors.js';
+
+test('a shell from anywhere', async ({scope}) => {
+  const dir = await scope.tempDir('shell');
+  const {relay, cli} = await startBehindRelay(
+    scope,
+    ['terminal', '--bin', installed.gotty, '--json', '--', '/bin/sh'],
+    {cwd: dir},
+  );
+  const {address, login} = await cli.event('ready');
+  const {user = '', password = ''} = login ?? {};
+  const status = ['--output', '/dev/null', '--write-out', '%{http_code}', address];
+  expect((await curl(scope, relay.caFile, status)).stdout).toBe('401');
+  expect((await curl(scope, relay.caFile, ['--user', `${user}:x`, ...status])).stdout).toBe('401');
+
+  const browser = await startBrowser(scope, {caFile: relay.caFile});
+  const context = await browser.newContext({httpCredentials: {username: user, password}});
+  const tab = await context.newPage();
+  await tab.goto(address);
+  await tab.locator('.xterm-helper-textarea').waitFor({state: 'attached'});
+  await tab.locator('.xterm-screen').click();
+  await tab.keyboard.type('echo "typed $((6 * 7))" > answer.txt\n');
+  const answer = () => readFile(join(dir, 'answer.txt'), 'utf8').catch(() => '');
+  await until(async () => (await answer()) === 'typed 42\n', 30_000);
+  expect((await cli.stop()).code).toBe(0);
+});
