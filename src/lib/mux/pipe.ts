@@ -14,6 +14,7 @@ class PipeEnd implements Carrier {
   readonly headroom = 0;
   readonly #highWaterBytes: number;
   readonly #deliver: (fn: () => void) => void;
+  #error: Error | undefined;
   #sink: CarrierSink | undefined;
   #peer: PipeEnd | undefined;
   #buffered = 0;
@@ -36,6 +37,7 @@ class PipeEnd implements Carrier {
 
   start(sink: CarrierSink): void {
     this.#sink = sink;
+    if (this.#closed) this.#deliver(() => sink.onClose(this.#error));
   }
 
   write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean {
@@ -80,6 +82,7 @@ class PipeEnd implements Carrier {
   close(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#error = error;
     this.#sink?.onClose(error);
   }
 }

@@ -57,7 +57,7 @@ export interface SessionOptions {
   maxStreams?: number;
 }
 
-/** A stream that sent no more than this since the queue was last empty, or within LULL_MS, is quiet: its frames overtake bulk. */
+/** A stream that sent no more than this since the queue was last empty, or within LULL_MS on a link that keeps up, is quiet: its frames overtake bulk. */
 const QUIET_BYTES = 16 * 1024;
 const LULL_MS = 10;
 /** Bulk streams woken at a time: each is expected to bring one read of this size. */
@@ -96,6 +96,8 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   #ackDeadline: Timer | undefined;
   /** The carrier said to hold back; `onDrain` takes that back. */
   #full = false;
+  /** One bulk segment goes out after each drain, even if urgent frames have filled the carrier again: they must not starve it. */
+  #bulkDue = false;
   #flushing = false;
   #framesSinceFlush = 0;
   #framesLastFlush = 0;
@@ -285,6 +287,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
 
   onDrain(): void {
     this.#full = false;
+    this.#bulkDue = true;
     this.#flush();
   }
 
@@ -537,7 +540,8 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     }
     if (this.#link === undefined) return;
     const now = this.#clock.now();
-    if (this.#sendWaiting(this.#link) || now - this.#lullAt > LULL_MS) {
+    const keepsUp = !this.#full;
+    if (this.#sendWaiting(this.#link) || (keepsUp && now - this.#lullAt > LULL_MS)) {
       this.#lull += 1;
       this.#lullAt = now;
     }
@@ -555,7 +559,10 @@ export class Session implements StreamHost, LinkSink, FrameSink {
       outbox.sealUrgent();
       while (outbox.unsent) outbox.sendNext(this.#sendSegment);
     }
-    while (!this.#full && outbox.unackedBytes < this.#replayBytes && outbox.sealBulk()) {
+    // Never past urgent frames that wait: they may be of the same stream.
+    while (outbox.urgentBytes === 0 && (!this.#full || this.#bulkDue)) {
+      if (outbox.unackedBytes >= this.#replayBytes || !outbox.sealBulk()) break;
+      this.#bulkDue = false;
       outbox.sendNext(this.#sendSegment);
     }
     return outbox.waitingBytes === 0;

@@ -48,6 +48,15 @@ describe('the pipe in memory', () => {
     expect(events[1].closes).toHaveLength(1);
   });
 
+  test('tells whoever comes late that it has closed', () => {
+    const due: (() => void)[] = [];
+    const [a] = createPipe({deliver: (fn) => void due.push(fn)});
+    a.destroy(new Error('cut'));
+    const log = listenTo(a);
+    for (const fn of due.splice(0)) fn();
+    expect(log.closes).toEqual([new Error('cut')]);
+  });
+
   test('ends in order: what was written before arrives, then both ends close', () => {
     const {a, deliver, events} = slow(1_000);
     a.write(Buffer.from('abc'), 0, 3);
