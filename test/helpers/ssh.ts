@@ -72,7 +72,7 @@ export async function otherUser(scope: Scope): Promise<OtherUser> {
   return {name, home: `/home/${name}`, as};
 }
 
-/** Node and the launcher's sources where another user can read them: the project may be in a private folder. */
+/** Node, the launcher's sources and the built command where another user can read them: the project may be in a private folder. */
 export async function forOtherUser(scope: Scope, user: OtherUser): Promise<{node: string; root: string}> {
   const readable = await run(scope, user.as[0] ?? '', [
     ...user.as.slice(1),
@@ -88,7 +88,14 @@ export async function forOtherUser(scope: Scope, user: OtherUser): Promise<{node
   await mkdir(join(folder, 'test/helpers'), {recursive: true});
   await copyFile(join(root, 'test/helpers/ts-hook.js'), join(folder, 'test/helpers/ts-hook.js'));
   await copyFile(join(root, 'package.json'), join(folder, 'package.json'));
-  await copyPackage('execa', join(root, 'node_modules'), join(folder, 'node_modules'), new Set());
+  for (const name of ['bin', 'dist', 'oclif.manifest.json']) {
+    await cp(join(root, name), join(folder, name), {recursive: true});
+  }
+  const {dependencies} = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+  const done = new Set<string>();
+  for (const name of Object.keys(dependencies)) {
+    await copyPackage(name, join(root, 'node_modules'), join(folder, 'node_modules'), done);
+  }
   return {node: join(folder, 'node'), root: folder};
 }
 

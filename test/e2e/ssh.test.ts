@@ -1,0 +1,128 @@
+// `tunl ssh` with the real sshd: the printed line logs in as it stands, by a port and by the TLS name, as root and as a user.
+import {chmod, copyFile, readFile, writeFile} from 'node:fs/promises';
+import {userInfo} from 'node:os';
+import {join} from 'node:path';
+import {expect} from 'vitest';
+import {Child, cleanEnv, run} from '../helpers/child.js';
+import {entry, runCli} from '../helpers/cli.js';
+import {safeFolder} from '../helpers/launching.js';
+import {startBehindRelay} from '../helpers/programs.js';
+import {startRelayProcess} from '../helpers/relay.js';
+import type {Scope} from '../helpers/scope.js';
+import {forOtherUser, type KeyFiles, makeKey, otherUser, sshFolder} from '../helpers/ssh.js';
+import {test} from '../helpers/test.js';
+
+/** A shell in which ssh, scp and sftp know this key and this host, and `tunl` is the built command. */
+async function shellFor(scope: Scope, key: KeyFiles, knownHosts: string) {
+  const folder = await sshFolder(scope, key, knownHosts);
+  await writeFile(join(folder, 'tunl'), `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, {
+    mode: 0o755,
+  });
+  return (line: string) =>
+    run(scope, '/bin/sh', ['-c', line], {env: {PATH: `${folder}:${cleanEnv().PATH}`, HOME: folder}});
+}
+
+test('by a port: login, scp, sftp, rsync; another key does not get in', async ({scope}) => {
+  const key = await makeKey(scope);
+  const relay = await startRelayProcess(scope);
+  const {cli} = await startBehindRelay(scope, ['ssh', '--key', `${key.path}.pub`, '--json'], {
+    relay,
+    stateDir: await safeFolder(scope),
+  });
+  const ready = await cli.event('ready');
+  const user = userInfo().username;
+  expect(ready.address).toBe(`ssh -p ${ready.tcp?.port} ${user}@localhost`);
+  const {knownHosts = '', fingerprint = ''} = ready.login ?? {};
+  expect(fingerprint).toMatch(/^SHA256:/);
+  const shell = await shellFor(scope, key, knownHosts);
+  expect(await shell(`${ready.address} 'id -un; exit 5'`)).toMatchObject({code: 5, stdout: `${user}\n`});
+  const from = await scope.tempDir('from');
+  const to = await scope.tempDir('to');
+  await writeFile(join(from, 'file'), 'contents\n');
+  const port = ready.tcp?.port;
+  await shell(`scp -q -P ${port} ${from}/file ${user}@localhost:${to}/scp`);
+  await shell(`echo "put ${from}/file ${to}/sftp" | sftp -q -P ${port} ${user}@localhost`);
+  await shell(`rsync -a -e "ssh -p ${port}" ${from}/file ${user}@localhost:${to}/rsync`);
+  for (const name of ['scp', 'sftp', 'rsync']) {
+    expect(await readFile(join(to, name), 'utf8')).toBe('contents\n');
+  }
+  const stranger = await shellFor(scope, await makeKey(scope), knownHosts);
+  const refused = await stranger(`${ready.address} true`);
+  expect([refused.code, refused.stderr]).toEqual([
+    255,
+    expect.stringContaining('Permission denied (publickey)'),
+  ]);
+  expect((await cli.stop('SIGINT')).code).toBe(0);
+});
+
+test('by the TLS name: the printed line, and `tunl connect` as its ProxyCommand', async ({scope}) => {
+  const key = await makeKey(scope);
+  const relay = await startRelayProcess(scope);
+  const {cli} = await startBehindRelay(scope, ['ssh', '--key', `${key.path}.pub`, '--tls', '--json'], {
+    relay,
+    stateDir: await safeFolder(scope),
+  });
+  const ready = await cli.event('ready');
+  expect(ready.tcp).toBeUndefined();
+  const {knownHosts = ''} = ready.login ?? {};
+  const shell = await shellFor(scope, key, knownHosts);
+  const {host = '', port = 0} = ready.tls ?? {};
+  // Where no resolver knows names below .localhost, the printed line's host is given its address beside it.
+  const line =
+    (await run(scope, 'getent', ['hosts', host])).code === 0
+      ? ready.address
+      : ready.address.replace('-connect %h:', '-connect localhost:');
+  expect(await shell(`${line} 'echo by $((6 * 7))'`)).toMatchObject({code: 0, stdout: 'by 42\n'});
+  const proxy = `tunl connect %h:${port} --ca-file ${relay.caFile}`;
+  const to = `-o ProxyCommand='${proxy}' ${userInfo().username}@${host}`;
+  expect(await shell(`ssh ${to} 'cat; echo after the end' </etc/hostname`)).toMatchObject({
+    code: 0,
+    stdout: `${await readFile('/etc/hostname', 'utf8')}after the end\n`,
+  });
+  await cli.stop();
+});
+
+test('as an ordinary user', async ({scope}) => {
+  const key = await makeKey(scope);
+  const user = await otherUser(scope);
+  const at = await forOtherUser(scope, user);
+  const relay = await startRelayProcess(scope);
+  const keyFile = join(user.home, 'key.pub');
+  await copyFile(`${key.path}.pub`, keyFile);
+  await chmod(keyFile, 0o644);
+  const caFile = join(user.home, 'ca.pem');
+  await copyFile(relay.caFile, caFile);
+  await chmod(caFile, 0o644);
+  const [setpriv = '', ...as] = user.as;
+  const words = [...as, at.node, join(at.root, 'bin/run.js'), 'ssh', '--key', keyFile];
+  const child = Child.start(scope, setpriv, words, {
+    cwd: user.home,
+    env: {...relay.env, HOME: user.home, TUNL_CA_FILE: caFile},
+  });
+  const line = await child.line();
+  expect(line).toMatch(new RegExp(`^ssh -p \\d+ ${user.name}@localhost$`));
+  const [, knownHosts = ''] = await child.saidOnStderr(/^known_hosts: (.+)$/m);
+  const shell = await shellFor(scope, key, knownHosts);
+  expect(await shell(`${line} id -un`)).toMatchObject({code: 0, stdout: `${user.name}\n`});
+  expect((await child.stop()).code).toBe(0);
+});
+
+test('keys that cannot be used', async ({scope}) => {
+  const folder = await scope.tempDir('keys');
+  const key = await makeKey(scope);
+  await writeFile(join(folder, 'empty'), '');
+  await writeFile(join(folder, 'dos'), `${key.publicKey}\r\n`);
+  for (const [file, code, exitCode] of [
+    [key.path, 'KEY_PRIVATE', 8],
+    [join(folder, 'empty'), 'KEY_INVALID', 8],
+    [join(folder, 'nowhere'), 'FILE_UNREADABLE', 8],
+  ] as const) {
+    const {cli} = await runCli(scope, ['ssh', '--key', file, '--json']);
+    expect(cli.error).toMatchObject({code, exitCode});
+  }
+  expect((await runCli(scope, ['ssh', '--json'])).cli.error).toMatchObject({code: 'USAGE'});
+  const {cli} = await startBehindRelay(scope, ['ssh', '--key', join(folder, 'dos')], {
+    stateDir: await safeFolder(scope),
+  });
+  expect(await cli.line()).toMatch(/^ssh -p/);
+});
