@@ -2,7 +2,7 @@
 
 import {readFile} from 'node:fs/promises';
 import type {ReadyEvent} from './agent/events.js';
-import {loadIdentity} from './agent/identity.js';
+import {type Identify, loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions} from './agent/options.js';
 import {LocalTunnel, type PublicSides, type Tunnel} from './agent/tunnel.js';
@@ -67,20 +67,31 @@ async function open(
     const state = options.stateDir ?? stateDir();
     const log = createLogger('agent', options.log);
     const memory = new NameMemory(state, {relayUrl: way.memoryKey, upstream, folder: process.cwd()}, log);
-    const before = options.newName ? {} : await memory.recall();
+    // Both are read while the relay is dialled: neither is needed before the link is there.
+    const identity = loadIdentity(state);
+    identity.catch(() => {});
+    let identify: Identify | undefined;
     const tunnel = await LocalTunnel.open({
       upstream: place,
       explainHostChecks: options.onEvent !== undefined,
       unencrypted: options.unencrypted ?? false,
       h2: options.h2 ?? false,
       subdomain: options.subdomain,
-      preferName: before.name,
+      remembered: options.newName ? Promise.resolve({}) : memory.recall(),
       remotePort: options.remotePort,
-      preferPort: before.port,
       relay: way.relay,
       software,
-      dial: way.dial,
-      identify: await loadIdentity(state),
+      dial: async (signal) => {
+        const carrier = await way.dial(signal);
+        try {
+          identify = await identity;
+        } catch (error) {
+          carrier.destroy();
+          throw error;
+        }
+        return carrier;
+      },
+      identify: (relayNonce) => (identify as Identify)(relayNonce),
       wait: options.wait ?? false,
       maxRetryTimeMs: options.maxRetryTimeMs,
       drainTimeoutMs: options.drainTimeoutMs ?? 0,
@@ -88,10 +99,11 @@ async function open(
       signal: options.signal,
       onEvent: options.onEvent ?? (() => {}),
       log: options.log,
+      cleanUp,
     });
-    tunnel.closed.then(cleanUp, cleanUp);
-    // Not waited for: the tunnel is there, and a signal that ends it must find it.
-    tunnel.finishFirst(memory.remember(namesOf(tunnel.sides, options)));
+    // Not waited for: the tunnel is there, and a signal that ends it must find it. Its end waits.
+    const remembered = memory.remember(namesOf(tunnel.sides, options));
+    cleanUps.push(() => remembered);
     return tunnel;
   } catch (error) {
     await cleanUp();

@@ -51,10 +51,9 @@ export interface TunnelSettings {
   unencrypted: boolean;
   h2: boolean;
   subdomain: string | undefined;
-  /** A random name of before, to be had again if it can be. */
-  preferName: string | undefined;
+  /** A random name and port of before, to be had again if they can be. Never rejects. */
+  remembered: Promise<{name?: string; port?: number}>;
   remotePort: number | undefined;
-  preferPort: number | undefined;
   relay: ReadyEvent['relay'];
   software: string;
   dial: (signal: AbortSignal) => Promise<Carrier>;
@@ -66,9 +65,11 @@ export interface TunnelSettings {
   signal: AbortSignal | undefined;
   onEvent: (event: TunnelEvent) => void;
   log: LogSink | undefined;
+  /** Ends what the tunnel stands on, once it has ended and before `closed` settles. Not called when `open` rejects. */
+  cleanUp: () => Promise<void>;
 }
 
-/** After a change of this machine's addresses the old link has to show that it lives within this time, ms. */
+/** After a change of this machine's addresses or a sleep the old link has to show that it lives within this time, ms. */
 const PROBE_MS = 2_000;
 
 export class LocalTunnel implements Tunnel {
@@ -83,7 +84,8 @@ export class LocalTunnel implements Tunnel {
   #network: Disposable | undefined;
   #closing: Promise<void> | undefined;
   #ended = false;
-  #unfinished: Promise<unknown> = Promise.resolve();
+  /** `open` has resolved: from here on the tunnel cleans up after itself. */
+  #opened = false;
   #reason: TunlError | undefined;
 
   private constructor(settings: TunnelSettings) {
@@ -135,13 +137,17 @@ export class LocalTunnel implements Tunnel {
       const [tls, tcp] = await Promise.all([tunnel.#bindTls(), tunnel.#bindTcp()]);
       tunnel.#sides = {tls, ...(tcp === undefined ? {} : {tcp})};
       if (settings.upstream !== undefined) tunnel.#becomeReady(settings.upstream);
-      tunnel.#network = watchNetwork(() => tunnel.#agent.nudge(PROBE_MS));
+      tunnel.#network = watchNetwork({
+        onChange: () => tunnel.#agent.nudge(PROBE_MS),
+        onWake: () => tunnel.#agent.wake(PROBE_MS),
+      });
     } catch (error) {
       settings.signal?.removeEventListener('abort', abort);
       tunnel.#reason = error instanceof TunlError ? error : new TunlError('UNEXPECTED', {cause: error});
       tunnel.#agent.destroy(tunnel.#reason);
       throw tunnel.#reason;
     }
+    tunnel.#opened = true;
     settings.signal?.removeEventListener('abort', abort);
     const close = () => void tunnel.close();
     settings.signal?.addEventListener('abort', close, {once: true});
@@ -152,11 +158,6 @@ export class LocalTunnel implements Tunnel {
   get ready(): ReadyEvent {
     if (this.#ready === undefined) throw new TunlError('CLOSED');
     return this.#ready;
-  }
-
-  /** The end waits for it: what is being written for the next time. Must not reject. */
-  finishFirst(work: Promise<unknown>): void {
-    this.#unfinished = work;
   }
 
   /** The public names, known before `ready` where the upstream is told later. */
@@ -207,8 +208,7 @@ export class LocalTunnel implements Tunnel {
   }
 
   async #drain(timeoutMs: number): Promise<void> {
-    if (this.#ended) return;
-    if (timeoutMs > 0) {
+    if (timeoutMs > 0 && !this.#ended) {
       this.#agent.unbindAll();
       if (this.#visits.open > 0) {
         this.#settings.onEvent({type: 'draining', connections: this.#visits.open, timeoutMs});
@@ -216,33 +216,22 @@ export class LocalTunnel implements Tunnel {
       }
     }
     this.#agent.close();
-    await this.#unfinished;
+    await this.closed.catch(() => {});
   }
 
-  #bindTls(): Promise<Bound> {
-    const {h2, subdomain, preferName} = this.#settings;
-    return this.#agent.bind(
-      {
-        kind: 'tls',
-        h2,
-        ...(subdomain === undefined ? {} : {name: subdomain}),
-        ...(preferName === undefined || subdomain !== undefined ? {} : {prefer: preferName}),
-      },
-      this.#visitors,
-    );
+  async #bindTls(): Promise<Bound> {
+    const {h2, subdomain, remembered} = this.#settings;
+    const {name: prefer} = await remembered;
+    const wish = subdomain !== undefined ? {name: subdomain} : prefer !== undefined ? {prefer} : {};
+    return await this.#agent.bind({kind: 'tls', h2, ...wish}, this.#visitors);
   }
 
   async #bindTcp(): Promise<Bound | undefined> {
-    const {unencrypted, remotePort, preferPort} = this.#settings;
+    const {unencrypted, remotePort, remembered} = this.#settings;
     if (!unencrypted) return undefined;
-    return await this.#agent.bind(
-      {
-        kind: 'tcp',
-        ...(remotePort === undefined ? {} : {port: remotePort}),
-        ...(preferPort === undefined || remotePort !== undefined ? {} : {prefer: preferPort}),
-      },
-      this.#visitors,
-    );
+    const {port: prefer} = await remembered;
+    const wish = remotePort !== undefined ? {port: remotePort} : prefer !== undefined ? {prefer} : {};
+    return await this.#agent.bind({kind: 'tcp', ...wish}, this.#visitors);
   }
 
   #becomeReady(upstream: HostPort, about: Partial<ReadyEvent> = {}): void {
@@ -276,17 +265,19 @@ export class LocalTunnel implements Tunnel {
     this.#ended = true;
     this.#network?.[Symbol.dispose]();
     const why = this.#reason ?? error;
-    if (this.#ready === undefined) {
-      this.#over.reject(why ?? new TunlError('CLOSED'));
-      return;
+    const orderly = why === undefined || why.code === 'CLOSED';
+    if (this.#ready !== undefined) {
+      if (orderly) this.#settings.onEvent({type: 'closed', connections: this.#visits.total});
+      else {
+        const {code, message, next, exitCode} = why;
+        this.#settings.onEvent({type: 'error', code, message, next, exitCode});
+      }
     }
-    if (why === undefined || why.code === 'CLOSED') {
-      this.#settings.onEvent({type: 'closed', connections: this.#visits.total});
-      void this.#unfinished.then(() => this.#over.resolve());
-      return;
-    }
-    const {code, message, next, exitCode} = why;
-    this.#settings.onEvent({type: 'error', code, message, next, exitCode});
-    this.#over.reject(why);
+    const settle = () => {
+      if (orderly && this.#ready !== undefined) this.#over.resolve();
+      else this.#over.reject(why ?? new TunlError('CLOSED'));
+    };
+    if (this.#opened) void this.#settings.cleanUp().then(settle, settle);
+    else settle();
   }
 }
