@@ -125,6 +125,13 @@ export class Agent {
     this.#reconnect();
   }
 
+  /** The machine was asleep, or its clock was set: a link has to answer within `withinMs`, and nobody waits for the next try. */
+  wake(withinMs: number): void {
+    if (this.#ended || this.#session === undefined) return;
+    if (this.#link === undefined) this.nudge(withinMs);
+    else this.#link.probe(withinMs);
+  }
+
   /** Over: the relay is told, open streams are reset. Idempotent. */
   close(): void {
     for (const session of this.#takeSessions()) session.close();

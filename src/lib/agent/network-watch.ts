@@ -1,4 +1,4 @@
-// Notices that this machine's addresses changed: another Wi-Fi, a cable, a VPN. The link over the old one is probably dead.
+// Notices that the link is probably dead: this machine's addresses changed (another Wi-Fi, a VPN), or it was asleep.
 
 import {networkInterfaces} from 'node:os';
 
@@ -15,14 +15,32 @@ function fingerprint(): string {
     .join(' ');
 }
 
-/** Calls `onChange` after each change until disposed. Does not keep the process alive. */
-export function watchNetwork(onChange: () => void, read: () => string = fingerprint): Disposable {
+/** The wall clock went on this much further than the monotonic one, ms: the machine slept, or its clock was set. */
+const SLEPT_MS = 3_000;
+
+export interface NetworkWatch {
+  /** This machine's addresses are other ones. */
+  onChange: () => void;
+  /** The machine was perhaps asleep, and what it held may be dead: a sleep stops the clock that timers go by. */
+  onWake: () => void;
+  /** For tests: what stands for the addresses, and how far the wall clock is ahead of the monotonic one. */
+  read?: () => string;
+  ahead?: () => number;
+}
+
+/** Looks once a second until disposed. Does not keep the process alive. */
+export function watchNetwork(watch: NetworkWatch): Disposable {
+  const {read = fingerprint, ahead = () => Date.now() - performance.now()} = watch;
   let last = read();
+  let lastAhead = ahead();
   const timer = setInterval(() => {
-    const now = read();
-    if (now === last) return;
+    const [now, nowAhead] = [read(), ahead()];
+    const slept = nowAhead - lastAhead > SLEPT_MS;
+    const changed = now !== last;
     last = now;
-    onChange();
+    lastAhead = nowAhead;
+    if (changed) watch.onChange();
+    else if (slept) watch.onWake();
   }, LOOK_EVERY_MS);
   timer.unref();
   return {[Symbol.dispose]: () => clearInterval(timer)};
