@@ -38,6 +38,9 @@ export const preload = (...names: readonly string[]): Record<string, string> => 
   NODE_OPTIONS: names.map((name) => `--import=${projectRoot}test/helpers/${name}`).join(' '),
 });
 
+/** With which inspect-hook.js knows of all timers. */
+export const countTimers: Record<string, string> = {TUNL_COUNT_TIMERS: '1'};
+
 export interface RigOptions extends RelayProcessOptions {
   /** Agents draw short waits between attempts only. */
   quickRetry?: boolean;
@@ -69,23 +72,26 @@ export async function startRig(scope: Scope, options: RigOptions = {}): Promise<
     ...(options.withToken !== false && {TUNL_TOKEN: relay.token}),
     TUNL_CA_FILE: caFile,
   };
-  return {
+  const rig: Rig = {
     relay: {...relay, caFile},
     proxy,
     caFile,
     env,
-    expose: (target, more = {}) => expose(scope, target, {...more, env: {...env, ...more.env}}),
+    expose: (target, more = {}) => expose(scope, target, {...more, env: {...rig.env, ...more.env}}),
   };
+  return rig;
 }
 
 export interface Inspection {
+  /** The wall clock as the process sees it, ms. */
+  now: number;
   heapUsed: number;
   external: number;
   arrayBuffers: number;
   rss: number;
+  /** 0 unless asked for with `countTimers`. */
   timers: number;
   descriptors: number;
-  resources: number;
 }
 
 /** What a process holds now, after a garbage collection. It must have been started with inspect-hook.js. */
