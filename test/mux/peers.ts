@@ -21,6 +21,8 @@ export type Tuning = Partial<Omit<SessionOptions, 'role' | 'sink' | 'pool' | 'cl
 
 export interface PeersOptions extends Tuning {
   clock?: ManualClock;
+  /** For both. Default: one for each. */
+  pool?: CountingPool;
   /** Called for streams that the other side opened. Default: refused. */
   onOpen?: (side: Side, stream: Stream, about: Buffer) => void;
   onControl?: (side: Side, payload: Buffer) => void;
@@ -28,7 +30,7 @@ export interface PeersOptions extends Tuning {
 
 export class Peers {
   readonly clock: ManualClock;
-  readonly pools = {agent: new CountingPool(), relay: new CountingPool()};
+  readonly pools: Record<Side, CountingPool>;
   readonly #options: PeersOptions;
   agent: Session | undefined;
   relay: Session | undefined;
@@ -41,6 +43,8 @@ export class Peers {
   constructor(options: PeersOptions = {}) {
     this.#options = options;
     this.clock = options.clock ?? new ManualClock();
+    const {pool} = options;
+    this.pools = {agent: pool ?? new CountingPool(), relay: pool ?? new CountingPool()};
   }
 
   session(side: Side): Session {
@@ -94,7 +98,7 @@ export class Peers {
   }
 
   #newSession(role: Side): Session {
-    const {onOpen: _, onControl: __, clock: ___, ...tuning} = this.#options;
+    const {onOpen: _, onControl: __, clock: ___, pool: ____, ...tuning} = this.#options;
     return new Session({
       resumeWindowMs: 3_600_000,
       ...tuning,

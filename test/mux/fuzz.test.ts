@@ -1,0 +1,47 @@
+import {expect, test} from 'vitest';
+import {CountingPool} from './counting-pool.js';
+import {MEMORY} from './fabrics.js';
+import {fuzz} from './fuzz.js';
+import {Net} from './net.js';
+
+const LONG = process.env.TUNL_LONG === '1';
+const FRAMES = LONG ? 10_000_000 : 200_000;
+const MIB = 1024 * 1024;
+
+test(`${FRAMES} random frames: no exception, memory bounded, nobody else notices`, {
+  timeout: 3_600_000,
+}, async () => {
+  const seed = Number(process.env.TUNL_SEED ?? Date.now() % 2 ** 31);
+  // A session of somebody else, on the same pool as all the victims.
+  const pool = new CountingPool();
+  await using bystander = await Net.linked(MEMORY, {pool});
+  const [writer, reader] = await bystander.pair('relay');
+  await bystander.rest();
+  const parts = 20;
+  let frames = 0;
+  let mostQueued = 0;
+  const ends = new Map<string, number>();
+  try {
+    for (let part = 0; part < parts; part += 1) {
+      const report = await fuzz({seed: seed + part, pool, frames: FRAMES / parts});
+      frames += report.frames;
+      mostQueued = Math.max(mostQueued, report.mostQueued);
+      for (const [code, count] of report.ends) ends.set(code, (ends.get(code) ?? 0) + count);
+      expect(pool.out).toBe(0);
+      writer.write(10_000);
+      await bystander.until(
+        () => reader.received === 10_000 * (part + 1),
+        'the bystander',
+        () => reader.describe(),
+      );
+      await bystander.rest();
+    }
+  } catch (error) {
+    throw new Error(`with TUNL_SEED=${seed}`, {cause: error});
+  }
+  expect(frames).toBeGreaterThanOrEqual(FRAMES);
+  expect(mostQueued).toBeLessThan(40 * MIB);
+  expect([...ends.keys()].sort()).toEqual(['PROTOCOL', 'SESSION_RANGE', 'in order']);
+  expect(pool.peak * 128 * 1024).toBeLessThan(64 * MIB);
+  expect(bystander.peers.ends).toEqual({});
+});
