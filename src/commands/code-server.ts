@@ -4,7 +4,7 @@ import {string} from '@oclif/core/args';
 import {string as stringFlag} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {binFlag, lifeFlags, nameFlags, relayFlags} from '../lib/cli/tunnel-flags.js';
+import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';
 import {codeServer} from '../lib/launch/programs/code-server.js';
 
 export default class CodeServer extends TunnelCommand {
@@ -26,6 +26,7 @@ export default class CodeServer extends TunnelCommand {
     ...nameFlags,
     ...lifeFlags,
     ...relayFlags,
+    ...showFlags,
   };
 
   async run(): Promise<void> {

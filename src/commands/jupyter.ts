@@ -3,7 +3,7 @@
 import {boolean, string} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {binFlag, lifeFlags, nameFlags, relayFlags} from '../lib/cli/tunnel-flags.js';
+import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';
 import {jupyter} from '../lib/launch/programs/jupyter.js';
 
 export default class Jupyter extends TunnelCommand {
@@ -29,6 +29,7 @@ export default class Jupyter extends TunnelCommand {
     ...nameFlags,
     ...lifeFlags,
     ...relayFlags,
+    ...showFlags,
   };
 
   async run(): Promise<void> {

@@ -1,9 +1,16 @@
 // `tunl ssh`: an sshd of one's own behind a public address, for the keys that are given.
 
-import {boolean, string} from '@oclif/core/flags';
-import {keysOf} from '../lib/cli/ssh-keys.js';
+import {boolean} from '@oclif/core/flags';
+import {keyFlags, keysOf} from '../lib/cli/ssh-keys.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {binFlag, lifeFlags, nameFlags, relayFlags, remotePortFlag} from '../lib/cli/tunnel-flags.js';
+import {
+  binFlag,
+  copyFlag,
+  lifeFlags,
+  nameFlags,
+  relayFlags,
+  remotePortFlag,
+} from '../lib/cli/tunnel-flags.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {sshd} from '../lib/launch/programs/sshd.js';
 import {ensureCa} from '../lib/relay/trust.js';
@@ -19,25 +26,14 @@ export default class Ssh extends TunnelCommand {
     ].join('\n'),
   ];
   static override flags = {
-    key: string({
-      helpValue: 'FILE',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'A public key or an authorized_keys file. Repeatable.',
-    }),
-    github: string({
-      helpValue: 'USER',
-      multiple: true,
-      multipleNonGreedy: true,
-      summary: 'The keys that GitHub publishes for USER. Repeatable.',
-    }),
-    'agent-keys': boolean({summary: 'The keys of the running ssh-agent.'}),
+    ...keyFlags,
     tls: boolean({summary: 'Through the TLS name instead of a port that bots find.'}),
     ...remotePortFlag,
     ...binFlag,
     ...nameFlags,
     ...lifeFlags,
     ...relayFlags,
+    ...copyFlag,
   };
 
   async run(): Promise<void> {

@@ -3,7 +3,7 @@
 import {string} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {binFlag, lifeFlags, nameFlags, relayFlags} from '../lib/cli/tunnel-flags.js';
+import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';
 import {terminal} from '../lib/launch/programs/terminal.js';
 
 export default class Terminal extends TunnelCommand {
@@ -22,6 +22,7 @@ export default class Terminal extends TunnelCommand {
     ...nameFlags,
     ...lifeFlags,
     ...relayFlags,
+    ...showFlags,
   };
 
   async run(): Promise<void> {

@@ -70,6 +70,17 @@ export const eventSchemas = {
   }),
   stopped: v.strictObject({type: v.literal('stopped')}),
   certificate: v.strictObject({type: v.literal('certificate'), caFile: text, instructions: text}),
+  tunnel: v.strictObject({
+    type: v.literal('tunnel'),
+    id: text,
+    address: text,
+    command: text,
+    pid: count,
+    startedAt: v.pipe(v.string(), v.isoTimestamp()),
+    expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+  }),
+  log: v.strictObject({type: v.literal('log'), id: text, line: v.string()}),
+  ended: v.strictObject({type: v.literal('ended'), id: text, address: text}),
 };
 
 type Schemas = typeof eventSchemas;
@@ -97,6 +108,9 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   listening: true,
   stopped: true,
   certificate: true,
+  tunnel: true,
+  log: true,
+  ended: true,
 } satisfies Agreement;
 
 const eventSchema = v.variant(

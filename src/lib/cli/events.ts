@@ -29,7 +29,42 @@ export interface CertificateEvent {
   instructions: string;
 }
 
-export type CliEvent = TunnelEvent | ListeningEvent | StoppedEvent | CertificateEvent;
+/** `tunl list`: a tunnel that runs in the background. */
+export interface BackgroundTunnelEvent {
+  type: 'tunnel';
+  /** What `tunl logs` and `tunl stop` take. */
+  id: string;
+  address: string;
+  /** The words of its command line. */
+  command: string;
+  pid: number;
+  /** ISO 8601. */
+  startedAt: string;
+  expiresAt?: string;
+}
+
+/** `tunl logs`: a line that a tunnel in the background, or its program, has said. */
+export interface LogEvent {
+  type: 'log';
+  id: string;
+  line: string;
+}
+
+/** `tunl stop`: a tunnel in the background has ended. */
+export interface EndedEvent {
+  type: 'ended';
+  id: string;
+  address: string;
+}
+
+export type CliEvent =
+  | TunnelEvent
+  | ListeningEvent
+  | StoppedEvent
+  | CertificateEvent
+  | BackgroundTunnelEvent
+  | LogEvent
+  | EndedEvent;
 
 /** Events that a reader who fell behind can do without: everything else is few and tells of the state. */
 export function isExpendable(event: CliEvent): boolean {

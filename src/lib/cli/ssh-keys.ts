@@ -1,9 +1,26 @@
 // Who may log in, as `tunl ssh` is told: files, a GitHub user, the running ssh-agent.
 
+import {boolean, string} from '@oclif/core/flags';
 import {TunlError} from '../core/errors.js';
 import {keysFromGitHub} from '../launch/ssh/github-keys.js';
 import {keysFromAgent, keysFromFile, mergeKeys} from '../launch/ssh/key-sources.js';
 import type {PublicKey} from '../launch/ssh/public-key.js';
+
+export const keyFlags = {
+  key: string({
+    helpValue: 'FILE',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'A public key or an authorized_keys file. Repeatable.',
+  }),
+  github: string({
+    helpValue: 'USER',
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'The keys that GitHub publishes for USER. Repeatable.',
+  }),
+  'agent-keys': boolean({summary: 'The keys of the running ssh-agent.'}),
+};
 
 export interface KeyWishes {
   key: readonly string[] | undefined;

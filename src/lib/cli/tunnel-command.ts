@@ -1,34 +1,55 @@
-// A command with a tunnel: opened, told about, held until its end. With a program or without.
+// A command with a tunnel: opened, told about, held until its end. With a program or without, here or in the background.
 
-import type {TunnelEvent} from '../agent/events.js';
+import type {ReadyEvent, TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions} from '../agent/options.js';
-import type {Program} from '../launch/program.js';
+import type {LoginFact, Program} from '../launch/program.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
 import {BaseCommand} from './base-command.js';
+import type {InBackground} from './detach.js';
+import {asEvent} from './failure.js';
 import {given} from './flags.js';
 import {time} from './format.js';
+import {greet} from './greet.js';
 import {type Held, hold} from './hold.js';
 import {Limits} from './limits.js';
 import {forwardOptions, type TunnelFlags} from './tunnel-flags.js';
 
 type LaunchWishes = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
 
+/** A tunnel, or one with a program. */
+type HeldTunnel = Held & {readonly login?: readonly LoginFact[]};
+
 /** Long enough for a page or a request, short enough for who waits at the terminal. */
 const DRAIN_TIMEOUT_MS = 5000;
 
 export abstract class TunnelCommand extends BaseCommand {
-  /** Brings it up and returns when it has ended. */
+  #background: InBackground | undefined;
+
+  /** Brings it up and returns when it has ended; with --detach as soon as it is up in the background. */
   protected async holdTunnel(
     flags: TunnelFlags,
-    open: (options: ForwardOptions) => Promise<Held>,
+    open: (options: ForwardOptions) => Promise<HeldTunnel>,
   ): Promise<void> {
+    if (flags.detach) {
+      const {detach, InBackground} = await import('./detach.js');
+      this.#background = InBackground.here();
+      if (this.#background === undefined) {
+        this.presenter.begin('starting in the background');
+        const {ready, facts} = await detach();
+        this.presenter.event(ready);
+        return await this.#welcome(flags, ready, facts);
+      }
+    }
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
     const expiresMs = flags.expires;
     using limits = new Limits({expiresMs, idleMs: flags['idle-timeout']});
+    let ready: ReadyEvent | undefined;
     const onEvent = (event: TunnelEvent) => {
       limits.event(event);
-      const expiresAt = expiresMs === undefined ? undefined : new Date(Date.now() + expiresMs).toISOString();
-      this.presenter.event(event.type === 'ready' && expiresAt ? {...event, expiresAt} : event);
+      if (event.type !== 'ready') return this.presenter.event(event);
+      const expiresAt = expiresMs && {expiresAt: new Date(Date.now() + expiresMs).toISOString()};
+      ready = {...event, ...(expiresAt || {})};
+      this.presenter.event(ready);
     };
     await hold({
       drainTimeoutMs,
@@ -36,22 +57,20 @@ export abstract class TunnelCommand extends BaseCommand {
       onLeave: () => this.presenter.end(),
       open: async (signal) => {
         this.presenter.begin('connecting to the relay');
-        const held = await open({
-          ...forwardOptions(flags),
-          drainTimeoutMs,
-          signal,
-          onEvent,
-          log: this.presenter.log,
-        });
+        const {log} = this.presenter;
+        const held = await open({...forwardOptions(flags), drainTimeoutMs, signal, onEvent, log});
         limits.begin((reason) => {
-          const why =
-            reason === 'expired' ? 'the time is over' : `no visitor for ${time(flags['idle-timeout'] ?? 0)}`;
-          this.presenter.tell({tone: 'plain', text: `${why}: closing`});
+          const idle = `no visitor for ${time(flags['idle-timeout'] ?? 0)}`;
+          const text = `${reason === 'expired' ? 'the time is over' : idle}: closing`;
+          this.presenter.tell({tone: 'plain', text});
           void held.close({drainTimeoutMs}).catch(() => {});
         });
+        const facts = (held.login ?? []).map(({label, value}) => `${label}: ${value}`);
+        if (ready) await this.#welcome(flags, ready, facts);
         return held;
       },
     });
+    await this.#background?.over();
   }
 
   /** The same with a program: its login facts are told, its exit code is the command's. */
@@ -74,9 +93,20 @@ export abstract class TunnelCommand extends BaseCommand {
           ...given(options.launch ?? {}),
         },
       });
-      for (const {label, value} of served.login) presenter.tell({tone: 'plain', text: `${label}: ${value}`});
       return served;
     });
-    process.exitCode = served?.exitCode ?? 0;
+    if (served !== undefined) process.exitCode = served.exitCode;
+  }
+
+  protected override async catch(error: Error): Promise<void> {
+    await this.#background?.failed(asEvent(error, this.argv));
+    await this.#background?.over();
+    await super.catch(error);
+  }
+
+  async #welcome(flags: TunnelFlags, ready: ReadyEvent, facts: string[]): Promise<void> {
+    for (const text of facts) this.presenter.tell({tone: 'plain', text});
+    if (this.#background) await this.#background.up(ready, facts);
+    else await greet(ready, flags, this.presenter.tell);
   }
 }

@@ -21,6 +21,18 @@ export const lifeFlags = {
     summary: 'How long connections may finish after Ctrl+C. (5s)',
     helpGroup: LIFE,
   }),
+  detach: boolean({summary: 'In the background: tunl list, tunl logs, tunl stop.', helpGroup: LIFE}),
+};
+
+export const copyFlag = {
+  copy: boolean({summary: 'Copy the address to the clipboard.', helpGroup: 'output'}),
+};
+
+/** For addresses that a browser opens. */
+export const showFlags = {
+  open: boolean({summary: 'Open the address in the browser.', helpGroup: 'output'}),
+  qr: boolean({summary: 'Show the address as a QR code.', helpGroup: 'output'}),
+  ...copyFlag,
 };
 
 export const relayFlags = {
@@ -57,7 +69,7 @@ const targetFlags = {
 };
 
 const {tcp, h2, ...places} = targetFlags;
-export const exposeFlags = {tcp, h2, ...nameFlags, ...places, ...lifeFlags, ...relayFlags};
+export const exposeFlags = {tcp, h2, ...nameFlags, ...places, ...lifeFlags, ...relayFlags, ...showFlags};
 export const remotePortFlag = {'remote-port': targetFlags['remote-port']};
 
 /** The program itself instead of the one that is found. */
@@ -76,7 +88,7 @@ export const commandFlags = {
 };
 
 export type TunnelFlags = Interfaces.InferredFlags<typeof lifeFlags & typeof relayFlags> &
-  Partial<Interfaces.InferredFlags<typeof targetFlags & typeof nameFlags>>;
+  Partial<Interfaces.InferredFlags<typeof targetFlags & typeof nameFlags & typeof showFlags>>;
 
 /** The flags as options of `forward`. */
 export function forwardOptions(flags: TunnelFlags): ForwardOptions {

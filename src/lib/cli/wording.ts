@@ -21,6 +21,10 @@ export function result(event: CliEvent): string | undefined {
       return event.url;
     case 'certificate':
       return event.caFile;
+    case 'tunnel':
+      return `${event.id}  ${event.address}  ${event.command}`;
+    case 'log':
+      return event.line;
     default:
       return undefined;
   }
@@ -69,6 +73,10 @@ export function sentences(event: CliEvent, isUp: boolean): Line[] {
       return [{tone: 'plain', text: `closed after ${count(event.connections, 'connection')}`}];
     case 'stopped':
       return [{tone: 'plain', text: 'stopped'}];
+    case 'ended':
+      return [{tone: 'plain', text: `${event.id} has ended`}];
+    case 'tunnel':
+    case 'log':
     case 'error':
       return [];
   }
@@ -90,7 +98,8 @@ function ready(event: ReadyEvent): Line[] {
     say('For everybody: `tunl relay start` on a public machine, then --relay URL here.');
   }
   if (event.expiresAt) say(`Ends by itself at ${clockTime(new Date(event.expiresAt))}.`, 'plain');
-  say('Ctrl+C stops it.');
+  if (event.id) say(`It runs in the background: tunl logs ${event.id}, tunl stop ${event.id}`, 'plain');
+  else say('Ctrl+C stops it.');
   return lines;
 }
 

@@ -1,0 +1,35 @@
+// `tunl stop`: ends tunnels in the background as Ctrl+C would.
+
+import {string} from '@oclif/core/args';
+import {boolean} from '@oclif/core/flags';
+import {BaseCommand} from '../lib/cli/base-command.js';
+import {TunlError} from '../lib/core/errors.js';
+import {stateDir} from '../lib/core/state-dir.js';
+import {Roster} from '../lib/launch/roster.js';
+
+export default class Stop extends BaseCommand {
+  static override summary = 'End a tunnel in the background.';
+  static override usage = ['stop ID [FLAGS]', 'stop --all [FLAGS]'];
+  static override examples = [['<%= config.bin %> stop k3f9a2', '<%= config.bin %> stop --all'].join('\n')];
+  static override args = {
+    id: string({ignoreStdin: true, description: 'As `tunl list` shows it.'}),
+  };
+  static override flags = {all: boolean({summary: 'All of them.'})};
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(Stop);
+    if (Boolean(flags.all) === (args.id !== undefined))
+      throw new TunlError('USAGE', {
+        reason: '`tunl stop` needs an ID, or --all.',
+        next: '`tunl list` shows the IDs.',
+      });
+    const roster = new Roster(stateDir());
+    const tunnels = args.id === undefined ? await roster.living() : [await roster.get(args.id)];
+    await Promise.all(
+      tunnels.map(async (tunnel) => {
+        await roster.stop(tunnel);
+        this.presenter.event({type: 'ended', id: tunnel.id, address: tunnel.address});
+      }),
+    );
+  }
+}

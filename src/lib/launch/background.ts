@@ -1,0 +1,63 @@
+// The same command once more, in the background: in a session of its own, its output in a file, its first word awaited.
+
+import {type ChildProcess, spawn} from 'node:child_process';
+import {open} from 'node:fs/promises';
+import {isBackgroundId} from './roster.js';
+
+/** In the environment of a command that runs in the background: its id. */
+const VARIABLE = 'TUNL_BACKGROUND';
+
+export interface Background {
+  readonly child: ChildProcess;
+  /** The first message of the command; undefined when it ended without one. */
+  readonly first: Promise<unknown>;
+  /** Lets it go on alone. */
+  release(): void;
+}
+
+export async function startInBackground(
+  id: string,
+  words: readonly string[],
+  logPath: string,
+): Promise<Background> {
+  const log = await open(logPath, 'a', 0o600);
+  try {
+    const [, script = ''] = process.argv;
+    const child = spawn(process.execPath, [...process.execArgv, script, ...words], {
+      detached: true,
+      stdio: ['ignore', log.fd, log.fd, 'ipc'],
+      env: {...process.env, [VARIABLE]: id},
+    });
+    const first = new Promise<unknown>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('message', resolve);
+      child.once('exit', () => resolve(undefined));
+    });
+    return {
+      child,
+      first,
+      release: () => {
+        if (child.connected) child.disconnect();
+        child.unref();
+      },
+    };
+  } finally {
+    await log.close();
+  }
+}
+
+/** The id of this process when it is the one in the background. Taken out: what it starts is not. */
+export function takeBackgroundId(): string | undefined {
+  const id = process.env[VARIABLE];
+  delete process.env[VARIABLE];
+  return id !== undefined && isBackgroundId(id) && process.send !== undefined ? id : undefined;
+}
+
+/** The first word to the command in the foreground; it may have gone. */
+export async function sayFirst(message: object): Promise<void> {
+  if (!process.connected) return;
+  await new Promise<void>((resolve) => {
+    process.send?.(message, undefined, undefined, () => resolve());
+  });
+  if (process.connected) process.disconnect();
+}

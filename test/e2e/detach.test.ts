@@ -1,0 +1,111 @@
+// Tunnels in the background, as a shell script uses them: the address in a variable, a list, logs, an end that leaves nothing.
+import {existsSync, readdirSync} from 'node:fs';
+import {mkdir, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {expect} from 'vitest';
+import {cleanEnv, run} from '../helpers/child.js';
+import {entry} from '../helpers/cli.js';
+import {fakeProgram, isAlive, until, withArgument} from '../helpers/launching.js';
+import {startRelayProcess} from '../helpers/relay.js';
+import {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {httpUpstream} from '../helpers/upstreams.js';
+import {parseEvent} from '../project/event-schema.js';
+
+/** A shell in which `tunl` is the built command, with a state folder of its own; whatever it started is stopped at the end. */
+async function scriptShell(scope: Scope) {
+  const relay = await startRelayProcess(scope);
+  const folder = await scope.tempDir('script');
+  await writeFile(join(folder, 'tunl'), `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, {
+    mode: 0o755,
+  });
+  const stateDir = join(folder, 'state');
+  const env = {
+    ...relay.env,
+    PATH: `${folder}:${cleanEnv().PATH}`,
+    HOME: folder,
+    TUNL_STATE_DIR: stateDir,
+    CURL_CA_BUNDLE: relay.caFile,
+  };
+  const shell = (script: string) => run(scope, '/bin/bash', ['-euo', 'pipefail', '-c', script], {env});
+  // A scope of its own: this one is ending when it runs.
+  scope.onEnd(async () => {
+    await using end = new Scope();
+    await run(end, join(folder, 'tunl'), ['stop', '--all', '-q'], {env});
+  });
+  const left = () =>
+    existsSync(join(stateDir, 'background')) ? readdirSync(join(stateDir, 'background')) : [];
+  return {shell, stateDir, left, relay};
+}
+
+test('give me the address, use it, tear down', async ({scope}) => {
+  const {shell, left} = await scriptShell(scope);
+  const upstream = await httpUpstream(scope, 'from the background');
+  const script = await shell(`
+    url=$(tunl expose ${upstream.port} -q --detach)
+    curl -s --resolve "*:443:127.0.0.1" "$url/"; echo
+    tunl list --json | jq -r .address | grep -qx "$url"
+    tunl logs "$(tunl list --json | jq -r .id)" | grep -c open
+    tunl stop --all
+    tunl list -q
+  `);
+  expect(script).toMatchObject({code: 0, stdout: 'from the background\n1\n'});
+  expect(script.stderr).toContain('has ended');
+  expect(left()).toEqual([]);
+});
+
+test('--json says all that is needed; a program comes along and goes', async ({scope}) => {
+  const {shell, left} = await scriptShell(scope);
+  const fake = await fakeProgram(
+    scope,
+    `await listen(Number(process.env.PORT)); console.log('words of a program');`,
+  );
+  const started = await shell(
+    `tunl expose --detach --json --expires 2h -- '${process.execPath}' '${fake}' '{port}'`,
+  );
+  expect(started).toMatchObject({code: 0, stderr: ''});
+  const ready = parseEvent(started.stdout);
+  if (ready.type !== 'ready') throw new Error(started.stdout);
+  const {id = '', expiresAt} = ready;
+  expect(withArgument(fake).length).toBeGreaterThan(0);
+  const listed = parseEvent((await shell('tunl list --json')).stdout);
+  expect(listed).toMatchObject({type: 'tunnel', id, address: ready.address, expiresAt});
+  expect((await shell(`tunl logs ${id}`)).stdout).toContain('words of a program');
+  const following = shell(`tunl logs ${id} -f`);
+  expect((await shell(`tunl stop ${id} --json`)).stdout).toContain('"type":"ended"');
+  expect((await following).code).toBe(0);
+  expect(withArgument(fake).filter(isAlive)).toEqual([]);
+  expect(left()).toEqual([]);
+});
+
+test('what cannot come up says why in the foreground, and leaves nothing', async ({scope}) => {
+  const {shell, left} = await scriptShell(scope);
+  const failed = await shell(`tunl expose --detach --json -- sh -c 'echo no luck; exit 3'`);
+  expect(failed).toMatchObject({code: 6, stderr: ''});
+  expect(parseEvent(failed.stdout)).toMatchObject({
+    code: 'PROGRAM_DIED',
+    message: expect.stringContaining('no luck'),
+  });
+  expect(left()).toEqual([]);
+  expect((await shell('tunl stop nobody --json')).stdout).toContain('BACKGROUND_UNKNOWN');
+  expect((await shell('tunl stop --json')).stdout).toContain('"USAGE"');
+});
+
+test('after kill -9: not listed, no file left; a pid that is somebody else’s by now is not touched', async ({
+  scope,
+}) => {
+  const {shell, left, stateDir} = await scriptShell(scope);
+  const {port} = await httpUpstream(scope);
+  await shell(`tunl expose ${port} -q --detach`);
+  const listed = parseEvent((await shell('tunl list --json')).stdout);
+  if (listed.type !== 'tunnel') throw new Error('not listed');
+  process.kill(listed.pid, 'SIGKILL');
+  await until(() => !isAlive(listed.pid));
+  const folder = join(stateDir, 'background');
+  await mkdir(folder, {recursive: true});
+  const entryOf = {id: 'abcdef', pid: process.pid, processStart: '1', startedAt: new Date(0).toISOString()};
+  await writeFile(join(folder, 'abcdef.json'), JSON.stringify({...entryOf, command: [], address: 'x'}));
+  await writeFile(join(folder, 'bcdefg.json'), 'no json');
+  expect(await shell('tunl list --json; tunl stop --all')).toMatchObject({code: 0, stdout: ''});
+  expect(left().filter((name) => !name.startsWith('bcdefg'))).toEqual([]);
+});

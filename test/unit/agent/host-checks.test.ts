@@ -1,0 +1,63 @@
+// Answers by which dev servers refuse a name are recognised however they are cut; nothing else is.
+
+import {expect, test} from 'vitest';
+import {HostChecks} from '../../../src/lib/agent/host-checks.js';
+
+const answer = (status: string, body: string, ...headers: string[]) =>
+  `HTTP/1.1 ${status}\r\n${headers.map((line) => `${line}\r\n`).join('')}\r\n${body}`;
+
+const VITE = answer(
+  '403 Forbidden',
+  'Blocked request. To allow this host, add "x" to `server.allowedHosts`.',
+);
+
+/** What is told when the upstream says this, in pieces of `size` bytes in one and the same buffer, on `connections`. */
+function told(text: string, size = text.length, connections = 1): string[] {
+  const messages: string[] = [];
+  const checks = new HostChecks((message) => messages.push(message));
+  const buffer = Buffer.alloc(size);
+  for (let n = 0; n < connections; n++) {
+    const look = checks.begin();
+    for (let at = 0; at < text.length; at += size) {
+      const bytes = buffer.write(text.slice(at, at + size), 'latin1');
+      look?.(buffer, bytes);
+    }
+  }
+  return messages;
+}
+
+test.each([
+  ['server.allowedHosts', VITE],
+  ['devServer.allowedHosts', answer('403 Forbidden', 'Invalid Host header')],
+  ['allowedDevOrigins', answer('403 Forbidden', 'c\r\nUnauthorized\r\n0\r\n', 'Transfer-Encoding: chunked')],
+  ['config.hosts', answer('403 Forbidden', '<h1>Blocked hosts: x.r1.example.net</h1>')],
+  ['ALLOWED_HOSTS', answer('400 Bad Request', '<title>DisallowedHost at /</title>')],
+  [
+    'ServerApp.local_hostnames',
+    answer('403 Forbidden', '<html>', 'Server: TornadoServer/6.5', 'Content-Type: text/html'),
+  ],
+])('%s', (setting, text) => {
+  expect(told(text)).toEqual([expect.stringContaining(`(${setting})`)]);
+  expect(told(text, 20)).toEqual([expect.stringContaining(`(${setting})`)]);
+});
+
+test('each kind is told once', () => {
+  expect(told(VITE, VITE.length, 3)).toHaveLength(1);
+});
+
+test.each([
+  answer('200 OK', 'server.allowedHosts'),
+  answer('403 Forbidden', 'you may not'),
+  answer('401 Unauthorized', 'Unauthorized'),
+  answer(
+    '403 Forbidden',
+    '{"message": "Forbidden"}',
+    'Server: TornadoServer/6.5',
+    'Content-Type: application/json',
+  ),
+  'SSH-2.0-OpenSSH_9.2\r\n',
+  '',
+  `HTTP/1.1 403 Forbidden\r\n\r\n${' '.repeat(10_000)}server.allowedHosts`,
+])('nothing is told about %j', (text) => {
+  expect(told(text)).toEqual([]);
+});

@@ -1,0 +1,62 @@
+// A tunnel's own ends: after a time, and after a time without visitors.
+
+import {afterEach, beforeEach, expect, test, vi} from 'vitest';
+import {Limits} from '../../../src/lib/cli/limits.js';
+
+const DAY_MS = 86_400_000;
+const visit = (state: 'open' | 'closed' | 'refused') =>
+  ({
+    type: 'connection',
+    state,
+    id: 1,
+    visitor: '203.0.113.7:1',
+    via: 'tls',
+    bytesIn: 0,
+    bytesOut: 0,
+    durationMs: 0,
+  }) as const;
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+test('--expires, also for longer than a timer of Node may run', () => {
+  const ends: string[] = [];
+  using limits = new Limits({expiresMs: 40 * DAY_MS});
+  limits.begin((reason) => ends.push(reason));
+  vi.advanceTimersByTime(40 * DAY_MS - 1);
+  expect(ends).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(ends).toEqual(['expired']);
+});
+
+test('--idle-timeout counts from the end of the last visit', () => {
+  const ends: string[] = [];
+  using limits = new Limits({idleMs: 1000});
+  limits.begin((reason) => ends.push(reason));
+  vi.advanceTimersByTime(900);
+  limits.event(visit('open'));
+  limits.event(visit('open'));
+  vi.advanceTimersByTime(5000);
+  limits.event(visit('closed'));
+  vi.advanceTimersByTime(5000);
+  limits.event(visit('refused'));
+  limits.event(visit('closed'));
+  vi.advanceTimersByTime(999);
+  expect(ends).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(ends).toEqual(['idle']);
+});
+
+test('one end only, and none after its disposal', () => {
+  const ends: string[] = [];
+  const both = new Limits({expiresMs: 10, idleMs: 10});
+  both.begin((reason) => ends.push(reason));
+  vi.advanceTimersByTime(100);
+  expect(ends).toHaveLength(1);
+  const disposed = new Limits({expiresMs: 10, idleMs: 10});
+  disposed.begin((reason) => ends.push(reason));
+  disposed[Symbol.dispose]();
+  disposed.event(visit('closed'));
+  vi.advanceTimersByTime(100);
+  expect(ends).toHaveLength(1);
+});
