@@ -1,27 +1,47 @@
 // Where tunl keeps what outlives a process, and how it is written: privately, whole or not at all.
 
 import {randomUUID} from 'node:crypto';
-import {chmod, mkdir, open, readFile, rename, rm} from 'node:fs/promises';
+import {mkdir, open, readFile, rename, rm} from 'node:fs/promises';
 import {homedir} from 'node:os';
-import {join} from 'node:path';
+import {isAbsolute, join, resolve} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
 
-/** TUNL_STATE_DIR, else the platform's convention (XDG Base Directory on Unix). */
+/**
+ * TUNL_STATE_DIR, else the platform's convention (XDG Base Directory on Unix). Always absolute: paths below it are printed.
+ *
+ * @throws TunlError STATE_DIR where nothing says where this user's files belong.
+ */
 export function stateDir(
   env: NodeJS.ProcessEnv = process.env,
   platform: NodeJS.Platform = process.platform,
 ): string {
-  if (env.TUNL_STATE_DIR) return env.TUNL_STATE_DIR;
-  if (platform === 'darwin') return join(homedir(), 'Library', 'Application Support', 'tunl');
-  if (platform === 'win32') return join(env.LOCALAPPDATA ?? join(homedir(), 'AppData', 'Local'), 'tunl');
-  return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'tunl');
+  if (env.TUNL_STATE_DIR) return resolve(env.TUNL_STATE_DIR);
+  if (platform === 'darwin') return join(home(env), 'Library', 'Application Support', 'tunl');
+  if (platform === 'win32') return join(env.LOCALAPPDATA || join(home(env), 'AppData', 'Local'), 'tunl');
+  // The XDG specification: a relative path is invalid and to be ignored.
+  const xdg = env.XDG_STATE_HOME;
+  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(home(env), '.local', 'state'), 'tunl');
 }
 
-/** Makes the folder and those above it, open to its owner alone. @throws TunlError STATE_DIR */
+function home(env: NodeJS.ProcessEnv): string {
+  if (env.HOME) return env.HOME;
+  try {
+    return homedir();
+  } catch (error) {
+    // A user id without an entry in the user database, as containers have them.
+    throw new TunlError('STATE_DIR', {reason: 'This user has no home folder.', cause: error});
+  }
+}
+
+/**
+ * Makes the folder and those above it, open to their owner alone. What is there already keeps its mode: TUNL_STATE_DIR may
+ * be a folder that others use as well, and secrets have modes of their own.
+ *
+ * @throws TunlError STATE_DIR
+ */
 export async function ensurePrivateDir(path: string): Promise<void> {
   try {
     await mkdir(path, {recursive: true, mode: 0o700});
-    await chmod(path, 0o700);
   } catch (error) {
     throw new TunlError('STATE_DIR', {
       reason: `${path} cannot be made (${systemCode(error)}).`,

@@ -8,18 +8,25 @@ export async function ensureCa(stateDir: string = defaultStateDir()): Promise<st
   return (await Authority.open(stateDir)).caFile;
 }
 
-/** For people: one line a program. */
+/** For people: one line a program, fit to be pasted into a shell. */
 export function trustInstructions(caFile: string): string {
+  const file = quoted(caFile);
   return `Who trusts this certificate trusts every name that this relay vouches for: give it to nobody but your visitors.
 
-  tunl                 tunl expose 8000 --ca-file ${caFile}
-  curl                 curl --cacert ${caFile} https://…
-  Node                 NODE_EXTRA_CA_CERTS=${caFile} node …
-  Python (requests)    REQUESTS_CA_BUNDLE=${caFile} python …
-  Debian, Ubuntu       cp ${caFile} /usr/local/share/ca-certificates/tunl.crt && update-ca-certificates
-  macOS                security add-trusted-cert -k ~/Library/Keychains/login.keychain-db ${caFile}
-  Windows              certutil -user -addstore Root tunl-ca.pem
-  Chromium on Linux    certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n tunl -i ${caFile}
+  tunl                 tunl expose 8000 --ca-file ${file}
+  curl                 curl --cacert ${file} https://…
+  Node                 NODE_EXTRA_CA_CERTS=${file} node …
+  Python (requests)    REQUESTS_CA_BUNDLE=${file} python …
+  Debian, Ubuntu       sudo cp ${file} /usr/local/share/ca-certificates/tunl.crt && sudo update-ca-certificates
+  macOS                security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db ${file}
+  Windows              certutil -user -addstore Root ${file}
+  Chromium on Linux    certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n tunl -i ${file}
   Firefox              Settings, Certificates, View Certificates, Authorities, Import
 `;
+}
+
+/** State folders may have spaces in their names: on macOS they do. */
+function quoted(path: string): string {
+  if (/^[\w@%+=:,./~-]+$/.test(path)) return path;
+  return path.includes('\\') ? `"${path}"` : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -1,0 +1,118 @@
+import {chmod, mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {describe, expect} from 'vitest';
+import {
+  ensurePrivateDir,
+  readSecretFile,
+  stateDir,
+  writeFileAtomic,
+} from '../../../src/lib/core/state-dir.js';
+import {Scope} from '../../helpers/scope.js';
+import {test} from '../../helpers/test.js';
+
+const modeOf = async (path: string) => (await stat(path)).mode & 0o777;
+
+describe('stateDir', () => {
+  test.each<[NodeJS.Platform, Record<string, string>, string]>([
+    ['linux', {HOME: '/h', TUNL_STATE_DIR: '/t', XDG_STATE_HOME: '/x'}, '/t'],
+    ['linux', {HOME: '/h', TUNL_STATE_DIR: '', XDG_STATE_HOME: '/x'}, '/x/tunl'],
+    ['linux', {HOME: '/h', XDG_STATE_HOME: ''}, '/h/.local/state/tunl'],
+    ['linux', {HOME: '/h', XDG_STATE_HOME: 'relative'}, '/h/.local/state/tunl'],
+    ['linux', {HOME: '/h'}, '/h/.local/state/tunl'],
+    ['freebsd', {HOME: '/h'}, '/h/.local/state/tunl'],
+    ['darwin', {HOME: '/h', XDG_STATE_HOME: '/x'}, '/h/Library/Application Support/tunl'],
+    ['win32', {HOME: '/h', LOCALAPPDATA: '/l'}, '/l/tunl'],
+    ['win32', {HOME: '/h'}, '/h/AppData/Local/tunl'],
+  ])('%s %j', (platform, env, path) => {
+    expect(stateDir(env, platform)).toBe(path);
+  });
+
+  test('is absolute, since its paths are printed for others to use', () => {
+    expect(stateDir({TUNL_STATE_DIR: 'here'})).toBe(join(process.cwd(), 'here'));
+    expect(stateDir({})).toMatch(/^\/.*tunl$/);
+  });
+});
+
+test('new folders are private, those that were there keep their mode', async ({scope}) => {
+  const root = await scope.tempDir();
+  await chmod(root, 0o755);
+  await ensurePrivateDir(join(root, 'a', 'b'));
+  expect(await modeOf(join(root, 'a'))).toBe(0o700);
+  expect(await modeOf(join(root, 'a', 'b'))).toBe(0o700);
+  await ensurePrivateDir(root);
+  expect(await modeOf(root)).toBe(0o755);
+});
+
+test('a folder that cannot be made is an error that names it', async ({scope}) => {
+  const root = await scope.tempDir();
+  await writeFile(join(root, 'file'), '');
+  const path = join(root, 'file', 'below');
+  await expect(ensurePrivateDir(path)).rejects.toMatchObject({
+    code: 'STATE_DIR',
+    message: expect.stringContaining(path),
+  });
+});
+
+describe('writeFileAtomic', () => {
+  test('writes for the owner alone, replaces, and leaves nothing beside it', async ({scope}) => {
+    const root = await scope.tempDir();
+    const path = join(root, 'file');
+    await writeFileAtomic(path, 'one');
+    expect(await modeOf(path)).toBe(0o600);
+    await chmod(path, 0o644);
+    await writeFileAtomic(path, Buffer.from('two'));
+    expect(await readFile(path, 'utf8')).toBe('two');
+    expect(await modeOf(path)).toBe(0o600);
+    await writeFileAtomic(join(root, 'public'), 'x', 0o644);
+    expect(await modeOf(join(root, 'public'))).toBe(0o644);
+    expect((await readdir(root)).sort()).toEqual(['file', 'public']);
+  });
+
+  test('many at once: readers see one of them whole', async ({scope}) => {
+    const path = join(await scope.tempDir(), 'file');
+    const texts = Array.from({length: 20}, (_, i) => String.fromCharCode(97 + i).repeat(200_000));
+    await writeFileAtomic(path, texts[0] ?? '');
+    const writing = Promise.all(texts.map((text) => writeFileAtomic(path, text)));
+    const seen = await Promise.all(texts.map(() => readFile(path, 'utf8')));
+    await writing;
+    for (const text of [...seen, await readFile(path, 'utf8')]) expect(texts.includes(text)).toBe(true);
+  });
+
+  test('a failure leaves the old file and no draft', async ({scope}) => {
+    const root = await scope.tempDir();
+    await mkdir(join(root, 'taken', 'by'), {recursive: true});
+    await expect(writeFileAtomic(join(root, 'taken'), 'x')).rejects.toMatchObject({code: 'STATE_DIR'});
+    await expect(writeFileAtomic(join(root, 'none', 'file'), 'x')).rejects.toMatchObject({code: 'STATE_DIR'});
+    expect(await readdir(root)).toEqual(['taken']);
+  });
+});
+
+describe('readSecretFile', () => {
+  test.each([
+    ['secret', 'secret'],
+    ['secret\n', 'secret'],
+    ['  secret \r\nsecond line\n', 'secret'],
+    ['\ufeffsecret\n', 'secret'],
+  ])('%j', async (text, secret) => {
+    await using scope = new Scope();
+    const path = join(await scope.tempDir(), 'token');
+    await writeFile(path, text);
+    expect(await readSecretFile(path)).toBe(secret);
+  });
+
+  test('says which file it is, and nothing of what is in it', async ({scope}) => {
+    const root = await scope.tempDir();
+    const path = join(root, 'token');
+    await expect(readSecretFile(path)).rejects.toMatchObject({
+      code: 'FILE_UNREADABLE',
+      message: expect.stringContaining(path),
+    });
+    await expect(readSecretFile(root)).rejects.toMatchObject({code: 'FILE_UNREADABLE'});
+    for (const text of ['', '\n', '  \nhidden']) {
+      await writeFile(path, text);
+      const error = await readSecretFile(path).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({code: 'TOKEN_FILE_EMPTY'});
+      expect(String(error)).not.toContain('hidden');
+    }
+  });
+});
