@@ -1,4 +1,5 @@
 import {describe, expect, test} from 'vitest';
+import {BLOCK_BYTES} from '../../src/lib/mux/blocks.js';
 import {createPipe} from '../../src/lib/mux/pipe.js';
 import type {Stream} from '../../src/lib/mux/stream.js';
 import {FRAME, KIND, LIMITS, RECORD} from '../../src/lib/protocol/wire.js';
@@ -326,14 +327,29 @@ describe('floods', () => {
     expect(world.ended()).toBeUndefined();
   });
 
-  test('of opens by a peer that never reads the answers: the session ends at a bound', async () => {
+  test('of opens by a peer that never reads the answers: they cost what they are long', async () => {
     const [mine, theirs] = createPipe();
     // Nothing that this side writes ever leaves it.
     const world = victim({maxStreams: 1, carriers: [new StuckCarrier(mine), theirs]});
-    let most = 0;
-    for (let i = 0; i < 4_000 && world.ended() === undefined; i += 1) {
+    for (let i = 0; i < 100; i += 1) {
       world.peer.frame(...Array.from({length: 400}, (_, n) => open(1 + 2 * (i * 400 + n))));
       await settle(2);
+    }
+    expect(world.ended()).toBeUndefined();
+    const answers = 39_999 * refused(1, 'TOO_MANY_STREAMS').length;
+    expect(world.session.queuedBytes).toBeGreaterThan(answers / 2);
+    expect(world.session.queuedBytes).toBeLessThan(answers + 1_000);
+    expect(world.pool.out * BLOCK_BYTES).toBeLessThan(2 * answers);
+  });
+
+  test('of anything that is answered, by a peer that never reads: the session ends at a bound', async () => {
+    const [mine, theirs] = createPipe();
+    const world = victim({carriers: [new StuckCarrier(mine), theirs]});
+    let most = 0;
+    for (let i = 0; i < 1_000 && world.ended() === undefined; i += 1) {
+      // As an owner does that answers each bind.
+      world.session.sendControl({message: 'x'.repeat(60_000)});
+      await settle(1);
       most = Math.max(most, world.session.queuedBytes);
     }
     expect(world.ended()).toMatchObject({code: 'PROTOCOL', message: expect.stringMatching(/unread/)});

@@ -12,40 +12,49 @@ export function isCrumb(piece: Buffer): boolean {
 }
 
 export class Crumbs {
+  readonly #soon: (fn: () => void) => void;
+  readonly #deliver: (piece: Buffer) => void;
   #buffer: Buffer | undefined;
   #bytes = 0;
-  /** Somebody will call `take` soon. */
-  awaited = false;
+  #scheduled = false;
+
+  /** @param soon runs a function when the current input has been worked off. */
+  constructor(soon: (fn: () => void) => void, deliver: (piece: Buffer) => void) {
+    this.#soon = soon;
+    this.#deliver = deliver;
+  }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether so much more can be added before `take`. */
-  fits(bytes: number): boolean {
-    return this.#bytes + bytes <= GATHER_BYTES;
-  }
-
-  add(piece: Buffer): void {
+  /** Keeps the piece; it is delivered with the others when that was asked for, and `soon` in any case. */
+  add(piece: Buffer, soon: boolean): void {
+    if (this.#bytes + piece.length > GATHER_BYTES) this.flush();
     this.#buffer ??= Buffer.allocUnsafeSlow(GATHER_BYTES);
     piece.copy(this.#buffer, this.#bytes);
     this.#bytes += piece.length;
+    if (!soon || this.#scheduled) return;
+    this.#scheduled = true;
+    this.#soon(() => {
+      this.#scheduled = false;
+      this.flush();
+    });
   }
 
-  /** All that was gathered, as one piece that keeps little more than itself in memory. */
-  take(): Buffer | undefined {
-    const buffer = this.#buffer;
-    const bytes = this.#bytes;
-    if (buffer === undefined || bytes === 0) return undefined;
+  /** Delivers all that was gathered as one piece, which keeps little more than itself in memory. */
+  flush(): void {
+    const gathered = this.#buffer?.subarray(0, this.#bytes);
+    if (gathered === undefined || gathered.length === 0) return;
     this.#bytes = 0;
-    const piece = buffer.subarray(0, bytes);
-    if (bytes * CRUMB_SHARE >= GATHER_BYTES) {
+    if (gathered.length * CRUMB_SHARE >= GATHER_BYTES) {
       this.#buffer = undefined;
-      return piece;
+      this.#deliver(gathered);
+      return;
     }
     // Not from Node's own pool, of which a crumb would keep a part in memory as well.
-    const copy = Buffer.allocUnsafeSlow(bytes);
-    piece.copy(copy);
-    return copy;
+    const copy = Buffer.allocUnsafeSlow(gathered.length);
+    gathered.copy(copy);
+    this.#deliver(copy);
   }
 }

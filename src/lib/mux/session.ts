@@ -7,19 +7,17 @@ import {encodeMessage} from '../protocol/control-messages.js';
 import type {LinkMessage} from '../protocol/link-messages.js';
 import {
   FRAME,
-  FRAME_HEADER,
   type FrameType,
   isStreamCode,
   KIND,
   LIMITS,
   type StreamCode,
   type StreamKind,
-  writeFrameHeader,
 } from '../protocol/wire.js';
 import type {Block, BlockPool} from './blocks.js';
 import {FrameReader, type FrameSink} from './frame-reader.js';
-import {growWithinMs, type Link, type LinkSink, STANDSTILL_MS} from './link.js';
-import {HEADER_ROOM, type LaneName, Outbox, type SendSegment} from './outbox.js';
+import {growWithinMs, type Link, type LinkSink} from './link.js';
+import {Sender} from './sender.js';
 import {Stream, type StreamHost} from './stream.js';
 import {ReceiveWindow, WindowBudget} from './window.js';
 
@@ -57,65 +55,39 @@ export interface SessionOptions {
   maxStreams?: number;
 }
 
-/** A stream that sent no more than this since the queue was last empty, or within LULL_MS on a link that keeps up, is quiet: its frames overtake bulk. */
-const QUIET_BYTES = 16 * 1024;
-const LULL_MS = 10;
-/** Bulk streams woken at a time: each is expected to bring one read of this size. */
-const READ_BYTES = 64 * 1024;
-/** Urgent frames that wait: beyond it the peer does not read, and the session ends. */
-const MAX_URGENT_BYTES = 32 * 1024 * 1024;
-/** Urgent frames pass a full carrier up to here. */
-const MAX_CARRIER_BYTES = 2 * 1024 * 1024;
-/** No ack for this long with the link alive and bytes outstanding: the peer does not keep its side. */
-const ACK_DEADLINE_MS = 20_000;
-
 export class Session implements StreamHost, LinkSink, FrameSink {
   readonly role: SessionRole;
   readonly #sink: SessionSink;
   readonly #clock: Clock;
-  readonly #outbox: Outbox;
+  readonly #sender: Sender;
   readonly #reader: FrameReader;
   readonly #budget: WindowBudget;
   readonly #resumeWindowMs: number;
-  readonly #replayBytes: number;
   readonly #keeps: boolean;
-  readonly #queueBytes: number;
   readonly #maxStreams: number;
   readonly #streams = new Map<number, Stream>();
-  readonly #waiting = new Set<Stream>();
-  #link: Link | undefined;
   #ended = false;
   #detachedTimer: Timer | undefined;
   #nextId: number;
   #lastPeerId: number;
   #receiving: Stream | undefined;
-  /** Session bytes received, and the count that the peer was last told. */
-  #received = 0;
-  #ackSent = 0;
-  #ackTimer: Timer | undefined;
-  #ackDeadline: Timer | undefined;
-  /** The carrier said to hold back; `onDrain` takes that back. */
-  #full = false;
-  /** One bulk segment goes out after each drain, even if urgent frames have filled the carrier again: they must not starve it. */
-  #bulkDue = false;
-  #flushing = false;
-  #framesSinceFlush = 0;
-  #framesLastFlush = 0;
-  #wakeScheduled = false;
-  #lull = 0;
-  #lullAt = 0;
 
   constructor(options: SessionOptions) {
     this.role = options.role;
     this.#sink = options.sink;
     this.#clock = options.clock ?? systemClock;
     this.#keeps = options.keepForReplay ?? true;
-    this.#outbox = new Outbox(options.pool, {keepForReplay: this.#keeps});
+    this.#sender = new Sender({
+      pool: options.pool,
+      clock: this.#clock,
+      keepForReplay: this.#keeps,
+      replayBytes: options.replayBytes ?? 16 * 1024 * 1024,
+      queueBytes: options.queueBytes ?? 256 * 1024,
+      onViolation: (reason) => this.onViolation(reason),
+    });
     this.#reader = new FrameReader(this);
     this.#budget = new WindowBudget(64 * 1024 * 1024, options.windowBudget);
     this.#resumeWindowMs = options.resumeWindowMs ?? 60_000;
-    this.#replayBytes = options.replayBytes ?? 16 * 1024 * 1024;
-    this.#queueBytes = options.queueBytes ?? 256 * 1024;
     this.#maxStreams = options.maxStreams ?? LIMITS.streams;
     this.#nextId = this.role === 'relay' ? 1 : 2;
     this.#lastPeerId = this.role === 'relay' ? 0 : -1;
@@ -130,22 +102,22 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   }
 
   get link(): Link | undefined {
-    return this.#link;
+    return this.#sender.link;
   }
 
   /** Session bytes received so far: what a resume tells the peer. */
   get receivedBytes(): number {
-    return this.#received;
+    return this.#sender.acks.received;
   }
 
   /** Sent and not acknowledged. */
   get unackedBytes(): number {
-    return this.#outbox.unackedBytes;
+    return this.#sender.unackedBytes;
   }
 
   /** Kept in memory for the peer: waiting, or sent and not acknowledged. */
   get queuedBytes(): number {
-    return this.#outbox.waitingBytes + this.#outbox.unackedBytes;
+    return this.#sender.queuedBytes;
   }
 
   /**
@@ -155,13 +127,8 @@ export class Session implements StreamHost, LinkSink, FrameSink {
    */
   attach(link: Link, peerReceived: number): boolean {
     if (this.#ended) return false;
-    const old = this.#link;
-    this.#link = undefined;
-    if (old !== undefined) {
-      old.handTo(NOBODY);
-      old.destroy();
-    }
-    if (!this.#outbox.rewind(peerReceived)) {
+    this.#letGo()?.destroy();
+    if (!this.#sender.attach(link, peerReceived)) {
       link.handTo(NOBODY);
       link.endWith('SESSION_RANGE', 'bytes that are gone or were never sent');
       this.destroy(new TunlError('SESSION_RANGE'));
@@ -169,15 +136,10 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     }
     this.#detachedTimer?.cancel();
     this.#detachedTimer = undefined;
-    this.#ackDeadline?.cancel();
-    this.#ackDeadline = undefined;
-    this.#link = link;
-    this.#full = false;
-    this.#ackSent = this.#received;
     link.handTo(this);
     // Nobody is told a second time of a link that closed before it was handed over.
     if (link.closed) this.onClose(undefined);
-    else this.#scheduleFlush();
+    else this.#sender.scheduleFlush();
     return true;
   }
 
@@ -192,7 +154,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     this.#nextId += 2;
     payload[0] = kind;
     json.copy(payload, 1);
-    this.#sendFrame(FRAME.open, stream.id, payload);
+    this.#sender.sendFrame(FRAME.open, stream.id, payload);
     return stream;
   }
 
@@ -201,94 +163,67 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     const payload = encodeMessage(message);
     if (payload.length > LIMITS.controlBytes)
       throw new RangeError('a control message that no peer would take');
-    this.#sendFrame(FRAME.control, 0, payload);
+    this.#sender.sendFrame(FRAME.control, 0, payload);
   }
 
   /** Over for good, and the peer is told why; every stream is reset on both sides. Idempotent. */
   close(code = 'CLOSED', message = 'closed'): void {
     if (this.#ended) return;
-    this.#flush();
-    const link = this.#link;
-    this.#link = undefined;
-    if (link !== undefined) {
-      link.handTo(NOBODY);
-      link.endWith(code, message);
-    }
+    this.#sender.flush();
+    this.#letGo()?.endWith(code, message);
     this.#end(undefined);
   }
 
   /** Over for good, at once. Idempotent. */
   destroy(error: TunlError): void {
     if (this.#ended) return;
-    const link = this.#link;
-    this.#link = undefined;
-    if (link !== undefined) {
-      link.handTo(NOBODY);
-      link.destroy(error);
-    }
+    this.#letGo()?.destroy(error);
     this.#end(error);
   }
 
   /** The peer sent what it may not: it is told, and the session is over. */
   onViolation(reason: string): void {
-    const link = this.#link;
-    this.#link = undefined;
-    link?.handTo(NOBODY);
-    link?.endWith('PROTOCOL', reason);
+    this.#letGo()?.endWith('PROTOCOL', reason);
     this.#end(new TunlError('PROTOCOL', {reason}));
+  }
+
+  /** The link is no longer this session's; what still comes from it is nobody's. */
+  #letGo(): Link | undefined {
+    const link = this.#sender.detach();
+    link?.handTo(NOBODY);
+    return link;
   }
 
   #end(error: TunlError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#reader.stop();
-    for (const timer of [this.#detachedTimer, this.#ackTimer, this.#ackDeadline]) timer?.cancel();
+    this.#detachedTimer?.cancel();
     for (const stream of [...this.#streams.values()]) stream.abandon('SESSION_ENDED');
     this.#streams.clear();
-    this.#waiting.clear();
-    this.#outbox.clear();
+    this.#sender.end();
     this.#sink.onEnded(error);
   }
 
   // ── From the link ──
 
   onSegmentBytes(piece: Buffer): void {
-    this.#received += piece.length;
+    this.#sender.acks.count(piece.length);
     try {
       this.#reader.push(piece);
     } catch (error) {
       // The rest of the piece is counted and was not read: there is nothing to go on from.
       this.destroy(toTunlError(error));
     }
-    if (this.#ended) return;
-    if (this.#received - this.#ackSent >= LIMITS.ackBytes) this.#scheduleFlush(true);
-    else if (this.#ackTimer === undefined) {
-      this.#ackTimer = this.#clock.after(LIMITS.ackDelayMs, () => {
-        this.#ackTimer = undefined;
-        this.#sendAck();
-      });
-    }
+    if (!this.#ended) this.#sender.acknowledgeSoon();
   }
 
   onAck(count: number): void {
-    const before = this.#outbox.ackedBytes;
-    const wasFull = this.#outbox.unackedBytes >= this.#replayBytes;
-    if (!this.#outbox.acknowledge(count)) {
-      this.onViolation(`an ack of ${count} bytes, which cannot be`);
-      return;
-    }
-    if (count > before) {
-      this.#ackDeadline?.cancel();
-      this.#ackDeadline = undefined;
-    }
-    if (wasFull) this.#scheduleFlush(true);
-    this.#scheduleWake();
+    if (!this.#sender.acknowledged(count)) this.onViolation(`an ack of ${count} bytes, which cannot be`);
   }
 
   onDrain(): void {
-    this.#full = false;
-    this.#bulkDue = true;
-    this.#flush();
+    this.#sender.drained();
   }
 
   onMessage(message: LinkMessage): void {
@@ -297,10 +232,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
         this.#sink.onGoaway?.(message);
         return;
       case 'close': {
-        const link = this.#link;
-        this.#link = undefined;
-        link?.handTo(NOBODY);
-        link?.end();
+        this.#letGo()?.end();
         const orderly = message.code === 'CLOSED';
         this.#end(orderly ? undefined : closeError(message.code, message.message));
         return;
@@ -311,14 +243,12 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   }
 
   onClose(error: Error | undefined): void {
-    this.#link = undefined;
+    this.#sender.detach();
     if (this.#ended) return;
     if (!this.#keeps || this.#resumeWindowMs === 0) {
       this.#end(new TunlError('RELAY_LOST', {cause: error}));
       return;
     }
-    this.#ackDeadline?.cancel();
-    this.#ackDeadline = undefined;
     this.#detachedTimer = this.#clock.after(this.#resumeWindowMs, () =>
       this.destroy(new TunlError('RESUME_EXPIRED')),
     );
@@ -405,30 +335,15 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   // ── From the streams ──
 
   sendData(stream: Stream, chunk: Buffer): void {
-    const lane = this.#laneFor(stream, chunk.length);
-    let at = 0;
-    while (at < chunk.length) {
-      const most = FRAME_HEADER + chunk.length - at;
-      const place = this.#outbox.claim(lane, most, FRAME_HEADER + 1);
-      const length = place.length - FRAME_HEADER;
-      writeFrameHeader(place.buffer, place.at, FRAME.data, stream.id, length);
-      chunk.copy(place.buffer, place.at + FRAME_HEADER, at, at + length);
-      at += length;
-    }
-    if (lane === 'bulk') stream.bulkMark = this.#outbox.bulkMark;
-    this.#wrote();
+    this.#sender.sendData(stream, chunk);
   }
 
   adoptBlock(stream: Stream, block: Block, end: number): void {
-    writeFrameHeader(block.buffer, HEADER_ROOM, FRAME.data, stream.id, end - HEADER_ROOM - FRAME_HEADER);
-    this.#outbox.adopt(block, end);
-    stream.bulkMark = this.#outbox.bulkMark;
-    this.#wrote();
+    this.#sender.adoptBlock(stream, block, end);
   }
 
   sendFin(stream: Stream): void {
-    const behindBulk = this.#outbox.bulkIsWaiting(stream.bulkMark);
-    this.#sendFrame(FRAME.fin, stream.id, NOTHING, behindBulk ? 'bulk' : 'urgent');
+    this.#sender.sendFin(stream);
   }
 
   sendShort(
@@ -436,32 +351,27 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     event: 'sendOpened' | 'sendRefused' | 'sendReset',
     code: StreamCode = 'CANCELLED',
   ): void {
-    if (event === 'sendOpened') this.#sendFrame(FRAME.opened, stream.id, NOTHING);
+    if (event === 'sendOpened') this.#sender.sendFrame(FRAME.opened, stream.id, NOTHING);
     else this.#sendCode(event === 'sendReset' ? FRAME.reset : FRAME.refused, stream.id, code);
   }
 
   sendCredit(stream: Stream, bytes: number): void {
     const payload = Buffer.allocUnsafe(4);
     payload.writeUInt32BE(bytes);
-    this.#sendFrame(FRAME.credit, stream.id, payload);
+    this.#sender.sendFrame(FRAME.credit, stream.id, payload);
   }
 
   mayWrite(stream: Stream): boolean {
-    if (this.#link === undefined || this.#outbox.unackedBytes >= this.#replayBytes) return false;
-    if (!this.#crowded()) return true;
-    // Only what would go to the urgent lane may still come.
-    if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#isQuiet(stream, 1)) return false;
-    return this.#outbox.urgentBytes < MAX_CARRIER_BYTES;
+    return this.#sender.mayWrite(stream);
   }
 
   await(stream: Stream): void {
-    this.#waiting.add(stream);
-    this.#scheduleWake();
+    this.#sender.await(stream);
   }
 
   forget(stream: Stream): void {
     this.#streams.delete(stream.id);
-    this.#waiting.delete(stream);
+    this.#sender.forget(stream);
     if (this.#receiving === stream) this.#receiving = undefined;
   }
 
@@ -470,14 +380,12 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   }
 
   growWithinMs(): number {
-    return growWithinMs(this.#link);
+    return growWithinMs(this.#sender.link);
   }
 
   soon(fn: () => void): void {
     this.#clock.soon(fn);
   }
-
-  // ── Sending ──
 
   #addStream(id: number, kind: StreamKind, state: 'opening' | 'offered'): Stream {
     const window = new ReceiveWindow(this.#budget, this.#clock.now());
@@ -486,154 +394,8 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     return stream;
   }
 
-  /** Small frames of quiet streams overtake bulk; a stream's own order is kept. */
-  #laneFor(stream: Stream, length: number): LaneName {
-    if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#isQuiet(stream, length)) return 'bulk';
-    stream.urgentBytes += length;
-    return 'urgent';
-  }
-
-  #isQuiet(stream: Stream, length: number): boolean {
-    if (stream.lull !== this.#lull) {
-      stream.lull = this.#lull;
-      stream.urgentBytes = 0;
-    }
-    return stream.urgentBytes + length <= QUIET_BYTES;
-  }
-
   #sendCode(type: FrameType, streamId: number, code: StreamCode): void {
-    this.#sendFrame(type, streamId, encodeMessage({code}));
-  }
-
-  #sendFrame(type: FrameType, streamId: number, payload: Buffer, lane: LaneName = 'urgent'): void {
-    if (this.#ended) return;
-    const place = this.#outbox.claim(lane, FRAME_HEADER + payload.length);
-    writeFrameHeader(place.buffer, place.at, type, streamId, payload.length);
-    payload.copy(place.buffer, place.at + FRAME_HEADER);
-    this.#wrote();
-  }
-
-  #wrote(): void {
-    this.#framesSinceFlush += 1;
-    this.#scheduleFlush();
-  }
-
-  /** While little happens the flush follows at once; when busy it waits for the rest of this turn's input. */
-  #scheduleFlush(later = false): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    const flush = () => {
-      this.#flushing = false;
-      this.#flush();
-    };
-    if (later || this.#framesLastFlush > 2) this.#clock.soon(flush);
-    else queueMicrotask(flush);
-  }
-
-  #flush(): void {
-    if (this.#ended) return;
-    this.#framesLastFlush = this.#framesSinceFlush;
-    this.#framesSinceFlush = 0;
-    if (this.#outbox.urgentBytes > MAX_URGENT_BYTES) {
-      this.onViolation('the peer leaves too much unread');
-      return;
-    }
-    if (this.#link === undefined) return;
-    const now = this.#clock.now();
-    const keepsUp = !this.#full;
-    if (this.#sendWaiting(this.#link) || (keepsUp && now - this.#lullAt > LULL_MS)) {
-      this.#lull += 1;
-      this.#lullAt = now;
-    }
-    this.#guardAcks();
-    this.#scheduleWake();
-    if (this.#received - this.#ackSent >= LIMITS.ackBytes) this.#sendAck();
-  }
-
-  /** Returns whether all of it went out. */
-  #sendWaiting(link: Link): boolean {
-    const outbox = this.#outbox;
-    while (!this.#full && outbox.unsent) outbox.sendNext(this.#sendSegment);
-    if (outbox.unsent || outbox.unackedBytes >= this.#replayBytes) return false;
-    if (!this.#full || link.carrier.bufferedBytes < MAX_CARRIER_BYTES) {
-      outbox.sealUrgent();
-      while (outbox.unsent) outbox.sendNext(this.#sendSegment);
-    }
-    // Never past urgent frames that wait: they may be of the same stream.
-    while (outbox.urgentBytes === 0 && (!this.#full || this.#bulkDue)) {
-      if (outbox.unackedBytes >= this.#replayBytes || !outbox.sealBulk()) break;
-      this.#bulkDue = false;
-      outbox.sendNext(this.#sendSegment);
-    }
-    return outbox.waitingBytes === 0;
-  }
-
-  readonly #sendSegment: SendSegment = (buffer, start, end, written) => {
-    const go = this.#link?.sendSegment(buffer, start, end, this.#takeAck(), written) ?? false;
-    if (!go) this.#full = true;
-    return go;
-  };
-
-  #takeAck(): number | undefined {
-    if (this.#ackSent === this.#received) return undefined;
-    this.#ackSent = this.#received;
-    return this.#received;
-  }
-
-  #sendAck(): void {
-    const count = this.#takeAck();
-    if (count !== undefined) this.#link?.sendAck(count);
-  }
-
-  /** As much is outstanding as is ever kept: the peer has to acknowledge some of it before long. */
-  #guardAcks(): void {
-    if (!this.#keeps || this.#ackDeadline !== undefined || this.#outbox.unackedBytes < this.#replayBytes)
-      return;
-    this.#awaitAck(ACK_DEADLINE_MS);
-  }
-
-  #awaitAck(ms: number): void {
-    const dueAt = this.#clock.now() + ms;
-    this.#ackDeadline = this.#clock.after(ms, () => {
-      this.#ackDeadline = undefined;
-      if (this.#link === undefined) return;
-      // A process that stood still has not read yet what came meanwhile.
-      if (this.#clock.now() - dueAt > STANDSTILL_MS) this.#awaitAck(STANDSTILL_MS);
-      else this.onViolation('the peer does not acknowledge what it receives');
-    });
-  }
-
-  #queued(): number {
-    return this.#outbox.waitingBytes + (this.#link?.carrier.bufferedBytes ?? 0);
-  }
-
-  #crowded(): boolean {
-    if (this.#queued() < this.#queueBytes) return false;
-    // Something has to tell when there is room again: a drain, an ack, or the flush of what waits here.
-    return this.#full || this.#outbox.unackedBytes > 0 || this.#outbox.waitingBytes > 0;
-  }
-
-  #scheduleWake(): void {
-    if (this.#wakeScheduled || this.#waiting.size === 0) return;
-    if (this.#link === undefined || this.#crowded()) return;
-    this.#wakeScheduled = true;
-    this.#clock.soon(() => {
-      this.#wakeScheduled = false;
-      this.#wake();
-    });
-  }
-
-  /** Lets as many waiting streams read on as there is room for, the longest waiting first; the next turn sees to the rest. */
-  #wake(): void {
-    if (this.#ended || this.#link === undefined || this.#outbox.unackedBytes >= this.#replayBytes) return;
-    let room = this.#queueBytes - this.#queued();
-    for (const stream of this.#waiting) {
-      if (room <= 0) break;
-      this.#waiting.delete(stream);
-      stream.wake();
-      room -= READ_BYTES;
-    }
-    this.#scheduleWake();
+    this.#sender.sendFrame(type, streamId, encodeMessage({code}));
   }
 }
 

@@ -181,7 +181,7 @@ export class Stream {
     if (credit > 0) this.#host.sendCredit(this, credit);
     const crumbs = this.#crumbs;
     if (this.#receiveWindow.unread <= (crumbs?.bytes ?? 0)) this.#pieces = 0;
-    if (crumbs !== undefined) this.#handOnCrumbs(crumbs);
+    crumbs?.flush();
   }
 
   /** @internal False: a violation. */
@@ -195,29 +195,17 @@ export class Stream {
     this.bytesIn += piece.length;
     this.#pieces += 1;
     if (this.#pieces > MANY_PIECES && isCrumb(piece)) {
-      this.#gather(piece);
+      this.#crumbs ??= new Crumbs(
+        (fn) => this.#host.soon(fn),
+        (gathered) => {
+          if (this.#state !== 'closed') this.sink.onData(gathered);
+        },
+      );
+      this.#crumbs.add(piece, this.#pieces <= TOO_MANY_PIECES);
       return;
     }
-    if (this.#crumbs !== undefined) this.#handOnCrumbs(this.#crumbs);
+    if (this.#crumbs !== undefined) this.#crumbs.flush();
     this.sink.onData(piece);
-  }
-
-  #gather(piece: Buffer): void {
-    this.#crumbs ??= new Crumbs();
-    const crumbs = this.#crumbs;
-    if (!crumbs.fits(piece.length)) this.#handOnCrumbs(crumbs);
-    crumbs.add(piece);
-    if (crumbs.awaited || this.#pieces > TOO_MANY_PIECES) return;
-    crumbs.awaited = true;
-    this.#host.soon(() => {
-      crumbs.awaited = false;
-      this.#handOnCrumbs(crumbs);
-    });
-  }
-
-  #handOnCrumbs(crumbs: Crumbs): void {
-    const piece = crumbs.take();
-    if (piece !== undefined && this.#state !== 'closed') this.sink.onData(piece);
   }
 
   /** @internal False: a violation. */
@@ -233,7 +221,7 @@ export class Stream {
     code: StreamCode,
   ): boolean {
     if (event === 'receiveFin' && this.#crumbs !== undefined) {
-      this.#handOnCrumbs(this.#crumbs);
+      this.#crumbs.flush();
       if (this.#state === 'closed') return true;
     }
     const next = nextState(this.#state, event);
