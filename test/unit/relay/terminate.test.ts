@@ -1,0 +1,168 @@
+// From the first byte to a secure socket: the ClientHello is read, the name's certificate found, TLS ended; against real clients.
+
+import {once} from 'node:events';
+import {readFile} from 'node:fs/promises';
+import {createServer, type Socket} from 'node:net';
+import {type ConnectionOptions, connect, type TLSSocket} from 'node:tls';
+import {afterEach, expect, vi} from 'vitest';
+import {ClientHelloReader} from '../../../src/lib/bytes/client-hello.js';
+import {createLogger} from '../../../src/lib/core/logger.js';
+import {type CertificateSource, openCertificates} from '../../../src/lib/relay/certificates.js';
+import {terminateTls} from '../../../src/lib/relay/terminate.js';
+import {run} from '../../helpers/child.js';
+import type {Scope} from '../../helpers/scope.js';
+import {test} from '../../helpers/test.js';
+
+const A = 'a.r1.localhost';
+const B = 'b.r1.localhost';
+const DAY_MS = 86_400_000;
+
+afterEach(() => void vi.useRealTimers());
+
+function openSource(stateDir: string): Promise<CertificateSource> {
+  return openCertificates({
+    domain: 'r1.localhost',
+    certFile: undefined,
+    keyFile: undefined,
+    stateDir,
+    log: createLogger('test', undefined),
+  });
+}
+
+interface Fixture {
+  source: CertificateSource;
+  caFile: string;
+  port: number;
+  /** A TLS connection as a visitor makes it; resolves when it is secure. */
+  visit: (servername: string, options?: ConnectionOptions) => Promise<TLSSocket>;
+}
+
+/** Answers every connection under its own name with `hello NAME`, as HTTP. */
+async function listen(scope: Scope): Promise<Fixture> {
+  const source = await openSource(await scope.tempDir());
+  const caFile = source.caFile ?? '';
+  const accept = (raw: Socket) => {
+    const reader = new ClientHelloReader();
+    raw.on('error', () => {});
+    const read = async () => {
+      for (let chunk = raw.read() as Buffer | null; chunk !== null; chunk = raw.read() as Buffer | null) {
+        const result = reader.push(chunk);
+        if (result.state === 'need-more') continue;
+        raw.off('readable', read);
+        if (result.state === 'refused' || result.serverName === undefined) return void raw.destroy();
+        const name = result.serverName;
+        terminateTls({
+          raw,
+          head: reader.bytes,
+          context: await source.contextFor(name),
+          alpn: ['http/1.1'],
+          timeoutMs: 10_000,
+          onSecure: (socket) => {
+            socket.on('error', () => {});
+            socket.once('data', () =>
+              socket.end(`HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello ${name}`),
+            );
+          },
+          onFailed: () => {},
+        });
+        return;
+      }
+    };
+    raw.on('readable', read);
+  };
+  const port = await scope.listen(createServer({allowHalfOpen: true}, accept));
+  const ca = await readFile(caFile, 'utf8');
+  const visit = async (servername: string, options: ConnectionOptions = {}) => {
+    const socket = connect({host: '127.0.0.1', port, servername, ca, ...options});
+    scope.onEnd(() => void socket.destroy());
+    await once(socket, 'secureConnect');
+    return socket;
+  };
+  return {source, caFile, port, visit};
+}
+
+/** The session that the relay hands out, once the connection has served its purpose. */
+async function sessionOf(socket: TLSSocket): Promise<Buffer> {
+  // In TLS 1.2 the ticket is a part of the handshake, in 1.3 it follows.
+  const ticket = socket.getProtocol() === 'TLSv1.3' ? once(socket, 'session') : [socket.getSession()];
+  const closed = once(socket, 'close');
+  socket.write('x');
+  socket.resume();
+  await closed;
+  return (await ticket)[0] as Buffer;
+}
+
+test('curl and openssl in strict mode trust a name by the CA file', async ({scope}) => {
+  const {caFile, port} = await listen(scope);
+  const curl = await run(scope, 'curl', [
+    ...['-sS', '--noproxy', '*', '--cacert', caFile, '--connect-to', `::127.0.0.1:${port}`],
+    `https://${A}/`,
+  ]);
+  expect(curl).toMatchObject({code: 0, stdout: `hello ${A}`});
+  const openssl = await run(scope, 'openssl', [
+    ...['s_client', '-connect', `127.0.0.1:${port}`, '-servername', A, '-verify_hostname', A],
+    ...['-CAfile', caFile, '-x509_strict', '-verify_return_error', '-brief'],
+  ]);
+  expect(openssl.stderr).toContain('Verification: OK');
+});
+
+test('TLS 1.2 and 1.3 are spoken, older ones are not', async ({scope}) => {
+  const {visit} = await listen(scope);
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const socket = await visit(A, {minVersion: version, maxVersion: version});
+    expect(socket.getProtocol()).toBe(version);
+    expect(socket.getCipher().name).toMatch(version === 'TLSv1.2' ? /^ECDHE-ECDSA-/ : /^TLS_/);
+  }
+  const old: ConnectionOptions = {minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0'};
+  await expect(visit(A, old)).rejects.toMatchObject({code: expect.stringContaining('PROTOCOL_VERSION')});
+});
+
+test.for(['TLSv1.2', 'TLSv1.3'] as const)(
+  'a session of %s resumes under its own name only',
+  async (version, {scope}) => {
+    const {visit} = await listen(scope);
+    const only = {minVersion: version, maxVersion: version} as const;
+    const session = await sessionOf(await visit(A, only));
+    const again = await visit(A, {...only, session});
+    expect(again.isSessionReused()).toBe(true);
+    const other = await visit(B, {...only, session});
+    expect(other.isSessionReused()).toBe(false);
+    expect(other.getPeerCertificate().subjectaltname).toBe(`DNS:${B}`);
+  },
+);
+
+test('the longest name that DNS allows has a certificate', async ({scope}) => {
+  const {visit} = await listen(scope);
+  const name = `${'x'.repeat(63)}.${'y'.repeat(63)}.${'z'.repeat(63)}.localhost`;
+  expect((await visit(name)).getPeerCertificate().subjectaltname).toBe(`DNS:${name}`);
+});
+
+test('the CA may sign leaves and nothing else; a leaf is a server’s and lives at most 398 days', async ({
+  scope,
+}) => {
+  const {caFile, visit} = await listen(scope);
+  const {stdout} = await run(scope, 'openssl', ['x509', '-in', caFile, '-noout', '-text']);
+  expect(stdout).toMatch(/Basic Constraints: critical\s+CA:TRUE, pathlen:0/);
+  expect(stdout).toMatch(/Key Usage: critical\s+Certificate Sign, CRL Sign\n/);
+  const {valid_from, valid_to, ext_key_usage} = (await visit(A)).getPeerCertificate();
+  expect(ext_key_usage).toEqual(['1.3.6.1.5.5.7.3.1']);
+  expect(Date.parse(valid_to) - Date.parse(valid_from)).toBeLessThanOrEqual(398 * DAY_MS);
+  expect(Date.parse(valid_from)).toBeLessThan(Date.now());
+});
+
+test('a leaf is kept while it is good and replaced long before it ends', async ({scope}) => {
+  vi.useFakeTimers({toFake: ['Date']});
+  const stateDir = await scope.tempDir();
+  const source = await openSource(stateDir);
+  const start = Date.now();
+  for (const name of [A, 'r1.localhost']) {
+    vi.setSystemTime(start);
+    const first = await source.contextFor(name);
+    vi.setSystemTime(start + 59 * DAY_MS);
+    expect(await source.contextFor(name)).toBe(first);
+    vi.setSystemTime(start + 61 * DAY_MS);
+    const second = await source.contextFor(name);
+    expect(second).not.toBe(first);
+    expect(await source.contextFor(name)).toBe(second);
+  }
+});
