@@ -1,0 +1,58 @@
+// What the kernel counts for a process and everything it started: CPU time and memory.
+
+import {readdirSync, readFileSync} from 'node:fs';
+
+/** The kernel's unit of CPU time in /proc, fixed at 100 for programs. */
+const TICKS_PER_SECOND = 100;
+
+interface Stat {
+  pid: number;
+  parent: number;
+  ticks: number;
+}
+
+/** CPU time of the tree so far, user and system. */
+export function cpuSecondsOf(root: number): number {
+  return sum(tree(root).map(({ticks}) => ticks)) / TICKS_PER_SECOND;
+}
+
+/** Memory now (VmRSS) or at most so far (VmHWM), in MB of 10^6 bytes. An upper bound where a program forks and shares pages. */
+export function memoryMbOf(root: number, field: 'VmRSS' | 'VmHWM'): number {
+  return sum(tree(root).map(({pid}) => statusMb(pid, field)));
+}
+
+/** The process and its descendants, this moment. */
+function tree(root: number): Stat[] {
+  const all = readdirSync('/proc').flatMap((entry) => (/^\d+$/.test(entry) ? readStat(Number(entry)) : []));
+  const members = new Set([root]);
+  // A child can have a lower number than its parent: repeat until nobody is added.
+  for (let before = 0; before !== members.size; ) {
+    before = members.size;
+    for (const {pid, parent} of all) if (members.has(parent)) members.add(pid);
+  }
+  return all.filter(({pid}) => members.has(pid));
+}
+
+function readStat(pid: number): Stat[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name may hold spaces and parentheses: fields are counted from its end.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return [{pid, parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12])}];
+  } catch {
+    return []; // It ended while we looked.
+  }
+}
+
+function statusMb(pid: number, field: string): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return (Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1024) / 1e6;
+  } catch {
+    return 0;
+  }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,293 @@
+// `npm run bench`: tunl and other ways to the same upstream, measured in turns in one run.
+
+import {execFileSync, spawnSync} from 'node:child_process';
+import {existsSync, mkdirSync, writeFileSync} from 'node:fs';
+import {loadavg} from 'node:os';
+import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {parseArgs} from 'node:util';
+import {Scope} from '../test/helpers/scope.js';
+import {goals} from './figures.js';
+import {type LoadContext, loads} from './loads/loads.js';
+import {memoryMbOf} from './machine/proc.js';
+import {within} from './machine/programs.js';
+import {cacheFolder, describeMachine, projectRoot, Tools} from './machine/tools.js';
+import {chisel} from './peers/chisel.js';
+import {direct} from './peers/direct.js';
+import {frp} from './peers/frp.js';
+import type {Peer, RunningPeer} from './peers/peer.js';
+import {ssh} from './peers/ssh.js';
+import {program, tunl, tunlWithoutReplay} from './peers/tunl.js';
+import {goalsTable, table} from './report.js';
+import {bareNode, judge, Results} from './results.js';
+import {startUpstream} from './upstream.js';
+
+const allPeers: readonly Peer[] = [direct, ssh, frp, chisel, tunl, tunlWithoutReplay];
+const allLoads = [...loads.map(({name}) => name), 'version'];
+
+/** For a whole load: a peer that stalls must not hold up the rest. */
+const loadTimeoutMs = 120_000;
+
+const usage = `npm run bench -- [--quick] [--rounds 3] [--size 1024] [--only LOAD,…] [--peers PEER,…]
+
+  --quick    one short round: shows that everything works, not how fast it is
+  --rounds   how often everything is measured (3)
+  --size     MiB of a bulk transfer (1024)
+  --only     ${allLoads.join(', ')}
+  --peers    ${allPeers.map(({name}) => name).join(', ')}
+`;
+
+interface Options {
+  quick: boolean;
+  rounds: number;
+  sizeMib: number;
+  seconds: number;
+  only: readonly string[];
+  peers: readonly Peer[];
+}
+
+function readOptions(): Options | undefined {
+  const {values} = parseArgs({
+    options: {
+      help: {type: 'boolean', short: 'h', default: false},
+      quick: {type: 'boolean', default: false},
+      rounds: {type: 'string'},
+      size: {type: 'string'},
+      only: {type: 'string'},
+      peers: {type: 'string'},
+    },
+  });
+  if (values.help) return undefined;
+  const {quick} = values;
+  const names = chosen(
+    'peers',
+    values.peers,
+    allPeers.map(({name}) => name),
+  );
+  return {
+    quick,
+    rounds: positive('rounds', values.rounds ?? (quick ? '1' : '3')),
+    sizeMib: positive('size', values.size ?? (quick ? '256' : '1024')),
+    seconds: quick ? 1 : 3,
+    only: chosen('only', values.only, allLoads),
+    peers: allPeers.filter(({name}) => names.includes(name)),
+  };
+}
+
+function chosen(flag: string, text: string | undefined, known: readonly string[]): readonly string[] {
+  const names = text?.split(',') ?? known;
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) throw new Error(`--${flag} ${unknown.join(',')}: known are ${known.join(', ')}`);
+  return names;
+}
+
+function positive(flag: string, text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new Error(`--${flag} ${text}: a whole number from 1 is needed`);
+  return Number(text);
+}
+
+class Bench {
+  readonly #options: Options;
+  readonly #signal: AbortSignal;
+  readonly #results = new Results();
+  readonly #running = new Map<string, RunningPeer>();
+  readonly #notes: string[] = [];
+  #failed = false;
+
+  constructor(options: Options, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+  }
+
+  /** Returns the exit code. */
+  async run(scope: Scope): Promise<number> {
+    const {rounds, sizeMib, seconds, only} = this.#options;
+    if (!existsSync(join(projectRoot, 'dist/index.js'))) throw new Error('there is no build: npm run build');
+    const began = new Date();
+    const tools = new Tools();
+    const upstream = await startUpstream(scope, tools, sizeMib * 2 ** 20);
+    const context = {tools, upstream, seconds, signal: this.#signal};
+    await this.#startPeers(scope, context);
+    const load = loadavg()[0] ?? 0;
+    for (let round = 0; round < rounds; round++) await this.#round(round, context);
+    for (const [name, peer] of this.#running) this.#memory(name, peer);
+    if (only.includes('version') || only.includes('start')) this.#bareCommands();
+
+    const verdicts = judge(goals, this.#results);
+    const machine = describeMachine(tools);
+    const commit =
+      git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', 'src') === '' ? '' : '+changes');
+    print(
+      `${began.toISOString().slice(0, 16)}Z, commit ${commit}, ${rounds} round(s), ${sizeMib} MiB, ${seconds} s a load, ` +
+        `load average before: ${load.toFixed(1)}`,
+      Object.entries(machine)
+        .map(([key, value]) => `${key} ${value}`)
+        .join(', '),
+      '',
+      table([...this.#running.keys()], this.#results),
+      '',
+      ...this.#versionLine(),
+      ...(verdicts.length > 0 ? [goalsTable(verdicts), ''] : []),
+      ...this.#notes.map((note) => `note: ${note}`),
+    );
+    mkdirSync(cacheFolder, {recursive: true});
+    const file = join(cacheFolder, `${began.toISOString().replace(/[:.]/g, '-')}.json`);
+    const {peers: _peers, ...settings} = this.#options;
+    const record = {
+      began,
+      commit,
+      machine,
+      load,
+      options: settings,
+      results: this.#results,
+      verdicts,
+      notes: this.#notes,
+    };
+    writeFileSync(file, `${JSON.stringify(record, undefined, 2)}\n`);
+    process.stderr.write(`written: ${file}\n`);
+    return this.#failed ? 1 : 0;
+  }
+
+  async #startPeers(scope: Scope, context: LoadContext): Promise<void> {
+    for (const peer of this.#options.peers) {
+      const missing = await context.tools.provide(peer.needs, this.#signal);
+      if (missing !== undefined) {
+        this.#note(`${peer.name} is left out: ${missing}`);
+        continue;
+      }
+      process.stderr.write(`starting ${peer.name}: ${peer.about}\n`);
+      const running = await peer.start(scope, context);
+      this.#running.set(peer.name, running);
+      if (running.relayBeforeMb !== undefined) {
+        this.#results.add(peer.name, 0, {relayBefore: running.relayBeforeMb});
+      }
+    }
+  }
+
+  async #round(round: number, context: LoadContext): Promise<void> {
+    // Nobody is always the first, or always behind the same one.
+    const peers = [...this.#running];
+    const turn = round % 2 === 0 ? peers : peers.toReversed();
+    for (const load of loads.filter(({name}) => this.#options.only.includes(name))) {
+      for (const [name, peer] of turn) {
+        this.#signal.throwIfAborted();
+        process.stderr.write(`round ${round + 1} of ${this.#options.rounds}: ${load.name} through ${name}\n`);
+        try {
+          await using scope = new Scope();
+          const {
+            errors = 0,
+            bulkPeakRelay,
+            bulkPeakAgent,
+            ...measured
+          } = (await within(
+            loadTimeoutMs,
+            `result of ${load.name}`,
+            Promise.resolve(load.run(scope, peer, context)),
+          )) ?? {};
+          this.#results.add(name, round, measured);
+          // A peak lasts: later rounds would show that of other loads.
+          if (round === 0 && bulkPeakRelay !== undefined && bulkPeakAgent !== undefined) {
+            this.#results.add(name, 0, {bulkPeakRelay, bulkPeakAgent});
+          }
+          if (errors > 0) this.#note(`${load.name} through ${name}: ${errors} failed`);
+        } catch (error) {
+          this.#signal.throwIfAborted();
+          this.#failed = true;
+          this.#note(
+            `${load.name} through ${name} failed: ${error instanceof Error ? error.message : error}`,
+          );
+        }
+        await sleep(200);
+      }
+    }
+  }
+
+  #memory(name: string, {tcp, upload}: RunningPeer): void {
+    if (tcp.relayPid === undefined || tcp.agentPid === undefined || upload.agentPid === undefined) return;
+    const peak = (pid: number) => memoryMbOf(pid, 'VmHWM');
+    this.#results.add(name, 0, {
+      peakRelay: peak(tcp.relayPid),
+      peakAgent: Math.max(peak(tcp.agentPid), peak(upload.agentPid)),
+    });
+  }
+
+  #bareCommands(): void {
+    const time = (...words: string[]) => {
+      const began = performance.now();
+      spawnSync(process.execPath, words, {stdio: 'ignore'});
+      return performance.now() - began;
+    };
+    for (let round = 0; round < 15; round++) {
+      const bare = time('-e', '0');
+      this.#results.add(bareNode, round, {version: bare, start: bare});
+      if (this.#running.has('tunl')) this.#results.add('tunl', round, {version: time(program, '--version')});
+    }
+  }
+
+  #versionLine(): string[] {
+    const [bare, version] = [
+      this.#results.median(bareNode, 'version'),
+      this.#results.median('tunl', 'version'),
+    ];
+    if (bare === undefined) return [];
+    const said = version === undefined ? '' : `, tunl --version: ${version.toFixed(0)} ms`;
+    return [`exec to exit: ${bareNode}: ${bare.toFixed(0)} ms${said}`, ''];
+  }
+
+  #note(text: string): void {
+    this.#notes.push(text);
+    process.stderr.write(`${text}\n`);
+  }
+}
+
+function git(...words: string[]): string {
+  try {
+    return execFileSync('git', words, {
+      cwd: projectRoot,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  } catch {
+    return 'unknown';
+  }
+}
+
+function print(...lines: string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Ends everything with the first signal, at once with the second. */
+function interruption(): AbortController {
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (interrupted.signal.aborted) process.exit(130);
+      process.stderr.write(`${signal}: ending everything that was started\n`);
+      interrupted.abort(new Error('interrupted'));
+    });
+  }
+  return interrupted;
+}
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (options === undefined) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const {signal} = interruption();
+  await using scope = new Scope();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason));
+  });
+  return await Promise.race([new Bench(options, signal).run(scope), aborted]);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+}
+// What a broken-off start left behind ends with this process: see programs.ts.
+process.exit();

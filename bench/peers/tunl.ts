@@ -1,0 +1,88 @@
+// tunl as a user runs it: a relay and agents from this checkout's build, each process with a state folder of its own.
+
+import {randomBytes} from 'node:crypto';
+import {writeFileSync} from 'node:fs';
+import {join} from 'node:path';
+import type {Child} from '../../test/helpers/child.js';
+import type {Scope} from '../../test/helpers/scope.js';
+import {memoryMbOf} from '../machine/proc.js';
+import {start, within} from '../machine/programs.js';
+import {projectRoot} from '../machine/tools.js';
+import {type Peer, type Route, startTimeoutMs} from './peer.js';
+
+export const program = join(projectRoot, 'bin/run.js');
+
+interface HostPort {
+  host: string;
+  port: number;
+}
+
+export const tunl = peer('tunl', 'tunl, resume on: its normal state', {});
+
+export const tunlWithoutReplay = peer('tunl-noreplay', 'tunl that keeps nothing for a resume', {
+  TUNL_BENCH_NO_REPLAY: '1',
+});
+
+function peer(name: string, about: string, environment: Record<string, string>): Peer {
+  return {
+    name,
+    about,
+    needs: [],
+    async start(scope, {upstream}) {
+      const folder = await scope.tempDir('bench-relay');
+      const tokenFile = join(folder, 'token');
+      writeFileSync(tokenFile, randomBytes(24).toString('hex'), {mode: 0o600});
+      const command = (owner: Scope, stateDir: string, ...words: string[]): Child =>
+        start(owner, process.execPath, [program, ...words], {
+          env: {...environment, TUNL_STATE_DIR: stateDir},
+          name: `tunl ${words.slice(0, 2).join(' ')}`,
+        });
+
+      const relay = command(
+        scope,
+        join(folder, 'state'),
+        ...['relay', 'start', '--domain', 'bench.localhost', '--listen', '127.0.0.1:0', '--tcp-ports', '0'],
+        ...['--token-file', tokenFile, '--drain-timeout', '0s', '--json'],
+      );
+      const {url, caFile} = await event<{url: string; caFile: string}>(relay, 'listening');
+      const relayBeforeMb = memoryMbOf(relay.pid, 'VmRSS');
+
+      const agent = (owner: Scope, stateDir: string, port: number, ...words: string[]) =>
+        command(
+          owner,
+          stateDir,
+          ...['expose', String(port), '--tcp', '--relay', url, '--token-file', tokenFile],
+          ...['--ca-file', caFile, ...words],
+        );
+      const expose = async (port: number): Promise<{tcp: Route; https: Route}> => {
+        const child = agent(scope, await scope.tempDir('bench-agent'), port, '--json');
+        const {tcp, tls} = await event<{tcp: HostPort; tls: HostPort}>(child, 'ready');
+        const pids = {relayPid: relay.pid, agentPid: child.pid};
+        return {tcp: {scheme: 'tcp', ...tcp, ...pids}, https: {scheme: 'https', ...tls, ...pids}};
+      };
+
+      // One folder for all timed agents, as on a user's machine, but not that of the agents that serve.
+      const timedState = await scope.tempDir('bench-timed');
+      return {
+        relayBeforeMb,
+        ...(await expose(upstream.port)),
+        upload: (await expose(upstream.sinkPort)).tcp,
+        timeAgent: async (owner) => {
+          const began = performance.now();
+          const child = agent(owner, timedState, upstream.port);
+          await within(startTimeoutMs, 'address from tunl', child.line());
+          return performance.now() - began;
+        },
+      };
+    },
+  };
+}
+
+async function event<T>(child: Child, type: string): Promise<T> {
+  const line = await within(
+    startTimeoutMs,
+    `event ${type} from tunl`,
+    child.line((text) => text.includes(`"type":"${type}"`)),
+  );
+  return JSON.parse(line) as T;
+}

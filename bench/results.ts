@@ -1,0 +1,73 @@
+// The figures of a run: kept round by round, compared within each round.
+
+import type {Goal} from './figures.js';
+import type {Measured} from './loads/loads.js';
+
+/** The runtime alone, for what cannot be faster than it. */
+export const bareNode = 'node -e 0';
+
+export class Results {
+  /** Peer, key, round. */
+  readonly #values = new Map<string, Map<string, Map<number, number>>>();
+
+  add(peer: string, round: number, measured: Measured): void {
+    const keys = this.#values.get(peer) ?? new Map<string, Map<number, number>>();
+    this.#values.set(peer, keys);
+    for (const [key, value] of Object.entries(measured)) {
+      const rounds = keys.get(key) ?? new Map<number, number>();
+      keys.set(key, rounds.set(round, value));
+    }
+  }
+
+  median(peer: string, key: string): number | undefined {
+    return median([...this.#rounds(peer, key).values()]);
+  }
+
+  /** The median of the rounds' ratios: what drifts from round to round drifts for both. */
+  ratio(peer: string, key: string, against: string): number | undefined {
+    const others = this.#rounds(against, key);
+    return median(
+      [...this.#rounds(peer, key)].flatMap(([round, value]) => {
+        const other = others.get(round);
+        return other === undefined || other === 0 ? [] : [value / other];
+      }),
+    );
+  }
+
+  toJSON(): Record<string, Record<string, number[]>> {
+    return Object.fromEntries(
+      [...this.#values].map(([peer, keys]) => [
+        peer,
+        Object.fromEntries([...keys].map(([key, rounds]) => [key, [...rounds.values()]])),
+      ]),
+    );
+  }
+
+  #rounds(peer: string, key: string): ReadonlyMap<number, number> {
+    return this.#values.get(peer)?.get(key) ?? new Map();
+  }
+}
+
+export interface Verdict extends Goal {
+  /** A ratio, or an absolute figure. */
+  value: number;
+  pass: boolean;
+}
+
+/** The goals that this run has the figures for. */
+export function judge(goals: readonly Goal[], results: Results): Verdict[] {
+  return goals.flatMap((goal) => {
+    const value =
+      goal.against === undefined
+        ? results.median('tunl', goal.key)
+        : results.ratio('tunl', goal.key, goal.against);
+    if (value === undefined) return [];
+    return [{...goal, value, pass: value >= (goal.atLeast ?? 0) && value <= (goal.atMost ?? Infinity)}];
+  });
+}
+
+export function median(values: readonly number[]): number | undefined {
+  const sorted = values.toSorted((a, b) => a - b);
+  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];
+  return low === undefined || high === undefined ? undefined : (low + high) / 2;
+}

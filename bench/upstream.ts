@@ -1,0 +1,82 @@
+// What is exposed: nginx with a small JSON answer and large files, and a sink that takes uploads.
+
+import {closeSync, mkdirSync, openSync, writeSync} from 'node:fs';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import type {Scope} from '../test/helpers/scope.js';
+import {type Certificate, makeCertificate} from './machine/certificates.js';
+import {startNginx} from './machine/nginx.js';
+import {freePorts} from './machine/ports.js';
+import {start, within} from './machine/programs.js';
+import type {Tools} from './machine/tools.js';
+
+export interface Upstream {
+  /** Plain HTTP. */
+  port: number;
+  /** The same over TLS, for the comparison without a tunnel. */
+  tlsPort: number;
+  /** Takes any PUT, counts its bytes and drops them. */
+  sinkPort: number;
+  certificate: Certificate;
+  /** Holds what everybody keeps in files; removed at the end. */
+  folder: string;
+  /** The file that is downloaded and uploaded, and its size. */
+  bulkFile: string;
+  bulkBytes: number;
+}
+
+/** 111 bytes, like a small API's answer. */
+const smallAnswer = JSON.stringify({
+  id: 4711,
+  name: 'a small answer of an interface',
+  tags: ['bench', 'json'],
+  price: 12.5,
+  stock: 7,
+  ok: true,
+}).padEnd(111);
+
+/** For loads that need many files in a row rather than one large one. */
+export const pieceBytes = 16 * 1024 * 1024;
+
+export async function startUpstream(scope: Scope, tools: Tools, bulkBytes: number): Promise<Upstream> {
+  const folder = await scope.tempDir('bench');
+  const certificate = makeCertificate(tools, folder);
+  const [port, tlsPort] = (await freePorts(2)) as [number, number];
+  const root = join(folder, 'www');
+  mkdirSync(root);
+  const bulkFile = join(root, 'bulk');
+  writeNoise(bulkFile, bulkBytes);
+  writeNoise(join(root, 'piece'), pieceBytes);
+  const {certFile, keyFile} = certificate;
+  await startNginx(
+    scope,
+    tools,
+    `server {
+    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${tlsPort} ssl backlog=4096;
+    ssl_certificate ${certFile};
+    ssl_certificate_key ${keyFile};
+    root ${root};
+    location = /small { default_type application/json; return 200 '${smallAnswer}'; }
+  }`,
+    [port, tlsPort],
+  );
+  return {port, tlsPort, sinkPort: await startSink(scope), certificate, folder, bulkFile, bulkBytes};
+}
+
+async function startSink(scope: Scope): Promise<number> {
+  const sink = start(scope, process.execPath, [fileURLToPath(new URL('sink.js', import.meta.url))]);
+  return Number(await within(10_000, 'port of the sink', sink.line()));
+}
+
+/** Bytes that no compression on the way could shrink. */
+function writeNoise(path: string, bytes: number): void {
+  const block = crypto.getRandomValues(new Uint8Array(65_536));
+  const large = Buffer.alloc(4 * 1024 * 1024);
+  for (let at = 0; at < large.length; at += block.length) large.set(block, at);
+  const file = openSync(path, 'w');
+  for (let left = bytes; left > 0; left -= large.length) {
+    writeSync(file, large, 0, Math.min(left, large.length));
+  }
+  closeSync(file);
+}
