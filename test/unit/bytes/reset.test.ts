@@ -1,9 +1,9 @@
 import {once} from 'node:events';
 import {createServer, type Socket} from 'node:net';
-import {type TLSSocket, TLSSocket as TlsSocket} from 'node:tls';
+import {connect, createSecureContext, TLSSocket} from 'node:tls';
 import {expect} from 'vitest';
 import {resetSocket} from '../../../src/lib/bytes/reset.js';
-import {tlsPair} from '../../helpers/carriers.js';
+import {testIdentity, tlsPair} from '../../helpers/carriers.js';
 import {test} from '../../helpers/test.js';
 import {record} from '../../helpers/upstreams.js';
 import {tcpVisitor} from '../../helpers/visitors.js';
@@ -65,8 +65,34 @@ test('a reset below TLS right behind an end', async ({scope}) => {
   clearInterval(writing);
 });
 
+test('resets from within the handshake do not end the process', async ({scope}) => {
+  const {key, cert, ca} = await testIdentity();
+  const secureContext = createSecureContext({key, cert});
+  let handshakes = 0;
+  const server = createServer((raw) => {
+    raw.on('error', () => {});
+    const socket = new TLSSocket(raw, {isServer: true, secureContext});
+    socket.on('error', () => {});
+    socket.on('secure', () => {
+      handshakes += 1;
+      resetSocket(socket, raw);
+    });
+  });
+  const port = await scope.listen(server);
+  const visit = async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const visitor = connect({port, host: '127.0.0.1', ca});
+      visitor.on('error', () => {});
+      visitor.write('hello');
+      await new Promise((resolve) => visitor.once('close', resolve));
+    }
+  };
+  await Promise.all(Array.from({length: 20}, visit));
+  expect(handshakes).toBe(200);
+});
+
 /** What `tls.createServer` put its TLS on. */
 function rawOf(socket: TLSSocket): Socket {
-  expect(socket).toBeInstanceOf(TlsSocket);
+  expect(socket).toBeInstanceOf(TLSSocket);
   return (socket as unknown as {_parent: Socket})._parent;
 }
