@@ -1,11 +1,13 @@
 // The library as programs use it: forward() and startRelay() in one process.
 
 import {once} from 'node:events';
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {request} from 'node:https';
 import {connect, createServer} from 'node:net';
+import {join} from 'node:path';
 import {expect, test} from 'vitest';
 import {type ForwardOptions, forward, startRelay, type TunnelEvent} from '../../src/index.js';
+import {selfSigned} from '../helpers/certificates.js';
 import {Scope} from '../helpers/scope.js';
 
 async function echo(scope: Scope): Promise<number> {
@@ -130,6 +132,23 @@ test('a name that somebody else holds is refused; its owner takes it over, and t
   await using second = await forward(await echo(scope), {...agent, stateDir: mine});
   await expect(first.closed).rejects.toMatchObject({code: 'TAKEN_OVER'});
   expect(second.url).toBe(first.url);
+});
+
+test('a relay whose names share one certificate offers h2 only when told to', async () => {
+  await using scope = new Scope();
+  const folder = await scope.tempDir();
+  const {cert, key} = await selfSigned(['r1.localhost', '*.r1.localhost']);
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  await Promise.all([writeFile(certFile, cert), writeFile(keyFile, key)]);
+  const start = (sharedH2: boolean) =>
+    startRelay({domain: 'r1.localhost', token: '', stateDir: folder, certFile, keyFile, sharedH2});
+  const port = await echo(scope);
+  const plain = scope.own(await start(false));
+  const options = {caFile: certFile, stateDir: folder, h2: true};
+  await expect(forward(port, {...options, relay: plain.url})).rejects.toMatchObject({code: 'H2_NOT_OFFERED'});
+  const shared = scope.own(await start(true));
+  await using tunnel = await forward(port, {...options, relay: shared.url});
+  expect(tunnel.ready.h2).toBe(true);
 });
 
 test.each([

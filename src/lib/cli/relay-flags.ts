@@ -42,6 +42,10 @@ export const relayStartFlags = {
     helpGroup: FILES,
   }),
   'key-file': string({helpValue: 'FILE', summary: 'Its private key.', helpGroup: FILES}),
+  'shared-h2': boolean({
+    summary: 'Offer h2 although all names share the certificate.',
+    helpGroup: FILES,
+  }),
   'resume-window': durationFlag({
     summary: 'How long visitors of a lost link are kept. (60s)',
     helpGroup: TIMES,
@@ -66,6 +70,7 @@ export function relayOptions(flags: Interfaces.InferredFlags<typeof relayStartFl
     tokenFile: flags['token-file'],
     certFile: flags['cert-file'],
     keyFile: flags['key-file'],
+    sharedH2: flags['shared-h2'],
     resumeWindowMs: flags['resume-window'],
     leaseGraceMs: flags['lease-grace'],
   });

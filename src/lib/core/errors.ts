@@ -184,6 +184,12 @@ export const ERRORS = {
     true,
     'Try again later, or ask for a larger --tcp-ports range.',
   ),
+  H2_NOT_OFFERED: row(
+    'The relay offers no h2: all its names share one certificate.',
+    EXIT.unavailable,
+    false,
+    'Leave out --h2, or start the relay with --shared-h2 or with its own CA.',
+  ),
   TCP_NOT_OFFERED: row(
     'The relay offers no TCP ports.',
     EXIT.unavailable,

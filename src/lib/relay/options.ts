@@ -24,6 +24,11 @@ export interface RelayOptions {
   /** PEM files for the domain and `*.domain`. Default: a private CA in the state folder, one leaf per name. */
   certFile?: string;
   keyFile?: string;
+  /**
+   * Offer h2 although a given certificate is every name's. A browser sends requests for one name over an h2 connection of
+   * another when one certificate has both, so they would reach the wrong tunnel; gRPC and others do not. Default false.
+   */
+  sharedH2?: boolean;
   /** Default `TUNL_STATE_DIR`, else the platform's convention. */
   stateDir?: string;
   /** Tunnels of one agent. Default 100. */

@@ -17,6 +17,7 @@ export interface RelaySettings {
   token: string | undefined;
   certFile: string | undefined;
   keyFile: string | undefined;
+  h2Offered: boolean;
   stateDir: string;
   maxTunnelsPerAgent: number;
   resumeWindowMs: number;
@@ -61,6 +62,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     token,
     certFile: options.certFile,
     keyFile: options.keyFile,
+    h2Offered: options.certFile === undefined || (options.sharedH2 ?? false),
     stateDir: options.stateDir ?? stateDir(),
     maxTunnelsPerAgent: wholeNumber('maxTunnelsPerAgent', options.maxTunnelsPerAgent ?? 100, 1, 100_000),
     resumeWindowMs: wholeNumber('resumeWindowMs', options.resumeWindowMs ?? 60_000, 0, MAX_RESUME_WINDOW_MS),

@@ -111,6 +111,7 @@ class RunningRelay implements Relay {
       domain: settings.domain,
       publicPort: () => this.#publicPort,
       tcpPublicHost: settings.tcpPublicHost,
+      h2Offered: settings.h2Offered,
       registry: this.#registry,
       ports: this.#ports,
       log,

@@ -31,6 +31,8 @@ export interface TunnelTableOptions {
   /** What addresses of TLS tunnels say; a function, since the port may be known only once the relay listens. */
   publicPort: () => number;
   tcpPublicHost: string;
+  /** False where one certificate is all names': browsers would mix their h2 connections up. */
+  h2Offered: boolean;
   registry: Registry;
   ports: TcpPorts;
   log: Logger;
@@ -85,6 +87,7 @@ export class TunnelTable {
   }
 
   async #bindName(request: BindRequest, wish: TlsBind): Promise<Tunnel> {
+    if (wish.h2 && !this.#options.h2Offered) throw new TunlError('H2_NOT_OFFERED');
     const wanted = wish.name;
     if (wanted !== undefined) {
       const check = checkLabel(wanted);

@@ -25,6 +25,7 @@ function relaySide() {
     domain: 'r1.localhost',
     publicPort: () => 443,
     tcpPublicHost: 'r1.localhost',
+    h2Offered: true,
     registry: new MemoryRegistry({graceMs: 60_000}),
     ports,
     log: silent,
