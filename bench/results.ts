@@ -23,8 +23,15 @@ export class Results {
     return median([...this.#rounds(peer, key).values()]);
   }
 
-  /** The median of the rounds' ratios: what drifts from round to round drifts for both. */
+  /**
+   * The median of the rounds' ratios: what drifts from round to round drifts for both. The bare runtime has
+   * rounds of its own, and is compared by medians.
+   */
   ratio(peer: string, key: string, against: string): number | undefined {
+    if (against === bareNode) {
+      const [value, bare] = [this.median(peer, key), this.median(bareNode, key)];
+      return value === undefined || bare === undefined ? undefined : value / bare;
+    }
     const others = this.#rounds(against, key);
     return median(
       [...this.#rounds(peer, key)].flatMap(([round, value]) => {

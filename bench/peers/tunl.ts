@@ -23,7 +23,17 @@ export const tunlWithoutReplay = peer('tunl-noreplay', 'tunl that keeps nothing 
   TUNL_BENCH_NO_REPLAY: '1',
 });
 
-function peer(name: string, about: string, environment: Record<string, string>): Peer {
+/** tunl with words of one's own for `node`, like those of its profiler. */
+export function tunlUnderNode(...nodeWords: string[]): Peer {
+  return peer('tunl', 'tunl under the eyes of a tool', {}, nodeWords);
+}
+
+function peer(
+  name: string,
+  about: string,
+  environment: Record<string, string>,
+  nodeWords: readonly string[] = [],
+): Peer {
   return {
     name,
     about,
@@ -33,7 +43,7 @@ function peer(name: string, about: string, environment: Record<string, string>):
       const tokenFile = join(folder, 'token');
       writeFileSync(tokenFile, randomBytes(24).toString('hex'), {mode: 0o600});
       const command = (owner: Scope, stateDir: string, ...words: string[]): Child =>
-        start(owner, process.execPath, [program, ...words], {
+        start(owner, process.execPath, [...nodeWords, program, ...words], {
           env: {...environment, TUNL_STATE_DIR: stateDir},
           name: `tunl ${words.slice(0, 2).join(' ')}`,
         });
