@@ -47,15 +47,18 @@ export const SLOW: Fabric = {
   name: 'a pipe that moves byte by byte',
   share: 1,
   async weave(_scope, _clock, highWaterBytes) {
-    let pipe: SlowPipe | undefined;
+    // An old link may live on beside the new one.
+    let pipes: SlowPipe[] = [];
     return {
       async connect() {
-        pipe = createSlowPipe(highWaterBytes);
+        const pipe = createSlowPipe(highWaterBytes);
+        pipes = [...pipes.filter(({agent, relay}) => !agent.closed || !relay.closed), pipe];
         return cuttable(pipe);
       },
       flow(bytes) {
-        for (const end of [pipe?.agent, pipe?.relay]) end?.take(bytes);
-        for (const end of [pipe?.agent, pipe?.relay]) end?.deliver(bytes);
+        const ends = pipes.flatMap(({agent, relay}) => [agent, relay]);
+        for (const end of ends) end.take(bytes);
+        for (const end of ends) end.deliver(bytes);
       },
     };
   },

@@ -53,9 +53,8 @@ export class Peers {
     return session;
   }
 
-  /** Resolves when both have attached these carriers. The agent lets go of its old link first. */
+  /** Resolves when both have attached these carriers. The old link may live on meanwhile. */
   async connect({agent, relay}: Carriers): Promise<void> {
-    this.agent?.link?.destroy();
     const attached = Promise.withResolvers<void>();
     const relayLink = new Link(relay, {clock: this.clock});
     greetAgent(relayLink, {
@@ -70,7 +69,7 @@ export class Peers {
     });
     const agentLink = new Link(agent, {clock: this.clock});
     const ticket = this.#agentTicket;
-    const resume = ticket === undefined ? undefined : {ticket, received: this.session('agent').receivedBytes};
+    const resume = ticket === undefined ? undefined : {ticket, received: this.session('agent')};
     const greeted = greetRelay(
       agentLink,
       {software: 'agent/test', ...(resume === undefined ? {} : {resume})},

@@ -160,9 +160,16 @@ export function victim(options: VictimOptions = {}): Victim {
   };
 }
 
-/** Attaches the session to a carrier without a handshake. */
-export function relink(session: Session, clock: ManualClock, carrier: Carrier, peerReceived = 0): Link {
+/** Attaches the session to a carrier without a handshake, which might have `told` the peer how much was received. */
+export function relink(
+  session: Session,
+  clock: ManualClock,
+  carrier: Carrier,
+  peerReceived = 0,
+  told: number | undefined = undefined,
+): Link {
   const link = new Link(carrier, {clock});
+  link.told = told;
   link.start({onSegmentBytes() {}, onAck() {}, onMessage() {}, onDrain() {}, onClose() {}});
   session.attach(link, peerReceived);
   return link;

@@ -202,6 +202,28 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     await net.rest();
   });
 
+  test('a new link that is tried beside a living one takes over, and no byte comes twice', async () => {
+    await using net = await linked();
+    const ends = (await Promise.all([net.pair('relay'), net.pair('agent'), net.pair('relay')])).flat();
+    for (const end of ends) {
+      end.write(2 * MIB);
+      end.end();
+    }
+    for (let i = 0; i < 5; i += 1) {
+      const before = net.peers.session('agent').link;
+      await net.link();
+      await net.until(
+        () => net.linked && net.peers.agent?.link !== before,
+        'the new link',
+        () => ends.map((end) => end.describe()).join('\n'),
+      );
+    }
+    await over(net, ends);
+    noFaults(ends);
+    expect(ends.every((end) => end.closed && end.received === 2 * MIB)).toBe(true);
+    await net.rest();
+  });
+
   test('an end, a reset and an open that are made while there is no link arrive on the next one', async () => {
     await using net = await linked();
     const [ending, ended] = await net.pair('relay');

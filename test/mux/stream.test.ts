@@ -5,7 +5,7 @@ import {PAYLOAD_AT, type Stream, type StreamSink} from '../../src/lib/mux/stream
 import {FRAME, KIND, LIMITS} from '../../src/lib/protocol/wire.js';
 import {RawPeer, relink, settle, type Victim, victim} from './raw-peer.js';
 import {StuckCarrier} from './stuck-carrier.js';
-import {ack, credit, data, fin, open, opened, reset} from './wire-bytes.js';
+import {ack, credit, data, fin, open, opened, reset, segment} from './wire-bytes.js';
 
 const MIB = 1024 * 1024;
 
@@ -303,6 +303,64 @@ describe('a link', () => {
     await settle();
     expect(world.offered.map((stream) => stream.id)).toEqual([1, 3]);
     expect(world.detached()).toBe(0);
+  });
+
+  test('is not told of what came after a hello on another one, until that is settled', async () => {
+    const world = victim();
+    world.peer.frame(open(1));
+    await settle();
+    world.clock.advance(50);
+    await settle();
+    const acked = world.peer.acks.at(-1) as number;
+    expect(world.session.offerResume()).toBe(acked);
+    const second = world.session.offerResume();
+    world.peer.frame(data(1, Buffer.alloc(100_000)));
+    await settle();
+    world.clock.advance(1_000);
+    await settle();
+    expect(world.peer.acks.at(-1)).toBe(acked);
+    world.session.settleResume();
+    world.clock.advance(1_000);
+    await settle();
+    expect([world.peer.acks.at(-1), second]).toEqual([acked, acked]);
+    world.session.settleResume();
+    world.clock.advance(50);
+    await settle();
+    expect(world.peer.acks.at(-1)).toBe(world.session.receivedBytes);
+  });
+
+  test('that repeats what the old one brought after the hello is read from there on', async () => {
+    const world = victim();
+    const pieces: number[] = [];
+    world.peer.frame(open(1));
+    await settle();
+    const stream = world.offered[0] as Stream;
+    stream.sink = {
+      onData: (piece) => void pieces.push(piece.length),
+      onEnd() {},
+      onWritable() {},
+      onReset() {},
+    };
+    const told = world.session.offerResume();
+    const [later, more] = [data(1, Buffer.alloc(1_000)), data(1, Buffer.alloc(10))];
+    world.peer.frame(later);
+    await settle();
+    const [mine, theirs] = createPipe();
+    relink(world.session, world.clock, mine, world.peer.received, told);
+    world.session.settleResume();
+    const next = new RawPeer(theirs);
+    next.send(
+      segment(later.subarray(0, 400)),
+      segment(later.subarray(400), more.subarray(0, 5)),
+      segment(more.subarray(5)),
+    );
+    await settle();
+    expect(pieces).toEqual([1_000, 10]);
+    expect(world.session.receivedBytes).toBe(told + later.length + more.length);
+    world.clock.advance(50);
+    await settle();
+    expect(next.acks).toEqual([world.session.receivedBytes]);
+    expect(world.ended()).toBeUndefined();
   });
 
   test('that asks for bytes which are gone or were never sent ends the session, and is told', async () => {

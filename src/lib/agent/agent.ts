@@ -179,8 +179,7 @@ export class Agent {
     const {software, identify} = this.#options;
     const session = this.#session;
     const ticket = this.#ticket;
-    const resume =
-      session === undefined || ticket === undefined ? undefined : {ticket, received: session.receivedBytes};
+    const resume = session === undefined || ticket === undefined ? undefined : {ticket, received: session};
     await greetRelay(
       link,
       {

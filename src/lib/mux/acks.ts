@@ -21,6 +21,7 @@ export class Acks {
   readonly #onOverdue: () => void;
   #received = 0;
   #told = 0;
+  #held = false;
   #timer: Timer | undefined;
   #deadline: Timer | undefined;
 
@@ -37,21 +38,31 @@ export class Acks {
 
   /** So much was received that the peer should not wait for the timer. */
   get pressing(): boolean {
-    return this.#received - this.#told >= LIMITS.ackBytes;
+    return !this.#held && this.#received - this.#told >= LIMITS.ackBytes;
   }
 
   count(bytes: number): void {
     this.#received += bytes;
   }
 
-  /** The handshake told the peer how much there is. */
-  told(): void {
-    this.#told = this.#received;
+  /** A handshake told the peer of so much. */
+  told(count: number): void {
+    this.#told = count;
+  }
+
+  /** Nothing is acknowledged until `release`: the peer is being told something else. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    if (this.#told < this.#received) this.later();
   }
 
   /** What the peer is to be told with whatever goes out now; undefined when it knows. */
   take(): number | undefined {
-    if (this.#told === this.#received) return undefined;
+    if (this.#held || this.#told === this.#received) return undefined;
     this.#told = this.#received;
     return this.#received;
   }

@@ -22,10 +22,21 @@ function listen(
   };
 }
 
+/** A session, as far as the handshake knows it. */
+export interface ResumeOffer {
+  /** How much of it has been received here; called when the hello is written. */
+  offerResume(): number;
+  /** The hello came to something or not. */
+  settleResume(): void;
+}
+
 export interface AgentHandshake {
   software: string;
-  /** The session to go on with, and how much of it has been received here. */
-  resume?: {ticket: AgentTicket; received: number};
+  /**
+   * The session to go on with, and how much of it has been received here. A number is right only when it cannot
+   * change any more, because the old link is gone; while that may still live it has to be the session itself.
+   */
+  resume?: {ticket: AgentTicket; received: number | ResumeOffer};
   /** Signs the relay's nonce with the agent's own key. */
   identify?: (relayNonce: string) => {key: string; signature: string};
   signal?: AbortSignal;
@@ -48,7 +59,12 @@ export function greetRelay(
     /** What may come next from the relay; a refusal may come at any time. */
     let due: 'challenge' | 'welcome' = 'challenge';
     const stop = () => fail(new TunlError('ABORTED'));
-    const settle = () => options.signal?.removeEventListener('abort', stop);
+    let offered: ResumeOffer | undefined;
+    const settle = () => {
+      options.signal?.removeEventListener('abort', stop);
+      offered?.settleResume();
+      offered = undefined;
+    };
     const fail = (error: TunlError) => {
       settle();
       // Before the link ends: a carrier may tell of its end at once, and the first reason is the one that counts.
@@ -69,7 +85,11 @@ export function greetRelay(
             fail(new TunlError(message.protocol < PROTOCOL_VERSION ? 'RELAY_TOO_OLD' : 'RELAY_TOO_NEW'));
             return;
           }
-          link.sendMessage(hello(options, nonce, message.nonce));
+          if (typeof options.resume?.received === 'object') {
+            offered = options.resume.received;
+            link.told = offered.offerResume();
+          } else link.told = options.resume?.received;
+          link.sendMessage(hello(options, nonce, message.nonce, link.told));
           return;
         case 'welcome': {
           const ticket = options.resume?.ticket;
@@ -83,8 +103,8 @@ export function greetRelay(
             link.violate('a new session without a secret');
             return;
           }
-          settle();
           attach(message);
+          settle();
           resolve(message);
           return;
         }
@@ -115,14 +135,14 @@ export function greetRelay(
   });
 }
 
-function hello(options: AgentHandshake, nonce: string, relayNonce: string): Hello {
+function hello(options: AgentHandshake, nonce: string, relayNonce: string, received = 0): Hello {
   const {resume, identify} = options;
   return {
     type: 'hello',
     software: options.software,
     nonce,
     ...(identify === undefined ? {} : {identity: identify(relayNonce)}),
-    ...(resume === undefined ? {} : {resume: resume.ticket.ask(nonce, relayNonce, resume.received)}),
+    ...(resume === undefined ? {} : {resume: resume.ticket.ask(nonce, relayNonce, received)}),
   };
 }
 

@@ -37,6 +37,8 @@ export interface LinkOptions {
 
 export class Link implements CarrierSink {
   readonly carrier: Carrier;
+  /** How many session bytes the handshake told the peer of, when there was a session already. */
+  told: number | undefined;
   readonly #clock: Clock;
   readonly #pingAfterMs: number;
   readonly #deadAfterMs: number;

@@ -86,7 +86,6 @@ export class Sender {
   attach(link: Link, peerReceived: number): boolean {
     if (!this.#outbox.rewind(peerReceived)) return false;
     this.acks.expectNothing();
-    this.acks.told();
     this.#link = link;
     this.#full = false;
     return true;

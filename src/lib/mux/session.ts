@@ -71,6 +71,10 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   #nextId: number;
   #lastPeerId: number;
   #receiving: Stream | undefined;
+  /** Hellos under way that told the peer how much was received. */
+  #offers = 0;
+  /** Bytes that the old link brought after the hello, and that the new one brings again. */
+  #repeated = 0;
 
   constructor(options: SessionOptions) {
     this.role = options.role;
@@ -110,6 +114,26 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     return this.#sender.acks.received;
   }
 
+  /**
+   * The count that a hello tells the peer. Until `settleResume` nothing is acknowledged: the old link may still live,
+   * and what the peer drops now it could not send again on the new one.
+   */
+  offerResume(): number {
+    this.#offers += 1;
+    this.#sender.acks.hold();
+    return this.#sender.acks.received;
+  }
+
+  /** The hello came to something or not. */
+  settleResume(): void {
+    this.#offers -= 1;
+    this.#releaseAcks();
+  }
+
+  #releaseAcks(): void {
+    if (this.#offers === 0 && this.#repeated === 0) this.#sender.acks.release();
+  }
+
   /** Sent and not acknowledged. */
   get unackedBytes(): number {
     return this.#sender.unackedBytes;
@@ -136,6 +160,12 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     }
     this.#detachedTimer?.cancel();
     this.#detachedTimer = undefined;
+    const {acks} = this.#sender;
+    const told = link.told ?? acks.received;
+    acks.told(told);
+    acks.hold();
+    this.#repeated = acks.received - told;
+    this.#releaseAcks();
     link.handTo(this);
     // Nobody is told a second time of a link that closed before it was handed over.
     if (link.closed) this.onClose(undefined);
@@ -208,6 +238,19 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   // ── From the link ──
 
   onSegmentBytes(piece: Buffer): void {
+    if (this.#repeated > 0) this.#skip(piece);
+    else this.#read(piece);
+  }
+
+  #skip(piece: Buffer): void {
+    const repeated = Math.min(this.#repeated, piece.length);
+    this.#repeated -= repeated;
+    // What was read from the old link is acknowledged as soon as the peer has sent it on this one.
+    this.#releaseAcks();
+    if (repeated < piece.length) this.#read(piece.subarray(repeated));
+  }
+
+  #read(piece: Buffer): void {
     this.#sender.acks.count(piece.length);
     try {
       this.#reader.push(piece);

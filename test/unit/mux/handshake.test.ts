@@ -207,6 +207,37 @@ describe('an agent', () => {
       expect(await outcome).toMatchObject({welcome: {received: 99}});
     });
 
+    test('asks a session whose old link may still live at the last moment, and tells it how that ended', async () => {
+      const ways: [string, (world: Awaited<ReturnType<typeof agent>>) => void | Promise<void>][] = [
+        ['refused', ({say}) => say({type: 'refused', code: 'SESSION_UNKNOWN', message: ''})],
+        ['violation', ({peer}) => peer.send(ack(0))],
+        ['lost', ({carrier}) => carrier.destroy()],
+        ['silent', ({clock}) => clock.advance(15_000)],
+      ];
+      for (const [, end] of ways) {
+        const events: string[] = [];
+        let received = 1;
+        const offer = {
+          offerResume: () => {
+            events.push('offer');
+            return received;
+          },
+          settleResume: () => void events.push('settle'),
+        };
+        const ticket = new AgentTicket(newSessionId(), newSecret(), 1);
+        const world = await agent({resume: {ticket, received: offer}});
+        received = 2_000;
+        expect(events).toEqual([]);
+        await world.say(challenge);
+        expect(world.peer.messages).toMatchObject([{resume: {received: 2_000}}]);
+        expect([events, world.link.told]).toEqual([['offer'], 2_000]);
+        await end(world);
+        await settle();
+        expect(await world.outcome).toHaveProperty('error');
+        expect(events).toEqual(['offer', 'settle']);
+      }
+    });
+
     test.each<[string, (right: string) => object]>([
       ['another count', (proof) => ({proof, received: 100})],
       ['another epoch', (proof) => ({proof, epoch: 77})],
