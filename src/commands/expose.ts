@@ -29,8 +29,11 @@ export default class Expose extends TunnelCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Expose);
-    const {target} = args;
-    if (this.passedWords) {
+    // `--` before a number is the end of the flags: no command is called so.
+    const [first = '', ...others] = this.passedWords ?? [];
+    const isTarget = /^[+-]?\d+$/.test(first) && others.length === 0 && args.target === undefined;
+    const target = isTarget ? first : args.target;
+    if (this.passedWords && !isTarget) {
       const {passedCommand} = await import('../lib/cli/passed-command.js');
       const {program, port} = passedCommand({
         words: this.passedWords,

@@ -7,7 +7,9 @@ import type {CliEvent} from '../events.js';
 import {Throttle} from '../throttle.js';
 import {type Line, sentences, type Tone} from '../wording.js';
 import {oneLine} from '../words.js';
+import {StickyBlock} from './block.js';
 import type {Renderer} from './renderer.js';
+import {Status} from './status.js';
 
 /** A wait that is shorter needs no spinner: it would only flicker. */
 const SPINNER_AFTER_MS = 150;
@@ -24,12 +26,21 @@ export class LiveRenderer implements Renderer {
   #chalk: ChalkInstance | undefined;
   #loading = false;
   #lines: Line[] = [];
+  readonly #status = new Status();
+  /** Undefined once a program writes to the terminal as well: its lines may be half, and its bars move. */
+  #block: StickyBlock | undefined;
+  #ticking: NodeJS.Timeout | undefined;
 
   constructor(stream: NodeJS.WriteStream) {
     this.#stream = stream;
+    this.#block = new StickyBlock(stream);
+    stream.on('resize', this.#redraw);
+    process.on('SIGCONT', this.#resume);
   }
 
   begin(what: string): void {
+    // A terminal that was never told its size: ora would count endless rows to clear.
+    if (this.#stream.columns === 0) return;
     this.#waiting = setTimeout(() => void this.#spin(what), SPINNER_AFTER_MS);
     this.#waiting.unref();
   }
@@ -42,11 +53,20 @@ export class LiveRenderer implements Renderer {
   event(event: CliEvent): void {
     if (event.type === 'connection') {
       const {shown, hidden} = this.#throttle.admit();
-      if (!shown) return;
+      if (!shown) {
+        this.#status.event(event);
+        this.#redraw();
+        return;
+      }
       if (hidden > 0) this.#say([{tone: 'faint', text: `… and ${hidden} more lines about connections`}]);
     }
+    this.#status.event(event);
     const at = event.type === 'connection' ? `${timeOfDay()}  ` : '';
     this.#say(sentences(event, this.#isUp).map((line) => ({...line, text: at + line.text})));
+    this.#redraw();
+    // While the link is away its time counts on.
+    if (event.type === 'reconnecting') this.#ticking ??= setInterval(this.#redraw, 1000).unref();
+    if (event.type === 'resumed') this.#stopTicking();
   }
 
   tell(line: Line): void {
@@ -55,6 +75,8 @@ export class LiveRenderer implements Renderer {
 
   output(text: string): void {
     this.#spinner?.clear();
+    this.#block?.end();
+    this.#block = undefined;
     this.#stream.write(text);
   }
 
@@ -65,7 +87,23 @@ export class LiveRenderer implements Renderer {
   end(): void {
     this.#ended = true;
     this.#stopSpinner();
+    this.#stopTicking();
+    this.#stream.off('resize', this.#redraw);
+    process.off('SIGCONT', this.#resume);
     this.#flush();
+    this.#block?.end();
+    this.#block = undefined;
+  }
+
+  #redraw = (): void => {
+    if (this.#isUp && !this.#ended) this.#block?.show(this.#status.rows());
+  };
+
+  #resume = (): void => this.#block?.restart();
+
+  #stopTicking(): void {
+    clearInterval(this.#ticking);
+    this.#ticking = undefined;
   }
 
   #say(lines: readonly Line[]): void {
@@ -89,7 +127,8 @@ export class LiveRenderer implements Renderer {
     const text = this.#lines.map((line) => `${this.#paint(line)}\n`).join('');
     this.#lines = [];
     this.#spinner?.clear();
-    this.#stream.write(text);
+    if (this.#block) this.#block.append(text);
+    else this.#stream.write(text);
     this.#spinner?.render();
   }
 
