@@ -37,13 +37,13 @@ export interface Breakdown {
 
 const idle = '(idle)';
 
-/** Native code that no function called; without a fixed place in the tree of calls. */
-const wordsForV8 = new Map([
+/** What V8 reports beside functions. */
+const words = new Map([
   ['(garbage collector)', 'garbage collector'],
   ['(program)', 'native: event loop, kernel, TLS'],
 ]);
 
-/** What happened between the two times (as `performance.timeOrigin`-free microseconds, see `monotonicMicros`). */
+/** What happened between two times of `monotonicMicros`. */
 export function breakdown(profile: CpuProfile, from: number, to: number): Breakdown {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const parents = new Map(
@@ -111,7 +111,7 @@ function fileOf({callFrame: {url}}: ProfileNode): string {
 
 function originOf(node: ProfileNode): string {
   const file = fileOf(node);
-  if (file === '') return wordsForV8.get(node.callFrame.functionName) ?? 'native: called by JavaScript';
+  if (file === '') return words.get(node.callFrame.functionName) ?? 'native: called by JavaScript';
   if (file.startsWith('node:')) return 'node';
   return /^node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? file;
 }

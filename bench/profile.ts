@@ -30,7 +30,7 @@ interface Options {
   intervalMicros: number;
 }
 
-function readOptions(): Options | undefined {
+function readOptions(): Options | 'help' | undefined {
   const {values, positionals} = parseArgs({
     allowPositionals: true,
     options: {
@@ -42,7 +42,8 @@ function readOptions(): Options | undefined {
     },
   });
   const load = loads.find(({name}) => name === positionals[0] && profiled.includes(name));
-  if (values.help || load === undefined) return undefined;
+  if (values.help) return 'help';
+  if (load === undefined) return undefined;
   const positive = (flag: 'seconds' | 'size' | 'top' | 'interval'): number => {
     if (!/^[1-9]\d{0,5}$/.test(values[flag]))
       throw new Error(`--${flag} ${values[flag]}: a whole number from 1`);
@@ -105,20 +106,20 @@ function show({role, pid, cpuSeconds}: Watched, folder: string, from: number, to
   const profile = JSON.parse(readFileSync(join(folder, file), 'utf8')) as CpuProfile;
   const {elapsedMs, idleMs, functions, origins} = breakdown(profile, from, to);
   const busyMs = elapsedMs - idleMs;
-  const percent = (ms: number) => `${((100 * ms) / busyMs).toFixed(1)} %`.padStart(7);
-  const mib = (milliseconds: number) => milliseconds.toFixed(0).padStart(6);
+  const percent = (time: number) => `${((100 * time) / busyMs).toFixed(1)} %`.padStart(7);
+  const ms = (milliseconds: number) => milliseconds.toFixed(0).padStart(6);
   print(
     '',
     `${role}: main thread busy ${((100 * busyMs) / elapsedMs).toFixed(0)} % of ${(elapsedMs / 1000).toFixed(1)} s; ` +
       `CPU of all threads ${cpuSeconds.toFixed(2)} s`,
-    ...[...origins].slice(0, 12).map(([origin, ms]) => `${mib(ms)} ms ${percent(ms)}  ${origin}`),
+    ...[...origins].slice(0, 12).map(([origin, time]) => `${ms(time)} ms ${percent(time)}  ${origin}`),
     '',
     '  self ms      of busy   with callees  function',
     ...functions
       .slice(0, top)
       .map(
         ({name, place, selfMs, totalMs}) =>
-          `${mib(selfMs).padStart(9)}  ${percent(selfMs).padStart(11)}  ${percent(totalMs).padStart(13)}  ${name}  ${place}`,
+          `${ms(selfMs).padStart(9)}  ${percent(selfMs).padStart(11)}  ${percent(totalMs).padStart(13)}  ${name}  ${place}`,
       ),
     `  ${join(folder, file)}`,
   );
@@ -134,8 +135,12 @@ function print(...lines: string[]): void {
 
 async function main(): Promise<number> {
   const options = readOptions();
-  if (options === undefined) {
+  if (options === 'help') {
     process.stdout.write(usage);
+    return 0;
+  }
+  if (options === undefined) {
+    process.stderr.write(usage);
     return 2;
   }
   const interrupted = new AbortController();
