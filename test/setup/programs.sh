@@ -10,9 +10,9 @@ mkdir -p "$cache/bin"
 echo '{"private": true, "type": "commonjs"}' > "$cache/package.json"
 # The pinned Node before any other: code-server's native parts are built for the one that runs npm.
 export PATH="$PWD/node_modules/.bin:$PATH"
-# Below `npm test` npm's variables tell of the Node that runs that npm, which may be an older one; code-server's set-up
-# believes them rather than PATH.
-unset "${!npm_@}"
+# Below `npm test` this variable tells of the Node that runs that npm, which may be an older one; code-server's set-up
+# believes it rather than PATH.
+unset npm_config_user_agent
 
 say() { printf 'programs: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
