@@ -1,0 +1,128 @@
+import {readFileSync, writeFileSync} from 'node:fs';
+import {describe, expect, test} from 'vitest';
+import {SUBPROTOCOL} from '../../../src/lib/carrier/handshake.js';
+import {MAX_CONTROL_FRAMES, MAX_EMPTY_FRAMES, MAX_MESSAGE_BYTES} from '../../../src/lib/carrier/ws-frames.js';
+import {isErrorCode} from '../../../src/lib/core/errors.js';
+import {
+  AGENT_PATH,
+  FRAME,
+  frameLimit,
+  KIND,
+  LIMITS,
+  PROTOCOL_VERSION,
+  RECORD,
+  recordLimit,
+  STREAM_CODES,
+  shortestFrame,
+  shortestRecord,
+} from '../../../src/lib/protocol/wire.js';
+import {example, statesTable, workedProofs} from './generated.js';
+
+const PATH = new URL('../../../docs/protocol.md', import.meta.url);
+const text = readFileSync(PATH, 'utf8');
+
+/** The cells of all table rows. */
+const rows = text
+  .split('\n')
+  .filter((line) => line.startsWith('|'))
+  .map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+
+const rowOf = (first: string) => rows.find(([cell]) => cell === first);
+const number = (cell: string | undefined) => Number(cell?.replaceAll(',', '').replace(/ .*$/, ''));
+
+const range = (least: number, most: number) =>
+  least === most ? String(least) : `${least}–${most.toLocaleString('en')}`;
+const hex = (type: number) => `0x${type.toString(16).padStart(2, '0')}`;
+
+describe('docs/protocol.md', () => {
+  test.each(Object.entries(RECORD))('has the record %s with its number and limits', (name, type) => {
+    const lengths = range(shortestRecord(type), recordLimit(type) as number);
+    expect(rowOf(hex(type))?.slice(1, 3)).toEqual([name.toUpperCase(), lengths]);
+  });
+
+  test.each(Object.entries(FRAME))('has the frame %s with its number and limits', (name, type) => {
+    const lengths = range(shortestFrame(type), frameLimit(type) as number);
+    expect(rowOf(hex(type))?.slice(1, 3)).toEqual([name.toUpperCase(), lengths]);
+  });
+
+  test('has no records and frames besides', () => {
+    const types: number[] = [...Object.values(RECORD), ...Object.values(FRAME)];
+    const listed = rows.map(([cell]) => cell ?? '').filter((cell) => /^0x/.test(cell));
+    expect(listed.map(Number).sort()).toEqual(types.sort());
+  });
+
+  test('has every kind of stream and no other', () => {
+    const kinds = rows.filter(([cell]) => /^\d$/.test(cell ?? ''));
+    expect(kinds.map(([kind, name]) => [name, Number(kind)])).toEqual(Object.entries(KIND));
+  });
+
+  test('has every code of REFUSED and RESET and no other', () => {
+    const section = text.slice(text.indexOf('The codes of REFUSED'), text.indexOf('## 5.'));
+    expect([...section.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)).toEqual([...STREAM_CODES]);
+  });
+
+  test('names no code that does not exist', () => {
+    const known = (code: string) => isErrorCode(code) || (STREAM_CODES as readonly string[]).includes(code);
+    const named = [...text.matchAll(/`([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)`/g)].map(([, code]) => code as string);
+    expect(named.length).toBeGreaterThan(30);
+    expect(named.filter((code) => !known(code))).toEqual([]);
+  });
+
+  test.each<[string, number]>([
+    ['payload of a SEGMENT', LIMITS.segmentBytes],
+    ['payload of a MESSAGE', LIMITS.messageBytes],
+    ['payload of DATA', LIMITS.dataBytes],
+    ['payload of OPEN, REFUSED, RESET', LIMITS.openBytes],
+    ['payload of CONTROL', LIMITS.controlBytes],
+    ['first window of a stream, each way', LIMITS.initialWindow],
+    ['largest window that tunl grows to', LIMITS.maxWindow],
+    ['credit outstanding', LIMITS.maxCredit],
+    ['streams open at once', LIMITS.streams],
+    ['largest stream id', LIMITS.maxStreamId],
+    ['unacknowledged bytes before an ACK', LIMITS.ackBytes],
+    ['time before an ACK', LIMITS.ackDelayMs],
+    ['text for people', LIMITS.textCharacters],
+  ])('has the limit: %s', (name, value) => {
+    expect(number(rowOf(name)?.[1])).toBe(value);
+  });
+
+  test('has every limit that there is', () => {
+    const from = text.indexOf('## 10.');
+    const listed = text
+      .slice(from, text.indexOf('\n\n| | |\n|---|---|\n| silence', from))
+      .match(/^\| [a-z].* \|$/gm);
+    expect(listed).toHaveLength(Object.keys(LIMITS).length);
+  });
+
+  test('says where and how to upgrade', () => {
+    expect(text).toContain(`GET ${AGENT_PATH} HTTP/1.1`);
+    expect(text).toContain(`Sec-WebSocket-Protocol: ${SUBPROTOCOL}\n`);
+    expect(text).toContain(`"protocol":${PROTOCOL_VERSION},`);
+    expect(text).toContain(`# The protocol between agent and relay, version ${PROTOCOL_VERSION}\n`);
+    expect(text).toContain(`a message over ${MAX_MESSAGE_BYTES / 2 ** 20} MiB`);
+    expect(text.replaceAll('\n', ' ')).toContain(`more than ${MAX_EMPTY_FRAMES} empty data frames in a row`);
+    expect(text).toContain(`more than ${MAX_CONTROL_FRAMES} control frames`);
+  });
+
+  const generated: [string, () => string | Promise<string>][] = [
+    ['states', statesTable],
+    ['proofs', workedProofs],
+    ['example', example],
+  ];
+
+  test.each(generated)('has the %s that the code makes (UPDATE_DOCS=1 writes them)', async (name, make) => {
+    const [begin, end] = [`<!-- ${name}: begin -->\n`, `\n<!-- ${name}: end -->`];
+    const now = readFileSync(PATH, 'utf8');
+    const from = now.indexOf(begin) + begin.length;
+    const upTo = now.indexOf(end.trimStart());
+    const made = await make();
+    if (process.env.UPDATE_DOCS === '1')
+      writeFileSync(PATH, `${now.slice(0, from)}${made}${end}${now.slice(upTo + end.length - 1)}`);
+    expect(readFileSync(PATH, 'utf8').slice(from).split(end)[0]).toBe(made);
+  });
+});
