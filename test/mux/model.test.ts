@@ -3,8 +3,8 @@ import {describe, test} from 'vitest';
 import {FABRICS} from './fabrics.js';
 import {config, steps, World} from './model.js';
 
-/** TUNL_LONG=1: an hour's worth. */
-const RUNS = process.env.TUNL_LONG === '1' ? 20_000 : 200;
+/** TUNL_LONG=1: an hour's worth. TUNL_RUNS: so many. A failure prints the seed and the path to the smallest case. */
+const RUNS = Number(process.env.TUNL_RUNS ?? (process.env.TUNL_LONG === '1' ? 20_000 : 200));
 
 describe.each(FABRICS)('two sessions over $name', (fabric) => {
   const numRuns = Math.ceil(RUNS * fabric.share);

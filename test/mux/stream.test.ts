@@ -382,6 +382,35 @@ describe('a link', () => {
   });
 });
 
+describe('a session that keeps nothing for replay', () => {
+  test('gives blocks back as they are written, and ends with its link', async () => {
+    const world = victim({keepForReplay: false});
+    const {stream, log} = await outgoing(world);
+    stream.write(Buffer.alloc(200_000, 7));
+    await settle();
+    expect([world.pool.out, world.session.queuedBytes]).toEqual([0, 0]);
+    expect(
+      Buffer.concat(world.peer.of(FRAME.data).map((frame) => frame.payload)).equals(Buffer.alloc(200_000, 7)),
+    ).toBe(true);
+    world.peer.send(ack(world.peer.received));
+    world.peer.frame(credit(stream.id, 1_000));
+    await settle();
+    expect(world.ended()).toBeUndefined();
+    world.carrier.destroy();
+    await settle();
+    expect(world.ended()).toMatchObject({code: 'RELAY_LOST'});
+    expect(log.events.at(-1)).toBe('reset SESSION_ENDED');
+  });
+
+  test('as one whose resume window is nothing', async () => {
+    const world = victim({resumeWindowMs: 0});
+    world.carrier.destroy();
+    await settle();
+    expect(world.ended()).toMatchObject({code: 'RELAY_LOST'});
+    expect(world.clock.pending).toBe(0);
+  });
+});
+
 describe('beside a bulk stream on a slow link', () => {
   /** A session whose carrier passes on so much a millisecond. */
   function slowly(bytesPerMs: number) {
