@@ -2,9 +2,9 @@
 import {randomFillSync} from 'node:crypto';
 import {once} from 'node:events';
 import {readFile, writeFile} from 'node:fs/promises';
-import {createConnection} from 'node:net';
+import {createConnection, type Socket} from 'node:net';
 import {join} from 'node:path';
-import {connect as connectTls} from 'node:tls';
+import {connect as connectTls, TLSSocket} from 'node:tls';
 import {describe} from 'vitest';
 import {MiB} from '../helpers/bytes.js';
 import {Child} from '../helpers/child.js';
@@ -139,8 +139,9 @@ describe.concurrent('a blackhole', () => {
       return record(socket);
     });
     // All are in, or turned away, before the link comes back.
-    await Promise.all(crowd.map(({socket, closed}) => Promise.race([once(socket, 'connect'), closed])));
-    await sleep(500);
+    const event = (socket: Socket) => (socket instanceof TLSSocket ? 'secureConnect' : 'connect');
+    await Promise.all(crowd.map((each) => Promise.race([once(each.socket, event(each.socket)), each.closed])));
+    await sleep(200);
     await rig.proxy.accept();
     await cli.event('resumed');
     const served = await Promise.allSettled(crowd.map((each) => each.received(5)));

@@ -1,5 +1,6 @@
 // What this agent has bound at its relay: wishes and their answers, kept so that a new session can have the same again.
 
+import {randomBytes} from 'node:crypto';
 import {isErrorCode, TunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
 import {
@@ -36,6 +37,8 @@ interface Binding {
 }
 
 export class Bindings {
+  /** Tells this agent's claims from those of others of the same owner. */
+  readonly #holder = randomBytes(16).toString('hex');
   #nextRequest = 1;
   readonly #asked = new Map<number, Binding>();
   readonly #all = new Set<Binding>();
@@ -130,7 +133,14 @@ export class Bindings {
   #ask(binding: Binding, send: Send): void {
     const request = this.#nextRequest++;
     this.#asked.set(request, binding);
-    send({type: 'bind', request, wish: exactly(binding)});
+    const {bound} = binding;
+    send({
+      type: 'bind',
+      request,
+      wish: exactly(binding),
+      holder: this.#holder,
+      ...(bound === undefined ? {} : {epoch: bound.epoch}),
+    });
   }
 }
 

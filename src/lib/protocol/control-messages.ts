@@ -4,6 +4,7 @@ import {
   asObject,
   type Fields,
   flag,
+  hex,
   maybe,
   oneOf,
   optional,
@@ -35,8 +36,12 @@ export interface TcpBind {
 export type BindWish = TlsBind | TcpBind;
 
 export type AgentMessage =
-  /** `request` comes back in the answer. */
-  {type: 'bind'; request: number; wish: BindWish} | {type: 'unbind'; tunnel: number};
+  /**
+   * `request` comes back in the answer. `holder`: the agent's own mark, 32 hex digits, the same in all its sessions.
+   * `epoch`: it had this tunnel under that epoch and wants it back; refused when another agent has taken it over since.
+   */
+  | {type: 'bind'; request: number; wish: BindWish; holder?: string; epoch?: number}
+  | {type: 'unbind'; tunnel: number};
 
 export type RelayMessage =
   /** `tunnel` names it in OPENs of this session; `epoch` grows with each takeover of the name or port. */
@@ -65,6 +70,14 @@ export function parseAgentMessage(payload: Buffer): AgentMessage {
     type,
     request: whole(fields, 'request', 1, MAX_ID),
     wish: parseWish(asObject(fields.wish, 'wish')),
+    ...optional(
+      'holder',
+      maybe(fields, 'holder', () => hex(fields, 'holder', 32)),
+    ),
+    ...optional(
+      'epoch',
+      maybe(fields, 'epoch', () => whole(fields, 'epoch', 1, MAX_COUNT)),
+    ),
   };
 }
 

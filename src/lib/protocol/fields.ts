@@ -40,6 +40,14 @@ export function prose(fields: Fields, name: string, maxLength: number): string {
     .trim();
 }
 
+/** So many lower-case hex digits. */
+export function hex(fields: Fields, name: string, digits: number): string {
+  const value = text(fields, name, digits);
+  if (value.length !== digits || !/^[0-9a-f]*$/.test(value))
+    throw new MalformedMessage(`${name} is not ${digits} hex digits`);
+  return value;
+}
+
 /** A whole number from `min` to `max`. */
 export function whole(fields: Fields, name: string, min: number, max: number): number {
   const value = own(fields, name);

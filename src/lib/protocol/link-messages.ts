@@ -1,18 +1,6 @@
 // Messages about the link itself: who is there, which session goes on, when to come back. One closed union, parsed and refused, never cast.
 
-import {
-  asObject,
-  type Fields,
-  MalformedMessage,
-  maybe,
-  oneOf,
-  optional,
-  parseJsonObject,
-  prose,
-  text,
-  texts,
-  whole,
-} from './fields.js';
+import {asObject, hex, maybe, oneOf, optional, parseJsonObject, prose, text, texts, whole} from './fields.js';
 import {LIMITS} from './wire.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
@@ -72,13 +60,6 @@ export interface Close {
 export type LinkMessage = Challenge | Hello | Welcome | Refused | Goaway | Close;
 
 const TYPES = ['challenge', 'hello', 'welcome', 'refused', 'goaway', 'close'] as const;
-
-const hex = (fields: Fields, name: string, digits: number): string => {
-  const value = text(fields, name, digits);
-  if (value.length !== digits || !/^[0-9a-f]*$/.test(value))
-    throw new MalformedMessage(`${name} is not ${digits} hex digits`);
-  return value;
-};
 
 /** @throws MalformedMessage */
 export function parseLinkMessage(payload: Buffer): LinkMessage {

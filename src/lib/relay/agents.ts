@@ -163,7 +163,7 @@ export class Agents {
       if (tunnel !== undefined) tunnel.draining = true;
       return;
     }
-    const {request, wish} = message;
+    const {request} = message;
     const refuse = (error: unknown) => {
       const code = error instanceof TunlError ? error.code : 'BIND_REFUSED';
       const reason = error instanceof TunlError ? error.message : 'The relay failed.';
@@ -175,19 +175,21 @@ export class Agents {
       return;
     }
     member.binding += 1;
-    this.#bind(member, request, wish)
+    this.#bind(member, message)
       .catch(refuse)
       .finally(() => {
         member.binding -= 1;
       });
   }
 
-  async #bind(member: Member, request: number, wish: (AgentMessage & {type: 'bind'})['wish']): Promise<void> {
+  async #bind(member: Member, message: AgentMessage & {type: 'bind'}): Promise<void> {
     const {tunnels} = this.#options;
+    const {request, wish, holder, epoch: had} = message;
     let id: number | undefined;
     const tunnel = await tunnels.bind({
       wish,
       owner: member.owner,
+      claimant: {holder, epoch: had},
       session: member.session,
       onLost: (code, message) => {
         if (id === undefined) return;

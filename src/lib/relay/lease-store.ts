@@ -95,5 +95,6 @@ function parseRow(row: unknown): [Row] | undefined {
   if (!('owner' in lease) || typeof lease.owner !== 'string') return undefined;
   if (!('epoch' in lease) || !Number.isSafeInteger(lease.epoch)) return undefined;
   const expiresAt = 'expiresAt' in lease && typeof lease.expiresAt === 'number' ? lease.expiresAt : undefined;
-  return [[key as LeaseKey, {owner: lease.owner, epoch: lease.epoch as number, expiresAt}]];
+  const holder = 'holder' in lease && typeof lease.holder === 'string' ? {holder: lease.holder} : {};
+  return [[key as LeaseKey, {owner: lease.owner, epoch: lease.epoch as number, expiresAt, ...holder}]];
 }

@@ -10,13 +10,24 @@ export interface Lease {
   epoch: number;
   /** When it ends, ms of wall clock; undefined while it is held. */
   expiresAt: number | undefined;
+  /** Which agent claimed it last; undefined when it did not say. */
+  holder?: string | undefined;
 }
 
-export type ClaimResult = {ok: true; epoch: number} | {ok: false; reason: 'taken'};
+/** The agent behind a claim. */
+export interface Claimant {
+  /** Unlike any other agent's, also of the same owner; the same for all its sessions. */
+  holder?: string | undefined;
+  /** The epoch under which it had the key: it wants it back, not over. */
+  epoch?: number | undefined;
+}
+
+/** `superseded`: the claimant had it once, and another agent of the same owner has claimed it since. */
+export type ClaimResult = {ok: true; epoch: number} | {ok: false; reason: 'taken' | 'superseded'};
 
 export interface Registry {
   /** Takes the key for `owner`: free, expired, or theirs already (a takeover). Compare-and-set: of two at once one wins. */
-  claim(key: LeaseKey, owner: string): Promise<ClaimResult>;
+  claim(key: LeaseKey, owner: string, claimant?: Claimant): Promise<ClaimResult>;
   /** The holder is gone; the key stays its owner's for the grace period. Nothing happens when `epoch` is not the current one. */
   release(key: LeaseKey, epoch: number): Promise<void>;
   /** Whether somebody has it, held or leased. */
@@ -50,11 +61,15 @@ export class MemoryRegistry implements Registry {
     }
   }
 
-  claim(key: LeaseKey, owner: string): Promise<ClaimResult> {
+  claim(key: LeaseKey, owner: string, {holder, epoch: had}: Claimant = {}): Promise<ClaimResult> {
     const lease = this.#live(key);
     if (lease !== undefined && lease.owner !== owner) return Promise.resolve({ok: false, reason: 'taken'});
-    const epoch = (this.#leases.get(key)?.epoch ?? 0) + 1;
-    this.#leases.set(key, {owner, epoch, expiresAt: undefined});
+    // An answer that was lost with its link has raised the epoch, too: that was the same holder.
+    if (had !== undefined && lease !== undefined && lease.epoch > had && lease.holder !== holder) {
+      return Promise.resolve({ok: false, reason: 'superseded'});
+    }
+    const epoch = Math.max(this.#leases.get(key)?.epoch ?? 0, had ?? 0) + 1;
+    this.#leases.set(key, {owner, epoch, expiresAt: undefined, holder});
     this.#onChange();
     return Promise.resolve({ok: true, epoch});
   }

@@ -6,7 +6,7 @@ import type {Logger} from '../core/logger.js';
 import type {Session} from '../mux/session.js';
 import type {BindWish, TcpBind, TlsBind} from '../protocol/control-messages.js';
 import {checkLabel, randomLabel} from '../protocol/names.js';
-import type {LeaseKey, Registry} from './registry.js';
+import type {Claimant, ClaimResult, LeaseKey, Registry} from './registry.js';
 import type {TcpPorts} from './tcp-ports.js';
 
 /** A public name or port and the session behind it. */
@@ -41,6 +41,7 @@ export interface TunnelTableOptions {
 export interface BindRequest {
   wish: BindWish;
   owner: string;
+  claimant: Claimant;
   session: Session;
   onLost: Tunnel['onLost'];
 }
@@ -115,7 +116,7 @@ export class TunnelTable {
 
   async #takeName(request: BindRequest, label: string, h2: boolean): Promise<Tunnel | undefined> {
     const key: LeaseKey = `tls:${label}`;
-    const claim = await this.#options.registry.claim(key, request.owner);
+    const claim = await this.#claim(key, request);
     if (!claim.ok) return undefined;
     return this.#put(request, key, claim.epoch, {
       host: `${label}.${this.#options.domain}`,
@@ -158,12 +159,21 @@ export class TunnelTable {
     const opened = await ports.open(port);
     if (opened === undefined) return undefined;
     const key: LeaseKey = `tcp:${opened}`;
-    const claim = await registry.claim(key, request.owner);
-    if (!claim.ok) {
-      if (!this.#byKey.has(key)) ports.close(opened);
-      return undefined;
+    let claim: ClaimResult = {ok: false, reason: 'taken'};
+    try {
+      claim = await this.#claim(key, request);
+    } finally {
+      if (!claim.ok && !this.#byKey.has(key)) ports.close(opened);
     }
+    if (!claim.ok) return undefined;
     return this.#put(request, key, claim.epoch, {host: tcpPublicHost, port: opened, h2: false});
+  }
+
+  /** @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since. */
+  async #claim(key: LeaseKey, {owner, claimant}: BindRequest): Promise<ClaimResult> {
+    const claim = await this.#options.registry.claim(key, owner, claimant);
+    if (!claim.ok && claim.reason === 'superseded') throw takenOver(key);
+    return claim;
   }
 
   #put(
@@ -185,10 +195,16 @@ export class TunnelTable {
     };
     this.#byKey.set(key, tunnel);
     this.#options.log.info('tunnel bound', {key, epoch, takeover: before !== undefined});
-    before?.onLost('TAKEN_OVER', `Another agent of the same owner took ${key.slice(4)} over.`);
+    if (before !== undefined) {
+      const {code, message} = takenOver(key);
+      before.onLost(code, message);
+    }
     return tunnel;
   }
 }
+
+const takenOver = (key: LeaseKey): TunlError =>
+  new TunlError('TAKEN_OVER', {reason: `Another agent of the same owner took ${key.slice(4)} over.`});
 
 /** The form of the names that a relay gives by chance: asking for such a name again is always allowed. */
 function isRandomLabel(label: string): boolean {

@@ -16,20 +16,34 @@ import {mangled, optionally, plainText} from './arbitraries.js';
 const id = fc.integer({min: 1, max: 2 ** 31});
 const port = fc.integer({min: 1, max: 65_535});
 
+const mark = fc.stringMatching(/^[0-9a-f]{32}$/);
+/** What a bind says about who asks. */
+const claimant = fc
+  .tuple(optionally('holder', mark), optionally('epoch', fc.integer({min: 1})))
+  .map(([holder, epoch]) => ({...holder, ...epoch}));
+
 const agentMessages: fc.Arbitrary<AgentMessage> = fc.oneof(
   fc
-    .tuple(id, fc.boolean(), optionally('name', plainText(1000)), optionally('prefer', plainText(63)))
-    .map(([request, h2, name, prefer]) => ({
+    .tuple(
+      id,
+      fc.boolean(),
+      optionally('name', plainText(1000)),
+      optionally('prefer', plainText(63)),
+      claimant,
+    )
+    .map(([request, h2, name, prefer, by]) => ({
       type: 'bind' as const,
       request,
       wish: {kind: 'tls' as const, h2, ...name, ...prefer},
+      ...by,
     })),
   fc
-    .tuple(id, optionally('port', fc.integer({min: 0, max: 2 ** 31})), optionally('prefer', port))
-    .map(([request, asked, prefer]) => ({
+    .tuple(id, optionally('port', fc.integer({min: 0, max: 2 ** 31})), optionally('prefer', port), claimant)
+    .map(([request, asked, prefer, by]) => ({
       type: 'bind' as const,
       request,
       wish: {kind: 'tcp' as const, ...asked, ...prefer},
+      ...by,
     })),
   id.map((tunnel) => ({type: 'unbind' as const, tunnel})),
 );
@@ -110,6 +124,8 @@ test.each([
   ['a wish of another kind', parseAgentMessage, bind({kind: 'udp'})],
   ['a request of 0', parseAgentMessage, {...bind({kind: 'tcp'}), request: 0}],
   ['a request over 31 bits', parseAgentMessage, {...bind({kind: 'tcp'}), request: 2 ** 31 + 1}],
+  ['a holder that is no mark', parseAgentMessage, {...bind({kind: 'tcp'}), holder: 'me'}],
+  ['an epoch of 0', parseAgentMessage, {...bind({kind: 'tcp'}), epoch: 0}],
   ['a port with a fraction', parseAgentMessage, bind({kind: 'tcp', port: 1.5})],
   ['a preferred port of 0', parseAgentMessage, bind({kind: 'tcp', prefer: 0})],
   ['a preferred name over a label', parseAgentMessage, bind({kind: 'tls', prefer: 'x'.repeat(64)})],

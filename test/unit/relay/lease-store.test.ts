@@ -20,7 +20,7 @@ test('what was sealed is loaded again, held and leased rows alike', async () => 
   await using scope = new Scope();
   const {path, open} = await store(scope);
   const rows = [
-    ['tls:demo', {owner: 'key:1', epoch: 3, expiresAt: undefined}],
+    ['tls:demo', {owner: 'key:1', epoch: 3, expiresAt: undefined, holder: 'abc'}],
     ['tcp:20417', {owner: 'token:2', epoch: 1, expiresAt: 99}],
   ] as const;
   await open().seal([...rows]);

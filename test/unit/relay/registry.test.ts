@@ -48,6 +48,25 @@ test('what was held in the last process is leased from the start of this one', a
   expect(await table.claim('tls:held', 'bob')).toEqual({ok: true, epoch: 8});
 });
 
+test('who had a name gets it back, but not from another agent that has claimed it since', async () => {
+  const {table} = registry();
+  expect(await table.claim('tls:demo', 'ann', {holder: 'one'})).toEqual({ok: true, epoch: 1});
+  expect(await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 1})).toEqual({ok: true, epoch: 2});
+  // The answer with epoch 2 was lost: it is still the same agent that asks.
+  expect(await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 1})).toEqual({ok: true, epoch: 3});
+  expect(await table.claim('tls:demo', 'ann', {holder: 'two'})).toEqual({ok: true, epoch: 4});
+  const late = await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 3});
+  expect(late).toEqual({ok: false, reason: 'superseded'});
+  await table.release('tls:demo', 4);
+  expect(await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 3})).toEqual(late);
+  expect(await table.claim('tls:demo', 'ann', {holder: 'two', epoch: 4})).toEqual({ok: true, epoch: 5});
+});
+
+test('a table that was lost takes the epoch that an agent had', async () => {
+  const {table} = registry();
+  expect(await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 9})).toEqual({ok: true, epoch: 10});
+});
+
 test('names that JavaScript objects have are names like others', async () => {
   const {table} = registry();
   for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty']) {
