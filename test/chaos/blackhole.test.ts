@@ -140,7 +140,9 @@ describe.concurrent('a blackhole', () => {
     });
     // All are in, or turned away, before the link comes back.
     const event = (socket: Socket) => (socket instanceof TLSSocket ? 'secureConnect' : 'connect');
-    await Promise.all(crowd.map((each) => Promise.race([once(each.socket, event(each.socket)), each.closed])));
+    await Promise.all(
+      crowd.map((each) => Promise.race([once(each.socket, event(each.socket)), each.closed])),
+    );
     await sleep(200);
     await rig.proxy.accept();
     await cli.event('resumed');

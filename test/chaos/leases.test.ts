@@ -1,6 +1,6 @@
 // A name or port is its owner's, whatever becomes of agents, links and relays; nobody else gets it, nobody fights for it.
 import {describe} from 'vitest';
-import {forward, type Tunnel, TunlError} from '../../src/index.js';
+import {forward, TunlError, type Tunnel} from '../../src/index.js';
 import type {Cli} from '../helpers/cli.js';
 import {FaultProxy} from '../helpers/fault-proxy.js';
 import {atLeast, atMost} from '../helpers/metric.js';
@@ -70,7 +70,8 @@ async function served(scope: Scope, port: number): Promise<void> {
   await visitor.received(5);
 }
 
-const typesOf = (cli: Cli): string[] => cli.events.map(({type}) => type).filter((type) => type !== 'connection');
+const typesOf = (cli: Cli): string[] =>
+  cli.events.map(({type}) => type).filter((type) => type !== 'connection');
 
 test('a foreign claim is refused, whether the owner is there or has just died', async ({scope, expect}) => {
   const rig = await openRig(scope);
@@ -126,28 +127,28 @@ describe.concurrent('a takeover', () => {
     await served(scope, port);
   });
 
-  test.for(['within', 'past'])('by an agent whose link was away, %s the window: it stays away', async (when, {
-    scope,
-    expect,
-  }) => {
-    const rig = await openRig(scope, when === 'past' ? ['--resume-window', '500ms'] : []);
-    const stateDir = await scope.tempDir('owner');
-    const upstream = await echoUpstream(scope);
-    const old = await rig.expose(upstream, {stateDir, flags: flagsFor('demo')});
-    const port = old.ready.tcp?.port ?? 0;
-    await rig.proxy.refuse();
-    rig.proxy.reset();
-    await old.cli.event('reconnecting');
-    if (when === 'past') await rig.relay.cli.saidOnStderr(/agent gone/);
-    const direct = {TUNL_RELAY: `https://${domain}:${rig.relay.port}`};
-    const taker = await rig.expose(upstream, {stateDir, flags: flagsFor('demo', port), env: direct});
-    await rig.proxy.accept();
-    expect((await old.cli.exited).code).toBe(5);
-    expect(old.cli.error).toMatchObject({code: 'TAKEN_OVER'});
-    await sleep(500);
-    expect(typesOf(taker.cli)).toEqual(['ready']);
-    await served(scope, port);
-  });
+  test.for(['within', 'past'])(
+    'by an agent whose link was away, %s the window: it stays away',
+    async (when, {scope, expect}) => {
+      const rig = await openRig(scope, when === 'past' ? ['--resume-window', '500ms'] : []);
+      const stateDir = await scope.tempDir('owner');
+      const upstream = await echoUpstream(scope);
+      const old = await rig.expose(upstream, {stateDir, flags: flagsFor('demo')});
+      const port = old.ready.tcp?.port ?? 0;
+      await rig.proxy.refuse();
+      rig.proxy.reset();
+      await old.cli.event('reconnecting');
+      if (when === 'past') await rig.relay.cli.saidOnStderr(/agent gone/);
+      const direct = {TUNL_RELAY: `https://${domain}:${rig.relay.port}`};
+      const taker = await rig.expose(upstream, {stateDir, flags: flagsFor('demo', port), env: direct});
+      await rig.proxy.accept();
+      expect((await old.cli.exited).code).toBe(5);
+      expect(old.cli.error).toMatchObject({code: 'TAKEN_OVER'});
+      await sleep(500);
+      expect(typesOf(taker.cli)).toEqual(['ready']);
+      await served(scope, port);
+    },
+  );
 });
 
 describe.concurrent('names', () => {
@@ -168,16 +169,26 @@ describe.concurrent('names', () => {
     await relay.cli.exited;
     const again = await startRelayProcess(scope, {...options, listen: `127.0.0.1:${relay.port}`});
     const port = String(before.ready.tcp?.port);
-    for (const wish of [['--subdomain', 'demo'], ['--tcp', '--remote-port', port]]) {
+    for (const wish of [
+      ['--subdomain', 'demo'],
+      ['--tcp', '--remote-port', port],
+    ]) {
       const foreign = again.expose(upstream, {flags: wish, env});
       await expect(foreign).rejects.toThrow(/NAME_TAKEN|PORT_TAKEN/);
     }
-    const {ready} = await again.expose(upstream, {stateDir: owner, flags: flagsFor('demo', Number(port)), env});
+    const {ready} = await again.expose(upstream, {
+      stateDir: owner,
+      flags: flagsFor('demo', Number(port)),
+      env,
+    });
     expect([ready.tls, ready.tcp]).toEqual([before.ready.tls, before.ready.tcp]);
     await served(scope, Number(port));
   });
 
-  test('given by chance are given again after kill -9, unless a new one is asked for', async ({scope, expect}) => {
+  test('given by chance are given again after kill -9, unless a new one is asked for', async ({
+    scope,
+    expect,
+  }) => {
     const rig = await openRig(scope);
     const stateDir = await scope.tempDir('owner');
     const cwd = await scope.tempDir('folder');

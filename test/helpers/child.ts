@@ -179,7 +179,7 @@ export class Child implements AsyncDisposable {
           );
       };
       this.#listeners.add(check);
-      this.#process.once('error', reject);
+      this.exited.catch(reject);
       check();
     });
   }

@@ -12,6 +12,8 @@ export interface RelayProcessOptions extends CliOptions {
   listen?: string;
   /** Default `0`: any free port. */
   tcpPorts?: string;
+  /** Default `0s`: tests end at once. */
+  drainTimeout?: string;
   /** False: no token is asked for; every agent's state folder is an owner of its own. Default true. */
   withToken?: boolean;
   /** Default: a new one. The names of a relay's agents are its token's: one that is started again needs the same. */
@@ -49,7 +51,7 @@ export async function startRelayProcess(
     scope,
     [
       ...['relay', 'start', '--json', '--domain', domain, '--listen', options.listen ?? '127.0.0.1:0'],
-      ...['--tcp-ports', options.tcpPorts ?? '0', '--drain-timeout', '0s'],
+      ...['--tcp-ports', options.tcpPorts ?? '0', '--drain-timeout', options.drainTimeout ?? '0s'],
       ...(withToken ? ['--token-file', tokenFile] : []),
       ...(options.flags ?? []),
     ],

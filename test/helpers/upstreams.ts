@@ -12,6 +12,8 @@ export interface HttpUpstream {
   port: number;
   /** Sends one server-sent event to every open /events. */
   tick(data: string): void;
+  /** Ends every open /events. */
+  endEvents(): void;
   /** Resolves when `count` visitors have /events open. */
   listening(count: number): Promise<void>;
 }
@@ -66,6 +68,9 @@ export async function httpUpstream(
     port,
     tick: (data) => {
       for (const response of events) response.write(`data: ${data}\n\n`);
+    },
+    endEvents: () => {
+      for (const response of events) response.end();
     },
     listening: async (count) => {
       while (events.size < count) await once(server, 'events');

@@ -1,0 +1,97 @@
+// A relay that dies under many agents: all come back to their names, and not all in one second.
+import {createServer, type Socket} from 'node:net';
+import {expect} from 'vitest';
+import {Child} from '../helpers/child.js';
+import {projectRoot} from '../helpers/cli.js';
+import {atLeast, atMost} from '../helpers/metric.js';
+import {startRelayProcess} from '../helpers/relay.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {record} from '../helpers/upstreams.js';
+import {tlsVisitor} from '../helpers/visitors.js';
+import {certificateFlags, sized, sleep} from './rig.js';
+
+const agents = sized(10, 50);
+const tunnelsEach = sized(10, 20);
+/** Long enough for the waits between attempts to have grown: a relay that is back at once finds nobody far away. */
+const downMs = 10_000;
+/** A quarter of them in one second; among a hundred, chance alone goes beyond. */
+const mostInOneSecond = sized(0.4, 0.25);
+
+interface ParkEvent {
+  type: string;
+  agent: number;
+  port: number;
+  at: number;
+  tls?: {host: string; port: number};
+}
+
+/** Upstreams that greet with the address they were dialled by, so that a visitor at the wrong one is noticed. */
+async function greeters(scope: Scope, count: number): Promise<number[]> {
+  const ports: number[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const server = createServer((socket: Socket) => {
+      socket.on('error', () => {});
+      socket.end(`${socket.localAddress}:${socket.localPort}`);
+    });
+    ports.push(await scope.listen(server, '0.0.0.0'));
+  }
+  return ports;
+}
+
+async function visit(scope: Scope, {agent, port, tls}: ParkEvent, caFile: string): Promise<boolean> {
+  const visitor = await tlsVisitor(scope, tls ?? {host: '', port: 0}, {caFile});
+  const heard = record(visitor);
+  await heard.ended;
+  visitor.destroy();
+  return heard.data().toString() === `127.1.${agent >> 8}.${agent & 255}:${port}`;
+}
+
+test('kill -9 of the relay: all tunnels are back with their names, spread over time', async ({scope}) => {
+  const {flags, caFile} = await certificateFlags(scope);
+  const stateDir = await scope.tempDir('relay');
+  const options = {stateDir, withToken: false, flags};
+  const relay = await startRelayProcess(scope, options);
+  const ports = await greeters(scope, tunnelsEach);
+  const park = Child.start(
+    scope,
+    process.execPath,
+    [`${projectRoot}test/helpers/park.js`, ...[agents, ...ports].map(String)],
+    {
+      name: 'park',
+      env: {...relay.env, TUNL_CA_FILE: caFile, TUNL_PARK: await scope.tempDir('park')},
+    },
+  );
+  await park.line((line) => line.includes('"all"'));
+  const eventsOf = (type: string) =>
+    park.lines.map((line) => JSON.parse(line) as ParkEvent).filter((event) => event.type === type);
+  const tunnels = eventsOf('ready');
+  expect(tunnels.length).toBe(agents * tunnelsEach);
+  // The lease table is written a moment after it changed.
+  await sleep(500);
+
+  relay.cli.signal('SIGKILL');
+  await relay.cli.exited;
+  await sleep(downMs);
+  const again = await startRelayProcess(scope, {...options, listen: `127.0.0.1:${relay.port}`});
+  const since = Date.now();
+  // Who comes before the agent is back waits for it.
+  const [first] = tunnels;
+  const early = first && visit(scope, first, caFile).catch(() => false);
+  await park.line(() => eventsOf('resumed').length >= tunnels.length);
+  const back = eventsOf('resumed').map(({at}) => at - since);
+
+  const name = `kill -9 under ${tunnels.length} tunnels of ${agents} agents`;
+  expect.soft(atMost(name, 'ms until all are back', Math.max(...back), 30_000)).toBe(true);
+  const seconds = new Map<number, number>();
+  for (const ms of back) seconds.set(Math.floor(ms / 1000), (seconds.get(Math.floor(ms / 1000)) ?? 0) + 1);
+  const share = Math.max(...seconds.values()) / tunnels.length;
+  expect.soft(atMost(name, 'largest share of one second', share, mostInOneSecond)).toBe(true);
+  // A bind follows its link; the last ones were back a moment ago.
+  await sleep(500);
+  let right = 0;
+  for (const tunnel of tunnels) if (await visit(scope, tunnel, caFile).catch(() => false)) right += 1;
+  expect(atLeast(name, 'the same name leads to the same upstream', right, tunnels.length)).toBe(true);
+  expect.soft(early && (await early)).toBeTypeOf('boolean');
+  expect(again.cli.exit).toBeUndefined();
+});

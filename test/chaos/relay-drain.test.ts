@@ -1,0 +1,114 @@
+// A relay that goes away on purpose: what is open finishes, what is new goes to the next one, nobody sees an error.
+
+import {readFile} from 'node:fs/promises';
+import {request} from 'node:https';
+import {Readable} from 'node:stream';
+import {expect} from 'vitest';
+import {pieces} from '../helpers/bytes.js';
+import {Child} from '../helpers/child.js';
+import {atMost} from '../helpers/metric.js';
+import {startRelayProcess} from '../helpers/relay.js';
+import {startSshd} from '../helpers/sshd.js';
+import {test} from '../helpers/test.js';
+import {httpUpstream} from '../helpers/upstreams.js';
+import {certificateFlags, sized, sleep} from './rig.js';
+
+const counts = {events: sized(40, 200), uploads: sized(10, 50), logins: sized(4, 20)};
+/** What is open when the relay is told to go takes so much longer. */
+const workMs = 5_000;
+const uploadBytes = 1_000_000;
+
+interface Answer {
+  status: number;
+  text: string;
+}
+
+test('SIGTERM under open streams: none fails, and agents come back without a word', async ({scope}) => {
+  const {flags, caFile} = await certificateFlags(scope);
+  const stateDir = await scope.tempDir('relay');
+  const options = {stateDir, withToken: false, flags, drainTimeout: '30s'};
+  const relay = await startRelayProcess(scope, options);
+  const env = {TUNL_CA_FILE: caFile};
+  const [web, sshd] = [await httpUpstream(scope), await startSshd(scope)];
+  const site = await relay.expose(web.port, {env});
+  const shell = await relay.expose(sshd.port, {env, flags: ['--tcp']});
+  const {host = '', port = 0} = site.ready.tls ?? {};
+  const ca = await readFile(caFile);
+
+  const ask = (path: string, body?: Readable): Promise<Answer> =>
+    new Promise((resolve, reject) => {
+      const call = request(
+        {host: '127.0.0.1', port, servername: host, ca, agent: false, path, method: body ? 'PUT' : 'GET'},
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8');
+          response.on('data', (piece: string) => {
+            text += piece;
+          });
+          response.on('end', () => resolve({status: response.statusCode ?? 0, text}));
+          response.on('error', reject);
+        },
+      );
+      call.on('error', reject);
+      if (body === undefined) call.end();
+      else body.pipe(call);
+    });
+
+  /** An upload that is sent over all of the time. */
+  const slowly = async function* () {
+    for (const piece of pieces(uploadBytes)) {
+      for (let at = 0; at < piece.length; at += 25_000) {
+        yield piece.subarray(at, at + 25_000);
+        await sleep((workMs * 25_000) / uploadBytes);
+      }
+    }
+  };
+  const events = Array.from({length: counts.events}, () => ask('/events'));
+  const uploads = Array.from({length: counts.uploads}, () => ask('/upload', Readable.from(slowly())));
+  const [command = '', ...words] = sshd.ssh('127.0.0.1', shell.ready.tcp?.port ?? 0);
+  const logins = Array.from({length: counts.logins}, () =>
+    Child.start(scope, command, [...words, `echo in; sleep ${workMs / 1000}; echo done`]),
+  );
+  await Promise.all([web.listening(counts.events), ...logins.map((each) => each.line())]);
+
+  relay.cli.signal('SIGTERM');
+  await relay.cli.event('draining');
+  const next = await startRelayProcess(scope, {...options, listen: `127.0.0.1:${relay.port}`});
+  // New visitors, all the while: some come before their agent is back, and wait.
+  const fresh: Promise<Answer>[] = [];
+  let tick = 0;
+  for (const until = performance.now() + workMs; performance.now() < until; tick += 1) {
+    web.tick(`tick ${tick}`);
+    fresh.push(ask('/'));
+    await sleep(100);
+  }
+  web.tick('last');
+  web.endEvents();
+
+  const failed = {events: 0, uploads: 0, logins: 0, fresh: 0};
+  const whole = Array.from({length: tick}, (_, i) => `data: tick ${i}\n\n`).join('');
+  for (const each of await Promise.allSettled(events)) {
+    if (each.status === 'rejected' || each.value.text !== `${whole}data: last\n\n`) failed.events += 1;
+  }
+  for (const each of await Promise.allSettled(uploads)) {
+    if (each.status === 'rejected' || !each.value.text.includes(`"bytes":${uploadBytes},`))
+      failed.uploads += 1;
+  }
+  for (const each of logins) {
+    const {code, stdout} = await each.finished();
+    if (code !== 0 || stdout !== 'in\ndone\n') failed.logins += 1;
+  }
+  for (const each of await Promise.allSettled(fresh)) {
+    if (each.status === 'rejected' || each.value.status !== 200) failed.fresh += 1;
+  }
+  const name = `SIGTERM under ${counts.events} SSE, ${counts.uploads} uploads, ${counts.logins} ssh`;
+  for (const [what, count] of Object.entries(failed)) {
+    expect.soft(atMost(name, `failed: ${what}`, count, 0)).toBe(true);
+  }
+  expect(await relay.cli.exited).toEqual({code: 0, signal: null});
+  for (const {cli} of [site, shell]) {
+    expect(cli.events.map(({type}) => type).filter((type) => type !== 'connection')).toEqual(['ready']);
+    expect(cli.stderr).toBe('');
+  }
+  expect(next.cli.exit).toBeUndefined();
+});
