@@ -1,21 +1,28 @@
 // Ports on this machine: a free one, whether one is taken, and which ones a program's processes listen on.
+import {randomInt} from 'node:crypto';
 import {readdir, readFile, readlink} from 'node:fs/promises';
 import {connect, createServer} from 'node:net';
-import {systemCode} from '../core/errors.js';
+import {systemCode, TunlError} from '../core/errors.js';
 import {type Family, membersOf} from './processes.js';
 import {run} from './run.js';
 
-/** A port of 127.0.0.1 that is free now. Somebody else may take it before it is used: the program then fails and says so. */
+/**
+ * Below every platform's range for outgoing connections (Linux from 32768, others from 49152): a port of that range is
+ * free now and may be anybody's by the time a program that takes seconds to start listens on it.
+ */
+const FIRST_PORT = 10_000;
+const LAST_PORT = 32_000;
+const TRIES = 100;
+
+/** A port of 127.0.0.1 that nothing listens on, and that no outgoing connection will be given. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const port = randomInt(FIRST_PORT, LAST_PORT);
+    if (await canListen('127.0.0.1', port)) return port;
+  }
+  throw new TunlError('PROGRAM_PORT_TAKEN', {
+    reason: `No free port was found between ${FIRST_PORT} and ${LAST_PORT}.`,
   });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** Whether anything listens on this port of either loopback address. */
