@@ -294,7 +294,7 @@ export class Agent {
     this.#ticket = undefined;
     if (this.#away !== undefined) return;
     const why = error ?? new TunlError('RELAY_LOST', {reason: 'the relay ended the session'});
-    if (why.retryable) this.#lose(why, 0);
+    if (why.retryable || NEEDS_NEW_SESSION.has(why.code)) this.#lose(why, 0);
     else this.#end(why);
   }
 

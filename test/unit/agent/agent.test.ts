@@ -182,6 +182,19 @@ test('a relay that forgot the session gets a new one, and the tunnel its name ag
   agent.close();
 });
 
+test('a relay that cannot go on with the session ends it, and the agent begins another', async () => {
+  const {agent, next, relay, told} = setUp();
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  const back = next('resumed');
+  relay().agents.closeAll('SESSION_RANGE', 'bytes that are gone');
+  await back;
+  while (relay().tunnels.named('demo') === undefined) await new Promise((resolve) => setImmediate(resolve));
+  await visit(relay(), 'demo').say('hello');
+  expect(told().map((each) => each.type)).toEqual(['reconnecting', 'resumed']);
+  agent.close();
+});
+
 test('a relay that says goodbye: new visitors go to the next one, the old stream finishes where it is, nobody is alarmed', async () => {
   const {agent, next, relay, replaceRelay, told} = setUp();
   await agent.start();
