@@ -4,7 +4,7 @@ import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {cleanEnv, run} from '../helpers/child.js';
-import {entry} from '../helpers/cli.js';
+import {entry, startCli} from '../helpers/cli.js';
 import {fakeProgram, isAlive, until, withArgument} from '../helpers/launching.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {Scope} from '../helpers/scope.js';
@@ -55,7 +55,7 @@ test('give me the address, use it, tear down', async ({scope}) => {
 });
 
 test('--json says all that is needed; a program comes along and goes', async ({scope}) => {
-  const {shell, left} = await scriptShell(scope);
+  const {shell, stateDir, left} = await scriptShell(scope);
   const fake = await fakeProgram(
     scope,
     `await listen(Number(process.env.PORT)); console.log('words of a program');`,
@@ -71,9 +71,11 @@ test('--json says all that is needed; a program comes along and goes', async ({s
   const listed = parseEvent((await shell('tunl list --json')).stdout);
   expect(listed).toMatchObject({type: 'tunnel', id, address: ready.address, expiresAt});
   expect((await shell(`tunl logs ${id}`)).stdout).toContain('words of a program');
-  const following = shell(`tunl logs ${id} -f`);
+  const following = await startCli(scope, ['logs', id, '-f'], {stateDir});
+  // It has found the tunnel when it speaks; one that looks later would rightly find nothing under this id.
+  await following.line((line) => line.includes('words of a program'));
   expect((await shell(`tunl stop ${id} --json`)).stdout).toContain('"type":"ended"');
-  expect((await following).code).toBe(0);
+  expect((await following.exited).code).toBe(0);
   expect(withArgument(fake).filter(isAlive)).toEqual([]);
   expect(left()).toEqual([]);
 });
