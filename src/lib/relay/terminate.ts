@@ -1,6 +1,6 @@
 // Ends a visitor's or agent's TLS here: the accepted socket becomes a TLS socket on the same native handle.
 
-import type {Socket} from 'node:net';
+import {Server, type Socket} from 'node:net';
 import {type SecureContext, TLSSocket} from 'node:tls';
 
 export interface TerminateOptions {
@@ -17,11 +17,19 @@ export interface TerminateOptions {
   onFailed: (error: Error | undefined) => void;
 }
 
+/**
+ * Never listens. A TLS socket reads for ever into the two buffers that its first bytes made it allocate; handed a
+ * ClientHello, the first one is no larger than that, and every second read of a download brings 1.6 KB. For a socket
+ * whose server wants to hear of sessions Node makes room for the longest ClientHello instead: 16 KiB, half the reads.
+ */
+const ROOMY = new Server().on('newSession', (_id: Buffer, _session: Buffer, done: () => void) => done());
+
 export function terminateTls(options: TerminateOptions): void {
   const {raw, context, alpn, timeoutMs, onSecure, onFailed} = options;
   raw.unshift(options.head);
   const socket = new TLSSocket(raw, {
     isServer: true,
+    server: ROOMY,
     secureContext: context,
     requestCert: false,
     rejectUnauthorized: false,
