@@ -5,7 +5,7 @@ import {PAYLOAD_AT, type Stream, type StreamSink} from '../../src/lib/mux/stream
 import {FRAME, KIND, LIMITS} from '../../src/lib/protocol/wire.js';
 import {RawPeer, relink, settle, type Victim, victim} from './raw-peer.js';
 import {StuckCarrier} from './stuck-carrier.js';
-import {ack, credit, data, fin, open, opened, reset, segment} from './wire-bytes.js';
+import {ack, credit, data, fin, open, opened, pong, reset, segment} from './wire-bytes.js';
 
 const MIB = 1024 * 1024;
 
@@ -458,6 +458,36 @@ describe('beside a bulk stream on a slow link', () => {
     // What the carrier holds is in front of it, no more: a queue of 256 KiB would be as much again.
     expect(received(world, big.id) - before).toBeLessThan(400 * 1024);
     expect(received(world, big.id)).toBeGreaterThan(before);
+  });
+
+  test('small messages do not stand behind what the link itself would take', async () => {
+    // Takes all at once, as kernels with large buffers do; what has arrived shows in the acks only.
+    const world = victim();
+    world.peer.send(pong(1));
+    const big = await bulk(world);
+    const {stream} = await outgoing(world);
+    let arrived = 0;
+    const pass = async (ms: number) => {
+      for (let i = 0; i < ms; i += 1) {
+        world.clock.advance(1);
+        arrived = Math.min(world.peer.received, arrived + 10_000);
+        world.peer.send(ack(arrived));
+        await settle(2);
+      }
+    };
+    await pass(100);
+    expect(world.session.unackedBytes).toBeGreaterThan(8 * MIB);
+    stream.write(Buffer.from('hello'));
+    for (let i = 0; i < 20; i += 1) {
+      await pass(100);
+      stream.write(Buffer.from('again'));
+    }
+    expect(world.session.unackedBytes).toBeLessThan(768 * 1024);
+    // The link is kept busy, and alone again bulk takes all there is.
+    expect(world.session.unackedBytes).toBeGreaterThan(256 * 1024);
+    await pass(400);
+    expect(world.session.unackedBytes).toBeGreaterThan(8 * MIB);
+    expect(received(world, big.id)).toBeGreaterThan(8 * MIB);
   });
 
   test('streams that send a little, but all the time, do not starve it', async () => {

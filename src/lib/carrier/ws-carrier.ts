@@ -21,7 +21,7 @@ import {WsReader} from './ws-reader.js';
 export interface CarrierTuning {
   /** Default: `wss` and the peer's address. */
   label?: string;
-  /** `write` returns false when this much or more waits. Default 256 KiB. */
+  /** `write` returns false when this much or more waits. Default 512 KiB. */
   highWaterBytes?: number;
   /** How long an orderly end may stand still before it becomes a destroy, ms. Default 5,000. */
   closeTimeoutMs?: number;
@@ -36,7 +36,7 @@ export interface WebSocketCarrierOptions extends CarrierTuning {
   head?: Buffer;
 }
 
-const HIGH_WATER_BYTES = 256 * 1024;
+const HIGH_WATER_BYTES = 512 * 1024;
 const CLOSE_TIMEOUT_MS = 5_000;
 /** A peer that broke the protocol gets this long to take the close frame. */
 const VIOLATION_TIMEOUT_MS = 1_000;

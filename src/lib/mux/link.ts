@@ -35,6 +35,9 @@ export interface LinkOptions {
   deadAfterMs?: number;
 }
 
+/** The first round trip is one of cold code on both sides. */
+const MEASURE_EVERY_MS = 1_000;
+
 export class Link implements CarrierSink {
   readonly carrier: Carrier;
   /** How many session bytes the handshake told the peer of, when there was a session already. */
@@ -49,6 +52,7 @@ export class Link implements CarrierSink {
   #timer: Timer | undefined;
   #dueAt = 0;
   #pingSentAt: number | undefined;
+  #measuredAt = Number.NEGATIVE_INFINITY;
   #pingNumber = 0;
   /** The carrier asked to hold back; `onDrain` is sure to come. */
   #full = false;
@@ -153,6 +157,11 @@ export class Link implements CarrierSink {
     this.carrier.destroy(error);
   }
 
+  /** The link is idle, and what is sent now does not wait behind anything: worth a round trip, once a second. */
+  measure(now: number): void {
+    if (this.#pingSentAt === undefined && now - this.#measuredAt >= MEASURE_EVERY_MS) this.#ping();
+  }
+
   /** Something suggests that the link may be dead (an address changed): an answer is due within `withinMs`. */
   probe(withinMs: number): void {
     if (this.#closed) return;
@@ -234,6 +243,7 @@ export class Link implements CarrierSink {
     this.#pingNumber = (this.#pingNumber + 1) >>> 0;
     payload.writeUInt32BE(this.#pingNumber, 4);
     this.#pingSentAt = this.#clock.now();
+    this.#measuredAt = this.#pingSentAt;
     // Without room there is enough under way for the peer to acknowledge.
     if (this.#hasRoom()) this.#sendShort(RECORD.ping, payload);
   }

@@ -5,13 +5,18 @@ import type {Clock} from '../core/clock.js';
 import {FRAME, FRAME_HEADER, type FrameType, writeFrameHeader} from '../protocol/wire.js';
 import {Acks} from './acks.js';
 import type {Block, BlockPool} from './blocks.js';
+import {BulkPace} from './bulk-pace.js';
 import type {Link} from './link.js';
 import {HEADER_ROOM, type LaneName, Outbox, type SendSegment} from './outbox.js';
 import type {Stream} from './stream.js';
 
-/** A stream that sent no more than this since the queue was last empty, or within LULL_MS on a link that keeps up, is quiet: its frames overtake bulk. */
+/**
+ * A stream that sent no more than QUIET_BYTES is quiet: its frames overtake bulk. It is counted anew when the queue was
+ * empty, after LULL_MS on a link that keeps up, and after LULL_BYTES of everybody's on one that does not.
+ */
 const QUIET_BYTES = 16 * 1024;
 const LULL_MS = 10;
+const LULL_BYTES = 512 * 1024;
 /** Bulk streams woken at a time: each is expected to bring one read of this size. */
 const READ_BYTES = 64 * 1024;
 /** Urgent frames that wait: beyond it the peer does not read, and the session ends. */
@@ -41,6 +46,7 @@ export class Sender {
   readonly #queueBytes: number;
   readonly #onViolation: (reason: string) => void;
   readonly #waiting = new Set<Stream>();
+  readonly #pace = new BulkPace();
   #link: Link | undefined;
   #ended = false;
   /** The carrier said to hold back; `drained` takes that back. */
@@ -53,6 +59,7 @@ export class Sender {
   #wakeScheduled = false;
   #lull = 0;
   #lullAt = 0;
+  #lullSealed = 0;
 
   constructor(options: SenderOptions) {
     this.#clock = options.clock;
@@ -136,6 +143,7 @@ export class Sender {
       at += length;
     }
     if (lane === 'bulk') stream.bulkMark = this.#outbox.bulkMark;
+    else this.#pace.small(this.#outbox.bulkMark - stream.bulkMark, this.#clock.now());
     this.#wrote();
   }
 
@@ -249,9 +257,13 @@ export class Sender {
     if (this.#link === undefined) return;
     const now = this.#clock.now();
     const keepsUp = !this.#full;
-    if (this.#sendWaiting(this.#link) || (keepsUp && now - this.#lullAt > LULL_MS)) {
+    if (this.#outbox.unackedBytes === 0) this.#link.measure(now);
+    const allWent = this.#sendWaiting(this.#link, now);
+    const sealed = this.#outbox.sealedBytes;
+    if (allWent || (keepsUp && now - this.#lullAt > LULL_MS) || sealed - this.#lullSealed > LULL_BYTES) {
       this.#lull += 1;
       this.#lullAt = now;
+      this.#lullSealed = sealed;
     }
     if (this.#keeps && this.#outbox.unackedBytes >= this.#replayBytes) this.acks.expect();
     this.#scheduleWake();
@@ -259,8 +271,9 @@ export class Sender {
   }
 
   /** Returns whether all of it went out. */
-  #sendWaiting(link: Link): boolean {
+  #sendWaiting(link: Link, now: number): boolean {
     const outbox = this.#outbox;
+    const mostBulk = Math.min(this.#replayBytes, this.#pace.limit(now, link.rttMs));
     while (!this.#full && outbox.unsent) outbox.sendNext(this.#sendSegment);
     if (outbox.unsent || outbox.unackedBytes >= this.#replayBytes) return false;
     if (!this.#full || link.carrier.bufferedBytes < MAX_CARRIER_BYTES) {
@@ -269,7 +282,7 @@ export class Sender {
     }
     // Never past urgent frames that wait: they may be of the same stream.
     while (outbox.urgentBytes === 0 && (!this.#full || this.#bulkDue)) {
-      if (outbox.unackedBytes >= this.#replayBytes || !outbox.sealBulk()) break;
+      if (outbox.unackedBytes >= mostBulk || !outbox.sealBulk()) break;
       this.#bulkDue = false;
       outbox.sendNext(this.#sendSegment);
     }
@@ -293,10 +306,13 @@ export class Sender {
   /** The peer has the first `count` session bytes. False when that cannot be. */
   acknowledged(count: number): boolean {
     const before = this.#outbox.ackedBytes;
-    const wasFull = this.#outbox.unackedBytes >= this.#replayBytes;
     if (!this.#outbox.acknowledge(count)) return false;
-    if (count > before) this.acks.expectNothing();
-    if (wasFull) this.scheduleFlush(true);
+    if (count > before) {
+      this.acks.expectNothing();
+      this.#pace.acknowledged(count - before, this.#clock.now(), this.#link?.rttMs ?? 0);
+    }
+    // It may have waited for this ack.
+    if (this.#outbox.waitingBytes > 0) this.scheduleFlush(true);
     this.#scheduleWake();
     return true;
   }

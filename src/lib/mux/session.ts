@@ -47,7 +47,7 @@ export interface SessionOptions {
   replayBytes?: number;
   /** False: nothing is kept, a lost link is the session's end (to measure what keeping costs). Default true. */
   keepForReplay?: boolean;
-  /** With this much waiting for the peer, here and in the carrier, local sockets are read no further. Default 256 KiB: more is throughput, less is latency beside bulk. */
+  /** With this much waiting for the peer, here and in the carrier, local sockets are read no further. Default 1 MiB: less makes both sides wait for each other. */
   queueBytes?: number;
   /** What the windows of this and other sessions may grow by together; those of one session by 64 MiB at the most. */
   windowBudget?: WindowBudget;
@@ -86,7 +86,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
       clock: this.#clock,
       keepForReplay: this.#keeps,
       replayBytes: options.replayBytes ?? 16 * 1024 * 1024,
-      queueBytes: options.queueBytes ?? 256 * 1024,
+      queueBytes: options.queueBytes ?? 1024 * 1024,
       onViolation: (reason) => this.onViolation(reason),
     });
     this.#reader = new FrameReader(this);

@@ -1,0 +1,48 @@
+// How much bulk may be under way at once. Alone as much as the carrier takes; beside small frames of other streams only
+// what keeps the link busy: the kernels on the way buffer megabytes, and whatever is sent later stands behind them.
+
+/** Bulk under way beside small frames, at the least: two reads' worth, so that neither side waits for the other. */
+const LEAST_BYTES = 512 * 1024;
+
+/** This long after the last small frame there is nobody left to wait behind bulk: longer than between two keystrokes. */
+const BESIDE_MS = 300;
+
+/** The rate is taken over this long at the least: a turn of a busy event loop must not look like a slow link. */
+const SAMPLE_MS = 10;
+
+/** A rate that more bulk under way does not raise is the link's own. */
+const GAIN = 1.25;
+
+/** So many segments from other streams tell a small frame beside bulk from a pause of the bulk stream itself. */
+const OTHERS_SEGMENTS = 16;
+
+export class BulkPace {
+  #besideUntil = Number.NEGATIVE_INFINITY;
+  #sampleFrom = 0;
+  #sampleBytes = 0;
+  /** Bytes that the peer acknowledged per ms, in the last sample and the one before. */
+  #rate = 0;
+  #rateBefore = 0;
+
+  /** A quiet stream sent something after `others` bulk segments that were not its own. */
+  small(others: number, now: number): void {
+    if (others >= OTHERS_SEGMENTS) this.#besideUntil = now + BESIDE_MS;
+  }
+
+  /** The peer acknowledged `bytes` more. */
+  acknowledged(bytes: number, now: number, rttMs: number): void {
+    this.#sampleBytes += bytes;
+    const ms = now - this.#sampleFrom;
+    if (ms < Math.max(SAMPLE_MS, Math.min(rttMs, 1_000))) return;
+    this.#rateBefore = this.#rate;
+    this.#rate = this.#sampleBytes / ms;
+    this.#sampleFrom = now;
+    this.#sampleBytes = 0;
+  }
+
+  /** What may be unacknowledged while more bulk is sent: what the link holds as far as is known, and some more to learn. */
+  limit(now: number, rttMs: number): number {
+    if (now >= this.#besideUntil || !Number.isFinite(rttMs)) return Number.POSITIVE_INFINITY;
+    return Math.max(LEAST_BYTES, GAIN * Math.max(this.#rate, this.#rateBefore) * rttMs);
+  }
+}
