@@ -1,4 +1,5 @@
 import {expect, test} from 'vitest';
+import {BLOCK_BYTES} from '../../src/lib/mux/blocks.js';
 import {CountingPool} from './counting-pool.js';
 import {MEMORY} from './fabrics.js';
 import {fuzz} from './fuzz.js';
@@ -42,6 +43,6 @@ test(`${FRAMES} random frames: no exception, memory bounded, nobody else notices
   expect(frames).toBeGreaterThanOrEqual(FRAMES);
   expect(mostQueued).toBeLessThan(40 * MIB);
   expect([...ends.keys()].sort()).toEqual(['PROTOCOL', 'SESSION_RANGE', 'in order']);
-  expect(pool.peak * 128 * 1024).toBeLessThan(64 * MIB);
+  expect(pool.peak * BLOCK_BYTES).toBeLessThan(64 * MIB);
   expect(bystander.peers.ends).toEqual({});
 });

@@ -7,7 +7,7 @@ import type {Splice} from './splice.js';
 /** A read from here on is worth a block of its own; smaller ones are copied. */
 const OWN_BLOCK_FROM_BYTES = 32 * 1024;
 
-/** Blocks lent for reads that may never come; beyond, busy sockets share the quiet buffer as well. 4 MiB. */
+/** Blocks lent for reads that may never come; beyond, busy sockets share the quiet buffer as well. 5 MiB. */
 const MAX_LENT = 32;
 
 /** What `net.connect({onread})` takes; `release` is due when the socket is closed. */

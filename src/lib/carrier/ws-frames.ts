@@ -24,7 +24,7 @@ export const MAX_CONTROL_PAYLOAD = 125;
 
 /**
  * One message, all its fragments together. Nothing is gathered, so this protects no memory; it is far above what a
- * session writes at once (128 KiB blocks) or a middlebox may merge, and tells a lost frame boundary early.
+ * session writes at once (160 KiB blocks) or a middlebox may merge, and tells a lost frame boundary early.
  */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 

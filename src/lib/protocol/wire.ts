@@ -75,7 +75,7 @@ export function isStreamCode(value: unknown): value is StreamCode {
 }
 
 export const LIMITS = {
-  /** Payload of one SEGMENT. A sender writes at most one block (128 KiB) at once; twice that leaves room. */
+  /** Payload of one SEGMENT. A sender writes at most one block (160 KiB) at once. */
   segmentBytes: 256 * 1024,
   /** Payload of one link message: the longest is a goaway with a list of relays. */
   messageBytes: 16 * 1024,
