@@ -202,12 +202,14 @@ class Bench {
     }
   }
 
-  #memory(name: string, {tcp, upload}: RunningPeer): void {
+  #memory(name: string, {tcp, https, upload}: RunningPeer): void {
     if (tcp.relayPid === undefined || tcp.agentPid === undefined || upload.agentPid === undefined) return;
     const peak = (pid: number) => memoryMbOf(pid, 'VmHWM');
     this.#results.add(name, 0, {
       peakRelay: peak(tcp.relayPid),
-      peakAgent: Math.max(peak(tcp.agentPid), peak(upload.agentPid)),
+      peakAgent: Math.max(
+        ...[tcp, https, upload].map((route) => (route?.agentPid === undefined ? 0 : peak(route.agentPid))),
+      ),
     });
   }
 

@@ -12,11 +12,6 @@ import {type Peer, type Route, startTimeoutMs} from './peer.js';
 
 export const program = join(projectRoot, 'bin/run.js');
 
-interface HostPort {
-  host: string;
-  port: number;
-}
-
 export const tunl = peer('tunl', 'tunl, resume on: its normal state', {});
 
 export const tunlWithoutReplay = peer('tunl-noreplay', 'tunl that keeps nothing for a resume', {
@@ -61,25 +56,33 @@ function peer(
         command(
           owner,
           stateDir,
-          ...['expose', String(port), '--tcp', '--relay', url, '--token-file', tokenFile],
+          ...['expose', String(port), '--relay', url, '--token-file', tokenFile],
           ...['--ca-file', caFile, ...words],
         );
-      const expose = async (port: number): Promise<{tcp: Route; https: Route}> => {
-        const child = agent(scope, await scope.tempDir('bench-agent'), port, '--json');
-        const {tcp, tls} = await event<{tcp: HostPort; tls: HostPort}>(child, 'ready');
-        const pids = {relayPid: relay.pid, agentPid: child.pid};
-        return {tcp: {scheme: 'tcp', ...tcp, ...pids}, https: {scheme: 'https', ...tls, ...pids}};
+      // Quiet, as the others are: a line or an event for each connection would be measured as well.
+      const expose = async (scheme: Route['scheme'], port: number, ...words: string[]): Promise<Route> => {
+        const child = agent(scope, await scope.tempDir('bench-agent'), port, '--quiet', ...words);
+        const line = await within(startTimeoutMs, 'address from tunl', child.line());
+        const place = new URL(line.includes('://') ? line : `tcp://${line}`);
+        return {
+          scheme,
+          host: place.hostname,
+          port: Number(place.port),
+          relayPid: relay.pid,
+          agentPid: child.pid,
+        };
       };
 
       // One folder for all timed agents, as on a user's machine, but not that of the agents that serve.
       const timedState = await scope.tempDir('bench-timed');
       return {
         relayBeforeMb,
-        ...(await expose(upstream.port)),
-        upload: (await expose(upstream.sinkPort)).tcp,
+        tcp: await expose('tcp', upstream.port, '--tcp'),
+        https: await expose('https', upstream.port),
+        upload: await expose('tcp', upstream.sinkPort, '--tcp'),
         timeAgent: async (owner) => {
           const began = performance.now();
-          const child = agent(owner, timedState, upstream.port);
+          const child = agent(owner, timedState, upstream.port, '--tcp');
           await within(startTimeoutMs, 'address from tunl', child.line());
           return performance.now() - began;
         },
