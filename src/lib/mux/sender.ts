@@ -36,6 +36,17 @@ export interface SenderOptions {
 
 const NOTHING = Buffer.alloc(0);
 
+/** From the latest to the soonest. */
+const NEVER = 0;
+/** A turn of the event loop later than `THIS_TURN`: what is about to follow goes with it. */
+const NEXT_TURN = 1;
+const THIS_TURN = 2;
+const AT_ONCE = 3;
+type When = typeof NEVER | typeof NEXT_TURN | typeof THIS_TURN | typeof AT_ONCE;
+
+/** A new connection's first bytes, an upstream's answer and the other end of a stream mostly come with the next turn. */
+const LINGERING: ReadonlySet<FrameType> = new Set([FRAME.open, FRAME.opened, FRAME.fin]);
+
 export class Sender {
   /** What the peer is told of the other direction. */
   readonly acks: Acks;
@@ -53,7 +64,8 @@ export class Sender {
   #full = false;
   /** One bulk segment goes out after each drain, even if urgent frames have filled the carrier again: they must not starve it. */
   #bulkDue = false;
-  #flushing = false;
+  /** When the next flush is due at the latest. */
+  #due: When = NEVER;
   #framesSinceFlush = 0;
   #framesLastFlush = 0;
   #wakeScheduled = false;
@@ -128,7 +140,7 @@ export class Sender {
     const place = this.#outbox.claim(lane, FRAME_HEADER + payload.length);
     writeFrameHeader(place.buffer, place.at, type, streamId, payload.length);
     payload.copy(place.buffer, place.at + FRAME_HEADER);
-    this.#wrote();
+    this.#wrote(LINGERING.has(type) ? NEXT_TURN : AT_ONCE);
   }
 
   sendData(stream: Stream, chunk: Buffer): void {
@@ -228,25 +240,27 @@ export class Sender {
 
   // ── Sending ──
 
-  #wrote(): void {
+  #wrote(when: When = AT_ONCE): void {
     this.#framesSinceFlush += 1;
-    this.scheduleFlush();
+    this.scheduleFlush(when);
   }
 
-  /** While little happens the flush follows at once; when busy it waits for the rest of this turn's input. */
-  scheduleFlush(later = false): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
+  /** While little happens a flush at once is one; when busy it waits for the rest of this turn's input. */
+  scheduleFlush(when: When = AT_ONCE): void {
+    if (when <= this.#due) return;
+    this.#due = when;
     const flush = () => {
-      this.#flushing = false;
-      this.flush();
+      // A sooner one has seen to it.
+      if (this.#due !== NEVER) this.flush();
     };
-    if (later || this.#framesLastFlush > 2) this.#clock.soon(flush);
-    else queueMicrotask(flush);
+    if (when === AT_ONCE && this.#framesLastFlush <= 2) queueMicrotask(flush);
+    else if (when === NEXT_TURN) this.#clock.soon(() => this.#clock.soon(flush));
+    else this.#clock.soon(flush);
   }
 
   /** Hands the carrier what it takes. */
   flush(): void {
+    this.#due = NEVER;
     if (this.#ended) return;
     this.#framesLastFlush = this.#framesSinceFlush;
     this.#framesSinceFlush = 0;
@@ -299,7 +313,7 @@ export class Sender {
 
   /** What came has been read: the peer is told in time. */
   acknowledgeSoon(): void {
-    if (this.acks.pressing) this.scheduleFlush(true);
+    if (this.acks.pressing) this.scheduleFlush(THIS_TURN);
     else this.acks.later();
   }
 
@@ -312,7 +326,7 @@ export class Sender {
       this.#pace.acknowledged(count - before, this.#clock.now(), this.#link?.rttMs ?? 0);
     }
     // It may have waited for this ack.
-    if (this.#outbox.waitingBytes > 0) this.scheduleFlush(true);
+    if (this.#outbox.waitingBytes > 0) this.scheduleFlush(THIS_TURN);
     this.#scheduleWake();
     return true;
   }
