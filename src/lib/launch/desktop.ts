@@ -1,11 +1,11 @@
 // The clipboard and the browser of the desktop that tunl runs on, where there is one.
 
+import {spawn} from 'node:child_process';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
 import {ensurePrivateDir, stateDir} from '../core/state-dir.js';
 import {which} from './find.js';
-import {run} from './run.js';
 
 type Tool = readonly [bin: string, ...args: string[]];
 
@@ -17,11 +17,14 @@ const CLIPBOARDS: readonly Tool[] = [
   ['clip.exe'],
 ];
 
+/** What has not failed by then has worked, ms. */
+const WAIT_MS = 1_000;
+
 /** False when there is no tool for it. */
 export async function copy(text: string): Promise<boolean> {
   for (const [bin, ...args] of CLIPBOARDS) {
     const path = await which(bin, process.env);
-    if (path && (await run(path, args, {input: text, timeoutMs: 2_000})).code === 0) return true;
+    if (path && (await handOver(path, args, text))) return true;
   }
   return false;
 }
@@ -35,9 +38,32 @@ export async function openInBrowser(address: string): Promise<boolean> {
   const tools = [process.env.BROWSER, 'wslview', 'xdg-open', 'open'].filter((bin) => bin !== undefined);
   for (const bin of tools) {
     const path = await which(bin, process.env);
-    if (path && (await run(path, [target])).code === 0) return true;
+    if (path && (await handOver(path, [target]))) return true;
   }
   return false;
+}
+
+/**
+ * True when it ended well, or has not ended: a browser stays as long as its windows, a clipboard as long as what it holds.
+ * Either outlives tunl.
+ */
+function handOver(path: string, args: readonly string[], input?: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(path, args, {
+      detached: true,
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'ignore', 'ignore'],
+    });
+    child.unref();
+    const timer = setTimeout(() => resolve(true), WAIT_MS);
+    const over = (isDone: boolean) => {
+      clearTimeout(timer);
+      resolve(isDone);
+    };
+    child.once('error', () => over(false));
+    child.once('exit', (code) => over(code === 0));
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
+  });
 }
 
 async function pageTo(address: string): Promise<string> {
