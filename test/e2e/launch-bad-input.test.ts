@@ -123,6 +123,22 @@ test('a port in use, a folder that is not there, nothing after `--`', async ({sc
   await fails(scope, relay, ['expose', '--ready-path', 'health', '--', 'sh'], 'OPTION_INVALID');
 });
 
+test('no relay: the reason, whether the program was started beside it or waited for it; nothing is left', async ({
+  scope,
+}) => {
+  const relay = await startRelayProcess(scope);
+  const gone = {TUNL_RELAY: `https://r1.localhost:${await unusedPort()}`};
+  const script = await fakeProgram(scope, 'await listen(Number(argv[0]));');
+  const key = await makeKey(scope);
+  const stateDir = await safeFolder(scope);
+  await fails(scope, relay, ['terminal', '--bin', installed.gotty, '--', '/bin/sh'], 'RELAY_REFUSED', gone);
+  await fails(scope, relay, ['expose', '--', process.execPath, script, '{port}'], 'RELAY_REFUSED', gone);
+  const {cli} = await runCli(scope, ['ssh', '--key', `${key.path}.pub`, '--json'], {env: gone, stateDir});
+  expect(cli.error?.code).toBe('RELAY_REFUSED');
+  expect(withArgument(stateDir)).toEqual([]);
+  expect(withArgument(script)).toEqual([]);
+});
+
 test('5,000 keys, with DOS line ends: the address comes as ever', async ({scope}) => {
   const keys = Array.from({length: 5_000}, (_, i) => {
     const head = Buffer.from('0000000b7373682d6564323535313900000020', 'hex');
