@@ -2,6 +2,7 @@
 
 import {string} from '@oclif/core/args';
 import {parseTarget} from '../lib/agent/target.js';
+import {outputValve} from '../lib/cli/output-valve.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {commandFlags, exposeFlags} from '../lib/cli/tunnel-flags.js';
 import {TunlError} from '../lib/core/errors.js';
@@ -42,7 +43,7 @@ export default class Expose extends TunnelCommand {
         readyPath: flags['ready-path'],
       });
       return await this.holdProgram(program, flags, {
-        launch: {onOutput: this.presenter.output, port, readyTimeoutMs: flags['ready-timeout']},
+        launch: {onOutput: outputValve(this.presenter.output), port, readyTimeoutMs: flags['ready-timeout']},
       });
     }
     if (target === undefined)

@@ -23,7 +23,10 @@ export default class Jupyter extends TunnelCommand {
       default: true,
       summary: 'Ask visitors for a token: JUPYTER_TOKEN, or a random one.',
     }),
-    'jupyter-token-file': string({helpValue: 'FILE', summary: 'The token is the first line of this file.'}),
+    'jupyter-token-file': string({
+      helpValue: 'FILE',
+      summary: 'Its first line is Jupyter’s token; --token-file is the relay’s.',
+    }),
     dir: string({helpValue: 'FOLDER', summary: 'The folder to show. (the current one)'}),
     ...binFlag,
     ...nameFlags,

@@ -25,11 +25,13 @@ export default class Stop extends BaseCommand {
       });
     const roster = new Roster(stateDir());
     const tunnels = args.id === undefined ? await roster.living() : [await roster.get(args.id)];
-    await Promise.all(
+    const ends = await Promise.allSettled(
       tunnels.map(async (tunnel) => {
         await roster.stop(tunnel);
         this.presenter.event({type: 'ended', id: tunnel.id, address: tunnel.address});
       }),
     );
+    // One that cannot be stopped keeps no other from its end.
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 }

@@ -7,10 +7,8 @@ import type {LocalTunnel, PublicSides} from './agent/tunnel.js';
 import {TunlError} from './core/errors.js';
 import {stateDir} from './core/state-dir.js';
 import {forwardLater} from './forward.js';
-import {find} from './launch/find.js';
 import {type LaunchOptions, launch} from './launch/launch.js';
 import type {LoginFact, Program, PublicSide} from './launch/program.js';
-import {loadExeca} from './launch/run.js';
 import {exitCodeOf, type RunningProgram} from './launch/running.js';
 
 export interface ServeOptions {
@@ -30,35 +28,36 @@ export async function serve(program: Program, options: ServeOptions): Promise<Se
   const {signal} = options.forward;
   const giveUp = new AbortController();
   const either = signal === undefined ? giveUp.signal : AbortSignal.any([signal, giveUp.signal]);
-  loadExeca().catch(() => {});
   const state = options.forward.stateDir ?? stateDir();
-  const opening = forwardLater(nameOf(program, options), {
-    ...options.forward,
-    signal: either,
-    onEvent: quietUntilReady(options.forward.onEvent),
-  });
-  let tunnel: LocalTunnel | undefined;
+  const dialled = Promise.withResolvers<LocalTunnel>();
+  dialled.promise.catch(() => {});
+  const dial = async () => {
+    dialled.resolve(
+      forwardLater(nameOf(program, options), {
+        ...options.forward,
+        signal: either,
+        onEvent: quietUntilReady(options.forward.onEvent),
+      }),
+    );
+    return publicSide((await dialled.promise).sides);
+  };
   let running: RunningProgram | undefined;
   try {
-    const [found, opened] = await Promise.all([find(program, process.env, options.launch.bin), opening]);
-    tunnel = opened;
-    running = await launch(program, {
-      ...options.launch,
-      found,
-      public: publicSide(tunnel.sides),
-      stateDir: state,
-      signal: either,
-    });
-    const lost = tunnel.closed.then(() => {
+    running = await launch(program, {...options.launch, public: dial, stateDir: state, signal: either});
+    const lost = dialled.promise.then(async ({closed}) => {
+      await closed;
       throw new TunlError('ABORTED');
     });
     const place = await Promise.race([running.ready, lost]);
+    const tunnel = await dialled.promise;
     tunnel.pointTo(place, {address: running.address, program: program.name, ...loginOf(running)});
     return new ServedProgram(tunnel, running, program, options);
   } catch (error) {
     giveUp.abort();
     await running?.stop();
-    await opening.then(
+    // Without effect where it was dialled.
+    dialled.reject(error);
+    await dialled.promise.then(
       (opened) => opened.destroy(),
       () => {},
     );

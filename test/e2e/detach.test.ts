@@ -1,13 +1,14 @@
 // Tunnels in the background, as a shell script uses them: the address in a variable, a list, logs, an end that leaves nothing.
-import {existsSync, readdirSync} from 'node:fs';
+import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
-import {cleanEnv, run} from '../helpers/child.js';
+import {Child, cleanEnv, run} from '../helpers/child.js';
 import {entry, startCli} from '../helpers/cli.js';
 import {fakeProgram, isAlive, until, withArgument} from '../helpers/launching.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {Scope} from '../helpers/scope.js';
+import {forOtherUser, otherUser} from '../helpers/ssh.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream} from '../helpers/upstreams.js';
 import {parseEvent} from '../project/event-schema.js';
@@ -91,6 +92,41 @@ test('what cannot come up says why in the foreground, and leaves nothing', async
   expect(left()).toEqual([]);
   expect((await shell('tunl stop nobody --json')).stdout).toContain('BACKGROUND_UNKNOWN');
   expect((await shell('tunl stop --json')).stdout).toContain('"USAGE"');
+});
+
+test('a tunnel that another user runs cannot be stopped, and is said to be so', async ({scope}) => {
+  const user = await otherUser(scope);
+  const at = await forOtherUser(scope, user);
+  const folder = join(user.home, 'state', 'background');
+  // A process of root's: its number and its start, as the roster would have them.
+  const {pid} = Child.start(scope, 'sleep', ['600']);
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const processStart = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  const entryOf = {id: 'abcdef', pid, processStart, startedAt: new Date(0).toISOString()};
+  const text = JSON.stringify({...entryOf, command: [], address: 'https://x.example'});
+  const [as = '', ...more] = user.as;
+  const made = await run(
+    scope,
+    as,
+    [...more, 'sh', '-c', `mkdir -p -m 700 ${folder} && cat > ${folder}/abcdef.json`],
+    {
+      input: text,
+      cwd: user.home,
+    },
+  );
+  expect(made.code, made.stderr).toBe(0);
+  const env = {HOME: user.home, TUNL_STATE_DIR: join(user.home, 'state')};
+  const tunl = (...words: string[]) =>
+    run(scope, as, [...more, at.node, join(at.root, 'bin/run.js'), ...words], {env, cwd: user.home});
+  for (const which of ['abcdef', '--all']) {
+    const stopped = await tunl('stop', which, '--json');
+    expect(stopped.code).toBe(8);
+    expect(parseEvent(stopped.stdout)).toMatchObject({
+      code: 'BACKGROUND_STUCK',
+      message: `The tunnel abcdef (process ${pid}) cannot be stopped (EPERM).`,
+    });
+  }
+  expect(isAlive(pid)).toBe(true);
 });
 
 test('after kill -9: not listed, no file left; a pid that is somebody else’s by now is not touched', async ({

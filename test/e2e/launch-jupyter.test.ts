@@ -6,6 +6,7 @@ import {createServer} from 'node:net';
 import {delimiter, dirname, join} from 'node:path';
 import {expect} from 'vitest';
 import {find} from '../../src/lib/launch/find.js';
+import type {NamedSite} from '../../src/lib/launch/program.js';
 import {jupyter} from '../../src/lib/launch/programs/jupyter.js';
 import {randomSecret} from '../../src/lib/launch/secret.js';
 import {
@@ -134,7 +135,7 @@ test('a taken port is an error of Jupyter’s, not another port', async ({scope}
     scope,
     {
       ...program,
-      start: (site) => program.start({...site, port}),
+      start: (site: NamedSite) => program.start({...site, port}),
     },
     {env: plainEnv({HOME: await scope.tempDir('home')}), bin: installed.jupyterLab},
   );

@@ -5,12 +5,13 @@ import {join} from 'node:path';
 import {expect} from 'vitest';
 import {Child, cleanEnv, run} from '../helpers/child.js';
 import {entry, runCli} from '../helpers/cli.js';
-import {safeFolder} from '../helpers/launching.js';
+import {safeFolder, until} from '../helpers/launching.js';
 import {startBehindRelay} from '../helpers/programs.js';
 import {startRelayProcess} from '../helpers/relay.js';
-import type {Scope} from '../helpers/scope.js';
+import {type Scope, unusedPort} from '../helpers/scope.js';
 import {forOtherUser, type KeyFiles, makeKey, otherUser, sshFolder} from '../helpers/ssh.js';
 import {test} from '../helpers/test.js';
+import {httpUpstream} from '../helpers/upstreams.js';
 
 /** A shell in which ssh, scp and sftp know this key and this host, and `tunl` is the built command. */
 async function shellFor(scope: Scope, key: KeyFiles, knownHosts: string) {
@@ -52,7 +53,68 @@ test('by a port: login, scp, sftp, rsync; another key does not get in', async ({
     255,
     expect.stringContaining('Permission denied (publickey)'),
   ]);
+  const password = '-o PreferredAuthentications=password,keyboard-interactive -o BatchMode=no';
+  const noPassword = await shell(`${ready.address} ${password} true`);
+  expect([noPassword.code, noPassword.stderr]).toEqual([
+    255,
+    expect.stringContaining('Permission denied (publickey)'),
+  ]);
   expect((await cli.stop('SIGINT')).code).toBe(0);
+});
+
+test('what VS Code Remote is made of: a script on stdin, one connection for many sessions, forwarding both ways', async ({
+  scope,
+}) => {
+  const key = await makeKey(scope);
+  const {cli} = await startBehindRelay(scope, ['ssh', '--key', `${key.path}.pub`, '--json'], {
+    stateDir: await safeFolder(scope),
+  });
+  const ready = await cli.event('ready');
+  const shell = await shellFor(scope, key, ready.login?.knownHosts ?? '');
+  const folder = await scope.tempDir('remote');
+  const ssh = ready.address;
+
+  // Its first step: a script of some length for a shell without a terminal, which reads it from standard input.
+  const script = join(folder, 'install.sh');
+  const filling = `# ${'x'.repeat(76)}\n`.repeat(3_000);
+  await writeFile(script, `${filling}uname -s; echo "pid $$"; exit 3\n`);
+  const installed = await shell(`${ssh} bash -s < ${script}`);
+  expect(installed).toMatchObject({code: 3, stdout: expect.stringMatching(/^Linux\npid \d+\n$/)});
+
+  // Then one connection that stays, and sessions, copies and forwards over it.
+  const socket = join(folder, 'mux');
+  const web = await httpUpstream(scope, 'a server beside the sshd');
+  const [socks, back] = [await unusedPort(), await unusedPort()];
+  const master = [
+    ...['-o', 'ControlMaster=yes', '-o', `ControlPath=${socket}`, '-o', 'ControlPersist=no'],
+    ...['-D', `127.0.0.1:${socks}`, '-R', `127.0.0.1:${back}:127.0.0.1:${web.port}`],
+    ...['-L', `${folder}/local.sock:127.0.0.1:${web.port}`, '-o', 'ExitOnForwardFailure=yes'],
+  ].join(' ');
+  const connection = shell(`${ssh} -N ${master}`);
+  const over = `ssh -o ControlPath=${socket} -o ControlMaster=no ${ssh.replace(/^ssh /, '')}`;
+  await until(async () => (await shell(`${over} -O check`)).code === 0);
+  const sessions = await Promise.all(
+    Array.from({length: 8}, (_, i) => shell(`${over} 'echo session ${i}; sleep 0.2; id -un'`)),
+  );
+  expect(sessions.map(({stdout}) => stdout)).toEqual(
+    sessions.map((_, i) => `session ${i}\n${userInfo().username}\n`),
+  );
+  const there = `http://127.0.0.1:${web.port}/`;
+  for (const way of [
+    `curl -sS --noproxy '' --socks5-hostname 127.0.0.1:${socks} ${there}`,
+    `curl -sS --unix-socket ${folder}/local.sock ${there}`,
+    `${over} curl -sS http://127.0.0.1:${back}/`,
+    // Without a listener here: a channel of its own on standard input and output.
+    `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | ${ssh} -W 127.0.0.1:${web.port} | tail -n 1`,
+  ]) {
+    expect(await shell(way), way).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('beside the sshd'),
+    });
+  }
+  await shell(`${over} -O exit`);
+  await connection;
+  expect((await cli.stop()).code).toBe(0);
 });
 
 test('by the TLS name: the printed line, and `tunl connect` as its ProxyCommand', async ({scope}) => {

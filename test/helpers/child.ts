@@ -103,6 +103,13 @@ export class Child implements AsyncDisposable {
     return this.#lines;
   }
 
+  /** Stops reading stderr, as a pager or a script that forgot it does; the returned function goes on. */
+  holdStderr(): () => void {
+    const {stderr} = this.#process;
+    stderr?.pause();
+    return () => void stderr?.resume();
+  }
+
   get exit(): Exit | undefined {
     return this.#exit;
   }

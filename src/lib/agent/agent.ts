@@ -55,6 +55,7 @@ export class Agent {
   #link: Link | undefined;
   #resumeWindowMs = 0;
   #ended = false;
+  #endedBy: TunlError | undefined;
   #connecting = false;
   #retry: Timer | undefined;
   /** When the link was lost, and how many streams there were. */
@@ -110,7 +111,7 @@ export class Agent {
 
   /** Asks for a tunnel. @throws TunlError the relay's reason. */
   async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
-    if (this.#ended) throw new TunlError('CLOSED');
+    if (this.#ended) throw this.#endedBy ?? new TunlError('CLOSED');
     return await this.#bindings.add(wish, owner, (message) => this.#session?.sendControl(message));
   }
 
@@ -159,6 +160,7 @@ export class Agent {
   #end(error: TunlError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#endedBy = error;
     this.#aborter.abort();
     this.#retry?.cancel();
     clearInterval(this.#keepAlive);

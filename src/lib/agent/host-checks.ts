@@ -30,12 +30,13 @@ const CHECKS: readonly Check[] = [
     program: 'Jupyter',
     setting: 'ServerApp.local_hostnames',
     status: 403,
-    mark: /^(?=[\s\S]*\r\nserver: TornadoServer)(?=[\s\S]*\r\ncontent-type: text\/html)/i,
+    // Its other refusals, such as a form without its token, give a reason below the heading.
+    mark: /\r\nserver: TornadoServer[\s\S]*<title>Jupyter Server<[\s\S]*<h1>403 : Forbidden<\/h1>\s*<\/div>/i,
   },
 ];
 
-/** As much of an answer as the marks need. */
-const LOOK_BYTES = 4096;
+/** As much of an answer as the marks need: Rails has 5 kB of styles before its words. */
+const LOOK_BYTES = 16 * 1024;
 
 const ERROR_STATUS = Buffer.from('HTTP/1.1 40');
 

@@ -7,6 +7,8 @@ export interface GreetWishes {
   qr?: boolean | undefined;
   copy?: boolean | undefined;
   open?: boolean | undefined;
+  /** Somebody else holds the tunnel; this process is about to leave. */
+  detach?: boolean | undefined;
 }
 
 /** Loads what is wished for only. Never throws: the tunnel is up, whatever comes of this. */
@@ -28,7 +30,7 @@ export async function greet(
     }
     if (wishes.open) {
       const {openInBrowser} = await import('../launch/desktop.js');
-      if (!(await openInBrowser(ready.address))) say('no browser could be opened');
+      if (!(await openInBrowser(ready.address, !wishes.detach))) say('no browser could be opened');
     }
   } catch (error) {
     tell({tone: 'warning', text: error instanceof Error ? error.message : String(error)});

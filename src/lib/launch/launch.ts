@@ -9,20 +9,21 @@ import {TunlError} from '../core/errors.js';
 import {find} from './find.js';
 import {type OutputSink, OutputTail, passOn} from './output.js';
 import {freePort, isTaken} from './ports.js';
-import type {Found, Program, PublicSide, Site} from './program.js';
-import {loadExeca} from './run.js';
+import type {Program, PublicSide, Site} from './program.js';
 import {makeRunFolder, removeRunFolder} from './run-folder.js';
 import {RunningProgram} from './running.js';
 import {spawnProgram} from './spawn.js';
 
 export interface LaunchOptions {
-  readonly public: PublicSide;
+  /**
+   * Or what brings the tunnel up: called first for a program that needs its name, else as soon as the program has been
+   * started, because dialling keeps this process busy. Not called when there is nothing to start.
+   */
+  readonly public: PublicSide | (() => Promise<PublicSide>);
   /** Where it has to listen. Default: a free port, or for a program that chooses by itself the one that it opens. */
   readonly port?: number;
   /** Programs keep host keys and their run folders here. */
   readonly stateDir: string;
-  /** The program, where it was looked for already. */
-  readonly found?: Found;
   /** Another executable than the ones that are looked for. */
   readonly bin?: string;
   /** Default: this process's. */
@@ -45,14 +46,13 @@ export interface LaunchOptions {
 export async function launch(program: Program, options: LaunchOptions): Promise<RunningProgram> {
   const {signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
-  // 0.15 s that pass while the program is looked for; a failure shows where it is used.
-  loadExeca().catch(() => {});
   const env = options.env ?? process.env;
   const graceMs = options.graceMs ?? program.graceMs ?? 5_000;
-  const found = options.found ?? (await find(program, env, options.bin));
+  const early = program.needsName ? sideOf(options) : undefined;
+  const found = await find(program, env, options.bin);
   const port = await portFor(program, options.port);
   const folder = await makeRunFolder(options.stateDir);
-  const site: Site = {public: options.public, port, folder, found, env, uid: process.getuid?.() ?? -1};
+  const site: Site = {port, folder, found, env, uid: process.getuid?.() ?? -1};
   const secrets = program.secrets ?? [];
   const tail = new OutputTail(secrets);
   const forward = options.onOutput && passOn(options.onOutput, secrets);
@@ -63,21 +63,27 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
   };
   try {
     prepared = await program.prepare?.(site);
+    const plan = program.needsName
+      ? program.start({...site, public: await (early ?? sideOf(options))})
+      : program.start(site);
+    if (signal?.aborted) throw new TunlError('ABORTED');
     const spawned = await spawnProgram({
       program,
       site,
-      plan: program.start(site),
+      plan,
       graceMs,
       onChunk: (stream, chunk) => {
         tail.push(stream, chunk);
         forward?.(stream, chunk);
       },
     });
+    const side = early ?? sideOf(options);
     const readyTimeoutMs = options.readyTimeoutMs ?? program.readyTimeoutMs ?? 60_000;
     const {onNotice} = options;
     return new RunningProgram({
       program,
       site,
+      side,
       spawned,
       tail,
       readyTimeoutMs,
@@ -90,6 +96,19 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
     await cleanUp();
     throw error;
   }
+}
+
+/** Settles with the tunnel's names; rejects with why there are none, or when all is given up. Never unhandled. */
+function sideOf({public: given, signal}: LaunchOptions): Promise<PublicSide> {
+  const side = new Promise<PublicSide>((resolve, reject) => {
+    const abort = () => reject(new TunlError('ABORTED'));
+    signal?.addEventListener('abort', abort, {once: true});
+    void (typeof given === 'function' ? given() : Promise.resolve(given))
+      .then(resolve, reject)
+      .finally(() => signal?.removeEventListener('abort', abort));
+  });
+  side.catch(() => {});
+  return side;
 }
 
 async function portFor(program: Program, port: number | undefined): Promise<number> {

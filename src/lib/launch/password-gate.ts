@@ -3,8 +3,9 @@
 // HTTP on a loopback port → the program's Unix socket, for requests with the right Basic credentials only. Each request is
 // checked, not each connection: something between visitor and relay may carry several visitors' requests on one.
 import {createHash, timingSafeEqual} from 'node:crypto';
-import {createServer, type IncomingMessage, request} from 'node:http';
+import type {IncomingMessage} from 'node:http';
 import {connect, type Socket} from 'node:net';
+import {createServer, request} from '../core/node-http.js';
 
 export interface GateOptions {
   /** On 127.0.0.1. */

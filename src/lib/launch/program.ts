@@ -29,9 +29,8 @@ export interface Found {
   readonly kind: string;
 }
 
-/** All that a program's functions may build on. */
+/** What is known before the tunnel is there. */
 export interface Site {
-  readonly public: PublicSide;
   /** Where it has to listen, on 127.0.0.1. 0 when it chooses by itself (`choosesPort`). */
   readonly port: number;
   /** Its own folder, mode 0700, removed together with the program. */
@@ -41,6 +40,11 @@ export interface Site {
   readonly env: Readonly<NodeJS.ProcessEnv>;
   /** 0 is root; -1 where there are no user ids. */
   readonly uid: number;
+}
+
+/** The same with the tunnel's names. */
+export interface NamedSite extends Site {
+  readonly public: PublicSide;
 }
 
 export interface StartPlan {
@@ -84,7 +88,21 @@ export interface OldestVersion {
   readonly args: readonly string[];
 }
 
-export interface Program {
+export type Program = FreeProgram | NamedProgram;
+
+/** Starts beside the tunnel. */
+export interface FreeProgram extends ProgramFacts {
+  readonly needsName?: false;
+  start(site: Site): StartPlan;
+}
+
+/** Has to be told its public name, and so waits for it. */
+export interface NamedProgram extends ProgramFacts {
+  readonly needsName: true;
+  start(site: NamedSite): StartPlan;
+}
+
+interface ProgramFacts {
   /** `jupyter`: in commands, folder names, logs. */
   readonly name: string;
   /** `JupyterLab`: in sentences. */
@@ -102,15 +120,14 @@ export interface Program {
   readonly anyLoopback?: boolean;
   /** Runs before the start: files, checks. What it returns is closed when the program has ended. */
   prepare?(site: Site): Promise<{close(): Promise<void>} | undefined>;
-  start(site: Site): StartPlan;
   ready(site: Site): Readiness;
   /** Default 60,000. */
   readonly readyTimeoutMs?: number;
   /** How long it may take to stop after SIGTERM, ms. Default 5,000. */
   readonly graceMs?: number;
   /** The line for stdout. */
-  address(site: Site): string;
-  login(site: Site): readonly LoginFact[];
+  address(site: NamedSite): string;
+  login(site: NamedSite): readonly LoginFact[];
   /** Replaced by … wherever its output is kept or passed on. */
   readonly secrets?: readonly string[];
 }

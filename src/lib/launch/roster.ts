@@ -25,6 +25,8 @@ const ID = /^[a-z2-9]{6}$/;
 const STALE_LOG_MS = 600_000;
 /** A drain and a program's grace; then it is killed. */
 const STOP_MS = 20_000;
+/** What is still there so long after SIGKILL is beyond signals. */
+const AFTER_KILL_MS = 5_000;
 
 export const isBackgroundId = (text: string): boolean => ID.test(text);
 
@@ -80,10 +82,10 @@ export class Roster {
     const deadline = performance.now() + STOP_MS;
     send(entry, 'SIGTERM');
     while (await isRunning(entry)) {
-      if (performance.now() > deadline) {
-        // Its programs are ended by their watchers.
-        send(entry, 'SIGKILL');
-      }
+      const late = performance.now() - deadline;
+      if (late > AFTER_KILL_MS) throw stuck(entry, 'it does not end');
+      // Its programs are ended by their watchers.
+      if (late > 0) send(entry, 'SIGKILL');
       await sleep(25);
     }
     await this.remove(entry.id);
@@ -151,9 +153,13 @@ function send(entry: BackgroundTunnel, signal: NodeJS.Signals): void {
     process.kill(entry.pid, signal);
   } catch (error) {
     if (systemCode(error) === 'ESRCH') return;
-    throw new TunlError('BACKGROUND_STUCK', {
-      reason: `The tunnel ${entry.id} (process ${entry.pid}) cannot be stopped (${systemCode(error)}).`,
-      cause: error,
-    });
+    throw stuck(entry, systemCode(error), error);
   }
+}
+
+function stuck({id, pid}: BackgroundTunnel, why: string, cause?: unknown): TunlError {
+  return new TunlError('BACKGROUND_STUCK', {
+    reason: `The tunnel ${id} (process ${pid}) cannot be stopped (${why}).`,
+    cause,
+  });
 }

@@ -7,7 +7,7 @@ import {tooOld} from './find.js';
 import type {OutputTail} from './output.js';
 import {portsOf} from './ports.js';
 import {endFamily, membersOf} from './processes.js';
-import type {LoginFact, Program, Site} from './program.js';
+import type {LoginFact, NamedSite, Program, PublicSide, Site} from './program.js';
 import {type Answer, type Place, untilReady} from './ready.js';
 import type {Spawned} from './spawn.js';
 
@@ -25,6 +25,8 @@ export function exitCodeOf(exit: Exit): number {
 export interface RunningParts {
   readonly program: Program;
   readonly site: Site;
+  /** Rejects when there is no tunnel. */
+  readonly side: Promise<PublicSide>;
   readonly spawned: Spawned;
   readonly tail: OutputTail;
   readonly readyTimeoutMs: number;
@@ -42,16 +44,16 @@ const GONE_AFTER_KILL_MS = 2_000;
 
 export class RunningProgram implements AsyncDisposable {
   readonly pid: number;
-  /** The line for stdout. Say it when `ready` has resolved, not before. */
-  readonly address: string;
-  readonly login: readonly LoginFact[];
-  /** Where it answers. Rejects when it ended, did not answer in time or was stopped; then it is being stopped. */
+  /** Where it answers, once the tunnel has its names, too. Rejects when there is no tunnel, when the program ended, did
+   * not answer in time or was stopped; then it is being stopped. */
   readonly ready: Promise<Place>;
   /** Resolves when it and all that it started are gone and nothing of it is left on disk. Never rejects. */
   readonly exited: Promise<Exit>;
 
   readonly #parts: RunningParts;
   readonly #ended = new AbortController();
+  #named: NamedSite | undefined;
+  #hasAnswered = false;
   #exit: Exit | undefined;
   #stopped = false;
   #closing: Promise<Exit> | undefined;
@@ -59,11 +61,9 @@ export class RunningProgram implements AsyncDisposable {
   #leftBehind: readonly number[] = [];
 
   constructor(parts: RunningParts) {
-    const {program, site, spawned, signal} = parts;
+    const {spawned, signal} = parts;
     this.#parts = parts;
     this.pid = spawned.family.group;
-    this.address = program.address(site);
-    this.login = program.login(site);
     this.exited = spawned.exit.then((exit) => {
       this.#exit = exit;
       this.#ended.abort();
@@ -79,6 +79,20 @@ export class RunningProgram implements AsyncDisposable {
     // Whoever does not look at `ready` sees the end by `exited`.
     this.ready.catch(() => {});
     if (signal?.aborted) abort();
+  }
+
+  /** The line for stdout. There when `ready` has resolved, not before. */
+  get address(): string {
+    return this.#parts.program.address(this.#site);
+  }
+
+  get login(): readonly LoginFact[] {
+    return this.#parts.program.login(this.#site);
+  }
+
+  get #site(): NamedSite {
+    if (this.#named === undefined) throw new TunlError('CLOSED');
+    return this.#named;
   }
 
   /** The end of what it printed; without secrets. */
@@ -134,10 +148,24 @@ export class RunningProgram implements AsyncDisposable {
         if (last.kind === 'refused') otherPort.look();
       },
     });
+    // It has answered, or never will; without names there is nothing to say yet.
+    this.#hasAnswered = place !== undefined;
+    const side = place && (await this.#whileItLives(this.#parts.side));
+    if (side) this.#named = {...site, public: side};
     if (this.#stopped) throw new TunlError('ABORTED', {reason: `${program.title} was stopped.`});
     if (this.#exit) throw await this.#diedError(this.#exit);
     if (place) return place;
     throw await this.#lateError(last, otherPort.found);
+  }
+
+  /** Undefined when the program has ended first. */
+  async #whileItLives<T>(value: Promise<T>): Promise<T | undefined> {
+    const {signal} = this.#ended;
+    const ended = new Promise<undefined>((resolve) => {
+      if (signal.aborted) resolve(undefined);
+      signal.addEventListener('abort', () => resolve(undefined), {once: true});
+    });
+    return await Promise.race([value, ended]);
   }
 
   async #diedError(exit: Exit): Promise<TunlError> {
@@ -152,7 +180,9 @@ export class RunningProgram implements AsyncDisposable {
     return (
       (await tooOld(program, site.found, site.env)) ??
       new TunlError('PROGRAM_DIED', {
-        reason: this.#withLines(`${program.title} ended ${how} before it answered.`),
+        reason: this.#withLines(
+          `${program.title} ended ${how} before ${this.#hasAnswered ? 'the tunnel was there' : 'it answered'}.`,
+        ),
       })
     );
   }

@@ -252,6 +252,8 @@ test('a final refusal ends the agent with its code, a passing one does not', asy
   state.refuse = new TunlError('TOKEN_WRONG');
   await next('ended');
   expect(told().at(-1)).toEqual({type: 'ended', code: 'TOKEN_WRONG'});
+  // Who asks for a tunnel only now hears why there is none.
+  await expect(agent.bind({kind: 'tls', h2: false}, echo)).rejects.toMatchObject({code: 'TOKEN_WRONG'});
 });
 
 test('the first link fails at once, and an end that was asked for is told once', async () => {

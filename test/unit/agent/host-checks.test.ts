@@ -6,6 +6,15 @@ import {HostChecks} from '../../../src/lib/agent/host-checks.js';
 const answer = (status: string, body: string, ...headers: string[]) =>
   `HTTP/1.1 ${status}\r\n${headers.map((line) => `${line}\r\n`).join('')}\r\n${body}`;
 
+/** As jupyter_server 2.21 lays it out; a reason stands below the heading. */
+const jupyter = (reason = '') =>
+  answer(
+    '403 Forbidden',
+    `<title>Jupyter Server</title>${' '.repeat(2_000)}<h1>403 : Forbidden</h1>\n${reason}</div>`,
+    'Server: TornadoServer/6.5',
+    'Content-Type: text/html',
+  );
+
 const VITE = answer(
   '403 Forbidden',
   'Blocked request. To allow this host, add "x" to `server.allowedHosts`.',
@@ -30,12 +39,11 @@ test.each([
   ['server.allowedHosts', VITE],
   ['devServer.allowedHosts', answer('403 Forbidden', 'Invalid Host header')],
   ['allowedDevOrigins', answer('403 Forbidden', 'c\r\nUnauthorized\r\n0\r\n', 'Transfer-Encoding: chunked')],
+  ['config.hosts', answer('403 Forbidden', `${' '.repeat(4_700)}<h1>Blocked host: x.r1.example.net</h1>`)],
   ['config.hosts', answer('403 Forbidden', '<h1>Blocked hosts: x.r1.example.net</h1>')],
   ['ALLOWED_HOSTS', answer('400 Bad Request', '<title>DisallowedHost at /</title>')],
-  [
-    'ServerApp.local_hostnames',
-    answer('403 Forbidden', '<html>', 'Server: TornadoServer/6.5', 'Content-Type: text/html'),
-  ],
+  ['ALLOWED_HOSTS', answer('400 Bad Request', '<title>DisallowedHost\n          at /</title>')],
+  ['ServerApp.local_hostnames', jupyter()],
 ])('%s', (setting, text) => {
   expect(told(text)).toEqual([expect.stringContaining(`(${setting})`)]);
   expect(told(text, 20)).toEqual([expect.stringContaining(`(${setting})`)]);
@@ -49,6 +57,7 @@ test.each([
   answer('200 OK', 'server.allowedHosts'),
   answer('403 Forbidden', 'you may not'),
   answer('401 Unauthorized', 'Unauthorized'),
+  jupyter('<p>The error was:</p><pre>&#39;_xsrf&#39; argument missing from POST</pre>'),
   answer(
     '403 Forbidden',
     '{"message": "Forbidden"}',
@@ -57,7 +66,7 @@ test.each([
   ),
   'SSH-2.0-OpenSSH_9.2\r\n',
   '',
-  `HTTP/1.1 403 Forbidden\r\n\r\n${' '.repeat(10_000)}server.allowedHosts`,
+  `HTTP/1.1 403 Forbidden\r\n\r\n${' '.repeat(20_000)}server.allowedHosts`,
 ])('nothing is told about %j', (text) => {
   expect(told(text)).toEqual([]);
 });

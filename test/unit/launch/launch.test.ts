@@ -3,12 +3,24 @@ import {mkdir, readdir} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
+import {TunlError} from '../../../src/lib/core/errors.js';
+import type {FreeProgram, PublicSide, Site} from '../../../src/lib/launch/program.js';
 import {command} from '../../../src/lib/launch/programs/command.js';
 import {exitCodeOf} from '../../../src/lib/launch/running.js';
-import {isAlive, launchFake, launchIn, markOf, until, withArgument} from '../../helpers/launching.js';
+import {
+  isAlive,
+  launchFake,
+  launchIn,
+  markOf,
+  publicSide,
+  until,
+  withArgument,
+} from '../../helpers/launching.js';
 import {test} from '../../helpers/test.js';
 
 const get = async (port: number, path = '/') => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+const LISTEN =
+  "require('node:http').createServer().listen(Number(process.argv.at(-1)), '127.0.0.1', () => console.log('listening'))";
 const pidIn = (lines: string[]) => Number(/pid (\d+)/.exec(lines.join('\n'))?.[1]);
 
 describe('a program that works', () => {
@@ -111,6 +123,75 @@ const s = await listen(0, (q, r) => r.end('no'));`;
     const {host, port} = await program.ready;
     expect(host).toBe('::1');
     expect(await (await fetch(`http://[::1]:${port}/`)).text()).toBe('six');
+  });
+});
+
+describe('beside the tunnel', () => {
+  const named = command({argv: [process.execPath, '-e', LISTEN, '{port}'], portGiven: false});
+  const free: FreeProgram = {
+    ...named,
+    needsName: false,
+    start: ({port}) => ({args: ['-e', LISTEN, String(port)]}),
+    address: ({public: side}) => `at ${side.host}`,
+  };
+
+  test('one that need not know its name runs before there is a tunnel, and is ready when both are', async ({
+    scope,
+  }) => {
+    const side = Promise.withResolvers<PublicSide>();
+    const program = await launchIn(scope, free, {public: () => side.promise});
+    await until(() => program.lastLines().includes('listening'));
+    expect(() => program.address).toThrow();
+    side.resolve(publicSide);
+    await program.ready;
+    expect(program.address).toBe('at name.r1.example.test');
+  });
+
+  test('one that has to know it is looked for meanwhile, and started afterwards', async ({scope}) => {
+    const side = Promise.withResolvers<PublicSide>();
+    const looked = Promise.withResolvers<void>();
+    const candidates = () => {
+      looked.resolve();
+      return [{bin: process.execPath}];
+    };
+    const launching = launchIn(scope, {...named, candidates}, {public: () => side.promise});
+    await looked.promise;
+    side.resolve(publicSide);
+    await (await launching).ready;
+  });
+
+  test('no tunnel: both are told why, and nothing is left', async ({scope}) => {
+    const stateDir = await scope.tempDir('state');
+    const none = () => Promise.reject(new TunlError('NO_FREE_PORT'));
+    await expect(launchIn(scope, named, {public: none, stateDir})).rejects.toMatchObject({
+      code: 'NO_FREE_PORT',
+    });
+    const program = await launchIn(scope, free, {public: none, stateDir});
+    await expect(program.ready).rejects.toMatchObject({code: 'NO_FREE_PORT'});
+    await program.exited;
+    expect(await readdir(join(stateDir, 'run'))).toEqual([]);
+  });
+
+  test('nothing to start: no tunnel is opened', async ({scope}) => {
+    let asked = false;
+    const side = async () => {
+      asked = true;
+      return publicSide;
+    };
+    const absent = {...free, candidates: () => [{bin: '/nowhere/program'}]};
+    await expect(launchIn(scope, absent, {public: side})).rejects.toMatchObject({code: 'PROGRAM_MISSING'});
+    expect(asked).toBe(false);
+  });
+
+  test('it ends while the tunnel is still coming up', async ({scope}) => {
+    const brief = {
+      ...free,
+      start: ({port}: Site) => ({
+        args: ['-e', `${LISTEN}; setTimeout(() => process.exit(3), 300)`, String(port)],
+      }),
+    };
+    const program = await launchIn(scope, brief, {public: () => new Promise<never>(() => {})});
+    await expect(program.ready).rejects.toMatchObject({code: 'PROGRAM_DIED'});
   });
 });
 

@@ -3,7 +3,7 @@ import {writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {dirname, join, resolve} from 'node:path';
 import {urlOf} from '../address.js';
-import type {Candidate, Program, Site} from '../program.js';
+import type {Candidate, FreeProgram, Site} from '../program.js';
 
 export interface CodeServerOptions {
   /** For openvscode-server and `code serve-web`, which take a token in the address: letters, digits, - and _ only. */
@@ -14,7 +14,7 @@ export interface CodeServerOptions {
   readonly args?: readonly string[];
 }
 
-export function codeServer(options: CodeServerOptions): Program {
+export function codeServer(options: CodeServerOptions): FreeProgram {
   const dir = resolve(options.dir ?? '.');
   const {password} = options;
   return {

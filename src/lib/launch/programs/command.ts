@@ -1,7 +1,7 @@
 // Any command: `tunl expose 3000 -- npm run dev`. Told the port and the public address, if it wants to know them.
 import {dirname, join} from 'node:path';
 import {addressOf} from '../address.js';
-import type {Candidate, Program, Readiness, Site} from '../program.js';
+import type {Candidate, NamedProgram, NamedSite, Readiness} from '../program.js';
 
 export interface CommandOptions {
   /** The command and its arguments, as given after `--`; `{port}` and `{url}` are filled in. Not empty. */
@@ -16,7 +16,7 @@ export interface CommandOptions {
   readonly cwd?: string;
 }
 
-export function command(options: CommandOptions): Program {
+export function command(options: CommandOptions): NamedProgram {
   const [bin, ...args] = options.argv;
   const wantsPort = args.some((arg) => arg.includes('{port}'));
   const toldPort = options.portGiven || wantsPort;
@@ -29,6 +29,7 @@ export function command(options: CommandOptions): Program {
       : `Check the spelling of ${bin}, or install it.`,
     choosesPort: !toldPort,
     anyLoopback: true,
+    needsName: true,
     start: (site) => ({
       args: args.map((arg) => fill(arg, site)),
       env: environment(site, toldPort),
@@ -54,11 +55,11 @@ function readiness(path: string | undefined): Readiness {
   return {kind: 'http', path, accept: (status) => status >= 200 && status < 400};
 }
 
-function fill(arg: string, site: Site): string {
+function fill(arg: string, site: NamedSite): string {
   return arg.replaceAll('{port}', String(site.port)).replaceAll('{url}', addressOf(site.public));
 }
 
-function environment(site: Site, toldPort: boolean): Record<string, string> {
+function environment(site: NamedSite, toldPort: boolean): Record<string, string> {
   return {
     TUNL_URL: addressOf(site.public),
     // Vite refuses requests for names that it does not know; this one it may know.

@@ -2,7 +2,7 @@
 import {realpathSync} from 'node:fs';
 import {basename, dirname, join, resolve} from 'node:path';
 import {urlOf} from '../address.js';
-import type {Candidate, Found, Program, Site} from '../program.js';
+import type {Candidate, Found, NamedProgram, NamedSite, Site} from '../program.js';
 
 export interface JupyterOptions {
   /** What a visitor must know. `false` lets everybody in who has the address. */
@@ -18,7 +18,7 @@ const HAS_MODULE = (module: string) => [
   `import importlib.util, sys; sys.exit(importlib.util.find_spec("${module}") is None)`,
 ];
 
-export function jupyter(options: JupyterOptions): Program {
+export function jupyter(options: JupyterOptions): NamedProgram {
   const dir = resolve(options.dir ?? '.');
   return {
     name: 'jupyter',
@@ -27,6 +27,8 @@ export function jupyter(options: JupyterOptions): Program {
     named,
     install: 'Install it with `pip install -U jupyterlab`, or give its path with --bin.',
     oldest,
+    // Host checks: the name has to be among those that it answers to.
+    needsName: true,
     start: (site) => ({
       args: [...serverArguments(site, dir, options.token === false), ...(options.args ?? [])],
       cwd: dir,
@@ -50,7 +52,7 @@ export function jupyter(options: JupyterOptions): Program {
 
 const path = (site: Site) => (site.found.kind === 'notebook' ? '/tree' : '/lab');
 
-function serverArguments(site: Site, dir: string, open: boolean): string[] {
+function serverArguments(site: NamedSite, dir: string, open: boolean): string[] {
   const server = {
     ip: '127.0.0.1',
     port: String(site.port),

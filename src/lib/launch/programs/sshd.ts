@@ -1,9 +1,9 @@
 // An sshd of one's own: runs as the user, lets in that user with the given keys, and nobody else.
-import {chmod, mkdir, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, rename, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
-import type {Program, Site} from '../program.js';
+import type {FreeProgram, Site} from '../program.js';
 import {run} from '../run.js';
 import {hasPamService, isLocked, strictModesHold} from '../ssh/account.js';
 import {knownHostsLine, type SshdConfig, sessionEnv, sshdConfig, sshLine} from '../ssh/config.js';
@@ -27,7 +27,7 @@ export interface SshdOptions {
 const PRIVSEP_FOLDER = '/run/sshd';
 
 /** Reads or makes the host key, so that its fingerprint is known before anything starts. */
-export async function sshd(options: SshdOptions): Promise<Program> {
+export async function sshd(options: SshdOptions): Promise<FreeProgram> {
   const {keys, via = 'tcp', caFile} = options;
   if (keys.length === 0)
     throw new TunlError('KEY_INVALID', {reason: 'Nobody could log in: no keys are given.'});
@@ -109,16 +109,27 @@ async function settle(site: Site, config: SshdConfig): Promise<void> {
   throw new TunlError('PROGRAM_CONFIG', {reason: `sshd does not accept its configuration: ${complaint}`});
 }
 
+/** Undefined when the configuration is in place. Both are tried at once, for every start waits for this. */
 async function firstComplaint(site: Site, config: SshdConfig): Promise<string | undefined> {
-  if ((await test(site, config)) === undefined) return undefined;
-  return test(site, {...config, penalties: false});
+  const [full, older] = await Promise.all([
+    tryOut(site, config, 'full'),
+    tryOut(site, {...config, penalties: false}, 'older'),
+  ]);
+  const accepted = [full, older].find(({complaint}) => complaint === undefined);
+  if (accepted) await rename(accepted.path, configOf(site));
+  return accepted ? undefined : older.complaint;
 }
 
-/** What `sshd -t` says against a configuration, or undefined. */
-async function test(site: Site, config: SshdConfig): Promise<string | undefined> {
-  await writeFile(configOf(site), sshdConfig(config), {mode: 0o600});
-  const {code, stderr} = await run(site.found.bin, ['-t', '-f', configOf(site)], {env: site.env});
-  return code === 0 ? undefined : stderr.trim().split('\n').slice(-3).join(' ');
+/** What `sshd -t` says against a configuration, if anything. */
+async function tryOut(
+  site: Site,
+  config: SshdConfig,
+  name: string,
+): Promise<{path: string; complaint: string | undefined}> {
+  const path = `${configOf(site)}.${name}`;
+  await writeFile(path, sshdConfig(config), {mode: 0o600});
+  const {code, stderr} = await run(site.found.bin, ['-t', '-f', path], {env: site.env});
+  return {path, complaint: code === 0 ? undefined : stderr.trim().split('\n').slice(-3).join(' ')};
 }
 
 /** False when it was there already, or cannot be made. */

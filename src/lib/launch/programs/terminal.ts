@@ -3,7 +3,7 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {urlOf} from '../address.js';
 import {basic, openGate} from '../password-gate.js';
-import type {Program, Site, StartPlan} from '../program.js';
+import type {FreeProgram, Site, StartPlan} from '../program.js';
 
 export interface TerminalOptions {
   readonly password: string;
@@ -13,7 +13,7 @@ export interface TerminalOptions {
 
 const USER = 'tunl';
 
-export function terminal(options: TerminalOptions): Program {
+export function terminal(options: TerminalOptions): FreeProgram {
   const {password} = options;
   return {
     name: 'terminal',

@@ -1,7 +1,8 @@
 // The public keys that GitHub publishes for a user, at https://github.com/USER.keys.
-import {get as getHttp, type IncomingMessage} from 'node:http';
-import {Agent, get as getHttps} from 'node:https';
+import type {IncomingMessage} from 'node:http';
+import https from 'node:https';
 import {systemCode, TunlError} from '../../core/errors.js';
+import {request as requestHttp} from '../../core/node-http.js';
 import {type KeyList, parseKeyList} from './key-list.js';
 
 const TIMEOUT_MS = 10_000;
@@ -42,15 +43,18 @@ function failed(reason: string, next?: string, cause?: unknown): TunlError {
   return new TunlError('KEY_SOURCE', {reason, ...(next !== undefined && {next}), cause});
 }
 
+const agentFor = (proxyEnv: NodeJS.ProcessEnv) => new https.Agent({proxyEnv});
+
 async function fetchPage(url: URL, options: GitHubOptions): Promise<{status: number; text: string}> {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const request =
       url.protocol === 'http:'
-        ? getHttp(url, {signal, agent: false}, resolve)
-        : getHttps(url, {signal, agent: new Agent({proxyEnv: options.env ?? process.env})}, resolve);
+        ? requestHttp(url, {signal, agent: false}, resolve)
+        : https.request(url, {signal, agent: agentFor(options.env ?? process.env)}, resolve);
     request.once('error', (error) => reject(timeout.aborted ? new Error('no answer in time') : error));
+    request.end();
   });
   const chunks: Buffer[] = [];
   let size = 0;
