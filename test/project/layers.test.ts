@@ -57,7 +57,7 @@ const FORBIDDEN: readonly Forbidden[] = [
   },
   {
     from: allBut('lib/launch'),
-    to: ['node:child_process'],
+    to: ['node:child_process', 'execa'],
     because: 'processes are started, watched and stopped in one place',
   },
 ];

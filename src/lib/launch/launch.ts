@@ -10,6 +10,7 @@ import {find} from './find.js';
 import {type OutputSink, OutputTail, passOn} from './output.js';
 import {freePort, isTaken} from './ports.js';
 import type {Program, PublicSide, Site} from './program.js';
+import {loadExeca} from './run.js';
 import {makeRunFolder, removeRunFolder} from './run-folder.js';
 import {RunningProgram} from './running.js';
 import {spawnProgram} from './spawn.js';
@@ -48,6 +49,8 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
   if (signal?.aborted) throw new TunlError('ABORTED');
   const env = options.env ?? process.env;
   const graceMs = options.graceMs ?? program.graceMs ?? 5_000;
+  // It is there when the program has been found; a failure shows where it is used.
+  loadExeca().catch(() => {});
   const early = program.needsName ? sideOf(options) : undefined;
   const found = await find(program, env, options.bin);
   const port = await portFor(program, options.port);

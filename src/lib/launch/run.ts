@@ -1,5 +1,4 @@
 // A short command run to its end: version questions, ssh-keygen, configuration tests. Never throws for how it ended.
-import {execFile} from 'node:child_process';
 
 export interface RunResult {
   /** Exit code; -1 when it could not be started, was killed or took too long. */
@@ -14,17 +13,25 @@ export interface RunOptions {
   timeoutMs?: number;
 }
 
-const MAX_OUTPUT_BYTES = 4 * 1024 * 1024;
+/** Loaded when first needed: most commands of tunl start no program. Call it early where one surely will be started. */
+export const loadExeca = () => import('execa');
 
-export function run(bin: string, args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-  const {env = process.env, timeoutMs: timeout = 10_000} = options;
-  const settings = {env, timeout, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT_BYTES} as const;
-  return new Promise<RunResult>((resolve) => {
-    const child = execFile(bin, args, settings, (error, stdout, stderr) => {
-      const code = typeof error?.code === 'number' ? error.code : error ? -1 : 0;
-      resolve({code, stdout, stderr});
-    });
-    child.stdin?.on('error', () => {});
-    child.stdin?.end();
-  }).catch(() => ({code: -1, stdout: '', stderr: ''}));
+export async function run(
+  bin: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const {execa} = await loadExeca();
+  const result = await execa(bin, args, {
+    env: options.env ?? process.env,
+    extendEnv: false,
+    reject: false,
+    timeout: options.timeoutMs ?? 10_000,
+    forceKillAfterDelay: 1_000,
+    maxBuffer: 4 * 1024 * 1024,
+    stdin: 'ignore',
+  });
+  return {code: result.exitCode ?? -1, stdout: text(result.stdout), stderr: text(result.stderr)};
 }
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');

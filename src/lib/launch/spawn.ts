@@ -1,12 +1,11 @@
 // Starting the process: a group of its own, the mark in its environment, a watcher beside it, both outputs always read.
-import {spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
-import {once} from 'node:events';
 import {stat} from 'node:fs/promises';
 import {systemCode, TunlError} from '../core/errors.js';
 import type {OutputName} from './output.js';
 import {type Family, MARK} from './processes.js';
 import type {Program, Site, StartPlan} from './program.js';
+import {loadExeca} from './run.js';
 import type {Exit} from './running.js';
 import {startWatcher} from './watcher.js';
 
@@ -30,42 +29,49 @@ export interface SpawnOptions {
 export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
   const {program, site, plan} = options;
   if (plan.cwd !== undefined) await checkFolder(plan.cwd);
+  const {execa} = await loadExeca();
   const mark = randomBytes(16).toString('hex');
   // Before the program: were tunl killed between the two starts, the mark alone would find the program.
-  const watcher = startWatcher({mark, folder: site.folder, graceMs: options.graceMs});
+  const watcher = await startWatcher({mark, folder: site.folder, graceMs: options.graceMs});
   const stdin = plan.stdin === 'open' ? 'pipe' : (plan.stdin ?? 'ignore');
-  const child = spawn(site.found.bin, [...site.found.lead, ...plan.args], {
+  const child = execa(site.found.bin, [...site.found.lead, ...plan.args], {
     env: environment(site.env, plan.env, mark),
+    extendEnv: false,
     detached: true,
-    stdio: [stdin, 'pipe', 'pipe'],
+    cleanup: false,
+    reject: false,
+    buffer: false,
+    stdin,
+    stdout: 'pipe',
+    stderr: 'pipe',
     ...(plan.cwd !== undefined && {cwd: plan.cwd}),
   });
   if (child.pid === undefined) {
     watcher.dismiss();
-    const [cause] = await once(child, 'error');
+    const {code, cause} = await child;
     throw new TunlError('PROGRAM_MISSING', {
-      reason: `${site.found.bin} cannot be started (${systemCode(cause) || 'unknown reason'}).`,
+      reason: `${site.found.bin} cannot be started (${code ?? 'unknown reason'}).`,
       next: program.install,
       cause,
     });
   }
   watcher.guard(child.pid);
   for (const name of ['stdout', 'stderr'] as const) {
-    child[name]?.on('data', (chunk: Buffer) => options.onChunk(name, chunk));
-    child[name]?.on('error', () => {});
+    child[name].on('data', (chunk: Buffer) => options.onChunk(name, chunk));
+    child[name].on('error', () => {});
   }
   child.stdin?.on('error', () => {});
   return {
     family: {group: child.pid, mark},
-    // Not `close`: that waits for the pipes as well, which a child of the program may hold open.
+    // Not execa's own promise: that waits for the pipes as well, which a child of the program may hold open.
     exit: new Promise((resolve) => {
-      child.once('exit', (code, signal) => resolve({code, signal}));
+      child.nodeChildProcess.once('exit', (code, signal) => resolve({code, signal}));
     }),
     release: () => {
       watcher.dismiss();
       child.stdin?.destroy();
-      child.stdout?.destroy();
-      child.stderr?.destroy();
+      child.stdout.destroy();
+      child.stderr.destroy();
     },
   };
 }

@@ -5,8 +5,8 @@
 // /bin/sh without children (about 1 MB, one process), in a session of its own, so that Ctrl+C or a closed terminal, which
 // end tunl, pass it by. What it cannot do: act when it is killed as well, end what runs as another user, find what left
 // the process group and wiped its environment (or any that left the group, where there is no /proc).
-import {spawn} from 'node:child_process';
 import {type Family, MARK} from './processes.js';
+import {loadExeca} from './run.js';
 
 // $1 mark, $2 folder, $3 grace in tenths of a second. `group N` names the process group, `done` means that all is in order.
 const SCRIPT = `
@@ -56,22 +56,28 @@ export interface WatcherOptions {
 }
 
 /** Never fails: without a shell there is no watcher, and tunl still cleans up whenever it ends by itself. */
-export function startWatcher(options: WatcherOptions): Watcher {
+export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
+  const {execa} = await loadExeca();
   const tenths = String(Math.max(1, Math.ceil(options.graceMs / 100)));
-  const child = spawn(
+  const child = execa(
     '/bin/sh',
     ['-c', SCRIPT, 'tunl-watcher', `${MARK}=${options.mark}`, options.folder, tenths],
     {
       // A clean environment: one with a mark of its own would end itself.
       env: {PATH: '/usr/bin:/bin:/usr/sbin:/sbin'},
+      extendEnv: false,
       cwd: '/',
       detached: true,
-      stdio: ['pipe', 'ignore', 'ignore'],
+      cleanup: false,
+      reject: false,
+      buffer: false,
+      stdin: 'pipe',
+      stdout: 'ignore',
+      stderr: 'ignore',
     },
   );
   child.stdin.on('error', () => {});
-  child.on('error', () => {});
-  child.unref();
+  child.nodeChildProcess.unref();
   return {
     guard: (group) => void child.stdin.write(`group ${group}\n`),
     dismiss: () => void child.stdin.end('done\n'),
