@@ -5,10 +5,10 @@ import {readFile} from 'node:fs/promises';
 import {createSecureContext, type SecureContext} from 'node:tls';
 import {systemCode, TunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
-import {Authority, type Leaf} from './authority.js';
+import {Authority} from './authority.js';
 
 export interface CertificateSource {
-  contextFor(name: string): SecureContext | Promise<SecureContext>;
+  contextFor(name: string): SecureContext;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
 }
@@ -31,44 +31,27 @@ export async function openCertificates(options: CertificateOptions): Promise<Cer
   const {certFile, keyFile} = options;
   if (certFile !== undefined && keyFile !== undefined) return await openGiven(certFile, keyFile, options);
   const authority = await Authority.open(options.stateDir);
-  const source = new OwnCertificates(authority, options.domain);
-  await source.contextFor(options.domain);
-  return source;
+  return new OwnCertificates(authority);
 }
 
 class OwnCertificates implements CertificateSource {
   readonly caFile: string;
   readonly #authority: Authority;
-  readonly #domain: string;
   readonly #made = new Map<string, {context: SecureContext; expiresAt: number}>();
-  /** Names being signed now: a browser opens several connections at once. */
-  readonly #making = new Map<string, Promise<SecureContext>>();
 
-  constructor(authority: Authority, domain: string) {
+  constructor(authority: Authority) {
     this.#authority = authority;
-    this.#domain = domain;
     this.caFile = authority.caFile;
   }
 
-  contextFor(name: string): SecureContext | Promise<SecureContext> {
+  contextFor(name: string): SecureContext {
     const made = this.#made.get(name);
     if (made !== undefined && made.expiresAt - Date.now() > RENEW_BEFORE_MS) {
       this.#made.delete(name);
       this.#made.set(name, made);
       return made.context;
     }
-    let making = this.#making.get(name);
-    if (making === undefined) {
-      making = this.#make(name).finally(() => this.#making.delete(name));
-      this.#making.set(name, making);
-    }
-    return making;
-  }
-
-  async #make(name: string): Promise<SecureContext> {
-    const leaf: Leaf = await (name === this.#domain
-      ? this.#authority.signOnce(name)
-      : this.#authority.sign(name));
+    const leaf = this.#authority.sign(name);
     const context = contextOf(leaf);
     this.#made.set(name, {context, expiresAt: leaf.expiresAt});
     if (this.#made.size > MAX_CONTEXTS) {
