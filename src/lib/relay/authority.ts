@@ -1,9 +1,9 @@
 // The relay's private CA: made once in the state folder, and one leaf certificate for each name, signed when it is needed.
 
-import {generateKeyPairSync, randomUUID} from 'node:crypto';
 import {link, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
+import {generateKeyPairSync, randomUUID} from '../core/node-crypto.js';
 import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
 import {signCa, signLeaf} from './sign.js';
 

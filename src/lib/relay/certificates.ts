@@ -1,10 +1,11 @@
 // Which certificate a name gets: the given one, or a leaf of the relay's own CA, one for each name.
 
-import {createPrivateKey, X509Certificate} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
-import {createSecureContext, type SecureContext} from 'node:tls';
+import type {SecureContext} from 'node:tls';
 import {systemCode, TunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
+import {createPrivateKey, X509Certificate} from '../core/node-crypto.js';
+import {tls} from '../core/node-tls.js';
 import {Authority} from './authority.js';
 
 export interface CertificateSource {
@@ -85,7 +86,8 @@ async function openGiven(
 
 /** Tickets are on: each context has keys of its own, so no name's session resumes under another. */
 function contextOf({cert, key}: {cert: string; key: string}): SecureContext {
-  return createSecureContext({cert, key, minVersion: 'TLSv1.2'});
+  // No authorities: visitors show no certificates, and Node's own list would be read for it.
+  return tls.createSecureContext({cert, key, minVersion: 'TLSv1.2', ca: []});
 }
 
 async function readPem(path: string): Promise<string> {

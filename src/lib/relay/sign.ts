@@ -1,7 +1,7 @@
 // Signs X.509 certificates that strict verifiers take (RFC 5280): with key identifiers, which OpenSSL's strict mode and
 // so Python from 3.13 on ask for.
 
-import {createHash, createPublicKey, randomBytes, sign, X509Certificate} from 'node:crypto';
+import {createHash, createPublicKey, randomBytes, sign, X509Certificate} from '../core/node-crypto.js';
 import type {KeyPair} from './authority.js';
 import {
   bitString,
