@@ -1,17 +1,20 @@
 // Which certificate a name gets: the given one, or a leaf of the relay's own CA, one for each name.
 
-import {readFile} from 'node:fs/promises';
 import type {SecureContext} from 'node:tls';
-import {systemCode, TunlError} from '../core/errors.js';
+import type {Clock} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
-import {createPrivateKey, X509Certificate} from '../core/node-crypto.js';
-import {tls} from '../core/node-tls.js';
 import {Authority} from './authority.js';
+import {GivenCertificate} from './given-certificate.js';
+import {contextOf} from './read-key-pair.js';
 
 export interface CertificateSource {
   contextFor(name: string): SecureContext;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
+  /** Reads the files again, if any were given. */
+  reload(): Promise<void>;
+  /** Looks at the files no more. */
+  close(): void;
 }
 
 export interface CertificateOptions {
@@ -19,6 +22,7 @@ export interface CertificateOptions {
   certFile: string | undefined;
   keyFile: string | undefined;
   stateDir: string;
+  clock: Clock;
   log: Logger;
 }
 
@@ -30,7 +34,8 @@ const RENEW_BEFORE_MS = 30 * 24 * 3_600_000;
 /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH, STATE_DIR */
 export async function openCertificates(options: CertificateOptions): Promise<CertificateSource> {
   const {certFile, keyFile} = options;
-  if (certFile !== undefined && keyFile !== undefined) return await openGiven(certFile, keyFile, options);
+  if (certFile !== undefined && keyFile !== undefined)
+    return await GivenCertificate.open({...options, certFile, keyFile});
   const authority = await Authority.open(options.stateDir);
   return new OwnCertificates(authority);
 }
@@ -61,51 +66,8 @@ class OwnCertificates implements CertificateSource {
     }
     return context;
   }
-}
 
-async function openGiven(
-  certFile: string,
-  keyFile: string,
-  {domain, log}: CertificateOptions,
-): Promise<CertificateSource> {
-  const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)]);
-  const parsed = parse(certFile, 'certificate', () => new X509Certificate(cert));
-  const privateKey = parse(keyFile, 'private key', () => createPrivateKey(key));
-  if (!parsed.checkPrivateKey(privateKey)) {
-    throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
-  }
-  for (const name of [domain, `anything.${domain}`]) {
-    if (parsed.checkHost(name) === undefined)
-      log.warn('the certificate does not cover a name', {name, certFile});
-  }
-  if (Date.parse(parsed.validTo) < Date.now())
-    log.warn('the certificate has expired', {certFile, validTo: parsed.validTo});
-  const context = parse(certFile, 'certificate chain', () => contextOf({cert, key}));
-  return {contextFor: () => context, caFile: undefined};
-}
+  async reload(): Promise<void> {}
 
-/** Tickets are on: each context has keys of its own, so no name's session resumes under another. */
-function contextOf({cert, key}: {cert: string; key: string}): SecureContext {
-  // No authorities: visitors show no certificates, and Node's own list would be read for it.
-  return tls.createSecureContext({cert, key, minVersion: 'TLSv1.2', ca: []});
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new TunlError('FILE_UNREADABLE', {
-      reason: `${path} cannot be read (${systemCode(error)}).`,
-      cause: error,
-    });
-  }
-}
-
-function parse<T>(path: string, what: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    // The cause's message is OpenSSL's about the form of the file; it repeats nothing of a key.
-    throw new TunlError('CERTIFICATE_INVALID', {reason: `${path} holds no usable ${what}.`, cause: error});
-  }
+  close(): void {}
 }

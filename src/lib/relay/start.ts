@@ -63,6 +63,7 @@ class RunningRelay implements Relay {
   address = {host: '', port: 0};
   httpAddress: {host: string; port: number} | undefined;
   readonly #settings: RelaySettings;
+  readonly #certificates: CertificateSource;
   readonly #store: LeaseStore | undefined;
   readonly #registry: MemoryRegistry;
   readonly #waitingRoom: WaitingRoom;
@@ -77,18 +78,24 @@ class RunningRelay implements Relay {
 
   static async start(settings: RelaySettings): Promise<RunningRelay> {
     const log = createLogger('relay', settings.log);
-    const certificates = await openCertificates({...settings, log});
+    const certificates = await openCertificates({...settings, clock: systemClock, log});
     const path = join(settings.stateDir, 'relay', settings.domain, 'leases.json');
     const store = settings.keepLeases ? new LeaseStore({path, clock: systemClock, log}) : undefined;
     const leases = (await store?.load()) ?? [];
     const relay = new RunningRelay({settings, certificates, store, leases, log});
-    await relay.#listen();
+    try {
+      await relay.#listen();
+    } catch (error) {
+      certificates.close();
+      throw error;
+    }
     await relay.#reopen(leases);
     return relay;
   }
 
   private constructor({settings, certificates, store, leases, log}: RelayParts) {
     this.#settings = settings;
+    this.#certificates = certificates;
     this.#store = store;
     this.domain = settings.domain;
     this.caFile = certificates.caFile;
@@ -159,6 +166,10 @@ class RunningRelay implements Relay {
     return {agents: this.#agents.size, tunnels: this.#tunnels.size, visitors: this.#visitors.open};
   }
 
+  async reload(): Promise<void> {
+    await this.#certificates.reload();
+  }
+
   close(options: {drainTimeoutMs?: number} = {}): Promise<void> {
     this.#closing ??= this.#drain(options.drainTimeoutMs ?? 0);
     return this.#closing;
@@ -188,6 +199,7 @@ class RunningRelay implements Relay {
     this.#plain?.closeAllConnections();
     this.#ports.closeAll();
     this.#waitingRoom.close();
+    this.#certificates.close();
     // What is held now is expected back by the next process; from here on the file is its own.
     await this.#store?.seal(this.#registry.snapshot());
     this.#agents.sendAway('The relay is going away.', () => Math.random() * this.#settings.comeBackWithinMs);

@@ -13,6 +13,7 @@ import {Authority} from '../../../src/lib/relay/authority.js';
 import {openCertificates} from '../../../src/lib/relay/certificates.js';
 import {ensureCa, trustInstructions} from '../../../src/lib/relay/trust.js';
 import {selfSigned} from '../../helpers/certificates.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 import {Scope} from '../../helpers/scope.js';
 
 const run = promisify(execFile);
@@ -42,6 +43,7 @@ test('two names get two certificates, a name keeps its own', async () => {
     certFile: undefined,
     keyFile: undefined,
     stateDir: await scope.tempDir(),
+    clock: new ManualClock(),
     log: silent,
   });
   const [a, again, b] = ['a', 'a', 'b'].map((name) => source.contextFor(`${name}.r1.localhost`));
@@ -102,6 +104,7 @@ test('given certificates: unreadable, broken and mismatched files are refused by
     openCertificates({
       domain: 'r1.localhost',
       stateDir: folder,
+      clock: new ManualClock(),
       log: createLogger('relay', (each) => records.push(each)),
       ...{certFile, keyFile, ...files},
     });
