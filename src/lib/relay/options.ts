@@ -36,6 +36,11 @@ export interface RelayOptions {
   stateDir?: string;
   /** Tunnels of one agent. Default 100. */
   maxTunnelsPerAgent?: number;
+  /**
+   * Bytes that all visitors together may leave unread. Beyond it those who have stopped reading are cut off, longest standing
+   * first. Default: a quarter of the machine's or container's memory, 1 GiB at the most.
+   */
+  maxUnreadBytes?: number;
   /** How long visitors of a broken link are kept, ms; 0 to 600,000. Default 60,000. */
   resumeWindowMs?: number;
   /** How long a name or port stays with its owner after the agent is gone, ms. Default 600,000. */

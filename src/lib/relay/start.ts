@@ -2,6 +2,7 @@
 
 import type {Server as HttpServer} from 'node:http';
 import {createServer, type Server, type Socket} from 'node:net';
+import {totalmem} from 'node:os';
 import {join} from 'node:path';
 import {systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
@@ -22,11 +23,9 @@ import {type RelaySettings, settleRelayOptions} from './settings.js';
 import {TcpPorts} from './tcp-ports.js';
 import {createTokenCheck} from './tokens.js';
 import {type Tunnel, TunnelTable} from './tunnels.js';
+import {defaultUnreadLimit, UnreadLimit} from './unread-limit.js';
 import {Visitors} from './visitors.js';
 import {WaitingRoom} from './waiting-room.js';
-
-/** What all streams of a relay may grow their windows by. */
-const WINDOW_BUDGET_BYTES = 1024 * 1024 * 1024;
 
 /** Connections that the system may hold for a busy relay. */
 const BACKLOG = 4096;
@@ -69,7 +68,8 @@ class RunningRelay implements Relay {
   readonly #waitingRoom: WaitingRoom;
   readonly #agents: Agents;
   readonly #tunnels: TunnelTable;
-  readonly #visitors = new Visitors();
+  readonly #unread: UnreadLimit;
+  readonly #visitors: Visitors;
   readonly #ports: TcpPorts;
   readonly #site: HttpServer;
   readonly #door: Server;
@@ -87,6 +87,7 @@ class RunningRelay implements Relay {
       await relay.#listen();
     } catch (error) {
       certificates.close();
+      relay.#unread.close();
       throw error;
     }
     await relay.#reopen(leases);
@@ -100,6 +101,11 @@ class RunningRelay implements Relay {
     this.domain = settings.domain;
     this.caFile = certificates.caFile;
     const clock = systemClock;
+    // One number for both: what windows may grow by, and what may really stand in them.
+    const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
+    const windowBudget = new WindowBudget(limitBytes);
+    this.#unread = new UnreadLimit({limitBytes, clock, log, grownBytes: () => windowBudget.used});
+    this.#visitors = new Visitors(this.#unread);
     this.#registry = new MemoryRegistry({
       graceMs: settings.leaseGraceMs,
       initial: leases,
@@ -127,7 +133,7 @@ class RunningRelay implements Relay {
       tunnels: this.#tunnels,
       onBound: (tunnel) => this.#waitingRoom.open(tunnel),
       pool: new BlockPool(),
-      windowBudget: new WindowBudget(WINDOW_BUDGET_BYTES),
+      windowBudget,
       resumeWindowMs: settings.resumeWindowMs,
       maxTunnelsPerAgent: settings.maxTunnelsPerAgent,
       keepForReplay: settings.keepForReplay,
@@ -205,6 +211,7 @@ class RunningRelay implements Relay {
     this.#agents.sendAway('The relay is going away.', () => Math.random() * this.#settings.comeBackWithinMs);
     if (this.#visitors.open > 0 && timeoutMs > 0) await this.#visitorsGone(timeoutMs);
     this.#agents.closeAll('RELAY_LOST', 'The relay went away.');
+    this.#unread.close();
     this.#site.closeAllConnections();
     this.#site.close();
   }
