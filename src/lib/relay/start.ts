@@ -144,6 +144,7 @@ class RunningRelay implements Relay {
       domain: settings.domain,
       software,
       tokens: createTokenCheck(settings.token),
+      clock,
       stats: () => this.stats(),
       draining: () => this.#closing !== undefined,
       onAgent: this.#agents.accept,
@@ -280,7 +281,9 @@ function listenOn(
 }
 
 function createRedirect(domain: string, publicPort: () => number): HttpServer {
-  return createPlainServer({headersTimeout: 10_000, requestTimeout: 10_000}, (req, res) => {
+  // Node looks every half a minute, unless told otherwise, whether somebody is past a limit.
+  const limits = {headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000};
+  return createPlainServer(limits, (req, res) => {
     const asked = (req.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
     // Only names of this relay: a redirect to whatever Host says would be anybody's.
     const known = asked === domain || asked.endsWith(`.${domain}`) ? asked : domain;
