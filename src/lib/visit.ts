@@ -2,10 +2,11 @@
 
 import {readFile} from 'node:fs/promises';
 import {connect as connectTcp} from 'node:net';
-import {connect, type TLSSocket} from 'node:tls';
+import type {TLSSocket} from 'node:tls';
 import {certificateError, socketError} from './carrier/dial-errors.js';
 import {trustSets} from './carrier/trust.js';
 import {systemCode, TunlError} from './core/errors.js';
+import {tls} from './core/node-tls.js';
 import {parseTarget} from './protocol/targets.js';
 
 export interface VisitOptions {
@@ -30,7 +31,12 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
   const {host, port, signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
   const raw = connectTcp({host: addressOf(host), port, allowHalfOpen: true, noDelay: true});
-  const socket = connect({socket: raw, servername: host, secureContext: wide(), rejectUnauthorized: true});
+  const socket = tls.connect({
+    socket: raw,
+    servername: host,
+    secureContext: wide(),
+    rejectUnauthorized: true,
+  });
   // What Node's TLS takes from the socket below only when that one was made by itself.
   socket.allowHalfOpen = true;
   try {

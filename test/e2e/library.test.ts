@@ -65,6 +65,8 @@ test('with no relay given one is started in this process', async () => {
   await using scope = new Scope();
   const stateDir = await scope.tempDir('state');
   const server = createServer((socket) => {
+    // The tunnel may be closed before the visitor's end has come through: what is open then is reset.
+    socket.on('error', () => {});
     socket.once('data', () =>
       socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi'),
     );

@@ -133,6 +133,17 @@ describe('words', () => {
     expect(wrong.map(({path}) => path)).toEqual([]);
   });
 
+  test('built-ins whose namespace is dear are not imported', () => {
+    const dear = ['node:http', 'node:tls', 'node:crypto'];
+    const wrong = files.flatMap(({path, imports}) =>
+      imports
+        .filter(({specifier, typeOnly}) => dear.includes(specifier) && !typeOnly)
+        .map(({specifier}) => `${path} → ${specifier}`)
+        .filter(() => !path.startsWith('src/lib/launch/')),
+    );
+    expect(wrong).toEqual([]);
+  });
+
   test('built-ins are imported as node:', () => {
     const wrong = edges.filter(({to}) =>
       /^(fs|path|net|tls|http|https|crypto|os|url|util|events|stream|zlib)$/.test(to),

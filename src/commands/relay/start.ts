@@ -34,6 +34,7 @@ export default class RelayStart extends BaseCommand {
           connections: relay.stats().visitors,
           timeoutMs: drainTimeoutMs,
         }),
+      onReload: (relay) => void relay.reload(),
       onReaderGone: this.presenter.readerGone,
       onLeave: () => this.presenter.end(),
       open: async (signal) => {

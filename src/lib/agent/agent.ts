@@ -186,6 +186,8 @@ export class Agent {
       link,
       {
         software,
+        clock: this.#clock,
+        timeoutMs: HANDSHAKE_TIMEOUT_MS,
         signal: this.#aborter.signal,
         ...(identify === undefined ? {} : {identify}),
         ...(resume === undefined ? {} : {resume}),
@@ -379,6 +381,9 @@ export class Agent {
     });
   }
 }
+
+/** From the upgrade to the welcome, ms; as long as the relay gives the agent to its hello. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** A relay that says goodbye is back within seconds, or another has its name: no reason to alarm anybody yet. */
 const GOAWAY_QUIET_MS = 10_000;

@@ -1,7 +1,7 @@
 // What this agent has bound at its relay: wishes and their answers, kept so that a new session can have the same again.
 
-import {randomBytes} from 'node:crypto';
 import {isErrorCode, TunlError} from '../core/errors.js';
+import {randomBytes} from '../core/node-crypto.js';
 import type {Stream} from '../mux/stream.js';
 import {
   type AgentMessage,

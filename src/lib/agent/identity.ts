@@ -1,16 +1,16 @@
 // The agent's own key pair, made once in the state folder: whose names are whose where relays ask for no token.
 
+import type {KeyObject} from 'node:crypto';
+import {link, readFile, rm, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {systemCode, TunlError} from '../core/errors.js';
 import {
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
-  type KeyObject,
   randomUUID,
   sign,
-} from 'node:crypto';
-import {link, readFile, rm, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
-import {systemCode, TunlError} from '../core/errors.js';
+} from '../core/node-crypto.js';
 import {ensurePrivateDir} from '../core/state-dir.js';
 
 export type Identify = (relayNonce: string) => {key: string; signature: string};

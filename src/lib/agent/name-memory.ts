@@ -1,9 +1,9 @@
 // Remembers which random name and port an upstream had, so that the same command in the same folder gets them again.
 
-import {createHash} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Logger} from '../core/logger.js';
+import {createHash} from '../core/node-crypto.js';
 import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
 
 export interface Remembered {

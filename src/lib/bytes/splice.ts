@@ -61,6 +61,13 @@ export class Splice implements StreamSink {
     if (this.#earlyEnd) this.onEnd();
   }
 
+  /** Ends both sides, now, and tells the peer why. */
+  cut(code: StreamCode): void {
+    if (this.#done) return;
+    this.#stream.reset(code);
+    this.onReset(code);
+  }
+
   /** Bytes from the socket. False: it should not be read until `resume` was called on it. */
   read(chunk: Buffer): boolean {
     return this.#stream.write(chunk);

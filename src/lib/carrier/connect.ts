@@ -3,7 +3,8 @@
 // Its `request` is node:http's, without the 40 ms that importing node:http as a module takes.
 import https from 'node:https';
 import net, {isIP, type Socket} from 'node:net';
-import tls, {type SecureContext, type TLSSocket} from 'node:tls';
+import type {SecureContext, TLSSocket} from 'node:tls';
+import {tls} from '../core/node-tls.js';
 import type {Attempt, Step} from './attempt.js';
 import {certificateError, failure, type Peer, socketError} from './dial-errors.js';
 import type {HttpProxy} from './proxy.js';

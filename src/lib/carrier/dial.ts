@@ -1,11 +1,11 @@
 // The agent's side of a carrier's beginning: name, TCP, perhaps a proxy, TLS, upgrade; every failure has its code.
 
-import {randomBytes} from 'node:crypto';
 import type {IncomingHttpHeaders, IncomingMessage} from 'node:http';
 // Its `request` is node:http's; importing node:http as a module loads fetch with it, 40 ms at every start.
 import https from 'node:https';
 import type {Socket} from 'node:net';
 import {systemCode, TunlError} from '../core/errors.js';
+import {randomBytes} from '../core/node-crypto.js';
 import {Attempt} from './attempt.js';
 import {ignore, openTls, openTunnel} from './connect.js';
 import {answerError, failure, type Peer, socketError} from './dial-errors.js';

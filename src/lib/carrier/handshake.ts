@@ -1,7 +1,7 @@
 // The WebSocket handshake without sockets: key and answer, and which version of tunl's sub-protocol the two sides share.
 
-import {createHash} from 'node:crypto';
 import type {ErrorCode} from '../core/errors.js';
+import {createHash} from '../core/node-crypto.js';
 
 /** What this build speaks; the number grows with each change that an older peer would misread. */
 export const SUBPROTOCOL_VERSION = 1;

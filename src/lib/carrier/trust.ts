@@ -1,8 +1,9 @@
 // Which certificate authorities a certificate is checked against, the cheap set first.
 
-import {X509Certificate} from 'node:crypto';
-import tls, {type SecureContext} from 'node:tls';
+import type {SecureContext} from 'node:tls';
 import {systemCode, TunlError} from '../core/errors.js';
+import {X509Certificate} from '../core/node-crypto.js';
+import {tls} from '../core/node-tls.js';
 
 export type MakeContext = () => SecureContext;
 

@@ -16,13 +16,15 @@ export interface HoldOptions<T extends Held> {
   open: (signal: AbortSignal) => Promise<T>;
   /** Called when the end was asked for, before it begins. */
   onStop?: (held: T) => void;
+  /** Called for a SIGHUP while it is up. */
+  onReload?: (held: T) => void;
   /** Called when nobody reads stdout any more, which is the end, too. */
   onReaderGone?: () => void;
   /** Called when the process is about to leave at once. */
   onLeave: () => void;
   drainTimeoutMs: number;
   /** For tests: where signals come from and what leaving means. */
-  signals?: Pick<SignalOptions, 'source' | 'now' | 'leave'>;
+  signals?: Pick<SignalOptions, 'source' | 'now' | 'leave' | 'hasTerminal'>;
 }
 
 /** Resolves after an orderly end, rejects with what ended it. */
@@ -46,6 +48,11 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
     ...options.signals,
     onStop: () => stop(options.drainTimeoutMs),
     onLeave: options.onLeave,
+    ...(options.onReload && {
+      onReload: () => {
+        if (held && !stopping) options.onReload?.(held);
+      },
+    }),
   });
   let isUnread = false;
   // Who wanted the address has gone, with whatever came of it: no reason to wait for anything.

@@ -1,6 +1,7 @@
-// SIGINT and SIGTERM: the first asks to end, the second leaves at once.
+// SIGINT and SIGTERM: the first asks to end, the second leaves at once. SIGHUP: read files anew.
 
 import type {EventEmitter} from 'node:events';
+import {closeSync, openSync} from 'node:fs';
 import {EXIT} from '../core/errors.js';
 
 /**
@@ -14,6 +15,10 @@ export interface SignalOptions {
   onStop: () => void;
   /** The last chance before the process ends: must be quick. */
   onLeave: () => void;
+  /** SIGHUP, as daemons have it. Without it the signal does what it always does. */
+  onReload?: () => void;
+  /** Whether there is a terminal that this process belongs to. */
+  hasTerminal?: () => boolean;
   source?: EventEmitter;
   now?: () => number;
   leave?: (exitCode: number) => void;
@@ -32,12 +37,30 @@ export function listenForSignals(options: SignalOptions): Disposable {
       leave(EXIT.interrupted);
     }
   };
+  const {onReload, hasTerminal = terminalOpens} = options;
+  const hadTerminal = onReload !== undefined && hasTerminal();
+  const onHangup = () => {
+    // A terminal window that was closed sends the same signal: nobody is there any more to end the process.
+    if (hadTerminal && !hasTerminal()) onSignal();
+    else onReload?.();
+  };
   source.on('SIGINT', onSignal);
   source.on('SIGTERM', onSignal);
+  if (onReload !== undefined) source.on('SIGHUP', onHangup);
   return {
     [Symbol.dispose]() {
       source.off('SIGINT', onSignal);
       source.off('SIGTERM', onSignal);
+      source.off('SIGHUP', onHangup);
     },
   };
+}
+
+function terminalOpens(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -1,10 +1,10 @@
 // Where tunl keeps what outlives a process, and how it is written: privately, whole or not at all.
 
-import {randomUUID} from 'node:crypto';
 import {mkdir, open, readFile, rename, rm} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {isAbsolute, join, resolve} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
+import {randomUUID} from './node-crypto.js';
 
 /**
  * TUNL_STATE_DIR, else the platform's convention (XDG Base Directory on Unix). Always absolute: paths below it are printed.

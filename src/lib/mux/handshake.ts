@@ -32,6 +32,9 @@ export interface ResumeOffer {
 
 export interface AgentHandshake {
   software: string;
+  /** How long the relay may take from here to the welcome, ms. It may be alive, answer pings and still never say a word. */
+  timeoutMs: number;
+  clock: {after(ms: number, fn: () => void): {cancel(): void}};
   /**
    * The session to go on with, and how much of it has been received here. A number is right only when it cannot
    * change any more, because the old link is gone; while that may still live it has to be the session itself.
@@ -47,7 +50,8 @@ export interface AgentHandshake {
  * resolves: `attach` runs before any later byte is read.
  *
  * @param attach gets the welcome as soon as it is there; it must hand the link on.
- * @throws TunlError the relay's refusal, RELAY_LOST, RELAY_TOO_OLD/NEW, or SESSION_PROOF when the relay cannot prove itself.
+ * @throws TunlError the relay's refusal, RELAY_LOST, RELAY_TIMEOUT, RELAY_TOO_OLD/NEW, or SESSION_PROOF when the relay cannot
+ * prove itself.
  */
 export function greetRelay(
   link: Link,
@@ -60,7 +64,12 @@ export function greetRelay(
     let due: 'challenge' | 'welcome' = 'challenge';
     const stop = () => fail(new TunlError('ABORTED'));
     let offered: ResumeOffer | undefined;
+    const timer = options.clock.after(options.timeoutMs, () => {
+      const reason = `The relay sent no ${due} within ${options.timeoutMs / 1000} s.`;
+      fail(new TunlError('RELAY_TIMEOUT', {reason}));
+    });
     const settle = () => {
+      timer.cancel();
       options.signal?.removeEventListener('abort', stop);
       offered?.settleResume();
       offered = undefined;
@@ -159,9 +168,12 @@ export interface RelayHandshake {
 /** The relay's side, on a link that was not started yet. */
 export function greetAgent(link: Link, options: RelayHandshake): void {
   const nonce = newNonce();
-  const timer = options.clock.after(options.timeoutMs, () =>
-    link.destroy(new TunlError('PROTOCOL', {reason: 'no hello in time'})),
-  );
+  let late: TunlError | undefined;
+  const timer = options.clock.after(options.timeoutMs, () => {
+    late = new TunlError('RELAY_TIMEOUT', {reason: `no hello within ${options.timeoutMs / 1000} s`});
+    // Not a violation: a machine that was asleep, or a slow link, may do better the next time.
+    link.endWith(late.code, late.message);
+  });
   let greeted = false;
   const onMessage = (message: LinkMessage) => {
     if (message.type !== 'hello' || greeted) {
@@ -175,7 +187,7 @@ export function greetAgent(link: Link, options: RelayHandshake): void {
   link.start(
     listen(link, onMessage, (error) => {
       timer.cancel();
-      options.onFailed(error);
+      options.onFailed(late ?? error);
     }),
   );
   link.sendMessage({type: 'challenge', protocol: PROTOCOL_VERSION, software: options.software, nonce});

@@ -1,6 +1,6 @@
 // Proving that one knows a session's secret without showing it, and what the next secret is: pure, keyed hashes only.
 
-import {createHmac, randomBytes, timingSafeEqual} from 'node:crypto';
+import {createHmac, randomBytes, timingSafeEqual} from '../core/node-crypto.js';
 
 /** What one resume is about. Both sides know all of it; each nonce is fresh, so a recorded proof fits no second time. */
 export interface ResumeFacts {

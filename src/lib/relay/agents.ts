@@ -1,9 +1,9 @@
 // The sessions of this relay's agents: who says hello, which session goes on, what it binds, and what ends with it.
 
-import {createHash, createPublicKey, verify} from 'node:crypto';
 import type {Clock} from '../core/clock.js';
 import {isErrorCode, TunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
+import {createHash, createPublicKey, verify} from '../core/node-crypto.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import {greetAgent, refuseHello} from '../mux/handshake.js';

@@ -1,16 +1,20 @@
 // Which certificate a name gets: the given one, or a leaf of the relay's own CA, one for each name.
 
-import {createPrivateKey, X509Certificate} from 'node:crypto';
-import {readFile} from 'node:fs/promises';
-import {createSecureContext, type SecureContext} from 'node:tls';
-import {systemCode, TunlError} from '../core/errors.js';
+import type {SecureContext} from 'node:tls';
+import type {Clock} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
-import {Authority, type Leaf} from './authority.js';
+import {Authority} from './authority.js';
+import {GivenCertificate} from './given-certificate.js';
+import {contextOf} from './read-key-pair.js';
 
 export interface CertificateSource {
-  contextFor(name: string): SecureContext | Promise<SecureContext>;
+  contextFor(name: string): SecureContext;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
+  /** Reads the files again, if any were given. */
+  reload(): Promise<void>;
+  /** Looks at the files no more. */
+  close(): void;
 }
 
 export interface CertificateOptions {
@@ -18,6 +22,7 @@ export interface CertificateOptions {
   certFile: string | undefined;
   keyFile: string | undefined;
   stateDir: string;
+  clock: Clock;
   log: Logger;
 }
 
@@ -29,46 +34,30 @@ const RENEW_BEFORE_MS = 30 * 24 * 3_600_000;
 /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH, STATE_DIR */
 export async function openCertificates(options: CertificateOptions): Promise<CertificateSource> {
   const {certFile, keyFile} = options;
-  if (certFile !== undefined && keyFile !== undefined) return await openGiven(certFile, keyFile, options);
+  if (certFile !== undefined && keyFile !== undefined)
+    return await GivenCertificate.open({...options, certFile, keyFile});
   const authority = await Authority.open(options.stateDir);
-  const source = new OwnCertificates(authority, options.domain);
-  await source.contextFor(options.domain);
-  return source;
+  return new OwnCertificates(authority);
 }
 
 class OwnCertificates implements CertificateSource {
   readonly caFile: string;
   readonly #authority: Authority;
-  readonly #domain: string;
   readonly #made = new Map<string, {context: SecureContext; expiresAt: number}>();
-  /** Names being signed now: a browser opens several connections at once. */
-  readonly #making = new Map<string, Promise<SecureContext>>();
 
-  constructor(authority: Authority, domain: string) {
+  constructor(authority: Authority) {
     this.#authority = authority;
-    this.#domain = domain;
     this.caFile = authority.caFile;
   }
 
-  contextFor(name: string): SecureContext | Promise<SecureContext> {
+  contextFor(name: string): SecureContext {
     const made = this.#made.get(name);
     if (made !== undefined && made.expiresAt - Date.now() > RENEW_BEFORE_MS) {
       this.#made.delete(name);
       this.#made.set(name, made);
       return made.context;
     }
-    let making = this.#making.get(name);
-    if (making === undefined) {
-      making = this.#make(name).finally(() => this.#making.delete(name));
-      this.#making.set(name, making);
-    }
-    return making;
-  }
-
-  async #make(name: string): Promise<SecureContext> {
-    const leaf: Leaf = await (name === this.#domain
-      ? this.#authority.signOnce(name)
-      : this.#authority.sign(name));
+    const leaf = this.#authority.sign(name);
     const context = contextOf(leaf);
     this.#made.set(name, {context, expiresAt: leaf.expiresAt});
     if (this.#made.size > MAX_CONTEXTS) {
@@ -77,50 +66,8 @@ class OwnCertificates implements CertificateSource {
     }
     return context;
   }
-}
 
-async function openGiven(
-  certFile: string,
-  keyFile: string,
-  {domain, log}: CertificateOptions,
-): Promise<CertificateSource> {
-  const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)]);
-  const parsed = parse(certFile, 'certificate', () => new X509Certificate(cert));
-  const privateKey = parse(keyFile, 'private key', () => createPrivateKey(key));
-  if (!parsed.checkPrivateKey(privateKey)) {
-    throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
-  }
-  for (const name of [domain, `anything.${domain}`]) {
-    if (parsed.checkHost(name) === undefined)
-      log.warn('the certificate does not cover a name', {name, certFile});
-  }
-  if (Date.parse(parsed.validTo) < Date.now())
-    log.warn('the certificate has expired', {certFile, validTo: parsed.validTo});
-  const context = parse(certFile, 'certificate chain', () => contextOf({cert, key}));
-  return {contextFor: () => context, caFile: undefined};
-}
+  async reload(): Promise<void> {}
 
-/** Tickets are on: each context has keys of its own, so no name's session resumes under another. */
-function contextOf({cert, key}: {cert: string; key: string}): SecureContext {
-  return createSecureContext({cert, key, minVersion: 'TLSv1.2'});
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new TunlError('FILE_UNREADABLE', {
-      reason: `${path} cannot be read (${systemCode(error)}).`,
-      cause: error,
-    });
-  }
-}
-
-function parse<T>(path: string, what: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    // The cause's message is OpenSSL's about the form of the file; it repeats nothing of a key.
-    throw new TunlError('CERTIFICATE_INVALID', {reason: `${path} holds no usable ${what}.`, cause: error});
-  }
+  close(): void {}
 }

@@ -21,7 +21,10 @@ export interface RelayOptions {
   token?: string;
   /** File with the token on its first line. */
   tokenFile?: string;
-  /** PEM files for the domain and `*.domain`. Default: a private CA in the state folder, one leaf per name. */
+  /**
+   * PEM files for the domain and `*.domain`, read anew when they change. Default: a private CA in the state folder, one leaf
+   * per name.
+   */
   certFile?: string;
   keyFile?: string;
   /**
@@ -33,6 +36,11 @@ export interface RelayOptions {
   stateDir?: string;
   /** Tunnels of one agent. Default 100. */
   maxTunnelsPerAgent?: number;
+  /**
+   * Bytes that all visitors together may leave unread. Beyond it those who have stopped reading are cut off, longest standing
+   * first. Default: a quarter of the machine's or container's memory, 1 GiB at the most.
+   */
+  maxUnreadBytes?: number;
   /** How long visitors of a broken link are kept, ms; 0 to 600,000. Default 60,000. */
   resumeWindowMs?: number;
   /** How long a name or port stays with its owner after the agent is gone, ms. Default 600,000. */
@@ -64,6 +72,11 @@ export interface Relay extends AsyncDisposable {
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
   stats(): RelayStats;
+  /**
+   * Reads the certificate files now; by itself it looks every minute whether they have changed. Never rejects: files that
+   * cannot be used are told to the log, and the old certificate stays.
+   */
+  reload(): Promise<void>;
   /** Stops accepting, tells agents, lets open streams finish for `drainTimeoutMs` (default 0), then closes. Idempotent. */
   close(options?: {drainTimeoutMs?: number}): Promise<void>;
 }

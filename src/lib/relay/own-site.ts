@@ -1,18 +1,27 @@
 // What answers at the relay's own name: health, a small page for people, and the upgrade that agents come by.
 
 import type {IncomingMessage, Server, ServerResponse} from 'node:http';
+import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {acceptUpgrade, refuseUpgrade} from '../carrier/upgrade.js';
+import type {Clock, Timer} from '../core/clock.js';
 import {createServer} from '../core/node-http.js';
 import type {Carrier} from '../mux/carrier.js';
 import {AGENT_PATH} from '../protocol/wire.js';
 import type {RelayStats} from './options.js';
 import type {TokenCheck} from './tokens.js';
 
+/**
+ * From the TLS handshake to the upgrade, or to the end of whatever else it is, ms. Node's own limits for headers and
+ * requests are watched over only in servers that listen; this one is handed its connections.
+ */
+const CONNECTION_TIMEOUT_MS = 10_000;
+
 export interface OwnSiteOptions {
   domain: string;
   software: string;
   tokens: TokenCheck;
+  clock: Clock;
   stats: () => RelayStats;
   /** True once the relay is on its way out: agents are sent away. */
   draining: () => boolean;
@@ -21,13 +30,17 @@ export interface OwnSiteOptions {
 }
 
 export function createOwnSite(options: OwnSiteOptions): Server {
-  const server = createServer(
-    {headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 5_000},
-    (req, res) => answer(options, req, res),
-  );
-  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) =>
-    onUpgrade(options, req, socket, head),
-  );
+  const timers = new WeakMap<Duplex, Timer>();
+  const server = createServer({keepAliveTimeout: 5_000}, (req, res) => answer(options, req, res));
+  server.on('connection', (socket: Socket) => {
+    const timer = options.clock.after(CONNECTION_TIMEOUT_MS, () => socket.destroy());
+    timers.set(socket, timer);
+    socket.once('close', () => timer.cancel());
+  });
+  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+    timers.get(socket)?.cancel();
+    onUpgrade(options, req, socket, head);
+  });
   server.on('clientError', (_error, socket) => {
     if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
     else socket.destroy();

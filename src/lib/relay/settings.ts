@@ -20,6 +20,8 @@ export interface RelaySettings {
   h2Offered: boolean;
   stateDir: string;
   maxTunnelsPerAgent: number;
+  /** Undefined: as the machine's memory has it. */
+  maxUnreadBytes: number | undefined;
   resumeWindowMs: number;
   leaseGraceMs: number;
   keepForReplay: boolean;
@@ -65,6 +67,10 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     h2Offered: options.certFile === undefined || (options.sharedH2 ?? false),
     stateDir: options.stateDir ?? stateDir(),
     maxTunnelsPerAgent: wholeNumber('maxTunnelsPerAgent', options.maxTunnelsPerAgent ?? 100, 1, 100_000),
+    maxUnreadBytes:
+      options.maxUnreadBytes === undefined
+        ? undefined
+        : wholeNumber('maxUnreadBytes', options.maxUnreadBytes, 1_048_576, 2 ** 40),
     resumeWindowMs: wholeNumber('resumeWindowMs', options.resumeWindowMs ?? 60_000, 0, MAX_RESUME_WINDOW_MS),
     leaseGraceMs: wholeNumber('leaseGraceMs', options.leaseGraceMs ?? 600_000, 0, 30 * 86_400_000),
     keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',

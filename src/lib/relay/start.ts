@@ -2,6 +2,7 @@
 
 import type {Server as HttpServer} from 'node:http';
 import {createServer, type Server, type Socket} from 'node:net';
+import {totalmem} from 'node:os';
 import {join} from 'node:path';
 import {systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
@@ -22,11 +23,9 @@ import {type RelaySettings, settleRelayOptions} from './settings.js';
 import {TcpPorts} from './tcp-ports.js';
 import {createTokenCheck} from './tokens.js';
 import {type Tunnel, TunnelTable} from './tunnels.js';
+import {defaultUnreadLimit, UnreadLimit} from './unread-limit.js';
 import {Visitors} from './visitors.js';
 import {WaitingRoom} from './waiting-room.js';
-
-/** What all streams of a relay may grow their windows by. */
-const WINDOW_BUDGET_BYTES = 1024 * 1024 * 1024;
 
 /** Connections that the system may hold for a busy relay. */
 const BACKLOG = 4096;
@@ -63,37 +62,50 @@ class RunningRelay implements Relay {
   address = {host: '', port: 0};
   httpAddress: {host: string; port: number} | undefined;
   readonly #settings: RelaySettings;
+  readonly #certificates: CertificateSource;
   readonly #store: LeaseStore | undefined;
   readonly #registry: MemoryRegistry;
   readonly #waitingRoom: WaitingRoom;
   readonly #agents: Agents;
   readonly #tunnels: TunnelTable;
-  readonly #visitors = new Visitors();
+  readonly #unread: UnreadLimit;
+  readonly #visitors: Visitors;
   readonly #ports: TcpPorts;
   readonly #site: HttpServer;
   readonly #door: Server;
-  #warm = false;
   #plain: HttpServer | undefined;
   #closing: Promise<void> | undefined;
 
   static async start(settings: RelaySettings): Promise<RunningRelay> {
     const log = createLogger('relay', settings.log);
-    const certificates = await openCertificates({...settings, log});
+    const certificates = await openCertificates({...settings, clock: systemClock, log});
     const path = join(settings.stateDir, 'relay', settings.domain, 'leases.json');
     const store = settings.keepLeases ? new LeaseStore({path, clock: systemClock, log}) : undefined;
     const leases = (await store?.load()) ?? [];
     const relay = new RunningRelay({settings, certificates, store, leases, log});
-    await relay.#listen();
+    try {
+      await relay.#listen();
+    } catch (error) {
+      certificates.close();
+      relay.#unread.close();
+      throw error;
+    }
     await relay.#reopen(leases);
     return relay;
   }
 
   private constructor({settings, certificates, store, leases, log}: RelayParts) {
     this.#settings = settings;
+    this.#certificates = certificates;
     this.#store = store;
     this.domain = settings.domain;
     this.caFile = certificates.caFile;
     const clock = systemClock;
+    // One number for both: what windows may grow by, and what may really stand in them.
+    const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
+    const windowBudget = new WindowBudget(limitBytes);
+    this.#unread = new UnreadLimit({limitBytes, clock, log, grownBytes: () => windowBudget.used});
+    this.#visitors = new Visitors(this.#unread);
     this.#registry = new MemoryRegistry({
       graceMs: settings.leaseGraceMs,
       initial: leases,
@@ -119,12 +131,9 @@ class RunningRelay implements Relay {
     this.#agents = new Agents({
       software,
       tunnels: this.#tunnels,
-      onBound: (tunnel) => {
-        this.#waitingRoom.open(tunnel);
-        this.#warmUp(certificates, tunnel);
-      },
+      onBound: (tunnel) => this.#waitingRoom.open(tunnel),
       pool: new BlockPool(),
-      windowBudget: new WindowBudget(WINDOW_BUDGET_BYTES),
+      windowBudget,
       resumeWindowMs: settings.resumeWindowMs,
       maxTunnelsPerAgent: settings.maxTunnelsPerAgent,
       keepForReplay: settings.keepForReplay,
@@ -135,6 +144,7 @@ class RunningRelay implements Relay {
       domain: settings.domain,
       software,
       tokens: createTokenCheck(settings.token),
+      clock,
       stats: () => this.stats(),
       draining: () => this.#closing !== undefined,
       onAgent: this.#agents.accept,
@@ -161,6 +171,10 @@ class RunningRelay implements Relay {
 
   stats(): RelayStats {
     return {agents: this.#agents.size, tunnels: this.#tunnels.size, visitors: this.#visitors.open};
+  }
+
+  async reload(): Promise<void> {
+    await this.#certificates.reload();
   }
 
   close(options: {drainTimeoutMs?: number} = {}): Promise<void> {
@@ -192,11 +206,13 @@ class RunningRelay implements Relay {
     this.#plain?.closeAllConnections();
     this.#ports.closeAll();
     this.#waitingRoom.close();
+    this.#certificates.close();
     // What is held now is expected back by the next process; from here on the file is its own.
     await this.#store?.seal(this.#registry.snapshot());
     this.#agents.sendAway('The relay is going away.', () => Math.random() * this.#settings.comeBackWithinMs);
     if (this.#visitors.open > 0 && timeoutMs > 0) await this.#visitorsGone(timeoutMs);
     this.#agents.closeAll('RELAY_LOST', 'The relay went away.');
+    this.#unread.close();
     this.#site.closeAllConnections();
     this.#site.close();
   }
@@ -208,13 +224,6 @@ class RunningRelay implements Relay {
       .map(([key]) => Number(key.slice(4)))
       .filter((port) => this.#ports.includes(port));
     await Promise.all(ports.map((port) => this.#ports.open(port)));
-  }
-
-  /** Signing the first leaf loads a good deal of code: better before the first visitor than while it waits. */
-  #warmUp(certificates: CertificateSource, {key, host}: Tunnel): void {
-    if (this.#warm || !key.startsWith('tls:')) return;
-    this.#warm = true;
-    Promise.resolve(certificates.contextFor(host)).catch(() => {});
   }
 
   #giveUp(keys: LeaseKey[]): void {
@@ -272,7 +281,9 @@ function listenOn(
 }
 
 function createRedirect(domain: string, publicPort: () => number): HttpServer {
-  return createPlainServer({headersTimeout: 10_000, requestTimeout: 10_000}, (req, res) => {
+  // Node looks every half a minute, unless told otherwise, whether somebody is past a limit.
+  const limits = {headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000};
+  return createPlainServer(limits, (req, res) => {
     const asked = (req.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
     // Only names of this relay: a redirect to whatever Host says would be anybody's.
     const known = asked === domain || asked.endsWith(`.${domain}`) ? asked : domain;

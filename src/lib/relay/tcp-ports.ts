@@ -1,7 +1,7 @@
 // The relay's ports for TCP tunnels: which are offered, and one listener for each that is bound.
 
-import {randomInt} from 'node:crypto';
 import {createServer, type Server, type Socket} from 'node:net';
+import {randomInt} from '../core/node-crypto.js';
 
 export interface TcpPortsOptions {
   /** Both included; `[0, 0]`: any port of the system; undefined: none. */

@@ -1,7 +1,8 @@
 // Ends a visitor's or agent's TLS here: the accepted socket becomes a TLS socket on the same native handle.
 
 import {Server, type Socket} from 'node:net';
-import {type SecureContext, TLSSocket} from 'node:tls';
+import type {SecureContext, TLSSocket} from 'node:tls';
+import {tls} from '../core/node-tls.js';
 
 export interface TerminateOptions {
   raw: Socket;
@@ -27,7 +28,7 @@ const ROOMY = new Server().on('newSession', (_id: Buffer, _session: Buffer, done
 export function terminateTls(options: TerminateOptions): void {
   const {raw, context, alpn, timeoutMs, onSecure, onFailed} = options;
   raw.unshift(options.head);
-  const socket = new TLSSocket(raw, {
+  const socket = new tls.TLSSocket(raw, {
     isServer: true,
     server: ROOMY,
     secureContext: context,

@@ -1,6 +1,6 @@
 // Who may bring tunnels: one token, compared in constant time; only its hash is kept.
 
-import {createHash, timingSafeEqual} from 'node:crypto';
+import {createHash, timingSafeEqual} from '../core/node-crypto.js';
 
 export type TokenVerdict =
   | {ok: true; owner: string | undefined}

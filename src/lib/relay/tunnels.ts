@@ -1,8 +1,8 @@
 // The tunnels that agents of this relay hold now: names and ports, and which session their visitors go to.
 
-import {randomBytes} from 'node:crypto';
 import {type ErrorCode, TunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
+import {randomBytes} from '../core/node-crypto.js';
 import type {Session} from '../mux/session.js';
 import type {BindWish, TcpBind, TlsBind} from '../protocol/control-messages.js';
 import {checkLabel, randomLabel} from '../protocol/names.js';

@@ -6,6 +6,7 @@ import {Splice} from '../bytes/splice.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
 import {KIND} from '../protocol/wire.js';
 import type {Tunnel} from './tunnels.js';
+import type {UnreadLimit} from './unread-limit.js';
 
 /** New visitors of a session without a link wait for it, up to so many: the rest is reset. */
 const MAX_WAITING = 256;
@@ -20,9 +21,14 @@ export interface Visitor {
 }
 
 export class Visitors {
+  readonly #unread: UnreadLimit;
   #open = 0;
   #total = 0;
   #onIdle: (() => void) | undefined;
+
+  constructor(unread: UnreadLimit) {
+    this.#unread = unread;
+  }
 
   get open(): number {
     return this.#open;
@@ -41,7 +47,7 @@ export class Visitors {
   welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
     const {socket, raw} = visitor;
     const reset = () => resetSocket(socket, raw);
-    const stream = tunnel === undefined ? undefined : openStream(tunnel, visitor);
+    const stream = tunnel === undefined || this.#unread.full ? undefined : openStream(tunnel, visitor);
     if (stream === undefined) {
       socket.on('error', () => {});
       reset();
@@ -49,15 +55,18 @@ export class Visitors {
     }
     this.#open += 1;
     this.#total += 1;
-    const splice = new Splice({
+    const splice: Splice = new Splice({
       stream,
       brokenCode: 'VISITOR_RESET',
       reset,
       onDone: () => {
+        this.#unread.delete(holder);
         this.#open -= 1;
         if (this.#open === 0) this.#onIdle?.();
       },
     });
+    const holder = {stream, cut: () => splice.cut('TOO_MUCH_UNREAD')};
+    this.#unread.add(holder);
     splice.join(socket);
   }
 }

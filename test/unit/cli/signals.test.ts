@@ -42,9 +42,41 @@ describe('listenForSignals', () => {
     expect(s.leave).not.toHaveBeenCalled();
   });
 
+  test('SIGHUP reloads, unless it says that the terminal is gone', () => {
+    const s = signals();
+    const [onStop, onReload] = [vi.fn(), vi.fn()];
+    let there = true;
+    using _listening = listenForSignals({
+      onStop,
+      onReload,
+      onLeave: () => {},
+      hasTerminal: () => there,
+      ...s,
+    });
+    s.source.emit('SIGHUP');
+    expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 0]);
+    there = false;
+    s.source.emit('SIGHUP');
+    expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 1]);
+  });
+
+  test('SIGHUP of a process that never had a terminal reloads', () => {
+    const s = signals();
+    const [onStop, onReload] = [vi.fn(), vi.fn()];
+    using _listening = listenForSignals({
+      onStop,
+      onReload,
+      onLeave: () => {},
+      hasTerminal: () => false,
+      ...s,
+    });
+    s.source.emit('SIGHUP');
+    expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 0]);
+  });
+
   test('leaves no listener behind', () => {
     const s = signals();
-    listenForSignals({onStop: () => {}, onLeave: () => {}, ...s})[Symbol.dispose]();
+    listenForSignals({onStop: () => {}, onLeave: () => {}, onReload: () => {}, ...s})[Symbol.dispose]();
     expect(s.source.eventNames()).toEqual([]);
   });
 });

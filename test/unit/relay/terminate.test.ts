@@ -10,6 +10,7 @@ import {createLogger} from '../../../src/lib/core/logger.js';
 import {type CertificateSource, openCertificates} from '../../../src/lib/relay/certificates.js';
 import {terminateTls} from '../../../src/lib/relay/terminate.js';
 import {run} from '../../helpers/child.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 import type {Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
@@ -25,6 +26,7 @@ function openSource(stateDir: string): Promise<CertificateSource> {
     certFile: undefined,
     keyFile: undefined,
     stateDir,
+    clock: new ManualClock(),
     log: createLogger('test', undefined),
   });
 }

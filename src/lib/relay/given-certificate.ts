@@ -1,0 +1,98 @@
+// A certificate from files, of which others take care: read anew when they change, the old one staying while the new is no good.
+
+import {stat} from 'node:fs/promises';
+import type {SecureContext} from 'node:tls';
+import type {Clock, Timer} from '../core/clock.js';
+import {systemCode, toTunlError} from '../core/errors.js';
+import type {Logger} from '../core/logger.js';
+import type {CertificateSource} from './certificates.js';
+import {readKeyPair} from './read-key-pair.js';
+
+/** Certificates are renewed weeks before they expire: a minute is soon enough. */
+const LOOK_EVERY_MS = 60_000;
+
+export interface GivenCertificateOptions {
+  certFile: string;
+  keyFile: string;
+  domain: string;
+  clock: Clock;
+  log: Logger;
+}
+
+export class GivenCertificate implements CertificateSource {
+  readonly caFile = undefined;
+  readonly #options: GivenCertificateOptions;
+  #context: SecureContext;
+  /** What the files were when they were read last, good or not. */
+  #stamp: string;
+  #timer: Timer | undefined;
+  #reading: Promise<void> | undefined;
+
+  private constructor(options: GivenCertificateOptions, context: SecureContext, stamp: string) {
+    this.#options = options;
+    this.#context = context;
+    this.#stamp = stamp;
+    this.#lookLater();
+  }
+
+  /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
+  static async open(options: GivenCertificateOptions): Promise<GivenCertificate> {
+    const stamp = await stampOf(options);
+    return new GivenCertificate(options, await readKeyPair(options), stamp);
+  }
+
+  contextFor(): SecureContext {
+    return this.#context;
+  }
+
+  /** Never fails: what cannot be used is told to the log, and changes nothing. */
+  reload(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => {
+      void this.#look().then(() => {
+        if (this.#timer !== undefined) this.#lookLater();
+      });
+    });
+  }
+
+  async #look(): Promise<void> {
+    if ((await stampOf(this.#options)) !== this.#stamp) await this.reload();
+  }
+
+  async #read(): Promise<void> {
+    const {certFile, log} = this.#options;
+    // Before the reading: a change in the midst of it is seen at the next look.
+    this.#stamp = await stampOf(this.#options);
+    try {
+      this.#context = await readKeyPair(this.#options);
+      log.info('the certificate was read anew', {certFile});
+    } catch (error) {
+      const {code, message} = toTunlError(error);
+      log.error('the new certificate cannot be used, the old one stays', {code, reason: message});
+    }
+  }
+}
+
+/** Changes when a file does, or when a link leads to another one, as those of certbot do. */
+async function stampOf({certFile, keyFile}: {certFile: string; keyFile: string}): Promise<string> {
+  const stamps = await Promise.all(
+    [certFile, keyFile].map((path) =>
+      stat(path, {bigint: true}).then(
+        ({dev, ino, size, mtimeNs}) => [dev, ino, size, mtimeNs].join(':'),
+        (error: unknown) => systemCode(error),
+      ),
+    ),
+  );
+  return stamps.join(' ');
+}

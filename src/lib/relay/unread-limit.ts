@@ -1,0 +1,118 @@
+// Bounds what visitors who do not read make the relay hold: each may leave a window unread, and there can be very many.
+// It looks at all of them once a second, so that no byte on its way is counted for it.
+
+import type {Clock, Timer} from '../core/clock.js';
+import type {Logger} from '../core/logger.js';
+import {LIMITS} from '../protocol/wire.js';
+
+const LOOK_EVERY_MS = 1_000;
+/** Of the machine's memory; and no more than fits a process whose buffers are only a part of it. */
+const SHARE_OF_MEMORY = 1 / 4;
+const MOST_BYTES = 1024 * 1024 * 1024;
+
+/** A visitor's stream, as far as it counts. */
+export interface UnreadHolder {
+  /** Received from the agent so far, and how much of that the visitor's socket has not taken yet. */
+  readonly stream: {readonly bytesIn: number; readonly unreadBytes: number};
+  /** Ends it, and gives its memory back. */
+  cut(): void;
+}
+
+interface Watched {
+  holder: UnreadHolder;
+  /** Bytes that had been read at the last look (-1: there was none), and for how many looks that has been so. */
+  read: number;
+  stillFor: number;
+}
+
+export interface UnreadLimitOptions {
+  limitBytes: number;
+  clock: Clock;
+  log: Logger;
+  /** What windows have grown by, beyond the one that each stream begins with. */
+  grownBytes?: () => number;
+}
+
+export class UnreadLimit {
+  readonly #options: UnreadLimitOptions;
+  readonly #watched = new Map<UnreadHolder, Watched>();
+  #timer: Timer | undefined;
+  #full = false;
+
+  constructor(options: UnreadLimitOptions) {
+    this.#options = options;
+    this.#lookLater();
+  }
+
+  /** So much is unread, by visitors who all read on, that nobody new is let in. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  add(holder: UnreadHolder): void {
+    this.#watched.set(holder, {holder, read: -1, stillFor: 0});
+  }
+
+  delete(holder: UnreadHolder): void {
+    this.#watched.delete(holder);
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => {
+      this.#look();
+      this.#lookLater();
+    });
+  }
+
+  #look(): void {
+    const {limitBytes, grownBytes, log} = this.#options;
+    const possible = this.#watched.size * LIMITS.initialWindow + (grownBytes?.() ?? 0);
+    let unread = possible > limitBytes ? this.#count() : 0;
+    if (unread > limitBytes) {
+      const still = [...this.#watched.values()].filter(({stillFor}) => stillFor > 0);
+      still.sort((a, b) => b.stillFor - a.stillFor || unreadOf(b) - unreadOf(a));
+      let cut = 0;
+      for (const watched of still) {
+        if (unread <= limitBytes) break;
+        unread -= unreadOf(watched);
+        cut += 1;
+        watched.holder.cut();
+      }
+      if (cut > 0) log.warn('visitors who did not read were cut off: too much was unread', {cut, limitBytes});
+    }
+    const full = unread > limitBytes;
+    if (full && !this.#full)
+      log.warn('no new visitors: too much is unread by those who are here', {unread, limitBytes});
+    this.#full = full;
+  }
+
+  /** Also finds out who has stood still since the last look. */
+  #count(): number {
+    let sum = 0;
+    for (const watched of this.#watched.values()) {
+      const {bytesIn} = watched.holder.stream;
+      const unread = unreadOf(watched);
+      sum += unread;
+      const read = bytesIn - unread;
+      watched.stillFor = unread > 0 && read === watched.read ? watched.stillFor + 1 : 0;
+      watched.read = read;
+    }
+    return sum;
+  }
+}
+
+const unreadOf = ({holder}: Watched): number => holder.stream.unreadBytes;
+
+/** A quarter of the memory that this process may have, 1 GiB at the most. */
+export function defaultUnreadLimit(
+  totalBytes: number,
+  allowedBytes: number = process.constrainedMemory(),
+): number {
+  const memory = allowedBytes > 0 ? Math.min(allowedBytes, totalBytes) : totalBytes;
+  return Math.min(MOST_BYTES, Math.floor(memory * SHARE_OF_MEMORY));
+}

@@ -1,0 +1,82 @@
+// A relay with certificates that openssl made, which are renewed under it: by SIGHUP, while an agent and a visitor stay.
+
+import {X509Certificate} from 'node:crypto';
+import {once} from 'node:events';
+import {copyFile, readFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {connect, type TLSSocket} from 'node:tls';
+import {expect} from 'vitest';
+import {run} from '../helpers/child.js';
+import {startRelayProcess} from '../helpers/relay.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {echoUpstream} from '../helpers/upstreams.js';
+
+const domain = 'r1.localhost';
+
+/** Self-signed, so that it is its own CA file. */
+async function make(scope: Scope, folder: string, name: string) {
+  const [certFile, keyFile] = [join(folder, `${name}.crt`), join(folder, `${name}.key`)];
+  const words = [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '30',
+  ];
+  const names = ['-subj', `/CN=${domain}`, '-addext', `subjectAltName=DNS:${domain},DNS:*.${domain}`];
+  const made = await run(scope, 'openssl', [...words, ...names, '-keyout', keyFile, '-out', certFile]);
+  expect(made.code, made.stderr).toBe(0);
+  return {certFile, keyFile};
+}
+
+test('SIGHUP: the next visitor gets the new certificate, the old one is kept while the new is no good', async ({
+  scope,
+}) => {
+  const folder = await scope.tempDir('certificates');
+  const [one, two] = [await make(scope, folder, 'one'), await make(scope, folder, 'two')];
+  const [certFile, keyFile] = [join(folder, 'fullchain.pem'), join(folder, 'privkey.pem')];
+  const put = async (cert: string, key: string) => {
+    await copyFile(cert, certFile);
+    await copyFile(key, keyFile);
+  };
+  await put(one.certFile, one.keyFile);
+  const relay = await startRelayProcess(scope, {
+    domain,
+    flags: ['--cert-file', certFile, '--key-file', keyFile, '--log-level', 'info'],
+  });
+  const upstream = await echoUpstream(scope);
+  const {ready} = await relay.expose(upstream, {env: {TUNL_CA_FILE: one.certFile}});
+  const visit = async (): Promise<TLSSocket> => {
+    const {hostname} = new URL(ready.url ?? '');
+    const port = Number(new URL(relay.url).port);
+    const socket = connect({host: '127.0.0.1', port, servername: hostname, rejectUnauthorized: false});
+    scope.onEnd(() => void socket.destroy());
+    await once(socket, 'secureConnect');
+    return socket;
+  };
+  const fingerprint = (socket: TLSSocket) => socket.getPeerX509Certificate()?.fingerprint256;
+  const of = async (file: string) => new X509Certificate(await readFile(file)).fingerprint256;
+  const early = await visit();
+  expect(fingerprint(early)).toBe(await of(one.certFile));
+
+  await put(two.certFile, one.keyFile);
+  relay.cli.signal('SIGHUP');
+  await relay.cli.saidOnStderr(
+    /error relay: the new certificate cannot be used, the old one stays.*KEY_MISMATCH/,
+  );
+  expect(fingerprint(await visit())).toBe(await of(one.certFile));
+
+  await put(two.certFile, two.keyFile);
+  relay.cli.signal('SIGHUP');
+  await relay.cli.saidOnStderr(/the certificate was read anew/);
+  expect(fingerprint(await visit())).toBe(await of(two.certFile));
+
+  early.write('still here');
+  expect(String((await once(early, 'data'))[0])).toBe('still here');
+  expect((await relay.cli.stop()).code).toBe(0);
+});

@@ -1,0 +1,28 @@
+// What a command loads before it does anything: nothing of the framework, nothing for terminals, no other command.
+
+import {spawnSync} from 'node:child_process';
+import {expect, test} from 'vitest';
+import {ROOT} from '../../project/source-files.js';
+
+const report = `
+  import {registerHooks} from 'node:module';
+  const seen = [];
+  registerHooks({load: (url, context, next) => (seen.push(url), next(url, context))});
+  process.on('exit', () => process.stderr.write('LOADED ' + JSON.stringify(seen)));
+`;
+
+test.each([
+  ['expose', '8000', '--tcp', '--relay', 'https://127.0.0.1:1'],
+  ['relay', 'start', '--listen', '127.0.0.1:1', '--token-file', '/nonexistent'],
+])('%s %s', (...words) => {
+  const hooks = `data:text/javascript,${encodeURIComponent(report)}`;
+  const {stderr} = spawnSync(process.execPath, ['--import', hooks, `${ROOT}/bin/run.js`, ...words], {
+    encoding: 'utf8',
+    timeout: 30_000,
+    env: {...process.env, NO_COLOR: '1'},
+  });
+  const loaded = JSON.parse(/LOADED (.*)$/s.exec(stderr)?.[1] ?? '[]') as string[];
+  expect(loaded.some((url) => url.endsWith('/dist/lib/cli/main.js'))).toBe(true);
+  expect(loaded.filter((url) => url.includes('/node_modules/'))).toEqual([]);
+  expect(loaded.filter((url) => url.includes('/dist/lib/launch/'))).toEqual([]);
+});

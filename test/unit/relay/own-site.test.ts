@@ -1,0 +1,85 @@
+// What answers at the relay's own name, to those who take their time.
+
+import {once} from 'node:events';
+import {connect, type Socket} from 'node:net';
+import {expect, test} from 'vitest';
+import {createOwnSite} from '../../../src/lib/relay/own-site.js';
+import {createTokenCheck} from '../../../src/lib/relay/tokens.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+import {Scope} from '../../helpers/scope.js';
+
+const upgrade = [
+  'GET /agent HTTP/1.1',
+  'Host: r1.localhost',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Protocol: tunl.v1',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  '\r\n',
+].join('\r\n');
+
+async function setUp(scope: Scope) {
+  const clock = new ManualClock();
+  let agents = 0;
+  const site = createOwnSite({
+    domain: 'r1.localhost',
+    software: 'tunl/test',
+    tokens: createTokenCheck(undefined),
+    clock,
+    stats: () => ({agents, tunnels: 0, visitors: 0}),
+    draining: () => false,
+    onAgent: () => {
+      agents += 1;
+    },
+  });
+  const port = await scope.listen(site);
+  const visit = async (text: string): Promise<Socket> => {
+    const accepted = once(site, 'connection');
+    const socket = connect(port, '127.0.0.1');
+    scope.onEnd(() => void socket.destroy());
+    socket.write(text);
+    await accepted;
+    return socket;
+  };
+  return {clock, visit, agents: () => agents};
+}
+
+test.each([
+  ['nothing', ''],
+  ['half a request line', 'GET /hea'],
+  ['headers without an end', 'GET / HTTP/1.1\r\nX-One: 1\r\n'],
+])('who sends %s has ten seconds', async (_what, text) => {
+  await using scope = new Scope();
+  const {clock, visit} = await setUp(scope);
+  const socket = await visit(text);
+  clock.advance(9_999);
+  expect(socket.destroyed).toBe(false);
+  const closed = once(socket, 'close');
+  socket.resume();
+  clock.advance(1);
+  await closed;
+  expect(clock.pending).toBe(0);
+});
+
+test('an answer is complete, and who stays afterwards has no more time for it', async () => {
+  await using scope = new Scope();
+  const {clock, visit} = await setUp(scope);
+  const socket = await visit('GET /healthz HTTP/1.1\r\nHost: r1.localhost\r\n\r\nGET /hea');
+  expect(String((await once(socket, 'data'))[0])).toContain('"status":"ok"');
+  const closed = once(socket, 'close');
+  clock.advance(10_000);
+  await closed;
+});
+
+test('an agent that has upgraded is left to its handshake', async () => {
+  await using scope = new Scope();
+  const {clock, visit, agents} = await setUp(scope);
+  const socket = await visit(upgrade);
+  expect(String((await once(socket, 'data'))[0])).toContain('101 Switching Protocols');
+  expect(agents()).toBe(1);
+  clock.advance(60_000);
+  socket.write('\x81\x80\0\0\0\0');
+  expect(socket.destroyed).toBe(false);
+  expect(clock.pending).toBe(0);
+});
