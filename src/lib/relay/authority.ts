@@ -3,9 +3,8 @@
 import {link, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
-import {generateKeyPairSync, randomUUID} from '../core/node-crypto.js';
+import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../core/node-crypto.js';
 import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
-import {signCa, signLeaf} from './sign.js';
 
 /** PEM texts that belong together. */
 export interface KeyPair {
@@ -24,15 +23,19 @@ const CA_DAYS = 3_650;
 const LEAF_DAYS = 90;
 /** Clocks of visitors may be behind. */
 const SKEW_MS = 3_600_000;
+/** Loaded when the first certificate has to be signed: it takes longer than everything else that a relay loads. */
+const signer = async () => await import('./sign.js');
 
 export class Authority {
   /** What visitors and agents are to trust. */
   readonly caFile: string;
+  readonly #folder: string;
   readonly #ca: KeyPair;
   /** One key for all leaves of this relay; never one certificate for two names. */
   readonly #leafKey: KeyPair;
 
   private constructor(folder: string, ca: KeyPair, leafKey: KeyPair) {
+    this.#folder = folder;
     this.caFile = caFileIn(folder);
     this.#ca = ca;
     this.#leafKey = leafKey;
@@ -50,10 +53,36 @@ export class Authority {
   }
 
   /** A certificate for this name and no other. */
-  sign(name: string): Leaf {
+  async sign(name: string): Promise<Leaf> {
+    const {signLeaf} = await signer();
     const expiresAt = Date.now() + LEAF_DAYS * DAY_MS;
-    const cert = signLeaf({name, ca: this.#ca, publicKey: this.#leafKey.cert, ...validity(expiresAt)});
+    const cert = await signLeaf({name, ca: this.#ca, publicKey: this.#leafKey.cert, ...validity(expiresAt)});
     return {cert, key: this.#leafKey.key, expiresAt};
+  }
+
+  /** Like `sign`, but kept in the state folder: the relay's own name is wanted at every start, and signing takes a while. */
+  async signOnce(name: string): Promise<Leaf> {
+    const path = join(this.#folder, `${name}.pem`);
+    const kept = await readOrUndefined(path);
+    const leaf = kept === undefined ? undefined : this.#check(kept);
+    if (leaf !== undefined) return leaf;
+    const fresh = await this.sign(name);
+    await writeFileAtomic(path, fresh.cert, 0o644);
+    return fresh;
+  }
+
+  /** A kept leaf is good while it is this CA's, has this key, and a third of its life is left. */
+  #check(cert: string): Leaf | undefined {
+    try {
+      const parsed = new X509Certificate(cert);
+      const expiresAt = Date.parse(parsed.validTo);
+      const ours = parsed.verify(new X509Certificate(this.#ca.cert).publicKey);
+      const fits = parsed.checkPrivateKey(createPrivateKey(this.#leafKey.key));
+      if (!ours || !fits || expiresAt - Date.now() < (LEAF_DAYS * DAY_MS) / 3) return undefined;
+      return {cert, key: this.#leafKey.key, expiresAt};
+    } catch {
+      return undefined;
+    }
   }
 }
 
@@ -64,17 +93,18 @@ const validity = (expiresAt: number) => ({
   notAfter: new Date(expiresAt),
 });
 
-function makeCa(): KeyPair {
+async function makeCa(): Promise<KeyPair> {
+  const {signCa} = await signer();
   const {privateKey} = newKeyPair();
   const name = `tunl private CA ${randomUUID().slice(0, 8)}`;
-  const cert = signCa({name, key: privateKey, ...validity(Date.now() + CA_DAYS * DAY_MS)});
+  const cert = await signCa({name, key: privateKey, ...validity(Date.now() + CA_DAYS * DAY_MS)});
   return {cert, key: privateKey};
 }
 
 /** `cert` holds the public key here. */
-function makeLeafKey(): KeyPair {
+function makeLeafKey(): Promise<KeyPair> {
   const {publicKey, privateKey} = newKeyPair();
-  return {cert: publicKey, key: privateKey};
+  return Promise.resolve({cert: publicKey, key: privateKey});
 }
 
 /** ECDSA P-256: six times the handshakes a second of RSA-4096. */
@@ -87,10 +117,10 @@ function newKeyPair(): {publicKey: string; privateKey: string} {
 }
 
 /** Key and certificate stand in one file, which appears whole or not at all: of two processes that start at once one makes it. */
-async function readOrMake(path: string, make: () => KeyPair): Promise<KeyPair> {
+async function readOrMake(path: string, make: () => Promise<KeyPair>): Promise<KeyPair> {
   const there = await readOrUndefined(path);
   if (there !== undefined) return split(path, there);
-  const made = make();
+  const made = await make();
   const draft = `${path}.${randomUUID()}`;
   try {
     await writeFile(draft, made.key + made.cert, {mode: 0o600, flag: 'wx'});

@@ -3,12 +3,12 @@
 import type {SecureContext} from 'node:tls';
 import type {Clock} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
-import {Authority} from './authority.js';
+import {Authority, type Leaf} from './authority.js';
 import {GivenCertificate} from './given-certificate.js';
 import {contextOf} from './read-key-pair.js';
 
 export interface CertificateSource {
-  contextFor(name: string): SecureContext;
+  contextFor(name: string): SecureContext | Promise<SecureContext>;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
   /** Reads the files again, if any were given. */
@@ -37,27 +37,44 @@ export async function openCertificates(options: CertificateOptions): Promise<Cer
   if (certFile !== undefined && keyFile !== undefined)
     return await GivenCertificate.open({...options, certFile, keyFile});
   const authority = await Authority.open(options.stateDir);
-  return new OwnCertificates(authority);
+  const source = new OwnCertificates(authority, options.domain);
+  await source.contextFor(options.domain);
+  return source;
 }
 
 class OwnCertificates implements CertificateSource {
   readonly caFile: string;
   readonly #authority: Authority;
+  readonly #domain: string;
   readonly #made = new Map<string, {context: SecureContext; expiresAt: number}>();
+  /** Names being signed now: a browser opens several connections at once. */
+  readonly #making = new Map<string, Promise<SecureContext>>();
 
-  constructor(authority: Authority) {
+  constructor(authority: Authority, domain: string) {
     this.#authority = authority;
+    this.#domain = domain;
     this.caFile = authority.caFile;
   }
 
-  contextFor(name: string): SecureContext {
+  contextFor(name: string): SecureContext | Promise<SecureContext> {
     const made = this.#made.get(name);
     if (made !== undefined && made.expiresAt - Date.now() > RENEW_BEFORE_MS) {
       this.#made.delete(name);
       this.#made.set(name, made);
       return made.context;
     }
-    const leaf = this.#authority.sign(name);
+    let making = this.#making.get(name);
+    if (making === undefined) {
+      making = this.#make(name).finally(() => this.#making.delete(name));
+      this.#making.set(name, making);
+    }
+    return making;
+  }
+
+  async #make(name: string): Promise<SecureContext> {
+    const leaf: Leaf = await (name === this.#domain
+      ? this.#authority.signOnce(name)
+      : this.#authority.sign(name));
     const context = contextOf(leaf);
     this.#made.set(name, {context, expiresAt: leaf.expiresAt});
     if (this.#made.size > MAX_CONTEXTS) {

@@ -137,11 +137,9 @@ export class FrontDoor {
     // A visitor that asks for protocols that are not HTTP at all is no HTTP visitor: the tunnel carries its bytes
     // all the same, so ALPN is left out instead of failing the handshake.
     const alpn = asked.some((each) => each === 'h2' || each === 'http/1.1') ? offers : undefined;
-    try {
-      const context = certificates.contextFor(name);
+    Promise.resolve(certificates.contextFor(name)).then((context) => {
+      if (raw.destroyed) return;
       terminateTls({raw, head, context, alpn, timeoutMs: HANDSHAKE_TIMEOUT_MS, onSecure, onFailed: fail});
-    } catch (error) {
-      fail(error);
-    }
+    }, fail);
   }
 }

@@ -73,6 +73,7 @@ class RunningRelay implements Relay {
   readonly #ports: TcpPorts;
   readonly #site: HttpServer;
   readonly #door: Server;
+  #warm = false;
   #plain: HttpServer | undefined;
   #closing: Promise<void> | undefined;
 
@@ -131,7 +132,10 @@ class RunningRelay implements Relay {
     this.#agents = new Agents({
       software,
       tunnels: this.#tunnels,
-      onBound: (tunnel) => this.#waitingRoom.open(tunnel),
+      onBound: (tunnel) => {
+        this.#waitingRoom.open(tunnel);
+        this.#warmUp(certificates, tunnel);
+      },
       pool: new BlockPool(),
       windowBudget,
       resumeWindowMs: settings.resumeWindowMs,
@@ -224,6 +228,13 @@ class RunningRelay implements Relay {
       .map(([key]) => Number(key.slice(4)))
       .filter((port) => this.#ports.includes(port));
     await Promise.all(ports.map((port) => this.#ports.open(port)));
+  }
+
+  /** Signing the first leaf loads a good deal of code: better before the first visitor than while it waits. */
+  #warmUp(certificates: CertificateSource, {key, host}: Tunnel): void {
+    if (this.#warm || !key.startsWith('tls:')) return;
+    this.#warm = true;
+    Promise.resolve(certificates.contextFor(host)).catch(() => {});
   }
 
   #giveUp(keys: LeaseKey[]): void {

@@ -23,7 +23,7 @@ test('leaves of the private CA: one name each, P-256, verified by openssl', asyn
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const authority = await Authority.open(folder);
-  const leaf = authority.sign('demo.r1.localhost');
+  const leaf = await authority.sign('demo.r1.localhost');
   const path = join(folder, 'leaf.pem');
   await writeFile(path, leaf.cert);
   const verified = await run('openssl', ['verify', '-x509_strict', '-CAfile', authority.caFile, path]);
@@ -46,12 +46,14 @@ test('two names get two certificates, a name keeps its own', async () => {
     clock: new ManualClock(),
     log: silent,
   });
-  const [a, again, b] = ['a', 'a', 'b'].map((name) => source.contextFor(`${name}.r1.localhost`));
+  const [a, again, b] = await Promise.all(
+    ['a', 'a', 'b'].map((name) => source.contextFor(`${name}.r1.localhost`)),
+  );
   expect(a).toBe(again);
   expect(a).not.toBe(b);
-  expect(source.contextFor('a.r1.localhost')).toBe(a);
+  expect(await source.contextFor('a.r1.localhost')).toBe(a);
   const server = createServer({
-    SNICallback: (name, done) => done(null, source.contextFor(name)),
+    SNICallback: (name, done) => Promise.resolve(source.contextFor(name)).then((c) => done(null, c), done),
   });
   const port = await scope.listen(server);
   const ca = await readFile(source.caFile as string, 'utf8');
@@ -71,13 +73,26 @@ test('a CA is made once, also by two that start at the same moment, and its key 
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const [one, two] = await Promise.all([Authority.open(folder), Authority.open(folder)]);
-  const [leafOne, leafTwo] = [one.sign('a.localhost'), two.sign('a.localhost')];
+  const [leafOne, leafTwo] = [await one.sign('a.localhost'), await two.sign('a.localhost')];
   const ca = new X509Certificate(await readFile(one.caFile));
   for (const {cert} of [leafOne, leafTwo]) expect(new X509Certificate(cert).verify(ca.publicKey)).toBe(true);
   expect((await stat(join(folder, 'ca', 'tunl-ca.key'))).mode & 0o777).toBe(0o600);
   expect((await stat(join(folder, 'ca', 'leaf.key'))).mode & 0o777).toBe(0o600);
   expect(await ensureCa(folder)).toBe(one.caFile);
   expect(trustInstructions(one.caFile)).toContain(`curl --cacert ${one.caFile}`);
+});
+
+test('the relay’s own leaf is kept, and signed anew when it is not this CA’s', async () => {
+  await using scope = new Scope();
+  const folder = await scope.tempDir();
+  const authority = await Authority.open(folder);
+  const first = await authority.signOnce('r1.localhost');
+  expect((await (await Authority.open(folder)).signOnce('r1.localhost')).cert).toBe(first.cert);
+  await writeFile(join(folder, 'ca', 'r1.localhost.pem'), (await selfSigned(['r1.localhost'])).cert);
+  const fresh = await authority.signOnce('r1.localhost');
+  expect(
+    new X509Certificate(fresh.cert).verify(new X509Certificate(await readFile(authority.caFile)).publicKey),
+  ).toBe(true);
 });
 
 test('a CA file that is no CA is an error that says what to do', async () => {
