@@ -1,6 +1,7 @@
 // `tunl code-server`: VS Code in the browser, with a public address.
 
-import {argument, string} from '../lib/cli/flag-kinds.js';
+import {string} from '@oclif/core/args';
+import {string as stringFlag} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';
@@ -14,10 +15,10 @@ export default class CodeServer extends TunnelCommand {
   ];
   static override passesWords = true;
   static override args = {
-    folder: argument({ignoreStdin: true, description: 'The folder to open. (the current one)'}),
+    folder: string({ignoreStdin: true, description: 'The folder to open. (the current one)'}),
   };
   static override flags = {
-    'password-file': string({
+    'password-file': stringFlag({
       helpValue: 'FILE',
       summary: 'The password is its first line. (PASSWORD, or a random one)',
     }),

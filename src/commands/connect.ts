@@ -1,7 +1,8 @@
 // `tunl connect`: standard input and output joined with a tunnel's TLS name, for programs that speak no TLS.
 
+import {string} from '@oclif/core/args';
+import {string as stringFlag} from '@oclif/core/flags';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {argument, string} from '../lib/cli/flag-kinds.js';
 import {joinStdio} from '../lib/cli/stdout.js';
 import {visit, visitedPlace} from '../lib/visit.js';
 
@@ -15,14 +16,14 @@ export default class Connect extends BaseCommand {
     ].join('\n'),
   ];
   static override args = {
-    host: argument({
+    host: string({
       required: true,
       ignoreStdin: true,
       description: 'The tunnel’s name; port 443 unless given.',
     }),
   };
   static override flags = {
-    'ca-file': string({
+    'ca-file': stringFlag({
       helpValue: 'FILE',
       env: 'TUNL_CA_FILE',
       summary: 'CA of a relay with a private one.',

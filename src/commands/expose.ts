@@ -1,7 +1,7 @@
 // `tunl expose`: a public address for a local port, or for a command that opens one.
 
+import {string} from '@oclif/core/args';
 import {parseTarget} from '../lib/agent/target.js';
-import {argument} from '../lib/cli/flag-kinds.js';
 import {outputValve} from '../lib/cli/output-valve.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {commandFlags, exposeFlags} from '../lib/cli/tunnel-flags.js';
@@ -24,7 +24,7 @@ export default class Expose extends TunnelCommand {
   ];
   static override passesWords = true;
   static override args = {
-    target: argument({ignoreStdin: true, description: 'PORT or HOST:PORT of the local service.'}),
+    target: string({ignoreStdin: true, description: 'PORT or HOST:PORT of the local service.'}),
   };
   static override flags = {...exposeFlags, ...commandFlags};
 

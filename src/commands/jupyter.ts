@@ -1,6 +1,6 @@
 // `tunl jupyter`: JupyterLab with a public address.
 
-import {boolean, string} from '../lib/cli/flag-kinds.js';
+import {boolean, string} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';

@@ -1,7 +1,8 @@
 // `tunl logs`: what a tunnel in the background, and its program, have said.
 
+import {string} from '@oclif/core/args';
+import {boolean} from '@oclif/core/flags';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {argument, boolean} from '../lib/cli/flag-kinds.js';
 import {readLog} from '../lib/cli/read-log.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {Roster} from '../lib/launch/roster.js';
@@ -13,7 +14,7 @@ export default class Logs extends BaseCommand {
     ['<%= config.bin %> logs k3f9a2', '<%= config.bin %> logs k3f9a2 -f'].join('\n'),
   ];
   static override args = {
-    id: argument({required: true, ignoreStdin: true, description: 'As `tunl list` shows it.'}),
+    id: string({required: true, ignoreStdin: true, description: 'As `tunl list` shows it.'}),
   };
   static override flags = {follow: boolean({char: 'f', summary: 'Go on until it ends.'})};
 

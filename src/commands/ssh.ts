@@ -1,6 +1,6 @@
 // `tunl ssh`: an sshd of one's own behind a public address, for the keys that are given.
 
-import {boolean} from '../lib/cli/flag-kinds.js';
+import {boolean} from '@oclif/core/flags';
 import {keyFlags, keysOf} from '../lib/cli/ssh-keys.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {

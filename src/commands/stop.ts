@@ -1,7 +1,8 @@
 // `tunl stop`: ends tunnels in the background as Ctrl+C would.
 
+import {string} from '@oclif/core/args';
+import {boolean} from '@oclif/core/flags';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {argument, boolean} from '../lib/cli/flag-kinds.js';
 import {TunlError} from '../lib/core/errors.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {Roster} from '../lib/launch/roster.js';
@@ -11,7 +12,7 @@ export default class Stop extends BaseCommand {
   static override usage = ['stop ID [FLAGS]', 'stop --all [FLAGS]'];
   static override examples = [['<%= config.bin %> stop k3f9a2', '<%= config.bin %> stop --all'].join('\n')];
   static override args = {
-    id: argument({ignoreStdin: true, description: 'As `tunl list` shows it.'}),
+    id: string({ignoreStdin: true, description: 'As `tunl list` shows it.'}),
   };
   static override flags = {all: boolean({summary: 'All of them.'})};
 

@@ -1,6 +1,6 @@
 // `tunl terminal`: a shell in the browser, behind a password.
 
-import {string} from '../lib/cli/flag-kinds.js';
+import {string} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';

@@ -1,5 +1,6 @@
 // How a command fails: anything thrown becomes one `error` event, two or three lines for people, and an exit code.
 
+import {CLIError, ExitError, ModuleLoadError} from '@oclif/core/errors';
 import type {ErrorEvent} from '../agent/events.js';
 import {ERRORS, TunlError, toTunlError} from '../core/errors.js';
 import {writeLine} from './stdout.js';
@@ -7,8 +8,8 @@ import {oneLine, type Wishes, withoutSecrets} from './words.js';
 
 /** Reports `error` once, on the stream where it belongs, and returns the exit code. */
 export function report(error: unknown, wish: Wishes, words: readonly string[]): number {
-  // oclif's help ends so: an end, not a failure.
-  if (isOclifError(error) && error.code === 'EEXIT') return error.oclif.exit ?? 0;
+  // `this.exit(n)` of oclif: an end, not a failure.
+  if (error instanceof ExitError) return error.oclif.exit ?? 0;
   const event = asEvent(error, words);
   if (wish.json) writeLine(JSON.stringify(event));
   // Who interrupts knows it: nothing to tell but the exit code.
@@ -34,7 +35,7 @@ export function asEvent(error: unknown, words: readonly string[]): ErrorEvent {
 }
 
 function toKnown(error: unknown): TunlError {
-  if (isOclifError(error) && error.code === 'MODULE_NOT_FOUND') {
+  if (error instanceof ModuleLoadError) {
     return new TunlError('UNEXPECTED', {
       reason: 'A part of tunl is missing.',
       next: 'Install tunl again; in a checkout run `npm run build`.',
@@ -42,20 +43,8 @@ function toKnown(error: unknown): TunlError {
     });
   }
   // oclif's own errors name what was typed; what reaches this place is a command line that it could not make sense of.
-  if (isOclifError(error)) return new TunlError('USAGE', {cause: error});
+  if (error instanceof CLIError) return new TunlError('USAGE', {cause: error});
   return toTunlError(error);
-}
-
-interface OclifError extends Error {
-  code?: string;
-  oclif: {exit?: number};
-}
-
-/** By its shape: importing the classes would load half of oclif at every start. */
-export function isOclifError(error: unknown): error is OclifError {
-  return (
-    error instanceof Error && 'oclif' in error && typeof error.oclif === 'object' && error.oclif !== null
-  );
 }
 
 function sentences(event: ErrorEvent): string {

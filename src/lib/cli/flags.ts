@@ -1,9 +1,9 @@
 // The kinds of flags that commands share, and how their values are read.
 
+import {boolean, custom} from '@oclif/core/flags';
 import {duration} from '../core/duration.js';
 import {TunlError} from '../core/errors.js';
 import type {LogLevel} from '../core/logger.js';
-import {boolean, custom} from './flag-kinds.js';
 
 const LOG_LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
 

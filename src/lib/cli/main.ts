@@ -2,6 +2,7 @@
 
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
+import {settings} from '@oclif/core/settings';
 import {EXIT, toTunlError} from '../core/errors.js';
 import {report} from './failure.js';
 import {quickRun} from './quick-run.js';
@@ -21,6 +22,8 @@ export async function main(
 ): Promise<void> {
   guardPipes();
   guardProcess(words);
+  // oclif would look for TypeScript sources and a compiler whenever NODE_ENV is `test` or `development`.
+  settings.enableAutoTranspile = false;
   const root = fileURLToPath(new URL('..', binUrl));
   try {
     const isRun = await quickRun(words, development ? {root, locate: sourceOf} : {root});
@@ -43,9 +46,7 @@ function guardProcess(words: readonly string[]): void {
 
 /** Help, and words that are no command. */
 async function runByOclif(words: readonly string[], root: string, development: boolean): Promise<void> {
-  const [{run}, {settings}] = await Promise.all([import('@oclif/core/run'), import('@oclif/core/settings')]);
-  // oclif would look for TypeScript sources and a compiler whenever NODE_ENV is `test` or `development`.
-  settings.enableAutoTranspile = false;
+  const {run} = await import('@oclif/core/run');
   // `tunl help expose` is `tunl expose --help`.
   const argv = words[0] === 'help' ? [...words.slice(1), '--help'] : [...words];
   if (!development) return void (await run(argv, {root}));

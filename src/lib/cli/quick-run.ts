@@ -4,13 +4,14 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
-import type {BaseCommand} from './base-command.js';
+import type {Command} from '@oclif/core/command';
+import {Config} from '@oclif/core/config';
 
 interface Manifest {
   commands: Record<string, {relativePath: readonly string[]} | undefined>;
 }
 
-type CommandClass = (new (words: readonly string[]) => BaseCommand) & {id: string};
+type CommandClass = (new (words: string[], config: Config) => Command) & {id: string};
 
 export interface QuickRunOptions {
   /** Folder of the package. */
@@ -27,7 +28,13 @@ export async function quickRun(words: readonly string[], options: QuickRunOption
   const module = await import(pathToFileURL(locate(join(root, ...found.path))).href);
   const command: CommandClass = module.default;
   command.id = found.id;
-  await new command(found.rest).runToEnd();
+  const config = Object.assign(new Config({root}), {
+    bin: 'tunl',
+    // No hook concerns a command that is found: there is only one, for those that are not.
+    runHook: async () => ({successes: [], failures: []}),
+  });
+  // What `Command.run` calls once it has loaded its configuration.
+  await (new command([...found.rest], config) as unknown as {_run(): Promise<unknown>})._run();
   return true;
 }
 

@@ -1,9 +1,9 @@
 // The flags of `tunl relay start`, and what they mean to the library.
 
 import type {Interfaces} from '@oclif/core';
+import {boolean, custom, string} from '@oclif/core/flags';
 import type {RelayOptions} from '../relay/options.js';
 import {portRange} from '../relay/port-range.js';
-import {boolean, custom, string} from './flag-kinds.js';
 import {durationFlag, given, portFlag, read} from './flags.js';
 
 const portsFlag = custom<readonly [first: number, last: number]>({

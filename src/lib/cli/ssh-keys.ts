@@ -1,10 +1,10 @@
 // Who may log in, as `tunl ssh` is told: files, a GitHub user, the running ssh-agent.
 
+import {boolean, string} from '@oclif/core/flags';
 import {TunlError} from '../core/errors.js';
 import {keysFromGitHub} from '../launch/ssh/github-keys.js';
 import {keysFromAgent, keysFromFile, mergeKeys} from '../launch/ssh/key-sources.js';
 import type {PublicKey} from '../launch/ssh/public-key.js';
-import {boolean, string} from './flag-kinds.js';
 
 export const keyFlags = {
   key: string({

@@ -98,7 +98,7 @@ export abstract class TunnelCommand extends BaseCommand {
     if (served !== undefined) process.exitCode = served.exitCode;
   }
 
-  protected override async catch(error: unknown): Promise<void> {
+  protected override async catch(error: Error): Promise<void> {
     await this.#background?.failed(asEvent(error, this.argv));
     await this.#background?.over();
     await super.catch(error);

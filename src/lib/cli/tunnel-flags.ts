@@ -1,8 +1,8 @@
 // The flags that the commands with a tunnel share, and what they mean to the library.
 
 import type {Interfaces} from '@oclif/core';
+import {boolean, string} from '@oclif/core/flags';
 import type {ForwardOptions} from '../agent/options.js';
-import {boolean, string} from './flag-kinds.js';
 import {durationFlag, given, portFlag} from './flags.js';
 
 const RELAY = 'relay';

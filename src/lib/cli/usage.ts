@@ -1,7 +1,7 @@
 // oclif's parse errors in tunl's words: what is wrong and what was meant. Values are never repeated: they may be secrets.
 
+import {CLIError} from '@oclif/core/errors';
 import {TunlError} from '../core/errors.js';
-import {isOclifError} from './failure.js';
 import {nearest} from './nearest.js';
 
 /** What a command declares, as far as it matters for its errors. */
@@ -32,7 +32,7 @@ const ELSEWHERE: ReadonlyMap<string, string> = new Map([
 export function usageError(error: unknown, declared: Declared): TunlError | undefined {
   // oclif rewrites the message of whatever a flag's `parse` throws, so the real error travels as the cause.
   if (error instanceof Error && error.cause instanceof TunlError) return error.cause;
-  if (!isOclifError(error)) return undefined;
+  if (!(error instanceof CLIError)) return undefined;
   const help = `See \`tunl ${declared.name} --help\`.`;
   const {flags, args} = error as {flags?: unknown; args?: unknown};
   if (Array.isArray(flags)) return unknownFlag(String(flags[0]), declared, help);
