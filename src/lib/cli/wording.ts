@@ -50,6 +50,10 @@ export function sentences(event: CliEvent, isUp: boolean): Line[] {
       ];
     case 'connection':
       return [connection(event)];
+    case 'upstream':
+      return event.silentMs === undefined
+        ? []
+        : [{tone: 'good', text: `${event.upstream} answers again after ${time(event.silentMs)}`}];
     case 'notice':
       return [{tone: 'warning', text: event.message}];
     case 'draining':
