@@ -24,7 +24,9 @@ export const lifeFlags = {
   detach: boolean({summary: 'In the background: tunl list, tunl logs, tunl stop.', helpGroup: LIFE}),
 };
 
+/** For every address that is shown. */
 export const copyFlag = {
+  'no-keys': boolean({summary: 'Leave the keyboard alone: no q, o, c, ?.', helpGroup: 'output'}),
   copy: boolean({summary: 'Copy the address to the clipboard.', helpGroup: 'output'}),
 };
 

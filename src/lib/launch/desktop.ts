@@ -1,13 +1,14 @@
 // The clipboard and the browser of the desktop that tunl runs on, where there is one.
 
+import {spawn} from 'node:child_process';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
 import {ensurePrivateDir, stateDir} from '../core/state-dir.js';
 import {which} from './find.js';
-import {run} from './run.js';
 
 type Tool = readonly [bin: string, ...args: string[]];
+type Environment = Readonly<NodeJS.ProcessEnv>;
 
 const CLIPBOARDS: readonly Tool[] = [
   ['pbcopy'],
@@ -17,27 +18,81 @@ const CLIPBOARDS: readonly Tool[] = [
   ['clip.exe'],
 ];
 
-/** False when there is no tool for it. */
-export async function copy(text: string): Promise<boolean> {
+/** A clipboard tool is done within this time, or waits for a desktop that does not answer, ms. */
+const COPY_MS = 2_000;
+/** What opens a browser fails within this time, or has become the browser, ms. */
+const OPEN_MS = 3_000;
+
+/** False when no tool took it. */
+export async function copy(text: string, env: Environment = process.env): Promise<boolean> {
   for (const [bin, ...args] of CLIPBOARDS) {
-    const path = await which(bin, process.env);
-    if (path && (await run(path, args, {input: text, timeoutMs: 2_000})).code === 0) return true;
+    const path = await which(bin, env);
+    if (path && (await handOver({bin: path, args, env, input: text, withinMs: COPY_MS})) === 'done')
+      return true;
   }
   return false;
 }
 
 /**
- * False when there is no browser. An address with a secret in it goes by a private file that leads there: what stands on a
- * command line can be read by everybody on the machine.
+ * Undefined when a browser was asked, else why there is none. An address with a secret in it goes by a private file that
+ * leads there: what stands on a command line can be read by everybody on the machine.
  */
-export async function openInBrowser(address: string): Promise<boolean> {
+export async function openInBrowser(
+  address: string,
+  env: Environment = process.env,
+): Promise<string | undefined> {
+  // Without one they would end up with a text browser that has no terminal.
+  if (!hasDesktop(env)) return 'there is no desktop here';
   const target = address.includes('?') ? await pageTo(address) : address;
-  const tools = [process.env.BROWSER, 'wslview', 'xdg-open', 'open'].filter((bin) => bin !== undefined);
-  for (const bin of tools) {
-    const path = await which(bin, process.env);
-    if (path && (await run(path, [target])).code === 0) return true;
+  const tools = [env.BROWSER, 'wslview', 'xdg-open', 'open'].filter((bin) => bin !== undefined && bin !== '');
+  const tried: string[] = [];
+  for (const bin of tools as string[]) {
+    const path = await which(bin, env);
+    if (!path) continue;
+    tried.push(bin);
+    if ((await handOver({bin: path, args: [target], env, withinMs: OPEN_MS})) !== 'failed') return undefined;
   }
-  return false;
+  return tried.length === 0 ? 'xdg-open is not installed' : `${tried.join(' and ')} failed`;
+}
+
+function hasDesktop(env: Environment): boolean {
+  if (process.platform !== 'linux') return true;
+  return [env.DISPLAY, env.WAYLAND_DISPLAY, env.WSL_DISTRO_NAME, env.BROWSER].some(Boolean);
+}
+
+/**
+ * Starts what may go on for as long as the desktop does: it holds the clipboard, or is the browser. So it is in a session of
+ * its own, where Ctrl+C does not reach it, and has no pipe that anybody would wait for.
+ */
+function handOver(tool: {
+  bin: string;
+  args: readonly string[];
+  env: Environment;
+  input?: string;
+  withinMs: number;
+}): Promise<'done' | 'failed' | 'running'> {
+  return new Promise((resolve) => {
+    const child = spawn(tool.bin, tool.args, {
+      // The relay's token is tunl's alone.
+      env: {...tool.env, TUNL_TOKEN: undefined},
+      detached: true,
+      stdio: [tool.input === undefined ? 'ignore' : 'pipe', 'ignore', 'ignore'],
+    });
+    const timer = setTimeout(() => {
+      // Nothing is to be put into the clipboard after somebody was told that it is not there.
+      if (tool.input !== undefined) child.kill();
+      resolve('running');
+    }, tool.withinMs);
+    const end = (how: 'done' | 'failed') => {
+      clearTimeout(timer);
+      resolve(how);
+    };
+    child.once('error', () => end('failed'));
+    child.once('exit', (code) => end(code === 0 ? 'done' : 'failed'));
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(tool.input);
+    child.unref();
+  });
 }
 
 async function pageTo(address: string): Promise<string> {

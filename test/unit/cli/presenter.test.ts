@@ -86,11 +86,17 @@ describe('chooseRenderer', () => {
     [around({}, false), 'plain'],
     [around({CI: 'true'}), 'plain'],
     [around({CI: '1'}), 'plain'],
-    [around({NO_COLOR: '1'}), 'plain'],
+    [around({NO_COLOR: '1'}), 'live'],
     [around({TERM: 'dumb'}), 'plain'],
-    [around({ACCESSIBLE: '1'}), 'plain'],
+    [around({ACCESSIBLE: '1'}), 'spoken'],
+    [around({ACCESSIBLE: '1', CI: '1'}, false), 'spoken'],
+    [around({ACCESSIBLE: '0'}), 'live'],
   ])('%j: %s', (surroundings, name) => {
     expect(chooseRenderer(options, surroundings)).toBe(name);
+  });
+
+  test('--plain', () => {
+    expect(chooseRenderer({...options, plain: true}, around({}))).toBe('plain');
   });
 
   test('--json before -q before all else', () => {
@@ -176,6 +182,30 @@ describe('plain', () => {
   });
 });
 
+describe('ACCESSIBLE=1', () => {
+  test('whole sentences, one a visitor, no units in letters', async () => {
+    const presenter = await createPresenter(
+      {json: false, quiet: false},
+      {env: {ACCESSIBLE: '1'}, stderrIsTTY: true},
+    );
+    for (const event of STORY) presenter.event(event);
+    expect(out).toBe('https://abc.r1.example.net\n');
+    expect(err).toMatchInlineSnapshot(`
+      "Visitors reach localhost:8000 through the relay https://r1.example.net.
+      Ctrl+C stops it.
+      The link to the relay is lost. 2 connections can wait for 60 seconds. The next attempt is in 90 milliseconds.
+      The link to the relay is back after 3.1 seconds. 2 connections went on and 0 were lost.
+      Warning: localhost:8000 does not accept connections.
+      A visitor from 203.0.113.7 has left after 41 milliseconds, with 312 bytes in and 5.1 kilobytes out.
+      The tunnel is closing. 1 open connection may finish within 5 seconds. Press Control C again to leave at once.
+      The tunnel is closed. It served 41 connections.
+      "
+    `);
+    // No glyph, no colour.
+    expect(err).toMatch(/^[\x20-\x7e\n]*$/);
+  });
+});
+
 describe('-q', () => {
   test('the address, and silence', async () => {
     await tell({quiet: true});
@@ -232,18 +262,31 @@ describe('live', () => {
     };
   }
 
-  test('the lines of the example, with their glyphs', async () => {
+  test('the lines of the story, with their glyphs and times, one a visitor', async () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream);
     live.begin('connecting');
     live.settle();
     for (const event of STORY) live.event(event);
     live.end();
-    expect(text()).toContain('⚠ link lost, keeping 2 connections for 60 s\n');
-    expect(text()).toContain('✔ link back after 3.1 s, 2 connections resumed, 0 lost\n');
-    expect(text()).toMatch(/^\d\d:\d\d:\d\d {2}tls {2}203\.0\.113\.7:50123 {2}open$/m);
+    const lines = text().split('\n');
+    const with_ = (what: string) => lines.filter((line) => line.includes(what));
+    expect(with_('link lost')[0]).toMatch(/^\d\d:\d\d:\d\d {2}⚠ link lost, keeping 2 connections for 60 s$/);
+    expect(with_('link back')[0]).toMatch(/^\S+ {2}✔ link back after 3\.1 s, 2 connections resumed, 0 lost$/);
+    expect(with_('203.0.113.7')).toHaveLength(1);
+    expect(with_('203.0.113.7')[0]).toMatch(
+      /^\d\d:\d\d:\d\d {2}tls {2}203\.0\.113\.7:50123 {8}41 ms {2}in 312 B {3}out 5\.1 kB$/,
+    );
     expect(text()).not.toContain('\u001b[?25l');
     expect(text()).not.toContain('\u001b[?1049h');
+  });
+
+  test('NO_COLOR: the same without colours', async () => {
+    const {stream, text} = terminal();
+    const live = new LiveRenderer(stream, {colours: false});
+    live.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: 'no'});
+    await vi.waitFor(() => expect(text()).toBe('⚠ no\n'));
+    live.end();
   });
 
   test('nothing is lost or out of order while colours are being loaded', async () => {
