@@ -12,6 +12,8 @@ const FIRST_WAIT_MS = 1_000;
 /** Where nobody watches: only the end of a failure that visitors have seen is of interest. */
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_WAIT_WATCHED_MS = 5_000;
+/** Who was served a moment ago need not be asked, ms. */
+const SERVED_MS = 2_500;
 const DIAL_TIMEOUT_MS = 5_000;
 
 /** `when refused`: until the upstream answers again. */
@@ -67,8 +69,7 @@ export class UpstreamWatch {
   async #look(): Promise<void> {
     const {onSilent, clock} = this.#options;
     const startedAt = clock.now();
-    // Somebody was served a moment ago.
-    if (startedAt - this.#answeredAt < LONGEST_WAIT_WATCHED_MS) return this.#lookLater();
+    if (startedAt - this.#answeredAt < SERVED_MS) return this.#lookLater();
     const before = this.#state;
     const answers = await this.#ask();
     if (this.#over) return;
@@ -142,7 +143,7 @@ export function watchUpstream(
         code: 'UPSTREAM_REFUSED',
         message: again
           ? `${upstream.label} does not accept connections any more`
-          : `nothing accepts connections on ${upstream.label} yet: visitors are reset until something does`,
+          : `nothing answers on ${upstream.label} yet: visitors are reset`,
       }),
     clock: systemClock,
   });

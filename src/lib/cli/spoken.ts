@@ -3,14 +3,14 @@
 import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
 import type {CliEvent} from './events.js';
 import {count} from './format.js';
-import {sentences} from './wording.js';
+import {sentences, type Told} from './wording.js';
 
-export function spoken(event: CliEvent, isUp: boolean): string[] {
+export function spoken(event: CliEvent, told: Told): string[] {
   switch (event.type) {
     case 'connection':
       return connection(event);
     case 'reconnecting':
-      return reconnecting(event, isUp);
+      return reconnecting(event, told);
     case 'resumed':
       return [
         `The link to the relay is back after ${timeInWords(event.awayMs)}. ${count(event.resumed, 'connection')} went on and ${event.lost} were lost.`,
@@ -18,7 +18,7 @@ export function spoken(event: CliEvent, isUp: boolean): string[] {
     case 'upstream':
       return event.silentMs === undefined
         ? []
-        : [`The upstream ${event.upstream} answers again after ${timeInWords(event.silentMs)}.`];
+        : [`The upstream ${event.upstream} answers now, after ${timeInWords(event.silentMs)}.`];
     case 'notice':
       return [`Warning: ${ended(event.message)}`];
     case 'draining':
@@ -36,7 +36,7 @@ export function spoken(event: CliEvent, isUp: boolean): string[] {
     case 'stopped':
       return ['The relay has stopped.'];
     default:
-      return sentences(event, isUp).map(({text}) => text);
+      return sentences(event, told).map(({text}) => text);
   }
 }
 
@@ -54,10 +54,10 @@ function connection(event: ConnectionEvent): string[] {
   }
 }
 
-function reconnecting(event: ReconnectingEvent, isUp: boolean): string[] {
+function reconnecting(event: ReconnectingEvent, told: Told): string[] {
   const soon = `The next attempt is in ${timeInWords(event.delayMs)}.`;
-  if (event.attempt > 1) return [`There is still no link to the relay. ${soon}`];
-  if (!isUp) return [`There is no link to the relay yet. ${ended(event.reason)} ${soon}`];
+  if (told.isAway) return [`There is still no link to the relay. ${soon}`];
+  if (!told.isUp) return [`There is no link to the relay yet. ${ended(event.reason)} ${soon}`];
   const kept =
     event.connections === 0
       ? ''

@@ -26,8 +26,8 @@ export const lifeFlags = {
 
 /** For every address that is shown. */
 export const copyFlag = {
-  'no-keys': boolean({summary: 'Leave the keyboard alone: no q, o, c, ?.', helpGroup: 'output'}),
   copy: boolean({summary: 'Copy the address to the clipboard.', helpGroup: 'output'}),
+  'no-keys': boolean({summary: 'Leave the keyboard alone: no q, o, c, ?.', helpGroup: 'output'}),
 };
 
 /** For addresses that a browser opens. */

@@ -170,6 +170,31 @@ describe('plain', () => {
     );
   });
 
+  test('a second loss is a loss, whatever attempt it is', async () => {
+    const lost = {
+      type: 'reconnecting',
+      code: 'RELAY_LOST',
+      reason: 'The peer closed the link.',
+      delayMs: 90,
+      connections: 2,
+      keptForMs: 60_000,
+    } as const;
+    await tell({}, [
+      READY,
+      {...lost, attempt: 1},
+      {...lost, attempt: 2},
+      {type: 'resumed', awayMs: 3104, resumed: 0, lost: 0},
+      {...lost, attempt: 3},
+    ]);
+    expect(err.split('\n').slice(2)).toEqual([
+      'warning: link lost, keeping 2 connections for 60 s',
+      'still no link (the peer closed the link)',
+      'link back after 3.1 s',
+      'warning: link lost, keeping 2 connections for 60 s',
+      '',
+    ]);
+  });
+
   test('what a peer says cannot move the cursor or forge a line', async () => {
     await tell({}, [{type: 'notice', code: 'BIND_REFUSED', message: 'a\u001b[2Jb\nerror: forged'}]);
     expect(err).toBe('warning: a [2Jb error: forged\n');
@@ -279,6 +304,28 @@ describe('live', () => {
     );
     expect(text()).not.toContain('\u001b[?25l');
     expect(text()).not.toContain('\u001b[?1049h');
+  });
+
+  test('while the link is away, another line only for another reason', async () => {
+    const {stream, text} = terminal();
+    const live = new LiveRenderer(stream, {colours: false});
+    live.settle();
+    live.event(READY);
+    const lost = {
+      type: 'reconnecting',
+      code: 'RELAY_LOST',
+      delayMs: 90,
+      connections: 0,
+      keptForMs: 0,
+    } as const;
+    ['gone', 'refused', 'refused', 'refused'].forEach((reason, n) => {
+      live.event({...lost, reason, attempt: n + 1});
+    });
+    live.end();
+    expect(text().match(/(link lost, trying again|still no link .*)$/gm)).toEqual([
+      'link lost, trying again',
+      'still no link (refused)',
+    ]);
   });
 
   test('NO_COLOR: the same without colours', async () => {

@@ -99,6 +99,14 @@ test.each([
   expect(after({type: 'upstream', upstream: 'x:1', answers: true})).toContain(`live · ${name} ·`);
 });
 
+test('in a narrow window the state and the counts stay', () => {
+  const {status, after} = setUp();
+  status.attend({rttMs: () => 24, keys: () => []});
+  after(READY);
+  after({type: 'upstream', upstream: 'localhost:8000', answers: true});
+  expect(status.rows(40)[1]?.text).toBe('● live · 0 open · 0 so far');
+});
+
 test('the keys stand in the last row, closer together where it is narrow, and not while it closes', () => {
   const {status, after} = setUp();
   status.attend({rttMs: () => undefined, keys: () => ['q QR', 'o open', 'c copy', '? keys']});

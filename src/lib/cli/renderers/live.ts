@@ -8,7 +8,7 @@ import {cut} from '../cells.js';
 import type {CliEvent} from '../events.js';
 import {isForeground} from '../foreground.js';
 import {Throttle} from '../throttle.js';
-import {type Line, sentences, type Tone} from '../wording.js';
+import {type Line, sentences, Told, type Tone} from '../wording.js';
 import {oneLine} from '../words.js';
 import {StickyBlock} from './block.js';
 import type {Renderer} from './renderer.js';
@@ -43,6 +43,7 @@ export class LiveRenderer implements Renderer {
   readonly #throttle = new Throttle();
   readonly #visits = new VisitLines();
   readonly #status = new Status();
+  readonly #told = new Told();
   readonly #colours: boolean;
   #isUp = false;
   #ended = false;
@@ -85,7 +86,9 @@ export class LiveRenderer implements Renderer {
   event(event: CliEvent): void {
     this.#status.event(event);
     if (event.type === 'connection') this.#visit(this.#visits.event(event, this.#width));
-    else this.#say(sentences(event, this.#isUp), this.#isUp && TIMED.has(event.type));
+    else if (!this.#isOldNews(event))
+      this.#say(sentences(event, this.#told), this.#isUp && TIMED.has(event.type));
+    this.#told.add(event);
     this.#redraw();
   }
 
@@ -117,6 +120,13 @@ export class LiveRenderer implements Renderer {
 
   get #width(): number {
     return this.#stream.columns || 80;
+  }
+
+  /** The block says how long the link is away: a line more only when there is another reason. */
+  #isOldNews(event: CliEvent): boolean {
+    return (
+      this.#isUp && event.type === 'reconnecting' && this.#told.isAway && event.reason === this.#told.reason
+    );
   }
 
   #redraw = (): void => {

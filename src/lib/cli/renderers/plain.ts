@@ -4,7 +4,7 @@
 import type {CliEvent} from '../events.js';
 import {spoken} from '../spoken.js';
 import {Throttle} from '../throttle.js';
-import {type Line, sentences} from '../wording.js';
+import {type Line, sentences, Told} from '../wording.js';
 import {oneLine} from '../words.js';
 import type {Renderer} from './renderer.js';
 
@@ -13,7 +13,7 @@ export class PlainRenderer implements Renderer {
   readonly #quiet: boolean;
   readonly #spoken: boolean;
   readonly #throttle = new Throttle();
-  #isUp = false;
+  readonly #told = new Told();
 
   constructor(
     write: (text: string) => void,
@@ -29,7 +29,7 @@ export class PlainRenderer implements Renderer {
   }
 
   settle(): void {
-    this.#isUp = true;
+    // Nothing moves here.
   }
 
   event(event: CliEvent): void {
@@ -43,20 +43,22 @@ export class PlainRenderer implements Renderer {
       if (!shown) return;
       if (hidden > 0) this.#write(`… and ${hidden} more lines about connections\n`);
     }
-    for (const {tone, text} of sentences(event, this.#isUp)) {
+    for (const {tone, text} of sentences(event, this.#told)) {
       const prefix = tone === 'warning' && event.type !== 'ready' ? 'warning: ' : '';
       this.#write(`${prefix}${oneLine(text)}\n`);
     }
+    this.#told.add(event);
   }
 
   #speak(event: CliEvent): void {
-    const lines = spoken(event, this.#isUp);
+    const lines = spoken(event, this.#told);
     if (event.type === 'connection' && lines.length > 0) {
       const {shown, hidden} = this.#throttle.admit();
       if (!shown) return;
       if (hidden > 0) this.#write(`${hidden} more visitors have come and gone.\n`);
     }
     for (const text of lines) this.#write(`${oneLine(text)}\n`);
+    this.#told.add(event);
   }
 
   tell({text}: Line): void {

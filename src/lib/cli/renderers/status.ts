@@ -69,29 +69,33 @@ export class Status {
   rows(width: number): StatusRow[] {
     const ready = this.#ready;
     if (ready === undefined || ready.id !== undefined) return [];
-    const {text, tone} = this.#state(ready);
+    const {text, more, tone} = this.#state(ready);
+    const counts = [`${this.#open} open`, `${this.#total} so far`];
+    const whole = `  ${[text, ...more, ...counts].join(' · ')}`;
     const rows: StatusRow[] = [
       {...address(ready, width), tone: 'plain'},
-      {text: `  ${text} · ${this.#open} open · ${this.#total} so far`, tone},
+      {text: whole.length < width ? whole : [text, ...counts].join(' · '), tone},
     ];
     const keys = this.#closing ? [] : this.#attendance.keys();
     if (keys.length > 0) rows.push({text: keyRow([...keys, '^C stop'], width), tone: 'faint'});
     return rows;
   }
 
-  #state(ready: ReadyEvent): {text: string; tone: Tone} {
-    if (this.#closing) return {text: '◌ closing', tone: 'plain'};
+  /** `more` is left out where there is no room. */
+  #state(ready: ReadyEvent): {text: string; more: string[]; tone: Tone} {
+    const state = (text: string, tone: Tone, more: string[] = []) => ({text, more, tone});
+    if (this.#closing) return state('◌ closing', 'plain');
     if (this.#link !== 'up') {
       const {kept, lostAt} = this.#link;
       // In whole seconds: a row that counts moves once a second.
       const seconds = Math.floor((performance.now() - lostAt) / 1000);
       const away = seconds === 0 ? '' : ` ${time(seconds * 1000)}`;
       const streams = kept === 0 ? '' : `, ${count(kept, 'stream')} kept`;
-      return {text: `↻ link lost${away}${streams}`, tone: 'warning'};
+      return state(`↻ link lost${away}${streams}`, 'warning');
     }
-    if (this.#upstream === 'silent') return {text: '✗ upstream does not answer', tone: 'bad'};
-    if (this.#upstream === 'unknown') return {text: '◌ connecting to the upstream', tone: 'plain'};
-    return {text: ['● live', ...this.#way(ready)].join(' · '), tone: 'good'};
+    if (this.#upstream === 'silent') return state('✗ upstream does not answer', 'bad');
+    if (this.#upstream === 'unknown') return state('◌ connecting to the upstream', 'plain');
+    return state('● live', 'good', this.#way(ready));
   }
 
   /** Over which relay, and how far it is. */
