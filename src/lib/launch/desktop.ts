@@ -44,15 +44,16 @@ export async function openInBrowser(
   // Without one they would end up with a text browser that has no terminal.
   if (!hasDesktop(env)) return 'there is no desktop here';
   const target = address.includes('?') ? await pageTo(address) : address;
-  const tools = [env.BROWSER, 'wslview', 'xdg-open', 'open'].filter((bin) => bin !== undefined && bin !== '');
+  // `open` is another program on Linux.
+  const own = process.platform === 'darwin' ? ['open'] : ['wslview', 'xdg-open'];
   const tried: string[] = [];
-  for (const bin of tools as string[]) {
+  for (const bin of env.BROWSER ? [env.BROWSER, ...own] : own) {
     const path = await which(bin, env);
     if (!path) continue;
     tried.push(bin);
     if ((await handOver({bin: path, args: [target], env, withinMs: OPEN_MS})) !== 'failed') return undefined;
   }
-  return tried.length === 0 ? 'xdg-open is not installed' : `${tried.join(' and ')} failed`;
+  return tried.length === 0 ? `there is no ${own.at(-1)}` : `${tried.join(' and ')} failed`;
 }
 
 function hasDesktop(env: Environment): boolean {

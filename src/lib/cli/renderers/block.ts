@@ -13,7 +13,7 @@ export interface Row {
   text: string;
   /** Colours, which take no room. */
   paint?: (text: string) => string;
-  /** Too long for the window, it goes on in the next row, as one line for who copies it. Else it is cut. */
+  /** Too long for the window, it goes on in the next row. Else it is cut. */
   wraps?: boolean;
 }
 
@@ -106,18 +106,22 @@ export class StickyBlock {
     return this.#screen.rows || 24;
   }
 
-  /** The rows as they are drawn. Where not all have room, the last goes first: it matters least; then the first. */
+  /**
+   * The rows as they are drawn, none wider than the window: where the window grows before anybody is told, they still take
+   * as many. Where not all have room, the last goes first: it matters least; then the first.
+   */
   #fitting(): Row[] {
     const rows = this.#rows.map((row) => {
-      const wraps = row.wraps && this.#heightOf(cells(row.text)) <= MAX_WRAPPED;
-      return {...row, text: wraps ? row.text : cut(row.text, this.#width - 1)};
+      const pieces = row.wraps ? chunks(row.text, this.#width - 1) : [];
+      return pieces.length > 1 && pieces.length <= MAX_WRAPPED
+        ? pieces.map((text) => ({...row, text}))
+        : [{...row, text: cut(row.text, this.#width - 1)}];
     });
     // A line of the log and the cursor's own have to be seen, too.
     const room = Math.max(1, Math.min(MAX_HEIGHT, this.#height - 2));
-    const height = () => rows.reduce((sum, row) => sum + this.#heightOf(cells(row.text)), 0);
-    if (height() > room) rows.pop();
-    while (height() > room && rows.length > 1) rows.shift();
-    return rows;
+    if (rows.flat().length > room) rows.pop();
+    while (rows.flat().length > room && rows.length > 1) rows.shift();
+    return rows.flat();
   }
 
   #heightOf(width: number): number {
@@ -129,4 +133,11 @@ export class StickyBlock {
     const rows = this.#drawn.reduce((sum, width) => sum + this.#heightOf(width), 0);
     return rows === 0 ? '' : `\x1b[${rows}A\r\x1b[J`;
   }
+}
+
+/** Addresses only: a character is a cell. */
+function chunks(text: string, width: number): string[] {
+  return Array.from({length: Math.ceil(text.length / width)}, (_, n) =>
+    text.slice(n * width, (n + 1) * width),
+  );
 }

@@ -106,7 +106,7 @@ export class Status {
   }
 }
 
-/** The address may take several rows, for who copies it; where it goes has to fit in beside it. */
+/** The address is shown whole, in several rows where it has to be; where it goes has to fit in beside it. */
 function address(ready: ReadyEvent, width: number): {text: string; wraps: boolean} {
   const both = `  ${ready.address} → ${ready.upstream}`;
   return both.length < width ? {text: both, wraps: false} : {text: ready.address, wraps: true};
