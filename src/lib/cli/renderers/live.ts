@@ -122,11 +122,9 @@ export class LiveRenderer implements Renderer {
     return this.#stream.columns || 80;
   }
 
-  /** The block says how long the link is away: a line more only when there is another reason. */
+  /** The block, or the spinner, says that the link is away: a line more only when there is another reason. */
   #isOldNews(event: CliEvent): boolean {
-    return (
-      this.#isUp && event.type === 'reconnecting' && this.#told.isAway && event.reason === this.#told.reason
-    );
+    return event.type === 'reconnecting' && this.#told.isAway && event.reason === this.#told.reason;
   }
 
   #redraw = (): void => {
