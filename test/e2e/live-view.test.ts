@@ -159,11 +159,15 @@ test.for([40, 80, 200])('%i columns, resized in mid-run: one block, every line',
   const isState = (line: string) => /^ {0,2}● live · .*\d open · \d+ so far$/.test(line);
   await screen.until((lines) => lines.some(isState));
   const address = (await screen.lines()).join('').match(/https:\/\/\w+\.r1\.localhost:\d+/)?.[0] ?? '';
-  for (const width of [columns, 50, 120]) {
+  for (const [visits, width] of [columns, 50, 120].entries()) {
     await screen.resize(width, 40);
     await curl(scope, relay.caFile, [address]);
+    await screen.until(
+      (all) =>
+        all.filter((line) => /^\d\d:\d\d:\d\d /.test(line)).length === visits + 1 &&
+        all.some((line) => isState(line) && line.includes(`0 open · ${visits + 1} so far`)),
+    );
   }
-  await screen.until((all) => all.filter((line) => /^\d\d:\d\d:\d\d /.test(line)).length === 3);
   const lines = await screen.until((all) => all.some((line) => isState(line) && line.includes('3 so far')));
   expect(lines.filter((line) => line.includes('so far'))).toHaveLength(1);
   expect(lines.filter((line) => /^\d\d:\d\d:\d\d /.test(line))).toHaveLength(3);

@@ -79,7 +79,7 @@ export interface ConnectionEvent {
   code?: ErrorCode;
 }
 
-/** Whether the upstream accepts connections: told when it becomes known, and when it changes. */
+/** Whether the upstream accepts connections: told when it does not, when it does again, and with `watchUpstream` when it is known first. */
 export interface UpstreamEvent {
   type: 'upstream';
   /** As in `ready`. */

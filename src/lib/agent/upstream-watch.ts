@@ -91,7 +91,7 @@ export class UpstreamWatch {
 
   #learn(answers: boolean): void {
     if (this.#over) return;
-    const {onEvent, label, clock} = this.#options;
+    const {onEvent, label, watching, clock} = this.#options;
     const before = this.#state;
     this.#state = answers ? 'answers' : 'silent';
     if (before !== this.#state) {
@@ -100,7 +100,9 @@ export class UpstreamWatch {
       this.#silentSince = clock.now();
       this.#timer?.cancel();
       this.#timer = undefined;
-      onEvent({type: 'upstream', upstream: label(), answers, ...silentMs});
+      // Where nobody watches, that all is well is no news.
+      if (watching || before !== 'unknown' || !answers)
+        onEvent({type: 'upstream', upstream: label(), answers, ...silentMs});
     }
     this.#lookLater();
   }

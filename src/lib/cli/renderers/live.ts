@@ -61,7 +61,7 @@ export class LiveRenderer implements Renderer {
     this.#stream = stream;
     this.#colours = colours;
     this.#block = new StickyBlock(stream, isMine);
-    stream.on('resize', this.#redraw);
+    stream.on('resize', this.#resized);
     process.on('SIGCONT', this.#resume);
   }
 
@@ -111,7 +111,7 @@ export class LiveRenderer implements Renderer {
     this.#ended = true;
     this.#stopSpinner();
     clearInterval(this.#ticking);
-    this.#stream.off('resize', this.#redraw);
+    this.#stream.off('resize', this.#resized);
     process.off('SIGCONT', this.#resume);
     this.#flush();
     this.#block?.end();
@@ -131,6 +131,12 @@ export class LiveRenderer implements Renderer {
     if (!this.#isUp || this.#ended) return;
     const rows = this.#status.rows(this.#width);
     this.#block?.show(rows.map((row) => ({...row, paint: (text) => this.#colour(row.tone, text)})));
+  };
+
+  /** At once: what was drawn for another width is counted right only until the next change. */
+  #resized = (): void => {
+    this.#redraw();
+    this.#block?.append('');
   };
 
   #tick = (): void => {
