@@ -74,6 +74,8 @@ async function open(
     const tunnel = await LocalTunnel.open({
       upstream: place,
       explainHostChecks: options.onEvent !== undefined,
+      watchUpstream:
+        options.onEvent === undefined ? 'never' : options.watchUpstream ? 'always' : 'when refused',
       unencrypted: options.unencrypted ?? false,
       h2: options.h2 ?? false,
       subdomain: options.subdomain,

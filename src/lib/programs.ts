@@ -83,6 +83,10 @@ export class ServedProgram {
     this.closed.catch(() => {});
   }
 
+  get rttMs(): number | undefined {
+    return this.#tunnel.rttMs;
+  }
+
   /** That of the program when it ended by itself, else 0. */
   get exitCode(): number {
     return this.#exitCode;

@@ -49,6 +49,12 @@ export const eventSchemas = {
     durationMs: ms,
     code: v.exactOptional(code),
   }),
+  upstream: v.strictObject({
+    type: v.literal('upstream'),
+    upstream: text,
+    answers: v.boolean(),
+    silentMs: v.exactOptional(ms),
+  }),
   notice: v.strictObject({type: v.literal('notice'), code, message: text}),
   draining: v.strictObject({type: v.literal('draining'), connections: count, timeoutMs: ms}),
   exited: v.strictObject({
@@ -100,6 +106,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   reconnecting: true,
   resumed: true,
   connection: true,
+  upstream: true,
   notice: true,
   draining: true,
   exited: true,

@@ -85,8 +85,7 @@ export class Agent {
   }
 
   get rttMs(): number | undefined {
-    const rtt = this.#link?.rttMs;
-    return rtt !== undefined && Number.isFinite(rtt) ? rtt : undefined;
+    return this.#link?.lastRttMs;
   }
 
   /** Resolves with the first link. @throws TunlError why there is none; with `wait` only a final reason. */

@@ -79,6 +79,16 @@ export interface ConnectionEvent {
   code?: ErrorCode;
 }
 
+/** Whether the upstream accepts connections: told when it does not, when it does again, and with `watchUpstream` when it is known first. */
+export interface UpstreamEvent {
+  type: 'upstream';
+  /** As in `ready`. */
+  upstream: string;
+  answers: boolean;
+  /** It answers again; how long it did not, ms. */
+  silentMs?: number;
+}
+
 /** Something worth a line to a person; the tunnel goes on. Rate-limited at the source. */
 export interface NoticeEvent {
   type: 'notice';
@@ -125,6 +135,7 @@ export type TunnelEvent =
   | ReconnectingEvent
   | ResumedEvent
   | ConnectionEvent
+  | UpstreamEvent
   | NoticeEvent
   | DrainingEvent
   | ExitedEvent

@@ -34,6 +34,11 @@ export interface ForwardOptions {
   maxRetryTimeMs?: number;
   /** Ask for a fresh random name even when the last one is still leased to this upstream. Default false. */
   newName?: boolean;
+  /**
+   * Tell by `upstream` events from the beginning whether the upstream accepts connections, and notice without a visitor when
+   * that changes. A service on this machine is not dialled for it (Linux). Default false: after a refused visitor only.
+   */
+  watchUpstream?: boolean;
   /** Ends the tunnel like `close()`; before the tunnel is there, `forward` rejects with ABORTED. */
   signal?: AbortSignal;
   /** Everything that happens, in order, `ready` included. Must not throw. */

@@ -14,6 +14,7 @@ import {HostChecks} from './host-checks.js';
 import {watchNetwork} from './network-watch.js';
 import type {SocketAddress} from './options.js';
 import {Upstream} from './upstream.js';
+import {type UpstreamWatch, type WatchWish, watchUpstream} from './upstream-watch.js';
 import {Visits} from './visits.js';
 
 /** A local port with a public address. Ends with `close()`, `destroy()`, its AbortSignal, or the scope of `await using`. */
@@ -28,6 +29,8 @@ export interface Tunnel extends AsyncDisposable {
   readonly ready: ReadyEvent;
   /** Open visitor connections now. */
   readonly connections: number;
+  /** The last measured way to the relay and back, ms; undefined without a link. */
+  readonly rttMs: number | undefined;
   /** Resolves after an orderly end; rejects with the TunlError that ended the tunnel for good. */
   readonly closed: Promise<void>;
   /** No new visitors; open ones may finish for `drainTimeoutMs` (default: that of `forward`), then the end. Idempotent. */
@@ -48,6 +51,8 @@ export interface TunnelSettings {
   upstream: HostPort | undefined;
   /** Whether answers that refuse the public name are recognised and explained, once. */
   explainHostChecks: boolean;
+  /** When it is looked whether the upstream accepts connections. */
+  watchUpstream: WatchWish;
   unencrypted: boolean;
   h2: boolean;
   subdomain: string | undefined;
@@ -77,6 +82,7 @@ export class LocalTunnel implements Tunnel {
   readonly #settings: TunnelSettings;
   readonly #agent: Agent;
   readonly #upstream: Upstream;
+  readonly #watch: UpstreamWatch | undefined;
   readonly #visits: Visits;
   readonly #over = Promise.withResolvers<void>();
   #sides: PublicSides | undefined;
@@ -98,7 +104,8 @@ export class LocalTunnel implements Tunnel {
       ? new HostChecks((message) => settings.onEvent({type: 'notice', code: 'HOST_REFUSED', message}))
       : undefined;
     this.#upstream = new Upstream(settings.upstream, new SocketReads(pool), checks);
-    this.#visits = new Visits(this.#upstream, settings.onEvent);
+    this.#watch = watchUpstream(this.#upstream, settings);
+    this.#visits = new Visits(this.#upstream, settings.onEvent, (answered) => this.#watch?.visited(answered));
     this.#agent = new Agent({
       software: settings.software,
       pool,
@@ -187,11 +194,17 @@ export class LocalTunnel implements Tunnel {
     return [tcp.host, tcp.port];
   }
 
+  get rttMs(): number | undefined {
+    return this.#agent.rttMs;
+  }
+
   get connections(): number {
     return this.#visits.open;
   }
 
   close(options: {drainTimeoutMs?: number} = {}): Promise<void> {
+    // What ends together with its tunnel is not missed.
+    this.#watch?.[Symbol.dispose]();
     this.#closing ??= this.#drain(options.drainTimeoutMs ?? this.#settings.drainTimeoutMs);
     return this.#closing;
   }
@@ -250,6 +263,8 @@ export class LocalTunnel implements Tunnel {
       ...about,
     };
     this.#settings.onEvent(this.#ready);
+    // A program was waited for until it answered.
+    this.#watch?.begin(about.program !== undefined);
   }
 
   get #visitors() {
@@ -263,6 +278,7 @@ export class LocalTunnel implements Tunnel {
   #onAgentEnded(error: TunlError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#watch?.[Symbol.dispose]();
     this.#network?.[Symbol.dispose]();
     const why = this.#reason ?? error;
     const orderly = why === undefined || why.code === 'CLOSED';

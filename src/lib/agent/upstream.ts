@@ -46,6 +46,11 @@ export class Upstream {
     return this.#place === undefined ? 'the upstream' : formatHostPort(this.#place.host, this.#place.port);
   }
 
+  /** Where it is dialled, the most promising first; undefined until it is known. */
+  get dialled(): {addresses: readonly string[]; port: number} | undefined {
+    return this.#place && {addresses: this.#addresses, port: this.#place.port};
+  }
+
   /** Visitors are led there from now on. */
   pointTo(place: HostPort): void {
     this.#place = place;

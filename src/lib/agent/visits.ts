@@ -17,14 +17,21 @@ let lastId = 0;
 export class Visits {
   readonly #upstream: Upstream;
   readonly #onEvent: (event: TunnelEvent) => void;
+  readonly #onDialled: (answered: boolean) => void;
   #open = 0;
   #total = 0;
   #onIdle: (() => void) | undefined;
   #notice: {at: number; kept: number} | undefined;
 
-  constructor(upstream: Upstream, onEvent: (event: TunnelEvent) => void) {
+  /** `onDialled` hears after each visitor whether the upstream took it. */
+  constructor(
+    upstream: Upstream,
+    onEvent: (event: TunnelEvent) => void,
+    onDialled: (answered: boolean) => void = () => {},
+  ) {
     this.#upstream = upstream;
     this.#onEvent = onEvent;
+    this.#onDialled = onDialled;
   }
 
   get open(): number {
@@ -59,11 +66,13 @@ export class Visits {
         opened = true;
         this.#total += 1;
         this.#onEvent(event('open'));
+        this.#onDialled(true);
       },
       onDone: (code: StreamCode | undefined, cause) => {
         this.#open -= 1;
         if (cause !== undefined) this.#complain(cause);
         this.#onEvent(event(opened ? 'closed' : 'refused', code));
+        if (cause !== undefined) this.#onDialled(false);
         if (this.#open === 0) this.#onIdle?.();
       },
     });

@@ -35,8 +35,8 @@ export abstract class BaseCommand extends Command {
     words = this.#ownWords(),
   ): Promise<Interfaces.ParserOutput<F, B, A>> {
     const parsed = await super.parse<F, B, A>(input, words);
-    const {json = false, quiet = false, 'log-level': logLevel} = parsed.flags as Wanted;
-    this.#presenter = await createPresenter({json, quiet, logLevel});
+    const {json = false, quiet = false, plain, 'log-level': logLevel} = parsed.flags as Wanted;
+    this.#presenter = await createPresenter({json, quiet, plain, logLevel});
     return parsed;
   }
 

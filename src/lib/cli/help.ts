@@ -22,7 +22,13 @@ export class TunlHelp extends Help {
 
   override formatRoot(): string {
     const [description = '', ...rest] = super.formatRoot().split('\n\n');
-    const examples = ['tunl expose 8000', 'tunl expose 5432 --tcp', 'tunl relay start'];
+    const examples = [
+      'tunl expose 8000',
+      'tunl expose 5432 --tcp',
+      'tunl expose -- npm run dev',
+      'tunl jupyter',
+      'tunl relay start',
+    ];
     return [
       description,
       this.section('EXAMPLES', examples.map((line) => `$ ${line}`).join('\n')),

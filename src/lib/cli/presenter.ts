@@ -6,6 +6,7 @@ import {logLine} from './log-line.js';
 import {JsonRenderer} from './renderers/json.js';
 import {PlainRenderer} from './renderers/plain.js';
 import type {Renderer} from './renderers/renderer.js';
+import type {Attendance} from './renderers/status.js';
 import {isCongested, writeLine} from './stdout.js';
 import {type Line, result} from './wording.js';
 import {oneLine} from './words.js';
@@ -13,6 +14,8 @@ import {oneLine} from './words.js';
 export interface PresenterOptions {
   json: boolean;
   quiet: boolean;
+  /** Nothing that moves, whatever the terminal could show. */
+  plain?: boolean | undefined;
   logLevel?: LogLevel | undefined;
 }
 
@@ -22,7 +25,7 @@ export interface Surroundings {
   stderrIsTTY: boolean;
 }
 
-export type RendererName = 'json' | 'quiet' | 'plain' | 'live';
+export type RendererName = 'json' | 'quiet' | 'spoken' | 'plain' | 'live';
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
 
@@ -30,24 +33,26 @@ const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
 export function chooseRenderer(options: PresenterOptions, around: Surroundings): RendererName {
   if (options.json) return 'json';
   if (options.quiet) return 'quiet';
-  const {env} = around;
-  const isCI = env.CI !== undefined && !['', '0', 'false'].includes(env.CI);
-  if (!around.stderrIsTTY || isCI || env.TERM === 'dumb' || env.NO_COLOR || isAccessible(env)) return 'plain';
-  return 'live';
+  const {env, stderrIsTTY} = around;
+  if (isSet(env.ACCESSIBLE)) return 'spoken';
+  return options.plain || !stderrIsTTY || isSet(env.CI) || env.TERM === 'dumb' ? 'plain' : 'live';
 }
 
-function isAccessible(env: Surroundings['env']): boolean {
-  return env.ACCESSIBLE !== undefined && !['', '0', 'false'].includes(env.ACCESSIBLE);
+function isSet(value: string | undefined): boolean {
+  return value !== undefined && !['', '0', 'false'].includes(value);
 }
 
 export class Presenter {
   readonly #renderer: Renderer;
+  /** Whether somebody looks at something that is kept up to date. */
+  readonly isLive: boolean;
   readonly #json: boolean;
   readonly #level: number;
   #dropped = 0;
 
   constructor(renderer: Renderer, options: PresenterOptions) {
     this.#renderer = renderer;
+    this.isLive = renderer.attend !== undefined;
     this.#json = options.json;
     this.#level = LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
   }
@@ -73,6 +78,10 @@ export class Presenter {
     }
     this.#renderer.event(event);
   };
+
+  attend(attendance: Attendance): void {
+    this.#renderer.attend?.(attendance);
+  }
 
   /** One line for people that belongs to no event. */
   readonly tell = (line: Line): void => this.#renderer.tell(line);
@@ -113,11 +122,13 @@ export async function createPresenter(
       return new Presenter(new JsonRenderer(writeLine, write), options);
     case 'quiet':
       return new Presenter(new PlainRenderer(write, {quiet: true}), options);
+    case 'spoken':
+      return new Presenter(new PlainRenderer(write, {inSentences: true}), options);
     case 'plain':
       return new Presenter(new PlainRenderer(write), options);
     case 'live': {
       const {LiveRenderer} = await import('./renderers/live.js');
-      return new Presenter(new LiveRenderer(process.stderr), options);
+      return new Presenter(new LiveRenderer(process.stderr, {colours: !around.env.NO_COLOR}), options);
     }
   }
 }

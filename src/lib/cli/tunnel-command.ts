@@ -9,7 +9,7 @@ import type {InBackground} from './detach.js';
 import {asEvent} from './failure.js';
 import {given} from './flags.js';
 import {time} from './format.js';
-import {greet} from './greet.js';
+import {type Audience, greet} from './greet.js';
 import {type Held, hold} from './hold.js';
 import {Limits} from './limits.js';
 import {forwardOptions, type TunnelFlags} from './tunnel-flags.js';
@@ -17,7 +17,7 @@ import {forwardOptions, type TunnelFlags} from './tunnel-flags.js';
 type LaunchWishes = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
 
 /** A tunnel, or one with a program. */
-type HeldTunnel = Held & {readonly login?: readonly LoginFact[]};
+type HeldTunnel = Held & {readonly login?: readonly LoginFact[]; readonly rttMs: number | undefined};
 
 /** Long enough for a page or a request, short enough for who waits at the terminal. */
 const DRAIN_TIMEOUT_MS = 5000;
@@ -25,10 +25,14 @@ const DRAIN_TIMEOUT_MS = 5000;
 export abstract class TunnelCommand extends BaseCommand {
   #background: InBackground | undefined;
 
-  /** Brings it up and returns when it has ended; with --detach as soon as it is up in the background. */
+  /**
+   * Brings it up and returns when it has ended; with --detach as soon as it is up in the background.
+   * `sharesTerminal`: a program writes to it and may read from it.
+   */
   protected async holdTunnel(
     flags: TunnelFlags,
     open: (options: ForwardOptions) => Promise<HeldTunnel>,
+    {sharesTerminal = false} = {},
   ): Promise<void> {
     if (flags.detach) {
       const {detach, InBackground} = await import('./detach.js');
@@ -43,6 +47,7 @@ export abstract class TunnelCommand extends BaseCommand {
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
     const expiresMs = flags.expires;
     using limits = new Limits({expiresMs, idleMs: flags['idle-timeout']});
+    using ends = new DisposableStack();
     let ready: ReadyEvent | undefined;
     const onEvent = (event: TunnelEvent) => {
       limits.event(event);
@@ -58,7 +63,9 @@ export abstract class TunnelCommand extends BaseCommand {
       open: async (signal) => {
         this.presenter.begin('connecting to the relay');
         const {log} = this.presenter;
-        const held = await open({...forwardOptions(flags), drainTimeoutMs, signal, onEvent, log});
+        const watchUpstream = this.presenter.isLive;
+        const options = {...forwardOptions(flags), watchUpstream, drainTimeoutMs, signal, onEvent, log};
+        const held = await open(options);
         limits.begin((reason) => {
           const idle = `no visitor for ${time(flags['idle-timeout'] ?? 0)}`;
           const text = `${reason === 'expired' ? 'the time is over' : idle}: closing`;
@@ -66,7 +73,10 @@ export abstract class TunnelCommand extends BaseCommand {
           void held.close({drainTimeoutMs}).catch(() => {});
         });
         const facts = (held.login ?? []).map(({label, value}) => `${label}: ${value}`);
-        if (ready) await this.#welcome(flags, ready, facts);
+        if (!ready) return held;
+        const wantsKeys = !flags['no-keys'] && !sharesTerminal;
+        ends.use(await this.#attend(ready, held, wantsKeys));
+        await this.#welcome(flags, ready, facts);
         return held;
       },
     });
@@ -83,18 +93,22 @@ export abstract class TunnelCommand extends BaseCommand {
     const {presenter} = this;
     // Only here: most tunnels start no program and should not wait for this code.
     const {serve} = await import('../programs.js');
-    await this.holdTunnel(flags, async (forward) => {
-      served = await serve(program, {
-        forward: {...forward, ...(options.tcp !== undefined && {unencrypted: options.tcp})},
-        launch: {
-          onNotice: (text) => presenter.tell({tone: 'warning', text}),
-          // What a program of tunl's own choice prints is of interest when something is wrong.
-          onOutput: (text) => presenter.log({level: 'info', scope: program.name, message: text.trimEnd()}),
-          ...given(options.launch ?? {}),
-        },
-      });
-      return served;
-    });
+    await this.holdTunnel(
+      flags,
+      async (forward) => {
+        served = await serve(program, {
+          forward: {...forward, ...(options.tcp !== undefined && {unencrypted: options.tcp})},
+          launch: {
+            onNotice: (text) => presenter.tell({tone: 'warning', text}),
+            // What a program of tunl's own choice prints is of interest when something is wrong.
+            onOutput: (text) => presenter.log({level: 'info', scope: program.name, message: text.trimEnd()}),
+            ...given(options.launch ?? {}),
+          },
+        });
+        return served;
+      },
+      {sharesTerminal: options.launch?.onOutput !== undefined},
+    );
     if (served !== undefined) process.exitCode = served.exitCode;
   }
 
@@ -104,9 +118,34 @@ export abstract class TunnelCommand extends BaseCommand {
     await super.catch(error);
   }
 
+  /** The block is kept up to date, and keys do something where there are any. */
+  async #attend(ready: ReadyEvent, held: HeldTunnel, wantsKeys: boolean): Promise<Disposable | undefined> {
+    const {presenter} = this;
+    if (!presenter.isLive) return undefined;
+    const rttMs = () => held.rttMs;
+    if (!wantsKeys || !process.stdin.isTTY) {
+      presenter.attend({rttMs, keys: () => []});
+      return undefined;
+    }
+    const {Keys} = await import('./keys.js');
+    const changed = () => presenter.attend({rttMs, keys: () => keys.names});
+    const keys = new Keys(ready, this.#audience(), changed);
+    changed();
+    return keys;
+  }
+
+  #audience(): Audience {
+    const {stderr, env} = process;
+    const isScreen = stderr.isTTY && env.TERM !== 'dumb';
+    return {
+      tell: this.presenter.tell,
+      ...(isScreen && {order: (text: string) => stderr.write(text), columns: () => stderr.columns}),
+    };
+  }
+
   async #welcome(flags: TunnelFlags, ready: ReadyEvent, facts: string[]): Promise<void> {
     for (const text of facts) this.presenter.tell({tone: 'plain', text});
     if (this.#background) await this.#background.up(ready, facts);
-    else await greet(ready, flags, this.presenter.tell);
+    else await greet(ready, flags, {...this.#audience(), leaves: flags.detach});
   }
 }

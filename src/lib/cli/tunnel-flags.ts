@@ -24,8 +24,10 @@ export const lifeFlags = {
   detach: boolean({summary: 'In the background: tunl list, tunl logs, tunl stop.', helpGroup: LIFE}),
 };
 
+/** For every address that is shown. */
 export const copyFlag = {
   copy: boolean({summary: 'Copy the address to the clipboard.', helpGroup: 'output'}),
+  'no-keys': boolean({summary: 'Leave the keyboard alone: no q, o, c, ?.', helpGroup: 'output'}),
 };
 
 /** For addresses that a browser opens. */

@@ -30,8 +30,24 @@ export function result(event: CliEvent): string | undefined {
   }
 }
 
+/** What was told before, as far as it decides how the next is told. */
+export class Told {
+  isUp = false;
+  /** The link is away, and it was said. */
+  isAway = false;
+  /** Why, as it was said last. */
+  reason = '';
+
+  add(event: CliEvent): void {
+    if (event.type === 'ready' || event.type === 'listening') this.isUp = true;
+    this.isAway =
+      event.type === 'reconnecting' || (this.isAway && event.type !== 'resumed' && event.type !== 'ready');
+    if (event.type === 'reconnecting') this.reason = event.reason;
+  }
+}
+
 /** What a person is told when `event` happens; nothing for errors, which are reported in one place when the command ends. */
-export function sentences(event: CliEvent, isUp: boolean): Line[] {
+export function sentences(event: CliEvent, told: Told): Line[] {
   switch (event.type) {
     case 'ready':
       return ready(event);
@@ -40,16 +56,20 @@ export function sentences(event: CliEvent, isUp: boolean): Line[] {
     case 'certificate':
       return event.instructions.split('\n').map((text) => ({tone: 'plain', text}));
     case 'reconnecting':
-      return reconnecting(event, isUp);
+      return reconnecting(event, told);
     case 'resumed':
       return [
         {
           tone: event.lost > 0 ? 'warning' : 'good',
-          text: `link back after ${time(event.awayMs)}, ${count(event.resumed, 'connection')} resumed, ${event.lost} lost`,
+          text: [`link back after ${time(event.awayMs)}`, ...fates(event)].join(', '),
         },
       ];
     case 'connection':
       return [connection(event)];
+    case 'upstream':
+      return event.silentMs === undefined
+        ? []
+        : [{tone: 'good', text: `${event.upstream} answers now, after ${time(event.silentMs)}`}];
     case 'notice':
       return [{tone: 'warning', text: event.message}];
     case 'draining':
@@ -125,17 +145,27 @@ function listening(event: ListeningEvent): Line[] {
   return lines;
 }
 
-function reconnecting(event: ReconnectingEvent, isUp: boolean): Line[] {
-  if (event.attempt > 1) {
+function reconnecting(event: ReconnectingEvent, told: Told): Line[] {
+  const reason = inside(event.reason);
+  if (told.isAway) {
     const wait = event.delayMs >= 1000 ? `, next try in ${time(event.delayMs)}` : '';
-    return [{tone: 'faint', text: `still no link (${event.reason})${wait}`}];
+    return [{tone: 'faint', text: `still no link (${reason})${wait}`}];
   }
-  if (!isUp) return [{tone: 'warning', text: `no link to the relay yet (${event.reason}), trying again`}];
+  if (!told.isUp) return [{tone: 'warning', text: `no link to the relay yet (${reason}), trying again`}];
   const kept =
     event.connections === 0
       ? 'trying again'
       : `keeping ${count(event.connections, 'connection')} for ${time(event.keptForMs)}`;
   return [{tone: 'warning', text: `link lost, ${kept}`}];
+}
+
+/** A sentence as a part of another. */
+function inside(text: string): string {
+  return text.replace(/\.$/, '').replace(/^(The|It|A) /, (word) => word.toLowerCase());
+}
+
+function fates({resumed, lost}: {resumed: number; lost: number}): string[] {
+  return resumed + lost === 0 ? [] : [`${count(resumed, 'connection')} resumed`, `${lost} lost`];
 }
 
 function connection(event: ConnectionEvent): Line {

@@ -11,6 +11,7 @@ import {signalQuietly} from './processes.js';
 import {randomSecret} from './secret.js';
 
 type Tool = readonly [bin: string, ...args: string[]];
+type Environment = Readonly<NodeJS.ProcessEnv>;
 
 const CLIPBOARDS: readonly Tool[] = [
   ['pbcopy'],
@@ -20,56 +21,86 @@ const CLIPBOARDS: readonly Tool[] = [
   ['clip.exe'],
 ];
 
+/** A clipboard tool is done within this time, or waits for a desktop that does not answer, ms. */
+const COPY_MS = 2_000;
+/** What opens a browser fails within this time, or has become the browser, ms. */
+const OPEN_MS = 3_000;
+
 /** How long a browser may take to read the page that leads it on, s. */
 const PAGE_S = 30;
-/** What has not failed by then has worked, ms. */
-const WAIT_MS = 1_000;
 
-/** False when there is no tool for it. */
-export async function copy(text: string): Promise<boolean> {
+/** False when no tool took it. */
+export async function copy(text: string, env: Environment = process.env): Promise<boolean> {
   for (const [bin, ...args] of CLIPBOARDS) {
-    const path = await which(bin, process.env);
-    if (path && (await handOver(path, args, text))) return true;
+    const path = await which(bin, env);
+    if (path && (await handOver({bin: path, args, env, input: text, withinMs: COPY_MS})) === 'done')
+      return true;
   }
   return false;
 }
 
 /**
- * False when there is no browser. An address with a secret in it goes by a private file that leads there: what stands on a
- * command line can be read by everybody on the machine.
+ * Undefined when a browser was asked, else why there is none. An address with a secret in it goes by a private file that
+ * leads there: what stands on a command line can be read by everybody on the machine.
  *
  * @param stays whether this process outlives the browser's look at that file; at its end the file goes at the latest.
  */
-export async function openInBrowser(address: string, stays: boolean): Promise<boolean> {
+export async function openInBrowser(
+  address: string,
+  {stays, env = process.env}: {stays: boolean; env?: Environment},
+): Promise<string | undefined> {
+  // Without one they would end up with a text browser that has no terminal.
+  if (!hasDesktop(env)) return 'there is no desktop here';
   const target = address.includes('?') ? await pageTo(address, stays) : address;
-  const tools = [process.env.BROWSER, 'wslview', 'xdg-open', 'open'].filter((bin) => bin !== undefined);
-  for (const bin of tools) {
-    const path = await which(bin, process.env);
-    if (path && (await handOver(path, [target]))) return true;
+  // `open` is another program on Linux.
+  const own = process.platform === 'darwin' ? ['open'] : ['wslview', 'xdg-open'];
+  const tried: string[] = [];
+  for (const bin of env.BROWSER ? [env.BROWSER, ...own] : own) {
+    const path = await which(bin, env);
+    if (!path) continue;
+    tried.push(bin);
+    if ((await handOver({bin: path, args: [target], env, withinMs: OPEN_MS})) !== 'failed') return undefined;
   }
-  return false;
+  return tried.length === 0 ? `there is no ${own.at(-1)}` : `${tried.join(' and ')} failed`;
+}
+
+function hasDesktop(env: Environment): boolean {
+  if (process.platform !== 'linux') return true;
+  return [env.DISPLAY, env.WAYLAND_DISPLAY, env.WSL_DISTRO_NAME, env.BROWSER].some(Boolean);
 }
 
 /**
- * True when it ended well, or has not ended: a browser stays as long as its windows, a clipboard as long as what it holds.
- * Either outlives tunl.
+ * Starts what may go on for as long as the desktop does: it holds the clipboard, or is the browser. So it is in a session of
+ * its own, where Ctrl+C does not reach it, and has no pipe that anybody would wait for.
  */
-function handOver(path: string, args: readonly string[], input?: string): Promise<boolean> {
+function handOver(tool: {
+  bin: string;
+  args: readonly string[];
+  env: Environment;
+  input?: string;
+  withinMs: number;
+}): Promise<'done' | 'failed' | 'running'> {
   return new Promise((resolve) => {
-    const child = spawn(path, args, {
+    const child = spawn(tool.bin, tool.args, {
+      // The relay's token is tunl's alone.
+      env: {...tool.env, TUNL_TOKEN: undefined},
       detached: true,
-      stdio: [input === undefined ? 'ignore' : 'pipe', 'ignore', 'ignore'],
+      stdio: [tool.input === undefined ? 'ignore' : 'pipe', 'ignore', 'ignore'],
     });
-    child.unref();
-    const timer = setTimeout(() => resolve(true), WAIT_MS);
-    const over = (isDone: boolean) => {
+    const timer = setTimeout(() => {
+      // Nothing is to be put into the clipboard after somebody was told that it is not there.
+      if (tool.input !== undefined) child.kill();
+      resolve('running');
+    }, tool.withinMs);
+    const end = (how: 'done' | 'failed') => {
       clearTimeout(timer);
-      resolve(isDone);
+      resolve(how);
     };
-    child.once('error', () => over(false));
-    child.once('exit', (code) => over(code === 0));
+    child.once('error', () => end('failed'));
+    child.once('exit', (code) => end(code === 0 ? 'done' : 'failed'));
     child.stdin?.on('error', () => {});
-    child.stdin?.end(input);
+    child.stdin?.end(tool.input);
+    child.unref();
   });
 }
 

@@ -1,8 +1,9 @@
 // Ports on this machine: a free one, whether one is taken, and which ones a program's processes listen on.
 import {randomInt} from 'node:crypto';
-import {readdir, readFile, readlink} from 'node:fs/promises';
+import {readdir, readlink} from 'node:fs/promises';
 import {connect, createServer} from 'node:net';
 import {systemCode, TunlError} from '../core/errors.js';
+import {listeningSockets} from '../core/listening.js';
 import {type Family, membersOf} from './processes.js';
 import {run} from './run.js';
 
@@ -68,7 +69,7 @@ async function portsByProc(family: Family): Promise<number[]> {
   const [inodes, tables] = await Promise.all([
     Promise.all(pids.map(socketsOf)),
     // Through the program's own /proc entry: it may live in another network namespace.
-    Promise.all(['tcp', 'tcp6'].map((table) => listeners(`/proc/${pids[0] ?? 'self'}/net/${table}`))),
+    Promise.all(['tcp', 'tcp6'].map((table) => listeningSockets(`/proc/${pids[0] ?? 'self'}/net/${table}`))),
   ]);
   const own = new Set(inodes.flat());
   return tables.flat().flatMap(({inode, port}) => (own.has(inode) ? [port] : []));
@@ -79,18 +80,6 @@ async function socketsOf(pid: number): Promise<string[]> {
   const names = await readdir(folder).catch(() => []);
   const targets = await Promise.all(names.map((name) => readlink(`${folder}/${name}`).catch(() => '')));
   return targets.flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []);
-}
-
-/** Rows of the kernel's table in state LISTEN (0A): `sl local_address rem_address st … inode`, address as HEX:PORT. */
-async function listeners(table: string): Promise<{inode: string; port: number}[]> {
-  const text = await readFile(table, 'latin1').catch(() => '');
-  return text.split('\n').flatMap((line) => {
-    const fields = line.trim().split(/\s+/);
-    const [, local, , state] = fields;
-    const inode = fields[9];
-    if (state !== '0A' || local === undefined || inode === undefined) return [];
-    return [{inode, port: Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)}];
-  });
 }
 
 /** `-F n` prints one field a line; names look like `*:3000`, `127.0.0.1:3000`, `[::1]:3000`. */

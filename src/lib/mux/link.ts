@@ -60,6 +60,7 @@ export class Link implements CarrierSink {
   #owedPong: Buffer | undefined;
   #owedAck: number | undefined;
   #rttMs = Number.POSITIVE_INFINITY;
+  #lastRttMs: number | undefined;
 
   constructor(carrier: Carrier, options: LinkOptions = {}) {
     this.carrier = carrier;
@@ -77,6 +78,11 @@ export class Link implements CarrierSink {
   /** The shortest round trip seen on this carrier, ms; Infinity before the first. */
   get rttMs(): number {
     return this.#rttMs;
+  }
+
+  /** The last one measured, what queued before the ping included; undefined before the first. */
+  get lastRttMs(): number | undefined {
+    return this.#lastRttMs;
   }
 
   get closed(): boolean {
@@ -204,7 +210,8 @@ export class Link implements CarrierSink {
         return;
       case RECORD.pong:
         if (this.#pingSentAt !== undefined && payload.readUInt32BE(4) === this.#pingNumber) {
-          this.#rttMs = Math.min(this.#rttMs, this.#clock.now() - this.#pingSentAt);
+          this.#lastRttMs = this.#clock.now() - this.#pingSentAt;
+          this.#rttMs = Math.min(this.#rttMs, this.#lastRttMs);
           this.#pingSentAt = undefined;
         }
         return;

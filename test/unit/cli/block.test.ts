@@ -2,9 +2,7 @@
 
 import {Terminal} from '@xterm/headless';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
-import type {TunnelEvent} from '../../../src/lib/agent/events.js';
 import {StickyBlock} from '../../../src/lib/cli/renderers/block.js';
-import {Status} from '../../../src/lib/cli/renderers/status.js';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -53,7 +51,7 @@ test.each([40, 80, 200])(
     const at = screen(columns);
     const block = new StickyBlock(at);
     for (let n = 0; n < 60; n++) {
-      block.show([`first ${n}`, `second ${n}`]);
+      block.show([{text: `first ${n}`}, {text: `second ${n}`}]);
       block.append(`line ${n}\n`);
       vi.advanceTimersByTime(100);
     }
@@ -69,7 +67,7 @@ test.each([40, 80, 200])(
 test('rows are cut to the width', async () => {
   const at = screen(20);
   const block = new StickyBlock(at);
-  block.show(['x'.repeat(100)]);
+  block.show([{text: 'x'.repeat(100)}]);
   block.append('line\n');
   expect(await at.shown()).toEqual(['line', `${'x'.repeat(18)}…`]);
 });
@@ -77,53 +75,100 @@ test('rows are cut to the width', async () => {
 test('a narrower window: one block', async () => {
   const at = screen(60);
   const block = new StickyBlock(at);
-  block.show(['a'.repeat(50), 'b']);
+  block.show([{text: 'a'.repeat(50)}, {text: 'b'}]);
   block.append('line\n');
   await at.shown();
   at.resize(30);
-  block.show(['short']);
+  block.show([{text: 'short'}]);
   block.append('another\n');
   expect((await at.shown()).filter((row) => row !== '')).toEqual(['line', 'another', 'short']);
 });
 
-test('says only what is known', () => {
-  const status = new Status();
-  const visit = {
-    type: 'connection',
-    id: 1,
-    visitor: '203.0.113.7:1',
-    via: 'tls',
-    bytesIn: 0,
-    bytesOut: 0,
-    durationMs: 0,
-  } as const;
-  const after = (event: TunnelEvent) => {
-    status.event(event);
-    return status.rows()[1];
-  };
-  expect(status.rows()).toEqual([]);
-  const ready: TunnelEvent = {
-    type: 'ready',
-    address: 'https://abc.r1.example.net',
-    upstream: 'localhost:8000',
-    relay: {url: 'https://r1.example.net', embedded: false},
-    h2: false,
-  };
-  expect(after(ready)).toBe('  ● link up · 0 open · 0 so far');
-  expect(after({...visit, state: 'refused'})).toBe('  ✗ upstream does not answer · 0 open · 0 so far');
-  expect(after({...visit, state: 'open'})).toBe('  ● live · 1 open · 1 so far');
-  const lost = {
-    code: 'RELAY_LOST',
-    reason: '',
-    attempt: 1,
-    delayMs: 1,
-    connections: 1,
-    keptForMs: 1,
-  } as const;
-  expect(after({type: 'reconnecting', ...lost})).toMatch(
-    /^ {2}↻ link lost \d+ ms, 1 kept · 1 open · 1 so far$/,
-  );
-  expect(after({type: 'resumed', awayMs: 1, resumed: 1, lost: 0})).toBe('  ● live · 1 open · 1 so far');
-  expect(after({...visit, state: 'closed'})).toBe('  ● live · 0 open · 1 so far');
-  expect(after({type: 'closed', connections: 1})).toBeUndefined();
+test('a wide glyph takes two cells: rows with some are cut and erased as such', async () => {
+  const at = screen(20);
+  const block = new StickyBlock(at);
+  block.show([{text: '漢字'.repeat(10)}, {text: '🙂'.repeat(4)}]);
+  block.append('line\n');
+  expect(await at.shown()).toEqual(['line', `${'漢字'.repeat(4)}漢…`, '🙂'.repeat(4)]);
+  at.resize(10);
+  block.append('another\n');
+  expect((await at.shown()).filter(Boolean)).toEqual(['line', 'another', '漢字漢字…', '🙂'.repeat(4)]);
+});
+
+test('a row that wraps takes as many rows in a window that has grown before anybody was told', async () => {
+  const at = screen(20);
+  const block = new StickyBlock(at);
+  block.show([{text: 'a'.repeat(50), wraps: true}, {text: 'b'}]);
+  block.append('line\n');
+  await at.shown();
+  at.resize(80);
+  at.columns = 20;
+  block.append('another\n');
+  expect(await at.shown()).toEqual(['line', 'another', 'a'.repeat(19), 'a'.repeat(19), 'a'.repeat(12), 'b']);
+});
+
+test('never more than five rows, and fewer in a low window: the state stays', async () => {
+  const rows = [{text: 'a'.repeat(57), wraps: true}, {text: 'state'}, {text: 'keys'}];
+  const at = screen(20);
+  const block = new StickyBlock(at);
+  block.show([...rows, {text: 'more'}]);
+  block.append('line\n');
+  expect((await at.shown()).slice(1)).toEqual([
+    ...Array.from({length: 3}, () => 'a'.repeat(19)),
+    'state',
+    'keys',
+  ]);
+  const low = Object.assign(screen(20), {rows: 3});
+  const small = new StickyBlock(low);
+  small.show(rows);
+  small.append('line\n');
+  expect(await low.shown()).toEqual(['line', 'state']);
+});
+
+test('what stands there is not written again: it would end a selection', async () => {
+  const at = screen(40);
+  const block = new StickyBlock(at);
+  block.show([{text: 'same'}]);
+  vi.advanceTimersByTime(100);
+  const written = at.written();
+  for (let n = 0; n < 10; n++) {
+    block.show([{text: 'same'}]);
+    vi.advanceTimersByTime(1000);
+  }
+  expect(at.written()).toBe(written);
+  block.show([{text: 'other'}]);
+  vi.advanceTimersByTime(100);
+  expect(await at.shown()).toEqual(['other']);
+});
+
+test('while the terminal is the shell’s, lines are lines; afterwards there is one block again', async () => {
+  const at = screen(40);
+  let isMine = true;
+  const block = new StickyBlock(at, () => isMine);
+  block.show([{text: 'block'}]);
+  block.append('line\n');
+  isMine = false;
+  at.write('$ ');
+  block.show([{text: 'block'}]);
+  vi.advanceTimersByTime(100);
+  block.append('in the background\n');
+  at.write('$ fg\n');
+  isMine = true;
+  block.show([{text: 'block'}]);
+  vi.advanceTimersByTime(100);
+  expect(await at.shown()).toEqual(['line', 'block', '$ in the background', '$ fg', 'block']);
+});
+
+test('stopped while a redraw was due, then continued: nothing is erased that the shell has written', async () => {
+  const at = screen(40);
+  const block = new StickyBlock(at);
+  block.show([{text: 'block'}]);
+  block.append('line\n');
+  block.show([{text: 'newer'}]);
+  at.write('$ fg\n');
+  // A timer that is late comes before the signal.
+  vi.advanceTimersToNextTimer();
+  block.restart();
+  vi.advanceTimersByTime(1000);
+  expect(await at.shown()).toEqual(['line', 'block', '$ fg', 'newer']);
 });

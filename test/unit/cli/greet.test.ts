@@ -1,7 +1,7 @@
-// The QR code leads to the address: read back by its finder patterns and size, shown in lines of the same width.
+// What is done with an address, and what is said about it.
 
-import {expect, test} from 'vitest';
-import {greet, qrLines} from '../../../src/lib/cli/greet.js';
+import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
+import {type Audience, deedsFor, greet, qrLines} from '../../../src/lib/cli/greet.js';
 
 const READY = {
   type: 'ready',
@@ -19,10 +19,58 @@ test('a QR code is a square of half blocks', async () => {
   expect(lines.length).toBe(Math.ceil(width / 2));
 });
 
-test('what was not wished for is not done', async () => {
+/** Somebody who hears, and a terminal that takes orders. */
+function audience({columns = 80, isScreen = true} = {}) {
   const told: string[] = [];
-  await greet(READY, {}, ({text}) => told.push(text));
-  expect(told).toEqual([]);
-  await greet(READY, {qr: true}, ({text}) => told.push(text));
+  const orders: string[] = [];
+  const who: Audience = {
+    tell: ({text}) => void told.push(text),
+    ...(isScreen && {order: (text: string) => orders.push(text), columns: () => columns}),
+  };
+  return {who, told, orders};
+}
+
+test('what was not wished for is not done', async () => {
+  const {who, told, orders} = audience();
+  await greet(READY, {}, who);
+  expect([told, orders]).toEqual([[], []]);
+  await greet(READY, {qr: true}, who);
   expect(told).toEqual(await qrLines(READY.address));
+});
+
+test('a window that is too narrow for the code is said to be', async () => {
+  const {who, told} = audience({columns: 30});
+  await greet(READY, {qr: true}, who);
+  expect(told).toEqual(['the QR code needs 33 columns; the window has 30']);
+});
+
+describe('without a desktop', () => {
+  beforeEach(() => {
+    for (const name of ['DISPLAY', 'WAYLAND_DISPLAY', 'BROWSER', 'WSL_DISTRO_NAME']) vi.stubEnv(name, '');
+  });
+  afterEach(() => void vi.unstubAllEnvs());
+
+  test('the terminal is asked to copy (OSC 52), which works through ssh', async () => {
+    const {who, told, orders} = audience();
+    await greet(READY, {copy: true}, who);
+    expect(told).toEqual(['sent to the clipboard']);
+    expect(orders).toEqual([`\u001b]52;c;${Buffer.from(READY.address).toString('base64')}\u0007`]);
+  });
+
+  test('without a terminal, too, nothing is claimed', async () => {
+    const {who, told} = audience({isScreen: false});
+    await greet(READY, {copy: true, open: true}, who);
+    expect(told).toEqual([
+      'there is no clipboard here',
+      'no browser could be opened: there is no desktop here',
+    ]);
+  });
+});
+
+test('what is no web address goes to no browser, and has one key only', async () => {
+  const {who, told} = audience();
+  const tcp = {...READY, address: 'r1.example.net:20417'};
+  await greet(tcp, {open: true}, who);
+  expect(told).toEqual(['r1.example.net:20417 is no address for a browser']);
+  expect([deedsFor(tcp), deedsFor(READY)]).toEqual([['copy'], ['qr', 'open', 'copy']]);
 });

@@ -86,11 +86,17 @@ describe('chooseRenderer', () => {
     [around({}, false), 'plain'],
     [around({CI: 'true'}), 'plain'],
     [around({CI: '1'}), 'plain'],
-    [around({NO_COLOR: '1'}), 'plain'],
+    [around({NO_COLOR: '1'}), 'live'],
     [around({TERM: 'dumb'}), 'plain'],
-    [around({ACCESSIBLE: '1'}), 'plain'],
+    [around({ACCESSIBLE: '1'}), 'spoken'],
+    [around({ACCESSIBLE: '1', CI: '1'}, false), 'spoken'],
+    [around({ACCESSIBLE: '0'}), 'live'],
   ])('%j: %s', (surroundings, name) => {
     expect(chooseRenderer(options, surroundings)).toBe(name);
+  });
+
+  test('--plain', () => {
+    expect(chooseRenderer({...options, plain: true}, around({}))).toBe('plain');
   });
 
   test('--json before -q before all else', () => {
@@ -164,6 +170,31 @@ describe('plain', () => {
     );
   });
 
+  test('a second loss is a loss, whatever attempt it is', async () => {
+    const lost = {
+      type: 'reconnecting',
+      code: 'RELAY_LOST',
+      reason: 'The peer closed the link.',
+      delayMs: 90,
+      connections: 2,
+      keptForMs: 60_000,
+    } as const;
+    await tell({}, [
+      READY,
+      {...lost, attempt: 1},
+      {...lost, attempt: 2},
+      {type: 'resumed', awayMs: 3104, resumed: 0, lost: 0},
+      {...lost, attempt: 3},
+    ]);
+    expect(err.split('\n').slice(2)).toEqual([
+      'warning: link lost, keeping 2 connections for 60 s',
+      'still no link (the peer closed the link)',
+      'link back after 3.1 s',
+      'warning: link lost, keeping 2 connections for 60 s',
+      '',
+    ]);
+  });
+
   test('what a peer says cannot move the cursor or forge a line', async () => {
     await tell({}, [{type: 'notice', code: 'BIND_REFUSED', message: 'a\u001b[2Jb\nerror: forged'}]);
     expect(err).toBe('warning: a [2Jb error: forged\n');
@@ -173,6 +204,30 @@ describe('plain', () => {
     const visit: TunnelEvent = {...VISIT, state: 'open', bytesIn: 0, bytesOut: 0, durationMs: 0};
     await tell({}, [READY, ...Array.from({length: 500}, () => visit)]);
     expect(err.split('\n').filter((line) => line.includes('203.0.113.7')).length).toBe(20);
+  });
+});
+
+describe('ACCESSIBLE=1', () => {
+  test('whole sentences, one a visitor, no units in letters', async () => {
+    const presenter = await createPresenter(
+      {json: false, quiet: false},
+      {env: {ACCESSIBLE: '1'}, stderrIsTTY: true},
+    );
+    for (const event of STORY) presenter.event(event);
+    expect(out).toBe('https://abc.r1.example.net\n');
+    expect(err).toMatchInlineSnapshot(`
+      "Visitors reach localhost:8000 through the relay https://r1.example.net.
+      Ctrl+C stops it.
+      The link to the relay is lost. 2 connections can wait for 60 seconds. The next attempt is in 90 milliseconds.
+      The link to the relay is back after 3.1 seconds. 2 connections went on and 0 were lost.
+      Warning: localhost:8000 does not accept connections.
+      A visitor from 203.0.113.7 has left after 41 milliseconds, with 312 bytes in and 5.1 kilobytes out.
+      The tunnel is closing. 1 open connection may finish within 5 seconds. Press Control C again to leave at once.
+      The tunnel is closed. It served 41 connections.
+      "
+    `);
+    // No glyph, no colour.
+    expect(err).toMatch(/^[\x20-\x7e\n]*$/);
   });
 });
 
@@ -232,18 +287,53 @@ describe('live', () => {
     };
   }
 
-  test('the lines of the example, with their glyphs', async () => {
+  test('the lines of the story, with their glyphs and times, one a visitor', async () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream);
     live.begin('connecting');
     live.settle();
     for (const event of STORY) live.event(event);
     live.end();
-    expect(text()).toContain('⚠ link lost, keeping 2 connections for 60 s\n');
-    expect(text()).toContain('✔ link back after 3.1 s, 2 connections resumed, 0 lost\n');
-    expect(text()).toMatch(/^\d\d:\d\d:\d\d {2}tls {2}203\.0\.113\.7:50123 {2}open$/m);
+    const lines = text().split('\n');
+    const with_ = (what: string) => lines.filter((line) => line.includes(what));
+    expect(with_('link lost')[0]).toMatch(/^\d\d:\d\d:\d\d {2}⚠ link lost, keeping 2 connections for 60 s$/);
+    expect(with_('link back')[0]).toMatch(/^\S+ {2}✔ link back after 3\.1 s, 2 connections resumed, 0 lost$/);
+    expect(with_('203.0.113.7')).toHaveLength(1);
+    expect(with_('203.0.113.7')[0]).toMatch(
+      /^\d\d:\d\d:\d\d {2}tls {2}203\.0\.113\.7:50123 {8}41 ms {2}in 312 B {3}out 5\.1 kB$/,
+    );
     expect(text()).not.toContain('\u001b[?25l');
     expect(text()).not.toContain('\u001b[?1049h');
+  });
+
+  test('while the link is away, another line only for another reason', async () => {
+    const {stream, text} = terminal();
+    const live = new LiveRenderer(stream, {colours: false});
+    live.settle();
+    live.event(READY);
+    const lost = {
+      type: 'reconnecting',
+      code: 'RELAY_LOST',
+      delayMs: 90,
+      connections: 0,
+      keptForMs: 0,
+    } as const;
+    ['gone', 'refused', 'refused', 'refused'].forEach((reason, n) => {
+      live.event({...lost, reason, attempt: n + 1});
+    });
+    live.end();
+    expect(text().match(/(link lost, trying again|still no link .*)$/gm)).toEqual([
+      'link lost, trying again',
+      'still no link (refused)',
+    ]);
+  });
+
+  test('NO_COLOR: the same without colours', async () => {
+    const {stream, text} = terminal();
+    const live = new LiveRenderer(stream, {colours: false});
+    live.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: 'no'});
+    await vi.waitFor(() => expect(text()).toBe('⚠ no\n'));
+    live.end();
   });
 
   test('nothing is lost or out of order while colours are being loaded', async () => {

@@ -1,40 +1,67 @@
-// For a person at a terminal: a spinner while there is nothing to see yet, then lines with glyphs and colours.
-// chalk and ora are loaded when the first line or a long wait needs them: the address must not wait for its decoration.
+// For a person at a terminal: a spinner while there is nothing to see yet, then lines with glyphs and colours over a block
+// that stays. chalk and ora are loaded when the first line or a long wait needs them: the address must not wait for its
+// decoration.
 
 import type {ChalkInstance} from 'chalk';
 import type {Ora} from 'ora';
+import {cut} from '../cells.js';
 import type {CliEvent} from '../events.js';
+import {isForeground} from '../foreground.js';
 import {Throttle} from '../throttle.js';
-import {type Line, sentences, type Tone} from '../wording.js';
+import {type Line, sentences, Told, type Tone} from '../wording.js';
 import {oneLine} from '../words.js';
 import {StickyBlock} from './block.js';
 import type {Renderer} from './renderer.js';
-import {Status} from './status.js';
+import {type Attendance, Status} from './status.js';
+import {VisitLines} from './visits.js';
 
 /** A wait that is shorter needs no spinner: it would only flicker. */
 const SPINNER_AFTER_MS = 150;
+/** How often it is looked what has changed without an event: a link that is away, who stays, whose terminal it is. */
+const TICK_MS = 1_000;
 
 const GLYPHS: Readonly<Record<Tone, string>> = {good: '✔ ', warning: '⚠ ', bad: '✗ ', plain: '', faint: ''};
+
+/** Lines that tell what happened when; the others tell what is. */
+const TIMED: ReadonlySet<CliEvent['type']> = new Set([
+  'connection',
+  'upstream',
+  'notice',
+  'reconnecting',
+  'resumed',
+]);
+
+export interface LiveOptions {
+  /** Whether the terminal is this process's. */
+  isMine?: () => boolean;
+  /** False: `NO_COLOR`. */
+  colours?: boolean;
+}
 
 export class LiveRenderer implements Renderer {
   readonly #stream: NodeJS.WriteStream;
   readonly #throttle = new Throttle();
+  readonly #visits = new VisitLines();
+  readonly #status = new Status();
+  readonly #told = new Told();
+  readonly #colours: boolean;
   #isUp = false;
   #ended = false;
   #waiting: NodeJS.Timeout | undefined;
+  #ticking: NodeJS.Timeout | undefined;
   #spinner: Ora | undefined;
   #chalk: ChalkInstance | undefined;
   #loading = false;
+  /** As they will stand there but for the colours. */
   #lines: Line[] = [];
-  readonly #status = new Status();
   /** Undefined once a program writes to the terminal as well: its lines may be half, and its bars move. */
   #block: StickyBlock | undefined;
-  #ticking: NodeJS.Timeout | undefined;
 
-  constructor(stream: NodeJS.WriteStream) {
+  constructor(stream: NodeJS.WriteStream, {isMine = isForeground, colours = true}: LiveOptions = {}) {
     this.#stream = stream;
-    this.#block = new StickyBlock(stream);
-    stream.on('resize', this.#redraw);
+    this.#colours = colours;
+    this.#block = new StickyBlock(stream, isMine);
+    stream.on('resize', this.#resized);
     process.on('SIGCONT', this.#resume);
   }
 
@@ -48,25 +75,21 @@ export class LiveRenderer implements Renderer {
   settle(): void {
     this.#isUp = true;
     this.#stopSpinner();
+    this.#ticking ??= setInterval(this.#tick, TICK_MS).unref();
+  }
+
+  attend(attendance: Attendance): void {
+    this.#status.attend(attendance);
+    this.#redraw();
   }
 
   event(event: CliEvent): void {
-    if (event.type === 'connection') {
-      const {shown, hidden} = this.#throttle.admit();
-      if (!shown) {
-        this.#status.event(event);
-        this.#redraw();
-        return;
-      }
-      if (hidden > 0) this.#say([{tone: 'faint', text: `… and ${hidden} more lines about connections`}]);
-    }
     this.#status.event(event);
-    const at = event.type === 'connection' ? `${timeOfDay()}  ` : '';
-    this.#say(sentences(event, this.#isUp).map((line) => ({...line, text: at + line.text})));
+    if (event.type === 'connection') this.#visit(this.#visits.event(event, this.#width));
+    else if (!this.#isOldNews(event))
+      this.#say(sentences(event, this.#told), this.#isUp && TIMED.has(event.type));
+    this.#told.add(event);
     this.#redraw();
-    // While the link is away its time counts on.
-    if (event.type === 'reconnecting') this.#ticking ??= setInterval(this.#redraw, 1000).unref();
-    if (event.type === 'resumed') this.#stopTicking();
   }
 
   tell(line: Line): void {
@@ -87,28 +110,58 @@ export class LiveRenderer implements Renderer {
   end(): void {
     this.#ended = true;
     this.#stopSpinner();
-    this.#stopTicking();
-    this.#stream.off('resize', this.#redraw);
+    clearInterval(this.#ticking);
+    this.#stream.off('resize', this.#resized);
     process.off('SIGCONT', this.#resume);
     this.#flush();
     this.#block?.end();
     this.#block = undefined;
   }
 
+  get #width(): number {
+    return this.#stream.columns || 80;
+  }
+
+  /** The block, or the spinner, says that the link is away: a line more only when there is another reason. */
+  #isOldNews(event: CliEvent): boolean {
+    return event.type === 'reconnecting' && this.#told.isAway && event.reason === this.#told.reason;
+  }
+
   #redraw = (): void => {
-    if (this.#isUp && !this.#ended) this.#block?.show(this.#status.rows());
+    if (!this.#isUp || this.#ended) return;
+    const rows = this.#status.rows(this.#width);
+    this.#block?.show(rows.map((row) => ({...row, paint: (text) => this.#colour(row.tone, text)})));
+  };
+
+  /** At once: what was drawn for another width is counted right only until the next change. */
+  #resized = (): void => {
+    this.#redraw();
+    this.#block?.append('');
+  };
+
+  #tick = (): void => {
+    for (const line of this.#visits.staying(this.#width)) this.#visit(line);
+    this.#redraw();
   };
 
   #resume = (): void => this.#block?.restart();
 
-  #stopTicking(): void {
-    clearInterval(this.#ticking);
-    this.#ticking = undefined;
+  #visit(line: Line | undefined): void {
+    if (line === undefined) return;
+    const {shown, hidden} = this.#throttle.admit();
+    if (!shown) return;
+    if (hidden > 0) this.#say([{tone: 'faint', text: `… and ${hidden} more lines about connections`}], true);
+    this.#say([line], true, true);
   }
 
-  #say(lines: readonly Line[]): void {
+  /** `timed`: with the time of day. `short`: cut to the width, for what nobody copies. */
+  #say(lines: readonly Line[], timed = false, short = false): void {
     if (lines.length === 0) return;
-    this.#lines.push(...lines);
+    const at = timed ? `${timeOfDay()}  ` : '';
+    for (const {tone, text} of lines) {
+      const line = GLYPHS[tone] + oneLine(text);
+      this.#lines.push({tone, text: short ? cut(at + line, this.#width - 1) : at + line});
+    }
     if (this.#chalk || this.#ended) this.#flush();
     else void this.#load();
   }
@@ -116,15 +169,15 @@ export class LiveRenderer implements Renderer {
   async #load(): Promise<void> {
     if (this.#loading) return;
     this.#loading = true;
-    const {chalkStderr} = await import('chalk');
-    this.#chalk = chalkStderr;
+    const {chalkStderr, Chalk} = await import('chalk');
+    this.#chalk = this.#colours ? chalkStderr : new Chalk({level: 0});
     this.#flush();
   }
 
   /** One write for all lines that wait; the spinner steps aside for it. */
   #flush(): void {
     if (this.#lines.length === 0) return;
-    const text = this.#lines.map((line) => `${this.#paint(line)}\n`).join('');
+    const text = this.#lines.map((line) => `${this.#colour(line.tone, line.text)}\n`).join('');
     this.#lines = [];
     this.#spinner?.clear();
     if (this.#block) this.#block.append(text);
@@ -132,10 +185,9 @@ export class LiveRenderer implements Renderer {
     this.#spinner?.render();
   }
 
-  #paint({tone, text}: Line): string {
-    const shown = GLYPHS[tone] + oneLine(text);
+  #colour(tone: Tone, text: string): string {
     const chalk = this.#chalk;
-    if (!chalk) return shown;
+    if (!chalk) return text;
     const colours = {
       good: chalk.green,
       warning: chalk.yellow,
@@ -143,7 +195,7 @@ export class LiveRenderer implements Renderer {
       plain: (plain: string) => plain,
       faint: chalk.dim,
     };
-    return colours[tone](shown);
+    return colours[tone](text);
   }
 
   async #spin(what: string): Promise<void> {

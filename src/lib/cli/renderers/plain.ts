@@ -1,20 +1,27 @@
-// For logs, screen readers and pipes: the same facts as lines, without glyphs, colours or anything that moves.
+// For logs, screen readers and pipes: the same facts as lines, without glyphs, colours or anything that moves; for who
+// listens instead of looking in whole sentences.
 
 import type {CliEvent} from '../events.js';
+import {spoken} from '../spoken.js';
 import {Throttle} from '../throttle.js';
-import {type Line, sentences} from '../wording.js';
+import {type Line, sentences, Told} from '../wording.js';
 import {oneLine} from '../words.js';
 import type {Renderer} from './renderer.js';
 
 export class PlainRenderer implements Renderer {
   readonly #write: (text: string) => void;
   readonly #quiet: boolean;
+  readonly #spoken: boolean;
   readonly #throttle = new Throttle();
-  #isUp = false;
+  readonly #told = new Told();
 
-  constructor(write: (text: string) => void, {quiet = false}: {quiet?: boolean} = {}) {
+  constructor(
+    write: (text: string) => void,
+    {quiet = false, inSentences = false}: {quiet?: boolean; inSentences?: boolean} = {},
+  ) {
     this.#write = write;
     this.#quiet = quiet;
+    this.#spoken = inSentences;
   }
 
   begin(): void {
@@ -22,20 +29,36 @@ export class PlainRenderer implements Renderer {
   }
 
   settle(): void {
-    this.#isUp = true;
+    // Nothing moves here.
   }
 
   event(event: CliEvent): void {
     if (this.#quiet) return;
+    if (this.#spoken) {
+      this.#speak(event);
+      return;
+    }
     if (event.type === 'connection') {
       const {shown, hidden} = this.#throttle.admit();
       if (!shown) return;
       if (hidden > 0) this.#write(`… and ${hidden} more lines about connections\n`);
     }
-    for (const {tone, text} of sentences(event, this.#isUp)) {
+    for (const {tone, text} of sentences(event, this.#told)) {
       const prefix = tone === 'warning' && event.type !== 'ready' ? 'warning: ' : '';
       this.#write(`${prefix}${oneLine(text)}\n`);
     }
+    this.#told.add(event);
+  }
+
+  #speak(event: CliEvent): void {
+    const lines = spoken(event, this.#told);
+    if (event.type === 'connection' && lines.length > 0) {
+      const {shown, hidden} = this.#throttle.admit();
+      if (!shown) return;
+      if (hidden > 0) this.#write(`${hidden} more visitors have come and gone.\n`);
+    }
+    for (const text of lines) this.#write(`${oneLine(text)}\n`);
+    this.#told.add(event);
   }
 
   tell({text}: Line): void {

@@ -1,8 +1,23 @@
-// What the block at the bottom says about a tunnel: only what is known. Nobody has asked the upstream before a visitor did.
+// What the block at the bottom says about a tunnel: only what is known. Both sides have to say so before it is called live.
 
 import type {ReadyEvent} from '../../agent/events.js';
 import type {CliEvent} from '../events.js';
-import {time} from '../format.js';
+import {count, time} from '../format.js';
+import type {Tone} from '../wording.js';
+
+/** What is asked for when the block is drawn, and which keys do something. */
+export interface Attendance {
+  rttMs: () => number | undefined;
+  /** `q QR`; none: the keyboard is left alone. */
+  keys: () => readonly string[];
+}
+
+/** A row, how it is meant, and whether all of it has to be seen. */
+export interface StatusRow {
+  text: string;
+  tone: Tone;
+  wraps?: boolean;
+}
 
 export class Status {
   #ready: ReadyEvent | undefined;
@@ -11,6 +26,11 @@ export class Status {
   #closing = false;
   #open = 0;
   #total = 0;
+  #attendance: Attendance = {rttMs: () => undefined, keys: () => []};
+
+  attend(attendance: Attendance): void {
+    this.#attendance = attendance;
+  }
 
   event(event: CliEvent): void {
     switch (event.type) {
@@ -26,13 +46,14 @@ export class Status {
         this.#link = 'up';
         break;
       case 'connection':
-        if (event.state === 'refused') this.#upstream = 'silent';
         if (event.state === 'open') {
-          this.#upstream = 'answers';
           this.#open += 1;
           this.#total += 1;
         }
         if (event.state === 'closed') this.#open -= 1;
+        break;
+      case 'upstream':
+        this.#upstream = event.answers ? 'answers' : 'silent';
         break;
       case 'draining':
         this.#closing = true;
@@ -44,23 +65,60 @@ export class Status {
     }
   }
 
-  /** Nothing before the tunnel is up, and after its end. */
-  rows(): string[] {
+  /** Nothing before the tunnel is up, and after its end. `width`: the cells that there are. */
+  rows(width: number): StatusRow[] {
     const ready = this.#ready;
     if (ready === undefined || ready.id !== undefined) return [];
-    return [
-      `  ${ready.address} → ${ready.upstream}`,
-      `  ${this.#state()} · ${this.#open} open · ${this.#total} so far`,
+    const {text, more, tone} = this.#state(ready);
+    const counts = [`${this.#open} open`, `${this.#total} so far`];
+    const whole = `  ${[text, ...more, ...counts].join(' · ')}`;
+    const rows: StatusRow[] = [
+      {...address(ready, width), tone: 'plain'},
+      {text: whole.length < width ? whole : [text, ...counts].join(' · '), tone},
     ];
+    const keys = this.#closing ? [] : this.#attendance.keys();
+    if (keys.length > 0) rows.push({text: keyRow([...keys, '^C stop'], width), tone: 'faint'});
+    return rows;
   }
 
-  #state(): string {
-    if (this.#closing) return '◌ closing';
+  /** `more` is left out where there is no room. */
+  #state(ready: ReadyEvent): {text: string; more: string[]; tone: Tone} {
+    const state = (text: string, tone: Tone, more: string[] = []) => ({text, more, tone});
+    if (this.#closing) return state('◌ closing', 'plain');
     if (this.#link !== 'up') {
-      const kept = this.#link.kept === 0 ? '' : `, ${this.#link.kept} kept`;
-      return `↻ link lost ${time(performance.now() - this.#link.lostAt)}${kept}`;
+      const {kept, lostAt} = this.#link;
+      // In whole seconds: a row that counts moves once a second.
+      const seconds = Math.floor((performance.now() - lostAt) / 1000);
+      const away = seconds === 0 ? '' : ` ${time(seconds * 1000)}`;
+      const streams = kept === 0 ? '' : `, ${count(kept, 'stream')} kept`;
+      return state(`↻ link lost${away}${streams}`, 'warning');
     }
-    if (this.#upstream === 'silent') return '✗ upstream does not answer';
-    return this.#upstream === 'answers' ? '● live' : '● link up';
+    if (this.#upstream === 'silent') return state('✗ upstream does not answer', 'bad');
+    if (this.#upstream === 'unknown') return state('◌ connecting to the upstream', 'plain');
+    return state('● live', 'good', this.#way(ready));
   }
+
+  /** Over which relay, and how far it is. */
+  #way({relay}: ReadyEvent): string[] {
+    if (relay.embedded) return ['this machine only'];
+    const rttMs = this.#attendance.rttMs();
+    return [relayName(relay.url), ...(rttMs === undefined ? [] : [time(rttMs)])];
+  }
+}
+
+/** The address is shown whole, in several rows where it has to be; where it goes has to fit in beside it. */
+function address(ready: ReadyEvent, width: number): {text: string; wraps: boolean} {
+  const both = `  ${ready.address} → ${ready.upstream}`;
+  return both.length < width ? {text: both, wraps: false} : {text: ready.address, wraps: true};
+}
+
+function keyRow(keys: readonly string[], width: number): string {
+  const wide = `  ${keys.join('   ')}`;
+  return wide.length < width ? wide : `  ${keys.join('  ')}`;
+}
+
+/** `r1` of `https://r1.example.net`; an address as it is. */
+function relayName(url: string): string {
+  const {hostname} = new URL(url);
+  return /^[\d.]+$|:/.test(hostname) ? hostname : (hostname.split('.')[0] ?? hostname);
 }

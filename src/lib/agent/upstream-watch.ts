@@ -1,0 +1,178 @@
+// Knows whether the upstream accepts connections: from the visitors, and where there are none by looking, rarely. What
+// listens on this machine's loopback is looked up, not dialled: a service with one connection to give keeps it.
+
+import {connect} from 'node:net';
+import {type Clock, systemClock, type Timer} from '../core/clock.js';
+import {isListening, isLoopbackAddress} from '../core/listening.js';
+import type {TunnelEvent, UpstreamEvent} from './events.js';
+import type {Upstream} from './upstream.js';
+
+/** Looked at again so much later, ms: doubled each time up to the longest wait. */
+const FIRST_WAIT_MS = 1_000;
+/** Where nobody watches: only the end of a failure that visitors have seen is of interest. */
+const LONGEST_WAIT_MS = 60_000;
+const LONGEST_WAIT_WATCHED_MS = 5_000;
+/** Who was served a moment ago need not be asked, ms. */
+const SERVED_MS = 2_500;
+const DIAL_TIMEOUT_MS = 5_000;
+
+/** `when refused`: until the upstream answers again. */
+export type WatchWish = 'always' | 'when refused' | 'never';
+
+/** What the kernel's tables say. `unknown`: they cannot know. */
+export type Glance = 'listening' | 'nobody' | 'unknown';
+
+export interface UpstreamWatchOptions {
+  label: () => string;
+  /** True: looks from the beginning and goes on looking. False: only after a visitor was refused, until that is over. */
+  watching: boolean;
+  glance: () => Promise<Glance>;
+  dial: () => Promise<boolean>;
+  onEvent: (event: UpstreamEvent) => void;
+  /** Found by looking, before any visitor has seen it. `again`: it answered before. */
+  onSilent: (again: boolean) => void;
+  clock: Clock;
+}
+
+export class UpstreamWatch {
+  readonly #options: UpstreamWatchOptions;
+  #state: 'unknown' | 'answers' | 'silent' = 'unknown';
+  #silentSince = 0;
+  #answeredAt = Number.NEGATIVE_INFINITY;
+  /** It stood in the tables once: when it stands there no more, it is gone. */
+  #listed = false;
+  #waitMs = FIRST_WAIT_MS;
+  #timer: Timer | undefined;
+  #over = false;
+
+  constructor(options: UpstreamWatchOptions) {
+    this.#options = options;
+  }
+
+  /** The upstream is known from now on; `answers`: somebody has just asked it. */
+  begin(answers: boolean): void {
+    if (answers) this.visited(true);
+    else if (this.#options.watching) void this.#look();
+  }
+
+  /** A visitor's dial tells as much as a look. */
+  visited(answered: boolean): void {
+    if (answered) this.#answeredAt = this.#options.clock.now();
+    this.#learn(answered);
+  }
+
+  [Symbol.dispose](): void {
+    this.#over = true;
+    this.#timer?.cancel();
+  }
+
+  async #look(): Promise<void> {
+    const {onSilent, clock} = this.#options;
+    const startedAt = clock.now();
+    if (startedAt - this.#answeredAt < SERVED_MS) return this.#lookLater();
+    const before = this.#state;
+    const answers = await this.#ask();
+    if (this.#over) return;
+    if (answers === undefined || this.#answeredAt >= startedAt) return this.#lookLater();
+    if (!answers && before === this.#state && before !== 'silent') onSilent(before === 'answers');
+    this.#learn(answers);
+  }
+
+  /** Dials only who is not known to be well. Undefined: nothing new. */
+  async #ask(): Promise<boolean | undefined> {
+    const seen = await this.#options.glance();
+    if (seen === 'listening') {
+      this.#listed = true;
+      return true;
+    }
+    const mayBeGone = this.#state !== 'answers' || (seen === 'nobody' && this.#listed);
+    return mayBeGone ? await this.#options.dial() : undefined;
+  }
+
+  #learn(answers: boolean): void {
+    if (this.#over) return;
+    const {onEvent, label, watching, clock} = this.#options;
+    const before = this.#state;
+    this.#state = answers ? 'answers' : 'silent';
+    if (before !== this.#state) {
+      this.#waitMs = FIRST_WAIT_MS;
+      const silentMs = before === 'silent' ? {silentMs: Math.round(clock.now() - this.#silentSince)} : {};
+      this.#silentSince = clock.now();
+      this.#timer?.cancel();
+      this.#timer = undefined;
+      // Where nobody watches, that all is well is no news.
+      if (watching || before !== 'unknown' || !answers)
+        onEvent({type: 'upstream', upstream: label(), answers, ...silentMs});
+    }
+    this.#lookLater();
+  }
+
+  /** At most one look is ahead. */
+  #lookLater(): void {
+    const {watching, clock} = this.#options;
+    if (this.#over || this.#timer !== undefined) return;
+    if (this.#state !== 'silent' && !watching) return;
+    const longest = watching ? LONGEST_WAIT_WATCHED_MS : LONGEST_WAIT_MS;
+    this.#timer = clock.after(this.#waitMs, () => {
+      this.#timer = undefined;
+      void this.#look();
+    });
+    this.#waitMs = Math.min(longest, this.#waitMs * 2);
+  }
+}
+
+/** A tunnel's watch over its upstream. */
+export function watchUpstream(
+  upstream: Upstream,
+  {watchUpstream: when, onEvent}: {watchUpstream: WatchWish; onEvent: (event: TunnelEvent) => void},
+): UpstreamWatch | undefined {
+  if (when === 'never') return undefined;
+  return new UpstreamWatch({
+    label: () => upstream.label,
+    watching: when === 'always',
+    glance: async () => {
+      const {dialled} = upstream;
+      return dialled ? await glanceAt(dialled.addresses, dialled.port) : 'unknown';
+    },
+    dial: async () => {
+      const {dialled} = upstream;
+      return dialled !== undefined && (await dialOnce(dialled.addresses, dialled.port));
+    },
+    onEvent,
+    onSilent: (again) =>
+      onEvent({
+        type: 'notice',
+        code: 'UPSTREAM_REFUSED',
+        message: again
+          ? `${upstream.label} does not accept connections any more`
+          : `nothing answers on ${upstream.label} yet: visitors are reset`,
+      }),
+    clock: systemClock,
+  });
+}
+
+/** A port that the kernel leads elsewhere (to a container) has no socket here: nobody is not the last word. */
+export async function glanceAt(addresses: readonly string[], port: number): Promise<Glance> {
+  if (process.platform !== 'linux' || !addresses.every(isLoopbackAddress)) return 'unknown';
+  return (await isListening(addresses, port)) ? 'listening' : 'nobody';
+}
+
+/** Whether one of the addresses accepts a connection, which is closed at once. */
+export async function dialOnce(addresses: readonly string[], port: number): Promise<boolean> {
+  for (const host of addresses) if (await accepts(host, port)) return true;
+  return false;
+}
+
+function accepts(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({host, port});
+    socket.unref();
+    socket.setTimeout(DIAL_TIMEOUT_MS, () => socket.destroy());
+    socket.once('connect', () => {
+      resolve(true);
+      socket.destroy();
+    });
+    socket.once('error', () => socket.destroy());
+    socket.once('close', () => resolve(false));
+  });
+}

@@ -1,0 +1,61 @@
+// The keys of the live view: what they do with the address, and how the block and `?` name them.
+
+import type {ReadyEvent} from '../agent/events.js';
+import {type Audience, type Deed, deedsFor, perform} from './greet.js';
+import {Keyboard} from './keyboard.js';
+
+const KEYS: Readonly<Record<Deed, {key: string; name: string; about: string}>> = {
+  qr: {key: 'q', name: 'QR', about: 'show the address as a QR code'},
+  open: {key: 'o', name: 'open', about: 'open the address in the browser'},
+  copy: {key: 'c', name: 'copy', about: 'copy the address to the clipboard'},
+};
+const HELP = '?';
+
+export class Keys implements Disposable {
+  readonly #keyboard: Keyboard;
+  readonly #ready: ReadyEvent;
+  readonly #audience: Audience;
+  readonly #deeds: readonly Deed[];
+  #isRead = false;
+
+  /** `onChange`: keys do something from now on, or not any more. */
+  constructor(ready: ReadyEvent, audience: Audience, onChange: () => void) {
+    this.#ready = ready;
+    this.#audience = audience;
+    this.#deeds = deedsFor(ready);
+    this.#keyboard = new Keyboard({
+      onKey: (key) => this.press(key),
+      onChange: (isRead) => {
+        this.#isRead = isRead;
+        onChange();
+      },
+    });
+  }
+
+  /** For the block: `q QR`. */
+  get names(): string[] {
+    if (!this.#isRead) return [];
+    return [...this.#deeds.map((deed) => `${KEYS[deed].key} ${KEYS[deed].name}`), `${HELP} keys`];
+  }
+
+  press(key: string): void {
+    const deed = this.#deeds.find((each) => KEYS[each].key === key.toLowerCase());
+    if (deed !== undefined) void perform(deed, this.#ready, this.#audience);
+    else if (key === HELP) for (const text of this.#help()) this.#audience.tell({tone: 'plain', text});
+    // As people part what they have read from what comes.
+    else if (key === '\n' || key === '\r') this.#audience.tell({tone: 'plain', text: ''});
+  }
+
+  [Symbol.dispose](): void {
+    this.#keyboard[Symbol.dispose]();
+  }
+
+  #help(): string[] {
+    return [
+      ...this.#deeds.map((deed) => `${KEYS[deed].key}       ${KEYS[deed].about}`),
+      'Enter   an empty line',
+      'Ctrl+C  stop; once more: at once',
+      'With --no-keys the keyboard is left alone.',
+    ];
+  }
+}

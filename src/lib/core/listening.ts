@@ -1,0 +1,62 @@
+// What listens on this machine, as the kernel's own tables say: nobody is dialled for it. On Linux only.
+
+import {readFile} from 'node:fs/promises';
+import {isIPv4} from 'node:net';
+
+/** A row in state LISTEN. */
+export interface ListeningSocket {
+  inode: string;
+  /** As the table writes it: hexadecimal, each 32 bits in the machine's order of bytes. */
+  address: string;
+  port: number;
+}
+
+const LISTEN = '0A';
+const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+
+/** The rows of `/proc/…/net/tcp` or tcp6 in state LISTEN; none where there is no such table. */
+export async function listeningSockets(table: string): Promise<ListeningSocket[]> {
+  const text = await readFile(table, 'latin1').catch(() => '');
+  // `sl local_address rem_address st … inode`, an address as HEX:PORT.
+  return text.split('\n').flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const [, local = '', , state] = fields;
+    const inode = fields[9];
+    if (state !== LISTEN || inode === undefined) return [];
+    const colon = local.lastIndexOf(':');
+    return [{inode, address: local.slice(0, colon), port: Number.parseInt(local.slice(colon + 1), 16)}];
+  });
+}
+
+/** Whether something listens on one of these loopback addresses. False may as well mean that the kernel does not know. */
+export async function isListening(addresses: readonly string[], port: number): Promise<boolean> {
+  const wanted = new Set(addresses.flatMap(listenersFor));
+  const tables = await Promise.all(['/proc/self/net/tcp', '/proc/self/net/tcp6'].map(listeningSockets));
+  return tables.flat().some((socket) => socket.port === port && wanted.has(socket.address));
+}
+
+/** `127.0.0.0/8` and `::1`: what `isListening` can tell of. */
+export function isLoopbackAddress(address: string): boolean {
+  return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
+}
+
+/** The addresses, in the tables' spelling, that accept what is sent to this one: itself and those that mean all. */
+function listenersFor(address: string): string[] {
+  if (address === '::1') return [groups('0', '0', '0', '0'), groups('0', '0', '0', '1')];
+  const own = address
+    .split('.')
+    .map((part) => Number(part).toString(16).padStart(2, '0'))
+    .join('');
+  return [groups('0'), groups(own), groups('0', '0', '0', '0'), groups('0', '0', 'ffff', own)];
+}
+
+function groups(...each: string[]): string {
+  return each
+    .map((hex) => inOrder(hex.padStart(8, '0')))
+    .join('')
+    .toUpperCase();
+}
+
+function inOrder(hex: string): string {
+  return IS_LITTLE_ENDIAN ? (hex.match(/../g) ?? []).reverse().join('') : hex;
+}

@@ -1,0 +1,161 @@
+// What is known of the upstream without a visitor, and that nobody is dialled who need not be.
+
+import {createServer} from 'node:net';
+import {describe, expect} from 'vitest';
+import type {UpstreamEvent} from '../../../src/lib/agent/events.js';
+import {dialOnce, type Glance, glanceAt, UpstreamWatch} from '../../../src/lib/agent/upstream-watch.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+import {unusedPort} from '../../helpers/scope.js';
+import {test} from '../../helpers/test.js';
+
+/** A watch whose looks are answered by `world`, and whose timers the test moves. */
+function setUp(watching: boolean) {
+  const clock = new ManualClock();
+  const events: Omit<UpstreamEvent, 'type' | 'upstream'>[] = [];
+  const silent: string[] = [];
+  const world = {glance: 'nobody' as Glance, dialled: false, dials: 0, glances: 0};
+  const watch = new UpstreamWatch({
+    label: () => 'localhost:8000',
+    watching,
+    glance: async () => {
+      world.glances += 1;
+      return world.glance;
+    },
+    dial: async () => {
+      world.dials += 1;
+      return world.dialled;
+    },
+    onEvent: ({type: _type, upstream: _upstream, ...rest}) => events.push(rest),
+    onSilent: (again) => silent.push(again ? 'again' : 'yet'),
+    clock,
+  });
+  /** Lets `ms` pass, and whatever is asked meanwhile be answered. */
+  const pass = async (ms: number) => {
+    for (let passed = 0; passed < ms; passed += 500) {
+      clock.advance(500);
+      await new Promise(setImmediate);
+    }
+  };
+  return {watch, world, events, silent, pass, clock};
+}
+
+describe('a live view', () => {
+  test('says at once that nothing listens, and when something does', async () => {
+    const {watch, world, events, silent, pass} = setUp(true);
+    watch.begin(false);
+    await pass(0);
+    await new Promise(setImmediate);
+    expect([events, silent]).toEqual([[{answers: false}], ['yet']]);
+    await pass(10_000);
+    expect(silent).toEqual(['yet']);
+    world.glance = 'listening';
+    await pass(5_000);
+    expect(events).toEqual([{answers: false}, {answers: true, silentMs: expect.any(Number)}]);
+  });
+
+  test('never dials what the kernel shows listening, and notices that it has gone', async () => {
+    const {watch, world, events, silent, pass} = setUp(true);
+    world.glance = 'listening';
+    watch.begin(false);
+    await pass(60_000);
+    expect([events, world.dials]).toEqual([[{answers: true}], 0]);
+    world.glance = 'nobody';
+    await pass(6_000);
+    expect([events.at(-1), silent]).toEqual([{answers: false}, ['again']]);
+  });
+
+  test('dials a service elsewhere once, and then leaves it alone', async () => {
+    const {watch, world, events, pass} = setUp(true);
+    world.glance = 'unknown';
+    world.dialled = true;
+    watch.begin(false);
+    await pass(600_000);
+    expect([events, world.dials]).toEqual([[{answers: true}], 1]);
+  });
+
+  test('a port that the kernel leads elsewhere counts as answering', async () => {
+    const {watch, world, events, silent, pass} = setUp(true);
+    world.dialled = true;
+    watch.begin(false);
+    await pass(60_000);
+    expect([events, silent, world.dials]).toEqual([[{answers: true}], [], 1]);
+  });
+
+  test('does not look while visitors come', async () => {
+    const {watch, world, pass} = setUp(true);
+    watch.begin(true);
+    for (let n = 0; n < 20; n += 1) {
+      await pass(2_000);
+      watch.visited(true);
+    }
+    expect(world.glances).toBe(0);
+  });
+});
+
+describe('otherwise', () => {
+  test('nothing is looked at until a visitor was refused, then less and less often until it answers', async () => {
+    const {watch, world, events, silent, pass} = setUp(false);
+    watch.begin(false);
+    await pass(600_000);
+    watch.visited(true);
+    await pass(600_000);
+    expect([world.glances, events]).toEqual([0, []]);
+    watch.visited(false);
+    await pass(600_000);
+    expect(world.dials).toBeLessThan(18);
+    expect(world.dials).toBeGreaterThan(10);
+    world.dialled = true;
+    await pass(60_000);
+    const {dials} = world;
+    await pass(600_000);
+    expect(world.dials).toBe(dials);
+    expect(events).toEqual([{answers: false}, {answers: true, silentMs: expect.any(Number)}]);
+    // The refused visitors were told about already.
+    expect(silent).toEqual([]);
+  });
+
+  test('leaves no timer behind', async () => {
+    const {watch, clock, pass} = setUp(true);
+    watch.begin(false);
+    await pass(3_000);
+    watch[Symbol.dispose]();
+    watch.visited(true);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('the kernel’s tables', () => {
+  test.each([
+    ['127.0.0.1', ['127.0.0.1'], 'listening'],
+    ['0.0.0.0', ['127.0.0.1'], 'listening'],
+    ['::1', ['127.0.0.1', '::1'], 'listening'],
+    ['::', ['127.0.0.1'], 'listening'],
+    ['127.0.0.2', ['127.0.0.1', '::1'], 'nobody'],
+    ['127.0.0.1', ['::1'], 'nobody'],
+    ['127.0.0.1', ['192.0.2.1'], 'unknown'],
+    ['127.0.0.1', ['example.test'], 'unknown'],
+  ] as const)('a service on %s, asked for at %j: %s', async (host, addresses, answer) => {
+    const server = createServer();
+    const port = await new Promise<number>((resolve) =>
+      server.listen(0, host, () => resolve((server.address() as {port: number}).port)),
+    );
+    try {
+      expect(await glanceAt(addresses, port)).toBe(answer);
+    } finally {
+      server.close();
+    }
+  });
+
+  test('nobody is dialled', async ({scope}) => {
+    let visits = 0;
+    const port = await scope.listen(createServer(() => (visits += 1)));
+    expect(await glanceAt(['127.0.0.1', '::1'], port)).toBe('listening');
+    expect(visits).toBe(0);
+    expect(await dialOnce(['127.0.0.1'], port)).toBe(true);
+    const free = await unusedPort();
+    expect([await glanceAt(['127.0.0.1'], free), await dialOnce(['127.0.0.1'], free)]).toEqual([
+      'nobody',
+      false,
+    ]);
+  });
+});

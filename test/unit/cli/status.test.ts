@@ -1,0 +1,131 @@
+// What the block says, event by event: nothing that is not known.
+
+import {expect, test, vi} from 'vitest';
+import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
+import {Status} from '../../../src/lib/cli/renderers/status.js';
+
+const READY: ReadyEvent = {
+  type: 'ready',
+  address: 'https://abc.r1.example.net',
+  upstream: 'localhost:8000',
+  relay: {url: 'https://r1.example.net', embedded: false},
+  h2: false,
+};
+const VISIT = {
+  type: 'connection',
+  id: 1,
+  visitor: '203.0.113.7:1',
+  via: 'tls',
+  bytesIn: 0,
+  bytesOut: 0,
+  durationMs: 0,
+} as const;
+const LOST = {
+  type: 'reconnecting',
+  code: 'RELAY_LOST',
+  reason: '',
+  attempt: 1,
+  delayMs: 1,
+  connections: 3,
+  keptForMs: 1,
+} as const;
+const BACK = {type: 'resumed', awayMs: 1, resumed: 1, lost: 0} as const;
+
+function setUp() {
+  const status = new Status();
+  const state = () => status.rows(80)[1]?.text;
+  const after = (event: TunnelEvent) => {
+    status.event(event);
+    return state();
+  };
+  return {status, state, after};
+}
+
+test('live is said only when link and upstream say so', () => {
+  const {status, state, after} = setUp();
+  expect(status.rows(80)).toEqual([]);
+  expect(after(READY)).toBe('  ◌ connecting to the upstream · 0 open · 0 so far');
+  expect(after({type: 'upstream', upstream: 'localhost:8000', answers: false})).toBe(
+    '  ✗ upstream does not answer · 0 open · 0 so far',
+  );
+  expect(after({type: 'upstream', upstream: 'localhost:8000', answers: true})).toBe(
+    '  ● live · r1 · 0 open · 0 so far',
+  );
+  expect(after({...VISIT, state: 'open'})).toBe('  ● live · r1 · 1 open · 1 so far');
+  status.attend({rttMs: () => 23.6, keys: () => []});
+  expect(state()).toBe('  ● live · r1 · 24 ms · 1 open · 1 so far');
+  expect(after({...VISIT, state: 'closed'})).toBe('  ● live · r1 · 24 ms · 0 open · 1 so far');
+  expect(after({type: 'draining', connections: 1, timeoutMs: 1})).toBe('  ◌ closing · 0 open · 1 so far');
+  expect(after({type: 'closed', connections: 1})).toBeUndefined();
+});
+
+test('a lost link: for how long, and what is kept', () => {
+  const {state, after} = setUp();
+  after(READY);
+  const now = vi.spyOn(performance, 'now').mockReturnValue(1_000);
+  try {
+    expect(after(LOST)).toBe('  ↻ link lost, 3 streams kept · 0 open · 0 so far');
+    now.mockReturnValue(5_900);
+    expect(after({...LOST, attempt: 2, connections: 0})).toBe(
+      '  ↻ link lost 4 s, 3 streams kept · 0 open · 0 so far',
+    );
+    // The upstream has gone as well: the link is what comes first.
+    after({type: 'upstream', upstream: 'localhost:8000', answers: false});
+    expect(state()).toContain('link lost');
+    expect(after(BACK)).toContain('✗ upstream does not answer');
+    expect(after({...LOST, connections: 0})).toBe('  ↻ link lost · 0 open · 0 so far');
+  } finally {
+    now.mockRestore();
+  }
+});
+
+test('a relay inside the process is no distance away, and for nobody else', () => {
+  const {after, status} = setUp();
+  status.attend({rttMs: () => 1, keys: () => []});
+  after({...READY, relay: {url: 'https://tunl.localhost:4433', embedded: true}});
+  expect(after({type: 'upstream', upstream: 'localhost:8000', answers: true})).toBe(
+    '  ● live · this machine only · 0 open · 0 so far',
+  );
+});
+
+test.each([
+  ['https://r1.example.net', 'r1'],
+  ['https://203.0.113.7:4433', '203.0.113.7'],
+  ['https://[2001:db8::1]', '[2001:db8::1]'],
+  ['https://relay', 'relay'],
+])('the relay %s is called %s', (url, name) => {
+  const {after} = setUp();
+  after({...READY, relay: {url, embedded: false}});
+  expect(after({type: 'upstream', upstream: 'x:1', answers: true})).toContain(`live · ${name} ·`);
+});
+
+test('in a narrow window the state and the counts stay', () => {
+  const {status, after} = setUp();
+  status.attend({rttMs: () => 24, keys: () => []});
+  after(READY);
+  after({type: 'upstream', upstream: 'localhost:8000', answers: true});
+  expect(status.rows(40)[1]?.text).toBe('● live · 0 open · 0 so far');
+});
+
+test('the keys stand in the last row, closer together where it is narrow, and not while it closes', () => {
+  const {status, after} = setUp();
+  status.attend({rttMs: () => undefined, keys: () => ['q QR', 'o open', 'c copy', '? keys']});
+  after(READY);
+  expect(status.rows(80)[2]?.text).toBe('  q QR   o open   c copy   ? keys   ^C stop');
+  expect(status.rows(40)[2]?.text).toBe('  q QR  o open  c copy  ? keys  ^C stop');
+  after({type: 'draining', connections: 1, timeoutMs: 1});
+  expect(status.rows(80)).toHaveLength(2);
+});
+
+test('where both do not fit in, the address is whole and wraps', () => {
+  const {status, after} = setUp();
+  after(READY);
+  expect(status.rows(80)[0]).toMatchObject({text: '  https://abc.r1.example.net → localhost:8000'});
+  expect(status.rows(40)[0]).toMatchObject({text: 'https://abc.r1.example.net', wraps: true});
+});
+
+test('of a tunnel in the background nothing stays', () => {
+  const {status, after} = setUp();
+  after({...READY, id: 'k3f9a2'});
+  expect(status.rows(80)).toEqual([]);
+});

@@ -1,0 +1,48 @@
+// One line a visitor, when it has ended; who stays is named once meanwhile.
+
+import {expect, test} from 'vitest';
+import type {ConnectionEvent} from '../../../src/lib/agent/events.js';
+import {VisitLines, visitLine} from '../../../src/lib/cli/renderers/visits.js';
+
+const OPEN: ConnectionEvent = {
+  type: 'connection',
+  state: 'open',
+  id: 1,
+  visitor: '203.0.113.7:50123',
+  via: 'tls',
+  bytesIn: 0,
+  bytesOut: 0,
+  durationMs: 0,
+};
+const CLOSED: ConnectionEvent = {...OPEN, state: 'closed', bytesIn: 312, bytesOut: 5120, durationMs: 41};
+
+test('who has come and gone is one line', () => {
+  const visits = new VisitLines();
+  expect(visits.event(OPEN, 80)).toBeUndefined();
+  expect(visits.event(CLOSED, 80)?.text).toBe('tls  203.0.113.7:50123        41 ms  in 312 B   out 5.1 kB');
+  expect(visits.staying(80, Number.POSITIVE_INFINITY)).toEqual([]);
+});
+
+test('who stays is named once, and again at the end', () => {
+  const visits = new VisitLines();
+  visits.event(OPEN, 80);
+  expect(visits.staying(80)).toEqual([]);
+  const later = performance.now() + 2_500;
+  expect(visits.staying(80, later)).toEqual([{tone: 'faint', text: 'tls  203.0.113.7:50123      open'}]);
+  expect(visits.staying(80, later + 10_000)).toEqual([]);
+  expect(visits.event(CLOSED, 80)).toBeDefined();
+});
+
+test('who was refused, or cut off, is told with its reason', () => {
+  const refused = visitLine({...OPEN, state: 'refused', code: 'UPSTREAM_REFUSED'}, 80);
+  expect(refused).toEqual({tone: 'bad', text: 'tls  203.0.113.7:50123      refused  UPSTREAM_REFUSED'});
+  expect(visitLine({...CLOSED, code: 'RELAY_LOST'}, 80).text).toMatch(/out 5\.1 kB {2}RELAY_LOST$/);
+});
+
+test.each([
+  [CLOSED, '203.0.113.7 41 ms 312 B/5.1 kB'],
+  [OPEN, '203.0.113.7 open'],
+  [{...CLOSED, visitor: '[2001:db8::1]:50124'}, '[2001:db8::1] 41 ms 312 B/5.1 kB'],
+])('in a narrow window %#', (event, text) => {
+  expect(visitLine(event, 40).text).toBe(text);
+});
