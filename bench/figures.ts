@@ -47,6 +47,7 @@ export interface Goal {
 export const goals: readonly Goal[] = [
   {key: 'bulk', against: 'frp', atLeast: 2.2},
   {key: 'bulk', against: 'ssh', atLeast: 1.7},
+  {key: 'bulk', against: 'simplest', atLeast: 1.5},
   {key: 'upload', against: 'frp', atLeast: 1.8},
   {key: 'bulkTls', against: 'frp', atLeast: 3.3},
   {key: 'rps50', against: 'frp', atLeast: 1.6},

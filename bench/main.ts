@@ -16,13 +16,14 @@ import {chisel} from './peers/chisel.js';
 import {direct} from './peers/direct.js';
 import {frp} from './peers/frp.js';
 import type {Peer, RunningPeer} from './peers/peer.js';
+import {simplest} from './peers/simplest.js';
 import {ssh} from './peers/ssh.js';
 import {program, tunl, tunlWithoutReplay} from './peers/tunl.js';
 import {goalsTable, table} from './report.js';
 import {bareNode, judge, Results} from './results.js';
 import {startUpstream} from './upstream.js';
 
-const allPeers: readonly Peer[] = [direct, ssh, frp, chisel, tunl, tunlWithoutReplay];
+const allPeers: readonly Peer[] = [direct, ssh, frp, chisel, simplest, tunl, tunlWithoutReplay];
 const allLoads = [...loads.map(({name}) => name), 'version'];
 
 /** For a whole load: a peer that stalls must not hold up the rest. */
