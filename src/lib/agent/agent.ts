@@ -185,6 +185,7 @@ export class Agent {
       {
         software,
         signal: this.#aborter.signal,
+        clock: this.#clock,
         ...(identify === undefined ? {} : {identify}),
         ...(resume === undefined ? {} : {resume}),
       },

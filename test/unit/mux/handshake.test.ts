@@ -79,6 +79,24 @@ describe('an agent', () => {
     expect(seen).toEqual(['attach', 'bytes', 'ack']);
   });
 
+  test.each([
+    ['challenge', []],
+    ['welcome', [challenge]],
+  ])('waits for the %s no longer than its time, however alive the relay is', async (due, said) => {
+    const clock = new ManualClock();
+    const {outcome, say, peer} = await agent({clock, timeoutMs: 10_000});
+    await say(...said);
+    clock.advance(9_999);
+    await settle();
+    expect(peer.closed).toBe(false);
+    clock.advance(1);
+    expect(await outcome).toMatchObject({
+      error: {code: 'RELAY_TIMEOUT', retryable: true, message: `No ${due} from the relay within 10 s.`},
+    });
+    await settle();
+    expect(peer.closed).toBe(true);
+  });
+
   test('tells a relay of a later version', async () => {
     const {outcome, say, peer} = await agent();
     await say({...challenge, protocol: PROTOCOL_VERSION + 1});
