@@ -57,6 +57,12 @@ export class Agent {
   #ended = false;
   #connecting = false;
   #retry: Timer | undefined;
+  /** Fires when the link has been away for as long as it may. */
+  #giveUp: Timer | undefined;
+  /** Why there is no link, as far as is known. */
+  #failure: TunlError | undefined;
+  /** Why the agent is over. */
+  #reason: TunlError | undefined;
   /** When the link was lost, and how many streams there were. */
   #away: {since: number; streams: number} | undefined;
   /** Sessions of a relay that is on its way out: their streams may finish, nothing new comes. */
@@ -88,19 +94,20 @@ export class Agent {
     return rtt !== undefined && Number.isFinite(rtt) ? rtt : undefined;
   }
 
-  /** Resolves with the first link. @throws TunlError why there is none; with `wait` only a final reason. */
+  /** Resolves with the first link. @throws TunlError why there is none; with `wait` only a final reason, or the last one in time. */
   async start(): Promise<void> {
-    const startedAt = this.#clock.now();
+    if (this.#options.wait) this.#giveUpLater(() => this.#failure ?? new TunlError('RELAY_TIMEOUT'));
     for (;;) {
       try {
         await this.#connect();
         return;
       } catch (error) {
-        const why = toTunlError(error, 'RELAY_LOST');
-        if (!this.#options.wait || !why.retryable || this.#ended || this.#tooLate(startedAt)) {
+        const why = this.#reason ?? toTunlError(error, 'RELAY_LOST');
+        if (!this.#options.wait || !why.retryable || this.#ended) {
           this.#end(why);
           throw why;
         }
+        this.#failure = why;
         const delayMs = this.#backoff.next(why.retryAfterMs);
         this.#options.events.onReconnecting(why, this.#backoff.attempt, delayMs, 0, 0);
         await this.#sleep(delayMs);
@@ -159,8 +166,10 @@ export class Agent {
   #end(error: TunlError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#reason = error;
     this.#aborter.abort();
     this.#retry?.cancel();
+    this.#giveUp?.cancel();
     clearInterval(this.#keepAlive);
     this.#keepAlive = undefined;
     this.#bindings.fail(error ?? new TunlError('CLOSED'));
@@ -201,6 +210,7 @@ export class Agent {
       return;
     }
     this.#link = link;
+    this.#giveUp?.cancel();
     this.#backoff.succeeded();
     this.#resumeWindowMs = welcome.resumeWindowMs;
     const away = this.#away;
@@ -278,6 +288,7 @@ export class Agent {
     this.#link = undefined;
     this.#away = {since: this.#clock.now(), streams: 0};
     this.#quietUntil = this.#clock.now() + afterMs + GOAWAY_QUIET_MS;
+    this.#giveUpLater(() => this.#gaveUp());
     this.#retry = this.#clock.after(afterMs, () => this.#reconnect());
   }
 
@@ -304,16 +315,13 @@ export class Agent {
     this.#link = undefined;
     this.#away = {since: this.#clock.now(), streams};
     this.#options.log.info('link lost', {code: error.code, reason: error.message, streams});
+    this.#giveUpLater(() => this.#gaveUp());
     this.#later(error);
   }
 
   #later(error: TunlError): void {
     if (this.#ended) return;
-    const away = this.#away;
-    if (away !== undefined && this.#tooLate(away.since)) {
-      this.destroy(new TunlError('RELAY_LOST', {reason: `gave up: ${error.message}`, cause: error}));
-      return;
-    }
+    this.#failure = error;
     const delayMs = this.#backoff.next(error.retryAfterMs);
     const keptForMs = this.#session === undefined ? 0 : this.#resumeWindowMs;
     if (this.#clock.now() >= this.#quietUntil) {
@@ -361,9 +369,17 @@ export class Agent {
     this.#later(error);
   }
 
-  #tooLate(since: number): boolean {
-    const limit = this.#options.maxRetryTimeMs;
-    return limit !== undefined && this.#clock.now() - since >= limit;
+  /** From now on the link may be away for `maxRetryTimeMs`, whatever an attempt or a wait takes. */
+  #giveUpLater(why: () => TunlError): void {
+    const {maxRetryTimeMs} = this.#options;
+    this.#giveUp?.cancel();
+    if (maxRetryTimeMs === undefined) return;
+    this.#giveUp = this.#clock.after(maxRetryTimeMs, () => this.destroy(why()));
+  }
+
+  #gaveUp(): TunlError {
+    const cause = this.#failure;
+    return new TunlError('RELAY_LOST', {reason: `gave up: ${cause?.message ?? 'no answer'}`, cause});
   }
 
   #sleep(ms: number): Promise<void> {

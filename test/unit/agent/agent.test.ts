@@ -1,7 +1,7 @@
 // The agent against a relay's table of agents, over pipes in memory: links come and go, the session and its binds stay.
 
-import {expect, test} from 'vitest';
-import {Agent} from '../../../src/lib/agent/agent.js';
+import {describe, expect, test} from 'vitest';
+import {Agent, type AgentOptions} from '../../../src/lib/agent/agent.js';
 import {systemClock} from '../../../src/lib/core/clock.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
@@ -15,6 +15,7 @@ import {Agents} from '../../../src/lib/relay/agents.js';
 import {MemoryRegistry} from '../../../src/lib/relay/registry.js';
 import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
 import {TunnelTable} from '../../../src/lib/relay/tunnels.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 
 const silent = createLogger('test', undefined);
 
@@ -47,21 +48,28 @@ function relaySide() {
 
 type Happening = {type: string; code?: string; resumed?: number; lost?: number};
 
-function setUp() {
+function setUp(options: Partial<AgentOptions> = {}) {
   let relay = relaySide();
   const events: Happening[] = [];
   const waiting = new Set<{type: string; resolve: () => void}>();
   const carriers: Carrier[] = [];
-  const state = {refuse: undefined as TunlError | undefined};
+  const state = {refuse: undefined as TunlError | undefined, silent: false};
   const happen = (event: Happening) => {
     events.push(event);
     for (const each of waiting) if (each.type === event.type) each.resolve();
   };
   const agent = new Agent({
+    ...options,
     software: 'agent',
     pool: new BlockPool(),
     log: silent,
-    dial: () => {
+    dial: (signal) => {
+      if (state.silent) {
+        happen({type: 'dialled'});
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new TunlError('ABORTED')));
+        });
+      }
       if (state.refuse !== undefined) return Promise.reject(state.refuse);
       const [mine, theirs] = createPipe();
       carriers.push(mine);
@@ -252,6 +260,59 @@ test('a final refusal ends the agent with its code, a passing one does not', asy
   state.refuse = new TunlError('TOKEN_WRONG');
   await next('ended');
   expect(told().at(-1)).toEqual({type: 'ended', code: 'TOKEN_WRONG'});
+});
+
+describe('with a time to give up after', () => {
+  test('the agent gives up in the middle of an attempt that nobody answers', async () => {
+    const {agent, carriers, next, state, told} = setUp({maxRetryTimeMs: 300});
+    await agent.start();
+    state.silent = true;
+    const ended = next('ended');
+    carriers[0]?.destroy(new Error('cut'));
+    await ended;
+    expect(told().at(-1)).toEqual({type: 'ended', code: 'RELAY_LOST'});
+  });
+
+  test('the agent gives up in the middle of a wait that the relay asked for', async () => {
+    const {agent, carriers, next, state, told} = setUp({maxRetryTimeMs: 300});
+    await agent.start();
+    state.refuse = new TunlError('RELAY_BUSY', {retryAfterMs: 3_600_000});
+    const ended = next('ended');
+    carriers[0]?.destroy(new Error('cut'));
+    await ended;
+    expect(told().map(({type, code}) => [type, code])).toEqual([
+      ['reconnecting', 'RELAY_LOST'],
+      ['reconnecting', 'RELAY_BUSY'],
+      ['ended', 'RELAY_LOST'],
+    ]);
+  });
+
+  test('a link that came in time is kept', async () => {
+    const clock = new ManualClock();
+    const {agent, carriers, next, told} = setUp({maxRetryTimeMs: 2_000, clock});
+    await agent.start();
+    const back = next('resumed');
+    carriers[0]?.destroy(new Error('cut'));
+    clock.advance(250);
+    await back;
+    clock.advance(2_000);
+    expect(told().at(-1)).toMatchObject({type: 'resumed'});
+    agent.close();
+  });
+
+  test.each([
+    ['nobody answers', 'RELAY_TIMEOUT', {silent: true}],
+    [
+      'the relay refuses',
+      'RELAY_REFUSED',
+      {refuse: new TunlError('RELAY_REFUSED', {retryAfterMs: 3_600_000})},
+    ],
+  ])('the first link is waited for no longer, where %s', async (_how, code, change) => {
+    const {agent, state, told} = setUp({wait: true, maxRetryTimeMs: 100});
+    Object.assign(state, change);
+    await expect(agent.start()).rejects.toMatchObject({code});
+    expect(told().at(-1)).toEqual({type: 'ended', code});
+  });
 });
 
 test('the first link fails at once, and an end that was asked for is told once', async () => {
