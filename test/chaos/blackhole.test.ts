@@ -124,6 +124,14 @@ describe.concurrent('a blackhole', () => {
   test('visitors who come while the link is down wait for it, as many as may', async ({scope, expect}) => {
     const rig = await startRig(scope);
     const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
+    // As many as may wait are there already: they take nobody's place.
+    const settled: ReturnType<typeof record>[] = [];
+    for (let i = 0; i < 256; i += 1) {
+      const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
+      visitor.socket.write('first');
+      settled.push(visitor);
+    }
+    await Promise.all(settled.map((each) => each.received(5)));
     await rig.proxy.refuse();
     rig.proxy.reset();
     await rig.relay.cli.saidOnStderr(/link lost/);
@@ -150,6 +158,8 @@ describe.concurrent('a blackhole', () => {
     const count = served.filter(({status}) => status === 'fulfilled').length;
     expect(atLeast('link down', 'visitors who waited and were served', count, 256)).toBe(true);
     expect(count).toBe(256);
+    for (const {socket} of settled) socket.write('again');
+    await Promise.all(settled.map((each) => each.received(10)));
   });
 });
 

@@ -66,6 +66,8 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   readonly #keeps: boolean;
   readonly #maxStreams: number;
   readonly #streams = new Map<number, Stream>();
+  /** Ids of the streams that were opened here while there was no link and that the peer has not answered yet. */
+  readonly #waiting = new Set<number>();
   #ended = false;
   #detachedTimer: Timer | undefined;
   #nextId: number;
@@ -99,6 +101,11 @@ export class Session implements StreamHost, LinkSink, FrameSink {
 
   get streamCount(): number {
     return this.#streams.size;
+  }
+
+  /** Streams that were opened while there was no link, until they are answered over one. */
+  get waitingCount(): number {
+    return this.#waiting.size;
   }
 
   get ended(): boolean {
@@ -181,6 +188,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     const payload = Buffer.allocUnsafe(1 + json.length);
     if (payload.length > LIMITS.openBytes) throw new RangeError('an OPEN that no peer would take');
     const stream = this.#addStream(this.#nextId, kind, 'opening');
+    if (this.#sender.link === undefined) this.#waiting.add(stream.id);
     this.#nextId += 2;
     payload[0] = kind;
     json.copy(payload, 1);
@@ -231,6 +239,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     this.#detachedTimer?.cancel();
     for (const stream of [...this.#streams.values()]) stream.abandon('SESSION_ENDED');
     this.#streams.clear();
+    this.#waiting.clear();
     this.#sender.end();
     this.#sink.onEnded(error);
   }
@@ -358,6 +367,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
       case FRAME.credit:
         return stream.receiveCredit(payload.readUInt32BE());
       case FRAME.opened:
+        if (this.#waiting.size > 0) this.#waiting.delete(stream.id);
         return stream.receive('receiveOpened', 'CANCELLED');
       case FRAME.refused:
         return stream.receive('receiveRefused', readCode(payload));
@@ -414,6 +424,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
 
   forget(stream: Stream): void {
     this.#streams.delete(stream.id);
+    if (this.#waiting.size > 0) this.#waiting.delete(stream.id);
     this.#sender.forget(stream);
     if (this.#receiving === stream) this.#receiving = undefined;
   }
