@@ -108,7 +108,7 @@ export class Agent {
           throw why;
         }
         this.#failure = why;
-        const delayMs = this.#backoff.next(why.retryAfterMs);
+        const delayMs = this.#waitAfter(why);
         this.#options.events.onReconnecting(why, this.#backoff.attempt, delayMs, 0, 0);
         await this.#sleep(delayMs);
       }
@@ -322,7 +322,7 @@ export class Agent {
   #later(error: TunlError): void {
     if (this.#ended) return;
     this.#failure = error;
-    const delayMs = this.#backoff.next(error.retryAfterMs);
+    const delayMs = this.#waitAfter(error);
     const keptForMs = this.#session === undefined ? 0 : this.#resumeWindowMs;
     if (this.#clock.now() >= this.#quietUntil) {
       this.#quietUntil = 0;
@@ -367,6 +367,12 @@ export class Agent {
       return;
     }
     this.#later(error);
+  }
+
+  #waitAfter(error: TunlError): number {
+    return error.code === 'RELAY_TIMEOUT'
+      ? this.#backoff.nextUnanswered()
+      : this.#backoff.next(error.retryAfterMs);
   }
 
   /** From now on the link may be away for `maxRetryTimeMs`, whatever an attempt or a wait takes. */
