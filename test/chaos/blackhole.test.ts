@@ -14,7 +14,7 @@ import {startSshd} from '../helpers/sshd.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record, recordingUpstream} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
-import {long, sleep, startRig} from './rig.js';
+import {long, sized, sleep, startRig} from './rig.js';
 
 /** A session that is dead after so much silence; a link's own figure, not to be set. */
 const deadAfterMs = 15_000;
@@ -119,6 +119,27 @@ describe.concurrent('a blackhole', () => {
     await cli.event('resumed', ({lost, resumed}) => lost === 1 && resumed === 0);
     await servedBy(scope, port, upstream);
     expect.soft(atMost(name, 'ms until new visitors are served', performance.now() - back, 5_000)).toBe(true);
+  });
+
+  test('a window of ten minutes keeps visitors for longer than the usual one', async ({scope, expect}) => {
+    const rig = await startRig(scope, {flags: ['--resume-window', '10m']});
+    const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
+    const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
+    visitor.socket.write('before');
+    await visitor.received(6);
+    const silentMs = sized(16_000, 90_000);
+    rig.proxy.blackhole('drop');
+    visitor.socket.write('during');
+    await sleep(silentMs);
+    rig.proxy.restore();
+    const since = performance.now();
+    const name = `blackhole of ${silentMs / 1000} s, window of 10 min`;
+    await visitor.received(12);
+    expect
+      .soft(atMost(name, 'ms until the visitor is answered', performance.now() - since, 5_000))
+      .toBe(true);
+    expect(await cli.event('reconnecting')).toMatchObject({connections: 1, keptForMs: 600_000});
+    expect(await cli.event('resumed')).toMatchObject({resumed: 1, lost: 0});
   });
 
   test('visitors who come while the link is down wait for it, as many as may', async ({scope, expect}) => {

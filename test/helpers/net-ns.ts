@@ -21,6 +21,8 @@ export interface Wire {
   /** A share of the packets that arrive at either host vanishes. */
   lose(percent: number): Promise<void>;
   mend(): Promise<void>;
+  /** The second host has another address from now on, as after a change of Wi-Fi. The old one is nobody's. */
+  move(): Promise<void>;
 }
 
 /** Two hosts on one wire. `names` are known on both, as in /etc/hosts: name → which host. */
@@ -77,6 +79,11 @@ export async function twoHosts(
       }
     },
     mend,
+    move: async () => {
+      const {two} = wire;
+      await two.run('ip', 'address', 'flush', 'dev', ends.two, 'scope', 'global');
+      await two.run('ip', 'address', 'add', `${subnet}.3/24`, 'dev', ends.two);
+    },
   };
 }
 
