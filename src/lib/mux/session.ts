@@ -17,6 +17,7 @@ import {
 import type {Block, BlockPool} from './blocks.js';
 import {FrameReader, type FrameSink} from './frame-reader.js';
 import {growWithinMs, type Link, type LinkSink} from './link.js';
+import type {ReplayBudget} from './replay-budget.js';
 import {Sender} from './sender.js';
 import {Stream, type StreamHost} from './stream.js';
 import {ReceiveWindow, WindowBudget} from './window.js';
@@ -45,6 +46,8 @@ export interface SessionOptions {
   resumeWindowMs?: number;
   /** Unacknowledged bytes kept for replay; at this many the local sockets are no longer read. Default 16 MiB. */
   replayBytes?: number;
+  /** What all sessions of this process keep for replay together. Default: no bound besides each one's own. */
+  replayBudget?: ReplayBudget;
   /** False: nothing is kept, a lost link is the session's end (to measure what keeping costs). Default true. */
   keepForReplay?: boolean;
   /** With this much waiting for the peer, here and in the carrier, local sockets are read no further. Default 256 KiB: more is throughput, less is latency beside bulk. */
@@ -88,6 +91,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
       clock: this.#clock,
       keepForReplay: this.#keeps,
       replayBytes: options.replayBytes ?? 16 * 1024 * 1024,
+      replayBudget: options.replayBudget,
       queueBytes: options.queueBytes ?? 256 * 1024,
       onViolation: (reason) => this.onViolation(reason),
     });

@@ -9,6 +9,7 @@ import {createLogger, type Logger} from '../core/logger.js';
 import {createServer as createPlainServer} from '../core/node-http.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
+import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window.js';
 import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import {Agents} from './agents.js';
@@ -27,6 +28,9 @@ import {WaitingRoom} from './waiting-room.js';
 
 /** What all streams of a relay may grow their windows by. */
 const WINDOW_BUDGET_BYTES = 1024 * 1024 * 1024;
+
+/** What all sessions of a relay keep for replay: 32 that lost their links in full flight, and all others a share. */
+const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
 /** Connections that the system may hold for a busy relay. */
 const BACKLOG = 4096;
@@ -125,6 +129,7 @@ class RunningRelay implements Relay {
       },
       pool: new BlockPool(),
       windowBudget: new WindowBudget(WINDOW_BUDGET_BYTES),
+      replayBudget: new ReplayBudget(REPLAY_BUDGET_BYTES),
       resumeWindowMs: settings.resumeWindowMs,
       maxTunnelsPerAgent: settings.maxTunnelsPerAgent,
       keepForReplay: settings.keepForReplay,

@@ -8,6 +8,7 @@ import {createLogger} from '../../../src/lib/core/logger.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
 import type {Carrier} from '../../../src/lib/mux/carrier.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
+import {ReplayBudget} from '../../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
 import {WindowBudget} from '../../../src/lib/mux/window.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
@@ -37,6 +38,7 @@ function relaySide() {
     onBound: () => {},
     pool: new BlockPool(),
     windowBudget: new WindowBudget(2 ** 30),
+    replayBudget: new ReplayBudget(2 ** 30),
     resumeWindowMs: 60_000,
     maxTunnelsPerAgent: 10,
     keepForReplay: true,
