@@ -4,6 +4,7 @@ import {atMost} from '../helpers/metric.js';
 import {twoHosts} from '../helpers/net-ns.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
+import {sleep} from './rig.js';
 
 test('another address: the link is renewed without waiting for its silence', async ({scope, expect}) => {
   const wire = await twoHosts(scope, {'r1.example.test': 'one'});
@@ -31,7 +32,17 @@ test('another address: the link is renewed without waiting for its silence', asy
   expect(atMost('another address', 'ms until a visitor is answered', performance.now() - since, 5_000)).toBe(
     true,
   );
-  expect(visitor.lines).toEqual(['before', 'after']);
+  // From an address that is gone before anybody answers: the attempt begun there comes to nothing.
+  await wire.cut();
+  await wire.move();
+  await sleep(1_500);
+  await wire.move();
+  await wire.mend();
+  const again = performance.now();
+  await say('again');
+  const lateMs = performance.now() - again;
+  expect(atMost('another address twice', 'ms until a visitor is answered', lateMs, 5_000)).toBe(true);
+  expect(visitor.lines).toEqual(['before', 'after', 'again']);
   const lost = cli.events.flatMap((event) => (event.type === 'resumed' ? [event.lost] : []));
   expect(lost.every((count) => count === 0)).toBe(true);
   expect(cli.events.filter(({type}) => type === 'ready').length).toBe(1);

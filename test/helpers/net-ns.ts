@@ -64,6 +64,7 @@ export async function twoHosts(
   const both = async (rule: string) => {
     for (const which of ['one', 'two'] as const) await wire[which].run('nft', rule);
   };
+  let moves = 0;
   const mend = () => both('flush chain inet faults input');
   return {
     ...wire,
@@ -82,7 +83,7 @@ export async function twoHosts(
     move: async () => {
       const {two} = wire;
       await two.run('ip', 'address', 'flush', 'dev', ends.two, 'scope', 'global');
-      await two.run('ip', 'address', 'add', `${subnet}.3/24`, 'dev', ends.two);
+      await two.run('ip', 'address', 'add', `${subnet}.${2 + ++moves}/24`, 'dev', ends.two);
     },
   };
 }

@@ -55,7 +55,8 @@ export class Agent {
   #link: Link | undefined;
   #resumeWindowMs = 0;
   #ended = false;
-  #connecting = false;
+  /** What is tried now to get another link. */
+  #attempt: AbortController | undefined;
   #retry: Timer | undefined;
   /** Fires when the link has been away for as long as it may. */
   #giveUp: Timer | undefined;
@@ -99,7 +100,7 @@ export class Agent {
     if (this.#options.wait) this.#giveUpLater(() => this.#failure ?? new TunlError('RELAY_TIMEOUT'));
     for (;;) {
       try {
-        await this.#connect();
+        await this.#connect(this.#aborter.signal);
         return;
       } catch (error) {
         const why = this.#reason ?? toTunlError(error, 'RELAY_LOST');
@@ -123,12 +124,15 @@ export class Agent {
 
   /**
    * Whether the link still lives is in doubt: it has to answer within `withinMs`. A new one is tried at once, beside
-   * it (the relay fences the old one when the new one is there) or instead of waiting for the next retry.
+   * it (the relay fences the old one when the new one is there) or instead of waiting for the next retry. An attempt
+   * that is under way may come from an address that this machine no longer has: it is begun anew.
    */
   nudge(withinMs: number): void {
     if (this.#ended || this.#session === undefined) return;
     this.#link?.probe(withinMs);
     this.#retry?.cancel();
+    this.#attempt?.abort();
+    this.#attempt = undefined;
     this.#reconnect();
   }
 
@@ -178,9 +182,9 @@ export class Agent {
 
   // ── Links ──
 
-  async #connect(): Promise<void> {
-    const carrier = await this.#options.dial(this.#aborter.signal);
-    if (this.#ended) {
+  async #connect(signal: AbortSignal): Promise<void> {
+    const carrier = await this.#options.dial(signal);
+    if (signal.aborted) {
       carrier.destroy();
       throw new TunlError('ABORTED');
     }
@@ -193,7 +197,7 @@ export class Agent {
       link,
       {
         software,
-        signal: this.#aborter.signal,
+        signal,
         clock: this.#clock,
         ...(identify === undefined ? {} : {identify}),
         ...(resume === undefined ? {} : {resume}),
@@ -334,16 +338,20 @@ export class Agent {
 
   #reconnect(): void {
     this.#retry = undefined;
-    if (this.#ended || this.#connecting) return;
-    this.#connecting = true;
-    this.#connect().then(
+    if (this.#ended || this.#attempt !== undefined) return;
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    this.#connect(AbortSignal.any([this.#aborter.signal, attempt.signal])).then(
       () => {
-        this.#connecting = false;
+        if (this.#attempt !== attempt) return;
+        this.#attempt = undefined;
         // The link may have broken again before this turn.
         if (this.#link?.closed && this.#retry === undefined) this.#later(new TunlError('RELAY_LOST'));
       },
       (thrown: unknown) => {
-        this.#connecting = false;
+        // Another attempt stands for this one by now.
+        if (this.#attempt !== attempt) return;
+        this.#attempt = undefined;
         this.#onAttemptFailed(toTunlError(thrown, 'RELAY_LOST'));
       },
     );

@@ -241,6 +241,25 @@ test('a second link beside one that lives takes over without a word, and the fir
   agent.close();
 });
 
+test('an attempt that hangs is begun anew when the addresses change', async () => {
+  const {agent, carriers, relay, next, state, told} = setUp();
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  const visitor = visit(relay(), 'demo');
+  await visitor.say('before');
+  state.silent = true;
+  const tried = next('dialled');
+  carriers[0]?.destroy(new Error('cut'));
+  await tried;
+  state.silent = false;
+  const back = next('resumed');
+  agent.nudge(60_000);
+  await back;
+  await visitor.say('after');
+  expect(told().map(({type}) => type)).toEqual(['reconnecting', 'resumed']);
+  agent.close();
+});
+
 test('a second link that cannot be had is no loss while the first lives', async () => {
   const {agent, relay, state, told} = setUp();
   await agent.start();
