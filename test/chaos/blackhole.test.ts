@@ -107,10 +107,21 @@ describe.concurrent('a blackhole', () => {
       code: await what,
       lateMs: performance.now() - since - deadAfterMs - windowMs,
     });
-    const [there, here] = await Promise.all([closed(atVisitor.closed), closed(atUpstream.closed)]);
+    // Who comes while the relay knows that there is no link waits, and not for longer than the others.
+    const late = rig.relay.cli
+      .saidOnStderr(/link lost/)
+      .then(() => tcpVisitor(scope, port))
+      .then((socket) => closed(record(socket).closed));
+    const [there, here, waited] = await Promise.all([
+      closed(atVisitor.closed),
+      closed(atUpstream.closed),
+      late,
+    ]);
     const name = 'blackhole past the window';
     expect.soft(there.code).toBe('ECONNRESET');
     expect.soft(here.code).toBe('ECONNRESET');
+    expect.soft(waited.code).toBe('ECONNRESET');
+    expect.soft(atMost(name, 'ms until who waited is reset', waited.lateMs, 2_000)).toBe(true);
     expect.soft(atMost(name, 'ms until the visitor is reset', there.lateMs, 2_000)).toBe(true);
     expect.soft(atMost(name, 'ms until the upstream is reset', here.lateMs, 2_000)).toBe(true);
 
