@@ -242,9 +242,9 @@ class RunningRelay implements Relay {
 
   #visitorsGone(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
+      const timer = systemClock.after(timeoutMs, resolve);
       this.#visitors.onIdle = () => {
-        clearTimeout(timer);
+        timer.cancel();
         resolve();
       };
     });
