@@ -319,7 +319,9 @@ export class Agent {
     this.#link = undefined;
     this.#away = {since: this.#clock.now(), streams};
     this.#options.log.info('link lost', {code: error.code, reason: error.message, streams});
-    this.#giveUpLater(() => this.#gaveUp());
+    // Nobody has the tunnel's name yet, and who asked for it waits: not for ever, unless that was the wish.
+    const isFirst = !this.#options.wait && this.#bindings.unanswered;
+    this.#giveUpLater(() => this.#gaveUp(), isFirst ? UNBOUND_AWAY_MS : Number.POSITIVE_INFINITY);
     this.#later(error);
   }
 
@@ -383,12 +385,12 @@ export class Agent {
       : this.#backoff.next(error.retryAfterMs);
   }
 
-  /** From now on the link may be away for `maxRetryTimeMs`, whatever an attempt or a wait takes. */
-  #giveUpLater(why: () => TunlError): void {
-    const {maxRetryTimeMs} = this.#options;
+  /** From now on the link may be away for `maxRetryTimeMs`, or less, whatever an attempt or a wait takes. */
+  #giveUpLater(why: () => TunlError, atMostMs = Number.POSITIVE_INFINITY): void {
+    const limitMs = Math.min(atMostMs, this.#options.maxRetryTimeMs ?? Number.POSITIVE_INFINITY);
     this.#giveUp?.cancel();
-    if (maxRetryTimeMs === undefined) return;
-    this.#giveUp = this.#clock.after(maxRetryTimeMs, () => this.destroy(why()));
+    if (limitMs === Number.POSITIVE_INFINITY) return;
+    this.#giveUp = this.#clock.after(limitMs, () => this.destroy(why()));
   }
 
   #gaveUp(): TunlError {
@@ -408,6 +410,9 @@ export class Agent {
     });
   }
 }
+
+/** How long a link may be away that was lost before the relay had answered to the first wishes, ms. */
+const UNBOUND_AWAY_MS = 10_000;
 
 /** A relay that says goodbye is back within seconds, or another has its name: no reason to alarm anybody yet. */
 const GOAWAY_QUIET_MS = 10_000;

@@ -321,6 +321,30 @@ describe('with a time to give up after', () => {
     agent.close();
   });
 
+  test('a link that goes before the tunnel was given is waited for a while', async () => {
+    const clock = new ManualClock();
+    const {agent, carriers, next, state} = setUp({clock});
+    await agent.start();
+    const bound = agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    const lost = next('reconnecting');
+    state.silent = true;
+    carriers[0]?.destroy(new Error('cut'));
+    await lost;
+    clock.advance(10_000);
+    await expect(bound).rejects.toMatchObject({code: 'RELAY_LOST'});
+  });
+
+  test('and the tunnel is given when the link is back by then', async () => {
+    const {agent, carriers, next} = setUp();
+    await agent.start();
+    const bound = agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    const back = next('resumed');
+    carriers[0]?.destroy(new Error('cut'));
+    await back;
+    expect(await bound).toMatchObject({host: 'demo.r1.localhost'});
+    agent.close();
+  });
+
   test.each([
     ['nobody answers', 'RELAY_TIMEOUT', {silent: true}],
     [
