@@ -172,6 +172,7 @@ export class Agent {
     this.#ended = true;
     this.#reason = error;
     this.#aborter.abort();
+    this.#attempt?.abort();
     this.#retry?.cancel();
     this.#giveUp?.cancel();
     clearInterval(this.#keepAlive);
@@ -343,7 +344,7 @@ export class Agent {
     if (this.#ended || this.#attempt !== undefined) return;
     const attempt = new AbortController();
     this.#attempt = attempt;
-    this.#connect(AbortSignal.any([this.#aborter.signal, attempt.signal])).then(
+    this.#connect(attempt.signal).then(
       () => {
         if (this.#attempt !== attempt) return;
         this.#attempt = undefined;
