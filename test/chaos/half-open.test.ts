@@ -3,7 +3,7 @@ import {describe} from 'vitest';
 import {MiB} from '../helpers/bytes.js';
 import type {Child} from '../helpers/child.js';
 import {atMost} from '../helpers/metric.js';
-import {startPark} from '../helpers/park.js';
+import {startPark} from '../helpers/start-park.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record, tcpUpstream} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';

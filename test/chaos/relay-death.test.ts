@@ -2,9 +2,9 @@
 import {createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
 import {atLeast, atMost} from '../helpers/metric.js';
-import {type ParkEvent, startPark} from '../helpers/park.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
+import {type ParkEvent, startPark} from '../helpers/start-park.js';
 import {test} from '../helpers/test.js';
 import {record} from '../helpers/upstreams.js';
 import {tlsVisitor} from '../helpers/visitors.js';
