@@ -14,7 +14,7 @@ import {startSshd} from '../helpers/sshd.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record, recordingUpstream} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
-import {long, sleep, startRig} from './rig.js';
+import {long, sized, sleep, startRig} from './rig.js';
 
 /** A session that is dead after so much silence; a link's own figure, not to be set. */
 const deadAfterMs = 15_000;
@@ -107,10 +107,21 @@ describe.concurrent('a blackhole', () => {
       code: await what,
       lateMs: performance.now() - since - deadAfterMs - windowMs,
     });
-    const [there, here] = await Promise.all([closed(atVisitor.closed), closed(atUpstream.closed)]);
+    // Who comes while the relay knows that there is no link waits, and not for longer than the others.
+    const late = rig.relay.cli
+      .saidOnStderr(/link lost/)
+      .then(() => tcpVisitor(scope, port))
+      .then((socket) => closed(record(socket).closed));
+    const [there, here, waited] = await Promise.all([
+      closed(atVisitor.closed),
+      closed(atUpstream.closed),
+      late,
+    ]);
     const name = 'blackhole past the window';
     expect.soft(there.code).toBe('ECONNRESET');
     expect.soft(here.code).toBe('ECONNRESET');
+    expect.soft(waited.code).toBe('ECONNRESET');
+    expect.soft(atMost(name, 'ms until who waited is reset', waited.lateMs, 2_000)).toBe(true);
     expect.soft(atMost(name, 'ms until the visitor is reset', there.lateMs, 2_000)).toBe(true);
     expect.soft(atMost(name, 'ms until the upstream is reset', here.lateMs, 2_000)).toBe(true);
 
@@ -121,9 +132,38 @@ describe.concurrent('a blackhole', () => {
     expect.soft(atMost(name, 'ms until new visitors are served', performance.now() - back, 5_000)).toBe(true);
   });
 
+  test('a window of ten minutes keeps visitors for longer than the usual one', async ({scope, expect}) => {
+    const rig = await startRig(scope, {flags: ['--resume-window', '10m']});
+    const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
+    const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
+    visitor.socket.write('before');
+    await visitor.received(6);
+    const silentMs = sized(16_000, 90_000);
+    rig.proxy.blackhole('drop');
+    visitor.socket.write('during');
+    await sleep(silentMs);
+    rig.proxy.restore();
+    const since = performance.now();
+    const name = `blackhole of ${silentMs / 1000} s, window of 10 min`;
+    await visitor.received(12);
+    expect
+      .soft(atMost(name, 'ms until the visitor is answered', performance.now() - since, 5_000))
+      .toBe(true);
+    expect(await cli.event('reconnecting')).toMatchObject({connections: 1, keptForMs: 600_000});
+    expect(await cli.event('resumed')).toMatchObject({resumed: 1, lost: 0});
+  });
+
   test('visitors who come while the link is down wait for it, as many as may', async ({scope, expect}) => {
     const rig = await startRig(scope);
     const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
+    // As many as may wait are there already: they take nobody's place.
+    const settled: ReturnType<typeof record>[] = [];
+    for (let i = 0; i < 256; i += 1) {
+      const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
+      visitor.socket.write('first');
+      settled.push(visitor);
+    }
+    await Promise.all(settled.map((each) => each.received(5)));
     await rig.proxy.refuse();
     rig.proxy.reset();
     await rig.relay.cli.saidOnStderr(/link lost/);
@@ -150,6 +190,8 @@ describe.concurrent('a blackhole', () => {
     const count = served.filter(({status}) => status === 'fulfilled').length;
     expect(atLeast('link down', 'visitors who waited and were served', count, 256)).toBe(true);
     expect(count).toBe(256);
+    for (const {socket} of settled) socket.write('again');
+    await Promise.all(settled.map((each) => each.received(10)));
   });
 });
 

@@ -1,10 +1,9 @@
 // The link is gone and nobody said so: both sides notice in time, again and again, and nothing is left behind.
 import {describe} from 'vitest';
 import {MiB} from '../helpers/bytes.js';
-import {Child} from '../helpers/child.js';
-import {projectRoot} from '../helpers/cli.js';
+import type {Child} from '../helpers/child.js';
 import {atMost} from '../helpers/metric.js';
-import type {Scope} from '../helpers/scope.js';
+import {startPark} from '../helpers/start-park.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record, tcpUpstream} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
@@ -47,9 +46,12 @@ describe.concurrent('a half-open link', () => {
     const rig = await startRig(scope, {env: countTimers});
     // Each agent dials its upstream by another loopback address.
     const upstream = await tcpUpstream(scope, (socket) => socket.pipe(socket), '0.0.0.0');
-    const park = await startPark(scope, rig, agents, [upstream]);
+    const env = {...rig.env, ...countTimers, TUNL_PARK_TCP: '1'};
+    const park = await startPark(scope, {agents, ports: [upstream], env});
     const visitors: ReturnType<typeof record>[] = [];
-    for (const port of park.tcpPorts()) visitors.push(record(await tcpVisitor(scope, port)));
+    for (const {tcp} of park.eventsOf('ready')) {
+      visitors.push(record(await tcpVisitor(scope, tcp?.port ?? 0)));
+    }
     const before = await inspectBoth(rig, park.child);
     for (let round = 0; round < rounds; round += 1) {
       rig.proxy.blackhole('drop');
@@ -79,32 +81,4 @@ describe.concurrent('a half-open link', () => {
 
 async function inspectBoth(rig: Rig, park: Child): Promise<Inspection[]> {
   return [await inspect(rig.relay.cli), await inspect(park)];
-}
-
-interface ParkEvent {
-  type: string;
-  agent: number;
-  tcp?: {port: number};
-}
-
-/** Agents by the library in one process; see park.js. */
-async function startPark(scope: Scope, rig: Rig, agents: number, ports: readonly number[]) {
-  const child = Child.start(
-    scope,
-    process.execPath,
-    [`${projectRoot}test/helpers/park.js`, ...[agents, ...ports].map(String)],
-    {
-      name: 'park',
-      env: {...rig.env, ...countTimers, TUNL_PARK: await scope.tempDir('park'), TUNL_PARK_TCP: '1'},
-    },
-  );
-  await child.line((line) => line.includes('"all"'));
-  const events = () => child.lines.map((line) => JSON.parse(line) as ParkEvent);
-  return {
-    child,
-    tcpPorts: () => events().flatMap(({type, tcp}) => (type === 'ready' && tcp ? [tcp.port] : [])),
-    /** Resolves when the agents have told of so many events of the type. */
-    heard: (type: string, count: number) =>
-      child.line(() => events().filter((event) => event.type === type).length >= count),
-  };
 }

@@ -1,11 +1,10 @@
 // A relay that dies under many agents: all come back to their names, and not all in one second.
 import {createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
-import {Child} from '../helpers/child.js';
-import {projectRoot} from '../helpers/cli.js';
 import {atLeast, atMost} from '../helpers/metric.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
+import {type ParkEvent, startPark} from '../helpers/start-park.js';
 import {test} from '../helpers/test.js';
 import {record} from '../helpers/upstreams.js';
 import {tlsVisitor} from '../helpers/visitors.js';
@@ -17,14 +16,6 @@ const tunnelsEach = sized(10, 20);
 const downMs = 10_000;
 /** A quarter of them in one second; among a hundred, chance alone goes beyond. */
 const mostInOneSecond = sized(0.4, 0.25);
-
-interface ParkEvent {
-  type: string;
-  agent: number;
-  port: number;
-  at: number;
-  tls?: {host: string; port: number};
-}
 
 /** Upstreams that greet with the address they were dialled by, so that a visitor at the wrong one is noticed. */
 async function greeters(scope: Scope, count: number): Promise<number[]> {
@@ -53,18 +44,8 @@ test('kill -9 of the relay: all tunnels are back with their names, spread over t
   const options = {stateDir, withToken: false, flags};
   const relay = await startRelayProcess(scope, options);
   const ports = await greeters(scope, tunnelsEach);
-  const park = Child.start(
-    scope,
-    process.execPath,
-    [`${projectRoot}test/helpers/park.js`, ...[agents, ...ports].map(String)],
-    {
-      name: 'park',
-      env: {...relay.env, TUNL_CA_FILE: caFile, TUNL_PARK: await scope.tempDir('park')},
-    },
-  );
-  await park.line((line) => line.includes('"all"'));
-  const eventsOf = (type: string) =>
-    park.lines.map((line) => JSON.parse(line) as ParkEvent).filter((event) => event.type === type);
+  const env = {...relay.env, TUNL_CA_FILE: caFile};
+  const {eventsOf, heard} = await startPark(scope, {agents, ports, env});
   const tunnels = eventsOf('ready');
   expect(tunnels.length).toBe(agents * tunnelsEach);
   // The lease table is written a moment after it changed.
@@ -78,7 +59,7 @@ test('kill -9 of the relay: all tunnels are back with their names, spread over t
   // Who comes before the agent is back waits for it.
   const [first] = tunnels;
   const early = first && visit(scope, first, caFile).catch(() => false);
-  await park.line(() => eventsOf('resumed').length >= tunnels.length);
+  await heard('resumed', tunnels.length);
   const back = eventsOf('resumed').map(({at}) => at - since);
 
   const name = `kill -9 under ${tunnels.length} tunnels of ${agents} agents`;

@@ -70,6 +70,7 @@ describe('the command line', () => {
     ['FILE_UNREADABLE', 'expose', '8000', '--relay', 'https://r1.localhost:1', '--ca-file', '/nonexistent'],
     ['TOKEN_NEEDED', 'relay', 'start', '--listen', '0.0.0.0:0'],
     ['OPTION_INVALID', 'relay', 'start', '--tcp-ports', '9-3'],
+    ['OPTION_INVALID', 'relay', 'start', '--resume-window', '11m'],
   ];
   test.for(cases)('%s: %j', async ([code, ...args], {scope}) => {
     await refuses(scope, args, code);

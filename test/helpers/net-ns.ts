@@ -21,6 +21,8 @@ export interface Wire {
   /** A share of the packets that arrive at either host vanishes. */
   lose(percent: number): Promise<void>;
   mend(): Promise<void>;
+  /** The second host has another address from now on, as after a change of Wi-Fi. The old one is nobody's. */
+  move(): Promise<void>;
 }
 
 /** Two hosts on one wire. `names` are known on both, as in /etc/hosts: name → which host. */
@@ -62,6 +64,7 @@ export async function twoHosts(
   const both = async (rule: string) => {
     for (const which of ['one', 'two'] as const) await wire[which].run('nft', rule);
   };
+  let moves = 0;
   const mend = () => both('flush chain inet faults input');
   return {
     ...wire,
@@ -77,6 +80,11 @@ export async function twoHosts(
       }
     },
     mend,
+    move: async () => {
+      const {two} = wire;
+      await two.run('ip', 'address', 'flush', 'dev', ends.two, 'scope', 'global');
+      await two.run('ip', 'address', 'add', `${subnet}.${2 + ++moves}/24`, 'dev', ends.two);
+    },
   };
 }
 

@@ -1,11 +1,13 @@
 import {describe, expect, test} from 'vitest';
 import {BLOCK_BYTES} from '../../src/lib/mux/blocks.js';
 import {createPipe} from '../../src/lib/mux/pipe.js';
+import {REPLAY_SHARE, ReplayBudget} from '../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../src/lib/mux/stream.js';
 import {FRAME, KIND, LIMITS, RECORD} from '../../src/lib/protocol/wire.js';
 import {CountingPool} from './counting-pool.js';
 import {MEMORY} from './fabrics.js';
 import {Net} from './net.js';
+import type {Tuning} from './peers.js';
 import {type RawPeer, relink, settle, type Victim, victim} from './raw-peer.js';
 import {StuckCarrier} from './stuck-carrier.js';
 import {
@@ -427,8 +429,8 @@ describe('floods', () => {
 
 describe('a peer that never acknowledges', () => {
   /** A session with an eager writer towards a peer that reads but does not acknowledge. */
-  async function unacknowledged(replayBytes: number) {
-    const world = victim({replayBytes});
+  async function unacknowledged(tuning: Tuning) {
+    const world = victim(tuning);
     const mine = world.session.open(KIND.visitor, {}) as Stream;
     let written = 0;
     const pump = () => {
@@ -444,7 +446,7 @@ describe('a peer that never acknowledges', () => {
   }
 
   test('gets no more than the replay bound, and the session ends in time', async () => {
-    const world = await unacknowledged(MIB);
+    const world = await unacknowledged({replayBytes: MIB});
     expect(world.session.unackedBytes).toBeGreaterThanOrEqual(MIB);
     expect(world.session.queuedBytes).toBeLessThan(2 * MIB);
     expect(world.written()).toBeLessThan(2 * MIB);
@@ -460,8 +462,32 @@ describe('a peer that never acknowledges', () => {
     expect([world.session.queuedBytes, world.pool.out]).toEqual([0, 0]);
   });
 
+  test('gets a share where other sessions have used up what all may keep, and goes on with it', async () => {
+    const replayBudget = new ReplayBudget(8 * MIB);
+    replayBudget.change(8 * MIB);
+    const world = await unacknowledged({replayBudget});
+    const {session, peer} = world;
+    expect(session.unackedBytes).toBeGreaterThanOrEqual(REPLAY_SHARE);
+    expect(session.unackedBytes).toBeLessThan(2 * REPLAY_SHARE);
+    for (let i = 0; i < 20; i += 1) {
+      const before = peer.received;
+      peer.send(ack(before));
+      await settle(20);
+      expect(peer.received).toBeGreaterThan(before);
+      expect(session.unackedBytes).toBeLessThan(2 * REPLAY_SHARE);
+    }
+    // The others let go of it: the next ack finds room.
+    replayBudget.change(-8 * MIB);
+    peer.send(ack(peer.received));
+    await settle(200);
+    expect(session.unackedBytes).toBeGreaterThan(4 * MIB);
+    expect(replayBudget.usedBytes).toBe(session.unackedBytes);
+    session.close();
+    expect(replayBudget.usedBytes).toBe(0);
+  });
+
   test('nor does it help to repeat an old ack', async () => {
-    const world = await unacknowledged(MIB);
+    const world = await unacknowledged({replayBytes: MIB});
     world.peer.send(ack(1_000));
     await settle();
     for (let i = 0; i < 21; i += 1) {
@@ -473,7 +499,7 @@ describe('a peer that never acknowledges', () => {
   });
 
   test('one that goes on acknowledging gets on', async () => {
-    const world = await unacknowledged(MIB);
+    const world = await unacknowledged({replayBytes: MIB});
     for (let i = 0; i < 40; i += 1) {
       world.peer.send(ack(world.peer.received));
       await settle(4);
@@ -484,7 +510,7 @@ describe('a peer that never acknowledges', () => {
   });
 
   test('a process that stood still meanwhile does not blame its peer', async () => {
-    const world = await unacknowledged(MIB);
+    const world = await unacknowledged({replayBytes: MIB});
     // SIGSTOP for a minute: every timer is late, and what the peer sent meanwhile is not read yet.
     world.clock.jump(60_000);
     world.peer.send(ack(world.peer.received));
@@ -494,7 +520,7 @@ describe('a peer that never acknowledges', () => {
   });
 
   test('a new link has its own time', async () => {
-    const world = await unacknowledged(MIB);
+    const world = await unacknowledged({replayBytes: MIB});
     for (let i = 0; i < 19; i += 1) {
       world.clock.advance(1_000);
       world.peer.send(pong());

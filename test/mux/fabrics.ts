@@ -77,7 +77,7 @@ export const MEMORY: Fabric = {
   },
 };
 
-const webSockets: Fabric = {
+export const WEB_SOCKETS: Fabric = {
   name: 'WebSockets over TLS on loopback',
   share: 0.4,
   kernel: true,
@@ -138,4 +138,4 @@ const nested: Fabric = {
   },
 };
 
-export const FABRICS: readonly Fabric[] = [SLOW, MEMORY, webSockets, nested];
+export const FABRICS: readonly Fabric[] = [SLOW, MEMORY, WEB_SOCKETS, nested];

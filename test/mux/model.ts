@@ -2,6 +2,7 @@
 // gets must be what its writer wrote, whatever happens in between.
 import fc from 'fast-check';
 import {BLOCK_BYTES} from '../../src/lib/mux/blocks.js';
+import {ReplayBudget} from '../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../src/lib/mux/stream.js';
 import {KIND} from '../../src/lib/protocol/wire.js';
 import type {Fabric} from './fabrics.js';
@@ -26,6 +27,8 @@ export type Step =
 
 export interface Config {
   replayBytes: number;
+  /** What both sessions keep together before each has its share only. */
+  budgetBytes: number;
   queueBytes: number;
   highWaterBytes: number;
   chunkBytes: number;
@@ -90,6 +93,7 @@ export const steps: fc.Arbitrary<Step[]> = fc.array(step, {minLength: 5, maxLeng
 
 export const config: fc.Arbitrary<Config> = fc.record({
   replayBytes: fc.constantFrom(20_000, 300_000, 16 * 1024 * 1024),
+  budgetBytes: fc.constantFrom(0, 600_000, 2 ** 30),
   queueBytes: fc.constantFrom(1_000, 64 * 1024, 256 * 1024),
   highWaterBytes: fc.constantFrom(1_000, 64 * 1024, 256 * 1024),
   chunkBytes: fc.constantFrom(100, 16 * 1024, 64 * 1024, BLOCK_BYTES),
@@ -109,9 +113,10 @@ export class World implements AsyncDisposable {
 
   constructor(fabric: Fabric, settings: Config) {
     this.#config = settings;
-    const {replayBytes, queueBytes, maxStreams, highWaterBytes} = settings;
+    const {replayBytes, budgetBytes, queueBytes, maxStreams, highWaterBytes} = settings;
     this.#net = new Net(fabric, {
       replayBytes,
+      replayBudget: new ReplayBudget(budgetBytes),
       queueBytes,
       maxStreams,
       highWaterBytes,

@@ -72,12 +72,7 @@ export class Peers {
     const resume = ticket === undefined ? undefined : {ticket, received: this.session('agent')};
     const greeted = greetRelay(
       agentLink,
-      {
-        software: 'agent/test',
-        clock: this.clock,
-        timeoutMs: 10_000,
-        ...(resume === undefined ? {} : {resume}),
-      },
+      {software: 'agent/test', clock: this.clock, ...(resume === undefined ? {} : {resume})},
       (welcome) => this.#attach(agentLink, welcome),
     );
     await Promise.all([attached.promise, greeted]);

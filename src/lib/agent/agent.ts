@@ -55,9 +55,15 @@ export class Agent {
   #link: Link | undefined;
   #resumeWindowMs = 0;
   #ended = false;
-  #endedBy: TunlError | undefined;
-  #connecting = false;
+  /** What is tried now to get another link. */
+  #attempt: AbortController | undefined;
   #retry: Timer | undefined;
+  /** Fires when the link has been away for as long as it may. */
+  #giveUp: Timer | undefined;
+  /** Why there is no link, as far as is known. */
+  #failure: TunlError | undefined;
+  /** Why the agent is over. */
+  #reason: TunlError | undefined;
   /** When the link was lost, and how many streams there were. */
   #away: {since: number; streams: number} | undefined;
   /** Sessions of a relay that is on its way out: their streams may finish, nothing new comes. */
@@ -88,20 +94,21 @@ export class Agent {
     return this.#link?.lastRttMs;
   }
 
-  /** Resolves with the first link. @throws TunlError why there is none; with `wait` only a final reason. */
+  /** Resolves with the first link. @throws TunlError why there is none; with `wait` only a final reason, or the last one in time. */
   async start(): Promise<void> {
-    const startedAt = this.#clock.now();
+    if (this.#options.wait) this.#giveUpLater(() => this.#failure ?? new TunlError('RELAY_TIMEOUT'));
     for (;;) {
       try {
-        await this.#connect();
+        await this.#connect(this.#aborter.signal);
         return;
       } catch (error) {
-        const why = toTunlError(error, 'RELAY_LOST');
-        if (!this.#options.wait || !why.retryable || this.#ended || this.#tooLate(startedAt)) {
+        const why = this.#reason ?? toTunlError(error, 'RELAY_LOST');
+        if (!this.#options.wait || !why.retryable || this.#ended) {
           this.#end(why);
           throw why;
         }
-        const delayMs = this.#backoff.next(why.retryAfterMs);
+        this.#failure = why;
+        const delayMs = this.#waitAfter(why);
         this.#options.events.onReconnecting(why, this.#backoff.attempt, delayMs, 0, 0);
         await this.#sleep(delayMs);
       }
@@ -110,18 +117,21 @@ export class Agent {
 
   /** Asks for a tunnel. @throws TunlError the relay's reason. */
   async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
-    if (this.#ended) throw this.#endedBy ?? new TunlError('CLOSED');
+    if (this.#ended) throw this.#reason ?? new TunlError('CLOSED');
     return await this.#bindings.add(wish, owner, (message) => this.#session?.sendControl(message));
   }
 
   /**
    * Whether the link still lives is in doubt: it has to answer within `withinMs`. A new one is tried at once, beside
-   * it (the relay fences the old one when the new one is there) or instead of waiting for the next retry.
+   * it (the relay fences the old one when the new one is there) or instead of waiting for the next retry. An attempt
+   * that is under way may come from an address that this machine no longer has: it is begun anew.
    */
   nudge(withinMs: number): void {
     if (this.#ended || this.#session === undefined) return;
     this.#link?.probe(withinMs);
     this.#retry?.cancel();
+    this.#attempt?.abort();
+    this.#attempt = undefined;
     this.#reconnect();
   }
 
@@ -159,9 +169,11 @@ export class Agent {
   #end(error: TunlError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#endedBy = error;
+    this.#reason = error;
     this.#aborter.abort();
+    this.#attempt?.abort();
     this.#retry?.cancel();
+    this.#giveUp?.cancel();
     clearInterval(this.#keepAlive);
     this.#keepAlive = undefined;
     this.#bindings.fail(error ?? new TunlError('CLOSED'));
@@ -170,9 +182,9 @@ export class Agent {
 
   // ── Links ──
 
-  async #connect(): Promise<void> {
-    const carrier = await this.#options.dial(this.#aborter.signal);
-    if (this.#ended) {
+  async #connect(signal: AbortSignal): Promise<void> {
+    const carrier = await this.#options.dial(signal);
+    if (signal.aborted) {
       carrier.destroy();
       throw new TunlError('ABORTED');
     }
@@ -185,9 +197,8 @@ export class Agent {
       link,
       {
         software,
+        signal,
         clock: this.#clock,
-        timeoutMs: HANDSHAKE_TIMEOUT_MS,
-        signal: this.#aborter.signal,
         ...(identify === undefined ? {} : {identify}),
         ...(resume === undefined ? {} : {resume}),
       },
@@ -203,6 +214,7 @@ export class Agent {
       return;
     }
     this.#link = link;
+    this.#giveUp?.cancel();
     this.#backoff.succeeded();
     this.#resumeWindowMs = welcome.resumeWindowMs;
     const away = this.#away;
@@ -280,6 +292,7 @@ export class Agent {
     this.#link = undefined;
     this.#away = {since: this.#clock.now(), streams: 0};
     this.#quietUntil = this.#clock.now() + afterMs + GOAWAY_QUIET_MS;
+    this.#giveUpLater(() => this.#gaveUp());
     this.#retry = this.#clock.after(afterMs, () => this.#reconnect());
   }
 
@@ -306,17 +319,16 @@ export class Agent {
     this.#link = undefined;
     this.#away = {since: this.#clock.now(), streams};
     this.#options.log.info('link lost', {code: error.code, reason: error.message, streams});
+    // Nobody has the tunnel's name yet, and who asked for it waits: not for ever, unless that was the wish.
+    const isFirst = !this.#options.wait && this.#bindings.unanswered;
+    this.#giveUpLater(() => this.#gaveUp(), isFirst ? UNBOUND_AWAY_MS : Number.POSITIVE_INFINITY);
     this.#later(error);
   }
 
   #later(error: TunlError): void {
     if (this.#ended) return;
-    const away = this.#away;
-    if (away !== undefined && this.#tooLate(away.since)) {
-      this.destroy(new TunlError('RELAY_LOST', {reason: `gave up: ${error.message}`, cause: error}));
-      return;
-    }
-    const delayMs = this.#backoff.next(error.retryAfterMs);
+    this.#failure = error;
+    const delayMs = this.#waitAfter(error);
     const keptForMs = this.#session === undefined ? 0 : this.#resumeWindowMs;
     if (this.#clock.now() >= this.#quietUntil) {
       this.#quietUntil = 0;
@@ -328,16 +340,20 @@ export class Agent {
 
   #reconnect(): void {
     this.#retry = undefined;
-    if (this.#ended || this.#connecting) return;
-    this.#connecting = true;
-    this.#connect().then(
+    if (this.#ended || this.#attempt !== undefined) return;
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    this.#connect(attempt.signal).then(
       () => {
-        this.#connecting = false;
+        if (this.#attempt !== attempt) return;
+        this.#attempt = undefined;
         // The link may have broken again before this turn.
         if (this.#link?.closed && this.#retry === undefined) this.#later(new TunlError('RELAY_LOST'));
       },
       (thrown: unknown) => {
-        this.#connecting = false;
+        // Another attempt stands for this one by now.
+        if (this.#attempt !== attempt) return;
+        this.#attempt = undefined;
         this.#onAttemptFailed(toTunlError(thrown, 'RELAY_LOST'));
       },
     );
@@ -363,9 +379,23 @@ export class Agent {
     this.#later(error);
   }
 
-  #tooLate(since: number): boolean {
-    const limit = this.#options.maxRetryTimeMs;
-    return limit !== undefined && this.#clock.now() - since >= limit;
+  #waitAfter(error: TunlError): number {
+    return error.code === 'RELAY_TIMEOUT'
+      ? this.#backoff.nextUnanswered()
+      : this.#backoff.next(error.retryAfterMs);
+  }
+
+  /** From now on the link may be away for `maxRetryTimeMs`, or less, whatever an attempt or a wait takes. */
+  #giveUpLater(why: () => TunlError, atMostMs = Number.POSITIVE_INFINITY): void {
+    const limitMs = Math.min(atMostMs, this.#options.maxRetryTimeMs ?? Number.POSITIVE_INFINITY);
+    this.#giveUp?.cancel();
+    if (limitMs === Number.POSITIVE_INFINITY) return;
+    this.#giveUp = this.#clock.after(limitMs, () => this.destroy(why()));
+  }
+
+  #gaveUp(): TunlError {
+    const cause = this.#failure;
+    return new TunlError('RELAY_LOST', {reason: `gave up: ${cause?.message ?? 'no answer'}`, cause});
   }
 
   #sleep(ms: number): Promise<void> {
@@ -381,8 +411,8 @@ export class Agent {
   }
 }
 
-/** From the upgrade to the welcome, ms; as long as the relay gives the agent to its hello. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** How long a link may be away that was lost before the relay had answered to the first wishes, ms. */
+const UNBOUND_AWAY_MS = 10_000;
 
 /** A relay that says goodbye is back within seconds, or another has its name: no reason to alarm anybody yet. */
 const GOAWAY_QUIET_MS = 10_000;

@@ -63,6 +63,11 @@ export class Bindings {
     return this.#byTunnel.get(tunnel)?.owner;
   }
 
+  /** Whether somebody still waits for the first answer to a wish. */
+  get unanswered(): boolean {
+    return [...this.#all].some(({settle}) => settle !== undefined);
+  }
+
   tunnels(): number[] {
     return [...this.#byTunnel.keys()];
   }

@@ -30,6 +30,8 @@ const ELSEWHERE: ReadonlyMap<string, string> = new Map([
  * oclif does not export its classes of parse errors; they are told apart by the fields that they carry.
  */
 export function usageError(error: unknown, declared: Declared): TunlError | undefined {
+  // An error of tunl's own is meant as it is, whatever caused it.
+  if (error instanceof TunlError) return undefined;
   // oclif rewrites the message of whatever a flag's `parse` throws, so the real error travels as the cause.
   if (error instanceof Error && error.cause instanceof TunlError) return error.cause;
   if (!(error instanceof CLIError)) return undefined;

@@ -7,6 +7,8 @@ export interface BackoffOptions {
   firstMs?: number;
   /** Upper bound of any wait, ms. Default 20,000. */
   capMs?: number;
+  /** Upper bound of a wait after an attempt that nobody answered, ms. Default 2,000. */
+  unansweredMs?: number;
   /** After the link held this long the next failure starts from the beginning, ms. Default 60,000. */
   stableMs?: number;
   clock?: Clock;
@@ -18,15 +20,19 @@ export interface BackoffOptions {
 export class Backoff {
   readonly #firstMs: number;
   readonly #capMs: number;
+  readonly #unansweredMs: number;
   readonly #stableMs: number;
   readonly #clock: Clock;
   readonly #random: () => number;
   #attempt = 0;
+  /** Doublings of the first wait. */
+  #grown = 0;
   #upSince: number | undefined;
 
   constructor(options: BackoffOptions = {}) {
     this.#firstMs = options.firstMs ?? 250;
     this.#capMs = options.capMs ?? 20_000;
+    this.#unansweredMs = options.unansweredMs ?? 2_000;
     this.#stableMs = options.stableMs ?? 60_000;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
@@ -44,10 +50,27 @@ export class Backoff {
 
   /** The next wait in ms. `atLeastMs` is what the peer asked for (Retry-After); jitter is added on top of it. */
   next(atLeastMs = 0): number {
-    if (this.#upSince !== undefined && this.#clock.now() - this.#upSince >= this.#stableMs) this.#attempt = 0;
-    this.#upSince = undefined;
-    const ceiling = Math.min(this.#capMs, this.#firstMs * 2 ** Math.min(this.#attempt, 30));
-    this.#attempt += 1;
+    this.#count();
+    const ceiling = Math.min(this.#capMs, this.#firstMs * 2 ** Math.min(this.#grown, 30));
+    this.#grown += 1;
     return atLeastMs + this.#random() * ceiling;
+  }
+
+  /**
+   * The next wait in ms after an attempt that nobody answered until its time was up. That was a wait by itself, and it
+   * says nothing of a peer that has to be spared: with the way back, the agent should be, too.
+   */
+  nextUnanswered(): number {
+    this.#count();
+    return this.#random() * this.#unansweredMs;
+  }
+
+  #count(): void {
+    if (this.#upSince !== undefined && this.#clock.now() - this.#upSince >= this.#stableMs) {
+      this.#attempt = 0;
+      this.#grown = 0;
+    }
+    this.#upSince = undefined;
+    this.#attempt += 1;
   }
 }

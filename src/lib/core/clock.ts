@@ -14,11 +14,19 @@ export interface Clock {
   soon(fn: () => void): void;
 }
 
+/** Node fires at once what is set for 25 days or more, so longer waits are made of pieces. */
+const LONGEST_TIMER_MS = 2 ** 30;
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, fn) {
-    const handle = setTimeout(fn, ms);
-    handle.unref();
+    let handle: NodeJS.Timeout | undefined;
+    const wait = (leftMs: number) => {
+      const pieceMs = Math.min(leftMs, LONGEST_TIMER_MS);
+      handle = setTimeout(pieceMs < leftMs ? () => wait(leftMs - pieceMs) : fn, pieceMs);
+      handle.unref();
+    };
+    wait(ms);
     return {cancel: () => clearTimeout(handle)};
   },
   soon: (fn) => void setImmediate(fn),

@@ -1,8 +1,8 @@
 // Where tunl keeps what outlives a process, and how it is written: privately, whole or not at all.
 
-import {mkdir, open, readFile, rename, rm} from 'node:fs/promises';
+import {mkdir, open, readdir, readFile, rename, rm, stat} from 'node:fs/promises';
 import {homedir} from 'node:os';
-import {isAbsolute, join, resolve} from 'node:path';
+import {basename, dirname, isAbsolute, join, resolve} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
 import {randomUUID} from './node-crypto.js';
 
@@ -68,6 +68,21 @@ export async function writeFileAtomic(path: string, data: string | Buffer, mode 
       reason: `${path} cannot be written (${systemCode(error)}).`,
       cause: error,
     });
+  }
+}
+
+/** A younger draft may be one that another process is about to rename. */
+const OLD_DRAFT_MS = 60_000;
+
+/** Removes what writers of `path` left that were killed before the rename. Never rejects: it only tidies up. */
+export async function removeOldDrafts(path: string): Promise<void> {
+  const isDraft = (name: string) =>
+    name.startsWith(`${basename(path)}.`) && /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);
+  const names = await readdir(dirname(path)).catch(() => []);
+  for (const name of names.filter(isDraft)) {
+    const draft = join(dirname(path), name);
+    const {mtimeMs} = await stat(draft).catch(() => ({mtimeMs: Number.POSITIVE_INFINITY}));
+    if (Date.now() - mtimeMs > OLD_DRAFT_MS) await rm(draft, {force: true}).catch(() => {});
   }
 }
 

@@ -1,5 +1,6 @@
 // The first messages on a link: which session is it, may it go on, and who proves what. After them the session has the link.
 
+import {type Clock, systemClock} from '../core/clock.js';
 import {isErrorCode, TunlError} from '../core/errors.js';
 import type {Hello, LinkMessage, Welcome} from '../protocol/link-messages.js';
 import {PROTOCOL_VERSION} from '../protocol/wire.js';
@@ -32,9 +33,6 @@ export interface ResumeOffer {
 
 export interface AgentHandshake {
   software: string;
-  /** How long the relay may take from here to the welcome, ms. It may be alive, answer pings and still never say a word. */
-  timeoutMs: number;
-  clock: {after(ms: number, fn: () => void): {cancel(): void}};
   /**
    * The session to go on with, and how much of it has been received here. A number is right only when it cannot
    * change any more, because the old link is gone; while that may still live it has to be the session itself.
@@ -43,7 +41,13 @@ export interface AgentHandshake {
   /** Signs the relay's nonce with the agent's own key. */
   identify?: (relayNonce: string) => {key: string; signature: string};
   signal?: AbortSignal;
+  clock?: Clock;
+  /** How long the relay may take from the upgrade to its answer, ms. Default 10,000. */
+  timeoutMs?: number;
 }
+
+/** As long as the relay waits for a hello. */
+const ANSWER_TIMEOUT_MS = 10_000;
 
 /**
  * The agent's side, on a link that was not started yet. The caller attaches the session in the same turn in which this
@@ -64,8 +68,10 @@ export function greetRelay(
     let due: 'challenge' | 'welcome' = 'challenge';
     const stop = () => fail(new TunlError('ABORTED'));
     let offered: ResumeOffer | undefined;
-    const timer = options.clock.after(options.timeoutMs, () => {
-      const reason = `The relay sent no ${due} within ${options.timeoutMs / 1000} s.`;
+    // The link's own watch is over silence: a relay that answers pings and never comes to the point is not silent.
+    const {clock = systemClock, timeoutMs = ANSWER_TIMEOUT_MS} = options;
+    const timer = clock.after(timeoutMs, () => {
+      const reason = `No ${due} from the relay within ${timeoutMs / 1000} s.`;
       fail(new TunlError('RELAY_TIMEOUT', {reason}));
     });
     const settle = () => {
@@ -159,7 +165,7 @@ export interface RelayHandshake {
   software: string;
   /** How long the agent may take to say hello, ms. */
   timeoutMs: number;
-  clock: {after(ms: number, fn: () => void): {cancel(): void}};
+  clock: Pick<Clock, 'after'>;
   /** Decides what to do with a hello; sends welcome or refused itself and hands the link on. */
   onHello(hello: Hello, relayNonce: string): void;
   onFailed(error: Error | undefined): void;

@@ -8,6 +8,7 @@ import type {Block, BlockPool} from './blocks.js';
 import {BulkPace} from './bulk-pace.js';
 import type {Link} from './link.js';
 import {HEADER_ROOM, type LaneName, Outbox, type SendSegment} from './outbox.js';
+import {REPLAY_SHARE, type ReplayBudget} from './replay-budget.js';
 import type {Stream} from './stream.js';
 
 /**
@@ -29,6 +30,8 @@ export interface SenderOptions {
   clock: Clock;
   keepForReplay: boolean;
   replayBytes: number;
+  /** Of all sessions of this process together. */
+  replayBudget: ReplayBudget | undefined;
   queueBytes: number;
   /** The peer leaves the session no way to go on. */
   onViolation: (reason: string) => void;
@@ -54,6 +57,11 @@ export class Sender {
   readonly #outbox: Outbox;
   readonly #keeps: boolean;
   readonly #replayBytes: number;
+  readonly #budget: ReplayBudget | undefined;
+  /** Of `unackedBytes`: what the budget knows of. */
+  #budgeted = 0;
+  /** Something was held back because as much is kept as may be: the next ack has to see to it. */
+  #held = false;
   readonly #queueBytes: number;
   readonly #onViolation: (reason: string) => void;
   readonly #waiting = new Set<Stream>();
@@ -78,6 +86,7 @@ export class Sender {
     this.#keeps = options.keepForReplay;
     this.#outbox = new Outbox(options.pool, {keepForReplay: options.keepForReplay});
     this.#replayBytes = options.replayBytes;
+    this.#budget = options.replayBudget;
     this.#queueBytes = options.queueBytes;
     this.#onViolation = options.onViolation;
     this.acks = new Acks({
@@ -104,6 +113,7 @@ export class Sender {
   /** Goes on over `link` from the byte after those that the peer has. False when that count cannot be; nothing has changed then. */
   attach(link: Link, peerReceived: number): boolean {
     if (!this.#outbox.rewind(peerReceived)) return false;
+    this.#tellBudget();
     this.acks.expectNothing();
     this.#link = link;
     this.#full = false;
@@ -124,6 +134,23 @@ export class Sender {
     this.acks.end();
     this.#waiting.clear();
     this.#outbox.clear();
+    this.#budget?.change(-this.#budgeted);
+    this.#budgeted = 0;
+  }
+
+  /** As much is kept for replay as may be. */
+  #atBound(): boolean {
+    const kept = this.#outbox.unackedBytes;
+    const bound = kept >= this.#replayBytes || (kept >= REPLAY_SHARE && this.#budget?.spent === true);
+    if (bound) this.#held = true;
+    return bound;
+  }
+
+  #tellBudget(): void {
+    if (this.#budget === undefined || this.#ended) return;
+    const kept = this.#outbox.unackedBytes;
+    this.#budget.change(kept - this.#budgeted);
+    this.#budgeted = kept;
   }
 
   /** The carrier has room again. */
@@ -174,7 +201,7 @@ export class Sender {
   // ── Who may write ──
 
   mayWrite(stream: Stream): boolean {
-    if (this.#link === undefined || this.#outbox.unackedBytes >= this.#replayBytes) return false;
+    if (this.#link === undefined || this.#atBound()) return false;
     if (!this.#crowded()) return true;
     // Only what would go to the urgent lane may still come.
     if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#isQuiet(stream, 1)) return false;
@@ -227,7 +254,7 @@ export class Sender {
 
   /** Lets as many waiting streams read on as there is room for, the longest waiting first; the next turn sees to the rest. */
   #wake(): void {
-    if (this.#ended || this.#link === undefined || this.#outbox.unackedBytes >= this.#replayBytes) return;
+    if (this.#ended || this.#link === undefined || this.#atBound()) return;
     let room = this.#queueBytes - this.#queued();
     for (const stream of this.#waiting) {
       if (room <= 0) break;
@@ -279,7 +306,8 @@ export class Sender {
       this.#lullAt = now;
       this.#lullSealed = sealed;
     }
-    if (this.#keeps && this.#outbox.unackedBytes >= this.#replayBytes) this.acks.expect();
+    this.#tellBudget();
+    if (this.#keeps && this.#atBound()) this.acks.expect();
     this.#scheduleWake();
     if (this.acks.pressing) this.#sendAck();
   }
@@ -289,14 +317,14 @@ export class Sender {
     const outbox = this.#outbox;
     const mostBulk = Math.min(this.#replayBytes, this.#pace.limit(now, link.rttMs));
     while (!this.#full && outbox.unsent) outbox.sendNext(this.#sendSegment);
-    if (outbox.unsent || outbox.unackedBytes >= this.#replayBytes) return false;
+    if (outbox.unsent || this.#atBound()) return false;
     if (!this.#full || link.carrier.bufferedBytes < MAX_CARRIER_BYTES) {
       outbox.sealUrgent();
       while (outbox.unsent) outbox.sendNext(this.#sendSegment);
     }
     // Never past urgent frames that wait: they may be of the same stream.
     while (outbox.urgentBytes === 0 && (!this.#full || this.#bulkDue)) {
-      if (outbox.unackedBytes >= mostBulk || !outbox.sealBulk()) break;
+      if (this.#atBound() || outbox.unackedBytes >= mostBulk || !outbox.sealBulk()) break;
       this.#bulkDue = false;
       outbox.sendNext(this.#sendSegment);
     }
@@ -321,12 +349,16 @@ export class Sender {
   acknowledged(count: number): boolean {
     const before = this.#outbox.ackedBytes;
     if (!this.#outbox.acknowledge(count)) return false;
+    this.#tellBudget();
     if (count > before) {
       this.acks.expectNothing();
       this.#pace.acknowledged(count - before, this.#clock.now(), this.#link?.rttMs ?? 0);
     }
     // It may have waited for this ack.
-    if (this.#outbox.waitingBytes > 0) this.scheduleFlush(THIS_TURN);
+    if (this.#held || this.#outbox.waitingBytes > 0) {
+      this.#held = false;
+      this.scheduleFlush(THIS_TURN);
+    }
     this.#scheduleWake();
     return true;
   }

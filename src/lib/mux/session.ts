@@ -17,6 +17,7 @@ import {
 import type {Block, BlockPool} from './blocks.js';
 import {FrameReader, type FrameSink} from './frame-reader.js';
 import {growWithinMs, type Link, type LinkSink} from './link.js';
+import type {ReplayBudget} from './replay-budget.js';
 import {Sender} from './sender.js';
 import {Stream, type StreamHost} from './stream.js';
 import {ReceiveWindow, WindowBudget} from './window.js';
@@ -45,6 +46,8 @@ export interface SessionOptions {
   resumeWindowMs?: number;
   /** Unacknowledged bytes kept for replay; at this many the local sockets are no longer read. Default 16 MiB. */
   replayBytes?: number;
+  /** What all sessions of this process keep for replay together. Default: no bound besides each one's own. */
+  replayBudget?: ReplayBudget;
   /** False: nothing is kept, a lost link is the session's end (to measure what keeping costs). Default true. */
   keepForReplay?: boolean;
   /** With this much waiting for the peer, here and in the carrier, local sockets are read no further. Default 1 MiB: less makes both sides wait for each other. */
@@ -66,6 +69,8 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   readonly #keeps: boolean;
   readonly #maxStreams: number;
   readonly #streams = new Map<number, Stream>();
+  /** Ids of the streams that were opened here while there was no link and that the peer has not answered yet. */
+  readonly #waiting = new Set<number>();
   #ended = false;
   #detachedTimer: Timer | undefined;
   #nextId: number;
@@ -86,6 +91,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
       clock: this.#clock,
       keepForReplay: this.#keeps,
       replayBytes: options.replayBytes ?? 16 * 1024 * 1024,
+      replayBudget: options.replayBudget,
       queueBytes: options.queueBytes ?? 1024 * 1024,
       onViolation: (reason) => this.onViolation(reason),
     });
@@ -99,6 +105,11 @@ export class Session implements StreamHost, LinkSink, FrameSink {
 
   get streamCount(): number {
     return this.#streams.size;
+  }
+
+  /** Streams that were opened while there was no link, until they are answered over one. */
+  get waitingCount(): number {
+    return this.#waiting.size;
   }
 
   get ended(): boolean {
@@ -181,6 +192,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     const payload = Buffer.allocUnsafe(1 + json.length);
     if (payload.length > LIMITS.openBytes) throw new RangeError('an OPEN that no peer would take');
     const stream = this.#addStream(this.#nextId, kind, 'opening');
+    if (this.#sender.link === undefined) this.#waiting.add(stream.id);
     this.#nextId += 2;
     payload[0] = kind;
     json.copy(payload, 1);
@@ -231,6 +243,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     this.#detachedTimer?.cancel();
     for (const stream of [...this.#streams.values()]) stream.abandon('SESSION_ENDED');
     this.#streams.clear();
+    this.#waiting.clear();
     this.#sender.end();
     this.#sink.onEnded(error);
   }
@@ -358,6 +371,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
       case FRAME.credit:
         return stream.receiveCredit(payload.readUInt32BE());
       case FRAME.opened:
+        if (this.#waiting.size > 0) this.#waiting.delete(stream.id);
         return stream.receive('receiveOpened', 'CANCELLED');
       case FRAME.refused:
         return stream.receive('receiveRefused', readCode(payload));
@@ -414,6 +428,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
 
   forget(stream: Stream): void {
     this.#streams.delete(stream.id);
+    if (this.#waiting.size > 0) this.#waiting.delete(stream.id);
     this.#sender.forget(stream);
     if (this.#receiving === stream) this.#receiving = undefined;
   }

@@ -8,6 +8,7 @@ import type {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import {greetAgent, refuseHello} from '../mux/handshake.js';
 import {Link} from '../mux/link.js';
+import type {ReplayBudget} from '../mux/replay-budget.js';
 import {RelayTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
 import type {WindowBudget} from '../mux/window.js';
@@ -26,6 +27,7 @@ export interface AgentsOptions {
   onBound: (tunnel: Tunnel) => void;
   pool: BlockPool;
   windowBudget: WindowBudget;
+  replayBudget: ReplayBudget;
   resumeWindowMs: number;
   maxTunnelsPerAgent: number;
   keepForReplay: boolean;
@@ -96,6 +98,7 @@ export class Agents {
       pool: this.#options.pool,
       clock: this.#options.clock,
       windowBudget: this.#options.windowBudget,
+      replayBudget: this.#options.replayBudget,
       resumeWindowMs,
       keepForReplay: this.#options.keepForReplay,
       sink: {

@@ -11,8 +11,8 @@ import type {Tunnel, TunnelTable} from './tunnels.js';
 import type {Visitors} from './visitors.js';
 import type {WaitingRoom} from './waiting-room.js';
 
-/** For a whole ClientHello, ms: it is sent at once by everything that means well. */
-const HELLO_TIMEOUT_MS = 5_000;
+/** For a whole ClientHello, ms: it is sent at once by everything that means well. A busy relay has the fifth second to let go. */
+const HELLO_TIMEOUT_MS = 4_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** Somebody who speaks HTTP here meant https://. */

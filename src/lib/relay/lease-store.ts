@@ -5,7 +5,7 @@ import {dirname} from 'node:path';
 import type {Clock, Timer} from '../core/clock.js';
 import {systemCode} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
-import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
+import {ensurePrivateDir, removeOldDrafts, writeFileAtomic} from '../core/state-dir.js';
 import type {Lease, LeaseKey} from './registry.js';
 
 /** Changes within this time become one write, ms. A crash right after a bind can lose a lease this young. */
@@ -32,6 +32,7 @@ export class LeaseStore {
   /** The rows of the last process. A file that cannot be read is put down to nobody: a relay without it still serves. */
   async load(): Promise<Row[]> {
     const {path, log} = this.#options;
+    await removeOldDrafts(path);
     try {
       return parseRows(await readFile(path, 'utf8'));
     } catch (error) {

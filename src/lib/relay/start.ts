@@ -10,6 +10,7 @@ import {createLogger, type Logger} from '../core/logger.js';
 import {createServer as createPlainServer} from '../core/node-http.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
+import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window.js';
 import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import {Agents} from './agents.js';
@@ -26,6 +27,9 @@ import {type Tunnel, TunnelTable} from './tunnels.js';
 import {defaultUnreadLimit, UnreadLimit} from './unread-limit.js';
 import {Visitors} from './visitors.js';
 import {WaitingRoom} from './waiting-room.js';
+
+/** What all sessions of a relay keep for replay: 32 that lost their links in full flight, and all others a share. */
+const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
 /** Connections that the system may hold for a busy relay. */
 const BACKLOG = 4096;
@@ -138,6 +142,7 @@ class RunningRelay implements Relay {
       },
       pool: new BlockPool(),
       windowBudget,
+      replayBudget: new ReplayBudget(REPLAY_BUDGET_BYTES),
       resumeWindowMs: settings.resumeWindowMs,
       maxTunnelsPerAgent: settings.maxTunnelsPerAgent,
       keepForReplay: settings.keepForReplay,
@@ -257,9 +262,9 @@ class RunningRelay implements Relay {
 
   #visitorsGone(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
+      const timer = systemClock.after(timeoutMs, resolve);
       this.#visitors.onIdle = () => {
-        clearTimeout(timer);
+        timer.cancel();
         resolve();
       };
     });

@@ -8,7 +8,7 @@ import {KIND} from '../protocol/wire.js';
 import type {Tunnel} from './tunnels.js';
 import type {UnreadLimit} from './unread-limit.js';
 
-/** New visitors of a session without a link wait for it, up to so many: the rest is reset. */
+/** New visitors of a session without a link wait for it, up to so many and until the resume window has passed: the rest is reset. */
 const MAX_WAITING = 256;
 
 export interface Visitor {
@@ -74,7 +74,7 @@ export class Visitors {
 function openStream(tunnel: Tunnel, {raw, via, alpn}: Visitor) {
   const {session} = tunnel;
   if (tunnel.draining || session.ended) return undefined;
-  if (session.link === undefined && session.streamCount >= MAX_WAITING) return undefined;
+  if (session.link === undefined && session.waitingCount >= MAX_WAITING) return undefined;
   const about: VisitorOpen = {
     tunnel: tunnel.id,
     via,

@@ -1,13 +1,14 @@
 // The agent against a relay's table of agents, over pipes in memory: links come and go, the session and its binds stay.
 
-import {expect, test} from 'vitest';
-import {Agent} from '../../../src/lib/agent/agent.js';
+import {describe, expect, test} from 'vitest';
+import {Agent, type AgentOptions} from '../../../src/lib/agent/agent.js';
 import {systemClock} from '../../../src/lib/core/clock.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
 import type {Carrier} from '../../../src/lib/mux/carrier.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
+import {ReplayBudget} from '../../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
 import {WindowBudget} from '../../../src/lib/mux/window.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
@@ -15,6 +16,7 @@ import {Agents} from '../../../src/lib/relay/agents.js';
 import {MemoryRegistry} from '../../../src/lib/relay/registry.js';
 import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
 import {TunnelTable} from '../../../src/lib/relay/tunnels.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 
 const silent = createLogger('test', undefined);
 
@@ -36,6 +38,7 @@ function relaySide() {
     onBound: () => {},
     pool: new BlockPool(),
     windowBudget: new WindowBudget(2 ** 30),
+    replayBudget: new ReplayBudget(2 ** 30),
     resumeWindowMs: 60_000,
     maxTunnelsPerAgent: 10,
     keepForReplay: true,
@@ -47,21 +50,28 @@ function relaySide() {
 
 type Happening = {type: string; code?: string; resumed?: number; lost?: number};
 
-function setUp() {
+function setUp(options: Partial<AgentOptions> = {}) {
   let relay = relaySide();
   const events: Happening[] = [];
   const waiting = new Set<{type: string; resolve: () => void}>();
   const carriers: Carrier[] = [];
-  const state = {refuse: undefined as TunlError | undefined};
+  const state = {refuse: undefined as TunlError | undefined, silent: false};
   const happen = (event: Happening) => {
     events.push(event);
     for (const each of waiting) if (each.type === event.type) each.resolve();
   };
   const agent = new Agent({
+    ...options,
     software: 'agent',
     pool: new BlockPool(),
     log: silent,
-    dial: () => {
+    dial: (signal) => {
+      if (state.silent) {
+        happen({type: 'dialled'});
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new TunlError('ABORTED')));
+        });
+      }
       if (state.refuse !== undefined) return Promise.reject(state.refuse);
       const [mine, theirs] = createPipe();
       carriers.push(mine);
@@ -231,6 +241,25 @@ test('a second link beside one that lives takes over without a word, and the fir
   agent.close();
 });
 
+test('an attempt that hangs is begun anew when the addresses change', async () => {
+  const {agent, carriers, relay, next, state, told} = setUp();
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  const visitor = visit(relay(), 'demo');
+  await visitor.say('before');
+  state.silent = true;
+  const tried = next('dialled');
+  carriers[0]?.destroy(new Error('cut'));
+  await tried;
+  state.silent = false;
+  const back = next('resumed');
+  agent.nudge(60_000);
+  await back;
+  await visitor.say('after');
+  expect(told().map(({type}) => type)).toEqual(['reconnecting', 'resumed']);
+  agent.close();
+});
+
 test('a second link that cannot be had is no loss while the first lives', async () => {
   const {agent, relay, state, told} = setUp();
   await agent.start();
@@ -254,6 +283,83 @@ test('a final refusal ends the agent with its code, a passing one does not', asy
   expect(told().at(-1)).toEqual({type: 'ended', code: 'TOKEN_WRONG'});
   // Who asks for a tunnel only now hears why there is none.
   await expect(agent.bind({kind: 'tls', h2: false}, echo)).rejects.toMatchObject({code: 'TOKEN_WRONG'});
+});
+
+describe('with a time to give up after', () => {
+  test('the agent gives up in the middle of an attempt that nobody answers', async () => {
+    const {agent, carriers, next, state, told} = setUp({maxRetryTimeMs: 300});
+    await agent.start();
+    state.silent = true;
+    const ended = next('ended');
+    carriers[0]?.destroy(new Error('cut'));
+    await ended;
+    expect(told().at(-1)).toEqual({type: 'ended', code: 'RELAY_LOST'});
+  });
+
+  test('the agent gives up in the middle of a wait that the relay asked for', async () => {
+    const {agent, carriers, next, state, told} = setUp({maxRetryTimeMs: 300});
+    await agent.start();
+    state.refuse = new TunlError('RELAY_BUSY', {retryAfterMs: 3_600_000});
+    const ended = next('ended');
+    carriers[0]?.destroy(new Error('cut'));
+    await ended;
+    expect(told().map(({type, code}) => [type, code])).toEqual([
+      ['reconnecting', 'RELAY_LOST'],
+      ['reconnecting', 'RELAY_BUSY'],
+      ['ended', 'RELAY_LOST'],
+    ]);
+  });
+
+  test('a link that came in time is kept', async () => {
+    const clock = new ManualClock();
+    const {agent, carriers, next, told} = setUp({maxRetryTimeMs: 2_000, clock});
+    await agent.start();
+    const back = next('resumed');
+    carriers[0]?.destroy(new Error('cut'));
+    clock.advance(250);
+    await back;
+    clock.advance(2_000);
+    expect(told().at(-1)).toMatchObject({type: 'resumed'});
+    agent.close();
+  });
+
+  test('a link that goes before the tunnel was given is waited for a while', async () => {
+    const clock = new ManualClock();
+    const {agent, carriers, next, state} = setUp({clock});
+    await agent.start();
+    const bound = agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    const lost = next('reconnecting');
+    state.silent = true;
+    carriers[0]?.destroy(new Error('cut'));
+    await lost;
+    clock.advance(10_000);
+    await expect(bound).rejects.toMatchObject({code: 'RELAY_LOST'});
+  });
+
+  test('and the tunnel is given when the link is back by then', async () => {
+    const {agent, carriers, next} = setUp();
+    await agent.start();
+    const bound = agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    const back = next('resumed');
+    carriers[0]?.destroy(new Error('cut'));
+    await back;
+    expect(await bound).toMatchObject({host: 'demo.r1.localhost'});
+    agent.close();
+  });
+
+  test.each([
+    ['nobody answers', 'RELAY_TIMEOUT', {silent: true}],
+    [
+      'the relay refuses',
+      'RELAY_REFUSED',
+      {refuse: new TunlError('RELAY_REFUSED', {retryAfterMs: 3_600_000})},
+    ],
+  ])('the first link is waited for no longer, where %s', async (_how, code, change) => {
+    const {agent, state, told} = setUp({wait: true, maxRetryTimeMs: 100});
+    Object.assign(state, change);
+    await expect(agent.start()).rejects.toMatchObject({code});
+    expect(told().at(-1)).toEqual({type: 'ended', code});
+  });
 });
 
 test('the first link fails at once, and an end that was asked for is told once', async () => {

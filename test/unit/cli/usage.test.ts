@@ -7,6 +7,7 @@ import {asEvent} from '../../../src/lib/cli/failure.js';
 import {outputFlags} from '../../../src/lib/cli/flags.js';
 import {exposeFlags} from '../../../src/lib/cli/tunnel-flags.js';
 import {unknownCommand, usageError} from '../../../src/lib/cli/usage.js';
+import {TunlError} from '../../../src/lib/core/errors.js';
 
 const flags = {...exposeFlags, ...outputFlags};
 const declared = {name: 'expose', flags: Object.keys(flags), args: ['TARGET']};
@@ -19,6 +20,11 @@ async function failure(...words: string[]) {
   );
   return asEvent(usageError(error, declared) ?? error, words);
 }
+
+test('an error of the command itself is no parse error, whatever caused it', () => {
+  const error = new TunlError('RELAY_LOST', {reason: 'gave up', cause: new TunlError('RELAY_REFUSED')});
+  expect(usageError(error, declared)).toBeUndefined();
+});
 
 describe('a command line that cannot be parsed', () => {
   test.each([

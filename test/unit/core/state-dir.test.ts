@@ -1,9 +1,10 @@
-import {chmod, mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readdir, readFile, stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {
   ensurePrivateDir,
   readSecretFile,
+  removeOldDrafts,
   stateDir,
   writeFileAtomic,
 } from '../../../src/lib/core/state-dir.js';
@@ -85,6 +86,26 @@ describe('writeFileAtomic', () => {
     await expect(writeFileAtomic(join(root, 'none', 'file'), 'x')).rejects.toMatchObject({code: 'STATE_DIR'});
     expect(await readdir(root)).toEqual(['taken']);
   });
+});
+
+test('old drafts of a file go, young ones and other files stay', async ({scope}) => {
+  const root = await scope.tempDir();
+  const draft = (id: string, of = 'table.json') => `${of}.${id}-1111-2222-3333-444444444444`;
+  const names = [
+    draft('aaaaaaaa'),
+    draft('bbbbbbbb'),
+    draft('cccccccc', 'other.json'),
+    'table.json',
+    'table.json.bak',
+  ];
+  for (const name of names) await writeFile(join(root, name), 'x');
+  const longAgo = Date.now() / 1000 - 120;
+  for (const name of names.filter((each) => !each.includes('bbbbbbbb'))) {
+    await utimes(join(root, name), longAgo, longAgo);
+  }
+  await removeOldDrafts(join(root, 'table.json'));
+  expect((await readdir(root)).sort()).toEqual(names.filter((each) => !each.includes('aaaaaaaa')).sort());
+  await removeOldDrafts(join(root, 'none', 'table.json'));
 });
 
 describe('readSecretFile', () => {

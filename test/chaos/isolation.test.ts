@@ -1,0 +1,118 @@
+// One visitor who reads 1 KiB a second and one who takes all there is, beside fifty who ask and ask: these hardly notice.
+import {readFile} from 'node:fs/promises';
+import {Agent, get} from 'node:https';
+import {expect} from 'vitest';
+import {GiB, MiB} from '../helpers/bytes.js';
+import {Child} from '../helpers/child.js';
+import {atMost} from '../helpers/metric.js';
+import {startNginx} from '../helpers/nginx.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {inspect, sized, sleep, startRig} from './rig.js';
+
+const loops = 50;
+const measureMs = sized(2_000, 15_000);
+
+interface Loops {
+  /** Times of all requests that end in the next while, ms, sorted. */
+  measure(): Promise<number[]>;
+  failed: number;
+}
+
+/** Fifty keep-alive connections over TLS, each with one request after the other. */
+function startLoops(scope: Scope, {host, port}: {host: string; port: number}, ca: Buffer): Loops {
+  const agent = new Agent({keepAlive: true, maxSockets: loops});
+  scope.onEnd(() => agent.destroy());
+  let times: number[] | undefined;
+  let going = true;
+  scope.onEnd(() => {
+    going = false;
+  });
+  const state: Loops = {
+    failed: 0,
+    measure: async () => {
+      times = [];
+      await sleep(measureMs);
+      const sorted = times.sort((a, b) => a - b);
+      times = undefined;
+      return sorted;
+    },
+  };
+  const once = () =>
+    new Promise<void>((resolve, reject) => {
+      get({agent, host: '127.0.0.1', port, servername: host, ca, path: '/', headers: {host}}, (response) => {
+        response.resume();
+        response.on('end', resolve);
+        response.on('error', reject);
+      }).on('error', reject);
+    });
+  for (let i = 0; i < loops; i += 1) {
+    void (async () => {
+      while (going) {
+        const since = performance.now();
+        await once().catch(() => {
+          if (going) state.failed += 1;
+        });
+        times?.push(performance.now() - since);
+      }
+    })();
+  }
+  return state;
+}
+
+const p99 = (times: readonly number[]): number =>
+  times[Math.floor(times.length * 0.99)] ?? Number.POSITIVE_INFINITY;
+
+/** What both processes hold now, bytes. */
+async function heldBy(...processes: Child[]): Promise<number[]> {
+  const held: number[] = [];
+  for (const each of processes) {
+    const {external, heapUsed} = await inspect(each);
+    held.push(external + heapUsed);
+  }
+  return held;
+}
+
+test('a slow reader and a bulk download beside fifty request loops', async ({scope}) => {
+  const rig = await startRig(scope);
+  const {cli, ready} = await rig.expose(await startNginx(scope, GiB));
+  const {host, port} = ready.tls ?? {host: '', port: 0};
+  const words = ['-sS', '--cacert', rig.caFile, '-o', '/dev/null', '--noproxy', '*'];
+  const fetchBig = (...more: string[]) => {
+    const where = ['--connect-to', '::127.0.0.1:', `https://${host}:${port}/big`];
+    return Child.start(scope, 'curl', [...words, ...more, ...where], {name: 'curl'});
+  };
+  // What is made once for the first bulk (blocks, compiled code) is not the slow reader's.
+  expect((await fetchBig('--max-time', '60', '-r', `0-${64 * MiB}`).finished()).code).toBe(0);
+  await sleep(500);
+  const before = await heldBy(rig.relay.cli, cli);
+  const slow = fetchBig('--limit-rate', '1k');
+  await sleep(sized(3_000, 60_000));
+  const during = await heldBy(rig.relay.cli, cli);
+  for (const [i, side] of ['relay', 'agent'].entries()) {
+    const held = (during[i] ?? Number.POSITIVE_INFINITY) - (before[i] ?? 0);
+    expect.soft(atMost('slow reader', `bytes that the ${side} holds for it`, held, 2 * MiB)).toBe(true);
+  }
+  expect(slow.exit).toBeUndefined();
+  slow.signal('SIGKILL');
+  await slow.exited;
+
+  const requests = startLoops(scope, {host, port}, await readFile(rig.caFile));
+  await sleep(1_000);
+  // In turn, and the middle one of the rounds: what else the machine does weighs on both sides alike.
+  const ratios: number[] = [];
+  for (let round = 0; round < sized(1, 5); round += 1) {
+    const alone = await requests.measure();
+    const others = [fetchBig('--limit-rate', '1k'), fetchBig()];
+    await sleep(300);
+    const beside = await requests.measure();
+    for (const each of others) each.signal('SIGKILL');
+    await Promise.all(others.map((each) => each.exited));
+    ratios.push(p99(beside) / p99(alone));
+    await sleep(300);
+  }
+  ratios.sort((x, y) => x - y);
+  // Told and not judged: relay, agent, upstream and visitors share the machine's processors with whatever else runs.
+  atMost('beside slow reader and bulk', 'p99 by the p99 alone', ratios[ratios.length >> 1] ?? 0, 2);
+  expect(atMost('beside slow reader and bulk', 'requests failed', requests.failed, 0)).toBe(true);
+});

@@ -1,0 +1,52 @@
+// When to try again: full jitter under a ceiling that doubles, up to a cap, and from the start after a stable link.
+
+import {expect, test} from 'vitest';
+import {Backoff, type BackoffOptions} from '../../../src/lib/core/backoff.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+
+function backoff(options: BackoffOptions = {}) {
+  const clock = new ManualClock();
+  return {clock, backoff: new Backoff({clock, random: () => 1, ...options})};
+}
+
+const times = <T>(count: number, what: () => T): T[] => Array.from({length: count}, what);
+
+test('the ceiling doubles from 250 ms to 20 s', () => {
+  const {backoff: waits} = backoff();
+  expect(times(9, () => waits.next())).toEqual([
+    250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000,
+  ]);
+  expect(waits.attempt).toBe(9);
+  expect(times(1_000, () => waits.next()).at(-1)).toBe(20_000);
+});
+
+test('any wait under the ceiling is as likely', () => {
+  const draws = [0, 0.5, 0.25];
+  const {backoff: waits} = backoff({random: () => draws.shift() ?? 0});
+  expect(times(3, () => waits.next())).toEqual([0, 250, 250]);
+});
+
+test('what the peer asked for comes before the jitter', () => {
+  const {backoff: waits} = backoff();
+  expect(waits.next(7_000)).toBe(7_250);
+});
+
+test('a link that held for a minute starts anew, a shorter one does not', () => {
+  const {clock, backoff: waits} = backoff();
+  times(4, () => waits.next());
+  waits.succeeded();
+  clock.advance(59_999);
+  expect(waits.next()).toBe(4_000);
+  waits.succeeded();
+  clock.advance(60_000);
+  expect(waits.next()).toBe(250);
+  expect(waits.attempt).toBe(1);
+});
+
+test('attempts that nobody answered count, but their waits stay short, and so does the first one after them', () => {
+  const {backoff: waits} = backoff();
+  waits.next();
+  expect(times(20, () => waits.nextUnanswered())).toEqual(times(20, () => 2_000));
+  expect(waits.attempt).toBe(21);
+  expect(waits.next()).toBe(500);
+});

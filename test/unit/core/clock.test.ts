@@ -1,0 +1,30 @@
+// The clock of the system: its waits are as long as they are asked to be, and never keep a process.
+
+import {afterEach, beforeEach, expect, test, vi} from 'vitest';
+import {systemClock} from '../../../src/lib/core/clock.js';
+
+const day = 86_400_000;
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+test.each([1, 1_000, 20 * day, 30 * day, 100 * day])('a wait of %d ms ends then and not before', (ms) => {
+  const done = vi.fn();
+  systemClock.after(ms, done);
+  vi.advanceTimersByTime(ms - 1);
+  expect(done).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1);
+  expect(done).toHaveBeenCalledOnce();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test('a wait is cancelled in whichever piece it is', () => {
+  const done = vi.fn();
+  const timer = systemClock.after(100 * day, done);
+  vi.advanceTimersByTime(50 * day);
+  timer.cancel();
+  timer.cancel();
+  expect(vi.getTimerCount()).toBe(0);
+  vi.advanceTimersByTime(100 * day);
+  expect(done).not.toHaveBeenCalled();
+});
