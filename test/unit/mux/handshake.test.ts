@@ -6,10 +6,10 @@ import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {newNonce, newSecret, newSessionId} from '../../../src/lib/mux/proof.js';
 import {AgentTicket, RelayTicket} from '../../../src/lib/mux/resume-ticket.js';
 import type {Hello, Welcome} from '../../../src/lib/protocol/link-messages.js';
-import {PROTOCOL_VERSION, RECORD} from '../../../src/lib/protocol/wire.js';
+import {PROTOCOL_VERSION} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {RawPeer, settle} from '../../mux/raw-peer.js';
-import {ack, message, record, segment} from '../../mux/wire-bytes.js';
+import {ack, message, segment} from '../../mux/wire-bytes.js';
 
 /** An agent in front of a relay made of bytes. */
 async function agent(options: Partial<AgentHandshake> = {}) {
