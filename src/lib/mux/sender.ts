@@ -6,6 +6,7 @@ import {FRAME, FRAME_HEADER, type FrameType, writeFrameHeader} from '../protocol
 import {Acks} from './acks.js';
 import type {Block, BlockPool} from './blocks.js';
 import {BulkPace} from './bulk-pace.js';
+import {AT_ONCE, FlushSchedule, THIS_TURN, type When, whenFor} from './flush-schedule.js';
 import type {Link} from './link.js';
 import {HEADER_ROOM, type LaneName, Outbox, type SendSegment} from './outbox.js';
 import {REPLAY_SHARE, type ReplayBudget} from './replay-budget.js';
@@ -39,17 +40,6 @@ export interface SenderOptions {
 
 const NOTHING = Buffer.alloc(0);
 
-/** From the latest to the soonest. */
-const NEVER = 0;
-/** A turn of the event loop later than `THIS_TURN`: what is about to follow goes with it. */
-const NEXT_TURN = 1;
-const THIS_TURN = 2;
-const AT_ONCE = 3;
-type When = typeof NEVER | typeof NEXT_TURN | typeof THIS_TURN | typeof AT_ONCE;
-
-/** A new connection's first bytes, an upstream's answer and the other end of a stream mostly come with the next turn. */
-const LINGERING: ReadonlySet<FrameType> = new Set([FRAME.open, FRAME.opened, FRAME.fin]);
-
 export class Sender {
   /** What the peer is told of the other direction. */
   readonly acks: Acks;
@@ -66,16 +56,13 @@ export class Sender {
   readonly #onViolation: (reason: string) => void;
   readonly #waiting = new Set<Stream>();
   readonly #pace = new BulkPace();
+  readonly #schedule: FlushSchedule;
   #link: Link | undefined;
   #ended = false;
   /** The carrier said to hold back; `drained` takes that back. */
   #full = false;
   /** One bulk segment goes out after each drain, even if urgent frames have filled the carrier again: they must not starve it. */
   #bulkDue = false;
-  /** When the next flush is due at the latest. */
-  #due: When = NEVER;
-  #framesSinceFlush = 0;
-  #framesLastFlush = 0;
   #wakeScheduled = false;
   #lull = 0;
   #lullAt = 0;
@@ -89,6 +76,7 @@ export class Sender {
     this.#budget = options.replayBudget;
     this.#queueBytes = options.queueBytes;
     this.#onViolation = options.onViolation;
+    this.#schedule = new FlushSchedule(options.clock, () => this.flush());
     this.acks = new Acks({
       clock: options.clock,
       onDue: () => this.#sendAck(),
@@ -167,7 +155,7 @@ export class Sender {
     const place = this.#outbox.claim(lane, FRAME_HEADER + payload.length);
     writeFrameHeader(place.buffer, place.at, type, streamId, payload.length);
     payload.copy(place.buffer, place.at + FRAME_HEADER);
-    this.#wrote(LINGERING.has(type) ? NEXT_TURN : AT_ONCE);
+    this.#schedule.wrote(whenFor(type));
   }
 
   sendData(stream: Stream, chunk: Buffer): void {
@@ -183,14 +171,14 @@ export class Sender {
     }
     if (lane === 'bulk') stream.bulkMark = this.#outbox.bulkMark;
     else this.#pace.small(this.#outbox.bulkMark - stream.bulkMark, this.#clock.now());
-    this.#wrote();
+    this.#schedule.wrote(AT_ONCE);
   }
 
   adoptBlock(stream: Stream, block: Block, end: number): void {
     writeFrameHeader(block.buffer, HEADER_ROOM, FRAME.data, stream.id, end - HEADER_ROOM - FRAME_HEADER);
     this.#outbox.adopt(block, end);
     stream.bulkMark = this.#outbox.bulkMark;
-    this.#wrote();
+    this.#schedule.wrote(AT_ONCE);
   }
 
   sendFin(stream: Stream): void {
@@ -267,30 +255,14 @@ export class Sender {
 
   // ── Sending ──
 
-  #wrote(when: When = AT_ONCE): void {
-    this.#framesSinceFlush += 1;
-    this.scheduleFlush(when);
-  }
-
-  /** While little happens a flush at once is one; when busy it waits for the rest of this turn's input. */
   scheduleFlush(when: When = AT_ONCE): void {
-    if (when <= this.#due) return;
-    this.#due = when;
-    const flush = () => {
-      // A sooner one has seen to it.
-      if (this.#due !== NEVER) this.flush();
-    };
-    if (when === AT_ONCE && this.#framesLastFlush <= 2) queueMicrotask(flush);
-    else if (when === NEXT_TURN) this.#clock.soon(() => this.#clock.soon(flush));
-    else this.#clock.soon(flush);
+    this.#schedule.flush(when);
   }
 
   /** Hands the carrier what it takes. */
   flush(): void {
-    this.#due = NEVER;
+    this.#schedule.begun();
     if (this.#ended) return;
-    this.#framesLastFlush = this.#framesSinceFlush;
-    this.#framesSinceFlush = 0;
     if (this.#outbox.urgentBytes > MAX_URGENT_BYTES) {
       this.#onViolation('the peer leaves too much unread');
       return;
