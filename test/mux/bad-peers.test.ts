@@ -3,7 +3,7 @@ import {BLOCK_BYTES} from '../../src/lib/mux/blocks.js';
 import {createPipe} from '../../src/lib/mux/pipe.js';
 import {REPLAY_SHARE, ReplayBudget} from '../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../src/lib/mux/stream.js';
-import {FRAME, KIND, LIMITS, RECORD} from '../../src/lib/protocol/wire.js';
+import {FRAME, KIND, LIMITS, RECORD, type ViolationCode} from '../../src/lib/protocol/wire.js';
 import {CountingPool} from './counting-pool.js';
 import {MEMORY} from './fabrics.js';
 import {Net} from './net.js';
@@ -135,7 +135,7 @@ const VIOLATIONS: readonly (readonly [what: string, reason: RegExp, attack: Atta
   ],
   [
     'data beyond the window',
-    /past its end or its window/,
+    / bytes on stream /,
     (peer) => {
       const half = Buffer.alloc(LIMITS.initialWindow / 2);
       peer.frame(open(1), data(1, half));
@@ -145,7 +145,7 @@ const VIOLATIONS: readonly (readonly [what: string, reason: RegExp, attack: Atta
   ],
   [
     'one frame beyond the window',
-    /past its end or its window/,
+    / bytes on stream /,
     (peer) => {
       peer.frame(opened(2), data(2, 'x'));
       peer.frame(frame(FRAME.data, 2, '', LIMITS.dataBytes));
@@ -164,7 +164,17 @@ const VIOLATIONS: readonly (readonly [what: string, reason: RegExp, attack: Atta
   ['a negative credit, as it were', /type 22 on stream 2/, (peer) => peer.frame(credit(2, 0xffff_ffff))],
 ];
 
-describe('a peer that breaks the protocol ends its session with PROTOCOL, and is told why', () => {
+/** By what the reason says; everything else is PROTOCOL. */
+const CODES: readonly (readonly [reason: RegExp, code: ViolationCode])[] = [
+  [/^an ack of /, 'ACK_RANGE'],
+  [/not the peer’s to open/, 'STREAM_REUSED'],
+  [/never opened/, 'STREAM_UNKNOWN'],
+  [/^a frame of type 22 /, 'CREDIT_RANGE'],
+  [/^\d+ bytes on stream \d+ in state (open|offered)$/, 'WINDOW_EXCEEDED'],
+  [/ in state /, 'STREAM_STATE'],
+];
+
+describe('a peer that breaks the protocol ends its session with a code of its own, and is told why', () => {
   test.each(VIOLATIONS)('%s', async (_what, reason, attack) => {
     // Another session that shares the pool, as all sessions of a relay do.
     await using bystander = await Net.linked(MEMORY);
@@ -176,12 +186,11 @@ describe('a peer that breaks the protocol ends its session with PROTOCOL, and is
     await settle();
     attack(world.peer, world);
     await settle();
-    expect(world.ended()).toMatchObject({code: 'PROTOCOL', message: expect.stringMatching(reason)});
-    expect(world.peer.farewell).toMatchObject({
-      type: 'close',
-      code: 'PROTOCOL',
-      message: expect.stringMatching(reason),
-    });
+    expect(world.ended()).toMatchObject({message: expect.stringMatching(reason)});
+    const said = world.ended()?.message ?? '';
+    const code = CODES.find(([part]) => part.test(said))?.[1] ?? 'PROTOCOL';
+    expect(world.ended()).toMatchObject({code});
+    expect(world.peer.farewell).toMatchObject({type: 'close', code, message: expect.stringMatching(reason)});
     expect(world.peer.closed).toBe(true);
     expect(world.peer.violation).toBeUndefined();
     expect(resets).toHaveLength(1);
@@ -354,7 +363,7 @@ describe('floods', () => {
       await settle(1);
       most = Math.max(most, world.session.queuedBytes);
     }
-    expect(world.ended()).toMatchObject({code: 'PROTOCOL', message: expect.stringMatching(/unread/)});
+    expect(world.ended()).toMatchObject({code: 'PEER_NOT_READING', message: expect.stringMatching(/unread/)});
     expect(most).toBeLessThan(40 * MIB);
     expect([world.session.queuedBytes, world.session.streamCount]).toEqual([0, 0]);
   });
@@ -458,7 +467,7 @@ describe('a peer that never acknowledges', () => {
     expect(world.ended()).toBeUndefined();
     world.clock.advance(1_000);
     await settle();
-    expect(world.ended()).toMatchObject({code: 'PROTOCOL', message: expect.stringMatching(/acknowledge/)});
+    expect(world.ended()).toMatchObject({code: 'ACK_OVERDUE', message: expect.stringMatching(/acknowledge/)});
     expect([world.session.queuedBytes, world.pool.out]).toEqual([0, 0]);
   });
 
@@ -495,7 +504,7 @@ describe('a peer that never acknowledges', () => {
       world.peer.send(ack(1_000));
       await settle(2);
     }
-    expect(world.ended()).toMatchObject({code: 'PROTOCOL', message: expect.stringMatching(/acknowledge/)});
+    expect(world.ended()).toMatchObject({code: 'ACK_OVERDUE', message: expect.stringMatching(/acknowledge/)});
   });
 
   test('one that goes on acknowledging gets on', async () => {

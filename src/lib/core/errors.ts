@@ -33,6 +33,9 @@ const row = (sentence: string, exitCode: number, retryable: boolean, next: strin
   next,
 });
 
+const violation = (sentence: string): ErrorRow =>
+  row(sentence, EXIT.incompatible, false, 'Update both sides; report it if they are current.');
+
 export const ERRORS = {
   // Input
   USAGE: row('The command line is not valid.', EXIT.usage, false, 'See `tunl COMMAND --help`.'),
@@ -364,12 +367,15 @@ export const ERRORS = {
     'Unlock it without giving it a password: `usermod -p "*" USER`.',
   ),
   // Session and stream ends
-  PROTOCOL: row(
-    'The peer broke the protocol.',
-    EXIT.incompatible,
-    false,
-    'Update both sides; report it if they are current.',
-  ),
+  PROTOCOL: violation('The peer broke the protocol.'),
+  ACK_RANGE: violation('The peer acknowledged bytes that it was never sent, or took an ack back.'),
+  ACK_OVERDUE: violation('The peer does not acknowledge what it receives.'),
+  STREAM_REUSED: violation('The peer opened a stream whose number is not its own, or was used before.'),
+  STREAM_UNKNOWN: violation('The peer sent something on a stream that was never opened.'),
+  STREAM_STATE: violation('The peer sent on a stream what its state rules out, such as data after the end.'),
+  WINDOW_EXCEEDED: violation('The peer sent more than it had credit for.'),
+  CREDIT_RANGE: violation('The peer granted no credit, or more than there can be.'),
+  PEER_NOT_READING: violation('The peer asks for answers and does not read them.'),
   SESSION_UNKNOWN: row(
     'The relay does not know this session any more.',
     EXIT.relayUnreachable,

@@ -6,7 +6,14 @@ import {countRead} from '../core/young-gc.js';
 import {encodeMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import {type LinkMessage, parseLinkMessage} from '../protocol/link-messages.js';
-import {LIMITS, RECORD, RECORD_HEADER, type RecordType, writeRecordHeaderBefore} from '../protocol/wire.js';
+import {
+  LIMITS,
+  RECORD,
+  RECORD_HEADER,
+  type RecordType,
+  type ViolationCode,
+  writeRecordHeaderBefore,
+} from '../protocol/wire.js';
 import type {Carrier, CarrierSink} from './carrier.js';
 import {RecordReader} from './record-reader.js';
 
@@ -22,7 +29,7 @@ export interface LinkSink {
   onMessage(message: LinkMessage): void;
   onDrain(): void;
   /** The peer sent what cannot be. Whoever has more to end than the link does so; without this the link just ends. */
-  onViolation?(reason: string): void;
+  onViolation?(reason: string, code: ViolationCode): void;
   /** Exactly once. Undefined after an orderly end. */
   onClose(error: Error | undefined): void;
 }
@@ -137,13 +144,13 @@ export class Link implements CarrierSink {
   }
 
   /** The peer broke the protocol: says so, then ends. */
-  violate(reason: string): void {
+  violate(reason: string, code: ViolationCode = 'PROTOCOL'): void {
     if (this.#sink?.onViolation !== undefined) {
-      this.#sink.onViolation(reason);
+      this.#sink.onViolation(reason, code);
       return;
     }
-    this.endWith('PROTOCOL', reason);
-    this.#finish(new TunlError('PROTOCOL', {reason}));
+    this.endWith(code, reason);
+    this.#finish(new TunlError(code, {reason}));
   }
 
   /** Tells the peer why the session is over, then ends the carrier in order. */
@@ -200,7 +207,8 @@ export class Link implements CarrierSink {
     switch (type) {
       case RECORD.ack: {
         const count = payload.readBigUInt64BE();
-        if (count > BigInt(Number.MAX_SAFE_INTEGER)) this.violate('an ack of more bytes than can be counted');
+        if (count > BigInt(Number.MAX_SAFE_INTEGER))
+          this.violate('an ack of more bytes than can be counted', 'ACK_RANGE');
         else this.#sink?.onAck(Number(count));
         return;
       }

@@ -2,7 +2,7 @@
 // acknowledged. What the frames mean is the session's affair.
 
 import type {Clock} from '../core/clock.js';
-import {FRAME, FRAME_HEADER, type FrameType, writeFrameHeader} from '../protocol/wire.js';
+import {FRAME, FRAME_HEADER, type FrameType, type ViolationCode, writeFrameHeader} from '../protocol/wire.js';
 import {Acks} from './acks.js';
 import type {Block, BlockPool} from './blocks.js';
 import {BulkPace} from './bulk-pace.js';
@@ -35,7 +35,7 @@ export interface SenderOptions {
   replayBudget: ReplayBudget | undefined;
   queueBytes: number;
   /** The peer leaves the session no way to go on. */
-  onViolation: (reason: string) => void;
+  onViolation: (reason: string, code: ViolationCode) => void;
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -53,7 +53,7 @@ export class Sender {
   /** Something was held back because as much is kept as may be: the next ack has to see to it. */
   #held = false;
   readonly #queueBytes: number;
-  readonly #onViolation: (reason: string) => void;
+  readonly #onViolation: SenderOptions['onViolation'];
   readonly #waiting = new Set<Stream>();
   readonly #pace = new BulkPace();
   readonly #schedule: FlushSchedule;
@@ -80,7 +80,7 @@ export class Sender {
     this.acks = new Acks({
       clock: options.clock,
       onDue: () => this.#sendAck(),
-      onOverdue: () => this.#onViolation('the peer does not acknowledge what it receives'),
+      onOverdue: () => this.#onViolation('the peer does not acknowledge what it receives', 'ACK_OVERDUE'),
     });
   }
 
@@ -264,7 +264,7 @@ export class Sender {
     this.#schedule.begun();
     if (this.#ended) return;
     if (this.#outbox.urgentBytes > MAX_URGENT_BYTES) {
-      this.#onViolation('the peer leaves too much unread');
+      this.#onViolation('the peer leaves too much unread', 'PEER_NOT_READING');
       return;
     }
     if (this.#link === undefined) return;

@@ -13,6 +13,8 @@ import {
   LIMITS,
   type StreamCode,
   type StreamKind,
+  VIOLATION_CODES,
+  type ViolationCode,
 } from '../protocol/wire.js';
 import type {Block, BlockPool} from './blocks.js';
 import {FrameReader, type FrameSink} from './frame-reader.js';
@@ -93,7 +95,7 @@ export class Session implements StreamHost, LinkSink, FrameSink {
       replayBytes: options.replayBytes ?? 16 * 1024 * 1024,
       replayBudget: options.replayBudget,
       queueBytes: options.queueBytes ?? 1024 * 1024,
-      onViolation: (reason) => this.onViolation(reason),
+      onViolation: (reason, code) => this.onViolation(reason, code),
     });
     this.#reader = new FrameReader(this);
     this.#budget = new WindowBudget(64 * 1024 * 1024, options.windowBudget);
@@ -224,9 +226,9 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   }
 
   /** The peer sent what it may not: it is told, and the session is over. */
-  onViolation(reason: string): void {
-    this.#letGo()?.endWith('PROTOCOL', reason);
-    this.#end(new TunlError('PROTOCOL', {reason}));
+  onViolation(reason: string, code: ViolationCode = 'PROTOCOL'): void {
+    this.#letGo()?.endWith(code, reason);
+    this.#end(new TunlError(code, {reason}));
   }
 
   /** The link is no longer this session's; what still comes from it is nobody's. */
@@ -275,7 +277,8 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   }
 
   onAck(count: number): void {
-    if (!this.#sender.acknowledged(count)) this.onViolation(`an ack of ${count} bytes, which cannot be`);
+    if (!this.#sender.acknowledged(count))
+      this.onViolation(`an ack of ${count} bytes, which cannot be`, 'ACK_RANGE');
   }
 
   onDrain(): void {
@@ -316,13 +319,13 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   onDataStart(streamId: number, length: number): boolean {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      if (!this.#wasOpened(streamId)) this.onViolation(`data on stream ${streamId}, which was never opened`);
+      if (!this.#wasOpened(streamId))
+        this.onViolation(`data on stream ${streamId}, which was never opened`, 'STREAM_UNKNOWN');
       return false;
     }
     if (!stream.receiveDataStart(length)) {
-      this.onViolation(
-        `${length} bytes on stream ${streamId} in state ${stream.state}, past its end or its window`,
-      );
+      const code = stream.mayReceive ? 'WINDOW_EXCEEDED' : 'STREAM_STATE';
+      this.onViolation(`${length} bytes on stream ${streamId} in state ${stream.state}`, code);
       return false;
     }
     this.#receiving = stream;
@@ -342,7 +345,10 @@ export class Session implements StreamHost, LinkSink, FrameSink {
   #onOpen(streamId: number, payload: Buffer): void {
     const peersOwn = (streamId % 2 === 1) === (this.role === 'agent');
     if (!peersOwn || streamId <= this.#lastPeerId) {
-      this.onViolation(`stream id ${streamId} is not the peer’s to open, or was used before`);
+      this.onViolation(
+        `stream id ${streamId} is not the peer’s to open, or was used before`,
+        'STREAM_REUSED',
+      );
       return;
     }
     this.#lastPeerId = streamId;
@@ -358,11 +364,13 @@ export class Session implements StreamHost, LinkSink, FrameSink {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
       // Frames that crossed with our reset, or with the last FIN.
-      if (!this.#wasOpened(streamId)) this.onViolation(`stream ${streamId} was never opened`);
+      if (!this.#wasOpened(streamId))
+        this.onViolation(`stream ${streamId} was never opened`, 'STREAM_UNKNOWN');
       return;
     }
     if (!this.#deliver(stream, type, payload)) {
-      this.onViolation(`a frame of type ${type} on stream ${streamId} in state ${stream.state}`);
+      const code = type === FRAME.credit ? 'CREDIT_RANGE' : 'STREAM_STATE';
+      this.onViolation(`a frame of type ${type} on stream ${streamId} in state ${stream.state}`, code);
     }
   }
 
@@ -478,8 +486,9 @@ function readCode(payload: Buffer): StreamCode {
 }
 
 function closeError(code: string, message: string): TunlError {
+  const violation = VIOLATION_CODES.find((each) => each === code);
+  if (violation !== undefined) return new TunlError(violation, {reason: message});
   switch (code) {
-    case 'PROTOCOL':
     case 'SESSION_RANGE':
     case 'TAKEN_OVER':
     case 'RELAY_BUSY':

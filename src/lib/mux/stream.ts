@@ -97,6 +97,11 @@ export class Stream {
     return this.#state;
   }
 
+  /** Whether the peer may still send data. */
+  get mayReceive(): boolean {
+    return nextState(this.#state, 'receiveData') !== undefined;
+  }
+
   /** Bytes received and not consumed. */
   get unreadBytes(): number {
     return this.#receiveWindow.unread;
@@ -176,7 +181,7 @@ export class Stream {
 
   /** `bytes` of what `onData` gave are out of memory. Credit follows. */
   consumed(bytes: number): void {
-    if (nextState(this.#state, 'receiveData') === undefined) return;
+    if (!this.mayReceive) return;
     const credit = this.#receiveWindow.consume(bytes, this.#host.now(), this.#host.growWithinMs());
     if (credit > 0) this.#host.sendCredit(this, credit);
     const crumbs = this.#crumbs;
@@ -186,7 +191,7 @@ export class Stream {
 
   /** @internal False: a violation. */
   receiveDataStart(length: number): boolean {
-    return nextState(this.#state, 'receiveData') !== undefined && this.#receiveWindow.receive(length);
+    return this.mayReceive && this.#receiveWindow.receive(length);
   }
 
   /** @internal */

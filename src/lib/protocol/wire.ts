@@ -3,6 +3,8 @@
 // Two layers share one carrier. *Records* belong to one carrier and die with it. The bytes inside SEGMENT records
 // are the session's: they are *frames*, counted in each direction, and sent again on the next carrier when they were lost.
 
+import type {ErrorCode} from '../core/errors.js';
+
 /** Sub-protocol of the WebSocket upgrade and number in `challenge`: grows when old and new can no longer talk. */
 export const PROTOCOL_VERSION = 1;
 
@@ -68,6 +70,21 @@ export const STREAM_CODES = [
   'DRAINING',
   'CANCELLED',
 ] as const;
+
+/** How a session ends whose peer broke the rules: the code of `close`. PROTOCOL: what it sent cannot be read at all. */
+export const VIOLATION_CODES = [
+  'PROTOCOL',
+  'ACK_RANGE',
+  'ACK_OVERDUE',
+  'STREAM_REUSED',
+  'STREAM_UNKNOWN',
+  'STREAM_STATE',
+  'WINDOW_EXCEEDED',
+  'CREDIT_RANGE',
+  'PEER_NOT_READING',
+] as const satisfies readonly ErrorCode[];
+
+export type ViolationCode = (typeof VIOLATION_CODES)[number];
 
 export type StreamCode = (typeof STREAM_CODES)[number];
 

@@ -1,0 +1,62 @@
+// When what was written leaves: at once while little happens, with the rest of a turn's input when much does.
+
+import type {Clock} from '../core/clock.js';
+import {FRAME, type FrameType} from '../protocol/wire.js';
+
+/** From the latest to the soonest. */
+const NEVER = 0;
+/** A turn of the event loop later than `THIS_TURN`: what is about to follow goes with it. */
+export const NEXT_TURN = 1;
+export const THIS_TURN = 2;
+export const AT_ONCE = 3;
+export type When = typeof NEXT_TURN | typeof THIS_TURN | typeof AT_ONCE;
+
+/** A new connection's first bytes, an upstream's answer and the other end of a stream mostly come with the next turn. */
+const LINGERING: ReadonlySet<FrameType> = new Set([FRAME.open, FRAME.opened, FRAME.fin]);
+
+/** With more frames than this in the last flush a turn's input is worth waiting for. */
+const FEW_FRAMES = 2;
+
+export function whenFor(type: FrameType): When {
+  return LINGERING.has(type) ? NEXT_TURN : AT_ONCE;
+}
+
+export class FlushSchedule {
+  readonly #clock: Clock;
+  readonly #flush: () => void;
+  /** When the next flush is due at the latest. */
+  #due: When | typeof NEVER = NEVER;
+  #frames = 0;
+  #framesBefore = 0;
+
+  constructor(clock: Clock, flush: () => void) {
+    this.#clock = clock;
+    this.#flush = flush;
+  }
+
+  /** A frame was written. */
+  wrote(when: When): void {
+    this.#frames += 1;
+    this.flush(when);
+  }
+
+  flush(when: When): void {
+    if (when <= this.#due) return;
+    this.#due = when;
+    if (when === AT_ONCE && this.#framesBefore <= FEW_FRAMES) queueMicrotask(this.#onDue);
+    else if (when === NEXT_TURN) this.#clock.soon(() => this.#clock.soon(this.#onDue));
+    else this.#clock.soon(this.#onDue);
+  }
+
+  /** A flush has begun, by this schedule or not. */
+  begun(): void {
+    this.#due = NEVER;
+    this.#framesBefore = this.#frames;
+    this.#frames = 0;
+  }
+
+  readonly #onDue = (): void => {
+    // A sooner one has seen to it.
+    if (this.#due !== NEVER) this.#flush();
+  };
+}
