@@ -1,6 +1,5 @@
 // `forward`: one call from a local port to a public address, through a relay elsewhere or one inside this process.
 
-import {readFile} from 'node:fs/promises';
 import type {ReadyEvent} from './agent/events.js';
 import {type Identify, loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
@@ -8,10 +7,11 @@ import type {ForwardOptions} from './agent/options.js';
 import {LocalTunnel, type PublicSides, type Tunnel} from './agent/tunnel.js';
 import {dialCarrier} from './carrier/dial.js';
 import {parseRelayUrl} from './carrier/relay-url.js';
-import {systemCode, TunlError} from './core/errors.js';
+import {TunlError} from './core/errors.js';
 import {createLogger} from './core/logger.js';
 import {software} from './core/software.js';
 import {readSecretFile, stateDir} from './core/state-dir.js';
+import {readTextFile} from './core/text-file.js';
 import {borrowEmbeddedRelay} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
 import {checkPort, formatHostPort, type HostPort} from './protocol/targets.js';
@@ -145,7 +145,7 @@ async function findRelay(options: ForwardOptions): Promise<Way> {
   const given = options.relay ?? process.env.TUNL_RELAY;
   if (given === undefined || given === '') {
     const {relay, release} = await borrowEmbeddedRelay(options);
-    const ca = relay.caFile === undefined ? undefined : await readText(relay.caFile);
+    const ca = relay.caFile === undefined ? undefined : await readTextFile(relay.caFile);
     const facts = {
       url: relay.url,
       embedded: true,
@@ -156,7 +156,7 @@ async function findRelay(options: ForwardOptions): Promise<Way> {
   const origin = `https://${parseRelayUrl(given).authority}`;
   const token = await findToken(options);
   const caFile = options.caFile ?? process.env.TUNL_CA_FILE;
-  const ca = caFile === undefined || caFile === '' ? undefined : await readText(caFile);
+  const ca = caFile === undefined || caFile === '' ? undefined : await readTextFile(caFile);
   return {memoryKey: origin, relay: {url: origin, embedded: false}, dial: dialer(origin, token, ca, options)};
 }
 
@@ -183,15 +183,4 @@ async function findToken(options: ForwardOptions): Promise<string | undefined> {
   if (options.token !== undefined) return options.token;
   if (options.tokenFile !== undefined) return await readSecretFile(options.tokenFile);
   return process.env.TUNL_TOKEN || undefined;
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new TunlError('FILE_UNREADABLE', {
-      reason: `${path} cannot be read (${systemCode(error)}).`,
-      cause: error,
-    });
-  }
 }

@@ -1,12 +1,12 @@
 // The visitor's side of a tunnel's TLS name, for programs that speak no TLS themselves: one connection, checked, half-close kept.
 
-import {readFile} from 'node:fs/promises';
 import {connect as connectTcp} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import {certificateError, socketError} from './carrier/dial-errors.js';
 import {trustSets} from './carrier/trust.js';
 import {systemCode, TunlError} from './core/errors.js';
 import {tls} from './core/node-tls.js';
+import {readTextFile} from './core/text-file.js';
 import {parseTarget} from './protocol/targets.js';
 
 export interface VisitOptions {
@@ -25,7 +25,7 @@ const TIMEOUT_MS = 10_000;
  * @throws TunlError TUNNEL_UNKNOWN, RELAY_*, FILE_UNREADABLE, CERTIFICATE_INVALID, ABORTED
  */
 export async function visit(options: VisitOptions): Promise<TLSSocket> {
-  const ca = options.caFile === undefined ? undefined : await readPem(options.caFile);
+  const ca = options.caFile === undefined ? undefined : await readTextFile(options.caFile);
   // The whole set at once: this is one connection, and it must not have to be tried twice.
   const [, wide] = trustSets(ca);
   const {host, port, signal} = options;
@@ -87,15 +87,4 @@ function reasonOf(error: unknown, host: string, port: number): TunlError {
   const peer = {kind: 'relay', label: `${host}:${port}`} as const;
   const isCertificate = /^(CERT_|UNABLE_|DEPTH_|SELF_|ERR_TLS_CERT)/.test(code);
   return isCertificate ? certificateError(peer, host, code, error) : socketError(peer, error);
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new TunlError('FILE_UNREADABLE', {
-      reason: `${path} cannot be read (${systemCode(error)}).`,
-      cause: error,
-    });
-  }
 }

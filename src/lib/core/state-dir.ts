@@ -1,10 +1,11 @@
 // Where tunl keeps what outlives a process, and how it is written: privately, whole or not at all.
 
-import {mkdir, open, readdir, readFile, rename, rm, stat} from 'node:fs/promises';
+import {mkdir, open, readdir, rename, rm, stat} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {basename, dirname, isAbsolute, join, resolve} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
 import {randomUUID} from './node-crypto.js';
+import {readTextFile} from './text-file.js';
 
 /**
  * TUNL_STATE_DIR, else the platform's convention (XDG Base Directory on Unix). Always absolute: paths below it are printed.
@@ -88,15 +89,7 @@ export async function removeOldDrafts(path: string): Promise<void> {
 
 /** The first line of a file, trimmed. @throws TunlError FILE_UNREADABLE, TOKEN_FILE_EMPTY */
 export async function readSecretFile(path: string): Promise<string> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw new TunlError('FILE_UNREADABLE', {
-      reason: `${path} cannot be read (${systemCode(error)}).`,
-      cause: error,
-    });
-  }
+  const text = await readTextFile(path);
   const secret = text.split('\n', 1)[0]?.trim() ?? '';
   if (secret === '')
     throw new TunlError('TOKEN_FILE_EMPTY', {reason: `${path} holds no token on its first line.`});

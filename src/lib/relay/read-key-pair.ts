@@ -1,11 +1,11 @@
 // A certificate chain and its key from PEM files, checked one against the other.
 
-import {readFile} from 'node:fs/promises';
 import type {SecureContext} from 'node:tls';
-import {systemCode, TunlError} from '../core/errors.js';
+import {TunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
 import {createPrivateKey, X509Certificate} from '../core/node-crypto.js';
 import {tls} from '../core/node-tls.js';
+import {readTextFile} from '../core/text-file.js';
 
 export interface KeyPairFiles {
   certFile: string;
@@ -16,7 +16,7 @@ export interface KeyPairFiles {
 
 /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
 export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles): Promise<SecureContext> {
-  const [cert, key] = await Promise.all([readPem(certFile), readPem(keyFile)]);
+  const [cert, key] = await Promise.all([readTextFile(certFile), readTextFile(keyFile)]);
   const parsed = parse(certFile, 'certificate', () => new X509Certificate(cert));
   const privateKey = parse(keyFile, 'private key', () => createPrivateKey(key));
   if (!parsed.checkPrivateKey(privateKey)) {
@@ -36,17 +36,6 @@ export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles
 export function contextOf({cert, key}: {cert: string; key: string}): SecureContext {
   // No authorities: visitors show no certificates, and Node's own list would be read for it.
   return tls.createSecureContext({cert, key, minVersion: 'TLSv1.2', ca: []});
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new TunlError('FILE_UNREADABLE', {
-      reason: `${path} cannot be read (${systemCode(error)}).`,
-      cause: error,
-    });
-  }
 }
 
 function parse<T>(path: string, what: string, read: () => T): T {
