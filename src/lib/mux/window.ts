@@ -56,8 +56,11 @@ export class WindowBudget {
   }
 }
 
+/** What is consumed is granted again from so much on, at the latest: half of a large window would be missing on a long link. */
+const MOST_PENDING_BYTES = 1024 * 1024;
+
 /**
- * The receiving half. Credit follows consumption, and is granted from half a window on. A window that is used up
+ * The receiving half. Credit follows consumption, and is granted from half a window on, or MOST_PENDING_BYTES. A window that is used up
  * within two round trips is too small for the link and doubles (the rule of rust-yamux's auto-tuning), up to
  * `maxWindow` and as far as the budget goes.
  */
@@ -107,7 +110,7 @@ export class ReceiveWindow {
       this.#measured = 0;
       this.#measuredFrom = now;
     }
-    if (this.#pending < this.#size / 2) return 0;
+    if (this.#pending < Math.min(this.#size / 2, MOST_PENDING_BYTES)) return 0;
     const credit = this.#pending;
     this.#pending = 0;
     this.#allowance += credit;
