@@ -86,7 +86,7 @@ test('without a clipboard and a browser it says so, and the tunnel is there', as
   const env = {PATH: '/nowhere'};
   const {cli} = await startBehindRelay(scope, ['expose', String(port), '--copy', '--open'], {env});
   await cli.line();
-  await cli.saidOnStderr(/no clipboard was found/);
+  await cli.saidOnStderr(/there is no clipboard here/);
   await cli.saidOnStderr(/no browser could be opened/);
   expect((await cli.stop()).code).toBe(0);
 });
