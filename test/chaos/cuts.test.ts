@@ -17,16 +17,18 @@ const peakLimit = 200 * MiB;
 /** Cuts at random places, spread over what is still to be carried, until all are done or nothing goes any more. */
 async function cutAtRandom(proxy: FaultProxy, seed: number, over: Promise<unknown>): Promise<void> {
   const random = randomFrom(seed);
-  const mean = (streams * mebibytes * MiB) / cuts;
+  const total = streams * mebibytes * MiB;
+  const mean = total / cuts;
   const done = over.then(() => 'over');
+  // A direction may be done long before the other: a cut would wait there for bytes that never come.
+  const left = (direction: Direction) => total - proxy.counters[direction];
   while (proxy.counters.cuts < cuts) {
-    const direction: Direction = random() < 0.5 ? 'up' : 'down';
+    const drawn: Direction = random() < 0.5 ? 'up' : 'down';
+    const other = drawn === 'up' ? 'down' : 'up';
+    const direction = left(drawn) > mean || left(drawn) > left(other) ? drawn : other;
     // From the first byte of the TLS handshake to far into the bulk.
-    const cut = proxy.cutAfter(
-      direction,
-      1 + Math.floor(random() * mean * 1.6),
-      random() < 0.8 ? 'reset' : 'fin',
-    );
+    const bytes = 1 + Math.floor(random() * Math.max(1, Math.min(mean * 1.6, left(direction))));
+    const cut = proxy.cutAfter(direction, bytes, random() < 0.8 ? 'reset' : 'fin');
     if ((await Promise.race([cut, done])) === 'over') return;
   }
 }

@@ -52,14 +52,19 @@ describe.concurrent('a half-open link', () => {
     for (const {tcp} of park.eventsOf('ready')) {
       visitors.push(record(await tcpVisitor(scope, tcp?.port ?? 0)));
     }
+    const answered = async (bytes: number) => {
+      for (const {socket} of visitors) socket.write('x');
+      await Promise.all(visitors.map((each) => each.received(bytes)));
+    };
+    // Until then an agent may still have to dial its upstream.
+    await answered(1);
     const before = await inspectBoth(rig, park.child);
     for (let round = 0; round < rounds; round += 1) {
       rig.proxy.blackhole('drop');
       await park.heard('reconnecting', agents * (round + 1));
       rig.proxy.restore();
       await park.heard('resumed', agents * (round + 1));
-      for (const {socket} of visitors) socket.write('x');
-      await Promise.all(visitors.map((each) => each.received(round + 1)));
+      await answered(round + 2);
     }
     // Sockets that close and their timers take up to 5 s.
     await sleep(6_000);

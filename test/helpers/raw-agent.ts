@@ -178,6 +178,8 @@ export class RawAgent {
     const {nonce} = await this.message('challenge');
     const proof = proofOf(ticket, this.nonce, String(nonce), received);
     const resume = {id: ticket.id, epoch: ticket.epoch, received, proof, ...change};
+    // From here on it counts, and acknowledges, from there.
+    this.received = received;
     return await this.hello({resume});
   }
 
