@@ -42,7 +42,8 @@ export interface LinkOptions {
   deadAfterMs?: number;
 }
 
-/** The first round trip is one of cold code on both sides. */
+/** Round trips measured when a link is new: the first is one of cold code on both sides. */
+const FIRST_PINGS = 3;
 const MEASURE_EVERY_MS = 1_000;
 
 export class Link implements CarrierSink {
@@ -221,6 +222,7 @@ export class Link implements CarrierSink {
           this.#lastRttMs = this.#clock.now() - this.#pingSentAt;
           this.#rttMs = Math.min(this.#rttMs, this.#lastRttMs);
           this.#pingSentAt = undefined;
+          if (this.#pingNumber < FIRST_PINGS) this.#ping();
         }
         return;
       case RECORD.message:
@@ -309,5 +311,5 @@ export class Link implements CarrierSink {
 /** Two round trips on this link, ms: a window used up faster than this is too small. A floor keeps loopback from growing windows that only fill memory. */
 export function growWithinMs(link: Link | undefined): number {
   const rttMs = link?.rttMs ?? Number.POSITIVE_INFINITY;
-  return Number.isFinite(rttMs) ? Math.max(2, 2 * rttMs) : 2;
+  return Number.isFinite(rttMs) ? Math.max(1, 2 * rttMs) : 1;
 }

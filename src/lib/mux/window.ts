@@ -60,6 +60,13 @@ export class WindowBudget {
 const MOST_PENDING_BYTES = 1024 * 1024;
 
 /**
+ * On a short link a window is used up in no time as long as the kernel's buffers of a reader take it all, though nobody
+ * reads: some 10 MB. There so many windows in a row must be too small, which costs bulk some milliseconds.
+ */
+const SHORT_LINK_MS = 10;
+const WINDOWS_ON_SHORT_LINK = 8;
+
+/**
  * The receiving half. Credit follows consumption, and is granted from half a window on, or MOST_PENDING_BYTES. A window that is used up
  * within two round trips is too small for the link and doubles (the rule of rust-yamux's auto-tuning), up to
  * `maxWindow` and as far as the budget goes.
@@ -73,6 +80,8 @@ export class ReceiveWindow {
   /** Consumed, not granted again yet. */
   #pending = 0;
   #measured = 0;
+  /** Windows in a row that were used up in time. */
+  #quick = 0;
   #measuredFrom: number;
 
   constructor(budget: WindowBudget, now: number) {
@@ -106,7 +115,8 @@ export class ReceiveWindow {
     this.#pending += read;
     this.#measured += read;
     if (this.#measured >= this.#size) {
-      if (now - this.#measuredFrom <= growWithinMs) this.#grow();
+      this.#quick = now - this.#measuredFrom <= growWithinMs ? this.#quick + 1 : 0;
+      if (this.#quick >= (growWithinMs < SHORT_LINK_MS ? WINDOWS_ON_SHORT_LINK : 1)) this.#grow();
       this.#measured = 0;
       this.#measuredFrom = now;
     }
@@ -124,6 +134,7 @@ export class ReceiveWindow {
   }
 
   #grow(): void {
+    this.#quick = 0;
     const more = this.#size;
     if (this.#size + more > LIMITS.maxWindow || !this.#budget.take(more)) return;
     this.#size += more;

@@ -94,6 +94,26 @@ describe('the two halves of a window', () => {
     expect(receiver.consume(LIMITS.initialWindow / 2, 0, NEVER)).toBe(LIMITS.initialWindow / 2);
   });
 
+  test('grows with the first one used up in time on a long link, and with the eighth in a row on a short one', () => {
+    const used = (receiver: ReceiveWindow, now: number, growWithinMs: number) => {
+      for (let left = receiver.size; left > 0; left -= 64 * 1024) {
+        expect(receiver.receive(64 * 1024)).toBe(true);
+        receiver.consume(64 * 1024, now, growWithinMs);
+      }
+    };
+    const long = new ReceiveWindow(new WindowBudget(LIMITS.maxWindow), 0);
+    used(long, 0, 200);
+    expect(long.size).toBe(2 * LIMITS.initialWindow);
+    const short = new ReceiveWindow(new WindowBudget(LIMITS.maxWindow), 0);
+    for (let i = 0; i < 7; i += 1) used(short, 0, 1);
+    // Too late once: counted anew.
+    used(short, 5, 1);
+    for (let i = 0; i < 7; i += 1) used(short, 5, 1);
+    expect(short.size).toBe(LIMITS.initialWindow);
+    used(short, 5, 1);
+    expect(short.size).toBe(2 * LIMITS.initialWindow);
+  });
+
   test('a large one grants each MiB, so that it can be used as a whole on a long link', () => {
     const receiver = new ReceiveWindow(new WindowBudget(LIMITS.maxWindow), 0);
     while (receiver.size < LIMITS.maxWindow) {
