@@ -69,6 +69,11 @@ export class StreamEnd implements StreamSink {
     return this.closed || this.dropped || this.resetCode !== undefined;
   }
 
+  /** All that it was told to write is written. */
+  get idle(): boolean {
+    return this.#owed === 0 && !this.#ending && !this.over;
+  }
+
   accept(): void {
     if (this.over || this.#mayWrite) return;
     this.stream.accept();
