@@ -23,7 +23,8 @@ import {keysFromFile} from '../src/lib/launch/ssh/key-sources.js';
 import {Scope} from '../test/helpers/scope.js';
 import {run, start, within} from './machine/programs.js';
 import {projectRoot} from './machine/tools.js';
-import {program as tunl} from './peers/tunl.js';
+import {startTunlRelay, program as tunl} from './peers/tunl-relay.js';
+import {report} from './report-line.js';
 import {median} from './results.js';
 
 const GOAL_MS = 300;
@@ -115,17 +116,6 @@ async function behind(words: readonly string[], place: Place): Promise<number> {
   return performance.now() - began;
 }
 
-async function startRelay(scope: Scope): Promise<Record<string, string>> {
-  const folder = await scope.tempDir('bench-relay');
-  const token = randomBytes(24).toString('hex');
-  writeFileSync(join(folder, 'token'), token, {mode: 0o600});
-  const words = ['relay', 'start', '--domain', 'bench.localhost', '--listen', '127.0.0.1:0', '--json'];
-  const more = ['--tcp-ports', '0', '--token-file', join(folder, 'token'), '--drain-timeout', '0s'];
-  const relay = start(scope, process.execPath, [tunl, ...words, ...more], {env: {TUNL_STATE_DIR: folder}});
-  const {url, caFile} = JSON.parse(await relay.line((line) => line.includes('"type":"listening"')));
-  return {TUNL_RELAY: url, TUNL_CA_FILE: caFile, TUNL_TOKEN: token};
-}
-
 async function prepare(scope: Scope, relay: Record<string, string>): Promise<Place> {
   const folder = await scope.tempDir('bench-launch');
   const keyFile = join(folder, 'key.pub');
@@ -157,7 +147,8 @@ async function main(): Promise<void> {
   });
   if (values.help) return void process.stdout.write(usage);
   await using scope = new Scope();
-  const place = await prepare(scope, await startRelay(scope));
+  const {env} = await startTunlRelay(scope);
+  const place = await prepare(scope, env);
   const only = values.only?.split(',');
   process.stdout.write(`load average before: ${loadavg()[0]?.toFixed(1)}; medians of ${values.rounds}, ms\n`);
   for (const {name, program, words} of await cases(place)) {
@@ -171,13 +162,8 @@ async function main(): Promise<void> {
       times.tunl.push(other);
     }
     const later = median(times.tunl.map((value, i) => value - (times.alone[i] ?? 0))) ?? 0;
-    const figures = {
-      alone: Math.round(median(times.alone) ?? 0),
-      tunl: Math.round(median(times.tunl) ?? 0),
-      later: Math.round(later),
-    };
-    const line = {metric: `launch ${name}`, ...figures, limit: GOAL_MS, pass: later <= GOAL_MS};
-    process.stdout.write(`${JSON.stringify(line)}\n`);
+    const facts = {alone: median(times.alone) ?? 0, tunl: median(times.tunl) ?? 0};
+    report(`launch ${name}, ms later`, later, {atMost: GOAL_MS}, facts);
   }
 }
 

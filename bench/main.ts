@@ -18,8 +18,10 @@ import {frp} from './peers/frp.js';
 import type {Peer, RunningPeer} from './peers/peer.js';
 import {simplest} from './peers/simplest.js';
 import {ssh} from './peers/ssh.js';
-import {program, tunl, tunlWithoutReplay} from './peers/tunl.js';
+import {tunl, tunlWithoutReplay} from './peers/tunl.js';
+import {program} from './peers/tunl-relay.js';
 import {goalsTable, table} from './report.js';
+import {positive} from './report-line.js';
 import {bareNode, judge, Results} from './results.js';
 import {startUpstream} from './upstream.js';
 
@@ -80,11 +82,6 @@ function chosen(flag: string, text: string | undefined, known: readonly string[]
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length > 0) throw new Error(`--${flag} ${unknown.join(',')}: known are ${known.join(', ')}`);
   return names;
-}
-
-function positive(flag: string, text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new Error(`--${flag} ${text}: a whole number from 1 is needed`);
-  return Number(text);
 }
 
 class Bench {

@@ -9,6 +9,7 @@ import {startNginx} from './machine/nginx.js';
 import {freePorts} from './machine/ports.js';
 import {start, within} from './machine/programs.js';
 import type {Tools} from './machine/tools.js';
+import {loopback} from './peers/peer.js';
 
 export interface Upstream {
   /** Plain HTTP. */
@@ -38,7 +39,19 @@ const smallAnswer = JSON.stringify({
 /** For loads that need many files in a row rather than one large one. */
 export const pieceBytes = 16 * 1024 * 1024;
 
-export async function startUpstream(scope: Scope, tools: Tools, bulkBytes: number): Promise<Upstream> {
+/** Where nginx listens, if not on this machine's loopback. */
+export interface Place {
+  namespace: string;
+  address: string;
+}
+
+export async function startUpstream(
+  scope: Scope,
+  tools: Tools,
+  bulkBytes: number,
+  place?: Place,
+): Promise<Upstream> {
+  const address = place?.address ?? loopback;
   const folder = await scope.tempDir('bench');
   const certificate = makeCertificate(tools, folder);
   const [port, tlsPort] = (await freePorts(2)) as [number, number];
@@ -48,19 +61,15 @@ export async function startUpstream(scope: Scope, tools: Tools, bulkBytes: numbe
   writeNoise(bulkFile, bulkBytes);
   writeNoise(join(root, 'piece'), pieceBytes);
   const {certFile, keyFile} = certificate;
-  await startNginx(
-    scope,
-    tools,
-    `server {
-    listen 127.0.0.1:${port} backlog=4096;
-    listen 127.0.0.1:${tlsPort} ssl backlog=4096;
+  const http = `server {
+    listen ${address}:${port} backlog=4096;
+    listen ${address}:${tlsPort} ssl backlog=4096;
     ssl_certificate ${certFile};
     ssl_certificate_key ${keyFile};
     root ${root};
     location = /small { default_type application/json; return 200 '${smallAnswer}'; }
-  }`,
-    [port, tlsPort],
-  );
+  }`;
+  await startNginx(scope, tools, {http, ...(place !== undefined && {namespace: place.namespace})});
   return {port, tlsPort, sinkPort: await startSink(scope), certificate, folder, bulkFile, bulkBytes};
 }
 

@@ -15,7 +15,8 @@ export function urlOf({scheme, host, port}: Route, path: string): string {
 export function curlWords(route: Route): string[] {
   return [
     ...['--silent', '--show-error', '--fail', '--insecure', '--http1.1', '--noproxy', '*'],
-    ...['--connect-to', `${route.host}:${route.port}:${loopback}:${route.port}`, '--write-out', form],
+    ...['--connect-to', `${route.host}:${route.port}:${route.address ?? loopback}:${route.port}`],
+    ...['--write-out', form],
   ];
 }
 

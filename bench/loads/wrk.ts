@@ -13,6 +13,8 @@ export interface WrkOptions {
   seconds: number;
   /** A connection for each request. */
   close?: boolean;
+  /** Where it runs, if not here. */
+  namespace?: string;
   signal: AbortSignal;
 }
 
@@ -28,13 +30,13 @@ export async function wrk(
   scope: Scope,
   tools: Tools,
   route: Route,
-  {connections, seconds, close = false, signal}: WrkOptions,
+  {connections, seconds, close = false, namespace, signal}: WrkOptions,
 ): Promise<WrkResult> {
   const script = join(await scope.tempDir('bench-wrk'), 'loopback.lua');
   // The system's resolver need not know the names of tunnels.
   writeFileSync(
     script,
-    `function wrk.resolve(host, service) wrk.addrs = wrk.lookup("${loopback}", service) end\n`,
+    `function wrk.resolve(host, service) wrk.addrs = wrk.lookup("${route.address ?? loopback}", service) end\n`,
   );
   const said = await run(
     scope,
@@ -45,7 +47,12 @@ export async function wrk(
       ...(close ? ['-H', 'Connection: close'] : []),
       urlOf(route, '/small'),
     ],
-    {name: 'wrk', timeoutMs: (seconds + 20) * 1000, signal},
+    {
+      name: 'wrk',
+      timeoutMs: (seconds + 20) * 1000,
+      signal,
+      ...(namespace !== undefined && {namespace}),
+    },
   );
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(said);
   const statuses = /Non-2xx or 3xx responses: (\d+)/.exec(said);

@@ -1,31 +1,34 @@
 // An nginx of our own: everything in one temporary folder, nothing logged per request.
 
-import {mkdirSync, writeFileSync} from 'node:fs';
+import {existsSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Scope} from '../../test/helpers/scope.js';
-import {accepting} from './ports.js';
-import {start} from './programs.js';
+import {start, within} from './programs.js';
 import type {Tools} from './tools.js';
 
 /** Folders that nginx wants to make in places of the system. */
 const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
-/** Starts nginx with the given content of its `http` block and resolves when all `ports` accept. */
-export async function startNginx(
-  scope: Scope,
-  tools: Tools,
-  http: string,
-  ports: readonly number[],
-): Promise<void> {
+export interface NginxOptions {
+  /** The content of its `http` block. */
+  http: string;
+  /** The network namespace it runs in, if not this one. */
+  namespace?: string;
+}
+
+/** Starts nginx and resolves when it listens. */
+export async function startNginx(scope: Scope, tools: Tools, {http, namespace}: NginxOptions): Promise<void> {
   const folder = join(await scope.tempDir('bench-nginx'), 'nginx');
   mkdirSync(folder);
   const config = join(folder, 'nginx.conf');
+  const pidFile = join(folder, 'nginx.pid');
   writeFileSync(
     config,
     `
 daemon off;
 worker_processes 2;
-pid ${folder}/nginx.pid;
+pid ${pidFile};
 ${process.getuid?.() === 0 ? 'user root;' : ''}
 worker_rlimit_nofile 8192;
 events { worker_connections 4096; }
@@ -42,6 +45,13 @@ http {
 }
 `,
   );
-  start(scope, tools.path('nginx'), ['-c', config, '-p', folder, '-e', join(folder, 'error.log')]);
-  for (const port of ports) await accepting(port);
+  start(scope, tools.path('nginx'), ['-c', config, '-p', folder, '-e', join(folder, 'error.log')], {
+    ...(namespace !== undefined && {namespace}),
+  });
+  // It is written once the ports are open, and can be seen from any namespace.
+  await within(10_000, 'nginx', written(pidFile));
+}
+
+async function written(file: string): Promise<void> {
+  while (!existsSync(file)) await sleep(5);
 }

@@ -7,8 +7,10 @@ import type {Upstream} from '../upstream.js';
 /** One public side: plain TCP, or HTTPS that the tunnel terminates. */
 export interface Route {
   scheme: 'tcp' | 'https';
-  /** The name visitors ask for; it is never resolved, all is on loopback. */
+  /** The name visitors ask for; it is never resolved. */
   host: string;
+  /** Where it is. Default: loopback. */
+  address?: string;
   port: number;
   /** Process ids of the two ends; absent without a tunnel. */
   relayPid?: number;

@@ -1,16 +1,11 @@
 // tunl as a user runs it: a relay and agents from this checkout's build, each process with a state folder of its own.
 
-import {randomBytes} from 'node:crypto';
-import {writeFileSync} from 'node:fs';
-import {join} from 'node:path';
 import type {Child} from '../../test/helpers/child.js';
 import type {Scope} from '../../test/helpers/scope.js';
 import {memoryMbOf} from '../machine/proc.js';
 import {start, within} from '../machine/programs.js';
-import {projectRoot} from '../machine/tools.js';
 import {type Peer, type Route, startTimeoutMs} from './peer.js';
-
-export const program = join(projectRoot, 'bin/run.js');
+import {program, startTunlRelay} from './tunl-relay.js';
 
 export const tunl = peer('tunl', 'tunl, resume on: its normal state', {});
 
@@ -34,31 +29,14 @@ function peer(
     about,
     needs: [],
     async start(scope, {upstream}) {
-      const folder = await scope.tempDir('bench-relay');
-      const tokenFile = join(folder, 'token');
-      writeFileSync(tokenFile, randomBytes(24).toString('hex'), {mode: 0o600});
-      const command = (owner: Scope, stateDir: string, ...words: string[]): Child =>
-        start(owner, process.execPath, [...nodeWords, program, ...words], {
-          env: {...environment, TUNL_STATE_DIR: stateDir},
-          name: `tunl ${words.slice(0, 2).join(' ')}`,
-        });
-
-      const relay = command(
-        scope,
-        join(folder, 'state'),
-        ...['relay', 'start', '--domain', 'bench.localhost', '--listen', '127.0.0.1:0', '--tcp-ports', '0'],
-        ...['--token-file', tokenFile, '--drain-timeout', '0s', '--json'],
-      );
-      const {url, caFile} = await event<{url: string; caFile: string}>(relay, 'listening');
+      const {relay, env} = await startTunlRelay(scope, {env: environment, nodeWords});
       const relayBeforeMb = memoryMbOf(relay.pid, 'VmRSS');
 
-      const agent = (owner: Scope, stateDir: string, port: number, ...words: string[]) =>
-        command(
-          owner,
-          stateDir,
-          ...['expose', String(port), '--relay', url, '--token-file', tokenFile],
-          ...['--ca-file', caFile, ...words],
-        );
+      const agent = (owner: Scope, stateDir: string, port: number, ...words: string[]): Child =>
+        start(owner, process.execPath, [...nodeWords, program, 'expose', String(port), ...words], {
+          env: {...environment, ...env, TUNL_STATE_DIR: stateDir},
+          name: 'tunl expose',
+        });
       // Quiet, as the others are: a line or an event for each connection would be measured as well.
       const expose = async (scheme: Route['scheme'], port: number, ...words: string[]): Promise<Route> => {
         const child = agent(scope, await scope.tempDir('bench-agent'), port, '--quiet', ...words);
@@ -89,13 +67,4 @@ function peer(
       };
     },
   };
-}
-
-async function event<T>(child: Child, type: string): Promise<T> {
-  const line = await within(
-    startTimeoutMs,
-    `event ${type} from tunl`,
-    child.line((text) => text.includes(`"type":"${type}"`)),
-  );
-  return JSON.parse(line) as T;
 }

@@ -25,10 +25,16 @@ export interface Wire {
   move(): Promise<void>;
 }
 
+/** Makes two network devices of the given names that are joined. */
+export type Join = (one: string, two: string) => Promise<unknown>;
+
+const vethPair: Join = (one, two) => succeed(['ip', 'link', 'add', one, 'type', 'veth', 'peer', 'name', two]);
+
 /** Two hosts on one wire. `names` are known on both, as in /etc/hosts: name → which host. */
 export async function twoHosts(
   scope: Scope,
   names: Readonly<Record<string, 'one' | 'two'>> = {},
+  join = vethPair,
 ): Promise<Wire> {
   const id = randomBytes(3).toString('hex');
   const subnet = `10.213.${1 + ((randomBytes(1)[0] ?? 0) % 254)}`;
@@ -45,7 +51,7 @@ export async function twoHosts(
   };
   const wire = {one: await host('one'), two: await host('two')};
   const ends = {one: `v${id}a`, two: `v${id}b`};
-  await root('ip', 'link', 'add', ends.one, 'type', 'veth', 'peer', 'name', ends.two);
+  await join(ends.one, ends.two);
   for (const which of ['one', 'two'] as const) {
     const {namespace, address, run: on} = wire[which];
     await root('ip', 'link', 'set', ends[which], 'netns', namespace);

@@ -1,0 +1,4 @@
+// The entry of `npm run bench:growth`: refuses a Node that cannot run TypeScript, then loads the measurement.
+import {loadTypeScript} from './entry.js';
+
+await loadTypeScript('./growth.ts');
