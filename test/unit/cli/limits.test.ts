@@ -2,19 +2,9 @@
 
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
 import {Limits} from '../../../src/lib/cli/limits.js';
+import {visit} from './visit.js';
 
 const DAY_MS = 86_400_000;
-const visit = (state: 'open' | 'closed' | 'refused') =>
-  ({
-    type: 'connection',
-    state,
-    id: 1,
-    visitor: '203.0.113.7:1',
-    via: 'tls',
-    bytesIn: 0,
-    bytesOut: 0,
-    durationMs: 0,
-  }) as const;
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

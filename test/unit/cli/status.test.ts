@@ -3,6 +3,7 @@
 import {expect, test, vi} from 'vitest';
 import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
 import {Status} from '../../../src/lib/cli/renderers/status.js';
+import {visit} from './visit.js';
 
 const READY: ReadyEvent = {
   type: 'ready',
@@ -11,15 +12,6 @@ const READY: ReadyEvent = {
   relay: {url: 'https://r1.example.net', embedded: false},
   h2: false,
 };
-const VISIT = {
-  type: 'connection',
-  id: 1,
-  visitor: '203.0.113.7:1',
-  via: 'tls',
-  bytesIn: 0,
-  bytesOut: 0,
-  durationMs: 0,
-} as const;
 const LOST = {
   type: 'reconnecting',
   code: 'RELAY_LOST',
@@ -51,10 +43,10 @@ test('live is said only when link and upstream say so', () => {
   expect(after({type: 'upstream', upstream: 'localhost:8000', answers: true})).toBe(
     '  ● live · r1 · 0 open · 0 so far',
   );
-  expect(after({...VISIT, state: 'open'})).toBe('  ● live · r1 · 1 open · 1 so far');
+  expect(after(visit('open'))).toBe('  ● live · r1 · 1 open · 1 so far');
   status.attend({rttMs: () => 23.6, keys: () => []});
   expect(state()).toBe('  ● live · r1 · 24 ms · 1 open · 1 so far');
-  expect(after({...VISIT, state: 'closed'})).toBe('  ● live · r1 · 24 ms · 0 open · 1 so far');
+  expect(after(visit('closed'))).toBe('  ● live · r1 · 24 ms · 0 open · 1 so far');
   expect(after({type: 'draining', connections: 1, timeoutMs: 1})).toBe('  ◌ closing · 0 open · 1 so far');
   expect(after({type: 'closed', connections: 1})).toBeUndefined();
 });

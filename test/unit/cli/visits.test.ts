@@ -3,17 +3,9 @@
 import {expect, test} from 'vitest';
 import type {ConnectionEvent} from '../../../src/lib/agent/events.js';
 import {VisitLines, visitLine} from '../../../src/lib/cli/renderers/visits.js';
+import {visit} from './visit.js';
 
-const OPEN: ConnectionEvent = {
-  type: 'connection',
-  state: 'open',
-  id: 1,
-  visitor: '203.0.113.7:50123',
-  via: 'tls',
-  bytesIn: 0,
-  bytesOut: 0,
-  durationMs: 0,
-};
+const OPEN = visit('open');
 const CLOSED: ConnectionEvent = {...OPEN, state: 'closed', bytesIn: 312, bytesOut: 5120, durationMs: 41};
 
 test('who has come and gone is one line', () => {
