@@ -5,6 +5,7 @@ import {type Identify, loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions} from './agent/options.js';
 import {LocalTunnel, type PublicSides, type Tunnel} from './agent/tunnel.js';
+import type {WatchWish} from './agent/upstream-watch.js';
 import {dialCarrier} from './carrier/dial.js';
 import {parseRelayUrl} from './carrier/relay-url.js';
 import {TunlError} from './core/errors.js';
@@ -74,8 +75,7 @@ async function open(
     const tunnel = await LocalTunnel.open({
       upstream: place,
       explainHostChecks: options.onEvent !== undefined,
-      watchUpstream:
-        options.onEvent === undefined ? 'never' : options.watchUpstream ? 'always' : 'when refused',
+      watchUpstream: watchWish(options),
       unencrypted: options.unencrypted ?? false,
       h2: options.h2 ?? false,
       subdomain: options.subdomain,
@@ -111,6 +111,12 @@ async function open(
     await cleanUp();
     throw error;
   }
+}
+
+function watchWish({onEvent, watchUpstream = false}: ForwardOptions): WatchWish {
+  if (onEvent === undefined) return 'never';
+  if (watchUpstream === 'at first') return watchUpstream;
+  return watchUpstream ? 'always' : 'when refused';
 }
 
 function checkOptions(options: ForwardOptions): void {

@@ -7,7 +7,7 @@ import {Child, cleanEnv, run} from '../helpers/child.js';
 import {entry, startCli} from '../helpers/cli.js';
 import {fakeProgram, isAlive, until, withArgument} from '../helpers/launching.js';
 import {startRelayProcess} from '../helpers/relay.js';
-import {Scope} from '../helpers/scope.js';
+import {Scope, unusedPort} from '../helpers/scope.js';
 import {forOtherUser, otherUser} from '../helpers/ssh.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream} from '../helpers/upstreams.js';
@@ -79,6 +79,27 @@ test('--json says all that is needed; a program comes along and goes', async ({s
   expect((await following.exited).code).toBe(0);
   expect(withArgument(fake).filter(isAlive)).toEqual([]);
   expect(left()).toEqual([]);
+});
+
+test('a port that nobody listens on is told in the foreground, and in the log; it says how to stop it', async ({
+  scope,
+}) => {
+  const {shell, stateDir} = await scriptShell(scope);
+  const port = await unusedPort();
+  const warning = `nothing answers on localhost:${port} yet`;
+  const {stderr} = await shell(`tunl expose ${port} --detach`);
+  expect(stderr).toContain(warning);
+  const {id} = parseEvent((await shell('tunl list --json')).stdout) as {id: string};
+  expect(stderr).toContain(`tunl stop ${id}`);
+  const log = await startCli(scope, ['logs', id, '-f'], {stateDir});
+  await log.line((line) => line.includes(warning));
+  expect(log.stdout).toContain(`tunl stop ${id}`);
+  expect(log.stdout).not.toContain('Ctrl+C');
+  // A script that takes one event gets one event.
+  const json = await shell(`tunl expose ${port} --detach --json`);
+  expect(parseEvent(json.stdout).type).toBe('ready');
+  const quiet = await shell(`tunl expose ${port} --detach -q`);
+  expect(quiet.stderr).toBe('');
 });
 
 test('what cannot come up says why in the foreground, and leaves nothing', async ({scope}) => {

@@ -36,9 +36,10 @@ export interface ForwardOptions {
   newName?: boolean;
   /**
    * Tell by `upstream` events from the beginning whether the upstream accepts connections, and notice without a visitor when
-   * that changes. A service on this machine is not dialled for it (Linux). Default false: after a refused visitor only.
+   * that changes. `at first`: tell it when it does not at the beginning, and when it does again. A service on this machine is
+   * not dialled for it (Linux). Default false: after a refused visitor only.
    */
-  watchUpstream?: boolean;
+  watchUpstream?: boolean | 'at first';
   /** Ends the tunnel like `close()`; before the tunnel is there, `forward` rejects with ABORTED. */
   signal?: AbortSignal;
   /** Everything that happens, in order, `ready` included. Must not throw. */

@@ -4,27 +4,30 @@
 import {connect} from 'node:net';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {isListening, isLoopbackAddress} from '../core/listening.js';
+import type {HostPort} from '../protocol/targets.js';
 import type {TunnelEvent, UpstreamEvent} from './events.js';
-import type {Upstream} from './upstream.js';
+import {addressesOf, type Upstream} from './upstream.js';
 
 /** Looked at again so much later, ms: doubled each time up to the longest wait. */
 const FIRST_WAIT_MS = 1_000;
-/** Where nobody watches: only the end of a failure that visitors have seen is of interest. */
+/** Where nobody watches: only the end of a failure that was told is of interest. */
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_WAIT_WATCHED_MS = 5_000;
 /** Who was served a moment ago need not be asked, ms. */
 const SERVED_MS = 2_500;
 const DIAL_TIMEOUT_MS = 5_000;
 
-/** `when refused`: until the upstream answers again. */
-export type WatchWish = 'always' | 'when refused' | 'never';
+/** `when refused`: until the upstream answers again; `at first`: the same, and one look at the beginning. */
+export type WatchWish = 'always' | 'at first' | 'when refused' | 'never';
 
 /** What the kernel's tables say. `unknown`: they cannot know. */
 export type Glance = 'listening' | 'nobody' | 'unknown';
 
 export interface UpstreamWatchOptions {
   label: () => string;
-  /** True: looks from the beginning and goes on looking. False: only after a visitor was refused, until that is over. */
+  /** Looks at the beginning, without waiting for a visitor. */
+  looksFirst: boolean;
+  /** True: goes on looking. False: only where the upstream was found silent, until that is over. */
   watching: boolean;
   glance: () => Promise<Glance>;
   dial: () => Promise<boolean>;
@@ -52,7 +55,7 @@ export class UpstreamWatch {
   /** The upstream is known from now on; `answers`: somebody has just asked it. */
   begin(answers: boolean): void {
     if (answers) this.visited(true);
-    else if (this.#options.watching) void this.#look();
+    else if (this.#options.looksFirst) void this.#look();
   }
 
   /** A visitor's dial tells as much as a look. */
@@ -129,6 +132,7 @@ export function watchUpstream(
   if (when === 'never') return undefined;
   return new UpstreamWatch({
     label: () => upstream.label,
+    looksFirst: when === 'always' || when === 'at first',
     watching: when === 'always',
     glance: async () => {
       const {dialled} = upstream;
@@ -145,10 +149,20 @@ export function watchUpstream(
         code: 'UPSTREAM_REFUSED',
         message: again
           ? `${upstream.label} does not accept connections any more`
-          : `nothing answers on ${upstream.label} yet: visitors are reset`,
+          : nothingYet(upstream.label),
       }),
     clock: systemClock,
   });
+}
+
+export function nothingYet(label: string): string {
+  return `nothing answers on ${label} yet: visitors are reset`;
+}
+
+/** Whether nobody listens there, as far as the kernel knows; dialled is only who has no socket here. */
+export async function isSilentHere({host, port}: HostPort): Promise<boolean> {
+  const addresses = addressesOf(host);
+  return (await glanceAt(addresses, port)) === 'nobody' && !(await dialOnce(addresses, port));
 }
 
 /** A port that the kernel leads elsewhere (to a container) has no socket here: nobody is not the last word. */

@@ -22,7 +22,7 @@ export interface UpstreamVisit {
 }
 
 /** Names below `.localhost` are loopback whatever the resolver says (RFC 6761); both families are tried. */
-function addressesOf(host: string): string[] {
+export function addressesOf(host: string): string[] {
   const name = host.toLowerCase();
   if (name === 'localhost' || name.endsWith('.localhost')) return ['127.0.0.1', '::1'];
   return [host];

@@ -75,7 +75,7 @@ export class InBackground {
       address,
       ...(expiresAt !== undefined && {expiresAt}),
     });
-    await sayFirst({event: {...ready, id: this.id}, facts} satisfies Word);
+    await sayFirst({event: ready, facts} satisfies Word);
   }
 
   async failed(event: ErrorEvent): Promise<void> {

@@ -46,6 +46,8 @@ export class Presenter {
   readonly #renderer: Renderer;
   /** Whether somebody looks at something that is kept up to date. */
   readonly isLive: boolean;
+  /** Whether nobody is told anything but errors. */
+  readonly isSilent: boolean;
   readonly #json: boolean;
   readonly #level: number;
   #dropped = 0;
@@ -53,6 +55,7 @@ export class Presenter {
   constructor(renderer: Renderer, options: PresenterOptions) {
     this.#renderer = renderer;
     this.isLive = renderer.attend !== undefined;
+    this.isSilent = options.quiet && !options.json;
     this.#json = options.json;
     this.#level = LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
   }

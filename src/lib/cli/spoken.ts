@@ -25,7 +25,7 @@ export function spoken(event: CliEvent, told: Told): string[] {
       return [
         event.connections === 0
           ? 'The tunnel is closing.'
-          : `The tunnel is closing. ${count(event.connections, 'open connection')} may finish within ${timeInWords(event.timeoutMs)}. Press Control C again to leave at once.`,
+          : `The tunnel is closing. ${count(event.connections, 'open connection')} may finish within ${timeInWords(event.timeoutMs)}.${told.isDetached ? '' : ' Press Control C again to leave at once.'}`,
       ];
     case 'closed':
       return [`The tunnel is closed. It served ${count(event.connections, 'connection')}.`];

@@ -2,6 +2,7 @@
 
 import type {ReadyEvent, TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions} from '../agent/options.js';
+import {parseTarget} from '../agent/target.js';
 import type {LoginFact, Program} from '../launch/program.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
 import {BaseCommand} from './base-command.js';
@@ -41,7 +42,8 @@ export abstract class TunnelCommand extends BaseCommand {
         this.presenter.begin('starting in the background');
         const {ready, facts} = await detach();
         this.presenter.event(ready);
-        return await this.#welcome(flags, ready, facts);
+        await this.#welcome(flags, ready, facts);
+        return flags.json ? undefined : await this.#warnOfSilence(ready);
       }
     }
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
@@ -52,8 +54,11 @@ export abstract class TunnelCommand extends BaseCommand {
     const onEvent = (event: TunnelEvent) => {
       limits.event(event);
       if (event.type !== 'ready') return this.presenter.event(event);
-      const expiresAt = expiresMs && {expiresAt: new Date(Date.now() + expiresMs).toISOString()};
-      ready = {...event, ...(expiresAt || {})};
+      ready = {
+        ...event,
+        ...(expiresMs && {expiresAt: new Date(Date.now() + expiresMs).toISOString()}),
+        ...(this.#background && {id: this.#background.id}),
+      };
       this.presenter.event(ready);
     };
     await hold({
@@ -63,7 +68,7 @@ export abstract class TunnelCommand extends BaseCommand {
       open: async (signal) => {
         this.presenter.begin('connecting to the relay');
         const {log} = this.presenter;
-        const watchUpstream = this.presenter.isLive;
+        const watchUpstream = this.presenter.isLive || (!this.presenter.isSilent && ('at first' as const));
         const options = {...forwardOptions(flags), watchUpstream, drainTimeoutMs, signal, onEvent, log};
         const held = await open(options);
         limits.begin((reason) => {
@@ -141,6 +146,14 @@ export abstract class TunnelCommand extends BaseCommand {
       tell: this.presenter.tell,
       ...(isScreen && {order: (text: string) => stderr.write(text), columns: () => stderr.columns}),
     };
+  }
+
+  /** The one in the background tells its log only; whoever mistyped the port is still here. */
+  async #warnOfSilence({upstream, program}: ReadyEvent): Promise<void> {
+    if (program !== undefined || this.presenter.isSilent) return;
+    const {isSilentHere, nothingYet} = await import('../agent/upstream-watch.js');
+    if (!(await isSilentHere(parseTarget(upstream)))) return;
+    this.presenter.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: nothingYet(upstream)});
   }
 
   async #welcome(flags: TunnelFlags, ready: ReadyEvent, facts: string[]): Promise<void> {

@@ -33,6 +33,8 @@ export function result(event: CliEvent): string | undefined {
 /** What was told before, as far as it decides how the next is told. */
 export class Told {
   isUp = false;
+  /** It runs in the background: there is no keyboard to stop it by. */
+  isDetached = false;
   /** The link is away, and it was said. */
   isAway = false;
   /** Why, as it was said last. */
@@ -40,6 +42,7 @@ export class Told {
 
   add(event: CliEvent): void {
     if (event.type === 'ready' || event.type === 'listening') this.isUp = true;
+    if (event.type === 'ready') this.isDetached = event.id !== undefined;
     this.isAway =
       event.type === 'reconnecting' || (this.isAway && event.type !== 'resumed' && event.type !== 'ready');
     if (event.type === 'reconnecting') this.reason = event.reason;
@@ -79,7 +82,7 @@ export function sentences(event: CliEvent, told: Told): Line[] {
           text:
             event.connections === 0
               ? 'closing'
-              : `closing: ${count(event.connections, 'open connection')} may finish within ${time(event.timeoutMs)}; Ctrl+C again leaves at once`,
+              : `closing: ${count(event.connections, 'open connection')} may finish within ${time(event.timeoutMs)}${told.isDetached ? '' : '; Ctrl+C again leaves at once'}`,
         },
       ];
     case 'exited':

@@ -9,13 +9,14 @@ import {unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
 /** A watch whose looks are answered by `world`, and whose timers the test moves. */
-function setUp(watching: boolean) {
+function setUp(watching: boolean, looksFirst = watching) {
   const clock = new ManualClock();
   const events: Omit<UpstreamEvent, 'type' | 'upstream'>[] = [];
   const silent: string[] = [];
   const world = {glance: 'nobody' as Glance, dialled: false, dials: 0, glances: 0};
   const watch = new UpstreamWatch({
     label: () => 'localhost:8000',
+    looksFirst,
     watching,
     glance: async () => {
       world.glances += 1;
@@ -89,6 +90,29 @@ describe('a live view', () => {
       watch.visited(true);
     }
     expect(world.glances).toBe(0);
+  });
+});
+
+describe('a look at the beginning', () => {
+  test('finds nobody, says so once, and tells when somebody answers', async () => {
+    const {watch, world, events, silent, pass} = setUp(false, true);
+    watch.begin(false);
+    await pass(60_000);
+    expect([events, silent]).toEqual([[{answers: false}], ['yet']]);
+    world.glance = 'listening';
+    await pass(120_000);
+    expect(events).toEqual([{answers: false}, {answers: true, silentMs: expect.any(Number)}]);
+  });
+
+  test.each([
+    ['listening', 0],
+    ['unknown', 1],
+  ] as const)('is the only one where all is well (%s: %i dials)', async (glance, dials) => {
+    const {watch, world, events, silent, pass} = setUp(false, true);
+    Object.assign(world, {glance, dialled: true});
+    watch.begin(false);
+    await pass(600_000);
+    expect([events, silent, world.glances, world.dials]).toEqual([[], [], 1, dials]);
   });
 });
 

@@ -127,6 +127,17 @@ describe('plain', () => {
     `);
   });
 
+  test.each([
+    ['plain', {}],
+    ['spoken', {ACCESSIBLE: '1'}],
+  ])('in the background nobody is told of a keyboard (%s)', async (_name, env) => {
+    const presenter = await createPresenter({json: false, quiet: false}, {env, stderrIsTTY: false});
+    for (const event of STORY) presenter.event(event.type === 'ready' ? {...event, id: 'k3f9a2'} : event);
+    expect(err).toContain('tunl stop k3f9a2');
+    expect(err).toContain('may finish within 5 s');
+    expect(err).not.toMatch(/Ctrl|Control/);
+  });
+
   test('an embedded relay: this machine only, how to try and to trust, how to get a real one', async () => {
     await tell({}, [EMBEDDED]);
     expect(err).toContain('this address works on this machine only');

@@ -1,0 +1,40 @@
+// A port that nobody listens on, as somebody mistypes it: said at once, on whatever the command speaks by.
+
+import {once} from 'node:events';
+import {createServer} from 'node:net';
+import {expect} from 'vitest';
+import {expose, startCli} from '../helpers/cli.js';
+import {type Scope, unusedPort} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+
+async function listenOn(scope: Scope, port: number): Promise<void> {
+  const server = createServer().listen(port, '127.0.0.1');
+  scope.onEnd(() => void server.close());
+  await once(server, 'listening');
+}
+
+test('without a terminal: one line, and another when somebody listens', async ({scope}) => {
+  const port = await unusedPort();
+  const cli = await startCli(scope, ['expose', String(port)]);
+  await cli.saidOnStderr(new RegExp(`^warning: nothing answers on localhost:${port} yet: .*\n`, 'm'));
+  await listenOn(scope, port);
+  await cli.saidOnStderr(new RegExp(`^localhost:${port} answers now, after `, 'm'));
+  expect(await cli.stop()).toEqual({code: 0, signal: null});
+  expect(cli.stdout).toMatch(/^https:\S+\n$/);
+});
+
+test('with --json: the events that a refused visitor would have brought', async ({scope}) => {
+  const port = await unusedPort();
+  const {cli} = await expose(scope, port);
+  const upstream = `localhost:${port}`;
+  const {message} = await cli.event('notice', ({code}) => code === 'UPSTREAM_REFUSED');
+  expect(message).toContain(upstream);
+  expect(await cli.event('upstream')).toEqual({type: 'upstream', upstream, answers: false});
+});
+
+test('with -q: not a word', async ({scope}) => {
+  const cli = await startCli(scope, ['expose', String(await unusedPort()), '-q']);
+  await cli.line();
+  await cli.stop();
+  expect(cli.stderr).toBe('');
+});
