@@ -20,7 +20,9 @@ export default class Stop extends BaseCommand {
     const {args, flags} = await this.parse(Stop);
     if (Boolean(flags.all) === (args.id !== undefined))
       throw new TunlError('USAGE', {
-        reason: '`tunl stop` needs an ID, or --all.',
+        reason: flags.all
+          ? '`tunl stop` takes an ID or --all, not both.'
+          : '`tunl stop` needs an ID, or --all.',
         next: '`tunl list` shows the IDs.',
       });
     const roster = new Roster(stateDir());
@@ -31,6 +33,7 @@ export default class Stop extends BaseCommand {
         this.presenter.event({type: 'ended', id: tunnel.id, address: tunnel.address});
       }),
     );
+    if (tunnels.length === 0) this.presenter.tell({tone: 'plain', text: 'No tunnel runs in the background.'});
     // One that cannot be stopped keeps no other from its end.
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }

@@ -1,6 +1,6 @@
 // The visitor's side of a tunnel's TLS name, for programs that speak no TLS themselves: one connection, checked, half-close kept.
 
-import {connect as connectTcp} from 'node:net';
+import {connect as connectTcp, isIP} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import {certificateError, socketError} from './carrier/dial-errors.js';
 import {trustSets} from './carrier/trust.js';
@@ -33,7 +33,9 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
   const raw = connectTcp({host: addressOf(host), port, allowHalfOpen: true, noDelay: true});
   const socket = tls.connect({
     socket: raw,
-    servername: host,
+    host,
+    // An IP address is no name that could be asked for.
+    servername: isIP(host) ? '' : host,
     secureContext: wide(),
     rejectUnauthorized: true,
   });
@@ -65,7 +67,8 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
 /** `HOST`, `HOST:PORT`, or a tunnel's URL. @throws TunlError TARGET_INVALID, PORT_RANGE */
 export function visitedPlace(text: string): {host: string; port: number} {
   const place = text.replace(/^https:\/\//, '').replace(/\/$/, '');
-  return parseTarget(/:\d+$/.test(place) || /^\d*$/.test(place) ? place : `${place}:443`);
+  // What has a colon after the last bracket has a port, or is no place at all.
+  return parseTarget(/:[^\]]*$/.test(place) || /^\d*$/.test(place) ? place : `${place}:443`);
 }
 
 /** Names below `.localhost` are loopback whatever the resolver says (RFC 6761). */

@@ -114,7 +114,8 @@ function ready(event: ReadyEvent): Line[] {
   } else {
     say(`Visitors reach ${event.upstream} through a relay inside this process:`);
     say('this address works on this machine only.', 'warning');
-    if (!event.tcp && event.url && event.relay.caFile) {
+    // Nobody opens an ssh command in a browser.
+    if (event.address.startsWith('https://') && event.url && event.relay.caFile) {
       say(`Try it: curl --cacert ${shellWord(event.relay.caFile)} ${event.url}`);
       say('Browsers: `tunl relay ca` says how to trust its certificate.');
     }

@@ -127,6 +127,24 @@ describe('plain', () => {
     `);
   });
 
+  test('an address that no browser takes: no word of browsers', async () => {
+    const [first] = STORY;
+    if (first?.type !== 'ready') throw new Error('the story begins otherwise');
+    const relay = {url: 'https://tunl.localhost:1', embedded: true, caFile: '/ca.pem'};
+    await tell({}, [{...first, address: 'ssh -o ProxyCommand=… dev@abc', program: 'ssh', relay}]);
+    expect(err).not.toMatch(/curl|Browsers/);
+  });
+
+  test.each([
+    ['warning: ', {}],
+    ['Warning: ', {ACCESSIBLE: '1'}],
+  ])('a line that warns says so (%s)', async (prefix, env) => {
+    const presenter = await createPresenter({json: false, quiet: false}, {env, stderrIsTTY: false});
+    presenter.tell({tone: 'warning', text: 'there is no clipboard here'});
+    presenter.tell({tone: 'plain', text: 'sent to the browser'});
+    expect(err).toBe(`${prefix}there is no clipboard here\nsent to the browser\n`);
+  });
+
   test.each([
     ['plain', {}],
     ['spoken', {ACCESSIBLE: '1'}],

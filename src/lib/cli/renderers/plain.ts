@@ -61,8 +61,9 @@ export class PlainRenderer implements Renderer {
     this.#told.add(event);
   }
 
-  tell({text}: Line): void {
-    if (!this.#quiet) this.#write(`${oneLine(text)}\n`);
+  tell({tone, text}: Line): void {
+    const prefix = tone === 'warning' ? (this.#spoken ? 'Warning: ' : 'warning: ') : '';
+    if (!this.#quiet) this.#write(`${prefix}${oneLine(text)}\n`);
   }
 
   output(text: string): void {
