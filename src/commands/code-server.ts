@@ -4,7 +4,14 @@ import {string} from '@oclif/core/args';
 import {string as stringFlag} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';
+import {
+  launchWishes,
+  lifeFlags,
+  nameFlags,
+  programFlags,
+  relayFlags,
+  showFlags,
+} from '../lib/cli/tunnel-flags.js';
 import {codeServer} from '../lib/launch/programs/code-server.js';
 
 export default class CodeServer extends TunnelCommand {
@@ -22,7 +29,7 @@ export default class CodeServer extends TunnelCommand {
       helpValue: 'FILE',
       summary: 'The password is its first line. (PASSWORD, or a random one)',
     }),
-    ...binFlag,
+    ...programFlags,
     ...nameFlags,
     ...lifeFlags,
     ...relayFlags,
@@ -32,10 +39,10 @@ export default class CodeServer extends TunnelCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(CodeServer);
     const program = codeServer({
-      password: await secretFor(flags['password-file'], 'PASSWORD'),
+      password: await secretFor('password', {file: flags['password-file'], variable: 'PASSWORD'}),
       args: this.passedWords ?? [],
       ...(args.folder !== undefined && {dir: args.folder}),
     });
-    await this.holdProgram(program, flags, {launch: {bin: flags.bin}});
+    await this.holdProgram(program, flags, {launch: launchWishes(flags)});
   }
 }

@@ -2,6 +2,7 @@
 
 import {string} from '@oclif/core/args';
 import {parseTarget} from '../lib/agent/target.js';
+import {checkExposeFlags} from '../lib/cli/combinations.js';
 import {outputValve} from '../lib/cli/output-valve.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {commandFlags, exposeFlags} from '../lib/cli/tunnel-flags.js';
@@ -34,7 +35,9 @@ export default class Expose extends TunnelCommand {
     const [first = '', ...others] = this.passedWords ?? [];
     const isTarget = /^[+-]?\d+$/.test(first) && others.length === 0 && args.target === undefined;
     const target = isTarget ? first : args.target;
-    if (this.passedWords && !isTarget) {
+    const hasCommand = this.passedWords !== undefined && !isTarget;
+    checkExposeFlags(flags, {target, hasCommand});
+    if (this.passedWords && hasCommand) {
       const {passedCommand} = await import('../lib/cli/passed-command.js');
       const {program, port} = passedCommand({
         words: this.passedWords,

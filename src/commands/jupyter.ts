@@ -3,7 +3,14 @@
 import {boolean, string} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';
+import {
+  launchWishes,
+  lifeFlags,
+  nameFlags,
+  programFlags,
+  relayFlags,
+  showFlags,
+} from '../lib/cli/tunnel-flags.js';
 import {jupyter} from '../lib/launch/programs/jupyter.js';
 
 export default class Jupyter extends TunnelCommand {
@@ -28,7 +35,7 @@ export default class Jupyter extends TunnelCommand {
       summary: 'Its first line is Jupyter’s token; --token-file is the relay’s.',
     }),
     dir: string({helpValue: 'FOLDER', summary: 'The folder to show. (the current one)'}),
-    ...binFlag,
+    ...programFlags,
     ...nameFlags,
     ...lifeFlags,
     ...relayFlags,
@@ -38,10 +45,12 @@ export default class Jupyter extends TunnelCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(Jupyter);
     const program = jupyter({
-      token: flags.token && (await secretFor(flags['jupyter-token-file'], 'JUPYTER_TOKEN')),
+      token:
+        flags.token &&
+        (await secretFor('token', {file: flags['jupyter-token-file'], variable: 'JUPYTER_TOKEN'})),
       args: this.passedWords ?? [],
       ...(flags.dir !== undefined && {dir: flags.dir}),
     });
-    await this.holdProgram(program, flags, {launch: {bin: flags.bin}});
+    await this.holdProgram(program, flags, {launch: launchWishes(flags)});
   }
 }

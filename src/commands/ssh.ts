@@ -4,13 +4,15 @@ import {boolean} from '@oclif/core/flags';
 import {keyFlags, keysOf} from '../lib/cli/ssh-keys.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {
-  binFlag,
   copyFlag,
+  launchWishes,
   lifeFlags,
   nameFlags,
+  programFlags,
   relayFlags,
   remotePortFlag,
 } from '../lib/cli/tunnel-flags.js';
+import {TunlError} from '../lib/core/errors.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {sshd} from '../lib/launch/programs/sshd.js';
 import {ensureCa} from '../lib/relay/trust.js';
@@ -29,7 +31,7 @@ export default class Ssh extends TunnelCommand {
     ...keyFlags,
     tls: boolean({summary: 'Through the TLS name instead of a port that bots find.'}),
     ...remotePortFlag,
-    ...binFlag,
+    ...programFlags,
     ...nameFlags,
     ...lifeFlags,
     ...relayFlags,
@@ -38,14 +40,21 @@ export default class Ssh extends TunnelCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Ssh);
+    if (flags.tls && flags['remote-port'] !== undefined)
+      throw new TunlError('USAGE', {
+        reason: 'With --tls there is no port of its own at the relay.',
+        next: 'Leave out --tls or --remote-port.',
+      });
     const keys = await keysOf(flags, (text) => this.presenter.tell({tone: 'warning', text}));
-    const caFile = flags['ca-file'] ?? (flags.tls && !flags.relay ? await ensureCa() : undefined);
+    // TUNL_CA_FILE may be set for another relay than the one inside this process.
+    const embeddedCa = flags.tls && !flags.relay ? await ensureCa() : undefined;
+    const caFile = embeddedCa ?? flags['ca-file'];
     const program = await sshd({
       keys,
       stateDir: stateDir(),
       via: flags.tls ? 'tls' : 'tcp',
       ...(caFile !== undefined && {caFile}),
     });
-    await this.holdProgram(program, flags, {tcp: !flags.tls, launch: {bin: flags.bin}});
+    await this.holdProgram(program, flags, {tcp: !flags.tls, launch: launchWishes(flags)});
   }
 }

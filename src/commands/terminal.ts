@@ -3,7 +3,14 @@
 import {string} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {binFlag, lifeFlags, nameFlags, relayFlags, showFlags} from '../lib/cli/tunnel-flags.js';
+import {
+  launchWishes,
+  lifeFlags,
+  nameFlags,
+  programFlags,
+  relayFlags,
+  showFlags,
+} from '../lib/cli/tunnel-flags.js';
 import {terminal} from '../lib/launch/programs/terminal.js';
 
 export default class Terminal extends TunnelCommand {
@@ -18,7 +25,7 @@ export default class Terminal extends TunnelCommand {
       helpValue: 'FILE',
       summary: 'The password is its first line. (PASSWORD, or a random one)',
     }),
-    ...binFlag,
+    ...programFlags,
     ...nameFlags,
     ...lifeFlags,
     ...relayFlags,
@@ -28,9 +35,9 @@ export default class Terminal extends TunnelCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(Terminal);
     const program = terminal({
-      password: await secretFor(flags['password-file'], 'PASSWORD'),
+      password: await secretFor('password', {file: flags['password-file'], variable: 'PASSWORD'}),
       argv: this.passedWords ?? [],
     });
-    await this.holdProgram(program, flags, {launch: {bin: flags.bin}});
+    await this.holdProgram(program, flags, {launch: launchWishes(flags)});
   }
 }

@@ -71,9 +71,49 @@ describe('the command line', () => {
     ['TOKEN_NEEDED', 'relay', 'start', '--listen', '0.0.0.0:0'],
     ['OPTION_INVALID', 'relay', 'start', '--tcp-ports', '9-3'],
     ['OPTION_INVALID', 'relay', 'start', '--resume-window', '11m'],
+    ['OPTION_INVALID', 'relay', 'start', '--key-file', 'key.pem'],
+    ['OPTION_INVALID', 'expose', '8000', '--expires', '999999999d'],
+    ['USAGE', 'expose', '8000', '--tcp=yes'],
+    ['USAGE', 'expose', 'npm', 'run', 'dev'],
+    ['USAGE', 'list', 'surplus'],
+    ['USAGE', 'relay', 'ca', 'surplus'],
+    ['RELAY_URL_INVALID', 'expose', '8000', '--relay', ''],
+    ['PORT_INVALID', 'connect', 'localhost:abc'],
+    ['TARGET_INVALID', 'connect', 'http://localhost'],
   ];
   test.for(cases)('%s: %j', async ([code, ...args], {scope}) => {
     await refuses(scope, args, code);
+  });
+
+  const named: [string, ...string[]][] = [
+    ['at most 10m', 'relay', 'start', '--resume-window', '11m'],
+    ['at most 30d', 'relay', 'start', '--lease-grace', '31d'],
+    ['HOST:PORT', 'relay', 'start', '--listen', '127.0.0.1'],
+    ['HOST:PORT', 'relay', 'start', '--listen-http', '80'],
+    ['65535', 'relay', 'start', '--public-port', '0'],
+    ['not a host', 'relay', 'start', '--tcp-host', '1.2.3.4:5'],
+    ['more than 0s', 'expose', '8000', '--idle-timeout', '0s'],
+    ['at most 7d', 'expose', '--ready-timeout', '60d', '--', 'true'],
+    ['at most 3650d', 'expose', '8000', '--drain-timeout', '999999999d'],
+    ['Add --tcp', 'expose', '8000', '--remote-port', '5000'],
+    ['after `--`', 'expose', '8000', '--ready-path', '/'],
+    ['after `--`', 'expose', '8000', '--ready-timeout', '5s'],
+    ['the port alone', 'expose', '10.0.0.1:80', '--local-host', '10.0.0.2'],
+    ['--relay URL', 'expose', '8000', '--token-file', 'token'],
+    ['--tls', 'ssh', '--tls', '--remote-port', '5000', '--github', 'octocat'],
+  ];
+  test.for(named)('names the flag, and says %s: %j', async ([wanted, ...args], {scope}) => {
+    const {code, stdout, stderr} = await runCli(scope, args);
+    const flag = args.findLast((word) => word.startsWith('--') && word.length > 2 && word !== '--github');
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(flag);
+    expect(stderr).toContain(wanted);
+    expect(stderr).not.toMatch(/Ms\b|\{unencrypted|COMMAND --help/);
+  });
+
+  test('an IP address is no name that a tunnel has: no warning of Node’s', async ({scope}) => {
+    const {stderr} = await runCli(scope, ['connect', `127.0.0.1:${await unusedPort()}`]);
+    expect(stderr).toMatch(/^error: /);
   });
 
   test('an unknown command suggests what was meant', async ({scope}) => {

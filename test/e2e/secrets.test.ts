@@ -2,6 +2,7 @@
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
+import {runCli} from '../helpers/cli.js';
 import {commandLine, installed, withArgument} from '../helpers/launching.js';
 import {startBehindRelay} from '../helpers/programs.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
@@ -89,7 +90,15 @@ test('terminal and code-server: their password from PASSWORD, or from a file', a
 
 test('a secret file that is empty', async ({scope}) => {
   const empty = await secretFile(scope, '\n');
-  const {cli} = await startBehindRelay(scope, ['terminal', '--password-file', empty, '--json']);
-  await cli.finished();
-  expect(cli.error?.code).toBe('TOKEN_FILE_EMPTY');
+  for (const [words, code] of [
+    [['terminal', '--password-file'], 'PASSWORD_FILE_EMPTY'],
+    [['code-server', '--password-file'], 'PASSWORD_FILE_EMPTY'],
+    [['jupyter', '--jupyter-token-file'], 'TOKEN_FILE_EMPTY'],
+  ] as const) {
+    const {stdout} = await runCli(scope, [...words, empty, '--json']);
+    const error = JSON.parse(stdout);
+    expect(error).toMatchObject({code, exitCode: 8});
+    // Only a relay asks for a length.
+    expect(error.next).not.toContain('16');
+  }
 });

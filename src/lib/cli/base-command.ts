@@ -5,7 +5,7 @@ import {Command} from '@oclif/core/command';
 import {report} from './failure.js';
 import {outputFlags} from './flags.js';
 import {createPresenter, type Presenter} from './presenter.js';
-import {usageError} from './usage.js';
+import {usageError, valueForSwitch} from './usage.js';
 import {wishes} from './words.js';
 
 type Output = Record<string, unknown>;
@@ -34,6 +34,9 @@ export abstract class BaseCommand extends Command {
     input?: Interfaces.Input<F, B, A>,
     words = this.#ownWords(),
   ): Promise<Interfaces.ParserOutput<F, B, A>> {
+    const declared = this.#declared();
+    const odd = valueForSwitch(words, declared);
+    if (odd) throw odd;
     const parsed = await super.parse<F, B, A>(input, words);
     const {json = false, quiet = false, plain, 'log-level': logLevel} = parsed.flags as Wanted;
     this.#presenter = await createPresenter({json, quiet, plain, logLevel});
@@ -58,11 +61,14 @@ export abstract class BaseCommand extends Command {
   }
 
   #declared() {
-    const {id, flags, baseFlags, args} = this.ctor;
+    const {id, flags = {}, baseFlags, args = {}, passesWords} = this.ctor as typeof BaseCommand;
+    const all: Interfaces.FlagInput = {...flags, ...baseFlags};
     return {
       name: id.replaceAll(':', ' '),
-      flags: [...Object.keys(flags), ...Object.keys(baseFlags), 'help'],
+      flags: [...Object.keys(all), 'help'],
+      switches: Object.keys(all).filter((name) => all[name]?.type === 'boolean'),
       args: Object.keys(args).map((name) => name.toUpperCase()),
+      passesWords,
     };
   }
 }

@@ -1,8 +1,9 @@
 // The kinds of flags that commands share, and how their values are read.
 
 import {boolean, custom} from '@oclif/core/flags';
-import {duration} from '../core/duration.js';
-import {TunlError} from '../core/errors.js';
+import {checkHost, checkPort} from '../agent/target.js';
+import {duration, durationText} from '../core/duration.js';
+import {ERRORS, TunlError} from '../core/errors.js';
 import type {LogLevel} from '../core/logger.js';
 
 const LOG_LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
@@ -18,20 +19,44 @@ export async function read<T>(name: string, parse: () => T): Promise<T> {
   }
 }
 
+/** Ten years: nobody means more, and no date ends before it. */
+const LONGEST_MS = 3650 * 86_400_000;
+
+type DurationLimits = {
+  /** Whether no time at all is a time. */
+  zero?: boolean;
+  longestMs?: number;
+};
+
 /** `30s`, `1h30m` → milliseconds. */
-export const durationFlag = custom<number>({
+export const durationFlag = custom<number, DurationLimits>({
   helpValue: 'TIME',
-  parse: (text, _command, flag) => read(flag.name, () => duration(text)),
+  parse: (text, _command, {name, zero = true, longestMs = LONGEST_MS}) =>
+    read(name, () => {
+      const ms = duration(text);
+      if (ms <= longestMs && (zero || ms > 0)) return ms;
+      const bound = ms === 0 ? 'more than 0s' : `at most ${durationText(longestMs)}`;
+      throw new TunlError('OPTION_INVALID', {
+        reason: `${text} is not possible.`,
+        next: `Give ${bound}.`,
+      });
+    }),
 });
 
-/** A whole number; its range is the library's to judge. */
+/** 1 to 65535. */
 export const portFlag = custom<number>({
   helpValue: 'PORT',
   parse: (text, _command, flag) =>
     read(flag.name, () => {
-      if (/^[+-]?\d{1,15}$/.test(text)) return Number(text);
-      throw new TunlError('PORT_INVALID');
+      if (/^[+-]?\d{1,15}$/.test(text)) return checkPort(Number(text));
+      throw new TunlError('PORT_INVALID', {next: ERRORS.PORT_RANGE.next});
     }),
+});
+
+/** A host without a port. */
+export const hostFlag = custom<string>({
+  helpValue: 'HOST',
+  parse: (text, _command, flag) => read(flag.name, () => checkHost(text)),
 });
 
 const levelFlag = custom<LogLevel>({

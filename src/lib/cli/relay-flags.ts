@@ -2,13 +2,22 @@
 
 import type {Interfaces} from '@oclif/core';
 import {boolean, custom, string} from '@oclif/core/flags';
-import type {RelayOptions} from '../relay/options.js';
-import {portRange} from '../relay/port-range.js';
-import {durationFlag, given, portFlag, read} from './flags.js';
+import {listenAddress, portRange} from '../relay/addresses.js';
+import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from '../relay/options.js';
+import {durationFlag, given, hostFlag, portFlag, read} from './flags.js';
 
 const portsFlag = custom<readonly [first: number, last: number]>({
   helpValue: 'FIRST-LAST',
   parse: (text, _command, flag) => read(flag.name, () => portRange(text)),
+});
+
+const listenFlag = custom<string>({
+  helpValue: 'HOST:PORT',
+  parse: (text, _command, flag) =>
+    read(flag.name, () => {
+      listenAddress(text);
+      return text;
+    }),
 });
 
 const FILES = 'certificate and token';
@@ -19,15 +28,13 @@ export const relayStartFlags = {
     helpValue: 'NAME',
     summary: 'The relay’s own name; tunnels are names below it. (tunl.localhost)',
   }),
-  listen: string({
-    helpValue: 'HOST:PORT',
+  listen: listenFlag({
     summary: 'Where agents and visitors connect. (127.0.0.1, a free port)',
   }),
-  'listen-http': string({helpValue: 'HOST:PORT', summary: 'Where plain HTTP is sent on to HTTPS. (nowhere)'}),
+  'listen-http': listenFlag({summary: 'Where plain HTTP is sent on to HTTPS. (nowhere)'}),
   'public-port': portFlag({summary: 'The port in public addresses, behind a forwarder.'}),
   'tcp-ports': portsFlag({summary: 'Ports for --tcp tunnels, like 20000-20999; 0: any. (none)'}),
-  'tcp-host': string({
-    helpValue: 'HOST',
+  'tcp-host': hostFlag({
     summary: 'Address that --tcp tunnels listen on. (that of --listen)',
   }),
   'reuse-port': boolean({summary: 'Let the next relay process listen before this one ends.'}),
@@ -48,9 +55,14 @@ export const relayStartFlags = {
   }),
   'resume-window': durationFlag({
     summary: 'How long visitors of a lost link are kept. (60s)',
+    longestMs: LONGEST_RESUME_WINDOW_MS,
     helpGroup: TIMES,
   }),
-  'lease-grace': durationFlag({summary: 'How long a name stays its owner’s. (10m)', helpGroup: TIMES}),
+  'lease-grace': durationFlag({
+    summary: 'How long a name stays its owner’s. (10m)',
+    longestMs: LONGEST_LEASE_GRACE_MS,
+    helpGroup: TIMES,
+  }),
   'drain-timeout': durationFlag({
     summary: 'How long open connections may finish at the end. (30s)',
     helpGroup: TIMES,

@@ -6,6 +6,7 @@ import {parseTarget} from '../agent/target.js';
 import type {LoginFact, Program} from '../launch/program.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
 import {BaseCommand} from './base-command.js';
+import {checkRelayFlags} from './combinations.js';
 import type {InBackground} from './detach.js';
 import {asEvent} from './failure.js';
 import {given} from './flags.js';
@@ -35,6 +36,7 @@ export abstract class TunnelCommand extends BaseCommand {
     open: (options: ForwardOptions) => Promise<HeldTunnel>,
     {sharesTerminal = false} = {},
   ): Promise<void> {
+    checkRelayFlags(flags);
     if (flags.detach) {
       const {detach, InBackground} = await import('./detach.js');
       this.#background = InBackground.here();

@@ -3,7 +3,7 @@
 import type {Interfaces} from '@oclif/core';
 import {boolean, string} from '@oclif/core/flags';
 import type {ForwardOptions} from '../agent/options.js';
-import {durationFlag, given, portFlag} from './flags.js';
+import {durationFlag, given, hostFlag, portFlag} from './flags.js';
 
 const RELAY = 'relay';
 const LIFE = 'life';
@@ -15,8 +15,12 @@ export const nameFlags = {
 };
 
 export const lifeFlags = {
-  expires: durationFlag({summary: 'End by itself after this long.', helpGroup: LIFE}),
-  'idle-timeout': durationFlag({summary: 'End when no visitor was there for this long.', helpGroup: LIFE}),
+  expires: durationFlag({summary: 'End by itself after this long.', zero: false, helpGroup: LIFE}),
+  'idle-timeout': durationFlag({
+    summary: 'End when no visitor was there for this long.',
+    zero: false,
+    helpGroup: LIFE,
+  }),
   'drain-timeout': durationFlag({
     summary: 'How long connections may finish after Ctrl+C. (5s)',
     helpGroup: LIFE,
@@ -67,16 +71,26 @@ const targetFlags = {
   tcp: boolean({summary: 'A raw TCP port of the relay: ssh, databases.'}),
   h2: boolean({summary: 'Offer HTTP/2 to visitors (gRPC). Not with --tcp.'}),
   'remote-port': portFlag({summary: 'With --tcp: this port instead of a random one.'}),
-  'local-host': string({helpValue: 'HOST', summary: 'The upstream’s host where TARGET is a port.'}),
+  'local-host': hostFlag({summary: 'The upstream’s host where TARGET is a port.'}),
 };
 
 const {tcp, h2, ...places} = targetFlags;
 export const exposeFlags = {tcp, h2, ...nameFlags, ...places, ...lifeFlags, ...relayFlags, ...showFlags};
-export const remotePortFlag = {'remote-port': targetFlags['remote-port']};
+export const remotePortFlag = {
+  'remote-port': portFlag({summary: 'This port instead of a random one. Not with --tls.'}),
+};
 
-/** The program itself instead of the one that is found. */
-export const binFlag = {
+/** Longer than that no timer of Node's own runs. */
+const LONGEST_READY_MS = 7 * 86_400_000;
+
+/** Of the commands that know their program. */
+export const programFlags = {
   bin: string({helpValue: 'FILE', summary: 'This program instead of the one that is found.'}),
+  'ready-timeout': durationFlag({
+    summary: 'How long it may take until it answers.',
+    zero: false,
+    longestMs: LONGEST_READY_MS,
+  }),
 };
 
 /** For `expose … -- COMMAND`. */
@@ -86,7 +100,12 @@ export const commandFlags = {
     summary: 'Ready when a GET of it is answered well. (accepts connections)',
     helpGroup: COMMAND,
   }),
-  'ready-timeout': durationFlag({summary: 'How long that may take. (60s)', helpGroup: COMMAND}),
+  'ready-timeout': durationFlag({
+    summary: 'How long that may take. (60s)',
+    zero: false,
+    longestMs: LONGEST_READY_MS,
+    helpGroup: COMMAND,
+  }),
 };
 
 export type TunnelFlags = Interfaces.InferredFlags<typeof lifeFlags & typeof relayFlags> &
@@ -108,4 +127,9 @@ export function forwardOptions(flags: TunnelFlags): ForwardOptions {
       maxRetryTimeMs: flags['max-retry-time'],
     }),
   };
+}
+
+/** The same for a program that the command knows. */
+export function launchWishes(flags: Interfaces.InferredFlags<typeof programFlags>) {
+  return {bin: flags.bin, readyTimeoutMs: flags['ready-timeout']};
 }

@@ -9,8 +9,12 @@ export interface Declared {
   /** `expose` */
   name: string;
   flags: readonly string[];
+  /** Those of them that take no value. */
+  switches: readonly string[];
   /** Names of positional arguments, in upper case. */
   args: readonly string[];
+  /** Words after `--` are another program's. */
+  passesWords: boolean;
 }
 
 /** What people bring along from other tools, and how tunl calls it. */
@@ -48,6 +52,20 @@ export function usageError(error: unknown, declared: Declared): TunlError | unde
       ? `${sentence.split(' ')[1]} is given twice.`
       : 'The command line is not valid.';
   return new TunlError('USAGE', {reason, next: help, cause: error});
+}
+
+/** `--tcp=yes`: oclif takes `yes` for an argument, and would complain of that. */
+export function valueForSwitch(words: readonly string[], declared: Declared): TunlError | undefined {
+  const end = words.indexOf('--');
+  for (const word of end < 0 ? words : words.slice(0, end)) {
+    const [, name = ''] = /^--(?:no-)?([a-z][a-z0-9-]*)=/.exec(word) ?? [];
+    if (declared.switches.includes(name))
+      return new TunlError('USAGE', {
+        reason: `--${name} takes no value.`,
+        next: `Write it alone, or leave it out. See \`tunl ${declared.name} --help\`.`,
+      });
+  }
+  return undefined;
 }
 
 /** No command of that name. Only a suggestion repeats what is known; what was typed may be anything. */
@@ -93,9 +111,15 @@ function missing(declared: Declared, help: string): TunlError {
 }
 
 function tooMany(count: number, declared: Declared, help: string): TunlError {
-  const takes = declared.args.length === 0 ? 'no argument' : `only ${declared.args.join(' and ')}`;
+  const isNone = declared.args.length === 0;
+  const takes = isNone ? 'no argument' : `only ${declared.args.join(' and ')}`;
+  const given = `${count}${isNone ? '' : ' more'} ${count === 1 ? 'is' : 'are'} given`;
+  // `tunl expose npm run dev`, `tunl terminal htop`
+  const hint = declared.passesWords
+    ? `Words for a program stand after \`--\`: \`tunl ${declared.name} -- …\`. `
+    : '';
   return new TunlError('USAGE', {
-    reason: `\`tunl ${declared.name}\` takes ${takes}; ${count} more ${count === 1 ? 'is' : 'are'} given.`,
-    next: help,
+    reason: `\`tunl ${declared.name}\` takes ${takes}; ${given}.`,
+    next: `${hint}${help}`,
   });
 }

@@ -255,6 +255,12 @@ export const ERRORS = {
     false,
     'Put one token on its first line (16 or more characters).',
   ),
+  PASSWORD_FILE_EMPTY: row(
+    'The password file holds no password.',
+    EXIT.local,
+    false,
+    'Put the password on its first line.',
+  ),
   CERTIFICATE_INVALID: row(
     'The certificate cannot be used.',
     EXIT.local,

@@ -87,11 +87,17 @@ export async function removeOldDrafts(path: string): Promise<void> {
   }
 }
 
-/** The first line of a file, trimmed. @throws TunlError FILE_UNREADABLE, TOKEN_FILE_EMPTY */
-export async function readSecretFile(path: string): Promise<string> {
+export type SecretKind = 'relay token' | 'token' | 'password';
+
+/** The first line of a file, trimmed. @throws TunlError FILE_UNREADABLE, TOKEN_FILE_EMPTY, PASSWORD_FILE_EMPTY */
+export async function readSecretFile(path: string, kind: SecretKind = 'relay token'): Promise<string> {
   const text = await readTextFile(path);
   const secret = text.split('\n', 1)[0]?.trim() ?? '';
-  if (secret === '')
-    throw new TunlError('TOKEN_FILE_EMPTY', {reason: `${path} holds no token on its first line.`});
-  return secret;
+  if (secret !== '') return secret;
+  const word = kind === 'password' ? 'password' : 'token';
+  throw new TunlError(kind === 'password' ? 'PASSWORD_FILE_EMPTY' : 'TOKEN_FILE_EMPTY', {
+    reason: `${path} holds no ${word} on its first line.`,
+    // Only a relay asks for a length.
+    ...(kind === 'token' && {next: 'Put the token on its first line.'}),
+  });
 }

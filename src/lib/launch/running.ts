@@ -180,8 +180,9 @@ export class RunningProgram implements AsyncDisposable {
     return (
       (await tooOld(program, site.found, site.env)) ??
       new TunlError('PROGRAM_DIED', {
-        reason: this.#withLines(
+        ...this.#withLines(
           `${program.title} ended ${how} before ${this.#hasAnswered ? 'the tunnel was there' : 'it answered'}.`,
+          `Run ${site.found.bin} by itself to see why.`,
         ),
       })
     );
@@ -198,14 +199,18 @@ export class RunningProgram implements AsyncDisposable {
     if (old) return old;
     const where = program.choosesPort ? 'opened no port' : describe(last, site.port);
     return new TunlError('PROGRAM_NOT_READY', {
-      reason: this.#withLines(`${program.title} ${where} within ${readyTimeoutMs / 1_000} s.`),
+      ...this.#withLines(
+        `${program.title} ${where} within ${readyTimeoutMs / 1_000} s.`,
+        'Allow it more with --ready-timeout, or run it by itself to see what it does.',
+      ),
     });
   }
 
-  #withLines(sentence: string): string {
+  /** `alone`: the next step where there are no lines to look at. */
+  #withLines(sentence: string, alone: string): {reason: string; next?: string} {
     const lines = this.lastLines();
-    if (lines.length === 0) return `${sentence} It printed nothing.`;
-    return [`${sentence} Its last lines:`, ...lines.map((line) => `  ${line}`)].join('\n');
+    if (lines.length === 0) return {reason: `${sentence} It printed nothing.`, next: alone};
+    return {reason: [`${sentence} Its last lines:`, ...lines.map((line) => `  ${line}`)].join('\n')};
   }
 }
 

@@ -26,6 +26,16 @@ export function checkPort(value: unknown, {allowZero = false}: {allowZero?: bool
   return value;
 }
 
+/** A name or an address without a port; IPv6 with or without brackets. */
+export function checkHost(text: string): string {
+  const host = unbracketed(text.trim());
+  if (isIPv4(host) || isIPv6(host) || isName(host)) return host;
+  throw new TunlError('TARGET_INVALID', {
+    reason: `${shown(text)} is not a host.`,
+    next: 'Write it like localhost, 192.168.1.9 or ::1.',
+  });
+}
+
 /** `8000`, `:8000`, `localhost:8000`, `192.168.1.9:3000`, `[::1]:8000`. Without a host: `defaultHost`. */
 export function parseTarget(text: string, defaultHost = 'localhost'): HostPort {
   const {host, port} = split(text, 'TARGET_INVALID');
@@ -37,7 +47,7 @@ export function listenAddress(text: string): HostPort {
   const {host, port} = split(text, 'OPTION_INVALID');
   if (!host) {
     throw new TunlError('OPTION_INVALID', {
-      reason: `The address to listen on, ${shown(text)}, names no host.`,
+      reason: `The address to listen on, ${shown(text)}, is not HOST:PORT.`,
       next: 'Write 0.0.0.0:PORT for everybody, 127.0.0.1:PORT for this machine only.',
     });
   }

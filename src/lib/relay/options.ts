@@ -2,6 +2,9 @@
 
 import type {LogSink} from '../core/logger.js';
 
+export const LONGEST_RESUME_WINDOW_MS = 600_000;
+export const LONGEST_LEASE_GRACE_MS = 30 * 86_400_000;
+
 export interface RelayOptions {
   /** The relay's own name; tunnels are labels below it. Default `tunl.localhost`. */
   domain?: string;
@@ -43,7 +46,7 @@ export interface RelayOptions {
   maxUnreadBytes?: number;
   /** How long visitors of a broken link are kept, ms; 0 to 600,000. Default 60,000. */
   resumeWindowMs?: number;
-  /** How long a name or port stays with its owner after the agent is gone, ms. Default 600,000. */
+  /** How long a name or port stays with its owner after the agent is gone, ms; 30 days at the most. Default 600,000. */
   leaseGraceMs?: number;
   /** Keep the lease table in the state folder, so that names survive a restart of the relay. Default true. */
   keepLeases?: boolean;

@@ -4,7 +4,7 @@ import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {readSecretFile, stateDir} from '../core/state-dir.js';
 import {checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
-import type {RelayOptions} from './options.js';
+import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from './options.js';
 
 export interface RelaySettings {
   domain: string;
@@ -34,7 +34,6 @@ export interface RelaySettings {
 
 /** Short enough that nobody uses it by chance. */
 const MIN_TOKEN_LENGTH = 16;
-const MAX_RESUME_WINDOW_MS = 600_000;
 
 /** @throws TunlError what cannot be, before anything was opened. */
 export async function settleRelayOptions(options: RelayOptions): Promise<RelaySettings> {
@@ -50,7 +49,10 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     });
   }
   if ((options.certFile === undefined) !== (options.keyFile === undefined)) {
-    throw new TunlError('OPTION_INVALID', {reason: 'A certificate and its key come together.'});
+    throw new TunlError('OPTION_INVALID', {
+      reason: 'A certificate and its key come together.',
+      next: 'Give both: --cert-file and --key-file (certFile and keyFile).',
+    });
   }
   return {
     domain,
@@ -71,8 +73,13 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
       options.maxUnreadBytes === undefined
         ? undefined
         : wholeNumber('maxUnreadBytes', options.maxUnreadBytes, 1_048_576, 2 ** 40),
-    resumeWindowMs: wholeNumber('resumeWindowMs', options.resumeWindowMs ?? 60_000, 0, MAX_RESUME_WINDOW_MS),
-    leaseGraceMs: wholeNumber('leaseGraceMs', options.leaseGraceMs ?? 600_000, 0, 30 * 86_400_000),
+    resumeWindowMs: wholeNumber(
+      'resumeWindowMs',
+      options.resumeWindowMs ?? 60_000,
+      0,
+      LONGEST_RESUME_WINDOW_MS,
+    ),
+    leaseGraceMs: wholeNumber('leaseGraceMs', options.leaseGraceMs ?? 600_000, 0, LONGEST_LEASE_GRACE_MS),
     keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
     keepLeases: options.keepLeases ?? true,
     reusePort: options.reusePort ?? false,

@@ -6,11 +6,17 @@ import {describe, expect, test} from 'vitest';
 import {asEvent} from '../../../src/lib/cli/failure.js';
 import {outputFlags} from '../../../src/lib/cli/flags.js';
 import {exposeFlags} from '../../../src/lib/cli/tunnel-flags.js';
-import {unknownCommand, usageError} from '../../../src/lib/cli/usage.js';
+import {unknownCommand, usageError, valueForSwitch} from '../../../src/lib/cli/usage.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
 
 const flags = {...exposeFlags, ...outputFlags};
-const declared = {name: 'expose', flags: Object.keys(flags), args: ['TARGET']};
+const declared = {
+  name: 'expose',
+  flags: Object.keys(flags),
+  switches: ['tcp', 'json'],
+  args: ['TARGET'],
+  passesWords: true,
+};
 
 async function failure(...words: string[]) {
   const args = {target: string({required: true, ignoreStdin: true})};
@@ -45,6 +51,11 @@ describe('a command line that cannot be parsed', () => {
   });
 
   test.each([
+    [['8000', '--expires', '0s'], 'OPTION_INVALID', '--expires: 0s is not possible.'],
+    [['8000', '--expires', '999999999d'], 'OPTION_INVALID', '--expires: 999999999d is not possible.'],
+    [['8000', '--remote-port', '0'], 'PORT_RANGE', '--remote-port: The port 0 is outside 1–65535.'],
+    [['8000', '--local-host', 'a b'], 'TARGET_INVALID', '--local-host: "a b" is not a host.'],
+    [['8000', '--local-host', '10.0.0.1:80'], 'TARGET_INVALID', '--local-host: "10.0.0.1:80" is not a host.'],
     [['8000', '--drain-timeout', '5'], 'OPTION_INVALID', '--drain-timeout: "5" is not a duration.'],
     [['8000', '--remote-port', 'ssh'], 'PORT_INVALID', '--remote-port: The port is not a whole number.'],
     [['8000', '--log-level', 'loud'], 'OPTION_INVALID', '--log-level: There is no such log level.'],
@@ -63,6 +74,19 @@ describe('a command line that cannot be parsed', () => {
     const {message, next} = await failure(...words);
     expect(`${message} ${next}`.replace('no flag --hunter2.', '')).not.toContain('hunter2');
   });
+});
+
+test('a switch with a value, until the words of another program begin', () => {
+  const odd = (...words: string[]) => valueForSwitch(words, declared)?.message;
+  expect(odd('8000', '--tcp=yes')).toBe('--tcp takes no value.');
+  expect(odd('8000', '--no-tcp=1')).toBe('--tcp takes no value.');
+  expect(odd('8000', '--subdomain=demo', '--', 'x', '--tcp=yes')).toBeUndefined();
+});
+
+test('words of a program without `--` before them', async () => {
+  const event = await failure('npm', 'run', 'dev');
+  expect(event.message).toBe('`tunl expose` takes only TARGET; 2 more are given.');
+  expect(event.next).toContain('`tunl expose -- …`');
 });
 
 describe('a command that does not exist', () => {

@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {duration} from '../../../src/lib/core/duration.js';
+import {duration, durationText} from '../../../src/lib/core/duration.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
 
 test.each([
@@ -31,4 +31,15 @@ test.each([
   '9'.repeat(400),
 ])('%j is refused', (text) => {
   expect(() => duration(text)).toThrow(TunlError);
+});
+
+test.each([
+  [0, '0s'],
+  [1, '1ms'],
+  [90_000, '90s'],
+  [600_000, '10m'],
+  [3650 * 86_400_000, '3650d'],
+])('%d ms is %s, and is read as the same', (ms, text) => {
+  expect(durationText(ms)).toBe(text);
+  expect(duration(text)).toBe(ms);
 });

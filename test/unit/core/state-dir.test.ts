@@ -121,6 +121,23 @@ describe('readSecretFile', () => {
     expect(await readSecretFile(path)).toBe(secret);
   });
 
+  test.for([
+    ['relay token', 'TOKEN_FILE_EMPTY', 'no token', '16 or more characters'],
+    ['token', 'TOKEN_FILE_EMPTY', 'no token', 'Put the token on its first line.'],
+    ['password', 'PASSWORD_FILE_EMPTY', 'no password', 'Put the password on its first line.'],
+  ] as const)(
+    'an empty file is told in the words of what it is for (%s)',
+    async ([kind, code, what, next], {scope}) => {
+      const path = join(await scope.tempDir(), 'secret');
+      await writeFile(path, '\n');
+      await expect(readSecretFile(path, kind)).rejects.toMatchObject({
+        code,
+        message: expect.stringContaining(what),
+        next: expect.stringContaining(next),
+      });
+    },
+  );
+
   test('says which file it is, and nothing of what is in it', async ({scope}) => {
     const root = await scope.tempDir();
     const path = join(root, 'token');

@@ -214,6 +214,8 @@ describe('a program that fails', () => {
     await expect(program.ready).rejects.toMatchObject({
       code: 'PROGRAM_DIED',
       message: 'fake ended by SIGKILL before it answered. It printed nothing.',
+      // There are no lines to look at.
+      next: expect.stringMatching(/^Run \S+ by itself to see why\.$/),
     });
   });
 

@@ -1,0 +1,39 @@
+// Flags that say nothing without one another: told, where leaving one out in silence would give something else than was meant.
+
+import {TunlError} from '../core/errors.js';
+import type {TunnelFlags} from './tunnel-flags.js';
+
+function refuse(flag: string, why: string, instead: string): never {
+  throw new TunlError('USAGE', {reason: `--${flag} ${why}.`, next: `${instead}, or leave --${flag} out.`});
+}
+
+/** Of every command with a tunnel. @throws TunlError USAGE, RELAY_URL_INVALID */
+export function checkRelayFlags(flags: TunnelFlags): void {
+  // `--relay "$UNSET"` of a script does not mean the relay inside this process.
+  if (flags.relay === '') throw new TunlError('RELAY_URL_INVALID', {reason: '--relay is empty.'});
+  if (flags['token-file'] !== undefined && flags.relay === undefined)
+    refuse('token-file', 'is for a relay elsewhere, and none is given', 'Give --relay URL or set TUNL_RELAY');
+}
+
+export interface ExposeWishes {
+  tcp: boolean;
+  'remote-port': number | undefined;
+  'local-host': string | undefined;
+  'ready-path': string | undefined;
+  'ready-timeout': number | undefined;
+}
+
+/** Of `tunl expose`. @throws TunlError USAGE */
+export function checkExposeFlags(
+  flags: ExposeWishes,
+  {target, hasCommand}: {target: string | undefined; hasCommand: boolean},
+): void {
+  if (flags['remote-port'] !== undefined && !flags.tcp)
+    refuse('remote-port', 'is a port of the relay for a TCP tunnel', 'Add --tcp');
+  if (flags['local-host'] !== undefined && target !== undefined && /[^:]:/.test(target))
+    refuse('local-host', 'is for a TARGET without a host', 'Give the port alone');
+  if (hasCommand) return;
+  for (const flag of ['ready-path', 'ready-timeout'] as const)
+    if (flags[flag] !== undefined)
+      refuse(flag, 'is about a command that is started', 'Give the command after `--`');
+}

@@ -1,0 +1,3 @@
+// What a person may write for the relay's addresses and ports: the relay's door to their reader.
+
+export {listenAddress, portRange} from '../protocol/targets.js';
