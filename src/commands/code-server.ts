@@ -39,7 +39,12 @@ export default class CodeServer extends TunnelCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(CodeServer);
     const program = codeServer({
-      password: await secretFor('password', {file: flags['password-file'], variable: 'PASSWORD'}),
+      password: await secretFor('password', {
+        file: flags['password-file'],
+        variable: 'PASSWORD',
+        // The log of one in the background has it.
+        isSilent: this.presenter.isSilent && !flags.detach,
+      }),
       args: this.passedWords ?? [],
       ...(args.folder !== undefined && {dir: args.folder}),
     });

@@ -35,7 +35,12 @@ export default class Terminal extends TunnelCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(Terminal);
     const program = terminal({
-      password: await secretFor('password', {file: flags['password-file'], variable: 'PASSWORD'}),
+      password: await secretFor('password', {
+        file: flags['password-file'],
+        variable: 'PASSWORD',
+        // The log of one in the background has it.
+        isSilent: this.presenter.isSilent && !flags.detach,
+      }),
       argv: this.passedWords ?? [],
     });
     await this.holdProgram(program, flags, {launch: launchWishes(flags)});

@@ -100,6 +100,8 @@ describe('the command line', () => {
     ['after `--`', 'expose', '8000', '--ready-timeout', '5s'],
     ['the port alone', 'expose', '10.0.0.1:80', '--local-host', '10.0.0.2'],
     ['--relay URL', 'expose', '8000', '--token-file', 'token'],
+    ['PASSWORD', 'terminal', '--quiet'],
+    ['--password-file', 'code-server', '--quiet'],
     ['--tls', 'ssh', '--tls', '--remote-port', '5000', '--github', 'octocat'],
   ];
   test.for(named)('names the flag, and says %s: %j', async ([wanted, ...args], {scope}) => {

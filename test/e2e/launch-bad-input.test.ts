@@ -57,6 +57,11 @@ test('a program that is not installed: what to install', async ({scope}) => {
   const key = join(folder, 'key.pub');
   await writeFile(key, publicKey);
   await fails(scope, relay, ['ssh', '--key', key, '--bin', '/nowhere/sshd'], 'PROGRAM_MISSING');
+  const mute = await fails(scope, relay, ['ssh', '--key', key, '--bin', '/bin/false'], 'PROGRAM_CONFIG');
+  expect(mute).toMatchObject({
+    message: 'sshd does not accept its configuration',
+    next: expect.stringContaining('/bin/false is an sshd'),
+  });
 });
 
 test('a Jupyter that is too old: which version it is, and which is needed', async ({scope}) => {

@@ -122,3 +122,11 @@ function upgrade(port: number, headers: Record<string, string>): Promise<number 
     question.end();
   });
 }
+
+test('a command that is not there is told before any visitor', async ({scope}) => {
+  const program = terminal({password: randomSecret(), argv: ['no-such-command']});
+  await expect(launchIn(scope, program, {bin: installed.gotty})).rejects.toMatchObject({
+    code: 'PROGRAM_MISSING',
+    message: 'no-such-command was not found.',
+  });
+});

@@ -1,12 +1,27 @@
 // Where the password or token of a started program comes from: a file, the environment, or chance. Never the command line.
 
+import {TunlError} from '../core/errors.js';
 import {readSecretFile, type SecretKind} from '../core/state-dir.js';
 import {randomSecret} from '../launch/secret.js';
 
+export interface SecretSource {
+  file: string | undefined;
+  variable: string;
+  /** A random one would be told nowhere. */
+  isSilent?: boolean;
+}
+
 export async function secretFor(
   kind: SecretKind,
-  {file, variable}: {file: string | undefined; variable: string},
+  {file, variable, isSilent = false}: SecretSource,
 ): Promise<string> {
   if (file !== undefined) return await readSecretFile(file, kind);
-  return process.env[variable] || randomSecret();
+  const given = process.env[variable];
+  if (given) return given;
+  if (isSilent)
+    throw new TunlError('USAGE', {
+      reason: `With --quiet nobody would be told the random ${kind}.`,
+      next: `Set ${variable} or pass --${kind}-file, or leave --quiet out.`,
+    });
+  return randomSecret();
 }

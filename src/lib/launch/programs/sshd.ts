@@ -106,7 +106,11 @@ async function settle(site: Site, config: SshdConfig): Promise<void> {
     complaint = await firstComplaint(site, config);
   }
   if (complaint === undefined) return;
-  throw new TunlError('PROGRAM_CONFIG', {reason: `sshd does not accept its configuration: ${complaint}`});
+  throw new TunlError('PROGRAM_CONFIG', {
+    reason: `sshd does not accept its configuration${complaint && `: ${complaint}`}`,
+    // What ends without a word may be anything.
+    ...(complaint === '' && {next: `Check that ${site.found.bin} is an sshd, and a current one.`}),
+  });
 }
 
 /** Undefined when the configuration is in place. Both are tried at once, for every start waits for this. */

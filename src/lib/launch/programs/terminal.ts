@@ -1,7 +1,9 @@
 // A shell in the browser behind a password: gotty, or ttyd, whichever is installed.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
+import {TunlError} from '../../core/errors.js';
 import {urlOf} from '../address.js';
+import {which} from '../find.js';
 import {basic, openGate} from '../password-gate.js';
 import type {FreeProgram, Site, StartPlan} from '../program.js';
 
@@ -28,6 +30,7 @@ export function terminal(options: TerminalOptions): FreeProgram {
     // Before 1.7.4 ttyd has no --writable: visitors could always type.
     oldest: ({kind}) => ({version: kind === 'ttyd' ? '1.7.4' : '1.0.0', args: ['--version']}),
     prepare: async (site) => {
+      await checkCommand(options.argv?.[0], site);
       if (site.found.kind === 'ttyd') {
         const {port} = site;
         return openGate({port, socketPath: socketOf(site), user: USER, password, realm: 'terminal'});
@@ -53,6 +56,15 @@ export function terminal(options: TerminalOptions): FreeProgram {
     ],
     secrets: [password, basic(USER, password).slice('Basic '.length)],
   };
+}
+
+/** Else the first visitor would be the one to find out. */
+async function checkCommand(bin: string | undefined, site: Site): Promise<void> {
+  if (bin === undefined || (await which(bin, site.env)) !== undefined) return;
+  throw new TunlError('PROGRAM_MISSING', {
+    reason: `${bin || 'A command without a name'} was not found.`,
+    next: 'Check the spelling of the command after `--`, or install it.',
+  });
 }
 
 const configOf = (site: Site) => join(site.folder, 'gotty');
