@@ -27,7 +27,19 @@ const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ['--hostname', 'A name of one’s own is --subdomain.'],
   ['--name', 'A name of one’s own is --subdomain.'],
   ['--server', 'The relay is --relay.'],
+  ['-i', 'Who may log in is told by --key, with the public half of a key.'],
+  ['-v', 'Diagnostics: --log-level debug. The version: `tunl --version`.'],
+  ['--version', 'The version: `tunl --version`.'],
+  ['--verbose', 'Diagnostics: --log-level debug.'],
 ]);
+
+/** Only what this command takes is advised. */
+function hintFor(flag: string, {name, flags}: Declared): string | undefined {
+  const hint = ELSEWHERE.get(flag);
+  const advised = hint?.replaceAll(/`[^`]*`/g, '').match(/--[a-z][a-z-]*/g) ?? [];
+  const isMeant = advised.every((word) => flags.includes(word.slice(2)));
+  return isMeant && (name === 'expose' || !hint?.includes('`tunl expose')) ? hint : undefined;
+}
 
 /**
  * The TunlError that something thrown while parsing stands for, or undefined when it is no parse error.
@@ -96,10 +108,10 @@ function unknownFlag(typed: string, declared: Declared, help: string): TunlError
   const known = declared.flags.map((name) => `--${name}`);
   const isLong = flag.startsWith('--') && !ELSEWHERE.has(flag);
   const guess = isLong ? nearest(flag, [...known, ...ELSEWHERE.keys()]) : undefined;
-  const hint = ELSEWHERE.get(guess ?? flag);
+  const hint = hintFor(guess ?? flag, declared);
   return new TunlError('USAGE', {
     reason: `\`tunl ${declared.name}\` has no flag ${/^--?[A-Za-z][\w-]{0,30}$/.test(flag) ? flag : 'like that'}.`,
-    next: hint ?? (guess ? `Did you mean ${guess}? ${help}` : help),
+    next: hint ?? (guess && !ELSEWHERE.has(guess) ? `Did you mean ${guess}? ${help}` : help),
   });
 }
 

@@ -1,6 +1,7 @@
 // Through oclif's real parser: what it throws is its own affair and may change with its version.
 
 import {string} from '@oclif/core/args';
+import {CLIError} from '@oclif/core/errors';
 import {parse} from '@oclif/core/parser';
 import {describe, expect, test} from 'vitest';
 import {asEvent} from '../../../src/lib/cli/failure.js';
@@ -74,6 +75,18 @@ describe('a command line that cannot be parsed', () => {
     const {message, next} = await failure(...words);
     expect(`${message} ${next}`.replace('no flag --hunter2.', '')).not.toContain('hunter2');
   });
+});
+
+test.each([
+  ['ssh', ['key', 'remote-port'], '-p', 'See `tunl ssh --help`.'],
+  ['ssh', ['key', 'remote-port'], '-i', 'Who may log in is told by --key'],
+  ['stop', ['all'], '--token', 'See `tunl stop --help`.'],
+  ['stop', ['all', 'log-level'], '--verbose', 'Diagnostics: --log-level debug.'],
+  ['stop', ['all'], '--version', 'The version: `tunl --version`.'],
+])('what another tool calls otherwise is advised where it is there: %s %j %s', (name, has, flag, next) => {
+  const error = Object.assign(new CLIError('Nonexistent flag'), {flags: [flag]});
+  const here = {name, flags: has, switches: [], args: [], passesWords: false};
+  expect(usageError(error, here)?.next).toContain(next);
 });
 
 test('a switch with a value, until the words of another program begin', () => {
