@@ -80,6 +80,8 @@ test('a WebSocket and server-sent events in Chromium survive cuts', async ({scop
       await sleep(600);
       await rig.proxy.accept();
     }
+    // Not before: what the page sees may still be what came through ahead of the cut.
+    await cli.line(() => cli.events.filter(({type}) => type === 'resumed').length >= cut);
     const before = (await look()).events.length;
     await tab.waitForFunction(`seen.events.length > ${before + 20} && seen.messages.length > ${before + 20}`);
   }

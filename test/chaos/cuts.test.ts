@@ -14,18 +14,22 @@ const mebibytes = sized(8, 64);
 const cuts = sized(60, 500);
 const peakLimit = 200 * MiB;
 
-/** Cuts at random places, spread over what is still to be carried, until all are done or nothing goes any more. */
+/**
+ * Cuts at random places, spread over what is still to be carried, so that all of them are done before all is carried: which
+ * direction gets ahead while a cut waits for bytes of the other one is left to chance.
+ */
 async function cutAtRandom(proxy: FaultProxy, seed: number, over: Promise<unknown>): Promise<void> {
   const random = randomFrom(seed);
   const total = streams * mebibytes * MiB;
-  const mean = total / cuts;
   const done = over.then(() => 'over');
   // A direction may be done long before the other: a cut would wait there for bytes that never come.
   const left = (direction: Direction) => total - proxy.counters[direction];
   while (proxy.counters.cuts < cuts) {
     const drawn: Direction = random() < 0.5 ? 'up' : 'down';
     const other = drawn === 'up' ? 'down' : 'up';
-    const direction = left(drawn) > mean || left(drawn) > left(other) ? drawn : other;
+    // One that is nearly done leaves the rest to the other.
+    const direction = left(drawn) > total / cuts || left(drawn) > left(other) ? drawn : other;
+    const mean = left(direction) / (cuts - proxy.counters.cuts);
     // From the first byte of the TLS handshake to far into the bulk.
     const bytes = 1 + Math.floor(random() * Math.max(1, Math.min(mean * 1.6, left(direction))));
     const cut = proxy.cutAfter(direction, bytes, random() < 0.8 ? 'reset' : 'fin');

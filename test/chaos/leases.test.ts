@@ -1,10 +1,11 @@
 // A name or port is its owner's, whatever becomes of agents, links and relays; nobody else gets it, nobody fights for it.
-import {mkdir, readFile, writeFile} from 'node:fs/promises';
+import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {describe} from 'vitest';
 import {forward, TunlError, type Tunnel} from '../../src/index.js';
 import type {Cli} from '../helpers/cli.js';
 import {FaultProxy} from '../helpers/fault-proxy.js';
+import {until} from '../helpers/launching.js';
 import {atLeast, atMost} from '../helpers/metric.js';
 import {randomFrom} from '../helpers/random.js';
 import {type RelayProcessOptions, startRelayProcess} from '../helpers/relay.js';
@@ -12,13 +13,24 @@ import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
-import {certificateFlags, domain, type Rig, sized, sleep, startRig} from './rig.js';
+import {
+  certificateFlags,
+  domain,
+  keptPorts,
+  leased,
+  leasesIn,
+  leaseTable,
+  type Rig,
+  sized,
+  sleep,
+  startRig,
+} from './rig.js';
 
 const claims = sized(100, 1_000);
 
 /** No token: each state folder is an owner. */
-const openRig = (scope: Scope, flags: readonly string[] = []): Promise<Rig> =>
-  startRig(scope, {withToken: false, flags});
+const openRig = async (scope: Scope, flags: readonly string[] = []): Promise<Rig> =>
+  startRig(scope, {...(await keptPorts()), withToken: false, flags});
 
 let asked = 0;
 
@@ -53,8 +65,6 @@ const refusalOf = (tried: Promise<Tunnel>): Promise<string> =>
     (error: unknown) => (error instanceof TunlError ? error.code : String(error)),
   );
 
-const tableOf = (stateDir: string): string => join(stateDir, 'relay', domain, 'leases.json');
-
 /** How many of the claims are refused by the code that is due. */
 async function refusals(scope: Scope, rig: Rig, count: number, name: string, port: number): Promise<number> {
   const stateDir = await scope.tempDir('foreign');
@@ -78,6 +88,20 @@ async function served(scope: Scope, port: number): Promise<void> {
   const visitor = record(await tcpVisitor(scope, port));
   visitor.socket.write('hello');
   await visitor.received(5);
+}
+
+/** Resolves when the agent has written down what it is called, a moment after it is ready. */
+async function remembered(stateDir: string, host: string): Promise<void> {
+  const [label = ''] = host.split('.');
+  const folder = join(stateDir, 'names');
+  await until(async () => {
+    // A draft of it beside it is not it.
+    const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.json'));
+    const texts = await Promise.all(
+      files.map((file) => readFile(join(folder, file), 'utf8').catch(() => '')),
+    );
+    return texts.some((text) => text.includes(`"${label}"`));
+  });
 }
 
 const typesOf = (cli: Cli): string[] =>
@@ -166,7 +190,7 @@ describe.concurrent('names', () => {
   test('survive the death of the relay', async ({scope, expect}) => {
     const {flags, caFile} = await certificateFlags(scope);
     const stateDir = await scope.tempDir('relay');
-    const options: RelayProcessOptions = {stateDir, withToken: false, flags};
+    const options: RelayProcessOptions = {...(await keptPorts()), stateDir, withToken: false, flags};
     const relay = await startRelayProcess(scope, options);
     const upstream = await echoUpstream(scope);
     const owner = await scope.tempDir('owner');
@@ -174,11 +198,10 @@ describe.concurrent('names', () => {
     const before = await relay.expose(upstream, {stateDir: owner, flags: flagsFor('demo'), env});
     before.cli.signal('SIGKILL');
     await before.cli.exited;
-    // The table is written a moment after it changed.
-    await sleep(500);
+    await leased(stateDir, [before.ready]);
     relay.cli.signal('SIGKILL');
     await relay.cli.exited;
-    const again = await startRelayProcess(scope, {...options, listen: `127.0.0.1:${relay.port}`});
+    const again = await startRelayProcess(scope, options);
     const port = String(before.ready.tcp?.port);
     for (const wish of [
       ['--subdomain', 'demo'],
@@ -206,8 +229,7 @@ describe.concurrent('names', () => {
     const upstream = await echoUpstream(scope);
     const run = async (flags: readonly string[], where = cwd) => {
       const {cli, ready} = await rig.expose(upstream, {stateDir, cwd: where, flags: ['--tcp', ...flags]});
-      // What it was called is written down a moment after it is ready.
-      await sleep(300);
+      await remembered(stateDir, ready.tls?.host ?? '');
       cli.signal('SIGKILL');
       await cli.exited;
       return [ready.tls?.host, ready.tcp?.port];
@@ -222,14 +244,16 @@ describe.concurrent('names', () => {
   });
 
   test('are free again when the grace period is over', async ({scope, expect}) => {
-    const rig = await openRig(scope, ['--lease-grace', '2s', '--resume-window', '100ms']);
+    // Long enough for a claim that begins with it to end in it, on a busy machine too.
+    const rig = await openRig(scope, ['--lease-grace', '8s', '--resume-window', '100ms']);
     const owner = await rig.expose(9, {flags: ['--subdomain', 'demo']});
     owner.cli.signal('SIGKILL');
     await rig.relay.cli.saidOnStderr(/agent gone/);
     const stateDir = await scope.tempDir('foreign');
     expect(await refusalOf(claim(scope, rig, {stateDir, subdomain: 'demo'}))).toBe('NAME_TAKEN');
-    await sleep(2_100);
-    expect(await refusalOf(claim(scope, rig, {stateDir, subdomain: 'demo'}))).toBe('granted');
+    await until(
+      async () => (await refusalOf(claim(scope, rig, {stateDir, subdomain: 'demo'}))) === 'granted',
+    );
   });
 
   test('are in a whole table whenever the relay is killed', async ({scope, expect}) => {
@@ -237,12 +261,10 @@ describe.concurrent('names', () => {
     const stateDir = await scope.tempDir('relay');
     const owner = await scope.tempDir('owner');
     const random = randomFrom(5);
-    const options: RelayProcessOptions = {stateDir, withToken: false, flags};
+    const options: RelayProcessOptions = {...(await keptPorts()), stateDir, withToken: false, flags};
     const granted = new Set<string>();
-    let listen = '127.0.0.1:0';
     for (let round = 0; round < sized(5, 50); round += 1) {
-      const relay = await startRelayProcess(scope, {...options, listen});
-      listen = `127.0.0.1:${relay.port}`;
+      const relay = await startRelayProcess(scope, options);
       const at = {proxy: {port: relay.port}, caFile};
       const killed = new AbortController();
       const {signal} = killed;
@@ -255,14 +277,15 @@ describe.concurrent('names', () => {
         }
       })();
       claiming.catch(() => {});
-      await sleep(200 + random() * 300);
+      // From the first table on in which there is anything of this round, at any moment.
+      await until(async () => (await leasesIn(stateDir)).has(`tls:name-${round}-0`));
+      await sleep(random() * 300);
       relay.cli.signal('SIGKILL');
       await relay.cli.exited;
       killed.abort();
       await claiming.catch(() => {});
       expect(relay.cli.stderr).not.toMatch(/cannot be/);
-      const table = JSON.parse(await readFile(tableOf(stateDir), 'utf8')) as {leases: [string][]};
-      const kept = new Set(table.leases.map(([key]) => key));
+      const kept = await leasesIn(stateDir);
       // What was granted in the last moment may be missing, what was in a table once may not.
       const older = [...granted].filter((name) => !name.startsWith(`name-${round}-`));
       const inFirst = older.filter((name) => kept.has(`tls:${name}`)).length;
@@ -277,8 +300,8 @@ describe.concurrent('names', () => {
     async (text, {scope, expect}) => {
       const {flags, caFile} = await certificateFlags(scope);
       const stateDir = await scope.tempDir('relay');
-      await mkdir(dirname(tableOf(stateDir)), {recursive: true});
-      await writeFile(tableOf(stateDir), text);
+      await mkdir(dirname(leaseTable(stateDir)), {recursive: true});
+      await writeFile(leaseTable(stateDir), text);
       const options: RelayProcessOptions = {stateDir, withToken: false, flags};
       const relay = await startRelayProcess(scope, options);
       await relay.cli.saidOnStderr(/the lease table cannot be read; it begins empty/);

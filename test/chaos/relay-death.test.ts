@@ -8,7 +8,7 @@ import {type ParkEvent, startPark} from '../helpers/start-park.js';
 import {test} from '../helpers/test.js';
 import {record} from '../helpers/upstreams.js';
 import {tlsVisitor} from '../helpers/visitors.js';
-import {certificateFlags, sized, sleep} from './rig.js';
+import {certificateFlags, keptPorts, leased, sized, sleep} from './rig.js';
 
 const agents = sized(10, 50);
 const tunnelsEach = sized(10, 20);
@@ -41,20 +41,19 @@ async function visit(scope: Scope, {agent, port, tls}: ParkEvent, caFile: string
 test('kill -9 of the relay: all tunnels are back with their names, spread over time', async ({scope}) => {
   const {flags, caFile} = await certificateFlags(scope);
   const stateDir = await scope.tempDir('relay');
-  const options = {stateDir, withToken: false, flags};
+  const options = {...(await keptPorts()), stateDir, withToken: false, flags};
   const relay = await startRelayProcess(scope, options);
   const ports = await greeters(scope, tunnelsEach);
   const env = {...relay.env, TUNL_CA_FILE: caFile};
   const {eventsOf, heard} = await startPark(scope, {agents, ports, env});
   const tunnels = eventsOf('ready');
   expect(tunnels.length).toBe(agents * tunnelsEach);
-  // The lease table is written a moment after it changed.
-  await sleep(500);
+  await leased(stateDir, tunnels);
 
   relay.cli.signal('SIGKILL');
   await relay.cli.exited;
   await sleep(downMs);
-  const again = await startRelayProcess(scope, {...options, listen: `127.0.0.1:${relay.port}`});
+  const again = await startRelayProcess(scope, options);
   const since = Date.now();
   // Who comes before the agent is back waits for it.
   const [first] = tunnels;

@@ -11,7 +11,7 @@ import {startRelayProcess} from '../helpers/relay.js';
 import {startSshd} from '../helpers/sshd.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream} from '../helpers/upstreams.js';
-import {certificateFlags, sized, sleep} from './rig.js';
+import {certificateFlags, keptPorts, sized, sleep} from './rig.js';
 
 const counts = {events: sized(40, 200), uploads: sized(10, 50), logins: sized(4, 20)};
 /** What is open when the relay is told to go takes so much longer. */
@@ -26,7 +26,7 @@ interface Answer {
 test('SIGTERM under open streams: none fails, and agents come back without a word', async ({scope}) => {
   const {flags, caFile} = await certificateFlags(scope);
   const stateDir = await scope.tempDir('relay');
-  const options = {stateDir, withToken: false, flags, drainTimeout: '30s'};
+  const options = {...(await keptPorts()), stateDir, withToken: false, flags, drainTimeout: '30s'};
   const relay = await startRelayProcess(scope, options);
   const env = {TUNL_CA_FILE: caFile};
   const [web, sshd] = [await httpUpstream(scope), await startSshd(scope)];
@@ -69,11 +69,15 @@ test('SIGTERM under open streams: none fails, and agents come back without a wor
   const logins = Array.from({length: counts.logins}, () =>
     Child.start(scope, command, [...words, `echo in; sleep ${workMs / 1000}; echo done`]),
   );
-  await Promise.all([web.listening(counts.events), ...logins.map((each) => each.line())]);
+  await Promise.all([
+    web.listening(counts.events),
+    web.uploading(counts.uploads),
+    ...logins.map((each) => each.line()),
+  ]);
 
   relay.cli.signal('SIGTERM');
   await relay.cli.event('draining');
-  const next = await startRelayProcess(scope, {...options, listen: `127.0.0.1:${relay.port}`});
+  const next = await startRelayProcess(scope, options);
   // New visitors, all the while: some come before their agent is back, and wait.
   const fresh: Promise<Answer>[] = [];
   let tick = 0;

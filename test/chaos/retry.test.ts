@@ -10,7 +10,7 @@ import {type Scope, unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
-import {certificateFlags, domain, sleep, startRig} from './rig.js';
+import {certificateFlags, domain, keptPorts, leased, startRig} from './rig.js';
 
 async function greet(scope: Scope, port: number) {
   const visitor = record(await tcpVisitor(scope, port));
@@ -51,12 +51,11 @@ describe.concurrent('without a link', () => {
 
   test('a relay that asks for a pause gets it', async ({scope, expect}) => {
     const {flags, caFile} = await certificateFlags(scope);
-    const options = {stateDir: await scope.tempDir('relay'), flags};
+    const options = {...(await keptPorts()), stateDir: await scope.tempDir('relay'), flags};
     const relay = await startRelayProcess(scope, options);
     const env = {TUNL_CA_FILE: caFile};
     const {cli, ready} = await relay.expose(await echoUpstream(scope), {flags: ['--tcp'], env});
-    // The lease table is written a moment after it changed.
-    await sleep(500);
+    await leased(options.stateDir, [ready]);
     const [, certFile = '', , keyFile = ''] = flags;
     const busy = createServer({cert: await readFile(certFile), key: await readFile(keyFile)});
     const asked: number[] = [];
@@ -75,7 +74,7 @@ describe.concurrent('without a link', () => {
     expect(second - first).toBeGreaterThanOrEqual(1_999);
     busy.close();
     busy.closeAllConnections();
-    await startRelayProcess(scope, {...options, listen: `127.0.0.1:${relay.port}`, token: relay.token});
+    await startRelayProcess(scope, {...options, token: relay.token});
     await cli.event('resumed');
     await greet(scope, ready.tcp?.port ?? 0);
     expect(cli.events.filter(({type}) => type === 'ready').length).toBe(1);

@@ -59,8 +59,8 @@ const violations: Record<string, (peer: Peer) => void> = {
   'data past the window': ({agent, stream, visitor}) => {
     visitor.pause();
     const data = frameBytes(frame.data, stream, Buffer.alloc(200_000));
-    // More than all socket buffers on the way, so that credit runs out for sure.
-    for (let i = 0; i < 100; i += 1) agent.segment(data);
+    // More than all socket buffers on the way and the largest window together, so that credit runs out for sure.
+    for (let i = 0; i < 250; i += 1) agent.segment(data);
   },
   'data after the end': ({agent, stream}) =>
     agent.segment(frameBytes(frame.fin, stream), frameBytes(frame.data, stream, 'late')),

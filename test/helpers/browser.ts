@@ -1,7 +1,7 @@
 // Headless Chromium that trusts a relay's CA the way a person's browser does: by its certificate store, with no check off.
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {type Browser, chromium} from 'playwright-core';
+import {type BrowserContext, chromium} from 'playwright-core';
 import {run} from './child.js';
 import type {Scope} from './scope.js';
 
@@ -9,9 +9,14 @@ export interface BrowserOptions {
   caFile: string;
   /** E.g. `MAP *.relay.test 127.0.0.1`. Names below `.localhost` need none. */
   hostResolverRules?: string;
+  /** What it answers to a page that asks for a password. */
+  httpCredentials?: {username: string; password: string};
 }
 
-export async function startBrowser(scope: Scope, options: BrowserOptions): Promise<Browser> {
+/** For whatever is waited for in a page: it says what was missing before the test's own time is up, and judges nobody's speed. */
+const PATIENCE_MS = 90_000;
+
+export async function startBrowser(scope: Scope, options: BrowserOptions): Promise<BrowserContext> {
   const home = await scope.tempDir('browser');
   const store = join(home, '.pki', 'nssdb');
   await mkdir(store, {recursive: true});
@@ -24,6 +29,7 @@ export async function startBrowser(scope: Scope, options: BrowserOptions): Promi
   }
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
+    timeout: PATIENCE_MS,
     env: {HOME: home, PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', XDG_CONFIG_HOME: join(home, '.config')},
     args: [
       ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
@@ -32,5 +38,8 @@ export async function startBrowser(scope: Scope, options: BrowserOptions): Promi
     ],
   });
   scope.onEnd(() => browser.close());
-  return browser;
+  const {httpCredentials} = options;
+  const context = await browser.newContext(httpCredentials && {httpCredentials});
+  context.setDefaultTimeout(PATIENCE_MS);
+  return context;
 }

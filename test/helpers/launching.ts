@@ -132,8 +132,11 @@ function procFile(pid: number, name: string): string {
   }
 }
 
-/** Resolves when a condition holds that no event tells about, such as the end of somebody else's process. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+/**
+ * Resolves when a condition holds that no event tells about, such as the end of somebody else's process. The time is not
+ * what is tested: it only says what was waited for, before the test's own time is up.
+ */
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 25_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${condition}`);

@@ -66,11 +66,43 @@ export function portOf(server: Server): number {
   return address.port;
 }
 
-/** A port that was free a moment ago, for what must be told a number, or for what must find nobody. */
-export async function unusedPort(host = '127.0.0.1'): Promise<number> {
+/**
+ * Between the ports that the launcher chooses from and those that the system gives away (port 0, outgoing connections; Linux
+ * from 32768): what is free here stays free until the test itself listens, also while a program is started again.
+ */
+const FIRST_PORT = 32_000;
+const PORT_COUNT = 768;
+/** Test processes that run side by side have numbers side by side: each begins at a place of its own. */
+let nextPort = (process.pid * 48) % PORT_COUNT;
+
+/** Consecutive ports that nobody listens on, and that this process was not given before for a long time. */
+async function unusedPorts(count: number, host: string): Promise<number> {
+  for (let tries = 0; tries < PORT_COUNT; tries += 1) {
+    // Taken before anything is waited for: others ask at the same time.
+    if (nextPort + count > PORT_COUNT) nextPort = 0;
+    const first = FIRST_PORT + nextPort;
+    nextPort += count;
+    const ports = Array.from({length: count}, (_, i) => canListen(first + i, host));
+    if (!(await Promise.all(ports)).includes(false)) return first;
+  }
+  throw new Error('no port is free');
+}
+
+/** A port for what must be told a number, or for what must find nobody. */
+export function unusedPort(host = '127.0.0.1'): Promise<number> {
+  return unusedPorts(1, host);
+}
+
+/** Ports for a relay's TCP tunnels: `first-last`. */
+export async function unusedPortRange(count: number): Promise<string> {
+  const first = await unusedPorts(count, '127.0.0.1');
+  return `${first}-${first + count - 1}`;
+}
+
+function canListen(port: number, host: string): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, host, resolve));
-  const port = portOf(server);
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen({port, host, exclusive: true}, () => server.close(() => resolve(true)));
+  });
 }

@@ -16,6 +16,8 @@ export interface HttpUpstream {
   endEvents(): void;
   /** Resolves when `count` visitors have /events open. */
   listening(count: number): Promise<void>;
+  /** Resolves when `count` uploads have begun since the start. */
+  uploading(count: number): Promise<void>;
 }
 
 /**
@@ -27,6 +29,7 @@ export async function httpUpstream(
   page = '<!doctype html><h1>upstream</h1>',
 ): Promise<HttpUpstream> {
   const events = new Set<ServerResponse>();
+  let uploads = 0;
   const server = createHttpServer((request, response) => {
     const url = new URL(request.url ?? '/', 'http://upstream');
     void answer(request, response, url).catch(() => response.destroy());
@@ -40,6 +43,8 @@ export async function httpUpstream(
       }
       case '/upload': {
         const digest = new Digest();
+        uploads += 1;
+        server.emit('uploads');
         await pipeline(request, digest);
         response.end(JSON.stringify({bytes: digest.bytes, sha256: digest.sha256()}));
         return;
@@ -74,6 +79,9 @@ export async function httpUpstream(
     },
     listening: async (count) => {
       while (events.size < count) await once(server, 'events');
+    },
+    uploading: async (count) => {
+      while (uploads < count) await once(server, 'uploads');
     },
   };
 }

@@ -2,7 +2,7 @@
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {createConnection, type Socket} from 'node:net';
-import {connect, type TLSSocket} from 'node:tls';
+import {connect, createSecureContext, type SecureContext, type TLSSocket} from 'node:tls';
 import {type Exit, run} from './child.js';
 import type {Scope} from './scope.js';
 
@@ -13,9 +13,15 @@ export interface Address {
 
 /** A plain connection to a TCP tunnel. Half-close is the test's. */
 export async function tcpVisitor(scope: Scope, port: number, host = '127.0.0.1'): Promise<Socket> {
+  const socket = boldVisitor(scope, port, host);
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** One who may be reset at any moment, even before it hears that it is connected; whoever uses it watches it at once. */
+export function boldVisitor(scope: Scope, port: number, host = '127.0.0.1'): Socket {
   const socket = createConnection({port, host, allowHalfOpen: true, noDelay: true});
   scope.onEnd(() => void socket.destroy());
-  await once(socket, 'connect');
   return socket;
 }
 
@@ -27,6 +33,16 @@ export interface TlsVisitorOptions {
   via?: string;
   /** Instead of the tunnel's name. */
   servername?: string;
+}
+
+const contexts = new Map<string, SecureContext>();
+
+/** Made once: a thousand visitors who each read the CA anew keep the relay waiting for their first bytes. */
+function trusting(caFile: string): SecureContext {
+  const ca = readFileSync(caFile, 'utf8');
+  const context = contexts.get(ca) ?? createSecureContext({ca});
+  contexts.set(ca, context);
+  return context;
 }
 
 /** A TLS connection to a tunnel's name, verified against the relay's CA. */
@@ -42,7 +58,7 @@ export async function tlsVisitor(
     host: options.via ?? '127.0.0.1',
     port,
     servername: options.servername ?? host,
-    ca: readFileSync(options.caFile),
+    secureContext: trusting(options.caFile),
     ...(options.alpn && {ALPNProtocols: options.alpn}),
   });
   scope.onEnd(() => void socket.destroy());
