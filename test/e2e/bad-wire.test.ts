@@ -203,18 +203,17 @@ test('a ClientHello that never ends is closed, by size and by time', async ({sco
   await endless.closed;
   expect(sent).toBeLessThan(64 * MiB);
   // By time: one that stops after its first bytes, and one that says nothing at all.
-  const since = performance.now();
-  const stalled = await Promise.all([
-    ...Array.from({length: 50}, async () => {
+  const stalled = await Promise.all(
+    Array.from({length: 51}, async (_, i) => {
       const visitor = await stranger(scope, port);
-      visitor.socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]));
-      return visitor;
+      const since = performance.now();
+      if (i > 0) visitor.socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]));
+      // Each by its own clock: how long fifty take to come in is not the relay's.
+      return {waited: visitor.closed.then(() => performance.now() - since)};
     }),
-    stranger(scope, port),
-  ]);
+  );
   await stillServes();
-  await Promise.all(stalled.map(({closed}) => closed));
-  const waited = performance.now() - since;
+  const waited = Math.max(...(await Promise.all(stalled.map((each) => each.waited))));
   expect.soft(atMost('stalled ClientHello', 'ms until closed', Math.round(waited), 5_000)).toBe(true);
   await stillServes();
 });
@@ -273,7 +272,8 @@ test('an agent that sends anything but the protocol is put out, and nobody else 
       () => socket.readyState === socket.OPEN && socket.send(Buffer.alloc(4096, 0xee)),
       20,
     );
-    await once(socket, 'close');
+    // Not `once` of node:events, which fails where the relay has not read all of it and resets.
+    await new Promise((resolve) => socket.once('close', resolve));
     clearInterval(more);
   }
   await stillServes();
@@ -301,16 +301,15 @@ test('WebSocket frames that are none', async ({scope}) => {
     ['noise', Buffer.alloc(100_000, 0x5a)],
   ];
   const before = relay.cli.rssBytes();
-  for (const [what, bytes] of frames) {
+  for (const [, bytes] of frames) {
     const socket = agentSocket(relay, {authorization: `Bearer ${relay.token}`});
     scope.onEnd(() => socket.terminate());
     socket.on('error', () => {});
     const [response] = (await once(socket, 'upgrade')) as [{socket: Socket}];
-    const closed = once(response.socket, 'close');
+    // Not `once` of node:events, which fails where the relay has not read all of it and resets.
+    const closed = new Promise((resolve) => response.socket.once('close', resolve));
     response.socket.write(bytes);
-    await closed.catch((error: unknown) => {
-      throw new Error(`${what}: ${String(error)}`);
-    });
+    await closed;
   }
   const grown = Math.max(0, relay.cli.rssBytes() - before);
   expect.soft(atMost('broken WebSocket frames', 'relay RSS growth bytes', grown, 48 * MiB)).toBe(true);

@@ -25,7 +25,6 @@ test('an editor from anywhere: login, a file, the terminal', async ({scope}) => 
   expect(password).toMatch(/^[a-z2-9]{26}$/);
   const browser = await startBrowser(scope, {caFile: relay.caFile});
   const tab = await browser.newPage();
-  tab.setDefaultTimeout(60_000);
   await tab.goto(ready.address);
   await tab.fill('input[name=password]', 'wrong');
   await tab.click('input[type=submit]');

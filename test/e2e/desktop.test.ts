@@ -55,12 +55,14 @@ test('the address is copied, opened and drawn; clipboard and browser outlive tun
   });
   const address = await cli.line();
   await until(async () => (await tools.given('browser')) === address);
-  expect(await tools.given('xclip')).toBe(address);
-  expect(cli.stderr).toContain('sent to the clipboard');
-  expect(cli.stderr).toMatch(/[▀▄█]{20}/);
+  await until(async () => (await tools.given('xclip')) === address);
+  await cli.saidOnStderr(/sent to the clipboard/);
+  await cli.saidOnStderr(/[▀▄█]{20}/);
+  const left = async () => [await tools.pid('xclip'), await tools.pid('browser')];
+  await until(async () => (await left()).every((pid) => pid > 1));
   expect((await cli.stop('SIGINT')).code).toBe(0);
   expect(cli.stdout).toBe(`${address}\n`);
-  expect([await tools.pid('xclip'), await tools.pid('browser')].map(isAlive)).toEqual([true, true]);
+  expect((await left()).map(isAlive)).toEqual([true, true]);
 });
 
 test('an address with a secret reaches the browser by a private file', async ({scope}) => {

@@ -6,7 +6,7 @@ import {entry, runCli, startCli} from '../helpers/cli.js';
 import {unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream, record, recordingUpstream, replyAfterEndUpstream} from '../helpers/upstreams.js';
-import {curl, tcpVisitor} from '../helpers/visitors.js';
+import {boldVisitor, curl, tcpVisitor} from '../helpers/visitors.js';
 
 test('the address is the only line on stdout, and works', async ({scope}) => {
   const upstream = await httpUpstream(scope, 'embedded');
@@ -120,7 +120,7 @@ test('an upstream that refuses shows at the visitor as a reset, and once on stde
   const cli = await startCli(scope, ['expose', String(closed), '--tcp']);
   const [, publicPort] = (await cli.line()).split(':');
   for (let i = 0; i < 3; i++) {
-    const visitor = record(await tcpVisitor(scope, Number(publicPort)));
+    const visitor = record(boldVisitor(scope, Number(publicPort)));
     visitor.socket.write('hello');
     expect(await visitor.closed).toBe('ECONNRESET');
   }

@@ -6,6 +6,7 @@ import {startBrowser} from '../helpers/browser.js';
 import {fakeProgram, root} from '../helpers/launching.js';
 import {startBehindRelay} from '../helpers/programs.js';
 import {startRelayProcess} from '../helpers/relay.js';
+import {unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
 
@@ -81,7 +82,7 @@ test('a relay that goes while the program starts: both end, with the relay’s r
   const script = await fakeProgram(scope, `console.log('started'); setInterval(() => {}, 1000);`);
   const {cli} = await startBehindRelay(
     scope,
-    ['expose', '4321', '--max-retry-time', '1s', '--', process.execPath, script],
+    ['expose', String(await unusedPort()), '--max-retry-time', '1s', '--', process.execPath, script],
     {relay},
   );
   await cli.saidOnStderr(/started/);
