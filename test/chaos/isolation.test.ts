@@ -12,6 +12,11 @@ import {inspect, sized, sleep, startRig} from './rig.js';
 
 const loops = 50;
 const measureMs = sized(2_000, 15_000);
+/**
+ * Where a small request takes longer, the machine has other things to do, and loopback looks like a long link: on such a one
+ * a window grows while the kernel takes the first bytes. Then what is held for a slow reader is measured again.
+ */
+const shortLinkMs = 5;
 
 interface Loops {
   /** Times of all requests that end in the next while, ms, sorted. */
@@ -19,8 +24,38 @@ interface Loops {
   failed: number;
 }
 
+interface Site {
+  host: string;
+  port: number;
+  ca: Buffer;
+}
+
+/** One small request to its end. */
+function ask(agent: Agent, {host, port, ca}: Site): Promise<void> {
+  return new Promise((resolve, reject) => {
+    get({agent, host: '127.0.0.1', port, servername: host, ca, path: '/', headers: {host}}, (response) => {
+      response.resume();
+      response.on('end', resolve);
+      response.on('error', reject);
+    }).on('error', reject);
+  });
+}
+
+/** What a small request takes where nothing else is asked for, ms: the middle one of twenty in a row. */
+async function smallRequestMs(site: Site): Promise<number> {
+  const agent = new Agent({keepAlive: true, maxSockets: 1});
+  const times: number[] = [];
+  for (let i = 0; i < 21; i += 1) {
+    const since = performance.now();
+    await ask(agent, site);
+    times.push(performance.now() - since);
+  }
+  agent.destroy();
+  return times.sort((a, b) => a - b)[times.length >> 1] ?? Number.POSITIVE_INFINITY;
+}
+
 /** Fifty keep-alive connections over TLS, each with one request after the other. */
-function startLoops(scope: Scope, {host, port}: {host: string; port: number}, ca: Buffer): Loops {
+function startLoops(scope: Scope, site: Site): Loops {
   const agent = new Agent({keepAlive: true, maxSockets: loops});
   scope.onEnd(() => agent.destroy());
   let times: number[] | undefined;
@@ -38,19 +73,11 @@ function startLoops(scope: Scope, {host, port}: {host: string; port: number}, ca
       return sorted;
     },
   };
-  const once = () =>
-    new Promise<void>((resolve, reject) => {
-      get({agent, host: '127.0.0.1', port, servername: host, ca, path: '/', headers: {host}}, (response) => {
-        response.resume();
-        response.on('end', resolve);
-        response.on('error', reject);
-      }).on('error', reject);
-    });
   for (let i = 0; i < loops; i += 1) {
     void (async () => {
       while (going) {
         const since = performance.now();
-        await once().catch(() => {
+        await ask(agent, site).catch(() => {
           if (going) state.failed += 1;
         });
         times?.push(performance.now() - since);
@@ -84,20 +111,29 @@ test('a slow reader and a bulk download beside fifty request loops', async ({sco
   };
   // What is made once for the first bulk (blocks, compiled code) is not the slow reader's.
   expect((await fetchBig('--max-time', '60', '-r', `0-${64 * MiB}`).finished()).code).toBe(0);
-  await sleep(500);
-  const before = await heldBy(rig.relay.cli, cli);
-  const slow = fetchBig('--limit-rate', '1k');
-  await sleep(sized(3_000, 60_000));
-  const during = await heldBy(rig.relay.cli, cli);
-  for (const [i, side] of ['relay', 'agent'].entries()) {
-    const held = (during[i] ?? Number.POSITIVE_INFINITY) - (before[i] ?? 0);
-    expect.soft(atMost('slow reader', `bytes that the ${side} holds for it`, held, 2 * MiB)).toBe(true);
+  const site = {host, port, ca: await readFile(rig.caFile)};
+  let [quietestMs, held] = [Number.POSITIVE_INFINITY, [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]];
+  for (let round = 0; round < 6 && quietestMs > shortLinkMs; round += 1) {
+    await sleep(500);
+    const takenMs = await smallRequestMs(site);
+    const before = await heldBy(rig.relay.cli, cli);
+    const slow = fetchBig('--limit-rate', '1k');
+    await sleep(sized(3_000, 60_000));
+    const during = await heldBy(rig.relay.cli, cli);
+    expect(slow.exit).toBeUndefined();
+    slow.signal('SIGKILL');
+    await slow.exited;
+    if (takenMs > quietestMs) continue;
+    quietestMs = takenMs;
+    held = during.map((bytes, i) => bytes - (before[i] ?? 0));
   }
-  expect(slow.exit).toBeUndefined();
-  slow.signal('SIGKILL');
-  await slow.exited;
+  atMost('slow reader', 'ms that a small request takes beside nobody', quietestMs, shortLinkMs);
+  for (const [i, side] of ['relay', 'agent'].entries()) {
+    const bytes = held[i] ?? Number.POSITIVE_INFINITY;
+    expect.soft(atMost('slow reader', `bytes that the ${side} holds for it`, bytes, 2 * MiB)).toBe(true);
+  }
 
-  const requests = startLoops(scope, {host, port}, await readFile(rig.caFile));
+  const requests = startLoops(scope, site);
   await sleep(1_000);
   // In turn, and the middle one of the rounds: what else the machine does weighs on both sides alike.
   const ratios: number[] = [];

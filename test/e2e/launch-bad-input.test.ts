@@ -93,7 +93,7 @@ if (argv[0] === 'elsewhere') await listen(Number(argv[1]));`,
   const never = await fails(scope, relay, [...late, ...serve('never')], 'PROGRAM_NOT_READY');
   expect(never.message).toContain(`opened no port ${port} within 1 s. It printed nothing.`);
   await fails(scope, relay, ['expose', String(port), ...serve('leaves')], 'PROGRAM_BACKGROUND');
-  const patient = ['expose', String(port), '--ready-timeout', '4s'];
+  const patient = ['expose', String(port), '--ready-timeout', '6s'];
   const elsewhere = await fails(
     scope,
     relay,

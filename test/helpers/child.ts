@@ -26,7 +26,7 @@ export interface Exit {
 const stopTimeoutMs = 15_000;
 
 /** What a program started may take so long to notice that it is gone: on a busy machine some of it has yet to run at all. */
-const leftTimeoutMs = 10_000;
+const leftTimeoutMs = 5_000;
 
 export class Child implements AsyncDisposable {
   readonly name: string;

@@ -11,7 +11,7 @@ import {TunlError} from '../../../src/lib/core/errors.js';
 import {listenTo, send} from '../../helpers/carriers.js';
 import {createAuthority} from '../../helpers/certificates.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
-import type {Scope} from '../../helpers/scope.js';
+import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
 // RFC 2606: no resolver knows it, so only the proxy can lead there.
@@ -167,12 +167,9 @@ test.for([403, 502, 503, 504])('a proxy that answers %i', async (status, {scope}
   await quiet(proxy);
 });
 
-test('a proxy that is not there, or has no address', async ({scope}) => {
+test('a proxy that is not there, or has no address', async () => {
   const {cert} = await createAuthority();
-  const server = net.createServer();
-  const port = await scope.listen(server);
-  server.close();
-  await once(server, 'close');
+  const port = await unusedPort();
   const refused = await failed(dial(cert, `http://127.0.0.1:${port}`));
   expect(refused).toMatchObject({code: 'PROXY_FAILED', message: expect.stringContaining('refused')});
   const unknown = await failed(dial(cert, `http://${'a'.repeat(64)}.example:1`));

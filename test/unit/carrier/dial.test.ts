@@ -13,7 +13,7 @@ import {TunlError} from '../../../src/lib/core/errors.js';
 import {listenTo, send, testIdentity} from '../../helpers/carriers.js';
 import {createAuthority, type KeyAndCertificate, selfSigned} from '../../helpers/certificates.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
-import {Scope} from '../../helpers/scope.js';
+import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
 const token = 'tunl_test_SECRETSECRETSECRET';
@@ -159,10 +159,8 @@ describe('the network', () => {
   });
 
   test('a port where nobody listens', async () => {
-    await using scope = new Scope();
-    const {port, url} = await listener(scope, net.createServer());
-    await scope[Symbol.asyncDispose]();
-    const error = await failed(dial(url));
+    const port = await unusedPort();
+    const error = await failed(dial(`https://relay.localhost:${port}`));
     expect(error).toMatchObject({code: 'RELAY_REFUSED', exitCode: 3});
     expect(error.message).toBe(`The connection was refused (relay.localhost:${port}).`);
   });

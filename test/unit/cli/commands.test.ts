@@ -11,6 +11,7 @@ import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import type {CliEvent, ListeningEvent} from '../../../src/lib/cli/events.js';
 import {EXIT} from '../../../src/lib/core/errors.js';
+import {unusedPort} from '../../helpers/scope.js';
 import {parseEvent} from '../../project/event-schema.js';
 import {type RunningCli, runCli, startCli} from '../../project/run-cli.js';
 import {ROOT} from '../../project/source-files.js';
@@ -293,10 +294,7 @@ describe('tunl expose', () => {
   );
 
   test('a refused upstream is one line with its name', async () => {
-    const closed = createServer();
-    await once(closed.listen(0, '127.0.0.1'), 'listening');
-    const free = String((closed.address() as AddressInfo).port);
-    await new Promise((resolve) => closed.close(resolve));
+    const free = String(await unusedPort());
     await using cli = start('expose', free, '--tcp', '--json');
     const {address} = await event(cli, 'ready');
     const visitor = connect({host: '127.0.0.1', port: Number(address.split(':')[1])});

@@ -10,6 +10,9 @@ import {
 import {LiveRenderer} from '../../../src/lib/cli/renderers/live.js';
 import {parseEvent} from '../../project/event-schema.js';
 
+/** Code that is loaded when it is needed comes in its own time, for which vitest's second may be short. */
+const PATIENT = {timeout: 20_000};
+
 const READY: ReadyEvent = {
   type: 'ready',
   address: 'https://abc.r1.example.net',
@@ -361,7 +364,7 @@ describe('live', () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream, {colours: false});
     live.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: 'no'});
-    await vi.waitFor(() => expect(text()).toBe('⚠ no\n'));
+    await vi.waitFor(() => expect(text()).toBe('⚠ no\n'), PATIENT);
     live.end();
   });
 
@@ -370,7 +373,7 @@ describe('live', () => {
     const live = new LiveRenderer(stream);
     live.log('first');
     live.event(READY);
-    await vi.waitFor(() => expect(text()).toContain('Ctrl+C'));
+    await vi.waitFor(() => expect(text()).toContain('Ctrl+C'), PATIENT);
     live.log('last');
     live.end();
     live.end();

@@ -2,14 +2,16 @@ import {once} from 'node:events';
 import {createConnection, createServer, type Socket} from 'node:net';
 import {describe, expect} from 'vitest';
 import {FaultProxy} from '../../helpers/fault-proxy.js';
-import type {Scope} from '../../helpers/scope.js';
+import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
 /** A pair of sockets joined by a proxy, both in the test's hands. */
 async function joined(scope: Scope) {
   const accepted: Socket[] = [];
   const server = createServer({allowHalfOpen: true}, (socket) => accepted.push(socket));
-  const proxy = await FaultProxy.start(scope, {target: {port: await scope.listen(server)}});
+  // One of the tests listens on the port a second time.
+  const port = await unusedPort();
+  const proxy = await FaultProxy.start(scope, {target: {port: await scope.listen(server)}, port});
   const connect = async () => {
     const arrived = once(server, 'connection');
     const near = createConnection({port: proxy.port, host: '127.0.0.1', allowHalfOpen: true});
@@ -49,6 +51,9 @@ function collect(socket: Socket) {
     },
   };
 }
+
+/** How long something may take to come through on a busy machine; vitest's own second is soon over. */
+const PATIENT = {timeout: 20_000};
 
 const pattern = (length: number) => Buffer.from(Array.from({length}, (_, i) => i % 251));
 
@@ -141,7 +146,7 @@ describe('fault proxy', () => {
     proxy.blackhole('drop');
     lossy.near.socket.write('lost');
     // Bytes of the same kind in the same direction on a connection of its own: when the proxy reset shows, both were read.
-    await expect.poll(() => proxy.links.some((link) => link.near.bytesRead === 4)).toBe(true);
+    await expect.poll(() => proxy.links.some((link) => link.near.bytesRead === 4), PATIENT).toBe(true);
     proxy.restore();
     expect(await lossy.near.closed).toBe('ECONNRESET');
     quiet.near.socket.write('fine');
@@ -155,7 +160,7 @@ describe('fault proxy', () => {
     proxy.halfOpen('far');
     expect(await far.closed).toBe('ECONNRESET');
     near.socket.write(pattern(100_000));
-    await expect.poll(() => proxy.links[0]?.near.bytesRead).toBe(100_000);
+    await expect.poll(() => proxy.links[0]?.near.bytesRead, PATIENT).toBe(100_000);
     expect(near.socket.destroyed).toBe(false);
     expect(near.data().length).toBe(0);
   });
@@ -187,10 +192,7 @@ describe('fault proxy', () => {
   });
 
   test('a target that refuses resets the connection', async ({scope}) => {
-    const server = createServer();
-    const port = await scope.listen(server);
-    const proxy = await FaultProxy.start(scope, {target: {port}});
-    server.close();
+    const proxy = await FaultProxy.start(scope, {target: {port: await unusedPort()}});
     const near = collect(createConnection({port: proxy.port, host: '127.0.0.1'}));
     expect(await near.closed).toBe('ECONNRESET');
   });

@@ -268,7 +268,8 @@ child.unref();`;
     const notices: string[] = [];
     const program = await launchFake(scope, 'await listen(0);', {
       args: ['{port}'],
-      readyTimeoutMs: 4_500,
+      // It is looked for after 3 s, and once a second from then on.
+      readyTimeoutMs: 6_500,
       onNotice: (message) => notices.push(message),
     });
     await expect(program.ready).rejects.toMatchObject({
