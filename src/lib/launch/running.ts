@@ -143,8 +143,10 @@ export class RunningProgram implements AsyncDisposable {
         ? discoverPlaces({ports: () => portsOf(spawned.family), lines: () => tail.lines()})
         : () => (program.anyLoopback ? loopback(site.port) : [{host: '127.0.0.1', port: site.port}]),
       onMissed: (answer) => {
-        // The two loopback addresses are asked in one turn: what listens tells more than what does not.
-        if (answer.kind !== 'refused' || last === undefined) last = answer;
+        // The two loopback addresses are asked in one turn: what listens tells more than what does not. And an answer
+        // tells more than the question that was under way when the time was over.
+        const tellsLess = answer.kind === 'refused' || (signal.aborted && last?.kind === 'wrong');
+        if (!tellsLess || last === undefined) last = answer;
         if (last.kind === 'refused') otherPort.look();
       },
     });
