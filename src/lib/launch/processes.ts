@@ -22,7 +22,7 @@ export interface Members {
   readonly group: readonly number[];
   /** Outside the group, with the mark. */
   readonly strays: readonly number[];
-  /** Outside the group and without the mark, but the program's own children. */
+  /** The program's own children, wherever they are. */
   readonly children: readonly number[];
 }
 
@@ -42,9 +42,9 @@ async function membersByProc(family: Family): Promise<Members> {
       if (!Number.isInteger(pid) || pid === process.pid) return;
       const [state, parent, pgrp] = stateOf(await read(`/proc/${pid}/stat`));
       if (!isLiving(state)) return;
+      if (Number(parent) === family.group) children.push(pid);
       if (Number(pgrp) === family.group) group.push(pid);
       else if ((await read(`/proc/${pid}/environ`)).includes(mark)) strays.push(pid);
-      else if (Number(parent) === family.group) children.push(pid);
     }),
   );
   return {group, strays, children};
@@ -83,22 +83,26 @@ export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
  */
 export async function endFamily(family: Family, graceMs: number): Promise<void> {
   const deadline = performance.now() + graceMs;
-  // Before the end of the program, which makes them somebody else's.
-  const {children} = await membersOf(family);
+  // Who was seen once is remembered: an end of the program makes its children somebody else's, and a session of sshd that
+  // had the mark a moment ago may have wiped it.
+  const seen = new Set<number>();
   const outside = async () => {
-    const {group, strays} = await membersOf(family);
-    const alive = await Promise.all(children.map(isAlive));
-    return {group, others: [...strays, ...children.filter((_, i) => alive[i])]};
+    const {group, strays, children} = await membersOf(family);
+    for (const pid of [...strays, ...children]) seen.add(pid);
+    const others = [...seen].filter((pid) => !group.includes(pid));
+    const alive = await Promise.all(others.map(isAlive));
+    return {group, others: others.filter((_, i) => alive[i])};
   };
+  await outside();
   signalQuietly(-family.group, 'SIGTERM');
-  let othersTold = false;
+  const told = new Set<number>();
   let waitMs = 10;
   while (performance.now() < deadline) {
     const {group, others} = await outside();
     if (group.length === 0) {
       if (others.length === 0) return;
-      if (!othersTold) for (const pid of others) signalQuietly(pid, 'SIGTERM');
-      othersTold = true;
+      for (const pid of others) if (!told.has(pid)) signalQuietly(pid, 'SIGTERM');
+      for (const pid of others) told.add(pid);
     }
     await sleep(waitMs);
     waitMs = Math.min(waitMs * 1.5, 100);

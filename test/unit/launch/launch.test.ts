@@ -308,6 +308,22 @@ await listen(Number(argv[0]), () => process.exit(0));`;
     expect(isAlive(pid)).toBe(false);
   });
 
+  test('a child out of the group that has its mark taken off meanwhile, as sshd’s sessions do, is ended', async ({
+    scope,
+  }) => {
+    const deaf =
+      'trap "" TERM HUP; while kill -0 $0 2>/dev/null; do sleep 0.01; done; exec env -u TUNL_LAUNCH sleep 600';
+    const source = `const child = spawn('/bin/sh', ['-c', ${JSON.stringify(deaf)}, String(process.pid)], {detached: true, stdio: 'ignore'});
+console.log('pid ' + child.pid);
+await listen(Number(argv[0]));`;
+    const program = await launchFake(scope, source, {args: ['{port}'], graceMs: 1_000});
+    await program.ready;
+    const pid = pidIn(program.lastLines());
+    scope.onEnd(() => void (isAlive(pid) && process.kill(pid, 'SIGKILL')));
+    expect(await program.stop()).toEqual({code: null, signal: 'SIGTERM'});
+    expect(isAlive(pid)).toBe(false);
+  });
+
   test('by a signal, before it is ready', async ({scope}) => {
     const abort = new AbortController();
     const program = await launchFake(scope, 'setInterval(() => {}, 1000);', {
