@@ -5,7 +5,7 @@ import {startBrowser} from '../../helpers/browser.js';
 import {Digest, pieces, sha256Of, source} from '../../helpers/bytes.js';
 import {Child, run} from '../../helpers/child.js';
 import {twoHosts} from '../../helpers/net-ns.js';
-import {Scope} from '../../helpers/scope.js';
+import {Scope, unusedPort, unusedPortRange} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 import {httpUpstream} from '../../helpers/upstreams.js';
 
@@ -19,6 +19,18 @@ test('a scope ends what it owns, last one first', async () => {
     expect(port).toBeGreaterThan(0);
   }
   expect(ended).toEqual(['second', 'first']);
+});
+
+test('ports that are asked for at once are all different, and below those that the system gives away', async () => {
+  const range = async () => {
+    const [first = 0, last = 0] = (await unusedPortRange(8)).split('-').map(Number);
+    return Array.from({length: last - first + 1}, (_, i) => first + i);
+  };
+  const asked = [unusedPort(), range(), unusedPort(), range(), unusedPort()];
+  const ports = (await Promise.all(asked)).flat();
+  expect(ports).toHaveLength(19);
+  expect(new Set(ports).size).toBe(19);
+  expect(Math.max(...ports)).toBeLessThan(32_768);
 });
 
 test('bytes in bulk name their place: a moved or lost piece changes the hash', async () => {
