@@ -1,6 +1,6 @@
 // A name or port is its owner's, whatever becomes of agents, links and relays; nobody else gets it, nobody fights for it.
-import {mkdir, readdir, readFile, writeFile} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
+import {mkdir, writeFile} from 'node:fs/promises';
+import {dirname} from 'node:path';
 import {describe} from 'vitest';
 import {forward, TunlError, type Tunnel} from '../../src/index.js';
 import type {Cli} from '../helpers/cli.js';
@@ -13,18 +13,8 @@ import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
-import {
-  certificateFlags,
-  domain,
-  keptPorts,
-  leased,
-  leasesIn,
-  leaseTable,
-  type Rig,
-  sized,
-  sleep,
-  startRig,
-} from './rig.js';
+import {leased, leasesIn, leaseTable, remembered} from './lease-table.js';
+import {certificateFlags, domain, keptPorts, type Rig, sized, sleep, startRig} from './rig.js';
 
 const claims = sized(100, 1_000);
 
@@ -88,20 +78,6 @@ async function served(scope: Scope, port: number): Promise<void> {
   const visitor = record(await tcpVisitor(scope, port));
   visitor.socket.write('hello');
   await visitor.received(5);
-}
-
-/** Resolves when the agent has written down what it is called, a moment after it is ready. */
-async function remembered(stateDir: string, host: string): Promise<void> {
-  const [label = ''] = host.split('.');
-  const folder = join(stateDir, 'names');
-  await until(async () => {
-    // A draft of it beside it is not it.
-    const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.json'));
-    const texts = await Promise.all(
-      files.map((file) => readFile(join(folder, file), 'utf8').catch(() => '')),
-    );
-    return texts.some((text) => text.includes(`"${label}"`));
-  });
 }
 
 const typesOf = (cli: Cli): string[] =>

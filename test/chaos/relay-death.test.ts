@@ -8,7 +8,8 @@ import {type ParkEvent, startPark} from '../helpers/start-park.js';
 import {test} from '../helpers/test.js';
 import {record} from '../helpers/upstreams.js';
 import {tlsVisitor} from '../helpers/visitors.js';
-import {certificateFlags, keptPorts, leased, sized, sleep} from './rig.js';
+import {leased} from './lease-table.js';
+import {certificateFlags, keptPorts, sized, sleep} from './rig.js';
 
 const agents = sized(10, 50);
 const tunnelsEach = sized(10, 20);

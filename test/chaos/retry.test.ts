@@ -10,7 +10,8 @@ import {type Scope, unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
-import {certificateFlags, domain, keptPorts, leased, startRig} from './rig.js';
+import {leased} from './lease-table.js';
+import {certificateFlags, domain, keptPorts, startRig} from './rig.js';
 
 async function greet(scope: Scope, port: number) {
   const visitor = record(await tcpVisitor(scope, port));

@@ -1,7 +1,6 @@
 // What every fault test stands on: a relay and agents by the CLI, and a fault proxy on the link between them.
-import {readFile, writeFile} from 'node:fs/promises';
+import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {ReadyEvent} from '../../src/lib/agent/events.js';
 import {createAuthority} from '../helpers/certificates.js';
 import type {Child} from '../helpers/child.js';
 import {type Exposed, type ExposeOptions, expose, projectRoot} from '../helpers/cli.js';
@@ -87,30 +86,6 @@ export async function startRig(scope: Scope, options: RigOptions = {}): Promise<
 /** Where a relay listens that is started again: on ports that nobody else is given in between. */
 export async function keptPorts(): Promise<{listen: string; tcpPorts: string}> {
   return {listen: `127.0.0.1:${await unusedPort()}`, tcpPorts: await unusedPortRange(8)};
-}
-
-export const leaseTable = (stateDir: string): string => join(stateDir, 'relay', domain, 'leases.json');
-
-/** The names and ports of a relay's lease table, such as `tls:demo` and `tcp:20417`; none before its first write. */
-export async function leasesIn(stateDir: string): Promise<Set<string>> {
-  const text = await readFile(leaseTable(stateDir), 'utf8').catch(() => '{"leases":[]}');
-  return new Set((JSON.parse(text) as {leases: [string][]}).leases.map(([key]) => key));
-}
-
-/** Resolves when the names and ports of the tunnels are in the table, which is written a moment after it changed. */
-export async function leased(
-  stateDir: string,
-  tunnels: readonly Pick<ReadyEvent, 'tls' | 'tcp'>[],
-): Promise<void> {
-  const keys = tunnels.flatMap(({tls, tcp}) => [
-    ...(tls ? [`tls:${tls.host.slice(0, -domain.length - 1)}`] : []),
-    ...(tcp ? [`tcp:${tcp.port}`] : []),
-  ]);
-  for (;;) {
-    const table = await leasesIn(stateDir);
-    if (keys.every((key) => table.has(key))) return;
-    await sleep(20);
-  }
 }
 
 export interface Inspection {

@@ -1,0 +1,43 @@
+// What a relay and an agent have written down of names and ports: who is killed is killed after that, not after a while.
+import {readdir, readFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import type {ReadyEvent} from '../../src/lib/agent/events.js';
+import {until} from '../helpers/launching.js';
+import {domain} from './rig.js';
+
+export const leaseTable = (stateDir: string): string => join(stateDir, 'relay', domain, 'leases.json');
+
+/** The names and ports of a relay's lease table, such as `tls:demo` and `tcp:20417`; none before its first write. */
+export async function leasesIn(stateDir: string): Promise<Set<string>> {
+  const text = await readFile(leaseTable(stateDir), 'utf8').catch(() => '{"leases":[]}');
+  return new Set((JSON.parse(text) as {leases: [string][]}).leases.map(([key]) => key));
+}
+
+/** Resolves when the names and ports of the tunnels are in the table, which is written a moment after it changed. */
+export async function leased(
+  stateDir: string,
+  tunnels: readonly Pick<ReadyEvent, 'tls' | 'tcp'>[],
+): Promise<void> {
+  const keys = tunnels.flatMap(({tls, tcp}) => [
+    ...(tls ? [`tls:${tls.host.slice(0, -domain.length - 1)}`] : []),
+    ...(tcp ? [`tcp:${tcp.port}`] : []),
+  ]);
+  await until(async () => {
+    const table = await leasesIn(stateDir);
+    return keys.every((key) => table.has(key));
+  });
+}
+
+/** Resolves when the agent has written down what it is called, a moment after it is ready. */
+export async function remembered(stateDir: string, host: string): Promise<void> {
+  const [label = ''] = host.split('.');
+  const folder = join(stateDir, 'names');
+  await until(async () => {
+    // A draft of it beside it is not it.
+    const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.json'));
+    const texts = await Promise.all(
+      files.map((file) => readFile(join(folder, file), 'utf8').catch(() => '')),
+    );
+    return texts.some((text) => text.includes(`"${label}"`));
+  });
+}
