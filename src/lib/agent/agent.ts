@@ -127,7 +127,7 @@ export class Agent {
    * that is under way may come from an address that this machine no longer has: it is begun anew.
    */
   nudge(withinMs: number): void {
-    if (this.#ended || this.#session === undefined) return;
+    if (this.#ended || !this.#wasUp) return;
     this.#link?.probe(withinMs);
     this.#retry?.cancel();
     this.#attempt?.abort();
@@ -137,9 +137,14 @@ export class Agent {
 
   /** The machine was asleep, or its clock was set: a link has to answer within `withinMs`, and nobody waits for the next try. */
   wake(withinMs: number): void {
-    if (this.#ended || this.#session === undefined) return;
+    if (this.#ended || !this.#wasUp) return;
     if (this.#link === undefined) this.nudge(withinMs);
     else this.#link.probe(withinMs);
+  }
+
+  /** Before the first link it is `start` that tries. */
+  get #wasUp(): boolean {
+    return this.#session !== undefined || this.#away !== undefined;
   }
 
   /** Over: the relay is told, open streams are reset. Idempotent. */
@@ -214,6 +219,9 @@ export class Agent {
       return;
     }
     this.#link = link;
+    // Set when the link before was lost while this one was on its way.
+    this.#retry?.cancel();
+    this.#retry = undefined;
     this.#giveUp?.cancel();
     this.#backoff.succeeded();
     this.#resumeWindowMs = welcome.resumeWindowMs;
@@ -369,7 +377,9 @@ export class Agent {
       this.#session = undefined;
       this.#ticket = undefined;
       session?.destroy(error);
-      this.#reconnect();
+      // Without one it was a new session that was refused: asking at once would go on without end.
+      if (session === undefined) this.#later(error);
+      else this.#reconnect();
       return;
     }
     if (!error.retryable) {

@@ -7,6 +7,8 @@ import {TunlError} from '../../../src/lib/core/errors.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
 import type {Carrier} from '../../../src/lib/mux/carrier.js';
+import {greetAgent, refuseHello} from '../../../src/lib/mux/handshake.js';
+import {Link} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {ReplayBudget} from '../../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
@@ -48,6 +50,22 @@ function relaySide() {
   return {agents, tunnels};
 }
 
+/** A relay that knows no session, not even one that is new. */
+function knowNobody(carrier: Carrier): void {
+  const link = new Link(carrier);
+  greetAgent(link, {
+    software: 'relay',
+    timeoutMs: 10_000,
+    clock: systemClock,
+    onHello: () => refuseHello(link, 'SESSION_UNKNOWN', 'never heard of it'),
+    onFailed: () => {},
+  });
+}
+
+const turns = async (count: number) => {
+  for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
 type Happening = {type: string; code?: string; resumed?: number; lost?: number};
 
 function setUp(options: Partial<AgentOptions> = {}) {
@@ -55,7 +73,7 @@ function setUp(options: Partial<AgentOptions> = {}) {
   const events: Happening[] = [];
   const waiting = new Set<{type: string; resolve: () => void}>();
   const carriers: Carrier[] = [];
-  const state = {refuse: undefined as TunlError | undefined, silent: false};
+  const state = {refuse: undefined as TunlError | undefined, silent: false, forgetful: false};
   const happen = (event: Happening) => {
     events.push(event);
     for (const each of waiting) if (each.type === event.type) each.resolve();
@@ -75,7 +93,8 @@ function setUp(options: Partial<AgentOptions> = {}) {
       if (state.refuse !== undefined) return Promise.reject(state.refuse);
       const [mine, theirs] = createPipe();
       carriers.push(mine);
-      relay.agents.accept(theirs, 'token:1');
+      if (state.forgetful) knowNobody(theirs);
+      else relay.agents.accept(theirs, 'token:1');
       happen({type: 'dialled'});
       return Promise.resolve(mine);
     },
@@ -257,6 +276,57 @@ test('an attempt that hangs is begun anew when the addresses change', async () =
   await back;
   await visitor.say('after');
   expect(told().map(({type}) => type)).toEqual(['reconnecting', 'resumed']);
+  agent.close();
+});
+
+test('a first link that breaks while the second is on its way is not looked for once more', async () => {
+  const clock = new ManualClock();
+  const {agent, carriers, relay, next, told} = setUp({clock});
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  const back = next('resumed');
+  agent.nudge(60_000);
+  carriers[0]?.destroy(new Error('cut'));
+  await back;
+  await turns(1);
+  clock.advance(1_000);
+  await turns(20);
+  await visit(relay(), 'demo').say('still the second');
+  expect(carriers).toHaveLength(2);
+  expect(told().map(({type}) => type)).toEqual(['reconnecting', 'resumed']);
+  agent.close();
+});
+
+test('a change of the addresses is a reason to try at once, also when the session is over by then', async () => {
+  const clock = new ManualClock();
+  const {agent, carriers, next, state} = setUp({clock});
+  await agent.start();
+  state.refuse = new TunlError('RELAY_REFUSED');
+  carriers[0]?.destroy(new Error('cut'));
+  for (let seconds = 0; seconds < 90; seconds += 1) {
+    clock.advance(1_000);
+    await turns(2);
+  }
+  state.refuse = undefined;
+  const back = next('resumed');
+  agent.nudge(2_000);
+  await back;
+  agent.close();
+});
+
+test('a relay that knows not even a new session is not asked again at once', async () => {
+  const clock = new ManualClock();
+  const {agent, carriers, next, state, told} = setUp({clock});
+  await agent.start();
+  state.forgetful = true;
+  const lost = next('reconnecting');
+  carriers[0]?.destroy(new Error('cut'));
+  await lost;
+  clock.advance(250);
+  await turns(100);
+  // The old session was asked for, then a new one.
+  expect(carriers).toHaveLength(3);
+  expect(told().at(-1)).toEqual({type: 'reconnecting', code: 'SESSION_UNKNOWN'});
   agent.close();
 });
 
