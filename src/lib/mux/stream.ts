@@ -181,7 +181,10 @@ export class Stream {
 
   /** `bytes` of what `onData` gave are out of memory. Credit follows. */
   consumed(bytes: number): void {
-    if (!this.mayReceive) return;
+    if (!this.mayReceive) {
+      this.#receiveWindow.drain(bytes);
+      return;
+    }
     const credit = this.#receiveWindow.consume(bytes, this.#host.now(), this.#host.growWithinMs());
     if (credit > 0) this.#host.sendCredit(this, credit);
     const crumbs = this.#crumbs;

@@ -127,6 +127,11 @@ export class ReceiveWindow {
     return credit;
   }
 
+  /** The same once the peer has ended: `bytes` are out of our memory, and nobody waits for credit. */
+  drain(bytes: number): void {
+    this.#pending += Math.min(bytes, this.unread);
+  }
+
   /** Gives back what growth took. Idempotent. */
   release(): void {
     this.#budget.give(this.#grown);

@@ -109,7 +109,7 @@ class RunningRelay implements Relay {
     // One number for both: what windows may grow by, and what may really stand in them.
     const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
     const windowBudget = new WindowBudget(limitBytes);
-    this.#unread = new UnreadLimit({limitBytes, clock, log, grownBytes: () => windowBudget.used});
+    this.#unread = new UnreadLimit({limitBytes, clock, log});
     this.#visitors = new Visitors(this.#unread);
     this.#registry = new MemoryRegistry({
       graceMs: settings.leaseGraceMs,

@@ -3,7 +3,6 @@
 
 import type {Clock, Timer} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
-import {LIMITS} from '../protocol/wire.js';
 
 const LOOK_EVERY_MS = 1_000;
 /** Of the machine's memory; and no more than fits a process whose buffers are only a part of it. */
@@ -29,8 +28,6 @@ export interface UnreadLimitOptions {
   limitBytes: number;
   clock: Clock;
   log: Logger;
-  /** What windows have grown by, beyond the one that each stream begins with. */
-  grownBytes?: () => number;
 }
 
 export class UnreadLimit {
@@ -70,9 +67,8 @@ export class UnreadLimit {
   }
 
   #look(): void {
-    const {limitBytes, grownBytes, log} = this.#options;
-    const possible = this.#watched.size * LIMITS.initialWindow + (grownBytes?.() ?? 0);
-    let unread = possible > limitBytes ? this.#count() : 0;
+    const {limitBytes, log} = this.#options;
+    let unread = this.#count();
     if (unread > limitBytes) {
       const still = [...this.#watched.values()].filter(({stillFor}) => stillFor > 0);
       still.sort((a, b) => b.stillFor - a.stillFor || unreadOf(b) - unreadOf(a));

@@ -14,7 +14,6 @@ function setUp(limitBytes: number) {
     limitBytes,
     clock,
     log: createLogger('test', undefined),
-    grownBytes: () => 0,
   });
   const cut: string[] = [];
   const visitor = (name: string, unreadBytes: number) => {
@@ -62,6 +61,13 @@ test('above it those who do not read are cut off, longest standing first, and no
   expect(cut.length).toBe(10);
   expect(cut.filter((name) => name.startsWith('reader'))).toEqual([]);
   expect(limit.full).toBe(false);
+});
+
+test('a few whose windows had grown count with all that they left, also when their streams have ended since', () => {
+  const {clock, cut, visitor} = setUp(10 * MiB);
+  for (let i = 0; i < 3; i += 1) visitor(`${i}`, 16 * MiB);
+  clock.advance(2 * LOOK_MS);
+  expect(cut).toEqual(['0', '1', '2']);
 });
 
 test('who has just come is given the time until the next look', () => {
