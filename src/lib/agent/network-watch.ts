@@ -30,13 +30,22 @@ export interface NetworkWatch {
 
 /** Looks once a second until disposed. Does not keep the process alive. */
 export function watchNetwork(watch: NetworkWatch): Disposable {
-  const {read = fingerprint, ahead = () => Date.now() - performance.now()} = watch;
-  let last = read();
+  const {ahead = () => Date.now() - performance.now()} = watch;
+  let last: string | undefined;
+  const read = (): string | undefined => {
+    try {
+      return (watch.read ?? fingerprint)();
+    } catch {
+      // Node asks the kernel by a socket: no descriptor left says nothing about addresses.
+      return last;
+    }
+  };
+  last = read();
   let lastAhead = ahead();
   const timer = setInterval(() => {
     const [now, nowAhead] = [read(), ahead()];
     const slept = nowAhead - lastAhead > SLEPT_MS;
-    const changed = now !== last;
+    const changed = last !== undefined && now !== last;
     last = now;
     lastAhead = nowAhead;
     if (changed) watch.onChange();

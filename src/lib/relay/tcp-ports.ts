@@ -15,6 +15,8 @@ export interface TcpPortsOptions {
 export class TcpPorts {
   readonly #options: TcpPortsOptions;
   readonly #servers = new Map<number, Server>();
+  /** Not listening yet: with `reusePort` a second listener would succeed, and be nobody's. */
+  readonly #opening = new Map<number, Promise<number | undefined>>();
 
   constructor(options: TcpPortsOptions) {
     this.#options = options;
@@ -54,6 +56,16 @@ export class TcpPorts {
   /** Listens on `port` (0: any) unless this relay does already. Undefined: another program has it, or this user may not. */
   open(port: number): Promise<number | undefined> {
     if (this.#servers.has(port)) return Promise.resolve(port);
+    if (port === 0) return this.#listen(port);
+    let opening = this.#opening.get(port);
+    if (opening === undefined) {
+      opening = this.#listen(port).finally(() => this.#opening.delete(port));
+      this.#opening.set(port, opening);
+    }
+    return opening;
+  }
+
+  #listen(port: number): Promise<number | undefined> {
     return new Promise((resolve) => {
       const server = createServer({allowHalfOpen: true, noDelay: true, keepAlive: true}, (socket) => {
         this.#options.onVisitor(socket, this.#portOf(server));

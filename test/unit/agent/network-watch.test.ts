@@ -46,3 +46,24 @@ test('nothing is said after the end', () => {
   vi.advanceTimersByTime(5_000);
   expect(heard).toEqual([]);
 });
+
+test('a machine that cannot tell its addresses for a while has not changed them', () => {
+  const addresses: Array<string | undefined> = [undefined, 'a', 'a', undefined, 'a', undefined, 'b'];
+  const heard: string[] = [];
+  const watch = watchNetwork({
+    onChange: () => heard.push('change'),
+    onWake: () => heard.push('wake'),
+    read: () => {
+      const read = addresses.shift();
+      // As os.networkInterfaces does where there is no descriptor left.
+      if (read === undefined) throw new Error('uv_interface_addresses returned EMFILE');
+      return read;
+    },
+    ahead: () => 0,
+  });
+  vi.advanceTimersByTime(5_000);
+  expect(heard).toEqual([]);
+  vi.advanceTimersByTime(1_000);
+  expect(heard).toEqual(['change']);
+  watch[Symbol.dispose]();
+});

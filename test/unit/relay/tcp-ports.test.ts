@@ -1,0 +1,47 @@
+// The relay's listeners for TCP tunnels: one a port, whoever asks for it and how often.
+
+import {connect} from 'node:net';
+import {expect, test} from 'vitest';
+import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
+import {unusedPort} from '../../helpers/scope.js';
+
+function setUp(reusePort: boolean) {
+  return new TcpPorts({
+    range: [0, 0],
+    host: '127.0.0.1',
+    reusePort,
+    onVisitor: (socket) => socket.destroy(),
+  });
+}
+
+/** Whether somebody accepts connections there. */
+const accepts = (port: number) =>
+  new Promise<boolean>((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => socket.destroy());
+  });
+
+test.each([false, true])(
+  'two that open a port at once have it both, by one listener (reusePort: %s)',
+  async (reusePort) => {
+    const ports = setUp(reusePort);
+    const port = await unusedPort();
+    expect(await Promise.all([ports.open(port), ports.open(port)])).toEqual([port, port]);
+    expect(await accepts(port)).toBe(true);
+    ports.close(port);
+    expect(await accepts(port)).toBe(false);
+  },
+);
+
+test('a port that could not be had may be asked for again', async () => {
+  const ports = setUp(false);
+  const other = setUp(false);
+  const port = await unusedPort();
+  await other.open(port);
+  expect(await ports.open(port)).toBeUndefined();
+  other.closeAll();
+  expect(await ports.open(port)).toBe(port);
+  ports.closeAll();
+});
