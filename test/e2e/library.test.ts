@@ -124,6 +124,22 @@ test('a signal ends a tunnel, or the wait for one', async () => {
   await tunnel.closed;
 });
 
+test('a tunnel that is given up in the moment in which it is ready leaves nothing behind', async () => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  const port = await echo(scope);
+  const stop = new AbortController();
+  const onEvent = ({type}: TunnelEvent) => {
+    if (type === 'ready') stop.abort();
+  };
+  await expect(forward(port, {...options, signal: stop.signal, onEvent})).rejects.toMatchObject({
+    code: 'ABORTED',
+  });
+  // The port would be taken for forwarded.
+  await using again = await forward(port, options);
+  expect(again.url).toMatch(/^https:/);
+});
+
 test('a name that somebody else holds is refused; its owner takes it over, and the old tunnel ends', async () => {
   await using scope = new Scope();
   const relay = scope.own(

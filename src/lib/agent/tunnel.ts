@@ -144,6 +144,8 @@ export class LocalTunnel implements Tunnel {
       const [tls, tcp] = await Promise.all([tunnel.#bindTls(), tunnel.#bindTcp()]);
       tunnel.#sides = {tls, ...(tcp === undefined ? {} : {tcp})};
       if (settings.upstream !== undefined) tunnel.#becomeReady(settings.upstream);
+      // Whoever was told of it may have ended it at once.
+      if (tunnel.#ended) throw tunnel.#reason ?? new TunlError('CLOSED');
       tunnel.#network = watchNetwork({
         onChange: () => tunnel.#agent.nudge(PROBE_MS),
         onWake: () => tunnel.#agent.wake(PROBE_MS),

@@ -5,6 +5,7 @@ import {
   type Fields,
   flag,
   hex,
+  MalformedMessage,
   maybe,
   oneOf,
   optional,
@@ -13,6 +14,7 @@ import {
   text,
   whole,
 } from './fields.js';
+import {isHost} from './targets.js';
 import {LIMITS} from './wire.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
@@ -121,7 +123,7 @@ export function parseRelayMessage(payload: Buffer): RelayMessage {
         request: whole(fields, 'request', 1, MAX_ID),
         tunnel: whole(fields, 'tunnel', 1, MAX_ID),
         epoch: whole(fields, 'epoch', 1, MAX_COUNT),
-        host: prose(fields, 'host', 255),
+        host: host(fields, 'host'),
         port: whole(fields, 'port', 1, 65_535),
       };
     case 'bind-refused':
@@ -154,6 +156,13 @@ export function parseVisitorOpen(payload: Buffer): VisitorOpen {
       maybe(fields, 'alpn', () => prose(fields, 'alpn', 32)),
     ),
   };
+}
+
+/** It ends up in addresses, in lines to be pasted into a shell, and in the environment of programs. */
+function host(fields: Fields, name: string): string {
+  const value = text(fields, name, 255);
+  if (!isHost(value)) throw new MalformedMessage(`${name} is no host`);
+  return value;
 }
 
 export function encodeMessage(message: object): Buffer {

@@ -115,6 +115,11 @@ export function isIPv6(text: string): boolean {
   return canonicalIPv6(text.replace(/%[0-9A-Za-z._~-]{1,64}$/, '')) !== undefined;
 }
 
+/** A name or an address, in ASCII: nothing that a shell or a URL would read as anything else. */
+export function isHost(text: string): boolean {
+  return isIPv4(text) || isIPv6(text) || isName(text);
+}
+
 function split(text: string, code: 'TARGET_INVALID' | 'OPTION_INVALID'): {host: string; port: string} {
   const invalid = (reason: string, next?: string) =>
     new TunlError(code, next === undefined ? {reason} : {reason, next});

@@ -3,7 +3,7 @@
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {readSecretFile, stateDir} from '../core/state-dir.js';
-import {checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
+import {checkPort, type HostPort, isHost, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from './options.js';
 
 export interface RelaySettings {
@@ -34,6 +34,8 @@ export interface RelaySettings {
 
 /** Short enough that nobody uses it by chance. */
 const MIN_TOKEN_LENGTH = 16;
+/** A name has 253 characters at the most (RFC 1035 §2.3.4): the longest label and its dot stand before the domain. */
+const MAX_DOMAIN = 253 - 64;
 
 /** @throws TunlError what cannot be, before anything was opened. */
 export async function settleRelayOptions(options: RelayOptions): Promise<RelaySettings> {
@@ -62,7 +64,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     tcpPorts: checkRange(options.tcpPorts),
     tcpHost,
     // Not every program's resolver knows names below .localhost, but all know localhost itself.
-    tcpPublicHost: options.tcpPublicHost ?? (domain.endsWith('.localhost') ? 'localhost' : domain),
+    tcpPublicHost: checkHost(options.tcpPublicHost ?? (domain.endsWith('.localhost') ? 'localhost' : domain)),
     token,
     certFile: options.certFile,
     keyFile: options.keyFile,
@@ -92,13 +94,21 @@ function checkDomain(text: string): string {
   const domain = text.toLowerCase().replace(/\.$/, '');
   const labels = domain.split('.');
   const fine = labels.every((label) => /^(?!-)[a-z0-9-]{1,63}(?<!-)$/.test(label));
-  if (!fine || domain.length > 200 || labels.length < 2) {
+  if (!fine || domain.length > MAX_DOMAIN || labels.length < 2) {
     throw new TunlError('OPTION_INVALID', {
       reason: `${JSON.stringify(text)} is not a domain that tunnels could be names below.`,
       next: 'Give a name like relay.example.net, with a wildcard DNS record for *.relay.example.net.',
     });
   }
   return domain;
+}
+
+/** Agents take no other. */
+function checkHost(text: string): string {
+  if (isHost(text)) return text;
+  throw new TunlError('OPTION_INVALID', {
+    reason: `${JSON.stringify(text)} is not a host name or an address.`,
+  });
 }
 
 async function findToken(options: RelayOptions): Promise<string | undefined> {

@@ -12,7 +12,7 @@ import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
 import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window.js';
-import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
+import {formatHostPort, type HostPort, isHost, publicUrl} from '../protocol/targets.js';
 import {Agents} from './agents.js';
 import {type CertificateSource, openCertificates} from './certificates.js';
 import {FrontDoor} from './front-door.js';
@@ -302,7 +302,7 @@ function createRedirect(domain: string, publicPort: () => number): HttpServer {
   return createPlainServer(limits, (req, res) => {
     const asked = (req.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
     // Only names of this relay: a redirect to whatever Host says would be anybody's.
-    const known = asked === domain || asked.endsWith(`.${domain}`) ? asked : domain;
+    const known = isHost(asked) && asked.endsWith(`.${domain}`) ? asked : domain;
     const path = req.url?.startsWith('/') ? req.url : '/';
     res.writeHead(308, {Location: publicUrl(known, publicPort()) + path, 'Content-Length': 0});
     res.end();

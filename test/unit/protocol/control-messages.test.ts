@@ -54,7 +54,7 @@ const relayMessages: fc.Arbitrary<RelayMessage> = fc.oneof(
     request: id,
     tunnel: id,
     epoch: fc.integer({min: 1, max: Number.MAX_SAFE_INTEGER}),
-    host: plainText(255),
+    host: fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6()),
     port,
   }),
   fc.record({
@@ -136,6 +136,14 @@ test.each([
   ['a port of 0', parseRelayMessage, {...bound, port: 0}],
   ['a port over 65,535', parseRelayMessage, {...bound, port: 65_536}],
   ['an epoch of 0', parseRelayMessage, {...bound, epoch: 0}],
+  // It stands in a line for a shell, on stdout, and in the environment of programs.
+  ['a host that a shell would read', parseRelayMessage, {...bound, host: 'r1.example;id'}],
+  ['a host with a command in it', parseRelayMessage, {...bound, host: '$(id).r1.example'}],
+  ['a host with a space', parseRelayMessage, {...bound, host: 'r1.example -oProxyCommand=id'}],
+  ['a host like a flag', parseRelayMessage, {...bound, host: '-oProxyCommand=id'}],
+  ['a host with a path', parseRelayMessage, {...bound, host: 'r1.example/x@y'}],
+  ['a host of other letters', parseRelayMessage, {...bound, host: 'bücher.example'}],
+  ['a host of nothing', parseRelayMessage, {...bound, host: ''}],
   ['no tunnel', parseVisitorOpen, {...visitor, tunnel: undefined}],
   ['another way in', parseVisitorOpen, {...visitor, via: 'quic'}],
   ['an address over 64 characters', parseVisitorOpen, {...visitor, address: 'x'.repeat(65)}],

@@ -1,0 +1,37 @@
+// Relay options that cannot be, before anything is opened.
+
+import {expect, test} from 'vitest';
+import {settleRelayOptions} from '../../../src/lib/relay/settings.js';
+
+const domainOf = (length: number) => `${'x.'.repeat(length)}example`.slice(-length);
+
+test.each([
+  ['a public host that no agent would take', {tcpPublicHost: 'r1.example;id'}],
+  ['a public host of other letters', {tcpPublicHost: 'bücher.example'}],
+  ['a domain below which the longest name has no room', {domain: domainOf(191)}],
+])('%s', async (_what, options) => {
+  await expect(settleRelayOptions({token: '', ...options})).rejects.toMatchObject({code: 'OPTION_INVALID'});
+});
+
+test.each([
+  ['an address', {tcpPublicHost: '2001:db8::1'}],
+  ['a name', {tcpPublicHost: 'tcp.example'}],
+  ['the longest domain', {domain: domainOf(189)}],
+])('%s is taken', async (_what, options) => {
+  await expect(settleRelayOptions({token: '', ...options})).resolves.toMatchObject(options);
+});
+
+test.each(['0.0.0.0:0', '[::]:0', '192.0.2.1:443', 'relay.example:443'])(
+  'without a token nobody else may reach it: %s',
+  async (listen) => {
+    await expect(settleRelayOptions({token: '', listen})).rejects.toMatchObject({code: 'TOKEN_NEEDED'});
+    await expect(
+      settleRelayOptions({token: '', tcpHost: listen.slice(0, listen.lastIndexOf(':'))}),
+    ).rejects.toMatchObject({
+      code: 'TOKEN_NEEDED',
+    });
+    await expect(settleRelayOptions({token: 'x'.repeat(16), listen})).resolves.toMatchObject({
+      token: 'x'.repeat(16),
+    });
+  },
+);
