@@ -4,6 +4,14 @@ import {SUBPROTOCOL} from '../../../src/lib/carrier/handshake.js';
 import {MAX_CONTROL_FRAMES, MAX_EMPTY_FRAMES, MAX_MESSAGE_BYTES} from '../../../src/lib/carrier/ws-frames.js';
 import {isErrorCode} from '../../../src/lib/core/errors.js';
 import {
+  encodeMessage,
+  parseAgentMessage,
+  parseRelayMessage,
+  parseVisitorOpen,
+} from '../../../src/lib/protocol/control-messages.js';
+import {MalformedMessage} from '../../../src/lib/protocol/fields.js';
+import {parseLinkMessage} from '../../../src/lib/protocol/link-messages.js';
+import {
   AGENT_PATH,
   FRAME,
   frameLimit,
@@ -71,6 +79,105 @@ describe('docs/protocol.md', () => {
     const named = [...text.matchAll(/`([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)`/g)].map(([, code]) => code as string);
     expect(named.length).toBeGreaterThan(30);
     expect(named.filter((code) => !known(code))).toEqual([]);
+  });
+
+  test('has every code with which a bind is refused, and no other', () => {
+    const read = (path: string) => readFileSync(new URL(`../../../src/lib/${path}`, import.meta.url), 'utf8');
+    const made = ['relay/tunnels.ts', 'relay/agents.ts', 'protocol/names.ts'].flatMap((path) =>
+      [...read(path).matchAll(/(?:TunlError\(|code: )'([A-Z][A-Z0-9_]+)'/g)].map(([, code]) => code),
+    );
+    // For whatever else goes wrong.
+    const all = new Set([...made, 'BIND_REFUSED']);
+    const listed = rowOf('`bind-refused`')?.[2] ?? '';
+    expect([...listed.matchAll(/`([A-Z0-9_]+)`/g)].map(([, code]) => code).sort()).toEqual([...all].sort());
+  });
+
+  const wish = (fields: object) => ({type: 'bind', request: 1, wish: fields});
+  const bound = {type: 'bound', request: 1, tunnel: 1, epoch: 1, host: 'x', port: 1};
+  const visitor = {tunnel: 1, via: 'tcp', address: '::1', port: 1};
+  const nonce = '0'.repeat(32);
+  const hello = {type: 'hello', software: '', nonce};
+  const welcome = {type: 'welcome', id: nonce, epoch: 1, received: 0};
+  const letters = (count: number) => 'x'.repeat(count);
+  const labels = (length: number) => `${'x.'.repeat(length)}`.slice(0, length - 1).concat('x');
+
+  test.each<[string, string, (payload: Buffer) => object, unknown, unknown]>([
+    [
+      '`protocol`',
+      '1–1,000,000',
+      parseLinkMessage,
+      {type: 'challenge', protocol: 1_000_000, software: '', nonce},
+      {type: 'challenge', protocol: 1_000_001, software: '', nonce},
+    ],
+    [
+      '`identity.key`, `identity.signature`',
+      '200 characters each',
+      parseLinkMessage,
+      {...hello, identity: {key: letters(200), signature: letters(200)}},
+      {...hello, identity: {key: letters(200), signature: letters(201)}},
+    ],
+    [
+      '`code`',
+      '40 characters',
+      parseLinkMessage,
+      {type: 'close', code: letters(40), message: ''},
+      {type: 'close', code: letters(41), message: ''},
+    ],
+    [
+      '`resumeWindowMs`',
+      '0–3,600,000',
+      parseLinkMessage,
+      {...welcome, resumeWindowMs: 3_600_000},
+      {...welcome, resumeWindowMs: 3_600_001},
+    ],
+    [
+      '`retryAfterMs`, `afterMs`',
+      '0–86,400,000',
+      parseLinkMessage,
+      {type: 'goaway', message: '', afterMs: 86_400_000},
+      {type: 'goaway', message: '', afterMs: 86_400_001},
+    ],
+    [
+      '`wish.name`',
+      '1,000 characters',
+      parseAgentMessage,
+      wish({kind: 'tls', name: letters(1_000)}),
+      wish({kind: 'tls', name: letters(1_001)}),
+    ],
+    [
+      '`wish.port`',
+      '0–2³¹',
+      parseAgentMessage,
+      wish({kind: 'tcp', port: 2 ** 31}),
+      wish({kind: 'tcp', port: 2 ** 31 + 1}),
+    ],
+    [
+      '`wish.prefer`',
+      '63 characters, or 1–65,535',
+      parseAgentMessage,
+      wish({kind: 'tls', prefer: letters(63)}),
+      wish({kind: 'tls', prefer: letters(64)}),
+    ],
+    [
+      '`bound.host`',
+      '255 characters; a DNS name in ASCII',
+      parseRelayMessage,
+      {...bound, host: labels(253)},
+      {...bound, host: labels(257)},
+    ],
+    ['`bound.port`', '1–65,535', parseRelayMessage, {...bound, port: 65_535}, {...bound, port: 65_536}],
+    [
+      '`address`, `alpn` of an OPEN',
+      '64 and 32 characters',
+      parseVisitorOpen,
+      {...visitor, address: letters(64), alpn: letters(32)},
+      {...visitor, alpn: letters(33)},
+    ],
+    ['`port` of an OPEN', '0–65,535', parseVisitorOpen, {...visitor, port: 0}, {...visitor, port: -1}],
+  ])('says how much may be in %s', (name, says, parse, most, more) => {
+    expect(rowOf(name)?.[1]).toMatch(new RegExp(`^${says}`));
+    parse(encodeMessage(most as object));
+    expect(() => parse(encodeMessage(more as object))).toThrow(MalformedMessage);
   });
 
   test.each<[string, number]>([
