@@ -189,17 +189,23 @@ export class Agents {
     const {tunnels} = this.#options;
     const {request, wish, holder, epoch: had} = message;
     let id: number | undefined;
+    let lost: TunlError | undefined;
     const tunnel = await tunnels.bind({
       wish,
       owner: member.owner,
       claimant: {holder, epoch: had},
       session: member.session,
       onLost: (code, message) => {
-        if (id === undefined) return;
+        // Before this one's answer was given: a second bind of the same came in the same turn.
+        if (id === undefined) {
+          lost = new TunlError(code, {reason: message});
+          return;
+        }
         member.tunnels.delete(id);
         send(member, {type: 'unbound', tunnel: id, code, message});
       },
     });
+    if (lost !== undefined) throw lost as TunlError;
     id = tunnel.id;
     if (member.session.ended) {
       await tunnels.release(tunnel);
