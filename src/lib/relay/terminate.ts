@@ -54,6 +54,9 @@ export function terminateTls(options: TerminateOptions): void {
     socket.off('error', failed);
     socket.off('close', failed);
   };
+  // Once a connection is secure Node tells what breaks its TLS, a record that is none or handshakes without end, only to
+  // a server of its own, and goes on. A turn later: this is a callback of that TLS.
+  socket.on('_tlsError', (error: Error) => setImmediate(() => socket.destroy(error)));
   socket.on('secure', secure);
   socket.on('error', failed);
   socket.on('close', failed);

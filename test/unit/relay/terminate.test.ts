@@ -2,7 +2,7 @@
 
 import {once} from 'node:events';
 import {readFile} from 'node:fs/promises';
-import {createServer, type Socket} from 'node:net';
+import {createServer, type Socket, connect as tcpConnect} from 'node:net';
 import {type ConnectionOptions, connect, type TLSSocket} from 'node:tls';
 import {afterEach, expect, vi} from 'vitest';
 import {ClientHelloReader} from '../../../src/lib/bytes/client-hello.js';
@@ -35,6 +35,8 @@ interface Fixture {
   source: CertificateSource;
   caFile: string;
   port: number;
+  /** What broke the first secure connection that broke. */
+  broken: Promise<Error>;
   /** A TLS connection as a visitor makes it; resolves when it is secure. */
   visit: (servername: string, options?: ConnectionOptions) => Promise<TLSSocket>;
 }
@@ -43,6 +45,7 @@ interface Fixture {
 async function listen(scope: Scope): Promise<Fixture> {
   const source = await openSource(await scope.tempDir());
   const caFile = source.caFile ?? '';
+  const broken = Promise.withResolvers<Error>();
   const accept = (raw: Socket) => {
     const reader = new ClientHelloReader();
     raw.on('error', () => {});
@@ -60,7 +63,7 @@ async function listen(scope: Scope): Promise<Fixture> {
           alpn: ['http/1.1'],
           timeoutMs: 10_000,
           onSecure: (socket) => {
-            socket.on('error', () => {});
+            socket.on('error', broken.resolve);
             socket.once('data', () =>
               socket.end(`HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello ${name}`),
             );
@@ -80,7 +83,7 @@ async function listen(scope: Scope): Promise<Fixture> {
     await once(socket, 'secureConnect');
     return socket;
   };
-  return {source, caFile, port, visit};
+  return {source, caFile, port, visit, broken: broken.promise};
 }
 
 /** The session that the relay hands out, once the connection has served its purpose. */
@@ -167,4 +170,35 @@ test('a leaf is kept while it is good and replaced long before it ends', async (
     expect(second).not.toBe(first);
     expect(await source.contextFor(name)).toBe(second);
   }
+});
+
+test('a record that is broken after the handshake breaks the connection', async ({scope}) => {
+  const {port, caFile, broken} = await listen(scope);
+  const raw = tcpConnect(port, '127.0.0.1');
+  scope.onEnd(() => void raw.destroy());
+  const ca = await readFile(caFile, 'utf8');
+  // In 1.2 it is the relay that has the last word: its side is secure, too, when the visitor's is.
+  const socket = connect({socket: raw, servername: A, ca, maxVersion: 'TLSv1.2'});
+  socket.on('error', () => {});
+  await once(socket, 'secureConnect');
+  // Application data that nobody encrypted.
+  raw.write(Buffer.concat([Buffer.from([23, 3, 3, 0, 64]), Buffer.alloc(64, 'x')]));
+  expect(await broken).toMatchObject({code: expect.stringContaining('ERR_SSL_')});
+});
+
+test('who begins the handshake anew again and again is cut off', async ({scope}) => {
+  const {visit} = await listen(scope);
+  const socket = await visit(A, {maxVersion: 'TLSv1.2'});
+  socket.on('error', () => {});
+  const closed = once(socket, 'close');
+  let times = 0;
+  const again = () => {
+    socket.renegotiate({}, (error) => {
+      times += 1;
+      if (error === null && times < 50) again();
+    });
+  };
+  again();
+  await closed;
+  expect(times).toBeLessThan(10);
 });
