@@ -44,6 +44,9 @@ export interface MemoryRegistryOptions {
   onChange?: () => void;
 }
 
+/** An agent may know a higher epoch than a relay that lost its table, but none from which it could not grow any more. */
+const MOST_CLAIMED = 2 ** 52;
+
 export class MemoryRegistry implements Registry {
   readonly #leases = new Map<LeaseKey, Lease>();
   readonly #graceMs: number;
@@ -68,7 +71,8 @@ export class MemoryRegistry implements Registry {
     if (had !== undefined && lease !== undefined && lease.epoch > had && lease.holder !== holder) {
       return Promise.resolve({ok: false, reason: 'superseded'});
     }
-    const epoch = Math.max(this.#leases.get(key)?.epoch ?? 0, had ?? 0) + 1;
+    const claimed = had !== undefined && had <= MOST_CLAIMED ? had : 0;
+    const epoch = Math.max(this.#leases.get(key)?.epoch ?? 0, claimed) + 1;
     this.#leases.set(key, {owner, epoch, expiresAt: undefined, holder});
     this.#onChange();
     return Promise.resolve({ok: true, epoch});

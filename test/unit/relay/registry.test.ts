@@ -103,3 +103,13 @@ test('whatever happens, nobody gets what another holds, and epochs only grow whi
     {numRuns: 200},
   );
 });
+
+test('an epoch that an agent made up leaves room to grow for all who come after it', async () => {
+  const registry = new MemoryRegistry({graceMs: 60_000});
+  const epochs: number[] = [];
+  for (const epoch of [Number.MAX_SAFE_INTEGER, 2 ** 52, undefined, undefined]) {
+    const claim = await registry.claim('tls:demo', 'me', {epoch, holder: 'a'});
+    if (claim.ok) epochs.push(claim.epoch);
+  }
+  expect(epochs).toEqual([1, 2 ** 52 + 1, 2 ** 52 + 2, 2 ** 52 + 3]);
+});
