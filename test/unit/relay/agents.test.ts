@@ -1,18 +1,33 @@
 // What a relay tells an agent about its binds, seen from bytes.
 
+import {generateKeyPairSync} from 'node:crypto';
+import {connect} from 'node:net';
 import {expect, test} from 'vitest';
+import type {RelayOptions} from '../../../src/lib/relay/options.js';
 import {startRelay} from '../../../src/lib/relay/start.js';
-import {frame, frameBytes, RawAgent} from '../../helpers/raw-agent.js';
+import {frame, frameBytes, RawAgent, type RawAgentOptions} from '../../helpers/raw-agent.js';
 import {Scope} from '../../helpers/scope.js';
 
 const token = 'a-token-of-16-or-more';
 
-async function setUp(scope: Scope) {
+async function setUp(scope: Scope, options: RelayOptions = {}) {
   const stateDir = await scope.tempDir('relay');
-  const relay = scope.own(await startRelay({domain: 'r1.localhost', token, tcpPorts: [0, 0], stateDir}));
-  const at = {port: relay.address.port, domain: relay.domain, caFile: relay.caFile as string, token};
-  const {agent} = await RawAgent.begin(scope, at);
-  return {relay, agent};
+  const waiting = new Map<string, () => void>();
+  const relay = scope.own(
+    await startRelay({
+      domain: 'r1.localhost',
+      token,
+      tcpPorts: [0, 0],
+      stateDir,
+      log: ({message}) => waiting.get(message)?.(),
+      ...options,
+    }),
+  );
+  const {caFile = ''} = relay;
+  const at: RawAgentOptions = {port: relay.address.port, domain: relay.domain, caFile, token};
+  /** Resolves when the relay says so to its log. */
+  const said = (message: string) => new Promise<void>((resolve) => waiting.set(message, resolve));
+  return {relay, at, said};
 }
 
 const bind = (request: number, wish: object, more: object = {}) =>
@@ -30,10 +45,68 @@ test.each([
   ['a port', {kind: 'tcp', port: 23_456}],
 ])('who binds %s twice at once has it once, and is told so', async (_what, wish) => {
   await using scope = new Scope();
-  const {relay, agent} = await setUp(scope);
+  const {relay, at} = await setUp(scope);
+  const {agent} = await RawAgent.begin(scope, at);
   agent.segment(bind(1, wish), bind(2, wish));
   const words = await heard(agent, 2);
   expect(words.find(({type}) => type === 'bind-refused')).toMatchObject({request: 1, code: 'TAKEN_OVER'});
   expect(words.find(({type}) => type === 'bound')).toMatchObject({request: 2, epoch: 2});
   expect(relay.stats().tunnels).toBe(1);
+});
+
+test('a burst of binds cannot pass the limit of tunnels', async () => {
+  await using scope = new Scope();
+  const {relay, at} = await setUp(scope, {maxTunnelsPerAgent: 2});
+  const {agent} = await RawAgent.begin(scope, at);
+  agent.segment(...[1, 2, 3, 4, 5].map((request) => bind(request, {kind: 'tls'})));
+  const words = await heard(agent, 5);
+  expect(words.map(({type, code}) => [type, code]).sort()).toEqual([
+    ['bind-refused', 'TOO_MANY_TUNNELS'],
+    ['bind-refused', 'TOO_MANY_TUNNELS'],
+    ['bind-refused', 'TOO_MANY_TUNNELS'],
+    ['bound', undefined],
+    ['bound', undefined],
+  ]);
+  expect(relay.stats().tunnels).toBe(2);
+});
+
+test('a session is its owner’s: the right proof under another key finds none', async () => {
+  await using scope = new Scope();
+  const {relay, at} = await setUp(scope, {token: ''});
+  const keyOf = () => generateKeyPairSync('ed25519').privateKey;
+  const mine = {...at, key: keyOf()};
+  const {agent, ticket} = await RawAgent.begin(scope, mine);
+  const next = {...ticket, epoch: ticket.epoch + 1};
+  const thief = await RawAgent.connect(scope, {...at, key: keyOf()});
+  await thief.resume(next, agent.received);
+  expect(await thief.answer()).toBe('SESSION_UNKNOWN');
+  const nobody = await RawAgent.connect(scope, at);
+  await nobody.resume(next, agent.received);
+  expect(await nobody.answer()).toBe('TOKEN_WRONG');
+  const owner = await RawAgent.connect(scope, mine);
+  await owner.resume(next, agent.received);
+  expect(await owner.answer()).toBe('welcome');
+  expect(relay.stats().agents).toBe(1);
+});
+
+test('of the visitors who come while the link is away 256 wait, and the others are reset', async () => {
+  await using scope = new Scope();
+  const {relay, at, said} = await setUp(scope);
+  const {agent} = await RawAgent.begin(scope, at);
+  const port = await agent.bindTcp();
+  const lost = said('link lost');
+  agent.socket.terminate();
+  await lost;
+  let reset = 0;
+  await new Promise<void>((resolve) => {
+    for (let i = 0; i < 300; i += 1) {
+      const visitor = connect(port, '127.0.0.1');
+      scope.onEnd(() => void visitor.destroy());
+      visitor.once('error', () => {
+        reset += 1;
+        if (reset === 300 - 256) resolve();
+      });
+    }
+  });
+  expect(relay.stats().visitors).toBe(256);
 });

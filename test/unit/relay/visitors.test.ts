@@ -1,0 +1,65 @@
+// Who is let in at the relay, and who is reset at the door.
+
+import {once} from 'node:events';
+import {connect, createServer} from 'node:net';
+import {expect, test} from 'vitest';
+import {systemClock} from '../../../src/lib/core/clock.js';
+import {createLogger} from '../../../src/lib/core/logger.js';
+import {BlockPool} from '../../../src/lib/mux/blocks.js';
+import {Link} from '../../../src/lib/mux/link.js';
+import {createPipe} from '../../../src/lib/mux/pipe.js';
+import {Session} from '../../../src/lib/mux/session.js';
+import type {Tunnel} from '../../../src/lib/relay/tunnels.js';
+import {UnreadLimit} from '../../../src/lib/relay/unread-limit.js';
+import {Visitors} from '../../../src/lib/relay/visitors.js';
+import {Scope} from '../../helpers/scope.js';
+
+/** A session with a link to nobody. */
+function session(): Session {
+  const made = new Session({
+    role: 'relay',
+    pool: new BlockPool(),
+    sink: {onOpen: () => {}, onControl: () => {}, onEnded: () => {}},
+  });
+  const link = new Link(createPipe()[0]);
+  link.start({onSegmentBytes() {}, onAck() {}, onMessage() {}, onDrain() {}, onClose() {}});
+  made.attach(link, 0);
+  return made;
+}
+
+class Full extends UnreadLimit {
+  override get full(): boolean {
+    return true;
+  }
+}
+
+test.each([
+  ['is let in', {}, 1],
+  ['of a tunnel that was given up is reset', {draining: true}, 0],
+  ['of a session that is over is reset', {over: true}, 0],
+  ['of a relay that holds all that it may is reset', {full: true}, 0],
+  ['of no tunnel is reset', {none: true}, 0],
+])(
+  'a visitor %s',
+  async (_what, how: Partial<Record<'draining' | 'over' | 'full' | 'none', boolean>>, open) => {
+    await using scope = new Scope();
+    const options = {limitBytes: 2 ** 30, clock: systemClock, log: createLogger('test', undefined)};
+    const unread = how.full ? new Full(options) : new UnreadLimit(options);
+    scope.onEnd(() => unread.close());
+    const visitors = new Visitors(unread);
+    const held = session();
+    scope.onEnd(() => held.close());
+    if (how.over) held.close();
+    const tunnel = {id: 1, session: held, draining: how.draining ?? false} as Tunnel;
+    const door = createServer({allowHalfOpen: true});
+    const port = await scope.listen(door);
+    const visitor = connect(port, '127.0.0.1');
+    const left = once(visitor, 'error');
+    left.catch(() => {});
+    const [socket] = await once(door, 'connection');
+    visitors.welcome(how.none ? undefined : tunnel, {socket, raw: socket, via: 'tcp'});
+    expect([visitors.open, held.streamCount]).toEqual([open, open]);
+    if (open === 1) visitor.destroy();
+    else expect((await left)[0]).toMatchObject({code: 'ECONNRESET'});
+  },
+);
