@@ -3,16 +3,16 @@
 import {readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, test} from 'vitest';
-import {systemClock} from '../../../src/lib/core/clock.js';
+import {type Clock, systemClock} from '../../../src/lib/core/clock.js';
 import {createLogger, type LogRecord} from '../../../src/lib/core/logger.js';
 import {LeaseStore} from '../../../src/lib/relay/lease-store.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 import {Scope} from '../../helpers/scope.js';
 
-async function store(scope: Scope) {
+async function store(scope: Scope, clock: Clock = systemClock) {
   const records: LogRecord[] = [];
   const path = join(await scope.tempDir(), 'relay', 'leases.json');
-  const open = () =>
-    new LeaseStore({path, clock: systemClock, log: createLogger('relay', (each) => records.push(each))});
+  const open = () => new LeaseStore({path, clock, log: createLogger('relay', (each) => records.push(each))});
   return {path, open, records};
 }
 
@@ -30,11 +30,15 @@ test('what was sealed is loaded again, held and leased rows alike', async () => 
 
 test('after the seal nothing is written: the file is the next process’s', async () => {
   await using scope = new Scope();
-  const {path, open} = await store(scope);
+  const clock = new ManualClock();
+  const {path, open} = await store(scope, clock);
   const first = open();
+  first.schedule(() => []);
   await first.seal([]);
   await writeFile(path, 'the next one’s');
   first.schedule(() => []);
+  clock.advance(1_000);
+  // Waits for what is being written.
   await first.seal([]);
   expect(await readFile(path, 'utf8')).toBe('the next one’s');
 });

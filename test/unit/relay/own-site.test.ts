@@ -19,16 +19,16 @@ const upgrade = [
   '\r\n',
 ].join('\r\n');
 
-async function setUp(scope: Scope) {
+async function setUp(scope: Scope, {draining = false, token}: {draining?: boolean; token?: string} = {}) {
   const clock = new ManualClock();
   let agents = 0;
   const site = createOwnSite({
     domain: 'r1.localhost',
     software: 'tunl/test',
-    tokens: createTokenCheck(undefined),
+    tokens: createTokenCheck(token),
     clock,
     stats: () => ({agents, tunnels: 0, visitors: 0}),
-    draining: () => false,
+    draining: () => draining,
     onAgent: () => {
       agents += 1;
     },
@@ -82,4 +82,30 @@ test('an agent that has upgraded is left to its handshake', async () => {
   socket.write('\x81\x80\0\0\0\0');
   expect(socket.destroyed).toBe(false);
   expect(clock.pending).toBe(0);
+});
+
+test('a relay on its way out takes no agents, says when to come back, and is not healthy', async () => {
+  await using scope = new Scope();
+  const {visit, agents} = await setUp(scope, {draining: true});
+  const refused = String((await once(await visit(upgrade), 'data'))[0]);
+  expect(refused).toMatch(/^HTTP\/1\.1 503 /);
+  expect(refused).toContain('\r\nRetry-After: 1\r\n');
+  expect(refused).toContain('"code":"RELAY_BUSY"');
+  expect(agents()).toBe(0);
+  const health = await visit('GET /healthz HTTP/1.1\r\nHost: r1.localhost\r\n\r\n');
+  expect(String((await once(health, 'data'))[0])).toMatch(/^HTTP\/1\.1 503 [\s\S]*"status":"draining"/);
+});
+
+test.each([
+  ['no token', upgrade, 'TOKEN_MISSING'],
+  ['a wrong one', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Bearer wrong\r\n\r\n'), 'TOKEN_WRONG'],
+  ['its beginning', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Bearer secr\r\n\r\n'), 'TOKEN_WRONG'],
+  ['another scheme', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Basic secret\r\n\r\n'), 'TOKEN_MISSING'],
+])('who shows %s is answered before the upgrade', async (_what, text, code) => {
+  await using scope = new Scope();
+  const {visit, agents} = await setUp(scope, {token: 'secret'});
+  const answer = String((await once(await visit(text), 'data'))[0]);
+  expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+  expect(answer).toContain(`"code":"${code}"`);
+  expect(agents()).toBe(0);
 });

@@ -1,0 +1,107 @@
+// A socket and a stream as one: each end, each break and each byte goes through, in both directions.
+
+import {once} from 'node:events';
+import {connect, createServer, type Socket} from 'node:net';
+import {expect} from 'vitest';
+import {resetSocket} from '../../../src/lib/bytes/reset.js';
+import {Splice} from '../../../src/lib/bytes/splice.js';
+import type {Stream, StreamSink} from '../../../src/lib/mux/stream.js';
+import {portOf, type Scope} from '../../helpers/scope.js';
+import {test} from '../../helpers/test.js';
+
+/** A stream that writes down what is done to it. */
+class Heard {
+  sink: StreamSink | undefined;
+  readonly log: string[] = [];
+  consumedBytes = 0;
+  write(chunk: Buffer): boolean {
+    this.log.push(`write ${chunk}`);
+    return true;
+  }
+  end(): void {
+    this.log.push('end');
+  }
+  reset(code: string): void {
+    this.log.push(`reset ${code}`);
+  }
+  consumed(bytes: number): void {
+    this.consumedBytes += bytes;
+  }
+}
+
+async function setUp(scope: Scope) {
+  const server = createServer({allowHalfOpen: true});
+  await scope.listen(server);
+  const peer = connect({port: portOf(server), host: '127.0.0.1', allowHalfOpen: true});
+  scope.onEnd(() => void peer.destroy());
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  const stream = new Heard();
+  const over = Promise.withResolvers<string | undefined>();
+  const splice = new Splice({
+    stream: stream as unknown as Stream,
+    brokenCode: 'VISITOR_RESET',
+    reset: () => resetSocket(socket),
+    onDone: over.resolve,
+  });
+  return {peer, socket, stream, splice, over: over.promise};
+}
+
+test('what came before the socket was there, its end included, goes first', async ({scope}) => {
+  const {peer, socket, splice, stream, over} = await setUp(scope);
+  splice.onData(Buffer.from('early '));
+  splice.onData(Buffer.from('bird'));
+  splice.onEnd();
+  expect(stream.consumedBytes).toBe(0);
+  splice.join(socket);
+  let heard = '';
+  for await (const piece of peer.iterator({destroyOnReturn: false})) heard += String(piece);
+  expect(heard).toBe('early bird');
+  peer.end('answer');
+  expect(await over).toBeUndefined();
+  expect(stream.log).toEqual(['write answer', 'end']);
+  expect(stream.consumedBytes).toBe(10);
+});
+
+test('an end of the socket is an end of its direction only', async ({scope}) => {
+  const {peer, socket, splice, stream} = await setUp(scope);
+  splice.join(socket);
+  const ended = once(socket, 'end');
+  peer.end();
+  await ended;
+  expect([stream.log, splice.done]).toEqual([['end'], false]);
+  splice.onData(Buffer.from('still here'));
+  expect(String((await once(peer, 'data'))[0])).toBe('still here');
+});
+
+test('a socket that breaks resets the stream, and a stream that is reset breaks the socket', async ({
+  scope,
+}) => {
+  const broken = await setUp(scope);
+  broken.splice.join(broken.socket);
+  broken.peer.resetAndDestroy();
+  expect(await broken.over).toBe('VISITOR_RESET');
+  expect(broken.stream.log).toEqual(['reset VISITOR_RESET']);
+  const reset = await setUp(scope);
+  reset.splice.join(reset.socket);
+  const error = once(reset.peer, 'error');
+  reset.splice.onReset('UPSTREAM_RESET');
+  expect(await reset.over).toBe('UPSTREAM_RESET');
+  expect((await error)[0]).toMatchObject({code: 'ECONNRESET'});
+  expect(reset.stream.log).toEqual([]);
+});
+
+test('a stream that was reset before the socket was there resets it when it is', async ({scope}) => {
+  const {peer, socket, splice} = await setUp(scope);
+  const error = once(peer, 'error');
+  splice.onReset('CANCELLED');
+  splice.join(socket);
+  expect((await error)[0]).toMatchObject({code: 'ECONNRESET'});
+});
+
+test('bytes for a reader that has gone are as good as read', async ({scope}) => {
+  const {socket, splice, stream} = await setUp(scope);
+  splice.join(socket);
+  socket.end();
+  splice.onData(Buffer.from('nobody reads this'));
+  expect(stream.consumedBytes).toBe(17);
+});
