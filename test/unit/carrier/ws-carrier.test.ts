@@ -553,6 +553,19 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     expect(carrier.bufferedBytes).toBe(0);
   });
 
+  test('an end of which nothing leaves at all is given up', async () => {
+    const clock = new ManualClock();
+    const {carrier, log} = gated(role, {clock});
+    for (let i = 0; i < 3; i += 1) void send(carrier, block);
+    carrier.end();
+    clock.advance(4_999);
+    await turn();
+    expect(log.closes).toEqual([]);
+    clock.advance(1);
+    expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
+    expect(carrier.bufferedBytes).toBe(0);
+  });
+
   test('what waits is not sent to a peer that broke the protocol', async () => {
     const {socket, carrier, log} = gated(role, {clock: new ManualClock()});
     const given: number[] = [];

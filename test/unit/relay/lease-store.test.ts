@@ -33,7 +33,6 @@ test('after the seal nothing is written: the file is the next process’s', asyn
   const clock = new ManualClock();
   const {path, open} = await store(scope, clock);
   const first = open();
-  first.schedule(() => []);
   await first.seal([]);
   await writeFile(path, 'the next one’s');
   first.schedule(() => []);

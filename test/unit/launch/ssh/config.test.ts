@@ -1,5 +1,5 @@
 // Lines for sshd and for visitors, in the odd cases.
-import {readFile, stat, writeFile} from 'node:fs/promises';
+import {chmod, chown, mkdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {isLocked, strictModesHold} from '../../../../src/lib/launch/ssh/account.js';
@@ -111,4 +111,23 @@ test('folders above the keys', async ({scope}) => {
   // /tmp is sticky: safe, but not by sshd's own rule.
   expect(await strictModesHold(folder, uid)).toBe(false);
   expect(await strictModesHold('/usr/lib', uid)).toBe(true);
+  const inner = join(folder, 'inner');
+  await mkdir(inner, {mode: 0o700});
+  await chmod(folder, 0o777);
+  await expect(strictModesHold(inner, uid)).rejects.toMatchObject({code: 'STATE_DIR'});
+  await chmod(folder, 0o770);
+  await expect(strictModesHold(inner, uid)).rejects.toMatchObject({code: 'STATE_DIR'});
+  // Sticky: others may add to it and replace nothing.
+  await chmod(folder, 0o1777);
+  expect(await strictModesHold(inner, uid)).toBe(false);
+  await chmod(folder, 0o700);
+  expect(await strictModesHold(inner, uid)).toBe(false);
+});
+
+test('a folder above the keys that is another user’s', async ({scope, skip}) => {
+  const folder = await scope.tempDir();
+  if (process.getuid?.() === 0) await chown(folder, 12_345, 12_345);
+  else skip();
+  await expect(strictModesHold(folder, 0)).rejects.toMatchObject({code: 'STATE_DIR'});
+  expect(await strictModesHold(folder, 12_345)).toBe(false);
 });
