@@ -72,7 +72,11 @@ export class Upstream {
       stream,
       brokenCode: 'UPSTREAM_RESET',
       reset: () => socket !== undefined && resetSocket(socket),
-      onDone: (code) => onDone(code, refusal),
+      onDone: (code) => {
+        // Nobody waits for the answer any more; it would keep the process for as long as a dial may take.
+        if (socket?.connecting) socket.destroy();
+        onDone(code, refusal);
+      },
     });
     const dial = (left: string[]): void => {
       const [address, ...others] = left;
@@ -94,11 +98,14 @@ export class Upstream {
         },
       });
       socket = dialled;
-      dialled.once('close', () => read.release());
       const tooLong = setTimeout(
         () => dialled.destroy(Object.assign(new Error('timeout'), {code: 'ETIMEDOUT'})),
         DIAL_TIMEOUT_MS,
       );
+      dialled.once('close', () => {
+        clearTimeout(tooLong);
+        read.release();
+      });
       const failed = (error: Error) => {
         clearTimeout(tooLong);
         dialled.destroy();
