@@ -27,10 +27,13 @@ export function checkPort(value: unknown, {allowZero = false}: {allowZero?: bool
 }
 
 /** A name or an address without a port; IPv6 with or without brackets. */
-export function checkHost(text: string): string {
+export function checkHost(
+  text: string,
+  code: 'TARGET_INVALID' | 'OPTION_INVALID' = 'TARGET_INVALID',
+): string {
   const host = unbracketed(text.trim());
-  if (isIPv4(host) || isIPv6(host) || isName(host)) return host;
-  throw new TunlError('TARGET_INVALID', {
+  if (isHost(host)) return host;
+  throw new TunlError(code, {
     reason: `${shown(text)} is not a host.`,
     next: 'Write it like localhost, 192.168.1.9 or ::1.',
   });

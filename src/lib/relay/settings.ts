@@ -3,7 +3,7 @@
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {readSecretFile, stateDir} from '../core/state-dir.js';
-import {checkPort, type HostPort, isHost, isLoopbackHost, listenAddress} from '../protocol/targets.js';
+import {checkHost, checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from './options.js';
 
 export interface RelaySettings {
@@ -64,7 +64,11 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     tcpPorts: checkRange(options.tcpPorts),
     tcpHost,
     // Not every program's resolver knows names below .localhost, but all know localhost itself.
-    tcpPublicHost: checkHost(options.tcpPublicHost ?? (domain.endsWith('.localhost') ? 'localhost' : domain)),
+    // Agents take no other.
+    tcpPublicHost: checkHost(
+      options.tcpPublicHost ?? (domain.endsWith('.localhost') ? 'localhost' : domain),
+      'OPTION_INVALID',
+    ),
     token,
     certFile: options.certFile,
     keyFile: options.keyFile,
@@ -101,14 +105,6 @@ function checkDomain(text: string): string {
     });
   }
   return domain;
-}
-
-/** Agents take no other. */
-function checkHost(text: string): string {
-  if (isHost(text)) return text;
-  throw new TunlError('OPTION_INVALID', {
-    reason: `${JSON.stringify(text)} is not a host name or an address.`,
-  });
 }
 
 async function findToken(options: RelayOptions): Promise<string | undefined> {
