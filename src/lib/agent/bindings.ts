@@ -7,9 +7,12 @@ import {
   type AgentMessage,
   type BindWish,
   parseRelayMessage,
+  parseVisitorOpen,
   type RelayMessage,
   type VisitorOpen,
 } from '../protocol/control-messages.js';
+import {MalformedMessage} from '../protocol/fields.js';
+import {KIND} from '../protocol/wire.js';
 
 /** The public side that the relay gave. */
 export interface Bound {
@@ -59,8 +62,23 @@ export class Bindings {
     });
   }
 
-  ownerOf(tunnel: number): BindingOwner | undefined {
-    return this.#byTunnel.get(tunnel)?.owner;
+  /** The relay opened a stream: it is for whoever has the tunnel. */
+  onOpen(stream: Stream, about: Buffer): void {
+    let visitor: VisitorOpen;
+    try {
+      visitor = parseVisitorOpen(about);
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      stream.refuse('CANCELLED');
+      return;
+    }
+    if (stream.kind !== KIND.visitor) {
+      stream.refuse('KIND_UNKNOWN');
+      return;
+    }
+    const owner = this.#byTunnel.get(visitor.tunnel)?.owner;
+    if (owner === undefined) stream.refuse('TUNNEL_UNKNOWN');
+    else owner.onVisitor(stream, visitor);
   }
 
   /** Whether somebody still waits for the first answer to a wish. */

@@ -245,6 +245,23 @@ test('a relay that says goodbye: new visitors go to the next one, the old stream
   agent.close();
 });
 
+test('a relay that says goodbye while a second link is tried: the next relay is not kept waiting for that', async () => {
+  const {agent, next, relay, replaceRelay, state} = setUp();
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  state.silent = true;
+  agent.nudge(60_000);
+  state.silent = false;
+  const leaving = relay();
+  const other = replaceRelay();
+  const dialled = next('dialled');
+  leaving.agents.sendAway('bye', () => 0);
+  await dialled;
+  while (other.tunnels.named('demo') === undefined) await new Promise((resolve) => setImmediate(resolve));
+  await visit(other, 'demo').say('by the new relay');
+  agent.close();
+});
+
 test('a second link beside one that lives takes over without a word, and the first is destroyed', async () => {
   const {agent, carriers, next, relay, told} = setUp();
   await agent.start();

@@ -1,0 +1,192 @@
+// The search for a link: when the next attempt is made, how long they may take together, and whether anybody hears of it.
+
+import type {Backoff} from '../core/backoff.js';
+import type {Clock, Timer} from '../core/clock.js';
+import {type TunlError, toTunlError} from '../core/errors.js';
+
+/** What follows from an attempt that failed: another one now, another one after a wait, or none. */
+export type Verdict = 'at-once' | 'later' | 'never';
+
+export interface LinkSearchOptions {
+  clock: Clock;
+  backoff: Backoff;
+  /** One attempt: calls `found` as soon as it has a link in use, or rejects. */
+  connect: (signal: AbortSignal) => Promise<void>;
+  /** Asked only while the link is away. With `never` the owner has ended the search. */
+  judge: (error: TunlError) => Verdict;
+  /** There is no link because of `error`; the next attempt follows after `delayMs`. */
+  onWaiting: (error: TunlError, attempt: number, delayMs: number) => void;
+  /** The link was away for as long as it may. `cause`: why, as far as is known. */
+  onGaveUp: (cause: TunlError | undefined) => void;
+}
+
+/** A time without a link. */
+export interface Absence {
+  readonly awayMs: number;
+  /** Whether anybody heard of it, and so has to hear that it is over. */
+  readonly told: boolean;
+}
+
+type State =
+  /** Nothing is tried: there is a link, or there was no beginning yet. */
+  | {readonly is: 'resting'}
+  | {readonly is: 'waiting'; readonly timer: Timer}
+  /** An attempt is under way: for a link, or for a second one beside a link whose life is in doubt. */
+  | {readonly is: 'trying'; readonly aborter: AbortController}
+  | {readonly is: 'over'};
+
+interface Away {
+  readonly since: number;
+  readonly giveUp: Timer | undefined;
+  cause: TunlError | undefined;
+  told: boolean;
+}
+
+/** A relay that says goodbye is back within seconds, or another has its name: no reason to alarm anybody yet. */
+const GOAWAY_QUIET_MS = 10_000;
+
+export class LinkSearch {
+  readonly #options: LinkSearchOptions;
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
+  #state: State = {is: 'resting'};
+  /** Undefined: there is a link. */
+  #away: Away | undefined;
+  /** Until then a relay that went away on purpose may be gone without a word about it. */
+  #quietUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(options: LinkSearchOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#backoff = options.backoff;
+  }
+
+  /** There was no link yet: one is tried at once, and looked for no longer than `limitMs`. */
+  begin(limitMs: number): void {
+    if (this.#state.is !== 'resting') return;
+    this.#miss(limitMs);
+    this.#try();
+  }
+
+  /** The link is gone. From now on it may be away for `limitMs`, whatever an attempt or a wait takes. */
+  lost(error: TunlError, limitMs: number): void {
+    if (this.#state.is === 'over') return;
+    this.#later(error, this.#miss(limitMs));
+  }
+
+  /** The relay goes away on purpose: in `afterMs` it, or another, is to be tried. */
+  sentAway(afterMs: number, limitMs: number): void {
+    if (this.#state.is === 'over') return;
+    this.#miss(limitMs);
+    this.#quietUntil = this.#clock.now() + afterMs + GOAWAY_QUIET_MS;
+    // What is tried beside the link would go on with the session that ends there.
+    this.#drop();
+    this.#wait(afterMs);
+  }
+
+  /** The attempt under way has a link in use. Returns the absence that this ends, if there was one. */
+  found(): Absence | undefined {
+    const away = this.#away;
+    this.#away = undefined;
+    away?.giveUp?.cancel();
+    if (this.#state.is !== 'over') this.#state = {is: 'resting'};
+    this.#backoff.succeeded();
+    return away === undefined ? undefined : {awayMs: this.#clock.now() - away.since, told: away.told};
+  }
+
+  /** An attempt is made now: beside the link, instead of waiting, or anew in place of the one under way. */
+  hurry(): void {
+    if (this.#state.is === 'over') return;
+    this.#drop();
+    this.#try();
+  }
+
+  /** Nothing is tried any more. Idempotent. */
+  end(): void {
+    this.#drop();
+    this.#state = {is: 'over'};
+    this.#away?.giveUp?.cancel();
+    this.#away = undefined;
+  }
+
+  #miss(limitMs: number): Away {
+    this.#away?.giveUp?.cancel();
+    const away: Away = {
+      since: this.#clock.now(),
+      giveUp:
+        limitMs === Number.POSITIVE_INFINITY ? undefined : this.#clock.after(limitMs, () => this.#giveUp()),
+      cause: undefined,
+      told: false,
+    };
+    this.#away = away;
+    return away;
+  }
+
+  #giveUp(): void {
+    const cause = this.#away?.cause;
+    this.end();
+    this.#options.onGaveUp(cause);
+  }
+
+  #try(): void {
+    const attempt: State = {is: 'trying', aborter: new AbortController()};
+    this.#state = attempt;
+    this.#options.connect(attempt.aborter.signal).catch((thrown: unknown) => {
+      // Otherwise another attempt stands for this one by now, or nothing is wanted any more.
+      if (this.#state === attempt) this.#onFailed(toTunlError(thrown, 'RELAY_LOST'));
+    });
+  }
+
+  #onFailed(error: TunlError): void {
+    this.#state = {is: 'resting'};
+    const away = this.#away;
+    // A second link that was tried beside the first: as long as that one lives nothing is lost.
+    if (away === undefined) return;
+    switch (this.#options.judge(error)) {
+      case 'at-once':
+        this.hurry();
+        return;
+      case 'later':
+        this.#later(error, away);
+        return;
+      case 'never':
+        return;
+    }
+  }
+
+  #later(error: TunlError, away: Away): void {
+    if (this.#state.is === 'over') return;
+    away.cause = error;
+    // An attempt that nobody answered was a wait by itself.
+    const unanswered = error.code === 'RELAY_TIMEOUT';
+    const delayMs = unanswered ? this.#backoff.nextUnanswered() : this.#backoff.next(error.retryAfterMs);
+    // What was tried beside the link that is gone is the next attempt already.
+    if (this.#state.is !== 'trying') this.#wait(delayMs);
+    if (this.#clock.now() < this.#quietUntil) return;
+    away.told = true;
+    this.#options.onWaiting(error, this.#backoff.attempt, delayMs);
+  }
+
+  #wait(delayMs: number): void {
+    this.#state = {is: 'waiting', timer: this.#clock.after(delayMs, () => this.#try())};
+  }
+
+  /** Whatever is waited for or tried is no longer. */
+  #drop(): void {
+    const state = this.#state;
+    switch (state.is) {
+      case 'waiting':
+        this.#state = {is: 'resting'};
+        state.timer.cancel();
+        return;
+      case 'trying':
+        // Before the abort, which may be told of at once.
+        this.#state = {is: 'resting'};
+        state.aborter.abort();
+        return;
+      case 'resting':
+      case 'over':
+        return;
+    }
+  }
+}

@@ -1,0 +1,260 @@
+// The search for a link by itself: every wait by a clock that stands still, every attempt settled by the test.
+
+import {expect, test} from 'vitest';
+import {LinkSearch, type Verdict} from '../../../src/lib/agent/link-search.js';
+import {Backoff} from '../../../src/lib/core/backoff.js';
+import {TunlError} from '../../../src/lib/core/errors.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+
+const NEVER = Number.POSITIVE_INFINITY;
+const LOST = new TunlError('RELAY_LOST');
+const REFUSED = new TunlError('RELAY_REFUSED');
+
+interface Attempt {
+  signal: AbortSignal;
+  fail(error: unknown): Promise<void>;
+}
+
+/** Waits are 125, 250, 500 … ms: half of what the backoff may give. */
+function setUp({judge = (): Verdict => 'later'} = {}) {
+  const clock = new ManualClock();
+  const attempts: Attempt[] = [];
+  const heard: unknown[] = [];
+  const search: LinkSearch = new LinkSearch({
+    clock,
+    backoff: new Backoff({clock, random: () => 0.5}),
+    connect: (signal) =>
+      new Promise((_resolve, reject) => {
+        attempts.push({
+          signal,
+          async fail(error) {
+            reject(error);
+            await new Promise((resolve) => setImmediate(resolve));
+          },
+        });
+      }),
+    judge: () => judge(),
+    onWaiting: (error, attempt, delayMs) => heard.push([error.code, attempt, delayMs]),
+    onGaveUp: (cause) => heard.push(['gave up', cause?.code]),
+  });
+  const latest = () => {
+    const attempt = attempts.at(-1);
+    if (attempt === undefined) throw new Error('no attempt');
+    return attempt;
+  };
+  return {clock, search, attempts, latest, heard};
+}
+
+test('the first link is tried at once, and a failure is waited after for longer each time', async () => {
+  const {clock, search, attempts, latest, heard} = setUp();
+  search.begin(NEVER);
+  expect(attempts).toHaveLength(1);
+  await latest().fail(REFUSED);
+  clock.advance(124);
+  expect(attempts).toHaveLength(1);
+  clock.advance(1);
+  expect(attempts).toHaveLength(2);
+  await latest().fail(REFUSED);
+  clock.advance(250);
+  expect(attempts).toHaveLength(3);
+  search.found();
+  expect(heard).toEqual([
+    ['RELAY_REFUSED', 1, 125],
+    ['RELAY_REFUSED', 2, 250],
+  ]);
+  expect(clock.pending).toBe(0);
+});
+
+test('a lost link is told of with the first wait, and the end of the absence says how long it was', () => {
+  const {clock, search, attempts, heard} = setUp();
+  search.lost(LOST, NEVER);
+  expect(heard).toEqual([['RELAY_LOST', 1, 125]]);
+  expect(attempts).toHaveLength(0);
+  clock.advance(125);
+  clock.advance(40);
+  expect(search.found()).toEqual({awayMs: 165, told: true});
+  expect(clock.pending).toBe(0);
+});
+
+test('what is thrown without a code counts as a lost link', async () => {
+  const {search, latest, heard} = setUp();
+  search.begin(NEVER);
+  await latest().fail(new Error('cut'));
+  expect(heard).toEqual([['RELAY_LOST', 1, 125]]);
+});
+
+test('a relay that names a time is not tried before it', async () => {
+  const {clock, search, attempts, latest} = setUp();
+  search.begin(NEVER);
+  await latest().fail(new TunlError('RELAY_BUSY', {retryAfterMs: 5_000}));
+  clock.advance(5_124);
+  expect(attempts).toHaveLength(1);
+  clock.advance(1);
+  expect(attempts).toHaveLength(2);
+});
+
+test('attempts that nobody answered do not make the waits longer', async () => {
+  const {clock, search, latest, heard} = setUp();
+  search.begin(NEVER);
+  for (let i = 0; i < 10; i++) {
+    await latest().fail(new TunlError('RELAY_TIMEOUT'));
+    clock.advance(1_000);
+  }
+  expect(heard.at(-1)).toEqual(['RELAY_TIMEOUT', 10, 1_000]);
+});
+
+test('with another verdict the next attempt follows at once, or none does', async () => {
+  let verdict: Verdict = 'at-once';
+  const {clock, search, attempts, latest, heard} = setUp({judge: () => verdict});
+  search.begin(NEVER);
+  await latest().fail(REFUSED);
+  expect(attempts).toHaveLength(2);
+  verdict = 'never';
+  await latest().fail(REFUSED);
+  clock.advance(60_000);
+  expect(attempts).toHaveLength(2);
+  expect(heard).toEqual([]);
+});
+
+test.each([['at-once'], ['later']] as const)(
+  'an owner that ends the search while it is asked gets no attempt more, whatever it says (%s)',
+  async (verdict) => {
+    const {clock, search, attempts, latest, heard} = setUp({
+      judge: () => {
+        search.end();
+        return verdict;
+      },
+    });
+    search.begin(NEVER);
+    await latest().fail(REFUSED);
+    clock.advance(60_000);
+    expect(attempts).toHaveLength(1);
+    expect(heard).toEqual([]);
+    expect(clock.pending).toBe(0);
+  },
+);
+
+test('the search is given up in the middle of a wait, with the last failure', async () => {
+  const {clock, search, attempts, latest, heard} = setUp();
+  search.lost(LOST, 1_000);
+  clock.advance(125);
+  await latest().fail(new TunlError('RELAY_BUSY', {retryAfterMs: 3_600_000}));
+  clock.advance(875);
+  expect(heard.at(-1)).toEqual(['gave up', 'RELAY_BUSY']);
+  clock.advance(7_200_000);
+  expect(attempts).toHaveLength(1);
+  expect(clock.pending).toBe(0);
+});
+
+test('the search is given up in the middle of an attempt, which is aborted', () => {
+  const {clock, search, latest, heard} = setUp();
+  search.begin(1_000);
+  clock.advance(1_000);
+  expect(latest().signal.aborted).toBe(true);
+  expect(heard).toEqual([['gave up', undefined]]);
+});
+
+test('a link that came in time takes the limit away, and the next loss begins a new one', () => {
+  const {clock, search, heard} = setUp();
+  search.lost(LOST, 1_000);
+  clock.advance(900);
+  search.found();
+  clock.advance(900);
+  search.lost(LOST, 1_000);
+  clock.advance(999);
+  expect(heard.map((each) => (each as string[])[0])).not.toContain('gave up');
+  clock.advance(1);
+  expect(heard.at(-1)).toEqual(['gave up', 'RELAY_LOST']);
+});
+
+test('a relay that goes away on purpose is tried when it said, and nobody hears of it', async () => {
+  const {clock, search, attempts, latest, heard} = setUp();
+  search.sentAway(2_000, NEVER);
+  clock.advance(1_999);
+  expect(attempts).toHaveLength(0);
+  clock.advance(1);
+  await latest().fail(REFUSED);
+  clock.advance(125);
+  expect(search.found()).toEqual({awayMs: 2_125, told: false});
+  expect(heard).toEqual([]);
+});
+
+test('a relay that does not come back in good time after its goodbye is told of', async () => {
+  const {clock, search, latest, heard} = setUp();
+  search.sentAway(2_000, NEVER);
+  clock.advance(12_000);
+  await latest().fail(REFUSED);
+  expect(heard).toEqual([['RELAY_REFUSED', 1, 125]]);
+  expect(search.found()).toEqual({awayMs: 12_000, told: true});
+});
+
+test('a goodbye ends what was tried beside the link', () => {
+  const {clock, search, attempts, latest} = setUp();
+  search.hurry();
+  const beside = latest();
+  search.sentAway(2_000, NEVER);
+  expect(beside.signal.aborted).toBe(true);
+  clock.advance(2_000);
+  expect(attempts).toHaveLength(2);
+});
+
+test('an attempt beside a link that lives may fail without a word', async () => {
+  const {clock, search, attempts, latest, heard} = setUp({
+    judge: () => {
+      throw new Error('asked');
+    },
+  });
+  search.hurry();
+  await latest().fail(REFUSED);
+  clock.advance(60_000);
+  expect(attempts).toHaveLength(1);
+  expect(heard).toEqual([]);
+});
+
+test('an attempt beside a link that is lost meanwhile is the next one', async () => {
+  const {clock, search, attempts, latest, heard} = setUp();
+  search.hurry();
+  search.lost(LOST, NEVER);
+  clock.advance(60_000);
+  expect(attempts).toHaveLength(1);
+  await latest().fail(REFUSED);
+  clock.advance(250);
+  expect(attempts).toHaveLength(2);
+  expect(heard).toEqual([
+    ['RELAY_LOST', 1, 125],
+    ['RELAY_REFUSED', 2, 250],
+  ]);
+});
+
+test('in a hurry the wait is over, and the attempt under way is begun anew', async () => {
+  const {clock, search, attempts, latest, heard} = setUp();
+  search.lost(LOST, NEVER);
+  search.hurry();
+  expect(attempts).toHaveLength(1);
+  const first = latest();
+  search.hurry();
+  expect(first.signal.aborted).toBe(true);
+  expect(attempts).toHaveLength(2);
+  // Nobody waits for what it says any more.
+  await first.fail(new TunlError('ABORTED'));
+  clock.advance(60_000);
+  expect(attempts).toHaveLength(2);
+  expect(heard).toHaveLength(1);
+});
+
+test('after the end nothing is tried, told or left', async () => {
+  const {clock, search, attempts, latest, heard} = setUp();
+  search.begin(1_000);
+  search.end();
+  search.end();
+  expect(latest().signal.aborted).toBe(true);
+  await latest().fail(new TunlError('ABORTED'));
+  search.begin(1_000);
+  search.lost(LOST, 1_000);
+  search.sentAway(0, 1_000);
+  search.hurry();
+  clock.advance(60_000);
+  expect(attempts).toHaveLength(1);
+  expect(heard).toEqual([]);
+  expect(clock.pending).toBe(0);
+});
