@@ -1,4 +1,5 @@
-// Messages about tunnels, on stream 0 of a session: two closed unions, agent → relay and relay → agent, and what an OPEN says.
+// Messages about tunnels, on stream 0 of a session: two closed unions, agent → relay and relay → agent, and what
+// an OPEN, a REFUSED and a RESET say.
 
 import {
   asObject,
@@ -15,7 +16,7 @@ import {
   whole,
 } from './fields.js';
 import {isHost} from './targets.js';
-import {LIMITS} from './wire.js';
+import {isStreamCode, LIMITS, type StreamCode} from './wire.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 const MAX_ID = 2 ** 31;
@@ -163,6 +164,17 @@ function host(fields: Fields, name: string): string {
   const value = text(fields, name, 255);
   if (!isHost(value)) throw new MalformedMessage(`${name} is no host`);
   return value;
+}
+
+/** Why a stream was refused or reset. Whatever cannot be read has no more to say than that it was. */
+export function readStreamCode(payload: Buffer): StreamCode {
+  try {
+    const value: unknown = JSON.parse(payload.toString('utf8'));
+    const code = typeof value === 'object' && value !== null && 'code' in value ? value.code : undefined;
+    return isStreamCode(code) ? code : 'CANCELLED';
+  } catch {
+    return 'CANCELLED';
+  }
 }
 
 export function encodeMessage(message: object): Buffer {

@@ -7,10 +7,11 @@ import {
   parseRelayMessage,
   parseVisitorOpen,
   type RelayMessage,
+  readStreamCode,
   type VisitorOpen,
 } from '../../../src/lib/protocol/control-messages.js';
 import {MalformedMessage} from '../../../src/lib/protocol/fields.js';
-import {LIMITS} from '../../../src/lib/protocol/wire.js';
+import {LIMITS, STREAM_CODES} from '../../../src/lib/protocol/wire.js';
 import {mangled, optionally, plainText} from './arbitraries.js';
 
 const id = fc.integer({min: 1, max: 2 ** 31});
@@ -160,4 +161,17 @@ test('what a peer wants people to read cannot steer their terminals', () => {
   expect(parseRelayMessage(encodeMessage({type: 'unbound', tunnel: 1, code: 'X', message}))).toMatchObject({
     message: 'gone ]0;title  for good',
   });
+});
+
+describe('why a stream was refused or reset', () => {
+  test.each(STREAM_CODES)('%s is read', (code) => {
+    expect(readStreamCode(encodeMessage({code}))).toBe(code);
+  });
+
+  test.each(['', '{', 'null', '[]', '"CANCELLED"', '{}', '{"code":1}', '{"code":"constructor"}', '\u0000'])(
+    'with %j it is only known that it was',
+    (text) => {
+      expect(readStreamCode(Buffer.from(text))).toBe('CANCELLED');
+    },
+  );
 });

@@ -1,0 +1,21 @@
+// What the peer's word for ending a session means here.
+
+import {TunlError} from '../core/errors.js';
+import {VIOLATION_CODES} from '../protocol/wire.js';
+
+/** Undefined: an orderly end. A code that is not known is the relay's loss like any other. */
+export function closeError(code: string, message: string): TunlError | undefined {
+  const violation = VIOLATION_CODES.find((each) => each === code);
+  if (violation !== undefined) return new TunlError(violation, {reason: message});
+  switch (code) {
+    case 'CLOSED':
+      return undefined;
+    case 'SESSION_RANGE':
+    case 'TAKEN_OVER':
+    case 'RELAY_BUSY':
+    case 'TOKEN_WRONG':
+      return new TunlError(code, {reason: message});
+    default:
+      return new TunlError('RELAY_LOST', {reason: message});
+  }
+}

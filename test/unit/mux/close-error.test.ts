@@ -1,0 +1,22 @@
+import {expect, test} from 'vitest';
+import {closeError} from '../../../src/lib/mux/close-error.js';
+import {VIOLATION_CODES} from '../../../src/lib/protocol/wire.js';
+
+test('an orderly end is no error', () => {
+  expect(closeError('CLOSED', 'closed')).toBeUndefined();
+});
+
+test.each([...VIOLATION_CODES, 'SESSION_RANGE', 'TAKEN_OVER', 'RELAY_BUSY', 'TOKEN_WRONG'])(
+  '%s keeps its code and the peer’s words',
+  (code) => {
+    expect(closeError(code, 'why')).toMatchObject({code, message: expect.stringContaining('why')});
+  },
+);
+
+// What the peer may not decide for this side: how its process ends, or that it blames its user.
+test.each(['UNEXPECTED', 'USAGE', 'constructor', '__proto__', '', 'A_CODE_OF_TOMORROW'])(
+  '%j is a lost relay',
+  (code) => {
+    expect(closeError(code, 'why')).toMatchObject({code: 'RELAY_LOST'});
+  },
+);
