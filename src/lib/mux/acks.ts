@@ -2,7 +2,7 @@
 
 import type {Clock, Timer} from '../core/clock.js';
 import {LIMITS} from '../protocol/wire.js';
-import {STANDSTILL_MS} from './link.js';
+import {STANDSTILL_MS} from './peer-watch.js';
 
 /** No ack for this long with the link alive and as much outstanding as is ever kept: the peer does not keep its side. */
 const ACK_DEADLINE_MS = 20_000;

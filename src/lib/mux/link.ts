@@ -1,6 +1,6 @@
-// One carrier in use: records in and out, and the watch over whether the peer is still there. It dies with its carrier.
+// One carrier in use: records in and out, as long as the peer is there. It dies with its carrier.
 
-import {type Clock, systemClock, type Timer} from '../core/clock.js';
+import {type Clock, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {countRead} from '../core/young-gc.js';
 import {encodeMessage} from '../protocol/control-messages.js';
@@ -15,13 +15,12 @@ import {
   writeRecordHeaderBefore,
 } from '../protocol/wire.js';
 import type {Carrier, CarrierSink} from './carrier.js';
+import {PeerWatch} from './peer-watch.js';
 import {RecordReader} from './record-reader.js';
+import {RoundTrips} from './round-trips.js';
 
 /** Acks, pings and pongs go out although the carrier is full, but not without end: a peer that never reads gets no more. */
 const SHORT_RECORDS_ROOM = 1024 * 1024;
-
-/** A timer that fires this much late means that the whole process stood still (sleep, SIGSTOP), not that the peer is gone. */
-export const STANDSTILL_MS = 2_000;
 
 export interface LinkSink {
   onSegmentBytes(piece: Buffer): void;
@@ -42,40 +41,35 @@ export interface LinkOptions {
   deadAfterMs?: number;
 }
 
-/** Round trips measured when a link is new: the first is one of cold code on both sides. */
-const FIRST_PINGS = 3;
-const MEASURE_EVERY_MS = 1_000;
-
 export class Link implements CarrierSink {
   readonly carrier: Carrier;
   /** How many session bytes the handshake told the peer of, when there was a session already. */
   told: number | undefined;
   readonly #clock: Clock;
-  readonly #pingAfterMs: number;
-  readonly #deadAfterMs: number;
+  readonly #watch: PeerWatch;
+  readonly #trips = new RoundTrips();
   readonly #reader: RecordReader;
   #sink: LinkSink | undefined;
   #closed = false;
-  #lastReceivedAt: number;
-  #timer: Timer | undefined;
-  #dueAt = 0;
-  #pingSentAt: number | undefined;
-  #measuredAt = Number.NEGATIVE_INFINITY;
-  #pingNumber = 0;
   /** The carrier asked to hold back; `onDrain` is sure to come. */
   #full = false;
   /** Found no room in the carrier. The latest of each stands for those before it. */
   #owedPong: Buffer | undefined;
   #owedAck: number | undefined;
-  #rttMs = Number.POSITIVE_INFINITY;
-  #lastRttMs: number | undefined;
 
   constructor(carrier: Carrier, options: LinkOptions = {}) {
     this.carrier = carrier;
     this.#clock = options.clock ?? systemClock;
-    this.#pingAfterMs = options.pingAfterMs ?? 5_000;
-    this.#deadAfterMs = options.deadAfterMs ?? 15_000;
-    this.#lastReceivedAt = this.#clock.now();
+    this.#watch = new PeerWatch({
+      clock: this.#clock,
+      pingAfterMs: options.pingAfterMs ?? 5_000,
+      deadAfterMs: options.deadAfterMs ?? 15_000,
+      ping: () => this.#ping(),
+      onDead: (silentMs) => {
+        const reason = `no sign of the peer for ${(silentMs / 1000).toFixed(1)} s`;
+        this.destroy(new TunlError('RELAY_LOST', {reason}));
+      },
+    });
     this.#reader = new RecordReader({
       onSegmentBytes: (piece) => this.#sink?.onSegmentBytes(piece),
       onRecord: (type, payload) => this.#onRecord(type, payload),
@@ -85,12 +79,12 @@ export class Link implements CarrierSink {
 
   /** The shortest round trip seen on this carrier, ms; Infinity before the first. */
   get rttMs(): number {
-    return this.#rttMs;
+    return this.#trips.shortestMs;
   }
 
   /** The last one measured, what queued before the ping included; undefined before the first. */
   get lastRttMs(): number | undefined {
-    return this.#lastRttMs;
+    return this.#trips.lastMs;
   }
 
   get closed(): boolean {
@@ -100,8 +94,7 @@ export class Link implements CarrierSink {
   start(sink: LinkSink): void {
     this.#sink = sink;
     this.carrier.start(this);
-    this.#ping();
-    this.#watch(this.#pingAfterMs);
+    this.#watch.start();
   }
 
   /** Hands the link's events to somebody else: the handshake is over, the session takes it. */
@@ -162,29 +155,27 @@ export class Link implements CarrierSink {
   }
 
   end(): void {
-    this.#stopWatching();
+    this.#watch.stop();
     this.carrier.end();
   }
 
   destroy(error?: Error): void {
-    this.#stopWatching();
+    this.#watch.stop();
     this.carrier.destroy(error);
   }
 
   /** The link is idle, and what is sent now does not wait behind anything: worth a round trip, once a second. */
   measure(now: number): void {
-    if (this.#pingSentAt === undefined && now - this.#measuredAt >= MEASURE_EVERY_MS) this.#ping();
+    if (this.#trips.isDue(now)) this.#ping();
   }
 
   /** Something suggests that the link may be dead (an address changed): an answer is due within `withinMs`. */
   probe(withinMs: number): void {
-    if (this.#closed) return;
-    this.#ping();
-    this.#watch(withinMs, true);
+    if (!this.#closed) this.#watch.probe(withinMs);
   }
 
   onData(chunk: Buffer): void {
-    this.#lastReceivedAt = this.#clock.now();
+    this.#watch.heard();
     countRead(chunk.length);
     this.#reader.push(chunk);
   }
@@ -218,12 +209,7 @@ export class Link implements CarrierSink {
         else this.#owedPong = payload;
         return;
       case RECORD.pong:
-        if (this.#pingSentAt !== undefined && payload.readUInt32BE(4) === this.#pingNumber) {
-          this.#lastRttMs = this.#clock.now() - this.#pingSentAt;
-          this.#rttMs = Math.min(this.#rttMs, this.#lastRttMs);
-          this.#pingSentAt = undefined;
-          if (this.#pingNumber < FIRST_PINGS) this.#ping();
-        }
+        if (this.#trips.pong(payload, this.#clock.now())) this.#ping();
         return;
       case RECORD.message:
         this.#onMessage(payload);
@@ -256,54 +242,16 @@ export class Link implements CarrierSink {
   }
 
   #ping(): void {
-    const payload = Buffer.alloc(8);
-    this.#pingNumber = (this.#pingNumber + 1) >>> 0;
-    payload.writeUInt32BE(this.#pingNumber, 4);
-    this.#pingSentAt = this.#clock.now();
-    this.#measuredAt = this.#pingSentAt;
+    const payload = this.#trips.ping(this.#clock.now());
     // Without room there is enough under way for the peer to acknowledge.
     if (this.#hasRoom()) this.#sendShort(RECORD.ping, payload);
-  }
-
-  /** Looks after `ms` whether anything came. `last`: silence until then is death. */
-  #watch(ms: number, last = false): void {
-    this.#timer?.cancel();
-    const setAt = this.#clock.now();
-    this.#dueAt = setAt + ms;
-    this.#timer = this.#clock.after(ms, () => this.#look(setAt, last));
-  }
-
-  #look(setAt: number, last: boolean): void {
-    if (this.#closed) return;
-    const now = this.#clock.now();
-    const silentMs = now - this.#lastReceivedAt;
-    if (now - this.#dueAt > STANDSTILL_MS) {
-      this.probe(STANDSTILL_MS);
-      return;
-    }
-    if (silentMs >= this.#deadAfterMs || (last && this.#lastReceivedAt < setAt)) {
-      const reason = `no sign of the peer for ${(silentMs / 1000).toFixed(1)} s`;
-      this.destroy(new TunlError('RELAY_LOST', {reason}));
-      return;
-    }
-    if (silentMs < this.#pingAfterMs) {
-      this.#watch(this.#pingAfterMs - silentMs);
-      return;
-    }
-    this.#ping();
-    this.#watch(Math.min(this.#pingAfterMs, this.#deadAfterMs - silentMs));
-  }
-
-  #stopWatching(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
   }
 
   #finish(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#reader.stop();
-    this.#stopWatching();
+    this.#watch.stop();
     this.#sink?.onClose(error);
   }
 }

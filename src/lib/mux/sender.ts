@@ -9,16 +9,11 @@ import {BulkPace} from './bulk-pace.js';
 import {AT_ONCE, FlushSchedule, THIS_TURN, type When, whenFor} from './flush-schedule.js';
 import type {Link} from './link.js';
 import {HEADER_ROOM, type LaneName, Outbox, type SendSegment} from './outbox.js';
-import {REPLAY_SHARE, type ReplayBudget} from './replay-budget.js';
+import {Quiet} from './quiet.js';
+import {ReplayBound} from './replay-bound.js';
+import type {ReplayBudget} from './replay-budget.js';
 import type {Stream} from './stream.js';
 
-/**
- * A stream that sent no more than QUIET_BYTES is quiet: its frames overtake bulk. It is counted anew when the queue was
- * empty, after LULL_MS on a link that keeps up, and after LULL_BYTES of everybody's on one that does not.
- */
-const QUIET_BYTES = 16 * 1024;
-const LULL_MS = 10;
-const LULL_BYTES = 512 * 1024;
 /** Bulk streams woken at a time: each is expected to bring one read of this size. */
 const READ_BYTES = 64 * 1024;
 /** Urgent frames that wait: beyond it the peer does not read, and the session ends. */
@@ -46,16 +41,12 @@ export class Sender {
   readonly #clock: Clock;
   readonly #outbox: Outbox;
   readonly #keeps: boolean;
-  readonly #replayBytes: number;
-  readonly #budget: ReplayBudget | undefined;
-  /** Of `unackedBytes`: what the budget knows of. */
-  #budgeted = 0;
-  /** Something was held back because as much is kept as may be: the next ack has to see to it. */
-  #held = false;
+  readonly #bound: ReplayBound;
   readonly #queueBytes: number;
   readonly #onViolation: SenderOptions['onViolation'];
   readonly #waiting = new Set<Stream>();
   readonly #pace = new BulkPace();
+  readonly #quiet = new Quiet();
   readonly #schedule: FlushSchedule;
   #link: Link | undefined;
   #ended = false;
@@ -64,16 +55,12 @@ export class Sender {
   /** One bulk segment goes out after each drain, even if urgent frames have filled the carrier again: they must not starve it. */
   #bulkDue = false;
   #wakeScheduled = false;
-  #lull = 0;
-  #lullAt = 0;
-  #lullSealed = 0;
 
   constructor(options: SenderOptions) {
     this.#clock = options.clock;
     this.#keeps = options.keepForReplay;
     this.#outbox = new Outbox(options.pool, {keepForReplay: options.keepForReplay});
-    this.#replayBytes = options.replayBytes;
-    this.#budget = options.replayBudget;
+    this.#bound = new ReplayBound(options.replayBytes, options.replayBudget);
     this.#queueBytes = options.queueBytes;
     this.#onViolation = options.onViolation;
     this.#schedule = new FlushSchedule(options.clock, () => this.flush());
@@ -101,7 +88,7 @@ export class Sender {
   /** Goes on over `link` from the byte after those that the peer has. False when that count cannot be; nothing has changed then. */
   attach(link: Link, peerReceived: number): boolean {
     if (!this.#outbox.rewind(peerReceived)) return false;
-    this.#tellBudget();
+    this.#bound.tell(this.#outbox.unackedBytes);
     this.acks.expectNothing();
     this.#link = link;
     this.#full = false;
@@ -122,23 +109,12 @@ export class Sender {
     this.acks.end();
     this.#waiting.clear();
     this.#outbox.clear();
-    this.#budget?.change(-this.#budgeted);
-    this.#budgeted = 0;
+    this.#bound.end();
   }
 
   /** As much is kept for replay as may be. */
   #atBound(): boolean {
-    const kept = this.#outbox.unackedBytes;
-    const bound = kept >= this.#replayBytes || (kept >= REPLAY_SHARE && this.#budget?.spent === true);
-    if (bound) this.#held = true;
-    return bound;
-  }
-
-  #tellBudget(): void {
-    if (this.#budget === undefined || this.#ended) return;
-    const kept = this.#outbox.unackedBytes;
-    this.#budget.change(kept - this.#budgeted);
-    this.#budgeted = kept;
+    return this.#bound.isReached(this.#outbox.unackedBytes);
   }
 
   /** The carrier has room again. */
@@ -192,7 +168,7 @@ export class Sender {
     if (this.#link === undefined || this.#atBound()) return false;
     if (!this.#crowded()) return true;
     // Only what would go to the urgent lane may still come.
-    if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#isQuiet(stream, 1)) return false;
+    if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#quiet.includes(stream, 1)) return false;
     return this.#outbox.urgentBytes < MAX_CARRIER_BYTES;
   }
 
@@ -207,17 +183,9 @@ export class Sender {
 
   /** Small frames of quiet streams overtake bulk; a stream's own order is kept. */
   #laneFor(stream: Stream, length: number): LaneName {
-    if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#isQuiet(stream, length)) return 'bulk';
+    if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#quiet.includes(stream, length)) return 'bulk';
     stream.urgentBytes += length;
     return 'urgent';
-  }
-
-  #isQuiet(stream: Stream, length: number): boolean {
-    if (stream.lull !== this.#lull) {
-      stream.lull = this.#lull;
-      stream.urgentBytes = 0;
-    }
-    return stream.urgentBytes + length <= QUIET_BYTES;
   }
 
   #queued(): number {
@@ -272,13 +240,8 @@ export class Sender {
     const keepsUp = !this.#full;
     if (this.#outbox.unackedBytes === 0) this.#link.measure(now);
     const allWent = this.#sendWaiting(this.#link, now);
-    const sealed = this.#outbox.sealedBytes;
-    if (allWent || (keepsUp && now - this.#lullAt > LULL_MS) || sealed - this.#lullSealed > LULL_BYTES) {
-      this.#lull += 1;
-      this.#lullAt = now;
-      this.#lullSealed = sealed;
-    }
-    this.#tellBudget();
+    this.#quiet.flushed(allWent ? 'done' : keepsUp ? 'keeps-up' : 'behind', now, this.#outbox.sealedBytes);
+    this.#bound.tell(this.#outbox.unackedBytes);
     if (this.#keeps && this.#atBound()) this.acks.expect();
     this.#scheduleWake();
     if (this.acks.pressing) this.#sendAck();
@@ -287,7 +250,7 @@ export class Sender {
   /** Returns whether all of it went out. */
   #sendWaiting(link: Link, now: number): boolean {
     const outbox = this.#outbox;
-    const mostBulk = Math.min(this.#replayBytes, this.#pace.limit(now, link.rttMs));
+    const mostBulk = Math.min(this.#bound.bytes, this.#pace.limit(now, link.rttMs));
     while (!this.#full && outbox.unsent) outbox.sendNext(this.#sendSegment);
     if (outbox.unsent || this.#atBound()) return false;
     if (!this.#full || link.carrier.bufferedBytes < MAX_CARRIER_BYTES) {
@@ -321,16 +284,13 @@ export class Sender {
   acknowledged(count: number): boolean {
     const before = this.#outbox.ackedBytes;
     if (!this.#outbox.acknowledge(count)) return false;
-    this.#tellBudget();
+    this.#bound.tell(this.#outbox.unackedBytes);
     if (count > before) {
       this.acks.expectNothing();
       this.#pace.acknowledged(count - before, this.#clock.now(), this.#link?.rttMs ?? 0);
     }
     // It may have waited for this ack.
-    if (this.#held || this.#outbox.waitingBytes > 0) {
-      this.#held = false;
-      this.scheduleFlush(THIS_TURN);
-    }
+    if (this.#bound.takeHeldBack() || this.#outbox.waitingBytes > 0) this.scheduleFlush(THIS_TURN);
     this.#scheduleWake();
     return true;
   }

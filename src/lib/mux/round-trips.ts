@@ -1,0 +1,48 @@
+// How long a round trip takes on one carrier, by pings that carry their number.
+
+/** Round trips measured when a link is new: the first is one of cold code on both sides. */
+const FIRST_PINGS = 3;
+const MEASURE_EVERY_MS = 1_000;
+
+export class RoundTrips {
+  #number = 0;
+  /** When the last ping went out, as long as it has no answer. */
+  #sentAt: number | undefined;
+  #measuredAt = Number.NEGATIVE_INFINITY;
+  #shortestMs = Number.POSITIVE_INFINITY;
+  #lastMs: number | undefined;
+
+  /** Infinity before the first. */
+  get shortestMs(): number {
+    return this.#shortestMs;
+  }
+
+  /** What queued before the ping included; undefined before the first. */
+  get lastMs(): number | undefined {
+    return this.#lastMs;
+  }
+
+  /** Whether a ping is worth its bytes on a link with nothing else to send. */
+  isDue(now: number): boolean {
+    return this.#sentAt === undefined && now - this.#measuredAt >= MEASURE_EVERY_MS;
+  }
+
+  /** A ping goes out now, with this payload. It stands for one without an answer. */
+  ping(now: number): Buffer {
+    const payload = Buffer.alloc(8);
+    this.#number = (this.#number + 1) >>> 0;
+    payload.writeUInt32BE(this.#number, 4);
+    this.#sentAt = now;
+    this.#measuredAt = now;
+    return payload;
+  }
+
+  /** An answer came. Returns whether another ping should follow. */
+  pong(payload: Buffer, now: number): boolean {
+    if (this.#sentAt === undefined || payload.readUInt32BE(4) !== this.#number) return false;
+    this.#lastMs = now - this.#sentAt;
+    this.#shortestMs = Math.min(this.#shortestMs, this.#lastMs);
+    this.#sentAt = undefined;
+    return this.#number < FIRST_PINGS;
+  }
+}
