@@ -100,7 +100,7 @@ export class Agent {
 
   /** Resolves with the first link. @throws TunlError why there is none; with `wait` only a final reason, or the last one in time. */
   async start(): Promise<void> {
-    if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('CLOSED');
+    if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('ABORTED');
     const first = Promise.withResolvers<void>();
     this.#phase = {is: 'starting', first};
     // Without `wait` the one attempt has limits of its own.

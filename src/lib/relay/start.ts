@@ -1,26 +1,28 @@
 // `startRelay`: a whole relay from one call.
 
 import type {Server as HttpServer} from 'node:http';
-import {createServer, type Server, type Socket} from 'node:net';
+import {createServer, type Server} from 'node:net';
 import {totalmem} from 'node:os';
 import {join} from 'node:path';
 import {systemClock} from '../core/clock.js';
-import {systemCode, TunlError} from '../core/errors.js';
+import {TunlError} from '../core/errors.js';
 import {createLogger, type Logger} from '../core/logger.js';
-import {createServer as createPlainServer} from '../core/node-http.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
 import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window.js';
-import {formatHostPort, type HostPort, isHost, publicUrl} from '../protocol/targets.js';
+import {publicUrl} from '../protocol/targets.js';
 import {Agents} from './agents.js';
 import {type CertificateSource, openCertificates} from './certificates.js';
 import {FrontDoor} from './front-door.js';
 import {LeaseStore} from './lease-store.js';
+import {listenOn} from './listen.js';
 import type {Relay, RelayOptions, RelayStats} from './options.js';
 import {createOwnSite} from './own-site.js';
+import {createRedirect} from './redirect.js';
 import {type Lease, type LeaseKey, MemoryRegistry} from './registry.js';
 import {type RelaySettings, settleRelayOptions} from './settings.js';
+import {TcpDoor} from './tcp-door.js';
 import {TcpPorts} from './tcp-ports.js';
 import {createTokenCheck} from './tokens.js';
 import {type Tunnel, TunnelTable} from './tunnels.js';
@@ -30,9 +32,6 @@ import {WaitingRoom} from './waiting-room.js';
 
 /** What all sessions of a relay keep for replay: 32 that lost their links in full flight, and all others a share. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
-
-/** Connections that the system may hold for a busy relay. */
-const BACKLOG = 4096;
 
 /**
  * Starts a relay and resolves when it listens.
@@ -57,6 +56,8 @@ interface RelayParts {
   certificates: CertificateSource;
   store: LeaseStore | undefined;
   leases: ReadonlyArray<readonly [LeaseKey, Lease]>;
+  /** Of those: what agents of the last process still held, and so are expected back for. */
+  expected: readonly LeaseKey[];
   log: Logger;
 }
 
@@ -75,6 +76,7 @@ class RunningRelay implements Relay {
   readonly #unread: UnreadLimit;
   readonly #visitors: Visitors;
   readonly #ports: TcpPorts;
+  readonly #tcpDoor: TcpDoor;
   readonly #site: HttpServer;
   readonly #door: Server;
   #warm = false;
@@ -87,7 +89,8 @@ class RunningRelay implements Relay {
     const path = join(settings.stateDir, 'relay', settings.domain, 'leases.json');
     const store = settings.keepLeases ? new LeaseStore({path, clock: systemClock, log}) : undefined;
     const leases = (await store?.load()) ?? [];
-    const relay = new RunningRelay({settings, certificates, store, leases, log});
+    const expected = leases.filter(([, lease]) => lease.expiresAt === undefined).map(([key]) => key);
+    const relay = new RunningRelay({settings, certificates, store, leases, expected, log});
     try {
       await relay.#listen();
     } catch (error) {
@@ -95,11 +98,11 @@ class RunningRelay implements Relay {
       relay.#unread.close();
       throw error;
     }
-    await relay.#reopen(leases);
+    await relay.#tcpDoor.expect(expected);
     return relay;
   }
 
-  private constructor({settings, certificates, store, leases, log}: RelayParts) {
+  private constructor({settings, certificates, store, leases, expected, log}: RelayParts) {
     this.#settings = settings;
     this.#certificates = certificates;
     this.#store = store;
@@ -116,13 +119,12 @@ class RunningRelay implements Relay {
       initial: leases,
       onChange: () => store?.schedule(() => this.#registry.snapshot()),
     });
-    const expected = leases.filter(([, lease]) => lease.expiresAt === undefined).map(([key]) => key);
-    this.#waitingRoom = new WaitingRoom(expected, clock, (keys) => this.#giveUp(keys));
+    this.#waitingRoom = new WaitingRoom(expected, clock, (keys) => this.#tcpDoor.giveUp(keys));
     this.#ports = new TcpPorts({
       range: settings.tcpPorts,
       host: settings.tcpHost,
       reusePort: settings.reusePort,
-      onVisitor: (socket, port) => this.#onTcpVisitor(socket, port),
+      onVisitor: (socket, port) => this.#tcpDoor.accept(socket, port),
     });
     this.#tunnels = new TunnelTable({
       domain: settings.domain,
@@ -132,6 +134,12 @@ class RunningRelay implements Relay {
       registry: this.#registry,
       ports: this.#ports,
       log,
+    });
+    this.#tcpDoor = new TcpDoor({
+      ports: this.#ports,
+      tunnels: this.#tunnels,
+      visitors: this.#visitors,
+      waitingRoom: this.#waitingRoom,
     });
     this.#agents = new Agents({
       software,
@@ -226,38 +234,11 @@ class RunningRelay implements Relay {
     this.#site.close();
   }
 
-  /** TCP ports of tunnels that are expected back listen at once, so that their visitors wait instead of being refused. */
-  async #reopen(leases: ReadonlyArray<readonly [LeaseKey, Lease]>): Promise<void> {
-    const ports = leases
-      .filter(([key, lease]) => key.startsWith('tcp:') && lease.expiresAt === undefined)
-      .map(([key]) => Number(key.slice(4)))
-      .filter((port) => this.#ports.includes(port));
-    await Promise.all(ports.map((port) => this.#ports.open(port)));
-  }
-
   /** Signing the first leaf loads a good deal of code: better before the first visitor than while it waits. */
   #warmUp(certificates: CertificateSource, {key, host}: Tunnel): void {
     if (this.#warm || !key.startsWith('tls:')) return;
     this.#warm = true;
     Promise.resolve(certificates.contextFor(host)).catch(() => {});
-  }
-
-  #giveUp(keys: LeaseKey[]): void {
-    for (const key of keys) {
-      const port = key.startsWith('tcp:') ? Number(key.slice(4)) : 0;
-      if (port !== 0 && this.#tunnels.ofPort(port) === undefined) this.#ports.close(port);
-    }
-  }
-
-  #onTcpVisitor(socket: Socket, port: number): void {
-    const enter = (tunnel: Tunnel | undefined) =>
-      this.#visitors.welcome(tunnel, {socket, raw: socket, via: 'tcp'});
-    const tunnel = this.#tunnels.ofPort(port);
-    if (tunnel !== undefined) enter(tunnel);
-    else {
-      socket.on('error', () => {});
-      if (!this.#waitingRoom.wait(`tcp:${port}`, socket, enter)) enter(undefined);
-    }
   }
 
   #visitorsGone(timeoutMs: number): Promise<void> {
@@ -269,43 +250,4 @@ class RunningRelay implements Relay {
       };
     });
   }
-}
-
-/** @throws TunlError LISTEN_* */
-function listenOn(
-  server: Server | HttpServer,
-  {host, port}: HostPort,
-  reusePort: boolean,
-): Promise<HostPort> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error) => {
-      const code = systemCode(error);
-      const where = formatHostPort(host, port);
-      const known = {EADDRINUSE: 'LISTEN_IN_USE', EACCES: 'LISTEN_FORBIDDEN'} as const;
-      const mine = code === 'EADDRINUSE' || code === 'EACCES' ? known[code] : 'LISTEN_FAILED';
-      reject(new TunlError(mine, {reason: `Cannot listen on ${where} (${code}).`, cause: error}));
-    };
-    server.once('error', failed);
-    server.listen({host, port, backlog: BACKLOG, reusePort}, () => {
-      server.off('error', failed);
-      // Out of descriptors, say: the relay goes on with what it has.
-      server.on('error', () => {});
-      const address = server.address();
-      resolve({host, port: typeof address === 'object' && address !== null ? address.port : port});
-    });
-  });
-}
-
-function createRedirect(domain: string, publicPort: () => number): HttpServer {
-  // Node looks every half a minute, unless told otherwise, whether somebody is past a limit.
-  const limits = {headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 1_000};
-  return createPlainServer(limits, (req, res) => {
-    const asked = (req.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
-    // Only names of this relay: a redirect to whatever Host says would be anybody's.
-    const known = isHost(asked) && asked.endsWith(`.${domain}`) ? asked : domain;
-    const path = req.url?.startsWith('/') ? req.url : '/';
-    res.writeHead(308, {Location: publicUrl(known, publicPort()) + path, 'Content-Length': 0});
-    res.end();
-    req.resume();
-  });
 }

@@ -1,51 +1,72 @@
 // What plain HTTP is told: the same place over HTTPS, at names of this relay and nowhere else.
 
 import {connect} from 'node:net';
-import {expect, test} from 'vitest';
-import {startRelay} from '../../../src/lib/relay/start.js';
-import {Scope} from '../../helpers/scope.js';
+import {afterEach, beforeEach, expect, test} from 'vitest';
+import {listenOn} from '../../../src/lib/relay/listen.js';
+import {createRedirect} from '../../../src/lib/relay/redirect.js';
 
-/** Everything that the server says to `text`. */
-async function ask(port: number, text: string): Promise<string> {
-  const socket = connect(port, '127.0.0.1');
-  socket.end(text);
-  let answer = '';
-  for await (const chunk of socket) answer += String(chunk);
-  return answer;
+const server = createRedirect('r1.example', () => publicPort);
+let publicPort = 443;
+let port = 0;
+
+beforeEach(async () => {
+  publicPort = 443;
+  ({port} = await listenOn(server, {host: '127.0.0.1', port: 0}, false));
+});
+
+afterEach(async () => {
+  await new Promise((resolve) => server.close(resolve));
+});
+
+/** The answer to a request that says exactly this. */
+function ask(target: string, host: string): Promise<{status: number; location: string | undefined}> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1');
+    let heard = '';
+    socket.on('data', (chunk) => {
+      heard += chunk.toString();
+    });
+    socket.on('error', reject);
+    socket.on('close', () =>
+      resolve({
+        status: Number(heard.split(' ')[1]),
+        location: /^location: (.*)$/im.exec(heard)?.[1]?.trim(),
+      }),
+    );
+    socket.end(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+  });
 }
 
 test.each([
-  ['the relay’s own name', 'r1.localhost', '/x?y=1', 'https://r1.localhost:8443/x?y=1'],
-  [
-    'a name below it, in capitals, with a port',
-    'Demo.R1.localhost:80',
-    '/',
-    'https://demo.r1.localhost:8443/',
-  ],
-  ['another name', 'elsewhere.example', '/x', 'https://r1.localhost:8443/x'],
-  ['a name that only ends like one', 'xr1.localhost', '/', 'https://r1.localhost:8443/'],
-  ['a place before the name', 'elsewhere.example/.r1.localhost', '/', 'https://r1.localhost:8443/'],
-  ['a query before the name', 'elsewhere.example?.r1.localhost', '/', 'https://r1.localhost:8443/'],
-  ['a fragment before the name', 'elsewhere.example#.r1.localhost', '/', 'https://r1.localhost:8443/'],
-  ['a backslash before the name', 'elsewhere.example\\.r1.localhost', '/', 'https://r1.localhost:8443/'],
-  ['a user before the name', 'a@b.r1.localhost', '/', 'https://r1.localhost:8443/'],
-  ['no path', 'r1.localhost', '*', 'https://r1.localhost:8443/'],
-])('%s', async (_what, host, path, location) => {
-  await using scope = new Scope();
-  const relay = scope.own(
-    await startRelay({
-      domain: 'r1.localhost',
-      listenHttp: '127.0.0.1:0',
-      publicPort: 8443,
-      token: '',
-      stateDir: await scope.tempDir('relay'),
-    }),
-  );
-  const method = path === '*' ? 'OPTIONS' : 'GET';
-  const answer = await ask(
-    relay.httpAddress?.port ?? 0,
-    `${method} ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
-  );
-  expect(answer).toMatch(/^HTTP\/1\.1 308 /);
-  expect(/^Location: (.*)\r$/m.exec(answer)?.[1]).toBe(location);
+  ['r1.example', '/', 'https://r1.example/'],
+  ['demo.r1.example', '/a/b?c=d', 'https://demo.r1.example/a/b?c=d'],
+  ['Demo.R1.Example:80', '/', 'https://demo.r1.example/'],
+])('%s%s is at the same place over https', async (host, path, location) => {
+  expect(await ask(path, host)).toEqual({status: 308, location});
+});
+
+test.each([
+  ['another name', 'evil.example'],
+  ['a name that only ends like this relay', 'evilr1.example'],
+  ['a name that only begins like it', 'r1.example.evil.example'],
+  ['a place before the name', 'elsewhere.example/.r1.example'],
+  ['a query before the name', 'elsewhere.example?.r1.example'],
+  ['a fragment before the name', 'elsewhere.example#.r1.example'],
+  ['a backslash before the name', 'elsewhere.example\\.r1.example'],
+  ['a user before the name', 'a@b.r1.example'],
+  ['nothing', ''],
+  ['constructor', 'constructor'],
+])('with %s as Host it leads to the relay itself', async (_what, host) => {
+  expect(await ask('/', host)).toEqual({status: 308, location: 'https://r1.example/'});
+});
+
+test('a target that is no path is left out', async () => {
+  for (const target of ['http://evil.example/x', '*']) {
+    expect(await ask(target, 'r1.example')).toMatchObject({location: 'https://r1.example/'});
+  }
+});
+
+test('a port other than 443 is part of the place', async () => {
+  publicPort = 8443;
+  expect(await ask('/', 'demo.r1.example')).toMatchObject({location: 'https://demo.r1.example:8443/'});
 });

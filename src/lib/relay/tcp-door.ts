@@ -1,0 +1,56 @@
+// The relay's TCP ports as visitors meet them: a tunnel behind each, or one that is expected back.
+
+import type {Socket} from 'node:net';
+import type {LeaseKey} from './registry.js';
+import type {TcpPorts} from './tcp-ports.js';
+import type {Tunnel, TunnelTable} from './tunnels.js';
+import type {Visitors} from './visitors.js';
+import type {WaitingRoom} from './waiting-room.js';
+
+export interface TcpDoorOptions {
+  ports: Pick<TcpPorts, 'includes' | 'open' | 'close'>;
+  tunnels: Pick<TunnelTable, 'ofPort'>;
+  visitors: Pick<Visitors, 'welcome'>;
+  waitingRoom: Pick<WaitingRoom, 'wait'>;
+}
+
+export class TcpDoor {
+  readonly #options: TcpDoorOptions;
+
+  constructor(options: TcpDoorOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a connection just accepted. */
+  accept(socket: Socket, port: number): void {
+    const {tunnels, visitors, waitingRoom} = this.#options;
+    const enter = (tunnel: Tunnel | undefined) => visitors.welcome(tunnel, {socket, raw: socket, via: 'tcp'});
+    const tunnel = tunnels.ofPort(port);
+    if (tunnel !== undefined) {
+      enter(tunnel);
+      return;
+    }
+    socket.on('error', () => {});
+    if (!waitingRoom.wait(`tcp:${port}`, socket, enter)) enter(undefined);
+  }
+
+  /** Ports of tunnels that are expected back listen at once, so that their visitors wait instead of being refused. */
+  async expect(keys: readonly LeaseKey[]): Promise<void> {
+    const {ports} = this.#options;
+    const expected = keys.map(portOf).filter((port) => port !== undefined);
+    await Promise.all(expected.filter((port) => ports.includes(port)).map((port) => ports.open(port)));
+  }
+
+  /** Nobody came back for these. */
+  giveUp(keys: readonly LeaseKey[]): void {
+    const {ports, tunnels} = this.#options;
+    for (const key of keys) {
+      const port = portOf(key);
+      if (port !== undefined && tunnels.ofPort(port) === undefined) ports.close(port);
+    }
+  }
+}
+
+function portOf(key: LeaseKey): number | undefined {
+  return key.startsWith('tcp:') ? Number(key.slice(4)) : undefined;
+}
