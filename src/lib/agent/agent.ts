@@ -120,7 +120,8 @@ export class Agent {
    * that is under way may come from an address that this machine no longer has: it is begun anew.
    */
   nudge(withinMs: number): void {
-    if (this.#current === undefined) return;
+    // The first link is tried for as it was asked for.
+    if (this.#phase.is !== 'serving') return;
     this.#link?.probe(withinMs);
     this.#search.hurry();
   }
