@@ -1,16 +1,18 @@
 // What plain HTTP is told: the same place over HTTPS, at names of this relay and nowhere else.
 
+import type {Server} from 'node:http';
 import {connect} from 'node:net';
 import {afterEach, beforeEach, expect, test} from 'vitest';
 import {listenOn} from '../../../src/lib/relay/listen.js';
 import {createRedirect} from '../../../src/lib/relay/redirect.js';
 
-const server = createRedirect('r1.example', () => publicPort);
+let server: Server;
 let publicPort = 443;
 let port = 0;
 
 beforeEach(async () => {
   publicPort = 443;
+  server = createRedirect('r1.example', () => publicPort);
   ({port} = await listenOn(server, {host: '127.0.0.1', port: 0}, false));
 });
 
