@@ -83,8 +83,8 @@ async function open(
       remotePort: options.remotePort,
       relay: way.relay,
       software,
-      dial: async (signal) => {
-        const carrier = await way.dial(signal);
+      dial: async (signal, url) => {
+        const carrier = await way.dial(signal, url);
         try {
           identify = await identity;
         } catch (error) {
@@ -143,7 +143,8 @@ interface Way {
   /** What stands for this relay in the memory of names: the embedded one has another port each time. */
   memoryKey: string;
   relay: ReadyEvent['relay'];
-  dial: (signal: AbortSignal) => Promise<Carrier>;
+  /** `url`: another relay than this one, by which it was named. */
+  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   release?: () => Promise<void>;
 }
 
@@ -167,12 +168,12 @@ async function findRelay(options: ForwardOptions): Promise<Way> {
 }
 
 function dialer(
-  url: string,
+  home: string,
   token: string | undefined,
   ca: string | undefined,
   options: ForwardOptions,
 ): Way['dial'] {
-  return async (signal) => {
+  return async (signal, url = home) => {
     const {carrier} = await dialCarrier({
       url,
       path: AGENT_PATH,

@@ -6,12 +6,14 @@ import {Readable} from 'node:stream';
 import {expect} from 'vitest';
 import {pieces} from '../helpers/bytes.js';
 import {Child} from '../helpers/child.js';
+import {until} from '../helpers/launching.js';
 import {atMost} from '../helpers/metric.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {startSshd} from '../helpers/sshd.js';
 import {test} from '../helpers/test.js';
-import {httpUpstream} from '../helpers/upstreams.js';
-import {certificateFlags, keptPorts, sized, sleep} from './rig.js';
+import {echoUpstream, httpUpstream, record} from '../helpers/upstreams.js';
+import {curl, tlsVisitor} from '../helpers/visitors.js';
+import {certificateFlags, domain, keptPorts, sized, sleep} from './rig.js';
 
 const counts = {events: sized(40, 200), uploads: sized(10, 50), logins: sized(4, 20)};
 /** What is open when the relay is told to go takes so much longer. */
@@ -115,4 +117,33 @@ test('SIGTERM under open streams: none fails, and agents come back without a wor
     expect(cli.stderr).toBe('');
   }
   expect(next.cli.exit).toBeUndefined();
+});
+
+test('a relay that names its successor: the agent goes there, under the same address', async ({scope}) => {
+  const {flags, caFile} = await certificateFlags(scope);
+  // Both stand behind the same forwarder, as it were: the address is the same whichever of them serves it.
+  const common = [...flags, '--public-port', '8443'];
+  const next = await startRelayProcess(scope, {flags: common});
+  const relay = await startRelayProcess(scope, {
+    token: next.token,
+    flags: [...common, '--successor', `https://${domain}:${next.port}`],
+  });
+  const {cli, ready} = await relay.expose(await echoUpstream(scope), {
+    env: {TUNL_RELAY: `https://${domain}:${relay.port}`, TUNL_CA_FILE: caFile},
+  });
+  const {host = ''} = ready.tls ?? {};
+  expect(ready.tls?.port).toBe(8443);
+  const visit = async ({port}: {port: number}) => {
+    const visitor = record(await tlsVisitor(scope, {host, port}, {caFile}));
+    visitor.socket.write('hello');
+    expect(String(await visitor.received(5))).toBe('hello');
+    visitor.socket.destroy();
+  };
+  await visit(relay);
+  relay.cli.signal('SIGTERM');
+  expect(await relay.cli.exited).toEqual({code: 0, signal: null});
+  const health = [`https://${domain}:${next.port}/healthz`];
+  await until(async () => JSON.parse((await curl(scope, caFile, health)).stdout).tunnels === 1);
+  await visit(next);
+  expect(cli.events.filter(({type}) => type !== 'connection').map(({type}) => type)).toEqual(['ready']);
 });

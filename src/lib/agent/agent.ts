@@ -12,9 +12,10 @@ import {AgentTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
 import type {BindWish} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
-import type {Welcome} from '../protocol/link-messages.js';
+import type {Goaway, Welcome} from '../protocol/link-messages.js';
 import {type BindingOwner, Bindings, type Bound} from './bindings.js';
 import {LinkSearch, type Verdict} from './link-search.js';
+import {RelayPlaces} from './relay-places.js';
 
 export interface AgentEvents {
   /** A link was lost, or an attempt to get one failed; the next attempt follows after `delayMs`. */
@@ -29,8 +30,8 @@ export interface AgentOptions {
   pool: BlockPool;
   events: AgentEvents;
   log: Logger;
-  /** One attempt to reach the relay. */
-  dial: (signal: AbortSignal) => Promise<Carrier>;
+  /** One attempt to reach the relay. `url`: where another relay has sent the agent. */
+  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   identify?: (relayNonce: string) => {key: string; signature: string};
   /** Keep trying when the first link cannot be had. Default false. */
   wait?: boolean;
@@ -61,6 +62,7 @@ export class Agent {
   readonly #clock: Clock;
   readonly #search: LinkSearch;
   readonly #bindings = new Bindings();
+  readonly #places = new RelayPlaces();
   /** Timers of the clock do not hold the process; an agent that waits for its link has to. */
   readonly #keepAlive = setInterval(() => {}, 2 ** 30);
   #phase: Phase = {is: 'new'};
@@ -78,7 +80,12 @@ export class Agent {
     this.#search = new LinkSearch({
       clock: this.#clock,
       backoff: new Backoff({clock: this.#clock}),
-      connect: (signal) => this.#connect(signal),
+      connect: (signal) =>
+        this.#connect(signal).catch((error: unknown) => {
+          // An attempt that is given up for another one says nothing of the place.
+          if (!signal.aborted) this.#places.failed({hasSession: this.#current !== undefined});
+          throw error;
+        }),
       judge: (error) => this.#judge(error),
       onWaiting: (error, attempt, delayMs) => {
         const keptForMs = this.#current?.resumeWindowMs ?? 0;
@@ -173,7 +180,7 @@ export class Agent {
 
   /** One attempt. */
   async #connect(signal: AbortSignal): Promise<void> {
-    const carrier = await this.#options.dial(signal);
+    const carrier = await this.#options.dial(signal, this.#places.next);
     if (signal.aborted) {
       carrier.destroy();
       throw new TunlError('ABORTED');
@@ -238,7 +245,7 @@ export class Agent {
       session?.destroy(error);
       return session === undefined ? 'later' : 'at-once';
     }
-    return error.retryable ? 'later' : this.#never(error);
+    return this.#places.isFinal(error) ? this.#never(error) : 'later';
   }
 
   #never(error: TunlError): Verdict {
@@ -278,7 +285,7 @@ export class Agent {
       sink: {
         onOpen: (stream, about) => this.#bindings.onOpen(stream, about),
         onControl: (payload) => this.#onControl(session, payload),
-        onGoaway: (message) => this.#onGoaway(session, message.afterMs),
+        onGoaway: (message) => this.#onGoaway(session, message),
         onDetached: (error) => this.#onDetached(session, error),
         onEnded: (error) => this.#onSessionEnded(session, error),
       },
@@ -298,9 +305,10 @@ export class Agent {
   }
 
   /** The relay goes away on purpose: its streams finish where they are, a new session begins where it says. */
-  #onGoaway(session: Session, afterMs: number): void {
+  #onGoaway(session: Session, {afterMs, relays}: Goaway): void {
     if (session !== this.#current?.session) return;
-    this.#options.log.info('the relay goes away', {afterMs});
+    this.#options.log.info('the relay goes away', {afterMs, relays: relays.join(' ')});
+    this.#places.sentTo(relays);
     this.#retired.add(session);
     this.#current = undefined;
     this.#link = undefined;

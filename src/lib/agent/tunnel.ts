@@ -61,7 +61,7 @@ export interface TunnelSettings {
   remotePort: number | undefined;
   relay: ReadyEvent['relay'];
   software: string;
-  dial: (signal: AbortSignal) => Promise<Carrier>;
+  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   identify: ((relayNonce: string) => {key: string; signature: string}) | undefined;
   wait: boolean;
   maxRetryTimeMs: number | undefined;

@@ -2,7 +2,7 @@
 
 import type {Interfaces} from '@oclif/core';
 import {boolean, custom, string} from '@oclif/core/flags';
-import {listenAddress, portRange} from '../relay/addresses.js';
+import {listenAddress, parseRelayUrl, portRange} from '../relay/addresses.js';
 import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from '../relay/options.js';
 import {durationFlag, given, hostFlag, portFlag, read} from './flags.js';
 
@@ -18,6 +18,11 @@ const listenFlag = custom<string>({
       listenAddress(text);
       return text;
     }),
+});
+
+const relayUrlFlag = custom<string>({
+  helpValue: 'URL',
+  parse: (text, _command, flag) => read(flag.name, () => `https://${parseRelayUrl(text).authority}`),
 });
 
 const FILES = 'certificate and token';
@@ -36,6 +41,11 @@ export const relayStartFlags = {
   'tcp-ports': portsFlag({summary: 'Ports for --tcp tunnels, like 20000-20999; 0: any. (none)'}),
   'tcp-host': hostFlag({
     summary: 'Address that --tcp tunnels listen on. (that of --listen)',
+  }),
+  successor: relayUrlFlag({
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'Where agents go when this relay drains; repeatable. (they come back)',
   }),
   'reuse-port': boolean({summary: 'Let the next relay process listen before this one ends.'}),
   'token-file': string({
@@ -72,6 +82,7 @@ export const relayStartFlags = {
 /** The flags as options of `startRelay`. */
 export function relayOptions(flags: Interfaces.InferredFlags<typeof relayStartFlags>): RelayOptions {
   return given({
+    successors: flags.successor,
     reusePort: flags['reuse-port'],
     domain: flags.domain,
     listen: flags.listen,

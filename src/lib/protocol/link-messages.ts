@@ -59,6 +59,9 @@ export interface Close {
 
 export type LinkMessage = Challenge | Hello | Welcome | Refused | Goaway | Close;
 
+/** Named in one goaway. */
+export const MAX_RELAYS = 20;
+
 const TYPES = ['challenge', 'hello', 'welcome', 'refused', 'goaway', 'close'] as const;
 
 /** @throws MalformedMessage */
@@ -129,7 +132,7 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
         type,
         message: prose(fields, 'message', LIMITS.textCharacters),
         afterMs: whole(fields, 'afterMs', 0, 86_400_000),
-        relays: texts(fields, 'relays', 20, 300),
+        relays: texts(fields, 'relays', MAX_RELAYS, 300),
       };
     case 'close':
       return {type, code: text(fields, 'code', 40), message: prose(fields, 'message', LIMITS.textCharacters)};

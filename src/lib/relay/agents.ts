@@ -78,10 +78,15 @@ export class Agents {
     });
   };
 
-  /** Tells every agent to come back later; none is cut off yet. */
-  sendAway(message: string, afterMs: () => number): void {
+  /** Tells every agent to come back later, to one of `relays` where there are any; none is cut off yet. */
+  sendAway(message: string, {afterMs, relays}: {afterMs: () => number; relays: readonly string[]}): void {
     for (const {session} of this.#members.values()) {
-      session.link?.sendMessage({type: 'goaway', message, afterMs: Math.round(afterMs()), relays: []});
+      session.link?.sendMessage({
+        type: 'goaway',
+        message,
+        afterMs: Math.round(afterMs()),
+        relays: [...relays],
+      });
     }
   }
 

@@ -50,6 +50,11 @@ export interface RelayOptions {
   leaseGraceMs?: number;
   /** Keep the lease table in the state folder, so that names survive a restart of the relay. Default true. */
   keepLeases?: boolean;
+  /**
+   * `https://…` of the relays that agents go to when this one drains, the best first; at most 20. They have to serve the same
+   * names: the same domain and public port. Default: agents come back here.
+   */
+  successors?: readonly string[];
   /** Let a second relay process of this user listen on the same ports, to take over without a gap. Default false. */
   reusePort?: boolean;
   signal?: AbortSignal;

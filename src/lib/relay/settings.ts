@@ -1,8 +1,10 @@
 // Relay options made whole: defaults, environment and files are looked up here, and what cannot be is refused.
 
+import {parseRelayUrl} from '../carrier/relay-url.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {readSecretFile, stateDir} from '../core/state-dir.js';
+import {MAX_RELAYS} from '../protocol/link-messages.js';
 import {checkHost, checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from './options.js';
 
@@ -26,6 +28,7 @@ export interface RelaySettings {
   leaseGraceMs: number;
   keepForReplay: boolean;
   keepLeases: boolean;
+  successors: readonly string[];
   reusePort: boolean;
   /** Agents that are sent away come back within this time, ms, each at a moment of its own. */
   comeBackWithinMs: number;
@@ -88,6 +91,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     leaseGraceMs: wholeNumber('leaseGraceMs', options.leaseGraceMs ?? 600_000, 0, LONGEST_LEASE_GRACE_MS),
     keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
     keepLeases: options.keepLeases ?? true,
+    successors: checkSuccessors(options.successors ?? []),
     reusePort: options.reusePort ?? false,
     comeBackWithinMs: 2_000,
     log: options.log,
@@ -119,6 +123,12 @@ async function findToken(options: RelayOptions): Promise<string | undefined> {
     });
   }
   return token;
+}
+
+function checkSuccessors(urls: readonly string[]): readonly string[] {
+  if (urls.length > MAX_RELAYS)
+    throw new TunlError('OPTION_INVALID', {reason: `There can be ${MAX_RELAYS} successors at the most.`});
+  return urls.map((url) => `https://${parseRelayUrl(url).authority}`);
 }
 
 function checkRange(range: RelayOptions['tcpPorts']): readonly [number, number] | undefined {

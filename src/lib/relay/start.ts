@@ -226,7 +226,11 @@ class RunningRelay implements Relay {
     this.#certificates.close();
     // What is held now is expected back by the next process; from here on the file is its own.
     await this.#store?.seal(this.#registry.snapshot());
-    this.#agents.sendAway('The relay is going away.', () => Math.random() * this.#settings.comeBackWithinMs);
+    const {comeBackWithinMs, successors} = this.#settings;
+    this.#agents.sendAway('The relay is going away.', {
+      afterMs: () => Math.random() * comeBackWithinMs,
+      relays: successors,
+    });
     if (this.#visitors.open > 0 && timeoutMs > 0) await this.#visitorsGone(timeoutMs);
     this.#agents.closeAll('RELAY_LOST', 'The relay went away.');
     this.#unread.close();

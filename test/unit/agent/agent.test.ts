@@ -73,6 +73,7 @@ function setUp(options: Partial<AgentOptions> = {}) {
   const events: Happening[] = [];
   const waiting = new Set<{type: string; resolve: () => void}>();
   const carriers: Carrier[] = [];
+  const asked: (string | undefined)[] = [];
   const state = {refuse: undefined as TunlError | undefined, silent: false, forgetful: false};
   const happen = (event: Happening) => {
     events.push(event);
@@ -83,7 +84,8 @@ function setUp(options: Partial<AgentOptions> = {}) {
     software: 'agent',
     pool: new BlockPool(),
     log: silent,
-    dial: (signal) => {
+    dial: (signal, url) => {
+      asked.push(url);
       if (state.silent) {
         happen({type: 'dialled'});
         return new Promise((_resolve, reject) => {
@@ -119,6 +121,7 @@ function setUp(options: Partial<AgentOptions> = {}) {
     agent,
     events,
     carriers,
+    asked,
     state,
     next,
     relay: () => relay,
@@ -233,7 +236,7 @@ test('a relay that says goodbye: new visitors go to the next one, the old stream
   const leaving = relay();
   const other = replaceRelay();
   const dialled = next('dialled');
-  leaving.agents.sendAway('bye', () => 0);
+  leaving.agents.sendAway('bye', {afterMs: () => 0, relays: []});
   await dialled;
   while (other.tunnels.named('demo') === undefined) await new Promise((resolve) => setImmediate(resolve));
   await visit(other, 'demo').say('by the new relay');
@@ -242,6 +245,32 @@ test('a relay that says goodbye: new visitors go to the next one, the old stream
   leaving.agents.closeAll('RELAY_LOST', 'gone');
   expect(await old.over).toBe('SESSION_ENDED');
   expect(told()).toEqual([]);
+  agent.close();
+});
+
+test('a relay that says goodbye and names others: they are asked first, and it is they who are asked from then on', async () => {
+  const clock = new ManualClock();
+  const {agent, asked, carriers, relay, replaceRelay, state} = setUp({clock});
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  const leaving = relay();
+  const other = replaceRelay();
+  const passUntil = async (happened: () => boolean) => {
+    while (!happened()) {
+      clock.advance(100);
+      await turns(1);
+    }
+  };
+  // The first one named takes nobody; that decides nothing about the second.
+  state.refuse = new TunlError('TOKEN_WRONG');
+  leaving.agents.sendAway('bye', {afterMs: () => 0, relays: ['https://a.test', 'https://b.test']});
+  await passUntil(() => asked.at(-1) === 'https://a.test');
+  state.refuse = undefined;
+  await passUntil(() => other.tunnels.named('demo') !== undefined);
+  expect(asked).toEqual([undefined, 'https://a.test', 'https://b.test']);
+  carriers.at(-1)?.destroy(new Error('cut'));
+  await passUntil(() => asked.length === 4);
+  expect(asked.at(-1)).toBe('https://b.test');
   agent.close();
 });
 
@@ -255,7 +284,7 @@ test('a relay that says goodbye while a second link is tried: the next relay is 
   const leaving = relay();
   const other = replaceRelay();
   const dialled = next('dialled');
-  leaving.agents.sendAway('bye', () => 0);
+  leaving.agents.sendAway('bye', {afterMs: () => 0, relays: []});
   await dialled;
   while (other.tunnels.named('demo') === undefined) await new Promise((resolve) => setImmediate(resolve));
   await visit(other, 'demo').say('by the new relay');

@@ -9,6 +9,7 @@ test.each([
   ['a public host that no agent would take', {tcpPublicHost: 'r1.example;id'}],
   ['a public host of other letters', {tcpPublicHost: 'bücher.example'}],
   ['a domain below which the longest name has no room', {domain: domainOf(191)}],
+  ['more successors than a goodbye has room for', {successors: Array(21).fill('https://r2.example')}],
 ])('%s', async (_what, options) => {
   await expect(settleRelayOptions({token: '', ...options})).rejects.toMatchObject({code: 'OPTION_INVALID'});
 });
@@ -35,3 +36,12 @@ test.each(['0.0.0.0:0', '[::]:0', '192.0.2.1:443', 'relay.example:443'])(
     });
   },
 );
+
+test('a successor is a relay as agents are told one', async () => {
+  await expect(settleRelayOptions({token: '', successors: ['r2.example']})).rejects.toMatchObject({
+    code: 'RELAY_URL_INVALID',
+  });
+  await expect(
+    settleRelayOptions({token: '', successors: ['https://R2.example:443/', 'https://r3.example:8443']}),
+  ).resolves.toMatchObject({successors: ['https://r2.example', 'https://r3.example:8443']});
+});
