@@ -1,7 +1,7 @@
 // The machine with the upstream: keeps one session to one relay alive over as many links as it takes, and its binds with it.
 
 import {Backoff} from '../core/backoff.js';
-import {type Clock, systemClock} from '../core/clock.js';
+import {atMost, type Clock, systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
@@ -151,14 +151,40 @@ export class Agent {
     this.#end(undefined);
   }
 
+  /** Whether the relay has yet to acknowledge something. */
+  get isBehind(): boolean {
+    return this.#sessions().some((session) => session.queuedBytes > 0);
+  }
+
+  /**
+   * Like `close`, and resolves when the relay has heard of it: a process that ends sooner takes its last words with it, and
+   * the relay would wait for another link. Before that the last bytes have `lastBytesMs` to arrive.
+   */
+  async leave(lastBytesMs: number): Promise<void> {
+    const all = <T>(of: (session: Session) => Promise<T>) => Promise.all(this.#sessions().map(of));
+    if (lastBytesMs > 0)
+      await atMost(
+        this.#clock,
+        lastBytesMs,
+        all((session) => session.delivered()),
+      );
+    const gone = all(async ({link}) => await link?.gone());
+    this.close();
+    await atMost(this.#clock, GOODBYE_MS, gone);
+  }
+
   destroy(error: TunlError): void {
     for (const session of this.#takeSessions()) session.destroy(error);
     this.#end(error);
   }
 
+  #sessions(): Session[] {
+    return [...this.#retired, ...(this.#current === undefined ? [] : [this.#current.session])];
+  }
+
   /** All sessions, which are the agent's no longer: their ends are wanted and mean nothing to it. */
   #takeSessions(): Session[] {
-    const sessions = [...this.#retired, ...(this.#current === undefined ? [] : [this.#current.session])];
+    const sessions = this.#sessions();
     this.#retired.clear();
     this.#current = undefined;
     return sessions;
@@ -334,6 +360,9 @@ export class Agent {
     else this.#end(why);
   }
 }
+
+/** How long a relay may take to hear that the agent leaves: who has gone, or is far behind, is not waited for. */
+const GOODBYE_MS = 1_000;
 
 /** How long a link may be away that was lost before the relay had answered to the first wishes, ms. */
 const UNBOUND_AWAY_MS = 10_000;

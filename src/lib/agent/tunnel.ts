@@ -223,6 +223,9 @@ export class LocalTunnel implements Tunnel {
   }
 
   async #drain(timeoutMs: number): Promise<void> {
+    const until = systemClock.now() + timeoutMs;
+    // A visitor has gone when its last bytes were handed on; they may still be on their way to the relay.
+    const isBusy = this.#visits.open > 0 || this.#agent.isBehind;
     if (timeoutMs > 0 && !this.#ended) {
       this.#agent.unbindAll();
       if (this.#visits.open > 0) {
@@ -230,7 +233,7 @@ export class LocalTunnel implements Tunnel {
         await this.#visits.idle(timeoutMs, systemClock);
       }
     }
-    this.#agent.close();
+    await this.#agent.leave(isBusy ? Math.max(0, until - systemClock.now()) : 0);
     await this.closed.catch(() => {});
   }
 

@@ -1,4 +1,4 @@
-// SIGINT and SIGTERM: the first asks to end, the second leaves at once. SIGHUP: read files anew.
+// SIGINT, SIGTERM, SIGHUP: the first asks to end, the second leaves at once. For a daemon SIGHUP means to read files anew.
 
 import type {EventEmitter} from 'node:events';
 import {closeSync, openSync} from 'node:fs';
@@ -15,7 +15,7 @@ export interface SignalOptions {
   onStop: () => void;
   /** The last chance before the process ends: must be quick. */
   onLeave: () => void;
-  /** SIGHUP, as daemons have it. Without it the signal does what it always does. */
+  /** SIGHUP, as daemons have it. Without it the signal asks to end: the terminal was closed. */
   onReload?: () => void;
   /** Whether there is a terminal that this process belongs to. */
   hasTerminal?: () => boolean;
@@ -41,12 +41,12 @@ export function listenForSignals(options: SignalOptions): Disposable {
   const hadTerminal = onReload !== undefined && hasTerminal();
   const onHangup = () => {
     // A terminal window that was closed sends the same signal: nobody is there any more to end the process.
-    if (hadTerminal && !hasTerminal()) onSignal();
-    else onReload?.();
+    if (onReload === undefined || (hadTerminal && !hasTerminal())) onSignal();
+    else onReload();
   };
   source.on('SIGINT', onSignal);
   source.on('SIGTERM', onSignal);
-  if (onReload !== undefined) source.on('SIGHUP', onHangup);
+  source.on('SIGHUP', onHangup);
   return {
     [Symbol.dispose]() {
       source.off('SIGINT', onSignal);

@@ -14,6 +14,19 @@ export interface Clock {
   soon(fn: () => void): void;
 }
 
+/** Resolves when `what` does, or after `ms`. @throws what `what` rejects with in time. */
+export async function atMost(clock: Clock, ms: number, what: Promise<unknown>): Promise<void> {
+  let timer: Timer | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = clock.after(ms, resolve);
+  });
+  try {
+    await Promise.race([what, late]);
+  } finally {
+    timer?.cancel();
+  }
+}
+
 /** Node fires at once what is set for 25 days or more, so longer waits are made of pieces. */
 const LONGEST_TIMER_MS = 2 ** 30;
 

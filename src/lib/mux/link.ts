@@ -51,6 +51,7 @@ export class Link implements CarrierSink {
   readonly #reader: RecordReader;
   #sink: LinkSink | undefined;
   #closed = false;
+  readonly #onGone: Array<() => void> = [];
   /** The carrier asked to hold back; `onDrain` is sure to come. */
   #full = false;
   /** Found no room in the carrier. The latest of each stands for those before it. */
@@ -89,6 +90,11 @@ export class Link implements CarrierSink {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Resolves when the carrier is closed. */
+  async gone(): Promise<void> {
+    if (!this.#closed) await new Promise<void>((resolve) => this.#onGone.push(resolve));
   }
 
   start(sink: LinkSink): void {
@@ -193,6 +199,7 @@ export class Link implements CarrierSink {
 
   onClose(error: Error | undefined): void {
     this.#finish(error);
+    for (const tell of this.#onGone.splice(0)) tell();
   }
 
   #onRecord(type: number, payload: Buffer): void {

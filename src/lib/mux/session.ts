@@ -60,6 +60,7 @@ export class Session implements LinkSink {
   readonly #keeps: boolean;
   #ended = false;
   #detachedTimer: Timer | undefined;
+  readonly #onDelivered: Array<() => void> = [];
 
   constructor(options: SessionOptions) {
     this.role = options.role;
@@ -168,6 +169,19 @@ export class Session implements LinkSink {
     this.#sender.sendFrame(FRAME.control, 0, payload);
   }
 
+  /** Resolves when the peer has acknowledged all that was sent, or there is no link to send it by. */
+  async delivered(): Promise<void> {
+    if (!this.#isDelivered) await new Promise<void>((resolve) => this.#onDelivered.push(resolve));
+  }
+
+  get #isDelivered(): boolean {
+    return this.link === undefined || this.queuedBytes === 0;
+  }
+
+  #tellDelivered(): void {
+    if (this.#isDelivered) for (const tell of this.#onDelivered.splice(0)) tell();
+  }
+
   /** Over for good, and the peer is told why; every stream is reset on both sides. Idempotent. */
   close(code = 'CLOSED', message = 'closed'): void {
     if (this.#ended) return;
@@ -203,6 +217,7 @@ export class Session implements LinkSink {
     this.#detachedTimer?.cancel();
     this.#streams.abandon();
     this.#sender.end();
+    this.#tellDelivered();
     this.#sink.onEnded(error);
   }
 
@@ -227,6 +242,7 @@ export class Session implements LinkSink {
   onAck(count: number): void {
     if (!this.#sender.acknowledged(count))
       this.onViolation(`an ack of ${count} bytes, which cannot be`, 'ACK_RANGE');
+    if (this.#onDelivered.length > 0) this.#tellDelivered();
   }
 
   onDrain(): void {
@@ -249,6 +265,7 @@ export class Session implements LinkSink {
 
   onClose(error: Error | undefined): void {
     this.#sender.detach();
+    this.#tellDelivered();
     if (this.#ended) return;
     if (!this.#keeps || this.#resumeWindowMs === 0) {
       this.#end(new TunlError('RELAY_LOST', {cause: error}));

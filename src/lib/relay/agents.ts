@@ -90,9 +90,17 @@ export class Agents {
     }
   }
 
-  /** Ends every session; `code` and `message` tell the agents why. */
-  closeAll(code: string, message: string): void {
-    for (const {session} of [...this.#members.values()]) session.close(code, message);
+  /** Resolves when every agent has acknowledged what was sent to it. */
+  async delivered(): Promise<void> {
+    await Promise.all([...this.#members.values()].map(({session}) => session.delivered()));
+  }
+
+  /** Ends every session; `code` and `message` tell the agents why. Resolves when their links are gone. */
+  async closeAll(code: string, message: string): Promise<void> {
+    const sessions = [...this.#members.values()].map(({session}) => session);
+    const gone = sessions.map(async ({link}) => await link?.gone());
+    for (const session of sessions) session.close(code, message);
+    await Promise.all(gone);
   }
 
   #begin(link: Link, owner: string): void {

@@ -4,7 +4,7 @@ import type {Server as HttpServer} from 'node:http';
 import {createServer, type Server} from 'node:net';
 import {totalmem} from 'node:os';
 import {join} from 'node:path';
-import {systemClock} from '../core/clock.js';
+import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {createLogger, type Logger} from '../core/logger.js';
 import {software} from '../core/software.js';
@@ -32,6 +32,9 @@ import {WaitingRoom} from './waiting-room.js';
 
 /** What all sessions of a relay keep for replay: 32 that lost their links in full flight, and all others a share. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
+
+/** How long agents may take for the last bytes and the end: who is far behind, or gone, is not waited for. */
+const LAST_WORDS_MS = 1_000;
 
 /**
  * Starts a relay and resolves when it listens.
@@ -231,8 +234,13 @@ class RunningRelay implements Relay {
       afterMs: () => Math.random() * comeBackWithinMs,
       relays: successors,
     });
-    if (this.#visitors.open > 0 && timeoutMs > 0) await this.#visitorsGone(timeoutMs);
-    this.#agents.closeAll('RELAY_LOST', 'The relay went away.');
+    if (timeoutMs > 0) {
+      if (this.#visitors.open > 0) await this.#visitorsGone(timeoutMs);
+      // A visitor has gone when its last bytes were taken; they may still be on their way to the agent.
+      await atMost(systemClock, LAST_WORDS_MS, this.#agents.delivered());
+    }
+    // A process that ends sooner would take them with it.
+    await atMost(systemClock, LAST_WORDS_MS, this.#agents.closeAll('RELAY_LOST', 'The relay went away.'));
     this.#unread.close();
     this.#site.closeAllConnections();
     this.#site.close();

@@ -74,6 +74,14 @@ describe('listenForSignals', () => {
     expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 0]);
   });
 
+  test('SIGHUP of what reloads nothing asks to end: visitors are not left to a link that nobody holds', () => {
+    const s = signals();
+    const onStop = vi.fn();
+    using _listening = listenForSignals({onStop, onLeave: () => {}, ...s});
+    s.source.emit('SIGHUP');
+    expect(onStop).toHaveBeenCalledOnce();
+  });
+
   test('leaves no listener behind', () => {
     const s = signals();
     listenForSignals({onStop: () => {}, onLeave: () => {}, onReload: () => {}, ...s})[Symbol.dispose]();
