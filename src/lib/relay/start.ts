@@ -33,7 +33,8 @@ import {WaitingRoom} from './waiting-room.js';
 /** What all sessions of a relay keep for replay: 32 that lost their links in full flight, and all others a share. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
-/** How long agents may take for the last bytes and the end: who is far behind, or gone, is not waited for. */
+/** How long agents may take for bytes of visitors who have gone, and to hear of the end: who is away is not waited for. */
+const LAST_BYTES_MS = 5_000;
 const LAST_WORDS_MS = 1_000;
 
 /**
@@ -235,9 +236,11 @@ class RunningRelay implements Relay {
       relays: successors,
     });
     if (timeoutMs > 0) {
+      const until = systemClock.now() + timeoutMs;
       if (this.#visitors.open > 0) await this.#visitorsGone(timeoutMs);
       // A visitor has gone when its last bytes were taken; they may still be on their way to the agent.
-      await atMost(systemClock, LAST_WORDS_MS, this.#agents.delivered());
+      const leftMs = Math.max(0, until - systemClock.now());
+      await atMost(systemClock, Math.min(leftMs, LAST_BYTES_MS), this.#agents.delivered());
     }
     // A process that ends sooner would take them with it.
     await atMost(systemClock, LAST_WORDS_MS, this.#agents.closeAll('RELAY_LOST', 'The relay went away.'));

@@ -1,0 +1,76 @@
+// An orderly end: the other side hears of it at once, and what was under way arrives, although a process ends with it.
+import {describe} from 'vitest';
+import {MiB, pieces} from '../helpers/bytes.js';
+import {until} from '../helpers/launching.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {record, tcpUpstream} from '../helpers/upstreams.js';
+import {curl, tcpVisitor} from '../helpers/visitors.js';
+import {domain, type Rig, startRig} from './rig.js';
+
+async function health(scope: Scope, {caFile, relay}: Rig) {
+  const {stdout} = await curl(scope, caFile, [`https://${domain}:${relay.port}/healthz`]);
+  return JSON.parse(stdout) as {agents: number; tunnels: number; visitors: number};
+}
+
+describe.concurrent('who leaves', () => {
+  test.for(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'an agent that gets %s is gone for its relay when its process has ended',
+    async (signal, {scope, expect}) => {
+      const rig = await startRig(scope);
+      const {cli} = await rig.expose(await tcpUpstream(scope, () => {}));
+      expect(await health(scope, rig)).toMatchObject({agents: 1, tunnels: 1});
+      cli.signal(signal);
+      expect(await cli.exited).toEqual({code: 0, signal: null});
+      expect(await health(scope, rig)).toMatchObject({agents: 0, tunnels: 0});
+    },
+  );
+
+  test('a reply that the upstream has given whole arrives whole, over a slow link, although the agent is stopped', async ({
+    scope,
+    expect,
+  }) => {
+    const rig = await startRig(scope);
+    const reply = Buffer.concat([...pieces(MiB)]);
+    const port = await tcpUpstream(scope, (socket) => {
+      socket.on('end', () => socket.end(reply));
+      socket.resume();
+    });
+    const flags = ['--tcp', '--drain-timeout', '60s'];
+    const {cli, ready} = await rig.expose(port, {flags});
+    rig.proxy.setRate('up', 500_000);
+    const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
+    visitor.socket.end();
+    // For the agent the visitor has gone; the rest of the reply waits for the link.
+    await cli.event('connection', ({state}) => state === 'closed');
+    expect(visitor.data().length).toBeLessThan(MiB);
+    cli.signal('SIGTERM');
+    expect(await visitor.closed).toBeUndefined();
+    expect(visitor.data().equals(reply)).toBe(true);
+    expect(await cli.exited).toEqual({code: 0, signal: null});
+  });
+
+  test('what a visitor has sent whole arrives whole, over a slow link, although the relay is stopped', async ({
+    scope,
+    expect,
+  }) => {
+    const rig = await startRig(scope, {drainTimeout: '60s'});
+    const sent = Buffer.concat([...pieces(MiB)]);
+    const got = Promise.withResolvers<Buffer>();
+    const port = await tcpUpstream(scope, (socket) => {
+      // It has nothing to say: when the visitor has sent all, the relay is through with both.
+      socket.end();
+      const recording = record(socket);
+      socket.on('end', () => got.resolve(recording.data()));
+    });
+    const {ready} = await rig.expose(port, {flags: ['--tcp']});
+    rig.proxy.setRate('down', 500_000);
+    const visitor = await tcpVisitor(scope, ready.tcp?.port ?? 0);
+    visitor.resume();
+    visitor.end(sent);
+    await until(async () => (await health(scope, rig)).visitors === 0);
+    rig.relay.cli.signal('SIGTERM');
+    expect((await got.promise).equals(sent)).toBe(true);
+    expect(await rig.relay.cli.exited).toEqual({code: 0, signal: null});
+  });
+});
