@@ -61,15 +61,17 @@ const MOST_PENDING_BYTES = 1024 * 1024;
 
 /**
  * On a short link a window is used up in no time as long as the kernel's buffers of a reader take it all, though nobody
- * reads: some 10 MB. There so many windows in a row must be too small, which costs bulk some milliseconds.
+ * reads: 10 MB, where a system has its usual limits. More than that without a pause is read by somebody.
  */
 const SHORT_LINK_MS = 10;
-const WINDOWS_ON_SHORT_LINK = 8;
+const READ_BY_SOMEBODY_BYTES = 16 * 1024 * 1024;
+/** A larger one there only fills memory. */
+const SHORT_LINK_WINDOW = 4 * 1024 * 1024;
 
 /**
  * The receiving half. Credit follows consumption, and is granted from half a window on, or MOST_PENDING_BYTES. A window that is used up
  * within two round trips is too small for the link and doubles (the rule of rust-yamux's auto-tuning), up to
- * `maxWindow` and as far as the budget goes.
+ * `maxWindow` and as far as the budget goes. On a short link there are other bounds.
  */
 export class ReceiveWindow {
   readonly #budget: WindowBudget;
@@ -80,8 +82,8 @@ export class ReceiveWindow {
   /** Consumed, not granted again yet. */
   #pending = 0;
   #measured = 0;
-  /** Windows in a row that were used up in time. */
-  #quick = 0;
+  /** Bytes of windows in a row that were used up in time. */
+  #run = 0;
   #measuredFrom: number;
 
   constructor(budget: WindowBudget, now: number) {
@@ -115,8 +117,11 @@ export class ReceiveWindow {
     this.#pending += read;
     this.#measured += read;
     if (this.#measured >= this.#size) {
-      this.#quick = now - this.#measuredFrom <= growWithinMs ? this.#quick + 1 : 0;
-      if (this.#quick >= (growWithinMs < SHORT_LINK_MS ? WINDOWS_ON_SHORT_LINK : 1)) this.#grow();
+      const isShort = growWithinMs < SHORT_LINK_MS;
+      const inTime = now - this.#measuredFrom <= (isShort ? SHORT_LINK_MS : growWithinMs);
+      this.#run = inTime ? this.#run + this.#measured : 0;
+      if (isShort ? this.#run >= READ_BY_SOMEBODY_BYTES && this.#size < SHORT_LINK_WINDOW : inTime)
+        this.#grow();
       this.#measured = 0;
       this.#measuredFrom = now;
     }
@@ -139,7 +144,6 @@ export class ReceiveWindow {
   }
 
   #grow(): void {
-    this.#quick = 0;
     const more = this.#size;
     if (this.#size + more > LIMITS.maxWindow || !this.#budget.take(more)) return;
     this.#size += more;

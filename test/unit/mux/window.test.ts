@@ -94,31 +94,43 @@ describe('the two halves of a window', () => {
     expect(receiver.consume(LIMITS.initialWindow / 2, 0, NEVER)).toBe(LIMITS.initialWindow / 2);
   });
 
-  test('grows with the first one used up in time on a long link, and with the eighth in a row on a short one', () => {
-    const used = (receiver: ReceiveWindow, now: number, growWithinMs: number) => {
-      for (let left = receiver.size; left > 0; left -= 64 * 1024) {
-        expect(receiver.receive(64 * 1024)).toBe(true);
-        receiver.consume(64 * 1024, now, growWithinMs);
+  describe('grows', () => {
+    const chunk = 64 * 1024;
+    const use = (receiver: ReceiveWindow, bytes: number, now: number, growWithinMs: number) => {
+      for (let left = bytes; left > 0; left -= chunk) {
+        expect(receiver.receive(chunk)).toBe(true);
+        receiver.consume(chunk, now, growWithinMs);
       }
     };
-    const long = new ReceiveWindow(new WindowBudget(LIMITS.maxWindow), 0);
-    used(long, 0, 200);
-    expect(long.size).toBe(2 * LIMITS.initialWindow);
-    const short = new ReceiveWindow(new WindowBudget(LIMITS.maxWindow), 0);
-    for (let i = 0; i < 7; i += 1) used(short, 0, 1);
-    // Too late once: counted anew.
-    used(short, 5, 1);
-    for (let i = 0; i < 7; i += 1) used(short, 5, 1);
-    expect(short.size).toBe(LIMITS.initialWindow);
-    used(short, 5, 1);
-    expect(short.size).toBe(2 * LIMITS.initialWindow);
+
+    test('with the first one used up in time on a long link, up to the largest', () => {
+      const receiver = new ReceiveWindow(new WindowBudget(2 * LIMITS.maxWindow), 0);
+      use(receiver, receiver.size, 0, 200);
+      expect(receiver.size).toBe(2 * LIMITS.initialWindow);
+      use(receiver, 4 * LIMITS.maxWindow, 0, 200);
+      expect(receiver.size).toBe(LIMITS.maxWindow);
+    });
+
+    test('on a short link only when more was read without a pause than the kernel takes of itself, and not as far', () => {
+      const receiver = new ReceiveWindow(new WindowBudget(2 * LIMITS.maxWindow), 0);
+      const most = 16 * 1024 * 1024;
+      use(receiver, most - LIMITS.initialWindow, 0, 1);
+      // Too late once: counted anew.
+      use(receiver, LIMITS.initialWindow, 11, 1);
+      use(receiver, most - LIMITS.initialWindow, 11, 1);
+      expect(receiver.size).toBe(LIMITS.initialWindow);
+      use(receiver, LIMITS.initialWindow, 11, 1);
+      expect(receiver.size).toBe(2 * LIMITS.initialWindow);
+      use(receiver, 4 * most, 11, 1);
+      expect(receiver.size).toBe(4 * 1024 * 1024);
+    });
   });
 
   test('a large one grants each MiB, so that it can be used as a whole on a long link', () => {
     const receiver = new ReceiveWindow(new WindowBudget(LIMITS.maxWindow), 0);
     while (receiver.size < LIMITS.maxWindow) {
       expect(receiver.receive(64 * 1024)).toBe(true);
-      receiver.consume(64 * 1024, 0, 1);
+      receiver.consume(64 * 1024, 0, 200);
     }
     let granted = 0;
     let credits = 0;
