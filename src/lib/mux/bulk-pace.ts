@@ -1,8 +1,14 @@
 // How much bulk may be under way at once. Alone as much as the carrier takes; beside small frames of other streams only
 // what keeps the link busy: the kernels on the way buffer megabytes, and whatever is sent later stands behind them.
 
-/** Bulk under way beside small frames, at the least: two reads' worth, so that neither side waits for the other. */
+/**
+ * Bulk under way beside small frames, at the least. On a short link two reads' worth, so that neither side waits for the
+ * other; on a longer one so much would be a queue of 40 ms at 100 Mbit/s.
+ */
 const LEAST_BYTES = 512 * 1024;
+const LEAST_BYTES_FAR = 128 * 1024;
+/** A round trip from here on is that of another place. */
+const FAR_MS = 5;
 
 /** This long after the last small frame there is nobody left to wait behind bulk: longer than between two keystrokes. */
 const BESIDE_MS = 300;
@@ -43,6 +49,7 @@ export class BulkPace {
   /** What may be unacknowledged while more bulk is sent: what the link holds as far as is known, and some more to learn. */
   limit(now: number, rttMs: number): number {
     if (now >= this.#besideUntil || !Number.isFinite(rttMs)) return Number.POSITIVE_INFINITY;
-    return Math.max(LEAST_BYTES, GAIN * Math.max(this.#rate, this.#rateBefore) * rttMs);
+    const least = rttMs < FAR_MS ? LEAST_BYTES : LEAST_BYTES_FAR;
+    return Math.max(least, GAIN * Math.max(this.#rate, this.#rateBefore) * rttMs);
   }
 }

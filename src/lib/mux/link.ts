@@ -263,8 +263,11 @@ export class Link implements CarrierSink {
   }
 }
 
-/** Two round trips on this link, ms: a window used up faster than this is too small. A floor keeps loopback from growing windows that only fill memory. */
+/**
+ * Four round trips on this link, ms: a window used up faster than this is too small. Of the shortest one, that is: what queues
+ * on the way makes it twice as long under load, and half a window gathers before credit for it is on its way back.
+ */
 export function growWithinMs(link: Link | undefined): number {
   const rttMs = link?.rttMs ?? Number.POSITIVE_INFINITY;
-  return Number.isFinite(rttMs) ? Math.max(1, 2 * rttMs) : 1;
+  return Number.isFinite(rttMs) ? Math.max(2, 4 * rttMs) : 2;
 }

@@ -63,14 +63,14 @@ const MOST_PENDING_BYTES = 1024 * 1024;
  * On a short link a window is used up in no time as long as the kernel's buffers of a reader take it all, though nobody
  * reads: 10 MB, where a system has its usual limits. More than that without a pause is read by somebody.
  */
-const SHORT_LINK_MS = 10;
+const SHORT_LINK_MS = 20;
 const READ_BY_SOMEBODY_BYTES = 16 * 1024 * 1024;
 /** A larger one there only fills memory. */
 const SHORT_LINK_WINDOW = 4 * 1024 * 1024;
 
 /**
  * The receiving half. Credit follows consumption, and is granted from half a window on, or MOST_PENDING_BYTES. A window that is used up
- * within two round trips is too small for the link and doubles (the rule of rust-yamux's auto-tuning), up to
+ * within four round trips is too small for the link and doubles (rust-yamux's auto-tuning, which asks for two), up to
  * `maxWindow` and as far as the budget goes. On a short link there are other bounds.
  */
 export class ReceiveWindow {

@@ -26,13 +26,14 @@ describe('bulk', () => {
     expect(pace.limit(400, RTT_MS)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('keeps a floor on links that are short, slow, or stood still', () => {
+  test('keeps a floor on links that are short, slow, or stood still: less of one where a queue would take long', () => {
     const pace = new BulkPace();
+    const limits = (now: number) => [1, 4, 5, RTT_MS].map((rttMs) => pace.limit(now, rttMs) / KIB);
     pace.small(16, 0);
-    expect(pace.limit(0, RTT_MS)).toBe(512 * KIB);
+    expect(limits(0)).toEqual([512, 512, 128, 128]);
     acknowledge(pace, 0, 100, 10);
     pace.small(16, 100);
-    expect(pace.limit(100, RTT_MS)).toBe(512 * KIB);
+    expect(limits(100)).toEqual([512, 512, 128, 128]);
   });
 
   test('is not limited where no round trip is known', () => {
