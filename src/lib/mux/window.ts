@@ -64,6 +64,8 @@ const MOST_PENDING_BYTES = 1024 * 1024;
  * reads: 10 MB, where a system has its usual limits. More than that without a pause is read by somebody.
  */
 const SHORT_LINK_MS = 20;
+/** A stream that takes longer for a window there has no use for a larger one: it waits for others, and would make them wait. */
+const SHORT_LINK_IN_TIME_MS = 8;
 const READ_BY_SOMEBODY_BYTES = 16 * 1024 * 1024;
 /** A larger one there only fills memory. */
 const SHORT_LINK_WINDOW = 4 * 1024 * 1024;
@@ -118,7 +120,7 @@ export class ReceiveWindow {
     this.#measured += read;
     if (this.#measured >= this.#size) {
       const isShort = growWithinMs < SHORT_LINK_MS;
-      const inTime = now - this.#measuredFrom <= (isShort ? SHORT_LINK_MS : growWithinMs);
+      const inTime = now - this.#measuredFrom <= (isShort ? SHORT_LINK_IN_TIME_MS : growWithinMs);
       this.#run = inTime ? this.#run + this.#measured : 0;
       if (isShort ? this.#run >= READ_BY_SOMEBODY_BYTES && this.#size < SHORT_LINK_WINDOW : inTime)
         this.#grow();
