@@ -51,10 +51,12 @@ test('SIGHUP: the next visitor gets the new certificate, the old one is kept whi
   });
   const upstream = await echoUpstream(scope);
   const {ready} = await relay.expose(upstream, {env: {TUNL_CA_FILE: one.certFile}});
+  const visitors: TLSSocket[] = [];
   const visit = async (): Promise<TLSSocket> => {
     const {hostname} = new URL(ready.url ?? '');
     const port = Number(new URL(relay.url).port);
     const socket = connect({host: '127.0.0.1', port, servername: hostname, rejectUnauthorized: false});
+    visitors.push(socket);
     scope.onEnd(() => void socket.destroy());
     await once(socket, 'secureConnect');
     return socket;
@@ -78,5 +80,7 @@ test('SIGHUP: the next visitor gets the new certificate, the old one is kept whi
 
   early.write('still here');
   expect(String((await once(early, 'data'))[0])).toBe('still here');
+  // A relay that ends resets whoever is inside.
+  for (const each of visitors) each.destroy();
   expect((await relay.cli.stop()).code).toBe(0);
 });
