@@ -1,9 +1,9 @@
 // A local program and its tunnel as one thing: opened side by side, told about when both are there, ended together.
 
-import {setTimeout as sleep} from 'node:timers/promises';
 import type {TunnelEvent} from './agent/events.js';
 import type {ForwardOptions} from './agent/options.js';
 import type {LocalTunnel, PublicSides} from './agent/tunnel.js';
+import {atMost, systemClock} from './core/clock.js';
 import {TunlError} from './core/errors.js';
 import {stateDir} from './core/state-dir.js';
 import {forwardLater} from './forward.js';
@@ -101,7 +101,7 @@ export class ServedProgram {
   async #close(drainTimeoutMs: number): Promise<void> {
     const drained = this.#tunnel.close({drainTimeoutMs});
     await this.#program.stop();
-    await Promise.race([drained, sleep(AFTER_STOP_MS)]);
+    await atMost(systemClock, AFTER_STOP_MS, drained);
     this.#tunnel.destroy();
     await drained;
   }

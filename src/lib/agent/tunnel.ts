@@ -1,7 +1,7 @@
 // One local port with a public address: an agent, its binds, its upstream, and what is told about them.
 
 import {SocketReads} from '../bytes/socket-reads.js';
-import {systemClock} from '../core/clock.js';
+import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
 import {BlockPool} from '../mux/blocks.js';
@@ -230,7 +230,7 @@ export class LocalTunnel implements Tunnel {
       this.#agent.unbindAll();
       if (this.#visits.open > 0) {
         this.#settings.onEvent({type: 'draining', connections: this.#visits.open, timeoutMs});
-        await this.#visits.idle(timeoutMs, systemClock);
+        await atMost(systemClock, timeoutMs, this.#visits.idle());
       }
     }
     await this.#agent.leave(isBusy ? Math.max(0, until - systemClock.now()) : 0);

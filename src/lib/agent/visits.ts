@@ -1,7 +1,7 @@
 // Counts and reports the visitors of one tunnel, and says once in a while that its upstream does not answer.
 
-import type {Clock} from '../core/clock.js';
 import {isErrorCode} from '../core/errors.js';
+import {Moment} from '../core/moment.js';
 import type {Stream} from '../mux/stream.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
 import {formatHostPort} from '../protocol/targets.js';
@@ -20,7 +20,7 @@ export class Visits {
   readonly #onDialled: (answered: boolean) => void;
   #open = 0;
   #total = 0;
-  #onIdle: (() => void) | undefined;
+  readonly #idle = new Moment();
   #notice: {at: number; kept: number} | undefined;
 
   /** `onDialled` hears after each visitor whether the upstream took it. */
@@ -73,21 +73,14 @@ export class Visits {
         if (cause !== undefined) this.#complain(cause);
         this.#onEvent(event(opened ? 'closed' : 'refused', code));
         if (cause !== undefined) this.#onDialled(false);
-        if (this.#open === 0) this.#onIdle?.();
+        if (this.#open === 0) this.#idle.come();
       },
     });
   };
 
-  /** Resolves when no visitor is left, or after `timeoutMs`. */
-  idle(timeoutMs: number, clock: Clock): Promise<void> {
-    if (this.#open === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = clock.after(timeoutMs, resolve);
-      this.#onIdle = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
+  /** Resolves when no visitor is left. */
+  async idle(): Promise<void> {
+    if (this.#open > 0) await this.#idle.next();
   }
 
   #complain(cause: string): void {

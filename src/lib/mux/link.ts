@@ -2,6 +2,7 @@
 
 import {type Clock, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
+import {Moment} from '../core/moment.js';
 import {countRead} from '../core/young-gc.js';
 import {encodeMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
@@ -51,7 +52,7 @@ export class Link implements CarrierSink {
   readonly #reader: RecordReader;
   #sink: LinkSink | undefined;
   #closed = false;
-  readonly #onGone: Array<() => void> = [];
+  readonly #gone = new Moment();
   /** The carrier asked to hold back; `onDrain` is sure to come. */
   #full = false;
   /** Found no room in the carrier. The latest of each stands for those before it. */
@@ -94,7 +95,7 @@ export class Link implements CarrierSink {
 
   /** Resolves when the carrier is closed. */
   async gone(): Promise<void> {
-    if (!this.#closed) await new Promise<void>((resolve) => this.#onGone.push(resolve));
+    if (!this.#closed) await this.#gone.next();
   }
 
   start(sink: LinkSink): void {
@@ -199,7 +200,7 @@ export class Link implements CarrierSink {
 
   onClose(error: Error | undefined): void {
     this.#finish(error);
-    for (const tell of this.#onGone.splice(0)) tell();
+    this.#gone.come();
   }
 
   #onRecord(type: number, payload: Buffer): void {

@@ -3,6 +3,7 @@
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
+import {Moment} from '../core/moment.js';
 import {encodeMessage} from '../protocol/control-messages.js';
 import type {LinkMessage} from '../protocol/link-messages.js';
 import {FRAME, LIMITS, type StreamKind, type ViolationCode} from '../protocol/wire.js';
@@ -60,7 +61,7 @@ export class Session implements LinkSink {
   readonly #keeps: boolean;
   #ended = false;
   #detachedTimer: Timer | undefined;
-  readonly #onDelivered: Array<() => void> = [];
+  readonly #allDelivered = new Moment();
 
   constructor(options: SessionOptions) {
     this.role = options.role;
@@ -171,7 +172,7 @@ export class Session implements LinkSink {
 
   /** Resolves when the peer has acknowledged all that was sent, or there is no link to send it by. */
   async delivered(): Promise<void> {
-    if (!this.#isDelivered) await new Promise<void>((resolve) => this.#onDelivered.push(resolve));
+    if (!this.#isDelivered) await this.#allDelivered.next();
   }
 
   get #isDelivered(): boolean {
@@ -179,7 +180,7 @@ export class Session implements LinkSink {
   }
 
   #tellDelivered(): void {
-    if (this.#isDelivered) for (const tell of this.#onDelivered.splice(0)) tell();
+    if (this.#allDelivered.isAwaited && this.#isDelivered) this.#allDelivered.come();
   }
 
   /** Over for good, and the peer is told why; every stream is reset on both sides. Idempotent. */
@@ -242,7 +243,7 @@ export class Session implements LinkSink {
   onAck(count: number): void {
     if (!this.#sender.acknowledged(count))
       this.onViolation(`an ack of ${count} bytes, which cannot be`, 'ACK_RANGE');
-    if (this.#onDelivered.length > 0) this.#tellDelivered();
+    this.#tellDelivered();
   }
 
   onDrain(): void {

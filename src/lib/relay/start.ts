@@ -237,7 +237,7 @@ class RunningRelay implements Relay {
     });
     if (timeoutMs > 0) {
       const until = systemClock.now() + timeoutMs;
-      if (this.#visitors.open > 0) await this.#visitorsGone(timeoutMs);
+      await atMost(systemClock, timeoutMs, this.#visitors.idle());
       // A visitor has gone when its last bytes were taken; they may still be on their way to the agent.
       const leftMs = Math.max(0, until - systemClock.now());
       await atMost(systemClock, Math.min(leftMs, LAST_BYTES_MS), this.#agents.delivered());
@@ -254,15 +254,5 @@ class RunningRelay implements Relay {
     if (this.#warm || !key.startsWith('tls:')) return;
     this.#warm = true;
     Promise.resolve(certificates.contextFor(host)).catch(() => {});
-  }
-
-  #visitorsGone(timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = systemClock.after(timeoutMs, resolve);
-      this.#visitors.onIdle = () => {
-        timer.cancel();
-        resolve();
-      };
-    });
   }
 }

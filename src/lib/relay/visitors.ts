@@ -3,6 +3,7 @@
 import type {Socket} from 'node:net';
 import {resetSocket} from '../bytes/reset.js';
 import {Splice} from '../bytes/splice.js';
+import {Moment} from '../core/moment.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
 import {KIND} from '../protocol/wire.js';
 import type {Tunnel} from './tunnels.js';
@@ -24,7 +25,7 @@ export class Visitors {
   readonly #unread: UnreadLimit;
   #open = 0;
   #total = 0;
-  #onIdle: (() => void) | undefined;
+  readonly #idle = new Moment();
 
   constructor(unread: UnreadLimit) {
     this.#unread = unread;
@@ -38,9 +39,9 @@ export class Visitors {
     return this.#total;
   }
 
-  /** Called once when the last open visitor has left. */
-  set onIdle(fn: (() => void) | undefined) {
-    this.#onIdle = fn;
+  /** Resolves when no visitor is left. */
+  async idle(): Promise<void> {
+    if (this.#open > 0) await this.#idle.next();
   }
 
   /** Joins a visitor with a new stream of the tunnel's session, or resets it when that cannot be. */
@@ -62,7 +63,7 @@ export class Visitors {
       onDone: () => {
         this.#unread.delete(holder);
         this.#open -= 1;
-        if (this.#open === 0) this.#onIdle?.();
+        if (this.#open === 0) this.#idle.come();
       },
     });
     const holder = {stream, cut: () => splice.cut('TOO_MUCH_UNREAD')};

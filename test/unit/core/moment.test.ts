@@ -1,0 +1,30 @@
+import {expect, test} from 'vitest';
+import {atMost} from '../../../src/lib/core/clock.js';
+import {Moment} from '../../../src/lib/core/moment.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+
+test('all who wait are told, once, and it may come again', async () => {
+  const moment = new Moment();
+  const told: string[] = [];
+  const wait = (who: string) => moment.next().then(() => told.push(who));
+  const first = [wait('one'), wait('two')];
+  expect(moment.isAwaited).toBe(true);
+  moment.come();
+  expect(moment.isAwaited).toBe(false);
+  await Promise.all(first);
+  const second = wait('three');
+  moment.come();
+  moment.come();
+  await second;
+  expect(told).toEqual(['one', 'two', 'three']);
+});
+
+test('a wait that has a limit ends with what it is for, with the limit, or with an error; and leaves no timer', async () => {
+  const clock = new ManualClock();
+  await atMost(clock, 10, Promise.resolve());
+  await expect(atMost(clock, 10, Promise.reject(new Error('no')))).rejects.toThrow('no');
+  const late = atMost(clock, 10, new Promise(() => {}));
+  clock.advance(10);
+  await late;
+  expect(clock.pending).toBe(0);
+});
