@@ -13,6 +13,7 @@ import {Session} from '../mux/session.js';
 import type {BindWish} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import type {Goaway, Welcome} from '../protocol/link-messages.js';
+import {AgentSessions, type Resumable} from './agent-sessions.js';
 import {type BindingOwner, Bindings, type Bound} from './bindings.js';
 import {LinkSearch, type Verdict} from './link-search.js';
 import {RelayPlaces} from './relay-places.js';
@@ -42,14 +43,6 @@ export interface AgentOptions {
   clock?: Clock;
 }
 
-/** A session and what it takes to go on with it over another link. */
-interface Resumable {
-  session: Session;
-  ticket: AgentTicket;
-  /** How long the relay keeps it without a link, ms. */
-  resumeWindowMs: number;
-}
-
 type Phase =
   | {is: 'new'}
   /** There was no link yet: `start` waits for the first. */
@@ -63,16 +56,13 @@ export class Agent {
   readonly #search: LinkSearch;
   readonly #bindings = new Bindings();
   readonly #places = new RelayPlaces();
+  readonly #sessions = new AgentSessions();
   /** Timers of the clock do not hold the process; an agent that waits for its link has to. */
   readonly #keepAlive = setInterval(() => {}, 2 ** 30);
   #phase: Phase = {is: 'new'};
-  /** What the next link goes on with; without it the next link begins a session. */
-  #current: Resumable | undefined;
   #link: Link | undefined;
   /** Streams that were open when the link was lost. */
   #streamsBefore = 0;
-  /** Sessions of a relay that is on its way out: their streams may finish, nothing new comes. */
-  readonly #retired = new Set<Session>();
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -83,12 +73,12 @@ export class Agent {
       connect: (signal) =>
         this.#connect(signal).catch((error: unknown) => {
           // An attempt that is given up for another one says nothing of the place.
-          if (!signal.aborted) this.#places.failed({hasSession: this.#current !== undefined});
+          if (!signal.aborted) this.#places.failed({hasSession: this.#sessions.current !== undefined});
           throw error;
         }),
       judge: (error) => this.#judge(error),
       onWaiting: (error, attempt, delayMs) => {
-        const keptForMs = this.#current?.resumeWindowMs ?? 0;
+        const keptForMs = this.#sessions.current?.resumeWindowMs ?? 0;
         options.events.onReconnecting(error, attempt, delayMs, this.streamCount, keptForMs);
       },
       onGaveUp: (cause) => this.destroy(this.#gaveUp(cause)),
@@ -96,9 +86,7 @@ export class Agent {
   }
 
   get streamCount(): number {
-    let count = this.#current?.session.streamCount ?? 0;
-    for (const session of this.#retired) count += session.streamCount;
-    return count;
+    return this.#sessions.streamCount;
   }
 
   get rttMs(): number | undefined {
@@ -118,7 +106,9 @@ export class Agent {
   /** Asks for a tunnel. @throws TunlError the relay's reason. */
   async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
     if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('CLOSED');
-    return await this.#bindings.add(wish, owner, (message) => this.#current?.session.sendControl(message));
+    return await this.#bindings.add(wish, owner, (message) =>
+      this.#sessions.current?.session.sendControl(message),
+    );
   }
 
   /**
@@ -142,18 +132,18 @@ export class Agent {
   /** The relay refuses new visitors for all tunnels of this agent from now on; open streams go on. */
   unbindAll(): void {
     for (const tunnel of this.#bindings.tunnels())
-      this.#current?.session.sendControl({type: 'unbind', tunnel});
+      this.#sessions.current?.session.sendControl({type: 'unbind', tunnel});
   }
 
   /** Over: the relay is told, open streams are reset. Idempotent. */
   close(): void {
-    for (const session of this.#takeSessions()) session.close();
+    for (const session of this.#sessions.takeAll()) session.close();
     this.#end(undefined);
   }
 
   /** Whether the relay has yet to acknowledge something. */
   get isBehind(): boolean {
-    return this.#sessions().some((session) => session.queuedBytes > 0);
+    return this.#sessions.isBehind;
   }
 
   /**
@@ -161,33 +151,15 @@ export class Agent {
    * the relay would wait for another link. Before that the last bytes have `lastBytesMs` to arrive.
    */
   async leave(lastBytesMs: number): Promise<void> {
-    const all = <T>(of: (session: Session) => Promise<T>) => Promise.all(this.#sessions().map(of));
-    if (lastBytesMs > 0)
-      await atMost(
-        this.#clock,
-        lastBytesMs,
-        all((session) => session.delivered()),
-      );
-    const gone = all(async ({link}) => await link?.gone());
+    if (lastBytesMs > 0) await atMost(this.#clock, lastBytesMs, this.#sessions.delivered());
+    const gone = this.#sessions.linksGone();
     this.close();
     await atMost(this.#clock, GOODBYE_MS, gone);
   }
 
   destroy(error: TunlError): void {
-    for (const session of this.#takeSessions()) session.destroy(error);
+    for (const session of this.#sessions.takeAll()) session.destroy(error);
     this.#end(error);
-  }
-
-  #sessions(): Session[] {
-    return [...this.#retired, ...(this.#current === undefined ? [] : [this.#current.session])];
-  }
-
-  /** All sessions, which are the agent's no longer: their ends are wanted and mean nothing to it. */
-  #takeSessions(): Session[] {
-    const sessions = this.#sessions();
-    this.#retired.clear();
-    this.#current = undefined;
-    return sessions;
   }
 
   #end(why: TunlError | undefined): void {
@@ -213,7 +185,7 @@ export class Agent {
     }
     const link = new Link(carrier, {clock: this.#clock});
     const {software, identify} = this.#options;
-    const resumed = this.#current;
+    const resumed = this.#sessions.current;
     let expired = false;
     await greetRelay(
       link,
@@ -254,20 +226,20 @@ export class Agent {
   }
 
   #begin(welcome: Welcome): Resumable {
-    this.#current = {
+    this.#sessions.current = {
       session: this.#newSession(welcome),
       ticket: new AgentTicket(welcome.id, welcome.secret ?? '', welcome.epoch),
       resumeWindowMs: welcome.resumeWindowMs,
     };
-    return this.#current;
+    return this.#sessions.current;
   }
 
   #judge(error: TunlError): Verdict {
     if (this.#phase.is === 'starting' && !this.#options.wait) return this.#never(error);
     if (NEEDS_NEW_SESSION.has(error.code) && this.#phase.is === 'serving') {
       // The relay has no such session any more: its streams are lost, its names are not.
-      const session = this.#current?.session;
-      this.#current = undefined;
+      const session = this.#sessions.current?.session;
+      this.#sessions.current = undefined;
       session?.destroy(error);
       return session === undefined ? 'later' : 'at-once';
     }
@@ -321,7 +293,7 @@ export class Agent {
 
   #onControl(session: Session, payload: Buffer): void {
     // A retired session's word about tunnels is about numbers that mean others by now.
-    if (session !== this.#current?.session) return;
+    if (!this.#sessions.isCurrent(session)) return;
     try {
       this.#bindings.onControl(payload);
     } catch (error) {
@@ -332,11 +304,10 @@ export class Agent {
 
   /** The relay goes away on purpose: its streams finish where they are, a new session begins where it says. */
   #onGoaway(session: Session, {afterMs, relays}: Goaway): void {
-    if (session !== this.#current?.session) return;
+    if (!this.#sessions.isCurrent(session)) return;
     this.#options.log.info('the relay goes away', {afterMs, relays: relays.join(' ')});
     this.#places.sentTo(relays);
-    this.#retired.add(session);
-    this.#current = undefined;
+    this.#sessions.retire();
     this.#link = undefined;
     this.#streamsBefore = 0;
     this.#search.sentAway(afterMs, this.#mostAwayMs);
@@ -344,15 +315,13 @@ export class Agent {
 
   #onDetached(session: Session, error: Error | undefined): void {
     // Its relay is going: there will be nobody to resume it with.
-    if (this.#retired.has(session)) session.destroy(new TunlError('RELAY_LOST'));
-    if (session !== this.#current?.session) return;
+    if (this.#sessions.isRetired(session)) session.destroy(new TunlError('RELAY_LOST'));
+    if (!this.#sessions.isCurrent(session)) return;
     this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.streamCount);
   }
 
   #onSessionEnded(session: Session, error: TunlError | undefined): void {
-    this.#retired.delete(session);
-    if (session !== this.#current?.session) return;
-    this.#current = undefined;
+    if (!this.#sessions.forget(session)) return;
     // The resume window passed: the search goes on, for a new session.
     if (this.#link === undefined) return;
     const why = error ?? new TunlError('RELAY_LOST', {reason: 'the relay ended the session'});
