@@ -1,8 +1,7 @@
 // The library: a tunnel for a local port, and a relay, without the command line.
 
 export type * from './lib/agent/events.js';
-export type {ForwardOptions, SocketAddress} from './lib/agent/options.js';
-export type {Tunnel} from './lib/agent/tunnel.js';
+export type {ForwardOptions, SocketAddress, Tunnel} from './lib/agent/options.js';
 export {ERRORS, type ErrorCode, type ErrorRow, EXIT, isErrorCode, TunlError} from './lib/core/errors.js';
 export type {LogLevel, LogRecord, LogSink} from './lib/core/logger.js';
 export {forward} from './lib/forward.js';

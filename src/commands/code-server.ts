@@ -1,17 +1,9 @@
 // `tunl code-server`: VS Code in the browser, with a public address.
 
 import {string} from '@oclif/core/args';
-import {string as stringFlag} from '@oclif/core/flags';
-import {secretFor} from '../lib/cli/secrets.js';
+import {passwordFlag, passwordFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {
-  launchWishes,
-  lifeFlags,
-  nameFlags,
-  programFlags,
-  relayFlags,
-  showFlags,
-} from '../lib/cli/tunnel-flags.js';
+import {launchWishes, webProgramFlags} from '../lib/cli/tunnel-flags.js';
 import {codeServer} from '../lib/launch/programs/code-server.js';
 
 export default class CodeServer extends TunnelCommand {
@@ -25,26 +17,14 @@ export default class CodeServer extends TunnelCommand {
     folder: string({ignoreStdin: true, description: 'The folder to open. (the current one)'}),
   };
   static override flags = {
-    'password-file': stringFlag({
-      helpValue: 'FILE',
-      summary: 'The password is its first line. (PASSWORD, or a random one)',
-    }),
-    ...programFlags,
-    ...nameFlags,
-    ...lifeFlags,
-    ...relayFlags,
-    ...showFlags,
+    ...passwordFlag,
+    ...webProgramFlags,
   };
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(CodeServer);
     const program = codeServer({
-      password: await secretFor('password', {
-        file: flags['password-file'],
-        variable: 'PASSWORD',
-        // The log of one in the background has it.
-        isSilent: this.presenter.isSilent && !flags.detach,
-      }),
+      password: await passwordFor(flags, this.presenter),
       args: this.passedWords ?? [],
       ...(args.folder !== undefined && {dir: args.folder}),
     });

@@ -3,14 +3,7 @@
 import {boolean, string} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {
-  launchWishes,
-  lifeFlags,
-  nameFlags,
-  programFlags,
-  relayFlags,
-  showFlags,
-} from '../lib/cli/tunnel-flags.js';
+import {launchWishes, webProgramFlags} from '../lib/cli/tunnel-flags.js';
 import {jupyter} from '../lib/launch/programs/jupyter.js';
 
 export default class Jupyter extends TunnelCommand {
@@ -35,11 +28,7 @@ export default class Jupyter extends TunnelCommand {
       summary: 'Its first line is Jupyter’s token; --token-file is the relay’s.',
     }),
     dir: string({helpValue: 'FOLDER', summary: 'The folder to show. (the current one)'}),
-    ...programFlags,
-    ...nameFlags,
-    ...lifeFlags,
-    ...relayFlags,
-    ...showFlags,
+    ...webProgramFlags,
   };
 
   async run(): Promise<void> {

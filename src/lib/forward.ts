@@ -3,11 +3,11 @@
 import type {ReadyEvent} from './agent/events.js';
 import {type Identify, loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
-import type {ForwardOptions} from './agent/options.js';
-import {LocalTunnel, type PublicSides, type Tunnel} from './agent/tunnel.js';
+import type {ForwardOptions, Tunnel} from './agent/options.js';
+import {LocalTunnel, type PublicSides} from './agent/tunnel.js';
 import type {WatchWish} from './agent/upstream-watch.js';
 import {dialCarrier} from './carrier/dial.js';
-import {parseRelayUrl} from './carrier/relay-url.js';
+import {relayOrigin} from './carrier/relay-url.js';
 import {TunlError} from './core/errors.js';
 import {createLogger} from './core/logger.js';
 import {software} from './core/software.js';
@@ -160,7 +160,7 @@ async function findRelay(options: ForwardOptions): Promise<Way> {
     };
     return {memoryKey: 'embedded', relay: facts, release, dial: dialer(relay.url, undefined, ca, options)};
   }
-  const origin = `https://${parseRelayUrl(given).authority}`;
+  const origin = relayOrigin(given);
   const token = await findToken(options);
   const caFile = options.caFile ?? process.env.TUNL_CA_FILE;
   const ca = caFile === undefined || caFile === '' ? undefined : await readTextFile(caFile);

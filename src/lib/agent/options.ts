@@ -1,7 +1,7 @@
-// What `forward` takes. Units are in the names; every default is written here.
+// What `forward` takes and gives. Units are in the names; every default is written here.
 
 import type {LogSink} from '../core/logger.js';
-import type {TunnelEvent} from './events.js';
+import type {ReadyEvent, TunnelEvent} from './events.js';
 
 export interface ForwardOptions {
   /** Where the upstream listens. Default `localhost`: both loopback families are tried. */
@@ -49,3 +49,25 @@ export interface ForwardOptions {
 
 /** Names one public side of a tunnel: host and port. */
 export type SocketAddress = readonly [host: string, port: number];
+
+/** A local port with a public address. Ends with `close()`, `destroy()`, its AbortSignal, or the scope of `await using`. */
+export interface Tunnel extends AsyncDisposable {
+  /** `https://host`, with `:port` only when it is not 443. */
+  readonly url: string;
+  /** Host and port of the TLS side. */
+  readonly tlsSocket: SocketAddress;
+  /** Host and port of the TCP side. Throws NO_TCP_SOCKET for a tunnel without one. */
+  readonly tcpSocket: SocketAddress;
+  /** What the `ready` event said. */
+  readonly ready: ReadyEvent;
+  /** Open visitor connections now. */
+  readonly connections: number;
+  /** The last measured way to the relay and back, ms; undefined without a link. */
+  readonly rttMs: number | undefined;
+  /** Resolves after an orderly end; rejects with the TunlError that ended the tunnel for good. */
+  readonly closed: Promise<void>;
+  /** No new visitors; open ones may finish for `drainTimeoutMs` (default: that of `forward`), then the end. Idempotent. */
+  close(options?: {drainTimeoutMs?: number}): Promise<void>;
+  /** The end at once: open connections are reset. Idempotent. */
+  destroy(error?: Error): void;
+}

@@ -12,32 +12,10 @@ import type {Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
 import {watchNetwork} from './network-watch.js';
-import type {SocketAddress} from './options.js';
+import type {SocketAddress, Tunnel} from './options.js';
 import {Upstream} from './upstream.js';
 import {type UpstreamWatch, type WatchWish, watchUpstream} from './upstream-watch.js';
 import {Visits} from './visits.js';
-
-/** A local port with a public address. Ends with `close()`, `destroy()`, its AbortSignal, or the scope of `await using`. */
-export interface Tunnel extends AsyncDisposable {
-  /** `https://host`, with `:port` only when it is not 443. */
-  readonly url: string;
-  /** Host and port of the TLS side. */
-  readonly tlsSocket: SocketAddress;
-  /** Host and port of the TCP side. Throws NO_TCP_SOCKET for a tunnel without one. */
-  readonly tcpSocket: SocketAddress;
-  /** What the `ready` event said. */
-  readonly ready: ReadyEvent;
-  /** Open visitor connections now. */
-  readonly connections: number;
-  /** The last measured way to the relay and back, ms; undefined without a link. */
-  readonly rttMs: number | undefined;
-  /** Resolves after an orderly end; rejects with the TunlError that ended the tunnel for good. */
-  readonly closed: Promise<void>;
-  /** No new visitors; open ones may finish for `drainTimeoutMs` (default: that of `forward`), then the end. Idempotent. */
-  close(options?: {drainTimeoutMs?: number}): Promise<void>;
-  /** The end at once: open connections are reset. Idempotent. */
-  destroy(error?: Error): void;
-}
 
 /** What the relay gave. */
 export interface PublicSides {

@@ -34,6 +34,11 @@ export function parseRelayUrl(text: string): RelayAddress {
   };
 }
 
+/** One spelling for each relay: `https://host`, with `:port` only when it is not 443. @throws TunlError RELAY_URL_INVALID */
+export function relayOrigin(text: string): string {
+  return `https://${parseRelayUrl(text).authority}`;
+}
+
 /** `localhost`, every name under it, 127.0.0.0/8 and ::1. */
 export function isLoopback(host: string): boolean {
   if (isIP(host) === 4) return host.startsWith('127.');

@@ -2,7 +2,7 @@
 
 import type {Interfaces} from '@oclif/core';
 import {boolean, custom, string} from '@oclif/core/flags';
-import {listenAddress, parseRelayUrl, portRange} from '../relay/addresses.js';
+import {listenAddress, portRange, relayOrigin} from '../relay/addresses.js';
 import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from '../relay/options.js';
 import {durationFlag, given, hostFlag, portFlag, read} from './flags.js';
 
@@ -22,7 +22,7 @@ const listenFlag = custom<string>({
 
 const relayUrlFlag = custom<string>({
   helpValue: 'URL',
-  parse: (text, _command, flag) => read(flag.name, () => `https://${parseRelayUrl(text).authority}`),
+  parse: (text, _command, flag) => read(flag.name, () => relayOrigin(text)),
 });
 
 const FILES = 'certificate and token';

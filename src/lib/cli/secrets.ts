@@ -1,8 +1,10 @@
 // Where the password or token of a started program comes from: a file, the environment, or chance. Never the command line.
 
+import {string} from '@oclif/core/flags';
 import {TunlError} from '../core/errors.js';
 import {readSecretFile, type SecretKind} from '../core/state-dir.js';
 import {randomSecret} from '../launch/secret.js';
+import type {Presenter} from './presenter.js';
 
 export interface SecretSource {
   file: string | undefined;
@@ -24,4 +26,23 @@ export async function secretFor(
       next: `Set ${variable} or pass --${kind}-file, or leave --quiet out.`,
     });
   return randomSecret();
+}
+
+export const passwordFlag = {
+  'password-file': string({
+    helpValue: 'FILE',
+    summary: 'The password is its first line. (PASSWORD, or a random one)',
+  }),
+};
+
+/** @throws TunlError USAGE where a random one would be told nowhere: the log of a tunnel in the background has it. */
+export async function passwordFor(
+  flags: {'password-file': string | undefined; detach: boolean},
+  presenter: Presenter,
+): Promise<string> {
+  return await secretFor('password', {
+    file: flags['password-file'],
+    variable: 'PASSWORD',
+    isSilent: presenter.isSilent && !flags.detach,
+  });
 }

@@ -93,6 +93,9 @@ export const programFlags = {
   }),
 };
 
+/** Of the commands whose program is opened in a browser. */
+export const webProgramFlags = {...programFlags, ...nameFlags, ...lifeFlags, ...relayFlags, ...showFlags};
+
 /** For `expose … -- COMMAND`. */
 export const commandFlags = {
   'ready-path': string({

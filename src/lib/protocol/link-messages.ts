@@ -47,7 +47,7 @@ export interface Goaway {
   type: 'goaway';
   message: string;
   afterMs: number;
-  relays: string[];
+  relays: readonly string[];
 }
 
 /** Either way: the session is over, for this reason. Nothing of it can be resumed. */

@@ -1,4 +1,4 @@
 // What a person may write for the relay's addresses and ports: the relay's door to their reader.
 
-export {parseRelayUrl} from '../carrier/relay-url.js';
+export {relayOrigin} from '../carrier/relay-url.js';
 export {listenAddress, portRange} from '../protocol/targets.js';

@@ -85,7 +85,7 @@ export class Agents {
         type: 'goaway',
         message,
         afterMs: Math.round(afterMs()),
-        relays: [...relays],
+        relays,
       });
     }
   }

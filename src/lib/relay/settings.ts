@@ -1,6 +1,6 @@
 // Relay options made whole: defaults, environment and files are looked up here, and what cannot be is refused.
 
-import {parseRelayUrl} from '../carrier/relay-url.js';
+import {relayOrigin} from '../carrier/relay-url.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {readSecretFile, stateDir} from '../core/state-dir.js';
@@ -128,7 +128,7 @@ async function findToken(options: RelayOptions): Promise<string | undefined> {
 function checkSuccessors(urls: readonly string[]): readonly string[] {
   if (urls.length > MAX_RELAYS)
     throw new TunlError('OPTION_INVALID', {reason: `There can be ${MAX_RELAYS} successors at the most.`});
-  return urls.map((url) => `https://${parseRelayUrl(url).authority}`);
+  return urls.map(relayOrigin);
 }
 
 function checkRange(range: RelayOptions['tcpPorts']): readonly [number, number] | undefined {
