@@ -25,7 +25,7 @@ const usage = `npm run bench:growth -- [--tunnels 5000] [--streams 1000] [--roun
   --rounds   how often each is measured; medians count (5)
 `;
 
-/** A process of the park holds a thousand agents: their keys and names take it a minute otherwise. */
+/** Tunnels that come up side by side; one after the other they would take some minutes. */
 const PORTS_AT_ONCE = 10;
 
 const goals = {

@@ -12,6 +12,15 @@ if (major < 22 || (major === 22 && minor < 12)) {
 const words = process.argv.slice(2);
 if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
   const {readFileSync} = await import('node:fs');
+  // Without the framework nobody else says it: a reader that has gone is none, a full disk is STDOUT_FAILED.
+  process.stdout.on('error', ({code}) => {
+    if (code === 'EPIPE') return;
+    process.stderr.write(
+      `error: stdout cannot be written (${code}).\n` +
+        'next: Make room where it is written to, or send it elsewhere.\ncode: STDOUT_FAILED\n',
+    );
+    process.exitCode = 8;
+  });
   const {version} = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   process.stdout.write(`tunl/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
 } else {

@@ -11,7 +11,7 @@ export function report(error: unknown, wish: Wishes, words: readonly string[]): 
   // `this.exit(n)` of oclif: an end, not a failure.
   if (error instanceof ExitError) return error.oclif.exit ?? 0;
   const event = asEvent(error, words);
-  if (wish.json) writeLine(JSON.stringify(event));
+  if (wish.json && event.code !== 'STDOUT_FAILED') writeLine(JSON.stringify(event));
   // Who interrupts knows it: nothing to tell but the exit code.
   else if (event.code !== 'ABORTED') process.stderr.write(sentences(event));
   if (wish.debug) process.stderr.write(withoutSecrets(`${stacks(error)}\n`, words));

@@ -6,7 +6,7 @@ import {settings} from '@oclif/core/settings';
 import {EXIT, toTunlError} from '../core/errors.js';
 import {report} from './failure.js';
 import {quickRun} from './quick-run.js';
-import {flush, guardPipes} from './stdout.js';
+import {flush, guardPipes, stdoutFailure} from './stdout.js';
 import {wishes} from './words.js';
 
 export interface MainOptions {
@@ -28,6 +28,9 @@ export async function main(
   try {
     const isRun = await quickRun(words, development ? {root, locate: sourceOf} : {root});
     if (!isRun) await runByOclif(words, root, development);
+    await flush();
+    const failure = stdoutFailure();
+    if (failure !== undefined) throw failure;
   } catch (error) {
     process.exitCode = report(error, wishes(words), words);
   }
@@ -37,11 +40,15 @@ export async function main(
 
 /** State is unknown after an exception that nobody caught: say so and end, rather than hang or go on half. */
 function guardProcess(words: readonly string[]): void {
-  process.once('uncaughtException', (error) => {
+  const onUncaught = (error: unknown) => {
+    // oclif throws what stdout says; the command hears of it as well, and ends by itself.
+    if (error !== undefined && error === stdoutFailure()?.cause) return;
+    process.off('uncaughtException', onUncaught);
     process.on('uncaughtException', () => process.exit(EXIT.unexpected));
     process.exitCode = report(toTunlError(error), wishes(words), words);
     void flush().then(() => process.exit());
-  });
+  };
+  process.on('uncaughtException', onUncaught);
 }
 
 /** Help, and words that are no command. */

@@ -4,6 +4,7 @@ import {once} from 'node:events';
 import {closeSync} from 'node:fs';
 import type {Duplex} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
+import {systemCode, TunlError} from '../core/errors.js';
 import {watchPipeReader} from './pipe-reader.js';
 
 /** Waiting bytes above which `isCongested` says so: a reader that stopped must not fill the memory. */
@@ -12,6 +13,7 @@ const CONGESTED_BYTES = 1024 * 1024;
 const FLUSH_MS = 2000;
 
 let gone = false;
+let failure: TunlError | undefined;
 const listeners = new Set<() => void>();
 
 /** Writes one line. Without effect once the reader has gone. */
@@ -62,6 +64,8 @@ function readerHasGone(): Promise<void> {
 
 /** Resolves when everything written has left, the reader has gone, or it takes too long. */
 export async function flush(): Promise<void> {
+  // Files are written at once; what they say about it comes a turn later.
+  await new Promise((resolve) => setImmediate(resolve));
   if (gone || process.stdout.writableLength === 0) return;
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, FLUSH_MS);
@@ -72,9 +76,23 @@ export async function flush(): Promise<void> {
   });
 }
 
+/** Why stdout takes no more, where it is not that its reader has gone: a full disk. */
+export function stdoutFailure(): TunlError | undefined {
+  return failure;
+}
+
 /** Makes broken pipes on stdout and stderr quiet. Called once, before anything is written. */
 export function guardPipes(): void {
-  process.stdout.on('error', readerGone);
+  process.stdout.on('error', (error) => {
+    const code = systemCode(error);
+    if (code !== 'EPIPE') {
+      failure ??= new TunlError('STDOUT_FAILED', {
+        reason: `stdout cannot be written (${code}).`,
+        cause: error,
+      });
+    }
+    readerGone();
+  });
   process.stderr.on('error', () => {
     // Nobody reads what people are told: nothing to tell anybody.
   });

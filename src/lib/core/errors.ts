@@ -249,6 +249,12 @@ export const ERRORS = {
     'End its process as the user who started it.',
   ),
   FILE_UNREADABLE: row('A file cannot be read.', EXIT.local, false, 'Check its path and permissions.'),
+  STDOUT_FAILED: row(
+    'stdout cannot be written.',
+    EXIT.local,
+    false,
+    'Make room where it is written to, or send it elsewhere.',
+  ),
   TOKEN_FILE_EMPTY: row(
     'The token file holds no token.',
     EXIT.local,

@@ -150,6 +150,21 @@ describe('errors of the library', () => {
       expect(await bash('$TUNL expose $PORT -q | true', STATUSES)).toBe('0 0\n');
     });
 
+    test
+      .runIf(process.platform === 'linux')
+      .each([
+        '$TUNL expose $PORT -q',
+        '$TUNL expose $PORT -q --json',
+        '$TUNL relay ca -q',
+        '$TUNL expose --help',
+        `${process.execPath} ${ROOT}/bin/run.js --version`,
+      ])('a disk that is full is one error: %s', async (command) => {
+      const said = await bash(`${command} > /dev/full; echo $?`);
+      expect(said).toMatch(
+        /^8\nerror: stdout cannot be written \(ENOSPC\)\.\nnext: .+\ncode: STDOUT_FAILED\n$/,
+      );
+    });
+
     test('help | head -1 is one line of help and no error', async () => {
       const said = await bash('$TUNL expose --help | head -1', STATUSES);
       expect(said).toBe('Give a local port a public address.\n0 0\n');
