@@ -117,6 +117,20 @@ function setUp(options: Partial<AgentOptions> = {}) {
       };
       waiting.add(each);
     });
+  const replaceRelay = () => {
+    relay = relaySide();
+    return relay;
+  };
+  /** The relay goes away and another takes its place. Resolves when the agent has its tunnel there. */
+  const goodbye = async () => {
+    const leaving = relay;
+    const other = replaceRelay();
+    const dialled = next('dialled');
+    leaving.agents.sendAway('bye', {afterMs: () => 0, relays: []});
+    await dialled;
+    while (other.tunnels.named('demo') === undefined) await turns(1);
+    return {leaving, other};
+  };
   return {
     agent,
     events,
@@ -126,10 +140,8 @@ function setUp(options: Partial<AgentOptions> = {}) {
     next,
     relay: () => relay,
     /** The relay process is another one from now on: it knows nobody. */
-    replaceRelay: () => {
-      relay = relaySide();
-      return relay;
-    },
+    replaceRelay,
+    goodbye,
     told: () => events.filter((each) => each.type !== 'dialled'),
   };
 }
@@ -228,17 +240,12 @@ test('a relay that cannot go on with the session ends it, and the agent begins a
 });
 
 test('a relay that says goodbye: new visitors go to the next one, the old stream finishes where it is, nobody is alarmed', async () => {
-  const {agent, next, relay, replaceRelay, told} = setUp();
+  const {agent, relay, goodbye, told} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
   const old = visit(relay(), 'demo');
   await old.say('one');
-  const leaving = relay();
-  const other = replaceRelay();
-  const dialled = next('dialled');
-  leaving.agents.sendAway('bye', {afterMs: () => 0, relays: []});
-  await dialled;
-  while (other.tunnels.named('demo') === undefined) await new Promise((resolve) => setImmediate(resolve));
+  const {leaving, other} = await goodbye();
   await visit(other, 'demo').say('by the new relay');
   await old.say('by the old relay');
   expect(agent.streamCount).toBe(2);
@@ -275,18 +282,13 @@ test('a relay that says goodbye and names others: they are asked first, and it i
 });
 
 test('a relay that says goodbye while a second link is tried: the next relay is not kept waiting for that', async () => {
-  const {agent, next, relay, replaceRelay, state} = setUp();
+  const {agent, goodbye, state} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
   state.silent = true;
   agent.nudge(60_000);
   state.silent = false;
-  const leaving = relay();
-  const other = replaceRelay();
-  const dialled = next('dialled');
-  leaving.agents.sendAway('bye', {afterMs: () => 0, relays: []});
-  await dialled;
-  while (other.tunnels.named('demo') === undefined) await new Promise((resolve) => setImmediate(resolve));
+  const {other} = await goodbye();
   await visit(other, 'demo').say('by the new relay');
   agent.close();
 });

@@ -3,6 +3,7 @@ import type {Socket} from 'node:net';
 import {Duplex} from 'node:stream';
 import type {TLSSocket} from 'node:tls';
 import {describe, expect} from 'vitest';
+
 import {WebSocketCarrier} from '../../../src/lib/carrier/ws-carrier.js';
 import type {Role} from '../../../src/lib/carrier/ws-frames.js';
 import {carrierAndPeer, carrierPair, listenTo, send, tlsPair} from '../../helpers/carriers.js';
@@ -97,6 +98,16 @@ function gated(role: Role, options: {clock?: ManualClock} = {}) {
 }
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** Nothing happens for 5 s; then the link is lost. */
+async function expectGivenUp(log: ReturnType<typeof listenTo>, clock: ManualClock): Promise<void> {
+  clock.advance(4_999);
+  await turn();
+  expect(log.closes).toEqual([]);
+  clock.advance(1);
+  expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
+}
+
 const listeners = (socket: TLSSocket) =>
   ['data', 'end', 'close', 'error', 'drain', 'finish', 'readable'].map(
     (name) => `${name} ${socket.listenerCount(name)}`,
@@ -262,11 +273,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     carrier.end();
     await inbox.until(from(role, {opcode: 8, payload: closeBody(1000)}).length);
     await turn();
-    clock.advance(4_999);
-    await turn();
-    expect(log.closes).toEqual([]);
-    clock.advance(1);
-    expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
+    await expectGivenUp(log, clock);
     expect(clock.pending).toBe(0);
   });
 
@@ -545,11 +552,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     carrier.end();
     clock.advance(4_000);
     await socket.takeOne();
-    clock.advance(4_999);
-    await turn();
-    expect(log.closes).toEqual([]);
-    clock.advance(1);
-    expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
+    await expectGivenUp(log, clock);
     expect(carrier.bufferedBytes).toBe(0);
   });
 
@@ -558,11 +561,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     const {carrier, log} = gated(role, {clock});
     for (let i = 0; i < 3; i += 1) void send(carrier, block);
     carrier.end();
-    clock.advance(4_999);
-    await turn();
-    expect(log.closes).toEqual([]);
-    clock.advance(1);
-    expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
+    await expectGivenUp(log, clock);
     expect(carrier.bufferedBytes).toBe(0);
   });
 
