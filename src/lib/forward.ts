@@ -1,7 +1,7 @@
 // `forward`: one call from a local port to a public address, through a relay elsewhere or one inside this process.
 
 import type {ReadyEvent} from './agent/events.js';
-import {type Identify, loadIdentity} from './agent/identity.js';
+import {loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions, Tunnel} from './agent/options.js';
 import {LocalTunnel, type PublicSides} from './agent/tunnel.js';
@@ -15,6 +15,7 @@ import {readSecretFile, stateDir} from './core/state-dir.js';
 import {readTextFile} from './core/text-file.js';
 import {borrowEmbeddedRelay} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
+import type {Identify} from './mux/handshake.js';
 import {checkPort, formatHostPort, type HostPort} from './protocol/targets.js';
 import {AGENT_PATH} from './protocol/wire.js';
 
@@ -69,8 +70,10 @@ async function open(
     const log = createLogger('agent', options.log);
     const memory = new NameMemory(state, {relayUrl: way.memoryKey, upstream, folder: process.cwd()}, log);
     // Both are read while the relay is dialled: neither is needed before the link is there.
-    const identity = loadIdentity(state);
-    identity.catch(() => {});
+    const identity: Promise<Identify> = loadIdentity(state).catch((error: unknown) => () => {
+      // A relay that takes a token never asks.
+      throw error;
+    });
     let identify: Identify | undefined;
     const tunnel = await LocalTunnel.open({
       upstream: place,
@@ -85,15 +88,10 @@ async function open(
       software,
       dial: async (signal, url) => {
         const carrier = await way.dial(signal, url);
-        try {
-          identify = await identity;
-        } catch (error) {
-          carrier.destroy();
-          throw error;
-        }
+        identify = await identity;
         return carrier;
       },
-      identify: (relayNonce) => (identify as Identify)(relayNonce),
+      identify: (asked) => (identify as Identify)(asked),
       wait: options.wait ?? false,
       maxRetryTimeMs: options.maxRetryTimeMs,
       drainTimeoutMs: options.drainTimeoutMs ?? 0,

@@ -2,6 +2,7 @@
 import {createHmac, createPublicKey, type KeyObject, randomBytes, sign} from 'node:crypto';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
+import type {TLSSocket} from 'node:tls';
 import {WebSocket} from 'ws';
 import type {Scope} from './scope.js';
 
@@ -107,10 +108,12 @@ export class RawAgent {
   readonly #checks = new Set<() => void>();
 
   readonly #key: KeyObject | undefined;
+  readonly #domain: string;
 
-  private constructor(socket: WebSocket, key: KeyObject | undefined) {
+  private constructor(socket: WebSocket, {key, domain}: RawAgentOptions) {
     this.socket = socket;
     this.#key = key;
+    this.#domain = domain;
     socket.on('error', () => {});
     socket.on('message', (data: Buffer) => this.#onBytes(data));
     this.closed = new Promise((resolve) =>
@@ -123,7 +126,8 @@ export class RawAgent {
   }
 
   /** Upgraded; nothing was said yet. */
-  static async connect(scope: Scope, {port, domain, caFile, token, key}: RawAgentOptions): Promise<RawAgent> {
+  static async connect(scope: Scope, options: RawAgentOptions): Promise<RawAgent> {
+    const {port, domain, caFile, token} = options;
     // The types of ws do not list what it hands on to tls.connect.
     const tls: object = {ca: readFileSync(caFile), servername: domain};
     const socket = new WebSocket(`wss://127.0.0.1:${port}/agent`, 'tunl.v1', {
@@ -131,7 +135,7 @@ export class RawAgent {
       perMessageDeflate: false,
       headers: token === undefined ? {} : {authorization: `Bearer ${token}`},
     });
-    const agent = new RawAgent(socket, key);
+    const agent = new RawAgent(socket, options);
     scope.onEnd(() => void socket.terminate());
     await once(socket, 'open');
     return agent;
@@ -228,7 +232,9 @@ export class RawAgent {
   #identity(relayNonce: unknown): object {
     if (this.#key === undefined) return {};
     const key = createPublicKey(this.#key).export({type: 'spki', format: 'der'}).toString('base64url');
-    const text = Buffer.from(`tunl identity\n${relayNonce}`);
+    const {_socket: tls} = this.socket as unknown as {_socket: TLSSocket};
+    const exported = tls.exportKeyingMaterial(32, 'EXPORTER-tunl-identity', Buffer.alloc(0)).toString('hex');
+    const text = Buffer.from(['tunl identity', this.#domain, relayNonce, this.nonce, exported].join('\n'));
     return {identity: {key, signature: sign(null, text, this.#key).toString('base64url')}};
   }
 

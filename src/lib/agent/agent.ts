@@ -6,7 +6,7 @@ import {TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
-import {greetRelay} from '../mux/handshake.js';
+import {greetRelay, type Identify} from '../mux/handshake.js';
 import {Link} from '../mux/link.js';
 import {AgentTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
@@ -33,7 +33,7 @@ export interface AgentOptions {
   log: Logger;
   /** One attempt to reach the relay. `url`: where another relay has sent the agent. */
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
-  identify?: (relayNonce: string) => {key: string; signature: string};
+  identify?: Identify;
   /** Keep trying when the first link cannot be had. Default false. */
   wait?: boolean;
   /** Give up after the link was away this long, ms. Default: never. */

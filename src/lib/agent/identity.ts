@@ -12,8 +12,8 @@ import {
   sign,
 } from '../core/node-crypto.js';
 import {ensurePrivateDir} from '../core/state-dir.js';
-
-export type Identify = (relayNonce: string) => {key: string; signature: string};
+import type {Identify} from '../mux/handshake.js';
+import {IDENTITY_EXPORTER, identityText} from '../protocol/identity.js';
 
 /** @throws TunlError STATE_DIR */
 export async function loadIdentity(stateDir: string): Promise<Identify> {
@@ -37,10 +37,12 @@ export async function loadIdentity(stateDir: string): Promise<Identify> {
     });
   }
   const spki = createPublicKey(key).export({type: 'spki', format: 'der'}).toString('base64url');
-  return (relayNonce) => ({
-    key: spki,
-    signature: sign(null, Buffer.from(`tunl identity\n${relayNonce}`), key).toString('base64url'),
-  });
+  return ({carrier, relayNonce, agentNonce}) => {
+    const exported = carrier.exportKey?.(IDENTITY_EXPORTER.label, IDENTITY_EXPORTER.bytes);
+    // The name that was dialled, not the one that the relay says: it may say any.
+    const text = identityText({relay: carrier.peerHost ?? '', relayNonce, agentNonce, exported});
+    return {key: spki, signature: sign(null, text, key).toString('base64url')};
+  };
 }
 
 /** All of it or nothing; a file that is there already stays as it is. */

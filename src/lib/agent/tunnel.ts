@@ -6,6 +6,7 @@ import {TunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
 import {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
+import type {Identify} from '../mux/handshake.js';
 import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import {Agent} from './agent.js';
 import type {Bound} from './bindings.js';
@@ -40,7 +41,7 @@ export interface TunnelSettings {
   relay: ReadyEvent['relay'];
   software: string;
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
-  identify: ((relayNonce: string) => {key: string; signature: string}) | undefined;
+  identify: Identify | undefined;
   wait: boolean;
   maxRetryTimeMs: number | undefined;
   drainTimeoutMs: number;

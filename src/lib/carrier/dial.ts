@@ -95,6 +95,7 @@ function upgrade(
       if (wrong !== undefined) return fail(failure(peer, 'RELAY_NOT_TUNL', `${relay.label} ${wrong}`));
       const carrier = new WebSocketCarrier({
         label: `wss ${relay.label}`,
+        peerHost: relay.host.replace(/\.$/, ''),
         ...options,
         socket: upgraded as Socket,
         role: 'agent',

@@ -1,6 +1,7 @@
 // A WebSocket on an upgraded socket as a session's carrier: the path of every byte between agent and relay.
 
 import type {Socket} from 'node:net';
+import type {TLSSocket} from 'node:tls';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Carrier, CarrierSink} from '../mux/carrier.js';
@@ -21,6 +22,8 @@ import {WsReader} from './ws-reader.js';
 export interface CarrierTuning {
   /** Default: `wss` and the peer's address. */
   label?: string;
+  /** The host that was dialled, as its certificate has it. */
+  peerHost?: string;
   /** `write` returns false when this much or more waits. Default 512 KiB. */
   highWaterBytes?: number;
   /** How long an orderly end may stand still before it becomes a destroy, ms. Default 5,000. */
@@ -49,6 +52,7 @@ type Phase = 'open' | 'ending' | 'closed';
 
 export class WebSocketCarrier implements Carrier {
   readonly label: string;
+  readonly peerHost?: string;
   readonly headroom: number;
   readonly #socket: Socket;
   readonly #role: Role;
@@ -82,6 +86,7 @@ export class WebSocketCarrier implements Carrier {
     this.#closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS;
     this.#head = options.head;
     this.label = options.label ?? `wss ${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`;
+    if (options.peerHost !== undefined) this.peerHost = options.peerHost;
     this.headroom = headroomOf(role);
     this.#queue = new SendQueue(socket, () => this.#progress());
     this.#reader = new WsReader({
@@ -148,6 +153,17 @@ export class WebSocketCarrier implements Carrier {
     this.#orderly = error === undefined;
     this.#reader.stop();
     this.#socket.destroy();
+  }
+
+  /** @throws Error when the TLS is older than 1.3, or gone. */
+  exportKey(label: string, bytes: number): Buffer | undefined {
+    const socket = this.#socket as Partial<TLSSocket>;
+    if (socket.exportKeyingMaterial === undefined || socket.getProtocol === undefined) return undefined;
+    // In TLS 1.2 two connections can be made to export the same unless both ends agreed on an extension, which Node does
+    // not tell of (RFC 7627).
+    if (socket.getProtocol() !== 'TLSv1.3')
+      throw new Error('only TLS 1.3 has key material for one connection');
+    return socket.exportKeyingMaterial(bytes, label, Buffer.alloc(0));
   }
 
   // What the socket says. Nothing here may throw: it would end the process.

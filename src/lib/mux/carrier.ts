@@ -17,6 +17,8 @@ export interface CarrierSink {
 export interface Carrier {
   /** Names the pipe in logs, e.g. `wss 203.0.113.7:51234`. */
   readonly label: string;
+  /** The host that was dialled and that the peer's certificate proved; only where there was one. */
+  readonly peerHost?: string;
   /** Bytes at the start of each `write` buffer that the carrier fills with its own header: see `write`. */
   readonly headroom: number;
   /** Bytes accepted by `write` and not yet taken by the kernel (or the peer, in memory). */
@@ -34,4 +36,9 @@ export interface Carrier {
   end(): void;
   /** At once; nothing more is delivered. Idempotent. */
   destroy(error?: Error): void;
+  /**
+   * Key material of the pipe's own TLS for one purpose (RFC 8446 §7.5): the same at both ends, and nowhere else.
+   * Undefined: the pipe has no TLS of its own, as in memory. Throws when its TLS cannot give any.
+   */
+  exportKey?(label: string, bytes: number): Buffer | undefined;
 }

@@ -1,9 +1,10 @@
 // The first messages on a link: which session is it, may it go on, and who proves what. After them the session has the link.
 
 import {type Clock, systemClock} from '../core/clock.js';
-import {isErrorCode, TunlError} from '../core/errors.js';
-import type {Hello, LinkMessage, Welcome} from '../protocol/link-messages.js';
+import {isErrorCode, TunlError, toTunlError} from '../core/errors.js';
+import type {Challenge, Hello, LinkMessage, Welcome} from '../protocol/link-messages.js';
 import {PROTOCOL_VERSION} from '../protocol/wire.js';
+import type {Carrier} from './carrier.js';
 import type {Link, LinkSink} from './link.js';
 import {newNonce} from './proof.js';
 import type {AgentTicket} from './resume-ticket.js';
@@ -31,6 +32,13 @@ export interface ResumeOffer {
   settleResume(): void;
 }
 
+/** @throws TunlError when this link cannot carry a proof. */
+export type Identify = (asked: {
+  carrier: Carrier;
+  relayNonce: string;
+  agentNonce: string;
+}) => NonNullable<Hello['identity']>;
+
 export interface AgentHandshake {
   software: string;
   /**
@@ -38,8 +46,8 @@ export interface AgentHandshake {
    * change any more, because the old link is gone; while that may still live it has to be the session itself.
    */
   resume?: {ticket: AgentTicket; received: number | ResumeOffer};
-  /** Signs the relay's nonce with the agent's own key. */
-  identify?: (relayNonce: string) => {key: string; signature: string};
+  /** Proves who the agent is with its own key. Asked only where the relay wants it: a token says so already. */
+  identify?: Identify;
   signal?: AbortSignal;
   clock?: Clock;
   /** How long the relay may take from the upgrade to its answer, ms. Default 10,000. */
@@ -104,7 +112,11 @@ export function greetRelay(
             offered = options.resume.received;
             link.told = offered.offerResume();
           } else link.told = options.resume?.received;
-          link.sendMessage(hello(options, nonce, message.nonce, link.told));
+          try {
+            link.sendMessage(hello(options, link, nonce, message));
+          } catch (error) {
+            fail(toTunlError(error, 'RELAY_LOST'));
+          }
           return;
         case 'welcome': {
           const ticket = options.resume?.ticket;
@@ -150,19 +162,24 @@ export function greetRelay(
   });
 }
 
-function hello(options: AgentHandshake, nonce: string, relayNonce: string, received = 0): Hello {
+function hello(options: AgentHandshake, link: Link, agentNonce: string, challenge: Challenge): Hello {
   const {resume, identify} = options;
+  const {carrier, told = 0} = link;
+  const relayNonce = challenge.nonce;
+  const isAsked = challenge.identify !== undefined;
   return {
     type: 'hello',
     software: options.software,
-    nonce,
-    ...(identify === undefined ? {} : {identity: identify(relayNonce)}),
-    ...(resume === undefined ? {} : {resume: resume.ticket.ask(nonce, relayNonce, received)}),
+    nonce: agentNonce,
+    ...(isAsked && identify !== undefined && {identity: identify({carrier, relayNonce, agentNonce})}),
+    ...(resume !== undefined && {resume: resume.ticket.ask(agentNonce, relayNonce, told)}),
   };
 }
 
 export interface RelayHandshake {
   software: string;
+  /** The relay's own name, when the agent has to prove with its key who it is. */
+  identify?: string;
   /** How long the agent may take to say hello, ms. */
   timeoutMs: number;
   clock: Pick<Clock, 'after'>;
@@ -196,7 +213,14 @@ export function greetAgent(link: Link, options: RelayHandshake): void {
       options.onFailed(late ?? error);
     }),
   );
-  link.sendMessage({type: 'challenge', protocol: PROTOCOL_VERSION, software: options.software, nonce});
+  const {software, identify} = options;
+  link.sendMessage({
+    type: 'challenge',
+    protocol: PROTOCOL_VERSION,
+    software,
+    nonce,
+    ...(identify !== undefined && {identify}),
+  });
 }
 
 /** Says no to a hello; the link ends. */

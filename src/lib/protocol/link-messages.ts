@@ -11,6 +11,8 @@ export interface Challenge {
   protocol: number;
   software: string;
   nonce: string;
+  /** The relay's own name, when it wants the agent's key to say who the agent is: no token did. */
+  identify?: string;
 }
 
 /** Agent → relay: a new session, or the one that goes on. */
@@ -18,7 +20,7 @@ export interface Hello {
   type: 'hello';
   software: string;
   nonce: string;
-  /** The agent's own key, for leases without a token: SPKI in base64url, and its signature over the relay's nonce. */
+  /** The agent's own key, for leases without a token: SPKI in base64url, and its signature over `identityText`. */
   identity?: {key: string; signature: string};
   resume?: {id: string; epoch: number; received: number; proof: string};
 }
@@ -75,6 +77,10 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
         protocol: whole(fields, 'protocol', 1, 1_000_000),
         software: prose(fields, 'software', 100),
         nonce: hex(fields, 'nonce', 32),
+        ...optional(
+          'identify',
+          maybe(fields, 'identify', () => text(fields, 'identify', 255)),
+        ),
       };
     case 'hello':
       return {

@@ -3,7 +3,6 @@
 import type {Clock} from '../core/clock.js';
 import {isErrorCode, TunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
-import {createHash, createPublicKey, verify} from '../core/node-crypto.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import {greetAgent, refuseHello} from '../mux/handshake.js';
@@ -15,12 +14,18 @@ import type {WindowBudget} from '../mux/window.js';
 import {type AgentMessage, parseAgentMessage, type RelayMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import type {Hello} from '../protocol/link-messages.js';
+import {keyOwner} from './key-owner.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
+
+const UNPROVEN =
+  "The agent's key does not prove who it is over this link: the relay has another name, or something on the way ends TLS. A token works there.";
 
 /** From the upgrade to the hello, ms. */
 const HELLO_TIMEOUT_MS = 10_000;
 
 export interface AgentsOptions {
+  /** The relay's own name: what agents dial, and what those without a token sign. */
+  domain: string;
   software: string;
   tunnels: TunnelTable;
   /** A tunnel is bound, and its agent knows: visitors may come. */
@@ -60,16 +65,16 @@ export class Agents {
 
   /** A carrier came up. @param tokenOwner whose token it showed; undefined where none is asked for. */
   accept = (carrier: Carrier, tokenOwner: string | undefined): void => {
-    const {clock, software, log} = this.#options;
+    const {clock, domain, software, log} = this.#options;
     const link = new Link(carrier, {clock});
     greetAgent(link, {
       software,
       clock,
       timeoutMs: HELLO_TIMEOUT_MS,
+      ...(tokenOwner === undefined && {identify: domain}),
       onHello: (hello, relayNonce) => {
-        const identity = identityOf(hello, relayNonce);
-        const owner = tokenOwner ?? identity;
-        if (owner === undefined) refuseHello(link, 'TOKEN_WRONG', 'The agent did not prove who it is.');
+        const owner = tokenOwner ?? keyOwner(hello, {domain, relayNonce, carrier});
+        if (owner === undefined) refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
         else if (hello.resume === undefined) this.#begin(link, owner);
         else this.#resume(link, owner, hello, relayNonce);
       },
@@ -244,20 +249,4 @@ export class Agents {
 
 function send(member: Member, message: RelayMessage): void {
   member.session.sendControl(message);
-}
-
-/** The agent's own key as an owner, if the hello proves it. */
-function identityOf(hello: Hello, relayNonce: string): string | undefined {
-  if (hello.identity === undefined) return undefined;
-  try {
-    const der = Buffer.from(hello.identity.key, 'base64url');
-    const key = createPublicKey({key: der, format: 'der', type: 'spki'});
-    if (key.asymmetricKeyType !== 'ed25519') return undefined;
-    const text = Buffer.from(`tunl identity\n${relayNonce}`);
-    if (!verify(null, text, key, Buffer.from(hello.identity.signature, 'base64url'))) return undefined;
-    return `key:${createHash('sha256').update(der).digest('hex').slice(0, 32)}`;
-  } catch {
-    // Not a key at all: nobody's.
-    return undefined;
-  }
 }

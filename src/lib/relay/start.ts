@@ -146,6 +146,7 @@ class RunningRelay implements Relay {
       waitingRoom: this.#waitingRoom,
     });
     this.#agents = new Agents({
+      domain: settings.domain,
       software,
       tunnels: this.#tunnels,
       onBound: (tunnel) => {

@@ -35,6 +35,7 @@ function relaySide() {
     log: silent,
   });
   const agents = new Agents({
+    domain: 'r1.localhost',
     software: 'relay',
     tunnels,
     onBound: () => {},

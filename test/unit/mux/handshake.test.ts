@@ -1,4 +1,5 @@
 import {describe, expect, test} from 'vitest';
+import {TunlError} from '../../../src/lib/core/errors.js';
 import type {Carrier} from '../../../src/lib/mux/carrier.js';
 import {type AgentHandshake, greetAgent, greetRelay, refuseHello} from '../../../src/lib/mux/handshake.js';
 import {Link} from '../../../src/lib/mux/link.js';
@@ -58,10 +59,33 @@ describe('an agent', () => {
     expect(await outcome).toEqual({welcome});
   });
 
-  test('signs the relay’s nonce when it has a key', async () => {
-    const {peer, say} = await agent({identify: (nonce) => ({key: 'k', signature: `signed ${nonce}`})});
+  const identify: AgentHandshake['identify'] = ({carrier, relayNonce, agentNonce}) => ({
+    key: carrier.label,
+    signature: `${relayNonce} ${agentNonce}`,
+  });
+
+  test('proves who it is, on this link and with both nonces, when it is asked to', async () => {
+    const {peer, say, carrier} = await agent({identify});
+    await say({...challenge, identify: 'r1.example'});
+    const [hello] = peer.messages as [Hello];
+    expect(hello.identity).toEqual({key: carrier.label, signature: `${challenge.nonce} ${hello.nonce}`});
+  });
+
+  test('signs nothing when it is not asked', async () => {
+    const {peer, say} = await agent({identify});
     await say(challenge);
-    expect(peer.messages).toMatchObject([{identity: {key: 'k', signature: `signed ${challenge.nonce}`}}]);
+    expect(peer.messages).toMatchObject([{type: 'hello', software: 'agent/test'}]);
+    expect(peer.messages[0]).not.toHaveProperty('identity');
+  });
+
+  test('ends the attempt with the reason when its key proves nothing on this link', async () => {
+    const refuse = () => {
+      throw new TunlError('STATE_DIR', {reason: 'no key'});
+    };
+    const {say, outcome, link} = await agent({identify: refuse});
+    await say({...challenge, identify: 'r1.example'});
+    expect(await outcome).toMatchObject({error: {code: 'STATE_DIR'}});
+    expect(link.closed).toBe(true);
   });
 
   test('attaches before any later byte of the same chunk is read', async () => {

@@ -110,6 +110,13 @@ describe('docs/protocol.md', () => {
       {type: 'challenge', protocol: 1_000_001, software: '', nonce},
     ],
     [
+      '`identify`',
+      '255 characters',
+      parseLinkMessage,
+      {type: 'challenge', protocol: 1, software: '', nonce, identify: letters(255)},
+      {type: 'challenge', protocol: 1, software: '', nonce, identify: letters(256)},
+    ],
+    [
       '`identity.key`, `identity.signature`',
       '200 characters each',
       parseLinkMessage,

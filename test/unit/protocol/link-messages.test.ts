@@ -15,12 +15,12 @@ const epoch = fc.integer({min: 1, max: Number.MAX_SAFE_INTEGER});
 const waitMs = fc.integer({min: 0, max: 86_400_000});
 
 const messages: fc.Arbitrary<LinkMessage> = fc.oneof(
-  fc.record({
-    type: fc.constant('challenge' as const),
-    protocol: fc.integer({min: 1, max: 1_000_000}),
-    software: plainText(100),
-    nonce: hex(32),
-  }),
+  fc
+    .tuple(
+      fc.record({protocol: fc.integer({min: 1, max: 1_000_000}), software: plainText(100), nonce: hex(32)}),
+      optionally('identify', plainText(255)),
+    )
+    .map(([challenge, identify]) => ({type: 'challenge' as const, ...challenge, ...identify})),
   fc
     .tuple(
       plainText(100),
@@ -91,6 +91,7 @@ describe('a link message', () => {
   const nonce = 'a'.repeat(32);
   const welcome = {type: 'welcome', id: nonce, epoch: 1, received: 0, resumeWindowMs: 1};
   const resume = {id: nonce, epoch: 2, received: 0, proof: 'b'.repeat(64)};
+  const challenge = {type: 'challenge', protocol: 1, software: 'x', nonce};
   const hello = {type: 'hello', software: 'x', nonce};
 
   test.each([
@@ -107,6 +108,7 @@ describe('a link message', () => {
     ['a count as text', {...hello, resume: {...resume, received: '0'}}],
     ['a resume without a proof', {...hello, resume: {...resume, proof: undefined}}],
     ['a resume that is null', {...hello, resume: null}],
+    ['a relay name that is too long', {...challenge, identify: 'x'.repeat(256)}],
     ['an identity without a signature', {...hello, identity: {key: 'x'}}],
     ['a resume window over an hour', {...welcome, resumeWindowMs: 3_600_001}],
     ['a secret of half the length', {...welcome, secret: 'c'.repeat(32)}],
