@@ -45,6 +45,8 @@ export function terminateTls(options: TerminateOptions): void {
   };
   const secure = () => {
     stop();
+    // A visitor's wish for another handshake is answered with an end (RFC 9113 §9.2.1); Node alone allows three in ten minutes.
+    socket.disableRenegotiation();
     onSecure(socket);
   };
   const timer = setTimeout(failed, timeoutMs, new Error('the TLS handshake took too long'));

@@ -172,6 +172,22 @@ test('a leaf is kept while it is good and replaced long before it ends', async (
   }
 });
 
+test('another handshake on a TLS 1.2 connection is refused', async ({scope}) => {
+  const {port, caFile, broken} = await listen(scope);
+  // A line that is an R asks openssl for one.
+  const openssl = await run(
+    scope,
+    'openssl',
+    [
+      ...['s_client', '-connect', `127.0.0.1:${port}`, '-servername', A, '-CAfile', caFile],
+      ...['-tls1_2', '-legacy_renegotiation'],
+    ],
+    {input: 'R\n'},
+  );
+  expect(openssl.stdout + openssl.stderr).toContain('RENEGOTIATING');
+  expect(await broken).toMatchObject({code: 'ERR_TLS_RENEGOTIATION_DISABLED'});
+});
+
 test('a record that is broken after the handshake breaks the connection', async ({scope}) => {
   const {port, caFile, broken} = await listen(scope);
   const raw = tcpConnect(port, '127.0.0.1');
