@@ -63,10 +63,21 @@ export function acceptUpgrade(options: AcceptOptions): WebSocketCarrier | undefi
   return carrier;
 }
 
+/**
+ * Browsers put an `Origin` on every WebSocket, agents on none. Refused, so that a web page that somebody visits does not
+ * reach the relay on the same machine or network, which may ask for no token.
+ */
+export function judgeOrigin(req: IncomingMessage): UpgradeRefusal | undefined {
+  if (req.headers.origin === undefined) return undefined;
+  return {status: 403, code: 'PROTOCOL', message: 'Web pages are not agents: an upgrade has no Origin.'};
+}
+
 /** Why a request cannot become a carrier; undefined when it can. */
 export function judgeUpgrade(req: IncomingMessage): UpgradeRefusal | undefined {
   const bad = (message: string): UpgradeRefusal => ({status: 400, code: 'PROTOCOL', message});
   const {headers} = req;
+  const foreign = judgeOrigin(req);
+  if (foreign !== undefined) return foreign;
   if (req.method !== 'GET') return {...bad('An upgrade is a GET.'), status: 405, headers: {Allow: 'GET'}};
   if (req.httpVersion !== '1.1') return bad('An upgrade needs HTTP/1.1.');
   if (headers.upgrade?.toLowerCase() !== 'websocket')

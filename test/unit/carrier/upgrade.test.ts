@@ -91,6 +91,8 @@ test('answers 101 as RFC 6455 has it, and the bytes after it are frames', async 
 
 describe('refuses', () => {
   test.for<[string, Headers, string, number, ErrorCode]>([
+    ['a web page', {Origin: 'https://relay.localhost'}, '', 403, 'PROTOCOL'],
+    ['a sandboxed web page', {Origin: 'null'}, '', 403, 'PROTOCOL'],
     ['a POST', {}, 'POST /x HTTP/1.1', 405, 'PROTOCOL'],
     ['another upgrade', {Upgrade: 'h2c'}, '', 400, 'PROTOCOL'],
     ['no key', {'Sec-WebSocket-Key': ''}, '', 400, 'PROTOCOL'],
