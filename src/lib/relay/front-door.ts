@@ -6,6 +6,7 @@ import {ClientHelloReader, type ClientHelloResult} from '../bytes/client-hello.j
 import type {Logger} from '../core/logger.js';
 import {labelUnder} from '../protocol/names.js';
 import type {CertificateSource} from './certificates.js';
+import {type Peer, peerOf} from './doors/peer.js';
 import {terminateTls} from './terminate.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
 import type {Visitors} from './visitors.js';
@@ -30,6 +31,14 @@ export interface FrontDoorOptions {
   log: Logger;
 }
 
+/** A connection whose ClientHello was read. */
+interface Arrival {
+  raw: Socket;
+  peer: Peer;
+  /** All bytes so far: TLS wants them again. */
+  head: Buffer;
+}
+
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
 
@@ -39,8 +48,13 @@ export class FrontDoor {
 
   /** Takes a connection just accepted. Nothing that it does can throw. */
   accept = (raw: Socket): void => {
+    const peer = peerOf(raw);
+    if (peer === undefined) {
+      raw.on('error', () => {});
+      raw.destroy();
+      return;
+    }
     const reader = new ClientHelloReader();
-    const chunks: Buffer[] = [];
     const leave = () => {
       stop();
       raw.on('error', () => {});
@@ -48,11 +62,10 @@ export class FrontDoor {
     };
     const read = () => {
       for (let chunk = raw.read() as Buffer | null; chunk !== null; chunk = raw.read() as Buffer | null) {
-        chunks.push(chunk);
         const result = reader.push(chunk);
         if (result.state === 'need-more') continue;
         stop();
-        this.#lead(raw, chunks.length === 1 ? chunk : Buffer.concat(chunks), result);
+        this.#lead({raw, peer, head: reader.bytes}, result);
         return;
       }
     };
@@ -70,47 +83,48 @@ export class FrontDoor {
     raw.on('close', leave);
   };
 
-  #lead(raw: Socket, head: Buffer, result: Exclude<ClientHelloResult, {state: 'need-more'}>): void {
+  #lead(arrival: Arrival, result: Exclude<ClientHelloResult, {state: 'need-more'}>): void {
+    const {raw, peer} = arrival;
     const {domain, tunnels, log} = this.#options;
     raw.on('error', () => {});
     if (result.state === 'refused') {
-      log.debug('no ClientHello', {from: raw.remoteAddress, reason: result.reason});
+      log.debug('no ClientHello', {from: peer.address, reason: result.reason});
       if (result.reason === 'http') raw.end(PLAIN_HTTP_ANSWER, () => raw.destroy());
       else raw.destroy();
       return;
     }
     const name = result.serverName;
     if (name === domain) {
-      this.#terminate(raw, head, name, result.alpn, ['http/1.1'], this.#options.onOwn);
+      this.#terminate(arrival, name, result.alpn, ['http/1.1'], this.#options.onOwn);
       return;
     }
     const label = name === undefined ? undefined : labelUnder(name, domain);
     if (label === undefined || name === undefined) {
-      log.debug('not a name of this relay', {from: raw.remoteAddress, name});
+      log.debug('not a name of this relay', {from: peer.address, name});
       raw.destroy();
       return;
     }
-    const enter = (tunnel: Tunnel) => this.#visit(raw, head, {name, label, asked: result.alpn, tunnel});
+    const enter = (tunnel: Tunnel) => this.#visit(arrival, {name, label, asked: result.alpn, tunnel});
     const tunnel = tunnels.named(label);
     if (tunnel !== undefined) enter(tunnel);
     else if (!this.#options.waitingRoom.wait(`tls:${label}`, raw, enter)) {
-      log.debug('nothing under this name', {from: raw.remoteAddress, name});
+      log.debug('nothing under this name', {from: peer.address, name});
       raw.destroy();
     }
   }
 
   #visit(
-    raw: Socket,
-    head: Buffer,
+    arrival: Arrival,
     {name, label, asked, tunnel}: {name: string; label: string; asked: readonly string[]; tunnel: Tunnel},
   ): void {
     const offers = tunnel.h2 ? ['h2', 'http/1.1'] : ['http/1.1'];
-    this.#terminate(raw, head, name, asked, offers, (socket) => {
+    this.#terminate(arrival, name, asked, offers, (socket) => {
       const alpn = socket.alpnProtocol;
       // Looked up again: the handshake took a while, and the tunnel may be another's by now.
       this.#options.visitors.welcome(this.#options.tunnels.named(label), {
         socket,
-        raw,
+        raw: arrival.raw,
+        peer: arrival.peer,
         via: 'tls',
         ...(typeof alpn === 'string' ? {alpn} : {}),
       });
@@ -118,8 +132,7 @@ export class FrontDoor {
   }
 
   #terminate(
-    raw: Socket,
-    head: Buffer,
+    {raw, peer, head}: Arrival,
     name: string,
     asked: readonly string[],
     offers: string[],
@@ -128,7 +141,7 @@ export class FrontDoor {
     const {certificates, log} = this.#options;
     const fail = (error: unknown) => {
       log.debug('no TLS', {
-        from: raw.remoteAddress,
+        from: peer.address,
         name,
         reason: error instanceof Error ? error.message : 'closed',
       });

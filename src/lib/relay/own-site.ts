@@ -1,20 +1,17 @@
 // What answers at the relay's own name: health, a small page for people, and the upgrade that agents come by.
 
-import type {IncomingMessage, Server, ServerResponse} from 'node:http';
+import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
-import {acceptUpgrade, refuseUpgrade} from '../carrier/upgrade.js';
+import {acceptUpgrade, judgeOrigin, refuseUpgrade} from '../carrier/upgrade.js';
 import type {Clock, Timer} from '../core/clock.js';
-import {createServer} from '../core/node-http.js';
 import type {Carrier} from '../mux/carrier.js';
 import {AGENT_PATH} from '../protocol/wire.js';
+import {OneRequest} from './doors/one-request.js';
 import type {RelayStats} from './options.js';
 import type {TokenCheck} from './tokens.js';
 
-/**
- * From the TLS handshake to the upgrade, or to the end of whatever else it is, ms. Node's own limits for headers and
- * requests are watched over only in servers that listen; this one is handed its connections.
- */
+/** From the TLS handshake to the upgrade, or to the end of whatever else it is, ms. */
 const CONNECTION_TIMEOUT_MS = 10_000;
 
 export interface OwnSiteOptions {
@@ -29,23 +26,34 @@ export interface OwnSiteOptions {
   onAgent: (carrier: Carrier, owner: string | undefined) => void;
 }
 
-export function createOwnSite(options: OwnSiteOptions): Server {
-  const timers = new WeakMap<Duplex, Timer>();
-  const server = createServer({keepAliveTimeout: 5_000}, (req, res) => answer(options, req, res));
-  server.on('connection', (socket: Socket) => {
-    const timer = options.clock.after(CONNECTION_TIMEOUT_MS, () => socket.destroy());
-    timers.set(socket, timer);
+/** Takes connections to the relay's name, from the end of their TLS handshake on. */
+export class OwnSite {
+  readonly #clock: Clock;
+  readonly #requests: OneRequest;
+  readonly #timers = new WeakMap<Duplex, Timer>();
+
+  constructor(options: OwnSiteOptions) {
+    this.#clock = options.clock;
+    this.#requests = new OneRequest({
+      onRequest: (req, res) => answer(options, req, res),
+      onUpgrade: (req, socket, head) => {
+        this.#timers.get(socket)?.cancel();
+        onUpgrade(options, req, socket, head);
+      },
+    });
+  }
+
+  accept = (socket: Socket): void => {
+    const timer = this.#clock.after(CONNECTION_TIMEOUT_MS, () => socket.destroy());
+    this.#timers.set(socket, timer);
     socket.once('close', () => timer.cancel());
-  });
-  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    timers.get(socket)?.cancel();
-    onUpgrade(options, req, socket, head);
-  });
-  server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
-    else socket.destroy();
-  });
-  return server;
+    this.#requests.accept(socket);
+  };
+
+  /** Ends all connections but those of agents. */
+  close(): void {
+    this.#requests.closeAll();
+  }
 }
 
 function answer(options: OwnSiteOptions, req: IncomingMessage, res: ServerResponse): void {
@@ -62,7 +70,6 @@ function answer(options: OwnSiteOptions, req: IncomingMessage, res: ServerRespon
   };
   const json = (status: number, value: object) =>
     send(status, 'application/json', `${JSON.stringify(value)}\n`);
-  req.resume();
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     res.setHeader('Allow', 'GET, HEAD');
     json(405, {error: {code: 'USAGE', message: 'Only GET is known here.'}});
@@ -76,10 +83,14 @@ function answer(options: OwnSiteOptions, req: IncomingMessage, res: ServerRespon
 }
 
 function onUpgrade(options: OwnSiteOptions, req: IncomingMessage, socket: Duplex, head: Buffer): void {
-  socket.on('error', () => {});
   const path = (req.url ?? '/').split('?', 1)[0];
   if (path !== AGENT_PATH) {
     refuseUpgrade(socket, 404, {code: 'RELAY_NOT_TUNL', message: 'Agents upgrade elsewhere.'});
+    return;
+  }
+  const foreign = judgeOrigin(req);
+  if (foreign !== undefined) {
+    refuseUpgrade(socket, foreign.status, foreign);
     return;
   }
   if (options.draining()) {

@@ -1,6 +1,5 @@
 // `startRelay`: a whole relay from one call.
 
-import type {Server as HttpServer} from 'node:http';
 import {createServer, type Server} from 'node:net';
 import {totalmem} from 'node:os';
 import {join} from 'node:path';
@@ -18,8 +17,8 @@ import {FrontDoor} from './front-door.js';
 import {LeaseStore} from './lease-store.js';
 import {listenOn} from './listen.js';
 import type {Relay, RelayOptions, RelayStats} from './options.js';
-import {createOwnSite} from './own-site.js';
-import {createRedirect} from './redirect.js';
+import {OwnSite} from './own-site.js';
+import {createRedirect, type Redirect} from './redirect.js';
 import {type Lease, type LeaseKey, MemoryRegistry} from './registry.js';
 import {type RelaySettings, settleRelayOptions} from './settings.js';
 import {TcpDoor} from './tcp-door.js';
@@ -81,10 +80,10 @@ class RunningRelay implements Relay {
   readonly #visitors: Visitors;
   readonly #ports: TcpPorts;
   readonly #tcpDoor: TcpDoor;
-  readonly #site: HttpServer;
+  readonly #site: OwnSite;
   readonly #door: Server;
   #warm = false;
-  #plain: HttpServer | undefined;
+  #plain: Redirect | undefined;
   #closing: Promise<void> | undefined;
 
   static async start(settings: RelaySettings): Promise<RunningRelay> {
@@ -162,7 +161,7 @@ class RunningRelay implements Relay {
       clock,
       log,
     });
-    this.#site = createOwnSite({
+    this.#site = new OwnSite({
       domain: settings.domain,
       software,
       tokens: createTokenCheck(settings.token),
@@ -177,7 +176,7 @@ class RunningRelay implements Relay {
       tunnels: this.#tunnels,
       visitors: this.#visitors,
       waitingRoom: this.#waitingRoom,
-      onOwn: (socket) => this.#site.emit('connection', socket),
+      onOwn: this.#site.accept,
       log,
     });
     this.#door = createServer({allowHalfOpen: true, noDelay: true, keepAlive: true}, door.accept);
@@ -214,7 +213,7 @@ class RunningRelay implements Relay {
     if (listenHttp === undefined) return;
     this.#plain = createRedirect(this.domain, () => this.#publicPort);
     try {
-      this.httpAddress = await listenOn(this.#plain, listenHttp, this.#settings.reusePort);
+      this.httpAddress = await listenOn(this.#plain.server, listenHttp, this.#settings.reusePort);
     } catch (error) {
       this.#door.close();
       throw error;
@@ -224,8 +223,8 @@ class RunningRelay implements Relay {
   /** In order: nobody new, agents learn when to come back, open visitors finish, then everything ends. */
   async #drain(timeoutMs: number): Promise<void> {
     this.#door.close();
-    this.#plain?.close();
-    this.#plain?.closeAllConnections();
+    this.#plain?.server.close();
+    this.#plain?.closeAll();
     this.#ports.closeAll();
     this.#waitingRoom.close();
     this.#certificates.close();
@@ -246,7 +245,6 @@ class RunningRelay implements Relay {
     // A process that ends sooner would take them with it.
     await atMost(systemClock, LAST_WORDS_MS, this.#agents.closeAll('RELAY_LOST', 'The relay went away.'));
     this.#unread.close();
-    this.#site.closeAllConnections();
     this.#site.close();
   }
 

@@ -1,6 +1,7 @@
 // The relay's TCP ports as visitors meet them: a tunnel behind each, or one that is expected back.
 
 import type {Socket} from 'node:net';
+import {peerOf} from './doors/peer.js';
 import type {LeaseKey} from './registry.js';
 import type {TcpPorts} from './tcp-ports.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
@@ -24,7 +25,14 @@ export class TcpDoor {
   /** Takes a connection just accepted. */
   accept(socket: Socket, port: number): void {
     const {tunnels, visitors, waitingRoom} = this.#options;
-    const enter = (tunnel: Tunnel | undefined) => visitors.welcome(tunnel, {socket, raw: socket, via: 'tcp'});
+    const peer = peerOf(socket);
+    if (peer === undefined) {
+      socket.on('error', () => {});
+      socket.destroy();
+      return;
+    }
+    const enter = (tunnel: Tunnel | undefined) =>
+      visitors.welcome(tunnel, {socket, raw: socket, peer, via: 'tcp'});
     const tunnel = tunnels.ofPort(port);
     if (tunnel !== undefined) {
       enter(tunnel);

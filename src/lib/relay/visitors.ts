@@ -6,6 +6,7 @@ import {Splice} from '../bytes/splice.js';
 import {Moment} from '../core/moment.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
 import {KIND} from '../protocol/wire.js';
+import type {Peer} from './doors/peer.js';
 import type {Tunnel} from './tunnels.js';
 import type {UnreadLimit} from './unread-limit.js';
 
@@ -17,6 +18,7 @@ export interface Visitor {
   socket: Socket;
   /** The TCP socket itself: only it can be reset. */
   raw: Socket;
+  peer: Peer;
   via: 'tls' | 'tcp';
   alpn?: string;
 }
@@ -72,15 +74,15 @@ export class Visitors {
   }
 }
 
-function openStream(tunnel: Tunnel, {raw, via, alpn}: Visitor) {
+function openStream(tunnel: Tunnel, {peer, via, alpn}: Visitor) {
   const {session} = tunnel;
   if (tunnel.draining || session.ended) return undefined;
   if (session.link === undefined && session.waitingCount >= MAX_WAITING) return undefined;
   const about: VisitorOpen = {
     tunnel: tunnel.id,
     via,
-    address: (raw.remoteAddress ?? '').replace(/^::ffff:(?=\d)/, ''),
-    port: raw.remotePort ?? 0,
+    address: peer.address,
+    port: peer.port,
     ...(alpn === undefined ? {} : {alpn}),
   };
   return session.open(KIND.visitor, about);

@@ -1,9 +1,9 @@
 // What answers at the relay's own name, to those who take their time.
 
 import {once} from 'node:events';
-import {connect, type Socket} from 'node:net';
+import {connect, createServer, type Socket} from 'node:net';
 import {expect, test} from 'vitest';
-import {createOwnSite} from '../../../src/lib/relay/own-site.js';
+import {OwnSite} from '../../../src/lib/relay/own-site.js';
 import {createTokenCheck} from '../../../src/lib/relay/tokens.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {Scope} from '../../helpers/scope.js';
@@ -22,27 +22,43 @@ const upgrade = [
 async function setUp(scope: Scope, {draining = false, token}: {draining?: boolean; token?: string} = {}) {
   const clock = new ManualClock();
   let agents = 0;
-  const site = createOwnSite({
+  let answered = 0;
+  const site = new OwnSite({
     domain: 'r1.localhost',
     software: 'tunl/test',
     tokens: createTokenCheck(token),
     clock,
-    stats: () => ({agents, tunnels: 0, visitors: 0}),
+    stats: () => {
+      answered += 1;
+      return {agents, tunnels: 0, visitors: 0};
+    },
     draining: () => draining,
     onAgent: () => {
       agents += 1;
     },
   });
-  const port = await scope.listen(site);
+  const door = createServer({allowHalfOpen: true}, site.accept);
+  const port = await scope.listen(door);
   const visit = async (text: string): Promise<Socket> => {
-    const accepted = once(site, 'connection');
+    const accepted = once(door, 'connection');
     const socket = connect(port, '127.0.0.1');
     scope.onEnd(() => void socket.destroy());
     socket.write(text);
     await accepted;
     return socket;
   };
-  return {clock, visit, agents: () => agents};
+  return {clock, visit, agents: () => agents, answered: () => answered};
+}
+
+/** All that comes until the connection is gone. */
+async function heard(socket: Socket): Promise<string> {
+  let text = '';
+  socket.on('error', () => {});
+  socket.on('data', (chunk) => {
+    text += chunk;
+  });
+  await once(socket, 'close');
+  return text;
 }
 
 test.each([
@@ -62,14 +78,26 @@ test.each([
   expect(clock.pending).toBe(0);
 });
 
-test('an answer is complete, and who stays afterwards has no more time for it', async () => {
+test('one request is answered, and the connection ends with the answer', async () => {
   await using scope = new Scope();
-  const {clock, visit} = await setUp(scope);
-  const socket = await visit('GET /healthz HTTP/1.1\r\nHost: r1.localhost\r\n\r\nGET /hea');
-  expect(String((await once(socket, 'data'))[0])).toContain('"status":"ok"');
-  const closed = once(socket, 'close');
-  clock.advance(10_000);
-  await closed;
+  const {clock, visit, answered} = await setUp(scope);
+  const request = 'GET /healthz HTTP/1.1\r\nHost: r1.localhost\r\n\r\n';
+  const socket = await visit(request.repeat(500));
+  const answer = await heard(socket);
+  expect(answer.match(/HTTP\/1\.1 /g)).toEqual(['HTTP/1.1 ']);
+  expect(answer).toContain('"status":"ok"');
+  // What came behind it was not even read as requests.
+  expect(answered()).toBe(1);
+  expect(answer).toContain('\r\nConnection: close\r\n');
+  expect(clock.pending).toBe(0);
+});
+
+test('a web page is no agent: an upgrade with an Origin is refused, whatever token it shows', async () => {
+  await using scope = new Scope();
+  const {visit, agents} = await setUp(scope);
+  const socket = await visit(upgrade.replace('\r\n\r\n', '\r\nOrigin: https://r1.localhost\r\n\r\n'));
+  expect(await heard(socket)).toMatch(/^HTTP\/1\.1 403 [\s\S]*"code":"PROTOCOL"/);
+  expect(agents()).toBe(0);
 });
 
 test('an agent that has upgraded is left to its handshake', async () => {

@@ -1,18 +1,21 @@
 // What plain HTTP is told: the same place over HTTPS, at names of this relay and nowhere else.
 
-import type {Server} from 'node:http';
-import {connect} from 'node:net';
+import {once} from 'node:events';
+import {connect, type Server} from 'node:net';
 import {afterEach, beforeEach, expect, test} from 'vitest';
 import {listenOn} from '../../../src/lib/relay/listen.js';
 import {createRedirect} from '../../../src/lib/relay/redirect.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 
 let server: Server;
+let clock: ManualClock;
 let publicPort = 443;
 let port = 0;
 
 beforeEach(async () => {
   publicPort = 443;
-  server = createRedirect('r1.example', () => publicPort);
+  clock = new ManualClock();
+  ({server} = createRedirect('r1.example', () => publicPort, clock));
   ({port} = await listenOn(server, {host: '127.0.0.1', port: 0}, false));
 });
 
@@ -71,4 +74,29 @@ test('a target that is no path is left out', async () => {
 test('a port other than 443 is part of the place', async () => {
   publicPort = 8443;
   expect(await ask('/', 'demo.r1.example')).toMatchObject({location: 'https://demo.r1.example:8443/'});
+});
+
+test('one request is answered, and the connection ends with the answer', async () => {
+  const socket = connect(port, '127.0.0.1');
+  let heard = '';
+  socket.on('error', () => {});
+  socket.on('data', (chunk) => {
+    heard += chunk;
+  });
+  const closed = once(socket, 'close');
+  socket.write('GET / HTTP/1.1\r\nHost: r1.example\r\n\r\n'.repeat(500));
+  await closed;
+  expect(heard.match(/HTTP\/1\.1 308/g)).toEqual(['HTTP/1.1 308']);
+});
+
+test('a request that does not come has ten seconds', async () => {
+  const accepted = once(server, 'connection');
+  const socket = connect(port, '127.0.0.1');
+  await accepted;
+  const closed = once(socket, 'close');
+  clock.advance(9_999);
+  expect(socket.destroyed).toBe(false);
+  socket.resume();
+  clock.advance(1);
+  await closed;
 });

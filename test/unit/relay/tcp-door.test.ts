@@ -32,15 +32,30 @@ function setUp({bound = [] as number[], expected = [] as number[]} = {}) {
   return {door, welcomed, waiting, ports};
 }
 
+/** A connection of somebody who is there. */
+function accepted(): Socket {
+  return Object.defineProperties(new Socket(), {
+    remoteAddress: {value: '127.0.0.2'},
+    remotePort: {value: 40_000},
+  });
+}
+
+test('a visitor that was reset before it was accepted is led nowhere', () => {
+  const {door, welcomed} = setUp({bound: [2_001]});
+  const gone = new Socket();
+  door.accept(gone, 2_001);
+  expect([welcomed, gone.destroyed]).toEqual([[], true]);
+});
+
 test('a visitor is let into the tunnel of the port', () => {
   const {door, welcomed} = setUp({bound: [2_001]});
-  door.accept(new Socket(), 2_001);
+  door.accept(accepted(), 2_001);
   expect(welcomed).toEqual([2_001]);
 });
 
 test('where a tunnel is expected back a visitor waits for it, and may break off meanwhile', () => {
   const {door, welcomed, waiting} = setUp({expected: [2_001]});
-  const visitor = new Socket();
+  const visitor = accepted();
   door.accept(visitor, 2_001);
   expect(welcomed).toEqual([]);
   visitor.emit('error', new Error('ECONNRESET'));
@@ -50,7 +65,7 @@ test('where a tunnel is expected back a visitor waits for it, and may break off 
 
 test('where nothing is expected a visitor is led to no tunnel', () => {
   const {door, welcomed} = setUp();
-  door.accept(new Socket(), 2_001);
+  door.accept(accepted(), 2_001);
   expect(welcomed).toEqual([undefined]);
 });
 

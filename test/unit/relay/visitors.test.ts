@@ -1,7 +1,7 @@
 // Who is let in at the relay, and who is reset at the door.
 
 import {once} from 'node:events';
-import {connect, createServer} from 'node:net';
+import {connect, createServer, Socket} from 'node:net';
 import {expect, test} from 'vitest';
 import {systemClock} from '../../../src/lib/core/clock.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
@@ -9,10 +9,13 @@ import {BlockPool} from '../../../src/lib/mux/blocks.js';
 import {Link} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {Session} from '../../../src/lib/mux/session.js';
+import type {StreamKind} from '../../../src/lib/protocol/wire.js';
 import type {Tunnel} from '../../../src/lib/relay/tunnels.js';
 import {UnreadLimit} from '../../../src/lib/relay/unread-limit.js';
 import {Visitors} from '../../../src/lib/relay/visitors.js';
 import {Scope} from '../../helpers/scope.js';
+
+const peer = {address: '127.0.0.1', port: 1, source: '127.0.0.1'};
 
 /** A session with a link to nobody. */
 function session(): Session {
@@ -57,9 +60,39 @@ test.each([
     const left = once(visitor, 'error');
     left.catch(() => {});
     const [socket] = await once(door, 'connection');
-    visitors.welcome(how.none ? undefined : tunnel, {socket, raw: socket, via: 'tcp'});
+    visitors.welcome(how.none ? undefined : tunnel, {socket, raw: socket, peer, via: 'tcp'});
     expect([visitors.open, held.streamCount]).toEqual([open, open]);
     if (open === 1) visitor.destroy();
     else expect((await left)[0]).toMatchObject({code: 'ECONNRESET'});
   },
 );
+
+test('the agent is told where a visitor came from, also when the connection is gone by then', async () => {
+  await using scope = new Scope();
+  const unread = new UnreadLimit({
+    limitBytes: 2 ** 30,
+    clock: systemClock,
+    log: createLogger('test', undefined),
+  });
+  scope.onEnd(() => unread.close());
+  const held = session();
+  scope.onEnd(() => held.close());
+  const opened: unknown[] = [];
+  const tunnel = {
+    id: 1,
+    draining: false,
+    session: {
+      ended: false,
+      link: held.link,
+      open: (kind: StreamKind, about: object) => {
+        opened.push(about);
+        return held.open(kind, about);
+      },
+    },
+  } as unknown as Tunnel;
+  const gone = new Socket();
+  gone.destroy();
+  const from = {address: '203.0.113.7', port: 4711, source: '203.0.113.7'};
+  new Visitors(unread).welcome(tunnel, {socket: gone, raw: gone, peer: from, via: 'tcp'});
+  expect(opened).toEqual([{tunnel: 1, via: 'tcp', address: '203.0.113.7', port: 4711}]);
+});

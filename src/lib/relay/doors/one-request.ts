@@ -1,0 +1,99 @@
+// HTTP for strangers: one request a connection, whatever else is sent on it.
+
+import type {IncomingMessage, Server, ServerResponse} from 'node:http';
+import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
+import {createServer} from '../../core/node-http.js';
+
+/** As much as Node takes itself: a longer head is answered by its parser, which says what is wrong. */
+const MAX_HEAD_BYTES = 16 * 1024;
+const HEAD_END = Buffer.from('\r\n\r\n');
+const CR = 13;
+const LF = 10;
+
+export interface OneRequestHandlers {
+  onRequest: (req: IncomingMessage, res: ServerResponse) => void;
+  /** `head`: bytes that came behind the request. Without a handler the connection ends. */
+  onUpgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+}
+
+/**
+ * Gives connections to an HTTP server one request at a time.
+ *
+ * Node's server parses all that a chunk holds before the first answer is sent, whatever `Connection: close` or
+ * `maxRequestsPerSocket` say: 64 KiB of pipelined requests cost 25 ms. This class hands over the bytes up to the end of
+ * the first head, and nothing that comes later. Time limits are the caller's.
+ */
+export class OneRequest {
+  readonly #server: Server;
+  /** Connections that have not upgraded. */
+  readonly #sockets = new Set<Duplex>();
+  readonly #behind = new WeakMap<Duplex, Buffer>();
+
+  constructor({onRequest, onUpgrade}: OneRequestHandlers) {
+    this.#server = createServer((req, res) => {
+      // The listener also takes the socket out of the parser's hands: what comes now is read by nobody.
+      req.socket.removeAllListeners('data');
+      req.socket.on('data', () => {});
+      req.resume();
+      res.setHeader('Connection', 'close');
+      onRequest(req, res);
+    });
+    this.#server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', () => {});
+      this.#sockets.delete(socket);
+      if (onUpgrade === undefined) socket.destroy();
+      else onUpgrade(req, socket, Buffer.concat([head, this.#behind.get(socket) ?? Buffer.alloc(0)]));
+    });
+    this.#server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      else socket.destroy();
+    });
+  }
+
+  /** Takes a connection that was just accepted, or is just secure. */
+  accept = (socket: Socket): void => {
+    this.#sockets.add(socket);
+    const leave = () => socket.destroy();
+    socket.on('error', leave);
+    socket.on('end', leave);
+    socket.on('close', () => this.#sockets.delete(socket));
+    readHead(socket, (head, rest) => {
+      socket.off('error', leave);
+      socket.off('end', leave);
+      if (rest.length > 0) this.#behind.set(socket, rest);
+      socket.unshift(head);
+      this.#server.emit('connection', socket);
+    });
+  };
+
+  /** Ends all connections but those that have upgraded. */
+  closeAll(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+/** Calls back once: when a head is complete, or when it is too long to be one. */
+function readHead(socket: Socket, onHead: (head: Buffer, rest: Buffer) => void): void {
+  let bytes: Buffer = Buffer.alloc(0);
+  const read = () => {
+    for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null) {
+      const seen = Math.max(0, bytes.length - HEAD_END.length + 1);
+      bytes = bytes.length === 0 ? withoutLineEnds(chunk) : Buffer.concat([bytes, chunk]);
+      const at = bytes.indexOf(HEAD_END, seen);
+      if (at < 0 && bytes.length <= MAX_HEAD_BYTES) continue;
+      const end = at < 0 ? bytes.length : at + HEAD_END.length;
+      socket.off('readable', read);
+      onHead(bytes.subarray(0, end), bytes.subarray(end));
+      return;
+    }
+  };
+  socket.on('readable', read);
+}
+
+/** Empty lines before a request are not a part of it (RFC 9112 §2.2). */
+function withoutLineEnds(chunk: Buffer): Buffer {
+  let start = 0;
+  while (chunk[start] === CR || chunk[start] === LF) start += 1;
+  return Buffer.from(chunk.subarray(start));
+}

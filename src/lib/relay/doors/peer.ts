@@ -1,0 +1,36 @@
+// Where a connection comes from: read once, at the accept, because a connection that was reset has no address any more.
+
+import {isIPv6, type Socket} from 'node:net';
+
+export interface Peer {
+  /** An IPv4 address in its own form, also where it arrives over IPv6. */
+  readonly address: string;
+  readonly port: number;
+  /** The unit that limits count by: an IPv4 address, or the /64 of an IPv6 one, which a single host has all of. */
+  readonly source: string;
+}
+
+/** Undefined: the connection was reset before it was accepted. */
+export function peerOf(socket: Socket): Peer | undefined {
+  const {remoteAddress, remotePort} = socket;
+  if (remoteAddress === undefined || remotePort === undefined) return undefined;
+  const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/i, '');
+  return {address, port: remotePort, source: sourceOf(address)};
+}
+
+/** @param address as Node gives it; a scope (`%eth0`) is part of the source. */
+export function sourceOf(address: string): string {
+  const [bare = '', scope] = address.split('%');
+  if (!isIPv6(bare)) return address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(bare)?.[1];
+  if (mapped !== undefined) return mapped;
+  const [left = '', right] = bare.split('::');
+  const groups = (text: string | undefined) => (text === undefined || text === '' ? [] : text.split(':'));
+  const head = groups(left);
+  // A dotted quad at the end stands for two groups.
+  const tail = groups(right).flatMap((group) => (group.includes('.') ? ['0', '0'] : [group]));
+  const gap = right === undefined ? 0 : 8 - head.length - tail.length;
+  const all = [...head, ...Array<string>(gap).fill('0'), ...tail];
+  const network = all.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(':')}::/64${scope === undefined ? '' : `%${scope}`}`;
+}
