@@ -1,4 +1,6 @@
 // Starting real and fake programs with the launcher: a state folder, a public side, everything ended with the scope.
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
 import {readdirSync, readFileSync} from 'node:fs';
 import {mkdir, rm, writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
@@ -84,6 +86,29 @@ ${source}
 `,
   );
   return script;
+}
+
+export const NOBODY = 65_534;
+
+/** A process of that user that listens, with this in its environment; nobody of a launch has started it. */
+export async function listener(
+  scope: Scope,
+  variable: string,
+  uid: number,
+): Promise<{pid: number; port: number}> {
+  const source =
+    "const s = require('node:net').createServer().listen(0, '127.0.0.1', () => console.log(s.address().port))";
+  const [name = '', value] = variable.split('=');
+  const child = spawn(process.execPath, ['-e', source], {
+    uid,
+    gid: uid,
+    detached: true,
+    env: {[name]: value},
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  scope.onEnd(() => void child.kill('SIGKILL'));
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  return {pid: child.pid ?? 0, port: Number(line.toString())};
 }
 
 /** Whether a process lives; a zombie does not. */

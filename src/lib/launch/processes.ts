@@ -2,9 +2,10 @@
 //
 // A program belongs together by its process group. What leaves the group (kernels, terminals, daemons) is still known by
 // the mark in its environment, which children inherit; that needs /proc, so elsewhere than on Linux the group is all.
+// A marked process of another user belongs to it only as a descendant: anybody can put a mark into his own environment.
 // sshd wipes its sessions' environment: they are known as its children, as long as it lives.
-import {readdir, readFile} from 'node:fs/promises';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {environmentOf, factsOf, type ProcessFacts, pidsOf, realUidOf} from './proc.js';
 import {run} from './run.js';
 
 /** The variable that marks every process of a launch. Taken out (`env -u TUNL_LAUNCH …`) a process outlives the launch. */
@@ -20,10 +21,12 @@ export interface Family {
 export interface Members {
   /** In the process group. */
   readonly group: readonly number[];
-  /** Outside the group, with the mark. */
+  /** Outside the group, with the mark, and of this user or started by one of the family. */
   readonly strays: readonly number[];
   /** The program's own children, wherever they are. */
   readonly children: readonly number[];
+  /** When each process was started, to tell it from a later one with its pid. */
+  readonly starts: ReadonlyMap<number, string>;
 }
 
 /** The living processes of a family; zombies and this process are none. */
@@ -33,30 +36,45 @@ export async function membersOf(family: Family): Promise<Members> {
 
 async function membersByProc(family: Family): Promise<Members> {
   const mark = `${MARK}=${family.mark}`;
-  const group: number[] = [];
-  const strays: number[] = [];
-  const children: number[] = [];
+  const all = new Map<number, ProcessFacts>();
   await Promise.all(
-    (await readdir('/proc')).map(async (name) => {
-      const pid = Number(name);
-      if (!Number.isInteger(pid) || pid === process.pid) return;
-      const [state, parent, pgrp] = stateOf(await read(`/proc/${pid}/stat`));
-      if (!isLiving(state)) return;
-      if (Number(parent) === family.group) children.push(pid);
-      if (Number(pgrp) === family.group) group.push(pid);
-      else if ((await read(`/proc/${pid}/environ`)).includes(mark)) strays.push(pid);
+    (await pidsOf()).map(async (pid) => {
+      const facts = pid === process.pid ? undefined : await factsOf(pid);
+      if (facts !== undefined) all.set(pid, facts);
     }),
   );
-  return {group, strays, children};
+  const pids = [...all.keys()];
+  const outside = pids.filter((pid) => all.get(pid)?.group !== family.group);
+  const marked = await Promise.all(
+    outside.map(
+      async (pid) =>
+        (await environmentOf(pid)).includes(mark) && (descends(pid, family, all) || (await isOurs(pid))),
+    ),
+  );
+  return {
+    group: pids.filter((pid) => all.get(pid)?.group === family.group),
+    strays: outside.filter((_, i) => marked[i]),
+    children: pids.filter((pid) => all.get(pid)?.parent === family.group),
+    starts: new Map([...all].map(([pid, {start}]) => [pid, start])),
+  };
 }
 
-/** '' for what is gone or belongs to somebody else. */
-async function read(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'latin1');
-  } catch {
-    return '';
+/**
+ * Root reads the environment of everybody, and anybody may put a mark into his own: a process of another user is one of
+ * the family only where its parents lead to it.
+ */
+async function isOurs(pid: number): Promise<boolean> {
+  return (await realUidOf(pid)) === process.getuid?.();
+}
+
+function descends(pid: number, {group}: Family, all: ReadonlyMap<number, ProcessFacts>): boolean {
+  // The processes were not read at one moment: a pid that was given anew meanwhile could make a circle of them.
+  const seen = new Set<number>();
+  for (let each = all.get(pid); each !== undefined && !seen.has(each.parent); each = all.get(each.parent)) {
+    if (each.group === group || each.parent === group) return true;
+    seen.add(each.parent);
   }
+  return false;
 }
 
 async function membersByPs(family: Family): Promise<Members> {
@@ -65,7 +83,7 @@ async function membersByPs(family: Family): Promise<Members> {
     const [pid, pgid, state] = line.trim().split(/\s+/);
     return Number(pgid) === family.group && !state?.startsWith('Z') ? [Number(pid)] : [];
   });
-  return {group, strays: [], children: []};
+  return {group, strays: [], children: [], starts: new Map()};
 }
 
 /** Signals a process (or, negative, a group) that may be gone or not ours. */
@@ -85,13 +103,12 @@ export async function endFamily(family: Family, graceMs: number): Promise<void> 
   const deadline = performance.now() + graceMs;
   // Who was seen once is remembered: an end of the program makes its children somebody else's, and a session of sshd that
   // had the mark a moment ago may have wiped it.
-  const seen = new Set<number>();
+  const seen = new Map<number, string | undefined>();
   const outside = async () => {
-    const {group, strays, children} = await membersOf(family);
-    for (const pid of [...strays, ...children]) seen.add(pid);
-    const others = [...seen].filter((pid) => !group.includes(pid));
-    const alive = await Promise.all(others.map(isAlive));
-    return {group, others: others.filter((_, i) => alive[i])};
+    const {group, strays, children, starts} = await membersOf(family);
+    for (const pid of [...strays, ...children]) seen.set(pid, starts.get(pid));
+    const isSame = (pid: number) => starts.has(pid) && starts.get(pid) === seen.get(pid);
+    return {group, others: [...seen.keys()].filter((pid) => !group.includes(pid) && isSame(pid))};
   };
   await outside();
   signalQuietly(-family.group, 'SIGTERM');
@@ -115,24 +132,4 @@ export async function endFamily(family: Family, graceMs: number): Promise<void> 
     for (const pid of others) signalQuietly(pid, 'SIGKILL');
     await sleep(20);
   }
-}
-
-async function isAlive(pid: number): Promise<boolean> {
-  if (process.platform === 'linux') return isLiving(stateOf(await read(`/proc/${pid}/stat`))[0]);
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** From `pid (name) state ppid pgrp …`; the name may hold spaces and parentheses, so count from its end. */
-function stateOf(stat: string): string[] {
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-}
-
-/** A zombie has ended; in a container nobody may ever ask for it. */
-function isLiving(state: string | undefined): boolean {
-  return state !== undefined && state !== '' && state !== 'Z' && state !== 'X';
 }

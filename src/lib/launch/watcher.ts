@@ -3,31 +3,43 @@
 // Node cannot ask the kernel to end a child with its parent (PR_SET_PDEATHSIG), and a killed process can clean up nothing
 // by itself. But the kernel closes its descriptors, however it dies: a process that reads from it sees that. The watcher is
 // /bin/sh without children (about 1 MB, one process), in a session of its own, so that Ctrl+C or a closed terminal, which
-// end tunl, pass it by. What it cannot do: act when it is killed as well, end what runs as another user, find what left
-// the process group and wiped its environment (or any that left the group, where there is no /proc).
+// end tunl, pass it by. What it cannot do: act when it is killed as well, end what left the process group and runs
+// as another user, find what left the group and wiped its environment (or any that left it, where there is no /proc).
 import {type Family, MARK} from './processes.js';
 import {loadExeca} from './run.js';
 
-// $1 mark, $2 folder, $3 grace in tenths of a second. `group N` names the process group, `done` means that all is in order.
+// $1 folder, $2 grace in tenths of a second. `mark X` comes by the pipe, since everybody may read the words of a command line,
+// `group N` names the process group, `done` means that all is in order.
+// Only processes of the same user count: as root it can read what others have put into their environment.
 const SCRIPT = `
 group=
+mark=
+me=$(id -ru)
 while read -r word value; do
   case $word in
+    mark) mark=$value ;;
     group) group=$value ;;
     done) exit 0 ;;
   esac
 done
+uid_of() {
+  uid=
+  while read -r key uid _; do [ "$key" != Uid: ] || break; done < "/proc/$1/status"
+}
 strays() {
-  [ -r /proc/self/environ ] || return 0
-  grep -lszF -- "$1" /proc/[0-9]*/environ | while IFS=/ read -r _ _ pid _; do echo "$pid"; done
+  [ -n "$mark" ] && [ -r /proc/self/environ ] || return 0
+  printf '%s\\n' "$mark" | grep -lszxF -f - /proc/[0-9]*/environ | while IFS=/ read -r _ _ pid _; do
+    uid_of "$pid"
+    [ "$uid" != "$me" ] || echo "$pid"
+  done
 }
 in_group() { [ -n "$group" ] && kill -"$1" -"$group" 2>/dev/null; }
 in_group TERM
-turns=$3
+turns=$2
 told=
 while [ "$turns" -gt 0 ]; do
   if ! in_group 0; then
-    left=$(strays "$1")
+    left=$(strays)
     [ -n "$left" ] || break
     [ -n "$told" ] || kill -TERM $left 2>/dev/null
     told=1
@@ -36,9 +48,9 @@ while [ "$turns" -gt 0 ]; do
   turns=$((turns - 1))
 done
 in_group KILL
-left=$(strays "$1")
+left=$(strays)
 [ -z "$left" ] || kill -KILL $left 2>/dev/null
-rm -rf -- "$2"
+rm -rf -- "$1"
 `;
 
 export interface Watcher {
@@ -59,25 +71,22 @@ export interface WatcherOptions {
 export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
   const {execa} = await loadExeca();
   const tenths = String(Math.max(1, Math.ceil(options.graceMs / 100)));
-  const child = execa(
-    '/bin/sh',
-    ['-c', SCRIPT, 'tunl-watcher', `${MARK}=${options.mark}`, options.folder, tenths],
-    {
-      // A clean environment: one with a mark of its own would end itself.
-      env: {PATH: '/usr/bin:/bin:/usr/sbin:/sbin'},
-      extendEnv: false,
-      cwd: '/',
-      detached: true,
-      cleanup: false,
-      reject: false,
-      buffer: false,
-      stdin: 'pipe',
-      stdout: 'ignore',
-      stderr: 'ignore',
-    },
-  );
+  const child = execa('/bin/sh', ['-c', SCRIPT, 'tunl-watcher', options.folder, tenths], {
+    // A clean environment: one with a mark of its own would end itself.
+    env: {PATH: '/usr/bin:/bin:/usr/sbin:/sbin'},
+    extendEnv: false,
+    cwd: '/',
+    detached: true,
+    cleanup: false,
+    reject: false,
+    buffer: false,
+    stdin: 'pipe',
+    stdout: 'ignore',
+    stderr: 'ignore',
+  });
   child.stdin.on('error', () => {});
   child.nodeChildProcess.unref();
+  child.stdin.write(`mark ${MARK}=${options.mark}\n`);
   return {
     guard: (group) => void child.stdin.write(`group ${group}\n`),
     dismiss: () => void child.stdin.end('done\n'),

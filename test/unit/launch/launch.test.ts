@@ -416,10 +416,11 @@ test('folders of dead launches are removed by the next one', async ({scope}) => 
 });
 
 test('nothing of a launch stays: no watcher either', async ({scope}) => {
-  const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}']});
+  const stateDir = await scope.tempDir('state');
+  const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}'], stateDir});
   await program.ready;
-  const mark = markOf(program.pid);
-  expect(withArgument(mark)).toHaveLength(1);
+  expect(withArgument(stateDir)).toHaveLength(1);
+  expect(withArgument(markOf(program.pid))).toEqual([]);
   await program.stop();
-  await until(() => withArgument(mark).length === 0);
+  await until(() => withArgument(stateDir).length === 0);
 });

@@ -4,7 +4,16 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {Child} from '../../helpers/child.js';
-import {fakeProgram, isAlive, root, until, withArgument} from '../../helpers/launching.js';
+import {
+  fakeProgram,
+  isAlive,
+  listener,
+  markOf,
+  NOBODY,
+  root,
+  until,
+  withArgument,
+} from '../../helpers/launching.js';
 import type {Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
@@ -77,4 +86,15 @@ await listen(Number(argv[0]));`,
   child.signal('SIGKILL');
   await until(() => !isAlive(told.program) && withArgument(told.folder).length === 0);
   expect(isAlive(free)).toBe(true);
+});
+
+test.runIf(process.getuid?.() === 0)('what another user marked is left alone', async ({scope}) => {
+  const {child, told} = await launcher(scope, 'await listen(Number(argv[0]));');
+  const mark = markOf(told.program);
+  expect(withArgument(mark)).toEqual([]);
+  const foreign = await listener(scope, mark, NOBODY);
+  const own = await listener(scope, mark, 0);
+  child.signal('SIGKILL');
+  await until(() => !isAlive(told.program) && !isAlive(own.pid) && withArgument(told.folder).length === 0);
+  expect(isAlive(foreign.pid)).toBe(true);
 });

@@ -1,0 +1,43 @@
+// What Linux tells of a process under /proc; undefined for one that has ended, and on other systems.
+import {readdir, readFile} from 'node:fs/promises';
+
+export interface ProcessFacts {
+  readonly parent: number;
+  readonly group: number;
+  /** Tells it from a later process with the same pid, within one run of the system. */
+  readonly start: string;
+}
+
+export async function pidsOf(): Promise<number[]> {
+  const names = await readdir('/proc').catch(() => []);
+  return names.map(Number).filter(Number.isInteger);
+}
+
+/** A zombie has ended; in a container nobody may ever ask for it. */
+export async function factsOf(pid: number): Promise<ProcessFacts | undefined> {
+  const stat = await readProc(pid, 'stat');
+  // `pid (name) state ppid pgrp …`: the name may hold spaces and parentheses, so fields count from its end.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state = '', parent, group] = fields;
+  if (state === '' || state === 'Z' || state === 'X') return undefined;
+  return {parent: Number(parent), group: Number(group), start: fields[19] ?? ''};
+}
+
+/** The user who started it: a setuid program runs with the rights of another one, and still belongs to this one. */
+export async function realUidOf(pid: number): Promise<number | undefined> {
+  const uid = /^Uid:\t(\d+)/m.exec(await readProc(pid, 'status'))?.[1];
+  return uid === undefined ? undefined : Number(uid);
+}
+
+/** `NAME=value` for each variable that it was started with; none of a process of somebody else. */
+export async function environmentOf(pid: number): Promise<string[]> {
+  return (await readProc(pid, 'environ')).split('\0');
+}
+
+async function readProc(pid: number, name: string): Promise<string> {
+  try {
+    return await readFile(`/proc/${pid}/${name}`, 'latin1');
+  } catch {
+    return '';
+  }
+}

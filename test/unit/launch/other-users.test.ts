@@ -1,0 +1,45 @@
+// As root every environment can be read, and everybody may put a mark into his own: what another user started is none of
+// the program's, unless the program itself did.
+import {expect} from 'vitest';
+import {portsOf} from '../../../src/lib/launch/ports.js';
+import {membersOf} from '../../../src/lib/launch/processes.js';
+import {isAlive, launchFake, listener, markOf, NOBODY, until, withMark} from '../../helpers/launching.js';
+import {test as base} from '../../helpers/test.js';
+
+/** Only root has users to be. */
+const test = base.runIf(process.getuid?.() === 0);
+
+test('a process of another user with the mark is neither discovered nor ended', async ({scope}) => {
+  const program = await launchFake(scope, 'await listen(0);');
+  const place = await program.ready;
+  const family = {group: program.pid, mark: markOf(program.pid).split('=')[1] ?? ''};
+  const foreign = await listener(scope, markOf(program.pid), NOBODY);
+  const own = await listener(scope, markOf(program.pid), 0);
+  expect(await portsOf(family)).toEqual([place.port, own.port].sort((a, b) => a - b));
+  expect((await membersOf(family)).strays).toEqual([own.pid]);
+  await program.stop();
+  await until(() => !isAlive(own.pid));
+  expect(isAlive(foreign.pid)).toBe(true);
+});
+
+test('only the whole mark counts', async ({scope}) => {
+  const mark = 'a'.repeat(32);
+  await listener(scope, `TUNL_LAUNCH=${mark}0`, 0);
+  expect((await membersOf({group: 2 ** 30, mark})).strays).toEqual([]);
+});
+
+test('what the program itself started as another user is ended with it', async ({scope}) => {
+  const program = await launchFake(
+    scope,
+    `const script = 'setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups sleep 1000 & echo pid $!; wait';
+const shell = spawn('/bin/sh', ['-c', script], {detached: true, stdio: ['ignore', 'inherit', 'inherit']});
+await listen(Number(argv[0]));`,
+    {args: ['{port}']},
+  );
+  await program.ready;
+  await until(() => program.lastLines().some((line) => line.startsWith('pid ')));
+  const mark = markOf(program.pid);
+  expect(withMark(mark)).toHaveLength(3);
+  await program.stop();
+  expect(withMark(mark)).toEqual([]);
+});
