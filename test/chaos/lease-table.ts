@@ -10,7 +10,15 @@ export const leaseTable = (stateDir: string): string => join(stateDir, 'relay', 
 /** The names and ports of a relay's lease table, such as `tls:demo` and `tcp:20417`; none before its first write. */
 export async function leasesIn(stateDir: string): Promise<Set<string>> {
   const text = await readFile(leaseTable(stateDir), 'utf8').catch(() => '{"leases":[]}');
-  return new Set((JSON.parse(text) as {leases: [string][]}).leases.map(([key]) => key));
+  const [table = '', ...lines] = text.split('\n');
+  const keys = new Set((JSON.parse(table) as {leases: [string][]}).leases.map(([key]) => key));
+  // Each line is a row that has changed, or a key alone whose lease is gone; the last may be half one.
+  for (const line of lines.filter((each) => each.endsWith(']'))) {
+    const [key, lease] = JSON.parse(line) as [string, object?];
+    if (lease === undefined) keys.delete(key);
+    else keys.add(key);
+  }
+  return keys;
 }
 
 /** Resolves when the names and ports of the tunnels are in the table, which is written a moment after it changed. */

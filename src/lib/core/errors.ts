@@ -127,7 +127,7 @@ export const ERRORS = {
     'Check the address; a relay prints its own when it starts.',
   ),
   RELAY_BUSY: row(
-    'The relay takes no new agents at the moment.',
+    'The relay takes no new agents or tunnels at the moment.',
     EXIT.relayUnreachable,
     true,
     'Try again later.',
@@ -200,7 +200,7 @@ export const ERRORS = {
     'Use a TLS tunnel, or start the relay with --tcp-ports.',
   ),
   TOO_MANY_TUNNELS: row(
-    'This agent has as many tunnels as the relay allows.',
+    'There are as many tunnels as the relay allows.',
     EXIT.unavailable,
     false,
     'Close a tunnel first.',

@@ -51,8 +51,17 @@ export async function ensurePrivateDir(path: string): Promise<void> {
   }
 }
 
-/** Readers see the old file or the new one, also after a crash. @throws TunlError STATE_DIR */
-export async function writeFileAtomic(path: string, data: string | Buffer, mode = 0o600): Promise<void> {
+/**
+ * Readers see the old file or the new one, also after a crash. Data that comes in pieces is asked for the next one when the
+ * last is written.
+ *
+ * @throws TunlError STATE_DIR
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: string | Buffer | Iterable<string>,
+  mode = 0o600,
+): Promise<void> {
   const draft = `${path}.${randomUUID()}`;
   try {
     const file = await open(draft, 'wx', mode);

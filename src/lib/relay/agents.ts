@@ -35,6 +35,7 @@ export interface AgentsOptions {
   replayBudget: ReplayBudget;
   resumeWindowMs: number;
   maxTunnelsPerAgent: number;
+  maxLeasesPerOwner: number;
   keepForReplay: boolean;
   clock: Clock;
   log: Logger;
@@ -54,6 +55,8 @@ interface Member {
 export class Agents {
   readonly #options: AgentsOptions;
   readonly #members = new Map<string, Member>();
+  /** How many sessions each owner has. */
+  readonly #sessions = new Map<string, number>();
 
   constructor(options: AgentsOptions) {
     this.#options = options;
@@ -130,6 +133,7 @@ export class Agents {
     });
     const member: Member = {session, ticket, owner, tunnels: new Map(), binding: 0};
     this.#members.set(ticket.id, member);
+    this.#count(owner, 1);
     link.sendMessage({
       type: 'welcome',
       id: ticket.id,
@@ -211,7 +215,7 @@ export class Agents {
     const tunnel = await tunnels.bind({
       wish,
       owner: member.owner,
-      claimant: {holder, epoch: had},
+      claimant: {holder, epoch: had, withinShare: this.#isWithinShare(member)},
       session: member.session,
       onLost: (code, message) => {
         // Before this one's answer was given: a second bind of the same came in the same turn.
@@ -235,8 +239,21 @@ export class Agents {
     this.#options.onBound(tunnel);
   }
 
+  #count(owner: string, change: 1 | -1): void {
+    const sessions = (this.#sessions.get(owner) ?? 0) + change;
+    if (sessions === 0) this.#sessions.delete(owner);
+    else this.#sessions.set(owner, sessions);
+  }
+
+  /** Of many agents with one token, one that binds all it can must not keep the others from binding a few. */
+  #isWithinShare({owner, tunnels, binding}: Member): boolean {
+    const share = Math.floor(this.#options.maxLeasesPerOwner / (this.#sessions.get(owner) ?? 1));
+    return tunnels.size + binding <= Math.max(1, share);
+  }
+
   #onEnded(member: Member, error: TunlError | undefined): void {
     this.#members.delete(member.ticket.id);
+    this.#count(member.owner, -1);
     for (const tunnel of member.tunnels.values()) void this.#options.tunnels.release(tunnel);
     member.tunnels.clear();
     const code = isErrorCode(error?.code) ? error.code : undefined;

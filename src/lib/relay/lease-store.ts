@@ -1,17 +1,32 @@
 // Keeps the lease table in a file, so that names stay their owners' when the relay is restarted or dies.
+//
+// The first line is the whole table as JSON, each line after it one row that has changed since. Now and then everything is
+// written anew, piece by piece: neither a change nor a large table holds up what else the relay does.
 
-import {readFile} from 'node:fs/promises';
+import {constants, open, readFile, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import type {Clock, Timer} from '../core/clock.js';
 import {systemCode} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
 import {ensurePrivateDir, removeOldDrafts, writeFileAtomic} from '../core/state-dir.js';
-import type {Lease, LeaseKey} from './registry.js';
+import type {Lease, LeaseKey, LeaseRow} from './registry.js';
 
 /** Changes within this time become one write, ms. A crash right after a bind can lose a lease this young. */
 const WRITE_AFTER_MS = 100;
+/** Rows that are encoded in one go: about a millisecond. */
+const PIECE_ROWS = 1_000;
+/** Lines of changes that are always left to gather before the table is written anew. */
+const MIN_LINES = 1_000;
 
-type Row = readonly [LeaseKey, Lease];
+/** A file that is not there appears whole or not at all. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND;
+
+/** The leases as they are now. */
+export interface LeaseTable {
+  readonly size: number;
+  lease(key: LeaseKey): Lease | undefined;
+  rows(): LeaseRow[];
+}
 
 export interface LeaseStoreOptions {
   path: string;
@@ -21,66 +36,173 @@ export interface LeaseStoreOptions {
 
 export class LeaseStore {
   readonly #options: LeaseStoreOptions;
+  readonly #changed = new Set<LeaseKey>();
+  /** What has changed since the rewrite that is under way took its rows. */
+  #changedSince: Set<LeaseKey> | undefined;
   #timer: Timer | undefined;
-  #writing: Promise<void> = Promise.resolve();
-  #sealed = false;
+  /** One append after the other. */
+  #appending: Promise<void> = Promise.resolve();
+  #rewriting: Promise<void> | undefined;
+  #sealing: Promise<void> | undefined;
+  /** Lines behind the first one that this process wrote. */
+  #lines = 0;
+  /** The file as this process left it; undefined before its first rewrite, or after a failure. */
+  #left: {ino: number; size: number} | undefined;
 
   constructor(options: LeaseStoreOptions) {
     this.#options = options;
   }
 
-  /** The rows of the last process. A file that cannot be read is put down to nobody: a relay without it still serves. */
-  async load(): Promise<Row[]> {
-    const {path, log} = this.#options;
+  /** The rows of the last process. An unreadable file is ignored: a relay without it still serves. */
+  async load(): Promise<LeaseRow[]> {
+    const {path} = this.#options;
     await removeOldDrafts(path);
     try {
-      return parseRows(await readFile(path, 'utf8'));
+      const [first = '', ...changes] = (await readFile(path, 'utf8')).split('\n');
+      const rows = new Map(this.#parseTable(first));
+      for (const line of changes) applyLine(rows, line);
+      return [...rows];
     } catch (error) {
-      if (systemCode(error) !== 'ENOENT') {
-        log.warn('the lease table cannot be read; it begins empty', {
-          path,
-          reason: error instanceof Error ? error.message : '',
-        });
-      }
+      if (systemCode(error) !== 'ENOENT') this.#unreadable(error);
       return [];
     }
   }
 
-  /** Writes soon what `rows` gives then. */
-  schedule(rows: () => Row[]): void {
-    if (this.#timer !== undefined || this.#sealed) return;
-    this.#timer = this.#options.clock.after(WRITE_AFTER_MS, () => {
+  /** Writes soon what the table then has under this key. */
+  changed(key: LeaseKey, table: LeaseTable): void {
+    if (this.#sealing !== undefined) return;
+    this.#changed.add(key);
+    this.#changedSince?.add(key);
+    this.#timer ??= this.#options.clock.after(WRITE_AFTER_MS, () => {
       this.#timer = undefined;
-      this.#write(rows());
+      this.#appending = this.#appending.then(() => this.#append(table));
     });
   }
 
-  /** The last write of this process: the next one may own the file from now on. */
-  async seal(rows: Row[]): Promise<void> {
-    if (this.#sealed) return await this.#writing;
-    this.#sealed = true;
-    this.#timer?.cancel();
-    this.#write(rows);
-    await this.#writing;
+  /** Resolves when nothing is being written. */
+  async idle(): Promise<void> {
+    await this.#appending;
+    await this.#rewriting;
+    await this.#appending;
   }
 
-  #write(rows: Row[]): void {
+  /** The last write of this process, of the whole table: the next one may own the file from now on. */
+  seal(table: LeaseTable): Promise<void> {
+    this.#sealing ??= this.#seal(table);
+    return this.#sealing;
+  }
+
+  async #seal(table: LeaseTable): Promise<void> {
+    this.#timer?.cancel();
+    await this.idle();
+    await this.#writeWhole(table);
+  }
+
+  async #append(table: LeaseTable): Promise<void> {
+    const {path} = this.#options;
+    const keys = [...this.#changed];
+    this.#changed.clear();
+    try {
+      const file = await open(path, APPEND);
+      try {
+        const {ino, size} = await file.stat();
+        // Another process has written the whole table, and so without what this one had added.
+        if (this.#left !== undefined && (this.#left.ino !== ino || this.#left.size > size))
+          this.#left = undefined;
+        await file.writeFile(linesOf(keys, table));
+        await file.datasync();
+        // A rewrite may have put another file in its place meanwhile.
+        if (this.#left?.ino === ino) this.#left = {ino, size: (await file.stat()).size};
+      } finally {
+        await file.close();
+      }
+      this.#lines += keys.length;
+    } catch (error) {
+      this.#left = undefined;
+      // Nobody has written a table yet, or somebody took it away.
+      if (systemCode(error) !== 'ENOENT') this.#failed(error);
+    }
+    if (this.#left === undefined || this.#lines > Math.max(MIN_LINES, 2 * table.size)) this.#rewrite(table);
+  }
+
+  /** Writes the table anew, while changes are still appended to the old file: a crash meanwhile loses none of them. */
+  #rewrite(table: LeaseTable): void {
+    if (this.#sealing !== undefined) return;
+    this.#rewriting ??= (async () => {
+      const since = new Set<LeaseKey>();
+      this.#changedSince = since;
+      await this.#writeWhole(table);
+      this.#changedSince = undefined;
+      for (const key of since) this.#changed.add(key);
+      this.#rewriting = undefined;
+      if (since.size > 0 && this.#sealing === undefined)
+        this.#appending = this.#appending.then(() => this.#append(table));
+    })();
+  }
+
+  async #writeWhole(table: LeaseTable): Promise<void> {
+    const {path} = this.#options;
+    try {
+      await ensurePrivateDir(dirname(path));
+      await writeFileAtomic(path, wholeOf(table.rows()));
+      const {ino, size} = await stat(path);
+      this.#left = {ino, size};
+      this.#lines = 0;
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #parseTable(line: string): LeaseRow[] {
+    try {
+      return parseTable(line);
+    } catch (error) {
+      this.#unreadable(error);
+      return [];
+    }
+  }
+
+  #unreadable(error: unknown): void {
     const {path, log} = this.#options;
-    this.#writing = this.#writing
-      .then(async () => {
-        await ensurePrivateDir(dirname(path));
-        await writeFileAtomic(path, `${JSON.stringify({version: 1, leases: rows})}\n`);
-      })
-      .catch((error: unknown) => {
-        log.error('the lease table cannot be written', {
-          path,
-          reason: error instanceof Error ? error.message : '',
-        });
-      });
+    log.warn('the lease table cannot be read; it begins empty', {path, reason: reasonOf(error)});
+  }
+
+  #failed(error: unknown): void {
+    const {path, log} = this.#options;
+    log.error('the lease table cannot be written', {path, reason: reasonOf(error)});
   }
 }
 
-function parseRows(text: string): Row[] {
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : '');
+
+/** Each begins with its line end: a line that a killed process wrote half of spoils none but itself. */
+function* linesOf(keys: readonly LeaseKey[], table: LeaseTable): Iterable<string> {
+  for (const piece of piecesOf(keys)) {
+    yield piece
+      .map((key) => {
+        const lease = table.lease(key);
+        return `\n${JSON.stringify(lease === undefined ? [key] : [key, lease])}`;
+      })
+      .join('');
+  }
+}
+
+function* wholeOf(rows: readonly LeaseRow[]): Iterable<string> {
+  yield '{"version":1,"leases":[';
+  let isFirst = true;
+  for (const piece of piecesOf(rows)) {
+    const text = JSON.stringify(piece).slice(1, -1);
+    yield isFirst ? text : `,${text}`;
+    isFirst = false;
+  }
+  yield ']}\n';
+}
+
+function* piecesOf<T>(all: readonly T[]): Iterable<T[]> {
+  for (let at = 0; at < all.length; at += PIECE_ROWS) yield all.slice(at, at + PIECE_ROWS);
+}
+
+function parseTable(text: string): LeaseRow[] {
   const value: unknown = JSON.parse(text);
   if (typeof value !== 'object' || value === null || !('leases' in value) || !Array.isArray(value.leases)) {
     throw new Error('not a lease table');
@@ -88,14 +210,29 @@ function parseRows(text: string): Row[] {
   return value.leases.flatMap((row: unknown) => parseRow(row) ?? []);
 }
 
-function parseRow(row: unknown): [Row] | undefined {
+/** A row that has changed, or a key alone whose lease is gone. What cannot be read is left out: the last line may be half one. */
+function applyLine(rows: Map<LeaseKey, Lease>, line: string): void {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return;
+  }
+  if (Array.isArray(value) && value.length === 1 && isKey(value[0])) rows.delete(value[0]);
+  for (const [key, lease] of parseRow(value) ?? []) rows.set(key, lease);
+}
+
+function isKey(key: unknown): key is LeaseKey {
+  return typeof key === 'string' && /^(?:tls:[a-z0-9-]{1,63}|tcp:\d{1,5})$/.test(key);
+}
+
+function parseRow(row: unknown): [LeaseRow] | undefined {
   if (!Array.isArray(row)) return undefined;
   const [key, lease] = row as unknown[];
-  if (typeof key !== 'string' || typeof lease !== 'object' || lease === null) return undefined;
-  if (!/^(?:tls:[a-z0-9-]{1,63}|tcp:\d{1,5})$/.test(key)) return undefined;
+  if (!isKey(key) || typeof lease !== 'object' || lease === null) return undefined;
   if (!('owner' in lease) || typeof lease.owner !== 'string') return undefined;
   if (!('epoch' in lease) || !Number.isSafeInteger(lease.epoch)) return undefined;
   const expiresAt = 'expiresAt' in lease && typeof lease.expiresAt === 'number' ? lease.expiresAt : undefined;
   const holder = 'holder' in lease && typeof lease.holder === 'string' ? {holder: lease.holder} : {};
-  return [[key as LeaseKey, {owner: lease.owner, epoch: lease.epoch as number, expiresAt, ...holder}]];
+  return [[key, {owner: lease.owner, epoch: lease.epoch as number, expiresAt, ...holder}]];
 }

@@ -40,6 +40,12 @@ export interface RelayOptions {
   /** Tunnels of one agent. Default 100. */
   maxTunnelsPerAgent?: number;
   /**
+   * Names and ports of one owner: those that its agents have, and those kept for `leaseGraceMs`. Beyond it the ones kept
+   * longest go first; an agent with no more than its share, the number divided by the owner's agents, is never refused for
+   * the others. A token is one owner. Default 10,000; 100,000 in all.
+   */
+  maxLeasesPerOwner?: number;
+  /**
    * Bytes that all visitors together may leave unread. Beyond it those who have stopped reading are cut off, longest standing
    * first. Default: a quarter of the machine's or container's memory, 1 GiB at the most.
    */

@@ -14,16 +14,25 @@ export interface Lease {
   holder?: string | undefined;
 }
 
+export type LeaseRow = readonly [LeaseKey, Lease];
+
 /** The agent behind a claim. */
 export interface Claimant {
   /** Unlike any other agent's, also of the same owner; the same for all its sessions. */
   holder?: string | undefined;
   /** The epoch under which it had the key: it wants it back, not over. */
   epoch?: number | undefined;
+  /** It holds no more than its share of what its owner may have, so the owner's bound is not held against it. */
+  withinShare?: boolean;
 }
 
-/** `superseded`: the claimant had it once, and another agent of the same owner has claimed it since. */
-export type ClaimResult = {ok: true; epoch: number} | {ok: false; reason: 'taken' | 'superseded'};
+/**
+ * `superseded`: the claimant had it once, and another agent of the same owner has claimed it since. `owner-full`: its owner
+ * holds as many as one may. `full`: there are as many leases as there may be.
+ */
+export type ClaimResult =
+  | {ok: true; epoch: number}
+  | {ok: false; reason: 'taken' | 'superseded' | 'owner-full' | 'full'};
 
 export interface Registry {
   /** Takes the key for `owner`: free, expired, or theirs already (a takeover). Compare-and-set: of two at once one wins. */
@@ -36,54 +45,63 @@ export interface Registry {
 
 export interface MemoryRegistryOptions {
   graceMs: number;
+  /** Leases of one owner, held and kept; beyond it the oldest kept ones go first. Default: no bound besides `maxLeases`. */
+  maxLeasesPerOwner?: number;
+  /** Leases of all owners. Default 100,000: about 30 MiB. */
+  maxLeases?: number;
   /** Wall clock, ms: leases outlive the process that wrote them. */
   wallClock?: () => number;
   /** Leases of an earlier process. */
-  initial?: Iterable<readonly [LeaseKey, Lease]>;
-  /** Called after every change, with what is to be kept. */
-  onChange?: () => void;
+  initial?: Iterable<LeaseRow>;
+  /** Called after every change, with the key whose lease is another now or gone. An expired lease just goes. */
+  onChange?: (key: LeaseKey) => void;
 }
 
 /** An agent may know a higher epoch than a relay that lost its table, but none from which it could not grow any more. */
 const MOST_CLAIMED = 2 ** 52;
+export const MAX_LEASES = 100_000;
+
+/** What one owner has. */
+interface Estate {
+  held: number;
+  /** Released and not expired yet, the oldest first. */
+  readonly kept: Map<LeaseKey, Lease>;
+}
 
 export class MemoryRegistry implements Registry {
   readonly #leases = new Map<LeaseKey, Lease>();
+  /** Those that are not held. The grace period is the same for all, so they expire in the order in which they were released. */
+  readonly #kept = new Map<LeaseKey, Lease>();
+  readonly #estates = new Map<string, Estate>();
   readonly #graceMs: number;
+  readonly #maxLeasesPerOwner: number;
+  readonly #maxLeases: number;
   readonly #wallClock: () => number;
-  readonly #onChange: () => void;
+  readonly #onChange: (key: LeaseKey) => void;
 
   constructor(options: MemoryRegistryOptions) {
     this.#graceMs = options.graceMs;
+    this.#maxLeasesPerOwner = options.maxLeasesPerOwner ?? Number.POSITIVE_INFINITY;
+    this.#maxLeases = options.maxLeases ?? MAX_LEASES;
     this.#wallClock = options.wallClock ?? Date.now;
     this.#onChange = options.onChange ?? (() => {});
-    const graceEnds = this.#wallClock() + this.#graceMs;
-    for (const [key, lease] of options.initial ?? []) {
-      // Held by an agent of the last process: the grace period begins now.
-      this.#leases.set(key, {...lease, expiresAt: lease.expiresAt ?? graceEnds});
-    }
+    this.#begin(options.initial ?? []);
   }
 
-  claim(key: LeaseKey, owner: string, {holder, epoch: had}: Claimant = {}): Promise<ClaimResult> {
-    const lease = this.#live(key);
-    if (lease !== undefined && lease.owner !== owner) return Promise.resolve({ok: false, reason: 'taken'});
-    // An answer that was lost with its link has raised the epoch, too: that was the same holder.
-    if (had !== undefined && lease !== undefined && lease.epoch > had && lease.holder !== holder) {
-      return Promise.resolve({ok: false, reason: 'superseded'});
-    }
-    const claimed = had !== undefined && had <= MOST_CLAIMED ? had : 0;
-    const epoch = Math.max(this.#leases.get(key)?.epoch ?? 0, claimed) + 1;
-    this.#leases.set(key, {owner, epoch, expiresAt: undefined, holder});
-    this.#onChange();
-    return Promise.resolve({ok: true, epoch});
+  get size(): number {
+    return this.#leases.size;
+  }
+
+  claim(key: LeaseKey, owner: string, claimant: Claimant = {}): Promise<ClaimResult> {
+    return Promise.resolve(this.#claim(key, owner, claimant));
   }
 
   release(key: LeaseKey, epoch: number): Promise<void> {
     const lease = this.#leases.get(key);
     if (lease?.epoch === epoch) {
-      lease.expiresAt = this.#wallClock() + this.#graceMs;
+      this.#put(key, {...lease, expiresAt: this.#wallClock() + this.#graceMs});
+      this.#onChange(key);
       this.#sweep();
-      this.#onChange();
     }
     return Promise.resolve();
   }
@@ -93,10 +111,46 @@ export class MemoryRegistry implements Registry {
     return lease !== undefined && lease.owner !== byOtherThan;
   }
 
+  /** The lease as it is now; undefined when there is none. */
+  lease(key: LeaseKey): Lease | undefined {
+    return this.#leases.get(key);
+  }
+
   /** All leases: what a restarted relay begins with. */
-  snapshot(): Array<readonly [LeaseKey, Lease]> {
+  rows(): LeaseRow[] {
     this.#sweep();
     return [...this.#leases];
+  }
+
+  #claim(key: LeaseKey, owner: string, {holder, epoch: had, withinShare = false}: Claimant): ClaimResult {
+    const live = this.#live(key);
+    if (live !== undefined && live.owner !== owner) return {ok: false, reason: 'taken'};
+    // An answer that was lost with its link has raised the epoch, too: that was the same holder.
+    if (had !== undefined && live !== undefined && live.epoch > had && live.holder !== holder) {
+      return {ok: false, reason: 'superseded'};
+    }
+    const claimed = had !== undefined && had <= MOST_CLAIMED ? had : 0;
+    const epoch = Math.max(this.#leases.get(key)?.epoch ?? 0, claimed) + 1;
+    this.#sweep();
+    const full = live === undefined ? this.#makeRoom(owner, withinShare) : undefined;
+    if (full !== undefined) return {ok: false, reason: full};
+    this.#put(key, {owner, epoch, expiresAt: undefined, holder});
+    this.#onChange(key);
+    return {ok: true, epoch};
+  }
+
+  /** Room for one more lease of this owner. Nobody else's makes room: a name must not be lost to others before its time. */
+  #makeRoom(owner: string, withinShare: boolean): 'owner-full' | 'full' | undefined {
+    const estate = this.#estates.get(owner);
+    const has = estate === undefined ? 0 : estate.held + estate.kept.size;
+    if (has < this.#maxLeasesPerOwner && this.#leases.size < this.#maxLeases) return undefined;
+    const [oldest] = estate?.kept.keys() ?? [];
+    if (oldest !== undefined) {
+      this.#drop(oldest);
+      return undefined;
+    }
+    if (this.#leases.size >= this.#maxLeases) return 'full';
+    return withinShare ? undefined : 'owner-full';
   }
 
   #live(key: LeaseKey): Lease | undefined {
@@ -105,11 +159,61 @@ export class MemoryRegistry implements Registry {
     return lease;
   }
 
-  /** Old leases go when others change, so that the table does not grow for ever. */
+  #begin(initial: Iterable<LeaseRow>): void {
+    // Held by an agent of the last process: the grace period begins now. A time beyond it comes from a clock that was wrong
+    // or from a longer grace period.
+    const graceEnds = this.#wallClock() + this.#graceMs;
+    const ends = ({expiresAt}: Lease) => Math.min(expiresAt ?? graceEnds, graceEnds);
+    const rows = [...initial].sort(([, one], [, other]) => ends(one) - ends(other));
+    for (const [key, lease] of rows) this.#put(key, {...lease, expiresAt: ends(lease)});
+    for (const {kept} of this.#estates.values()) {
+      for (const key of kept.keys()) {
+        if (kept.size <= this.#maxLeasesPerOwner && this.#leases.size <= this.#maxLeases) break;
+        this.#take(key);
+      }
+    }
+  }
+
+  #put(key: LeaseKey, lease: Lease): void {
+    this.#take(key);
+    let estate = this.#estates.get(lease.owner);
+    if (estate === undefined) {
+      estate = {held: 0, kept: new Map()};
+      this.#estates.set(lease.owner, estate);
+    }
+    this.#leases.set(key, lease);
+    if (lease.expiresAt === undefined) estate.held += 1;
+    else {
+      estate.kept.set(key, lease);
+      this.#kept.set(key, lease);
+    }
+  }
+
+  #take(key: LeaseKey): void {
+    const lease = this.#leases.get(key);
+    if (lease === undefined) return;
+    this.#leases.delete(key);
+    const estate = this.#estates.get(lease.owner);
+    if (estate === undefined) return;
+    if (lease.expiresAt === undefined) estate.held -= 1;
+    else {
+      estate.kept.delete(key);
+      this.#kept.delete(key);
+    }
+    if (estate.held === 0 && estate.kept.size === 0) this.#estates.delete(lease.owner);
+  }
+
+  #drop(key: LeaseKey): void {
+    this.#take(key);
+    this.#onChange(key);
+  }
+
+  /** Old leases go when others change, so that the table does not grow for ever. Stops at the first that has not expired. */
   #sweep(): void {
     const now = this.#wallClock();
-    for (const [key, lease] of this.#leases) {
-      if (lease.expiresAt !== undefined && lease.expiresAt <= now) this.#leases.delete(key);
+    for (const [key, {expiresAt = 0}] of this.#kept) {
+      if (expiresAt > now) break;
+      this.#take(key);
     }
   }
 }

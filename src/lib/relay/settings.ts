@@ -7,6 +7,7 @@ import {readSecretFile, stateDir} from '../core/state-dir.js';
 import {MAX_RELAYS} from '../protocol/link-messages.js';
 import {checkHost, checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from './options.js';
+import {MAX_LEASES} from './registry.js';
 
 export interface RelaySettings {
   domain: string;
@@ -22,6 +23,7 @@ export interface RelaySettings {
   h2Offered: boolean;
   stateDir: string;
   maxTunnelsPerAgent: number;
+  maxLeasesPerOwner: number;
   /** Undefined: as the machine's memory has it. */
   maxUnreadBytes: number | undefined;
   resumeWindowMs: number;
@@ -78,6 +80,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     h2Offered: options.certFile === undefined || (options.sharedH2 ?? false),
     stateDir: options.stateDir ?? stateDir(),
     maxTunnelsPerAgent: wholeNumber('maxTunnelsPerAgent', options.maxTunnelsPerAgent ?? 100, 1, 100_000),
+    maxLeasesPerOwner: wholeNumber('maxLeasesPerOwner', options.maxLeasesPerOwner ?? 10_000, 1, MAX_LEASES),
     maxUnreadBytes:
       options.maxUnreadBytes === undefined
         ? undefined

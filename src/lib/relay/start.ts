@@ -19,7 +19,7 @@ import {listenOn} from './listen.js';
 import type {Relay, RelayOptions, RelayStats} from './options.js';
 import {OwnSite} from './own-site.js';
 import {createRedirect, type Redirect} from './redirect.js';
-import {type Lease, type LeaseKey, MemoryRegistry} from './registry.js';
+import {type LeaseKey, type LeaseRow, MemoryRegistry} from './registry.js';
 import {type RelaySettings, settleRelayOptions} from './settings.js';
 import {TcpDoor} from './tcp-door.js';
 import {TcpPorts} from './tcp-ports.js';
@@ -58,7 +58,7 @@ interface RelayParts {
   settings: RelaySettings;
   certificates: CertificateSource;
   store: LeaseStore | undefined;
-  leases: ReadonlyArray<readonly [LeaseKey, Lease]>;
+  leases: readonly LeaseRow[];
   /** Of those: what agents of the last process still held, and so are expected back for. */
   expected: readonly LeaseKey[];
   log: Logger;
@@ -119,8 +119,9 @@ class RunningRelay implements Relay {
     this.#visitors = new Visitors(this.#unread);
     this.#registry = new MemoryRegistry({
       graceMs: settings.leaseGraceMs,
+      maxLeasesPerOwner: settings.maxLeasesPerOwner,
       initial: leases,
-      onChange: () => store?.schedule(() => this.#registry.snapshot()),
+      onChange: (key) => store?.changed(key, this.#registry),
     });
     this.#waitingRoom = new WaitingRoom(expected, clock, (keys) => this.#tcpDoor.giveUp(keys));
     this.#ports = new TcpPorts({
@@ -157,6 +158,7 @@ class RunningRelay implements Relay {
       replayBudget: new ReplayBudget(REPLAY_BUDGET_BYTES),
       resumeWindowMs: settings.resumeWindowMs,
       maxTunnelsPerAgent: settings.maxTunnelsPerAgent,
+      maxLeasesPerOwner: settings.maxLeasesPerOwner,
       keepForReplay: settings.keepForReplay,
       clock,
       log,
@@ -229,7 +231,7 @@ class RunningRelay implements Relay {
     this.#waitingRoom.close();
     this.#certificates.close();
     // What is held now is expected back by the next process; from here on the file is its own.
-    await this.#store?.seal(this.#registry.snapshot());
+    await this.#store?.seal(this.#registry);
     const {comeBackWithinMs, successors} = this.#settings;
     this.#agents.sendAway('The relay is going away.', {
       afterMs: () => Math.random() * comeBackWithinMs,

@@ -169,11 +169,22 @@ export class TunnelTable {
     return this.#put(request, key, claim.epoch, {host: tcpPublicHost, port: opened, h2: false});
   }
 
-  /** @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since. */
+  /** @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or that there are too many. */
   async #claim(key: LeaseKey, {owner, claimant}: BindRequest): Promise<ClaimResult> {
     const claim = await this.#options.registry.claim(key, owner, claimant);
-    if (!claim.ok && claim.reason === 'superseded') throw takenOver(key);
-    return claim;
+    if (claim.ok) return claim;
+    switch (claim.reason) {
+      case 'superseded':
+        throw takenOver(key);
+      case 'owner-full':
+        throw new TunlError('TOO_MANY_TUNNELS', {
+          reason: 'All agents with this token or key together have as many tunnels as the relay allows.',
+        });
+      case 'full':
+        throw new TunlError('RELAY_BUSY', {reason: 'The relay keeps as many names and ports as it can.'});
+      case 'taken':
+        return claim;
+    }
   }
 
   #put(

@@ -44,6 +44,7 @@ function relaySide() {
     replayBudget: new ReplayBudget(2 ** 30),
     resumeWindowMs: 60_000,
     maxTunnelsPerAgent: 10,
+    maxLeasesPerOwner: 100,
     keepForReplay: true,
     clock: systemClock,
     log: silent,

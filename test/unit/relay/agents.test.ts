@@ -110,3 +110,18 @@ test('of the visitors who come while the link is away 256 wait, and the others a
   });
   expect(relay.stats().visitors).toBe(256);
 });
+
+test('of the agents with one token one that binds all it can keeps no other from its share', async () => {
+  await using scope = new Scope();
+  const {at} = await setUp(scope, {maxLeasesPerOwner: 6});
+  const greedy = (await RawAgent.begin(scope, at)).agent;
+  greedy.segment(...Array.from({length: 8}, (_, i) => bind(i + 1, {kind: 'tls'})));
+  const words = await heard(greedy, 8);
+  expect(words.filter(({type}) => type === 'bound')).toHaveLength(6);
+  expect(words.filter(({code}) => code === 'TOO_MANY_TUNNELS')).toHaveLength(2);
+  const modest = (await RawAgent.begin(scope, at)).agent;
+  modest.segment(...Array.from({length: 5}, (_, i) => bind(i + 1, {kind: 'tls'})));
+  const own = await heard(modest, 5);
+  expect(own.filter(({type}) => type === 'bound')).toHaveLength(3);
+  expect(own.filter(({code}) => code === 'TOO_MANY_TUNNELS')).toHaveLength(2);
+});

@@ -113,3 +113,73 @@ test('an epoch that an agent made up leaves room to grow for all who come after 
   }
   expect(epochs).toEqual([1, 2 ** 52 + 1, 2 ** 52 + 2, 2 ** 52 + 3]);
 });
+
+/** The keys that are somebody's now. */
+const taken = (table: MemoryRegistry, keys: readonly LeaseKey[]) => keys.filter((key) => table.isTaken(key));
+
+test('an owner’s bound: the names kept longest make room, and when none is left the owner is full', async () => {
+  const changes: LeaseKey[] = [];
+  const table = new MemoryRegistry({
+    graceMs: GRACE_MS,
+    maxLeasesPerOwner: 3,
+    onChange: (key) => changes.push(key),
+  });
+  for (const key of ['tls:a', 'tls:b', 'tls:c'] as const) await table.claim(key, 'ann');
+  await table.release('tls:b', 1);
+  await table.release('tls:a', 1);
+  changes.length = 0;
+  expect((await table.claim('tls:d', 'ann')).ok).toBe(true);
+  expect(changes).toEqual(['tls:b', 'tls:d']);
+  expect((await table.claim('tls:e', 'ann')).ok).toBe(true);
+  expect(taken(table, ['tls:a', 'tls:b', 'tls:c', 'tls:d', 'tls:e'])).toEqual(['tls:c', 'tls:d', 'tls:e']);
+  expect(await table.claim('tls:f', 'ann')).toEqual({ok: false, reason: 'owner-full'});
+  // What it has it may have again, and others have bounds of their own.
+  expect(await table.claim('tls:c', 'ann')).toEqual({ok: true, epoch: 2});
+  expect((await table.claim('tls:f', 'bob')).ok).toBe(true);
+  // An agent of the same owner with few names is not refused for the others.
+  expect((await table.claim('tls:g', 'ann', {withinShare: true})).ok).toBe(true);
+});
+
+test('a bound in all: nobody’s name is lost to make room for somebody else’s', async () => {
+  const table = new MemoryRegistry({graceMs: GRACE_MS, maxLeases: 2});
+  await table.claim('tls:a', 'ann');
+  await table.release('tls:a', 1);
+  await table.claim('tls:b', 'bob');
+  expect(await table.claim('tls:c', 'cid', {withinShare: true})).toEqual({ok: false, reason: 'full'});
+  expect((await table.claim('tls:c', 'ann')).ok).toBe(true);
+  expect(taken(table, ['tls:a', 'tls:b', 'tls:c'])).toEqual(['tls:b', 'tls:c']);
+});
+
+test('a table with more rows than allowed begins with the youngest, none of which outlives the grace period', async () => {
+  const rows = Array.from({length: 5}, (_, i): readonly [LeaseKey, Lease] => [
+    `tls:n${i}`,
+    {owner: 'ann', epoch: 1, expiresAt: 5_500 + i},
+  ]);
+  rows.unshift(['tls:wrong-clock', {owner: 'bob', epoch: 1, expiresAt: 1e15}]);
+  const time = {now: 5_000};
+  const table = new MemoryRegistry({
+    graceMs: GRACE_MS,
+    maxLeasesPerOwner: 2,
+    wallClock: () => time.now,
+    initial: rows,
+  });
+  expect(table.rows().map(([key]) => key)).toEqual(['tls:n3', 'tls:n4', 'tls:wrong-clock']);
+  time.now += GRACE_MS;
+  expect(table.rows()).toEqual([]);
+});
+
+test('releases look at what expires and at nothing else, however many leases there are', async () => {
+  const time = {now: 5_000};
+  const table = new MemoryRegistry({graceMs: GRACE_MS, wallClock: () => time.now});
+  const keys = Array.from({length: 15_000}, (_, i): LeaseKey => `tls:n${i}`);
+  for (const key of keys) await table.claim(key, 'ann');
+  // All at once took seconds when each release looked at all that others had kept.
+  const since = performance.now();
+  for (const key of keys) await table.release(key, 1);
+  for (const key of keys) await table.claim(key, 'ann');
+  for (const key of keys) await table.release(key, 2);
+  expect(performance.now() - since).toBeLessThan(1_000);
+  expect(table.size).toBe(keys.length);
+  time.now += GRACE_MS;
+  expect(table.rows()).toEqual([]);
+});
