@@ -89,6 +89,34 @@ describe('an end', () => {
 });
 
 describe('a reset', () => {
+  test('after data comes behind what waits for credit, and the sink hears of it then', async () => {
+    const world = victim();
+    const {stream, log} = await outgoing(world);
+    stream.write(Buffer.alloc(LIMITS.initialWindow));
+    stream.write(Buffer.alloc(1_000));
+    stream.resetAfterData('VISITOR_RESET');
+    expect(stream.write(Buffer.alloc(1))).toBe(false);
+    await settle();
+    expect(typesOf(world)).not.toContain(FRAME.reset);
+    expect(log.events).toEqual([]);
+    world.peer.frame(credit(stream.id, 1_000));
+    await settle();
+    expect(typesOf(world).slice(-2)).toEqual([FRAME.data, FRAME.reset]);
+    expect(log.events).toEqual(['reset VISITOR_RESET']);
+    expect(stream.state).toBe('closed');
+  });
+
+  test('after an end that waits for credit comes behind both', async () => {
+    const world = victim();
+    const {stream} = await outgoing(world);
+    stream.write(Buffer.alloc(LIMITS.initialWindow + 1_000));
+    stream.end();
+    stream.resetAfterData('VISITOR_RESET');
+    world.peer.frame(credit(stream.id, 1_000));
+    await settle();
+    expect(typesOf(world).slice(-3)).toEqual([FRAME.data, FRAME.fin, FRAME.reset]);
+  });
+
   test('by this side tells the peer, forgets what was held, and no more events come', async () => {
     const world = victim();
     const {stream, log} = await outgoing(world);

@@ -5,9 +5,16 @@ import {countRead} from '../core/young-gc.js';
 import type {Block} from '../mux/blocks.js';
 import type {Stream, StreamSink} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
+import {outliveFailedWrites} from './failed-writes.js';
 
 /** Pieces from here on are gathered until the turn ends and leave in one write; smaller ones leave at once. */
 const GATHER_FROM_BYTES = 8 * 1024;
+
+/** A socket that has broken is reset, read or not, when its last bytes have not moved for so long, ms. */
+const LAST_BYTES_MS = 10_000;
+
+/** Codes of a socket that broke at the other end: what it said before has come in front of them. */
+const BROKEN: readonly StreamCode[] = ['UPSTREAM_RESET', 'VISITOR_RESET'];
 
 export interface SpliceOptions {
   stream: Stream;
@@ -33,6 +40,11 @@ export class Splice implements StreamSink {
   #corked = false;
   #done = false;
   #readEnded = false;
+  /** The code of the write that failed: nothing reaches the socket any more, but what it said before is still read. */
+  #writeFailed: string | undefined;
+  /** The peer has reset the stream, and the socket has not taken all bytes that came before. */
+  #resetDue: StreamCode | undefined;
+  #lastBytesTimer: NodeJS.Timeout | undefined;
 
   constructor(options: SpliceOptions) {
     this.#options = options;
@@ -51,6 +63,7 @@ export class Splice implements StreamSink {
       this.#options.reset();
       return;
     }
+    outliveFailedWrites(socket, this.#onWriteFailed);
     socket.on('end', this.#onSocketEnd);
     socket.on('error', this.#onSocketBroken);
     socket.on('close', this.#onSocketBroken);
@@ -59,6 +72,10 @@ export class Splice implements StreamSink {
     this.#early = [];
     for (const piece of early) this.onData(piece);
     if (this.#earlyEnd) this.onEnd();
+    const due = this.#resetDue;
+    if (due === undefined) return;
+    this.#resetDue = undefined;
+    this.onReset(due);
   }
 
   /** Ends both sides, now, and tells the peer why. */
@@ -86,6 +103,8 @@ export class Splice implements StreamSink {
       this.#early.push(piece);
       return;
     }
+    // No credit: the peer stops when its window is full, and hears of the reset when the socket has been read to its end.
+    if (this.#writeFailed !== undefined) return;
     if (!socket.writable) {
       // Its reader is gone; the bytes have nowhere to go, but their credit must not be lost to the other direction.
       this.#stream.consumed(piece.length);
@@ -102,7 +121,7 @@ export class Splice implements StreamSink {
 
   onEnd(): void {
     if (this.#socket === undefined) this.#earlyEnd = true;
-    else this.#socket.end();
+    else if (this.#writeFailed === undefined) this.#socket.end();
   }
 
   onWritable(): void {
@@ -110,12 +129,21 @@ export class Splice implements StreamSink {
   }
 
   onReset(code: StreamCode): void {
-    if (this.#socket === undefined) {
-      this.#finish(code);
+    if (this.#done) return;
+    if (this.#resetDue === undefined && BROKEN.includes(code) && this.#owesBytes()) {
+      this.#resetDue = code;
+      this.#watchLastBytes();
       return;
     }
     this.#finish(code);
-    this.#options.reset();
+    if (this.#socket?.destroyed === false) this.#options.reset();
+  }
+
+  /** Whether bytes of the stream are still to reach the socket, and can. */
+  #owesBytes(): boolean {
+    const socket = this.#socket;
+    if (socket === undefined) return this.#early.length > 0;
+    return this.#writeFailed === undefined && !socket.destroyed && socket.writableLength > 0;
   }
 
   // ── From the socket ──
@@ -127,7 +155,9 @@ export class Splice implements StreamSink {
 
   #onSocketEnd = (): void => {
     this.#readEnded = true;
-    this.#stream.end();
+    // A connection that was reset also reads as ended once a write has reported the reset.
+    if (this.#writeFailed !== 'ECONNRESET') this.#stream.end();
+    if (this.#writeFailed !== undefined) this.#broken();
   };
 
   #onSocketBroken = (cause?: unknown): void => {
@@ -137,14 +167,44 @@ export class Splice implements StreamSink {
       !(cause instanceof Error) && cause !== true && this.#readEnded && socket?.writableFinished === true;
     if (orderly) {
       this.#settleCredit();
-      this.#finish(undefined);
+      this.#finish(this.#resetDue);
       return;
     }
-    if (this.#done) return;
-    this.#stream.reset(this.#options.brokenCode);
-    this.#finish(this.#options.brokenCode);
-    socket?.destroy();
+    if (!this.#done) this.#broken();
   };
+
+  #onWriteFailed = (code: string | undefined): void => {
+    this.#writeFailed = code ?? 'EPIPE';
+    if (this.#done || this.#socket?.destroyed) return;
+    if (this.#readEnded || this.#resetDue !== undefined) this.#broken();
+    else this.#watchLastBytes();
+  };
+
+  /** The socket says and takes nothing more: the peer gets what it said, then the reset. */
+  #broken(): void {
+    const socket = this.#socket as Socket;
+    socket.off('data', this.#onSocketData);
+    socket.off('close', this.#onSocketBroken);
+    // What was read while the stream took no more.
+    for (let rest = socket.read(); rest !== null; rest = socket.read()) this.#stream.write(rest as Buffer);
+    socket.destroy();
+    if (this.#resetDue === undefined) this.#stream.resetAfterData(this.#options.brokenCode);
+    if (this.#stream.state === 'closed') this.#finish(this.#resetDue ?? this.#options.brokenCode);
+    else this.#watchLastBytes();
+  }
+
+  /** A peer that takes nothing must not keep what is over: without progress over a link the reset comes all the same. */
+  #watchLastBytes(): void {
+    if (this.#done || this.#lastBytesTimer !== undefined) return;
+    const moved = () =>
+      this.#stream.bytesOut - this.#stream.heldBytes - (this.#socket?.writableLength ?? this.#early.length);
+    let before = moved();
+    this.#lastBytesTimer = setInterval(() => {
+      const now = moved();
+      if (now === before && this.#stream.linked) this.cut(this.#resetDue ?? this.#options.brokenCode);
+      before = now;
+    }, LAST_BYTES_MS).unref();
+  }
 
   #uncork = (): void => {
     this.#corked = false;
@@ -153,6 +213,7 @@ export class Splice implements StreamSink {
 
   #onWritten = (error?: Error | null): void => {
     if (error === undefined || error === null) this.#settleCredit();
+    if (this.#resetDue !== undefined && !this.#owesBytes()) this.onReset(this.#resetDue);
   };
 
   /** What the socket no longer holds is consumed. */
@@ -167,6 +228,7 @@ export class Splice implements StreamSink {
   #finish(code: StreamCode | undefined): void {
     if (this.#done) return;
     this.#done = true;
+    clearInterval(this.#lastBytesTimer);
     this.#early = [];
     this.#options.onDone(code);
   }

@@ -158,8 +158,16 @@ export class Sender {
   }
 
   sendFin(stream: Stream): void {
-    const behindBulk = this.#outbox.bulkIsWaiting(stream.bulkMark);
-    this.sendFrame(FRAME.fin, stream.id, NOTHING, behindBulk ? 'bulk' : 'urgent');
+    this.sendFrame(FRAME.fin, stream.id, NOTHING, this.#laneBehindData(stream));
+  }
+
+  /** The reset of a stream whose data must arrive. */
+  sendLastReset(stream: Stream, payload: Buffer): void {
+    this.sendFrame(FRAME.reset, stream.id, payload, this.#laneBehindData(stream));
+  }
+
+  #laneBehindData(stream: Stream): LaneName {
+    return this.#outbox.bulkIsWaiting(stream.bulkMark) ? 'bulk' : 'urgent';
   }
 
   // ── Who may write ──

@@ -32,6 +32,8 @@ export interface StreamHost {
   sendData(stream: Stream, chunk: Buffer): void;
   adoptBlock(stream: Stream, block: Block, end: number): void;
   sendFin(stream: Stream): void;
+  /** Behind the stream's data that has not left yet. */
+  sendLastReset(stream: Stream, code: StreamCode): void;
   sendShort(stream: Stream, event: 'sendOpened' | 'sendRefused' | 'sendReset', code?: StreamCode): void;
   sendCredit(stream: Stream, bytes: number): void;
   /** Whether this stream may go on writing now. */
@@ -39,6 +41,7 @@ export interface StreamHost {
   /** `stream.wake()` is due when it may. */
   await(stream: Stream): void;
   forget(stream: Stream): void;
+  readonly linked: boolean;
   now(): number;
   growWithinMs(): number;
   /** Runs `fn` when the current input has been worked off. */
@@ -74,6 +77,7 @@ export class Stream {
   /** Bytes that the owner wrote and the window did not take yet; at most what one read gave. */
   #held: Buffer[] = [];
   #finHeld = false;
+  #resetHeld: StreamCode | undefined;
   #asleep = false;
   /** Pieces handed on since all was read. */
   #pieces = 0;
@@ -116,9 +120,14 @@ export class Stream {
     return this.#held.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
+  /** Whether bytes can move at all now. */
+  get linked(): boolean {
+    return this.#host.linked;
+  }
+
   /** Copies and sends. False: stop reading the source until `onWritable`; what was written is not lost. */
   write(chunk: Buffer): boolean {
-    if (this.#finHeld || nextState(this.#state, 'sendData') === undefined) return false;
+    if (!this.#maySend) return false;
     if (chunk.length === 0) return true;
     this.bytesOut += chunk.length;
     const sent = this.#held.length === 0 ? this.#sendUpToWindow(chunk) : 0;
@@ -132,8 +141,7 @@ export class Stream {
    * now on, whatever is returned. Same answer as `write`.
    */
   writeBlock(block: Block, length: number): boolean {
-    const sends = !this.#finHeld && nextState(this.#state, 'sendData') !== undefined;
-    if (!sends || length === 0 || this.#held.length > 0 || length > this.#sendWindow.available) {
+    if (!this.#maySend || length === 0 || this.#held.length > 0 || length > this.#sendWindow.available) {
       const go = this.write(block.buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + length));
       block.release();
       return go;
@@ -160,6 +168,21 @@ export class Stream {
     if (this.#state === 'closed') return;
     this.#host.sendShort(this, 'sendReset', code);
     this.#die();
+  }
+
+  /**
+   * Dead in both directions as well, but the peer gets all that was written first. The sink hears `onReset` when the
+   * reset has been sent, or of what ends the stream before.
+   */
+  resetAfterData(code: StreamCode): void {
+    if (this.#state === 'closed') return;
+    if (this.#held.length > 0) {
+      this.#resetHeld = code;
+      return;
+    }
+    this.#host.sendLastReset(this, code);
+    this.#die();
+    this.sink.onReset(code);
   }
 
   /** Takes the stream that the peer opened. */
@@ -228,7 +251,8 @@ export class Stream {
     event: 'receiveOpened' | 'receiveRefused' | 'receiveFin' | 'receiveReset',
     code: StreamCode,
   ): boolean {
-    if (event === 'receiveFin' && this.#crumbs !== undefined) {
+    // They came before the end, and before a reset.
+    if (event !== 'receiveOpened' && this.#crumbs !== undefined) {
       this.#crumbs.flush();
       if (this.#state === 'closed') return true;
     }
@@ -278,6 +302,10 @@ export class Stream {
       this.#asleep = false;
       this.#host.sendFin(this);
       this.#move('sendFin');
+      if (this.#resetHeld === undefined) return;
+    }
+    if (this.#resetHeld !== undefined) {
+      this.resetAfterData(this.#resetHeld);
       return;
     }
     if (this.#sendWindow.available === 0) return;
@@ -287,6 +315,12 @@ export class Stream {
     }
     this.#asleep = false;
     this.sink.onWritable();
+  }
+
+  get #maySend(): boolean {
+    return (
+      !this.#finHeld && this.#resetHeld === undefined && nextState(this.#state, 'sendData') !== undefined
+    );
   }
 
   /** Returns how much the window took. */

@@ -28,7 +28,15 @@ export interface StreamsSink {
 /** What goes to the peer, and who may write. */
 type Sending = Pick<
   Sender,
-  'link' | 'sendFrame' | 'sendData' | 'adoptBlock' | 'sendFin' | 'mayWrite' | 'await' | 'forget'
+  | 'link'
+  | 'sendFrame'
+  | 'sendData'
+  | 'adoptBlock'
+  | 'sendFin'
+  | 'sendLastReset'
+  | 'mayWrite'
+  | 'await'
+  | 'forget'
 >;
 
 export interface StreamsOptions {
@@ -199,6 +207,10 @@ export class Streams implements StreamHost, FrameSink {
     this.#sender.sendFin(stream);
   }
 
+  sendLastReset(stream: Stream, code: StreamCode): void {
+    this.#sender.sendLastReset(stream, encodeMessage({code}));
+  }
+
   sendShort(
     stream: Stream,
     event: 'sendOpened' | 'sendRefused' | 'sendReset',
@@ -231,6 +243,10 @@ export class Streams implements StreamHost, FrameSink {
     if (this.#waiting.size > 0) this.#waiting.delete(stream.id);
     this.#sender.forget(stream);
     if (this.#receiving === stream) this.#receiving = undefined;
+  }
+
+  get linked(): boolean {
+    return this.#sender.link !== undefined;
   }
 
   now(): number {

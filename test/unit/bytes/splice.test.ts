@@ -2,10 +2,11 @@
 
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
 import {resetSocket} from '../../../src/lib/bytes/reset.js';
 import {Splice} from '../../../src/lib/bytes/splice.js';
 import type {Stream, StreamSink} from '../../../src/lib/mux/stream.js';
+import type {StreamCode} from '../../../src/lib/protocol/wire.js';
 import {portOf, type Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
@@ -14,6 +15,9 @@ class Heard {
   sink: StreamSink | undefined;
   readonly log: string[] = [];
   consumedBytes = 0;
+  linked = true;
+  bytesOut = 0;
+  heldBytes = 0;
   write(chunk: Buffer): boolean {
     this.log.push(`write ${chunk}`);
     return true;
@@ -23,6 +27,10 @@ class Heard {
   }
   reset(code: string): void {
     this.log.push(`reset ${code}`);
+  }
+  resetAfterData(code: StreamCode): void {
+    this.reset(`${code} after data`);
+    if (this.heldBytes === 0) this.sink?.onReset(code);
   }
   consumed(bytes: number): void {
     this.consumedBytes += bytes;
@@ -80,7 +88,7 @@ test('a socket that breaks resets the stream, and a stream that is reset breaks 
   broken.splice.join(broken.socket);
   broken.peer.resetAndDestroy();
   expect(await broken.over).toBe('VISITOR_RESET');
-  expect(broken.stream.log).toEqual(['reset VISITOR_RESET']);
+  expect(broken.stream.log).toEqual(['reset VISITOR_RESET after data']);
   const reset = await setUp(scope);
   reset.splice.join(reset.socket);
   const error = once(reset.peer, 'error');
@@ -104,4 +112,28 @@ test('bytes for a reader that has gone are as good as read', async ({scope}) => 
   socket.end();
   splice.onData(Buffer.from('nobody reads this'));
   expect(stream.consumedBytes).toBe(17);
+});
+
+test('last words that nobody takes are given up after a while, but not while there is no link', async ({
+  scope,
+}) => {
+  vi.useFakeTimers({toFake: ['setInterval', 'clearInterval']});
+  scope.onEnd(() => void vi.useRealTimers());
+  const {peer, splice, stream, socket, over} = await setUp(scope);
+  splice.join(socket);
+  stream.heldBytes = 100;
+  stream.linked = false;
+  const broken = new Promise((resolve) => socket.once('close', resolve));
+  peer.resetAndDestroy();
+  await broken;
+  vi.advanceTimersByTime(60_000);
+  expect([splice.done, stream.log]).toEqual([false, ['reset VISITOR_RESET after data']]);
+  stream.linked = true;
+  stream.heldBytes = 50;
+  vi.advanceTimersByTime(10_000);
+  expect(splice.done).toBe(false);
+  vi.advanceTimersByTime(10_000);
+  expect(await over).toBe('VISITOR_RESET');
+  expect(stream.log.at(-1)).toBe('reset VISITOR_RESET');
+  expect(vi.getTimerCount()).toBe(0);
 });

@@ -28,6 +28,7 @@ function setUp(options: Partial<StreamsOptions> = {}) {
       sendData: (stream, chunk) => void sent.push([FRAME.data, stream.id, chunk.toString()]),
       adoptBlock: () => {},
       sendFin: (stream) => void sent.push([FRAME.fin, stream.id, '']),
+      sendLastReset: (stream, payload) => void sent.push([FRAME.reset, stream.id, payload.toString()]),
       mayWrite: () => true,
       await: () => {},
       forget: () => {},
