@@ -6,6 +6,7 @@ import {Readable} from 'node:stream';
 import {expect} from 'vitest';
 import {pieces} from '../helpers/bytes.js';
 import {Child} from '../helpers/child.js';
+import type {Cli} from '../helpers/cli.js';
 import {until} from '../helpers/launching.js';
 import {atMost} from '../helpers/metric.js';
 import {startRelayProcess} from '../helpers/relay.js';
@@ -25,7 +26,13 @@ interface Answer {
   text: string;
 }
 
-test('SIGTERM under open streams: none fails, and agents come back without a word', async ({scope}) => {
+/** What an agent says, apart from its visitors. */
+const saidBy = ({events}: Cli) =>
+  events.flatMap((event) =>
+    event.type === 'connection' ? [] : event.type === 'reconnecting' ? [event.code] : [event.type],
+  );
+
+test('SIGTERM under open streams: none fails, and agents come back', async ({scope}) => {
   const {flags, caFile} = await certificateFlags(scope);
   const stateDir = await scope.tempDir('relay');
   const options = {...(await keptPorts()), stateDir, withToken: false, flags, drainTimeout: '30s'};
@@ -113,7 +120,12 @@ test('SIGTERM under open streams: none fails, and agents come back without a wor
   }
   expect(await relay.cli.exited).toEqual({code: 0, signal: null});
   for (const {cli} of [site, shell]) {
-    expect(cli.events.map(({type}) => type).filter((type) => type !== 'connection')).toEqual(['ready']);
+    expect([...new Set(saidBy(cli))]).toEqual(expect.arrayContaining(['ready', 'RELAY_LEAVING', 'resumed']));
+    expect(cli.events.find(({type}) => type === 'reconnecting')).toMatchObject({
+      state: 'leaving',
+      attempt: 1,
+    });
+    expect(cli.events.find(({type}) => type === 'resumed')).toMatchObject({lost: 0});
     expect(cli.stderr).toBe('');
   }
   expect(next.cli.exit).toBeUndefined();
@@ -145,5 +157,5 @@ test('a relay that names its successor: the agent goes there, under the same add
   const health = [`https://${domain}:${next.port}/healthz`];
   await until(async () => JSON.parse((await curl(scope, caFile, health)).stdout).tunnels === 1);
   await visit(next);
-  expect(cli.events.filter(({type}) => type !== 'connection').map(({type}) => type)).toEqual(['ready']);
+  expect(saidBy(cli)).toEqual(['ready', 'RELAY_LEAVING', 'resumed']);
 });

@@ -1,7 +1,7 @@
 // What every fault test stands on: a relay and agents by the CLI, and a fault proxy on the link between them.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {createAuthority} from '../helpers/certificates.js';
+import {type Authority, createAuthority} from '../helpers/certificates.js';
 import type {Child} from '../helpers/child.js';
 import {type Exposed, type ExposeOptions, expose, projectRoot} from '../helpers/cli.js';
 import {FaultProxy} from '../helpers/fault-proxy.js';
@@ -15,8 +15,10 @@ export const sized = (short: number, full: number): number => (long ? full : sho
 
 export const domain = 'r1.localhost';
 
-/** Flags that give a relay its certificate, and the CA's file for agents and visitors. */
-export async function certificateFlags(scope: Scope): Promise<{flags: string[]; caFile: string}> {
+/** Flags that give a relay its certificate, and the CA with its file for agents and visitors. */
+export async function certificateFlags(
+  scope: Scope,
+): Promise<{flags: string[]; caFile: string; authority: Authority}> {
   const authority = await createAuthority();
   const leaf = await authority.issue([domain, `*.${domain}`]);
   const folder = await scope.tempDir('certificate');
@@ -30,7 +32,7 @@ export async function certificateFlags(scope: Scope): Promise<{flags: string[]; 
     '--key-file',
     await file('key.pem', leaf.key),
   ];
-  return {flags, caFile: await file('ca.pem', authority.cert)};
+  return {flags, caFile: await file('ca.pem', authority.cert), authority};
 }
 
 /** `NODE_OPTIONS` with which a process of a test loads modules of test/helpers first. */
@@ -51,6 +53,7 @@ export interface Rig {
   /** Stands between agents and the relay; visitors come straight to the relay. */
   proxy: FaultProxy;
   caFile: string;
+  authority: Authority;
   /** With which an agent finds the relay, through the proxy. */
   env: Record<string, string>;
   /** `tunl expose TARGET --json` whose link goes through the proxy. */
@@ -58,7 +61,7 @@ export interface Rig {
 }
 
 export async function startRig(scope: Scope, options: RigOptions = {}): Promise<Rig> {
-  const {flags, caFile} = await certificateFlags(scope);
+  const {flags, caFile, authority} = await certificateFlags(scope);
   const relay = await startRelayProcess(scope, {
     ...options,
     flags: [...flags, '--log-level', 'info', ...(options.flags ?? [])],
@@ -77,6 +80,7 @@ export async function startRig(scope: Scope, options: RigOptions = {}): Promise<
     relay: {...relay, caFile},
     proxy,
     caFile,
+    authority,
     env,
     expose: (target, more = {}) => expose(scope, target, {...more, env: {...rig.env, ...more.env}}),
   };

@@ -33,7 +33,7 @@ export class FaultProxy implements AsyncDisposable {
   readonly counters = {accepted: 0, cuts: 0, up: 0, down: 0};
   readonly host: string;
   #port = 0;
-  readonly #target: {host: string; port: number};
+  #target: {host: string; port: number};
   readonly #plans: Record<Direction, DirectionPlan> = {up: new DirectionPlan(), down: new DirectionPlan()};
   readonly #links = new Set<Link>();
   readonly #finishing = new Set<Socket>();
@@ -110,6 +110,11 @@ export class FaultProxy implements AsyncDisposable {
       for (const direction of directions) link.pumps[direction].silenceForGood();
       (reset === 'near' ? link.near : link.far).resetAndDestroy();
     }
+  }
+
+  /** New connections lead to another port; open ones go on. */
+  leadTo(port: number): void {
+    this.#target = {...this.#target, port};
   }
 
   /** Resets every open connection on both sides. */

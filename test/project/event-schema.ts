@@ -30,6 +30,7 @@ export const eventSchemas = {
   }),
   reconnecting: v.strictObject({
     type: v.literal('reconnecting'),
+    state: v.picklist(['away', 'leaving', 'refused']),
     code,
     reason: text,
     attempt: v.pipe(count, v.minValue(1)),

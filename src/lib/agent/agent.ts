@@ -15,12 +15,28 @@ import {MalformedMessage} from '../protocol/fields.js';
 import type {Goaway, Welcome} from '../protocol/link-messages.js';
 import {AgentSessions, type Resumable} from './agent-sessions.js';
 import {type BindingOwner, Bindings, type Bound} from './bindings.js';
+import {endsAgent} from './last-word.js';
 import {LinkSearch, type Verdict} from './link-search.js';
 import {RelayPlaces} from './relay-places.js';
 
+/** `away`: no link. `leaving`: the relay said goodbye. `refused`: a link, and a relay that does not give a tunnel back yet. */
+export type AwayState = 'away' | 'leaving' | 'refused';
+
+/** Visitors cannot come, and when the next attempt follows. */
+export interface Waiting {
+  state: AwayState;
+  error: TunlError;
+  /** Counts from 1 since visitors could come. */
+  attempt: number;
+  delayMs: number;
+  /** Streams that wait for a link, and for how long they are kept. */
+  streams: number;
+  keptForMs: number;
+}
+
 export interface AgentEvents {
-  /** A link was lost, or an attempt to get one failed; the next attempt follows after `delayMs`. */
-  onReconnecting(error: TunlError, attempt: number, delayMs: number, kept: number, keptForMs: number): void;
+  /** A link was lost, an attempt to get one failed, or the relay refuses a tunnel that this agent had. */
+  onReconnecting(waiting: Waiting): void;
   onResumed(awayMs: number, resumed: number, lost: number): void;
   /** The agent is over, exactly once. Undefined after `close`. */
   onEnded(error: TunlError | undefined): void;
@@ -53,23 +69,40 @@ type Phase =
 export class Agent {
   readonly #options: AgentOptions;
   readonly #clock: Clock;
+  readonly #backoff: Backoff;
   readonly #search: LinkSearch;
-  readonly #bindings = new Bindings();
+  readonly #bindings: Bindings;
   readonly #places = new RelayPlaces();
   readonly #sessions = new AgentSessions();
   /** Timers of the clock do not hold the process; an agent that waits for its link has to. */
   readonly #keepAlive = setInterval(() => {}, 2 ** 30);
   #phase: Phase = {is: 'new'};
   #link: Link | undefined;
+  #lostAt = 0;
   /** Streams that were open when the link was lost. */
   #streamsBefore = 0;
+  /** What the peer had acknowledged when the session was resumed over the link of the moment. */
+  #resumedFrom: {session: Session; ackedBytes: number; at: number} | undefined;
+  /** Aborted when the agent ends: a relay that is being greeted is told. */
+  readonly #leaving = new AbortController();
+  readonly #greeted = new Set<Link>();
+  #gone: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    const {events} = options;
+    this.#bindings = new Bindings({
+      clock: this.#clock,
+      mostAwayMs: this.#mostAwayMs,
+      send: (message) => this.#sessions.current?.session.sendControl(message),
+      onRefused: (error, attempt, delayMs) => this.#tellWaiting('refused', error, attempt, delayMs),
+      onBoundAgain: (awayMs) => events.onResumed(awayMs, 0, 0),
+    });
+    this.#backoff = new Backoff({clock: this.#clock});
     this.#search = new LinkSearch({
       clock: this.#clock,
-      backoff: new Backoff({clock: this.#clock}),
+      backoff: this.#backoff,
       connect: (signal) =>
         this.#connect(signal).catch((error: unknown) => {
           // An attempt that is given up for another one says nothing of the place.
@@ -77,9 +110,10 @@ export class Agent {
           throw error;
         }),
       judge: (error) => this.#judge(error),
+      keptMs: () => this.#keptMs(),
       onWaiting: (error, attempt, delayMs) => {
-        const keptForMs = this.#sessions.current?.resumeWindowMs ?? 0;
-        options.events.onReconnecting(error, attempt, delayMs, this.streamCount, keptForMs);
+        const state = error.code === 'RELAY_LEAVING' ? 'leaving' : 'away';
+        this.#tellWaiting(state, error, attempt, delayMs);
       },
       onGaveUp: (cause) => this.destroy(this.#gaveUp(cause)),
     });
@@ -106,9 +140,7 @@ export class Agent {
   /** Asks for a tunnel. @throws TunlError the relay's reason. */
   async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
     if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('CLOSED');
-    return await this.#bindings.add(wish, owner, (message) =>
-      this.#sessions.current?.session.sendControl(message),
-    );
+    return await this.#bindings.add(wish, owner);
   }
 
   /**
@@ -137,8 +169,20 @@ export class Agent {
 
   /** Over: the relay is told, open streams are reset. Idempotent. */
   close(): void {
-    for (const session of this.#sessions.takeAll()) session.close();
-    this.#end(undefined);
+    this.#finish(undefined);
+  }
+
+  /** Like `close`, and `error` is why. */
+  destroy(error: TunlError): void {
+    this.#finish(error);
+  }
+
+  /**
+   * Resolves when the relay has heard that the agent is over, or had its time to: a process that ends sooner takes the last
+   * words with it, and the relay would keep the visitors for an agent that never comes.
+   */
+  async gone(): Promise<void> {
+    await this.#gone;
   }
 
   /** Whether the relay has yet to acknowledge something. */
@@ -146,26 +190,21 @@ export class Agent {
     return this.#sessions.isBehind;
   }
 
-  /**
-   * Like `close`, and resolves when the relay has heard of it: a process that ends sooner takes its last words with it, and
-   * the relay would wait for another link. Before that the last bytes have `lastBytesMs` to arrive.
-   */
+  /** Like `close`; before it the last bytes have `lastBytesMs` to arrive. Resolves like `gone`. */
   async leave(lastBytesMs: number): Promise<void> {
     if (lastBytesMs > 0) await atMost(this.#clock, lastBytesMs, this.#sessions.delivered());
-    const gone = this.#sessions.linksGone();
     this.close();
-    await atMost(this.#clock, GOODBYE_MS, gone);
+    await this.gone();
   }
 
-  destroy(error: TunlError): void {
-    for (const session of this.#sessions.takeAll()) session.destroy(error);
-    this.#end(error);
-  }
-
-  #end(why: TunlError | undefined): void {
+  #finish(why: TunlError | undefined): void {
     const before = this.#phase;
     if (before.is === 'ended') return;
     this.#phase = {is: 'ended', why};
+    const greeted = [...this.#greeted].map((link) => link.gone());
+    this.#gone = atMost(this.#clock, GOODBYE_MS, Promise.all([this.#sessions.linksGone(), ...greeted]));
+    for (const session of this.#sessions.takeAll()) session.close();
+    this.#leaving.abort();
     this.#link = undefined;
     this.#search.end();
     clearInterval(this.#keepAlive);
@@ -184,6 +223,15 @@ export class Agent {
       throw new TunlError('ABORTED');
     }
     const link = new Link(carrier, {clock: this.#clock});
+    this.#greeted.add(link);
+    try {
+      await this.#greet(link, signal);
+    } finally {
+      this.#greeted.delete(link);
+    }
+  }
+
+  async #greet(link: Link, signal: AbortSignal): Promise<void> {
     const {software, identify} = this.#options;
     const resumed = this.#sessions.current;
     let expired = false;
@@ -192,6 +240,7 @@ export class Agent {
       {
         software,
         signal,
+        leaving: this.#leaving.signal,
         clock: this.#clock,
         ...(identify === undefined ? {} : {identify}),
         ...(resumed === undefined ? {} : {resume: {ticket: resumed.ticket, received: resumed.session}}),
@@ -216,7 +265,9 @@ export class Agent {
     current.resumeWindowMs = welcome.resumeWindowMs;
     const resumedStreams = session.streamCount;
     session.attach(link, welcome.received);
-    if (resumed === undefined) this.#bindings.bindAgain((message) => session.sendControl(message));
+    this.#resumedFrom =
+      resumed === undefined ? undefined : {session, ackedBytes: session.ackedBytes, at: this.#clock.now()};
+    if (resumed === undefined) this.#bindings.bindAgain();
     if (before.is === 'starting') before.first.resolve();
     // A link that broke in the same breath is not back; whoever was told hears of the next one.
     else if (absence?.told && this.#link === link) {
@@ -243,7 +294,13 @@ export class Agent {
       session?.destroy(error);
       return session === undefined ? 'later' : 'at-once';
     }
-    return this.#places.isFinal(error) ? this.#never(error) : 'later';
+    // A relay that another one has named decides nothing.
+    return this.#isFinal(error) && !this.#places.failedElsewhere ? this.#never(error) : 'later';
+  }
+
+  /** Whether no further attempt makes sense. Once visitors may know an address, only the relay can say so. */
+  #isFinal(error: TunlError): boolean {
+    return this.#bindings.hasServed ? endsAgent(error) : !error.retryable;
   }
 
   #never(error: TunlError): Verdict {
@@ -261,9 +318,34 @@ export class Agent {
     return this.#options.maxRetryTimeMs ?? Number.POSITIVE_INFINITY;
   }
 
+  #tellWaiting(state: AwayState, error: TunlError, attempt: number, delayMs: number): void {
+    const {current} = this.#sessions;
+    // Those of a relay that goes away on purpose, or of one that refuses a tunnel, have their link.
+    const streams = this.#link === undefined ? (current?.session.streamCount ?? 0) : 0;
+    const keptForMs = current?.resumeWindowMs ?? 0;
+    this.#options.events.onReconnecting({state, error, attempt, delayMs, streams, keptForMs});
+  }
+
+  /** For how long the streams that wait for a link are still kept, ms; undefined: none waits. */
+  #keptMs(): number | undefined {
+    const {current} = this.#sessions;
+    if (current === undefined || current.session.streamCount === 0) return undefined;
+    return this.#lostAt + current.resumeWindowMs - this.#clock.now();
+  }
+
+  /** The link of `session` broke. One that carried something was no accident of the network's start: no reason to wait longer. */
+  #judgeLink(session: Session): void {
+    const from = this.#resumedFrom;
+    this.#resumedFrom = undefined;
+    if (from?.session !== session) return;
+    const heldMs = this.#clock.now() - from.at;
+    if (session.ackedBytes > from.ackedBytes || heldMs >= HELD_MS) this.#backoff.proven();
+  }
+
   /** There was a link and now there is none. */
   #lose(error: TunlError, streams: number): void {
     this.#link = undefined;
+    this.#lostAt = this.#clock.now();
     this.#streamsBefore = streams;
     this.#options.log.info('link lost', {code: error.code, reason: error.message, streams});
     // Nobody has the tunnel's name yet, and who asked for it waits: not for ever, unless that was the wish.
@@ -310,13 +392,14 @@ export class Agent {
     this.#sessions.retire();
     this.#link = undefined;
     this.#streamsBefore = 0;
-    this.#search.sentAway(afterMs, this.#mostAwayMs);
+    this.#search.sentAway(new TunlError('RELAY_LEAVING'), afterMs, this.#mostAwayMs);
   }
 
   #onDetached(session: Session, error: Error | undefined): void {
     // Its relay is going: there will be nobody to resume it with.
     if (this.#sessions.isRetired(session)) session.destroy(new TunlError('RELAY_LOST'));
     if (!this.#sessions.isCurrent(session)) return;
+    this.#judgeLink(session);
     this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.streamCount);
   }
 
@@ -325,13 +408,17 @@ export class Agent {
     // The resume window passed: the search goes on, for a new session.
     if (this.#link === undefined) return;
     const why = error ?? new TunlError('RELAY_LOST', {reason: 'the relay ended the session'});
-    if (why.retryable || NEEDS_NEW_SESSION.has(why.code)) this.#lose(why, 0);
-    else this.#end(why);
+    // A session that broke, whoever broke it, is followed by another one.
+    if (this.#isFinal(why) && !NEEDS_NEW_SESSION.has(why.code)) this.#finish(why);
+    else this.#lose(why, 0);
   }
 }
 
 /** How long a relay may take to hear that the agent leaves: who has gone, or is far behind, is not waited for. */
 const GOODBYE_MS = 1_000;
+
+/** A resumed link that held for so long counts as one that carries, also where nothing was sent. */
+const HELD_MS = 5_000;
 
 /** How long a link may be away that was lost before the relay had answered to the first wishes, ms. */
 const UNBOUND_AWAY_MS = 10_000;

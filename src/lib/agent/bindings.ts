@@ -13,6 +13,8 @@ import {
 } from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import {KIND} from '../protocol/wire.js';
+import {endsTunnel} from './last-word.js';
+import {Rebinds, type RebindsOptions} from './rebinds.js';
 
 /** The public side that the relay gave. */
 export interface Bound {
@@ -28,7 +30,10 @@ export interface BindingOwner {
   onLost(error: TunlError): void;
 }
 
-type Send = (message: AgentMessage) => void;
+export interface BindingsOptions extends RebindsOptions {
+  /** Sends over the session of the moment, in order. Without a session nothing happens: the next one asks for everything. */
+  send: (message: AgentMessage) => void;
+}
 
 interface Binding {
   wish: BindWish;
@@ -40,14 +45,22 @@ interface Binding {
 }
 
 export class Bindings {
+  readonly #send: BindingsOptions['send'];
+  readonly #rebinds: Rebinds<Binding>;
   /** Tells this agent's claims from those of others of the same owner. */
   readonly #holder = randomBytes(16).toString('hex');
   #nextRequest = 1;
   readonly #asked = new Map<number, Binding>();
   readonly #all = new Set<Binding>();
   readonly #byTunnel = new Map<number, Binding>();
+  #hasServed = false;
 
-  add(wish: BindWish, owner: BindingOwner, send: Send): Promise<Bound> {
+  constructor(options: BindingsOptions) {
+    this.#send = options.send;
+    this.#rebinds = new Rebinds(options);
+  }
+
+  add(wish: BindWish, owner: BindingOwner): Promise<Bound> {
     return new Promise((resolve, reject) => {
       const binding: Binding = {wish, owner, tunnel: undefined, bound: undefined, settle: undefined};
       binding.settle = (result) => {
@@ -58,7 +71,7 @@ export class Bindings {
         } else resolve(result);
       };
       this.#all.add(binding);
-      this.#ask(binding, send);
+      this.#ask(binding);
     });
   }
 
@@ -86,22 +99,29 @@ export class Bindings {
     return [...this.#all].some(({settle}) => settle !== undefined);
   }
 
+  /** Whether a tunnel was bound before: visitors may know its address. */
+  get hasServed(): boolean {
+    return this.#hasServed;
+  }
+
   tunnels(): number[] {
     return [...this.#byTunnel.keys()];
   }
 
   /** A new session: everything is asked for again, by the very name or port that it had. */
-  bindAgain(send: Send): void {
+  bindAgain(): void {
+    this.#rebinds.clear();
     this.#asked.clear();
     this.#byTunnel.clear();
     for (const binding of this.#all) {
       binding.tunnel = undefined;
-      this.#ask(binding, send);
+      this.#ask(binding);
     }
   }
 
   fail(error: TunlError): void {
     for (const binding of this.#all) binding.settle?.(error);
+    this.#rebinds.clear();
     this.#all.clear();
     this.#asked.clear();
     this.#byTunnel.clear();
@@ -117,14 +137,23 @@ export class Bindings {
       case 'bind-refused': {
         const binding = this.#asked.get(message.request);
         this.#asked.delete(message.request);
-        if (binding !== undefined) this.#lose(binding, errorOf(message.code, message.message));
+        if (binding !== undefined) this.#refused(binding, errorOf(message.code, message.message));
         return;
       }
       case 'unbound': {
         const binding = this.#byTunnel.get(message.tunnel);
         this.#byTunnel.delete(message.tunnel);
-        if (binding !== undefined) this.#lose(binding, errorOf(message.code, message.message));
+        if (binding !== undefined) this.#refused(binding, errorOf(message.code, message.message));
       }
+    }
+  }
+
+  /** The relay does not give the tunnel, or takes it back. */
+  #refused(binding: Binding, error: TunlError): void {
+    const isFirst = binding.settle !== undefined;
+    if (isFirst || endsTunnel(error)) this.#lose(binding, error);
+    else if (!this.#rebinds.refused(binding, error, () => this.#ask(binding))) {
+      this.#lose(binding, new TunlError('RELAY_LOST', {reason: `gave up: ${error.message}`, cause: error}));
     }
   }
 
@@ -144,6 +173,8 @@ export class Bindings {
     binding.bound = {host, port, epoch};
     binding.tunnel = message.tunnel;
     this.#byTunnel.set(message.tunnel, binding);
+    this.#hasServed = true;
+    this.#rebinds.bound(binding);
     binding.settle?.(binding.bound);
   }
 
@@ -153,11 +184,11 @@ export class Bindings {
     else binding.settle(error);
   }
 
-  #ask(binding: Binding, send: Send): void {
+  #ask(binding: Binding): void {
     const request = this.#nextRequest++;
     this.#asked.set(request, binding);
     const {bound} = binding;
-    send({
+    this.#send({
       type: 'bind',
       request,
       wish: exactly(binding),
@@ -175,5 +206,5 @@ function exactly({wish, bound}: Binding): BindWish {
 }
 
 function errorOf(code: string, message: string): TunlError {
-  return new TunlError(isErrorCode(code) ? code : 'BIND_REFUSED', {reason: message});
+  return new TunlError(isErrorCode(code) ? code : 'BIND_REFUSED', {reason: message, fromRelay: true});
 }

@@ -34,13 +34,18 @@ export interface ReadyEvent {
   id?: string;
 }
 
-/** The link to the relay is gone; open connections are kept until `keptForMs` has passed. */
+/** New visitors cannot come for now; open connections that wait for a link are kept until `keptForMs` has passed. */
 export interface ReconnectingEvent {
   type: 'reconnecting';
-  /** Why the link was given up. */
+  /**
+   * `away`: there is no link to the relay. `leaving`: the relay said goodbye; open connections finish there. `refused`: the
+   * link is there, and the relay does not give the address back yet.
+   */
+  state: 'away' | 'leaving' | 'refused';
+  /** Why. */
   code: ErrorCode;
   reason: string;
-  /** Counts from 1, back to 1 after a link that held. */
+  /** Counts from 1 since the tunnel could be reached. */
   attempt: number;
   /** The wait before this attempt, ms. */
   delayMs: number;
@@ -49,7 +54,7 @@ export interface ReconnectingEvent {
   keptForMs: number;
 }
 
-/** The link is back. */
+/** The tunnel can be reached again. */
 export interface ResumedEvent {
   type: 'resumed';
   /** How long the link was away, ms. */

@@ -14,6 +14,8 @@ export interface LinkSearchOptions {
   connect: (signal: AbortSignal) => Promise<void>;
   /** Asked only while the link is away. With `never` the owner has ended the search. */
   judge: (error: TunlError) => Verdict;
+  /** Open streams wait for the link, and are lost in so many ms; undefined: none waits. */
+  keptMs: () => number | undefined;
   /** There is no link because of `error`; the next attempt follows after `delayMs`. */
   onWaiting: (error: TunlError, attempt: number, delayMs: number) => void;
   /** The link was away for as long as it may. `cause`: why, as far as is known. */
@@ -40,10 +42,14 @@ interface Away {
   readonly giveUp: Timer | undefined;
   cause: TunlError | undefined;
   told: boolean;
+  /** Waits before attempts so far. */
+  waits: number;
 }
 
-/** A relay that says goodbye is back within seconds, or another has its name: no reason to alarm anybody yet. */
-const GOAWAY_QUIET_MS = 10_000;
+/** Upper bound of a wait while open streams stand still, ms. */
+const STREAMS_WAIT_MS = 2_500;
+/** The last attempt before the streams are lost begins so long before that, ms: it takes several round trips. */
+const LAST_ATTEMPT_MS = 1_000;
 
 export class LinkSearch {
   readonly #options: LinkSearchOptions;
@@ -52,8 +58,6 @@ export class LinkSearch {
   #state: State = {is: 'resting'};
   /** Undefined: there is a link. */
   #away: Away | undefined;
-  /** Until then a relay that went away on purpose may be gone without a word about it. */
-  #quietUntil = Number.NEGATIVE_INFINITY;
 
   constructor(options: LinkSearchOptions) {
     this.#options = options;
@@ -75,13 +79,13 @@ export class LinkSearch {
   }
 
   /** The relay goes away on purpose: in `afterMs` it, or another, is to be tried. */
-  sentAway(afterMs: number, limitMs: number): void {
+  sentAway(error: TunlError, afterMs: number, limitMs: number): void {
     if (this.#state.is === 'over') return;
-    this.#miss(limitMs);
-    this.#quietUntil = this.#clock.now() + afterMs + GOAWAY_QUIET_MS;
+    const away = this.#miss(limitMs);
     // What is tried beside the link would go on with the session that ends there.
     this.#drop();
     this.#wait(afterMs);
+    this.#tell(away, error, afterMs);
   }
 
   /** The attempt under way has a link in use. Returns the absence that this ends, if there was one. */
@@ -117,6 +121,7 @@ export class LinkSearch {
         limitMs === Number.POSITIVE_INFINITY ? undefined : this.#clock.after(limitMs, () => this.#giveUp()),
       cause: undefined,
       told: false,
+      waits: 0,
     };
     this.#away = away;
     return away;
@@ -156,15 +161,32 @@ export class LinkSearch {
 
   #later(error: TunlError, away: Away): void {
     if (this.#state.is === 'over') return;
-    away.cause = error;
-    // An attempt that nobody answered was a wait by itself.
-    const unanswered = error.code === 'RELAY_TIMEOUT';
-    const delayMs = unanswered ? this.#backoff.nextUnanswered() : this.#backoff.next(error.retryAfterMs);
+    const delayMs = this.#delay(error);
     // What was tried beside the link that is gone is the next attempt already.
     if (this.#state.is !== 'trying') this.#wait(delayMs);
-    if (this.#clock.now() < this.#quietUntil) return;
+    this.#tell(away, error, delayMs);
+  }
+
+  #delay(error: TunlError): number {
+    const keptMs = this.#options.keptMs();
+    // An attempt that nobody answered was a wait by itself.
+    const delayMs =
+      error.code === 'RELAY_TIMEOUT'
+        ? this.#backoff.nextUnanswered()
+        : this.#backoff.next({
+            atLeastMs: error.retryAfterMs,
+            capMs: keptMs === undefined ? undefined : STREAMS_WAIT_MS,
+          });
+    if (keptMs === undefined) return delayMs;
+    const lastMs = keptMs - LAST_ATTEMPT_MS;
+    return lastMs > 0 && delayMs > lastMs ? this.#backoff.nextWithin(lastMs) : delayMs;
+  }
+
+  #tell(away: Away, error: TunlError, delayMs: number): void {
+    away.cause = error;
     away.told = true;
-    this.#options.onWaiting(error, this.#backoff.attempt, delayMs);
+    away.waits += 1;
+    this.#options.onWaiting(error, away.waits, delayMs);
   }
 
   #wait(delayMs: number): void {

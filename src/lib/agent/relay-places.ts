@@ -1,7 +1,5 @@
 // Where the agent looks for its relay: where it was told to, and where a relay that went away on purpose has sent it.
 
-import type {TunlError} from '../core/errors.js';
-
 export class RelayPlaces {
   #elsewhere: readonly string[] = [];
   /** Into `elsewhere`; one past its end is the place that the agent was told at the start. */
@@ -26,8 +24,8 @@ export class RelayPlaces {
     if (!hasSession) this.#turn = (this.#turn + 1) % (this.#elsewhere.length + 1);
   }
 
-  /** Whether after that failure no further attempt makes sense. Who does not take the agent elsewhere decides nothing. */
-  isFinal(error: TunlError): boolean {
-    return !error.retryable && !this.#failedElsewhere;
+  /** Whether the last failure was that of a place which a relay has named. */
+  get failedElsewhere(): boolean {
+    return this.#failedElsewhere;
   }
 }

@@ -95,14 +95,15 @@ export class LocalTunnel implements Tunnel {
       ...(settings.identify === undefined ? {} : {identify: settings.identify}),
       ...(settings.maxRetryTimeMs === undefined ? {} : {maxRetryTimeMs: settings.maxRetryTimeMs}),
       events: {
-        onReconnecting: (error, attempt, delayMs, connections, keptForMs) =>
+        onReconnecting: ({state, error, attempt, delayMs, streams, keptForMs}) =>
           settings.onEvent({
             type: 'reconnecting',
+            state,
             code: error.code,
             reason: error.message,
             attempt,
             delayMs: Math.round(delayMs),
-            connections,
+            connections: streams,
             keptForMs,
           }),
         onResumed: (awayMs, resumed, lost) =>
@@ -133,6 +134,7 @@ export class LocalTunnel implements Tunnel {
       settings.signal?.removeEventListener('abort', abort);
       tunnel.#reason = error instanceof TunlError ? error : new TunlError('UNEXPECTED', {cause: error});
       tunnel.#agent.destroy(tunnel.#reason);
+      await tunnel.#agent.gone();
       throw tunnel.#reason;
     }
     tunnel.#opened = true;
@@ -251,6 +253,11 @@ export class LocalTunnel implements Tunnel {
     this.#watch?.begin(about.program !== undefined);
   }
 
+  async #cleanUp(): Promise<void> {
+    await this.#agent.gone();
+    await this.#settings.cleanUp();
+  }
+
   get #visitors() {
     return {
       onVisitor: this.#visits.begin,
@@ -277,7 +284,7 @@ export class LocalTunnel implements Tunnel {
       if (orderly && this.#ready !== undefined) this.#over.resolve();
       else this.#over.reject(why ?? new TunlError('CLOSED'));
     };
-    if (this.#opened) void this.#settings.cleanUp().then(settle, settle);
+    if (this.#opened) void this.#cleanUp().then(settle, settle);
     else settle();
   }
 }

@@ -104,7 +104,9 @@ export function answerError(
     const code = isErrorCode(said.code) ? said.code : FALLBACK[status];
     if (code !== undefined) {
       const text = said.message === '' ? ERRORS[code].sentence : printable(said.message);
-      return new TunlError(code, {reason: `${text} (${peer.label})`, ...wait});
+      // The errors of a gateway may have the same form, but they do not speak of tunl's tokens and versions.
+      const fromRelay = isErrorCode(said.code) || /^(TOKEN|RELAY)_/.test(said.code);
+      return new TunlError(code, {reason: `${text} (${peer.label})`, fromRelay, ...wait});
     }
   }
   if (BUSY.has(status)) {

@@ -12,6 +12,7 @@ export function spoken(event: CliEvent, told: Told): string[] {
     case 'reconnecting':
       return reconnecting(event, told);
     case 'resumed':
+      if (told.isRefused) return [`The address is back after ${timeInWords(event.awayMs)}.`];
       return [
         `The link to the relay is back after ${timeInWords(event.awayMs)}. ${count(event.resumed, 'connection')} went on and ${event.lost} were lost.`,
       ];
@@ -56,13 +57,17 @@ function connection(event: ConnectionEvent): string[] {
 
 function reconnecting(event: ReconnectingEvent, told: Told): string[] {
   const soon = `The next attempt is in ${timeInWords(event.delayMs)}.`;
+  if (event.state === 'leaving') return [`The relay goes away. Open connections may finish. ${soon}`];
+  if (event.state === 'refused')
+    return [`The relay does not give the address back yet. ${ended(event.reason)} ${soon}`];
   if (told.isAway) return [`There is still no link to the relay. ${soon}`];
   if (!told.isUp) return [`There is no link to the relay yet. ${ended(event.reason)} ${soon}`];
   const kept =
     event.connections === 0
       ? ''
       : ` ${count(event.connections, 'connection')} can wait for ${timeInWords(event.keptForMs)}.`;
-  return [`The link to the relay is lost.${kept} ${soon}`];
+  const why = event.code === 'RELAY_LOST' ? '' : ` ${ended(event.reason)}`;
+  return [`The link to the relay is lost.${why}${kept} ${soon}`];
 }
 
 /** `41 milliseconds`, `3.1 seconds`, `2 minutes`. */

@@ -35,8 +35,10 @@ export class Told {
   isUp = false;
   /** It runs in the background: there is no keyboard to stop it by. */
   isDetached = false;
-  /** The link is away, and it was said. */
+  /** Visitors cannot come, and it was said. */
   isAway = false;
+  /** The link is there, and the relay does not give the address back. */
+  isRefused = false;
   /** Why, as it was said last. */
   reason = '';
 
@@ -45,7 +47,9 @@ export class Told {
     if (event.type === 'ready') this.isDetached = event.id !== undefined;
     this.isAway =
       event.type === 'reconnecting' || (this.isAway && event.type !== 'resumed' && event.type !== 'ready');
-    if (event.type === 'reconnecting') this.reason = event.reason;
+    if (event.type !== 'reconnecting') return;
+    this.reason = event.reason;
+    this.isRefused = event.state === 'refused';
   }
 }
 
@@ -64,7 +68,10 @@ export function sentences(event: CliEvent, told: Told): Line[] {
       return [
         {
           tone: event.lost > 0 ? 'warning' : 'good',
-          text: [`link back after ${time(event.awayMs)}`, ...fates(event)].join(', '),
+          text: [
+            `${told.isRefused ? 'address' : 'link'} back after ${time(event.awayMs)}`,
+            ...fates(event),
+          ].join(', '),
         },
       ];
     case 'connection':
@@ -151,16 +158,25 @@ function listening(event: ListeningEvent): Line[] {
 
 function reconnecting(event: ReconnectingEvent, told: Told): Line[] {
   const reason = inside(event.reason);
+  if (event.state === 'leaving')
+    return [{tone: 'plain', text: 'the relay goes away, trying again; open connections may finish'}];
+  const isRefused = event.state === 'refused';
   if (told.isAway) {
     const wait = event.delayMs >= 1000 ? `, next try in ${time(event.delayMs)}` : '';
-    return [{tone: 'faint', text: `still no link (${reason})${wait}`}];
+    return [{tone: 'faint', text: `still no ${isRefused ? 'address' : 'link'} (${reason})${wait}`}];
   }
   if (!told.isUp) return [{tone: 'warning', text: `no link to the relay yet (${reason}), trying again`}];
+  if (isRefused) {
+    const text = `the relay does not give the address back yet (${reason}), trying again`;
+    return [{tone: 'warning', text}];
+  }
+  // Whatever else it is than a link that broke, somebody may have to do something about it.
+  const why = event.code === 'RELAY_LOST' ? '' : ` (${reason})`;
   const kept =
     event.connections === 0
       ? 'trying again'
       : `keeping ${count(event.connections, 'connection')} for ${time(event.keptForMs)}`;
-  return [{tone: 'warning', text: `link lost, ${kept}`}];
+  return [{tone: 'warning', text: `link lost${why}, ${kept}`}];
 }
 
 /** A sentence as a part of another. */

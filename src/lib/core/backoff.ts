@@ -16,6 +16,13 @@ export interface BackoffOptions {
   random?: () => number;
 }
 
+export interface WaitLimits {
+  /** What the peer asked for (Retry-After); jitter is added on top of it. */
+  atLeastMs?: number | undefined;
+  /** Upper bound of the jitter of this wait, where it has to be lower than that of any wait. */
+  capMs?: number | undefined;
+}
+
 /** Full jitter: uniform in [0, min(cap, first·2ⁿ)) (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). */
 export class Backoff {
   readonly #firstMs: number;
@@ -24,7 +31,6 @@ export class Backoff {
   readonly #stableMs: number;
   readonly #clock: Clock;
   readonly #random: () => number;
-  #attempt = 0;
   /** Doublings of the first wait. */
   #grown = 0;
   #upSince: number | undefined;
@@ -38,20 +44,20 @@ export class Backoff {
     this.#random = options.random ?? Math.random;
   }
 
-  /** Attempts since the last stable link. */
-  get attempt(): number {
-    return this.#attempt;
-  }
-
   /** The link is up; it counts as stable once it has held for `stableMs`. */
   succeeded(): void {
     this.#upSince = this.#clock.now();
   }
 
-  /** The next wait in ms. `atLeastMs` is what the peer asked for (Retry-After); jitter is added on top of it. */
-  next(atLeastMs = 0): number {
-    this.#count();
-    const ceiling = Math.min(this.#capMs, this.#firstMs * 2 ** Math.min(this.#grown, 30));
+  /** The link has shown that it carries: the next failure starts from the beginning, however short it held. */
+  proven(): void {
+    this.#grown = 0;
+  }
+
+  /** The next wait in ms. */
+  next({atLeastMs = 0, capMs = this.#capMs}: WaitLimits = {}): number {
+    this.#settle();
+    const ceiling = Math.min(this.#capMs, capMs, this.#firstMs * 2 ** Math.min(this.#grown, 30));
     this.#grown += 1;
     return atLeastMs + this.#random() * ceiling;
   }
@@ -61,16 +67,19 @@ export class Backoff {
    * says nothing of a peer that has to be spared: with the way back, the agent should be, too.
    */
   nextUnanswered(): number {
-    this.#count();
+    this.#settle();
     return this.#random() * this.#unansweredMs;
   }
 
-  #count(): void {
-    if (this.#upSince !== undefined && this.#clock.now() - this.#upSince >= this.#stableMs) {
-      this.#attempt = 0;
-      this.#grown = 0;
-    }
+  /** A wait of at most `ms` that ends in the second half of that time. */
+  nextWithin(ms: number): number {
+    this.#settle();
+    return ms * (0.5 + this.#random() / 2);
+  }
+
+  /** The link is away again: its time counts now or never. */
+  #settle(): void {
+    if (this.#upSince !== undefined && this.#clock.now() - this.#upSince >= this.#stableMs) this.#grown = 0;
     this.#upSince = undefined;
-    this.#attempt += 1;
   }
 }

@@ -126,6 +126,12 @@ export const ERRORS = {
     false,
     'Check the address; a relay prints its own when it starts.',
   ),
+  RELAY_LEAVING: row(
+    'The relay goes away on purpose.',
+    EXIT.relayUnreachable,
+    true,
+    'Nothing: the agent goes on at the next relay, or here when this one is back.',
+  ),
   RELAY_BUSY: row(
     'The relay takes no new agents or tunnels at the moment.',
     EXIT.relayUnreachable,
@@ -433,6 +439,8 @@ export interface TunlErrorOptions {
   cause?: unknown;
   /** How long the peer asks to be left alone, ms. */
   retryAfterMs?: number;
+  /** The relay itself said so, over a connection whose certificate was right. Default false. */
+  fromRelay?: boolean;
 }
 
 /** Every error that tunl throws or emits on purpose. `code` is stable, `message` is for people. */
@@ -441,12 +449,15 @@ export class TunlError extends Error {
   readonly code: ErrorCode;
   readonly next: string;
   readonly retryAfterMs: number | undefined;
+  /** The relay itself said so: nothing between the agent and the relay can make such an error. */
+  readonly fromRelay: boolean;
 
   constructor(code: ErrorCode, options: TunlErrorOptions = {}) {
     super(options.reason ?? ERRORS[code].sentence, options.cause === undefined ? {} : {cause: options.cause});
     this.code = code;
     this.next = options.next ?? ERRORS[code].next;
     this.retryAfterMs = options.retryAfterMs;
+    this.fromRelay = options.fromRelay ?? false;
   }
 
   get exitCode(): number {

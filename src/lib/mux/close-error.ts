@@ -13,8 +13,9 @@ export function closeError(code: string, message: string): TunlError | undefined
     case 'SESSION_RANGE':
     case 'TAKEN_OVER':
     case 'RELAY_BUSY':
+    case 'TOKEN_MISSING':
     case 'TOKEN_WRONG':
-      return new TunlError(code, {reason: message});
+      return new TunlError(code, {reason: message, fromRelay: true});
     default:
       return new TunlError('RELAY_LOST', {reason: message});
   }

@@ -5,7 +5,7 @@ import {isErrorCode, TunlError, toTunlError} from '../core/errors.js';
 import type {Challenge, Hello, LinkMessage, Welcome} from '../protocol/link-messages.js';
 import {PROTOCOL_VERSION} from '../protocol/wire.js';
 import type {Carrier} from './carrier.js';
-import type {Link, LinkSink} from './link.js';
+import {type Link, type LinkSink, NOBODY} from './link.js';
 import {newNonce} from './proof.js';
 import type {AgentTicket} from './resume-ticket.js';
 
@@ -49,6 +49,8 @@ export interface AgentHandshake {
   /** Proves who the agent is with its own key. Asked only where the relay wants it: a token says so already. */
   identify?: Identify;
   signal?: AbortSignal;
+  /** Aborted when the agent ends: a relay that may have begun a session by then is told that nobody wants it. */
+  leaving?: AbortSignal;
   clock?: Clock;
   /** How long the relay may take from the upgrade to its answer, ms. Default 10,000. */
   timeoutMs?: number;
@@ -75,6 +77,13 @@ export function greetRelay(
     /** What may come next from the relay; a refusal may come at any time. */
     let due: 'challenge' | 'welcome' = 'challenge';
     const stop = () => fail(new TunlError('ABORTED'));
+    const leave = () => {
+      if (due === 'challenge') return stop();
+      settle();
+      reject(new TunlError('ABORTED'));
+      link.handTo(NOBODY);
+      link.endWith('CLOSED', 'closed');
+    };
     let offered: ResumeOffer | undefined;
     // The link's own watch is over silence: a relay that answers pings and never comes to the point is not silent.
     const {clock = systemClock, timeoutMs = ANSWER_TIMEOUT_MS} = options;
@@ -85,6 +94,7 @@ export function greetRelay(
     const settle = () => {
       timer.cancel();
       options.signal?.removeEventListener('abort', stop);
+      options.leaving?.removeEventListener('abort', leave);
       offered?.settleResume();
       offered = undefined;
     };
@@ -105,7 +115,8 @@ export function greetRelay(
         case 'challenge':
           due = 'welcome';
           if (message.protocol !== PROTOCOL_VERSION) {
-            fail(new TunlError(message.protocol < PROTOCOL_VERSION ? 'RELAY_TOO_OLD' : 'RELAY_TOO_NEW'));
+            const code = message.protocol < PROTOCOL_VERSION ? 'RELAY_TOO_OLD' : 'RELAY_TOO_NEW';
+            fail(new TunlError(code, {fromRelay: true}));
             return;
           }
           if (typeof options.resume?.received === 'object') {
@@ -142,6 +153,7 @@ export function greetRelay(
           fail(
             new TunlError(code, {
               reason: message.message,
+              fromRelay: true,
               ...(retryAfterMs === undefined ? {} : {retryAfterMs}),
             }),
           );
@@ -158,7 +170,10 @@ export function greetRelay(
       }),
     );
     if (options.signal?.aborted) stop();
-    else options.signal?.addEventListener('abort', stop, {once: true});
+    else {
+      options.signal?.addEventListener('abort', stop, {once: true});
+      options.leaving?.addEventListener('abort', leave, {once: true});
+    }
   });
 }
 

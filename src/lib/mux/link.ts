@@ -34,6 +34,15 @@ export interface LinkSink {
   onClose(error: Error | undefined): void;
 }
 
+/** For a link that is no longer a session's or a handshake's. */
+export const NOBODY: LinkSink = {
+  onSegmentBytes: () => {},
+  onAck: () => {},
+  onMessage: () => {},
+  onDrain: () => {},
+  onClose: () => {},
+};
+
 export interface LinkOptions {
   clock?: Clock;
   /** Ping after this much silence, ms. Default 5,000. */

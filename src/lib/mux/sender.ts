@@ -79,6 +79,10 @@ export class Sender {
     return this.#outbox.unackedBytes;
   }
 
+  get ackedBytes(): number {
+    return this.#outbox.ackedBytes;
+  }
+
   get queuedBytes(): number {
     return this.#outbox.waitingBytes + this.#outbox.unackedBytes;
   }

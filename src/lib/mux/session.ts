@@ -10,7 +10,7 @@ import {FRAME, LIMITS, type StreamKind, type ViolationCode} from '../protocol/wi
 import type {BlockPool} from './blocks.js';
 import {closeError} from './close-error.js';
 import {FrameReader} from './frame-reader.js';
-import type {Link, LinkSink} from './link.js';
+import {type Link, type LinkSink, NOBODY} from './link.js';
 import {Overlap} from './overlap.js';
 import type {ReplayBudget} from './replay-budget.js';
 import {Sender} from './sender.js';
@@ -128,6 +128,11 @@ export class Session implements LinkSink {
     return this.#sender.unackedBytes;
   }
 
+  /** Sent, and acknowledged by the peer. */
+  get ackedBytes(): number {
+    return this.#sender.ackedBytes;
+  }
+
   /** Kept in memory for the peer: waiting, or sent and not acknowledged. */
   get queuedBytes(): number {
     return this.#sender.queuedBytes;
@@ -234,8 +239,9 @@ export class Session implements LinkSink {
     try {
       this.#reader.push(piece);
     } catch (error) {
-      // The rest of the piece is counted and was not read: there is nothing to go on from.
-      this.destroy(toTunlError(error));
+      // The rest of the piece is counted and was not read: there is nothing to go on from, for the peer neither.
+      this.#letGo()?.endWith('UNEXPECTED', 'an unexpected error at this end');
+      this.#end(toTunlError(error));
     }
     if (!this.#ended) this.#sender.acknowledgeSoon();
   }
@@ -278,12 +284,3 @@ export class Session implements LinkSink {
     this.#sink.onDetached?.(error);
   }
 }
-
-/** For a link that is no longer a session's. */
-const NOBODY: LinkSink = {
-  onSegmentBytes: () => {},
-  onAck: () => {},
-  onMessage: () => {},
-  onDrain: () => {},
-  onClose: () => {},
-};

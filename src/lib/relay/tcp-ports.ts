@@ -1,7 +1,11 @@
 // The relay's ports for TCP tunnels: which are offered, and one listener for each that is bound.
 
 import {createServer, type Server, type Socket} from 'node:net';
+import {systemCode, TunlError} from '../core/errors.js';
 import {randomInt} from '../core/node-crypto.js';
+
+/** What many visitors can use up: descriptors, memory for sockets. */
+const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 export interface TcpPortsOptions {
   /** Both included; `[0, 0]`: any port of the system; undefined: none. */
@@ -53,7 +57,11 @@ export class TcpPorts {
     for (let step = 0; step < size; step += 1) yield first + ((offset + step) % size);
   }
 
-  /** Listens on `port` (0: any) unless this relay does already. Undefined: another program has it, or this user may not. */
+  /**
+   * Listens on `port` (0: any) unless this relay does already. Undefined: another program has it, or this user may not.
+   *
+   * @throws TunlError RELAY_BUSY when this machine has no room for a listener now: that says nothing about the port.
+   */
   open(port: number): Promise<number | undefined> {
     if (this.#servers.has(port)) return Promise.resolve(port);
     if (port === 0) return this.#listen(port);
@@ -66,12 +74,15 @@ export class TcpPorts {
   }
 
   #listen(port: number): Promise<number | undefined> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const server = createServer({allowHalfOpen: true, noDelay: true, keepAlive: true}, (socket) => {
         this.#options.onVisitor(socket, this.#portOf(server));
       });
       // Stays on: running out of descriptors later is an error event too, and must not end the process.
-      server.on('error', () => resolve(undefined));
+      server.on('error', (error) => {
+        if (SHORTAGES.has(systemCode(error))) reject(new TunlError('RELAY_BUSY', {cause: error}));
+        else resolve(undefined);
+      });
       server.listen(
         {port, host: this.#options.host, reusePort: this.#options.reusePort && port !== 0},
         () => {

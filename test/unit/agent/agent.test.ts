@@ -103,7 +103,7 @@ function setUp(options: Partial<AgentOptions> = {}) {
       return Promise.resolve(mine);
     },
     events: {
-      onReconnecting: (error) => happen({type: 'reconnecting', code: error.code}),
+      onReconnecting: ({error}) => happen({type: 'reconnecting', code: error.code}),
       onResumed: (_awayMs, resumed, lost) => happen({type: 'resumed', resumed, lost}),
       onEnded: (error) => happen({type: 'ended', ...(error === undefined ? {} : {code: error.code})}),
     },
@@ -241,7 +241,7 @@ test('a relay that cannot go on with the session ends it, and the agent begins a
   agent.close();
 });
 
-test('a relay that says goodbye: new visitors go to the next one, the old stream finishes where it is, nobody is alarmed', async () => {
+test('a relay that says goodbye: new visitors go to the next one, the old stream finishes where it is, both are told at once', async () => {
   const {agent, relay, goodbye, told} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -253,7 +253,10 @@ test('a relay that says goodbye: new visitors go to the next one, the old stream
   expect(agent.streamCount).toBe(2);
   leaving.agents.closeAll('RELAY_LOST', 'gone');
   expect(await old.over).toBe('SESSION_ENDED');
-  expect(told()).toEqual([]);
+  expect(told()).toEqual([
+    {type: 'reconnecting', code: 'RELAY_LEAVING'},
+    {type: 'resumed', resumed: 0, lost: 0},
+  ]);
   agent.close();
 });
 
@@ -398,7 +401,7 @@ test('a final refusal ends the agent with its code, a passing one does not', asy
   const tried = next('reconnecting');
   carriers[0]?.destroy(new Error('cut'));
   await tried;
-  state.refuse = new TunlError('TOKEN_WRONG');
+  state.refuse = new TunlError('TOKEN_WRONG', {fromRelay: true});
   await next('ended');
   expect(told().at(-1)).toEqual({type: 'ended', code: 'TOKEN_WRONG'});
   // Who asks for a tunnel only now hears why there is none.

@@ -1,6 +1,6 @@
 // The search for a link by itself: every wait by a clock that stands still, every attempt settled by the test.
 
-import {expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 import {LinkSearch, type Verdict} from '../../../src/lib/agent/link-search.js';
 import {Backoff} from '../../../src/lib/core/backoff.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
@@ -9,6 +9,7 @@ import {ManualClock} from '../../helpers/manual-clock.js';
 const NEVER = Number.POSITIVE_INFINITY;
 const LOST = new TunlError('RELAY_LOST');
 const REFUSED = new TunlError('RELAY_REFUSED');
+const LEAVING = new TunlError('RELAY_LEAVING');
 
 interface Attempt {
   signal: AbortSignal;
@@ -16,13 +17,17 @@ interface Attempt {
 }
 
 /** Waits are 125, 250, 500 … ms: half of what the backoff may give. */
-function setUp({judge = (): Verdict => 'later'} = {}) {
+function setUp({
+  judge = (): Verdict => 'later',
+  keptMs = (): number | undefined => undefined,
+  random = (): number => 0.5,
+} = {}) {
   const clock = new ManualClock();
   const attempts: Attempt[] = [];
   const heard: unknown[] = [];
   const search: LinkSearch = new LinkSearch({
     clock,
-    backoff: new Backoff({clock, random: () => 0.5}),
+    backoff: new Backoff({clock, random}),
     connect: (signal) =>
       new Promise((_resolve, reject) => {
         attempts.push({
@@ -34,6 +39,7 @@ function setUp({judge = (): Verdict => 'later'} = {}) {
         });
       }),
     judge: () => judge(),
+    keptMs: () => keptMs(),
     onWaiting: (error, attempt, delayMs) => heard.push([error.code, attempt, delayMs]),
     onGaveUp: (cause) => heard.push(['gave up', cause?.code]),
   });
@@ -167,32 +173,60 @@ test('a link that came in time takes the limit away, and the next loss begins a 
   expect(heard.at(-1)).toEqual(['gave up', 'RELAY_LOST']);
 });
 
-test('a relay that goes away on purpose is tried when it said, and nobody hears of it', async () => {
+test('a relay that goes away on purpose is told of at once, and tried when it said', async () => {
   const {clock, search, attempts, latest, heard} = setUp();
-  search.sentAway(2_000, NEVER);
+  search.sentAway(LEAVING, 2_000, NEVER);
+  expect(heard).toEqual([['RELAY_LEAVING', 1, 2_000]]);
   clock.advance(1_999);
   expect(attempts).toHaveLength(0);
   clock.advance(1);
   await latest().fail(REFUSED);
   clock.advance(125);
-  expect(search.found()).toEqual({awayMs: 2_125, told: false});
-  expect(heard).toEqual([]);
+  expect(search.found()).toEqual({awayMs: 2_125, told: true});
+  expect(heard.slice(1)).toEqual([['RELAY_REFUSED', 2, 125]]);
 });
 
-test('a relay that does not come back in good time after its goodbye is told of', async () => {
+test('attempts are counted from 1 each time that the link is lost', async () => {
   const {clock, search, latest, heard} = setUp();
-  search.sentAway(2_000, NEVER);
-  clock.advance(12_000);
+  search.lost(LOST, NEVER);
+  clock.advance(125);
   await latest().fail(REFUSED);
-  expect(heard).toEqual([['RELAY_REFUSED', 1, 125]]);
-  expect(search.found()).toEqual({awayMs: 12_000, told: true});
+  clock.advance(250);
+  search.found();
+  search.lost(LOST, NEVER);
+  expect(heard.map((each) => (each as unknown[])[1])).toEqual([1, 2, 1]);
+});
+
+describe('while open streams wait for the link', () => {
+  test('no wait is longer than 2.5 s, however often the relay refuses', async () => {
+    const {clock, search, latest, heard} = setUp({keptMs: () => 600_000, random: () => 1});
+    search.lost(LOST, NEVER);
+    for (let i = 0; i < 10; i++) {
+      clock.advance(2_500);
+      await latest().fail(REFUSED);
+    }
+    expect(heard.at(-1)).toEqual(['RELAY_REFUSED', 11, 2_500]);
+  });
+
+  test('an attempt is due before they are lost, also where the relay asked for a longer pause', async () => {
+    const until = 20_000;
+    const {clock, search, attempts, latest} = setUp({keptMs: () => until - clock.now(), random: () => 1});
+    search.lost(LOST, NEVER);
+    clock.advance(250);
+    await latest().fail(new TunlError('RELAY_BUSY', {retryAfterMs: 60_000}));
+    clock.advance(until - 1_000 - clock.now());
+    expect(attempts).toHaveLength(2);
+    await latest().fail(new TunlError('RELAY_BUSY', {retryAfterMs: 60_000}));
+    clock.advance(60_000);
+    expect(attempts).toHaveLength(2);
+  });
 });
 
 test('a goodbye ends what was tried beside the link', () => {
   const {clock, search, attempts, latest} = setUp();
   search.hurry();
   const beside = latest();
-  search.sentAway(2_000, NEVER);
+  search.sentAway(LEAVING, 2_000, NEVER);
   expect(beside.signal.aborted).toBe(true);
   clock.advance(2_000);
   expect(attempts).toHaveLength(2);
@@ -251,7 +285,7 @@ test('after the end nothing is tried, told or left', async () => {
   await latest().fail(new TunlError('ABORTED'));
   search.begin(1_000);
   search.lost(LOST, 1_000);
-  search.sentAway(0, 1_000);
+  search.sentAway(LEAVING, 0, 1_000);
   search.hurry();
   clock.advance(60_000);
   expect(attempts).toHaveLength(1);

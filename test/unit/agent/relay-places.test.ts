@@ -1,17 +1,14 @@
 // In which order an agent asks the places where its relay may be.
 import {expect, test} from 'vitest';
 import {RelayPlaces} from '../../../src/lib/agent/relay-places.js';
-import {TunlError} from '../../../src/lib/core/errors.js';
 
 const noSession = {hasSession: false};
-const refused = new TunlError('TOKEN_WRONG');
 
 test('nobody has sent the agent anywhere: it stays where it was told to look', () => {
   const places = new RelayPlaces();
   places.failed(noSession);
   expect(places.next).toBeUndefined();
-  expect(places.isFinal(refused)).toBe(true);
-  expect(places.isFinal(new TunlError('RELAY_REFUSED'))).toBe(false);
+  expect(places.failedElsewhere).toBe(false);
 });
 
 test('the places named, the first one first, then the own one, and around again', () => {
@@ -36,9 +33,9 @@ test('who is refused elsewhere may still be taken at home', () => {
   const places = new RelayPlaces();
   places.sentTo(['https://a']);
   places.failed(noSession);
-  expect(places.isFinal(refused)).toBe(false);
+  expect(places.failedElsewhere).toBe(true);
   places.failed(noSession);
-  expect(places.isFinal(refused)).toBe(true);
+  expect(places.failedElsewhere).toBe(false);
 });
 
 test('a relay that names nobody will be back: the agent stays', () => {

@@ -34,6 +34,7 @@ const STORY: TunnelEvent[] = [
   {...VISIT, state: 'open', bytesIn: 0, bytesOut: 0, durationMs: 0},
   {
     type: 'reconnecting',
+    state: 'away',
     code: 'RELAY_LOST',
     reason: 'gone',
     attempt: 1,
@@ -180,6 +181,7 @@ describe('plain', () => {
     await tell({}, [
       {
         type: 'reconnecting',
+        state: 'away',
         code: 'RELAY_REFUSED',
         reason: 'refused',
         attempt: 1,
@@ -189,6 +191,7 @@ describe('plain', () => {
       },
       {
         type: 'reconnecting',
+        state: 'away',
         code: 'RELAY_REFUSED',
         reason: 'refused',
         attempt: 2,
@@ -205,6 +208,7 @@ describe('plain', () => {
   test('a second loss is a loss, whatever attempt it is', async () => {
     const lost = {
       type: 'reconnecting',
+      state: 'away',
       code: 'RELAY_LOST',
       reason: 'The peer closed the link.',
       delayMs: 90,
@@ -345,6 +349,7 @@ describe('live', () => {
     live.event(READY);
     const lost = {
       type: 'reconnecting',
+      state: 'away',
       code: 'RELAY_LOST',
       delayMs: 90,
       connections: 0,

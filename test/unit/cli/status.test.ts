@@ -14,6 +14,7 @@ const READY: ReadyEvent = {
 };
 const LOST = {
   type: 'reconnecting',
+  state: 'away',
   code: 'RELAY_LOST',
   reason: '',
   attempt: 1,

@@ -16,7 +16,6 @@ test('the ceiling doubles from 250 ms to 20 s', () => {
   expect(times(9, () => waits.next())).toEqual([
     250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000,
   ]);
-  expect(waits.attempt).toBe(9);
   expect(times(1_000, () => waits.next()).at(-1)).toBe(20_000);
 });
 
@@ -28,7 +27,7 @@ test('any wait under the ceiling is as likely', () => {
 
 test('what the peer asked for comes before the jitter', () => {
   const {backoff: waits} = backoff();
-  expect(waits.next(7_000)).toBe(7_250);
+  expect(waits.next({atLeastMs: 7_000})).toBe(7_250);
 });
 
 test('a link that held for a minute starts anew, a shorter one does not', () => {
@@ -40,13 +39,30 @@ test('a link that held for a minute starts anew, a shorter one does not', () => 
   waits.succeeded();
   clock.advance(60_000);
   expect(waits.next()).toBe(250);
-  expect(waits.attempt).toBe(1);
 });
 
-test('attempts that nobody answered count, but their waits stay short, and so does the first one after them', () => {
+test('waits after attempts that nobody answered stay short, and so does the first one after them', () => {
   const {backoff: waits} = backoff();
   waits.next();
   expect(times(20, () => waits.nextUnanswered())).toEqual(times(20, () => 2_000));
-  expect(waits.attempt).toBe(21);
   expect(waits.next()).toBe(500);
+});
+
+test('a link that has carried something starts anew, however short it held', () => {
+  const {backoff: waits} = backoff();
+  times(4, () => waits.next());
+  waits.succeeded();
+  waits.proven();
+  expect(waits.next()).toBe(250);
+});
+
+test('a wait that has to be short stays under its own ceiling, and the next one grows from there', () => {
+  const {backoff: waits} = backoff();
+  expect(times(6, () => waits.next({capMs: 2_500}))).toEqual([250, 500, 1_000, 2_000, 2_500, 2_500]);
+  expect(waits.next()).toBe(16_000);
+});
+
+test('a wait within a time ends in the second half of it', () => {
+  expect(backoff().backoff.nextWithin(1_000)).toBe(1_000);
+  expect(backoff({random: () => 0}).backoff.nextWithin(1_000)).toBe(500);
 });

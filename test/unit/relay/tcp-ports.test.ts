@@ -1,7 +1,7 @@
 // The relay's listeners for TCP tunnels: one a port, whoever asks for it and how often.
 
-import {connect} from 'node:net';
-import {expect, test} from 'vitest';
+import {connect, Server} from 'node:net';
+import {expect, test, vi} from 'vitest';
 import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
 import {unusedPort} from '../../helpers/scope.js';
 
@@ -34,6 +34,17 @@ test.each([false, true])(
     expect(await accepts(port)).toBe(false);
   },
 );
+
+test('a machine that is out of descriptors is no reason to call a port taken', async () => {
+  const ports = setUp(false);
+  const port = await unusedPort();
+  const listen = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server) {
+    process.nextTick(() => this.emit('error', Object.assign(new Error('listen'), {code: 'EMFILE'})));
+    return this;
+  });
+  await expect(ports.open(port)).rejects.toMatchObject({code: 'RELAY_BUSY'});
+  listen.mockRestore();
+});
 
 test('a port that could not be had may be asked for again', async () => {
   const ports = setUp(false);

@@ -1,6 +1,6 @@
 // What the block at the bottom says about a tunnel: only what is known. Both sides have to say so before it is called live.
 
-import type {ReadyEvent} from '../../agent/events.js';
+import type {ReadyEvent, ReconnectingEvent} from '../../agent/events.js';
 import type {CliEvent} from '../events.js';
 import {count, time} from '../format.js';
 import type {Tone} from '../wording.js';
@@ -19,9 +19,15 @@ export interface StatusRow {
   wraps?: boolean;
 }
 
+const LINK_WORDS: Readonly<Record<ReconnectingEvent['state'], string>> = {
+  away: 'link lost',
+  leaving: 'the relay goes away',
+  refused: 'no address yet',
+};
+
 export class Status {
   #ready: ReadyEvent | undefined;
-  #link: 'up' | {lostAt: number; kept: number} = 'up';
+  #link: 'up' | {state: ReconnectingEvent['state']; lostAt: number; kept: number} = 'up';
   #upstream: 'unknown' | 'answers' | 'silent' = 'unknown';
   #closing = false;
   #open = 0;
@@ -40,7 +46,9 @@ export class Status {
         if (event.program !== undefined) this.#upstream = 'answers';
         break;
       case 'reconnecting':
-        if (this.#link === 'up') this.#link = {lostAt: performance.now(), kept: event.connections};
+        if (this.#link === 'up')
+          this.#link = {state: event.state, lostAt: performance.now(), kept: event.connections};
+        else this.#link.state = event.state;
         break;
       case 'resumed':
         this.#link = 'up';
@@ -86,12 +94,12 @@ export class Status {
     const state = (text: string, tone: Tone, more: string[] = []) => ({text, more, tone});
     if (this.#closing) return state('◌ closing', 'plain');
     if (this.#link !== 'up') {
-      const {kept, lostAt} = this.#link;
+      const {state: link, kept, lostAt} = this.#link;
       // In whole seconds: a row that counts moves once a second.
       const seconds = Math.floor((performance.now() - lostAt) / 1000);
       const away = seconds === 0 ? '' : ` ${time(seconds * 1000)}`;
       const streams = kept === 0 ? '' : `, ${count(kept, 'stream')} kept`;
-      return state(`↻ link lost${away}${streams}`, 'warning');
+      return state(`↻ ${LINK_WORDS[link]}${away}${streams}`, 'warning');
     }
     if (this.#upstream === 'silent') return state('✗ upstream does not answer', 'bad');
     if (this.#upstream === 'unknown') return state('◌ connecting to the upstream', 'plain');

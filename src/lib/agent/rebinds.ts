@@ -1,0 +1,67 @@
+// Tunnels that this agent had and that the relay refuses for now: when each is asked for again, and who hears of it.
+
+import {Backoff} from '../core/backoff.js';
+import type {Clock, Timer} from '../core/clock.js';
+import type {TunlError} from '../core/errors.js';
+
+export interface RebindEvents {
+  /** A tunnel is refused because of `error`; it is asked for again after `delayMs`. */
+  onRefused(error: TunlError, attempt: number, delayMs: number): void;
+  /** All that was refused is bound again. */
+  onBoundAgain(awayMs: number): void;
+}
+
+export interface RebindsOptions extends RebindEvents {
+  clock: Clock;
+  /** A tunnel that is refused for longer is given up, ms. */
+  mostAwayMs: number;
+}
+
+export class Rebinds<Tunnel> {
+  readonly #options: RebindsOptions;
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
+  /** Each with the timer of its next attempt; undefined while the relay has to answer. */
+  readonly #refused = new Map<Tunnel, Timer | undefined>();
+  #since = 0;
+  #attempt = 0;
+
+  constructor(options: RebindsOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#backoff = new Backoff({clock: options.clock});
+  }
+
+  /** Asks for `tunnel` again later. Returns false when the time to do so is over. */
+  refused(tunnel: Tunnel, error: TunlError, ask: () => void): boolean {
+    const now = this.#clock.now();
+    if (this.#refused.size === 0) {
+      this.#since = now;
+      this.#attempt = 0;
+    }
+    const leftMs = this.#since + this.#options.mostAwayMs - now;
+    if (leftMs <= 0) return false;
+    const delayMs = Math.min(this.#backoff.next({atLeastMs: error.retryAfterMs}), leftMs);
+    this.#refused.get(tunnel)?.cancel();
+    const timer = this.#clock.after(delayMs, () => {
+      this.#refused.set(tunnel, undefined);
+      ask();
+    });
+    this.#refused.set(tunnel, timer);
+    this.#attempt += 1;
+    this.#options.onRefused(error, this.#attempt, delayMs);
+    return true;
+  }
+
+  bound(tunnel: Tunnel): void {
+    if (!this.#refused.delete(tunnel) || this.#refused.size > 0) return;
+    this.#backoff.succeeded();
+    this.#options.onBoundAgain(this.#clock.now() - this.#since);
+  }
+
+  /** Nothing is asked for by this any more: a new session asks for everything, or the tunnels have ended. */
+  clear(): void {
+    for (const timer of this.#refused.values()) timer?.cancel();
+    this.#refused.clear();
+  }
+}

@@ -1,0 +1,338 @@
+// Every code of the table: who can provoke it, and where it ends an agent that serves. Nothing that visitors, strangers or
+// the network can provoke does.
+
+import {describe, expect, test} from 'vitest';
+import {Agent} from '../../../src/lib/agent/agent.js';
+import {answerError} from '../../../src/lib/carrier/dial-errors.js';
+import {ERRORS, type ErrorCode, TunlError} from '../../../src/lib/core/errors.js';
+import {createLogger} from '../../../src/lib/core/logger.js';
+import {BlockPool} from '../../../src/lib/mux/blocks.js';
+import type {Stream} from '../../../src/lib/mux/stream.js';
+import {KIND, VIOLATION_CODES} from '../../../src/lib/protocol/wire.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+import {ScriptedRelay} from '../../helpers/scripted-relay.js';
+
+/** Where a serving agent meets a code. */
+const WAYS = {
+  /** An attempt fails with it; nobody proved to be the relay. */
+  dial: (relay: ScriptedRelay, code: ErrorCode) => {
+    relay.dials.push(() => Promise.reject(new TunlError(code)));
+    relay.cut();
+  },
+  /** The relay answers the upgrade with it, in its JSON and under its certificate. */
+  answer: (relay: ScriptedRelay, code: ErrorCode) => {
+    const body = JSON.stringify({error: {code, message: 'told so'}});
+    const headers = {'content-type': 'application/json'};
+    const peer = {kind: 'relay', label: 'r1.test:443'} as const;
+    relay.dials.push(() => Promise.reject(answerError(peer, 403, headers, body)));
+    relay.cut();
+  },
+  /** The relay refuses the hello with it. */
+  refused: (relay: ScriptedRelay, code: ErrorCode) => {
+    relay.refusals.push(code);
+    relay.cut();
+  },
+  /** The relay ends the session with it. */
+  close: (relay: ScriptedRelay, code: ErrorCode) => relay.session?.close(code, 'told so'),
+  /** A new session asks for the tunnel, and the relay refuses it with this. */
+  bind: (relay: ScriptedRelay, code: ErrorCode) => {
+    relay.bindRefusals.push(code);
+    relay.session?.close('RELAY_LOST', 'told so');
+  },
+  /** The relay takes the tunnel back with it. */
+  unbound: (relay: ScriptedRelay, code: ErrorCode) =>
+    relay.session?.sendControl({type: 'unbound', tunnel: 1, code, message: 'told so'}),
+} as const;
+
+type Way = keyof typeof WAYS;
+
+/** `owner`: another agent of the same owner. `other`: another owner, once the lease has run out. `peer`: a relay with a fault. */
+type Provoker = 'user' | 'relay owner' | 'owner' | 'other' | 'peer' | 'network' | 'visitor' | 'stranger';
+
+const row = (by: Provoker[], ends: Way[] = []) => ({by, ends});
+/** On this machine only: no relay says so, and one that did would be a peer with a fault. */
+const local = row(['user', 'peer']);
+const broken = row(['peer', 'visitor', 'network']);
+const network = row(['network', 'stranger', 'visitor']);
+/** The relay's word about the token: wherever it comes from, it is final. */
+const token = row(['relay owner'], ['answer', 'refused', 'close', 'bind', 'unbound']);
+const offer = row(['relay owner'], ['bind', 'unbound']);
+
+/** A code that has no row does not compile. */
+const TABLE = {
+  USAGE: local,
+  PORT_INVALID: local,
+  PORT_RANGE: local,
+  TARGET_INVALID: local,
+  H2_WITH_TCP: local,
+  PORT_FORWARDED_TWICE: local,
+  NO_TCP_SOCKET: local,
+  NAME_INVALID: offer,
+  NAME_RESERVED: offer,
+  OPTION_INVALID: local,
+  RELAY_URL_INVALID: local,
+  RELAY_NAME_UNKNOWN: network,
+  RELAY_REFUSED: network,
+  RELAY_TIMEOUT: network,
+  RELAY_LOST: network,
+  RELAY_CERTIFICATE: network,
+  RELAY_NOT_TUNL: network,
+  RELAY_LEAVING: row(['relay owner']),
+  RELAY_BUSY: network,
+  PROXY_FAILED: network,
+  RELAY_TOO_OLD: row(['relay owner'], ['answer', 'refused']),
+  RELAY_TOO_NEW: row(['relay owner'], ['answer', 'refused']),
+  TOKEN_MISSING: token,
+  TOKEN_WRONG: token,
+  NAME_TAKEN: row(['other'], ['bind', 'unbound']),
+  PORT_TAKEN: row(['other'], ['bind', 'unbound']),
+  PORT_NOT_OFFERED: offer,
+  NO_FREE_PORT: row(['owner', 'other']),
+  H2_NOT_OFFERED: offer,
+  TCP_NOT_OFFERED: offer,
+  TOO_MANY_TUNNELS: row(['owner', 'network']),
+  TAKEN_OVER: row(['owner'], ['answer', 'refused', 'close', 'bind', 'unbound']),
+  BIND_REFUSED: row(['peer', 'stranger']),
+  UPSTREAM_REFUSED: row(['user', 'visitor']),
+  HOST_REFUSED: row(['user', 'visitor']),
+  TUNNEL_UNKNOWN: row(['visitor', 'network']),
+  BACKGROUND_UNKNOWN: local,
+  BACKGROUND_STUCK: local,
+  FILE_UNREADABLE: local,
+  STDOUT_FAILED: local,
+  TOKEN_FILE_EMPTY: local,
+  PASSWORD_FILE_EMPTY: local,
+  CERTIFICATE_INVALID: local,
+  KEY_MISMATCH: local,
+  STATE_DIR: local,
+  LISTEN_IN_USE: local,
+  LISTEN_FORBIDDEN: local,
+  LISTEN_FAILED: local,
+  TOKEN_NEEDED: local,
+  PROGRAM_MISSING: local,
+  PROGRAM_TOO_OLD: local,
+  PROGRAM_CONFIG: local,
+  PROGRAM_DIED: local,
+  PROGRAM_BACKGROUND: local,
+  PROGRAM_NOT_READY: local,
+  PROGRAM_OTHER_PORT: local,
+  PROGRAM_PORT_TAKEN: local,
+  FOLDER_MISSING: local,
+  KEY_INVALID: local,
+  KEY_PRIVATE: local,
+  KEY_SOURCE: local,
+  ACCOUNT_LOCKED: local,
+  PROTOCOL: broken,
+  ACK_RANGE: broken,
+  ACK_OVERDUE: broken,
+  STREAM_REUSED: broken,
+  STREAM_UNKNOWN: broken,
+  STREAM_STATE: broken,
+  WINDOW_EXCEEDED: broken,
+  CREDIT_RANGE: broken,
+  PEER_NOT_READING: broken,
+  SESSION_UNKNOWN: network,
+  SESSION_PROOF: broken,
+  SESSION_STALE: network,
+  SESSION_RANGE: broken,
+  RESUME_EXPIRED: network,
+  CLOSED: row(['relay owner', 'peer']),
+  ABORTED: local,
+  UNEXPECTED: broken,
+} satisfies Record<ErrorCode, {by: Provoker[]; ends: Way[]}>;
+
+const turns = async (count: number) => {
+  for (let i = 0; i < count; i += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
+const takesAll = {
+  onVisitor: (stream: Stream) => stream.accept(),
+};
+
+/** An agent that serves, and what it hears. */
+async function serving(owner: {onVisitor: (stream: Stream) => void} = takesAll) {
+  const relay = new ScriptedRelay();
+  const clock = new ManualClock();
+  const heard: string[] = [];
+  let end: ErrorCode | 'closed' | undefined;
+  const agent = new Agent({
+    software: 'agent',
+    pool: new BlockPool(),
+    log: createLogger('test', undefined),
+    clock,
+    dial: relay.dial,
+    events: {
+      onReconnecting: ({state, error}) => heard.push(`${state} ${error.code}`),
+      onResumed: () => heard.push('resumed'),
+      onEnded: (error) => {
+        end ??= error?.code ?? 'closed';
+      },
+    },
+  });
+  await agent.start();
+  const onLost = (error: TunlError) => {
+    end ??= error.code;
+  };
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, {...owner, onLost});
+  /** Time passes until `holds`, a minute at the most. */
+  const until = async (holds: () => boolean) => {
+    for (let i = 0; i < 240 && !holds(); i += 1) {
+      await turns(3);
+      clock.advance(250);
+    }
+  };
+  return {
+    agent,
+    relay,
+    clock,
+    heard,
+    until,
+    end: () => end,
+    /** The tunnel is bound once more, or the agent has ended. */
+    outcome: async () => {
+      await until(() => relay.bound === 2 || end !== undefined);
+      return end ?? (relay.bound === 2 ? 'serves' : 'neither');
+    },
+  };
+}
+
+test('the table has every code, and no other', () => {
+  expect(Object.keys(TABLE)).toEqual(Object.keys(ERRORS));
+});
+
+const OTHERS: readonly Provoker[] = ['peer', 'network', 'visitor', 'stranger'];
+
+test('what visitors, strangers, the network or a broken peer can provoke ends no agent', () => {
+  const fatal = Object.entries(TABLE).filter(
+    ([, {by, ends}]) => by.some((each) => OTHERS.includes(each)) && ends.length > 0,
+  );
+  expect(fatal).toEqual([]);
+});
+
+describe.each(Object.keys(WAYS) as Way[])('told by %s', (way) => {
+  test.each(Object.keys(TABLE) as ErrorCode[])('%s', async (code) => {
+    const {agent, relay, heard, outcome} = await serving();
+    WAYS[way](relay, code);
+    const isFinal = (TABLE[code].ends as Way[]).includes(way);
+    expect(await outcome()).toBe(isFinal ? code : 'serves');
+    // It was said that visitors cannot come, why, and that they can again.
+    if (!isFinal) {
+      expect(heard.length).toBeGreaterThan(1);
+      expect(heard.at(-1)).toBe('resumed');
+      if (way === 'dial') expect(heard.some((each) => each.endsWith(code))).toBe(!startsAfresh(code));
+    }
+    agent.close();
+  });
+});
+
+/** Answers to a resume after which the agent asks for a new session without a wait. */
+const startsAfresh = (code: ErrorCode) =>
+  ['SESSION_UNKNOWN', 'SESSION_PROOF', 'SESSION_STALE', 'SESSION_RANGE'].includes(code);
+
+describe('a session that breaks', () => {
+  test('by a control message that cannot be read', async () => {
+    const {agent, relay, heard, outcome} = await serving();
+    relay.session?.sendControl({type: 'nonsense'});
+    expect(await outcome()).toBe('serves');
+    expect(heard).toEqual(['away PROTOCOL', 'resumed']);
+    agent.close();
+  });
+
+  test('by a link message that has no place there', async () => {
+    const {agent, relay, heard, outcome} = await serving();
+    relay.session?.link?.sendMessage({type: 'refused', code: 'TOKEN_WRONG', message: 'too late'});
+    expect(await outcome()).toBe('serves');
+    expect(heard).toEqual(['away PROTOCOL', 'resumed']);
+    agent.close();
+  });
+
+  test('by a fault of this end: the relay is told, and does not keep it', async () => {
+    const {agent, relay, heard, outcome} = await serving({
+      onVisitor: () => {
+        throw new Error('a bug');
+      },
+    });
+    const {session} = relay;
+    session?.open(KIND.visitor, {tunnel: 1, via: 'tls', address: '192.0.2.1', port: 1});
+    expect(await outcome()).toBe('serves');
+    expect(session?.ended).toBe(true);
+    expect(heard).toEqual(['away UNEXPECTED', 'resumed']);
+    agent.close();
+  });
+
+  test.each(VIOLATION_CODES)('again and again by %s: the agent takes its time', async (code) => {
+    const {agent, relay, clock, until, end} = await serving();
+    relay.onSession = (session) => setImmediate(() => session.close(code, 'told so'));
+    relay.session?.close(code, 'told so');
+    await until(() => false);
+    expect(clock.now()).toBeGreaterThanOrEqual(60_000);
+    expect(end()).toBeUndefined();
+    // Waits double up to 20 s: on an average a dozen attempts in a minute.
+    expect(relay.dialled).toBeLessThan(40);
+    agent.close();
+  });
+});
+
+describe('a tunnel that is refused for now', () => {
+  test('is asked for again until it is given, and both are told', async () => {
+    const {agent, relay, heard, outcome} = await serving();
+    relay.bindRefusals.push('NO_FREE_PORT', 'A_CODE_OF_TOMORROW');
+    relay.session?.close('RELAY_LOST', 'told so');
+    expect(await outcome()).toBe('serves');
+    expect(heard).toEqual([
+      'away RELAY_LOST',
+      'resumed',
+      'refused NO_FREE_PORT',
+      'refused BIND_REFUSED',
+      'resumed',
+    ]);
+    agent.close();
+  });
+
+  test('is forgotten when the session is: the next one asks for everything', async () => {
+    const {agent, relay, clock, outcome, until, heard} = await serving();
+    relay.bindRefusals.push('BIND_REFUSED');
+    relay.session?.close('RELAY_LOST', 'told so');
+    await until(() => heard.includes('refused BIND_REFUSED'));
+    relay.session?.close('RELAY_LOST', 'told so');
+    expect(await outcome()).toBe('serves');
+    clock.advance(60_000);
+    await turns(5);
+    expect(relay.bound).toBe(2);
+    agent.close();
+  });
+});
+
+describe('before the first tunnel was bound', () => {
+  test('an answer that makes no sense is final', async () => {
+    const relay = new ScriptedRelay();
+    relay.dials.push(() => Promise.reject(new TunlError('RELAY_NOT_TUNL')));
+    const ended = Promise.withResolvers<TunlError | undefined>();
+    const agent = new Agent({
+      software: 'agent',
+      pool: new BlockPool(),
+      log: createLogger('test', undefined),
+      wait: true,
+      dial: relay.dial,
+      events: {onReconnecting: () => {}, onResumed: () => {}, onEnded: ended.resolve},
+    });
+    await expect(agent.start()).rejects.toMatchObject({code: 'RELAY_NOT_TUNL'});
+    expect(await ended.promise).toMatchObject({code: 'RELAY_NOT_TUNL'});
+  });
+
+  test('a tunnel that is refused is not asked for again', async () => {
+    const relay = new ScriptedRelay();
+    relay.bindRefusals.push('NO_FREE_PORT');
+    const agent = new Agent({
+      software: 'agent',
+      pool: new BlockPool(),
+      log: createLogger('test', undefined),
+      dial: relay.dial,
+      events: {onReconnecting: () => {}, onResumed: () => {}, onEnded: () => {}},
+    });
+    await agent.start();
+    const asked = agent.bind({kind: 'tls', h2: false}, {...takesAll, onLost: () => {}});
+    await expect(asked).rejects.toMatchObject({code: 'NO_FREE_PORT'});
+    agent.close();
+  });
+});
