@@ -14,7 +14,7 @@ export default class List extends BaseCommand {
   async run(): Promise<void> {
     await this.parse(List);
     const tunnels = await new Roster(stateDir()).living();
-    for (const {processStart, command, ...tunnel} of tunnels) {
+    for (const {processStart, system, command, ...tunnel} of tunnels) {
       this.presenter.event({type: 'tunnel', ...tunnel, command: command.join(' ')});
     }
     if (tunnels.length === 0) this.presenter.tell({tone: 'plain', text: 'No tunnel runs in the background.'});

@@ -5,13 +5,22 @@ import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {systemCode, TunlError} from '../core/errors.js';
 import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
-import {run} from './run.js';
+import {
+  isProcessRecord,
+  keepFresh,
+  lifeOf,
+  type ProcessRecord,
+  type System,
+  thisProcess,
+} from './process-record.js';
 
 export interface BackgroundTunnel {
   readonly id: string;
   readonly pid: number;
   /** Tells the process from a later one with the same pid. */
   readonly processStart: string;
+  /** Where the pid means this process: containers may share the state folder. */
+  readonly system?: System | undefined;
   /** ISO 8601. */
   readonly startedAt: string;
   /** The words of the command line; secrets have no place there. */
@@ -47,12 +56,11 @@ export class Roster {
 
   /** Enters this process. */
   async enter(about: Omit<BackgroundTunnel, 'pid' | 'processStart'>): Promise<void> {
-    const entry: BackgroundTunnel = {
-      ...about,
-      pid: process.pid,
-      processStart: await startOf(process.pid),
-    };
-    await writeFileAtomic(this.#path(about.id), `${JSON.stringify(entry)}\n`);
+    const {pid, start, system} = await thisProcess();
+    const entry: BackgroundTunnel = {...about, pid, processStart: start, system};
+    const path = this.#path(about.id);
+    await writeFileAtomic(path, `${JSON.stringify(entry)}\n`);
+    keepFresh(path);
   }
 
   async remove(id: string): Promise<void> {
@@ -60,21 +68,25 @@ export class Roster {
     await rm(this.logPath(id), {force: true});
   }
 
-  /** Those that run, oldest first. What dead processes left is removed on the way. */
+  /** Those that run here, oldest first. What dead processes left is removed on the way. */
   async living(): Promise<BackgroundTunnel[]> {
     const names = await readdir(this.#folder).catch(() => []);
     const ids = new Set(names.map((name) => name.split('.', 1)[0] ?? '').filter(isBackgroundId));
     const found = await Promise.all([...ids].map((id) => this.#look(id)));
     return found
-      .filter((entry) => entry !== undefined)
+      .flatMap((each) => (each?.life === 'running' ? [each.entry] : []))
       .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
   }
 
   /** @throws TunlError BACKGROUND_UNKNOWN */
   async get(id: string): Promise<BackgroundTunnel> {
-    const entry = isBackgroundId(id) ? await this.#look(id) : undefined;
-    if (entry === undefined) throw new TunlError('BACKGROUND_UNKNOWN');
-    return entry;
+    const found = isBackgroundId(id) ? await this.#look(id) : undefined;
+    if (found?.life === 'running') return found.entry;
+    if (found === undefined) throw new TunlError('BACKGROUND_UNKNOWN');
+    throw new TunlError('BACKGROUND_UNKNOWN', {
+      reason: `The tunnel ${id} was started in another container, or on another machine.`,
+      next: 'Stop it there.',
+    });
   }
 
   /** Ends it as Ctrl+C would; resolves when its process has gone. @throws TunlError BACKGROUND_STUCK */
@@ -99,9 +111,14 @@ export class Roster {
     return join(this.#folder, `${id}.json`);
   }
 
-  async #look(id: string): Promise<BackgroundTunnel | undefined> {
+  /** Undefined: there is none any more. */
+  async #look(id: string): Promise<{entry: BackgroundTunnel; life: 'running' | 'unknown'} | undefined> {
     const entry = await readEntry(this.#path(id), id);
-    if (entry !== undefined && (await isRunning(entry))) return entry;
+    if (entry !== undefined) {
+      const {mtimeMs} = await stat(this.#path(id)).catch(() => ({mtimeMs: 0}));
+      const life = await lifeOf(recordOf(entry), mtimeMs);
+      if (life !== 'ended') return {entry, life};
+    }
     // A log alone may belong to a tunnel that is coming up.
     const log = await stat(this.logPath(id)).catch(() => undefined);
     if (entry !== undefined || (log !== undefined && Date.now() - log.mtimeMs > STALE_LOG_MS)) {
@@ -122,30 +139,22 @@ async function readEntry(path: string, id: string): Promise<BackgroundTunnel | u
 
 function isEntry(value: unknown): value is BackgroundTunnel {
   if (typeof value !== 'object' || value === null) return false;
-  const {id, pid, processStart, startedAt, address, command} = value as Record<string, unknown>;
+  const {id, pid, processStart, system, startedAt, address, command} = value as Record<string, unknown>;
   return (
-    [id, processStart, startedAt, address].every((field) => typeof field === 'string') &&
-    Number.isInteger(pid) &&
-    Number(pid) > 1 &&
+    [id, startedAt, address].every((field) => typeof field === 'string') &&
+    isProcessRecord({pid, start: processStart, system}) &&
+    pid !== 1 &&
     Array.isArray(command)
   );
 }
 
-/** Only the very process that entered itself: a pid may be somebody else's by now. */
+/** Only the very process that entered itself: a pid may be somebody else's by now, or mean another process elsewhere. */
 async function isRunning(entry: BackgroundTunnel): Promise<boolean> {
-  const start = await startOf(entry.pid);
-  return start !== '' && start === entry.processStart;
+  return (await lifeOf(recordOf(entry), Date.now())) === 'running';
 }
 
-/** When a process was started, as the system writes it; '' when there is none (a zombie is none). */
-async function startOf(pid: number): Promise<string> {
-  if (process.platform !== 'linux') {
-    return (await run('ps', ['-o', 'lstart=', '-p', String(pid)])).stdout.trim();
-  }
-  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => '');
-  // Fields after the name, which may hold spaces: the first is the state, the 20th the start.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return /^[ZX]/.test(fields[0] ?? '') ? '' : (fields[19] ?? '');
+function recordOf({pid, processStart, system}: BackgroundTunnel): ProcessRecord {
+  return {pid, start: processStart, system};
 }
 
 function send(entry: BackgroundTunnel, signal: NodeJS.Signals): void {

@@ -1,8 +1,15 @@
 // A folder for one run of one program: its configuration, sockets and whatever it leaves lying about. Gone afterwards.
 import {randomBytes} from 'node:crypto';
-import {mkdir, readdir, rm} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
+import {factsOf} from './proc.js';
+import {isProcessRecord, keepFresh, lifeOf, thisProcess} from './process-record.js';
+
+/** A folder without a record is somebody's for so long, ms. */
+const UNRECORDED_MS = 3_600_000;
+
+const recordIn = (folder: string) => join(folder, '.process.json');
 
 /** `<state folder>/run/<pid>-<random>`, mode 0700. Folders of processes that are gone are removed on the way. */
 export async function makeRunFolder(stateDir: string): Promise<string> {
@@ -12,6 +19,8 @@ export async function makeRunFolder(stateDir: string): Promise<string> {
     await mkdir(parent, {recursive: true, mode: 0o700});
     await removeStale(parent);
     await mkdir(folder, {mode: 0o700});
+    await writeFile(recordIn(folder), JSON.stringify(await thisProcess()), {mode: 0o600});
+    keepFresh(recordIn(folder));
   } catch (error) {
     throw new TunlError('STATE_DIR', {
       reason: `${parent} cannot be used (${systemCode(error) || 'unknown error'}).`,
@@ -29,15 +38,20 @@ export async function removeRunFolder(folder: string): Promise<void> {
 async function removeStale(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
     const pid = Number(/^(\d+)-/.exec(name)?.[1]);
-    if (pid > 0 && !isAlive(pid)) await removeRunFolder(join(parent, name));
+    const folder = join(parent, name);
+    if (pid > 0 && (await isStale(folder, pid))) await removeRunFolder(folder);
   }
 }
 
-function isAlive(pid: number): boolean {
+async function isStale(folder: string, pid: number): Promise<boolean> {
+  const path = recordIn(folder);
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemCode(error) === 'EPERM';
+    const record: unknown = JSON.parse(await readFile(path, 'utf8'));
+    const {mtimeMs} = await stat(path);
+    return isProcessRecord(record) && (await lifeOf(record, mtimeMs)) === 'ended';
+  } catch {
+    // Without a record: made a moment ago, or by a process that died between two lines.
+    const {mtimeMs} = await stat(folder).catch(() => ({mtimeMs: Date.now()}));
+    return Date.now() - mtimeMs > UNRECORDED_MS && (await factsOf(pid)) === undefined;
   }
 }

@@ -1,9 +1,10 @@
 // Faults of programs, each with a small program that has it: what the user is told, and that nothing stays behind.
-import {mkdir, readdir} from 'node:fs/promises';
+import {mkdir, readdir, utimes, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {TunlError} from '../../../src/lib/core/errors.js';
+import {thisProcess} from '../../../src/lib/launch/process-record.js';
 import type {FreeProgram, PublicSide, Site} from '../../../src/lib/launch/program.js';
 import {command} from '../../../src/lib/launch/programs/command.js';
 import {exitCodeOf} from '../../../src/lib/launch/running.js';
@@ -408,7 +409,17 @@ test('folders of dead launches are removed by the next one', async ({scope}) => 
   const stateDir = await scope.tempDir('state');
   const gone = await launchFake(scope, '', {stateDir});
   await gone.exited;
-  await mkdir(join(stateDir, 'run', `${gone.pid}-abc`), {recursive: true});
+  const left = async (name: string, record?: object) => {
+    const folder = join(stateDir, 'run', name);
+    await mkdir(folder, {recursive: true});
+    if (record !== undefined) await writeFile(join(folder, '.process.json'), JSON.stringify(record));
+    return folder;
+  };
+  const {system} = await thisProcess();
+  await left(`${gone.pid}-abc`, {pid: gone.pid, start: '1', system});
+  await left(`${process.pid}-abc`, {pid: process.pid, start: '1', system});
+  const unrecorded = await left(`${gone.pid}-def`);
+  await utimes(unrecorded, 0, 0);
   const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}'], stateDir});
   await program.ready;
   const names = await readdir(join(stateDir, 'run'));

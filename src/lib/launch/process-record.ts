@@ -1,0 +1,118 @@
+// Which process something in the state folder belongs to, so that others can tell whether it still runs: also where
+// containers, or machines, share the folder and see each other's processes under other numbers or not at all.
+import {readFile, readlink, utimes} from 'node:fs/promises';
+import {hostname, uptime} from 'node:os';
+import {createHash} from '../core/node-crypto.js';
+import {factsOf} from './proc.js';
+import {run} from './run.js';
+
+/** Where process numbers mean the same processes. */
+export interface System {
+  /** One run of one kernel; '' where none is told. */
+  readonly boot: string;
+  /** The namespace of process numbers; '' where /proc shows those of another one. */
+  readonly namespace: string;
+  /** The machine or container over its reboots, as a hash. */
+  readonly host: string;
+}
+
+export interface ProcessRecord {
+  readonly pid: number;
+  /** As the system writes it: tells the process from a later one with its pid. */
+  readonly start: string;
+  /** Undefined where there are no namespaces: only one system uses the folder. */
+  readonly system?: System | undefined;
+}
+
+/** `unknown`: it belongs to a system whose processes cannot be seen from here. */
+export type Life = 'running' | 'ended' | 'unknown';
+
+export interface Sight {
+  readonly system: System | undefined;
+  readonly now: number;
+  readonly bootedAt: number;
+  /** When the process last gave a sign of life: see `keepFresh`. */
+  readonly touchedAt: number;
+  /** Of the process that has the record's pid here; '' for none. */
+  readonly start: string;
+}
+
+const SIGN_EVERY_MS = 3_600_000;
+/** Longer than any machine sleeps: what gave no sign for so long is given up, wherever it was. */
+const FORGOTTEN_MS = 30 * 24 * SIGN_EVERY_MS;
+
+export function judgeLife(record: ProcessRecord, sight: Sight): Life {
+  const there = record.system;
+  const here = sight.system;
+  const forgotten = sight.now - sight.touchedAt > FORGOTTEN_MS ? 'ended' : 'unknown';
+  if (there !== undefined && here !== undefined) {
+    const sameHost = there.host === here.host;
+    if (there.boot !== here.boot || (here.boot === '' && !sameHost)) {
+      // Two machines may call themselves the same: one that gave a sign since this one came up is another.
+      return sameHost && sight.touchedAt < sight.bootedAt ? 'ended' : forgotten;
+    }
+    if (there.namespace !== here.namespace || here.namespace === '') return forgotten;
+  }
+  return sight.start !== '' && sight.start === record.start ? 'running' : 'ended';
+}
+
+/** @param touchedAt ms; of the file that holds the record */
+export async function lifeOf(record: ProcessRecord, touchedAt: number): Promise<Life> {
+  const [system, start] = await Promise.all([thisSystem(), startOf(record.pid)]);
+  const now = Date.now();
+  return judgeLife(record, {system, now, bootedAt: now - uptime() * 1_000, touchedAt, start});
+}
+
+export async function thisProcess(): Promise<ProcessRecord> {
+  const [system, start] = await Promise.all([thisSystem(), startOf(process.pid)]);
+  return {pid: process.pid, start, ...(system !== undefined && {system})};
+}
+
+/** Gives a sign of life by the file's time, once an hour, until the file is gone. */
+export function keepFresh(path: string): void {
+  const timer = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => clearInterval(timer));
+  }, SIGN_EVERY_MS);
+  timer.unref();
+}
+
+export function isProcessRecord(value: unknown): value is ProcessRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const {pid, start, system} = value as Record<string, unknown>;
+  return (
+    Number.isInteger(pid) &&
+    Number(pid) > 0 &&
+    typeof start === 'string' &&
+    (system === undefined || isSystem(system))
+  );
+}
+
+function isSystem(value: unknown): value is System {
+  if (typeof value !== 'object' || value === null) return false;
+  const {boot, namespace, host} = value as Record<string, unknown>;
+  return [boot, namespace, host].every((field) => typeof field === 'string');
+}
+
+async function thisSystem(): Promise<System | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  const [boot, self, namespace, machine] = await Promise.all([
+    readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => ''),
+    readlink('/proc/self').catch(() => ''),
+    readlink('/proc/self/ns/pid').catch(() => ''),
+    readFile('/etc/machine-id', 'utf8').catch(() => ''),
+  ]);
+  const host = createHash('sha256').update(`tunl\n${machine.trim()}\n${hostname()}`);
+  return {
+    boot: boot.trim(),
+    // A /proc that was mounted for another namespace shows other processes under these numbers.
+    namespace: self === String(process.pid) ? namespace : '',
+    host: host.digest('hex').slice(0, 32),
+  };
+}
+
+/** '' when there is none; a zombie is none. */
+async function startOf(pid: number): Promise<string> {
+  if (process.platform === 'linux') return (await factsOf(pid))?.start ?? '';
+  return (await run('ps', ['-o', 'lstart=', '-p', String(pid)])).stdout.trim();
+}
