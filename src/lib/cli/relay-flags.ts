@@ -3,6 +3,7 @@
 import type {Interfaces} from '@oclif/core';
 import {boolean, custom, string} from '@oclif/core/flags';
 import {listenAddress, portRange, relayOrigin} from '../relay/addresses.js';
+import {trustedSources} from '../relay/doors/trusted.js';
 import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from '../relay/options.js';
 import {durationFlag, given, hostFlag, portFlag, read} from './flags.js';
 
@@ -23,6 +24,15 @@ const listenFlag = custom<string>({
 const relayUrlFlag = custom<string>({
   helpValue: 'URL',
   parse: (text, _command, flag) => read(flag.name, () => relayOrigin(text)),
+});
+
+const sourceFlag = custom<string>({
+  helpValue: 'RANGE',
+  parse: (text, _command, flag) =>
+    read(flag.name, () => {
+      trustedSources([text]);
+      return text;
+    }),
 });
 
 const FILES = 'certificate and token';
@@ -48,6 +58,12 @@ export const relayStartFlags = {
     summary: 'Where agents go when this relay drains; repeatable. (they come back)',
   }),
   'reuse-port': boolean({summary: 'Let the next relay process listen before this one ends.'}),
+  'trusted-source': sourceFlag({
+    multiple: true,
+    multipleNonGreedy: true,
+    summary:
+      'Addresses of a load balancer or gateway, 10.0.0.0/8 say, that limits by address leave out; repeatable.',
+  }),
   'token-file': string({
     helpValue: 'FILE',
     summary: 'The token agents must show; or set TUNL_TOKEN.',
@@ -83,6 +99,7 @@ export const relayStartFlags = {
 export function relayOptions(flags: Interfaces.InferredFlags<typeof relayStartFlags>): RelayOptions {
   return given({
     successors: flags.successor,
+    trustedSources: flags['trusted-source'],
     reusePort: flags['reuse-port'],
     domain: flags.domain,
     listen: flags.listen,

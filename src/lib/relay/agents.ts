@@ -15,6 +15,7 @@ import {type AgentMessage, parseAgentMessage, type RelayMessage} from '../protoc
 import {MalformedMessage} from '../protocol/fields.js';
 import type {Hello} from '../protocol/link-messages.js';
 import {keyOwner} from './key-owner.js';
+import type {Caller} from './own-site.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
 
 const UNPROVEN =
@@ -66,8 +67,8 @@ export class Agents {
     return this.#members.size;
   }
 
-  /** A carrier came up. @param tokenOwner whose token it showed; undefined where none is asked for. */
-  accept = (carrier: Carrier, tokenOwner: string | undefined): void => {
+  /** A carrier came up. */
+  accept = (carrier: Carrier, {owner: tokenOwner, entered}: Caller): void => {
     const {clock, domain, software, log} = this.#options;
     const link = new Link(carrier, {clock});
     greetAgent(link, {
@@ -78,8 +79,10 @@ export class Agents {
       onHello: (hello, relayNonce) => {
         const owner = tokenOwner ?? keyOwner(hello, {domain, relayNonce, carrier});
         if (owner === undefined) refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
-        else if (hello.resume === undefined) this.#begin(link, owner);
-        else this.#resume(link, owner, hello, relayNonce);
+        else if (hello.resume === undefined) {
+          entered();
+          this.#begin(link, owner);
+        } else if (this.#resume(link, owner, hello, relayNonce)) entered();
       },
       onFailed: (error) =>
         log.debug('an agent left during the handshake', {carrier: carrier.label, reason: error?.message}),
@@ -146,20 +149,21 @@ export class Agents {
     log.info('agent connected', {session: ticket.id.slice(0, 8), from: link.carrier.label});
   }
 
-  #resume(link: Link, owner: string, hello: Hello, relayNonce: string): void {
+  /** False: it was refused. */
+  #resume(link: Link, owner: string, hello: Hello, relayNonce: string): boolean {
     const {resume} = hello;
-    if (resume === undefined) return;
+    if (resume === undefined) return false;
     const member = this.#members.get(resume.id);
     if (member === undefined || member.owner !== owner) {
       refuseHello(link, 'SESSION_UNKNOWN', 'This session is not known here.');
-      return;
+      return false;
     }
     const facts = {epoch: resume.epoch, agentNonce: hello.nonce, relayNonce};
     const verdict = member.ticket.check(facts, resume.received, resume.proof);
     if (!verdict.ok) {
       // The session itself is untouched: a forged or late attempt must not be able to end it.
       refuseHello(link, verdict.code, 'This resume cannot be.');
-      return;
+      return false;
     }
     const received = member.session.receivedBytes;
     link.sendMessage({
@@ -172,6 +176,7 @@ export class Agents {
     });
     member.session.attach(link, resume.received);
     this.#options.log.info('link resumed', {session: resume.id.slice(0, 8), epoch: verdict.epoch});
+    return true;
   }
 
   #onControl(member: Member, payload: Buffer): void {

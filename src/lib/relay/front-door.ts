@@ -6,15 +6,11 @@ import {ClientHelloReader, type ClientHelloResult} from '../bytes/client-hello.j
 import type {Logger} from '../core/logger.js';
 import {labelUnder} from '../protocol/names.js';
 import type {CertificateSource} from './certificates.js';
-import {type Peer, peerOf} from './doors/peer.js';
+import type {PendingConnection, PendingConnections} from './doors/pending.js';
 import {terminateTls} from './terminate.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
 import type {Visitors} from './visitors.js';
 import type {WaitingRoom} from './waiting-room.js';
-
-/** For a whole ClientHello, ms: it is sent at once by everything that means well. A busy relay has the fifth second to let go. */
-const HELLO_TIMEOUT_MS = 4_000;
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** Somebody who speaks HTTP here meant https://. */
 const PLAIN_HTTP_ANSWER =
@@ -26,15 +22,15 @@ export interface FrontDoorOptions {
   tunnels: TunnelTable;
   visitors: Visitors;
   waitingRoom: WaitingRoom;
+  pending: PendingConnections;
   /** A connection to the relay's own name. */
-  onOwn: (socket: TLSSocket) => void;
+  onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
   log: Logger;
 }
 
 /** A connection whose ClientHello was read. */
 interface Arrival {
-  raw: Socket;
-  peer: Peer;
+  connection: PendingConnection;
   /** All bytes so far: TLS wants them again. */
   head: Buffer;
 }
@@ -48,54 +44,48 @@ export class FrontDoor {
 
   /** Takes a connection just accepted. Nothing that it does can throw. */
   accept = (raw: Socket): void => {
-    const peer = peerOf(raw);
-    if (peer === undefined) {
-      raw.on('error', () => {});
-      raw.destroy();
-      return;
-    }
+    const connection = this.#options.pending.admit(raw);
+    if (connection === undefined) return;
     const reader = new ClientHelloReader();
-    const leave = () => {
-      stop();
-      raw.on('error', () => {});
-      raw.destroy();
-    };
     const read = () => {
       for (let chunk = raw.read() as Buffer | null; chunk !== null; chunk = raw.read() as Buffer | null) {
         const result = reader.push(chunk);
+        connection.holds(reader.bytes.length);
         if (result.state === 'need-more') continue;
         stop();
-        this.#lead({raw, peer, head: reader.bytes}, result);
+        if (!connection.over) this.#lead({connection, head: reader.bytes}, result);
         return;
       }
     };
-    const timer = setTimeout(leave, HELLO_TIMEOUT_MS);
     const stop = () => {
-      clearTimeout(timer);
       raw.off('readable', read);
       raw.off('end', leave);
-      raw.off('error', leave);
-      raw.off('close', leave);
+    };
+    const leave = () => {
+      stop();
+      raw.destroy();
     };
     raw.on('readable', read);
     raw.on('end', leave);
-    raw.on('error', leave);
-    raw.on('close', leave);
   };
 
   #lead(arrival: Arrival, result: Exclude<ClientHelloResult, {state: 'need-more'}>): void {
-    const {raw, peer} = arrival;
+    const {connection} = arrival;
+    const {raw, peer} = connection;
     const {domain, tunnels, log} = this.#options;
-    raw.on('error', () => {});
     if (result.state === 'refused') {
       log.debug('no ClientHello', {from: peer.address, reason: result.reason});
       if (result.reason === 'http') raw.end(PLAIN_HTTP_ANSWER, () => raw.destroy());
       else raw.destroy();
       return;
     }
+    connection.named();
     const name = result.serverName;
     if (name === domain) {
-      this.#terminate(arrival, name, result.alpn, ['http/1.1'], this.#options.onOwn);
+      if (!connection.secures('own')) return;
+      this.#terminate(arrival, name, result.alpn, ['http/1.1'], (socket) =>
+        this.#options.onOwn(socket, connection),
+      );
       return;
     }
     const label = name === undefined ? undefined : labelUnder(name, domain);
@@ -117,14 +107,17 @@ export class FrontDoor {
     arrival: Arrival,
     {name, label, asked, tunnel}: {name: string; label: string; asked: readonly string[]; tunnel: Tunnel},
   ): void {
+    const {connection} = arrival;
+    if (!connection.secures('visitor')) return;
     const offers = tunnel.h2 ? ['h2', 'http/1.1'] : ['http/1.1'];
     this.#terminate(arrival, name, asked, offers, (socket) => {
       const alpn = socket.alpnProtocol;
+      connection.enter();
       // Looked up again: the handshake took a while, and the tunnel may be another's by now.
       this.#options.visitors.welcome(this.#options.tunnels.named(label), {
         socket,
-        raw: arrival.raw,
-        peer: arrival.peer,
+        raw: connection.raw,
+        peer: connection.peer,
         via: 'tls',
         ...(typeof alpn === 'string' ? {alpn} : {}),
       });
@@ -132,13 +125,14 @@ export class FrontDoor {
   }
 
   #terminate(
-    {raw, peer, head}: Arrival,
+    {connection, head}: Arrival,
     name: string,
     asked: readonly string[],
     offers: string[],
     onSecure: (socket: TLSSocket) => void,
   ): void {
     const {certificates, log} = this.#options;
+    const {raw, peer} = connection;
     const fail = (error: unknown) => {
       log.debug('no TLS', {
         from: peer.address,
@@ -152,7 +146,7 @@ export class FrontDoor {
     const alpn = asked.some((each) => each === 'h2' || each === 'http/1.1') ? offers : undefined;
     Promise.resolve(certificates.contextFor(name)).then((context) => {
       if (raw.destroyed) return;
-      terminateTls({raw, head, context, alpn, timeoutMs: HANDSHAKE_TIMEOUT_MS, onSecure, onFailed: fail});
+      connection.secure = terminateTls({raw, head, context, alpn, onSecure, onFailed: fail});
     }, fail);
   }
 }

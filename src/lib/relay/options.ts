@@ -61,6 +61,11 @@ export interface RelayOptions {
    * names: the same domain and public port. Default: agents come back here.
    */
   successors?: readonly string[];
+  /**
+   * Addresses or `ADDRESS/PREFIX` that many people stand behind, such as a load balancer: limits by source do not hold for
+   * them. Default: none.
+   */
+  trustedSources?: readonly string[];
   /** Let a second relay process of this user listen on the same ports, to take over without a gap. Default false. */
   reusePort?: boolean;
   signal?: AbortSignal;

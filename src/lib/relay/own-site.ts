@@ -4,56 +4,51 @@ import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {acceptUpgrade, judgeOrigin, refuseUpgrade} from '../carrier/upgrade.js';
-import type {Clock, Timer} from '../core/clock.js';
 import type {Carrier} from '../mux/carrier.js';
 import {AGENT_PATH} from '../protocol/wire.js';
 import {OneRequest} from './doors/one-request.js';
+import type {PendingConnection} from './doors/pending.js';
 import type {RelayStats} from './options.js';
 import type {TokenCheck} from './tokens.js';
 
-/** From the TLS handshake to the upgrade, or to the end of whatever else it is, ms. */
-const CONNECTION_TIMEOUT_MS = 10_000;
+/** An agent that may say hello. */
+export interface Caller {
+  /** Whose token it showed, as a hash; undefined where none is asked for. */
+  owner: string | undefined;
+  /** Its hello has led to a session: until then its time is limited. */
+  entered: () => void;
+}
 
 export interface OwnSiteOptions {
   domain: string;
   software: string;
   tokens: TokenCheck;
-  clock: Clock;
   stats: () => RelayStats;
   /** True once the relay is on its way out: agents are sent away. */
   draining: () => boolean;
-  /** `owner`: whose token it was, as a hash; undefined where none is asked for. */
-  onAgent: (carrier: Carrier, owner: string | undefined) => void;
+  onAgent: (carrier: Carrier, caller: Caller) => void;
 }
 
 /** Takes connections to the relay's name, from the end of their TLS handshake on. */
 export class OwnSite {
-  readonly #clock: Clock;
   readonly #requests: OneRequest;
-  readonly #timers = new WeakMap<Duplex, Timer>();
+  readonly #connections = new WeakMap<Duplex, PendingConnection>();
 
   constructor(options: OwnSiteOptions) {
-    this.#clock = options.clock;
     this.#requests = new OneRequest({
       onRequest: (req, res) => answer(options, req, res),
       onUpgrade: (req, socket, head) => {
-        this.#timers.get(socket)?.cancel();
-        onUpgrade(options, req, socket, head);
+        const connection = this.#connections.get(socket);
+        if (connection === undefined) socket.destroy();
+        else onUpgrade(options, {req, socket, head, connection});
       },
     });
   }
 
-  accept = (socket: Socket): void => {
-    const timer = this.#clock.after(CONNECTION_TIMEOUT_MS, () => socket.destroy());
-    this.#timers.set(socket, timer);
-    socket.once('close', () => timer.cancel());
+  accept = (socket: Socket, connection: PendingConnection): void => {
+    this.#connections.set(socket, connection);
     this.#requests.accept(socket);
   };
-
-  /** Ends all connections but those of agents. */
-  close(): void {
-    this.#requests.closeAll();
-  }
 }
 
 function answer(options: OwnSiteOptions, req: IncomingMessage, res: ServerResponse): void {
@@ -82,7 +77,14 @@ function answer(options: OwnSiteOptions, req: IncomingMessage, res: ServerRespon
   else json(404, {error: {code: 'USAGE', message: 'Nothing is here.'}});
 }
 
-function onUpgrade(options: OwnSiteOptions, req: IncomingMessage, socket: Duplex, head: Buffer): void {
+interface Upgrade {
+  req: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+  connection: PendingConnection;
+}
+
+function onUpgrade(options: OwnSiteOptions, {req, socket, head, connection}: Upgrade): void {
   const path = (req.url ?? '/').split('?', 1)[0];
   if (path !== AGENT_PATH) {
     refuseUpgrade(socket, 404, {code: 'RELAY_NOT_TUNL', message: 'Agents upgrade elsewhere.'});
@@ -101,13 +103,25 @@ function onUpgrade(options: OwnSiteOptions, req: IncomingMessage, socket: Duplex
     });
     return;
   }
+  // Before the token is looked at: a flood of guesses costs no hashes, and learns nothing.
+  if (!connection.mayLogIn) {
+    refuseUpgrade(socket, 429, {
+      code: 'RELAY_BUSY',
+      message: 'Too many tokens from this address were refused.',
+      retryAfterMs: connection.loginWaitMs,
+    });
+    return;
+  }
   const verdict = options.tokens.check(req.headers.authorization);
   if (!verdict.ok) {
+    connection.loginFailed();
     refuseUpgrade(socket, 401, {code: verdict.code, message: verdict.message});
     return;
   }
   const carrier = acceptUpgrade({req, socket, head});
-  if (carrier !== undefined) options.onAgent(carrier, verdict.owner);
+  if (carrier !== undefined) {
+    options.onAgent(carrier, {owner: verdict.owner, entered: () => connection.enter()});
+  }
 }
 
 function landingPage(domain: string): string {

@@ -1,24 +1,20 @@
 // The relay's plain HTTP port: sends everybody to the same place over https.
 
 import {createServer, type Server} from 'node:net';
-import {type Clock, systemClock} from '../core/clock.js';
 import {isHost, publicUrl} from '../protocol/targets.js';
 import {OneRequest} from './doors/one-request.js';
+import type {PendingConnections} from './doors/pending.js';
 
 /** From the accept to the end of the answer, ms. */
 const CONNECTION_TIMEOUT_MS = 10_000;
 
-export interface Redirect {
-  server: Server;
-  /** Ends all connections. */
-  closeAll: () => void;
+export interface RedirectOptions {
+  domain: string;
+  publicPort: () => number;
+  pending: PendingConnections;
 }
 
-export function createRedirect(
-  domain: string,
-  publicPort: () => number,
-  clock: Clock = systemClock,
-): Redirect {
+export function createRedirect({domain, publicPort, pending}: RedirectOptions): Server {
   const requests = new OneRequest({
     onRequest: (req, res) => {
       const asked = (req.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
@@ -29,10 +25,7 @@ export function createRedirect(
       res.end();
     },
   });
-  const server = createServer({noDelay: true}, (socket) => {
-    const timer = clock.after(CONNECTION_TIMEOUT_MS, () => socket.destroy());
-    socket.once('close', () => timer.cancel());
-    requests.accept(socket);
+  return createServer({noDelay: true}, (socket) => {
+    if (pending.admit(socket, CONNECTION_TIMEOUT_MS) !== undefined) requests.accept(socket);
   });
-  return {server, closeAll: () => requests.closeAll()};
 }

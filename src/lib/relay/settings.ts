@@ -6,6 +6,7 @@ import type {LogSink} from '../core/logger.js';
 import {readSecretFile, stateDir} from '../core/state-dir.js';
 import {MAX_RELAYS} from '../protocol/link-messages.js';
 import {checkHost, checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
+import {trustedSources} from './doors/trusted.js';
 import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from './options.js';
 import {MAX_LEASES} from './registry.js';
 
@@ -31,6 +32,7 @@ export interface RelaySettings {
   keepForReplay: boolean;
   keepLeases: boolean;
   successors: readonly string[];
+  trustedSources: readonly string[];
   reusePort: boolean;
   /** Agents that are sent away come back within this time, ms, each at a moment of its own. */
   comeBackWithinMs: number;
@@ -95,6 +97,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
     keepLeases: options.keepLeases ?? true,
     successors: checkSuccessors(options.successors ?? []),
+    trustedSources: checkSources(options.trustedSources ?? []),
     reusePort: options.reusePort ?? false,
     comeBackWithinMs: 2_000,
     log: options.log,
@@ -132,6 +135,11 @@ function checkSuccessors(urls: readonly string[]): readonly string[] {
   if (urls.length > MAX_RELAYS)
     throw new TunlError('OPTION_INVALID', {reason: `There can be ${MAX_RELAYS} successors at the most.`});
   return urls.map(relayOrigin);
+}
+
+function checkSources(ranges: readonly string[]): readonly string[] {
+  trustedSources(ranges);
+  return ranges;
 }
 
 function checkRange(range: RelayOptions['tcpPorts']): readonly [number, number] | undefined {

@@ -13,12 +13,14 @@ import {WindowBudget} from '../mux/window.js';
 import {publicUrl} from '../protocol/targets.js';
 import {Agents} from './agents.js';
 import {type CertificateSource, openCertificates} from './certificates.js';
+import {PendingConnections} from './doors/pending.js';
+import {trustedSources} from './doors/trusted.js';
 import {FrontDoor} from './front-door.js';
 import {LeaseStore} from './lease-store.js';
 import {listenOn} from './listen.js';
 import type {Relay, RelayOptions, RelayStats} from './options.js';
 import {OwnSite} from './own-site.js';
-import {createRedirect, type Redirect} from './redirect.js';
+import {createRedirect} from './redirect.js';
 import {type LeaseKey, type LeaseRow, MemoryRegistry} from './registry.js';
 import {type RelaySettings, settleRelayOptions} from './settings.js';
 import {TcpDoor} from './tcp-door.js';
@@ -80,10 +82,10 @@ class RunningRelay implements Relay {
   readonly #visitors: Visitors;
   readonly #ports: TcpPorts;
   readonly #tcpDoor: TcpDoor;
-  readonly #site: OwnSite;
+  readonly #pending: PendingConnections;
   readonly #door: Server;
   #warm = false;
-  #plain: Redirect | undefined;
+  #plain: Server | undefined;
   #closing: Promise<void> | undefined;
 
   static async start(settings: RelaySettings): Promise<RunningRelay> {
@@ -163,11 +165,15 @@ class RunningRelay implements Relay {
       clock,
       log,
     });
-    this.#site = new OwnSite({
+    this.#pending = new PendingConnections({
+      clock,
+      log,
+      isTrusted: trustedSources(settings.trustedSources),
+    });
+    const site = new OwnSite({
       domain: settings.domain,
       software,
       tokens: createTokenCheck(settings.token),
-      clock,
       stats: () => this.stats(),
       draining: () => this.#closing !== undefined,
       onAgent: this.#agents.accept,
@@ -178,7 +184,8 @@ class RunningRelay implements Relay {
       tunnels: this.#tunnels,
       visitors: this.#visitors,
       waitingRoom: this.#waitingRoom,
-      onOwn: this.#site.accept,
+      pending: this.#pending,
+      onOwn: site.accept,
       log,
     });
     this.#door = createServer({allowHalfOpen: true, noDelay: true, keepAlive: true}, door.accept);
@@ -213,9 +220,13 @@ class RunningRelay implements Relay {
     const {listen, listenHttp} = this.#settings;
     this.address = await listenOn(this.#door, listen, this.#settings.reusePort);
     if (listenHttp === undefined) return;
-    this.#plain = createRedirect(this.domain, () => this.#publicPort);
+    this.#plain = createRedirect({
+      domain: this.domain,
+      publicPort: () => this.#publicPort,
+      pending: this.#pending,
+    });
     try {
-      this.httpAddress = await listenOn(this.#plain.server, listenHttp, this.#settings.reusePort);
+      this.httpAddress = await listenOn(this.#plain, listenHttp, this.#settings.reusePort);
     } catch (error) {
       this.#door.close();
       throw error;
@@ -225,8 +236,7 @@ class RunningRelay implements Relay {
   /** In order: nobody new, agents learn when to come back, open visitors finish, then everything ends. */
   async #drain(timeoutMs: number): Promise<void> {
     this.#door.close();
-    this.#plain?.server.close();
-    this.#plain?.closeAll();
+    this.#plain?.close();
     this.#ports.closeAll();
     this.#waitingRoom.close();
     this.#certificates.close();
@@ -247,7 +257,7 @@ class RunningRelay implements Relay {
     // A process that ends sooner would take them with it.
     await atMost(systemClock, LAST_WORDS_MS, this.#agents.closeAll('RELAY_LOST', 'The relay went away.'));
     this.#unread.close();
-    this.#site.close();
+    this.#pending.closeAll();
   }
 
   /** Signing the first leaf loads a good deal of code: better before the first visitor than while it waits. */

@@ -11,10 +11,8 @@ export interface TerminateOptions {
   context: SecureContext;
   /** What to offer; undefined: ALPN is left out of the handshake. */
   alpn: string[] | undefined;
-  /** For the whole handshake, ms. */
-  timeoutMs: number;
   onSecure: (socket: TLSSocket) => void;
-  /** The handshake failed or took too long; the socket is gone. */
+  /** The handshake failed; the socket is gone. */
   onFailed: (error: Error | undefined) => void;
 }
 
@@ -25,8 +23,9 @@ export interface TerminateOptions {
  */
 const ROOMY = new Server().on('newSession', (_id: Buffer, _session: Buffer, done: () => void) => done());
 
-export function terminateTls(options: TerminateOptions): void {
-  const {raw, context, alpn, timeoutMs, onSecure, onFailed} = options;
+/** Time limits are the caller's. @returns the socket, which is not secure yet. */
+export function terminateTls(options: TerminateOptions): TLSSocket {
+  const {raw, context, alpn, onSecure, onFailed} = options;
   raw.unshift(options.head);
   const socket = new tls.TLSSocket(raw, {
     isServer: true,
@@ -49,9 +48,7 @@ export function terminateTls(options: TerminateOptions): void {
     socket.disableRenegotiation();
     onSecure(socket);
   };
-  const timer = setTimeout(failed, timeoutMs, new Error('the TLS handshake took too long'));
   const stop = () => {
-    clearTimeout(timer);
     socket.off('secure', secure);
     socket.off('error', failed);
     socket.off('close', failed);
@@ -62,4 +59,5 @@ export function terminateTls(options: TerminateOptions): void {
   socket.on('secure', secure);
   socket.on('error', failed);
   socket.on('close', failed);
+  return socket;
 }

@@ -98,7 +98,7 @@ function setUp(options: Partial<AgentOptions> = {}) {
       const [mine, theirs] = createPipe();
       carriers.push(mine);
       if (state.forgetful) knowNobody(theirs);
-      else relay.agents.accept(theirs, 'token:1');
+      else relay.agents.accept(theirs, {owner: 'token:1', entered: () => {}});
       happen({type: 'dialled'});
       return Promise.resolve(mine);
     },

@@ -3,6 +3,8 @@
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
 import {expect, test} from 'vitest';
+import {createLogger, type LogRecord} from '../../../src/lib/core/logger.js';
+import {PendingConnections} from '../../../src/lib/relay/doors/pending.js';
 import {OwnSite} from '../../../src/lib/relay/own-site.js';
 import {createTokenCheck} from '../../../src/lib/relay/tokens.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -23,21 +25,31 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
   const clock = new ManualClock();
   let agents = 0;
   let answered = 0;
+  let onHello = () => {};
+  const lines: LogRecord[] = [];
+  const pending = new PendingConnections({
+    clock,
+    log: createLogger('relay', (line) => void lines.push(line)),
+    isTrusted: () => false,
+  });
   const site = new OwnSite({
     domain: 'r1.localhost',
     software: 'tunl/test',
     tokens: createTokenCheck(token),
-    clock,
     stats: () => {
       answered += 1;
       return {agents, tunnels: 0, visitors: 0};
     },
     draining: () => draining,
-    onAgent: () => {
+    onAgent: (_carrier, {entered}) => {
       agents += 1;
+      onHello = entered;
     },
   });
-  const door = createServer({allowHalfOpen: true}, site.accept);
+  const door = createServer({allowHalfOpen: true}, (socket) => {
+    const connection = pending.admit(socket);
+    if (connection?.secures('own')) site.accept(socket, connection);
+  });
   const port = await scope.listen(door);
   const visit = async (text: string): Promise<Socket> => {
     const accepted = once(door, 'connection');
@@ -47,7 +59,15 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
     await accepted;
     return socket;
   };
-  return {clock, visit, agents: () => agents, answered: () => answered};
+  return {
+    clock,
+    visit,
+    pending,
+    lines,
+    agents: () => agents,
+    answered: () => answered,
+    hello: () => onHello(),
+  };
 }
 
 /** All that comes until the connection is gone. */
@@ -57,7 +77,7 @@ async function heard(socket: Socket): Promise<string> {
   socket.on('data', (chunk) => {
     text += chunk;
   });
-  await once(socket, 'close');
+  await new Promise((resolve) => socket.once('close', resolve));
   return text;
 }
 
@@ -71,7 +91,8 @@ test.each([
   const socket = await visit(text);
   clock.advance(9_999);
   expect(socket.destroyed).toBe(false);
-  const closed = once(socket, 'close');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('error', () => {});
   socket.resume();
   clock.advance(1);
   await closed;
@@ -100,16 +121,48 @@ test('a web page is no agent: an upgrade with an Origin is refused, whatever tok
   expect(agents()).toBe(0);
 });
 
-test('an agent that has upgraded is left to its handshake', async () => {
+test('an agent has ten seconds from the accept to its hello, and no limit after it', async () => {
   await using scope = new Scope();
-  const {clock, visit, agents} = await setUp(scope);
-  const socket = await visit(upgrade);
-  expect(String((await once(socket, 'data'))[0])).toContain('101 Switching Protocols');
-  expect(agents()).toBe(1);
+  const {clock, visit, agents, hello} = await setUp(scope);
+  const silent = await visit(upgrade);
+  expect(String((await once(silent, 'data'))[0])).toContain('101 Switching Protocols');
+  clock.advance(9_999);
+  expect(silent.destroyed).toBe(false);
+  const closed = new Promise((resolve) => silent.once('close', resolve));
+  silent.on('error', () => {});
+  clock.advance(1);
+  await closed;
+
+  const greeting = await visit(upgrade);
+  await once(greeting, 'data');
+  expect(agents()).toBe(2);
+  hello();
   clock.advance(60_000);
-  socket.write('\x81\x80\0\0\0\0');
-  expect(socket.destroyed).toBe(false);
+  greeting.write('\x81\x80\0\0\0\0');
+  expect(greeting.destroyed).toBe(false);
   expect(clock.pending).toBe(0);
+});
+
+test('after twenty refused tokens the next ones of that address are not looked at for a while', async () => {
+  await using scope = new Scope();
+  const {clock, visit, agents, lines} = await setUp(scope, {token: 'secret'});
+  const withToken = (token: string) =>
+    upgrade.replace('\r\n\r\n', `\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+  for (let i = 0; i < 20; i++)
+    expect(await heard(await visit(withToken(`wrong-${i}`)))).toMatch(/^HTTP\/1\.1 401 /);
+  const answer = await heard(await visit(withToken('secret')));
+  expect(answer).toMatch(/^HTTP\/1\.1 429 [\s\S]*Retry-After: 2\r\n[\s\S]*"code":"RELAY_BUSY"/);
+  expect(agents()).toBe(0);
+  clock.advance(2_000);
+  expect(String((await once(await visit(withToken('secret')), 'data'))[0])).toContain('101 Switching');
+  expect(agents()).toBe(1);
+  clock.advance(10_000);
+  const told = lines.filter(({message}) => message === 'a token was refused');
+  expect(told.map(({level, fields}) => [level, fields])).toEqual([
+    ['info', {from: '127.0.0.1'}],
+    ['info', {from: '127.0.0.1', times: 19}],
+  ]);
+  expect(JSON.stringify(lines)).not.toContain('wrong-');
 });
 
 test('a relay on its way out takes no agents, says when to come back, and is not healthy', async () => {

@@ -3,6 +3,8 @@
 import {once} from 'node:events';
 import {connect, type Server} from 'node:net';
 import {afterEach, beforeEach, expect, test} from 'vitest';
+import {createLogger} from '../../../src/lib/core/logger.js';
+import {PendingConnections} from '../../../src/lib/relay/doors/pending.js';
 import {listenOn} from '../../../src/lib/relay/listen.js';
 import {createRedirect} from '../../../src/lib/relay/redirect.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -15,7 +17,12 @@ let port = 0;
 beforeEach(async () => {
   publicPort = 443;
   clock = new ManualClock();
-  ({server} = createRedirect('r1.example', () => publicPort, clock));
+  const pending = new PendingConnections({
+    clock,
+    log: createLogger('test', undefined),
+    isTrusted: () => false,
+  });
+  server = createRedirect({domain: 'r1.example', publicPort: () => publicPort, pending});
   ({port} = await listenOn(server, {host: '127.0.0.1', port: 0}, false));
 });
 
@@ -93,7 +100,8 @@ test('a request that does not come has ten seconds', async () => {
   const accepted = once(server, 'connection');
   const socket = connect(port, '127.0.0.1');
   await accepted;
-  const closed = once(socket, 'close');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('error', () => {});
   clock.advance(9_999);
   expect(socket.destroyed).toBe(false);
   socket.resume();

@@ -61,7 +61,6 @@ async function listen(scope: Scope): Promise<Fixture> {
           head: reader.bytes,
           context: await source.contextFor(name),
           alpn: ['http/1.1'],
-          timeoutMs: 10_000,
           onSecure: (socket) => {
             socket.on('error', broken.resolve);
             socket.once('data', () =>

@@ -26,8 +26,6 @@ export interface OneRequestHandlers {
  */
 export class OneRequest {
   readonly #server: Server;
-  /** Connections that have not upgraded. */
-  readonly #sockets = new Set<Duplex>();
   readonly #behind = new WeakMap<Duplex, Buffer>();
 
   constructor({onRequest, onUpgrade}: OneRequestHandlers) {
@@ -41,7 +39,6 @@ export class OneRequest {
     });
     this.#server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', () => {});
-      this.#sockets.delete(socket);
       if (onUpgrade === undefined) socket.destroy();
       else onUpgrade(req, socket, Buffer.concat([head, this.#behind.get(socket) ?? Buffer.alloc(0)]));
     });
@@ -53,11 +50,9 @@ export class OneRequest {
 
   /** Takes a connection that was just accepted, or is just secure. */
   accept = (socket: Socket): void => {
-    this.#sockets.add(socket);
     const leave = () => socket.destroy();
     socket.on('error', leave);
     socket.on('end', leave);
-    socket.on('close', () => this.#sockets.delete(socket));
     readHead(socket, (head, rest) => {
       socket.off('error', leave);
       socket.off('end', leave);
@@ -66,11 +61,6 @@ export class OneRequest {
       this.#server.emit('connection', socket);
     });
   };
-
-  /** Ends all connections but those that have upgraded. */
-  closeAll(): void {
-    for (const socket of this.#sockets) socket.destroy();
-  }
 }
 
 /** Calls back once: when a head is complete, or when it is too long to be one. */

@@ -1,0 +1,283 @@
+// Connections that have no rights yet: neither a visitor's in a tunnel nor an agent's with a session. How long they may take,
+// how many there may be, and what their source may cost.
+
+import type {Socket} from 'node:net';
+import {resetSocket} from '../../bytes/reset.js';
+import type {Clock, Timer} from '../../core/clock.js';
+import type {Logger} from '../../core/logger.js';
+import {type Peer, peerOf} from './peer.js';
+import {RepeatLog} from './repeat-log.js';
+import {TokenBuckets} from './token-buckets.js';
+import type {TrustCheck} from './trusted.js';
+
+/** For a whole ClientHello, ms: it is sent at once by everything that means well. A busy relay has the fifth second to let go. */
+const HELLO_MS = 4_000;
+/** From the accept to a session, a tunnel or an answer, ms. */
+const WHOLE_MS = 10_000;
+/** For the handshake of a visitor that waited for its tunnel, ms. */
+const AFTER_WAIT_MS = 5_000;
+
+/** What a connection holds while its ClientHello is read, and once it speaks TLS: measured, rounded up. */
+const BARE_BYTES = 4 * 1024;
+const TLS_BYTES = 64 * 1024;
+/** All of them together: 2,000 in their handshakes, or 32,000 that have said nothing. */
+const MOST_BYTES = 128 * 1024 * 1024;
+
+/**
+ * How far a connection has come, and what its source has spent when it ends there: the first bytes (not TLS, no name of this
+ * relay, silence), the handshake for a tunnel's name, the relay's own name (handshake, page, refused upgrade, no hello).
+ * The burst is what many honest people behind one address may do wrong at once.
+ */
+const STEPS = {
+  hello: {burst: 2_000, perSecond: 500},
+  visitor: {burst: 500, perSecond: 50},
+  own: {burst: 200, perSecond: 20},
+} as const;
+export type Step = keyof typeof STEPS;
+
+/** Refused tokens of one source, before the next ones are not even looked at. */
+const LOGINS = {burst: 20, perSecond: 0.5};
+/** A source that has brought a session within this time, ms, may cost ten times as much at the relay's own name. */
+const PROVEN_MS = 600_000;
+const PROVEN_SHARE = 0.1;
+const MOST_PROVEN = 16_384;
+
+export interface PendingOptions {
+  clock: Clock;
+  log: Logger;
+  isTrusted: TrustCheck;
+  mostBytes?: number;
+}
+
+interface Source {
+  bytes: number;
+  /** Oldest first. */
+  readonly connections: Set<PendingConnection>;
+}
+
+export class PendingConnections {
+  readonly clock: Clock;
+  readonly #options: PendingOptions;
+  readonly #sources = new Map<string, Source>();
+  readonly #buckets: Readonly<Record<Step, TokenBuckets>>;
+  readonly #logins: TokenBuckets;
+  /** When a source last brought a session. */
+  readonly #proven = new Map<string, number>();
+  readonly #refused: RepeatLog;
+  readonly #turnedAway: RepeatLog;
+  #bytes = 0;
+  #count = 0;
+
+  constructor(options: PendingOptions) {
+    const {clock, log} = options;
+    this.#options = options;
+    this.clock = clock;
+    const buckets = (step: Step) => new TokenBuckets({...STEPS[step], clock});
+    this.#buckets = {hello: buckets('hello'), visitor: buckets('visitor'), own: buckets('own')};
+    this.#logins = new TokenBuckets({...LOGINS, clock});
+    this.#refused = new RepeatLog({clock, write: (line) => log.info('a token was refused', line)});
+    this.#turnedAway = new RepeatLog({
+      clock,
+      write: (line) => log.info('connections are turned away: too many of this source came to nothing', line),
+    });
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Takes a connection that was just accepted. Undefined: it is gone.
+   *
+   * @param helloMs for its first words.
+   */
+  admit(raw: Socket, helloMs = HELLO_MS): PendingConnection | undefined {
+    const peer = peerOf(raw);
+    if (peer === undefined || !this.mayTake(peer, 'hello')) {
+      raw.on('error', () => {});
+      raw.resetAndDestroy();
+      return undefined;
+    }
+    const connection = new PendingConnection(this, raw, peer, helloMs);
+    let source = this.#sources.get(peer.source);
+    if (source === undefined) {
+      source = {bytes: 0, connections: new Set()};
+      this.#sources.set(peer.source, source);
+    }
+    source.connections.add(connection);
+    this.#count += 1;
+    this.resize(connection, BARE_BYTES);
+    return connection.over ? undefined : connection;
+  }
+
+  /** Ends the oldest connection of the source that holds the most. False: there is none. */
+  endOne(): boolean {
+    let heaviest: Source | undefined;
+    for (const source of this.#sources.values()) {
+      if (source.bytes > (heaviest?.bytes ?? 0)) heaviest = source;
+    }
+    const [oldest] = heaviest?.connections ?? [];
+    oldest?.end();
+    return oldest !== undefined;
+  }
+
+  closeAll(): void {
+    for (const {connections} of this.#sources.values()) for (const each of connections) each.end();
+    this.#refused.close();
+    this.#turnedAway.close();
+  }
+
+  // ── For PendingConnection ──
+
+  mayTake({source, address}: Peer, step: Step): boolean {
+    if (this.#buckets[step].has(source) || this.#options.isTrusted(address)) return true;
+    this.#turnedAway.note(address);
+    return false;
+  }
+
+  mayLogIn({source, address}: Peer): boolean {
+    return this.#logins.has(source) || this.#options.isTrusted(address);
+  }
+
+  loginWaitMs({source}: Peer): number {
+    return this.#logins.waitMs(source);
+  }
+
+  loginFailed({source, address}: Peer): void {
+    this.#logins.spend(source);
+    this.#refused.note(address);
+  }
+
+  /** It has come to something. */
+  proved({source}: Peer): void {
+    this.#proven.delete(source);
+    this.#proven.set(source, this.clock.now());
+    const [first] = this.#proven.keys();
+    if (this.#proven.size > MOST_PROVEN && first !== undefined) this.#proven.delete(first);
+  }
+
+  resize(connection: PendingConnection, bytes: number): void {
+    const more = bytes - connection.bytes;
+    connection.bytes = bytes;
+    this.#bytes += more;
+    const source = this.#sources.get(connection.peer.source);
+    if (source !== undefined) source.bytes += more;
+    const most = this.#options.mostBytes ?? MOST_BYTES;
+    if (more > 0) while (this.#bytes > most && this.endOne());
+  }
+
+  /** @param vain it has come to nothing. */
+  remove(connection: PendingConnection, vain: boolean): void {
+    const {peer, step} = connection;
+    const source = this.#sources.get(peer.source);
+    if (source === undefined) return;
+    this.resize(connection, 0);
+    source.connections.delete(connection);
+    this.#count -= 1;
+    if (source.connections.size === 0) this.#sources.delete(peer.source);
+    if (!vain) return;
+    const provenAt = step === 'own' ? this.#proven.get(peer.source) : undefined;
+    const proven = provenAt !== undefined && this.clock.now() - provenAt < PROVEN_MS;
+    this.#buckets[step].spend(peer.source, proven ? PROVEN_SHARE : 1);
+  }
+}
+
+/** One of them, from the accept until it has rights or is gone. */
+export class PendingConnection {
+  readonly peer: Peer;
+  readonly raw: Socket;
+  /** TLS on top of it, from its handshake on. */
+  secure: Socket | undefined;
+  step: Step = 'hello';
+  bytes = 0;
+  readonly #all: PendingConnections;
+  readonly #since: number;
+  #timer: Timer;
+  #over = false;
+
+  constructor(all: PendingConnections, raw: Socket, peer: Peer, helloMs: number) {
+    this.#all = all;
+    this.raw = raw;
+    this.peer = peer;
+    this.#since = all.clock.now();
+    this.#timer = all.clock.after(helloMs, this.end);
+    raw.on('error', () => {});
+    raw.once('close', this.#onClose);
+  }
+
+  /** It has rights, or is gone. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** So many bytes of its first words are kept. */
+  holds(bytes: number): void {
+    if (!this.#over) this.#all.resize(this, BARE_BYTES + bytes);
+  }
+
+  /** It has said whom it wants. */
+  named(): void {
+    this.#deadline(WHOLE_MS);
+  }
+
+  /** A TLS handshake comes next. False: its source has had too many of them in vain, and the connection is gone. */
+  secures(step: 'visitor' | 'own'): boolean {
+    if (this.#over) return false;
+    if (!this.#all.mayTake(this.peer, step)) {
+      this.end();
+      return false;
+    }
+    this.step = step;
+    this.#all.resize(this, TLS_BYTES);
+    this.#deadline(Math.max(WHOLE_MS, this.#all.clock.now() - this.#since + AFTER_WAIT_MS));
+    return !this.over;
+  }
+
+  get mayLogIn(): boolean {
+    return this.#all.mayLogIn(this.peer);
+  }
+
+  /** Until the next token of this source is looked at, ms. */
+  get loginWaitMs(): number {
+    return this.#all.loginWaitMs(this.peer);
+  }
+
+  loginFailed(): void {
+    this.#all.loginFailed(this.peer);
+  }
+
+  /** It has rights now: no limit of this kind holds any longer. */
+  enter(): void {
+    if (this.step === 'own' && !this.#over) this.#all.proved(this.peer);
+    this.#leave(false);
+  }
+
+  /** Resets it. */
+  end = (): void => {
+    if (this.#over) return;
+    this.#leave(true);
+    resetSocket(this.secure ?? this.raw, this.raw);
+  };
+
+  readonly #onClose = (): void => this.#leave(true);
+
+  #leave(vain: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer.cancel();
+    this.raw.off('close', this.#onClose);
+    this.#all.remove(this, vain);
+  }
+
+  /** @param ms from the accept. */
+  #deadline(ms: number): void {
+    if (this.#over) return;
+    const {clock} = this.#all;
+    this.#timer.cancel();
+    this.#timer = clock.after(Math.max(0, this.#since + ms - clock.now()), this.end);
+  }
+}

@@ -1,0 +1,75 @@
+// What each source may cost in vain: a burst, and so much a second after that.
+
+import type {Clock} from '../../core/clock.js';
+
+/** Sources remembered in one set of buckets. Beyond, the one that was first is forgotten: its bucket is full again. */
+const MAX_SOURCES = 16_384;
+
+export interface BucketOptions {
+  /** What may be spent at once. */
+  burst: number;
+  /** What comes back each second. */
+  perSecond: number;
+  clock: Clock;
+}
+
+interface Spent {
+  amount: number;
+  /** When `amount` was right, ms. */
+  at: number;
+}
+
+export class TokenBuckets {
+  readonly #options: BucketOptions;
+  /** Sources that have spent nothing, or have it all back, need no entry. */
+  readonly #spent = new Map<string, Spent>();
+
+  constructor(options: BucketOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#spent.size;
+  }
+
+  /** Whether a whole token is left for this source. */
+  has(source: string): boolean {
+    return this.#now(source) <= this.#options.burst - 1;
+  }
+
+  /** May go below nothing, by a burst at the most: much that was begun together may end together. */
+  spend(source: string, cost = 1): void {
+    const {burst, clock} = this.#options;
+    const amount = Math.min(this.#now(source) + cost, 2 * burst);
+    if (!this.#spent.has(source)) this.#makeRoom();
+    this.#spent.set(source, {amount, at: clock.now()});
+  }
+
+  /** Until there is a whole one again, ms. */
+  waitMs(source: string): number {
+    const {burst, perSecond} = this.#options;
+    return Math.max(0, Math.ceil(((this.#now(source) - burst + 1) / perSecond) * 1_000));
+  }
+
+  #now(source: string): number {
+    const {clock, perSecond} = this.#options;
+    const spent = this.#spent.get(source);
+    if (spent === undefined) return 0;
+    const left = spent.amount - ((clock.now() - spent.at) / 1_000) * perSecond;
+    if (left > 0) return left;
+    this.#spent.delete(source);
+    return 0;
+  }
+
+  /** Two of the oldest entries are looked at for each new one, so that what is over does not pile up. */
+  #makeRoom(): void {
+    let looks = 2;
+    for (const source of this.#spent.keys()) {
+      if (looks === 0) break;
+      looks -= 1;
+      this.#now(source);
+    }
+    const [first] = this.#spent.keys();
+    if (this.#spent.size >= MAX_SOURCES && first !== undefined) this.#spent.delete(first);
+  }
+}

@@ -1,0 +1,195 @@
+// Connections without rights: how long, how many, and at what cost to their source.
+
+import {Socket} from 'node:net';
+import {expect, test} from 'vitest';
+import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
+import {type PendingConnection, PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+
+class Accepted extends Socket {
+  wasReset = false;
+
+  constructor(address: string) {
+    super();
+    Object.defineProperties(this, {remoteAddress: {value: address}, remotePort: {value: 40_000}});
+  }
+
+  override resetAndDestroy(): this {
+    this.wasReset = true;
+    return this.destroy();
+  }
+}
+
+function setUp({mostBytes, trusted = []}: {mostBytes?: number; trusted?: string[]} = {}) {
+  const clock = new ManualClock();
+  const lines: LogRecord[] = [];
+  const pending = new PendingConnections({
+    clock,
+    log: createLogger('relay', (line) => void lines.push(line)),
+    isTrusted: (address) => trusted.includes(address),
+    ...(mostBytes !== undefined && {mostBytes}),
+  });
+  const connect = (address: string) => {
+    const socket = new Accepted(address);
+    return {socket, connection: pending.admit(socket)};
+  };
+  const admitted = (address: string): PendingConnection => {
+    const {connection} = connect(address);
+    if (connection === undefined) throw new Error(`${address} was turned away`);
+    return connection;
+  };
+  return {clock, lines, pending, connect, admitted};
+}
+
+const A = '203.0.113.1';
+const B = '203.0.113.2';
+
+test('the first words have four seconds, and everything before a session ten', () => {
+  const {clock, pending, connect} = setUp();
+  const silent = connect(A);
+  const slow = connect(A);
+  clock.advance(3_999);
+  slow.connection?.named();
+  slow.connection?.secures('own');
+  expect(pending.count).toBe(2);
+  clock.advance(1);
+  expect([silent.socket.wasReset, slow.socket.wasReset]).toEqual([true, false]);
+  clock.advance(5_999);
+  expect(slow.socket.wasReset).toBe(false);
+  clock.advance(1);
+  expect([slow.connection?.over, pending.count, pending.bytes, clock.pending]).toEqual([true, 0, 0, 0]);
+});
+
+test('a visitor that waited for its tunnel has five seconds for its handshake, fifteen in all at the most', () => {
+  const {clock, admitted} = setUp();
+  const visitor = admitted(A);
+  visitor.named();
+  clock.advance(9_999);
+  expect(visitor.secures('visitor')).toBe(true);
+  clock.advance(4_999);
+  expect(visitor.over).toBe(false);
+  clock.advance(1);
+  expect(visitor.over).toBe(true);
+});
+
+test('a connection that has entered is limited by nothing here, and costs its source nothing', () => {
+  const {clock, pending, connect} = setUp();
+  for (let i = 0; i < 10_000; i++) {
+    const {socket, connection} = connect(A);
+    connection?.secures('visitor');
+    connection?.enter();
+    socket.destroy();
+  }
+  expect([pending.count, pending.bytes, clock.pending]).toEqual([0, 0, 0]);
+  expect(connect(A).connection).toBeDefined();
+});
+
+test('a thousand at once from one address are welcome', () => {
+  const {admitted} = setUp();
+  const crowd = Array.from({length: 1_000}, () => admitted(A));
+  expect(crowd.every((connection) => connection.secures('visitor'))).toBe(true);
+});
+
+test('handshakes in vain close the tunnels’ names to their source, for a while, and to nobody else', () => {
+  const {clock, admitted} = setUp();
+  const fail = (address: string) => {
+    const connection = admitted(address);
+    const went = connection.secures('visitor');
+    connection.end();
+    return went;
+  };
+  for (let i = 0; i < 500; i++) expect(fail(A)).toBe(true);
+  expect([fail(A), fail(B)]).toEqual([false, true]);
+  // The relay's own name is another matter.
+  expect(admitted(A).secures('own')).toBe(true);
+  clock.advance(1_000);
+  expect(fail(A)).toBe(true);
+});
+
+test('a source whose connections come to nothing is turned away at the accept, and that is told once', () => {
+  const {clock, lines, connect} = setUp();
+  for (let i = 0; i < 2_000; i++) connect(A).connection?.end();
+  for (let i = 0; i < 300; i++) {
+    const {socket, connection} = connect(A);
+    expect([socket.wasReset, connection]).toEqual([true, undefined]);
+  }
+  expect(connect(B).connection).toBeDefined();
+  expect(lines.map(({level, fields}) => [level, fields])).toEqual([['info', {from: A}]]);
+  clock.advance(100);
+  expect(connect(A).connection).toBeDefined();
+});
+
+test('a /64 is one source, and a trusted address is none', () => {
+  const {connect} = setUp({trusted: [B]});
+  for (let i = 0; i < 2_000; i++) {
+    connect(`2001:db8::${i.toString(16)}`).connection?.end();
+    connect(B).connection?.end();
+  }
+  expect(connect('2001:db8::ffff').connection).toBeUndefined();
+  expect(connect('2001:db8:0:1::1').connection).toBeDefined();
+  expect(connect(B).connection).toBeDefined();
+});
+
+test('a source that has brought a session may fail ten times as often at the relay’s name', () => {
+  const {clock, admitted} = setUp();
+  const failures = (address: string) => {
+    for (let count = 0; ; count += 1) {
+      const connection = admitted(address);
+      if (!connection.secures('own')) return count;
+      connection.end();
+    }
+  };
+  const agent = admitted(A);
+  agent.secures('own');
+  agent.enter();
+  const [proven, unknown] = [failures(A), failures(B)];
+  expect(proven).toBeGreaterThan(1_950);
+  expect(unknown).toBe(200);
+  clock.advance(600_000);
+  expect(failures(A)).toBe(200);
+});
+
+test('refused tokens close the door to tokens only', () => {
+  const {clock, admitted} = setUp();
+  const guess = admitted(A);
+  for (let i = 0; i < 20; i++) {
+    expect(guess.mayLogIn).toBe(true);
+    guess.loginFailed();
+  }
+  expect([guess.mayLogIn, guess.loginWaitMs]).toEqual([false, 2_000]);
+  expect([admitted(A).secures('visitor'), admitted(B).mayLogIn]).toEqual([true, true]);
+  clock.advance(2_001);
+  expect(guess.mayLogIn).toBe(true);
+});
+
+test('when there are too many, the oldest of the source that holds the most goes', () => {
+  const {pending, admitted} = setUp({mostBytes: 100 * 4_096});
+  const good = admitted(B);
+  const flood = Array.from({length: 300}, () => admitted(A));
+  expect(pending.bytes).toBeLessThanOrEqual(100 * 4_096);
+  expect(pending.count).toBe(100);
+  expect(good.over).toBe(false);
+  expect([flood[0]?.over, flood[200]?.over, flood[201]?.over]).toEqual([true, true, false]);
+});
+
+test('bytes of unfinished hellos and handshakes under way count as what they hold', () => {
+  const {pending, admitted} = setUp({mostBytes: 1_000_000});
+  const good = admitted(B);
+  for (let i = 0; i < 50; i++) admitted(A).holds(60_000);
+  expect(pending.bytes).toBeLessThanOrEqual(1_000_000);
+  for (let i = 0; i < 50; i++) admitted(A).secures('visitor');
+  expect(pending.bytes).toBeLessThanOrEqual(1_000_000);
+  expect([good.over, good.secures('visitor')]).toEqual([false, true]);
+});
+
+test('a connection that was reset before it was accepted is not counted', () => {
+  const {pending} = setUp();
+  expect([pending.admit(new Socket()), pending.count]).toEqual([undefined, 0]);
+});
+
+test('everything ends when the relay does', () => {
+  const {clock, pending, admitted} = setUp();
+  const some = [admitted(A), admitted(B)];
+  pending.closeAll();
+  expect([some.every(({over}) => over), pending.count, clock.pending]).toEqual([true, 0, 0]);
+});
