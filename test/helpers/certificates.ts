@@ -10,6 +10,8 @@ export interface KeyAndCertificate {
 export interface LeafOptions {
   notBefore?: Date;
   notAfter?: Date;
+  /** Default: an elliptic curve, as the relay's own certificates have it. */
+  keyType?: 'rsa' | 'ec';
 }
 
 export interface Authority {
@@ -21,6 +23,7 @@ export interface Authority {
 
 const day = 24 * 3_600_000;
 const ec = {keyType: 'ec', curve: 'P-256', algorithm: 'sha256'} as const;
+const rsa = {keyType: 'rsa', keySize: 2048, algorithm: 'sha256'} as const;
 const fromYesterday = () => new Date(Date.now() - day);
 
 function altNames(names: readonly string[]): {type: 2 | 7; value?: string; ip?: string}[] {
@@ -46,11 +49,11 @@ export function selfSigned(names: readonly string[], options: LeafOptions = {}):
 
 async function certificate(
   names: readonly string[],
-  {notBefore = fromYesterday(), notAfter}: LeafOptions,
+  {notBefore = fromYesterday(), notAfter, keyType = 'ec'}: LeafOptions,
   ca?: KeyAndCertificate,
 ): Promise<KeyAndCertificate> {
   const made = await generate([{name: 'commonName', value: names[0] ?? 'nobody'}], {
-    ...ec,
+    ...(keyType === 'ec' ? ec : rsa),
     notBeforeDate: notBefore,
     ...(notAfter !== undefined && {notAfterDate: notAfter}),
     ...(ca !== undefined && {ca}),

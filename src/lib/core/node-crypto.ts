@@ -2,6 +2,7 @@
 // Crypto (2 MB and a millisecond at each start). Types are imported from 'node:crypto' as usual.
 
 export const {
+  constants,
   createHash,
   createHmac,
   createPrivateKey,

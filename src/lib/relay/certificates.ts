@@ -5,7 +5,7 @@ import type {Clock} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
 import {Authority, type Leaf} from './authority.js';
 import {GivenCertificate} from './given-certificate.js';
-import {contextOf} from './read-key-pair.js';
+import {contextOf} from './tls-context.js';
 
 export interface CertificateSource {
   contextFor(name: string): SecureContext | Promise<SecureContext>;

@@ -5,8 +5,11 @@ import type {SecureContext} from 'node:tls';
 import type {Clock, Timer} from '../core/clock.js';
 import {systemCode, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
+import type {KeyPair} from './authority.js';
 import type {CertificateSource} from './certificates.js';
 import {readKeyPair} from './read-key-pair.js';
+import {Recent} from './recent.js';
+import {contextOf, MAX_CONTEXTS} from './tls-context.js';
 
 /** Certificates are renewed weeks before they expire: a minute is soon enough. */
 const LOOK_EVERY_MS = 60_000;
@@ -22,15 +25,17 @@ export interface GivenCertificateOptions {
 export class GivenCertificate implements CertificateSource {
   readonly caFile = undefined;
   readonly #options: GivenCertificateOptions;
-  #context: SecureContext;
+  #pair: KeyPair;
+  /** One for each name, so that no name's session resumes under another. */
+  readonly #contexts = new Recent<string, SecureContext>(MAX_CONTEXTS);
   /** What the files were when they were read last, good or not. */
   #stamp: string;
   #timer: Timer | undefined;
   #reading: Promise<void> | undefined;
 
-  private constructor(options: GivenCertificateOptions, context: SecureContext, stamp: string) {
+  private constructor(options: GivenCertificateOptions, pair: KeyPair, stamp: string) {
     this.#options = options;
-    this.#context = context;
+    this.#pair = pair;
     this.#stamp = stamp;
     this.#lookLater();
   }
@@ -41,8 +46,12 @@ export class GivenCertificate implements CertificateSource {
     return new GivenCertificate(options, await readKeyPair(options), stamp);
   }
 
-  contextFor(): SecureContext {
-    return this.#context;
+  contextFor(name: string): SecureContext {
+    const known = this.#contexts.get(name);
+    if (known !== undefined) return known;
+    const context = contextOf(this.#pair);
+    this.#contexts.set(name, context);
+    return context;
   }
 
   /** Never fails: what cannot be used is told to the log, and changes nothing. */
@@ -75,7 +84,8 @@ export class GivenCertificate implements CertificateSource {
     // Before the reading: a change in the midst of it is seen at the next look.
     this.#stamp = await stampOf(this.#options);
     try {
-      this.#context = await readKeyPair(this.#options);
+      this.#pair = await readKeyPair(this.#options);
+      this.#contexts.clear();
       log.info('the certificate was read anew', {certFile});
     } catch (error) {
       const {code, message} = toTunlError(error);

@@ -11,6 +11,7 @@ import {Scope} from '../../helpers/scope.js';
 
 /** Longer than the relay lets pass between two looks at the files. */
 const LONG_ENOUGH_MS = 60_000;
+const NAME = 'demo.r1.localhost';
 
 async function setUp(scope: Scope) {
   const folder = await scope.tempDir();
@@ -52,15 +53,15 @@ async function setUp(scope: Scope) {
 test('a renewed certificate is used from the next look on, without being asked', async () => {
   await using scope = new Scope();
   const {source, renew, look} = await setUp(scope);
-  const first = source.contextFor();
-  expect(source.contextFor()).toBe(first);
+  const first = source.contextFor(NAME);
+  expect(source.contextFor(NAME)).toBe(first);
   await renew();
   expect(await look()).toMatchObject([{level: 'info', message: 'the certificate was read anew'}]);
-  const second = source.contextFor();
+  const second = source.contextFor(NAME);
   expect(second).not.toBe(first);
   await renew();
   await source.reload();
-  expect(source.contextFor()).not.toBe(second);
+  expect(source.contextFor(NAME)).not.toBe(second);
   source.close();
 });
 
@@ -73,13 +74,13 @@ test.each([
   async (code, change) => {
     await using scope = new Scope();
     const {source, renew, look} = await setUp(scope);
-    const first = source.contextFor();
+    const first = source.contextFor(NAME);
     await renew(typeof change === 'function' ? await change() : change);
     expect(await look()).toMatchObject([{level: 'error', fields: {code}}]);
-    expect(source.contextFor()).toBe(first);
+    expect(source.contextFor(NAME)).toBe(first);
     await renew();
     expect(await look()).toMatchObject([{level: 'info'}]);
-    expect(source.contextFor()).not.toBe(first);
+    expect(source.contextFor(NAME)).not.toBe(first);
     source.close();
   },
 );
@@ -96,4 +97,16 @@ test('files that are gone are told of once, not at every look', async () => {
   expect(records.length).toBe(said + 1);
   source.close();
   expect(clock.pending).toBe(0);
+});
+
+test.each([
+  ['has expired', {notBefore: new Date(0), notAfter: new Date(1_000_000)}],
+  ['is not valid yet', {notBefore: new Date('2100-01-01'), notAfter: new Date('2100-02-01')}],
+])('a certificate that %s is used, and spoken of', async (what, validity) => {
+  await using scope = new Scope();
+  const {source, renew, look} = await setUp(scope);
+  await renew(await selfSigned(['r1.localhost', '*.r1.localhost'], validity));
+  const [warning] = await look();
+  expect(warning).toMatchObject({level: 'warn', message: expect.stringContaining(what)});
+  source.close();
 });

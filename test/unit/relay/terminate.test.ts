@@ -1,14 +1,16 @@
 // From the first byte to a secure socket: the ClientHello is read, the name's certificate found, TLS ended; against real clients.
 
 import {once} from 'node:events';
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {createServer, type Socket, connect as tcpConnect} from 'node:net';
+import {join} from 'node:path';
 import {type ConnectionOptions, connect, type TLSSocket} from 'node:tls';
 import {afterEach, expect, vi} from 'vitest';
 import {ClientHelloReader} from '../../../src/lib/bytes/client-hello.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {type CertificateSource, openCertificates} from '../../../src/lib/relay/certificates.js';
 import {terminateTls} from '../../../src/lib/relay/terminate.js';
+import {selfSigned} from '../../helpers/certificates.js';
 import {run} from '../../helpers/child.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import type {Scope} from '../../helpers/scope.js';
@@ -20,15 +22,30 @@ const DAY_MS = 86_400_000;
 
 afterEach(() => void vi.useRealTimers());
 
-function openSource(stateDir: string): Promise<CertificateSource> {
+function openSource(stateDir: string, given?: Given): Promise<CertificateSource> {
   return openCertificates({
     domain: 'r1.localhost',
-    certFile: undefined,
-    keyFile: undefined,
+    certFile: given?.certFile,
+    keyFile: given?.keyFile,
     stateDir,
     clock: new ManualClock(),
     log: createLogger('test', undefined),
   });
+}
+
+interface Given {
+  certFile: string;
+  keyFile: string;
+}
+
+/** Files with one RSA certificate for all names. */
+async function giveCertificate(scope: Scope): Promise<Given> {
+  const folder = await scope.tempDir();
+  const files = {certFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem')};
+  const made = await selfSigned(['r1.localhost', '*.r1.localhost'], {keyType: 'rsa'});
+  await writeFile(files.certFile, made.cert);
+  await writeFile(files.keyFile, made.key);
+  return files;
 }
 
 interface Fixture {
@@ -42,9 +59,10 @@ interface Fixture {
 }
 
 /** Answers every connection under its own name with `hello NAME`, as HTTP. */
-async function listen(scope: Scope): Promise<Fixture> {
-  const source = await openSource(await scope.tempDir());
-  const caFile = source.caFile ?? '';
+async function listen(scope: Scope, given?: Given): Promise<Fixture> {
+  const source = await openSource(await scope.tempDir(), given);
+  scope.onEnd(() => source.close());
+  const caFile = source.caFile ?? given?.certFile ?? '';
   const broken = Promise.withResolvers<Error>();
   const accept = (raw: Socket) => {
     const reader = new ClientHelloReader();
@@ -120,6 +138,74 @@ test('TLS 1.2 and 1.3 are spoken, older ones are not', async ({scope}) => {
   const old: ConnectionOptions = {minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0'};
   await expect(visit(A, old)).rejects.toMatchObject({code: expect.stringContaining('PROTOCOL_VERSION')});
 });
+
+test('a given RSA certificate: a fresh key for every connection, AEAD, and the relay’s order', async ({
+  scope,
+}) => {
+  const {visit} = await listen(scope, await giveCertificate(scope));
+  const only = (ciphers: string): ConnectionOptions => ({maxVersion: 'TLSv1.2', ciphers});
+  const chosen = async (ciphers: string) => (await visit(A, only(ciphers))).getCipher().name;
+  for (const ciphers of [
+    'AES128-GCM-SHA256',
+    'AES256-SHA',
+    'DHE-RSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES128-SHA256',
+  ]) {
+    await expect(chosen(ciphers)).rejects.toMatchObject({code: expect.stringContaining('HANDSHAKE_FAILURE')});
+  }
+  expect(await chosen('ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256')).toBe(
+    'ECDHE-RSA-AES128-GCM-SHA256',
+  );
+  expect(await chosen('ECDHE-RSA-AES256-GCM-SHA384:AES128-SHA')).toBe('ECDHE-RSA-AES256-GCM-SHA384');
+  // Who has no AES in hardware says so by this order.
+  expect(await chosen('ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256')).toBe(
+    'ECDHE-RSA-CHACHA20-POLY1305',
+  );
+  expect((await visit(A, {minVersion: 'TLSv1.3'})).getCipher().name).toMatch(/^TLS_/);
+});
+
+/** As openssl tells it, which offers a session under any name; Node's own client only under the one it was made for. */
+async function isResumed(
+  scope: Scope,
+  {port, servername, version}: {port: number; servername: string; version: 'tls1_2' | 'tls1_3'},
+  session: {in?: string; out?: string},
+): Promise<boolean> {
+  const {stdout} = await run(
+    scope,
+    'openssl',
+    [
+      ...['s_client', '-connect', `127.0.0.1:${port}`, '-servername', servername, `-${version}`, '-ign_eof'],
+      ...(session.in === undefined ? [] : ['-sess_in', session.in]),
+      ...(session.out === undefined ? [] : ['-sess_out', session.out]),
+    ],
+    {input: 'x'},
+  );
+  expect(stdout).toContain(`hello ${servername}`);
+  const [how] = /^(New|Reused), TLSv1/m.exec(stdout) ?? [];
+  return how?.startsWith('Reused') ?? false;
+}
+
+test.for(['tls1_2', 'tls1_3'] as const)(
+  '%s: a session resumes under its own name only, and under none when the given certificate was renewed',
+  async (version, {scope}) => {
+    const folder = await scope.tempDir();
+    const given = await giveCertificate(scope);
+    for (const files of [undefined, given]) {
+      const {source, port} = await listen(scope, files);
+      const file = join(folder, files === undefined ? 'own' : 'given');
+      const at = {port, version, servername: A};
+      expect(await isResumed(scope, at, {out: file})).toBe(false);
+      expect(await isResumed(scope, at, {in: file})).toBe(true);
+      expect(await isResumed(scope, {...at, servername: B}, {in: file})).toBe(false);
+      if (files === undefined) continue;
+      const renewed = await giveCertificate(scope);
+      await writeFile(given.certFile, await readFile(renewed.certFile));
+      await writeFile(given.keyFile, await readFile(renewed.keyFile));
+      await source.reload();
+      expect(await isResumed(scope, at, {in: file})).toBe(false);
+    }
+  },
+);
 
 test.for(['TLSv1.2', 'TLSv1.3'] as const)(
   'a session of %s resumes under its own name only',
