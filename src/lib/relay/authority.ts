@@ -5,6 +5,7 @@ import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
 import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../core/node-crypto.js';
 import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
+import type {LeafSigner} from './sign.js';
 
 /** PEM texts that belong together. */
 export interface KeyPair {
@@ -12,17 +13,22 @@ export interface KeyPair {
   key: string;
 }
 
-export interface Leaf extends KeyPair {
-  /** ms of wall clock. */
+/** ms of wall clock, whole seconds as certificates have them. */
+interface Validity {
+  validFrom: number;
   expiresAt: number;
 }
+
+export interface Leaf extends KeyPair, Validity {}
 
 const DAY_MS = 24 * 3_600_000;
 const CA_DAYS = 3_650;
 /** Browsers take no more than 398; a relay restarts or renews long before that. */
 const LEAF_DAYS = 90;
-/** Clocks of visitors may be behind. */
-const SKEW_MS = 3_600_000;
+/** A leaf with less than this left of it is replaced. */
+const RENEW_BEFORE_MS = 30 * DAY_MS;
+/** Clocks of visitors may be behind, also by a time zone. */
+const SKEW_MS = DAY_MS;
 /** Loaded when the first certificate has to be signed: it takes longer than everything else that a relay loads. */
 const signer = async () => await import('./sign.js');
 
@@ -33,31 +39,52 @@ export class Authority {
   readonly #ca: KeyPair;
   /** One key for all leaves of this relay; never one certificate for two names. */
   readonly #leafKey: KeyPair;
+  readonly #validity: Validity;
+  #signer: Promise<LeafSigner> | undefined;
 
-  private constructor(folder: string, ca: KeyPair, leafKey: KeyPair) {
+  private constructor(folder: string, ca: KeyPair, leafKey: KeyPair, validity: Validity) {
     this.#folder = folder;
     this.caFile = caFileIn(folder);
     this.#ca = ca;
     this.#leafKey = leafKey;
+    this.#validity = validity;
   }
 
-  /** Opens the CA of a state folder, or makes it. @throws TunlError STATE_DIR */
+  /** When the CA ends, ms of wall clock. */
+  get expiresAt(): number {
+    return this.#validity.expiresAt;
+  }
+
+  /** Opens the CA of a state folder, or makes it. @throws TunlError STATE_DIR, also when the CA is not valid now. */
   static async open(stateDir: string): Promise<Authority> {
     const folder = join(stateDir, 'ca');
     await ensurePrivateDir(folder);
     const ca = await readOrMake(join(folder, 'tunl-ca.key'), makeCa);
     const leafKey = await readOrMake(join(folder, 'leaf.key'), makeLeafKey);
+    const validity = checkNow(folder, ca);
     const file = caFileIn(folder);
     if ((await readOrUndefined(file)) !== ca.cert) await writeFileAtomic(file, ca.cert, 0o644);
-    return new Authority(folder, ca, leafKey);
+    return new Authority(folder, ca, leafKey, validity);
+  }
+
+  /** Whether a leaf serves its purpose now; if not, a new one would serve it better. */
+  holds({validFrom, expiresAt}: Validity): boolean {
+    const now = Date.now();
+    const ca = this.#validity;
+    // The clock of this machine has gone wrong, or visitors trust the CA no more: no new leaf is better than the old one.
+    if (now < ca.validFrom || now >= ca.expiresAt) return true;
+    const renewAt = expiresAt < ca.expiresAt ? expiresAt - RENEW_BEFORE_MS : expiresAt;
+    return validFrom <= now && now < renewAt;
   }
 
   /** A certificate for this name and no other. */
   async sign(name: string): Promise<Leaf> {
-    const {signLeaf} = await signer();
-    const expiresAt = Date.now() + LEAF_DAYS * DAY_MS;
-    const cert = await signLeaf({name, ca: this.#ca, publicKey: this.#leafKey.cert, ...validity(expiresAt)});
-    return {cert, key: this.#leafKey.key, expiresAt};
+    const ca = this.#ca;
+    this.#signer ??= signer().then(({LeafSigner}) => LeafSigner.create({ca, publicKey: this.#leafKey.cert}));
+    const signing = await this.#signer;
+    const validity = within(this.#validity, LEAF_DAYS);
+    const cert = signing.sign({name, ...datesOf(validity)});
+    return {cert, key: this.#leafKey.key, ...validity};
   }
 
   /** Like `sign`, but kept in the state folder: the relay's own name is wanted at every start, and signing takes a while. */
@@ -71,15 +98,15 @@ export class Authority {
     return fresh;
   }
 
-  /** A kept leaf is good while it is this CA's, has this key, and a third of its life is left. */
+  /** A kept leaf is good while it is this CA's, has this key, and is valid for some time yet. */
   #check(cert: string): Leaf | undefined {
     try {
       const parsed = new X509Certificate(cert);
-      const expiresAt = Date.parse(parsed.validTo);
+      const validity = validityOf(parsed);
       const ours = parsed.verify(new X509Certificate(this.#ca.cert).publicKey);
       const fits = parsed.checkPrivateKey(createPrivateKey(this.#leafKey.key));
-      if (!ours || !fits || expiresAt - Date.now() < (LEAF_DAYS * DAY_MS) / 3) return undefined;
-      return {cert, key: this.#leafKey.key, expiresAt};
+      if (!ours || !fits || !this.holds(validity)) return undefined;
+      return {cert, key: this.#leafKey.key, ...validity};
     } catch {
       return undefined;
     }
@@ -88,16 +115,61 @@ export class Authority {
 
 const caFileIn = (folder: string): string => join(folder, 'tunl-ca.pem');
 
-const validity = (expiresAt: number) => ({
-  notBefore: new Date(Date.now() - SKEW_MS),
+const ALWAYS: Validity = {validFrom: 0, expiresAt: Number.POSITIVE_INFINITY};
+
+/** From a little before now on, for so many days, and never beyond the CA. */
+function within(ca: Validity, days: number): Validity {
+  const now = Math.min(Math.max(Date.now(), ca.validFrom), ca.expiresAt);
+  return {
+    validFrom: Math.max(ca.validFrom, wholeSeconds(now - SKEW_MS)),
+    expiresAt: Math.min(ca.expiresAt, wholeSeconds(now + days * DAY_MS)),
+  };
+}
+
+const wholeSeconds = (ms: number): number => Math.floor(ms / 1_000) * 1_000;
+
+const datesOf = ({validFrom, expiresAt}: Validity) => ({
+  notBefore: new Date(validFrom),
   notAfter: new Date(expiresAt),
 });
+
+const validityOf = ({validFrom, validTo}: {validFrom: string; validTo: string}): Validity => ({
+  validFrom: Date.parse(validFrom),
+  expiresAt: Date.parse(validTo),
+});
+
+/** @throws TunlError STATE_DIR when nobody could trust the CA now: a clock was wrong when it was made, or is wrong now. */
+function checkNow(folder: string, ca: KeyPair): Validity {
+  const path = join(folder, 'tunl-ca.key');
+  let validity: Validity;
+  try {
+    validity = validityOf(new X509Certificate(ca.cert));
+  } catch (error) {
+    throw new TunlError('STATE_DIR', {
+      reason: `${path} holds no usable certificate.`,
+      next: moveAway(folder),
+      cause: error,
+    });
+  }
+  const now = Date.now();
+  if (validity.validFrom <= now && now < validity.expiresAt) return validity;
+  const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
+  throw new TunlError('STATE_DIR', {
+    reason:
+      `The relay’s own CA in ${path} is valid from ${day(validity.validFrom)} to ${day(validity.expiresAt)}, ` +
+      `and this machine’s clock says ${day(now)}.`,
+    next: `Set the clock right. If it is: ${moveAway(folder)}`,
+  });
+}
+
+const moveAway = (folder: string): string =>
+  `Move ${folder} away; a new CA is made, which visitors have to trust anew.`;
 
 async function makeCa(): Promise<KeyPair> {
   const {signCa} = await signer();
   const {privateKey} = newKeyPair();
   const name = `tunl private CA ${randomUUID().slice(0, 8)}`;
-  const cert = await signCa({name, key: privateKey, ...validity(Date.now() + CA_DAYS * DAY_MS)});
+  const cert = await signCa({name, key: privateKey, ...datesOf(within(ALWAYS, CA_DAYS))});
   return {cert, key: privateKey};
 }
 

@@ -5,7 +5,8 @@ import type {Clock} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
 import {Authority, type Leaf} from './authority.js';
 import {GivenCertificate} from './given-certificate.js';
-import {contextOf} from './tls-context.js';
+import {Recent} from './recent.js';
+import {contextOf, MAX_CONTEXTS} from './tls-context.js';
 
 export interface CertificateSource {
   contextFor(name: string): SecureContext | Promise<SecureContext>;
@@ -26,10 +27,10 @@ export interface CertificateOptions {
   log: Logger;
 }
 
-/** Contexts kept; the one not used for longest goes first. A context costs about 30 KiB. */
-const MAX_CONTEXTS = 2_000;
-/** A leaf is replaced when less than this is left of it. */
-const RENEW_BEFORE_MS = 30 * 24 * 3_600_000;
+/** Leaves kept beyond their contexts: below 2 KiB each, and signing one takes longer than a context. */
+const MAX_LEAVES = 20_000;
+/** A CA that ends within this time is spoken of: its visitors have to be given another. */
+const WARN_BEFORE_MS = 180 * 24 * 3_600_000;
 
 /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH, STATE_DIR */
 export async function openCertificates(options: CertificateOptions): Promise<CertificateSource> {
@@ -37,32 +38,37 @@ export async function openCertificates(options: CertificateOptions): Promise<Cer
   if (certFile !== undefined && keyFile !== undefined)
     return await GivenCertificate.open({...options, certFile, keyFile});
   const authority = await Authority.open(options.stateDir);
-  const source = new OwnCertificates(authority, options.domain);
+  const source = new OwnCertificates(authority, options);
   await source.contextFor(options.domain);
   return source;
+}
+
+interface Made {
+  context: SecureContext;
+  leaf: Leaf;
 }
 
 class OwnCertificates implements CertificateSource {
   readonly caFile: string;
   readonly #authority: Authority;
   readonly #domain: string;
-  readonly #made = new Map<string, {context: SecureContext; expiresAt: number}>();
+  readonly #log: Logger;
+  readonly #made = new Recent<string, Made>(MAX_CONTEXTS);
+  readonly #leaves = new Recent<string, Leaf>(MAX_LEAVES);
   /** Names being signed now: a browser opens several connections at once. */
   readonly #making = new Map<string, Promise<SecureContext>>();
+  #warned = false;
 
-  constructor(authority: Authority, domain: string) {
+  constructor(authority: Authority, {domain, log}: {domain: string; log: Logger}) {
     this.#authority = authority;
     this.#domain = domain;
+    this.#log = log;
     this.caFile = authority.caFile;
   }
 
   contextFor(name: string): SecureContext | Promise<SecureContext> {
     const made = this.#made.get(name);
-    if (made !== undefined && made.expiresAt - Date.now() > RENEW_BEFORE_MS) {
-      this.#made.delete(name);
-      this.#made.set(name, made);
-      return made.context;
-    }
+    if (made !== undefined && this.#authority.holds(made.leaf)) return made.context;
     let making = this.#making.get(name);
     if (making === undefined) {
       making = this.#make(name).finally(() => this.#making.delete(name));
@@ -72,16 +78,28 @@ class OwnCertificates implements CertificateSource {
   }
 
   async #make(name: string): Promise<SecureContext> {
-    const leaf: Leaf = await (name === this.#domain
-      ? this.#authority.signOnce(name)
-      : this.#authority.sign(name));
+    this.#warn();
+    const known = this.#leaves.get(name);
+    const leaf = known !== undefined && this.#authority.holds(known) ? known : await this.#sign(name);
     const context = contextOf(leaf);
-    this.#made.set(name, {context, expiresAt: leaf.expiresAt});
-    if (this.#made.size > MAX_CONTEXTS) {
-      const [oldest] = this.#made.keys();
-      if (oldest !== undefined) this.#made.delete(oldest);
-    }
+    this.#made.set(name, {context, leaf});
     return context;
+  }
+
+  async #sign(name: string): Promise<Leaf> {
+    const leaf = await (name === this.#domain ? this.#authority.signOnce(name) : this.#authority.sign(name));
+    this.#leaves.set(name, leaf);
+    return leaf;
+  }
+
+  #warn(): void {
+    const {expiresAt, caFile} = this.#authority;
+    if (this.#warned || expiresAt - Date.now() > WARN_BEFORE_MS) return;
+    this.#warned = true;
+    this.#log.warn('the relay’s own CA expires soon; visitors will have to trust a new one', {
+      caFile,
+      expires: new Date(expiresAt).toISOString(),
+    });
   }
 
   async reload(): Promise<void> {}

@@ -1,0 +1,30 @@
+// Writes DER (X.690 §10), as much as a certificate is put together with.
+
+export const DER = {
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  utf8String: 0x0c,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
+  sequence: 0x30,
+  set: 0x31,
+} as const;
+
+/** Tag, length and content of one value; the content is what `parts` give together. */
+export function der(tag: number, ...parts: ReadonlyArray<Uint8Array | string>): Buffer {
+  const content = Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+  const {length} = content;
+  if (length < 0x80) return Buffer.concat([Buffer.from([tag, length]), content]);
+  const size = length.toString(16);
+  const bytes = Buffer.from(size.length % 2 === 0 ? size : `0${size}`, 'hex');
+  return Buffer.concat([Buffer.from([tag, 0x80 | bytes.length]), bytes, content]);
+}
+
+/** A time to the second, in the form that RFC 5280 §4.1.2.5 asks for. */
+export function derTime(date: Date): Buffer {
+  const digits = date.toISOString().replace(/\.\d+Z$|[-:T]/g, '');
+  return date.getUTCFullYear() < 2050
+    ? der(DER.utcTime, `${digits.slice(2)}Z`)
+    : der(DER.generalizedTime, `${digits}Z`);
+}
