@@ -92,6 +92,11 @@ export class ServedProgram {
     return this.#exitCode;
   }
 
+  /** Visitors are reset at once, and the program is told to end. */
+  destroy(): void {
+    this.#tunnel.destroy();
+  }
+
   /** The program is told to end and no visitor comes in any more; those inside may finish as the program lets them. */
   close({drainTimeoutMs}: {drainTimeoutMs: number}): Promise<void> {
     this.#closing ??= this.#close(drainTimeoutMs);

@@ -1,12 +1,13 @@
 // An orderly end: the other side hears of it at once, and what was under way arrives, although a process ends with it.
 import {describe} from 'vitest';
 import {MiB, pieces} from '../helpers/bytes.js';
+import {startCli} from '../helpers/cli.js';
 import {until} from '../helpers/launching.js';
-import type {Scope} from '../helpers/scope.js';
+import {type Scope, unusedPortRange} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
-import {record, tcpUpstream} from '../helpers/upstreams.js';
-import {curl, tcpVisitor} from '../helpers/visitors.js';
-import {domain, type Rig, startRig} from './rig.js';
+import {echoUpstream, record, tcpUpstream} from '../helpers/upstreams.js';
+import {boldVisitor, curl, tcpVisitor} from '../helpers/visitors.js';
+import {domain, type Rig, sleep, startRig} from './rig.js';
 
 async function health(scope: Scope, {caFile, relay}: Rig) {
   const {stdout} = await curl(scope, caFile, [`https://${domain}:${relay.port}/healthz`]);
@@ -25,6 +26,58 @@ describe.concurrent('who leaves', () => {
       expect(await health(scope, rig)).toMatchObject({agents: 0, tunnels: 0});
     },
   );
+
+  test('an agent that is told twice resets its visitors at once, and is gone for its relay', async ({
+    scope,
+    expect,
+  }) => {
+    const rig = await startRig(scope);
+    const flags = ['--tcp', '--drain-timeout', '10m'];
+    const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags});
+    const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
+    visitor.socket.write('hello');
+    await visitor.received(5);
+    cli.signal('SIGINT');
+    await cli.event('draining');
+    // Two signals close together are one key press; the second press of a person comes later.
+    await sleep(400);
+    cli.signal('SIGINT');
+    expect(await cli.exited).toEqual({code: 130, signal: null});
+    expect(await health(scope, rig)).toMatchObject({agents: 0, tunnels: 0, visitors: 0});
+    expect(await visitor.closed).toBe('ECONNRESET');
+  });
+
+  test('an agent that is refused its port is gone for its relay when its process has ended', async ({
+    scope,
+    expect,
+  }) => {
+    const rig = await startRig(scope, {tcpPorts: await unusedPortRange(8)});
+    const args = ['expose', '8000', '--tcp', '--remote-port', '1', '--json'];
+    const cli = await startCli(scope, args, {env: rig.env});
+    expect((await cli.exited).code).toBe(5);
+    expect(cli.error).toMatchObject({code: 'PORT_NOT_OFFERED'});
+    expect(await health(scope, rig)).toMatchObject({agents: 0, tunnels: 0});
+  });
+
+  test('an agent whose name is taken over is gone for its relay, and its visitors are reset at once', async ({
+    scope,
+    expect,
+  }) => {
+    const rig = await startRig(scope);
+    const flags = ['--tcp', '--subdomain', 'demo'];
+    const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags});
+    const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
+    visitor.socket.write('hello');
+    await visitor.received(5);
+    await rig.expose(await echoUpstream(scope), {flags: ['--subdomain', 'demo']});
+    expect((await cli.exited).code).toBe(5);
+    expect(cli.error).toMatchObject({code: 'TAKEN_OVER'});
+    expect(await health(scope, rig)).toMatchObject({agents: 1, tunnels: 1, visitors: 0});
+    expect(await visitor.closed).toBe('ECONNRESET');
+    // Nobody waits at the port of an agent that has gone.
+    const late = record(boldVisitor(scope, ready.tcp?.port ?? 0));
+    expect(await late.closed).toBe('ECONNREFUSED');
+  });
 
   test('a reply that the upstream has given whole arrives whole, over a slow link, although the agent is stopped', async ({
     scope,

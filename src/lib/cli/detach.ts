@@ -24,7 +24,10 @@ export async function detach(): Promise<{ready: ReadyEvent; facts: string[]}> {
   const {child, first, release} = await startInBackground(id, spokenWords(), roster.logPath(id));
   using _signals = listenForSignals({
     onStop: () => child.kill('SIGTERM'),
-    onLeave: () => child.kill('SIGKILL'),
+    onLeave: () => {
+      child.kill('SIGKILL');
+      return undefined;
+    },
   });
   const word = (await first) as Word | undefined;
   if (word?.event.type === 'ready') {

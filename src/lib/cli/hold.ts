@@ -9,6 +9,8 @@ export interface Held {
   /** Rejects when it ended by a failure. Absent where only `close` ends it. */
   readonly closed?: Promise<void>;
   close(options: {drainTimeoutMs: number}): Promise<void>;
+  /** Ends it at once; `closed` settles when the other side has heard of it. Absent where the end of the process is enough. */
+  destroy?(): void;
 }
 
 export interface HoldOptions<T extends Held> {
@@ -44,10 +46,18 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
       told();
     }
   };
+  let isLeaving = false;
+  const leave = () => {
+    options.onLeave();
+    if (held?.destroy === undefined) return undefined;
+    isLeaving = true;
+    held.destroy();
+    return held.closed?.catch(() => {});
+  };
   using _signals = listenForSignals({
     ...options.signals,
     onStop: () => stop(options.drainTimeoutMs),
-    onLeave: options.onLeave,
+    onLeave: leave,
     ...(options.onReload && {
       onReload: () => {
         if (held && !stopping) options.onReload?.(held);
@@ -72,4 +82,6 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
   if (starting.signal.aborted) return await held.close({drainTimeoutMs: options.drainTimeoutMs});
   await Promise.race(held.closed ? [held.closed, asked] : [asked]);
   await stopping;
+  // Whoever leaves at once ends the process, with an exit code of its own.
+  if (isLeaving) await new Promise<never>(() => {});
 }

@@ -10,11 +10,14 @@ import {EXIT} from '../core/errors.js';
  */
 const ECHO_MS = 300;
 
+/** How long the other side may take to hear that the process leaves, ms. */
+const LEAVE_MS = 200;
+
 export interface SignalOptions {
   /** The first signal. */
   onStop: () => void;
-  /** The last chance before the process ends: must be quick. */
-  onLeave: () => void;
+  /** The last chance before the process ends. What it waits for has 200 ms, and a third signal does not wait at all. */
+  onLeave: () => Promise<void> | undefined;
   /** SIGHUP, as daemons have it. Without it the signal asks to end: the terminal was closed. */
   onReload?: () => void;
   /** Whether there is a terminal that this process belongs to. */
@@ -27,15 +30,25 @@ export interface SignalOptions {
 /** Listens until disposed. */
 export function listenForSignals(options: SignalOptions): Disposable {
   const {source = process, now = () => performance.now(), leave = (code) => process.exit(code)} = options;
-  let first: number | undefined;
+  let last: number | undefined;
+  let step: 'up' | 'stopping' | 'leaving' | 'gone' = 'up';
+  const go = () => {
+    if (step !== 'gone') leave(EXIT.interrupted);
+    step = 'gone';
+  };
   const onSignal = () => {
-    if (first === undefined) {
-      first = now();
+    if (last !== undefined && now() - last < ECHO_MS) return;
+    last = now();
+    if (step === 'up') {
+      step = 'stopping';
       options.onStop();
-    } else if (now() - first >= ECHO_MS) {
-      options.onLeave();
-      leave(EXIT.interrupted);
-    }
+    } else if (step === 'stopping') {
+      step = 'leaving';
+      const told = options.onLeave();
+      if (told === undefined) return go();
+      setTimeout(go, LEAVE_MS);
+      told.then(go, go);
+    } else go();
   };
   const {onReload, hasTerminal = terminalOpens} = options;
   const hadTerminal = onReload !== undefined && hasTerminal();

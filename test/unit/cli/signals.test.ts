@@ -19,7 +19,7 @@ function signals() {
 describe('listenForSignals', () => {
   test.each(['SIGINT', 'SIGTERM'])('the first %s asks, a second signal leaves at once with 130', (signal) => {
     const s = signals();
-    const [onStop, onLeave] = [vi.fn(), vi.fn()];
+    const [onStop, onLeave] = [vi.fn(), vi.fn<() => undefined>()];
     using _listening = listenForSignals({onStop, onLeave, ...s});
     s.source.emit(signal);
     expect(onStop).toHaveBeenCalledOnce();
@@ -31,10 +31,38 @@ describe('listenForSignals', () => {
     expect(s.leave).toHaveBeenCalledWith(130);
   });
 
+  test('who has something left to say has a moment for it, and a third signal takes that away', async () => {
+    const s = signals();
+    const told = Promise.withResolvers<void>();
+    using _listening = listenForSignals({onStop: () => {}, onLeave: () => told.promise, ...s});
+    for (let i = 0; i < 2; i += 1) {
+      s.source.emit('SIGINT');
+      s.pass(1000);
+    }
+    expect(s.leave).not.toHaveBeenCalled();
+    s.source.emit('SIGINT');
+    expect(s.leave).toHaveBeenCalledExactlyOnceWith(130);
+    told.resolve();
+    await told.promise;
+    expect(s.leave).toHaveBeenCalledOnce();
+  });
+
+  test('a moment that is over as soon as all was said, and soon in any case', async () => {
+    for (const told of [Promise.resolve(), new Promise<void>(() => {})]) {
+      const s = signals();
+      const left = Promise.withResolvers<number>();
+      using _listening = listenForSignals({onStop: () => {}, onLeave: () => told, ...s, leave: left.resolve});
+      s.source.emit('SIGINT');
+      s.pass(1000);
+      s.source.emit('SIGINT');
+      expect(await left.promise).toBe(130);
+    }
+  });
+
   test('the echo that npx sends of one key press is not a second one', () => {
     const s = signals();
     const onStop = vi.fn();
-    using _listening = listenForSignals({onStop, onLeave: () => {}, ...s});
+    using _listening = listenForSignals({onStop, onLeave: () => undefined, ...s});
     s.source.emit('SIGINT');
     s.pass(20);
     s.source.emit('SIGINT');
@@ -49,7 +77,7 @@ describe('listenForSignals', () => {
     using _listening = listenForSignals({
       onStop,
       onReload,
-      onLeave: () => {},
+      onLeave: () => undefined,
       hasTerminal: () => there,
       ...s,
     });
@@ -66,7 +94,7 @@ describe('listenForSignals', () => {
     using _listening = listenForSignals({
       onStop,
       onReload,
-      onLeave: () => {},
+      onLeave: () => undefined,
       hasTerminal: () => false,
       ...s,
     });
@@ -77,14 +105,16 @@ describe('listenForSignals', () => {
   test('SIGHUP of what reloads nothing asks to end: visitors are not left to a link that nobody holds', () => {
     const s = signals();
     const onStop = vi.fn();
-    using _listening = listenForSignals({onStop, onLeave: () => {}, ...s});
+    using _listening = listenForSignals({onStop, onLeave: () => undefined, ...s});
     s.source.emit('SIGHUP');
     expect(onStop).toHaveBeenCalledOnce();
   });
 
   test('leaves no listener behind', () => {
     const s = signals();
-    listenForSignals({onStop: () => {}, onLeave: () => {}, onReload: () => {}, ...s})[Symbol.dispose]();
+    listenForSignals({onStop: () => {}, onLeave: () => undefined, onReload: () => {}, ...s})[
+      Symbol.dispose
+    ]();
     expect(s.source.eventNames()).toEqual([]);
   });
 });
@@ -108,7 +138,7 @@ describe('hold', () => {
     const held = hold({
       open: async () => tunnel,
       onStop,
-      onLeave: () => {},
+      onLeave: () => undefined,
       drainTimeoutMs: 5000,
       signals: s,
     });
@@ -127,7 +157,7 @@ describe('hold', () => {
     const ended = vi.fn();
     const held = hold({
       open: async () => ({close: () => drained.promise}),
-      onLeave: () => {},
+      onLeave: () => undefined,
       drainTimeoutMs: 5000,
       signals: s,
     }).then(ended);
@@ -139,10 +169,31 @@ describe('hold', () => {
     await held;
   });
 
+  test('the second signal ends it at once, and the process when that was heard', async () => {
+    const s = signals();
+    const left = Promise.withResolvers<number>();
+    const tunnel = {...fakeTunnel(), close: () => new Promise<void>(() => {})};
+    const destroy = vi.fn(() => tunnel.end());
+    const ended = vi.fn();
+    void hold({
+      open: async () => ({...tunnel, destroy}),
+      onLeave: () => {},
+      drainTimeoutMs: 5000,
+      signals: {...s, leave: left.resolve},
+    }).then(ended, ended);
+    await Promise.resolve();
+    s.source.emit('SIGINT');
+    s.pass(1000);
+    s.source.emit('SIGINT');
+    expect(destroy).toHaveBeenCalledOnce();
+    expect(await left.promise).toBe(130);
+    expect(ended).not.toHaveBeenCalled();
+  });
+
   test('a tunnel that fails rejects with its reason', async () => {
     const s = signals();
     const tunnel = fakeTunnel();
-    const held = hold({open: async () => tunnel, onLeave: () => {}, drainTimeoutMs: 0, signals: s});
+    const held = hold({open: async () => tunnel, onLeave: () => undefined, drainTimeoutMs: 0, signals: s});
     tunnel.fail(new TunlError('TAKEN_OVER'));
     await expect(held).rejects.toMatchObject({code: 'TAKEN_OVER'});
     expect(s.source.eventNames()).toEqual([]);
@@ -155,7 +206,7 @@ describe('hold', () => {
         new Promise<never>((_, reject) => {
           signal.addEventListener('abort', () => reject(new TunlError('ABORTED')));
         }),
-      onLeave: () => {},
+      onLeave: () => undefined,
       drainTimeoutMs: 0,
       signals: s,
     });
@@ -168,7 +219,7 @@ test('a tunnel that came up although its end was asked for is drained, not cut',
   const s = signals();
   const tunnel = fakeTunnel();
   const up = Promise.withResolvers<typeof tunnel>();
-  const held = hold({open: () => up.promise, onLeave: () => {}, drainTimeoutMs: 5000, signals: s});
+  const held = hold({open: () => up.promise, onLeave: () => undefined, drainTimeoutMs: 5000, signals: s});
   s.source.emit('SIGINT');
   up.resolve(tunnel);
   await held;

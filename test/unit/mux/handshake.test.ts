@@ -59,6 +59,28 @@ describe('an agent', () => {
     expect(await outcome).toEqual({welcome});
   });
 
+  test('tells a relay that may have begun a session that nobody wants it, when it ends', async () => {
+    const leaving = new AbortController();
+    const {peer, outcome, say} = await agent({leaving: leaving.signal});
+    await say(challenge);
+    leaving.abort();
+    await settle();
+    expect(await outcome).toMatchObject({error: {code: 'ABORTED'}});
+    expect(peer.messages.map(({type}) => type)).toEqual(['hello', 'close']);
+    // What crosses with it is nobody's.
+    await say(welcome);
+    expect(peer.messages).toHaveLength(2);
+  });
+
+  test('says nothing to one that knows of no session yet', async () => {
+    const leaving = new AbortController();
+    const {peer, outcome} = await agent({leaving: leaving.signal});
+    leaving.abort();
+    await settle();
+    expect(await outcome).toMatchObject({error: {code: 'ABORTED'}});
+    expect(peer.messages).toEqual([]);
+  });
+
   const identify: AgentHandshake['identify'] = ({carrier, relayNonce, agentNonce}) => ({
     key: carrier.label,
     signature: `${relayNonce} ${agentNonce}`,
