@@ -79,6 +79,7 @@ async function open(
       upstream: place,
       explainHostChecks: options.onEvent !== undefined,
       watchUpstream: watchWish(options),
+      waitUpstreamMs: options.waitUpstreamMs ?? 0,
       unencrypted: options.unencrypted ?? false,
       h2: options.h2 ?? false,
       subdomain: options.subdomain,

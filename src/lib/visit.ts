@@ -1,12 +1,13 @@
 // The visitor's side of a tunnel's TLS name, for programs that speak no TLS themselves: one connection, checked, half-close kept.
 
-import {connect as connectTcp, isIP} from 'node:net';
+import {isIP, type Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import {certificateError, socketError} from './carrier/dial-errors.js';
 import {trustSets} from './carrier/trust.js';
 import {systemCode, TunlError} from './core/errors.js';
 import {tls} from './core/node-tls.js';
 import {readTextFile} from './core/text-file.js';
+import {dial, openSocket} from './net/dial.js';
 import {parseTarget} from './protocol/targets.js';
 
 export interface VisitOptions {
@@ -30,38 +31,51 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
   const [, wide] = trustSets(ca);
   const {host, port, signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
-  const raw = connectTcp({host: addressOf(host), port, allowHalfOpen: true, noDelay: true});
-  const socket = tls.connect({
-    socket: raw,
+  const over = Promise.withResolvers<never>();
+  over.promise.catch(() => {});
+  const abort = () => over.reject(new TunlError('ABORTED'));
+  const late = () => over.reject(Object.assign(new Error('timeout'), {code: 'ETIMEDOUT'}));
+  signal?.addEventListener('abort', abort, {once: true});
+  const timer = setTimeout(late, TIMEOUT_MS);
+  const sockets: Socket[] = [];
+  const dialled = Promise.withResolvers<Socket>();
+  const stop = dial({
     host,
-    // An IP address is no name that could be asked for.
-    servername: isIP(host) ? '' : host,
-    secureContext: wide(),
-    rejectUnauthorized: true,
+    port,
+    open: (address, to) => openSocket(address, to, {allowHalfOpen: true}),
+    onOpen: (raw) => {
+      sockets.push(raw.on('error', over.reject));
+      dialled.resolve(raw);
+    },
+    onFailed: dialled.reject,
   });
-  // What Node's TLS takes from the socket below only when that one was made by itself.
-  socket.allowHalfOpen = true;
   try {
-    await new Promise<void>((resolve, reject) => {
-      const late = () => reject(Object.assign(new Error('timeout'), {code: 'ETIMEDOUT'}));
-      raw.setTimeout(TIMEOUT_MS, late);
-      signal?.addEventListener('abort', () => reject(new TunlError('ABORTED')), {once: true});
-      raw.once('error', reject);
-      socket.once('error', reject);
-      socket.once('close', () => reject(Object.assign(new Error('closed'), {code: 'ECONNRESET'})));
-      socket.once('secureConnect', () => {
-        raw.setTimeout(0);
-        resolve();
-      });
+    const raw = await Promise.race([dialled.promise, over.promise]);
+    const socket = tls.connect({
+      socket: raw,
+      host,
+      // An IP address is no name that could be asked for.
+      servername: isIP(host) ? '' : host,
+      secureContext: wide(),
+      rejectUnauthorized: true,
     });
+    sockets.push(socket);
+    // What Node's TLS takes from the socket below only when that one was made by itself.
+    socket.allowHalfOpen = true;
+    const secure = Promise.withResolvers<void>();
+    socket.once('error', over.reject);
+    socket.once('close', () => over.reject(Object.assign(new Error('closed'), {code: 'ECONNRESET'})));
+    socket.once('secureConnect', secure.resolve);
+    await Promise.race([secure.promise, over.promise]);
+    return socket;
   } catch (error) {
-    socket.on('error', () => {});
-    raw.on('error', () => {});
-    socket.destroy();
-    raw.destroy();
+    stop();
+    for (const socket of sockets) socket.on('error', () => {}).destroy();
     throw reasonOf(error, host, port);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
   }
-  return socket;
 }
 
 /** `HOST`, `HOST:PORT`, or a tunnel's URL. @throws TunlError TARGET_INVALID, PORT_RANGE */
@@ -69,12 +83,6 @@ export function visitedPlace(text: string): {host: string; port: number} {
   const place = text.replace(/^https:\/\//, '').replace(/\/$/, '');
   // What has a colon after the last bracket has a port, or is no place at all.
   return parseTarget(/:[^\]]*$/.test(place) || /^\d*$/.test(place) ? place : `${place}:443`);
-}
-
-/** Names below `.localhost` are loopback whatever the resolver says (RFC 6761). */
-function addressOf(host: string): string {
-  const name = host.toLowerCase();
-  return name === 'localhost' || name.endsWith('.localhost') ? '127.0.0.1' : host;
 }
 
 function reasonOf(error: unknown, host: string, port: number): TunlError {

@@ -7,6 +7,7 @@ import {layerOf, type SourceFile, sourceFiles, targetOf} from './source-files.js
 const FLOORS: Readonly<Record<string, number>> = {
   'lib/core': 0,
   'lib/protocol': 1,
+  'lib/net': 1,
   'lib/mux': 2,
   'lib/carrier': 3,
   'lib/bytes': 3,

@@ -40,6 +40,11 @@ export interface ForwardOptions {
    * not dialled for it (Linux). Default false: after a refused visitor only.
    */
   watchUpstream?: boolean | 'at first';
+  /**
+   * While the upstream does not accept connections, dial it again for each visitor for so long before the visitor is reset, ms.
+   * Default 0: once. At most 256 visitors wait at a time.
+   */
+  waitUpstreamMs?: number;
   /** Ends the tunnel like `close()`; before the tunnel is there, `forward` rejects with ABORTED. */
   signal?: AbortSignal;
   /** Everything that happens, in order, `ready` included. Must not throw. */

@@ -32,6 +32,8 @@ export interface TunnelSettings {
   explainHostChecks: boolean;
   /** When it is looked whether the upstream accepts connections. */
   watchUpstream: WatchWish;
+  /** How long a visitor waits for an upstream that does not accept connections, ms. */
+  waitUpstreamMs: number;
   unencrypted: boolean;
   h2: boolean;
   subdomain: string | undefined;
@@ -82,7 +84,11 @@ export class LocalTunnel implements Tunnel {
     const checks = settings.explainHostChecks
       ? new HostChecks((message) => settings.onEvent({type: 'notice', code: 'HOST_REFUSED', message}))
       : undefined;
-    this.#upstream = new Upstream(settings.upstream, new SocketReads(pool), checks);
+    this.#upstream = new Upstream(settings.upstream, {
+      reads: new SocketReads(pool),
+      checks,
+      waitMs: settings.waitUpstreamMs,
+    });
     this.#watch = watchUpstream(this.#upstream, settings);
     this.#visits = new Visits(this.#upstream, settings.onEvent, (answered) => this.#watch?.visited(answered));
     this.#agent = new Agent({

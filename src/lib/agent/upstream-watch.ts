@@ -1,12 +1,13 @@
 // Knows whether the upstream accepts connections: from the visitors, and where there are none by looking, rarely. What
 // listens on this machine's loopback is looked up, not dialled: a service with one connection to give keeps it.
 
-import {connect} from 'node:net';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {isListening, isLoopbackAddress} from '../core/listening.js';
+import {dial, openSocket} from '../net/dial.js';
+import {knownAddresses} from '../net/localhost.js';
 import type {HostPort} from '../protocol/targets.js';
 import type {TunnelEvent, UpstreamEvent} from './events.js';
-import {addressesOf, type Upstream} from './upstream.js';
+import type {Upstream} from './upstream.js';
 
 /** Looked at again so much later, ms: doubled each time up to the longest wait. */
 const FIRST_WAIT_MS = 1_000;
@@ -135,12 +136,12 @@ export function watchUpstream(
     looksFirst: when === 'always' || when === 'at first',
     watching: when === 'always',
     glance: async () => {
-      const {dialled} = upstream;
-      return dialled ? await glanceAt(dialled.addresses, dialled.port) : 'unknown';
+      const {place} = upstream;
+      return place ? await glanceAt(place) : 'unknown';
     },
     dial: async () => {
-      const {dialled} = upstream;
-      return dialled !== undefined && (await dialOnce(dialled.addresses, dialled.port));
+      const {place} = upstream;
+      return place !== undefined && (await accepts(place));
     },
     onEvent,
     onSilent: (again) =>
@@ -160,33 +161,30 @@ export function nothingYet(label: string): string {
 }
 
 /** Whether nobody listens there, as far as the kernel knows; dialled is only who has no socket here. */
-export async function isSilentHere({host, port}: HostPort): Promise<boolean> {
-  const addresses = addressesOf(host);
-  return (await glanceAt(addresses, port)) === 'nobody' && !(await dialOnce(addresses, port));
+export async function isSilentHere(place: HostPort): Promise<boolean> {
+  return (await glanceAt(place)) === 'nobody' && !(await accepts(place));
 }
 
 /** A port that the kernel leads elsewhere (to a container) has no socket here: nobody is not the last word. */
-export async function glanceAt(addresses: readonly string[], port: number): Promise<Glance> {
-  if (process.platform !== 'linux' || !addresses.every(isLoopbackAddress)) return 'unknown';
+export async function glanceAt({host, port}: HostPort): Promise<Glance> {
+  const addresses = knownAddresses(host);
+  if (process.platform !== 'linux' || !addresses?.every(isLoopbackAddress)) return 'unknown';
   return (await isListening(addresses, port)) ? 'listening' : 'nobody';
 }
 
-/** Whether one of the addresses accepts a connection, which is closed at once. */
-export async function dialOnce(addresses: readonly string[], port: number): Promise<boolean> {
-  for (const host of addresses) if (await accepts(host, port)) return true;
-  return false;
-}
-
-function accepts(host: string, port: number): Promise<boolean> {
+/** Whether it accepts a connection, which is closed at once. */
+export function accepts({host, port}: HostPort): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({host, port});
-    socket.unref();
-    socket.setTimeout(DIAL_TIMEOUT_MS, () => socket.destroy());
-    socket.once('connect', () => {
-      resolve(true);
-      socket.destroy();
+    dial({
+      host,
+      port,
+      timeoutMs: DIAL_TIMEOUT_MS,
+      open: (address, to) => openSocket(address, to).unref(),
+      onOpen: (socket) => {
+        resolve(true);
+        socket.on('error', () => {}).destroy();
+      },
+      onFailed: () => resolve(false),
     });
-    socket.once('error', () => socket.destroy());
-    socket.once('close', () => resolve(false));
   });
 }

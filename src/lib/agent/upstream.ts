@@ -1,14 +1,16 @@
 // The local service: dialled once for each visitor, joined with the visitor's stream, reset when it breaks.
 
-import {connect, type Socket} from 'node:net';
+import type {Socket} from 'node:net';
 import {resetSocket} from '../bytes/reset.js';
 import type {SocketReads} from '../bytes/socket-reads.js';
 import {Splice} from '../bytes/splice.js';
 import {systemCode} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
+import {dial, openSocket} from '../net/dial.js';
 import {formatHostPort, type HostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {HostChecks} from './host-checks.js';
+import {UpstreamWait} from './upstream-wait.js';
 
 /** For one dial, ms: a service on this machine or its network answers sooner, and a visitor waits no longer. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -21,121 +23,109 @@ export interface UpstreamVisit {
   onDone: (code: StreamCode | undefined, cause?: string) => void;
 }
 
-/** Names below `.localhost` are loopback whatever the resolver says (RFC 6761); both families are tried. */
-export function addressesOf(host: string): string[] {
-  const name = host.toLowerCase();
-  if (name === 'localhost' || name.endsWith('.localhost')) return ['127.0.0.1', '::1'];
-  return [host];
+type Look = ReturnType<HostChecks['begin']>;
+
+export interface UpstreamOptions {
+  reads: SocketReads;
+  checks?: HostChecks | undefined;
+  /** How long a visitor waits for an upstream that does not accept connections, ms. Default 0. */
+  waitMs?: number;
 }
 
 export class Upstream {
   readonly #reads: SocketReads;
   readonly #checks: HostChecks | undefined;
+  readonly #wait: UpstreamWait;
   /** Undefined until a program that is being started answers. */
   #place: HostPort | undefined;
-  /** The address that answered last comes first. */
-  #addresses: string[] = [];
+  /** The address that answered last. */
+  #answered: string | undefined;
 
-  constructor(place: HostPort | undefined, reads: SocketReads, checks?: HostChecks) {
+  constructor(place: HostPort | undefined, {reads, checks, waitMs = 0}: UpstreamOptions) {
     this.#reads = reads;
     this.#checks = checks;
-    if (place !== undefined) this.pointTo(place);
+    this.#wait = new UpstreamWait(waitMs);
+    this.#place = place;
   }
 
   get label(): string {
     return this.#place === undefined ? 'the upstream' : formatHostPort(this.#place.host, this.#place.port);
   }
 
-  /** Where it is dialled, the most promising first; undefined until it is known. */
-  get dialled(): {addresses: readonly string[]; port: number} | undefined {
-    return this.#place && {addresses: this.#addresses, port: this.#place.port};
+  /** Where it is dialled; undefined until it is known. */
+  get place(): HostPort | undefined {
+    return this.#place;
   }
 
   /** Visitors are led there from now on. */
   pointTo(place: HostPort): void {
     this.#place = place;
-    this.#addresses = addressesOf(place.host);
+    this.#answered = undefined;
   }
 
   /** Dials for one visitor's stream and splices; the stream is accepted or refused here. */
   visit({stream, onOpen, onDone}: UpstreamVisit): void {
-    const place = this.#place;
-    if (place === undefined) {
-      stream.refuse('UPSTREAM_REFUSED');
-      onDone('UPSTREAM_REFUSED');
-      return;
-    }
     const look = this.#checks?.begin();
+    const wait = this.#wait.begin();
+    let stopDial = () => {};
     let socket: Socket | undefined;
     let refusal: string | undefined;
-    const splice = new Splice({
+    const splice: Splice = new Splice({
       stream,
       brokenCode: 'UPSTREAM_RESET',
       reset: () => socket !== undefined && resetSocket(socket),
+      connects: () => !wait.waits,
       onDone: (code) => {
-        // Nobody waits for the answer any more; it would keep the process for as long as a dial may take.
-        if (socket?.connecting) socket.destroy();
+        wait.end();
+        stopDial();
         onDone(code, refusal);
       },
     });
-    const dial = (left: string[]): void => {
-      const [address, ...others] = left;
-      const read = this.#reads.for(splice);
-      const dialled = connect({
-        host: address ?? place.host,
-        port: place.port,
-        noDelay: true,
-        keepAlive: true,
-        allowHalfOpen: true,
-        onread: {
-          buffer: () => read.buffer(),
-          callback: look
-            ? (bytes, buffer) => {
-                look(buffer, bytes);
-                return read.callback(bytes, buffer);
-              }
-            : (bytes, buffer) => read.callback(bytes, buffer),
-        },
-      });
+    const failed = (error: Error | undefined) => {
+      if (!splice.ending && wait.again(dialOnce)) return;
+      refusal = error && (systemCode(error) || 'ECONNREFUSED');
+      const code = refusal === 'ETIMEDOUT' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_REFUSED';
+      stream.refuse(code);
+      splice.onReset(code);
+    };
+    const opened = (dialled: Socket, address: string) => {
+      wait.end();
+      this.#answered = address;
       socket = dialled;
-      const tooLong = setTimeout(
-        () => dialled.destroy(Object.assign(new Error('timeout'), {code: 'ETIMEDOUT'})),
-        DIAL_TIMEOUT_MS,
-      );
-      dialled.once('close', () => {
-        clearTimeout(tooLong);
-        read.release();
-      });
-      const failed = (error: Error) => {
-        clearTimeout(tooLong);
-        dialled.destroy();
-        if (splice.done) return;
-        if (others.length > 0) {
-          dial(others);
-          return;
-        }
-        refusal = systemCode(error) || 'ECONNREFUSED';
-        const code = refusal === 'ETIMEDOUT' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_REFUSED';
-        stream.refuse(code);
-        splice.onReset(code);
-      };
-      dialled.once('error', failed);
-      dialled.once('connect', () => {
-        clearTimeout(tooLong);
-        dialled.off('error', failed);
-        if (splice.done) {
-          dialled.on('error', () => {});
-          resetSocket(dialled);
-          return;
-        }
-        if (address !== undefined && this.#addresses[0] !== address) {
-          this.#addresses = [address, ...this.#addresses.filter((each) => each !== address)];
-        }
-        stream.accept();
-        splice.join(dialled, 'onread');
-        onOpen();
+      stream.accept();
+      splice.join(dialled, 'onread');
+      onOpen();
+    };
+    const dialOnce = () => {
+      const place = this.#place;
+      if (place === undefined) return failed(undefined);
+      stopDial = dial({
+        ...place,
+        timeoutMs: DIAL_TIMEOUT_MS,
+        prefer: this.#answered,
+        open: (address, port) => this.#open(address, port, splice, look),
+        onOpen: opened,
+        onFailed: failed,
       });
     };
-    dial(this.#addresses);
+    dialOnce();
+  }
+
+  #open(address: string, port: number, splice: Splice, look: Look | undefined): Socket {
+    const read = this.#reads.for(splice);
+    const socket = openSocket(address, port, {
+      allowHalfOpen: true,
+      onread: {
+        buffer: () => read.buffer(),
+        callback: look
+          ? (bytes, buffer) => {
+              look(buffer, bytes);
+              return read.callback(bytes, buffer);
+            }
+          : (bytes, buffer) => read.callback(bytes, buffer),
+      },
+    });
+    socket.once('close', () => read.release());
+    return socket;
   }
 }

@@ -22,6 +22,8 @@ export interface SpliceOptions {
   brokenCode: StreamCode;
   /** Resets the connection under `socket`, so that its peer sees a reset and not an end. */
   reset: () => void;
+  /** Whether a socket that was not there yet is about to be: it is worth waiting for with bytes of a peer that has gone. */
+  connects?: () => boolean;
   /** Both directions are over, once. `code`: why, when it was not in order. */
   onDone: (code: StreamCode | undefined) => void;
 }
@@ -52,8 +54,9 @@ export class Splice implements StreamSink {
     this.#stream.sink = this;
   }
 
-  get done(): boolean {
-    return this.#done;
+  /** The peer has gone; at most its last bytes are still handed on. */
+  get ending(): boolean {
+    return this.#done || this.#resetDue !== undefined;
   }
 
   /** @param reads 'events': the splice listens for `data`; 'onread': the socket was made with `onread`, which calls `read`. */
@@ -142,7 +145,7 @@ export class Splice implements StreamSink {
   /** Whether bytes of the stream are still to reach the socket, and can. */
   #owesBytes(): boolean {
     const socket = this.#socket;
-    if (socket === undefined) return this.#early.length > 0;
+    if (socket === undefined) return this.#early.length > 0 && this.#options.connects?.() === true;
     return this.#writeFailed === undefined && !socket.destroyed && socket.writableLength > 0;
   }
 

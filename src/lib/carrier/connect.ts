@@ -2,22 +2,15 @@
 
 // Its `request` is node:http's, without the 40 ms that importing node:http as a module takes.
 import https from 'node:https';
-import net, {isIP, type Socket} from 'node:net';
+import {isIP, type Socket} from 'node:net';
 import type {SecureContext, TLSSocket} from 'node:tls';
 import {tls} from '../core/node-tls.js';
+import {dial} from '../net/dial.js';
 import type {Attempt, Step} from './attempt.js';
 import {certificateError, failure, type Peer, socketError} from './dial-errors.js';
 import type {HttpProxy} from './proxy.js';
-import {lookup, type RelayAddress} from './relay-url.js';
+import type {RelayAddress} from './relay-url.js';
 import {isUnknownIssuer, trustSets} from './trust.js';
-
-/**
- * Node tries a name's addresses one after the other and gives each this long. Its default, 250 ms, gives up a relay on
- * the other side of the world whose first address is the only one that works.
- */
-const NEXT_ADDRESS_MS = 1_000;
-
-const NET_OPTIONS = {lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS};
 
 /** Between two steps a socket has no other listener, and an error without one ends the process. The carrier replaces it. */
 export const ignore = (): void => {};
@@ -34,45 +27,40 @@ export interface TlsTarget {
 /** A TLS connection whose certificate is verified for `host`: NODE_TLS_REJECT_UNAUTHORIZED changes nothing. */
 export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
   const [narrow, wide] = trustSets(target.ca);
-  const through = await target.through?.();
+  const through = target.through ?? (() => openTcp(attempt, peer, target));
+  const {host} = target;
   try {
-    return await handshake(attempt, peer, {...target, through, secureContext: narrow()});
+    return await handshake(attempt, peer, {host, through: await through(), secureContext: narrow()});
   } catch (error) {
     if (!isUnknownIssuer(error)) throw error;
-    return await handshake(attempt, peer, {
-      ...target,
-      through: await target.through?.(),
-      secureContext: wide(),
-    });
+    return await handshake(attempt, peer, {host, through: await through(), secureContext: wide()});
   }
+}
+
+/** The name of a step and its error's code, which are a proxy's own where it is one that is reached. */
+function stepTo(peer: Peer, name: string): Step {
+  if (peer.kind === 'relay') return {name};
+  return {name: `${name} with the proxy ${peer.label}`, code: 'PROXY_FAILED'};
 }
 
 interface HandshakeTarget {
   host: string;
-  port: number;
   secureContext: SecureContext;
-  through: Socket | undefined;
+  through: Socket;
 }
 
 function handshake(attempt: Attempt, peer: Peer, target: HandshakeTarget): Promise<TLSSocket> {
-  const {host, port, secureContext, through} = target;
-  const step = (name: string): Step =>
-    peer.kind === 'relay' ? {name} : {name: `${name} with the proxy ${peer.label}`, code: 'PROXY_FAILED'};
-  const first = step(through === undefined ? 'TCP connect' : 'TLS handshake');
-  return attempt.run<TLSSocket>(first, ({done, fail}) => {
-    const options = {
-      ...NET_OPTIONS,
+  const {host, secureContext, through} = target;
+  return attempt.run<TLSSocket>(stepTo(peer, 'TLS handshake'), ({done, fail}) => {
+    const socket = tls.connect({
+      socket: through,
       host,
-      port,
       servername: isIP(host) === 0 ? host.replace(/\.$/, '') : '',
       secureContext,
       rejectUnauthorized: true,
       ALPNProtocols: ['http/1.1'],
-      ...(through !== undefined && {socket: through}),
-    };
-    const socket = tls.connect(options);
+    });
     socket.on('error', ignore);
-    socket.once('connect', () => attempt.entering(step('TLS handshake')));
     const onError = (error: Error) => {
       const refused = socket.authorizationError as unknown;
       if (typeof refused === 'string') fail(certificateError(peer, host, refused, error));
@@ -83,10 +71,10 @@ function handshake(attempt: Attempt, peer: Peer, target: HandshakeTarget): Promi
       socket.off('error', onError);
       done(socket);
     });
-    if (through?.destroyed) fail(failure(peer, 'RELAY_LOST', `${peer.label} closed the connection`));
+    if (through.destroyed) fail(failure(peer, 'RELAY_LOST', `${peer.label} closed the connection`));
     return () => {
       socket.destroy();
-      through?.destroy();
+      through.destroy();
     };
   });
 }
@@ -139,17 +127,16 @@ function refusedBy(peer: Peer, status: number, target: string, hadCredentials: b
   return failure(peer, 'PROXY_FAILED', why);
 }
 
-function openTcp(attempt: Attempt, peer: Peer, {host, port}: HttpProxy): Promise<Socket> {
-  const step: Step = {name: `TCP connect to the proxy ${peer.label}`, code: 'PROXY_FAILED'};
-  return attempt.run<Socket>(step, ({done, fail}) => {
-    const socket = net.connect({...NET_OPTIONS, host, port});
-    const onError = (error: Error) => fail(socketError(peer, error));
-    socket.on('error', ignore);
-    socket.once('error', onError);
-    socket.once('connect', () => {
-      socket.off('error', onError);
-      done(socket);
-    });
-    return () => socket.destroy();
-  });
+function openTcp(attempt: Attempt, peer: Peer, {host, port}: {host: string; port: number}): Promise<Socket> {
+  return attempt.run<Socket>(stepTo(peer, 'TCP connect'), ({done, fail}) =>
+    dial({
+      host,
+      port,
+      onOpen: (socket) => {
+        socket.on('error', ignore);
+        done(socket);
+      },
+      onFailed: (error) => fail(socketError(peer, error)),
+    }),
+  );
 }

@@ -2,7 +2,8 @@
 
 import {BlockList, isIP} from 'node:net';
 import {TunlError} from '../core/errors.js';
-import {isLoopback, type RelayAddress} from './relay-url.js';
+import {isLoopback} from '../net/localhost.js';
+import type {RelayAddress} from './relay-url.js';
 
 export interface HttpProxy {
   host: string;

@@ -1,7 +1,5 @@
-// Where a relay is: its URL, and the rule that every name under `.localhost` is this machine (RFC 6761 §6.3).
+// Where a relay is, as its URL says.
 
-import dns from 'node:dns';
-import {isIP, type LookupFunction} from 'node:net';
 import {TunlError} from '../core/errors.js';
 
 export interface RelayAddress {
@@ -38,28 +36,3 @@ export function parseRelayUrl(text: string): RelayAddress {
 export function relayOrigin(text: string): string {
   return `https://${parseRelayUrl(text).authority}`;
 }
-
-/** `localhost`, every name under it, 127.0.0.0/8 and ::1. */
-export function isLoopback(host: string): boolean {
-  if (isIP(host) === 4) return host.startsWith('127.');
-  return host === '::1' || isLocalhostName(host);
-}
-
-function isLocalhostName(host: string): boolean {
-  return /(^|\.)localhost\.?$/i.test(host);
-}
-
-/** Resolves names under `.localhost` to loopback without asking; all others as usual. For the `lookup` option of sockets. */
-export const lookup: LookupFunction = (hostname, options, callback) => {
-  if (!isLocalhostName(hostname)) return dns.lookup(hostname, options, callback);
-  const both = [
-    {address: '127.0.0.1', family: 4},
-    {address: '::1', family: 6},
-  ];
-  const family = options.family === 'IPv4' ? 4 : options.family === 'IPv6' ? 6 : options.family;
-  const fitting = both.filter((entry) => !family || entry.family === family);
-  process.nextTick(() => {
-    if (options.all) callback(null, fitting);
-    else callback(null, fitting[0]?.address ?? '127.0.0.1', fitting[0]?.family ?? 4);
-  });
-};

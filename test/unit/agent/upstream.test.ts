@@ -3,14 +3,17 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
-import {connect} from 'node:net';
+import {connect, createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
 import {Upstream} from '../../../src/lib/agent/upstream.js';
+import {UpstreamWait} from '../../../src/lib/agent/upstream-wait.js';
 import {SocketReads} from '../../../src/lib/bytes/socket-reads.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
 import type {Stream, StreamSink} from '../../../src/lib/mux/stream.js';
-import type {Scope} from '../../helpers/scope.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
+import {record} from '../../helpers/upstreams.js';
 
 /** Listens, accepts nothing and says its port: once its backlog is full, who dials it waits. */
 const DEAF = `
@@ -49,7 +52,7 @@ test.runIf(process.platform === 'linux')(
   'a visitor who leaves while the upstream is dialled ends the dial',
   async ({scope}) => {
     const port = await deafPort(scope);
-    const upstream = new Upstream({host: '127.0.0.1', port}, new SocketReads(new BlockPool()));
+    const upstream = new Upstream({host: '127.0.0.1', port}, {reads: new SocketReads(new BlockPool())});
     const stream = {sink: undefined as StreamSink | undefined};
     const done = Promise.withResolvers<string | undefined>();
     upstream.visit({stream: stream as unknown as Stream, onOpen: () => {}, onDone: done.resolve});
@@ -60,3 +63,98 @@ test.runIf(process.platform === 'linux')(
     expect(dials(port)).toBe(0);
   },
 );
+
+/** A visitor's stream, and what it is told. */
+function visitor(upstream: Upstream) {
+  const told: string[] = [];
+  const stream = {
+    sink: undefined as StreamSink | undefined,
+    state: 'offered',
+    linked: true,
+    bytesOut: 0,
+    heldBytes: 0,
+    accept: () => void told.push('accepted'),
+    refuse: (code: string) => void told.push(`refused ${code}`),
+    consumed: () => {},
+    write: () => true,
+    end: () => {},
+    resetAfterData: () => {},
+  };
+  const done = Promise.withResolvers<readonly [string | undefined, string | undefined]>();
+  upstream.visit({
+    stream: stream as unknown as Stream,
+    onOpen: () => {},
+    onDone: (code, cause) => done.resolve([code, cause]),
+  });
+  return {sink: stream.sink as StreamSink, told, done: done.promise};
+}
+
+const reads = () => new SocketReads(new BlockPool());
+
+test('what a visitor said before it broke off reaches the upstream, which is dialled for it still', async ({
+  scope,
+}) => {
+  const server = createServer();
+  const port = await scope.listen(server);
+  const {sink, done} = visitor(new Upstream({host: '127.0.0.1', port}, {reads: reads()}));
+  sink.onData(Buffer.from('last words'));
+  sink.onReset('VISITOR_RESET');
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  const heard = record(socket);
+  expect(await heard.closed).toBe('ECONNRESET');
+  expect(heard.data().toString()).toBe('last words');
+  expect(await done).toEqual(['VISITOR_RESET', undefined]);
+});
+
+test('a visitor waits for an upstream that is not there yet, and what it said waits with it', async ({
+  scope,
+}) => {
+  const port = await unusedPort();
+  const upstream = new Upstream({host: '127.0.0.1', port}, {reads: reads(), waitMs: 60_000});
+  const {sink, told} = visitor(upstream);
+  sink.onData(Buffer.from('hello'));
+  // Refused at least once by now.
+  await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toMatchObject({code: 'ECONNREFUSED'});
+  const server = createServer();
+  await scope.listen(server, '127.0.0.1', port);
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  expect(String((await once(socket, 'data'))[0])).toBe('hello');
+  expect(told).toEqual(['accepted']);
+});
+
+test('one that leaves meanwhile is not waited for, and the time is bounded', async () => {
+  const port = await unusedPort();
+  const patient = visitor(new Upstream({host: '127.0.0.1', port}, {reads: reads(), waitMs: 60_000}));
+  await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toMatchObject({code: 'ECONNREFUSED'});
+  patient.sink.onData(Buffer.from('hello'));
+  patient.sink.onReset('VISITOR_RESET');
+  expect(await patient.done).toEqual(['VISITOR_RESET', undefined]);
+  const brief = visitor(new Upstream({host: '127.0.0.1', port}, {reads: reads(), waitMs: 120}));
+  expect(await brief.done).toEqual(['UPSTREAM_REFUSED', 'ECONNREFUSED']);
+  expect(brief.told).toEqual(['refused UPSTREAM_REFUSED']);
+});
+
+test('so many wait at a time, and each until its time is over', () => {
+  const clock = new ManualClock();
+  const wait = new UpstreamWait(1_000, clock);
+  const dials: number[] = [];
+  const visitors = Array.from({length: 257}, () => wait.begin());
+  const taken = visitors.map((each) => each.again(() => void dials.push(clock.now())));
+  expect(taken.filter((each) => !each)).toHaveLength(1);
+  expect(taken.at(-1)).toBe(false);
+  visitors[0]?.end();
+  expect(visitors.at(-1)?.again(() => {})).toBe(true);
+  clock.advance(100);
+  expect(dials).toEqual(Array.from({length: 255}, () => 100));
+  const [, second] = visitors;
+  const times: number[] = [];
+  const again = () => {
+    times.push(clock.now());
+    if (second?.again(again) === false) times.push(-1);
+  };
+  again();
+  clock.advance(2_000);
+  expect(times).toEqual([100, 300, 550, 800, 1_000, -1]);
+  for (const each of visitors) each.end();
+  expect(clock.pending).toBe(0);
+});

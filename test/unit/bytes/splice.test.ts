@@ -76,7 +76,7 @@ test('an end of the socket is an end of its direction only', async ({scope}) => 
   const ended = once(socket, 'end');
   peer.end();
   await ended;
-  expect([stream.log, splice.done]).toEqual([['end'], false]);
+  expect([stream.log, splice.ending]).toEqual([['end'], false]);
   splice.onData(Buffer.from('still here'));
   expect(String((await once(peer, 'data'))[0])).toBe('still here');
 });
@@ -127,11 +127,11 @@ test('last words that nobody takes are given up after a while, but not while the
   peer.resetAndDestroy();
   await broken;
   vi.advanceTimersByTime(60_000);
-  expect([splice.done, stream.log]).toEqual([false, ['reset VISITOR_RESET after data']]);
+  expect([splice.ending, stream.log]).toEqual([false, ['reset VISITOR_RESET after data']]);
   stream.linked = true;
   stream.heldBytes = 50;
   vi.advanceTimersByTime(10_000);
-  expect(splice.done).toBe(false);
+  expect(splice.ending).toBe(false);
   vi.advanceTimersByTime(10_000);
   expect(await over).toBe('VISITOR_RESET');
   expect(stream.log.at(-1)).toBe('reset VISITOR_RESET');

@@ -1,5 +1,5 @@
 import {expect, test} from 'vitest';
-import {isLoopback, lookup, parseRelayUrl} from '../../../src/lib/carrier/relay-url.js';
+import {parseRelayUrl} from '../../../src/lib/carrier/relay-url.js';
 
 test.each([
   ['https://relay.example.net', 'relay.example.net', 443, 'relay.example.net', 'relay.example.net:443'],
@@ -38,41 +38,4 @@ test.each([
     expect.objectContaining({code: 'RELAY_URL_INVALID', message: expect.stringContaining(why)}),
   );
   expect(parse).not.toThrow(/hunter2/);
-});
-
-test.each([
-  ['localhost', true],
-  ['LOCALHOST', true],
-  ['localhost.', true],
-  ['relay.tunl.localhost', true],
-  ['127.0.0.1', true],
-  ['127.9.8.7', true],
-  ['::1', true],
-  ['notlocalhost', false],
-  ['localhost.example', false],
-  ['128.0.0.1', false],
-  ['127.example', false],
-  ['::2', false],
-])('%s is loopback: %s', (host, expected) => {
-  expect(isLoopback(host)).toBe(expected);
-});
-
-const resolve = (host: string, options: Parameters<typeof lookup>[1]) =>
-  new Promise((done, fail) => {
-    lookup(host, options, (error, ...answer) => (error === null ? done(answer) : fail(error)));
-  });
-
-test('names under .localhost are loopback, without a resolver', async () => {
-  const both = [
-    {address: '127.0.0.1', family: 4},
-    {address: '::1', family: 6},
-  ];
-  expect(await resolve('anything.at.all.localhost', {all: true})).toEqual([both]);
-  expect(await resolve('x.localhost', {all: true, family: 6})).toEqual([[both[1]]]);
-  expect(await resolve('x.localhost', {})).toEqual(['127.0.0.1', 4]);
-  expect(await resolve('x.localhost', {family: 6})).toEqual(['::1', 6]);
-});
-
-test('other names are asked for', async () => {
-  await expect(resolve(`${'a'.repeat(64)}.example`, {all: true})).rejects.toMatchObject({code: 'ENOTFOUND'});
 });

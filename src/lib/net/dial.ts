@@ -1,0 +1,166 @@
+// Every connection that tunl opens begins here: all addresses of a host are tried, the next one 250 ms after the one before
+// it or when that has failed, none is given up before the deadline, and the first that answers is taken (RFC 8305).
+
+import dns from 'node:dns';
+import {connect, isIPv6, type NetConnectOpts, type Socket} from 'node:net';
+import {systemCode} from '../core/errors.js';
+import {keepAlive} from './keep-alive.js';
+import {knownAddresses} from './localhost.js';
+
+/** RFC 8305's Connection Attempt Delay. */
+const NEXT_ADDRESS_MS = 250;
+
+/** Finds a name's addresses, the best first. */
+export type Resolve = (
+  host: string,
+  done: (error: Error | null, addresses: readonly string[]) => void,
+) => void;
+
+export interface DialOptions {
+  host: string;
+  port: number;
+  /** The deadline of everything, the name included, ms. Default: none, the caller cancels. */
+  timeoutMs?: number;
+  /** The address that answered last is tried first. */
+  prefer?: string | undefined;
+  /** The socket of one attempt, which connects already. Default: a plain one. */
+  open?: (address: string, port: number) => Socket;
+  resolve?: Resolve;
+  /** The socket has no listener any more. */
+  onOpen: (socket: Socket, address: string) => void;
+  /** All addresses failed: the error that tells most. ETIMEDOUT: the deadline. */
+  onFailed: (error: Error) => void;
+}
+
+/** Returns what ends the dial, without a further word. The callbacks never come before it has returned. */
+export function dial(options: DialOptions): () => void {
+  const dialling = new Dial(options);
+  dialling.start();
+  return () => dialling.end();
+}
+
+/** For `open`: a plain connection with `more` options. */
+export function openSocket(address: string, port: number, more: Partial<NetConnectOpts> = {}): Socket {
+  return connect({...more, host: address, port, noDelay: true} as NetConnectOpts);
+}
+
+class Dial {
+  readonly #options: DialOptions;
+  #left: string[] = [];
+  readonly #sockets = new Set<Socket>();
+  #failure: Error | undefined;
+  #next: NodeJS.Timeout | undefined;
+  #deadline: NodeJS.Timeout | undefined;
+  #over = false;
+
+  constructor(options: DialOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const {host, timeoutMs, resolve = resolveByDns} = this.#options;
+    if (timeoutMs !== undefined) {
+      const late = () => this.#fail(Object.assign(new Error('timeout'), {code: 'ETIMEDOUT'}));
+      this.#deadline = setTimeout(late, timeoutMs);
+      this.#deadline.unref();
+    }
+    const known = knownAddresses(host);
+    if (known !== undefined) this.#try(known);
+    else
+      resolve(host, (error, addresses) => {
+        if (this.#over) return;
+        if (error !== null) this.#fail(error);
+        else this.#try(addresses);
+      });
+  }
+
+  /** Sockets that connect are gone. Idempotent. */
+  end(): void {
+    this.#over = true;
+    clearTimeout(this.#next);
+    clearTimeout(this.#deadline);
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
+  }
+
+  #try(addresses: readonly string[]): void {
+    this.#left = inOrder(addresses, this.#options.prefer);
+    if (this.#left.length > 0) this.#tryNext();
+    else this.#fail(Object.assign(new Error('no address'), {code: 'ENOTFOUND', syscall: 'getaddrinfo'}));
+  }
+
+  #tryNext(): void {
+    clearTimeout(this.#next);
+    const address = this.#left.shift();
+    if (address === undefined) return;
+    const {port, open = openSocket} = this.#options;
+    const socket = open(address, port);
+    this.#sockets.add(socket);
+    const failed = (error: Error) => {
+      if (this.#sockets.has(socket)) this.#lost(socket, error);
+    };
+    socket.on('error', failed);
+    socket.once('connect', () => {
+      if (!this.#sockets.has(socket)) return;
+      socket.off('error', failed);
+      this.#won(socket, address);
+    });
+    if (this.#left.length === 0) return;
+    this.#next = setTimeout(() => this.#tryNext(), NEXT_ADDRESS_MS);
+    this.#next.unref();
+  }
+
+  #won(socket: Socket, address: string): void {
+    this.#sockets.delete(socket);
+    this.end();
+    keepAlive(socket);
+    this.#options.onOpen(socket, address);
+  }
+
+  #lost(socket: Socket, error: Error): void {
+    this.#sockets.delete(socket);
+    socket.destroy();
+    this.#failure = moreTelling(this.#failure, error);
+    if (this.#left.length > 0) this.#tryNext();
+    else if (this.#sockets.size === 0) this.#fail(error);
+  }
+
+  #fail(error: Error): void {
+    this.end();
+    this.#options.onFailed(moreTelling(this.#failure, error));
+  }
+}
+
+const resolveByDns: Resolve = (host, done) => {
+  // As Node's own: no addresses of a family that this machine has no address of.
+  dns.lookup(host, {all: true, hints: dns.ADDRCONFIG}, (error, found) => {
+    done(
+      error,
+      found?.map(({address}) => address),
+    );
+  });
+};
+
+/** The families take turns, beginning with that of the first; `prefer` comes first of all. */
+export function inOrder(addresses: readonly string[], prefer?: string): string[] {
+  const all = new Set(addresses);
+  const first = prefer !== undefined && all.has(prefer) ? prefer : addresses[0];
+  if (first === undefined) return [];
+  all.delete(first);
+  const same = [...all].filter((each) => isIPv6(each) === isIPv6(first));
+  const others = [...all].filter((each) => isIPv6(each) !== isIPv6(first));
+  const turns = Array.from({length: Math.max(same.length, others.length)}, (_, i) => [others[i], same[i]]);
+  return [first, ...turns.flat().filter((each) => each !== undefined)];
+}
+
+/** A host's own answer tells more than its silence, and that more than what this machine knows without asking. */
+const TELLING = ['ECONNRESET', 'ECONNREFUSED', 'EACCES', 'EPERM', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'];
+
+function moreTelling(before: Error | undefined, error: Error): Error {
+  return before !== undefined && rank(before) <= rank(error) ? before : error;
+}
+
+function rank(error: Error): number {
+  const at = TELLING.indexOf(systemCode(error));
+  return at < 0 ? TELLING.length : at;
+}
