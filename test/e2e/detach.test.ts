@@ -1,6 +1,6 @@
 // Tunnels in the background, as a shell script uses them: the address in a variable, a list, logs, an end that leaves nothing.
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
-import {mkdir, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {Child, cleanEnv, run} from '../helpers/child.js';
@@ -149,6 +149,30 @@ test('a tunnel that another user runs cannot be stopped, and is said to be so', 
     });
   }
   expect(isAlive(pid)).toBe(true);
+});
+
+test('in a folder that others can write to no entry is believed: nothing is ended', async ({scope}) => {
+  const {shell, stateDir} = await scriptShell(scope);
+  const {pid} = Child.start(scope, 'sleep', ['600']);
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const processStart = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  const folder = join(stateDir, 'background');
+  await mkdir(folder, {recursive: true});
+  const entryOf = {id: 'abcdef', pid, processStart, startedAt: new Date(0).toISOString()};
+  await writeFile(join(folder, 'abcdef.json'), JSON.stringify({...entryOf, command: [], address: 'x'}));
+  await chmod(folder, 0o777);
+  for (const words of ['stop --all', 'stop abcdef', 'list', 'logs abcdef']) {
+    const refused = await shell(`tunl ${words} --json`);
+    expect(refused.code, words).toBe(8);
+    expect(parseEvent(refused.stdout)).toMatchObject({
+      code: 'STATE_DIR',
+      next: expect.stringContaining(`chmod go-w ${folder}`),
+    });
+  }
+  expect(isAlive(pid)).toBe(true);
+  await chmod(folder, 0o755);
+  expect((await shell('tunl stop --all --json')).code).toBe(0);
+  await until(() => !isAlive(pid));
 });
 
 test('after kill -9: not listed, no file left; a pid that is somebody else’s by now is not touched', async ({

@@ -11,16 +11,18 @@ import {
   randomUUID,
   sign,
 } from '../core/node-crypto.js';
-import {ensurePrivateDir} from '../core/state-dir.js';
+import {openStateDir} from '../core/state-dir.js';
+import {checkState} from '../core/state-trust.js';
 import type {Identify} from '../mux/handshake.js';
 import {IDENTITY_EXPORTER, identityText} from '../protocol/identity.js';
 
 /** @throws TunlError STATE_DIR */
 export async function loadIdentity(stateDir: string): Promise<Identify> {
   const path = join(stateDir, 'agent.key');
+  await checkState(stateDir, 'agent.key');
   let pem = await readOrUndefined(path);
   if (pem === undefined) {
-    await ensurePrivateDir(stateDir);
+    await openStateDir(stateDir);
     const {privateKey} = generateKeyPairSync('ed25519');
     // Of two processes that start at once one writes; both use what it wrote.
     await createPrivateFile(path, privateKey.export({type: 'pkcs8', format: 'pem'}).toString());

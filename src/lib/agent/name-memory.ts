@@ -1,10 +1,11 @@
 // Remembers which random name and port an upstream had, so that the same command in the same folder gets them again.
 
 import {readFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import type {Logger} from '../core/logger.js';
 import {createHash} from '../core/node-crypto.js';
-import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
+import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
+import {checkState} from '../core/state-trust.js';
 
 export interface Remembered {
   name?: string;
@@ -26,18 +27,23 @@ const MAX_BYTES = 1000;
  */
 export class NameMemory {
   readonly #path: string;
-  readonly #folder: string;
+  readonly #stateDir: string;
   readonly #log: Logger;
 
   constructor(stateDir: string, question: NameQuestion, log: Logger) {
-    this.#folder = join(stateDir, 'names');
+    this.#stateDir = stateDir;
     const text = [question.relayUrl, question.upstream, question.folder].join('\n');
-    this.#path = join(this.#folder, `${createHash('sha256').update(text).digest('hex').slice(0, 32)}.json`);
+    this.#path = join(
+      stateDir,
+      'names',
+      `${createHash('sha256').update(text).digest('hex').slice(0, 32)}.json`,
+    );
     this.#log = log;
   }
 
   async recall(): Promise<Remembered> {
     try {
+      await checkState(this.#stateDir, 'names', basename(this.#path));
       const text = await readFile(this.#path, 'utf8');
       const value: unknown = text.length > MAX_BYTES ? undefined : JSON.parse(text);
       if (typeof value !== 'object' || value === null) return {};
@@ -54,7 +60,7 @@ export class NameMemory {
 
   async remember(what: Remembered): Promise<void> {
     try {
-      await ensurePrivateDir(this.#folder);
+      await openStateDir(this.#stateDir, 'names');
       await writeFileAtomic(this.#path, `${JSON.stringify(what)}\n`);
     } catch (error) {
       this.#log.warn('the name cannot be remembered', {

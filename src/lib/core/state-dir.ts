@@ -5,6 +5,7 @@ import {homedir} from 'node:os';
 import {basename, dirname, isAbsolute, join, resolve} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
 import {randomUUID} from './node-crypto.js';
+import {checkState} from './state-trust.js';
 import {readTextFile} from './text-file.js';
 
 /**
@@ -49,6 +50,18 @@ export async function ensurePrivateDir(path: string): Promise<void> {
       cause: error,
     });
   }
+}
+
+/**
+ * The state folder, or a folder below it, made where it is missing, and such that what is in it can be believed.
+ *
+ * @throws TunlError STATE_DIR
+ */
+export async function openStateDir(stateDir: string, ...names: readonly string[]): Promise<string> {
+  const path = join(stateDir, ...names);
+  await ensurePrivateDir(path);
+  await checkState(stateDir, ...names);
+  return path;
 }
 
 /**

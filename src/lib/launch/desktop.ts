@@ -5,7 +5,7 @@ import {rmSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
-import {ensurePrivateDir, stateDir} from '../core/state-dir.js';
+import {openStateDir, stateDir} from '../core/state-dir.js';
 import {which} from './find.js';
 import {signalQuietly} from './processes.js';
 import {randomSecret} from './secret.js';
@@ -105,8 +105,7 @@ function handOver(tool: {
 }
 
 async function pageTo(address: string, stays: boolean): Promise<string> {
-  const folder = stateDir();
-  await ensurePrivateDir(folder);
+  const folder = await openStateDir(stateDir());
   const path = join(folder, `open-${randomSecret()}.html`);
   const href = address.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
   await writeFile(path, `<!doctype html><meta http-equiv="refresh" content="0;url=${href}">`, {mode: 0o600});

@@ -4,7 +4,8 @@ import {readdir, readFile, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {systemCode, TunlError} from '../core/errors.js';
-import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
+import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
+import {checkState, checkStateFile} from '../core/state-trust.js';
 import {
   isProcessRecord,
   keepFresh,
@@ -29,6 +30,7 @@ export interface BackgroundTunnel {
   readonly expiresAt?: string;
 }
 
+const FOLDER = 'background';
 const ID = /^[a-z2-9]{6}$/;
 /** Longer than a tunnel may take to come up: a log without a tunnel is then nobody's. */
 const STALE_LOG_MS = 600_000;
@@ -40,14 +42,16 @@ const AFTER_KILL_MS = 5_000;
 export const isBackgroundId = (text: string): boolean => ID.test(text);
 
 export class Roster {
+  readonly #stateDir: string;
   readonly #folder: string;
 
   constructor(stateDir: string) {
-    this.#folder = join(stateDir, 'background');
+    this.#stateDir = stateDir;
+    this.#folder = join(stateDir, FOLDER);
   }
 
   async prepare(): Promise<void> {
-    await ensurePrivateDir(this.#folder);
+    await openStateDir(this.#stateDir, FOLDER);
   }
 
   logPath(id: string): string {
@@ -68,8 +72,9 @@ export class Roster {
     await rm(this.logPath(id), {force: true});
   }
 
-  /** Those that run here, oldest first. What dead processes left is removed on the way. */
+  /** Those that run here, oldest first. What dead processes left is removed on the way. @throws TunlError STATE_DIR */
   async living(): Promise<BackgroundTunnel[]> {
+    await checkState(this.#stateDir, FOLDER);
     const names = await readdir(this.#folder).catch(() => []);
     const ids = new Set(names.map((name) => name.split('.', 1)[0] ?? '').filter(isBackgroundId));
     const found = await Promise.all([...ids].map((id) => this.#look(id)));
@@ -78,8 +83,9 @@ export class Roster {
       .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
   }
 
-  /** @throws TunlError BACKGROUND_UNKNOWN */
+  /** @throws TunlError BACKGROUND_UNKNOWN, STATE_DIR */
   async get(id: string): Promise<BackgroundTunnel> {
+    await checkState(this.#stateDir, FOLDER);
     const found = isBackgroundId(id) ? await this.#look(id) : undefined;
     if (found?.life === 'running') return found.entry;
     if (found === undefined) throw new TunlError('BACKGROUND_UNKNOWN');
@@ -128,7 +134,9 @@ export class Roster {
   }
 }
 
+/** @throws TunlError STATE_DIR where somebody else may have written it. */
 async function readEntry(path: string, id: string): Promise<BackgroundTunnel | undefined> {
+  await checkStateFile(path);
   try {
     const value: unknown = JSON.parse(await readFile(path, 'utf8'));
     return isEntry(value) && value.id === id ? value : undefined;

@@ -3,6 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
+import {openStateDir} from '../core/state-dir.js';
 import {factsOf} from './proc.js';
 import {isProcessRecord, keepFresh, lifeOf, thisProcess} from './process-record.js';
 
@@ -13,10 +14,9 @@ const recordIn = (folder: string) => join(folder, '.process.json');
 
 /** `<state folder>/run/<pid>-<random>`, mode 0700. Folders of processes that are gone are removed on the way. */
 export async function makeRunFolder(stateDir: string): Promise<string> {
-  const parent = join(stateDir, 'run');
+  const parent = await openStateDir(stateDir, 'run');
   const folder = join(parent, `${process.pid}-${randomBytes(6).toString('hex')}`);
   try {
-    await mkdir(parent, {recursive: true, mode: 0o700});
     await removeStale(parent);
     await mkdir(folder, {mode: 0o700});
     await writeFile(recordIn(folder), JSON.stringify(await thisProcess()), {mode: 0o600});

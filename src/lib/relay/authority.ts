@@ -4,7 +4,8 @@ import {link, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
 import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../core/node-crypto.js';
-import {ensurePrivateDir, writeFileAtomic} from '../core/state-dir.js';
+import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
+import {checkStateFile} from '../core/state-trust.js';
 import type {LeafSigner} from './sign.js';
 
 /** PEM texts that belong together. */
@@ -57,8 +58,7 @@ export class Authority {
 
   /** Opens the CA of a state folder, or makes it. @throws TunlError STATE_DIR, also when the CA is not valid now. */
   static async open(stateDir: string): Promise<Authority> {
-    const folder = join(stateDir, 'ca');
-    await ensurePrivateDir(folder);
+    const folder = await openStateDir(stateDir, 'ca');
     const ca = await readOrMake(join(folder, 'tunl-ca.key'), makeCa);
     const leafKey = await readOrMake(join(folder, 'leaf.key'), makeLeafKey);
     const validity = checkNow(folder, ca);
@@ -223,6 +223,7 @@ function split(path: string, text: string): KeyPair {
 }
 
 async function readOrUndefined(path: string): Promise<string | undefined> {
+  await checkStateFile(path);
   try {
     return await readFile(path, 'utf8');
   } catch (error) {

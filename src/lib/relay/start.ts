@@ -7,6 +7,7 @@ import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {createLogger, type Logger} from '../core/logger.js';
 import {software} from '../core/software.js';
+import {checkState} from '../core/state-trust.js';
 import {BlockPool} from '../mux/blocks.js';
 import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window.js';
@@ -91,8 +92,10 @@ class RunningRelay implements Relay {
   static async start(settings: RelaySettings): Promise<RunningRelay> {
     const log = createLogger('relay', settings.log);
     const certificates = await openCertificates({...settings, clock: systemClock, log});
-    const path = join(settings.stateDir, 'relay', settings.domain, 'leases.json');
+    const place = ['relay', settings.domain, 'leases.json'];
+    const path = join(settings.stateDir, ...place);
     const store = settings.keepLeases ? new LeaseStore({path, clock: systemClock, log}) : undefined;
+    if (store !== undefined) await checkState(settings.stateDir, ...place);
     const leases = (await store?.load()) ?? [];
     const expected = leases.filter(([, lease]) => lease.expiresAt === undefined).map(([key]) => key);
     const relay = new RunningRelay({settings, certificates, store, leases, expected, log});

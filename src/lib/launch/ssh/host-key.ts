@@ -1,7 +1,9 @@
 // The key by which visitors recognise this machine: made once for each user, so that its fingerprint stays.
-import {access, link, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
+import {access, link, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../../core/errors.js';
+import {openStateDir} from '../../core/state-dir.js';
+import {checkStateFile} from '../../core/state-trust.js';
 import {run} from '../run.js';
 import {fingerprintOf, type PublicKey, parseKeyLine} from './public-key.js';
 
@@ -18,10 +20,11 @@ export async function hostKey(
   stateDir: string,
   env: Readonly<NodeJS.ProcessEnv> = process.env,
 ): Promise<HostKey> {
-  const folder = join(stateDir, 'ssh');
+  const folder = await openStateDir(stateDir, 'ssh');
   const path = join(folder, 'host_ed25519');
+  await checkStateFile(path);
+  await checkStateFile(`${path}.pub`);
   try {
-    await mkdir(folder, {recursive: true, mode: 0o700});
     if (await exists(path)) {
       const existing = await readPublic(path);
       if (existing) return existing;
@@ -80,7 +83,8 @@ async function generate(folder: string, path: string, env: Readonly<NodeJS.Proce
     await link(made, path).catch(ignoreExisting);
     // From the private key that is in place now, which may be somebody else's: the two files must be one pair.
     const {stdout} = await run('ssh-keygen', ['-y', '-f', path], {env});
-    await writeFile(`${made}.pub`, stdout);
+    // Whatever the umask: a key file that others can write to is not believed.
+    await writeFile(`${made}.pub`, stdout, {mode: 0o644});
     await link(`${made}.pub`, `${path}.pub`).catch(ignoreExisting);
   } finally {
     await rm(aside, {recursive: true, force: true});

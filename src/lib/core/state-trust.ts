@@ -1,0 +1,145 @@
+// Whether what stands in the state folder can be believed: nobody but this user, or root, may have put it there. A planted
+// entry would let `tunl stop` end any process; a planted CA would be trusted by visitors.
+
+import {lstat, readFile, realpath} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {systemCode, TunlError} from './errors.js';
+
+interface Owned {
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
+interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const FOR_GROUP = 0o020;
+const FOR_OTHERS = 0o002;
+const STICKY = 0o1000;
+
+/**
+ * Checks the state folder with those above it, and below it each of `names`, a path of folders with perhaps a file at its end.
+ * What does not exist is no harm.
+ *
+ * @throws TunlError STATE_DIR with the path, the reason and the way out.
+ */
+export async function checkState(stateDir: string, ...names: readonly string[]): Promise<void> {
+  const me = thisUser();
+  if (me === undefined) return;
+  const real = await lookUp(stateDir, (path) => realpath(path));
+  if (real === undefined) return;
+  await checkAbove(real, me);
+  await checkOne(real, me);
+  let path = real;
+  for (const name of names) {
+    path = join(path, name);
+    if (!(await checkOne(path, me))) return;
+  }
+}
+
+/** One file in a folder that was checked. @throws TunlError STATE_DIR */
+export async function checkStateFile(path: string): Promise<void> {
+  const me = thisUser();
+  if (me !== undefined) await checkOne(path, me);
+}
+
+/** Undefined where files have no such owners. */
+function thisUser(): User | undefined {
+  const uid = process.getuid?.();
+  const gid = process.getgid?.();
+  return uid === undefined || gid === undefined ? undefined : {uid, gid};
+}
+
+/** False: it does not exist. */
+async function checkOne(path: string, me: User): Promise<boolean> {
+  const found = await lookUp(path, (each) => lstat(each));
+  if (found === undefined) return false;
+  if (!found.isFile() && !found.isDirectory()) {
+    const what = found.isSymbolicLink() ? 'a symbolic link' : 'neither a file nor a folder';
+    throw distrust(`${path} is ${what}, which is not believed.`, 'Remove it, or put the file itself there.');
+  }
+  if (!isMineOrRoots(found, me)) {
+    throw distrust(
+      `${path} belongs to user ${found.uid}, not to user ${me.uid} or root.`,
+      `If all that is in it is yours: chown -R ${me.uid} ${word(path)}; else set TUNL_STATE_DIR to a folder of your own.`,
+    );
+  }
+  if ((found.mode & (FOR_GROUP | FOR_OTHERS)) !== 0) {
+    throw distrust(
+      `${path} can be changed by other users (mode ${modeOf(found)}).`,
+      `Take that right from them: chmod go-w ${word(path)}`,
+    );
+  }
+  return true;
+}
+
+/** A folder above could be replaced by whoever can change the one that it stands in. */
+async function checkAbove(stateDir: string, me: User): Promise<void> {
+  for (let path = dirname(stateDir); ; path = dirname(path)) {
+    const found = await lookUp(path, (each) => lstat(each));
+    if (found === undefined) return;
+    if (!isMineOrRoots(found, me) && !(await isUnmapped(found.uid))) {
+      throw distrust(
+        `${path}, above the state folder, belongs to user ${found.uid}.`,
+        'Set TUNL_STATE_DIR to a folder that stands in none of other users.',
+      );
+    }
+    if (isOpenToOthers(found, me)) {
+      throw distrust(
+        `${path}, above the state folder, can be changed by other users (mode ${modeOf(found)}).`,
+        `Take that right from them (chmod go-w ${word(path)}), or set TUNL_STATE_DIR to another folder.`,
+      );
+    }
+    if (dirname(path) === path) return;
+  }
+}
+
+function isMineOrRoots({uid}: Owned, me: User): boolean {
+  return uid === me.uid || uid === 0;
+}
+
+/**
+ * In a sticky folder (/tmp) nobody can replace what is not his. Where each user has a group of his own, its number is the
+ * user's, and folders are writable for that group by default; root's group is root.
+ */
+function isOpenToOthers({mode, gid}: Owned, me: User): boolean {
+  if ((mode & STICKY) !== 0) return false;
+  if ((mode & FOR_OTHERS) !== 0) return true;
+  const isPrivate = gid === 0 || (gid === me.gid && gid === me.uid);
+  return (mode & FOR_GROUP) !== 0 && !isPrivate;
+}
+
+/** In a user namespace (rootless containers, sandboxes) all users that it has no number for, root among them, look like one. */
+async function isUnmapped(uid: number): Promise<boolean> {
+  const [overflow, map] = await Promise.all(
+    ['/proc/sys/kernel/overflowuid', '/proc/self/uid_map'].map((path) =>
+      readFile(path, 'utf8').catch(() => ''),
+    ),
+  );
+  const mapped = (map ?? '')
+    .split('\n')
+    .reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2] ?? 0), 0);
+  return uid === Number(overflow || Number.NaN) && mapped > 0 && mapped < 2 ** 32 - 1;
+}
+
+async function lookUp<T>(path: string, look: (path: string) => Promise<T>): Promise<T | undefined> {
+  try {
+    return await look(path);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw new TunlError('STATE_DIR', {reason: `${path} cannot be looked at (${code}).`, cause: error});
+  }
+}
+
+const modeOf = ({mode}: Owned) => (mode & 0o7777).toString(8).padStart(4, '0');
+
+/** One word of a command to paste into a shell. */
+function word(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
+
+const distrust = (reason: string, next: string) => new TunlError('STATE_DIR', {reason, next});
