@@ -4,7 +4,12 @@ import type {Interfaces} from '@oclif/core';
 import {boolean, custom, string} from '@oclif/core/flags';
 import {listenAddress, portRange, relayOrigin} from '../relay/addresses.js';
 import {trustedSources} from '../relay/doors/trusted.js';
-import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from '../relay/options.js';
+import {
+  LONGEST_LEASE_GRACE_MS,
+  LONGEST_RESUME_WINDOW_MS,
+  LONGEST_VISITOR_IDLE_MS,
+  type RelayOptions,
+} from '../relay/options.js';
 import {durationFlag, given, hostFlag, portFlag, read} from './flags.js';
 
 const portsFlag = custom<readonly [first: number, last: number]>({
@@ -89,6 +94,12 @@ export const relayStartFlags = {
     longestMs: LONGEST_LEASE_GRACE_MS,
     helpGroup: TIMES,
   }),
+  'visitor-idle-timeout': durationFlag({
+    summary: 'How long a visitor may move no byte. (for ever)',
+    zero: false,
+    longestMs: LONGEST_VISITOR_IDLE_MS,
+    helpGroup: TIMES,
+  }),
   'drain-timeout': durationFlag({
     summary: 'How long open connections may finish at the end. (30s)',
     helpGroup: TIMES,
@@ -112,6 +123,7 @@ export function relayOptions(flags: Interfaces.InferredFlags<typeof relayStartFl
     keyFile: flags['key-file'],
     sharedH2: flags['shared-h2'],
     resumeWindowMs: flags['resume-window'],
+    visitorIdleTimeoutMs: flags['visitor-idle-timeout'],
     leaseGraceMs: flags['lease-grace'],
   });
 }

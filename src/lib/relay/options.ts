@@ -5,6 +5,8 @@ import type {LogSink} from '../core/logger.js';
 export const LONGEST_RESUME_WINDOW_MS = 600_000;
 export const LONGEST_LEASE_GRACE_MS = 30 * 86_400_000;
 
+export const LONGEST_VISITOR_IDLE_MS = 30 * 86_400_000;
+
 export interface RelayOptions {
   /** The relay's own name; tunnels are labels below it. Default `tunl.localhost`. */
   domain?: string;
@@ -52,6 +54,12 @@ export interface RelayOptions {
   maxUnreadBytes?: number;
   /** How long visitors of a broken link are kept, ms; 0 to 600,000. Default 60,000. */
   resumeWindowMs?: number;
+  /**
+   * A visitor whose connection moves no byte in either direction for so long, ms, is reset; 1,000 to 30 days. Default: none,
+   * since a login may say nothing for hours. When descriptors or memory run short the longest idle visitors of the address
+   * that has the most are reset in any case.
+   */
+  visitorIdleTimeoutMs?: number;
   /** How long a name or port stays with its owner after the agent is gone, ms; 30 days at the most. Default 600,000. */
   leaseGraceMs?: number;
   /** Keep the lease table in the state folder, so that names survive a restart of the relay. Default true. */

@@ -7,7 +7,12 @@ import {readSecretFile, stateDir} from '../core/state-dir.js';
 import {MAX_RELAYS} from '../protocol/link-messages.js';
 import {checkHost, checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {trustedSources} from './doors/trusted.js';
-import {LONGEST_LEASE_GRACE_MS, LONGEST_RESUME_WINDOW_MS, type RelayOptions} from './options.js';
+import {
+  LONGEST_LEASE_GRACE_MS,
+  LONGEST_RESUME_WINDOW_MS,
+  LONGEST_VISITOR_IDLE_MS,
+  type RelayOptions,
+} from './options.js';
 import {MAX_LEASES} from './registry.js';
 
 export interface RelaySettings {
@@ -33,6 +38,7 @@ export interface RelaySettings {
   keepLeases: boolean;
   successors: readonly string[];
   trustedSources: readonly string[];
+  visitorIdleTimeoutMs: number | undefined;
   reusePort: boolean;
   /** Agents that are sent away come back within this time, ms, each at a moment of its own. */
   comeBackWithinMs: number;
@@ -97,6 +103,10 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
     keepLeases: options.keepLeases ?? true,
     successors: checkSuccessors(options.successors ?? []),
+    visitorIdleTimeoutMs:
+      options.visitorIdleTimeoutMs === undefined
+        ? undefined
+        : wholeNumber('visitorIdleTimeoutMs', options.visitorIdleTimeoutMs, 1_000, LONGEST_VISITOR_IDLE_MS),
     trustedSources: checkSources(options.trustedSources ?? []),
     reusePort: options.reusePort ?? false,
     comeBackWithinMs: 2_000,

@@ -14,8 +14,11 @@ import {WindowBudget} from '../mux/window.js';
 import {publicUrl} from '../protocol/targets.js';
 import {Agents} from './agents.js';
 import {type CertificateSource, openCertificates} from './certificates.js';
+import {Descriptors} from './doors/descriptors.js';
 import {PendingConnections} from './doors/pending.js';
+import {mostVisitors, Room} from './doors/room.js';
 import {trustedSources} from './doors/trusted.js';
+import {VisitorWatch} from './doors/visitor-watch.js';
 import {FrontDoor} from './front-door.js';
 import {LeaseStore} from './lease-store.js';
 import {listenOn} from './listen.js';
@@ -28,7 +31,7 @@ import {TcpDoor} from './tcp-door.js';
 import {TcpPorts} from './tcp-ports.js';
 import {createTokenCheck} from './tokens.js';
 import {type Tunnel, TunnelTable} from './tunnels.js';
-import {defaultUnreadLimit, UnreadLimit} from './unread-limit.js';
+import {defaultUnreadLimit, memoryOf, UnreadLimit} from './unread-limit.js';
 import {Visitors} from './visitors.js';
 import {WaitingRoom} from './waiting-room.js';
 
@@ -84,6 +87,8 @@ class RunningRelay implements Relay {
   readonly #ports: TcpPorts;
   readonly #tcpDoor: TcpDoor;
   readonly #pending: PendingConnections;
+  readonly #watch: VisitorWatch;
+  readonly #room: Room;
   readonly #door: Server;
   #warm = false;
   #plain: Server | undefined;
@@ -104,6 +109,7 @@ class RunningRelay implements Relay {
     } catch (error) {
       certificates.close();
       relay.#unread.close();
+      relay.#watch.close();
       throw error;
     }
     await relay.#tcpDoor.expect(expected);
@@ -121,7 +127,30 @@ class RunningRelay implements Relay {
     const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
     const windowBudget = new WindowBudget(limitBytes);
     this.#unread = new UnreadLimit({limitBytes, clock, log});
-    this.#visitors = new Visitors(this.#unread);
+    const isTrusted = trustedSources(settings.trustedSources);
+    this.#watch = new VisitorWatch({clock, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
+    this.#room = new Room({
+      clock,
+      log,
+      descriptors: new Descriptors({
+        clock,
+        connections: () => this.#pending.count + this.#visitors.open + this.#agents.size,
+      }),
+      openVisitors: () => this.#visitors.open,
+      mostVisitors: mostVisitors(memoryOf(totalmem())),
+      watch: this.#watch,
+    });
+    this.#visitors = new Visitors({
+      unread: this.#unread,
+      watch: this.#watch,
+      hasRoom: (peer) => this.#room.forVisitor(peer),
+    });
+    this.#pending = new PendingConnections({
+      clock,
+      log,
+      isTrusted,
+      isFull: () => this.#room.noneForConnections,
+    });
     this.#registry = new MemoryRegistry({
       graceMs: settings.leaseGraceMs,
       maxLeasesPerOwner: settings.maxLeasesPerOwner,
@@ -167,11 +196,6 @@ class RunningRelay implements Relay {
       keepForReplay: settings.keepForReplay,
       clock,
       log,
-    });
-    this.#pending = new PendingConnections({
-      clock,
-      log,
-      isTrusted: trustedSources(settings.trustedSources),
     });
     const site = new OwnSite({
       domain: settings.domain,
@@ -260,6 +284,8 @@ class RunningRelay implements Relay {
     // A process that ends sooner would take them with it.
     await atMost(systemClock, LAST_WORDS_MS, this.#agents.closeAll('RELAY_LOST', 'The relay went away.'));
     this.#unread.close();
+    this.#watch.close();
+    this.#room.close();
     this.#pending.closeAll();
   }
 

@@ -109,6 +109,10 @@ export function defaultUnreadLimit(
   totalBytes: number,
   allowedBytes: number = process.constrainedMemory(),
 ): number {
-  const memory = allowedBytes > 0 ? Math.min(allowedBytes, totalBytes) : totalBytes;
-  return Math.min(MOST_BYTES, Math.floor(memory * SHARE_OF_MEMORY));
+  return Math.min(MOST_BYTES, Math.floor(memoryOf(totalBytes, allowedBytes) * SHARE_OF_MEMORY));
+}
+
+/** What this process may use of a machine's memory. */
+export function memoryOf(totalBytes: number, allowedBytes: number = process.constrainedMemory()): number {
+  return allowedBytes > 0 ? Math.min(allowedBytes, totalBytes) : totalBytes;
 }

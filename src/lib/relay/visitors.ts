@@ -5,8 +5,9 @@ import {resetSocket} from '../bytes/reset.js';
 import {Splice} from '../bytes/splice.js';
 import {Moment} from '../core/moment.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
-import {KIND} from '../protocol/wire.js';
+import {KIND, type StreamCode} from '../protocol/wire.js';
 import type {Peer} from './doors/peer.js';
+import type {VisitorWatch} from './doors/visitor-watch.js';
 import type {Tunnel} from './tunnels.js';
 import type {UnreadLimit} from './unread-limit.js';
 
@@ -23,14 +24,27 @@ export interface Visitor {
   alpn?: string;
 }
 
+type Watch = Pick<VisitorWatch, 'add' | 'delete'>;
+
+export interface VisitorsOptions {
+  unread: UnreadLimit;
+  watch: Watch;
+  /** Whether one more fits into the process. */
+  hasRoom: (peer: Peer) => boolean;
+}
+
 export class Visitors {
   readonly #unread: UnreadLimit;
+  readonly #watch: Watch;
+  readonly #hasRoom: (peer: Peer) => boolean;
   #open = 0;
   #total = 0;
   readonly #idle = new Moment();
 
-  constructor(unread: UnreadLimit) {
+  constructor({unread, watch, hasRoom}: VisitorsOptions) {
     this.#unread = unread;
+    this.#watch = watch;
+    this.#hasRoom = hasRoom;
   }
 
   get open(): number {
@@ -48,9 +62,10 @@ export class Visitors {
 
   /** Joins a visitor with a new stream of the tunnel's session, or resets it when that cannot be. */
   welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
-    const {socket, raw} = visitor;
+    const {socket, raw, peer} = visitor;
     const reset = () => resetSocket(socket, raw);
-    const stream = tunnel === undefined || this.#unread.full ? undefined : openStream(tunnel, visitor);
+    const refused = tunnel === undefined || this.#unread.full || !this.#hasRoom(peer);
+    const stream = refused ? undefined : openStream(tunnel, visitor);
     if (stream === undefined) {
       socket.on('error', () => {});
       reset();
@@ -64,12 +79,14 @@ export class Visitors {
       reset,
       onDone: () => {
         this.#unread.delete(holder);
+        this.#watch.delete(holder);
         this.#open -= 1;
         if (this.#open === 0) this.#idle.come();
       },
     });
-    const holder = {stream, cut: () => splice.cut('TOO_MUCH_UNREAD')};
+    const holder = {stream, peer, cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code)};
     this.#unread.add(holder);
+    this.#watch.add(holder);
     splice.join(socket);
   }
 }

@@ -31,6 +31,7 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
     clock,
     log: createLogger('relay', (line) => void lines.push(line)),
     isTrusted: () => false,
+    isFull: () => false,
   });
   const site = new OwnSite({
     domain: 'r1.localhost',

@@ -15,6 +15,7 @@ import {UnreadLimit} from '../../../src/lib/relay/unread-limit.js';
 import {Visitors} from '../../../src/lib/relay/visitors.js';
 import {Scope} from '../../helpers/scope.js';
 
+const nobodyWatches = {add: () => {}, delete: () => {}};
 const peer = {address: '127.0.0.1', port: 1, source: '127.0.0.1'};
 
 /** A session with a link to nobody. */
@@ -41,15 +42,16 @@ test.each([
   ['of a tunnel that was given up is reset', {draining: true}, 0],
   ['of a session that is over is reset', {over: true}, 0],
   ['of a relay that holds all that it may is reset', {full: true}, 0],
+  ['of a relay without a descriptor for it is reset', {crowded: true}, 0],
   ['of no tunnel is reset', {none: true}, 0],
 ])(
   'a visitor %s',
-  async (_what, how: Partial<Record<'draining' | 'over' | 'full' | 'none', boolean>>, open) => {
+  async (_what, how: Partial<Record<'draining' | 'over' | 'full' | 'crowded' | 'none', boolean>>, open) => {
     await using scope = new Scope();
     const options = {limitBytes: 2 ** 30, clock: systemClock, log: createLogger('test', undefined)};
     const unread = how.full ? new Full(options) : new UnreadLimit(options);
     scope.onEnd(() => unread.close());
-    const visitors = new Visitors(unread);
+    const visitors = new Visitors({unread, watch: nobodyWatches, hasRoom: () => !how.crowded});
     const held = session();
     scope.onEnd(() => held.close());
     if (how.over) held.close();
@@ -93,6 +95,11 @@ test('the agent is told where a visitor came from, also when the connection is g
   const gone = new Socket();
   gone.destroy();
   const from = {address: '203.0.113.7', port: 4711, source: '203.0.113.7'};
-  new Visitors(unread).welcome(tunnel, {socket: gone, raw: gone, peer: from, via: 'tcp'});
+  new Visitors({unread, watch: nobodyWatches, hasRoom: () => true}).welcome(tunnel, {
+    socket: gone,
+    raw: gone,
+    peer: from,
+    via: 'tcp',
+  });
   expect(opened).toEqual([{tunnel: 1, via: 'tcp', address: '203.0.113.7', port: 4711}]);
 });

@@ -5,6 +5,7 @@ import type {Socket} from 'node:net';
 import {resetSocket} from '../../bytes/reset.js';
 import type {Clock, Timer} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
+import {BySource} from './by-source.js';
 import {type Peer, peerOf} from './peer.js';
 import {RepeatLog} from './repeat-log.js';
 import {TokenBuckets} from './token-buckets.js';
@@ -46,19 +47,15 @@ export interface PendingOptions {
   clock: Clock;
   log: Logger;
   isTrusted: TrustCheck;
+  /** No descriptor is left for one more. */
+  isFull: () => boolean;
   mostBytes?: number;
-}
-
-interface Source {
-  bytes: number;
-  /** Oldest first. */
-  readonly connections: Set<PendingConnection>;
 }
 
 export class PendingConnections {
   readonly clock: Clock;
   readonly #options: PendingOptions;
-  readonly #sources = new Map<string, Source>();
+  readonly #sources: BySource<PendingConnection>;
   readonly #buckets: Readonly<Record<Step, TokenBuckets>>;
   readonly #logins: TokenBuckets;
   /** When a source last brought a session. */
@@ -72,6 +69,7 @@ export class PendingConnections {
     const {clock, log} = options;
     this.#options = options;
     this.clock = clock;
+    this.#sources = new BySource(clock);
     const buckets = (step: Step) => new TokenBuckets({...STEPS[step], clock});
     this.#buckets = {hello: buckets('hello'), visitor: buckets('visitor'), own: buckets('own')};
     this.#logins = new TokenBuckets({...LOGINS, clock});
@@ -102,13 +100,15 @@ export class PendingConnections {
       raw.resetAndDestroy();
       return undefined;
     }
-    const connection = new PendingConnection(this, raw, peer, helloMs);
-    let source = this.#sources.get(peer.source);
-    if (source === undefined) {
-      source = {bytes: 0, connections: new Set()};
-      this.#sources.set(peer.source, source);
+    const {isFull} = this.#options;
+    while (isFull() && this.endOne());
+    if (isFull()) {
+      raw.on('error', () => {});
+      raw.resetAndDestroy();
+      return undefined;
     }
-    source.connections.add(connection);
+    const connection = new PendingConnection(this, raw, peer, helloMs);
+    this.#sources.add(peer.source, connection, 0);
     this.#count += 1;
     this.resize(connection, BARE_BYTES);
     return connection.over ? undefined : connection;
@@ -116,17 +116,13 @@ export class PendingConnections {
 
   /** Ends the oldest connection of the source that holds the most. False: there is none. */
   endOne(): boolean {
-    let heaviest: Source | undefined;
-    for (const source of this.#sources.values()) {
-      if (source.bytes > (heaviest?.bytes ?? 0)) heaviest = source;
-    }
-    const [oldest] = heaviest?.connections ?? [];
+    const [oldest] = this.#sources.heaviest()?.members ?? [];
     oldest?.end();
     return oldest !== undefined;
   }
 
   closeAll(): void {
-    for (const {connections} of this.#sources.values()) for (const each of connections) each.end();
+    for (const connection of [...this.#sources.members()]) connection.end();
     this.#refused.close();
     this.#turnedAway.close();
   }
@@ -164,8 +160,7 @@ export class PendingConnections {
     const more = bytes - connection.bytes;
     connection.bytes = bytes;
     this.#bytes += more;
-    const source = this.#sources.get(connection.peer.source);
-    if (source !== undefined) source.bytes += more;
+    this.#sources.resize(connection.peer.source, more);
     const most = this.#options.mostBytes ?? MOST_BYTES;
     if (more > 0) while (this.#bytes > most && this.endOne());
   }
@@ -173,12 +168,10 @@ export class PendingConnections {
   /** @param vain it has come to nothing. */
   remove(connection: PendingConnection, vain: boolean): void {
     const {peer, step} = connection;
-    const source = this.#sources.get(peer.source);
-    if (source === undefined) return;
-    this.resize(connection, 0);
-    source.connections.delete(connection);
+    this.#sources.delete(peer.source, connection, connection.bytes);
+    this.#bytes -= connection.bytes;
+    connection.bytes = 0;
     this.#count -= 1;
-    if (source.connections.size === 0) this.#sources.delete(peer.source);
     if (!vain) return;
     const provenAt = step === 'own' ? this.#proven.get(peer.source) : undefined;
     const proven = provenAt !== undefined && this.clock.now() - provenAt < PROVEN_MS;

@@ -20,13 +20,21 @@ class Accepted extends Socket {
   }
 }
 
-function setUp({mostBytes, trusted = []}: {mostBytes?: number; trusted?: string[]} = {}) {
+interface Limits {
+  mostBytes?: number;
+  trusted?: string[];
+  /** Connections that there are descriptors for. */
+  room?: number;
+}
+
+function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
   const clock = new ManualClock();
   const lines: LogRecord[] = [];
-  const pending = new PendingConnections({
+  const pending: PendingConnections = new PendingConnections({
     clock,
     log: createLogger('relay', (line) => void lines.push(line)),
     isTrusted: (address) => trusted.includes(address),
+    isFull: () => pending.count >= room,
     ...(mostBytes !== undefined && {mostBytes}),
   });
   const connect = (address: string) => {
@@ -170,6 +178,16 @@ test('when there are too many, the oldest of the source that holds the most goes
   expect(pending.count).toBe(100);
   expect(good.over).toBe(false);
   expect([flood[0]?.over, flood[200]?.over, flood[201]?.over]).toEqual([true, true, false]);
+});
+
+test('without descriptors the oldest of the heaviest source gives way, and with nobody to give way nobody comes in', () => {
+  const {pending, admitted} = setUp({room: 10});
+  const good = admitted(B);
+  const flood = Array.from({length: 30}, () => admitted(A));
+  expect([pending.count, good.over, flood.filter(({over}) => !over).length]).toEqual([10, false, 9]);
+  const none = setUp({room: 0});
+  const {socket, connection} = none.connect(A);
+  expect([socket.wasReset, connection]).toEqual([true, undefined]);
 });
 
 test('bytes of unfinished hellos and handshakes under way count as what they hold', () => {

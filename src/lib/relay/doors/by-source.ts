@@ -1,0 +1,83 @@
+// Members grouped by the source they come from, and which group weighs most: asked for often, so never by a long search.
+
+import type {Clock} from '../../core/clock.js';
+
+/** All groups are gone through no more often than this, ms. */
+const SEARCH_EVERY_MS = 100;
+
+export interface Group<T> {
+  weight: number;
+  /** In the order in which they were put there. */
+  readonly members: Set<T>;
+}
+
+export class BySource<T> {
+  readonly #clock: Clock;
+  readonly #groups = new Map<string, Group<T>>();
+  #heaviest: Group<T> | undefined;
+  /** The most that any has weighed since the last search: others may still weigh as much. */
+  #peak = 0;
+  #searchedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(source: string): Group<T> | undefined {
+    return this.#groups.get(source);
+  }
+
+  *members(): Generator<T> {
+    for (const {members} of this.#groups.values()) yield* members;
+  }
+
+  add(source: string, member: T, weight: number): void {
+    const group = this.#groups.get(source) ?? {weight: 0, members: new Set<T>()};
+    this.#groups.set(source, group);
+    group.members.add(member);
+    this.#weigh(group, weight);
+  }
+
+  resize(source: string, more: number): void {
+    const group = this.#groups.get(source);
+    if (group !== undefined) this.#weigh(group, more);
+  }
+
+  delete(source: string, member: T, weight: number): void {
+    const group = this.#groups.get(source);
+    if (group?.members.delete(member) !== true) return;
+    this.#weigh(group, -weight);
+    if (group.members.size > 0) return;
+    this.#groups.delete(source);
+    if (group === this.#heaviest) this.#heaviest = undefined;
+  }
+
+  /** As good as the heaviest; undefined: there is nobody at all. */
+  heaviest(): Group<T> | undefined {
+    const known = this.#heaviest;
+    if (known !== undefined && known.weight * 2 >= this.#peak) return known;
+    if (this.#clock.now() - this.#searchedAt >= SEARCH_EVERY_MS) this.#search();
+    const [oldest] = this.#groups.values();
+    return this.#heaviest ?? oldest;
+  }
+
+  #weigh(group: Group<T>, more: number): void {
+    group.weight += more;
+    // Growth is noticed as it happens; a search is only needed after the heaviest has shrunk.
+    if (group.weight > (this.#heaviest?.weight ?? this.#peak)) {
+      this.#heaviest = group;
+      this.#peak = Math.max(this.#peak, group.weight);
+    }
+  }
+
+  #search(): void {
+    this.#searchedAt = this.#clock.now();
+    this.#heaviest = undefined;
+    this.#peak = 0;
+    for (const group of this.#groups.values()) {
+      if (group.weight <= this.#peak) continue;
+      this.#heaviest = group;
+      this.#peak = group.weight;
+    }
+  }
+}

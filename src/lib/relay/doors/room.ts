@@ -1,0 +1,57 @@
+// Whether one more connection or visitor fits into this process, and who gives way to it.
+
+import type {Clock} from '../../core/clock.js';
+import type {Logger} from '../../core/logger.js';
+import type {Peer} from './peer.js';
+import {RepeatLog} from './repeat-log.js';
+
+export interface RoomOptions {
+  clock: Clock;
+  log: Logger;
+  descriptors: {readonly noneForVisitors: boolean; readonly noneForConnections: boolean};
+  openVisitors: () => number;
+  /** What the memory is good for. */
+  mostVisitors: number;
+  watch: {makeRoom(peer: Peer): boolean};
+}
+
+/** What an open visitor holds that moves nothing, TLS included. */
+const VISITOR_BYTES = 64 * 1024;
+const SHARE_OF_MEMORY = 1 / 2;
+
+export class Room {
+  readonly #options: RoomOptions;
+  readonly #full: RepeatLog;
+
+  constructor(options: RoomOptions) {
+    const {clock, log} = options;
+    this.#options = options;
+    this.#full = new RepeatLog({
+      clock,
+      write: (line) => log.warn('visitors are turned away: no descriptors or memory are left for them', line),
+    });
+  }
+
+  /** No descriptor for a connection whose purpose is not known yet; agents come this way as well. */
+  get noneForConnections(): boolean {
+    return this.#options.descriptors.noneForConnections;
+  }
+
+  /** False: this visitor has to go. True may have ended another. */
+  forVisitor(peer: Peer): boolean {
+    const {descriptors, openVisitors, mostVisitors, watch} = this.#options;
+    if (!descriptors.noneForVisitors && openVisitors() < mostVisitors) return true;
+    if (watch.makeRoom(peer)) return true;
+    this.#full.note(peer.address);
+    return false;
+  }
+
+  close(): void {
+    this.#full.close();
+  }
+}
+
+/** @param bytes what the process may use. */
+export function mostVisitors(bytes: number): number {
+  return Math.floor((bytes * SHARE_OF_MEMORY) / VISITOR_BYTES);
+}

@@ -1,0 +1,56 @@
+// Which source weighs most.
+
+import {expect, test} from 'vitest';
+import {BySource} from '../../../../src/lib/relay/doors/by-source.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+import {randomFrom} from '../../../helpers/random.js';
+
+function setUp() {
+  const clock = new ManualClock();
+  return {clock, sources: new BySource<string>(clock)};
+}
+
+test('the heaviest is known as it grows, and found again when it has gone', () => {
+  const {clock, sources} = setUp();
+  expect(sources.heaviest()).toBeUndefined();
+  sources.add('a', 'a1', 5);
+  sources.add('b', 'b1', 3);
+  expect(sources.heaviest()).toBe(sources.get('a'));
+  sources.resize('b', 4);
+  expect(sources.heaviest()).toBe(sources.get('b'));
+  sources.add('c', 'c1', 6);
+  sources.delete('b', 'b1', 7);
+  clock.advance(100);
+  expect(sources.heaviest()).toBe(sources.get('c'));
+  sources.delete('c', 'c1', 6);
+  sources.delete('a', 'a1', 5);
+  clock.advance(100);
+  expect([sources.heaviest(), [...sources.members()]]).toEqual([undefined, []]);
+});
+
+test('whatever comes and goes, one is named that weighs at least half of the heaviest', () => {
+  const {clock, sources} = setUp();
+  const roll = randomFrom(7);
+  const members: {source: string; member: string; weight: number}[] = [];
+  const weights = new Map<string, number>();
+  for (let step = 0; step < 20_000; step++) {
+    if (roll() < 0.5 || members.length === 0) {
+      const one = {
+        source: `s${Math.floor(roll() * 20)}`,
+        member: `m${step}`,
+        weight: 1 + Math.floor(roll() * 9),
+      };
+      members.push(one);
+      sources.add(one.source, one.member, one.weight);
+      weights.set(one.source, (weights.get(one.source) ?? 0) + one.weight);
+    } else {
+      const [one] = members.splice(Math.floor(roll() * members.length), 1);
+      if (one === undefined) throw new Error('nobody left');
+      sources.delete(one.source, one.member, one.weight);
+      weights.set(one.source, (weights.get(one.source) ?? 0) - one.weight);
+    }
+    clock.advance(100);
+    const most = Math.max(...weights.values());
+    if (most > 0) expect(sources.heaviest()?.weight).toBeGreaterThanOrEqual(most / 2);
+  }
+});
