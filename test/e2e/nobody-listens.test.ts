@@ -6,6 +6,8 @@ import {expect} from 'vitest';
 import {expose, startCli} from '../helpers/cli.js';
 import {type Scope, unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
+import {record} from '../helpers/upstreams.js';
+import {tcpVisitor} from '../helpers/visitors.js';
 
 async function listenOn(scope: Scope, port: number): Promise<void> {
   const server = createServer().listen(port, '127.0.0.1');
@@ -37,4 +39,19 @@ test('with -q: not a word', async ({scope}) => {
   await cli.line();
   await cli.stop();
   expect(cli.stderr).toBe('');
+});
+
+test('with --wait-upstream: visitors wait, and are served when somebody listens', async ({scope}) => {
+  const port = await unusedPort();
+  const {cli, ready} = await expose(scope, port, {flags: ['--tcp', '--wait-upstream', '1m']});
+  const {message} = await cli.event('notice', ({code}) => code === 'UPSTREAM_REFUSED');
+  expect(message).toContain('visitors wait');
+  const visitor = await tcpVisitor(scope, ready.tcp?.port ?? 0);
+  visitor.write('hello');
+  const answer = record(visitor);
+  const server = createServer((socket) => socket.pipe(socket));
+  await scope.listen(server, '127.0.0.1', port);
+  expect(String(await answer.received(5))).toBe('hello');
+  const open = cli.events.filter((event) => event.type === 'connection');
+  expect(open.map(({state}) => state)).toEqual(['open']);
 });

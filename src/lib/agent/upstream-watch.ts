@@ -128,7 +128,11 @@ export class UpstreamWatch {
 /** A tunnel's watch over its upstream. */
 export function watchUpstream(
   upstream: Upstream,
-  {watchUpstream: when, onEvent}: {watchUpstream: WatchWish; onEvent: (event: TunnelEvent) => void},
+  {
+    watchUpstream: when,
+    waitUpstreamMs,
+    onEvent,
+  }: {watchUpstream: WatchWish; waitUpstreamMs: number; onEvent: (event: TunnelEvent) => void},
 ): UpstreamWatch | undefined {
   if (when === 'never') return undefined;
   return new UpstreamWatch({
@@ -150,14 +154,14 @@ export function watchUpstream(
         code: 'UPSTREAM_REFUSED',
         message: again
           ? `${upstream.label} does not accept connections any more`
-          : nothingYet(upstream.label),
+          : nothingYet(upstream.label, waitUpstreamMs > 0),
       }),
     clock: systemClock,
   });
 }
 
-export function nothingYet(label: string): string {
-  return `nothing answers on ${label} yet: visitors are reset`;
+export function nothingYet(label: string, waits = false): string {
+  return `nothing answers on ${label} yet: visitors ${waits ? 'wait' : 'are reset'}`;
 }
 
 /** Whether nobody listens there, as far as the kernel knows; dialled is only who has no socket here. */

@@ -45,7 +45,8 @@ export abstract class TunnelCommand extends BaseCommand {
         const {ready, facts} = await detach();
         this.presenter.event(ready);
         await this.#welcome(flags, ready, facts);
-        return flags.json ? undefined : await this.#warnOfSilence(ready);
+        if (flags.json) return undefined;
+        return await this.#warnOfSilence(ready, (flags['wait-upstream'] ?? 0) > 0);
       }
     }
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
@@ -151,11 +152,11 @@ export abstract class TunnelCommand extends BaseCommand {
   }
 
   /** The one in the background tells its log only; whoever mistyped the port is still here. */
-  async #warnOfSilence({upstream, program}: ReadyEvent): Promise<void> {
+  async #warnOfSilence({upstream, program}: ReadyEvent, waits: boolean): Promise<void> {
     if (program !== undefined || this.presenter.isSilent) return;
     const {isSilentHere, nothingYet} = await import('../agent/upstream-watch.js');
     if (!(await isSilentHere(parseTarget(upstream)))) return;
-    this.presenter.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: nothingYet(upstream)});
+    this.presenter.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: nothingYet(upstream, waits)});
   }
 
   async #welcome(flags: TunnelFlags, ready: ReadyEvent, facts: string[]): Promise<void> {

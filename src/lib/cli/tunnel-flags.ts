@@ -72,6 +72,9 @@ const targetFlags = {
   h2: boolean({summary: 'Offer HTTP/2 to visitors (gRPC). Not with --tcp.'}),
   'remote-port': portFlag({summary: 'With --tcp: this port instead of a random one.'}),
   'local-host': hostFlag({summary: 'The upstream’s host where TARGET is a port.'}),
+  'wait-upstream': durationFlag({
+    summary: 'How long visitors wait for the service. (0s)',
+  }),
 };
 
 const {tcp, h2, ...places} = targetFlags;
@@ -124,6 +127,7 @@ export function forwardOptions(flags: TunnelFlags): ForwardOptions {
     ...given({
       subdomain: flags.subdomain,
       remotePort: flags['remote-port'],
+      waitUpstreamMs: flags['wait-upstream'],
       relay: flags.relay,
       tokenFile: flags['token-file'],
       caFile: flags['ca-file'],
