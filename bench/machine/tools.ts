@@ -16,13 +16,18 @@ export const cacheFolder = join(projectRoot, '.cache/bench');
 
 const binFolder = join(cacheFolder, 'bin');
 
-/** What every measurement needs, as Debian packages. */
+/** What measurements need, as Debian packages. */
 const required = {
   wrk: 'wrk',
   nginx: 'nginx-light',
   curl: 'curl',
   openssl: 'openssl',
-};
+  ip: 'iproute2',
+  ss: 'iproute2',
+  nft: 'nftables',
+} as const;
+
+export type Needed = keyof typeof required;
 
 /** Peers that Go can build: module, and the programs' packages in it. */
 const modules = new Map([
@@ -35,11 +40,12 @@ const buildTimeoutMs = 300_000;
 export class Tools {
   readonly #found = new Map<string, string>();
 
-  constructor() {
-    const missing = Object.entries(required).filter(([name]) => this.find(name) === undefined);
+  /** @param needed the programs without which nothing can be measured. Default: all that the loads use. */
+  constructor(needed: readonly Needed[] = ['wrk', 'nginx', 'curl', 'openssl']) {
+    const missing = needed.filter((name) => this.find(name) === undefined).map((name) => required[name]);
     if (missing.length === 0) return;
     throw new Error(
-      `the bench needs programs that are not installed; as root: apt-get install ${missing.map(([, name]) => name).join(' ')}`,
+      `the bench needs programs that are not installed; as root: apt-get install ${[...new Set(missing)].join(' ')}`,
     );
   }
 

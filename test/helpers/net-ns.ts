@@ -30,6 +30,28 @@ export type Join = (one: string, two: string) => Promise<unknown>;
 
 const vethPair: Join = (one, two) => succeed(['ip', 'link', 'add', one, 'type', 'veth', 'peer', 'name', two]);
 
+export interface HostOptions {
+  namespace: string;
+  address: string;
+  /** What its /etc/hosts knows besides localhost: name → address. */
+  hosts?: Readonly<Record<string, string>>;
+}
+
+/** A namespace with nothing in it but loopback; it is gone when the scope ends. */
+export async function addHost(scope: Scope, {namespace, address, hosts = {}}: HostOptions): Promise<Host> {
+  await succeed(['ip', 'netns', 'add', namespace]);
+  scope.onEnd(async () => void (await succeed(['ip', 'netns', 'delete', namespace])));
+  const run = (...args: string[]) => succeed(['ip', 'netns', 'exec', namespace, ...args]);
+  await run('ip', 'link', 'set', 'lo', 'up');
+  // `ip netns exec` puts the files of this folder in place of those in /etc.
+  const folder = `/etc/netns/${namespace}`;
+  await mkdir(folder, {recursive: true});
+  scope.onEnd(() => rm(folder, {recursive: true, force: true}));
+  const lines = Object.entries(hosts).map(([name, at]) => `${at} ${name}\n`);
+  await writeFile(`${folder}/hosts`, `127.0.0.1 localhost\n${lines.join('')}`);
+  return {namespace, address, run};
+}
+
 /** Two hosts on one wire. `names` are known on both, as in /etc/hosts: name → which host. */
 export async function twoHosts(
   scope: Scope,
@@ -38,34 +60,20 @@ export async function twoHosts(
 ): Promise<Wire> {
   const id = randomBytes(3).toString('hex');
   const subnet = `10.213.${1 + ((randomBytes(1)[0] ?? 0) % 254)}`;
-  const root = (...args: string[]) => succeed(args);
-  const host = async (which: 'one' | 'two'): Promise<Host> => {
-    const namespace = `tunl-${id}-${which}`;
-    await root('ip', 'netns', 'add', namespace);
-    scope.onEnd(async () => void (await root('ip', 'netns', 'delete', namespace)));
-    return {
-      namespace,
-      address: `${subnet}.${which === 'one' ? 1 : 2}`,
-      run: (...args) => root('ip', 'netns', 'exec', namespace, ...args),
-    };
-  };
+  const known = {one: `${subnet}.1`, two: `${subnet}.2`};
+  const hosts = Object.fromEntries(Object.entries(names).map(([name, of]) => [name, known[of]]));
+  const host = (which: 'one' | 'two'): Promise<Host> =>
+    addHost(scope, {namespace: `tunl-${id}-${which}`, address: known[which], hosts});
   const wire = {one: await host('one'), two: await host('two')};
   const ends = {one: `v${id}a`, two: `v${id}b`};
   await join(ends.one, ends.two);
   for (const which of ['one', 'two'] as const) {
     const {namespace, address, run: on} = wire[which];
-    await root('ip', 'link', 'set', ends[which], 'netns', namespace);
+    await succeed(['ip', 'link', 'set', ends[which], 'netns', namespace]);
     await on('ip', 'address', 'add', `${address}/24`, 'dev', ends[which]);
-    await on('ip', 'link', 'set', 'lo', 'up');
     await on('ip', 'link', 'set', ends[which], 'up');
     await on('nft', 'add table inet faults');
     await on('nft', 'add chain inet faults input { type filter hook input priority 0 ; }');
-    // `ip netns exec` puts the files of this folder in place of those in /etc.
-    const folder = `/etc/netns/${namespace}`;
-    await mkdir(folder, {recursive: true});
-    scope.onEnd(() => rm(folder, {recursive: true, force: true}));
-    const lines = Object.entries(names).map(([name, of]) => `${wire[of].address} ${name}\n`);
-    await writeFile(`${folder}/hosts`, `127.0.0.1 localhost\n${lines.join('')}`);
   }
   const both = async (rule: string) => {
     for (const which of ['one', 'two'] as const) await wire[which].run('nft', rule);
@@ -94,7 +102,8 @@ export async function twoHosts(
   };
 }
 
-async function succeed([command = '', ...args]: string[]): Promise<string> {
+/** Runs a command that must exit with 0, and returns what it printed. */
+export async function succeed([command = '', ...args]: string[]): Promise<string> {
   // A scope of its own: the commands that take everything down run while the test's scope is ending.
   await using scope = new Scope();
   const {code, stdout, stderr} = await run(scope, command, args);
