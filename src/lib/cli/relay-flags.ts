@@ -71,7 +71,7 @@ export const relayStartFlags = {
   }),
   'token-file': string({
     helpValue: 'FILE',
-    summary: 'The token agents must show; or set TUNL_TOKEN.',
+    summary: 'The token agents must show; safer here than in TUNL_TOKEN.',
     helpGroup: FILES,
   }),
   'cert-file': string({

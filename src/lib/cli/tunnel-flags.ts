@@ -50,7 +50,7 @@ export const relayFlags = {
   }),
   'token-file': string({
     helpValue: 'FILE',
-    summary: 'The relay’s token; or set TUNL_TOKEN.',
+    summary: 'The relay’s token; safer here than in TUNL_TOKEN.',
     helpGroup: RELAY,
   }),
   'ca-file': string({

@@ -6,6 +6,7 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
 import {openStateDir, stateDir} from '../core/state-dir.js';
+import {childEnv} from './child-env.js';
 import {which} from './find.js';
 import {signalQuietly} from './processes.js';
 import {randomSecret} from './secret.js';
@@ -82,8 +83,7 @@ function handOver(tool: {
 }): Promise<'done' | 'failed' | 'running'> {
   return new Promise((resolve) => {
     const child = spawn(tool.bin, tool.args, {
-      // The relay's token is tunl's alone.
-      env: {...tool.env, TUNL_TOKEN: undefined},
+      env: childEnv(tool.env),
       detached: true,
       stdio: [tool.input === undefined ? 'ignore' : 'pipe', 'ignore', 'ignore'],
     });
@@ -111,6 +111,7 @@ async function pageTo(address: string, stays: boolean): Promise<string> {
   await writeFile(path, `<!doctype html><meta http-equiv="refresh" content="0;url=${href}">`, {mode: 0o600});
   // A process of its own, for this one may be killed.
   const sweeper = spawn('/bin/sh', ['-c', 'sleep "$1"; rm -f -- "$2"', 'sh', String(PAGE_S), path], {
+    env: childEnv(),
     detached: true,
     stdio: 'ignore',
   });

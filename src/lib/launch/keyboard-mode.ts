@@ -5,6 +5,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {createInterface, type Interface} from 'node:readline';
 import type {Writable} from 'node:stream';
+import {childEnv} from './child-env.js';
 
 /**
  * Reads words on its descriptor 3, and answers each: `on` sets the mode if the terminal is this process group's (else
@@ -34,7 +35,10 @@ export class KeyboardMode implements Disposable {
   readonly #waiting: Array<(isDone: boolean) => void> = [];
 
   constructor() {
-    this.#shell = spawn('sh', ['-c', SCRIPT], {stdio: ['inherit', 'pipe', 'ignore', 'pipe']});
+    this.#shell = spawn('sh', ['-c', SCRIPT], {
+      env: childEnv(),
+      stdio: ['inherit', 'pipe', 'ignore', 'pipe'],
+    });
     this.#answers = createInterface({input: this.#shell.stdout as NonNullable<ChildProcess['stdout']>});
     this.#answers.on('line', (line) => this.#waiting.shift()?.(line === 'yes'));
     const gone = () => {

@@ -1,5 +1,7 @@
 // A short command run to its end: version questions, ssh-keygen, configuration tests. Never throws for how it ended.
 
+import {childEnv} from './child-env.js';
+
 export interface RunResult {
   /** Exit code; -1 when it could not be started, was killed or took too long. */
   readonly code: number;
@@ -23,7 +25,7 @@ export async function run(
 ): Promise<RunResult> {
   const {execa} = await loadExeca();
   const result = await execa(bin, args, {
-    env: options.env ?? process.env,
+    env: childEnv(options.env),
     extendEnv: false,
     reject: false,
     timeout: options.timeoutMs ?? 10_000,

@@ -2,6 +2,7 @@
 import {randomBytes} from 'node:crypto';
 import {stat} from 'node:fs/promises';
 import {systemCode, TunlError} from '../core/errors.js';
+import {childEnv} from './child-env.js';
 import type {OutputName} from './output.js';
 import {type Family, MARK} from './processes.js';
 import type {Program, Site, StartPlan} from './program.js';
@@ -77,9 +78,7 @@ export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
 }
 
 function environment(base: Site['env'], changes: StartPlan['env'], mark: string): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = {...base, ...changes, [MARK]: mark};
-  // The relay's token is tunl's alone: whoever gets into the program must not find it.
-  env.TUNL_TOKEN = undefined;
+  const env = childEnv({...base, ...changes, [MARK]: mark});
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined));
 }
 

@@ -96,11 +96,11 @@ class RunningRelay implements Relay {
 
   static async start(settings: RelaySettings): Promise<RunningRelay> {
     const log = createLogger('relay', settings.log);
-    const certificates = await openCertificates({...settings, clock: systemClock, log});
     const place = ['relay', settings.domain, 'leases.json'];
+    if (settings.keepLeases) await checkState(settings.stateDir, ...place);
+    const certificates = await openCertificates({...settings, clock: systemClock, log});
     const path = join(settings.stateDir, ...place);
     const store = settings.keepLeases ? new LeaseStore({path, clock: systemClock, log}) : undefined;
-    if (store !== undefined) await checkState(settings.stateDir, ...place);
     const leases = (await store?.load()) ?? [];
     const expected = leases.filter(([, lease]) => lease.expiresAt === undefined).map(([key]) => key);
     const relay = new RunningRelay({settings, certificates, store, leases, expected, log});

@@ -1,0 +1,44 @@
+// The relay's token goes to nothing that tunl starts but tunl itself in the background.
+import {expect} from 'vitest';
+import {childEnv} from '../../../src/lib/launch/child-env.js';
+import {run} from '../../../src/lib/launch/run.js';
+import {test} from '../../helpers/test.js';
+import {sourceFiles} from '../../project/source-files.js';
+
+test('the environment of programs is the given one without the token', () => {
+  expect(childEnv({PATH: '/bin', TUNL_TOKEN: 'secret', TUNL_RELAY: 'x'})).toEqual({
+    PATH: '/bin',
+    TUNL_RELAY: 'x',
+  });
+});
+
+test('a short command does not see it, whether it is given an environment or not', async ({scope}) => {
+  const before = process.env.TUNL_TOKEN;
+  process.env.TUNL_TOKEN = 'the-token';
+  scope.onEnd(() => {
+    if (before === undefined) delete process.env.TUNL_TOKEN;
+    else process.env.TUNL_TOKEN = before;
+  });
+  for (const options of [{}, {env: {...process.env}}]) {
+    const {code, stdout} = await run('env', [], options);
+    expect(code).toBe(0);
+    expect(stdout).toContain('PATH=');
+    expect(stdout).not.toContain('the-token');
+  }
+});
+
+test('whatever starts a process says which environment it gets', () => {
+  /** Two have one of their own: tunl itself in the background, and the watcher, which gets a path alone. */
+  const own = ['src/lib/launch/background.ts', 'src/lib/launch/watcher.ts'];
+  const starting = sourceFiles().filter(({code}) =>
+    /\b(?:spawn|spawnSync|execa|execFile|exec|fork)\(/.test(code),
+  );
+  const calls = starting.map(({path, code}) => ({
+    path,
+    calls: [...code.matchAll(/(?<![.\w])(?:spawn|spawnSync|execa|execFile|fork)\(/g)].length,
+    environments: [...code.matchAll(/\benv: (?:childEnv\(|environment\()/g)].length,
+  }));
+  expect(calls.length).toBeGreaterThan(4);
+  for (const {path, calls: count, environments} of calls.filter((each) => !own.includes(each.path)))
+    expect({path, environments}).toEqual({path, environments: count});
+});
