@@ -24,6 +24,7 @@ export default class Expose extends TunnelCommand {
     ].join('\n'),
   ];
   static override passesWords = true;
+  static override spellings = new Map([['--h2=only', '--h2']]);
   static override args = {
     target: string({ignoreStdin: true, description: 'PORT or HOST:PORT of the local service.'}),
   };

@@ -82,6 +82,7 @@ async function open(
       waitUpstreamMs: options.waitUpstreamMs ?? 0,
       unencrypted: options.unencrypted ?? false,
       h2: options.h2 ?? false,
+      http1: options.http1 ?? false,
       subdomain: options.subdomain,
       remembered: options.newName ? Promise.resolve({}) : memory.recall(),
       remotePort: options.remotePort,
@@ -120,6 +121,12 @@ function watchWish({onEvent, watchUpstream = false}: ForwardOptions): WatchWish 
 
 function checkOptions(options: ForwardOptions): void {
   if (options.h2 && options.unencrypted) throw new TunlError('H2_WITH_TCP');
+  if (options.http1 && !options.h2) {
+    throw new TunlError('OPTION_INVALID', {
+      reason: 'A tunnel without h2 offers HTTP/1.1 anyway.',
+      next: 'Add {h2: true} (--h2), or leave http1 out.',
+    });
+  }
   if (options.remotePort === undefined) return;
   checkPort(options.remotePort);
   if (!options.unencrypted) {

@@ -88,13 +88,14 @@ test('h2 is offered to visitors of --h2 tunnels only', async ({scope}) => {
   const h2 = createHttp2Server((_request, response) => response.end('over h2'));
   const h2Port = await scope.listen(h2);
   const {ready: one} = await relay.expose(plain.port);
-  const {ready: two} = await relay.expose(h2Port, {flags: ['--h2']});
+  const {ready: two} = await relay.expose(h2Port, {flags: ['--h2=only']});
+  const {ready: both} = await relay.expose(plain.port, {flags: ['--h2', '--http1']});
   const version = ['--http2', '--write-out', '\n%{http_version}'];
   const usual = await curl(scope, relay.caFile, [...version, `${one.url}/`]);
   expect(usual.stdout.split('\n').at(-1)).toBe('1.1');
   const asked = await curl(scope, relay.caFile, [...version, `${two.url}/`]);
   expect(asked.stdout).toBe('over h2\n2');
-  // Whoever offers nothing, or only http/1.1, is served on both; what is not offered is never chosen.
+  // Who offers nothing is served on all; what is not offered is never chosen.
   const alpn = async (at: typeof one, protocols?: string[]) => {
     const {host, port} = at.tls ?? {host: '', port: 0};
     const visitor = await tlsVisitor(
@@ -106,7 +107,14 @@ test('h2 is offered to visitors of --h2 tunnels only', async ({scope}) => {
   };
   expect(await alpn(one, ['h2', 'http/1.1'])).toBe('http/1.1');
   expect(await alpn(two, ['http/1.1', 'h2'])).toBe('h2');
-  expect(await alpn(two, ['http/1.1'])).toBe('http/1.1');
+  // It would get HTTP/2 frames from this upstream.
+  await expect(alpn(two, ['http/1.1'])).rejects.toMatchObject({
+    code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+  });
+  const old = await curl(scope, relay.caFile, ['--http1.1', `${two.url}/`]);
+  expect([old.code, old.stdout]).toEqual([35, '']);
+  expect(await alpn(both, ['http/1.1', 'h2'])).toBe('h2');
+  expect(await alpn(both, ['http/1.1'])).toBe('http/1.1');
   expect(await alpn(one)).toBe(false);
   expect(await alpn(two)).toBe(false);
 });

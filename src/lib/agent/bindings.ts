@@ -202,7 +202,8 @@ export class Bindings {
 function exactly({wish, bound}: Binding): BindWish {
   if (bound === undefined) return wish;
   if (wish.kind === 'tcp') return {kind: 'tcp', port: bound.port};
-  return {kind: 'tls', h2: wish.h2, name: bound.host.slice(0, bound.host.indexOf('.'))};
+  const {prefer: _, ...same} = wish;
+  return {...same, name: bound.host.slice(0, bound.host.indexOf('.'))};
 }
 
 function errorOf(code: string, message: string): TunlError {

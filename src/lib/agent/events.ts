@@ -22,7 +22,7 @@ export interface ReadyEvent {
     /** Path of the CA certificate that visitors must trust; only known for the embedded relay. */
     caFile?: string;
   };
-  /** ALPN offers h2 first. */
+  /** ALPN offers h2: alone, or before http/1.1. */
   h2: boolean;
   /** The program that was started with the tunnel: `jupyter`, `ssh`, `code-server`, `terminal`, `command`. */
   program?: string;

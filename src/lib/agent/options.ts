@@ -8,8 +8,13 @@ export interface ForwardOptions {
   host?: string;
   /** A raw TCP port of the relay besides the TLS name. Default false. */
   unencrypted?: boolean;
-  /** ALPN offers `h2, http/1.1` instead of `http/1.1`. Not together with `unencrypted`. Default false. */
+  /**
+   * ALPN offers `h2` instead of `http/1.1`, for an upstream that takes HTTP/2 without TLS, as gRPC's do. A visitor that offers
+   * `http/1.1` alone is refused: it would get frames that it cannot read. Not together with `unencrypted`. Default false.
+   */
   h2?: boolean;
+  /** With `h2`: ALPN offers `h2, http/1.1`, for an upstream that takes both on its port. Default false. */
+  http1?: boolean;
   /** A name of one's own instead of a random one. */
   subdomain?: string;
   /** A TCP port of one's own; implies nothing: only with `unencrypted`. */

@@ -36,6 +36,8 @@ export interface TunnelSettings {
   waitUpstreamMs: number;
   unencrypted: boolean;
   h2: boolean;
+  /** With h2: offer HTTP/1.1 as well. */
+  http1: boolean;
   subdomain: string | undefined;
   /** A random name and port of before, to be had again if they can be. Never rejects. */
   remembered: Promise<{name?: string; port?: number}>;
@@ -225,10 +227,11 @@ export class LocalTunnel implements Tunnel {
   }
 
   async #bindTls(): Promise<Bound> {
-    const {h2, subdomain, remembered} = this.#settings;
+    const {h2, http1, subdomain, remembered} = this.#settings;
     const {name: prefer} = await remembered;
     const wish = subdomain !== undefined ? {name: subdomain} : prefer !== undefined ? {prefer} : {};
-    return await this.#agent.bind({kind: 'tls', h2, ...wish}, this.#visitors);
+    const offers = h2 && !http1 ? {h2, http1} : {h2};
+    return await this.#agent.bind({kind: 'tls', ...offers, ...wish}, this.#visitors);
   }
 
   async #bindTcp(): Promise<Bound | undefined> {

@@ -16,6 +16,9 @@ export abstract class BaseCommand extends Command {
   /** Whether words after `--` are another program's; else they are nobody's, and an error. */
   static passesWords = false;
 
+  /** Words that stand for a flag, where oclif knows no such form. */
+  static spellings: ReadonlyMap<string, string> = new Map();
+
   #presenter: Presenter | undefined;
 
   /** There from `parse` on. */
@@ -54,10 +57,11 @@ export abstract class BaseCommand extends Command {
   }
 
   #ownWords(): string[] {
-    const at = (this.ctor as typeof BaseCommand).passesWords ? this.argv.indexOf('--') : -1;
-    if (at < 0) return this.argv;
-    this.passedWords = this.argv.slice(at + 1);
-    return this.argv.slice(0, at);
+    const {passesWords, spellings} = this.ctor as typeof BaseCommand;
+    const at = passesWords ? this.argv.indexOf('--') : -1;
+    if (at >= 0) this.passedWords = this.argv.slice(at + 1);
+    const own = at < 0 ? this.argv : this.argv.slice(0, at);
+    return own.map((word) => spellings.get(word) ?? word);
   }
 
   #declared() {

@@ -17,6 +17,8 @@ export function checkRelayFlags(flags: TunnelFlags): void {
 
 export interface ExposeWishes {
   tcp: boolean;
+  h2: boolean;
+  http1: boolean;
   'remote-port': number | undefined;
   'local-host': string | undefined;
   'ready-path': string | undefined;
@@ -28,6 +30,7 @@ export function checkExposeFlags(
   flags: ExposeWishes,
   {target, hasCommand}: {target: string | undefined; hasCommand: boolean},
 ): void {
+  if (flags.http1 && !flags.h2) refuse('http1', 'is offered anyway without --h2', 'Add --h2');
   if (flags['remote-port'] !== undefined && !flags.tcp)
     refuse('remote-port', 'is a port of the relay for a TCP tunnel', 'Add --tcp');
   if (flags['local-host'] !== undefined && target !== undefined && /[^:]:/.test(target))

@@ -69,7 +69,8 @@ export const relayFlags = {
 /** Of `expose` alone. */
 const targetFlags = {
   tcp: boolean({summary: 'A raw TCP port of the relay: ssh, databases.'}),
-  h2: boolean({summary: 'Offer HTTP/2 to visitors (gRPC). Not with --tcp.'}),
+  h2: boolean({summary: 'Offer HTTP/2 to visitors, for gRPC. Not with --tcp.'}),
+  http1: boolean({summary: 'With --h2: offer HTTP/1.1 too; the service takes both.'}),
   'remote-port': portFlag({summary: 'With --tcp: this port instead of a random one.'}),
   'local-host': hostFlag({summary: 'The upstream’s host where TARGET is a port.'}),
   'wait-upstream': durationFlag({
@@ -77,8 +78,17 @@ const targetFlags = {
   }),
 };
 
-const {tcp, h2, ...places} = targetFlags;
-export const exposeFlags = {tcp, h2, ...nameFlags, ...places, ...lifeFlags, ...relayFlags, ...showFlags};
+const {tcp, h2, http1, ...places} = targetFlags;
+export const exposeFlags = {
+  tcp,
+  h2,
+  http1,
+  ...nameFlags,
+  ...places,
+  ...lifeFlags,
+  ...relayFlags,
+  ...showFlags,
+};
 export const remotePortFlag = {
   'remote-port': portFlag({summary: 'This port instead of a random one. Not with --tls.'}),
 };
@@ -122,6 +132,7 @@ export function forwardOptions(flags: TunnelFlags): ForwardOptions {
   return {
     unencrypted: flags.tcp ?? false,
     h2: flags.h2 ?? false,
+    http1: flags.http1 ?? false,
     newName: flags['new-name'] ?? false,
     wait: flags.wait,
     ...given({

@@ -25,6 +25,8 @@ const MAX_ID = 2 ** 31;
 export interface TlsBind {
   kind: 'tls';
   h2: boolean;
+  /** With h2: whether ALPN offers http/1.1 as well. Missing: it does. */
+  http1?: boolean;
   name?: string;
   prefer?: string;
 }
@@ -102,6 +104,10 @@ function parseWish(wish: Fields): BindWish {
   return {
     kind,
     h2: flag(wish, 'h2'),
+    ...optional(
+      'http1',
+      maybe(wish, 'http1', () => flag(wish, 'http1')),
+    ),
     ...optional(
       'name',
       maybe(wish, 'name', () => text(wish, 'name', 1000)),

@@ -109,8 +109,7 @@ export class FrontDoor {
   ): void {
     const {connection} = arrival;
     if (!connection.secures('visitor')) return;
-    const offers = tunnel.h2 ? ['h2', 'http/1.1'] : ['http/1.1'];
-    this.#terminate(arrival, name, asked, offers, (socket) => {
+    this.#terminate(arrival, name, asked, tunnel.alpn, (socket) => {
       const alpn = socket.alpnProtocol;
       connection.enter();
       // Looked up again: the handshake took a while, and the tunnel may be another's by now.
@@ -128,7 +127,7 @@ export class FrontDoor {
     {connection, head}: Arrival,
     name: string,
     asked: readonly string[],
-    offers: string[],
+    offers: readonly string[],
     onSecure: (socket: TLSSocket) => void,
   ): void {
     const {certificates, log} = this.#options;

@@ -10,7 +10,7 @@ export interface TerminateOptions {
   head: Buffer;
   context: SecureContext;
   /** What to offer; undefined: ALPN is left out of the handshake. */
-  alpn: string[] | undefined;
+  alpn: readonly string[] | undefined;
   onSecure: (socket: TLSSocket) => void;
   /** The handshake failed; the socket is gone. */
   onFailed: (error: Error | undefined) => void;
@@ -33,7 +33,7 @@ export function terminateTls(options: TerminateOptions): TLSSocket {
     secureContext: context,
     requestCert: false,
     rejectUnauthorized: false,
-    ...(alpn === undefined ? {} : {ALPNProtocols: alpn}),
+    ...(alpn === undefined ? {} : {ALPNProtocols: [...alpn]}),
   });
   const failed = (error?: Error | boolean) => {
     stop();

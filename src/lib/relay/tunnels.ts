@@ -19,7 +19,8 @@ export interface Tunnel {
   readonly epoch: number;
   readonly host: string;
   readonly port: number;
-  readonly h2: boolean;
+  /** What ALPN offers, the best first. */
+  readonly alpn: readonly string[];
   /** Its holder gave it up: no new visitors. */
   draining: boolean;
   /** Tells the holder that it lost the tunnel, and why. */
@@ -93,17 +94,17 @@ export class TunnelTable {
     if (wanted !== undefined) {
       const check = checkLabel(wanted);
       if (!check.ok && !isRandomLabel(wanted)) throw new TunlError(check.code, {reason: check.reason});
-      const tunnel = await this.#takeName(request, wanted, wish.h2);
+      const tunnel = await this.#takeName(request, wanted, wish);
       if (tunnel === undefined)
         throw new TunlError('NAME_TAKEN', {reason: `${wanted} belongs to somebody else.`});
       return tunnel;
     }
     if (wish.prefer !== undefined && isRandomLabel(wish.prefer) && !this.#inUse(`tls:${wish.prefer}`)) {
-      const tunnel = await this.#takeName(request, wish.prefer, wish.h2);
+      const tunnel = await this.#takeName(request, wish.prefer, wish);
       if (tunnel !== undefined) return tunnel;
     }
     for (let tries = 0; tries < NAME_TRIES; tries += 1) {
-      const tunnel = await this.#takeName(request, randomLabel(randomBytes), wish.h2);
+      const tunnel = await this.#takeName(request, randomLabel(randomBytes), wish);
       if (tunnel !== undefined) return tunnel;
     }
     throw new TunlError('BIND_REFUSED', {reason: 'No random name was free.'});
@@ -114,14 +115,14 @@ export class TunnelTable {
     return this.#byKey.get(key)?.session.link !== undefined;
   }
 
-  async #takeName(request: BindRequest, label: string, h2: boolean): Promise<Tunnel | undefined> {
+  async #takeName(request: BindRequest, label: string, wish: TlsBind): Promise<Tunnel | undefined> {
     const key: LeaseKey = `tls:${label}`;
     const claim = await this.#claim(key, request);
     if (!claim.ok) return undefined;
     return this.#put(request, key, claim.epoch, {
       host: `${label}.${this.#options.domain}`,
       port: this.#options.publicPort(),
-      h2,
+      alpn: offersOf(wish),
     });
   }
 
@@ -166,7 +167,7 @@ export class TunnelTable {
       if (!claim.ok && !this.#byKey.has(key)) ports.close(opened);
     }
     if (!claim.ok) return undefined;
-    return this.#put(request, key, claim.epoch, {host: tcpPublicHost, port: opened, h2: false});
+    return this.#put(request, key, claim.epoch, {host: tcpPublicHost, port: opened, alpn: []});
   }
 
   /** @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or that there are too many. */
@@ -191,7 +192,7 @@ export class TunnelTable {
     request: BindRequest,
     key: LeaseKey,
     epoch: number,
-    side: {host: string; port: number; h2: boolean},
+    side: {host: string; port: number; alpn: readonly string[]},
   ): Tunnel {
     const before = this.#byKey.get(key);
     const tunnel: Tunnel = {
@@ -212,6 +213,11 @@ export class TunnelTable {
     }
     return tunnel;
   }
+}
+
+function offersOf({h2, http1 = true}: TlsBind): readonly string[] {
+  if (!h2) return ['http/1.1'];
+  return http1 ? ['h2', 'http/1.1'] : ['h2'];
 }
 
 const takenOver = (key: LeaseKey): TunlError =>

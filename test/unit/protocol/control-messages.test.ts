@@ -154,6 +154,8 @@ test.each([
 
 test('h2 is off unless asked for', () => {
   expect(parseAgentMessage(encodeMessage(bind({kind: 'tls'})))).toEqual(bind({kind: 'tls', h2: false}));
+  const alone = bind({kind: 'tls', h2: true, http1: false});
+  expect(parseAgentMessage(encodeMessage(alone))).toEqual(alone);
 });
 
 test('what a peer wants people to read cannot steer their terminals', () => {
