@@ -14,7 +14,7 @@ export interface LinkSearchOptions {
   connect: (signal: AbortSignal) => Promise<void>;
   /** Asked only while the link is away. With `never` the owner has ended the search. */
   judge: (error: TunlError) => Verdict;
-  /** Open streams wait for the link, and are lost in so many ms; undefined: none waits. */
+  /** Open streams wait for the link, and are lost in so many ms. Undefined: none waits. */
   keptMs: () => number | undefined;
   /** There is no link because of `error`; the next attempt follows after `delayMs`. */
   onWaiting: (error: TunlError, attempt: number, delayMs: number) => void;
@@ -48,8 +48,10 @@ interface Away {
 
 /** Upper bound of a wait while open streams stand still, ms. */
 const STREAMS_WAIT_MS = 2_500;
-/** The last attempt before the streams are lost begins so long before that, ms: it takes several round trips. */
+/** An attempt is due so long before the streams are lost, ms: it takes several round trips. */
 const LAST_ATTEMPT_MS = 1_000;
+/** Upper bound of the waits after that one, ms. */
+const LAST_WAIT_MS = 500;
 
 export class LinkSearch {
   readonly #options: LinkSearchOptions;
@@ -169,6 +171,9 @@ export class LinkSearch {
 
   #delay(error: TunlError): number {
     const keptMs = this.#options.keptMs();
+    const lastMs = keptMs === undefined ? Number.POSITIVE_INFINITY : keptMs - LAST_ATTEMPT_MS;
+    // Nothing to lose by haste any more.
+    if (lastMs < LAST_WAIT_MS) return this.#backoff.next({capMs: LAST_WAIT_MS});
     // An attempt that nobody answered was a wait by itself.
     const delayMs =
       error.code === 'RELAY_TIMEOUT'
@@ -177,9 +182,7 @@ export class LinkSearch {
             atLeastMs: error.retryAfterMs,
             capMs: keptMs === undefined ? undefined : STREAMS_WAIT_MS,
           });
-    if (keptMs === undefined) return delayMs;
-    const lastMs = keptMs - LAST_ATTEMPT_MS;
-    return lastMs > 0 && delayMs > lastMs ? this.#backoff.nextWithin(lastMs) : delayMs;
+    return delayMs > lastMs ? this.#backoff.nextWithin(lastMs) : delayMs;
   }
 
   #tell(away: Away, error: TunlError, delayMs: number): void {

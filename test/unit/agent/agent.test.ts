@@ -1,6 +1,6 @@
 // The agent against a relay's table of agents, over pipes in memory: links come and go, the session and its binds stay.
 
-import {describe, expect, test} from 'vitest';
+import {afterEach, describe, expect, test, vi} from 'vitest';
 import {Agent, type AgentOptions} from '../../../src/lib/agent/agent.js';
 import {systemClock} from '../../../src/lib/core/clock.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
@@ -21,6 +21,8 @@ import {TunnelTable} from '../../../src/lib/relay/tunnels.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 
 const silent = createLogger('test', undefined);
+
+afterEach(() => vi.restoreAllMocks());
 
 /** A relay without sockets: its table of agents, and the tunnels that they hold. */
 function relaySide() {
@@ -70,7 +72,7 @@ const turns = async (count: number) => {
 
 type Happening = {type: string; code?: string; resumed?: number; lost?: number};
 
-function setUp(options: Partial<AgentOptions> = {}) {
+function setUp({onDelay, ...options}: Partial<AgentOptions> & {onDelay?: (ms: number) => void} = {}) {
   let relay = relaySide();
   const events: Happening[] = [];
   const waiting = new Set<{type: string; resolve: () => void}>();
@@ -103,7 +105,10 @@ function setUp(options: Partial<AgentOptions> = {}) {
       return Promise.resolve(mine);
     },
     events: {
-      onReconnecting: ({error}) => happen({type: 'reconnecting', code: error.code}),
+      onReconnecting: ({error, delayMs}) => {
+        onDelay?.(delayMs);
+        happen({type: 'reconnecting', code: error.code});
+      },
       onResumed: (_awayMs, resumed, lost) => happen({type: 'resumed', resumed, lost}),
       onEnded: (error) => happen({type: 'ended', ...(error === undefined ? {} : {code: error.code})}),
     },
@@ -296,6 +301,70 @@ test('a relay that says goodbye while a second link is tried: the next relay is 
   const {other} = await goodbye();
   await visit(other, 'demo').say('by the new relay');
   agent.close();
+});
+
+describe('the waits before attempts', () => {
+  /** A link whose back-off has grown by failures, and that is back. */
+  async function grown() {
+    vi.spyOn(Math, 'random').mockReturnValue(0.999);
+    const clock = new ManualClock();
+    const delays: number[] = [];
+    const all = setUp({clock, onDelay: (ms) => delays.push(ms)});
+    const {agent, carriers, state, next, relay} = all;
+    const passUntil = async (happened: () => boolean) => {
+      while (!happened()) {
+        clock.advance(100);
+        await turns(2);
+      }
+    };
+    await agent.start();
+    await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    const visitor = visit(relay(), 'demo');
+    await visitor.say('before');
+    state.refuse = new TunlError('RELAY_REFUSED');
+    carriers.at(-1)?.destroy(new Error('cut'));
+    await passUntil(() => delays.length > 6);
+    state.refuse = undefined;
+    const back = all.told().length;
+    await passUntil(() =>
+      all
+        .told()
+        .slice(back)
+        .some(({type}) => type === 'resumed'),
+    );
+    const cut = async () => {
+      const lost = next('reconnecting');
+      carriers.at(-1)?.destroy(new Error('cut'));
+      await lost;
+      return delays.at(-1) ?? 0;
+    };
+    return {...all, clock, visitor, cut, passUntil};
+  }
+
+  test('are at their longest 2.5 s while a stream waits, and keep growing where nothing was carried', async () => {
+    const {agent, cut} = await grown();
+    expect(Math.round(await cut())).toBe(2_498);
+    agent.close();
+  });
+
+  test('begin anew when the resumed link had carried something', async () => {
+    const {agent, visitor, cut} = await grown();
+    await visitor.say('carried');
+    // The relay acknowledges in its own time.
+    while (agent.isBehind) await turns(1);
+    expect(await cut()).toBeLessThanOrEqual(250);
+    agent.close();
+  });
+
+  test('and when it held for a while without anything to carry', async () => {
+    const {agent, visitor, clock, cut, relay, passUntil} = await grown();
+    visitor.stream.reset('VISITOR_RESET');
+    await passUntil(() => agent.streamCount === 0);
+    clock.advance(5_000);
+    expect(relay().tunnels.named('demo')).toBeDefined();
+    expect(await cut()).toBeLessThanOrEqual(250);
+    agent.close();
+  });
 });
 
 test('a second link beside one that lives takes over without a word, and the first is destroyed', async () => {
