@@ -33,6 +33,14 @@ export class CuttingCarrier implements Carrier, CarrierSink {
     return this.#inner.write(block, start, end, onWritten);
   }
 
+  pause(): void {
+    this.#inner.pause();
+  }
+
+  resume(): void {
+    this.#inner.resume();
+  }
+
   end(): void {
     this.#inner.end();
   }

@@ -92,6 +92,10 @@ class Hole implements Carrier {
     this.sink = sink;
   }
 
+  pause(): void {}
+
+  resume(): void {}
+
   write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean {
     block.fill(0, start - this.headroom, start);
     this.#reader.push(block.subarray(start, end));

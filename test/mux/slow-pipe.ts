@@ -25,6 +25,7 @@ export class SlowEnd implements Carrier {
   #sink: CarrierSink | undefined;
   #ending = false;
   #closed = false;
+  #paused = false;
   peer: SlowEnd | undefined;
 
   constructor(label: string, highWaterBytes: number) {
@@ -63,6 +64,14 @@ export class SlowEnd implements Carrier {
     return false;
   }
 
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+  }
+
   end(): void {
     this.#ending = true;
   }
@@ -98,7 +107,7 @@ export class SlowEnd implements Carrier {
   /** The peer gets up to `bytes` of what was taken, as one chunk. */
   deliver(bytes: number): void {
     const peer = this.peer;
-    if (peer === undefined || peer.#closed || this.#closed) return;
+    if (peer === undefined || peer.#closed || peer.#paused || this.#closed) return;
     const got: Buffer[] = [];
     let left = bytes;
     while (left > 0) {

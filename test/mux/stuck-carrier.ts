@@ -34,6 +34,14 @@ export class StuckCarrier implements Carrier {
     return this.#buffered <= this.#highWaterBytes;
   }
 
+  pause(): void {
+    this.#inner.pause();
+  }
+
+  resume(): void {
+    this.#inner.resume();
+  }
+
   end(): void {
     this.#inner.end();
   }

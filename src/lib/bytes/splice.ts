@@ -6,6 +6,7 @@ import type {Block} from '../mux/blocks.js';
 import type {Stream, StreamSink} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
 import {outliveFailedWrites} from './failed-writes.js';
+import {readOn, stopReading} from './reading.js';
 
 /** Pieces from here on are gathered until the turn ends and leave in one write; smaller ones leave at once. */
 const GATHER_FROM_BYTES = 8 * 1024;
@@ -70,6 +71,8 @@ export class Splice implements StreamSink {
     socket.on('end', this.#onSocketEnd);
     socket.on('error', this.#onSocketBroken);
     socket.on('close', this.#onSocketBroken);
+    // What is read before it may be written would pile up here.
+    if (!this.#stream.mayBegin()) stopReading(socket);
     if (reads === 'events') socket.on('data', this.#onSocketData);
     const early = this.#early;
     this.#early = [];
@@ -128,7 +131,11 @@ export class Splice implements StreamSink {
   }
 
   onWritable(): void {
-    this.#socket?.resume();
+    if (this.#socket !== undefined) readOn(this.#socket);
+  }
+
+  onHold(): void {
+    if (this.#socket !== undefined) stopReading(this.#socket);
   }
 
   onReset(code: StreamCode): void {
@@ -153,7 +160,7 @@ export class Splice implements StreamSink {
 
   #onSocketData = (chunk: Buffer): void => {
     countRead(chunk.length);
-    if (!this.#stream.write(chunk)) this.#socket?.pause();
+    if (!this.#stream.write(chunk)) stopReading(this.#socket as Socket);
   };
 
   #onSocketEnd = (): void => {

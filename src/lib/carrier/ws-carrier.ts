@@ -71,6 +71,7 @@ export class WebSocketCarrier implements Carrier {
   #closeSent = false;
   #peerClosed = false;
   #destroyed = false;
+  #paused = false;
   /** `onDrain` is due once no more than this waits; undefined while nobody was told to hold back. */
   #drainAt: number | undefined;
   #pongUnderWay = false;
@@ -120,7 +121,8 @@ export class WebSocketCarrier implements Carrier {
       if (head !== undefined) this.#onData(head);
       this.#socket.on('data', this.#onData);
       this.#socket.on('end', this.#onEnd);
-      this.#socket.resume();
+      if (this.#paused) this.#socket.pause();
+      else this.#socket.resume();
     });
   }
 
@@ -138,8 +140,21 @@ export class WebSocketCarrier implements Carrier {
     return false;
   }
 
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#sink !== undefined) this.#socket.resume();
+  }
+
   end(): void {
     if (this.#phase !== 'open') return;
+    // Its close frame is due.
+    this.resume();
     this.#orderly = true;
     this.#sendClose(CLOSE.normal);
     this.#limit(this.#closeTimeoutMs);

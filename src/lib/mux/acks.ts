@@ -5,7 +5,7 @@ import {LIMITS} from '../protocol/wire.js';
 import {STANDSTILL_MS} from './peer-watch.js';
 
 /** No ack for this long with the link alive and as much outstanding as is ever kept: the peer does not keep its side. */
-const ACK_DEADLINE_MS = 20_000;
+export const ACK_DEADLINE_MS = 20_000;
 
 export interface AcksOptions {
   clock: Clock;

@@ -32,6 +32,9 @@ export interface Carrier {
    * Returns false when more than `highWaterBytes` are waiting: the caller should hold data back until `onDrain`.
    */
   write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean;
+  /** No `onData` until `resume`. What arrives meanwhile waits in the pipe, so that its other end has to wait. Idempotent. */
+  pause(): void;
+  resume(): void;
   /** Orderly: what was written is delivered, then the pipe closes. Idempotent. */
   end(): void;
   /** At once; nothing more is delivered. Idempotent. */

@@ -56,7 +56,8 @@ export class Link implements CarrierSink {
   /** How many session bytes the handshake told the peer of, when there was a session already. */
   told: number | undefined;
   readonly #clock: Clock;
-  readonly #watch: PeerWatch;
+  readonly #options: LinkOptions;
+  #watch: PeerWatch;
   readonly #trips = new RoundTrips();
   readonly #reader: RecordReader;
   #sink: LinkSink | undefined;
@@ -70,21 +71,26 @@ export class Link implements CarrierSink {
 
   constructor(carrier: Carrier, options: LinkOptions = {}) {
     this.carrier = carrier;
+    this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#watch = new PeerWatch({
+    this.#watch = this.#newWatch();
+    this.#reader = new RecordReader({
+      onSegmentBytes: (piece) => this.#sink?.onSegmentBytes(piece),
+      onRecord: (type, payload) => this.#onRecord(type, payload),
+      onViolation: (reason) => this.violate(reason),
+    });
+  }
+
+  #newWatch(): PeerWatch {
+    return new PeerWatch({
       clock: this.#clock,
-      pingAfterMs: options.pingAfterMs ?? 5_000,
-      deadAfterMs: options.deadAfterMs ?? 15_000,
+      pingAfterMs: this.#options.pingAfterMs ?? 5_000,
+      deadAfterMs: this.#options.deadAfterMs ?? 15_000,
       ping: () => this.#ping(),
       onDead: (silentMs) => {
         const reason = `no sign of the peer for ${(silentMs / 1000).toFixed(1)} s`;
         this.destroy(new TunlError('RELAY_LOST', {reason}));
       },
-    });
-    this.#reader = new RecordReader({
-      onSegmentBytes: (piece) => this.#sink?.onSegmentBytes(piece),
-      onRecord: (type, payload) => this.#onRecord(type, payload),
-      onViolation: (reason) => this.violate(reason),
     });
   }
 
@@ -161,6 +167,19 @@ export class Link implements CarrierSink {
     }
     this.endWith(code, reason);
     this.#finish(new TunlError(code, {reason}));
+  }
+
+  /** Nothing more is read from the peer until `readOn`; its silence means nothing meanwhile. Idempotent. */
+  holdReading(): void {
+    this.#watch.stop();
+    this.carrier.pause();
+  }
+
+  readOn(): void {
+    if (this.#closed) return;
+    this.#watch = this.#newWatch();
+    this.#watch.start();
+    this.carrier.resume();
   }
 
   /** Tells the peer why the session is over, then ends the carrier in order. */

@@ -5,47 +5,16 @@
 // leaves its lane (*sealed*), so urgent frames overtake bulk ones of other streams. Sealed segments stay in the log
 // until the peer has acknowledged them, and are sent again on a new carrier from the byte where the old one broke.
 
-import {BLOCK_BYTES, type Block, type BlockPool} from './blocks.js';
-
-/** Free bytes in front of every segment, for the headers of the record layer and the carrier, written in place. */
-export const HEADER_ROOM = 48;
-
-/** A lane's remaining room below this is not worth a segment of its own. */
-const MIN_ROOM = 4 * 1024;
+import type {Block, BlockPool} from './blocks.js';
+import {type KeepFrame, Lane, type Place, type Segment} from './lane.js';
 
 export type LaneName = 'urgent' | 'bulk';
-
-/** A contiguous run of frames in one block. */
-interface Segment {
-  block: Block;
-  start: number;
-  end: number;
-}
-
-interface Lane {
-  /** The block that the next frame goes to, if it fits. */
-  current: Block | undefined;
-  waiting: Segment[];
-  bytes: number;
-}
 
 /** @returns false when the carrier wants no more for now. `written`: to be called when the carrier is done with the bytes. */
 export type SendSegment = (buffer: Buffer, start: number, end: number, written: () => void) => boolean;
 
-/** Where a frame of the asked-for size can be written. */
-export interface Place {
-  buffer: Buffer;
-  at: number;
-  /** How many bytes were given: what was asked for, or less when the caller said that less will do. */
-  length: number;
-}
-
 export class Outbox {
-  readonly #pool: BlockPool;
-  readonly #lanes: Record<LaneName, Lane> = {
-    urgent: {current: undefined, waiting: [], bytes: 0},
-    bulk: {current: undefined, waiting: [], bytes: 0},
-  };
+  readonly #lanes: Readonly<Record<LaneName, Lane>>;
   /** Sealed segments, oldest first, from `#head` on. */
   #log: Segment[] = [];
   #head = 0;
@@ -59,14 +28,11 @@ export class Outbox {
   #everSent = 0;
   #acked = 0;
   #dropped = 0;
-  /** Counts bulk segments, so that a stream can tell whether its last one is still waiting. */
-  #bulkEnqueued = 0;
-  #bulkSealed = 0;
   /** False: sealed bytes are dropped as soon as the carrier has them (to measure what keeping them costs). */
   readonly #keeps: boolean;
 
   constructor(pool: BlockPool, options: {keepForReplay?: boolean} = {}) {
-    this.#pool = pool;
+    this.#lanes = {urgent: new Lane(pool), bulk: new Lane(pool)};
     this.#keeps = options.keepForReplay ?? true;
   }
 
@@ -99,11 +65,11 @@ export class Outbox {
 
   /** The mark of a bulk frame written now; compare with `bulkIsWaiting`. */
   get bulkMark(): number {
-    return this.#bulkEnqueued;
+    return this.#lanes.bulk.mark;
   }
 
   bulkIsWaiting(mark: number): boolean {
-    return mark > this.#bulkSealed;
+    return this.#lanes.bulk.isWaiting(mark);
   }
 
   /**
@@ -111,71 +77,35 @@ export class Outbox {
    * block still has, so that blocks fill up.
    */
   claim(name: LaneName, most: number, least = most): Place {
-    const lane = this.#lanes[name];
-    let block = lane.current;
-    const last = lane.waiting.at(-1);
-    if (block !== undefined && last !== undefined && last.block === block && last.end === block.used) {
-      const room = BLOCK_BYTES - last.end;
-      if (room >= most || room >= Math.max(least, MIN_ROOM))
-        return this.#extend(lane, last, Math.min(most, room));
-    }
-    if (block !== undefined) {
-      const room = BLOCK_BYTES - block.used - HEADER_ROOM;
-      if (room < most && room < Math.max(least, MIN_ROOM)) {
-        block.release();
-        block = undefined;
-      }
-    }
-    if (block === undefined) {
-      block = this.#pool.take();
-      lane.current = block;
-    }
-    const start = block.used + HEADER_ROOM;
-    block.hold();
-    block.used = start;
-    const segment: Segment = {block, start, end: start};
-    this.#append(name, segment);
-    return this.#extend(lane, segment, Math.min(most, BLOCK_BYTES - start));
-  }
-
-  #extend(lane: Lane, segment: Segment, length: number): Place {
-    const at = segment.end;
-    segment.end += length;
-    segment.block.used = segment.end;
-    lane.bytes += length;
-    return {buffer: segment.block.buffer, at, length};
+    return this.#lanes[name].claim(most, least);
   }
 
   /** Takes over a block whose frames stand at [HEADER_ROOM, end). The caller's hold passes to the outbox. */
   adopt(block: Block, end: number): void {
-    block.used = end;
-    this.#lanes.bulk.bytes += end - HEADER_ROOM;
-    this.#append('bulk', {block, start: HEADER_ROOM, end});
-  }
-
-  #append(name: LaneName, segment: Segment): void {
-    this.#lanes[name].waiting.push(segment);
-    if (name === 'bulk') this.#bulkEnqueued += 1;
+    this.#lanes.bulk.adopt(block, end);
   }
 
   /** Gives every urgent frame its place. */
   sealUrgent(): void {
-    const lane = this.#lanes.urgent;
-    if (lane.waiting.length === 0) return;
-    for (const segment of lane.waiting) this.#seal(segment);
-    lane.waiting = [];
-    lane.bytes = 0;
+    if (this.#lanes.urgent.bytes === 0) return;
+    for (const segment of this.#lanes.urgent.takeAll()) this.#seal(segment);
   }
 
   /** Gives the oldest bulk segment its place. False when there is none. */
   sealBulk(): boolean {
-    const lane = this.#lanes.bulk;
-    const segment = lane.waiting.shift();
+    const segment = this.#lanes.bulk.take();
     if (segment === undefined) return false;
-    lane.bytes -= segment.end - segment.start;
-    this.#bulkSealed += 1;
     this.#seal(segment);
     return true;
+  }
+
+  /**
+   * Drops waiting frames that `keep` does not keep: the urgent ones are asked about first, each lane in its order. What has its
+   * place already stays. `onMark`: the bulk mark of a stream whose frames stay.
+   */
+  drop(keep: KeepFrame, onMark: (streamId: number, mark: number) => void): void {
+    this.#lanes.urgent.rewrite(keep, () => {});
+    this.#lanes.bulk.rewrite(keep, onMark);
   }
 
   #seal(segment: Segment): void {
@@ -230,11 +160,8 @@ export class Outbox {
       this.#log = [];
       this.#cursor = 0;
       this.#head = 0;
-      for (const lane of Object.values(this.#lanes)) {
-        if (lane.waiting.length > 0 || lane.current === undefined) continue;
-        lane.current.release();
-        lane.current = undefined;
-      }
+      this.#lanes.urgent.giveBack();
+      this.#lanes.bulk.giveBack();
     } else if (this.#head > 256) {
       this.#log = this.#log.slice(this.#head);
       this.#cursor -= this.#head;
@@ -256,17 +183,11 @@ export class Outbox {
   /** Everything goes back to the pool; the session is over. */
   clear(): void {
     for (let at = this.#head; at < this.#log.length; at += 1) this.#log[at]?.block.release();
-    for (const lane of Object.values(this.#lanes)) {
-      for (const segment of lane.waiting) segment.block.release();
-      lane.current?.release();
-      lane.current = undefined;
-      lane.waiting = [];
-      lane.bytes = 0;
-    }
+    this.#lanes.urgent.clear();
+    this.#lanes.bulk.clear();
     this.#log = [];
     this.#head = 0;
     this.#cursor = 0;
     this.#acked = this.#sealed;
-    this.#bulkSealed = this.#bulkEnqueued;
   }
 }

@@ -20,6 +20,9 @@ class PipeEnd implements Carrier {
   #buffered = 0;
   #full = false;
   #closed = false;
+  #paused = false;
+  /** What came for this end while it was paused. */
+  #unread: Array<() => void> = [];
 
   constructor(label: string, options: PipeOptions) {
     this.label = label;
@@ -47,20 +50,45 @@ class PipeEnd implements Carrier {
     }
     const chunk = Buffer.from(block.subarray(start, end));
     this.#buffered += chunk.length;
-    this.#deliver(() => {
-      this.#buffered -= chunk.length;
-      onWritten?.();
-      if (this.#closed) return;
-      this.#peer?.receive(chunk);
-      if (this.#full && this.#buffered < this.#highWaterBytes / 2) {
-        this.#full = false;
-        this.#sink?.onDrain();
-      }
-    });
+    this.#deliver(() => this.#peer?.whenReading(() => this.#move(chunk, onWritten)));
     if (this.#buffered < this.#highWaterBytes) return true;
     // Stays so until the drain, whatever later writes were told.
     this.#full = true;
     return false;
+  }
+
+  #move(chunk: Buffer, onWritten: (() => void) | undefined): void {
+    this.#buffered -= chunk.length;
+    onWritten?.();
+    if (this.#closed) return;
+    this.#peer?.receive(chunk);
+    if (this.#full && this.#buffered < this.#highWaterBytes / 2) {
+      this.#full = false;
+      this.#sink?.onDrain();
+    }
+  }
+
+  whenReading(move: () => void): void {
+    if (this.#paused && !this.#closed) this.#unread.push(move);
+    else move();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#readAll();
+  }
+
+  #readAll(): void {
+    while (!this.#paused || this.#closed) {
+      const move = this.#unread.shift();
+      if (move === undefined) return;
+      move();
+    }
   }
 
   receive(chunk: Buffer): void {
@@ -68,10 +96,12 @@ class PipeEnd implements Carrier {
   }
 
   end(): void {
-    this.#deliver(() => {
-      this.close(undefined);
-      this.#peer?.close(undefined);
-    });
+    this.#deliver(() =>
+      this.#peer?.whenReading(() => {
+        this.close(undefined);
+        this.#peer?.close(undefined);
+      }),
+    );
   }
 
   destroy(error?: Error): void {
@@ -83,6 +113,7 @@ class PipeEnd implements Carrier {
     if (this.#closed) return;
     this.#closed = true;
     this.#error = error;
+    this.#readAll();
     this.#sink?.onClose(error);
   }
 }

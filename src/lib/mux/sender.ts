@@ -6,20 +6,22 @@ import {FRAME, FRAME_HEADER, type FrameType, type ViolationCode, writeFrameHeade
 import {Acks} from './acks.js';
 import type {Block, BlockPool} from './blocks.js';
 import {BulkPace} from './bulk-pace.js';
+import {DeadStreams} from './dead-streams.js';
 import {AT_ONCE, FlushSchedule, THIS_TURN, type When, whenFor} from './flush-schedule.js';
+import {HEADER_ROOM} from './lane.js';
 import type {Link} from './link.js';
-import {HEADER_ROOM, type LaneName, Outbox, type SendSegment} from './outbox.js';
+import {type LaneName, Outbox, type SendSegment} from './outbox.js';
+import {isProvoked, Provoked} from './provoked.js';
 import {Quiet} from './quiet.js';
 import {ReplayBound} from './replay-bound.js';
 import type {ReplayBudget} from './replay-budget.js';
 import type {Stream} from './stream.js';
+import {WriteTurns} from './write-turns.js';
 
-/** Bulk streams woken at a time: each is expected to bring one read of this size. */
-const READ_BYTES = 64 * 1024;
-/** Urgent frames that wait: beyond it the peer does not read, and the session ends. */
-const MAX_URGENT_BYTES = 32 * 1024 * 1024;
 /** Urgent frames pass a full carrier up to here. */
 const MAX_CARRIER_BYTES = 2 * 1024 * 1024;
+/** With so many times `queueBytes` waiting every source is told to stop, not only those that bring more. */
+const HOLD_ALL_AT = 4;
 
 export interface SenderOptions {
   pool: BlockPool;
@@ -29,6 +31,10 @@ export interface SenderOptions {
   /** Of all sessions of this process together. */
   replayBudget: ReplayBudget | undefined;
   queueBytes: number;
+  /** No source may be read any further; each stream hears by `wake` when it may write again. */
+  onHold: () => void;
+  /** The bulk mark of a stream has changed. */
+  onMark: (streamId: number, mark: number) => void;
   /** The peer leaves the session no way to go on. */
   onViolation: (reason: string, code: ViolationCode) => void;
 }
@@ -43,8 +49,11 @@ export class Sender {
   readonly #keeps: boolean;
   readonly #bound: ReplayBound;
   readonly #queueBytes: number;
-  readonly #onViolation: SenderOptions['onViolation'];
-  readonly #waiting = new Set<Stream>();
+  readonly #holdAllAt: number;
+  readonly #options: SenderOptions;
+  readonly #turns: WriteTurns;
+  readonly #dead = new DeadStreams();
+  readonly #provoked: Provoked;
   readonly #pace = new BulkPace();
   readonly #quiet = new Quiet();
   readonly #schedule: FlushSchedule;
@@ -54,20 +63,29 @@ export class Sender {
   #full = false;
   /** One bulk segment goes out after each drain, even if urgent frames have filled the carrier again: they must not starve it. */
   #bulkDue = false;
-  #wakeScheduled = false;
 
   constructor(options: SenderOptions) {
+    this.#options = options;
     this.#clock = options.clock;
     this.#keeps = options.keepForReplay;
     this.#outbox = new Outbox(options.pool, {keepForReplay: options.keepForReplay});
     this.#bound = new ReplayBound(options.replayBytes, options.replayBudget);
     this.#queueBytes = options.queueBytes;
-    this.#onViolation = options.onViolation;
+    this.#holdAllAt = HOLD_ALL_AT * options.queueBytes;
+    this.#provoked = new Provoked({
+      clock: options.clock,
+      onNotReading: () => options.onViolation('the peer leaves too much unread', 'PEER_NOT_READING'),
+    });
+    this.#turns = new WriteTurns({
+      clock: options.clock,
+      isQuiet: (stream) => this.#isQuiet(stream),
+      room: () => this.#room(),
+    });
     this.#schedule = new FlushSchedule(options.clock, () => this.flush());
     this.acks = new Acks({
       clock: options.clock,
       onDue: () => this.#sendAck(),
-      onOverdue: () => this.#onViolation('the peer does not acknowledge what it receives', 'ACK_OVERDUE'),
+      onOverdue: () => options.onViolation('the peer does not acknowledge what it receives', 'ACK_OVERDUE'),
     });
   }
 
@@ -92,10 +110,11 @@ export class Sender {
   /** Goes on over `link` from the byte after those that the peer has. False when that count cannot be; nothing has changed then. */
   attach(link: Link, peerReceived: number): boolean {
     if (!this.#outbox.rewind(peerReceived)) return false;
-    this.#bound.tell(this.#outbox.unackedBytes);
+    this.#bound.tell(this.queuedBytes);
     this.acks.expectNothing();
     this.#link = link;
     this.#full = false;
+    this.#provoked.attach(link);
     return true;
   }
 
@@ -104,6 +123,9 @@ export class Sender {
     const link = this.#link;
     this.#link = undefined;
     this.acks.expectNothing();
+    this.#provoked.detach();
+    // What every source would still bring must not pile up until the next link.
+    if (link !== undefined) this.#options.onHold();
     return link;
   }
 
@@ -111,7 +133,8 @@ export class Sender {
   end(): void {
     this.#ended = true;
     this.acks.end();
-    this.#waiting.clear();
+    this.#provoked.end();
+    this.#turns.clear();
     this.#outbox.clear();
     this.#bound.end();
   }
@@ -125,6 +148,8 @@ export class Sender {
   drained(): void {
     this.#full = false;
     this.#bulkDue = true;
+    // What the kernel takes somebody reads.
+    this.#provoked.acknowledged();
     this.flush();
   }
 
@@ -135,11 +160,13 @@ export class Sender {
     const place = this.#outbox.claim(lane, FRAME_HEADER + payload.length);
     writeFrameHeader(place.buffer, place.at, type, streamId, payload.length);
     payload.copy(place.buffer, place.at + FRAME_HEADER);
+    if (isProvoked(type)) this.#provoked.add(FRAME_HEADER + payload.length);
     this.#schedule.wrote(whenFor(type));
   }
 
   sendData(stream: Stream, chunk: Buffer): void {
     const lane = this.#laneFor(stream, chunk.length);
+    const before = this.#outbox.waitingBytes;
     let at = 0;
     while (at < chunk.length) {
       const most = FRAME_HEADER + chunk.length - at;
@@ -151,13 +178,20 @@ export class Sender {
     }
     if (lane === 'bulk') stream.bulkMark = this.#outbox.bulkMark;
     else this.#pace.small(this.#outbox.bulkMark - stream.bulkMark, this.#clock.now());
-    this.#schedule.wrote(AT_ONCE);
+    this.#wroteData(before);
   }
 
   adoptBlock(stream: Stream, block: Block, end: number): void {
     writeFrameHeader(block.buffer, HEADER_ROOM, FRAME.data, stream.id, end - HEADER_ROOM - FRAME_HEADER);
+    const before = this.#outbox.waitingBytes;
     this.#outbox.adopt(block, end);
     stream.bulkMark = this.#outbox.bulkMark;
+    this.#wroteData(before);
+  }
+
+  /** @param before what waited before that data. */
+  #wroteData(before: number): void {
+    if (before <= this.#holdAllAt && this.#outbox.waitingBytes > this.#holdAllAt) this.#options.onHold();
     this.#schedule.wrote(AT_ONCE);
   }
 
@@ -174,23 +208,57 @@ export class Sender {
     return this.#outbox.bulkIsWaiting(stream.bulkMark) ? 'bulk' : 'urgent';
   }
 
+  /** The stream is dead, here or there: what waits of it need not be sent. */
+  drop(stream: Stream): void {
+    this.#turns.delete(stream);
+    const {urgentBytes, waitingBytes} = this.#outbox;
+    if (urgentBytes === 0 && !this.#outbox.bulkIsWaiting(stream.bulkMark)) return;
+    this.#dead.add(stream.id, stream.bytesOut);
+    if (!this.#dead.areMany(waitingBytes)) return;
+    const keep = this.#dead.keeper();
+    let provoked = 0;
+    this.#outbox.drop((type, streamId, length) => {
+      const stays = keep(type, streamId, length);
+      if (stays && isProvoked(type)) provoked += length;
+      return stays;
+    }, this.#options.onMark);
+    this.#provoked.fellTo(provoked);
+    this.#dead.forget();
+    this.#bound.tell(this.queuedBytes);
+  }
+
   // ── Who may write ──
 
   mayWrite(stream: Stream): boolean {
     if (this.#link === undefined || this.#atBound()) return false;
     if (!this.#crowded()) return true;
     // Only what would go to the urgent lane may still come.
-    if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#quiet.includes(stream, 1)) return false;
-    return this.#outbox.urgentBytes < MAX_CARRIER_BYTES;
+    return this.#isQuiet(stream) && this.#roomForQuiet() > 0;
   }
 
   await(stream: Stream): void {
-    this.#waiting.add(stream);
-    this.#scheduleWake();
+    this.#turns.add(stream);
   }
 
   forget(stream: Stream): void {
-    this.#waiting.delete(stream);
+    this.#turns.delete(stream);
+  }
+
+  #isQuiet(stream: Stream): boolean {
+    return !this.#outbox.bulkIsWaiting(stream.bulkMark) && this.#quiet.includes(stream, 1);
+  }
+
+  #room(): {quiet: number; any: number} {
+    if (this.#ended || this.#link === undefined || this.#atBound()) return {quiet: 0, any: 0};
+    return {
+      quiet: this.#roomForQuiet(),
+      any: this.#crowded() ? 0 : Math.max(1, this.#queueBytes - this.#queued()),
+    };
+  }
+
+  #roomForQuiet(): number {
+    const {urgentBytes, waitingBytes} = this.#outbox;
+    return Math.min(MAX_CARRIER_BYTES - urgentBytes, this.#holdAllAt - waitingBytes);
   }
 
   /** Small frames of quiet streams overtake bulk; a stream's own order is kept. */
@@ -210,29 +278,6 @@ export class Sender {
     return this.#full || this.#outbox.unackedBytes > 0 || this.#outbox.waitingBytes > 0;
   }
 
-  #scheduleWake(): void {
-    if (this.#wakeScheduled || this.#waiting.size === 0) return;
-    if (this.#link === undefined || this.#crowded()) return;
-    this.#wakeScheduled = true;
-    this.#clock.soon(() => {
-      this.#wakeScheduled = false;
-      this.#wake();
-    });
-  }
-
-  /** Lets as many waiting streams read on as there is room for, the longest waiting first; the next turn sees to the rest. */
-  #wake(): void {
-    if (this.#ended || this.#link === undefined || this.#atBound()) return;
-    let room = this.#queueBytes - this.#queued();
-    for (const stream of this.#waiting) {
-      if (room <= 0) break;
-      this.#waiting.delete(stream);
-      stream.wake();
-      room -= READ_BYTES;
-    }
-    this.#scheduleWake();
-  }
-
   // ── Sending ──
 
   scheduleFlush(when: When = AT_ONCE): void {
@@ -243,19 +288,17 @@ export class Sender {
   flush(): void {
     this.#schedule.begun();
     if (this.#ended) return;
-    if (this.#outbox.urgentBytes > MAX_URGENT_BYTES) {
-      this.#onViolation('the peer leaves too much unread', 'PEER_NOT_READING');
-      return;
-    }
+    this.#bound.tell(this.queuedBytes);
     if (this.#link === undefined) return;
     const now = this.#clock.now();
     const keepsUp = !this.#full;
     if (this.#outbox.unackedBytes === 0) this.#link.measure(now);
     const allWent = this.#sendWaiting(this.#link, now);
     this.#quiet.flushed(allWent ? 'done' : keepsUp ? 'keeps-up' : 'behind', now, this.#outbox.sealedBytes);
-    this.#bound.tell(this.#outbox.unackedBytes);
+    if (this.#outbox.waitingBytes === 0) this.#dead.forget();
+    this.#bound.tell(this.queuedBytes);
     if (this.#keeps && this.#atBound()) this.acks.expect();
-    this.#scheduleWake();
+    this.#turns.schedule();
     if (this.acks.pressing) this.#sendAck();
   }
 
@@ -267,6 +310,7 @@ export class Sender {
     if (outbox.unsent || this.#atBound()) return false;
     if (!this.#full || link.carrier.bufferedBytes < MAX_CARRIER_BYTES) {
       outbox.sealUrgent();
+      this.#provoked.fellTo(0);
       while (outbox.unsent) outbox.sendNext(this.#sendSegment);
     }
     // Never past urgent frames that wait: they may be of the same stream.
@@ -296,14 +340,15 @@ export class Sender {
   acknowledged(count: number): boolean {
     const before = this.#outbox.ackedBytes;
     if (!this.#outbox.acknowledge(count)) return false;
-    this.#bound.tell(this.#outbox.unackedBytes);
+    this.#bound.tell(this.queuedBytes);
     if (count > before) {
+      this.#provoked.acknowledged();
       this.acks.expectNothing();
       this.#pace.acknowledged(count - before, this.#clock.now(), this.#link?.rttMs ?? 0);
     }
     // It may have waited for this ack.
     if (this.#bound.takeHeldBack() || this.#outbox.waitingBytes > 0) this.scheduleFlush(THIS_TURN);
-    this.#scheduleWake();
+    this.#turns.schedule();
     return true;
   }
 

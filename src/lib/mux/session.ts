@@ -61,6 +61,7 @@ export class Session implements LinkSink {
   readonly #keeps: boolean;
   #ended = false;
   #detachedTimer: Timer | undefined;
+  #detachedAt: number | undefined;
   readonly #allDelivered = new Moment();
 
   constructor(options: SessionOptions) {
@@ -75,6 +76,8 @@ export class Session implements LinkSink {
       replayBytes: options.replayBytes ?? 16 * 1024 * 1024,
       replayBudget: options.replayBudget,
       queueBytes: options.queueBytes ?? 1024 * 1024,
+      onHold: () => this.#streams.hold(),
+      onMark: (streamId, mark) => this.#streams.remark(streamId, mark),
       onViolation: (reason, code) => this.onViolation(reason, code),
     });
     this.#streams = new Streams({
@@ -102,6 +105,11 @@ export class Session implements LinkSink {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** Since when there is no link, ms of its clock; undefined while there is one. */
+  get detachedAt(): number | undefined {
+    return this.#detachedAt;
   }
 
   get link(): Link | undefined {
@@ -154,6 +162,7 @@ export class Session implements LinkSink {
     }
     this.#detachedTimer?.cancel();
     this.#detachedTimer = undefined;
+    this.#detachedAt = undefined;
     this.#overlap.begin(link.told);
     link.handTo(this);
     // Nobody is told a second time of a link that closed before it was handed over.
@@ -278,6 +287,7 @@ export class Session implements LinkSink {
       this.#end(new TunlError('RELAY_LOST', {cause: error}));
       return;
     }
+    this.#detachedAt = this.#clock.now();
     this.#detachedTimer = this.#clock.after(this.#resumeWindowMs, () =>
       this.destroy(new TunlError('RESUME_EXPIRED')),
     );

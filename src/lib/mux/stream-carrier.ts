@@ -38,8 +38,9 @@ export class StreamCarrier implements Carrier {
   #sink: CarrierSink | undefined;
   #phase: Phase = 'open';
   #error: Error | undefined;
-  /** Came before `start`; not consumed, so the window bounds it. */
+  /** Came before `start` or during a pause; not consumed, so the window bounds it. */
   #early: Buffer[] = [];
+  #paused = false;
   /** The stream takes more: it has not asked to stop, or has said that it goes on. */
   #go = true;
   #waiting: Waiting[] = [];
@@ -74,7 +75,7 @@ export class StreamCarrier implements Carrier {
   start(sink: CarrierSink): void {
     queueMicrotask(() => {
       this.#sink = sink;
-      for (const piece of this.#early.splice(0)) this.#onData(piece);
+      this.#readEarly();
       if (this.#phase === 'closed') sink.onClose(this.#error);
     });
   }
@@ -98,6 +99,20 @@ export class StreamCarrier implements Carrier {
     return false;
   }
 
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#sink !== undefined) this.#readEarly();
+  }
+
+  #readEarly(): void {
+    for (const piece of this.#early.splice(0)) this.#onData(piece);
+  }
+
   end(): void {
     if (this.#phase !== 'open') return;
     this.#phase = 'ending';
@@ -113,7 +128,7 @@ export class StreamCarrier implements Carrier {
 
   #onData(piece: Buffer): void {
     if (this.#phase === 'closed') return;
-    if (this.#sink === undefined) {
+    if (this.#sink === undefined || this.#paused) {
       this.#early.push(piece);
       return;
     }

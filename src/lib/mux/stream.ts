@@ -3,7 +3,7 @@
 import {FRAME_HEADER, type StreamCode, type StreamKind} from '../protocol/wire.js';
 import {BLOCK_BYTES, type Block} from './blocks.js';
 import {Crumbs, isCrumb} from './crumbs.js';
-import {HEADER_ROOM} from './outbox.js';
+import {HEADER_ROOM} from './lane.js';
 import {nextState, type StreamEvent, type StreamState} from './stream-state.js';
 import {type ReceiveWindow, SendWindow} from './window.js';
 
@@ -17,8 +17,10 @@ export interface StreamSink {
   onData(piece: Buffer): void;
   /** The peer sends no more. */
   onEnd(): void;
-  /** `write` may go on after it returned false. */
+  /** `write` may go on after it or `mayBegin` returned false, or after `onHold`. */
   onWritable(): void;
+  /** No more of the source should be read until `onWritable`. A sink without it bounds what it writes by itself. */
+  onHold?(): void;
   /** The peer took the stream that this side opened. */
   onOpened?(): void;
   /** The stream is dead in both directions: reset, refused, or its session is over. The last event. */
@@ -40,6 +42,8 @@ export interface StreamHost {
   mayWrite(stream: Stream): boolean;
   /** `stream.wake()` is due when it may. */
   await(stream: Stream): void;
+  /** The stream is dead: what waits of it need not be sent. */
+  drop(stream: Stream): void;
   forget(stream: Stream): void;
   readonly linked: boolean;
   now(): number;
@@ -125,6 +129,11 @@ export class Stream {
     return this.#host.linked;
   }
 
+  /** Whether the source may be read for the first time. False: not before `onWritable`. */
+  mayBegin(): boolean {
+    return this.#goOn();
+  }
+
   /** Copies and sends. False: stop reading the source until `onWritable`; what was written is not lost. */
   write(chunk: Buffer): boolean {
     if (!this.#maySend) return false;
@@ -181,7 +190,7 @@ export class Stream {
       return;
     }
     this.#host.sendLastReset(this, code);
-    this.#die();
+    this.#forgetAll();
     this.sink.onReset(code);
   }
 
@@ -282,6 +291,14 @@ export class Stream {
     this.sink.onReset(code);
   }
 
+  /** @internal The source has to stop, and goes on when it is its turn. */
+  hold(): void {
+    if (this.#asleep || this.sink.onHold === undefined) return;
+    if (!this.#maySend) return;
+    this.sink.onHold();
+    this.#goToSleep();
+  }
+
   /** @internal There may be room again: sends what is held, then lets the source go on. */
   wake(): void {
     if (this.#state === 'closed' || (!this.#asleep && this.#held.length === 0)) return;
@@ -334,10 +351,14 @@ export class Stream {
 
   #goOn(): boolean {
     if (this.#held.length === 0 && this.#sendWindow.available > 0 && this.#host.mayWrite(this)) return true;
+    this.#goToSleep();
+    return false;
+  }
+
+  #goToSleep(): void {
     this.#asleep = true;
     // With credit left it is the session that has no room; without, the peer's next credit wakes this stream.
     if (this.#sendWindow.available > 0) this.#host.await(this);
-    return false;
   }
 
   /** This side did something that may have been the last thing. */
@@ -350,7 +371,13 @@ export class Stream {
     this.sink.onClosed?.();
   }
 
+  /** What was written and has not left is of no use to anybody. */
   #die(): void {
+    this.#forgetAll();
+    this.#host.drop(this);
+  }
+
+  #forgetAll(): void {
     this.#state = 'closed';
     this.#held = [];
     this.#crumbs = undefined;

@@ -37,6 +37,7 @@ type Sending = Pick<
   | 'mayWrite'
   | 'await'
   | 'forget'
+  | 'drop'
 >;
 
 export interface StreamsOptions {
@@ -99,6 +100,17 @@ export class Streams implements StreamHost, FrameSink {
     if (this.#sender.link === undefined) this.#waiting.add(id);
     this.#sender.sendFrame(FRAME.open, id, payload);
     return stream;
+  }
+
+  /** No source may be read any further: each goes on when it is its turn. */
+  hold(): void {
+    for (const stream of this.#all.values()) stream.hold();
+  }
+
+  /** The frames of a stream that wait in the bulk lane have a new mark. */
+  remark(streamId: number, mark: number): void {
+    const stream = this.#all.get(streamId);
+    if (stream !== undefined) stream.bulkMark = mark;
   }
 
   /** The session is over: every stream is told. */
@@ -236,6 +248,10 @@ export class Streams implements StreamHost, FrameSink {
 
   await(stream: Stream): void {
     this.#sender.await(stream);
+  }
+
+  drop(stream: Stream): void {
+    this.#sender.drop(stream);
   }
 
   forget(stream: Stream): void {

@@ -151,6 +151,11 @@ export function writeFrameHeader(
   buffer.writeUInt32BE(streamId >>> 0, at + 6);
 }
 
+/** The payload length of a frame header that starts at `at`. */
+export function readFrameLength(buffer: Buffer, at: number): number {
+  return buffer.readUInt32BE(at) & 0xff_ffff;
+}
+
 /** The 48-bit stream id of a frame header that starts at `at`. */
 export function readStreamId(buffer: Buffer, at: number): number {
   return buffer.readUInt16BE(at + 4) * 0x1_0000_0000 + buffer.readUInt32BE(at + 6);

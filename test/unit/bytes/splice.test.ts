@@ -18,6 +18,10 @@ class Heard {
   linked = true;
   bytesOut = 0;
   heldBytes = 0;
+  begins = true;
+  mayBegin(): boolean {
+    return this.begins;
+  }
   write(chunk: Buffer): boolean {
     this.log.push(`write ${chunk}`);
     return true;
@@ -136,4 +140,53 @@ test('last words that nobody takes are given up after a while, but not while the
   expect(await over).toBe('VISITOR_RESET');
   expect(stream.log.at(-1)).toBe('reset VISITOR_RESET');
   expect(vi.getTimerCount()).toBe(0);
+});
+
+/** When a byte has gone round, what was sent before it has been there for at least as long. */
+async function roundTrip(scope: Scope): Promise<void> {
+  const server = createServer((socket) => void socket.pipe(socket));
+  await scope.listen(server);
+  const socket = connect({port: portOf(server), host: '127.0.0.1'});
+  for (let times = 0; times < 5; times += 1) {
+    socket.write('x');
+    await once(socket, 'data');
+  }
+  socket.destroy();
+}
+
+test('nothing is read of a socket before its stream may write, nor while it holds', async ({scope}) => {
+  const {peer, socket, splice, stream} = await setUp(scope);
+  stream.begins = false;
+  splice.join(socket);
+  peer.write(Buffer.alloc(300_000, 'a'));
+  await roundTrip(scope);
+  expect(socket.bytesRead).toBe(0);
+  splice.onWritable();
+  await once(socket, 'data');
+  splice.onHold();
+  const before = socket.bytesRead;
+  await roundTrip(scope);
+  expect(socket.bytesRead).toBe(before);
+  const read = new Promise<void>((resolve) => {
+    socket.on('data', () => {
+      if (socket.bytesRead === 300_000) resolve();
+    });
+  });
+  splice.onWritable();
+  await read;
+  expect(stream.log.join('').replaceAll('write ', '')).toBe('a'.repeat(300_000));
+});
+
+test('a stream that takes no more stops the reading of its socket at once', async ({scope}) => {
+  const {peer, socket, splice, stream} = await setUp(scope);
+  stream.write = (chunk) => {
+    stream.log.push(String(chunk));
+    return false;
+  };
+  splice.join(socket);
+  peer.write(Buffer.alloc(1_000_000, 'a'));
+  await once(socket, 'data');
+  const before = socket.bytesRead;
+  await roundTrip(scope);
+  expect([socket.bytesRead, stream.log.length]).toEqual([before, 1]);
 });

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 import {BLOCK_BYTES} from '../../../src/lib/mux/blocks.js';
-import {HEADER_ROOM, type LaneName, Outbox} from '../../../src/lib/mux/outbox.js';
+import {HEADER_ROOM} from '../../../src/lib/mux/lane.js';
+import {type LaneName, Outbox} from '../../../src/lib/mux/outbox.js';
 import {CountingPool} from '../../mux/counting-pool.js';
 
 /** A carrier that reads the blocks late: until it has `taken` them it holds them by reference, as a socket does. */

@@ -32,6 +32,7 @@ function setUp(options: Partial<StreamsOptions> = {}) {
       mayWrite: () => true,
       await: () => {},
       forget: () => {},
+      drop: () => {},
     },
     onViolation: (_reason, code) => void violations.push(code),
     ...options,

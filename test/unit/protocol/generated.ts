@@ -92,6 +92,14 @@ class Writer implements Carrier {
     this.#inner.start(sink);
   }
 
+  pause(): void {
+    this.#inner.pause();
+  }
+
+  resume(): void {
+    this.#inner.resume();
+  }
+
   end(): void {
     this.#inner.end();
   }

@@ -1,0 +1,49 @@
+// Stops and starts the reading of a socket at once.
+//
+// `pause()` alone lets an accepted socket read on until its own buffer is full: 64 KiB and more, for each that waits. Node
+// stops the handle by itself only for sockets made with `onread`. For the others this stops it by hand, and keeps the
+// stream's own read-ahead, which runs a tick later, from starting it again.
+
+import type {Socket} from 'node:net';
+
+/** The parts of Node's socket that it uses itself for this. */
+interface Inside {
+  _handle?: {reading: boolean; readStop(): number} | null;
+  _read: (size: number) => void;
+}
+
+/** Stands for `_read` of a socket that is not to be read; says whether the stream has asked for more. */
+interface NoRead {
+  (): void;
+  asked?: boolean;
+}
+
+/** What the kernel has for the socket stays there until `readOn`. Idempotent. */
+export function stopReading(socket: Socket): void {
+  const inside = socket as unknown as Inside;
+  if (!Object.hasOwn(socket, '_read')) {
+    const noRead: NoRead = () => {
+      noRead.asked = true;
+    };
+    inside._read = noRead;
+  }
+  socket.pause();
+  const handle = inside._handle;
+  if (handle?.reading !== true) return;
+  handle.reading = false;
+  handle.readStop();
+}
+
+export function readOn(socket: Socket): void {
+  const inside = socket as unknown as Inside;
+  let asked: boolean | undefined = false;
+  if (Object.hasOwn(socket, '_read')) {
+    asked = (inside._read as NoRead).asked;
+    // Node's own is the prototype's.
+    delete (inside as Partial<Inside>)._read;
+  }
+  socket.resume();
+  // The stream counts on the read that it has begun, and asks for no other.
+  if ((asked || inside._handle?.reading === false) && !socket.connecting && !socket.destroyed)
+    inside._read(0);
+}
