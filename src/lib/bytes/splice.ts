@@ -1,7 +1,7 @@
 // Joins a socket and a stream until both directions have ended: bytes, half-closes, resets and back-pressure go through.
 
 import type {Socket} from 'node:net';
-import {countRead} from '../core/young-gc.js';
+import {countRead} from '../core/collect.js';
 import type {Block} from '../mux/blocks.js';
 import type {Stream, StreamSink} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
@@ -10,6 +10,8 @@ import {readOn, stopReading} from './reading.js';
 
 /** Pieces from here on are gathered until the turn ends and leave in one write; smaller ones leave at once. */
 const GATHER_FROM_BYTES = 8 * 1024;
+
+const NOTHING = Buffer.alloc(0);
 
 /** A socket that has broken is reset, read or not, when its last bytes have not moved for so long, ms. */
 const LAST_BYTES_MS = 10_000;
@@ -43,6 +45,7 @@ export class Splice implements StreamSink {
   #corked = false;
   #done = false;
   #readEnded = false;
+  #begun = true;
   /** The code of the write that failed: nothing reaches the socket any more, but what it said before is still read. */
   #writeFailed: string | undefined;
   /** The peer has reset the stream, and the socket has not taken all bytes that came before. */
@@ -60,6 +63,25 @@ export class Splice implements StreamSink {
     return this.#done || this.#resetDue !== undefined;
   }
 
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** Whether anything of the socket was read, or may be. */
+  get hasBegun(): boolean {
+    return this.#begun;
+  }
+
+  /**
+   * Finds out whether a socket that was never read has been reset by its peer meanwhile; the stream then ends as if it had never
+   * been. An empty write is what the kernel answers without anything leaving.
+   */
+  probe(): void {
+    const socket = this.#socket;
+    if (this.#begun || this.#done || socket === undefined || socket.writableLength > 0) return;
+    socket.write(NOTHING);
+  }
+
   /** @param reads 'events': the splice listens for `data`; 'onread': the socket was made with `onread`, which calls `read`. */
   join(socket: Socket, reads: 'events' | 'onread' = 'events'): void {
     this.#socket = socket;
@@ -72,7 +94,8 @@ export class Splice implements StreamSink {
     socket.on('error', this.#onSocketBroken);
     socket.on('close', this.#onSocketBroken);
     // What is read before it may be written would pile up here.
-    if (!this.#stream.mayBegin()) stopReading(socket);
+    this.#begun = this.#stream.mayBegin();
+    if (!this.#begun) stopReading(socket);
     if (reads === 'events') socket.on('data', this.#onSocketData);
     const early = this.#early;
     this.#early = [];
@@ -131,6 +154,7 @@ export class Splice implements StreamSink {
   }
 
   onWritable(): void {
+    this.#begun = true;
     if (this.#socket !== undefined) readOn(this.#socket);
   }
 
@@ -186,7 +210,8 @@ export class Splice implements StreamSink {
   #onWriteFailed = (code: string | undefined): void => {
     this.#writeFailed = code ?? 'EPIPE';
     if (this.#done || this.#socket?.destroyed) return;
-    if (this.#readEnded || this.#resetDue !== undefined) this.#broken();
+    if (!this.#begun) this.cut(this.#options.brokenCode);
+    else if (this.#readEnded || this.#resetDue !== undefined) this.#broken();
     else this.#watchLastBytes();
   };
 

@@ -1,6 +1,6 @@
 // The lifetime of a command that keeps something open: up, until a signal or its own end, then down in order.
 
-import {keepMemoryFlat} from '../core/young-gc.js';
+import {keepMemoryFlat} from '../core/collect.js';
 import {listenForSignals, type SignalOptions} from './signals.js';
 import {onReaderGone} from './stdout.js';
 

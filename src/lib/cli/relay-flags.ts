@@ -85,7 +85,12 @@ export const relayStartFlags = {
     helpGroup: FILES,
   }),
   'resume-window': durationFlag({
-    summary: 'How long visitors of a lost link are kept. (60s)',
+    summary: 'How long open connections of a lost link are kept. (10m)',
+    longestMs: LONGEST_RESUME_WINDOW_MS,
+    helpGroup: TIMES,
+  }),
+  'visitor-wait': durationFlag({
+    summary: 'How long a new visitor waits for a lost link. (20s)',
     longestMs: LONGEST_RESUME_WINDOW_MS,
     helpGroup: TIMES,
   }),
@@ -124,6 +129,7 @@ export function relayOptions(flags: Interfaces.InferredFlags<typeof relayStartFl
     sharedH2: flags['shared-h2'],
     resumeWindowMs: flags['resume-window'],
     visitorIdleTimeoutMs: flags['visitor-idle-timeout'],
+    visitorWaitMs: flags['visitor-wait'],
     leaseGraceMs: flags['lease-grace'],
   });
 }

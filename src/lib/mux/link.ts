@@ -1,9 +1,9 @@
 // One carrier in use: records in and out, as long as the peer is there. It dies with its carrier.
 
 import {type Clock, systemClock} from '../core/clock.js';
+import {countRead} from '../core/collect.js';
 import {TunlError} from '../core/errors.js';
 import {Moment} from '../core/moment.js';
-import {countRead} from '../core/young-gc.js';
 import {encodeMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import {type LinkMessage, parseLinkMessage} from '../protocol/link-messages.js';

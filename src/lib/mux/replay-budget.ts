@@ -1,15 +1,16 @@
-// What the sessions of a process keep for replay, together: one that loses its link keeps as much as it may, a thousand
+// What the sessions of a process keep for their peers, together: one that loses its link keeps as much as it may, a thousand
 // must not.
 
 /** Each session may keep this much even when the budget is spent, so that none of them stands still. */
 export const REPLAY_SHARE = 256 * 1024;
 
 export class ReplayBudget {
-  readonly #limit: number;
+  /** What all may keep together. */
+  readonly limitBytes: number;
   #used = 0;
 
   constructor(limitBytes: number) {
-    this.#limit = limitBytes;
+    this.limitBytes = limitBytes;
   }
 
   get usedBytes(): number {
@@ -18,7 +19,7 @@ export class ReplayBudget {
 
   /** Whoever keeps more than the share keeps nothing on top of it for now. */
   get spent(): boolean {
-    return this.#used >= this.#limit;
+    return this.#used >= this.limitBytes;
   }
 
   /** A session keeps so many bytes more, or less. */

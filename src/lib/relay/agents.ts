@@ -67,6 +67,10 @@ export class Agents {
     return this.#members.size;
   }
 
+  *sessions(): Generator<Session> {
+    for (const {session} of this.#members.values()) yield session;
+  }
+
   /** A carrier came up. */
   accept = (carrier: Carrier, {owner: tokenOwner, entered}: Caller): void => {
     const {clock, domain, software, log} = this.#options;

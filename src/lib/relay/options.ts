@@ -52,7 +52,10 @@ export interface RelayOptions {
    * first. Default: a quarter of the machine's or container's memory, 1 GiB at the most.
    */
   maxUnreadBytes?: number;
-  /** How long visitors of a broken link are kept, ms; 0 to 600,000. Default 60,000. */
+  /**
+   * How long visitors of a broken link are kept, ms; 0 to 600,000. When the memory for it runs short, those of the link that has
+   * been away for longest are reset sooner. Default 600,000.
+   */
   resumeWindowMs?: number;
   /**
    * A visitor whose connection moves no byte in either direction for so long, ms, is reset; 1,000 to 30 days. Default: none,
@@ -60,6 +63,8 @@ export interface RelayOptions {
    * that has the most are reset in any case.
    */
   visitorIdleTimeoutMs?: number;
+  /** How long a visitor that comes while the link is away waits for it before it is reset, ms; 0 to 600,000. Default 20,000. */
+  visitorWaitMs?: number;
   /** How long a name or port stays with its owner after the agent is gone, ms; 30 days at the most. Default 600,000. */
   leaseGraceMs?: number;
   /** Keep the lease table in the state folder, so that names survive a restart of the relay. Default true. */

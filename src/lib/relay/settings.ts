@@ -33,6 +33,7 @@ export interface RelaySettings {
   /** Undefined: as the machine's memory has it. */
   maxUnreadBytes: number | undefined;
   resumeWindowMs: number;
+  visitorWaitMs: number;
   leaseGraceMs: number;
   keepForReplay: boolean;
   keepLeases: boolean;
@@ -95,10 +96,11 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
         : wholeNumber('maxUnreadBytes', options.maxUnreadBytes, 1_048_576, 2 ** 40),
     resumeWindowMs: wholeNumber(
       'resumeWindowMs',
-      options.resumeWindowMs ?? 60_000,
+      options.resumeWindowMs ?? 600_000,
       0,
       LONGEST_RESUME_WINDOW_MS,
     ),
+    visitorWaitMs: wholeNumber('visitorWaitMs', options.visitorWaitMs ?? 20_000, 0, LONGEST_RESUME_WINDOW_MS),
     leaseGraceMs: wholeNumber('leaseGraceMs', options.leaseGraceMs ?? 600_000, 0, LONGEST_LEASE_GRACE_MS),
     keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
     keepLeases: options.keepLeases ?? true,

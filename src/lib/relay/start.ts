@@ -20,6 +20,7 @@ import {mostVisitors, Room} from './doors/room.js';
 import {trustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
 import {FrontDoor} from './front-door.js';
+import {KeptLimit} from './kept-limit.js';
 import {LeaseStore} from './lease-store.js';
 import {listenOn} from './listen.js';
 import type {Relay, RelayOptions, RelayStats} from './options.js';
@@ -34,6 +35,7 @@ import {type Tunnel, TunnelTable} from './tunnels.js';
 import {defaultUnreadLimit, memoryOf, UnreadLimit} from './unread-limit.js';
 import {Visitors} from './visitors.js';
 import {WaitingRoom} from './waiting-room.js';
+import {WaitingVisitors} from './waiting-visitors.js';
 
 /** What all sessions of a relay keep for replay: 32 that lost their links in full flight, and all others a share. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
@@ -83,6 +85,8 @@ class RunningRelay implements Relay {
   readonly #agents: Agents;
   readonly #tunnels: TunnelTable;
   readonly #unread: UnreadLimit;
+  readonly #kept: KeptLimit;
+  readonly #waitingVisitors: WaitingVisitors;
   readonly #visitors: Visitors;
   readonly #ports: TcpPorts;
   readonly #tcpDoor: TcpDoor;
@@ -108,8 +112,7 @@ class RunningRelay implements Relay {
       await relay.#listen();
     } catch (error) {
       certificates.close();
-      relay.#unread.close();
-      relay.#watch.close();
+      relay.#closeWatches();
       throw error;
     }
     await relay.#tcpDoor.expect(expected);
@@ -127,6 +130,7 @@ class RunningRelay implements Relay {
     const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
     const windowBudget = new WindowBudget(limitBytes);
     this.#unread = new UnreadLimit({limitBytes, clock, log});
+    this.#waitingVisitors = new WaitingVisitors({clock, waitMs: settings.visitorWaitMs});
     const isTrusted = trustedSources(settings.trustedSources);
     this.#watch = new VisitorWatch({clock, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
     this.#room = new Room({
@@ -143,6 +147,7 @@ class RunningRelay implements Relay {
     this.#visitors = new Visitors({
       unread: this.#unread,
       watch: this.#watch,
+      waiting: this.#waitingVisitors,
       hasRoom: (peer) => this.#room.forVisitor(peer),
     });
     this.#pending = new PendingConnections({
@@ -179,6 +184,8 @@ class RunningRelay implements Relay {
       visitors: this.#visitors,
       waitingRoom: this.#waitingRoom,
     });
+    const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES);
+    this.#kept = new KeptLimit({budget: replayBudget, sessions: () => this.#agents.sessions(), clock, log});
     this.#agents = new Agents({
       domain: settings.domain,
       software,
@@ -189,7 +196,7 @@ class RunningRelay implements Relay {
       },
       pool: new BlockPool(),
       windowBudget,
-      replayBudget: new ReplayBudget(REPLAY_BUDGET_BYTES),
+      replayBudget,
       resumeWindowMs: settings.resumeWindowMs,
       maxTunnelsPerAgent: settings.maxTunnelsPerAgent,
       maxLeasesPerOwner: settings.maxLeasesPerOwner,
@@ -260,6 +267,13 @@ class RunningRelay implements Relay {
     }
   }
 
+  #closeWatches(): void {
+    this.#unread.close();
+    this.#watch.close();
+    this.#kept.close();
+    this.#waitingVisitors.close();
+  }
+
   /** In order: nobody new, agents learn when to come back, open visitors finish, then everything ends. */
   async #drain(timeoutMs: number): Promise<void> {
     this.#door.close();
@@ -283,8 +297,7 @@ class RunningRelay implements Relay {
     }
     // A process that ends sooner would take them with it.
     await atMost(systemClock, LAST_WORDS_MS, this.#agents.closeAll('RELAY_LOST', 'The relay went away.'));
-    this.#unread.close();
-    this.#watch.close();
+    this.#closeWatches();
     this.#room.close();
     this.#pending.closeAll();
   }

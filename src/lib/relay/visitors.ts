@@ -10,8 +10,9 @@ import type {Peer} from './doors/peer.js';
 import type {VisitorWatch} from './doors/visitor-watch.js';
 import type {Tunnel} from './tunnels.js';
 import type {UnreadLimit} from './unread-limit.js';
+import type {WaitingVisitors} from './waiting-visitors.js';
 
-/** New visitors of a session without a link wait for it, up to so many and until the resume window has passed: the rest is reset. */
+/** New visitors of a session without a link wait for it, up to so many: the rest is reset. */
 const MAX_WAITING = 256;
 
 export interface Visitor {
@@ -28,6 +29,7 @@ type Watch = Pick<VisitorWatch, 'add' | 'delete'>;
 
 export interface VisitorsOptions {
   unread: UnreadLimit;
+  waiting: WaitingVisitors;
   watch: Watch;
   /** Whether one more fits into the process. */
   hasRoom: (peer: Peer) => boolean;
@@ -37,12 +39,14 @@ export class Visitors {
   readonly #unread: UnreadLimit;
   readonly #watch: Watch;
   readonly #hasRoom: (peer: Peer) => boolean;
+  readonly #waiting: WaitingVisitors;
   #open = 0;
   #total = 0;
   readonly #idle = new Moment();
 
-  constructor({unread, watch, hasRoom}: VisitorsOptions) {
+  constructor({unread, waiting, watch, hasRoom}: VisitorsOptions) {
     this.#unread = unread;
+    this.#waiting = waiting;
     this.#watch = watch;
     this.#hasRoom = hasRoom;
   }
@@ -66,7 +70,7 @@ export class Visitors {
     const reset = () => resetSocket(socket, raw);
     const refused = tunnel === undefined || this.#unread.full || !this.#hasRoom(peer);
     const stream = refused ? undefined : openStream(tunnel, visitor);
-    if (stream === undefined) {
+    if (tunnel === undefined || stream === undefined) {
       socket.on('error', () => {});
       reset();
       return;
@@ -88,6 +92,7 @@ export class Visitors {
     this.#unread.add(holder);
     this.#watch.add(holder);
     splice.join(socket);
+    this.#waiting.add(splice, tunnel.session);
   }
 }
 

@@ -190,3 +190,20 @@ test('a stream that takes no more stops the reading of its socket at once', asyn
   await roundTrip(scope);
   expect([socket.bytesRead, stream.log.length]).toEqual([before, 1]);
 });
+
+test('a visitor who was never read and has gone is found out by an empty write', async ({scope}) => {
+  const {peer, socket, splice, stream, over} = await setUp(scope);
+  stream.begins = false;
+  splice.join(socket);
+  peer.write('a request');
+  await roundTrip(scope);
+  splice.probe();
+  await roundTrip(scope);
+  expect(splice.done).toBe(false);
+  peer.resetAndDestroy();
+  await roundTrip(scope);
+  splice.probe();
+  expect(await over).toBe('VISITOR_RESET');
+  expect(stream.log).toEqual(['reset VISITOR_RESET']);
+  expect(socket.bytesRead).toBe(0);
+});

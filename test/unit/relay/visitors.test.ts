@@ -13,6 +13,7 @@ import type {StreamKind} from '../../../src/lib/protocol/wire.js';
 import type {Tunnel} from '../../../src/lib/relay/tunnels.js';
 import {UnreadLimit} from '../../../src/lib/relay/unread-limit.js';
 import {Visitors} from '../../../src/lib/relay/visitors.js';
+import {WaitingVisitors} from '../../../src/lib/relay/waiting-visitors.js';
 import {Scope} from '../../helpers/scope.js';
 
 const nobodyWatches = {add: () => {}, delete: () => {}};
@@ -30,6 +31,8 @@ function session(): Session {
   made.attach(link, 0);
   return made;
 }
+
+const nobodyWaits = () => new WaitingVisitors({clock: systemClock, waitMs: 20_000});
 
 class Full extends UnreadLimit {
   override get full(): boolean {
@@ -51,7 +54,12 @@ test.each([
     const options = {limitBytes: 2 ** 30, clock: systemClock, log: createLogger('test', undefined)};
     const unread = how.full ? new Full(options) : new UnreadLimit(options);
     scope.onEnd(() => unread.close());
-    const visitors = new Visitors({unread, watch: nobodyWatches, hasRoom: () => !how.crowded});
+    const visitors = new Visitors({
+      unread,
+      waiting: nobodyWaits(),
+      watch: nobodyWatches,
+      hasRoom: () => !how.crowded,
+    });
     const held = session();
     scope.onEnd(() => held.close());
     if (how.over) held.close();
@@ -95,7 +103,7 @@ test('the agent is told where a visitor came from, also when the connection is g
   const gone = new Socket();
   gone.destroy();
   const from = {address: '203.0.113.7', port: 4711, source: '203.0.113.7'};
-  new Visitors({unread, watch: nobodyWatches, hasRoom: () => true}).welcome(tunnel, {
+  new Visitors({unread, waiting: nobodyWaits(), watch: nobodyWatches, hasRoom: () => true}).welcome(tunnel, {
     socket: gone,
     raw: gone,
     peer: from,

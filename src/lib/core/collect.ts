@@ -4,8 +4,19 @@
 /** Bytes read between two collections: a collection takes about 0.2 ms, reading so much about 4. */
 const EVERY_BYTES = 4 * 1024 * 1024;
 
+/**
+ * After a rush of short connections the old generation is full of garbage, which V8 leaves there for as long as nobody asks for
+ * memory. It is collected once the process has been idle for LOOK_EVERY_MS and the heap is so much larger than after the last time.
+ */
+const LOOK_EVERY_MS = 10_000;
+const IDLE_SHARE = 0.05;
+const GROWN_BY_BYTES = 16 * 1024 * 1024;
+const GROWN_TO = 1.5;
+
+type Collect = (options: {type: 'minor' | 'major'}) => void;
+
 let wanted = false;
-let collect: (() => void) | undefined;
+let collect: Collect | undefined;
 let since = 0;
 
 /** For processes of tunl's own. A library does not decide how its host collects, so without this call nothing happens. */
@@ -17,13 +28,32 @@ export function keepMemoryFlat(): void {
   // many short connections, and not one of them is faster for it.
   setFlagsFromString('--semi-space-growth-factor=1');
   wanted = true;
+  collectWhenIdle();
+}
+
+function collectWhenIdle(): void {
+  let least = process.memoryUsage().heapTotal;
+  let cpuBefore = process.cpuUsage();
+  let at = performance.now();
+  setInterval(() => {
+    const now = performance.now();
+    const {user, system} = process.cpuUsage(cpuBefore);
+    const isIdle = (user + system) / 1_000 < IDLE_SHARE * (now - at);
+    cpuBefore = process.cpuUsage();
+    at = now;
+    const {heapTotal} = process.memoryUsage();
+    least = Math.min(least, heapTotal);
+    if (!isIdle || heapTotal < least * GROWN_TO + GROWN_BY_BYTES) return;
+    collect ??= findCollector();
+    collect({type: 'major'});
+    least = process.memoryUsage().heapTotal;
+  }, LOOK_EVERY_MS).unref();
 }
 
 /** Only once there is something to collect: the context that it comes from costs half a megabyte. */
-function findCollector(): () => void {
+function findCollector(): Collect {
   process.getBuiltinModule('node:v8').setFlagsFromString('--expose-gc');
-  const gc = process.getBuiltinModule('node:vm').runInNewContext('gc') as (options: {type: 'minor'}) => void;
-  return () => gc({type: 'minor'});
+  return process.getBuiltinModule('node:vm').runInNewContext('gc') as Collect;
 }
 
 /** Counts bytes that were read into buffers of Node's making. */
@@ -33,5 +63,5 @@ export function countRead(bytes: number): void {
   if (since < EVERY_BYTES) return;
   since = 0;
   collect ??= findCollector();
-  collect();
+  collect({type: 'minor'});
 }
