@@ -33,5 +33,8 @@ test('a lost SYN beside a silent address costs a second, and no visitor', async 
   const visitor = Child.start(scope, 'nc', [at.host, String(at.port)], {namespace: here, stdin: true});
   visitor.stdin.write('hello\n');
   await visitor.line((line) => line === 'hello');
+  // It would be found out about before its two hours are over.
+  const sockets = await wire.one.run('ss', '--tcp', '--numeric', '--options', 'dport = :8000');
+  expect(sockets).toMatch(/timer:\(keepalive,(30|2\d)sec,0\)/);
   expect(await wire.two.run('nft', 'list', 'chain', 'inet', 'faults', 'input')).toMatch(/counter packets 1 /);
 });

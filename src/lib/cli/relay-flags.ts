@@ -5,6 +5,7 @@ import {boolean, custom, string} from '@oclif/core/flags';
 import {listenAddress, portRange, relayOrigin} from '../relay/addresses.js';
 import {trustedSources} from '../relay/doors/trusted.js';
 import {
+  LONGEST_KEEP_ALIVE_MS,
   LONGEST_LEASE_GRACE_MS,
   LONGEST_RESUME_WINDOW_MS,
   LONGEST_VISITOR_IDLE_MS,
@@ -99,6 +100,11 @@ export const relayStartFlags = {
     longestMs: LONGEST_LEASE_GRACE_MS,
     helpGroup: TIMES,
   }),
+  'keep-alive': durationFlag({
+    summary: 'How long until a silent visitor is probed. (30s)',
+    longestMs: LONGEST_KEEP_ALIVE_MS,
+    helpGroup: TIMES,
+  }),
   'visitor-idle-timeout': durationFlag({
     summary: 'How long a visitor may move no byte. (for ever)',
     zero: false,
@@ -128,6 +134,7 @@ export function relayOptions(flags: Interfaces.InferredFlags<typeof relayStartFl
     keyFile: flags['key-file'],
     sharedH2: flags['shared-h2'],
     resumeWindowMs: flags['resume-window'],
+    keepAliveMs: flags['keep-alive'],
     visitorIdleTimeoutMs: flags['visitor-idle-timeout'],
     visitorWaitMs: flags['visitor-wait'],
     leaseGraceMs: flags['lease-grace'],

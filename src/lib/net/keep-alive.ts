@@ -1,25 +1,33 @@
-// TCP keepalive: a peer that has vanished without a word is found in about a minute, although nothing is sent.
+// TCP keepalive: a peer that has vanished without a word is found, although nothing is sent.
 //
 // It says nothing while bytes are on their way: then the kernel's own retries decide (15 minutes on Linux). The option for
 // that, TCP_USER_TIMEOUT, cannot be set from Node without native code.
 
 import {Socket} from 'node:net';
 
+/** A dead peer is found after twice as long. */
 export const KEEP_ALIVE_MS = 30_000;
 
-/** The peer is asked again so often, ms: few enough times that a phone may be without a network for half a minute. */
-const PROBE_EVERY_MS = 10_000;
+/** Few and far between: a phone may be without a network for a while. */
 const PROBES = 3;
-/** Older versions of Node ask ten times, a second apart, whatever they are told. */
-const BEFORE_QUICK_PROBES_MS = PROBE_EVERY_MS * (PROBES - 1);
+const SHORTEST_INTERVAL_MS = 1_000;
 
 type SetKeepAlive = (on: boolean, delayMs: number, intervalMs?: number, count?: number) => Socket;
 
-const HAS_PROBES = Socket.prototype.setKeepAlive.length >= 4;
+/** Older versions of Node ask ten times, a second apart, whatever they are told. */
+const TAKES_INTERVALS = Socket.prototype.setKeepAlive.length >= 4;
+const FIXED_PROBES_MS = 10_000;
 
-/** For a connected socket. `quietMs`: how long nothing comes before the peer is asked. */
+/**
+ * For a connected socket.
+ *
+ * @param quietMs how long the peer may be silent before it is asked for a sign of life: three times within as long again.
+ * 0: never.
+ */
 export function keepAlive(socket: Socket, quietMs: number = KEEP_ALIVE_MS): void {
+  if (quietMs === 0) return;
   const set = socket.setKeepAlive as SetKeepAlive;
-  if (HAS_PROBES) set.call(socket, true, quietMs, PROBE_EVERY_MS, PROBES);
-  else set.call(socket, true, quietMs + BEFORE_QUICK_PROBES_MS);
+  const intervalMs = Math.max(SHORTEST_INTERVAL_MS, quietMs / PROBES);
+  if (TAKES_INTERVALS) set.call(socket, true, quietMs, intervalMs, PROBES);
+  else set.call(socket, true, Math.max(quietMs, 2 * quietMs - FIXED_PROBES_MS));
 }

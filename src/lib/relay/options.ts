@@ -7,6 +7,9 @@ export const LONGEST_LEASE_GRACE_MS = 30 * 86_400_000;
 
 export const LONGEST_VISITOR_IDLE_MS = 30 * 86_400_000;
 
+/** Two hours: the system's own. */
+export const LONGEST_KEEP_ALIVE_MS = 7_200_000;
+
 export interface RelayOptions {
   /** The relay's own name; tunnels are labels below it. Default `tunl.localhost`. */
   domain?: string;
@@ -65,6 +68,12 @@ export interface RelayOptions {
   visitorIdleTimeoutMs?: number;
   /** How long a visitor that comes while the link is away waits for it before it is reset, ms; 0 to 600,000. Default 20,000. */
   visitorWaitMs?: number;
+  /**
+   * A visitor that has been silent for so long, ms, is asked by TCP keepalive whether it is still there; one that has vanished
+   * is found after twice as long. Not while bytes are on their way to it: then the kernel's retries decide. 0: never. Agents
+   * are asked by the protocol itself. Default 30,000.
+   */
+  keepAliveMs?: number;
   /** How long a name or port stays with its owner after the agent is gone, ms; 30 days at the most. Default 600,000. */
   leaseGraceMs?: number;
   /** Keep the lease table in the state folder, so that names survive a restart of the relay. Default true. */

@@ -4,10 +4,12 @@ import {relayOrigin} from '../carrier/relay-url.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {readSecretFile, stateDir} from '../core/state-dir.js';
+import {KEEP_ALIVE_MS} from '../net/keep-alive.js';
 import {MAX_RELAYS} from '../protocol/link-messages.js';
 import {checkHost, checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {trustedSources} from './doors/trusted.js';
 import {
+  LONGEST_KEEP_ALIVE_MS,
   LONGEST_LEASE_GRACE_MS,
   LONGEST_RESUME_WINDOW_MS,
   LONGEST_VISITOR_IDLE_MS,
@@ -40,6 +42,7 @@ export interface RelaySettings {
   successors: readonly string[];
   trustedSources: readonly string[];
   visitorIdleTimeoutMs: number | undefined;
+  keepAliveMs: number;
   reusePort: boolean;
   /** Agents that are sent away come back within this time, ms, each at a moment of its own. */
   comeBackWithinMs: number;
@@ -105,6 +108,12 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
     keepLeases: options.keepLeases ?? true,
     successors: checkSuccessors(options.successors ?? []),
+    keepAliveMs: wholeNumber(
+      'keepAliveMs',
+      options.keepAliveMs ?? KEEP_ALIVE_MS,
+      options.keepAliveMs === 0 ? 0 : 1_000,
+      LONGEST_KEEP_ALIVE_MS,
+    ),
     visitorIdleTimeoutMs:
       options.visitorIdleTimeoutMs === undefined
         ? undefined

@@ -149,6 +149,7 @@ class RunningRelay implements Relay {
       watch: this.#watch,
       waiting: this.#waitingVisitors,
       hasRoom: (peer) => this.#room.forVisitor(peer),
+      keepAliveMs: settings.keepAliveMs,
     });
     this.#pending = new PendingConnections({
       clock,
@@ -222,7 +223,7 @@ class RunningRelay implements Relay {
       onOwn: site.accept,
       log,
     });
-    this.#door = createServer({allowHalfOpen: true, noDelay: true, keepAlive: true}, door.accept);
+    this.#door = createServer({allowHalfOpen: true, noDelay: true}, door.accept);
   }
 
   get url(): string {

@@ -75,7 +75,7 @@ export class TcpPorts {
 
   #listen(port: number): Promise<number | undefined> {
     return new Promise((resolve, reject) => {
-      const server = createServer({allowHalfOpen: true, noDelay: true, keepAlive: true}, (socket) => {
+      const server = createServer({allowHalfOpen: true, noDelay: true}, (socket) => {
         this.#options.onVisitor(socket, this.#portOf(server));
       });
       // Stays on: running out of descriptors later is an error event too, and must not end the process.

@@ -4,6 +4,7 @@ import type {Socket} from 'node:net';
 import {resetSocket} from '../bytes/reset.js';
 import {Splice} from '../bytes/splice.js';
 import {Moment} from '../core/moment.js';
+import {keepAlive} from '../net/keep-alive.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
 import {KIND, type StreamCode} from '../protocol/wire.js';
 import type {Peer} from './doors/peer.js';
@@ -33,6 +34,8 @@ export interface VisitorsOptions {
   watch: Watch;
   /** Whether one more fits into the process. */
   hasRoom: (peer: Peer) => boolean;
+  /** How long a visitor may be silent before its TCP is asked for a sign of life, ms. */
+  keepAliveMs: number;
 }
 
 export class Visitors {
@@ -40,15 +43,17 @@ export class Visitors {
   readonly #watch: Watch;
   readonly #hasRoom: (peer: Peer) => boolean;
   readonly #waiting: WaitingVisitors;
+  readonly #keepAliveMs: number;
   #open = 0;
   #total = 0;
   readonly #idle = new Moment();
 
-  constructor({unread, waiting, watch, hasRoom}: VisitorsOptions) {
+  constructor({unread, waiting, watch, hasRoom, keepAliveMs}: VisitorsOptions) {
     this.#unread = unread;
     this.#waiting = waiting;
     this.#watch = watch;
     this.#hasRoom = hasRoom;
+    this.#keepAliveMs = keepAliveMs;
   }
 
   get open(): number {
@@ -75,6 +80,7 @@ export class Visitors {
       reset();
       return;
     }
+    keepAlive(raw, this.#keepAliveMs);
     this.#open += 1;
     this.#total += 1;
     const splice: Splice = new Splice({

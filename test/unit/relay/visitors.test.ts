@@ -59,6 +59,7 @@ test.each([
       waiting: nobodyWaits(),
       watch: nobodyWatches,
       hasRoom: () => !how.crowded,
+      keepAliveMs: 0,
     });
     const held = session();
     scope.onEnd(() => held.close());
@@ -103,7 +104,13 @@ test('the agent is told where a visitor came from, also when the connection is g
   const gone = new Socket();
   gone.destroy();
   const from = {address: '203.0.113.7', port: 4711, source: '203.0.113.7'};
-  new Visitors({unread, waiting: nobodyWaits(), watch: nobodyWatches, hasRoom: () => true}).welcome(tunnel, {
+  new Visitors({
+    unread,
+    waiting: nobodyWaits(),
+    watch: nobodyWatches,
+    hasRoom: () => true,
+    keepAliveMs: 0,
+  }).welcome(tunnel, {
     socket: gone,
     raw: gone,
     peer: from,
