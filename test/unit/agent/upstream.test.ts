@@ -76,6 +76,7 @@ function visitor(upstream: Upstream) {
     accept: () => void told.push('accepted'),
     refuse: (code: string) => void told.push(`refused ${code}`),
     consumed: () => {},
+    mayBegin: () => true,
     write: () => true,
     end: () => {},
     resetAfterData: () => {},
