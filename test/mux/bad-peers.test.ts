@@ -414,6 +414,37 @@ describe('floods', () => {
     expect(world.ended()).toBeUndefined();
   });
 
+  test('of single bytes beside the data of others: what is not read keeps one chunk for each stream, not one for each byte', async () => {
+    const kept = new Map<Stream, Buffer[]>();
+    const world = victim({
+      onOpen: (stream) => {
+        stream.accept();
+        const pieces: Buffer[] = [];
+        const reads = stream.id === 1;
+        if (!reads) kept.set(stream, pieces);
+        stream.sink = {
+          onData: (piece) => (reads ? stream.consumed(piece.length) : void pieces.push(piece)),
+          onEnd: () => {},
+          onWritable: () => {},
+          onReset: () => {},
+        };
+      },
+    });
+    const idle = Array.from({length: 50}, (_, i) => 3 + 2 * i);
+    world.peer.frame(open(1), ...idle.map((id) => open(id)));
+    const filler = Buffer.alloc(16_000);
+    for (let turns = 0; turns < 60; turns += 1) {
+      // Each byte comes in a chunk of its own, as TLS records are.
+      for (const id of idle) world.peer.frame(data(id, 'x'), data(1, filler));
+      await settle(2);
+    }
+    const chunks = new Set([...kept.values()].flat().map(({buffer}) => buffer));
+    expect([...kept.values()].flat().reduce((sum, {length}) => sum + length, 0)).toBe(50 * 60);
+    const bytes = [...chunks].reduce((sum, {byteLength}) => sum + byteLength, 0);
+    // Chunks of this test come from Node’s pool of 64 KiB.
+    expect(bytes).toBeLessThan(50 * 65_536 + 50 * 60);
+  });
+
   test('of pings: each is answered while the peer reads', async () => {
     const world = victim();
     await flood(world.peer, Buffer.concat(Array.from({length: 1_000}, (_, n) => ping(n))), 20);

@@ -52,9 +52,13 @@ export class Crumbs {
       this.#deliver(gathered);
       return;
     }
-    // Not from Node's own pool, of which a crumb would keep a part in memory as well.
-    const copy = Buffer.allocUnsafeSlow(gathered.length);
-    gathered.copy(copy);
-    this.#deliver(copy);
+    this.#deliver(copyAlone(gathered));
   }
+}
+
+/** A copy that keeps nothing but itself in memory: not from Node's own pool, of which it would keep a part as well. */
+export function copyAlone(piece: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(piece.length);
+  piece.copy(copy);
+  return copy;
 }

@@ -17,7 +17,7 @@ import {Sender} from './sender.js';
 import type {Stream} from './stream.js';
 import type {SessionRole} from './stream-ids.js';
 import {Streams, type StreamsSink} from './streams.js';
-import {WindowBudget} from './window.js';
+import {WindowBudget} from './window-budget.js';
 
 export interface SessionSink extends StreamsSink {
   /** The peer means to go away. */

@@ -2,7 +2,7 @@
 
 import {FRAME_HEADER, type StreamCode, type StreamKind} from '../protocol/wire.js';
 import {BLOCK_BYTES, type Block} from './blocks.js';
-import {Crumbs, isCrumb} from './crumbs.js';
+import {Crumbs, copyAlone, isCrumb} from './crumbs.js';
 import {HEADER_ROOM} from './lane.js';
 import {nextState, type StreamEvent, type StreamState} from './stream-state.js';
 import {type ReceiveWindow, SendWindow} from './window.js';
@@ -229,6 +229,14 @@ export class Stream {
     return this.mayReceive && this.#receiveWindow.receive(length);
   }
 
+  /** @internal Whether there is memory for what is coming; without, the stream is reset. */
+  makeRoom(): boolean {
+    if (this.#receiveWindow.fits) return true;
+    this.reset('TOO_MUCH_UNREAD');
+    this.sink.onReset('TOO_MUCH_UNREAD');
+    return false;
+  }
+
   /** @internal */
   receiveData(piece: Buffer): void {
     if (this.#state === 'closed') return;
@@ -245,7 +253,8 @@ export class Stream {
       return;
     }
     if (this.#crumbs !== undefined) this.#crumbs.flush();
-    this.sink.onData(piece);
+    // One that waits behind others would keep its whole chunk in memory for as long as they do.
+    this.sink.onData(this.#pieces > 1 && isCrumb(piece) ? copyAlone(piece) : piece);
   }
 
   /** @internal False: a violation. */

@@ -17,7 +17,8 @@ import {growWithinMs} from './link.js';
 import type {Sender} from './sender.js';
 import {Stream, type StreamHost} from './stream.js';
 import {type SessionRole, StreamIds} from './stream-ids.js';
-import {ReceiveWindow, type WindowBudget} from './window.js';
+import {ReceiveWindow} from './window.js';
+import type {WindowBudget} from './window-budget.js';
 
 export interface StreamsSink {
   /** The peer opened a stream. Set its sink, then accept or refuse it, now or later. `about` is the OPEN's JSON. */
@@ -145,6 +146,7 @@ export class Streams implements StreamHost, FrameSink {
       this.#onViolation(`${length} bytes on stream ${streamId} in state ${stream.state}`, code);
       return false;
     }
+    if (!stream.makeRoom()) return false;
     this.#receiving = stream;
     return true;
   }

@@ -10,7 +10,7 @@ import {Link} from '../mux/link.js';
 import type {ReplayBudget} from '../mux/replay-budget.js';
 import {RelayTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
-import type {WindowBudget} from '../mux/window.js';
+import type {WindowBudget} from '../mux/window-budget.js';
 import {type AgentMessage, parseAgentMessage, type RelayMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import type {Hello} from '../protocol/link-messages.js';

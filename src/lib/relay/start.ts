@@ -10,7 +10,7 @@ import {software} from '../core/software.js';
 import {checkState} from '../core/state-trust.js';
 import {BlockPool} from '../mux/blocks.js';
 import {ReplayBudget} from '../mux/replay-budget.js';
-import {WindowBudget} from '../mux/window.js';
+import {WindowBudget} from '../mux/window-budget.js';
 import {publicUrl} from '../protocol/targets.js';
 import {Agents} from './agents.js';
 import {type CertificateSource, openCertificates} from './certificates.js';

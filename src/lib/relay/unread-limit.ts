@@ -8,11 +8,16 @@ const LOOK_EVERY_MS = 1_000;
 /** Of the machine's memory; and no more than fits a process whose buffers are only a part of it. */
 const SHARE_OF_MEMORY = 1 / 4;
 const MOST_BYTES = 1024 * 1024 * 1024;
+/** A byte that is not read keeps the chunk in memory that it came in: a TLS record's payload. */
+const CHUNK_BYTES = 16 * 1024;
 
 /** A visitor's stream, as far as it counts. */
 export interface UnreadHolder {
-  /** Received from the agent so far, and how much of that the visitor's socket has not taken yet. */
-  readonly stream: {readonly bytesIn: number; readonly unreadBytes: number};
+  /**
+   * Received from the agent so far, how much of that the visitor's socket has not taken yet, and what was read of the visitor
+   * and waits for the agent's credit.
+   */
+  readonly stream: {readonly bytesIn: number; readonly unreadBytes: number; readonly heldBytes: number};
   /** Ends it, and gives its memory back. */
   cut(): void;
 }
@@ -71,11 +76,11 @@ export class UnreadLimit {
     let unread = this.#count();
     if (unread > limitBytes) {
       const still = [...this.#watched.values()].filter(({stillFor}) => stillFor > 0);
-      still.sort((a, b) => b.stillFor - a.stillFor || unreadOf(b) - unreadOf(a));
+      still.sort((a, b) => b.stillFor - a.stillFor || keptBy(b) - keptBy(a));
       let cut = 0;
       for (const watched of still) {
         if (unread <= limitBytes) break;
-        unread -= unreadOf(watched);
+        unread -= keptBy(watched);
         cut += 1;
         watched.holder.cut();
       }
@@ -91,9 +96,8 @@ export class UnreadLimit {
   #count(): number {
     let sum = 0;
     for (const watched of this.#watched.values()) {
-      const {bytesIn} = watched.holder.stream;
-      const unread = unreadOf(watched);
-      sum += unread;
+      const {bytesIn, unreadBytes: unread} = watched.holder.stream;
+      sum += keptBy(watched);
       const read = bytesIn - unread;
       watched.stillFor = unread > 0 && read === watched.read ? watched.stillFor + 1 : 0;
       watched.read = read;
@@ -102,7 +106,11 @@ export class UnreadLimit {
   }
 }
 
-const unreadOf = ({holder}: Watched): number => holder.stream.unreadBytes;
+/** What a visitor keeps in memory. */
+function keptBy({holder}: Watched): number {
+  const {unreadBytes, heldBytes} = holder.stream;
+  return (unreadBytes === 0 ? 0 : Math.max(unreadBytes, CHUNK_BYTES)) + heldBytes;
+}
 
 /** A quarter of the memory that this process may have, 1 GiB at the most. */
 export function defaultUnreadLimit(

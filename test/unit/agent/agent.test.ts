@@ -12,7 +12,7 @@ import {Link} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {ReplayBudget} from '../../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
-import {WindowBudget} from '../../../src/lib/mux/window.js';
+import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
 import {Agents} from '../../../src/lib/relay/agents.js';
 import {MemoryRegistry} from '../../../src/lib/relay/registry.js';

@@ -3,7 +3,7 @@
 import {describe, expect, test} from 'vitest';
 import type {Stream} from '../../../src/lib/mux/stream.js';
 import {Streams, type StreamsOptions} from '../../../src/lib/mux/streams.js';
-import {WindowBudget} from '../../../src/lib/mux/window.js';
+import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
 import {encodeMessage} from '../../../src/lib/protocol/control-messages.js';
 import {FRAME, KIND, LIMITS} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';

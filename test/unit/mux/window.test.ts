@@ -1,20 +1,21 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
-import {ReceiveWindow, SendWindow, WindowBudget} from '../../../src/lib/mux/window.js';
+import {ReceiveWindow, SendWindow} from '../../../src/lib/mux/window.js';
+import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
 import {LIMITS} from '../../../src/lib/protocol/wire.js';
 
 const NEVER = -1;
 const ALWAYS = Number.MAX_SAFE_INTEGER;
 
 type Op =
-  | {op: 'send' | 'arrive' | 'consume'; share: number}
+  | {op: 'send' | 'arrive' | 'consume' | 'shrink'; share: number}
   | {op: 'creditArrives'}
   | {op: 'time'; ms: number};
 
 const ops: fc.Arbitrary<Op[]> = fc.array(
   fc.oneof(
     fc.record({
-      op: fc.constantFrom('send' as const, 'arrive' as const, 'consume' as const),
+      op: fc.constantFrom('send' as const, 'arrive' as const, 'consume' as const, 'shrink' as const),
       share: fc.double({min: 0, max: 1, noNaN: true}),
     }),
     fc.record({op: fc.constant('creditArrives' as const)}),
@@ -33,17 +34,23 @@ describe('the two halves of a window', () => {
         let now = 0;
         let underWay = 0;
         let unread = 0;
+        let shrunk = false;
         const credits: number[] = [];
         const creditUnderWay = () => credits.reduce((sum, each) => sum + each, 0);
         const check = () => {
           expect(receiver.unread).toBe(unread);
-          expect(unread).toBeLessThanOrEqual(receiver.size);
           expect(receiver.size).toBeLessThanOrEqual(LIMITS.maxWindow);
-          expect(receiver.size).toBe(LIMITS.initialWindow + budget.used);
           const accounted = sender.available + underWay + unread + creditUnderWay();
-          expect(accounted).toBeLessThanOrEqual(receiver.size);
-          // What is not accounted for was consumed and not granted yet: less than half a window, and than 1 MiB.
-          expect(receiver.size - accounted).toBeLessThan(Math.min(receiver.size / 2, 1024 * 1024));
+          if (!shrunk) {
+            expect(receiver.size).toBe(LIMITS.initialWindow + budget.used);
+            expect(unread).toBeLessThanOrEqual(receiver.size);
+            expect(accounted).toBeLessThanOrEqual(receiver.size);
+            // What is not accounted for was consumed and not granted yet: less than half a window, and than 1 MiB.
+            expect(receiver.size - accounted).toBeLessThan(Math.min(receiver.size / 2, 1024 * 1024));
+          }
+          // Whatever it was before: what stands in memory stands in the budget, or in the window that every stream has.
+          expect(unread).toBeLessThanOrEqual(LIMITS.initialWindow + budget.used);
+          expect(budget.used).toBeLessThanOrEqual(Math.max(receiver.size, unread) - LIMITS.initialWindow);
         };
         for (const step of steps) {
           switch (step.op) {
@@ -56,6 +63,7 @@ describe('the two halves of a window', () => {
             case 'arrive': {
               const bytes = Math.floor(step.share * underWay);
               expect(receiver.receive(bytes)).toBe(true);
+              expect(receiver.fits).toBe(true);
               underWay -= bytes;
               unread += bytes;
               break;
@@ -65,6 +73,12 @@ describe('the two halves of a window', () => {
               unread -= bytes;
               const credit = receiver.consume(bytes, now, growWithinMs);
               if (credit > 0) credits.push(credit);
+              break;
+            }
+            case 'shrink': {
+              const bytes = Math.floor(step.share * Math.max(0, receiver.spare));
+              shrunk ||= bytes > 0;
+              receiver.shrink(bytes);
               break;
             }
             case 'creditArrives': {
@@ -80,8 +94,11 @@ describe('the two halves of a window', () => {
         // All read and all credit delivered: the sender can go on with at least half a window.
         for (const credit of credits.splice(0)) sender.grant(credit);
         expect(receiver.receive(underWay)).toBe(true);
+        expect(receiver.fits).toBe(true);
         sender.grant(receiver.consume(unread + underWay, now, NEVER) || 1);
         expect(sender.available).toBeGreaterThan(receiver.size / 2 - 2);
+        receiver.release();
+        expect(budget.used).toBe(0);
       }),
     );
   });
@@ -220,13 +237,16 @@ describe('a receive window', () => {
     useUp(first, 0, ALWAYS);
     expect(first.size).toBe(4 * LIMITS.initialWindow);
     useUp(second, 0, ALWAYS);
-    expect(second.size).toBe(LIMITS.initialWindow);
+    // From its share, not beyond the budget.
+    expect([first.size, second.size]).toEqual([3 * LIMITS.initialWindow, 2 * LIMITS.initialWindow]);
+    expect(budget.used).toBe(3 * LIMITS.initialWindow);
+    useUp(second, 0, ALWAYS);
+    expect(second.size).toBe(2 * LIMITS.initialWindow);
+    second.release();
     first.release();
     first.release();
     expect(budget.used).toBe(0);
     expect(whole.used).toBe(0);
-    useUp(second, 0, ALWAYS);
-    expect(second.size).toBe(2 * LIMITS.initialWindow);
   });
 });
 
@@ -234,10 +254,11 @@ describe('a budget', () => {
   test('takes nothing from itself when its parent has nothing left', () => {
     const parent = new WindowBudget(10);
     const child = new WindowBudget(100, parent);
-    expect(child.take(11)).toBe(false);
+    const window = {size: 1, usedAt: 0, spare: 0, shrink: () => {}};
+    expect(child.grow(window, 11, 0)).toBe(false);
     expect(child.used).toBe(0);
-    expect(child.take(10)).toBe(true);
-    expect(new WindowBudget(100, parent).take(1)).toBe(false);
+    expect(child.grow(window, 10, 0)).toBe(true);
+    expect(new WindowBudget(100, parent).grow(window, 1, 0)).toBe(false);
     child.give(10);
     expect(parent.used).toBe(0);
   });

@@ -17,7 +17,7 @@ function setUp(limitBytes: number) {
   });
   const cut: string[] = [];
   const visitor = (name: string, unreadBytes: number) => {
-    const stream = {bytesIn: unreadBytes, unreadBytes};
+    const stream = {bytesIn: unreadBytes, unreadBytes, heldBytes: 0};
     const holder = {
       stream,
       cut: () => {
@@ -100,4 +100,12 @@ test('the limit is a part of what the process may have, and no more than 1 GiB',
   expect(defaultUnreadLimit(64 * 1024 * MiB, 512 * MiB)).toBe(128 * MiB);
   // What Node says where nothing is constrained.
   expect(defaultUnreadLimit(1024 * MiB, 2 ** 64)).toBe(256 * MiB);
+});
+
+test('a byte that is not read counts as the chunk that it keeps, and what waits of the visitor counts as well', () => {
+  const {clock, visitor, cut} = setUp(10 * MiB);
+  for (let i = 0; i < 1_000; i += 1) visitor(`${i}`, 1);
+  clock.advance(2 * LOOK_MS);
+  // 1,000 × 16 KiB are 15.6 MiB.
+  expect(cut.length).toBe(360);
 });

@@ -1,0 +1,93 @@
+import {describe, expect, test} from 'vitest';
+import {ReceiveWindow} from '../../../src/lib/mux/window.js';
+import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
+import {LIMITS} from '../../../src/lib/protocol/wire.js';
+
+const MIB = 1024 * 1024;
+const RTT = 200;
+
+/** Reads `bytes` as they come, as fast as a link of 50 ms can bring them. */
+function download(window: ReceiveWindow, bytes: number, now: number): void {
+  const piece = 64 * 1024;
+  for (let left = bytes; left > 0; left -= piece) {
+    expect(window.receive(piece)).toBe(true);
+    window.consume(piece, now, RTT);
+  }
+}
+
+const windowsOf = (budget: WindowBudget, count: number) =>
+  Array.from({length: count}, () => new ReceiveWindow(budget, 0));
+
+describe('a session of which some streams are idle after large downloads', () => {
+  test('gives another download the window that it needs', () => {
+    const budget = new WindowBudget(64 * MIB);
+    for (const window of windowsOf(budget, 5)) download(window, 200 * MIB, 0);
+    expect(budget.used).toBeGreaterThan(48 * MIB);
+    const late = new ReceiveWindow(budget, 5_000);
+    download(late, 200 * MIB, 5_000);
+    expect(late.size).toBe(LIMITS.maxWindow);
+    expect(budget.used).toBeLessThanOrEqual(64 * MIB);
+  });
+
+  test('takes no credit back that they have: they may use it, and grow again when it is their turn', () => {
+    const budget = new WindowBudget(17 * MIB);
+    const [first, second] = windowsOf(budget, 2) as [ReceiveWindow, ReceiveWindow];
+    download(first, 200 * MIB, 0);
+    expect(first.size).toBe(LIMITS.maxWindow);
+    download(second, 200 * MIB, 5_000);
+    expect(second.size).toBe(LIMITS.maxWindow);
+    expect(first.size).toBeLessThan(2 * MIB);
+    // All that it was granted comes at once, and nobody reads it yet.
+    expect(first.receive(14 * MIB)).toBe(true);
+    expect(first.fits).toBe(true);
+    expect(second.size).toBeLessThan(4 * MIB);
+    expect(budget.used).toBeLessThanOrEqual(17 * MIB);
+    first.consume(14 * MIB, 10_000, RTT);
+    download(first, 200 * MIB, 10_000);
+    expect(first.size).toBe(LIMITS.maxWindow);
+    expect(budget.used).toBeLessThanOrEqual(17 * MIB);
+  });
+
+  test('has no memory for more than its budget, whatever was granted before', () => {
+    const budget = new WindowBudget(16 * MIB);
+    const windows = windowsOf(budget, 5);
+    for (const [i, window] of windows.entries()) download(window, 200 * MIB, i * 5_000);
+    let held = 0;
+    const full = windows.filter((window) => {
+      expect(window.receive(14 * MIB)).toBe(true);
+      if (!window.fits) return true;
+      held += window.unread;
+      return false;
+    });
+    expect(full.length).toBe(4);
+    expect(held).toBeLessThanOrEqual(16 * MIB + LIMITS.initialWindow);
+    expect(budget.used).toBeLessThanOrEqual(16 * MIB);
+    for (const window of windows) window.release();
+    expect(budget.used).toBe(0);
+  });
+});
+
+describe('a session with more busy streams than its budget has windows for', () => {
+  test('gives each its share: the largest gives way until they are alike', () => {
+    const budget = new WindowBudget(64 * MIB);
+    const windows = windowsOf(budget, 16);
+    for (let turn = 0; turn < 40; turn += 1) for (const window of windows) download(window, 16 * MIB, 0);
+    const sizes = windows.map(({size}) => size);
+    expect(Math.min(...sizes)).toBeGreaterThanOrEqual(2 * MIB);
+    expect(budget.used).toBeLessThanOrEqual(64 * MIB);
+  });
+
+  test('whose relay has no more for it keeps to what there is', () => {
+    const relay = new WindowBudget(4 * MIB);
+    const [mine, other] = [new WindowBudget(64 * MIB, relay), new WindowBudget(64 * MIB, relay)];
+    const [greedy] = windowsOf(mine, 1) as [ReceiveWindow];
+    download(greedy, 200 * MIB, 0);
+    const [late] = windowsOf(other, 1) as [ReceiveWindow];
+    download(late, 200 * MIB, 0);
+    expect(relay.used).toBeLessThanOrEqual(4 * MIB);
+    expect(relay.used).toBe(mine.used + other.used);
+    greedy.release();
+    late.release();
+    expect([relay.used, mine.used, other.used]).toEqual([0, 0, 0]);
+  });
+});
