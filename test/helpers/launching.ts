@@ -95,9 +95,10 @@ export async function listener(
   scope: Scope,
   variable: string,
   uid: number,
+  port = 0,
 ): Promise<{pid: number; port: number}> {
-  const source =
-    "const s = require('node:net').createServer().listen(0, '127.0.0.1', () => console.log(s.address().port))";
+  const source = `const s = require('node:net').createServer();
+s.listen(${port}, '127.0.0.1', () => console.log(s.address().port));`;
   const [name = '', value] = variable.split('=');
   const child = spawn(process.execPath, ['-e', source], {
     uid,

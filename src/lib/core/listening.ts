@@ -9,6 +9,8 @@ export interface ListeningSocket {
   /** As the table writes it: hexadecimal, each 32 bits in the machine's order of bytes. */
   address: string;
   port: number;
+  /** Who opened it. */
+  uid: number;
 }
 
 const LISTEN = '0A';
@@ -17,22 +19,39 @@ const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 /** The rows of `/proc/…/net/tcp` or tcp6 in state LISTEN; none where there is no such table. */
 export async function listeningSockets(table: string): Promise<ListeningSocket[]> {
   const text = await readFile(table, 'latin1').catch(() => '');
-  // `sl local_address rem_address st … inode`, an address as HEX:PORT.
+  // `sl local_address rem_address st … uid timeout inode`, an address as HEX:PORT.
   return text.split('\n').flatMap((line) => {
     const fields = line.trim().split(/\s+/);
     const [, local = '', , state] = fields;
     const inode = fields[9];
     if (state !== LISTEN || inode === undefined) return [];
     const colon = local.lastIndexOf(':');
-    return [{inode, address: local.slice(0, colon), port: Number.parseInt(local.slice(colon + 1), 16)}];
+    const port = Number.parseInt(local.slice(colon + 1), 16);
+    return [{inode, address: local.slice(0, colon), port, uid: Number(fields[7])}];
   });
 }
 
 /** Whether something listens on one of these loopback addresses. False may as well mean that the kernel does not know. */
 export async function isListening(addresses: readonly string[], port: number): Promise<boolean> {
   const wanted = new Set(addresses.flatMap(listenersFor));
-  const tables = await Promise.all(['/proc/self/net/tcp', '/proc/self/net/tcp6'].map(listeningSockets));
-  return tables.flat().some((socket) => socket.port === port && wanted.has(socket.address));
+  return (await ownTables()).some((socket) => socket.port === port && wanted.has(socket.address));
+}
+
+/** Who gets what is sent to each of these loopback addresses and ports; undefined where the kernel tells of nobody. */
+export async function listenersAt(
+  places: ReadonlyArray<{host: string; port: number}>,
+): Promise<(ListeningSocket | undefined)[]> {
+  const all = await ownTables();
+  return places.map(({host, port}) => {
+    const there = all.filter((socket) => socket.port === port);
+    // One that listens on the address itself is preferred to those that mean all.
+    const named = listenersFor(host).toReversed();
+    return named.flatMap((address) => there.filter((socket) => socket.address === address))[0];
+  });
+}
+
+async function ownTables(): Promise<ListeningSocket[]> {
+  return (await Promise.all(['/proc/self/net/tcp', '/proc/self/net/tcp6'].map(listeningSockets))).flat();
 }
 
 /** `127.0.0.0/8` and `::1`: what `isListening` can tell of. */
@@ -40,14 +59,14 @@ export function isLoopbackAddress(address: string): boolean {
   return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
 }
 
-/** The addresses, in the tables' spelling, that accept what is sent to this one: itself and those that mean all. */
+/** The addresses, in the tables' spelling, that accept what is sent to this one: those that mean all, then itself. */
 function listenersFor(address: string): string[] {
   if (address === '::1') return [groups('0', '0', '0', '0'), groups('0', '0', '0', '1')];
   const own = address
     .split('.')
     .map((part) => Number(part).toString(16).padStart(2, '0'))
     .join('');
-  return [groups('0'), groups(own), groups('0', '0', '0', '0'), groups('0', '0', 'ffff', own)];
+  return [groups('0', '0', '0', '0'), groups('0'), groups('0', '0', 'ffff', own), groups(own)];
 }
 
 function groups(...each: string[]): string {

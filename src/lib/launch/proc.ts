@@ -25,8 +25,13 @@ export async function factsOf(pid: number): Promise<ProcessFacts | undefined> {
 
 /** The user who started it: a setuid program runs with the rights of another one, and still belongs to this one. */
 export async function realUidOf(pid: number): Promise<number | undefined> {
-  const uid = /^Uid:\t(\d+)/m.exec(await readProc(pid, 'status'))?.[1];
-  return uid === undefined ? undefined : Number(uid);
+  return (await uidsOf(pid))[0];
+}
+
+/** All users whose rights it has or had: real, effective, saved and for files. */
+export async function uidsOf(pid: number): Promise<number[]> {
+  const uids = /^Uid:((?:\t\d+)+)/m.exec(await readProc(pid, 'status'))?.[1];
+  return uids === undefined ? [] : uids.trim().split('\t').map(Number);
 }
 
 /** `NAME=value` for each variable that it was started with; none of a process of somebody else. */

@@ -93,6 +93,8 @@ export interface UntilReady {
   readonly readiness: Readiness;
   /** Where to ask; asked anew each turn. Several places: the first in order that answers counts. */
   readonly places: () => Promise<readonly Place[]> | readonly Place[];
+  /** Asked about the place that answered: it may have become somebody else's since `places` named it. */
+  readonly confirms: (place: Place) => Promise<boolean> | boolean;
   readonly signal: AbortSignal;
   /** Told about each turn in which nothing was ready. */
   readonly onMissed?: (answer: Answer) => void;
@@ -104,7 +106,7 @@ export async function untilReady(options: UntilReady): Promise<Place | undefined
   for (let waitMs = FIRST_WAIT_MS; !signal.aborted; waitMs = Math.min(waitMs * 1.5, LONGEST_WAIT_MS)) {
     const places = await options.places();
     const ready = await firstReady(readiness, places, signal, options.onMissed);
-    if (ready) return ready;
+    if (ready && (await options.confirms(ready))) return ready;
     await sleep(waitMs, undefined, {signal}).catch(() => {});
   }
   return undefined;

@@ -10,6 +10,7 @@ import {endFamily, membersOf} from './processes.js';
 import type {LoginFact, NamedSite, Program, PublicSide, Site} from './program.js';
 import {type Answer, type Place, untilReady} from './ready.js';
 import type {Spawned} from './spawn.js';
+import {trustedPlaces} from './trusted-places.js';
 
 /** How a program ended: one of both is null. */
 export interface Exit {
@@ -136,19 +137,28 @@ export class RunningProgram implements AsyncDisposable {
     const signal = AbortSignal.any([tooLate, this.#ended.signal]);
     const otherPort = new OtherPort(this.#parts);
     let last: Answer | undefined;
+    const onMissed = (answer: Answer) => {
+      // The two loopback addresses are asked in one turn: what listens tells more than what does not. And an answer
+      // tells more than the question that was under way when the time was over.
+      const tellsLess = answer.kind === 'refused' || (signal.aborted && last?.kind === 'wrong');
+      if (!tellsLess || last === undefined) last = answer;
+      if (last.kind === 'refused') otherPort.look();
+    };
+    const named = program.anyLoopback ? loopback(site.port) : [{host: '127.0.0.1', port: site.port}];
+    const places = program.choosesPort
+      ? discoverPlaces({ports: () => portsOf(spawned.family), lines: () => tail.lines()})
+      : async () => named;
+    const trusted = async (all: readonly Place[]) => {
+      const some = await trustedPlaces(all, spawned.family);
+      if (some.length < all.length) onMissed({kind: 'wrong', what: 'another user’s program listens there'});
+      return some;
+    };
     const place = await untilReady({
       readiness: program.ready(site),
       signal,
-      places: program.choosesPort
-        ? discoverPlaces({ports: () => portsOf(spawned.family), lines: () => tail.lines()})
-        : () => (program.anyLoopback ? loopback(site.port) : [{host: '127.0.0.1', port: site.port}]),
-      onMissed: (answer) => {
-        // The two loopback addresses are asked in one turn: what listens tells more than what does not. And an answer
-        // tells more than the question that was under way when the time was over.
-        const tellsLess = answer.kind === 'refused' || (signal.aborted && last?.kind === 'wrong');
-        if (!tellsLess || last === undefined) last = answer;
-        if (last.kind === 'refused') otherPort.look();
-      },
+      places: async () => await trusted(await places()),
+      confirms: async (answered) => (await trusted([answered])).length > 0,
+      onMissed,
     });
     // It has answered, or never will; without names there is nothing to say yet.
     this.#hasAnswered = place !== undefined;

@@ -1,7 +1,7 @@
 // As root every environment can be read, and everybody may put a mark into his own: what another user started is none of
 // the program's, unless the program itself did.
 import {expect} from 'vitest';
-import {portsOf} from '../../../src/lib/launch/ports.js';
+import {freePort, portsOf} from '../../../src/lib/launch/ports.js';
 import {membersOf} from '../../../src/lib/launch/processes.js';
 import {isAlive, launchFake, listener, markOf, NOBODY, until, withMark} from '../../helpers/launching.js';
 import {test as base} from '../../helpers/test.js';
@@ -41,4 +41,36 @@ await listen(Number(argv[0]));`,
   await until(() => withMark(mark).length === 3);
   await program.stop();
   expect(withMark(mark)).toEqual([]);
+});
+
+test('who listens first on the other loopback address gets neither the questions nor the tunnel', async ({
+  scope,
+}) => {
+  const foreign = await listener(scope, 'X=', NOBODY);
+  const program = await launchFake(
+    scope,
+    `createServer((q, r) => r.end('ok')).listen(${foreign.port}, '::1', () => console.log('port ${foreign.port}'));`,
+  );
+  expect(await program.ready).toEqual({host: '::1', port: foreign.port});
+});
+
+test('a program that runs as another user is found', async ({scope}) => {
+  const port = await freePort();
+  const program = await launchFake(
+    scope,
+    `const own = "require('node:net').createServer().listen(${port}, '127.0.0.1')";
+spawn(process.execPath, ['-e', own], {uid: ${NOBODY}, gid: ${NOBODY}, stdio: 'ignore'});`,
+    {port},
+  );
+  expect(await program.ready).toEqual({host: '127.0.0.1', port});
+});
+
+test('a program whose port another user took meanwhile is not ready', async ({scope}) => {
+  const port = await freePort();
+  const program = await launchFake(scope, 'setInterval(() => {}, 1e6);', {port, readyTimeoutMs: 5_000});
+  await listener(scope, 'X=', NOBODY, port);
+  await expect(program.ready).rejects.toMatchObject({
+    code: 'PROGRAM_NOT_READY',
+    message: expect.stringContaining('another user’s program listens there'),
+  });
 });

@@ -60,8 +60,27 @@ test('of several places a hanging one does not hold up the one that answers', as
   const places = [mute, good].map((port) => ({host: '127.0.0.1', port}));
   const abort = new AbortController();
   scope.onEnd(() => abort.abort());
-  const ready = await untilReady({readiness: http(200), places: () => places, signal: abort.signal});
+  const confirms = () => true;
+  const ready = await untilReady({
+    readiness: http(200),
+    places: () => places,
+    confirms,
+    signal: abort.signal,
+  });
   expect(ready?.port).toBe(good);
+});
+
+test('an answer counts when it is confirmed, and is asked for again until then', async ({scope}) => {
+  const port = await scope.listen(createServer((socket) => void socket.destroy()));
+  const asked: number[] = [];
+  const ready = await untilReady({
+    readiness: {kind: 'tcp'},
+    places: () => [{host: '127.0.0.1', port}],
+    confirms: (place) => asked.push(place.port) === 3,
+    signal: scope.signal,
+  });
+  expect(ready?.port).toBe(port);
+  expect(asked).toEqual([port, port, port]);
 });
 
 describe('which port', () => {
