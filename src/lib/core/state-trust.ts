@@ -70,7 +70,7 @@ async function checkOne(path: string, me: User): Promise<boolean> {
   if ((found.mode & (FOR_GROUP | FOR_OTHERS)) !== 0) {
     throw distrust(
       `${path} can be changed by other users (mode ${modeOf(found)}).`,
-      `Take that right from them: chmod go-w ${word(path)}`,
+      `Take that right from them: chmod go-w ${word(path)}; or set TUNL_STATE_DIR to a folder of your own.`,
     );
   }
   return true;
@@ -84,7 +84,7 @@ async function checkAbove(stateDir: string, me: User): Promise<void> {
     if (!isMineOrRoots(found, me) && !(await isUnmapped(found.uid))) {
       throw distrust(
         `${path}, above the state folder, belongs to user ${found.uid}.`,
-        'Set TUNL_STATE_DIR to a folder that stands in none of other users.',
+        'Set TUNL_STATE_DIR to a folder that no other user can replace, such as one that `mktemp -d` makes.',
       );
     }
     if (isOpenToOthers(found, me)) {

@@ -24,7 +24,7 @@ import {
   shortestFrame,
   shortestRecord,
 } from '../../../src/lib/protocol/wire.js';
-import {example, statesTable, workedProofs} from './generated.js';
+import {example, statesTable, workedIdentity, workedProofs} from './generated.js';
 
 const PATH = new URL('../../../docs/protocol.md', import.meta.url);
 const text = readFileSync(PATH, 'utf8');
@@ -225,6 +225,7 @@ describe('docs/protocol.md', () => {
 
   const generated: [string, () => string | Promise<string>][] = [
     ['states', statesTable],
+    ['identity', workedIdentity],
     ['proofs', workedProofs],
     ['example', example],
   ];

@@ -1,4 +1,5 @@
 // The parts of docs/protocol.md that are made from the code: the table of states, the worked proofs, the annotated bytes.
+import {createPrivateKey, createPublicKey, sign} from 'node:crypto';
 import type {Carrier, CarrierSink} from '../../../src/lib/mux/carrier.js';
 import {FrameReader} from '../../../src/lib/mux/frame-reader.js';
 import {Link} from '../../../src/lib/mux/link.js';
@@ -11,6 +12,7 @@ import type {Stream, StreamSink} from '../../../src/lib/mux/stream.js';
 import type {SessionRole} from '../../../src/lib/mux/stream-ids.js';
 import {nextState, type StreamState} from '../../../src/lib/mux/stream-state.js';
 import type {AgentMessage, RelayMessage, VisitorOpen} from '../../../src/lib/protocol/control-messages.js';
+import {identityText} from '../../../src/lib/protocol/identity.js';
 import type {LinkMessage} from '../../../src/lib/protocol/link-messages.js';
 import {FRAME, KIND, PROTOCOL_VERSION, RECORD} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -58,6 +60,27 @@ export function workedProofs(): string {
     ['agent’s proof, 1,234 received', agentProof(secret, facts, 1_234)],
     ['relay’s proof, 567 received', relayProof(secret, facts, 567)],
     ['next secret', nextSecret(secret, facts)],
+  ] as const;
+  return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | \`${value}\` |`)].join('\n');
+}
+
+/** What section 6 signs, made with the key of RFC 8032 §7.1, test 1. */
+export function workedIdentity(): string {
+  const seed = '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60';
+  const der = Buffer.from(`302e020100300506032b657004220420${seed}`, 'hex');
+  const privateKey = createPrivateKey({key: der, format: 'der', type: 'pkcs8'});
+  const spki = createPublicKey(privateKey).export({format: 'der', type: 'spki'});
+  const exported = Buffer.from(secret, 'hex');
+  const relay = 'r1.example';
+  const text = identityText({relay, relayNonce, agentNonce, exported});
+  const rows = [
+    ['private key', seed],
+    ['relay', relay],
+    ['relay nonce', relayNonce],
+    ['agent nonce', agentNonce],
+    ['key material', secret],
+    ['`key`', spki.toString('base64url')],
+    ['`signature`', sign(null, text, privateKey).toString('base64url')],
   ] as const;
   return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | \`${value}\` |`)].join('\n');
 }

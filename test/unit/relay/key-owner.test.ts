@@ -80,6 +80,27 @@ test('a relay asks for the key only where no token says who the agent is', async
   expect(await notAsked.message('challenge')).not.toHaveProperty('identify');
 });
 
+test('an agent whose token is for other relays has its names by its key where none is asked for', async ({
+  scope,
+}) => {
+  const {relay, caFile, port} = await aRelay(scope);
+  const [one, two] = [await scope.tempDir(), await scope.tempDir()];
+  const open = (stateDir: string) =>
+    forward(9, {
+      relay: `https://${domain}:${port}`,
+      caFile,
+      stateDir,
+      token: 'for-another-one',
+      subdomain: 'demo',
+    });
+  const first = await open(one);
+  await first.close();
+  await expect(open(two)).rejects.toMatchObject({code: 'NAME_TAKEN'});
+  await using again = await open(one);
+  expect(again.url).toContain('demo');
+  expect(relay.stats().tunnels).toBe(1);
+});
+
 test('a proof is for one relay, one handshake and one connection', async ({scope}) => {
   const identify = await loadIdentity(await scope.tempDir());
   const [pipe] = createPipe();
