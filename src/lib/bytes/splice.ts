@@ -46,6 +46,8 @@ export class Splice implements StreamSink {
   #done = false;
   #readEnded = false;
   #begun = true;
+  /** An empty write is asking whether the peer is still there. */
+  #probing = false;
   /** The code of the write that failed: nothing reaches the socket any more, but what it said before is still read. */
   #writeFailed: string | undefined;
   /** The peer has reset the stream, and the socket has not taken all bytes that came before. */
@@ -79,7 +81,8 @@ export class Splice implements StreamSink {
   probe(): void {
     const socket = this.#socket;
     if (this.#begun || this.#done || socket === undefined || socket.writableLength > 0) return;
-    socket.write(NOTHING);
+    this.#probing = true;
+    socket.write(NOTHING, () => (this.#probing = false));
   }
 
   /** @param reads 'events': the splice listens for `data`; 'onread': the socket was made with `onread`, which calls `read`. */
@@ -210,7 +213,7 @@ export class Splice implements StreamSink {
   #onWriteFailed = (code: string | undefined): void => {
     this.#writeFailed = code ?? 'EPIPE';
     if (this.#done || this.#socket?.destroyed) return;
-    if (!this.#begun) this.cut(this.#options.brokenCode);
+    if (this.#probing && !this.#begun) this.cut(this.#options.brokenCode);
     else if (this.#readEnded || this.#resetDue !== undefined) this.#broken();
     else this.#watchLastBytes();
   };
