@@ -207,3 +207,19 @@ test('a visitor who was never read and has gone is found out by an empty write',
   expect(stream.log).toEqual(['reset VISITOR_RESET']);
   expect(socket.bytesRead).toBe(0);
 });
+
+test('what a socket said is read when its turn comes, although a write to it has failed', async ({scope}) => {
+  const {peer, splice, socket, stream, over} = await setUp(scope);
+  stream.begins = false;
+  splice.join(socket);
+  peer.write('no more, please');
+  await roundTrip(scope);
+  peer.resetAndDestroy();
+  await roundTrip(scope);
+  splice.onData(Buffer.from('still more'));
+  await roundTrip(scope);
+  expect([splice.done, stream.log]).toEqual([false, []]);
+  splice.onWritable();
+  expect(await over).toBe('VISITOR_RESET');
+  expect(stream.log).toEqual(['write no more, please', 'reset VISITOR_RESET after data']);
+});
