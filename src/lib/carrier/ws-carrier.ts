@@ -1,10 +1,10 @@
 // A WebSocket on an upgraded socket as a session's carrier: the path of every byte between agent and relay.
 
 import type {Socket} from 'node:net';
-import type {TLSSocket} from 'node:tls';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Carrier, CarrierSink} from '../mux/carrier.js';
+import {exportKey} from './export-key.js';
 import {SendQueue} from './send-queue.js';
 import {
   CLOSE,
@@ -172,13 +172,7 @@ export class WebSocketCarrier implements Carrier {
 
   /** @throws Error when the TLS is older than 1.3, or gone. */
   exportKey(label: string, bytes: number): Buffer | undefined {
-    const socket = this.#socket as Partial<TLSSocket>;
-    if (socket.exportKeyingMaterial === undefined || socket.getProtocol === undefined) return undefined;
-    // In TLS 1.2 two connections can be made to export the same unless both ends agreed on an extension, which Node does
-    // not tell of (RFC 7627).
-    if (socket.getProtocol() !== 'TLSv1.3')
-      throw new Error('only TLS 1.3 has key material for one connection');
-    return socket.exportKeyingMaterial(bytes, label, Buffer.alloc(0));
+    return exportKey(this.#socket, label, bytes);
   }
 
   // What the socket says. Nothing here may throw: it would end the process.
