@@ -1,6 +1,8 @@
 // One local port with a public address: an agent, its binds, its upstream, and what is told about them.
 
+import {totalmem} from 'node:os';
 import {SocketReads} from '../bytes/socket-reads.js';
+import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
 import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
@@ -64,6 +66,7 @@ export class LocalTunnel implements Tunnel {
   readonly closed: Promise<void>;
   readonly #settings: TunnelSettings;
   readonly #agent: Agent;
+  readonly #unread: UnreadLimit;
   readonly #upstream: Upstream;
   readonly #watch: UpstreamWatch | undefined;
   readonly #visits: Visits;
@@ -86,8 +89,14 @@ export class LocalTunnel implements Tunnel {
     const checks = settings.explainHostChecks
       ? new HostChecks((message) => settings.onEvent({type: 'notice', code: 'HOST_REFUSED', message}))
       : undefined;
+    this.#unread = new UnreadLimit({
+      limitBytes: defaultUnreadLimit(totalmem()),
+      clock: systemClock,
+      log: createLogger('agent', settings.log),
+    });
     this.#upstream = new Upstream(settings.upstream, {
       reads: new SocketReads(pool),
+      unread: this.#unread,
       checks,
       waitMs: settings.waitUpstreamMs,
     });
@@ -279,6 +288,7 @@ export class LocalTunnel implements Tunnel {
     if (this.#ended) return;
     this.#ended = true;
     this.#watch?.[Symbol.dispose]();
+    this.#unread.close();
     this.#network?.[Symbol.dispose]();
     const why = this.#reason ?? error;
     const orderly = why === undefined || why.code === 'CLOSED';

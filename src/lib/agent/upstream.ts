@@ -4,6 +4,7 @@ import type {Socket} from 'node:net';
 import {resetSocket} from '../bytes/reset.js';
 import type {SocketReads} from '../bytes/socket-reads.js';
 import {Splice} from '../bytes/splice.js';
+import type {UnreadLimit} from '../bytes/unread-limit.js';
 import {systemCode} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
 import {dial, openSocket} from '../net/dial.js';
@@ -30,21 +31,25 @@ export interface UpstreamOptions {
   checks?: HostChecks | undefined;
   /** How long a visitor waits for an upstream that does not accept connections, ms. Default 0. */
   waitMs?: number;
+  /** Bounds what visitors send and the upstream does not read. Default: nothing does but the streams' windows. */
+  unread?: UnreadLimit;
 }
 
 export class Upstream {
   readonly #reads: SocketReads;
   readonly #checks: HostChecks | undefined;
   readonly #wait: UpstreamWait;
+  readonly #unread: UnreadLimit | undefined;
   /** Undefined until a program that is being started answers. */
   #place: HostPort | undefined;
   /** The address that answered last. */
   #answered: string | undefined;
 
-  constructor(place: HostPort | undefined, {reads, checks, waitMs = 0}: UpstreamOptions) {
+  constructor(place: HostPort | undefined, {reads, checks, waitMs = 0, unread}: UpstreamOptions) {
     this.#reads = reads;
     this.#checks = checks;
     this.#wait = new UpstreamWait(waitMs);
+    this.#unread = unread;
     this.#place = place;
   }
 
@@ -65,6 +70,11 @@ export class Upstream {
 
   /** Dials for one visitor's stream and splices; the stream is accepted or refused here. */
   visit({stream, onOpen, onDone}: UpstreamVisit): void {
+    if (this.#unread?.full) {
+      stream.refuse('TOO_MUCH_UNREAD');
+      onDone('TOO_MUCH_UNREAD');
+      return;
+    }
     const look = this.#checks?.begin();
     const wait = this.#wait.begin();
     let stopDial = () => {};
@@ -76,11 +86,14 @@ export class Upstream {
       reset: () => socket !== undefined && resetSocket(socket),
       connects: () => !wait.waits,
       onDone: (code) => {
+        this.#unread?.delete(holder);
         wait.end();
         stopDial();
         onDone(code, refusal);
       },
     });
+    const holder = {stream, cut: () => splice.cut('TOO_MUCH_UNREAD')};
+    this.#unread?.add(holder);
     const failed = (error: Error | undefined) => {
       if (!splice.ending && wait.again(dialOnce)) return;
       refusal = error && (systemCode(error) || 'ECONNREFUSED');

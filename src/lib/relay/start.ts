@@ -3,6 +3,7 @@
 import {createServer, type Server} from 'node:net';
 import {totalmem} from 'node:os';
 import {join} from 'node:path';
+import {defaultUnreadLimit, memoryOf, UnreadLimit} from '../bytes/unread-limit.js';
 import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {createLogger, type Logger} from '../core/logger.js';
@@ -32,7 +33,6 @@ import {TcpDoor} from './tcp-door.js';
 import {TcpPorts} from './tcp-ports.js';
 import {createTokenCheck} from './tokens.js';
 import {type Tunnel, TunnelTable} from './tunnels.js';
-import {defaultUnreadLimit, memoryOf, UnreadLimit} from './unread-limit.js';
 import {Visitors} from './visitors.js';
 import {WaitingRoom} from './waiting-room.js';
 import {WaitingVisitors} from './waiting-visitors.js';

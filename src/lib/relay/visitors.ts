@@ -3,6 +3,7 @@
 import type {Socket} from 'node:net';
 import {resetSocket} from '../bytes/reset.js';
 import {Splice} from '../bytes/splice.js';
+import type {UnreadLimit} from '../bytes/unread-limit.js';
 import {Moment} from '../core/moment.js';
 import {keepAlive} from '../net/keep-alive.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
@@ -10,7 +11,6 @@ import {KIND, type StreamCode} from '../protocol/wire.js';
 import type {Peer} from './doors/peer.js';
 import type {VisitorWatch} from './doors/visitor-watch.js';
 import type {Tunnel} from './tunnels.js';
-import type {UnreadLimit} from './unread-limit.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
 
 /** New visitors of a session without a link wait for it, up to so many: the rest is reset. */

@@ -3,6 +3,7 @@
 import {once} from 'node:events';
 import {connect, createServer, Socket} from 'node:net';
 import {expect, test} from 'vitest';
+import {UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
 import {systemClock} from '../../../src/lib/core/clock.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
@@ -11,7 +12,6 @@ import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {Session} from '../../../src/lib/mux/session.js';
 import type {StreamKind} from '../../../src/lib/protocol/wire.js';
 import type {Tunnel} from '../../../src/lib/relay/tunnels.js';
-import {UnreadLimit} from '../../../src/lib/relay/unread-limit.js';
 import {Visitors} from '../../../src/lib/relay/visitors.js';
 import {WaitingVisitors} from '../../../src/lib/relay/waiting-visitors.js';
 import {Scope} from '../../helpers/scope.js';

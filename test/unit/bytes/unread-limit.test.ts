@@ -1,8 +1,8 @@
 // What visitors leave unread is bounded for the whole relay: who has stopped reading goes first, who reads on stays.
 
 import {expect, test} from 'vitest';
+import {defaultUnreadLimit, UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
-import {defaultUnreadLimit, UnreadLimit} from '../../../src/lib/relay/unread-limit.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 
 const MiB = 2 ** 20;

@@ -1,5 +1,6 @@
-// Bounds what visitors who do not read make the relay hold: each may leave a window unread, and there can be very many.
-// It looks at all of them once a second, so that no byte on its way is counted for it.
+// Bounds what one side of many splices makes this process hold by not reading: visitors at the relay, the upstream at the agent.
+// Each stream may leave a window unread, and there can be very many. All of them are looked at once a second, so that no
+// byte on its way is counted for it.
 
 import type {Clock, Timer} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
@@ -11,11 +12,11 @@ const MOST_BYTES = 1024 * 1024 * 1024;
 /** A byte that is not read keeps the chunk in memory that it came in: a TLS record's payload. */
 const CHUNK_BYTES = 16 * 1024;
 
-/** A visitor's stream, as far as it counts. */
+/** A stream, as far as it counts. */
 export interface UnreadHolder {
   /**
-   * Received from the agent so far, how much of that the visitor's socket has not taken yet, and what was read of the visitor
-   * and waits for the agent's credit.
+   * Received from the peer so far, how much of that the socket has not taken yet, and what was read of the socket and waits for
+   * the peer's credit.
    */
   readonly stream: {readonly bytesIn: number; readonly unreadBytes: number; readonly heldBytes: number};
   /** Ends it, and gives its memory back. */
@@ -43,7 +44,6 @@ export class UnreadLimit {
 
   constructor(options: UnreadLimitOptions) {
     this.#options = options;
-    this.#lookLater();
   }
 
   /** So much is unread, by visitors who all read on, that nobody new is let in. */
@@ -53,6 +53,7 @@ export class UnreadLimit {
 
   add(holder: UnreadHolder): void {
     this.#watched.set(holder, {holder, read: -1, stillFor: 0});
+    if (this.#timer === undefined) this.#lookLater();
   }
 
   delete(holder: UnreadHolder): void {
@@ -67,7 +68,8 @@ export class UnreadLimit {
   #lookLater(): void {
     this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => {
       this.#look();
-      this.#lookLater();
+      this.#timer = undefined;
+      if (this.#watched.size > 0) this.#lookLater();
     });
   }
 
@@ -84,11 +86,15 @@ export class UnreadLimit {
         cut += 1;
         watched.holder.cut();
       }
-      if (cut > 0) log.warn('visitors who did not read were cut off: too much was unread', {cut, limitBytes});
+      if (cut > 0)
+        log.warn('connections were cut off that did not read: too much was unread', {cut, limitBytes});
     }
     const full = unread > limitBytes;
     if (full && !this.#full)
-      log.warn('no new visitors: too much is unread by those who are here', {unread, limitBytes});
+      log.warn('no new visitors: too much is unread by the connections of those who are here', {
+        unread,
+        limitBytes,
+      });
     this.#full = full;
   }
 
@@ -106,7 +112,7 @@ export class UnreadLimit {
   }
 }
 
-/** What a visitor keeps in memory. */
+/** What it keeps in memory. */
 function keptBy({holder}: Watched): number {
   const {unreadBytes, heldBytes} = holder.stream;
   return (unreadBytes === 0 ? 0 : Math.max(unreadBytes, CHUNK_BYTES)) + heldBytes;
