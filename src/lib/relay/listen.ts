@@ -5,8 +5,11 @@ import type {Server} from 'node:net';
 import {systemCode, TunlError} from '../core/errors.js';
 import {formatHostPort, type HostPort} from '../protocol/targets.js';
 
-/** Connections that the system may hold for a busy relay. */
-const BACKLOG = 4096;
+/**
+ * Connections that the system may hold for a busy relay. Beyond, it drops them in silence, and their peers, who believe that
+ * they are connected, hear nothing for a second. Most systems hold no more than this.
+ */
+export const BACKLOG = 4096;
 
 /** Resolves with the address that it became. @throws TunlError LISTEN_* */
 export function listenOn(

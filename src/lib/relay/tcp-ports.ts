@@ -3,6 +3,7 @@
 import {createServer, type Server, type Socket} from 'node:net';
 import {systemCode, TunlError} from '../core/errors.js';
 import {randomInt} from '../core/node-crypto.js';
+import {BACKLOG} from './listen.js';
 
 /** What many visitors can use up: descriptors, memory for sockets. */
 const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
@@ -84,7 +85,12 @@ export class TcpPorts {
         else resolve(undefined);
       });
       server.listen(
-        {port, host: this.#options.host, reusePort: this.#options.reusePort && port !== 0},
+        {
+          port,
+          host: this.#options.host,
+          backlog: BACKLOG,
+          reusePort: this.#options.reusePort && port !== 0,
+        },
         () => {
           const actual = this.#portOf(server);
           this.#servers.set(actual, server);
