@@ -19,8 +19,9 @@ export async function tcpVisitor(scope: Scope, port: number, host = '127.0.0.1')
 }
 
 /** One who may be reset at any moment, even before it hears that it is connected; whoever uses it watches it at once. */
-export function boldVisitor(scope: Scope, port: number, host = '127.0.0.1'): Socket {
-  const socket = createConnection({port, host, allowHalfOpen: true, noDelay: true});
+export function boldVisitor(scope: Scope, port: number, host = '127.0.0.1', localAddress?: string): Socket {
+  const from = localAddress === undefined ? {} : {localAddress};
+  const socket = createConnection({port, host, ...from, allowHalfOpen: true, noDelay: true});
   scope.onEnd(() => void socket.destroy());
   return socket;
 }

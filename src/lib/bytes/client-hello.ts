@@ -5,6 +5,7 @@
 // others took an unfinished one for nameless and sent it to a default route.
 
 import {isIP} from 'node:net';
+import {giveBack} from './give-back.js';
 
 /**
  * All that may come before the hello is complete, record headers included. Today's post-quantum hellos have 1.7 to 2 KiB,
@@ -74,6 +75,8 @@ export class ClientHelloReader {
   /** Everything pushed; the first chunk itself as long as there is only one. */
   #raw: Buffer = Buffer.alloc(0);
   #length = 0;
+  /** `#raw` was made here. */
+  #grown = false;
   /** How far `#raw` has been worked off. No byte is looked at twice, however small the pieces. */
   #position = 0;
   #recordLeft = 0;
@@ -88,6 +91,13 @@ export class ClientHelloReader {
   /** All bytes so far, for handing them on to who terminates TLS. */
   get bytes(): Buffer {
     return this.#raw.subarray(0, this.#length);
+  }
+
+  /** Nothing of this is needed any more, the first chunk included. */
+  release(): void {
+    giveBack(this.#raw);
+    this.#raw = Buffer.alloc(0);
+    this.#length = 0;
   }
 
   /** The next bytes, any number of them. Once it is `hello` or `refused` the answer stays. Never throws. */
@@ -109,6 +119,9 @@ export class ClientHelloReader {
       const grown = Buffer.allocUnsafeSlow(Math.max(2 * length, 1024));
       this.#raw.copy(grown, 0, 0, this.#length);
       chunk.copy(grown, this.#length);
+      // The first chunk is the caller's as well.
+      if (this.#grown) giveBack(this.#raw);
+      this.#grown = true;
       this.#raw = grown;
     }
     this.#length = length;

@@ -3,6 +3,8 @@
 import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import {ClientHelloReader, type ClientHelloResult} from '../bytes/client-hello.js';
+import {giveBack} from '../bytes/give-back.js';
+import {countRead} from '../core/collect.js';
 import type {Logger} from '../core/logger.js';
 import {labelUnder} from '../protocol/names.js';
 import type {CertificateSource} from './certificates.js';
@@ -49,7 +51,10 @@ export class FrontDoor {
     const reader = new ClientHelloReader();
     const read = () => {
       for (let chunk = raw.read() as Buffer | null; chunk !== null; chunk = raw.read() as Buffer | null) {
+        countRead(chunk.length);
+        const isFirst = reader.bytes.length === 0;
         const result = reader.push(chunk);
+        if (!isFirst) giveBack(chunk);
         connection.holds(reader.bytes.length);
         if (result.state === 'need-more') continue;
         stop();
@@ -58,12 +63,14 @@ export class FrontDoor {
       }
     };
     const stop = () => {
+      connection.release = undefined;
       raw.off('readable', read);
       raw.off('end', leave);
     };
-    const leave = () => {
+    const leave = () => raw.destroy();
+    connection.release = () => {
       stop();
-      raw.destroy();
+      reader.release();
     };
     raw.on('readable', read);
     raw.on('end', leave);

@@ -261,6 +261,16 @@ describe('records and lengths', () => {
     ).toEqual(refusal('too-large'));
   });
 
+  test('what was kept can be given back at once', () => {
+    const reader = new ClientHelloReader();
+    const start = records(message([extension(21, Buffer.alloc(20_000))])).subarray(0, 15_000);
+    for (let at = 0; at < start.length; at += 1_000) reader.push(Buffer.from(start.subarray(at, at + 1_000)));
+    const memory = reader.bytes.buffer;
+    expect(reader.bytes.equals(start)).toBe(true);
+    reader.release();
+    expect([memory.byteLength, reader.bytes.length]).toEqual([0, 0]);
+  });
+
   test('one that never ends is refused at the limit, and what was kept is no more than twice what came', () => {
     const long = message([extension(21, Buffer.alloc(65_000))]);
     const bytes = records(

@@ -20,6 +20,8 @@ const AFTER_WAIT_MS = 5_000;
 
 /** What a connection holds while its ClientHello is read, and once it speaks TLS: measured, rounded up. */
 const BARE_BYTES = 4 * 1024;
+/** Buffers grow by doubling, and what they were before is garbage for a while. */
+const BUFFER_FACTOR = 4;
 const TLS_BYTES = 64 * 1024;
 /** All of them together: 2,000 in their handshakes, or 32,000 that have said nothing. */
 const MOST_BYTES = 128 * 1024 * 1024;
@@ -187,6 +189,8 @@ export class PendingConnection {
   secure: Socket | undefined;
   step: Step = 'hello';
   bytes = 0;
+  /** Gives back what is held of its first words: called at once when it ends, since `close` comes later. */
+  release: (() => void) | undefined;
   readonly #all: PendingConnections;
   readonly #since: number;
   #timer: Timer;
@@ -209,7 +213,7 @@ export class PendingConnection {
 
   /** So many bytes of its first words are kept. */
   holds(bytes: number): void {
-    if (!this.#over) this.#all.resize(this, BARE_BYTES + bytes);
+    if (!this.#over) this.#all.resize(this, BARE_BYTES + BUFFER_FACTOR * bytes);
   }
 
   /** It has said whom it wants. */
@@ -264,6 +268,8 @@ export class PendingConnection {
     this.#timer.cancel();
     this.raw.off('close', this.#onClose);
     this.#all.remove(this, vain);
+    this.release?.();
+    this.release = undefined;
   }
 
   /** @param ms from the accept. */
