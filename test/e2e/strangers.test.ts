@@ -1,0 +1,175 @@
+// What people without any right do to a relay, and what it costs: counted, beside visitors who have one.
+
+import {once} from 'node:events';
+import {readFileSync} from 'node:fs';
+import {createServer} from 'node:net';
+import {expect} from 'vitest';
+import {MiB} from '../helpers/bytes.js';
+import {Child} from '../helpers/child.js';
+import {projectRoot} from '../helpers/cli.js';
+import {atMost} from '../helpers/metric.js';
+import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {echoUpstream} from '../helpers/upstreams.js';
+import {boldVisitor, tcpVisitor, tlsVisitor} from '../helpers/visitors.js';
+
+interface Said {
+  opened: number;
+  secured: number;
+  closed: number;
+  inside: number;
+  longestMs: number;
+  answers: Record<string, number>;
+}
+
+/** From 127.0.0.2, so that they are not whoever else the test is. */
+async function strangers(
+  scope: Scope,
+  relay: RelayProcess,
+  kind: string,
+  count: number,
+  atOnce: number,
+  port = relay.port,
+): Promise<Said> {
+  const words = [kind, String(port), relay.domain, '127.0.0.2', String(count), String(atOnce)];
+  const child = Child.start(scope, process.execPath, [`${projectRoot}test/helpers/strangers.js`, ...words]);
+  return JSON.parse(await child.line()) as Said;
+}
+
+/** What a process has used so far, from the kernel. */
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+  // In hundredths of a second: user and system time.
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+/** Visits without a pause until `end` is settled. */
+async function visitUntil(scope: Scope, end: Promise<unknown>, visit: () => Promise<void>): Promise<number> {
+  let going = true;
+  const stop = () => {
+    going = false;
+  };
+  void end.then(stop, stop);
+  let visits = 0;
+  while (going && !scope.signal.aborted) {
+    await visit();
+    visits += 1;
+  }
+  return visits;
+}
+
+async function greet(scope: Scope, host: string, relay: RelayProcess): Promise<void> {
+  const visitor = await tlsVisitor(scope, {host, port: relay.port}, {caFile: relay.caFile});
+  visitor.write('hello');
+  expect(String((await once(visitor, 'data'))[0])).toBe('hello');
+  visitor.destroy();
+}
+
+test('a flood of wrong tokens is mostly not even decrypted, and neither fills the log nor keeps an agent out', async ({
+  scope,
+}) => {
+  const relay = await startRelayProcess(scope, {flags: ['--log-level', 'info']});
+  const upstream = await echoUpstream(scope);
+  const {ready} = await relay.expose(upstream);
+  const host = ready.tls?.host ?? '';
+  const since = performance.now();
+  const flood = strangers(scope, relay, 'login', 10_000, 50);
+  const visits = await visitUntil(scope, flood, () => greet(scope, host, relay));
+  const {secured, answers, closed} = await flood;
+  const seconds = (performance.now() - since) / 1_000;
+  expect(closed).toBe(10_000);
+  expect(visits).toBeGreaterThan(0);
+  const name = '10,000 wrong tokens';
+  // A burst of 20, and one in two seconds after it; fifty are on their way at any moment.
+  expect(atMost(name, 'tokens looked at', answers['401'] ?? 0, 20 + 50 + seconds)).toBe(true);
+  expect(atMost(name, 'TLS handshakes', secured, 200 + 50 + 20 * seconds)).toBe(true);
+  const lines = relay.cli.stderr.split('\n').filter((line) => /refused|turned away/.test(line));
+  expect(lines[0]).toContain('from=127.0.0.2');
+  expect(atMost(name, 'lines of the log', lines.length, 2 + (2 * seconds) / 10)).toBe(true);
+  // An agent that comes from elsewhere is let in at once.
+  const other = await relay.expose(upstream);
+  await greet(scope, other.ready.tls?.host ?? '', relay);
+});
+
+test('8,000 ClientHellos that never end hold little, are gone within 15 seconds, and keep nobody out', async ({
+  scope,
+}) => {
+  const relay = await startRelayProcess(scope);
+  const {ready} = await relay.expose(await echoUpstream(scope));
+  const host = ready.tls?.host ?? '';
+  await greet(scope, host, relay);
+  const before = relay.cli.rssBytes();
+  const flood = strangers(scope, relay, 'stalled', 8_000, 8_000);
+  let peak = 0;
+  await visitUntil(scope, flood, async () => {
+    await greet(scope, host, relay);
+    peak = Math.max(peak, relay.cli.rssBytes());
+  });
+  const {closed, longestMs} = await flood;
+  const name = '8,000 endless ClientHellos';
+  expect(closed).toBe(8_000);
+  expect(atMost(name, 'ms until the last is gone', longestMs, 15_000)).toBe(true);
+  expect(atMost(name, 'relay RSS growth bytes', Math.max(0, peak - before), 120 * MiB)).toBe(true);
+});
+
+test('with 1,024 descriptors and 5,000 visitors tunnels go on, agents come in, and the rest is refused at once', async ({
+  scope,
+}) => {
+  const relay = await startRelayProcess(scope, {flags: ['--log-level', 'warn']});
+  await Child.start(scope, 'prlimit', ['--pid', String(relay.cli.pid), '--nofile=1024:1024']).finished();
+  const upstream = await echoUpstream(scope);
+  const {ready} = await relay.expose(upstream, {flags: ['--tcp']});
+  const port = ready.tcp?.port ?? 0;
+  const say = async (visitor: Awaited<ReturnType<typeof tcpVisitor>>, text: string) => {
+    visitor.write(text);
+    expect(String((await once(visitor, 'data'))[0])).toBe(text);
+  };
+  const established = await Promise.all(Array.from({length: 20}, () => tcpVisitor(scope, port)));
+  for (const visitor of established) await say(visitor, 'one');
+
+  // All from one other address; each says a word, so that it knows whether it is in.
+  const busy = cpuMs(relay.cli.pid);
+  // No more at once than the system lets wait for an accept.
+  const {inside, closed, longestMs} = await strangers(scope, relay, 'visit', 5_000, 2_000, port);
+  const spent = cpuMs(relay.cli.pid) - busy;
+  const name = '1,024 descriptors, 5,000 visitors';
+  expect(inside).toBeGreaterThan(800);
+  expect(inside + closed).toBe(5_000);
+  expect(atMost(name, 'visitors inside', inside, 1_024 - 128)).toBe(true);
+  expect.soft(atMost(name, 'ms until a refusal', longestMs, 1_000)).toBe(true);
+  expect.soft(atMost(name, 'ms of CPU for all of them', spent, 1_000)).toBe(true);
+  for (const visitor of established) await say(visitor, 'two');
+  // Another agent comes in, and visitors of an address that has few, in place of the one that has them all.
+  const other = await relay.expose(upstream, {flags: ['--tcp']});
+  for (const to of [port, other.ready.tcp?.port ?? 0]) {
+    const late = boldVisitor(scope, to, '127.0.0.1', '127.0.0.3');
+    await once(late, 'connect');
+    await say(late, 'three');
+  }
+  for (const visitor of established) await say(visitor, 'four');
+  expect(relay.cli.stderr).toContain('visitors are turned away');
+  expect(relay.cli.exit).toBeUndefined();
+});
+
+test('--visitor-idle-timeout ends who moves no byte, and nobody else', async ({scope}) => {
+  const relay = await startRelayProcess(scope, {flags: ['--visitor-idle-timeout', '2s']});
+  const speaking = await scope.listen(
+    createServer((socket) => {
+      const timer = setInterval(() => socket.write('.'), 200);
+      socket.on('error', () => {});
+      socket.on('close', () => clearInterval(timer));
+    }),
+  );
+  const [silent, talkative] = [
+    await relay.expose(await echoUpstream(scope), {flags: ['--tcp']}),
+    await relay.expose(speaking, {flags: ['--tcp']}),
+  ];
+  const hearing = await tcpVisitor(scope, talkative.ready.tcp?.port ?? 0);
+  hearing.resume();
+  const idle = await tcpVisitor(scope, silent.ready.tcp?.port ?? 0);
+  idle.resume();
+  expect((await once(idle, 'error'))[0]).toMatchObject({code: 'ECONNRESET'});
+  expect(hearing.destroyed).toBe(false);
+  await once(hearing, 'data');
+});

@@ -1,0 +1,90 @@
+// People without any right at a relay's TLS port, from an address of their own, in a process of their own.
+// `strangers.js KIND PORT NAME FROM COUNT AT_ONCE`: COUNT connections (0: until SIGTERM), then one line of JSON.
+// login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. visit: a byte to a
+// TCP port; those that get it back stay, and the line comes when all know.
+import {connect} from 'node:net';
+import {connect as secure} from 'node:tls';
+
+const [kind, port, name, from, wanted, atOnce] = process.argv.slice(2);
+const count = Number(wanted) || Number.POSITIVE_INFINITY;
+const said = {opened: 0, secured: 0, closed: 0, inside: 0, longestMs: 0, answers: {}};
+
+const login = [
+  'GET /agent HTTP/1.1',
+  `Host: ${name}`,
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Protocol: tunl.v1',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  'Authorization: Bearer a-token-that-nobody-has',
+  '\r\n',
+].join('\r\n');
+const pipeline = `GET / HTTP/1.1\r\nHost: ${name}\r\n\r\n`.repeat(500);
+
+/** A message of 64,000 bytes is announced, in records of 16,000; the last of the four never comes whole. */
+function endlessHello() {
+  const record = (length) =>
+    Buffer.concat([Buffer.from([22, 3, 1, length >> 8, length & 255]), Buffer.alloc(length)]);
+  const bytes = Buffer.concat(Array.from({length: 4}, () => record(16_000)));
+  bytes.set([1, 0, 64_000 >> 8, 64_000 & 255], 5);
+  return bytes.subarray(0, 60_000);
+}
+const hello = endlessHello();
+
+function one() {
+  if (said.opened >= count) return;
+  said.opened += 1;
+  let since = performance.now();
+  const socket = connect({port: Number(port), host: '127.0.0.1', localAddress: from});
+  let over = false;
+  const end = () => {
+    if (over) return;
+    over = true;
+    said.closed += 1;
+    said.longestMs = Math.max(said.longestMs, performance.now() - since);
+    if (said.closed >= count) finish();
+    else if (kind === 'visit' && said.inside + said.closed === count) tell();
+    else setImmediate(one);
+  };
+  socket.on('error', () => {});
+  socket.on('close', end);
+  if (kind === 'visit') {
+    socket.on('connect', () => {
+      since = performance.now();
+      socket.write('x');
+    });
+    socket.once('data', () => {
+      said.inside += 1;
+      if (said.inside + said.closed === count) tell();
+      else setImmediate(one);
+    });
+    return;
+  }
+  if (kind === 'stalled') {
+    socket.on('connect', () => socket.write(hello));
+    socket.resume();
+    return;
+  }
+  const tls = secure({socket, servername: name, rejectUnauthorized: false});
+  tls.on('error', () => {});
+  tls.on('secureConnect', () => {
+    said.secured += 1;
+    tls.write(kind === 'login' ? login : pipeline);
+  });
+  tls.on('data', (data) => {
+    for (const [, status] of data.toString('latin1').matchAll(/HTTP\/1\.1 (\d{3}) /g))
+      said.answers[status] = (said.answers[status] ?? 0) + 1;
+    if (kind === 'pipeline') tls.write(pipeline);
+  });
+  tls.on('close', () => socket.destroy());
+}
+
+function tell(then) {
+  process.stdout.write(`${JSON.stringify(said)}\n`, then);
+}
+function finish() {
+  tell(() => process.exit());
+}
+process.once('SIGTERM', finish);
+for (let i = 0; i < Number(atOnce); i += 1) one();
