@@ -34,9 +34,11 @@ export interface CellResult {
   /** Seconds from the begin of the fault to the end of the download, if it did not survive. */
   endedAfterS?: number;
   longestStallS: number;
-  /** The share of the time from the begin of the fault on in which the download stood still for more than 250 ms. */
+  /** The share of the time from the begin of the fault on in which the download stood still for more than 150 ms. */
   deadShare: number;
   wrongBytes: number;
+  /** Whether, before the fault, a visitor that had ended its own direction got the whole answer. */
+  halfClose: boolean;
   /** Seconds from the end of the fault until a new visitor was served. */
   newVisitorS?: number;
   seconds: number;
@@ -113,6 +115,7 @@ export async function runCell({tools, peer, fault, short, signal}: CellOptions):
     longestStallS: round(download.longestStallMs / 1000),
     deadShare: round(download.stalledMs / 1000 / seconds, 4),
     wrongBytes: download.wrong + echo.wrong + quiet.wrong,
+    halfClose: end.halfClosedBytes === 100_000,
     ...(fresh.servedMs !== undefined && {newVisitorS: round(fresh.servedMs / 1000)}),
     seconds: round((end.now - began.now) / 1000),
   };

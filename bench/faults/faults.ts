@@ -19,8 +19,6 @@ export interface FaultRun {
 export interface Fault {
   name: string;
   about: string;
-  /** Peers of which it can say anything. Default: all. */
-  only?: 'tcp' | 'udp';
   /** Does it and takes it back. */
   run(run: FaultRun): Promise<void>;
 }
@@ -53,7 +51,6 @@ export const faults: readonly Fault[] = [
   {
     name: 'udp-blocked',
     about: 'UDP blocked 120 s',
-    only: 'udp',
     run: async ({path, short, signal}) => {
       await path.drop('udp');
       await wait(short ? 15 : 120, signal);

@@ -86,10 +86,7 @@ async function main(signal: AbortSignal): Promise<boolean> {
   process.stderr.write(`load average before: ${loadavg()[0]?.toFixed(1)}\n`);
 
   // The longest row first: the others go on beside it.
-  const waiting: Cell[] = [...rows]
-    .reverse()
-    .flatMap((fault) => peers.map((peer) => ({peer, fault})))
-    .filter(({peer, fault}) => fault.only === undefined || fault.only === peer.over);
+  const waiting: Cell[] = [...rows].reverse().flatMap((fault) => peers.map((peer) => ({peer, fault})));
   const cells = new Map<string, CellResult | string>();
   const missed: string[] = [];
   const work = async () => {

@@ -12,7 +12,7 @@ import {createInterface} from 'node:readline';
 import {pattern} from './pattern.js';
 
 /** The download has a piece every 50 ms: a longer silence than this is a stall. */
-const STALL_MS = 250;
+const STALL_MS = 150;
 const ECHO_EVERY_MS = 200;
 const NEW_EVERY_MS = 250;
 const NEW_TIMEOUT_MS = 5_000;
@@ -76,6 +76,23 @@ function startEcho(facts) {
   };
 }
 
+/** Ends its own direction with the request; the upstream answers when it has seen that end. */
+function halfClose() {
+  return new Promise((resolve) => {
+    const socket = connect({host, port: Number(port), noDelay: true, allowHalfOpen: true});
+    let bytes = 0;
+    socket.end('after-end\n');
+    socket.on('data', (chunk) => {
+      bytes += chunk.length;
+    });
+    socket.on('error', () => {});
+    socket.setTimeout(NEW_TIMEOUT_MS, () => socket.destroy());
+    socket.on('end', () => socket.destroy());
+    socket.on('close', () => resolve(bytes));
+  });
+}
+
+const halfClosedBytes = await halfClose();
 const download = startDownload();
 const echo = {said: 0, back: 0, wrong: 0};
 const quiet = {said: 0, back: 0, wrong: 0};
@@ -107,7 +124,14 @@ function snapshot() {
   const silentMs = now - download.lastAt;
   const longestStallMs = open ? Math.max(download.longestStallMs, silentMs) : download.longestStallMs;
   const stalledMs = download.stalledMs + (open && silentMs > STALL_MS ? silentMs : 0);
-  return {now, download: {...download, longestStallMs, stalledMs, silentMs}, echo, quiet, fresh};
+  return {
+    now,
+    halfClosedBytes,
+    download: {...download, longestStallMs, stalledMs, silentMs},
+    echo,
+    quiet,
+    fresh,
+  };
 }
 
 let asked = 0;

@@ -22,10 +22,12 @@ interface Words extends Connection {
 
 export interface Snapshot {
   now: number;
+  /** So much of an answer of 100,000 bytes came, before the fault, to a visitor that had ended its own direction. */
+  halfClosedBytes: number;
   download: Connection & {
     bytes: number;
     longestStallMs: number;
-    /** Sum of the silences of more than 250 ms. */
+    /** Sum of the silences of more than 150 ms. */
     stalledMs: number;
     /** How long nothing has come now. */
     silentMs: number;
