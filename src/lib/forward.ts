@@ -4,6 +4,7 @@ import type {ReadyEvent} from './agent/events.js';
 import {loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions, Tunnel} from './agent/options.js';
+import {Successors} from './agent/successors.js';
 import {LocalTunnel, type PublicSides} from './agent/tunnel.js';
 import type {WatchWish} from './agent/upstream-watch.js';
 import {dialCarrier} from './carrier/dial.js';
@@ -16,7 +17,7 @@ import {readTextFile} from './core/text-file.js';
 import {borrowEmbeddedRelay} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
 import type {Identify} from './mux/handshake.js';
-import {checkPort, formatHostPort, type HostPort} from './protocol/targets.js';
+import {checkHost, checkPort, formatHostPort, type HostPort} from './protocol/targets.js';
 import {AGENT_PATH} from './protocol/wire.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -87,6 +88,7 @@ async function open(
       remembered: options.newName ? Promise.resolve({}) : memory.recall(),
       remotePort: options.remotePort,
       relay: way.relay,
+      successors: way.successors,
       software,
       dial: async (signal, url) => {
         const carrier = await way.dial(signal, url);
@@ -127,6 +129,7 @@ function checkOptions(options: ForwardOptions): void {
       next: 'Add {h2: true} (--h2), or leave http1 out.',
     });
   }
+  for (const host of options.follow ?? []) checkHost(host, 'OPTION_INVALID');
   if (options.remotePort === undefined) return;
   checkPort(options.remotePort);
   if (!options.unencrypted) {
@@ -149,6 +152,7 @@ interface Way {
   /** What stands for this relay in the memory of names: the embedded one has another port each time. */
   memoryKey: string;
   relay: ReadyEvent['relay'];
+  successors: Successors;
   /** `url`: another relay than this one, by which it was named. */
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   release?: () => Promise<void>;
@@ -164,30 +168,38 @@ async function findRelay(options: ForwardOptions): Promise<Way> {
       embedded: true,
       ...(relay.caFile === undefined ? {} : {caFile: relay.caFile}),
     };
-    return {memoryKey: 'embedded', relay: facts, release, dial: dialer(relay.url, undefined, ca, options)};
+    const successors = new Successors({home: relay.url, allowed: []});
+    const dial = dialer({home: relay.url, token: undefined, ca, successors}, options);
+    return {memoryKey: 'embedded', relay: facts, release, successors, dial};
   }
   const origin = relayOrigin(given);
   const token = await findToken(options);
   const caFile = options.caFile ?? process.env.TUNL_CA_FILE;
   const ca = caFile === undefined || caFile === '' ? undefined : await readTextFile(caFile);
-  return {memoryKey: origin, relay: {url: origin, embedded: false}, dial: dialer(origin, token, ca, options)};
+  const successors = new Successors({home: origin, allowed: options.follow ?? []});
+  const dial = dialer({home: origin, token, ca, successors}, options);
+  return {memoryKey: origin, relay: {url: origin, embedded: false}, successors, dial};
 }
 
-function dialer(
-  home: string,
-  token: string | undefined,
-  ca: string | undefined,
-  options: ForwardOptions,
-): Way['dial'] {
-  return async (signal, url = home) => {
-    const {carrier} = await dialCarrier({
-      url,
+interface Dialling {
+  home: string;
+  token: string | undefined;
+  ca: string | undefined;
+  successors: Successors;
+}
+
+function dialer({home, token, ca, successors}: Dialling, options: ForwardOptions): Way['dial'] {
+  return async (signal, url) => {
+    const {carrier, address} = await dialCarrier({
+      url: url ?? home,
+      ...(url === undefined ? {} : {accepts: successors.accepts}),
       path: AGENT_PATH,
       timeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       signal,
       ...(token === undefined ? {} : {token}),
       ...(ca === undefined ? {} : {ca}),
     });
+    if (url === undefined) successors.reachedHome(address);
     return carrier;
   };
 }

@@ -1,7 +1,7 @@
 // A relay that goes away on purpose: what is open finishes, what is new goes to the next one, nobody sees an error.
 
 import {readFile} from 'node:fs/promises';
-import {request} from 'node:https';
+import {createServer, request} from 'node:https';
 import {Readable} from 'node:stream';
 import {expect} from 'vitest';
 import {pieces} from '../helpers/bytes.js';
@@ -157,5 +157,44 @@ test('a relay that names its successor: the agent goes there, under the same add
   const health = [`https://${domain}:${next.port}/healthz`];
   await until(async () => JSON.parse((await curl(scope, caFile, health)).stdout).tunnels === 1);
   await visit(next);
-  expect(saidBy(cli)).toEqual(['ready', 'RELAY_LEAVING', 'resumed']);
+  expect(saidBy(cli)).toEqual(['ready', 'notice', 'RELAY_LEAVING', 'resumed']);
+  expect(cli.events.find(({type}) => type === 'notice')).toMatchObject({
+    code: 'RELAY_LEAVING',
+    message: `The relay sends this agent to https://${domain}:${next.port}.`,
+  });
+});
+
+test('a relay that names a stranger: the agent and its token stay, and its user is told', async ({scope}) => {
+  const {flags, caFile, authority} = await certificateFlags(scope);
+  const tokens: (string | undefined)[] = [];
+  const stranger = createServer(await authority.issue(['elsewhere.localhost']), (request, response) => {
+    tokens.push(request.headers.authorization);
+    response.end();
+  });
+  stranger.on('upgrade', (request, socket) => {
+    tokens.push(request.headers.authorization);
+    socket.destroy();
+  });
+  const url = `https://elsewhere.localhost:${await scope.listen(stranger)}`;
+  const start = async (...more: string[]) => {
+    const relay = await startRelayProcess(scope, {flags: [...flags, '--successor', url]});
+    const env = {TUNL_RELAY: `https://${domain}:${relay.port}`, TUNL_CA_FILE: caFile};
+    const {cli} = await relay.expose(await echoUpstream(scope), {env, flags: more});
+    relay.cli.signal('SIGTERM');
+    expect(await relay.cli.exited).toEqual({code: 0, signal: null});
+    return {cli, token: `Bearer ${relay.token}`};
+  };
+
+  const {cli} = await start();
+  expect(await cli.event('notice')).toMatchObject({
+    code: 'SUCCESSOR_REFUSED',
+    message: expect.stringContaining(url),
+  });
+  await cli.event('reconnecting', ({code, attempt}) => code === 'RELAY_REFUSED' && attempt >= 4);
+  expect(tokens).toEqual([]);
+
+  const allowed = await start('--follow', 'elsewhere.localhost');
+  expect(await allowed.cli.event('notice')).toMatchObject({code: 'RELAY_LEAVING'});
+  await allowed.cli.event('reconnecting', ({code}) => code === 'RELAY_LOST');
+  expect(tokens[0]).toBe(allowed.token);
 });

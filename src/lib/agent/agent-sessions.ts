@@ -11,6 +11,9 @@ export interface Resumable {
   resumeWindowMs: number;
 }
 
+/** Relays on their way out whose streams may finish at the same time. */
+const MOST_RETIRED = 8;
+
 export class AgentSessions {
   /** Without it the next link begins a session. */
   current: Resumable | undefined;
@@ -34,10 +37,11 @@ export class AgentSessions {
     return this.#retired.has(session);
   }
 
-  /** Its relay goes away: the current one is so no longer. */
-  retire(): void {
+  /** Its relay goes away: the current one is so no longer. Returns those that there is no room for any more. */
+  retire(): Session[] {
     if (this.current !== undefined) this.#retired.add(this.current.session);
     this.current = undefined;
+    return [...this.#retired].slice(0, -MOST_RETIRED);
   }
 
   /** It has ended. Returns whether it was the current one. */

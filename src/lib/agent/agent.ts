@@ -1,63 +1,21 @@
 // The machine with the upstream: keeps one session to one relay alive over as many links as it takes, and its binds with it.
 
 import {Backoff} from '../core/backoff.js';
-import {atMost, type Clock, systemClock} from '../core/clock.js';
+import {atMost, type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
-import type {Logger} from '../core/logger.js';
-import type {BlockPool} from '../mux/blocks.js';
-import type {Carrier} from '../mux/carrier.js';
-import {greetRelay, type Identify} from '../mux/handshake.js';
+import {greetRelay} from '../mux/handshake.js';
 import {Link} from '../mux/link.js';
 import {AgentTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
 import type {BindWish} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import type {Goaway, Welcome} from '../protocol/link-messages.js';
+import type {AgentOptions, AwayState} from './agent-options.js';
 import {AgentSessions, type Resumable} from './agent-sessions.js';
 import {type BindingOwner, Bindings, type Bound} from './bindings.js';
 import {endsAgent} from './last-word.js';
 import {LinkSearch, type Verdict} from './link-search.js';
 import {RelayPlaces} from './relay-places.js';
-
-/** `away`: no link. `leaving`: the relay said goodbye. `refused`: a link, and a relay that does not give a tunnel back yet. */
-export type AwayState = 'away' | 'leaving' | 'refused';
-
-/** Visitors cannot come, and when the next attempt follows. */
-export interface Waiting {
-  state: AwayState;
-  error: TunlError;
-  /** Counts from 1 since visitors could come. */
-  attempt: number;
-  delayMs: number;
-  /** Streams that wait for a link, and for how long they are kept. */
-  streams: number;
-  keptForMs: number;
-}
-
-export interface AgentEvents {
-  /** A link was lost, an attempt to get one failed, or the relay refuses a tunnel that this agent had. */
-  onReconnecting(waiting: Waiting): void;
-  onResumed(awayMs: number, resumed: number, lost: number): void;
-  /** The agent is over, exactly once. Undefined after `close`. */
-  onEnded(error: TunlError | undefined): void;
-}
-
-export interface AgentOptions {
-  software: string;
-  pool: BlockPool;
-  events: AgentEvents;
-  log: Logger;
-  /** One attempt to reach the relay. `url`: where another relay has sent the agent. */
-  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
-  identify?: Identify;
-  /** Keep trying when the first link cannot be had. Default false. */
-  wait?: boolean;
-  /** Give up after the link was away this long, ms. Default: never. */
-  maxRetryTimeMs?: number;
-  /** Without these bytes kept a lost link is the end of its streams (to measure what keeping costs). Default true. */
-  keepForReplay?: boolean;
-  clock?: Clock;
-}
 
 type Phase =
   | {is: 'new'}
@@ -87,6 +45,13 @@ export class Agent {
   readonly #leaving = new AbortController();
   readonly #greeted = new Set<Link>();
   #gone: Promise<void> | undefined;
+  /** Where the last attempt went, and where the session of the moment was begun; undefined: to the agent's own relay. */
+  #tried: string | undefined;
+  #sessionAt: string | undefined;
+  /** The next attempt goes to the agent's own relay, for a session in place of the one elsewhere. */
+  #isHomeward = false;
+  #homecoming: Timer | undefined;
+  #goodbyeAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: AgentOptions) {
     this.#options = options;
@@ -103,12 +68,7 @@ export class Agent {
     this.#search = new LinkSearch({
       clock: this.#clock,
       backoff: this.#backoff,
-      connect: (signal) =>
-        this.#connect(signal).catch((error: unknown) => {
-          // An attempt that is given up for another one says nothing of the place.
-          if (!signal.aborted) this.#places.failed({hasSession: this.#sessions.current !== undefined});
-          throw error;
-        }),
+      connect: (signal) => this.#try(signal),
       judge: (error) => this.#judge(error),
       keptMs: () => this.#keptMs(),
       onWaiting: (error, attempt, delayMs) => {
@@ -207,17 +167,89 @@ export class Agent {
     this.#leaving.abort();
     this.#link = undefined;
     this.#search.end();
+    this.#homecoming?.cancel();
     clearInterval(this.#keepAlive);
     this.#bindings.fail(why ?? new TunlError('CLOSED'));
     this.#options.events.onEnded(why);
     if (before.is === 'starting') before.first.reject(why ?? new TunlError('ABORTED'));
   }
 
+  // ── Places ──
+
+  /** One attempt, at the place that is due. */
+  async #try(signal: AbortSignal): Promise<void> {
+    const place = this.#isHomeward ? undefined : this.#places.next;
+    this.#tried = place;
+    try {
+      await this.#connect(signal, place);
+    } catch (error) {
+      // An attempt that is given up for another one says nothing of the place.
+      if (!signal.aborted) this.#failedAt(place);
+      throw error;
+    }
+  }
+
+  #failedAt(place: string | undefined): void {
+    if (this.#isHomeward) {
+      this.#isHomeward = false;
+      this.#planHomecoming();
+      return;
+    }
+    const {current} = this.#sessions;
+    if (current === undefined) {
+      this.#places.failed();
+      return;
+    }
+    // A session is only where it was: its place is asked for it, but elsewhere not for ever.
+    if (place === undefined || this.#link !== undefined) return;
+    const awayMs = this.#clock.now() - this.#lostAt;
+    if (current.session.streamCount > 0 && awayMs < ELSEWHERE_AWAY_MS) return;
+    this.#sessions.current = undefined;
+    current.session.destroy(new TunlError('RELAY_LOST'));
+    this.#places.homeFirst();
+  }
+
+  /** A relay took the agent; the session that it had elsewhere is over for new visitors. */
+  #arrivedAt(place: string | undefined): void {
+    const {current} = this.#sessions;
+    if (this.#isHomeward && current !== undefined) {
+      this.unbindAll();
+      for (const session of this.#sessions.retire()) session.close();
+      this.#closeWhenIdle(current.session);
+    }
+    this.#isHomeward = false;
+    this.#sessionAt = place;
+    this.#homecoming?.cancel();
+    if (place === undefined) this.#places.home();
+    else this.#planHomecoming();
+  }
+
+  /** The agent's own relay may be back: visitors of its names come there. */
+  #planHomecoming(): void {
+    this.#homecoming?.cancel();
+    // Not all agents in one moment.
+    const afterMs = HOME_AFTER_MS * (1 + Math.random() / 5);
+    this.#homecoming = this.#clock.after(afterMs, () => {
+      if (this.#phase.is !== 'serving') return;
+      // A link that is away is looked for where its session is.
+      if (this.#link === undefined) return this.#planHomecoming();
+      this.#isHomeward = true;
+      this.#search.hurry();
+    });
+  }
+
+  /** Its last streams finish where they are. */
+  #closeWhenIdle(session: Session): void {
+    if (!this.#sessions.isRetired(session)) return;
+    if (session.streamCount === 0 || session.link === undefined) session.close();
+    else this.#clock.after(IDLE_CHECK_MS, () => this.#closeWhenIdle(session));
+  }
+
   // ── Links ──
 
-  /** One attempt. */
-  async #connect(signal: AbortSignal): Promise<void> {
-    const carrier = await this.#options.dial(signal, this.#places.next);
+  /** One link, from the dial to the welcome. */
+  async #connect(signal: AbortSignal, place: string | undefined): Promise<void> {
+    const carrier = await this.#options.dial(signal, place);
     if (signal.aborted) {
       carrier.destroy();
       throw new TunlError('ABORTED');
@@ -225,15 +257,15 @@ export class Agent {
     const link = new Link(carrier, {clock: this.#clock});
     this.#greeted.add(link);
     try {
-      await this.#greet(link, signal);
+      await this.#greet(link, signal, place);
     } finally {
       this.#greeted.delete(link);
     }
   }
 
-  async #greet(link: Link, signal: AbortSignal): Promise<void> {
+  async #greet(link: Link, signal: AbortSignal, place: string | undefined): Promise<void> {
     const {software, identify} = this.#options;
-    const resumed = this.#sessions.current;
+    const resumed = this.#isHomeward ? undefined : this.#sessions.current;
     let expired = false;
     await greetRelay(
       link,
@@ -248,7 +280,10 @@ export class Agent {
       (welcome) => {
         expired = resumed?.session.ended ?? false;
         if (expired) link.endWith('CLOSED', 'the session ended meanwhile');
-        else this.#attach(link, welcome, resumed);
+        else {
+          this.#arrivedAt(place);
+          this.#attach(link, welcome, resumed);
+        }
       },
     );
     // The resume window passed here while the relay agreed: the next attempt asks for a new session.
@@ -292,10 +327,11 @@ export class Agent {
       const session = this.#sessions.current?.session;
       this.#sessions.current = undefined;
       session?.destroy(error);
+      if (session !== undefined && this.#tried !== undefined) this.#places.homeFirst();
       return session === undefined ? 'later' : 'at-once';
     }
     // A relay that another one has named decides nothing.
-    return this.#isFinal(error) && !this.#places.failedElsewhere ? this.#never(error) : 'later';
+    return this.#isFinal(error) && this.#tried === undefined ? this.#never(error) : 'later';
   }
 
   /** Whether no further attempt makes sense. Once visitors may know an address, only the relay can say so. */
@@ -388,11 +424,20 @@ export class Agent {
   #onGoaway(session: Session, {afterMs, relays}: Goaway): void {
     if (!this.#sessions.isCurrent(session)) return;
     this.#options.log.info('the relay goes away', {afterMs, relays: relays.join(' ')});
-    this.#places.sentTo(relays);
-    this.#sessions.retire();
+    const {followed, refused} = this.#options.successors?.judge(relays) ?? {followed: [], refused: undefined};
+    const {onNotice} = this.#options.events;
+    if (refused !== undefined) onNotice(refused.code, refused.message);
+    if (followed.length > 0)
+      onNotice('RELAY_LEAVING', `The relay sends this agent to ${followed.join(', ')}.`);
+    this.#places.sentTo(followed);
+    for (const session of this.#sessions.retire()) session.close();
     this.#link = undefined;
     this.#streamsBefore = 0;
-    this.#search.sentAway(new TunlError('RELAY_LEAVING'), afterMs, this.#mostAwayMs);
+    const now = this.#clock.now();
+    // A relay that says nothing but goodbye is not asked without a pause.
+    const pauseMs = now - this.#goodbyeAt < GOODBYES_APART_MS ? this.#backoff.next() : 0;
+    this.#goodbyeAt = now;
+    this.#search.sentAway(new TunlError('RELAY_LEAVING'), Math.max(afterMs, pauseMs), this.#mostAwayMs);
   }
 
   #onDetached(session: Session, error: Error | undefined): void {
@@ -405,6 +450,7 @@ export class Agent {
 
   #onSessionEnded(session: Session, error: TunlError | undefined): void {
     if (!this.#sessions.forget(session)) return;
+    if (this.#sessionAt !== undefined) this.#places.homeFirst();
     // The resume window passed: the search goes on, for a new session.
     if (this.#link === undefined) return;
     const why = error ?? new TunlError('RELAY_LOST', {reason: 'the relay ended the session'});
@@ -416,6 +462,14 @@ export class Agent {
 
 /** How long a relay may take to hear that the agent leaves: who has gone, or is far behind, is not waited for. */
 const GOODBYE_MS = 1_000;
+
+/** An agent that was sent elsewhere looks after so long whether its own relay is back, ms; and again after as long. */
+const HOME_AFTER_MS = 600_000;
+const IDLE_CHECK_MS = 1_000;
+/** Streams whose link to a relay elsewhere was away for so long are given up for a relay that takes the agent, ms. */
+const ELSEWHERE_AWAY_MS = 60_000;
+/** Goodbyes that are closer together than this are answered more slowly each time, ms. */
+const GOODBYES_APART_MS = 60_000;
 
 /** A resumed link that held for so long counts as one that carries, also where nothing was sent. */
 const HELD_MS = 5_000;

@@ -27,6 +27,11 @@ export interface ForwardOptions {
   tokenFile?: string;
   /** PEM file of the CA that signed the relay's certificate, besides the system's. Default `TUNL_CA_FILE`. */
   caFile?: string;
+  /**
+   * Hosts, each with all names below it, where a relay may send the agent and its token when it goes away. Default: those below
+   * the relay's own name. Private addresses are followed from a relay in such a network only.
+   */
+  follow?: readonly string[];
   /** Default `TUNL_STATE_DIR`, else the platform's convention. */
   stateDir?: string;
   /** For one attempt to reach the relay, ms. Default 10,000. */

@@ -4,7 +4,6 @@ export class RelayPlaces {
   #elsewhere: readonly string[] = [];
   /** Into `elsewhere`; one past its end is the place that the agent was told at the start. */
   #turn = 0;
-  #failedElsewhere = false;
 
   /** URL of the relay to try next; undefined: the one that the agent was told at the start. */
   get next(): string | undefined {
@@ -18,14 +17,19 @@ export class RelayPlaces {
     this.#turn = 0;
   }
 
-  /** The attempt at `next` has failed: another place is tried the next time, unless it is this one that has the session. */
-  failed({hasSession}: {hasSession: boolean}): void {
-    this.#failedElsewhere = this.next !== undefined;
-    if (!hasSession) this.#turn = (this.#turn + 1) % (this.#elsewhere.length + 1);
+  /** The attempt at `next` has failed: another place is tried the next time. */
+  failed(): void {
+    this.#turn = (this.#turn + 1) % (this.#elsewhere.length + 1);
   }
 
-  /** Whether the last failure was that of a place which a relay has named. */
-  get failedElsewhere(): boolean {
-    return this.#failedElsewhere;
+  /** What a relay has named comes after the agent's own one from now on. */
+  homeFirst(): void {
+    this.#turn = this.#elsewhere.length;
+  }
+
+  /** The agent is back at its own relay: what another one has named is over. */
+  home(): void {
+    this.#elsewhere = [];
+    this.#turn = 0;
   }
 }

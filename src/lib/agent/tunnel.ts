@@ -16,6 +16,7 @@ import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
 import {watchNetwork} from './network-watch.js';
 import type {SocketAddress, Tunnel} from './options.js';
+import type {Successors} from './successors.js';
 import {Upstream} from './upstream.js';
 import {type UpstreamWatch, type WatchWish, watchUpstream} from './upstream-watch.js';
 import {Visits} from './visits.js';
@@ -47,6 +48,7 @@ export interface TunnelSettings {
   relay: ReadyEvent['relay'];
   software: string;
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
+  successors: Successors;
   identify: Identify | undefined;
   wait: boolean;
   maxRetryTimeMs: number | undefined;
@@ -107,6 +109,7 @@ export class LocalTunnel implements Tunnel {
       pool,
       log: createLogger('agent', settings.log),
       dial: settings.dial,
+      successors: settings.successors,
       wait: settings.wait,
       keepForReplay: settings.keepForReplay,
       ...(settings.identify === undefined ? {} : {identify: settings.identify}),
@@ -125,6 +128,7 @@ export class LocalTunnel implements Tunnel {
           }),
         onResumed: (awayMs, resumed, lost) =>
           settings.onEvent({type: 'resumed', awayMs: Math.round(awayMs), resumed, lost}),
+        onNotice: (code, message) => settings.onEvent({type: 'notice', code, message}),
         onEnded: (error) => this.#onAgentEnded(error),
       },
     });

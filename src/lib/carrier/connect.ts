@@ -22,6 +22,8 @@ export interface TlsTarget {
   ca: string | undefined;
   /** Makes a connection that leads there; default: TCP to host and port. */
   through?: () => Promise<Socket>;
+  /** Addresses of the host for which this is false are not tried. */
+  accepts?: ((address: string) => boolean) | undefined;
 }
 
 /** A TLS connection whose certificate is verified for `host`: NODE_TLS_REJECT_UNAUTHORIZED changes nothing. */
@@ -127,11 +129,16 @@ function refusedBy(peer: Peer, status: number, target: string, hadCredentials: b
   return failure(peer, 'PROXY_FAILED', why);
 }
 
-function openTcp(attempt: Attempt, peer: Peer, {host, port}: {host: string; port: number}): Promise<Socket> {
+function openTcp(
+  attempt: Attempt,
+  peer: Peer,
+  {host, port, accepts}: Pick<TlsTarget, 'host' | 'port' | 'accepts'>,
+): Promise<Socket> {
   return attempt.run<Socket>(stepTo(peer, 'TCP connect'), ({done, fail}) =>
     dial({
       host,
       port,
+      accepts,
       onOpen: (socket) => {
         socket.on('error', ignore);
         done(socket);

@@ -19,6 +19,7 @@ const CODES: Record<string, {code: ErrorCode; what: string}> = {
   EPERM: {code: 'RELAY_REFUSED', what: 'this machine forbids the connection'},
   ETIMEDOUT: {code: 'RELAY_TIMEOUT', what: 'the connection timed out'},
   ECONNRESET: {code: 'RELAY_LOST', what: 'the connection was closed before an answer came'},
+  ADDRESS_REFUSED: {code: 'SUCCESSOR_REFUSED', what: 'its addresses are in a private network'},
   EPIPE: {code: 'RELAY_LOST', what: 'the connection was closed before an answer came'},
 };
 

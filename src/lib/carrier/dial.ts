@@ -28,6 +28,8 @@ export interface DialOptions extends CarrierTuning {
   /** For the whole attempt, ms. */
   timeoutMs: number;
   signal?: AbortSignal;
+  /** Addresses of the host for which this is false are not dialled. A proxy, where there is one, resolves for itself. */
+  accepts?: (address: string) => boolean;
   /** HTTPS_PROXY and NO_PROXY. Default `process.env`. */
   env?: NodeJS.ProcessEnv;
 }
@@ -36,6 +38,8 @@ export interface Dialled {
   carrier: WebSocketCarrier;
   /** Of the relay's 101 answer. */
   headers: IncomingHttpHeaders;
+  /** Where the relay was reached; undefined through a proxy. */
+  address: string | undefined;
 }
 
 /** Of an answer that is not the upgrade; the rest is not read. */
@@ -55,10 +59,12 @@ export async function dialCarrier(options: DialOptions): Promise<Dialled> {
     host: relay.host,
     port: relay.port,
     ca: options.ca,
+    accepts: options.accepts,
     ...(proxy !== undefined && {through: () => openTunnel(attempt, proxy, {relay, ca: options.ca})}),
   });
   try {
-    return await upgrade(attempt, relay, socket, options);
+    const upgraded = await upgrade(attempt, relay, socket, options);
+    return {...upgraded, address: proxy === undefined ? socket.remoteAddress : undefined};
   } catch (error) {
     socket.destroy();
     throw error;
@@ -70,10 +76,10 @@ function upgrade(
   relay: RelayAddress,
   socket: Socket,
   options: DialOptions,
-): Promise<Dialled> {
+): Promise<Omit<Dialled, 'address'>> {
   const peer: Peer = {kind: 'relay', label: relay.label};
   const key = randomBytes(16).toString('base64');
-  return attempt.run<Dialled>({name: 'upgrade'}, ({done, fail}) => {
+  return attempt.run<Omit<Dialled, 'address'>>({name: 'upgrade'}, ({done, fail}) => {
     const req = https.request({
       createConnection: () => socket,
       method: 'GET',

@@ -13,6 +13,8 @@ export function checkRelayFlags(flags: TunnelFlags): void {
   if (flags.relay === '') throw new TunlError('RELAY_URL_INVALID', {reason: '--relay is empty.'});
   if (flags['token-file'] !== undefined && flags.relay === undefined)
     refuse('token-file', 'is for a relay elsewhere, and none is given', 'Give --relay URL or set TUNL_RELAY');
+  if (flags.follow !== undefined && flags.relay === undefined)
+    refuse('follow', 'is about a relay elsewhere, and none is given', 'Give --relay URL');
 }
 
 export interface ExposeWishes {

@@ -59,6 +59,12 @@ export const relayFlags = {
     summary: 'CA of a relay with a private one.',
     helpGroup: RELAY,
   }),
+  follow: hostFlag({
+    multiple: true,
+    multipleNonGreedy: true,
+    summary: 'A host where the relay may send this agent; repeatable.',
+    helpGroup: RELAY,
+  }),
   wait: boolean({summary: 'Keep trying when the relay is not there yet.', helpGroup: RELAY}),
   'max-retry-time': durationFlag({
     summary: 'Give up when the link was away this long. (never)',
@@ -113,7 +119,7 @@ export const webProgramFlags = {...programFlags, ...nameFlags, ...lifeFlags, ...
 export const commandFlags = {
   'ready-path': string({
     helpValue: 'PATH',
-    summary: 'Ready when a GET of it is answered well. (accepts connections)',
+    summary: 'Ready when GET PATH returns 2xx, 3xx. (port is open)',
     helpGroup: COMMAND,
   }),
   'ready-timeout': durationFlag({
@@ -142,6 +148,7 @@ export function forwardOptions(flags: TunnelFlags): ForwardOptions {
       relay: flags.relay,
       tokenFile: flags['token-file'],
       caFile: flags['ca-file'],
+      follow: flags.follow,
       maxRetryTimeMs: flags['max-retry-time'],
     }),
   };

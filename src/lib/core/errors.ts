@@ -132,6 +132,12 @@ export const ERRORS = {
     true,
     'Nothing: the agent goes on at the next relay, or here when this one is back.',
   ),
+  SUCCESSOR_REFUSED: row(
+    'The relay sends this agent where it does not go.',
+    EXIT.relayUnreachable,
+    true,
+    'If it is a relay of yours, allow its host with --follow.',
+  ),
   RELAY_BUSY: row(
     'The relay takes no new agents or tunnels at the moment.',
     EXIT.relayUnreachable,

@@ -26,9 +26,11 @@ export interface DialOptions {
   /** The socket of one attempt, which connects already. Default: a plain one. */
   open?: (address: string, port: number) => Socket;
   resolve?: Resolve;
+  /** Addresses for which this is false are not tried. Default: all are. */
+  accepts?: ((address: string) => boolean) | undefined;
   /** The socket has no listener any more. */
   onOpen: (socket: Socket, address: string) => void;
-  /** All addresses failed: the error that tells most. ETIMEDOUT: the deadline. */
+  /** All addresses failed: the error that tells most. ETIMEDOUT: the deadline. ADDRESS_REFUSED: none was accepted. */
   onFailed: (error: Error) => void;
 }
 
@@ -83,9 +85,12 @@ class Dial {
     this.#sockets.clear();
   }
 
-  #try(addresses: readonly string[]): void {
-    this.#left = inOrder(addresses, this.#options.prefer);
+  #try(found: readonly string[]): void {
+    const {accepts = () => true, prefer} = this.#options;
+    this.#left = inOrder(found.filter(accepts), prefer);
     if (this.#left.length > 0) this.#tryNext();
+    else if (found.length > 0)
+      this.#fail(Object.assign(new Error('no address is accepted'), {code: 'ADDRESS_REFUSED'}));
     else this.#fail(Object.assign(new Error('no address'), {code: 'ENOTFOUND', syscall: 'getaddrinfo'}));
   }
 

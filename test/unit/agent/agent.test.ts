@@ -1,7 +1,8 @@
 // The agent against a relay's table of agents, over pipes in memory: links come and go, the session and its binds stay.
 
 import {afterEach, describe, expect, test, vi} from 'vitest';
-import {Agent, type AgentOptions} from '../../../src/lib/agent/agent.js';
+import {Agent} from '../../../src/lib/agent/agent.js';
+import type {AgentOptions} from '../../../src/lib/agent/agent-options.js';
 import {systemClock} from '../../../src/lib/core/clock.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
@@ -88,6 +89,7 @@ function setUp({onDelay, ...options}: Partial<AgentOptions> & {onDelay?: (ms: nu
     software: 'agent',
     pool: new BlockPool(),
     log: silent,
+    successors: {judge: (urls) => ({followed: urls, refused: undefined})},
     dial: (signal, url) => {
       asked.push(url);
       if (state.silent) {
@@ -110,6 +112,7 @@ function setUp({onDelay, ...options}: Partial<AgentOptions> & {onDelay?: (ms: nu
         happen({type: 'reconnecting', code: error.code});
       },
       onResumed: (_awayMs, resumed, lost) => happen({type: 'resumed', resumed, lost}),
+      onNotice: (code) => happen({type: 'notice', code}),
       onEnded: (error) => happen({type: 'ended', ...(error === undefined ? {} : {code: error.code})}),
     },
   });
@@ -267,7 +270,7 @@ test('a relay that says goodbye: new visitors go to the next one, the old stream
 
 test('a relay that says goodbye and names others: they are asked first, and it is they who are asked from then on', async () => {
   const clock = new ManualClock();
-  const {agent, asked, carriers, relay, replaceRelay, state} = setUp({clock});
+  const {agent, asked, carriers, relay, replaceRelay, state, told} = setUp({clock});
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
   const leaving = relay();
@@ -288,6 +291,98 @@ test('a relay that says goodbye and names others: they are asked first, and it i
   carriers.at(-1)?.destroy(new Error('cut'));
   await passUntil(() => asked.length === 4);
   expect(asked.at(-1)).toBe('https://b.test');
+  expect(told()[0]).toEqual({type: 'notice', code: 'RELAY_LEAVING'});
+  agent.close();
+});
+
+describe('an agent at another relay', () => {
+  /** Sent to https://b.test, where it serves; its own relay takes it as well, whenever it is asked. */
+  async function elsewhere() {
+    const clock = new ManualClock();
+    const all = setUp({clock});
+    const {agent, relay, replaceRelay} = all;
+    await agent.start();
+    await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    const leaving = relay();
+    const other = replaceRelay();
+    const passUntil = async (happened: () => boolean) => {
+      while (!happened()) {
+        clock.advance(100);
+        await turns(1);
+      }
+    };
+    leaving.agents.sendAway('bye', {afterMs: () => 0, relays: ['https://b.test']});
+    await passUntil(() => other.tunnels.named('demo') !== undefined);
+    return {...all, clock, other, passUntil};
+  }
+
+  test('looks for its own after ten minutes, and its last streams finish where they are', async () => {
+    const {agent, asked, clock, other, passUntil, replaceRelay, told} = await elsewhere();
+    const old = visit(other, 'demo');
+    await old.say('one');
+    const home = replaceRelay();
+    const before = told().length;
+    await passUntil(() => home.tunnels.named('demo') !== undefined);
+    expect(clock.now()).toBeGreaterThan(600_000);
+    expect(asked).toEqual([undefined, 'https://b.test', undefined]);
+    await visit(home, 'demo').say('at home');
+    await old.say('two');
+    // Nobody was away.
+    expect(told().slice(before)).toEqual([]);
+    old.stream.end();
+    await passUntil(() => other.agents.size === 0);
+    agent.close();
+  });
+
+  test('stays where it is while its own does not take it', async () => {
+    const {agent, asked, other, passUntil, state, told} = await elsewhere();
+    state.refuse = new TunlError('TOKEN_WRONG', {fromRelay: true});
+    const before = told().length;
+    await passUntil(() => asked.filter((each) => each === undefined).length === 2);
+    await visit(other, 'demo').say('still here');
+    expect(told().slice(before)).toEqual([]);
+    await passUntil(() => asked.filter((each) => each === undefined).length === 3);
+    agent.close();
+  });
+
+  test('goes home first when the other one is gone, and nothing is open there', async () => {
+    const {agent, asked, carriers, passUntil, replaceRelay, state} = await elsewhere();
+    state.refuse = new TunlError('RELAY_REFUSED');
+    carriers.at(-1)?.destroy(new Error('cut'));
+    await passUntil(() => asked.length === 3);
+    state.refuse = undefined;
+    const home = replaceRelay();
+    await passUntil(() => home.tunnels.named('demo') !== undefined);
+    expect(asked).toEqual([undefined, 'https://b.test', 'https://b.test', undefined]);
+    agent.close();
+  });
+
+  test('waits a minute for what is open there', async () => {
+    const {agent, asked, carriers, clock, other, passUntil, state} = await elsewhere();
+    await visit(other, 'demo').say('one');
+    state.refuse = new TunlError('RELAY_REFUSED');
+    carriers.at(-1)?.destroy(new Error('cut'));
+    const since = clock.now();
+    await passUntil(() => asked.at(-1) === undefined);
+    expect(clock.now() - since).toBeGreaterThanOrEqual(60_000);
+    expect(agent.streamCount).toBe(0);
+    agent.close();
+  });
+});
+
+test('a relay that says nothing but goodbye is asked at growing distances', async () => {
+  const clock = new ManualClock();
+  const {agent, carriers, relay} = setUp({clock});
+  await agent.start();
+  for (let i = 0; i < 600; i += 1) {
+    relay().agents.sendAway('bye', {afterMs: () => 0, relays: []});
+    await turns(3);
+    clock.advance(100);
+  }
+  expect(carriers.length).toBeLessThan(40);
+  // Of those that it has left it keeps a few.
+  await turns(10);
+  expect(relay().agents.size).toBeLessThanOrEqual(10);
   agent.close();
 });
 

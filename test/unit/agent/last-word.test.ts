@@ -78,6 +78,7 @@ const TABLE = {
   RELAY_CERTIFICATE: network,
   RELAY_NOT_TUNL: network,
   RELAY_LEAVING: row(['relay owner']),
+  SUCCESSOR_REFUSED: row(['relay owner', 'stranger']),
   RELAY_BUSY: network,
   PROXY_FAILED: network,
   RELAY_TOO_OLD: row(['relay owner'], ['answer', 'refused']),
@@ -164,6 +165,7 @@ async function serving(owner: {onVisitor: (stream: Stream) => void} = takesAll) 
     events: {
       onReconnecting: ({state, error}) => heard.push(`${state} ${error.code}`),
       onResumed: () => heard.push('resumed'),
+      onNotice: () => {},
       onEnded: (error) => {
         end ??= error?.code ?? 'closed';
       },
@@ -314,7 +316,7 @@ describe('before the first tunnel was bound', () => {
       log: createLogger('test', undefined),
       wait: true,
       dial: relay.dial,
-      events: {onReconnecting: () => {}, onResumed: () => {}, onEnded: ended.resolve},
+      events: {onReconnecting: () => {}, onResumed: () => {}, onNotice: () => {}, onEnded: ended.resolve},
     });
     await expect(agent.start()).rejects.toMatchObject({code: 'RELAY_NOT_TUNL'});
     expect(await ended.promise).toMatchObject({code: 'RELAY_NOT_TUNL'});
@@ -328,7 +330,7 @@ describe('before the first tunnel was bound', () => {
       pool: new BlockPool(),
       log: createLogger('test', undefined),
       dial: relay.dial,
-      events: {onReconnecting: () => {}, onResumed: () => {}, onEnded: () => {}},
+      events: {onReconnecting: () => {}, onResumed: () => {}, onNotice: () => {}, onEnded: () => {}},
     });
     await agent.start();
     const asked = agent.bind({kind: 'tls', h2: false}, {...takesAll, onLost: () => {}});

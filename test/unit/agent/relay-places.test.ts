@@ -2,40 +2,35 @@
 import {expect, test} from 'vitest';
 import {RelayPlaces} from '../../../src/lib/agent/relay-places.js';
 
-const noSession = {hasSession: false};
+const asked = (places: RelayPlaces, count: number) =>
+  Array.from({length: count}, () => {
+    const {next} = places;
+    places.failed();
+    return next;
+  });
 
 test('nobody has sent the agent anywhere: it stays where it was told to look', () => {
-  const places = new RelayPlaces();
-  places.failed(noSession);
-  expect(places.next).toBeUndefined();
-  expect(places.failedElsewhere).toBe(false);
+  expect(asked(new RelayPlaces(), 2)).toEqual([undefined, undefined]);
 });
 
 test('the places named, the first one first, then the own one, and around again', () => {
   const places = new RelayPlaces();
   places.sentTo(['https://a', 'https://b']);
-  const asked = Array.from({length: 4}, () => {
-    const {next} = places;
-    places.failed(noSession);
-    return next;
-  });
-  expect(asked).toEqual(['https://a', 'https://b', undefined, 'https://a']);
+  expect(asked(places, 4)).toEqual(['https://a', 'https://b', undefined, 'https://a']);
 });
 
-test('a session is only where it was: its place is asked until it is over', () => {
+test('the own one first, when the one elsewhere is gone', () => {
   const places = new RelayPlaces();
-  places.sentTo(['https://a']);
-  places.failed({hasSession: true});
-  expect(places.next).toBe('https://a');
+  places.sentTo(['https://a', 'https://b']);
+  places.homeFirst();
+  expect(asked(places, 4)).toEqual([undefined, 'https://a', 'https://b', undefined]);
 });
 
-test('who is refused elsewhere may still be taken at home', () => {
+test('back at home the others are forgotten', () => {
   const places = new RelayPlaces();
   places.sentTo(['https://a']);
-  places.failed(noSession);
-  expect(places.failedElsewhere).toBe(true);
-  places.failed(noSession);
-  expect(places.failedElsewhere).toBe(false);
+  places.home();
+  expect(asked(places, 2)).toEqual([undefined, undefined]);
 });
 
 test('a relay that names nobody will be back: the agent stays', () => {

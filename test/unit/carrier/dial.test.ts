@@ -151,6 +151,29 @@ describe('reaches a relay', () => {
 const quietSink = {onData() {}, onDrain() {}, onClose() {}};
 
 describe('the network', () => {
+  test('an address that is not accepted: nobody is connected to', async ({scope}) => {
+    const {server, url, port} = await httpsServer(scope);
+    let connections = 0;
+    server.on('connection', () => {
+      connections += 1;
+    });
+    const asked: string[] = [];
+    const accepts = (address: string) => asked.push(address) === 0;
+    const error = await failed(dial(url, {accepts}));
+    expect(error).toMatchObject({code: 'SUCCESSOR_REFUSED'});
+    expect(error.message).toBe(`Its addresses are in a private network (relay.localhost:${port}).`);
+    expect(asked).toEqual(['127.0.0.1', '::1']);
+    expect(connections).toBe(0);
+  });
+
+  test('says where the relay was reached', async ({scope}) => {
+    const {server, url} = await httpsServer(scope);
+    server.on('upgrade', (req, socket, head) => void acceptUpgrade({req, socket, head})?.start(quietSink));
+    const {carrier, address} = await dial(url);
+    expect(address).toBe('127.0.0.1');
+    carrier.destroy();
+  });
+
   test('a name that does not resolve', async () => {
     const label = 'a'.repeat(64);
     const error = await failed(dial(`https://${label}.example`));

@@ -55,6 +55,17 @@ describe('a dial', () => {
     vi.useRealTimers();
   });
 
+  test('tries the addresses that are accepted, and none where there is none', async () => {
+    const accepts = (address: string) => address === B;
+    const some = dialAll([A, B, A6], {accepts});
+    const none = dialAll([A, A6], {accepts});
+    await resolved();
+    expect(some.dialled()).toEqual([B]);
+    expect(none.dialled()).toEqual([]);
+    expect(none.heard).toEqual(['ADDRESS_REFUSED']);
+    some.end();
+  });
+
   test('gives no address up: one that answers late is taken', async () => {
     const {attempts, heard, dialled} = dialAll([A6, A], {timeoutMs: 10_000});
     await resolved();

@@ -1,0 +1,89 @@
+// Where an agent lets a relay send it: to hosts that are the relay's own by their names, or that the user has allowed, and never
+// from the internet into a private network. The token goes wherever the agent goes.
+
+import {isIP} from 'node:net';
+import {printable} from '../carrier/dial-errors.js';
+import {parseRelayUrl} from '../carrier/relay-url.js';
+import {TunlError} from '../core/errors.js';
+import {type AddressKind, addressKind} from '../net/address-kind.js';
+import {isLocalhostName} from '../net/localhost.js';
+
+export interface SuccessorsOptions {
+  /** URL of the relay that the user has given. */
+  home: string;
+  /** Hosts that the user allows, each with all names below it. */
+  allowed: readonly string[];
+}
+
+/** What a relay names, as far as the agent goes there, and why it does not go to the others. */
+export interface NamedRelays {
+  followed: readonly string[];
+  refused: TunlError | undefined;
+}
+
+export class Successors {
+  readonly #home: string;
+  readonly #allowed: readonly string[];
+  /** What kind of address the user's own relay has; undefined: not known, as through a proxy. */
+  #homeKind: AddressKind | undefined;
+
+  constructor({home, allowed}: SuccessorsOptions) {
+    this.#home = plainHost(parseRelayUrl(home).host);
+    this.#allowed = allowed.map(plainHost);
+    this.#homeKind = kindOf(this.#home);
+  }
+
+  /** The user's own relay was reached at this address. */
+  reachedHome(address: string | undefined): void {
+    if (address !== undefined) this.#homeKind = addressKind(address);
+  }
+
+  /** Whether a connection to a named relay may lead to this address. */
+  readonly accepts = (address: string): boolean => {
+    const kind = addressKind(address);
+    return kind === 'public' || kind === this.#homeKind;
+  };
+
+  /** Tells where the agent goes of what a relay has named. */
+  judge(urls: readonly string[]): NamedRelays {
+    const followed: string[] = [];
+    const reasons: string[] = [];
+    for (const url of urls) {
+      const why = this.#whyNot(url);
+      if (why === undefined) followed.push(url);
+      else reasons.push(`${printable(url)} ${why}`);
+    }
+    const [first] = reasons;
+    if (first === undefined) return {followed, refused: undefined};
+    const more = reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : '';
+    const reason = `The relay sends this agent to ${first}${more}: it does not go there.`;
+    return {followed, refused: new TunlError('SUCCESSOR_REFUSED', {reason})};
+  }
+
+  #whyNot(url: string): string | undefined {
+    let host: string;
+    try {
+      host = plainHost(parseRelayUrl(url).host);
+    } catch {
+      return 'which is no https address of a relay';
+    }
+    const isNamed = isBelow(host, this.#home) || this.#allowed.some((each) => isBelow(host, each));
+    if (!isNamed) return `which is neither below ${this.#home} nor allowed`;
+    const kind = kindOf(host);
+    if (kind === undefined || kind === 'public' || kind === this.#homeKind) return undefined;
+    return 'which is in a private network';
+  }
+}
+
+/** What the address of a host that needs no resolver is; undefined for a name. */
+function kindOf(host: string): AddressKind | undefined {
+  if (isLocalhostName(host)) return 'loopback';
+  return isIP(host) === 0 ? undefined : addressKind(host);
+}
+
+/** Nothing is below an address: what looks like it is a name, or no host at all. */
+function isBelow(host: string, parent: string): boolean {
+  return host === parent || (isIP(parent) === 0 && host.endsWith(`.${parent}`));
+}
+
+const plainHost = (host: string): string => host.toLowerCase().replace(/^\[|\]$|\.$/g, '');

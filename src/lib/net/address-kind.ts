@@ -1,0 +1,54 @@
+// What kind of network an address belongs to, however it is spelt: an address inside another one counts as that one.
+
+import {BlockList, isIP} from 'node:net';
+
+export type AddressKind = 'public' | 'private' | 'loopback' | 'link-local' | 'other';
+
+function listOf(...subnets: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const subnet of subnets) {
+    const [network = '', bits] = subnet.split('/');
+    list.addSubnet(network, Number(bits), isIP(network) === 6 ? 'ipv6' : 'ipv4');
+  }
+  return list;
+}
+
+const KINDS: readonly (readonly [AddressKind, BlockList])[] = [
+  ['loopback', listOf('127.0.0.0/8', '::1/128')],
+  ['link-local', listOf('169.254.0.0/16', 'fe80::/10')],
+  // 100.64.0.0/10: a provider's own network, and that of private networks over the internet.
+  ['private', listOf('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7')],
+  // Nothing there is a host on the internet: unspecified, protocol assignments, benchmarks, multicast, reserved.
+  ['other', listOf('0.0.0.0/8', '192.0.0.0/24', '198.18.0.0/15', '224.0.0.0/4', '240.0.0.0/4')],
+];
+
+/** An IPv4 address in the last 32 bits: IPv4-mapped, and NAT64's own prefix. */
+const WITH_IPV4 = listOf('::ffff:0:0/96', '64:ff9b::/96');
+/** All that is given out as unicast. Other prefixes, among them those of `::a.b.c.d` and local NAT64, are no public hosts. */
+const UNICAST = listOf('2000::/3');
+/** Teredo and the like, and 6to4: an IPv4 address is inside, and a relay of theirs would send the packets there. */
+const TUNNELLED = listOf('2001::/23', '2002::/16');
+
+/** @param address an IP address, without brackets. */
+export function addressKind(address: string): AddressKind {
+  const [plain = ''] = address.split('%');
+  const family = isIP(plain);
+  if (family === 0) return 'other';
+  if (family === 4) return kindIn(plain, 'ipv4') ?? 'public';
+  if (WITH_IPV4.check(plain, 'ipv6')) return addressKind(innerAddress(plain));
+  const known = kindIn(plain, 'ipv6');
+  if (known !== undefined) return known;
+  return UNICAST.check(plain, 'ipv6') && !TUNNELLED.check(plain, 'ipv6') ? 'public' : 'other';
+}
+
+function kindIn(address: string, family: 'ipv4' | 'ipv6'): AddressKind | undefined {
+  return KINDS.find(([, list]) => list.check(address, family))?.[0];
+}
+
+/** The last 32 bits as an IPv4 address. */
+function innerAddress(address: string): string {
+  // The URL parser has one spelling for each address: hex groups, with one `::` at the most.
+  const groups = new URL(`https://[${address}]`).hostname.slice(1, -1).split(':');
+  const [high = 0, low = 0] = groups.slice(-2).map((group) => Number.parseInt(group || '0', 16));
+  return [high >> 8, high & 255, low >> 8, low & 255].join('.');
+}
