@@ -11,6 +11,7 @@ import {goals} from './figures.js';
 import {type LoadContext, loads} from './loads/loads.js';
 import {memoryMbOf} from './machine/proc.js';
 import {within} from './machine/programs.js';
+import {buildRevision} from './machine/revision.js';
 import {cacheFolder, describeMachine, projectRoot, Tools} from './machine/tools.js';
 import {chisel} from './peers/chisel.js';
 import {direct} from './peers/direct.js';
@@ -18,7 +19,7 @@ import {frp} from './peers/frp.js';
 import type {Peer, RunningPeer} from './peers/peer.js';
 import {simplest} from './peers/simplest.js';
 import {ssh} from './peers/ssh.js';
-import {tunl, tunlWithoutReplay} from './peers/tunl.js';
+import {tunl, tunlOf, tunlWithoutReplay} from './peers/tunl.js';
 import {program} from './peers/tunl-relay.js';
 import {goalsTable, table} from './report.js';
 import {positive} from './report-line.js';
@@ -31,12 +32,13 @@ const allLoads = [...loads.map(({name}) => name), 'version'];
 /** For a whole load: a peer that stalls must not hold up the rest. */
 const loadTimeoutMs = 120_000;
 
-const usage = `npm run bench -- [--quick] [--rounds 3] [--size 1024] [--only LOAD,…] [--peers PEER,…]
+const usage = `npm run bench -- [--quick] [--rounds 3] [--size 1024] [--only LOAD,…] [--peers PEER,…] [--against REV]
 
   --quick    one short round: shows that everything works, not how fast it is
   --rounds   how often everything is measured (3)
   --size     MiB of a bulk transfer (1024)
   --only     ${allLoads.join(', ')}
+  --against  another revision of this project as one more peer, built in the cache
   --peers    ${allPeers.map(({name}) => name).join(', ')}
 `;
 
@@ -58,6 +60,7 @@ function readOptions(): Options | undefined {
       size: {type: 'string'},
       only: {type: 'string'},
       peers: {type: 'string'},
+      against: {type: 'string'},
     },
   });
   if (values.help) return undefined;
@@ -73,7 +76,10 @@ function readOptions(): Options | undefined {
     sizeMib: positive('size', values.size ?? (quick ? '256' : '1024')),
     seconds: quick ? 1 : 3,
     only: chosen('only', values.only, allLoads),
-    peers: allPeers.filter(({name}) => names.includes(name)),
+    peers: [
+      ...allPeers.filter(({name}) => names.includes(name)),
+      ...(values.against === undefined ? [] : [tunlOf(values.against, buildRevision(values.against))]),
+    ],
   };
 }
 

@@ -4,7 +4,7 @@ import {figures} from './figures.js';
 import type {Results, Verdict} from './results.js';
 
 /** What tunl is divided by, where it ran. */
-const references = ['direct', 'ssh', 'frp', 'chisel', 'tunl-noreplay'];
+const references = ['direct', 'ssh', 'frp', 'chisel', 'tunl-noreplay', 'against'];
 
 export function table(peers: readonly string[], results: Results): string {
   const ratios = peers.includes('tunl') ? references.filter((name) => peers.includes(name)) : [];

@@ -9,6 +9,7 @@ import {start, within} from '../machine/programs.js';
 import {projectRoot} from '../machine/tools.js';
 import {startTimeoutMs} from './peer.js';
 
+/** Of this checkout. */
 export const program = join(projectRoot, 'bin/run.js');
 
 export interface TunlRelay {
@@ -21,13 +22,15 @@ export interface TunlRelayOptions {
   env?: Record<string, string>;
   /** For `node`, before the program. */
   nodeWords?: readonly string[];
+  /** bin/run.js of another revision. Default: this checkout's. */
+  program?: string;
   /** Where it runs, if not here, and by which name and addresses it is known there. */
   at?: {namespace: string; domain: string; listen: string};
 }
 
 export async function startTunlRelay(
   scope: Scope,
-  {env = {}, nodeWords = [], at}: TunlRelayOptions = {},
+  {env = {}, nodeWords = [], program: entry = program, at}: TunlRelayOptions = {},
 ): Promise<TunlRelay> {
   const folder = await scope.tempDir('bench-relay');
   const token = randomBytes(24).toString('hex');
@@ -38,7 +41,7 @@ export async function startTunlRelay(
     ...['--listen', at?.listen ?? '127.0.0.1:0', '--tcp-ports', '0'],
     ...['--token-file', tokenFile, '--drain-timeout', '0s', '--json'],
   ];
-  const relay = start(scope, process.execPath, [...nodeWords, program, ...words], {
+  const relay = start(scope, process.execPath, [...nodeWords, entry, ...words], {
     env: {...env, TUNL_STATE_DIR: join(folder, 'state')},
     name: 'tunl relay start',
     ...(at !== undefined && {namespace: at.namespace}),

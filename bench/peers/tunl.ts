@@ -5,7 +5,7 @@ import type {Scope} from '../../test/helpers/scope.js';
 import {memoryMbOf} from '../machine/proc.js';
 import {start, within} from '../machine/programs.js';
 import {type Peer, type Route, startTimeoutMs} from './peer.js';
-import {program, startTunlRelay} from './tunl-relay.js';
+import {program as here, startTunlRelay} from './tunl-relay.js';
 
 export const tunl = peer('tunl', 'tunl, resume on: its normal state', {});
 
@@ -13,23 +13,28 @@ export const tunlWithoutReplay = peer('tunl-noreplay', 'tunl that keeps nothing 
   TUNL_BENCH_NO_REPLAY: '1',
 });
 
+/** tunl of another revision. @param program its bin/run.js. */
+export function tunlOf(revision: string, program: string): Peer {
+  return peer('against', `tunl of ${revision}`, {}, {program});
+}
+
 /** tunl with words of one's own for `node`, like those of its profiler. */
 export function tunlUnderNode(...nodeWords: string[]): Peer {
-  return peer('tunl', 'tunl under the eyes of a tool', {}, nodeWords);
+  return peer('tunl', 'tunl under the eyes of a tool', {}, {nodeWords});
 }
 
 function peer(
   name: string,
   about: string,
   environment: Record<string, string>,
-  nodeWords: readonly string[] = [],
+  {nodeWords = [], program = here}: {nodeWords?: readonly string[]; program?: string} = {},
 ): Peer {
   return {
     name,
     about,
     needs: [],
     async start(scope, {upstream}) {
-      const {relay, env} = await startTunlRelay(scope, {env: environment, nodeWords});
+      const {relay, env} = await startTunlRelay(scope, {env: environment, nodeWords, program});
       const relayBeforeMb = memoryMbOf(relay.pid, 'VmRSS');
 
       const agent = (owner: Scope, stateDir: string, port: number, ...words: string[]): Child =>
