@@ -2,6 +2,7 @@
 
 import {isIP, type Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
+import {outliveFailedWrites} from './bytes/failed-writes.js';
 import {certificateError, socketError} from './carrier/dial-errors.js';
 import {trustSets} from './carrier/trust.js';
 import {systemCode, TunlError} from './core/errors.js';
@@ -67,6 +68,7 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
     socket.once('close', () => over.reject(Object.assign(new Error('closed'), {code: 'ECONNRESET'})));
     socket.once('secureConnect', secure.resolve);
     await Promise.race([secure.promise, over.promise]);
+    readToTheEnd(socket);
     return socket;
   } catch (error) {
     stop();
@@ -83,6 +85,16 @@ export function visitedPlace(text: string): {host: string; port: number} {
   const place = text.replace(/^https:\/\//, '').replace(/\/$/, '');
   // What has a colon after the last bracket has a port, or is no place at all.
   return parseTarget(/:[^\]]*$/.test(place) || /^\d*$/.test(place) ? place : `${place}:443`);
+}
+
+/** A write that fails breaks the connection only when all that the tunnel said before has been read. */
+function readToTheEnd(socket: Socket): void {
+  outliveFailedWrites(socket, (code) => {
+    const error = Object.assign(new Error(`write ${code}`), {code, syscall: 'write'});
+    if (socket.readableEnded) socket.destroy(error);
+    // A turn later: its reader has to hear of the end first.
+    else socket.once('end', () => setImmediate(() => socket.destroy(error)));
+  });
 }
 
 function reasonOf(error: unknown, host: string, port: number): TunlError {

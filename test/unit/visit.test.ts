@@ -1,0 +1,34 @@
+// `tunl connect`'s connection: what the tunnel said before it broke is read, though a write has failed already.
+
+import {once} from 'node:events';
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {createServer, type TLSSocket} from 'node:tls';
+import {expect} from 'vitest';
+import {visit} from '../../src/lib/visit.js';
+import {createAuthority} from '../helpers/certificates.js';
+import {test} from '../helpers/test.js';
+import {record} from '../helpers/upstreams.js';
+
+test('an early answer is read to its end before the connection breaks', async ({scope}) => {
+  const authority = await createAuthority();
+  const caFile = join(await scope.tempDir('ca'), 'ca.pem');
+  await writeFile(caFile, authority.cert);
+  const server = createServer(await authority.issue(['demo.localhost']));
+  const port = await scope.listen(server);
+  const accepted = once(server, 'connection');
+  const secure = once(server, 'secureConnection');
+  const client = await visit({host: 'demo.localhost', port, caFile});
+  const heard = record(client);
+  const [raw] = await accepted;
+  const [answering] = (await secure) as [TLSSocket];
+  answering.on('error', () => {});
+  const said = Promise.withResolvers<void>();
+  answering.write('no more, please', () => said.resolve());
+  await said.promise;
+  // Its kernel has both, and nothing of it was read yet, when the client writes on.
+  raw.resetAndDestroy();
+  client.write('still more');
+  expect(await heard.closed).toBe('ECONNRESET');
+  expect(heard.data().toString()).toBe('no more, please');
+});
