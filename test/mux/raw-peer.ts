@@ -177,6 +177,15 @@ export function relink(
 }
 
 /** Some turns, for what is under way to arrive and be answered. */
+/** Turns until it holds; what one peer may cost in a turn has a bound, so floods take many, and some time in between. */
+export async function until(holds: () => boolean, clock?: ManualClock): Promise<void> {
+  for (let turns = 0; !holds(); turns += 1) {
+    if (turns === 100_000) throw new Error('what was waited for did not happen');
+    clock?.advance(1);
+    await turn();
+  }
+}
+
 export async function settle(turns = 6): Promise<void> {
   for (let i = 0; i < turns; i += 1) await turn();
 }

@@ -55,6 +55,28 @@ describe('a stream as a carrier', () => {
     expect(there.data.equals(Buffer.concat([bytes(50_000, 1), bytes(50_000, 2)]))).toBe(true);
   });
 
+  test('that is paused holds back the stream below, and loses nothing by an end meanwhile', async () => {
+    const {net, agent, relay} = await carriers();
+    await using _ = net;
+    const there = listenTo(relay);
+    await net.rest();
+    relay.pause();
+    const sent = bytes(400_000, 7);
+    void send(agent, sent);
+    await net.rest();
+    expect(there.bytes).toBe(0);
+    // The first window of a stream, and no more.
+    expect(agent.bufferedBytes).toBeGreaterThanOrEqual(400_000 - LIMITS.initialWindow);
+    relay.resume();
+    await net.until(() => there.bytes === 400_000, 'the rest');
+    relay.pause();
+    void send(agent, bytes(1_000, 8));
+    agent.end();
+    await net.until(() => there.closes.length > 0, 'the end');
+    expect(there.bytes).toBe(401_000);
+    expect(there.closes).toEqual([undefined]);
+  });
+
   test('asks to hold back above its high water, and drains at half of what waited', async () => {
     const {net, agent, relay} = await carriers();
     await using _ = net;

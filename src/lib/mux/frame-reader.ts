@@ -1,6 +1,14 @@
 // Reads frames out of the session's bytes, which go on across carriers: DATA passes straight through, the rest is gathered.
 
-import {FRAME, FRAME_HEADER, frameLimit, readStreamId, shortestFrame} from '../protocol/wire.js';
+import {
+  FRAME,
+  FRAME_HEADER,
+  type FrameType,
+  frameLimit,
+  readStreamId,
+  shortestFrame,
+} from '../protocol/wire.js';
+import {spendOnFrame, unlimited, type WorkLeft} from './work.js';
 
 export interface FrameSink {
   /** A DATA frame begins: `length` bytes of it follow by `onData`. False: they are read and thrown away. */
@@ -17,6 +25,7 @@ const NOTHING = Buffer.alloc(0);
 /** One for each session: its state outlives carriers, so a frame cut in half by a dead one is finished by the next. */
 export class FrameReader {
   readonly #sink: FrameSink;
+  readonly #dear: readonly number[];
   readonly #header = Buffer.alloc(FRAME_HEADER);
   #headerFill = 0;
   #left = 0;
@@ -26,19 +35,24 @@ export class FrameReader {
   #wanted = false;
   #stopped = false;
 
-  constructor(sink: FrameSink) {
+  /** @param dear types of frames that an honest peer sends rarely. */
+  constructor(sink: FrameSink, dear: readonly FrameType[] = []) {
     this.#sink = sink;
+    this.#dear = dear;
   }
 
   stop(): void {
     this.#stopped = true;
   }
 
-  push(chunk: Buffer): void {
+  /** Returns how many bytes were taken: fewer than came when `work` is used up. Bytes after a violation count as taken. */
+  push(chunk: Buffer, work: WorkLeft = unlimited()): number {
     let at = 0;
-    while (at < chunk.length && !this.#stopped) {
+    while (at < chunk.length) {
+      if (this.#stopped) return chunk.length;
       if (this.#left === 0) {
-        at = this.#readHeader(chunk, at);
+        if (work.left <= 0) return at;
+        at = this.#readHeader(chunk, at, work);
         continue;
       }
       const end = Math.min(chunk.length, at + this.#left);
@@ -48,9 +62,10 @@ export class FrameReader {
       if (this.#payload !== undefined) this.#gather(this.#payload, piece);
       else if (this.#wanted) this.#sink.onData(piece);
     }
+    return at;
   }
 
-  #readHeader(chunk: Buffer, from: number): number {
+  #readHeader(chunk: Buffer, from: number, work: WorkLeft): number {
     let at = from;
     let header: Buffer = this.#header;
     let offset = 0;
@@ -68,6 +83,8 @@ export class FrameReader {
     const word = header.readUInt32BE(offset);
     this.#type = word >>> 24;
     this.#streamId = readStreamId(header, offset);
+    if (this.#type === FRAME.data) work.left -= 1;
+    else spendOnFrame(work, this.#type, this.#dear.includes(this.#type));
     return this.#begin(word & 0xff_ffff) ? at : chunk.length;
   }
 

@@ -19,12 +19,14 @@ import type {Carrier, CarrierSink} from './carrier.js';
 import {PeerWatch} from './peer-watch.js';
 import {RecordReader} from './record-reader.js';
 import {RoundTrips} from './round-trips.js';
+import {Turns, Work, type WorkLeft} from './work.js';
 
 /** Acks, pings and pongs go out although the carrier is full, but not without end: a peer that never reads gets no more. */
 const SHORT_RECORDS_ROOM = 1024 * 1024;
 
 export interface LinkSink {
-  onSegmentBytes(piece: Buffer): void;
+  /** A sink that stops for want of work left says how much of the piece is to come again, in `work.unread`. */
+  onSegmentBytes(piece: Buffer, work: WorkLeft): void;
   onAck(count: number): void;
   onMessage(message: LinkMessage): void;
   onDrain(): void;
@@ -49,6 +51,8 @@ export interface LinkOptions {
   pingAfterMs?: number;
   /** Dead after this much silence, ms. Default 15,000. */
   deadAfterMs?: number;
+  /** What all links of a process share; default: turns of its own. */
+  turns?: Turns;
 }
 
 export class Link implements CarrierSink {
@@ -60,6 +64,13 @@ export class Link implements CarrierSink {
   #watch: PeerWatch;
   readonly #trips = new RoundTrips();
   readonly #reader: RecordReader;
+  readonly #work: Work;
+  /** Came and was not read yet, for want of work left or while reading is held; the carrier pauses meanwhile. */
+  #backlog: Buffer[] = [];
+  #isHeld = false;
+  #isReading = false;
+  /** The carrier has closed, and the backlog is to be read before anybody hears of it. */
+  #end: {error: Error | undefined} | undefined;
   #sink: LinkSink | undefined;
   #closed = false;
   readonly #gone = new Moment();
@@ -75,10 +86,11 @@ export class Link implements CarrierSink {
     this.#clock = options.clock ?? systemClock;
     this.#watch = this.#newWatch();
     this.#reader = new RecordReader({
-      onSegmentBytes: (piece) => this.#sink?.onSegmentBytes(piece),
+      onSegmentBytes: (piece, work) => this.#sink?.onSegmentBytes(piece, work),
       onRecord: (type, payload) => this.#onRecord(type, payload),
       onViolation: (reason) => this.violate(reason),
     });
+    this.#work = new Work(options.turns ?? new Turns(this.#clock), () => this.#readMore());
   }
 
   #newWatch(): PeerWatch {
@@ -172,6 +184,7 @@ export class Link implements CarrierSink {
   /** Nothing more is read from the peer until `readOn`; its silence means nothing meanwhile. Idempotent. */
   holdReading(): void {
     this.#watch.stop();
+    this.#isHeld = true;
     this.carrier.pause();
   }
 
@@ -179,7 +192,8 @@ export class Link implements CarrierSink {
     if (this.#closed) return;
     this.#watch = this.#newWatch();
     this.#watch.start();
-    this.carrier.resume();
+    this.#isHeld = false;
+    this.#readMore();
   }
 
   /** Tells the peer why the session is over, then ends the carrier in order. */
@@ -191,12 +205,20 @@ export class Link implements CarrierSink {
 
   end(): void {
     this.#watch.stop();
+    this.#hearNoMore();
     this.carrier.end();
   }
 
   destroy(error?: Error): void {
     this.#watch.stop();
+    this.#hearNoMore();
     this.carrier.destroy(error);
+  }
+
+  /** This side has ended it: what the peer still says is nobody's, and must not pile up. */
+  #hearNoMore(): void {
+    this.#reader.stop();
+    this.#backlog = [];
   }
 
   /** The link is idle, and what is sent now does not wait behind anything: worth a round trip, once a second. */
@@ -212,7 +234,40 @@ export class Link implements CarrierSink {
   onData(chunk: Buffer): void {
     this.#watch.heard();
     countRead(chunk.length);
-    this.#reader.push(chunk);
+    if (this.#isHeld || this.#backlog.length > 0) this.#backlog.push(chunk);
+    else if (!this.#read(chunk)) this.carrier.pause();
+  }
+
+  /** False: there is a rest, which waits. */
+  #read(chunk: Buffer): boolean {
+    let taken = chunk.length;
+    this.#isReading = true;
+    try {
+      taken = this.#reader.push(chunk, this.#work);
+    } finally {
+      this.#isReading = false;
+    }
+    this.#work.settle();
+    if (taken === chunk.length) return true;
+    this.#backlog.unshift(chunk.subarray(taken));
+    return false;
+  }
+
+  /** There is work left again, or reading is held no longer. */
+  #readMore(): void {
+    if (this.#isReading) {
+      // What is being read has brought it about.
+      this.#clock.soon(() => this.#readMore());
+      return;
+    }
+    while (!this.#isHeld) {
+      const chunk = this.#backlog.shift();
+      if (chunk === undefined) break;
+      if (!this.#read(chunk)) return;
+    }
+    if (this.#isHeld || this.#closed) return;
+    if (this.#end === undefined) this.carrier.resume();
+    else this.#close(this.#end.error);
   }
 
   onDrain(): void {
@@ -227,6 +282,12 @@ export class Link implements CarrierSink {
   }
 
   onClose(error: Error | undefined): void {
+    // Reading that is held may never go on.
+    if (this.#isHeld || this.#backlog.length === 0) this.#close(error);
+    else this.#end = {error};
+  }
+
+  #close(error: Error | undefined): void {
     this.#finish(error);
     this.#gone.come();
   }
@@ -286,7 +347,7 @@ export class Link implements CarrierSink {
   #finish(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#reader.stop();
+    this.#hearNoMore();
     this.#watch.stop();
     this.#sink?.onClose(error);
   }

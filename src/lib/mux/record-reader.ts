@@ -1,10 +1,11 @@
 // Reads records out of a carrier's bytes: session bytes pass straight through, the short records are gathered.
 
 import {RECORD, RECORD_HEADER, recordLimit, shortestRecord} from '../protocol/wire.js';
+import {spendOnRecord, unlimited, type WorkLeft} from './work.js';
 
 export interface RecordSink {
-  /** Session bytes, in order, as views of the chunk that came. */
-  onSegmentBytes(piece: Buffer): void;
+  /** Session bytes, in order, as views of the chunk that came; `work.unread` of them come again. */
+  onSegmentBytes(piece: Buffer, work: WorkLeft): void;
   /** A whole record other than SEGMENT. `payload` is the sink's. */
   onRecord(type: number, payload: Buffer): void;
   onViolation(reason: string): void;
@@ -30,23 +31,35 @@ export class RecordReader {
     this.#stopped = true;
   }
 
-  push(chunk: Buffer): void {
+  /** Returns how many bytes were taken: fewer than came when `work` is used up. Bytes after a violation count as taken. */
+  push(chunk: Buffer, work: WorkLeft = unlimited()): number {
     let at = 0;
-    while (at < chunk.length && !this.#stopped) {
+    while (at < chunk.length) {
+      if (this.#stopped) return chunk.length;
       if (this.#left === 0) {
-        at = this.#readHeader(chunk, at);
+        if (work.left <= 0) return at;
+        at = this.#readHeader(chunk, at, work);
         continue;
       }
       const end = Math.min(chunk.length, at + this.#left);
       const piece = at === 0 && end === chunk.length ? chunk : chunk.subarray(at, end);
       this.#left -= end - at;
       at = end;
-      if (this.#payload === undefined) this.#sink.onSegmentBytes(piece);
-      else this.#gather(this.#payload, piece);
+      if (this.#payload !== undefined) {
+        this.#gather(this.#payload, piece);
+        continue;
+      }
+      this.#sink.onSegmentBytes(piece, work);
+      const {unread} = work;
+      if (unread === 0) continue;
+      work.unread = 0;
+      this.#left += unread;
+      return at - unread;
     }
+    return at;
   }
 
-  #readHeader(chunk: Buffer, from: number): number {
+  #readHeader(chunk: Buffer, from: number, work: WorkLeft): number {
     let at = from;
     while (this.#headerFill < RECORD_HEADER && at < chunk.length) {
       this.#header[this.#headerFill++] = chunk[at++] as number;
@@ -60,6 +73,7 @@ export class RecordReader {
     if (length > limit || length < shortestRecord(this.#type)) {
       return this.#violate(`a record of type ${this.#type} cannot have ${length} bytes`, chunk);
     }
+    spendOnRecord(work, this.#type);
     this.#left = length;
     this.#payload = this.#type === RECORD.segment ? undefined : Buffer.allocUnsafe(length);
     return at;

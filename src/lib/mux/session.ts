@@ -18,6 +18,7 @@ import type {Stream} from './stream.js';
 import type {SessionRole} from './stream-ids.js';
 import {Streams, type StreamsSink} from './streams.js';
 import {WindowBudget} from './window-budget.js';
+import type {WorkLeft} from './work.js';
 
 export interface SessionSink extends StreamsSink {
   /** The peer means to go away. */
@@ -89,7 +90,9 @@ export class Session implements LinkSink {
       maxStreams: options.maxStreams ?? LIMITS.streams,
       onViolation: (reason, code) => this.onViolation(reason, code),
     });
-    this.#reader = new FrameReader(this.#streams);
+    // Relays open a stream for each visitor; agents open few.
+    const dear = options.role === 'relay' ? [FRAME.control, FRAME.open] : [FRAME.control];
+    this.#reader = new FrameReader(this.#streams, dear);
     this.#overlap = new Overlap(this.#sender.acks);
     this.#resumeWindowMs = options.resumeWindowMs ?? 60_000;
   }
@@ -238,20 +241,22 @@ export class Session implements LinkSink {
 
   // ── From the link ──
 
-  onSegmentBytes(piece: Buffer): void {
+  onSegmentBytes(piece: Buffer, work: WorkLeft): void {
     const fresh = this.#overlap.repeats ? this.#overlap.skip(piece) : piece;
-    if (fresh !== undefined) this.#read(fresh);
+    if (fresh !== undefined) this.#read(fresh, work);
   }
 
-  #read(piece: Buffer): void {
-    this.#sender.acks.count(piece.length);
+  #read(piece: Buffer, work: WorkLeft): void {
+    let taken = piece.length;
     try {
-      this.#reader.push(piece);
+      taken = this.#reader.push(piece, work);
     } catch (error) {
       // The rest of the piece is counted and was not read: there is nothing to go on from, for the peer neither.
       this.#letGo()?.endWith('UNEXPECTED', 'an unexpected error at this end');
       this.#end(toTunlError(error));
     }
+    work.unread = piece.length - taken;
+    this.#sender.acks.count(taken);
     if (!this.#ended) this.#sender.acknowledgeSoon();
   }
 

@@ -38,8 +38,8 @@ export class StreamCarrier implements Carrier {
   #sink: CarrierSink | undefined;
   #phase: Phase = 'open';
   #error: Error | undefined;
-  /** Came before `start` or during a pause; not consumed, so the window bounds it. */
-  #early: Buffer[] = [];
+  /** Came before `start` or in a pause; not consumed, so the window bounds it. */
+  #unread: Buffer[] = [];
   #paused = false;
   /** The stream takes more: it has not asked to stop, or has said that it goes on. */
   #go = true;
@@ -75,7 +75,7 @@ export class StreamCarrier implements Carrier {
   start(sink: CarrierSink): void {
     queueMicrotask(() => {
       this.#sink = sink;
-      this.#readEarly();
+      this.#readOn();
       if (this.#phase === 'closed') sink.onClose(this.#error);
     });
   }
@@ -104,13 +104,8 @@ export class StreamCarrier implements Carrier {
   }
 
   resume(): void {
-    if (!this.#paused) return;
     this.#paused = false;
-    if (this.#sink !== undefined) this.#readEarly();
-  }
-
-  #readEarly(): void {
-    for (const piece of this.#early.splice(0)) this.#onData(piece);
+    this.#readOn();
   }
 
   end(): void {
@@ -128,13 +123,19 @@ export class StreamCarrier implements Carrier {
 
   #onData(piece: Buffer): void {
     if (this.#phase === 'closed') return;
-    if (this.#sink === undefined || this.#paused) {
-      this.#early.push(piece);
-      return;
+    // Behind what waits already: `consumed` may bring the next piece while the last ones are being handed on.
+    this.#unread.push(piece);
+    this.#readOn();
+  }
+
+  #readOn(): void {
+    while (!this.#paused && this.#sink !== undefined) {
+      const piece = this.#unread.shift();
+      if (piece === undefined) return;
+      this.#sink.onData(piece);
+      // The session inside has windows of its own: its streams hold back, and its link for a turn at the most.
+      this.#stream.consumed(piece.length);
     }
-    this.#sink.onData(piece);
-    // The session inside has windows of its own: its streams hold back, never its link.
-    this.#stream.consumed(piece.length);
   }
 
   #pump(): void {
@@ -168,7 +169,9 @@ export class StreamCarrier implements Carrier {
     this.#phase = 'closed';
     this.#error = error;
     this.#timer?.cancel();
-    this.#early = [];
+    // After an orderly end everything is delivered, in a pause too.
+    const unread = this.#unread.splice(0);
+    if (error === undefined) for (const piece of unread) this.#sink?.onData(piece);
     this.#waitingBytes = 0;
     for (const {onWritten} of this.#waiting.splice(0)) onWritten?.();
     this.#sink?.onClose(error);

@@ -11,9 +11,11 @@ import type {ReplayBudget} from '../mux/replay-budget.js';
 import {RelayTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
 import type {WindowBudget} from '../mux/window-budget.js';
+import {Turns} from '../mux/work.js';
 import {type AgentMessage, parseAgentMessage, type RelayMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import type {Hello} from '../protocol/link-messages.js';
+import {TokenBuckets} from './doors/token-buckets.js';
 import {keyOwner} from './key-owner.js';
 import type {Caller} from './own-site.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
@@ -23,6 +25,13 @@ const UNPROVEN =
 
 /** From the upgrade to the hello, ms. */
 const HELLO_TIMEOUT_MS = 10_000;
+
+/**
+ * Binds of one session: so many at once, at least twice what an agent may have, since it binds everything again after a
+ * restart of the relay; and so many a second after that. A bind costs fifty times what a small frame does.
+ */
+const BIND_BURST = 200;
+const BINDS_PER_SECOND = 20;
 
 export interface AgentsOptions {
   /** The relay's own name: what agents dial, and what those without a token sign. */
@@ -58,9 +67,17 @@ export class Agents {
   readonly #members = new Map<string, Member>();
   /** How many sessions each owner has. */
   readonly #sessions = new Map<string, number>();
+  /** Of each session, by its id. */
+  readonly #binds: TokenBuckets;
+  /** Whatever agents send, it is worked off one link after the other. */
+  readonly #turns: Turns;
 
   constructor(options: AgentsOptions) {
     this.#options = options;
+    const {clock, maxTunnelsPerAgent} = options;
+    const burst = Math.max(BIND_BURST, 2 * maxTunnelsPerAgent);
+    this.#binds = new TokenBuckets({burst, perSecond: BINDS_PER_SECOND, clock});
+    this.#turns = new Turns(clock);
   }
 
   get size(): number {
@@ -74,7 +91,7 @@ export class Agents {
   /** A carrier came up. */
   accept = (carrier: Carrier, {owner: tokenOwner, entered}: Caller): void => {
     const {clock, domain, software, log} = this.#options;
-    const link = new Link(carrier, {clock});
+    const link = new Link(carrier, {clock, turns: this.#turns});
     greetAgent(link, {
       software,
       clock,
@@ -204,6 +221,13 @@ export class Agents {
       if (!(error instanceof TunlError)) this.#options.log.error('bind failed', {reason: String(error)});
       send(member, {type: 'bind-refused', request, code, message: reason});
     };
+    const {id} = member.ticket;
+    if (!this.#binds.has(id)) {
+      const seconds = Math.ceil(this.#binds.waitMs(id) / 1_000);
+      refuse(new TunlError('RELAY_BUSY', {reason: `Too many binds in a row; the next in ${seconds} s.`}));
+      return;
+    }
+    this.#binds.spend(id);
     if (member.tunnels.size + member.binding >= this.#options.maxTunnelsPerAgent) {
       refuse(new TunlError('TOO_MANY_TUNNELS'));
       return;

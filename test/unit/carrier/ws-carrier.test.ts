@@ -590,3 +590,28 @@ test('names the peer in its label', async ({scope}) => {
     headroom: 10,
   });
 });
+
+test.for(roles)(
+  '%s: a carrier that is paused holds its peer back, from its first byte on, and goes on where it was',
+  async (role, {scope}) => {
+    const pair = await carrierPair(scope);
+    const [reading, writing] = role === 'agent' ? [pair.agent, pair.relay] : [pair.relay, pair.agent];
+    const log = listenTo(reading);
+    listenTo(writing);
+    log.onPiece = () => reading.pause();
+    const chunk = Buffer.alloc(1024 * 1024, 'x');
+    let given = 0;
+    // More than all buffers of both sockets together.
+    const count = 32;
+    for (let i = 0; i < count; i += 1) void send(writing, chunk).then(() => (given += 1));
+    let paused = 0;
+    while (log.bytes < count * chunk.length) {
+      await log.until(() => log.bytes > paused);
+      if (paused === 0) expect(given).toBeLessThan(count);
+      paused = log.bytes;
+      reading.resume();
+    }
+    expect(log.data.equals(Buffer.alloc(count * chunk.length, 'x'))).toBe(true);
+    await expect.poll(() => given).toBe(count);
+  },
+);

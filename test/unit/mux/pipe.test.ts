@@ -65,4 +65,29 @@ describe('the pipe in memory', () => {
     expect(events[1].data.toString()).toBe('abc');
     expect(events.map((each) => each.closes)).toEqual([[undefined], [undefined]]);
   });
+
+  test('that is paused keeps what was written at its writer, and its end, until it reads on', () => {
+    const {a, b, deliver, events} = slow(1_000);
+    let written = 0;
+    b.pause();
+    for (let i = 0; i < 2; i += 1) a.write(Buffer.alloc(600, i), 0, 600, () => (written += 1));
+    a.end();
+    deliver();
+    expect([events[1].bytes, a.bufferedBytes, written, events[1].closes]).toEqual([0, 1_200, 0, []]);
+    b.resume();
+    expect([events[1].bytes, a.bufferedBytes, written]).toEqual([1_200, 0, 2]);
+    expect(events[0].drains).toBe(1);
+    expect(events.map((each) => each.closes)).toEqual([[undefined], [undefined]]);
+  });
+
+  test('that is paused and dies gives the blocks back', () => {
+    const {a, b, deliver, events} = slow(1_000);
+    let written = 0;
+    b.pause();
+    a.write(Buffer.alloc(10), 0, 10, () => (written += 1));
+    deliver();
+    b.destroy();
+    deliver();
+    expect([events[1].bytes, written, events[0].closes]).toEqual([0, 1, [undefined]]);
+  });
 });

@@ -125,3 +125,24 @@ test('of the agents with one token one that binds all it can keeps no other from
   expect(own.filter(({type}) => type === 'bound')).toHaveLength(3);
   expect(own.filter(({code}) => code === 'TOO_MANY_TUNNELS')).toHaveLength(2);
 });
+
+test('a session that binds without end is told to wait; what an agent may have it may have at once', async () => {
+  await using scope = new Scope();
+  const {relay, at} = await setUp(scope);
+  const {agent} = await RawAgent.begin(scope, at);
+  const wish = {kind: 'tls', h2: false, name: 'demo'};
+  agent.segment(...Array.from({length: 400}, (_, i) => bind(i + 1, wish)));
+  // Each that is granted takes the tunnel from the one before.
+  const answers = async () => (await heard(agent, 400)).filter(({type}) => type !== 'unbound');
+  await expect.poll(async () => (await answers()).length).toBe(400);
+  const words = await answers();
+  const busy = words.filter(({code}) => code === 'RELAY_BUSY');
+  expect(busy.length).toBeGreaterThan(100);
+  expect(busy[0]?.message).toMatch(/next in \d+ s/);
+  expect(words.filter(({code}) => code !== 'RELAY_BUSY').length).toBeGreaterThanOrEqual(200);
+  expect(relay.stats().tunnels).toBe(1);
+  // Other sessions have a measure of their own.
+  const other = (await RawAgent.begin(scope, at)).agent;
+  other.segment(...Array.from({length: 100}, (_, i) => bind(i + 1, {kind: 'tls', h2: false})));
+  expect((await heard(other, 100)).every(({type}) => type === 'bound')).toBe(true);
+});

@@ -1,0 +1,77 @@
+// An agent that floods its relay, as a process of its own: `node flooder.js KIND` with URL, CA and token in the environment.
+// Says `flooding` once it has a session, and reads nothing that the relay answers.
+import {readFileSync} from 'node:fs';
+import {WebSocket} from 'ws';
+
+const [kind] = process.argv.slice(2);
+const {FLOOD_PORT, FLOOD_DOMAIN, FLOOD_CA, FLOOD_TOKEN} = process.env;
+
+const record = (type, payload) => {
+  const head = Buffer.alloc(4);
+  head.writeUInt32BE(((type << 24) | payload.length) >>> 0);
+  return Buffer.concat([head, payload]);
+};
+const frame = (type, stream, payload) => {
+  const head = Buffer.alloc(10);
+  head.writeUInt32BE(((type << 24) | payload.length) >>> 0);
+  head.writeUIntBE(stream, 4, 6);
+  return Buffer.concat([head, payload]);
+};
+const many = (count, make) => Buffer.concat(Array.from({length: count}, (_, i) => make(i)));
+
+let nextRequest = 1;
+let nextStream = 2;
+/** About as much as one read of a socket brings. */
+const portions = {
+  pings: () => many(5_000, () => record(3, Buffer.alloc(8))),
+  // The same name again and again: each takes the tunnel over from the last one.
+  binds: () =>
+    record(
+      1,
+      many(500, () =>
+        frame(
+          0x17,
+          0,
+          Buffer.from(
+            JSON.stringify({
+              type: 'bind',
+              request: nextRequest++,
+              wish: {kind: 'tls', h2: false, name: 'flood'},
+            }),
+          ),
+        ),
+      ),
+    ),
+  opens: () =>
+    record(
+      1,
+      many(3_000, () => {
+        nextStream += 2;
+        return frame(0x10, nextStream - 2, Buffer.from('\u0001{}'));
+      }),
+    ),
+  crumbs: () => many(200, () => many(50, () => record(2, Buffer.alloc(8)))),
+};
+
+const socket = new WebSocket(`wss://127.0.0.1:${FLOOD_PORT}/agent`, 'tunl.v1', {
+  ca: readFileSync(FLOOD_CA),
+  servername: FLOOD_DOMAIN,
+  perMessageDeflate: false,
+  headers: {authorization: `Bearer ${FLOOD_TOKEN}`},
+});
+socket.on('error', () => {});
+socket.on('close', () => process.exit(0));
+let asked = false;
+socket.on('message', () => {
+  if (!asked) {
+    asked = true;
+    const hello = {type: 'hello', software: 'flooder', nonce: '00'.repeat(16)};
+    socket.send(record(5, Buffer.from(JSON.stringify(hello))));
+    return;
+  }
+  socket.removeAllListeners('message');
+  console.error('flooding');
+  const make = portions[kind];
+  const flood = () => socket.send(make(), (error) => !error && setImmediate(flood));
+  flood();
+});

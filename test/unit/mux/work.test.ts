@@ -1,0 +1,218 @@
+// What one peer may cost in a turn: readers stop when it is used up and go on from the same byte, links take turns.
+
+import fc from 'fast-check';
+import {describe, expect, test} from 'vitest';
+import type {Clock} from '../../../src/lib/core/clock.js';
+import {FrameReader} from '../../../src/lib/mux/frame-reader.js';
+import {Link, type LinkSink} from '../../../src/lib/mux/link.js';
+import {createPipe} from '../../../src/lib/mux/pipe.js';
+import {RecordReader} from '../../../src/lib/mux/record-reader.js';
+import {Turns, type WorkLeft} from '../../../src/lib/mux/work.js';
+import {RECORD} from '../../../src/lib/protocol/wire.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
+import {RawPeer, settle} from '../../mux/raw-peer.js';
+import {ack, control, credit, data, fin, message, open, ping, record, reset} from '../../mux/wire-bytes.js';
+
+/** What is heard of records with frames in them, when so much work is left before each attempt. */
+function hear(bytes: Buffer, lefts: readonly number[]): string[] {
+  const heard: string[] = [];
+  const frames = new FrameReader({
+    onDataStart: (stream, length) => {
+      heard.push(`data ${stream} ${length} `);
+      return true;
+    },
+    onData: (piece) => {
+      heard[heard.length - 1] += piece.toString('latin1');
+    },
+    onFrame: (type, stream, payload) => heard.push(`frame ${type} ${stream} ${payload.toString('latin1')}`),
+    onViolation: (reason) => heard.push(reason),
+  });
+  let taken = 0;
+  const records = new RecordReader({
+    onSegmentBytes(piece, work) {
+      const read = frames.push(piece, work);
+      taken += read;
+      work.unread = piece.length - read;
+    },
+    onRecord: (type, payload) => heard.push(`record ${type} ${payload.toString('latin1')}`),
+    onViolation: (reason) => heard.push(reason),
+  });
+  let rest = bytes;
+  for (let turn = 0; rest.length > 0; turn += 1) {
+    const work: WorkLeft = {left: lefts[turn % lefts.length] ?? 1, dear: 0, unread: 0};
+    rest = rest.subarray(records.push(rest, work));
+    expect(work.unread).toBe(0);
+  }
+  heard.push(`${taken} session bytes`);
+  return heard;
+}
+
+const frame = fc.oneof(
+  fc.tuple(fc.nat(3), fc.string({minLength: 1, maxLength: 50})).map(([id, text]) => data(1 + id, text)),
+  fc.nat(3).map((id) => fin(1 + id)),
+  fc.nat(3).map((id) => credit(1 + id, 5)),
+  fc.nat(3).map((id) => open(1 + id)),
+  fc.constant(control({type: 'bind'})),
+);
+
+test('readers that stop for want of work hear the same as those that do not, and lose no byte', () => {
+  // Frames do not end where segments do.
+  const cut = fc.tuple(fc.array(frame, {maxLength: 12}), fc.integer({min: 1, max: 40})).map(([all, size]) => {
+    const bytes = Buffer.concat(all);
+    const parts: Buffer[] = [];
+    for (let at = 0; at < bytes.length; at += size) {
+      parts.push(record(RECORD.segment, bytes.subarray(at, at + size)), ping(at));
+    }
+    return Buffer.concat(parts);
+  });
+  fc.assert(
+    fc.property(
+      cut,
+      fc.array(fc.integer({min: 1, max: 90}), {minLength: 1, maxLength: 8}),
+      (bytes, lefts) => {
+        expect(hear(bytes, lefts)).toEqual(hear(bytes, [Number.POSITIVE_INFINITY]));
+      },
+    ),
+  );
+});
+
+/** A clock whose turns and timers run when the test says so. */
+class SteppedClock extends ManualClock implements Clock {
+  #soon: (() => void)[] = [];
+
+  override soon(fn: () => void): void {
+    this.#soon.push(fn);
+  }
+
+  turn(): void {
+    for (const fn of this.#soon.splice(0)) fn();
+  }
+}
+
+/** Links of one process, each with a raw peer that can flood it. */
+function process(count: number) {
+  const clock = new SteppedClock();
+  const turns = new Turns(clock);
+  return {
+    clock,
+    links: Array.from({length: count}, () => {
+      const [mine, theirs] = createPipe();
+      const said: string[] = [];
+      const link = new Link(mine, {clock, turns});
+      const sink: LinkSink = {
+        onSegmentBytes: () => {},
+        onAck: () => said.push('ack'),
+        onMessage: ({type}) => said.push(type),
+        onDrain: () => {},
+        onClose: () => said.push('closed'),
+      };
+      link.start(sink);
+      const peer = new RawPeer(theirs);
+      return {link, peer, said, mine, theirs};
+    }),
+  };
+}
+
+describe('a flood', () => {
+  const pings = (count: number) => Buffer.concat(Array.from({length: count}, (_, i) => ping(i)));
+
+  test('is worked off in portions, with rests between them, and holds the peer back meanwhile', async () => {
+    const {clock, links} = process(1);
+    const [{peer, theirs} = expect.unreachable()] = links;
+    await settle();
+    for (let i = 0; i < 5; i += 1) peer.send(pings(1_000));
+    await settle();
+    const atOnce = peer.pongs;
+    expect(atOnce).toBeGreaterThan(0);
+    expect(atOnce).toBeLessThanOrEqual(64);
+    // All but the first chunk is still the peer's to keep.
+    expect(theirs.bufferedBytes).toBeGreaterThan(4 * pings(1_000).length - 1);
+    clock.turn();
+    await settle();
+    expect(peer.pongs).toBe(atOnce);
+    clock.advance(2);
+    clock.turn();
+    await settle();
+    expect(peer.pongs).toBeGreaterThan(atOnce);
+    expect(peer.pongs).toBeLessThanOrEqual(2 * atOnce);
+    for (let i = 0; i < 200; i += 1) {
+      clock.advance(2);
+      clock.turn();
+      await settle(2);
+    }
+    expect(peer.pongs).toBe(5_000);
+    expect(theirs.bufferedBytes).toBe(0);
+  });
+
+  test('of many links costs a turn no more than that of one, and a quiet link nothing', async () => {
+    const {clock, links} = process(6);
+    const [quiet, ...loud] = links;
+    await settle();
+    const acks = Buffer.concat(Array.from({length: 20_000}, () => ack(0)));
+    for (const {peer} of loud) peer.send(acks);
+    await settle();
+    const heard = () => loud.reduce((sum, {said}) => sum + said.length, 0);
+    for (let i = 0; i < 10; i += 1) {
+      const before = heard();
+      clock.turn();
+      expect(heard() - before).toBeLessThanOrEqual(512);
+      quiet?.peer.send(ping(i));
+      await settle();
+      expect(quiet?.peer.pongs).toBe(i + 1);
+    }
+    // Each of them gets its turns.
+    expect(loud.every(({said}) => said.length > 512)).toBe(true);
+  });
+
+  test.each(['an orderly end', 'a break'])(
+    'before %s: the last words are heard, and the end after them',
+    async (how) => {
+      const {clock, links} = process(1);
+      const [{peer, theirs, said, link} = expect.unreachable()] = links;
+      await settle();
+      peer.send(Buffer.concat([pings(300), message({type: 'close', code: 'CLOSED', message: ''})]));
+      await settle();
+      if (how === 'a break') theirs.destroy();
+      else theirs.end();
+      await settle();
+      expect(said).toEqual([]);
+      expect(link.closed).toBe(false);
+      for (let i = 0; i < 10; i += 1) {
+        clock.advance(2);
+        clock.turn();
+        await settle();
+      }
+      expect(said).toEqual(['close', 'closed']);
+      await link.gone();
+    },
+  );
+
+  test('on a link that is given up: nothing more of it is heard', async () => {
+    const {clock, links} = process(1);
+    const [{peer, said, link} = expect.unreachable()] = links;
+    await settle();
+    peer.send(Buffer.concat([pings(300), message({type: 'close', code: 'CLOSED', message: ''})]));
+    await settle();
+    link.destroy();
+    await settle();
+    for (let i = 0; i < 10; i += 1) {
+      clock.advance(2);
+      clock.turn();
+    }
+    expect(said).toEqual(['closed']);
+  });
+});
+
+test('what visitors cause is not slowed by rests: resets, ends and credit follow in the next turn', async () => {
+  const {clock, links} = process(1);
+  const [{peer, said} = expect.unreachable()] = links;
+  await settle();
+  const busy = Array.from({length: 100}, () =>
+    record(RECORD.segment, Buffer.concat([data(1, 'x'), reset(1)])),
+  );
+  peer.send(Buffer.concat([...busy, ...Array.from({length: 900}, () => ack(0)), ack(1)]));
+  await settle();
+  clock.turn();
+  clock.turn();
+  expect(said.length).toBe(901);
+});
