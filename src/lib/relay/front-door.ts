@@ -4,10 +4,12 @@ import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import {ClientHelloReader, type ClientHelloResult} from '../bytes/client-hello.js';
 import {giveBack} from '../bytes/give-back.js';
+import type {Clock} from '../core/clock.js';
 import {countRead} from '../core/collect.js';
 import type {Logger} from '../core/logger.js';
 import {labelUnder} from '../protocol/names.js';
 import type {CertificateSource} from './certificates.js';
+import {FairTurns} from './doors/fair-turns.js';
 import type {PendingConnection, PendingConnections} from './doors/pending.js';
 import {terminateTls} from './terminate.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
@@ -18,6 +20,9 @@ import type {WaitingRoom} from './waiting-room.js';
 const PLAIN_HTTP_ANSWER =
   'HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks TLS: use https://\n';
 
+/** A handshake costs a signature, about a millisecond on a slow machine: a crowd of them must not hold up everybody's bytes. */
+const HANDSHAKES_A_TURN = 2;
+
 export interface FrontDoorOptions {
   domain: string;
   certificates: CertificateSource;
@@ -27,6 +32,7 @@ export interface FrontDoorOptions {
   pending: PendingConnections;
   /** A connection to the relay's own name. */
   onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
+  clock: Pick<Clock, 'soon'>;
   log: Logger;
 }
 
@@ -39,9 +45,11 @@ interface Arrival {
 
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
+  readonly #handshakes: FairTurns;
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
+    this.#handshakes = new FairTurns({perTurn: HANDSHAKES_A_TURN, clock: options.clock});
   }
 
   /** Takes a connection just accepted. Nothing that it does can throw. */
@@ -151,8 +159,10 @@ export class FrontDoor {
     // all the same, so ALPN is left out instead of failing the handshake.
     const alpn = asked.some((each) => each === 'h2' || each === 'http/1.1') ? offers : undefined;
     Promise.resolve(certificates.contextFor(name)).then((context) => {
-      if (raw.destroyed) return;
-      connection.secure = terminateTls({raw, head, context, alpn, onSecure, onFailed: fail});
+      this.#handshakes.run(peer.source, () => {
+        if (!connection.mayBegin()) return;
+        connection.secure = terminateTls({raw, head, context, alpn, onSecure, onFailed: fail});
+      });
     }, fail);
   }
 }

@@ -221,6 +221,7 @@ class RunningRelay implements Relay {
       waitingRoom: this.#waitingRoom,
       pending: this.#pending,
       onOwn: site.accept,
+      clock,
       log,
     });
     this.#door = createServer({allowHalfOpen: true, noDelay: true}, door.accept);

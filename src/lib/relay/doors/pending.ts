@@ -234,6 +234,12 @@ export class PendingConnection {
     return !this.over;
   }
 
+  /** Its handshake's turn has come. False: it has ended meanwhile, or its source has spent what it had. */
+  mayBegin(): boolean {
+    if (!this.#over && !this.#all.mayTake(this.peer, this.step)) this.end();
+    return !this.over;
+  }
+
   get mayLogIn(): boolean {
     return this.#all.mayLogIn(this.peer);
   }

@@ -1,0 +1,55 @@
+// Dear work, a little in each turn of the event loop, and by turns among those that want it.
+
+import type {Clock} from '../../core/clock.js';
+
+export interface FairTurnsOptions {
+  /** Jobs in one turn: between two turns everybody else's bytes go through. */
+  perTurn: number;
+  clock: Pick<Clock, 'soon'>;
+}
+
+export class FairTurns {
+  readonly #options: FairTurnsOptions;
+  /** Sources with jobs that wait; the first is next. */
+  readonly #waiting = new Map<string, (() => void)[]>();
+  #done = 0;
+  #armed = false;
+
+  constructor(options: FairTurnsOptions) {
+    this.#options = options;
+  }
+
+  /** Now, if this turn has room and nobody waits; else later, after one job of each other source that waits. */
+  run(source: string, job: () => void): void {
+    if (this.#done < this.#options.perTurn && this.#waiting.size === 0) {
+      this.#do(job);
+      return;
+    }
+    const jobs = this.#waiting.get(source);
+    if (jobs === undefined) this.#waiting.set(source, [job]);
+    else jobs.push(job);
+  }
+
+  #do(job: () => void): void {
+    this.#done += 1;
+    if (!this.#armed) {
+      this.#armed = true;
+      this.#options.clock.soon(this.#nextTurn);
+    }
+    job();
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#armed = false;
+    this.#done = 0;
+    while (this.#done < this.#options.perTurn) {
+      const [next] = this.#waiting;
+      if (next === undefined) return;
+      const [source, jobs] = next;
+      this.#waiting.delete(source);
+      const job = jobs.shift();
+      if (jobs.length > 0) this.#waiting.set(source, jobs);
+      if (job !== undefined) this.#do(job);
+    }
+  };
+}
