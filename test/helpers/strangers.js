@@ -1,6 +1,7 @@
 // People without any right at a relay's TLS port, from an address of their own, in a process of their own.
 // `strangers.js KIND PORT NAME FROM COUNT AT_ONCE`: COUNT connections (0: until SIGTERM), then one line of JSON.
-// login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. visit: a byte to a
+// login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. slow:
+// a byte of one each second. visit: a byte to a
 // TCP port; those that get it back stay, and the line comes when all know.
 import {connect} from 'node:net';
 import {connect as secure} from 'node:tls';
@@ -59,6 +60,15 @@ function one() {
       if (said.inside + said.closed === count) tell();
       else setImmediate(one);
     });
+    return;
+  }
+  if (kind === 'slow') {
+    let at = 0;
+    const drip = () => socket.write(hello.subarray(at, ++at));
+    socket.on('connect', drip);
+    const timer = setInterval(drip, 1_000);
+    socket.on('close', () => clearInterval(timer));
+    socket.resume();
     return;
   }
   if (kind === 'stalled') {
