@@ -59,9 +59,10 @@ export class DirectionPlan {
     const burst = Math.max(1, this.#rate * burstSeconds);
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filledAtMs) / 1000) * this.#rate);
     this.#filledAtMs = now;
-    const paid = Math.min(bytes, Math.floor(this.#tokens));
-    if (paid > 0) return {bytes: paid, waitMs: 0};
-    return {bytes: 0, waitMs: Math.max(1, ((1 - this.#tokens) / this.#rate) * 1000)};
+    // Half a burst at least: a few bytes at a time, as they are paid for, would keep the whole process busy.
+    const enough = Math.max(1, Math.min(bytes, burst / 2));
+    if (this.#tokens >= enough) return {bytes: Math.min(bytes, Math.floor(this.#tokens)), waitMs: 0};
+    return {bytes: 0, waitMs: Math.max(1, ((enough - this.#tokens) / this.#rate) * 1000)};
   }
 
   /** So many bytes went. Returns the cut that is due now: the pump carries it out once the last byte has left. */

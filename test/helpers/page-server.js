@@ -1,5 +1,6 @@
 // An upstream in a process of its own: one page of so many bytes for each connection, which then ends. Prints its port.
-// `page-server.js BYTES COUNT` prints `all` when so many have asked. The page's byte at place N is N modulo 251.
+// `page-server.js BYTES`; the page's byte at place N is N modulo 251. How many have asked is printed at every 500th, and at once
+// as 0.
 import {createServer} from 'node:net';
 
 const page = Buffer.from(Array.from({length: Number(process.argv[2])}, (_, i) => i % 251));
@@ -10,8 +11,8 @@ const server = createServer({noDelay: true}, (socket) => {
   socket.on('error', () => {});
   socket.once('data', () => {
     socket.end(Buffer.concat([Buffer.from(head), page]));
-    if (++asked === Number(process.argv[3])) console.log('all');
+    if (++asked % 500 === 0) console.log(asked);
   });
 });
-server.listen({port: 0, host: '127.0.0.1', backlog: 4096}, () => console.log(server.address().port));
+server.listen({port: 0, host: '127.0.0.1', backlog: 4096}, () => console.log(`${server.address().port}\n0`));
 process.once('SIGTERM', () => process.exit(0));
