@@ -123,6 +123,17 @@ test('a visitor waits for an upstream that is not there yet, and what it said wa
   expect(told).toEqual(['accepted']);
 });
 
+test('a visitor waits for a program that is being started', async ({scope}) => {
+  const server = createServer();
+  const port = await scope.listen(server);
+  const upstream = new Upstream(undefined, {reads: reads(), waitMs: 60_000});
+  const {sink} = visitor(upstream);
+  sink.onData(Buffer.from('hello'));
+  upstream.pointTo({host: '127.0.0.1', port});
+  const [socket] = (await once(server, 'connection')) as [Socket];
+  expect(String((await once(socket, 'data'))[0])).toBe('hello');
+});
+
 test('one that leaves meanwhile is not waited for, and the time is bounded', async () => {
   const port = await unusedPort();
   const patient = visitor(new Upstream({host: '127.0.0.1', port}, {reads: reads(), waitMs: 60_000}));
