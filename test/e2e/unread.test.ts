@@ -48,7 +48,7 @@ test('visitors who do not read are cut off before they fill the relay’s memory
       return visitor;
     }),
   );
-  const told = () => warnings.includes('visitors who did not read were cut off: too much was unread');
+  const told = () => warnings.includes('connections were cut off that did not read: too much was unread');
   while (!told()) await once(reader, 'more');
   expect(relay.stats().visitors).toBeLessThan(61);
   // One of them finds out that it was cut off once it reads.
