@@ -4,11 +4,12 @@ import {createServer as createHttpsServer, type ServerOptions} from 'node:https'
 import {createServer} from 'node:net';
 import type {ErrorCode} from '../../src/lib/core/errors.js';
 import {createAuthority, selfSigned} from '../helpers/certificates.js';
+import {atMost} from '../helpers/metric.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream, record} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
-import {domain, type Rig, startRig} from './rig.js';
+import {domain, long, type Rig, sleep, startRig} from './rig.js';
 
 const day = 24 * 3_600_000;
 
@@ -58,7 +59,7 @@ async function impostors(scope: Scope, {authority}: Rig): Promise<[string, numbe
 }
 
 test('no wrong answer ends an agent that serves: it says why, and resumes', async ({scope, expect}) => {
-  const rig = await startRig(scope, {quickRetry: true});
+  const rig = await startRig(scope, {quickRetry: !long});
   const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
   const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
   let sent = 0;
@@ -71,8 +72,12 @@ test('no wrong answer ends an agent that serves: it says why, and resumes', asyn
     sent += what.length;
     // More than one attempt meets it.
     await cli.event('reconnecting', () => since().filter((each) => met(each, code)).length >= 2);
+    if (long) await sleep(20_000);
     rig.proxy.leadTo(rig.relay.port);
+    const back = performance.now();
     await cli.event('resumed', () => since().some(({type}) => type === 'resumed'));
+    const backMs = performance.now() - back;
+    expect.soft(atMost(`after ${what}`, 'ms until it serves again', backMs, 5_000)).toBe(true);
     expect(
       since().find(({type}) => type === 'resumed'),
       what,

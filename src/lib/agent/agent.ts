@@ -1,9 +1,8 @@
 // The machine with the upstream: keeps one session to one relay alive over as many links as it takes, and its binds with it.
 
 import {Backoff} from '../core/backoff.js';
-import {atMost, type Clock, systemClock, type Timer} from '../core/clock.js';
+import {atMost, type Clock, systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
-import {greetRelay} from '../mux/handshake.js';
 import {Link} from '../mux/link.js';
 import {AgentTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
@@ -13,9 +12,10 @@ import type {Goaway, Welcome} from '../protocol/link-messages.js';
 import type {AgentOptions, AwayState} from './agent-options.js';
 import {AgentSessions, type Resumable} from './agent-sessions.js';
 import {type BindingOwner, Bindings, type Bound} from './bindings.js';
+import {Greetings} from './greetings.js';
 import {endsAgent} from './last-word.js';
 import {LinkSearch, type Verdict} from './link-search.js';
-import {RelayPlaces} from './relay-places.js';
+import {type Place, RelayPlaces} from './relay-places.js';
 
 type Phase =
   | {is: 'new'}
@@ -30,7 +30,7 @@ export class Agent {
   readonly #backoff: Backoff;
   readonly #search: LinkSearch;
   readonly #bindings: Bindings;
-  readonly #places = new RelayPlaces();
+  readonly #places: RelayPlaces;
   readonly #sessions = new AgentSessions();
   /** Timers of the clock do not hold the process; an agent that waits for its link has to. */
   readonly #keepAlive = setInterval(() => {}, 2 ** 30);
@@ -41,16 +41,8 @@ export class Agent {
   #streamsBefore = 0;
   /** What the peer had acknowledged when the session was resumed over the link of the moment. */
   #resumedFrom: {session: Session; ackedBytes: number; at: number} | undefined;
-  /** Aborted when the agent ends: a relay that is being greeted is told. */
-  readonly #leaving = new AbortController();
-  readonly #greeted = new Set<Link>();
+  readonly #greetings = new Greetings();
   #gone: Promise<void> | undefined;
-  /** Where the last attempt went, and where the session of the moment was begun; undefined: to the agent's own relay. */
-  #tried: string | undefined;
-  #sessionAt: string | undefined;
-  /** The next attempt goes to the agent's own relay, for a session in place of the one elsewhere. */
-  #isHomeward = false;
-  #homecoming: Timer | undefined;
   #goodbyeAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: AgentOptions) {
@@ -63,6 +55,15 @@ export class Agent {
       send: (message) => this.#sessions.current?.session.sendControl(message),
       onRefused: (error, attempt, delayMs) => this.#tellWaiting('refused', error, attempt, delayMs),
       onBoundAgain: (awayMs) => events.onResumed(awayMs, 0, 0),
+    });
+    this.#places = new RelayPlaces({
+      clock: this.#clock,
+      onHomeward: () => {
+        // A link that is away is looked for where its session is.
+        if (this.#phase.is !== 'serving' || this.#link === undefined) return false;
+        this.#search.hurry();
+        return true;
+      },
     });
     this.#backoff = new Backoff({clock: this.#clock});
     this.#search = new LinkSearch({
@@ -161,13 +162,12 @@ export class Agent {
     const before = this.#phase;
     if (before.is === 'ended') return;
     this.#phase = {is: 'ended', why};
-    const greeted = [...this.#greeted].map((link) => link.gone());
-    this.#gone = atMost(this.#clock, GOODBYE_MS, Promise.all([this.#sessions.linksGone(), ...greeted]));
+    const gone = [this.#sessions.linksGone(), this.#greetings.leave()];
+    this.#gone = atMost(this.#clock, GOODBYE_MS, Promise.all(gone));
     for (const session of this.#sessions.takeAll()) session.close();
-    this.#leaving.abort();
     this.#link = undefined;
     this.#search.end();
-    this.#homecoming?.cancel();
+    this.#places.end();
     clearInterval(this.#keepAlive);
     this.#bindings.fail(why ?? new TunlError('CLOSED'));
     this.#options.events.onEnded(why);
@@ -178,8 +178,7 @@ export class Agent {
 
   /** One attempt, at the place that is due. */
   async #try(signal: AbortSignal): Promise<void> {
-    const place = this.#isHomeward ? undefined : this.#places.next;
-    this.#tried = place;
+    const place = this.#places.take();
     try {
       await this.#connect(signal, place);
     } catch (error) {
@@ -189,19 +188,14 @@ export class Agent {
     }
   }
 
-  #failedAt(place: string | undefined): void {
-    if (this.#isHomeward) {
-      this.#isHomeward = false;
-      this.#planHomecoming();
-      return;
-    }
+  #failedAt(place: Place): void {
     const {current} = this.#sessions;
-    if (current === undefined) {
-      this.#places.failed();
+    if (current === undefined || place.isHomeward) {
+      this.#places.failed(place);
       return;
     }
     // A session is only where it was: its place is asked for it, but elsewhere not for ever.
-    if (place === undefined || this.#link !== undefined) return;
+    if (place.url === undefined || this.#link !== undefined) return;
     const awayMs = this.#clock.now() - this.#lostAt;
     if (current.session.streamCount > 0 && awayMs < ELSEWHERE_AWAY_MS) return;
     this.#sessions.current = undefined;
@@ -209,33 +203,13 @@ export class Agent {
     this.#places.homeFirst();
   }
 
-  /** A relay took the agent; the session that it had elsewhere is over for new visitors. */
-  #arrivedAt(place: string | undefined): void {
+  /** The agent is back at its own relay: the session that it had elsewhere is over for new visitors. */
+  #leaveElsewhere(): void {
     const {current} = this.#sessions;
-    if (this.#isHomeward && current !== undefined) {
-      this.unbindAll();
-      for (const session of this.#sessions.retire()) session.close();
-      this.#closeWhenIdle(current.session);
-    }
-    this.#isHomeward = false;
-    this.#sessionAt = place;
-    this.#homecoming?.cancel();
-    if (place === undefined) this.#places.home();
-    else this.#planHomecoming();
-  }
-
-  /** The agent's own relay may be back: visitors of its names come there. */
-  #planHomecoming(): void {
-    this.#homecoming?.cancel();
-    // Not all agents in one moment.
-    const afterMs = HOME_AFTER_MS * (1 + Math.random() / 5);
-    this.#homecoming = this.#clock.after(afterMs, () => {
-      if (this.#phase.is !== 'serving') return;
-      // A link that is away is looked for where its session is.
-      if (this.#link === undefined) return this.#planHomecoming();
-      this.#isHomeward = true;
-      this.#search.hurry();
-    });
+    if (current === undefined) return;
+    this.unbindAll();
+    for (const session of this.#sessions.retire()) session.close();
+    this.#closeWhenIdle(current.session);
   }
 
   /** Its last streams finish where they are. */
@@ -248,42 +222,35 @@ export class Agent {
   // ── Links ──
 
   /** One link, from the dial to the welcome. */
-  async #connect(signal: AbortSignal, place: string | undefined): Promise<void> {
-    const carrier = await this.#options.dial(signal, place);
+  async #connect(signal: AbortSignal, place: Place): Promise<void> {
+    const {dial, software, identify} = this.#options;
+    const clock = this.#clock;
+    const carrier = await dial(signal, place.url);
     if (signal.aborted) {
       carrier.destroy();
       throw new TunlError('ABORTED');
     }
-    const link = new Link(carrier, {clock: this.#clock});
-    this.#greeted.add(link);
-    try {
-      await this.#greet(link, signal, place);
-    } finally {
-      this.#greeted.delete(link);
-    }
-  }
-
-  async #greet(link: Link, signal: AbortSignal, place: string | undefined): Promise<void> {
-    const {software, identify} = this.#options;
-    const resumed = this.#isHomeward ? undefined : this.#sessions.current;
+    const link = new Link(carrier, {clock});
+    const resumed = place.isHomeward ? undefined : this.#sessions.current;
     let expired = false;
-    await greetRelay(
+    await this.#greetings.greet(
       link,
       {
         software,
         signal,
-        leaving: this.#leaving.signal,
-        clock: this.#clock,
+        clock,
         ...(identify === undefined ? {} : {identify}),
         ...(resumed === undefined ? {} : {resume: {ticket: resumed.ticket, received: resumed.session}}),
       },
       (welcome) => {
         expired = resumed?.session.ended ?? false;
-        if (expired) link.endWith('CLOSED', 'the session ended meanwhile');
-        else {
-          this.#arrivedAt(place);
-          this.#attach(link, welcome, resumed);
+        if (expired) {
+          link.endWith('CLOSED', 'the session ended meanwhile');
+          return;
         }
+        if (place.isHomeward) this.#leaveElsewhere();
+        this.#places.arrived(place);
+        this.#attach(link, welcome, resumed);
       },
     );
     // The resume window passed here while the relay agreed: the next attempt asks for a new session.
@@ -327,11 +294,11 @@ export class Agent {
       const session = this.#sessions.current?.session;
       this.#sessions.current = undefined;
       session?.destroy(error);
-      if (session !== undefined && this.#tried !== undefined) this.#places.homeFirst();
+      if (session !== undefined && this.#places.triedElsewhere) this.#places.homeFirst();
       return session === undefined ? 'later' : 'at-once';
     }
     // A relay that another one has named decides nothing.
-    return this.#isFinal(error) && this.#tried === undefined ? this.#never(error) : 'later';
+    return this.#isFinal(error) && !this.#places.triedElsewhere ? this.#never(error) : 'later';
   }
 
   /** Whether no further attempt makes sense. Once visitors may know an address, only the relay can say so. */
@@ -450,7 +417,7 @@ export class Agent {
 
   #onSessionEnded(session: Session, error: TunlError | undefined): void {
     if (!this.#sessions.forget(session)) return;
-    if (this.#sessionAt !== undefined) this.#places.homeFirst();
+    if (this.#places.servesElsewhere) this.#places.homeFirst();
     // The resume window passed: the search goes on, for a new session.
     if (this.#link === undefined) return;
     const why = error ?? new TunlError('RELAY_LOST', {reason: 'the relay ended the session'});
@@ -463,8 +430,7 @@ export class Agent {
 /** How long a relay may take to hear that the agent leaves: who has gone, or is far behind, is not waited for. */
 const GOODBYE_MS = 1_000;
 
-/** An agent that was sent elsewhere looks after so long whether its own relay is back, ms; and again after as long. */
-const HOME_AFTER_MS = 600_000;
+/** How often it is looked whether the last stream of a session that is left has ended, ms. */
 const IDLE_CHECK_MS = 1_000;
 /** Streams whose link to a relay elsewhere was away for so long are given up for a relay that takes the agent, ms. */
 const ELSEWHERE_AWAY_MS = 60_000;

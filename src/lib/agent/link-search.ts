@@ -48,6 +48,9 @@ interface Away {
 
 /** Upper bound of a wait while open streams stand still, ms. */
 const STREAMS_WAIT_MS = 2_500;
+/** Upper bound of a wait after something else than a relay has answered, ms: no relay has to be spared. */
+const STRANGER_WAIT_MS = 5_000;
+const STRANGERS: ReadonlySet<string> = new Set(['RELAY_CERTIFICATE', 'RELAY_NOT_TUNL']);
 /** An attempt is due so long before the streams are lost, ms: it takes several round trips. */
 const LAST_ATTEMPT_MS = 1_000;
 /** Upper bound of the waits after that one, ms. */
@@ -180,7 +183,12 @@ export class LinkSearch {
         ? this.#backoff.nextUnanswered()
         : this.#backoff.next({
             atLeastMs: error.retryAfterMs,
-            capMs: keptMs === undefined ? undefined : STREAMS_WAIT_MS,
+            capMs:
+              keptMs !== undefined
+                ? STREAMS_WAIT_MS
+                : STRANGERS.has(error.code)
+                  ? STRANGER_WAIT_MS
+                  : undefined,
           });
     return delayMs > lastMs ? this.#backoff.nextWithin(lastMs) : delayMs;
   }

@@ -197,6 +197,19 @@ test('attempts are counted from 1 each time that the link is lost', async () => 
   expect(heard.map((each) => (each as unknown[])[1])).toEqual([1, 2, 1]);
 });
 
+test.each(['RELAY_CERTIFICATE', 'RELAY_NOT_TUNL'] as const)(
+  'something else that answers (%s) is asked again within 5 s: the relay itself is not troubled',
+  async (code) => {
+    const {clock, search, latest, heard} = setUp({random: () => 1});
+    search.lost(LOST, NEVER);
+    for (let i = 0; i < 10; i++) {
+      clock.advance(5_000);
+      await latest().fail(new TunlError(code));
+    }
+    expect(heard.at(-1)).toEqual([code, 11, 5_000]);
+  },
+);
+
 describe('while open streams wait for the link', () => {
   test('no wait is longer than 2.5 s, however often the relay refuses', async () => {
     const {clock, search, latest, heard} = setUp({keptMs: () => 600_000, random: () => 1});

@@ -1,0 +1,31 @@
+// Relays that are being greeted: links that belong to no session yet, and what they hear when the agent ends.
+
+import {type AgentHandshake, greetRelay} from '../mux/handshake.js';
+import type {Link} from '../mux/link.js';
+import type {Welcome} from '../protocol/link-messages.js';
+
+export class Greetings {
+  readonly #leaving = new AbortController();
+  readonly #links = new Set<Link>();
+
+  /** As `greetRelay`. */
+  async greet(
+    link: Link,
+    handshake: Omit<AgentHandshake, 'leaving'>,
+    attach: (welcome: Welcome) => void,
+  ): Promise<void> {
+    this.#links.add(link);
+    try {
+      await greetRelay(link, {...handshake, leaving: this.#leaving.signal}, attach);
+    } finally {
+      this.#links.delete(link);
+    }
+  }
+
+  /** The agent ends: a relay that may have begun a session is told. Resolves when the links are gone. */
+  async leave(): Promise<void> {
+    const gone = [...this.#links].map((link) => link.gone());
+    this.#leaving.abort();
+    await Promise.all(gone);
+  }
+}
