@@ -13,13 +13,13 @@ import {type Snapshot, Visitors} from './visitors.js';
 const BYTES_PER_SECOND = 200_000;
 const POLL_MS = 200;
 
-/** The network is as usual before the fault begins, and is watched for as long at its end. */
+/** The network is left alone for so long before the fault, and after everything has recovered. */
 const QUIET_MS = 2_000;
 
-/** The kernel waits longer and longer between two attempts at sending: after 90 s of silence up to a minute more. */
+/** How long to wait for the download after the fault. TCP backs off: after 90 s of silence its next attempt may be a minute away. */
 const PATIENCE_MS = {full: 130_000, short: 40_000};
 
-/** What still moves after the download does. */
+/** How long the other connections may take once the download moves again. */
 const OTHERS_MS = 20_000;
 
 export type Fate = 'survived' | 'reset' | 'truncated' | 'hangs';
@@ -31,10 +31,10 @@ export interface CellResult {
   download: Fate;
   echo: Fate;
   quiet: Fate;
-  /** Seconds from the begin of the fault to the end of the download, if it did not survive. */
+  /** Seconds from the start of the fault to the end of the download, if it did not survive. */
   endedAfterS?: number;
   longestStallS: number;
-  /** The share of the time from the begin of the fault on in which the download stood still for more than 150 ms. */
+  /** The share of the time since the start of the fault that the download spent in silences of more than 150 ms. */
   deadShare: number;
   wrongBytes: number;
   /** Whether, before the fault, a visitor that had ended its own direction got the whole answer. */

@@ -5,21 +5,21 @@ import type {NetPath} from '../../test/helpers/net-path.js';
 
 export interface FaultRun {
   path: NetPath;
-  /** What the peer's link is made of. */
+  /** The transport of the peer's link. */
   over: 'tcp' | 'udp';
-  /** Times are this much shorter. */
+  /** The short form: faults are shorter and fewer. */
   short: boolean;
   signal: AbortSignal;
   /** Resolves when the download goes on, or is over. */
   goesOn(): Promise<void>;
-  /** Whether the download has ended: what is only repeated need not be done again. */
+  /** Whether the download has ended. A fault that repeats itself stops then. */
   isOver(): Promise<boolean>;
 }
 
 export interface Fault {
   name: string;
   about: string;
-  /** Does it and takes it back. */
+  /** Breaks the network and mends it again. */
   run(run: FaultRun): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ const hole = (seconds: number, shortSeconds: number): Fault => ({
 export const faults: readonly Fault[] = [
   hole(20, 5),
   hole(50, 10),
-  // A link is given up after 15 s of silence.
+  // 20 s in the short form: tunl gives a link up after 15 s of silence.
   hole(90, 20),
   {
     name: 'killed',
@@ -106,7 +106,7 @@ export const faults: readonly Fault[] = [
   },
 ];
 
-/** A NAT that forgets a flow cannot break UDP, it only gives it another port. */
+/** UDP has no connection to reset. A NAT that forgets a UDP flow gives it another port. */
 function breakCarrier(path: NetPath, over: 'tcp' | 'udp'): Promise<void> {
   return over === 'tcp' ? path.cutTcp() : path.rebindUdp();
 }

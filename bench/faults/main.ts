@@ -1,5 +1,5 @@
-// `npm run bench:faults`: what becomes of open connections while the network between relay and agent is broken, through tunl
-// and through other ways. As root: each cell has three network namespaces of its own, which are gone afterwards.
+// `npm run bench:faults`: breaks the network between relay and agent and reports what happens to open connections, with tunl and
+// with other tools. Needs root. Each cell makes three network namespaces and removes them.
 
 import {loadavg} from 'node:os';
 import {parseArgs} from 'node:util';
@@ -20,7 +20,7 @@ const allPeers: readonly FaultPeer[] = [tunl, frpTcp, frpQuic, chisel, ssh, wire
 /** Peers that this bench cannot run, with the reason. */
 const missing = ['newt is left out: it needs a Pangolin server, which is more than one program'];
 
-/** A whole cell, the longest of which takes half an hour. */
+/** For one cell. The longest one takes half an hour. */
 const CELL_TIMEOUT_MS = 45 * 60_000;
 
 const usage = `npm run bench:faults -- [--only PEER,…] [--fault FAULT,…] [--short] [--together 6]
@@ -85,7 +85,7 @@ async function main(signal: AbortSignal): Promise<boolean> {
   if (values.only === undefined) for (const line of missing) process.stderr.write(`${line}\n`);
   process.stderr.write(`load average before: ${loadavg()[0]?.toFixed(1)}\n`);
 
-  // The longest row first: the others go on beside it.
+  // The longest row comes last in the table and starts first.
   const waiting: Cell[] = [...rows].reverse().flatMap((fault) => peers.map((peer) => ({peer, fault})));
   const cells = new Map<string, CellResult | string>();
   const missed: string[] = [];
@@ -114,7 +114,7 @@ async function main(signal: AbortSignal): Promise<boolean> {
   return missed.length === 0;
 }
 
-/** The first signal ends every cell, which takes its namespaces down; the second ends this process at once. */
+/** The first signal ends every cell, and each removes its namespaces. The second signal ends this process at once. */
 const interrupted = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {

@@ -1,4 +1,4 @@
-// Bytes that follow from a seed alone, without end: both sides of a transfer know what comes next.
+// An endless stream of bytes from a seed. Both sides of a transfer know each next byte.
 import {createCipheriv, createHash} from 'node:crypto';
 
 /** Returns a function that gives the next `count` bytes of the seed's stream. */

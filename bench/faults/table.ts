@@ -1,4 +1,4 @@
-// What the fault bench prints: the matrix for a reader, and the figures that tunl has to hold.
+// The fault bench's output: the matrix, and the limits that tunl misses.
 
 import type {CellResult, Fate} from './cell.js';
 import type {Fault} from './faults.js';
@@ -6,7 +6,7 @@ import type {Fault} from './faults.js';
 /** The three connections by name. */
 const connections = ['download', 'echo', 'quiet'] as const;
 
-/** A cell in a few characters: the longest stall if everything survived, else what happened to the download or the others. */
+/** One cell of the matrix: the longest stall if all connections survived, else which were lost and how. */
 export function shown(result: CellResult | string | undefined): string {
   if (result === undefined) return '–';
   if (typeof result === 'string') return 'failed';
@@ -38,7 +38,7 @@ export function matrix(
 
 const survives = (fate: Fate) => fate === 'survived';
 
-/** What tunl has to hold and does not, in words. */
+/** The limits that tunl misses in this cell, one sentence each. */
 export function misses(result: CellResult): string[] {
   if (result.peer !== 'tunl') return [];
   const missed = connections

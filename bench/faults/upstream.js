@@ -1,13 +1,14 @@
-// The upstream of the fault bench. The first line of a connection says what it is for: `download SEED BYTES_PER_SECOND`
-// gives the seed's pattern at that rate without end, `echo` gives back what follows, `after-end` answers with 100,000 bytes
-// when the visitor has ended. Prints its port.
+// The upstream of the fault bench. It prints its port. The first line of a connection is a request:
+//   download SEED BYTES_PER_SECOND   sends the seed's pattern at that rate until the visitor leaves
+//   echo                             returns the bytes that follow
+//   after-end                        sends 100,000 bytes after the visitor has ended its direction
 import {createServer} from 'node:net';
 import {pattern} from './pattern.js';
 
 const TICK_MS = 50;
 const AFTER_END_BYTES = 100_000;
 
-/** What may wait in a socket whose reader stands still. */
+/** Nothing more is written while this many bytes wait in the socket. */
 const MOST_WAITING = 256 * 1024;
 
 function download(socket, seed, rate) {

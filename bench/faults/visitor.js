@@ -1,12 +1,12 @@
-// The visitors of the fault bench: a download, an echo that is spoken to all the time, and a connection that says nothing
-// until it is asked at the end.
+// The visitors of the fault bench: a download, an echo with five words a second, and a connection that is silent until the
+// end.
 //
 //   node visitor.js HOST PORT SEED BYTES_PER_SECOND
 //
 // Prints `up` once all three are served. After that each line on stdin is answered with `N JSON`, the Nth snapshot:
 //   report      what is known so far
 //   begin       stalls are counted from now on
-//   ask         the quiet connection is spoken to, and new visitors come until one is served
+//   ask         sends a word on the quiet connection, and new visitors until one is served
 import {connect} from 'node:net';
 import {createInterface} from 'node:readline';
 import {pattern} from './pattern.js';
@@ -55,7 +55,7 @@ function startDownload() {
   return facts;
 }
 
-/** Counts what comes back, against what was said. */
+/** Compares the bytes that come back with those sent. Returns the function that sends. */
 function startEcho(facts) {
   const socket = visit('echo\n', facts);
   let unanswered = Buffer.alloc(0);

@@ -9,9 +9,9 @@ import type {PublicSide} from './peers/peer.js';
 
 interface Connection {
   wrong: number;
-  /** How it ended: a code, or `FIN`. */
+  /** How it ended: an error code, or `FIN`. */
   closed?: string;
-  /** When, by the clock of `now`. */
+  /** When it ended, on the same clock as `now`. */
   closedAt?: number;
 }
 
@@ -22,19 +22,19 @@ interface Words extends Connection {
 
 export interface Snapshot {
   now: number;
-  /** So much of an answer of 100,000 bytes came, before the fault, to a visitor that had ended its own direction. */
+  /** Before the fault a visitor ended its own direction and waited for 100,000 bytes. This many arrived. */
   halfClosedBytes: number;
   download: Connection & {
     bytes: number;
     longestStallMs: number;
     /** Sum of the silences of more than 150 ms. */
     stalledMs: number;
-    /** How long nothing has come now. */
+    /** Time since the last byte. */
     silentMs: number;
   };
   echo: Words;
   quiet: Words;
-  /** The first new visitor since the end of the fault that was served, and how long after it. */
+  /** Time from the end of the fault until a new visitor was served. */
   fresh: {servedMs?: number};
 }
 

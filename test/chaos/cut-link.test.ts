@@ -7,12 +7,12 @@ import {sized, sleep, startRig} from './rig.js';
 
 const everyMs = 5_000;
 const pieceMs = 20;
-/** Without a cut in it only a longer silence than this one counts: the machine may have other things to do. */
+/** A silence without a cut in it counts only from this length on: shorter ones are the machine's own pauses. */
 const pauseMs = 250;
 
 test('a link cut every 5 s: a stream stands still for less than 5 % of the time', async ({scope, expect}) => {
   const cuts = sized(5, 24);
-  // The wait before an attempt is random: the share of few cuts varies.
+  // The wait before an attempt is random, so the share varies with few cuts.
   const limit = sized(0.08, 0.05);
   const rig = await startRig(scope);
   const upstream = await tcpUpstream(scope, (socket) => {
@@ -38,7 +38,7 @@ test('a link cut every 5 s: a stream stands still for less than 5 % of the time'
     lastAt += gap;
     longest = Math.max(longest, gap);
     if (gap > pauseMs || cutAt > lastAt - gap) still += gap;
-    // The first four bytes of every 4,000 count on.
+    // Every 4,000 bytes begin with the number of the piece.
     for (let at = (4_000 - (bytes % 4_000)) % 4_000; at + 4 <= chunk.length; at += 4_000) {
       counts.push(chunk.readUInt32BE(at));
     }

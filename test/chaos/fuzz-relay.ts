@@ -1,4 +1,5 @@
-// A relay that greets an agent, grants its bind, and then says anything and resets the link; honest at first and at the end.
+// A relay that greets an agent, grants its bind, sends random frames, and resets the link. It is honest until `begin` and after
+// `calm`.
 import {createServer as createHttps} from 'node:https';
 import type {Socket} from 'node:net';
 import {type WebSocket, WebSocketServer} from 'ws';
@@ -6,7 +7,7 @@ import {AGENT_PATH, KIND} from '../../src/lib/protocol/wire.js';
 import {count8, frame, frameBytes, record, recordBytes} from '../helpers/raw-agent.js';
 import type {Scope} from '../helpers/scope.js';
 import type {Random} from '../mux/fuzz.js';
-import {anyFrame, anyRecord, linkMessage} from './fuzzers.js';
+import {anyFrame, anyRecord, linkMessage} from './fuzz-bytes.js';
 import {domain} from './rig.js';
 
 /** Type and length of OPENED, and the first bytes of its stream's id. */
@@ -15,7 +16,7 @@ const openedHead = Buffer.from([frame.opened, 0, 0, 0, 0, 0]);
 export interface FuzzRelay {
   port: number;
   readonly counts: {links: number; greeted: number; visitors: number};
-  /** From now on anything may come. */
+  /** From now on it sends random frames and cuts links. */
   begin(): void;
   /** From now on it is honest again. Resolves when the agent has taken a visitor. */
   calm(): Promise<void>;

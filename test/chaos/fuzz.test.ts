@@ -1,5 +1,5 @@
-// Random hellos, HTTP, link messages and frames, with resets in between, against a relay; and the same against an agent. Neither
-// ends, neither keeps memory, and good visitors are served all the while.
+// Random ClientHellos, HTTP, link messages and frames, with resets in between, against a relay; and link messages and frames
+// against an agent. Both must live on, keep no memory, and serve good visitors meanwhile.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {createAuthority} from '../helpers/certificates.js';
@@ -19,23 +19,22 @@ const MiB = 1024 * 1024;
 const seconds = sized(20, 600);
 const seed = Number(process.env.TUNL_SEED ?? Date.now() % 2 ** 31);
 
-/** Each kind of attempt, one after the other, until it is time. Returns how many of each there were. */
-async function attack(target: FuzzTarget, random: Random, untilMs: number): Promise<Record<string, number>> {
-  const counts: Record<string, number> = {};
+/** Two workers for each kind of attempt, until the given time. */
+async function attack(target: FuzzTarget, random: Random, untilMs: number): Promise<void> {
+  const {counts} = target;
   const work = async (name: string, own: Random) => {
     const fuzzer = fuzzers[name];
     while (fuzzer !== undefined && performance.now() < untilMs) {
-      // What is refused or cut off in the middle is the point; only the relay must not be harmed.
+      // An attempt may be refused or cut off at any point.
       await fuzzer(own, target).catch(() => {});
       counts[name] = (counts[name] ?? 0) + 1;
     }
   };
   const workers = Object.keys(fuzzers).flatMap((name) => [name, name]);
   await Promise.all(workers.map((name) => work(name, new Random(random.below(2 ** 31)))));
-  return counts;
 }
 
-/** What the process holds when all who came have gone. */
+/** The state of the process once it has closed the descriptors of all attempts. */
 async function atRest(child: Child, descriptors: number): Promise<Inspection> {
   let last = await inspect(child);
   const since = performance.now();
@@ -48,14 +47,14 @@ async function atRest(child: Child, descriptors: number): Promise<Inspection> {
 
 const held = (at: Inspection) => at.heapUsed + at.external;
 
-/** Stack traces of uncaught exceptions, and errors that nobody foresaw. */
+/** Stack traces, and errors without a code of their own. */
 const unforeseen = /\n\s+at |UNEXPECTED/;
 
 test(`${seconds} s of fuzz: a relay serves on, and its memory is flat`, async ({scope, expect}) => {
   process.stdout.write(`TUNL_SEED=${seed}\n`);
   const random = new Random(seed);
   const rig = await startRig(scope, {
-    // All attackers come from one address, which limits by address would soon shut out.
+    // All attempts come from one address, and limits by address would soon refuse them.
     flags: [
       '--trusted-source',
       '127.0.0.1',
@@ -82,15 +81,15 @@ test(`${seconds} s of fuzz: a relay serves on, and its memory is flat`, async ({
     caFile: rig.caFile,
     token: relay.token,
     hellos: [...(await capture(scope)).values()].map(({bytes}) => bytes),
+    counts: {sessions: 0, resumes: 0},
   };
   const start = await inspect(relay.cli);
-  const counts: Record<string, number> = {};
+  const {counts} = target;
   const during = async (ms: number) => {
-    const done = await attack(target, random, performance.now() + ms);
-    for (const [name, count] of Object.entries(done)) counts[name] = (counts[name] ?? 0) + count;
+    await attack(target, random, performance.now() + ms);
     return await atRest(relay.cli, start.descriptors + 2);
   };
-  // Code and tables are there after the first quarter; what comes on top later would be a leak.
+  // Code is compiled and tables have grown after the first quarter. Growth after that is a leak.
   const first = await during((seconds * 1000) / 4);
   const last = await during((seconds * 1000 * 3) / 4);
   const name = `${seconds} s of fuzz against a relay`;

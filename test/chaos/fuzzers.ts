@@ -1,22 +1,13 @@
-// Those who say random things to a relay, right ones and wrong ones, and go away at any moment: as visitors, as browsers, as
-// agents. Each attempt is short; what it says follows from a seed.
+// Attackers of a relay: each connects as a visitor, a browser or an agent, sends random bytes from a seed, and leaves at a random
+// moment. Each attempt is short.
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {connect, type Socket} from 'node:net';
 import {connect as connectTls, TLSSocket} from 'node:tls';
-import {
-  count4,
-  count8,
-  frame,
-  frameBytes,
-  nextTicket,
-  RawAgent,
-  record,
-  recordBytes,
-  type Ticket,
-} from '../helpers/raw-agent.js';
+import {frame, frameBytes, nextTicket, RawAgent, type Ticket} from '../helpers/raw-agent.js';
 import {Scope} from '../helpers/scope.js';
 import type {Random} from '../mux/fuzz.js';
+import {anyFrame, anyRecord, junk, linkMessage, mutated, request} from './fuzz-bytes.js';
 
 export interface FuzzTarget {
   port: number;
@@ -30,48 +21,16 @@ export interface FuzzTarget {
   token: string;
   /** ClientHellos of real programs. */
   hellos: readonly Buffer[];
+  /** Attempts of each kind, and what they reached. */
+  counts: Record<string, number>;
 }
 
 export type Fuzzer = (random: Random, target: FuzzTarget) => Promise<void>;
 
-const JUNK = Buffer.from(Array.from({length: 4096}, (_, i) => (i * 167 + (i >> 3)) & 0xff));
-
-/** How long an attempt waits for what it may never get. */
+/** The longest wait of an attempt for an answer. */
 const PATIENCE_MS = 300;
 
-function junk(random: Random, most: number): Buffer {
-  const length = random.below(most);
-  const at = random.below(JUNK.length);
-  return Buffer.concat(Array.from({length: 1 + Math.ceil(length / JUNK.length)}, () => JUNK)).subarray(
-    at,
-    at + length,
-  );
-}
-
-export function mutated(random: Random, bytes: Buffer): Buffer {
-  if (bytes.length === 0) return bytes;
-  const copy = Buffer.from(bytes);
-  const at = random.below(copy.length);
-  switch (random.below(6)) {
-    case 0:
-      copy[at] = random.below(256);
-      return copy;
-    case 1:
-      copy[at] = (copy[at] ?? 0) ^ (1 << random.below(8));
-      return copy;
-    case 2:
-      return copy.subarray(0, at);
-    case 3:
-      return Buffer.concat([copy.subarray(0, at), junk(random, 60), copy.subarray(at)]);
-    case 4:
-      return Buffer.concat([copy, copy.subarray(at)]);
-    default:
-      copy.fill(random.below(256), at, Math.min(copy.length, at + random.below(40)));
-      return copy;
-  }
-}
-
-/** Waits for an event, or not for long. */
+/** Waits for `what`, for a random time at most. */
 async function soon(random: Random, what: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((resolve) => {
@@ -81,7 +40,7 @@ async function soon(random: Random, what: Promise<unknown>): Promise<void> {
   clearTimeout(timer);
 }
 
-/** A TLS socket cannot be reset, but is when what came has not been read. */
+/** Node cannot reset a TLS socket on request. The kernel does when unread bytes are left. */
 function leave(random: Random, socket: Socket): void {
   const way = random.below(3);
   if (way === 0 && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
@@ -89,7 +48,7 @@ function leave(random: Random, socket: Socket): void {
   else socket.end();
 }
 
-/** Sends the bytes in pieces, reads whatever comes, and leaves in any way. */
+/** Sends the bytes in pieces, reads what comes, and ends, closes or resets the connection. */
 async function converse(random: Random, socket: Socket, bytes: Buffer): Promise<void> {
   const closed = new Promise((resolve) => socket.once('close', resolve));
   socket.on('error', () => {});
@@ -122,51 +81,6 @@ export const noise: Fuzzer = async (random, {port, httpPort, tcpPort}) => {
   await converse(random, dial(random.of([port, httpPort, tcpPort])), junk(random, 100_000));
 };
 
-const METHODS = ['GET', 'POST', 'PUT', 'OPTIONS', 'CONNECT', 'PRI', 'get', '__proto__', ''];
-const HEADERS = ['Host', 'Upgrade', 'Connection', 'Content-Length', 'Transfer-Encoding', 'Sec-WebSocket-Key'];
-const MORE_HEADERS = [
-  'Sec-WebSocket-Version',
-  'Sec-WebSocket-Protocol',
-  'Authorization',
-  'Expect',
-  '__proto__',
-  'Origin',
-];
-const VALUES = [
-  'websocket',
-  'Upgrade',
-  'chunked',
-  '5',
-  '-1',
-  '99999999999999999999',
-  '13',
-  'tunl.v1',
-  '100-continue',
-];
-
-function request(random: Random, {domain, host, token}: FuzzTarget): Buffer {
-  const path = random.of([
-    '/',
-    '/agent',
-    '/healthz',
-    '/%00',
-    '//',
-    '*',
-    `/${'a'.repeat(random.below(20_000))}`,
-  ]);
-  const headers = [`Host: ${random.of([domain, host, 'constructor', '', '[::1', `${'x.'.repeat(200)}y`])}`];
-  if (random.oneIn(2)) {
-    headers.push('Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13');
-    headers.push('Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==', 'Sec-WebSocket-Protocol: tunl.v1');
-    headers.push(`Authorization: Bearer ${random.oneIn(2) ? token : 'wrong-wrong-wrong-wrong'}`);
-  }
-  while (random.oneIn(2)) headers.push(`${random.of([...HEADERS, ...MORE_HEADERS])}: ${random.of(VALUES)}`);
-  const text = `${random.of(METHODS)} ${path} HTTP/${random.of(['1.1', '1.0', '2.0', '9'])}\r\n${headers.join('\r\n')}\r\n\r\n`;
-  const body = random.oneIn(2) ? junk(random, 3_000) : Buffer.alloc(0);
-  const bytes = Buffer.concat([Buffer.from(text), body]);
-  return random.oneIn(3) ? mutated(random, bytes) : bytes;
-}
-
 export const http: Fuzzer = async (random, target) => {
   const bytes = Buffer.concat(Array.from({length: 1 + random.below(3)}, () => request(random, target)));
   if (random.oneIn(3)) return await converse(random, dial(target.httpPort), bytes);
@@ -184,142 +98,28 @@ export const http: Fuzzer = async (random, target) => {
   await converse(random, socket, bytes);
 };
 
-/** JSON of a message with something wrong in it. */
-function wrongly(random: Random, message: Record<string, unknown>): Buffer {
-  const copy: Record<string, unknown> = {...message};
-  const field = random.of(Object.keys(copy));
-  const values = [
-    undefined,
-    null,
-    -1,
-    2 ** 60,
-    '',
-    'x'.repeat(5_000),
-    [],
-    {},
-    true,
-    '\u0000',
-    'ff'.repeat(32),
-  ];
-  copy[field] = random.of(values);
-  const bytes = Buffer.from(JSON.stringify(copy));
-  return random.oneIn(3) ? mutated(random, bytes) : bytes;
-}
-
-const hex = (random: Random, bytes: number) =>
-  Buffer.from(Array.from({length: bytes}, () => random.below(256))).toString('hex');
-
-/** A link message that somebody might send at some time. */
-export function linkMessage(random: Random): Buffer {
-  const message = random.of<Record<string, unknown>>([
-    {type: 'hello', software: 'fuzz', nonce: hex(random, 16)},
-    {
-      ...{type: 'hello', software: 'fuzz', nonce: hex(random, 16)},
-      resume: {
-        id: hex(random, 16),
-        epoch: 1 + random.below(9),
-        received: random.below(9),
-        proof: hex(random, 32),
-      },
-    },
-    {type: 'challenge', protocol: 1, software: 'fuzz', nonce: hex(random, 16)},
-    {
-      type: 'welcome',
-      id: hex(random, 16),
-      epoch: 1,
-      received: 0,
-      resumeWindowMs: 2_000,
-      secret: hex(random, 32),
-    },
-    {type: 'refused', code: 'RELAY_BUSY', message: 'fuzz', retryAfterMs: random.below(100)},
-    {type: 'goaway', message: 'fuzz', afterMs: random.below(100), relays: []},
-    {type: 'close', code: random.of(['CLOSED', 'PROTOCOL', 'x']), message: 'fuzz'},
-  ]);
-  const bytes = random.oneIn(2) ? wrongly(random, message) : Buffer.from(JSON.stringify(message));
-  return recordBytes(record.message, bytes);
-}
-
-function controlMessage(random: Random): Buffer {
-  const message = random.of<Record<string, unknown>>([
-    {type: 'bind', request: 1 + random.below(5), wish: {kind: 'tcp'}},
-    {type: 'bind', request: 1 + random.below(5), wish: {kind: 'tls', h2: false}},
-    {
-      type: 'bind',
-      request: 1 + random.below(5),
-      wish: {kind: 'tls', h2: true, name: random.of(['a', 'fuzz', '__proto__', 'good'])},
-    },
-    {
-      type: 'bind',
-      request: 1,
-      wish: {kind: 'tcp', port: random.below(70_000)},
-      holder: hex(random, 16),
-      epoch: random.below(5),
-    },
-    {type: 'unbind', tunnel: 1 + random.below(3)},
-  ]);
-  return random.oneIn(3) ? wrongly(random, message) : Buffer.from(JSON.stringify(message));
-}
-
-/** A frame of either side. */
-export function anyFrame(random: Random, nextId: () => number): Buffer {
-  const stream = random.of([0, 1, 2, 3, 4, 5, nextId(), 2 ** 48 - 1]);
-  switch (random.below(12)) {
-    case 0:
-    case 1:
-    case 2:
-      return frameBytes(frame.control, 0, controlMessage(random));
-    case 3:
-      return frameBytes(
-        frame.open,
-        nextId(),
-        Buffer.concat([Buffer.from([random.below(4)]), junk(random, 100)]),
-      );
-    case 4:
-      return frameBytes(frame.data, stream, junk(random, random.oneIn(10) ? 200_000 : 500));
-    case 5:
-      return frameBytes(frame.credit, stream, count4(random.of([1, 1_000, 2 ** 31, 2 ** 32 - 1])));
-    case 6:
-      return frameBytes(frame.opened, stream);
-    case 7:
-      return frameBytes(frame.fin, stream);
-    case 8:
-      return frameBytes(frame.reset, stream, JSON.stringify({code: random.of(['CANCELLED', 'X', ''])}));
-    case 9:
-      return frameBytes(frame.refused, stream, JSON.stringify({code: 'UPSTREAM_REFUSED'}));
-    case 10:
-      return frameBytes(random.below(256), stream, junk(random, 50));
-    default:
-      return frameBytes(
-        random.of(Object.values(frame)),
-        stream,
-        junk(random, 50),
-        random.oneIn(5) ? random.below(2 ** 24) : undefined,
-      );
+/** One link of an agent with a session: binds, random frames and records, and visits that are reset. */
+async function talk(random: Random, raw: RawAgent, nextId: () => number, tcpPort: number): Promise<void> {
+  const mostlyRight = random.oneIn(2);
+  const bind = (request: number) => JSON.stringify({type: 'bind', request, wish: {kind: 'tcp'}});
+  const batches = 1 + random.below(10);
+  for (let batch = 0; batch < batches; batch += 1) {
+    if (mostlyRight && !random.oneIn(20)) raw.segment(frameBytes(frame.control, 0, bind(batch + 1)));
+    else raw.segment(...Array.from({length: 1 + random.below(5)}, () => anyFrame(random, nextId)));
+    if (random.oneIn(5)) raw.send(anyRecord(random, raw.received));
+    if (random.oneIn(5)) {
+      const socket = dial(tcpPort);
+      socket.on('error', () => {});
+      setTimeout(() => socket.resetAndDestroy(), 20);
+    }
+    if (random.oneIn(3)) await new Promise((resolve) => setImmediate(resolve));
   }
+  await soon(random, raw.closed);
+  raw.socket.terminate();
 }
 
-/** A record of either side; `received` is what a right acknowledgement says. */
-export function anyRecord(random: Random, received: number): Buffer {
-  switch (random.below(8)) {
-    case 0:
-      return recordBytes(record.ack, count8(random.of([0, received, received + 1, 2 ** 40])));
-    case 1:
-      return recordBytes(record.ping, random.oneIn(9) ? count4(1) : count8(random.below(1_000)));
-    case 2:
-      return recordBytes(record.pong, count8(random.below(1_000)));
-    case 3:
-      return linkMessage(random);
-    case 4:
-      return recordBytes(random.below(256), junk(random, 100));
-    case 5:
-      return mutated(random, linkMessage(random));
-    default:
-      return recordBytes(record.ack, count8(received));
-  }
-}
-
-/** An agent with the right token that says anything, is cut off, and comes back with a right or a wrong proof. */
-export const agent: Fuzzer = async (random, {port, domain, caFile, token, tcpPort}) => {
+/** An agent with the right token: it sends random frames, is cut off, and resumes with a right or a wrong proof. */
+export const agent: Fuzzer = async (random, {port, domain, caFile, token, tcpPort, counts}) => {
   await using scope = new Scope();
   const open = async () => {
     const raw = await RawAgent.connect(scope, {port, domain, caFile, token});
@@ -330,54 +130,32 @@ export const agent: Fuzzer = async (random, {port, domain, caFile, token, tcpPor
   let raw = await open();
   if (random.oneIn(3)) {
     while (!random.oneIn(3)) raw.send(linkMessage(random));
-    await soon(random, raw.closed);
-    return;
+    return await soon(random, raw.closed);
   }
   await raw.hello();
   const {id, secret, epoch} = await raw.message('welcome');
+  counts.sessions = (counts.sessions ?? 0) + 1;
   let ticket: Ticket = {id: String(id), secret: String(secret), epoch: Number(epoch)};
-  let id2 = 0;
+  let streamId = 0;
   const nextId = () => {
-    id2 += 2 * (1 + random.below(2));
-    return id2;
+    streamId += 2 * (1 + random.below(2));
+    return streamId;
   };
-  for (let links = 0; links < 4; links += 1) {
-    const mostlyRight = random.oneIn(2);
-    for (let batch = 0; batch < 1 + random.below(10); batch += 1) {
-      if (mostlyRight && !random.oneIn(20))
-        raw.segment(
-          frameBytes(
-            frame.control,
-            0,
-            JSON.stringify({type: 'bind', request: batch + 1, wish: {kind: 'tcp'}}),
-          ),
-        );
-      else raw.segment(...Array.from({length: 1 + random.below(5)}, () => anyFrame(random, nextId)));
-      if (random.oneIn(5)) raw.send(anyRecord(random, raw.received));
-      if (random.oneIn(5))
-        dial(tcpPort)
-          .on('error', () => {})
-          .setTimeout(20, function (this: Socket) {
-            this.resetAndDestroy();
-          });
-      if (random.oneIn(3)) await new Promise((resolve) => setImmediate(resolve));
-    }
-    await soon(random, raw.closed);
-    raw.socket.terminate();
+  for (;;) {
+    await talk(random, raw, nextId, tcpPort);
     if (random.oneIn(3)) return;
-    const received = raw.received;
     const next = await open();
     ticket = {...ticket, epoch: ticket.epoch + 1};
-    const lie = random.oneIn(4) ? {received: random.below(2 ** 31)} : {};
-    await next.resume(ticket, received, lie);
+    await next.resume(ticket, raw.received, random.oneIn(4) ? {received: random.below(2 ** 31)} : {});
     const {nonce} = await next.message('challenge');
     if ((await next.answer()) !== 'welcome') return;
+    counts.resumes = (counts.resumes ?? 0) + 1;
     ticket = nextTicket(ticket, next.nonce, String(nonce));
     raw = next;
   }
 };
 
-/** A visitor of the tunnel with the echo, that may be whole, and may leave at any moment. */
+/** A visitor of the echo that may leave before its answer is complete. */
 export const visitor: Fuzzer = async (random, {tcpPort}) => {
   await converse(random, dial(tcpPort), junk(random, random.oneIn(5) ? 500_000 : 5_000));
 };

@@ -1,5 +1,4 @@
-// More visitors than the link carries, honest ones and such that leave again at once: agent and relay go on, and their memory
-// stays bounded.
+// More visitors than the link carries, and visitors that leave at once: agent and relay go on, with bounded memory.
 import {createConnection} from 'node:net';
 import {Child} from '../helpers/child.js';
 import {projectRoot} from '../helpers/cli.js';
@@ -11,7 +10,7 @@ import {tcpUpstream} from '../helpers/upstreams.js';
 import {long, sized, startRig} from './rig.js';
 
 const MB = 1_000_000;
-/** With its head just below the 16 KiB that a first read brings. */
+/** The page and its HTTP head are just below 16 KiB, the size of a first read. */
 const pageBytes = 16_000;
 const page = Buffer.from(Array.from({length: pageBytes}, (_, i) => i % 251));
 
@@ -59,14 +58,14 @@ test('visitors of a page, far more than the link carries: all are served', async
   const upstream = Child.start(scope, process.execPath, words, {name: 'page server'});
   const {cli: agent, ready} = await rig.expose(Number(await upstream.line()), {flags: ['--tcp']});
   const port = ready.tcp?.port ?? 0;
-  // The short form's link carries next to nothing until all have come, so that all of them wait at the same time.
+  // In the short form the link carries almost nothing until all visitors have come: all of them wait at the same time.
   if (long) rig.proxy.setRate('both', 2 * MB);
   else rig.proxy.setRate('up', 0.1 * MB);
   const since = performance.now();
   const visits: Promise<string>[] = [];
   while (visits.length < visitors) {
     for (let i = 0; i < crowd; i += 1) visits.push(fetchPage(scope, port));
-    // A listener that has 4,096 waiting drops more in silence, as the system has it: no more than two crowds are on their way in.
+    // The system lets 4,096 connections wait for a listener and drops more in silence, so at most two crowds come at a time.
     const asked = String(visits.length - crowd);
     await Promise.race([upstream.line((line) => line === asked), agent.exited]);
   }
@@ -100,7 +99,7 @@ function counted(words: readonly string[]): Record<string, number> {
 
 const piece = Buffer.alloc(64 * 1024, 1);
 
-/** A visit that sends 64 KiB, as far as they are taken, and is reset 30 ms later. */
+/** A visit that writes 64 KiB and is reset 30 ms later. */
 function visitAndReset(port: number): Promise<void> {
   return new Promise((resolve) => {
     const socket = createConnection({port, host: '127.0.0.1'});
@@ -113,7 +112,7 @@ function visitAndReset(port: number): Promise<void> {
   });
 }
 
-/** So many at a time for as long as `more` says. Resolves with how many came. */
+/** Visits, `together` at a time, until `more` returns false. Resolves with their number. */
 async function flood(port: number, together: number, more: () => boolean): Promise<number> {
   let visits = 0;
   const one = async () => {
@@ -126,7 +125,7 @@ async function flood(port: number, together: number, more: () => boolean): Promi
   return visits;
 }
 
-/** Most memory that the relay had, and whether it comes back. */
+/** Reports the relay's peak memory, and waits up to 60 s for it to shrink. */
 async function memoryAfter(relay: Child, startBytes: number, expect: (ok: boolean) => void, name: string) {
   const peak = relay.peakRssBytes();
   const since = performance.now();

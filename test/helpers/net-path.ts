@@ -1,5 +1,5 @@
-// Two hosts with a router between them, each in a network namespace of its own: what breaks on the way is known to the router
-// alone, as on the Internet. Needs root; nothing outside the namespaces is touched.
+// Two hosts with a router between them, each in a network namespace of its own. Faults happen in the router, so the hosts do
+// not know of them, as on the Internet. Needs root. Nothing outside the namespaces changes.
 import {randomBytes} from 'node:crypto';
 import {addHost, type Host, succeed} from './net-ns.js';
 import type {Scope} from './scope.js';
@@ -9,13 +9,13 @@ export interface NetPath {
   near: Host;
   /** Where the agent and the upstream are. Its address changes with `move`. */
   far: Host;
-  /** The router drops every packet in both directions, without a word; or those of UDP alone. */
+  /** The router drops all packets in both directions, or all UDP packets. */
   drop(which?: 'all' | 'udp'): Promise<void>;
   /** The router answers every packet with a reset (TCP) or "port unreachable". */
   refuse(): Promise<void>;
   /** Ends `drop` and `refuse`. */
   mend(): Promise<void>;
-  /** Both ends of every TCP connection between the hosts are reset, as by a box that forgets or ends connections. */
+  /** Resets both ends of every TCP connection between the hosts, as a firewall does that ends connections. */
   cutTcp(): Promise<void>;
   /** The router gives the far host's UDP packets another source port from now on, as a NAT does that forgot a flow. */
   rebindUdp(): Promise<void>;
@@ -25,7 +25,7 @@ export interface NetPath {
   down(): Promise<() => Promise<void>>;
 }
 
-/** @param names what the far host's and the near host's /etc/hosts call the near host. */
+/** @param names of the near host, in /etc/hosts of both. */
 export async function netPath(scope: Scope, names: readonly string[] = []): Promise<NetPath> {
   const id = randomBytes(3).toString('hex');
   const [nearNet, farNet] = ['10.213.1', '10.213.2'];
@@ -74,7 +74,7 @@ export async function netPath(scope: Scope, names: readonly string[] = []): Prom
     rebindUdp: async () => {
       rebinds = (rebinds + 1) % 256;
       await nft('flush chain inet faults rewrite');
-      // The same bits are flipped on the way back: a mapping without a table.
+      // The way back flips the same bits, so the router keeps no table.
       await nft(`add rule inet faults rewrite iifname rf${id} udp sport set udp sport ^ ${rebinds}`);
       await nft(`add rule inet faults rewrite iifname rn${id} udp dport set udp dport ^ ${rebinds}`);
     },

@@ -1,6 +1,5 @@
-// An upstream in a process of its own: one page of so many bytes for each connection, which then ends. Prints its port.
-// `page-server.js BYTES`; the page's byte at place N is N modulo 251. How many have asked is printed at every 500th, and at once
-// as 0.
+// `page-server.js BYTES`: an HTTP upstream that sends one page of BYTES bytes on each connection and ends it. Byte N of the page is
+// N modulo 251. It prints its port, and then the number of requests: 0, 500, 1000, …
 import {createServer} from 'node:net';
 
 const page = Buffer.from(Array.from({length: Number(process.argv[2])}, (_, i) => i % 251));

@@ -1,4 +1,4 @@
-// chisel with its defaults: SSH inside a WebSocket, which it dials again by itself.
+// chisel with its defaults: SSH inside a WebSocket. It reconnects by itself.
 
 import {randomBytes} from 'node:crypto';
 import {start, within} from '../../machine/programs.js';

@@ -1,10 +1,10 @@
-// What every way through the broken network looks like to the fault bench.
+// The interface that each tool implements for the fault bench.
 
 import type {NetPath} from '../../../test/helpers/net-path.js';
 import type {Scope} from '../../../test/helpers/scope.js';
 import type {Tools} from '../../machine/tools.js';
 
-/** By which agents know the relay's host. */
+/** The name of the relay's host in /etc/hosts. */
 export const RELAY_NAME = 'r1.example.test';
 
 export interface FaultPlace {
@@ -12,7 +12,7 @@ export interface FaultPlace {
   tools: Tools;
   /** The relay's part runs on the near host, the agent's on the far one. */
   path: NetPath;
-  /** On the far host's loopback. */
+  /** It listens on the far host. */
   upstreamPort: number;
 }
 
@@ -24,7 +24,7 @@ export interface PublicSide {
 
 export interface FaultPeer {
   name: string;
-  /** What its link is made of. */
+  /** The transport of its link. */
   over: 'tcp' | 'udp';
   /** Programs without which the peer is left out. */
   needs: readonly string[];

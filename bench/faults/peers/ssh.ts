@@ -1,4 +1,4 @@
-// OpenSSH with its defaults: `ssh -R` to an sshd of our own. Nothing starts it again when it ends.
+// OpenSSH with its defaults: `ssh -R` to its own sshd. Nothing restarts it when it ends.
 
 import {execFileSync} from 'node:child_process';
 import {copyFileSync, mkdirSync, writeFileSync} from 'node:fs';
@@ -38,7 +38,7 @@ export const ssh: FaultPeer = {
     const sshd = start(scope, tools.path('sshd'), ['-D', '-e', '-f', join(folder, 'sshd_config')], {
       namespace: near.namespace,
     });
-    // A login that lost its network without a word stays for hours, outside of the group of processes that is stopped.
+    // The sshd process of a login that lost its network stays for hours, in a process group of its own.
     scope.onEnd(async () => {
       const pids = await near.run('ip', 'netns', 'pids', near.namespace);
       for (const pid of pids.split('\n').filter((line) => line !== '')) stop(Number(pid));

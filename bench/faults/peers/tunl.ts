@@ -7,7 +7,7 @@ import {startTimeoutMs} from '../../peers/peer.js';
 import {program, startTunlRelay} from '../../peers/tunl-relay.js';
 import {type FaultPeer, RELAY_NAME} from './peer.js';
 
-/** Of the checkout, as the version says nothing between two releases. */
+/** The version number is the same for all commits between two releases. */
 const commit = execFileSync('git', ['describe', '--always', '--dirty'], {
   cwd: projectRoot,
   encoding: 'utf8',

@@ -1,4 +1,4 @@
-// WireGuard in user space (wireguard-go) with its defaults: visitors connect to the far host's address inside of it.
+// WireGuard in user space (wireguard-go), with a keepalive of 25 s. Visitors connect to the far host's address in the VPN.
 
 import {execFileSync} from 'node:child_process';
 import {writeFileSync} from 'node:fs';
@@ -24,7 +24,7 @@ export const wireguard: FaultPeer = {
       return {secret, known};
     };
     const ends = {near: keys(), far: keys()};
-    // The program has one socket folder for all namespaces: names of devices must differ.
+    // All namespaces share the program's folder of sockets, so the device names must differ.
     const id = path.near.namespace.split('-')[1];
     const up = async (host: Host, which: 'near' | 'far', address: string, peer: string) => {
       const device = `w${id}${which[0]}`;
