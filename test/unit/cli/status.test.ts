@@ -72,6 +72,16 @@ test('a lost link: for how long, and what is kept', () => {
   }
 });
 
+test('a relay that goes away, and one that does not give the address back, are told apart from a lost link', () => {
+  const {after} = setUp();
+  after(READY);
+  const gone = {...LOST, code: 'RELAY_LEAVING', connections: 0} as const;
+  expect(after({...gone, state: 'leaving'})).toBe('  ↻ the relay goes away · 0 open · 0 so far');
+  expect(after({...LOST, connections: 0})).toBe('  ↻ link lost · 0 open · 0 so far');
+  after(BACK);
+  expect(after({...gone, state: 'refused'})).toBe('  ↻ no address yet · 0 open · 0 so far');
+});
+
 test('a relay inside the process is no distance away, and for nobody else', () => {
   const {after, status} = setUp();
   status.attend({rttMs: () => 1, keys: () => []});

@@ -1,0 +1,105 @@
+// What a person is told about a tunnel that cannot be reached for now: in lines, and in whole sentences.
+
+import {expect, test} from 'vitest';
+import type {ReadyEvent, ReconnectingEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
+import {spoken} from '../../../src/lib/cli/spoken.js';
+import {sentences, Told} from '../../../src/lib/cli/wording.js';
+
+const READY: ReadyEvent = {
+  type: 'ready',
+  address: 'https://abc.r1.example.net',
+  upstream: 'localhost:8000',
+  relay: {url: 'https://r1.example.net', embedded: false},
+  h2: false,
+};
+const AWAY: ReconnectingEvent = {
+  type: 'reconnecting',
+  state: 'away',
+  code: 'RELAY_LOST',
+  reason: 'The link broke.',
+  attempt: 1,
+  delayMs: 90,
+  connections: 2,
+  keptForMs: 600_000,
+};
+const PAGE = {
+  code: 'RELAY_NOT_TUNL',
+  reason: 'r1.example.net:443 answered 200 instead of an upgrade.',
+} as const;
+const LEAVING = {
+  ...AWAY,
+  state: 'leaving',
+  code: 'RELAY_LEAVING',
+  reason: 'The relay goes away on purpose.',
+  delayMs: 1_200,
+  connections: 0,
+  keptForMs: 0,
+} as const;
+const REFUSED = {
+  ...AWAY,
+  state: 'refused',
+  code: 'RELAY_BUSY',
+  reason: 'The relay has no room.',
+  delayMs: 2_000,
+  connections: 0,
+} as const;
+const BACK = {type: 'resumed', awayMs: 3_100, resumed: 0, lost: 0} as const;
+
+function tell(say: (event: TunnelEvent, told: Told) => string[], events: readonly TunnelEvent[]): string[] {
+  const told = new Told();
+  told.add(READY);
+  return events.flatMap((event) => {
+    const lines = say(event, told);
+    told.add(event);
+    return lines;
+  });
+}
+const lines = (...events: TunnelEvent[]) =>
+  tell((event, told) => sentences(event, told).map(({text}) => text), events);
+const inWords = (...events: TunnelEvent[]) => tell(spoken, events);
+
+test('a link that is lost: what is kept, and for how long', () => {
+  expect(lines(AWAY, {...BACK, resumed: 2})).toEqual([
+    'link lost, keeping 2 connections for 10 min',
+    'link back after 3.1 s, 2 connections resumed, 0 lost',
+  ]);
+});
+
+test('something else that answers: what it is, at once', () => {
+  expect(lines({...AWAY, ...PAGE, connections: 0})).toEqual([
+    'link lost (r1.example.net:443 answered 200 instead of an upgrade), trying again',
+  ]);
+  expect(inWords({...AWAY, ...PAGE, connections: 0})).toEqual([
+    'The link to the relay is lost. r1.example.net:443 answered 200 instead of an upgrade. The next attempt is in 90 milliseconds.',
+  ]);
+});
+
+test('a relay that says goodbye: at once, and what follows is no second loss', () => {
+  const refused = {
+    ...AWAY,
+    code: 'RELAY_REFUSED',
+    reason: 'The connection was refused.',
+    attempt: 2,
+  } as const;
+  expect(lines(LEAVING, {...refused, delayMs: 1_500, connections: 0}, BACK)).toEqual([
+    'the relay goes away, trying again; open connections may finish',
+    'still no link (the connection was refused), next try in 1.5 s',
+    'link back after 3.1 s',
+  ]);
+  expect(inWords(LEAVING)).toEqual([
+    'The relay goes away. Open connections may finish. The next attempt is in 1.2 seconds.',
+  ]);
+});
+
+test('a relay that does not give the address back: nobody is told that the link was lost', () => {
+  expect(lines(REFUSED, {...REFUSED, attempt: 2}, BACK, AWAY)).toEqual([
+    'the relay does not give the address back yet (the relay has no room), trying again',
+    'still no address (the relay has no room), next try in 2 s',
+    'address back after 3.1 s',
+    'link lost, keeping 2 connections for 10 min',
+  ]);
+  expect(inWords(REFUSED, BACK)).toEqual([
+    'The relay does not give the address back yet. The relay has no room. The next attempt is in 2 seconds.',
+    'The address is back after 3.1 seconds.',
+  ]);
+});
