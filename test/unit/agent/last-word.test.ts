@@ -151,7 +151,10 @@ const takesAll = {
 };
 
 /** An agent that serves, and what it hears. */
-async function serving(owner: {onVisitor: (stream: Stream) => void} = takesAll) {
+async function serving(
+  owner: {onVisitor: (stream: Stream) => void} = takesAll,
+  options: {maxRetryTimeMs?: number} = {},
+) {
   const relay = new ScriptedRelay();
   const clock = new ManualClock();
   const heard: string[] = [];
@@ -161,6 +164,7 @@ async function serving(owner: {onVisitor: (stream: Stream) => void} = takesAll) 
     pool: new BlockPool(),
     log: createLogger('test', undefined),
     clock,
+    ...options,
     dial: relay.dial,
     events: {
       onReconnecting: ({state, error}) => heard.push(`${state} ${error.code}`),
@@ -288,6 +292,17 @@ describe('a tunnel that is refused for now', () => {
       'refused BIND_REFUSED',
       'resumed',
     ]);
+    agent.close();
+  });
+
+  test('is given up after the time that the link may be away', async () => {
+    const {agent, relay, clock, outcome} = await serving(takesAll, {maxRetryTimeMs: 30_000});
+    relay.bindRefusals.push(...Array<string>(100).fill('BIND_REFUSED'));
+    const since = clock.now();
+    relay.session?.close('RELAY_LOST', 'told so');
+    expect(await outcome()).toBe('RELAY_LOST');
+    expect(clock.now() - since).toBeGreaterThanOrEqual(30_000);
+    expect(clock.now() - since).toBeLessThan(40_000);
     agent.close();
   });
 
