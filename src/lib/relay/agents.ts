@@ -89,7 +89,7 @@ export class Agents {
   }
 
   /** A carrier came up. */
-  accept = (carrier: Carrier, {owner: tokenOwner, entered}: Caller): void => {
+  accept = (carrier: Carrier, {owner: tokenOwner, recognised, entered}: Caller): void => {
     const {clock, domain, software, log} = this.#options;
     const link = new Link(carrier, {clock, turns: this.#turns});
     greetAgent(link, {
@@ -99,8 +99,12 @@ export class Agents {
       ...(tokenOwner === undefined && {identify: domain}),
       onHello: (hello, relayNonce) => {
         const owner = tokenOwner ?? keyOwner(hello, {domain, relayNonce, carrier});
-        if (owner === undefined) refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
-        else if (hello.resume === undefined) {
+        if (owner === undefined) {
+          refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
+          return;
+        }
+        recognised();
+        if (hello.resume === undefined) {
           entered();
           this.#begin(link, owner);
         } else if (this.#resume(link, owner, hello, relayNonce)) entered();

@@ -15,7 +15,9 @@ import type {TokenCheck} from './tokens.js';
 export interface Caller {
   /** Whose token it showed, as a hash; undefined where none is asked for. */
   owner: string | undefined;
-  /** Its hello has led to a session: until then its time is limited. */
+  /** The hello says whose it is, where no token did. */
+  recognised: () => void;
+  /** The hello has led to a session: until then its time is limited. */
   entered: () => void;
 }
 
@@ -120,7 +122,10 @@ function onUpgrade(options: OwnSiteOptions, {req, socket, head, connection}: Upg
   }
   const carrier = acceptUpgrade({req, socket, head});
   if (carrier !== undefined) {
-    options.onAgent(carrier, {owner: verdict.owner, entered: () => connection.enter()});
+    const {owner} = verdict;
+    if (owner !== undefined) connection.recognise();
+    const recognised = () => connection.recognise();
+    options.onAgent(carrier, {owner, recognised, entered: () => connection.enter()});
   }
 }
 

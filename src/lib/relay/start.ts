@@ -155,7 +155,7 @@ class RunningRelay implements Relay {
       clock,
       log,
       isTrusted,
-      isFull: () => this.#room.noneForConnections,
+      room: this.#room,
     });
     this.#registry = new MemoryRegistry({
       graceMs: settings.leaseGraceMs,

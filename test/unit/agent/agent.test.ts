@@ -102,7 +102,7 @@ function setUp({onDelay, ...options}: Partial<AgentOptions> & {onDelay?: (ms: nu
       const [mine, theirs] = createPipe();
       carriers.push(mine);
       if (state.forgetful) knowNobody(theirs);
-      else relay.agents.accept(theirs, {owner: 'token:1', entered: () => {}});
+      else relay.agents.accept(theirs, {owner: 'token:1', recognised: () => {}, entered: () => {}});
       happen({type: 'dialled'});
       return Promise.resolve(mine);
     },

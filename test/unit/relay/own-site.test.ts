@@ -31,7 +31,7 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
     clock,
     log: createLogger('relay', (line) => void lines.push(line)),
     isTrusted: () => false,
-    isFull: () => false,
+    room: {noneForConnections: false, refused: () => {}},
   });
   const site = new OwnSite({
     domain: 'r1.localhost',
@@ -49,7 +49,7 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
   });
   const door = createServer({allowHalfOpen: true}, (socket) => {
     const connection = pending.admit(socket);
-    if (connection?.secures('own')) site.accept(socket, connection);
+    if (connection?.secures('own') && connection.mayBegin()) site.accept(socket, connection);
   });
   const port = await scope.listen(door);
   const visit = async (text: string): Promise<Socket> => {

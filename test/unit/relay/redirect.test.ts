@@ -21,7 +21,7 @@ beforeEach(async () => {
     clock,
     log: createLogger('test', undefined),
     isTrusted: () => false,
-    isFull: () => false,
+    room: {noneForConnections: false, refused: () => {}},
   });
   server = createRedirect({domain: 'r1.example', publicPort: () => publicPort, pending});
   ({port} = await listenOn(server, {host: '127.0.0.1', port: 0}, false));

@@ -8,6 +8,7 @@ import type {Logger} from '../../core/logger.js';
 import {BySource} from './by-source.js';
 import {type Peer, peerOf} from './peer.js';
 import {RepeatLog} from './repeat-log.js';
+import type {Room} from './room.js';
 import {TokenBuckets} from './token-buckets.js';
 import type {TrustCheck} from './trusted.js';
 
@@ -40,7 +41,7 @@ export type Step = keyof typeof STEPS;
 
 /** Refused tokens of one source, before the next ones are not even looked at. */
 const LOGINS = {burst: 20, perSecond: 0.5};
-/** A source that has brought a session within this time, ms, may cost ten times as much at the relay's own name. */
+/** A source that an agent has come from within this time, ms, may cost ten times as much at the relay's own name. */
 const PROVEN_MS = 600_000;
 const PROVEN_SHARE = 0.1;
 const MOST_PROVEN = 16_384;
@@ -49,8 +50,7 @@ export interface PendingOptions {
   clock: Clock;
   log: Logger;
   isTrusted: TrustCheck;
-  /** No descriptor is left for one more. */
-  isFull: () => boolean;
+  room: Pick<Room, 'noneForConnections' | 'refused'>;
   mostBytes?: number;
 }
 
@@ -102,9 +102,10 @@ export class PendingConnections {
       raw.resetAndDestroy();
       return undefined;
     }
-    const {isFull} = this.#options;
-    while (isFull() && this.endOne());
-    if (isFull()) {
+    const {room} = this.#options;
+    while (room.noneForConnections && this.endOne());
+    if (room.noneForConnections) {
+      room.refused(peer);
       raw.on('error', () => {});
       raw.resetAndDestroy();
       return undefined;
@@ -150,7 +151,7 @@ export class PendingConnections {
     this.#refused.note(address);
   }
 
-  /** It has come to something. */
+  /** An agent comes from there. */
   proved({source}: Peer): void {
     this.#proven.delete(source);
     this.#proven.set(source, this.clock.now());
@@ -188,11 +189,15 @@ export class PendingConnection {
   /** TLS on top of it, from its handshake on. */
   secure: Socket | undefined;
   step: Step = 'hello';
+  #next: Step = 'hello';
+  #known = false;
   bytes = 0;
   /** Gives back what is held of its first words: called at once when it ends, since `close` comes later. */
   release: (() => void) | undefined;
   readonly #all: PendingConnections;
   readonly #since: number;
+  /** When its time is over, ms after the accept. */
+  #mostMs: number;
   #timer: Timer;
   #over = false;
 
@@ -201,7 +206,8 @@ export class PendingConnection {
     this.raw = raw;
     this.peer = peer;
     this.#since = all.clock.now();
-    this.#timer = all.clock.after(helloMs, this.end);
+    this.#mostMs = helloMs;
+    this.#timer = all.clock.after(helloMs, this.#onTime);
     raw.on('error', () => {});
     raw.once('close', this.#onClose);
   }
@@ -218,25 +224,27 @@ export class PendingConnection {
 
   /** It has said whom it wants. */
   named(): void {
-    this.#deadline(WHOLE_MS);
+    this.#mostMs = Math.max(WHOLE_MS, this.#mostMs);
   }
 
   /** A TLS handshake comes next. False: its source has had too many of them in vain, and the connection is gone. */
   secures(step: 'visitor' | 'own'): boolean {
-    if (this.#over) return false;
-    if (!this.#all.mayTake(this.peer, step)) {
-      this.end();
-      return false;
-    }
-    this.step = step;
-    this.#all.resize(this, TLS_BYTES);
-    this.#deadline(Math.max(WHOLE_MS, this.#all.clock.now() - this.#since + AFTER_WAIT_MS));
-    return !this.over;
+    if (!this.#mayGoOn(step)) return false;
+    this.#next = step;
+    this.#mostMs = Math.max(WHOLE_MS, this.#all.clock.now() - this.#since + AFTER_WAIT_MS);
+    return true;
   }
 
   /** Its handshake's turn has come. False: it has ended meanwhile, or its source has spent what it had. */
   mayBegin(): boolean {
-    if (!this.#over && !this.#all.mayTake(this.peer, this.step)) this.end();
+    if (!this.#mayGoOn(this.#next)) return false;
+    this.step = this.#next;
+    this.#all.resize(this, TLS_BYTES);
+    return !this.over;
+  }
+
+  #mayGoOn(step: Step): boolean {
+    if (!this.#over && !this.#all.mayTake(this.peer, step)) this.end();
     return !this.over;
   }
 
@@ -253,9 +261,15 @@ export class PendingConnection {
     this.#all.loginFailed(this.peer);
   }
 
+  /** It has shown whose it is. Its time goes on, but whatever becomes of it is not a stranger's doing. */
+  recognise(): void {
+    if (this.#over) return;
+    this.#known = true;
+    this.#all.proved(this.peer);
+  }
+
   /** It has rights now: no limit of this kind holds any longer. */
   enter(): void {
-    if (this.step === 'own' && !this.#over) this.#all.proved(this.peer);
     this.#leave(false);
   }
 
@@ -273,16 +287,16 @@ export class PendingConnection {
     this.#over = true;
     this.#timer.cancel();
     this.raw.off('close', this.#onClose);
-    this.#all.remove(this, vain);
+    this.#all.remove(this, vain && !this.#known);
     this.release?.();
     this.release = undefined;
   }
 
-  /** @param ms from the accept. */
-  #deadline(ms: number): void {
-    if (this.#over) return;
+  /** One timer is enough for nearly all, who are gone before it: it is set anew only where there is more time by now. */
+  readonly #onTime = (): void => {
     const {clock} = this.#all;
-    this.#timer.cancel();
-    this.#timer = clock.after(Math.max(0, this.#since + ms - clock.now()), this.end);
-  }
+    const leftMs = this.#since + this.#mostMs - clock.now();
+    if (leftMs > 0) this.#timer = clock.after(leftMs, this.#onTime);
+    else this.end();
+  };
 }

@@ -28,7 +28,8 @@ export class Room {
     this.#options = options;
     this.#full = new RepeatLog({
       clock,
-      write: (line) => log.warn('visitors are turned away: no descriptors or memory are left for them', line),
+      write: (line) =>
+        log.warn('connections are turned away: no descriptors or memory are left for them', line),
     });
   }
 
@@ -42,8 +43,13 @@ export class Room {
     const {descriptors, openVisitors, mostVisitors, watch} = this.#options;
     if (!descriptors.noneForVisitors && openVisitors() < mostVisitors) return true;
     if (watch.makeRoom(peer)) return true;
-    this.#full.note(peer.address);
+    this.refused(peer);
     return false;
+  }
+
+  /** For the log. */
+  refused({address}: Peer): void {
+    this.#full.note(address);
   }
 
   close(): void {

@@ -30,11 +30,19 @@ interface Limits {
 function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
   const clock = new ManualClock();
   const lines: LogRecord[] = [];
+  let refused = 0;
   const pending: PendingConnections = new PendingConnections({
     clock,
     log: createLogger('relay', (line) => void lines.push(line)),
     isTrusted: (address) => trusted.includes(address),
-    isFull: () => pending.count >= room,
+    room: {
+      get noneForConnections() {
+        return pending.count >= room;
+      },
+      refused: () => {
+        refused += 1;
+      },
+    },
     ...(mostBytes !== undefined && {mostBytes}),
   });
   const connect = (address: string) => {
@@ -46,7 +54,12 @@ function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
     if (connection === undefined) throw new Error(`${address} was turned away`);
     return connection;
   };
-  return {clock, lines, pending, connect, admitted};
+  return {clock, lines, pending, connect, admitted, refused: () => refused};
+}
+
+/** Its turn comes at once. */
+function handshake(connection: PendingConnection | undefined, step: 'visitor' | 'own'): boolean {
+  return connection?.secures(step) === true && connection.mayBegin();
 }
 
 const A = '203.0.113.1';
@@ -58,7 +71,7 @@ test('the first words have four seconds, and everything before a session ten', (
   const slow = connect(A);
   clock.advance(3_999);
   slow.connection?.named();
-  slow.connection?.secures('own');
+  handshake(slow.connection, 'own');
   expect(pending.count).toBe(2);
   clock.advance(1);
   expect([silent.socket.wasReset, slow.socket.wasReset]).toEqual([true, false]);
@@ -73,7 +86,7 @@ test('a visitor that waited for its tunnel has five seconds for its handshake, f
   const visitor = admitted(A);
   visitor.named();
   clock.advance(9_999);
-  expect(visitor.secures('visitor')).toBe(true);
+  expect(handshake(visitor, 'visitor')).toBe(true);
   clock.advance(4_999);
   expect(visitor.over).toBe(false);
   clock.advance(1);
@@ -84,7 +97,7 @@ test('a connection that has entered is limited by nothing here, and costs its so
   const {clock, pending, connect} = setUp();
   for (let i = 0; i < 10_000; i++) {
     const {socket, connection} = connect(A);
-    connection?.secures('visitor');
+    handshake(connection, 'visitor');
     connection?.enter();
     socket.destroy();
   }
@@ -95,21 +108,21 @@ test('a connection that has entered is limited by nothing here, and costs its so
 test('a thousand at once from one address are welcome', () => {
   const {admitted} = setUp();
   const crowd = Array.from({length: 1_000}, () => admitted(A));
-  expect(crowd.every((connection) => connection.secures('visitor'))).toBe(true);
+  expect(crowd.every((connection) => handshake(connection, 'visitor'))).toBe(true);
 });
 
 test('handshakes in vain close the tunnels’ names to their source, for a while, and to nobody else', () => {
   const {clock, admitted} = setUp();
   const fail = (address: string) => {
     const connection = admitted(address);
-    const went = connection.secures('visitor');
+    const went = handshake(connection, 'visitor');
     connection.end();
     return went;
   };
   for (let i = 0; i < 500; i++) expect(fail(A)).toBe(true);
   expect([fail(A), fail(B)]).toEqual([false, true]);
   // The relay's own name is another matter.
-  expect(admitted(A).secures('own')).toBe(true);
+  expect(handshake(admitted(A), 'own')).toBe(true);
   clock.advance(1_000);
   expect(fail(A)).toBe(true);
 });
@@ -143,18 +156,48 @@ test('a source that has brought a session may fail ten times as often at the rel
   const failures = (address: string) => {
     for (let count = 0; ; count += 1) {
       const connection = admitted(address);
-      if (!connection.secures('own')) return count;
+      if (!handshake(connection, 'own')) return count;
       connection.end();
     }
   };
   const agent = admitted(A);
-  agent.secures('own');
+  handshake(agent, 'own');
+  agent.recognise();
   agent.enter();
   const [proven, unknown] = [failures(A), failures(B)];
   expect(proven).toBeGreaterThan(1_950);
   expect(unknown).toBe(200);
   clock.advance(600_000);
   expect(failures(A)).toBe(200);
+});
+
+test('agents with a token may be refused their sessions as often as it takes: after a restart all come back at once', () => {
+  const {admitted} = setUp();
+  for (let i = 0; i < 5_000; i++) {
+    const agent = admitted(A);
+    expect(handshake(agent, 'own')).toBe(true);
+    agent.recognise();
+    agent.end();
+  }
+});
+
+test('a handshake whose turn has not come costs what a ClientHello costs, and is not begun by a source that has spent all', () => {
+  const {clock, pending, admitted} = setUp();
+  const crowd = Array.from({length: 1_500}, () => admitted(A));
+  for (const connection of crowd) {
+    connection.named();
+    expect(connection.secures('own')).toBe(true);
+  }
+  clock.advance(10_000);
+  expect(pending.count).toBe(0);
+  const next = admitted(A);
+  expect(next.secures('own')).toBe(true);
+  for (let i = 0; i < 200; i++) {
+    const other = admitted(A);
+    handshake(other, 'own');
+    other.end();
+  }
+  expect([next.mayBegin(), next.over]).toEqual([false, true]);
 });
 
 test('refused tokens close the door to tokens only', () => {
@@ -165,7 +208,7 @@ test('refused tokens close the door to tokens only', () => {
     guess.loginFailed();
   }
   expect([guess.mayLogIn, guess.loginWaitMs]).toEqual([false, 2_000]);
-  expect([admitted(A).secures('visitor'), admitted(B).mayLogIn]).toEqual([true, true]);
+  expect([handshake(admitted(A), 'visitor'), admitted(B).mayLogIn]).toEqual([true, true]);
   clock.advance(2_001);
   expect(guess.mayLogIn).toBe(true);
 });
@@ -187,7 +230,7 @@ test('without descriptors the oldest of the heaviest source gives way, and with 
   expect([pending.count, good.over, flood.filter(({over}) => !over).length]).toEqual([10, false, 9]);
   const none = setUp({room: 0});
   const {socket, connection} = none.connect(A);
-  expect([socket.wasReset, connection]).toEqual([true, undefined]);
+  expect([socket.wasReset, connection, none.refused()]).toEqual([true, undefined, 1]);
 });
 
 test('bytes of unfinished hellos and handshakes under way count as what they hold', () => {
@@ -195,9 +238,9 @@ test('bytes of unfinished hellos and handshakes under way count as what they hol
   const good = admitted(B);
   for (let i = 0; i < 50; i++) admitted(A).holds(60_000);
   expect(pending.bytes).toBeLessThanOrEqual(1_000_000);
-  for (let i = 0; i < 50; i++) admitted(A).secures('visitor');
+  for (let i = 0; i < 50; i++) handshake(admitted(A), 'visitor');
   expect(pending.bytes).toBeLessThanOrEqual(1_000_000);
-  expect([good.over, good.secures('visitor')]).toEqual([false, true]);
+  expect([good.over, handshake(good, 'visitor')]).toEqual([false, true]);
 });
 
 test('a connection that was reset before it was accepted is not counted', () => {
