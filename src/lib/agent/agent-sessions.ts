@@ -1,5 +1,6 @@
 // The sessions of one agent: the one that the next link goes on with, and those of relays that are on their way out.
 
+import type {Clock} from '../core/clock.js';
 import type {AgentTicket} from '../mux/resume-ticket.js';
 import type {Session} from '../mux/session.js';
 
@@ -10,6 +11,9 @@ export interface Resumable {
   /** How long the relay keeps it without a link, ms. */
   resumeWindowMs: number;
 }
+
+/** How often a session that is left is looked at, ms. */
+const IDLE_CHECK_MS = 1_000;
 
 /** Relays on their way out whose streams may finish at the same time. */
 const MOST_RETIRED = 8;
@@ -42,6 +46,13 @@ export class AgentSessions {
     if (this.current !== undefined) this.#retired.add(this.current.session);
     this.current = undefined;
     return [...this.#retired].slice(0, -MOST_RETIRED);
+  }
+
+  /** A retired one is left: its last streams finish where they are. */
+  closeWhenIdle(session: Session, clock: Clock): void {
+    if (!this.#retired.has(session)) return;
+    if (session.streamCount === 0 || session.link === undefined) session.close();
+    else clock.after(IDLE_CHECK_MS, () => this.closeWhenIdle(session, clock));
   }
 
   /** It has ended. Returns whether it was the current one. */

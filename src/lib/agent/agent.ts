@@ -15,6 +15,7 @@ import {type BindingOwner, Bindings, type Bound} from './bindings.js';
 import {Greetings} from './greetings.js';
 import {endsAgent} from './last-word.js';
 import {LinkSearch, type Verdict} from './link-search.js';
+import {LinkTrial} from './link-trial.js';
 import {type Place, RelayPlaces} from './relay-places.js';
 
 type Phase =
@@ -39,15 +40,14 @@ export class Agent {
   #lostAt = 0;
   /** Streams that were open when the link was lost. */
   #streamsBefore = 0;
-  /** What the peer had acknowledged when the session was resumed over the link of the moment. */
-  #resumedFrom: {session: Session; ackedBytes: number; at: number} | undefined;
+  readonly #trial: LinkTrial;
   readonly #greetings = new Greetings();
   #gone: Promise<void> | undefined;
-  #goodbyeAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#trial = new LinkTrial(this.#clock);
     const {events} = options;
     this.#bindings = new Bindings({
       clock: this.#clock,
@@ -209,14 +209,7 @@ export class Agent {
     if (current === undefined) return;
     this.unbindAll();
     for (const session of this.#sessions.retire()) session.close();
-    this.#closeWhenIdle(current.session);
-  }
-
-  /** Its last streams finish where they are. */
-  #closeWhenIdle(session: Session): void {
-    if (!this.#sessions.isRetired(session)) return;
-    if (session.streamCount === 0 || session.link === undefined) session.close();
-    else this.#clock.after(IDLE_CHECK_MS, () => this.#closeWhenIdle(session));
+    this.#sessions.closeWhenIdle(current.session, this.#clock);
   }
 
   // ── Links ──
@@ -267,8 +260,7 @@ export class Agent {
     current.resumeWindowMs = welcome.resumeWindowMs;
     const resumedStreams = session.streamCount;
     session.attach(link, welcome.received);
-    this.#resumedFrom =
-      resumed === undefined ? undefined : {session, ackedBytes: session.ackedBytes, at: this.#clock.now()};
+    this.#trial.begin(session, resumed !== undefined);
     if (resumed === undefined) this.#bindings.bindAgain();
     if (before.is === 'starting') before.first.resolve();
     // A link that broke in the same breath is not back; whoever was told hears of the next one.
@@ -336,15 +328,6 @@ export class Agent {
     return this.#lostAt + current.resumeWindowMs - this.#clock.now();
   }
 
-  /** The link of `session` broke. One that carried something was no accident of the network's start: no reason to wait longer. */
-  #judgeLink(session: Session): void {
-    const from = this.#resumedFrom;
-    this.#resumedFrom = undefined;
-    if (from?.session !== session) return;
-    const heldMs = this.#clock.now() - from.at;
-    if (session.ackedBytes > from.ackedBytes || heldMs >= HELD_MS) this.#backoff.proven();
-  }
-
   /** There was a link and now there is none. */
   #lose(error: TunlError, streams: number): void {
     this.#link = undefined;
@@ -400,18 +383,14 @@ export class Agent {
     for (const session of this.#sessions.retire()) session.close();
     this.#link = undefined;
     this.#streamsBefore = 0;
-    const now = this.#clock.now();
-    // A relay that says nothing but goodbye is not asked without a pause.
-    const pauseMs = now - this.#goodbyeAt < GOODBYES_APART_MS ? this.#backoff.next() : 0;
-    this.#goodbyeAt = now;
-    this.#search.sentAway(new TunlError('RELAY_LEAVING'), Math.max(afterMs, pauseMs), this.#mostAwayMs);
+    this.#search.sentAway(new TunlError('RELAY_LEAVING'), afterMs, this.#mostAwayMs);
   }
 
   #onDetached(session: Session, error: Error | undefined): void {
     // Its relay is going: there will be nobody to resume it with.
     if (this.#sessions.isRetired(session)) session.destroy(new TunlError('RELAY_LOST'));
     if (!this.#sessions.isCurrent(session)) return;
-    this.#judgeLink(session);
+    if (this.#trial.end(session)) this.#backoff.proven();
     this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.streamCount);
   }
 
@@ -430,15 +409,8 @@ export class Agent {
 /** How long a relay may take to hear that the agent leaves: who has gone, or is far behind, is not waited for. */
 const GOODBYE_MS = 1_000;
 
-/** How often it is looked whether the last stream of a session that is left has ended, ms. */
-const IDLE_CHECK_MS = 1_000;
 /** Streams whose link to a relay elsewhere was away for so long are given up for a relay that takes the agent, ms. */
 const ELSEWHERE_AWAY_MS = 60_000;
-/** Goodbyes that are closer together than this are answered more slowly each time, ms. */
-const GOODBYES_APART_MS = 60_000;
-
-/** A resumed link that held for so long counts as one that carries, also where nothing was sent. */
-const HELD_MS = 5_000;
 
 /** How long a link may be away that was lost before the relay had answered to the first wishes, ms. */
 const UNBOUND_AWAY_MS = 10_000;

@@ -55,6 +55,8 @@ const STRANGERS: ReadonlySet<string> = new Set(['RELAY_CERTIFICATE', 'RELAY_NOT_
 const LAST_ATTEMPT_MS = 1_000;
 /** Upper bound of the waits after that one, ms. */
 const LAST_WAIT_MS = 500;
+/** Goodbyes that are closer together than this are answered more slowly each time, ms. */
+const GOODBYES_APART_MS = 60_000;
 
 export class LinkSearch {
   readonly #options: LinkSearchOptions;
@@ -63,6 +65,7 @@ export class LinkSearch {
   #state: State = {is: 'resting'};
   /** Undefined: there is a link. */
   #away: Away | undefined;
+  #goodbyeAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LinkSearchOptions) {
     this.#options = options;
@@ -89,8 +92,13 @@ export class LinkSearch {
     const away = this.#miss(limitMs);
     // What is tried beside the link would go on with the session that ends there.
     this.#drop();
-    this.#wait(afterMs);
-    this.#tell(away, error, afterMs);
+    const now = this.#clock.now();
+    // A relay that says nothing but goodbye is not asked without a pause.
+    const pauseMs = now - this.#goodbyeAt < GOODBYES_APART_MS ? this.#backoff.next() : 0;
+    this.#goodbyeAt = now;
+    const delayMs = Math.max(afterMs, pauseMs);
+    this.#wait(delayMs);
+    this.#tell(away, error, delayMs);
   }
 
   /** The attempt under way has a link in use. Returns the absence that this ends, if there was one. */
