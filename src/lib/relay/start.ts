@@ -17,7 +17,7 @@ import {Agents} from './agents.js';
 import {type CertificateSource, openCertificates} from './certificates.js';
 import {Descriptors} from './doors/descriptors.js';
 import {PendingConnections} from './doors/pending.js';
-import {mostVisitors, Room} from './doors/room.js';
+import {Room, SHARE_OF_MEMORY} from './doors/room.js';
 import {trustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
 import {FrontDoor} from './front-door.js';
@@ -140,8 +140,8 @@ class RunningRelay implements Relay {
         clock,
         connections: () => this.#pending.count + this.#visitors.open + this.#agents.size,
       }),
-      openVisitors: () => this.#visitors.open,
-      mostVisitors: mostVisitors(memoryOf(totalmem())),
+      idleBytes: () => this.#visitors.idleBytes,
+      mostBytes: memoryOf(totalmem()) * SHARE_OF_MEMORY,
       watch: this.#watch,
     });
     this.#visitors = new Visitors({

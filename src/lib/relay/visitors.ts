@@ -26,6 +26,9 @@ export interface Visitor {
   alpn?: string;
 }
 
+/** What one holds in this process that moves nothing: measured, rounded up. */
+const IDLE_BYTES = {tcp: 8 * 1024, tls: 64 * 1024} as const;
+
 type Watch = Pick<VisitorWatch, 'add' | 'delete'>;
 
 export interface VisitorsOptions {
@@ -45,6 +48,7 @@ export class Visitors {
   readonly #waiting: WaitingVisitors;
   readonly #keepAliveMs: number;
   #open = 0;
+  #idleBytes = 0;
   #total = 0;
   readonly #idle = new Moment();
 
@@ -58,6 +62,11 @@ export class Visitors {
 
   get open(): number {
     return this.#open;
+  }
+
+  /** What they hold even if they move nothing. */
+  get idleBytes(): number {
+    return this.#idleBytes;
   }
 
   get total(): number {
@@ -82,6 +91,7 @@ export class Visitors {
     }
     keepAlive(raw, this.#keepAliveMs);
     this.#open += 1;
+    this.#idleBytes += IDLE_BYTES[visitor.via];
     this.#total += 1;
     const splice: Splice = new Splice({
       stream,
@@ -91,6 +101,7 @@ export class Visitors {
         this.#unread.delete(holder);
         this.#watch.delete(holder);
         this.#open -= 1;
+        this.#idleBytes -= IDLE_BYTES[visitor.via];
         if (this.#open === 0) this.#idle.come();
       },
     });

@@ -73,6 +73,7 @@ test.each([
     const [socket] = await once(door, 'connection');
     visitors.welcome(how.none ? undefined : tunnel, {socket, raw: socket, peer, via: 'tcp'});
     expect([visitors.open, held.streamCount]).toEqual([open, open]);
+    expect(visitors.idleBytes).toBe(open * 8_192);
     if (open === 1) visitor.destroy();
     else expect((await left)[0]).toMatchObject({code: 'ECONNRESET'});
   },

@@ -9,15 +9,14 @@ export interface RoomOptions {
   clock: Clock;
   log: Logger;
   descriptors: {readonly noneForVisitors: boolean; readonly noneForConnections: boolean};
-  openVisitors: () => number;
-  /** What the memory is good for. */
-  mostVisitors: number;
+  /** What visitors hold that move nothing. */
+  idleBytes: () => number;
+  mostBytes: number;
   watch: {makeRoom(peer: Peer): boolean};
 }
 
-/** What an open visitor holds that moves nothing, TLS included. */
-const VISITOR_BYTES = 64 * 1024;
-const SHARE_OF_MEMORY = 1 / 2;
+/** For visitors that move nothing, of the memory that the process may use. */
+export const SHARE_OF_MEMORY = 1 / 2;
 
 export class Room {
   readonly #options: RoomOptions;
@@ -40,8 +39,8 @@ export class Room {
 
   /** False: this visitor has to go. True may have ended another. */
   forVisitor(peer: Peer): boolean {
-    const {descriptors, openVisitors, mostVisitors, watch} = this.#options;
-    if (!descriptors.noneForVisitors && openVisitors() < mostVisitors) return true;
+    const {descriptors, idleBytes, mostBytes, watch} = this.#options;
+    if (!descriptors.noneForVisitors && idleBytes() < mostBytes) return true;
     if (watch.makeRoom(peer)) return true;
     this.refused(peer);
     return false;
@@ -55,9 +54,4 @@ export class Room {
   close(): void {
     this.#full.close();
   }
-}
-
-/** @param bytes what the process may use. */
-export function mostVisitors(bytes: number): number {
-  return Math.floor((bytes * SHARE_OF_MEMORY) / VISITOR_BYTES);
 }

@@ -2,18 +2,18 @@
 
 import {expect, test} from 'vitest';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
-import {mostVisitors, Room} from '../../../../src/lib/relay/doors/room.js';
+import {Room} from '../../../../src/lib/relay/doors/room.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 
 const peer = {address: '203.0.113.1', port: 1, source: '203.0.113.1'};
 
 function setUp({
   none = false,
-  open = 0,
+  held = 0,
   givesWay = false,
 }: {
   none?: boolean;
-  open?: number;
+  held?: number;
   givesWay?: boolean;
 }) {
   const lines: LogRecord[] = [];
@@ -22,8 +22,8 @@ function setUp({
     clock: new ManualClock(),
     log: createLogger('relay', (line) => void lines.push(line)),
     descriptors: {noneForVisitors: none, noneForConnections: none},
-    openVisitors: () => open,
-    mostVisitors: 100,
+    idleBytes: () => held,
+    mostBytes: 100,
     watch: {
       makeRoom: () => {
         asked += 1;
@@ -35,20 +35,16 @@ function setUp({
 }
 
 test('with room nobody has to give way', () => {
-  const {room, asked} = setUp({open: 99});
+  const {room, asked} = setUp({held: 99});
   expect([room.forVisitor(peer), asked()]).toEqual([true, 0]);
 });
 
 test.each([
   ['descriptors', {none: true}],
-  ['memory', {open: 100}],
+  ['memory', {held: 100}],
 ])('without %s somebody gives way, or the visitor goes and it is told once', (_what, how) => {
   expect(setUp({...how, givesWay: true}).room.forVisitor(peer)).toBe(true);
   const {room, lines} = setUp(how);
   for (let i = 0; i < 1_000; i++) expect(room.forVisitor(peer)).toBe(false);
   expect(lines.map(({level, fields}) => [level, fields])).toEqual([['warn', {from: peer.address}]]);
-});
-
-test('half of the memory is for visitors', () => {
-  expect(mostVisitors(2 ** 30)).toBe(8_192);
 });
