@@ -252,7 +252,9 @@ export class LocalTunnel implements Tunnel {
     if (!unencrypted) return undefined;
     const {port: prefer} = await remembered;
     const wish = remotePort !== undefined ? {port: remotePort} : prefer !== undefined ? {prefer} : {};
-    return await this.#agent.bind({kind: 'tcp', ...wish}, this.#visitors);
+    const bound = await this.#agent.bind({kind: 'tcp', ...wish}, this.#visitors);
+    this.#upstream.publicPort = bound.port;
+    return bound;
   }
 
   #becomeReady(upstream: HostPort, about: Partial<ReadyEvent> = {}): void {

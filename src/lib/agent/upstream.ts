@@ -11,13 +11,19 @@ import {dial, openSocket} from '../net/dial.js';
 import {formatHostPort, type HostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {HostChecks} from './host-checks.js';
+import {LoopGuard} from './loop-guard.js';
 import {UpstreamWait} from './upstream-wait.js';
 
 /** For one dial, ms: a service on this machine or its network answers sooner, and a visitor waits no longer. */
 const DIAL_TIMEOUT_MS = 10_000;
 
+/** The `cause` of a visit whose upstream is the tunnel itself. */
+export const LOOP = 'ELOOP';
+
 export interface UpstreamVisit {
   stream: Stream;
+  /** `HOST:PORT` of the visitor. */
+  from: string;
   /** The upstream answered; bytes flow. */
   onOpen: () => void;
   /** The visit is over. `code`: why, when not in order. `cause`: the system's code when the upstream could not be dialled. */
@@ -40,6 +46,7 @@ export class Upstream {
   readonly #checks: HostChecks | undefined;
   readonly #wait: UpstreamWait;
   readonly #unread: UnreadLimit | undefined;
+  readonly #loops = new LoopGuard();
   /** Undefined until a program that is being started answers. */
   #place: HostPort | undefined;
   /** The address that answered last. */
@@ -68,11 +75,21 @@ export class Upstream {
     this.#answered = undefined;
   }
 
+  /** The tunnel has this public TCP port. */
+  set publicPort(port: number) {
+    this.#loops.publicPort = port;
+  }
+
   /** Dials for one visitor's stream and splices; the stream is accepted or refused here. */
-  visit({stream, onOpen, onDone}: UpstreamVisit): void {
+  visit({stream, from, onOpen, onDone}: UpstreamVisit): void {
     if (this.#unread?.full) {
       stream.refuse('TOO_MUCH_UNREAD');
       onDone('TOO_MUCH_UNREAD');
+      return;
+    }
+    if (this.#loops.visited(this.#place?.port, from)) {
+      stream.refuse('UPSTREAM_REFUSED');
+      onDone('UPSTREAM_REFUSED', LOOP);
       return;
     }
     const look = this.#checks?.begin();
@@ -87,6 +104,7 @@ export class Upstream {
       connects: () => !wait.waits,
       onDone: (code) => {
         this.#unread?.delete(holder);
+        this.#loops.left(from);
         wait.end();
         stopDial();
         onDone(code, refusal);
@@ -103,6 +121,13 @@ export class Upstream {
     };
     const opened = (dialled: Socket, address: string) => {
       wait.end();
+      if (this.#loops.dialled(dialled.remotePort ?? 0, dialled)) {
+        refusal = LOOP;
+        resetSocket(dialled);
+        stream.refuse('UPSTREAM_REFUSED');
+        splice.onReset('UPSTREAM_REFUSED');
+        return;
+      }
       this.#answered = address;
       socket = dialled;
       stream.accept();

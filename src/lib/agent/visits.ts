@@ -7,7 +7,7 @@ import type {VisitorOpen} from '../protocol/control-messages.js';
 import {formatHostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {ConnectionEvent, TunnelEvent} from './events.js';
-import type {Upstream} from './upstream.js';
+import {LOOP, type Upstream} from './upstream.js';
 
 /** One line about a silent upstream in this time, ms: a browser that reloads asks many times a second. */
 const NOTICE_EVERY_MS = 5_000;
@@ -62,6 +62,7 @@ export class Visits {
     });
     this.#upstream.visit({
       stream,
+      from,
       onOpen: () => {
         opened = true;
         this.#total += 1;
@@ -91,11 +92,13 @@ export class Visits {
     }
     const more = this.#notice?.kept ?? 0;
     this.#notice = {at: now, kept: 0};
+    const what =
+      cause === LOOP ? "is the tunnel's own public port" : `does not accept connections (${cause})`;
     const before = more === 0 ? '' : ` (and ${more} more visitors since the last line)`;
     this.#onEvent({
       type: 'notice',
       code: 'UPSTREAM_REFUSED',
-      message: `${this.#upstream.label} does not accept connections (${cause}): the visitor was reset${before}`,
+      message: `${this.#upstream.label} ${what}: the visitor was reset${before}`,
     });
   }
 }

@@ -31,7 +31,7 @@ test('visitors whose bytes an upstream does not read are cut off when too much h
   const ends: (string | undefined)[] = [];
   const peers = new Peers({
     onOpen: (_side, stream) =>
-      upstream.visit({stream, onOpen: () => {}, onDone: (code) => void ends.push(code)}),
+      upstream.visit({stream, from: '192.0.2.1:1', onOpen: () => {}, onDone: (code) => void ends.push(code)}),
   });
   const [agent, relay] = createPipe();
   await peers.connect({agent, relay});

@@ -55,7 +55,12 @@ test.runIf(process.platform === 'linux')(
     const upstream = new Upstream({host: '127.0.0.1', port}, {reads: new SocketReads(new BlockPool())});
     const stream = {sink: undefined as StreamSink | undefined};
     const done = Promise.withResolvers<string | undefined>();
-    upstream.visit({stream: stream as unknown as Stream, onOpen: () => {}, onDone: done.resolve});
+    upstream.visit({
+      stream: stream as unknown as Stream,
+      from: '192.0.2.1:1',
+      onOpen: () => {},
+      onDone: done.resolve,
+    });
     while (dials(port) === 0) await new Promise((resolve) => setImmediate(resolve));
     stream.sink?.onReset('VISITOR_RESET');
     expect(await done.promise).toBe('VISITOR_RESET');
@@ -83,6 +88,7 @@ function visitor(upstream: Upstream) {
   };
   const done = Promise.withResolvers<readonly [string | undefined, string | undefined]>();
   upstream.visit({
+    from: '192.0.2.1:1',
     stream: stream as unknown as Stream,
     onOpen: () => {},
     onDone: (code, cause) => done.resolve([code, cause]),
