@@ -1,7 +1,6 @@
 // What people without any right do to a relay, and what it costs: counted, beside visitors who have one.
 
 import {once} from 'node:events';
-import {readFileSync} from 'node:fs';
 import {createServer} from 'node:net';
 import {expect} from 'vitest';
 import {MiB} from '../helpers/bytes.js';
@@ -36,13 +35,6 @@ async function strangers(
   const words = [kind, String(port), relay.domain, '127.0.0.2', String(count), String(atOnce)];
   const child = Child.start(scope, process.execPath, [`${projectRoot}test/helpers/strangers.js`, ...words]);
   return JSON.parse(await child.line()) as Said;
-}
-
-/** What a process has used so far, from the kernel. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
-  // In hundredths of a second: user and system time.
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** Visits without a pause until `end` is settled. */
@@ -130,10 +122,10 @@ test('with 1,024 descriptors and 5,000 visitors tunnels go on, agents come in, a
   for (const visitor of established) await say(visitor, 'one');
 
   // All from one other address; each says a word, so that it knows whether it is in.
-  const busy = cpuMs(relay.cli.pid);
+  const busy = relay.cli.cpuMs();
   // No more at once than the system lets wait for an accept.
   const {inside, closed, longestMs} = await strangers(scope, relay, 'visit', 5_000, 2_000, port);
-  const spent = cpuMs(relay.cli.pid) - busy;
+  const spent = relay.cli.cpuMs() - busy;
   const name = '1,024 descriptors, 5,000 visitors';
   expect(inside).toBeGreaterThan(800);
   expect(inside + closed).toBe(5_000);

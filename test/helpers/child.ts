@@ -157,6 +157,12 @@ export class Child implements AsyncDisposable {
     return memoryOf(this.pid, 'VmRSS');
   }
 
+  /** What the process has used so far, user and system time, ms: the kernel counts in hundredths of a second. */
+  cpuMs(): number {
+    const fields = readFileSync(`/proc/${this.pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#process.pid === undefined) return;
     const {pid} = this.#process;

@@ -2,7 +2,7 @@
 // `strangers.js KIND PORT NAME FROM COUNT AT_ONCE`: COUNT connections (0: until SIGTERM), then one line of JSON.
 // login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. slow:
 // a byte of one each second. visit: a byte to a
-// TCP port; those that get it back stay, and the line comes when all know.
+// TCP port; those that get it back stay, and the line comes when all know. `begun` on stderr: the first one is connected.
 import {connect} from 'node:net';
 import {connect as secure} from 'node:tls';
 
@@ -48,6 +48,7 @@ function one() {
     else if (kind === 'visit' && said.inside + said.closed === count) tell();
     else setImmediate(one);
   };
+  if (said.opened === 1) socket.once('connect', () => process.stderr.write('begun\n'));
   socket.on('error', () => {});
   socket.on('close', end);
   if (kind === 'visit') {

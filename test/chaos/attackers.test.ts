@@ -1,0 +1,182 @@
+// Each kind of attacker beside a good visitor, in turn with nobody and with a process that only keeps a processor busy.
+import {readFile} from 'node:fs/promises';
+import {Agent, get} from 'node:https';
+import {expect} from 'vitest';
+import {Child, cleanEnv} from '../helpers/child.js';
+import {projectRoot} from '../helpers/cli.js';
+import {atMost} from '../helpers/metric.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {httpUpstream} from '../helpers/upstreams.js';
+import {domain, preload, type Rig, sized, sleep, startRig} from './rig.js';
+
+const rounds = sized(3, 7);
+const measureMs = sized(800, 4_000);
+/** The good visitor's connections, and the pause between two requests of one. */
+const connections = 4;
+const pauseMs = 10;
+
+interface Attack {
+  script: string;
+  words: (rig: Rig, from: string) => string[];
+  /** The most of a processor that the relay may spend on it, and of the CPU that the attacker spends itself. */
+  share?: number;
+  ratio?: number;
+}
+
+const stranger = (kind: string, atOnce: number): Attack => ({
+  script: 'strangers.js',
+  words: (rig, from) => [kind, String(rig.relay.port), domain, from, '0', String(atOnce)],
+});
+const busyLoop: Attack = {script: 'attackers.js', words: () => ['busy']};
+const attacks: Record<string, Attack> = {
+  'requests in a pipeline': {...stranger('pipeline', 8), ratio: 2},
+  'wrong tokens': {...stranger('login', 50), ratio: 2},
+  '4,000 ClientHellos in flight': {...stranger('stalled', 4_000), ratio: 4},
+  '150 sessions of 100 names that end together': {script: 'attackers.js', words: () => ['releases']},
+  'a flood of pings': {script: 'flooder.js', words: () => ['pings'], share: 0.4},
+  'a flood of binds': {script: 'flooder.js', words: () => ['binds'], share: 0.4},
+};
+
+/** Of one turn of the relay's event loop, ms of its own CPU: what everybody else waits for, whatever the machine does. */
+const longestTurnMs = 250;
+
+/** Asks for a small page again and again, from an address of its own. */
+class GoodVisitor {
+  failed = 0;
+  readonly #agent = new Agent({keepAlive: true, maxSockets: connections});
+  readonly #site: {host: string; port: number; ca: Buffer};
+
+  constructor(site: {host: string; port: number; ca: Buffer}, scope: Scope) {
+    this.#site = site;
+    scope.onEnd(() => this.#agent.destroy());
+  }
+
+  /** Times of the requests of a while, ms, sorted. */
+  async times(): Promise<number[]> {
+    const until = performance.now() + measureMs;
+    const times: number[] = [];
+    const loop = async () => {
+      while (performance.now() < until) {
+        const since = performance.now();
+        await this.#ask().catch(() => {
+          this.failed += 1;
+        });
+        const took = performance.now() - since;
+        times.push(took);
+        // Requests that this one held up are counted as well, or a standstill would be a single one of many.
+        for (let late = took - pauseMs; late > pauseMs; late -= pauseMs) times.push(late);
+        await sleep(pauseMs);
+      }
+    };
+    await Promise.all(Array.from({length: connections}, loop));
+    return times.sort((a, b) => a - b);
+  }
+
+  #ask(): Promise<void> {
+    const {host, port, ca} = this.#site;
+    const to = {host: '127.0.0.1', port, localAddress: '127.0.0.3', servername: host, ca, headers: {host}};
+    return new Promise((resolve, reject) => {
+      get({agent: this.#agent, ...to}, (response) => {
+        response.resume();
+        response.on('end', resolve);
+        response.on('error', reject);
+      }).on('error', reject);
+    });
+  }
+}
+
+const at = (times: readonly number[], share: number): number =>
+  times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? Number.POSITIVE_INFINITY;
+
+const middle = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+/** What one round saw: the visitor's times, ms; the relay's longest turn, ms; its share of a processor, and of the attacker's. */
+interface Round {
+  p50: number;
+  p99: number;
+  most: number;
+  turnMs: number;
+  share: number;
+  ratio: number;
+}
+
+/** How busy the relay was since it was last asked. */
+async function turns({cli}: Rig['relay']): Promise<{longestMs: number; busyMs: number}> {
+  const before = [...cli.stderr.matchAll(/"turns":(\d+)/g)].length;
+  cli.signal('SIGIO');
+  const [line] = await cli.saidOnStderr(new RegExp(`\\{"turns":${before + 1},.*\\}`));
+  return JSON.parse(line) as {longestMs: number; busyMs: number};
+}
+
+async function startAttack(scope: Scope, rig: Rig, attack: Attack, from: string): Promise<Child> {
+  const place = {PORT: String(rig.relay.port), DOMAIN: domain, CA: rig.caFile, TOKEN: rig.relay.token};
+  const env = Object.entries(place).flatMap(([key, value]) => [
+    [`ATTACK_${key}`, value],
+    [`FLOOD_${key}`, value],
+  ]);
+  const words = [process.execPath, `${projectRoot}test/helpers/${attack.script}`, ...attack.words(rig, from)];
+  // With the lowest priority: on a machine of its own it would not take the relay's processor either.
+  const child = Child.start(scope, 'nice', ['-n', '19', ...words], {
+    env: {...cleanEnv(), ...Object.fromEntries(env), ATTACK_FROM: from},
+  });
+  await child.saidOnStderr(/begun|flooding/);
+  return child;
+}
+
+test('attackers of every kind beside a good visitor', async ({scope}) => {
+  const rig = await startRig(scope, {env: preload('inspect-hook.js', 'turns-hook.js')});
+  const {ready} = await rig.expose((await httpUpstream(scope, 'still here')).port);
+  const {host, port} = ready.tls ?? {host: '', port: 0};
+  const visitor = new GoodVisitor({host, port, ca: await readFile(rig.caFile)}, scope);
+  // Each attack comes from an address that has done nothing yet: what a burst costs is seen every time.
+  let sources = 9;
+  const measure = async (attack?: Attack): Promise<Round> => {
+    sources += 1;
+    const child = attack && (await startAttack(scope, rig, attack, `127.0.0.${sources}`));
+    await turns(rig.relay);
+    const since = performance.now();
+    const itsCpu = child?.cpuMs() ?? 0;
+    const times = await visitor.times();
+    const {longestMs, busyMs} = await turns(rig.relay);
+    const ratio = busyMs / Math.max(10, (child?.cpuMs() ?? 0) - itsCpu);
+    const share = busyMs / (performance.now() - since);
+    child?.signal('SIGKILL');
+    await child?.exited;
+    return {p50: at(times, 0.5), p99: at(times, 0.99), most: at(times, 1), turnMs: longestMs, share, ratio};
+  };
+
+  await measure();
+  const kinds: [string, Attack | undefined][] = [
+    ['nobody', undefined],
+    ['a busy loop', busyLoop],
+    ...Object.entries(attacks),
+  ];
+  const seen = new Map<string, Round[]>(kinds.map(([name]) => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const [name, attack] of kinds) seen.get(name)?.push(await measure(attack));
+  }
+
+  const figure = (name: string, key: keyof Round) => middle((seen.get(name) ?? []).map((each) => each[key]));
+  for (const [name] of kinds) {
+    const figures = Object.keys(seen.get(name)?.[0] ?? {}).map((key) => [
+      key,
+      Math.round(figure(name, key as keyof Round) * 100) / 100,
+    ]);
+    process.stdout.write(`${JSON.stringify({beside: name, ...Object.fromEntries(figures)})}\n`);
+  }
+  for (const [name, {share, ratio}] of Object.entries(attacks)) {
+    // Told and not judged: attacker, visitor, relay and agent share the machine's processors with whatever else runs.
+    atMost(name, 'p99 by the p99 alone', figure(name, 'p99') / figure('nobody', 'p99'), 2);
+    atMost(name, 'p99 by that beside a busy loop', figure(name, 'p99') / figure('a busy loop', 'p99'), 2);
+    const holds = (metric: string, key: keyof Round, limit: number) =>
+      expect.soft(atMost(name, metric, figure(name, key), limit), `${name}: ${metric}`).toBe(true);
+    holds('longest turn of the relay, ms of CPU', 'turnMs', longestTurnMs);
+    holds('longest request of the good visitor, ms', 'most', 3_000);
+    if (share !== undefined) holds('of a processor that the relay spends', 'share', share);
+    if (ratio !== undefined) holds('CPU of the relay by that of the attacker', 'ratio', ratio);
+  }
+  expect(atMost('beside attackers', 'requests failed', visitor.failed, 0)).toBe(true);
+  expect(rig.relay.cli.exit).toBeUndefined();
+});
