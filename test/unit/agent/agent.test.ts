@@ -649,6 +649,22 @@ describe('with a time to give up after', () => {
   });
 });
 
+test.each(Array.from({length: 16}, (_, k) => k))(
+  'an agent that ends %i turns after its dial leaves no session at the relay',
+  async (k) => {
+    const {agent, relay, next} = setUp();
+    const dialled = next('dialled');
+    const started = agent.start().catch((error: unknown) => error);
+    await dialled;
+    await turns(k);
+    agent.destroy(new TunlError('ABORTED'));
+    await agent.gone();
+    await started;
+    await turns(20);
+    expect(relay().agents.size).toBe(0);
+  },
+);
+
 test('the first link fails at once, and an end that was asked for is told once', async () => {
   const {agent, state, told} = setUp();
   state.refuse = new TunlError('RELAY_REFUSED');
