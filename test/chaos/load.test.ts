@@ -1,5 +1,6 @@
 // More visitors than the link carries, and visitors that leave at once: agent and relay go on, with bounded memory.
 import {createConnection} from 'node:net';
+import type {ExpectStatic} from 'vitest';
 import {Child} from '../helpers/child.js';
 import {projectRoot} from '../helpers/cli.js';
 import {until} from '../helpers/launching.js';
@@ -49,10 +50,44 @@ function fetchPage(scope: Scope, port: number): Promise<'whole' | 'cut' | 'wrong
   });
 }
 
+const crowd = 500;
+
+/**
+ * So many visits in all. The system lets 4,096 connections wait for a listener and drops more in silence, so at most two crowds
+ * come at a time: `upstream` prints how many have reached it.
+ */
+async function comeInCrowds(
+  {upstream, agent}: {upstream: Child; agent: Child},
+  count: number,
+  visit: () => Promise<string>,
+): Promise<Promise<string>[]> {
+  const visits: Promise<string>[] = [];
+  const reached = (number: number) =>
+    Promise.race([upstream.line((line) => line === String(number)), agent.exited]);
+  while (visits.length < count) {
+    for (let i = 0; i < crowd; i += 1) visits.push(visit());
+    await reached(visits.length - crowd);
+  }
+  await reached(count);
+  return visits;
+}
+
+/** Nobody was cut off, and both processes live, with memory in bounds. */
+function judge(
+  {name, ends, processes}: {name: string; ends: readonly string[]; processes: {relay: Child; agent: Child}},
+  expect: ExpectStatic,
+): void {
+  process.stdout.write(`${JSON.stringify({test: name, ends: counted(ends)})}\n`);
+  const whole = ends.filter((end) => end === 'whole').length;
+  expect.soft(atLeast(name, 'visitors served', whole, ends.length)).toBe(true);
+  for (const [which, child] of Object.entries(processes)) {
+    expect(child.exit, `the ${which} has ended: ${child.stderr.slice(-500)}`).toBeUndefined();
+    expect.soft(atMost(name, `peak RSS of the ${which}, MB`, child.peakRssBytes() / MB, 200)).toBe(true);
+  }
+}
+
 test('visitors of a page, far more than the link carries: all are served', async ({scope, expect}) => {
   const visitors = sized(4_000, 10_000);
-  const crowd = 500;
-  const name = `${visitors} visitors of 16 KB`;
   const rig = await startRig(scope);
   const words = [`${projectRoot}test/helpers/page-server.js`, String(pageBytes)];
   const upstream = Child.start(scope, process.execPath, words, {name: 'page server'});
@@ -61,34 +96,57 @@ test('visitors of a page, far more than the link carries: all are served', async
   // In the short form the link carries almost nothing until all visitors have come: all of them wait at the same time.
   if (long) rig.proxy.setRate('both', 2 * MB);
   else rig.proxy.setRate('up', 0.1 * MB);
-  const since = performance.now();
-  const visits: Promise<string>[] = [];
-  while (visits.length < visitors) {
-    for (let i = 0; i < crowd; i += 1) visits.push(fetchPage(scope, port));
-    // The system lets 4,096 connections wait for a listener and drops more in silence, so at most two crowds come at a time.
-    const asked = String(visits.length - crowd);
-    await Promise.race([upstream.line((line) => line === asked), agent.exited]);
-  }
-  if (!long) {
-    await Promise.race([upstream.line((line) => line === String(visitors)), agent.exited]);
-    rig.proxy.setRate('up', 10 * MB);
-  }
-  const ends = await Promise.all(visits);
-  const seconds = (performance.now() - since) / 1000;
-  process.stdout.write(
-    `${JSON.stringify({test: name, seconds: Math.round(seconds), ends: counted(ends)})}\n`,
-  );
-  const whole = ends.filter((end) => end === 'whole').length;
-  expect.soft(atLeast(name, 'visitors served', whole, visitors)).toBe(true);
-  for (const [which, child] of [
-    ['relay', rig.relay.cli],
-    ['agent', agent],
-  ] as const) {
-    expect(child.exit, `the ${which} has ended: ${child.stderr.slice(-500)}`).toBeUndefined();
-    expect.soft(atMost(name, `peak RSS of the ${which}, MB`, child.peakRssBytes() / MB, 200)).toBe(true);
-  }
+  const visits = await comeInCrowds({upstream, agent}, visitors, () => fetchPage(scope, port));
+  if (!long) rig.proxy.setRate('up', 10 * MB);
+  const processes = {relay: rig.relay.cli, agent};
+  judge({name: `${visitors} visitors of 16 KB`, ends: await Promise.all(visits), processes}, expect);
   expect(agent.events.filter(({type}) => type === 'reconnecting' || type === 'error')).toEqual([]);
   expect(await fetchPage(scope, port)).toBe('whole');
+});
+
+/** A visit that sends 16 KB and waits for their number. Resolves with how it ended. */
+function upload(scope: Scope, port: number): Promise<'whole' | 'cut' | string> {
+  return new Promise((resolve) => {
+    const socket = createConnection({port, host: '127.0.0.1', allowHalfOpen: true});
+    const leave = () => void socket.destroy();
+    scope.signal.addEventListener('abort', leave, {once: true});
+    let answer = '';
+    let code: string | undefined;
+    socket.end(page);
+    socket.on('data', (chunk: Buffer) => {
+      answer += chunk.toString('latin1');
+    });
+    socket.on('end', leave);
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      code = error.code;
+    });
+    socket.on('close', () => {
+      scope.signal.removeEventListener('abort', leave);
+      resolve(code ?? (answer === String(pageBytes) ? 'whole' : 'cut'));
+    });
+  });
+}
+
+test('visitors that send, far more than the link carries, and it is cut: all are served', async ({
+  scope,
+  expect,
+}) => {
+  const visitors = 3_500;
+  const rig = await startRig(scope);
+  const words = [`${projectRoot}test/helpers/count-server.js`];
+  const upstream = Child.start(scope, process.execPath, words, {name: 'count server'});
+  const {cli: agent, ready} = await rig.expose(Number(await upstream.line()), {flags: ['--tcp']});
+  const port = ready.tcp?.port ?? 0;
+  rig.proxy.setRate('down', 0.5 * MB);
+  const visits = Array.from({length: visitors}, () => upload(scope, port));
+  await Promise.race([rig.proxy.passed('down', 3 * MB), Promise.all(visits)]);
+  rig.proxy.reset();
+  await agent.event('resumed');
+  rig.proxy.setRate('down', sized(10, 2) * MB);
+  const processes = {relay: rig.relay.cli, agent};
+  judge({name: `${visitors} uploads of 16 KB`, ends: await Promise.all(visits), processes}, expect);
+  const lost = agent.events.flatMap((event) => (event.type === 'resumed' ? [event.lost] : []));
+  expect(lost.every((count) => count === 0)).toBe(true);
 });
 
 function counted(words: readonly string[]): Record<string, number> {
