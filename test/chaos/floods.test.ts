@@ -61,7 +61,7 @@ const at = (times: readonly number[], share: number): number =>
 
 const middle = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
-test.for(['pings', 'crumbs', 'opens', 'binds'])('a flood of %s', async (kind, {scope}) => {
+test.for(['pings', 'acks', 'opens', 'binds', 'drops'])('a flood of %s', async (kind, {scope}) => {
   const rig = await startRig(scope);
   const upstream = await scope.listen(createServer((_, response) => response.end('x'.repeat(1_000))));
   const {ready} = await rig.expose(upstream);

@@ -1,6 +1,7 @@
 // An agent that floods its relay, as a process of its own: `node flooder.js KIND` with URL, CA and token in the environment.
 // Says `flooding` once it has a session, and reads nothing that the relay answers.
 import {readFileSync} from 'node:fs';
+import {connect} from 'node:net';
 import {WebSocket} from 'ws';
 
 const [kind] = process.argv.slice(2);
@@ -50,7 +51,7 @@ const portions = {
         return frame(0x10, nextStream - 2, Buffer.from('\u0001{}'));
       }),
     ),
-  crumbs: () => many(200, () => many(50, () => record(2, Buffer.alloc(8)))),
+  acks: () => many(200, () => many(50, () => record(2, Buffer.alloc(8)))),
 };
 
 const socket = new WebSocket(`wss://127.0.0.1:${FLOOD_PORT}/agent`, 'tunl.v1', {
@@ -70,8 +71,65 @@ socket.on('message', () => {
     return;
   }
   socket.removeAllListeners('message');
-  console.error('flooding');
-  const make = portions[kind];
-  const flood = () => socket.send(make(), (error) => !error && setImmediate(flood));
-  flood();
+  if (kind === 'drops') drip();
+  else flood(portions[kind]);
 });
+
+function flood(make) {
+  console.error('flooding');
+  const again = () => socket.send(make(), (error) => !error && setImmediate(again));
+  again();
+}
+
+/** Single bytes for a visitor of its own, who reads them: as many as there is credit for. */
+function drip() {
+  let records = Buffer.alloc(0);
+  let frames = Buffer.alloc(0);
+  let credit = 262_144;
+  let stream;
+  const write = () => {
+    if (stream === undefined || credit < 2_000) return;
+    credit -= 2_000;
+    const bytes = record(
+      1,
+      many(2_000, () => frame(0x13, stream, Buffer.from('x'))),
+    );
+    socket.send(bytes, (error) => !error && setImmediate(write));
+  };
+  const onFrame = (type, id, payload) => {
+    if (type === 0x16) {
+      const stood = credit < 2_000;
+      credit += payload.readUInt32BE();
+      if (stood) write();
+    } else if (type === 0x10) {
+      stream = id;
+      socket.send(record(1, frame(0x11, id, Buffer.alloc(0))));
+      console.error('flooding');
+      write();
+    } else if (type === 0x17) {
+      connect(JSON.parse(payload.toString()).port, '127.0.0.1').resume();
+    }
+  };
+  let received = 0;
+  socket.on('message', (data) => {
+    records = Buffer.concat([records, data]);
+    while (records.length >= 4 && records.length >= 4 + records.readUIntBE(1, 3)) {
+      const end = 4 + records.readUIntBE(1, 3);
+      if (records[0] === 1) {
+        frames = Buffer.concat([frames, records.subarray(4, end)]);
+        received += end - 4;
+        const count = Buffer.alloc(8);
+        count.writeBigUInt64BE(BigInt(received));
+        socket.send(record(2, count));
+      }
+      records = records.subarray(end);
+    }
+    while (frames.length >= 10 && frames.length >= 10 + frames.readUIntBE(1, 3)) {
+      const end = 10 + frames.readUIntBE(1, 3);
+      onFrame(frames[0], frames.readUIntBE(4, 6), frames.subarray(10, end));
+      frames = frames.subarray(end);
+    }
+  });
+  const bind = {type: 'bind', request: 1, wish: {kind: 'tcp'}};
+  socket.send(record(1, frame(0x17, 0, Buffer.from(JSON.stringify(bind)))));
+}

@@ -8,7 +8,7 @@ import {
   readStreamId,
   shortestFrame,
 } from '../protocol/wire.js';
-import {spendOnFrame, unlimited, type WorkLeft} from './work.js';
+import {DATA_UNITS, spendOnFrame, unlimited, type WorkLeft} from './work.js';
 
 export interface FrameSink {
   /** A DATA frame begins: `length` bytes of it follow by `onData`. False: they are read and thrown away. */
@@ -83,7 +83,7 @@ export class FrameReader {
     const word = header.readUInt32BE(offset);
     this.#type = word >>> 24;
     this.#streamId = readStreamId(header, offset);
-    if (this.#type === FRAME.data) work.left -= 1;
+    if (this.#type === FRAME.data) work.left -= DATA_UNITS;
     else spendOnFrame(work, this.#type, this.#dear.includes(this.#type));
     return this.#begin(word & 0xff_ffff) ? at : chunk.length;
   }

@@ -19,7 +19,7 @@ import type {Carrier, CarrierSink} from './carrier.js';
 import {PeerWatch} from './peer-watch.js';
 import {RecordReader} from './record-reader.js';
 import {RoundTrips} from './round-trips.js';
-import {Turns, Work, type WorkLeft} from './work.js';
+import {ACK_UNITS, Turns, Work, type WorkLeft} from './work.js';
 
 /** Acks, pings and pongs go out although the carrier is full, but not without end: a peer that never reads gets no more. */
 const SHORT_RECORDS_ROOM = 1024 * 1024;
@@ -68,6 +68,8 @@ export class Link implements CarrierSink {
   /** Came and was not read yet, for want of work left or while reading is held; the carrier pauses meanwhile. */
   #backlog: Buffer[] = [];
   #isHeld = false;
+  /** What the last ack said. */
+  #acked = 0;
   #isReading = false;
   /** The carrier has closed, and the backlog is to be read before anybody hears of it. */
   #end: {error: Error | undefined} | undefined;
@@ -298,7 +300,7 @@ export class Link implements CarrierSink {
         const count = payload.readBigUInt64BE();
         if (count > BigInt(Number.MAX_SAFE_INTEGER))
           this.violate('an ack of more bytes than can be counted', 'ACK_RANGE');
-        else this.#sink?.onAck(Number(count));
+        else this.#onAck(Number(count));
         return;
       }
       case RECORD.ping:
@@ -311,6 +313,13 @@ export class Link implements CarrierSink {
       case RECORD.message:
         this.#onMessage(payload);
     }
+  }
+
+  #onAck(count: number): void {
+    // An honest peer has few of those that say nothing new.
+    if (count === this.#acked) this.#work.dear += ACK_UNITS;
+    this.#acked = count;
+    this.#sink?.onAck(count);
   }
 
   #onMessage(payload: Buffer): void {

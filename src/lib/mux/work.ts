@@ -7,7 +7,7 @@
 import type {Clock} from '../core/clock.js';
 import {FRAME, RECORD} from '../protocol/wire.js';
 
-/** Units of one link and turn: about a millisecond. A unit is what a frame of session data costs, two microseconds or so. */
+/** Units of one link and turn: about a millisecond. A unit is about two microseconds. */
 const UNITS_PER_TURN = 512;
 /** With fewer left than this, the link asks for more. */
 const ASK_BELOW = UNITS_PER_TURN / 2;
@@ -15,12 +15,21 @@ const ASK_BELOW = UNITS_PER_TURN / 2;
 const DEAR_UNITS = ASK_BELOW;
 const REST_MS = 2;
 
+/** A piece of data is a write to a socket, however small it is. */
+export const DATA_UNITS = 4;
+export const ACK_UNITS = 4;
+
 const RECORD_UNITS: Readonly<Record<number, number>> = {
+  [RECORD.segment]: 1,
+  [RECORD.ack]: ACK_UNITS,
+  [RECORD.pong]: 1,
   /** It is answered, and the answer is a write of its own. */
   [RECORD.ping]: 8,
   /** JSON. */
   [RECORD.message]: 32,
 };
+/** An ack that acknowledges something is as frequent as what was sent; the link sees to the others. */
+const DEAR_RECORDS: readonly number[] = [RECORD.ping, RECORD.message];
 
 const FRAME_UNITS: Readonly<Record<number, number>> = {
   /** JSON, and a stream that somebody has to be told of. */
@@ -31,12 +40,12 @@ const FRAME_UNITS: Readonly<Record<number, number>> = {
 
 /** A record was read. */
 export function spendOnRecord(work: WorkLeft, type: number): void {
-  const units = RECORD_UNITS[type];
-  work.left -= units ?? 1;
-  if (units !== undefined) work.dear += units;
+  const units = RECORD_UNITS[type] ?? 1;
+  work.left -= units;
+  if (DEAR_RECORDS.includes(type)) work.dear += units;
 }
 
-/** A frame was read; not one of DATA, which is on the way of every byte and costs 1. */
+/** A frame was read; not one of DATA, which is on the way of every byte and costs DATA_UNITS. */
 export function spendOnFrame(work: WorkLeft, type: number, isDear: boolean): void {
   const units = FRAME_UNITS[type] ?? 1;
   work.left -= units;
