@@ -7,6 +7,8 @@ import type {ForwardOptions, Tunnel} from './agent/options.js';
 import {Successors} from './agent/successors.js';
 import {LocalTunnel, type PublicSides} from './agent/tunnel.js';
 import type {WatchWish} from './agent/upstream-watch.js';
+import {openUpstream} from './agent/upstreams/open.js';
+import {readTarget, targetLabel, type UpstreamTarget} from './agent/upstreams/target.js';
 import {dialCarrier} from './carrier/dial.js';
 import {relayOrigin} from './carrier/relay-url.js';
 import {TunlError} from './core/errors.js';
@@ -17,25 +19,27 @@ import {readTextFile} from './core/text-file.js';
 import {borrowEmbeddedRelay} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
 import type {Identify} from './mux/handshake.js';
-import {checkHost, checkPort, formatHostPort, type HostPort} from './protocol/targets.js';
+import {checkHost, checkPort} from './protocol/targets.js';
 import {AGENT_PATH} from './protocol/wire.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Ports that this process forwards now, as host and port. */
+/** What this process forwards now, by its label. */
 const forwarded = new Set<string>();
 
 /**
- * Gives a local port a public address and resolves when visitors can connect. Does not wait for anything to listen on the port.
+ * Gives a local service a public address and resolves when visitors can connect. Does not wait for anything to listen there.
  *
- * @param port the upstream's port, 1 to 65535.
- * @throws TunlError PORT_INVALID, PORT_RANGE, H2_WITH_TCP, PORT_FORWARDED_TWICE, OPTION_INVALID, ABORTED, or why there is
- * no relay (RELAY_*, TOKEN_*, PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
+ * @param target the upstream's port, 1 to 65535; or `host:port`, `unix:/run/app.sock`, `https://host:port`, `http://host:port`.
+ * @throws TunlError PORT_INVALID, PORT_RANGE, TARGET_INVALID, SOCKET_INVALID, H2_WITH_TCP, PORT_FORWARDED_TWICE,
+ * OPTION_INVALID, ABORTED, what is wrong with a file of `upstreamTls`, or why there is no relay (RELAY_*, TOKEN_*,
+ * PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
  */
-export async function forward(port: number, options: ForwardOptions = {}): Promise<Tunnel> {
-  checkPort(port);
-  const host = options.host ?? 'localhost';
-  return await open({host, port}, formatHostPort(host, port), options);
+export async function forward(target: number | string, options: ForwardOptions = {}): Promise<Tunnel> {
+  // A port that is a string is most often one that was meant to be read as a number.
+  if (typeof target !== 'string' || /^\s*[+-]?\d+\s*$/.test(target)) checkPort(target);
+  const upstream = readTarget(target, options.host);
+  return await open(upstream, targetLabel(upstream), options);
 }
 
 /**
@@ -49,27 +53,33 @@ export async function forwardLater(what: string, options: ForwardOptions = {}): 
 }
 
 async function open(
-  place: HostPort | undefined,
-  upstream: string,
+  target: UpstreamTarget | undefined,
+  what: string,
   options: ForwardOptions,
 ): Promise<LocalTunnel> {
   checkOptions(options);
-  if (place !== undefined && forwarded.has(upstream))
-    throw new TunlError('PORT_FORWARDED_TWICE', {reason: `${upstream} is forwarded already.`});
+  if (target !== undefined && forwarded.has(what))
+    throw new TunlError('PORT_FORWARDED_TWICE', {reason: `${what} is forwarded already.`});
   const cleanUps: Array<() => unknown> = [];
-  if (place !== undefined) {
-    forwarded.add(upstream);
-    cleanUps.push(() => forwarded.delete(upstream));
+  if (target !== undefined) {
+    forwarded.add(what);
+    cleanUps.push(() => forwarded.delete(what));
   }
   const cleanUp = async () => {
     for (const each of cleanUps.reverse()) await each();
   };
   try {
+    const upstream = target && (await openUpstream(target, options.upstreamTls));
+    cleanUps.push(() => upstream?.close?.());
     const way = await findRelay(options);
     if (way.release !== undefined) cleanUps.push(way.release);
     const state = options.stateDir ?? stateDir();
     const log = createLogger('agent', options.log);
-    const memory = new NameMemory(state, {relayUrl: way.memoryKey, upstream, folder: process.cwd()}, log);
+    const memory = new NameMemory(
+      state,
+      {relayUrl: way.memoryKey, upstream: what, folder: process.cwd()},
+      log,
+    );
     // Both are read while the relay is dialled: neither is needed before the link is there.
     const identity: Promise<Identify> = loadIdentity(state).catch((error: unknown) => () => {
       // A relay that takes a token never asks.
@@ -77,7 +87,7 @@ async function open(
     });
     let identify: Identify | undefined;
     const tunnel = await LocalTunnel.open({
-      upstream: place,
+      upstream,
       explainHostChecks: options.onEvent !== undefined,
       watchUpstream: watchWish(options),
       waitUpstreamMs: options.waitUpstreamMs ?? 0,

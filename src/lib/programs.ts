@@ -3,6 +3,7 @@
 import type {TunnelEvent} from './agent/events.js';
 import type {ForwardOptions} from './agent/options.js';
 import type {LocalTunnel, PublicSides} from './agent/tunnel.js';
+import {TcpUpstream} from './agent/upstreams/tcp.js';
 import {atMost, systemClock} from './core/clock.js';
 import {TunlError} from './core/errors.js';
 import {stateDir} from './core/state-dir.js';
@@ -50,7 +51,11 @@ export async function serve(program: Program, options: ServeOptions): Promise<Se
     });
     const place = await Promise.race([running.ready, lost]);
     const tunnel = await dialled.promise;
-    tunnel.pointTo(place, {address: running.address, program: program.name, ...loginOf(running)});
+    tunnel.pointTo(new TcpUpstream(place), {
+      address: running.address,
+      program: program.name,
+      ...loginOf(running),
+    });
     return new ServedProgram(tunnel, running, program, options);
   } catch (error) {
     giveUp.abort();

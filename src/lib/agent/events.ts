@@ -12,7 +12,7 @@ export interface ReadyEvent {
   tls?: {host: string; port: number};
   /** Present when the tunnel is unencrypted (`--tcp`). */
   tcp?: {host: string; port: number};
-  /** `localhost:8000` */
+  /** `localhost:8000`, `unix:/run/app.sock`, `https://localhost:8443`, or a folder: `/home/me/site/`. */
   upstream: string;
   relay: {
     /** `https://r1.example.net` */
@@ -92,6 +92,9 @@ export interface UpstreamEvent {
   answers: boolean;
   /** It answers again; how long it did not, ms. */
   silentMs?: number;
+  /** Why it does not, where more is known than that no connection is accepted: a certificate, what it says by TLS. */
+  code?: ErrorCode;
+  reason?: string;
 }
 
 /** Something worth a line to a person; the tunnel goes on. Rate-limited at the source. */

@@ -3,9 +3,24 @@
 import type {LogSink} from '../core/logger.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 
+/** How the agent speaks TLS to an upstream. Files are PEM and read once, at the start. */
+export interface UpstreamTls {
+  /** The CA that signed the upstream's certificate, besides the system's. */
+  caFile?: string;
+  /** Take any certificate: whoever is between the agent and the upstream can read and change everything. Default false. */
+  insecure?: boolean;
+  /** The name that is asked for (SNI) and that the certificate is checked for. Default: the target's host. */
+  serverName?: string;
+  /** A client certificate, the leaf first, and its key. */
+  certFile?: string;
+  keyFile?: string;
+}
+
 export interface ForwardOptions {
-  /** Where the upstream listens. Default `localhost`: both loopback families are tried. */
+  /** Where the upstream listens, for a target that is a port. Default `localhost`: both loopback families are tried. */
   host?: string;
+  /** For an `https://` target only. */
+  upstreamTls?: UpstreamTls;
   /** A raw TCP port of the relay besides the TLS name. Default false. */
   unencrypted?: boolean;
   /**

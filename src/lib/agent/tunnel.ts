@@ -17,8 +17,9 @@ import {HostChecks} from './host-checks.js';
 import {watchNetwork} from './network-watch.js';
 import type {SocketAddress, Tunnel} from './options.js';
 import type {Successors} from './successors.js';
-import {Upstream} from './upstream.js';
+import {UpstreamJoin} from './upstream-join.js';
 import {type UpstreamWatch, type WatchWish, watchUpstream} from './upstream-watch.js';
+import type {Upstream} from './upstreams/upstream.js';
 import {Visits} from './visits.js';
 
 /** What the relay gave. */
@@ -30,7 +31,7 @@ export interface PublicSides {
 /** Everything settled: no defaults, no environment. */
 export interface TunnelSettings {
   /** Undefined: it is told later, by `pointTo`. */
-  upstream: HostPort | undefined;
+  upstream: Upstream | undefined;
   /** Whether answers that refuse the public name are recognised and explained, once. */
   explainHostChecks: boolean;
   /** When it is looked whether the upstream accepts connections. */
@@ -69,7 +70,7 @@ export class LocalTunnel implements Tunnel {
   readonly #settings: TunnelSettings;
   readonly #agent: Agent;
   readonly #unread: UnreadLimit;
-  readonly #upstream: Upstream;
+  readonly #upstream: UpstreamJoin;
   readonly #watch: UpstreamWatch | undefined;
   readonly #visits: Visits;
   readonly #over = Promise.withResolvers<void>();
@@ -96,14 +97,16 @@ export class LocalTunnel implements Tunnel {
       clock: systemClock,
       log: createLogger('agent', settings.log),
     });
-    this.#upstream = new Upstream(settings.upstream, {
+    this.#upstream = new UpstreamJoin(settings.upstream, {
       reads: new SocketReads(pool),
       unread: this.#unread,
       checks,
       waitMs: settings.waitUpstreamMs,
     });
     this.#watch = watchUpstream(this.#upstream, settings);
-    this.#visits = new Visits(this.#upstream, settings.onEvent, (answered) => this.#watch?.visited(answered));
+    this.#visits = new Visits(this.#upstream, settings.onEvent, (answered, why) =>
+      this.#watch?.visited(answered, why),
+    );
     this.#agent = new Agent({
       software: settings.software,
       pool,
@@ -178,7 +181,7 @@ export class LocalTunnel implements Tunnel {
   }
 
   /** Tells the upstream where there was none: visitors are let in, and the tunnel is ready. */
-  pointTo(upstream: HostPort, about: Partial<ReadyEvent>): void {
+  pointTo(upstream: Upstream, about: Partial<ReadyEvent>): void {
     this.#upstream.pointTo(upstream);
     this.#becomeReady(upstream, about);
   }
@@ -257,7 +260,7 @@ export class LocalTunnel implements Tunnel {
     return bound;
   }
 
-  #becomeReady(upstream: HostPort, about: Partial<ReadyEvent> = {}): void {
+  #becomeReady(upstream: Upstream, about: Partial<ReadyEvent> = {}): void {
     const {tls, tcp} = this.sides;
     const {relay, h2} = this.#settings;
     const url = publicUrl(tls.host, tls.port);
@@ -267,7 +270,7 @@ export class LocalTunnel implements Tunnel {
       url,
       tls: {host: tls.host, port: tls.port},
       ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
-      upstream: formatHostPort(upstream.host, upstream.port),
+      upstream: upstream.label,
       relay,
       h2,
       ...about,

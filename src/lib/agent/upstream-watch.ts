@@ -2,12 +2,13 @@
 // listens on this machine's loopback is looked up, not dialled: a service with one connection to give keeps it.
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
-import {isListening, isLoopbackAddress} from '../core/listening.js';
-import {dial, openSocket} from '../net/dial.js';
-import {knownAddresses} from '../net/localhost.js';
-import type {HostPort} from '../protocol/targets.js';
+import {TunlError} from '../core/errors.js';
 import type {TunnelEvent, UpstreamEvent} from './events.js';
-import type {Upstream} from './upstream.js';
+import type {UpstreamJoin} from './upstream-join.js';
+import {readTarget} from './upstreams/target.js';
+import {TcpUpstream} from './upstreams/tcp.js';
+import {UnixUpstream} from './upstreams/unix.js';
+import type {Glance} from './upstreams/upstream.js';
 
 /** Looked at again so much later, ms: doubled each time up to the longest wait. */
 const FIRST_WAIT_MS = 1_000;
@@ -16,13 +17,9 @@ const LONGEST_WAIT_MS = 60_000;
 const LONGEST_WAIT_WATCHED_MS = 5_000;
 /** Who was served a moment ago need not be asked, ms. */
 const SERVED_MS = 2_500;
-const DIAL_TIMEOUT_MS = 5_000;
 
 /** `when refused`: until the upstream answers again; `at first`: the same, and one look at the beginning. */
 export type WatchWish = 'always' | 'at first' | 'when refused' | 'never';
-
-/** What the kernel's tables say. `unknown`: they cannot know. */
-export type Glance = 'listening' | 'nobody' | 'unknown';
 
 export interface UpstreamWatchOptions {
   label: () => string;
@@ -31,10 +28,11 @@ export interface UpstreamWatchOptions {
   /** True: goes on looking. False: only where the upstream was found silent, until that is over. */
   watching: boolean;
   glance: () => Promise<Glance>;
-  dial: () => Promise<boolean>;
+  /** Undefined: it answers; else why it does not. */
+  dial: () => Promise<Error | undefined>;
   onEvent: (event: UpstreamEvent) => void;
   /** Found by looking, before any visitor has seen it. `again`: it answered before. */
-  onSilent: (again: boolean) => void;
+  onSilent: (again: boolean, why: Error | undefined) => void;
   clock: Clock;
 }
 
@@ -60,9 +58,9 @@ export class UpstreamWatch {
   }
 
   /** A visitor's dial tells as much as a look. */
-  visited(answered: boolean): void {
+  visited(answered: boolean, why?: Error): void {
     if (answered) this.#answeredAt = this.#options.clock.now();
-    this.#learn(answered);
+    this.#learn(answered, why);
   }
 
   [Symbol.dispose](): void {
@@ -75,25 +73,28 @@ export class UpstreamWatch {
     const startedAt = clock.now();
     if (startedAt - this.#answeredAt < SERVED_MS) return this.#lookLater();
     const before = this.#state;
-    const answers = await this.#ask();
+    const found = await this.#ask();
     if (this.#over) return;
-    if (answers === undefined || this.#answeredAt >= startedAt) return this.#lookLater();
-    if (!answers && before === this.#state && before !== 'silent') onSilent(before === 'answers');
-    this.#learn(answers);
+    if (found === undefined || this.#answeredAt >= startedAt) return this.#lookLater();
+    const {answers, why} = found;
+    if (!answers && before === this.#state && before !== 'silent') onSilent(before === 'answers', why);
+    this.#learn(answers, why);
   }
 
   /** Dials only who is not known to be well. Undefined: nothing new. */
-  async #ask(): Promise<boolean | undefined> {
+  async #ask(): Promise<{answers: boolean; why?: Error} | undefined> {
     const seen = await this.#options.glance();
     if (seen === 'listening') {
       this.#listed = true;
-      return true;
+      return {answers: true};
     }
     const mayBeGone = this.#state !== 'answers' || (seen === 'nobody' && this.#listed);
-    return mayBeGone ? await this.#options.dial() : undefined;
+    if (!mayBeGone) return undefined;
+    const why = await this.#options.dial();
+    return why === undefined ? {answers: true} : {answers: false, why};
   }
 
-  #learn(answers: boolean): void {
+  #learn(answers: boolean, why?: Error): void {
     if (this.#over) return;
     const {onEvent, label, watching, clock} = this.#options;
     const before = this.#state;
@@ -106,7 +107,7 @@ export class UpstreamWatch {
       this.#timer = undefined;
       // Where nobody watches, that all is well is no news.
       if (watching || before !== 'unknown' || !answers)
-        onEvent({type: 'upstream', upstream: label(), answers, ...silentMs});
+        onEvent({type: 'upstream', upstream: label(), answers, ...silentMs, ...reasonOf(why)});
     }
     this.#lookLater();
   }
@@ -127,7 +128,7 @@ export class UpstreamWatch {
 
 /** A tunnel's watch over its upstream. */
 export function watchUpstream(
-  upstream: Upstream,
+  join: UpstreamJoin,
   {
     watchUpstream: when,
     waitUpstreamMs,
@@ -136,26 +137,20 @@ export function watchUpstream(
 ): UpstreamWatch | undefined {
   if (when === 'never') return undefined;
   return new UpstreamWatch({
-    label: () => upstream.label,
+    label: () => join.label,
     looksFirst: when === 'always' || when === 'at first',
     watching: when === 'always',
-    glance: async () => {
-      const {place} = upstream;
-      return place ? await glanceAt(place) : 'unknown';
-    },
-    dial: async () => {
-      const {place} = upstream;
-      return place !== undefined && (await accepts(place));
-    },
+    glance: async () => (await join.upstream?.glance()) ?? 'unknown',
+    dial: async () =>
+      join.upstream === undefined ? new TunlError('UPSTREAM_REFUSED') : await join.upstream.probe(),
     onEvent,
-    onSilent: (again) =>
-      onEvent({
-        type: 'notice',
-        code: 'UPSTREAM_REFUSED',
-        message: again
-          ? `${upstream.label} does not accept connections any more`
-          : nothingYet(upstream.label, waitUpstreamMs > 0),
-      }),
+    onSilent: (again, why) => {
+      if (why instanceof TunlError) return onEvent({type: 'notice', code: why.code, message: told(why)});
+      const message = again
+        ? `${join.label} does not accept connections any more`
+        : nothingYet(join.label, waitUpstreamMs > 0);
+      onEvent({type: 'notice', code: 'UPSTREAM_REFUSED', message});
+    },
     clock: systemClock,
   });
 }
@@ -164,31 +159,25 @@ export function nothingYet(label: string, waits = false): string {
   return `nothing answers on ${label} yet: visitors ${waits ? 'wait' : 'are reset'}`;
 }
 
-/** Whether nobody listens there, as far as the kernel knows; dialled is only who has no socket here. */
-export async function isSilentHere(place: HostPort): Promise<boolean> {
-  return (await glanceAt(place)) === 'nobody' && !(await accepts(place));
+/** Reason and next step as one line. */
+export function told({message, next}: TunlError): string {
+  return `${message} ${next}`;
 }
 
-/** A port that the kernel leads elsewhere (to a container) has no socket here: nobody is not the last word. */
-export async function glanceAt({host, port}: HostPort): Promise<Glance> {
-  const addresses = knownAddresses(host);
-  if (process.platform !== 'linux' || !addresses?.every(isLoopbackAddress)) return 'unknown';
-  return (await isListening(addresses, port)) ? 'listening' : 'nobody';
+/** Only what is more than a refused connection. */
+function reasonOf(why: Error | undefined): Pick<UpstreamEvent, 'code' | 'reason'> {
+  return why instanceof TunlError ? {code: why.code, reason: why.message} : {};
 }
 
-/** Whether it accepts a connection, which is closed at once. */
-export function accepts({host, port}: HostPort): Promise<boolean> {
-  return new Promise((resolve) => {
-    dial({
-      host,
-      port,
-      timeoutMs: DIAL_TIMEOUT_MS,
-      open: (address, to) => openSocket(address, to).unref(),
-      onOpen: (socket) => {
-        resolve(true);
-        socket.on('error', () => {}).destroy();
-      },
-      onFailed: () => resolve(false),
-    });
-  });
+/**
+ * Whether nobody listens there, as far as the kernel knows; dialled is only who has no socket here.
+ *
+ * @param label of the upstream.
+ */
+export async function isSilentHere(label: string): Promise<boolean> {
+  const target = readTarget(label);
+  // A folder is served by the agent itself.
+  if (target.kind === 'folder') return false;
+  const upstream = target.kind === 'unix' ? new UnixUpstream(target.path) : new TcpUpstream(target);
+  return (await upstream.glance()) === 'nobody' && (await upstream.probe()) !== undefined;
 }

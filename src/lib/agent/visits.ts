@@ -1,13 +1,14 @@
 // Counts and reports the visitors of one tunnel, and says once in a while that its upstream does not answer.
 
-import {isErrorCode} from '../core/errors.js';
+import {isErrorCode, systemCode, TunlError} from '../core/errors.js';
 import {Moment} from '../core/moment.js';
 import type {Stream} from '../mux/stream.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
 import {formatHostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {ConnectionEvent, TunnelEvent} from './events.js';
-import {LOOP, type Upstream} from './upstream.js';
+import {LOOP, type UpstreamJoin} from './upstream-join.js';
+import {told} from './upstream-watch.js';
 
 /** One line about a silent upstream in this time, ms: a browser that reloads asks many times a second. */
 const NOTICE_EVERY_MS = 5_000;
@@ -15,9 +16,9 @@ const NOTICE_EVERY_MS = 5_000;
 let lastId = 0;
 
 export class Visits {
-  readonly #upstream: Upstream;
+  readonly #upstream: UpstreamJoin;
   readonly #onEvent: (event: TunnelEvent) => void;
-  readonly #onDialled: (answered: boolean) => void;
+  readonly #onDialled: (answered: boolean, why?: Error) => void;
   #open = 0;
   #total = 0;
   readonly #idle = new Moment();
@@ -25,9 +26,9 @@ export class Visits {
 
   /** `onDialled` hears after each visitor whether the upstream took it. */
   constructor(
-    upstream: Upstream,
+    upstream: UpstreamJoin,
     onEvent: (event: TunnelEvent) => void,
-    onDialled: (answered: boolean) => void = () => {},
+    onDialled: (answered: boolean, why?: Error) => void = () => {},
   ) {
     this.#upstream = upstream;
     this.#onEvent = onEvent;
@@ -63,6 +64,7 @@ export class Visits {
     this.#upstream.visit({
       stream,
       from,
+      alpn: visitor.alpn,
       onOpen: () => {
         opened = true;
         this.#total += 1;
@@ -73,9 +75,10 @@ export class Visits {
         this.#open -= 1;
         if (cause !== undefined) this.#complain(cause);
         this.#onEvent(event(opened ? 'closed' : 'refused', code));
-        if (cause !== undefined) this.#onDialled(false);
+        if (cause !== undefined) this.#onDialled(false, cause);
         if (this.#open === 0) this.#idle.come();
       },
+      onComplaint: (error) => this.#complain(error),
     });
   };
 
@@ -84,7 +87,7 @@ export class Visits {
     if (this.#open > 0) await this.#idle.next();
   }
 
-  #complain(cause: string): void {
+  #complain(cause: Error): void {
     const now = performance.now();
     if (this.#notice !== undefined && now - this.#notice.at < NOTICE_EVERY_MS) {
       this.#notice.kept += 1;
@@ -92,9 +95,17 @@ export class Visits {
     }
     const more = this.#notice?.kept ?? 0;
     this.#notice = {at: now, kept: 0};
-    const what =
-      cause === LOOP ? "is the tunnel's own public port" : `does not accept connections (${cause})`;
     const before = more === 0 ? '' : ` (and ${more} more visitors since the last line)`;
+    if (cause instanceof TunlError) {
+      this.#onEvent({
+        type: 'notice',
+        code: cause.code,
+        message: `the visitor was reset${before}: ${told(cause)}`,
+      });
+      return;
+    }
+    const why = systemCode(cause) || 'ECONNREFUSED';
+    const what = cause === LOOP ? "is the tunnel's own public port" : `does not accept connections (${why})`;
     this.#onEvent({
       type: 'notice',
       code: 'UPSTREAM_REFUSED',

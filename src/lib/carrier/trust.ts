@@ -43,7 +43,7 @@ function widest(ca: string | undefined): SecureContext {
 }
 
 /** Node's list, NODE_EXTRA_CA_CERTS and the system's store; Node before 22.15 tells of its own list only. */
-function machineAuthorities(): readonly string[] {
+export function machineAuthorities(): readonly string[] {
   if (typeof tls.getCACertificates !== 'function') return tls.rootCertificates;
   return [...new Set([...tls.getCACertificates('default'), ...tls.getCACertificates('system')])];
 }

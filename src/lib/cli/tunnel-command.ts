@@ -2,7 +2,6 @@
 
 import type {ReadyEvent, TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions} from '../agent/options.js';
-import {parseTarget} from '../agent/target.js';
 import type {LoginFact, Program} from '../launch/program.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
 import {BaseCommand} from './base-command.js';
@@ -155,7 +154,7 @@ export abstract class TunnelCommand extends BaseCommand {
   async #warnOfSilence({upstream, program}: ReadyEvent, waits: boolean): Promise<void> {
     if (program !== undefined || this.presenter.isSilent) return;
     const {isSilentHere, nothingYet} = await import('../agent/upstream-watch.js');
-    if (!(await isSilentHere(parseTarget(upstream)))) return;
+    if (!(await isSilentHere(upstream))) return;
     this.presenter.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: nothingYet(upstream, waits)});
   }
 

@@ -52,6 +52,12 @@ export const ERRORS = {
     false,
     'Write it like 8000, localhost:8000 or [::1]:8000.',
   ),
+  SOCKET_INVALID: row(
+    'The path is not that of a Unix socket.',
+    EXIT.usage,
+    false,
+    'Give the path of the socket that the service listens on, like unix:/run/app.sock.',
+  ),
   H2_WITH_TCP: row(
     'h2 needs TLS; an unencrypted tunnel has none.',
     EXIT.usage,
@@ -235,6 +241,18 @@ export const ERRORS = {
     EXIT.upstream,
     true,
     'Start the local service, or check its port.',
+  ),
+  UPSTREAM_CERTIFICATE: row(
+    'The upstream’s certificate is not trusted.',
+    EXIT.upstream,
+    false,
+    'Give its CA with --upstream-ca (upstreamTls.caFile), or take any certificate with --upstream-insecure.',
+  ),
+  UPSTREAM_TLS: row(
+    'The upstream does not agree to a TLS connection.',
+    EXIT.upstream,
+    false,
+    'Check that the service speaks TLS there, and what it asks of its clients.',
   ),
   HOST_REFUSED: row(
     'The upstream refuses requests for the public name.',

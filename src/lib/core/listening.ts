@@ -50,6 +50,20 @@ export async function listenersAt(
   });
 }
 
+/** Flags and state of a Unix socket that accepts connections: __SO_ACCEPTCON. */
+const UNIX_ACCEPTS = 0x1_0000;
+
+/** Whether something listens on the Unix socket at `path`. False may mean that it was bound by another path. */
+export async function isUnixListening(path: string): Promise<boolean> {
+  const text = await readFile('/proc/self/net/unix', 'latin1').catch(() => '');
+  const wanted = Buffer.from(path).toString('latin1');
+  // `Num RefCount Protocol Flags Type St Inode Path`; a path may hold spaces.
+  return text.split('\n').some((line) => {
+    const [, flags = '', bound] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +\S+ (.*)$/.exec(line) ?? [];
+    return bound === wanted && (Number.parseInt(flags, 16) & UNIX_ACCEPTS) !== 0;
+  });
+}
+
 async function ownTables(): Promise<ListeningSocket[]> {
   return (await Promise.all(['/proc/self/net/tcp', '/proc/self/net/tcp6'].map(listeningSockets))).flat();
 }

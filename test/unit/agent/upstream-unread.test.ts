@@ -2,7 +2,8 @@
 
 import {createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
-import {Upstream} from '../../../src/lib/agent/upstream.js';
+import {UpstreamJoin} from '../../../src/lib/agent/upstream-join.js';
+import {TcpUpstream} from '../../../src/lib/agent/upstreams/tcp.js';
 import {SocketReads} from '../../../src/lib/bytes/socket-reads.js';
 import {UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
@@ -27,7 +28,10 @@ test('visitors whose bytes an upstream does not read are cut off when too much h
   const limits = new ManualClock();
   const unread = new UnreadLimit({limitBytes: 8 * MIB, clock: limits, log: createLogger('test', undefined)});
   scope.onEnd(() => unread.close());
-  const upstream = new Upstream({host: '127.0.0.1', port}, {reads: new SocketReads(new BlockPool()), unread});
+  const upstream = new UpstreamJoin(new TcpUpstream({host: '127.0.0.1', port}), {
+    reads: new SocketReads(new BlockPool()),
+    unread,
+  });
   const ends: (string | undefined)[] = [];
   const peers = new Peers({
     onOpen: (_side, stream) =>

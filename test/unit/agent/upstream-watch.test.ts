@@ -3,7 +3,9 @@
 import {createServer} from 'node:net';
 import {describe, expect} from 'vitest';
 import type {UpstreamEvent} from '../../../src/lib/agent/events.js';
-import {accepts, type Glance, glanceAt, UpstreamWatch} from '../../../src/lib/agent/upstream-watch.js';
+import {UpstreamWatch} from '../../../src/lib/agent/upstream-watch.js';
+import {glanceAt, TcpUpstream} from '../../../src/lib/agent/upstreams/tcp.js';
+import type {Glance} from '../../../src/lib/agent/upstreams/upstream.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
@@ -24,7 +26,7 @@ function setUp(watching: boolean, looksFirst = watching) {
     },
     dial: async () => {
       world.dials += 1;
-      return world.dialled;
+      return world.dialled ? undefined : new Error('refused');
     },
     onEvent: ({type: _type, upstream: _upstream, ...rest}) => events.push(rest),
     onSilent: (again) => silent.push(again ? 'again' : 'yet'),
@@ -175,8 +177,9 @@ describe('the kernel’s tables', () => {
     const port = await scope.listen(createServer(() => (visits += 1)));
     expect(await glanceAt({host: 'localhost', port})).toBe('listening');
     expect(visits).toBe(0);
-    expect(await accepts({host: '127.0.0.1', port})).toBe(true);
+    expect(await new TcpUpstream({host: '127.0.0.1', port}).probe()).toBeUndefined();
     const free = {host: '127.0.0.1', port: await unusedPort()};
-    expect([await glanceAt(free), await accepts(free)]).toEqual(['nobody', false]);
+    expect(await glanceAt(free)).toBe('nobody');
+    expect(await new TcpUpstream(free).probe()).toMatchObject({code: 'ECONNREFUSED'});
   });
 });

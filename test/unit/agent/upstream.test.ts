@@ -5,9 +5,11 @@ import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {connect, createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
-import {Upstream} from '../../../src/lib/agent/upstream.js';
+import {UpstreamJoin} from '../../../src/lib/agent/upstream-join.js';
 import {UpstreamWait} from '../../../src/lib/agent/upstream-wait.js';
+import {TcpUpstream} from '../../../src/lib/agent/upstreams/tcp.js';
 import {SocketReads} from '../../../src/lib/bytes/socket-reads.js';
+import {systemCode} from '../../../src/lib/core/errors.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
 import type {Stream, StreamSink} from '../../../src/lib/mux/stream.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -52,7 +54,9 @@ test.runIf(process.platform === 'linux')(
   'a visitor who leaves while the upstream is dialled ends the dial',
   async ({scope}) => {
     const port = await deafPort(scope);
-    const upstream = new Upstream({host: '127.0.0.1', port}, {reads: new SocketReads(new BlockPool())});
+    const upstream = new UpstreamJoin(new TcpUpstream({host: '127.0.0.1', port}), {
+      reads: new SocketReads(new BlockPool()),
+    });
     const stream = {sink: undefined as StreamSink | undefined};
     const done = Promise.withResolvers<string | undefined>();
     upstream.visit({
@@ -70,7 +74,7 @@ test.runIf(process.platform === 'linux')(
 );
 
 /** A visitor's stream, and what it is told. */
-function visitor(upstream: Upstream) {
+function visitor(upstream: UpstreamJoin) {
   const told: string[] = [];
   const stream = {
     sink: undefined as StreamSink | undefined,
@@ -91,7 +95,7 @@ function visitor(upstream: Upstream) {
     from: '192.0.2.1:1',
     stream: stream as unknown as Stream,
     onOpen: () => {},
-    onDone: (code, cause) => done.resolve([code, cause]),
+    onDone: (code, cause) => done.resolve([code, cause && systemCode(cause)]),
   });
   return {sink: stream.sink as StreamSink, told, done: done.promise};
 }
@@ -103,7 +107,9 @@ test('what a visitor said before it broke off reaches the upstream, which is dia
 }) => {
   const server = createServer();
   const port = await scope.listen(server);
-  const {sink, done} = visitor(new Upstream({host: '127.0.0.1', port}, {reads: reads()}));
+  const {sink, done} = visitor(
+    new UpstreamJoin(new TcpUpstream({host: '127.0.0.1', port}), {reads: reads()}),
+  );
   sink.onData(Buffer.from('last words'));
   sink.onReset('VISITOR_RESET');
   const [socket] = (await once(server, 'connection')) as [Socket];
@@ -117,7 +123,10 @@ test('a visitor waits for an upstream that is not there yet, and what it said wa
   scope,
 }) => {
   const port = await unusedPort();
-  const upstream = new Upstream({host: '127.0.0.1', port}, {reads: reads(), waitMs: 60_000});
+  const upstream = new UpstreamJoin(new TcpUpstream({host: '127.0.0.1', port}), {
+    reads: reads(),
+    waitMs: 60_000,
+  });
   const {sink, told} = visitor(upstream);
   sink.onData(Buffer.from('hello'));
   // Refused at least once by now.
@@ -132,22 +141,26 @@ test('a visitor waits for an upstream that is not there yet, and what it said wa
 test('a visitor waits for a program that is being started', async ({scope}) => {
   const server = createServer();
   const port = await scope.listen(server);
-  const upstream = new Upstream(undefined, {reads: reads(), waitMs: 60_000});
+  const upstream = new UpstreamJoin(undefined, {reads: reads(), waitMs: 60_000});
   const {sink} = visitor(upstream);
   sink.onData(Buffer.from('hello'));
-  upstream.pointTo({host: '127.0.0.1', port});
+  upstream.pointTo(new TcpUpstream({host: '127.0.0.1', port}));
   const [socket] = (await once(server, 'connection')) as [Socket];
   expect(String((await once(socket, 'data'))[0])).toBe('hello');
 });
 
 test('one that leaves meanwhile is not waited for, and the time is bounded', async () => {
   const port = await unusedPort();
-  const patient = visitor(new Upstream({host: '127.0.0.1', port}, {reads: reads(), waitMs: 60_000}));
+  const patient = visitor(
+    new UpstreamJoin(new TcpUpstream({host: '127.0.0.1', port}), {reads: reads(), waitMs: 60_000}),
+  );
   await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toMatchObject({code: 'ECONNREFUSED'});
   patient.sink.onData(Buffer.from('hello'));
   patient.sink.onReset('VISITOR_RESET');
   expect(await patient.done).toEqual(['VISITOR_RESET', undefined]);
-  const brief = visitor(new Upstream({host: '127.0.0.1', port}, {reads: reads(), waitMs: 120}));
+  const brief = visitor(
+    new UpstreamJoin(new TcpUpstream({host: '127.0.0.1', port}), {reads: reads(), waitMs: 120}),
+  );
   expect(await brief.done).toEqual(['UPSTREAM_REFUSED', 'ECONNREFUSED']);
   expect(brief.told).toEqual(['refused UPSTREAM_REFUSED']);
 });

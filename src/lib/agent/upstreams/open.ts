@@ -1,0 +1,95 @@
+// From a target to the upstream that is dialled: files are read and checked here, before anything else is started.
+
+import {stat} from 'node:fs/promises';
+import {systemCode, TunlError} from '../../core/errors.js';
+import {createPrivateKey, X509Certificate} from '../../core/node-crypto.js';
+import {readTextFile} from '../../core/text-file.js';
+import {checkHost} from '../../protocol/targets.js';
+import type {UpstreamTls} from '../options.js';
+import type {UpstreamTarget} from './target.js';
+import {TcpUpstream} from './tcp.js';
+import type {TlsSettings} from './tls.js';
+import {UnixUpstream} from './unix.js';
+import type {Upstream} from './upstream.js';
+
+/** @throws TunlError OPTION_INVALID, SOCKET_INVALID, FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
+export async function openUpstream(target: UpstreamTarget, tls?: UpstreamTls): Promise<Upstream> {
+  if (tls !== undefined && target.kind !== 'tls') {
+    throw new TunlError('OPTION_INVALID', {
+      reason: 'TLS settings of the upstream are for an https:// target only.',
+      next: 'Write the target like https://localhost:8443, or leave upstreamTls (--upstream-…) out.',
+    });
+  }
+  switch (target.kind) {
+    case 'tcp':
+      return new TcpUpstream(target);
+    case 'unix':
+      await checkSocket(target.path);
+      return new UnixUpstream(target.path);
+    case 'tls': {
+      const settings = await readTls(tls ?? {});
+      // Only here: most upstreams speak no TLS.
+      const {TlsUpstream} = await import('./tls.js');
+      return new TlsUpstream(target, settings);
+    }
+    case 'folder':
+      throw new TunlError('TARGET_INVALID');
+  }
+}
+
+/** One that is not there yet may come, as a port may. */
+async function checkSocket(path: string): Promise<void> {
+  // On Windows a pipe is no file.
+  if (process.platform === 'win32') return;
+  const found = await stat(path).catch((error: unknown) => error);
+  if (found instanceof Error) {
+    if (systemCode(found) === 'ENOENT') return;
+    throw new TunlError('SOCKET_INVALID', {
+      reason: `${path} cannot be used (${systemCode(found)}).`,
+      next: 'Check its path and permissions.',
+      cause: found,
+    });
+  }
+  if ((found as Awaited<ReturnType<typeof stat>>).isSocket()) return;
+  throw new TunlError('SOCKET_INVALID', {reason: `${path} is not a Unix socket.`});
+}
+
+async function readTls(options: UpstreamTls): Promise<TlsSettings> {
+  const {caFile, certFile, keyFile, insecure, serverName} = options;
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new TunlError('OPTION_INVALID', {
+      reason: 'A client certificate needs its key, and a key its certificate.',
+      next: 'Give both: certFile and keyFile (--upstream-cert and --upstream-key).',
+    });
+  }
+  if (insecure && caFile !== undefined) {
+    throw new TunlError('OPTION_INVALID', {
+      reason: 'A CA is of no use where any certificate is taken.',
+      next: 'Leave out insecure (--upstream-insecure), or the CA.',
+    });
+  }
+  if (serverName !== undefined) checkHost(serverName, 'OPTION_INVALID');
+  const read = async (path: string | undefined) =>
+    path === undefined ? undefined : await readTextFile(path);
+  const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)]);
+  if (ca !== undefined) parse(caFile, 'CA certificate', () => new X509Certificate(ca));
+  if (cert !== undefined && key !== undefined) {
+    const leaf = parse(certFile, 'certificate', () => new X509Certificate(cert));
+    if (!leaf.checkPrivateKey(parse(keyFile, 'private key', () => createPrivateKey(key)))) {
+      throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
+    }
+  }
+  return {ca, cert, key, insecure, serverName};
+}
+
+function parse<T>(path: string | undefined, what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new TunlError('CERTIFICATE_INVALID', {
+      reason: `${path} holds no usable ${what}.`,
+      next: 'Give a PEM file; a private key without a passphrase.',
+      cause,
+    });
+  }
+}

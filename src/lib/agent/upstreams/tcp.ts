@@ -1,0 +1,84 @@
+// A TCP port as an upstream. What listens on this machine's loopback is looked up in the kernel's tables, not dialled.
+
+import type {Socket} from 'node:net';
+import {resetSocket} from '../../bytes/reset.js';
+import type {SocketRead} from '../../bytes/socket-reads.js';
+import {isListening, isLoopbackAddress} from '../../core/listening.js';
+import {dial, openSocket} from '../../net/dial.js';
+import {knownAddresses} from '../../net/localhost.js';
+import {formatHostPort, type HostPort} from '../../protocol/targets.js';
+import {
+  DIAL_TIMEOUT_MS,
+  type Glance,
+  PROBE_TIMEOUT_MS,
+  type Upstream,
+  type UpstreamDial,
+} from './upstream.js';
+
+export class TcpUpstream implements Upstream {
+  readonly label: string;
+  readonly port: number;
+  readonly #place: HostPort;
+  /** The address that answered last. */
+  #answered: string | undefined;
+
+  constructor(place: HostPort) {
+    this.#place = place;
+    this.port = place.port;
+    this.label = formatHostPort(place.host, place.port);
+  }
+
+  dial({reader, onOpen, onFailed}: UpstreamDial): () => void {
+    return dial({
+      host: this.#place.host,
+      port: this.#place.port,
+      timeoutMs: DIAL_TIMEOUT_MS,
+      prefer: this.#answered,
+      open: (address, port) => withReader(reader(), (options) => openSocket(address, port, options)),
+      onOpen: (socket, address) => {
+        this.#answered = address;
+        onOpen({socket, reads: 'onread', reset: () => resetSocket(socket)});
+      },
+      onFailed,
+    });
+  }
+
+  glance(): Promise<Glance> {
+    return glanceAt(this.#place);
+  }
+
+  probe(): Promise<Error | undefined> {
+    return new Promise((resolve) => {
+      dial({
+        ...this.#place,
+        timeoutMs: PROBE_TIMEOUT_MS,
+        open: (address, port) => openSocket(address, port).unref(),
+        onOpen: (socket) => {
+          resolve(undefined);
+          socket.on('error', () => {}).destroy();
+        },
+        onFailed: resolve,
+      });
+    });
+  }
+}
+
+export interface ReaderOptions {
+  allowHalfOpen: true;
+  onread: Pick<SocketRead, 'buffer' | 'callback'>;
+}
+
+/** The socket that `open` makes is read by `read` from its first byte on. */
+export function withReader(read: SocketRead, open: (options: ReaderOptions) => Socket): Socket {
+  const {buffer, callback} = read;
+  const socket = open({allowHalfOpen: true, onread: {buffer, callback}});
+  socket.once('close', () => read.release());
+  return socket;
+}
+
+/** A port that the kernel leads elsewhere (to a container) has no socket here: nobody is not the last word. */
+export async function glanceAt({host, port}: HostPort): Promise<Glance> {
+  const addresses = knownAddresses(host);
+  if (process.platform !== 'linux' || !addresses?.every(isLoopbackAddress)) return 'unknown';
+  return (await isListening(addresses, port)) ? 'listening' : 'nobody';
+}

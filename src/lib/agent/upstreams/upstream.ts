@@ -1,0 +1,50 @@
+// What is exposed, as something that is dialled once for each visitor: a TCP port, a Unix socket, a TLS server.
+
+import type {Socket} from 'node:net';
+import type {SocketRead} from '../../bytes/socket-reads.js';
+import type {TunlError} from '../../core/errors.js';
+
+/** For one dial, ms: a service on this machine or its network answers sooner, and a visitor waits no longer. */
+export const DIAL_TIMEOUT_MS = 10_000;
+/** For a dial that only asks whether somebody answers, ms. */
+export const PROBE_TIMEOUT_MS = 5_000;
+
+/** What the kernel's tables say. `unknown`: they cannot know. */
+export type Glance = 'listening' | 'nobody' | 'unknown';
+
+/** A connection to the upstream, made with allowHalfOpen, without a listener. */
+export interface UpstreamConnection {
+  socket: Socket;
+  /** How it is read: by the `onread` that `reader` made, or by its `data` events. */
+  reads: 'onread' | 'events';
+  /** Ends it so that the upstream sees a reset, where the kind of connection can. */
+  reset(): void;
+}
+
+/** One visitor's wish for a connection. */
+export interface UpstreamDial {
+  /** What ALPN agreed on with the visitor, if anything. */
+  alpn?: string | undefined;
+  /** Makes the `onread` of one socket. */
+  reader(): SocketRead;
+  onOpen(connection: UpstreamConnection): void;
+  /** A TunlError where more is known than the system's code. */
+  onFailed(error: Error): void;
+  /** The upstream ended an open connection and said why. */
+  onComplaint?(error: TunlError): void;
+}
+
+export interface Upstream {
+  /** What it is: `localhost:8000`, `unix:/run/app.sock`, `https://localhost:8443`, `/home/me/site/`. */
+  readonly label: string;
+  /** The TCP port that is dialled, where it is one. */
+  readonly port?: number;
+  /** Returns what ends the dial without a further word. No callback comes before it has returned. */
+  dial(visitor: UpstreamDial): () => void;
+  /** What this machine knows without a connection. */
+  glance(): Promise<Glance>;
+  /** Makes a connection and closes it at once. Resolves to undefined when the upstream answers, else to the reason. */
+  probe(): Promise<Error | undefined>;
+  /** Ends what serves it, where that is a part of this agent. */
+  close?(): Promise<void>;
+}
