@@ -6,6 +6,8 @@ import type {Logger} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import type {Identify} from '../mux/handshake.js';
+import type {StreamHandlers} from '../mux/stream-kinds.js';
+import type {KIND} from '../protocol/wire.js';
 import type {Successors} from './successors.js';
 
 /** `away`: no link. `leaving`: the relay said goodbye. `refused`: a link, and a relay that does not give a tunnel back yet. */
@@ -41,6 +43,8 @@ export interface AgentOptions {
   /** One attempt to reach the relay. `url`: where another relay has sent the agent. */
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   identify?: Identify;
+  /** Takes what the relay opens besides visitors' streams, by kind. Default: nothing. */
+  onStream?: Omit<StreamHandlers, typeof KIND.visitor>;
   /** Says where the agent goes of what a relay names. Default: nowhere. */
   successors?: Pick<Successors, 'judge'>;
   /** Keep trying when the first link cannot be had. Default false. */

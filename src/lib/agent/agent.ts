@@ -6,9 +6,12 @@ import {TunlError, toTunlError} from '../core/errors.js';
 import {Link} from '../mux/link.js';
 import {AgentTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
+import type {Stream} from '../mux/stream.js';
+import {offerStream, type StreamHandlers} from '../mux/stream-kinds.js';
 import type {BindWish} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import type {Goaway, Welcome} from '../protocol/link-messages.js';
+import {KIND, type StreamKind} from '../protocol/wire.js';
 import type {AgentOptions, AwayState} from './agent-options.js';
 import {AgentSessions, type Resumable} from './agent-sessions.js';
 import {type BindingOwner, Bindings, type Bound} from './bindings.js';
@@ -16,6 +19,7 @@ import {Greetings} from './greetings.js';
 import {endsAgent} from './last-word.js';
 import {LinkSearch, type Verdict} from './link-search.js';
 import {LinkTrial} from './link-trial.js';
+import {type OpenOptions, Opens} from './opens.js';
 import {type Place, RelayPlaces} from './relay-places.js';
 
 type Phase =
@@ -31,12 +35,15 @@ export class Agent {
   readonly #backoff: Backoff;
   readonly #search: LinkSearch;
   readonly #bindings: Bindings;
+  readonly #opens: Opens;
+  readonly #onStream: StreamHandlers;
   readonly #places: RelayPlaces;
   readonly #sessions = new AgentSessions();
   /** Timers of the clock do not hold the process; an agent that waits for its link has to. */
   readonly #keepAlive = setInterval(() => {}, 2 ** 30);
   #phase: Phase = {is: 'new'};
   #link: Link | undefined;
+  #relayFeatures: readonly string[] = [];
   #lostAt = 0;
   /** Streams that were open when the link was lost. */
   #streamsBefore = 0;
@@ -55,6 +62,14 @@ export class Agent {
       send: (message) => this.#sessions.current?.session.sendControl(message),
       onRefused: (error, attempt, delayMs) => this.#tellWaiting('refused', error, attempt, delayMs),
       onBoundAgain: (awayMs) => events.onResumed(awayMs, 0, 0),
+    });
+    this.#onStream = {
+      ...options.onStream,
+      [KIND.visitor]: (stream, about) => this.#bindings.onVisitor(stream, about),
+    };
+    this.#opens = new Opens({
+      clock: this.#clock,
+      session: () => (this.#link === undefined ? undefined : this.#sessions.current?.session),
     });
     this.#places = new RelayPlaces({
       clock: this.#clock,
@@ -102,6 +117,22 @@ export class Agent {
   async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
     if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('CLOSED');
     return await this.#bindings.add(wish, owner);
+  }
+
+  /**
+   * Opens a stream at the relay; its first bytes may follow at once. Waits for a link, so long as `options` say. A stream belongs
+   * to the session of its moment: after a goodbye of the relay that is the next one, and streams of before finish where they are.
+   *
+   * @throws TunlError RELAY_TIMEOUT (no link), RELAY_BUSY (too many), ABORTED, or why the agent has ended.
+   */
+  async open(kind: StreamKind, about: object, options: OpenOptions = {}): Promise<Stream> {
+    if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('CLOSED');
+    return await this.#opens.open(kind, about, options);
+  }
+
+  /** What the relay of the last link does besides the first form of the protocol. */
+  get relayFeatures(): readonly string[] {
+    return this.#relayFeatures;
   }
 
   /**
@@ -170,6 +201,7 @@ export class Agent {
     this.#places.end();
     clearInterval(this.#keepAlive);
     this.#bindings.fail(why ?? new TunlError('CLOSED'));
+    this.#opens.fail(why ?? new TunlError('CLOSED'));
     this.#options.events.onEnded(why);
     if (before.is === 'starting') before.first.reject(why ?? new TunlError('ABORTED'));
   }
@@ -235,7 +267,7 @@ export class Agent {
         ...(identify === undefined ? {} : {identify}),
         ...(resumed === undefined ? {} : {resume: {ticket: resumed.ticket, received: resumed.session}}),
       },
-      (welcome) => {
+      (welcome, features) => {
         expired = resumed?.session.ended ?? false;
         if (expired) {
           link.endWith('CLOSED', 'the session ended meanwhile');
@@ -243,6 +275,7 @@ export class Agent {
         }
         if (place.isHomeward) this.#leaveElsewhere();
         this.#places.arrived(place);
+        this.#relayFeatures = features;
         this.#attach(link, welcome, resumed);
       },
     );
@@ -262,6 +295,7 @@ export class Agent {
     session.attach(link, welcome.received);
     this.#trial.begin(session, resumed !== undefined);
     if (resumed === undefined) this.#bindings.bindAgain();
+    this.#opens.linked();
     if (before.is === 'starting') before.first.resolve();
     // A link that broke in the same breath is not back; whoever was told hears of the next one.
     else if (absence?.told && this.#link === link) {
@@ -349,7 +383,7 @@ export class Agent {
       resumeWindowMs: welcome.resumeWindowMs,
       keepForReplay: this.#options.keepForReplay ?? true,
       sink: {
-        onOpen: (stream, about) => this.#bindings.onOpen(stream, about),
+        onOpen: (stream, about) => offerStream(this.#onStream, stream, about, undefined),
         onControl: (payload) => this.#onControl(session, payload),
         onGoaway: (message) => this.#onGoaway(session, message),
         onDetached: (error) => this.#onDetached(session, error),

@@ -11,8 +11,6 @@ import {
   type RelayMessage,
   type VisitorOpen,
 } from '../protocol/control-messages.js';
-import {MalformedMessage} from '../protocol/fields.js';
-import {KIND} from '../protocol/wire.js';
 import {endsTunnel} from './last-word.js';
 import {Rebinds, type RebindsOptions} from './rebinds.js';
 
@@ -75,20 +73,9 @@ export class Bindings {
     });
   }
 
-  /** The relay opened a stream: it is for whoever has the tunnel. */
-  onOpen(stream: Stream, about: Buffer): void {
-    let visitor: VisitorOpen;
-    try {
-      visitor = parseVisitorOpen(about);
-    } catch (error) {
-      if (!(error instanceof MalformedMessage)) throw error;
-      stream.refuse('CANCELLED');
-      return;
-    }
-    if (stream.kind !== KIND.visitor) {
-      stream.refuse('KIND_UNKNOWN');
-      return;
-    }
+  /** A visitor came: the stream is for the tunnel's owner. @throws MalformedMessage */
+  onVisitor(stream: Stream, about: Buffer): void {
+    const visitor = parseVisitorOpen(about);
     const owner = this.#byTunnel.get(visitor.tunnel)?.owner;
     if (owner === undefined) stream.refuse('TUNNEL_UNKNOWN');
     else owner.onVisitor(stream, visitor);

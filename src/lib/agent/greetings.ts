@@ -12,7 +12,7 @@ export class Greetings {
   async greet(
     link: Link,
     handshake: Omit<AgentHandshake, 'leaving'>,
-    attach: (welcome: Welcome) => void,
+    attach: (welcome: Welcome, features: readonly string[]) => void,
   ): Promise<void> {
     this.#links.add(link);
     try {

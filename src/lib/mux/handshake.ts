@@ -2,7 +2,13 @@
 
 import {type Clock, systemClock} from '../core/clock.js';
 import {isErrorCode, TunlError, toTunlError} from '../core/errors.js';
-import type {Challenge, Hello, LinkMessage, Welcome} from '../protocol/link-messages.js';
+import {
+  type Challenge,
+  FEATURE_IDENTITY,
+  type Hello,
+  type LinkMessage,
+  type Welcome,
+} from '../protocol/link-messages.js';
 import {PROTOCOL_VERSION} from '../protocol/wire.js';
 import type {Carrier} from './carrier.js';
 import {type Link, type LinkSink, NOBODY} from './link.js';
@@ -46,8 +52,13 @@ export interface AgentHandshake {
    * change any more, because the old link is gone; while that may still live it has to be the session itself.
    */
   resume?: {ticket: AgentTicket; received: number | ResumeOffer};
-  /** Proves who the agent is with its own key. Asked only where the relay wants it: a token says so already. */
+  /**
+   * Proves who the agent is with its own key. A relay that asks for it needs it; one that has seen a token may note the key
+   * besides, and an agent that cannot prove it there goes without.
+   */
   identify?: Identify;
+  /** What the relay is told that this agent does besides the first form of the protocol. */
+  features?: readonly string[];
   signal?: AbortSignal;
   /** Aborted when the agent ends: a relay that may have begun a session by then is told that nobody wants it. */
   leaving?: AbortSignal;
@@ -63,19 +74,20 @@ const ANSWER_TIMEOUT_MS = 10_000;
  * The agent's side, on a link that was not started yet. The caller attaches the session in the same turn in which this
  * resolves: `attach` runs before any later byte is read.
  *
- * @param attach gets the welcome as soon as it is there; it must hand the link on.
+ * @param attach gets the welcome and the relay's features as soon as they are there; it must hand the link on.
  * @throws TunlError the relay's refusal, RELAY_LOST, RELAY_TIMEOUT, RELAY_TOO_OLD/NEW, or SESSION_PROOF when the relay cannot
  * prove itself.
  */
 export function greetRelay(
   link: Link,
   options: AgentHandshake,
-  attach: (welcome: Welcome) => void,
+  attach: (welcome: Welcome, features: readonly string[]) => void,
 ): Promise<Welcome> {
   return new Promise((resolve, reject) => {
     const nonce = newNonce();
     /** What may come next from the relay; a refusal may come at any time. */
     let due: 'challenge' | 'welcome' = 'challenge';
+    let features: readonly string[] = [];
     const stop = () => fail(new TunlError('ABORTED'));
     const leave = () => {
       if (due === 'challenge') return stop();
@@ -114,6 +126,7 @@ export function greetRelay(
       switch (message.type) {
         case 'challenge':
           due = 'welcome';
+          features = message.features ?? [];
           if (message.protocol !== PROTOCOL_VERSION) {
             const code = message.protocol < PROTOCOL_VERSION ? 'RELAY_TOO_OLD' : 'RELAY_TOO_NEW';
             fail(new TunlError(code, {fromRelay: true}));
@@ -141,7 +154,7 @@ export function greetRelay(
             link.violate('a new session without a secret');
             return;
           }
-          attach(message);
+          attach(message, features);
           settle();
           resolve(message);
           return;
@@ -178,21 +191,39 @@ export function greetRelay(
 }
 
 function hello(options: AgentHandshake, link: Link, agentNonce: string, challenge: Challenge): Hello {
-  const {resume, identify} = options;
+  const {resume, features} = options;
   const {carrier, told = 0} = link;
   const relayNonce = challenge.nonce;
-  const isAsked = challenge.identify !== undefined;
   return {
     type: 'hello',
     software: options.software,
     nonce: agentNonce,
-    ...(isAsked && identify !== undefined && {identity: identify({carrier, relayNonce, agentNonce})}),
+    ...identity(options.identify, challenge, {carrier, relayNonce, agentNonce}),
+    ...(features !== undefined && {features}),
     ...(resume !== undefined && {resume: resume.ticket.ask(agentNonce, relayNonce, told)}),
   };
 }
 
+function identity(
+  identify: Identify | undefined,
+  challenge: Challenge,
+  asked: Parameters<Identify>[0],
+): Pick<Hello, 'identity'> {
+  if (identify === undefined) return {};
+  if (challenge.identify !== undefined) return {identity: identify(asked)};
+  if (!challenge.features?.includes(FEATURE_IDENTITY)) return {};
+  try {
+    return {identity: identify(asked)};
+  } catch {
+    // The token says who this is; a key that cannot be read, or a link that cannot carry its proof, is no reason to stay away.
+    return {};
+  }
+}
+
 export interface RelayHandshake {
   software: string;
+  /** What agents are told that this relay does besides the first form of the protocol. */
+  features?: readonly string[];
   /** The relay's own name, when the agent has to prove with its key who it is. */
   identify?: string;
   /** How long the agent may take to say hello, ms. */
@@ -228,13 +259,14 @@ export function greetAgent(link: Link, options: RelayHandshake): void {
       options.onFailed(late ?? error);
     }),
   );
-  const {software, identify} = options;
+  const {software, identify, features} = options;
   link.sendMessage({
     type: 'challenge',
     protocol: PROTOCOL_VERSION,
     software,
     nonce,
     ...(identify !== undefined && {identify}),
+    ...(features !== undefined && {features}),
   });
 }
 

@@ -23,8 +23,8 @@ export interface StreamSink {
   onHold?(): void;
   /** The peer took the stream that this side opened. */
   onOpened?(): void;
-  /** The stream is dead in both directions: reset, refused, or its session is over. The last event. */
-  onReset(code: StreamCode): void;
+  /** The stream is dead in both directions: reset, refused (`message` may say more), or its session is over. The last event. */
+  onReset(code: StreamCode, message?: string): void;
   /** Both directions have ended in order. The last event. */
   onClosed?(): void;
 }
@@ -36,7 +36,9 @@ export interface StreamHost {
   sendFin(stream: Stream): void;
   /** Behind the stream's data that has not left yet. */
   sendLastReset(stream: Stream, code: StreamCode): void;
-  sendShort(stream: Stream, event: 'sendOpened' | 'sendRefused' | 'sendReset', code?: StreamCode): void;
+  sendOpened(stream: Stream): void;
+  sendRefused(stream: Stream, code: StreamCode, message: string | undefined): void;
+  sendReset(stream: Stream, code: StreamCode): void;
   sendCredit(stream: Stream, bytes: number): void;
   /** Whether this stream may go on writing now. */
   mayWrite(stream: Stream): boolean;
@@ -63,6 +65,8 @@ export class Stream {
   readonly id: number;
   readonly kind: StreamKind;
   sink: StreamSink = NO_SINK;
+  /** Called once when the stream has ended, whichever side ended it: for those that only count it. */
+  onGone: (() => void) | undefined;
   /** Payload bytes received and sent so far. */
   bytesIn = 0;
   bytesOut = 0;
@@ -175,7 +179,7 @@ export class Stream {
   /** Dead in both directions, now; the peer is told, this side's sink is not. */
   reset(code: StreamCode): void {
     if (this.#state === 'closed') return;
-    this.#host.sendShort(this, 'sendReset', code);
+    this.#host.sendReset(this, code);
     this.#die();
   }
 
@@ -197,17 +201,17 @@ export class Stream {
   /** Takes the stream that the peer opened. */
   accept(): void {
     if (nextState(this.#state, 'sendOpened') === undefined) return;
-    this.#host.sendShort(this, 'sendOpened');
+    this.#host.sendOpened(this);
     this.#move('sendOpened');
   }
 
-  /** Does not take it. */
-  refuse(code: StreamCode): void {
+  /** Does not take it. `message` says why to people. */
+  refuse(code: StreamCode, message?: string): void {
     if (nextState(this.#state, 'sendRefused') === undefined) {
       this.reset(code);
       return;
     }
-    this.#host.sendShort(this, 'sendRefused', code);
+    this.#host.sendRefused(this, code, message);
     this.#die();
   }
 
@@ -268,6 +272,7 @@ export class Stream {
   receive(
     event: 'receiveOpened' | 'receiveRefused' | 'receiveFin' | 'receiveReset',
     code: StreamCode,
+    message?: string,
   ): boolean {
     // They came before the end, and before a reset.
     if (event !== 'receiveOpened' && this.#crumbs !== undefined) {
@@ -278,7 +283,7 @@ export class Stream {
     if (next === undefined) return false;
     if (event === 'receiveRefused' || event === 'receiveReset') {
       this.#die();
-      this.sink.onReset(code);
+      this.sink.onReset(code, message);
       return true;
     }
     this.#state = next;
@@ -396,5 +401,7 @@ export class Stream {
   #forget(): void {
     this.#receiveWindow.release();
     this.#host.forget(this);
+    this.onGone?.();
+    this.onGone = undefined;
   }
 }

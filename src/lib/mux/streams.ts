@@ -1,7 +1,7 @@
 // The streams of a session: opened by either side, found by id, fed with the peer's frames, and what they need in turn.
 
 import type {Clock} from '../core/clock.js';
-import {encodeMessage, readStreamCode} from '../protocol/control-messages.js';
+import {encodeMessage, readRefusal, readStreamCode} from '../protocol/control-messages.js';
 import {
   FRAME,
   type FrameType,
@@ -197,7 +197,7 @@ export class Streams implements StreamHost, FrameSink {
         if (this.#waiting.size > 0) this.#waiting.delete(stream.id);
         return stream.receive('receiveOpened', 'CANCELLED');
       case FRAME.refused:
-        return stream.receive('receiveRefused', readStreamCode(payload));
+        return receiveRefused(stream, payload);
       case FRAME.fin:
         return stream.receive('receiveFin', 'CANCELLED');
       case FRAME.reset:
@@ -225,13 +225,16 @@ export class Streams implements StreamHost, FrameSink {
     this.#sender.sendLastReset(stream, encodeMessage({code}));
   }
 
-  sendShort(
-    stream: Stream,
-    event: 'sendOpened' | 'sendRefused' | 'sendReset',
-    code: StreamCode = 'CANCELLED',
-  ): void {
-    if (event === 'sendOpened') this.#sender.sendFrame(FRAME.opened, stream.id, NOTHING);
-    else this.#sendCode(event === 'sendReset' ? FRAME.reset : FRAME.refused, stream.id, code);
+  sendOpened(stream: Stream): void {
+    this.#sender.sendFrame(FRAME.opened, stream.id, NOTHING);
+  }
+
+  sendRefused(stream: Stream, code: StreamCode, message: string | undefined): void {
+    this.#sendCode(FRAME.refused, stream.id, code, message?.slice(0, LIMITS.textCharacters));
+  }
+
+  sendReset(stream: Stream, code: StreamCode): void {
+    this.#sendCode(FRAME.reset, stream.id, code);
   }
 
   sendCredit(stream: Stream, bytes: number): void {
@@ -240,8 +243,8 @@ export class Streams implements StreamHost, FrameSink {
     this.#sender.sendFrame(FRAME.credit, stream.id, payload);
   }
 
-  #sendCode(type: FrameType, streamId: number, code: StreamCode): void {
-    this.#sender.sendFrame(type, streamId, encodeMessage({code}));
+  #sendCode(type: FrameType, streamId: number, code: StreamCode, message?: string): void {
+    this.#sender.sendFrame(type, streamId, encodeMessage({code, message}));
   }
 
   mayWrite(stream: Stream): boolean {
@@ -278,4 +281,9 @@ export class Streams implements StreamHost, FrameSink {
   soon(fn: () => void): void {
     this.#clock.soon(fn);
   }
+}
+
+function receiveRefused(stream: Stream, payload: Buffer): boolean {
+  const {code, message} = readRefusal(payload);
+  return stream.receive('receiveRefused', code, message);
 }

@@ -5,6 +5,7 @@ import {
   asObject,
   type Fields,
   flag,
+  forPeople,
   hex,
   MalformedMessage,
   maybe,
@@ -64,6 +65,17 @@ export interface VisitorOpen {
   port: number;
   /** What ALPN agreed on, if anything. */
   alpn?: string;
+}
+
+/** What an OPEN of kind `service` asks for. */
+export interface ServiceOpen {
+  service: string;
+}
+
+/** Why a stream was refused. `message` is for people. */
+export interface Refusal {
+  code: StreamCode;
+  message?: string;
 }
 
 /** @throws MalformedMessage */
@@ -165,6 +177,11 @@ export function parseVisitorOpen(payload: Buffer): VisitorOpen {
   };
 }
 
+/** @throws MalformedMessage */
+export function parseServiceOpen(payload: Buffer): ServiceOpen {
+  return {service: text(parseJsonObject(payload), 'service', 40)};
+}
+
 /** It ends up in addresses, in lines to be pasted into a shell, and in the environment of programs. */
 function host(fields: Fields, name: string): string {
   const value = text(fields, name, 255);
@@ -172,14 +189,21 @@ function host(fields: Fields, name: string): string {
   return value;
 }
 
-/** Why a stream was refused or reset. Whatever cannot be read has no more to say than that it was. */
+/** Why a stream was reset. One that cannot be read says no more than that the stream ended. */
 export function readStreamCode(payload: Buffer): StreamCode {
+  return readRefusal(payload).code;
+}
+
+/** The same of a stream that was refused. */
+export function readRefusal(payload: Buffer): Refusal {
   try {
-    const value: unknown = JSON.parse(payload.toString('utf8'));
-    const code = typeof value === 'object' && value !== null && 'code' in value ? value.code : undefined;
-    return isStreamCode(code) ? code : 'CANCELLED';
+    const {code, message} = parseJsonObject(payload);
+    return {
+      code: isStreamCode(code) ? code : 'CANCELLED',
+      ...(typeof message === 'string' && {message: forPeople(message.slice(0, LIMITS.textCharacters))}),
+    };
   } catch {
-    return 'CANCELLED';
+    return {code: 'CANCELLED'};
   }
 }
 

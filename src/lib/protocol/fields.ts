@@ -35,9 +35,12 @@ export function text(fields: Fields, name: string, maxLength: number): string {
 
 /** A text that people will see: control and direction characters, which could paint a terminal, become spaces. */
 export function prose(fields: Fields, name: string, maxLength: number): string {
-  return text(fields, name, maxLength)
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ')
-    .trim();
+  return forPeople(text(fields, name, maxLength));
+}
+
+/** As `prose` gives it. */
+export function forPeople(words: string): string {
+  return words.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }
 
 /** So many lower-case hex digits. */

@@ -1,6 +1,18 @@
 // Messages about the link itself: who is there, which session goes on, when to come back. One closed union, parsed and refused, never cast.
 
-import {asObject, hex, maybe, oneOf, optional, parseJsonObject, prose, text, texts, whole} from './fields.js';
+import {
+  asObject,
+  type Fields,
+  hex,
+  maybe,
+  oneOf,
+  optional,
+  parseJsonObject,
+  prose,
+  text,
+  texts,
+  whole,
+} from './fields.js';
 import {LIMITS} from './wire.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
@@ -13,6 +25,8 @@ export interface Challenge {
   nonce: string;
   /** The relay's own name, when it wants the agent's key to say who the agent is: no token did. */
   identify?: string;
+  /** What the relay does besides the first form of this version; the kinds of stream that it takes, by name, and the constants below. */
+  features?: readonly string[];
 }
 
 /** Agent → relay: a new session, or the one that goes on. */
@@ -22,6 +36,8 @@ export interface Hello {
   nonce: string;
   /** The agent's own key, for leases without a token: SPKI in base64url, and its signature over `identityText`. */
   identity?: {key: string; signature: string};
+  /** What the agent does besides the first form of this version. */
+  features?: readonly string[];
   resume?: {id: string; epoch: number; received: number; proof: string};
 }
 
@@ -64,6 +80,13 @@ export type LinkMessage = Challenge | Hello | Welcome | Refused | Goaway | Close
 /** Named in one goaway. */
 export const MAX_RELAYS = 20;
 
+/** Features in one challenge or hello, and the length of each. A receiver ignores those that it does not know. */
+export const MAX_FEATURES = 32;
+export const FEATURE_CHARACTERS = 40;
+
+/** The relay notes the key of an agent that has shown a token, when the agent proves it. */
+export const FEATURE_IDENTITY = 'identity';
+
 const TYPES = ['challenge', 'hello', 'welcome', 'refused', 'goaway', 'close'] as const;
 
 /** @throws MalformedMessage */
@@ -81,6 +104,7 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
           'identify',
           maybe(fields, 'identify', () => text(fields, 'identify', 255)),
         ),
+        ...features(fields),
       };
     case 'hello':
       return {
@@ -94,6 +118,7 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
             return {key: text(identity, 'key', 200), signature: text(identity, 'signature', 200)};
           }),
         ),
+        ...features(fields),
         ...optional(
           'resume',
           maybe(fields, 'resume', () => {
@@ -143,4 +168,11 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
     case 'close':
       return {type, code: text(fields, 'code', 40), message: prose(fields, 'message', LIMITS.textCharacters)};
   }
+}
+
+function features(fields: Fields): {features?: string[]} {
+  return optional(
+    'features',
+    maybe(fields, 'features', () => texts(fields, 'features', MAX_FEATURES, FEATURE_CHARACTERS)),
+  );
 }

@@ -47,11 +47,19 @@ export const FRAME = {
   control: 0x17,
 } as const;
 
-/** What a stream is for. A closed set: another number is refused with KIND_UNKNOWN, so that old and new can meet. */
+/** What a stream is for. A kind that one side does not take is refused with KIND_UNKNOWN, so that old and new can meet. */
 export const KIND = {
   visitor: 1,
   /** Another session runs inside this stream. */
   carrier: 2,
+  /** Reserved: a connection from the agent's side to the outside. */
+  egress: 3,
+  /** Reserved: a connection between members of a private network. */
+  member: 4,
+  /** Reserved: datagrams, each with its length before it. */
+  datagram: 5,
+  /** A question to the other side itself, by the name of a service. */
+  service: 6,
 } as const;
 
 export type StreamKind = (typeof KIND)[keyof typeof KIND];
@@ -64,6 +72,7 @@ export const STREAM_CODES = [
   'VISITOR_RESET',
   'TUNNEL_UNKNOWN',
   'KIND_UNKNOWN',
+  'SERVICE_UNKNOWN',
   'TOO_MANY_STREAMS',
   'TOO_MUCH_UNREAD',
   'VISITOR_IDLE',

@@ -14,9 +14,10 @@ import type {WindowBudget} from '../mux/window-budget.js';
 import {Turns} from '../mux/work.js';
 import {type AgentMessage, parseAgentMessage, type RelayMessage} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
-import type {Hello} from '../protocol/link-messages.js';
+import {FEATURE_IDENTITY, type Hello} from '../protocol/link-messages.js';
 import {TokenBuckets} from './doors/token-buckets.js';
 import {keyOwner} from './key-owner.js';
+import type {OpenedStreams, Opener} from './opened-streams.js';
 import type {Caller} from './own-site.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
 
@@ -38,6 +39,8 @@ export interface AgentsOptions {
   domain: string;
   software: string;
   tunnels: TunnelTable;
+  /** Takes the streams that agents open. */
+  streams: OpenedStreams;
   /** A tunnel is bound, and its agent knows: visitors may come. */
   onBound: (tunnel: Tunnel) => void;
   pool: BlockPool;
@@ -55,8 +58,8 @@ export interface AgentsOptions {
 interface Member {
   readonly session: Session;
   readonly ticket: RelayTicket;
-  /** Whose leases these are. */
-  readonly owner: string;
+  /** Who it is. `owner`: whose leases these are. */
+  readonly opener: Opener;
   readonly tunnels: Map<number, Tunnel>;
   /** Binds that are being worked on; they count as tunnels, so that a burst cannot pass the limit. */
   binding: number;
@@ -97,16 +100,21 @@ export class Agents {
       clock,
       timeoutMs: HELLO_TIMEOUT_MS,
       ...(tokenOwner === undefined && {identify: domain}),
+      features: [...this.#options.streams.kinds, FEATURE_IDENTITY],
       onHello: (hello, relayNonce) => {
-        const owner = tokenOwner ?? keyOwner(hello, {domain, relayNonce, carrier});
+        // A session keeps the key that it began with.
+        const isNew = hello.resume === undefined;
+        const keyId =
+          tokenOwner === undefined || isNew ? keyOwner(hello, {domain, relayNonce, carrier}) : undefined;
+        const owner = tokenOwner ?? keyId;
         if (owner === undefined) {
           refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
           return;
         }
         recognised();
-        if (hello.resume === undefined) {
+        if (isNew) {
           entered();
-          this.#begin(link, owner);
+          this.#begin(link, {owner, keyId, features: hello.features ?? []});
         } else if (this.#resume(link, owner, hello, relayNonce)) entered();
       },
       onFailed: (error) =>
@@ -139,7 +147,7 @@ export class Agents {
     await Promise.all(gone);
   }
 
-  #begin(link: Link, owner: string): void {
+  #begin(link: Link, agent: Omit<Opener, 'session'>): void {
     const {resumeWindowMs, log} = this.#options;
     const ticket = new RelayTicket();
     const session: Session = new Session({
@@ -151,17 +159,17 @@ export class Agents {
       resumeWindowMs,
       keepForReplay: this.#options.keepForReplay,
       sink: {
-        // Nothing that agents open is known yet: outbound traffic and nested sessions have kinds of their own.
-        onOpen: (stream) => stream.refuse('KIND_UNKNOWN'),
+        onOpen: (stream, about) => this.#options.streams.offer(stream, about, member.opener),
         onControl: (payload) => this.#onControl(member, payload),
         onDetached: (error) =>
           log.info('link lost', {session: ticket.id.slice(0, 8), reason: error?.message}),
         onEnded: (error) => this.#onEnded(member, error),
       },
     });
-    const member: Member = {session, ticket, owner, tunnels: new Map(), binding: 0};
+    const opener = {...agent, session: ticket.id};
+    const member: Member = {session, ticket, opener, tunnels: new Map(), binding: 0};
     this.#members.set(ticket.id, member);
-    this.#count(owner, 1);
+    this.#count(agent.owner, 1);
     link.sendMessage({
       type: 'welcome',
       id: ticket.id,
@@ -179,7 +187,7 @@ export class Agents {
     const {resume} = hello;
     if (resume === undefined) return false;
     const member = this.#members.get(resume.id);
-    if (member === undefined || member.owner !== owner) {
+    if (member === undefined || member.opener.owner !== owner) {
       refuseHello(link, 'SESSION_UNKNOWN', 'This session is not known here.');
       return false;
     }
@@ -251,7 +259,7 @@ export class Agents {
     let lost: TunlError | undefined;
     const tunnel = await tunnels.bind({
       wish,
-      owner: member.owner,
+      owner: member.opener.owner,
       claimant: {holder, epoch: had, withinShare: this.#isWithinShare(member)},
       session: member.session,
       onLost: (code, message) => {
@@ -283,14 +291,14 @@ export class Agents {
   }
 
   /** Of many agents with one token, one that binds all it can must not keep the others from binding a few. */
-  #isWithinShare({owner, tunnels, binding}: Member): boolean {
+  #isWithinShare({opener: {owner}, tunnels, binding}: Member): boolean {
     const share = Math.floor(this.#options.maxLeasesPerOwner / (this.#sessions.get(owner) ?? 1));
     return tunnels.size + binding <= Math.max(1, share);
   }
 
   #onEnded(member: Member, error: TunlError | undefined): void {
     this.#members.delete(member.ticket.id);
-    this.#count(member.owner, -1);
+    this.#count(member.opener.owner, -1);
     for (const tunnel of member.tunnels.values()) void this.#options.tunnels.release(tunnel);
     member.tunnels.clear();
     const code = isErrorCode(error?.code) ? error.code : undefined;

@@ -13,6 +13,7 @@ import {BlockPool} from '../mux/blocks.js';
 import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window-budget.js';
 import {publicUrl} from '../protocol/targets.js';
+import {KIND} from '../protocol/wire.js';
 import {Agents} from './agents.js';
 import {type CertificateSource, openCertificates} from './certificates.js';
 import {Descriptors} from './doors/descriptors.js';
@@ -24,10 +25,12 @@ import {FrontDoor} from './front-door.js';
 import {KeptLimit} from './kept-limit.js';
 import {LeaseStore} from './lease-store.js';
 import {listenOn} from './listen.js';
+import {OpenedStreams} from './opened-streams.js';
 import type {Relay, RelayOptions, RelayStats} from './options.js';
 import {OwnSite} from './own-site.js';
 import {createRedirect} from './redirect.js';
 import {type LeaseKey, type LeaseRow, MemoryRegistry} from './registry.js';
+import {services} from './services.js';
 import {type RelaySettings, settleRelayOptions} from './settings.js';
 import {TcpDoor} from './tcp-door.js';
 import {TcpPorts} from './tcp-ports.js';
@@ -83,6 +86,7 @@ class RunningRelay implements Relay {
   readonly #registry: MemoryRegistry;
   readonly #waitingRoom: WaitingRoom;
   readonly #agents: Agents;
+  readonly #streams: OpenedStreams;
   readonly #tunnels: TunnelTable;
   readonly #unread: UnreadLimit;
   readonly #kept: KeptLimit;
@@ -187,10 +191,17 @@ class RunningRelay implements Relay {
     });
     const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES);
     this.#kept = new KeptLimit({budget: replayBudget, sessions: () => this.#agents.sessions(), clock, log});
+    const {domain, maxTunnelsPerAgent, resumeWindowMs} = settings;
+    this.#streams = new OpenedStreams({
+      onStream: {[KIND.service]: services({software, domain, maxTunnelsPerAgent, resumeWindowMs})},
+      unread: this.#unread,
+      clock,
+    });
     this.#agents = new Agents({
       domain: settings.domain,
       software,
       tunnels: this.#tunnels,
+      streams: this.#streams,
       onBound: (tunnel) => {
         this.#waitingRoom.open(tunnel);
         this.#warmUp(certificates, tunnel);
@@ -285,6 +296,7 @@ class RunningRelay implements Relay {
     this.#certificates.close();
     // What is held now is expected back by the next process; from here on the file is its own.
     await this.#store?.seal(this.#registry);
+    this.#streams.drain();
     const {comeBackWithinMs, successors} = this.#settings;
     this.#agents.sendAway('The relay is going away.', {
       afterMs: () => Math.random() * comeBackWithinMs,

@@ -16,17 +16,19 @@ import type {Stream} from '../../../src/lib/mux/stream.js';
 import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
 import {Agents} from '../../../src/lib/relay/agents.js';
+import {OpenedStreams, type OpenedStreamsOptions} from '../../../src/lib/relay/opened-streams.js';
 import {MemoryRegistry} from '../../../src/lib/relay/registry.js';
 import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
 import {TunnelTable} from '../../../src/lib/relay/tunnels.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
+import {Opened} from '../../helpers/opened.js';
 
 const silent = createLogger('test', undefined);
 
 afterEach(() => vi.restoreAllMocks());
 
 /** A relay without sockets: its table of agents, and the tunnels that they hold. */
-function relaySide() {
+function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
   const ports = new TcpPorts({range: undefined, host: '127.0.0.1', reusePort: false, onVisitor: () => {}});
   const tunnels = new TunnelTable({
     domain: 'r1.localhost',
@@ -41,6 +43,11 @@ function relaySide() {
     domain: 'r1.localhost',
     software: 'relay',
     tunnels,
+    streams: new OpenedStreams({
+      onStream,
+      unread: {add: () => {}, delete: () => {}, full: false},
+      clock: systemClock,
+    }),
     onBound: () => {},
     pool: new BlockPool(),
     windowBudget: new WindowBudget(2 ** 30),
@@ -73,8 +80,11 @@ const turns = async (count: number) => {
 
 type Happening = {type: string; code?: string; resumed?: number; lost?: number};
 
-function setUp({onDelay, ...options}: Partial<AgentOptions> & {onDelay?: (ms: number) => void} = {}) {
-  let relay = relaySide();
+function setUp(
+  {onDelay, ...options}: Partial<AgentOptions> & {onDelay?: (ms: number) => void} = {},
+  onStream: OpenedStreamsOptions['onStream'] = {},
+) {
+  let relay = relaySide(onStream);
   const events: Happening[] = [];
   const waiting = new Set<{type: string; resolve: () => void}>();
   const carriers: Carrier[] = [];
@@ -128,7 +138,7 @@ function setUp({onDelay, ...options}: Partial<AgentOptions> & {onDelay?: (ms: nu
       waiting.add(each);
     });
   const replaceRelay = () => {
-    relay = relaySide();
+    relay = relaySide(onStream);
     return relay;
   };
   /** The relay goes away and another takes its place. Resolves when the agent has its tunnel there. */
@@ -671,4 +681,95 @@ test('the first link fails at once, and an end that was asked for is told once',
   await expect(agent.start()).rejects.toMatchObject({code: 'RELAY_REFUSED'});
   agent.close();
   expect(told()).toEqual([{type: 'ended', code: 'RELAY_REFUSED'}]);
+});
+
+describe('a stream of the agent’s own', () => {
+  const echoes = {[KIND.service]: echo.onVisitor};
+
+  test('goes to the session of its moment: after a goodbye to the next one', async () => {
+    const {agent, relay, goodbye} = setUp({}, echoes);
+    await agent.start();
+    await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    const [old, next] = [new Opened(), new Opened()];
+    await agent.open(KIND.service, {}, old);
+    await old.echo('here');
+    const leaving = relay();
+    await goodbye();
+    await agent.open(KIND.service, {}, next);
+    await next.echo('there');
+    await old.echo(' and still here');
+    await leaving.agents.closeAll('RELAY_LOST', 'gone');
+    expect(await old.refused).toMatchObject({code: 'SESSION_ENDED'});
+    await next.echo(' and still there');
+    agent.close();
+    expect(await next.refused).toMatchObject({code: 'SESSION_ENDED'});
+  });
+
+  test('waits for a link, and no longer than its time', async () => {
+    const clock = new ManualClock();
+    const {agent, carriers, state, next, replaceRelay} = setUp({clock}, echoes);
+    await agent.start();
+    state.silent = true;
+    const away = next('reconnecting');
+    carriers[0]?.destroy(new Error('cut'));
+    await away;
+    const soon = agent.open(KIND.service, {}, {withinMs: 5_000});
+    const patient = new Opened();
+    const later = agent.open(KIND.service, {}, {onOpen: patient.onOpen, withinMs: 3_600_000});
+    const stop = new AbortController();
+    const stopped = agent.open(KIND.service, {}, {signal: stop.signal});
+    stop.abort();
+    await expect(stopped).rejects.toMatchObject({code: 'ABORTED'});
+    clock.advance(5_000);
+    await expect(soon).rejects.toMatchObject({code: 'RELAY_TIMEOUT'});
+    // Another relay takes its place: the session is another one as well.
+    replaceRelay();
+    state.silent = false;
+    agent.nudge(1_000);
+    await later;
+    await patient.echo('at last');
+    agent.close();
+  });
+
+  test('is not to be had of an agent that has ended, or that ends while it waits', async () => {
+    const {agent, carriers, state, next} = setUp({}, echoes);
+    await agent.start();
+    state.silent = true;
+    const away = next('reconnecting');
+    carriers[0]?.destroy(new Error('cut'));
+    await away;
+    const waiting = agent.open(KIND.service, {});
+    agent.destroy(new TunlError('TAKEN_OVER'));
+    await expect(waiting).rejects.toMatchObject({code: 'TAKEN_OVER'});
+    await expect(agent.open(KIND.service, {})).rejects.toMatchObject({code: 'TAKEN_OVER'});
+  });
+
+  test('is refused by a relay that takes none, and by this agent where the relay opens one, whatever is in it', async () => {
+    const {agent, relay} = setUp();
+    await agent.start();
+    await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    expect(agent.relayFeatures).not.toContain('service');
+    const mine = new Opened();
+    await agent.open(KIND.service, {}, mine);
+    expect(await mine.refused).toMatchObject({code: 'KIND_UNKNOWN'});
+    for (const kind of [KIND.carrier, KIND.egress, KIND.service]) {
+      const theirs = new Opened();
+      theirs.onOpen(relay().tunnels.named('demo')?.session.open(kind, {}) as Stream);
+      expect(await theirs.refused).toMatchObject({code: 'KIND_UNKNOWN'});
+    }
+    const malformed = new Opened();
+    malformed.onOpen(relay().tunnels.named('demo')?.session.open(KIND.visitor, {}) as Stream);
+    expect(await malformed.refused).toMatchObject({code: 'CANCELLED', message: /tunnel/});
+    agent.close();
+  });
+
+  test('is taken by this agent where it has a handler for the kind', async () => {
+    const {agent, relay} = setUp({onStream: echoes});
+    await agent.start();
+    await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+    const theirs = new Opened();
+    theirs.onOpen(relay().tunnels.named('demo')?.session.open(KIND.service, {}) as Stream);
+    await theirs.echo('hello');
+    agent.close();
+  });
 });

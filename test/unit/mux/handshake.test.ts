@@ -100,6 +100,21 @@ describe('an agent', () => {
     expect(peer.messages[0]).not.toHaveProperty('identity');
   });
 
+  test('proves its key beside a token where the relay notes keys, and goes without when it cannot', async () => {
+    const noting = {...challenge, features: ['identity', 'of-next-year']};
+    const able = await agent({identify});
+    await able.say(noting);
+    expect(able.peer.messages).toMatchObject([{type: 'hello', identity: {key: able.carrier.label}}]);
+    const unable = await agent({
+      identify: () => {
+        throw new TunlError('STATE_DIR');
+      },
+    });
+    await unable.say(noting);
+    expect(unable.peer.messages).toMatchObject([{type: 'hello'}]);
+    expect(unable.peer.messages[0]).not.toHaveProperty('identity');
+  });
+
   test('ends the attempt with the reason when its key proves nothing on this link', async () => {
     const refuse = () => {
       throw new TunlError('STATE_DIR', {reason: 'no key'});

@@ -7,6 +7,7 @@ import {
   encodeMessage,
   parseAgentMessage,
   parseRelayMessage,
+  parseServiceOpen,
   parseVisitorOpen,
 } from '../../../src/lib/protocol/control-messages.js';
 import {MalformedMessage} from '../../../src/lib/protocol/fields.js';
@@ -122,6 +123,27 @@ describe('docs/protocol.md', () => {
       parseLinkMessage,
       {...hello, identity: {key: letters(200), signature: letters(200)}},
       {...hello, identity: {key: letters(200), signature: letters(201)}},
+    ],
+    [
+      '`features`',
+      '32 names of 40 characters',
+      parseLinkMessage,
+      {...hello, features: Array.from({length: 32}, () => letters(40))},
+      {...hello, features: Array.from({length: 33}, () => letters(40))},
+    ],
+    [
+      '`features`',
+      '32 names of 40 characters',
+      parseLinkMessage,
+      {type: 'challenge', protocol: 1, software: '', nonce, features: [letters(40)]},
+      {type: 'challenge', protocol: 1, software: '', nonce, features: [letters(41)]},
+    ],
+    [
+      '`service` of an OPEN',
+      '40 characters',
+      parseServiceOpen,
+      {service: letters(40)},
+      {service: letters(41)},
     ],
     [
       '`code`',

@@ -14,25 +14,30 @@ const count = fc.maxSafeNat();
 const epoch = fc.integer({min: 1, max: Number.MAX_SAFE_INTEGER});
 const waitMs = fc.integer({min: 0, max: 86_400_000});
 
+const features = fc.array(plainText(40), {maxLength: 32});
+
 const messages: fc.Arbitrary<LinkMessage> = fc.oneof(
   fc
     .tuple(
       fc.record({protocol: fc.integer({min: 1, max: 1_000_000}), software: plainText(100), nonce: hex(32)}),
       optionally('identify', plainText(255)),
+      optionally('features', features),
     )
-    .map(([challenge, identify]) => ({type: 'challenge' as const, ...challenge, ...identify})),
+    .map(([challenge, identify, more]) => ({type: 'challenge' as const, ...challenge, ...identify, ...more})),
   fc
     .tuple(
       plainText(100),
       hex(32),
       optionally('identity', fc.record({key: plainText(200), signature: plainText(200)})),
+      optionally('features', features),
       optionally('resume', fc.record({id: hex(32), epoch, received: count, proof: hex(64)})),
     )
-    .map(([software, nonce, identity, resume]) => ({
+    .map(([software, nonce, identity, more, resume]) => ({
       type: 'hello' as const,
       software,
       nonce,
       ...identity,
+      ...more,
       ...resume,
     })),
   fc
