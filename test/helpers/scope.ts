@@ -5,7 +5,8 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 
 export class Scope implements AsyncDisposable {
-  readonly #stack = new AsyncDisposableStack();
+  /** Node 22.12, the oldest that tunl runs on, has no AsyncDisposableStack. */
+  readonly #ends: (() => void | Promise<void>)[] = [];
   readonly #abort = new AbortController();
 
   /** Aborted first when the scope ends. */
@@ -15,12 +16,16 @@ export class Scope implements AsyncDisposable {
 
   /** Hands the resource over to the scope and back to the caller. */
   own<T extends AsyncDisposable | Disposable>(resource: T): T {
-    return this.#stack.use(resource);
+    this.onEnd(async () => {
+      if (Symbol.asyncDispose in resource) await resource[Symbol.asyncDispose]();
+      else resource[Symbol.dispose]();
+    });
+    return resource;
   }
 
   /** Runs at the end of the scope, last one first. */
   onEnd(end: () => void | Promise<void>): void {
-    this.#stack.defer(end);
+    this.#ends.push(end);
   }
 
   /** A new empty folder, removed at the end. */
@@ -56,7 +61,16 @@ export class Scope implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort.abort(new Error('the scope of the test has ended'));
-    await this.#stack.disposeAsync();
+    const errors: unknown[] = [];
+    for (let end = this.#ends.pop(); end !== undefined; end = this.#ends.pop()) {
+      try {
+        await end();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 1) throw new AggregateError(errors, 'several ends of the scope failed');
+    if (errors.length === 1) throw errors[0];
   }
 }
 

@@ -51,7 +51,8 @@ export abstract class TunnelCommand extends BaseCommand {
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
     const expiresMs = flags.expires;
     using limits = new Limits({expiresMs, idleMs: flags['idle-timeout']});
-    using ends = new DisposableStack();
+    let attended: Disposable | undefined;
+    using _ends = {[Symbol.dispose]: () => attended?.[Symbol.dispose]()};
     let ready: ReadyEvent | undefined;
     const onEvent = (event: TunnelEvent) => {
       limits.event(event);
@@ -82,7 +83,7 @@ export abstract class TunnelCommand extends BaseCommand {
         const facts = (held.login ?? []).map(({label, value}) => `${label}: ${value}`);
         if (!ready) return held;
         const wantsKeys = !flags['no-keys'] && !sharesTerminal;
-        ends.use(await this.#attend(ready, held, wantsKeys));
+        attended = await this.#attend(ready, held, wantsKeys);
         await this.#welcome(flags, ready, facts);
         return held;
       },
