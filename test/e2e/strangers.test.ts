@@ -76,7 +76,7 @@ test('a flood of wrong tokens is mostly not even decrypted, and neither fills th
   const name = '10,000 wrong tokens';
   // A burst of 20, and one in two seconds after it; fifty are on their way at any moment.
   expect(atMost(name, 'tokens looked at', answers['401'] ?? 0, 20 + 50 + seconds)).toBe(true);
-  expect(atMost(name, 'TLS handshakes', secured, 200 + 50 + 20 * seconds)).toBe(true);
+  expect(atMost(name, 'TLS handshakes', secured, 100 + 50 + 10 * seconds)).toBe(true);
   const lines = relay.cli.stderr.split('\n').filter((line) => /refused|turned away/.test(line));
   expect(lines[0]).toContain('from=127.0.0.2');
   expect(atMost(name, 'lines of the log', lines.length, 2 + (2 * seconds) / 10)).toBe(true);

@@ -35,7 +35,7 @@ const MOST_BYTES = 128 * 1024 * 1024;
 const STEPS = {
   hello: {burst: 2_000, perSecond: 500},
   visitor: {burst: 500, perSecond: 50},
-  own: {burst: 200, perSecond: 20},
+  own: {burst: 100, perSecond: 10},
 } as const;
 export type Step = keyof typeof STEPS;
 
