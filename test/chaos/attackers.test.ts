@@ -33,6 +33,7 @@ const attacks: Record<string, Attack> = {
   'requests in a pipeline': {...stranger('pipeline', 8), ratio: 2},
   'wrong tokens': {...stranger('login', 50), ratio: 2},
   '4,000 ClientHellos in flight': {...stranger('stalled', 4_000), ratio: 4},
+  '5,000 that take their time for a request': {...stranger('headers', 5_000), ratio: 2},
   '150 sessions of 100 names that end together': {script: 'attackers.js', words: () => ['releases']},
   'a flood of pings': {script: 'flooder.js', words: () => ['pings'], share: 0.4},
   'a flood of binds': {script: 'flooder.js', words: () => ['binds'], share: 0.4},

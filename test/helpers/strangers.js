@@ -1,8 +1,9 @@
 // People without any right at a relay's TLS port, from an address of their own, in a process of their own.
 // `strangers.js KIND PORT NAME FROM COUNT AT_ONCE`: COUNT connections (0: until SIGTERM), then one line of JSON.
-// login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. slow:
-// a byte of one each second. visit: a byte to a
-// TCP port; those that get it back stay, and the line comes when all know. `begun` on stderr: the first one is connected.
+// login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. cut: the first
+// kilobyte of one. slow: a byte of one each second. headers: after a handshake, a byte of a request each second. plain: the same
+// without TLS. visit: a byte to a TCP port; those that get it back stay, and the line comes when all know.
+// `begun` on stderr: the first one is connected.
 import {connect} from 'node:net';
 import {connect as secure} from 'node:tls';
 
@@ -32,6 +33,17 @@ function endlessHello() {
   return bytes.subarray(0, 60_000);
 }
 const hello = endlessHello();
+
+const slowRequest = Buffer.from(`GET / HTTP/1.1\r\nHost: ${name}\r\nCookie: ${'x'.repeat(10_000)}`);
+
+/** A byte at once, and one each second. */
+function drip(socket, bytes) {
+  let at = 0;
+  const next = () => socket.write(bytes.subarray(at, ++at));
+  next();
+  const timer = setInterval(next, 1_000);
+  socket.on('close', () => clearInterval(timer));
+}
 
 function one() {
   if (said.opened >= count) return;
@@ -63,12 +75,13 @@ function one() {
     });
     return;
   }
-  if (kind === 'slow') {
-    let at = 0;
-    const drip = () => socket.write(hello.subarray(at, ++at));
-    socket.on('connect', drip);
-    const timer = setInterval(drip, 1_000);
-    socket.on('close', () => clearInterval(timer));
+  if (kind === 'slow' || kind === 'plain') {
+    socket.on('connect', () => drip(socket, kind === 'slow' ? hello : slowRequest));
+    socket.resume();
+    return;
+  }
+  if (kind === 'cut') {
+    socket.on('connect', () => socket.write(hello.subarray(0, 1_000)));
     socket.resume();
     return;
   }
@@ -81,7 +94,8 @@ function one() {
   tls.on('error', () => {});
   tls.on('secureConnect', () => {
     said.secured += 1;
-    tls.write(kind === 'login' ? login : pipeline);
+    if (kind === 'headers') drip(tls, slowRequest);
+    else tls.write(kind === 'login' ? login : pipeline);
   });
   tls.on('data', (data) => {
     for (const [, status] of data.toString('latin1').matchAll(/HTTP\/1\.1 (\d{3}) /g))

@@ -34,6 +34,8 @@ export interface TlsVisitorOptions {
   via?: string;
   /** Instead of the tunnel's name. */
   servername?: string;
+  /** The address of this machine that it comes from. */
+  from?: string | undefined;
 }
 
 const contexts = new Map<string, SecureContext>();
@@ -60,6 +62,7 @@ export async function tlsVisitor(
     port,
     servername: options.servername ?? host,
     secureContext: trusting(options.caFile),
+    ...(options.from !== undefined && {localAddress: options.from}),
     ...(options.alpn && {ALPNProtocols: options.alpn}),
   });
   scope.onEnd(() => void socket.destroy());

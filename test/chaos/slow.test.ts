@@ -1,0 +1,65 @@
+// Thousands of strangers who take their time, wherever a relay waits for somebody: they hold little, and are gone in time.
+import {once} from 'node:events';
+import {expect} from 'vitest';
+import {MiB} from '../helpers/bytes.js';
+import {Child} from '../helpers/child.js';
+import {projectRoot} from '../helpers/cli.js';
+import {atMost} from '../helpers/metric.js';
+import {startRelayProcess} from '../helpers/relay.js';
+import {test} from '../helpers/test.js';
+import {echoUpstream} from '../helpers/upstreams.js';
+import {tlsVisitor} from '../helpers/visitors.js';
+import {domain, long, sized} from './rig.js';
+
+const count = sized(2_000, 5_000);
+
+/** The relay lets go after 4 s of a ClientHello; the fifth is for the machine. */
+const helloMs = 5_000;
+const anyMs = 15_000;
+
+const kinds = [
+  {what: 'the first kilobyte of a ClientHello', kind: 'cut', mostMs: helloMs, mostBytes: 50 * MiB},
+  {what: 'a byte of a ClientHello each second', kind: 'slow', mostMs: anyMs, mostBytes: 50 * MiB},
+  // Those whose handshake is over hold what TLS takes, 128 MiB together.
+  {what: 'a byte of a request each second', kind: 'headers', mostMs: anyMs, mostBytes: 200 * MiB},
+  {what: 'a byte of a plain request each second', kind: 'plain', mostMs: anyMs, mostBytes: 50 * MiB},
+];
+
+test.for(long ? kinds : kinds.filter(({kind}) => kind === 'cut' || kind === 'headers'))(
+  '$what',
+  async ({what, kind, mostMs, mostBytes}, {scope}) => {
+    const relay = await startRelayProcess(scope, {flags: ['--listen-http', '127.0.0.1:0']});
+    const {http} = await relay.cli.event('listening');
+    const {ready} = await relay.expose(await echoUpstream(scope));
+    const {host, port} = ready.tls ?? {host: '', port: 0};
+    const greet = async () => {
+      const visitor = await tlsVisitor(scope, {host, port}, {caFile: relay.caFile});
+      visitor.write('hello');
+      expect(String((await once(visitor, 'data'))[0])).toBe('hello');
+      visitor.destroy();
+    };
+    await greet();
+    const before = relay.cli.rssBytes();
+    const at = String(kind === 'plain' ? http?.port : relay.port);
+    const words = [kind, at, domain, '127.0.0.2', String(count), String(count)];
+    const strangers = Child.start(scope, process.execPath, [
+      `${projectRoot}test/helpers/strangers.js`,
+      ...words,
+    ]);
+    let over = false;
+    const end = strangers.line().finally(() => {
+      over = true;
+    });
+    let peak = before;
+    while (!over) {
+      await greet();
+      peak = Math.max(peak, relay.cli.rssBytes());
+    }
+    const {closed, longestMs} = JSON.parse(await end) as {closed: number; longestMs: number};
+    const name = `${count} with ${what}`;
+    expect(closed).toBe(count);
+    expect(atMost(name, 'ms until the last is gone', Math.round(longestMs), mostMs)).toBe(true);
+    expect(atMost(name, 'relay RSS growth bytes', peak - before, mostBytes)).toBe(true);
+    expect(relay.cli.exit).toBeUndefined();
+  },
+);
