@@ -239,7 +239,7 @@ describe('a program that fails', () => {
       {
         args: ['{port}'],
         readyPath: '/health',
-        readyTimeoutMs: 3_000,
+        readyTimeoutMs: 6_000,
       },
     );
     await expect(wrong.ready).rejects.toThrow(
@@ -249,7 +249,7 @@ describe('a program that fails', () => {
     const mute = await launchFake(scope, 'await listen(Number(argv[0]), () => {});', {
       args: ['{port}'],
       readyPath: '/',
-      readyTimeoutMs: 3_000,
+      readyTimeoutMs: 6_000,
     });
     await expect(mute.ready).rejects.toThrow(/accepted connections on port \d+, but did not answer/);
   });
