@@ -86,7 +86,10 @@ function one() {
     return;
   }
   if (kind === 'stalled') {
-    socket.on('connect', () => socket.write(hello));
+    socket.on('connect', () => {
+      since = performance.now();
+      socket.write(hello);
+    });
     socket.resume();
     return;
   }
