@@ -22,16 +22,24 @@ test('has a checksum for every package', () => {
 });
 
 test('dependencies are exact versions, the ones in the lock file', () => {
-  const {dependencies, devDependencies} = read('package.json');
-  for (const [name, version] of Object.entries({...dependencies, ...devDependencies})) {
+  const {dependencies, devDependencies, optionalDependencies} = read('package.json');
+  const all = {...dependencies, ...devDependencies, ...optionalDependencies};
+  for (const [name, version] of Object.entries(all)) {
     expect(version, name).toMatch(/^\d+\.\d+\.\d+(-[\w.]+)?$/);
     expect(lock.packages[`node_modules/${name}`]?.version, name).toBe(version);
   }
 });
 
 test('the two files agree', () => {
-  const {name, version, dependencies, devDependencies, bin} = read('package.json');
-  expect(lock.packages['']).toMatchObject({name, version, dependencies, devDependencies, bin});
+  const {name, version, dependencies, devDependencies, optionalDependencies, bin} = read('package.json');
+  const facts = {name, version, dependencies, devDependencies, optionalDependencies, bin};
+  expect(lock.packages['']).toMatchObject(facts);
+});
+
+test('what an optional package has for other systems is in the lock file, too', () => {
+  const systems = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64'];
+  for (const system of systems)
+    expect(lock.packages).toHaveProperty([`node_modules/@lydell/node-pty-${system}`]);
 });
 
 /** A package inside another one's tarball has no checksum of its own. */
