@@ -1,5 +1,6 @@
 // `tunl terminal`: a shell in the browser, behind a password.
 
+import {boolean} from '@oclif/core/flags';
 import {passwordFlag, passwordFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {launchWishes, webProgramFlags} from '../lib/cli/tunnel-flags.js';
@@ -14,6 +15,7 @@ export default class Terminal extends TunnelCommand {
   static override passesWords = true;
   static override flags = {
     ...passwordFlag,
+    'read-only': boolean({summary: 'Visitors see the shell and cannot type.'}),
     ...webProgramFlags,
   };
 
@@ -22,6 +24,7 @@ export default class Terminal extends TunnelCommand {
     const program = terminal({
       password: await passwordFor(flags, this.presenter),
       argv: this.passedWords ?? [],
+      readOnly: flags['read-only'],
     });
     await this.holdProgram(program, flags, {launch: launchWishes(flags)});
   }

@@ -8,9 +8,10 @@ import {atMost, systemClock} from './core/clock.js';
 import {TunlError} from './core/errors.js';
 import {stateDir} from './core/state-dir.js';
 import {forwardLater} from './forward.js';
+import {exitCodeOf} from './launch/exit.js';
 import {type LaunchOptions, launch} from './launch/launch.js';
 import type {LoginFact, Program, PublicSide} from './launch/program.js';
-import {exitCodeOf, type RunningProgram} from './launch/running.js';
+import type {RunningProgram} from './launch/running.js';
 
 export interface ServeOptions {
   /** `unencrypted`: the program is told the TCP side. */

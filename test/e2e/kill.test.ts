@@ -1,8 +1,12 @@
 // Whichever of the two is killed, the other goes, with all that was started: tunl by SIGKILL, then the program by SIGKILL.
-import {existsSync, readdirSync} from 'node:fs';
+import {once} from 'node:events';
+import {existsSync, readdirSync, readFileSync} from 'node:fs';
+import {Agent} from 'node:https';
 import {join} from 'node:path';
 import {expect} from 'vitest';
+import {WebSocket} from 'ws';
 import type {ReadyEvent} from '../../src/lib/agent/events.js';
+import {basic} from '../../src/lib/launch/password-check.js';
 import {Child, cleanEnv} from '../helpers/child.js';
 import {
   childrenOf,
@@ -71,6 +75,22 @@ const cases: Record<string, Case> = {
     program: 'code-server',
   },
   terminal: {
+    // Ignores what a closed terminal says.
+    words: async () => ['terminal', '--', '/bin/sh', '-c', 'trap "" HUP TERM; sleep 600; sleep 600'],
+    program: 'web-terminal',
+    visit: async (scope, ready, relay) => {
+      const {host, hostname} = new URL(ready.address);
+      const {user = '', password = ''} = ready.login ?? {};
+      const socket = new WebSocket(`wss://127.0.0.1:${relay.port}/shell`, {
+        agent: new Agent({ca: readFileSync(relay.caFile), servername: hostname}),
+        headers: {host, origin: `https://${host}`, authorization: basic(user, password)},
+      });
+      scope.onEnd(() => socket.terminate());
+      socket.once('open', () => socket.send('{"type":"size","cols":80,"rows":24}'));
+      await once(socket, 'message');
+    },
+  },
+  'terminal by gotty': {
     words: async () => ['terminal', '--bin', installed.gotty, '--', '/bin/sh'],
     program: 'gotty',
   },
@@ -130,5 +150,6 @@ for (const [name, {words, visit, program: shown}] of Object.entries(cases)) {
 test('the programs of this file are the ones that there are', () => {
   const launching = readdirSync(join(root, 'src/lib/launch/programs')).map((file) => file.replace('.ts', ''));
   expect(launching.toSorted()).toEqual(['code-server', 'command', 'jupyter', 'sshd', 'terminal']);
-  expect(Object.keys(cases)).toHaveLength(launching.length);
+  // The terminal is tested in both of its kinds.
+  expect(Object.keys(cases)).toHaveLength(launching.length + 1);
 });

@@ -2,7 +2,7 @@
 import {createServer, request} from 'node:http';
 import {expect} from 'vitest';
 import {WebSocket} from 'ws';
-import {basic} from '../../src/lib/launch/password-gate.js';
+import {basic} from '../../src/lib/launch/password-check.js';
 import {terminal} from '../../src/lib/launch/programs/terminal.js';
 import {randomSecret} from '../../src/lib/launch/secret.js';
 import {

@@ -231,7 +231,7 @@ export function cleanEnv(): Record<string, string> {
   };
 }
 
-function memoryOf(pid: number, field: string): number {
+export function memoryOf(pid: number, field: string): number {
   const line = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   if (line?.[1] === undefined) throw new Error(`no ${field} of process ${pid}`);
   return Number(line[1]) * 1024;

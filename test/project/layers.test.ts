@@ -52,9 +52,9 @@ const FORBIDDEN: readonly Forbidden[] = [
     because: 'the library knows no command line and no terminal',
   },
   {
-    from: allBut('lib/carrier'),
-    to: ['ws'],
-    because: 'the WebSocket is one carrier among others: only lib/carrier knows it',
+    from: allBut('lib/launch'),
+    to: ['ws', '@xterm/headless', '@xterm/addon-serialize', '@lydell/node-pty'],
+    because: 'they are for the web terminal’s process; the carrier reads and writes its frames by itself',
   },
   {
     from: allBut('lib/launch'),

@@ -1,11 +1,11 @@
 // A password in front of a program that takes none but by its arguments, where everybody on the machine could read it.
 //
-// HTTP on a loopback port → the program's Unix socket, for requests with the right Basic credentials only. Each request is
+// HTTP on a loopback port → the program's Unix socket, for requests with the right credentials only. Each request is
 // checked, not each connection: something between visitor and relay may carry several visitors' requests on one.
-import {createHash, timingSafeEqual} from 'node:crypto';
 import type {IncomingMessage} from 'node:http';
 import {connect, type Socket} from 'node:net';
 import {createServer, request} from '../core/node-http.js';
+import {PasswordCheck, refusalHead} from './password-check.js';
 
 export interface GateOptions {
   /** On 127.0.0.1. */
@@ -23,24 +23,21 @@ export interface Gate {
 }
 
 export async function openGate(options: GateOptions): Promise<Gate> {
-  const expected = digest(basic(options.user, options.password));
-  // Digests have one length, so that the comparison tells nothing, the length included.
-  const allowed = (message: IncomingMessage) =>
-    timingSafeEqual(digest(message.headers.authorization ?? ''), expected);
-  const challenge = `Basic realm="${options.realm}", charset="UTF-8"`;
+  const check = new PasswordCheck(options);
   const sockets = new Set<Socket>();
 
   const server = createServer((visitor, answer) => {
-    if (!allowed(visitor)) {
-      answer
-        .writeHead(401, {'www-authenticate': challenge, connection: 'close'})
-        .end('A password is needed.\n');
+    const verdict = check.judge(visitor.headers);
+    const refusal = check.refusal(verdict);
+    if (refusal) {
+      answer.writeHead(refusal.status, {...refusal.headers, connection: 'close'}).end(refusal.text);
       return;
     }
     const upstream = request(
       {socketPath: options.socketPath, method: visitor.method, path: visitor.url, headers: visitor.headers},
       (reply) => {
-        answer.writeHead(reply.statusCode ?? 502, reply.rawHeaders);
+        const cookie = verdict === 'password' ? ['set-cookie', check.cookie] : [];
+        answer.writeHead(reply.statusCode ?? 502, [...reply.rawHeaders, ...cookie]);
         reply.pipe(answer);
       },
     );
@@ -54,8 +51,9 @@ export async function openGate(options: GateOptions): Promise<Gate> {
 
   server.on('upgrade', (visitor, socket: Socket, head) => {
     socket.on('error', () => socket.destroy());
-    if (!allowed(visitor)) {
-      socket.end(`HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: ${challenge}\r\nConnection: close\r\n\r\n`);
+    const refusal = check.refusal(check.judge(visitor.headers));
+    if (refusal) {
+      socket.end(refusalHead(refusal));
       return;
     }
     const upstream = connect(options.socketPath, () => {
@@ -86,12 +84,6 @@ export async function openGate(options: GateOptions): Promise<Gate> {
       }),
   };
 }
-
-export function basic(user: string, password: string): string {
-  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
-}
-
-const digest = (text: string) => createHash('sha256').update(text).digest();
 
 /** The request's head as the visitor sent it. */
 function headOf(message: IncomingMessage): string {

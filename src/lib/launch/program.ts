@@ -113,7 +113,7 @@ interface ProgramFacts {
   /** What to do when no candidate is there. */
   readonly install: string;
   /** How to ask for its version, and the oldest that will do. Asked only after a failed start: a good one does not pay. */
-  oldest?(found: Found): OldestVersion;
+  oldest?(found: Found): OldestVersion | undefined;
   /** True: it is not told a port; the one that it opens is found. */
   readonly choosesPort?: boolean;
   /** True: it may answer on 127.0.0.1 or ::1. Default: it was told 127.0.0.1. */

@@ -1,8 +1,8 @@
 // A program that runs: waiting for its answer, watching it, ending it with all that it started.
-import {constants} from 'node:os';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {TunlError} from '../core/errors.js';
 import {discoverPlaces, loopback} from './discover.js';
+import type {Exit} from './exit.js';
 import {tooOld} from './find.js';
 import type {OutputTail} from './output.js';
 import {portsOf} from './ports.js';
@@ -11,17 +11,6 @@ import type {LoginFact, NamedSite, Program, PublicSide, Site} from './program.js
 import {type Answer, type Place, untilReady} from './ready.js';
 import type {Spawned} from './spawn.js';
 import {trustedPlaces} from './trusted-places.js';
-
-/** How a program ended: one of both is null. */
-export interface Exit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
-
-/** As a shell reports it: a signal is 128 and its number. */
-export function exitCodeOf(exit: Exit): number {
-  return exit.code ?? 128 + (exit.signal === null ? 0 : constants.signals[exit.signal]);
-}
 
 export interface RunningParts {
   readonly program: Program;

@@ -3,11 +3,11 @@ import {randomBytes} from 'node:crypto';
 import {stat} from 'node:fs/promises';
 import {systemCode, TunlError} from '../core/errors.js';
 import {childEnv} from './child-env.js';
+import type {Exit} from './exit.js';
 import type {OutputName} from './output.js';
 import {type Family, MARK} from './processes.js';
 import type {Program, Site, StartPlan} from './program.js';
 import {loadExeca} from './run.js';
-import type {Exit} from './running.js';
 import {startWatcher} from './watcher.js';
 
 export interface Spawned {

@@ -4,8 +4,11 @@ import {spawnSync} from 'node:child_process';
 import {expect, test} from 'vitest';
 import {ROOT} from '../../project/source-files.js';
 
+/** What the web terminal is made of: loaded by its own process, not by tunl's. */
+const pages = ['ws', '@xterm/headless', '@xterm/xterm', '@xterm/addon-serialize', '@lydell/node-pty'];
+
 /** Each costs a start 10 to 65 ms. */
-const LATER = ['chalk', 'ora', 'execa', 'uqr', '@peculiar/x509', 'reflect-metadata'];
+const LATER = ['chalk', 'ora', 'execa', 'uqr', '@peculiar/x509', 'reflect-metadata', ...pages];
 
 const report = `
   import {registerHooks} from 'node:module';
@@ -14,18 +17,32 @@ const report = `
   process.on('exit', () => process.stderr.write('LOADED ' + JSON.stringify(seen)));
 `;
 
-test.each([
-  ['expose', '8000', '--tcp', '--relay', 'https://127.0.0.1:1'],
-  ['relay', 'start', '--listen', '127.0.0.1:1', '--token-file', '/nonexistent'],
-])('%s %s', (...words) => {
+function loadedBy(words: readonly string[]): string[] {
   const hooks = `data:text/javascript,${encodeURIComponent(report)}`;
   const {stderr} = spawnSync(process.execPath, ['--import', hooks, `${ROOT}/bin/run.js`, ...words], {
     encoding: 'utf8',
     timeout: 30_000,
-    env: {...process.env, NO_COLOR: '1'},
+    env: {...process.env, NO_COLOR: '1', PASSWORD: 'of the test'},
   });
-  const loaded = JSON.parse(/LOADED (.*)$/s.exec(stderr)?.[1] ?? '[]') as string[];
+  const loaded = JSON.parse(/LOADED (.*)$/m.exec(stderr)?.[1] ?? '[]') as string[];
   expect(loaded.some((url) => url.endsWith('/dist/lib/cli/main.js'))).toBe(true);
-  expect(loaded.filter((url) => LATER.some((name) => url.includes(`/node_modules/${name}/`)))).toEqual([]);
+  return loaded;
+}
+
+const from = (loaded: readonly string[], names: readonly string[]) =>
+  loaded.filter((url) => names.some((name) => url.includes(`/node_modules/${name}/`)));
+
+test('terminal: the page and the screen are another process’s', () => {
+  const loaded = loadedBy(['terminal', '--relay', 'https://127.0.0.1:1', '--', 'no-such-command']);
+  expect(loaded.some((url) => url.endsWith('/dist/lib/launch/programs/terminal.js'))).toBe(true);
+  expect(from(loaded, pages)).toEqual([]);
+});
+
+test.each([
+  ['expose', '8000', '--tcp', '--relay', 'https://127.0.0.1:1'],
+  ['relay', 'start', '--listen', '127.0.0.1:1', '--token-file', '/nonexistent'],
+])('%s %s', (...words) => {
+  const loaded = loadedBy(words);
+  expect(from(loaded, LATER)).toEqual([]);
   expect(loaded.filter((url) => url.includes('/dist/lib/launch/'))).toEqual([]);
 });

@@ -38,10 +38,13 @@ describe('PATH', () => {
 describe('programs', () => {
   const names = (program: Program) => program.candidates({}).map(({bin}) => bin);
 
-  test('Lab before Notebook, gotty before ttyd, code-server before the others', () => {
+  test('Lab before Notebook, code-server before the others, tunl’s own terminal unless another is named', () => {
     const jupyters = names(jupyter({token: false}));
     expect(jupyters.indexOf('jupyter-lab')).toBeLessThan(jupyters.indexOf('jupyter-notebook'));
-    expect(names(terminal({password: 'x'}))).toEqual(['gotty', 'ttyd']);
+    const shell = terminal({password: 'x'});
+    expect(shell.candidates({}).map(({kind}) => kind)).toEqual(['own']);
+    expect(shell.named?.('/opt/ttyd')).toEqual({bin: '/opt/ttyd', kind: 'ttyd'});
+    expect(shell.named?.('gotty')).toEqual({bin: 'gotty', kind: 'gotty'});
     const codes = names(codeServer({password: 'x'}));
     expect(codes.indexOf('code-server')).toBeLessThan(codes.indexOf('openvscode-server'));
     expect(codes.indexOf('openvscode-server')).toBeLessThan(codes.indexOf('code'));

@@ -4,10 +4,10 @@ import {createServer} from 'node:http';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {TunlError} from '../../../src/lib/core/errors.js';
+import {exitCodeOf} from '../../../src/lib/launch/exit.js';
 import {thisProcess} from '../../../src/lib/launch/process-record.js';
 import type {FreeProgram, PublicSide, Site} from '../../../src/lib/launch/program.js';
 import {command} from '../../../src/lib/launch/programs/command.js';
-import {exitCodeOf} from '../../../src/lib/launch/running.js';
 import {
   isAlive,
   launchFake,

@@ -1,36 +1,47 @@
-// A shell in the browser behind a password: gotty, or ttyd, whichever is installed.
+// A shell in the browser behind a password: tunl's own web terminal, or gotty or ttyd where one is named.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
 import {urlOf} from '../address.js';
 import {which} from '../find.js';
-import {basic, openGate} from '../password-gate.js';
-import type {FreeProgram, Site, StartPlan} from '../program.js';
+import {basic} from '../password-check.js';
+import {openGate} from '../password-gate.js';
+import type {FreeProgram, OldestVersion, Site, StartPlan} from '../program.js';
+import {ownTerminal, startOwnTerminal} from '../web-terminal/plan.js';
 
 export interface TerminalOptions {
   readonly password: string;
   /** Default: the user's shell. */
   readonly argv?: readonly string[];
+  /** Visitors see the shell and cannot type. Default: false. */
+  readonly readOnly?: boolean;
 }
 
 const USER = 'tunl';
+
+const OLDEST: Readonly<Record<string, OldestVersion>> = {
+  gotty: {version: '1.0.0', args: ['--version']},
+  // Before 1.7.4 ttyd has no --writable: visitors could always type.
+  ttyd: {version: '1.7.4', args: ['--version']},
+};
 
 export function terminal(options: TerminalOptions): FreeProgram {
   const {password} = options;
   return {
     name: 'terminal',
     title: 'The web terminal',
-    // gotty first: it takes its password by environment. ttyd takes one by its arguments only, so tunl asks for it itself.
-    candidates: () => [
-      {bin: 'gotty', kind: 'gotty'},
-      {bin: 'ttyd', kind: 'ttyd'},
-    ],
+    candidates: () => [ownTerminal],
     named: (bin) => ({bin, kind: bin.includes('ttyd') ? 'ttyd' : 'gotty'}),
-    install: 'Install ttyd (your system’s package) or gotty, or give the path of one with --bin.',
-    // Before 1.7.4 ttyd has no --writable: visitors could always type.
-    oldest: ({kind}) => ({version: kind === 'ttyd' ? '1.7.4' : '1.0.0', args: ['--version']}),
+    install: 'Leave --bin out, or give the path of gotty or ttyd with it.',
+    oldest: ({kind}) => OLDEST[kind],
     prepare: async (site) => {
       await checkCommand(options.argv?.[0], site);
+      if (site.found.kind === 'own') {
+        // Here, where its absence has a name: the process that needs it could only die.
+        (await import('../web-terminal/pty.js')).loadPty();
+        return undefined;
+      }
+      // ttyd takes a password by its arguments only, so tunl asks for it itself.
       if (site.found.kind === 'ttyd') {
         const {port} = site;
         return openGate({port, socketPath: socketOf(site), user: USER, password, realm: 'terminal'});
@@ -39,7 +50,12 @@ export function terminal(options: TerminalOptions): FreeProgram {
       await writeFile(configOf(site), '');
       return undefined;
     },
-    start: (site) => (site.found.kind === 'ttyd' ? startTtyd(site, options) : startGotty(site, options)),
+    start: (site) => {
+      if (site.found.kind === 'ttyd') return startTtyd(site, options);
+      if (site.found.kind === 'gotty') return startGotty(site, options);
+      const {readOnly = false} = options;
+      return startOwnTerminal({port: site.port, user: USER, password, readOnly, argv: argvOf(site, options)});
+    },
     ready: () => ({
       kind: 'http',
       path: '/',
@@ -74,7 +90,8 @@ function startGotty(site: Site, options: TerminalOptions): StartPlan {
   const inherited = Object.keys(site.env).filter((name) => name.startsWith('GOTTY_'));
   return {
     args: [
-      ...['--address', '127.0.0.1', '--port', String(site.port), '--permit-write', '--close-signal', '1'],
+      ...['--address', '127.0.0.1', '--port', String(site.port), '--close-signal', '1'],
+      ...(options.readOnly ? [] : ['--permit-write']),
       // The password is in gotty's environment, which the shell would inherit.
       ...['env', '-u', 'GOTTY_CREDENTIAL', '-u', 'GOTTY_CONFIG', ...argvOf(site, options)],
     ],
@@ -87,8 +104,8 @@ function startGotty(site: Site, options: TerminalOptions): StartPlan {
 }
 
 function startTtyd(site: Site, options: TerminalOptions): StartPlan {
-  const args = ['--interface', socketOf(site), '--writable', '--check-origin', ...argvOf(site, options)];
-  return {args};
+  const writable = options.readOnly ? [] : ['--writable'];
+  return {args: ['--interface', socketOf(site), ...writable, '--check-origin', ...argvOf(site, options)]};
 }
 
 function argvOf(site: Site, options: TerminalOptions): readonly string[] {

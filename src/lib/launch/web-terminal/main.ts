@@ -1,0 +1,34 @@
+// The process of `tunl terminal`: started by tunl like any other program, so that a shell's output costs the tunnel's thread
+// nothing but its bytes, and so that it ends like any other program, whatever happens to tunl.
+import {parseArgs} from 'node:util';
+import {exitCodeOf} from '../exit.js';
+import {PASSWORD_VARIABLE} from './plan.js';
+import {openWebTerminal} from './server.js';
+
+const {values, positionals} = parseArgs({
+  options: {port: {type: 'string'}, user: {type: 'string'}, 'read-only': {type: 'boolean'}},
+  allowPositionals: true,
+});
+const {[PASSWORD_VARIABLE]: password = '', PASSWORD: _, ...rest} = process.env;
+// Whoever reads this process's environment by its own means, such as a crash report, should not find it either.
+delete process.env[PASSWORD_VARIABLE];
+const [file = '/bin/sh', ...args] = positionals;
+
+const terminal = await openWebTerminal({
+  port: Number(values.port),
+  user: values.user ?? '',
+  password,
+  command: [file, ...args],
+  cwd: process.cwd(),
+  env: shellEnv(rest),
+  readOnly: values['read-only'] ?? false,
+});
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => terminal.close());
+process.exitCode = exitCodeOf(await terminal.ended);
+
+/** UTF-8 where no language is set at all: without it shells take a character for several. */
+function shellEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const hasLanguage = Boolean(env.LC_ALL || env.LC_CTYPE || env.LANG);
+  const utf8 = process.platform === 'darwin' ? 'UTF-8' : 'C.UTF-8';
+  return {...env, COLORTERM: 'truecolor', ...(!hasLanguage && {LC_CTYPE: utf8})};
+}

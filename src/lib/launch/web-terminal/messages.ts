@@ -1,0 +1,41 @@
+// What page and server say to each other. Bytes of the shell are binary messages in both directions; these are the others.
+import type {Size} from './screen.js';
+
+/** From the page. `ack`: so many bytes of output are on the screen. `size`: what fits into the window; absent while it is hidden. */
+export type PageMessage = {type: 'ack'; bytes: number} | {type: 'size'; size: Size | undefined};
+
+/** To the page. `size` comes first and whenever it changes; what follows is for a terminal of that size. */
+export type ServerMessage =
+  | ({type: 'size'; readOnly: boolean} & Size)
+  | {type: 'end'; code: number | null; signal: string | null};
+
+const SMALLEST: Size = {cols: 20, rows: 5};
+const LARGEST: Size = {cols: 500, rows: 200};
+
+/** Undefined for what no page of ours says. */
+export function readPageMessage(text: string): PageMessage | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const {type, bytes, cols, rows} = value as Record<string, unknown>;
+  if (type === 'ack') return isCount(bytes) ? {type, bytes} : undefined;
+  if (type !== 'size') return undefined;
+  if (cols === undefined && rows === undefined) return {type, size: undefined};
+  if (!isCount(cols) || !isCount(rows)) return undefined;
+  return {type, size: bounded({cols, rows})};
+}
+
+function bounded({cols, rows}: Size): Size {
+  return {
+    cols: Math.min(Math.max(cols, SMALLEST.cols), LARGEST.cols),
+    rows: Math.min(Math.max(rows, SMALLEST.rows), LARGEST.rows),
+  };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}

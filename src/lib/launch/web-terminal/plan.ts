@@ -1,0 +1,27 @@
+// How tunl starts its own web terminal: this Node with the file of that process.
+import {fileURLToPath} from 'node:url';
+import type {Candidate, StartPlan} from '../program.js';
+
+/** The environment of a process is read by its own user alone; its arguments by everybody. */
+export const PASSWORD_VARIABLE = 'TUNL_TERMINAL_PASSWORD';
+
+export const ownTerminal: Candidate = {
+  bin: process.execPath,
+  lead: [fileURLToPath(new URL('./main.js', import.meta.url))],
+  kind: 'own',
+};
+
+export interface OwnTerminal {
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly readOnly: boolean;
+  readonly argv: readonly string[];
+}
+
+export function startOwnTerminal({port, user, password, readOnly, argv}: OwnTerminal): StartPlan {
+  return {
+    args: ['--port', String(port), '--user', user, ...(readOnly ? ['--read-only'] : []), '--', ...argv],
+    env: {[PASSWORD_VARIABLE]: password},
+  };
+}

@@ -1,0 +1,128 @@
+// One shell for all visitors: it starts when the first one's window is known, and everybody sees the same screen.
+//
+//   pty ──▶ whole sequences ──▶ screen ──▶ pages that follow
+//
+// Pages get the output when the screen has read it. So a drawing of the screen and the output after it always fit together.
+import {type Exit, exitBy} from '../exit.js';
+import type {PageMessage} from './messages.js';
+import {Pty} from './pty.js';
+import {Screen, type Size} from './screen.js';
+import {type PageSocket, Visitor} from './visitor.js';
+import {WholeSequences} from './whole-sequences.js';
+
+export interface SharedShellOptions {
+  readonly command: readonly [string, ...string[]];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly readOnly: boolean;
+  /** The shell has ended; the pages have been told. */
+  readonly onEnd: (exit: Exit) => void;
+  /** Another pseudo-terminal, for tests. */
+  readonly startPty?: (options: ConstructorParameters<typeof Pty>[0]) => Pick<Pty, keyof Pty>;
+}
+
+const FIRST_SIZE: Size = {cols: 80, rows: 24};
+/** Output that the screen has not read yet, bytes: above it the shell is held up. */
+const MOST_UNREAD = 256 * 1_024;
+
+export class SharedShell {
+  readonly #options: SharedShellOptions;
+  readonly #visitors = new Set<Visitor>();
+  readonly #whole = new WholeSequences();
+  readonly #screen = new Screen(FIRST_SIZE, (answer) => this.#pty?.write(answer));
+  #pty: Pick<Pty, keyof Pty> | undefined;
+  #unread = 0;
+
+  constructor(options: SharedShellOptions) {
+    this.#options = options;
+  }
+
+  join(socket: PageSocket): Visitor {
+    const visitor = new Visitor(socket, this.#screen, this.#options.readOnly);
+    this.#visitors.add(visitor);
+    return visitor;
+  }
+
+  leave(visitor: Visitor): void {
+    this.#visitors.delete(visitor);
+    this.#fit();
+    this.#pace();
+  }
+
+  /** False for what no page of ours says. */
+  message(visitor: Visitor, message: PageMessage): boolean {
+    if (message.type === 'ack') {
+      if (!visitor.acknowledge(message.bytes)) return false;
+    } else {
+      visitor.size = message.size;
+      this.#fit();
+      this.#pty ??= this.#start();
+      visitor.catchUp();
+    }
+    this.#pace();
+    return true;
+  }
+
+  /** Undefined while more can be taken; else resolves when it can. */
+  input(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.#options.readOnly) return undefined;
+    this.#pty?.write(bytes);
+    return this.#pty?.full;
+  }
+
+  /** Its end is told by `onEnd`, if it has been started. */
+  hangUp(): boolean {
+    this.#pty?.hangUp();
+    return this.#pty !== undefined;
+  }
+
+  #start(): Pick<Pty, keyof Pty> {
+    const {command, env, cwd, startPty = (options) => new Pty(options)} = this.#options;
+    return startPty({
+      ...{command, env, cwd, size: this.#screen.size},
+      onData: (chunk) => this.#output(this.#whole.push(chunk)),
+      onExit: ({code, signal}) => {
+        const exit = exitBy(code, signal);
+        this.#output(this.#whole.rest());
+        // Behind the last output.
+        this.#screen.write(new Uint8Array(), () => {
+          for (const visitor of this.#visitors) visitor.tell({type: 'end', ...exit});
+          this.#options.onEnd(exit);
+        });
+      },
+    });
+  }
+
+  #output(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#unread += bytes.length;
+    this.#screen.write(bytes, () => {
+      this.#unread -= bytes.length;
+      for (const visitor of this.#visitors) visitor.output(bytes);
+      this.#pace();
+    });
+    this.#pace();
+  }
+
+  /** Nobody has to wait for a page that is slower than others, or that nobody sees. */
+  #pace(): void {
+    const seen = [...this.#visitors].filter((visitor) => visitor.isSeen);
+    const allFull = seen.length > 0 && !seen.some((visitor) => visitor.goesOn);
+    this.#pty?.hold(allFull || this.#unread > MOST_UNREAD);
+  }
+
+  /** As large as fits into every window that is seen. */
+  #fit(): void {
+    const sizes = [...this.#visitors].flatMap(({size}) => size ?? []);
+    if (sizes.length === 0) return;
+    const size = {
+      cols: Math.min(...sizes.map(({cols}) => cols)),
+      rows: Math.min(...sizes.map(({rows}) => rows)),
+    };
+    const {cols, rows} = this.#screen.size;
+    if (size.cols === cols && size.rows === rows) return;
+    this.#screen.resize(size);
+    this.#pty?.resize(size);
+    for (const visitor of this.#visitors) visitor.tellSize();
+  }
+}

@@ -1,0 +1,83 @@
+// One page that looks at the shell, and how far it has come with the output.
+//
+//   following ──unread over MOST──▶ behind ──unread under LITTLE──▶ following, by a drawing of the screen
+//
+// A page acknowledges what its terminal has shown. One that is full holds the shell up, unless others look as well and can
+// go on, or nobody sees the page: then it is left behind and gets the screen as it is when it has read what it was sent.
+import type {ServerMessage} from './messages.js';
+import type {Screen, Size} from './screen.js';
+
+/** What a WebSocket is to this file. */
+export interface PageSocket {
+  send(data: Uint8Array | string): void;
+}
+
+/** The page can take more. */
+const LITTLE = 128 * 1_024;
+/** The page has enough: the shell is held up until it has read. */
+const ENOUGH = 512 * 1_024;
+/** More than comes after the shell was held up: the page is left behind. */
+const MOST = 1_024 * 1_024;
+
+export class Visitor {
+  /** What fits into its window; undefined while nobody sees it. */
+  size: Size | undefined;
+  readonly #socket: PageSocket;
+  readonly #screen: Screen;
+  readonly #readOnly: boolean;
+  #unread = 0;
+  #isFull = false;
+  #follows = false;
+
+  constructor(socket: PageSocket, screen: Screen, readOnly: boolean) {
+    this.#socket = socket;
+    this.#screen = screen;
+    this.#readOnly = readOnly;
+  }
+
+  get isSeen(): boolean {
+    return this.size !== undefined;
+  }
+
+  /** It is seen, and can take more. */
+  get goesOn(): boolean {
+    return this.isSeen && this.#follows && !this.#isFull;
+  }
+
+  /** Draws the screen as it is for a page that is seen, does not follow, and has read what it was sent. */
+  catchUp(): void {
+    if (this.#follows || !this.isSeen || this.#unread > LITTLE) return;
+    this.#follows = true;
+    this.tellSize();
+    this.#send(this.#screen.drawing());
+  }
+
+  tellSize(): void {
+    this.tell({type: 'size', ...this.#screen.size, readOnly: this.#readOnly});
+  }
+
+  tell(message: ServerMessage): void {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  output(bytes: Uint8Array): void {
+    if (!this.#follows) return;
+    if (this.#unread + bytes.length > MOST) this.#follows = false;
+    else this.#send(bytes);
+  }
+
+  /** False for more than it was sent. */
+  acknowledge(bytes: number): boolean {
+    if (bytes > this.#unread) return false;
+    this.#unread -= bytes;
+    if (this.#unread <= LITTLE) this.#isFull = false;
+    this.catchUp();
+    return true;
+  }
+
+  #send(bytes: Uint8Array): void {
+    this.#unread += bytes.length;
+    this.#isFull ||= this.#unread >= ENOUGH;
+    this.#socket.send(bytes);
+  }
+}
