@@ -40,6 +40,9 @@ if step 'Debian packages' bash test/setup/install.sh &&
     step 'style' biome check --error-on-warnings .
     suite 'unit' --project unit
     suite 'end to end' --project e2e
+    # The built command and a part of the unit tests under the oldest Node that package.json allows.
+    PATH="$PWD/.cache/oldest-node/bin:$PATH" suite "Node $(.cache/oldest-node/bin/node --version)" \
+      --project unit --project e2e test/unit/protocol test/unit/net test/unit/bytes test/unit/mux test/e2e/embedded.test.ts
     suite 'faults' --config vitest.chaos.config.ts --passWithNoTests
     # The slow one: a clone of HEAD, installed from nothing.
     if [ -n "${CI:-}" ]; then suite 'fresh clone' --project fresh; fi

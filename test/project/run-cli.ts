@@ -31,7 +31,11 @@ export interface RunningCli extends AsyncDisposable {
 
 export function startCli(words: readonly string[], {env = {}, cwd = ROOT}: RunOptions = {}): RunningCli {
   const {PATH = '', HOME = ''} = process.env;
-  const child = spawn(process.execPath, [`${ROOT}/bin/dev.js`, ...words], {cwd, env: {PATH, HOME, ...env}});
+  const child = spawn(process.execPath, [`${ROOT}/bin/dev.js`, ...words], {
+    cwd,
+    // With stripped and compiled sources in a cache a start takes half the time.
+    env: {PATH, HOME, NODE_COMPILE_CACHE: `${ROOT}/.cache/compiled`, ...env},
+  });
   let stdout = '';
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

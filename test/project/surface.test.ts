@@ -46,8 +46,8 @@ test('no flag takes a secret, and none is called -p', () => {
   }
 });
 
-describe.each(['', ...names])('help of tunl %s', (name) => {
-  test('is as it was, and fits on a screen', async () => {
+describe.concurrent.each(['', ...names])('help of tunl %s', (name) => {
+  test('is as it was, and fits on a screen', async ({expect}) => {
     const words = name.split(':').filter(Boolean);
     const {stdout, stderr, exitCode} = await runCli([...words, '--help'], {env: {OCLIF_COLUMNS: '80'}});
     expect({stderr, exitCode}).toEqual({stderr: '', exitCode: 0});

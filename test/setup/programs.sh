@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the real programs that the tests start behind tunnels: JupyterLab, code-server, gotty, sshd.
+# Installs the real programs that the tests start behind tunnels (JupyterLab, code-server, gotty, sshd), and the oldest Node
+# that package.json allows.
 # Everything but Debian's packages goes to .cache/ in the project. Running it again costs nothing; a failure ends it loudly.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -64,7 +65,24 @@ gotty() {
   completed "$cache/bin" "$setup/gotty/go.mod" "$setup/gotty/go.sum"
 }
 
+# The package of npm that holds nothing but Node for this platform. A number in `engines` without a patch means patch 0.
+oldest_node() {
+  local version platform folder=$cache/oldest-node
+  version=$(node -p 'require("./package.json").engines.node.replace(/^>=/, "").split(".").concat("0", "0").slice(0, 3).join(".")')
+  [ "$("$folder/bin/node" --version 2>/dev/null)" != "v$version" ] || return 0
+  say "installing Node $version"
+  platform=$(node -p 'process.platform + "-" + process.arch')
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  echo '{"private": true}' > "$folder/package.json"
+  (cd "$folder" && npm install --no-audit --no-fund --no-save --ignore-scripts --loglevel=error "node-$platform@$version" >&2) ||
+    die "Node $version could not be installed"
+  ln -s "node_modules/node-$platform/bin" "$folder/bin"
+  "$folder/bin/node" --version >/dev/null
+}
+
 debian
+oldest_node
 jupyter
 code_server
 gotty
