@@ -11,7 +11,7 @@ const exists = (path: string) => existsSync(join(ROOT, path));
 const documents = globSync(['*.md', 'docs/**/*.md', 'bench/**/*.md', '.github/**/*.md'], {cwd: ROOT}).sort();
 /** Names of all files that people write and commit. */
 const names = new Set(
-  globSync(['*', '{.ci,.github,bench,bin,deploy,docs,scripts,src,test}/**/*'], {cwd: ROOT}).map(
+  globSync(['*', '{.ci,.github,assets,bench,bin,deploy,docs,scripts,src,test}/**/*'], {cwd: ROOT}).map(
     (path) => path.split('/').at(-1) ?? '',
   ),
 );
@@ -20,7 +20,19 @@ const rooms = globSync('src/lib/*/', {cwd: ROOT}).map((path) => path.split('/').
 
 /** `src/lib/mux/`, `docs/errors.md`, `relay/front-door.ts`. What `npm run build` makes is left out. */
 function pathsIn(text: string): string[] {
-  const tops = ['.ci', '.github', 'bench', 'bin', 'deploy', 'docs', 'scripts', 'src', 'test', ...rooms];
+  const tops = [
+    '.ci',
+    '.github',
+    'assets',
+    'bench',
+    'bin',
+    'deploy',
+    'docs',
+    'scripts',
+    'src',
+    'test',
+    ...rooms,
+  ];
   const pattern = new RegExp(
     `(?<![\\w./~-])(?:${tops.map((top) => top.replace('.', '\\.')).join('|')})/[\\w./-]*`,
     'g',
@@ -64,6 +76,12 @@ describe.each(documents)('%s', (path) => {
     });
     expect(broken).toEqual([]);
   });
+});
+
+test('every decision has a number of its own', () => {
+  const numbers = globSync('*', {cwd: join(ROOT, 'docs/decisions')}).map((name) => name.slice(0, 5));
+  expect(numbers.filter((number) => !/^\d{4}-$/.test(number))).toEqual([]);
+  expect(numbers.filter((number, index) => numbers.indexOf(number) !== index)).toEqual([]);
 });
 
 test.each(['src', 'test', 'bench'])('comments in %s name documents that exist', (folder) => {

@@ -4,7 +4,7 @@
 //
 // A program is one value (`Program`, program.ts; the shipped ones are in programs/). Nothing here knows the tunnel: the
 // public side is handed in, because names are known before a program starts, and programs want to know theirs (host
-// checks, cookies, links). Reasons and limits: docs/decisions/0019-launching.md.
+// checks, cookies, links). Reasons and limits: docs/decisions/0020-launching.md.
 import {TunlError} from '../core/errors.js';
 import {find} from './find.js';
 import {type OutputSink, OutputTail, passOn} from './output.js';
