@@ -133,9 +133,11 @@ describe('layers', () => {
   });
 
   test('what is forbidden exists: a layer, a built-in, or a package that is installed', () => {
-    const {dependencies, devDependencies} = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8'));
-    const exists = (name: string) =>
-      name in FLOORS || isBuiltin(name) || name in dependencies || name in devDependencies;
+    const {dependencies, devDependencies, optionalDependencies} = JSON.parse(
+      readFileSync(`${ROOT}/package.json`, 'utf8'),
+    );
+    const packages = {...dependencies, ...devDependencies, ...optionalDependencies};
+    const exists = (name: string) => name in FLOORS || isBuiltin(name) || name in packages;
     const named = FORBIDDEN.flatMap(({from, to}) => [...from, ...to]);
     expect(named.filter((name) => !exists(name))).toEqual([]);
   });
