@@ -11,7 +11,7 @@ import {httpUpstream} from '../helpers/upstreams.js';
 import {domain, preload, type Rig, sized, sleep, startRig} from './rig.js';
 
 const rounds = sized(3, 7);
-const measureMs = sized(800, 4_000);
+const measureMs = sized(600, 4_000);
 /** The good visitor's connections, and the pause between two requests of one. */
 const connections = 4;
 const pauseMs = 10;
@@ -33,7 +33,7 @@ const attacks: Record<string, Attack> = {
   'requests in a pipeline': {...stranger('pipeline', 8), ratio: 2},
   'wrong tokens': {...stranger('login', 50), ratio: 2},
   '4,000 ClientHellos in flight': {...stranger('stalled', 4_000), ratio: 4},
-  '5,000 that take their time for a request': {...stranger('headers', 5_000), ratio: 2},
+  '5,000 that take their time for a request': {...stranger('headers', 5_000), ratio: 4},
   '150 sessions of 100 names that end together': {script: 'attackers.js', words: () => ['releases']},
   'a flood of pings': {script: 'flooder.js', words: () => ['pings'], share: 0.4},
   'a flood of binds': {script: 'flooder.js', words: () => ['binds'], share: 0.4},
