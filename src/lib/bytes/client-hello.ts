@@ -2,7 +2,7 @@
 //
 // Pure and without I/O: bytes go in, an answer comes out, and the time limit is the caller's. The answer is the same for every
 // split over TCP segments and TLS records. A hello that is not read to its end gives no answer at all, least of all "no name":
-// others took an unfinished one for nameless and sent it to a default route.
+// an unfinished hello must not be sent to a default route.
 
 import {isIP} from 'node:net';
 import {giveBack} from './give-back.js';
@@ -35,7 +35,7 @@ export interface ClientHello {
   state: 'hello';
   /** Lower case, without a trailing dot. Undefined: the visitor named none, or an IP address. */
   serverName: string | undefined;
-  /** As offered, in order; what is not text (GREASE) in Latin-1. */
+  /** In the offered order. Names that are no text (GREASE) are decoded as Latin-1. */
   alpn: string[];
 }
 
@@ -77,7 +77,7 @@ export class ClientHelloReader {
   #length = 0;
   /** `#raw` was made here. */
   #grown = false;
-  /** How far `#raw` has been worked off. No byte is looked at twice, however small the pieces. */
+  /** The position up to which `#raw` has been read. No byte is read twice, even if the pieces are small. */
   #position = 0;
   #recordLeft = 0;
   /** Where in `#raw` the message lies: one [start, end) a record. */
@@ -88,12 +88,12 @@ export class ClientHelloReader {
   #want = MESSAGE_HEADER;
   #result: ClientHelloResult = NEED_MORE;
 
-  /** All bytes so far, for handing them on to who terminates TLS. */
+  /** All bytes so far, for the code that terminates TLS. */
   get bytes(): Buffer {
     return this.#raw.subarray(0, this.#length);
   }
 
-  /** Nothing of this is needed any more, the first chunk included. */
+  /** Frees the buffer; the first chunk is not needed any more either. */
   release(): void {
     giveBack(this.#raw);
     this.#raw = Buffer.alloc(0);
@@ -114,8 +114,8 @@ export class ClientHelloReader {
     } else if (length <= this.#raw.length) {
       chunk.copy(this.#raw, this.#length);
     } else {
-      // Doubling: a hello in one-byte pieces is copied a few times, not once a byte. What was announced is never
-      // allocated, only what has come.
+      // The buffer doubles, so that a hello in one-byte pieces is copied a few times and not once a byte. Its size follows
+      // the bytes that came, never an announced length.
       const grown = Buffer.allocUnsafeSlow(Math.max(2 * length, 1024));
       this.#raw.copy(grown, 0, 0, this.#length);
       chunk.copy(grown, this.#length);
@@ -187,7 +187,7 @@ export class ClientHelloReader {
   }
 }
 
-/** What the first bytes are the beginning of; `wait` while that is open. */
+/** Tells what the first bytes begin; `wait` until that is clear. */
 function sniff(bytes: Buffer): 'wait' | 'tls' | ClientHelloRefusal {
   const [first, second, third] = bytes;
   if (first === undefined) return 'wait';

@@ -1,4 +1,4 @@
-// Memory that strangers made this process take, given back when it is no longer needed instead of at the next collection.
+// Frees memory of strangers as soon as it is no longer needed, instead of at the next garbage collection.
 
 /**
  * The buffer is empty afterwards. Buffers are external memory: once they have lived through two small collections they stay

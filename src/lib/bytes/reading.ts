@@ -6,19 +6,19 @@
 
 import type {Socket} from 'node:net';
 
-/** The parts of Node's socket that it uses itself for this. */
+/** The internal parts of Node's socket that reading depends on. */
 interface Inside {
   _handle?: {reading: boolean; readStop(): number} | null;
   _read: (size: number) => void;
 }
 
-/** Stands for `_read` of a socket that is not to be read; says whether the stream has asked for more. */
+/** Replaces `_read` of a socket that must not be read, and notes that the stream has asked for more. */
 interface NoRead {
   (): void;
   asked?: boolean;
 }
 
-/** What the kernel has for the socket stays there until `readOn`. Idempotent. */
+/** Bytes that the kernel has received stay there until `readOn`. Idempotent. */
 export function stopReading(socket: Socket): void {
   const inside = socket as unknown as Inside;
   if (!Object.hasOwn(socket, '_read')) {
@@ -39,11 +39,11 @@ export function readOn(socket: Socket): void {
   let asked: boolean | undefined = false;
   if (Object.hasOwn(socket, '_read')) {
     asked = (inside._read as NoRead).asked;
-    // Node's own is the prototype's.
+    // Node's own `_read` is on the prototype.
     delete (inside as Partial<Inside>)._read;
   }
   socket.resume();
-  // The stream counts on the read that it has begun, and asks for no other.
+  // The stream waits for the read that it has begun, and starts no other.
   if ((asked || inside._handle?.reading === false) && !socket.connecting && !socket.destroyed)
     inside._read(0);
 }

@@ -10,7 +10,7 @@ const OWN_BLOCK_FROM_BYTES = 32 * 1024;
 /** Blocks lent for reads that may never come; beyond, busy sockets share the quiet buffer as well. 5 MiB. */
 const MAX_LENT = 32;
 
-/** What `net.connect({onread})` takes; `release` is due when the socket is closed. */
+/** The option `onread` of `net.connect`. The caller must call `release` when the socket is closed. */
 export interface SocketRead {
   buffer(): Uint8Array;
   callback(bytes: number, buffer: Uint8Array): boolean;
@@ -28,7 +28,7 @@ export class SocketReads {
     this.#pool = pool;
   }
 
-  /** How the socket of `splice` is to be read. False from the callback pauses it. */
+  /** The `onread` option for the socket of `splice`. The socket pauses when the callback returns false. */
   for(splice: Splice): SocketRead {
     let block: Block | undefined;
     let busy = false;

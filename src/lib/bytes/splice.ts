@@ -13,21 +13,21 @@ const GATHER_FROM_BYTES = 8 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 
-/** A socket that has broken is reset, read or not, when its last bytes have not moved for so long, ms. */
+/** A broken socket is reset when its last bytes have not moved for this long, ms. */
 const LAST_BYTES_MS = 10_000;
 
-/** Codes of a socket that broke at the other end: what it said before has come in front of them. */
+/** Codes of a socket that broke at the other end: everything it sent before has arrived. */
 const BROKEN: readonly StreamCode[] = ['UPSTREAM_RESET', 'VISITOR_RESET'];
 
 export interface SpliceOptions {
   stream: Stream;
-  /** What the peer is told when the socket breaks. */
+  /** The code that the peer gets when the socket breaks. */
   brokenCode: StreamCode;
   /** Resets the connection under `socket`, so that its peer sees a reset and not an end. */
   reset: () => void;
-  /** Whether a socket that was not there yet is about to be: it is worth waiting for with bytes of a peer that has gone. */
+  /** True while a socket is still connecting: the last bytes of a peer that has gone are kept for it. */
   connects?: () => boolean;
-  /** Both directions are over, once. `code`: why, when it was not in order. */
+  /** Called once, when both directions have ended. `code`: the reason, if the end was not an orderly one. */
   onDone: (code: StreamCode | undefined) => void;
 }
 
@@ -39,16 +39,16 @@ export class Splice implements StreamSink {
   /** Bytes that came before the socket was there. */
   #early: Buffer[] = [];
   #earlyEnd = false;
-  /** Handed to the socket, and those of them that left it. */
+  /** Bytes handed to the socket, and bytes that have left it. */
   #given = 0;
   #left = 0;
   #corked = false;
   #done = false;
   #readEnded = false;
   #begun = true;
-  /** An empty write is asking whether the peer is still there. */
+  /** An empty write is under way that tests whether the peer is still there. */
   #probing = false;
-  /** The code of the write that failed: nothing reaches the socket any more, but what it said before is still read. */
+  /** The code of the failed write: nothing can be written to the socket any more, but what it received is still read. */
   #writeFailed: string | undefined;
   /** The peer has reset the stream, and the socket has not taken all bytes that came before. */
   #resetDue: StreamCode | undefined;
@@ -60,7 +60,7 @@ export class Splice implements StreamSink {
     this.#stream.sink = this;
   }
 
-  /** The peer has gone; at most its last bytes are still handed on. */
+  /** The peer has gone; only its last bytes may still be handed on. */
   get ending(): boolean {
     return this.#done || this.#resetDue !== undefined;
   }
@@ -69,14 +69,14 @@ export class Splice implements StreamSink {
     return this.#done;
   }
 
-  /** Whether anything of the socket was read, or may be. */
+  /** True when the socket has been read or may be read. */
   get hasBegun(): boolean {
     return this.#begun;
   }
 
   /**
-   * Finds out whether a socket that was never read has been reset by its peer meanwhile; the stream then ends as if it had never
-   * been. An empty write is what the kernel answers without anything leaving.
+   * Tests whether the peer has reset a socket that was never read; the stream then ends as if it had never begun.
+   * The kernel answers an empty write without sending anything.
    */
   probe(): void {
     const socket = this.#socket;
@@ -96,7 +96,7 @@ export class Splice implements StreamSink {
     socket.on('end', this.#onSocketEnd);
     socket.on('error', this.#onSocketBroken);
     socket.on('close', this.#onSocketBroken);
-    // What is read before it may be written would pile up here.
+    // Bytes that are read before the stream may take them would pile up here.
     this.#begun = this.#stream.mayBegin();
     if (!this.#begun) stopReading(socket);
     if (reads === 'events') socket.on('data', this.#onSocketData);
@@ -117,7 +117,7 @@ export class Splice implements StreamSink {
     this.onReset(code);
   }
 
-  /** Bytes from the socket. False: it should not be read until `resume` was called on it. */
+  /** Takes bytes from the socket. Returns false when the socket must not be read until `resume` is called on it. */
   read(chunk: Buffer): boolean {
     return this.#stream.write(chunk);
   }
@@ -135,7 +135,7 @@ export class Splice implements StreamSink {
       this.#early.push(piece);
       return;
     }
-    // No credit: the peer stops when its window is full, and hears of the reset when the socket has been read to its end.
+    // No credit is given: the peer stops when its window is full, and gets the reset when the socket has been read to its end.
     if (this.#writeFailed !== undefined) return;
     if (!socket.writable) {
       // Its reader is gone; the bytes have nowhere to go, but their credit must not be lost to the other direction.
@@ -176,7 +176,7 @@ export class Splice implements StreamSink {
     if (this.#socket?.destroyed === false) this.#options.reset();
   }
 
-  /** Whether bytes of the stream are still to reach the socket, and can. */
+  /** True when bytes of the stream still have to reach the socket and still can. */
   #owesBytes(): boolean {
     const socket = this.#socket;
     if (socket === undefined) return this.#early.length > 0 && this.#options.connects?.() === true;
@@ -218,12 +218,12 @@ export class Splice implements StreamSink {
     else this.#watchLastBytes();
   };
 
-  /** The socket says and takes nothing more: the peer gets what it said, then the reset. */
+  /** The socket is dead in both directions: the peer gets the bytes that it sent, then the reset. */
   #broken(): void {
     const socket = this.#socket as Socket;
     socket.off('data', this.#onSocketData);
     socket.off('close', this.#onSocketBroken);
-    // What was read while the stream took no more.
+    // Bytes that were read while the stream took no more.
     for (let rest = socket.read(); rest !== null; rest = socket.read()) this.#stream.write(rest as Buffer);
     socket.destroy();
     if (this.#resetDue === undefined) this.#stream.resetAfterData(this.#options.brokenCode);
@@ -231,7 +231,7 @@ export class Splice implements StreamSink {
     else this.#watchLastBytes();
   }
 
-  /** A peer that takes nothing must not keep what is over: without progress over a link the reset comes all the same. */
+  /** A peer that reads nothing must not keep a dead socket alive: without progress over a link the reset follows anyway. */
   #watchLastBytes(): void {
     if (this.#done || this.#lastBytesTimer !== undefined) return;
     const moved = () =>
@@ -254,7 +254,7 @@ export class Splice implements StreamSink {
     if (this.#resetDue !== undefined && !this.#owesBytes()) this.onReset(this.#resetDue);
   };
 
-  /** What the socket no longer holds is consumed. */
+  /** Gives credit for the bytes that have left the socket. */
   #settleCredit(): void {
     const left = this.#given - (this.#socket?.writableLength ?? 0);
     if (left <= this.#left) return;

@@ -1,31 +1,31 @@
-// Bounds what one side of many splices makes this process hold by not reading: visitors at the relay, the upstream at the agent.
-// Each stream may leave a window unread, and there can be very many. All of them are looked at once a second, so that no
-// byte on its way is counted for it.
+// Limits the memory for bytes that one side of many splices does not read: visitors at the relay, the upstream at the agent.
+// Each stream may leave a window unread, and there can be very many streams. All are checked once a second, so that no
+// counting is needed on the path of each byte.
 
 import type {Clock, Timer} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
 
 const LOOK_EVERY_MS = 1_000;
-/** Of the machine's memory; and no more than fits a process whose buffers are only a part of it. */
+/** The share of the machine's memory that unread bytes may take; an absolute maximum leaves room for the rest of the process. */
 const SHARE_OF_MEMORY = 1 / 4;
 const MOST_BYTES = 1024 * 1024 * 1024;
 /** A byte that is not read keeps the chunk in memory that it came in: a TLS record's payload. */
 const CHUNK_BYTES = 16 * 1024;
 
-/** A stream, as far as it counts. */
+/** The part of a stream that this file needs. */
 export interface UnreadHolder {
   /**
    * Received from the peer so far, how much of that the socket has not taken yet, and what was read of the socket and waits for
    * the peer's credit.
    */
   readonly stream: {readonly bytesIn: number; readonly unreadBytes: number; readonly heldBytes: number};
-  /** Ends it, and gives its memory back. */
+  /** Ends the stream and frees its memory. */
   cut(): void;
 }
 
 interface Watched {
   holder: UnreadHolder;
-  /** Bytes that had been read at the last look (-1: there was none), and for how many looks that has been so. */
+  /** Bytes read at the last check (-1: none yet), and the number of checks without a change. */
   read: number;
   stillFor: number;
 }
@@ -46,7 +46,7 @@ export class UnreadLimit {
     this.#options = options;
   }
 
-  /** So much is unread, by visitors who all read on, that nobody new is let in. */
+  /** True when the limit is reached although all visitors still read: no new visitor is let in. */
   get full(): boolean {
     return this.#full;
   }
@@ -98,7 +98,7 @@ export class UnreadLimit {
     this.#full = full;
   }
 
-  /** Also finds out who has stood still since the last look. */
+  /** Also finds the streams that have not moved since the last check. */
   #count(): number {
     let sum = 0;
     for (const watched of this.#watched.values()) {
@@ -112,7 +112,7 @@ export class UnreadLimit {
   }
 }
 
-/** What it keeps in memory. */
+/** The memory that a stream's unread bytes hold. */
 function keptBy({holder}: Watched): number {
   const {unreadBytes, heldBytes} = holder.stream;
   return (unreadBytes === 0 ? 0 : Math.max(unreadBytes, CHUNK_BYTES)) + heldBytes;
@@ -126,7 +126,7 @@ export function defaultUnreadLimit(
   return Math.min(MOST_BYTES, Math.floor(memoryOf(totalBytes, allowedBytes) * SHARE_OF_MEMORY));
 }
 
-/** What this process may use of a machine's memory. */
+/** The part of the machine's memory that this process may use. */
 export function memoryOf(totalBytes: number, allowedBytes: number = process.constrainedMemory()): number {
   return allowedBytes > 0 ? Math.min(allowedBytes, totalBytes) : totalBytes;
 }

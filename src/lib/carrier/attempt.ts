@@ -7,11 +7,11 @@ export interface AttemptOptions {
   timeoutMs: number;
   signal?: AbortSignal | undefined;
   clock?: Clock | undefined;
-  /** Whom nothing was heard of, for the deadline's error. */
+  /** The peer's name in the error of the deadline. */
   label: string;
 }
 
-/** What is being waited for, and the deadline's error when it does not come. */
+/** One step of the attempt, with the error for the case that the deadline passes in it. */
 export interface Step {
   name: string;
   code?: ErrorCode;
@@ -47,8 +47,8 @@ export class Attempt implements Disposable {
   }
 
   /**
-   * Runs `start` until it settles. It returns what takes its work back, which is called when the step fails by itself,
-   * by the deadline or by the signal.
+   * Runs `start` until it settles. `start` returns a function that undoes its work; it is called when the step fails by
+   * itself, by the deadline or by the signal.
    */
   run<T>(step: Step, start: (settle: Settle<T>) => () => void): Promise<T> {
     this.entering(step);
@@ -73,7 +73,7 @@ export class Attempt implements Disposable {
       signal.addEventListener('abort', onAbort, {once: true});
       try {
         undo = start({done, fail});
-        // It may have failed before it could say how to undo it, or the time was up before it began.
+        // The step may have failed before it returned its undo function, or the deadline passed before it began.
         if ((outcome as string) === 'failed') undo();
         else if (signal.aborted) onAbort();
       } catch (error) {

@@ -1,9 +1,9 @@
-// What went wrong on the way to a relay, as one of the table's codes. Reasons name host and port, never a token.
+// Turns a failure on the way to a relay into one of the table's codes. Reasons name host and port, never a token.
 
 import type {IncomingHttpHeaders} from 'node:http';
 import {ERRORS, type ErrorCode, isErrorCode, systemCode, TunlError} from '../core/errors.js';
 
-/** Whom we talk to: a proxy's failures have a code of their own. */
+/** The other end of the connection. A proxy's failures have a code of their own. */
 export interface Peer {
   kind: 'relay' | 'proxy';
   /** `host:port` */

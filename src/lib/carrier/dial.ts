@@ -1,4 +1,4 @@
-// The agent's side of a carrier's beginning: name, TCP, perhaps a proxy, TLS, upgrade; every failure has its code.
+// The agent's side of opening a carrier: name look-up, TCP, perhaps a proxy, TLS, upgrade. Every failure has a code.
 
 import type {IncomingHttpHeaders, IncomingMessage} from 'node:http';
 // Its `request` is node:http's; importing node:http as a module loads fetch with it, 40 ms at every start.
@@ -17,18 +17,18 @@ import {type CarrierTuning, WebSocketCarrier} from './ws-carrier.js';
 export interface DialOptions extends CarrierTuning {
   /** `https://relay.example.net[:port]` */
   url: string;
-  /** Of the upgrade request. */
+  /** The path of the upgrade request. */
   path: string;
   /** Sent as `Authorization: Bearer`. */
   token?: string;
-  /** Of the upgrade request, besides the handshake's own. */
+  /** Headers of the upgrade request besides those of the handshake. */
   headers?: Record<string, string>;
   /** PEM; trusted besides the system's authorities. */
   ca?: string;
   /** For the whole attempt, ms. */
   timeoutMs: number;
   signal?: AbortSignal;
-  /** Addresses of the host for which this is false are not dialled. A proxy, where there is one, resolves for itself. */
+  /** Only addresses for which this returns true are dialled. A proxy resolves the name itself. */
   accepts?: (address: string) => boolean;
   /** HTTPS_PROXY and NO_PROXY. Default `process.env`. */
   env?: NodeJS.ProcessEnv;
@@ -36,19 +36,19 @@ export interface DialOptions extends CarrierTuning {
 
 export interface Dialled {
   carrier: WebSocketCarrier;
-  /** Of the relay's 101 answer. */
+  /** The headers of the relay's 101 answer. */
   headers: IncomingHttpHeaders;
-  /** Where the relay was reached; undefined through a proxy. */
+  /** The address at which the relay was reached; undefined behind a proxy. */
   address: string | undefined;
 }
 
-/** Of an answer that is not the upgrade; the rest is not read. */
+/** The most that is read of an answer that is not the upgrade. */
 const MAX_ANSWER_BYTES = 16 * 1024;
 
 /** @throws TunlError RELAY_*, PROXY_FAILED, ABORTED, CERTIFICATE_INVALID (the CA), or the relay's own reason. */
 export async function dialCarrier(options: DialOptions): Promise<Dialled> {
   const relay = parseRelayUrl(options.url);
-  // Checked here because an error about a header might repeat it.
+  // The token is checked here because Node's error about an invalid header may contain it.
   if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token))
     throw new TunlError('TOKEN_WRONG', {reason: 'The token holds characters that no token has.'});
   const {timeoutMs, signal, clock} = options;
@@ -121,7 +121,7 @@ function upgrade(
   });
 }
 
-/** What is wrong with a 101; undefined when it is right. */
+/** The fault of a 101 answer; undefined when it is valid. */
 function judgeAnswer(res: IncomingMessage, key: string): string | undefined {
   const {headers} = res;
   if (headers.upgrade?.toLowerCase() !== 'websocket') return 'switched to something that is not a WebSocket';
@@ -142,13 +142,13 @@ async function readText(res: IncomingMessage): Promise<string> {
       if (text.length > MAX_ANSWER_BYTES) break;
     }
   } catch {
-    // Cut off: what came is judged.
+    // The answer was cut off: the part that came is judged.
   }
   return text;
 }
 
 function upgradeError(peer: Peer, error: Error): TunlError {
-  // llhttp's codes: what came is not HTTP.
+  // llhttp's codes: the answer is not HTTP.
   if (systemCode(error).startsWith('HPE_'))
     return failure(peer, 'RELAY_NOT_TUNL', `${peer.label} does not speak HTTP`, error);
   return socketError(peer, error);

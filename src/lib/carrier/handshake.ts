@@ -3,7 +3,7 @@
 import type {ErrorCode} from '../core/errors.js';
 import {createHash} from '../core/node-crypto.js';
 
-/** What this build speaks; the number grows with each change that an older peer would misread. */
+/** The version that this build speaks. It grows with each change that an older peer would misread. */
 export const SUBPROTOCOL_VERSION = 1;
 export const SUBPROTOCOL = `tunl.v${SUBPROTOCOL_VERSION}`;
 
@@ -30,7 +30,7 @@ export function listOf(header: string | undefined): string[] {
     .filter((member) => member !== '');
 }
 
-/** Undefined when an offered sub-protocol is ours; else what the agent has to be told. */
+/** Undefined when an offered sub-protocol is ours; else the error for the agent. */
 export function judgeSubprotocols(offered: readonly string[]): ErrorCode | undefined {
   if (offered.includes(SUBPROTOCOL)) return undefined;
   const versions = offered.map((name) => Number(/^tunl\.v(\d{1,6})$/.exec(name)?.[1] ?? 0));

@@ -1,4 +1,4 @@
-// Where a relay is, as its URL says.
+// Reads host and port of a relay from its URL.
 
 import {TunlError} from '../core/errors.js';
 
@@ -6,7 +6,7 @@ export interface RelayAddress {
   /** For dialling and for the certificate: an IPv6 address has no brackets. */
   host: string;
   port: number;
-  /** As the `Host` header has it: with the port only when it is not 443. */
+  /** The form of the `Host` header: with the port only when it is not 443. */
   authority: string;
   /** `host:port`, for people. */
   label: string;

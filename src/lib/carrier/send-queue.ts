@@ -1,4 +1,4 @@
-// Blocks on their way into a socket: in order, one write under way, each given back exactly once.
+// The queue of blocks for a socket: in order, one write at a time, each block given back exactly once.
 
 import type {Socket} from 'node:net';
 
@@ -34,7 +34,7 @@ export class SendQueue {
     this.#onProgress = onProgress;
   }
 
-  /** Bytes that the kernel has not taken. */
+  /** Bytes that the kernel has not taken yet. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -45,14 +45,14 @@ export class SendQueue {
     this.#pump();
   }
 
-  /** Goes before all that waits. */
+  /** Sends a block before all blocks that wait. */
   pushFirst(bytes: Buffer, onWritten?: () => void): void {
     this.#bytes += bytes.length;
     this.#waiting.unshift({bytes, onWritten});
     this.#pump();
   }
 
-  /** Gives back what the socket was not yet given. */
+  /** Gives back the blocks that the socket has not got. */
   dropWaiting(): void {
     const dropped = this.#waiting;
     this.#waiting = [];

@@ -1,4 +1,4 @@
-// Which certificate authorities a certificate is checked against, the cheap set first.
+// Chooses the certificate authorities for checking a certificate; the cheap set is tried first.
 
 import type {SecureContext} from 'node:tls';
 import {systemCode, TunlError} from '../core/errors.js';
@@ -10,7 +10,7 @@ export type MakeContext = () => SecureContext;
 /**
  * Reading the operating system's store and building a context from it takes a tenth of a second; most relays are known
  * by Node's own list or by the one CA that was given. So that set is tried first, and the union of all only when the
- * issuer is unknown to it. Whoever is trusted in either is trusted in the union: the order decides nothing but time.
+ * issuer is unknown to it. Every authority of the first set is in the union as well, so the order only saves time.
  *
  * @throws TunlError CERTIFICATE_INVALID
  */
@@ -19,7 +19,7 @@ export function trustSets(ca: string | undefined): readonly [narrow: MakeContext
   return [() => tls.createSecureContext(ca === undefined ? {} : {ca}), () => widest(ca)];
 }
 
-/** Text without a certificate in it would be taken as an empty set, and the relay would be blamed. */
+/** Node takes text without a certificate as an empty set, and the error would then blame the relay. */
 function requireCertificate(ca: string): void {
   try {
     new X509Certificate(ca);

@@ -1,4 +1,4 @@
-// The relay's side of a carrier's beginning: an `upgrade` request becomes a carrier, or an answer that says why not.
+// The relay's side of opening a carrier: an `upgrade` request becomes a carrier, or gets an answer that says why not.
 
 import type {IncomingMessage} from 'node:http';
 import type {Socket} from 'node:net';
@@ -34,7 +34,7 @@ export interface AcceptOptions extends CarrierTuning {
   req: IncomingMessage;
   socket: Duplex;
   head: Buffer;
-  /** Of the 101 answer, besides the handshake's own. */
+  /** Headers of the 101 answer besides those of the handshake. */
   headers?: Record<string, string>;
 }
 
@@ -64,8 +64,8 @@ export function acceptUpgrade(options: AcceptOptions): WebSocketCarrier | undefi
 }
 
 /**
- * Browsers put an `Origin` on every WebSocket, agents on none. Refused, so that a web page that somebody visits does not
- * reach the relay on the same machine or network, which may ask for no token.
+ * Browsers send `Origin` with every WebSocket, agents never do. A request with it is refused, so that no web page can reach
+ * a relay on the same machine or network that asks for no token.
  */
 export function judgeOrigin(req: IncomingMessage): UpgradeRefusal | undefined {
   if (req.headers.origin === undefined) return undefined;
@@ -99,13 +99,13 @@ export function judgeUpgrade(req: IncomingMessage): UpgradeRefusal | undefined {
 export interface RefuseOptions {
   code: ErrorCode;
   message: string;
-  /** How long the agent should stay away, ms. */
+  /** The agent should not come back within this time, ms. */
   retryAfterMs?: number;
   headers?: Record<string, string>;
   clock?: Clock;
 }
 
-/** Answers an upgrade with a small HTTP response and closes: at once when it was taken, soon in any case. */
+/** Answers an upgrade with a small HTTP response, then closes: as soon as it was read, or after a short time. */
 export function refuseUpgrade(socket: Duplex, status: number, options: RefuseOptions): void {
   const {code, message, retryAfterMs} = options;
   const body = `${JSON.stringify({error: {code, message}})}\n`;
@@ -120,7 +120,7 @@ export function refuseUpgrade(socket: Duplex, status: number, options: RefuseOpt
   const timer = (options.clock ?? systemClock).after(LINGER_MS, () => socket.destroy());
   socket.on('error', () => {});
   socket.once('close', () => timer.cancel());
-  // What the peer still sends is thrown away: unread bytes at the close would reset the link and lose the answer.
+  // Later bytes of the peer are discarded: unread bytes at the close would reset the link and lose the answer.
   socket.on('data', () => {});
   socket.end(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}\r\n${headerLines(headers)}\r\n${body}`);
 }

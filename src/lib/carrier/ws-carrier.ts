@@ -18,7 +18,7 @@ import {
 } from './ws-frames.js';
 import {WsReader} from './ws-reader.js';
 
-/** What whoever makes a carrier may set. */
+/** Options for the code that creates a carrier. */
 export interface CarrierTuning {
   /** Default: `wss` and the peer's address. */
   label?: string;
@@ -35,7 +35,7 @@ export interface WebSocketCarrierOptions extends CarrierTuning {
   /** Upgraded: all that follows on it is WebSocket frames. The carrier owns it from now on. */
   socket: Socket;
   role: Role;
-  /** What arrived together with the upgrade. */
+  /** Bytes that arrived together with the upgrade. */
   head?: Buffer;
 }
 
@@ -64,15 +64,15 @@ export class WebSocketCarrier implements Carrier {
   #sink: CarrierSink | undefined;
   #head: Buffer | undefined;
   #phase: Phase = 'open';
-  /** What `onClose` will say. */
+  /** The argument for `onClose`. */
   #error: Error | undefined;
-  /** The end was asked for, or agreed with the peer: no error when the socket closes. */
+  /** This side asked for the end, or both sides agreed: the socket closes without an error. */
   #orderly = false;
   #closeSent = false;
   #peerClosed = false;
   #destroyed = false;
   #paused = false;
-  /** `onDrain` is due once no more than this waits; undefined while nobody was told to hold back. */
+  /** `onDrain` is called when no more than this waits; undefined while `write` has not returned false. */
   #drainAt: number | undefined;
   #pongUnderWay = false;
   #nextPong: Buffer | undefined;
@@ -153,7 +153,7 @@ export class WebSocketCarrier implements Carrier {
 
   end(): void {
     if (this.#phase !== 'open') return;
-    // Its close frame is due.
+    // Its close frame must come next.
     this.resume();
     this.#orderly = true;
     this.#sendClose(CLOSE.normal);
@@ -175,7 +175,7 @@ export class WebSocketCarrier implements Carrier {
     return exportKey(this.#socket, label, bytes);
   }
 
-  // What the socket says. Nothing here may throw: it would end the process.
+  // Events of the socket. Nothing here may throw: that would end the process.
 
   readonly #onData = (chunk: Buffer): void => {
     try {
@@ -185,7 +185,7 @@ export class WebSocketCarrier implements Carrier {
     }
   };
 
-  /** FIN. Without a close frame before it the link broke; after one it is the answer that was waited for. */
+  /** The socket's FIN. Before a close frame it means that the link broke; after one it is the expected answer. */
   readonly #onEnd = (): void => {
     if (this.#peerClosed) this.#socket.end();
     else if (!this.#destroyed) this.destroy(this.#error ?? lost('the peer closed the link without a word'));
@@ -213,9 +213,9 @@ export class WebSocketCarrier implements Carrier {
     this.#sink?.onClose(this.#error);
   };
 
-  /** A block has left. */
+  /** The socket has taken a block. */
   #progress(): void {
-    // A slow link may take long for what was written; a standstill may not.
+    // A slow link may need long for what was written, but it has to move.
     if (this.#phase === 'ending' && this.#error === undefined) this.#limit(this.#closeTimeoutMs);
     if (this.#drainAt === undefined || this.#queue.bytes > this.#drainAt || this.#phase !== 'open') return;
     this.#drainAt = undefined;
@@ -224,7 +224,7 @@ export class WebSocketCarrier implements Carrier {
 
   // Closing.
 
-  /** Queued behind all data: what was written is delivered. */
+  /** The close frame waits behind all data, so that everything written is delivered. */
   #sendClose(code: number, reason = ''): void {
     this.#phase = 'ending';
     this.#queue.push(closeFrame(this.#role, code, reason), () => {
@@ -260,7 +260,7 @@ export class WebSocketCarrier implements Carrier {
     this.#sendClose(closeCode, reason);
   }
 
-  /** From now on the socket has `ms` to get on with its end. */
+  /** Destroys the socket when its end makes no progress within `ms`. */
   #limit(ms: number): void {
     this.#timer?.cancel();
     this.#timer = this.#clock.after(ms, () => {
@@ -268,7 +268,7 @@ export class WebSocketCarrier implements Carrier {
     });
   }
 
-  /** One pong at a time, the latest ping's (RFC 6455 §5.5.3): a flood of pings piles nothing up. */
+  /** One pong at a time, for the latest ping (RFC 6455 §5.5.3): a flood of pings cannot pile up pongs. */
   #answerPing(payload: Buffer): void {
     if (this.#phase !== 'open') return;
     if (this.#pongUnderWay) {
@@ -289,7 +289,7 @@ function lost(reason: string, cause?: unknown): TunlError {
   return new TunlError('RELAY_LOST', {reason: `${reason[0]?.toUpperCase()}${reason.slice(1)}.`, cause});
 }
 
-/** What a peer's close code means; its reason is its own text: shortened to what can be printed. */
+/** The error for a peer's close code. The reason is the peer's own text, so it is shortened and cleaned for printing. */
 function closedBy(code: number, reason: string): TunlError {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
   const said = reason.replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ').trim();

@@ -11,7 +11,7 @@ export const CLOSE = {
   normal: 1000,
   goingAway: 1001,
   protocol: 1002,
-  /** A kind of data that is not taken: text. */
+  /** The peer sent a kind of data that is not accepted: text. */
   unsupported: 1003,
   /** Never on the wire: the close frame had no code. */
   none: 1005,
@@ -106,7 +106,7 @@ export interface Violation {
   reason: string;
 }
 
-/** What a close frame's payload says, or why it says nothing valid (RFC 6455 §5.5.1, §7.4). */
+/** Parses the payload of a close frame, or returns why it is invalid (RFC 6455 §5.5.1, §7.4). */
 export function parseClose(payload: Buffer): {code: number; reason: string} | Violation {
   if (payload.length === 0) return {code: CLOSE.none, reason: ''};
   if (payload.length === 1) return {closeCode: CLOSE.protocol, reason: 'a close frame of one byte'};

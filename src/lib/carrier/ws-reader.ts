@@ -14,7 +14,7 @@ import {
   type Violation,
 } from './ws-frames.js';
 
-/** What the reader finds. After `onClose` or `onViolation` it says nothing more. */
+/** The events of the reader. None follows `onClose` or `onViolation`. */
 export interface WsReaderEvents {
   /** A piece of binary payload, never empty: a view of the chunk that was fed, unmasked. Messages are not told apart. */
   onPayload(piece: Buffer): void;
@@ -27,7 +27,7 @@ export interface WsReaderEvents {
 }
 
 export interface WsReaderOptions {
-  /** Who reads: a relay takes masked frames only, an agent unmasked ones only. */
+  /** The role of the reading side: a relay accepts only masked frames, an agent only unmasked ones. */
   role: Role;
   events: WsReaderEvents;
   /** Monotonic, ms; asked only to tell a flood of control frames from keep-alive. */
@@ -48,7 +48,7 @@ export class WsReader {
   readonly #header = Buffer.alloc(MAX_HEADER);
   #headerHas = 0;
   #headerNeeds = 2;
-  /** Of the frame whose payload is being read. */
+  /** The opcode of the frame whose payload is being read. */
   #opcode = 0;
   #left = 0;
   #mask = 0;
@@ -80,7 +80,7 @@ export class WsReader {
     }
   }
 
-  /** Nothing more is reported, whatever is fed. */
+  /** No further event, even if more bytes are fed. */
   stop(): void {
     this.#stopped = true;
   }

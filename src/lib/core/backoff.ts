@@ -1,4 +1,4 @@
-// When to try again: full jitter, so that a thousand agents of a restarted relay do not come back in one second.
+// Decides when to try again. Full jitter keeps a thousand agents of a restarted relay from coming back in one second.
 
 import {type Clock, systemClock} from './clock.js';
 
@@ -9,7 +9,7 @@ export interface BackoffOptions {
   capMs?: number;
   /** Upper bound of a wait after an attempt that nobody answered, ms. Default 2,000. */
   unansweredMs?: number;
-  /** After the link held this long the next failure starts from the beginning, ms. Default 60,000. */
+  /** A link that held this long resets the back-off: the next wait is a first one again, ms. Default 60,000. */
   stableMs?: number;
   clock?: Clock;
   /** 0 ≤ random() < 1. */
@@ -17,7 +17,7 @@ export interface BackoffOptions {
 }
 
 export interface WaitLimits {
-  /** What the peer asked for (Retry-After); jitter is added on top of it. */
+  /** The wait that the peer asked for (Retry-After); jitter is added to it. */
   atLeastMs?: number | undefined;
   /** Upper bound of the jitter of this wait, where it has to be lower than that of any wait. */
   capMs?: number | undefined;
@@ -49,7 +49,7 @@ export class Backoff {
     this.#upSince = this.#clock.now();
   }
 
-  /** The link has shown that it carries: the next failure starts from the beginning, however short it held. */
+  /** The link has carried data: it resets the back-off, even if it breaks soon. */
   proven(): void {
     this.#grown = 0;
   }
@@ -63,8 +63,8 @@ export class Backoff {
   }
 
   /**
-   * The next wait in ms after an attempt that nobody answered until its time was up. That was a wait by itself, and it
-   * says nothing of a peer that has to be spared: with the way back, the agent should be, too.
+   * The next wait in ms after an attempt that timed out without an answer. The attempt itself was a wait already, and no
+   * overloaded peer is behind it. So this wait is short: the agent is back soon after the network is.
    */
   nextUnanswered(): number {
     this.#settle();
@@ -77,7 +77,7 @@ export class Backoff {
     return ms * (0.5 + this.#random() / 2);
   }
 
-  /** The link is away again: its time counts now or never. */
+  /** The link is lost. It resets the back-off if it held for `stableMs`. */
   #settle(): void {
     if (this.#upSince !== undefined && this.#clock.now() - this.#upSince >= this.#stableMs) this.#grown = 0;
     this.#upSince = undefined;

@@ -1,4 +1,4 @@
-// Time as a value that is handed in, so that pure layers set no timer of their own and tests need not wait.
+// Time as a parameter: pure layers set no timers of their own, and tests do not wait.
 
 export interface Timer {
   /** Idempotent. */
@@ -27,7 +27,7 @@ export async function atMost(clock: Clock, ms: number, what: Promise<unknown>): 
   }
 }
 
-/** Node fires at once what is set for 25 days or more, so longer waits are made of pieces. */
+/** Node fires a timer of 25 days or more at once, so a longer wait consists of several timers. */
 const LONGEST_TIMER_MS = 2 ** 30;
 
 export const systemClock: Clock = {

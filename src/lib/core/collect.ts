@@ -5,8 +5,8 @@
 const EVERY_BYTES = 4 * 1024 * 1024;
 
 /**
- * After a rush of short connections the old generation is full of garbage, which V8 leaves there for as long as nobody asks for
- * memory. It is collected once the process has been idle for LOOK_EVERY_MS and the heap is so much larger than after the last time.
+ * After a rush of short connections the old generation is full of garbage, and V8 leaves it there until the process needs memory.
+ * It is collected when the process was idle for LOOK_EVERY_MS and the heap has grown by this much since the last collection.
  */
 const LOOK_EVERY_MS = 10_000;
 const IDLE_SHARE = 0.05;
@@ -19,7 +19,7 @@ let wanted = false;
 let collect: Collect | undefined;
 let since = 0;
 
-/** For processes of tunl's own. A library does not decide how its host collects, so without this call nothing happens. */
+/** For tunl's own processes only. Without this call nothing happens: a library must not decide how its host collects garbage. */
 export function keepMemoryFlat(): void {
   const {setFlagsFromString} = process.getBuiltinModule('node:v8');
   // On one thread: waking others for 0.2 ms of work costs more than they save, and they take it from the peer's process.

@@ -13,13 +13,13 @@ const UNIT_MS: ReadonlyMap<string, number> = new Map([
   ['d', 86_400_000],
 ]);
 
-/** As `duration` reads it, in the largest unit that leaves no rest: `90000` → `90s`. */
+/** The inverse of `duration`, in the largest unit that leaves no remainder: `90000` → `90s`. */
 export function durationText(ms: number): string {
   const [unit, unitMs] = [...UNIT_MS].findLast(([, size]) => ms % size === 0) ?? ['ms', 1];
   return ms === 0 ? '0s' : `${ms / unitMs}${unit}`;
 }
 
-/** Milliseconds of `2h`, `1h30m`, `0.5s`; the unit is obligatory. */
+/** The milliseconds of `2h`, `1h30m` or `0.5s`; a unit is required. */
 export function duration(text: string): number {
   const compact = text.trim().toLowerCase();
   let total = 0;

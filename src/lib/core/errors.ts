@@ -16,13 +16,13 @@ export const EXIT = {
 } as const;
 
 export interface ErrorRow {
-  /** What happened, one sentence, without the particulars of the case. */
+  /** One sentence that says what happened, without details of the case. */
   sentence: string;
   /** The process's exit code when this error ends a command. */
   exitCode: number;
-  /** Whether the same call may succeed later without anybody changing anything. */
+  /** True when the same call may succeed later without any change by a person. */
   retryable: boolean;
-  /** What the user can do about it. */
+  /** The next step for the user. */
   next: string;
 }
 
@@ -456,14 +456,14 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 export interface TunlErrorOptions {
-  /** The particulars of the case; replaces the table's sentence in `message`. Never holds a secret. */
+  /** Details of the case. Replaces the table's sentence in `message`. Never contains a secret. */
   reason?: string;
-  /** Replaces the table's next step where the case knows better. */
+  /** Replaces the table's next step where a better one is known. */
   next?: string;
   cause?: unknown;
-  /** How long the peer asks to be left alone, ms. */
+  /** The peer asks for no further attempt within this time, ms. */
   retryAfterMs?: number;
-  /** The relay itself said so, over a connection whose certificate was right. Default false. */
+  /** The relay itself sent this error, over a connection with a valid certificate. Default false. */
   fromRelay?: boolean;
 }
 
@@ -473,7 +473,7 @@ export class TunlError extends Error {
   readonly code: ErrorCode;
   readonly next: string;
   readonly retryAfterMs: number | undefined;
-  /** The relay itself said so: nothing between the agent and the relay can make such an error. */
+  /** The relay itself sent this error: nothing between agent and relay can produce it. */
   readonly fromRelay: boolean;
 
   constructor(code: ErrorCode, options: TunlErrorOptions = {}) {

@@ -1,4 +1,4 @@
-// What listens on this machine, as the kernel's own tables say: nobody is dialled for it. On Linux only.
+// Reads from the kernel's tables which sockets listen on this machine, without connecting to any. Linux only.
 
 import {readFile} from 'node:fs/promises';
 import {isIPv4} from 'node:net';
@@ -6,10 +6,10 @@ import {isIPv4} from 'node:net';
 /** A row in state LISTEN. */
 export interface ListeningSocket {
   inode: string;
-  /** As the table writes it: hexadecimal, each 32 bits in the machine's order of bytes. */
+  /** In the table's notation: hexadecimal, each 32 bits in the machine's byte order. */
   address: string;
   port: number;
-  /** Who opened it. */
+  /** The user who opened it. */
   uid: number;
 }
 
@@ -31,20 +31,20 @@ export async function listeningSockets(table: string): Promise<ListeningSocket[]
   });
 }
 
-/** Whether something listens on one of these loopback addresses. False may as well mean that the kernel does not know. */
+/** True when something listens on one of these loopback addresses. False can also mean that the kernel has no such table. */
 export async function isListening(addresses: readonly string[], port: number): Promise<boolean> {
   const wanted = new Set(addresses.flatMap(listenersFor));
   return (await ownTables()).some((socket) => socket.port === port && wanted.has(socket.address));
 }
 
-/** Who gets what is sent to each of these loopback addresses and ports; undefined where the kernel tells of nobody. */
+/** The user whose socket accepts connections to each of these loopback addresses and ports; undefined where there is none. */
 export async function listenersAt(
   places: ReadonlyArray<{host: string; port: number}>,
 ): Promise<(ListeningSocket | undefined)[]> {
   const all = await ownTables();
   return places.map(({host, port}) => {
     const there = all.filter((socket) => socket.port === port);
-    // One that listens on the address itself is preferred to those that mean all.
+    // The kernel prefers a socket on the exact address to one on all addresses.
     const named = listenersFor(host).toReversed();
     return named.flatMap((address) => there.filter((socket) => socket.address === address))[0];
   });
@@ -53,7 +53,7 @@ export async function listenersAt(
 /** Flags and state of a Unix socket that accepts connections: __SO_ACCEPTCON. */
 const UNIX_ACCEPTS = 0x1_0000;
 
-/** Whether something listens on the Unix socket at `path`. False may mean that it was bound by another path. */
+/** True when something listens on the Unix socket at `path`. False can also mean that it was bound under another path. */
 export async function isUnixListening(path: string): Promise<boolean> {
   const text = await readFile('/proc/self/net/unix', 'latin1').catch(() => '');
   const wanted = Buffer.from(path).toString('latin1');
@@ -68,12 +68,12 @@ async function ownTables(): Promise<ListeningSocket[]> {
   return (await Promise.all(['/proc/self/net/tcp', '/proc/self/net/tcp6'].map(listeningSockets))).flat();
 }
 
-/** `127.0.0.0/8` and `::1`: what `isListening` can tell of. */
+/** `127.0.0.0/8` and `::1`: the addresses that `isListening` knows about. */
 export function isLoopbackAddress(address: string): boolean {
   return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
 }
 
-/** The addresses, in the tables' spelling, that accept what is sent to this one: those that mean all, then itself. */
+/** The addresses, in the table's notation, whose sockets accept a connection to this one: "all addresses" first, then itself. */
 function listenersFor(address: string): string[] {
   if (address === '::1') return [groups('0', '0', '0', '0'), groups('0', '0', '0', '1')];
   const own = address

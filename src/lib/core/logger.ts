@@ -1,4 +1,4 @@
-// Diagnostics as values. The library writes nowhere by itself: whoever embeds it hands a sink in.
+// Diagnostics as values. The library writes to no stream by itself: the program that embeds it passes a sink.
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace';
 

@@ -1,19 +1,19 @@
-// Something that others wait for, and that may come again: a count that is back at nothing, a connection that is gone.
+// An event that others wait for and that may happen again: a count is back at zero, a connection is gone.
 
 export class Moment {
   readonly #waiting: Array<() => void> = [];
 
-  /** Whether anybody waits for it. */
+  /** True while somebody waits for it. */
   get isAwaited(): boolean {
     return this.#waiting.length > 0;
   }
 
-  /** Resolves when it comes. */
+  /** Resolves when it happens next. */
   next(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** It is here. */
+  /** It happens now: all waiters go on. */
   come(): void {
     for (const tell of this.#waiting.splice(0)) tell();
   }

@@ -1,4 +1,4 @@
-// What this program calls itself towards its peers.
+// The name and version that this program gives to its peers.
 
 import {createRequire} from 'node:module';
 

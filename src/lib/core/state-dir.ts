@@ -1,4 +1,4 @@
-// Where tunl keeps what outlives a process, and how it is written: privately, whole or not at all.
+// The folder for data that outlives a process. Its files are private, and each is written completely or not at all.
 
 import {mkdir, open, readdir, rename, rm, stat} from 'node:fs/promises';
 import {homedir} from 'node:os';
@@ -53,7 +53,7 @@ export async function ensurePrivateDir(path: string): Promise<void> {
 }
 
 /**
- * The state folder, or a folder below it, made where it is missing, and such that what is in it can be believed.
+ * The state folder, or a folder below it. It is created if it is missing, and its owner and mode are checked.
  *
  * @throws TunlError STATE_DIR
  */
@@ -65,8 +65,8 @@ export async function openStateDir(stateDir: string, ...names: readonly string[]
 }
 
 /**
- * Readers see the old file or the new one, also after a crash. Data that comes in pieces is asked for the next one when the
- * last is written.
+ * Readers see the old file or the new one, also after a crash. Data in pieces is pulled: the next piece is taken when the
+ * last one is written.
  *
  * @throws TunlError STATE_DIR
  */
@@ -94,10 +94,10 @@ export async function writeFileAtomic(
   }
 }
 
-/** A younger draft may be one that another process is about to rename. */
+/** A younger temporary file may belong to a process that is about to rename it. */
 const OLD_DRAFT_MS = 60_000;
 
-/** Removes what writers of `path` left that were killed before the rename. Never rejects: it only tidies up. */
+/** Removes temporary files of `path` whose writers were killed before the rename. Never rejects. */
 export async function removeOldDrafts(path: string): Promise<void> {
   const isDraft = (name: string) =>
     name.startsWith(`${basename(path)}.`) && /\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name);

@@ -1,5 +1,5 @@
-// Whether what stands in the state folder can be believed: nobody but this user, or root, may have put it there. A planted
-// entry would let `tunl stop` end any process; a planted CA would be trusted by visitors.
+// Checks that only this user, or root, can have written to the state folder. With a planted entry `tunl stop` would end
+// any process; visitors would trust a planted CA.
 
 import {lstat, readFile, realpath} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
@@ -22,7 +22,7 @@ const STICKY = 0o1000;
 
 /**
  * Checks the state folder with those above it, and below it each of `names`, a path of folders with perhaps a file at its end.
- * What does not exist is no harm.
+ * A path that does not exist passes.
  *
  * @throws TunlError STATE_DIR with the path, the reason and the way out.
  */
@@ -46,14 +46,14 @@ export async function checkStateFile(path: string): Promise<void> {
   if (me !== undefined) await checkOne(path, me);
 }
 
-/** Undefined where files have no such owners. */
+/** Undefined on systems whose files have no numeric owner. */
 function thisUser(): User | undefined {
   const uid = process.getuid?.();
   const gid = process.getgid?.();
   return uid === undefined || gid === undefined ? undefined : {uid, gid};
 }
 
-/** False: it does not exist. */
+/** Returns false when the path does not exist. */
 async function checkOne(path: string, me: User): Promise<boolean> {
   const found = await lookUp(path, (each) => lstat(each));
   if (found === undefined) return false;
@@ -76,7 +76,7 @@ async function checkOne(path: string, me: User): Promise<boolean> {
   return true;
 }
 
-/** A folder above could be replaced by whoever can change the one that it stands in. */
+/** Checks the folders above as well: anybody who can write to a folder can replace the folders in it. */
 async function checkAbove(stateDir: string, me: User): Promise<void> {
   for (let path = dirname(stateDir); ; path = dirname(path)) {
     const found = await lookUp(path, (each) => lstat(each));
@@ -102,8 +102,8 @@ function isMineOrRoots({uid}: Owned, me: User): boolean {
 }
 
 /**
- * In a sticky folder (/tmp) nobody can replace what is not his. Where each user has a group of his own, its number is the
- * user's, and folders are writable for that group by default; root's group is root.
+ * In a sticky folder (/tmp) nobody can replace the files of another user. Where each user has a private group, the group has
+ * the user's number, and folders are writable for it by default. The same holds for root.
  */
 function isOpenToOthers({mode, gid}: Owned, me: User): boolean {
   if ((mode & STICKY) !== 0) return false;
@@ -112,7 +112,7 @@ function isOpenToOthers({mode, gid}: Owned, me: User): boolean {
   return (mode & FOR_GROUP) !== 0 && !isPrivate;
 }
 
-/** In a user namespace (rootless containers, sandboxes) all users that it has no number for, root among them, look like one. */
+/** A user namespace (rootless container, sandbox) shows all users that it has no number for as one user; root may be one of them. */
 async function isUnmapped(uid: number): Promise<boolean> {
   const [overflow, map] = await Promise.all(
     ['/proc/sys/kernel/overflowuid', '/proc/self/uid_map'].map((path) =>

@@ -1,4 +1,4 @@
-// What kind of network an address belongs to, however it is spelt: an address inside another one counts as that one.
+// Tells the kind of network of an address, in any spelling. An IPv4 address inside an IPv6 one counts as the IPv4 address.
 
 import {BlockList, isIP} from 'node:net';
 
@@ -18,7 +18,7 @@ const KINDS: readonly (readonly [AddressKind, BlockList])[] = [
   ['link-local', listOf('169.254.0.0/16', 'fe80::/10')],
   // 100.64.0.0/10: a provider's own network, and that of private networks over the internet.
   ['private', listOf('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7')],
-  // Nothing there is a host on the internet: unspecified, protocol assignments, benchmarks, multicast, reserved.
+  // No host on the internet has such an address: unspecified, protocol assignments, benchmarks, multicast, reserved.
   ['other', listOf('0.0.0.0/8', '192.0.0.0/24', '198.18.0.0/15', '224.0.0.0/4', '240.0.0.0/4')],
 ];
 

@@ -19,7 +19,7 @@ export type Resolve = (
 export interface DialOptions {
   host: string;
   port: number;
-  /** The deadline of everything, the name included, ms. Default: none, the caller cancels. */
+  /** The deadline for everything, name look-up included, ms. Default: none; the caller cancels. */
   timeoutMs?: number;
   /** The address that answered last is tried first. */
   prefer?: string | undefined;
@@ -28,13 +28,13 @@ export interface DialOptions {
   resolve?: Resolve;
   /** Addresses for which this is false are not tried. Default: all are. */
   accepts?: ((address: string) => boolean) | undefined;
-  /** The socket has no listener any more. */
+  /** Gets the connected socket, which has no listeners any more. */
   onOpen: (socket: Socket, address: string) => void;
-  /** All addresses failed: the error that tells most. ETIMEDOUT: the deadline. ADDRESS_REFUSED: none was accepted. */
+  /** Gets the most telling error when all addresses have failed. ETIMEDOUT: the deadline. ADDRESS_REFUSED: `accepts` took none. */
   onFailed: (error: Error) => void;
 }
 
-/** Returns what ends the dial, without a further word. The callbacks never come before it has returned. */
+/** Returns a function that ends the dial; no callback follows. No callback runs before this function has returned. */
 export function dial(options: DialOptions): () => void {
   const dialling = new Dial(options);
   dialling.start();
@@ -76,7 +76,7 @@ class Dial {
       });
   }
 
-  /** Sockets that connect are gone. Idempotent. */
+  /** Destroys the sockets that still connect. Idempotent. */
   end(): void {
     this.#over = true;
     clearTimeout(this.#next);
@@ -137,7 +137,7 @@ class Dial {
 }
 
 const resolveByDns: Resolve = (host, done) => {
-  // As Node's own: no addresses of a family that this machine has no address of.
+  // Node does the same: it asks for no addresses of a family that this machine has no address of.
   dns.lookup(host, {all: true, hints: dns.ADDRCONFIG}, (error, found) => {
     done(
       error,
@@ -158,7 +158,7 @@ export function inOrder(addresses: readonly string[], prefer?: string): string[]
   return [first, ...turns.flat().filter((each) => each !== undefined)];
 }
 
-/** A host's own answer tells more than its silence, and that more than what this machine knows without asking. */
+/** Sorts errors: an answer of the host tells more than silence, and silence more than an error of this machine itself. */
 const TELLING = ['ECONNRESET', 'ECONNREFUSED', 'EACCES', 'EPERM', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'];
 
 function moreTelling(before: Error | undefined, error: Error): Error {

@@ -1,6 +1,6 @@
-// TCP keepalive: a peer that has vanished without a word is found, although nothing is sent.
+// TCP keepalive finds a peer that has vanished without closing, although no data is sent.
 //
-// It says nothing while bytes are on their way: then the kernel's own retries decide (15 minutes on Linux). The option for
+// It does not work while sent bytes are unacknowledged: then the kernel's retries decide (15 minutes on Linux). The option for
 // that, TCP_USER_TIMEOUT, cannot be set from Node without native code.
 
 import {Socket} from 'node:net';
@@ -8,7 +8,7 @@ import {Socket} from 'node:net';
 /** A dead peer is found after twice as long. */
 export const KEEP_ALIVE_MS = 30_000;
 
-/** Few and far between: a phone may be without a network for a while. */
+/** Few probes, far apart: a phone may be without a network for a while. */
 const PROBES = 3;
 const SHORTEST_INTERVAL_MS = 1_000;
 
@@ -21,8 +21,7 @@ const FIXED_PROBES_MS = 10_000;
 /**
  * For a connected socket.
  *
- * @param quietMs how long the peer may be silent before it is asked for a sign of life: three times within as long again.
- * 0: never.
+ * @param quietMs after this much silence the kernel probes the peer, three times within the same time. 0: never.
  */
 export function keepAlive(socket: Socket, quietMs: number = KEEP_ALIVE_MS): void {
   if (quietMs === 0) return;

@@ -56,18 +56,18 @@ export type RelayMessage =
   /** The tunnel is no longer this session's. */
   | {type: 'unbound'; tunnel: number; code: string; message: string};
 
-/** What an OPEN of kind `visitor` says about the visitor. */
+/** The content of an OPEN of kind `visitor`. */
 export interface VisitorOpen {
   tunnel: number;
   via: 'tls' | 'tcp';
-  /** As the relay saw it, without brackets. */
+  /** The visitor's IP address as the relay sees it, without brackets. */
   address: string;
   port: number;
-  /** What ALPN agreed on, if anything. */
+  /** The protocol that ALPN has chosen, if any. */
   alpn?: string;
 }
 
-/** What an OPEN of kind `service` asks for. */
+/** The content of an OPEN of kind `service`. */
 export interface ServiceOpen {
   service: string;
 }

@@ -38,12 +38,12 @@ export function prose(fields: Fields, name: string, maxLength: number): string {
   return forPeople(text(fields, name, maxLength));
 }
 
-/** As `prose` gives it. */
+/** Cleans a text in the same way as `prose`. */
 export function forPeople(words: string): string {
   return words.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }
 
-/** So many lower-case hex digits. */
+/** A string of exactly `digits` lower-case hex digits. */
 export function hex(fields: Fields, name: string, digits: number): string {
   const value = text(fields, name, digits);
   if (value.length !== digits || !/^[0-9a-f]*$/.test(value))

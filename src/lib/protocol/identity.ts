@@ -1,6 +1,6 @@
-// The text under an agent's signature, which says who it is where no token does.
+// The text that an agent signs to prove who it is where no token does.
 
-/** Of TLS key material (RFC 8446 §7.5, RFC 5705) that belongs to one connection and to this purpose. */
+/** Label and length of the exported TLS key material (RFC 8446 §7.5, RFC 5705): for one connection and this purpose only. */
 export const IDENTITY_EXPORTER = {label: 'EXPORTER-tunl-identity', bytes: 32} as const;
 
 export interface IdentityFacts {

@@ -25,7 +25,7 @@ export interface Challenge {
   nonce: string;
   /** The relay's own name, when it wants the agent's key to say who the agent is: no token did. */
   identify?: string;
-  /** What the relay does besides the first form of this version; the kinds of stream that it takes, by name, and the constants below. */
+  /** Additions to the first form of this version that the relay supports: kinds of stream, by name, and the constants below. */
   features?: readonly string[];
 }
 
@@ -36,7 +36,7 @@ export interface Hello {
   nonce: string;
   /** The agent's own key, for leases without a token: SPKI in base64url, and its signature over `identityText`. */
   identity?: {key: string; signature: string};
-  /** What the agent does besides the first form of this version. */
+  /** Additions to the first form of this version that the agent supports. */
   features?: readonly string[];
   resume?: {id: string; epoch: number; received: number; proof: string};
 }

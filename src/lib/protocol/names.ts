@@ -1,4 +1,4 @@
-// The names of tunnels: which label somebody may ask for, how a random one is made, and which label a host name carries.
+// The names of tunnels: checks labels, makes random ones, and finds the label in a host name.
 
 /** RFC 1035 §2.3.4. */
 const MAX_LABEL = 63;
@@ -33,7 +33,7 @@ export type LabelCheck =
   | {ok: true; label: string}
   | {ok: false; code: 'NAME_INVALID' | 'NAME_RESERVED'; reason: string};
 
-/** Whether somebody may ask for this label. Nothing is mended: a name that is asked for is had as written, or not at all. */
+/** Checks a label that somebody asks for. It is never corrected: the name is given exactly as written, or refused. */
 export function checkLabel(label: string): LabelCheck {
   const problem = syntaxProblem(label);
   if (problem !== undefined)

@@ -176,7 +176,7 @@ function bracketed(host: string): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }
 
-/** What somebody wrote, for an error text: quoted, control characters escaped, not without end. */
+/** Input of a person for an error text: quoted, control characters escaped, shortened. */
 function shown(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;

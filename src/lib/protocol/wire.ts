@@ -5,7 +5,7 @@
 
 import type {ErrorCode} from '../core/errors.js';
 
-/** Sub-protocol of the WebSocket upgrade and number in `challenge`: grows when old and new can no longer talk. */
+/** Version in the WebSocket sub-protocol and in `challenge`. It grows when old and new versions can no longer talk. */
 export const PROTOCOL_VERSION = 1;
 
 /** Where agents upgrade, on the relay's own name. */
@@ -47,7 +47,7 @@ export const FRAME = {
   control: 0x17,
 } as const;
 
-/** What a stream is for. A kind that one side does not take is refused with KIND_UNKNOWN, so that old and new can meet. */
+/** The purpose of a stream. A side refuses a kind that it does not know with KIND_UNKNOWN, so old and new versions can meet. */
 export const KIND = {
   visitor: 1,
   /** Another session runs inside this stream. */
