@@ -1,37 +1,58 @@
-// The relay inside this process, for when none was given: on loopback, one for all tunnels, gone with the last of them.
+// Relays inside this process, for when none was given: on loopback, one for all tunnels with one state folder, gone with the last
+// of them.
 
-import type {LogSink} from './core/logger.js';
+import type {LogRecord, LogSink} from './core/logger.js';
 import type {Relay} from './relay/options.js';
 
 export interface EmbeddedRelayOptions {
-  stateDir?: string;
-  log?: LogSink;
+  stateDir: string;
+  log: LogSink | undefined;
 }
 
-let current: {relay: Promise<Relay>; users: number} | undefined;
+interface Embedded {
+  relay: Promise<Relay>;
+  /** One for each user; several may be the same function. */
+  users: Set<{log: LogSink | undefined}>;
+}
 
-/** `release` is due once; the last one closes the relay. */
-export async function borrowEmbeddedRelay(
-  options: EmbeddedRelayOptions,
-): Promise<{relay: Relay; release: () => Promise<void>}> {
-  current ??= {relay: start(options), users: 0};
-  const mine = current;
-  mine.users += 1;
-  const release = async () => {
-    mine.users -= 1;
-    if (mine.users > 0) return;
-    if (current === mine) current = undefined;
-    await (await mine.relay).close();
-  };
-  try {
-    return {relay: await mine.relay, release};
-  } catch (error) {
-    if (current === mine) current = undefined;
-    throw error;
+export class EmbeddedRelays {
+  readonly #byFolder = new Map<string, Embedded>();
+
+  /** `release` is due once; the last one closes the relay. */
+  async borrow({stateDir, log}: EmbeddedRelayOptions): Promise<{relay: Relay; release: () => Promise<void>}> {
+    const embedded = this.#byFolder.get(stateDir) ?? this.#start(stateDir);
+    const user = {log};
+    embedded.users.add(user);
+    const forget = () => {
+      if (this.#byFolder.get(stateDir) === embedded) this.#byFolder.delete(stateDir);
+    };
+    const release = async () => {
+      embedded.users.delete(user);
+      if (embedded.users.size > 0) return;
+      forget();
+      await (await embedded.relay).close();
+    };
+    try {
+      return {relay: await embedded.relay, release};
+    } catch (error) {
+      forget();
+      throw error;
+    }
+  }
+
+  #start(stateDir: string): Embedded {
+    const users: Embedded['users'] = new Set();
+    // Each sink once, however many tunnels have it.
+    const log = (record: LogRecord) => {
+      for (const sink of new Set([...users].map((user) => user.log))) sink?.(record);
+    };
+    const embedded = {relay: start(stateDir, log), users};
+    this.#byFolder.set(stateDir, embedded);
+    return embedded;
   }
 }
 
-async function start(options: EmbeddedRelayOptions): Promise<Relay> {
+async function start(stateDir: string, log: LogSink): Promise<Relay> {
   // Loaded only here: most tunnels use a relay elsewhere and should not wait for this one's code.
   const {startRelay} = await import('./relay/start.js');
   return await startRelay({
@@ -41,7 +62,7 @@ async function start(options: EmbeddedRelayOptions): Promise<Relay> {
     keepLeases: false,
     // A token that happens to be in the environment is for the relay elsewhere.
     token: '',
-    ...(options.stateDir === undefined ? {} : {stateDir: options.stateDir}),
-    ...(options.log === undefined ? {} : {log: options.log}),
+    stateDir,
+    log,
   });
 }

@@ -1,14 +1,17 @@
 // `forward`: one call from a local port to a public address, through a relay elsewhere or one inside this process.
 
+import {resolve} from 'node:path';
 import type {ReadyEvent} from './agent/events.js';
 import {loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions, Tunnel} from './agent/options.js';
 import {Successors} from './agent/successors.js';
-import {LocalTunnel, type PublicSides} from './agent/tunnel.js';
+import type {LocalTunnel, PublicSides, TunnelSettings} from './agent/tunnel.js';
+import type {LinkSettings} from './agent/tunnel-agent.js';
 import type {WatchWish} from './agent/upstream-watch.js';
 import {openUpstream} from './agent/upstreams/open.js';
 import {readTarget, targetLabel, type UpstreamTarget} from './agent/upstreams/target.js';
+import {AgentPool} from './agent-pool.js';
 import {dialCarrier} from './carrier/dial.js';
 import {relayOrigin} from './carrier/relay-url.js';
 import {TunlError} from './core/errors.js';
@@ -16,7 +19,7 @@ import {createLogger} from './core/logger.js';
 import {software} from './core/software.js';
 import {readSecretFile, stateDir} from './core/state-dir.js';
 import {readTextFile} from './core/text-file.js';
-import {borrowEmbeddedRelay} from './embedded-relay.js';
+import {EmbeddedRelays} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
 import type {Identify} from './mux/handshake.js';
 import {checkHost, checkPort} from './protocol/targets.js';
@@ -24,8 +27,9 @@ import {AGENT_PATH} from './protocol/wire.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** What this process forwards now, by its label. */
-const forwarded = new Set<string>();
+/** What the callers of this process share: the links and relays that stand for the same settings, and nothing besides. */
+const pool = new AgentPool();
+const embeddedRelays = new EmbeddedRelays();
 
 /**
  * Gives a local service a public address and resolves when visitors can connect. Does not wait for anything to listen there.
@@ -58,22 +62,16 @@ async function open(
   options: ForwardOptions,
 ): Promise<LocalTunnel> {
   checkOptions(options);
-  if (target !== undefined && forwarded.has(what))
-    throw new TunlError('PORT_FORWARDED_TWICE', {reason: `${what} is forwarded already.`});
   const cleanUps: Array<() => unknown> = [];
-  if (target !== undefined) {
-    forwarded.add(what);
-    cleanUps.push(() => forwarded.delete(what));
-  }
   const cleanUp = async () => {
     for (const each of cleanUps.reverse()) await each();
   };
   try {
     const upstream = target && (await openUpstream(target, options.upstreamTls));
     cleanUps.push(() => upstream?.close?.());
-    const way = await findRelay(options);
-    if (way.release !== undefined) cleanUps.push(way.release);
     const state = options.stateDir ?? stateDir();
+    const way = await findRelay(options, state);
+    if (way.release !== undefined) cleanUps.push(way.release);
     const log = createLogger('agent', options.log);
     const memory = new NameMemory(
       state,
@@ -86,7 +84,7 @@ async function open(
       throw error;
     });
     let identify: Identify | undefined;
-    const tunnel = await LocalTunnel.open({
+    const settings: TunnelSettings = {
       upstream,
       explainHostChecks: options.onEvent !== undefined,
       watchUpstream: watchWish(options),
@@ -97,6 +95,13 @@ async function open(
       subdomain: options.subdomain,
       remembered: options.newName ? Promise.resolve({}) : memory.recall(),
       remotePort: options.remotePort,
+      drainTimeoutMs: options.drainTimeoutMs ?? 0,
+      signal: options.signal,
+      onEvent: options.onEvent ?? (() => {}),
+      log: options.log,
+      cleanUp,
+    };
+    const link: LinkSettings = {
       relay: way.relay,
       successors: way.successors,
       software,
@@ -108,13 +113,12 @@ async function open(
       identify: (asked) => (identify as Identify)(asked),
       wait: options.wait ?? false,
       maxRetryTimeMs: options.maxRetryTimeMs,
-      drainTimeoutMs: options.drainTimeoutMs ?? 0,
       keepForReplay: process.env.TUNL_BENCH_NO_REPLAY !== '1',
-      signal: options.signal,
-      onEvent: options.onEvent ?? (() => {}),
-      log: options.log,
-      cleanUp,
-    });
+    };
+    const {follow = [], wait, maxRetryTimeMs, connectTimeoutMs} = options;
+    const key = [...way.key, resolve(state), follow, wait, maxRetryTimeMs, connectTimeoutMs];
+    const label = target === undefined ? undefined : what;
+    const tunnel = await pool.open({key, label, link, tunnel: settings});
     // Not waited for: the tunnel is there, and a signal that ends it must find it. Its end waits.
     const remembered = memory.remember(namesOf(tunnel.sides, options));
     cleanUps.push(() => remembered);
@@ -161,6 +165,8 @@ function namesOf({tls, tcp}: PublicSides, {subdomain, remotePort}: ForwardOption
 interface Way {
   /** What stands for this relay in the memory of names: the embedded one has another port each time. */
   memoryKey: string;
+  /** Where an agent goes and how it is let in: two that have the same may be one. */
+  key: readonly unknown[];
   relay: ReadyEvent['relay'];
   successors: Successors;
   /** `url`: another relay than this one, by which it was named. */
@@ -168,10 +174,10 @@ interface Way {
   release?: () => Promise<void>;
 }
 
-async function findRelay(options: ForwardOptions): Promise<Way> {
+async function findRelay(options: ForwardOptions, state: string): Promise<Way> {
   const given = options.relay ?? process.env.TUNL_RELAY;
   if (given === undefined || given === '') {
-    const {relay, release} = await borrowEmbeddedRelay(options);
+    const {relay, release} = await embeddedRelays.borrow({stateDir: state, log: options.log});
     const ca = relay.caFile === undefined ? undefined : await readTextFile(relay.caFile);
     const facts = {
       url: relay.url,
@@ -180,7 +186,7 @@ async function findRelay(options: ForwardOptions): Promise<Way> {
     };
     const successors = new Successors({home: relay.url, allowed: []});
     const dial = dialer({home: relay.url, token: undefined, ca, successors}, options);
-    return {memoryKey: 'embedded', relay: facts, release, successors, dial};
+    return {memoryKey: 'embedded', key: [relay.url], relay: facts, release, successors, dial};
   }
   const origin = relayOrigin(given);
   const token = await findToken(options);
@@ -188,7 +194,13 @@ async function findRelay(options: ForwardOptions): Promise<Way> {
   const ca = caFile === undefined || caFile === '' ? undefined : await readTextFile(caFile);
   const successors = new Successors({home: origin, allowed: options.follow ?? []});
   const dial = dialer({home: origin, token, ca, successors}, options);
-  return {memoryKey: origin, relay: {url: origin, embedded: false}, successors, dial};
+  return {
+    memoryKey: origin,
+    key: [origin, token, ca],
+    relay: {url: origin, embedded: false},
+    successors,
+    dial,
+  };
 }
 
 interface Dialling {

@@ -119,6 +119,16 @@ export class Agent {
     return await this.#bindings.add(wish, owner);
   }
 
+  /** No new visitors for this owner's tunnels, and no answer to its binds; open streams go on. */
+  unbind(owner: BindingOwner, error: TunlError = new TunlError('CLOSED')): void {
+    this.#bindings.drop(owner, error);
+  }
+
+  /** Whether there is a link now. */
+  get linked(): boolean {
+    return this.#link !== undefined;
+  }
+
   /**
    * Opens a stream at the relay; its first bytes may follow at once. Waits for a link, so long as `options` say. A stream belongs
    * to the session of its moment: after a goodbye of the relay that is the next one, and streams of before finish where they are.

@@ -81,9 +81,9 @@ export class Bindings {
     else owner.onVisitor(stream, visitor);
   }
 
-  /** Whether somebody still waits for the first answer to a wish. */
+  /** Nobody has a tunnel yet, and somebody waits for the first answer to a wish. */
   get unanswered(): boolean {
-    return [...this.#all].some(({settle}) => settle !== undefined);
+    return !this.#hasServed && this.#all.size > 0;
   }
 
   /** Whether a tunnel was bound before: visitors may know its address. */
@@ -104,6 +104,22 @@ export class Bindings {
       binding.tunnel = undefined;
       this.#ask(binding);
     }
+  }
+
+  /** The owner wants no more visitors: what it has is given up, what it waits for fails with `error`. Open streams go on. */
+  drop(owner: BindingOwner, error: TunlError): void {
+    for (const binding of [...this.#all]) {
+      if (binding.owner !== owner) continue;
+      this.#all.delete(binding);
+      this.#rebinds.drop(binding);
+      binding.settle?.(error);
+      if (binding.tunnel !== undefined) this.#giveUp(binding.tunnel);
+    }
+  }
+
+  #giveUp(tunnel: number): void {
+    this.#byTunnel.delete(tunnel);
+    this.#send({type: 'unbind', tunnel});
   }
 
   fail(error: TunlError): void {
@@ -148,6 +164,10 @@ export class Bindings {
     const binding = this.#asked.get(message.request);
     this.#asked.delete(message.request);
     if (binding === undefined) return;
+    if (!this.#all.has(binding)) {
+      this.#giveUp(message.tunnel);
+      return;
+    }
     const {host, port, epoch} = message;
     const before = binding.bound;
     if (before !== undefined && (before.host !== host || before.port !== port)) {
@@ -167,6 +187,7 @@ export class Bindings {
 
   #lose(binding: Binding, error: TunlError): void {
     this.#all.delete(binding);
+    this.#rebinds.drop(binding);
     if (binding.settle === undefined) binding.owner.onLost(error);
     else binding.settle(error);
   }

@@ -69,7 +69,7 @@ export interface ResumedEvent {
 export interface ConnectionEvent {
   type: 'connection';
   state: 'open' | 'closed' | 'refused';
-  /** Unique within the process. */
+  /** Unique among the tunnels that share a link. */
   id: number;
   /** The visitor's address and port as the relay saw them, `203.0.113.7:50123` or `[2001:db8::1]:50123`. */
   visitor: string;

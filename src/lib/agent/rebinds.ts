@@ -7,7 +7,7 @@ import type {TunlError} from '../core/errors.js';
 export interface RebindEvents {
   /** A tunnel is refused because of `error`; it is asked for again after `delayMs`. */
   onRefused(error: TunlError, attempt: number, delayMs: number): void;
-  /** All that was refused is bound again. */
+  /** Nothing is refused any more: what was is bound again, or nobody wants it. */
   onBoundAgain(awayMs: number): void;
 }
 
@@ -57,6 +57,12 @@ export class Rebinds<Tunnel> {
     if (!this.#refused.delete(tunnel) || this.#refused.size > 0) return;
     this.#backoff.succeeded();
     this.#options.onBoundAgain(this.#clock.now() - this.#since);
+  }
+
+  /** Nobody wants `tunnel` any more. */
+  drop(tunnel: Tunnel): void {
+    this.#refused.get(tunnel)?.cancel();
+    this.bound(tunnel);
   }
 
   /** Nothing is asked for by this any more: a new session asks for everything, or the tunnels have ended. */

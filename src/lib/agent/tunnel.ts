@@ -1,22 +1,17 @@
-// One local port with a public address: an agent, its binds, its upstream, and what is told about them.
+// One local service with a public address: its binds at an agent, its upstream, and what is told about them.
 
-import {totalmem} from 'node:os';
 import {SocketReads} from '../bytes/socket-reads.js';
-import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
+import type {UnreadLimit} from '../bytes/unread-limit.js';
 import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
-import {createLogger, type LogSink} from '../core/logger.js';
-import {BlockPool} from '../mux/blocks.js';
-import type {Carrier} from '../mux/carrier.js';
-import type {Identify} from '../mux/handshake.js';
+import type {LogSink} from '../core/logger.js';
+import type {BlockPool} from '../mux/blocks.js';
+import type {BindWish} from '../protocol/control-messages.js';
 import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
-import {Agent} from './agent.js';
-import type {Bound} from './bindings.js';
+import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
-import {watchNetwork} from './network-watch.js';
 import type {SocketAddress, Tunnel} from './options.js';
-import type {Successors} from './successors.js';
 import {UpstreamJoin} from './upstream-join.js';
 import {type UpstreamWatch, type WatchWish, watchUpstream} from './upstream-watch.js';
 import type {Upstream} from './upstreams/upstream.js';
@@ -26,6 +21,29 @@ import {Visits} from './visits.js';
 export interface PublicSides {
   tls: HostPort;
   tcp?: HostPort;
+}
+
+/** What a tunnel needs of the agent that it shares with others. */
+export interface TunnelHost {
+  readonly relay: ReadyEvent['relay'];
+  readonly pool: BlockPool;
+  readonly unread: UnreadLimit;
+  readonly rttMs: number | undefined;
+  /** Whether the relay has yet to acknowledge something. */
+  readonly isBehind: boolean;
+  join(tunnel: LocalTunnel): void;
+  start(): Promise<void>;
+  bind(wish: BindWish, owner: BindingOwner): Promise<Bound>;
+  unbind(owner: BindingOwner, error?: TunlError): void;
+  /** Numbers the visitors of all tunnels. */
+  nextVisitor(): number;
+  isLast(tunnel: LocalTunnel): boolean;
+  /** One of several has ended; the last one calls `leave` or `destroy`, and hears `agentEnded`. */
+  drop(tunnel: LocalTunnel): void;
+  leave(lastBytesMs: number): Promise<void>;
+  destroy(error: TunlError): void;
+  /** Resolves when an agent that is over has told its relay. */
+  gone(): Promise<void>;
 }
 
 /** Everything settled: no defaults, no environment. */
@@ -46,15 +64,7 @@ export interface TunnelSettings {
   /** A random name and port of before, to be had again if they can be. Never rejects. */
   remembered: Promise<{name?: string; port?: number}>;
   remotePort: number | undefined;
-  relay: ReadyEvent['relay'];
-  software: string;
-  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
-  successors: Successors;
-  identify: Identify | undefined;
-  wait: boolean;
-  maxRetryTimeMs: number | undefined;
   drainTimeoutMs: number;
-  keepForReplay: boolean;
   signal: AbortSignal | undefined;
   onEvent: (event: TunnelEvent) => void;
   log: LogSink | undefined;
@@ -62,111 +72,89 @@ export interface TunnelSettings {
   cleanUp: () => Promise<void>;
 }
 
-/** After a change of this machine's addresses or a sleep the old link has to show that it lives within this time, ms. */
-const PROBE_MS = 2_000;
-
 export class LocalTunnel implements Tunnel {
   readonly closed: Promise<void>;
   readonly #settings: TunnelSettings;
-  readonly #agent: Agent;
-  readonly #unread: UnreadLimit;
+  readonly #host: TunnelHost;
+  readonly #owner: BindingOwner;
   readonly #upstream: UpstreamJoin;
   readonly #watch: UpstreamWatch | undefined;
   readonly #visits: Visits;
   readonly #over = Promise.withResolvers<void>();
+  /** Rejects when it ends while it is being opened. */
+  readonly #stopped = Promise.withResolvers<never>();
   #sides: PublicSides | undefined;
   #ready: ReadyEvent | undefined;
-  #network: Disposable | undefined;
   #closing: Promise<void> | undefined;
   #ended = false;
   /** `open` has resolved: from here on the tunnel cleans up after itself. */
   #opened = false;
   #reason: TunlError | undefined;
 
-  private constructor(settings: TunnelSettings) {
+  private constructor(host: TunnelHost, settings: TunnelSettings) {
+    this.#host = host;
     this.#settings = settings;
     this.closed = this.#over.promise;
     // A caller that does not watch `closed` still gets its events; an unhandled rejection would end its process.
     this.closed.catch(() => {});
-    const pool = new BlockPool();
+    this.#stopped.promise.catch(() => {});
+    const {onEvent} = settings;
     const checks = settings.explainHostChecks
-      ? new HostChecks((message) => settings.onEvent({type: 'notice', code: 'HOST_REFUSED', message}))
+      ? new HostChecks((message) => onEvent({type: 'notice', code: 'HOST_REFUSED', message}))
       : undefined;
-    this.#unread = new UnreadLimit({
-      limitBytes: defaultUnreadLimit(totalmem()),
-      clock: systemClock,
-      log: createLogger('agent', settings.log),
-    });
     this.#upstream = new UpstreamJoin(settings.upstream, {
-      reads: new SocketReads(pool),
-      unread: this.#unread,
+      reads: new SocketReads(host.pool),
+      unread: host.unread,
       checks,
       waitMs: settings.waitUpstreamMs,
     });
     this.#watch = watchUpstream(this.#upstream, settings);
-    this.#visits = new Visits(this.#upstream, settings.onEvent, (answered, why) =>
-      this.#watch?.visited(answered, why),
-    );
-    this.#agent = new Agent({
-      software: settings.software,
-      pool,
-      log: createLogger('agent', settings.log),
-      dial: settings.dial,
-      successors: settings.successors,
-      wait: settings.wait,
-      keepForReplay: settings.keepForReplay,
-      ...(settings.identify === undefined ? {} : {identify: settings.identify}),
-      ...(settings.maxRetryTimeMs === undefined ? {} : {maxRetryTimeMs: settings.maxRetryTimeMs}),
-      events: {
-        onReconnecting: ({state, error, attempt, delayMs, streams, keptForMs}) =>
-          settings.onEvent({
-            type: 'reconnecting',
-            state,
-            code: error.code,
-            reason: error.message,
-            attempt,
-            delayMs: Math.round(delayMs),
-            connections: streams,
-            keptForMs,
-          }),
-        onResumed: (awayMs, resumed, lost) =>
-          settings.onEvent({type: 'resumed', awayMs: Math.round(awayMs), resumed, lost}),
-        onNotice: (code, message) => settings.onEvent({type: 'notice', code, message}),
-        onEnded: (error) => this.#onAgentEnded(error),
-      },
+    this.#visits = new Visits({
+      upstream: this.#upstream,
+      onEvent,
+      onDialled: (answered, why) => this.#watch?.visited(answered, why),
+      nextId: () => host.nextVisitor(),
     });
+    this.#owner = {
+      onVisitor: this.#visits.begin,
+      // One side without the other is not the tunnel that was asked for.
+      onLost: (error) => this.destroy(error),
+    };
   }
 
   /** Resolves when visitors can come; with an upstream that is told later, when its names are known. @throws TunlError why they cannot. */
-  static async open(settings: TunnelSettings): Promise<LocalTunnel> {
-    if (settings.signal?.aborted) throw new TunlError('ABORTED');
-    const tunnel = new LocalTunnel(settings);
+  static async open(host: TunnelHost, settings: TunnelSettings): Promise<LocalTunnel> {
+    const {signal} = settings;
+    if (signal?.aborted) throw new TunlError('ABORTED');
+    const tunnel = new LocalTunnel(host, settings);
+    host.join(tunnel);
     const abort = () => tunnel.destroy(new TunlError('ABORTED'));
-    settings.signal?.addEventListener('abort', abort, {once: true});
+    signal?.addEventListener('abort', abort, {once: true});
     try {
-      await tunnel.#agent.start();
-      const [tls, tcp] = await Promise.all([tunnel.#bindTls(), tunnel.#bindTcp()]);
-      tunnel.#sides = {tls, ...(tcp === undefined ? {} : {tcp})};
-      if (settings.upstream !== undefined) tunnel.#becomeReady(settings.upstream);
-      // Whoever was told of it may have ended it at once.
-      if (tunnel.#ended) throw tunnel.#reason ?? new TunlError('CLOSED');
-      tunnel.#network = watchNetwork({
-        onChange: () => tunnel.#agent.nudge(PROBE_MS),
-        onWake: () => tunnel.#agent.wake(PROBE_MS),
-      });
+      await Promise.race([tunnel.#bringUp(), tunnel.#stopped.promise]);
     } catch (error) {
-      settings.signal?.removeEventListener('abort', abort);
-      tunnel.#reason = error instanceof TunlError ? error : new TunlError('UNEXPECTED', {cause: error});
-      tunnel.#agent.destroy(tunnel.#reason);
-      await tunnel.#agent.gone();
-      throw tunnel.#reason;
+      signal?.removeEventListener('abort', abort);
+      const why = error instanceof TunlError ? error : new TunlError('UNEXPECTED', {cause: error});
+      tunnel.destroy(why);
+      await host.gone();
+      throw tunnel.#reason ?? why;
     }
     tunnel.#opened = true;
-    settings.signal?.removeEventListener('abort', abort);
+    signal?.removeEventListener('abort', abort);
     const close = () => void tunnel.close();
-    settings.signal?.addEventListener('abort', close, {once: true});
-    tunnel.closed.catch(() => {}).finally(() => settings.signal?.removeEventListener('abort', close));
+    signal?.addEventListener('abort', close, {once: true});
+    tunnel.closed.catch(() => {}).finally(() => signal?.removeEventListener('abort', close));
     return tunnel;
+  }
+
+  async #bringUp(): Promise<void> {
+    await this.#host.start();
+    const [tls, tcp] = await Promise.all([this.#bindTls(), this.#bindTcp()]);
+    this.#sides = {tls, ...(tcp === undefined ? {} : {tcp})};
+    const {upstream} = this.#settings;
+    if (upstream !== undefined) this.#becomeReady(upstream);
+    // Whoever was told of it may have ended it at once.
+    if (this.#ended) throw this.#reason ?? new TunlError('CLOSED');
   }
 
   get ready(): ReadyEvent {
@@ -202,7 +190,7 @@ export class LocalTunnel implements Tunnel {
   }
 
   get rttMs(): number | undefined {
-    return this.#agent.rttMs;
+    return this.#host.rttMs;
   }
 
   get connections(): number {
@@ -220,7 +208,17 @@ export class LocalTunnel implements Tunnel {
     if (this.#ended) return;
     const reason = error instanceof TunlError ? error : new TunlError('CLOSED', {cause: error});
     this.#reason = reason;
-    this.#agent.destroy(reason);
+    if (this.#host.isLast(this)) this.#host.destroy(reason);
+    else this.#leaveOthers(reason);
+  }
+
+  get log(): LogSink | undefined {
+    return this.#settings.log;
+  }
+
+  /** Of the link that it shares. */
+  tell(event: TunnelEvent): void {
+    this.#settings.onEvent(event);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -230,16 +228,28 @@ export class LocalTunnel implements Tunnel {
   async #drain(timeoutMs: number): Promise<void> {
     const until = systemClock.now() + timeoutMs;
     // A visitor has gone when its last bytes were handed on; they may still be on their way to the relay.
-    const isBusy = this.#visits.open > 0 || this.#agent.isBehind;
+    const isBusy = this.#visits.open > 0 || this.#host.isBehind;
     if (timeoutMs > 0 && !this.#ended) {
-      this.#agent.unbindAll();
+      this.#host.unbind(this.#owner);
       if (this.#visits.open > 0) {
         this.#settings.onEvent({type: 'draining', connections: this.#visits.open, timeoutMs});
         await atMost(systemClock, timeoutMs, this.#visits.idle());
       }
     }
-    await this.#agent.leave(isBusy ? Math.max(0, until - systemClock.now()) : 0);
+    if (!this.#ended) {
+      if (this.#host.isLast(this))
+        await this.#host.leave(isBusy ? Math.max(0, until - systemClock.now()) : 0);
+      else this.#leaveOthers(undefined);
+    }
     await this.closed.catch(() => {});
+  }
+
+  /** It ends alone: the link, and the tunnels that share it, go on. */
+  #leaveOthers(why: TunlError | undefined): void {
+    this.#host.unbind(this.#owner, why);
+    this.#visits.cut();
+    this.#host.drop(this);
+    this.agentEnded(why);
   }
 
   async #bindTls(): Promise<Bound> {
@@ -247,7 +257,7 @@ export class LocalTunnel implements Tunnel {
     const {name: prefer} = await remembered;
     const wish = subdomain !== undefined ? {name: subdomain} : prefer !== undefined ? {prefer} : {};
     const offers = h2 && !http1 ? {h2, http1} : {h2};
-    return await this.#agent.bind({kind: 'tls', ...offers, ...wish}, this.#visitors);
+    return await this.#bind({kind: 'tls', ...offers, ...wish});
   }
 
   async #bindTcp(): Promise<Bound | undefined> {
@@ -255,14 +265,20 @@ export class LocalTunnel implements Tunnel {
     if (!unencrypted) return undefined;
     const {port: prefer} = await remembered;
     const wish = remotePort !== undefined ? {port: remotePort} : prefer !== undefined ? {prefer} : {};
-    const bound = await this.#agent.bind({kind: 'tcp', ...wish}, this.#visitors);
+    const bound = await this.#bind({kind: 'tcp', ...wish});
     this.#upstream.publicPort = bound.port;
     return bound;
   }
 
+  async #bind(wish: BindWish): Promise<Bound> {
+    // It may have ended while others of its agent went on.
+    if (this.#ended) throw this.#reason ?? new TunlError('CLOSED');
+    return await this.#host.bind(wish, this.#owner);
+  }
+
   #becomeReady(upstream: Upstream, about: Partial<ReadyEvent> = {}): void {
     const {tls, tcp} = this.sides;
-    const {relay, h2} = this.#settings;
+    const {h2} = this.#settings;
     const url = publicUrl(tls.host, tls.port);
     this.#ready = {
       type: 'ready',
@@ -271,7 +287,7 @@ export class LocalTunnel implements Tunnel {
       tls: {host: tls.host, port: tls.port},
       ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
       upstream: upstream.label,
-      relay,
+      relay: this.#host.relay,
       h2,
       ...about,
     };
@@ -281,24 +297,15 @@ export class LocalTunnel implements Tunnel {
   }
 
   async #cleanUp(): Promise<void> {
-    await this.#agent.gone();
+    await this.#host.gone();
     await this.#settings.cleanUp();
   }
 
-  get #visitors() {
-    return {
-      onVisitor: this.#visits.begin,
-      // One side without the other is not the tunnel that was asked for.
-      onLost: (error: TunlError) => this.destroy(error),
-    };
-  }
-
-  #onAgentEnded(error: TunlError | undefined): void {
+  /** Nothing more comes, for this reason: the agent has ended, or this tunnel has left it. */
+  agentEnded(error: TunlError | undefined): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#watch?.[Symbol.dispose]();
-    this.#unread.close();
-    this.#network?.[Symbol.dispose]();
     const why = this.#reason ?? error;
     const orderly = why === undefined || why.code === 'CLOSED';
     if (this.#ready !== undefined) {
@@ -312,6 +319,7 @@ export class LocalTunnel implements Tunnel {
       if (orderly && this.#ready !== undefined) this.#over.resolve();
       else this.#over.reject(why ?? new TunlError('CLOSED'));
     };
+    this.#stopped.reject(why ?? new TunlError('ABORTED'));
     if (this.#opened) void this.#cleanUp().then(settle, settle);
     else settle();
   }

@@ -13,30 +13,35 @@ import {told} from './upstream-watch.js';
 /** One line about a silent upstream in this time, ms: a browser that reloads asks many times a second. */
 const NOTICE_EVERY_MS = 5_000;
 
-let lastId = 0;
+export interface VisitsOptions {
+  upstream: UpstreamJoin;
+  onEvent: (event: TunnelEvent) => void;
+  /** Hears after each visitor whether the upstream took it. */
+  onDialled: (answered: boolean, why?: Error) => void;
+  /** Numbers visitors. */
+  nextId: () => number;
+}
 
 export class Visits {
   readonly #upstream: UpstreamJoin;
   readonly #onEvent: (event: TunnelEvent) => void;
   readonly #onDialled: (answered: boolean, why?: Error) => void;
-  #open = 0;
+  readonly #nextId: () => number;
+  /** Streams of the visitors that are here. */
+  readonly #open = new Set<Stream>();
   #total = 0;
   readonly #idle = new Moment();
   #notice: {at: number; kept: number} | undefined;
 
-  /** `onDialled` hears after each visitor whether the upstream took it. */
-  constructor(
-    upstream: UpstreamJoin,
-    onEvent: (event: TunnelEvent) => void,
-    onDialled: (answered: boolean, why?: Error) => void = () => {},
-  ) {
+  constructor({upstream, onEvent, onDialled, nextId}: VisitsOptions) {
     this.#upstream = upstream;
     this.#onEvent = onEvent;
     this.#onDialled = onDialled;
+    this.#nextId = nextId;
   }
 
   get open(): number {
-    return this.#open;
+    return this.#open.size;
   }
 
   get total(): number {
@@ -44,12 +49,11 @@ export class Visits {
   }
 
   begin = (stream: Stream, visitor: VisitorOpen): void => {
-    lastId += 1;
-    const id = lastId;
+    const id = this.#nextId();
     const from = formatHostPort(visitor.address, visitor.port);
     const since = performance.now();
     let opened = false;
-    this.#open += 1;
+    this.#open.add(stream);
     const event = (state: ConnectionEvent['state'], code?: string): ConnectionEvent => ({
       type: 'connection',
       state,
@@ -72,11 +76,11 @@ export class Visits {
         this.#onDialled(true);
       },
       onDone: (code: StreamCode | undefined, cause) => {
-        this.#open -= 1;
+        this.#open.delete(stream);
         if (cause !== undefined) this.#complain(cause);
         this.#onEvent(event(opened ? 'closed' : 'refused', code));
         if (cause !== undefined) this.#onDialled(false, cause);
-        if (this.#open === 0) this.#idle.come();
+        if (this.#open.size === 0) this.#idle.come();
       },
       onComplaint: (error) => this.#complain(error),
     });
@@ -84,7 +88,15 @@ export class Visits {
 
   /** Resolves when no visitor is left. */
   async idle(): Promise<void> {
-    if (this.#open > 0) await this.#idle.next();
+    if (this.#open.size > 0) await this.#idle.next();
+  }
+
+  /** Resets all who are here. */
+  cut(): void {
+    for (const stream of [...this.#open]) {
+      stream.reset('CANCELLED');
+      stream.sink.onReset('CANCELLED');
+    }
   }
 
   #complain(cause: Error): void {

@@ -223,7 +223,10 @@ export class Agents {
     }
     if (message.type === 'unbind') {
       const tunnel = member.tunnels.get(message.tunnel);
-      if (tunnel !== undefined) tunnel.draining = true;
+      if (tunnel === undefined) return;
+      tunnel.draining = true;
+      member.tunnels.delete(message.tunnel);
+      void this.#options.tunnels.release(tunnel);
       return;
     }
     const {request} = message;

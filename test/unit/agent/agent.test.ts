@@ -773,3 +773,26 @@ describe('a stream of the agent’s own', () => {
     agent.close();
   });
 });
+
+test('who gives its tunnels up has them no more, those that were asked for and not yet given too', async () => {
+  const {agent, relay, goodbye} = setUp();
+  await agent.start();
+  const leaving = {...echo};
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  await agent.bind({kind: 'tls', h2: false, name: 'gone'}, leaving);
+  const asked = agent.bind({kind: 'tls', h2: false, name: 'late'}, leaving);
+  agent.unbind(leaving);
+  await expect(asked).rejects.toMatchObject({code: 'CLOSED'});
+  while (relay().tunnels.size > 1) await turns(1);
+  await turns(20);
+  expect(['demo', 'gone', 'late'].map((name) => relay().tunnels.named(name) !== undefined)).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  // Nor does the next session ask for them.
+  const {other} = await goodbye();
+  await turns(20);
+  expect(other.tunnels.size).toBe(1);
+  agent.close();
+});

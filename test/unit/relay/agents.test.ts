@@ -146,3 +146,16 @@ test('a session that binds without end is told to wait; what an agent may have i
   other.segment(...Array.from({length: 100}, (_, i) => bind(i + 1, {kind: 'tls', h2: false})));
   expect((await heard(other, 100)).every(({type}) => type === 'bound')).toBe(true);
 });
+
+test('a tunnel that its agent gives up makes room for another, and its name stays its owner’s', async () => {
+  await using scope = new Scope();
+  const {relay, at} = await setUp(scope, {maxTunnelsPerAgent: 1});
+  const {agent} = await RawAgent.begin(scope, at);
+  for (let turn = 1; turn <= 20; turn += 1) {
+    agent.segment(bind(turn, {kind: 'tls', name: 'demo'}));
+    const {type, tunnel} = (await heard(agent, turn)).at(-1) ?? {};
+    expect(type).toBe('bound');
+    agent.segment(frameBytes(frame.control, 0, JSON.stringify({type: 'unbind', tunnel})));
+  }
+  await expect.poll(() => relay.stats().tunnels).toBe(0);
+});

@@ -1,0 +1,74 @@
+// The agents of one process: tunnels with the same relay, token, CA and state folder share a link, others do not.
+
+import type {LocalTunnel, TunnelSettings} from './agent/tunnel.js';
+import type {LinkSettings} from './agent/tunnel-agent.js';
+import {TunnelAgent} from './agent/tunnel-agent.js';
+import {TunlError} from './core/errors.js';
+import {createHash} from './core/node-crypto.js';
+
+/** Of one link: a relay lets an agent have a hundred names and ports by default, and a tunnel has up to two. */
+const MOST_TUNNELS = 40;
+
+/** What the tunnels of one link have in common. */
+interface Place {
+  /** What is forwarded there now, by its label. */
+  readonly forwarded: Set<string>;
+  readonly agents: Set<TunnelAgent>;
+}
+
+export interface PoolRequest {
+  /** What has to be the same for two tunnels to share a link. */
+  key: readonly unknown[];
+  /** The upstream's label: the same one is not forwarded twice. Undefined: there is none yet. */
+  label: string | undefined;
+  link: LinkSettings;
+  tunnel: TunnelSettings;
+}
+
+export class AgentPool {
+  readonly #places = new Map<string, Place>();
+
+  /** @throws TunlError PORT_FORWARDED_TWICE, or as `TunnelAgent.addTunnel`. */
+  async open({key, label, link, tunnel}: PoolRequest): Promise<LocalTunnel> {
+    // The key holds secrets: only its hash is kept.
+    const hash = createHash('sha256').update(JSON.stringify(key)).digest('hex');
+    const place = this.#places.get(hash) ?? {forwarded: new Set(), agents: new Set()};
+    this.#places.set(hash, place);
+    if (label !== undefined && place.forwarded.has(label))
+      throw new TunlError('PORT_FORWARDED_TWICE', {reason: `${label} is forwarded already.`});
+    if (label !== undefined) place.forwarded.add(label);
+    const leave = () => {
+      if (label !== undefined) place.forwarded.delete(label);
+      if (place.forwarded.size === 0 && place.agents.size === 0) this.#places.delete(hash);
+    };
+    const begin = () => {
+      const agent: TunnelAgent = new TunnelAgent({
+        ...link,
+        onOver: () => {
+          place.agents.delete(agent);
+          if (place.forwarded.size === 0 && place.agents.size === 0) this.#places.delete(hash);
+        },
+      });
+      place.agents.add(agent);
+      return agent;
+    };
+    const cleanUp = async () => {
+      leave();
+      await tunnel.cleanUp();
+    };
+    const shared = [...place.agents].find((agent) => !agent.over && agent.size < MOST_TUNNELS);
+    try {
+      try {
+        return await (shared ?? begin()).addTunnel({...tunnel, cleanUp});
+      } catch (error) {
+        // A relay with a lower limit, or one whose limit others of this process have used up: each agent has its own.
+        const isFull = error instanceof TunlError && error.code === 'TOO_MANY_TUNNELS';
+        if (!isFull || shared === undefined || shared.over) throw error;
+        return await begin().addTunnel({...tunnel, cleanUp});
+      }
+    } catch (error) {
+      leave();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,240 @@
+// One agent and the tunnels that share its link: they come and go, and the agent ends with the last of them.
+
+import {totalmem} from 'node:os';
+import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
+import {type Clock, systemClock, type Timer} from '../core/clock.js';
+import {TunlError} from '../core/errors.js';
+import {createLogger, type LogRecord} from '../core/logger.js';
+import {BlockPool} from '../mux/blocks.js';
+import type {Carrier} from '../mux/carrier.js';
+import type {Identify} from '../mux/handshake.js';
+import type {Stream} from '../mux/stream.js';
+import type {BindWish} from '../protocol/control-messages.js';
+import type {StreamKind} from '../protocol/wire.js';
+import {Agent} from './agent.js';
+import type {Waiting} from './agent-options.js';
+import type {BindingOwner, Bound} from './bindings.js';
+import type {ReadyEvent, TunnelEvent} from './events.js';
+import {watchNetwork} from './network-watch.js';
+import type {OpenOptions} from './opens.js';
+import type {Successors} from './successors.js';
+import {LocalTunnel, type TunnelHost, type TunnelSettings} from './tunnel.js';
+
+/** Everything settled: no defaults, no environment. */
+export interface LinkSettings {
+  relay: ReadyEvent['relay'];
+  software: string;
+  /** One attempt to reach the relay. `url`: where another relay has sent the agent. */
+  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
+  successors: Successors;
+  identify: Identify | undefined;
+  wait: boolean;
+  maxRetryTimeMs: number | undefined;
+  keepForReplay: boolean;
+  /** Called once when the agent is over. */
+  onOver?: () => void;
+}
+
+/** After a change of this machine's addresses or a sleep the old link has to show that it lives within this time, ms. */
+const PROBE_MS = 2_000;
+/** How long a tunnel that comes to a link that is away waits for its answer, ms. */
+const AWAY_MS = 10_000;
+
+export class TunnelAgent implements TunnelHost {
+  readonly relay: ReadyEvent['relay'];
+  readonly pool = new BlockPool();
+  readonly unread: UnreadLimit;
+  readonly #settings: LinkSettings;
+  readonly #clock: Clock = systemClock;
+  readonly #agent: Agent;
+  readonly #tunnels = new Set<LocalTunnel>();
+  #started: Promise<void> | undefined;
+  #network: Disposable | undefined;
+  #over = false;
+  #visitors = 0;
+
+  constructor(settings: LinkSettings) {
+    this.#settings = settings;
+    this.relay = settings.relay;
+    const log = createLogger('agent', (record) => this.#log(record));
+    this.unread = new UnreadLimit({limitBytes: defaultUnreadLimit(totalmem()), clock: this.#clock, log});
+    this.#agent = new Agent({
+      software: settings.software,
+      pool: this.pool,
+      log,
+      dial: settings.dial,
+      successors: settings.successors,
+      wait: settings.wait,
+      keepForReplay: settings.keepForReplay,
+      ...(settings.identify === undefined ? {} : {identify: settings.identify}),
+      ...(settings.maxRetryTimeMs === undefined ? {} : {maxRetryTimeMs: settings.maxRetryTimeMs}),
+      events: {
+        onReconnecting: (waiting) => this.#tell(reconnecting(waiting)),
+        onResumed: (awayMs, resumed, lost) =>
+          this.#tell({type: 'resumed', awayMs: Math.round(awayMs), resumed, lost}),
+        onNotice: (code, message) => this.#tell({type: 'notice', code, message}),
+        onEnded: (error) => this.#onEnded(error),
+      },
+    });
+  }
+
+  /** Tunnels that are here or on their way. */
+  get size(): number {
+    return this.#tunnels.size;
+  }
+
+  /** It ends, or has ended: nobody else may come. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  get tunnels(): readonly LocalTunnel[] {
+    return [...this.#tunnels];
+  }
+
+  get rttMs(): number | undefined {
+    return this.#agent.rttMs;
+  }
+
+  get isBehind(): boolean {
+    return this.#agent.isBehind;
+  }
+
+  /** Resolves when visitors can come. The first one brings the link up. @throws TunlError why they cannot. */
+  async addTunnel(settings: TunnelSettings): Promise<LocalTunnel> {
+    if (this.#over) throw new TunlError('CLOSED');
+    return await LocalTunnel.open(this, settings);
+  }
+
+  /** As `tunnel.close`: the others go on. */
+  async removeTunnel(tunnel: LocalTunnel, options: {drainTimeoutMs?: number} = {}): Promise<void> {
+    if (this.#tunnels.has(tunnel)) await tunnel.close(options);
+  }
+
+  /** As `Agent.open`; what is not read counts together with what the upstreams do not read. */
+  async open(kind: StreamKind, about: object, options: OpenOptions = {}): Promise<Stream> {
+    const onOpen = (stream: Stream) => {
+      const cut = () => {
+        stream.reset('TOO_MUCH_UNREAD');
+        stream.sink.onReset('TOO_MUCH_UNREAD');
+      };
+      const holder = {stream, cut};
+      this.unread.add(holder);
+      stream.onGone = () => this.unread.delete(holder);
+      options.onOpen?.(stream);
+    };
+    return await this.#agent.open(kind, about, {...options, onOpen});
+  }
+
+  // ── For its tunnels ──
+
+  join(tunnel: LocalTunnel): void {
+    this.#tunnels.add(tunnel);
+  }
+
+  /** Resolves with the first link. */
+  async start(): Promise<void> {
+    this.#started ??= this.#start();
+    await this.#started;
+  }
+
+  async #start(): Promise<void> {
+    await this.#agent.start();
+    if (this.#over) return;
+    this.#network = watchNetwork({
+      onChange: () => this.#agent.nudge(PROBE_MS),
+      onWake: () => this.#agent.wake(PROBE_MS),
+    });
+  }
+
+  async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
+    const bound = this.#agent.bind(wish, owner);
+    if (this.#settings.wait) return await bound;
+    let timer: Timer | undefined;
+    const look = () => {
+      timer = this.#clock.after(AWAY_MS, () => {
+        if (this.#agent.linked) look();
+        else
+          this.#agent.unbind(owner, new TunlError('RELAY_LOST', {reason: 'The link to the relay is away.'}));
+      });
+    };
+    look();
+    try {
+      return await bound;
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  unbind(owner: BindingOwner, error?: TunlError): void {
+    this.#agent.unbind(owner, error);
+  }
+
+  nextVisitor(): number {
+    this.#visitors += 1;
+    return this.#visitors;
+  }
+
+  isLast(tunnel: LocalTunnel): boolean {
+    return this.#tunnels.size === 1 && this.#tunnels.has(tunnel);
+  }
+
+  /** One of several has ended. */
+  drop(tunnel: LocalTunnel): void {
+    this.#tunnels.delete(tunnel);
+  }
+
+  /** The last tunnel ends: so does the agent, when its last bytes have arrived or their time is over. */
+  async leave(lastBytesMs: number): Promise<void> {
+    this.#endsNow();
+    await this.#agent.leave(lastBytesMs);
+  }
+
+  /** The last tunnel ends at once. */
+  destroy(error: TunlError): void {
+    this.#endsNow();
+    this.#agent.destroy(error);
+  }
+
+  async gone(): Promise<void> {
+    if (this.#over) await this.#agent.gone();
+  }
+
+  /** Nobody else may come from here on. */
+  #endsNow(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#settings.onOver?.();
+  }
+
+  #onEnded(error: TunlError | undefined): void {
+    this.#endsNow();
+    this.unread.close();
+    this.#network?.[Symbol.dispose]();
+    for (const tunnel of [...this.#tunnels]) tunnel.agentEnded(error);
+    this.#tunnels.clear();
+  }
+
+  /** The same value for each: who listens to several tunnels can tell that it is one event. */
+  #tell(event: TunnelEvent): void {
+    for (const tunnel of [...this.#tunnels]) tunnel.tell(event);
+  }
+
+  /** Each sink once, however many tunnels have it. */
+  #log(record: LogRecord): void {
+    for (const sink of new Set([...this.#tunnels].map(({log}) => log))) sink?.(record);
+  }
+}
+
+function reconnecting({state, error, attempt, delayMs, streams, keptForMs}: Waiting): TunnelEvent {
+  return {
+    type: 'reconnecting',
+    state,
+    code: error.code,
+    reason: error.message,
+    attempt,
+    delayMs: Math.round(delayMs),
+    connections: streams,
+    keptForMs,
+  };
+}
