@@ -1,8 +1,9 @@
 // `tunl expose`: a public address for a local port, or for a command that opens one.
 
 import {string} from '@oclif/core/args';
-import {parseTarget} from '../lib/agent/target.js';
+import {portOrTarget} from '../lib/agent/upstreams/target.js';
 import {checkExposeFlags} from '../lib/cli/combinations.js';
+import {given} from '../lib/cli/flags.js';
 import {outputValve} from '../lib/cli/output-valve.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {commandFlags, exposeFlags} from '../lib/cli/tunnel-flags.js';
@@ -10,23 +11,22 @@ import {TunlError} from '../lib/core/errors.js';
 import {forward} from '../lib/forward.js';
 
 export default class Expose extends TunnelCommand {
-  static override summary = 'Give a local port a public address.';
+  static override summary = 'Give a local port, socket or folder a public address.';
   static override usage = ['expose TARGET [FLAGS]', 'expose [PORT] [FLAGS] -- COMMAND…'];
   static override examples = [
     [
       '<%= config.bin %> expose 8000',
       '<%= config.bin %> expose 5432 --tcp',
-      '<%= config.bin %> expose 192.168.1.9:3000 --subdomain demo',
-      '<%= config.bin %> expose -- npm run dev',
-      '<%= config.bin %> expose 3000 -- vite --port {port}',
-      '<%= config.bin %> expose 8000 --relay https://relay.example.net --token-file token',
-      '<%= config.bin %> expose 8000 --json | jq --unbuffered -r .type',
+      '<%= config.bin %> expose ./dist --subdomain demo',
     ].join('\n'),
   ];
   static override passesWords = true;
   static override spellings = new Map([['--h2=only', '--h2']]);
   static override args = {
-    target: string({ignoreStdin: true, description: 'PORT or HOST:PORT of the local service.'}),
+    target: string({
+      ignoreStdin: true,
+      description: 'PORT, HOST:PORT, unix:/path, https://host:port, or a folder: ./dist.',
+    }),
   };
   static override flags = {...exposeFlags, ...commandFlags};
 
@@ -52,7 +52,8 @@ export default class Expose extends TunnelCommand {
     }
     if (target === undefined)
       throw new TunlError('USAGE', {reason: '`tunl expose` needs a TARGET, or a command after `--`.'});
-    const {host, port} = parseTarget(target, flags['local-host']);
-    await this.holdTunnel(flags, (options) => forward(port, {...options, host}));
+    const host = flags['local-host'];
+    const place = portOrTarget(target, host);
+    await this.holdTunnel(flags, (options) => forward(place, {...options, ...given({host})}));
   }
 }

@@ -11,6 +11,7 @@ import type {LinkSettings} from './agent/tunnel-agent.js';
 import type {WatchWish} from './agent/upstream-watch.js';
 import {openUpstream} from './agent/upstreams/open.js';
 import {readTarget, targetLabel, type UpstreamTarget} from './agent/upstreams/target.js';
+import type {Upstream} from './agent/upstreams/upstream.js';
 import {AgentPool} from './agent-pool.js';
 import {dialCarrier} from './carrier/dial.js';
 import {relayOrigin} from './carrier/relay-url.js';
@@ -34,15 +35,17 @@ const embeddedRelays = new EmbeddedRelays();
 /**
  * Gives a local service a public address and resolves when visitors can connect. Does not wait for anything to listen there.
  *
- * @param target the upstream's port, 1 to 65535; or `host:port`, `unix:/run/app.sock`, `https://host:port`, `http://host:port`.
+ * @param target the upstream's port, 1 to 65535; or `host:port`, `unix:/run/app.sock`, `https://host:port`, `http://host:port`,
+ * or a folder whose files are served (`./dist`).
  * @throws TunlError PORT_INVALID, PORT_RANGE, TARGET_INVALID, SOCKET_INVALID, H2_WITH_TCP, PORT_FORWARDED_TWICE,
- * OPTION_INVALID, ABORTED, what is wrong with a file of `upstreamTls`, or why there is no relay (RELAY_*, TOKEN_*,
+ * OPTION_INVALID, FOLDER_MISSING, FOLDER_INVALID, ABORTED, what is wrong with a file of `upstreamTls`, or why there is no relay (RELAY_*, TOKEN_*,
  * PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
  */
 export async function forward(target: number | string, options: ForwardOptions = {}): Promise<Tunnel> {
   // A port that is a string is most often one that was meant to be read as a number.
   if (typeof target !== 'string' || /^\s*[+-]?\d+\s*$/.test(target)) checkPort(target);
   const upstream = readTarget(target, options.host);
+  checkTargetOptions(upstream, target, options);
   return await open(upstream, targetLabel(upstream), options);
 }
 
@@ -67,7 +70,7 @@ async function open(
     for (const each of cleanUps.reverse()) await each();
   };
   try {
-    const upstream = target && (await openUpstream(target, options.upstreamTls));
+    const upstream = target && (await startUpstream(target, what, options));
     cleanUps.push(() => upstream?.close?.());
     const state = options.stateDir ?? stateDir();
     const way = await findRelay(options, state);
@@ -127,6 +130,35 @@ async function open(
     await cleanUp();
     throw error;
   }
+}
+
+async function startUpstream(
+  target: UpstreamTarget,
+  label: string,
+  {upstreamTls, stateDir: state = stateDir()}: ForwardOptions,
+): Promise<Upstream> {
+  if (target.kind !== 'folder') return await openUpstream(target, upstreamTls);
+  // Only here: most upstreams are not served by this process.
+  const {serveFolder} = await import('./serve-folder.js');
+  return await serveFolder({path: target.path, label, stateDir: state});
+}
+
+function checkTargetOptions(
+  {kind}: UpstreamTarget,
+  target: number | string,
+  {host, upstreamTls, h2}: ForwardOptions,
+): void {
+  const invalid = (reason: string, next: string) => new TunlError('OPTION_INVALID', {reason, next});
+  if (host !== undefined && typeof target === 'string' && !/^:?\d+$/.test(target.trim()))
+    throw invalid('The host is for a target that is a port.', 'Leave {host} out.');
+  if (upstreamTls !== undefined && kind !== 'tls') {
+    throw invalid(
+      'TLS settings of the upstream are for an https:// target only.',
+      'Write the target like https://localhost:8443, or leave upstreamTls out.',
+    );
+  }
+  if (h2 && kind === 'folder')
+    throw invalid('A folder is served over HTTP/1.1.', 'Leave out {h2: true} (--h2).');
 }
 
 function watchWish({onEvent, watchUpstream = false}: ForwardOptions): WatchWish {

@@ -1,14 +1,33 @@
 // An nginx of the test's own as an upstream: a small page and a big file, served by a process that is nobody's bottleneck.
 import {mkdir, truncate, writeFile} from 'node:fs/promises';
-import {createConnection} from 'node:net';
+import {createConnection, type NetConnectOpts} from 'node:net';
 import {join} from 'node:path';
 import {Child} from './child.js';
 import {type Scope, unusedPort} from './scope.js';
 
 /** `/` answers 100 bytes, `/big` a file of `bigBytes` zeros. */
 export async function startNginx(scope: Scope, bigBytes: number): Promise<number> {
-  const folder = await scope.tempDir('nginx');
   const port = await unusedPort();
+  await startNginxAt(scope, bigBytes, {listen: `127.0.0.1:${port}`, place: {port, host: '127.0.0.1'}});
+  return port;
+}
+
+export interface NginxPlace {
+  /** What stands after `listen`. */
+  listen: string;
+  /** Where it is found there. */
+  place: NetConnectOpts;
+  /** More lines of the server's block. */
+  settings?: readonly string[];
+}
+
+/** The same, wherever nginx can listen. */
+export async function startNginxAt(
+  scope: Scope,
+  bigBytes: number,
+  {listen, place, settings = []}: NginxPlace,
+): Promise<Child> {
+  const folder = await scope.tempDir('nginx');
   await mkdir(join(folder, 'www'));
   await writeFile(join(folder, 'www', 'index.html'), 'x'.repeat(100));
   await writeFile(join(folder, 'www', 'big'), '');
@@ -23,13 +42,13 @@ http {
   access_log off;
   keepalive_requests 1000000;
   ${places.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
-  server { listen 127.0.0.1:${port}; root ${folder}/www; }
+  server { listen ${listen}; root ${folder}/www; ${settings.join(' ')} }
 }
 `;
   await writeFile(join(folder, 'nginx.conf'), config);
   // Its files are below a folder that only this user may enter.
   const user = process.getuid?.() === 0 ? ['-g', 'user root;'] : [];
-  Child.start(scope, '/usr/sbin/nginx', [
+  const nginx = Child.start(scope, '/usr/sbin/nginx', [
     '-c',
     join(folder, 'nginx.conf'),
     '-p',
@@ -39,13 +58,13 @@ http {
     ...user,
   ]);
   for (;;) {
-    const socket = createConnection({port, host: '127.0.0.1'});
+    const socket = createConnection(place);
     const up = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));
       socket.once('error', () => resolve(false));
     });
     socket.destroy();
-    if (up) return port;
+    if (up) return nginx;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -1,7 +1,7 @@
 // Flags that say nothing without one another: told, where leaving one out in silence would give something else than was meant.
 
 import {TunlError} from '../core/errors.js';
-import type {TunnelFlags} from './tunnel-flags.js';
+import {type TunnelFlags, upstreamFlagNames} from './tunnel-flags.js';
 
 function refuse(flag: string, why: string, instead: string): never {
   throw new TunlError('USAGE', {reason: `--${flag} ${why}.`, next: `${instead}, or leave --${flag} out.`});
@@ -17,7 +17,7 @@ export function checkRelayFlags(flags: TunnelFlags): void {
     refuse('follow', 'is about a relay elsewhere, and none is given', 'Give --relay URL');
 }
 
-export interface ExposeWishes {
+export interface ExposeWishes extends Pick<TunnelFlags, (typeof upstreamFlagNames)[number]> {
   tcp: boolean;
   h2: boolean;
   http1: boolean;
@@ -35,8 +35,13 @@ export function checkExposeFlags(
   if (flags.http1 && !flags.h2) refuse('http1', 'is offered anyway without --h2', 'Add --h2');
   if (flags['remote-port'] !== undefined && !flags.tcp)
     refuse('remote-port', 'is a port of the relay for a TCP tunnel', 'Add --tcp');
-  if (flags['local-host'] !== undefined && target !== undefined && /[^:]:/.test(target))
+  if (flags['local-host'] !== undefined && target !== undefined && /[^:]:|[/\\]|^\.+$/.test(target))
     refuse('local-host', 'is for a TARGET without a host', 'Give the port alone');
+  if (!/^\s*https:/i.test(target ?? '')) {
+    for (const flag of upstreamFlagNames)
+      if (flags[flag])
+        refuse(flag, 'is for a TARGET that is an https:// URL', 'Write it like https://localhost:8443');
+  }
   if (hasCommand) return;
   for (const flag of ['ready-path', 'ready-timeout'] as const)
     if (flags[flag] !== undefined)

@@ -8,6 +8,7 @@ import {durationFlag, given, hostFlag, portFlag} from './flags.js';
 const RELAY = 'relay';
 const LIFE = 'life';
 const COMMAND = 'command';
+const UPSTREAM = 'upstream';
 
 export const nameFlags = {
   subdomain: string({helpValue: 'NAME', summary: 'A name of your own instead of a random one.'}),
@@ -84,6 +85,28 @@ const targetFlags = {
   }),
 };
 
+/** For a TARGET that is an https:// URL. */
+const upstreamFlags = {
+  'upstream-ca': string({
+    helpValue: 'FILE',
+    summary: 'CA of an https:// TARGET, besides the system’s.',
+    helpGroup: UPSTREAM,
+  }),
+  'upstream-server-name': hostFlag({
+    helpValue: 'NAME',
+    summary: 'What its certificate is for. (its host)',
+    helpGroup: UPSTREAM,
+  }),
+  'upstream-cert': string({
+    helpValue: 'FILE',
+    summary: 'Client certificate to show to it.',
+    helpGroup: UPSTREAM,
+  }),
+  'upstream-key': string({helpValue: 'FILE', summary: 'The key of that.', helpGroup: UPSTREAM}),
+  'upstream-insecure': boolean({summary: 'Take any certificate.', helpGroup: UPSTREAM}),
+};
+export const upstreamFlagNames = Object.keys(upstreamFlags) as (keyof typeof upstreamFlags)[];
+
 const {tcp, h2, http1, ...places} = targetFlags;
 export const exposeFlags = {
   tcp,
@@ -91,6 +114,7 @@ export const exposeFlags = {
   http1,
   ...nameFlags,
   ...places,
+  ...upstreamFlags,
   ...lifeFlags,
   ...relayFlags,
   ...showFlags,
@@ -131,7 +155,20 @@ export const commandFlags = {
 };
 
 export type TunnelFlags = Interfaces.InferredFlags<typeof lifeFlags & typeof relayFlags> &
-  Partial<Interfaces.InferredFlags<typeof targetFlags & typeof nameFlags & typeof showFlags>>;
+  Partial<
+    Interfaces.InferredFlags<typeof targetFlags & typeof upstreamFlags & typeof nameFlags & typeof showFlags>
+  >;
+
+function upstreamTlsOf(flags: TunnelFlags): ForwardOptions['upstreamTls'] {
+  const tls = given({
+    caFile: flags['upstream-ca'],
+    serverName: flags['upstream-server-name'],
+    certFile: flags['upstream-cert'],
+    keyFile: flags['upstream-key'],
+    insecure: flags['upstream-insecure'] || undefined,
+  });
+  return Object.keys(tls).length === 0 ? undefined : tls;
+}
 
 /** The flags as options of `forward`. */
 export function forwardOptions(flags: TunnelFlags): ForwardOptions {
@@ -145,6 +182,7 @@ export function forwardOptions(flags: TunnelFlags): ForwardOptions {
       subdomain: flags.subdomain,
       remotePort: flags['remote-port'],
       waitUpstreamMs: flags['wait-upstream'],
+      upstreamTls: upstreamTlsOf(flags),
       relay: flags.relay,
       tokenFile: flags['token-file'],
       caFile: flags['ca-file'],

@@ -384,6 +384,12 @@ export const ERRORS = {
     'Stop what listens there, or choose another port.',
   ),
   FOLDER_MISSING: row('The folder does not exist.', EXIT.local, false, 'Give the path of a folder.'),
+  FOLDER_INVALID: row(
+    'The path is not that of a folder.',
+    EXIT.local,
+    false,
+    'Give the folder that the file is in.',
+  ),
   KEY_INVALID: row(
     'The keys cannot be used.',
     EXIT.local,

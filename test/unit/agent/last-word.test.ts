@@ -122,6 +122,7 @@ const TABLE = {
   PROGRAM_OTHER_PORT: local,
   PROGRAM_PORT_TAKEN: local,
   FOLDER_MISSING: local,
+  FOLDER_INVALID: local,
   KEY_INVALID: local,
   KEY_PRIVATE: local,
   KEY_SOURCE: local,

@@ -97,7 +97,7 @@ describe('a command line that is wrong', () => {
     [['expose', '0'], 'PORT_RANGE', EXIT.usage],
     [['expose', '65536'], 'PORT_RANGE', EXIT.usage],
     [['expose', '-1'], 'PORT_RANGE', EXIT.usage],
-    [['expose', 'http://localhost:8000'], 'TARGET_INVALID', EXIT.usage],
+    [['expose', 'http://localhost:8000/path'], 'TARGET_INVALID', EXIT.usage],
     [['expose', '8000', '--drain-timeout', '5'], 'OPTION_INVALID', EXIT.usage],
   ])('%j', async (words, code, exitCode) => {
     const [plain, json] = await Promise.all([
@@ -167,7 +167,7 @@ describe('errors of the library', () => {
 
     test('help | head -1 is one line of help and no error', async () => {
       const said = await bash('$TUNL expose --help | head -1', STATUSES);
-      expect(said).toBe('Give a local port a public address.\n0 0\n');
+      expect(said).toBe('Give a local port, socket or folder a public address.\n0 0\n');
     });
 
     test.runIf(process.platform === 'linux')('it lives as long as somebody holds the other end', async () => {

@@ -12,14 +12,15 @@ import type {TlsSettings} from './tls.js';
 import {UnixUpstream} from './unix.js';
 import type {Upstream} from './upstream.js';
 
-/** @throws TunlError OPTION_INVALID, SOCKET_INVALID, FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
-export async function openUpstream(target: UpstreamTarget, tls?: UpstreamTls): Promise<Upstream> {
-  if (tls !== undefined && target.kind !== 'tls') {
-    throw new TunlError('OPTION_INVALID', {
-      reason: 'TLS settings of the upstream are for an https:// target only.',
-      next: 'Write the target like https://localhost:8443, or leave upstreamTls (--upstream-…) out.',
-    });
-  }
+/**
+ * A folder is served by what stands above the agent.
+ *
+ * @throws TunlError OPTION_INVALID, SOCKET_INVALID, FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH
+ */
+export async function openUpstream(
+  target: Exclude<UpstreamTarget, {kind: 'folder'}>,
+  tls?: UpstreamTls,
+): Promise<Upstream> {
   switch (target.kind) {
     case 'tcp':
       return new TcpUpstream(target);
@@ -32,8 +33,6 @@ export async function openUpstream(target: UpstreamTarget, tls?: UpstreamTls): P
       const {TlsUpstream} = await import('./tls.js');
       return new TlsUpstream(target, settings);
     }
-    case 'folder':
-      throw new TunlError('TARGET_INVALID');
   }
 }
 

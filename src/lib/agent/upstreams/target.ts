@@ -24,7 +24,20 @@ export function readTarget(target: number | string, defaultHost?: string): Upstr
   if (/^unix:/i.test(text)) return {kind: 'unix', path: socketPath(text.slice('unix:'.length))};
   if (/^https?:/i.test(text)) return fromUrl(text);
   if (isPath(text)) return {kind: 'folder', path: resolve(text)};
-  return {kind: 'tcp', ...parseTarget(text, defaultHost)};
+  try {
+    return {kind: 'tcp', ...parseTarget(text, defaultHost)};
+  } catch (error) {
+    // A bare word may be meant for a folder, which is written as a path.
+    if (!(error instanceof TunlError) || !/^[a-z_][\w-]*$/i.test(text)) throw error;
+    const next = `Give a port from 1 to 65535, or HOST:PORT; a folder is written ./${text}.`;
+    throw new TunlError(error.code, {reason: error.message, next});
+  }
+}
+
+/** A target of a command line as the library takes it: a bare port is a number. @throws TunlError as `readTarget` does */
+export function portOrTarget(text: string, defaultHost?: string): number | string {
+  const target = readTarget(text, defaultHost);
+  return target.kind === 'tcp' && /^\+?\d+$/.test(text.trim()) ? target.port : text;
 }
 
 /** How it is told, and what stands for it in the memory of names. */

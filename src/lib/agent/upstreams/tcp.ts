@@ -22,10 +22,11 @@ export class TcpUpstream implements Upstream {
   /** The address that answered last. */
   #answered: string | undefined;
 
-  constructor(place: HostPort) {
+  /** @param label Default: host and port. */
+  constructor(place: HostPort, label = formatHostPort(place.host, place.port)) {
     this.#place = place;
     this.port = place.port;
-    this.label = formatHostPort(place.host, place.port);
+    this.label = label;
   }
 
   dial({reader, onOpen, onFailed}: UpstreamDial): () => void {
