@@ -1,17 +1,17 @@
-// What was received and has to be acknowledged in time, and how long the peer may take to acknowledge what it got.
+// Decides when this side acknowledges received bytes, and how long the peer may take to acknowledge bytes of this side.
 
 import type {Clock, Timer} from '../core/clock.js';
 import {LIMITS} from '../protocol/wire.js';
 import {STANDSTILL_MS} from './peer-watch.js';
 
-/** No ack for this long with the link alive and as much outstanding as is ever kept: the peer does not keep its side. */
+/** The link is alive, replay holds as much as it may, and no ack came for this long: the peer breaks the protocol. */
 export const ACK_DEADLINE_MS = 20_000;
 
 export interface AcksOptions {
   clock: Clock;
-  /** The peer should be told now. */
+  /** An ack should go out now. */
   onDue: () => void;
-  /** The peer had its time. */
+  /** The peer's time for an ack has passed. */
   onOverdue: () => void;
 }
 
@@ -36,7 +36,7 @@ export class Acks {
     return this.#received;
   }
 
-  /** So much was received that the peer should not wait for the timer. */
+  /** Enough bytes were received to send an ack before the timer fires. */
   get pressing(): boolean {
     return !this.#held && this.#received - this.#told >= LIMITS.ackBytes;
   }
@@ -45,12 +45,12 @@ export class Acks {
     this.#received += bytes;
   }
 
-  /** A handshake told the peer of so much. */
+  /** A handshake told the peer this count. */
   told(count: number): void {
     this.#told = count;
   }
 
-  /** Nothing is acknowledged until `release`: the peer is being told something else. */
+  /** No ack goes out until `release`: a hello has told the peer a count, and the handshake is not over. */
   hold(): void {
     this.#held = true;
   }
@@ -60,14 +60,14 @@ export class Acks {
     if (this.#told < this.#received) this.later();
   }
 
-  /** What the peer is to be told with whatever goes out now; undefined when it knows. */
+  /** The count to send with the next record; undefined when the peer knows it already. */
   take(): number | undefined {
     if (this.#held || this.#told === this.#received) return undefined;
     this.#told = this.#received;
     return this.#received;
   }
 
-  /** Not pressing, but not for ever. */
+  /** Sends an ack later: there is no hurry, but it must not wait for ever. */
   later(): void {
     this.#timer ??= this.#clock.after(LIMITS.ackDelayMs, () => {
       this.#timer = undefined;
@@ -75,7 +75,7 @@ export class Acks {
     });
   }
 
-  /** The peer has to acknowledge something before long. */
+  /** Starts the time within which the peer must acknowledge something. */
   expect(): void {
     if (this.#deadline === undefined) this.#expectWithin(ACK_DEADLINE_MS);
   }
@@ -84,13 +84,13 @@ export class Acks {
     const dueAt = this.#clock.now() + ms;
     this.#deadline = this.#clock.after(ms, () => {
       this.#deadline = undefined;
-      // A process that stood still has not read yet what came meanwhile.
+      // A process that was suspended has not read yet what came in that time.
       if (this.#clock.now() - dueAt > STANDSTILL_MS) this.#expectWithin(STANDSTILL_MS);
       else this.#onOverdue();
     });
   }
 
-  /** It has, or cannot for now. */
+  /** Ends that time: the peer has acknowledged something, or cannot for now. */
   expectNothing(): void {
     this.#deadline?.cancel();
     this.#deadline = undefined;

@@ -1,5 +1,5 @@
-// How much bulk may be under way at once. Alone as much as the carrier takes; beside small frames of other streams only
-// what keeps the link busy: the kernels on the way buffer megabytes, and whatever is sent later stands behind them.
+// Limits the bulk that is under way at once. Alone, bulk may fill the carrier. Beside small frames of other streams it may only
+// keep the link busy: the kernels on the way buffer megabytes, and later frames wait behind them.
 
 /**
  * Bulk under way beside small frames, at the least. On a short link two reads' worth, so that neither side waits for the
@@ -19,7 +19,7 @@ const SAMPLE_MS = 10;
 /** A rate that more bulk under way does not raise is the link's own. */
 const GAIN = 1.25;
 
-/** So many segments from other streams tell a small frame beside bulk from a pause of the bulk stream itself. */
+/** This many segments of other streams tell a small frame beside bulk from a pause of the bulk stream itself. */
 const OTHERS_SEGMENTS = 16;
 
 export class BulkPace {
@@ -46,7 +46,7 @@ export class BulkPace {
     this.#sampleBytes = 0;
   }
 
-  /** What may be unacknowledged while more bulk is sent: what the link holds as far as is known, and some more to learn. */
+  /** The most that may be unacknowledged while more bulk is sent: the known capacity of the link, and some more to find its limit. */
   limit(now: number, rttMs: number): number {
     if (now >= this.#besideUntil || !Number.isFinite(rttMs)) return Number.POSITIVE_INFINITY;
     const least = rttMs < FAR_MS ? LEAST_BYTES : LEAST_BYTES_FAR;

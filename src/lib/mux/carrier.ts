@@ -1,6 +1,6 @@
-// What a session knows of the pipe under it. A WebSocket, an in-memory pipe and a stream of another session all fit.
+// The interface of the pipe under a session. A WebSocket, an in-memory pipe and a stream of another session implement it.
 
-/** What a session does with a carrier's events. Called by the carrier; never throws. */
+/** The events of a carrier for its session. The carrier calls them; they never throw. */
 export interface CarrierSink {
   /**
    * Bytes that arrived, in order; a chunk boundary means nothing. The chunk belongs to the sink from now on:

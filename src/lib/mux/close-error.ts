@@ -1,4 +1,4 @@
-// What the peer's word for ending a session means here.
+// Turns the peer's `close` message into an error of this side.
 
 import {TunlError} from '../core/errors.js';
 import {VIOLATION_CODES} from '../protocol/wire.js';

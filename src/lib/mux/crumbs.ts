@@ -1,10 +1,10 @@
-// Gathers the small pieces of a stream that is not read: each would keep the whole chunk that it came in in memory, and a
-// peer that sends its data byte by byte could fill a relay with a window or two.
+// Gathers small pieces of a stream that is not read. Each piece would keep its whole chunk in memory, and a peer that sends
+// byte by byte could fill a relay's memory with one or two windows.
 
 /** A piece below this share of its chunk is a crumb. */
 const CRUMB_SHARE = 4;
 
-/** What is gathered at the most. */
+/** The most bytes that are gathered. */
 const GATHER_BYTES = 16 * 1024;
 
 export function isCrumb(piece: Buffer): boolean {
@@ -18,7 +18,7 @@ export class Crumbs {
   #bytes = 0;
   #scheduled = false;
 
-  /** @param soon runs a function when the current input has been worked off. */
+  /** @param soon runs a function when the current input has been processed. */
   constructor(soon: (fn: () => void) => void, deliver: (piece: Buffer) => void) {
     this.#soon = soon;
     this.#deliver = deliver;
@@ -28,7 +28,7 @@ export class Crumbs {
     return this.#bytes;
   }
 
-  /** Keeps the piece; it is delivered with the others when that was asked for, and `soon` in any case. */
+  /** Keeps the piece until `flush`. With `soon` it is delivered when the current input has been processed, at the latest. */
   add(piece: Buffer, soon: boolean): void {
     if (this.#bytes + piece.length > GATHER_BYTES) this.flush();
     this.#buffer ??= Buffer.allocUnsafeSlow(GATHER_BYTES);
@@ -42,7 +42,7 @@ export class Crumbs {
     });
   }
 
-  /** Delivers all that was gathered as one piece, which keeps little more than itself in memory. */
+  /** Delivers all gathered bytes as one piece, which holds little more memory than its own. */
   flush(): void {
     const gathered = this.#buffer?.subarray(0, this.#bytes);
     if (gathered === undefined || gathered.length === 0) return;
@@ -56,7 +56,7 @@ export class Crumbs {
   }
 }
 
-/** A copy that keeps nothing but itself in memory: not from Node's own pool, of which it would keep a part as well. */
+/** A copy with memory of its own. Node's pool is not used, because a part of the pool would stay in memory with it. */
 export function copyAlone(piece: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(piece.length);
   piece.copy(copy);

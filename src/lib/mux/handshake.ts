@@ -1,4 +1,4 @@
-// The first messages on a link: which session is it, may it go on, and who proves what. After them the session has the link.
+// The first messages on a link: they name the session, decide whether it continues, and carry the proofs. Then the session takes the link.
 
 import {type Clock, systemClock} from '../core/clock.js';
 import {isErrorCode, TunlError, toTunlError} from '../core/errors.js';
@@ -15,7 +15,7 @@ import {type Link, type LinkSink, NOBODY} from './link.js';
 import {newNonce} from './proof.js';
 import type {AgentTicket} from './resume-ticket.js';
 
-/** Turns the events of a link that is not a session's yet into messages and one end. Session bytes are a violation here. */
+/** Turns the events of a link without a session into messages and one end. Session bytes are a violation here. */
 function listen(
   link: Link,
   onMessage: (message: LinkMessage) => void,
@@ -30,11 +30,11 @@ function listen(
   };
 }
 
-/** A session, as far as the handshake knows it. */
+/** The part of a session that the handshake needs. */
 export interface ResumeOffer {
-  /** How much of it has been received here; called when the hello is written. */
+  /** Returns the count of session bytes received here; called when the hello is written. */
   offerResume(): number;
-  /** The hello came to something or not. */
+  /** Called when the handshake has ended, with or without a session. */
   settleResume(): void;
 }
 
@@ -48,33 +48,33 @@ export type Identify = (asked: {
 export interface AgentHandshake {
   software: string;
   /**
-   * The session to go on with, and how much of it has been received here. A number is right only when it cannot
-   * change any more, because the old link is gone; while that may still live it has to be the session itself.
+   * The session to continue, and the count of bytes received here. A number is correct only when the old link is gone,
+   * so that it cannot change; while the old link may be alive this must be the session itself.
    */
   resume?: {ticket: AgentTicket; received: number | ResumeOffer};
   /**
-   * Proves who the agent is with its own key. A relay that asks for it needs it; one that has seen a token may note the key
-   * besides, and an agent that cannot prove it there goes without.
+   * Proves with the agent's own key who it is. A relay that asks for the proof needs it. A relay that has seen a token may
+   * note the key as well; there an agent that cannot prove its key continues without.
    */
   identify?: Identify;
-  /** What the relay is told that this agent does besides the first form of the protocol. */
+  /** Additions to the first form of the protocol that this agent announces to the relay. */
   features?: readonly string[];
   signal?: AbortSignal;
-  /** Aborted when the agent ends: a relay that may have begun a session by then is told that nobody wants it. */
+  /** Aborted when the agent ends. A relay that may have begun a session by then is told to end it. */
   leaving?: AbortSignal;
   clock?: Clock;
   /** How long the relay may take from the upgrade to its answer, ms. Default 10,000. */
   timeoutMs?: number;
 }
 
-/** As long as the relay waits for a hello. */
+/** The same time that the relay waits for a hello. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
 /**
  * The agent's side, on a link that was not started yet. The caller attaches the session in the same turn in which this
  * resolves: `attach` runs before any later byte is read.
  *
- * @param attach gets the welcome and the relay's features as soon as they are there; it must hand the link on.
+ * @param attach gets the welcome and the relay's features as soon as they arrive; it must hand the link over.
  * @throws TunlError the relay's refusal, RELAY_LOST, RELAY_TIMEOUT, RELAY_TOO_OLD/NEW, or SESSION_PROOF when the relay cannot
  * prove itself.
  */
@@ -85,7 +85,7 @@ export function greetRelay(
 ): Promise<Welcome> {
   return new Promise((resolve, reject) => {
     const nonce = newNonce();
-    /** What may come next from the relay; a refusal may come at any time. */
+    /** The message that the relay must send next; a refusal may come at any time. */
     let due: 'challenge' | 'welcome' = 'challenge';
     let features: readonly string[] = [];
     const stop = () => fail(new TunlError('ABORTED'));
@@ -97,7 +97,7 @@ export function greetRelay(
       link.endWith('CLOSED', 'closed');
     };
     let offered: ResumeOffer | undefined;
-    // The link's own watch is over silence: a relay that answers pings and never comes to the point is not silent.
+    // The link itself only watches for silence. A relay that answers pings and sends no message needs this timer.
     const {clock = systemClock, timeoutMs = ANSWER_TIMEOUT_MS} = options;
     const timer = clock.after(timeoutMs, () => {
       const reason = `No ${due} from the relay within ${timeoutMs / 1000} s.`;
@@ -112,7 +112,7 @@ export function greetRelay(
     };
     const fail = (error: TunlError) => {
       settle();
-      // Before the link ends: a carrier may tell of its end at once, and the first reason is the one that counts.
+      // Reject before the link ends: a carrier may report its end at once, and only the first reason counts.
       reject(error);
       link.destroy();
     };
@@ -215,14 +215,14 @@ function identity(
   try {
     return {identity: identify(asked)};
   } catch {
-    // The token says who this is; a key that cannot be read, or a link that cannot carry its proof, is no reason to stay away.
+    // The token already says who this agent is, so an unreadable key, or a link that cannot carry its proof, is no error.
     return {};
   }
 }
 
 export interface RelayHandshake {
   software: string;
-  /** What agents are told that this relay does besides the first form of the protocol. */
+  /** Additions to the first form of the protocol that this relay announces to agents. */
   features?: readonly string[];
   /** The relay's own name, when the agent has to prove with its key who it is. */
   identify?: string;
@@ -240,7 +240,7 @@ export function greetAgent(link: Link, options: RelayHandshake): void {
   let late: TunlError | undefined;
   const timer = options.clock.after(options.timeoutMs, () => {
     late = new TunlError('RELAY_TIMEOUT', {reason: `no hello within ${options.timeoutMs / 1000} s`});
-    // Not a violation: a machine that was asleep, or a slow link, may do better the next time.
+    // This is no violation: the agent's machine may have been asleep, or the link slow.
     link.endWith(late.code, late.message);
   });
   let greeted = false;
@@ -270,7 +270,7 @@ export function greetAgent(link: Link, options: RelayHandshake): void {
   });
 }
 
-/** Says no to a hello; the link ends. */
+/** Refuses a hello; the link ends. */
 export function refuseHello(link: Link, code: string, message: string, retryAfterMs?: number): void {
   link.sendMessage({type: 'refused', code, message, ...(retryAfterMs === undefined ? {} : {retryAfterMs})});
   link.end();

@@ -21,22 +21,22 @@ import {RecordReader} from './record-reader.js';
 import {RoundTrips} from './round-trips.js';
 import {ACK_UNITS, Turns, Work, type WorkLeft} from './work.js';
 
-/** Acks, pings and pongs go out although the carrier is full, but not without end: a peer that never reads gets no more. */
+/** Acks, pings and pongs go out even when the carrier is full, up to this limit: a peer that never reads gets no more. */
 const SHORT_RECORDS_ROOM = 1024 * 1024;
 
 export interface LinkSink {
-  /** A sink that stops for want of work left says how much of the piece is to come again, in `work.unread`. */
+  /** A sink whose work is used up stops and notes in `work.unread` how much of the piece must come again. */
   onSegmentBytes(piece: Buffer, work: WorkLeft): void;
   onAck(count: number): void;
   onMessage(message: LinkMessage): void;
   onDrain(): void;
-  /** The peer sent what cannot be. Whoever has more to end than the link does so; without this the link just ends. */
+  /** The peer broke the protocol. The owner ends everything that depends on the link; without this callback only the link ends. */
   onViolation?(reason: string, code: ViolationCode): void;
-  /** Exactly once. Undefined after an orderly end. */
+  /** Called exactly once, when the link has ended. Undefined after an orderly end. */
   onClose(error: Error | undefined): void;
 }
 
-/** For a link that is no longer a session's or a handshake's. */
+/** The sink of a link that belongs to no session or handshake any more. */
 export const NOBODY: LinkSink = {
   onSegmentBytes: () => {},
   onAck: () => {},
@@ -51,13 +51,13 @@ export interface LinkOptions {
   pingAfterMs?: number;
   /** Dead after this much silence, ms. Default 15,000. */
   deadAfterMs?: number;
-  /** What all links of a process share; default: turns of its own. */
+  /** The schedule of work that all links of a process share. Default: one for this link alone. */
   turns?: Turns;
 }
 
 export class Link implements CarrierSink {
   readonly carrier: Carrier;
-  /** How many session bytes the handshake told the peer of, when there was a session already. */
+  /** The count of received session bytes in the handshake, if the session existed before. */
   told: number | undefined;
   readonly #clock: Clock;
   readonly #options: LinkOptions;
@@ -65,20 +65,20 @@ export class Link implements CarrierSink {
   readonly #trips = new RoundTrips();
   readonly #reader: RecordReader;
   readonly #work: Work;
-  /** Came and was not read yet, for want of work left or while reading is held; the carrier pauses meanwhile. */
+  /** Bytes that came and were not read yet, because the work is used up or reading is held. The carrier is paused meanwhile. */
   #backlog: Buffer[] = [];
   #isHeld = false;
-  /** What the last ack said. */
+  /** The count in the last ack. */
   #acked = 0;
   #isReading = false;
-  /** The carrier has closed, and the backlog is to be read before anybody hears of it. */
+  /** The carrier has closed. The backlog is read first, then the owner hears of the end. */
   #end: {error: Error | undefined} | undefined;
   #sink: LinkSink | undefined;
   #closed = false;
   readonly #gone = new Moment();
-  /** The carrier asked to hold back; `onDrain` is sure to come. */
+  /** The carrier is full; `onDrain` will follow. */
   #full = false;
-  /** Found no room in the carrier. The latest of each stands for those before it. */
+  /** Records that found no room in the carrier. Only the latest of each type is kept. */
   #owedPong: Buffer | undefined;
   #owedAck: number | undefined;
 
@@ -113,7 +113,7 @@ export class Link implements CarrierSink {
     return this.#trips.shortestMs;
   }
 
-  /** The last one measured, what queued before the ping included; undefined before the first. */
+  /** The last measured round trip, with the time in queues before the ping; undefined before the first. */
   get lastRttMs(): number | undefined {
     return this.#trips.lastMs;
   }
@@ -133,12 +133,12 @@ export class Link implements CarrierSink {
     this.#watch.start();
   }
 
-  /** Hands the link's events to somebody else: the handshake is over, the session takes it. */
+  /** Passes the link's events to another sink: after the handshake the session takes over. */
   handTo(sink: LinkSink): void {
     this.#sink = sink;
   }
 
-  /** Sends session bytes `buffer[start, end)`, an ack in front if there is one. False: no more until onDrain. */
+  /** Sends session bytes `buffer[start, end)`, with a due ack in front. A caller that gets false must wait for `onDrain`. */
   sendSegment(
     buffer: Buffer,
     start: number,
@@ -173,7 +173,7 @@ export class Link implements CarrierSink {
     this.#sendShort(RECORD.message, encodeMessage(sent));
   }
 
-  /** The peer broke the protocol: says so, then ends. */
+  /** The peer broke the protocol: tells it so, then ends the link. */
   violate(reason: string, code: ViolationCode = 'PROTOCOL'): void {
     if (this.#sink?.onViolation !== undefined) {
       this.#sink.onViolation(reason, code);
@@ -183,7 +183,7 @@ export class Link implements CarrierSink {
     this.#finish(new TunlError(code, {reason}));
   }
 
-  /** Nothing more is read from the peer until `readOn`; its silence means nothing meanwhile. Idempotent. */
+  /** Stops reading from the peer until `readOn`. Silence is not counted as death meanwhile. Idempotent. */
   holdReading(): void {
     this.#watch.stop();
     this.#isHeld = true;
@@ -217,18 +217,18 @@ export class Link implements CarrierSink {
     this.carrier.destroy(error);
   }
 
-  /** This side has ended it: what the peer still says is nobody's, and must not pile up. */
+  /** This side has ended the link: later bytes of the peer are discarded, so that they do not pile up. */
   #hearNoMore(): void {
     this.#reader.stop();
     this.#backlog = [];
   }
 
-  /** The link is idle, and what is sent now does not wait behind anything: worth a round trip, once a second. */
+  /** The link is idle, so a ping waits behind nothing: a round trip is measured, once a second. */
   measure(now: number): void {
     if (this.#trips.isDue(now)) this.#ping();
   }
 
-  /** Something suggests that the link may be dead (an address changed): an answer is due within `withinMs`. */
+  /** Tests a link that may be dead, such as after a change of address: the peer must answer within `withinMs`. */
   probe(withinMs: number): void {
     if (!this.#closed) this.#watch.probe(withinMs);
   }
@@ -240,7 +240,7 @@ export class Link implements CarrierSink {
     else if (!this.#read(chunk)) this.carrier.pause();
   }
 
-  /** False: there is a rest, which waits. */
+  /** Returns false when a rest was left, which waits. */
   #read(chunk: Buffer): boolean {
     let taken = chunk.length;
     this.#isReading = true;
@@ -255,10 +255,10 @@ export class Link implements CarrierSink {
     return false;
   }
 
-  /** There is work left again, or reading is held no longer. */
+  /** Reads on: there is work left again, or reading is no longer held. */
   #readMore(): void {
     if (this.#isReading) {
-      // What is being read has brought it about.
+      // The call comes from the bytes that are being read now.
       this.#clock.soon(() => this.#readMore());
       return;
     }
@@ -284,7 +284,7 @@ export class Link implements CarrierSink {
   }
 
   onClose(error: Error | undefined): void {
-    // Reading that is held may never go on.
+    // Held reading may never be continued.
     if (this.#isHeld || this.#backlog.length === 0) this.#close(error);
     else this.#end = {error};
   }
@@ -316,7 +316,7 @@ export class Link implements CarrierSink {
   }
 
   #onAck(count: number): void {
-    // An honest peer has few of those that say nothing new.
+    // An honest peer sends few acks that acknowledge nothing new.
     if (count === this.#acked) this.#work.dear += ACK_UNITS;
     this.#acked = count;
     this.#sink?.onAck(count);
@@ -349,7 +349,7 @@ export class Link implements CarrierSink {
 
   #ping(): void {
     const payload = this.#trips.ping(this.#clock.now());
-    // Without room there is enough under way for the peer to acknowledge.
+    // When the carrier is full, enough is under way that the peer will acknowledge.
     if (this.#hasRoom()) this.#sendShort(RECORD.ping, payload);
   }
 
@@ -363,8 +363,8 @@ export class Link implements CarrierSink {
 }
 
 /**
- * Four round trips on this link, ms: a window used up faster than this is too small. Of the shortest one, that is: what queues
- * on the way makes it twice as long under load, and half a window gathers before credit for it is on its way back.
+ * Four times the shortest round trip on this link, ms: a window that is used up faster is too small. Under load, queues double
+ * a round trip, and half a window gathers before its credit is on the way back.
  */
 export function growWithinMs(link: Link | undefined): number {
   const rttMs = link?.rttMs ?? Number.POSITIVE_INFINITY;

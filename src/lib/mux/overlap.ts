@@ -1,25 +1,25 @@
-// What the old link still brings after a hello has told the peer how much was received: the new link brings it once more.
-// Until it has, nothing is acknowledged: what the peer drops now it could not send again.
+// A hello tells the peer how much was received. Bytes that the old link brings after that come again on the new link.
+// Until then they are not acknowledged: the peer would drop bytes that it still has to send again.
 
 import type {Acks} from './acks.js';
 
 export class Overlap {
   readonly #acks: Acks;
-  /** Hellos under way that told the peer how much was received. */
+  /** The number of hellos under way with such a count. */
   #offers = 0;
-  /** Bytes that the old link brought after the hello, and that the new one brings again. */
+  /** Bytes that came on the old link after the hello and will come again on the new one. */
   #repeated = 0;
 
   constructor(acks: Acks) {
     this.#acks = acks;
   }
 
-  /** What the new link brings next is known here already. */
+  /** True while the new link repeats bytes that were received before. */
   get repeats(): boolean {
     return this.#repeated > 0;
   }
 
-  /** The count that a hello tells the peer, while the old link may still live. `settle` is due when the hello came to something or not. */
+  /** Returns the count for a hello while the old link may be alive. The caller must call `settle` when the handshake has ended. */
   offer(): number {
     this.#offers += 1;
     this.#acks.hold();
@@ -31,7 +31,7 @@ export class Overlap {
     this.#release();
   }
 
-  /** A new link takes over, on which the peer was told `told`; undefined: of all that was received. */
+  /** A new link takes over. `told` is the count in its hello; undefined: everything that was received. */
   begin(told: number | undefined): void {
     const {received} = this.#acks;
     const known = told ?? received;
@@ -41,11 +41,11 @@ export class Overlap {
     this.#release();
   }
 
-  /** Returns what is new of `piece`; undefined when nothing is. */
+  /** Returns the new part of `piece`; undefined when there is none. */
   skip(piece: Buffer): Buffer | undefined {
     const repeated = Math.min(this.#repeated, piece.length);
     this.#repeated -= repeated;
-    // What was read from the old link is acknowledged as soon as the peer has sent it on this one.
+    // Bytes of the old link are acknowledged when the peer has sent them on this one.
     this.#release();
     return repeated < piece.length ? piece.subarray(repeated) : undefined;
   }

@@ -21,7 +21,7 @@ class PipeEnd implements Carrier {
   #full = false;
   #closed = false;
   #paused = false;
-  /** What came for this end while it was paused. */
+  /** Input of this end that came while it was paused. */
   #unread: Array<() => void> = [];
 
   constructor(label: string, options: PipeOptions) {
@@ -52,7 +52,7 @@ class PipeEnd implements Carrier {
     this.#buffered += chunk.length;
     this.#deliver(() => this.#peer?.whenReading(() => this.#move(chunk, onWritten)));
     if (this.#buffered < this.#highWaterBytes) return true;
-    // Stays so until the drain, whatever later writes were told.
+    // The mark stays until the drain, even if later writes return true.
     this.#full = true;
     return false;
   }

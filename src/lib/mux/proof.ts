@@ -1,8 +1,8 @@
-// Proving that one knows a session's secret without showing it, and what the next secret is: pure, keyed hashes only.
+// Proofs that a side knows the session's secret, without sending it, and the next secret. Pure: keyed hashes only.
 
 import {createHmac, randomBytes, timingSafeEqual} from '../core/node-crypto.js';
 
-/** What one resume is about. Both sides know all of it; each nonce is fresh, so a recorded proof fits no second time. */
+/** The facts of one resume, which both sides know. Each nonce is fresh, so a recorded proof does not fit a second time. */
 export interface ResumeFacts {
   id: string;
   epoch: number;

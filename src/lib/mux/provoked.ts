@@ -1,21 +1,21 @@
-// Bounds what a peer can make this side owe it: answers, resets and credit that it provokes and does not read.
+// Limits the answers, resets and credit that a peer provokes and does not read.
 
 import type {Clock, Timer} from '../core/clock.js';
 import {FRAME} from '../protocol/wire.js';
 import {ACK_DEADLINE_MS} from './acks.js';
 import type {Link} from './link.js';
 
-/** With more than this waiting nothing is read from the peer: it can provoke no more. */
+/** With more than this waiting, the peer is not read, so it cannot provoke more. */
 const MAX_BYTES = 32 * 1024 * 1024;
 
-/** Whether a frame answers the peer's own. A visitor's OPEN, data and FIN are not the peer's doing. */
+/** True for frames that answer frames of the peer. The peer does not cause a visitor's OPEN, data and FIN. */
 export function isProvoked(type: number): boolean {
   return type !== FRAME.open && type !== FRAME.data && type !== FRAME.fin;
 }
 
 export interface ProvokedOptions {
   clock: Clock;
-  /** Nothing was acknowledged for ACK_DEADLINE_MS while so much waited. */
+  /** The peer acknowledged nothing for ACK_DEADLINE_MS although that much waited. */
   onNotReading: () => void;
 }
 
@@ -24,9 +24,9 @@ export class Provoked {
   readonly #onNotReading: () => void;
   #bytes = 0;
   #link: Link | undefined;
-  /** When the peer acknowledged something last, or its link began. */
+  /** The time of the peer's last ack, or of the start of its link. */
   #ackedAt = 0;
-  /** While it runs the link is not read. */
+  /** The link is not read while this timer runs. */
   #timer: Timer | undefined;
 
   constructor(options: ProvokedOptions) {
@@ -53,13 +53,13 @@ export class Provoked {
     this.#ackedAt = this.#clock.now();
   }
 
-  /** So many bytes more wait. */
+  /** Counts more waiting bytes. */
   add(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes > MAX_BYTES) this.#limit();
   }
 
-  /** So many wait now: the rest is on its way, or need not be sent. */
+  /** Only this many bytes still wait: the others were sent or dropped. */
   fellTo(bytes: number): void {
     this.#bytes = bytes;
     if (bytes > MAX_BYTES || this.#timer === undefined) return;

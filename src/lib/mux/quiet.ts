@@ -8,15 +8,15 @@ const QUIET_BYTES = 16 * 1024;
 const LULL_MS = 10;
 const LULL_BYTES = 512 * 1024;
 
-/** What is noted at a stream. */
+/** The counters of one stream. */
 export interface Talker {
   /** The lull since which it is counted. */
   lull: number;
-  /** What it has sent since then as a quiet one. */
+  /** Bytes that it has sent as a quiet stream since then. */
   urgentBytes: number;
 }
 
-/** What a flush found: nothing is left to send, the carrier took all that was offered until now, or it holds back. */
+/** The result of a flush: nothing is left, the carrier took everything that was offered, or the carrier is full. */
 export type Progress = 'done' | 'keeps-up' | 'behind';
 
 export class Quiet {
@@ -24,7 +24,7 @@ export class Quiet {
   #lullAt = 0;
   #lullSealed = 0;
 
-  /** Whether `talker` still is if it sends `length` bytes more. */
+  /** True when `talker` stays quiet with `length` more bytes. */
   includes(talker: Talker, length: number): boolean {
     if (talker.lull !== this.#lull) {
       talker.lull = this.#lull;

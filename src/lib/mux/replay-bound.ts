@@ -1,13 +1,13 @@
-// How much one session may keep for replay: so much by itself, and only its share when the process has spent its budget.
+// The limit of one session for bytes kept for replay: its own limit, and only its share when the process's budget is spent.
 
 import {REPLAY_SHARE, type ReplayBudget} from './replay-budget.js';
 
 export class ReplayBound {
-  /** What is kept at the most. */
+  /** The session's own limit. */
   readonly bytes: number;
-  /** Of all sessions of this process together. */
+  /** The shared budget of all sessions of this process. */
   #budget: ReplayBudget | undefined;
-  /** What the budget knows of. */
+  /** The count that the budget knows. */
   #told = 0;
   #heldBack = false;
 
@@ -16,28 +16,28 @@ export class ReplayBound {
     this.#budget = budget;
   }
 
-  /** Whether `kept` is as much as may be. Who asks and hears so holds something back, and the next ack has to see to it. */
+  /** Returns true when `kept` has reached the limit. A caller that gets `true` must stop sending; the next ack checks again. */
   isReached(kept: number): boolean {
     const reached = kept >= this.bytes || (kept >= REPLAY_SHARE && this.#budget?.spent === true);
     if (reached) this.#heldBack = true;
     return reached;
   }
 
-  /** So much is kept from now on. */
+  /** Sets the number of bytes that are kept now. */
   tell(kept: number): void {
     if (this.#budget === undefined) return;
     this.#budget.change(kept - this.#told);
     this.#told = kept;
   }
 
-  /** Whether anything was held back since this was asked last. */
+  /** Returns true when a sender was stopped since the last call. */
   takeHeldBack(): boolean {
     const heldBack = this.#heldBack;
     this.#heldBack = false;
     return heldBack;
   }
 
-  /** Nothing is kept any more, whatever is told later. Idempotent. */
+  /** Nothing is kept any more; later calls of `tell` have no effect. Idempotent. */
   end(): void {
     this.tell(0);
     this.#budget = undefined;

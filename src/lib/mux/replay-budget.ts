@@ -1,11 +1,11 @@
-// What the sessions of a process keep for their peers, together: one that loses its link keeps as much as it may, a thousand
-// must not.
+// The shared limit of a process for bytes kept for replay: one session without a link may keep its own limit, a thousand
+// such sessions may not.
 
-/** Each session may keep this much even when the budget is spent, so that none of them stands still. */
+/** Each session may keep this much even when the budget is spent, so that none is blocked. */
 export const REPLAY_SHARE = 256 * 1024;
 
 export class ReplayBudget {
-  /** What all may keep together. */
+  /** The limit of all sessions together. */
   readonly limitBytes: number;
   #used = 0;
 
@@ -17,12 +17,12 @@ export class ReplayBudget {
     return this.#used;
   }
 
-  /** Whoever keeps more than the share keeps nothing on top of it for now. */
+  /** True when the budget is spent: a session that keeps more than its share must keep no more for now. */
   get spent(): boolean {
     return this.#used >= this.limitBytes;
   }
 
-  /** A session keeps so many bytes more, or less. */
+  /** Adds the change of one session, positive or negative. */
   change(bytes: number): void {
     this.#used += bytes;
   }

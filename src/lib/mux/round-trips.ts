@@ -17,12 +17,12 @@ export class RoundTrips {
     return this.#shortestMs;
   }
 
-  /** What queued before the ping included; undefined before the first. */
+  /** The last round trip, with the time in queues before the ping; undefined before the first. */
   get lastMs(): number | undefined {
     return this.#lastMs;
   }
 
-  /** Whether a ping is worth its bytes on a link with nothing else to send. */
+  /** True when a ping should be sent on an otherwise idle link. */
   isDue(now: number): boolean {
     return this.#sentAt === undefined && now - this.#measuredAt >= MEASURE_EVERY_MS;
   }

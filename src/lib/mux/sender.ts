@@ -1,5 +1,5 @@
-// The sending side of a session: which frame goes out when, over the link of the moment; who may write on; what is
-// acknowledged. What the frames mean is the session's affair.
+// The sending side of a session: decides the order of frames over the current link and which streams may write, and handles
+// acks. It does not know what frames mean.
 
 import type {Clock} from '../core/clock.js';
 import {FRAME, FRAME_HEADER, type FrameType, type ViolationCode, writeFrameHeader} from '../protocol/wire.js';
@@ -18,9 +18,9 @@ import type {ReplayBudget} from './replay-budget.js';
 import type {Stream} from './stream.js';
 import {WriteTurns} from './write-turns.js';
 
-/** Urgent frames pass a full carrier up to here. */
+/** Urgent frames may exceed a full carrier up to this amount. */
 const MAX_CARRIER_BYTES = 2 * 1024 * 1024;
-/** With so many times `queueBytes` waiting every source is told to stop, not only those that bring more. */
+/** When this multiple of `queueBytes` waits, all sources must stop, not only those that bring more. */
 const HOLD_ALL_AT = 4;
 
 export interface SenderOptions {
@@ -28,21 +28,21 @@ export interface SenderOptions {
   clock: Clock;
   keepForReplay: boolean;
   replayBytes: number;
-  /** Of all sessions of this process together. */
+  /** The shared budget of all sessions of this process. */
   replayBudget: ReplayBudget | undefined;
   queueBytes: number;
-  /** No source may be read any further; each stream hears by `wake` when it may write again. */
+  /** All sources must stop; each stream is woken by `wake` when it may write again. */
   onHold: () => void;
   /** The bulk mark of a stream has changed. */
   onMark: (streamId: number, mark: number) => void;
-  /** The peer leaves the session no way to go on. */
+  /** The session cannot continue because of what the peer did. */
   onViolation: (reason: string, code: ViolationCode) => void;
 }
 
 const NOTHING = Buffer.alloc(0);
 
 export class Sender {
-  /** What the peer is told of the other direction. */
+  /** The acks for the other direction. */
   readonly acks: Acks;
   readonly #clock: Clock;
   readonly #outbox: Outbox;
@@ -59,9 +59,9 @@ export class Sender {
   readonly #schedule: FlushSchedule;
   #link: Link | undefined;
   #ended = false;
-  /** The carrier said to hold back; `drained` takes that back. */
+  /** The carrier is full until `drained` is called. */
   #full = false;
-  /** One bulk segment goes out after each drain, even if urgent frames have filled the carrier again: they must not starve it. */
+  /** One bulk segment goes out after each drain, even if urgent frames fill the carrier again: they must not starve bulk. */
   #bulkDue = false;
 
   constructor(options: SenderOptions) {
@@ -107,7 +107,7 @@ export class Sender {
 
   // ── The link ──
 
-  /** Goes on over `link` from the byte after those that the peer has. False when that count cannot be; nothing has changed then. */
+  /** Continues over `link` after the bytes that the peer has. Returns false, and changes nothing, when that count is impossible. */
   attach(link: Link, peerReceived: number): boolean {
     if (!this.#outbox.rewind(peerReceived)) return false;
     this.#bound.tell(this.queuedBytes);
@@ -118,18 +118,18 @@ export class Sender {
     return true;
   }
 
-  /** Without a link everything waits. */
+  /** The link is gone: everything waits. */
   detach(): Link | undefined {
     const link = this.#link;
     this.#link = undefined;
     this.acks.expectNothing();
     this.#provoked.detach();
-    // What every source would still bring must not pile up until the next link.
+    // All sources stop now, or their bytes would pile up until the next link.
     if (link !== undefined) this.#options.onHold();
     return link;
   }
 
-  /** Over: everything that was kept is given back. */
+  /** The session is over: all kept blocks go back to the pool. */
   end(): void {
     this.#ended = true;
     this.acks.end();
@@ -139,7 +139,7 @@ export class Sender {
     this.#bound.end();
   }
 
-  /** As much is kept for replay as may be. */
+  /** True when the limit for replay is reached. */
   #atBound(): boolean {
     return this.#bound.isReached(this.#outbox.unackedBytes);
   }
@@ -148,7 +148,7 @@ export class Sender {
   drained(): void {
     this.#full = false;
     this.#bulkDue = true;
-    // What the kernel takes somebody reads.
+    // The kernel takes bytes, so the peer reads.
     this.#provoked.acknowledged();
     this.flush();
   }
@@ -189,7 +189,7 @@ export class Sender {
     this.#wroteData(before);
   }
 
-  /** @param before what waited before that data. */
+  /** @param before the bytes that waited before that data. */
   #wroteData(before: number): void {
     if (before <= this.#holdAllAt && this.#outbox.waitingBytes > this.#holdAllAt) this.#options.onHold();
     this.#schedule.wrote(AT_ONCE);
@@ -199,7 +199,7 @@ export class Sender {
     this.sendFrame(FRAME.fin, stream.id, NOTHING, this.#laneBehindData(stream));
   }
 
-  /** The reset of a stream whose data must arrive. */
+  /** Sends the reset of a stream whose data must arrive first. */
   sendLastReset(stream: Stream, payload: Buffer): void {
     this.sendFrame(FRAME.reset, stream.id, payload, this.#laneBehindData(stream));
   }
@@ -208,7 +208,7 @@ export class Sender {
     return this.#outbox.bulkIsWaiting(stream.bulkMark) ? 'bulk' : 'urgent';
   }
 
-  /** The stream is dead, here or there: what waits of it need not be sent. */
+  /** The stream is dead on one side: its waiting frames need not be sent. */
   drop(stream: Stream): void {
     this.#turns.delete(stream);
     const {urgentBytes, waitingBytes} = this.#outbox;
@@ -232,7 +232,7 @@ export class Sender {
   mayWrite(stream: Stream): boolean {
     if (this.#link === undefined || this.#atBound()) return false;
     if (!this.#crowded()) return true;
-    // Only what would go to the urgent lane may still come.
+    // Only frames for the urgent lane may still come.
     return this.#isQuiet(stream) && this.#roomForQuiet() > 0;
   }
 
@@ -261,7 +261,7 @@ export class Sender {
     return Math.min(MAX_CARRIER_BYTES - urgentBytes, this.#holdAllAt - waitingBytes);
   }
 
-  /** Small frames of quiet streams overtake bulk; a stream's own order is kept. */
+  /** Small frames of quiet streams overtake bulk. The order within a stream is kept. */
   #laneFor(stream: Stream, length: number): LaneName {
     if (this.#outbox.bulkIsWaiting(stream.bulkMark) || !this.#quiet.includes(stream, length)) return 'bulk';
     stream.urgentBytes += length;
@@ -274,7 +274,7 @@ export class Sender {
 
   #crowded(): boolean {
     if (this.#queued() < this.#queueBytes) return false;
-    // Something has to tell when there is room again: a drain, an ack, or the flush of what waits here.
+    // An event must tell when there is room again: a drain, an ack, or the flush of the waiting frames.
     return this.#full || this.#outbox.unackedBytes > 0 || this.#outbox.waitingBytes > 0;
   }
 
@@ -284,7 +284,7 @@ export class Sender {
     this.#schedule.flush(when);
   }
 
-  /** Hands the carrier what it takes. */
+  /** Sends as much as the carrier takes. */
   flush(): void {
     this.#schedule.begun();
     if (this.#ended) return;
@@ -302,7 +302,7 @@ export class Sender {
     if (this.acks.pressing) this.#sendAck();
   }
 
-  /** Returns whether all of it went out. */
+  /** Returns true when everything was sent. */
   #sendWaiting(link: Link, now: number): boolean {
     const outbox = this.#outbox;
     const mostBulk = Math.min(this.#bound.bytes, this.#pace.limit(now, link.rttMs));
@@ -313,7 +313,7 @@ export class Sender {
       this.#provoked.fellTo(0);
       while (outbox.unsent) outbox.sendNext(this.#sendSegment);
     }
-    // Never past urgent frames that wait: they may be of the same stream.
+    // Bulk never overtakes waiting urgent frames, because they may belong to the same stream.
     while (outbox.urgentBytes === 0 && (!this.#full || this.#bulkDue)) {
       if (this.#atBound() || outbox.unackedBytes >= mostBulk || !outbox.sealBulk()) break;
       this.#bulkDue = false;
@@ -330,13 +330,13 @@ export class Sender {
 
   // ── Acks ──
 
-  /** What came has been read: the peer is told in time. */
+  /** Input was read: an ack goes out in time. */
   acknowledgeSoon(): void {
     if (this.acks.pressing) this.scheduleFlush(THIS_TURN);
     else this.acks.later();
   }
 
-  /** The peer has the first `count` session bytes. False when that cannot be. */
+  /** The peer has the first `count` session bytes. Returns false when that is impossible. */
   acknowledged(count: number): boolean {
     const before = this.#outbox.ackedBytes;
     if (!this.#outbox.acknowledge(count)) return false;
@@ -346,7 +346,7 @@ export class Sender {
       this.acks.expectNothing();
       this.#pace.acknowledged(count - before, this.#clock.now(), this.#link?.rttMs ?? 0);
     }
-    // It may have waited for this ack.
+    // Frames may have waited for this ack.
     if (this.#bound.takeHeldBack() || this.#outbox.waitingBytes > 0) this.scheduleFlush(THIS_TURN);
     this.#turns.schedule();
     return true;

@@ -21,7 +21,7 @@ import {WindowBudget} from './window-budget.js';
 import type {WorkLeft} from './work.js';
 
 export interface SessionSink extends StreamsSink {
-  /** The peer means to go away. */
+  /** The peer has announced that it will go away. */
   onGoaway?(message: LinkMessage & {type: 'goaway'}): void;
   /** The link is gone; streams are kept until the resume window has passed. */
   onDetached?(error: Error | undefined): void;
@@ -38,13 +38,13 @@ export interface SessionOptions {
   resumeWindowMs?: number;
   /** Unacknowledged bytes kept for replay; at this many the local sockets are no longer read. Default 16 MiB. */
   replayBytes?: number;
-  /** What all sessions of this process keep for replay together. Default: no bound besides each one's own. */
+  /** Shared limit of this process for bytes kept for replay. Default: only the limit of each session. */
   replayBudget?: ReplayBudget;
-  /** False: nothing is kept, a lost link is the session's end (to measure what keeping costs). Default true. */
+  /** With false nothing is kept and a lost link ends the session; this is for measuring the cost of replay. Default true. */
   keepForReplay?: boolean;
-  /** With this much waiting for the peer, here and in the carrier, local sockets are read no further. Default 1 MiB: less makes both sides wait for each other. */
+  /** Local sockets are not read while this much waits for the peer, here and in the carrier. Default 1 MiB: with less both sides wait for each other. */
   queueBytes?: number;
-  /** What the windows of this and other sessions may grow by together; those of one session by 64 MiB at the most. */
+  /** Shared limit for the growth of windows of several sessions; one session's windows grow by at most 64 MiB. */
   windowBudget?: WindowBudget;
   /** Streams open at once. Default LIMITS.streams. */
   maxStreams?: number;
@@ -110,7 +110,7 @@ export class Session implements LinkSink {
     return this.#ended;
   }
 
-  /** Since when there is no link, ms of its clock; undefined while there is one. */
+  /** The time at which the link was lost, ms of the session's clock; undefined while there is a link. */
   get detachedAt(): number | undefined {
     return this.#detachedAt;
   }
@@ -119,40 +119,40 @@ export class Session implements LinkSink {
     return this.#sender.link;
   }
 
-  /** Session bytes received so far: what a resume tells the peer. */
+  /** Session bytes received so far. A resume tells this count to the peer. */
   get receivedBytes(): number {
     return this.#sender.acks.received;
   }
 
-  /** The count that a hello tells the peer; until `settleResume` nothing is acknowledged. */
+  /** The count for a hello. No ack goes out until `settleResume`. */
   offerResume(): number {
     return this.#overlap.offer();
   }
 
-  /** The hello came to something or not. */
+  /** The handshake has ended, with or without a new link. */
   settleResume(): void {
     this.#overlap.settle();
   }
 
-  /** Sent and not acknowledged. */
+  /** Bytes that were sent and are not acknowledged. */
   get unackedBytes(): number {
     return this.#sender.unackedBytes;
   }
 
-  /** Sent, and acknowledged by the peer. */
+  /** Bytes that were sent and are acknowledged. */
   get ackedBytes(): number {
     return this.#sender.ackedBytes;
   }
 
-  /** Kept in memory for the peer: waiting, or sent and not acknowledged. */
+  /** Bytes in memory for the peer: they wait to be sent, or were sent and are not acknowledged. */
   get queuedBytes(): number {
     return this.#sender.queuedBytes;
   }
 
   /**
-   * Goes on over `link`; a link that was still there is fenced: destroyed, and nothing more is taken from it.
-   * @param peerReceived session bytes that the peer has; all after them is sent again.
-   * @returns false when that count cannot be; the session is over then.
+   * Continues over `link`. The old link, if there is one, is destroyed, and no byte of it is accepted any more.
+   * @param peerReceived session bytes that the peer has; all bytes after them are sent again.
+   * @returns false when that count is impossible; then the session is over.
    */
   attach(link: Link, peerReceived: number): boolean {
     if (this.#ended) return false;
@@ -168,13 +168,13 @@ export class Session implements LinkSink {
     this.#detachedAt = undefined;
     this.#overlap.begin(link.told);
     link.handTo(this);
-    // Nobody is told a second time of a link that closed before it was handed over.
+    // A link that closed before it was handed over reports its end only once.
     if (link.closed) this.onClose(undefined);
     else this.#sender.scheduleFlush();
     return true;
   }
 
-  /** Opens a stream; its first bytes may follow at once. Undefined: as many streams as allowed are open, or the session is over. */
+  /** Opens a stream; its first bytes may follow at once. Undefined: the limit of open streams is reached, or the session is over. */
   open(kind: StreamKind, about: object): Stream | undefined {
     return this.#ended ? undefined : this.#streams.open(kind, about);
   }
@@ -187,7 +187,7 @@ export class Session implements LinkSink {
     this.#sender.sendFrame(FRAME.control, 0, payload);
   }
 
-  /** Resolves when the peer has acknowledged all that was sent, or there is no link to send it by. */
+  /** Resolves when the peer has acknowledged everything that was sent, or when there is no link. */
   async delivered(): Promise<void> {
     if (!this.#isDelivered) await this.#allDelivered.next();
   }
@@ -200,7 +200,7 @@ export class Session implements LinkSink {
     if (this.#allDelivered.isAwaited && this.#isDelivered) this.#allDelivered.come();
   }
 
-  /** Over for good, and the peer is told why; every stream is reset on both sides. Idempotent. */
+  /** Ends the session for good and tells the peer why. Every stream is reset on both sides. Idempotent. */
   close(code = 'CLOSED', message = 'closed'): void {
     if (this.#ended) return;
     this.#sender.flush();
@@ -208,20 +208,20 @@ export class Session implements LinkSink {
     this.#end(undefined);
   }
 
-  /** Over for good, at once. Idempotent. */
+  /** Ends the session for good, at once. Idempotent. */
   destroy(error: TunlError): void {
     if (this.#ended) return;
     this.#letGo()?.destroy(error);
     this.#end(error);
   }
 
-  /** The peer sent what it may not: it is told, and the session is over. */
+  /** The peer broke the protocol: it is told so, and the session ends. */
   onViolation(reason: string, code: ViolationCode = 'PROTOCOL'): void {
     this.#letGo()?.endWith(code, reason);
     this.#end(new TunlError(code, {reason}));
   }
 
-  /** The link is no longer this session's; what still comes from it is nobody's. */
+  /** Detaches the link; what still comes from it is ignored. */
   #letGo(): Link | undefined {
     const link = this.#sender.detach();
     link?.handTo(NOBODY);
@@ -251,7 +251,7 @@ export class Session implements LinkSink {
     try {
       taken = this.#reader.push(piece, work);
     } catch (error) {
-      // The rest of the piece is counted and was not read: there is nothing to go on from, for the peer neither.
+      // The rest of the piece is counted as received but was not read, so neither side can resume.
       this.#letGo()?.endWith('UNEXPECTED', 'an unexpected error at this end');
       this.#end(toTunlError(error));
     }

@@ -1,4 +1,4 @@
-// A stream of one session as the carrier of another: so a session can lead through a relay to the one behind it.
+// A stream of one session is the carrier of another one. In this way a session leads through a relay to the peer behind it.
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
@@ -10,7 +10,7 @@ export interface StreamCarrierOptions {
   label?: string;
   /** `write` returns false above this. Default 256 KiB. */
   highWaterBytes?: number;
-  /** How long an orderly end may stand still before it becomes a destroy, ms. Default 5,000. */
+  /** An orderly end without progress for this long becomes a destroy, ms. Default 5,000. */
   closeTimeoutMs?: number;
   clock?: Clock;
 }
@@ -26,10 +26,10 @@ interface Waiting {
  */
 type Phase = 'open' | 'ending' | 'closed';
 
-/** Takes the stream over: whoever opened it hands it in at once, whoever was offered it accepts it first. */
+/** Takes over a stream. The side that opened it passes it at once; the other side accepts it first. */
 export class StreamCarrier implements Carrier {
   readonly label: string;
-  /** The stream copies what it is given, with headers of its own. */
+  /** The stream copies its input and adds headers of its own. */
   readonly headroom = 0;
   readonly #stream: Stream;
   readonly #highWaterBytes: number;
@@ -38,14 +38,14 @@ export class StreamCarrier implements Carrier {
   #sink: CarrierSink | undefined;
   #phase: Phase = 'open';
   #error: Error | undefined;
-  /** Came before `start` or in a pause; not consumed, so the window bounds it. */
+  /** Bytes that came before `start` or in a pause. They are not consumed, so the window limits them. */
   #unread: Buffer[] = [];
   #paused = false;
-  /** The stream takes more: it has not asked to stop, or has said that it goes on. */
+  /** True while the stream takes more. */
   #go = true;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  /** `onDrain` is due once no more than this waits; undefined while nobody was told to hold back. */
+  /** `onDrain` is called when no more than this waits; undefined while `write` has not returned false. */
   #drainAt: number | undefined;
   #timer: Timer | undefined;
 
@@ -123,7 +123,7 @@ export class StreamCarrier implements Carrier {
 
   #onData(piece: Buffer): void {
     if (this.#phase === 'closed') return;
-    // Behind what waits already: `consumed` may bring the next piece while the last ones are being handed on.
+    // The piece goes behind the waiting ones: `consumed` can bring the next piece while the last ones are handed on.
     this.#unread.push(piece);
     this.#readOn();
   }
@@ -133,7 +133,7 @@ export class StreamCarrier implements Carrier {
       const piece = this.#unread.shift();
       if (piece === undefined) return;
       this.#sink.onData(piece);
-      // The session inside has windows of its own: its streams hold back, and its link for a turn at the most.
+      // The inner session has windows of its own, so its streams hold bytes back, and its link does so for at most one turn.
       this.#stream.consumed(piece.length);
     }
   }
@@ -156,7 +156,7 @@ export class StreamCarrier implements Carrier {
     this.#sink?.onDrain();
   }
 
-  /** From now on the end has some time to get on; a slow link may take long, a standstill may not. */
+  /** Destroys the carrier when its end makes no progress for some time; a slow link may take longer. */
   #limit(): void {
     this.#timer?.cancel();
     this.#timer = this.#clock.after(this.#closeTimeoutMs, () =>
@@ -169,7 +169,7 @@ export class StreamCarrier implements Carrier {
     this.#phase = 'closed';
     this.#error = error;
     this.#timer?.cancel();
-    // After an orderly end everything is delivered, in a pause too.
+    // After an orderly end everything is delivered, even in a pause.
     const unread = this.#unread.splice(0);
     if (error === undefined) for (const piece of unread) this.#sink?.onData(piece);
     this.#waitingBytes = 0;

@@ -1,8 +1,8 @@
-// Which stream ids are whose: each side opens its own in rising order, and none comes back.
+// Stream ids: each side opens its own in rising order, and no id is used twice.
 
 import {LIMITS} from '../protocol/wire.js';
 
-/** Who opens odd stream ids (the relay) and even ones (the agent). */
+/** The relay opens odd stream ids, the agent even ones. */
 export type SessionRole = 'agent' | 'relay';
 
 export class StreamIds {
@@ -16,7 +16,7 @@ export class StreamIds {
     this.#lastOfPeer = role === 'relay' ? 0 : -1;
   }
 
-  /** The id of the next stream that is opened here. Undefined: all were used. */
+  /** The id for the next stream of this side. Undefined: all ids are used. */
   take(): number | undefined {
     if (this.#next > LIMITS.maxStreamId) return undefined;
     const id = this.#next;
@@ -24,14 +24,14 @@ export class StreamIds {
     return id;
   }
 
-  /** The peer opens a stream by this id. False: it is not the peer's, or was used before. */
+  /** Takes an id that the peer opens. Returns false when it is not one of the peer's, or was used before. */
   admit(id: number): boolean {
     if (!this.#isPeers(id) || id <= this.#lastOfPeer) return false;
     this.#lastOfPeer = id;
     return true;
   }
 
-  /** Whether there was such a stream, on either side; an id that was left out counts as well. */
+  /** True when an id is not new, on either side; a skipped id counts too. */
   wasOpened(id: number): boolean {
     return this.#isPeers(id) ? id <= this.#lastOfPeer : id < this.#next;
   }

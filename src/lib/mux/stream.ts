@@ -11,52 +11,52 @@ import {type ReceiveWindow, SendWindow} from './window.js';
 export const PAYLOAD_AT = HEADER_ROOM + FRAME_HEADER;
 export const PAYLOAD_BYTES = BLOCK_BYTES - PAYLOAD_AT;
 
-/** What the owner of a stream does with its events. Called by the session; must not throw. */
+/** The events of a stream for its owner. The session calls them; they must not throw. */
 export interface StreamSink {
-  /** Bytes in order. The piece is the sink's; `stream.consumed` is due when they are out of memory. */
+  /** Bytes in order. The sink owns the piece, and must call `stream.consumed` when the bytes are out of memory. */
   onData(piece: Buffer): void;
-  /** The peer sends no more. */
+  /** The peer has ended its direction. */
   onEnd(): void;
-  /** `write` may go on after it or `mayBegin` returned false, or after `onHold`. */
+  /** Writing may continue after `write` or `mayBegin` returned false, or after `onHold`. */
   onWritable(): void;
-  /** No more of the source should be read until `onWritable`. A sink without it bounds what it writes by itself. */
+  /** The source should not be read until `onWritable`. A sink without this method must limit its writes itself. */
   onHold?(): void;
   /** The peer took the stream that this side opened. */
   onOpened?(): void;
-  /** The stream is dead in both directions: reset, refused (`message` may say more), or its session is over. The last event. */
+  /** The last event: the stream was reset or refused (`message` may say more), or its session is over. */
   onReset(code: StreamCode, message?: string): void;
-  /** Both directions have ended in order. The last event. */
+  /** The last event: both directions have ended in order. */
   onClosed?(): void;
 }
 
-/** What a stream needs of its session. */
+/** The parts of the session that a stream needs. */
 export interface StreamHost {
   sendData(stream: Stream, chunk: Buffer): void;
   adoptBlock(stream: Stream, block: Block, end: number): void;
   sendFin(stream: Stream): void;
-  /** Behind the stream's data that has not left yet. */
+  /** The FIN waits behind data of the stream that was not sent yet. */
   sendLastReset(stream: Stream, code: StreamCode): void;
   sendOpened(stream: Stream): void;
   sendRefused(stream: Stream, code: StreamCode, message: string | undefined): void;
   sendReset(stream: Stream, code: StreamCode): void;
   sendCredit(stream: Stream, bytes: number): void;
-  /** Whether this stream may go on writing now. */
+  /** True when this stream may write now. */
   mayWrite(stream: Stream): boolean;
-  /** `stream.wake()` is due when it may. */
+  /** Asks for a call of `stream.wake()` when the stream may write again. */
   await(stream: Stream): void;
-  /** The stream is dead: what waits of it need not be sent. */
+  /** The stream is dead: its waiting frames need not be sent. */
   drop(stream: Stream): void;
   forget(stream: Stream): void;
   readonly linked: boolean;
   now(): number;
   growWithinMs(): number;
-  /** Runs `fn` when the current input has been worked off. */
+  /** Runs `fn` when the current input has been processed. */
   soon(fn: () => void): void;
 }
 
-/** With so many pieces unread crumbs are gathered, for a turn at the most. */
+/** From this many unread pieces on, crumbs are gathered, for at most one turn. */
 const MANY_PIECES = 64;
-/** With so many they wait until the owner has read something: pieces themselves cost memory. */
+/** From this many on, crumbs wait until the owner has read something, because each piece costs memory. */
 const TOO_MANY_PIECES = 1_024;
 
 const NO_SINK: StreamSink = {onData: () => {}, onEnd: () => {}, onWritable: () => {}, onReset: () => {}};
@@ -65,7 +65,7 @@ export class Stream {
   readonly id: number;
   readonly kind: StreamKind;
   sink: StreamSink = NO_SINK;
-  /** Called once when the stream has ended, whichever side ended it: for those that only count it. */
+  /** Called once when the stream has ended, by either side. For code that only counts streams. */
   onGone: (() => void) | undefined;
   /** Payload bytes received and sent so far. */
   bytesIn = 0;
@@ -82,12 +82,12 @@ export class Stream {
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   #state: StreamState;
-  /** Bytes that the owner wrote and the window did not take yet; at most what one read gave. */
+  /** Bytes that the owner wrote and the window has not taken; at most one read of the source. */
   #held: Buffer[] = [];
   #finHeld = false;
   #resetHeld: StreamCode | undefined;
   #asleep = false;
-  /** Pieces handed on since all was read. */
+  /** The number of pieces handed on since everything was consumed. */
   #pieces = 0;
   #crumbs: Crumbs | undefined;
 
@@ -109,7 +109,7 @@ export class Stream {
     return this.#state;
   }
 
-  /** Whether the peer may still send data. */
+  /** True while the peer may send data. */
   get mayReceive(): boolean {
     return nextState(this.#state, 'receiveData') !== undefined;
   }
@@ -128,30 +128,30 @@ export class Stream {
     return this.#held.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
-  /** Whether bytes can move at all now. */
+  /** True while the session has a link. */
   get linked(): boolean {
     return this.#host.linked;
   }
 
-  /** Whether the source may be read for the first time. False: not before `onWritable`. */
+  /** Asks before the first read of the source. A caller that gets false must wait for `onWritable`. */
   mayBegin(): boolean {
     return this.#goOn();
   }
 
-  /** Copies and sends. False: stop reading the source until `onWritable`; what was written is not lost. */
+  /** Copies and sends. A caller that gets false must not read the source until `onWritable`; the written bytes are kept. */
   write(chunk: Buffer): boolean {
     if (!this.#maySend) return false;
     if (chunk.length === 0) return true;
     this.bytesOut += chunk.length;
     const sent = this.#held.length === 0 ? this.#sendUpToWindow(chunk) : 0;
-    // A copy: the caller may use its buffer again as soon as this returned.
+    // The bytes are copied, because the caller may reuse its buffer after this call.
     if (sent < chunk.length) this.#held.push(Buffer.from(chunk.subarray(sent)));
     return this.#goOn();
   }
 
   /**
-   * Sends `length` bytes that stand at PAYLOAD_AT of a block, without copying them. The block is the session's from
-   * now on, whatever is returned. Same answer as `write`.
+   * Sends `length` bytes at PAYLOAD_AT of a block, without a copy. The session owns the block after this call in every
+   * case. Returns the same as `write`.
    */
   writeBlock(block: Block, length: number): boolean {
     if (!this.#maySend || length === 0 || this.#held.length > 0 || length > this.#sendWindow.available) {
@@ -165,7 +165,7 @@ export class Stream {
     return this.#goOn();
   }
 
-  /** No more data from this side. The other direction goes on. */
+  /** Ends this side's direction. The other direction continues. */
   end(): void {
     if (this.#finHeld || nextState(this.#state, 'sendFin') === undefined) return;
     if (this.#held.length > 0) {
@@ -176,7 +176,7 @@ export class Stream {
     this.#move('sendFin');
   }
 
-  /** Dead in both directions, now; the peer is told, this side's sink is not. */
+  /** Resets both directions now. The peer is told; the sink of this side is not. */
   reset(code: StreamCode): void {
     if (this.#state === 'closed') return;
     this.#host.sendReset(this, code);
@@ -184,8 +184,8 @@ export class Stream {
   }
 
   /**
-   * Dead in both directions as well, but the peer gets all that was written first. The sink hears `onReset` when the
-   * reset has been sent, or of what ends the stream before.
+   * Resets both directions, but the peer first gets everything that was written. The sink gets `onReset` when the reset
+   * was sent or when something else ends the stream earlier.
    */
   resetAfterData(code: StreamCode): void {
     if (this.#state === 'closed') return;
@@ -198,14 +198,14 @@ export class Stream {
     this.sink.onReset(code);
   }
 
-  /** Takes the stream that the peer opened. */
+  /** Accepts the stream that the peer opened. */
   accept(): void {
     if (nextState(this.#state, 'sendOpened') === undefined) return;
     this.#host.sendOpened(this);
     this.#move('sendOpened');
   }
 
-  /** Does not take it. `message` says why to people. */
+  /** Refuses the stream that the peer opened. `message` tells people why. */
   refuse(code: StreamCode, message?: string): void {
     if (nextState(this.#state, 'sendRefused') === undefined) {
       this.reset(code);
@@ -215,7 +215,7 @@ export class Stream {
     this.#die();
   }
 
-  /** `bytes` of what `onData` gave are out of memory. Credit follows. */
+  /** `bytes` that came by `onData` are out of memory; the peer gets credit for them. */
   consumed(bytes: number): void {
     if (!this.mayReceive) {
       this.#receiveWindow.drain(bytes);
@@ -233,7 +233,7 @@ export class Stream {
     return this.mayReceive && this.#receiveWindow.receive(length);
   }
 
-  /** @internal Whether there is memory for what is coming; without, the stream is reset. */
+  /** @internal True when there is memory for the next data; otherwise the stream is reset. */
   makeRoom(): boolean {
     if (this.#receiveWindow.fits) return true;
     this.reset('TOO_MUCH_UNREAD');
@@ -257,7 +257,7 @@ export class Stream {
       return;
     }
     if (this.#crumbs !== undefined) this.#crumbs.flush();
-    // One that waits behind others would keep its whole chunk in memory for as long as they do.
+    // A small piece that waits behind others would keep its whole chunk in memory meanwhile.
     this.sink.onData(this.#pieces > 1 && isCrumb(piece) ? copyAlone(piece) : piece);
   }
 
@@ -274,7 +274,7 @@ export class Stream {
     code: StreamCode,
     message?: string,
   ): boolean {
-    // They came before the end, and before a reset.
+    // The gathered bytes came before the end or the reset.
     if (event !== 'receiveOpened' && this.#crumbs !== undefined) {
       this.#crumbs.flush();
       if (this.#state === 'closed') return true;
@@ -305,7 +305,7 @@ export class Stream {
     this.sink.onReset(code);
   }
 
-  /** @internal The source has to stop, and goes on when it is its turn. */
+  /** @internal The source must stop; it continues when it is its turn. */
   hold(): void {
     if (this.#asleep || this.sink.onHold === undefined) return;
     if (!this.#maySend) return;
@@ -313,7 +313,7 @@ export class Stream {
     this.#goToSleep();
   }
 
-  /** @internal There may be room again: sends what is held, then lets the source go on. */
+  /** @internal There may be room again: sends the held bytes, then lets the source continue. */
   wake(): void {
     if (this.#state === 'closed' || (!this.#asleep && this.#held.length === 0)) return;
     while (this.#held.length > 0 && this.#sendWindow.available > 0) {
@@ -371,11 +371,11 @@ export class Stream {
 
   #goToSleep(): void {
     this.#asleep = true;
-    // With credit left it is the session that has no room; without, the peer's next credit wakes this stream.
+    // With credit left, the session has no room. Without credit, the peer's next credit wakes this stream.
     if (this.#sendWindow.available > 0) this.#host.await(this);
   }
 
-  /** This side did something that may have been the last thing. */
+  /** Applies an event of this side, which may be the last one of the stream. */
   #move(event: StreamEvent): void {
     const next = nextState(this.#state, event);
     if (next === undefined) return;
@@ -385,7 +385,7 @@ export class Stream {
     this.sink.onClosed?.();
   }
 
-  /** What was written and has not left is of no use to anybody. */
+  /** Discards the bytes that were written and not sent. */
   #die(): void {
     this.#forgetAll();
     this.#host.drop(this);

@@ -1,4 +1,4 @@
-// The streams of a session: opened by either side, found by id, fed with the peer's frames, and what they need in turn.
+// The streams of a session: either side opens them, and the peer's frames reach them by their id.
 
 import type {Clock} from '../core/clock.js';
 import {encodeMessage, readRefusal, readStreamCode} from '../protocol/control-messages.js';
@@ -26,7 +26,7 @@ export interface StreamsSink {
   onControl(payload: Buffer): void;
 }
 
-/** What goes to the peer, and who may write. */
+/** The parts of the sender that streams use. */
 type Sending = Pick<
   Sender,
   | 'link'
@@ -65,7 +65,7 @@ export class Streams implements StreamHost, FrameSink {
   readonly #all = new Map<number, Stream>();
   /** Ids of the streams that were opened here while there was no link and that the peer has not answered yet. */
   readonly #waiting = new Set<number>();
-  /** Whose the DATA frame is that is being read. */
+  /** The stream of the DATA frame that is being read. */
   #receiving: Stream | undefined;
 
   constructor(options: StreamsOptions) {
@@ -87,7 +87,7 @@ export class Streams implements StreamHost, FrameSink {
     return this.#waiting.size;
   }
 
-  /** Opens a stream; its first bytes may follow at once. Undefined: as many streams as allowed are open, or were. */
+  /** Opens a stream; its first bytes may follow at once. Undefined: the limit of open streams is reached, or all ids are used. */
   open(kind: StreamKind, about: object): Stream | undefined {
     if (this.#all.size >= this.#maxStreams) return undefined;
     const json = encodeMessage(about);
@@ -103,7 +103,7 @@ export class Streams implements StreamHost, FrameSink {
     return stream;
   }
 
-  /** No source may be read any further: each goes on when it is its turn. */
+  /** Stops all sources; each continues when it is its turn. */
   hold(): void {
     for (const stream of this.#all.values()) stream.hold();
   }
@@ -114,7 +114,7 @@ export class Streams implements StreamHost, FrameSink {
     if (stream !== undefined) stream.bulkMark = mark;
   }
 
-  /** The session is over: every stream is told. */
+  /** The session is over: tells every stream. */
   abandon(): void {
     for (const stream of [...this.#all.values()]) stream.abandon('SESSION_ENDED');
     this.#all.clear();

@@ -1,21 +1,21 @@
-// What the windows of a session may grow by in all, and whose turn it is: streams that are idle give their growth back to those
-// that are not, large windows to small ones.
+// The limit for the growth of all windows of a session. Idle streams give growth back to active ones, and large windows to
+// small ones.
 
-/** Idle for so long, ms, a window is of more use to another stream. */
+/** A window that was idle for this long, ms, gives its growth to other streams. */
 const IDLE_MS = 1_000;
 
-/** A window as the budget sees it. */
+/** The part of a window that the budget needs. */
 export interface GrownWindow {
   readonly size: number;
-  /** When bytes of it were consumed last, ms. */
+  /** The time at which its bytes were consumed last, ms. */
   readonly usedAt: number;
-  /** Bytes that it may be made smaller by now. */
+  /** The number of bytes that it can give back now. */
   readonly spare: number;
-  /** Makes it smaller, and gives the bytes back to the budget. */
+  /** Makes the window smaller and gives the bytes back to the budget. */
   shrink(bytes: number): void;
 }
 
-/** Of a session, or, as its parent, of a whole relay. */
+/** The budget of one session; its parent is the budget of a whole relay. */
 export class WindowBudget {
   readonly #limit: number;
   readonly #parent: WindowBudget | undefined;
@@ -31,7 +31,7 @@ export class WindowBudget {
     return this.#used;
   }
 
-  /** `window` becomes larger by `bytes`, if need be at the cost of idle windows, or of one that stays as large as it is then. */
+  /** Grows `window` by `bytes`. If needed, idle windows give bytes back, or one window that stays at least as large. */
   grow(window: GrownWindow, bytes: number, now: number): boolean {
     if (!this.#take(bytes)) {
       const idle = this.#others(window).filter(({usedAt}) => now - usedAt >= IDLE_MS);
@@ -47,7 +47,7 @@ export class WindowBudget {
     return true;
   }
 
-  /** `window` holds `bytes` more than it is given, for which credit was granted before. False: there is no memory left. */
+  /** Counts `bytes` of `window` beyond its size, whose credit was granted before. Returns false when no memory is left. */
   charge(window: GrownWindow, bytes: number): boolean {
     if (this.#take(bytes)) return true;
     this.#reclaim(
@@ -62,7 +62,7 @@ export class WindowBudget {
     this.#parent?.give(bytes);
   }
 
-  /** The window is over. */
+  /** The window's stream has ended. */
   forget(window: GrownWindow): void {
     this.#grown.delete(window);
   }

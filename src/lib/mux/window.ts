@@ -1,4 +1,4 @@
-// Flow control of one direction of one stream as pure values: what may still be sent, and when to grant more.
+// Flow control of one direction of one stream, as pure values: how much may still be sent, and when to grant more.
 
 import {LIMITS} from '../protocol/wire.js';
 import type {GrownWindow, WindowBudget} from './window-budget.js';
@@ -29,18 +29,18 @@ export class SendWindow {
   }
 }
 
-/** What is consumed is granted again from so much on, at the latest: half of a large window would be missing on a long link. */
+/** Consumed bytes are granted again at this amount at the latest: on a long link half of a large window would be too late. */
 const MOST_PENDING_BYTES = 1024 * 1024;
 
 /**
- * On a short link a window is used up in no time as long as the kernel's buffers of a reader take it all, though nobody
- * reads: 10 MB, where a system has its usual limits. More than that without a pause is read by somebody.
+ * On a short link a window is used up quickly even if nobody reads, as long as the kernel's buffers take the bytes: 10 MB
+ * with usual limits. More than that without a pause proves that somebody reads.
  */
 const SHORT_LINK_MS = 20;
-/** A stream that takes longer for a window there has no use for a larger one: it waits for others, and would make them wait. */
+/** On a short link a stream that takes longer for a window does not need a larger one: other streams slow it down. */
 const SHORT_LINK_IN_TIME_MS = 8;
 const READ_BY_SOMEBODY_BYTES = 16 * 1024 * 1024;
-/** A larger one there only fills memory. */
+/** On a short link a larger window only fills memory. */
 const SHORT_LINK_WINDOW = 4 * 1024 * 1024;
 
 /**
@@ -52,13 +52,13 @@ export class ReceiveWindow implements GrownWindow {
   readonly #budget: WindowBudget;
   #size: number = LIMITS.initialWindow;
   #grown = 0;
-  /** What the peer may still send. */
+  /** Bytes that the peer may still send. */
   #allowance: number = LIMITS.initialWindow;
-  /** Consumed, not granted again yet. */
+  /** Bytes that are consumed and not granted again yet. */
   #pending = 0;
-  /** Credit that the peer has beyond the size, since the window was made smaller: what is consumed next is not granted again. */
+  /** Credit that the peer has beyond the size, because the window was made smaller. As many consumed bytes are not granted again. */
   #overhang = 0;
-  /** What of the overhang has come and is not consumed: it stands in the budget as growth does. */
+  /** Bytes of the overhang that came and are not consumed. The budget counts them like growth. */
   #charged = 0;
   #measured = 0;
   /** Bytes of windows in a row that were used up in time. */
@@ -80,19 +80,19 @@ export class ReceiveWindow implements GrownWindow {
     return this.#usedAt;
   }
 
-  /** Received and not consumed: what this stream holds in memory. */
+  /** Bytes that are received and not consumed: the memory of this stream. */
   get unread(): number {
     return this.#size + this.#overhang - this.#allowance - this.#pending;
   }
 
-  /** `bytes` came. False when the peer had no credit for them: a violation. */
+  /** Counts received bytes. Returns false when the peer had no credit for them: a violation. */
   receive(bytes: number): boolean {
     if (bytes > this.#allowance) return false;
     this.#allowance -= bytes;
     return true;
   }
 
-  /** Whether there is memory for what was received. Only a window that was made smaller may hold more than it is given. */
+  /** True when the budget has memory for the received bytes. Only a window that was made smaller can exceed it. */
   get fits(): boolean {
     if (this.#overhang === 0) return true;
     const more = this.unread - this.#size - this.#charged;
@@ -103,7 +103,7 @@ export class ReceiveWindow implements GrownWindow {
   }
 
   /**
-   * `bytes` were handed on and are out of our memory; more than is unread cannot be, and counts for nothing.
+   * `bytes` were handed on and are out of our memory. A number above the unread bytes counts as the unread bytes.
    * @param now ms, monotonic. @param growWithinMs use of a full window within this time doubles it.
    * @returns the credit to send now; 0: not yet.
    */
@@ -129,18 +129,18 @@ export class ReceiveWindow implements GrownWindow {
     return credit;
   }
 
-  /** The same once the peer has ended: `bytes` are out of our memory, and nobody waits for credit. */
+  /** The same after the peer's end: `bytes` are out of our memory, and no credit is sent. */
   drain(bytes: number): void {
     this.#pending += Math.min(bytes, this.unread);
     if (this.#overhang > 0) this.#withhold();
   }
 
-  /** What `shrink` may take: growth that no unread byte stands in. */
+  /** The most that `shrink` may take: growth that holds no unread bytes. */
   get spare(): number {
     return Math.min(this.#grown, this.#size - Math.max(this.unread, LIMITS.initialWindow));
   }
 
-  /** Smaller by `bytes`, at most `spare`: the budget has them back now, the peer's credit for them is withheld as it reads on. */
+  /** Makes the window smaller by `bytes`, at most `spare`. The budget gets them back now; the peer's credit shrinks as bytes are consumed. */
   shrink(bytes: number): void {
     this.#size -= bytes;
     this.#grown -= bytes;
@@ -148,7 +148,7 @@ export class ReceiveWindow implements GrownWindow {
     this.#budget.give(bytes);
   }
 
-  /** Gives back what growth took. Idempotent. */
+  /** Gives all growth back to the budget. Idempotent. */
   release(): void {
     this.#budget.give(this.#grown + this.#charged);
     this.#budget.forget(this);
@@ -163,7 +163,7 @@ export class ReceiveWindow implements GrownWindow {
     this.#settleCharge();
   }
 
-  /** Less of the overhang is unread than was charged for. */
+  /** Less of the overhang is unread than the budget counts. */
   #settleCharge(): void {
     const due = Math.max(0, Math.min(this.#charged, this.unread - this.#size));
     this.#budget.give(this.#charged - due);
@@ -175,7 +175,7 @@ export class ReceiveWindow implements GrownWindow {
     if (this.#size + more > LIMITS.maxWindow || !this.#budget.grow(this, more, now)) return;
     this.#size += more;
     this.#grown += more;
-    // For what the peer was granted already it needs no credit.
+    // The peer needs no new credit for bytes that were granted before.
     const granted = Math.min(more, this.#overhang);
     this.#overhang -= granted;
     this.#pending += more - granted;

@@ -1,8 +1,8 @@
-// What a peer may cost this process in one turn of the event loop: beyond it the rest of what came waits for another turn,
-// and so does everything after it. Bytes are bounded by windows, this bounds how many small things they can be.
+// Limits the work that a peer can cause in one turn of the event loop. Beyond the limit the rest of its input waits for another
+// turn. Windows limit the number of bytes; this limits the number of small frames and records in them.
 //
-// What visitors cause comes as often as they want it to. Pings, messages and what asks for decisions come a few times a second from
-// a peer that means well: a link that brings mostly those rests between its turns, and leaves the processor to others.
+// Frames that visitors cause may be frequent. An honest peer sends pings, messages and requests only a few times a second: a link
+// that carries mostly those is paused between its turns, so that other links get the processor.
 
 import type {Clock} from '../core/clock.js';
 import {FRAME, RECORD} from '../protocol/wire.js';
@@ -11,7 +11,7 @@ import {FRAME, RECORD} from '../protocol/wire.js';
 const UNITS_PER_TURN = 512;
 /** With fewer left than this, the link asks for more. */
 const ASK_BELOW = UNITS_PER_TURN / 2;
-/** A link that spent so much of what it had on dear things rests for so long, ms. */
+/** A link that spent DEAR_UNITS of its work on expensive input is paused for REST_MS. */
 const DEAR_UNITS = ASK_BELOW;
 const REST_MS = 2;
 
@@ -23,18 +23,18 @@ const RECORD_UNITS: Readonly<Record<number, number>> = {
   [RECORD.segment]: 1,
   [RECORD.ack]: ACK_UNITS,
   [RECORD.pong]: 1,
-  /** It is answered, and the answer is a write of its own. */
+  /** A ping is answered, and the answer is a write of its own. */
   [RECORD.ping]: 8,
   /** JSON. */
   [RECORD.message]: 32,
 };
-/** An ack that acknowledges something is as frequent as what was sent; the link sees to the others. */
+/** Acks with news are as frequent as the data of this side. The link limits the others. */
 const DEAR_RECORDS: readonly number[] = [RECORD.ping, RECORD.message];
 
 const FRAME_UNITS: Readonly<Record<number, number>> = {
-  /** JSON, and a stream that somebody has to be told of. */
+  /** JSON, and a new stream for its owner. */
   [FRAME.open]: 8,
-  /** JSON, a claim, a line of the log, an answer. */
+  /** JSON, a lease, a line in the log, an answer. */
   [FRAME.control]: 64,
 };
 
@@ -45,14 +45,14 @@ export function spendOnRecord(work: WorkLeft, type: number): void {
   if (DEAR_RECORDS.includes(type)) work.dear += units;
 }
 
-/** A frame was read; not one of DATA, which is on the way of every byte and costs DATA_UNITS. */
+/** Counts a frame other than DATA. DATA is on the hot path and costs DATA_UNITS. */
 export function spendOnFrame(work: WorkLeft, type: number, isDear: boolean): void {
   const units = FRAME_UNITS[type] ?? 1;
   work.left -= units;
   if (isDear) work.dear += units;
 }
 
-/** Gives the links that share it more to spend, one link a turn: many links cost each other what one would. */
+/** Gives new work to the links that share it, one link a turn, so that many links together block no longer than one. */
 export class Turns {
   readonly #clock: Clock;
   #asking: (() => void)[] = [];
@@ -62,7 +62,7 @@ export class Turns {
     this.#clock = clock;
   }
 
-  /** `fn` runs in a later turn, once for each call, and in a turn of its own. */
+  /** Runs `fn` once for each call, in a later turn that no other `fn` shares. */
   ask(fn: () => void, afterMs = 0): void {
     if (afterMs > 0) {
       this.#clock.after(afterMs, () => this.ask(fn));
@@ -84,13 +84,13 @@ export class Turns {
   }
 }
 
-/** What readers see of it. */
+/** The part that readers see. */
 export interface WorkLeft {
-  /** Readers count down; at nothing or below they stop in front of the next record or frame. */
+  /** Readers count down. At zero or below they stop before the next record or frame. */
   left: number;
-  /** Of what was spent: on what an honest peer sends rarely. */
+  /** The part that was spent on input that an honest peer sends rarely. */
   dear: number;
-  /** Bytes at the end of the piece just handed on that its reader did not take, for want of work left. They come again. */
+  /** Bytes at the end of the last piece that its reader did not take because the work was used up. They come again. */
   unread: number;
 }
 
