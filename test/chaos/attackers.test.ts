@@ -1,5 +1,6 @@
 // Each kind of attacker beside a good visitor, in turn with nobody and with a process that only keeps a processor busy.
 import {readFile} from 'node:fs/promises';
+import {createServer} from 'node:http';
 import {Agent, get} from 'node:https';
 import {expect} from 'vitest';
 import {Child, cleanEnv} from '../helpers/child.js';
@@ -7,7 +8,6 @@ import {projectRoot} from '../helpers/cli.js';
 import {atMost} from '../helpers/metric.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
-import {httpUpstream} from '../helpers/upstreams.js';
 import {domain, preload, type Rig, sized, sleep, startRig} from './rig.js';
 
 const rounds = sized(3, 7);
@@ -22,6 +22,8 @@ interface Attack {
   /** The most of a processor that the relay may spend on it, and of the CPU that the attacker spends itself. */
   share?: number;
   ratio?: number;
+  /** The visitor goes on until the attacker has said this. */
+  until?: RegExp;
 }
 
 const stranger = (kind: string, atOnce: number): Attack => ({
@@ -34,7 +36,11 @@ const attacks: Record<string, Attack> = {
   'wrong tokens': {...stranger('login', 50), ratio: 2},
   '4,000 ClientHellos in flight': {...stranger('stalled', 4_000), ratio: 4},
   '5,000 that take their time for a request': {...stranger('headers', 5_000), ratio: 4},
-  '150 sessions of 100 names that end together': {script: 'attackers.js', words: () => ['releases']},
+  '150 sessions of 100 names that end together': {
+    script: 'attackers.js',
+    words: () => ['releases'],
+    until: /gone/,
+  },
   'a flood of pings': {script: 'flooder.js', words: () => ['pings'], share: 0.4},
   'a flood of binds': {script: 'flooder.js', words: () => ['binds'], share: 0.4},
 };
@@ -54,11 +60,15 @@ class GoodVisitor {
   }
 
   /** Times of the requests of a while, ms, sorted. */
-  async times(): Promise<number[]> {
+  async times(end?: Promise<unknown>): Promise<number[]> {
     const until = performance.now() + measureMs;
+    let over = end === undefined;
+    void end?.finally(() => {
+      over = true;
+    });
     const times: number[] = [];
     const loop = async () => {
-      while (performance.now() < until) {
+      while (performance.now() < until || !over) {
         const since = performance.now();
         await this.#ask().catch(() => {
           this.failed += 1;
@@ -128,7 +138,10 @@ async function startAttack(scope: Scope, rig: Rig, attack: Attack, from: string)
 
 test('attackers of every kind beside a good visitor', async ({scope}) => {
   const rig = await startRig(scope, {env: preload('inspect-hook.js', 'turns-hook.js')});
-  const {ready} = await rig.expose((await httpUpstream(scope, 'still here')).port);
+  const upstream = createServer((_request, response) => void response.end('still here'));
+  // The visitor's connections stand still while an attacker gets ready.
+  upstream.keepAliveTimeout = 600_000;
+  const {ready} = await rig.expose(await scope.listen(upstream));
   const {host, port} = ready.tls ?? {host: '', port: 0};
   const visitor = new GoodVisitor({host, port, ca: await readFile(rig.caFile)}, scope);
   // Each attack comes from an address that has done nothing yet: what a burst costs is seen every time.
@@ -139,7 +152,7 @@ test('attackers of every kind beside a good visitor', async ({scope}) => {
     await turns(rig.relay);
     const since = performance.now();
     const itsCpu = child?.cpuMs() ?? 0;
-    const times = await visitor.times();
+    const times = await visitor.times(attack?.until && child?.saidOnStderr(attack.until));
     const {longestMs, busyMs} = await turns(rig.relay);
     const ratio = busyMs / Math.max(10, (child?.cpuMs() ?? 0) - itsCpu);
     const share = busyMs / (performance.now() - since);

@@ -1,7 +1,7 @@
 // Those who wear a relay down, each in a process of its own: `attackers.js KIND`, with the relay in the environment.
 // releases: a token's holder who begins 150 sessions, binds 100 names in each, ends all at once, and begins again.
 // busy: nothing but a loop, which shows what it costs to share the machine.
-// Each says `begun` on stderr once it is at work.
+// Each says `begun` on stderr once it is at work, and releases `gone` when all sessions have ended.
 import {readFileSync} from 'node:fs';
 import {WebSocket} from 'ws';
 
@@ -64,7 +64,8 @@ async function releases() {
     if (socket.readyState === socket.OPEN) socket.send(message({type: 'close', code: 'CLOSED', message: ''}));
     socket.close();
   }
-  await Promise.race([Promise.all(gone), new Promise((resolve) => setTimeout(resolve, 30_000))]);
+  await Promise.all(gone);
+  process.stderr.write('gone\n');
 }
 
 if (kind === 'releases') for (;;) await releases();
