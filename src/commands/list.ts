@@ -1,5 +1,7 @@
-// `tunl list`: the tunnels that run in the background.
+// `tunl list`: what runs in the background, and with --all what ended there within a week.
 
+import {boolean} from '@oclif/core/flags';
+import {listedEvent} from '../lib/cli/background-event.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {Roster} from '../lib/launch/roster.js';
@@ -8,15 +10,21 @@ export default class List extends BaseCommand {
   static override summary = 'Show the tunnels in the background.';
   static override usage = 'list [FLAGS]';
   static override examples = [
-    ['<%= config.bin %> list', '<%= config.bin %> list --json | jq -r \'.id + " " + .address\''].join('\n'),
+    [
+      '<%= config.bin %> list',
+      '<%= config.bin %> list --all',
+      '<%= config.bin %> list --json | jq -r \'.id + " " + .address\'',
+    ].join('\n'),
   ];
+  static override flags = {all: boolean({summary: 'Those that ended within a week, too, and why.'})};
 
   async run(): Promise<void> {
-    await this.parse(List);
-    const tunnels = await new Roster(stateDir()).living();
-    for (const {processStart, system, command, ...tunnel} of tunnels) {
-      this.presenter.event({type: 'tunnel', ...tunnel, command: command.join(' ')});
-    }
-    if (tunnels.length === 0) this.presenter.tell({tone: 'plain', text: 'No tunnel runs in the background.'});
+    const {flags} = await this.parse(List);
+    const all = await new Roster(stateDir()).all();
+    const listed = flags.all ? all : all.filter(({life}) => life === 'running');
+    for (const each of listed) this.presenter.event(listedEvent(each));
+    if (listed.length > 0) return;
+    const hint = all.length > 0 ? ' `tunl list --all` shows those that ended.' : '';
+    this.presenter.tell({tone: 'plain', text: `No tunnel runs in the background.${hint}`});
   }
 }

@@ -1,10 +1,10 @@
-// Tunnels in the background, as a shell script uses them: the address in a variable, a list, logs, an end that leaves nothing.
-import {existsSync, readdirSync, readFileSync} from 'node:fs';
-import {chmod, mkdir, writeFile} from 'node:fs/promises';
+// Tunnels in the background, as a shell script uses them: the address in a variable, a list, logs, an end that can be read about.
+import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs';
+import {chmod, mkdir, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {Child, cleanEnv, run} from '../helpers/child.js';
-import {entry, startCli} from '../helpers/cli.js';
+import {entry, projectRoot, startCli} from '../helpers/cli.js';
 import {fakeProgram, isAlive, until, withArgument} from '../helpers/launching.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {Scope, unusedPort} from '../helpers/scope.js';
@@ -16,15 +16,15 @@ import {parseEvent} from '../project/event-schema.js';
 /** A shell in which `tunl` is the built command, with a state folder of its own; whatever it started is stopped at the end. */
 async function scriptShell(scope: Scope) {
   const relay = await startRelayProcess(scope);
-  const folder = await scope.tempDir('script');
-  await writeFile(join(folder, 'tunl'), `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, {
+  const home = await scope.tempDir('script');
+  await writeFile(join(home, 'tunl'), `#!/bin/sh\nexec '${process.execPath}' '${entry}' "$@"\n`, {
     mode: 0o755,
   });
-  const stateDir = join(folder, 'state');
+  const stateDir = join(home, 'state');
   const env = {
     ...relay.env,
-    PATH: `${folder}:${cleanEnv().PATH}`,
-    HOME: folder,
+    PATH: `${home}:${cleanEnv().PATH}`,
+    HOME: home,
     TUNL_STATE_DIR: stateDir,
     CURL_CA_BUNDLE: relay.caFile,
   };
@@ -32,11 +32,17 @@ async function scriptShell(scope: Scope) {
   // A scope of its own: this one is ending when it runs.
   scope.onEnd(async () => {
     await using end = new Scope();
-    await run(end, join(folder, 'tunl'), ['stop', '--all', '-q'], {env});
+    await run(end, join(home, 'tunl'), ['stop', '--all', '-q'], {env});
   });
-  const left = () =>
-    existsSync(join(stateDir, 'background')) ? readdirSync(join(stateDir, 'background')) : [];
-  return {shell, stateDir, left, relay};
+  const folder = join(stateDir, 'background');
+  const left = () => (existsSync(folder) ? readdirSync(folder).sort() : []);
+  return {shell, stateDir, folder, left, relay};
+}
+
+/** Of `tunl list --json`, one line each. */
+function listed(stdout: string) {
+  const events = stdout.split('\n').filter(Boolean).map(parseEvent);
+  return events.filter((event) => event.type === 'tunnel');
 }
 
 test('give me the address, use it, tear down', async ({scope}) => {
@@ -52,11 +58,12 @@ test('give me the address, use it, tear down', async ({scope}) => {
   `);
   expect(script).toMatchObject({code: 0, stdout: 'from the background\n1\n'});
   expect(script.stderr).toContain('has ended');
-  expect(left()).toEqual([]);
+  // What it said and why it ended stays for a while, and nothing else.
+  expect(left().map((name) => name.replace(/^\w{6}/, 'id'))).toEqual(['id.json', 'id.log']);
 });
 
 test('--json says all that is needed; a program comes along and goes', async ({scope}) => {
-  const {shell, stateDir, left} = await scriptShell(scope);
+  const {shell, stateDir} = await scriptShell(scope);
   const fake = await fakeProgram(
     scope,
     `await listen(Number(process.env.PORT)); console.log('words of a program');`,
@@ -79,7 +86,6 @@ test('--json says all that is needed; a program comes along and goes', async ({s
   expect((await shell(`tunl stop ${id} --json`)).stdout).toContain('"type":"ended"');
   expect((await following.exited).code).toBe(0);
   expect(withArgument(fake).filter(isAlive)).toEqual([]);
-  expect(left()).toEqual([]);
 });
 
 test('a port that nobody listens on is told in the foreground, and in the log; it says how to stop it', async ({
@@ -175,21 +181,131 @@ test('in a folder that others can write to no entry is believed: nothing is ende
   await until(() => !isAlive(pid));
 });
 
-test('after kill -9: not listed, no file left; a pid that is somebody else’s by now is not touched', async ({
+test('after kill -9: ended without a word; a pid that is somebody else’s by now is not touched', async ({
   scope,
 }) => {
-  const {shell, left, stateDir} = await scriptShell(scope);
+  const {shell, folder} = await scriptShell(scope);
   const {port} = await httpUpstream(scope);
   await shell(`tunl expose ${port} -q --detach`);
-  const listed = parseEvent((await shell('tunl list --json')).stdout);
-  if (listed.type !== 'tunnel') throw new Error('not listed');
-  process.kill(listed.pid, 'SIGKILL');
-  await until(() => !isAlive(listed.pid));
-  const folder = join(stateDir, 'background');
-  await mkdir(folder, {recursive: true});
+  const [tunnel] = listed((await shell('tunl list --json')).stdout);
+  if (tunnel === undefined) throw new Error('not listed');
+  process.kill(tunnel.pid, 'SIGKILL');
+  await until(() => !isAlive(tunnel.pid));
   const entryOf = {id: 'abcdef', pid: process.pid, processStart: '1', startedAt: new Date(0).toISOString()};
-  await writeFile(join(folder, 'abcdef.json'), JSON.stringify({...entryOf, command: [], address: 'x'}));
+  await writeFile(join(folder, 'abcdef.json'), JSON.stringify({...entryOf, command: ['x'], address: 'x'}));
   await writeFile(join(folder, 'bcdefg.json'), 'no json');
   expect(await shell('tunl list --json; tunl stop --all')).toMatchObject({code: 0, stdout: ''});
-  expect(left().filter((name) => !name.startsWith('bcdefg'))).toEqual([]);
+  const all = listed((await shell('tunl list --all --json')).stdout);
+  expect(all.map(({id, state, end}) => ({id, state, end}))).toEqual([
+    {id: 'abcdef', state: 'ended', end: {why: 'unknown'}},
+    {id: tunnel.id, state: 'ended', end: {why: 'unknown'}},
+  ]);
+  expect((await shell(`tunl logs ${tunnel.id}`)).stderr).toContain('ended without a word');
+});
+
+test('after its end the log and the reason can be read; a week later they are gone', async ({scope}) => {
+  const {shell, folder, left} = await scriptShell(scope);
+  const fake = await fakeProgram(
+    scope,
+    `await listen(Number(process.env.PORT)); console.log('last words'); process.on('SIGUSR1', () => process.exit(7));`,
+  );
+  const {port} = await httpUpstream(scope);
+  await shell(`tunl expose --detach -q -- '${process.execPath}' '${fake}' '{port}'`);
+  await shell(`tunl expose ${port} --detach -q --idle-timeout 1s`);
+  await shell(`tunl expose ${port} --detach -q --new-name --expires 1s`);
+  await shell(`tunl expose ${port} --detach -q --new-name`);
+  const [program, idle, expired, stopped] = listed((await shell('tunl list --all --json')).stdout);
+  for (const pid of withArgument(fake)) process.kill(pid, 'SIGUSR1');
+  await until(() => ![program, idle, expired].some((each) => each !== undefined && isAlive(each.pid)));
+  await shell(`tunl stop ${stopped?.id}`);
+  const all = listed((await shell('tunl list --all --json')).stdout);
+  expect(all.map(({id, end}) => [id, end?.why, end?.exitCode])).toEqual([
+    [program?.id, 'exited', 7],
+    [idle?.id, 'idle', 0],
+    [expired?.id, 'expired', 0],
+    [stopped?.id, 'stopped', 0],
+  ]);
+  for (const {end} of all) expect(end?.durationMs).toBeGreaterThan(0);
+  const log = await shell(`tunl logs ${program?.id}`);
+  expect(log.stdout).toContain('last words');
+  expect(log.stderr).toMatch(/ended at .* after .*: its program ended \(exit code 7\)/);
+  for (const name of left()) expect(statSync(join(folder, name)).mode & 0o777, name).toBe(0o600);
+  expect((await shell(`tunl stop ${program?.id} --json`)).stdout).toContain('has ended');
+  const weekAgo = Date.now() / 1000 - 7 * 86_400 - 1;
+  for (const name of left()) await utimes(join(folder, name), weekAgo, weekAgo);
+  expect(await shell('tunl list --all -q')).toMatchObject({code: 0, stdout: ''});
+  expect(left()).toEqual([]);
+});
+
+test('an error that ends a tunnel is told with its code', async ({scope}) => {
+  const {shell} = await scriptShell(scope);
+  const {port} = await httpUpstream(scope);
+  const start = `tunl expose ${port} --detach -q --subdomain mine`;
+  await shell(start);
+  const [first] = listed((await shell('tunl list --json')).stdout);
+  // The same owner's second agent takes the name over.
+  await shell(start);
+  await until(() => first !== undefined && !isAlive(first.pid));
+  const [ended] = listed((await shell('tunl list --all --json')).stdout);
+  expect(ended).toMatchObject({id: first?.id, end: {why: 'failed', code: 'TAKEN_OVER', exitCode: 5}});
+});
+
+test('a program that floods its log fills no disk, and visitors are served', async ({scope}) => {
+  const {shell, folder, left} = await scriptShell(scope);
+  const fake = await fakeProgram(
+    scope,
+    `await listen(Number(process.env.PORT));
+const line = 'x'.repeat(99) + '\\n';
+for (let at = 0; at < 400; at += 1) {
+  if (!process.stdout.write(line.repeat(1000))) await new Promise((resolve) => process.stdout.once('drain', resolve));
+}
+console.log('after the flood');`,
+  );
+  await shell(`tunl expose --detach -q -- '${process.execPath}' '${fake}' '{port}'`);
+  const [tunnel] = listed((await shell('tunl list --json')).stdout);
+  const following = await shell(`tunl logs ${tunnel?.id} -f | grep -m1 'after the flood'`);
+  expect(following.stdout).toBe('after the flood\n');
+  const address = tunnel?.address;
+  expect(
+    (await shell(`curl -s -o /dev/null -w '%{http_code}' --resolve "*:443:127.0.0.1" ${address}/`)).stdout,
+  ).toBe('200');
+  const sizes = left()
+    .filter((name) => name.includes('.log'))
+    .map((name) => statSync(join(folder, name)).size);
+  expect(sizes).toHaveLength(2);
+  for (const size of sizes) expect(size).toBeLessThan(2.2 * 1024 * 1024);
+  // Both files, in order, and nothing twice.
+  const log = (await shell(`tunl logs ${tunnel?.id} | tail -n +2 | sort | uniq -c | wc -l`)).stdout;
+  expect(Number(log)).toBeLessThan(10);
+});
+
+test('a relay runs in the background as a tunnel does', async ({scope}) => {
+  const {shell} = await scriptShell(scope);
+  const script = await shell(`
+    relay=$(tunl relay start --detach --json)
+    id=$(jq -r .id <<<"$relay")
+    tunl list --json | jq -r .address | grep -qx "$(jq -r .url <<<"$relay")"
+    tunl expose 8000 --detach -q --relay "$(jq -r .url <<<"$relay")" --ca-file "$(jq -r .caFile <<<"$relay")"
+    tunl logs "$id" | grep -c 'listens on'
+    tunl stop "$id"
+    tunl list --all --json | jq -r "select(.id == \\"$id\\").end.why"
+  `);
+  expect(script).toMatchObject({code: 0, stdout: expect.stringMatching(/^https:.*\n1\nstopped\n$/)});
+  const taken = await shell('tunl relay start --detach --listen 1.2.3.4:1 --json || true');
+  expect(parseEvent(taken.stdout)).toMatchObject({type: 'error'});
+});
+
+test('a program that has tunl as a library starts tunl in the background, not itself', async ({scope}) => {
+  const {shell} = await scriptShell(scope);
+  const script = join(await scope.tempDir('library'), 'program.mjs');
+  await writeFile(
+    script,
+    `import {startInBackground} from ${JSON.stringify(join(projectRoot, 'dist/lib/launch/background.js'))};
+const {first, release} = await startInBackground('abcdef', ['relay', 'start', '--detach'], process.argv[2]);
+console.log((await first).event.type);
+release();`,
+  );
+  await shell('tunl relay start --detach -q');
+  const said = await shell(`'${process.execPath}' '${script}' "$TUNL_STATE_DIR/background/abcdef.log"`);
+  expect(said, said.stderr).toMatchObject({code: 0, stdout: 'listening\n'});
 });

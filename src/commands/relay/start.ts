@@ -1,6 +1,7 @@
 // `tunl relay start`: a whole relay on this machine.
 
-import {BaseCommand} from '../../lib/cli/base-command.js';
+import {BackgroundCommand} from '../../lib/cli/background-command.js';
+import type {ListeningEvent} from '../../lib/cli/events.js';
 import {hold} from '../../lib/cli/hold.js';
 import {listeningEvent} from '../../lib/cli/listening.js';
 import {relayOptions, relayStartFlags} from '../../lib/cli/relay-flags.js';
@@ -10,7 +11,7 @@ import {startRelay} from '../../lib/relay/start.js';
 /** Visitors of a whole relay deserve more time than those of one tunnel. */
 const DRAIN_TIMEOUT_MS = 30_000;
 
-export default class RelayStart extends BaseCommand {
+export default class RelayStart extends BackgroundCommand {
   static override summary = 'Run a relay on this machine.';
   static override usage = 'relay start [FLAGS]';
   static override examples = [
@@ -25,26 +26,25 @@ export default class RelayStart extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(RelayStart);
+    const detached = await this.startDetached<ListeningEvent>(flags.detach, 'listening');
+    if (detached !== undefined) return this.presenter.event(detached.up);
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
     await hold<Relay>({
       drainTimeoutMs,
-      onStop: (relay) =>
-        this.presenter.event({
-          type: 'draining',
-          connections: relay.stats().visitors,
-          timeoutMs: drainTimeoutMs,
-        }),
+      onStop: (relay) => {
+        this.background?.endsBecause('stopped');
+        const connections = relay.stats().visitors;
+        this.presenter.event({type: 'draining', connections, timeoutMs: drainTimeoutMs});
+      },
       onReload: (relay) => void relay.reload(),
       onReaderGone: this.presenter.readerGone,
       onLeave: () => this.presenter.end(),
       open: async (signal) => {
         this.presenter.begin('starting the relay');
-        const relay = await startRelay({
-          ...relayOptions(flags),
-          signal,
-          log: this.presenter.log,
-        });
-        this.presenter.event(listeningEvent(relay));
+        const relay = await startRelay({...relayOptions(flags), signal, log: this.presenter.log});
+        const event = listeningEvent(relay, this.background?.id);
+        this.presenter.event(event);
+        await this.background?.up(event, [], drainTimeoutMs);
         return relay;
       },
     });

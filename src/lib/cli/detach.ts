@@ -1,23 +1,34 @@
 // `--detach`: what the command in the foreground and the one in the background have to do with each other.
 
-import {rm} from 'node:fs/promises';
-import type {ErrorEvent, ReadyEvent} from '../agent/events.js';
-import {isErrorCode, TunlError} from '../core/errors.js';
+import type {ErrorEvent, ReadyEvent, TunnelEvent} from '../agent/events.js';
+import {EXIT, isErrorCode, TunlError} from '../core/errors.js';
 import {stateDir} from '../core/state-dir.js';
 import {sayFirst, startInBackground, takeBackgroundId} from '../launch/background.js';
+import type {End, EndCause} from '../launch/journal.js';
 import {Roster} from '../launch/roster.js';
 import {randomSecret} from '../launch/secret.js';
+import type {ListeningEvent} from './events.js';
 import {listenForSignals} from './signals.js';
+import {boundStderr} from './stderr-log.js';
 
-/** What the one in the background says first. */
-interface Word {
-  event: ReadyEvent | ErrorEvent;
+/** It is up. */
+export type UpEvent = ReadyEvent | ListeningEvent;
+
+/** The command in the background is up. */
+export interface Detached<T extends UpEvent> {
+  up: T;
+  facts: string[];
+}
+
+/** The first message of the one in the background. */
+interface FirstWord {
+  event: UpEvent | ErrorEvent;
   /** Login facts, for people. */
   facts: string[];
 }
 
 /** Starts the same command in the background and waits until it is up. @throws TunlError why it is not */
-export async function detach(): Promise<{ready: ReadyEvent; facts: string[]}> {
+export async function detach<T extends UpEvent>(type: T['type']): Promise<Detached<T>> {
   const roster = new Roster(stateDir());
   await roster.prepare();
   const id = randomSecret().slice(0, 6);
@@ -29,19 +40,18 @@ export async function detach(): Promise<{ready: ReadyEvent; facts: string[]}> {
       return undefined;
     },
   });
-  const word = (await first) as Word | undefined;
-  if (word?.event.type === 'ready') {
+  const word = (await first) as FirstWord | undefined;
+  if (word?.event.type === type) {
     release();
-    return {ready: word.event, facts: word.facts};
+    return {up: word.event as T, facts: word.facts};
   }
-  const log = roster.logPath(id);
-  if (word === undefined) {
+  if (word?.event.type !== 'error') {
     throw new TunlError('UNEXPECTED', {
       reason: 'The command in the background ended without a word.',
-      next: `See ${log}.`,
+      next: `See ${roster.logPath(id)}.`,
     });
   }
-  await rm(log, {force: true});
+  await roster.remove(id);
   const {code, message, next} = word.event;
   throw new TunlError(isErrorCode(code) ? code : 'UNEXPECTED', {reason: message, next});
 }
@@ -53,13 +63,21 @@ function spokenWords(): string[] {
   return words.filter((word, at) => at >= end || !['-q', '--quiet', '--json'].includes(word));
 }
 
+/** Of a process that gave no reason. */
+function causeOf(exitCode: number): EndCause {
+  if (exitCode === 0) return 'stopped';
+  return exitCode === EXIT.interrupted ? 'left' : 'failed';
+}
+
 /** The side of the command that runs in the background. */
 export class InBackground {
   readonly id: string;
   readonly #roster = new Roster(stateDir());
+  #end: Pick<End, 'why' | 'code' | 'message'> | undefined;
 
   constructor(id: string) {
     this.id = id;
+    boundStderr(this.#roster.logPath(id));
   }
 
   /** Undefined in the foreground. */
@@ -69,23 +87,37 @@ export class InBackground {
   }
 
   /** It is up: entered in the roster first, so that whoever has the address can stop it. */
-  async up(ready: ReadyEvent, facts: string[]): Promise<void> {
-    const {address, expiresAt} = ready;
-    await this.#roster.enter({
+  async up(event: UpEvent, facts: string[], drainTimeoutMs: number): Promise<void> {
+    const expiresAt = event.type === 'ready' ? event.expiresAt : undefined;
+    const writeEnd = await this.#roster.enter({
       id: this.id,
       startedAt: new Date().toISOString(),
       command: process.argv.slice(2),
-      address,
+      address: event.type === 'ready' ? event.address : event.url,
+      drainTimeoutMs,
       ...(expiresAt !== undefined && {expiresAt}),
     });
-    await sayFirst({event: ready, facts} satisfies Word);
+    // Whatever ends the process comes by here, but for what ends it without a word.
+    process.once('exit', (exitCode) => {
+      const {why, ...more} = this.#end ?? {why: causeOf(exitCode)};
+      writeEnd({why, at: new Date().toISOString(), exitCode, ...more});
+    });
+    await sayFirst({event, facts} satisfies FirstWord);
+  }
+
+  /** Why it is about to end. The first reason counts: what follows from it is told in the log. */
+  endsBecause(why: End['why'], more: {code?: string; message?: string} = {}): void {
+    this.#end ??= {why, ...more};
+  }
+
+  /** Is told everything that happens to the tunnel. */
+  event(event: TunnelEvent): void {
+    if (event.type === 'exited') this.endsBecause('exited');
   }
 
   async failed(event: ErrorEvent): Promise<void> {
-    await sayFirst({event, facts: []} satisfies Word);
-  }
-
-  async over(): Promise<void> {
-    await this.#roster.remove(this.id);
+    const {code, message} = event;
+    if (code !== 'ABORTED') this.endsBecause('failed', {code, message});
+    await sayFirst({event, facts: []} satisfies FirstWord);
   }
 }

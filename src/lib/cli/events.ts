@@ -1,6 +1,7 @@
 // What a line of `--json` can be: a tunnel's events, and those of the other commands. Documented in docs/json-events.md.
 
 import type {TunnelEvent} from '../agent/events.js';
+import type {ErrorCode} from '../core/errors.js';
 
 /** `tunl relay start`: the relay accepts agents and visitors. */
 export interface ListeningEvent {
@@ -14,6 +15,8 @@ export interface ListeningEvent {
   http?: {host: string; port: number};
   /** PEM file of the private CA; absent when certificates were given. */
   caFile?: string;
+  /** With --detach: what `tunl stop` and `tunl logs` take. */
+  id?: string;
 }
 
 /** `tunl relay start`: the relay has stopped in order; the last event. */
@@ -29,9 +32,10 @@ export interface CertificateEvent {
   instructions: string;
 }
 
-/** `tunl list`: a tunnel that runs in the background. */
+/** `tunl list`: a tunnel or a relay that runs in the background, or with --all one that ended there. */
 export interface BackgroundTunnelEvent {
   type: 'tunnel';
+  state: 'running' | 'ended';
   /** What `tunl logs` and `tunl stop` take. */
   id: string;
   address: string;
@@ -41,6 +45,24 @@ export interface BackgroundTunnelEvent {
   /** ISO 8601. */
   startedAt: string;
   expiresAt?: string;
+  /** Why it ended, and when. */
+  end?: BackgroundEnd;
+}
+
+export interface BackgroundEnd {
+  /**
+   * `stopped`: it was asked to. `expired`, `idle`: --expires, --idle-timeout. `exited`: its program ended. `failed`: by an
+   * error. `left`: by a second signal, without the drain. `unknown`: it was killed, or its machine was.
+   */
+  why: 'stopped' | 'expired' | 'idle' | 'exited' | 'failed' | 'left' | 'unknown';
+  /** ISO 8601; absent where nobody knows. */
+  at?: string;
+  /** From its start to its end. */
+  durationMs?: number;
+  /** Of an error. */
+  code?: ErrorCode;
+  message?: string;
+  exitCode?: number;
 }
 
 /** `tunl logs`: a line that a tunnel in the background, or its program, has said. */

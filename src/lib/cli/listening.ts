@@ -3,7 +3,11 @@
 import type {Relay} from '../relay/options.js';
 import type {ListeningEvent} from './events.js';
 
-export function listeningEvent({url, domain, address, httpAddress, caFile}: Relay): ListeningEvent {
+/** @param id of a relay in the background */
+export function listeningEvent(
+  {url, domain, address, httpAddress, caFile}: Relay,
+  id?: string,
+): ListeningEvent {
   return {
     type: 'listening',
     url,
@@ -11,5 +15,6 @@ export function listeningEvent({url, domain, address, httpAddress, caFile}: Rela
     address,
     ...(httpAddress && {http: httpAddress}),
     ...(caFile !== undefined && {caFile}),
+    ...(id !== undefined && {id}),
   };
 }

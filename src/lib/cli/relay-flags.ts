@@ -115,6 +115,7 @@ export const relayStartFlags = {
     summary: 'How long open connections may finish at the end. (30s)',
     helpGroup: TIMES,
   }),
+  detach: boolean({summary: 'In the background: tunl list, tunl logs, tunl stop.'}),
 };
 
 /** The flags as options of `startRelay`. */

@@ -4,10 +4,8 @@ import type {ReadyEvent, TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions} from '../agent/options.js';
 import type {LoginFact, Program} from '../launch/program.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
-import {BaseCommand} from './base-command.js';
+import {BackgroundCommand} from './background-command.js';
 import {checkRelayFlags} from './combinations.js';
-import type {InBackground} from './detach.js';
-import {asEvent} from './failure.js';
 import {given} from './flags.js';
 import {time} from './format.js';
 import {type Audience, greet} from './greet.js';
@@ -23,9 +21,7 @@ type HeldTunnel = Held & {readonly login?: readonly LoginFact[]; readonly rttMs:
 /** Long enough for a page or a request, short enough for who waits at the terminal. */
 const DRAIN_TIMEOUT_MS = 5000;
 
-export abstract class TunnelCommand extends BaseCommand {
-  #background: InBackground | undefined;
-
+export abstract class TunnelCommand extends BackgroundCommand {
   /**
    * Brings it up and returns when it has ended; with --detach as soon as it is up in the background.
    * `sharesTerminal`: a program writes to it and may read from it.
@@ -36,17 +32,13 @@ export abstract class TunnelCommand extends BaseCommand {
     {sharesTerminal = false} = {},
   ): Promise<void> {
     checkRelayFlags(flags);
-    if (flags.detach) {
-      const {detach, InBackground} = await import('./detach.js');
-      this.#background = InBackground.here();
-      if (this.#background === undefined) {
-        this.presenter.begin('starting in the background');
-        const {ready, facts} = await detach();
-        this.presenter.event(ready);
-        await this.#welcome(flags, ready, facts);
-        if (flags.json) return undefined;
-        return await this.#warnOfSilence(ready, (flags['wait-upstream'] ?? 0) > 0);
-      }
+    const detached = await this.startDetached<ReadyEvent>(flags.detach, 'ready');
+    if (detached !== undefined) {
+      const {up: ready, facts} = detached;
+      this.presenter.event(ready);
+      await this.#welcome(flags, ready, facts);
+      if (flags.json) return undefined;
+      return await this.#warnOfSilence(ready, (flags['wait-upstream'] ?? 0) > 0);
     }
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
     const expiresMs = flags.expires;
@@ -56,16 +48,18 @@ export abstract class TunnelCommand extends BaseCommand {
     let ready: ReadyEvent | undefined;
     const onEvent = (event: TunnelEvent) => {
       limits.event(event);
+      this.background?.event(event);
       if (event.type !== 'ready') return this.presenter.event(event);
       ready = {
         ...event,
         ...(expiresMs && {expiresAt: new Date(Date.now() + expiresMs).toISOString()}),
-        ...(this.#background && {id: this.#background.id}),
+        ...(this.background && {id: this.background.id}),
       };
       this.presenter.event(ready);
     };
     await hold({
       drainTimeoutMs,
+      onStop: () => this.background?.endsBecause('stopped'),
       onReaderGone: this.presenter.readerGone,
       onLeave: () => this.presenter.end(),
       open: async (signal) => {
@@ -75,6 +69,7 @@ export abstract class TunnelCommand extends BaseCommand {
         const options = {...forwardOptions(flags), watchUpstream, drainTimeoutMs, signal, onEvent, log};
         const held = await open(options);
         limits.begin((reason) => {
+          this.background?.endsBecause(reason);
           const idle = `no visitor for ${time(flags['idle-timeout'] ?? 0)}`;
           const text = `${reason === 'expired' ? 'the time is over' : idle}: closing`;
           this.presenter.tell({tone: 'plain', text});
@@ -88,7 +83,6 @@ export abstract class TunnelCommand extends BaseCommand {
         return held;
       },
     });
-    await this.#background?.over();
   }
 
   /** The same with a program: its login facts are told, its exit code is the command's. */
@@ -118,12 +112,6 @@ export abstract class TunnelCommand extends BaseCommand {
       {sharesTerminal: options.launch?.onOutput !== undefined},
     );
     if (served !== undefined) process.exitCode = served.exitCode;
-  }
-
-  protected override async catch(error: Error): Promise<void> {
-    await this.#background?.failed(asEvent(error, this.argv));
-    await this.#background?.over();
-    await super.catch(error);
   }
 
   /** The block is kept up to date, and keys do something where there are any. */
@@ -161,7 +149,8 @@ export abstract class TunnelCommand extends BaseCommand {
 
   async #welcome(flags: TunnelFlags, ready: ReadyEvent, facts: string[]): Promise<void> {
     for (const text of facts) this.presenter.tell({tone: 'plain', text});
-    if (this.#background) await this.#background.up(ready, facts);
+    const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
+    if (this.background) await this.background.up(ready, facts, drainTimeoutMs);
     else await greet(ready, flags, {...this.#audience(), leaves: flags.detach});
   }
 }

@@ -1,6 +1,7 @@
 // Events in sentences: what a person is told, the same for every renderer. Decides no colours and writes nowhere.
 
 import type {ConnectionEvent, ReadyEvent, ReconnectingEvent} from '../agent/events.js';
+import {backgroundState} from './background-state.js';
 import type {CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, shellWord, time} from './format.js';
 
@@ -44,7 +45,7 @@ export class Told {
 
   add(event: CliEvent): void {
     if (event.type === 'ready' || event.type === 'listening') this.isUp = true;
-    if (event.type === 'ready') this.isDetached = event.id !== undefined;
+    if (event.type === 'ready' || event.type === 'listening') this.isDetached = event.id !== undefined;
     this.isAway =
       event.type === 'reconnecting' || (this.isAway && event.type !== 'resumed' && event.type !== 'ready');
     if (event.type !== 'reconnecting') return;
@@ -106,6 +107,7 @@ export function sentences(event: CliEvent, told: Told): Line[] {
     case 'ended':
       return [{tone: 'plain', text: `${event.id} has ended`}];
     case 'tunnel':
+      return [{tone: 'faint', text: `  ${backgroundState(event)}`}];
     case 'log':
     case 'error':
       return [];
@@ -129,10 +131,12 @@ function ready(event: ReadyEvent): Line[] {
     say('For everybody: `tunl relay start` on a public machine, then --relay URL here.');
   }
   if (event.expiresAt) say(`Ends by itself at ${clockTime(new Date(event.expiresAt))}.`, 'plain');
-  if (event.id) say(`It runs in the background: tunl logs ${event.id}, tunl stop ${event.id}`, 'plain');
+  if (event.id) say(inBackground(event.id), 'plain');
   else say('Ctrl+C stops it.');
   return lines;
 }
+
+const inBackground = (id: string) => `It runs in the background: tunl logs ${id}, tunl stop ${id}`;
 
 function listening(event: ListeningEvent): Line[] {
   const ca = event.caFile ? ` --ca-file ${shellWord(event.caFile)}` : '';
@@ -151,8 +155,9 @@ function listening(event: ListeningEvent): Line[] {
   }
   lines.push({
     tone: 'faint',
-    text: 'Where this relay asks for a token, they set TUNL_TOKEN or --token-file. Ctrl+C stops it.',
+    text: `Where this relay asks for a token, they set TUNL_TOKEN or --token-file.${event.id ? '' : ' Ctrl+C stops it.'}`,
   });
+  if (event.id) lines.push({tone: 'plain', text: inBackground(event.id)});
   return lines;
 }
 

@@ -1,11 +1,17 @@
-// The same command once more, in the background: in a session of its own, its output in a file, its first word awaited.
+// A command in the background: in a session of its own, its output in a file, its first word awaited.
 
 import {type ChildProcess, spawn} from 'node:child_process';
 import {open} from 'node:fs/promises';
+import {fileURLToPath} from 'node:url';
 import {isBackgroundId} from './roster.js';
 
 /** In the environment of a command that runs in the background: its id. */
 const VARIABLE = 'TUNL_BACKGROUND';
+
+/** The package's own command: the script of this process may be another program, which has tunl as a library. */
+const COMMAND = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../../../bin/dev.js' : '../../../bin/run.js', import.meta.url),
+);
 
 export interface Background {
   readonly child: ChildProcess;
@@ -15,6 +21,7 @@ export interface Background {
   release(): void;
 }
 
+/** @param words of the command line, without the name of the command itself */
 export async function startInBackground(
   id: string,
   words: readonly string[],
@@ -22,8 +29,7 @@ export async function startInBackground(
 ): Promise<Background> {
   const log = await open(logPath, 'a', 0o600);
   try {
-    const [, script = ''] = process.argv;
-    const child = spawn(process.execPath, [...process.execArgv, script, ...words], {
+    const child = spawn(process.execPath, [...process.execArgv, COMMAND, ...words], {
       detached: true,
       stdio: ['ignore', log.fd, log.fd, 'ipc'],
       env: {...process.env, [VARIABLE]: id},

@@ -1,45 +1,34 @@
-// The tunnels that run in the background: one small file and one log for each, in the state folder, gone with their process.
+// What runs in the background, and what ended there within a week: a small file and a log for each, in the state folder.
 
-import {readdir, readFile, rm, stat} from 'node:fs/promises';
+import {readdir, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {systemCode, TunlError} from '../core/errors.js';
 import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
-import {checkState, checkStateFile} from '../core/state-trust.js';
-import {
-  isProcessRecord,
-  keepFresh,
-  lifeOf,
-  type ProcessRecord,
-  type System,
-  thisProcess,
-} from './process-record.js';
-
-export interface BackgroundTunnel {
-  readonly id: string;
-  readonly pid: number;
-  /** Tells the process from a later one with the same pid. */
-  readonly processStart: string;
-  /** Where the pid means this process: containers may share the state folder. */
-  readonly system?: System | undefined;
-  /** ISO 8601. */
-  readonly startedAt: string;
-  /** The words of the command line; secrets have no place there. */
-  readonly command: readonly string[];
-  readonly address: string;
-  readonly expiresAt?: string;
-}
+import {checkState} from '../core/state-trust.js';
+import {type BackgroundTunnel, type End, readEntry, recordOf, writeEndSync} from './journal.js';
+import {keepFresh, lifeOf, thisProcess} from './process-record.js';
 
 const FOLDER = 'background';
 const ID = /^[a-z2-9]{6}$/;
 /** Longer than a tunnel may take to come up: a log without a tunnel is then nobody's. */
 const STALE_LOG_MS = 600_000;
-/** A drain and a program's grace; then it is killed. */
+/** How long the log and the reason of an end can be read. */
+const KEPT_MS = 7 * 86_400_000;
+/** A script that starts tunnels all day must not fill the disk: of those that ended, the newest are kept. */
+const MAX_ENDED = 100;
+/** A program's grace and the end of the links, after the drain; then it is killed. */
 const STOP_MS = 20_000;
 /** What is still there so long after SIGKILL is beyond signals. */
 const AFTER_KILL_MS = 5_000;
 
 export const isBackgroundId = (text: string): boolean => ID.test(text);
+
+/** `unknown`: it belongs to a system whose processes cannot be seen from here. */
+export interface Listed {
+  readonly entry: BackgroundTunnel;
+  readonly life: 'running' | 'ended' | 'unknown';
+}
 
 export class Roster {
   readonly #stateDir: string;
@@ -58,46 +47,64 @@ export class Roster {
     return join(this.#folder, `${id}.log`);
   }
 
-  /** Enters this process. */
-  async enter(about: Omit<BackgroundTunnel, 'pid' | 'processStart'>): Promise<void> {
+  /** Enters this process. The result writes down its end, as the last thing that the process does. */
+  async enter(about: Omit<BackgroundTunnel, 'pid' | 'processStart'>): Promise<(end: End) => void> {
     const {pid, start, system} = await thisProcess();
     const entry: BackgroundTunnel = {...about, pid, processStart: start, system};
     const path = this.#path(about.id);
     await writeFileAtomic(path, `${JSON.stringify(entry)}\n`);
     keepFresh(path);
+    return (end) => writeEndSync(path, entry, end);
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.#path(id), {force: true});
-    await rm(this.logPath(id), {force: true});
+    for (const name of await this.#files(id)) await rm(join(this.#folder, name), {force: true});
   }
 
-  /** Those that run here, oldest first. What dead processes left is removed on the way. @throws TunlError STATE_DIR */
+  /** Those that run here, oldest first. @throws TunlError STATE_DIR */
   async living(): Promise<BackgroundTunnel[]> {
+    return (await this.all()).flatMap(({entry, life}) => (life === 'running' ? [entry] : []));
+  }
+
+  /** Those that run here or ended within a week, oldest first; older ones are removed on the way. @throws TunlError STATE_DIR */
+  async all(): Promise<Listed[]> {
     await checkState(this.#stateDir, FOLDER);
     const names = await readdir(this.#folder).catch(() => []);
     const ids = new Set(names.map((name) => name.split('.', 1)[0] ?? '').filter(isBackgroundId));
-    const found = await Promise.all([...ids].map((id) => this.#look(id)));
-    return found
-      .flatMap((each) => (each?.life === 'running' ? [each.entry] : []))
-      .sort((a, b) => a.startedAt.localeCompare(b.startedAt));
+    const found = (await Promise.all([...ids].map((id) => this.#look(id))))
+      .filter((each) => each !== undefined)
+      .sort((a, b) => a.entry.startedAt.localeCompare(b.entry.startedAt));
+    const ended = found.filter(({life}) => life === 'ended');
+    const surplus = ended.slice(0, Math.max(0, ended.length - MAX_ENDED));
+    for (const {entry} of surplus) await this.remove(entry.id);
+    return found.filter((each) => each.life !== 'unknown' && !surplus.includes(each));
   }
 
-  /** @throws TunlError BACKGROUND_UNKNOWN, STATE_DIR */
-  async get(id: string): Promise<BackgroundTunnel> {
+  /** One that runs here, or ended within a week. @throws TunlError BACKGROUND_UNKNOWN, STATE_DIR */
+  async find(id: string): Promise<Listed> {
     await checkState(this.#stateDir, FOLDER);
     const found = isBackgroundId(id) ? await this.#look(id) : undefined;
-    if (found?.life === 'running') return found.entry;
     if (found === undefined) throw new TunlError('BACKGROUND_UNKNOWN');
+    if (found.life !== 'unknown') return found;
     throw new TunlError('BACKGROUND_UNKNOWN', {
       reason: `The tunnel ${id} was started in another container, or on another machine.`,
       next: 'Stop it there.',
     });
   }
 
+  /** One that runs here. @throws TunlError BACKGROUND_UNKNOWN, STATE_DIR */
+  async get(id: string): Promise<BackgroundTunnel> {
+    const {entry, life} = await this.find(id);
+    if (life === 'running') return entry;
+    throw new TunlError('BACKGROUND_UNKNOWN', {
+      reason: `The tunnel ${id} has ended.`,
+      next: `\`tunl logs ${id}\` shows what it said, \`tunl list --all\` why it ended.`,
+    });
+  }
+
   /** Ends it as Ctrl+C would; resolves when its process has gone. @throws TunlError BACKGROUND_STUCK */
   async stop(entry: BackgroundTunnel): Promise<void> {
-    const deadline = performance.now() + STOP_MS;
+    const deadline = performance.now() + STOP_MS + (entry.drainTimeoutMs ?? 0);
     send(entry, 'SIGTERM');
     while (await isRunning(entry)) {
       const late = performance.now() - deadline;
@@ -106,7 +113,6 @@ export class Roster {
       if (late > 0) send(entry, 'SIGKILL');
       await sleep(25);
     }
-    await this.remove(entry.id);
   }
 
   async isRunning(entry: BackgroundTunnel): Promise<boolean> {
@@ -117,52 +123,37 @@ export class Roster {
     return join(this.#folder, `${id}.json`);
   }
 
+  async #files(id: string): Promise<string[]> {
+    const names = await readdir(this.#folder).catch(() => []);
+    return names.filter((name) => name.startsWith(`${id}.`));
+  }
+
   /** Undefined: there is none any more. */
-  async #look(id: string): Promise<{entry: BackgroundTunnel; life: 'running' | 'unknown'} | undefined> {
-    const entry = await readEntry(this.#path(id), id);
-    if (entry !== undefined) {
-      const {mtimeMs} = await stat(this.#path(id)).catch(() => ({mtimeMs: 0}));
-      const life = await lifeOf(recordOf(entry), mtimeMs);
-      if (life !== 'ended') return {entry, life};
+  async #look(id: string): Promise<Listed | undefined> {
+    const path = this.#path(id);
+    const entry = await readEntry(path, id);
+    const [entryAt, logAt] = await Promise.all([touchedAt(path), touchedAt(this.logPath(id))]);
+    if (entry === undefined) {
+      // A log alone may belong to a tunnel that is coming up; what cannot be read is kept as long as an end is.
+      const isOld = entryAt === 0 ? Date.now() - logAt > STALE_LOG_MS : Date.now() - entryAt > KEPT_MS;
+      if (isOld) await this.remove(id);
+      return undefined;
     }
-    // A log alone may belong to a tunnel that is coming up.
-    const log = await stat(this.logPath(id)).catch(() => undefined);
-    if (entry !== undefined || (log !== undefined && Date.now() - log.mtimeMs > STALE_LOG_MS)) {
-      await this.remove(id);
-    }
+    const life = entry.end === undefined ? await lifeOf(recordOf(entry), entryAt) : 'ended';
+    if (life !== 'ended' || Date.now() - Math.max(entryAt, logAt) <= KEPT_MS) return {entry, life};
+    await this.remove(id);
     return undefined;
   }
 }
 
-/** @throws TunlError STATE_DIR where somebody else may have written it. */
-async function readEntry(path: string, id: string): Promise<BackgroundTunnel | undefined> {
-  await checkStateFile(path);
-  try {
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    return isEntry(value) && value.id === id ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isEntry(value: unknown): value is BackgroundTunnel {
-  if (typeof value !== 'object' || value === null) return false;
-  const {id, pid, processStart, system, startedAt, address, command} = value as Record<string, unknown>;
-  return (
-    [id, startedAt, address].every((field) => typeof field === 'string') &&
-    isProcessRecord({pid, start: processStart, system}) &&
-    pid !== 1 &&
-    Array.isArray(command)
-  );
+/** 0: there is no such file. */
+async function touchedAt(path: string): Promise<number> {
+  return (await stat(path).catch(() => ({mtimeMs: 0}))).mtimeMs;
 }
 
 /** Only the very process that entered itself: a pid may be somebody else's by now, or mean another process elsewhere. */
 async function isRunning(entry: BackgroundTunnel): Promise<boolean> {
   return (await lifeOf(recordOf(entry), Date.now())) === 'running';
-}
-
-function recordOf({pid, processStart, system}: BackgroundTunnel): ProcessRecord {
-  return {pid, start: processStart, system};
 }
 
 function send(entry: BackgroundTunnel, signal: NodeJS.Signals): void {

@@ -1,0 +1,33 @@
+// An entry of the roster as an event.
+
+import {isErrorCode} from '../core/errors.js';
+import type {BackgroundTunnel} from '../launch/journal.js';
+import type {Listed} from '../launch/roster.js';
+import type {BackgroundEnd, BackgroundTunnelEvent} from './events.js';
+
+export function listedEvent({entry, life}: Listed): BackgroundTunnelEvent {
+  const {id, address, command, pid, startedAt, expiresAt} = entry;
+  return {
+    type: 'tunnel',
+    state: life === 'running' ? 'running' : 'ended',
+    id,
+    address,
+    command: command.join(' '),
+    pid,
+    startedAt,
+    ...(expiresAt !== undefined && {expiresAt}),
+    ...(life === 'ended' && {end: endOf(entry)}),
+  };
+}
+
+function endOf({startedAt, end}: BackgroundTunnel): BackgroundEnd {
+  if (end === undefined) return {why: 'unknown'};
+  const {why, at, code, message, exitCode} = end;
+  return {
+    why,
+    ...(at !== undefined && {at, durationMs: Math.max(0, Date.parse(at) - Date.parse(startedAt))}),
+    ...(code !== undefined && isErrorCode(code) && {code}),
+    ...(message !== undefined && {message}),
+    ...(exitCode !== undefined && {exitCode}),
+  };
+}

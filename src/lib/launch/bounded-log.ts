@@ -1,0 +1,66 @@
+// The log of a process in the background: two files of bounded size, whatever the process and its program print.
+//
+// The process's own stderr is the file, so that a crash of Node itself lands in it, too. Descriptors cannot be pointed to
+// another file from JavaScript; the file is therefore copied aside and emptied by the process that writes to it.
+
+import {copyFileSync, fstatSync, ftruncateSync, renameSync, rmSync} from 'node:fs';
+import {readdir} from 'node:fs/promises';
+import {basename, dirname} from 'node:path';
+
+/** Of each of the two files; the newer may exceed it by one write. */
+const MAX_BYTES = 2 * 1024 * 1024;
+
+/** What was in the log before it was emptied last. */
+export interface OlderLog {
+  /** How often the log was emptied; 0: never. */
+  readonly generation: number;
+  /** Undefined: there is none. */
+  readonly path: string | undefined;
+}
+
+export class BoundedLog {
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #maxBytes: number;
+  #generation = 0;
+
+  /** @param fd open for appending to `path` */
+  constructor(path: string, fd: number, maxBytes = MAX_BYTES) {
+    this.#path = path;
+    this.#fd = fd;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** To be called before each write. Never throws: a log that cannot be kept must not end a tunnel. */
+  makeRoom(): void {
+    try {
+      if (fstatSync(this.#fd).size >= this.#maxBytes) this.#begin(this.#generation + 1);
+    } catch {
+      // No disk, or no such file any more: the next write says so, or is lost.
+    }
+  }
+
+  #begin(generation: number): void {
+    const older = `${this.#path}.${generation}`;
+    const draft = `${older}.draft`;
+    try {
+      copyFileSync(this.#path, draft);
+    } finally {
+      // Also on a full disk: the bound matters more than the lines.
+      ftruncateSync(this.#fd, 0);
+      this.#generation = generation;
+    }
+    // Readers look for the new name when they find the log shorter than it was.
+    renameSync(draft, older);
+    rmSync(`${this.#path}.${generation - 1}`, {force: true});
+  }
+}
+
+export async function olderLog(path: string): Promise<OlderLog> {
+  const prefix = `${basename(path)}.`;
+  const generations = (await readdir(dirname(path)).catch(() => []))
+    .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
+    .map((name) => Number(name.slice(prefix.length)));
+  const generation = Math.max(0, ...generations);
+  return {generation, path: generation === 0 ? undefined : `${path}.${generation}`};
+}

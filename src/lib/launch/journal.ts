@@ -1,0 +1,107 @@
+// The file of a process in the background: one small file an id, written by that process when it is up and when it ends.
+
+import {closeSync, fsyncSync, openSync, renameSync, writeFileSync} from 'node:fs';
+import {readFile} from 'node:fs/promises';
+import {checkStateFile} from '../core/state-trust.js';
+import {isProcessRecord, type ProcessRecord, type System} from './process-record.js';
+
+/** `left`: at once, without the drain. `unknown`: it ended without a word, by SIGKILL or with its machine. */
+export type EndCause = 'stopped' | 'expired' | 'idle' | 'exited' | 'failed' | 'left' | 'unknown';
+
+export interface End {
+  readonly why: EndCause;
+  /** ISO 8601; absent where it ended without a word. */
+  readonly at?: string;
+  /** The code of an error. */
+  readonly code?: string;
+  /** In words: of an error, or of whoever stopped it. */
+  readonly message?: string;
+  readonly exitCode?: number;
+}
+
+export interface BackgroundTunnel {
+  readonly id: string;
+  readonly pid: number;
+  /** Tells the process from a later one with the same pid. */
+  readonly processStart: string;
+  /** Where the pid means this process: containers may share the state folder. */
+  readonly system?: System | undefined;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  /** The words of the command line; secrets have no place there. */
+  readonly command: readonly string[];
+  readonly address: string;
+  readonly expiresAt?: string;
+  /** How long its visitors may finish when it is stopped. */
+  readonly drainTimeoutMs?: number;
+  /** Absent while it runs, and where it ended without a word. */
+  readonly end?: End;
+}
+
+const CAUSES: readonly unknown[] = [
+  'stopped',
+  'expired',
+  'idle',
+  'exited',
+  'failed',
+  'left',
+  'unknown',
+] satisfies EndCause[];
+
+/** @throws TunlError STATE_DIR where somebody else may have written it. */
+export async function readEntry(path: string, id: string): Promise<BackgroundTunnel | undefined> {
+  await checkStateFile(path);
+  try {
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    return isEntry(value) && value.id === id ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The last thing that a process does: nothing asynchronous runs any more. Never throws. */
+export function writeEndSync(path: string, entry: BackgroundTunnel, end: End): void {
+  const draft = `${path}.draft`;
+  try {
+    const fd = openSync(draft, 'w', 0o600);
+    try {
+      writeFileSync(fd, `${JSON.stringify({...entry, end})}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(draft, path);
+  } catch {
+    // A full disk, or a folder that was removed: the end is told as one without a word.
+  }
+}
+
+export function recordOf({pid, processStart, system}: BackgroundTunnel): ProcessRecord {
+  return {pid, start: processStart, system};
+}
+
+function isEntry(value: unknown): value is BackgroundTunnel {
+  if (typeof value !== 'object' || value === null) return false;
+  const {id, pid, processStart, system, startedAt, address, command, drainTimeoutMs, end} = value as Record<
+    string,
+    unknown
+  >;
+  return (
+    [id, startedAt, address].every((field) => typeof field === 'string') &&
+    isProcessRecord({pid, start: processStart, system}) &&
+    pid !== 1 &&
+    Array.isArray(command) &&
+    (drainTimeoutMs === undefined || Number.isFinite(drainTimeoutMs)) &&
+    (end === undefined || isEnd(end))
+  );
+}
+
+function isEnd(value: unknown): value is End {
+  if (typeof value !== 'object' || value === null) return false;
+  const {why, at, code, message, exitCode} = value as Record<string, unknown>;
+  return (
+    CAUSES.includes(why) &&
+    [at, code, message].every((field) => field === undefined || typeof field === 'string') &&
+    (exitCode === undefined || Number.isInteger(exitCode))
+  );
+}
