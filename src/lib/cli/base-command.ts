@@ -1,4 +1,4 @@
-// What every command has in common: --json, -q, --log-level, exit codes, and the one way in which errors are told.
+// The base of every command: --json, -q, --log-level, exit codes, and one way to report errors.
 
 import type {Interfaces} from '@oclif/core';
 import {Command} from '@oclif/core/command';
@@ -13,24 +13,24 @@ type Output = Record<string, unknown>;
 export abstract class BaseCommand extends Command {
   static override baseFlags = outputFlags;
 
-  /** Whether words after `--` are another program's; else they are nobody's, and an error. */
+  /** True when words after `--` belong to another program. Otherwise such words are an error. */
   static passesWords = false;
 
-  /** Words that stand for a flag, where oclif knows no such form. */
+  /** Spellings of flags that oclif does not know. */
   static spellings: ReadonlyMap<string, string> = new Map();
 
   #presenter: Presenter | undefined;
 
-  /** There from `parse` on. */
+  /** Set by `parse`. */
   protected get presenter(): Presenter {
     if (!this.#presenter) throw new Error('a command parses before it speaks');
     return this.#presenter;
   }
 
-  /** The words after `--`; undefined without it. There from `parse` on. */
+  /** The words after `--`; undefined without it. Set by `parse`. */
   protected passedWords: readonly string[] | undefined;
 
-  /** Instead of oclif's own, which looks for deprecated aliases among all commands. */
+  /** Replaces oclif's method, which searches all commands for deprecated aliases. */
   protected override async init(): Promise<void> {}
 
   protected override async parse<F extends Output, B extends Output, A extends Output>(
@@ -46,7 +46,7 @@ export abstract class BaseCommand extends Command {
     return parsed;
   }
 
-  /** Instead of oclif's own, which prints its whole context, the words of the command line included. */
+  /** Replaces oclif's method, which prints its whole context with the words of the command line. */
   protected override async catch(error: Error): Promise<void> {
     this.#presenter?.end();
     process.exitCode = report(usageError(error, this.#declared()) ?? error, wishes(this.argv), this.argv);

@@ -1,4 +1,4 @@
-// How wide text is on a terminal: in cells, not in characters.
+// Measures the width of text on a terminal in cells, not in characters.
 
 import {eastAsianWidth} from 'get-east-asian-width';
 
@@ -7,12 +7,12 @@ const INVISIBLE = /^[\p{Cc}\p{Cf}\p{Mn}\p{Me}]/u;
 
 /** The cells that a line without control characters takes. */
 export function cells(text: string): number {
-  // Almost everything that tunl says.
+  // Almost all output of tunl is ASCII.
   if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   return parts(text).reduce((sum, {width}) => sum + width, 0);
 }
 
-/** The text, or as much of its beginning as fits with a `…` after it. */
+/** The text, or the beginning that fits, with a `…` after it. */
 export function cut(text: string, width: number): string {
   if (cells(text) <= width) return text;
   let kept = '';

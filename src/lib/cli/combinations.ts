@@ -1,4 +1,4 @@
-// Flags that say nothing without one another: told, where leaving one out in silence would give something else than was meant.
+// Flags that need or exclude each other. Such a combination is an error, because ignoring one flag would give an unexpected tunnel.
 
 import {TunlError} from '../core/errors.js';
 import {type TunnelFlags, upstreamFlagNames} from './tunnel-flags.js';
@@ -7,9 +7,9 @@ function refuse(flag: string, why: string, instead: string): never {
   throw new TunlError('USAGE', {reason: `--${flag} ${why}.`, next: `${instead}, or leave --${flag} out.`});
 }
 
-/** Of every command with a tunnel. @throws TunlError USAGE, RELAY_URL_INVALID */
+/** Checks the flags that all commands with a tunnel share. @throws TunlError USAGE, RELAY_URL_INVALID */
 export function checkRelayFlags(flags: TunnelFlags): void {
-  // `--relay "$UNSET"` of a script does not mean the relay inside this process.
+  // `--relay "$UNSET"` in a script must not start the relay inside this process.
   if (flags.relay === '') throw new TunlError('RELAY_URL_INVALID', {reason: '--relay is empty.'});
   if (flags['token-file'] !== undefined && flags.relay === undefined)
     refuse('token-file', 'is for a relay elsewhere, and none is given', 'Give --relay URL or set TUNL_RELAY');
@@ -27,7 +27,7 @@ export interface ExposeWishes extends Pick<TunnelFlags, (typeof upstreamFlagName
   'ready-timeout': number | undefined;
 }
 
-/** Of `tunl expose`. @throws TunlError USAGE */
+/** Checks the flags of `tunl expose`. @throws TunlError USAGE */
 export function checkExposeFlags(
   flags: ExposeWishes,
   {target, hasCommand}: {target: string | undefined; hasCommand: boolean},

@@ -1,4 +1,4 @@
-// `--detach`: what the command in the foreground and the one in the background have to do with each other.
+// `--detach`: the command in the foreground starts the one in the background and waits for its first message.
 
 import type {ErrorEvent, ReadyEvent, TunnelEvent} from '../agent/events.js';
 import {EXIT, isErrorCode, TunlError} from '../core/errors.js';
@@ -23,11 +23,11 @@ export interface Detached<T extends UpEvent> {
 /** The first message of the one in the background. */
 interface FirstWord {
   event: UpEvent | ErrorEvent;
-  /** Login facts, for people. */
+  /** Login data, as lines for people. */
   facts: string[];
 }
 
-/** Starts the same command in the background and waits until it is up. @throws TunlError why it is not */
+/** Starts the same command in the background and waits until it is up. @throws TunlError when it does not come up */
 export async function detach<T extends UpEvent>(type: T['type']): Promise<Detached<T>> {
   const roster = new Roster(stateDir());
   await roster.prepare();
@@ -56,7 +56,7 @@ export async function detach<T extends UpEvent>(type: T['type']): Promise<Detach
   throw new TunlError(isErrorCode(code) ? code : 'UNEXPECTED', {reason: message, next});
 }
 
-/** The words of this command, without those that would keep it from telling its log what happens. */
+/** The words of this command, without flags that would keep events out of the log. */
 function spokenWords(): string[] {
   const words = process.argv.slice(2);
   const end = words.includes('--') ? words.indexOf('--') : words.length;
@@ -86,7 +86,7 @@ export class InBackground {
     return id === undefined ? undefined : new InBackground(id);
   }
 
-  /** It is up: entered in the roster first, so that whoever has the address can stop it. */
+  /** The tunnel is up. It enters the roster before the address is printed, so that the reader of the address can stop it. */
   async up(event: UpEvent, facts: string[], drainTimeoutMs: number): Promise<void> {
     const expiresAt = event.type === 'ready' ? event.expiresAt : undefined;
     const writeEnd = await this.#roster.enter({

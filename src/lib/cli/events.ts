@@ -1,4 +1,4 @@
-// What a line of `--json` can be: a tunnel's events, and those of the other commands. Documented in docs/json-events.md.
+// All events of `--json`: those of a tunnel and those of the other commands. docs/json-events.md documents them.
 
 import type {TunnelEvent} from '../agent/events.js';
 import type {ErrorCode} from '../core/errors.js';
@@ -6,10 +6,10 @@ import type {ErrorCode} from '../core/errors.js';
 /** `tunl relay start`: the relay accepts agents and visitors. */
 export interface ListeningEvent {
   type: 'listening';
-  /** What agents are given as --relay. */
+  /** The value for --relay of agents. */
   url: string;
   domain: string;
-  /** Where it listens; the port is the real one. */
+  /** The address that it listens on; the port is the actual one. */
   address: {host: string; port: number};
   /** Where plain HTTP is redirected to HTTPS, if asked for. */
   http?: {host: string; port: number};
@@ -36,7 +36,7 @@ export interface CertificateEvent {
 export interface BackgroundTunnelEvent {
   type: 'tunnel';
   state: 'running' | 'ended';
-  /** What `tunl logs` and `tunl stop` take. */
+  /** The argument for `tunl logs` and `tunl stop`. */
   id: string;
   address: string;
   /** The words of its command line. */
@@ -65,7 +65,7 @@ export interface BackgroundEnd {
   exitCode?: number;
 }
 
-/** `tunl logs`: a line that a tunnel in the background, or its program, has said. */
+/** `tunl logs`: a line from a tunnel in the background, or from its program. */
 export interface LogEvent {
   type: 'log';
   id: string;
@@ -88,7 +88,7 @@ export type CliEvent =
   | LogEvent
   | EndedEvent;
 
-/** Events that a reader who fell behind can do without: everything else is few and tells of the state. */
+/** Events that are skipped for a reader that is too slow. All others are few and describe the state. */
 export function isExpendable(event: CliEvent): boolean {
   return event.type === 'connection';
 }

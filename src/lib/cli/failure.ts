@@ -1,4 +1,4 @@
-// How a command fails: anything thrown becomes one `error` event, two or three lines for people, and an exit code.
+// The failure of a command: anything thrown becomes one `error` event, two or three lines for people, and an exit code.
 
 import {CLIError, ExitError, ModuleLoadError} from '@oclif/core/errors';
 import type {ErrorEvent} from '../agent/events.js';
@@ -8,11 +8,11 @@ import {oneLine, type Wishes, withoutSecrets} from './words.js';
 
 /** Reports `error` once, on the stream where it belongs, and returns the exit code. */
 export function report(error: unknown, wish: Wishes, words: readonly string[]): number {
-  // `this.exit(n)` of oclif: an end, not a failure.
+  // oclif's `this.exit(n)` is an end, not a failure.
   if (error instanceof ExitError) return error.oclif.exit ?? 0;
   const event = asEvent(error, words);
   if (wish.json && event.code !== 'STDOUT_FAILED') writeLine(JSON.stringify(event));
-  // Who interrupts knows it: nothing to tell but the exit code.
+  // After an interrupt only the exit code tells the reason, because the user knows it.
   else if (event.code !== 'ABORTED') process.stderr.write(sentences(event));
   if (wish.debug) process.stderr.write(withoutSecrets(`${stacks(error)}\n`, words));
   return event.exitCode;
@@ -25,7 +25,7 @@ export function asEvent(error: unknown, words: readonly string[]): ErrorEvent {
   return {
     type: 'error',
     code: known.code,
-    // A program's own last lines stand below one another; what a peer says stays on one line.
+    // A program's last lines keep their line breaks; text of a peer stays on one line.
     message: known.code.startsWith('PROGRAM_')
       ? known.message.split('\n').map(clean).join('\n  ')
       : clean(known.message),
@@ -42,7 +42,7 @@ function toKnown(error: unknown): TunlError {
       cause: error,
     });
   }
-  // oclif's own errors name what was typed; what reaches this place is a command line that it could not make sense of.
+  // oclif's errors repeat what was typed, so their text is not used: the command line is invalid.
   if (error instanceof CLIError) return new TunlError('USAGE', {cause: error});
   return toTunlError(error);
 }

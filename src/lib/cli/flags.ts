@@ -8,7 +8,7 @@ import type {LogLevel} from '../core/logger.js';
 
 const LOG_LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
 
-/** oclif rewrites the message of what a flag's `parse` throws; the real error travels as the cause. */
+/** oclif rewrites the message of an error that a flag's `parse` throws; the original error is its cause. */
 export async function read<T>(name: string, parse: () => T): Promise<T> {
   try {
     return parse();
@@ -19,11 +19,11 @@ export async function read<T>(name: string, parse: () => T): Promise<T> {
   }
 }
 
-/** Ten years: nobody means more, and no date ends before it. */
+/** Ten years: more is a mistake, and dates still work. */
 const LONGEST_MS = 3650 * 86_400_000;
 
 type DurationLimits = {
-  /** Whether no time at all is a time. */
+  /** True when a duration of zero is allowed. */
   zero?: boolean;
   longestMs?: number;
 };

@@ -1,9 +1,9 @@
-// Whether the terminal is this process's at the moment: after Ctrl+Z and `bg`, or with `&`, it is the shell's, and whoever
-// draws over its prompt or reads its keyboard is in the way (and stopped by the kernel for reading).
+// Tells whether this process is in the terminal's foreground. After Ctrl+Z and `bg`, or with `&`, the shell is: then this
+// process must not draw over the prompt, and the kernel stops it when it reads the keyboard.
 
 import {readFileSync} from 'node:fs';
 
-/** Linux says it in /proc; elsewhere, and without a terminal, it is taken for granted. */
+/** Linux shows it in /proc. On other systems, and without a terminal, the answer is always true. */
 export function isForeground(stat = readStat()): boolean {
   // `pid (name) state ppid pgrp session tty_nr tpgid …`: the name may hold spaces and brackets.
   const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

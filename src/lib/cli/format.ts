@@ -1,4 +1,4 @@
-// Quantities and commands as people read them.
+// Formats quantities and commands for people.
 
 /** `1 connection`, `2 connections`. */
 export function count(amount: number, noun: string): string {

@@ -1,4 +1,4 @@
-// What a person may want done with an address: shown as a QR code, copied, opened in the browser. At once, by a flag, or on a key.
+// Actions on an address: show it as a QR code, copy it, open it in the browser. A flag does it at once, a key later.
 
 import type {ReadyEvent} from '../agent/events.js';
 import type {Line} from './wording.js';
@@ -7,22 +7,22 @@ export type Deed = 'qr' | 'copy' | 'open';
 
 export type GreetWishes = {[K in Deed]?: boolean | undefined};
 
-/** Where it is said, and what is known of the terminal there. */
+/** The output for people, and the properties of its terminal. */
 export interface Audience {
   tell: (line: Line) => void;
-  /** Writes what the terminal takes as an order; absent where there is none that would. */
+  /** Writes a control sequence for the terminal; absent without a terminal. */
   order?: ((text: string) => unknown) | undefined;
   columns?: () => number | undefined;
-  /** Somebody else holds the tunnel; this process is about to leave. */
+  /** Another process holds the tunnel; this one is about to end. */
   leaves?: boolean;
 }
 
-/** In the order in which they are of use: what opens a browser comes last. */
+/** In the order of use: opening the browser comes last. */
 export async function greet(ready: ReadyEvent, wishes: GreetWishes, audience: Audience): Promise<void> {
   for (const deed of ['qr', 'copy', 'open'] as const) if (wishes[deed]) await perform(deed, ready, audience);
 }
 
-/** Loads what is wished for only. Never throws: the tunnel is up, whatever comes of this. */
+/** Loads only the code that is needed. Never throws: a failed action does not end the tunnel. */
 export async function perform(deed: Deed, ready: ReadyEvent, audience: Audience): Promise<void> {
   try {
     await DEEDS[deed](ready, audience);
@@ -31,7 +31,7 @@ export async function perform(deed: Deed, ready: ReadyEvent, audience: Audience)
   }
 }
 
-/** What makes sense with this address. */
+/** The actions that are possible with this address. */
 export function deedsFor({address}: ReadyEvent): Deed[] {
   return address.startsWith('https://') ? ['qr', 'open', 'copy'] : ['copy'];
 }
@@ -47,7 +47,7 @@ const DEEDS: Readonly<Record<Deed, (ready: ReadyEvent, audience: Audience) => Pr
   },
   async copy({address}, {tell, order}) {
     const {copy} = await import('../launch/desktop.js');
-    // Terminals that know OSC 52 take it from here, also through ssh; whether they do they do not say.
+    // A terminal that knows OSC 52 takes the text, also through ssh. It does not confirm that.
     order?.(`\x1b]52;c;${Buffer.from(address).toString('base64')}\x07`);
     if ((await copy(address)) || order) tell({tone: 'plain', text: 'sent to the clipboard'});
     else tell({tone: 'warning', text: 'there is no clipboard here'});

@@ -1,4 +1,4 @@
-// The lifetime of a command that keeps something open: up, until a signal or its own end, then down in order.
+// The lifetime of a command that holds a tunnel or a relay: it opens, waits for a signal or the end, and closes in order.
 
 import {keepMemoryFlat} from '../core/collect.js';
 import {listenForSignals, type SignalOptions} from './signals.js';
@@ -6,30 +6,30 @@ import {onReaderGone} from './stdout.js';
 
 /** A tunnel or a relay. */
 export interface Held {
-  /** Rejects when it ended by a failure. Absent where only `close` ends it. */
+  /** Settles at the end; rejects after a failure. Absent where only `close` ends it. */
   readonly closed?: Promise<void>;
   close(options: {drainTimeoutMs: number}): Promise<void>;
-  /** Ends it at once; `closed` settles when the other side has heard of it. Absent where the end of the process is enough. */
+  /** Ends it at once; `closed` settles when the other side knows. Absent where the end of the process is enough. */
   destroy?(): void;
 }
 
 export interface HoldOptions<T extends Held> {
-  /** Brings it up; gives up when the signal aborts. */
+  /** Opens it; gives up when the signal aborts. */
   open: (signal: AbortSignal) => Promise<T>;
-  /** Called when the end was asked for, before it begins. */
+  /** Called when somebody asks for the end, before closing begins. */
   onStop?: (held: T) => void;
-  /** Called for a SIGHUP while it is up. */
+  /** Called for a SIGHUP while it is open. */
   onReload?: (held: T) => void;
-  /** Called when nobody reads stdout any more, which is the end, too. */
+  /** Called when nobody reads stdout any more; then it closes as well. */
   onReaderGone?: () => void;
-  /** Called when the process is about to leave at once. */
+  /** Called when the process is about to end at once. */
   onLeave: () => void;
   drainTimeoutMs: number;
-  /** For tests: where signals come from and what leaving means. */
+  /** For tests: the source of signals and the function that ends the process. */
   signals?: Pick<SignalOptions, 'source' | 'now' | 'leave' | 'hasTerminal'>;
 }
 
-/** Resolves after an orderly end, rejects with what ended it. */
+/** Resolves after an orderly end; rejects with the error that ended it. */
 export async function hold<T extends Held>(options: HoldOptions<T>): Promise<void> {
   const starting = new AbortController();
   let held: T | undefined;
@@ -65,7 +65,7 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
     }),
   });
   let isUnread = false;
-  // Who wanted the address has gone, with whatever came of it: no reason to wait for anything.
+  // The reader of the address has gone, so nothing has to be waited for.
   using _reader = onReaderGone(() => {
     isUnread = true;
     options.onReaderGone?.();
@@ -78,10 +78,10 @@ export async function hold<T extends Held>(options: HoldOptions<T>): Promise<voi
     throw error;
   }
   keepMemoryFlat();
-  // Came up in the very moment in which the end was asked for; visitors may have come already.
+  // It opened at the moment when the end was asked for. Visitors may have come already.
   if (starting.signal.aborted) return await held.close({drainTimeoutMs: options.drainTimeoutMs});
   await Promise.race(held.closed ? [held.closed, asked] : [asked]);
   await stopping;
-  // Whoever leaves at once ends the process, with an exit code of its own.
+  // A second signal ends the process itself, with its own exit code.
   if (isLeaving) await new Promise<never>(() => {});
 }

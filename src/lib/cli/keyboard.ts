@@ -1,14 +1,14 @@
-// Single keys of the terminal, for as long as it is this process's: Ctrl+Z gives it back, `fg` takes it again.
+// Reads single keys while this process is in the terminal's foreground. Ctrl+Z gives the terminal back, `fg` takes it again.
 
 import {KeyboardMode} from '../launch/keyboard-mode.js';
 import {isForeground} from './foreground.js';
 
-/** How often it is looked whether the terminal has come back without a signal (`&`, then `fg`), ms. */
+/** Interval of the check whether the terminal has come back without a signal (`&`, then `fg`), ms. */
 const LOOK_EVERY_MS = 1_000;
 
 export interface KeyboardOptions {
   onKey: (key: string) => void;
-  /** Keys are read from now on, or not any more. */
+  /** Called when reading of keys starts or stops. */
   onChange: (isRead: boolean) => void;
 }
 
@@ -23,7 +23,7 @@ export class Keyboard implements Disposable {
   constructor(options: KeyboardOptions) {
     this.#options = options;
     process.stdin.on('data', this.#onData);
-    // A terminal that has gone: nobody types.
+    // The terminal has gone, so nobody types.
     process.stdin.on('error', () => {});
     process.stdin.pause();
     process.on('SIGTSTP', this.#stop);
@@ -32,7 +32,7 @@ export class Keyboard implements Disposable {
     this.#take();
   }
 
-  /** The terminal is as it was. Idempotent. */
+  /** Restores the terminal. Idempotent. */
   [Symbol.dispose](): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -52,7 +52,7 @@ export class Keyboard implements Disposable {
       if (this.#ended) return;
       if (!isOurs) return this.#release();
       process.stdin.resume();
-      // The tunnel holds the process, not the keyboard.
+      // The keyboard must not keep the process alive; the tunnel does.
       process.stdin.unref();
       this.#change(true);
     });
@@ -73,18 +73,18 @@ export class Keyboard implements Disposable {
     if (isForeground() !== this.#isRead) this.#take();
   };
 
-  /** Ctrl+Z: the terminal is put back first, then the kernel does what it would have done. */
+  /** Ctrl+Z: restores the terminal first, then the kernel stops the process as usual. */
   #stop = (): void => {
     process.stdin.pause();
     void this.#mode.off().then(() => {
       process.off('SIGTSTP', this.#stop);
       process.kill(process.pid, 'SIGTSTP');
-      // From here on it goes on after SIGCONT.
+      // The code continues here after SIGCONT.
       if (!this.#ended) process.on('SIGTSTP', this.#stop);
     });
   };
 
-  /** What is pasted comes in one piece, and was not meant. */
+  /** Several characters in one piece are a paste, and are ignored. */
   #onData = (data: Buffer): void => {
     const key = data.toString();
     if (key.length === 1) this.#options.onKey(key);

@@ -1,4 +1,4 @@
-// The keys of the live view: what they do with the address, and how the block and `?` name them.
+// The keys of the live view: their actions on the address, and their names in the block and behind `?`.
 
 import type {ReadyEvent} from '../agent/events.js';
 import {type Audience, type Deed, deedsFor, perform} from './greet.js';
@@ -18,7 +18,7 @@ export class Keys implements Disposable {
   readonly #deeds: readonly Deed[];
   #isRead = false;
 
-  /** `onChange`: keys do something from now on, or not any more. */
+  /** `onChange` is called when keys start or stop working. */
   constructor(ready: ReadyEvent, audience: Audience, onChange: () => void) {
     this.#ready = ready;
     this.#audience = audience;
@@ -42,7 +42,7 @@ export class Keys implements Disposable {
     const deed = this.#deeds.find((each) => KEYS[each].key === key.toLowerCase());
     if (deed !== undefined) void perform(deed, this.#ready, this.#audience);
     else if (key === HELP) for (const text of this.#help()) this.#audience.tell({tone: 'plain', text});
-    // As people part what they have read from what comes.
+    // Enter prints an empty line, which people use to mark what they have read.
     else if (key === '\n' || key === '\r') this.#audience.tell({tone: 'plain', text: ''});
   }
 

@@ -1,4 +1,4 @@
-// The ends that a tunnel comes to by itself: after a time, and after a time without visitors.
+// Ends a tunnel after a given time, or after a time without visitors.
 
 import type {TunnelEvent} from '../agent/events.js';
 
@@ -9,10 +9,10 @@ export interface LimitOptions {
   idleMs?: number | undefined;
 }
 
-/** Node fires at once what is set for longer; waits are cut into pieces. */
+/** Node fires a longer timer at once, so longer waits are cut into pieces. */
 const LONGEST_TIMER_MS = 2 ** 30;
 
-/** Starts with `begin`, ends with its disposal; `onEnd` is called at most once. */
+/** `begin` starts the limits, disposal stops them. `onEnd` is called at most once. */
 export class Limits implements Disposable {
   readonly #options: LimitOptions;
   #onEnd: ((reason: LimitReason) => void) | undefined;
@@ -36,7 +36,7 @@ export class Limits implements Disposable {
     this.#visitorsChanged();
   }
 
-  /** Is told everything that happens to the tunnel. */
+  /** Gets every event of the tunnel. */
   event(event: TunnelEvent): void {
     if (event.type !== 'connection' || event.state === 'refused') return;
     this.#open += event.state === 'open' ? 1 : -1;

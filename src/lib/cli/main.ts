@@ -1,4 +1,4 @@
-// The way into the command line: runs the command, catches what no command caught, and ends the process when all is said.
+// The entry of the command line: runs the command, catches errors that no command caught, and ends the process after its output.
 
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
@@ -10,7 +10,7 @@ import {flush, guardPipes, stdoutFailure} from './stdout.js';
 import {wishes} from './words.js';
 
 export interface MainOptions {
-  /** Runs the sources instead of what was built from them. */
+  /** Runs the sources instead of the build. */
   development?: boolean;
 }
 
@@ -38,10 +38,10 @@ export async function main(
   process.exit();
 }
 
-/** State is unknown after an exception that nobody caught: say so and end, rather than hang or go on half. */
+/** After an uncaught exception the state is unknown: report it and end the process, so that it neither hangs nor continues half. */
 function guardProcess(words: readonly string[]): void {
   const onUncaught = (error: unknown) => {
-    // oclif throws what stdout says; the command hears of it as well, and ends by itself.
+    // oclif also throws errors of stdout; the command sees them too and ends by itself.
     if (error !== undefined && error === stdoutFailure()?.cause) return;
     process.off('uncaughtException', onUncaught);
     process.on('uncaughtException', () => process.exit(EXIT.unexpected));
@@ -51,7 +51,7 @@ function guardProcess(words: readonly string[]): void {
   process.on('uncaughtException', onUncaught);
 }
 
-/** Help, and words that are no command. */
+/** Handles help, and words that are no command. */
 async function runByOclif(words: readonly string[], root: string, development: boolean): Promise<void> {
   const {run} = await import('@oclif/core/run');
   // `tunl help expose` is `tunl expose --help`.

@@ -1,11 +1,11 @@
-// "Did you mean": the nearest of a few known words. Suggests, never runs anything.
+// "Did you mean": finds the nearest of a few known words. It only suggests; it never runs anything.
 
-/** The candidate with the fewest typing mistakes between it and `word`, if they are few enough to have been meant. */
+/** The candidate with the fewest typing mistakes, if they are few enough. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
-    // What was typed is how it begins: `--drain` for `--drain-timeout`.
+    // The typed word is a prefix: `--drain` for `--drain-timeout`.
     if (word.length >= 4 && candidate.startsWith(word)) return candidate;
     const distance = typingDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {

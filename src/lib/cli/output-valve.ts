@@ -1,12 +1,12 @@
-// What a started program prints, passed on as long as somebody reads it. A reader that has stopped must neither fill the
-// memory nor hold up the program, which has visitors of its own.
+// Passes the output of a started program on. A reader that has stopped must neither fill the memory nor block the program,
+// which serves visitors.
 
 import {bytes} from './format.js';
 
-/** More than a burst that a reader is still busy with. */
+/** More than a burst that a slow reader still works on. */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 
-/** @param reader where `sink` writes to. */
+/** @param reader the stream that `sink` writes to. */
 export function outputValve(
   sink: (text: string) => void,
   reader: {readonly writableLength: number} = process.stderr,

@@ -1,4 +1,4 @@
-// What stands after `--` in `tunl expose [PORT] -- COMMAND…`, as a program to start.
+// Turns the words after `--` in `tunl expose [PORT] -- COMMAND…` into a program.
 
 import {isLoopbackHost, parseTarget} from '../agent/target.js';
 import {TunlError} from '../core/errors.js';

@@ -1,27 +1,26 @@
-// Notices that nobody reads a pipe any more, without writing to it: after the address nothing may be written for hours, and
-// Node cannot poll the end that it writes to. Linux shows who holds the other end; elsewhere the next write has to do.
+// Notices that nobody reads a pipe any more, without a write: after the address nothing may be written for hours, and Node
+// cannot poll the writing end. Linux shows which processes hold the other end; elsewhere only the next write tells.
 
 import {fstatSync} from 'node:fs';
 import {readdir, readFile, readlink} from 'node:fs/promises';
 
-/** How often to look, ms. */
+/** Interval of the check, ms. */
 const LOOK_EVERY_MS = 500;
-/** A shell, `npx` and a script or two stand between a pipeline's shell and this process. */
+/** A shell, `npx` and a few scripts may be between a pipeline's shell and this process. */
 const MAX_ANCESTORS = 8;
 /** Access mode in the last octal digit of `flags:` in fdinfo: 0 reads, 1 writes, 2 both. */
 const WRITE_ONLY = '1';
 
 export interface PipeReaderOptions {
-  /** The descriptor of the end that is written to. */
+  /** The descriptor of the writing end. */
   fd: number;
-  /** Called once, when a reader that was seen has gone and no other is to be found. */
+  /** Called once, when a reader that was seen has gone and no other one is found. */
   onGone: () => void;
 }
 
 /**
- * Looks for readers among the ancestors of this process and their children: that is where a pipeline, a substitution or
- * a program that started it keeps them. Whom it never saw (another user's process, one outside of the container) it does
- * not miss.
+ * Looks for readers among the ancestors of this process and their children: a pipeline, a substitution or a parent program
+ * has them there. A reader that was never seen (another user's process, one outside the container) cannot be missed.
  */
 export function watchPipeReader({fd, onGone}: PipeReaderOptions): Disposable {
   const pipe = pipeOf(fd);
@@ -51,7 +50,7 @@ function pipeOf(fd: number): string {
     const stat = fstatSync(fd);
     return process.platform === 'linux' && stat.isFIFO() ? `pipe:[${stat.ino}]` : '';
   } catch {
-    // Closed by whoever started this process.
+    // The parent process has closed it.
     return '';
   }
 }
@@ -94,6 +93,6 @@ async function parentOf(pid: number): Promise<number> {
   return Number(/^PPid:\s*(\d+)$/m.exec(await text(`/proc/${pid}/status`))?.[1] ?? 0);
 }
 
-/** '' for what is gone or not ours to see. */
+/** '' for an entry that is gone or unreadable. */
 const target = (path: string) => readlink(path).catch(() => '');
 const text = (path: string) => readFile(path, 'utf8').catch(() => '');

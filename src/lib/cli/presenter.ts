@@ -1,4 +1,4 @@
-// Everything that a command says goes through one presenter; which renderer is behind it is decided here, once.
+// All output of a command goes through one presenter. It chooses the renderer once.
 
 import type {LogLevel, LogRecord, LogSink} from '../core/logger.js';
 import {type CliEvent, isExpendable} from './events.js';
@@ -14,12 +14,12 @@ import {oneLine} from './words.js';
 export interface PresenterOptions {
   json: boolean;
   quiet: boolean;
-  /** Nothing that moves, whatever the terminal could show. */
+  /** Lines only, even on a terminal that could show more. */
   plain?: boolean | undefined;
   logLevel?: LogLevel | undefined;
 }
 
-/** What of the process decides how to speak. */
+/** Properties of the process that decide the form of the output. */
 export interface Surroundings {
   env: Readonly<Record<string, string | undefined>>;
   stderrIsTTY: boolean;
@@ -29,7 +29,7 @@ export type RendererName = 'json' | 'quiet' | 'spoken' | 'plain' | 'live';
 
 const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
 
-/** `live` only where somebody looks at a real terminal and did not ask for less. */
+/** `live` only on a real terminal, unless the user asked for less. */
 export function chooseRenderer(options: PresenterOptions, around: Surroundings): RendererName {
   if (options.json) return 'json';
   if (options.quiet) return 'quiet';
@@ -44,9 +44,9 @@ function isSet(value: string | undefined): boolean {
 
 export class Presenter {
   readonly #renderer: Renderer;
-  /** Whether somebody looks at something that is kept up to date. */
+  /** True when the output is a live view. */
   readonly isLive: boolean;
-  /** Whether nobody is told anything but errors. */
+  /** True when only errors are shown. */
   readonly isSilent: boolean;
   readonly #json: boolean;
   readonly #level: number;
@@ -60,14 +60,14 @@ export class Presenter {
     this.#level = LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
   }
 
-  /** Something has begun that may take a while. */
+  /** Shows that something has begun that may take a while. */
   begin(what: string): void {
     this.#renderer.begin(what);
   }
 
-  /** The address first, then what there is to tell: a script that reads stdout does not wait for words. */
+  /** Prints the address first, then the text for people: a script must not wait for it. */
   readonly event = (event: CliEvent): void => {
-    // Errors are reported once, when the command ends, with its exit code.
+    // Errors are reported once, with the exit code, when the command ends.
     if (event.type === 'error') return;
     if (this.#json && isExpendable(event) && isCongested()) {
       this.#dropped += 1;
@@ -89,7 +89,7 @@ export class Presenter {
   /** One line for people that belongs to no event. */
   readonly tell = (line: Line): void => this.#renderer.tell(line);
 
-  /** What a started program prints, as it comes. */
+  /** The output of a started program, as it comes. */
   readonly output = (text: string): void => this.#renderer.output(text);
 
   /** For the library's diagnostics. */
@@ -97,12 +97,12 @@ export class Presenter {
     if (LEVELS.indexOf(record.level) <= this.#level) this.#renderer.log(logLine(record));
   };
 
-  /** Says on stderr why it ends without anybody having asked. */
+  /** Tells on stderr why the command ends although nobody asked for it. */
   readonly readerGone = (): void => {
     this.#renderer.tell({tone: 'plain', text: 'stdout was closed by its reader: closing'});
   };
 
-  /** The terminal is as it was. Idempotent. */
+  /** Restores the terminal. Idempotent. */
   end(): void {
     this.#renderer.end();
   }

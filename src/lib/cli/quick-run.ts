@@ -1,5 +1,5 @@
-// Runs a command that is spelled as it should be, straight from the manifest. oclif's own start looks for plugins, themes,
-// shells and hooks that tunl does not have, for as long as Node itself takes to start; it is left for help and mistakes.
+// Runs a correctly spelled command directly from the manifest. oclif's own start looks for plugins, themes, shells and hooks
+// that tunl does not have, and takes as long as the start of Node. It only runs for help and mistakes.
 
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -16,11 +16,11 @@ type CommandClass = (new (words: string[], config: Config) => Command) & {id: st
 export interface QuickRunOptions {
   /** Folder of the package. */
   root: string;
-  /** Where a file of the manifest really is: the sources, in development. */
+  /** Maps a file of the manifest to its real path: in development to the sources. */
   locate?: (path: string) => string;
 }
 
-/** False when the words are not for it: no such command, help wanted, no manifest. */
+/** Returns false when it did not run: no such command, a call for help, or no manifest. */
 export async function quickRun(words: readonly string[], options: QuickRunOptions): Promise<boolean> {
   const found = wantsHelp(words) ? undefined : find(words, readManifest(options.root));
   if (!found) return false;
@@ -30,10 +30,10 @@ export async function quickRun(words: readonly string[], options: QuickRunOption
   command.id = found.id;
   const config = Object.assign(new Config({root}), {
     bin: 'tunl',
-    // No hook concerns a command that is found: there is only one, for those that are not.
+    // The only hook is for unknown commands, so no hook has to run.
     runHook: async () => ({successes: [], failures: []}),
   });
-  // What `Command.run` calls once it has loaded its configuration.
+  // `Command.run` calls this after it has loaded its configuration.
   await (new command([...found.rest], config) as unknown as {_run(): Promise<unknown>})._run();
   return true;
 }
@@ -58,7 +58,7 @@ function readManifest(root: string): Manifest | undefined {
   try {
     return JSON.parse(readFileSync(join(root, 'oclif.manifest.json'), 'utf8'));
   } catch {
-    // oclif finds the commands without it, and says so where it cannot.
+    // Without a manifest oclif finds the commands itself, or reports an error.
     return undefined;
   }
 }

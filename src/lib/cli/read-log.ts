@@ -10,7 +10,7 @@ const LOOK_EVERY_MS = 200;
 const CHUNK_BYTES = 64 * 1024;
 const GAP = '[lines are left out here: the log was written faster than it was read]';
 
-/** Ends at the file's end once `goesOn` says no. @throws TunlError FILE_UNREADABLE */
+/** Ends at the file's end when `goesOn` returns false. @throws TunlError FILE_UNREADABLE */
 export async function* readLog(
   path: string,
   goesOn: () => Promise<boolean> | boolean,
@@ -43,7 +43,7 @@ export async function* readLog(
     // Emptied, and its copy is still not there: the writer died in between, or somebody else emptied it.
     if (isEmptied && wasEmptied) position = 0;
     wasEmptied = isEmptied;
-    // Once more after the end: its last words came between the two looks.
+    // Read once more after the end: the last lines may have come between the two reads.
     if (!more && !isEmptied) break;
     if (!isEmptied) more = await goesOn();
     if (more || isEmptied) await sleep(LOOK_EVERY_MS);

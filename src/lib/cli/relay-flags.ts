@@ -1,4 +1,4 @@
-// The flags of `tunl relay start`, and what they mean to the library.
+// The flags of `tunl relay start`, and their options in the library.
 
 import type {Interfaces} from '@oclif/core';
 import {boolean, custom, string} from '@oclif/core/flags';

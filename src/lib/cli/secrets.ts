@@ -1,4 +1,4 @@
-// Where the password or token of a started program comes from: a file, the environment, or chance. Never the command line.
+// Finds the password or token of a started program: from a file, from the environment, or a random one. Never from the command line.
 
 import {string} from '@oclif/core/flags';
 import {TunlError} from '../core/errors.js';
@@ -9,7 +9,7 @@ import type {Presenter} from './presenter.js';
 export interface SecretSource {
   file: string | undefined;
   variable: string;
-  /** A random one would be told nowhere. */
+  /** True when a random secret could be shown nowhere. */
   isSilent?: boolean;
 }
 
@@ -35,7 +35,7 @@ export const passwordFlag = {
   }),
 };
 
-/** @throws TunlError USAGE where a random one would be told nowhere: the log of a tunnel in the background has it. */
+/** @throws TunlError USAGE when a random secret could be shown nowhere. A tunnel in the background shows it in its log. */
 export async function passwordFor(
   flags: {'password-file': string | undefined; detach: boolean},
   presenter: Presenter,

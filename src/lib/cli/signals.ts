@@ -1,26 +1,26 @@
-// SIGINT, SIGTERM, SIGHUP: the first asks to end, the second leaves at once. For a daemon SIGHUP means to read files anew.
+// SIGINT, SIGTERM, SIGHUP: the first signal asks to end, the second one ends the process at once. A daemon reads its files again on SIGHUP.
 
 import type {EventEmitter} from 'node:events';
 import {closeSync, openSync} from 'node:fs';
 import {EXIT} from '../core/errors.js';
 
 /**
- * `npx` passes on the SIGINT that the terminal has already sent to every process of the group: two signals this close
- * together are one key press.
+ * The terminal sends SIGINT to every process of the group, and `npx` forwards it once more: two signals within this time
+ * are one key press.
  */
 const ECHO_MS = 300;
 
-/** How long the other side may take to hear that the process leaves, ms. */
+/** Time to tell the other side that the process ends, ms. */
 const LEAVE_MS = 200;
 
 export interface SignalOptions {
   /** The first signal. */
   onStop: () => void;
-  /** The last chance before the process ends. What it waits for has 200 ms, and a third signal does not wait at all. */
+  /** Called just before the process ends. It has 200 ms, and a third signal does not wait for it. */
   onLeave: () => Promise<void> | undefined;
-  /** SIGHUP, as daemons have it. Without it the signal asks to end: the terminal was closed. */
+  /** SIGHUP for a daemon. Without this callback the signal asks to end, because the terminal was closed. */
   onReload?: () => void;
-  /** Whether there is a terminal that this process belongs to. */
+  /** True when this process belongs to a terminal. */
   hasTerminal?: () => boolean;
   source?: EventEmitter;
   now?: () => number;
@@ -53,7 +53,7 @@ export function listenForSignals(options: SignalOptions): Disposable {
   const {onReload, hasTerminal = terminalOpens} = options;
   const hadTerminal = onReload !== undefined && hasTerminal();
   const onHangup = () => {
-    // A terminal window that was closed sends the same signal: nobody is there any more to end the process.
+    // A closed terminal window sends the same signal, and then nobody can end the process any more.
     if (onReload === undefined || (hadTerminal && !hasTerminal())) onSignal();
     else onReload();
   };

@@ -1,4 +1,4 @@
-// Events in whole sentences, for who has them read out (`ACCESSIBLE=1`): no glyphs, no units in letters, one sentence a visitor.
+// Events as whole sentences for a screen reader (`ACCESSIBLE=1`): no glyphs, no abbreviated units, one sentence for each visitor.
 
 import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
 import type {CliEvent} from './events.js';

@@ -1,4 +1,4 @@
-// Who may log in, as `tunl ssh` is told: files, a GitHub user, the running ssh-agent.
+// Collects the keys for `tunl ssh`: from files, from a GitHub user, from the running ssh-agent.
 
 import {boolean, string} from '@oclif/core/flags';
 import {TunlError} from '../core/errors.js';

@@ -1,4 +1,4 @@
-// The one file that writes stdout: whole lines, nothing else. A reader that has gone is an end, not an error.
+// The only file that writes to stdout, and only whole lines. When the reader has gone, that is an end and no error.
 
 import {once} from 'node:events';
 import {closeSync} from 'node:fs';
@@ -7,26 +7,26 @@ import {pipeline} from 'node:stream/promises';
 import {systemCode, TunlError} from '../core/errors.js';
 import {watchPipeReader} from './pipe-reader.js';
 
-/** Waiting bytes above which `isCongested` says so: a reader that stopped must not fill the memory. */
+/** With more waiting bytes than this, `isCongested` is true: a reader that stopped must not fill the memory. */
 const CONGESTED_BYTES = 1024 * 1024;
-/** How long the last lines may take to leave before the process ends without them, ms. */
+/** The process ends when its last lines were not written within this time, ms. */
 const FLUSH_MS = 2000;
 
 let gone = false;
 let failure: TunlError | undefined;
 const listeners = new Set<() => void>();
 
-/** Writes one line. Without effect once the reader has gone. */
+/** Writes one line. Has no effect when the reader has gone. */
 export function writeLine(line: string): void {
   if (!gone) process.stdout.write(`${line}\n`);
 }
 
-/** True while a reader is far behind: what can be left out should be. */
+/** True while the reader is far behind: events that can be skipped should be. */
 export function isCongested(): boolean {
   return process.stdout.writableLength > CONGESTED_BYTES;
 }
 
-/** Calls `fn` when the reader has closed its end (`| head -1`), at once if it has already. Disposing stops listening. */
+/** Calls `fn` when the reader closes its end (`| head -1`), or at once if it is closed. Disposal stops it. */
 export function onReaderGone(fn: () => void): Disposable {
   if (gone) fn();
   else listeners.add(fn);
@@ -40,8 +40,8 @@ export function onReaderGone(fn: () => void): Disposable {
 }
 
 /**
- * Joins stdin and stdout with a connection, each direction for itself: the end of one is passed on, the other goes on.
- * Resolves when both have ended. @throws what broke the connection
+ * Joins stdin and stdout with a connection. Each direction ends by itself, and the other one continues.
+ * Resolves when both have ended. @throws the error that broke the connection
  */
 export async function joinStdio(peer: Duplex): Promise<void> {
   const inward = pipeline(process.stdin, peer);
@@ -51,7 +51,7 @@ export async function joinStdio(peer: Duplex): Promise<void> {
       if (!process.stdout.write(chunk)) await Promise.race([once(process.stdout, 'drain'), readerHasGone()]);
     }
     await flush();
-    // Node never closes stdout by itself, and who reads it waits for its end.
+    // Node never closes stdout, and its reader waits for the end.
     closeSync(1);
     gone = true;
   })();
@@ -62,9 +62,9 @@ function readerHasGone(): Promise<void> {
   return new Promise((resolve) => listeners.add(resolve));
 }
 
-/** Resolves when everything written has left, the reader has gone, or it takes too long. */
+/** Resolves when all output is written, when the reader has gone, or after a limit of time. */
 export async function flush(): Promise<void> {
-  // Files are written at once; what they say about it comes a turn later.
+  // A write to a file is synchronous, but its error comes a turn later.
   await new Promise((resolve) => setImmediate(resolve));
   if (gone || process.stdout.writableLength === 0) return;
   await new Promise<void>((resolve) => {
@@ -76,12 +76,12 @@ export async function flush(): Promise<void> {
   });
 }
 
-/** Why stdout takes no more, where it is not that its reader has gone: a full disk. */
+/** The error of stdout other than a gone reader, such as a full disk. */
 export function stdoutFailure(): TunlError | undefined {
   return failure;
 }
 
-/** Makes broken pipes on stdout and stderr quiet. Called once, before anything is written. */
+/** Ignores broken pipes on stdout and stderr. Called once, before anything is written. */
 export function guardPipes(): void {
   process.stdout.on('error', (error) => {
     const code = systemCode(error);
@@ -94,7 +94,7 @@ export function guardPipes(): void {
     readerGone();
   });
   process.stderr.on('error', () => {
-    // Nobody reads what people are told: nothing to tell anybody.
+    // Nobody reads stderr, so its error can be told to nobody.
   });
 }
 

@@ -1,8 +1,8 @@
-// Keeps connection lines readable: so many a second, then a sum.
+// Limits the lines about connections to a number a second, then prints a sum.
 
 import {type Clock, systemClock} from '../core/clock.js';
 
-/** More lines a second than anybody reads; what is left out is counted. */
+/** More lines a second than anybody reads. The others are counted. */
 const LINES_A_SECOND = 20;
 
 export class Throttle {
@@ -15,7 +15,7 @@ export class Throttle {
     this.#clock = clock;
   }
 
-  /** Whether one more line may be shown; with how many were left out since the last one that was. */
+  /** Tells whether one more line may be shown, and how many were left out since the last one. */
   admit(): {shown: boolean; hidden: number} {
     const now = this.#clock.now();
     if (now - this.#second >= 1000) {

@@ -1,4 +1,4 @@
-// A command with a tunnel: opened, told about, held until its end. With a program or without, here or in the background.
+// The base of commands with a tunnel: opens it, shows its events, and holds it until its end. With or without a program, here or in the background.
 
 import type {ReadyEvent, TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions} from '../agent/options.js';
@@ -18,12 +18,12 @@ type LaunchWishes = {[K in keyof ServeOptions['launch']]: ServeOptions['launch']
 /** A tunnel, or one with a program. */
 type HeldTunnel = Held & {readonly login?: readonly LoginFact[]; readonly rttMs: number | undefined};
 
-/** Long enough for a page or a request, short enough for who waits at the terminal. */
+/** Long enough for a page or a request, and short enough for a person who waits at the terminal. */
 const DRAIN_TIMEOUT_MS = 5000;
 
 export abstract class TunnelCommand extends BackgroundCommand {
   /**
-   * Brings it up and returns when it has ended; with --detach as soon as it is up in the background.
+   * Opens the tunnel and returns when it has ended; with --detach as soon as it is up in the background.
    * `sharesTerminal`: a program writes to it and may read from it.
    */
   protected async holdTunnel(
@@ -85,7 +85,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
     });
   }
 
-  /** The same with a program: its login facts are told, its exit code is the command's. */
+  /** The same with a program: shows its login data, and its exit code becomes the command's. */
   protected async holdProgram(
     program: Program,
     flags: TunnelFlags,
@@ -93,7 +93,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
   ): Promise<void> {
     let served: ServedProgram | undefined;
     const {presenter} = this;
-    // Only here: most tunnels start no program and should not wait for this code.
+    // The import is here because most tunnels start no program and should not load this code.
     const {serve} = await import('../programs.js');
     await this.holdTunnel(
       flags,
@@ -102,7 +102,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
           forward: {...forward, ...(options.tcp !== undefined && {unencrypted: options.tcp})},
           launch: {
             onNotice: (text) => presenter.tell({tone: 'warning', text}),
-            // What a program of tunl's own choice prints is of interest when something is wrong.
+            // The output of a program that tunl has chosen only matters when something is wrong.
             onOutput: (text) => presenter.log({level: 'info', scope: program.name, message: text.trimEnd()}),
             ...given(options.launch ?? {}),
           },
@@ -114,7 +114,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
     if (served !== undefined) process.exitCode = served.exitCode;
   }
 
-  /** The block is kept up to date, and keys do something where there are any. */
+  /** Keeps the block up to date and handles keys where there is a keyboard. */
   async #attend(ready: ReadyEvent, held: HeldTunnel, wantsKeys: boolean): Promise<Disposable | undefined> {
     const {presenter} = this;
     if (!presenter.isLive) return undefined;
@@ -139,7 +139,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
     };
   }
 
-  /** The one in the background tells its log only; whoever mistyped the port is still here. */
+  /** The process in the background writes to its log only, so this one warns a person who mistyped the port. */
   async #warnOfSilence({upstream, program}: ReadyEvent, waits: boolean): Promise<void> {
     if (program !== undefined || this.presenter.isSilent) return;
     const {isSilentHere, nothingYet} = await import('../agent/upstream-watch.js');

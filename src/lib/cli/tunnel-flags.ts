@@ -1,4 +1,4 @@
-// The flags that the commands with a tunnel share, and what they mean to the library.
+// The flags that commands with a tunnel share, and their options in the library.
 
 import type {Interfaces} from '@oclif/core';
 import {boolean, string} from '@oclif/core/flags';
@@ -73,7 +73,7 @@ export const relayFlags = {
   }),
 };
 
-/** Of `expose` alone. */
+/** Flags of `expose` only. */
 const targetFlags = {
   tcp: boolean({summary: 'A raw TCP port of the relay: ssh, databases.'}),
   h2: boolean({summary: 'Offer HTTP/2 to visitors, for gRPC. Not with --tcp.'}),
@@ -123,10 +123,10 @@ export const remotePortFlag = {
   'remote-port': portFlag({summary: 'This port instead of a random one. Not with --tls.'}),
 };
 
-/** Longer than that no timer of Node's own runs. */
+/** A timer of Node runs for 24 days at most; a week stays well below that. */
 const LONGEST_READY_MS = 7 * 86_400_000;
 
-/** Of the commands that know their program. */
+/** Flags of commands that know their program. */
 export const programFlags = {
   bin: string({helpValue: 'FILE', summary: 'This program instead of the one that is found.'}),
   'ready-timeout': durationFlag({
@@ -136,7 +136,7 @@ export const programFlags = {
   }),
 };
 
-/** Of the commands whose program is opened in a browser. */
+/** Flags of commands whose program opens in a browser. */
 export const webProgramFlags = {...programFlags, ...nameFlags, ...lifeFlags, ...relayFlags, ...showFlags};
 
 /** For `expose … -- COMMAND`. */

@@ -1,23 +1,23 @@
-// oclif's parse errors in tunl's words: what is wrong and what was meant. Values are never repeated: they may be secrets.
+// Rewords oclif's parse errors: the fault, and a suggestion. Values are never repeated, because they may be secrets.
 
 import {CLIError} from '@oclif/core/errors';
 import {TunlError} from '../core/errors.js';
 import {nearest} from './nearest.js';
 
-/** What a command declares, as far as it matters for its errors. */
+/** The declarations of a command that matter for its errors. */
 export interface Declared {
   /** `expose` */
   name: string;
   flags: readonly string[];
-  /** Those of them that take no value. */
+  /** The flags that take no value. */
   switches: readonly string[];
   /** Names of positional arguments, in upper case. */
   args: readonly string[];
-  /** Words after `--` are another program's. */
+  /** Words after `--` belong to another program. */
   passesWords: boolean;
 }
 
-/** What people bring along from other tools, and how tunl calls it. */
+/** Flags of other tools, and their names in tunl. */
 const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ['--token', 'Secrets have no place on a command line: set TUNL_TOKEN or pass --token-file.'],
   ['--auth-token', 'Secrets have no place on a command line: set TUNL_TOKEN or pass --token-file.'],
@@ -33,7 +33,7 @@ const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ['--verbose', 'Diagnostics: --log-level debug.'],
 ]);
 
-/** Only what this command takes is advised. */
+/** Only suggests flags that this command has. */
 function hintFor(flag: string, {name, flags}: Declared): string | undefined {
   const hint = ELSEWHERE.get(flag);
   const advised = hint?.replaceAll(/`[^`]*`/g, '').match(/--[a-z][a-z-]*/g) ?? [];
@@ -42,13 +42,13 @@ function hintFor(flag: string, {name, flags}: Declared): string | undefined {
 }
 
 /**
- * The TunlError that something thrown while parsing stands for, or undefined when it is no parse error.
- * oclif does not export its classes of parse errors; they are told apart by the fields that they carry.
+ * The TunlError for a value that was thrown while parsing, or undefined when it is no parse error.
+ * oclif does not export its classes of parse errors, so their fields tell them apart.
  */
 export function usageError(error: unknown, declared: Declared): TunlError | undefined {
-  // An error of tunl's own is meant as it is, whatever caused it.
+  // An error of tunl itself stays as it is.
   if (error instanceof TunlError) return undefined;
-  // oclif rewrites the message of whatever a flag's `parse` throws, so the real error travels as the cause.
+  // oclif rewrites the message of an error that a flag's `parse` throws, so the original error is the cause.
   if (error instanceof Error && error.cause instanceof TunlError) return error.cause;
   if (!(error instanceof CLIError)) return undefined;
   const help = `See \`tunl ${declared.name} --help\`.`;
@@ -66,7 +66,7 @@ export function usageError(error: unknown, declared: Declared): TunlError | unde
   return new TunlError('USAGE', {reason, next: help, cause: error});
 }
 
-/** `--tcp=yes`: oclif takes `yes` for an argument, and would complain of that. */
+/** `--tcp=yes`: oclif would take `yes` for an argument and blame that. */
 export function valueForSwitch(words: readonly string[], declared: Declared): TunlError | undefined {
   const end = words.indexOf('--');
   for (const word of end < 0 ? words : words.slice(0, end)) {
@@ -80,7 +80,7 @@ export function valueForSwitch(words: readonly string[], declared: Declared): Tu
   return undefined;
 }
 
-/** No command of that name. Only a suggestion repeats what is known; what was typed may be anything. */
+/** The error for an unknown command. It never repeats the typed word, only known names. */
 export function unknownCommand(id: string, known: readonly string[]): TunlError {
   const typed = id.replaceAll(':', ' ');
   const guess = typed.startsWith('-') ? undefined : nearestCommand(typed.split(' '), known);

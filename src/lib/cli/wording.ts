@@ -1,11 +1,11 @@
-// Events in sentences: what a person is told, the same for every renderer. Decides no colours and writes nowhere.
+// Turns events into sentences for people, the same for every renderer. Chooses no colours and writes nothing.
 
 import type {ConnectionEvent, ReadyEvent, ReconnectingEvent} from '../agent/events.js';
 import {backgroundState} from './background-state.js';
 import type {CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, shellWord, time} from './format.js';
 
-/** How a line is meant; a renderer may show it as a glyph or a colour. */
+/** The meaning of a line; a renderer may show it as a glyph or a colour. */
 export type Tone = 'good' | 'warning' | 'bad' | 'plain' | 'faint';
 
 export interface Line {
@@ -13,7 +13,7 @@ export interface Line {
   text: string;
 }
 
-/** The line on stdout that an event stands for, if any. */
+/** The line of an event on stdout, if any. */
 export function result(event: CliEvent): string | undefined {
   switch (event.type) {
     case 'ready':
@@ -31,16 +31,16 @@ export function result(event: CliEvent): string | undefined {
   }
 }
 
-/** What was told before, as far as it decides how the next is told. */
+/** The part of what was told before that decides the next sentence. */
 export class Told {
   isUp = false;
-  /** It runs in the background: there is no keyboard to stop it by. */
+  /** The tunnel runs in the background, so no key can stop it. */
   isDetached = false;
-  /** Visitors cannot come, and it was said. */
+  /** Visitors cannot come, and this was told. */
   isAway = false;
-  /** The link is there, and the relay does not give the address back. */
+  /** There is a link, but the relay does not give the address back. */
   isRefused = false;
-  /** Why, as it was said last. */
+  /** The reason that was told last. */
   reason = '';
 
   add(event: CliEvent): void {
@@ -54,7 +54,7 @@ export class Told {
   }
 }
 
-/** What a person is told when `event` happens; nothing for errors, which are reported in one place when the command ends. */
+/** The lines for `event`. None for errors: they are reported in one place, when the command ends. */
 export function sentences(event: CliEvent, told: Told): Line[] {
   switch (event.type) {
     case 'ready':
@@ -123,7 +123,7 @@ function ready(event: ReadyEvent): Line[] {
   } else {
     say(`Visitors reach ${event.upstream} through a relay inside this process:`);
     say('this address works on this machine only.', 'warning');
-    // Nobody opens an ssh command in a browser.
+    // An ssh command does not open in a browser.
     if (event.address.startsWith('https://') && event.url && event.relay.caFile) {
       say(`Try it: curl --cacert ${shellWord(event.relay.caFile)} ${event.url}`);
       say('Browsers: `tunl relay ca` says how to trust its certificate.');
@@ -175,7 +175,7 @@ function reconnecting(event: ReconnectingEvent, told: Told): Line[] {
     const text = `the relay does not give the address back yet (${reason}), trying again`;
     return [{tone: 'warning', text}];
   }
-  // Whatever else it is than a link that broke, somebody may have to do something about it.
+  // Any other reason than a broken link may need a person.
   const why = event.code === 'RELAY_LOST' ? '' : ` (${reason})`;
   const kept =
     event.connections === 0
@@ -184,7 +184,7 @@ function reconnecting(event: ReconnectingEvent, told: Told): Line[] {
   return [{tone: 'warning', text: `link lost${why}, ${kept}`}];
 }
 
-/** A sentence as a part of another. */
+/** A sentence in the form of a part of another one. */
 function inside(text: string): string {
   return text.replace(/\.$/, '').replace(/^(The|It|A) /, (word) => word.toLowerCase());
 }

@@ -1,13 +1,13 @@
-// What must be known of the command line before, or although, it cannot be parsed.
+// Reads the parts of the command line that are needed before parsing, or when parsing fails.
 
 export interface Wishes {
   json: boolean;
   quiet: boolean;
-  /** Stacks are shown. */
+  /** True when stacks are shown. */
   debug: boolean;
 }
 
-/** Reads --json, -q and --log-level off the words before `--`. */
+/** Reads --json, -q and --log-level from the words before `--`. */
 export function wishes(words: readonly string[]): Wishes {
   const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
   const levels = own.flatMap((word, index) =>
@@ -21,8 +21,8 @@ export function wishes(words: readonly string[]): Wishes {
 }
 
 /**
- * Takes out of an error text what may be a secret that was passed by mistake: a word of the command line that looks like a
- * token (long, without the dots, colons and slashes of hosts, URLs and paths), and the token of the environment.
+ * Removes possible secrets from an error text: words of the command line that look like a token (long, without the dots,
+ * colons and slashes of hosts, URLs and paths), and the token of the environment.
  */
 export function withoutSecrets(
   text: string,
@@ -37,7 +37,7 @@ export function withoutSecrets(
   return secrets.reduce((clean, secret) => clean.replaceAll(secret, '…'), text);
 }
 
-/** One line of text for a terminal or a log: whatever a peer put into it, no control character gets through. */
+/** One line of text for a terminal or a log. Control characters of a peer are removed. */
 export function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
 }

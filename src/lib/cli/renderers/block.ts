@@ -1,5 +1,5 @@
-// A few rows that stay at the bottom while lines are appended above them: scrollback, selection and copying work as ever.
-// Never the alternate screen, the mouse, or a hidden cursor: a process that is killed leaves a sane terminal behind.
+// A few rows that stay at the bottom while lines are appended above them. Scrollback, selection and copying work as usual.
+// It uses no alternate screen, mouse or hidden cursor, so a killed process leaves the terminal usable.
 
 import {cells, cut} from '../cells.js';
 
@@ -11,40 +11,40 @@ export interface BlockScreen {
 
 export interface Row {
   text: string;
-  /** Colours, which take no room. */
+  /** Adds colours, which take no cells. */
   paint?: (text: string) => string;
-  /** Too long for the window, it goes on in the next row. Else it is cut. */
+  /** True: a text that is too long for the window continues in the next row. False: it is cut. */
   wraps?: boolean;
 }
 
-/** A terminal that knows it shows what stands between at once. */
+/** A terminal that knows these sequences shows everything between them at once. */
 const BEGIN = '\x1b[?2026h';
 const END = '\x1b[?2026l';
 const REDRAW_MS = 50;
-/** `fg` has written its own line by then. */
+/** After this time the shell's `fg` has written its own line. */
 const SHELL_MS = 150;
 const MAX_HEIGHT = 5;
-/** Of these, what one row may take that wraps. */
+/** The most rows for a text that wraps. */
 const MAX_WRAPPED = 3;
 
 export class StickyBlock {
   readonly #screen: BlockScreen;
   readonly #isMine: () => boolean;
-  /** Cells of the rows that are on the screen now, as they were written. */
+  /** The widths of the rows on the screen, in cells, when they were written. */
   #drawn: number[] = [];
   #rows: readonly Row[] = [];
-  /** What `show` was last given, where it was drawn. */
+  /** The last argument of `show` that was drawn. */
   #shown = '';
   #timer: NodeJS.Timeout | undefined;
   #turn: NodeJS.Immediate | undefined;
 
-  /** `isMine`: whether the terminal is this process's. While it is not, lines are lines and there is no block. */
+  /** `isMine` tells whether this process is in the foreground. While it is not, lines are printed without a block. */
   constructor(screen: BlockScreen, isMine: () => boolean = () => true) {
     this.#screen = screen;
     this.#isMine = isMine;
   }
 
-  /** Shows these rows from now on; soon, not at once, and not again what stands there: it would end a selection. */
+  /** Shows these rows soon. Unchanged rows are not drawn again, because that would end a selection. */
   show(rows: readonly Row[]): void {
     const key = [this.#isMine(), this.#width, this.#height, ...rows.map(({text}) => text)].join('\n');
     if (key === this.#shown) return;
@@ -53,7 +53,7 @@ export class StickyBlock {
     if (this.#timer === undefined) this.#drawAfter(REDRAW_MS);
   }
 
-  /** Whole lines above the block, in one write with it. */
+  /** Prints whole lines above the block, in one write with the block. */
   append(text: string): void {
     this.#drawNoLater();
     if (!this.#isMine()) {
@@ -65,25 +65,25 @@ export class StickyBlock {
     const rows = this.#fitting();
     this.#drawn = rows.map((row) => cells(row.text));
     const block = rows.map(({text: row, paint}) => `${paint ? paint(row) : row}\n`).join('');
-    // Without a block a line is a line: nothing to be shown at once.
+    // Without a block there is nothing to draw with the lines.
     if (before + block !== '') this.#screen.write(BEGIN + before + text + block + END);
     else if (text !== '') this.#screen.write(text);
   }
 
-  /** What was drawn is nobody's any more, as after Ctrl+Z and `fg`: the block is drawn afresh, below what the shell says. */
+  /** The drawn block is lost, such as after Ctrl+Z and `fg`: a new one is drawn below the shell's output. */
   restart(): void {
     this.#drawn = [];
     this.#drawAfter(SHELL_MS);
   }
 
-  /** Nothing stays, and nothing more is drawn. */
+  /** Removes the block; nothing more is drawn. */
   end(): void {
     this.#rows = [];
     this.#shown = '';
     this.append('');
   }
 
-  /** Not from the timer itself: after a stop it comes before the signal that says so, and then nothing is where it was. */
+  /** Not called from the timer directly: after a stop the timer fires before the signal that tells of it, and the screen has changed. */
   #drawAfter(ms: number): void {
     this.#drawNoLater();
     this.#timer = setTimeout(() => {
@@ -97,7 +97,7 @@ export class StickyBlock {
     this.#timer = undefined;
   }
 
-  // A terminal that was never told its size says 0.
+  // A terminal without a known size reports 0.
   get #width(): number {
     return this.#screen.columns || 80;
   }
@@ -107,8 +107,8 @@ export class StickyBlock {
   }
 
   /**
-   * The rows as they are drawn, none wider than the window: where the window grows before anybody is told, they still take
-   * as many. Where not all have room, the last goes first: it matters least; then the first.
+   * The rows to draw, none wider than the window, so that their number stays the same when the window grows unnoticed.
+   * Without room for all, the last row is left out first, because it matters least; then the first one.
    */
   #fitting(): Row[] {
     const rows = this.#rows.map((row) => {
@@ -117,7 +117,7 @@ export class StickyBlock {
         ? pieces.map((text) => ({...row, text}))
         : [{...row, text: cut(row.text, this.#width - 1)}];
     });
-    // A line of the log and the cursor's own have to be seen, too.
+    // One line of the log and the cursor's line need room as well.
     const room = Math.max(1, Math.min(MAX_HEIGHT, this.#height - 2));
     if (rows.flat().length > room) rows.pop();
     while (rows.flat().length > room && rows.length > 1) rows.shift();
@@ -128,7 +128,7 @@ export class StickyBlock {
     return Math.max(1, Math.ceil(width / this.#width));
   }
 
-  /** Up over the rows that the block takes now: a narrower window has wrapped them. */
+  /** Moves up over the rows of the block; a narrower window has wrapped them. */
   #erase(): string {
     const rows = this.#drawn.reduce((sum, width) => sum + this.#heightOf(width), 0);
     return rows === 0 ? '' : `\x1b[${rows}A\r\x1b[J`;

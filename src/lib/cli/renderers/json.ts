@@ -1,4 +1,4 @@
-// For programs: every event is one line on stdout, diagnostics go to stderr.
+// The renderer for programs: every event is one line on stdout, diagnostics go to stderr.
 
 import type {CliEvent} from '../events.js';
 import type {Renderer} from './renderer.js';
@@ -13,7 +13,7 @@ export class JsonRenderer implements Renderer {
   }
 
   begin(): void {
-    // A program waits for `ready`.
+    // A program waits for `ready` instead.
   }
 
   settle(): void {

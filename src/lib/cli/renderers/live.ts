@@ -1,6 +1,5 @@
-// For a person at a terminal: a spinner while there is nothing to see yet, then lines with glyphs and colours over a block
-// that stays. chalk and ora are loaded when the first line or a long wait needs them: the address must not wait for its
-// decoration.
+// The renderer for a person at a terminal: first a spinner, then lines with glyphs and colours above a block that stays. chalk
+// and ora are loaded when the first line or a long wait needs them, because the address must not wait for them.
 
 import type {ChalkInstance} from 'chalk';
 import type {Ora} from 'ora';
@@ -15,14 +14,14 @@ import type {Renderer} from './renderer.js';
 import {type Attendance, Status} from './status.js';
 import {VisitLines} from './visits.js';
 
-/** A wait that is shorter needs no spinner: it would only flicker. */
+/** A shorter wait needs no spinner, which would only flicker. */
 const SPINNER_AFTER_MS = 150;
-/** How often it is looked what has changed without an event: a link that is away, who stays, whose terminal it is. */
+/** Interval of the check for changes without an event: a lost link, long visits, the terminal's foreground. */
 const TICK_MS = 1_000;
 
 const GLYPHS: Readonly<Record<Tone, string>> = {good: '✔ ', warning: '⚠ ', bad: '✗ ', plain: '', faint: ''};
 
-/** Lines that tell what happened when; the others tell what is. */
+/** Events whose lines get a time of day. Other lines tell a state. */
 const TIMED: ReadonlySet<CliEvent['type']> = new Set([
   'connection',
   'upstream',
@@ -32,7 +31,7 @@ const TIMED: ReadonlySet<CliEvent['type']> = new Set([
 ]);
 
 export interface LiveOptions {
-  /** Whether the terminal is this process's. */
+  /** Tells whether this process is in the terminal's foreground. */
   isMine?: () => boolean;
   /** False: `NO_COLOR`. */
   colours?: boolean;
@@ -52,9 +51,9 @@ export class LiveRenderer implements Renderer {
   #spinner: Ora | undefined;
   #chalk: ChalkInstance | undefined;
   #loading = false;
-  /** As they will stand there but for the colours. */
+  /** The waiting lines, complete except for colours. */
   #lines: Line[] = [];
-  /** Undefined once a program writes to the terminal as well: its lines may be half, and its bars move. */
+  /** Undefined when a program writes to the terminal as well, because it may print half lines and moving bars. */
   #block: StickyBlock | undefined;
 
   constructor(stream: NodeJS.WriteStream, {isMine = isForeground, colours = true}: LiveOptions = {}) {
@@ -66,7 +65,7 @@ export class LiveRenderer implements Renderer {
   }
 
   begin(what: string): void {
-    // A terminal that was never told its size: ora would count endless rows to clear.
+    // A terminal without a known size: ora would clear endless rows.
     if (this.#stream.columns === 0) return;
     this.#waiting = setTimeout(() => void this.#spin(what), SPINNER_AFTER_MS);
     this.#waiting.unref();
@@ -122,7 +121,7 @@ export class LiveRenderer implements Renderer {
     return this.#stream.columns || 80;
   }
 
-  /** The block, or the spinner, says that the link is away: a line more only when there is another reason. */
+  /** The block or the spinner shows that the link is lost. A line follows only for another reason. */
   #isOldNews(event: CliEvent): boolean {
     return event.type === 'reconnecting' && this.#told.isAway && event.reason === this.#told.reason;
   }
@@ -133,7 +132,7 @@ export class LiveRenderer implements Renderer {
     this.#block?.show(rows.map((row) => ({...row, paint: (text) => this.#colour(row.tone, text)})));
   };
 
-  /** At once: what was drawn for another width is counted right only until the next change. */
+  /** Redraws at once: rows of another width are counted correctly only until the next change. */
   #resized = (): void => {
     this.#redraw();
     this.#block?.append('');
@@ -154,7 +153,7 @@ export class LiveRenderer implements Renderer {
     this.#say([line], true, true);
   }
 
-  /** `timed`: with the time of day. `short`: cut to the width, for what nobody copies. */
+  /** `timed` adds the time of day. `short` cuts the line to the width; it is for text that nobody copies. */
   #say(lines: readonly Line[], timed = false, short = false): void {
     if (lines.length === 0) return;
     const at = timed ? `${timeOfDay()}  ` : '';
@@ -174,7 +173,7 @@ export class LiveRenderer implements Renderer {
     this.#flush();
   }
 
-  /** One write for all lines that wait; the spinner steps aside for it. */
+  /** Writes all waiting lines at once. The spinner is hidden meanwhile. */
   #flush(): void {
     if (this.#lines.length === 0) return;
     const text = this.#lines.map((line) => `${this.#colour(line.tone, line.text)}\n`).join('');
@@ -201,7 +200,7 @@ export class LiveRenderer implements Renderer {
   async #spin(what: string): Promise<void> {
     const {default: ora} = await import('ora');
     if (this.#isUp || this.#ended) return;
-    // The cursor stays and stdin is left alone: a process that is killed leaves a sane terminal behind.
+    // The cursor stays visible and stdin is not touched, so a killed process leaves the terminal usable.
     this.#spinner = ora({text: what, stream: this.#stream, hideCursor: false, discardStdin: false}).start();
   }
 

@@ -1,5 +1,5 @@
-// For logs, screen readers and pipes: the same facts as lines, without glyphs, colours or anything that moves; for who
-// listens instead of looking in whole sentences.
+// The renderer for logs, screen readers and pipes: the same facts as lines, without glyphs, colours or movement. For a screen
+// reader they are whole sentences.
 
 import type {CliEvent} from '../events.js';
 import {spoken} from '../spoken.js';
@@ -25,7 +25,7 @@ export class PlainRenderer implements Renderer {
   }
 
   begin(): void {
-    // The lines that follow say enough.
+    // The next lines tell enough.
   }
 
   settle(): void {

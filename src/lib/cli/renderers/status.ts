@@ -1,18 +1,18 @@
-// What the block at the bottom says about a tunnel: only what is known. Both sides have to say so before it is called live.
+// The rows of the block about a tunnel. It shows only known facts: `live` needs both the link and the upstream.
 
 import type {ReadyEvent, ReconnectingEvent} from '../../agent/events.js';
 import type {CliEvent} from '../events.js';
 import {count, time} from '../format.js';
 import type {Tone} from '../wording.js';
 
-/** What is asked for when the block is drawn, and which keys do something. */
+/** The current values for the block, and the active keys. */
 export interface Attendance {
   rttMs: () => number | undefined;
-  /** `q QR`; none: the keyboard is left alone. */
+  /** Texts like `q QR`; empty when no keys are read. */
   keys: () => readonly string[];
 }
 
-/** A row, how it is meant, and whether all of it has to be seen. */
+/** A row, its meaning, and whether it may be cut. */
 export interface StatusRow {
   text: string;
   tone: Tone;
@@ -42,7 +42,7 @@ export class Status {
     switch (event.type) {
       case 'ready':
         this.#ready = event;
-        // A program was waited for until it answered.
+        // A started program has answered before `ready`.
         if (event.program !== undefined) this.#upstream = 'answers';
         break;
       case 'reconnecting':
@@ -73,7 +73,7 @@ export class Status {
     }
   }
 
-  /** Nothing before the tunnel is up, and after its end. `width`: the cells that there are. */
+  /** Empty before the tunnel is up and after its end. `width`: the cells of a row. */
   rows(width: number): StatusRow[] {
     const ready = this.#ready;
     if (ready === undefined || ready.id !== undefined) return [];
@@ -89,13 +89,13 @@ export class Status {
     return rows;
   }
 
-  /** `more` is left out where there is no room. */
+  /** `more` is left out when there is no room. */
   #state(ready: ReadyEvent): {text: string; more: string[]; tone: Tone} {
     const state = (text: string, tone: Tone, more: string[] = []) => ({text, more, tone});
     if (this.#closing) return state('◌ closing', 'plain');
     if (this.#link !== 'up') {
       const {state: link, kept, lostAt} = this.#link;
-      // In whole seconds: a row that counts moves once a second.
+      // Whole seconds, so that the row changes once a second.
       const seconds = Math.floor((performance.now() - lostAt) / 1000);
       const away = seconds === 0 ? '' : ` ${time(seconds * 1000)}`;
       const streams = kept === 0 ? '' : `, ${count(kept, 'stream')} kept`;
@@ -106,7 +106,7 @@ export class Status {
     return state('● live', 'good', this.#way(ready));
   }
 
-  /** Over which relay, and how far it is. */
+  /** The relay, and the round trip to it. */
   #way({relay}: ReadyEvent): string[] {
     if (relay.embedded) return ['this machine only'];
     const rttMs = this.#attendance.rttMs();
@@ -114,7 +114,7 @@ export class Status {
   }
 }
 
-/** The address is shown whole, in several rows where it has to be; where it goes has to fit in beside it. */
+/** The address is always complete, in several rows if needed. The upstream is shown if it fits beside it. */
 function address(ready: ReadyEvent, width: number): {text: string; wraps: boolean} {
   const both = `  ${ready.address} → ${ready.upstream}`;
   return both.length < width ? {text: both, wraps: false} : {text: ready.address, wraps: true};
@@ -125,7 +125,7 @@ function keyRow(keys: readonly string[], width: number): string {
   return wide.length < width ? wide : `  ${keys.join('  ')}`;
 }
 
-/** `r1` of `https://r1.example.net`; an address as it is. */
+/** `r1` of `https://r1.example.net`; an IP address stays as it is. */
 function relayName(url: string): string {
   const {hostname} = new URL(url);
   return /^[\d.]+$|:/.test(hostname) ? hostname : (hostname.split('.')[0] ?? hostname);

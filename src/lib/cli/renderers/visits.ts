@@ -1,12 +1,12 @@
-// One line for each visitor's connection, when it has ended; who stays longer is named meanwhile.
+// One line for each visitor's connection when it ends, and one more for a connection that stays open longer.
 
 import type {ConnectionEvent} from '../../agent/events.js';
 import {bytes, time} from '../format.js';
 import type {Line} from '../wording.js';
 
-/** A page and its parts have come and gone by then; what is still open is a stay. */
+/** A page and its parts are loaded within this time; a connection that is still open gets a line of its own. */
 const STAY_MS = 2_000;
-/** Below this many columns a line tells less. */
+/** With fewer columns a line has fewer facts. */
 const NARROW = 72;
 
 interface Visit {
@@ -15,10 +15,10 @@ interface Visit {
 }
 
 export class VisitLines {
-  /** Not named yet, the oldest first. */
+  /** Open connections without a line yet, the oldest first. */
   readonly #fresh = new Map<number, Visit>();
 
-  /** The line that is due now, if any. */
+  /** The line to print now, if any. */
   event(event: ConnectionEvent, width: number): Line | undefined {
     if (event.state === 'open') {
       this.#fresh.set(event.id, {event, since: performance.now()});
@@ -28,7 +28,7 @@ export class VisitLines {
     return visitLine(event, width);
   }
 
-  /** Lines for those who came a while ago and are still there. To be asked for once in a while. */
+  /** Lines for connections that have been open for a while. The caller asks from time to time. */
   staying(width: number, now = performance.now()): Line[] {
     const lines: Line[] = [];
     for (const [id, {event, since}] of this.#fresh) {
@@ -40,7 +40,7 @@ export class VisitLines {
   }
 }
 
-/** In columns where there is room for them. */
+/** Aligns the facts in columns when there is room. */
 export function visitLine(event: ConnectionEvent, width: number): Line {
   const {state, via, visitor, code, durationMs, bytesIn, bytesOut} = event;
   const tone = state === 'refused' ? 'bad' : 'faint';
