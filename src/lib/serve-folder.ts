@@ -35,6 +35,8 @@ export async function serveFolder({path, label, stateDir}: ServeFolderOptions): 
   const server = createServer((request, response) => {
     void answer(path, request, response).catch(() => response.destroy());
   });
+  // A visitor who has sent its request and half-closed still gets the answer; Node's types do not list it.
+  Object.assign(server, {httpAllowHalfOpen: true});
   const run = await makeRunFolder(stateDir);
   const close = async () => {
     server.close();

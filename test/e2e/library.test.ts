@@ -1,7 +1,7 @@
 // The library as programs use it: forward() and startRelay() in one process.
 
 import {once} from 'node:events';
-import {readFile, writeFile} from 'node:fs/promises';
+import {readdir, readFile, writeFile} from 'node:fs/promises';
 import {request} from 'node:https';
 import {connect, createServer} from 'node:net';
 import {join} from 'node:path';
@@ -104,6 +104,44 @@ test('the errors of the model have codes of their own', async () => {
   await tunnel.close();
   await using again = await forward(port, options);
   expect(again.url).toBe(tunnel.url);
+});
+
+test('a Unix socket, a URL and a folder are forwarded as a port is', async () => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  const path = join(await scope.tempDir('app'), 'app.sock');
+  const server = createServer((socket) => socket.end('from the socket'));
+  server.listen(path);
+  await once(server, 'listening');
+  scope.onEnd(() => void server.close());
+  {
+    await using tunnel = await forward(`unix:${path}`, {...options, unencrypted: true});
+    expect(tunnel.ready.upstream).toBe(`unix:${path}`);
+    expect(await ask(...tunnel.tcpSocket, '')).toBe('from the socket');
+    await expect(forward(`unix://${path}`, options)).rejects.toMatchObject({code: 'PORT_FORWARDED_TWICE'});
+  }
+  const folder = await scope.tempDir('site');
+  await writeFile(join(folder, 'index.html'), 'from the folder');
+  const run = join(options.stateDir, 'run');
+  {
+    await using tunnel = await forward(folder, {...options, unencrypted: true});
+    const request = 'GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n';
+    expect(await ask(...tunnel.tcpSocket, request)).toMatch(/\r\n\r\nfrom the folder$/);
+    expect(await readdir(run)).toHaveLength(1);
+  }
+  expect(await readdir(run)).toEqual([]);
+  const failed = forward(folder, {...options, relay: 'https://127.0.0.1:1'});
+  await expect(failed).rejects.toMatchObject({code: 'RELAY_REFUSED'});
+  expect(await readdir(run)).toEqual([]);
+  const port = await echo(scope);
+  for (const [target, more] of [
+    [port, {upstreamTls: {insecure: true}}],
+    [`unix:${path}`, {host: '127.0.0.1'}],
+    [folder, {h2: true}],
+  ] as const)
+    await expect(forward(target, {...options, ...more})).rejects.toMatchObject({code: 'OPTION_INVALID'});
+  await using same = await forward(`http://localhost:${port}/`, options);
+  expect(same.ready.upstream).toBe(`localhost:${port}`);
 });
 
 test('a signal ends a tunnel, or the wait for one', async () => {

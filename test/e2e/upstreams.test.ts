@@ -58,8 +58,8 @@ test('an https upstream is checked against its own CA and its name', async ({sco
     settings: [`ssl_certificate ${certFile};`, `ssl_certificate_key ${keyFile};`],
   });
   const target = `https://localhost:${port}`;
-  const told = async (flags: string[]) => {
-    const {cli, ready} = await relay.expose(target, {flags});
+  const told = async (flags: string[], env: Record<string, string> = {}) => {
+    const {cli, ready} = await relay.expose(target, {flags, env});
     expect(ready.upstream).toBe(target);
     const got = await get(scope, relay, `${ready.url}/`);
     if (got.code === 0) return got.status;
@@ -76,6 +76,8 @@ test('an https upstream is checked against its own CA and its name', async ({sco
   );
   expect(await told(['--upstream-ca', caFile, '--upstream-server-name', 'app.internal'])).toBe(200);
   expect(await told(['--upstream-insecure'])).toBe(200);
+  // OpenSSL's name for the system's authorities.
+  expect(await told(['--upstream-server-name', 'app.internal'], {SSL_CERT_FILE: caFile})).toBe(200);
   const {ready} = await relay.expose(target, {
     flags: ['--upstream-ca', caFile, '--upstream-server-name', 'app.internal'],
   });

@@ -140,8 +140,6 @@ export class TlsUpstream implements Upstream {
     const drop = () => {
       end();
       socket.on('error', () => {}).destroy();
-      // A turn later: this may be a callback of that TLS.
-      setImmediate(() => raw.destroy());
     };
     const failed = (error?: Error | boolean) => {
       drop();
