@@ -3,7 +3,9 @@
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 5_000;
 /** The server takes no longer messages. */
-const LONGEST_INPUT = 32 * 1_024;
+const LONGEST_INPUT = 16 * 1_024;
+/** Input on its way to the shell; the rest of a paste waits here. */
+const MOST_INPUT = 64 * 1_024;
 /** So many bytes of output are acknowledged at once. */
 const ACK_EVERY = 16 * 1_024;
 
@@ -20,6 +22,17 @@ export function openLink(page) {
   let ended = false;
   let waitMs = FIRST_WAIT_MS;
   let timer;
+  /** @type {Uint8Array[]} */
+  let waiting = [];
+  let underWay = 0;
+
+  const sendInput = () => {
+    while (waiting.length > 0 && underWay < MOST_INPUT) {
+      const piece = waiting.shift();
+      underWay += piece.length;
+      socket.send(piece);
+    }
+  };
 
   const dial = () => {
     clearTimeout(timer);
@@ -29,6 +42,8 @@ export function openLink(page) {
     socket = mine;
     mine.binaryType = 'arraybuffer';
     let read = 0;
+    waiting = [];
+    underWay = 0;
     mine.onopen = () => {
       waitMs = FIRST_WAIT_MS;
       page.onOpen();
@@ -38,8 +53,9 @@ export function openLink(page) {
       if (typeof data === 'string') {
         const message = JSON.parse(data);
         ended ||= message.type === 'end';
-        page.onMessage(message);
-        return;
+        if (message.type !== 'taken') return page.onMessage(message);
+        underWay -= message.bytes;
+        return sendInput();
       }
       page.onOutput(new Uint8Array(data), () => {
         read += data.byteLength;
@@ -72,8 +88,9 @@ export function openLink(page) {
     input: (bytes) => {
       if (socket.readyState !== WebSocket.OPEN) return;
       for (let at = 0; at < bytes.length; at += LONGEST_INPUT) {
-        socket.send(bytes.subarray(at, at + LONGEST_INPUT));
+        waiting.push(bytes.subarray(at, at + LONGEST_INPUT));
       }
+      sendInput();
     },
   };
 }

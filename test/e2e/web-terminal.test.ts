@@ -121,6 +121,21 @@ test('typing, pasting, copying; another size; a page that comes back', async ({s
   expect((await started.cli.stop()).code).toBe(0);
 });
 
+test('a large paste arrives whole, although the shell writes as much as it reads', async ({scope}) => {
+  const started = await start(scope);
+  const browser = await browserFor(scope, started);
+  await browser.grantPermissions(['clipboard-read', 'clipboard-write'], {origin: started.address});
+  const tab = await open(browser, started);
+  await run(tab, 'clear; stty -echo; tee pasted.txt; stty echo; echo "all $((1 + 1))"');
+  const text = Array.from({length: 40_000}, (_, i) => `line ${i} of what is pasted\n`).join('');
+  await tab.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);
+  await tab.keyboard.press('Control+Shift+V');
+  await shows(tab, 'line 39999 of what is pasted');
+  await tab.keyboard.press('Control+D');
+  await shows(tab, /^all 2$/m);
+  expect((await readFile(join(started.dir, 'pasted.txt'), 'utf8')) === text).toBe(true);
+});
+
 test('vi: its screen comes back, in another tab too; both see what one types', async ({scope}) => {
   const started = await start(scope);
   await writeFile(join(started.dir, 'text'), 'one\ntwo\nthree\n');

@@ -4,10 +4,17 @@ import type {Size} from './screen.js';
 /** From the page. `ack`: so many bytes of output are on the screen. `size`: what fits into the window; absent while it is hidden. */
 export type PageMessage = {type: 'ack'; bytes: number} | {type: 'size'; size: Size | undefined};
 
-/** To the page. `size` comes first and whenever it changes; what follows is for a terminal of that size. */
+/**
+ * To the page. `size` comes first and whenever it changes; what follows is for a terminal of that size. `taken`: so many bytes of
+ * its input have room; a page has at most MOST_INPUT bytes under way.
+ */
 export type ServerMessage =
   | ({type: 'size'; readOnly: boolean} & Size)
+  | {type: 'taken'; bytes: number}
   | {type: 'end'; code: number | null; signal: string | null};
+
+/** The page keeps to half of it. */
+export const MOST_INPUT = 128 * 1_024;
 
 const SMALLEST: Size = {cols: 20, rows: 5};
 const LARGEST: Size = {cols: 500, rows: 200};

@@ -1,6 +1,8 @@
 // The pseudo-terminal of the shell. The package that makes it is native and optional: it is loaded where it is needed only.
+import {writeSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {TunlError} from '../../core/errors.js';
+import {InputQueue} from './input-queue.js';
 import type {Size} from './screen.js';
 
 /** What is used of @lydell/node-pty. Its own types are missing where the package is. */
@@ -15,13 +17,13 @@ interface NodePty {
 interface PtyProcess {
   onData(listener: (chunk: Uint8Array) => void): void;
   onExit(listener: (exit: {exitCode: number; signal?: number}) => void): void;
-  write(data: string | Uint8Array): void;
   resize(cols: number, rows: number): void;
   pause(): void;
   resume(): void;
   kill(signal?: string): void;
-  /** Not in its types: where input waits that the shell does not read. */
-  readonly _socket?: {readonly writableLength: number; once(event: 'drain', listener: () => void): void};
+  /** These two are not in its types. The descriptor does not block, and is valid while the socket is not destroyed. */
+  readonly fd: number;
+  readonly _socket: {readonly destroyed: boolean};
 }
 
 /** @throws TunlError PROGRAM_MISSING */
@@ -48,11 +50,9 @@ export interface PtyOptions {
   readonly onExit: (exit: {code: number; signal: number}) => void;
 }
 
-/** Input that waits for a shell that reads nothing, bytes: pages are not read from until it is less. */
-const MOST_INPUT = 256 * 1_024;
-
 export class Pty {
   readonly #process: PtyProcess;
+  readonly #input: InputQueue;
   #isHeld = false;
   #ended = false;
 
@@ -60,22 +60,27 @@ export class Pty {
     const [file, ...args] = command;
     const options = {...size, cwd, env, name: 'xterm-256color', encoding: null};
     this.#process = loadPty().spawn(file, args, options);
+    const {fd, _socket: socket} = this.#process;
+    this.#input = new InputQueue((bytes) => {
+      // Its number may be another file's by now.
+      if (socket.destroyed) throw new TunlError('CLOSED');
+      return writeSync(fd, bytes);
+    });
     this.#process.onData(onData);
     this.#process.onExit(({exitCode, signal = 0}) => {
       this.#ended = true;
+      this.#input.close();
       onExit({code: exitCode, signal});
     });
   }
 
   write(data: string | Uint8Array): void {
-    if (!this.#ended) this.#process.write(typeof data === 'string' ? data : Buffer.from(data));
+    this.#input.push(Buffer.from(data as Uint8Array));
   }
 
-  /** Undefined while more input can be taken; else resolves when it can. */
+  /** Undefined while there is room for more input; else resolves when there is. */
   get full(): Promise<void> | undefined {
-    const socket = this.#process._socket;
-    if (this.#ended || socket === undefined || socket.writableLength < MOST_INPUT) return undefined;
-    return new Promise((resolve) => socket.once('drain', resolve));
+    return this.#input.full;
   }
 
   resize({cols, rows}: Size): void {

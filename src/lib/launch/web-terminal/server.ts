@@ -27,11 +27,14 @@ export interface WebTerminal {
 
 const MOST_VISITORS = 32;
 /** A page sends pastes in pieces that are smaller. */
-const LONGEST_MESSAGE = 256 * 1_024;
+const LONGEST_MESSAGE = 64 * 1_024;
 /** A page whose network has gone says nothing; after two of these it is let go, ms. */
 const PING_EVERY_MS = 15_000;
 /** How long pages may take to read the last output, ms. */
 const LAST_BYTES_MS = 500;
+
+/** How long a shell may take to end when it has been hung up, ms. */
+const HANG_UP_MS = 300;
 
 export async function openWebTerminal(options: WebTerminalOptions): Promise<WebTerminal> {
   const check = new PasswordCheck({...options, realm: 'terminal'});
@@ -57,6 +60,7 @@ export async function openWebTerminal(options: WebTerminalOptions): Promise<WebT
   const shell = new SharedShell({...options, onEnd: (exit) => void finish(exit)});
   const finish = async (exit: Exit) => {
     server.close();
+    shell.tellEnd(exit);
     const all = [...sockets.clients].map(
       (socket) =>
         new Promise<void>((resolve) => {
@@ -87,6 +91,8 @@ export async function openWebTerminal(options: WebTerminalOptions): Promise<WebT
     ended,
     close: () => {
       if (!shell.hangUp()) void finish({code: 0, signal: null});
+      // One that does not mind is ended by whoever ends this process. The pages are told all the same.
+      else setTimeout(() => void finish({code: null, signal: 'SIGHUP'}), HANG_UP_MS).unref();
     },
   };
 }
@@ -118,14 +124,10 @@ function attend(page: WebSocket, shell: SharedShell): void {
   });
   page.on('message', (data: Buffer, isBinary) => {
     isAlive = true;
-    if (isBinary) {
-      const full = shell.input(data);
-      if (full === undefined || page.isPaused) return;
-      page.pause();
-      void full.then(() => page.resume());
-      return;
-    }
-    const message = readPageMessage(data.toString());
-    if (message === undefined || !shell.message(visitor, message)) page.close(1008);
+    const message = isBinary ? undefined : readPageMessage(data.toString());
+    const isGood = isBinary
+      ? shell.input(visitor, data)
+      : message !== undefined && shell.message(visitor, message);
+    if (!isGood) page.close(1008);
   });
 }

@@ -15,7 +15,7 @@ export interface SharedShellOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   readonly readOnly: boolean;
-  /** The shell has ended; the pages have been told. */
+  /** The shell has ended, and the pages have been sent its last output. */
   readonly onEnd: (exit: Exit) => void;
   /** Another pseudo-terminal, for tests. */
   readonly startPty?: (options: ConstructorParameters<typeof Pty>[0]) => Pick<Pty, keyof Pty>;
@@ -23,7 +23,7 @@ export interface SharedShellOptions {
 
 const FIRST_SIZE: Size = {cols: 80, rows: 24};
 /** Output that the screen has not read yet, bytes: above it the shell is held up. */
-const MOST_UNREAD = 256 * 1_024;
+const MOST_UNREAD = 128 * 1_024;
 
 export class SharedShell {
   readonly #options: SharedShellOptions;
@@ -63,17 +63,20 @@ export class SharedShell {
     return true;
   }
 
-  /** Undefined while more can be taken; else resolves when it can. */
-  input(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#options.readOnly) return undefined;
-    this.#pty?.write(bytes);
-    return this.#pty?.full;
+  /** False for more than a page may send. */
+  input(visitor: Visitor, bytes: Uint8Array): boolean {
+    if (!this.#options.readOnly) this.#pty?.write(bytes);
+    return visitor.input(bytes.length, this.#pty?.full);
   }
 
   /** Its end is told by `onEnd`, if it has been started. */
   hangUp(): boolean {
     this.#pty?.hangUp();
     return this.#pty !== undefined;
+  }
+
+  tellEnd(exit: Exit): void {
+    for (const visitor of this.#visitors) visitor.tell({type: 'end', ...exit});
   }
 
   #start(): Pick<Pty, keyof Pty> {
@@ -85,10 +88,7 @@ export class SharedShell {
         const exit = exitBy(code, signal);
         this.#output(this.#whole.rest());
         // Behind the last output.
-        this.#screen.write(new Uint8Array(), () => {
-          for (const visitor of this.#visitors) visitor.tell({type: 'end', ...exit});
-          this.#options.onEnd(exit);
-        });
+        this.#screen.write(new Uint8Array(), () => this.#options.onEnd(exit));
       },
     });
   }

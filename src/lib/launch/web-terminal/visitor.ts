@@ -4,7 +4,7 @@
 //
 // A page acknowledges what its terminal has shown. One that is full holds the shell up, unless others look as well and can
 // go on, or nobody sees the page: then it is left behind and gets the screen as it is when it has read what it was sent.
-import type {ServerMessage} from './messages.js';
+import {MOST_INPUT, type ServerMessage} from './messages.js';
 import type {Screen, Size} from './screen.js';
 
 /** What a WebSocket is to this file. */
@@ -13,11 +13,11 @@ export interface PageSocket {
 }
 
 /** The page can take more. */
-const LITTLE = 128 * 1_024;
-/** The page has enough: the shell is held up until it has read. */
-const ENOUGH = 512 * 1_024;
+const LITTLE = 64 * 1_024;
+/** The page has enough: the shell is held up until it has read. More would keep a Ctrl+C on a slow network waiting. */
+const ENOUGH = 256 * 1_024;
 /** More than comes after the shell was held up: the page is left behind. */
-const MOST = 1_024 * 1_024;
+const MOST = 768 * 1_024;
 
 export class Visitor {
   /** What fits into its window; undefined while nobody sees it. */
@@ -26,6 +26,7 @@ export class Visitor {
   readonly #screen: Screen;
   readonly #readOnly: boolean;
   #unread = 0;
+  #input = 0;
   #isFull = false;
   #follows = false;
 
@@ -73,6 +74,21 @@ export class Visitor {
     if (this.#unread <= LITTLE) this.#isFull = false;
     this.catchUp();
     return true;
+  }
+
+  /**
+   * Counts input until there is room for it. False for more than a page may have under way. The socket itself is never stopped: it
+   * brings the acknowledgements as well, and a shell that waits for those reads no input.
+   */
+  input(bytes: number, room: Promise<void> | undefined): boolean {
+    this.#input += bytes;
+    const taken = () => {
+      this.#input -= bytes;
+      this.tell({type: 'taken', bytes});
+    };
+    if (room === undefined) taken();
+    else void room.then(taken);
+    return this.#input <= MOST_INPUT;
   }
 
   #send(bytes: Uint8Array): void {

@@ -9,9 +9,10 @@ import {until} from '../../../helpers/launching.js';
 const SIZE = {cols: 80, rows: 24};
 const seen = (size = SIZE): PageMessage => ({type: 'size', size});
 const hidden: PageMessage = {type: 'size', size: undefined};
-const MOST = 1_024 * 1_024;
+const MOST = 768 * 1_024;
 
 function make({readOnly = false} = {}) {
+  let room: Promise<void> | undefined;
   const pty = {isHeld: false, holds: 0, input: '', sizes: [] as string[], hungUp: false};
   let started: PtyOptions | undefined;
   let exit: Exit | undefined;
@@ -27,7 +28,9 @@ function make({readOnly = false} = {}) {
         write: (data) => {
           pty.input += Buffer.from(data as Uint8Array).toString();
         },
-        full: undefined,
+        get full() {
+          return room;
+        },
         resize: ({cols, rows}) => void pty.sizes.push(`${cols}x${rows}`),
         hold: (isHeld) => {
           if (isHeld && !pty.isHeld) pty.holds += 1;
@@ -77,6 +80,15 @@ function make({readOnly = false} = {}) {
     get started() {
       return started;
     },
+    /** Input finds no room until what is returned is called. */
+    fill() {
+      const {promise, resolve} = Promise.withResolvers<void>();
+      room = promise;
+      return () => {
+        room = undefined;
+        resolve();
+      };
+    },
     get exit() {
       return exit;
     },
@@ -121,7 +133,7 @@ test('a page that does not read holds the shell up, and is sent no more than its
   const made = make();
   const page = made.join();
   page.say(seen());
-  await made.flood(() => page.bytes >= 512 * 1_024);
+  await made.flood(() => page.bytes >= 256 * 1_024);
   expect(made.pty.isHeld).toBe(true);
   expect(page.bytes).toBeLessThanOrEqual(MOST);
   page.read();
@@ -178,7 +190,7 @@ test('nobody is there: the shell goes on', async () => {
   const made = make();
   const page = made.join();
   page.say(seen());
-  await made.flood(() => page.bytes >= 512 * 1_024);
+  await made.flood(() => page.bytes >= 256 * 1_024);
   expect(made.pty.isHeld).toBe(true);
   made.shell.leave(page.visitor);
   await until(() => !made.pty.isHeld);
@@ -203,10 +215,28 @@ test('input reaches the shell, but not with readOnly', () => {
     const made = make({readOnly});
     const page = made.join();
     page.say(seen());
-    made.shell.input(Buffer.from('ls\r'));
+    expect(made.shell.input(page.visitor, Buffer.from('ls\r'))).toBe(true);
     expect(made.pty.input).toBe(readOnly ? '' : 'ls\r');
     expect(page.messages[0]).toMatchObject({readOnly});
   }
+});
+
+test('a page hears when its input has room, and may send no more than its bound before', async () => {
+  const made = make();
+  const page = made.join();
+  page.say(seen());
+  const piece = Buffer.alloc(64 * 1_024);
+  made.shell.input(page.visitor, Buffer.from('a'));
+  expect(page.messages.at(-1)).toEqual({type: 'taken', bytes: 1});
+  const makeRoom = made.fill();
+  expect(made.shell.input(page.visitor, piece)).toBe(true);
+  expect(page.messages.at(-1)).toEqual({type: 'taken', bytes: 1});
+  expect(page.say({type: 'ack', bytes: page.bytes})).toBe(true);
+  expect(made.shell.input(page.visitor, piece)).toBe(true);
+  expect(made.shell.input(page.visitor, Buffer.from('b'))).toBe(false);
+  makeRoom();
+  await until(() => page.messages.filter(({type}) => type === 'taken').length === 4);
+  expect(made.shell.input(page.visitor, piece)).toBe(true);
 });
 
 test('programs get one answer to a question, with readOnly too', async () => {
@@ -225,6 +255,7 @@ test('the end comes after the last output, an unfinished sequence included', asy
   made.started?.onExit({code: 0, signal: 15});
   await until(() => made.exit !== undefined);
   expect(page.text.endsWith('bye \x1b')).toBe(true);
-  expect(page.messages.at(-1)).toEqual({type: 'end', code: null, signal: 'SIGTERM'});
   expect(made.exit).toEqual({code: null, signal: 'SIGTERM'});
+  made.shell.tellEnd({code: null, signal: 'SIGTERM'});
+  expect(page.messages.at(-1)).toEqual({type: 'end', code: null, signal: 'SIGTERM'});
 });
