@@ -80,7 +80,7 @@ export class Visits {
         if (cause !== undefined) this.#complain(cause);
         this.#onEvent(event(opened ? 'closed' : 'refused', code));
         if (cause !== undefined) this.#onDialled(false, cause);
-        if (this.#open.size === 0) this.#idle.come();
+        if (this.#open.size === 0) this.#idle.happen();
       },
       onComplaint: (error) => this.#complain(error),
     });

@@ -12,8 +12,8 @@ export interface Peer {
 
 const CODES: Record<string, {code: ErrorCode; what: string}> = {
   ECONNREFUSED: {code: 'RELAY_REFUSED', what: 'the connection was refused'},
-  EHOSTUNREACH: {code: 'RELAY_REFUSED', what: 'there is no way to the host'},
-  ENETUNREACH: {code: 'RELAY_REFUSED', what: 'there is no way to its network'},
+  EHOSTUNREACH: {code: 'RELAY_REFUSED', what: 'there is no route to the host'},
+  ENETUNREACH: {code: 'RELAY_REFUSED', what: 'there is no route to its network'},
   EADDRNOTAVAIL: {code: 'RELAY_REFUSED', what: 'the address cannot be used from here'},
   EACCES: {code: 'RELAY_REFUSED', what: 'this machine forbids the connection'},
   EPERM: {code: 'RELAY_REFUSED', what: 'this machine forbids the connection'},

@@ -3,9 +3,9 @@
 import type {ReadyEvent} from '../agent/events.js';
 import type {Line} from './wording.js';
 
-export type Deed = 'qr' | 'copy' | 'open';
+export type Action = 'qr' | 'copy' | 'open';
 
-export type GreetWishes = {[K in Deed]?: boolean | undefined};
+export type GreetOptions = {[K in Action]?: boolean | undefined};
 
 /** The output for people, and the properties of its terminal. */
 export interface Audience {
@@ -18,25 +18,26 @@ export interface Audience {
 }
 
 /** In the order of use: opening the browser comes last. */
-export async function greet(ready: ReadyEvent, wishes: GreetWishes, audience: Audience): Promise<void> {
-  for (const deed of ['qr', 'copy', 'open'] as const) if (wishes[deed]) await perform(deed, ready, audience);
+export async function greet(ready: ReadyEvent, wishes: GreetOptions, audience: Audience): Promise<void> {
+  for (const action of ['qr', 'copy', 'open'] as const)
+    if (wishes[action]) await perform(action, ready, audience);
 }
 
 /** Loads only the code that is needed. Never throws: a failed action does not end the tunnel. */
-export async function perform(deed: Deed, ready: ReadyEvent, audience: Audience): Promise<void> {
+export async function perform(action: Action, ready: ReadyEvent, audience: Audience): Promise<void> {
   try {
-    await DEEDS[deed](ready, audience);
+    await ACTIONS[action](ready, audience);
   } catch (error) {
     audience.tell({tone: 'warning', text: error instanceof Error ? error.message : String(error)});
   }
 }
 
 /** The actions that are possible with this address. */
-export function deedsFor({address}: ReadyEvent): Deed[] {
+export function actionsFor({address}: ReadyEvent): Action[] {
   return address.startsWith('https://') ? ['qr', 'open', 'copy'] : ['copy'];
 }
 
-const DEEDS: Readonly<Record<Deed, (ready: ReadyEvent, audience: Audience) => Promise<void>>> = {
+const ACTIONS: Readonly<Record<Action, (ready: ReadyEvent, audience: Audience) => Promise<void>>> = {
   async qr({address}, {tell, columns}) {
     const lines = await qrLines(address);
     const width = lines[0]?.length ?? 0;

@@ -1,10 +1,10 @@
 // The keys of the live view: their actions on the address, and their names in the block and behind `?`.
 
 import type {ReadyEvent} from '../agent/events.js';
-import {type Audience, type Deed, deedsFor, perform} from './greet.js';
+import {type Action, type Audience, actionsFor, perform} from './greet.js';
 import {Keyboard} from './keyboard.js';
 
-const KEYS: Readonly<Record<Deed, {key: string; name: string; about: string}>> = {
+const KEYS: Readonly<Record<Action, {key: string; name: string; about: string}>> = {
   qr: {key: 'q', name: 'QR', about: 'show the address as a QR code'},
   open: {key: 'o', name: 'open', about: 'open the address in the browser'},
   copy: {key: 'c', name: 'copy', about: 'copy the address to the clipboard'},
@@ -15,14 +15,14 @@ export class Keys implements Disposable {
   readonly #keyboard: Keyboard;
   readonly #ready: ReadyEvent;
   readonly #audience: Audience;
-  readonly #deeds: readonly Deed[];
+  readonly #actions: readonly Action[];
   #isRead = false;
 
   /** `onChange` is called when keys start or stop working. */
   constructor(ready: ReadyEvent, audience: Audience, onChange: () => void) {
     this.#ready = ready;
     this.#audience = audience;
-    this.#deeds = deedsFor(ready);
+    this.#actions = actionsFor(ready);
     this.#keyboard = new Keyboard({
       onKey: (key) => this.press(key),
       onChange: (isRead) => {
@@ -35,12 +35,12 @@ export class Keys implements Disposable {
   /** For the block: `q QR`. */
   get names(): string[] {
     if (!this.#isRead) return [];
-    return [...this.#deeds.map((deed) => `${KEYS[deed].key} ${KEYS[deed].name}`), `${HELP} keys`];
+    return [...this.#actions.map((action) => `${KEYS[action].key} ${KEYS[action].name}`), `${HELP} keys`];
   }
 
   press(key: string): void {
-    const deed = this.#deeds.find((each) => KEYS[each].key === key.toLowerCase());
-    if (deed !== undefined) void perform(deed, this.#ready, this.#audience);
+    const action = this.#actions.find((each) => KEYS[each].key === key.toLowerCase());
+    if (action !== undefined) void perform(action, this.#ready, this.#audience);
     else if (key === HELP) for (const text of this.#help()) this.#audience.tell({tone: 'plain', text});
     // Enter prints an empty line, which people use to mark what they have read.
     else if (key === '\n' || key === '\r') this.#audience.tell({tone: 'plain', text: ''});
@@ -52,7 +52,7 @@ export class Keys implements Disposable {
 
   #help(): string[] {
     return [
-      ...this.#deeds.map((deed) => `${KEYS[deed].key}       ${KEYS[deed].about}`),
+      ...this.#actions.map((action) => `${KEYS[action].key}       ${KEYS[action].about}`),
       'Enter   an empty line',
       'Ctrl+C  stop; once more: at once',
       'With --no-keys the keyboard is left alone.',

@@ -3,9 +3,9 @@
 import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
 import type {CliEvent} from './events.js';
 import {count} from './format.js';
-import {sentences, type Told} from './wording.js';
+import {type ReportState, sentences} from './wording.js';
 
-export function spoken(event: CliEvent, told: Told): string[] {
+export function spoken(event: CliEvent, told: ReportState): string[] {
   switch (event.type) {
     case 'connection':
       return connection(event);
@@ -55,7 +55,7 @@ function connection(event: ConnectionEvent): string[] {
   }
 }
 
-function reconnecting(event: ReconnectingEvent, told: Told): string[] {
+function reconnecting(event: ReconnectingEvent, told: ReportState): string[] {
   const soon = `The next attempt is in ${timeInWords(event.delayMs)}.`;
   if (event.state === 'leaving') return [`The relay goes away. Open connections may finish. ${soon}`];
   if (event.state === 'refused')

@@ -71,7 +71,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
         limits.begin((reason) => {
           this.background?.endsBecause(reason);
           const idle = `no visitor for ${time(flags['idle-timeout'] ?? 0)}`;
-          const text = `${reason === 'expired' ? 'the time is over' : idle}: closing`;
+          const text = `${reason === 'expired' ? 'expired' : idle}: closing`;
           this.presenter.tell({tone: 'plain', text});
           void held.close({drainTimeoutMs}).catch(() => {});
         });

@@ -32,7 +32,7 @@ export function result(event: CliEvent): string | undefined {
 }
 
 /** The part of what was told before that decides the next sentence. */
-export class Told {
+export class ReportState {
   isUp = false;
   /** The tunnel runs in the background, so no key can stop it. */
   isDetached = false;
@@ -55,7 +55,7 @@ export class Told {
 }
 
 /** The lines for `event`. None for errors: they are reported in one place, when the command ends. */
-export function sentences(event: CliEvent, told: Told): Line[] {
+export function sentences(event: CliEvent, told: ReportState): Line[] {
   switch (event.type) {
     case 'ready':
       return ready(event);
@@ -161,7 +161,7 @@ function listening(event: ListeningEvent): Line[] {
   return lines;
 }
 
-function reconnecting(event: ReconnectingEvent, told: Told): Line[] {
+function reconnecting(event: ReconnectingEvent, told: ReportState): Line[] {
   const reason = inside(event.reason);
   if (event.state === 'leaving')
     return [{tone: 'plain', text: 'the relay goes away, trying again; open connections may finish'}];

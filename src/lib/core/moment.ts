@@ -14,7 +14,7 @@ export class Moment {
   }
 
   /** It happens now: all waiters go on. */
-  come(): void {
+  happen(): void {
     for (const tell of this.#waiting.splice(0)) tell();
   }
 }

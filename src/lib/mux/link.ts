@@ -291,7 +291,7 @@ export class Link implements CarrierSink {
 
   #close(error: Error | undefined): void {
     this.#finish(error);
-    this.#gone.come();
+    this.#gone.happen();
   }
 
   #onRecord(type: number, payload: Buffer): void {

@@ -197,7 +197,7 @@ export class Session implements LinkSink {
   }
 
   #tellDelivered(): void {
-    if (this.#allDelivered.isAwaited && this.#isDelivered) this.#allDelivered.come();
+    if (this.#allDelivered.isAwaited && this.#isDelivered) this.#allDelivered.happen();
   }
 
   /** Ends the session for good and tells the peer why. Every stream is reset on both sides. Idempotent. */

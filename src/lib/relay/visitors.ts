@@ -102,7 +102,7 @@ export class Visitors {
         this.#watch.delete(holder);
         this.#open -= 1;
         this.#idleBytes -= IDLE_BYTES[visitor.via];
-        if (this.#open === 0) this.#idle.come();
+        if (this.#open === 0) this.#idle.happen();
       },
     });
     const holder = {stream, peer, cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code)};

@@ -1,7 +1,7 @@
 // What is done with an address, and what is said about it.
 
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
-import {type Audience, deedsFor, greet, qrLines} from '../../../src/lib/cli/greet.js';
+import {type Audience, actionsFor, greet, qrLines} from '../../../src/lib/cli/greet.js';
 
 const READY = {
   type: 'ready',
@@ -72,5 +72,5 @@ test('what is no web address goes to no browser, and has one key only', async ()
   const tcp = {...READY, address: 'r1.example.net:20417'};
   await greet(tcp, {open: true}, who);
   expect(told).toEqual(['r1.example.net:20417 is no address for a browser']);
-  expect([deedsFor(tcp), deedsFor(READY)]).toEqual([['copy'], ['qr', 'open', 'copy']]);
+  expect([actionsFor(tcp), actionsFor(READY)]).toEqual([['copy'], ['qr', 'open', 'copy']]);
 });

@@ -3,7 +3,7 @@
 import {expect, test} from 'vitest';
 import type {ReadyEvent, ReconnectingEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
 import {spoken} from '../../../src/lib/cli/spoken.js';
-import {sentences, Told} from '../../../src/lib/cli/wording.js';
+import {ReportState, sentences} from '../../../src/lib/cli/wording.js';
 
 const READY: ReadyEvent = {
   type: 'ready',
@@ -45,8 +45,11 @@ const REFUSED = {
 } as const;
 const BACK = {type: 'resumed', awayMs: 3_100, resumed: 0, lost: 0} as const;
 
-function tell(say: (event: TunnelEvent, told: Told) => string[], events: readonly TunnelEvent[]): string[] {
-  const told = new Told();
+function tell(
+  say: (event: TunnelEvent, told: ReportState) => string[],
+  events: readonly TunnelEvent[],
+): string[] {
+  const told = new ReportState();
   told.add(READY);
   return events.flatMap((event) => {
     const lines = say(event, told);

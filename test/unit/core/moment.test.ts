@@ -9,12 +9,12 @@ test('all who wait are told, once, and it may come again', async () => {
   const wait = (who: string) => moment.next().then(() => told.push(who));
   const first = [wait('one'), wait('two')];
   expect(moment.isAwaited).toBe(true);
-  moment.come();
+  moment.happen();
   expect(moment.isAwaited).toBe(false);
   await Promise.all(first);
   const second = wait('three');
-  moment.come();
-  moment.come();
+  moment.happen();
+  moment.happen();
   await second;
   expect(told).toEqual(['one', 'two', 'three']);
 });

@@ -7,7 +7,7 @@ import {cut} from '../cells.js';
 import type {CliEvent} from '../events.js';
 import {isForeground} from '../foreground.js';
 import {Throttle} from '../throttle.js';
-import {type Line, sentences, Told, type Tone} from '../wording.js';
+import {type Line, ReportState, sentences, type Tone} from '../wording.js';
 import {oneLine} from '../words.js';
 import {StickyBlock} from './block.js';
 import type {Renderer} from './renderer.js';
@@ -42,7 +42,7 @@ export class LiveRenderer implements Renderer {
   readonly #throttle = new Throttle();
   readonly #visits = new VisitLines();
   readonly #status = new Status();
-  readonly #told = new Told();
+  readonly #told = new ReportState();
   readonly #colours: boolean;
   #isUp = false;
   #ended = false;

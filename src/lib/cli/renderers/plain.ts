@@ -4,7 +4,7 @@
 import type {CliEvent} from '../events.js';
 import {spoken} from '../spoken.js';
 import {Throttle} from '../throttle.js';
-import {type Line, sentences, Told} from '../wording.js';
+import {type Line, ReportState, sentences} from '../wording.js';
 import {oneLine} from '../words.js';
 import type {Renderer} from './renderer.js';
 
@@ -13,7 +13,7 @@ export class PlainRenderer implements Renderer {
   readonly #quiet: boolean;
   readonly #spoken: boolean;
   readonly #throttle = new Throttle();
-  readonly #told = new Told();
+  readonly #told = new ReportState();
 
   constructor(
     write: (text: string) => void,
