@@ -1,4 +1,4 @@
-// What a person may write for the relay's addresses and ports: the relay's door to their reader.
+// Reads addresses and ports that a person gives to the relay.
 
 export {relayOrigin} from '../carrier/relay-url.js';
 export {listenAddress, portRange} from '../protocol/targets.js';

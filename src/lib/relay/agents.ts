@@ -58,7 +58,7 @@ export interface AgentsOptions {
 interface Member {
   readonly session: Session;
   readonly ticket: RelayTicket;
-  /** Who it is. `owner`: whose leases these are. */
+  /** The agent, with `owner`, the owner of its leases. */
   readonly opener: Opener;
   readonly tunnels: Map<number, Tunnel>;
   /** Binds that are being worked on; they count as tunnels, so that a burst cannot pass the limit. */
@@ -70,7 +70,7 @@ export class Agents {
   readonly #members = new Map<string, Member>();
   /** How many sessions each owner has. */
   readonly #sessions = new Map<string, number>();
-  /** Of each session, by its id. */
+  /** The limit of binds for each session, by its id. */
   readonly #binds: TokenBuckets;
   /** Whatever agents send, it is worked off one link after the other. */
   readonly #turns: Turns;

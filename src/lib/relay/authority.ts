@@ -1,4 +1,4 @@
-// The relay's private CA: made once in the state folder, and one leaf certificate for each name, signed when it is needed.
+// The relay's private CA. It is made once, in the state folder, and signs one leaf certificate for each name when it is needed.
 
 import {link, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -24,21 +24,21 @@ export interface Leaf extends KeyPair, Validity {}
 
 const DAY_MS = 24 * 3_600_000;
 const CA_DAYS = 3_650;
-/** Browsers take no more than 398; a relay restarts or renews long before that. */
+/** Browsers accept at most 398 days; a relay restarts or renews long before that. */
 const LEAF_DAYS = 90;
-/** A leaf with less than this left of it is replaced. */
+/** A leaf that expires within this time is replaced. */
 const RENEW_BEFORE_MS = 30 * DAY_MS;
-/** Clocks of visitors may be behind, also by a time zone. */
+/** A leaf is valid from this time before now, because visitors' clocks may be slow, even by a time zone. */
 const SKEW_MS = DAY_MS;
-/** Loaded when the first certificate has to be signed: it takes longer than everything else that a relay loads. */
+/** Loaded when the first certificate is signed, because loading takes longer than the rest of the relay. */
 const signer = async () => await import('./sign.js');
 
 export class Authority {
-  /** What visitors and agents are to trust. */
+  /** The file of the CA certificate that visitors and agents must trust. */
   readonly caFile: string;
   readonly #folder: string;
   readonly #ca: KeyPair;
-  /** One key for all leaves of this relay; never one certificate for two names. */
+  /** All leaves of this relay have one key, but two names never share a certificate. */
   readonly #leafKey: KeyPair;
   readonly #validity: Validity;
   #signer: Promise<LeafSigner> | undefined;
@@ -51,7 +51,7 @@ export class Authority {
     this.#validity = validity;
   }
 
-  /** When the CA ends, ms of wall clock. */
+  /** The end of the CA's validity, ms of wall clock. */
   get expiresAt(): number {
     return this.#validity.expiresAt;
   }
@@ -67,11 +67,11 @@ export class Authority {
     return new Authority(folder, ca, leafKey, validity);
   }
 
-  /** Whether a leaf serves its purpose now; if not, a new one would serve it better. */
+  /** True when a leaf is usable now. If not, a new one is better. */
   holds({validFrom, expiresAt}: Validity): boolean {
     const now = Date.now();
     const ca = this.#validity;
-    // The clock of this machine has gone wrong, or visitors trust the CA no more: no new leaf is better than the old one.
+    // The clock of this machine is wrong, or the CA is no longer valid: a new leaf would be no better than the old one.
     if (now < ca.validFrom || now >= ca.expiresAt) return true;
     const renewAt = expiresAt < ca.expiresAt ? expiresAt - RENEW_BEFORE_MS : expiresAt;
     return validFrom <= now && now < renewAt;
@@ -87,7 +87,7 @@ export class Authority {
     return {cert, key: this.#leafKey.key, ...validity};
   }
 
-  /** Like `sign`, but kept in the state folder: the relay's own name is wanted at every start, and signing takes a while. */
+  /** Like `sign`, but the leaf is kept in the state folder: every start needs the relay's own name, and signing is slow. */
   async signOnce(name: string): Promise<Leaf> {
     const path = join(this.#folder, `${name}.pem`);
     const kept = await readOrUndefined(path);
@@ -98,7 +98,7 @@ export class Authority {
     return fresh;
   }
 
-  /** A kept leaf is good while it is this CA's, has this key, and is valid for some time yet. */
+  /** A kept leaf is usable when this CA signed it for this key and it is valid for some more time. */
   #check(cert: string): Leaf | undefined {
     try {
       const parsed = new X509Certificate(cert);
@@ -117,7 +117,7 @@ const caFileIn = (folder: string): string => join(folder, 'tunl-ca.pem');
 
 const ALWAYS: Validity = {validFrom: 0, expiresAt: Number.POSITIVE_INFINITY};
 
-/** From a little before now on, for so many days, and never beyond the CA. */
+/** The validity: from a little before now, for `days`, and never beyond the end of the CA. */
 function within(ca: Validity, days: number): Validity {
   const now = Math.min(Math.max(Date.now(), ca.validFrom), ca.expiresAt);
   return {
@@ -138,7 +138,7 @@ const validityOf = ({validFrom, validTo}: {validFrom: string; validTo: string}):
   expiresAt: Date.parse(validTo),
 });
 
-/** @throws TunlError STATE_DIR when nobody could trust the CA now: a clock was wrong when it was made, or is wrong now. */
+/** @throws TunlError STATE_DIR when the CA is not valid now: a clock is wrong, or was wrong when the CA was made. */
 function checkNow(folder: string, ca: KeyPair): Validity {
   const path = join(folder, 'tunl-ca.key');
   let validity: Validity;
@@ -179,7 +179,7 @@ function makeLeafKey(): Promise<KeyPair> {
   return Promise.resolve({cert: publicKey, key: privateKey});
 }
 
-/** ECDSA P-256: six times the handshakes a second of RSA-4096. */
+/** ECDSA P-256 allows six times the handshakes a second of RSA-4096. */
 function newKeyPair(): {publicKey: string; privateKey: string} {
   return generateKeyPairSync('ec', {
     namedCurve: 'P-256',
@@ -188,7 +188,7 @@ function newKeyPair(): {publicKey: string; privateKey: string} {
   });
 }
 
-/** Key and certificate stand in one file, which appears whole or not at all: of two processes that start at once one makes it. */
+/** Key and certificate are in one file that appears whole or not at all. Of two processes that start at once, one makes it. */
 async function readOrMake(path: string, make: () => Promise<KeyPair>): Promise<KeyPair> {
   const there = await readOrUndefined(path);
   if (there !== undefined) return split(path, there);

@@ -1,4 +1,4 @@
-// Which certificate a name gets: the given one, or a leaf of the relay's own CA, one for each name.
+// Chooses the certificate for a name: the given one, or a leaf of the relay's own CA, one for each name.
 
 import type {SecureContext} from 'node:tls';
 import type {Clock} from '../core/clock.js';
@@ -12,9 +12,9 @@ export interface CertificateSource {
   contextFor(name: string): SecureContext | Promise<SecureContext>;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
-  /** Reads the files again, if any were given. */
+  /** Reads the certificate files again, if there are any. */
   reload(): Promise<void>;
-  /** Looks at the files no more. */
+  /** Stops checking the files. */
   close(): void;
 }
 
@@ -27,9 +27,9 @@ export interface CertificateOptions {
   log: Logger;
 }
 
-/** Leaves kept beyond their contexts: below 2 KiB each, and signing one takes longer than a context. */
+/** Leaves are kept longer than their contexts: each has less than 2 KiB, and signing takes longer than making a context. */
 const MAX_LEAVES = 20_000;
-/** A CA that ends within this time is spoken of: its visitors have to be given another. */
+/** The relay warns when its CA ends within this time, because visitors will need a new one. */
 const WARN_BEFORE_MS = 180 * 24 * 3_600_000;
 
 /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH, STATE_DIR */
@@ -55,7 +55,7 @@ class OwnCertificates implements CertificateSource {
   readonly #log: Logger;
   readonly #made = new Recent<string, Made>(MAX_CONTEXTS);
   readonly #leaves = new Recent<string, Leaf>(MAX_LEAVES);
-  /** Names being signed now: a browser opens several connections at once. */
+  /** Names whose leaf is being signed, because a browser opens several connections at once. */
   readonly #making = new Map<string, Promise<SecureContext>>();
   #warned = false;
 

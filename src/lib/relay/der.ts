@@ -1,4 +1,4 @@
-// Writes DER (X.690 §10), as much as a certificate is put together with.
+// Writes the part of DER (X.690 §10) that certificates need.
 
 export const DER = {
   integer: 0x02,
@@ -11,7 +11,7 @@ export const DER = {
   set: 0x31,
 } as const;
 
-/** Tag, length and content of one value; the content is what `parts` give together. */
+/** Tag, length and content of one value. `parts` are joined to the content. */
 export function der(tag: number, ...parts: ReadonlyArray<Uint8Array | string>): Buffer {
   const content = Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
   const {length} = content;

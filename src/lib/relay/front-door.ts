@@ -1,4 +1,4 @@
-// The relay's one TLS port: reads whom a connection asks for, and leads it to the agents' side, to a tunnel, or out.
+// The relay's one TLS port: reads the name that a connection asks for, and leads it to the relay's own site or to a tunnel, or ends it.
 
 import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
@@ -16,11 +16,11 @@ import type {Tunnel, TunnelTable} from './tunnels.js';
 import type {Visitors} from './visitors.js';
 import type {WaitingRoom} from './waiting-room.js';
 
-/** Somebody who speaks HTTP here meant https://. */
+/** The answer to plain HTTP on this port: the client should use https://. */
 const PLAIN_HTTP_ANSWER =
   'HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks TLS: use https://\n';
 
-/** A handshake costs a signature, about a millisecond on a slow machine: a crowd of them must not hold up everybody's bytes. */
+/** A handshake costs a signature, about a millisecond on a slow machine. Many of them must not delay the bytes of others. */
 const HANDSHAKES_A_TURN = 2;
 
 export interface FrontDoorOptions {
@@ -30,7 +30,7 @@ export interface FrontDoorOptions {
   visitors: Visitors;
   waitingRoom: WaitingRoom;
   pending: PendingConnections;
-  /** A connection to the relay's own name. */
+  /** Takes a connection to the relay's own name. */
   onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
   clock: Pick<Clock, 'soon'>;
   log: Logger;
@@ -39,7 +39,7 @@ export interface FrontDoorOptions {
 /** A connection whose ClientHello was read. */
 interface Arrival {
   connection: PendingConnection;
-  /** All bytes so far: TLS wants them again. */
+  /** All bytes so far; TLS needs them again. */
   head: Buffer;
 }
 
@@ -52,7 +52,7 @@ export class FrontDoor {
     this.#handshakes = new FairTurns({perTurn: HANDSHAKES_A_TURN, clock: options.clock});
   }
 
-  /** Takes a connection just accepted. Nothing that it does can throw. */
+  /** Takes a connection that was just accepted. Never throws. */
   accept = (raw: Socket): void => {
     const connection = this.#options.pending.admit(raw);
     if (connection === undefined) return;
@@ -127,7 +127,7 @@ export class FrontDoor {
     this.#terminate(arrival, name, asked, tunnel.alpn, (socket) => {
       const alpn = socket.alpnProtocol;
       connection.enter();
-      // Looked up again: the handshake took a while, and the tunnel may be another's by now.
+      // The tunnel is looked up again, because it may belong to another session after the handshake.
       this.#options.visitors.welcome(this.#options.tunnels.named(label), {
         socket,
         raw: connection.raw,
@@ -155,8 +155,8 @@ export class FrontDoor {
       });
       raw.destroy();
     };
-    // A visitor that asks for protocols that are not HTTP at all is no HTTP visitor: the tunnel carries its bytes
-    // all the same, so ALPN is left out instead of failing the handshake.
+    // A visitor that offers no HTTP protocol is no HTTP visitor. The tunnel carries its bytes as well, so ALPN is left out
+    // and the handshake does not fail.
     const alpn = asked.some((each) => each === 'h2' || each === 'http/1.1') ? offers : undefined;
     Promise.resolve(certificates.contextFor(name)).then((context) => {
       this.#handshakes.run(peer.source, () => {

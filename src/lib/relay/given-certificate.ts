@@ -1,4 +1,4 @@
-// A certificate from files, of which others take care: read anew when they change, the old one staying while the new is no good.
+// A certificate from files that other programs renew. They are read again when they change; the old one stays while the new one is unusable.
 
 import {stat} from 'node:fs/promises';
 import type {SecureContext} from 'node:tls';
@@ -11,7 +11,7 @@ import {readKeyPair} from './read-key-pair.js';
 import {Recent} from './recent.js';
 import {contextOf, MAX_CONTEXTS} from './tls-context.js';
 
-/** Certificates are renewed weeks before they expire: a minute is soon enough. */
+/** Certificates are renewed weeks before they expire, so one check a minute is enough. */
 const LOOK_EVERY_MS = 60_000;
 
 export interface GivenCertificateOptions {
@@ -26,9 +26,9 @@ export class GivenCertificate implements CertificateSource {
   readonly caFile = undefined;
   readonly #options: GivenCertificateOptions;
   #pair: KeyPair;
-  /** One for each name, so that no name's session resumes under another. */
+  /** One context for each name, so that no TLS session of one name resumes under another. */
   readonly #contexts = new Recent<string, SecureContext>(MAX_CONTEXTS);
-  /** What the files were when they were read last, good or not. */
+  /** The state of the files at the last read, usable or not. */
   #stamp: string;
   #timer: Timer | undefined;
   #reading: Promise<void> | undefined;
@@ -54,7 +54,7 @@ export class GivenCertificate implements CertificateSource {
     return context;
   }
 
-  /** Never fails: what cannot be used is told to the log, and changes nothing. */
+  /** Never fails: an unusable certificate is logged and changes nothing. */
   reload(): Promise<void> {
     this.#reading ??= this.#read().finally(() => {
       this.#reading = undefined;
@@ -81,7 +81,7 @@ export class GivenCertificate implements CertificateSource {
 
   async #read(): Promise<void> {
     const {certFile, log} = this.#options;
-    // Before the reading: a change in the midst of it is seen at the next look.
+    // The state is taken before the read, so that the next check notices a change during the read.
     this.#stamp = await stampOf(this.#options);
     try {
       this.#pair = await readKeyPair(this.#options);
@@ -94,7 +94,7 @@ export class GivenCertificate implements CertificateSource {
   }
 }
 
-/** Changes when a file does, or when a link leads to another one, as those of certbot do. */
+/** The value changes when a file changes or when a link leads to another file, such as with certbot. */
 async function stampOf({certFile, keyFile}: {certFile: string; keyFile: string}): Promise<string> {
   const stamps = await Promise.all(
     [certFile, keyFile].map((path) =>

@@ -1,4 +1,4 @@
-// An agent's own key as the owner of its leases, where no token is asked for.
+// Without a token an agent's own key is the owner of its leases.
 
 import {createHash, createPublicKey, verify} from '../core/node-crypto.js';
 import type {Carrier} from '../mux/carrier.js';
@@ -11,7 +11,7 @@ export interface Asked {
   carrier: Carrier;
 }
 
-/** Undefined: the hello does not prove that the agent has the key, for this relay and on this carrier. */
+/** Undefined when the hello does not prove that the agent has the key, for this relay and on this carrier. */
 export function keyOwner(hello: Hello, {domain, relayNonce, carrier}: Asked): string | undefined {
   if (hello.identity === undefined) return undefined;
   try {
@@ -23,7 +23,7 @@ export function keyOwner(hello: Hello, {domain, relayNonce, carrier}: Asked): st
     if (!verify(null, text, key, Buffer.from(hello.identity.signature, 'base64url'))) return undefined;
     return `key:${createHash('sha256').update(der).digest('hex').slice(0, 32)}`;
   } catch {
-    // Not a key at all, or a link whose TLS cannot be told from another.
+    // The text is no key, or the link's TLS gives no unique key material.
     return undefined;
   }
 }

@@ -1,7 +1,7 @@
-// Keeps the lease table in a file, so that names stay their owners' when the relay is restarted or dies.
+// Keeps the lease table in a file, so that owners keep their names when the relay restarts or crashes.
 //
-// The first line is the whole table as JSON, each line after it one row that has changed since. Now and then everything is
-// written anew, piece by piece: neither a change nor a large table holds up what else the relay does.
+// The first line is the whole table as JSON; each later line is one changed row. From time to time the whole file is written
+// again, piece by piece, so that neither a change nor a large table blocks the relay.
 
 import {constants, open, readFile, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
@@ -11,14 +11,14 @@ import type {Logger} from '../core/logger.js';
 import {ensurePrivateDir, removeOldDrafts, writeFileAtomic} from '../core/state-dir.js';
 import type {Lease, LeaseKey, LeaseRow} from './registry.js';
 
-/** Changes within this time become one write, ms. A crash right after a bind can lose a lease this young. */
+/** Changes within this time become one write, ms. A crash can lose leases that are younger. */
 const WRITE_AFTER_MS = 100;
-/** Rows that are encoded in one go: about a millisecond. */
+/** Rows that are encoded in one turn: about a millisecond. */
 const PIECE_ROWS = 1_000;
-/** Lines of changes that are always left to gather before the table is written anew. */
+/** The least number of changed lines before the table is written again. */
 const MIN_LINES = 1_000;
 
-/** A file that is not there appears whole or not at all. */
+/** A new file appears whole or not at all. */
 const APPEND = constants.O_WRONLY | constants.O_APPEND;
 
 /** The leases as they are now. */
@@ -37,14 +37,14 @@ export interface LeaseStoreOptions {
 export class LeaseStore {
   readonly #options: LeaseStoreOptions;
   readonly #changed = new Set<LeaseKey>();
-  /** What has changed since the rewrite that is under way took its rows. */
+  /** Keys that have changed since the current rewrite took its rows. */
   #changedSince: Set<LeaseKey> | undefined;
   #timer: Timer | undefined;
-  /** One append after the other. */
+  /** The chain of appends, one after the other. */
   #appending: Promise<void> = Promise.resolve();
   #rewriting: Promise<void> | undefined;
   #sealing: Promise<void> | undefined;
-  /** Lines behind the first one that this process wrote. */
+  /** The number of changed lines that this process has appended. */
   #lines = 0;
   /** The file as this process left it; undefined before its first rewrite, or after a failure. */
   #left: {ino: number; size: number} | undefined;
@@ -53,7 +53,7 @@ export class LeaseStore {
     this.#options = options;
   }
 
-  /** The rows of the last process. An unreadable file is ignored: a relay without it still serves. */
+  /** Reads the rows of the last process. An unreadable file is ignored, because a relay can serve without it. */
   async load(): Promise<LeaseRow[]> {
     const {path} = this.#options;
     await removeOldDrafts(path);
@@ -68,7 +68,7 @@ export class LeaseStore {
     }
   }
 
-  /** Writes soon what the table then has under this key. */
+  /** Writes the row of this key soon, as it is then. */
   changed(key: LeaseKey, table: LeaseTable): void {
     if (this.#sealing !== undefined) return;
     this.#changed.add(key);
@@ -86,7 +86,7 @@ export class LeaseStore {
     await this.#appending;
   }
 
-  /** The last write of this process, of the whole table: the next one may own the file from now on. */
+  /** Writes the whole table for the last time: the next process may own the file after that. */
   seal(table: LeaseTable): Promise<void> {
     this.#sealing ??= this.#seal(table);
     return this.#sealing;
@@ -106,12 +106,12 @@ export class LeaseStore {
       const file = await open(path, APPEND);
       try {
         const {ino, size} = await file.stat();
-        // Another process has written the whole table, and so without what this one had added.
+        // Another process has written the whole table, without the rows that this one has added.
         if (this.#left !== undefined && (this.#left.ino !== ino || this.#left.size > size))
           this.#left = undefined;
         await file.writeFile(linesOf(keys, table));
         await file.datasync();
-        // A rewrite may have put another file in its place meanwhile.
+        // A rewrite may have replaced the file meanwhile.
         if (this.#left?.ino === ino) this.#left = {ino, size: (await file.stat()).size};
       } finally {
         await file.close();
@@ -119,13 +119,13 @@ export class LeaseStore {
       this.#lines += keys.length;
     } catch (error) {
       this.#left = undefined;
-      // Nobody has written a table yet, or somebody took it away.
+      // There is no table yet, or somebody has removed it.
       if (systemCode(error) !== 'ENOENT') this.#failed(error);
     }
     if (this.#left === undefined || this.#lines > Math.max(MIN_LINES, 2 * table.size)) this.#rewrite(table);
   }
 
-  /** Writes the table anew, while changes are still appended to the old file: a crash meanwhile loses none of them. */
+  /** Writes the table again. Changes still go to the old file too, so that a crash meanwhile loses none. */
   #rewrite(table: LeaseTable): void {
     if (this.#sealing !== undefined) return;
     this.#rewriting ??= (async () => {
@@ -175,7 +175,7 @@ export class LeaseStore {
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : '');
 
-/** Each begins with its line end: a line that a killed process wrote half of spoils none but itself. */
+/** Each line begins with a line end, so that half a line of a killed process spoils only itself. */
 function* linesOf(keys: readonly LeaseKey[], table: LeaseTable): Iterable<string> {
   for (const piece of piecesOf(keys)) {
     yield piece
@@ -210,7 +210,7 @@ function parseTable(text: string): LeaseRow[] {
   return value.leases.flatMap((row: unknown) => parseRow(row) ?? []);
 }
 
-/** A row that has changed, or a key alone whose lease is gone. What cannot be read is left out: the last line may be half one. */
+/** A changed row, or only the key of a lease that is gone. An unreadable line is skipped: the last one may be incomplete. */
 function applyLine(rows: Map<LeaseKey, Lease>, line: string): void {
   let value: unknown;
   try {

@@ -1,4 +1,4 @@
-// Listening where the relay was told to, with an error that says why it cannot.
+// Listens on an address, and explains in the error why that fails.
 
 import type {Server as HttpServer} from 'node:http';
 import type {Server} from 'node:net';
@@ -6,12 +6,12 @@ import {systemCode, TunlError} from '../core/errors.js';
 import {formatHostPort, type HostPort} from '../protocol/targets.js';
 
 /**
- * Connections that the system may hold for a busy relay. Beyond, it drops them in silence, and their peers, who believe that
- * they are connected, hear nothing for a second. Most systems hold no more than this.
+ * Connections that the system may queue for a busy relay. It drops further ones silently: their peers believe that they
+ * are connected, and wait for a second. Most systems queue no more than this.
  */
 export const BACKLOG = 4096;
 
-/** Resolves with the address that it became. @throws TunlError LISTEN_* */
+/** Resolves with the actual address. @throws TunlError LISTEN_* */
 export function listenOn(
   server: Server | HttpServer,
   {host, port}: HostPort,
@@ -28,7 +28,7 @@ export function listenOn(
     server.once('error', failed);
     server.listen({host, port, backlog: BACKLOG, reusePort}, () => {
       server.off('error', failed);
-      // Out of descriptors, say: the relay goes on with what it has.
+      // Such as no free descriptors: the relay continues with its open connections.
       server.on('error', () => {});
       const address = server.address();
       resolve({host, port: typeof address === 'object' && address !== null ? address.port : port});

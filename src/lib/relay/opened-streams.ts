@@ -17,11 +17,11 @@ const OPENS_PER_SECOND = 200;
 export interface Opener {
   /** The session's id. */
   readonly session: string;
-  /** Whose leases it has: its token's, or its key's. */
+  /** The owner of its leases: a hash of its token or of its key. */
   readonly owner: string;
   /** The id of the agent's own key; undefined when it has not proved one. */
   readonly keyId: string | undefined;
-  /** What it does besides the first form of the protocol. */
+  /** Additions to the first form of the protocol that it supports. */
   readonly features: readonly string[];
 }
 

@@ -1,4 +1,4 @@
-// What answers at the relay's own name: health, a small page for people, and the upgrade that agents come by.
+// The site at the relay's own name: health, a small page for people, and the WebSocket upgrade of agents.
 
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
@@ -13,11 +13,11 @@ import type {TokenCheck} from './tokens.js';
 
 /** An agent that may say hello. */
 export interface Caller {
-  /** Whose token it showed, as a hash; undefined where none is asked for. */
+  /** The owner: a hash of the agent's token. Undefined where no token is needed. */
   owner: string | undefined;
-  /** The hello says whose it is, where no token did. */
+  /** The hello has named the owner, where no token did. */
   recognised: () => void;
-  /** The hello has led to a session: until then its time is limited. */
+  /** The hello has led to a session. Until then the connection's time is limited. */
   entered: () => void;
 }
 
@@ -26,7 +26,7 @@ export interface OwnSiteOptions {
   software: string;
   tokens: TokenCheck;
   stats: () => RelayStats;
-  /** True once the relay is on its way out: agents are sent away. */
+  /** True when the relay is draining: agents are sent away. */
   draining: () => boolean;
   onAgent: (carrier: Carrier, caller: Caller) => void;
 }
@@ -105,7 +105,7 @@ function onUpgrade(options: OwnSiteOptions, {req, socket, head, connection}: Upg
     });
     return;
   }
-  // Before the token is looked at: a flood of guesses costs no hashes, and learns nothing.
+  // The limit comes before the token check, so that a flood of guesses costs no hashes and learns nothing.
   if (!connection.mayLogIn) {
     refuseUpgrade(socket, 429, {
       code: 'RELAY_BUSY',

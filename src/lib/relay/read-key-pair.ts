@@ -22,7 +22,7 @@ export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles
   if (!parsed.checkPrivateKey(privateKey)) {
     throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
   }
-  // Made to see that it can be; names get contexts of their own.
+  // This context is only a test of the pair; names get contexts of their own.
   parse(certFile, 'certificate chain', () => contextOf({cert, key}));
   for (const name of [domain, `anything.${domain}`]) {
     if (parsed.checkHost(name) === undefined)
@@ -39,7 +39,7 @@ function parse<T>(path: string, what: string, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    // The cause's message is OpenSSL's about the form of the file; it repeats nothing of a key.
+    // The cause is OpenSSL's message about the file's format; it contains nothing of a key.
     throw new TunlError('CERTIFICATE_INVALID', {reason: `${path} holds no usable ${what}.`, cause: error});
   }
 }

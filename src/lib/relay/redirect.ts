@@ -1,4 +1,4 @@
-// The relay's plain HTTP port: sends everybody to the same place over https.
+// The relay's plain HTTP port redirects every request to the same address over https.
 
 import {createServer, type Server} from 'node:net';
 import {isHost, publicUrl} from '../protocol/targets.js';
@@ -18,7 +18,7 @@ export function createRedirect({domain, publicPort, pending}: RedirectOptions): 
   const requests = new OneRequest({
     onRequest: (req, res) => {
       const asked = (req.headers.host ?? '').replace(/:\d+$/, '').toLowerCase();
-      // Only names of this relay: a redirect to whatever Host says would be anybody's.
+      // Only names of this relay are redirected: otherwise anybody could use the redirect for another site.
       const known = isHost(asked) && asked.endsWith(`.${domain}`) ? asked : domain;
       const path = req.url?.startsWith('/') ? req.url : '/';
       res.writeHead(308, {Location: publicUrl(known, publicPort()) + path, 'Content-Length': 0});

@@ -1,16 +1,16 @@
-// Who may have which public name or port: leases. In memory here, behind an interface that a shared store can implement too.
+// Leases: the right of an owner to a public name or port. This implementation is in memory; a shared store can have the same interface.
 
-/** `tls:demo` or `tcp:20417`. Names are data of strangers: they are keys of Maps, never of objects. */
+/** `tls:demo` or `tcp:20417`. Names are input of strangers, so they are keys of Maps, never of objects. */
 export type LeaseKey = `tls:${string}` | `tcp:${number}`;
 
 export interface Lease {
-  /** Whom it belongs to: a hash, never a token. */
+  /** The owner: a hash, never a token. */
   owner: string;
-  /** Grows with each claim; whoever acts on an older one is refused. */
+  /** Grows with each claim. An action with an older epoch is refused. */
   epoch: number;
-  /** When it ends, ms of wall clock; undefined while it is held. */
+  /** The end of the lease, ms of wall clock; undefined while it is held. */
   expiresAt: number | undefined;
-  /** Which agent claimed it last; undefined when it did not say. */
+  /** The agent that claimed it last; undefined when the agent sent no mark. */
   holder?: string | undefined;
 }
 
@@ -18,11 +18,11 @@ export type LeaseRow = readonly [LeaseKey, Lease];
 
 /** The agent behind a claim. */
 export interface Claimant {
-  /** Unlike any other agent's, also of the same owner; the same for all its sessions. */
+  /** A mark of this agent alone, the same in all its sessions. */
   holder?: string | undefined;
-  /** The epoch under which it had the key: it wants it back, not over. */
+  /** The epoch under which the agent had the key: it wants the key back, not a takeover. */
   epoch?: number | undefined;
-  /** It holds no more than its share of what its owner may have, so the owner's bound is not held against it. */
+  /** The agent holds no more than its share, so the owner's limit does not apply to it. */
   withinShare?: boolean;
 }
 
@@ -39,7 +39,7 @@ export interface Registry {
   claim(key: LeaseKey, owner: string, claimant?: Claimant): Promise<ClaimResult>;
   /** The holder is gone; the key stays its owner's for the grace period. Nothing happens when `epoch` is not the current one. */
   release(key: LeaseKey, epoch: number): Promise<void>;
-  /** Whether somebody has it, held or leased. */
+  /** True when somebody has the key, held or leased. */
   isTaken(key: LeaseKey, byOtherThan?: string): boolean;
 }
 
@@ -61,7 +61,7 @@ export interface MemoryRegistryOptions {
 const MOST_CLAIMED = 2 ** 52;
 export const MAX_LEASES = 100_000;
 
-/** What one owner has. */
+/** The leases of one owner. */
 interface Estate {
   held: number;
   /** Released and not expired yet, the oldest first. */
@@ -125,7 +125,7 @@ export class MemoryRegistry implements Registry {
   #claim(key: LeaseKey, owner: string, {holder, epoch: had, withinShare = false}: Claimant): ClaimResult {
     const live = this.#live(key);
     if (live !== undefined && live.owner !== owner) return {ok: false, reason: 'taken'};
-    // An answer that was lost with its link has raised the epoch, too: that was the same holder.
+    // A lost answer has raised the epoch as well, so the same holder may come with the older one.
     if (had !== undefined && live !== undefined && live.epoch > had && live.holder !== holder) {
       return {ok: false, reason: 'superseded'};
     }

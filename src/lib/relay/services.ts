@@ -1,11 +1,11 @@
-// What a relay answers to its agents by itself: streams of kind `service`, each named in its OPEN.
+// Services of the relay for its agents: streams of kind `service`, each named in its OPEN.
 
 import type {Stream} from '../mux/stream.js';
 import type {StreamHandler} from '../mux/stream-kinds.js';
 import {encodeMessage, parseServiceOpen} from '../protocol/control-messages.js';
 import type {Opener} from './opened-streams.js';
 
-/** What an agent may want to know of its relay. */
+/** Facts about the relay that an agent can ask for. */
 export interface RelayFacts {
   software: string;
   domain: string;

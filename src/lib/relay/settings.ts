@@ -1,4 +1,4 @@
-// Relay options made whole: defaults, environment and files are looked up here, and what cannot be is refused.
+// Completes the relay's options with defaults, environment and files, and refuses invalid ones.
 
 import {relayOrigin} from '../carrier/relay-url.js';
 import {TunlError} from '../core/errors.js';
@@ -32,7 +32,7 @@ export interface RelaySettings {
   stateDir: string;
   maxTunnelsPerAgent: number;
   maxLeasesPerOwner: number;
-  /** Undefined: as the machine's memory has it. */
+  /** Undefined: the limit follows the machine's memory. */
   maxUnreadBytes: number | undefined;
   resumeWindowMs: number;
   visitorWaitMs: number;
@@ -44,17 +44,17 @@ export interface RelaySettings {
   visitorIdleTimeoutMs: number | undefined;
   keepAliveMs: number;
   reusePort: boolean;
-  /** Agents that are sent away come back within this time, ms, each at a moment of its own. */
+  /** Agents that are sent away come back within this time, ms, each after a random wait. */
   comeBackWithinMs: number;
   log: LogSink | undefined;
 }
 
-/** Short enough that nobody uses it by chance. */
+/** A token must have at least this many characters, so that nobody guesses it. */
 const MIN_TOKEN_LENGTH = 16;
 /** A name has 253 characters at the most (RFC 1035 §2.3.4): the longest label and its dot stand before the domain. */
 const MAX_DOMAIN = 253 - 64;
 
-/** @throws TunlError what cannot be, before anything was opened. */
+/** @throws TunlError for an invalid option, before anything is opened. */
 export async function settleRelayOptions(options: RelayOptions): Promise<RelaySettings> {
   const domain = checkDomain(options.domain ?? 'tunl.localhost');
   const listen = listenAddress(options.listen ?? '127.0.0.1:0');

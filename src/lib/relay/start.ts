@@ -40,7 +40,7 @@ import {Visitors} from './visitors.js';
 import {WaitingRoom} from './waiting-room.js';
 import {WaitingVisitors} from './waiting-visitors.js';
 
-/** What all sessions of a relay keep for replay: 32 that lost their links in full flight, and all others a share. */
+/** The replay budget of a relay: enough for 32 sessions that lost a busy link, and a share for all others. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
 /** How long agents may take for bytes of visitors who have gone, and to hear of the end: who is away is not waited for. */
@@ -70,7 +70,7 @@ interface RelayParts {
   certificates: CertificateSource;
   store: LeaseStore | undefined;
   leases: readonly LeaseRow[];
-  /** Of those: what agents of the last process still held, and so are expected back for. */
+  /** The leases that agents of the last process still held: these agents are expected back. */
   expected: readonly LeaseKey[];
   log: Logger;
 }
@@ -294,7 +294,7 @@ class RunningRelay implements Relay {
     this.#ports.closeAll();
     this.#waitingRoom.close();
     this.#certificates.close();
-    // What is held now is expected back by the next process; from here on the file is its own.
+    // The next process expects the agents of these leases back, and owns the file from here on.
     await this.#store?.seal(this.#registry);
     this.#streams.drain();
     const {comeBackWithinMs, successors} = this.#settings;

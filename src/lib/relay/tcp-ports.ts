@@ -5,7 +5,7 @@ import {systemCode, TunlError} from '../core/errors.js';
 import {randomInt} from '../core/node-crypto.js';
 import {BACKLOG} from './listen.js';
 
-/** What many visitors can use up: descriptors, memory for sockets. */
+/** Errors when visitors have used up descriptors or memory for sockets. */
 const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 export interface TcpPortsOptions {

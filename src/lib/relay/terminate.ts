@@ -6,10 +6,10 @@ import {tls} from '../core/node-tls.js';
 
 export interface TerminateOptions {
   raw: Socket;
-  /** What was read of the ClientHello: TLS wants it again. */
+  /** The bytes of the ClientHello; TLS needs them again. */
   head: Buffer;
   context: SecureContext;
-  /** What to offer; undefined: ALPN is left out of the handshake. */
+  /** The protocols to offer; undefined: the handshake has no ALPN. */
   alpn: readonly string[] | undefined;
   onSecure: (socket: TLSSocket) => void;
   /** The handshake failed; the socket is gone. */

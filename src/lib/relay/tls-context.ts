@@ -1,4 +1,4 @@
-// What TLS looks like for one name: versions, ciphers and the certificate.
+// The TLS settings for one name: versions, ciphers and the certificate.
 
 import type {SecureContext} from 'node:tls';
 import {constants} from '../core/node-crypto.js';

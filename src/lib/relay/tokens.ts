@@ -1,4 +1,4 @@
-// Who may bring tunnels: one token, compared in constant time; only its hash is kept.
+// The token that agents need. It is compared in constant time, and only its hash is kept.
 
 import {createHash, timingSafeEqual} from '../core/node-crypto.js';
 
@@ -13,7 +13,7 @@ export interface TokenCheck {
 
 const hashOf = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** With no token everybody is welcome: a relay like that listens on loopback only. */
+/** Without a token every agent is accepted; such a relay listens on loopback only. */
 export function createTokenCheck(token: string | undefined): TokenCheck {
   if (token === undefined) return {check: () => ({ok: true, owner: undefined})};
   const expected = hashOf(token);

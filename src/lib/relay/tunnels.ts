@@ -19,7 +19,7 @@ export interface Tunnel {
   readonly epoch: number;
   readonly host: string;
   readonly port: number;
-  /** What ALPN offers, the best first. */
+  /** The protocols that ALPN offers, the best first. */
   readonly alpn: readonly string[];
   /** Its holder gave it up: no new visitors. */
   draining: boolean;
@@ -29,7 +29,7 @@ export interface Tunnel {
 
 export interface TunnelTableOptions {
   domain: string;
-  /** What addresses of TLS tunnels say; a function, since the port may be known only once the relay listens. */
+  /** The port in addresses of TLS tunnels. It is a function because the port may be unknown until the relay listens. */
   publicPort: () => number;
   tcpPublicHost: string;
   /** False where one certificate is all names': browsers would mix their h2 connections up. */

@@ -17,7 +17,7 @@ import type {WaitingVisitors} from './waiting-visitors.js';
 const MAX_WAITING = 256;
 
 export interface Visitor {
-  /** What bytes are read from and written to: the TCP socket, or TLS on top of it. */
+  /** The socket for reading and writing: the TCP socket, or TLS on top of it. */
   socket: Socket;
   /** The TCP socket itself: only it can be reset. */
   raw: Socket;
@@ -26,7 +26,7 @@ export interface Visitor {
   alpn?: string;
 }
 
-/** What one holds in this process that moves nothing: measured, rounded up. */
+/** The memory of an idle visitor in this process: measured, rounded up. */
 const IDLE_BYTES = {tcp: 8 * 1024, tls: 64 * 1024} as const;
 
 type Watch = Pick<VisitorWatch, 'add' | 'delete'>;
@@ -35,7 +35,7 @@ export interface VisitorsOptions {
   unread: UnreadLimit;
   waiting: WaitingVisitors;
   watch: Watch;
-  /** Whether one more fits into the process. */
+  /** True when this process has room for one more visitor. */
   hasRoom: (peer: Peer) => boolean;
   /** How long a visitor may be silent before its TCP is asked for a sign of life, ms. */
   keepAliveMs: number;
@@ -64,7 +64,7 @@ export class Visitors {
     return this.#open;
   }
 
-  /** What they hold even if they move nothing. */
+  /** The memory of all visitors if they are idle. */
   get idleBytes(): number {
     return this.#idleBytes;
   }

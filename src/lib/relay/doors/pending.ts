@@ -19,7 +19,7 @@ const WHOLE_MS = 10_000;
 /** For the handshake of a visitor that waited for its tunnel, ms. */
 const AFTER_WAIT_MS = 5_000;
 
-/** What a connection holds while its ClientHello is read, and once it speaks TLS: measured, rounded up. */
+/** The memory of a connection while its ClientHello is read, and after TLS has begun: measured, rounded up. */
 const BARE_BYTES = 4 * 1024;
 /** Buffers grow by doubling, and what they were before is garbage for a while. */
 const BUFFER_FACTOR = 4;
@@ -217,7 +217,7 @@ export class PendingConnection {
     return this.#over;
   }
 
-  /** So many bytes of its first words are kept. */
+  /** Sets the number of kept bytes of its ClientHello. */
   holds(bytes: number): void {
     if (!this.#over) this.#all.resize(this, BARE_BYTES + BUFFER_FACTOR * bytes);
   }

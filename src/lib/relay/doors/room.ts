@@ -1,4 +1,4 @@
-// Whether one more connection or visitor fits into this process, and who gives way to it.
+// Decides whether this process has room for one more connection or visitor, and which one must make room.
 
 import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
@@ -9,7 +9,7 @@ export interface RoomOptions {
   clock: Clock;
   log: Logger;
   descriptors: {readonly noneForVisitors: boolean; readonly noneForConnections: boolean};
-  /** What visitors hold that move nothing. */
+  /** The memory of idle visitors. */
   idleBytes: () => number;
   mostBytes: number;
   watch: {makeRoom(peer: Peer): boolean};

@@ -1,4 +1,4 @@
-// What each source may cost in vain: a burst, and so much a second after that.
+// Limits failed attempts of each source: a burst, and then a rate a second.
 
 import type {Clock} from '../../core/clock.js';
 
@@ -6,16 +6,16 @@ import type {Clock} from '../../core/clock.js';
 const MAX_SOURCES = 16_384;
 
 export interface BucketOptions {
-  /** What may be spent at once. */
+  /** The tokens of a full bucket. */
   burst: number;
-  /** What comes back each second. */
+  /** The tokens that come back each second. */
   perSecond: number;
   clock: Clock;
 }
 
 interface Spent {
   amount: number;
-  /** When `amount` was right, ms. */
+  /** The time at which `amount` was correct, ms. */
   at: number;
 }
 

@@ -1,4 +1,4 @@
-// Addresses that many people stand behind: a load balancer, a company's gateway. Limits by source do not hold for them.
+// Addresses that many people share: a load balancer, a company's gateway. Limits by source do not apply to them.
 
 import {BlockList, isIP} from 'node:net';
 import {TunlError} from '../../core/errors.js';

@@ -1,4 +1,4 @@
-// Who of the visitors moves bytes and who stands still: looked at once a second, so that no byte on its way is counted for it.
+// Finds idle visitors by a check once a second, so that no counting is needed on the path of each byte.
 
 import type {Clock, Timer} from '../../core/clock.js';
 import type {StreamCode} from '../../protocol/wire.js';
@@ -9,7 +9,7 @@ import type {TrustCheck} from './trusted.js';
 const LOOK_EVERY_MS = 1_000;
 /** Visitors give way to others of their own source only after this long without a byte, ms. */
 const OWN_SOURCE_MS = 60_000;
-/** So many are looked at when somebody has to give way. */
+/** The most visitors that are checked when one must make room. */
 const MOST_TRIES = 32;
 
 export interface WatchedVisitor {
