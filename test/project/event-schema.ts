@@ -11,6 +11,8 @@ const text = v.pipe(v.string(), v.nonEmpty());
 const code = v.custom<ErrorCode>(isErrorCode, 'not a code of the table');
 const address = v.strictObject({host: text, port});
 const httpsUrl = v.pipe(v.string(), v.regex(/^https:\/\/[^/]+$/));
+/** Of a command with several targets. */
+const tunnel = v.exactOptional(text);
 const visitor = v.pipe(v.string(), v.regex(/^(\[[0-9a-f:.]+\]|[\d.]+):\d{1,5}$/));
 
 export const eventSchemas = {
@@ -27,6 +29,7 @@ export const eventSchemas = {
     login: v.exactOptional(v.record(v.string(), text)),
     expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
     id: v.exactOptional(text),
+    tunnel,
   }),
   reconnecting: v.strictObject({
     type: v.literal('reconnecting'),
@@ -49,6 +52,7 @@ export const eventSchemas = {
     bytesOut: count,
     durationMs: ms,
     code: v.exactOptional(code),
+    tunnel,
   }),
   upstream: v.strictObject({
     type: v.literal('upstream'),
@@ -57,9 +61,10 @@ export const eventSchemas = {
     silentMs: v.exactOptional(ms),
     code: v.exactOptional(code),
     reason: v.exactOptional(text),
+    tunnel,
   }),
-  notice: v.strictObject({type: v.literal('notice'), code, message: text}),
-  draining: v.strictObject({type: v.literal('draining'), connections: count, timeoutMs: ms}),
+  notice: v.strictObject({type: v.literal('notice'), code, message: text, tunnel}),
+  draining: v.strictObject({type: v.literal('draining'), connections: count, timeoutMs: ms, tunnel}),
   exited: v.strictObject({
     type: v.literal('exited'),
     program: text,
@@ -67,8 +72,8 @@ export const eventSchemas = {
     signal: v.exactOptional(text),
     exitCode: count,
   }),
-  closed: v.strictObject({type: v.literal('closed'), connections: count}),
-  error: v.strictObject({type: v.literal('error'), code, message: text, next: text, exitCode: count}),
+  closed: v.strictObject({type: v.literal('closed'), connections: count, tunnel}),
+  error: v.strictObject({type: v.literal('error'), code, message: text, next: text, exitCode: count, tunnel}),
   listening: v.strictObject({
     type: v.literal('listening'),
     url: httpsUrl,

@@ -72,8 +72,11 @@ export interface ForwardOptions {
   waitUpstreamMs?: number;
   /** Ends the tunnel like `close()`; before the tunnel is there, `forward` rejects with ABORTED. */
   signal?: AbortSignal;
-  /** Everything that happens, in order, `ready` included. Must not throw. */
-  onEvent?: (event: TunnelEvent) => void;
+  /**
+   * Everything that happens, in order, `ready` included. Must not throw. `of` is `link` for what happens to the link: all tunnels
+   * that share it are told, with the same object.
+   */
+  onEvent?: (event: TunnelEvent, of?: 'link') => void;
   log?: LogSink;
 }
 

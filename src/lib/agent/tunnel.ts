@@ -66,7 +66,7 @@ export interface TunnelSettings {
   remotePort: number | undefined;
   drainTimeoutMs: number;
   signal: AbortSignal | undefined;
-  onEvent: (event: TunnelEvent) => void;
+  onEvent: (event: TunnelEvent, of?: 'link') => void;
   log: LogSink | undefined;
   /** Ends what the tunnel stands on, once it has ended and before `closed` settles. Not called when `open` rejects. */
   cleanUp: () => Promise<void>;
@@ -218,7 +218,7 @@ export class LocalTunnel implements Tunnel {
 
   /** Of the link that it shares. */
   tell(event: TunnelEvent): void {
-    this.#settings.onEvent(event);
+    this.#settings.onEvent(event, 'link');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

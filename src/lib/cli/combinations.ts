@@ -25,19 +25,31 @@ export interface ExposeWishes extends Pick<TunnelFlags, (typeof upstreamFlagName
   'local-host': string | undefined;
   'ready-path': string | undefined;
   'ready-timeout': number | undefined;
+  subdomain: string | undefined;
+  detach: boolean;
+  qr: boolean;
+  copy: boolean;
+  open: boolean;
 }
+
+/** Flags that are about one address. */
+const OF_ONE = ['subdomain', 'remote-port', 'detach', 'qr', 'copy', 'open'] as const;
 
 /** Checks the flags of `tunl expose`. @throws TunlError USAGE */
 export function checkExposeFlags(
   flags: ExposeWishes,
-  {target, hasCommand}: {target: string | undefined; hasCommand: boolean},
+  {targets, hasCommand}: {targets: readonly string[]; hasCommand: boolean},
 ): void {
+  if (hasCommand && targets.length > 1)
+    throw new TunlError('USAGE', {reason: 'A command opens one port, and more than one TARGET is given.'});
+  if (targets.length > 1)
+    for (const flag of OF_ONE) if (flags[flag]) refuse(flag, 'is for one TARGET', 'Give one TARGET');
   if (flags.http1 && !flags.h2) refuse('http1', 'is offered anyway without --h2', 'Add --h2');
   if (flags['remote-port'] !== undefined && !flags.tcp)
     refuse('remote-port', 'is a port of the relay for a TCP tunnel', 'Add --tcp');
-  if (flags['local-host'] !== undefined && target !== undefined && /[^:]:|[/\\]|^\.+$/.test(target))
+  if (flags['local-host'] !== undefined && targets.some((target) => /[^:]:|[/\\]|^\.+$/.test(target)))
     refuse('local-host', 'is for a TARGET without a host', 'Give the port alone');
-  if (!/^\s*https:/i.test(target ?? '')) {
+  if (!targets.some((target) => /^\s*https:/i.test(target))) {
     for (const flag of upstreamFlagNames)
       if (flags[flag])
         refuse(flag, 'is for a TARGET that is an https:// URL', 'Write it like https://localhost:8443');

@@ -79,8 +79,16 @@ export interface EndedEvent {
   address: string;
 }
 
+/** What happens to one tunnel and not to the link below it. */
+type OwnEvent = Extract<
+  TunnelEvent,
+  {type: 'ready' | 'connection' | 'upstream' | 'notice' | 'draining' | 'closed' | 'error'}
+>;
+
 export type CliEvent =
-  | TunnelEvent
+  /** `tunnel`: which one, in a command with several targets. */
+  | (OwnEvent & {tunnel?: string})
+  | Exclude<TunnelEvent, OwnEvent>
   | ListeningEvent
   | StoppedEvent
   | CertificateEvent

@@ -67,8 +67,8 @@ export class Presenter {
 
   /** Prints the address first, then the text for people: a script must not wait for it. */
   readonly event = (event: CliEvent): void => {
-    // Errors are reported once, with the exit code, when the command ends.
-    if (event.type === 'error') return;
+    // Errors are reported once, with the exit code, when the command ends. One of several tunnels may end before.
+    if (event.type === 'error' && event.tunnel === undefined) return;
     if (this.#json && isExpendable(event) && isCongested()) {
       this.#dropped += 1;
       return;
@@ -77,7 +77,7 @@ export class Presenter {
     const line = result(event);
     if (line !== undefined) {
       this.#renderer.settle();
-      if (!this.#json) writeLine(oneLine(line));
+      if (!this.#json) writeLine(line.split('\t').map(oneLine).join('\t'));
     }
     this.#renderer.event(event);
   };

@@ -6,6 +6,15 @@ import {count} from './format.js';
 import {type ReportState, sentences} from './wording.js';
 
 export function spoken(event: CliEvent, told: ReportState): string[] {
+  const own = inSentences(event, told);
+  if (own === undefined) return sentences(event, told).map(({text}) => text);
+  return 'tunnel' in event && event.tunnel !== undefined
+    ? own.map((text) => `${event.tunnel}: ${text}`)
+    : own;
+}
+
+/** Undefined for events whose written lines can be read out as they are. */
+function inSentences(event: CliEvent, told: ReportState): string[] | undefined {
   switch (event.type) {
     case 'connection':
       return connection(event);
@@ -37,7 +46,7 @@ export function spoken(event: CliEvent, told: ReportState): string[] {
     case 'stopped':
       return ['The relay has stopped.'];
     default:
-      return sentences(event, told).map(({text}) => text);
+      return undefined;
   }
 }
 

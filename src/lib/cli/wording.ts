@@ -17,7 +17,7 @@ export interface Line {
 export function result(event: CliEvent): string | undefined {
   switch (event.type) {
     case 'ready':
-      return event.address;
+      return event.tunnel === undefined ? event.address : `${event.tunnel}\t${event.address}`;
     case 'listening':
       return event.url;
     case 'certificate':
@@ -56,9 +56,18 @@ export class ReportState {
 
 /** The lines for `event`. None for errors: they are reported in one place, when the command ends. */
 export function sentences(event: CliEvent, told: ReportState): Line[] {
+  const lines = about(event, told);
+  if (!('tunnel' in event) || event.tunnel === undefined || event.type === 'ready') return lines;
+  return lines.map(({tone, text}) => ({tone, text: `${event.tunnel}: ${text}`}));
+}
+
+function about(event: CliEvent, told: ReportState): Line[] {
   switch (event.type) {
     case 'ready':
-      return ready(event);
+      // What holds for all of several is said once.
+      return told.isUp && event.tunnel !== undefined
+        ? [{tone: 'faint', text: `Visitors of ${event.tunnel} reach ${event.upstream}.`}]
+        : ready(event);
     case 'listening':
       return listening(event);
     case 'certificate':
@@ -109,8 +118,10 @@ export function sentences(event: CliEvent, told: ReportState): Line[] {
     case 'tunnel':
       return [{tone: 'faint', text: `  ${backgroundState(event)}`}];
     case 'log':
-    case 'error':
       return [];
+    case 'error':
+      // Of one of several: the others go on.
+      return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];
   }
 }
 

@@ -22,7 +22,8 @@ export class JsonRenderer implements Renderer {
 
   event(event: CliEvent): void {
     const {type, ...rest} = event;
-    this.#writeLine(JSON.stringify({type, ...rest}));
+    const {tunnel, ...facts} = rest as {tunnel?: string};
+    this.#writeLine(JSON.stringify({type, tunnel, ...facts}));
   }
 
   tell(): void {
