@@ -1,4 +1,4 @@
-// A local program and its tunnel as one thing: opened side by side, told about when both are there, ended together.
+// A local program and its tunnel: both open at the same time, `ready` follows when both are up, and both end together.
 
 import type {TunnelEvent} from './agent/events.js';
 import type {ForwardOptions} from './agent/options.js';
@@ -22,7 +22,7 @@ export interface ServeOptions {
 
 /** When its program has ended by itself, visitors get what it had sent within this time, ms. */
 const LAST_BYTES_MS = 1_000;
-/** What was asked to end has ended; its visitors may take so long to see it, ms. */
+/** After the program has ended on request, its visitors have this long to see the end, ms. */
 const AFTER_STOP_MS = 300;
 
 /** Resolves when the program answers and visitors can come. @throws TunlError of `forward`, or PROGRAM_* and the like. */
@@ -93,7 +93,7 @@ export class ServedProgram {
     return this.#tunnel.rttMs;
   }
 
-  /** That of the program when it ended by itself, else 0. */
+  /** The exit code of the program when it ended by itself, otherwise 0. */
   get exitCode(): number {
     return this.#exitCode;
   }
@@ -153,7 +153,7 @@ function loginOf({login}: RunningProgram): {login?: Record<string, string>} {
   return {login: Object.fromEntries(login.map(({name, value}) => [name, value]))};
 }
 
-/** Who comes before the program answers is refused; nobody has to be told. */
+/** Visitors before the program answers are refused, and no event tells of them. */
 function quietUntilReady(onEvent: ForwardOptions['onEvent']): (event: TunnelEvent) => void {
   let ready = false;
   return (event) => {

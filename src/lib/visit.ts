@@ -61,7 +61,7 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
       rejectUnauthorized: true,
     });
     sockets.push(socket);
-    // What Node's TLS takes from the socket below only when that one was made by itself.
+    // Node's TLS sets this by itself only for sockets that it has made.
     socket.allowHalfOpen = true;
     const secure = Promise.withResolvers<void>();
     socket.once('error', over.reject);
@@ -83,7 +83,7 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
 /** `HOST`, `HOST:PORT`, or a tunnel's URL. @throws TunlError TARGET_INVALID, PORT_RANGE */
 export function visitedPlace(text: string): {host: string; port: number} {
   const place = text.replace(/^https:\/\//, '').replace(/\/$/, '');
-  // What has a colon after the last bracket has a port, or is no place at all.
+  // A colon after the last bracket means a port, or an invalid place.
   return parseTarget(/:[^\]]*$/.test(place) || /^\d*$/.test(place) ? place : `${place}:443`);
 }
 

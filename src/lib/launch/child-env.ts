@@ -1,6 +1,6 @@
-// The environment of what tunl starts.
+// The environment of started programs.
 
-/** Without the relay's token, which is tunl's alone: whoever gets into a program must not find it. */
+/** Removes the relay's token: a person who gets into the program must not find it. */
 export function childEnv(env: Readonly<NodeJS.ProcessEnv> = process.env): NodeJS.ProcessEnv {
   const {TUNL_TOKEN: _, ...rest} = env;
   return rest;

@@ -22,9 +22,9 @@ const CLIPBOARDS: readonly Tool[] = [
   ['clip.exe'],
 ];
 
-/** A clipboard tool is done within this time, or waits for a desktop that does not answer, ms. */
+/** A clipboard tool ends within this time, or hangs on a desktop that does not answer, ms. */
 const COPY_MS = 2_000;
-/** What opens a browser fails within this time, or has become the browser, ms. */
+/** A command that opens a browser fails within this time, or has become the browser, ms. */
 const OPEN_MS = 3_000;
 
 /** How long a browser may take to read the page that leads it on, s. */
@@ -41,16 +41,16 @@ export async function copy(text: string, env: Environment = process.env): Promis
 }
 
 /**
- * Undefined when a browser was asked, else why there is none. An address with a secret in it goes by a private file that
- * leads there: what stands on a command line can be read by everybody on the machine.
+ * Undefined when a browser was started, otherwise the reason why not. An address with a secret is passed in a private file
+ * that redirects to it, because everybody on the machine can read command lines.
  *
- * @param stays whether this process outlives the browser's look at that file; at its end the file goes at the latest.
+ * @param stays true when this process lives until the browser has read that file; the file is removed at its end at the latest.
  */
 export async function openInBrowser(
   address: string,
   {stays, env = process.env}: {stays: boolean; env?: Environment},
 ): Promise<string | undefined> {
-  // Without one they would end up with a text browser that has no terminal.
+  // Without a desktop these commands would start a text browser without a terminal.
   if (!hasDesktop(env)) return 'there is no desktop here';
   const target = address.includes('?') ? await pageTo(address, stays) : address;
   // `open` is another program on Linux.
@@ -71,8 +71,8 @@ function hasDesktop(env: Environment): boolean {
 }
 
 /**
- * Starts what may go on for as long as the desktop does: it holds the clipboard, or is the browser. So it is in a session of
- * its own, where Ctrl+C does not reach it, and has no pipe that anybody would wait for.
+ * Starts a process that may live as long as the desktop: it holds the clipboard, or is the browser. It gets a session of its
+ * own, so that Ctrl+C does not reach it, and no pipe, so that nothing waits for it.
  */
 function handOver(tool: {
   bin: string;
@@ -88,7 +88,7 @@ function handOver(tool: {
       stdio: [tool.input === undefined ? 'ignore' : 'pipe', 'ignore', 'ignore'],
     });
     const timer = setTimeout(() => {
-      // Nothing is to be put into the clipboard after somebody was told that it is not there.
+      // After the failure was reported, the tool must not write to the clipboard any more.
       if (tool.input !== undefined) child.kill();
       resolve('running');
     }, tool.withinMs);
@@ -109,7 +109,7 @@ async function pageTo(address: string, stays: boolean): Promise<string> {
   const path = join(folder, `open-${randomSecret()}.html`);
   const href = address.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
   await writeFile(path, `<!doctype html><meta http-equiv="refresh" content="0;url=${href}">`, {mode: 0o600});
-  // A process of its own, for this one may be killed.
+  // This is a separate process, because tunl may be killed.
   const sweeper = spawn('/bin/sh', ['-c', 'sleep "$1"; rm -f -- "$2"', 'sh', String(PAGE_S), path], {
     env: childEnv(),
     detached: true,

@@ -1,9 +1,9 @@
-// Which port a program opened that was told none.
+// Finds the port of a program that was given none.
 import type {Place} from './ready.js';
 
-/** How long a set of ports must stay as it is before it is believed, when the program's own words do not settle it. */
+/** A set of ports must stay unchanged for this long, ms, unless the program's output names one of them. */
 const SETTLE_MS = 400;
-// Node's debugger: opened before the program's own port, and never what is to be exposed.
+// Node's debugger opens this port before the program opens its own; it is never the one to expose.
 const INSPECTOR_PORT = 9229;
 
 /**
@@ -30,7 +30,7 @@ export interface DiscoverOptions {
   readonly now?: () => number;
 }
 
-/** Gives the places to ask, for `untilReady`: none until the program's ports are known. */
+/** Returns the places for `untilReady`; none until the program's ports are known. */
 export function discoverPlaces(options: DiscoverOptions): () => Promise<readonly Place[]> {
   const now = options.now ?? (() => performance.now());
   let known = '';
@@ -48,7 +48,7 @@ export function discoverPlaces(options: DiscoverOptions): () => Promise<readonly
   };
 }
 
-/** A program that says `localhost` may mean either. */
+/** A program that prints `localhost` may mean either address. */
 export function loopback(port: number): Place[] {
   return [
     {host: '127.0.0.1', port},

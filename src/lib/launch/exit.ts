@@ -1,13 +1,13 @@
-// How a process ended.
+// The exit status of a process.
 import {constants} from 'node:os';
 
-/** One of both is null. */
+/** Exactly one of the two is null. */
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
-/** As a shell reports it: a signal is 128 and its number. */
+/** The exit code as a shell reports it: 128 plus the number of the signal. */
 export function exitCodeOf(exit: Exit): number {
   return exit.code ?? 128 + (exit.signal === null ? 0 : constants.signals[exit.signal]);
 }

@@ -1,4 +1,4 @@
-// Finding a program on this machine: the first of its candidates that is there.
+// Finds a program on this machine: the first of its candidates that exists.
 import {constants} from 'node:fs';
 import {access, stat} from 'node:fs/promises';
 import {delimiter, isAbsolute, join, resolve} from 'node:path';
@@ -24,7 +24,7 @@ export async function which(bin: string, env: Env): Promise<string | undefined> 
     return (await isExecutable(path)) ? path : undefined;
   }
   for (const folder of (env.PATH ?? '').split(delimiter)) {
-    // An empty or relative entry would make the result depend on the folder tunl happens to run in.
+    // An empty or relative entry would make the result depend on the current folder.
     if (!isAbsolute(folder)) continue;
     const path = join(folder, bin);
     if (await isExecutable(path)) return path;
@@ -39,7 +39,7 @@ async function tryCandidate(candidate: Candidate, env: Env): Promise<Found | und
   return {bin, lead: candidate.lead ?? [], kind: candidate.kind ?? ''};
 }
 
-/** Throws PROGRAM_MISSING with what to install. `bin` is what the user named instead. */
+/** Throws PROGRAM_MISSING with a hint for the installation. `bin` is the user's own choice. */
 export async function find(program: Program, env: Env, bin?: string): Promise<Found> {
   if (bin !== undefined) {
     const found = await tryCandidate(program.named?.(bin) ?? {bin}, env);
@@ -61,7 +61,7 @@ function versionIn(text: string): number[] | undefined {
   return /\d+(?:\.\d+)+/.exec(text)?.[0].split('.').map(Number);
 }
 
-/** A TunlError when the found program is older than the program needs; undefined when it is not, or does not tell. */
+/** Returns a TunlError when the found program is too old; undefined when it is not, or its version is unknown. */
 export async function tooOld(program: Program, found: Found, env: Env): Promise<TunlError | undefined> {
   const oldest = program.oldest?.(found);
   if (!oldest) return undefined;

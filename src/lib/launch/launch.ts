@@ -1,10 +1,10 @@
-// Starting a local program behind a tunnel: found, started, asked until it answers, watched, ended with all that it started.
+// Starts a local program behind a tunnel: finds it, starts it, probes it until it answers, watches it, and ends it with all its processes.
 //
 //   find ▸ free port ▸ own folder ▸ prepare ▸ spawn (own group, mark, watcher) ▸ ask until ready ▸ … ▸ SIGTERM ▸ grace ▸ SIGKILL
 //
-// A program is one value (`Program`, program.ts; the shipped ones are in programs/). Nothing here knows the tunnel: the
-// public side is handed in, because names are known before a program starts, and programs want to know theirs (host
-// checks, cookies, links). Reasons and limits: docs/decisions/0020-launching.md.
+// A program is one value (`Program`, program.ts; the shipped ones are in programs/). This folder does not know the tunnel. The
+// public side is a parameter, because a name is known before its program starts, and programs may need it (host checks,
+// cookies, links). Reasons and limits: docs/decisions/0020-launching.md.
 import {TunlError} from '../core/errors.js';
 import {find} from './find.js';
 import {type OutputSink, OutputTail, passOn} from './output.js';
@@ -34,9 +34,9 @@ export interface LaunchOptions {
   /** Default: the program's. */
   readonly readyTimeoutMs?: number;
   readonly graceMs?: number;
-  /** What it prints, as it comes; without secrets. */
+  /** Gets the program's output as it comes, without secrets. */
   readonly onOutput?: OutputSink;
-  /** Something worth a line to a person while the program starts. */
+  /** Gets a line for people while the program starts. */
   readonly onNotice?: (message: string) => void;
 }
 
@@ -49,7 +49,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
   if (signal?.aborted) throw new TunlError('ABORTED');
   const env = options.env ?? process.env;
   const graceMs = options.graceMs ?? program.graceMs ?? 5_000;
-  // It is there when the program has been found; a failure shows where it is used.
+  // The import is ready when the program has been found. A failure shows at its first use.
   loadExeca().catch(() => {});
   const early = program.needsName ? sideOf(options) : undefined;
   const found = await find(program, env, options.bin);

@@ -1,4 +1,4 @@
-// The end of what a program printed: bounded in lines and bytes, whatever it prints, and without the secrets it was given.
+// Keeps the end of a program's output, limited in lines and bytes, without the secrets that the program was given.
 import {StringDecoder} from 'node:string_decoder';
 import {stripVTControlCharacters} from 'node:util';
 
@@ -10,7 +10,7 @@ const MASK = '…';
 // biome-ignore lint/suspicious/noControlCharactersInRegex: taking them out is the point.
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
-/** Takes given secrets out of a text. Short strings are left alone: they would blank out ordinary words. */
+/** Removes the given secrets from a text. Short strings stay, because they would remove ordinary words. */
 export function redact(text: string, secrets: readonly string[]): string {
   let result = text;
   for (const secret of secrets) if (secret.length >= 6) result = result.replaceAll(secret, MASK);
@@ -71,7 +71,7 @@ export class OutputTail {
   }
 
   push(stream: OutputName, chunk: Buffer): void {
-    // Of a flood only the end can be kept: do not even look at the rest.
+    // Only the end of a flood can be kept, so the rest is not even read.
     const tail = chunk.length > 2 * MAX_CHARS ? chunk.subarray(-MAX_CHARS) : chunk;
     for (const line of this.#readers[stream].read(tail)) this.#keep(line);
   }

@@ -24,7 +24,7 @@ export interface Refusal {
   readonly text: string;
 }
 
-/** So many wrong passwords at once, then one more in each interval. */
+/** This many wrong passwords are allowed at once, then one more in each interval. */
 const WRONG_AT_ONCE = 10;
 const WRONG_EVERY_MS = 2_000;
 const COOKIE = '__Host-tunl';

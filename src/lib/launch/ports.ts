@@ -15,7 +15,7 @@ const FIRST_PORT = 10_000;
 const LAST_PORT = 32_000;
 const TRIES = 100;
 
-/** A port of 127.0.0.1 that nothing listens on, and that no outgoing connection will be given. */
+/** A port of 127.0.0.1 without a listener, outside the range for outgoing connections. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < TRIES; tries += 1) {
     const port = randomInt(FIRST_PORT, LAST_PORT);
@@ -26,7 +26,7 @@ export async function freePort(): Promise<number> {
   });
 }
 
-/** Whether anything listens on this port of either loopback address. */
+/** True when something listens on this port of one of the loopback addresses. */
 export async function isTaken(port: number): Promise<boolean> {
   const answers = await Promise.all(
     ['127.0.0.1', '::1'].map(async (host) => (await accepts(host, port)) || !(await canListen(host, port))),
@@ -34,7 +34,7 @@ export async function isTaken(port: number): Promise<boolean> {
   return answers.includes(true);
 }
 
-/** Whether a TCP connection is accepted. */
+/** True when a TCP connection is accepted. */
 export function accepts(host: string, port: number, timeoutMs = 1_000): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({host, port});
@@ -48,7 +48,7 @@ export function accepts(host: string, port: number, timeoutMs = 1_000): Promise<
   });
 }
 
-/** False only for an address in use: a missing IPv6 or a privileged port says nothing about others. */
+/** Returns false only for an address in use: missing IPv6 or a privileged port tell nothing about a listener. */
 function canListen(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();

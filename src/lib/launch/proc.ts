@@ -1,10 +1,10 @@
-// What Linux tells of a process under /proc; undefined for one that has ended, and on other systems.
+// Reads facts about a process from /proc; undefined for one that has ended, and on systems other than Linux.
 import {readdir, readFile} from 'node:fs/promises';
 
 export interface ProcessFacts {
   readonly parent: number;
   readonly group: number;
-  /** Tells it from a later process with the same pid, within one run of the system. */
+  /** The start time: it tells the process from a later one with the same pid, until the system restarts. */
   readonly start: string;
 }
 

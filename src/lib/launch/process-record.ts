@@ -1,5 +1,5 @@
-// Which process something in the state folder belongs to, so that others can tell whether it still runs: also where
-// containers, or machines, share the folder and see each other's processes under other numbers or not at all.
+// Records the process that owns something in the state folder, so that others can tell whether it still runs. Containers or
+// machines may share the folder, and see each other's processes under other numbers or not at all.
 import {readFile, readlink, utimes} from 'node:fs/promises';
 import {hostname, uptime} from 'node:os';
 import {createHash} from '../core/node-crypto.js';
@@ -31,14 +31,14 @@ export interface Sight {
   readonly system: System | undefined;
   readonly now: number;
   readonly bootedAt: number;
-  /** When the process last gave a sign of life: see `keepFresh`. */
+  /** The time of the last sign of life of the process; see `keepFresh`. */
   readonly touchedAt: number;
-  /** Of the process that has the record's pid here; '' for none. */
+  /** The start of the process that has the record's pid here; '' for none. */
   readonly start: string;
 }
 
 const SIGN_EVERY_MS = 3_600_000;
-/** Longer than any machine sleeps: what gave no sign for so long is given up, wherever it was. */
+/** A record without a sign of life for this long is given up; no machine sleeps longer. */
 const FORGOTTEN_MS = 30 * 24 * SIGN_EVERY_MS;
 
 export function judgeLife(record: ProcessRecord, sight: Sight): Life {
@@ -48,7 +48,7 @@ export function judgeLife(record: ProcessRecord, sight: Sight): Life {
   if (there !== undefined && here !== undefined) {
     const sameHost = there.host === here.host;
     if (there.boot !== here.boot || (here.boot === '' && !sameHost)) {
-      // Two machines may call themselves the same: one that gave a sign since this one came up is another.
+      // Two machines may have the same identity: a sign of life since this machine started comes from another one.
       return sameHost && sight.touchedAt < sight.bootedAt ? 'ended' : forgotten;
     }
     if (there.namespace !== here.namespace || here.namespace === '') return forgotten;

@@ -1,14 +1,14 @@
-// Which processes belong to a started program, and ending them all.
+// Finds all processes of a started program, and ends them.
 //
-// A program belongs together by its process group. What leaves the group (kernels, terminals, daemons) is still known by
-// the mark in its environment, which children inherit; that needs /proc, so elsewhere than on Linux the group is all.
-// A marked process of another user belongs to it only as a descendant: anybody can put a mark into his own environment.
-// sshd wipes its sessions' environment: they are known as its children, as long as it lives.
+// The process group holds a program's processes. Processes that leave it (kernels, terminals, daemons) keep the mark in
+// their environment, which children inherit. Reading it needs /proc, so on other systems than Linux only the group counts.
+// A marked process of another user counts only as a descendant, because anybody can set a mark in an environment.
+// sshd clears its sessions' environment; the sessions are found as its children while it lives.
 import {setTimeout as sleep} from 'node:timers/promises';
 import {environmentOf, factsOf, type ProcessFacts, pidsOf, realUidOf} from './proc.js';
 import {run} from './run.js';
 
-/** The variable that marks every process of a launch. Taken out (`env -u TUNL_LAUNCH …`) a process outlives the launch. */
+/** The variable that marks every process of a launch. Without it (`env -u TUNL_LAUNCH …`) a process outlives the launch. */
 export const MARK = 'TUNL_LAUNCH';
 
 export interface Family {
@@ -60,15 +60,15 @@ async function membersByProc(family: Family): Promise<Members> {
 }
 
 /**
- * Root reads the environment of everybody, and anybody may put a mark into his own: a process of another user is one of
- * the family only where its parents lead to it.
+ * Root can read every environment, and anybody can set a mark: a process of another user belongs to the family only when
+ * its chain of parents leads there.
  */
 async function isOurs(pid: number): Promise<boolean> {
   return (await realUidOf(pid)) === process.getuid?.();
 }
 
 function descends(pid: number, {group}: Family, all: ReadonlyMap<number, ProcessFacts>): boolean {
-  // The processes were not read at one moment: a pid that was given anew meanwhile could make a circle of them.
+  // The processes were not read at one moment, so a reused pid could make a circle.
   const seen = new Set<number>();
   for (let each = all.get(pid); each !== undefined && !seen.has(each.parent); each = all.get(each.parent)) {
     if (each.group === group || each.parent === group) return true;
@@ -91,18 +91,18 @@ export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // Gone already (ESRCH) or not ours to end (EPERM): neither can be helped here.
+    // The process has gone already (ESRCH) or belongs to another user (EPERM); nothing more can be done here.
   }
 }
 
 /**
- * Ends a family: SIGTERM to the group; what is outside the group gets it only when the group has gone, because a program
- * that ends in order ends its own (Jupyter its kernels); SIGKILL to whatever is left after `graceMs`.
+ * Ends a family. The group gets SIGTERM first. Processes outside the group get it when the group has gone, because a program
+ * that ends in order ends its own children (Jupyter its kernels). After `graceMs` the rest gets SIGKILL.
  */
 export async function endFamily(family: Family, graceMs: number): Promise<void> {
   const deadline = performance.now() + graceMs;
-  // Who was seen once is remembered: an end of the program makes its children somebody else's, and a session of sshd that
-  // had the mark a moment ago may have wiped it.
+  // Every process that was seen is remembered: after the end of the program its children have another parent, and a session
+  // of sshd may have cleared the mark.
   const seen = new Map<number, string | undefined>();
   const outside = async () => {
     const {group, strays, children, starts} = await membersOf(family);
@@ -124,7 +124,7 @@ export async function endFamily(family: Family, graceMs: number): Promise<void> 
     await sleep(waitMs);
     waitMs = Math.min(waitMs * 1.5, 100);
   }
-  // Twice, since a process may have been forked between the look and the signal.
+  // This runs twice, because a process may fork between the search and the signal.
   for (let turn = 0; turn < 2; turn++) {
     const {group, others} = await outside();
     if (group.length === 0 && others.length === 0) return;

@@ -1,4 +1,4 @@
-// What a program that tunl can start looks like: one plain value. A new program is one more file that exports one.
+// The description of a program that tunl can start, as one plain value. A new program is one more file that exports one.
 
 /** The public side of the tunnel, known before the program starts. */
 export interface PublicSide {
@@ -9,15 +9,15 @@ export interface PublicSide {
   readonly url?: string;
 }
 
-/** One way in which a program may be there. The first candidate that is there is taken. */
+/** One way to start a program. The first candidate that exists is used. */
 export interface Candidate {
   /** A path, or a name that is looked up in PATH. */
   readonly bin: string;
   /** Arguments before the program's own, like `-m jupyterlab`. */
   readonly lead?: readonly string[];
-  /** Which of several programs this is (`ttyd`, `gotty`); the functions of the program read it. */
+  /** Tells which of several programs this is (`ttyd`, `gotty`). The functions of the program read it. */
   readonly kind?: string;
-  /** Run with these arguments it must end with 0. Only where a file's presence proves nothing: it costs a start. */
+  /** A run with these arguments must end with 0. It costs a start, so it is only for candidates whose file proves nothing. */
   readonly check?: readonly string[];
 }
 
@@ -29,9 +29,9 @@ export interface Found {
   readonly kind: string;
 }
 
-/** What is known before the tunnel is there. */
+/** The facts that are known before the tunnel is open. */
 export interface Site {
-  /** Where it has to listen, on 127.0.0.1. 0 when it chooses by itself (`choosesPort`). */
+  /** The port to listen on, on 127.0.0.1. 0 when the program chooses (`choosesPort`). */
   readonly port: number;
   /** Its own folder, mode 0700, removed together with the program. */
   readonly folder: string;
@@ -42,7 +42,7 @@ export interface Site {
   readonly uid: number;
 }
 
-/** The same with the tunnel's names. */
+/** The same, with the tunnel's names. */
 export interface NamedSite extends Site {
   readonly public: PublicSide;
 }
@@ -54,13 +54,13 @@ export interface StartPlan {
   /** Must exist. Default: the folder that tunl runs in. */
   readonly cwd?: string;
   /**
-   * `ignore` (default): end of input at once. `open`: a pipe that never says anything, for dev servers that leave at the
-   * end of their input. `inherit`: the terminal.
+   * `ignore` (default): the input ends at once. `open`: a pipe without data, for dev servers that exit at the end of their
+   * input. `inherit`: the terminal.
    */
   readonly stdin?: 'ignore' | 'open' | 'inherit';
 }
 
-/** When a program counts as ready: it answers, not just that it runs. */
+/** The condition for ready: the program answers; running is not enough. */
 export type Readiness =
   | {
       readonly kind: 'http';
@@ -71,7 +71,7 @@ export type Readiness =
   | {readonly kind: 'banner'; readonly start: string}
   | {readonly kind: 'tcp'};
 
-/** What a visitor needs besides the address. Secrets are marked, so that each output can treat them as it must. */
+/** Login data that a visitor needs besides the address. Secrets are marked, so that each output can handle them. */
 export interface LoginFact {
   /** The key in JSON: `password`, `fingerprint`, … */
   readonly name: string;
@@ -83,7 +83,7 @@ export interface LoginFact {
 
 export interface OldestVersion {
   readonly version: string;
-  /** What to ask with these arguments. Default: the program as found. */
+  /** The file to run with these arguments. Default: the found program. */
   readonly bin?: string;
   readonly args: readonly string[];
 }
@@ -96,7 +96,7 @@ export interface FreeProgram extends ProgramFacts {
   start(site: Site): StartPlan;
 }
 
-/** Has to be told its public name, and so waits for it. */
+/** A program that needs its public name and therefore waits for it. */
 export interface NamedProgram extends ProgramFacts {
   readonly needsName: true;
   start(site: NamedSite): StartPlan;
@@ -108,17 +108,17 @@ interface ProgramFacts {
   /** `JupyterLab`: in sentences. */
   readonly title: string;
   candidates(env: Readonly<NodeJS.ProcessEnv>): readonly Candidate[];
-  /** How a path given with `--bin` is to be started, where it is not simply the program. */
+  /** Turns a path from `--bin` into a candidate, where it is not simply the program. */
   named?(bin: string): Candidate;
-  /** What to do when no candidate is there. */
+  /** The next step for the user when no candidate exists. */
   readonly install: string;
-  /** How to ask for its version, and the oldest that will do. Asked only after a failed start: a good one does not pay. */
+  /** The way to ask for its version, and the oldest usable one. Only asked after a failed start, because it costs time. */
   oldest?(found: Found): OldestVersion | undefined;
-  /** True: it is not told a port; the one that it opens is found. */
+  /** True: the program gets no port; tunl finds the one that it opens. */
   readonly choosesPort?: boolean;
-  /** True: it may answer on 127.0.0.1 or ::1. Default: it was told 127.0.0.1. */
+  /** True: it may answer on 127.0.0.1 or ::1. Default: only on 127.0.0.1. */
   readonly anyLoopback?: boolean;
-  /** Runs before the start: files, checks. What it returns is closed when the program has ended. */
+  /** Runs before the start, for files and checks. Its result is closed when the program has ended. */
   prepare?(site: Site): Promise<{close(): Promise<void>} | undefined>;
   ready(site: Site): Readiness;
   /** Default 60,000. */
@@ -128,6 +128,6 @@ interface ProgramFacts {
   /** The line for stdout. */
   address(site: NamedSite): string;
   login(site: NamedSite): readonly LoginFact[];
-  /** Replaced by … wherever its output is kept or passed on. */
+  /** Each is replaced by … in output that is kept or passed on. */
   readonly secrets?: readonly string[];
 }

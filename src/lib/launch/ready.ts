@@ -1,17 +1,17 @@
-// Asking a program until it answers: quickly at first, then less often; the first good answer counts.
+// Probes a program until it answers: often at first, then less often. The first good answer counts.
 
 import {connect} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {request} from '../core/node-http.js';
 import type {Readiness} from './program.js';
 
-/** Where a program answered. */
+/** The address at which a program answered. */
 export interface Place {
   readonly host: string;
   readonly port: number;
 }
 
-/** What one question came to. `silent`: something listens and does not answer; `refused`: nothing listens. */
+/** The result of one probe. `silent`: something listens and does not answer; `refused`: nothing listens. */
 export type Answer =
   | {readonly kind: 'ready'}
   | {readonly kind: 'refused'}
@@ -20,10 +20,10 @@ export type Answer =
 
 const FIRST_WAIT_MS = 8;
 const LONGEST_WAIT_MS = 100;
-// Long: a dev server may compile for seconds before its first answer, and asking again would make it start again.
+// The limit is long: a dev server may compile for seconds before its first answer, and a new request would make it start again.
 const ANSWER_TIMEOUT_MS = 10_000;
 
-/** One question. Never rejects. */
+/** One probe. Never rejects. */
 export function ask(readiness: Readiness, place: Place, signal?: AbortSignal): Promise<Answer> {
   return readiness.kind === 'http' ? askHttp(readiness, place, signal) : askTcp(readiness, place, signal);
 }
@@ -91,12 +91,12 @@ function askTcp(
 
 export interface UntilReady {
   readonly readiness: Readiness;
-  /** Where to ask; asked anew each turn. Several places: the first in order that answers counts. */
+  /** Returns the places to probe, in each round. Of several places the first in order that answers counts. */
   readonly places: () => Promise<readonly Place[]> | readonly Place[];
-  /** Asked about the place that answered: it may have become somebody else's since `places` named it. */
+  /** Checks the place that answered: another process may have taken it since `places` named it. */
   readonly confirms: (place: Place) => Promise<boolean> | boolean;
   readonly signal: AbortSignal;
-  /** Told about each turn in which nothing was ready. */
+  /** Called after each round in which nothing was ready. */
   readonly onMissed?: (answer: Answer) => void;
 }
 
@@ -112,7 +112,7 @@ export async function untilReady(options: UntilReady): Promise<Place | undefined
   return undefined;
 }
 
-/** All places are asked at once; one that hangs does not hold up another that answers. */
+/** All places are probed at once, so that a place that hangs does not delay another one. */
 function firstReady(
   readiness: Readiness,
   places: readonly Place[],
@@ -126,7 +126,7 @@ function firstReady(
       void ask(readiness, place, signal).then((answer) => {
         open -= 1;
         if (answer.kind === 'ready') resolve(place);
-        // A question that was cut short tells something only when it had got as far as a connection.
+        // An interrupted probe tells something only if it had a connection.
         else if (!signal.aborted || answer.kind !== 'refused') onMissed?.(answer);
         if (open === 0) resolve(undefined);
       });

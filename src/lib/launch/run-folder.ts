@@ -1,4 +1,4 @@
-// A folder for one run of one program: its configuration, sockets and whatever it leaves lying about. Gone afterwards.
+// A folder for one run of one program: its configuration, its sockets and its other files. It is removed afterwards.
 import {randomBytes} from 'node:crypto';
 import {mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -7,7 +7,7 @@ import {openStateDir} from '../core/state-dir.js';
 import {factsOf} from './proc.js';
 import {isProcessRecord, keepFresh, lifeOf, thisProcess} from './process-record.js';
 
-/** A folder without a record is somebody's for so long, ms. */
+/** A folder without a record is kept for this long, because its process may just have started, ms. */
 const UNRECORDED_MS = 3_600_000;
 
 const recordIn = (folder: string) => join(folder, '.process.json');
@@ -50,7 +50,7 @@ async function isStale(folder: string, pid: number): Promise<boolean> {
     const {mtimeMs} = await stat(path);
     return isProcessRecord(record) && (await lifeOf(record, mtimeMs)) === 'ended';
   } catch {
-    // Without a record: made a moment ago, or by a process that died between two lines.
+    // The folder has no record: its process has just made it, or died before it wrote the record.
     const {mtimeMs} = await stat(folder).catch(() => ({mtimeMs: Date.now()}));
     return Date.now() - mtimeMs > UNRECORDED_MS && (await factsOf(pid)) === undefined;
   }

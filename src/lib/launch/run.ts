@@ -1,4 +1,4 @@
-// A short command run to its end: version questions, ssh-keygen, configuration tests. Never throws for how it ended.
+// Runs a short command to its end: version checks, ssh-keygen, configuration tests. Never throws because of its exit status.
 
 import {childEnv} from './child-env.js';
 
@@ -15,7 +15,7 @@ export interface RunOptions {
   timeoutMs?: number;
 }
 
-/** Loaded when first needed: most commands of tunl start no program. Call it early where one surely will be started. */
+/** Loaded at first use, because most commands of tunl start no program. Call it early where a program will surely start. */
 export const loadExeca = () => import('execa');
 
 export async function run(

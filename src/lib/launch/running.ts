@@ -1,4 +1,4 @@
-// A program that runs: waiting for its answer, watching it, ending it with all that it started.
+// A running program: waits for its first answer, watches it, and ends it with all its processes.
 import {setTimeout as sleep} from 'node:timers/promises';
 import {TunlError} from '../core/errors.js';
 import {discoverPlaces, loopback} from './discover.js';
@@ -23,7 +23,7 @@ export interface RunningParts {
   readonly graceMs: number;
   readonly signal: AbortSignal | undefined;
   readonly onNotice: ((message: string) => void) | undefined;
-  /** Closes what was prepared for the program and removes its folder. */
+  /** Closes the result of `prepare` and removes the program's folder. */
   readonly cleanUp: () => Promise<void>;
 }
 
@@ -66,12 +66,12 @@ export class RunningProgram implements AsyncDisposable {
       void this.stop();
       throw error;
     });
-    // Whoever does not look at `ready` sees the end by `exited`.
+    // A caller that ignores `ready` sees the end by `exited`.
     this.ready.catch(() => {});
     if (signal?.aborted) abort();
   }
 
-  /** The line for stdout. There when `ready` has resolved, not before. */
+  /** The line for stdout. Only set after `ready` has resolved. */
   get address(): string {
     return this.#parts.program.address(this.#site);
   }
@@ -85,7 +85,7 @@ export class RunningProgram implements AsyncDisposable {
     return this.#named;
   }
 
-  /** The end of what it printed; without secrets. */
+  /** The end of its output, without secrets. */
   lastLines(count = LAST_LINES): string[] {
     return this.#parts.tail.lines(count);
   }
@@ -127,8 +127,8 @@ export class RunningProgram implements AsyncDisposable {
     const otherPort = new OtherPort(this.#parts);
     let last: Answer | undefined;
     const onMissed = (answer: Answer) => {
-      // The two loopback addresses are asked in one turn: what listens tells more than what does not. And an answer
-      // tells more than the question that was under way when the time was over.
+      // Both loopback addresses are probed in one round: a listener tells more than its absence. And an answer tells more
+      // than the probe that was under way at the deadline.
       const tellsLess = answer.kind === 'refused' || (signal.aborted && last?.kind === 'wrong');
       if (!tellsLess || last === undefined) last = answer;
       if (last.kind === 'refused') otherPort.look();
@@ -149,7 +149,7 @@ export class RunningProgram implements AsyncDisposable {
       confirms: async (answered) => (await trusted([answered])).length > 0,
       onMissed,
     });
-    // It has answered, or never will; without names there is nothing to say yet.
+    // The program has answered, or never will. Without names there is no address yet.
     this.#hasAnswered = place !== undefined;
     const side = place && (await this.#whileItLives(this.#parts.side));
     if (side) this.#named = {...site, public: side};
@@ -207,7 +207,7 @@ export class RunningProgram implements AsyncDisposable {
     });
   }
 
-  /** `alone`: the next step where there are no lines to look at. */
+  /** `alone`: the next step when there are no lines of output. */
   #withLines(sentence: string, alone: string): {reason: string; next?: string} {
     const lines = this.lastLines();
     if (lines.length === 0) return {reason: `${sentence} It printed nothing.`, next: alone};
@@ -226,7 +226,7 @@ function describe(last: Answer | undefined, port: number): string {
   }
 }
 
-/** Notices, once, that a program which was told a port listens on others only. */
+/** Notices once that a program with a given port listens on other ports only. */
 class OtherPort {
   /** The port it listens on instead. */
   found: number | undefined;

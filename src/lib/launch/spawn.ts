@@ -1,4 +1,4 @@
-// Starting the process: a group of its own, the mark in its environment, a watcher beside it, both outputs always read.
+// Starts the process: with its own group, the mark in its environment and a watcher beside it. Both outputs are always read.
 import {randomBytes} from 'node:crypto';
 import {stat} from 'node:fs/promises';
 import {systemCode, TunlError} from '../core/errors.js';
@@ -14,7 +14,7 @@ export interface Spawned {
   readonly family: Family;
   /** The end of the program itself; what it started may still run. Never rejects. */
   readonly exit: Promise<Exit>;
-  /** When the whole family is gone: lets the watcher go and closes the pipes that a lost child may still hold. */
+  /** Called when the whole family is gone: ends the watcher and closes pipes that a lost child may still hold. */
   release(): void;
 }
 
@@ -32,7 +32,7 @@ export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
   if (plan.cwd !== undefined) await checkFolder(plan.cwd);
   const {execa} = await loadExeca();
   const mark = randomBytes(16).toString('hex');
-  // Before the program: were tunl killed between the two starts, the mark alone would find the program.
+  // The watcher starts before the program: if tunl is killed between the two starts, the mark alone finds the program.
   const watcher = await startWatcher({mark, folder: site.folder, graceMs: options.graceMs});
   const stdin = plan.stdin === 'open' ? 'pipe' : (plan.stdin ?? 'ignore');
   const child = execa(site.found.bin, [...site.found.lead, ...plan.args], {
@@ -64,7 +64,7 @@ export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
   child.stdin?.on('error', () => {});
   return {
     family: {group: child.pid, mark},
-    // Not execa's own promise: that waits for the pipes as well, which a child of the program may hold open.
+    // execa's own promise also waits for the pipes, which a child of the program may hold open.
     exit: new Promise((resolve) => {
       child.nodeChildProcess.once('exit', (code, signal) => resolve({code, signal}));
     }),
@@ -82,7 +82,7 @@ function environment(base: Site['env'], changes: StartPlan['env'], mark: string)
   return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined));
 }
 
-/** Spawning in a missing folder would say that the program is missing. */
+/** A spawn in a missing folder would report that the program is missing. */
 export async function checkFolder(path: string): Promise<void> {
   const reason = await stat(path).then(
     (stats) => (stats.isDirectory() ? undefined : `${path} is not a folder.`),

@@ -1,11 +1,11 @@
-// Where it may be the program that answers: another user of this machine can listen first on one of the two loopback
-// addresses, and would get the questions, and then the tunnel.
+// Filters the places where the program may answer. Another user of this machine can listen first on one of the two loopback
+// addresses, and would get the probes and then the tunnel.
 import {listenersAt} from '../core/listening.js';
 import {uidsOf} from './proc.js';
 import {type Family, membersOf} from './processes.js';
 import type {Place} from './ready.js';
 
-/** Those places where this user listens, or root, or a user that the program runs as; also those of which nothing is known. */
+/** Keeps places where this user, root or a user of the program listens, and places without any information. */
 export async function trustedPlaces(places: readonly Place[], family: Family): Promise<Place[]> {
   const me = process.getuid?.();
   if (process.platform !== 'linux' || me === undefined) return [...places];

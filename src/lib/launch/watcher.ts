@@ -1,4 +1,4 @@
-// The one who stays when tunl is killed: a small shell that holds a pipe from tunl and ends the program at the pipe's end.
+// The watcher outlives a killed tunl: a small shell that reads a pipe from tunl and ends the program at the pipe's end.
 //
 // Node cannot ask the kernel to end a child with its parent (PR_SET_PDEATHSIG), and a killed process can clean up nothing
 // by itself. But the kernel closes its descriptors, however it dies: a process that reads from it sees that. The watcher is
@@ -10,7 +10,7 @@ import {loadExeca} from './run.js';
 
 // $1 folder, $2 grace in tenths of a second. `mark X` comes by the pipe, since everybody may read the words of a command line,
 // `group N` names the process group, `done` means that all is in order.
-// Only processes of the same user count: as root it can read what others have put into their environment.
+// Only processes of the same user count, because root can read marks that others have set.
 const SCRIPT = `
 group=
 mark=
@@ -54,9 +54,9 @@ rm -rf -- "$1"
 `;
 
 export interface Watcher {
-  /** Names the process group; until then only marked processes are found. */
+  /** Tells the watcher the process group; before that it only finds marked processes. */
   guard(group: number): void;
-  /** Everything has ended in order: the watcher leaves and does nothing. */
+  /** Everything has ended in order: the watcher exits and does nothing. */
   dismiss(): void;
 }
 
@@ -72,7 +72,7 @@ export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
   const {execa} = await loadExeca();
   const tenths = String(Math.max(1, Math.ceil(options.graceMs / 100)));
   const child = execa('/bin/sh', ['-c', SCRIPT, 'tunl-watcher', options.folder, tenths], {
-    // A clean environment: one with a mark of its own would end itself.
+    // The environment is clean, because a watcher with a mark would end itself.
     env: {PATH: '/usr/bin:/bin:/usr/sbin:/sbin'},
     extendEnv: false,
     cwd: '/',

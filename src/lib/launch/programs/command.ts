@@ -1,4 +1,4 @@
-// Any command: `tunl expose 3000 -- npm run dev`. Told the port and the public address, if it wants to know them.
+// Any command: `tunl expose 3000 -- npm run dev`. It gets the port and the public address if it asks for them.
 import {dirname, join} from 'node:path';
 import {addressOf} from '../address.js';
 import type {Candidate, NamedProgram, NamedSite, Readiness} from '../program.js';
@@ -8,9 +8,9 @@ export interface CommandOptions {
   readonly argv: readonly [string, ...string[]];
   /** True when the user named the port. Without it and without `{port}` the port that the program opens is found. */
   readonly portGiven: boolean;
-  /** Ready when a GET of this path is answered with less than 400. Default: when a connection is accepted. */
+  /** Ready when GET of this path returns 2xx or 3xx. Default: when a connection is accepted. */
   readonly readyPath?: string;
-  /** The terminal, when there is one that nobody else reads. Default: a pipe that never says anything. */
+  /** True: the command reads the terminal. Default: a pipe without data. */
   readonly inheritStdin?: boolean;
   /** Default: the current folder. */
   readonly cwd?: string;
@@ -62,9 +62,9 @@ function fill(arg: string, site: NamedSite): string {
 function environment(site: NamedSite, toldPort: boolean): Record<string, string> {
   return {
     TUNL_URL: addressOf(site.public),
-    // Vite refuses requests for names that it does not know; this one it may know.
+    // Vite refuses requests for unknown names; this variable allows the public name.
     __VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS: site.public.host,
-    // A program that is told nothing keeps the port that people know it by.
+    // Without PORT a program keeps its usual port.
     ...(toldPort && {PORT: String(site.port)}),
   };
 }

@@ -5,7 +5,7 @@ import {urlOf} from '../address.js';
 import type {Candidate, Found, NamedProgram, NamedSite, Site} from '../program.js';
 
 export interface JupyterOptions {
-  /** What a visitor must know. `false` lets everybody in who has the address. */
+  /** The token for visitors. With `false` everybody who has the address gets in. */
   readonly token: string | false;
   /** The folder to show. Default: the current one. */
   readonly dir?: string;
@@ -27,7 +27,7 @@ export function jupyter(options: JupyterOptions): NamedProgram {
     named,
     install: 'Install it with `pip install -U jupyterlab`, or give its path with --bin.',
     oldest,
-    // Host checks: the name has to be among those that it answers to.
+    // Jupyter checks the host name, so the public name must be in its list.
     needsName: true,
     start: (site) => ({
       args: [...serverArguments(site, dir, options.token === false), ...(options.args ?? [])],
@@ -40,7 +40,7 @@ export function jupyter(options: JupyterOptions): NamedProgram {
         JUPYTER_RUNTIME_DIR: join(site.folder, 'jupyter'),
       },
     }),
-    // Answers without a token.
+    // This path needs no token.
     ready: () => ({kind: 'http', path: '/api', accept: (status) => status === 200}),
     address: (site) =>
       `${urlOf(site.public)}${path(site)}${options.token === false ? '' : `?token=${encodeURIComponent(options.token)}`}`,

@@ -11,7 +11,7 @@ import {hostKey} from '../ssh/host-key.js';
 import {formatKey, type PublicKey} from '../ssh/public-key.js';
 
 export interface SshdOptions {
-  /** Who may log in. Not empty. */
+  /** The keys that may log in. Not empty. */
   readonly keys: readonly PublicKey[];
   /** The host key is kept here. */
   readonly stateDir: string;
@@ -108,7 +108,7 @@ async function settle(site: Site, config: SshdConfig): Promise<void> {
   if (complaint === undefined) return;
   throw new TunlError('PROGRAM_CONFIG', {
     reason: `sshd does not accept its configuration${complaint && `: ${complaint}`}`,
-    // What ends without a word may be anything.
+    // A program that ends without output may be something else than sshd.
     ...(complaint === '' && {next: `Check that ${site.found.bin} is an sshd, and a current one.`}),
   });
 }
@@ -124,7 +124,7 @@ async function firstComplaint(site: Site, config: SshdConfig): Promise<string | 
   return accepted ? undefined : older.complaint;
 }
 
-/** What `sshd -t` says against a configuration, if anything. */
+/** The complaint of `sshd -t` about a configuration, if there is one. */
 async function tryOut(
   site: Site,
   config: SshdConfig,
@@ -136,11 +136,11 @@ async function tryOut(
   return {path, complaint: code === 0 ? undefined : stderr.trim().split('\n').slice(-3).join(' ')};
 }
 
-/** False when it was there already, or cannot be made. */
+/** Returns false when the folder exists already, or cannot be made. */
 async function makePrivsepFolder(): Promise<boolean> {
   try {
     await mkdir(PRIVSEP_FOLDER, {mode: 0o755});
-    // Whatever the umask: sshd refuses one that others can write to.
+    // The mode is set regardless of the umask: sshd refuses a folder that others can write to.
     await chmod(PRIVSEP_FOLDER, 0o755);
     return true;
   } catch {

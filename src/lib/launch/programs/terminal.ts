@@ -74,7 +74,7 @@ export function terminal(options: TerminalOptions): FreeProgram {
   };
 }
 
-/** Else the first visitor would be the one to find out. */
+/** Without this check the first visitor would find out. */
 async function checkCommand(bin: string | undefined, site: Site): Promise<void> {
   if (bin === undefined || (await which(bin, site.env)) !== undefined) return;
   throw new TunlError('PROGRAM_MISSING', {

@@ -1,4 +1,4 @@
-// What sshd refuses without saying it to anybody: a locked account, folders that others can write to.
+// Finds reasons for which sshd silently refuses a login: a locked account, folders that others can write to.
 import {constants} from 'node:fs';
 import {access, readFile, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';

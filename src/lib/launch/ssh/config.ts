@@ -66,7 +66,7 @@ function quote(word: string): string {
   return `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 }
 
-/** What a session would miss: sshd starts it with a clean environment. Named, so that no secret slips in. */
+/** Variables that sessions need although sshd clears their environment. The list has names, so that no secret gets in. */
 const KEPT = [
   /^PATH$/,
   /^TZ$/,

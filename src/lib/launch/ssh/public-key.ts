@@ -18,7 +18,7 @@ export type KeyLine =
   | {readonly kind: 'bad'; readonly why: string}
   | {readonly kind: 'unusable'; readonly why: string};
 
-/** What follows the type in each kind of key: `string` fields, an `mpint`, or bytes of a fixed length. */
+/** The fields after the type in each kind of key: `string`, `mpint`, or bytes of a fixed length. */
 type Part = 'string' | 'mpint' | number;
 
 const TYPES = new Map<string, readonly Part[]>([
