@@ -38,8 +38,8 @@ const embeddedRelays = new EmbeddedRelays();
  * @param target the upstream's port, 1 to 65535; or `host:port`, `unix:/run/app.sock`, `https://host:port`, `http://host:port`,
  * or a folder whose files are served (`./dist`).
  * @throws TunlError PORT_INVALID, PORT_RANGE, TARGET_INVALID, SOCKET_INVALID, H2_WITH_TCP, PORT_FORWARDED_TWICE,
- * OPTION_INVALID, FOLDER_MISSING, FOLDER_INVALID, ABORTED, what is wrong with a file of `upstreamTls`, or why there is no relay (RELAY_*, TOKEN_*,
- * PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
+ * OPTION_INVALID, FOLDER_MISSING, FOLDER_INVALID, ABORTED, what is wrong with a file of `upstreamTls`, or why there is
+ * no relay (RELAY_*, TOKEN_*, PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
  */
 export async function forward(target: number | string, options: ForwardOptions = {}): Promise<Tunnel> {
   // A port that is a string is most often one that was meant to be read as a number.

@@ -156,5 +156,5 @@ function tapped(read: SocketRead, look: Look | undefined): SocketRead {
     look(buffer, bytes);
     return read.callback(bytes, buffer);
   };
-  return {...read, callback};
+  return {buffer: read.buffer, callback, release: read.release};
 }
