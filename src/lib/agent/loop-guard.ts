@@ -27,8 +27,8 @@ export class LoopGuard {
   }
 
   /** True: what was dialled has come in as a visitor already. */
-  dialled(upstreamPort: number, socket: Socket): boolean {
-    if (upstreamPort !== this.publicPort) return false;
+  dialled(upstreamPort: number | undefined, socket: Socket): boolean {
+    if (upstreamPort === undefined || upstreamPort !== this.publicPort) return false;
     const {localAddress, localPort} = socket;
     if (localAddress === undefined || localPort === undefined) return false;
     const own = formatHostPort(localAddress, localPort);

@@ -114,7 +114,7 @@ export class UpstreamJoin {
     };
     const opened = (dialled: UpstreamConnection) => {
       wait.end();
-      if (this.#loops.dialled(dialled.socket.remotePort ?? 0, dialled.socket)) {
+      if (this.#loops.dialled(this.#upstream?.port, dialled.socket)) {
         refusal = LOOP;
         dialled.reset();
         stream.refuse('UPSTREAM_REFUSED');

@@ -148,6 +148,11 @@ const resolveByDns: Resolve = (host, done) => {
 
 /** The families take turns, beginning with that of the first; `prefer` comes first of all. */
 export function inOrder(addresses: readonly string[], prefer?: string): string[] {
+  // Most hosts: the loop over all would cost more than the connection's own bookkeeping.
+  if (addresses.length < 3) {
+    const [a, b] = addresses;
+    return b !== undefined && b !== a && b === prefer ? [b, a as string] : [...new Set(addresses)];
+  }
   const all = new Set(addresses);
   const first = prefer !== undefined && all.has(prefer) ? prefer : addresses[0];
   if (first === undefined) return [];
