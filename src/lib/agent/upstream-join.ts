@@ -5,6 +5,7 @@ import {Splice} from '../bytes/splice.js';
 import type {UnreadLimit} from '../bytes/unread-limit.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
+import {KeepAlive} from '../net/keep-alive.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {HostChecks, Look} from './host-checks.js';
 import {LoopGuard} from './loop-guard.js';
@@ -43,6 +44,7 @@ export class UpstreamJoin {
   readonly #wait: UpstreamWait;
   readonly #unread: UnreadLimit | undefined;
   readonly #loops = new LoopGuard();
+  readonly #keepAlive = new KeepAlive();
   /** Undefined until a program that is being started answers. */
   #upstream: Upstream | undefined;
 
@@ -98,6 +100,7 @@ export class UpstreamJoin {
       onDone: (code) => {
         this.#unread?.delete(holder);
         this.#loops.left(from);
+        if (connection !== undefined) this.#keepAlive.delete(connection.socket);
         wait.end();
         stopDial();
         onDone(code, refusal);
@@ -123,6 +126,7 @@ export class UpstreamJoin {
       }
       connection = dialled;
       const {socket, reads} = dialled;
+      this.#keepAlive.add(socket);
       stream.accept();
       if (look !== undefined && reads === 'events')
         socket.on('data', (chunk: Buffer) => look(chunk, chunk.length));

@@ -28,6 +28,8 @@ export interface DialOptions {
   resolve?: Resolve;
   /** Addresses for which this is false are not tried. Default: all are. */
   accepts?: ((address: string) => boolean) | undefined;
+  /** False: the caller sees to it. Default true. */
+  keepAlive?: boolean;
   /** Gets the connected socket, which has no listeners any more. */
   onOpen: (socket: Socket, address: string) => void;
   /** Gets the most telling error when all addresses have failed. ETIMEDOUT: the deadline. ADDRESS_REFUSED: `accepts` took none. */
@@ -118,7 +120,7 @@ class Dial {
   #won(socket: Socket, address: string): void {
     this.#sockets.delete(socket);
     this.end();
-    keepAlive(socket);
+    if (this.#options.keepAlive ?? true) keepAlive(socket);
     this.#options.onOpen(socket, address);
   }
 

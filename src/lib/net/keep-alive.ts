@@ -18,33 +18,47 @@ type SetKeepAlive = (on: boolean, delayMs: number, intervalMs?: number, count?: 
 const TAKES_INTERVALS = Socket.prototype.setKeepAlive.length >= 4;
 const FIXED_PROBES_MS = 10_000;
 
-/** Connections that are over sooner than this need no keepalive: it costs three system calls for each, ms. */
-const YOUNG_MS = 1_000;
-
-/** Sockets of the last YOUNG_MS. They are the process's, whoever of it made them. */
-let young: Array<readonly [socket: Socket, quietMs: number]> = [];
-
 /**
- * For a connected socket; takes effect within two seconds.
+ * For a connected socket.
  *
  * @param quietMs after this much silence the kernel probes the peer, three times within the same time. 0: never.
  */
 export function keepAlive(socket: Socket, quietMs: number = KEEP_ALIVE_MS): void {
   if (quietMs === 0) return;
-  if (young.length === 0) setTimeout(keepOld, YOUNG_MS).unref();
-  young.push([socket, quietMs]);
-}
-
-/** The first of them has lived for YOUNG_MS. */
-function keepOld(): void {
-  const sockets = young;
-  young = [];
-  for (const [socket, quietMs] of sockets) if (!socket.destroyed) setNow(socket, quietMs);
-}
-
-function setNow(socket: Socket, quietMs: number): void {
   const set = socket.setKeepAlive as SetKeepAlive;
   const intervalMs = Math.max(SHORTEST_INTERVAL_MS, quietMs / PROBES);
   if (TAKES_INTERVALS) set.call(socket, true, quietMs, intervalMs, PROBES);
   else set.call(socket, true, Math.max(quietMs, 2 * quietMs - FIXED_PROBES_MS));
+}
+
+/** Keepalive costs three system calls for each socket: connections that are over sooner than this go without, ms. */
+const YOUNG_MS = 1_000;
+
+/** Sets keepalive for those of many short connections that turn out to be long ones. */
+export class KeepAlive {
+  readonly #quietMs: number;
+  readonly #young = new Set<Socket>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(quietMs: number = KEEP_ALIVE_MS) {
+    this.#quietMs = quietMs;
+  }
+
+  /** `delete` is due when the connection is over. */
+  add(socket: Socket): void {
+    if (this.#quietMs === 0) return;
+    this.#young.add(socket);
+    this.#timer ??= setTimeout(this.#settle, YOUNG_MS).unref();
+  }
+
+  delete(socket: Socket): void {
+    this.#young.delete(socket);
+  }
+
+  /** The first of them has lived for YOUNG_MS; those that came last are looked at with it. */
+  readonly #settle = (): void => {
+    this.#timer = undefined;
+    for (const socket of this.#young) keepAlive(socket, this.#quietMs);
+    this.#young.clear();
+  };
 }

@@ -5,7 +5,7 @@ import {resetSocket} from '../bytes/reset.js';
 import {Splice} from '../bytes/splice.js';
 import type {UnreadLimit} from '../bytes/unread-limit.js';
 import {Moment} from '../core/moment.js';
-import {keepAlive} from '../net/keep-alive.js';
+import {KeepAlive} from '../net/keep-alive.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
 import {KIND, type StreamCode} from '../protocol/wire.js';
 import type {Peer} from './doors/peer.js';
@@ -46,7 +46,7 @@ export class Visitors {
   readonly #watch: Watch;
   readonly #hasRoom: (peer: Peer) => boolean;
   readonly #waiting: WaitingVisitors;
-  readonly #keepAliveMs: number;
+  readonly #keepAlive: KeepAlive;
   #open = 0;
   #idleBytes = 0;
   #total = 0;
@@ -57,7 +57,7 @@ export class Visitors {
     this.#waiting = waiting;
     this.#watch = watch;
     this.#hasRoom = hasRoom;
-    this.#keepAliveMs = keepAliveMs;
+    this.#keepAlive = new KeepAlive(keepAliveMs);
   }
 
   get open(): number {
@@ -89,7 +89,7 @@ export class Visitors {
       reset();
       return;
     }
-    keepAlive(raw, this.#keepAliveMs);
+    this.#keepAlive.add(raw);
     this.#open += 1;
     this.#idleBytes += IDLE_BYTES[visitor.via];
     this.#total += 1;
@@ -98,6 +98,7 @@ export class Visitors {
       brokenCode: 'VISITOR_RESET',
       reset,
       onDone: () => {
+        this.#keepAlive.delete(raw);
         this.#unread.delete(holder);
         this.#watch.delete(holder);
         this.#open -= 1;

@@ -6,9 +6,6 @@ import {afterEach, beforeEach, describe, expect, vi} from 'vitest';
 import {type DialOptions, dial, inOrder} from '../../../src/lib/net/dial.js';
 import {test} from '../../helpers/test.js';
 
-// Its timer is not the dial's.
-vi.mock('../../../src/lib/net/keep-alive.js', () => ({keepAlive: () => {}}));
-
 class Attempt extends EventEmitter {
   destroyed = false;
   readonly address: string;

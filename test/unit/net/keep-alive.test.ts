@@ -1,8 +1,8 @@
-// Which sockets are asked whether their peer is still there.
+// Which of many sockets are asked whether their peer is still there.
 
 import {Socket} from 'node:net';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
-import {keepAlive} from '../../../src/lib/net/keep-alive.js';
+import {KeepAlive} from '../../../src/lib/net/keep-alive.js';
 
 beforeEach(() => void vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']}));
 afterEach(() => void vi.useRealTimers());
@@ -13,9 +13,9 @@ function setUp() {
   return {socket, set};
 }
 
-test('one that has lived for a second, a third of the silence apart', () => {
+test('those that have lived for a second', () => {
   const {socket, set} = setUp();
-  keepAlive(socket, 30_000);
+  new KeepAlive(30_000).add(socket);
   expect(set).not.toHaveBeenCalled();
   vi.advanceTimersByTime(1_000);
   expect(set).toHaveBeenCalledTimes(1);
@@ -25,20 +25,22 @@ test('one that has lived for a second, a third of the silence apart', () => {
 
 test('none that is over by then, and none where it is turned off', () => {
   const [gone, off] = [setUp(), setUp()];
-  keepAlive(gone.socket, 30_000);
-  keepAlive(off.socket, 0);
-  gone.socket.destroy();
+  const keepAlive = new KeepAlive(30_000);
+  keepAlive.add(gone.socket);
+  new KeepAlive(0).add(off.socket);
+  keepAlive.delete(gone.socket);
   vi.advanceTimersByTime(1_000);
   expect([gone.set.mock.calls, off.set.mock.calls]).toEqual([[], []]);
 });
 
 test('those that come within the second are looked at together, later ones after another', () => {
   const [first, second, third] = [setUp(), setUp(), setUp()];
-  keepAlive(first.socket);
+  const keepAlive = new KeepAlive();
+  keepAlive.add(first.socket);
   vi.advanceTimersByTime(900);
-  keepAlive(second.socket);
+  keepAlive.add(second.socket);
   vi.advanceTimersByTime(100);
-  keepAlive(third.socket);
+  keepAlive.add(third.socket);
   expect([first, second, third].map(({set}) => set.mock.calls.length)).toEqual([1, 1, 0]);
   vi.advanceTimersByTime(1_000);
   expect(third.set).toHaveBeenCalledTimes(1);

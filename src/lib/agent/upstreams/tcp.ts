@@ -35,6 +35,7 @@ export class TcpUpstream implements Upstream {
       port: this.#place.port,
       timeoutMs: DIAL_TIMEOUT_MS,
       prefer: this.#answered,
+      keepAlive: false,
       open: (address, port) => withReader(reader(), (options) => openSocket(address, port, options)),
       onOpen: (socket, address) => {
         this.#answered = address;
