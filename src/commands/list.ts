@@ -1,6 +1,7 @@
 // `tunl list`: what runs in the background, and with --all what ended there within a week.
 
 import {boolean} from '@oclif/core/flags';
+import {readStatus} from '../lib/cli/background-control.js';
 import {listedEvent} from '../lib/cli/background-event.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {stateDir} from '../lib/core/state-dir.js';
@@ -20,9 +21,14 @@ export default class List extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(List);
-    const all = await new Roster(stateDir()).all();
+    const roster = new Roster(stateDir());
+    const all = await roster.all();
     const listed = flags.all ? all : all.filter(({life}) => life === 'running');
-    for (const each of listed) this.presenter.event(listedEvent(each));
+    const answers = listed.map(({entry, life}) =>
+      life === 'running' ? roster.ask(entry, {do: 'status'}).catch(() => undefined) : undefined,
+    );
+    for (const [at, each] of listed.entries())
+      this.presenter.event(listedEvent(each, readStatus(await answers[at])));
     if (listed.length > 0) return;
     const hint = all.length > 0 ? ' `tunl list --all` shows those that ended.' : '';
     this.presenter.tell({tone: 'plain', text: `No tunnel runs in the background.${hint}`});

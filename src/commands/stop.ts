@@ -1,7 +1,7 @@
 // `tunl stop`: ends tunnels in the background as Ctrl+C would.
 
 import {string} from '@oclif/core/args';
-import {boolean} from '@oclif/core/flags';
+import {boolean, string as text} from '@oclif/core/flags';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {TunlError} from '../lib/core/errors.js';
 import {stateDir} from '../lib/core/state-dir.js';
@@ -14,7 +14,10 @@ export default class Stop extends BaseCommand {
   static override args = {
     id: string({ignoreStdin: true, description: 'As `tunl list` shows it.'}),
   };
-  static override flags = {all: boolean({summary: 'All of them.'})};
+  static override flags = {
+    all: boolean({summary: 'All of them.'}),
+    reason: text({helpValue: 'TEXT', summary: 'Kept with its end: `tunl list --all` shows it.'}),
+  };
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Stop);
@@ -29,7 +32,7 @@ export default class Stop extends BaseCommand {
     const tunnels = args.id === undefined ? await roster.living() : [await roster.get(args.id)];
     const ends = await Promise.allSettled(
       tunnels.map(async (tunnel) => {
-        await roster.stop(tunnel);
+        await roster.stop(tunnel, flags.reason);
         this.presenter.event({type: 'ended', id: tunnel.id, address: tunnel.address});
       }),
     );

@@ -237,6 +237,47 @@ test('after its end the log and the reason can be read; a week later they are go
   expect(left()).toEqual([]);
 });
 
+test('what runs says how it is, takes another end, and keeps the reason of a stop', async ({scope}) => {
+  const {shell, stateDir, folder, left} = await scriptShell(scope);
+  const {port} = await httpUpstream(scope, 'seen');
+  await shell(`tunl expose ${port} --detach -q --expires 1h`);
+  const [before] = listed((await shell('tunl list --json')).stdout);
+  expect(before?.status).toEqual({link: 'up', visitors: {open: 0, total: 0}, bytesIn: 0, bytesOut: 0});
+  if (before === undefined) throw new Error('not listed');
+  const {id, address} = before;
+  expect(statSync(join(folder, `${id}.sock`)).mode & 0o777).toBe(0o600);
+  await shell(`curl -s --resolve "*:443:127.0.0.1" ${address}/`);
+  const log = await startCli(scope, ['logs', id, '-f'], {stateDir});
+  await log.line((line) => line.includes('closed'));
+  const [after] = listed((await shell('tunl list --json')).stdout);
+  expect(after?.status).toMatchObject({link: 'up', visitors: {open: 0, total: 1}});
+  expect(after?.status?.bytesOut).toBeGreaterThan(100);
+  expect((await shell('tunl list')).stderr).toContain('0 of 1 visitors open');
+  const extended = parseEvent((await shell(`tunl extend ${id} --expires 5h --json`)).stdout);
+  const [later] = listed((await shell('tunl list --json')).stdout);
+  if (extended.type !== 'extended') throw new Error('not extended');
+  const wait = Date.parse(later?.expiresAt ?? '') - Date.parse(before.expiresAt ?? '');
+  expect(wait).toBeGreaterThan(3.9 * 3_600_000);
+  // A process that does not answer is listed, without its status.
+  process.kill(before.pid, 'SIGSTOP');
+  const [silent] = listed((await shell('tunl list --json')).stdout);
+  expect(silent).toMatchObject({id, state: 'running'});
+  expect(silent).not.toHaveProperty('status');
+  expect((await shell(`tunl extend ${id} --expires 5h --json`)).stdout).toContain('BACKGROUND_SILENT');
+  process.kill(before.pid, 'SIGCONT');
+  await shell(`tunl stop ${id} --reason 'enough for today'`);
+  const [ended] = listed((await shell('tunl list --all --json')).stdout);
+  expect(ended?.end).toMatchObject({why: 'stopped', message: 'enough for today', exitCode: 0});
+  expect(left()).not.toContain(`${id}.sock`);
+  // Sooner than planned: it ends by itself.
+  await shell(`tunl expose ${port} --detach -q --expires 1h`);
+  const [second] = listed((await shell('tunl list --json')).stdout);
+  await shell(`tunl extend ${second?.id} --expires 1s`);
+  await until(() => second !== undefined && !isAlive(second.pid));
+  const last = listed((await shell('tunl list --all --json')).stdout).at(-1);
+  expect(last?.end?.why).toBe('expired');
+});
+
 test('an error that ends a tunnel is told with its code', async ({scope}) => {
   const {shell} = await scriptShell(scope);
   const {port} = await httpUpstream(scope);
@@ -251,7 +292,7 @@ test('an error that ends a tunnel is told with its code', async ({scope}) => {
 });
 
 test('a program that floods its log fills no disk, and visitors are served', async ({scope}) => {
-  const {shell, folder, left} = await scriptShell(scope);
+  const {shell, stateDir, folder, left} = await scriptShell(scope);
   const fake = await fakeProgram(
     scope,
     `await listen(Number(process.env.PORT));
@@ -263,8 +304,8 @@ console.log('after the flood');`,
   );
   await shell(`tunl expose --detach -q -- '${process.execPath}' '${fake}' '{port}'`);
   const [tunnel] = listed((await shell('tunl list --json')).stdout);
-  const following = await shell(`tunl logs ${tunnel?.id} -f | grep -m1 'after the flood'`);
-  expect(following.stdout).toBe('after the flood\n');
+  const following = await startCli(scope, ['logs', tunnel?.id ?? '', '-f'], {stateDir});
+  await following.line((line) => line === 'after the flood');
   const address = tunnel?.address;
   expect(
     (await shell(`curl -s -o /dev/null -w '%{http_code}' --resolve "*:443:127.0.0.1" ${address}/`)).stdout,

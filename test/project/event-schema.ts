@@ -94,6 +94,15 @@ export const eventSchemas = {
     pid: count,
     startedAt: v.pipe(v.string(), v.isoTimestamp()),
     expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+    status: v.exactOptional(
+      v.strictObject({
+        link: v.picklist(['up', 'away', 'leaving', 'refused', 'closing']),
+        visitors: v.strictObject({open: count, total: v.exactOptional(count)}),
+        bytesIn: v.exactOptional(count),
+        bytesOut: v.exactOptional(count),
+        lastVisitorAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+      }),
+    ),
     end: v.exactOptional(
       v.strictObject({
         why: v.picklist(['stopped', 'expired', 'idle', 'exited', 'failed', 'left', 'unknown']),
@@ -106,6 +115,12 @@ export const eventSchemas = {
     ),
   }),
   log: v.strictObject({type: v.literal('log'), id: text, line: v.string()}),
+  extended: v.strictObject({
+    type: v.literal('extended'),
+    id: text,
+    address: text,
+    expiresAt: v.pipe(v.string(), v.isoTimestamp()),
+  }),
   ended: v.strictObject({type: v.literal('ended'), id: text, address: text}),
 };
 
@@ -137,6 +152,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   certificate: true,
   tunnel: true,
   log: true,
+  extended: true,
   ended: true,
 } satisfies Agreement;
 

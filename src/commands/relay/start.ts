@@ -44,7 +44,8 @@ export default class RelayStart extends BackgroundCommand {
         const relay = await startRelay({...relayOptions(flags), signal, log: this.presenter.log});
         const event = listeningEvent(relay, this.background?.id);
         this.presenter.event(event);
-        await this.background?.up(event, [], drainTimeoutMs);
+        const openVisitors = () => relay.stats().visitors;
+        await this.background?.up(event, [], {drainTimeoutMs, openVisitors});
         return relay;
       },
     });

@@ -3,9 +3,10 @@
 import {isErrorCode} from '../core/errors.js';
 import type {BackgroundTunnel} from '../launch/journal.js';
 import type {Listed} from '../launch/roster.js';
-import type {BackgroundEnd, BackgroundTunnelEvent} from './events.js';
+import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './events.js';
 
-export function listedEvent({entry, life}: Listed): BackgroundTunnelEvent {
+/** @param status what the process says about itself */
+export function listedEvent({entry, life}: Listed, status?: BackgroundStatus): BackgroundTunnelEvent {
   const {id, address, command, pid, startedAt, expiresAt} = entry;
   return {
     type: 'tunnel',
@@ -16,6 +17,7 @@ export function listedEvent({entry, life}: Listed): BackgroundTunnelEvent {
     pid,
     startedAt,
     ...(expiresAt !== undefined && {expiresAt}),
+    ...(status !== undefined && {status}),
     ...(life === 'ended' && {end: endOf(entry)}),
   };
 }

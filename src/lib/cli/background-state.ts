@@ -1,19 +1,34 @@
 // What runs or ran in the background, in words: its state, how long, and why it ended.
 
-import type {BackgroundEnd, BackgroundTunnelEvent} from './events.js';
+import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './events.js';
 import {clockTime, time} from './format.js';
 
 export function backgroundState(event: BackgroundTunnelEvent, now = Date.now()): string {
-  const {end, startedAt, expiresAt} = event;
+  const {end, startedAt, expiresAt, status} = event;
   if (event.state === 'running') {
     const until = expiresAt === undefined ? [] : [`ends at ${clockTime(new Date(expiresAt), new Date(now))}`];
-    return [`running for ${time(now - Date.parse(startedAt))}`, ...until].join(', ');
+    const state = status === undefined ? 'running, does not answer,' : LINKS[status.link];
+    const visitors = status === undefined ? [] : [visitorsOf(status)];
+    return [`${state} for ${time(now - Date.parse(startedAt))}`, ...visitors, ...until].join(', ');
   }
   if (end === undefined || end.why === 'unknown') return 'ended without a word: killed, or its machine was';
   const when = end.at === undefined ? '' : ` at ${clockTime(new Date(end.at), new Date(now))}`;
   const after = end.durationMs === undefined ? '' : ` after ${time(end.durationMs)}`;
   const exit = end.exitCode === undefined ? '' : ` (exit code ${end.exitCode})`;
   return `ended${when}${after}: ${reason(end)}${exit}`;
+}
+
+const LINKS: Readonly<Record<BackgroundStatus['link'], string>> = {
+  up: 'running',
+  away: 'without a link, running',
+  leaving: 'between two relays, running',
+  refused: 'without its address, running',
+  closing: 'closing, was running',
+};
+
+function visitorsOf({visitors}: BackgroundStatus): string {
+  const total = visitors.total === undefined ? '' : ` of ${visitors.total}`;
+  return `${visitors.open}${total} visitors open`;
 }
 
 function reason({why, code, message}: BackgroundEnd): string {

@@ -7,6 +7,7 @@ import {sayFirst, startInBackground, takeBackgroundId} from '../launch/backgroun
 import type {End, EndCause} from '../launch/journal.js';
 import {Roster} from '../launch/roster.js';
 import {randomSecret} from '../launch/secret.js';
+import {answerControl, BackgroundState} from './background-control.js';
 import type {ListeningEvent} from './events.js';
 import {listenForSignals} from './signals.js';
 import {boundStderr} from './stderr-log.js';
@@ -63,6 +64,14 @@ function spokenWords(): string[] {
   return words.filter((word, at) => at >= end || !['-q', '--quiet', '--json'].includes(word));
 }
 
+interface UpOptions {
+  drainTimeoutMs: number;
+  /** Where it may end by itself: the end comes so long from now. */
+  extend?: (expiresMs: number) => void;
+  /** Of a relay: how many visitors are here. */
+  openVisitors?: () => number;
+}
+
 /** Of a process that gave no reason. */
 function causeOf(exitCode: number): EndCause {
   if (exitCode === 0) return 'stopped';
@@ -73,6 +82,7 @@ function causeOf(exitCode: number): EndCause {
 export class InBackground {
   readonly id: string;
   readonly #roster = new Roster(stateDir());
+  readonly #state = new BackgroundState();
   #end: Pick<End, 'why' | 'code' | 'message'> | undefined;
 
   constructor(id: string) {
@@ -87,9 +97,13 @@ export class InBackground {
   }
 
   /** The tunnel is up. It enters the roster before the address is printed, so that the reader of the address can stop it. */
-  async up(event: UpEvent, facts: string[], drainTimeoutMs: number): Promise<void> {
+  async up(
+    event: UpEvent,
+    facts: string[],
+    {drainTimeoutMs, extend, openVisitors}: UpOptions,
+  ): Promise<void> {
     const expiresAt = event.type === 'ready' ? event.expiresAt : undefined;
-    const writeEnd = await this.#roster.enter({
+    const entry = await this.#roster.enter({
       id: this.id,
       startedAt: new Date().toISOString(),
       command: process.argv.slice(2),
@@ -97,10 +111,26 @@ export class InBackground {
       drainTimeoutMs,
       ...(expiresAt !== undefined && {expiresAt}),
     });
+    const control = await this.#roster.serve(this.id, (request) =>
+      answerControl(request, this.#state, {
+        openVisitors,
+        extend:
+          extend &&
+          ((ms) => {
+            extend(ms);
+            entry.expiresAt(new Date(Date.now() + ms).toISOString());
+          }),
+        stop: (message) => {
+          this.endsBecause('stopped', {...(message !== undefined && {message})});
+          process.kill(process.pid, 'SIGTERM');
+        },
+      }),
+    );
     // Whatever ends the process comes by here, but for what ends it without a word.
     process.once('exit', (exitCode) => {
       const {why, ...more} = this.#end ?? {why: causeOf(exitCode)};
-      writeEnd({why, at: new Date().toISOString(), exitCode, ...more});
+      entry.end({why, at: new Date().toISOString(), exitCode, ...more});
+      control?.closeSync();
     });
     await sayFirst({event, facts} satisfies FirstWord);
   }
@@ -112,6 +142,7 @@ export class InBackground {
 
   /** Is told everything that happens to the tunnel. */
   event(event: TunnelEvent): void {
+    this.#state.event(event);
     if (event.type === 'exited') this.endsBecause('exited');
   }
 

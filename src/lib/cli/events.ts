@@ -45,8 +45,31 @@ export interface BackgroundTunnelEvent {
   /** ISO 8601. */
   startedAt: string;
   expiresAt?: string;
+  /** What it says about itself; absent where it does not answer. */
+  status?: BackgroundStatus;
   /** Why it ended, and when. */
   end?: BackgroundEnd;
+}
+
+export interface BackgroundStatus {
+  /** `up`, or as in `reconnecting` where visitors cannot come; `closing` while the last ones finish. */
+  link: 'up' | 'away' | 'leaving' | 'refused' | 'closing';
+  /** `total` is not known of a relay. */
+  visitors: {open: number; total?: number};
+  /** Of the visitors that have gone. */
+  bytesIn?: number;
+  bytesOut?: number;
+  /** When a visitor last came or went, ISO 8601. */
+  lastVisitorAt?: string;
+}
+
+/** `tunl extend`: the tunnel ends later, or sooner. */
+export interface ExtendedEvent {
+  type: 'extended';
+  id: string;
+  address: string;
+  /** ISO 8601. */
+  expiresAt: string;
 }
 
 export interface BackgroundEnd {
@@ -94,6 +117,7 @@ export type CliEvent =
   | CertificateEvent
   | BackgroundTunnelEvent
   | LogEvent
+  | ExtendedEvent
   | EndedEvent;
 
 /** Events that are skipped for a reader that is too slow. All others are few and describe the state. */

@@ -27,13 +27,19 @@ export class Limits implements Disposable {
   begin(onEnd: (reason: LimitReason) => void): void {
     this.#onEnd = onEnd;
     const {expiresMs} = this.#options;
-    if (expiresMs !== undefined)
-      later(
-        expiresMs,
-        (timer) => (this.#expiry = timer),
-        () => this.#end('expired'),
-      );
+    if (expiresMs !== undefined) this.extend(expiresMs);
     this.#visitorsChanged();
+  }
+
+  /** The end comes so long from now, whatever was set before. Without effect when it has come. */
+  extend(expiresMs: number): void {
+    clearTimeout(this.#expiry);
+    if (this.#onEnd === undefined) return;
+    later(
+      expiresMs,
+      (timer) => (this.#expiry = timer),
+      () => this.#end('expired'),
+    );
   }
 
   /** Gets every event of the tunnel. */

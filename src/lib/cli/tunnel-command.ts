@@ -79,7 +79,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
         if (!ready) return held;
         const wantsKeys = !flags['no-keys'] && !sharesTerminal;
         attended = await this.#attend(ready, held, wantsKeys);
-        await this.#welcome(flags, ready, facts);
+        await this.#welcome(flags, ready, facts, (ms) => limits.extend(ms));
         return held;
       },
     });
@@ -147,10 +147,15 @@ export abstract class TunnelCommand extends BackgroundCommand {
     this.presenter.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: nothingYet(upstream, waits)});
   }
 
-  async #welcome(flags: TunnelFlags, ready: ReadyEvent, facts: string[]): Promise<void> {
+  async #welcome(
+    flags: TunnelFlags,
+    ready: ReadyEvent,
+    facts: string[],
+    extend: (expiresMs: number) => void = () => {},
+  ): Promise<void> {
     for (const text of facts) this.presenter.tell({tone: 'plain', text});
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
-    if (this.background) await this.background.up(ready, facts, drainTimeoutMs);
+    if (this.background) await this.background.up(ready, facts, {drainTimeoutMs, extend});
     else await greet(ready, flags, {...this.#audience(), leaves: flags.detach});
   }
 }

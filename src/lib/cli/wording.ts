@@ -115,6 +115,8 @@ function about(event: CliEvent, told: ReportState): Line[] {
       return [{tone: 'plain', text: 'stopped'}];
     case 'ended':
       return [{tone: 'plain', text: `${event.id} has ended`}];
+    case 'extended':
+      return [{tone: 'plain', text: `${event.id} ends at ${clockTime(new Date(event.expiresAt))}`}];
     case 'tunnel':
       return [{tone: 'faint', text: `  ${backgroundState(event)}`}];
     case 'log':

@@ -278,6 +278,12 @@ export const ERRORS = {
     false,
     'End its process as the user who started it.',
   ),
+  BACKGROUND_SILENT: row(
+    'The tunnel in the background does not answer, or not to this.',
+    EXIT.local,
+    true,
+    'Only tunnels can be given another end, relays cannot; `tunl stop` ends what does not answer, too.',
+  ),
   FILE_UNREADABLE: row('A file cannot be read.', EXIT.local, false, 'Check its path and permissions.'),
   STDOUT_FAILED: row(
     'stdout cannot be written.',

@@ -46,6 +46,12 @@ export async function checkStateFile(path: string): Promise<void> {
   if (me !== undefined) await checkOne(path, me);
 }
 
+/** A Unix socket in a folder that was checked; false where there is none. @throws TunlError STATE_DIR */
+export async function checkStateSocket(path: string): Promise<boolean> {
+  const me = thisUser();
+  return me !== undefined && (await checkOne(path, me, 'socket'));
+}
+
 /** Undefined on systems whose files have no numeric owner. */
 function thisUser(): User | undefined {
   const uid = process.getuid?.();
@@ -54,11 +60,13 @@ function thisUser(): User | undefined {
 }
 
 /** Returns false when the path does not exist. */
-async function checkOne(path: string, me: User): Promise<boolean> {
+async function checkOne(path: string, me: User, kind: 'file' | 'socket' = 'file'): Promise<boolean> {
   const found = await lookUp(path, (each) => lstat(each));
   if (found === undefined) return false;
-  if (!found.isFile() && !found.isDirectory()) {
-    const what = found.isSymbolicLink() ? 'a symbolic link' : 'neither a file nor a folder';
+  const isRightKind = kind === 'socket' ? found.isSocket() : found.isFile() || found.isDirectory();
+  if (!isRightKind) {
+    const not = kind === 'socket' ? 'not a socket' : 'neither a file nor a folder';
+    const what = found.isSymbolicLink() ? 'a symbolic link' : not;
     throw distrust(`${path} is ${what}, which is not believed.`, 'Remove it, or put the file itself there.');
   }
   if (!isMineOrRoots(found, me)) {

@@ -59,20 +59,20 @@ export async function readEntry(path: string, id: string): Promise<BackgroundTun
   }
 }
 
-/** The last thing that a process does: nothing asynchronous runs any more. Never throws. */
-export function writeEndSync(path: string, entry: BackgroundTunnel, end: End): void {
+/** For the last thing that a process does: nothing asynchronous runs any more. Never throws. */
+export function writeEntrySync(path: string, entry: BackgroundTunnel): void {
   const draft = `${path}.draft`;
   try {
     const fd = openSync(draft, 'w', 0o600);
     try {
-      writeFileSync(fd, `${JSON.stringify({...entry, end})}\n`);
+      writeFileSync(fd, `${JSON.stringify(entry)}\n`);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
     }
     renameSync(draft, path);
   } catch {
-    // A full disk, or a folder that was removed: the end is told as one without a word.
+    // A full disk, or a folder that was removed: an end is told as one without a word.
   }
 }
 

@@ -6,7 +6,8 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {systemCode, TunlError} from '../core/errors.js';
 import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
 import {checkState} from '../core/state-trust.js';
-import {type BackgroundTunnel, type End, readEntry, recordOf, writeEndSync} from './journal.js';
+import {askControl, type Control, type ControlAnswer, type ControlRequest, serveControl} from './control.js';
+import {type BackgroundTunnel, type End, readEntry, recordOf, writeEntrySync} from './journal.js';
 import {keepFresh, lifeOf, thisProcess} from './process-record.js';
 
 const FOLDER = 'background';
@@ -19,6 +20,8 @@ const KEPT_MS = 7 * 86_400_000;
 const MAX_ENDED = 100;
 /** A program's grace and the end of the links, after the drain; then it is killed. */
 const STOP_MS = 20_000;
+/** A process that does not answer at once is stopped, or busy with a flood: it must not hold up a list. */
+const ANSWER_MS = 500;
 /** What is still there so long after SIGKILL is beyond signals. */
 const AFTER_KILL_MS = 5_000;
 
@@ -28,6 +31,13 @@ export const isBackgroundId = (text: string): boolean => ID.test(text);
 export interface Listed {
   readonly entry: BackgroundTunnel;
   readonly life: 'running' | 'ended' | 'unknown';
+}
+
+/** Of this process; both are written at once, as the end of a process wants it. */
+export interface OwnEntry {
+  expiresAt(at: string): void;
+  /** The last thing that the process does. */
+  end(end: End): void;
 }
 
 export class Roster {
@@ -47,14 +57,33 @@ export class Roster {
     return join(this.#folder, `${id}.log`);
   }
 
-  /** Enters this process. The result writes down its end, as the last thing that the process does. */
-  async enter(about: Omit<BackgroundTunnel, 'pid' | 'processStart'>): Promise<(end: End) => void> {
+  /** Enters this process. */
+  async enter(about: Omit<BackgroundTunnel, 'pid' | 'processStart'>): Promise<OwnEntry> {
     const {pid, start, system} = await thisProcess();
-    const entry: BackgroundTunnel = {...about, pid, processStart: start, system};
+    let entry: BackgroundTunnel = {...about, pid, processStart: start, system};
     const path = this.#path(about.id);
     await writeFileAtomic(path, `${JSON.stringify(entry)}\n`);
     keepFresh(path);
-    return (end) => writeEndSync(path, entry, end);
+    return {
+      expiresAt: (expiresAt) => {
+        entry = {...entry, expiresAt};
+        writeEntrySync(path, entry);
+      },
+      end: (end) => writeEntrySync(path, {...entry, end}),
+    };
+  }
+
+  /** Answers the requests about this process. Undefined where there can be no socket. */
+  async serve(
+    id: string,
+    answer: (request: ControlRequest) => ControlAnswer | undefined,
+  ): Promise<Control | undefined> {
+    return await serveControl(this.#folder, `${id}.sock`, answer);
+  }
+
+  /** Undefined: it does not answer in time. @throws TunlError STATE_DIR */
+  async ask({id}: BackgroundTunnel, request: ControlRequest): Promise<ControlAnswer | undefined> {
+    return await askControl(this.#folder, `${id}.sock`, request, ANSWER_MS);
   }
 
   async remove(id: string): Promise<void> {
@@ -103,9 +132,10 @@ export class Roster {
   }
 
   /** Ends it as Ctrl+C would; resolves when its process has gone. @throws TunlError BACKGROUND_STUCK */
-  async stop(entry: BackgroundTunnel): Promise<void> {
+  async stop(entry: BackgroundTunnel, reason?: string): Promise<void> {
     const deadline = performance.now() + STOP_MS + (entry.drainTimeoutMs ?? 0);
-    send(entry, 'SIGTERM');
+    const answer = await this.ask(entry, {do: 'stop', ...(reason !== undefined && {reason})});
+    if (answer === undefined) send(entry, 'SIGTERM');
     while (await isRunning(entry)) {
       const late = performance.now() - deadline;
       if (late > AFTER_KILL_MS) throw stuck(entry, 'it does not end');

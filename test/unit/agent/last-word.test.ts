@@ -102,6 +102,7 @@ const TABLE = {
   TUNNEL_UNKNOWN: row(['visitor', 'network']),
   BACKGROUND_UNKNOWN: local,
   BACKGROUND_STUCK: local,
+  BACKGROUND_SILENT: local,
   FILE_UNREADABLE: local,
   STDOUT_FAILED: local,
   TOKEN_FILE_EMPTY: local,

@@ -1,0 +1,163 @@
+// The control socket of a process in the background: one request in one line of JSON, one answer, and the end.
+
+import {chmodSync, closeSync, openSync, rmSync} from 'node:fs';
+import {connect, createServer, type Server, type Socket} from 'node:net';
+import {join} from 'node:path';
+import {checkStateSocket} from '../core/state-trust.js';
+
+export type ControlRequest =
+  | {do: 'status'}
+  /** The end comes so long from now. */
+  | {do: 'extend'; expiresMs: number}
+  /** As Ctrl+C would; `reason` is kept with the end. */
+  | {do: 'stop'; reason?: string};
+
+export type ControlAnswer = {ok: true} & Record<string, unknown>;
+
+/** Of a request and of an answer. */
+const MAX_BYTES = 8 * 1024;
+const MAX_REASON_CHARS = 200;
+/** A hundred years; what is longer overflows a date sooner or later. */
+const MAX_EXPIRES_MS = 100 * 365 * 86_400_000;
+/** Only the same user gets as far as this; a script that forgets to close must not hold the process's descriptors. */
+const MAX_CONNECTIONS = 16;
+const CONNECTION_MS = 5_000;
+/** `sun_path` has 104 to 108 bytes with its end. */
+const MAX_PATH_BYTES = 100;
+
+export interface Control {
+  /** The last thing: the socket's file goes. */
+  closeSync(): void;
+}
+
+/** Undefined where there can be no socket: everything but the status works by signals, too. */
+export async function serveControl(
+  folder: string,
+  name: string,
+  answer: (request: ControlRequest) => ControlAnswer | undefined,
+): Promise<Control | undefined> {
+  const place = placeOf(folder, name);
+  if (place === undefined) return undefined;
+  const server = createServer((socket) => serve(socket, answer));
+  server.maxConnections = MAX_CONNECTIONS;
+  try {
+    await listenPrivately(server, place.path);
+    chmodSync(join(folder, name), 0o600);
+  } catch {
+    server.close();
+    place.release();
+    return undefined;
+  }
+  server.on('error', () => {});
+  server.unref();
+  return {closeSync: () => rmSync(join(folder, name), {force: true})};
+}
+
+/** Undefined: nobody answers there within the time. @throws TunlError STATE_DIR where the socket is somebody else's. */
+export async function askControl(
+  folder: string,
+  name: string,
+  request: ControlRequest,
+  timeoutMs: number,
+): Promise<ControlAnswer | undefined> {
+  if (!(await checkStateSocket(join(folder, name)))) return undefined;
+  const place = placeOf(folder, name);
+  if (place === undefined) return undefined;
+  const socket = connect(place.path);
+  try {
+    const line = await new Promise<string | undefined>((resolve) => {
+      setTimeout(() => resolve(undefined), timeoutMs).unref();
+      socket.once('error', () => resolve(undefined));
+      socket.once('close', () => resolve(undefined));
+      readLine(socket, resolve);
+      socket.write(`${JSON.stringify(request)}\n`);
+    });
+    const value: unknown = line === undefined ? undefined : parse(line);
+    const isAnswer = typeof value === 'object' && value !== null && 'ok' in value && value.ok === true;
+    return isAnswer ? (value as ControlAnswer) : undefined;
+  } finally {
+    socket.destroy();
+    place.release();
+  }
+}
+
+function serve(socket: Socket, answer: (request: ControlRequest) => ControlAnswer | undefined): void {
+  socket.on('error', () => {});
+  const timer = setTimeout(() => socket.destroy(), CONNECTION_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
+  readLine(socket, (line) => {
+    const request = line === undefined ? undefined : readRequest(parse(line));
+    const said = request === undefined ? undefined : answer(request);
+    socket.end(`${JSON.stringify(said ?? {ok: false})}\n`);
+  });
+}
+
+/** The first line; undefined for one that is too long. Called at most once. */
+function readLine(socket: Socket, done: (line: string | undefined) => void): void {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  const onData = (piece: Buffer) => {
+    const end = piece.indexOf(10);
+    pieces.push(end < 0 ? piece : piece.subarray(0, end));
+    bytes += piece.length;
+    if (end < 0 && bytes <= MAX_BYTES) return;
+    socket.off('data', onData);
+    socket.resume();
+    done(end < 0 || bytes > MAX_BYTES ? undefined : Buffer.concat(pieces).toString('utf8'));
+  };
+  socket.on('data', onData);
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+function readRequest(value: unknown): ControlRequest | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const {do: what, expiresMs, reason} = value as Record<string, unknown>;
+  if (what === 'status') return {do: what};
+  if (what === 'extend') {
+    const isTime = typeof expiresMs === 'number' && expiresMs > 0 && expiresMs <= MAX_EXPIRES_MS;
+    return isTime ? {do: what, expiresMs} : undefined;
+  }
+  if (what !== 'stop') return undefined;
+  return typeof reason === 'string' ? {do: what, reason: reason.slice(0, MAX_REASON_CHARS)} : {do: what};
+}
+
+interface Place {
+  readonly path: string;
+  /** The path is not in use any more. */
+  release(): void;
+}
+
+/** A path that a socket can have: through the folder's descriptor where the whole one is too long. */
+function placeOf(folder: string, name: string): Place | undefined {
+  const path = join(folder, name);
+  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return {path, release: () => {}};
+  if (process.platform !== 'linux') return undefined;
+  try {
+    const fd = openSync(folder, 'r');
+    return {path: `/proc/self/fd/${fd}/${name}`, release: () => closeSync(fd)};
+  } catch {
+    return undefined;
+  }
+}
+
+/** The file is made in the call itself, with this mode: at no moment can other users connect. */
+async function listenPrivately(server: Server, path: string): Promise<void> {
+  const listening = new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.once('listening', resolve);
+  });
+  const before = process.umask(0o177);
+  try {
+    server.listen(path);
+  } finally {
+    process.umask(before);
+  }
+  await listening;
+}
