@@ -6,18 +6,18 @@ import {TunnelAgent} from './agent/tunnel-agent.js';
 import {TunlError} from './core/errors.js';
 import {createHash} from './core/node-crypto.js';
 
-/** Of one link: a relay lets an agent have a hundred names and ports by default, and a tunnel has up to two. */
+/** The most tunnels of one link: by default a relay allows an agent a hundred names and ports, and a tunnel has up to two. */
 const MOST_TUNNELS = 40;
 
-/** What the tunnels of one link have in common. */
+/** The state that the tunnels of one link share. */
 interface Place {
-  /** What is forwarded there now, by its label. */
+  /** The labels of the upstreams that are forwarded now. */
   readonly forwarded: Set<string>;
   readonly agents: Set<TunnelAgent>;
 }
 
 export interface PoolRequest {
-  /** What has to be the same for two tunnels to share a link. */
+  /** The settings that must be equal for two tunnels to share a link. */
   key: readonly unknown[];
   /** The upstream's label: the same one is not forwarded twice. Undefined: there is none yet. */
   label: string | undefined;

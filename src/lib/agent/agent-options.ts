@@ -1,4 +1,4 @@
-// What an agent is given, and what it tells.
+// The options of an agent, and its events.
 
 import type {Clock} from '../core/clock.js';
 import type {ErrorCode, TunlError} from '../core/errors.js';

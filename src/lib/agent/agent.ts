@@ -140,7 +140,7 @@ export class Agent {
     return await this.#opens.open(kind, about, options);
   }
 
-  /** What the relay of the last link does besides the first form of the protocol. */
+  /** Additions to the first form of the protocol that the relay of the last link supports. */
   get relayFeatures(): readonly string[] {
     return this.#relayFeatures;
   }

@@ -1,4 +1,4 @@
-// What this agent has bound at its relay: wishes and their answers, kept so that a new session can have the same again.
+// The binds of this agent at its relay: requests and their answers. They are kept so that a new session can ask for the same again.
 
 import {isErrorCode, TunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
@@ -206,7 +206,7 @@ export class Bindings {
   }
 }
 
-/** What was had before is asked for by name, so that the address never changes behind its users' back. */
+/** Asks for the name or port of before, so that the address never changes unnoticed. */
 function exactly({wish, bound}: Binding): BindWish {
   if (bound === undefined) return wish;
   if (wish.kind === 'tcp') return {kind: 'tcp', port: bound.port};

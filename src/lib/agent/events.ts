@@ -1,11 +1,11 @@
-// What a tunnel tells about itself, as one closed union: the library's `onEvent` and the lines of `--json` are these values.
+// The events of a tunnel, as one closed union. The library's `onEvent` and the lines of `--json` are these values.
 
 import type {ErrorCode} from '../core/errors.js';
 
 /** The tunnel can be reached. Sent once; after a lost link `resumed` follows instead. */
 export interface ReadyEvent {
   type: 'ready';
-  /** What to hand to a visitor: the URL of a TLS tunnel, `host:port` of a TCP one. The line on stdout. */
+  /** The address for visitors: the URL of a TLS tunnel, `host:port` of a TCP one. The line on stdout. */
   address: string;
   /** `https://host`, with `:port` only when it is not 443. Absent for a tunnel without a TLS name. */
   url?: string;
@@ -26,11 +26,11 @@ export interface ReadyEvent {
   h2: boolean;
   /** The program that was started with the tunnel: `jupyter`, `ssh`, `code-server`, `terminal`, `command`. */
   program?: string;
-  /** What a visitor needs besides the address: `password`, `token`, `fingerprint`, … Secrets among them. */
+  /** Login data that a visitor needs besides the address: `password`, `token`, `fingerprint`, … It contains secrets. */
   login?: Record<string, string>;
   /** When the tunnel ends by itself, ISO 8601. */
   expiresAt?: string;
-  /** Of a tunnel in the background: what `tunl stop` and `tunl logs` take. */
+  /** The id of a tunnel in the background, for `tunl stop` and `tunl logs`. */
   id?: string;
 }
 

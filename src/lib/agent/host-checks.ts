@@ -1,7 +1,7 @@
 // Recognises answers by which dev servers refuse a name that they do not know, and explains each kind once.
 
 interface Check {
-  /** What refuses, and the setting that allows the name. */
+  /** The program that refuses, and the setting that allows the name. */
   program: string;
   setting: string;
   status: number;

@@ -24,7 +24,7 @@ export async function loadIdentity(stateDir: string): Promise<Identify> {
   if (pem === undefined) {
     await openStateDir(stateDir);
     const {privateKey} = generateKeyPairSync('ed25519');
-    // Of two processes that start at once one writes; both use what it wrote.
+    // When two processes start at once, one writes the key and both use it.
     await createPrivateFile(path, privateKey.export({type: 'pkcs8', format: 'pem'}).toString());
     pem = await readOrUndefined(path);
   }

@@ -4,7 +4,7 @@ import type {Backoff} from '../core/backoff.js';
 import type {Clock, Timer} from '../core/clock.js';
 import {type TunlError, toTunlError} from '../core/errors.js';
 
-/** What follows from an attempt that failed: another one now, another one after a wait, or none. */
+/** The step after a failed attempt: another one now, another one after a wait, or none. */
 export type Verdict = 'at-once' | 'later' | 'never';
 
 export interface LinkSearchOptions {
@@ -90,7 +90,7 @@ export class LinkSearch {
   sentAway(error: TunlError, afterMs: number, limitMs: number): void {
     if (this.#state.is === 'over') return;
     const away = this.#miss(limitMs);
-    // What is tried beside the link would go on with the session that ends there.
+    // An attempt beside the link would continue the session that ends there, so it is dropped.
     this.#drop();
     const now = this.#clock.now();
     // A relay that says nothing but goodbye is not asked without a pause.
@@ -175,7 +175,7 @@ export class LinkSearch {
   #later(error: TunlError, away: Away): void {
     if (this.#state.is === 'over') return;
     const delayMs = this.#delay(error);
-    // What was tried beside the link that is gone is the next attempt already.
+    // An attempt beside the lost link is the next attempt already.
     if (this.#state.is !== 'trying') this.#wait(delayMs);
     this.#tell(away, error, delayMs);
   }

@@ -1,4 +1,4 @@
-// What `forward` takes and gives. Units are in the names; every default is written here.
+// The options and the result of `forward`. Names contain the units; every default is written here.
 
 import type {LogSink} from '../core/logger.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
@@ -91,7 +91,7 @@ export interface Tunnel extends AsyncDisposable {
   readonly tlsSocket: SocketAddress;
   /** Host and port of the TCP side. Throws NO_TCP_SOCKET for a tunnel without one. */
   readonly tcpSocket: SocketAddress;
-  /** What the `ready` event said. */
+  /** The `ready` event. */
   readonly ready: ReadyEvent;
   /** Open visitor connections now. */
   readonly connections: number;

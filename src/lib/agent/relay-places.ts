@@ -66,7 +66,7 @@ export class RelayPlaces {
     } else this.#turn = (this.#turn + 1) % (this.#elsewhere.length + 1);
   }
 
-  /** What a relay has named comes after the agent's own one from now on. */
+  /** The agent's own relay comes before relays that another relay has named, from now on. */
   homeFirst(): void {
     this.#turn = this.#elsewhere.length;
   }

@@ -15,7 +15,7 @@ export interface SuccessorsOptions {
   allowed: readonly string[];
 }
 
-/** What a relay names, as far as the agent goes there, and why it does not go to the others. */
+/** The named relays that the agent follows to, and the reasons why it does not follow to the others. */
 export interface NamedRelays {
   followed: readonly string[];
   refused: TunlError | undefined;
@@ -24,7 +24,7 @@ export interface NamedRelays {
 export class Successors {
   readonly #home: string;
   readonly #allowed: readonly string[];
-  /** What kind of address the user's own relay has; undefined: not known, as through a proxy. */
+  /** The kind of address of the user's own relay; undefined when it is unknown, such as behind a proxy. */
   #homeKind: AddressKind | undefined;
 
   constructor({home, allowed}: SuccessorsOptions) {
@@ -75,7 +75,7 @@ export class Successors {
   }
 }
 
-/** What the address of a host that needs no resolver is; undefined for a name. */
+/** The kind of address of a host that needs no resolver; undefined for a name. */
 function kindOf(host: string): AddressKind | undefined {
   if (isLocalhostName(host)) return 'loopback';
   return isIP(host) === 0 ? undefined : addressKind(host);

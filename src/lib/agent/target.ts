@@ -1,4 +1,4 @@
-// What a person may write for hosts and ports: the agent's door to the reader of targets.
+// Reads hosts and ports that a person gives to the agent.
 
 export {checkHost, checkPort, type HostPort, isLoopbackHost, parseTarget} from '../protocol/targets.js';
 

@@ -17,13 +17,13 @@ import {type UpstreamWatch, type WatchWish, watchUpstream} from './upstream-watc
 import type {Upstream} from './upstreams/upstream.js';
 import {Visits} from './visits.js';
 
-/** What the relay gave. */
+/** The public addresses from the relay. */
 export interface PublicSides {
   tls: HostPort;
   tcp?: HostPort;
 }
 
-/** What a tunnel needs of the agent that it shares with others. */
+/** The parts of the shared agent that a tunnel needs. */
 export interface TunnelHost {
   readonly relay: ReadyEvent['relay'];
   readonly pool: BlockPool;
@@ -153,7 +153,7 @@ export class LocalTunnel implements Tunnel {
     this.#sides = {tls, ...(tcp === undefined ? {} : {tcp})};
     const {upstream} = this.#settings;
     if (upstream !== undefined) this.#becomeReady(upstream);
-    // Whoever was told of it may have ended it at once.
+    // A listener of the event may have ended the tunnel at once.
     if (this.#ended) throw this.#reason ?? new TunlError('CLOSED');
   }
 
@@ -198,7 +198,7 @@ export class LocalTunnel implements Tunnel {
   }
 
   close(options: {drainTimeoutMs?: number} = {}): Promise<void> {
-    // What ends together with its tunnel is not missed.
+    // An upstream that ends together with its tunnel is not reported.
     this.#watch?.[Symbol.dispose]();
     this.#closing ??= this.#drain(options.drainTimeoutMs ?? this.#settings.drainTimeoutMs);
     return this.#closing;
@@ -216,7 +216,7 @@ export class LocalTunnel implements Tunnel {
     return this.#settings.log;
   }
 
-  /** Of the link that it shares. */
+  /** Passes on an event of the shared link. */
   tell(event: TunnelEvent): void {
     this.#settings.onEvent(event, 'link');
   }

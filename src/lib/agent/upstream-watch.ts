@@ -10,12 +10,12 @@ import {TcpUpstream} from './upstreams/tcp.js';
 import {UnixUpstream} from './upstreams/unix.js';
 import type {Glance} from './upstreams/upstream.js';
 
-/** Looked at again so much later, ms: doubled each time up to the longest wait. */
+/** Delay before the first re-check, ms. It doubles each time, up to the longest wait. */
 const FIRST_WAIT_MS = 1_000;
 /** Where nobody watches: only the end of a failure that was told is of interest. */
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_WAIT_WATCHED_MS = 5_000;
-/** Who was served a moment ago need not be asked, ms. */
+/** An upstream that has served a visitor within this time, ms, is not probed. */
 const SERVED_MS = 2_500;
 
 /** `when refused`: until the upstream answers again; `at first`: the same, and one look at the beginning. */

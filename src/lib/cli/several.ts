@@ -20,7 +20,7 @@ export const targetArgs = {
 };
 
 export interface NamedTarget {
-  /** What the tunnel is called in what this command tells. */
+  /** The tunnel's name in the output of this command. */
   name: string;
   /** The name that was asked for. */
   subdomain: string | undefined;

@@ -7,10 +7,10 @@ import {copyFileSync, fstatSync, ftruncateSync, renameSync, rmSync} from 'node:f
 import {readdir} from 'node:fs/promises';
 import {basename, dirname} from 'node:path';
 
-/** Of each of the two files; the newer may exceed it by one write. */
+/** The size limit of each of the two files; the newer one may exceed it by one write. */
 const MAX_BYTES = 2 * 1024 * 1024;
 
-/** What was in the log before it was emptied last. */
+/** The file with the log's content before it was last emptied. */
 export interface OlderLog {
   /** How often the log was emptied; 0: never. */
   readonly generation: number;

@@ -293,7 +293,7 @@ export class Agents {
     else this.#sessions.set(owner, sessions);
   }
 
-  /** Of many agents with one token, one that binds all it can must not keep the others from binding a few. */
+  /** Many agents can share a token. One that binds all it can must not keep the others from binding a few. */
   #isWithinShare({opener: {owner}, tunnels, binding}: Member): boolean {
     const share = Math.floor(this.#options.maxLeasesPerOwner / (this.#sessions.get(owner) ?? 1));
     return tunnels.size + binding <= Math.max(1, share);

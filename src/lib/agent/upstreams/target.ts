@@ -1,4 +1,4 @@
-// What a person may write for an upstream, read without looking at anything: no file and no name is looked up.
+// Reads the text that names an upstream. It looks up no file and no host.
 
 import {isAbsolute, resolve, sep} from 'node:path';
 import {TunlError} from '../../core/errors.js';

@@ -1,4 +1,4 @@
-// What went wrong between the agent and an upstream that speaks TLS, as codes with the next step.
+// Turns failures between the agent and a TLS upstream into codes with a next step.
 
 import {printable} from '../../carrier/dial-errors.js';
 import {systemCode, TunlError} from '../../core/errors.js';
@@ -53,7 +53,7 @@ export function tlsError(error: Error, label: string, name: string): Error {
   return sayAlert(error, label) ?? error;
 }
 
-/** What the server says by a TLS alert, or what is no TLS; undefined for all else. */
+/** The error for a TLS alert of the server, or for a server without TLS; undefined for all others. */
 export function sayAlert(error: Error, label: string): TunlError | undefined {
   const code = systemCode(error);
   if (!code.startsWith('ERR_SSL_') && code !== 'EPROTO') return undefined;

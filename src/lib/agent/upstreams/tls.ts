@@ -18,7 +18,7 @@ import {
   type UpstreamDial,
 } from './upstream.js';
 
-/** What was read from the files of `UpstreamTls`. */
+/** The settings, with the contents of the files of `UpstreamTls`. */
 export interface TlsSettings {
   /** PEM; trusted besides the system's authorities. */
   ca?: string | undefined;

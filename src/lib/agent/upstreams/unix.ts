@@ -90,7 +90,7 @@ function dialPath({timeoutMs, open, onOpen, onFailed}: PathDial): () => void {
     const dialled = open();
     socket = dialled;
     const failed = (error: Error) => {
-      // Whoever ended the dial has destroyed it.
+      // The dial has ended already, and its end has destroyed the socket.
       if (socket !== dialled) return;
       if (systemCode(error) !== 'EAGAIN') return fail(error);
       dialled.destroy();

@@ -1,4 +1,4 @@
-// What is exposed, as something that is dialled once for each visitor: a TCP port, a Unix socket, a TLS server.
+// The exposed service. It is dialled once for each visitor: a TCP port, a Unix socket, a TLS server.
 
 import type {Socket} from 'node:net';
 import type {SocketRead} from '../../bytes/socket-reads.js';
@@ -9,7 +9,7 @@ export const DIAL_TIMEOUT_MS = 10_000;
 /** For a dial that only asks whether somebody answers, ms. */
 export const PROBE_TIMEOUT_MS = 5_000;
 
-/** What the kernel's tables say. `unknown`: they cannot know. */
+/** The answer of the kernel's tables. `unknown`: the tables have no answer. */
 export type Glance = 'listening' | 'nobody' | 'unknown';
 
 /** A connection to the upstream, made with allowHalfOpen, without a listener. */
@@ -23,7 +23,7 @@ export interface UpstreamConnection {
 
 /** One visitor's wish for a connection. */
 export interface UpstreamDial {
-  /** What ALPN agreed on with the visitor, if anything. */
+  /** The protocol that ALPN has chosen with the visitor, if any. */
   alpn?: string | undefined;
   /** Makes the `onread` of one socket. */
   reader(): SocketRead;
@@ -35,13 +35,13 @@ export interface UpstreamDial {
 }
 
 export interface Upstream {
-  /** What it is: `localhost:8000`, `unix:/run/app.sock`, `https://localhost:8443`, `/home/me/site/`. */
+  /** The name for people: `localhost:8000`, `unix:/run/app.sock`, `https://localhost:8443`, `/home/me/site/`. */
   readonly label: string;
   /** The TCP port that is dialled, where it is one. */
   readonly port?: number;
   /** Returns what ends the dial without a further word. No callback comes before it has returned. */
   dial(visitor: UpstreamDial): () => void;
-  /** What this machine knows without a connection. */
+  /** Tells what this machine knows without a connection. */
   glance(): Promise<Glance>;
   /** Makes a connection and closes it at once. Resolves to undefined when the upstream answers, else to the reason. */
   probe(): Promise<Error | undefined>;

@@ -42,7 +42,7 @@ export function command(options: CommandOptions): NamedProgram {
   };
 }
 
-/** What is installed in the project is not in PATH: `vite` is node_modules/.bin/vite, here or in a folder above. */
+/** Programs of the project are not in PATH: `vite` is node_modules/.bin/vite, in this folder or one above. */
 function projectBins(bin: string, folder: string): Candidate[] {
   if (bin.includes('/')) return [];
   const here = {bin: join(folder, 'node_modules', '.bin', bin)};

@@ -1,4 +1,4 @@
-// What is typed, on its way into the pseudo-terminal: written as far as it takes it, the rest when it takes more.
+// The queue of typed input for the pseudo-terminal: it writes as much as the terminal takes, and the rest when it takes more.
 //
 // node-pty 1.1 writes through libuv's TTY stream, which for the master of a pseudo-terminal tries again and again on this thread
 // until all is written. A shell that waits for its own output to be read never reads on, and the process would hang.

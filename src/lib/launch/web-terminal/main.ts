@@ -10,7 +10,7 @@ const {values, positionals} = parseArgs({
   allowPositionals: true,
 });
 const {[PASSWORD_VARIABLE]: password = '', PASSWORD: _, ...rest} = process.env;
-// Whoever reads this process's environment by its own means, such as a crash report, should not find it either.
+// Code that reads this process's environment, such as a crash report, must not find the password either.
 delete process.env[PASSWORD_VARIABLE];
 const [file = '/bin/sh', ...args] = positionals;
 

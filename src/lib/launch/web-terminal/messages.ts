@@ -1,4 +1,4 @@
-// What page and server say to each other. Bytes of the shell are binary messages in both directions; these are the others.
+// The text messages between page and server. Bytes of the shell are binary messages in both directions.
 import type {Size} from './screen.js';
 
 /** From the page. `ack`: so many bytes of output are on the screen. `size`: what fits into the window; absent while it is hidden. */

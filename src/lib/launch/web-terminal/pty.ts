@@ -5,7 +5,7 @@ import {TunlError} from '../../core/errors.js';
 import {InputQueue} from './input-queue.js';
 import type {Size} from './screen.js';
 
-/** What is used of @lydell/node-pty. Its own types are missing where the package is. */
+/** The part of @lydell/node-pty that is used. The package is optional, so its own types may be missing. */
 interface NodePty {
   spawn(
     file: string,

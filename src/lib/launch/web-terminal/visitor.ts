@@ -7,7 +7,7 @@
 import {MOST_INPUT, type ServerMessage} from './messages.js';
 import type {Screen, Size} from './screen.js';
 
-/** What a WebSocket is to this file. */
+/** The part of a WebSocket that this file needs. */
 export interface PageSocket {
   send(data: Uint8Array | string): void;
 }
@@ -20,7 +20,7 @@ const ENOUGH = 256 * 1_024;
 const MOST = 768 * 1_024;
 
 export class Visitor {
-  /** What fits into its window; undefined while nobody sees it. */
+  /** The size of the visitor's window; undefined while the page is hidden. */
   size: Size | undefined;
   readonly #socket: PageSocket;
   readonly #screen: Screen;

@@ -12,7 +12,7 @@ const BEL = 0x07;
 export class WholeSequences {
   #held: Uint8Array = new Uint8Array();
 
-  /** What can be passed on; may be empty. */
+  /** Returns the bytes that can be passed on; may be empty. */
   push(chunk: Uint8Array): Uint8Array {
     const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     const end = unfinishedFrom(bytes);
@@ -21,7 +21,7 @@ export class WholeSequences {
     return bytes.subarray(0, end);
   }
 
-  /** What is held back, at the end of the output. */
+  /** Returns the bytes that are still held back, at the end of the output. */
   rest(): Uint8Array {
     const rest = this.#held;
     this.#held = new Uint8Array();
