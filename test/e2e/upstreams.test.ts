@@ -1,14 +1,17 @@
 // What can be exposed besides a port: nginx at a Unix socket, TLS servers, each through a relay in another process.
 
+import {randomBytes} from 'node:crypto';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {createSecureServer} from 'node:http2';
 import {Agent} from 'node:https';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {WebSocket, WebSocketServer} from 'ws';
 import {Child} from '../helpers/child.js';
+import {startCli} from '../helpers/cli.js';
+import {FaultProxy} from '../helpers/fault-proxy.js';
 import {startNginxAt} from '../helpers/nginx.js';
 import {opensslAuthority} from '../helpers/openssl.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
@@ -151,6 +154,45 @@ test('HTTP/2 and WebSockets pass through a TLS upstream, each visitor by its own
     const [echoed] = await once(socket, 'message');
     expect(Buffer.compare(echoed as Buffer, message)).toBe(0);
   }
+});
+
+test('a folder, a Unix socket and a TLS server in one command, downloaded from while the link is cut', async ({
+  scope,
+}) => {
+  const relay = await startRelayProcess(scope);
+  const proxy = await FaultProxy.start(scope, {target: {port: relay.port}});
+  const {caFile, issue} = await opensslAuthority(scope);
+  const {certFile, keyFile} = await issue('localhost');
+  const folder = await scope.tempDir('site');
+  const socket = join(folder, '.app.sock');
+  const bytes = randomBytes(BIG);
+  await writeFile(join(folder, 'big'), bytes);
+  const port = await unusedPort();
+  await startNginxAt(scope, BIG, {
+    listen: `127.0.0.1:${port} ssl`,
+    place: {host: '127.0.0.1', port},
+    settings: [`ssl_certificate ${certFile};`, `ssl_certificate_key ${keyFile};`],
+  });
+  await startNginxAt(scope, BIG, {listen: `unix:${socket}`, place: {path: socket}});
+  const targets = [`site-1=${folder}`, `app-1=unix:${socket}`, `tls-1=https://localhost:${port}`];
+  const cli = await startCli(scope, ['expose', ...targets, '--upstream-ca', caFile, '--json'], {
+    env: {...relay.env, TUNL_RELAY: `https://${relay.domain}:${proxy.port}`},
+  });
+  const out = await scope.tempDir('out');
+  const downloads = ['site-1', 'app-1', 'tls-1'].map(async (name) => {
+    const {url} = await cli.event('ready', ({tunnel}) => tunnel === name);
+    // So slow that all cuts fall into it.
+    const got = await get(scope, relay, `${url}/big`, ['--limit-rate', '5M', '--output', join(out, name)]);
+    expect(got).toMatchObject({code: 0, status: 200});
+    const expected = name === 'site-1' ? bytes : Buffer.alloc(BIG);
+    expect((await readFile(join(out, name))).equals(expected)).toBe(true);
+  });
+  await cli.event('connection', ({state, tunnel}) => state === 'open' && tunnel === 'tls-1');
+  for (let cut = 1; cut <= 3; cut += 1) {
+    proxy.reset();
+    await cli.event('resumed', () => cli.events.filter(({type}) => type === 'resumed').length >= cut);
+  }
+  await Promise.all(downloads);
 });
 
 test('a server that speaks no TLS is told as such', async ({scope}) => {

@@ -103,7 +103,7 @@ export function openerOf(
     ...target,
     place: portOrTarget(target.target, flags['local-host']),
   }));
-  return async (options) => {
+  return async ({upstreamTls, ...options}) => {
     const onEventOf = targets.length > 1 ? tagged(options.onEvent ?? (() => {})) : undefined;
     const tunnels: Tunnel[] = [];
     for (const {name, subdomain} of targets) {
@@ -115,7 +115,7 @@ export function openerOf(
       for (const {name, subdomain, tcp, place} of targets) {
         const tunnel = await forward(place, {
           ...options,
-          ...given({host: flags['local-host']}),
+          ...given({host: flags['local-host'], upstreamTls: speaksTls(place) ? upstreamTls : undefined}),
           unencrypted: tcp,
           ...(subdomain !== undefined && {subdomain}),
           ...(onEventOf !== undefined && {onEvent: onEventOf(name)}),
@@ -129,6 +129,11 @@ export function openerOf(
     const [only, ...more] = tunnels;
     return only !== undefined && more.length === 0 ? only : new Several(tunnels);
   };
+}
+
+/** The --upstream-… flags are for those of the targets that they can be for. */
+function speaksTls(place: number | string): boolean {
+  return /^\s*https:/i.test(String(place));
 }
 
 export class Several implements Held {
