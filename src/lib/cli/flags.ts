@@ -74,8 +74,8 @@ const levelFlag = custom<LogLevel>({
 
 /** The flags of every command. */
 export const outputFlags = {
-  quiet: boolean({char: 'q', summary: 'Nothing on stderr but errors.', helpGroup: 'output'}),
-  plain: boolean({summary: 'Lines only: no colours, nothing that moves.', helpGroup: 'output'}),
+  quiet: boolean({char: 'q', summary: 'Only errors on stderr.', helpGroup: 'output'}),
+  plain: boolean({summary: 'Only lines: no colours, no movement.', helpGroup: 'output'}),
   json: boolean({summary: 'One JSON event per line on stdout.', helpGroup: 'output'}),
   'log-level': levelFlag({
     summary: 'Diagnostics on stderr: error, warn, info, debug, trace.',

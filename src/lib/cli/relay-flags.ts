@@ -47,12 +47,12 @@ const TIMES = 'time';
 export const relayStartFlags = {
   domain: string({
     helpValue: 'NAME',
-    summary: 'The relay’s own name; tunnels are names below it. (tunl.localhost)',
+    summary: 'The relay’s name; tunnels get names below it. (tunl.localhost)',
   }),
   listen: listenFlag({
     summary: 'Where agents and visitors connect. (127.0.0.1, a free port)',
   }),
-  'listen-http': listenFlag({summary: 'Where plain HTTP is sent on to HTTPS. (nowhere)'}),
+  'listen-http': listenFlag({summary: 'Where plain HTTP is redirected to HTTPS. (nowhere)'}),
   'public-port': portFlag({summary: 'The port in public addresses, behind a forwarder.'}),
   'tcp-ports': portsFlag({summary: 'Ports for --tcp tunnels, like 20000-20999; 0: any. (none)'}),
   'tcp-host': hostFlag({
@@ -67,8 +67,7 @@ export const relayStartFlags = {
   'trusted-source': sourceFlag({
     multiple: true,
     multipleNonGreedy: true,
-    summary:
-      'Addresses of a load balancer or gateway, 10.0.0.0/8 say, that limits by address leave out; repeatable.',
+    summary: 'Addresses without limits, such as 10.0.0.0/8 of a load balancer or gateway; repeatable.',
   }),
   'token-file': string({
     helpValue: 'FILE',
@@ -86,7 +85,7 @@ export const relayStartFlags = {
     helpGroup: FILES,
   }),
   'resume-window': durationFlag({
-    summary: 'How long open connections of a lost link are kept. (10m)',
+    summary: 'How long open connections wait for a lost link. (10m)',
     longestMs: LONGEST_RESUME_WINDOW_MS,
     helpGroup: TIMES,
   }),
@@ -96,23 +95,23 @@ export const relayStartFlags = {
     helpGroup: TIMES,
   }),
   'lease-grace': durationFlag({
-    summary: 'How long a name stays its owner’s. (10m)',
+    summary: 'How long an owner keeps a name without an agent. (10m)',
     longestMs: LONGEST_LEASE_GRACE_MS,
     helpGroup: TIMES,
   }),
   'keep-alive': durationFlag({
-    summary: 'How long until a silent visitor is probed. (30s)',
+    summary: 'Silence after which a visitor is probed. (30s)',
     longestMs: LONGEST_KEEP_ALIVE_MS,
     helpGroup: TIMES,
   }),
   'visitor-idle-timeout': durationFlag({
-    summary: 'How long a visitor may move no byte. (for ever)',
+    summary: 'Reset a visitor that moves no byte for this time. (never)',
     zero: false,
     longestMs: LONGEST_VISITOR_IDLE_MS,
     helpGroup: TIMES,
   }),
   'drain-timeout': durationFlag({
-    summary: 'How long open connections may finish at the end. (30s)',
+    summary: 'Time for open connections to finish at the end. (30s)',
     helpGroup: TIMES,
   }),
   detach: boolean({summary: 'In the background: tunl list, tunl logs, tunl stop.'}),

@@ -16,14 +16,14 @@ export const nameFlags = {
 };
 
 export const lifeFlags = {
-  expires: durationFlag({summary: 'End by itself after this long.', zero: false, helpGroup: LIFE}),
+  expires: durationFlag({summary: 'End after this time.', zero: false, helpGroup: LIFE}),
   'idle-timeout': durationFlag({
-    summary: 'End when no visitor was there for this long.',
+    summary: 'End after this time without a visitor.',
     zero: false,
     helpGroup: LIFE,
   }),
   'drain-timeout': durationFlag({
-    summary: 'How long connections may finish after Ctrl+C. (5s)',
+    summary: 'Time for connections to finish after Ctrl+C. (5s)',
     helpGroup: LIFE,
   }),
   detach: boolean({summary: 'In the background: tunl list, tunl logs, tunl stop.', helpGroup: LIFE}),
@@ -32,7 +32,7 @@ export const lifeFlags = {
 /** For every address that is shown. */
 export const copyFlag = {
   copy: boolean({summary: 'Copy the address to the clipboard.', helpGroup: 'output'}),
-  'no-keys': boolean({summary: 'Leave the keyboard alone: no q, o, c, ?.', helpGroup: 'output'}),
+  'no-keys': boolean({summary: 'Read no keys: no q, o, c, ?.', helpGroup: 'output'}),
 };
 
 /** For addresses that a browser opens. */
@@ -63,12 +63,12 @@ export const relayFlags = {
   follow: hostFlag({
     multiple: true,
     multipleNonGreedy: true,
-    summary: 'A host where the relay may send this agent; repeatable.',
+    summary: 'Host that the relay may send this agent to; repeatable.',
     helpGroup: RELAY,
   }),
   wait: boolean({summary: 'Keep trying when the relay is not there yet.', helpGroup: RELAY}),
   'max-retry-time': durationFlag({
-    summary: 'Give up when the link was away this long. (never)',
+    summary: 'Give up after this time without a link. (never)',
     helpGroup: RELAY,
   }),
 };
@@ -77,9 +77,9 @@ export const relayFlags = {
 const targetFlags = {
   tcp: boolean({summary: 'A raw TCP port of the relay: ssh, databases.'}),
   h2: boolean({summary: 'Offer HTTP/2 to visitors, for gRPC. Not with --tcp.'}),
-  http1: boolean({summary: 'With --h2: offer HTTP/1.1 too; the service takes both.'}),
+  http1: boolean({summary: 'With --h2: offer HTTP/1.1 too, for a service with both.'}),
   'remote-port': portFlag({summary: 'With --tcp: this port instead of a random one.'}),
-  'local-host': hostFlag({summary: 'The upstream’s host where TARGET is a port.'}),
+  'local-host': hostFlag({summary: 'Host of the upstream when TARGET is a port.'}),
   'wait-upstream': durationFlag({
     summary: 'How long visitors wait for the service. (0s)',
   }),
@@ -94,16 +94,16 @@ const upstreamFlags = {
   }),
   'upstream-server-name': hostFlag({
     helpValue: 'NAME',
-    summary: 'What its certificate is for. (its host)',
+    summary: 'Name in its certificate. (its host)',
     helpGroup: UPSTREAM,
   }),
   'upstream-cert': string({
     helpValue: 'FILE',
-    summary: 'Client certificate to show to it.',
+    summary: 'Client certificate for the upstream.',
     helpGroup: UPSTREAM,
   }),
-  'upstream-key': string({helpValue: 'FILE', summary: 'The key of that.', helpGroup: UPSTREAM}),
-  'upstream-insecure': boolean({summary: 'Take any certificate.', helpGroup: UPSTREAM}),
+  'upstream-key': string({helpValue: 'FILE', summary: 'Key of the client certificate.', helpGroup: UPSTREAM}),
+  'upstream-insecure': boolean({summary: 'Accept any certificate.', helpGroup: UPSTREAM}),
 };
 export const upstreamFlagNames = Object.keys(upstreamFlags) as (keyof typeof upstreamFlags)[];
 
@@ -130,7 +130,7 @@ const LONGEST_READY_MS = 7 * 86_400_000;
 export const programFlags = {
   bin: string({helpValue: 'FILE', summary: 'This program instead of the one that is found.'}),
   'ready-timeout': durationFlag({
-    summary: 'How long it may take until it answers.',
+    summary: 'Time until the program answers.',
     zero: false,
     longestMs: LONGEST_READY_MS,
   }),
@@ -147,7 +147,7 @@ export const commandFlags = {
     helpGroup: COMMAND,
   }),
   'ready-timeout': durationFlag({
-    summary: 'How long that may take. (60s)',
+    summary: 'Time until the command is ready. (60s)',
     zero: false,
     longestMs: LONGEST_READY_MS,
     helpGroup: COMMAND,
