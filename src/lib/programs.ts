@@ -93,6 +93,10 @@ export class ServedProgram {
     return this.#tunnel.rttMs;
   }
 
+  get traffic(): {bytesIn: number; bytesOut: number} {
+    return this.#tunnel.traffic;
+  }
+
   /** The exit code of the program when it ended by itself, otherwise 0. */
   get exitCode(): number {
     return this.#exitCode;

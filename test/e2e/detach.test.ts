@@ -1,6 +1,8 @@
 // Tunnels in the background, as a shell script uses them: the address in a variable, a list, logs, an end that can be read about.
+import {once} from 'node:events';
 import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs';
 import {chmod, mkdir, utimes, writeFile} from 'node:fs/promises';
+import {connect} from 'node:net';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {Child, cleanEnv, run} from '../helpers/child.js';
@@ -10,7 +12,7 @@ import {startRelayProcess} from '../helpers/relay.js';
 import {Scope, unusedPort} from '../helpers/scope.js';
 import {forOtherUser, otherUser} from '../helpers/ssh.js';
 import {test} from '../helpers/test.js';
-import {httpUpstream} from '../helpers/upstreams.js';
+import {httpUpstream, tcpUpstream} from '../helpers/upstreams.js';
 import {parseEvent} from '../project/event-schema.js';
 
 /** A shell in which `tunl` is the built command, with a state folder of its own; whatever it started is stopped at the end. */
@@ -242,7 +244,13 @@ test('what runs says how it is, takes another end, and keeps the reason of a sto
   const {port} = await httpUpstream(scope, 'seen');
   await shell(`tunl expose ${port} --detach -q --expires 1h`);
   const [before] = listed((await shell('tunl list --json')).stdout);
-  expect(before?.status).toEqual({link: 'up', visitors: {open: 0, total: 0}, bytesIn: 0, bytesOut: 0});
+  expect(before?.status).toEqual({
+    link: 'up',
+    upstream: `localhost:${port}`,
+    visitors: {open: 0, total: 0},
+    bytesIn: 0,
+    bytesOut: 0,
+  });
   if (before === undefined) throw new Error('not listed');
   const {id, address} = before;
   expect(statSync(join(folder, `${id}.sock`)).mode & 0o777).toBe(0o600);
@@ -276,6 +284,20 @@ test('what runs says how it is, takes another end, and keeps the reason of a sto
   await until(() => second !== undefined && !isAlive(second.pid));
   const last = listed((await shell('tunl list --all --json')).stdout).at(-1);
   expect(last?.end?.why).toBe('expired');
+});
+
+test('the bytes of a visitor who stays are counted', async ({scope}) => {
+  const {shell} = await scriptShell(scope);
+  const target = await tcpUpstream(scope, (socket) => void socket.write('hello'));
+  await shell(`tunl expose ${target} --detach -q --tcp`);
+  const list = async () => listed((await shell('tunl list --json')).stdout)[0];
+  const [host = '', port = ''] = (await list())?.address.split(':') ?? [];
+  const socket = connect({host: host.endsWith('localhost') ? '127.0.0.1' : host, port: Number(port)});
+  scope.onEnd(() => void socket.destroy());
+  await once(socket, 'data');
+  const {status} = (await list()) ?? {};
+  expect(status).toMatchObject({visitors: {open: 1, total: 1}, bytesIn: 0, bytesOut: 5});
+  expect(Date.parse(status?.lastTrafficAt ?? '')).toBeGreaterThan(0);
 });
 
 test('an error that ends a tunnel is told with its code', async ({scope}) => {

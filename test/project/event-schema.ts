@@ -97,10 +97,11 @@ export const eventSchemas = {
     status: v.exactOptional(
       v.strictObject({
         link: v.picklist(['up', 'away', 'leaving', 'refused', 'closing']),
+        upstream: v.exactOptional(text),
         visitors: v.strictObject({open: count, total: v.exactOptional(count)}),
         bytesIn: v.exactOptional(count),
         bytesOut: v.exactOptional(count),
-        lastVisitorAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+        lastTrafficAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
       }),
     ),
     end: v.exactOptional(

@@ -95,6 +95,8 @@ export interface Tunnel extends AsyncDisposable {
   readonly ready: ReadyEvent;
   /** Open visitor connections now. */
   readonly connections: number;
+  /** Bytes from all visitors so far to the upstream, and back. */
+  readonly traffic: {bytesIn: number; bytesOut: number};
   /** The last measured way to the relay and back, ms; undefined without a link. */
   readonly rttMs: number | undefined;
   /** Resolves after an orderly end; rejects with the TunlError that ended the tunnel for good. */

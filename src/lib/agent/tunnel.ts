@@ -197,6 +197,10 @@ export class LocalTunnel implements Tunnel {
     return this.#visits.open;
   }
 
+  get traffic(): {bytesIn: number; bytesOut: number} {
+    return this.#visits.traffic;
+  }
+
   close(options: {drainTimeoutMs?: number} = {}): Promise<void> {
     // An upstream that ends together with its tunnel is not reported.
     this.#watch?.[Symbol.dispose]();

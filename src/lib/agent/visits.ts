@@ -30,6 +30,9 @@ export class Visits {
   /** Streams of the visitors that are here. */
   readonly #open = new Set<Stream>();
   #total = 0;
+  /** Of the visitors that have gone. */
+  #bytesIn = 0;
+  #bytesOut = 0;
   readonly #idle = new Moment();
   #notice: {at: number; kept: number} | undefined;
 
@@ -46,6 +49,17 @@ export class Visits {
 
   get total(): number {
     return this.#total;
+  }
+
+  /** Of all visitors so far, also of those that are here. */
+  get traffic(): {bytesIn: number; bytesOut: number} {
+    let bytesIn = this.#bytesIn;
+    let bytesOut = this.#bytesOut;
+    for (const stream of this.#open) {
+      bytesIn += stream.bytesIn;
+      bytesOut += stream.bytesOut;
+    }
+    return {bytesIn, bytesOut};
   }
 
   begin = (stream: Stream, visitor: VisitorOpen): void => {
@@ -77,6 +91,8 @@ export class Visits {
       },
       onDone: (code: StreamCode | undefined, cause) => {
         this.#open.delete(stream);
+        this.#bytesIn += stream.bytesIn;
+        this.#bytesOut += stream.bytesOut;
         if (cause !== undefined) this.#complain(cause);
         this.#onEvent(event(opened ? 'closed' : 'refused', code));
         if (cause !== undefined) this.#onDialled(false, cause);

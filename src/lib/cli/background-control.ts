@@ -5,6 +5,14 @@ import type {ControlAnswer, ControlRequest} from '../launch/control.js';
 import type {BackgroundStatus} from './events.js';
 import {oneLine} from './words.js';
 
+/** How exact the time of the last traffic is. */
+const LOOK_EVERY_MS = 2_000;
+
+export interface Traffic {
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
 export interface ControlHooks {
   /** Undefined where nothing ends by itself. */
   readonly extend?: ((expiresMs: number) => void) | undefined;
@@ -18,34 +26,44 @@ export class BackgroundState {
   #link: BackgroundStatus['link'] = 'up';
   #open = 0;
   #total = 0;
-  #bytesIn = 0;
-  #bytesOut = 0;
-  #lastVisitorAt: string | undefined;
+  #upstream: string | undefined;
+  #traffic: () => Traffic = () => ({bytesIn: 0, bytesOut: 0});
+  #bytes = 0;
+  #lastTrafficAt: string | undefined;
+
+  /** Looks from now on whether bytes move: events tell of the ends of connections alone, which may last for days. */
+  watch(traffic: () => Traffic): void {
+    this.#traffic = traffic;
+    setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+  }
 
   event(event: TunnelEvent): void {
     if (event.type === 'ready' || event.type === 'resumed') this.#link = 'up';
+    if (event.type === 'ready') this.#upstream = event.upstream;
     if (event.type === 'reconnecting') this.#link = event.state;
     if (event.type === 'draining') this.#link = 'closing';
     if (event.type !== 'connection' || event.state === 'refused') return;
-    this.#lastVisitorAt = new Date().toISOString();
-    if (event.state === 'open') {
-      this.#open += 1;
-      this.#total += 1;
-      return;
-    }
-    this.#open -= 1;
-    this.#bytesIn += event.bytesIn;
-    this.#bytesOut += event.bytesOut;
+    this.#lastTrafficAt = new Date().toISOString();
+    this.#open += event.state === 'open' ? 1 : -1;
+    if (event.state === 'open') this.#total += 1;
   }
 
   status(): BackgroundStatus {
     return {
       link: this.#link,
+      ...(this.#upstream !== undefined && {upstream: this.#upstream}),
       visitors: {open: this.#open, total: this.#total},
-      bytesIn: this.#bytesIn,
-      bytesOut: this.#bytesOut,
-      ...(this.#lastVisitorAt !== undefined && {lastVisitorAt: this.#lastVisitorAt}),
+      ...this.#look(),
+      ...(this.#lastTrafficAt !== undefined && {lastTrafficAt: this.#lastTrafficAt}),
     };
+  }
+
+  #look(): Traffic {
+    const traffic = this.#traffic();
+    const bytes = traffic.bytesIn + traffic.bytesOut;
+    if (bytes !== this.#bytes) this.#lastTrafficAt = new Date().toISOString();
+    this.#bytes = bytes;
+    return traffic;
   }
 }
 
@@ -77,12 +95,14 @@ const LINKS: readonly unknown[] = ['up', 'away', 'leaving', 'refused', 'closing'
 export function readStatus(answer: ControlAnswer | undefined): BackgroundStatus | undefined {
   const status = answer?.status;
   if (typeof status !== 'object' || status === null) return undefined;
-  const {link, visitors, bytesIn, bytesOut, lastVisitorAt} = status as Record<string, unknown>;
+  const {link, upstream, visitors, bytesIn, bytesOut, lastTrafficAt} = status as Record<string, unknown>;
   const {open, total} = (visitors ?? {}) as Record<string, unknown>;
   const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
   const areCounts = [total, bytesIn, bytesOut].every((value) => value === undefined || isCount(value));
-  const isTime = lastVisitorAt === undefined || typeof lastVisitorAt === 'string';
-  return LINKS.includes(link) && isCount(open) && areCounts && isTime
+  const areTexts = [upstream, lastTrafficAt].every(
+    (value) => value === undefined || typeof value === 'string',
+  );
+  return LINKS.includes(link) && isCount(open) && areCounts && areTexts
     ? (status as BackgroundStatus)
     : undefined;
 }

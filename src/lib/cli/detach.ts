@@ -7,7 +7,7 @@ import {sayFirst, startInBackground, takeBackgroundId} from '../launch/backgroun
 import type {End, EndCause} from '../launch/journal.js';
 import {Roster} from '../launch/roster.js';
 import {randomSecret} from '../launch/secret.js';
-import {answerControl, BackgroundState} from './background-control.js';
+import {answerControl, BackgroundState, type Traffic} from './background-control.js';
 import type {ListeningEvent} from './events.js';
 import {listenForSignals} from './signals.js';
 import {boundStderr} from './stderr-log.js';
@@ -64,10 +64,11 @@ function spokenWords(): string[] {
   return words.filter((word, at) => at >= end || !['-q', '--quiet', '--json'].includes(word));
 }
 
-interface UpOptions {
+export interface UpOptions {
   drainTimeoutMs: number;
   /** Where it may end by itself: the end comes so long from now. */
   extend?: (expiresMs: number) => void;
+  traffic?: () => Traffic;
   /** Of a relay: how many visitors are here. */
   openVisitors?: () => number;
 }
@@ -100,8 +101,9 @@ export class InBackground {
   async up(
     event: UpEvent,
     facts: string[],
-    {drainTimeoutMs, extend, openVisitors}: UpOptions,
+    {drainTimeoutMs, extend, openVisitors, traffic}: UpOptions,
   ): Promise<void> {
+    if (traffic !== undefined) this.#state.watch(traffic);
     const expiresAt = event.type === 'ready' ? event.expiresAt : undefined;
     const entry = await this.#roster.enter({
       id: this.id,

@@ -54,13 +54,15 @@ export interface BackgroundTunnelEvent {
 export interface BackgroundStatus {
   /** `up`, or as in `reconnecting` where visitors cannot come; `closing` while the last ones finish. */
   link: 'up' | 'away' | 'leaving' | 'refused' | 'closing';
+  /** Where visitors are led, as in `ready`; absent for a relay. */
+  upstream?: string;
   /** `total` is not known of a relay. */
   visitors: {open: number; total?: number};
-  /** Of the visitors that have gone. */
+  /** Of all visitors of a tunnel so far. */
   bytesIn?: number;
   bytesOut?: number;
-  /** When a visitor last came or went, ISO 8601. */
-  lastVisitorAt?: string;
+  /** When bytes were last seen to move, or a visitor to come or go, ISO 8601. */
+  lastTrafficAt?: string;
 }
 
 /** `tunl extend`: the tunnel ends later, or sooner. */

@@ -151,6 +151,15 @@ export class Several implements Held {
     return this.#tunnels.map(({rttMs}) => rttMs).find((rttMs) => rttMs !== undefined);
   }
 
+  get traffic(): {bytesIn: number; bytesOut: number} {
+    const sum = {bytesIn: 0, bytesOut: 0};
+    for (const {traffic} of this.#tunnels) {
+      sum.bytesIn += traffic.bytesIn;
+      sum.bytesOut += traffic.bytesOut;
+    }
+    return sum;
+  }
+
   async close(options: {drainTimeoutMs: number}): Promise<void> {
     await Promise.all(this.#tunnels.map((tunnel) => tunnel.close(options)));
   }

@@ -1,11 +1,12 @@
 // The base of commands with a tunnel: opens it, shows its events, and holds it until its end. With or without a program, here or in the background.
 
 import type {ReadyEvent, TunnelEvent} from '../agent/events.js';
-import type {ForwardOptions} from '../agent/options.js';
+import type {ForwardOptions, Tunnel} from '../agent/options.js';
 import type {LoginFact, Program} from '../launch/program.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
 import {BackgroundCommand} from './background-command.js';
 import {checkRelayFlags} from './combinations.js';
+import type {UpOptions} from './detach.js';
 import {given} from './flags.js';
 import {time} from './format.js';
 import {type Audience, greet} from './greet.js';
@@ -16,7 +17,7 @@ import {forwardOptions, type TunnelFlags} from './tunnel-flags.js';
 type LaunchWishes = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
 
 /** A tunnel, or one with a program. */
-type HeldTunnel = Held & {readonly login?: readonly LoginFact[]; readonly rttMs: number | undefined};
+type HeldTunnel = Held & Pick<Tunnel, 'rttMs' | 'traffic'> & {readonly login?: readonly LoginFact[]};
 
 /** Long enough for a page or a request, and short enough for a person who waits at the terminal. */
 const DRAIN_TIMEOUT_MS = 5000;
@@ -79,7 +80,10 @@ export abstract class TunnelCommand extends BackgroundCommand {
         if (!ready) return held;
         const wantsKeys = !flags['no-keys'] && !sharesTerminal;
         attended = await this.#attend(ready, held, wantsKeys);
-        await this.#welcome(flags, ready, facts, (ms) => limits.extend(ms));
+        await this.#welcome(flags, ready, facts, {
+          extend: (ms) => limits.extend(ms),
+          traffic: () => held.traffic,
+        });
         return held;
       },
     });
@@ -151,11 +155,11 @@ export abstract class TunnelCommand extends BackgroundCommand {
     flags: TunnelFlags,
     ready: ReadyEvent,
     facts: string[],
-    extend: (expiresMs: number) => void = () => {},
+    hooks: Pick<UpOptions, 'extend' | 'traffic'> = {},
   ): Promise<void> {
     for (const text of facts) this.presenter.tell({tone: 'plain', text});
     const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
-    if (this.background) await this.background.up(ready, facts, {drainTimeoutMs, extend});
+    if (this.background) await this.background.up(ready, facts, {drainTimeoutMs, ...hooks});
     else await greet(ready, flags, {...this.#audience(), leaves: flags.detach});
   }
 }
