@@ -63,4 +63,6 @@ test('a link cut every 5 s: a stream stands still for less than 5 % of the time'
   const lost = cli.events.flatMap((event) => (event.type === 'resumed' ? [event.lost] : []));
   expect(lost.length).toBeGreaterThanOrEqual(cuts);
   expect(lost.every((count) => count === 0)).toBe(true);
+  // Every loss is a first one: the waits do not grow.
+  expect(cli.events.filter((event) => event.type === 'reconnecting' && event.attempt > 1)).toEqual([]);
 });
