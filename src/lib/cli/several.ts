@@ -99,6 +99,14 @@ export function openerOf(
 ): (options: ForwardOptions) => Promise<Tunnel | Several> {
   if (words.length === 0)
     throw new TunlError('USAGE', {reason: '`tunl expose` needs a TARGET, or a command after `--`.'});
+  // `tunl expose npm run dev`: more than one word, and one that can be no target.
+  const word = words.length > 1 ? words.find((each) => /^[a-z_][\w-]*$/i.test(each)) : undefined;
+  if (word !== undefined) {
+    throw new TunlError('USAGE', {
+      reason: `${word} is no TARGET.`,
+      next: 'Write a command after `--`, and a folder as a path like ./dist.',
+    });
+  }
   const targets = readTargets(words, flags).map((target) => ({
     ...target,
     place: portOrTarget(target.target, flags['local-host']),
