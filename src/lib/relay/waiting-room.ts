@@ -1,13 +1,13 @@
-// Visitors of tunnels whose agents are known to be on their way back after a restart of the relay: they wait a little.
+// After a restart of the relay, visitors wait a little for tunnels whose agents are expected back.
 
 import type {Socket} from 'node:net';
 import type {Clock, Timer} from '../core/clock.js';
 import type {LeaseKey} from './registry.js';
 import type {Tunnel} from './tunnels.js';
 
-/** A visitor waits so long at the most, ms: agents come back within a second or two. */
+/** The longest wait of a visitor, ms. Agents come back within a second or two. */
 const WAIT_MS = 10_000;
-/** Agents that have not come back by then are not expected any more, ms. */
+/** After this time agents are not expected back any more, ms. */
 const EXPECT_MS = 60_000;
 const MAX_FOR_ONE = 256;
 const MAX_IN_ALL = 4_096;
@@ -18,7 +18,7 @@ export class WaitingRoom {
   readonly #timer: Timer;
   #count = 0;
 
-  /** @param expected what agents of the last process held. @param onGivenUp those that nobody came back for. */
+  /** @param expected the leases that agents of the last process held. @param onGivenUp gets those whose agents did not come back. */
   constructor(expected: Iterable<LeaseKey>, clock: Clock, onGivenUp: (keys: LeaseKey[]) => void) {
     this.#clock = clock;
     this.#expected = new Map([...expected].map((key) => [key, new Set()]));
@@ -29,7 +29,7 @@ export class WaitingRoom {
     });
   }
 
-  /** Holds `raw` until the tunnel is bound. False: nobody is expected under this key, or too many wait already. */
+  /** Holds `raw` until the tunnel is bound. Returns false when no agent is expected for this key, or when too many visitors wait. */
   wait(key: LeaseKey, raw: Socket, onTunnel: (tunnel: Tunnel) => void): boolean {
     const waiting = this.#expected.get(key);
     if (waiting === undefined || waiting.size >= MAX_FOR_ONE || this.#count >= MAX_IN_ALL) return false;
@@ -52,7 +52,7 @@ export class WaitingRoom {
     return true;
   }
 
-  /** A tunnel was bound: whoever waited for it goes in. */
+  /** A tunnel was bound: its waiting visitors continue. */
   open(tunnel: Tunnel): void {
     const waiting = this.#expected.get(tunnel.key);
     if (waiting === undefined) return;

@@ -1,5 +1,5 @@
-// Visitors of whom nothing has been read yet, because their agent's link is away or behind. Once a second it looks who of them
-// has left: what is not read does not tell. Where the link is away for too long they are reset.
+// Visitors whose bytes are not read yet, because their agent's link is lost or slow. A socket that is not read does not report
+// its end, so they are checked once a second. They are reset when the link is lost for too long.
 
 import type {Splice} from '../bytes/splice.js';
 import type {Clock, Timer} from '../core/clock.js';
@@ -9,7 +9,7 @@ const LOOK_EVERY_MS = 1_000;
 
 export interface WaitingVisitorsOptions {
   clock: Clock;
-  /** How long a visitor waits for a link that is away, ms. */
+  /** How long a visitor waits for a lost link, ms. */
   waitMs: number;
 }
 
@@ -28,7 +28,7 @@ export class WaitingVisitors {
     this.#options = options;
   }
 
-  /** Nothing happens for one whose bytes flow already. */
+  /** Has no effect for a visitor whose bytes flow already. */
   add(splice: Waiting['splice'], session: Waiting['session']): void {
     if (splice.hasBegun || splice.done) return;
     this.#all.add({splice, session, since: this.#options.clock.now()});

@@ -19,7 +19,7 @@ test('those that have lived for a second', () => {
   expect(set).not.toHaveBeenCalled();
   vi.advanceTimersByTime(1_000);
   expect(set).toHaveBeenCalledTimes(1);
-  // Node before 24 sets no interval: its ten probes, a second apart, begin later.
+  // An older Node sets no interval: its ten probes, a second apart, begin later.
   const takesIntervals = Socket.prototype.setKeepAlive.length >= 4;
   expect(set.mock.calls[0]?.slice(0, 2)).toEqual([true, takesIntervals ? 30_000 : 50_000]);
   expect(vi.getTimerCount()).toBe(0);

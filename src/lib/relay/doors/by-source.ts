@@ -1,13 +1,13 @@
-// Members grouped by the source they come from, and which group weighs most: asked for often, so never by a long search.
+// Groups members by their source and finds the heaviest group. It is asked often, so it avoids long searches.
 
 import type {Clock} from '../../core/clock.js';
 
-/** All groups are gone through no more often than this, ms. */
+/** The least time between two searches of all groups, ms. */
 const SEARCH_EVERY_MS = 100;
 
 export interface Group<T> {
   weight: number;
-  /** In the order in which they were put there. */
+  /** The members in the order of their arrival. */
   readonly members: Set<T>;
 }
 
@@ -15,7 +15,7 @@ export class BySource<T> {
   readonly #clock: Clock;
   readonly #groups = new Map<string, Group<T>>();
   #heaviest: Group<T> | undefined;
-  /** The most that any has weighed since the last search: others may still weigh as much. */
+  /** The highest weight since the last search; other groups may still have it. */
   #peak = 0;
   #searchedAt = Number.NEGATIVE_INFINITY;
 
@@ -52,7 +52,7 @@ export class BySource<T> {
     if (group === this.#heaviest) this.#heaviest = undefined;
   }
 
-  /** As good as the heaviest; undefined: there is nobody at all. */
+  /** The heaviest group, or one that is nearly as heavy; undefined without any members. */
   heaviest(): Group<T> | undefined {
     const known = this.#heaviest;
     if (known !== undefined && known.weight * 2 >= this.#peak) return known;
@@ -63,7 +63,7 @@ export class BySource<T> {
 
   #weigh(group: Group<T>, more: number): void {
     group.weight += more;
-    // Growth is noticed as it happens; a search is only needed after the heaviest has shrunk.
+    // Growth is noticed at once; a search is only needed after the heaviest group has shrunk.
     if (group.weight > (this.#heaviest?.weight ?? this.#peak)) {
       this.#heaviest = group;
       this.#peak = Math.max(this.#peak, group.weight);

@@ -1,28 +1,28 @@
-// How many descriptors this process may have and has: found out without counting them one by one.
+// Finds the number of open descriptors and their limit, without counting them one by one.
 
 import {closeSync, openSync, readFileSync} from 'node:fs';
 import type {Clock} from '../../core/clock.js';
 
-/** Looked at again after this long, ms, or after so many connections more. */
+/** The number is read again after this time, ms, or after this many more connections. */
 const LOOK_EVERY_MS = 1_000;
 const LOOK_EVERY_MORE = 64;
 
-/** For agents, files and what is on its way in: an eighth of a small allowance, 1,024 of a large one. */
+/** The reserve for agents, files and new connections: an eighth of a small limit, 1,024 of a large one. */
 const SHARE_RESERVED = 1 / 8;
 const LEAST_RESERVED = 32;
 const MOST_RESERVED = 1_024;
 
 export interface DescriptorsOptions {
   clock: Clock;
-  /** Connections that are counted as they come and go. */
+  /** Open connections, counted at each start and end. */
   connections: () => number;
   system?: DescriptorSystem;
 }
 
 export interface DescriptorSystem {
-  /** Undefined: not known here. */
+  /** Undefined when the limit is unknown on this system. */
   limit(): number | undefined;
-  /** The lowest number that is free, undefined: none is. All below it are in use. */
+  /** The lowest free number; all below it are in use. Undefined: none is free. */
   lowestFree(): number | undefined;
 }
 
@@ -30,7 +30,7 @@ export class Descriptors {
   readonly #options: DescriptorsOptions;
   readonly #system: DescriptorSystem;
   #limit: number;
-  /** In use besides the connections that are counted, at the last look. */
+  /** Other open descriptors at the last read. */
   #others = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #lookedWith = 0;
@@ -41,12 +41,12 @@ export class Descriptors {
     this.#limit = this.#system.limit() ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Another visitor would take what is kept for agents and for connections on their way in. */
+  /** True when another visitor would use the reserve for agents and new connections. */
   get noneForVisitors(): boolean {
     return this.#free() <= this.#reserved;
   }
 
-  /** Another connection would take what is kept for files and for what has been let in already. */
+  /** True when another connection would use the reserve for files and accepted visitors. */
   get noneForConnections(): boolean {
     return this.#free() <= this.#reserved / 4;
   }
@@ -76,7 +76,7 @@ const linux: DescriptorSystem = {
       const soft = /^Max open files +(\d+)/m.exec(text)?.[1];
       return soft === undefined ? undefined : Number(soft);
     } catch {
-      // Not Linux, or no descriptor is left to read it with.
+      // The system is not Linux, or no descriptor is free for reading.
       return undefined;
     }
   },

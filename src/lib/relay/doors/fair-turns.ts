@@ -1,16 +1,16 @@
-// Dear work, a little in each turn of the event loop, and by turns among those that want it.
+// Spreads expensive work over turns of the event loop, and shares it fairly between sources.
 
 import type {Clock} from '../../core/clock.js';
 
 export interface FairTurnsOptions {
-  /** Jobs in one turn: between two turns everybody else's bytes go through. */
+  /** The most jobs in one turn; other connections' bytes pass between two turns. */
   perTurn: number;
   clock: Pick<Clock, 'soon'>;
 }
 
 export class FairTurns {
   readonly #options: FairTurnsOptions;
-  /** Sources with jobs that wait; the first is next. */
+  /** Sources with waiting jobs; the first one is next. */
   readonly #waiting = new Map<string, (() => void)[]>();
   #done = 0;
   #armed = false;
@@ -19,7 +19,7 @@ export class FairTurns {
     this.#options = options;
   }
 
-  /** Now, if this turn has room and nobody waits; else later, after one job of each other source that waits. */
+  /** Runs the job now if this turn has room and no job waits; otherwise after one job of each other waiting source. */
   run(source: string, job: () => void): void {
     if (this.#done < this.#options.perTurn && this.#waiting.size === 0) {
       this.#do(job);

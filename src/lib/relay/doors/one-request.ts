@@ -1,4 +1,4 @@
-// HTTP for strangers: one request a connection, whatever else is sent on it.
+// HTTP for strangers: only one request of each connection is read.
 
 import type {IncomingMessage, Server, ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';

@@ -1,16 +1,16 @@
-// Where a connection comes from: read once, at the accept, because a connection that was reset has no address any more.
+// The address of a connection. It is read once, at the accept, because a connection has no address after a reset.
 
 import {isIPv6, type Socket} from 'node:net';
 
 export interface Peer {
-  /** An IPv4 address in its own form, also where it arrives over IPv6. */
+  /** An IPv4 address has its own form, even if it arrives over IPv6. */
   readonly address: string;
   readonly port: number;
-  /** The unit that limits count by: an IPv4 address, or the /64 of an IPv6 one, which a single host has all of. */
+  /** The unit for limits: an IPv4 address, or the /64 of an IPv6 address, because one host can use all of a /64. */
   readonly source: string;
 }
 
-/** Undefined: the connection was reset before it was accepted. */
+/** Undefined when the connection was reset before the accept. */
 export function peerOf(socket: Socket): Peer | undefined {
   const {remoteAddress, remotePort} = socket;
   if (remoteAddress === undefined || remotePort === undefined) return undefined;

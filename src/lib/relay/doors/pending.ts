@@ -1,5 +1,5 @@
-// Connections that have no rights yet: neither a visitor's in a tunnel nor an agent's with a session. How long they may take,
-// how many there may be, and what their source may cost.
+// Connections without rights: no visitor of a tunnel yet, and no agent with a session yet. This file limits their time, their
+// number, and the cost of each source.
 
 import type {Socket} from 'node:net';
 import {resetSocket} from '../../bytes/reset.js';
@@ -12,19 +12,19 @@ import type {Room} from './room.js';
 import {TokenBuckets} from './token-buckets.js';
 import type {TrustCheck} from './trusted.js';
 
-/** For a whole ClientHello, ms: it is sent at once by everything that means well. A busy relay has the fifth second to let go. */
+/** Limit for a whole ClientHello, ms. Honest clients send it at once. A busy relay still ends the connection within five seconds. */
 const HELLO_MS = 4_000;
-/** From the accept to a session, a tunnel or an answer, ms. */
+/** Limit from the accept to a session, a tunnel or an answer, ms. */
 const WHOLE_MS = 10_000;
-/** For the handshake of a visitor that waited for its tunnel, ms. */
+/** Limit for the handshake of a visitor that waited for its tunnel, ms. */
 const AFTER_WAIT_MS = 5_000;
 
 /** The memory of a connection while its ClientHello is read, and after TLS has begun: measured, rounded up. */
 const BARE_BYTES = 4 * 1024;
-/** Buffers grow by doubling, and what they were before is garbage for a while. */
+/** Buffers grow by doubling, and their old memory is garbage for a while. */
 const BUFFER_FACTOR = 4;
 const TLS_BYTES = 64 * 1024;
-/** All of them together: 2,000 in their handshakes, or 32,000 that have said nothing. */
+/** Limit for all of them together: 2,000 in their handshakes, or 32,000 that have sent nothing. */
 const MOST_BYTES = 128 * 1024 * 1024;
 
 /**
@@ -39,9 +39,9 @@ const STEPS = {
 } as const;
 export type Step = keyof typeof STEPS;
 
-/** Refused tokens of one source, before the next ones are not even looked at. */
+/** Refused tokens of one source. Beyond this number its tokens are not checked for a while. */
 const LOGINS = {burst: 20, perSecond: 0.5};
-/** A source that an agent has come from within this time, ms, may cost ten times as much at the relay's own name. */
+/** A source with an agent within this time, ms, may cost ten times as much at the relay's own name. */
 const PROVEN_MS = 600_000;
 const PROVEN_SHARE = 0.1;
 const MOST_PROVEN = 16_384;
@@ -60,7 +60,7 @@ export class PendingConnections {
   readonly #sources: BySource<PendingConnection>;
   readonly #buckets: Readonly<Record<Step, TokenBuckets>>;
   readonly #logins: TokenBuckets;
-  /** When a source last brought a session. */
+  /** The time of the last session of each source. */
   readonly #proven = new Map<string, number>();
   readonly #refused: RepeatLog;
   readonly #turnedAway: RepeatLog;
@@ -91,9 +91,9 @@ export class PendingConnections {
   }
 
   /**
-   * Takes a connection that was just accepted. Undefined: it is gone.
+   * Takes a connection that was just accepted. Undefined: the connection was ended.
    *
-   * @param helloMs for its first words.
+   * @param helloMs limit for its ClientHello.
    */
   admit(raw: Socket, helloMs = HELLO_MS): PendingConnection | undefined {
     const peer = peerOf(raw);
@@ -117,7 +117,7 @@ export class PendingConnections {
     return connection.over ? undefined : connection;
   }
 
-  /** Ends the oldest connection of the source that holds the most. False: there is none. */
+  /** Ends the oldest connection of the source that holds the most. Returns false when there is none. */
   endOne(): boolean {
     const [oldest] = this.#sources.heaviest()?.members ?? [];
     oldest?.end();
@@ -151,7 +151,7 @@ export class PendingConnections {
     this.#refused.note(address);
   }
 
-  /** An agent comes from there. */
+  /** An agent has come from this source. */
   proved({source}: Peer): void {
     this.#proven.delete(source);
     this.#proven.set(source, this.clock.now());
@@ -168,7 +168,7 @@ export class PendingConnections {
     if (more > 0) while (this.#bytes > most && this.endOne());
   }
 
-  /** @param vain it has come to nothing. */
+  /** @param vain the connection has led to nothing. */
   remove(connection: PendingConnection, vain: boolean): void {
     const {peer, step} = connection;
     this.#sources.delete(peer.source, connection, connection.bytes);
@@ -182,21 +182,21 @@ export class PendingConnections {
   }
 }
 
-/** One of them, from the accept until it has rights or is gone. */
+/** One such connection, from the accept until it has rights or is gone. */
 export class PendingConnection {
   readonly peer: Peer;
   readonly raw: Socket;
-  /** TLS on top of it, from its handshake on. */
+  /** The TLS socket on top of it, from its handshake on. */
   secure: Socket | undefined;
   step: Step = 'hello';
   #next: Step = 'hello';
   #known = false;
   bytes = 0;
-  /** Gives back what is held of its first words: called at once when it ends, since `close` comes later. */
+  /** Frees the bytes of its ClientHello. Called at once when it ends, because `close` comes later. */
   release: (() => void) | undefined;
   readonly #all: PendingConnections;
   readonly #since: number;
-  /** When its time is over, ms after the accept. */
+  /** Its deadline, ms after the accept. */
   #mostMs: number;
   #timer: Timer;
   #over = false;
@@ -212,7 +212,7 @@ export class PendingConnection {
     raw.once('close', this.#onClose);
   }
 
-  /** It has rights, or is gone. */
+  /** True when it has rights or is gone. */
   get over(): boolean {
     return this.#over;
   }
@@ -222,12 +222,12 @@ export class PendingConnection {
     if (!this.#over) this.#all.resize(this, BARE_BYTES + BUFFER_FACTOR * bytes);
   }
 
-  /** It has said whom it wants. */
+  /** Its ClientHello is complete. */
   named(): void {
     this.#mostMs = Math.max(WHOLE_MS, this.#mostMs);
   }
 
-  /** A TLS handshake comes next. False: its source has had too many of them in vain, and the connection is gone. */
+  /** A TLS handshake comes next. Returns false, and ends the connection, when too many handshakes of its source have failed. */
   secures(step: 'visitor' | 'own'): boolean {
     if (!this.#mayGoOn(step)) return false;
     this.#next = step;
@@ -235,7 +235,7 @@ export class PendingConnection {
     return true;
   }
 
-  /** Its handshake's turn has come. False: it has ended meanwhile, or its source has spent what it had. */
+  /** The turn of its handshake has come. Returns false when it has ended meanwhile, or when its source has no tokens left. */
   mayBegin(): boolean {
     if (!this.#mayGoOn(this.#next)) return false;
     this.step = this.#next;
@@ -252,7 +252,7 @@ export class PendingConnection {
     return this.#all.mayLogIn(this.peer);
   }
 
-  /** Until the next token of this source is looked at, ms. */
+  /** Time until the next token of this source is checked, ms. */
   get loginWaitMs(): number {
     return this.#all.loginWaitMs(this.peer);
   }
@@ -261,19 +261,19 @@ export class PendingConnection {
     this.#all.loginFailed(this.peer);
   }
 
-  /** It has shown whose it is. Its time goes on, but whatever becomes of it is not a stranger's doing. */
+  /** It has shown its owner. Its deadline stays, but its source is no longer charged. */
   recognise(): void {
     if (this.#over) return;
     this.#known = true;
     this.#all.proved(this.peer);
   }
 
-  /** It has rights now: no limit of this kind holds any longer. */
+  /** It has rights now, so these limits no longer apply. */
   enter(): void {
     this.#leave(false);
   }
 
-  /** Resets it. */
+  /** Resets the connection. */
   end = (): void => {
     if (this.#over) return;
     this.#leave(true);
@@ -292,7 +292,7 @@ export class PendingConnection {
     this.release = undefined;
   }
 
-  /** One timer is enough for nearly all, who are gone before it: it is set anew only where there is more time by now. */
+  /** One timer is enough, because nearly all connections end before it fires. It is set again only when the deadline was moved. */
   readonly #onTime = (): void => {
     const {clock} = this.#all;
     const leftMs = this.#since + this.#mostMs - clock.now();

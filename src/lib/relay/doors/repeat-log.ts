@@ -1,10 +1,10 @@
-// A line of the log for what strangers can cause as often as they like: the first at once, the rest as a number.
+// Limits log lines that strangers can cause at will: the first one is written at once, later ones as a count.
 
 import type {Clock, Timer} from '../../core/clock.js';
 
-/** Lines of one source are this far apart, ms. */
+/** The least time between two lines of one source, ms. */
 const EVERY_MS = 10_000;
-/** Sources that have lines of their own within that time; the rest is one number. */
+/** The most sources with lines of their own within that time; all others share one count. */
 const MAX_SOURCES = 16;
 
 export interface RepeatLogOptions {
@@ -15,7 +15,7 @@ export interface RepeatLogOptions {
 
 export class RepeatLog {
   readonly #options: RepeatLogOptions;
-  /** Not told yet, by source. */
+  /** Counts that are not logged yet, by source. */
   readonly #counts = new Map<string, number>();
   #others = 0;
   #timer: Timer | undefined;
@@ -47,7 +47,7 @@ export class RepeatLog {
     this.#others = 0;
     for (const [from, times] of counts) this.#options.write({from, times});
     if (others > 0) this.#options.write({times: others});
-    // A source that goes on has its next line in ten seconds, not at once.
+    // A source that continues gets its next line in ten seconds, not at once.
     for (const [from] of counts) this.#counts.set(from, 0);
     if (counts.length > 0) this.#timer = this.#options.clock.after(EVERY_MS, () => this.#tell());
   }

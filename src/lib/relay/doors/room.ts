@@ -15,7 +15,7 @@ export interface RoomOptions {
   watch: {makeRoom(peer: Peer): boolean};
 }
 
-/** For visitors that move nothing, of the memory that the process may use. */
+/** The share of the process's memory for idle visitors. */
 export const SHARE_OF_MEMORY = 1 / 2;
 
 export class Room {
@@ -32,12 +32,12 @@ export class Room {
     });
   }
 
-  /** No descriptor for a connection whose purpose is not known yet; agents come this way as well. */
+  /** True when no descriptor is free for a connection with an unknown purpose; agents use it as well. */
   get noneForConnections(): boolean {
     return this.#options.descriptors.noneForConnections;
   }
 
-  /** False: this visitor has to go. True may have ended another. */
+  /** Returns false when this visitor must go. With true, another visitor may have been ended. */
   forVisitor(peer: Peer): boolean {
     const {descriptors, idleBytes, mostBytes, watch} = this.#options;
     if (!descriptors.noneForVisitors && idleBytes() < mostBytes) return true;

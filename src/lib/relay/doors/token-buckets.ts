@@ -2,7 +2,7 @@
 
 import type {Clock} from '../../core/clock.js';
 
-/** Sources remembered in one set of buckets. Beyond, the one that was first is forgotten: its bucket is full again. */
+/** The most sources in one set of buckets. Beyond it the oldest source is forgotten, and its bucket is full again. */
 const MAX_SOURCES = 16_384;
 
 export interface BucketOptions {
@@ -21,7 +21,7 @@ interface Spent {
 
 export class TokenBuckets {
   readonly #options: BucketOptions;
-  /** Sources that have spent nothing, or have it all back, need no entry. */
+  /** Sources with a full bucket need no entry. */
   readonly #spent = new Map<string, Spent>();
 
   constructor(options: BucketOptions) {
@@ -32,12 +32,12 @@ export class TokenBuckets {
     return this.#spent.size;
   }
 
-  /** Whether a whole token is left for this source. */
+  /** True when this source has at least one whole token. */
   has(source: string): boolean {
     return this.#now(source) <= this.#options.burst - 1;
   }
 
-  /** May go below nothing, by a burst at the most: much that was begun together may end together. */
+  /** The amount may become negative, by one burst at the most, because many attempts may fail at the same time. */
   spend(source: string, cost = 1): void {
     const {burst, clock} = this.#options;
     const amount = Math.min(this.#now(source) + cost, 2 * burst);
@@ -45,7 +45,7 @@ export class TokenBuckets {
     this.#spent.set(source, {amount, at: clock.now()});
   }
 
-  /** Until there is a whole one again, ms. */
+  /** Time until there is a whole token again, ms. */
   waitMs(source: string): number {
     const {burst, perSecond} = this.#options;
     return Math.max(0, Math.ceil(((this.#now(source) - burst + 1) / perSecond) * 1_000));
@@ -61,7 +61,7 @@ export class TokenBuckets {
     return 0;
   }
 
-  /** Two of the oldest entries are looked at for each new one, so that what is over does not pile up. */
+  /** For each new entry two of the oldest ones are checked, so that full buckets do not pile up. */
   #makeRoom(): void {
     let looks = 2;
     for (const source of this.#spent.keys()) {

@@ -7,7 +7,7 @@ import type {Peer} from './peer.js';
 import type {TrustCheck} from './trusted.js';
 
 const LOOK_EVERY_MS = 1_000;
-/** Visitors give way to others of their own source only after this long without a byte, ms. */
+/** A visitor makes room for another one of its own source only after this long without a byte, ms. */
 const OWN_SOURCE_MS = 60_000;
 /** The most visitors that are checked when one must make room. */
 const MOST_TRIES = 32;
@@ -26,7 +26,7 @@ interface Watched {
 
 export interface VisitorWatchOptions {
   clock: Clock;
-  /** Undefined: no visitor is ended for standing still. */
+  /** Undefined: no visitor is ended for being idle. */
   idleTimeoutMs: number | undefined;
   isTrusted: TrustCheck;
 }
@@ -34,7 +34,7 @@ export interface VisitorWatchOptions {
 export class VisitorWatch {
   readonly #options: VisitorWatchOptions;
   readonly #watched = new Map<WatchedVisitor, Watched>();
-  /** In each source those first that have been silent for longest, as of the last look. */
+  /** The visitors of each source; the longest idle ones are first, as of the last check. */
   readonly #sources: BySource<Watched>;
   #timer: Timer | undefined;
 
@@ -79,7 +79,7 @@ export class VisitorWatch {
     return true;
   }
 
-  /** The first that has not moved since the last look, or, if the first few all have, any of them. */
+  /** The first visitor that has not moved since the last check; if the first few have all moved, any of them. */
   #idlestOf(members: ReadonlySet<Watched>): Watched {
     let first: Watched | undefined;
     let tries = MOST_TRIES;
@@ -109,14 +109,14 @@ export class VisitorWatch {
     }
   }
 
-  /** True: it has moved since it was last looked at. */
+  /** True when it has moved since the last check. */
   #lookAt(watched: Watched): boolean {
     const {stream, peer} = watched.visitor;
     const moved = stream.bytesIn + stream.bytesOut;
     if (moved === watched.moved) return false;
     watched.moved = moved;
     watched.movedAt = this.#options.clock.now();
-    // To the end of the line.
+    // The visitor goes to the end of the queue.
     const members = this.#sources.get(peer.source)?.members;
     members?.delete(watched);
     members?.add(watched);
