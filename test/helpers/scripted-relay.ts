@@ -1,5 +1,5 @@
 // A relay in memory that keeps to the protocol, and says at the moment that a test chooses what the test wants said.
-import {systemClock} from '../../src/lib/core/clock.js';
+import {type Clock, systemClock} from '../../src/lib/core/clock.js';
 import {BlockPool} from '../../src/lib/mux/blocks.js';
 import type {Carrier} from '../../src/lib/mux/carrier.js';
 import {greetAgent, refuseHello} from '../../src/lib/mux/handshake.js';
@@ -22,13 +22,19 @@ export class ScriptedRelay {
   /** Called with each new session. */
   onSession: (session: Session) => void = () => {};
   session: Session | undefined;
+  readonly #clock: Clock;
+
+  /** @param clock that of the agent, where the test moves it: what the relay rests for must not take the agent's seconds. */
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
 
   readonly dial = (): Promise<Carrier> => {
     this.dialled += 1;
     const instead = this.dials.shift();
     if (instead !== undefined) return instead();
     const [mine, theirs] = createPipe();
-    this.#accept(new Link(theirs));
+    this.#accept(new Link(theirs, {clock: this.#clock}));
     return Promise.resolve(mine);
   };
 
@@ -41,7 +47,7 @@ export class ScriptedRelay {
     greetAgent(link, {
       software: 'relay',
       timeoutMs: 10_000,
-      clock: systemClock,
+      clock: this.#clock,
       onHello: (hello) => {
         const code = this.refusals.shift();
         if (code !== undefined) refuseHello(link, code, 'told so');
@@ -57,6 +63,7 @@ export class ScriptedRelay {
     const session: Session = new Session({
       role: 'relay',
       pool: new BlockPool(),
+      clock: this.#clock,
       sink: {
         onOpen: (stream) => stream.refuse('KIND_UNKNOWN'),
         onControl: (payload) => this.#onControl(session, payload),

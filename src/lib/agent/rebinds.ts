@@ -23,7 +23,8 @@ export class Rebinds<Tunnel> {
   readonly #backoff: Backoff;
   /** Each with the timer of its next attempt; undefined while the relay has to answer. */
   readonly #refused = new Map<Tunnel, Timer | undefined>();
-  #since = 0;
+  /** Since when something was refused; new sessions do not begin it anew. Undefined: all that was asked for is bound. */
+  #since: number | undefined;
   #attempt = 0;
 
   constructor(options: RebindsOptions) {
@@ -35,7 +36,7 @@ export class Rebinds<Tunnel> {
   /** Asks for `tunnel` again later. Returns false when the time to do so is over. */
   refused(tunnel: Tunnel, error: TunlError, ask: () => void): boolean {
     const now = this.#clock.now();
-    if (this.#refused.size === 0) {
+    if (this.#since === undefined) {
       this.#since = now;
       this.#attempt = 0;
     }
@@ -54,9 +55,13 @@ export class Rebinds<Tunnel> {
   }
 
   bound(tunnel: Tunnel): void {
-    if (!this.#refused.delete(tunnel) || this.#refused.size > 0) return;
+    const wasRefused = this.#refused.delete(tunnel);
+    if (this.#refused.size > 0) return;
+    const since = this.#since;
+    this.#since = undefined;
+    if (!wasRefused || since === undefined) return;
     this.#backoff.succeeded();
-    this.#options.onBoundAgain(this.#clock.now() - this.#since);
+    this.#options.onBoundAgain(this.#clock.now() - since);
   }
 
   /** Nobody wants `tunnel` any more. */

@@ -160,8 +160,8 @@ async function serving(
   owner: {onVisitor: (stream: Stream) => void} = takesAll,
   options: {maxRetryTimeMs?: number} = {},
 ) {
-  const relay = new ScriptedRelay();
   const clock = new ManualClock();
+  const relay = new ScriptedRelay(clock);
   const heard: string[] = [];
   let end: ErrorCode | 'closed' | undefined;
   const agent = new Agent({
@@ -308,6 +308,26 @@ describe('a tunnel that is refused for now', () => {
     expect(await outcome()).toBe('RELAY_LOST');
     expect(clock.now() - since).toBeGreaterThanOrEqual(30_000);
     expect(clock.now() - since).toBeLessThan(40_000);
+    agent.close();
+  });
+
+  test('is given up after that time also where sessions break meanwhile', async () => {
+    const {agent, relay, clock, until, end} = await serving(takesAll, {maxRetryTimeMs: 30_000});
+    relay.bindRefusals.push(...Array<string>(100).fill('BIND_REFUSED'));
+    const since = clock.now();
+    let sessions = 0;
+    relay.onSession = () => {
+      sessions += 1;
+    };
+    for (let breaks = 1; breaks <= 4; breaks += 1) {
+      relay.session?.close('RELAY_LOST', 'told so');
+      await until(() => sessions === breaks);
+      const next = clock.now() + 5_000;
+      await until(() => clock.now() >= next);
+    }
+    await until(() => end() !== undefined);
+    expect(end()).toBe('RELAY_LOST');
+    expect(clock.now() - since).toBeLessThan(45_000);
     agent.close();
   });
 
