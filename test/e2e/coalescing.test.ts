@@ -1,0 +1,95 @@
+// A browser may send a request for one name over an h2 connection of another that shows the same address and a certificate
+// for both. Here no request may ever reach another tunnel's upstream that way.
+import {writeFile} from 'node:fs/promises';
+import {createServer} from 'node:http2';
+import {join} from 'node:path';
+import {expect} from 'vitest';
+import {startBrowser} from '../helpers/browser.js';
+import {createAuthority} from '../helpers/certificates.js';
+import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+
+const REQUESTS = 20;
+
+interface Site {
+  url: string;
+  /** The hosts that were asked for at its upstream. */
+  asked: string[];
+}
+
+/** An h2 upstream that any page may fetch from, behind a tunnel of its own. */
+async function site(scope: Scope, relay: RelayProcess, env: Record<string, string>): Promise<Site> {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.headers[':authority'] ?? '');
+    response.setHeader('Access-Control-Allow-Origin', '*');
+    response.setHeader('Content-Type', 'text/html');
+    response.end('<!doctype html><title>site</title>');
+  });
+  const {ready} = await relay.expose(await scope.listen(server), {flags: ['--h2'], env});
+  return {url: ready.url ?? '', asked};
+}
+
+/** Opens one site in Chromium, which then asks the other one, and the other way round. */
+async function visitBoth(scope: Scope, caFile: string, [one, two]: readonly [Site, Site]): Promise<void> {
+  const browser = await startBrowser(scope, {caFile});
+  for (const [from, to] of [
+    [one, two],
+    [two, one],
+  ] as const) {
+    const tab = await browser.newPage();
+    await tab.goto(`${from.url}/`);
+    const got = await tab.evaluate(
+      async ([url, count]) => {
+        const answers = Array.from(
+          {length: Number(count)},
+          async (_, i) => (await fetch(`${url}/?${i}`)).status,
+        );
+        return await Promise.all(answers);
+      },
+      [to.url, REQUESTS] as const,
+    );
+    expect(got).toEqual(Array<number>(REQUESTS).fill(200));
+    await tab.close();
+  }
+}
+
+const strangers = (site: Site): string[] => site.asked.filter((host) => host !== new URL(site.url).host);
+
+test('with a certificate for each name every request of Chromium reaches its own upstream', async ({
+  scope,
+}) => {
+  const relay = await startRelayProcess(scope);
+  const sites = [await site(scope, relay, {}), await site(scope, relay, {})] as const;
+  await visitBoth(scope, relay.caFile, sites);
+  for (const each of sites) {
+    expect(each.asked.length).toBeGreaterThan(REQUESTS);
+    expect(strangers(each)).toEqual([]);
+  }
+});
+
+test('where all names share one the relay refuses h2, and for a reason: with --shared-h2 requests go astray', async ({
+  scope,
+}) => {
+  const folder = await scope.tempDir('wildcard');
+  const authority = await createAuthority();
+  const {cert, key} = await authority.issue(['r1.localhost', '*.r1.localhost']);
+  const [caFile, certFile, keyFile] = ['ca.pem', 'cert.pem', 'key.pem'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await Promise.all([writeFile(caFile, authority.cert), writeFile(certFile, cert), writeFile(keyFile, key)]);
+  const given = ['--cert-file', certFile, '--key-file', keyFile];
+  const env = {TUNL_CA_FILE: caFile};
+
+  const careful = await startRelayProcess(scope, {flags: given});
+  await expect(site(scope, careful, env)).rejects.toThrow(/H2_NOT_OFFERED/);
+
+  const shared = await startRelayProcess(scope, {flags: [...given, '--shared-h2']});
+  const sites = [await site(scope, shared, env), await site(scope, shared, env)] as const;
+  await visitBoth(scope, caFile, sites);
+  // The browser does what the relay guards against; without this the test above would show nothing.
+  expect(sites.flatMap(strangers).length).toBeGreaterThan(0);
+});
