@@ -2,6 +2,7 @@
 import {writeSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {TunlError} from '../../core/errors.js';
+import {childEnv} from '../child-env.js';
 import {InputQueue} from './input-queue.js';
 import type {Size} from './screen.js';
 
@@ -58,7 +59,7 @@ export class Pty {
 
   constructor({command, env, cwd, size, onData, onExit}: PtyOptions) {
     const [file, ...args] = command;
-    const options = {...size, cwd, env, name: 'xterm-256color', encoding: null};
+    const options = {...size, cwd, env: childEnv(env), name: 'xterm-256color', encoding: null};
     this.#process = loadPty().spawn(file, args, options);
     const {fd, _socket: socket} = this.#process;
     this.#input = new InputQueue((bytes) => {
