@@ -34,7 +34,9 @@ test('a lost SYN beside a silent address costs a second, and no visitor', async 
   visitor.stdin.write('hello\n');
   await visitor.line((line) => line === 'hello');
   // It would be found out about before its two hours are over.
-  const sockets = await wire.one.run('ss', '--tcp', '--numeric', '--options', 'dport = :8000');
-  expect(sockets).toMatch(/timer:\(keepalive,(30|2\d)sec,0\)/);
+  const sockets = () => wire.one.run('ss', '--tcp', '--numeric', '--options', 'dport = :8000');
+  // Keepalive begins when a connection has lived for a second.
+  while (!(await sockets()).includes('timer:(keepalive,')) await new Promise(setImmediate);
+  expect(await sockets()).toMatch(/timer:\(keepalive,(30|2\d)sec,0\)/);
   expect(await wire.two.run('nft', 'list', 'chain', 'inet', 'faults', 'input')).toMatch(/counter packets 1 /);
 });

@@ -48,7 +48,7 @@ test('a program that is not installed: what to install', async ({scope}) => {
   for (const [words, next] of [
     [['jupyter'], 'pip install -U jupyterlab'],
     [['code-server', folder], 'npm install -g code-server'],
-    [['terminal'], 'Install ttyd'],
+    [['terminal', '--bin', '/nowhere/ttyd'], '--bin'],
     [['expose', '--', 'no-such-program'], 'Check the spelling'],
     [['expose', '--', 'npm run dev'], 'separate words'],
     [['jupyter', '--bin', '/nowhere/jupyter-lab'], '--bin'],
