@@ -1,6 +1,6 @@
 // The sessions of this relay's agents: who says hello, which session goes on, what it binds, and what ends with it.
 
-import type {Clock} from '../core/clock.js';
+import {atMost, type Clock} from '../core/clock.js';
 import {isErrorCode, TunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
@@ -19,6 +19,7 @@ import {TokenBuckets} from './doors/token-buckets.js';
 import {keyOwner} from './key-owner.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
 import type {Caller} from './own-site.js';
+import type {Part} from './part.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
 
 const UNPROVEN =
@@ -33,6 +34,10 @@ const HELLO_TIMEOUT_MS = 10_000;
  */
 const BIND_BURST = 200;
 const BINDS_PER_SECOND = 20;
+
+/** How long agents may take for bytes of visitors who have gone, and to hear of the end: who is away is not waited for. */
+const LAST_BYTES_MS = 5_000;
+const LAST_WORDS_MS = 1_000;
 
 export interface AgentsOptions {
   /** The relay's own name: what agents dial, and what those without a token sign. */
@@ -50,6 +55,10 @@ export interface AgentsOptions {
   maxTunnelsPerAgent: number;
   maxLeasesPerOwner: number;
   keepForReplay: boolean;
+  /** Agents that are sent away come back within this time, ms, each after a random wait. */
+  comeBackWithinMs: number;
+  /** Where they go instead, if there are any. */
+  successors: readonly string[];
   clock: Clock;
   log: Logger;
 }
@@ -65,7 +74,7 @@ interface Member {
   binding: number;
 }
 
-export class Agents {
+export class Agents implements Part {
   readonly #options: AgentsOptions;
   readonly #members = new Map<string, Member>();
   /** How many sessions each owner has. */
@@ -122,6 +131,23 @@ export class Agents {
     });
   };
 
+  drain(): void {
+    const {comeBackWithinMs, successors} = this.#options;
+    this.sendAway('The relay is going away.', {
+      afterMs: () => Math.random() * comeBackWithinMs,
+      relays: successors,
+    });
+  }
+
+  async close(until: number): Promise<void> {
+    const {clock} = this.#options;
+    const leftMs = until - clock.now();
+    // A visitor has gone when its last bytes were taken; they may still be on their way to the agent.
+    if (leftMs > 0) await atMost(clock, Math.min(leftMs, LAST_BYTES_MS), this.#delivered());
+    // A process that ends sooner would take the last words with it.
+    await atMost(clock, LAST_WORDS_MS, this.closeAll('RELAY_LOST', 'The relay went away.'));
+  }
+
   /** Tells every agent to come back later, to one of `relays` where there are any; none is cut off yet. */
   sendAway(message: string, {afterMs, relays}: {afterMs: () => number; relays: readonly string[]}): void {
     for (const {session} of this.#members.values()) {
@@ -135,7 +161,7 @@ export class Agents {
   }
 
   /** Resolves when every agent has acknowledged what was sent to it. */
-  async delivered(): Promise<void> {
+  async #delivered(): Promise<void> {
     await Promise.all([...this.#members.values()].map(({session}) => session.delivered()));
   }
 

@@ -5,6 +5,7 @@ import type {Clock} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';
 import {Authority, type Leaf} from './authority.js';
 import {GivenCertificate} from './given-certificate.js';
+import type {Part} from './part.js';
 import {Recent} from './recent.js';
 import {contextOf, MAX_CONTEXTS} from './tls-context.js';
 
@@ -41,6 +42,50 @@ export async function openCertificates(options: CertificateOptions): Promise<Cer
   const source = new OwnCertificates(authority, options);
   await source.contextFor(options.domain);
   return source;
+}
+
+/** The certificates as a part of the relay. */
+export class Certificates implements CertificateSource, Part {
+  readonly #options: CertificateOptions;
+  #source: CertificateSource | undefined;
+  #warm = false;
+
+  constructor(options: CertificateOptions) {
+    this.#options = options;
+  }
+
+  get caFile(): string | undefined {
+    return this.#source?.caFile;
+  }
+
+  /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH, STATE_DIR */
+  async start(): Promise<void> {
+    this.#source = await openCertificates(this.#options);
+  }
+
+  /** After `start`. */
+  contextFor(name: string): SecureContext | Promise<SecureContext> {
+    return (this.#source as CertificateSource).contextFor(name);
+  }
+
+  /** Signing the first leaf loads a good deal of code: better before the first visitor than while it waits. */
+  warmUp(name: string): void {
+    if (this.#warm) return;
+    this.#warm = true;
+    Promise.resolve(this.contextFor(name)).catch(() => {});
+  }
+
+  async reload(): Promise<void> {
+    await this.#source?.reload();
+  }
+
+  drain(): void {
+    this.close();
+  }
+
+  close(): void {
+    this.#source?.close();
+  }
 }
 
 interface Made {

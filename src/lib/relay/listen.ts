@@ -4,6 +4,7 @@ import type {Server as HttpServer} from 'node:http';
 import type {Server} from 'node:net';
 import {systemCode, TunlError} from '../core/errors.js';
 import {formatHostPort, type HostPort} from '../protocol/targets.js';
+import type {Part} from './part.js';
 
 /**
  * Connections that the system may queue for a busy relay. It drops further ones silently: their peers believe that they
@@ -34,4 +35,36 @@ export function listenOn(
       resolve({host, port: typeof address === 'object' && address !== null ? address.port : port});
     });
   });
+}
+
+/** A server that listens from the start of the relay until it drains. */
+export class Listener implements Part {
+  readonly #server: Server;
+  readonly #at: HostPort;
+  readonly #reusePort: boolean;
+  #address: HostPort;
+
+  constructor(server: Server, {at, reusePort}: {at: HostPort; reusePort: boolean}) {
+    this.#server = server;
+    this.#at = at;
+    this.#reusePort = reusePort;
+    this.#address = at;
+  }
+
+  /** The actual address, once it listens. */
+  get address(): HostPort {
+    return this.#address;
+  }
+
+  async start(): Promise<void> {
+    this.#address = await listenOn(this.#server, this.#at, this.#reusePort);
+  }
+
+  drain(): void {
+    this.#server.close();
+  }
+
+  close(): void {
+    this.#server.close();
+  }
 }

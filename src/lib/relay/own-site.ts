@@ -9,6 +9,7 @@ import {AGENT_PATH} from '../protocol/wire.js';
 import {OneRequest} from './doors/one-request.js';
 import type {PendingConnection} from './doors/pending.js';
 import type {RelayStats} from './options.js';
+import type {Part} from './part.js';
 import type {TokenCheck} from './tokens.js';
 
 /** An agent that may say hello. */
@@ -26,25 +27,29 @@ export interface OwnSiteOptions {
   software: string;
   tokens: TokenCheck;
   stats: () => RelayStats;
-  /** True when the relay is draining: agents are sent away. */
-  draining: () => boolean;
   onAgent: (carrier: Carrier, caller: Caller) => void;
 }
 
 /** Takes connections to the relay's name, from the end of their TLS handshake on. */
-export class OwnSite {
+export class OwnSite implements Part {
   readonly #requests: OneRequest;
   readonly #connections = new WeakMap<Duplex, PendingConnection>();
+  /** Agents are sent away. */
+  #draining = false;
 
   constructor(options: OwnSiteOptions) {
     this.#requests = new OneRequest({
-      onRequest: (req, res) => answer(options, req, res),
+      onRequest: (req, res) => answer({...options, draining: this.#draining}, req, res),
       onUpgrade: (req, socket, head) => {
         const connection = this.#connections.get(socket);
         if (connection === undefined) socket.destroy();
-        else onUpgrade(options, {req, socket, head, connection});
+        else onUpgrade({...options, draining: this.#draining}, {req, socket, head, connection});
       },
     });
+  }
+
+  drain(): void {
+    this.#draining = true;
   }
 
   accept = (socket: Socket, connection: PendingConnection): void => {
@@ -53,7 +58,9 @@ export class OwnSite {
   };
 }
 
-function answer(options: OwnSiteOptions, req: IncomingMessage, res: ServerResponse): void {
+type SiteNow = OwnSiteOptions & {draining: boolean};
+
+function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): void {
   const path = (req.url ?? '/').split('?', 1)[0];
   const send = (status: number, type: string, body: string) => {
     res.writeHead(status, {
@@ -71,8 +78,8 @@ function answer(options: OwnSiteOptions, req: IncomingMessage, res: ServerRespon
     res.setHeader('Allow', 'GET, HEAD');
     json(405, {error: {code: 'USAGE', message: 'Only GET is known here.'}});
   } else if (path === '/healthz') {
-    const status = options.draining() ? 'draining' : 'ok';
-    json(options.draining() ? 503 : 200, {status, software: options.software, ...options.stats()});
+    const status = options.draining ? 'draining' : 'ok';
+    json(options.draining ? 503 : 200, {status, software: options.software, ...options.stats()});
   } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain));
   else if (path === AGENT_PATH)
     json(426, {error: {code: 'PROTOCOL', message: 'Agents upgrade to a WebSocket here.'}});
@@ -86,7 +93,7 @@ interface Upgrade {
   connection: PendingConnection;
 }
 
-function onUpgrade(options: OwnSiteOptions, {req, socket, head, connection}: Upgrade): void {
+function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): void {
   const path = (req.url ?? '/').split('?', 1)[0];
   if (path !== AGENT_PATH) {
     refuseUpgrade(socket, 404, {code: 'RELAY_NOT_TUNL', message: 'Agents upgrade elsewhere.'});
@@ -97,7 +104,7 @@ function onUpgrade(options: OwnSiteOptions, {req, socket, head, connection}: Upg
     refuseUpgrade(socket, foreign.status, foreign);
     return;
   }
-  if (options.draining()) {
+  if (options.draining) {
     refuseUpgrade(socket, 503, {
       code: 'RELAY_BUSY',
       message: 'The relay is going away.',

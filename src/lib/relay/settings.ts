@@ -8,6 +8,7 @@ import {KEEP_ALIVE_MS} from '../net/keep-alive.js';
 import {MAX_RELAYS} from '../protocol/link-messages.js';
 import {checkHost, checkPort, type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {trustedSources} from './doors/trusted.js';
+import {MAX_LEASES} from './leases/lease-store.js';
 import {
   LONGEST_KEEP_ALIVE_MS,
   LONGEST_LEASE_GRACE_MS,
@@ -15,7 +16,6 @@ import {
   LONGEST_VISITOR_IDLE_MS,
   type RelayOptions,
 } from './options.js';
-import {MAX_LEASES} from './registry.js';
 
 export interface RelaySettings {
   domain: string;

@@ -2,24 +2,46 @@
 
 import type {Socket} from 'node:net';
 import {peerOf} from './doors/peer.js';
-import type {LeaseKey} from './registry.js';
+import type {LeaseKey} from './leases/lease-store.js';
+import type {Part} from './part.js';
 import type {TcpPorts} from './tcp-ports.js';
 import type {Tunnel, TunnelTable} from './tunnels.js';
 import type {Visitors} from './visitors.js';
 import type {WaitingRoom} from './waiting-room.js';
 
 export interface TcpDoorOptions {
-  ports: Pick<TcpPorts, 'includes' | 'open' | 'close'>;
+  ports: Pick<TcpPorts, 'onVisitor' | 'includes' | 'open' | 'close' | 'closeAll'>;
   tunnels: Pick<TunnelTable, 'ofPort'>;
   visitors: Pick<Visitors, 'welcome'>;
-  waitingRoom: Pick<WaitingRoom, 'wait'>;
+  waitingRoom: Pick<WaitingRoom, 'wait' | 'onGivenUp'>;
+  /** Has those that agents of the last process held. */
+  leases: {readonly expected: Iterable<LeaseKey>};
 }
 
-export class TcpDoor {
+export class TcpDoor implements Part {
   readonly #options: TcpDoorOptions;
 
   constructor(options: TcpDoorOptions) {
     this.#options = options;
+    options.ports.onVisitor = (socket, port) => this.accept(socket, port);
+    options.waitingRoom.onGivenUp = (keys) => this.giveUp(keys);
+  }
+
+  /** Ports of tunnels that are expected back listen at once, so that their visitors wait instead of being refused. */
+  async start(): Promise<void> {
+    const {ports, leases} = this.#options;
+    const expected = [...leases.expected].map(portOf).filter((port) => port !== undefined);
+    await Promise.all(
+      expected.filter((port) => ports.includes(port)).map((port) => ports.open(port).catch(() => {})),
+    );
+  }
+
+  drain(): void {
+    this.#options.ports.closeAll();
+  }
+
+  close(): void {
+    this.#options.ports.closeAll();
   }
 
   /** Takes a connection just accepted. */
@@ -40,15 +62,6 @@ export class TcpDoor {
     }
     socket.on('error', () => {});
     if (!waitingRoom.wait(`tcp:${port}`, socket, enter)) enter(undefined);
-  }
-
-  /** Ports of tunnels that are expected back listen at once, so that their visitors wait instead of being refused. */
-  async expect(keys: readonly LeaseKey[]): Promise<void> {
-    const {ports} = this.#options;
-    const expected = keys.map(portOf).filter((port) => port !== undefined);
-    await Promise.all(
-      expected.filter((port) => ports.includes(port)).map((port) => ports.open(port).catch(() => {})),
-    );
   }
 
   /** Nobody came back for these. */

@@ -14,10 +14,11 @@ export interface TcpPortsOptions {
   host: string;
   /** Another process may listen on the same ports: the next relay, while this one still drains. */
   reusePort: boolean;
-  onVisitor: (socket: Socket, port: number) => void;
 }
 
 export class TcpPorts {
+  /** Takes a connection just accepted. */
+  onVisitor: (socket: Socket, port: number) => void = (socket) => void socket.destroy();
   readonly #options: TcpPortsOptions;
   readonly #servers = new Map<number, Server>();
   /** Not listening yet: with `reusePort` a second listener would succeed, and be nobody's. */
@@ -77,7 +78,7 @@ export class TcpPorts {
   #listen(port: number): Promise<number | undefined> {
     return new Promise((resolve, reject) => {
       const server = createServer({allowHalfOpen: true, noDelay: true}, (socket) => {
-        this.#options.onVisitor(socket, this.#portOf(server));
+        this.onVisitor(socket, this.#portOf(server));
       });
       // Stays on: running out of descriptors later is an error event too, and must not end the process.
       server.on('error', (error) => {

@@ -6,7 +6,7 @@ import {randomBytes} from '../core/node-crypto.js';
 import type {Session} from '../mux/session.js';
 import type {BindWish, TcpBind, TlsBind} from '../protocol/control-messages.js';
 import {checkLabel, randomLabel} from '../protocol/names.js';
-import type {Claimant, ClaimResult, LeaseKey, Registry} from './registry.js';
+import type {Claimant, ClaimResult, LeaseKey, LeaseStore} from './leases/lease-store.js';
 import type {TcpPorts} from './tcp-ports.js';
 
 /** A public name or port and the session behind it. */
@@ -34,7 +34,7 @@ export interface TunnelTableOptions {
   tcpPublicHost: string;
   /** False where one certificate is all names': browsers would mix their h2 connections up. */
   h2Offered: boolean;
-  registry: Registry;
+  leases: LeaseStore;
   ports: TcpPorts;
   log: Logger;
 }
@@ -85,7 +85,7 @@ export class TunnelTable {
     if (this.#byKey.get(tunnel.key) !== tunnel) return;
     this.#byKey.delete(tunnel.key);
     if (tunnel.key.startsWith('tcp:')) this.#options.ports.close(tunnel.port);
-    await this.#options.registry.release(tunnel.key, tunnel.epoch);
+    await this.#options.leases.release(tunnel.key, tunnel.epoch);
   }
 
   async #bindName(request: BindRequest, wish: TlsBind): Promise<Tunnel> {
@@ -146,7 +146,7 @@ export class TunnelTable {
     }
     for (const port of ports.candidates(PORT_TRIES)) {
       // A port of one's own that is still leased is not random: it would take another tunnel of the same owner over.
-      if (port !== 0 && this.#options.registry.isTaken(`tcp:${port}`)) continue;
+      if (port !== 0 && this.#options.leases.isTaken(`tcp:${port}`)) continue;
       const tunnel = await this.#takePort(request, port);
       if (tunnel !== undefined) return tunnel;
     }
@@ -155,8 +155,8 @@ export class TunnelTable {
 
   /** `port` 0: any that the system gives. */
   async #takePort(request: BindRequest, port: number): Promise<Tunnel | undefined> {
-    const {ports, registry, tcpPublicHost} = this.#options;
-    if (port !== 0 && registry.isTaken(`tcp:${port}`, request.owner)) return undefined;
+    const {ports, leases, tcpPublicHost} = this.#options;
+    if (port !== 0 && leases.isTaken(`tcp:${port}`, request.owner)) return undefined;
     const opened = await ports.open(port);
     if (opened === undefined) return undefined;
     const key: LeaseKey = `tcp:${opened}`;
@@ -172,7 +172,7 @@ export class TunnelTable {
 
   /** @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or that there are too many. */
   async #claim(key: LeaseKey, {owner, claimant}: BindRequest): Promise<ClaimResult> {
-    const claim = await this.#options.registry.claim(key, owner, claimant);
+    const claim = await this.#options.leases.claim(key, owner, claimant);
     if (claim.ok) return claim;
     switch (claim.reason) {
       case 'superseded':

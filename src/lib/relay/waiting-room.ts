@@ -2,7 +2,8 @@
 
 import type {Socket} from 'node:net';
 import type {Clock, Timer} from '../core/clock.js';
-import type {LeaseKey} from './registry.js';
+import type {LeaseKey} from './leases/lease-store.js';
+import type {Part} from './part.js';
 import type {Tunnel} from './tunnels.js';
 
 /** The longest wait of a visitor, ms. Agents come back within a second or two. */
@@ -12,20 +13,27 @@ const EXPECT_MS = 60_000;
 const MAX_FOR_ONE = 256;
 const MAX_IN_ALL = 4_096;
 
-export class WaitingRoom {
+export class WaitingRoom implements Part {
+  /** Gets the keys whose agents did not come back. */
+  onGivenUp: (keys: readonly LeaseKey[]) => void = () => {};
   readonly #clock: Clock;
-  readonly #expected: Map<LeaseKey, Set<(tunnel: Tunnel) => void>>;
-  readonly #timer: Timer;
+  readonly #expected = new Map<LeaseKey, Set<(tunnel: Tunnel) => void>>();
+  readonly #leases: {readonly expected: Iterable<LeaseKey>};
+  #timer: Timer | undefined;
   #count = 0;
 
-  /** @param expected the leases that agents of the last process held. @param onGivenUp gets those whose agents did not come back. */
-  constructor(expected: Iterable<LeaseKey>, clock: Clock, onGivenUp: (keys: LeaseKey[]) => void) {
+  /** @param leases has those that agents of the last process held. */
+  constructor({leases, clock}: {leases: {readonly expected: Iterable<LeaseKey>}; clock: Clock}) {
+    this.#leases = leases;
     this.#clock = clock;
-    this.#expected = new Map([...expected].map((key) => [key, new Set()]));
-    this.#timer = clock.after(EXPECT_MS, () => {
+  }
+
+  start(): void {
+    for (const key of this.#leases.expected) this.#expected.set(key, new Set());
+    this.#timer = this.#clock.after(EXPECT_MS, () => {
       const keys = [...this.#expected.keys()];
       this.#expected.clear();
-      onGivenUp(keys);
+      this.onGivenUp(keys);
     });
   }
 
@@ -60,8 +68,12 @@ export class WaitingRoom {
     for (const enter of [...waiting]) enter(tunnel);
   }
 
+  drain(): void {
+    this.close();
+  }
+
   close(): void {
-    this.#timer.cancel();
+    this.#timer?.cancel();
     this.#expected.clear();
   }
 }

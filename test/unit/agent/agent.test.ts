@@ -16,8 +16,8 @@ import type {Stream} from '../../../src/lib/mux/stream.js';
 import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
 import {Agents} from '../../../src/lib/relay/agents.js';
+import {MemoryLeases} from '../../../src/lib/relay/leases/memory-leases.js';
 import {OpenedStreams, type OpenedStreamsOptions} from '../../../src/lib/relay/opened-streams.js';
-import {MemoryRegistry} from '../../../src/lib/relay/registry.js';
 import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
 import {TunnelTable} from '../../../src/lib/relay/tunnels.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -29,13 +29,13 @@ afterEach(() => vi.restoreAllMocks());
 
 /** A relay without sockets: its table of agents, and the tunnels that they hold. */
 function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
-  const ports = new TcpPorts({range: undefined, host: '127.0.0.1', reusePort: false, onVisitor: () => {}});
+  const ports = new TcpPorts({range: undefined, host: '127.0.0.1', reusePort: false});
   const tunnels = new TunnelTable({
     domain: 'r1.localhost',
     publicPort: () => 443,
     tcpPublicHost: 'r1.localhost',
     h2Offered: true,
-    registry: new MemoryRegistry({graceMs: 60_000}),
+    leases: new MemoryLeases({graceMs: 60_000}),
     ports,
     log: silent,
   });
@@ -56,6 +56,8 @@ function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
     maxTunnelsPerAgent: 10,
     maxLeasesPerOwner: 100,
     keepForReplay: true,
+    comeBackWithinMs: 0,
+    successors: [],
     clock: systemClock,
     log: silent,
   });

@@ -41,12 +41,12 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
       answered += 1;
       return {agents, tunnels: 0, visitors: 0};
     },
-    draining: () => draining,
     onAgent: (_carrier, {entered}) => {
       agents += 1;
       onHello = entered;
     },
   });
+  if (draining) site.drain();
   const door = createServer({allowHalfOpen: true}, (socket) => {
     const connection = pending.admit(socket);
     if (connection?.secures('own') && connection.mayBegin()) site.accept(socket, connection);

@@ -6,12 +6,7 @@ import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
 import {unusedPort} from '../../helpers/scope.js';
 
 function setUp(reusePort: boolean) {
-  return new TcpPorts({
-    range: [0, 0],
-    host: '127.0.0.1',
-    reusePort,
-    onVisitor: (socket) => socket.destroy(),
-  });
+  return new TcpPorts({range: [0, 0], host: '127.0.0.1', reusePort});
 }
 
 /** Whether somebody accepts connections there. */

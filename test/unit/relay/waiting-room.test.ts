@@ -3,7 +3,7 @@
 import {EventEmitter} from 'node:events';
 import type {Socket} from 'node:net';
 import {expect, test} from 'vitest';
-import type {LeaseKey} from '../../../src/lib/relay/registry.js';
+import type {LeaseKey} from '../../../src/lib/relay/leases/lease-store.js';
 import type {Tunnel} from '../../../src/lib/relay/tunnels.js';
 import {WaitingRoom} from '../../../src/lib/relay/waiting-room.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -11,7 +11,9 @@ import {ManualClock} from '../../helpers/manual-clock.js';
 function setUp(...expected: LeaseKey[]) {
   const clock = new ManualClock();
   const givenUp: LeaseKey[] = [];
-  const room = new WaitingRoom(expected, clock, (keys) => givenUp.push(...keys));
+  const room = new WaitingRoom({leases: {expected}, clock});
+  room.onGivenUp = (keys) => void givenUp.push(...keys);
+  room.start();
   const log: string[] = [];
   const visitor = (name: string, key: LeaseKey) => {
     const socket = Object.assign(new EventEmitter(), {

@@ -1,65 +1,25 @@
-// Leases: the right of an owner to a public name or port. This implementation is in memory; a shared store can have the same interface.
+// The lease table in memory.
 
-/** `tls:demo` or `tcp:20417`. Names are input of strangers, so they are keys of Maps, never of objects. */
-export type LeaseKey = `tls:${string}` | `tcp:${number}`;
+import {
+  type Claimant,
+  type ClaimResult,
+  type Lease,
+  type LeaseKey,
+  type LeaseLimits,
+  type LeaseRow,
+  type LeaseStore,
+  MAX_LEASES,
+} from './lease-store.js';
 
-export interface Lease {
-  /** The owner: a hash, never a token. */
-  owner: string;
-  /** Grows with each claim. An action with an older epoch is refused. */
-  epoch: number;
-  /** The end of the lease, ms of wall clock; undefined while it is held. */
-  expiresAt: number | undefined;
-  /** The agent that claimed it last; undefined when the agent sent no mark. */
-  holder?: string | undefined;
-}
-
-export type LeaseRow = readonly [LeaseKey, Lease];
-
-/** The agent behind a claim. */
-export interface Claimant {
-  /** A mark of this agent alone, the same in all its sessions. */
-  holder?: string | undefined;
-  /** The epoch under which the agent had the key: it wants the key back, not a takeover. */
-  epoch?: number | undefined;
-  /** The agent holds no more than its share, so the owner's limit does not apply to it. */
-  withinShare?: boolean;
-}
-
-/**
- * `superseded`: the claimant had it once, and another agent of the same owner has claimed it since. `owner-full`: its owner
- * holds as many as one may. `full`: there are as many leases as there may be.
- */
-export type ClaimResult =
-  | {ok: true; epoch: number}
-  | {ok: false; reason: 'taken' | 'superseded' | 'owner-full' | 'full'};
-
-export interface Registry {
-  /** Takes the key for `owner`: free, expired, or theirs already (a takeover). Compare-and-set: of two at once one wins. */
-  claim(key: LeaseKey, owner: string, claimant?: Claimant): Promise<ClaimResult>;
-  /** The holder is gone; the key stays its owner's for the grace period. Nothing happens when `epoch` is not the current one. */
-  release(key: LeaseKey, epoch: number): Promise<void>;
-  /** True when somebody has the key, held or leased. */
-  isTaken(key: LeaseKey, byOtherThan?: string): boolean;
-}
-
-export interface MemoryRegistryOptions {
-  graceMs: number;
-  /** Leases of one owner, held and kept; beyond it the oldest kept ones go first. Default: no bound besides `maxLeases`. */
-  maxLeasesPerOwner?: number;
-  /** Leases of all owners. Default 100,000: about 30 MiB. */
-  maxLeases?: number;
+export interface MemoryLeasesOptions extends LeaseLimits {
   /** Wall clock, ms: leases outlive the process that wrote them. */
   wallClock?: () => number;
-  /** Leases of an earlier process. */
-  initial?: Iterable<LeaseRow>;
   /** Called after every change, with the key whose lease is another now or gone. An expired lease just goes. */
   onChange?: (key: LeaseKey) => void;
 }
 
 /** An agent may know a higher epoch than a relay that lost its table, but none from which it could not grow any more. */
 const MOST_CLAIMED = 2 ** 52;
-export const MAX_LEASES = 100_000;
 
 /** The leases of one owner. */
 interface Estate {
@@ -68,7 +28,9 @@ interface Estate {
   readonly kept: Map<LeaseKey, Lease>;
 }
 
-export class MemoryRegistry implements Registry {
+export class MemoryLeases implements LeaseStore {
+  /** Nothing is known of the last process. */
+  readonly expected: readonly LeaseKey[] = [];
   readonly #leases = new Map<LeaseKey, Lease>();
   /** Those that are not held. The grace period is the same for all, so they expire in the order in which they were released. */
   readonly #kept = new Map<LeaseKey, Lease>();
@@ -79,13 +41,12 @@ export class MemoryRegistry implements Registry {
   readonly #wallClock: () => number;
   readonly #onChange: (key: LeaseKey) => void;
 
-  constructor(options: MemoryRegistryOptions) {
+  constructor(options: MemoryLeasesOptions) {
     this.#graceMs = options.graceMs;
     this.#maxLeasesPerOwner = options.maxLeasesPerOwner ?? Number.POSITIVE_INFINITY;
     this.#maxLeases = options.maxLeases ?? MAX_LEASES;
     this.#wallClock = options.wallClock ?? Date.now;
     this.#onChange = options.onChange ?? (() => {});
-    this.#begin(options.initial ?? []);
   }
 
   get size(): number {
@@ -159,7 +120,8 @@ export class MemoryRegistry implements Registry {
     return lease;
   }
 
-  #begin(initial: Iterable<LeaseRow>): void {
+  /** Takes over the leases of an earlier process. */
+  begin(initial: Iterable<LeaseRow>): void {
     // Held by an agent of the last process: the grace period begins now. A time beyond it comes from a clock that was wrong
     // or from a longer grace period.
     const graceEnds = this.#wallClock() + this.#graceMs;

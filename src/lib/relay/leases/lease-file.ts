@@ -1,15 +1,15 @@
-// Keeps the lease table in a file, so that owners keep their names when the relay restarts or crashes.
+// The file of a lease table, so that owners keep their names when the relay restarts or crashes.
 //
 // The first line is the whole table as JSON; each later line is one changed row. From time to time the whole file is written
 // again, piece by piece, so that neither a change nor a large table blocks the relay.
 
 import {constants, open, readFile, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
-import type {Clock, Timer} from '../core/clock.js';
-import {systemCode} from '../core/errors.js';
-import type {Logger} from '../core/logger.js';
-import {ensurePrivateDir, removeOldDrafts, writeFileAtomic} from '../core/state-dir.js';
-import type {Lease, LeaseKey, LeaseRow} from './registry.js';
+import type {Clock, Timer} from '../../core/clock.js';
+import {systemCode} from '../../core/errors.js';
+import type {Logger} from '../../core/logger.js';
+import {ensurePrivateDir, removeOldDrafts, writeFileAtomic} from '../../core/state-dir.js';
+import type {Lease, LeaseKey, LeaseRow} from './lease-store.js';
 
 /** Changes within this time become one write, ms. A crash can lose leases that are younger. */
 const WRITE_AFTER_MS = 100;
@@ -28,14 +28,14 @@ export interface LeaseTable {
   rows(): LeaseRow[];
 }
 
-export interface LeaseStoreOptions {
+export interface LeaseFileOptions {
   path: string;
   clock: Clock;
   log: Logger;
 }
 
-export class LeaseStore {
-  readonly #options: LeaseStoreOptions;
+export class LeaseFile {
+  readonly #options: LeaseFileOptions;
   readonly #changed = new Set<LeaseKey>();
   /** Keys that have changed since the current rewrite took its rows. */
   #changedSince: Set<LeaseKey> | undefined;
@@ -49,7 +49,7 @@ export class LeaseStore {
   /** The file as this process left it; undefined before its first rewrite, or after a failure. */
   #left: {ino: number; size: number} | undefined;
 
-  constructor(options: LeaseStoreOptions) {
+  constructor(options: LeaseFileOptions) {
     this.#options = options;
   }
 

@@ -2,13 +2,16 @@
 
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
-import {type Lease, type LeaseKey, MemoryRegistry} from '../../../src/lib/relay/registry.js';
+import type {Lease, LeaseKey} from '../../../../src/lib/relay/leases/lease-store.js';
+import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
 
 const GRACE_MS = 1000;
 
 function registry(initial: Array<readonly [LeaseKey, Lease]> = []) {
   const time = {now: 5000};
-  return {time, table: new MemoryRegistry({graceMs: GRACE_MS, wallClock: () => time.now, initial})};
+  const table = new MemoryLeases({graceMs: GRACE_MS, wallClock: () => time.now});
+  table.begin(initial);
+  return {time, table};
 }
 
 test('a held name is refused to everybody else and granted to its owner with a higher epoch', async () => {
@@ -105,7 +108,7 @@ test('whatever happens, nobody gets what another holds, and epochs only grow whi
 });
 
 test('an epoch that an agent made up leaves room to grow for all who come after it', async () => {
-  const registry = new MemoryRegistry({graceMs: 60_000});
+  const registry = new MemoryLeases({graceMs: 60_000});
   const epochs: number[] = [];
   for (const epoch of [Number.MAX_SAFE_INTEGER, 2 ** 52, undefined, undefined]) {
     const claim = await registry.claim('tls:demo', 'me', {epoch, holder: 'a'});
@@ -115,11 +118,11 @@ test('an epoch that an agent made up leaves room to grow for all who come after 
 });
 
 /** The keys that are somebody's now. */
-const taken = (table: MemoryRegistry, keys: readonly LeaseKey[]) => keys.filter((key) => table.isTaken(key));
+const taken = (table: MemoryLeases, keys: readonly LeaseKey[]) => keys.filter((key) => table.isTaken(key));
 
 test('an owner’s bound: the names kept longest make room, and when none is left the owner is full', async () => {
   const changes: LeaseKey[] = [];
-  const table = new MemoryRegistry({
+  const table = new MemoryLeases({
     graceMs: GRACE_MS,
     maxLeasesPerOwner: 3,
     onChange: (key) => changes.push(key),
@@ -141,7 +144,7 @@ test('an owner’s bound: the names kept longest make room, and when none is lef
 });
 
 test('a bound in all: nobody’s name is lost to make room for somebody else’s', async () => {
-  const table = new MemoryRegistry({graceMs: GRACE_MS, maxLeases: 2});
+  const table = new MemoryLeases({graceMs: GRACE_MS, maxLeases: 2});
   await table.claim('tls:a', 'ann');
   await table.release('tls:a', 1);
   await table.claim('tls:b', 'bob');
@@ -157,12 +160,12 @@ test('a table with more rows than allowed begins with the youngest, none of whic
   ]);
   rows.unshift(['tls:wrong-clock', {owner: 'bob', epoch: 1, expiresAt: 1e15}]);
   const time = {now: 5_000};
-  const table = new MemoryRegistry({
+  const table = new MemoryLeases({
     graceMs: GRACE_MS,
     maxLeasesPerOwner: 2,
     wallClock: () => time.now,
-    initial: rows,
   });
+  table.begin(rows);
   expect(table.rows().map(([key]) => key)).toEqual(['tls:n3', 'tls:n4', 'tls:wrong-clock']);
   time.now += GRACE_MS;
   expect(table.rows()).toEqual([]);
@@ -170,7 +173,7 @@ test('a table with more rows than allowed begins with the youngest, none of whic
 
 test('releases look at what expires and at nothing else, however many leases there are', async () => {
   const time = {now: 5_000};
-  const table = new MemoryRegistry({graceMs: GRACE_MS, wallClock: () => time.now});
+  const table = new MemoryLeases({graceMs: GRACE_MS, wallClock: () => time.now});
   const keys = Array.from({length: 15_000}, (_, i): LeaseKey => `tls:n${i}`);
   for (const key of keys) await table.claim(key, 'ann');
   // All at once took seconds when each release looked at all that others had kept.

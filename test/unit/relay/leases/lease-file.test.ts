@@ -3,11 +3,12 @@
 import {appendFile, readFile, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, test} from 'vitest';
-import {createLogger, type LogRecord} from '../../../src/lib/core/logger.js';
-import {LeaseStore, type LeaseTable} from '../../../src/lib/relay/lease-store.js';
-import {type LeaseKey, type LeaseRow, MemoryRegistry} from '../../../src/lib/relay/registry.js';
-import {ManualClock} from '../../helpers/manual-clock.js';
-import {Scope} from '../../helpers/scope.js';
+import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
+import {LeaseFile, type LeaseTable} from '../../../../src/lib/relay/leases/lease-file.js';
+import type {LeaseKey, LeaseRow} from '../../../../src/lib/relay/leases/lease-store.js';
+import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+import {Scope} from '../../../helpers/scope.js';
 
 const GRACE_MS = 60_000;
 
@@ -15,7 +16,7 @@ async function setUp(scope: Scope) {
   const clock = new ManualClock();
   const records: LogRecord[] = [];
   const path = join(await scope.tempDir(), 'relay', 'leases.json');
-  const open = () => new LeaseStore({path, clock, log: createLogger('relay', (each) => records.push(each))});
+  const open = () => new LeaseFile({path, clock, log: createLogger('relay', (each) => records.push(each))});
   /** What a process that starts now finds. */
   const load = async () => new Map(await open().load());
   const text = () => readFile(path, 'utf8');
@@ -28,13 +29,13 @@ function tableOf(...rows: LeaseRow[]): LeaseTable {
 }
 
 /** A relay's table whose changes are written; `wholes` counts how often all of it was asked for. */
-function keep(store: LeaseStore, clock: ManualClock, initial: Iterable<LeaseRow> = []) {
+function keep(store: LeaseFile, clock: ManualClock, initial: Iterable<LeaseRow> = []) {
   let wholes = 0;
-  const registry: MemoryRegistry = new MemoryRegistry({
+  const registry: MemoryLeases = new MemoryLeases({
     graceMs: GRACE_MS,
-    initial,
     onChange: (key) => store.changed(key, table),
   });
+  registry.begin(initial);
   const table: LeaseTable = {
     get size() {
       return registry.size;

@@ -1,0 +1,70 @@
+// The parts of a relay: each starts and ends by itself, and the relay has them in one list.
+
+/**
+ * A subsystem of a relay. Its constructor may set a timer, but opens nothing and cannot fail: that is for `start`.
+ * Parts start in the order of the list and end in reverse: first all drain, then all close.
+ */
+export interface Part {
+  /** Begins. The parts before it have started. */
+  start?(): void | Promise<void>;
+  /**
+   * Takes nobody new, and lets what is open finish until then (ms of the clock) at the latest. The parts after it have drained.
+   * `until` is not later than now when there is no time.
+   */
+  drain?(until: number): void | Promise<void>;
+  /** Frees everything, also when the part has not started or has not drained. The parts after it have closed. */
+  close?(until: number): void | Promise<void>;
+}
+
+export interface PartsOptions {
+  /** In order: what needs others, or ends before them, comes after them. Undefined: a part that the settings leave out. */
+  parts: readonly (Part | undefined)[];
+  now: () => number;
+  /** A part could not be ended. The others are ended all the same. */
+  onFailed: (error: unknown) => void;
+}
+
+export class Parts {
+  readonly #options: PartsOptions;
+  readonly #parts: readonly Part[];
+
+  constructor(options: PartsOptions) {
+    this.#options = options;
+    this.#parts = options.parts.filter((part) => part !== undefined);
+  }
+
+  /** Starts one after the other. When one fails, all are closed. @throws what the part that failed has thrown. */
+  async start(): Promise<void> {
+    try {
+      for (const part of this.#parts) await part.start?.();
+    } catch (error) {
+      await this.#close(this.#options.now());
+      throw error;
+    }
+  }
+
+  /** Never rejects. Parts that drain without waiting have done so when this returns, up to the first one that waits. */
+  async end(until: number): Promise<void> {
+    await this.#eachOf((part) => part.drain?.(until));
+    await this.#close(until);
+  }
+
+  async #close(until: number): Promise<void> {
+    await this.#eachOf((part) => part.close?.(until));
+  }
+
+  async #eachOf(step: (part: Part) => void | Promise<void>): Promise<void> {
+    for (const part of this.#parts.toReversed()) {
+      const waiting = this.#try(() => step(part));
+      if (waiting !== undefined) await waiting;
+    }
+  }
+
+  #try(step: () => void | Promise<void>): void | Promise<void> {
+    try {
+      return step()?.catch(this.#options.onFailed);
+    } catch (error) {
+      this.#options.onFailed(error);
+    }
+  }
+}

@@ -1,0 +1,163 @@
+// A relay is a list of parts. A new subsystem is a folder and a line in this list; what it needs of others is made above it.
+
+import {createServer} from 'node:net';
+import {totalmem} from 'node:os';
+import {defaultUnreadLimit, memoryOf, UnreadLimit} from '../bytes/unread-limit.js';
+import {atMost, systemClock} from '../core/clock.js';
+import {createLogger} from '../core/logger.js';
+import {software} from '../core/software.js';
+import {BlockPool} from '../mux/blocks.js';
+import {ReplayBudget} from '../mux/replay-budget.js';
+import {WindowBudget} from '../mux/window-budget.js';
+import {KIND} from '../protocol/wire.js';
+import {Agents} from './agents.js';
+import {Certificates} from './certificates.js';
+import {Descriptors} from './doors/descriptors.js';
+import {Load} from './doors/load.js';
+import {PendingConnections} from './doors/pending.js';
+import {Room, SHARE_OF_MEMORY} from './doors/room.js';
+import {trustedSources} from './doors/trusted.js';
+import {VisitorWatch} from './doors/visitor-watch.js';
+import {FrontDoor} from './front-door.js';
+import {KeptLimit} from './kept-limit.js';
+import {FileLeases} from './leases/file-leases.js';
+import type {LeaseStore} from './leases/lease-store.js';
+import {MemoryLeases} from './leases/memory-leases.js';
+import {Listener} from './listen.js';
+import {OpenedStreams} from './opened-streams.js';
+import {OwnSite} from './own-site.js';
+import {Parts} from './part.js';
+import {createRedirect} from './redirect.js';
+import {RunningRelay} from './running-relay.js';
+import {services} from './services.js';
+import type {RelaySettings} from './settings.js';
+import {TcpDoor} from './tcp-door.js';
+import {TcpPorts} from './tcp-ports.js';
+import {createTokenCheck} from './tokens.js';
+import {TunnelTable} from './tunnels.js';
+import {Visitors} from './visitors.js';
+import {WaitingRoom} from './waiting-room.js';
+import {WaitingVisitors} from './waiting-visitors.js';
+
+/** The replay budget of a relay: enough for 32 sessions that lost a busy link, and a share for all others. */
+const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
+
+/** Resolves when the relay listens. @throws TunlError what its parts throw when they start. */
+export async function openRelay(settings: RelaySettings): Promise<RunningRelay> {
+  const clock = systemClock;
+  const log = createLogger('relay', settings.log);
+  const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner} = settings;
+
+  // What is bounded for all together. Windows may grow by as much as may really stand in them.
+  const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
+  const windowBudget = new WindowBudget(limitBytes);
+  const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES);
+  const unread = new UnreadLimit({limitBytes, clock, log});
+  const isTrusted = trustedSources(settings.trustedSources);
+  const load = new Load();
+  const watch = new VisitorWatch({clock, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
+  const room = new Room({
+    clock,
+    log,
+    descriptors: new Descriptors({clock, connections: () => load.connections}),
+    idleBytes: () => load.idleBytes,
+    mostBytes: memoryOf(totalmem()) * SHARE_OF_MEMORY,
+    watch,
+  });
+  const pending = new PendingConnections({clock, log, isTrusted, room});
+  load.add({connections: () => pending.count});
+
+  const listener = createServer({allowHalfOpen: true, noDelay: true});
+  const door = new Listener(listener, {at: settings.listen, reusePort});
+  const publicPort = () => settings.publicPort ?? door.address.port;
+  const certificates = new Certificates({...settings, clock, log});
+
+  const limits = {graceMs: settings.leaseGraceMs, maxLeasesPerOwner};
+  const leases: LeaseStore = settings.keepLeases
+    ? new FileLeases({...limits, stateDir: settings.stateDir, domain, clock, log})
+    : new MemoryLeases(limits);
+  const ports = new TcpPorts({range: settings.tcpPorts, host: settings.tcpHost, reusePort});
+  const tunnels = new TunnelTable({
+    domain,
+    publicPort,
+    tcpPublicHost: settings.tcpPublicHost,
+    h2Offered: settings.h2Offered,
+    leases,
+    ports,
+    log,
+  });
+
+  const waiting = new WaitingVisitors({clock, waitMs: settings.visitorWaitMs});
+  const visitors = new Visitors({
+    unread,
+    watch,
+    waiting,
+    hasRoom: (peer) => room.forVisitor(peer),
+    keepAliveMs: settings.keepAliveMs,
+  });
+  load.add({connections: () => visitors.open, idleBytes: () => visitors.idleBytes});
+  const waitingRoom = new WaitingRoom({leases, clock});
+
+  const streams = new OpenedStreams({
+    onStream: {[KIND.service]: services({software, domain, maxTunnelsPerAgent, resumeWindowMs})},
+    unread,
+    clock,
+  });
+  const agents = new Agents({
+    ...{domain, software, tunnels, streams, windowBudget, replayBudget, clock, log},
+    ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner},
+    onBound: (tunnel) => {
+      waitingRoom.open(tunnel);
+      if (tunnel.key.startsWith('tls:')) certificates.warmUp(tunnel.host);
+    },
+    pool: new BlockPool(),
+    keepForReplay: settings.keepForReplay,
+    comeBackWithinMs: settings.comeBackWithinMs,
+    successors: settings.successors,
+  });
+  load.add({connections: () => agents.size});
+  const kept = new KeptLimit({budget: replayBudget, sessions: () => agents.sessions(), clock, log});
+
+  const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
+  const tokens = createTokenCheck(settings.token);
+  const site = new OwnSite({domain, software, tokens, stats, onAgent: agents.accept});
+  const {accept} = new FrontDoor({
+    ...{domain, certificates, tunnels, visitors, waitingRoom, pending, clock, log},
+    onOwn: site.accept,
+  });
+  listener.on('connection', accept);
+  const {listenHttp} = settings;
+  const redirect =
+    listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
+
+  const parts = new Parts({
+    now: clock.now,
+    onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
+    parts: [
+      {close: () => pending.closeAll()},
+      room,
+      waiting,
+      kept,
+      watch,
+      unread,
+      {
+        drain: (until) => {
+          const leftMs = until - clock.now();
+          return leftMs > 0 ? atMost(clock, leftMs, visitors.idle()) : undefined;
+        },
+      },
+      // Drained after the leases: the next process has the file before agents hear that they should go.
+      agents,
+      streams,
+      leases,
+      certificates,
+      waitingRoom,
+      site,
+      door,
+      redirect,
+      new TcpDoor({ports, tunnels, visitors, waitingRoom, leases}),
+    ],
+  });
+  await parts.start();
+  return new RunningRelay({domain, publicPort, door, redirect, certificates, stats, parts, clock});
+}

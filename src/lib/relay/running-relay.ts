@@ -1,0 +1,66 @@
+// A relay that runs: its addresses, what is open, and its end.
+
+import type {Clock} from '../core/clock.js';
+import {publicUrl} from '../protocol/targets.js';
+import type {CertificateSource} from './certificates.js';
+import type {Listener} from './listen.js';
+import type {Relay, RelayStats} from './options.js';
+import type {Parts} from './part.js';
+
+export interface RunningRelayOptions {
+  domain: string;
+  publicPort: () => number;
+  door: Listener;
+  redirect: Listener | undefined;
+  certificates: CertificateSource;
+  stats: () => RelayStats;
+  parts: Parts;
+  clock: Clock;
+}
+
+export class RunningRelay implements Relay {
+  readonly #options: RunningRelayOptions;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: RunningRelayOptions) {
+    this.#options = options;
+  }
+
+  get domain(): string {
+    return this.#options.domain;
+  }
+
+  get url(): string {
+    return publicUrl(this.domain, this.#options.publicPort());
+  }
+
+  get address(): {host: string; port: number} {
+    return this.#options.door.address;
+  }
+
+  get httpAddress(): {host: string; port: number} | undefined {
+    return this.#options.redirect?.address;
+  }
+
+  get caFile(): string | undefined {
+    return this.#options.certificates.caFile;
+  }
+
+  stats(): RelayStats {
+    return this.#options.stats();
+  }
+
+  async reload(): Promise<void> {
+    await this.#options.certificates.reload();
+  }
+
+  close({drainTimeoutMs = 0}: {drainTimeoutMs?: number} = {}): Promise<void> {
+    const {parts, clock} = this.#options;
+    this.#closing ??= parts.end(clock.now() + drainTimeoutMs);
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
