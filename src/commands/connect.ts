@@ -1,10 +1,14 @@
 // `tunl connect`: standard input and output joined with a tunnel's TLS name, for programs that speak no TLS.
 
 import {string} from '@oclif/core/args';
-import {string as stringFlag} from '@oclif/core/flags';
+import {LINK_SETTINGS} from '../lib/agent/settings-table.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
+import {flagsOf} from '../lib/cli/setting-flags.js';
 import {joinStdio} from '../lib/cli/stdout.js';
 import {visit, visitedPlace} from '../lib/visit.js';
+
+/** Without the heading that it has among the other flags of a relay. */
+const {group: _, ...caFile} = LINK_SETTINGS.caFile;
 
 export default class Connect extends BaseCommand {
   static override summary = 'Join stdin and stdout with a tunnel’s TLS name.';
@@ -22,13 +26,7 @@ export default class Connect extends BaseCommand {
       description: 'The tunnel’s name; port 443 unless given.',
     }),
   };
-  static override flags = {
-    'ca-file': stringFlag({
-      helpValue: 'FILE',
-      env: 'TUNL_CA_FILE',
-      summary: 'CA of a relay with a private one.',
-    }),
-  };
+  static override flags = flagsOf({caFile});
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Connect);

@@ -2,8 +2,9 @@
 
 import {string} from '@oclif/core/args';
 import {BaseCommand} from '../lib/cli/base-command.js';
-import {durationFlag} from '../lib/cli/flags.js';
+import {flagOf} from '../lib/cli/setting-flags.js';
 import {TunlError} from '../lib/core/errors.js';
+import {setting, time} from '../lib/core/settings.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {Roster} from '../lib/launch/roster.js';
 
@@ -15,7 +16,7 @@ export default class Extend extends BaseCommand {
     id: string({required: true, ignoreStdin: true, description: 'As `tunl list` shows it.'}),
   };
   static override flags = {
-    expires: durationFlag({summary: 'From now on.', zero: false}),
+    expires: flagOf(setting(time({minMs: 1}), {help: 'From now on.'})),
   };
 
   async run(): Promise<void> {

@@ -1,6 +1,7 @@
 // Relays inside this process, for when none was given: on loopback, one for all tunnels with one state folder, gone with the last
 // of them.
 
+import {resolve} from 'node:path';
 import type {LogRecord, LogSink} from './core/logger.js';
 import type {Relay} from './relay/options.js';
 
@@ -19,7 +20,10 @@ export class EmbeddedRelays {
   readonly #byFolder = new Map<string, Embedded>();
 
   /** `release` is due once; the last one closes the relay. */
-  async borrow({stateDir, log}: EmbeddedRelayOptions): Promise<{relay: Relay; release: () => Promise<void>}> {
+  async borrow(options: EmbeddedRelayOptions): Promise<{relay: Relay; release: () => Promise<void>}> {
+    const {log} = options;
+    // One folder has one relay, however it is written.
+    const stateDir = resolve(options.stateDir);
     const embedded = this.#byFolder.get(stateDir) ?? this.#start(stateDir);
     const user = {log};
     embedded.users.add(user);

@@ -4,12 +4,9 @@ import {BackgroundCommand} from '../../lib/cli/background-command.js';
 import type {ListeningEvent} from '../../lib/cli/events.js';
 import {hold} from '../../lib/cli/hold.js';
 import {listeningEvent} from '../../lib/cli/listening.js';
-import {relayOptions, relayStartFlags} from '../../lib/cli/relay-flags.js';
+import {relayCommandSettings, relayOptions, relayStartFlags} from '../../lib/cli/relay-flags.js';
 import type {Relay} from '../../lib/relay/options.js';
 import {startRelay} from '../../lib/relay/start.js';
-
-/** Visitors of a whole relay deserve more time than those of one tunnel. */
-const DRAIN_TIMEOUT_MS = 30_000;
 
 export default class RelayStart extends BackgroundCommand {
   static override summary = 'Run a relay on this machine.';
@@ -26,9 +23,9 @@ export default class RelayStart extends BackgroundCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(RelayStart);
-    const detached = await this.startDetached<ListeningEvent>(flags.detach, 'listening');
+    const {detach, drainTimeoutMs} = relayCommandSettings(flags);
+    const detached = await this.startDetached<ListeningEvent>(detach, 'listening');
     if (detached !== undefined) return this.presenter.event(detached.up);
-    const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
     await hold<Relay>({
       drainTimeoutMs,
       onStop: (relay) => {

@@ -1,4 +1,5 @@
-// The options and the result of `forward`. Names contain the units; every default is written here.
+// The options and the result of `forward`, for whoever calls it. Names contain the units. settings-table.ts decides; a test holds
+// these types and sentences to it.
 
 import type {LogSink} from '../core/logger.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';

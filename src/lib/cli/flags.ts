@@ -1,86 +1,33 @@
-// The kinds of flags that commands share, and how their values are read.
+// The flags of every command, and what is given of optional values.
 
-import {boolean, custom} from '@oclif/core/flags';
-import {checkHost, checkPort} from '../agent/target.js';
-import {duration, durationText} from '../core/duration.js';
-import {ERRORS, TunlError} from '../core/errors.js';
-import type {LogLevel} from '../core/logger.js';
+import {boolean} from '@oclif/core/flags';
+import {TunlError} from '../core/errors.js';
+import {LOG_LEVELS, type LogLevel} from '../core/logger.js';
+import {type Kind, setting} from '../core/settings.js';
+import {flagOf} from './setting-flags.js';
 
-const LOG_LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
-
-/** oclif rewrites the message of an error that a flag's `parse` throws; the original error is its cause. */
-export async function read<T>(name: string, parse: () => T): Promise<T> {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof TunlError)) throw error;
-    const named = new TunlError(error.code, {reason: `--${name}: ${error.message}`, next: error.next});
-    throw new Error(named.message, {cause: named});
-  }
-}
-
-/** Ten years: more is a mistake, and dates still work. */
-const LONGEST_MS = 3650 * 86_400_000;
-
-type DurationLimits = {
-  /** True when a duration of zero is allowed. */
-  zero?: boolean;
-  longestMs?: number;
+const level: Kind<LogLevel> = {
+  placeholder: 'LEVEL',
+  parse: (text) => {
+    const known = LOG_LEVELS.find((each) => each === text);
+    if (known) return known;
+    throw new TunlError('OPTION_INVALID', {
+      reason: 'There is no such log level.',
+      next: `Give one of ${LOG_LEVELS.join(', ')}.`,
+    });
+  },
+  check: (value) => value,
+  show: String,
 };
-
-/** `30s`, `1h30m` → milliseconds. */
-export const durationFlag = custom<number, DurationLimits>({
-  helpValue: 'TIME',
-  parse: (text, _command, {name, zero = true, longestMs = LONGEST_MS}) =>
-    read(name, () => {
-      const ms = duration(text);
-      if (ms <= longestMs && (zero || ms > 0)) return ms;
-      const bound = ms === 0 ? 'more than 0s' : `at most ${durationText(longestMs)}`;
-      throw new TunlError('OPTION_INVALID', {
-        reason: `${text} is not possible.`,
-        next: `Give ${bound}.`,
-      });
-    }),
-});
-
-/** 1 to 65535. */
-export const portFlag = custom<number>({
-  helpValue: 'PORT',
-  parse: (text, _command, flag) =>
-    read(flag.name, () => {
-      if (/^[+-]?\d{1,15}$/.test(text)) return checkPort(Number(text));
-      throw new TunlError('PORT_INVALID', {next: ERRORS.PORT_RANGE.next});
-    }),
-});
-
-/** A host without a port. */
-export const hostFlag = custom<string>({
-  helpValue: 'HOST',
-  parse: (text, _command, flag) => read(flag.name, () => checkHost(text)),
-});
-
-const levelFlag = custom<LogLevel>({
-  helpValue: 'LEVEL',
-  parse: (text, _command, flag) =>
-    read(flag.name, () => {
-      const level = LOG_LEVELS.find((known) => known === text);
-      if (level) return level;
-      throw new TunlError('OPTION_INVALID', {
-        reason: 'There is no such log level.',
-        next: `Give one of ${LOG_LEVELS.join(', ')}.`,
-      });
-    }),
-});
 
 /** The flags of every command. */
 export const outputFlags = {
   quiet: boolean({char: 'q', summary: 'Only errors on stderr.', helpGroup: 'output'}),
   plain: boolean({summary: 'Only lines: no colours, no movement.', helpGroup: 'output'}),
   json: boolean({summary: 'One JSON event per line on stdout.', helpGroup: 'output'}),
-  'log-level': levelFlag({
-    summary: 'Diagnostics on stderr: error, warn, info, debug, trace.',
-    helpGroup: 'output',
-  }),
+  'log-level': flagOf(
+    setting(level, {help: `Diagnostics on stderr: ${LOG_LEVELS.join(', ')}.`, group: 'output'}),
+  ),
 };
 
 /** The options that were given: optional properties of the library are absent, not undefined. */

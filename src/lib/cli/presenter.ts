@@ -1,6 +1,6 @@
 // All output of a command goes through one presenter. It chooses the renderer once.
 
-import type {LogLevel, LogRecord, LogSink} from '../core/logger.js';
+import {LOG_LEVELS, type LogLevel, type LogRecord, type LogSink} from '../core/logger.js';
 import {type CliEvent, isExpendable} from './events.js';
 import {logLine} from './log-line.js';
 import {JsonRenderer} from './renderers/json.js';
@@ -26,8 +26,6 @@ export interface Surroundings {
 }
 
 export type RendererName = 'json' | 'quiet' | 'spoken' | 'plain' | 'live';
-
-const LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug', 'trace'];
 
 /** `live` only on a real terminal, unless the user asked for less. */
 export function chooseRenderer(options: PresenterOptions, around: Surroundings): RendererName {
@@ -57,7 +55,7 @@ export class Presenter {
     this.isLive = renderer.attend !== undefined;
     this.isSilent = options.quiet && !options.json;
     this.#json = options.json;
-    this.#level = LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
+    this.#level = LOG_LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
   }
 
   /** Shows that something has begun that may take a while. */
@@ -94,7 +92,7 @@ export class Presenter {
 
   /** For the library's diagnostics. */
   readonly log: LogSink = (record: LogRecord): void => {
-    if (LEVELS.indexOf(record.level) <= this.#level) this.#renderer.log(logLine(record));
+    if (LOG_LEVELS.indexOf(record.level) <= this.#level) this.#renderer.log(logLine(record));
   };
 
   /** Tells on stderr why the command ends although nobody asked for it. */

@@ -12,15 +12,12 @@ import {time} from './format.js';
 import {type Audience, greet} from './greet.js';
 import {type Held, hold} from './hold.js';
 import {Limits} from './limits.js';
-import {forwardOptions, type TunnelFlags} from './tunnel-flags.js';
+import {forwardOptions, lifeSettings, type TunnelFlags} from './tunnel-flags.js';
 
 type LaunchWishes = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
 
 /** A tunnel, or one with a program. */
 type HeldTunnel = Held & Pick<Tunnel, 'rttMs' | 'traffic'> & {readonly login?: readonly LoginFact[]};
-
-/** Long enough for a page or a request, and short enough for a person who waits at the terminal. */
-const DRAIN_TIMEOUT_MS = 5000;
 
 export abstract class TunnelCommand extends BackgroundCommand {
   /**
@@ -33,7 +30,8 @@ export abstract class TunnelCommand extends BackgroundCommand {
     {sharesTerminal = false} = {},
   ): Promise<void> {
     checkRelayFlags(flags);
-    const detached = await this.startDetached<ReadyEvent>(flags.detach, 'ready');
+    const {expiresMs, idleTimeoutMs, drainTimeoutMs, detach} = lifeSettings(flags);
+    const detached = await this.startDetached<ReadyEvent>(detach, 'ready');
     if (detached !== undefined) {
       const {up: ready, facts} = detached;
       this.presenter.event(ready);
@@ -41,9 +39,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
       if (flags.json) return undefined;
       return await this.#warnOfSilence(ready, (flags['wait-upstream'] ?? 0) > 0);
     }
-    const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
-    const expiresMs = flags.expires;
-    using limits = new Limits({expiresMs, idleMs: flags['idle-timeout']});
+    using limits = new Limits({expiresMs, idleMs: idleTimeoutMs});
     let attended: Disposable | undefined;
     using _ends = {[Symbol.dispose]: () => attended?.[Symbol.dispose]()};
     let ready: ReadyEvent | undefined;
@@ -71,7 +67,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
         const held = await open(options);
         limits.begin((reason) => {
           this.background?.endsBecause(reason);
-          const idle = `no visitor for ${time(flags['idle-timeout'] ?? 0)}`;
+          const idle = `no visitor for ${time(idleTimeoutMs ?? 0)}`;
           const text = `${reason === 'expired' ? 'expired' : idle}: closing`;
           this.presenter.tell({tone: 'plain', text});
           void held.close({drainTimeoutMs}).catch(() => {});
@@ -158,7 +154,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
     hooks: Pick<UpOptions, 'extend' | 'traffic'> = {},
   ): Promise<void> {
     for (const text of facts) this.presenter.tell({tone: 'plain', text});
-    const drainTimeoutMs = flags['drain-timeout'] ?? DRAIN_TIMEOUT_MS;
+    const {drainTimeoutMs} = lifeSettings(flags);
     if (this.background) await this.background.up(ready, facts, {drainTimeoutMs, ...hooks});
     else await greet(ready, flags, {...this.#audience(), leaves: flags.detach});
   }

@@ -1,33 +1,49 @@
 // The flags that commands with a tunnel share, and their options in the library.
 
-import type {Interfaces} from '@oclif/core';
-import {boolean, string} from '@oclif/core/flags';
+import {boolean} from '@oclif/core/flags';
 import type {ForwardOptions} from '../agent/options.js';
-import {durationFlag, given, hostFlag, portFlag} from './flags.js';
+import {
+  ENDS_SETTINGS,
+  FORWARD_SETTINGS,
+  LINK_SETTINGS,
+  NAME_SETTINGS,
+  PROTOCOL_SETTINGS,
+  UPSTREAM_TLS_SETTINGS,
+} from '../agent/settings-table.js';
+import {file, onOff, setting, settle, text, time} from '../core/settings.js';
+import {flagOf, flagsOf, optionsOf, type ValuesOf} from './setting-flags.js';
 
-const RELAY = 'relay';
 const LIFE = 'life';
 const COMMAND = 'command';
-const UPSTREAM = 'upstream';
 
-export const nameFlags = {
-  subdomain: string({helpValue: 'NAME', summary: 'A name of your own instead of a random one.'}),
-  'new-name': boolean({summary: 'A fresh random name instead of the last one.'}),
+/** When the command ends its tunnel: the library leaves that to its caller. */
+const LIFE_SETTINGS = {
+  expiresMs: setting(time({minMs: 1}), {flag: 'expires', help: 'End after this time.', group: LIFE}),
+  idleTimeoutMs: setting(time({minMs: 1}), {
+    flag: 'idle-timeout',
+    help: 'End after this time without a visitor.',
+    group: LIFE,
+  }),
+  drainTimeoutMs: setting(time(), {
+    // Long enough for a page or a request, and short enough for a person who waits at the terminal.
+    default: 5_000,
+    flag: 'drain-timeout',
+    help: 'Time for connections to finish after Ctrl+C.',
+    group: LIFE,
+  }),
+  detach: setting(onOff, {
+    default: false,
+    flag: 'detach',
+    help: 'In the background: tunl list, tunl logs, tunl stop.',
+    group: LIFE,
+  }),
 };
 
-export const lifeFlags = {
-  expires: durationFlag({summary: 'End after this time.', zero: false, helpGroup: LIFE}),
-  'idle-timeout': durationFlag({
-    summary: 'End after this time without a visitor.',
-    zero: false,
-    helpGroup: LIFE,
-  }),
-  'drain-timeout': durationFlag({
-    summary: 'Time for connections to finish after Ctrl+C. (5s)',
-    helpGroup: LIFE,
-  }),
-  detach: boolean({summary: 'In the background: tunl list, tunl logs, tunl stop.', helpGroup: LIFE}),
-};
+export const nameFlags = flagsOf(NAME_SETTINGS);
+export const lifeFlags = flagsOf(LIFE_SETTINGS);
+export const relayFlags = flagsOf(LINK_SETTINGS);
+const upstreamFlags = flagsOf(UPSTREAM_TLS_SETTINGS);
+export const upstreamFlagNames = Object.keys(upstreamFlags) as (keyof typeof upstreamFlags)[];
 
 /** For every address that is shown. */
 export const copyFlag = {
@@ -42,157 +58,74 @@ export const showFlags = {
   ...copyFlag,
 };
 
-export const relayFlags = {
-  relay: string({
-    helpValue: 'URL',
-    env: 'TUNL_RELAY',
-    summary: 'The relay. (one inside this process)',
-    helpGroup: RELAY,
-  }),
-  'token-file': string({
-    helpValue: 'FILE',
-    summary: 'The relay’s token; safer here than in TUNL_TOKEN.',
-    helpGroup: RELAY,
-  }),
-  'ca-file': string({
-    helpValue: 'FILE',
-    env: 'TUNL_CA_FILE',
-    summary: 'CA of a relay with a private one.',
-    helpGroup: RELAY,
-  }),
-  follow: hostFlag({
-    multiple: true,
-    multipleNonGreedy: true,
-    summary: 'Host that the relay may send this agent to; repeatable.',
-    helpGroup: RELAY,
-  }),
-  wait: boolean({summary: 'Keep trying when the relay is not there yet.', helpGroup: RELAY}),
-  'max-retry-time': durationFlag({
-    summary: 'Give up after this time without a link. (never)',
-    helpGroup: RELAY,
-  }),
-};
-
-/** Flags of `expose` only. */
-const targetFlags = {
-  tcp: boolean({summary: 'A raw TCP port of the relay: ssh, databases.'}),
-  h2: boolean({summary: 'Offer HTTP/2 to visitors, for gRPC. Not with --tcp.'}),
-  http1: boolean({summary: 'With --h2: offer HTTP/1.1 too, for a service with both.'}),
-  'remote-port': portFlag({summary: 'With --tcp: this port instead of a random one.'}),
-  'local-host': hostFlag({summary: 'Host of the upstream when TARGET is a port.'}),
-  'wait-upstream': durationFlag({
-    summary: 'How long visitors wait for the service. (0s)',
-  }),
-};
-
-/** For a TARGET that is an https:// URL. */
-const upstreamFlags = {
-  'upstream-ca': string({
-    helpValue: 'FILE',
-    summary: 'CA of an https:// TARGET, besides the system’s.',
-    helpGroup: UPSTREAM,
-  }),
-  'upstream-server-name': hostFlag({
-    helpValue: 'NAME',
-    summary: 'Name in its certificate. (its host)',
-    helpGroup: UPSTREAM,
-  }),
-  'upstream-cert': string({
-    helpValue: 'FILE',
-    summary: 'Client certificate for the upstream.',
-    helpGroup: UPSTREAM,
-  }),
-  'upstream-key': string({helpValue: 'FILE', summary: 'Key of the client certificate.', helpGroup: UPSTREAM}),
-  'upstream-insecure': boolean({summary: 'Accept any certificate.', helpGroup: UPSTREAM}),
-};
-export const upstreamFlagNames = Object.keys(upstreamFlags) as (keyof typeof upstreamFlags)[];
-
-const {tcp, h2, http1, ...places} = targetFlags;
 export const exposeFlags = {
-  tcp,
-  h2,
-  http1,
-  ...nameFlags,
-  ...places,
+  ...flagsOf({...PROTOCOL_SETTINGS, ...NAME_SETTINGS, ...ENDS_SETTINGS}),
   ...upstreamFlags,
   ...lifeFlags,
   ...relayFlags,
   ...showFlags,
 };
+
+/** Of a command whose tunnel has a port anyhow. */
 export const remotePortFlag = {
-  'remote-port': portFlag({summary: 'This port instead of a random one. Not with --tls.'}),
+  'remote-port': flagOf({
+    ...ENDS_SETTINGS.remotePort,
+    help: 'This port instead of a random one. Not with --tls.',
+  }),
 };
 
 /** A timer of Node runs for 24 days at most; a week stays well below that. */
-const LONGEST_READY_MS = 7 * 86_400_000;
+const readyTime = time({minMs: 1, maxMs: 7 * 86_400_000});
 
-/** Flags of commands that know their program. */
-export const programFlags = {
-  bin: string({helpValue: 'FILE', summary: 'This program instead of the one that is found.'}),
-  'ready-timeout': durationFlag({
-    summary: 'Time until the program answers.',
-    zero: false,
-    longestMs: LONGEST_READY_MS,
-  }),
+/** For commands that know their program. */
+const PROGRAM_SETTINGS = {
+  bin: setting(file, {flag: 'bin', help: 'This program instead of the one that is found.'}),
+  readyTimeoutMs: setting(readyTime, {flag: 'ready-timeout', help: 'Time until the program answers.'}),
 };
+export const programFlags = flagsOf(PROGRAM_SETTINGS);
 
 /** Flags of commands whose program opens in a browser. */
 export const webProgramFlags = {...programFlags, ...nameFlags, ...lifeFlags, ...relayFlags, ...showFlags};
 
 /** For `expose … -- COMMAND`. */
-export const commandFlags = {
-  'ready-path': string({
-    helpValue: 'PATH',
-    summary: 'Ready when GET PATH returns 2xx, 3xx. (port is open)',
-    helpGroup: COMMAND,
+export const commandFlags = flagsOf({
+  readyPath: setting(text('PATH'), {
+    defaultText: 'port is open',
+    flag: 'ready-path',
+    help: 'Ready when GET PATH returns 2xx, 3xx.',
+    group: COMMAND,
   }),
-  'ready-timeout': durationFlag({
-    summary: 'Time until the command is ready. (60s)',
-    zero: false,
-    longestMs: LONGEST_READY_MS,
-    helpGroup: COMMAND,
+  readyTimeoutMs: setting(readyTime, {
+    defaultText: '60s',
+    flag: 'ready-timeout',
+    help: 'Time until the command is ready.',
+    group: COMMAND,
   }),
-};
+});
 
-export type TunnelFlags = Interfaces.InferredFlags<typeof lifeFlags & typeof relayFlags> &
-  Partial<
-    Interfaces.InferredFlags<typeof targetFlags & typeof upstreamFlags & typeof nameFlags & typeof showFlags>
-  >;
+type LifeValues = ValuesOf<typeof LIFE_SETTINGS>;
+type ForwardValues = ValuesOf<typeof FORWARD_SETTINGS> & ValuesOf<typeof UPSTREAM_TLS_SETTINGS>;
 
-function upstreamTlsOf(flags: TunnelFlags): ForwardOptions['upstreamTls'] {
-  const tls = given({
-    caFile: flags['upstream-ca'],
-    serverName: flags['upstream-server-name'],
-    certFile: flags['upstream-cert'],
-    keyFile: flags['upstream-key'],
-    insecure: flags['upstream-insecure'] || undefined,
-  });
-  return Object.keys(tls).length === 0 ? undefined : tls;
-}
+export type TunnelFlags = LifeValues &
+  ValuesOf<typeof LINK_SETTINGS> &
+  Partial<ForwardValues> &
+  Partial<{[K in keyof typeof showFlags]: boolean}> & {json: boolean | undefined};
 
 /** The flags as options of `forward`. */
 export function forwardOptions(flags: TunnelFlags): ForwardOptions {
+  const upstreamTls = optionsOf(UPSTREAM_TLS_SETTINGS, flags);
   return {
-    unencrypted: flags.tcp ?? false,
-    h2: flags.h2 ?? false,
-    http1: flags.http1 ?? false,
-    newName: flags['new-name'] ?? false,
-    wait: flags.wait,
-    ...given({
-      subdomain: flags.subdomain,
-      remotePort: flags['remote-port'],
-      waitUpstreamMs: flags['wait-upstream'],
-      upstreamTls: upstreamTlsOf(flags),
-      relay: flags.relay,
-      tokenFile: flags['token-file'],
-      caFile: flags['ca-file'],
-      follow: flags.follow,
-      maxRetryTimeMs: flags['max-retry-time'],
-    }),
+    ...optionsOf(FORWARD_SETTINGS, flags),
+    ...(Object.keys(upstreamTls).length > 0 && {upstreamTls}),
   };
 }
 
+/** What the command itself needs of them. */
+export function lifeSettings(flags: LifeValues) {
+  return settle(LIFE_SETTINGS, optionsOf(LIFE_SETTINGS, flags));
+}
+
 /** The same for a program that the command knows. */
-export function launchWishes(flags: Interfaces.InferredFlags<typeof programFlags>) {
-  return {bin: flags.bin, readyTimeoutMs: flags['ready-timeout']};
+export function launchWishes(flags: ValuesOf<typeof PROGRAM_SETTINGS>) {
+  return optionsOf(PROGRAM_SETTINGS, flags);
 }

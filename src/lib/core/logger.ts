@@ -1,6 +1,9 @@
 // Diagnostics as values. The library writes to no stream by itself: the program that embeds it passes a sink.
 
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug' | 'trace';
+/** The gravest first. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface LogRecord {
   level: LogLevel;

@@ -1,0 +1,141 @@
+// The settings of a tunnel, each declared once: `forward` checks and completes its options by these tables, the commands with a
+// tunnel make their flags from them. docs/decisions/0028-one-table-of-settings.md says how a new one is added.
+
+import {file, list, onOff, setting, text, time} from '../core/settings.js';
+import {stateDir} from '../core/state-dir.js';
+import {host, port} from '../protocol/setting-kinds.js';
+
+const RELAY = 'relay';
+const UPSTREAM = 'upstream';
+
+/** What is spoken with visitors. */
+export const PROTOCOL_SETTINGS = {
+  unencrypted: setting(onOff, {
+    default: false,
+    flag: 'tcp',
+    help: 'A raw TCP port of the relay: ssh, databases.',
+  }),
+  h2: setting(onOff, {
+    default: false,
+    flag: 'h2',
+    help: 'Offer HTTP/2 to visitors, for gRPC. Not with --tcp.',
+  }),
+  http1: setting(onOff, {
+    default: false,
+    flag: 'http1',
+    help: 'With --h2: offer HTTP/1.1 too, for a service with both.',
+  }),
+};
+
+export const NAME_SETTINGS = {
+  subdomain: setting(text('NAME'), {
+    flag: 'subdomain',
+    help: 'A name of your own instead of a random one.',
+  }),
+  newName: setting(onOff, {
+    default: false,
+    flag: 'new-name',
+    help: 'A fresh random name instead of the last one.',
+  }),
+};
+
+/** The relay's end and the upstream's. */
+export const ENDS_SETTINGS = {
+  remotePort: setting(port, {
+    flag: 'remote-port',
+    help: 'With --tcp: this port instead of a random one.',
+  }),
+  host: setting(host('TARGET_INVALID'), {
+    flag: 'local-host',
+    help: 'Host of the upstream when TARGET is a port.',
+  }),
+  waitUpstreamMs: setting(time(), {
+    default: 0,
+    flag: 'wait-upstream',
+    help: 'How long visitors wait for the service.',
+  }),
+};
+
+/** How TLS is spoken to an upstream that is an https:// URL. */
+export const UPSTREAM_TLS_SETTINGS = {
+  caFile: setting(file, {
+    flag: 'upstream-ca',
+    help: 'CA of an https:// TARGET, besides the system’s.',
+    group: UPSTREAM,
+  }),
+  serverName: setting(host('OPTION_INVALID', 'NAME'), {
+    defaultText: 'its host',
+    flag: 'upstream-server-name',
+    help: 'Name in its certificate.',
+    group: UPSTREAM,
+  }),
+  certFile: setting(file, {
+    flag: 'upstream-cert',
+    help: 'Client certificate for the upstream.',
+    group: UPSTREAM,
+  }),
+  keyFile: setting(file, {
+    flag: 'upstream-key',
+    help: 'Key of the client certificate.',
+    group: UPSTREAM,
+  }),
+  insecure: setting(onOff, {
+    default: false,
+    flag: 'upstream-insecure',
+    help: 'Accept any certificate.',
+    group: UPSTREAM,
+  }),
+};
+
+/** The link to the relay. Tunnels share one only where all of these are equal. */
+export const LINK_SETTINGS = {
+  relay: setting(text('URL'), {
+    defaultText: 'one inside this process',
+    flag: 'relay',
+    env: 'TUNL_RELAY',
+    help: 'The relay.',
+    group: RELAY,
+  }),
+  token: setting(text('TOKEN'), {env: 'TUNL_TOKEN', envUnless: 'tokenFile'}),
+  tokenFile: setting(file, {
+    flag: 'token-file',
+    help: 'The relay’s token; safer here than in TUNL_TOKEN.',
+    group: RELAY,
+  }),
+  caFile: setting(file, {
+    flag: 'ca-file',
+    env: 'TUNL_CA_FILE',
+    help: 'CA of a relay with a private one.',
+    group: RELAY,
+  }),
+  follow: setting(list(host('OPTION_INVALID')), {
+    default: [],
+    flag: 'follow',
+    help: 'Host that the relay may send this agent to; repeatable.',
+    group: RELAY,
+  }),
+  wait: setting(onOff, {
+    default: false,
+    flag: 'wait',
+    help: 'Keep trying when the relay is not there yet.',
+    group: RELAY,
+  }),
+  maxRetryTimeMs: setting(time(), {
+    defaultText: 'never',
+    flag: 'max-retry-time',
+    help: 'Give up after this time without a link.',
+    group: RELAY,
+  }),
+  connectTimeoutMs: setting(time(), {default: 10_000}),
+  stateDir: setting(text('FOLDER'), {default: () => stateDir()}),
+};
+
+/** All that `forward` takes as values, but for `upstreamTls`. */
+export const FORWARD_SETTINGS = {
+  ...PROTOCOL_SETTINGS,
+  ...NAME_SETTINGS,
+  ...ENDS_SETTINGS,
+  ...LINK_SETTINGS,
+  /** A command gives visitors more time than a program: its table says how much. */
+  drainTimeoutMs: setting(time(), {default: 0}),
+};

@@ -1,0 +1,84 @@
+// Flags from a table of settings, and settings of the library from parsed flags.
+
+import type {Interfaces} from '@oclif/core';
+import {boolean, custom} from '@oclif/core/flags';
+import {
+  helpOf,
+  isList,
+  isSwitch,
+  type Kind,
+  type List,
+  type OptionsOf,
+  readNamed,
+  type Setting,
+  type Switch,
+  type Table,
+} from '../core/settings.js';
+
+type FlagOf<K> = K extends Switch
+  ? Interfaces.BooleanFlag<boolean>
+  : K extends List<infer T>
+    ? Interfaces.OptionFlag<T[] | undefined>
+    : K extends Kind<infer T>
+      ? Interfaces.OptionFlag<T | undefined>
+      : never;
+
+type FlagName<S> = S extends {readonly flag: infer F extends string} ? F : never;
+
+/** By their names on the command line. A setting without one has no flag. */
+export type FlagsOf<T extends Table> = {[K in keyof T as FlagName<T[K]>]: FlagOf<T[K]['kind']>};
+
+type ParsedOf<F> = F extends Interfaces.Flag<infer T> ? T : never;
+
+/** What oclif makes of them. */
+export type ValuesOf<T extends Table> = {[K in keyof FlagsOf<T>]: ParsedOf<FlagsOf<T>[K]>};
+
+/** In the order of the table. */
+export function flagsOf<T extends Table>(table: T): FlagsOf<T> {
+  const flags = Object.values(table).flatMap((each) =>
+    each.flag === undefined ? [] : [[each.flag, flagOf(each)]],
+  );
+  return Object.fromEntries(flags) as FlagsOf<T>;
+}
+
+/** One of a table, where a command has other words for it. */
+export function flagOf<K extends Kind<unknown>>(setting: Setting<unknown> & {readonly kind: K}): FlagOf<K> {
+  return makeFlag(setting) as FlagOf<K>;
+}
+
+function makeFlag(setting: Setting<unknown>): object {
+  const {kind, env, group} = setting;
+  const about = {
+    summary: helpOf(setting),
+    ...(env !== undefined && {env}),
+    ...(group !== undefined && {helpGroup: group}),
+  };
+  if (isSwitch(kind)) return boolean(about);
+  const value = isList(kind) ? kind.item : kind;
+  const flag = custom<unknown>({
+    helpValue: kind.placeholder,
+    parse: async (text, _command, {name}) => readFlag(name, () => value.parse(text)),
+  });
+  return isList(kind) ? flag({...about, multiple: true, multipleNonGreedy: true}) : flag(about);
+}
+
+/** oclif rewrites the message of an error that a flag's `parse` throws; the original error is its cause. */
+function readFlag<T>(name: string, parse: () => T): T {
+  try {
+    return readNamed(`--${name}`, parse);
+  } catch (error) {
+    throw error instanceof Error ? new Error(error.message, {cause: error}) : error;
+  }
+}
+
+/**
+ * The settings that were given. A switch that was not is left out: it says nothing, and another source may.
+ */
+export function optionsOf<T extends Table>(table: T, flags: Partial<ValuesOf<T>>): OptionsOf<T> {
+  const values: Readonly<Record<string, unknown>> = flags;
+  const given = Object.entries(table).flatMap(([name, {flag, kind}]) => {
+    const value = flag === undefined ? undefined : values[flag];
+    return value === undefined || (isSwitch(kind) && value === false) ? [] : [[name, value]];
+  });
+  return Object.fromEntries(given) as OptionsOf<T>;
+}

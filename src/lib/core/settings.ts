@@ -1,0 +1,250 @@
+// What a setting is. Each is declared once, in the table of its command: name in the library, kind of value, default, flag,
+// environment variable, help. Flags, checks and defaults follow from the table.
+
+import {duration, durationText} from './duration.js';
+import {TunlError} from './errors.js';
+
+/** What values a setting can have. */
+export interface Kind<T> {
+  /** Stands for the value in help: `TIME`. */
+  readonly placeholder: string;
+  /** Reads a value as people write it: a flag, a variable, a line of a file. @throws TunlError */
+  parse(text: string): T;
+  /** Checks a value that a program gives. @throws TunlError */
+  check(value: T, name: string): T;
+  /** Writes a value as `parse` reads it. */
+  show(value: T): string;
+}
+
+/** On or off: as a flag it takes no value. */
+export interface Switch extends Kind<boolean> {
+  readonly isSwitch: true;
+}
+
+/** Several values: as a flag it is repeatable. */
+export interface List<T> extends Kind<readonly T[]> {
+  readonly item: Kind<T>;
+}
+
+export interface Details<T> {
+  /** A function where it depends on this machine. */
+  readonly default?: T | (() => T);
+  /** The default in words, where the value says less or nothing. */
+  readonly defaultText?: string;
+  /** `resume-window`: the name on the command line. Missing: it can only be set by a program. */
+  readonly flag?: string;
+  /** The variable that is read where nothing is given. */
+  readonly env?: string;
+  /** The variable is not read where this other setting is given. */
+  readonly envUnless?: string;
+  /** One sentence. */
+  readonly help?: string;
+  /** The heading that it stands under in help. */
+  readonly group?: string;
+}
+
+export type Setting<T> = Details<T> & {readonly kind: Kind<T>};
+
+/** By the name that the setting has in the library. */
+export type Table = Readonly<Record<string, Setting<unknown>>>;
+
+type ValueOf<S> = S extends {readonly kind: Kind<infer T>} ? T : never;
+
+/** What may be given. */
+export type OptionsOf<T extends Table> = {-readonly [K in keyof T]?: ValueOf<T[K]>};
+
+/** What holds: undefined only where there is no default. */
+export type SettingsOf<T extends Table> = {
+  [K in keyof T]: T[K] extends {readonly default: unknown} ? ValueOf<T[K]> : ValueOf<T[K]> | undefined;
+};
+
+export function setting<K extends Kind<unknown>, const D extends Details<ValueOf<{kind: K}>>>(
+  kind: K,
+  details: D,
+): D & {readonly kind: K} {
+  return {...details, kind};
+}
+
+/**
+ * Completes what is given by the environment and the defaults.
+ *
+ * @throws TunlError for a value that cannot be
+ */
+export function settle<T extends Table>(
+  table: T,
+  options: OptionsOf<T>,
+  env: NodeJS.ProcessEnv = process.env,
+): SettingsOf<T> {
+  const given: Readonly<Record<string, unknown>> = options;
+  const missing = (name: string) => given[name] === undefined || given[name] === null;
+  const fromEnv: Readonly<Record<string, unknown>> = readTexts(table, (each, name) => {
+    const isAsked = missing(name) && (each.envUnless === undefined || missing(each.envUnless));
+    return isAsked && each.env !== undefined ? env[each.env] || undefined : undefined;
+  });
+  const settled = Object.entries(table).map(([name, {kind, default: otherwise}]) => {
+    const value = missing(name) ? fromEnv[name] : kind.check(given[name], name);
+    return [name, value ?? (typeof otherwise === 'function' ? otherwise() : otherwise)];
+  });
+  return Object.fromEntries(settled) as SettingsOf<T>;
+}
+
+/**
+ * The settings of a table from a source of texts, such as the environment or a file with one value for each flag.
+ *
+ * @param textOf returns undefined for what the source does not have.
+ * @throws TunlError that names the setting as the source does
+ */
+export function readTexts<T extends Table>(
+  table: T,
+  textOf: (setting: Setting<unknown>, name: string) => string | readonly string[] | undefined,
+  labelOf: (setting: Setting<unknown>, name: string) => string = ({env}, name) => env ?? name,
+): OptionsOf<T> {
+  const read = Object.entries(table).flatMap(([name, each]) => {
+    const text = textOf(each, name);
+    if (text === undefined) return [];
+    return [[name, readNamed(labelOf(each, name), () => parseAll(each.kind, text))]];
+  });
+  return Object.fromEntries(read) as OptionsOf<T>;
+}
+
+function parseAll(kind: Kind<unknown>, text: string | readonly string[]): unknown {
+  if (!isList(kind)) return kind.parse(String(text));
+  return (typeof text === 'string' ? [text] : text).map((each) => kind.item.parse(each));
+}
+
+/** Says in an error what the value is for. */
+export function readNamed<T>(label: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof TunlError)) throw error;
+    throw new TunlError(error.code, {reason: `${label}: ${error.message}`, next: error.next, cause: error});
+  }
+}
+
+export function isSwitch(kind: Kind<unknown> | Switch): kind is Switch {
+  return 'isSwitch' in kind;
+}
+
+export function isList(kind: Kind<unknown> | List<unknown>): kind is List<unknown> {
+  return 'item' in kind;
+}
+
+/** The help of a setting, its default included. */
+export function helpOf({help = '', defaultText, default: otherwise, kind}: Setting<unknown>): string {
+  const hasValue = otherwise !== undefined && typeof otherwise !== 'function' && !isSwitch(kind);
+  const shown = defaultText ?? (hasValue ? kind.show(otherwise) : undefined);
+  return !shown ? help : `${help} (${shown})`;
+}
+
+// ── Kinds ──
+
+const invalid = (reason: string, next?: string) =>
+  new TunlError('OPTION_INVALID', next === undefined ? {reason} : {reason, next});
+
+export const onOff: Switch = {
+  isSwitch: true,
+  placeholder: '',
+  parse: (text) => {
+    if (/^(true|yes|on|1)$/i.test(text)) return true;
+    if (/^(false|no|off|0)$/i.test(text)) return false;
+    throw invalid(`${JSON.stringify(text.slice(0, 40))} is neither true nor false.`);
+  },
+  check: (value) => Boolean(value),
+  show: String,
+};
+
+/** @param read returns the value in its one spelling, or throws. */
+export function text(placeholder: string, read: (text: string) => string = (same) => same): Kind<string> {
+  return {
+    placeholder,
+    parse: read,
+    check: (value, name) => {
+      if (typeof value !== 'string') throw invalid(`${name} is a text, not ${typeof value}.`);
+      return read(value);
+    },
+    show: (value) => value,
+  };
+}
+
+/** The path of a file. */
+export const file = text('FILE');
+
+export function wholeNumber({min, max}: {min: number; max: number}): Kind<number> {
+  return {
+    placeholder: 'NUMBER',
+    parse: (written) => {
+      const value = /^\d{1,16}$/.test(written) ? Number(written) : Number.NaN;
+      if (value >= min && value <= max) return value;
+      throw invalid(
+        `${JSON.stringify(written.slice(0, 40))} is not possible.`,
+        `Give a whole number from ${min} to ${max}.`,
+      );
+    },
+    check: (value, name) => {
+      if (Number.isInteger(value) && value >= min && value <= max) return value;
+      throw invalid(`${name} is a whole number from ${min} to ${max}, not ${value}.`);
+    },
+    show: String,
+  };
+}
+
+/** Ten years: more is a mistake, and dates still work. */
+const LONGEST_MS = 3650 * 86_400_000;
+
+interface DurationLimits {
+  /** Default 0. */
+  minMs?: number;
+  maxMs?: number;
+  /** True when 0 is allowed besides, to turn it off. */
+  orZero?: boolean;
+}
+
+/** Milliseconds, written `30s` or `1h30m`. A program gives any number that is not negative, and any fraction. */
+export function time({minMs = 0, maxMs = LONGEST_MS}: DurationLimits = {}): Kind<number> {
+  return {
+    ...wholeTime({minMs, maxMs}),
+    check: (value, name) => {
+      if (typeof value === 'number' && value >= 0) return value;
+      throw invalid(`${name} is a number of milliseconds, not ${value}.`);
+    },
+  };
+}
+
+/** Milliseconds, written `30s` or `1h30m`; whole, with the same limits for programs and people. */
+export function wholeTime({minMs = 0, maxMs = LONGEST_MS, orZero = false}: DurationLimits): Kind<number> {
+  const isOff = (ms: number) => orZero && ms === 0;
+  return {
+    placeholder: 'TIME',
+    parse: (written) => {
+      const ms = duration(written);
+      if (isOff(ms) || (ms >= minMs && ms <= maxMs)) return ms;
+      const least = minMs === 1 ? 'more than 0s' : `at least ${durationText(minMs)}`;
+      throw invalid(
+        `${written} is not possible.`,
+        `Give ${ms < minMs ? least : `at most ${durationText(maxMs)}`}${orZero ? ', or 0s' : ''}.`,
+      );
+    },
+    check: (value, name) => {
+      if (isOff(value) || (Number.isInteger(value) && value >= minMs && value <= maxMs)) return value;
+      throw invalid(
+        `${name} is a whole number from ${minMs} to ${maxMs}${orZero ? ', or 0' : ''}, not ${value}.`,
+      );
+    },
+    show: durationText,
+  };
+}
+
+export function list<T>(item: Kind<T>, {most = Number.POSITIVE_INFINITY}: {most?: number} = {}): List<T> {
+  return {
+    item,
+    placeholder: item.placeholder,
+    parse: (written) => [item.parse(written)],
+    check: (values, name) => {
+      if (!Array.isArray(values)) throw invalid(`${name} is a list.`);
+      if (values.length > most) throw invalid(`${name} has ${most} values at the most.`);
+      return values.map((value) => item.check(value, name));
+    },
+    show: (values) => values.map((value) => item.show(value)).join(', '),
+  };
+}

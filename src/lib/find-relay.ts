@@ -1,0 +1,127 @@
+// The relay of a tunnel: the one that was named, or one inside this process; how it is dialled, and what tunnels must have in common
+// to share a link to it.
+
+import {resolve} from 'node:path';
+import type {ReadyEvent} from './agent/events.js';
+import {LINK_SETTINGS} from './agent/settings-table.js';
+import {Successors} from './agent/successors.js';
+import {dialCarrier} from './carrier/dial.js';
+import {relayOrigin} from './carrier/relay-url.js';
+import type {LogSink} from './core/logger.js';
+import type {SettingsOf} from './core/settings.js';
+import {readSecretFile} from './core/state-dir.js';
+import {readTextFile} from './core/text-file.js';
+import type {EmbeddedRelays} from './embedded-relay.js';
+import type {Carrier} from './mux/carrier.js';
+import {AGENT_PATH} from './protocol/wire.js';
+
+type LinkValues = SettingsOf<typeof LINK_SETTINGS>;
+
+export interface FoundRelay {
+  /** What stands for this relay in the memory of names: the embedded one has another port each time. */
+  memoryKey: string;
+  /** Everything that makes a link this one: tunnels with the same key may share it. */
+  key: readonly unknown[];
+  relay: ReadyEvent['relay'];
+  successors: Successors;
+  /** `url`: another relay than this one, by which it was named. */
+  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
+  release?: () => Promise<void>;
+}
+
+interface Place {
+  origin: string;
+  token: string | undefined;
+  /** PEM text. */
+  ca: string | undefined;
+}
+
+/** @throws TunlError RELAY_URL_INVALID, what is wrong with a file, or why the embedded relay does not start */
+export async function findRelay(
+  settings: LinkValues,
+  {embedded, log}: {embedded: EmbeddedRelays; log: LogSink | undefined},
+): Promise<FoundRelay> {
+  if (settings.relay === undefined || settings.relay === '')
+    return await embeddedRelay(settings, embedded, log);
+  const place = {
+    origin: relayOrigin(settings.relay),
+    token: await readToken(settings),
+    ca: settings.caFile ? await readTextFile(settings.caFile) : undefined,
+  };
+  const successors = new Successors({home: place.origin, allowed: settings.follow});
+  return {
+    memoryKey: place.origin,
+    key: keyOf(place, settings),
+    relay: {url: place.origin, embedded: false},
+    successors,
+    dial: dialer(place, successors, settings),
+  };
+}
+
+async function embeddedRelay(
+  settings: LinkValues,
+  embedded: EmbeddedRelays,
+  log: LogSink | undefined,
+): Promise<FoundRelay> {
+  const {relay, release} = await embedded.borrow({stateDir: settings.stateDir, log});
+  const {url, caFile} = relay;
+  const place = {
+    origin: url,
+    token: undefined,
+    ca: caFile === undefined ? undefined : await readTextFile(caFile),
+  };
+  const successors = new Successors({home: url, allowed: []});
+  return {
+    memoryKey: 'embedded',
+    key: keyOf(place, settings),
+    relay: {url, embedded: true, ...(caFile === undefined ? {} : {caFile})},
+    successors,
+    dial: dialer(place, successors, settings),
+    release,
+  };
+}
+
+/** A file counts by what is in it, and every other setting of a link by its value: a new one is in the key by itself. */
+function keyOf({origin, token, ca}: Place, settings: LinkValues): readonly unknown[] {
+  const values = Object.keys(LINK_SETTINGS).map((name) => {
+    const key = name as keyof LinkValues;
+    switch (key) {
+      case 'relay':
+      case 'token':
+      case 'tokenFile':
+      case 'caFile':
+        return null;
+      case 'stateDir':
+        return resolve(settings.stateDir);
+      default:
+        return settings[key];
+    }
+  });
+  return [origin, token, ca, ...values];
+}
+
+function dialer(
+  {origin, token, ca}: Place,
+  successors: Successors,
+  settings: LinkValues,
+): FoundRelay['dial'] {
+  return async (signal, url) => {
+    const {carrier, address} = await dialCarrier({
+      url: url ?? origin,
+      ...(url === undefined ? {} : {accepts: successors.accepts}),
+      path: AGENT_PATH,
+      timeoutMs: settings.connectTimeoutMs,
+      signal,
+      ...(token === undefined ? {} : {token}),
+      ...(ca === undefined ? {} : {ca}),
+    });
+    if (url === undefined) successors.reachedHome(address);
+    return carrier;
+  };
+}
+
+/** An empty variable holds no token; an empty option is a token that the relay will refuse. */
+async function readToken({token, tokenFile}: LinkValues): Promise<string | undefined> {
+  if (token !== undefined) return token;
+  return tokenFile === undefined ? undefined : await readSecretFile(tokenFile);
+}

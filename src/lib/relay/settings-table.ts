@@ -1,0 +1,146 @@
+// The settings of a relay, each declared once: `startRelay` checks and completes its options by this table, `tunl relay start`
+// makes its flags from it. docs/decisions/0028-one-table-of-settings.md says how a new one is added.
+
+import {relayOrigin} from '../carrier/relay-url.js';
+import {TunlError} from '../core/errors.js';
+import {file, list, onOff, setting, text, wholeNumber, wholeTime} from '../core/settings.js';
+import {stateDir} from '../core/state-dir.js';
+import {KEEP_ALIVE_MS} from '../net/keep-alive.js';
+import {MAX_RELAYS} from '../protocol/link-messages.js';
+import {host, listenPlace, port, ports} from '../protocol/setting-kinds.js';
+import {trustedSources} from './doors/trusted.js';
+import {MAX_LEASES} from './leases/lease-store.js';
+
+const LONGEST_RESUME_WINDOW_MS = 600_000;
+const MONTH_MS = 30 * 86_400_000;
+/** Two hours: the system's own. */
+const LONGEST_KEEP_ALIVE_MS = 7_200_000;
+/** A name has 253 characters at the most (RFC 1035 §2.3.4): the longest label and its dot stand before the domain. */
+const MAX_DOMAIN = 253 - 64;
+
+const FILES = 'certificate and token';
+const TIMES = 'time';
+
+const source = text('RANGE', (range) => {
+  trustedSources([range]);
+  return range;
+});
+
+/** In the order of the help. */
+export const RELAY_SETTINGS = {
+  domain: setting(text('NAME', domainName), {
+    default: 'tunl.localhost',
+    flag: 'domain',
+    help: 'The relay’s name; tunnels get names below it.',
+  }),
+  listen: setting(listenPlace, {
+    default: '127.0.0.1:0',
+    defaultText: '127.0.0.1, a free port',
+    flag: 'listen',
+    help: 'Where agents and visitors connect.',
+  }),
+  listenHttp: setting(listenPlace, {
+    defaultText: 'nowhere',
+    flag: 'listen-http',
+    help: 'Where plain HTTP is redirected to HTTPS.',
+  }),
+  publicPort: setting(port, {
+    flag: 'public-port',
+    help: 'The port in public addresses, behind a forwarder.',
+  }),
+  tcpPorts: setting(ports, {
+    defaultText: 'none',
+    flag: 'tcp-ports',
+    help: 'Ports for --tcp tunnels, like 20000-20999; 0: any.',
+  }),
+  tcpHost: setting(host('OPTION_INVALID'), {
+    defaultText: 'that of --listen',
+    flag: 'tcp-host',
+    help: 'Address that --tcp tunnels listen on.',
+  }),
+  tcpPublicHost: setting(host('OPTION_INVALID'), {}),
+  successors: setting(list(text('URL', relayOrigin), {most: MAX_RELAYS}), {
+    default: [],
+    defaultText: 'they come back',
+    flag: 'successor',
+    help: 'Where agents go when this relay drains; repeatable.',
+  }),
+  reusePort: setting(onOff, {
+    default: false,
+    flag: 'reuse-port',
+    help: 'Let the next relay process listen before this one ends.',
+  }),
+  trustedSources: setting(list(source), {
+    default: [],
+    flag: 'trusted-source',
+    help: 'Addresses without limits, such as 10.0.0.0/8 of a load balancer or gateway; repeatable.',
+  }),
+  token: setting(text('TOKEN'), {env: 'TUNL_TOKEN', envUnless: 'tokenFile'}),
+  tokenFile: setting(file, {
+    flag: 'token-file',
+    help: 'The token agents must show; safer here than in TUNL_TOKEN.',
+    group: FILES,
+  }),
+  certFile: setting(file, {
+    defaultText: 'a private CA',
+    flag: 'cert-file',
+    help: 'PEM certificate for NAME and *.NAME.',
+    group: FILES,
+  }),
+  keyFile: setting(file, {flag: 'key-file', help: 'Its private key.', group: FILES}),
+  sharedH2: setting(onOff, {
+    default: false,
+    flag: 'shared-h2',
+    help: 'Offer h2 although all names share the certificate.',
+    group: FILES,
+  }),
+  resumeWindowMs: setting(wholeTime({maxMs: LONGEST_RESUME_WINDOW_MS}), {
+    default: 600_000,
+    flag: 'resume-window',
+    help: 'How long open connections wait for a lost link.',
+    group: TIMES,
+  }),
+  visitorWaitMs: setting(wholeTime({maxMs: LONGEST_RESUME_WINDOW_MS}), {
+    default: 20_000,
+    flag: 'visitor-wait',
+    help: 'How long a new visitor waits for a lost link.',
+    group: TIMES,
+  }),
+  leaseGraceMs: setting(wholeTime({maxMs: MONTH_MS}), {
+    default: 600_000,
+    flag: 'lease-grace',
+    help: 'How long an owner keeps a name without an agent.',
+    group: TIMES,
+  }),
+  keepAliveMs: setting(wholeTime({minMs: 1_000, maxMs: LONGEST_KEEP_ALIVE_MS, orZero: true}), {
+    default: KEEP_ALIVE_MS,
+    flag: 'keep-alive',
+    help: 'Silence after which a visitor is probed.',
+    group: TIMES,
+  }),
+  visitorIdleTimeoutMs: setting(wholeTime({minMs: 1_000, maxMs: MONTH_MS}), {
+    defaultText: 'never',
+    flag: 'visitor-idle-timeout',
+    help: 'Reset a visitor that moves no byte for this time.',
+    group: TIMES,
+  }),
+  keepLeases: setting(onOff, {default: true}),
+  stateDir: setting(text('FOLDER'), {default: () => stateDir()}),
+  maxTunnelsPerAgent: setting(wholeNumber({min: 1, max: 100_000}), {default: 100}),
+  maxLeasesPerOwner: setting(wholeNumber({min: 1, max: MAX_LEASES}), {default: 10_000}),
+  /** Without one the limit follows the machine's memory. */
+  maxUnreadBytes: setting(wholeNumber({min: 1_048_576, max: 2 ** 40}), {}),
+};
+
+function domainName(written: string): string {
+  const domain = written.toLowerCase().replace(/\.$/, '');
+  const labels = domain.split('.');
+  const fine = labels.every((label) => /^(?!-)[a-z0-9-]{1,63}(?<!-)$/.test(label));
+  if (!fine || domain.length > MAX_DOMAIN || labels.length < 2) {
+    throw new TunlError('OPTION_INVALID', {
+      reason: `${JSON.stringify(written)} is not a domain that tunnels could be names below.`,
+      next: 'Give a name like relay.example.net, with a wildcard DNS record for *.relay.example.net.',
+    });
+  }
+  return domain;
+}

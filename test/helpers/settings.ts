@@ -1,0 +1,28 @@
+// Holds the hand-written options of the library to the table of their command.
+
+import {readFileSync} from 'node:fs';
+import {isSwitch, type Table} from '../../src/lib/core/settings.js';
+import {ROOT} from '../project/source-files.js';
+
+/** True only for the same type in both directions. */
+export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+
+/** What the comments of an interface in a file of options do not say as the table does. */
+export function wrongDefaults(path: string, name: string, table: Table): string[] {
+  const text = readFileSync(`${ROOT}/${path}`, 'utf8');
+  const [source = ''] = text.slice(text.indexOf(`export interface ${name} `)).split('\n}\n');
+  return Object.entries(table).flatMap(([option, {kind, default: otherwise, env}]) => {
+    const comment =
+      new RegExp(`/\\*\\*((?:(?!\\*/)[\\s\\S])*)\\*/\\s+${option}\\?: `).exec(source)?.[1] ?? '';
+    const shown =
+      typeof otherwise === 'number'
+        ? otherwise.toLocaleString('en-US')
+        : typeof otherwise === 'string' || (isSwitch(kind) && typeof otherwise === 'boolean')
+          ? String(otherwise)
+          : undefined;
+    return [shown, env]
+      .filter((word) => word !== undefined)
+      .filter((word) => !new RegExp(`Default[^.]*\`?${word.replaceAll('.', '\\.')}\\b`).test(comment))
+      .map((word) => `${option}: Default ${word}`);
+  });
+}
