@@ -21,10 +21,6 @@ export default class Expose extends TunnelCommand {
   static override args = targetArgs;
   static override flags = {...exposeFlags, ...commandFlags};
 
-  protected override showsLines({target}: {target?: readonly string[]}): boolean {
-    return (target?.length ?? 0) > 1;
-  }
-
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Expose);
     // `--` before a number is the end of the flags: no command is called so.

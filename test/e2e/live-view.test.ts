@@ -55,6 +55,29 @@ test('address, state and keys below, one line a visitor above; no upstream, then
   expect((await screen.lines()).some((line) => KEYS.test(line) || line.includes('so far'))).toBe(false);
 });
 
+test('several targets: every address on a line, one block with a row for each, and which of them is silent', async ({
+  scope,
+}) => {
+  const {relay, screen} = await setUp(scope, {columns: 120});
+  const {port} = await httpUpstream(scope);
+  const silent = await unusedPort();
+  await screen.run(`${TUNL} expose web-1=${port} ${silent}:tcp`);
+  await screen.shows(new RegExp(`^ {2}✗ upstream does not answer: ${silent} · 0 open · 0 so far$`));
+  const [, address = ''] = await screen.shows(/^web-1 +(https:\/\/\S+)$/);
+  expect((await curl(scope, relay.caFile, [address])).code).toBe(0);
+  await screen.shows(/^\d\d:\d\d:\d\d {2}web-1 {2}tls {2}127\.0\.0\.1:\d+ /);
+  const lines = await screen.lines();
+  const rows = lines.slice(-4);
+  expect(rows[0]).toBe(`  web-1  ${address} → localhost:${port}`);
+  expect(rows[1]).toMatch(new RegExp(`^ {2}${silent} {2,}localhost:\\d+ → localhost:${silent}$`));
+  expect(rows[3]).toMatch(KEYS);
+  // What stdout says of the second one has not been drawn over.
+  expect(lines.filter((line) => line.startsWith(`${silent}  `))).toHaveLength(1);
+  expect(lines.filter((line) => line.includes(' → '))).toHaveLength(2);
+  await screen.press('C-c');
+  await screen.until((all) => all.at(-1) === '$');
+});
+
 test('q, c, o, ? and Enter; a paste is nothing', async ({scope}) => {
   const {port} = await httpUpstream(scope);
   const folder = await scope.tempDir('bin');

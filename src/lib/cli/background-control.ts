@@ -1,8 +1,8 @@
 // What a tunnel or a relay in the background answers on its control socket.
 
-import type {TunnelEvent} from '../agent/events.js';
 import type {ControlAnswer, ControlRequest} from '../launch/control.js';
 import type {BackgroundStatus} from './events.js';
+import {isClosing, NOTHING_YET, type TunnelState} from './tunnel-state.js';
 import {oneLine} from './words.js';
 
 /** How exact the time of the last traffic is. */
@@ -21,12 +21,9 @@ export interface ControlHooks {
   readonly stop: (reason: string | undefined) => void;
 }
 
-/** Folds the events of a tunnel into its status. */
+/** The status of a tunnel: its state, and when bytes last moved. */
 export class BackgroundState {
-  #link: BackgroundStatus['link'] = 'up';
-  #open = 0;
-  #total = 0;
-  #upstream: string | undefined;
+  #state: TunnelState = NOTHING_YET;
   #traffic: () => Traffic = () => ({bytesIn: 0, bytesOut: 0});
   #bytes = 0;
   #lastTrafficAt: string | undefined;
@@ -37,22 +34,19 @@ export class BackgroundState {
     setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
-  event(event: TunnelEvent): void {
-    if (event.type === 'ready' || event.type === 'resumed') this.#link = 'up';
-    if (event.type === 'ready') this.#upstream = event.upstream;
-    if (event.type === 'reconnecting') this.#link = event.state;
-    if (event.type === 'draining') this.#link = 'closing';
-    if (event.type !== 'connection' || event.state === 'refused') return;
-    this.#lastTrafficAt = new Date().toISOString();
-    this.#open += event.state === 'open' ? 1 : -1;
-    if (event.state === 'open') this.#total += 1;
+  /** Is called after every event. */
+  see(state: TunnelState): void {
+    if (state.visitors !== this.#state.visitors) this.#lastTrafficAt = new Date().toISOString();
+    this.#state = state;
   }
 
   status(): BackgroundStatus {
+    const {tunnels, link, visitors} = this.#state;
+    const [first] = tunnels.values();
     return {
-      link: this.#link,
-      ...(this.#upstream !== undefined && {upstream: this.#upstream}),
-      visitors: {open: this.#open, total: this.#total},
+      link: isClosing(this.#state) ? 'closing' : link === 'up' ? 'up' : link.state,
+      ...(first !== undefined && tunnels.size === 1 && {upstream: first.ready.upstream}),
+      visitors: {...visitors},
       ...this.#look(),
       ...(this.#lastTrafficAt !== undefined && {lastTrafficAt: this.#lastTrafficAt}),
     };

@@ -21,11 +21,6 @@ export abstract class BaseCommand extends Command {
 
   #presenter: Presenter | undefined;
 
-  /** True when lines are printed instead of the live view, which shows one tunnel. */
-  protected showsLines(_args: Output): boolean {
-    return false;
-  }
-
   /** Set by `parse`. */
   protected get presenter(): Presenter {
     if (!this.#presenter) throw new Error('a command parses before it speaks');
@@ -47,12 +42,7 @@ export abstract class BaseCommand extends Command {
     if (odd) throw odd;
     const parsed = await super.parse<F, B, A>(input, words);
     const {json = false, quiet = false, plain, 'log-level': logLevel} = parsed.flags as Wanted;
-    this.#presenter = await createPresenter({
-      json,
-      quiet,
-      plain: plain || this.showsLines(parsed.args),
-      logLevel,
-    });
+    this.#presenter = await createPresenter({json, quiet, plain, logLevel});
     return parsed;
   }
 

@@ -27,13 +27,14 @@ export interface ExposeWishes extends Pick<TunnelFlags, (typeof upstreamFlagName
   'ready-timeout': number | undefined;
   subdomain: string | undefined;
   detach: boolean;
-  qr: boolean;
-  copy: boolean;
-  open: boolean;
 }
 
-/** Flags that are about one address. */
-const OF_ONE = ['subdomain', 'remote-port', 'detach', 'qr', 'copy', 'open'] as const;
+/** Flags that are about one TARGET, and what says the same of one among several. */
+const OF_ONE = {
+  subdomain: 'Write NAME=TARGET',
+  'remote-port': 'Give one TARGET',
+  detach: 'Give one TARGET',
+} as const;
 
 /** Checks the flags of `tunl expose`. @throws TunlError USAGE */
 export function checkExposeFlags(
@@ -43,7 +44,8 @@ export function checkExposeFlags(
   if (hasCommand && targets.length > 1)
     throw new TunlError('USAGE', {reason: 'A command opens one port, and more than one TARGET is given.'});
   if (targets.length > 1)
-    for (const flag of OF_ONE) if (flags[flag]) refuse(flag, 'is for one TARGET', 'Give one TARGET');
+    for (const [flag, instead] of Object.entries(OF_ONE))
+      if (flags[flag as keyof typeof OF_ONE]) refuse(flag, 'is for one TARGET', instead);
   if (flags.http1 && !flags.h2) refuse('http1', 'is offered anyway without --h2', 'Add --h2');
   if (flags['remote-port'] !== undefined && !flags.tcp)
     refuse('remote-port', 'is a port of the relay for a TCP tunnel', 'Add --tcp');

@@ -1,6 +1,6 @@
 // `--detach`: the command in the foreground starts the one in the background and waits for its first message.
 
-import type {ErrorEvent, ReadyEvent, TunnelEvent} from '../agent/events.js';
+import type {ErrorEvent, ReadyEvent} from '../agent/events.js';
 import {EXIT, isErrorCode, TunlError} from '../core/errors.js';
 import {stateDir} from '../core/state-dir.js';
 import {sayFirst, startInBackground, takeBackgroundId} from '../launch/background.js';
@@ -11,6 +11,7 @@ import {answerControl, BackgroundState, type Traffic} from './background-control
 import type {ListeningEvent} from './events.js';
 import {listenForSignals} from './signals.js';
 import {boundStderr} from './stderr-log.js';
+import type {TunnelState} from './tunnel-state.js';
 
 /** It is up. */
 export type UpEvent = ReadyEvent | ListeningEvent;
@@ -142,10 +143,9 @@ export class InBackground {
     this.#end ??= {why, ...more};
   }
 
-  /** Is told everything that happens to the tunnel. */
-  event(event: TunnelEvent): void {
-    this.#state.event(event);
-    if (event.type === 'exited') this.endsBecause('exited');
+  /** Is called after every event. */
+  see(state: TunnelState): void {
+    this.#state.see(state);
   }
 
   async failed(event: ErrorEvent): Promise<void> {

@@ -1,6 +1,6 @@
-// Actions on an address: show it as a QR code, copy it, open it in the browser. A flag does it at once, a key later.
+// Actions on the addresses: show them as QR codes, copy them, open them in the browser. A flag does it at once, a key later.
 
-import type {ReadyEvent} from '../agent/events.js';
+import type {Ready} from './tunnel-state.js';
 import type {Line} from './wording.js';
 
 export type Action = 'qr' | 'copy' | 'open';
@@ -18,50 +18,74 @@ export interface Audience {
 }
 
 /** In the order of use: opening the browser comes last. */
-export async function greet(ready: ReadyEvent, wishes: GreetOptions, audience: Audience): Promise<void> {
+export async function greet(
+  readies: readonly Ready[],
+  wishes: GreetOptions,
+  audience: Audience,
+): Promise<void> {
   for (const action of ['qr', 'copy', 'open'] as const)
-    if (wishes[action]) await perform(action, ready, audience);
+    if (wishes[action]) await perform(action, readies, audience);
 }
 
 /** Loads only the code that is needed. Never throws: a failed action does not end the tunnel. */
-export async function perform(action: Action, ready: ReadyEvent, audience: Audience): Promise<void> {
+export async function perform(action: Action, readies: readonly Ready[], audience: Audience): Promise<void> {
   try {
-    await ACTIONS[action](ready, audience);
+    await ACTIONS[action](readies, audience);
   } catch (error) {
     audience.tell({tone: 'warning', text: error instanceof Error ? error.message : String(error)});
   }
 }
 
-/** The actions that are possible with this address. */
-export function actionsFor({address}: ReadyEvent): Action[] {
-  return address.startsWith('https://') ? ['qr', 'open', 'copy'] : ['copy'];
+/** The actions that are possible with these addresses. */
+export function actionsFor(readies: readonly Ready[]): Action[] {
+  return readies.some(isPage) ? ['qr', 'open', 'copy'] : ['copy'];
 }
 
-const ACTIONS: Readonly<Record<Action, (ready: ReadyEvent, audience: Audience) => Promise<void>>> = {
-  async qr({address}, {tell, columns}) {
-    const lines = await qrLines(address);
-    const width = lines[0]?.length ?? 0;
-    const there = columns?.() || width;
-    if (there < width)
-      tell({tone: 'warning', text: `the QR code needs ${width} columns; the window has ${there}`});
-    else for (const text of lines) tell({tone: 'plain', text});
+/** A browser and a phone's camera have no use for another address. */
+const isPage = ({address}: Ready) => address.startsWith('https://');
+
+const NO_PAGE = 'none of the addresses is for a browser';
+
+const ACTIONS: Readonly<Record<Action, (readies: readonly Ready[], audience: Audience) => Promise<void>>> = {
+  async qr(readies, {tell, columns}) {
+    // A single address was asked for by name; among several those of pages are meant.
+    const shown = readies.length > 1 ? readies.filter(isPage) : readies;
+    for (const {address, tunnel} of shown) {
+      if (readies.length > 1) tell({tone: 'plain', text: `${tunnel}  ${address}`});
+      const lines = await qrLines(address);
+      const width = lines[0]?.length ?? 0;
+      const there = columns?.() || width;
+      if (there < width)
+        tell({tone: 'warning', text: `the QR code needs ${width} columns; the window has ${there}`});
+      else for (const text of lines) tell({tone: 'plain', text});
+    }
+    if (shown.length === 0) tell({tone: 'warning', text: NO_PAGE});
   },
-  async copy({address}, {tell, order}) {
+  async copy(readies, {tell, order}) {
     const {copy} = await import('../launch/desktop.js');
+    const text = readies.map(({address}) => address).join('\n');
     // A terminal that knows OSC 52 takes the text, also through ssh. It does not confirm that.
-    order?.(`\x1b]52;c;${Buffer.from(address).toString('base64')}\x07`);
-    if ((await copy(address)) || order) tell({tone: 'plain', text: 'sent to the clipboard'});
+    order?.(`\x1b]52;c;${Buffer.from(text).toString('base64')}\x07`);
+    if ((await copy(text)) || order) tell({tone: 'plain', text: 'sent to the clipboard'});
     else tell({tone: 'warning', text: 'there is no clipboard here'});
   },
-  async open({address}, {tell, leaves}) {
-    if (!address.startsWith('https://')) {
-      tell({tone: 'warning', text: `${address} is no address for a browser`});
+  async open(readies, {tell, leaves}) {
+    const pages = readies.filter(isPage);
+    if (pages.length === 0) {
+      const [only, ...others] = readies;
+      const text = only && others.length === 0 ? `${only.address} is no address for a browser` : NO_PAGE;
+      tell({tone: 'warning', text});
       return;
     }
     const {openInBrowser} = await import('../launch/desktop.js');
-    const why = await openInBrowser(address, {stays: !leaves});
-    if (why === undefined) tell({tone: 'plain', text: 'sent to the browser'});
-    else tell({tone: 'warning', text: `no browser could be opened: ${why}`});
+    for (const {address} of pages) {
+      const why = await openInBrowser(address, {stays: !leaves});
+      if (why !== undefined) {
+        tell({tone: 'warning', text: `no browser could be opened: ${why}`});
+        return;
+      }
+    }
+    tell({tone: 'plain', text: 'sent to the browser'});
   },
 };
 

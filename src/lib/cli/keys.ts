@@ -1,28 +1,44 @@
-// The keys of the live view: their actions on the address, and their names in the block and behind `?`.
+// The keys of the live view: their actions on the addresses, and their names in the block and behind `?`.
 
-import type {ReadyEvent} from '../agent/events.js';
 import {type Action, type Audience, actionsFor, perform} from './greet.js';
 import {Keyboard} from './keyboard.js';
+import type {Ready} from './tunnel-state.js';
 
-const KEYS: Readonly<Record<Action, {key: string; name: string; about: string}>> = {
-  qr: {key: 'q', name: 'QR', about: 'show the address as a QR code'},
-  open: {key: 'o', name: 'open', about: 'open the address in the browser'},
-  copy: {key: 'c', name: 'copy', about: 'copy the address to the clipboard'},
+const KEYS: Readonly<Record<Action, {key: string; name: string; about: string; aboutAll: string}>> = {
+  qr: {
+    key: 'q',
+    name: 'QR',
+    about: 'show the address as a QR code',
+    aboutAll: 'show the addresses as QR codes',
+  },
+  open: {
+    key: 'o',
+    name: 'open',
+    about: 'open the address in the browser',
+    aboutAll: 'open the addresses in the browser',
+  },
+  copy: {
+    key: 'c',
+    name: 'copy',
+    about: 'copy the address to the clipboard',
+    aboutAll: 'copy the addresses to the clipboard',
+  },
 };
 const HELP = '?';
 
 export class Keys implements Disposable {
   readonly #keyboard: Keyboard;
-  readonly #ready: ReadyEvent;
+  readonly #readies: () => readonly Ready[];
   readonly #audience: Audience;
-  readonly #actions: readonly Action[];
   #isRead = false;
 
-  /** `onChange` is called when keys start or stop working. */
-  constructor(ready: ReadyEvent, audience: Audience, onChange: () => void) {
-    this.#ready = ready;
+  /**
+   * @param readies the tunnels that are up
+   * @param onChange is called when keys start or stop working
+   */
+  constructor(readies: () => readonly Ready[], audience: Audience, onChange: () => void) {
+    this.#readies = readies;
     this.#audience = audience;
-    this.#actions = actionsFor(ready);
     this.#keyboard = new Keyboard({
       onKey: (key) => this.press(key),
       onChange: (isRead) => {
@@ -35,12 +51,16 @@ export class Keys implements Disposable {
   /** For the block: `q QR`. */
   get names(): string[] {
     if (!this.#isRead) return [];
-    return [...this.#actions.map((action) => `${KEYS[action].key} ${KEYS[action].name}`), `${HELP} keys`];
+    return [
+      ...actionsFor(this.#readies()).map((action) => `${KEYS[action].key} ${KEYS[action].name}`),
+      `${HELP} keys`,
+    ];
   }
 
   press(key: string): void {
-    const action = this.#actions.find((each) => KEYS[each].key === key.toLowerCase());
-    if (action !== undefined) void perform(action, this.#ready, this.#audience);
+    const readies = this.#readies();
+    const action = actionsFor(readies).find((each) => KEYS[each].key === key.toLowerCase());
+    if (action !== undefined) void perform(action, readies, this.#audience);
     else if (key === HELP) for (const text of this.#help()) this.#audience.tell({tone: 'plain', text});
     // Enter prints an empty line, which people use to mark what they have read.
     else if (key === '\n' || key === '\r') this.#audience.tell({tone: 'plain', text: ''});
@@ -51,8 +71,10 @@ export class Keys implements Disposable {
   }
 
   #help(): string[] {
+    const readies = this.#readies();
+    const about = (action: Action) => (readies.length > 1 ? KEYS[action].aboutAll : KEYS[action].about);
     return [
-      ...this.#actions.map((action) => `${KEYS[action].key}       ${KEYS[action].about}`),
+      ...actionsFor(readies).map((action) => `${KEYS[action].key}       ${about(action)}`),
       'Enter   an empty line',
       'Ctrl+C  stop; once more: at once',
       'With --no-keys the keyboard is left alone.',

@@ -1,6 +1,6 @@
 // Ends a tunnel after a given time, or after a time without visitors.
 
-import type {TunnelEvent} from '../agent/events.js';
+import {NOTHING_YET, type Visitors} from './tunnel-state.js';
 
 export type LimitReason = 'expired' | 'idle';
 
@@ -18,7 +18,8 @@ export class Limits implements Disposable {
   #onEnd: ((reason: LimitReason) => void) | undefined;
   #expiry: NodeJS.Timeout | undefined;
   #idle: NodeJS.Timeout | undefined;
-  #open = 0;
+  #visitors: Visitors = NOTHING_YET.visitors;
+  #expiresAt: number | undefined;
 
   constructor(options: LimitOptions) {
     this.#options = options;
@@ -28,13 +29,14 @@ export class Limits implements Disposable {
     this.#onEnd = onEnd;
     const {expiresMs} = this.#options;
     if (expiresMs !== undefined) this.extend(expiresMs);
-    this.#visitorsChanged();
+    this.#waitForVisitors();
   }
 
   /** The end comes so long from now, whatever was set before. Without effect when it has come. */
   extend(expiresMs: number): void {
     clearTimeout(this.#expiry);
     if (this.#onEnd === undefined) return;
+    this.#expiresAt = Date.now() + expiresMs;
     later(
       expiresMs,
       (timer) => (this.#expiry = timer),
@@ -42,11 +44,18 @@ export class Limits implements Disposable {
     );
   }
 
-  /** Gets every event of the tunnel. */
-  event(event: TunnelEvent): void {
-    if (event.type !== 'connection' || event.state === 'refused') return;
-    this.#open += event.state === 'open' ? 1 : -1;
-    this.#visitorsChanged();
+  /** ISO 8601: the end of a tunnel that comes up now. */
+  get expiresAt(): string | undefined {
+    const {expiresMs} = this.#options;
+    const at = this.#expiresAt ?? (expiresMs === undefined ? undefined : Date.now() + expiresMs);
+    return at === undefined ? undefined : new Date(at).toISOString();
+  }
+
+  /** Is called after every event: the time without visitors begins anew with each one that came or went. */
+  see(visitors: Visitors): void {
+    if (visitors === this.#visitors) return;
+    this.#visitors = visitors;
+    this.#waitForVisitors();
   }
 
   [Symbol.dispose](): void {
@@ -55,11 +64,11 @@ export class Limits implements Disposable {
     clearTimeout(this.#idle);
   }
 
-  #visitorsChanged(): void {
+  #waitForVisitors(): void {
     const {idleMs} = this.#options;
     if (idleMs === undefined || this.#onEnd === undefined) return;
     clearTimeout(this.#idle);
-    if (this.#open > 0) return;
+    if (this.#visitors.open > 0) return;
     later(
       idleMs,
       (timer) => (this.#idle = timer),

@@ -8,6 +8,7 @@ import {PlainRenderer} from './renderers/plain.js';
 import type {Renderer} from './renderers/renderer.js';
 import type {Attendance} from './renderers/status.js';
 import {isCongested, writeLine} from './stdout.js';
+import {NOTHING_YET, nextState, type TunnelState} from './tunnel-state.js';
 import {type Line, result} from './wording.js';
 import {oneLine} from './words.js';
 
@@ -49,6 +50,7 @@ export class Presenter {
   readonly #json: boolean;
   readonly #level: number;
   #dropped = 0;
+  #state = NOTHING_YET;
 
   constructor(renderer: Renderer, options: PresenterOptions) {
     this.#renderer = renderer;
@@ -58,6 +60,11 @@ export class Presenter {
     this.#level = LOG_LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
   }
 
+  /** What is known from the events so far. */
+  get state(): TunnelState {
+    return this.#state;
+  }
+
   /** Shows that something has begun that may take a while. */
   begin(what: string): void {
     this.#renderer.begin(what);
@@ -65,6 +72,8 @@ export class Presenter {
 
   /** Prints the address first, then the text for people: a script must not wait for it. */
   readonly event = (event: CliEvent): void => {
+    const before = this.#state;
+    this.#state = nextState(before, event, performance.now());
     // Errors are reported once, with the exit code, when the command ends. One of several tunnels may end before.
     if (event.type === 'error' && event.tunnel === undefined) return;
     if (this.#json && isExpendable(event) && isCongested()) {
@@ -77,7 +86,7 @@ export class Presenter {
       this.#renderer.settle();
       if (!this.#json) writeLine(line.split('\t').map(oneLine).join('\t'));
     }
-    this.#renderer.event(event);
+    this.#renderer.event(event, before, this.#state);
   };
 
   attend(attendance: Attendance): void {

@@ -3,25 +3,26 @@
 import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
 import type {CliEvent} from './events.js';
 import {count} from './format.js';
-import {type ReportState, sentences} from './wording.js';
+import type {TunnelState} from './tunnel-state.js';
+import {isRefused, sentences} from './wording.js';
 
-export function spoken(event: CliEvent, told: ReportState): string[] {
-  const own = inSentences(event, told);
-  if (own === undefined) return sentences(event, told).map(({text}) => text);
+export function spoken(event: CliEvent, before: TunnelState): string[] {
+  const own = inSentences(event, before);
+  if (own === undefined) return sentences(event, before).map(({text}) => text);
   return 'tunnel' in event && event.tunnel !== undefined
     ? own.map((text) => `${event.tunnel}: ${text}`)
     : own;
 }
 
 /** Undefined for events whose written lines can be read out as they are. */
-function inSentences(event: CliEvent, told: ReportState): string[] | undefined {
+function inSentences(event: CliEvent, before: TunnelState): string[] | undefined {
   switch (event.type) {
     case 'connection':
       return connection(event);
     case 'reconnecting':
-      return reconnecting(event, told);
+      return reconnecting(event, before);
     case 'resumed':
-      if (told.isRefused) return [`The address is back after ${timeInWords(event.awayMs)}.`];
+      if (isRefused(before)) return [`The address is back after ${timeInWords(event.awayMs)}.`];
       return [
         `The link to the relay is back after ${timeInWords(event.awayMs)}. ${count(event.resumed, 'connection')} went on and ${event.lost} were lost.`,
       ];
@@ -35,7 +36,7 @@ function inSentences(event: CliEvent, told: ReportState): string[] | undefined {
       return [
         event.connections === 0
           ? 'The tunnel is closing.'
-          : `The tunnel is closing. ${count(event.connections, 'open connection')} may finish within ${timeInWords(event.timeoutMs)}.${told.isDetached ? '' : ' Press Control C again to leave at once.'}`,
+          : `The tunnel is closing. ${count(event.connections, 'open connection')} may finish within ${timeInWords(event.timeoutMs)}.${before.isDetached ? '' : ' Press Control C again to leave at once.'}`,
       ];
     case 'closed':
       return [`The tunnel is closed. It served ${count(event.connections, 'connection')}.`];
@@ -64,13 +65,13 @@ function connection(event: ConnectionEvent): string[] {
   }
 }
 
-function reconnecting(event: ReconnectingEvent, told: ReportState): string[] {
+function reconnecting(event: ReconnectingEvent, before: TunnelState): string[] {
   const soon = `The next attempt is in ${timeInWords(event.delayMs)}.`;
   if (event.state === 'leaving') return [`The relay goes away. Open connections may finish. ${soon}`];
   if (event.state === 'refused')
     return [`The relay does not give the address back yet. ${ended(event.reason)} ${soon}`];
-  if (told.isAway) return [`There is still no link to the relay. ${soon}`];
-  if (!told.isUp) return [`There is no link to the relay yet. ${ended(event.reason)} ${soon}`];
+  if (before.link !== 'up') return [`There is still no link to the relay. ${soon}`];
+  if (!before.wasUp) return [`There is no link to the relay yet. ${ended(event.reason)} ${soon}`];
   const kept =
     event.connections === 0
       ? ''

@@ -13,6 +13,7 @@ import {type Audience, greet} from './greet.js';
 import {type Held, hold} from './hold.js';
 import {Limits} from './limits.js';
 import {forwardOptions, lifeSettings, type TunnelFlags} from './tunnel-flags.js';
+import {readiesOf} from './tunnel-state.js';
 
 type LaunchWishes = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
 
@@ -44,15 +45,19 @@ export abstract class TunnelCommand extends BackgroundCommand {
     using _ends = {[Symbol.dispose]: () => attended?.[Symbol.dispose]()};
     let ready: ReadyEvent | undefined;
     const onEvent = (event: TunnelEvent) => {
-      limits.event(event);
-      this.background?.event(event);
-      if (event.type !== 'ready') return this.presenter.event(event);
-      ready = {
-        ...event,
-        ...(expiresMs && {expiresAt: new Date(Date.now() + expiresMs).toISOString()}),
-        ...(this.background && {id: this.background.id}),
-      };
-      this.presenter.event(ready);
+      if (event.type === 'ready') {
+        const {expiresAt} = limits;
+        ready = {
+          ...event,
+          ...(expiresAt !== undefined && {expiresAt}),
+          ...(this.background && {id: this.background.id}),
+        };
+      }
+      if (event.type === 'exited') this.background?.endsBecause('exited');
+      this.presenter.event(event.type === 'ready' && ready ? ready : event);
+      const {state} = this.presenter;
+      limits.see(state.visitors);
+      this.background?.see(state);
     };
     await hold({
       drainTimeoutMs,
@@ -75,7 +80,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
         const facts = (held.login ?? []).map(({label, value}) => `${label}: ${value}`);
         if (!ready) return held;
         const wantsKeys = !flags['no-keys'] && !sharesTerminal;
-        attended = await this.#attend(ready, held, wantsKeys);
+        attended = await this.#attend(held, wantsKeys);
         await this.#welcome(flags, ready, facts, {
           extend: (ms) => limits.extend(ms),
           traffic: () => held.traffic,
@@ -115,7 +120,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
   }
 
   /** Keeps the block up to date and handles keys where there is a keyboard. */
-  async #attend(ready: ReadyEvent, held: HeldTunnel, wantsKeys: boolean): Promise<Disposable | undefined> {
+  async #attend(held: HeldTunnel, wantsKeys: boolean): Promise<Disposable | undefined> {
     const {presenter} = this;
     if (!presenter.isLive) return undefined;
     const rttMs = () => held.rttMs;
@@ -125,7 +130,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
     }
     const {Keys} = await import('./keys.js');
     const changed = () => presenter.attend({rttMs, keys: () => keys.names});
-    const keys = new Keys(ready, this.#audience(), changed);
+    const keys = new Keys(() => readiesOf(presenter.state), this.#audience(), changed);
     changed();
     return keys;
   }
@@ -156,6 +161,6 @@ export abstract class TunnelCommand extends BackgroundCommand {
     for (const text of facts) this.presenter.tell({tone: 'plain', text});
     const {drainTimeoutMs} = lifeSettings(flags);
     if (this.background) await this.background.up(ready, facts, {drainTimeoutMs, ...hooks});
-    else await greet(ready, flags, {...this.#audience(), leaves: flags.detach});
+    else await greet(readiesOf(this.presenter.state), flags, {...this.#audience(), leaves: flags.detach});
   }
 }

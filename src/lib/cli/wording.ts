@@ -1,9 +1,10 @@
 // Turns events into sentences for people, the same for every renderer. Chooses no colours and writes nothing.
 
-import type {ConnectionEvent, ReadyEvent, ReconnectingEvent} from '../agent/events.js';
+import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
 import {backgroundState} from './background-state.js';
 import type {CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, shellWord, time} from './format.js';
+import type {Ready, TunnelState} from './tunnel-state.js';
 
 /** The meaning of a line; a renderer may show it as a glyph or a colour. */
 export type Tone = 'good' | 'warning' | 'bad' | 'plain' | 'faint';
@@ -31,41 +32,22 @@ export function result(event: CliEvent): string | undefined {
   }
 }
 
-/** The part of what was told before that decides the next sentence. */
-export class ReportState {
-  isUp = false;
-  /** The tunnel runs in the background, so no key can stop it. */
-  isDetached = false;
-  /** Visitors cannot come, and this was told. */
-  isAway = false;
-  /** There is a link, but the relay does not give the address back. */
-  isRefused = false;
-  /** The reason that was told last. */
-  reason = '';
-
-  add(event: CliEvent): void {
-    if (event.type === 'ready' || event.type === 'listening') this.isUp = true;
-    if (event.type === 'ready' || event.type === 'listening') this.isDetached = event.id !== undefined;
-    this.isAway =
-      event.type === 'reconnecting' || (this.isAway && event.type !== 'resumed' && event.type !== 'ready');
-    if (event.type !== 'reconnecting') return;
-    this.reason = event.reason;
-    this.isRefused = event.state === 'refused';
-  }
-}
-
-/** The lines for `event`. None for errors: they are reported in one place, when the command ends. */
-export function sentences(event: CliEvent, told: ReportState): Line[] {
-  const lines = about(event, told);
+/**
+ * The lines for `event`. None for errors: they are reported in one place, when the command ends.
+ *
+ * @param before the state that this event changes
+ */
+export function sentences(event: CliEvent, before: TunnelState): Line[] {
+  const lines = about(event, before);
   if (!('tunnel' in event) || event.tunnel === undefined || event.type === 'ready') return lines;
   return lines.map(({tone, text}) => ({tone, text: `${event.tunnel}: ${text}`}));
 }
 
-function about(event: CliEvent, told: ReportState): Line[] {
+function about(event: CliEvent, before: TunnelState): Line[] {
   switch (event.type) {
     case 'ready':
       // What holds for all of several is said once.
-      return told.isUp && event.tunnel !== undefined
+      return before.wasUp && event.tunnel !== undefined
         ? [{tone: 'faint', text: `Visitors of ${event.tunnel} reach ${event.upstream}.`}]
         : ready(event);
     case 'listening':
@@ -73,13 +55,13 @@ function about(event: CliEvent, told: ReportState): Line[] {
     case 'certificate':
       return event.instructions.split('\n').map((text) => ({tone: 'plain', text}));
     case 'reconnecting':
-      return reconnecting(event, told);
+      return reconnecting(event, before);
     case 'resumed':
       return [
         {
           tone: event.lost > 0 ? 'warning' : 'good',
           text: [
-            `${told.isRefused ? 'address' : 'link'} back after ${time(event.awayMs)}`,
+            `${isRefused(before) ? 'address' : 'link'} back after ${time(event.awayMs)}`,
             ...fates(event),
           ].join(', '),
         },
@@ -99,7 +81,7 @@ function about(event: CliEvent, told: ReportState): Line[] {
           text:
             event.connections === 0
               ? 'closing'
-              : `closing: ${count(event.connections, 'open connection')} may finish within ${time(event.timeoutMs)}${told.isDetached ? '' : '; Ctrl+C again leaves at once'}`,
+              : `closing: ${count(event.connections, 'open connection')} may finish within ${time(event.timeoutMs)}${before.isDetached ? '' : '; Ctrl+C again leaves at once'}`,
         },
       ];
     case 'exited':
@@ -127,14 +109,15 @@ function about(event: CliEvent, told: ReportState): Line[] {
   }
 }
 
-function ready(event: ReadyEvent): Line[] {
+function ready(event: Ready): Line[] {
   const lines: Line[] = [];
+  const visitors = event.tunnel === undefined ? 'Visitors' : `Visitors of ${event.tunnel}`;
   const say = (text: string, tone: Tone = 'faint') => lines.push({tone, text});
   if (event.tcp && event.url) say(`The same port over TLS: ${event.url}`);
   if (!event.relay.embedded) {
-    say(`Visitors reach ${event.upstream} through the relay ${event.relay.url}.`);
+    say(`${visitors} reach ${event.upstream} through the relay ${event.relay.url}.`);
   } else {
-    say(`Visitors reach ${event.upstream} through a relay inside this process:`);
+    say(`${visitors} reach ${event.upstream} through a relay inside this process:`);
     say('this address works on this machine only.', 'warning');
     // An ssh command does not open in a browser.
     if (event.address.startsWith('https://') && event.url && event.relay.caFile) {
@@ -174,17 +157,17 @@ function listening(event: ListeningEvent): Line[] {
   return lines;
 }
 
-function reconnecting(event: ReconnectingEvent, told: ReportState): Line[] {
+function reconnecting(event: ReconnectingEvent, before: TunnelState): Line[] {
   const reason = inside(event.reason);
   if (event.state === 'leaving')
     return [{tone: 'plain', text: 'the relay goes away, trying again; open connections may finish'}];
-  const isRefused = event.state === 'refused';
-  if (told.isAway) {
+  const hasLink = event.state === 'refused';
+  if (before.link !== 'up') {
     const wait = event.delayMs >= 1000 ? `, next try in ${time(event.delayMs)}` : '';
-    return [{tone: 'faint', text: `still no ${isRefused ? 'address' : 'link'} (${reason})${wait}`}];
+    return [{tone: 'faint', text: `still no ${hasLink ? 'address' : 'link'} (${reason})${wait}`}];
   }
-  if (!told.isUp) return [{tone: 'warning', text: `no link to the relay yet (${reason}), trying again`}];
-  if (isRefused) {
+  if (!before.wasUp) return [{tone: 'warning', text: `no link to the relay yet (${reason}), trying again`}];
+  if (hasLink) {
     const text = `the relay does not give the address back yet (${reason}), trying again`;
     return [{tone: 'warning', text}];
   }
@@ -200,6 +183,11 @@ function reconnecting(event: ReconnectingEvent, told: ReportState): Line[] {
 /** A sentence in the form of a part of another one. */
 function inside(text: string): string {
   return text.replace(/\.$/, '').replace(/^(The|It|A) /, (word) => word.toLowerCase());
+}
+
+/** There is a link, but the relay does not give the address back. */
+export function isRefused({link}: TunnelState): boolean {
+  return link !== 'up' && link.state === 'refused';
 }
 
 function fates({resumed, lost}: {resumed: number; lost: number}): string[] {

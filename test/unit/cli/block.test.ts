@@ -172,3 +172,15 @@ test('stopped while a redraw was due, then continued: nothing is erased that the
   vi.advanceTimersByTime(1000);
   expect(await at.shown()).toEqual(['line', 'block', '$ fg', 'newer']);
 });
+
+test('a line of another stream follows where the block was; then the block is below it', async () => {
+  const at = screen(80);
+  const block = new StickyBlock(at);
+  block.show([{text: 'one'}, {text: 'two'}]);
+  vi.advanceTimersByTime(100);
+  block.lift();
+  at.write('of stdout\n');
+  block.show([{text: 'one'}, {text: 'two'}]);
+  vi.advanceTimersByTime(100);
+  expect(await at.shown()).toEqual(['of stdout', 'one', 'two']);
+});

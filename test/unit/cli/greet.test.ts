@@ -32,15 +32,15 @@ function audience({columns = 80, isScreen = true} = {}) {
 
 test('what was not wished for is not done', async () => {
   const {who, told, orders} = audience();
-  await greet(READY, {}, who);
+  await greet([READY], {}, who);
   expect([told, orders]).toEqual([[], []]);
-  await greet(READY, {qr: true}, who);
+  await greet([READY], {qr: true}, who);
   expect(told).toEqual(await qrLines(READY.address));
 });
 
 test('a window that is too narrow for the code is said to be', async () => {
   const {who, told} = audience({columns: 30});
-  await greet(READY, {qr: true}, who);
+  await greet([READY], {qr: true}, who);
   expect(told).toEqual(['the QR code needs 33 columns; the window has 30']);
 });
 
@@ -52,14 +52,14 @@ describe('without a desktop', () => {
 
   test('the terminal is asked to copy (OSC 52), which works through ssh', async () => {
     const {who, told, orders} = audience();
-    await greet(READY, {copy: true}, who);
+    await greet([READY], {copy: true}, who);
     expect(told).toEqual(['sent to the clipboard']);
     expect(orders).toEqual([`\u001b]52;c;${Buffer.from(READY.address).toString('base64')}\u0007`]);
   });
 
   test('without a terminal, too, nothing is claimed', async () => {
     const {who, told} = audience({isScreen: false});
-    await greet(READY, {copy: true, open: true}, who);
+    await greet([READY], {copy: true, open: true}, who);
     expect(told).toEqual([
       'there is no clipboard here',
       'no browser could be opened: there is no desktop here',
@@ -70,7 +70,38 @@ describe('without a desktop', () => {
 test('what is no web address goes to no browser, and has one key only', async () => {
   const {who, told} = audience();
   const tcp = {...READY, address: 'r1.example.net:20417'};
-  await greet(tcp, {open: true}, who);
+  await greet([tcp], {open: true}, who);
   expect(told).toEqual(['r1.example.net:20417 is no address for a browser']);
-  expect([actionsFor(tcp), actionsFor(READY)]).toEqual([['copy'], ['qr', 'open', 'copy']]);
+  expect([actionsFor([tcp]), actionsFor([READY])]).toEqual([['copy'], ['qr', 'open', 'copy']]);
+});
+
+describe('several addresses', () => {
+  const tcp = {...READY, address: 'r1.example.net:20417', tunnel: 'db'};
+  const web = {...READY, address: 'https://web.r1.example.net', tunnel: 'web'};
+  const api = {...READY, address: 'https://api.r1.example.net', tunnel: 'api-2'};
+
+  test('each page has its code below its name', async () => {
+    const {who, told} = audience();
+    await greet([web, tcp, api], {qr: true}, who);
+    expect(told).toEqual([
+      'web  https://web.r1.example.net',
+      ...(await qrLines(web.address)),
+      'api-2  https://api.r1.example.net',
+      ...(await qrLines(api.address)),
+    ]);
+    expect(actionsFor([tcp, web])).toEqual(['qr', 'open', 'copy']);
+  });
+
+  test('all are copied, a line each', async () => {
+    const {who, orders} = audience();
+    await greet([web, tcp], {copy: true}, who);
+    const text = 'https://web.r1.example.net\nr1.example.net:20417';
+    expect(orders).toEqual([`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`]);
+  });
+
+  test('where none is a page, that is said', async () => {
+    const {who, told} = audience();
+    await greet([tcp, {...tcp, tunnel: 'cache'}], {qr: true, open: true}, who);
+    expect(told).toEqual(Array.from({length: 2}, () => 'none of the addresses is for a browser'));
+  });
 });

@@ -1,7 +1,9 @@
 // A tunnel's own ends: after a time, and after a time without visitors.
 
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
+import type {TunnelEvent} from '../../../src/lib/agent/events.js';
 import {Limits} from '../../../src/lib/cli/limits.js';
+import {NOTHING_YET, nextState} from '../../../src/lib/cli/tunnel-state.js';
 import {visit} from './visit.js';
 
 const DAY_MS = 86_400_000;
@@ -22,16 +24,24 @@ test('--expires, also for longer than a timer of Node may run', () => {
 test('--idle-timeout counts from the end of the last visit', () => {
   const ends: string[] = [];
   using limits = new Limits({idleMs: 1000});
+  let state = NOTHING_YET;
+  const see = (event: TunnelEvent) => {
+    state = nextState(state, event, 0);
+    limits.see(state.visitors);
+  };
   limits.begin((reason) => ends.push(reason));
   vi.advanceTimersByTime(900);
-  limits.event(visit('open'));
-  limits.event(visit('open'));
+  see(visit('open'));
+  see(visit('open'));
   vi.advanceTimersByTime(5000);
-  limits.event(visit('closed'));
+  see(visit('closed'));
   vi.advanceTimersByTime(5000);
-  limits.event(visit('refused'));
-  limits.event(visit('closed'));
-  vi.advanceTimersByTime(999);
+  see(visit('refused'));
+  see(visit('closed'));
+  vi.advanceTimersByTime(500);
+  // What is no visit changes nothing.
+  see({type: 'resumed', awayMs: 1, resumed: 0, lost: 0});
+  vi.advanceTimersByTime(499);
   expect(ends).toEqual([]);
   vi.advanceTimersByTime(1);
   expect(ends).toEqual(['idle']);
@@ -46,7 +56,7 @@ test('one end only, and none after its disposal', () => {
   const disposed = new Limits({expiresMs: 10, idleMs: 10});
   disposed.begin((reason) => ends.push(reason));
   disposed[Symbol.dispose]();
-  disposed.event(visit('closed'));
+  disposed.see({open: 0, total: 1});
   vi.advanceTimersByTime(100);
   expect(ends).toHaveLength(1);
 });

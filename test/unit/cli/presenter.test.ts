@@ -1,6 +1,7 @@
 import {Writable} from 'node:stream';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
+import type {CliEvent} from '../../../src/lib/cli/events.js';
 import {
   chooseRenderer,
   createPresenter,
@@ -8,6 +9,7 @@ import {
   type PresenterOptions,
 } from '../../../src/lib/cli/presenter.js';
 import {LiveRenderer} from '../../../src/lib/cli/renderers/live.js';
+import {NOTHING_YET, nextState} from '../../../src/lib/cli/tunnel-state.js';
 import {parseEvent} from '../../project/event-schema.js';
 
 /** Code that is loaded when it is needed comes in its own time, for which vitest's second may be short. */
@@ -309,6 +311,16 @@ describe('--json', () => {
 });
 
 describe('live', () => {
+  /** Events reach a renderer with the state before and after. */
+  function shownBy(live: LiveRenderer) {
+    let state = NOTHING_YET;
+    return (event: CliEvent) => {
+      const before = state;
+      state = nextState(before, event, performance.now());
+      live.event(event, before, state);
+    };
+  }
+
   function terminal() {
     let text = '';
     const stream = new Writable({
@@ -328,7 +340,8 @@ describe('live', () => {
     const live = new LiveRenderer(stream);
     live.begin('connecting');
     live.settle();
-    for (const event of STORY) live.event(event);
+    const show = shownBy(live);
+    for (const event of STORY) show(event);
     live.end();
     const lines = text().split('\n');
     const with_ = (what: string) => lines.filter((line) => line.includes(what));
@@ -346,7 +359,8 @@ describe('live', () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream, {colours: false});
     live.settle();
-    live.event(READY);
+    const show = shownBy(live);
+    show(READY);
     const lost = {
       type: 'reconnecting',
       state: 'away',
@@ -356,7 +370,7 @@ describe('live', () => {
       keptForMs: 0,
     } as const;
     ['gone', 'refused', 'refused', 'refused'].forEach((reason, n) => {
-      live.event({...lost, reason, attempt: n + 1});
+      show({...lost, reason, attempt: n + 1});
     });
     live.end();
     expect(text().match(/(link lost, trying again|still no link .*)$/gm)).toEqual([
@@ -368,7 +382,7 @@ describe('live', () => {
   test('NO_COLOR: the same without colours', async () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream, {colours: false});
-    live.event({type: 'notice', code: 'UPSTREAM_REFUSED', message: 'no'});
+    shownBy(live)({type: 'notice', code: 'UPSTREAM_REFUSED', message: 'no'});
     await vi.waitFor(() => expect(text()).toBe('⚠ no\n'), PATIENT);
     live.end();
   });
@@ -377,7 +391,7 @@ describe('live', () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream);
     live.log('first');
-    live.event(READY);
+    shownBy(live)(READY);
     await vi.waitFor(() => expect(text()).toContain('Ctrl+C'), PATIENT);
     live.log('last');
     live.end();

@@ -1,8 +1,9 @@
 // What the block says, event by event: nothing that is not known.
 
-import {expect, test, vi} from 'vitest';
+import {describe, expect, test, vi} from 'vitest';
 import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
-import {Status} from '../../../src/lib/cli/renderers/status.js';
+import {type Attendance, statusRows} from '../../../src/lib/cli/renderers/status.js';
+import {NOTHING_YET, nextState} from '../../../src/lib/cli/tunnel-state.js';
 import {visit} from './visit.js';
 
 const READY: ReadyEvent = {
@@ -25,10 +26,15 @@ const LOST = {
 const BACK = {type: 'resumed', awayMs: 1, resumed: 1, lost: 0} as const;
 
 function setUp() {
-  const status = new Status();
+  let known = NOTHING_YET;
+  let attendance: Attendance = {rttMs: () => undefined, keys: () => []};
+  const status = {
+    rows: (width: number) => statusRows(known, attendance, {width, now: performance.now()}),
+    attend: (other: Attendance) => (attendance = other),
+  };
   const state = () => status.rows(80)[1]?.text;
-  const after = (event: TunnelEvent) => {
-    status.event(event);
+  const after = (event: TunnelEvent & {tunnel?: string}) => {
+    known = nextState(known, event, performance.now());
     return state();
   };
   return {status, state, after};
@@ -131,4 +137,66 @@ test('of a tunnel in the background nothing stays', () => {
   const {status, after} = setUp();
   after({...READY, id: 'k3f9a2'});
   expect(status.rows(80)).toEqual([]);
+});
+
+describe('several tunnels', () => {
+  const named = (tunnel: string): TunnelEvent & {tunnel: string} => ({
+    ...READY,
+    address: `https://${tunnel}.r1.example.net`,
+    upstream: `localhost:${8000 + tunnel.length}`,
+    tunnel,
+  });
+  const answers = (tunnel: string, yes: boolean) => ({
+    type: 'upstream' as const,
+    upstream: 'x:1',
+    answers: yes,
+    tunnel,
+  });
+  const texts = (rows: {text: string}[]) => rows.map(({text}) => text);
+
+  test('a row for each, and one state for all', () => {
+    const {status, after: seen} = setUp();
+    for (const name of ['web', 'api-2']) seen(named(name));
+    expect(texts(status.rows(80))).toEqual([
+      '  web    https://web.r1.example.net → localhost:8003',
+      '  api-2  https://api-2.r1.example.net → localhost:8005',
+      '  ◌ connecting to the upstreams · 0 open · 0 so far',
+    ]);
+    seen(answers('web', true));
+    seen(answers('api-2', false));
+    expect(texts(status.rows(80)).at(-1)).toBe('  ✗ upstream does not answer: api-2 · 0 open · 0 so far');
+    seen(answers('api-2', true));
+    seen({...visit('open'), tunnel: 'web'});
+    expect(texts(status.rows(80)).at(-1)).toBe('  ● live · r1 · 1 open · 1 so far');
+    expect(texts(status.rows(45))).toContain('  web    https://web.r1.example.net');
+  });
+
+  test('those that do not fit into the block are counted', () => {
+    const {status, after: seen} = setUp();
+    for (const name of ['a', 'b', 'c']) seen(named(name));
+    expect(status.rows(80)).toHaveLength(4);
+    seen(named('d'));
+    expect(texts(status.rows(80)).slice(0, 3)).toEqual([
+      '  a  https://a.r1.example.net → localhost:8001',
+      '  b  https://b.r1.example.net → localhost:8001',
+      '  … and 2 more',
+    ]);
+  });
+
+  test('one that ends leaves its row; they close when all of them do', () => {
+    const {status, after: seen, state} = setUp();
+    for (const name of ['a', 'b']) {
+      seen(named(name));
+      seen(answers(name, true));
+    }
+    seen({type: 'draining', connections: 1, timeoutMs: 1, tunnel: 'a'});
+    expect(texts(status.rows(80)).at(-1)).toContain('● live');
+    seen({type: 'draining', connections: 1, timeoutMs: 1, tunnel: 'b'});
+    expect(texts(status.rows(80)).at(-1)).toContain('◌ closing');
+    seen({type: 'closed', connections: 1, tunnel: 'a'});
+    expect(status.rows(80)).toHaveLength(2);
+    expect(state()).toContain('◌ closing');
+    seen({type: 'closed', connections: 1, tunnel: 'b'});
+    expect(status.rows(80)).toEqual([]);
+  });
 });

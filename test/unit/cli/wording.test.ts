@@ -3,7 +3,8 @@
 import {expect, test} from 'vitest';
 import type {ReadyEvent, ReconnectingEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
 import {spoken} from '../../../src/lib/cli/spoken.js';
-import {ReportState, sentences} from '../../../src/lib/cli/wording.js';
+import {NOTHING_YET, nextState, type TunnelState} from '../../../src/lib/cli/tunnel-state.js';
+import {sentences} from '../../../src/lib/cli/wording.js';
 
 const READY: ReadyEvent = {
   type: 'ready',
@@ -46,19 +47,18 @@ const REFUSED = {
 const BACK = {type: 'resumed', awayMs: 3_100, resumed: 0, lost: 0} as const;
 
 function tell(
-  say: (event: TunnelEvent, told: ReportState) => string[],
+  say: (event: TunnelEvent, before: TunnelState) => string[],
   events: readonly TunnelEvent[],
 ): string[] {
-  const told = new ReportState();
-  told.add(READY);
+  let state = nextState(NOTHING_YET, READY, 0);
   return events.flatMap((event) => {
-    const lines = say(event, told);
-    told.add(event);
+    const lines = say(event, state);
+    state = nextState(state, event, 0);
     return lines;
   });
 }
 const lines = (...events: TunnelEvent[]) =>
-  tell((event, told) => sentences(event, told).map(({text}) => text), events);
+  tell((event, before) => sentences(event, before).map(({text}) => text), events);
 const inWords = (...events: TunnelEvent[]) => tell(spoken, events);
 
 test('a link that is lost: what is kept, and for how long', () => {

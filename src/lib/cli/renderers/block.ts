@@ -70,6 +70,15 @@ export class StickyBlock {
     else if (text !== '') this.#screen.write(text);
   }
 
+  /** Takes the block off the screen until rows are shown again: a line that another stream writes here can follow. */
+  lift(): void {
+    this.#drawNoLater();
+    this.#shown = '';
+    const before = this.#isMine() ? this.#erase() : '';
+    this.#drawn = [];
+    if (before !== '') this.#screen.write(before);
+  }
+
   /** The drawn block is lost, such as after Ctrl+Z and `fg`: a new one is drawn below the shell's output. */
   restart(): void {
     this.#drawn = [];

@@ -7,11 +7,12 @@ import {cut} from '../cells.js';
 import type {CliEvent} from '../events.js';
 import {isForeground} from '../foreground.js';
 import {Throttle} from '../throttle.js';
-import {type Line, ReportState, sentences, type Tone} from '../wording.js';
+import {NOTHING_YET, type TunnelState} from '../tunnel-state.js';
+import {type Line, sentences, type Tone} from '../wording.js';
 import {oneLine} from '../words.js';
 import {StickyBlock} from './block.js';
 import type {Renderer} from './renderer.js';
-import {type Attendance, Status} from './status.js';
+import {type Attendance, statusRows} from './status.js';
 import {VisitLines} from './visits.js';
 
 /** A shorter wait needs no spinner, which would only flicker. */
@@ -41,9 +42,9 @@ export class LiveRenderer implements Renderer {
   readonly #stream: NodeJS.WriteStream;
   readonly #throttle = new Throttle();
   readonly #visits = new VisitLines();
-  readonly #status = new Status();
-  readonly #told = new ReportState();
   readonly #colours: boolean;
+  #state = NOTHING_YET;
+  #attendance: Attendance = {rttMs: () => undefined, keys: () => []};
   #isUp = false;
   #ended = false;
   #waiting: NodeJS.Timeout | undefined;
@@ -74,20 +75,20 @@ export class LiveRenderer implements Renderer {
   settle(): void {
     this.#isUp = true;
     this.#stopSpinner();
+    this.#block?.lift();
     this.#ticking ??= setInterval(this.#tick, TICK_MS).unref();
   }
 
   attend(attendance: Attendance): void {
-    this.#status.attend(attendance);
+    this.#attendance = attendance;
     this.#redraw();
   }
 
-  event(event: CliEvent): void {
-    this.#status.event(event);
+  event(event: CliEvent, before: TunnelState, after: TunnelState): void {
+    this.#state = after;
     if (event.type === 'connection') this.#visit(this.#visits.event(event, this.#width));
-    else if (!this.#isOldNews(event))
-      this.#say(sentences(event, this.#told), this.#isUp && TIMED.has(event.type));
-    this.#told.add(event);
+    else if (!isOldNews(event, before))
+      this.#say(sentences(event, before), this.#isUp && TIMED.has(event.type));
     this.#redraw();
   }
 
@@ -121,14 +122,9 @@ export class LiveRenderer implements Renderer {
     return this.#stream.columns || 80;
   }
 
-  /** The block or the spinner shows that the link is lost. A line follows only for another reason. */
-  #isOldNews(event: CliEvent): boolean {
-    return event.type === 'reconnecting' && this.#told.isAway && event.reason === this.#told.reason;
-  }
-
   #redraw = (): void => {
     if (!this.#isUp || this.#ended) return;
-    const rows = this.#status.rows(this.#width);
+    const rows = statusRows(this.#state, this.#attendance, {width: this.#width, now: performance.now()});
     this.#block?.show(rows.map((row) => ({...row, paint: (text) => this.#colour(row.tone, text)})));
   };
 
@@ -209,6 +205,11 @@ export class LiveRenderer implements Renderer {
     this.#spinner?.stop();
     this.#spinner = undefined;
   }
+}
+
+/** The block or the spinner shows that the link is lost. A line follows only for another reason. */
+function isOldNews(event: CliEvent, {link}: TunnelState): boolean {
+  return event.type === 'reconnecting' && link !== 'up' && event.reason === link.reason;
 }
 
 function timeOfDay(): string {

@@ -4,7 +4,8 @@
 import type {CliEvent} from '../events.js';
 import {spoken} from '../spoken.js';
 import {Throttle} from '../throttle.js';
-import {type Line, ReportState, sentences} from '../wording.js';
+import type {TunnelState} from '../tunnel-state.js';
+import {type Line, sentences} from '../wording.js';
 import {oneLine} from '../words.js';
 import type {Renderer} from './renderer.js';
 
@@ -13,7 +14,6 @@ export class PlainRenderer implements Renderer {
   readonly #quiet: boolean;
   readonly #spoken: boolean;
   readonly #throttle = new Throttle();
-  readonly #told = new ReportState();
 
   constructor(
     write: (text: string) => void,
@@ -32,10 +32,10 @@ export class PlainRenderer implements Renderer {
     // Nothing moves here.
   }
 
-  event(event: CliEvent): void {
+  event(event: CliEvent, before: TunnelState): void {
     if (this.#quiet) return;
     if (this.#spoken) {
-      this.#speak(event);
+      this.#speak(event, before);
       return;
     }
     if (event.type === 'connection') {
@@ -43,22 +43,20 @@ export class PlainRenderer implements Renderer {
       if (!shown) return;
       if (hidden > 0) this.#write(`… and ${hidden} more lines about connections\n`);
     }
-    for (const {tone, text} of sentences(event, this.#told)) {
+    for (const {tone, text} of sentences(event, before)) {
       const prefix = tone === 'warning' && event.type !== 'ready' ? 'warning: ' : '';
       this.#write(`${prefix}${oneLine(text)}\n`);
     }
-    this.#told.add(event);
   }
 
-  #speak(event: CliEvent): void {
-    const lines = spoken(event, this.#told);
+  #speak(event: CliEvent, before: TunnelState): void {
+    const lines = spoken(event, before);
     if (event.type === 'connection' && lines.length > 0) {
       const {shown, hidden} = this.#throttle.admit();
       if (!shown) return;
       if (hidden > 0) this.#write(`${hidden} more visitors have come and gone.\n`);
     }
     for (const text of lines) this.#write(`${oneLine(text)}\n`);
-    this.#told.add(event);
   }
 
   tell({tone, text}: Line): void {

@@ -1,6 +1,7 @@
 // The interface of renderers: one form of output behind the presenter.
 
 import type {CliEvent} from '../events.js';
+import type {TunnelState} from '../tunnel-state.js';
 import type {Line} from '../wording.js';
 import type {Attendance} from './status.js';
 
@@ -9,7 +10,8 @@ export interface Renderer {
   begin(what: string): void;
   /** Ends `begin`: nothing on the screen moves any more, so a line on stdout can follow. */
   settle(): void;
-  event(event: CliEvent): void;
+  /** @param before the state that the event changes to `after` */
+  event(event: CliEvent, before: TunnelState, after: TunnelState): void;
   /** Only for a live view: the sources that it asks for current values. */
   attend?(attendance: Attendance): void;
   /** One line for people that belongs to no event. */

@@ -1,8 +1,8 @@
-// The rows of the block about a tunnel. It shows only known facts: `live` needs both the link and the upstream.
+// The rows of the block about the tunnels. They show only known facts: `live` needs the link and every upstream.
 
 import type {ReadyEvent, ReconnectingEvent} from '../../agent/events.js';
-import type {CliEvent} from '../events.js';
 import {count, time} from '../format.js';
+import {isClosing, type Ready, readiesOf, type TunnelState} from '../tunnel-state.js';
 import type {Tone} from '../wording.js';
 
 /** The current values for the block, and the active keys. */
@@ -19,102 +19,89 @@ export interface StatusRow {
   wraps?: boolean;
 }
 
+/** Rows for addresses: the block has room for five, with the state and the keys. */
+const MAX_ADDRESSES = 3;
+
 const LINK_WORDS: Readonly<Record<ReconnectingEvent['state'], string>> = {
   away: 'link lost',
   leaving: 'the relay goes away',
   refused: 'no address yet',
 };
 
-export class Status {
-  #ready: ReadyEvent | undefined;
-  #link: 'up' | {state: ReconnectingEvent['state']; lostAt: number; kept: number} = 'up';
-  #upstream: 'unknown' | 'answers' | 'silent' = 'unknown';
-  #closing = false;
-  #open = 0;
-  #total = 0;
-  #attendance: Attendance = {rttMs: () => undefined, keys: () => []};
-
-  attend(attendance: Attendance): void {
-    this.#attendance = attendance;
-  }
-
-  event(event: CliEvent): void {
-    switch (event.type) {
-      case 'ready':
-        this.#ready = event;
-        // A started program has answered before `ready`.
-        if (event.program !== undefined) this.#upstream = 'answers';
-        break;
-      case 'reconnecting':
-        if (this.#link === 'up')
-          this.#link = {state: event.state, lostAt: performance.now(), kept: event.connections};
-        else this.#link.state = event.state;
-        break;
-      case 'resumed':
-        this.#link = 'up';
-        break;
-      case 'connection':
-        if (event.state === 'open') {
-          this.#open += 1;
-          this.#total += 1;
-        }
-        if (event.state === 'closed') this.#open -= 1;
-        break;
-      case 'upstream':
-        this.#upstream = event.answers ? 'answers' : 'silent';
-        break;
-      case 'draining':
-        this.#closing = true;
-        break;
-      case 'exited':
-      case 'closed':
-        this.#ready = undefined;
-        break;
-    }
-  }
-
-  /** Empty before the tunnel is up and after its end. `width`: the cells of a row. */
-  rows(width: number): StatusRow[] {
-    const ready = this.#ready;
-    if (ready === undefined || ready.id !== undefined) return [];
-    const {text, more, tone} = this.#state(ready);
-    const counts = [`${this.#open} open`, `${this.#total} so far`];
-    const whole = `  ${[text, ...more, ...counts].join(' · ')}`;
-    const rows: StatusRow[] = [
-      {...address(ready, width), tone: 'plain'},
-      {text: whole.length < width ? whole : [text, ...counts].join(' · '), tone},
-    ];
-    const keys = this.#closing ? [] : this.#attendance.keys();
-    if (keys.length > 0) rows.push({text: keyRow([...keys, '^C stop'], width), tone: 'faint'});
-    return rows;
-  }
-
-  /** `more` is left out when there is no room. */
-  #state(ready: ReadyEvent): {text: string; more: string[]; tone: Tone} {
-    const state = (text: string, tone: Tone, more: string[] = []) => ({text, more, tone});
-    if (this.#closing) return state('◌ closing', 'plain');
-    if (this.#link !== 'up') {
-      const {state: link, kept, lostAt} = this.#link;
-      // Whole seconds, so that the row changes once a second.
-      const seconds = Math.floor((performance.now() - lostAt) / 1000);
-      const away = seconds === 0 ? '' : ` ${time(seconds * 1000)}`;
-      const streams = kept === 0 ? '' : `, ${count(kept, 'stream')} kept`;
-      return state(`↻ ${LINK_WORDS[link]}${away}${streams}`, 'warning');
-    }
-    if (this.#upstream === 'silent') return state('✗ upstream does not answer', 'bad');
-    if (this.#upstream === 'unknown') return state('◌ connecting to the upstream', 'plain');
-    return state('● live', 'good', this.#way(ready));
-  }
-
-  /** The relay, and the round trip to it. */
-  #way({relay}: ReadyEvent): string[] {
-    if (relay.embedded) return ['this machine only'];
-    const rttMs = this.#attendance.rttMs();
-    return [relayName(relay.url), ...(rttMs === undefined ? [] : [time(rttMs)])];
-  }
+/**
+ * Empty before a tunnel is up, after the end of the last one, and for those in the background.
+ *
+ * @param place `width`: the cells of a row; `now`: by the clock of `state`
+ */
+export function statusRows(
+  state: TunnelState,
+  attendance: Attendance,
+  {width, now}: {width: number; now: number},
+): StatusRow[] {
+  const [first] = state.tunnels.values();
+  if (first === undefined || state.isDetached) return [];
+  const {text, more, tone} = summary(state, first.ready, {attendance, now});
+  const counts = [`${state.visitors.open} open`, `${state.visitors.total} so far`];
+  const whole = `  ${[text, ...more, ...counts].join(' · ')}`;
+  const rows: StatusRow[] = [
+    ...addresses(readiesOf(state), width),
+    {text: whole.length < width ? whole : [text, ...counts].join(' · '), tone},
+  ];
+  const keys = isClosing(state) ? [] : attendance.keys();
+  if (keys.length > 0) rows.push({text: keyRow([...keys, '^C stop'], width), tone: 'faint'});
+  return rows;
 }
 
-/** The address is always complete, in several rows if needed. The upstream is shown if it fits beside it. */
+/** `more` is left out when there is no room. */
+interface Summary {
+  text: string;
+  more: string[];
+  tone: Tone;
+}
+
+function summary(
+  state: TunnelState,
+  {relay}: ReadyEvent,
+  {attendance, now}: {attendance: Attendance; now: number},
+): Summary {
+  const say = (text: string, tone: Tone, more: string[] = []) => ({text, more, tone});
+  if (isClosing(state)) return say('◌ closing', 'plain');
+  if (state.link !== 'up') {
+    const {state: link, kept, lostAt} = state.link;
+    // Whole seconds, so that the row changes once a second.
+    const seconds = Math.floor((now - lostAt) / 1000);
+    const away = seconds === 0 ? '' : ` ${time(seconds * 1000)}`;
+    const streams = kept === 0 ? '' : `, ${count(kept, 'stream')} kept`;
+    return say(`↻ ${LINK_WORDS[link]}${away}${streams}`, 'warning');
+  }
+  const among = [...state.tunnels].filter(([, {closing}]) => !closing);
+  const silent = among.flatMap(([name, {upstream}]) => (upstream === 'silent' ? [name] : []));
+  if (silent.length > 0) {
+    const which = state.tunnels.size > 1 ? `: ${silent.join(', ')}` : '';
+    return say(`✗ upstream does not answer${which}`, 'bad');
+  }
+  if (among.some(([, {upstream}]) => upstream === 'unknown'))
+    return say(`◌ connecting to the upstream${state.tunnels.size > 1 ? 's' : ''}`, 'plain');
+  if (relay.embedded) return say('● live', 'good', ['this machine only']);
+  const rttMs = attendance.rttMs();
+  return say('● live', 'good', [relayName(relay.url), ...(rttMs === undefined ? [] : [time(rttMs)])]);
+}
+
+function addresses(readies: readonly Ready[], width: number): StatusRow[] {
+  const [only, ...others] = readies;
+  if (only !== undefined && others.length === 0) return [{...address(only, width), tone: 'plain'}];
+  const shown = readies.length <= MAX_ADDRESSES ? readies : readies.slice(0, MAX_ADDRESSES - 1);
+  const names = Math.max(...shown.map(({tunnel = ''}) => tunnel.length));
+  const rows = shown.map(({tunnel = '', address: where, upstream}): StatusRow => {
+    const row = `  ${tunnel.padEnd(names)}  ${where}`;
+    const both = `${row} → ${upstream}`;
+    return {text: both.length < width ? both : row, tone: 'plain'};
+  });
+  const rest = readies.length - shown.length;
+  return rest === 0 ? rows : [...rows, {text: `  … and ${rest} more`, tone: 'faint'}];
+}
+
+/** The address of a single tunnel is always complete, in several rows if needed. The upstream is shown if it fits beside it. */
 function address(ready: ReadyEvent, width: number): {text: string; wraps: boolean} {
   const both = `  ${ready.address} → ${ready.upstream}`;
   return both.length < width ? {text: both, wraps: false} : {text: ready.address, wraps: true};

@@ -9,31 +9,36 @@ const STAY_MS = 2_000;
 /** With fewer columns a line has fewer facts. */
 const NARROW = 72;
 
+/** One of several tunnels has a name. */
+type VisitEvent = ConnectionEvent & {tunnel?: string};
+
 interface Visit {
-  event: ConnectionEvent;
+  event: VisitEvent;
   since: number;
 }
 
 export class VisitLines {
   /** Open connections without a line yet, the oldest first. */
-  readonly #fresh = new Map<number, Visit>();
+  readonly #fresh = new Map<string, Visit>();
 
   /** The line to print now, if any. */
-  event(event: ConnectionEvent, width: number): Line | undefined {
+  event(event: VisitEvent, width: number): Line | undefined {
+    // Tunnels with different links number their visitors separately.
+    const key = `${event.tunnel ?? ''} ${event.id}`;
     if (event.state === 'open') {
-      this.#fresh.set(event.id, {event, since: performance.now()});
+      this.#fresh.set(key, {event, since: performance.now()});
       return undefined;
     }
-    this.#fresh.delete(event.id);
+    this.#fresh.delete(key);
     return visitLine(event, width);
   }
 
   /** Lines for connections that have been open for a while. The caller asks from time to time. */
   staying(width: number, now = performance.now()): Line[] {
     const lines: Line[] = [];
-    for (const [id, {event, since}] of this.#fresh) {
+    for (const [key, {event, since}] of this.#fresh) {
       if (now - since < STAY_MS) break;
-      this.#fresh.delete(id);
+      this.#fresh.delete(key);
       lines.push(visitLine(event, width));
     }
     return lines;
@@ -41,20 +46,20 @@ export class VisitLines {
 }
 
 /** Aligns the facts in columns when there is room. */
-export function visitLine(event: ConnectionEvent, width: number): Line {
-  const {state, via, visitor, code, durationMs, bytesIn, bytesOut} = event;
+export function visitLine(event: VisitEvent, width: number): Line {
+  const {state, via, visitor, code, durationMs, bytesIn, bytesOut, tunnel} = event;
   const tone = state === 'refused' ? 'bad' : 'faint';
   const why = code ?? '';
   if (width < NARROW) {
     const who = visitor.slice(0, visitor.lastIndexOf(':'));
     const what =
       state === 'closed' ? [time(durationMs), `${bytes(bytesIn)}/${bytes(bytesOut)}`, why] : [state, why];
-    return {tone, text: [who, ...what].filter(Boolean).join(' ')};
+    return {tone, text: [tunnel, who, ...what].filter(Boolean).join(' ')};
   }
   const who = `${via}  ${visitor.padEnd(21)}`;
   const what =
     state === 'closed'
       ? [time(durationMs).padStart(7), `in ${bytes(bytesIn)}`.padEnd(9), `out ${bytes(bytesOut)}`, why]
       : [state, why];
-  return {tone, text: [who, ...what].filter(Boolean).join('  ')};
+  return {tone, text: [tunnel, who, ...what].filter(Boolean).join('  ')};
 }
