@@ -258,7 +258,7 @@ export async function example(): Promise<string> {
   relay.sendControl(bound);
   await settle();
 
-  note('A visitor comes, and sends `ping` and an end.');
+  note('A visitor connects, sends `ping` and ends its direction.');
   const about: VisitorOpen = {tunnel: 1, via: 'tls', address: '203.0.113.7', port: 51_234};
   const visitor = relay.open(KIND.visitor, about);
   if (visitor === undefined) throw new Error('no stream');
@@ -270,7 +270,7 @@ export async function example(): Promise<string> {
   offered.accept();
   await settle();
 
-  note('Here the carrier breaks. The upstream’s `pong` and its end wait, and follow on the next one.');
+  note('Here the carrier breaks. The upstream’s `pong` and its end wait for the next carrier.');
   const received = {agent: agent.receivedBytes, relay: relay.receivedBytes};
   first.agent.destroy();
   await settle();
@@ -303,7 +303,7 @@ export async function example(): Promise<string> {
   clock.advance(50);
   await settle();
 
-  note('And the agent leaves.');
+  note('The agent leaves.');
   agent.close();
   await settle();
   relay.close();
