@@ -13,7 +13,7 @@ export interface TcpDoorOptions {
   ports: Pick<TcpPorts, 'onVisitor' | 'includes' | 'open' | 'close' | 'closeAll'>;
   tunnels: Pick<TunnelTable, 'ofPort'>;
   visitors: Pick<Visitors, 'welcome'>;
-  waitingRoom: Pick<WaitingRoom, 'wait' | 'onGivenUp'>;
+  waitingRoom: Pick<WaitingRoom, 'wait' | 'onSettled'>;
   /** Has those that agents of the last process held. */
   leases: {readonly expected: Iterable<LeaseKey>};
 }
@@ -24,7 +24,7 @@ export class TcpDoor implements Part {
   constructor(options: TcpDoorOptions) {
     this.#options = options;
     options.ports.onVisitor = (socket, port) => this.accept(socket, port);
-    options.waitingRoom.onGivenUp = (keys) => this.giveUp(keys);
+    options.waitingRoom.onSettled = (keys) => this.#letGo(keys);
   }
 
   /** Ports of tunnels that are expected back listen at once, so that their visitors wait instead of being refused. */
@@ -32,7 +32,7 @@ export class TcpDoor implements Part {
     const {ports, leases} = this.#options;
     const expected = [...leases.expected].map(portOf).filter((port) => port !== undefined);
     await Promise.all(
-      expected.filter((port) => ports.includes(port)).map((port) => ports.open(port).catch(() => {})),
+      expected.filter((port) => ports.includes(port)).map((port) => ports.open(port, this).catch(() => {})),
     );
   }
 
@@ -64,12 +64,11 @@ export class TcpDoor implements Part {
     if (!waitingRoom.wait(`tcp:${port}`, socket, enter)) enter(undefined);
   }
 
-  /** Nobody came back for these. */
-  giveUp(keys: readonly LeaseKey[]): void {
-    const {ports, tunnels} = this.#options;
+  /** Nobody waits for these any more: their agents came back, or did not. */
+  #letGo(keys: readonly LeaseKey[]): void {
     for (const key of keys) {
       const port = portOf(key);
-      if (port !== undefined && tunnels.ofPort(port) === undefined) ports.close(port);
+      if (port !== undefined) this.#options.ports.close(port, this);
     }
   }
 }

@@ -1,4 +1,4 @@
-// The relay's ports for TCP tunnels: which are offered, and one listener for each that is bound.
+// The relay's ports for TCP tunnels: which are offered, and one listener for each that somebody holds.
 
 import {createServer, type Server, type Socket} from 'node:net';
 import {systemCode, TunlError} from '../core/errors.js';
@@ -21,6 +21,9 @@ export class TcpPorts {
   onVisitor: (socket: Socket, port: number) => void = (socket) => void socket.destroy();
   readonly #options: TcpPortsOptions;
   readonly #servers = new Map<number, Server>();
+  /** Each port listens as long as somebody holds it: binds at work, tunnels, visitors who wait for one. */
+  readonly #holders = new Map<number, Set<object>>();
+  #over = false;
   /** Not listening yet: with `reusePort` a second listener would succeed, and be nobody's. */
   readonly #opening = new Map<number, Promise<number | undefined>>();
 
@@ -60,13 +63,37 @@ export class TcpPorts {
   }
 
   /**
-   * Listens on `port` (0: any) unless this relay does already. Undefined: another program has it, or this user may not.
+   * Listens on `port` (0: any) until its last holder has let it go. Undefined: another program has it, or this user may not.
    *
-   * @throws TunlError RELAY_BUSY when this machine has no room for a listener now: that says nothing about the port.
+   * @throws TunlError RELAY_BUSY when this machine has no room for a listener now, or the relay ends: that says nothing about
+   * the port.
    */
-  open(port: number): Promise<number | undefined> {
+  async open(port: number, holder: object): Promise<number | undefined> {
+    if (this.#over) throw leaving();
+    if (port === 0) {
+      const opened = await this.#listen(port);
+      if (opened !== undefined) this.hold(opened, holder);
+      return opened;
+    }
+    this.hold(port, holder);
+    let opened: number | undefined;
+    try {
+      opened = await this.#listenOnce(port);
+    } finally {
+      if (opened === undefined) this.close(port, holder);
+    }
+    return opened;
+  }
+
+  /** The port, which another holder has opened, stays open for this one, too. */
+  hold(port: number, holder: object): void {
+    const holders = this.#holders.get(port);
+    if (holders === undefined) this.#holders.set(port, new Set([holder]));
+    else holders.add(holder);
+  }
+
+  #listenOnce(port: number): Promise<number | undefined> {
     if (this.#servers.has(port)) return Promise.resolve(port);
-    if (port === 0) return this.#listen(port);
     let opening = this.#opening.get(port);
     if (opening === undefined) {
       opening = this.#listen(port).finally(() => this.#opening.delete(port));
@@ -93,6 +120,11 @@ export class TcpPorts {
           reusePort: this.#options.reusePort && port !== 0,
         },
         () => {
+          if (this.#over) {
+            server.close();
+            reject(leaving());
+            return;
+          }
           const actual = this.#portOf(server);
           this.#servers.set(actual, server);
           resolve(actual);
@@ -101,14 +133,24 @@ export class TcpPorts {
     });
   }
 
-  /** New visitors are refused; open ones stay. */
-  close(port: number): void {
-    this.#servers.get(port)?.close();
-    this.#servers.delete(port);
+  /** The holder needs the port no more. Without any, new visitors are refused; open ones stay. */
+  close(port: number, holder: object): void {
+    const holders = this.#holders.get(port);
+    if (holders?.delete(holder) !== true || holders.size > 0) return;
+    this.#holders.delete(port);
+    this.#end(port);
   }
 
+  /** For good, whoever holds them. */
   closeAll(): void {
-    for (const port of [...this.#servers.keys()]) this.close(port);
+    this.#over = true;
+    this.#holders.clear();
+    for (const port of [...this.#servers.keys()]) this.#end(port);
+  }
+
+  #end(port: number): void {
+    this.#servers.get(port)?.close();
+    this.#servers.delete(port);
   }
 
   #portOf(server: Server): number {
@@ -116,3 +158,5 @@ export class TcpPorts {
     return typeof address === 'object' && address !== null ? address.port : 0;
   }
 }
+
+const leaving = (): TunlError => new TunlError('RELAY_BUSY', {reason: 'The relay is going away.'});

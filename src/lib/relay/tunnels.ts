@@ -47,6 +47,9 @@ export interface BindRequest {
   onLost: Tunnel['onLost'];
 }
 
+/** Where visitors find a tunnel. */
+type PublicSide = Pick<Tunnel, 'host' | 'port' | 'alpn'>;
+
 /** Random names tried before giving up: one collision of 128 bits is already a broken random source. */
 const NAME_TRIES = 4;
 /** Random ports tried before all are: enough to miss a few that other programs hold. */
@@ -55,6 +58,8 @@ const PORT_TRIES = 50;
 export class TunnelTable {
   readonly #options: TunnelTableOptions;
   readonly #byKey = new Map<LeaseKey, Tunnel>();
+  /** Keys that are being claimed: by how many binds at once, and the highest epoch that one of them was granted. */
+  readonly #races = new Map<LeaseKey, {claims: number; epoch: number}>();
   #nextId = 1;
 
   constructor(options: TunnelTableOptions) {
@@ -84,8 +89,12 @@ export class TunnelTable {
   async release(tunnel: Tunnel): Promise<void> {
     if (this.#byKey.get(tunnel.key) !== tunnel) return;
     this.#byKey.delete(tunnel.key);
-    if (tunnel.key.startsWith('tcp:')) this.#options.ports.close(tunnel.port);
-    await this.#options.leases.release(tunnel.key, tunnel.epoch);
+    this.#options.ports.close(tunnel.port, tunnel);
+    try {
+      await this.#options.leases.release(tunnel.key, tunnel.epoch);
+    } catch (error) {
+      this.#options.log.error('a lease could not be given back', {key: tunnel.key, reason: String(error)});
+    }
   }
 
   async #bindName(request: BindRequest, wish: TlsBind): Promise<Tunnel> {
@@ -116,10 +125,7 @@ export class TunnelTable {
   }
 
   async #takeName(request: BindRequest, label: string, wish: TlsBind): Promise<Tunnel | undefined> {
-    const key: LeaseKey = `tls:${label}`;
-    const claim = await this.#claim(key, request);
-    if (!claim.ok) return undefined;
-    return this.#put(request, key, claim.epoch, {
+    return await this.#take(`tls:${label}`, request, {
       host: `${label}.${this.#options.domain}`,
       port: this.#options.publicPort(),
       alpn: offersOf(wish),
@@ -146,8 +152,10 @@ export class TunnelTable {
     }
     for (const port of ports.candidates(PORT_TRIES)) {
       // A port of one's own that is still leased is not random: it would take another tunnel of the same owner over.
-      if (port !== 0 && this.#options.leases.isTaken(`tcp:${port}`)) continue;
-      const tunnel = await this.#takePort(request, port);
+      const tunnel = await this.#takePort(
+        {...request, claimant: {...request.claimant, mustBeFree: true}},
+        port,
+      );
       if (tunnel !== undefined) return tunnel;
     }
     throw new TunlError('NO_FREE_PORT');
@@ -156,24 +164,41 @@ export class TunnelTable {
   /** `port` 0: any that the system gives. */
   async #takePort(request: BindRequest, port: number): Promise<Tunnel | undefined> {
     const {ports, leases, tcpPublicHost} = this.#options;
-    if (port !== 0 && leases.isTaken(`tcp:${port}`, request.owner)) return undefined;
-    const opened = await ports.open(port);
+    // Spares a listener that would be in vain.
+    const owner = port === 0 ? undefined : await leases.ownerOf(`tcp:${port}`);
+    if (owner !== undefined && (owner !== request.owner || request.claimant.mustBeFree)) return undefined;
+    const opened = await ports.open(port, request);
     if (opened === undefined) return undefined;
-    const key: LeaseKey = `tcp:${opened}`;
-    let claim: ClaimResult = {ok: false, reason: 'taken'};
     try {
-      claim = await this.#claim(key, request);
+      return await this.#take(`tcp:${opened}`, request, {host: tcpPublicHost, port: opened, alpn: []});
     } finally {
-      if (!claim.ok && !this.#byKey.has(key)) ports.close(opened);
+      ports.close(opened, request);
     }
-    if (!claim.ok) return undefined;
-    return this.#put(request, key, claim.epoch, {host: tcpPublicHost, port: opened, alpn: []});
   }
 
-  /** @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or that there are too many. */
-  async #claim(key: LeaseKey, {owner, claimant}: BindRequest): Promise<ClaimResult> {
-    const claim = await this.#options.leases.claim(key, owner, claimant);
-    if (claim.ok) return claim;
+  /**
+   * Undefined: somebody else has it.
+   *
+   * @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or that there are too many.
+   */
+  async #take(key: LeaseKey, request: BindRequest, side: PublicSide): Promise<Tunnel | undefined> {
+    const race = this.#races.get(key) ?? {claims: 0, epoch: 0};
+    this.#races.set(key, race);
+    race.claims += 1;
+    try {
+      const claim = await this.#options.leases.claim(key, request.owner, request.claimant);
+      if (!claim.ok) return this.#refused(key, claim);
+      // The store's answers may come in another order than that in which it has granted the claims.
+      if (claim.epoch < race.epoch) throw takenOver(key);
+      race.epoch = claim.epoch;
+      return this.#put(request, key, claim.epoch, side);
+    } finally {
+      race.claims -= 1;
+      if (race.claims === 0) this.#races.delete(key);
+    }
+  }
+
+  #refused(key: LeaseKey, claim: ClaimResult & {ok: false}): undefined {
     switch (claim.reason) {
       case 'superseded':
         throw takenOver(key);
@@ -184,16 +209,12 @@ export class TunnelTable {
       case 'full':
         throw new TunlError('RELAY_BUSY', {reason: 'The relay keeps as many names and ports as it can.'});
       case 'taken':
-        return claim;
+        return undefined;
     }
   }
 
-  #put(
-    request: BindRequest,
-    key: LeaseKey,
-    epoch: number,
-    side: {host: string; port: number; alpn: readonly string[]},
-  ): Tunnel {
+  #put(request: BindRequest, key: LeaseKey, epoch: number, side: PublicSide): Tunnel {
+    const {ports} = this.#options;
     const before = this.#byKey.get(key);
     const tunnel: Tunnel = {
       id: this.#nextId++,
@@ -206,8 +227,10 @@ export class TunnelTable {
       onLost: request.onLost,
     };
     this.#byKey.set(key, tunnel);
+    if (key.startsWith('tcp:')) ports.hold(tunnel.port, tunnel);
     this.#options.log.info('tunnel bound', {key, epoch, takeover: before !== undefined});
     if (before !== undefined) {
+      ports.close(before.port, before);
       const {code, message} = takenOver(key);
       before.onLost(code, message);
     }

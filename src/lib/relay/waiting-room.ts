@@ -14,8 +14,8 @@ const MAX_FOR_ONE = 256;
 const MAX_IN_ALL = 4_096;
 
 export class WaitingRoom implements Part {
-  /** Gets the keys whose agents did not come back. */
-  onGivenUp: (keys: readonly LeaseKey[]) => void = () => {};
+  /** Gets the keys that nobody waits for any more: their agents came back, or did not. */
+  onSettled: (keys: readonly LeaseKey[]) => void = () => {};
   readonly #clock: Clock;
   readonly #expected = new Map<LeaseKey, Set<(tunnel: Tunnel) => void>>();
   readonly #leases: {readonly expected: Iterable<LeaseKey>};
@@ -33,7 +33,7 @@ export class WaitingRoom implements Part {
     this.#timer = this.#clock.after(EXPECT_MS, () => {
       const keys = [...this.#expected.keys()];
       this.#expected.clear();
-      this.onGivenUp(keys);
+      this.onSettled(keys);
     });
   }
 
@@ -66,6 +66,7 @@ export class WaitingRoom implements Part {
     if (waiting === undefined) return;
     this.#expected.delete(tunnel.key);
     for (const enter of [...waiting]) enter(tunnel);
+    this.onSettled([tunnel.key]);
   }
 
   drain(): void {

@@ -3,7 +3,7 @@
 import {Socket} from 'node:net';
 import {expect, test} from 'vitest';
 import type {LeaseKey} from '../../../src/lib/relay/leases/lease-store.js';
-import {TcpDoor} from '../../../src/lib/relay/tcp-door.js';
+import {TcpDoor, type TcpDoorOptions} from '../../../src/lib/relay/tcp-door.js';
 import type {Tunnel} from '../../../src/lib/relay/tunnels.js';
 
 function setUp({bound = [] as number[], expected = [] as number[], held = [] as LeaseKey[]} = {}) {
@@ -11,6 +11,14 @@ function setUp({bound = [] as number[], expected = [] as number[], held = [] as 
   const welcomed: (number | undefined)[] = [];
   const waiting = new Map<string, (tunnel: Tunnel) => void>();
   const ports: string[] = [];
+  const waitingRoom: TcpDoorOptions['waitingRoom'] = {
+    onSettled: () => {},
+    wait: (key, _raw, onTunnel) => {
+      if (!expected.some((port) => key === `tcp:${port}`)) return false;
+      waiting.set(key, onTunnel);
+      return true;
+    },
+  };
   const door = new TcpDoor({
     ports: {
       onVisitor: () => {},
@@ -25,16 +33,9 @@ function setUp({bound = [] as number[], expected = [] as number[], held = [] as 
     tunnels: {ofPort: (port) => tunnels.get(port)},
     visitors: {welcome: (tunnel) => void welcomed.push(tunnel?.port)},
     leases: {expected: held},
-    waitingRoom: {
-      onGivenUp: () => {},
-      wait: (key, _raw, onTunnel) => {
-        if (!expected.some((port) => key === `tcp:${port}`)) return false;
-        waiting.set(key, onTunnel);
-        return true;
-      },
-    },
+    waitingRoom,
   });
-  return {door, welcomed, waiting, ports};
+  return {door, waitingRoom, welcomed, waiting, ports};
 }
 
 /** A connection of somebody who is there. */
@@ -80,8 +81,8 @@ test('for tunnels that are expected back their ports listen, as far as they are 
   expect(ports).toEqual(['open 2001', 'open 2002']);
 });
 
-test('ports that nobody came back for listen no longer', () => {
-  const {door, ports} = setUp({bound: [2_002]});
-  door.giveUp(['tcp:2001', 'tls:demo', 'tcp:2002']);
-  expect(ports).toEqual(['close 2001']);
+test('ports that nobody waits for any more are let go', () => {
+  const {waitingRoom, ports} = setUp();
+  waitingRoom.onSettled(['tcp:2001', 'tls:demo', 'tcp:2002']);
+  expect(ports).toEqual(['close 2001', 'close 2002']);
 });

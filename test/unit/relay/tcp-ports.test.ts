@@ -23,9 +23,13 @@ test.each([false, true])(
   async (reusePort) => {
     const ports = setUp(reusePort);
     const port = await unusedPort();
-    expect(await Promise.all([ports.open(port), ports.open(port)])).toEqual([port, port]);
+    const [ann, bob] = [{}, {}];
+    expect(await Promise.all([ports.open(port, ann), ports.open(port, bob)])).toEqual([port, port]);
     expect(await accepts(port)).toBe(true);
-    ports.close(port);
+    ports.close(port, ann);
+    ports.close(port, ann);
+    expect(await accepts(port)).toBe(true);
+    ports.close(port, bob);
     expect(await accepts(port)).toBe(false);
   },
 );
@@ -37,7 +41,7 @@ test('a machine that is out of descriptors is no reason to call a port taken', a
     process.nextTick(() => this.emit('error', Object.assign(new Error('listen'), {code: 'EMFILE'})));
     return this;
   });
-  await expect(ports.open(port)).rejects.toMatchObject({code: 'RELAY_BUSY'});
+  await expect(ports.open(port, {})).rejects.toMatchObject({code: 'RELAY_BUSY'});
   listen.mockRestore();
 });
 
@@ -45,9 +49,24 @@ test('a port that could not be had may be asked for again', async () => {
   const ports = setUp(false);
   const other = setUp(false);
   const port = await unusedPort();
-  await other.open(port);
-  expect(await ports.open(port)).toBeUndefined();
+  await other.open(port, {});
+  expect(await ports.open(port, {})).toBeUndefined();
   other.closeAll();
-  expect(await ports.open(port)).toBe(port);
+  expect(await ports.open(port, {})).toBe(port);
   ports.closeAll();
+});
+
+test.each([
+  ['a port', unusedPort],
+  ['any port', async () => 0],
+])('%s that is being opened when the relay ends is not left open', async (_what, portOf) => {
+  const ports = setUp(false);
+  const port = await portOf();
+  const close = vi.spyOn(Server.prototype, 'close');
+  const opening = ports.open(port, {});
+  ports.closeAll();
+  await expect(opening).rejects.toMatchObject({code: 'RELAY_BUSY'});
+  expect(close).toHaveBeenCalledTimes(1);
+  close.mockRestore();
+  await expect(ports.open(await unusedPort(), {})).rejects.toMatchObject({code: 'RELAY_BUSY'});
 });

@@ -52,8 +52,8 @@ export class FileLeases implements LeaseStore {
     return this.#table.release(key, epoch);
   }
 
-  isTaken(key: LeaseKey, byOtherThan?: string): boolean {
-    return this.#table.isTaken(key, byOtherThan);
+  ownerOf(key: LeaseKey): Promise<string | undefined> {
+    return this.#table.ownerOf(key);
   }
 
   /** The next process expects the agents of these leases back, and owns the file from here on. */

@@ -26,6 +26,8 @@ export interface Claimant {
   epoch?: number | undefined;
   /** The agent holds no more than its share, so the owner's limit does not apply to it. */
   withinShare?: boolean;
+  /** The agent wants the key by chance: it must not take over what its owner has already. */
+  mustBeFree?: boolean;
 }
 
 /**
@@ -43,8 +45,8 @@ export interface LeaseStore extends Part {
   claim(key: LeaseKey, owner: string, claimant?: Claimant): Promise<ClaimResult>;
   /** The holder is gone; the key stays its owner's for the grace period. Nothing happens when `epoch` is not the current one. */
   release(key: LeaseKey, epoch: number): Promise<void>;
-  /** True when somebody has the key, held or leased. */
-  isTaken(key: LeaseKey, byOtherThan?: string): boolean;
+  /** Who has the key, held or leased; undefined: it is free. Only a claim is sure, because others may claim it meanwhile. */
+  ownerOf(key: LeaseKey): Promise<string | undefined>;
 }
 
 export interface LeaseLimits {

@@ -67,9 +67,8 @@ export class MemoryLeases implements LeaseStore {
     return Promise.resolve();
   }
 
-  isTaken(key: LeaseKey, byOtherThan?: string): boolean {
-    const lease = this.#live(key);
-    return lease !== undefined && lease.owner !== byOtherThan;
+  ownerOf(key: LeaseKey): Promise<string | undefined> {
+    return Promise.resolve(this.#live(key)?.owner);
   }
 
   /** The lease as it is now; undefined when there is none. */
@@ -83,9 +82,10 @@ export class MemoryLeases implements LeaseStore {
     return [...this.#leases];
   }
 
-  #claim(key: LeaseKey, owner: string, {holder, epoch: had, withinShare = false}: Claimant): ClaimResult {
+  #claim(key: LeaseKey, owner: string, claimant: Claimant): ClaimResult {
+    const {holder, epoch: had, withinShare = false, mustBeFree = false} = claimant;
     const live = this.#live(key);
-    if (live !== undefined && live.owner !== owner) return {ok: false, reason: 'taken'};
+    if (live !== undefined && (live.owner !== owner || mustBeFree)) return {ok: false, reason: 'taken'};
     // A lost answer has raised the epoch as well, so the same holder may come with the older one.
     if (had !== undefined && live !== undefined && live.epoch > had && live.holder !== holder) {
       return {ok: false, reason: 'superseded'};
