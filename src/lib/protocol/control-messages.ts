@@ -10,7 +10,6 @@ import {
   MalformedMessage,
   maybe,
   oneOf,
-  optional,
   parseJsonObject,
   prose,
   text,
@@ -87,14 +86,8 @@ export function parseAgentMessage(payload: Buffer): AgentMessage {
     type,
     request: whole(fields, 'request', 1, MAX_ID),
     wish: parseWish(asObject(fields.wish, 'wish')),
-    ...optional(
-      'holder',
-      maybe(fields, 'holder', () => hex(fields, 'holder', 32)),
-    ),
-    ...optional(
-      'epoch',
-      maybe(fields, 'epoch', () => whole(fields, 'epoch', 1, MAX_COUNT)),
-    ),
+    ...maybe(fields, 'holder', hex, 32),
+    ...maybe(fields, 'epoch', whole, 1, MAX_COUNT),
   };
 }
 
@@ -103,31 +96,16 @@ function parseWish(wish: Fields): BindWish {
   if (kind === 'tcp') {
     return {
       kind,
-      ...optional(
-        'port',
-        maybe(wish, 'port', () => whole(wish, 'port', 0, MAX_ID)),
-      ),
-      ...optional(
-        'prefer',
-        maybe(wish, 'prefer', () => whole(wish, 'prefer', 1, 65_535)),
-      ),
+      ...maybe(wish, 'port', whole, 0, MAX_ID),
+      ...maybe(wish, 'prefer', whole, 1, 65_535),
     };
   }
   return {
     kind,
     h2: flag(wish, 'h2'),
-    ...optional(
-      'http1',
-      maybe(wish, 'http1', () => flag(wish, 'http1')),
-    ),
-    ...optional(
-      'name',
-      maybe(wish, 'name', () => text(wish, 'name', 1000)),
-    ),
-    ...optional(
-      'prefer',
-      maybe(wish, 'prefer', () => text(wish, 'prefer', 63)),
-    ),
+    ...maybe(wish, 'http1', flag),
+    ...maybe(wish, 'name', text, 1000),
+    ...maybe(wish, 'prefer', text, 63),
   };
 }
 
@@ -170,10 +148,7 @@ export function parseVisitorOpen(payload: Buffer): VisitorOpen {
     via: oneOf(fields, 'via', ['tls', 'tcp']),
     address: prose(fields, 'address', 64),
     port: whole(fields, 'port', 0, 65_535),
-    ...optional(
-      'alpn',
-      maybe(fields, 'alpn', () => prose(fields, 'alpn', 32)),
-    ),
+    ...maybe(fields, 'alpn', prose, 32),
   };
 }
 

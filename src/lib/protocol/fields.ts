@@ -67,14 +67,19 @@ export function flag(fields: Fields, name: string): boolean {
   return value;
 }
 
-/** `read` when the field is there, undefined when it is not. */
-export function maybe<T>(fields: Fields, name: string, read: () => T): T | undefined {
-  return own(fields, name) === undefined ? undefined : read();
-}
-
-/** `{[name]: value}`, or nothing when the value is undefined: for exact optional properties. */
-export function optional<K extends string, T>(name: K, value: T | undefined): {[key in K]?: T} {
-  return (value === undefined ? {} : {[name]: value}) as {[key in K]?: T};
+/**
+ * `{[name]: value}` when the field is there, nothing when it is not: `...maybe(fields, 'holder', hex, 32)`.
+ *
+ * @param read one of the readers above; `more` follows the name.
+ */
+export function maybe<K extends string, T, More extends readonly unknown[]>(
+  fields: Fields,
+  name: K,
+  read: (fields: Fields, name: K, ...more: More) => T,
+  ...more: More
+): {[key in K]?: T} {
+  const present = own(fields, name) === undefined ? {} : {[name]: read(fields, name, ...more)};
+  return present as {[key in K]?: T};
 }
 
 export function texts(fields: Fields, name: string, maxCount: number, maxLength: number): string[] {

@@ -6,7 +6,6 @@ import {
   hex,
   maybe,
   oneOf,
-  optional,
   parseJsonObject,
   prose,
   text,
@@ -100,10 +99,7 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
         protocol: whole(fields, 'protocol', 1, 1_000_000),
         software: prose(fields, 'software', 100),
         nonce: hex(fields, 'nonce', 32),
-        ...optional(
-          'identify',
-          maybe(fields, 'identify', () => text(fields, 'identify', 255)),
-        ),
+        ...maybe(fields, 'identify', text, 255),
         ...features(fields),
       };
     case 'hello':
@@ -111,26 +107,9 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
         type,
         software: prose(fields, 'software', 100),
         nonce: hex(fields, 'nonce', 32),
-        ...optional(
-          'identity',
-          maybe(fields, 'identity', () => {
-            const identity = asObject(fields.identity, 'identity');
-            return {key: text(identity, 'key', 200), signature: text(identity, 'signature', 200)};
-          }),
-        ),
+        ...maybe(fields, 'identity', identity),
         ...features(fields),
-        ...optional(
-          'resume',
-          maybe(fields, 'resume', () => {
-            const resume = asObject(fields.resume, 'resume');
-            return {
-              id: hex(resume, 'id', 32),
-              epoch: whole(resume, 'epoch', 1, MAX_COUNT),
-              received: whole(resume, 'received', 0, MAX_COUNT),
-              proof: hex(resume, 'proof', 64),
-            };
-          }),
-        ),
+        ...maybe(fields, 'resume', resume),
       };
     case 'welcome':
       return {
@@ -139,24 +118,15 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
         epoch: whole(fields, 'epoch', 1, MAX_COUNT),
         received: whole(fields, 'received', 0, MAX_COUNT),
         resumeWindowMs: whole(fields, 'resumeWindowMs', 0, 3_600_000),
-        ...optional(
-          'secret',
-          maybe(fields, 'secret', () => hex(fields, 'secret', 64)),
-        ),
-        ...optional(
-          'proof',
-          maybe(fields, 'proof', () => hex(fields, 'proof', 64)),
-        ),
+        ...maybe(fields, 'secret', hex, 64),
+        ...maybe(fields, 'proof', hex, 64),
       };
     case 'refused':
       return {
         type,
         code: text(fields, 'code', 40),
         message: prose(fields, 'message', LIMITS.textCharacters),
-        ...optional(
-          'retryAfterMs',
-          maybe(fields, 'retryAfterMs', () => whole(fields, 'retryAfterMs', 0, 86_400_000)),
-        ),
+        ...maybe(fields, 'retryAfterMs', whole, 0, 86_400_000),
       };
     case 'goaway':
       return {
@@ -170,9 +140,21 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
   }
 }
 
+function identity(fields: Fields, name: string): NonNullable<Hello['identity']> {
+  const object = asObject(fields[name], name);
+  return {key: text(object, 'key', 200), signature: text(object, 'signature', 200)};
+}
+
+function resume(fields: Fields, name: string): NonNullable<Hello['resume']> {
+  const object = asObject(fields[name], name);
+  return {
+    id: hex(object, 'id', 32),
+    epoch: whole(object, 'epoch', 1, MAX_COUNT),
+    received: whole(object, 'received', 0, MAX_COUNT),
+    proof: hex(object, 'proof', 64),
+  };
+}
+
 function features(fields: Fields): {features?: string[]} {
-  return optional(
-    'features',
-    maybe(fields, 'features', () => texts(fields, 'features', MAX_FEATURES, FEATURE_CHARACTERS)),
-  );
+  return maybe(fields, 'features', texts, MAX_FEATURES, FEATURE_CHARACTERS);
 }
