@@ -2,11 +2,11 @@
 // from the internet into a private network. The token goes wherever the agent goes.
 
 import {isIP} from 'node:net';
-import {printable} from '../carrier/dial-errors.js';
 import {parseRelayUrl} from '../carrier/relay-url.js';
 import {TunlError} from '../core/errors.js';
+import {isLocalhostName} from '../core/localhost.js';
+import {printable} from '../core/one-line.js';
 import {type AddressKind, addressKind} from '../net/address-kind.js';
-import {isLocalhostName} from '../net/localhost.js';
 
 export interface SuccessorsOptions {
   /** URL of the relay that the user has given. */

@@ -2,6 +2,7 @@
 
 import type {IncomingHttpHeaders} from 'node:http';
 import {ERRORS, type ErrorCode, isErrorCode, systemCode, TunlError} from '../core/errors.js';
+import {printable} from '../core/one-line.js';
 
 /** The other end of the connection. A proxy's failures have a code of their own. */
 export interface Peer {
@@ -158,12 +159,6 @@ export function failure(peer: Peer, code: ErrorCode, what: string, cause?: unkno
   const text = named ? what : `${what[0]?.toUpperCase()}${what.slice(1)}`;
   const reason = `${peer.kind === 'proxy' ? 'The proxy: ' : ''}${text.replace(/\.$/, '')}.`;
   return new TunlError(peer.kind === 'proxy' ? 'PROXY_FAILED' : code, {reason, cause});
-}
-
-/** Text from outside: one line, no control characters, not endless. */
-export function printable(text: string): string {
-  const line = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
-  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
 
 function messageOf(error: unknown): string {

@@ -2,7 +2,7 @@
 
 import {BlockList, isIP} from 'node:net';
 import {TunlError} from '../core/errors.js';
-import {isLoopback} from '../net/localhost.js';
+import {isLoopbackHost} from '../protocol/targets.js';
 import type {RelayAddress} from './relay-url.js';
 
 export interface HttpProxy {
@@ -20,7 +20,7 @@ export interface HttpProxy {
 export function proxyFor(relay: RelayAddress, env: NodeJS.ProcessEnv): HttpProxy | undefined {
   // Lower case first, as curl has it; an empty one means none.
   const text = env.https_proxy ?? env.HTTPS_PROXY ?? '';
-  if (text === '' || isLoopback(relay.host)) return undefined;
+  if (text === '' || isLoopbackHost(relay.host)) return undefined;
   if (bypassesProxy(relay, env.no_proxy ?? env.NO_PROXY ?? '')) return undefined;
   return parseProxy(text);
 }

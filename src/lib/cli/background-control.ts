@@ -1,9 +1,9 @@
 // What a tunnel or a relay in the background answers on its control socket.
 
+import {oneLine} from '../core/one-line.js';
 import type {ControlAnswer, ControlRequest} from '../launch/control.js';
 import type {BackgroundStatus} from './events.js';
 import {isClosing, NOTHING_YET, type TunnelState} from './tunnel-state.js';
-import {oneLine} from './words.js';
 
 /** How exact the time of the last traffic is. */
 const LOOK_EVERY_MS = 2_000;

@@ -3,8 +3,9 @@
 import {CLIError, ExitError, ModuleLoadError} from '@oclif/core/errors';
 import type {ErrorEvent} from '../agent/events.js';
 import {ERRORS, TunlError, toTunlError} from '../core/errors.js';
+import {oneLine} from '../core/one-line.js';
 import {writeLine} from './stdout.js';
-import {oneLine, type Wishes, withoutSecrets} from './words.js';
+import {type Wishes, withoutSecrets} from './words.js';
 
 /** Reports `error` once, on the stream where it belongs, and returns the exit code. */
 export function report(error: unknown, wish: Wishes, words: readonly string[]): number {

@@ -2,12 +2,12 @@
 // process must not draw over the prompt, and the kernel stops it when it reads the keyboard.
 
 import {readFileSync} from 'node:fs';
+import {parseStat} from '../core/process-stat.js';
 
 /** Linux shows it in /proc. On other systems, and without a terminal, the answer is always true. */
 export function isForeground(stat = readStat()): boolean {
-  // `pid (name) state ppid pgrp session tty_nr tpgid …`: the name may hold spaces and brackets.
-  const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return foreground === undefined || foreground === '-1' || group === foreground;
+  const {group, foreground} = parseStat(stat);
+  return foreground === '' || foreground === '-1' || group === foreground;
 }
 
 function readStat(): string {

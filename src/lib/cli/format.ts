@@ -33,11 +33,6 @@ export function bytes(amount: number): string {
   return `${unit === 0 ? value : short(value)} ${units[unit]}`;
 }
 
-/** One word of a command to paste into a POSIX shell. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
 function short(value: number): string {
   return value < 10 ? String(Math.round(value * 10) / 10) : String(Math.round(value));
 }

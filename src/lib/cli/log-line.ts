@@ -1,7 +1,7 @@
 // A diagnostic record as one line: `debug session: carrier lost streams=3`.
 
 import type {LogRecord} from '../core/logger.js';
-import {oneLine} from './words.js';
+import {oneLine} from '../core/one-line.js';
 
 export function logLine(record: LogRecord): string {
   const fields = Object.entries(record.fields ?? {}).map(([name, value]) => ` ${name}=${shown(value)}`);

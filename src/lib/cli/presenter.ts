@@ -1,6 +1,7 @@
 // All output of a command goes through one presenter. It chooses the renderer once.
 
 import {LOG_LEVELS, type LogLevel, type LogRecord, type LogSink} from '../core/logger.js';
+import {oneLine} from '../core/one-line.js';
 import {type CliEvent, isExpendable} from './events.js';
 import {logLine} from './log-line.js';
 import {JsonRenderer} from './renderers/json.js';
@@ -10,7 +11,6 @@ import type {Attendance} from './renderers/status.js';
 import {isCongested, writeLine} from './stdout.js';
 import {NOTHING_YET, nextState, type TunnelState} from './tunnel-state.js';
 import {type Line, result} from './wording.js';
-import {oneLine} from './words.js';
 
 export interface PresenterOptions {
   json: boolean;

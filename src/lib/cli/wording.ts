@@ -1,9 +1,10 @@
 // Turns events into sentences for people, the same for every renderer. Chooses no colours and writes nothing.
 
 import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
+import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
 import type {CliEvent, ListeningEvent} from './events.js';
-import {bytes, clockTime, count, shellWord, time} from './format.js';
+import {bytes, clockTime, count, time} from './format.js';
 import type {Ready, TunnelState} from './tunnel-state.js';
 
 /** The meaning of a line; a renderer may show it as a glyph or a colour. */

@@ -36,8 +36,3 @@ export function withoutSecrets(
   if (token) secrets.push(token);
   return secrets.reduce((clean, secret) => clean.replaceAll(secret, '…'), text);
 }
-
-/** One line of text for a terminal or a log. Control characters of a peer are removed. */
-export function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
-}

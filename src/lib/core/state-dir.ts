@@ -1,11 +1,11 @@
 // The folder for data that outlives a process. Its files are private, and each is written completely or not at all.
 
-import {mkdir, open, readdir, rename, rm, stat} from 'node:fs/promises';
+import {link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {basename, dirname, isAbsolute, join, resolve} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
 import {randomUUID} from './node-crypto.js';
-import {checkState} from './state-trust.js';
+import {checkState, checkStateFile} from './state-trust.js';
 import {readTextFile} from './text-file.js';
 
 /**
@@ -89,6 +89,47 @@ export async function writeFileAtomic(
     await rm(draft, {force: true});
     throw new TunlError('STATE_DIR', {
       reason: `${path} cannot be written (${systemCode(error)}).`,
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Makes a file whole, or leaves the one that is there: of two processes that start at once, one makes it.
+ *
+ * @throws TunlError STATE_DIR
+ */
+export async function createFileAtomic(path: string, data: string, mode = 0o600): Promise<void> {
+  const draft = `${path}.${randomUUID()}`;
+  try {
+    await writeFile(draft, data, {mode, flag: 'wx'});
+    await linkNew(draft, path);
+  } catch (error) {
+    throw new TunlError('STATE_DIR', {
+      reason: `${path} cannot be written (${systemCode(error)}).`,
+      cause: error,
+    });
+  } finally {
+    await rm(draft, {force: true});
+  }
+}
+
+/** Puts a finished file in its place, unless there is one. */
+export async function linkNew(draft: string, path: string): Promise<void> {
+  await link(draft, path).catch((error: unknown) => {
+    if (systemCode(error) !== 'EEXIST') throw error;
+  });
+}
+
+/** A file of the state folder, whose owner and mode are checked; undefined where there is none. @throws TunlError STATE_DIR */
+export async function readStateFile(path: string): Promise<string | undefined> {
+  await checkStateFile(path);
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw new TunlError('STATE_DIR', {
+      reason: `${path} cannot be read (${systemCode(error)}).`,
       cause: error,
     });
   }

@@ -4,6 +4,7 @@
 import {lstat, readFile, realpath} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
+import {shellWord} from './shell-word.js';
 
 interface Owned {
   readonly uid: number;
@@ -72,13 +73,13 @@ async function checkOne(path: string, me: User, kind: 'file' | 'socket' = 'file'
   if (!isMineOrRoots(found, me)) {
     throw distrust(
       `${path} belongs to user ${found.uid}, not to user ${me.uid} or root.`,
-      `If all that is in it is yours: chown -R ${me.uid} ${word(path)}; else set TUNL_STATE_DIR to a folder of your own.`,
+      `If all that is in it is yours: chown -R ${me.uid} ${shellWord(path)}; else set TUNL_STATE_DIR to a folder of your own.`,
     );
   }
   if ((found.mode & (FOR_GROUP | FOR_OTHERS)) !== 0) {
     throw distrust(
       `${path} can be changed by other users (mode ${modeOf(found)}).`,
-      `Take that right from them: chmod go-w ${word(path)}; or set TUNL_STATE_DIR to a folder of your own.`,
+      `Take that right from them: chmod go-w ${shellWord(path)}; or set TUNL_STATE_DIR to a folder of your own.`,
     );
   }
   return true;
@@ -98,7 +99,7 @@ async function checkAbove(stateDir: string, me: User): Promise<void> {
     if (isOpenToOthers(found, me)) {
       throw distrust(
         `${path}, above the state folder, can be changed by other users (mode ${modeOf(found)}).`,
-        `Take that right from them (chmod go-w ${word(path)}), or set TUNL_STATE_DIR to another folder.`,
+        `Take that right from them (chmod go-w ${shellWord(path)}), or set TUNL_STATE_DIR to another folder.`,
       );
     }
     if (dirname(path) === path) return;
@@ -144,10 +145,5 @@ async function lookUp<T>(path: string, look: (path: string) => Promise<T>): Prom
 }
 
 const modeOf = ({mode}: Owned) => (mode & 0o7777).toString(8).padStart(4, '0');
-
-/** One word of a command to paste into a shell. */
-function word(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-}
 
 const distrust = (reason: string, next: string) => new TunlError('STATE_DIR', {reason, next});

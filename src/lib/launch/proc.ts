@@ -1,5 +1,6 @@
 // Reads facts about a process from /proc; undefined for one that has ended, and on systems other than Linux.
 import {readdir, readFile} from 'node:fs/promises';
+import {parseStat} from '../core/process-stat.js';
 
 export interface ProcessFacts {
   readonly parent: number;
@@ -15,12 +16,9 @@ export async function pidsOf(): Promise<number[]> {
 
 /** A zombie has ended; in a container nobody may ever ask for it. */
 export async function factsOf(pid: number): Promise<ProcessFacts | undefined> {
-  const stat = await readProc(pid, 'stat');
-  // `pid (name) state ppid pgrp …`: the name may hold spaces and parentheses, so fields count from its end.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state = '', parent, group] = fields;
+  const {state, parent, group, start} = parseStat(await readProc(pid, 'stat'));
   if (state === '' || state === 'Z' || state === 'X') return undefined;
-  return {parent: Number(parent), group: Number(group), start: fields[19] ?? ''};
+  return {parent: Number(parent), group: Number(group), start};
 }
 
 /** The user who started it: a setuid program runs with the rights of another one, and still belongs to this one. */

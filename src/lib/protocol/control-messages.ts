@@ -1,11 +1,11 @@
 // Messages about tunnels, on stream 0 of a session: two closed unions, agent → relay and relay → agent, and what
 // an OPEN, a REFUSED and a RESET say.
 
+import {oneLine} from '../core/one-line.js';
 import {
   asObject,
   type Fields,
   flag,
-  forPeople,
   hex,
   MalformedMessage,
   maybe,
@@ -175,7 +175,7 @@ export function readRefusal(payload: Buffer): Refusal {
     const {code, message} = parseJsonObject(payload);
     return {
       code: isStreamCode(code) ? code : 'CANCELLED',
-      ...(typeof message === 'string' && {message: forPeople(message.slice(0, LIMITS.textCharacters))}),
+      ...(typeof message === 'string' && {message: oneLine(message.slice(0, LIMITS.textCharacters))}),
     };
   } catch {
     return {code: 'CANCELLED'};

@@ -1,5 +1,7 @@
 // Reads fields out of JSON that a peer sent: each reader gives the value in its type or gives up. Nothing is cast.
 
+import {oneLine} from '../core/one-line.js';
+
 /** The message does not have the form that the protocol gives it. Caught where messages are parsed; never leaves this layer. */
 export class MalformedMessage extends Error {}
 
@@ -33,14 +35,9 @@ export function text(fields: Fields, name: string, maxLength: number): string {
   return value;
 }
 
-/** A text that people will see: control and direction characters, which could paint a terminal, become spaces. */
+/** A text that people will see. */
 export function prose(fields: Fields, name: string, maxLength: number): string {
-  return forPeople(text(fields, name, maxLength));
-}
-
-/** Cleans a text in the same way as `prose`. */
-export function forPeople(words: string): string {
-  return words.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return oneLine(text(fields, name, maxLength));
 }
 
 /** A string of exactly `digits` lower-case hex digits. */

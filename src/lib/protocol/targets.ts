@@ -1,6 +1,7 @@
 // Hosts and ports as people write them: targets, addresses to listen on, port ranges, public addresses. Pure, no look-ups.
 
 import {TunlError} from '../core/errors.js';
+import {isLocalhostName} from '../core/localhost.js';
 
 export interface HostPort {
   /** A name or an IP address; IPv6 without brackets. */
@@ -91,9 +92,7 @@ export function isLoopbackHost(host: string): boolean {
       (address?.startsWith('::ffff:7f') === true && /^::ffff:7f[0-9a-f]{2}:/.test(address))
     );
   }
-  const name = bare.endsWith('.') ? bare.slice(0, -1) : bare;
-  if (name === 'localhost') return true;
-  if (name.endsWith('.localhost')) return isName(name);
+  if (isLocalhostName(bare)) return isName(bare);
   return bare.startsWith('127.') && isIPv4(bare);
 }
 

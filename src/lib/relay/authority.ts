@@ -1,11 +1,9 @@
 // The relay's private CA. It is made once, in the state folder, and signs one leaf certificate for each name when it is needed.
 
-import {link, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {systemCode, TunlError} from '../core/errors.js';
+import {TunlError} from '../core/errors.js';
 import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../core/node-crypto.js';
-import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
-import {checkStateFile} from '../core/state-trust.js';
+import {createFileAtomic, openStateDir, readStateFile, writeFileAtomic} from '../core/state-dir.js';
 import type {LeafSigner} from './sign.js';
 
 /** PEM texts that belong together. */
@@ -63,7 +61,7 @@ export class Authority {
     const leafKey = await readOrMake(join(folder, 'leaf.key'), makeLeafKey);
     const validity = checkNow(folder, ca);
     const file = caFileIn(folder);
-    if ((await readOrUndefined(file)) !== ca.cert) await writeFileAtomic(file, ca.cert, 0o644);
+    if ((await readStateFile(file)) !== ca.cert) await writeFileAtomic(file, ca.cert, 0o644);
     return new Authority(folder, ca, leafKey, validity);
   }
 
@@ -90,7 +88,7 @@ export class Authority {
   /** Like `sign`, but the leaf is kept in the state folder: every start needs the relay's own name, and signing is slow. */
   async signOnce(name: string): Promise<Leaf> {
     const path = join(this.#folder, `${name}.pem`);
-    const kept = await readOrUndefined(path);
+    const kept = await readStateFile(path);
     const leaf = kept === undefined ? undefined : this.#check(kept);
     if (leaf !== undefined) return leaf;
     const fresh = await this.sign(name);
@@ -190,24 +188,11 @@ function newKeyPair(): {publicKey: string; privateKey: string} {
 
 /** Key and certificate are in one file that appears whole or not at all. Of two processes that start at once, one makes it. */
 async function readOrMake(path: string, make: () => Promise<KeyPair>): Promise<KeyPair> {
-  const there = await readOrUndefined(path);
+  const there = await readStateFile(path);
   if (there !== undefined) return split(path, there);
   const made = await make();
-  const draft = `${path}.${randomUUID()}`;
-  try {
-    await writeFile(draft, made.key + made.cert, {mode: 0o600, flag: 'wx'});
-    await link(draft, path);
-  } catch (error) {
-    if (systemCode(error) !== 'EEXIST') {
-      throw new TunlError('STATE_DIR', {
-        reason: `${path} cannot be written (${systemCode(error)}).`,
-        cause: error,
-      });
-    }
-  } finally {
-    await rm(draft, {force: true});
-  }
-  return split(path, (await readOrUndefined(path)) ?? '');
+  await createFileAtomic(path, made.key + made.cert);
+  return split(path, (await readStateFile(path)) ?? '');
 }
 
 function split(path: string, text: string): KeyPair {
@@ -220,17 +205,4 @@ function split(path: string, text: string): KeyPair {
     });
   }
   return {key: text.slice(0, at), cert: text.slice(at)};
-}
-
-async function readOrUndefined(path: string): Promise<string | undefined> {
-  await checkStateFile(path);
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw new TunlError('STATE_DIR', {
-      reason: `${path} cannot be read (${systemCode(error)}).`,
-      cause: error,
-    });
-  }
 }

@@ -2,10 +2,10 @@
 
 import {keepsForReplay} from '../core/bench-switches.js';
 import {TunlError} from '../core/errors.js';
+import {isLocalhostName} from '../core/localhost.js';
 import type {LogSink} from '../core/logger.js';
 import {type SettingsOf, settle} from '../core/settings.js';
 import {readSecretFile} from '../core/state-dir.js';
-import {isLocalhostName} from '../net/localhost.js';
 import {type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import type {RelayOptions} from './options.js';
 import {RELAY_SETTINGS} from './settings-table.js';

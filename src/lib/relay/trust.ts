@@ -1,5 +1,6 @@
 // How to make programs trust the relay's private CA.
 
+import {shellWord} from '../core/shell-word.js';
 import {stateDir as defaultStateDir} from '../core/state-dir.js';
 import {Authority} from './authority.js';
 
@@ -27,6 +28,5 @@ export function trustInstructions(caFile: string): string {
 
 /** State folders may have spaces in their names: on macOS they do. */
 function quoted(path: string): string {
-  if (/^[\w@%+=:,./~-]+$/.test(path)) return path;
-  return path.includes('\\') ? `"${path}"` : `'${path.replaceAll("'", "'\\''")}'`;
+  return path.includes('\\') ? `"${path}"` : shellWord(path);
 }

@@ -1,5 +1,5 @@
-import {describe, expect, test} from 'vitest';
-import {bytes, count, shellWord, time} from '../../../src/lib/cli/format.js';
+import {expect, test} from 'vitest';
+import {bytes, count, time} from '../../../src/lib/cli/format.js';
 
 test.each([
   [0, '0 connections'],
@@ -35,16 +35,4 @@ test.each([
   [1_234_567_890, '1.2 GB'],
 ])('bytes %d', (amount, text) => {
   expect(bytes(amount)).toBe(text);
-});
-
-describe('shellWord', () => {
-  test.each([
-    ['/home/dev/ca.pem', '/home/dev/ca.pem'],
-    ['/home/my user/ca.pem', `'/home/my user/ca.pem'`],
-    [`it's`, `'it'\\''s'`],
-    ['', `''`],
-    ['$(x)', `'$(x)'`],
-  ])('%s', (text, word) => {
-    expect(shellWord(text)).toBe(word);
-  });
 });

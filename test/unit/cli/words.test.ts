@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest';
-import {oneLine, wishes, withoutSecrets} from '../../../src/lib/cli/words.js';
+import {wishes, withoutSecrets} from '../../../src/lib/cli/words.js';
 
 describe('wishes', () => {
   test.each([
@@ -35,15 +35,5 @@ describe('withoutSecrets', () => {
     'demo',
   ])('keeps %s', (word) => {
     expect(withoutSecrets(`about ${word} here`, ['expose', word], undefined)).toBe(`about ${word} here`);
-  });
-});
-
-describe('oneLine', () => {
-  test('lets no control character through', () => {
-    expect(oneLine('a\u001b[31mb\r\nc\u0007\u009bd\u2028e\n')).toBe('a [31mb c d e');
-  });
-
-  test('keeps what is text', () => {
-    expect(oneLine('  ⚠ é 漢字 🚇 ')).toBe('⚠ é 漢字 🚇');
   });
 });

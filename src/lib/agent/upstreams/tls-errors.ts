@@ -1,7 +1,7 @@
 // Turns failures between the agent and a TLS upstream into codes with a next step.
 
-import {printable} from '../../carrier/dial-errors.js';
 import {systemCode, TunlError} from '../../core/errors.js';
+import {printable} from '../../core/one-line.js';
 
 const UNKNOWN_ISSUER: readonly string[] = [
   'DEPTH_ZERO_SELF_SIGNED_CERT',

@@ -3,13 +3,13 @@
 
 import type {ChalkInstance} from 'chalk';
 import type {Ora} from 'ora';
+import {oneLine} from '../../core/one-line.js';
 import {cut} from '../cells.js';
 import type {CliEvent} from '../events.js';
 import {isForeground} from '../foreground.js';
 import {Throttle} from '../throttle.js';
 import {NOTHING_YET, type TunnelState} from '../tunnel-state.js';
 import {type Line, sentences, type Tone} from '../wording.js';
-import {oneLine} from '../words.js';
 import {StickyBlock} from './block.js';
 import type {Renderer} from './renderer.js';
 import {type Attendance, statusRows} from './status.js';

@@ -1,12 +1,12 @@
 // The renderer for logs, screen readers and pipes: the same facts as lines, without glyphs, colours or movement. For a screen
 // reader they are whole sentences.
 
+import {oneLine} from '../../core/one-line.js';
 import type {CliEvent} from '../events.js';
 import {spoken} from '../spoken.js';
 import {Throttle} from '../throttle.js';
 import type {TunnelState} from '../tunnel-state.js';
 import {type Line, sentences} from '../wording.js';
-import {oneLine} from '../words.js';
 import type {Renderer} from './renderer.js';
 
 export class PlainRenderer implements Renderer {

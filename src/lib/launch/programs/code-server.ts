@@ -1,9 +1,10 @@
 // VS Code in the browser: code-server, or openvscode-server or `code serve-web` where one of those is what is installed.
 import {writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
-import {dirname, join, resolve} from 'node:path';
+import {join, resolve} from 'node:path';
 import {urlOf} from '../address.js';
 import type {Candidate, FreeProgram, Site} from '../program.js';
+import {projectBins} from '../project-bins.js';
 
 export interface CodeServerOptions {
   /** For openvscode-server and `code serve-web`, which take a token in the address: letters, digits, - and _ only. */
@@ -101,17 +102,10 @@ function candidates(): Candidate[] {
     'code-server',
     join(homedir(), '.local/bin/code-server'),
     '/usr/lib/code-server/bin/code-server',
-    ...projectBins(process.cwd()),
+    ...projectBins('code-server', process.cwd()),
     'openvscode-server',
     '/opt/openvscode-server/bin/openvscode-server',
     'code',
   ];
   return bins.map((bin) => ({bin, ...kindOf(bin)}));
-}
-
-/** Installed by npm in a project here or above. */
-function projectBins(folder: string): string[] {
-  const here = join(folder, 'node_modules/.bin/code-server');
-  const above = dirname(folder);
-  return above === folder ? [here] : [here, ...projectBins(above)];
 }

@@ -1,7 +1,7 @@
 // Any command: `tunl expose 3000 -- npm run dev`. It gets the port and the public address if it asks for them.
-import {dirname, join} from 'node:path';
 import {addressOf} from '../address.js';
-import type {Candidate, NamedProgram, NamedSite, Readiness} from '../program.js';
+import type {NamedProgram, NamedSite, Readiness} from '../program.js';
+import {projectBins} from '../project-bins.js';
 
 export interface CommandOptions {
   /** The command and its arguments, as given after `--`; `{port}` and `{url}` are filled in. Not empty. */
@@ -23,7 +23,7 @@ export function command(options: CommandOptions): NamedProgram {
   return {
     name: 'command',
     title: bin,
-    candidates: () => [{bin}, ...projectBins(bin, options.cwd ?? process.cwd())],
+    candidates: () => [bin, ...projectBins(bin, options.cwd ?? process.cwd())].map((each) => ({bin: each})),
     install: / /.test(bin)
       ? 'Write the command as separate words, without quotes around all of it.'
       : `Check the spelling of ${bin}, or install it.`,
@@ -40,14 +40,6 @@ export function command(options: CommandOptions): NamedProgram {
     address: (site) => addressOf(site.public),
     login: () => [],
   };
-}
-
-/** Programs of the project are not in PATH: `vite` is node_modules/.bin/vite, in this folder or one above. */
-function projectBins(bin: string, folder: string): Candidate[] {
-  if (bin.includes('/')) return [];
-  const here = {bin: join(folder, 'node_modules', '.bin', bin)};
-  const above = dirname(folder);
-  return above === folder ? [here] : [here, ...projectBins(bin, above)];
 }
 
 function readiness(path: string | undefined): Readiness {

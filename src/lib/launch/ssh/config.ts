@@ -1,4 +1,5 @@
 // The configuration of tunl's own sshd, and the lines that a visitor needs for it.
+import {shellWord} from '../../core/shell-word.js';
 import type {PublicSide} from '../program.js';
 
 export interface SshdConfig {
@@ -114,8 +115,4 @@ export function knownHostsLine(
   // Through a ProxyCommand ssh believes that it talks to port 22 of the name.
   const name = via === 'tls' || side.port === 22 ? side.host : `[${side.host}]:${side.port}`;
   return `${name} ${key.type} ${key.data}`;
-}
-
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,8 +1,8 @@
 // The key by which visitors recognise this machine: made once for each user, so that its fingerprint stays.
-import {access, link, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
+import {access, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../../core/errors.js';
-import {openStateDir} from '../../core/state-dir.js';
+import {linkNew, openStateDir} from '../../core/state-dir.js';
 import {checkStateFile} from '../../core/state-trust.js';
 import {run} from '../run.js';
 import {fingerprintOf, type PublicKey, parseKeyLine} from './public-key.js';
@@ -80,17 +80,13 @@ async function generate(folder: string, path: string, env: Readonly<NodeJS.Proce
         next: 'Install OpenSSH (`apt install openssh-client`, or your system’s package).',
       });
     }
-    await link(made, path).catch(ignoreExisting);
+    await linkNew(made, path);
     // From the private key that is in place now, which may be somebody else's: the two files must be one pair.
     const {stdout} = await run('ssh-keygen', ['-y', '-f', path], {env});
     // Whatever the umask: a key file that others can write to is not believed.
     await writeFile(`${made}.pub`, stdout, {mode: 0o644});
-    await link(`${made}.pub`, `${path}.pub`).catch(ignoreExisting);
+    await linkNew(`${made}.pub`, `${path}.pub`);
   } finally {
     await rm(aside, {recursive: true, force: true});
   }
-}
-
-function ignoreExisting(error: unknown): void {
-  if (systemCode(error) !== 'EEXIST') throw error;
 }

@@ -1,0 +1,15 @@
+// Text from outside, made safe to show.
+
+/**
+ * One line for a terminal or a log. Control and direction characters, which could paint a terminal or reorder what stands around
+ * them, become spaces.
+ */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+}
+
+/** The same, and not endless. */
+export function printable(text: string): string {
+  const line = oneLine(text);
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+}
