@@ -15,7 +15,7 @@ import {
 import {TunlError} from '../lib/core/errors.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {sshd} from '../lib/launch/programs/sshd.js';
-import {ensureCa} from '../lib/relay/trust.js';
+import {ensureCa} from '../lib/relay/certificates/install-ca.js';
 
 export default class Ssh extends TunnelCommand {
   static override summary = 'An sshd of your own, for the keys that you give.';

@@ -1,7 +1,7 @@
 // `tunl relay ca`: where the certificate of this machine's private CA is, and how to trust it.
 
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {ensureCa, trustInstructions} from '../../lib/relay/trust.js';
+import {ensureCa, trustInstructions} from '../../lib/relay/certificates/install-ca.js';
 
 export default class RelayCa extends BaseCommand {
   static override summary = 'Show this machine’s CA certificate, and how to trust it.';

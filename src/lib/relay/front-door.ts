@@ -8,13 +8,13 @@ import type {Clock} from '../core/clock.js';
 import {countRead} from '../core/collect.js';
 import type {Logger} from '../core/logger.js';
 import {labelUnder} from '../protocol/names.js';
-import type {CertificateSource} from './certificates.js';
+import type {CertificateSource} from './certificates/certificates.js';
 import {FairTurns} from './doors/fair-turns.js';
 import type {PendingConnection, PendingConnections} from './doors/pending.js';
 import {terminateTls} from './terminate.js';
-import type {Tunnel, TunnelTable} from './tunnels.js';
+import type {Tunnel, TunnelTable} from './tunnels/tunnel-table.js';
+import type {WaitingRoom} from './visitors/waiting-room.js';
 import type {Visitors} from './visitors.js';
-import type {WaitingRoom} from './waiting-room.js';
 
 /** The answer to plain HTTP on this port: the client should use https://. */
 const PLAIN_HTTP_ANSWER =

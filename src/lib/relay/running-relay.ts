@@ -2,8 +2,8 @@
 
 import type {Clock} from '../core/clock.js';
 import {publicUrl} from '../protocol/targets.js';
-import type {CertificateSource} from './certificates.js';
-import type {Listener} from './listen.js';
+import type {CertificateSource} from './certificates/certificates.js';
+import type {Listener} from './doors/listen.js';
 import type {Relay, RelayStats} from './options.js';
 import type {Parts} from './part.js';
 

@@ -10,8 +10,8 @@ import type {VisitorOpen} from '../protocol/control-messages.js';
 import {KIND, type StreamCode} from '../protocol/wire.js';
 import type {Peer} from './doors/peer.js';
 import type {VisitorWatch} from './doors/visitor-watch.js';
-import type {Tunnel} from './tunnels.js';
-import type {WaitingVisitors} from './waiting-visitors.js';
+import type {Tunnel} from './tunnels/tunnel-table.js';
+import type {WaitingVisitors} from './visitors/waiting-visitors.js';
 
 /** New visitors of a session without a link wait for it, up to so many: the rest is reset. */
 const MAX_WAITING = 256;

@@ -15,11 +15,11 @@ import {ReplayBudget} from '../../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
 import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
-import {Agents} from '../../../src/lib/relay/agents.js';
+import {Agents} from '../../../src/lib/relay/agents/agents.js';
+import {OpenedStreams, type OpenedStreamsOptions} from '../../../src/lib/relay/agents/opened-streams.js';
 import {MemoryLeases} from '../../../src/lib/relay/leases/memory-leases.js';
-import {OpenedStreams, type OpenedStreamsOptions} from '../../../src/lib/relay/opened-streams.js';
-import {TcpPorts} from '../../../src/lib/relay/tcp-ports.js';
-import {TunnelTable} from '../../../src/lib/relay/tunnels.js';
+import {TcpPorts} from '../../../src/lib/relay/tunnels/tcp-ports.js';
+import {TunnelTable} from '../../../src/lib/relay/tunnels/tunnel-table.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {Opened} from '../../helpers/opened.js';
 

@@ -7,7 +7,7 @@ import {checkState} from '../../../src/lib/core/state-trust.js';
 import {Roster} from '../../../src/lib/launch/roster.js';
 import {makeRunFolder} from '../../../src/lib/launch/run-folder.js';
 import {hostKey} from '../../../src/lib/launch/ssh/host-key.js';
-import {Authority} from '../../../src/lib/relay/authority.js';
+import {Authority} from '../../../src/lib/relay/certificates/authority.js';
 import {startRelay} from '../../../src/lib/relay/start.js';
 import {run} from '../../helpers/child.js';
 import {NOBODY, plainEnv, root} from '../../helpers/launching.js';

@@ -8,7 +8,7 @@ import {type ConnectionOptions, connect, type TLSSocket} from 'node:tls';
 import {afterEach, expect, vi} from 'vitest';
 import {ClientHelloReader} from '../../../src/lib/bytes/client-hello.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
-import {type CertificateSource, openCertificates} from '../../../src/lib/relay/certificates.js';
+import {type CertificateSource, openCertificates} from '../../../src/lib/relay/certificates/certificates.js';
 import {terminateTls} from '../../../src/lib/relay/terminate.js';
 import {selfSigned} from '../../helpers/certificates.js';
 import {run} from '../../helpers/child.js';

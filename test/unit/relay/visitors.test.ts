@@ -11,9 +11,9 @@ import {Link} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {Session} from '../../../src/lib/mux/session.js';
 import type {StreamKind} from '../../../src/lib/protocol/wire.js';
-import type {Tunnel} from '../../../src/lib/relay/tunnels.js';
+import type {Tunnel} from '../../../src/lib/relay/tunnels/tunnel-table.js';
+import {WaitingVisitors} from '../../../src/lib/relay/visitors/waiting-visitors.js';
 import {Visitors} from '../../../src/lib/relay/visitors.js';
-import {WaitingVisitors} from '../../../src/lib/relay/waiting-visitors.js';
 import {Scope} from '../../helpers/scope.js';
 
 const nobodyWatches = {add: () => {}, delete: () => {}};

@@ -1,0 +1,33 @@
+// The token that agents need. It is compared in constant time, and only its hash is kept.
+
+import {createHash, timingSafeEqual} from '../../core/node-crypto.js';
+
+export type TokenVerdict =
+  | {ok: true; owner: string | undefined}
+  | {ok: false; code: 'TOKEN_MISSING' | 'TOKEN_WRONG'; message: string};
+
+export interface TokenCheck {
+  /** @param authorization the request's header as it came. */
+  check(authorization: string | undefined): TokenVerdict;
+}
+
+const hashOf = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** Without a token every agent is accepted; such a relay listens on loopback only. */
+export function createTokenCheck(token: string | undefined): TokenCheck {
+  if (token === undefined) return {check: () => ({ok: true, owner: undefined})};
+  const expected = hashOf(token);
+  const owner = `token:${expected.toString('hex').slice(0, 32)}`;
+  return {
+    check(authorization) {
+      const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+      if (given === undefined)
+        return {ok: false, code: 'TOKEN_MISSING', message: 'This relay asks for a token.'};
+      // Hashes have one length, so comparing them tells nothing about the token's.
+      if (!timingSafeEqual(hashOf(given), expected)) {
+        return {ok: false, code: 'TOKEN_WRONG', message: 'This token is not known here.'};
+      }
+      return {ok: true, owner};
+    },
+  };
+}

@@ -1,0 +1,98 @@
+// Streams that agents open at this relay: which code takes which kind, and how many each agent may have.
+
+import type {UnreadLimit} from '../../bytes/unread-limit.js';
+import type {Clock} from '../../core/clock.js';
+import type {Stream} from '../../mux/stream.js';
+import {offerStream, type StreamHandlers} from '../../mux/stream-kinds.js';
+import {KIND, type StreamCode} from '../../protocol/wire.js';
+import {TokenBuckets} from '../doors/token-buckets.js';
+
+/** Streams that the agent of one session may have open at once; visitors' streams do not count. */
+const MOST_OPEN = 1_024;
+/** Opens of one session: so many at once, and so many a second after that. */
+const OPEN_BURST = 1_024;
+const OPENS_PER_SECOND = 200;
+
+/** The agent that opened a stream. */
+export interface Opener {
+  /** The session's id. */
+  readonly session: string;
+  /** The owner of its leases: a hash of its token or of its key. */
+  readonly owner: string;
+  /** The id of the agent's own key; undefined when it has not proved one. */
+  readonly keyId: string | undefined;
+  /** Additions to the first form of the protocol that it supports. */
+  readonly features: readonly string[];
+}
+
+export interface OpenedStreamsOptions {
+  onStream: StreamHandlers<Opener>;
+  /** Bounds what agents do not read, together with what visitors do not. */
+  unread: Pick<UnreadLimit, 'add' | 'delete' | 'full'>;
+  clock: Clock;
+}
+
+export class OpenedStreams {
+  readonly #options: OpenedStreamsOptions;
+  readonly #buckets: TokenBuckets;
+  /** How many streams the agent of each session has open. */
+  readonly #open = new Map<string, number>();
+  #draining = false;
+
+  constructor(options: OpenedStreamsOptions) {
+    this.#options = options;
+    const {clock} = options;
+    this.#buckets = new TokenBuckets({burst: OPEN_BURST, perSecond: OPENS_PER_SECOND, clock});
+  }
+
+  /** The names of the kinds that are taken. */
+  get kinds(): string[] {
+    return Object.entries(KIND).flatMap(([name, kind]) => (kind in this.#options.onStream ? [name] : []));
+  }
+
+  /** The relay is on its way out: streams that are open go on, new ones belong elsewhere. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  offer(stream: Stream, about: Buffer, opener: Opener): void {
+    const {onStream} = this.#options;
+    const refusal = stream.kind in onStream ? this.#refusal(opener.session) : undefined;
+    if (refusal !== undefined) {
+      stream.refuse(...refusal);
+      return;
+    }
+    if (stream.kind in onStream) this.#count(stream, opener.session);
+    offerStream(onStream, stream, about, opener);
+  }
+
+  #refusal(session: string): [code: StreamCode, message?: string] | undefined {
+    if (this.#draining) return ['DRAINING', 'The relay is going away.'];
+    if (this.#options.unread.full) return ['TOO_MUCH_UNREAD'];
+    if ((this.#open.get(session) ?? 0) >= MOST_OPEN)
+      return ['TOO_MANY_STREAMS', `An agent may have ${MOST_OPEN} streams of its own open at once.`];
+    if (this.#buckets.has(session)) return undefined;
+    const seconds = Math.ceil(this.#buckets.waitMs(session) / 1_000);
+    return ['TOO_MANY_STREAMS', `Too many streams in a row; the next in ${seconds} s.`];
+  }
+
+  #count(stream: Stream, session: string): void {
+    const {unread} = this.#options;
+    this.#buckets.spend(session);
+    this.#open.set(session, (this.#open.get(session) ?? 0) + 1);
+    const holder = {
+      stream,
+      cut: () => {
+        stream.reset('TOO_MUCH_UNREAD');
+        stream.sink.onReset('TOO_MUCH_UNREAD');
+      },
+    };
+    unread.add(holder);
+    stream.onGone = () => {
+      unread.delete(holder);
+      const left = (this.#open.get(session) ?? 1) - 1;
+      if (left === 0) this.#open.delete(session);
+      else this.#open.set(session, left);
+    };
+  }
+}

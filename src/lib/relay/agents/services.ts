@@ -1,0 +1,67 @@
+// Services of the relay for its agents: streams of kind `service`, each named in its OPEN.
+
+import type {Stream} from '../../mux/stream.js';
+import type {StreamHandler} from '../../mux/stream-kinds.js';
+import {encodeMessage, parseServiceOpen} from '../../protocol/control-messages.js';
+import type {Opener} from './opened-streams.js';
+
+/** Facts about the relay that an agent can ask for. */
+export interface RelayFacts {
+  software: string;
+  domain: string;
+  maxTunnelsPerAgent: number;
+  resumeWindowMs: number;
+}
+
+export function services(facts: RelayFacts): StreamHandler<Opener> {
+  return (stream, about, opener) => {
+    const {service} = parseServiceOpen(about);
+    switch (service) {
+      case 'relay':
+        return tell(stream, factsFor(opener, facts));
+      case 'echo':
+        return echo(stream);
+      default:
+        stream.refuse('SERVICE_UNKNOWN', `There is no service ${service} here.`);
+    }
+  };
+}
+
+/** Named one by one: whatever else the caller's object has is not for agents. */
+function factsFor({keyId}: Opener, facts: RelayFacts): RelayFacts & {key: string | undefined} {
+  const {software, domain, maxTunnelsPerAgent, resumeWindowMs} = facts;
+  return {software, domain, maxTunnelsPerAgent, resumeWindowMs, key: keyId};
+}
+
+/** One line of JSON, and the end. */
+function tell(stream: Stream, value: object): void {
+  stream.sink = {
+    onData: (piece) => stream.consumed(piece.length),
+    onEnd: () => {},
+    onWritable: () => {},
+    onReset: () => {},
+  };
+  stream.accept();
+  stream.write(Buffer.concat([encodeMessage(value), Buffer.from('\n')]));
+  stream.end();
+}
+
+/** Sends back what comes, and ends when it ends. Reads no faster than the agent does. */
+function echo(stream: Stream): void {
+  let owed = 0;
+  stream.sink = {
+    onData: (piece) => {
+      owed += piece.length;
+      if (stream.write(piece)) pay();
+    },
+    onEnd: () => stream.end(),
+    onWritable: () => pay(),
+    onReset: () => {},
+  };
+  const pay = () => {
+    const bytes = owed;
+    owed = 0;
+    if (bytes > 0) stream.consumed(bytes);
+  };
+  stream.accept();
+}

@@ -1,0 +1,208 @@
+// The relay's private CA. It is made once, in the state folder, and signs one leaf certificate for each name when it is needed.
+
+import {join} from 'node:path';
+import {TunlError} from '../../core/errors.js';
+import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../../core/node-crypto.js';
+import {createFileAtomic, openStateDir, readStateFile, writeFileAtomic} from '../../core/state-dir.js';
+import type {LeafSigner} from './sign.js';
+
+/** PEM texts that belong together. */
+export interface KeyPair {
+  cert: string;
+  key: string;
+}
+
+/** ms of wall clock, whole seconds as certificates have them. */
+interface Validity {
+  validFrom: number;
+  expiresAt: number;
+}
+
+export interface Leaf extends KeyPair, Validity {}
+
+const DAY_MS = 24 * 3_600_000;
+const CA_DAYS = 3_650;
+/** Browsers accept at most 398 days; a relay restarts or renews long before that. */
+const LEAF_DAYS = 90;
+/** A leaf that expires within this time is replaced. */
+const RENEW_BEFORE_MS = 30 * DAY_MS;
+/** A leaf is valid from this time before now, because visitors' clocks may be slow, even by a time zone. */
+const SKEW_MS = DAY_MS;
+/** Loaded when the first certificate is signed, because loading takes longer than the rest of the relay. */
+const signer = async () => await import('./sign.js');
+
+export class Authority {
+  /** The file of the CA certificate that visitors and agents must trust. */
+  readonly caFile: string;
+  readonly #folder: string;
+  readonly #ca: KeyPair;
+  /** All leaves of this relay have one key, but two names never share a certificate. */
+  readonly #leafKey: KeyPair;
+  readonly #validity: Validity;
+  #signer: Promise<LeafSigner> | undefined;
+
+  private constructor(folder: string, ca: KeyPair, leafKey: KeyPair, validity: Validity) {
+    this.#folder = folder;
+    this.caFile = caFileIn(folder);
+    this.#ca = ca;
+    this.#leafKey = leafKey;
+    this.#validity = validity;
+  }
+
+  /** The end of the CA's validity, ms of wall clock. */
+  get expiresAt(): number {
+    return this.#validity.expiresAt;
+  }
+
+  /** Opens the CA of a state folder, or makes it. @throws TunlError STATE_DIR, also when the CA is not valid now. */
+  static async open(stateDir: string): Promise<Authority> {
+    const folder = await openStateDir(stateDir, 'ca');
+    const ca = await readOrMake(join(folder, 'tunl-ca.key'), makeCa);
+    const leafKey = await readOrMake(join(folder, 'leaf.key'), makeLeafKey);
+    const validity = checkNow(folder, ca);
+    const file = caFileIn(folder);
+    if ((await readStateFile(file)) !== ca.cert) await writeFileAtomic(file, ca.cert, 0o644);
+    return new Authority(folder, ca, leafKey, validity);
+  }
+
+  /** True when a leaf is usable now. If not, a new one is better. */
+  holds({validFrom, expiresAt}: Validity): boolean {
+    const now = Date.now();
+    const ca = this.#validity;
+    // The clock of this machine is wrong, or the CA is no longer valid: a new leaf would be no better than the old one.
+    if (now < ca.validFrom || now >= ca.expiresAt) return true;
+    const renewAt = expiresAt < ca.expiresAt ? expiresAt - RENEW_BEFORE_MS : expiresAt;
+    return validFrom <= now && now < renewAt;
+  }
+
+  /** A certificate for this name and no other. */
+  async sign(name: string): Promise<Leaf> {
+    const ca = this.#ca;
+    this.#signer ??= signer().then(({LeafSigner}) => LeafSigner.create({ca, publicKey: this.#leafKey.cert}));
+    const signing = await this.#signer;
+    const validity = within(this.#validity, LEAF_DAYS);
+    const cert = signing.sign({name, ...datesOf(validity)});
+    return {cert, key: this.#leafKey.key, ...validity};
+  }
+
+  /** Like `sign`, but the leaf is kept in the state folder: every start needs the relay's own name, and signing is slow. */
+  async signOnce(name: string): Promise<Leaf> {
+    const path = join(this.#folder, `${name}.pem`);
+    const kept = await readStateFile(path);
+    const leaf = kept === undefined ? undefined : this.#check(kept);
+    if (leaf !== undefined) return leaf;
+    const fresh = await this.sign(name);
+    await writeFileAtomic(path, fresh.cert, 0o644);
+    return fresh;
+  }
+
+  /** A kept leaf is usable when this CA signed it for this key and it is valid for some more time. */
+  #check(cert: string): Leaf | undefined {
+    try {
+      const parsed = new X509Certificate(cert);
+      const validity = validityOf(parsed);
+      const ours = parsed.verify(new X509Certificate(this.#ca.cert).publicKey);
+      const fits = parsed.checkPrivateKey(createPrivateKey(this.#leafKey.key));
+      if (!ours || !fits || !this.holds(validity)) return undefined;
+      return {cert, key: this.#leafKey.key, ...validity};
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+const caFileIn = (folder: string): string => join(folder, 'tunl-ca.pem');
+
+const ALWAYS: Validity = {validFrom: 0, expiresAt: Number.POSITIVE_INFINITY};
+
+/** The validity: from a little before now, for `days`, and never beyond the end of the CA. */
+function within(ca: Validity, days: number): Validity {
+  const now = Math.min(Math.max(Date.now(), ca.validFrom), ca.expiresAt);
+  return {
+    validFrom: Math.max(ca.validFrom, wholeSeconds(now - SKEW_MS)),
+    expiresAt: Math.min(ca.expiresAt, wholeSeconds(now + days * DAY_MS)),
+  };
+}
+
+const wholeSeconds = (ms: number): number => Math.floor(ms / 1_000) * 1_000;
+
+const datesOf = ({validFrom, expiresAt}: Validity) => ({
+  notBefore: new Date(validFrom),
+  notAfter: new Date(expiresAt),
+});
+
+const validityOf = ({validFrom, validTo}: {validFrom: string; validTo: string}): Validity => ({
+  validFrom: Date.parse(validFrom),
+  expiresAt: Date.parse(validTo),
+});
+
+/** @throws TunlError STATE_DIR when the CA is not valid now: a clock is wrong, or was wrong when the CA was made. */
+function checkNow(folder: string, ca: KeyPair): Validity {
+  const path = join(folder, 'tunl-ca.key');
+  let validity: Validity;
+  try {
+    validity = validityOf(new X509Certificate(ca.cert));
+  } catch (error) {
+    throw new TunlError('STATE_DIR', {
+      reason: `${path} holds no usable certificate.`,
+      next: moveAway(folder),
+      cause: error,
+    });
+  }
+  const now = Date.now();
+  if (validity.validFrom <= now && now < validity.expiresAt) return validity;
+  const day = (ms: number) => new Date(ms).toISOString().slice(0, 10);
+  throw new TunlError('STATE_DIR', {
+    reason:
+      `The relay’s own CA in ${path} is valid from ${day(validity.validFrom)} to ${day(validity.expiresAt)}, ` +
+      `and this machine’s clock says ${day(now)}.`,
+    next: `Set the clock right. If it is: ${moveAway(folder)}`,
+  });
+}
+
+const moveAway = (folder: string): string =>
+  `Move ${folder} away; a new CA is made, which visitors have to trust anew.`;
+
+async function makeCa(): Promise<KeyPair> {
+  const {signCa} = await signer();
+  const {privateKey} = newKeyPair();
+  const name = `tunl private CA ${randomUUID().slice(0, 8)}`;
+  const cert = await signCa({name, key: privateKey, ...datesOf(within(ALWAYS, CA_DAYS))});
+  return {cert, key: privateKey};
+}
+
+/** `cert` holds the public key here. */
+function makeLeafKey(): Promise<KeyPair> {
+  const {publicKey, privateKey} = newKeyPair();
+  return Promise.resolve({cert: publicKey, key: privateKey});
+}
+
+/** ECDSA P-256 allows six times the handshakes a second of RSA-4096. */
+function newKeyPair(): {publicKey: string; privateKey: string} {
+  return generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+    publicKeyEncoding: {type: 'spki', format: 'pem'},
+    privateKeyEncoding: {type: 'pkcs8', format: 'pem'},
+  });
+}
+
+/** Key and certificate are in one file that appears whole or not at all. Of two processes that start at once, one makes it. */
+async function readOrMake(path: string, make: () => Promise<KeyPair>): Promise<KeyPair> {
+  const there = await readStateFile(path);
+  if (there !== undefined) return split(path, there);
+  const made = await make();
+  await createFileAtomic(path, made.key + made.cert);
+  return split(path, (await readStateFile(path)) ?? '');
+}
+
+function split(path: string, text: string): KeyPair {
+  const end = /-----END [A-Z ]*PRIVATE KEY-----\r?\n/.exec(text);
+  const at = end === null ? -1 : end.index + end[0].length;
+  if (at < 0 || !text.includes('-----BEGIN ', at)) {
+    throw new TunlError('STATE_DIR', {
+      reason: `${path} does not hold a key and its certificate.`,
+      next: 'Move the file away; a new CA is made, which visitors have to trust anew.',
+    });
+  }
+  return {key: text.slice(0, at), cert: text.slice(at)};
+}

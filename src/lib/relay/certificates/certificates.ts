@@ -1,0 +1,153 @@
+// Chooses the certificate for a name: the given one, or a leaf of the relay's own CA, one for each name.
+
+import type {SecureContext} from 'node:tls';
+import type {Clock} from '../../core/clock.js';
+import type {Logger} from '../../core/logger.js';
+import type {Part} from '../part.js';
+import {Authority, type Leaf} from './authority.js';
+import {GivenCertificate} from './given-certificate.js';
+import {Recent} from './recent.js';
+import {contextOf, MAX_CONTEXTS} from './tls-context.js';
+
+export interface CertificateSource {
+  contextFor(name: string): SecureContext | Promise<SecureContext>;
+  /** PEM file of the CA to trust; undefined when certificates were given. */
+  readonly caFile: string | undefined;
+  /** Reads the certificate files again, if there are any. */
+  reload(): Promise<void>;
+  /** Stops checking the files. */
+  close(): void;
+}
+
+export interface CertificateOptions {
+  domain: string;
+  certFile: string | undefined;
+  keyFile: string | undefined;
+  stateDir: string;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Leaves are kept longer than their contexts: each has less than 2 KiB, and signing takes longer than making a context. */
+const MAX_LEAVES = 20_000;
+/** The relay warns when its CA ends within this time, because visitors will need a new one. */
+const WARN_BEFORE_MS = 180 * 24 * 3_600_000;
+
+/** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH, STATE_DIR */
+export async function openCertificates(options: CertificateOptions): Promise<CertificateSource> {
+  const {certFile, keyFile} = options;
+  if (certFile !== undefined && keyFile !== undefined)
+    return await GivenCertificate.open({...options, certFile, keyFile});
+  const authority = await Authority.open(options.stateDir);
+  const source = new OwnCertificates(authority, options);
+  await source.contextFor(options.domain);
+  return source;
+}
+
+/** The certificates as a part of the relay. */
+export class Certificates implements CertificateSource, Part {
+  readonly #options: CertificateOptions;
+  #source: CertificateSource | undefined;
+  #warm = false;
+
+  constructor(options: CertificateOptions) {
+    this.#options = options;
+  }
+
+  get caFile(): string | undefined {
+    return this.#source?.caFile;
+  }
+
+  /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH, STATE_DIR */
+  async start(): Promise<void> {
+    this.#source = await openCertificates(this.#options);
+  }
+
+  /** After `start`. */
+  contextFor(name: string): SecureContext | Promise<SecureContext> {
+    return (this.#source as CertificateSource).contextFor(name);
+  }
+
+  /** Signing the first leaf loads a good deal of code: better before the first visitor than while it waits. */
+  warmUp(name: string): void {
+    if (this.#warm) return;
+    this.#warm = true;
+    Promise.resolve(this.contextFor(name)).catch(() => {});
+  }
+
+  async reload(): Promise<void> {
+    await this.#source?.reload();
+  }
+
+  drain(): void {
+    this.close();
+  }
+
+  close(): void {
+    this.#source?.close();
+  }
+}
+
+interface Made {
+  context: SecureContext;
+  leaf: Leaf;
+}
+
+class OwnCertificates implements CertificateSource {
+  readonly caFile: string;
+  readonly #authority: Authority;
+  readonly #domain: string;
+  readonly #log: Logger;
+  readonly #made = new Recent<string, Made>(MAX_CONTEXTS);
+  readonly #leaves = new Recent<string, Leaf>(MAX_LEAVES);
+  /** Names whose leaf is being signed, because a browser opens several connections at once. */
+  readonly #making = new Map<string, Promise<SecureContext>>();
+  #warned = false;
+
+  constructor(authority: Authority, {domain, log}: {domain: string; log: Logger}) {
+    this.#authority = authority;
+    this.#domain = domain;
+    this.#log = log;
+    this.caFile = authority.caFile;
+  }
+
+  contextFor(name: string): SecureContext | Promise<SecureContext> {
+    const made = this.#made.get(name);
+    if (made !== undefined && this.#authority.holds(made.leaf)) return made.context;
+    let making = this.#making.get(name);
+    if (making === undefined) {
+      making = this.#make(name).finally(() => this.#making.delete(name));
+      this.#making.set(name, making);
+    }
+    return making;
+  }
+
+  async #make(name: string): Promise<SecureContext> {
+    this.#warn();
+    const known = this.#leaves.get(name);
+    const leaf = known !== undefined && this.#authority.holds(known) ? known : await this.#sign(name);
+    const context = contextOf(leaf);
+    this.#made.set(name, {context, leaf});
+    return context;
+  }
+
+  async #sign(name: string): Promise<Leaf> {
+    const leaf = await (name === this.#domain ? this.#authority.signOnce(name) : this.#authority.sign(name));
+    this.#leaves.set(name, leaf);
+    return leaf;
+  }
+
+  #warn(): void {
+    const {expiresAt, caFile} = this.#authority;
+    if (this.#warned || expiresAt - Date.now() > WARN_BEFORE_MS) return;
+    this.#warned = true;
+    this.#log.warn('the relay’s own CA expires soon; visitors will have to trust a new one', {
+      caFile,
+      expires: new Date(expiresAt).toISOString(),
+    });
+  }
+
+  async reload(): Promise<void> {}
+
+  close(): void {}
+}

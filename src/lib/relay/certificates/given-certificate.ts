@@ -1,0 +1,108 @@
+// A certificate from files that other programs renew. They are read again when they change; the old one stays while the new one is unusable.
+
+import {stat} from 'node:fs/promises';
+import type {SecureContext} from 'node:tls';
+import type {Clock, Timer} from '../../core/clock.js';
+import {systemCode, toTunlError} from '../../core/errors.js';
+import type {Logger} from '../../core/logger.js';
+import type {KeyPair} from './authority.js';
+import type {CertificateSource} from './certificates.js';
+import {readKeyPair} from './read-key-pair.js';
+import {Recent} from './recent.js';
+import {contextOf, MAX_CONTEXTS} from './tls-context.js';
+
+/** Certificates are renewed weeks before they expire, so one check a minute is enough. */
+const LOOK_EVERY_MS = 60_000;
+
+export interface GivenCertificateOptions {
+  certFile: string;
+  keyFile: string;
+  domain: string;
+  clock: Clock;
+  log: Logger;
+}
+
+export class GivenCertificate implements CertificateSource {
+  readonly caFile = undefined;
+  readonly #options: GivenCertificateOptions;
+  #pair: KeyPair;
+  /** One context for each name, so that no TLS session of one name resumes under another. */
+  readonly #contexts = new Recent<string, SecureContext>(MAX_CONTEXTS);
+  /** The state of the files at the last read, usable or not. */
+  #stamp: string;
+  #timer: Timer | undefined;
+  #reading: Promise<void> | undefined;
+
+  private constructor(options: GivenCertificateOptions, pair: KeyPair, stamp: string) {
+    this.#options = options;
+    this.#pair = pair;
+    this.#stamp = stamp;
+    this.#lookLater();
+  }
+
+  /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
+  static async open(options: GivenCertificateOptions): Promise<GivenCertificate> {
+    const stamp = await stampOf(options);
+    return new GivenCertificate(options, await readKeyPair(options), stamp);
+  }
+
+  contextFor(name: string): SecureContext {
+    const known = this.#contexts.get(name);
+    if (known !== undefined) return known;
+    const context = contextOf(this.#pair);
+    this.#contexts.set(name, context);
+    return context;
+  }
+
+  /** Never fails: an unusable certificate is logged and changes nothing. */
+  reload(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => {
+      this.#reading = undefined;
+    });
+    return this.#reading;
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => {
+      void this.#look().then(() => {
+        if (this.#timer !== undefined) this.#lookLater();
+      });
+    });
+  }
+
+  async #look(): Promise<void> {
+    if ((await stampOf(this.#options)) !== this.#stamp) await this.reload();
+  }
+
+  async #read(): Promise<void> {
+    const {certFile, log} = this.#options;
+    // The state is taken before the read, so that the next check notices a change during the read.
+    this.#stamp = await stampOf(this.#options);
+    try {
+      this.#pair = await readKeyPair(this.#options);
+      this.#contexts.clear();
+      log.info('the certificate was read anew', {certFile});
+    } catch (error) {
+      const {code, message} = toTunlError(error);
+      log.error('the new certificate cannot be used, the old one stays', {code, reason: message});
+    }
+  }
+}
+
+/** The value changes when a file changes or when a link leads to another file, such as with certbot. */
+async function stampOf({certFile, keyFile}: {certFile: string; keyFile: string}): Promise<string> {
+  const stamps = await Promise.all(
+    [certFile, keyFile].map((path) =>
+      stat(path, {bigint: true}).then(
+        ({dev, ino, size, mtimeNs}) => [dev, ino, size, mtimeNs].join(':'),
+        (error: unknown) => systemCode(error),
+      ),
+    ),
+  );
+  return stamps.join(' ');
+}

@@ -1,0 +1,45 @@
+// A certificate chain and its key from PEM files, checked one against the other.
+
+import {TunlError} from '../../core/errors.js';
+import type {Logger} from '../../core/logger.js';
+import {createPrivateKey, X509Certificate} from '../../core/node-crypto.js';
+import {readTextFile} from '../../core/text-file.js';
+import type {KeyPair} from './authority.js';
+import {contextOf} from './tls-context.js';
+
+export interface KeyPairFiles {
+  certFile: string;
+  keyFile: string;
+  domain: string;
+  log: Logger;
+}
+
+/** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
+export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles): Promise<KeyPair> {
+  const [cert, key] = await Promise.all([readTextFile(certFile), readTextFile(keyFile)]);
+  const parsed = parse(certFile, 'certificate', () => new X509Certificate(cert));
+  const privateKey = parse(keyFile, 'private key', () => createPrivateKey(key));
+  if (!parsed.checkPrivateKey(privateKey)) {
+    throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
+  }
+  // This context is only a test of the pair; names get contexts of their own.
+  parse(certFile, 'certificate chain', () => contextOf({cert, key}));
+  for (const name of [domain, `anything.${domain}`]) {
+    if (parsed.checkHost(name) === undefined)
+      log.warn('the certificate does not cover a name', {name, certFile});
+  }
+  const {validFrom, validTo} = parsed;
+  if (Date.parse(validTo) < Date.now()) log.warn('the certificate has expired', {certFile, validTo});
+  if (Date.parse(validFrom) > Date.now())
+    log.warn('the certificate is not valid yet; is the clock right?', {certFile, validFrom});
+  return {cert, key};
+}
+
+function parse<T>(path: string, what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    // The cause is OpenSSL's message about the file's format; it contains nothing of a key.
+    throw new TunlError('CERTIFICATE_INVALID', {reason: `${path} holds no usable ${what}.`, cause: error});
+  }
+}

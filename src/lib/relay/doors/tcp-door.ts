@@ -1,0 +1,78 @@
+// The relay's TCP ports as visitors meet them: a tunnel behind each, or one that is expected back.
+
+import type {Socket} from 'node:net';
+import type {LeaseKey} from '../leases/lease-store.js';
+import type {Part} from '../part.js';
+import type {TcpPorts} from '../tunnels/tcp-ports.js';
+import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
+import type {WaitingRoom} from '../visitors/waiting-room.js';
+import type {Visitors} from '../visitors.js';
+import {peerOf} from './peer.js';
+
+export interface TcpDoorOptions {
+  ports: Pick<TcpPorts, 'onVisitor' | 'includes' | 'open' | 'close' | 'closeAll'>;
+  tunnels: Pick<TunnelTable, 'ofPort'>;
+  visitors: Pick<Visitors, 'welcome'>;
+  waitingRoom: Pick<WaitingRoom, 'wait' | 'onSettled'>;
+  /** Has those that agents of the last process held. */
+  leases: {readonly expected: Iterable<LeaseKey>};
+}
+
+export class TcpDoor implements Part {
+  readonly #options: TcpDoorOptions;
+
+  constructor(options: TcpDoorOptions) {
+    this.#options = options;
+    options.ports.onVisitor = (socket, port) => this.accept(socket, port);
+    options.waitingRoom.onSettled = (keys) => this.#letGo(keys);
+  }
+
+  /** Ports of tunnels that are expected back listen at once, so that their visitors wait instead of being refused. */
+  async start(): Promise<void> {
+    const {ports, leases} = this.#options;
+    const expected = [...leases.expected].map(portOf).filter((port) => port !== undefined);
+    await Promise.all(
+      expected.filter((port) => ports.includes(port)).map((port) => ports.open(port, this).catch(() => {})),
+    );
+  }
+
+  drain(): void {
+    this.#options.ports.closeAll();
+  }
+
+  close(): void {
+    this.#options.ports.closeAll();
+  }
+
+  /** Takes a connection just accepted. */
+  accept(socket: Socket, port: number): void {
+    const {tunnels, visitors, waitingRoom} = this.#options;
+    const peer = peerOf(socket);
+    if (peer === undefined) {
+      socket.on('error', () => {});
+      socket.destroy();
+      return;
+    }
+    const enter = (tunnel: Tunnel | undefined) =>
+      visitors.welcome(tunnel, {socket, raw: socket, peer, via: 'tcp'});
+    const tunnel = tunnels.ofPort(port);
+    if (tunnel !== undefined) {
+      enter(tunnel);
+      return;
+    }
+    socket.on('error', () => {});
+    if (!waitingRoom.wait(`tcp:${port}`, socket, enter)) enter(undefined);
+  }
+
+  /** Nobody waits for these any more: their agents came back, or did not. */
+  #letGo(keys: readonly LeaseKey[]): void {
+    for (const key of keys) {
+      const port = portOf(key);
+      if (port !== undefined) this.#options.ports.close(port, this);
+    }
+  }
+}
+
+function portOf(key: LeaseKey): number | undefined {
+  return key.startsWith('tcp:') ? Number(key.slice(4)) : undefined;
+}

@@ -1,0 +1,150 @@
+// The site at the relay's own name: health, a small page for people, and the WebSocket upgrade of agents.
+
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
+import {acceptUpgrade, judgeOrigin, refuseUpgrade} from '../../carrier/upgrade.js';
+import type {Carrier} from '../../mux/carrier.js';
+import {AGENT_PATH} from '../../protocol/wire.js';
+import type {TokenCheck} from '../access/tokens.js';
+import {OneRequest} from '../doors/one-request.js';
+import type {PendingConnection} from '../doors/pending.js';
+import type {RelayStats} from '../options.js';
+import type {Part} from '../part.js';
+
+/** An agent that may say hello. */
+export interface Caller {
+  /** The owner: a hash of the agent's token. Undefined where no token is needed. */
+  owner: string | undefined;
+  /** The hello has named the owner, where no token did. */
+  recognised: () => void;
+  /** The hello has led to a session. Until then the connection's time is limited. */
+  entered: () => void;
+}
+
+export interface OwnSiteOptions {
+  domain: string;
+  software: string;
+  tokens: TokenCheck;
+  stats: () => RelayStats;
+  onAgent: (carrier: Carrier, caller: Caller) => void;
+}
+
+/** Takes connections to the relay's name, from the end of their TLS handshake on. */
+export class OwnSite implements Part {
+  readonly #requests: OneRequest;
+  readonly #connections = new WeakMap<Duplex, PendingConnection>();
+  /** Agents are sent away. */
+  #draining = false;
+
+  constructor(options: OwnSiteOptions) {
+    this.#requests = new OneRequest({
+      onRequest: (req, res) => answer({...options, draining: this.#draining}, req, res),
+      onUpgrade: (req, socket, head) => {
+        const connection = this.#connections.get(socket);
+        if (connection === undefined) socket.destroy();
+        else onUpgrade({...options, draining: this.#draining}, {req, socket, head, connection});
+      },
+    });
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  accept = (socket: Socket, connection: PendingConnection): void => {
+    this.#connections.set(socket, connection);
+    this.#requests.accept(socket);
+  };
+}
+
+type SiteNow = OwnSiteOptions & {draining: boolean};
+
+function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): void {
+  const path = (req.url ?? '/').split('?', 1)[0];
+  const send = (status: number, type: string, body: string) => {
+    res.writeHead(status, {
+      'Content-Type': type,
+      'Content-Length': Buffer.byteLength(body),
+      'Cache-Control': 'no-store',
+      'X-Content-Type-Options': 'nosniff',
+      'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'",
+    });
+    res.end(req.method === 'HEAD' ? undefined : body);
+  };
+  const json = (status: number, value: object) =>
+    send(status, 'application/json', `${JSON.stringify(value)}\n`);
+  if (req.method !== 'GET' && req.method !== 'HEAD') {
+    res.setHeader('Allow', 'GET, HEAD');
+    json(405, {error: {code: 'USAGE', message: 'Only GET is known here.'}});
+  } else if (path === '/healthz') {
+    const status = options.draining ? 'draining' : 'ok';
+    json(options.draining ? 503 : 200, {status, software: options.software, ...options.stats()});
+  } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain));
+  else if (path === AGENT_PATH)
+    json(426, {error: {code: 'PROTOCOL', message: 'Agents upgrade to a WebSocket here.'}});
+  else json(404, {error: {code: 'USAGE', message: 'Nothing is here.'}});
+}
+
+interface Upgrade {
+  req: IncomingMessage;
+  socket: Duplex;
+  head: Buffer;
+  connection: PendingConnection;
+}
+
+function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): void {
+  const path = (req.url ?? '/').split('?', 1)[0];
+  if (path !== AGENT_PATH) {
+    refuseUpgrade(socket, 404, {code: 'RELAY_NOT_TUNL', message: 'Agents upgrade elsewhere.'});
+    return;
+  }
+  const foreign = judgeOrigin(req);
+  if (foreign !== undefined) {
+    refuseUpgrade(socket, foreign.status, foreign);
+    return;
+  }
+  if (options.draining) {
+    refuseUpgrade(socket, 503, {
+      code: 'RELAY_BUSY',
+      message: 'The relay is going away.',
+      retryAfterMs: 1_000,
+    });
+    return;
+  }
+  // The limit comes before the token check, so that a flood of guesses costs no hashes and learns nothing.
+  if (!connection.mayLogIn) {
+    refuseUpgrade(socket, 429, {
+      code: 'RELAY_BUSY',
+      message: 'Too many tokens from this address were refused.',
+      retryAfterMs: connection.loginWaitMs,
+    });
+    return;
+  }
+  const verdict = options.tokens.check(req.headers.authorization);
+  if (!verdict.ok) {
+    connection.loginFailed();
+    refuseUpgrade(socket, 401, {code: verdict.code, message: verdict.message});
+    return;
+  }
+  const carrier = acceptUpgrade({req, socket, head});
+  if (carrier !== undefined) {
+    const {owner} = verdict;
+    if (owner !== undefined) connection.recognise();
+    const recognised = () => connection.recognise();
+    options.onAgent(carrier, {owner, recognised, entered: () => connection.enter()});
+  }
+}
+
+function landingPage(domain: string): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>tunl relay</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}code{background:#eee;padding:.1em .3em}</style>
+</head><body>
+<h1>tunl relay</h1>
+<p>This machine gives local ports a public address. Tunnels are names below <code>${domain}</code>.</p>
+<p><code>tunl expose 8000 --relay https://${domain}</code></p>
+</body></html>
+`;
+}

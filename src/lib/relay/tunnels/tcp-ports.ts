@@ -1,0 +1,162 @@
+// The relay's ports for TCP tunnels: which are offered, and one listener for each that somebody holds.
+
+import {createServer, type Server, type Socket} from 'node:net';
+import {systemCode, TunlError} from '../../core/errors.js';
+import {randomInt} from '../../core/node-crypto.js';
+import {BACKLOG} from '../doors/listen.js';
+
+/** Errors when visitors have used up descriptors or memory for sockets. */
+const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
+
+export interface TcpPortsOptions {
+  /** Both included; `[0, 0]`: any port of the system; undefined: none. */
+  range: readonly [first: number, last: number] | undefined;
+  host: string;
+  /** Another process may listen on the same ports: the next relay, while this one still drains. */
+  reusePort: boolean;
+}
+
+export class TcpPorts {
+  /** Takes a connection just accepted. */
+  onVisitor: (socket: Socket, port: number) => void = (socket) => void socket.destroy();
+  readonly #options: TcpPortsOptions;
+  readonly #servers = new Map<number, Server>();
+  /** Each port listens as long as somebody holds it: binds at work, tunnels, visitors who wait for one. */
+  readonly #holders = new Map<number, Set<object>>();
+  #over = false;
+  /** Not listening yet: with `reusePort` a second listener would succeed, and be nobody's. */
+  readonly #opening = new Map<number, Promise<number | undefined>>();
+
+  constructor(options: TcpPortsOptions) {
+    this.#options = options;
+  }
+
+  get offered(): boolean {
+    return this.#options.range !== undefined;
+  }
+
+  get label(): string {
+    const [first, last] = this.#options.range ?? [0, 0];
+    return last === 0 ? 'of any number' : `${first}–${last}`;
+  }
+
+  includes(port: number): boolean {
+    const {range} = this.#options;
+    if (range === undefined || !Number.isInteger(port)) return false;
+    if (range[1] === 0) return port >= 1024 && port <= 65_535;
+    return port >= range[0] && port <= range[1];
+  }
+
+  /** Ports to try, in random order: first a handful by chance, then, in a small range, all of it. 0: the system chooses. */
+  *candidates(tries: number): Generator<number> {
+    const {range} = this.#options;
+    if (range === undefined) return;
+    const [first, last] = range;
+    if (last === 0) {
+      for (let count = 0; count < tries; count += 1) yield 0;
+      return;
+    }
+    for (let count = 0; count < tries; count += 1) yield randomInt(first, last + 1);
+    const size = last - first + 1;
+    const offset = randomInt(size);
+    for (let step = 0; step < size; step += 1) yield first + ((offset + step) % size);
+  }
+
+  /**
+   * Listens on `port` (0: any) until its last holder has let it go. Undefined: another program has it, or this user may not.
+   *
+   * @throws TunlError RELAY_BUSY when this machine has no room for a listener now, or the relay ends: that says nothing about
+   * the port.
+   */
+  async open(port: number, holder: object): Promise<number | undefined> {
+    if (this.#over) throw leaving();
+    if (port === 0) {
+      const opened = await this.#listen(port);
+      if (opened !== undefined) this.hold(opened, holder);
+      return opened;
+    }
+    this.hold(port, holder);
+    let opened: number | undefined;
+    try {
+      opened = await this.#listenOnce(port);
+    } finally {
+      if (opened === undefined) this.close(port, holder);
+    }
+    return opened;
+  }
+
+  /** The port, which another holder has opened, stays open for this one, too. */
+  hold(port: number, holder: object): void {
+    const holders = this.#holders.get(port);
+    if (holders === undefined) this.#holders.set(port, new Set([holder]));
+    else holders.add(holder);
+  }
+
+  #listenOnce(port: number): Promise<number | undefined> {
+    if (this.#servers.has(port)) return Promise.resolve(port);
+    let opening = this.#opening.get(port);
+    if (opening === undefined) {
+      opening = this.#listen(port).finally(() => this.#opening.delete(port));
+      this.#opening.set(port, opening);
+    }
+    return opening;
+  }
+
+  #listen(port: number): Promise<number | undefined> {
+    return new Promise((resolve, reject) => {
+      const server = createServer({allowHalfOpen: true, noDelay: true}, (socket) => {
+        this.onVisitor(socket, this.#portOf(server));
+      });
+      // Stays on: running out of descriptors later is an error event too, and must not end the process.
+      server.on('error', (error) => {
+        if (SHORTAGES.has(systemCode(error))) reject(new TunlError('RELAY_BUSY', {cause: error}));
+        else resolve(undefined);
+      });
+      server.listen(
+        {
+          port,
+          host: this.#options.host,
+          backlog: BACKLOG,
+          reusePort: this.#options.reusePort && port !== 0,
+        },
+        () => {
+          if (this.#over) {
+            server.close();
+            reject(leaving());
+            return;
+          }
+          const actual = this.#portOf(server);
+          this.#servers.set(actual, server);
+          resolve(actual);
+        },
+      );
+    });
+  }
+
+  /** The holder needs the port no more. Without any, new visitors are refused; open ones stay. */
+  close(port: number, holder: object): void {
+    const holders = this.#holders.get(port);
+    if (holders?.delete(holder) !== true || holders.size > 0) return;
+    this.#holders.delete(port);
+    this.#end(port);
+  }
+
+  /** For good, whoever holds them. */
+  closeAll(): void {
+    this.#over = true;
+    this.#holders.clear();
+    for (const port of [...this.#servers.keys()]) this.#end(port);
+  }
+
+  #end(port: number): void {
+    this.#servers.get(port)?.close();
+    this.#servers.delete(port);
+  }
+
+  #portOf(server: Server): number {
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+}
+
+const leaving = (): TunlError => new TunlError('RELAY_BUSY', {reason: 'The relay is going away.'});

@@ -1,0 +1,252 @@
+// The tunnels that agents of this relay hold now: names and ports, and which session their visitors go to.
+
+import {type ErrorCode, TunlError} from '../../core/errors.js';
+import type {Logger} from '../../core/logger.js';
+import {randomBytes} from '../../core/node-crypto.js';
+import type {Session} from '../../mux/session.js';
+import type {BindWish, TcpBind, TlsBind} from '../../protocol/control-messages.js';
+import {checkLabel, randomLabel} from '../../protocol/names.js';
+import type {Claimant, ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
+import type {TcpPorts} from './tcp-ports.js';
+
+/** A public name or port and the session behind it. */
+export interface Tunnel {
+  /** The number that OPENs of its session name it by. */
+  readonly id: number;
+  readonly key: LeaseKey;
+  readonly session: Session;
+  readonly owner: string;
+  readonly epoch: number;
+  readonly host: string;
+  readonly port: number;
+  /** The protocols that ALPN offers, the best first. */
+  readonly alpn: readonly string[];
+  /** Its holder gave it up: no new visitors. */
+  draining: boolean;
+  /** Tells the holder that it lost the tunnel, and why. */
+  onLost: (code: ErrorCode, message: string) => void;
+}
+
+export interface TunnelTableOptions {
+  domain: string;
+  /** The port in addresses of TLS tunnels. It is a function because the port may be unknown until the relay listens. */
+  publicPort: () => number;
+  tcpPublicHost: string;
+  /** False where one certificate is all names': browsers would mix their h2 connections up. */
+  h2Offered: boolean;
+  leases: LeaseStore;
+  ports: TcpPorts;
+  log: Logger;
+}
+
+export interface BindRequest {
+  wish: BindWish;
+  owner: string;
+  claimant: Claimant;
+  session: Session;
+  onLost: Tunnel['onLost'];
+}
+
+/** Where visitors find a tunnel. */
+type PublicSide = Pick<Tunnel, 'host' | 'port' | 'alpn'>;
+
+/** Random names tried before giving up: one collision of 128 bits is already a broken random source. */
+const NAME_TRIES = 4;
+/** Random ports tried before all are: enough to miss a few that other programs hold. */
+const PORT_TRIES = 50;
+
+export class TunnelTable {
+  readonly #options: TunnelTableOptions;
+  readonly #byKey = new Map<LeaseKey, Tunnel>();
+  /** Keys that are being claimed: by how many binds at once, and the highest epoch that one of them was granted. */
+  readonly #races = new Map<LeaseKey, {claims: number; epoch: number}>();
+  #nextId = 1;
+
+  constructor(options: TunnelTableOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  named(label: string): Tunnel | undefined {
+    return this.#byKey.get(`tls:${label}`);
+  }
+
+  ofPort(port: number): Tunnel | undefined {
+    return this.#byKey.get(`tcp:${port}`);
+  }
+
+  /** @throws TunlError why the wish cannot be met. */
+  async bind(request: BindRequest): Promise<Tunnel> {
+    return request.wish.kind === 'tls'
+      ? await this.#bindName(request, request.wish)
+      : await this.#bindPort(request, request.wish);
+  }
+
+  /** The holder is gone or gave it up for good; the lease stays its owner's for the grace period. */
+  async release(tunnel: Tunnel): Promise<void> {
+    if (this.#byKey.get(tunnel.key) !== tunnel) return;
+    this.#byKey.delete(tunnel.key);
+    this.#options.ports.close(tunnel.port, tunnel);
+    try {
+      await this.#options.leases.release(tunnel.key, tunnel.epoch);
+    } catch (error) {
+      this.#options.log.error('a lease could not be given back', {key: tunnel.key, reason: String(error)});
+    }
+  }
+
+  async #bindName(request: BindRequest, wish: TlsBind): Promise<Tunnel> {
+    if (wish.h2 && !this.#options.h2Offered) throw new TunlError('H2_NOT_OFFERED');
+    const wanted = wish.name;
+    if (wanted !== undefined) {
+      const check = checkLabel(wanted);
+      if (!check.ok && !isRandomLabel(wanted)) throw new TunlError(check.code, {reason: check.reason});
+      const tunnel = await this.#takeName(request, wanted, wish);
+      if (tunnel === undefined)
+        throw new TunlError('NAME_TAKEN', {reason: `${wanted} belongs to somebody else.`});
+      return tunnel;
+    }
+    if (wish.prefer !== undefined && isRandomLabel(wish.prefer) && !this.#inUse(`tls:${wish.prefer}`)) {
+      const tunnel = await this.#takeName(request, wish.prefer, wish);
+      if (tunnel !== undefined) return tunnel;
+    }
+    for (let tries = 0; tries < NAME_TRIES; tries += 1) {
+      const tunnel = await this.#takeName(request, randomLabel(randomBytes), wish);
+      if (tunnel !== undefined) return tunnel;
+    }
+    throw new TunlError('BIND_REFUSED', {reason: 'No random name was free.'});
+  }
+
+  /** Held over a link that lives: who would only like to have it starts a second tunnel beside the first. */
+  #inUse(key: LeaseKey): boolean {
+    return this.#byKey.get(key)?.session.link !== undefined;
+  }
+
+  async #takeName(request: BindRequest, label: string, wish: TlsBind): Promise<Tunnel | undefined> {
+    return await this.#take(`tls:${label}`, request, {
+      host: `${label}.${this.#options.domain}`,
+      port: this.#options.publicPort(),
+      alpn: offersOf(wish),
+    });
+  }
+
+  async #bindPort(request: BindRequest, wish: TcpBind): Promise<Tunnel> {
+    const {ports} = this.#options;
+    if (!ports.offered) throw new TunlError('TCP_NOT_OFFERED');
+    if (wish.port !== undefined) {
+      if (!ports.includes(wish.port)) {
+        throw new TunlError('PORT_NOT_OFFERED', {
+          reason: `The relay offers TCP ports ${ports.label}, not ${wish.port}.`,
+        });
+      }
+      const tunnel = await this.#takePort(request, wish.port);
+      if (tunnel === undefined)
+        throw new TunlError('PORT_TAKEN', {reason: `Port ${wish.port} of the relay is taken.`});
+      return tunnel;
+    }
+    if (wish.prefer !== undefined && ports.includes(wish.prefer) && !this.#inUse(`tcp:${wish.prefer}`)) {
+      const tunnel = await this.#takePort(request, wish.prefer);
+      if (tunnel !== undefined) return tunnel;
+    }
+    for (const port of ports.candidates(PORT_TRIES)) {
+      // A port of one's own that is still leased is not random: it would take another tunnel of the same owner over.
+      const tunnel = await this.#takePort(
+        {...request, claimant: {...request.claimant, mustBeFree: true}},
+        port,
+      );
+      if (tunnel !== undefined) return tunnel;
+    }
+    throw new TunlError('NO_FREE_PORT');
+  }
+
+  /** `port` 0: any that the system gives. */
+  async #takePort(request: BindRequest, port: number): Promise<Tunnel | undefined> {
+    const {ports, leases, tcpPublicHost} = this.#options;
+    // Spares a listener that would be in vain.
+    const owner = port === 0 ? undefined : await leases.ownerOf(`tcp:${port}`);
+    if (owner !== undefined && (owner !== request.owner || request.claimant.mustBeFree)) return undefined;
+    const opened = await ports.open(port, request);
+    if (opened === undefined) return undefined;
+    try {
+      return await this.#take(`tcp:${opened}`, request, {host: tcpPublicHost, port: opened, alpn: []});
+    } finally {
+      ports.close(opened, request);
+    }
+  }
+
+  /**
+   * Undefined: somebody else has it.
+   *
+   * @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or that there are too many.
+   */
+  async #take(key: LeaseKey, request: BindRequest, side: PublicSide): Promise<Tunnel | undefined> {
+    const race = this.#races.get(key) ?? {claims: 0, epoch: 0};
+    this.#races.set(key, race);
+    race.claims += 1;
+    try {
+      const claim = await this.#options.leases.claim(key, request.owner, request.claimant);
+      if (!claim.ok) return this.#refused(key, claim);
+      // The store's answers may come in another order than that in which it has granted the claims.
+      if (claim.epoch < race.epoch) throw takenOver(key);
+      race.epoch = claim.epoch;
+      return this.#put(request, key, claim.epoch, side);
+    } finally {
+      race.claims -= 1;
+      if (race.claims === 0) this.#races.delete(key);
+    }
+  }
+
+  #refused(key: LeaseKey, claim: ClaimResult & {ok: false}): undefined {
+    switch (claim.reason) {
+      case 'superseded':
+        throw takenOver(key);
+      case 'owner-full':
+        throw new TunlError('TOO_MANY_TUNNELS', {
+          reason: 'All agents with this token or key together have as many tunnels as the relay allows.',
+        });
+      case 'full':
+        throw new TunlError('RELAY_BUSY', {reason: 'The relay keeps as many names and ports as it can.'});
+      case 'taken':
+        return undefined;
+    }
+  }
+
+  #put(request: BindRequest, key: LeaseKey, epoch: number, side: PublicSide): Tunnel {
+    const {ports} = this.#options;
+    const before = this.#byKey.get(key);
+    const tunnel: Tunnel = {
+      id: this.#nextId++,
+      key,
+      session: request.session,
+      owner: request.owner,
+      epoch,
+      ...side,
+      draining: false,
+      onLost: request.onLost,
+    };
+    this.#byKey.set(key, tunnel);
+    if (key.startsWith('tcp:')) ports.hold(tunnel.port, tunnel);
+    this.#options.log.info('tunnel bound', {key, epoch, takeover: before !== undefined});
+    if (before !== undefined) {
+      ports.close(before.port, before);
+      const {code, message} = takenOver(key);
+      before.onLost(code, message);
+    }
+    return tunnel;
+  }
+}
+
+function offersOf({h2, http1 = true}: TlsBind): readonly string[] {
+  if (!h2) return ['http/1.1'];
+  return http1 ? ['h2', 'http/1.1'] : ['h2'];
+}
+
+const takenOver = (key: LeaseKey): TunlError =>
+  new TunlError('TAKEN_OVER', {reason: `Another agent of the same owner took ${key.slice(4)} over.`});
+
+/** The form of the names that a relay gives by chance: asking for such a name again is always allowed. */
+function isRandomLabel(label: string): boolean {
+  return /^[a-z2-7]{26}$/.test(label);
+}

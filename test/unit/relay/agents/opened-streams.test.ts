@@ -1,0 +1,134 @@
+// What an agent may open at a relay, and how much of it.
+
+import {expect, test} from 'vitest';
+import type {UnreadHolder} from '../../../../src/lib/bytes/unread-limit.js';
+import type {Stream} from '../../../../src/lib/mux/stream.js';
+import {KIND, type StreamKind} from '../../../../src/lib/protocol/wire.js';
+import {OpenedStreams, type Opener} from '../../../../src/lib/relay/agents/opened-streams.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+import {MEMORY} from '../../../mux/fabrics.js';
+import {Net} from '../../../mux/net.js';
+
+const opener = (session: string): Opener => ({session, owner: 'token:1', keyId: undefined, features: []});
+
+interface Outcome {
+  stream: Stream;
+  outcome: string;
+  message?: string | undefined;
+}
+
+/** Both ends of a session whose relay side offers what comes to `streams`. */
+async function setUp() {
+  const clock = new ManualClock();
+  const holders = new Set<UnreadHolder>();
+  const unread = {
+    add: (holder: UnreadHolder) => void holders.add(holder),
+    delete: (holder: UnreadHolder) => void holders.delete(holder),
+    full: false,
+  };
+  const taken: Stream[] = [];
+  const streams = new OpenedStreams({
+    onStream: {
+      [KIND.service]: (stream) => {
+        taken.push(stream);
+        stream.accept();
+      },
+    },
+    unread,
+    clock,
+  });
+  const state = {session: 'a'};
+  const net = await Net.linked(MEMORY, {
+    onOpen: (_side, stream, about) => streams.offer(stream, about, opener(state.session)),
+  });
+  /** Opens so many as the agent; resolves with what came of each. */
+  const openMany = async (count: number, kind: number = KIND.service) => {
+    const outcomes: Outcome[] = [];
+    for (let i = 0; i < count; i += 1) {
+      const stream = net.peers.session('agent').open(kind as StreamKind, {}) as Stream;
+      stream.sink = {
+        onData: () => {},
+        onEnd: () => {},
+        onWritable: () => {},
+        onOpened: () => void outcomes.push({stream, outcome: 'opened'}),
+        onReset: (outcome, message) => void outcomes.push({stream, outcome, message}),
+      };
+    }
+    await net.until(() => outcomes.length >= count, 'answers');
+    return outcomes;
+  };
+  const open = async (kind?: number) => (await openMany(1, kind))[0] as Outcome;
+  const many = async (count: number) => (await openMany(count)).filter(({outcome}) => outcome === 'opened');
+  return {
+    [Symbol.asyncDispose]: () => net[Symbol.asyncDispose](),
+    clock,
+    holders,
+    unread,
+    taken,
+    streams,
+    state,
+    open,
+    many,
+  };
+}
+
+test('the kind decides before the JSON is read', async () => {
+  await using all = await setUp();
+  expect(await all.open(KIND.carrier)).toMatchObject({outcome: 'KIND_UNKNOWN'});
+  expect(await all.open()).toMatchObject({outcome: 'opened'});
+  expect(all.streams.kinds).toEqual(['service']);
+});
+
+test('an agent has so many open at once, and a place is free again however a stream ends', async () => {
+  await using all = await setUp();
+  expect(await all.many(1_100)).toHaveLength(1_024);
+  // The rate allows more by now; the count does not.
+  all.clock.advance(10_000);
+  const refused = await all.open();
+  expect(refused).toMatchObject({
+    outcome: 'TOO_MANY_STREAMS',
+    message: expect.stringMatching(/1024 streams/),
+  });
+  // Another session has a measure of its own.
+  all.state.session = 'b';
+  expect(await all.open()).toMatchObject({outcome: 'opened'});
+  all.state.session = 'a';
+  const [one, two, three] = all.taken as [Stream, Stream, Stream];
+  one.reset('CANCELLED');
+  for (const side of [two, three]) side.end();
+  expect(await all.many(2)).toHaveLength(1);
+});
+
+test('an agent opens so many in a row, and so many a second after that', async () => {
+  await using all = await setUp();
+  const open = await all.many(1_024);
+  for (const {stream} of open) stream.reset('CANCELLED');
+  expect(await all.open()).toMatchObject({
+    outcome: 'TOO_MANY_STREAMS',
+    message: expect.stringMatching(/next in 1 s/),
+  });
+  all.clock.advance(1_000);
+  expect(await all.many(300)).toHaveLength(200);
+});
+
+test('what agents do not read counts, for as long as the stream is there, and can be cut', async () => {
+  await using all = await setUp();
+  const {stream} = await all.open();
+  expect([...all.holders].map((holder) => holder.stream)).toEqual(all.taken);
+  const over = new Promise((resolve) => {
+    stream.sink.onReset = resolve;
+  });
+  [...all.holders][0]?.cut();
+  expect(await over).toBe('TOO_MUCH_UNREAD');
+  expect(all.holders.size).toBe(0);
+  all.unread.full = true;
+  expect(await all.open()).toMatchObject({outcome: 'TOO_MUCH_UNREAD'});
+});
+
+test('a relay on its way out takes no more of them', async () => {
+  await using all = await setUp();
+  await all.open();
+  all.streams.drain();
+  expect(await all.open()).toMatchObject({outcome: 'DRAINING'});
+  expect(all.taken[0]?.state).toBe('open');
+});

@@ -1,0 +1,112 @@
+// Certificates from files that others renew: read anew when they change, and never worse than before.
+
+import {rm, symlink, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {expect, test} from 'vitest';
+import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
+import {GivenCertificate} from '../../../../src/lib/relay/certificates/given-certificate.js';
+import {selfSigned} from '../../../helpers/certificates.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+import {Scope} from '../../../helpers/scope.js';
+
+/** Longer than the relay lets pass between two looks at the files. */
+const LONG_ENOUGH_MS = 60_000;
+const NAME = 'demo.r1.localhost';
+
+async function setUp(scope: Scope) {
+  const folder = await scope.tempDir();
+  const [certFile, keyFile] = [join(folder, 'fullchain.pem'), join(folder, 'privkey.pem')];
+  let generation = 0;
+  /** As certbot does it: new files, and links that lead to them. */
+  const renew = async (change: {cert?: string; key?: string} = {}) => {
+    const pair = {...(await selfSigned(['r1.localhost', '*.r1.localhost'])), ...change};
+    generation += 1;
+    for (const [link, text] of [
+      [certFile, pair.cert],
+      [keyFile, pair.key],
+    ] as const) {
+      await writeFile(`${link}.${generation}`, text);
+      await rm(link, {force: true});
+      await symlink(`${link}.${generation}`, link);
+    }
+  };
+  await renew();
+  const clock = new ManualClock();
+  const records: LogRecord[] = [];
+  const heard = new Set<() => void>();
+  const log = createLogger('relay', (record) => {
+    records.push(record);
+    for (const each of heard) each();
+  });
+  const source = await GivenCertificate.open({certFile, keyFile, domain: 'r1.localhost', clock, log});
+  /** Lets a look at the files happen; resolves when something was said about it. */
+  const look = async () => {
+    const before = records.length;
+    const said = new Promise<void>((resolve) => heard.add(resolve));
+    clock.advance(LONG_ENOUGH_MS);
+    await said;
+    return records.slice(before);
+  };
+  return {source, renew, clock, records, look, certFile, keyFile};
+}
+
+test('a renewed certificate is used from the next look on, without being asked', async () => {
+  await using scope = new Scope();
+  const {source, renew, look} = await setUp(scope);
+  const first = source.contextFor(NAME);
+  expect(source.contextFor(NAME)).toBe(first);
+  await renew();
+  expect(await look()).toMatchObject([{level: 'info', message: 'the certificate was read anew'}]);
+  const second = source.contextFor(NAME);
+  expect(second).not.toBe(first);
+  await renew();
+  await source.reload();
+  expect(source.contextFor(NAME)).not.toBe(second);
+  source.close();
+});
+
+test.each([
+  ['CERTIFICATE_INVALID', {cert: 'half a certificate'}],
+  ['CERTIFICATE_INVALID', {key: ''}],
+  ['KEY_MISMATCH', async () => ({key: (await selfSigned(['r1.localhost'])).key})],
+] as const)(
+  '%s: the old one stays, the log says why, and a good pair is taken later',
+  async (code, change) => {
+    await using scope = new Scope();
+    const {source, renew, look} = await setUp(scope);
+    const first = source.contextFor(NAME);
+    await renew(typeof change === 'function' ? await change() : change);
+    expect(await look()).toMatchObject([{level: 'error', fields: {code}}]);
+    expect(source.contextFor(NAME)).toBe(first);
+    await renew();
+    expect(await look()).toMatchObject([{level: 'info'}]);
+    expect(source.contextFor(NAME)).not.toBe(first);
+    source.close();
+  },
+);
+
+test('files that are gone are told of once, not at every look', async () => {
+  await using scope = new Scope();
+  const {source, renew, look, keyFile, records, clock} = await setUp(scope);
+  await rm(keyFile);
+  expect(await look()).toMatchObject([{level: 'error', fields: {code: 'FILE_UNREADABLE'}}]);
+  const said = records.length;
+  clock.advance(LONG_ENOUGH_MS);
+  await renew();
+  expect(await look()).toMatchObject([{level: 'info'}]);
+  expect(records.length).toBe(said + 1);
+  source.close();
+  expect(clock.pending).toBe(0);
+});
+
+test.each([
+  ['has expired', {notBefore: new Date(0), notAfter: new Date(1_000_000)}],
+  ['is not valid yet', {notBefore: new Date('2100-01-01'), notAfter: new Date('2100-02-01')}],
+])('a certificate that %s is used, and spoken of', async (what, validity) => {
+  await using scope = new Scope();
+  const {source, renew, look} = await setUp(scope);
+  await renew(await selfSigned(['r1.localhost', '*.r1.localhost'], validity));
+  const [warning] = await look();
+  expect(warning).toMatchObject({level: 'warn', message: expect.stringContaining(what)});
+  source.close();
+});

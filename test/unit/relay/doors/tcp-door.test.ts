@@ -1,0 +1,88 @@
+// Visitors of TCP ports: which tunnel they are let into, when they wait, and which ports listen for whom.
+
+import {Socket} from 'node:net';
+import {expect, test} from 'vitest';
+import {TcpDoor, type TcpDoorOptions} from '../../../../src/lib/relay/doors/tcp-door.js';
+import type {LeaseKey} from '../../../../src/lib/relay/leases/lease-store.js';
+import type {Tunnel} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
+
+function setUp({bound = [] as number[], expected = [] as number[], held = [] as LeaseKey[]} = {}) {
+  const tunnels = new Map(bound.map((port) => [port, {port} as Tunnel]));
+  const welcomed: (number | undefined)[] = [];
+  const waiting = new Map<string, (tunnel: Tunnel) => void>();
+  const ports: string[] = [];
+  const waitingRoom: TcpDoorOptions['waitingRoom'] = {
+    onSettled: () => {},
+    wait: (key, _raw, onTunnel) => {
+      if (!expected.some((port) => key === `tcp:${port}`)) return false;
+      waiting.set(key, onTunnel);
+      return true;
+    },
+  };
+  const door = new TcpDoor({
+    ports: {
+      onVisitor: () => {},
+      closeAll: () => {},
+      includes: (port) => port >= 2_000 && port <= 2_999,
+      open: async (port) => {
+        ports.push(`open ${port}`);
+        return port;
+      },
+      close: (port) => void ports.push(`close ${port}`),
+    },
+    tunnels: {ofPort: (port) => tunnels.get(port)},
+    visitors: {welcome: (tunnel) => void welcomed.push(tunnel?.port)},
+    leases: {expected: held},
+    waitingRoom,
+  });
+  return {door, waitingRoom, welcomed, waiting, ports};
+}
+
+/** A connection of somebody who is there. */
+function accepted(): Socket {
+  return Object.defineProperties(new Socket(), {
+    remoteAddress: {value: '127.0.0.2'},
+    remotePort: {value: 40_000},
+  });
+}
+
+test('a visitor that was reset before it was accepted is led nowhere', () => {
+  const {door, welcomed} = setUp({bound: [2_001]});
+  const gone = new Socket();
+  door.accept(gone, 2_001);
+  expect([welcomed, gone.destroyed]).toEqual([[], true]);
+});
+
+test('a visitor is let into the tunnel of the port', () => {
+  const {door, welcomed} = setUp({bound: [2_001]});
+  door.accept(accepted(), 2_001);
+  expect(welcomed).toEqual([2_001]);
+});
+
+test('where a tunnel is expected back a visitor waits for it, and may break off meanwhile', () => {
+  const {door, welcomed, waiting} = setUp({expected: [2_001]});
+  const visitor = accepted();
+  door.accept(visitor, 2_001);
+  expect(welcomed).toEqual([]);
+  visitor.emit('error', new Error('ECONNRESET'));
+  waiting.get('tcp:2001')?.({port: 2_001} as Tunnel);
+  expect(welcomed).toEqual([2_001]);
+});
+
+test('where nothing is expected a visitor is led to no tunnel', () => {
+  const {door, welcomed} = setUp();
+  door.accept(accepted(), 2_001);
+  expect(welcomed).toEqual([undefined]);
+});
+
+test('for tunnels that are expected back their ports listen, as far as they are still offered', async () => {
+  const {door, ports} = setUp({held: ['tcp:2001', 'tls:demo', 'tcp:3000', 'tcp:2002']});
+  await door.start();
+  expect(ports).toEqual(['open 2001', 'open 2002']);
+});
+
+test('ports that nobody waits for any more are let go', () => {
+  const {waitingRoom, ports} = setUp();
+  waitingRoom.onSettled(['tcp:2001', 'tls:demo', 'tcp:2002']);
+  expect(ports).toEqual(['close 2001', 'close 2002']);
+});

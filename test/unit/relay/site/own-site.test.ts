@@ -1,0 +1,193 @@
+// What answers at the relay's own name, to those who take their time.
+
+import {once} from 'node:events';
+import {connect, createServer, type Socket} from 'node:net';
+import {expect, test} from 'vitest';
+import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
+import {createTokenCheck} from '../../../../src/lib/relay/access/tokens.js';
+import {PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
+import {OwnSite} from '../../../../src/lib/relay/site/own-site.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+import {Scope} from '../../../helpers/scope.js';
+
+const upgrade = [
+  'GET /agent HTTP/1.1',
+  'Host: r1.localhost',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Protocol: tunl.v1',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  '\r\n',
+].join('\r\n');
+
+async function setUp(scope: Scope, {draining = false, token}: {draining?: boolean; token?: string} = {}) {
+  const clock = new ManualClock();
+  let agents = 0;
+  let answered = 0;
+  let onHello = () => {};
+  const lines: LogRecord[] = [];
+  const pending = new PendingConnections({
+    clock,
+    log: createLogger('relay', (line) => void lines.push(line)),
+    isTrusted: () => false,
+    room: {noneForConnections: false, refused: () => {}},
+  });
+  const site = new OwnSite({
+    domain: 'r1.localhost',
+    software: 'tunl/test',
+    tokens: createTokenCheck(token),
+    stats: () => {
+      answered += 1;
+      return {agents, tunnels: 0, visitors: 0};
+    },
+    onAgent: (_carrier, {entered}) => {
+      agents += 1;
+      onHello = entered;
+    },
+  });
+  if (draining) site.drain();
+  const door = createServer({allowHalfOpen: true}, (socket) => {
+    const connection = pending.admit(socket);
+    if (connection?.secures('own') && connection.mayBegin()) site.accept(socket, connection);
+  });
+  const port = await scope.listen(door);
+  const visit = async (text: string): Promise<Socket> => {
+    const accepted = once(door, 'connection');
+    const socket = connect(port, '127.0.0.1');
+    scope.onEnd(() => void socket.destroy());
+    socket.write(text);
+    await accepted;
+    return socket;
+  };
+  return {
+    clock,
+    visit,
+    pending,
+    lines,
+    agents: () => agents,
+    answered: () => answered,
+    hello: () => onHello(),
+  };
+}
+
+/** All that comes until the connection is gone. */
+async function heard(socket: Socket): Promise<string> {
+  let text = '';
+  socket.on('error', () => {});
+  socket.on('data', (chunk) => {
+    text += chunk;
+  });
+  await new Promise((resolve) => socket.once('close', resolve));
+  return text;
+}
+
+test.each([
+  ['nothing', ''],
+  ['half a request line', 'GET /hea'],
+  ['headers without an end', 'GET / HTTP/1.1\r\nX-One: 1\r\n'],
+])('who sends %s has ten seconds', async (_what, text) => {
+  await using scope = new Scope();
+  const {clock, visit} = await setUp(scope);
+  const socket = await visit(text);
+  clock.advance(9_999);
+  expect(socket.destroyed).toBe(false);
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.on('error', () => {});
+  socket.resume();
+  clock.advance(1);
+  await closed;
+  expect(clock.pending).toBe(0);
+});
+
+test('one request is answered, and the connection ends with the answer', async () => {
+  await using scope = new Scope();
+  const {clock, visit, answered} = await setUp(scope);
+  const request = 'GET /healthz HTTP/1.1\r\nHost: r1.localhost\r\n\r\n';
+  const socket = await visit(request.repeat(500));
+  const answer = await heard(socket);
+  expect(answer.match(/HTTP\/1\.1 /g)).toEqual(['HTTP/1.1 ']);
+  expect(answer).toContain('"status":"ok"');
+  // What came behind it was not even read as requests.
+  expect(answered()).toBe(1);
+  expect(answer).toContain('\r\nConnection: close\r\n');
+  expect(clock.pending).toBe(0);
+});
+
+test('a web page is no agent: an upgrade with an Origin is refused, whatever token it shows', async () => {
+  await using scope = new Scope();
+  const {visit, agents} = await setUp(scope);
+  const socket = await visit(upgrade.replace('\r\n\r\n', '\r\nOrigin: https://r1.localhost\r\n\r\n'));
+  expect(await heard(socket)).toMatch(/^HTTP\/1\.1 403 [\s\S]*"code":"PROTOCOL"/);
+  expect(agents()).toBe(0);
+});
+
+test('an agent has ten seconds from the accept to its hello, and no limit after it', async () => {
+  await using scope = new Scope();
+  const {clock, visit, agents, hello} = await setUp(scope);
+  const silent = await visit(upgrade);
+  expect(String((await once(silent, 'data'))[0])).toContain('101 Switching Protocols');
+  clock.advance(9_999);
+  expect(silent.destroyed).toBe(false);
+  const closed = new Promise((resolve) => silent.once('close', resolve));
+  silent.on('error', () => {});
+  clock.advance(1);
+  await closed;
+
+  const greeting = await visit(upgrade);
+  await once(greeting, 'data');
+  expect(agents()).toBe(2);
+  hello();
+  clock.advance(60_000);
+  greeting.write('\x81\x80\0\0\0\0');
+  expect(greeting.destroyed).toBe(false);
+  expect(clock.pending).toBe(0);
+});
+
+test('after twenty refused tokens the next ones of that address are not looked at for a while', async () => {
+  await using scope = new Scope();
+  const {clock, visit, agents, lines} = await setUp(scope, {token: 'secret'});
+  const withToken = (token: string) =>
+    upgrade.replace('\r\n\r\n', `\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+  for (let i = 0; i < 20; i++)
+    expect(await heard(await visit(withToken(`wrong-${i}`)))).toMatch(/^HTTP\/1\.1 401 /);
+  const answer = await heard(await visit(withToken('secret')));
+  expect(answer).toMatch(/^HTTP\/1\.1 429 [\s\S]*Retry-After: 2\r\n[\s\S]*"code":"RELAY_BUSY"/);
+  expect(agents()).toBe(0);
+  clock.advance(2_000);
+  expect(String((await once(await visit(withToken('secret')), 'data'))[0])).toContain('101 Switching');
+  expect(agents()).toBe(1);
+  clock.advance(10_000);
+  const told = lines.filter(({message}) => message === 'a token was refused');
+  expect(told.map(({level, fields}) => [level, fields])).toEqual([
+    ['info', {from: '127.0.0.1'}],
+    ['info', {from: '127.0.0.1', times: 19}],
+  ]);
+  expect(JSON.stringify(lines)).not.toContain('wrong-');
+});
+
+test('a relay on its way out takes no agents, says when to come back, and is not healthy', async () => {
+  await using scope = new Scope();
+  const {visit, agents} = await setUp(scope, {draining: true});
+  const refused = String((await once(await visit(upgrade), 'data'))[0]);
+  expect(refused).toMatch(/^HTTP\/1\.1 503 /);
+  expect(refused).toContain('\r\nRetry-After: 1\r\n');
+  expect(refused).toContain('"code":"RELAY_BUSY"');
+  expect(agents()).toBe(0);
+  const health = await visit('GET /healthz HTTP/1.1\r\nHost: r1.localhost\r\n\r\n');
+  expect(String((await once(health, 'data'))[0])).toMatch(/^HTTP\/1\.1 503 [\s\S]*"status":"draining"/);
+});
+
+test.each([
+  ['no token', upgrade, 'TOKEN_MISSING'],
+  ['a wrong one', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Bearer wrong\r\n\r\n'), 'TOKEN_WRONG'],
+  ['its beginning', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Bearer secr\r\n\r\n'), 'TOKEN_WRONG'],
+  ['another scheme', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Basic secret\r\n\r\n'), 'TOKEN_MISSING'],
+])('who shows %s is answered before the upgrade', async (_what, text, code) => {
+  await using scope = new Scope();
+  const {visit, agents} = await setUp(scope, {token: 'secret'});
+  const answer = String((await once(await visit(text), 'data'))[0]);
+  expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+  expect(answer).toContain(`"code":"${code}"`);
+  expect(agents()).toBe(0);
+});

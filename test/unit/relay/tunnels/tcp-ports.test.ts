@@ -1,0 +1,72 @@
+// The relay's listeners for TCP tunnels: one a port, whoever asks for it and how often.
+
+import {connect, Server} from 'node:net';
+import {expect, test, vi} from 'vitest';
+import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
+import {unusedPort} from '../../../helpers/scope.js';
+
+function setUp(reusePort: boolean) {
+  return new TcpPorts({range: [0, 0], host: '127.0.0.1', reusePort});
+}
+
+/** Whether somebody accepts connections there. */
+const accepts = (port: number) =>
+  new Promise<boolean>((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => socket.destroy());
+  });
+
+test.each([false, true])(
+  'two that open a port at once have it both, by one listener (reusePort: %s)',
+  async (reusePort) => {
+    const ports = setUp(reusePort);
+    const port = await unusedPort();
+    const [ann, bob] = [{}, {}];
+    expect(await Promise.all([ports.open(port, ann), ports.open(port, bob)])).toEqual([port, port]);
+    expect(await accepts(port)).toBe(true);
+    ports.close(port, ann);
+    ports.close(port, ann);
+    expect(await accepts(port)).toBe(true);
+    ports.close(port, bob);
+    expect(await accepts(port)).toBe(false);
+  },
+);
+
+test('a machine that is out of descriptors is no reason to call a port taken', async () => {
+  const ports = setUp(false);
+  const port = await unusedPort();
+  const listen = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server) {
+    process.nextTick(() => this.emit('error', Object.assign(new Error('listen'), {code: 'EMFILE'})));
+    return this;
+  });
+  await expect(ports.open(port, {})).rejects.toMatchObject({code: 'RELAY_BUSY'});
+  listen.mockRestore();
+});
+
+test('a port that could not be had may be asked for again', async () => {
+  const ports = setUp(false);
+  const other = setUp(false);
+  const port = await unusedPort();
+  await other.open(port, {});
+  expect(await ports.open(port, {})).toBeUndefined();
+  other.closeAll();
+  expect(await ports.open(port, {})).toBe(port);
+  ports.closeAll();
+});
+
+test.each([
+  ['a port', unusedPort],
+  ['any port', async () => 0],
+])('%s that is being opened when the relay ends is not left open', async (_what, portOf) => {
+  const ports = setUp(false);
+  const port = await portOf();
+  const close = vi.spyOn(Server.prototype, 'close');
+  const opening = ports.open(port, {});
+  ports.closeAll();
+  await expect(opening).rejects.toMatchObject({code: 'RELAY_BUSY'});
+  expect(close).toHaveBeenCalledTimes(1);
+  close.mockRestore();
+  await expect(ports.open(await unusedPort(), {})).rejects.toMatchObject({code: 'RELAY_BUSY'});
+});

@@ -1,0 +1,192 @@
+// Who has a tunnel when binds, takeovers and ends race, and a lease store that answers late and in any order.
+
+import {connect} from 'node:net';
+import fc from 'fast-check';
+import {expect, test} from 'vitest';
+import {TunlError} from '../../../../src/lib/core/errors.js';
+import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
+import type {Session} from '../../../../src/lib/mux/session.js';
+import type {BindWish} from '../../../../src/lib/protocol/control-messages.js';
+import type {LeaseKey, LeaseStore} from '../../../../src/lib/relay/leases/lease-store.js';
+import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
+import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
+import {type Tunnel, TunnelTable} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
+import {Scope, unusedPort} from '../../../helpers/scope.js';
+
+/** A store at the other end of a slow network: each question and each answer arrives when `next` is told which. */
+class SlowStore implements LeaseStore {
+  readonly expected = [];
+  readonly inner = new MemoryLeases({graceMs: 60_000});
+  readonly #onTheWay: (() => void)[] = [];
+
+  claim: LeaseStore['claim'] = (...asked) => this.#ask(() => this.inner.claim(...asked));
+  release: LeaseStore['release'] = (...asked) => this.#ask(() => this.inner.release(...asked));
+  ownerOf: LeaseStore['ownerOf'] = (...asked) => this.#ask(() => this.inner.ownerOf(...asked));
+
+  /** False: nothing is on the way. */
+  next(which: number): boolean {
+    const [arrive] = this.#onTheWay.splice(which % Math.max(1, this.#onTheWay.length), 1);
+    arrive?.();
+    return arrive !== undefined;
+  }
+
+  async #ask<T>(question: () => Promise<T>): Promise<T> {
+    await this.#travel();
+    const answer = await question();
+    await this.#travel();
+    return answer;
+  }
+
+  #travel(): Promise<void> {
+    return new Promise((resolve) => void this.#onTheWay.push(resolve));
+  }
+}
+
+function tableOn(
+  leases: LeaseStore,
+  {log = [], range = [0, 0]}: {log?: LogRecord[]; range?: [number, number]} = {},
+) {
+  const ports = new TcpPorts({range, host: '127.0.0.1', reusePort: false});
+  const tunnels = new TunnelTable({
+    domain: 'r1.localhost',
+    publicPort: () => 443,
+    tcpPublicHost: 'r1.localhost',
+    h2Offered: true,
+    leases,
+    ports,
+    log: createLogger('test', (record) => void log.push(record)),
+  });
+  return {ports, tunnels};
+}
+
+/** One that binds, and what it was told. */
+class Binder {
+  readonly owner: string;
+  readonly answer: Promise<void>;
+  tunnel: Tunnel | undefined;
+  lost: string | undefined;
+  refused: string | undefined;
+
+  constructor(tunnels: TunnelTable, owner: string, wish: BindWish) {
+    this.owner = owner;
+    this.answer = tunnels
+      .bind({
+        wish,
+        owner,
+        claimant: {holder: owner},
+        session: {link: {}} as Session,
+        onLost: (code) => {
+          this.lost = code;
+        },
+      })
+      .then(
+        (tunnel) => {
+          this.tunnel = tunnel;
+        },
+        (error: unknown) => {
+          this.refused = error instanceof TunlError ? error.code : String(error);
+        },
+      );
+  }
+
+  get has(): boolean {
+    return this.tunnel !== undefined && this.lost === undefined;
+  }
+}
+
+const accepts = (port: number) =>
+  new Promise<boolean>((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => socket.destroy());
+  });
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test('however answers of the store are delayed, one has each tunnel, its port listens, and its lease is held', async () => {
+  const step = fc.record({
+    what: fc.constantFrom('bind', 'bind', 'release', 'arrive', 'arrive', 'arrive'),
+    owner: fc.constantFrom('ann', 'bob'),
+    which: fc.nat(20),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, {maxLength: 40}), async (steps) => {
+      await using scope = new Scope();
+      const ports = [await unusedPort(), await unusedPort()];
+      const keys: LeaseKey[] = ['tls:demo', ...ports.map((port): LeaseKey => `tcp:${port}`)];
+      const wishes: BindWish[] = [
+        {kind: 'tls', name: 'demo', h2: false},
+        ...ports.map((port): BindWish => ({kind: 'tcp', port})),
+      ];
+      const store = new SlowStore();
+      const {tunnels, ports: listeners} = tableOn(store);
+      scope.onEnd(() => listeners.closeAll());
+      const binders: Binder[] = [];
+      const released = new Set<Tunnel>();
+      const releases: Promise<void>[] = [];
+      const release = (binder: Binder | undefined) => {
+        if (binder?.tunnel === undefined || !binder.has) return;
+        released.add(binder.tunnel);
+        releases.push(tunnels.release(binder.tunnel));
+      };
+      const settle = async () => {
+        const all = Promise.all([...binders.map(({answer}) => answer), ...releases]).then(() => true);
+        for (let done = false; !done; done = await Promise.race([all, turn().then(() => false)]))
+          store.next(binders.length);
+      };
+      for (const {what, owner, which} of steps) {
+        if (what === 'bind')
+          binders.push(new Binder(tunnels, owner, wishes[which % wishes.length] as BindWish));
+        else if (what === 'release') release(binders[which % Math.max(1, binders.length)]);
+        else store.next(which);
+        await turn();
+      }
+      await settle();
+      for (const key of keys) {
+        const holders = binders.filter(
+          (binder) => binder.has && binder.tunnel?.key === key && !released.has(binder.tunnel),
+        );
+        expect(holders.length).toBeLessThanOrEqual(1);
+        const tunnel = holders[0]?.tunnel;
+        const port = key.startsWith('tcp:') ? Number(key.slice(4)) : undefined;
+        expect(port === undefined ? tunnels.named('demo') : tunnels.ofPort(port)).toBe(tunnel);
+        if (port !== undefined) expect(await accepts(port)).toBe(tunnel !== undefined);
+        const lease = store.inner.lease(key);
+        const held = lease !== undefined && lease.expiresAt === undefined;
+        expect(held ? lease.epoch : undefined).toBe(tunnel?.epoch);
+      }
+      for (const binder of binders) release(binder);
+      await settle();
+      expect(tunnels.size).toBe(0);
+      for (const port of ports) expect(await accepts(port)).toBe(false);
+    }),
+    {numRuns: 60},
+  );
+});
+
+test('two agents of one owner that want any port at once never get the same one', async () => {
+  const only = await unusedPort();
+  const {tunnels, ports} = tableOn(new MemoryLeases({graceMs: 60_000}), {range: [only, only]});
+  const both = [1, 2].map(() => new Binder(tunnels, 'ann', {kind: 'tcp'}));
+  await Promise.all(both.map(({answer}) => answer));
+  expect(both.map(({has, refused, lost}) => [has, refused, lost])).toEqual([
+    [true, undefined, undefined],
+    [false, 'NO_FREE_PORT', undefined],
+  ]);
+  ports.closeAll();
+});
+
+test('a store that fails while a tunnel is given up is told to the log, and the port is closed all the same', async () => {
+  const log: LogRecord[] = [];
+  const leases = new MemoryLeases({graceMs: 60_000});
+  leases.release = () => Promise.reject(new Error('away'));
+  const {tunnels} = tableOn(leases, {log});
+  const binder = new Binder(tunnels, 'ann', {kind: 'tcp'});
+  await binder.answer;
+  const {port = 0} = binder.tunnel ?? {};
+  expect(await accepts(port)).toBe(true);
+  await tunnels.release(binder.tunnel as Tunnel);
+  expect(await accepts(port)).toBe(false);
+  expect(log.at(-1)).toMatchObject({level: 'error', fields: {key: `tcp:${port}`, reason: 'Error: away'}});
+});
