@@ -1,4 +1,4 @@
-// Each kind of attacker beside a good visitor, in turn with nobody and with a process that only keeps a processor busy.
+// Each kind of attacker beside an honest visitor, in turn with no attacker and with a process that only uses CPU.
 import {readFile} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import {Agent, get} from 'node:https';
@@ -12,17 +12,17 @@ import {domain, preload, type Rig, sized, sleep, startRig} from './rig.js';
 
 const rounds = sized(3, 7);
 const measureMs = sized(600, 4_000);
-/** The good visitor's connections, and the pause between two requests of one. */
+/** The number of the visitor's connections, and the pause between two requests of one. */
 const connections = 4;
 const pauseMs = 10;
 
 interface Attack {
   script: string;
   words: (rig: Rig, from: string) => string[];
-  /** The most of a processor that the relay may spend on it, and of the CPU that the attacker spends itself. */
+  /** The relay's CPU may be at most this share of one CPU, and of the attacker's own CPU time. */
   share?: number;
   ratio?: number;
-  /** The visitor goes on until the attacker has said this. */
+  /** The visitor continues until the attacker has printed this. */
   until?: RegExp;
 }
 
@@ -45,10 +45,10 @@ const attacks: Record<string, Attack> = {
   'a flood of binds': {script: 'flooder.js', words: () => ['binds'], share: 0.4},
 };
 
-/** Of one turn of the relay's event loop, ms of its own CPU: what everybody else waits for, whatever the machine does. */
+/** The longest turn of the relay's event loop, in ms of its own CPU time: everybody else waits for it on any machine. */
 const longestTurnMs = 250;
 
-/** Asks for a small page again and again, from an address of its own. */
+/** Asks for a small page again and again, from its own address. */
 class GoodVisitor {
   failed = 0;
   readonly #agent = new Agent({keepAlive: true, maxSockets: connections});
@@ -59,7 +59,7 @@ class GoodVisitor {
     scope.onEnd(() => this.#agent.destroy());
   }
 
-  /** Times of the requests of a while, ms, sorted. */
+  /** The times of all requests in a while, ms, sorted. */
   async times(end?: Promise<unknown>): Promise<number[]> {
     const until = performance.now() + measureMs;
     let over = end === undefined;
@@ -75,7 +75,7 @@ class GoodVisitor {
         });
         const took = performance.now() - since;
         times.push(took);
-        // Requests that this one held up are counted as well, or a standstill would be a single one of many.
+        // Requests that this one delayed also count, otherwise a standstill would be one slow request of many.
         for (let late = took - pauseMs; late > pauseMs; late -= pauseMs) times.push(late);
         await sleep(pauseMs);
       }
@@ -103,7 +103,10 @@ const at = (times: readonly number[], share: number): number =>
 const middle = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
-/** What one round saw: the visitor's times, ms; the relay's longest turn, ms; its share of a processor, and of the attacker's. */
+/**
+ * The result of one round: the visitor's times, ms; the relay's longest turn, ms; its share of one CPU, and of the
+ * attacker's.
+ */
 interface Round {
   p50: number;
   p99: number;
@@ -113,7 +116,7 @@ interface Round {
   ratio: number;
 }
 
-/** How busy the relay was since it was last asked. */
+/** How busy the relay was since the last call. */
 async function turns({cli}: Rig['relay']): Promise<{longestMs: number; busyMs: number}> {
   const before = [...cli.stderr.matchAll(/"turns":(\d+)/g)].length;
   cli.signal('SIGIO');
@@ -128,7 +131,7 @@ async function startAttack(scope: Scope, rig: Rig, attack: Attack, from: string)
     [`FLOOD_${key}`, value],
   ]);
   const words = [process.execPath, `${projectRoot}test/helpers/${attack.script}`, ...attack.words(rig, from)];
-  // With the lowest priority: on a machine of its own it would not take the relay's processor either.
+  // With the lowest priority: a real attacker does not use the relay's CPU.
   const child = Child.start(scope, 'nice', ['-n', '19', ...words], {
     env: {...cleanEnv(), ...Object.fromEntries(env), ATTACK_FROM: from},
   });
@@ -136,15 +139,15 @@ async function startAttack(scope: Scope, rig: Rig, attack: Attack, from: string)
   return child;
 }
 
-test('attackers of every kind beside a good visitor', async ({scope}) => {
+test('attackers of every kind beside an honest visitor', async ({scope}) => {
   const rig = await startRig(scope, {env: preload('inspect-hook.js', 'turns-hook.js')});
   const upstream = createServer((_request, response) => void response.end('still here'));
-  // The visitor's connections stand still while an attacker gets ready.
+  // The visitor's connections are idle while an attacker prepares.
   upstream.keepAliveTimeout = 600_000;
   const {ready} = await rig.expose(await scope.listen(upstream));
   const {host, port} = ready.tls ?? {host: '', port: 0};
   const visitor = new GoodVisitor({host, port, ca: await readFile(rig.caFile)}, scope);
-  // Each attack comes from an address that has done nothing yet: what a burst costs is seen every time.
+  // Each attack comes from a new address, so the cost of its burst shows every time.
   let sources = 9;
   const measure = async (attack?: Attack): Promise<Round> => {
     sources += 1;
@@ -181,7 +184,7 @@ test('attackers of every kind beside a good visitor', async ({scope}) => {
     process.stdout.write(`${JSON.stringify({beside: name, ...Object.fromEntries(figures)})}\n`);
   }
   for (const [name, {share, ratio}] of Object.entries(attacks)) {
-    // Told and not judged: attacker, visitor, relay and agent share the machine's processors with whatever else runs.
+    // Reported, not judged: attacker, visitor, relay and agent share the machine's CPUs with other processes.
     atMost(name, 'p99 by the p99 alone', figure(name, 'p99') / figure('nobody', 'p99'), 2);
     atMost(name, 'p99 by that beside a busy loop', figure(name, 'p99') / figure('a busy loop', 'p99'), 2);
     const holds = (metric: string, key: keyof Round, limit: number) =>

@@ -1,4 +1,5 @@
-// The link says nothing for a while. Within the window nobody loses anything; past it both ends are told, and it goes on.
+// The link is silent for a while. Within the resume window nobody loses anything. After it both ends are told, and the tunnel
+// goes on.
 import {randomFillSync} from 'node:crypto';
 import {once} from 'node:events';
 import {readFile, writeFile} from 'node:fs/promises';
@@ -16,12 +17,12 @@ import {echoUpstream, record, recordingUpstream} from '../helpers/upstreams.js';
 import {tcpVisitor} from '../helpers/visitors.js';
 import {long, sized, sleep, startRig} from './rig.js';
 
-/** A session that is dead after so much silence; a link's own figure, not to be set. */
+/** After this silence the link is dead; a constant of the link, not a setting. */
 const deadAfterMs = 15_000;
 
 const holes = long ? [3, 8, 30, 55] : [3, 8];
 
-/** An ssh session that is spoken to all the time. */
+/** An ssh session with constant traffic. */
 function talk(scope: Scope, words: readonly string[]) {
   const [command = '', ...args] = words;
   const session = Child.start(
@@ -73,7 +74,7 @@ describe.concurrent('a blackhole', () => {
     const since = performance.now();
     await login.session.line(() => login.session.lines.length > answered);
     const name = `blackhole of ${seconds} s`;
-    // A dial that was under way answers at once; else the next one comes within the cap of the backoff.
+    // A dial that was under way answers at once; otherwise the next one comes within the cap of the back-off.
     expect.soft(atMost(name, 'ms until the login answers', performance.now() - since, 21_000)).toBe(true);
 
     expect(await copy.finished()).toMatchObject({code: 0, stderr: ''});
@@ -107,7 +108,7 @@ describe.concurrent('a blackhole', () => {
       code: await what,
       lateMs: performance.now() - since - deadAfterMs - windowMs,
     });
-    // Who comes while the relay knows that there is no link waits, and not for longer than the others.
+    // A visitor who comes when the relay knows that there is no link waits, at most as long as the others.
     const late = rig.relay.cli
       .saidOnStderr(/link lost/)
       .then(() => tcpVisitor(scope, port))
@@ -153,10 +154,10 @@ describe.concurrent('a blackhole', () => {
     expect(await cli.event('resumed')).toMatchObject({resumed: 1, lost: 0});
   });
 
-  test('visitors who come while the link is down wait for it, as many as may', async ({scope, expect}) => {
+  test('visitors who come while the link is lost wait for it, up to the limit', async ({scope, expect}) => {
     const rig = await startRig(scope);
     const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
-    // As many as may wait are there already: they take nobody's place.
+    // These visitors are connected already: they do not count among those that wait.
     const settled: ReturnType<typeof record>[] = [];
     for (let i = 0; i < 256; i += 1) {
       const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
@@ -178,7 +179,7 @@ describe.concurrent('a blackhole', () => {
       socket.write('hello');
       return record(socket);
     });
-    // When so many were turned away the relay has looked at all of them: the others are in before the link comes back.
+    // When so many were refused, the relay has handled all of them: the others are accepted before the link comes back.
     const tooMany = crowd.length - 256;
     let turnedAway = 0;
     const full = new Promise<void>((resolve) => {
@@ -210,7 +211,7 @@ async function servedBy(
       await Promise.race([upstream.connection(before), once(visitor, 'close')]);
       if (upstream.recorded.length > before) return;
     } catch {
-      // Nobody listens there yet.
+      // Nothing listens there yet.
     }
     await sleep(20);
   }

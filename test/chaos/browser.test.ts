@@ -1,4 +1,4 @@
-// A page in a real browser with a WebSocket and server-sent events open while the link is cut: no event of either is lost.
+// A page in a real browser with an open WebSocket and server-sent events, while the link is cut: no event of either is lost.
 import {createServer} from 'node:http';
 import {expect} from 'vitest';
 import {type WebSocket, WebSocketServer} from 'ws';
@@ -10,7 +10,7 @@ import {sized, sleep, startRig} from './rig.js';
 
 const cuts = sized(4, 40);
 
-/** Runs in the page: keeps all that comes and says a number every 20 ms. */
+/** Runs in the page: keeps everything that comes, and sends a number every 20 ms. */
 const page = `<!doctype html><title>counting</title><script>
 const seen = {events: [], messages: [], trouble: []};
 const events = new EventSource('/events');
@@ -25,7 +25,7 @@ const talking = setInterval(() => socket.readyState === 1 && socket.send(String(
 const hush = () => { clearInterval(talking); return said; };
 </script>`;
 
-/** Counts aloud on `/events` and `/socket`, and keeps what it is told. */
+/** Sends numbers on `/events` and `/socket`, and keeps what it gets. */
 async function countingUpstream(scope: Scope) {
   const told: number[] = [];
   const opened = {events: 0, sockets: 0};
@@ -73,14 +73,14 @@ test('a WebSocket and server-sent events in Chromium survive cuts', async ({scop
   const look = () => tab.evaluate('seen') as Promise<SeenByPage>;
   await tab.waitForFunction('seen.events.length > 10 && seen.messages.length > 10');
   for (let cut = 1; cut <= cuts; cut += 1) {
-    // In turn: at once back, and away for a while.
+    // In turn: back at once, and away for a while.
     if (cut % 2 === 0) await rig.proxy.refuse();
     rig.proxy.reset();
     if (cut % 2 === 0) {
       await sleep(600);
       await rig.proxy.accept();
     }
-    // Not before: what the page sees may still be what came through ahead of the cut.
+    // Only now: the page may still be getting bytes that came before the cut.
     await cli.line(() => cli.events.filter(({type}) => type === 'resumed').length >= cut);
     const before = (await look()).events.length;
     await tab.waitForFunction(`seen.events.length > ${before + 20} && seen.messages.length > ${before + 20}`);

@@ -1,4 +1,4 @@
-// A link that is cut every five seconds: a visitor's stream goes on nearly all the time.
+// A link that is cut every five seconds: a visitor's stream moves nearly all the time.
 import {atLeast, atMost} from '../helpers/metric.js';
 import {test} from '../helpers/test.js';
 import {tcpUpstream} from '../helpers/upstreams.js';
@@ -7,7 +7,7 @@ import {sized, sleep, startRig} from './rig.js';
 
 const everyMs = 5_000;
 const pieceMs = 20;
-/** A silence without a cut in it counts only from this length on: shorter ones are the machine's own pauses. */
+/** A silence without a cut counts only from this length on: shorter ones are pauses of the machine. */
 const pauseMs = 250;
 
 test('a link cut every 5 s: a stream stands still for less than 5 % of the time', async ({scope, expect}) => {
@@ -63,6 +63,6 @@ test('a link cut every 5 s: a stream stands still for less than 5 % of the time'
   const lost = cli.events.flatMap((event) => (event.type === 'resumed' ? [event.lost] : []));
   expect(lost.length).toBeGreaterThanOrEqual(cuts);
   expect(lost.every((count) => count === 0)).toBe(true);
-  // Every loss is a first one: the waits do not grow.
+  // Every loss counts as a first one: the waits do not grow.
   expect(cli.events.filter((event) => event.type === 'reconnecting' && event.attempt > 1)).toEqual([]);
 });

@@ -1,4 +1,5 @@
-// The link is cut again and again at random byte counts while sixteen visitors give and take: not a byte is lost or doubled.
+// The link is cut again and again after random byte counts while sixteen visitors send and receive: no byte is lost or
+// doubled.
 import {expect} from 'vitest';
 import {MiB} from '../helpers/bytes.js';
 import type {Direction, FaultProxy} from '../helpers/fault-proxy.js';
@@ -15,22 +16,22 @@ const cuts = sized(60, 500);
 const peakLimit = 200 * MiB;
 
 /**
- * Cuts at random places, spread over what is still to be carried, so that all of them are done before all is carried: which
- * direction gets ahead while a cut waits for bytes of the other one is left to chance.
+ * Cuts at random places, spread over the bytes that are still to come, so that all cuts happen before the transfer ends.
+ * While a cut waits for bytes of one direction, the other one may get ahead.
  */
 async function cutAtRandom(proxy: FaultProxy, seed: number, over: Promise<unknown>): Promise<void> {
   const random = randomFrom(seed);
   const total = streams * mebibytes * MiB;
   const done = over.then(() => 'over');
-  // A direction may be done long before the other: a cut would wait there for bytes that never come.
+  // A direction may end long before the other: a cut would wait there for bytes that never come.
   const left = (direction: Direction) => total - proxy.counters[direction];
   while (proxy.counters.cuts < cuts) {
     const drawn: Direction = random() < 0.5 ? 'up' : 'down';
     const other = drawn === 'up' ? 'down' : 'up';
-    // One that is nearly done leaves the rest to the other.
+    // A direction that is nearly done leaves the remaining cuts to the other.
     const direction = left(drawn) > total / cuts || left(drawn) > left(other) ? drawn : other;
     const mean = left(direction) / (cuts - proxy.counters.cuts);
-    // From the first byte of the TLS handshake to far into the bulk.
+    // From the first byte of the TLS handshake to the middle of the bulk.
     const bytes = 1 + Math.floor(random() * Math.max(1, Math.min(mean * 1.6, left(direction))));
     const cut = proxy.cutAfter(direction, bytes, random() < 0.8 ? 'reset' : 'fin');
     if ((await Promise.race([cut, done])) === 'over') return;

@@ -1,4 +1,4 @@
-// An upstream with two addresses, one of which is silent, on a network that loses the first packet to the other one.
+// An upstream with two addresses. One is silent, and the network loses the first packet to the other.
 import {appendFile} from 'node:fs/promises';
 import {Child} from '../helpers/child.js';
 import {twoHosts} from '../helpers/net-ns.js';
@@ -24,7 +24,7 @@ test('a lost SYN beside a silent address costs a second, and no visitor', async 
   const upstream = Child.start(scope, 'socat', echo, {namespace: there});
   await upstream.saidOnStderr(/listening on/);
   const {ready} = await relay.expose('upstream.example.test:8000', {namespace: here, flags: ['--tcp']});
-  // The first of the two, as the name is resolved here: whoever gives it up is left with the silent one.
+  // The first address in the order of this resolver: a dial that gives up on it is left with the silent one.
   await wire.two.run('nft', 'add rule inet faults input ip protocol tcp tcp dport 8000 drop');
   const first = 'ip6 nexthdr tcp tcp dport 8000 tcp flags & (syn | ack) == syn numgen inc mod 2 == 0';
   await wire.two.run('nft', `add rule inet faults input ${first} counter drop`);
@@ -33,7 +33,7 @@ test('a lost SYN beside a silent address costs a second, and no visitor', async 
   const visitor = Child.start(scope, 'nc', [at.host, String(at.port)], {namespace: here, stdin: true});
   visitor.stdin.write('hello\n');
   await visitor.line((line) => line === 'hello');
-  // It would be found out about before its two hours are over.
+  // TCP keepalive would probe it before two hours have passed.
   const sockets = () => wire.one.run('ss', '--tcp', '--numeric', '--options', 'dport = :8000');
   // Keepalive begins when a connection has lived for a second.
   while (!(await sockets()).includes('timer:(keepalive,')) await new Promise(setImmediate);

@@ -1,33 +1,33 @@
-// An upstream that ends its connections in every way, as the visitor's first line asks, and tells afterwards what it saw.
+// An upstream that ends its connections in every way, as the visitor's first line asks, and reports afterwards what it saw.
 import {createHash} from 'node:crypto';
 import type {Socket} from 'node:net';
 import type {Scope} from '../helpers/scope.js';
 import {record, tcpUpstream} from '../helpers/upstreams.js';
 
 /**
- * Who ends, once both have spoken. `visitor`: the upstream answers only after the visitor's end. `upstream`: the visitor
- * ends after the upstream's end. `both`: at once.
+ * Who ends, after both have sent. `visitor`: the upstream answers only after the visitor's end. `upstream`: the visitor
+ * ends after the upstream's end. `both`: at the same time.
  */
 export const ways = ['visitor', 'upstream', 'both', 'visitor-reset', 'upstream-reset'] as const;
 export type Way = (typeof ways)[number];
 
-/** What the upstream of a visit has seen when its connection is gone. */
+/** What the upstream of a visit had seen when its connection closed. */
 export interface Seen {
   sha256: string;
-  /** The error's code; undefined when all was in order. */
+  /** The error's code; undefined after an orderly end. */
   code: string | undefined;
 }
 
 export interface EndsUpstream {
   port: number;
   seen(id: number): Promise<Seen>;
-  /** The upstream of the visit ends or resets now, as its way says. */
+  /** The upstream of the visit now ends or resets, according to its way. */
   act(id: number, way: Way): void;
 }
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** A payload that is another for each visit and direction. */
+/** A different payload for each visit and direction. */
 export const payload = (id: number, direction: 'up' | 'down'): Buffer =>
   Buffer.alloc(1 + ((id * 7919) % 100_000), `${direction} ${id} `);
 

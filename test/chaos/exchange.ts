@@ -1,4 +1,4 @@
-// One visitor that gives and takes many bytes at once and then compares: the measure of "nothing lost, nothing doubled".
+// One visitor that sends and receives many bytes at once and then compares: this shows "nothing lost, nothing doubled".
 import {createHash, type Hash} from 'node:crypto';
 import type {Socket} from 'node:net';
 import {Transform} from 'node:stream';
@@ -24,8 +24,8 @@ class Hashing extends Transform {
 }
 
 /**
- * For each visitor: reads 4 bytes of seed and 4 of MiB, then sends that many bytes while it reads to the visitor's end;
- * then tells the digests of what it sent and of what it got, and ends.
+ * For each visitor: reads 4 bytes of seed and 4 of MiB, then sends that many bytes while it reads to the visitor's end.
+ * Then it sends the digests of the bytes that it sent and received, and ends.
  */
 export function exchangeUpstream(scope: Scope): Promise<number> {
   return tcpUpstream(scope, (socket) => {
@@ -54,9 +54,9 @@ export function exchangeUpstream(scope: Scope): Promise<number> {
 }
 
 export interface Exchanged {
-  /** Bytes that came besides the digests. */
+  /** Bytes that came, without the digests. */
   received: number;
-  /** What came is what the upstream sent, and what it got is what was sent to it. */
+  /** Both sides received what the other sent. */
   equal: boolean;
 }
 

@@ -1,4 +1,4 @@
-// One agent floods the relay with small things, beside the visitors of others: theirs hardly notice.
+// One agent floods the relay with small messages, beside the visitors of others: they hardly notice.
 import {readFile} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import {get} from 'node:https';
@@ -14,7 +14,7 @@ const measureMs = sized(1_500, 8_000);
 const rounds = sized(2, 5);
 const visitors = 4;
 
-/** A request over a connection of its own. */
+/** One request over a new connection. */
 function visit(at: {host: string; port: number; ca: Buffer}): Promise<void> {
   const {host, port, ca} = at;
   return new Promise((resolve, reject) => {
@@ -26,7 +26,7 @@ function visit(at: {host: string; port: number; ca: Buffer}): Promise<void> {
   });
 }
 
-/** Times of all visits in a while, ms, sorted: several visitors, each with one visit after the other. */
+/** The times of all visits in a while, ms, sorted: several visitors, each with one visit after the other. */
 async function measure(at: {host: string; port: number; ca: Buffer}): Promise<number[]> {
   const until = performance.now() + measureMs;
   const times: number[] = [];

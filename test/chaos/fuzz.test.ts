@@ -1,5 +1,5 @@
 // Random ClientHellos, HTTP, link messages and frames, with resets in between, against a relay; and link messages and frames
-// against an agent. Both must live on, keep no memory, and serve good visitors meanwhile.
+// against an agent. Both must survive, keep no memory, and serve honest visitors meanwhile.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {createAuthority} from '../helpers/certificates.js';

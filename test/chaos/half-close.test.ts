@@ -1,4 +1,5 @@
-// Every way in which a connection can end, a thousand times each: all bytes arrive, an end is an end, a reset is a reset.
+// Every way in which a connection can end, a thousand times each: all bytes arrive, an end stays an end, a reset stays a
+// reset.
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {createConnection, type Socket} from 'node:net';
@@ -39,7 +40,7 @@ async function visitor(scope: Scope, rig: Rig, ready: Ready, kind: Kind): Promis
 interface Visit {
   id: number;
   way: Way;
-  /** Called when both sides have spoken, before the end. */
+  /** Called when both sides have sent, before the end. */
   step?: () => Promise<void>;
   /** How long an upstream's end took to arrive, ms. */
   ends?: number[];
@@ -104,7 +105,7 @@ test.for(['TLS', 'TCP'] as const)('all ends over %s', async (kind, {scope}) => {
     expect.soft(wrong.slice(0, 5)).toEqual([]);
     expect.soft(atMost(`${kind}, ${way}, ${times} times`, 'wrong ends', wrong.length, 0)).toBe(true);
   }
-  // Printed, and judged where the machine has nothing else to do: twenty-five visits at once wait for one another.
+  // Printed, and judged only on an idle machine: twenty-five visits at once wait for one another.
   ends.sort((a, b) => a - b);
   const median = ends[ends.length >> 1] ?? Number.POSITIVE_INFINITY;
   expect.soft(atMost(`${kind}, upstream`, 'ms until its end arrives, median', median, 100)).toBe(true);
@@ -138,7 +139,7 @@ test.for(['TLS', 'TCP'] as const)('all ends over %s while the link is down', asy
       await rig.proxy.refuse();
       rig.proxy.reset();
       down.resolve();
-      // What the visitors do now happens while there is no link.
+      // The visitors do the rest while there is no link.
       await new Promise((resolve) => setTimeout(resolve, 50));
       await rig.proxy.accept();
       await Promise.all(visits);

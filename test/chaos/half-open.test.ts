@@ -1,4 +1,4 @@
-// The link is gone and nobody said so: both sides notice in time, again and again, and nothing is left behind.
+// The link is lost silently: both sides notice in time, again and again, and nothing is left behind.
 import {describe} from 'vitest';
 import {MiB} from '../helpers/bytes.js';
 import type {Child} from '../helpers/child.js';
@@ -22,7 +22,7 @@ describe.concurrent('a half-open link', () => {
     await heard.received(3);
     rig.proxy.blackhole('drop');
     const since = performance.now();
-    // Of the visitor's word the relay does not hear that it is lost, either.
+    // The relay does not learn that these bytes are lost, either.
     visitor.write('two');
     const foundBy = async (what: Promise<unknown>) => {
       await what;
@@ -44,7 +44,7 @@ describe.concurrent('a half-open link', () => {
     const agents = 20;
     const rounds = sized(1, 10);
     const rig = await startRig(scope, {env: countTimers});
-    // Each agent dials its upstream by another loopback address.
+    // Each agent dials its upstream by a different loopback address.
     const upstream = await tcpUpstream(scope, (socket) => socket.pipe(socket), '0.0.0.0');
     const env = {...rig.env, ...countTimers, TUNL_PARK_TCP: '1'};
     const park = await startPark(scope, {agents, ports: [upstream], env});
@@ -66,7 +66,7 @@ describe.concurrent('a half-open link', () => {
       await park.heard('resumed', agents * (round + 1));
       await answered(round + 2);
     }
-    // Sockets that close and their timers take up to 5 s; what is left for good is a leak.
+    // Sockets that close and their timers take up to 5 s. What is left after that is a leak.
     let after = await inspectBoth(rig, park.child);
     for (const until = performance.now() + 30_000; performance.now() < until && isMore(after, before); ) {
       await sleep(500);

@@ -1,4 +1,5 @@
-// One visitor who reads 1 KiB a second and one who takes all there is, beside fifty who ask and ask: these hardly notice.
+// One visitor who reads 1 KiB a second and one who reads as fast as possible, beside fifty who send requests: these hardly
+// notice.
 import {readFile} from 'node:fs/promises';
 import {Agent, get} from 'node:https';
 import {expect} from 'vitest';
@@ -13,13 +14,13 @@ import {inspect, sized, sleep, startRig} from './rig.js';
 const loops = 50;
 const measureMs = sized(2_000, 15_000);
 /**
- * Where a small request takes longer, the machine has other things to do, and loopback looks like a long link: on such a one
- * a window grows while the kernel takes the first bytes. Such a round says nothing of what is held for a slow reader.
+ * When a small request takes longer than this, the machine is busy and loopback looks like a long link. Then
+ * a window grows while the kernel takes the first bytes, and the round says nothing about the memory for a slow reader.
  */
 const shortLinkMs = 5;
 
 interface Loops {
-  /** Times of all requests that end in the next while, ms, sorted. */
+  /** The times of all requests that end in the next while, ms, sorted. */
   measure(): Promise<number[]>;
   failed: number;
 }
@@ -41,7 +42,7 @@ function ask(agent: Agent, {host, port, ca}: Site): Promise<void> {
   });
 }
 
-/** What a small request takes where nothing else is asked for, ms: the middle one of twenty in a row. */
+/** The time of a small request without other load, ms: the median of twenty in a row. */
 async function smallRequestMs(site: Site): Promise<number> {
   const agent = new Agent({keepAlive: true, maxSockets: 1});
   const times: number[] = [];
@@ -90,7 +91,7 @@ function startLoops(scope: Scope, site: Site): Loops {
 const p99 = (times: readonly number[]): number =>
   times[Math.floor(times.length * 0.99)] ?? Number.POSITIVE_INFINITY;
 
-/** What both processes hold now, bytes. */
+/** The memory of each process now, bytes. */
 async function heldBy(...processes: Child[]): Promise<number[]> {
   const held: number[] = [];
   for (const each of processes) {
@@ -109,10 +110,10 @@ test('a slow reader and a bulk download beside fifty request loops', async ({sco
     const where = ['--connect-to', '::127.0.0.1:', `https://${host}:${port}/big`];
     return Child.start(scope, 'curl', [...words, ...more, ...where], {name: 'curl'});
   };
-  // What is made once for the first bulk (blocks, compiled code) is not the slow reader's.
+  // Memory that the first bulk allocates once (blocks, compiled code) does not belong to the slow reader.
   expect((await fetchBig('--max-time', '60', '-r', `0-${64 * MiB}`).finished()).code).toBe(0);
   const site = {host, port, ca: await readFile(rig.caFile)};
-  // The middle one of three rounds in which loopback was the short link that it is, or of all that there were.
+  // The median of three rounds in which loopback was a short link, or of all rounds.
   const rounds: {takenMs: number; held: number[]}[] = [];
   const quiet = () => rounds.filter(({takenMs}) => takenMs <= shortLinkMs);
   while (quiet().length < 3 && rounds.length < 6) {
@@ -135,7 +136,7 @@ test('a slow reader and a bulk download beside fifty request loops', async ({sco
 
   const requests = startLoops(scope, site);
   await sleep(1_000);
-  // In turn, and the middle one of the rounds: what else the machine does weighs on both sides alike.
+  // Alternating rounds, and their median: other work on the machine affects both alike.
   const ratios: number[] = [];
   for (let round = 0; round < sized(1, 5); round += 1) {
     const alone = await requests.measure();
@@ -148,7 +149,7 @@ test('a slow reader and a bulk download beside fifty request loops', async ({sco
     await sleep(300);
   }
   ratios.sort((x, y) => x - y);
-  // Told and not judged: relay, agent, upstream and visitors share the machine's processors with whatever else runs.
+  // Reported, not judged: relay, agent, upstream and visitors share the machine's CPUs with other processes.
   atMost('beside slow reader and bulk', 'p99 by the p99 alone', ratios[ratios.length >> 1] ?? 0, 2);
   expect(atMost('beside slow reader and bulk', 'requests failed', requests.failed, 0)).toBe(true);
 });

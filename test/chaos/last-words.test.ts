@@ -1,4 +1,4 @@
-// One side says its last words and closes while the other still sends: the words arrive, whatever became of the rest.
+// One side sends its last bytes and closes while the other still sends: the last bytes arrive, whatever happens to the rest.
 import type {Socket} from 'node:net';
 import {expect} from 'vitest';
 import {outliveFailedWrites} from '../../src/lib/bytes/failed-writes.js';
@@ -12,7 +12,7 @@ import {sized, startRig} from './rig.js';
 const visits = sized(300, 1_500);
 const words = Buffer.alloc(50, 'G');
 
-/** Answers the first bytes and closes at once: what comes later is answered with a reset by the kernel. */
+/** Answers the first bytes and closes at once: the kernel answers later bytes with a reset. */
 function speak(socket: Socket): void {
   socket.on('error', () => {});
   socket.once('data', () => {
@@ -21,7 +21,7 @@ function speak(socket: Socket): void {
   });
 }
 
-/** Sends piece after piece, a few turns apart, and resolves with what it was told until the connection was over. */
+/** Sends piece after piece, a few turns apart, and resolves with the bytes that it got until the connection closed. */
 async function talk(socket: Socket): Promise<Buffer> {
   outliveFailedWrites(socket, () => {});
   const heard = record(socket);
@@ -37,7 +37,7 @@ async function talk(socket: Socket): Promise<Buffer> {
 
 interface Ears {
   port: number;
-  /** What the next connection was told, or one that is waiting already. */
+  /** What the next connection received, or one that is waiting already. */
   heard(): Promise<Buffer>;
 }
 

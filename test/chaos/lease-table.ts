@@ -1,4 +1,4 @@
-// What a relay and an agent have written down of names and ports: who is killed is killed after that, not after a while.
+// What a relay and an agent have written about names and ports: a test kills them after the write, not after some time.
 import {readdir, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {ReadyEvent} from '../../src/lib/agent/events.js';
@@ -12,7 +12,7 @@ export async function leasesIn(stateDir: string): Promise<Set<string>> {
   const text = await readFile(leaseTable(stateDir), 'utf8').catch(() => '{"leases":[]}');
   const [table = '', ...lines] = text.split('\n');
   const keys = new Set((JSON.parse(table) as {leases: [string][]}).leases.map(([key]) => key));
-  // Each line is a row that has changed, or a key alone whose lease is gone; the last may be half one.
+  // Each line is a changed row, or a key alone whose lease is gone; the last line may be incomplete.
   for (const line of lines.filter((each) => each.endsWith(']'))) {
     const [key, lease] = JSON.parse(line) as [string, object?];
     if (lease === undefined) keys.delete(key);
@@ -21,7 +21,7 @@ export async function leasesIn(stateDir: string): Promise<Set<string>> {
   return keys;
 }
 
-/** Resolves when the names and ports of the tunnels are in the table, which is written a moment after it changed. */
+/** Resolves when the names and ports of the tunnels are in the table, which is written shortly after a change. */
 export async function leased(
   stateDir: string,
   tunnels: readonly Pick<ReadyEvent, 'tls' | 'tcp'>[],
@@ -36,12 +36,12 @@ export async function leased(
   });
 }
 
-/** Resolves when the agent has written down what it is called, a moment after it is ready. */
+/** Resolves when the agent has written its name, shortly after it is ready. */
 export async function remembered(stateDir: string, host: string): Promise<void> {
   const [label = ''] = host.split('.');
   const folder = join(stateDir, 'names');
   await until(async () => {
-    // A draft of it beside it is not it.
+    // Skips a draft beside it.
     const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.json'));
     const texts = await Promise.all(
       files.map((file) => readFile(join(folder, file), 'utf8').catch(() => '')),

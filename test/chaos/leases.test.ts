@@ -1,4 +1,5 @@
-// A name or port is its owner's, whatever becomes of agents, links and relays; nobody else gets it, nobody fights for it.
+// A name or port stays with its owner through failures of agents, links and relays; nobody else gets it, and no agents fight
+// for it.
 import {mkdir, writeFile} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {describe} from 'vitest';
@@ -18,7 +19,7 @@ import {certificateFlags, domain, keptPorts, type Rig, sized, sleep, startRig} f
 
 const claims = sized(100, 1_000);
 
-/** No token: each state folder is an owner. */
+/** Without a token, each state folder is an owner. */
 const openRig = async (scope: Scope, flags: readonly string[] = []): Promise<Rig> =>
   startRig(scope, {...(await keptPorts()), withToken: false, flags});
 
@@ -32,7 +33,7 @@ interface Claim {
   signal?: AbortSignal;
 }
 
-/** Asks for a name or port by the library; each time for an upstream of its own, which nobody visits. */
+/** Asks for a name or port by the library, each time for a new upstream, which nobody visits. */
 async function claim(
   scope: Scope,
   at: {proxy: {port: number}; caFile: string},
@@ -55,7 +56,7 @@ const refusalOf = (tried: Promise<Tunnel>): Promise<string> =>
     (error: unknown) => (error instanceof TunlError ? error.code : String(error)),
   );
 
-/** How many of the claims are refused by the code that is due. */
+/** How many of the claims are refused with the expected code. */
 async function refusals(scope: Scope, rig: Rig, count: number, name: string, port: number): Promise<number> {
   const stateDir = await scope.tempDir('foreign');
   let refused = 0;
@@ -73,7 +74,7 @@ const flagsFor = (name: string, port?: number): string[] => [
   ...(port === undefined ? [] : ['--remote-port', String(port)]),
 ];
 
-/** A visitor is served, through whoever holds the port now. */
+/** A visitor is served by the current owner of the port. */
 async function served(scope: Scope, port: number): Promise<void> {
   const visitor = record(await tcpVisitor(scope, port));
   visitor.socket.write('hello');
@@ -83,7 +84,10 @@ async function served(scope: Scope, port: number): Promise<void> {
 const typesOf = (cli: Cli): string[] =>
   cli.events.map(({type}) => type).filter((type) => type !== 'connection');
 
-test('a foreign claim is refused, whether the owner is there or has just died', async ({scope, expect}) => {
+test('a claim of another owner is refused, whether the owner is there or has just died', async ({
+  scope,
+  expect,
+}) => {
   const rig = await openRig(scope);
   const stateDir = await scope.tempDir('owner');
   const upstream = await echoUpstream(scope);
@@ -111,14 +115,14 @@ test('the owner’s claim is granted over a session that still looks alive', asy
     if (i > 0) took.push(performance.now() - since);
     stale?.destroy();
     stale = tunnel;
-    // From here on neither side hears anything, and neither knows.
+    // From here on neither side receives anything, and neither knows it.
     proxy.blackhole('drop');
   }
   took.sort((a, b) => a - b);
   expect(atLeast('takeover', 'claims granted', took.length, claims)).toBe(true);
   const at = (share: number) => took[Math.floor(took.length * share)] ?? Number.POSITIVE_INFINITY;
   expect.soft(atMost('takeover', 'ms, median', at(0.5), 100)).toBe(true);
-  // The whole way, dial and handshake included; one that hits a busy moment of the machine says nothing.
+  // The whole time, with dial and handshake; one that meets a busy moment of the machine says nothing.
   expect.soft(atMost('takeover', 'ms, 99 of 100', at(0.99), sized(1_000, 100))).toBe(true);
   atMost('takeover', 'ms, the slowest', took.at(-1) ?? Number.POSITIVE_INFINITY, 100);
 });
@@ -139,7 +143,7 @@ describe.concurrent('a takeover', () => {
   });
 
   test.for(['within', 'past'])(
-    'by an agent whose link was away, %s the window: it stays away',
+    'by an agent whose link was lost, %s the window: it stays away',
     async (when, {scope, expect}) => {
       const rig = await openRig(scope, when === 'past' ? ['--resume-window', '500ms'] : []);
       const stateDir = await scope.tempDir('owner');
@@ -195,7 +199,7 @@ describe.concurrent('names', () => {
     await served(scope, Number(port));
   });
 
-  test('given by chance are given again after kill -9, unless a new one is asked for', async ({
+  test('that were chosen at random are given again after kill -9, unless a new one is asked for', async ({
     scope,
     expect,
   }) => {
@@ -219,8 +223,8 @@ describe.concurrent('names', () => {
     expect(await run([])).toEqual(fresh);
   });
 
-  test('are free again when the grace period is over', async ({scope, expect}) => {
-    // Long enough for a claim that begins with it to end in it, on a busy machine too.
+  test('are free after the grace period', async ({scope, expect}) => {
+    // Long enough on a busy machine for a claim that begins within the period to end within it.
     const rig = await openRig(scope, ['--lease-grace', '8s', '--resume-window', '100ms']);
     const owner = await rig.expose(9, {flags: ['--subdomain', 'demo']});
     owner.cli.signal('SIGKILL');
@@ -232,7 +236,7 @@ describe.concurrent('names', () => {
     );
   });
 
-  test('are in a whole table whenever the relay is killed', async ({scope, expect}) => {
+  test('are in a complete table whenever the relay is killed', async ({scope, expect}) => {
     const {flags, caFile} = await certificateFlags(scope);
     const stateDir = await scope.tempDir('relay');
     const owner = await scope.tempDir('owner');
@@ -253,7 +257,7 @@ describe.concurrent('names', () => {
         }
       })();
       claiming.catch(() => {});
-      // From the first table on in which there is anything of this round, at any moment.
+      // At any moment after the first table with an entry of this round.
       await until(async () => (await leasesIn(stateDir)).has(`tls:name-${round}-0`));
       await sleep(random() * 300);
       relay.cli.signal('SIGKILL');
@@ -262,7 +266,7 @@ describe.concurrent('names', () => {
       await claiming.catch(() => {});
       expect(relay.cli.stderr).not.toMatch(/cannot be/);
       const kept = await leasesIn(stateDir);
-      // What was granted in the last moment may be missing, what was in a table once may not.
+      // Grants of the last moment may be missing; entries of an earlier table may not.
       const older = [...granted].filter((name) => !name.startsWith(`name-${round}-`));
       const inFirst = older.filter((name) => kept.has(`tls:${name}`)).length;
       for (const name of granted) if (!kept.has(`tls:${name}`)) granted.delete(name);
@@ -272,7 +276,7 @@ describe.concurrent('names', () => {
   });
 
   test.for(['', '{"version":1,"leases":[["tls:demo",{"ow', '\u0000\u0000\u0000', '{"version":2}'])(
-    'begin anew where the table is broken: %j',
+    'start again when the table is broken: %j',
     async (text, {scope, expect}) => {
       const {flags, caFile} = await certificateFlags(scope);
       const stateDir = await scope.tempDir('relay');

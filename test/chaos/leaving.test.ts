@@ -1,4 +1,4 @@
-// An orderly end: the other side hears of it at once, and what was under way arrives, although a process ends with it.
+// An orderly end: the other side is told at once, and bytes under way arrive, although the process ends.
 import {describe} from 'vitest';
 import {MiB, pieces} from '../helpers/bytes.js';
 import {startCli} from '../helpers/cli.js';
@@ -14,7 +14,7 @@ async function health(scope: Scope, {caFile, relay}: Rig) {
   return JSON.parse(stdout) as {agents: number; tunnels: number; visitors: number};
 }
 
-describe.concurrent('who leaves', () => {
+describe.concurrent('a process that leaves', () => {
   test.for(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     'an agent that gets %s is gone for its relay when its process has ended',
     async (signal, {scope, expect}) => {
@@ -27,7 +27,7 @@ describe.concurrent('who leaves', () => {
     },
   );
 
-  test('an agent that is told twice resets its visitors at once, and is gone for its relay', async ({
+  test('an agent that gets a second signal resets its visitors at once, and is gone for its relay', async ({
     scope,
     expect,
   }) => {
@@ -39,7 +39,7 @@ describe.concurrent('who leaves', () => {
     await visitor.received(5);
     cli.signal('SIGINT');
     await cli.event('draining');
-    // Two signals close together are one key press; the second press of a person comes later.
+    // Two signals close together count as one key press; the second press of a person comes later.
     await sleep(400);
     cli.signal('SIGINT');
     expect(await cli.exited).toEqual({code: 130, signal: null});
@@ -74,12 +74,12 @@ describe.concurrent('who leaves', () => {
     expect(cli.error).toMatchObject({code: 'TAKEN_OVER'});
     expect(await health(scope, rig)).toMatchObject({agents: 1, tunnels: 1, visitors: 0});
     expect(await visitor.closed).toBe('ECONNRESET');
-    // Nobody waits at the port of an agent that has gone.
+    // Nobody waits at the port of an agent that has left.
     const late = record(boldVisitor(scope, ready.tcp?.port ?? 0));
     expect(await late.closed).toBe('ECONNREFUSED');
   });
 
-  test('a reply that the upstream has given whole arrives whole, over a slow link, although the agent is stopped', async ({
+  test('a complete reply of the upstream arrives over a slow link although the agent is stopped', async ({
     scope,
     expect,
   }) => {
@@ -94,7 +94,7 @@ describe.concurrent('who leaves', () => {
     rig.proxy.setRate('up', 500_000);
     const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
     visitor.socket.end();
-    // For the agent the visitor has gone; the rest of the reply waits for the link.
+    // For the agent the visitor is gone; the rest of the reply waits for the link.
     await cli.event('connection', ({state}) => state === 'closed');
     expect(visitor.data().length).toBeLessThan(MiB);
     cli.signal('SIGTERM');
@@ -103,7 +103,7 @@ describe.concurrent('who leaves', () => {
     expect(await cli.exited).toEqual({code: 0, signal: null});
   });
 
-  test('what a visitor has sent whole arrives whole, over a slow link, although the relay is stopped', async ({
+  test('a complete upload of a visitor arrives over a slow link although the relay is stopped', async ({
     scope,
     expect,
   }) => {
@@ -111,7 +111,7 @@ describe.concurrent('who leaves', () => {
     const sent = Buffer.concat([...pieces(MiB)]);
     const got = Promise.withResolvers<Buffer>();
     const port = await tcpUpstream(scope, (socket) => {
-      // It has nothing to say: when the visitor has sent all, the relay is through with both.
+      // The upstream sends nothing: when the visitor has sent everything, the relay is done with both.
       socket.end();
       const recording = record(socket);
       socket.on('end', () => got.resolve(recording.data()));

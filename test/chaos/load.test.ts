@@ -1,4 +1,4 @@
-// More visitors than the link carries, and visitors that leave at once: agent and relay go on, with bounded memory.
+// More visitors than the link can carry, and visitors that leave at once: agent and relay continue, with bounded memory.
 import {createConnection} from 'node:net';
 import type {ExpectStatic} from 'vitest';
 import {Child} from '../helpers/child.js';
@@ -53,8 +53,8 @@ function fetchPage(scope: Scope, port: number): Promise<'whole' | 'cut' | 'wrong
 const crowd = 500;
 
 /**
- * So many visits in all. The system lets 4,096 connections wait for a listener and drops more in silence, so at most two crowds
- * come at a time: `upstream` prints how many have reached it.
+ * The total number of visits. The system lets 4,096 connections wait for a listener and drops more silently, so at most two
+ * crowds come at a time: `upstream` prints how many have reached it.
  */
 async function comeInCrowds(
   {upstream, agent}: {upstream: Child; agent: Child},
@@ -72,7 +72,7 @@ async function comeInCrowds(
   return visits;
 }
 
-/** Nobody was cut off, and both processes live, with memory in bounds. */
+/** Nobody was cut off, and both processes run, with bounded memory. */
 function judge(
   {name, ends, processes}: {name: string; ends: readonly string[]; processes: {relay: Child; agent: Child}},
   expect: ExpectStatic,
@@ -86,14 +86,14 @@ function judge(
   }
 }
 
-test('visitors of a page, far more than the link carries: all are served', async ({scope, expect}) => {
+test('visitors of a page, far more than the link can carry: all are served', async ({scope, expect}) => {
   const visitors = sized(4_000, 10_000);
   const rig = await startRig(scope);
   const words = [`${projectRoot}test/helpers/page-server.js`, String(pageBytes)];
   const upstream = Child.start(scope, process.execPath, words, {name: 'page server'});
   const {cli: agent, ready} = await rig.expose(Number(await upstream.line()), {flags: ['--tcp']});
   const port = ready.tcp?.port ?? 0;
-  // In the short form the link carries almost nothing until all visitors have come: all of them wait at the same time.
+  // In the short form the link carries almost nothing until all visitors have come: all wait at the same time.
   if (long) rig.proxy.setRate('both', 2 * MB);
   else rig.proxy.setRate('up', 0.1 * MB);
   const visits = await comeInCrowds({upstream, agent}, visitors, () => fetchPage(scope, port));
@@ -104,7 +104,7 @@ test('visitors of a page, far more than the link carries: all are served', async
   expect(await fetchPage(scope, port)).toBe('whole');
 });
 
-/** A visit that sends 16 KB and waits for their number. Resolves with how it ended. */
+/** A visit that sends 16 KB and waits for the answer with their number. Resolves with how it ended. */
 function upload(scope: Scope, port: number): Promise<'whole' | 'cut' | string> {
   return new Promise((resolve) => {
     const socket = createConnection({port, host: '127.0.0.1', allowHalfOpen: true});
@@ -127,7 +127,7 @@ function upload(scope: Scope, port: number): Promise<'whole' | 'cut' | string> {
   });
 }
 
-test('visitors that send, far more than the link carries, and it is cut: all are served', async ({
+test('visitors that send, far more than the link can carry, and a cut: all are served', async ({
   scope,
   expect,
 }) => {
@@ -201,7 +201,7 @@ async function memoryAfter(relay: Child, startBytes: number, expect: (ok: boolea
   expect(atMost(name, 'relay RSS at its peak above its start, MB', (peak - startBytes) / MB, 150));
 }
 
-test('the link is away: what visitors sent who left again is let go', async ({scope, expect}) => {
+test('no link: the bytes of visitors who left are dropped', async ({scope, expect}) => {
   const visits = sized(3_000, 12_000);
   const rig = await startRig(scope);
   const upstream = await tcpUpstream(scope, (socket) => void socket.resume());
@@ -219,7 +219,7 @@ test('the link is away: what visitors sent who left again is let go', async ({sc
   await agent.event('resumed');
 });
 
-test('a slow link: what visitors sent who left again is let go', async ({scope, expect}) => {
+test('a slow link: the bytes of visitors who left are dropped', async ({scope, expect}) => {
   const seconds = sized(6, 26);
   const rig = await startRig(scope);
   let served = 0;

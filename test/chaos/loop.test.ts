@@ -1,4 +1,4 @@
-// A tunnel whose upstream is the relay itself: what a visitor causes is bounded, and it ends.
+// A tunnel whose upstream is the relay itself: the load that a visitor causes is bounded, and it ends.
 import {once} from 'node:events';
 import {connect} from 'node:tls';
 import {expect} from 'vitest';
@@ -46,16 +46,16 @@ test('a TCP port that leads to itself: each visitor is reset after a few rounds'
   expect([cli.exit, relay.cli.exit]).toEqual([undefined, undefined]);
 });
 
-test("the relay's TLS port behind one of its names: each round is of the visitor's own making", async ({
+test("the relay's TLS port behind one of its names: each round needs another TLS layer of the visitor", async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
   const {cli, ready} = await relay.expose(relay.port);
   const {host, port} = ready.tls ?? {host: '', port: 0};
-  // What a browser sends is no TLS once its own has ended.
+  // The bytes of a browser are no TLS after the first layer has ended.
   const page = await curl(scope, relay.caFile, [`${ready.url}/`]);
   expect(page.stdout).toContain('This port speaks TLS');
-  // A visitor that speaks TLS in TLS goes round as often as it does so itself.
+  // A visitor with TLS inside TLS makes as many rounds as it has layers.
   const rounds = 4;
   const outermost = await tlsVisitor(scope, {host, port}, {caFile: relay.caFile});
   let visitor = outermost;

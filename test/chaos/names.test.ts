@@ -1,4 +1,4 @@
-// Hundreds of names that are none, in every place where a stranger can say one: clean refusals, and never somebody's tunnel.
+// Hundreds of invalid names, everywhere a stranger can send one: clean refusals, and never another user's tunnel.
 import {expect} from 'vitest';
 import {ERRORS} from '../../src/lib/core/errors.js';
 import {atLeast} from '../helpers/metric.js';
@@ -73,13 +73,13 @@ const others = [
 ];
 const names = [...new Set([...words.flatMap((word) => forms.map((form) => form(word))), ...others])];
 
-/** For the message of a failure. */
+/** Shortens a name for the message of a failure. */
 const brief = (name: string) => JSON.stringify(name.slice(0, 80));
 
 const page = 'of the tunnel alone';
 
 async function started(scope: Scope) {
-  // All come from one address, which would be turned away after a few hundred.
+  // All come from one address, which would be refused after a few hundred.
   const flags = ['--listen-http', '127.0.0.1:0', '--trusted-source', '127.0.0.1'];
   const relay = await startRelayProcess(scope, {flags});
   const {http} = await relay.cli.event('listening');
@@ -95,7 +95,7 @@ async function started(scope: Scope) {
   return {relay, http: http?.port ?? 0, visits, stillServes};
 }
 
-/** Some at a time. */
+/** Several at a time. */
 async function forEach(values: readonly string[], act: (value: string) => Promise<void>): Promise<void> {
   const left = [...values];
   const some = async () => {
@@ -125,7 +125,7 @@ test('as a server name', async ({scope}) => {
   expect(atLeast('names that are none', 'server names tried', names.length, 500)).toBe(true);
 });
 
-test("as a host, at the relay's own name and where plain HTTP is sent on", async ({scope}) => {
+test("as a host, at the relay's own name and at the HTTP redirect", async ({scope}) => {
   const {relay, http, visits, stillServes} = await started(scope);
   const answers: Record<string, number> = {};
   const shapes = [
@@ -155,7 +155,7 @@ test("as a host, at the relay's own name and where plain HTTP is sent on", async
       expect([brief(name), status]).toEqual([brief(name), expect.stringMatching(wanted)]);
       const location = /^Location: (.*)$/m.exec(said)?.[1];
       if (location === undefined) continue;
-      // Nowhere but to this relay.
+      // The redirect leads only to this relay.
       const {protocol, hostname} = new URL(location);
       expect([brief(name), protocol, hostname]).toEqual([
         brief(name),
@@ -166,7 +166,7 @@ test("as a host, at the relay's own name and where plain HTTP is sent on", async
   };
   await forEach(names, async (name) => {
     turn += 1;
-    // The short form takes the shapes in turn.
+    // The short form tries one of the shapes in turn.
     const chosen = long ? shapes : [shapes[turn % shapes.length] ?? shapes[0]];
     for (const shape of chosen) if (shape !== undefined) await ask(shape, name);
   });

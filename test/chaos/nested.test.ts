@@ -1,4 +1,5 @@
-// A session whose carrier is a stream of another session: the outer one is cut again and again, the inner one never notices.
+// A session whose carrier is a stream of another session. The outer one is cut again and again, and the inner one never
+// notices.
 import {expect} from 'vitest';
 import type {Carrier} from '../../src/lib/mux/carrier.js';
 import type {Stream} from '../../src/lib/mux/stream.js';
@@ -19,7 +20,7 @@ const streams = 16;
 const bytesEach = sized(4, 64) * MiB;
 const cuts = sized(60, 500);
 
-/** Each of the two sides is one process of its own in earnest; here both are in this one. */
+/** In real use each side is a separate process; here both are in this one. */
 const peakLimit = 2 * 200 * MiB;
 
 const held = (): number => {
@@ -83,7 +84,7 @@ test.for([MEMORY, WEB_SOCKETS])(
       mine.cutAfter(1 + Math.floor(random() * mean * 1.6));
       while (!mine.closed) {
         await turn();
-        // How many bytes a cut takes is left to chance: who is through before the last one writes on.
+        // The number of bytes before a cut is random: ends that are idle before the last cut write more.
         for (const end of ends) if (end.idle) end.write(mean);
       }
       cut += 1;

@@ -1,4 +1,4 @@
-// The rows of the fault bench in their short form: connections through tunl outlive what happens to the network.
+// The rows of the fault bench in their short form: connections through tunl survive faults of the network.
 import {describe} from 'vitest';
 import {runCell} from '../../bench/faults/cell.js';
 import {faults} from '../../bench/faults/faults.js';
@@ -9,7 +9,7 @@ import {test} from '../helpers/test.js';
 
 const rows = ['hole-90', 'killed', 'address', 'cut-10', 'down-50', 'refused-50'];
 
-describe.concurrent('what the network does, for a shorter time', () => {
+describe.concurrent('faults of the network, in a shorter form', () => {
   test.for(faults.filter(({name}) => rows.includes(name)))('$about', async (fault, {scope, expect}) => {
     const {signal} = scope;
     const tools = new Tools(['ip', 'ss', 'nft']);

@@ -1,4 +1,4 @@
-// A relay that is away for nearly as long as streams are kept, again and again: those who wait are not forgotten.
+// A relay that is away for nearly as long as streams are kept, again and again: the waiting streams survive.
 import {expect} from 'vitest';
 import {atMost} from '../helpers/metric.js';
 import {test} from '../helpers/test.js';

@@ -1,4 +1,4 @@
-// A relay that dies under many agents: all come back to their names, and not all in one second.
+// A relay with many agents that dies: all come back to their names, spread over time.
 import {createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
 import {atLeast, atMost} from '../helpers/metric.js';
@@ -13,12 +13,12 @@ import {certificateFlags, keptPorts, sized, sleep} from './rig.js';
 
 const agents = sized(10, 50);
 const tunnelsEach = sized(10, 20);
-/** Long enough for the waits between attempts to have grown: a relay that is back at once finds nobody far away. */
+/** Long enough for the waits between attempts to grow: a shorter time would not show the spread. */
 const downMs = 10_000;
-/** A quarter of them in one second; among a hundred, chance alone goes beyond. */
+/** A quarter of them in one second; with a hundred agents, chance alone can exceed it. */
 const mostInOneSecond = sized(0.4, 0.25);
 
-/** Upstreams that greet with the address they were dialled by, so that a visitor at the wrong one is noticed. */
+/** Upstreams that send the address by which they were dialled, so that a visitor at the wrong one is noticed. */
 async function greeters(scope: Scope, count: number): Promise<number[]> {
   const ports: number[] = [];
   for (let i = 0; i < count; i += 1) {
@@ -39,7 +39,7 @@ async function visit(scope: Scope, {agent, port, tls}: ParkEvent, caFile: string
   return heard.data().toString() === `127.1.${agent >> 8}.${agent & 255}:${port}`;
 }
 
-test('kill -9 of the relay: all tunnels are back with their names, spread over time', async ({scope}) => {
+test('kill -9 of the relay: all tunnels come back with their names, spread over time', async ({scope}) => {
   const {flags, caFile} = await certificateFlags(scope);
   const stateDir = await scope.tempDir('relay');
   const options = {...(await keptPorts()), stateDir, withToken: false, flags};
@@ -56,7 +56,7 @@ test('kill -9 of the relay: all tunnels are back with their names, spread over t
   await sleep(downMs);
   const again = await startRelayProcess(scope, options);
   const since = Date.now();
-  // Who comes before the agent is back waits for it.
+  // A visitor who comes before the agent is back waits for it.
   const [first] = tunnels;
   const early = first && visit(scope, first, caFile).catch(() => false);
   await heard('resumed', tunnels.length);

@@ -1,4 +1,4 @@
-// A relay that goes away on purpose: what is open finishes, what is new goes to the next one, nobody sees an error.
+// A relay that shuts down on purpose: open connections finish, new ones go to the next relay, nobody sees an error.
 
 import {readFile} from 'node:fs/promises';
 import {createServer, request} from 'node:https';
@@ -17,7 +17,7 @@ import {curl, tlsVisitor} from '../helpers/visitors.js';
 import {certificateFlags, domain, keptPorts, sized, sleep} from './rig.js';
 
 const counts = {events: sized(40, 200), uploads: sized(10, 50), logins: sized(4, 20)};
-/** What is open when the relay is told to go takes so much longer. */
+/** The connections that are open at the signal take this much longer. */
 const workMs = 5_000;
 const uploadBytes = 1_000_000;
 
@@ -26,7 +26,7 @@ interface Answer {
   text: string;
 }
 
-/** What an agent says, apart from its visitors. */
+/** What an agent prints, without its visitors. */
 const saidBy = ({events}: Cli) =>
   events.flatMap((event) =>
     event.type === 'connection' ? [] : event.type === 'reconnecting' ? [event.code] : [event.type],
@@ -63,7 +63,7 @@ test('SIGTERM under open streams: none fails, and agents come back', async ({sco
       else body.pipe(call);
     });
 
-  /** An upload that is sent over all of the time. */
+  /** An upload that lasts for the whole time. */
   const slowly = async function* () {
     for (const piece of pieces(uploadBytes)) {
       for (let at = 0; at < piece.length; at += 25_000) {
@@ -87,7 +87,7 @@ test('SIGTERM under open streams: none fails, and agents come back', async ({sco
   relay.cli.signal('SIGTERM');
   await relay.cli.event('draining');
   const next = await startRelayProcess(scope, options);
-  // New visitors, all the while: some come before their agent is back, and wait.
+  // New visitors all the time: some come before their agent is back, and wait.
   const fresh: Promise<Answer>[] = [];
   let tick = 0;
   for (const until = performance.now() + workMs; performance.now() < until; tick += 1) {
@@ -133,7 +133,7 @@ test('SIGTERM under open streams: none fails, and agents come back', async ({sco
 
 test('a relay that names its successor: the agent goes there, under the same address', async ({scope}) => {
   const {flags, caFile} = await certificateFlags(scope);
-  // Both stand behind the same forwarder, as it were: the address is the same whichever of them serves it.
+  // The address is the same with both relays, as behind one forwarder.
   const common = [...flags, '--public-port', '8443'];
   const next = await startRelayProcess(scope, {flags: common});
   const relay = await startRelayProcess(scope, {
@@ -164,7 +164,9 @@ test('a relay that names its successor: the agent goes there, under the same add
   });
 });
 
-test('a relay that names a stranger: the agent and its token stay, and its user is told', async ({scope}) => {
+test('a relay that names a foreign successor: the agent and its token stay, and its user is told', async ({
+  scope,
+}) => {
   const {flags, caFile, authority} = await certificateFlags(scope);
   const tokens: (string | undefined)[] = [];
   const stranger = createServer(await authority.issue(['elsewhere.localhost']), (request, response) => {

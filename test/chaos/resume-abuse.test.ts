@@ -1,4 +1,4 @@
-// Resumes that must not be, by a peer that says what it wants: each is refused by its own code, and nobody else notices.
+// Invalid resumes by a hostile peer: each is refused with its own code, and nobody else notices.
 import {generateKeyPairSync, randomBytes} from 'node:crypto';
 import {expect} from 'vitest';
 import {atLeast} from '../helpers/metric.js';
@@ -13,7 +13,7 @@ import {startWitness} from './witness.js';
 interface Victim {
   agent: RawAgent;
   ticket: Ticket;
-  /** Bytes that the agent has received when its link was cut. */
+  /** Bytes that the agent had received when its link was cut. */
   received: number;
   visitor: ReturnType<typeof record>;
 }
@@ -41,7 +41,7 @@ const next = (ticket: Ticket, by = 1): Ticket => ({...ticket, epoch: ticket.epoc
 
 const zeros = '0'.repeat(64);
 
-/** Each says what is sent for a victim, and the code that is due. */
+/** Each case sends something for a victim, and names the expected code. */
 const cases: Record<string, {code: string; attack: (agent: RawAgent, victim: Victim) => Promise<unknown>}> = {
   'an unknown session': {
     code: 'SESSION_UNKNOWN',
@@ -70,7 +70,7 @@ const cases: Record<string, {code: string; attack: (agent: RawAgent, victim: Vic
   },
 };
 
-test('forged, stale and unknown resumes are refused, and the session they meant goes on', async ({scope}) => {
+test('forged, stale and unknown resumes are refused, and the attacked session goes on', async ({scope}) => {
   const rig = await startRig(scope);
   const witness = await startWitness(scope, rig);
   let right = 0;
@@ -82,7 +82,7 @@ test('forged, stale and unknown resumes are refused, and the session they meant 
     const word = await attacker.lastWord();
     expect.soft(word, name).toBe(code);
     if (word === code) right += 1;
-    // Whoever knows the secret still has the session, its visitor included.
+    // The owner of the secret still has the session, with its visitor.
     const owner = await RawAgent.connect(inner, optionsOf(rig));
     await owner.resume(next(victim.ticket), victim.received);
     expect(await owner.message('welcome'), name).toMatchObject({
@@ -96,7 +96,9 @@ test('forged, stale and unknown resumes are refused, and the session they meant 
   await witness.undisturbed();
 });
 
-test('a recorded resume fits no second time, and an old secret none after the next', async ({scope}) => {
+test('a recorded resume does not work again, and neither does an old secret after the next resume', async ({
+  scope,
+}) => {
   const rig = await startRig(scope);
   const {ticket, received} = await victimOf(scope, optionsOf(rig));
   const owner = await RawAgent.connect(scope, optionsOf(rig));
@@ -117,7 +119,7 @@ test('a recorded resume fits no second time, and an old secret none after the ne
   expect(await late.lastWord()).toBe('SESSION_PROOF');
 });
 
-test('two resumes at once: one has the session', async ({scope}) => {
+test('two resumes at once: one gets the session', async ({scope}) => {
   const rig = await startRig(scope);
   const victim = await victimOf(scope, optionsOf(rig));
   const two = await Promise.all([0, 1].map(() => RawAgent.connect(scope, optionsOf(rig))));
@@ -127,7 +129,7 @@ test('two resumes at once: one has the session', async ({scope}) => {
   expect(victim.visitor.socket.destroyed).toBe(false);
 });
 
-test('the right proof by another owner', async ({scope}) => {
+test('a valid proof by another owner', async ({scope}) => {
   const rig = await startRig(scope, {withToken: false});
   const {token: _, ...options} = optionsOf(rig);
   const [mine, foreign] = [0, 1].map(() => generateKeyPairSync('ed25519').privateKey);
@@ -161,7 +163,7 @@ test.for([
   await witness.undisturbed();
 });
 
-test('a carrier that lives is fenced by the resume that follows it', async ({scope}) => {
+test('a live carrier is fenced by the next resume', async ({scope}) => {
   const rig = await startRig(scope);
   const {agent, ticket} = await RawAgent.begin(scope, optionsOf(rig));
   const port = await agent.bindTcp();

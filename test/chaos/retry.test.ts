@@ -1,4 +1,4 @@
-// Without a link: what its user is told, how long the agent tries, and when it comes back.
+// Without a link: what the user sees, how long the agent tries, and when it comes back.
 import {once} from 'node:events';
 import {readFile} from 'node:fs/promises';
 import {createServer} from 'node:https';
@@ -21,7 +21,7 @@ async function greet(scope: Scope, port: number) {
 }
 
 describe.concurrent('without a link', () => {
-  test('that nobody used: it is back by itself, and visitors are served', async ({scope, expect}) => {
+  test('that was idle: it comes back by itself, and visitors are served', async ({scope, expect}) => {
     const rig = await startRig(scope);
     const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
     await rig.proxy.refuse();
@@ -34,7 +34,10 @@ describe.concurrent('without a link', () => {
     await greet(scope, ready.tcp?.port ?? 0);
   });
 
-  test('a person is told in one line what is kept, and in one that it is back', async ({scope, expect}) => {
+  test('the user gets one line about what is kept, and one when the link is back', async ({
+    scope,
+    expect,
+  }) => {
     const rig = await startRig(scope);
     const args = ['expose', String(await echoUpstream(scope)), '--tcp'];
     const cli = await startCli(scope, args, {env: rig.env});
@@ -81,7 +84,7 @@ describe.concurrent('without a link', () => {
     expect(cli.events.filter(({type}) => type === 'ready').length).toBe(1);
   });
 
-  test('the first link is waited for with --wait alone', async ({scope, expect}) => {
+  test('the first link is waited for only with --wait', async ({scope, expect}) => {
     const {flags, caFile} = await certificateFlags(scope);
     const port = await unusedPort();
     const token = 'a-token-that-is-long-enough';
@@ -104,7 +107,7 @@ describe.concurrent('without a link', () => {
     expect(refused.error).toMatchObject({code: 'TOKEN_WRONG'});
   });
 
-  test('--max-retry-time ends it, also where nobody answers at all', async ({scope, expect}) => {
+  test('--max-retry-time ends it, also when nobody answers at all', async ({scope, expect}) => {
     const rig = await startRig(scope);
     const upstream = await echoUpstream(scope);
     const proxy = await FaultProxy.start(scope, {target: {port: rig.relay.port}});

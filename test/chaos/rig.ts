@@ -1,4 +1,4 @@
-// What every fault test stands on: a relay and agents by the CLI, and a fault proxy on the link between them.
+// The basis of every fault test: a relay and agents by the CLI, and a fault proxy on the link between them.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type Authority, createAuthority} from '../helpers/certificates.js';
@@ -35,26 +35,26 @@ export async function certificateFlags(
   return {flags, caFile: await file('ca.pem', authority.cert), authority};
 }
 
-/** `NODE_OPTIONS` with which a process of a test loads modules of test/helpers first. */
+/** `NODE_OPTIONS` that makes a process load modules of test/helpers first. */
 export const preload = (...names: readonly string[]): Record<string, string> => ({
   NODE_OPTIONS: names.map((name) => `--import=${projectRoot}test/helpers/${name}`).join(' '),
 });
 
-/** With which inspect-hook.js knows of all timers. */
+/** With this inspect-hook.js counts all timers. */
 export const countTimers: Record<string, string> = {TUNL_COUNT_TIMERS: '1'};
 
 export interface RigOptions extends RelayProcessOptions {
-  /** Agents draw short waits between attempts only. */
+  /** Agents wait only for short times between attempts. */
   quickRetry?: boolean;
 }
 
 export interface Rig {
   relay: RelayProcess;
-  /** Stands between agents and the relay; visitors come straight to the relay. */
+  /** Between agents and the relay; visitors connect directly to the relay. */
   proxy: FaultProxy;
   caFile: string;
   authority: Authority;
-  /** With which an agent finds the relay, through the proxy. */
+  /** The environment in which an agent finds the relay through the proxy. */
   env: Record<string, string>;
   /** `tunl expose TARGET --json` whose link goes through the proxy. */
   expose(target: number | string, options?: ExposeOptions): Promise<Exposed>;
@@ -87,7 +87,7 @@ export async function startRig(scope: Scope, options: RigOptions = {}): Promise<
   return rig;
 }
 
-/** Where a relay listens that is started again: on ports that nobody else is given in between. */
+/** Fixed addresses for a relay that is started again: no other process gets these ports in between. */
 export async function keptPorts(): Promise<{listen: string; tcpPorts: string}> {
   return {listen: `127.0.0.1:${await unusedPort()}`, tcpPorts: await unusedPortRange(8)};
 }
@@ -99,12 +99,12 @@ export interface Inspection {
   external: number;
   arrayBuffers: number;
   rss: number;
-  /** 0 unless asked for with `countTimers`. */
+  /** 0 without `countTimers`. */
   timers: number;
   descriptors: number;
 }
 
-/** What a process holds now, after a garbage collection. It must have been started with inspect-hook.js. */
+/** The resources of a process now, after a garbage collection. It must have been started with inspect-hook.js. */
 export async function inspect(child: Child): Promise<Inspection> {
   const before = [...child.stderr.matchAll(/"inspected":(\d+)/g)].length;
   child.signal('SIGUSR2');

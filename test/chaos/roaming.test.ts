@@ -1,4 +1,5 @@
-// The agent's machine gets another address while visitors are there: what was said to the old one is lost, they are not.
+// The agent's machine gets another address while visitors are connected: packets to the old address are lost, the visitors
+// are not.
 import {Child} from '../helpers/child.js';
 import {atMost} from '../helpers/metric.js';
 import {twoHosts} from '../helpers/net-ns.js';
@@ -6,7 +7,7 @@ import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 import {sleep} from './rig.js';
 
-test('another address: the link is renewed without waiting for its silence', async ({scope, expect}) => {
+test('another address: the link is renewed before its silence is noticed', async ({scope, expect}) => {
   const wire = await twoHosts(scope, {'r1.example.test': 'one'});
   const {namespace: there} = wire.one;
   const {namespace: here} = wire.two;
@@ -32,7 +33,7 @@ test('another address: the link is renewed without waiting for its silence', asy
   expect(atMost('another address', 'ms until a visitor is answered', performance.now() - since, 5_000)).toBe(
     true,
   );
-  // From an address that is gone before anybody answers: the attempt begun there comes to nothing.
+  // From an address that is gone before anybody answers: this attempt fails.
   await wire.cut();
   await wire.move();
   await sleep(1_500);

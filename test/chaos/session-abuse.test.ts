@@ -22,7 +22,7 @@ import {startWitness} from './witness.js';
 
 interface Peer {
   agent: RawAgent;
-  /** A visitor's stream that the agent was offered and has taken. */
+  /** The stream of a visitor, which the agent has accepted. */
   stream: number;
   visitor: Socket;
   heard: Recording;
@@ -59,7 +59,7 @@ const violations: Record<string, (peer: Peer) => void> = {
   'data past the window': ({agent, stream, visitor}) => {
     visitor.pause();
     const data = frameBytes(frame.data, stream, Buffer.alloc(200_000));
-    // More than all socket buffers on the way and the largest window together, so that credit runs out for sure.
+    // More than all socket buffers on the path and the largest window together, so credit certainly runs out.
     for (let i = 0; i < 250; i += 1) agent.segment(data);
   },
   'data after the end': ({agent, stream}) =>
@@ -99,7 +99,7 @@ const violations: Record<string, (peer: Peer) => void> = {
   'a welcome from the agent': ({agent}) => agent.say({type: 'refused', code: 'X', message: ''}),
 };
 
-/** The code that each of them ends with; PROTOCOL for what cannot be read at all. */
+/** The code that each of them ends with; PROTOCOL for unreadable input. */
 const CODES: Partial<Record<string, string>> = {
   'an ack of more than was sent': 'ACK_RANGE',
   'an ack of more than can be counted': 'ACK_RANGE',
@@ -117,7 +117,7 @@ const CODES: Partial<Record<string, string>> = {
   'credit of nothing': 'CREDIT_RANGE',
 };
 
-test('each violation ends its session with its code, and nobody else’s', async ({scope}) => {
+test('each violation ends its own session with its code, and no other', async ({scope}) => {
   const rig = await startRig(scope);
   const witness = await startWitness(scope, rig);
   let right = 0;
@@ -129,7 +129,7 @@ test('each violation ends its session with its code, and nobody else’s', async
     const code = CODES[name] ?? 'PROTOCOL';
     expect.soft(word, name).toBe(code);
     if (word === code) right += 1;
-    // Its visitor is told as well: by a reset, which a socket that has read its end only notices when it writes.
+    // Its visitor sees a reset. A socket that has read its end notices that only when it writes.
     peer.visitor.resume();
     const writing = setInterval(() => peer.visitor.write('x'), 20);
     expect.soft(await peer.heard.closed, name).toMatch(/ECONNRESET|EPIPE/);
@@ -139,7 +139,7 @@ test('each violation ends its session with its code, and nobody else’s', async
   await witness.undisturbed();
 });
 
-test('what must not come before the hello', async ({scope}) => {
+test('records that are not allowed before the hello', async ({scope}) => {
   const rig = await startRig(scope);
   const early: Record<string, (agent: RawAgent) => void> = {
     'session bytes': (agent) => agent.segment(frameBytes(frame.control, 0, bind)),
@@ -215,8 +215,8 @@ test.concurrent('a flood of opens that reads nothing', async ({scope, expect}) =
   void agent.closed.then(() => {
     over = true;
   });
-  // Until it is shown the door, which a socket that does not read learns from its writes only. Eight million refusals are
-  // more than may wait; after them it just knocks, for as long as the relay still lets what it said before be read.
+  // The relay closes the connection. A socket that does not read notices that only by its writes. Eight million refusals are
+  // more than may wait; after them it only pings, as long as the relay still reads the earlier bytes.
   for (let id = 2; !over; id += 20_000) {
     const batch: Buffer[] = [];
     for (let at = id; at < id + 20_000; at += 2) batch.push(frameBytes(frame.open, at, '\u0002{}'));

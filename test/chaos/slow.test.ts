@@ -1,4 +1,4 @@
-// Thousands of strangers who take their time, wherever a relay waits for somebody: they hold little, and are gone in time.
+// Thousands of slow strangers, wherever a relay waits for bytes: they use little memory, and are gone in time.
 import {once} from 'node:events';
 import {expect} from 'vitest';
 import {MiB} from '../helpers/bytes.js';
@@ -13,14 +13,14 @@ import {domain, long, sized} from './rig.js';
 
 const count = sized(2_000, 5_000);
 
-/** The relay lets go after 4 s of a ClientHello; the fifth is for the machine. */
+/** The relay gives up after 4 s of a ClientHello; the fifth second is for the machine. */
 const helloMs = 5_000;
 const anyMs = 15_000;
 
 const kinds = [
   {what: 'the first kilobyte of a ClientHello', kind: 'cut', mostMs: helloMs, mostBytes: 50 * MiB},
   {what: 'a byte of a ClientHello each second', kind: 'slow', mostMs: anyMs, mostBytes: 50 * MiB},
-  // Those whose handshake is over hold what TLS takes, 128 MiB together.
+  // Connections after the handshake have the memory of TLS, 128 MiB together.
   {what: 'a byte of a request each second', kind: 'headers', mostMs: anyMs, mostBytes: 200 * MiB},
   {what: 'a byte of a plain request each second', kind: 'plain', mostMs: anyMs, mostBytes: 100 * MiB},
 ];

@@ -1,4 +1,4 @@
-// Time that passes differently: a process that was stopped, and a wall clock that was set.
+// Clocks that jump: a process that was stopped, and a wall clock that was changed.
 import {rename, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe} from 'vitest';
@@ -11,17 +11,17 @@ import {tcpVisitor} from '../helpers/visitors.js';
 import {inspect, sized, sleep, startRig} from './rig.js';
 import {startWitness} from './witness.js';
 
-/** A new visitor gets its word back. */
+/** A new visitor gets its echo. */
 async function serve(scope: Scope, port: number): Promise<void> {
   const visitor = record(await tcpVisitor(scope, port));
   visitor.socket.write('hello');
   await visitor.received(5);
 }
 
-/** A wall clock that a process sees and a test sets. Timers go by the monotonic clock, which nobody can set. */
+/** A wall clock that a test sets for a process. Timers use the monotonic clock, which cannot be set. */
 async function wallClock(scope: Scope) {
   const file = join(await scope.tempDir('clock'), 'offset');
-  // In one step: the processes read it each time they look at the clock.
+  // In one write: the processes read it each time they ask for the time.
   const setOffset = async (ms: number) => {
     await writeFile(`${file}.next`, `${ms < 0 ? '' : '+'}${ms / 1000}\n`);
     await rename(`${file}.next`, file);
@@ -37,7 +37,7 @@ async function wallClock(scope: Scope) {
 }
 
 describe.concurrent('time', () => {
-  // Shorter than the silence that ends a link, and longer.
+  // Shorter and longer than the silence that ends a link.
   test.for([5, sized(20, 60)])(
     'an agent stopped for %d s serves again at once',
     async (seconds, {scope, expect}) => {
@@ -84,7 +84,7 @@ describe.concurrent('time', () => {
     const old = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
     old.socket.write('before');
     await old.received(6);
-    // A sleep stops the monotonic clock: to a process it looks as if only the time of day had moved on.
+    // A sleep stops the monotonic clock: for a process only the time of day has moved.
     await setOffset(3_600_000);
     rig.proxy.halfOpen('far');
     const since = performance.now();

@@ -1,4 +1,4 @@
-// People without any right who do what costs most, beside good visitors: these hardly notice.
+// Strangers who do the most expensive things, beside honest visitors: these hardly notice.
 import {once} from 'node:events';
 import {expect} from 'vitest';
 import {Child} from '../helpers/child.js';
@@ -14,7 +14,7 @@ import {sized} from './rig.js';
 const rounds = sized(9, 21);
 const roundMs = sized(1_500, 5_000);
 
-/** New connections one after the other, each with one echo; what each took, ms, sorted. */
+/** New connections one after the other, each with one echo; their times, ms, sorted. */
 async function visits(scope: Scope, relay: RelayProcess, host: string): Promise<number[]> {
   const times: number[] = [];
   const until = performance.now() + roundMs;
@@ -34,7 +34,7 @@ const p50 = at(0.5);
 const p99 = at(0.99);
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 
-/** Where the p99 of rounds without strangers differs by more than this, it says nothing of strangers either. */
+/** When the p99 of rounds without strangers differs by more than this, the machine is too busy to judge. */
 const steady = 2;
 
 interface Said {
@@ -42,8 +42,8 @@ interface Said {
 }
 
 /**
- * Until the scope ends or it is stopped, from another address. With the lowest priority: on machines of their own they would
- * not take the relay's processor either.
+ * Strangers until the scope ends or they are stopped, from another address. They have the lowest priority, because real
+ * strangers do not use the relay's CPU.
  */
 function strangers(scope: Scope, relay: RelayProcess, kind: string, atOnce: number): Child {
   const words = [`${projectRoot}test/helpers/strangers.js`, kind, String(relay.port), relay.domain];
@@ -59,13 +59,13 @@ test.for([
   ['5,000 that take their time for a ClientHello', 'slow', 5_000],
 ] as const)('beside %s good visitors take at most twice as long', async ([what, kind, atOnce], {scope}) => {
   const relay = await startRelayProcess(scope, {flags: ['--log-level', 'info']});
-  // Where they do no harm: they take as much of this machine's processors there, which is not what is asked.
+  // A relay on which they do no harm: there they use as much of this machine's CPU, which is not under test.
   const decoy = await startRelayProcess(scope, {flags: ['--log-level', 'info']});
   const {ready} = await relay.expose(await echoUpstream(scope));
   const host = ready.tls?.host ?? '';
   await visits(scope, relay, host);
   const floods = [decoy, relay].map((target) => strangers(scope, target, kind, atOnce));
-  // They go on for as long as they like: what they could begin with is spent.
+  // They have used up their first burst before the measurement.
   for (const {cli} of [decoy, relay]) await cli.saidOnStderr(/turned away/);
   for (const flood of floods) flood.signal('SIGSTOP');
   const pairs: {elsewhere: number[]; here: number[]}[] = [];

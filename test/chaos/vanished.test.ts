@@ -1,11 +1,11 @@
-// Visitors whose machine vanishes without a word, while nobody has anything to say: TCP keepalive finds out.
+// Visitors whose machine vanishes silently while nobody sends anything: TCP keepalive notices.
 import {execFileSync} from 'node:child_process';
 import {Child} from '../helpers/child.js';
 import {twoHosts} from '../helpers/net-ns.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 
-/** While sent bytes are unacknowledged the kernel sends them again, for a quarter of an hour, and asks nothing. */
+/** While sent bytes are unacknowledged, the kernel sends them again for a quarter of an hour, without keepalive probes. */
 async function acknowledged(namespace: string): Promise<void> {
   const unsent = () =>
     execFileSync('ip', ['netns', 'exec', namespace, 'ss', '-Htn', 'state', 'established'], {encoding: 'utf8'})

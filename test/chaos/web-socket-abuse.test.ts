@@ -1,4 +1,5 @@
-// WebSocket frames that no agent sends, on the agents' port: closed with the right code, and next to nothing kept of them.
+// WebSocket frames that no agent sends, on the agents' port: the relay closes with the right code and keeps hardly any
+// memory.
 import {once} from 'node:events';
 import {expect} from 'vitest';
 import {MiB} from '../helpers/bytes.js';
@@ -36,7 +37,7 @@ const abuses: [what: string, code: number, bytes: Buffer][] = [
   ['a close of one byte', 1002, frame({opcode: 8, payload: 'x', mask})],
 ];
 
-/** An upgraded connection, its answer taken; what comes next is what the relay says in frames. */
+/** An upgraded connection after the answer: everything that follows is frames of the relay. */
 async function upgraded(scope: Scope, relay: RelayProcess, from?: string): Promise<Recording> {
   const socket = await tlsVisitor(scope, {host: domain, port: relay.port}, {caFile: relay.caFile, from});
   const lines = [
@@ -56,7 +57,7 @@ async function upgraded(scope: Scope, relay: RelayProcess, from?: string): Promi
   return watched;
 }
 
-/** The code of the close frame in what a relay said. */
+/** The code of the close frame in the relay's bytes. */
 function closeCode(said: Buffer): number | undefined {
   let at = said.indexOf('\r\n\r\n') + 4;
   while (at + 2 <= said.length) {
@@ -81,9 +82,7 @@ test('each is closed with its code', async ({scope}) => {
   expect(relay.cli.exit).toBeUndefined();
 });
 
-test('a million empty fragments, and frames that are never finished, hold next to nothing', async ({
-  scope,
-}) => {
+test('a million empty fragments, and frames that never end, use hardly any memory', async ({scope}) => {
   const rig = await startRig(scope);
   const {ready} = await rig.expose(await echoUpstream(scope));
   const {host, port} = ready.tls ?? {host: '', port: 0};
@@ -98,7 +97,7 @@ test('a million empty fragments, and frames that are never finished, hold next t
     return heapUsed + external;
   };
   await greet();
-  // What the first upgrade makes once is nobody's.
+  // The first upgrade allocates some things once; they do not count.
   (await upgraded(scope, rig.relay)).socket.destroy();
   let before = await held();
   const fragments = await upgraded(scope, rig.relay);

@@ -1,4 +1,4 @@
-// A tunnel of somebody else, in use all the time: whatever is done to other sessions, it must not notice.
+// Another user's tunnel, in use all the time: it must not notice what happens to other sessions.
 import {expect} from 'vitest';
 import type {Scope} from '../helpers/scope.js';
 import {echoUpstream, record} from '../helpers/upstreams.js';
@@ -7,9 +7,9 @@ import type {Rig} from './rig.js';
 import {sleep} from './rig.js';
 
 export interface Witness {
-  /** How many rounds it has had an answer to so far. */
+  /** The number of rounds that were answered so far. */
   readonly rounds: number;
-  /** Ends its visit and says whether anything was amiss. */
+  /** Ends its visit, and fails if it was disturbed. */
   undisturbed(): Promise<void>;
 }
 

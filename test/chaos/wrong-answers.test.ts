@@ -1,5 +1,5 @@
 // Something else answers at the relay's address for a while (a captive portal, a load balancer, a stranger): an agent that
-// serves says so, and goes on where it was when the relay is back.
+// serves reports it, and resumes when the relay is back.
 import {createServer as createHttpsServer, type ServerOptions} from 'node:https';
 import {createServer} from 'node:net';
 import type {ErrorCode} from '../../src/lib/core/errors.js';
@@ -33,7 +33,7 @@ const page = (status: string, type = 'text/html', body = '<h1>Log in to the netw
   body,
 ];
 
-/** Where something else listens, each with what the agent calls it. */
+/** Ports of other servers, each with the code that the agent reports. */
 async function impostors(scope: Scope, {authority}: Rig): Promise<[string, number, ErrorCode][]> {
   const own = await authority.issue([domain]);
   const expired = {notBefore: new Date(Date.now() - 2 * day), notAfter: new Date(Date.now() - day)};
@@ -58,7 +58,10 @@ async function impostors(scope: Scope, {authority}: Rig): Promise<[string, numbe
   ];
 }
 
-test('no wrong answer ends an agent that serves: it says why, and resumes', async ({scope, expect}) => {
+test('no wrong answer ends an agent that serves: it reports the reason, and resumes', async ({
+  scope,
+  expect,
+}) => {
   const rig = await startRig(scope, {quickRetry: !long});
   const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
   const visitor = record(await tcpVisitor(scope, ready.tcp?.port ?? 0));
@@ -94,7 +97,7 @@ test('no wrong answer ends an agent that serves: it says why, and resumes', asyn
 const met = (event: {type: string}, code: ErrorCode) =>
   event.type === 'reconnecting' && 'code' in event && event.code === code;
 
-test('the relay’s own refusal of the token does end it', async ({scope, expect}) => {
+test('a refusal of the token by the relay itself ends it', async ({scope, expect}) => {
   const rig = await startRig(scope);
   const {cli} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
   const refusal = JSON.stringify({error: {code: 'TOKEN_WRONG', message: 'This token is not known here.'}});

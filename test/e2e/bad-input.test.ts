@@ -1,4 +1,4 @@
-// Everything that can be asked for wrongly: a code, an exit code and a next step, the same with and without --json.
+// Every kind of wrong input: a code, an exit code and a next step, the same with and without --json.
 
 import {mkdir, readFile, writeFile} from 'node:fs/promises';
 import {createServer as createHttpServer} from 'node:http';
@@ -125,12 +125,12 @@ describe('the command line', () => {
     expect(stderr).not.toMatch(/Ms\b|\{unencrypted|COMMAND --help/);
   });
 
-  test('an IP address is no name that a tunnel has: no warning of Node’s', async ({scope}) => {
+  test('an IP address is no tunnel name: Node prints no warning', async ({scope}) => {
     const {stderr} = await runCli(scope, ['connect', `127.0.0.1:${await unusedPort()}`]);
     expect(stderr).toMatch(/^error: /);
   });
 
-  test('an unknown command suggests what was meant', async ({scope}) => {
+  test('an unknown command: tunl suggests a similar one', async ({scope}) => {
     const {code, stderr, stdout} = await runCli(scope, ['expsoe', '8000']);
     expect(code).toBe(2);
     expect(stdout).toBe('');
@@ -138,7 +138,7 @@ describe('the command line', () => {
   });
 });
 
-test('names that nobody can have', async ({scope}) => {
+test('names that are not allowed', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const names: [ErrorCode, string][] = [
     ['NAME_RESERVED', 'www'],
@@ -157,14 +157,14 @@ test('names that nobody can have', async ({scope}) => {
     expect(JSON.parse(result.stdout), name).toMatchObject({type: 'error', code});
     expect(result.code).toBe(ERRORS[code].exitCode);
   }
-  // A word that objects of the language have is a name like any other.
+  // Names of properties that JavaScript objects have are valid names.
   const {ready} = await relay.expose(await echoUpstream(scope), {flags: ['--subdomain', 'constructor']});
   expect(ready.tls?.host).toBe('constructor.r1.localhost');
 });
 
-test('names and ports that somebody else has, or that the relay does not offer', async ({scope}) => {
+test('names and ports of another owner, or that the relay does not offer', async ({scope}) => {
   const first = await unusedPort();
-  // Without a token each state folder is an owner of its own, and each command of this test has its own.
+  // Without a token each state folder is a separate owner, and each command of this test has its own.
   const relay = await startRelayProcess(scope, {tcpPorts: `${first}-${first}`, withToken: false});
   const {env} = relay;
   await relay.expose(await echoUpstream(scope), {flags: ['--subdomain', 'demo', '--tcp']});
@@ -188,7 +188,7 @@ test('a missing and a wrong token', async ({scope}) => {
   expect(relay.cli.stderr + relay.cli.stdout).not.toContain(TUNL_TOKEN);
 });
 
-test('a relay that refuses, is silent, is not trusted, or is something else', async ({scope}) => {
+test('a relay that refuses, is silent, is not trusted, or is another server', async ({scope}) => {
   const at = (port: number) => ['expose', '8000', '--relay', `https://r1.localhost:${port}`];
   await refuses(scope, at(await unusedPort()), 'RELAY_REFUSED');
 
@@ -211,7 +211,7 @@ test('a web server, an older and a newer relay at the address', async ({scope}) 
   const {certFile, keyFile, caFile} = await certificate(scope, 'r1.localhost');
   let answer: Answer = {status: 200, headers: {}, body: '<h1>It works!</h1>'};
   const server = createHttpsServer({cert: await readFile(certFile), key: await readFile(keyFile)});
-  // Answers the agent's upgrade like any other request, as servers do that know of no upgrade.
+  // Answers the agent's upgrade like any other request, as servers without upgrades do.
   server.on('request', (_request, response) =>
     response.writeHead(answer.status, answer.headers).end(answer.body),
   );
@@ -233,7 +233,7 @@ test('a web server, an older and a newer relay at the address', async ({scope}) 
   await refuses(scope, args, 'RELAY_BUSY', {env});
 });
 
-test('a relay with files that do not fit, or on a port that it cannot have', async ({scope}) => {
+test('a relay with files that do not match, or with a port that it cannot use', async ({scope}) => {
   const folder = await scope.tempDir('files');
   const one = await certificate(scope, 'r1.localhost');
   const two = await certificate(scope, 'r2.localhost');
@@ -262,8 +262,8 @@ test('a relay with files that do not fit, or on a port that it cannot have', asy
   await refuses(scope, start('--listen', `127.0.0.1:${taken}`), 'LISTEN_IN_USE');
 });
 
-test('a relay without the right to its port says what to do', async ({scope}) => {
-  // In a namespace of its own, where low ports are kept for the privileged whatever this machine's setting is.
+test('a relay without the right to its port says what the user can do', async ({scope}) => {
+  // In a separate namespace, where low ports are privileged whatever this machine's setting is.
   const wire = await twoHosts(scope);
   const stateDir = await scope.tempDir('state');
   const result = await run(
@@ -280,20 +280,20 @@ test('a relay without the right to its port says what to do', async ({scope}) =>
   expect(result.stdout).toContain('setcap');
 });
 
-test('a relay that is cut off mid-way says so, and the agent comes back by itself', async ({scope}) => {
+test('a link that is cut is reported, and the agent comes back by itself', async ({scope}) => {
   const relay: RelayProcess = await startRelayProcess(scope);
   const proxy = await FaultProxy.start(scope, {target: {port: relay.port}});
   const {cli, ready} = await relay.expose(await echoUpstream(scope), {
     env: {TUNL_RELAY: `https://r1.localhost:${proxy.port}`},
   });
-  // The public address is the relay's own, not the way the agent came by.
+  // The public address has the relay's own port, not that of the proxy on the agent's link.
   expect(ready.tls?.port).toBe(relay.port);
   proxy.reset();
   expect(await cli.event('reconnecting')).toMatchObject({attempt: 1});
   expect(await cli.event('resumed')).toMatchObject({lost: 0});
 });
 
-/** A certificate for `*.host` and `host`, signed by a CA of its own. */
+/** A certificate for `*.host` and `host`, signed by its own CA. */
 async function certificate(scope: Scope, host: string) {
   const folder = await scope.tempDir('cert');
   const file = (name: string) => `${folder}/${name}`;

@@ -1,4 +1,4 @@
-// What comes over the wire and should not: refused, in time, with nobody else noticing.
+// Invalid input from the network: it is refused in time, and nobody else notices.
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {Agent} from 'node:https';
@@ -16,7 +16,7 @@ import {test} from '../helpers/test.js';
 import {echoUpstream, httpUpstream, type Recording, record} from '../helpers/upstreams.js';
 import {curl, tcpVisitor, tlsVisitor} from '../helpers/visitors.js';
 
-/** A relay and a good tunnel, which must answer whatever was done to the relay. */
+/** A relay and a working tunnel, which must answer after every attack. */
 async function started(scope: Scope) {
   const relay = await startRelayProcess(scope);
   const upstream = await httpUpstream(scope, 'still here');
@@ -45,7 +45,7 @@ async function stranger(scope: Scope, port: number): Promise<Recording> {
   return record(socket);
 }
 
-test('what is not TLS at all', async ({scope}) => {
+test('bytes that are not TLS', async ({scope}) => {
   const {port, stillServes} = await started(scope);
   const inputs = [
     Buffer.from('GET / HTTP/1.1\r\nHost: good.r1.localhost\r\n\r\n'),
@@ -54,7 +54,7 @@ test('what is not TLS at all', async ({scope}) => {
     Buffer.alloc(100_000, 0xff),
     Buffer.from([0x16, 0x03, 0x01, 0x00, 0x00]),
     Buffer.from([0x16, 0x03, 0x01, 0xff, 0xff, 0x01]),
-    // A record that says ClientHello and then is none.
+    // The record announces a ClientHello and contains something else.
     Buffer.concat([
       Buffer.from([0x16, 0x03, 0x01, 0x01, 0x00, 0x01, 0x00, 0x00, 0xfc]),
       Buffer.alloc(252, 0xaa),
@@ -67,13 +67,13 @@ test('what is not TLS at all', async ({scope}) => {
     const visitor = await stranger(scope, port);
     visitor.socket.write(input);
     await visitor.closed;
-    // Nothing of a tunnel's answer may come without TLS.
+    // Without TLS no byte of the tunnel may come.
     expect(visitor.data().toString('latin1')).not.toContain('still here');
   }
   await stillServes();
 });
 
-test('no name, a foreign name, and names that only look like a tunnel', async ({scope}) => {
+test('no name, a foreign name, and names that are similar to a tunnel’s', async ({scope}) => {
   const {relay, port, stillServes} = await started(scope);
   const names = [
     undefined,
@@ -112,7 +112,7 @@ test('no name, a foreign name, and names that only look like a tunnel', async ({
     {input: ''},
   );
   expect(openssl.stdout).toContain('no peer certificate available');
-  // Names have no case, and a dot at the end changes nothing.
+  // Names are case-insensitive, and a dot at the end changes nothing.
   for (const name of ['GOOD.R1.LocalHost', 'good.r1.localhost.']) {
     const got = await openedBy(scope, relay, name);
     expect(got, name).toBe(true);
@@ -120,7 +120,7 @@ test('no name, a foreign name, and names that only look like a tunnel', async ({
   await stillServes();
 });
 
-/** Whether openssl, which sends the name as it is written, completes a handshake. */
+/** Whether openssl, which sends the name exactly as given, completes a handshake. */
 async function openedBy(scope: Scope, relay: RelayProcess, name: string): Promise<boolean> {
   const args = [
     's_client',
@@ -135,7 +135,7 @@ async function openedBy(scope: Scope, relay: RelayProcess, name: string): Promis
   return stdout.includes('BEGIN CERTIFICATE');
 }
 
-/** A proxy that passes the first bytes of every visitor on in pieces. */
+/** A proxy that passes on the first bytes of every visitor in pieces. */
 async function inPieces(
   scope: Scope,
   port: number,
@@ -166,7 +166,7 @@ async function inPieces(
   return scope.listen(server);
 }
 
-test('a ClientHello in pieces of one byte, and cut anywhere, is served', async ({scope}) => {
+test('a ClientHello in pieces of one byte, and cut at any place, is served', async ({scope}) => {
   const {relay, host, port, stillServes} = await started(scope);
   const served = async (via: number) => {
     const visitor = await tlsVisitor(scope, {host, port: via}, {caFile: relay.caFile});
@@ -185,7 +185,7 @@ test('a ClientHello in pieces of one byte, and cut anywhere, is served', async (
 
 test('a ClientHello that never ends is closed, by size and by time', async ({scope}) => {
   const {port, stillServes} = await started(scope);
-  // By size: a handshake message of 16 MiB, in full records, for as long as it is taken.
+  // By size: a handshake message of 16 MiB, in full records, until the relay closes.
   const endless = await stranger(scope, port);
   const body = Buffer.alloc(16_384, 0);
   Buffer.from([0x01, 0xff, 0xff, 0xff, 0x03, 0x03]).copy(body);
@@ -202,13 +202,13 @@ test('a ClientHello that never ends is closed, by size and by time', async ({sco
   }
   await endless.closed;
   expect(sent).toBeLessThan(64 * MiB);
-  // By time: one that stops after its first bytes, and one that says nothing at all.
+  // By time: one that stops after its first bytes, and one that sends nothing.
   const stalled = await Promise.all(
     Array.from({length: 51}, async (_, i) => {
       const visitor = await stranger(scope, port);
       const since = performance.now();
       if (i > 0) visitor.socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]));
-      // Each by its own clock: how long fifty take to come in is not the relay's.
+      // Each has its own start time: the time that fifty connections need is not the relay's.
       return {waited: visitor.closed.then(() => performance.now() - since)};
     }),
   );
@@ -218,7 +218,7 @@ test('a ClientHello that never ends is closed, by size and by time', async ({sco
   await stillServes();
 });
 
-/** An upgrade request as an agent makes it; the rest is up to the test. */
+/** An upgrade request of an agent; the test decides what follows. */
 function agentSocket(
   relay: RelayProcess,
   headers: Record<string, string>,
@@ -231,7 +231,7 @@ function agentSocket(
   });
 }
 
-test('agents that may not come in are answered before the upgrade', async ({scope}) => {
+test('agents that are refused get an answer before the upgrade', async ({scope}) => {
   const {relay, stillServes} = await started(scope);
   const status = (headers: Record<string, string>, subprotocol?: string) =>
     new Promise<number>((resolve, reject) => {
@@ -248,7 +248,7 @@ test('agents that may not come in are answered before the upgrade', async ({scop
   await stillServes();
 });
 
-test('an agent that sends anything but the protocol is put out, and nobody else notices', async ({scope}) => {
+test('an agent that violates the protocol is disconnected, and nobody else notices', async ({scope}) => {
   const {relay, stillServes} = await started(scope);
   const authorization = `Bearer ${relay.token}`;
   const messages: (Buffer | string)[] = [
@@ -267,19 +267,19 @@ test('an agent that sends anything but the protocol is put out, and nobody else 
     socket.on('error', () => {});
     await once(socket, 'open');
     socket.send(message);
-    // One that waits for more to come gets more, until it sees that it is nonsense.
+    // Input that is incomplete gets more bytes, until it is invalid.
     const more = setInterval(
       () => socket.readyState === socket.OPEN && socket.send(Buffer.alloc(4096, 0xee)),
       20,
     );
-    // Not `once` of node:events, which fails where the relay has not read all of it and resets.
+    // Not `once` of node:events: it rejects when the relay resets because of unread bytes.
     await new Promise((resolve) => socket.once('close', resolve));
     clearInterval(more);
   }
   await stillServes();
 });
 
-test('WebSocket frames that are none', async ({scope}) => {
+test('invalid WebSocket frames', async ({scope}) => {
   const {relay, stillServes} = await started(scope);
   const frames: [string, Buffer][] = [
     [
@@ -306,7 +306,7 @@ test('WebSocket frames that are none', async ({scope}) => {
     scope.onEnd(() => socket.terminate());
     socket.on('error', () => {});
     const [response] = (await once(socket, 'upgrade')) as [{socket: Socket}];
-    // Not `once` of node:events, which fails where the relay has not read all of it and resets.
+    // Not `once` of node:events: it rejects when the relay resets because of unread bytes.
     const closed = new Promise((resolve) => response.socket.once('close', resolve));
     response.socket.write(bytes);
     await closed;

@@ -1,4 +1,4 @@
-// A gibibyte each way at once: every byte arrives, and neither process's memory grows with it.
+// A gibibyte each way at once: every byte arrives, and the memory of both processes stays the same.
 import {pipeline} from 'node:stream/promises';
 import {expect} from 'vitest';
 import {GiB, MiB, sha256Of, source} from '../helpers/bytes.js';
@@ -18,7 +18,7 @@ test.for(['TLS', 'TCP'] as const)('1 GiB down and 1 GiB up at once over %s', asy
   const curl = `curl -sS --noproxy '*' --cacert '${relay.caFile}' --connect-to ::127.0.0.1: --fail`;
   const down = Child.start(scope, 'sh', ['-c', `${curl} '${base}/bytes?n=${GiB}&seed=1' | sha256sum`]);
   const up = Child.start(scope, 'sh', ['-c', `${curl} -H Expect: -T - '${base}/upload'`], {stdin: true});
-  // When curl gives up, what it said is worth more than the broken pipe to it.
+  // When curl fails, its message says more than the broken pipe to it.
   await pipeline(source(GiB, 2), up.stdin).catch(() => {});
   const [downloaded, uploaded] = [await down.finished(), await up.finished()];
   expect(uploaded).toMatchObject({code: 0, stderr: ''});

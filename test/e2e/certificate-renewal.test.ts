@@ -1,4 +1,4 @@
-// A relay with certificates that openssl made, which are renewed under it: by SIGHUP, while an agent and a visitor stay.
+// A relay with certificates made by openssl, which are renewed while it runs: by SIGHUP, while an agent and a visitor stay.
 
 import {X509Certificate} from 'node:crypto';
 import {once} from 'node:events';
@@ -34,7 +34,7 @@ async function make(scope: Scope, folder: string, name: string) {
   return {certFile, keyFile};
 }
 
-test('SIGHUP: the next visitor gets the new certificate, the old one is kept while the new is no good', async ({
+test('SIGHUP: the next visitor gets the new certificate; an unusable new one leaves the old in place', async ({
   scope,
 }) => {
   const folder = await scope.tempDir('certificates');
@@ -80,7 +80,7 @@ test('SIGHUP: the next visitor gets the new certificate, the old one is kept whi
 
   early.write('still here');
   expect(String((await once(early, 'data'))[0])).toBe('still here');
-  // A relay that ends resets whoever is inside.
+  // A relay that ends resets its visitors.
   for (const each of visitors) each.destroy();
   expect((await relay.cli.stop()).code).toBe(0);
 });

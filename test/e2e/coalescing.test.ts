@@ -1,5 +1,6 @@
-// A browser may send a request for one name over an h2 connection of another that shows the same address and a certificate
-// for both. Here no request may ever reach another tunnel's upstream that way.
+// A browser may send a request for one name over an h2 connection of another name, if both have the same address and a
+// certificate
+// for both. No request may reach the upstream of another tunnel that way.
 import {writeFile} from 'node:fs/promises';
 import {createServer} from 'node:http2';
 import {join} from 'node:path';
@@ -14,11 +15,11 @@ const REQUESTS = 20;
 
 interface Site {
   url: string;
-  /** The hosts that were asked for at its upstream. */
+  /** The hosts in the requests at its upstream. */
   asked: string[];
 }
 
-/** An h2 upstream that any page may fetch from, behind a tunnel of its own. */
+/** An h2 upstream that any page may fetch from, behind its own tunnel. */
 async function site(scope: Scope, relay: RelayProcess, env: Record<string, string>): Promise<Site> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
@@ -31,7 +32,7 @@ async function site(scope: Scope, relay: RelayProcess, env: Record<string, strin
   return {url: ready.url ?? '', asked};
 }
 
-/** Opens one site in Chromium, which then asks the other one, and the other way round. */
+/** Opens one site in Chromium, which then sends requests to the other one, and vice versa. */
 async function visitBoth(scope: Scope, caFile: string, [one, two]: readonly [Site, Site]): Promise<void> {
   const browser = await startBrowser(scope, {caFile});
   for (const [from, to] of [
@@ -57,7 +58,7 @@ async function visitBoth(scope: Scope, caFile: string, [one, two]: readonly [Sit
 
 const strangers = (site: Site): string[] => site.asked.filter((host) => host !== new URL(site.url).host);
 
-test('with a certificate for each name every request of Chromium reaches its own upstream', async ({
+test('with one certificate for each name every request of Chromium reaches its own upstream', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -69,7 +70,7 @@ test('with a certificate for each name every request of Chromium reaches its own
   }
 });
 
-test('where all names share one the relay refuses h2, and for a reason: with --shared-h2 requests go astray', async ({
+test('when all names share one certificate the relay refuses h2, and with --shared-h2 requests reach other tunnels', async ({
   scope,
 }) => {
   const folder = await scope.tempDir('wildcard');
@@ -90,6 +91,6 @@ test('where all names share one the relay refuses h2, and for a reason: with --s
   const shared = await startRelayProcess(scope, {flags: [...given, '--shared-h2']});
   const sites = [await site(scope, shared, env), await site(scope, shared, env)] as const;
   await visitBoth(scope, caFile, sites);
-  // The browser does what the relay guards against; without this the test above would show nothing.
+  // This shows that the browser really does this; otherwise the test above would prove nothing.
   expect(sites.flatMap(strangers).length).toBeGreaterThan(0);
 });

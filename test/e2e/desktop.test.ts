@@ -1,4 +1,4 @@
-// --copy, --open and --qr with tools that behave as those of a desktop do: a clipboard and a browser that stay.
+// --copy, --open and --qr with tools that behave like those of a desktop: a clipboard and a browser that keep running.
 import {existsSync} from 'node:fs';
 import {chmod, readFile, stat, writeFile} from 'node:fs/promises';
 import {delimiter, join} from 'node:path';
@@ -13,13 +13,13 @@ import {httpUpstream} from '../helpers/upstreams.js';
 
 interface Desktop {
   env: Record<string, string>;
-  /** What a tool was given; '' as long as it was not. */
+  /** The input of a tool; '' before it has any. */
   given(tool: 'xclip' | 'browser'): Promise<string>;
   /** The process that a tool left behind. */
   pid(tool: 'xclip' | 'browser'): Promise<number>;
 }
 
-/** `xclip` goes into the background and keeps the outputs it was given; the browser stays in the foreground. */
+/** `xclip` goes into the background and keeps its outputs; the browser stays in the foreground. */
 async function desktop(scope: Scope): Promise<Desktop> {
   const folder = await scope.tempDir('desktop');
   const tool = async (name: string, script: string) => {
@@ -47,7 +47,9 @@ async function desktop(scope: Scope): Promise<Desktop> {
   };
 }
 
-test('the address is copied, opened and drawn; clipboard and browser outlive tunl', async ({scope}) => {
+test('the address is copied, opened and drawn; clipboard and browser keep running after tunl', async ({
+  scope,
+}) => {
   const tools = await desktop(scope);
   const {port} = await httpUpstream(scope);
   const {cli} = await startBehindRelay(scope, ['expose', String(port), '--copy', '--open', '--qr'], {
@@ -65,7 +67,7 @@ test('the address is copied, opened and drawn; clipboard and browser outlive tun
   expect((await left()).map(isAlive)).toEqual([true, true]);
 });
 
-test('an address with a secret reaches the browser by a private file', async ({scope}) => {
+test('an address with a secret reaches the browser in a private file', async ({scope}) => {
   const tools = await desktop(scope);
   const relay = await startRelayProcess(scope);
   const words = ['jupyter', '--open', '--bin', installed.jupyterLab];
@@ -83,7 +85,7 @@ test('an address with a secret reaches the browser by a private file', async ({s
   expect(existsSync(page)).toBe(false);
 });
 
-test('without a clipboard and a browser it says so, and the tunnel is there', async ({scope}) => {
+test('without a clipboard and a browser tunl says so, and the tunnel works', async ({scope}) => {
   const {port} = await httpUpstream(scope);
   const env = {PATH: '/nowhere'};
   const {cli} = await startBehindRelay(scope, ['expose', String(port), '--copy', '--open'], {env});

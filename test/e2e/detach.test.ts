@@ -1,4 +1,4 @@
-// Tunnels in the background, as a shell script uses them: the address in a variable, a list, logs, an end that can be read about.
+// Tunnels in the background, as a shell script uses them: the address in a variable, a list, logs, and the reason of the end.
 import {once} from 'node:events';
 import {existsSync, readdirSync, readFileSync, statSync} from 'node:fs';
 import {chmod, mkdir, utimes, writeFile} from 'node:fs/promises';
@@ -15,7 +15,7 @@ import {test} from '../helpers/test.js';
 import {httpUpstream, tcpUpstream} from '../helpers/upstreams.js';
 import {parseEvent} from '../project/event-schema.js';
 
-/** A shell in which `tunl` is the built command, with a state folder of its own; whatever it started is stopped at the end. */
+/** A shell in which `tunl` is the built command, with its own state folder; everything that it started is stopped at the end. */
 async function scriptShell(scope: Scope) {
   const relay = await startRelayProcess(scope);
   const home = await scope.tempDir('script');
@@ -31,7 +31,7 @@ async function scriptShell(scope: Scope) {
     CURL_CA_BUNDLE: relay.caFile,
   };
   const shell = (script: string) => run(scope, '/bin/bash', ['-euo', 'pipefail', '-c', script], {env});
-  // A scope of its own: this one is ending when it runs.
+  // A separate scope: the other one is already ending when this runs.
   scope.onEnd(async () => {
     await using end = new Scope();
     await run(end, join(home, 'tunl'), ['stop', '--all', '-q'], {env});
@@ -41,13 +41,13 @@ async function scriptShell(scope: Scope) {
   return {shell, stateDir, folder, left, relay};
 }
 
-/** Of `tunl list --json`, one line each. */
+/** The objects of `tunl list --json`, one on each line. */
 function listed(stdout: string) {
   const events = stdout.split('\n').filter(Boolean).map(parseEvent);
   return events.filter((event) => event.type === 'tunnel');
 }
 
-test('give me the address, use it, tear down', async ({scope}) => {
+test('print the address, use it, tear down', async ({scope}) => {
   const {shell, left} = await scriptShell(scope);
   const upstream = await httpUpstream(scope, 'from the background');
   const script = await shell(`
@@ -60,11 +60,13 @@ test('give me the address, use it, tear down', async ({scope}) => {
   `);
   expect(script).toMatchObject({code: 0, stdout: 'from the background\n1\n'});
   expect(script.stderr).toContain('has ended');
-  // What it said and why it ended stays for a while, and nothing else.
+  // Only its log and its entry with the reason stay for a while.
   expect(left().map((name) => name.replace(/^\w{6}/, 'id'))).toEqual(['id.json', 'id.log']);
 });
 
-test('--json says all that is needed; a program comes along and goes', async ({scope}) => {
+test('--json has everything that a script needs; a program starts and ends with the tunnel', async ({
+  scope,
+}) => {
   const {shell, stateDir} = await scriptShell(scope);
   const fake = await fakeProgram(
     scope,
@@ -81,16 +83,16 @@ test('--json says all that is needed; a program comes along and goes', async ({s
   const listed = parseEvent((await shell('tunl list --json')).stdout);
   expect(listed).toMatchObject({type: 'tunnel', id, address: ready.address, expiresAt});
   const following = await startCli(scope, ['logs', id, '-f'], {stateDir});
-  // It has found the tunnel when it speaks; one that looks later would rightly find nothing under this id.
+  // Only when it prints something has it found the tunnel; later there is none with this id.
   await following.line((line) => line.includes('words of a program'));
-  // What a program says may come after its first answer: by now it is in the log.
+  // The program may print after its first answer; by now the line is in the log.
   expect((await shell(`tunl logs ${id}`)).stdout).toContain('words of a program');
   expect((await shell(`tunl stop ${id} --json`)).stdout).toContain('"type":"ended"');
   expect((await following.exited).code).toBe(0);
   expect(withArgument(fake).filter(isAlive)).toEqual([]);
 });
 
-test('a port that nobody listens on is told in the foreground, and in the log; it says how to stop it', async ({
+test('a port without a listener is reported in the foreground, and in the log; the message says how to stop the tunnel', async ({
   scope,
 }) => {
   const {shell, stateDir} = await scriptShell(scope);
@@ -104,14 +106,16 @@ test('a port that nobody listens on is told in the foreground, and in the log; i
   await log.line((line) => line.includes(warning));
   expect(log.stdout).toContain(`tunl stop ${id}`);
   expect(log.stdout).not.toContain('Ctrl+C');
-  // A script that takes one event gets one event.
+  // A script that reads one event gets one event.
   const json = await shell(`tunl expose ${port} --detach --json`);
   expect(parseEvent(json.stdout).type).toBe('ready');
   const quiet = await shell(`tunl expose ${port} --detach -q`);
   expect(quiet.stderr).toBe('');
 });
 
-test('what cannot come up says why in the foreground, and leaves nothing', async ({scope}) => {
+test('a tunnel that cannot start reports the reason in the foreground, and leaves nothing', async ({
+  scope,
+}) => {
   const {shell, left} = await scriptShell(scope);
   const failed = await shell(`tunl expose --detach --json -- sh -c 'echo no luck; exit 3'`);
   expect(failed).toMatchObject({code: 6, stderr: ''});
@@ -124,11 +128,11 @@ test('what cannot come up says why in the foreground, and leaves nothing', async
   expect((await shell('tunl stop --json')).stdout).toContain('"USAGE"');
 });
 
-test('a tunnel that another user runs cannot be stopped, and is said to be so', async ({scope}) => {
+test('a tunnel of another user cannot be stopped, and the error says so', async ({scope}) => {
   const user = await otherUser(scope);
   const at = await forOtherUser(scope, user);
   const folder = join(user.home, 'state', 'background');
-  // A process of root's: its number and its start, as the roster would have them.
+  // A process of root: its pid and its start time, as in the roster.
   const {pid} = Child.start(scope, 'sleep', ['600']);
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
   const processStart = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
@@ -159,7 +163,7 @@ test('a tunnel that another user runs cannot be stopped, and is said to be so', 
   expect(isAlive(pid)).toBe(true);
 });
 
-test('in a folder that others can write to no entry is believed: nothing is ended', async ({scope}) => {
+test('in a folder that others can write to, no entry is trusted: nothing is ended', async ({scope}) => {
   const {shell, stateDir} = await scriptShell(scope);
   const {pid} = Child.start(scope, 'sleep', ['600']);
   const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -183,7 +187,7 @@ test('in a folder that others can write to no entry is believed: nothing is ende
   await until(() => !isAlive(pid));
 });
 
-test('after kill -9: ended without a word; a pid that is somebody else’s by now is not touched', async ({
+test('after kill -9: ended without a word; a pid that now belongs to another process is not signalled', async ({
   scope,
 }) => {
   const {shell, folder} = await scriptShell(scope);
@@ -239,7 +243,9 @@ test('after its end the log and the reason can be read; a week later they are go
   expect(left()).toEqual([]);
 });
 
-test('what runs says how it is, takes another end, and keeps the reason of a stop', async ({scope}) => {
+test('a running tunnel shows its status, accepts another end time, and keeps the reason of a stop', async ({
+  scope,
+}) => {
   const {shell, stateDir, folder, left} = await scriptShell(scope);
   const {port} = await httpUpstream(scope, 'seen');
   await shell(`tunl expose ${port} --detach -q --expires 1h`);
@@ -266,7 +272,7 @@ test('what runs says how it is, takes another end, and keeps the reason of a sto
   if (extended.type !== 'extended') throw new Error('not extended');
   const wait = Date.parse(later?.expiresAt ?? '') - Date.parse(before.expiresAt ?? '');
   expect(wait).toBeGreaterThan(3.9 * 3_600_000);
-  // A process that does not answer is listed, without its status.
+  // A process that does not answer is listed without its status.
   process.kill(before.pid, 'SIGSTOP');
   const [silent] = listed((await shell('tunl list --json')).stdout);
   expect(silent).toMatchObject({id, state: 'running'});
@@ -277,7 +283,7 @@ test('what runs says how it is, takes another end, and keeps the reason of a sto
   const [ended] = listed((await shell('tunl list --all --json')).stdout);
   expect(ended?.end).toMatchObject({why: 'stopped', message: 'enough for today', exitCode: 0});
   expect(left()).not.toContain(`${id}.sock`);
-  // Sooner than planned: it ends by itself.
+  // Sooner than the first end time: it ends by itself.
   await shell(`tunl expose ${port} --detach -q --expires 1h`);
   const [second] = listed((await shell('tunl list --json')).stdout);
   await shell(`tunl extend ${second?.id} --expires 1s`);
@@ -300,20 +306,20 @@ test('the bytes of a visitor who stays are counted', async ({scope}) => {
   expect(Date.parse(status?.lastTrafficAt ?? '')).toBeGreaterThan(0);
 });
 
-test('an error that ends a tunnel is told with its code', async ({scope}) => {
+test('an error that ends a tunnel is shown with its code', async ({scope}) => {
   const {shell} = await scriptShell(scope);
   const {port} = await httpUpstream(scope);
   const start = `tunl expose ${port} --detach -q --subdomain mine`;
   await shell(start);
   const [first] = listed((await shell('tunl list --json')).stdout);
-  // The same owner's second agent takes the name over.
+  // A second agent of the same owner takes over the name.
   await shell(start);
   await until(() => first !== undefined && !isAlive(first.pid));
   const [ended] = listed((await shell('tunl list --all --json')).stdout);
   expect(ended).toMatchObject({id: first?.id, end: {why: 'failed', code: 'TAKEN_OVER', exitCode: 5}});
 });
 
-test('a program that floods its log fills no disk, and visitors are served', async ({scope}) => {
+test('a program that floods its log does not fill the disk, and visitors are served', async ({scope}) => {
   const {shell, stateDir, folder, left} = await scriptShell(scope);
   const fake = await fakeProgram(
     scope,
@@ -337,12 +343,12 @@ console.log('after the flood');`,
     .map((name) => statSync(join(folder, name)).size);
   expect(sizes).toHaveLength(2);
   for (const size of sizes) expect(size).toBeLessThan(2.2 * 1024 * 1024);
-  // Both files, in order, and nothing twice.
+  // Both files, in order, without duplicates.
   const log = (await shell(`tunl logs ${tunnel?.id} | tail -n +2 | sort | uniq -c | wc -l`)).stdout;
   expect(Number(log)).toBeLessThan(10);
 });
 
-test('a relay runs in the background as a tunnel does', async ({scope}) => {
+test('a relay runs in the background like a tunnel', async ({scope}) => {
   const {shell} = await scriptShell(scope);
   const script = await shell(`
     relay=$(tunl relay start --detach --json)
@@ -358,7 +364,7 @@ test('a relay runs in the background as a tunnel does', async ({scope}) => {
   expect(parseEvent(taken.stdout)).toMatchObject({type: 'error'});
 });
 
-test('a program that has tunl as a library starts tunl in the background, not itself', async ({scope}) => {
+test('a program that uses tunl as a library starts tunl in the background, not itself', async ({scope}) => {
   const {shell} = await scriptShell(scope);
   const script = join(await scope.tempDir('library'), 'program.mjs');
   await writeFile(

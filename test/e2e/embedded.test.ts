@@ -1,4 +1,4 @@
-// `tunl expose PORT` alone: a relay inside the same process, and what a script and a person may rely on.
+// `tunl expose PORT` without a relay: a relay inside the same process, and everything that scripts and users rely on.
 import {expect} from 'vitest';
 import type {ReadyEvent} from '../../src/lib/agent/events.js';
 import {Child, cleanEnv} from '../helpers/child.js';
@@ -13,7 +13,7 @@ test('the address is the only line on stdout, and works', async ({scope}) => {
   const cli = await startCli(scope, ['expose', String(upstream.port)]);
   const address = await cli.line();
   expect(address).toMatch(/^https:\/\/[a-z2-7]{26}\.tunl\.localhost:\d+$/);
-  // stderr says that this is for this machine only, and how to try it.
+  // stderr says that the address works on this machine only, and how to try it.
   const [, caFile = ''] = await cli.saidOnStderr(/curl --cacert (\S+) https/);
   await cli.saidOnStderr(/this machine only/);
   expect(await curl(scope, caFile, [`${address}/`])).toMatchObject({code: 0, stdout: 'embedded'});
@@ -32,7 +32,7 @@ test('--tcp prints localhost:PORT', async ({scope}) => {
   expect((await cli.stop('SIGINT')).code).toBe(0);
 });
 
-test('the same name again after a restart, a fresh one with --new-name', async ({scope}) => {
+test('the same name again after a restart, a new one with --new-name', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   const {port} = await httpUpstream(scope);
   const label = async (...flags: string[]) => {
@@ -46,7 +46,7 @@ test('the same name again after a restart, a fresh one with --new-name', async (
   expect(await label('--new-name')).not.toBe(first);
 });
 
-test('-q says nothing on stderr, --json nothing but events on stdout', async ({scope}) => {
+test('-q prints nothing on stderr, --json only events on stdout', async ({scope}) => {
   const {port} = await httpUpstream(scope);
   const quiet = await startCli(scope, ['expose', String(port), '-q']);
   await quiet.line();
@@ -59,13 +59,13 @@ test('-q says nothing on stderr, --json nothing but events on stdout', async ({s
   expect(got.code).toBe(0);
   expect(await json.event('connection', (event) => event.state === 'closed')).toMatchObject({via: 'tls'});
   await json.stop();
-  // Nothing was lost that would have to be found again: the end was asked for.
+  // The end was requested, so there is no `reconnecting`.
   expect(json.events.map(({type}) => type)).toEqual(['ready', 'connection', 'connection', 'closed']);
   expect(json.events.at(-1)).toMatchObject({connections: 1});
   expect(json.stderr).toBe('');
 });
 
-test('a reader that has enough ends the command quietly', async ({scope}) => {
+test('a reader that closes stdout ends the command quietly', async ({scope}) => {
   const {port} = await httpUpstream(scope);
   const stateDir = await scope.tempDir('state');
   const piped = Child.start(
@@ -75,7 +75,7 @@ test('a reader that has enough ends the command quietly', async ({scope}) => {
     {env: {...cleanEnv(), TUNL_STATE_DIR: stateDir}},
   );
   const ready = JSON.parse(await piped.line()) as ReadyEvent;
-  // The next event finds nobody who reads it.
+  // Nobody reads the next event.
   await curl(scope, ready.relay.caFile ?? '', [`${ready.url}/`]);
   const {code, stderr} = await piped.finished();
   expect({code, stderr}).toEqual({code: 0, stderr: ''});
@@ -110,12 +110,12 @@ test('the first SIGINT lets an open connection finish, the second leaves at once
   expect(await one.cli.exited).toEqual({code: 0, signal: null});
 
   const two = await start();
-  // Two signals within 300 ms are one key press that npx passed on as well.
+  // Two signals within 300 ms count as one key press that npx passed on as well.
   await new Promise((resolve) => setTimeout(resolve, 400));
   expect((await two.cli.stop('SIGINT')).code).toBe(130);
 });
 
-test('an upstream that refuses shows at the visitor as a reset, and once on stderr', async ({scope}) => {
+test('an upstream that refuses: the visitor is reset, and stderr says so once', async ({scope}) => {
   const closed = await unusedPort();
   const cli = await startCli(scope, ['expose', String(closed), '--tcp']);
   const [, publicPort] = (await cli.line()).split(':');
@@ -129,7 +129,7 @@ test('an upstream that refuses shows at the visitor as a reset, and once on stde
   await cli.stop();
 });
 
-test('no secret is in argv, and help and version answer', async ({scope}) => {
+test('no secret is in argv; help and version work', async ({scope}) => {
   const version = await runCli(scope, ['--version']);
   expect(version).toMatchObject({code: 0, stderr: ''});
   expect(version.stdout).toMatch(/^tunl\/\d+\.\d+\.\d+ /);

@@ -1,4 +1,5 @@
-// A folder with a public address, asked by curl through a relay in another process: what is served, and that nothing else is.
+// A folder with a public address, requested by curl through a relay in another process: its files are served, and nothing
+// else.
 
 import {existsSync} from 'node:fs';
 import {mkdir, readdir, symlink, utimes, writeFile} from 'node:fs/promises';
@@ -110,7 +111,7 @@ test('files are served: the index, types, ranges, conditions', async ({scope}) =
   });
 });
 
-test('nothing else is: parents, links that lead out, dotfiles, listings, what is no file', async ({
+test('nothing else is served: parents, links that lead out, dotfiles, listings, special files', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);

@@ -1,4 +1,5 @@
-// The README's first command, from nothing: a clone of HEAD, `npm ci`, `npx tunl expose`, with an old Node first in PATH.
+// The README's first command, from the beginning: a clone of HEAD, `npm ci`, `npx tunl expose`, with an old Node first in
+// PATH.
 import {readFileSync} from 'node:fs';
 import {expect} from 'vitest';
 import {startBrowser} from '../helpers/browser.js';
@@ -32,13 +33,13 @@ test('git clone, npm ci, npx tunl expose: an address that curl and Chromium load
   await tab.goto(address);
   expect(await tab.title()).toBe('from a fresh clone');
 
-  // Ctrl+C reaches npx, its shell and the command alike. The shell dies of it; the command ends in order.
+  // Ctrl+C reaches npx, its shell and the command. The shell dies; the command ends in order.
   cli.signalGroup('SIGINT');
   await cli.exited;
   expect(cli.stderr).toMatch(/closed after \d+ connections?\n/);
   expect(cli.stdout).toBe(`${address}\n`);
 
-  // What the README tells to run says the version of the Node it runs on: the pinned one, not the machine's.
+  // The commands of the README run on the pinned Node, not on the machine's.
   const version = await run(scope, 'npx', ['tunl', '--version'], {cwd, env});
   const {devDependencies} = JSON.parse(readFileSync(`${cwd}/package.json`, 'utf8')) as {
     devDependencies: {node: string};

@@ -1,4 +1,4 @@
-// gRPC through a tunnel that offers h2: unary, both-way streaming, trailers and errors, with the stock implementation.
+// gRPC through a tunnel that offers h2: unary calls, two-way streams, trailers and errors, with the standard implementation.
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {

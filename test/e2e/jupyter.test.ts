@@ -1,4 +1,4 @@
-// `tunl jupyter` with the real JupyterLab: Chromium opens the printed address, runs a cell and sees what it prints.
+// `tunl jupyter` with the real JupyterLab: Chromium opens the printed address, runs a cell and sees its output.
 import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {expect} from 'vitest';
@@ -8,9 +8,7 @@ import {startBehindRelay} from '../helpers/programs.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
 
-test('a notebook from anywhere: the printed address runs a cell, a wrong token does not get in', async ({
-  scope,
-}) => {
+test('the printed address runs a cell, a wrong token is refused', async ({scope}) => {
   const dir = await scope.tempDir('notebooks');
   const stateDir = await scope.tempDir('state');
   const {relay, cli} = await startBehindRelay(
@@ -40,7 +38,7 @@ test('a notebook from anywhere: the printed address runs a cell, a wrong token d
   const cell = tab.locator('.jp-Notebook .cm-content').first();
   await cell.click();
   await tab.keyboard.type('print("seen by", 6 * 7)');
-  // The kernel's WebSocket: the answer comes through the tunnel.
+  // The answer comes through the tunnel by the kernel's WebSocket.
   await tab.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').waitFor();
   await tab.keyboard.press('Shift+Enter');
   await tab.locator('.jp-OutputArea-output', {hasText: 'seen by 42'}).waitFor();

@@ -1,4 +1,4 @@
-// Whichever of the two is killed, the other goes, with all that was started: tunl by SIGKILL, then the program by SIGKILL.
+// When tunl or the program is killed (SIGKILL), the other one ends, with all processes that it started.
 import {once} from 'node:events';
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {Agent} from 'node:https';
@@ -30,9 +30,9 @@ import {curl} from '../helpers/visitors.js';
 
 interface Case {
   words: (scope: Scope, folder: string) => Promise<string[]>;
-  /** Brings visitors in, so that the program has processes of its own; resolves when they are there. */
+  /** Connects visitors, so that the program starts more processes; resolves when they exist. */
   visit?: (scope: Scope, ready: ReadyEvent, relay: RelayProcess) => Promise<void>;
-  /** What its main process's command line holds. */
+  /** A part of its main process's command line. */
   program: string;
 }
 
@@ -75,7 +75,7 @@ const cases: Record<string, Case> = {
     program: 'code-server',
   },
   terminal: {
-    // Ignores what a closed terminal says.
+    // Ignores SIGHUP and SIGTERM.
     words: async () => ['terminal', '--', '/bin/sh', '-c', 'trap "" HUP TERM; sleep 600; sleep 600'],
     program: 'web-terminal',
     visit: async (scope, ready, relay) => {
@@ -108,17 +108,17 @@ await listen(Number(argv[0]));`,
   },
 };
 
-/** What a command has started: the program, what that started in turn, the watcher. */
+/** The processes that a command has started: the program, its children, the watcher. */
 function startedBy(pid: number): {program: number; pids: number[]; watcher: number} {
   const isWatcher = (child: number) => commandLine(child).includes('tunl-watcher');
   const children = childrenOf(pid);
   const [watcher = 0] = children.filter(isWatcher);
   const [program = 0] = children.filter((child) => !isWatcher(child));
   expect(watcher).toBeGreaterThan(0);
-  // The mark is a secret, and every user can read a command line.
+  // The mark is a secret, and every user can read command lines.
   expect(commandLine(watcher)).not.toContain('TUNL_LAUNCH');
   const family = (parent: number): number[] => [parent, ...childrenOf(parent).flatMap(family)];
-  // sshd writes its title over its environment: its processes are its children.
+  // sshd writes its title over its environment: its processes are found as its children.
   const marked = commandLine(program).includes('sshd') ? [] : withMark(markOf(program));
   return {program, pids: [...new Set([...marked, ...family(program)])], watcher};
 }
@@ -147,7 +147,7 @@ for (const [name, {words, visit, program: shown}] of Object.entries(cases)) {
   }
 }
 
-test('the programs of this file are the ones that there are', () => {
+test('this file tests all programs', () => {
   const launching = readdirSync(join(root, 'src/lib/launch/programs')).map((file) => file.replace('.ts', ''));
   expect(launching.toSorted()).toEqual(['code-server', 'command', 'jupyter', 'sshd', 'terminal']);
   // The terminal is tested in both of its kinds.

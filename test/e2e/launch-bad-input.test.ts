@@ -1,4 +1,4 @@
-// Programs that are not there or do not behave, as `tunl` meets them: a code, an exit code, what to do, and nothing is left.
+// Programs that are missing or misbehave: a code, an exit code, a next step, and nothing is left.
 import {readdirSync} from 'node:fs';
 import {chmod, mkdir, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
@@ -19,7 +19,7 @@ import {curl} from '../helpers/visitors.js';
 /** A PATH with nothing but the Node that runs the tests. */
 const bare = {PATH: dirname(process.execPath)};
 
-/** Runs it to its end; expects this one error, and no folder of a launch. */
+/** Runs the command to its end; expects this one error, and no folder of a launch. */
 async function fails(
   scope: Scope,
   relay: RelayProcess,
@@ -42,7 +42,7 @@ async function fails(
   return error as NonNullable<typeof error>;
 }
 
-test('a program that is not installed: what to install', async ({scope}) => {
+test('a program that is not installed: the error says what to install', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const folder = await scope.tempDir();
   for (const [words, next] of [
@@ -66,7 +66,7 @@ test('a program that is not installed: what to install', async ({scope}) => {
   });
 });
 
-test('a Jupyter that is too old: which version it is, and which is needed', async ({scope}) => {
+test('a Jupyter that is too old: the error has its version and the required one', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const bin = join(await scope.tempDir('venv'), 'bin');
   await mkdir(bin);
@@ -78,7 +78,9 @@ test('a Jupyter that is too old: which version it is, and which is needed', asyn
   expect(message).toMatch(/is version 1\.24\.0; 2\.0 or newer is needed/);
 });
 
-test('a program that dies, never answers, leaves, or listens elsewhere', async ({scope}) => {
+test('a program that dies, never answers, goes into the background, or uses another port', async ({
+  scope,
+}) => {
   const relay = await startRelayProcess(scope);
   const [port, other] = [await unusedPort(), await unusedPort()];
   const script = await fakeProgram(
@@ -106,7 +108,7 @@ if (argv[0] === 'elsewhere') await listen(Number(argv[1]));`,
   await until(() => withArgument(script).length === 0);
 });
 
-test('a port in use, a folder that is not there, nothing after `--`', async ({scope}) => {
+test('a port in use, a missing folder, nothing after `--`', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const port = String(await scope.listen(createServer()));
   await fails(scope, relay, ['expose', port, '--', process.execPath], 'PROGRAM_PORT_TAKEN');
@@ -130,7 +132,7 @@ test('a port in use, a folder that is not there, nothing after `--`', async ({sc
   await fails(scope, relay, ['expose', '--ready-path', 'health', '--', 'sh'], 'OPTION_INVALID');
 });
 
-test('no relay: the reason, whether the program was started beside it or waited for it; nothing is left', async ({
+test('no relay: the reason, also when the program started beside it or waited for it; nothing is left', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -146,7 +148,7 @@ test('no relay: the reason, whether the program was started beside it or waited 
   expect(withArgument(script)).toEqual([]);
 });
 
-test('5,000 keys, with DOS line ends: the address comes as ever', async ({scope}) => {
+test('5,000 keys, with DOS line ends: the address comes as usual', async ({scope}) => {
   const keys = Array.from({length: 5_000}, (_, i) => {
     const head = Buffer.from('0000000b7373682d6564323535313900000020', 'hex');
     const body = Buffer.alloc(32, i & 255);
@@ -159,7 +161,7 @@ test('5,000 keys, with DOS line ends: the address comes as ever', async ({scope}
   expect(await cli.line()).toMatch(/^ssh -p/);
 });
 
-test('a state folder in which others could change the keys', async ({scope}) => {
+test('a state folder in which other users could change the keys', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const stateDir = await scope.tempDir('open');
   await chmod(stateDir, 0o777);
@@ -171,7 +173,9 @@ test('a state folder in which others could change the keys', async ({scope}) => 
   expect(cli.error).toMatchObject({code: 'STATE_DIR', message: expect.stringContaining(stateDir)});
 });
 
-test('one that ignores SIGTERM is killed after its time, with what it started', async ({scope}) => {
+test('a program that ignores SIGTERM is killed after its grace period, with its children', async ({
+  scope,
+}) => {
   const script = await fakeProgram(
     scope,
     `process.on('SIGTERM', () => {});
@@ -186,7 +190,7 @@ await listen(Number(argv[0]));`,
   expect(pids.filter(isAlive)).toEqual([]);
 });
 
-test('a flood that nobody reads: visitors are served, memory stays flat, what is left out is said', async ({
+test('a flood of output that nobody reads: visitors are served, memory stays flat, and tunl says how much it dropped', async ({
   scope,
 }) => {
   const script = await fakeProgram(
@@ -208,7 +212,7 @@ await listen(Number(argv[0]), (q, r) => flood(Number(q.url.slice(1))).then(() =>
     expect((await curl(scope, relay.caFile, [new URL(`/${blocks}`, address).href])).stdout).toBe('poured');
   };
   const readAgain = cli.holdStderr();
-  // Fills what tunl holds back for a reader that is only slow.
+  // Fills the buffer that tunl keeps for a slow reader.
   await pour(16);
   const before = cli.rssBytes();
   await pour(128);

@@ -1,4 +1,4 @@
-// The real code-server: asks for the password and takes it, in an environment that would lead it astray.
+// The real code-server asks for the password and accepts it, in an environment that could mislead it.
 import {readFileSync} from 'node:fs';
 import {mkdir, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
@@ -11,7 +11,7 @@ import {test} from '../helpers/test.js';
 test('code-server', async ({scope}) => {
   const home = await scope.tempDir('home');
   const dir = await scope.tempDir('project');
-  // A configuration of the user's own that would break everything.
+  // A configuration of the user that would break everything.
   await mkdir(join(home, '.config/code-server'), {recursive: true});
   await writeFile(
     join(home, '.config/code-server/config.yaml'),
@@ -21,7 +21,7 @@ test('code-server', async ({scope}) => {
   const output: string[] = [];
   const program = await launchIn(scope, codeServer({password, dir}), {
     bin: installed.codeServer,
-    // As inside a terminal of VS Code, on a platform that sets PORT.
+    // Like inside a terminal of VS Code, on a platform that sets PORT.
     env: plainEnv({
       HOME: home,
       PORT: '1',
@@ -58,8 +58,8 @@ test('code-server', async ({scope}) => {
   expect(readFileSync(join(home, '.config/code-server/config.yaml'), 'utf8')).toContain('auth: none');
 });
 
-test('openvscode-server: the token is in the address, and in no argument', async ({scope}) => {
-  // The server of VS Code itself, which code-server brings along: openvscode-server is that with a script around it.
+test('openvscode-server: the token is in the address, and not in any argument', async ({scope}) => {
+  // The server of VS Code itself, which is part of code-server: openvscode-server is the same with a script around it.
   const server = join(dirname(installed.codeServer), '../code-server/lib/vscode/out/server-main.js');
   const bin = join(await scope.tempDir('bin'), 'openvscode-server');
   await writeFile(bin, `#!/bin/sh\nexec '${process.execPath}' '${server}' "$@"\n`, {mode: 0o755});

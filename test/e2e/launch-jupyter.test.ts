@@ -1,4 +1,4 @@
-// The real JupyterLab: answers with the token and not without, knows its public name, leaves no file with the token.
+// The real JupyterLab answers only with the token, knows its public name, and leaves no file with the token.
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {mkdir, writeFile} from 'node:fs/promises';
 import {request} from 'node:http';
@@ -44,7 +44,7 @@ function get(port: number, path: string, headers: Record<string, string> = {}): 
   });
 }
 
-/** All text files below a folder that hold a text. */
+/** All text files below a folder that contain a text. */
 function filesWith(text: string, folder: string): string[] {
   return readdirSync(folder, {recursive: true, withFileTypes: true}).flatMap((entry) => {
     const path = join(entry.parentPath, entry.name);
@@ -58,7 +58,7 @@ test('JupyterLab', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   await writeFile(join(dir, 'hello.txt'), 'hello');
   const token = randomSecret();
-  // An active virtual environment is all that is needed to find it.
+  // It is found by an active virtual environment alone.
   const env = plainEnv({
     HOME: home,
     VIRTUAL_ENV: dirname(dirname(installed.jupyterLab)),
@@ -81,12 +81,12 @@ test('JupyterLab', async ({scope}) => {
   const right = await get(port, '/api/contents/hello.txt', {...visitor, authorization: `token ${token}`});
   expect(JSON.parse(right.body).content).toBe('hello');
 
-  // The page that the address leads to, and its cookie.
+  // The page at the printed address, and its cookie.
   const page = await get(port, `/lab?token=${token}`, visitor);
   expect(page.status).toBe(200);
   expect(String(page.headers['set-cookie'])).toMatch(/secure/i);
 
-  // A page of somebody else's may not drive it with the user's cookie.
+  // A foreign page may not use it with the user's cookie.
   const cookie = [page.headers['set-cookie'] ?? []].flat().map((line) => line.split(';', 1)[0]);
   const own = {...visitor, cookie: cookie.join('; ')};
   expect((await get(port, '/api/contents', own)).status).toBe(200);
@@ -127,10 +127,10 @@ test('JupyterLab with a kernel running: nothing is left when it stops', async ({
   expect(withMark(mark)).toEqual([]);
 });
 
-test('a taken port is an error of Jupyter’s, not another port', async ({scope}) => {
+test('a taken port is an error of Jupyter, not another port', async ({scope}) => {
   const program = jupyter({token: randomSecret(), dir: await scope.tempDir()});
   const port = await scope.listen(createServer());
-  // Behind the launcher's own look at the port, as if somebody had been faster.
+  // After the launcher's own check of the port, like a program that was faster.
   const running = await launchIn(
     scope,
     {
@@ -145,7 +145,7 @@ test('a taken port is an error of Jupyter’s, not another port', async ({scope}
   });
 });
 
-test('where it is found', async ({scope}) => {
+test('all places where it is found', async ({scope}) => {
   const bin = dirname(installed.jupyterLab);
   const program = jupyter({token: false});
   expect(await find(program, {PATH: bin})).toMatchObject({bin: installed.jupyterLab, kind: 'lab'});

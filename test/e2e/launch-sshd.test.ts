@@ -1,4 +1,4 @@
-// The real sshd: the printed line logs in as it stands, as root and as an ordinary user; what must not log in does not.
+// The real sshd: the printed line logs in, as root and as an ordinary user; nobody else can log in.
 import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import {connect} from 'node:net';
@@ -49,7 +49,7 @@ function shellFor(scope: Scope, key: KeyFiles, login: readonly LoginFact[]): Sta
   };
 }
 
-test('as root: login, files, forwarding; nothing but the key gets in', async ({scope}) => {
+test('as root: login, files, forwarding; only the key gets in', async ({scope}) => {
   const key = await makeKey(scope);
   const {program, port, shell} = await start(scope, key);
   expect(program.address).toBe(`ssh -p ${port} root@127.0.0.1`);
@@ -59,7 +59,7 @@ test('as root: login, files, forwarding; nothing but the key gets in', async ({s
   );
   expect(inside).toMatchObject({code: 5, stdout: 'root\n/opt/venv "x"\n[]\n'});
 
-  // The fingerprint is the one that ssh-keygen sees.
+  // ssh-keygen shows the same fingerprint.
   const hosts = join(await scope.tempDir(), 'hosts');
   await writeFile(hosts, fact(program.login, 'knownHosts'));
   expect((await run(scope, 'ssh-keygen', ['-lf', hosts])).stdout).toContain(
@@ -98,7 +98,7 @@ test('as root: login, files, forwarding; nothing but the key gets in', async ({s
   const nobody = await shell(`ssh -p ${port} daemon@127.0.0.1 true`);
   expect(nobody.code).toBe(255);
 
-  // Open sessions end with it, though each is a process group of its own: the forwarding one and this.
+  // Open sessions end with it, although each is a separate process group: the forwarding one and this.
   await until(() => childrenOf(program.pid).length === 1);
   const sessions = childrenOf(program.pid);
   const open = shell(`${program.address} -N`);
@@ -109,7 +109,7 @@ test('as root: login, files, forwarding; nothing but the key gets in', async ({s
   expect((await open).code).toBe(255);
 });
 
-test('the host key stays from one start to the next', async ({scope}) => {
+test('the host key stays the same after a restart', async ({scope}) => {
   const key = await makeKey(scope);
   const stateDir = await safeFolder(scope);
   const first = await start(scope, key, {stateDir});
@@ -134,7 +134,7 @@ test('the last of 5,000 keys logs in', async ({scope}) => {
   expect(await shell(`${program.address} echo in`)).toMatchObject({code: 0, stdout: 'in\n'});
 });
 
-test('options of an authorized_keys file hold', async ({scope}) => {
+test('options of an authorized_keys file apply', async ({scope}) => {
   const key = await makeKey(scope);
   const file = join(await scope.tempDir(), 'authorized_keys');
   await writeFile(file, `restrict,command="echo only this" ${key.publicKey}\n`);
@@ -178,14 +178,14 @@ test('by the TLS name: the printed line speaks TLS through openssl', async ({sco
   const stateDir = await safeFolder(scope);
   const byTls = await sshd({keys, stateDir, via: 'tls', caFile});
   const site = {public: side, port, folder, found: {bin: '', lead: [], kind: ''}, env: {}, uid: 0};
-  // The host key is the one of the sshd that runs.
+  // The host key is that of the running sshd.
   const known = fact(program.login, 'knownHosts').split(' ').slice(1).join(' ');
   const shell = shellFor(scope, key, [{...(program.login[1] as LoginFact), value: `localhost ${known}`}]);
   expect(fact(byTls.login(site), 'knownHosts')).toMatch(/^localhost ssh-ed25519 /);
   expect(await shell(`${byTls.address(site)} echo by TLS`)).toMatchObject({code: 0, stdout: 'by TLS\n'});
 });
 
-/** Starts sshd in a process of its own, whose command is `before` and Node; tells how visitors get in. */
+/** Starts sshd in a separate process, whose command is `before` and Node; returns how visitors get in. */
 async function startElsewhere(
   scope: Scope,
   before: string[],
@@ -236,7 +236,7 @@ test('as an ordinary user', async ({scope}) => {
   expect(other.code).toBe(255);
 });
 
-/** A command line that runs what follows it with other files in place of the machine's own. */
+/** A command line that runs a command with other files in place of the machine's own. */
 const withMounts = (mounts: string) => [
   'unshare',
   '--mount',
@@ -247,13 +247,13 @@ const withMounts = (mounts: string) => [
 ];
 const atRoot = {node: process.execPath, root};
 
-test('as root where /run/sshd is missing', async ({scope}) => {
+test('as root without /run/sshd', async ({scope}) => {
   const emptyRun = withMounts('mount -t tmpfs none /run');
   const {address, shell} = await startElsewhere(scope, emptyRun, {STATE: await safeFolder(scope)}, atRoot);
   expect(await shell(`${address} id -un`)).toMatchObject({code: 0, stdout: 'root\n'});
 });
 
-test('as root with a locked account: by PAM where sshd has it, else an error that tells the way out', async ({
+test('as root with a locked account: by PAM where sshd has it, otherwise an error that says what to do', async ({
   scope,
 }) => {
   const shadow = join(await scope.tempDir('shadow'), 'shadow');

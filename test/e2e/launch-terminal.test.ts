@@ -1,4 +1,4 @@
-// A shell in the browser, by the real gotty: a password is asked for, a typed command runs, nothing is left.
+// A shell in the browser, by the real gotty: it asks for a password, a typed command runs, nothing is left.
 import {createServer, request} from 'node:http';
 import {expect} from 'vitest';
 import {WebSocket} from 'ws';
@@ -53,7 +53,7 @@ test('gotty', async ({scope}) => {
   expect(withMark(mark)).toEqual([]);
 });
 
-// No package of ttyd is to be had everywhere, so this one takes ttyd's arguments and answers as it does without a password.
+// No package of ttyd exists for all systems, so this program takes ttyd's arguments and answers like ttyd without a password.
 const TTYD = `const path = argv[argv.indexOf('--interface') + 1];
 if (argv.includes('--credential') || argv.includes('-c')) process.exit(9);
 const s = createServer((q, r) => r.end('terminal ' + q.method + ' ' + q.url));
@@ -63,7 +63,7 @@ s.on('upgrade', (q, socket) => {
 });
 s.listen(path);`;
 
-test('ttyd, which takes no secret password, gets one put in front', async ({scope}) => {
+test('ttyd, which cannot take a password secretly, gets a password gate in front', async ({scope}) => {
   const script = await fakeProgram(scope, TTYD);
   const password = randomSecret();
   const program = terminal({password});
@@ -93,11 +93,11 @@ test('ttyd, which takes no secret password, gets one put in front', async ({scop
   expect(await upgrade(port, {authorization})).toBe('ping');
   expect(withMark(markOf(running.pid)).map(commandLine).join()).not.toContain(password);
   await running.stop();
-  // The gate is closed with the program.
+  // The gate closes with the program.
   await scope.listen(createServer(), '127.0.0.1', port);
 });
 
-/** The status of a refused upgrade, or what an accepted one echoes. */
+/** The status of a refused upgrade, or the echo of an accepted one. */
 function upgrade(port: number, headers: Record<string, string>): Promise<number | string> {
   return new Promise((resolve, reject) => {
     const question = request({
@@ -123,7 +123,7 @@ function upgrade(port: number, headers: Record<string, string>): Promise<number 
   });
 }
 
-test('a command that is not there is told before any visitor', async ({scope}) => {
+test('a missing command is reported before the first visitor', async ({scope}) => {
   const program = terminal({password: randomSecret(), argv: ['no-such-command']});
   await expect(launchIn(scope, program, {bin: installed.gotty})).rejects.toMatchObject({
     code: 'PROGRAM_MISSING',

@@ -14,7 +14,7 @@ async function echo(scope: Scope): Promise<number> {
   return await scope.listen(createServer({allowHalfOpen: true}, (socket) => socket.pipe(socket)));
 }
 
-/** Sends `text`, half-closes, and gives all that comes back. */
+/** Sends `text`, half-closes, and returns everything that comes back. */
 async function ask(host: string, port: number, text: string): Promise<string> {
   const socket = connect({host, port, allowHalfOpen: true});
   socket.end(text);
@@ -61,11 +61,11 @@ test('an unencrypted tunnel has a TCP socket besides its TLS name, and half-clos
   expect(tunnel.ready.address).toBe(`${host}:${port}`);
 });
 
-test('with no relay given one is started in this process', async () => {
+test('without a relay, one starts in this process', async () => {
   await using scope = new Scope();
   const stateDir = await scope.tempDir('state');
   const server = createServer((socket) => {
-    // The tunnel may be closed before the visitor's end has come through: what is open then is reset.
+    // The tunnel may close before the visitor's end has arrived: then it resets the connection.
     socket.on('error', () => {});
     socket.once('data', () =>
       socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi'),
@@ -79,11 +79,11 @@ test('with no relay given one is started in this process', async () => {
   const gone = new Promise((resolve) => asked.once('close', resolve));
   const [response] = await once(asked, 'response');
   expect(String((await response.toArray())[0])).toBe('hi');
-  // A visitor who is still there when the tunnel closes is reset, and nobody listens to its errors any more.
+  // When the tunnel closes it resets a visitor who is still connected; nothing handles the error of that socket later.
   await gone;
 });
 
-test('the errors of the model have codes of their own', async () => {
+test('the errors of the model have separate codes', async () => {
   await using scope = new Scope();
   const options = await relayAndOptions(scope);
   const port = await echo(scope);
@@ -106,7 +106,7 @@ test('the errors of the model have codes of their own', async () => {
   expect(again.url).toBe(tunnel.url);
 });
 
-test('a Unix socket, a URL and a folder are forwarded as a port is', async () => {
+test('a Unix socket, a URL and a folder are forwarded like a port', async () => {
   await using scope = new Scope();
   const options = await relayAndOptions(scope);
   const path = join(await scope.tempDir('app'), 'app.sock');
@@ -162,7 +162,7 @@ test('a signal ends a tunnel, or the wait for one', async () => {
   await tunnel.closed;
 });
 
-test('a tunnel that is given up in the moment in which it is ready leaves nothing behind', async () => {
+test('a tunnel that is closed at the moment when it becomes ready leaves nothing behind', async () => {
   await using scope = new Scope();
   const options = await relayAndOptions(scope);
   const port = await echo(scope);
@@ -173,12 +173,12 @@ test('a tunnel that is given up in the moment in which it is ready leaves nothin
   await expect(forward(port, {...options, signal: stop.signal, onEvent})).rejects.toMatchObject({
     code: 'ABORTED',
   });
-  // The port would be taken for forwarded.
+  // Otherwise the port would count as forwarded.
   await using again = await forward(port, options);
   expect(again.url).toMatch(/^https:/);
 });
 
-test('a name that somebody else holds is refused; its owner takes it over, and the old tunnel ends', async () => {
+test('a name of another owner is refused; its owner takes it over, and the old tunnel ends', async () => {
   await using scope = new Scope();
   const relay = scope.own(
     await startRelay({domain: 'r1.localhost', stateDir: await scope.tempDir('relay'), token: ''}),
@@ -193,7 +193,7 @@ test('a name that somebody else holds is refused; its owner takes it over, and t
   expect(second.url).toBe(first.url);
 });
 
-test('a relay whose names share one certificate offers h2 only when told to', async () => {
+test('a relay whose names share one certificate offers h2 only on request', async () => {
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const {cert, key} = await selfSigned(['r1.localhost', '*.r1.localhost']);
@@ -226,7 +226,7 @@ test.each([
   await expect(forward(await echo(scope), {...options, subdomain})).rejects.toMatchObject({code});
 });
 
-test('`constructor` is a name like others', async () => {
+test('`constructor` is a valid name', async () => {
   await using scope = new Scope();
   const options = await relayAndOptions(scope);
   await using tunnel = await forward(await echo(scope), {...options, subdomain: 'constructor'});

@@ -1,4 +1,4 @@
-// The live view in a real terminal: what it says, what its keys do, and that the terminal is sane whatever ends it.
+// The live view in a real terminal: its text, its keys, and a terminal that works again after every kind of end.
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
@@ -25,7 +25,7 @@ async function setUp(scope: Scope, options: ScreenOptions = {}) {
   return {relay, screen};
 }
 
-test('address, state and keys below, one line a visitor above; no upstream, then one, then a lost link', async ({
+test('address, state and keys below, one line for each visitor above; no upstream, then one, then a lost link', async ({
   scope,
 }) => {
   const {relay, screen} = await setUp(scope);
@@ -36,7 +36,7 @@ test('address, state and keys below, one line a visitor above; no upstream, then
   await screen.shows(KEYS);
   const [, address = ''] = await screen.shows(ADDRESS);
 
-  // A service that takes one connection and no more: it is not spent on looking.
+  // A service that accepts exactly one connection: the check of the upstream must not use it.
   const nc = run(scope, 'nc', ['-N', '-l', '127.0.0.1', String(port)], {
     input: 'HTTP/1.0 200 OK\r\n\r\nonce',
   });
@@ -51,11 +51,11 @@ test('address, state and keys below, one line a visitor above; no upstream, then
   expect(lines.filter((line) => KEYS.test(line))).toHaveLength(1);
   await screen.press('C-c');
   await screen.until((all) => all.at(-1) === '$');
-  // Nothing of the block is left.
+  // The block is gone.
   expect((await screen.lines()).some((line) => KEYS.test(line) || line.includes('so far'))).toBe(false);
 });
 
-test('several targets: every address on a line, one block with a row for each, and which of them is silent', async ({
+test('several targets: each address on a line, one block with a row for each, and the silent upstream is named', async ({
   scope,
 }) => {
   const {relay, screen} = await setUp(scope, {columns: 120});
@@ -71,14 +71,14 @@ test('several targets: every address on a line, one block with a row for each, a
   expect(rows[0]).toBe(`  web-1  ${address} → localhost:${port}`);
   expect(rows[1]).toMatch(new RegExp(`^ {2}${silent} {2,}localhost:\\d+ → localhost:${silent}$`));
   expect(rows[3]).toMatch(KEYS);
-  // What stdout says of the second one has not been drawn over.
+  // The block was not drawn over the second line of stdout.
   expect(lines.filter((line) => line.startsWith(`${silent}  `))).toHaveLength(1);
   expect(lines.filter((line) => line.includes(' → '))).toHaveLength(2);
   await screen.press('C-c');
   await screen.until((all) => all.at(-1) === '$');
 });
 
-test('q, c, o, ? and Enter; a paste is nothing', async ({scope}) => {
+test('q, c, o, ? and Enter; a paste does nothing', async ({scope}) => {
   const {port} = await httpUpstream(scope);
   const folder = await scope.tempDir('bin');
   await writeFile(join(folder, 'browser'), `#!/bin/sh\necho "$1" > ${folder}/opened\n`, {mode: 0o755});
@@ -99,7 +99,7 @@ test('q, c, o, ? and Enter; a paste is nothing', async ({scope}) => {
   await screen.shows(/^Ctrl\+C {2}stop; once more: at once$/);
   // More than one at once is a paste.
   await screen.press('?', '?', '?');
-  // An Enter that comes while the paste is still unread is a part of it: once more, then.
+  // An Enter that comes while the paste is unread is a part of it, so press it once more.
   const isBlankBelow = (all: string[]) =>
     all.some((line, n) => line.startsWith('With --no-keys') && all[n + 1] === '');
   await until(async () => {
@@ -129,7 +129,7 @@ test.for(['bash --norc', 'dash'])(
       const {stdout} = await run(scope, 'pgrep', ['-f', `^${TUNL} expose ${port}$`]);
       return Number(stdout);
     };
-    /** As a command sees it: while a shell edits a line the terminal is the shell's. */
+    /** As a command sees it: while a shell edits a line, the terminal has the shell's settings. */
     const isSane = async () => {
       asked += 1;
       await screen.until((lines) => lines.at(-1) === '$');
@@ -148,7 +148,7 @@ test.for(['bash --norc', 'dash'])(
     await screen.shows(/Stopped/);
     await isSane();
     await screen.run('fg');
-    // One block where it stopped, one where it goes on.
+    // One block where it stopped, one where it continued.
     await screen.until((lines) => lines.filter((line) => KEYS.test(line)).length === 2);
     expect(await screen.modes()).toEqual({icanon: false, echo: false, isig: true});
     await screen.press('C-c');
@@ -163,14 +163,14 @@ test.for(['bash --norc', 'dash'])(
   },
 );
 
-test('in the background it draws nothing over the shell, and is not stopped for the keyboard', async ({
+test('in the background it does not draw over the shell, and is not stopped for reading the keyboard', async ({
   scope,
 }) => {
   const {port} = await httpUpstream(scope);
   const {relay, screen} = await setUp(scope);
   await screen.run(`${TUNL} expose ${port} &`);
   const [address] = await screen.shows(/https:\/\/\S+\.r1\.localhost:\d+$/);
-  // A busy shell may write its prompt only now, before it.
+  // A busy shell may write its prompt only now, before this line.
   await screen.shows(/^(\$ )?Ctrl\+C stops it\.$/);
   await screen.run('echo typed');
   await screen.shows(/^typed$/);
@@ -191,7 +191,7 @@ test.for([40, 80, 200])('%i columns, resized in mid-run: one block, every line',
   await screen.until((lines) => lines.some(isState));
   const address = (await screen.lines()).join('').match(/https:\/\/\w+\.r1\.localhost:\d+/)?.[0] ?? '';
   const upstream = `localhost:${port}`;
-  /** As the block shows the address in a window of this width. */
+  /** The address as the block shows it in a window of this width. */
   const isDrawnFor = (width: number) => (all: string[]) => {
     const both = `  ${address} → ${upstream}`;
     const first = both.length < width ? both : address.slice(0, width - 1);
@@ -199,7 +199,7 @@ test.for([40, 80, 200])('%i columns, resized in mid-run: one block, every line',
   };
   for (const [visits, width] of [columns, 50, 120].entries()) {
     await screen.resize(width, 40);
-    // The terminal has its new size before the program has heard of it.
+    // The terminal has its new size before the program is told.
     await screen.until(isDrawnFor(width));
     await curl(scope, relay.caFile, [address]);
     await screen.until(
@@ -214,7 +214,7 @@ test.for([40, 80, 200])('%i columns, resized in mid-run: one block, every line',
   expect(lines.filter((line) => line.includes('^C stop'))).toHaveLength(1);
 });
 
-test('no keys and no block: --no-keys, --plain, TERM=dumb, ACCESSIBLE, CI, a program of one’s own', async ({
+test('no keys and no block: --no-keys, --plain, TERM=dumb, ACCESSIBLE, CI, with a command', async ({
   scope,
 }) => {
   const {port} = await httpUpstream(scope);
@@ -247,9 +247,9 @@ test('no keys and no block: --no-keys, --plain, TERM=dumb, ACCESSIBLE, CI, a pro
   await stop();
 });
 
-test('what is copied is in the clipboard of the desktop, also when the tunnel has gone', async ({scope}) => {
+test('copied text is in the clipboard of the desktop, also after the tunnel has ended', async ({scope}) => {
   const {port} = await httpUpstream(scope);
-  // Writes the number of a display that is free.
+  // Writes the number of a free display.
   const server = Child.start(scope, 'Xvfb', ['-displayfd', '1', '-screen', '0', '640x480x8']);
   const display = `:${(await server.line()).trim()}`;
   const {screen} = await setUp(scope, {env: {DISPLAY: display}});
@@ -262,7 +262,7 @@ test('what is copied is in the clipboard of the desktop, also when the tunnel ha
   expect(stdout).toBe(address);
 });
 
-test('--open where nothing opens: a clear line, and the tunnel stays', async ({scope}) => {
+test('--open without a browser: a clear line, and the tunnel stays', async ({scope}) => {
   const {port} = await httpUpstream(scope);
   const folder = await scope.tempDir('bin');
   await writeFile(join(folder, 'xdg-open'), '#!/bin/sh\nexit 3\n', {mode: 0o755});

@@ -1,4 +1,4 @@
-// Many tunnels, many visitors, and some of them that stop reading: nobody pays for anybody else.
+// Many tunnels, many visitors, and some of them that stop reading: the others are not affected.
 import {once} from 'node:events';
 import {createServer} from 'node:net';
 import type {TLSSocket} from 'node:tls';
@@ -39,7 +39,7 @@ test('200 tunnels, 1,000 visitors at once, no error', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const ports: number[] = [];
   for (let i = 0; i < 200; i++) {
-    // Each upstream answers with its own port first, so that a visitor at the wrong one is noticed.
+    // Each upstream first sends its own port, so that a visitor at the wrong one is noticed.
     const server = createServer({allowHalfOpen: true}, (socket) => {
       socket.on('error', () => {});
       socket.write(`${portOf(server)}\n`);
@@ -51,8 +51,8 @@ test('200 tunnels, 1,000 visitors at once, no error', async ({scope}) => {
   expect(tunnels.length).toBe(200);
   expect(new Set(tunnels.map(({tls}) => tls[0])).size).toBe(200);
 
-  // All are open at once before the first one says a word. They come in crowds of two hundred: a relay waits four seconds
-  // for a visitor's first bytes, which one process that greets a thousand times may not have sent by then.
+  // All are open before the first one sends anything. They come in groups of two hundred: a relay waits four seconds
+  // for a visitor's first bytes, and one process may need longer to send the first bytes of a thousand connections.
   const visitors: TLSSocket[] = [];
   for (let round = 0; round < 5; round++) {
     const crowd = tunnels.map(({tls: [host, port]}) =>
@@ -91,14 +91,14 @@ async function goodVisits(scope: Scope, port: number, count: number): Promise<vo
   }
 }
 
-test('visitors who stop reading and upstreams that never read cost nobody else anything', async ({scope}) => {
+test('visitors who stop reading and upstreams that never read do not affect others', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const ports = [
     await echoUpstream(scope),
     await pouringUpstream(scope, 1024 * MiB),
     await neverReadingUpstream(scope),
   ];
-  // One agent with three tunnels: they share its session, which is where one could hold up another.
+  // One agent with three tunnels: they share its session, where one could hold up another.
   const stateDir = await scope.tempDir('state');
   const agent = Child.start(
     scope,
@@ -118,7 +118,7 @@ test('visitors who stop reading and upstreams that never read cost nobody else a
   await once(stopped, 'data');
   const pusher = await tcpVisitor(scope, deaf);
   pusher.on('error', () => {});
-  // Writes until nothing is taken any more: 64 MiB are more than all buffers on the way together.
+  // Writes until the socket takes no more: 64 MiB are more than all buffers on the path together.
   let accepted = 0;
   const piece = Buffer.alloc(MiB);
   while (accepted < 64 && (pusher.write(piece) || (await drained(pusher)))) accepted += 1;
@@ -134,7 +134,7 @@ test('visitors who stop reading and upstreams that never read cost nobody else a
     .soft(atMost(name, 'agent RSS growth bytes', grown(agent.rssBytes(), before.agent), 64 * MiB))
     .toBe(true);
 
-  // The one who stopped goes on where it was.
+  // The visitor who stopped continues.
   let received = 0;
   stopped.on('data', (chunk: Buffer) => {
     received += chunk.length;
@@ -144,7 +144,7 @@ test('visitors who stop reading and upstreams that never read cost nobody else a
   await once(stopped, 'enough');
 });
 
-/** Whether a socket takes bytes again within a moment that is long for loopback. */
+/** Whether a socket takes bytes again within a time that is long for loopback. */
 async function drained(socket: NodeJS.EventEmitter): Promise<boolean> {
   const timeout = AbortSignal.timeout(1500);
   return once(socket, 'drain', {signal: timeout}).then(

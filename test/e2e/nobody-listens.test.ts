@@ -1,4 +1,4 @@
-// A port that nobody listens on, as somebody mistypes it: said at once, on whatever the command speaks by.
+// A port without a listener, for example a typing error: the command says so at once, in each form of output.
 
 import {once} from 'node:events';
 import {createServer} from 'node:net';
@@ -25,7 +25,7 @@ test('without a terminal: one line, and another when somebody listens', async ({
   expect(cli.stdout).toMatch(/^https:\S+\n$/);
 });
 
-test('with --json: the events that a refused visitor would have brought', async ({scope}) => {
+test('with --json: the same events as for a refused visitor', async ({scope}) => {
   const port = await unusedPort();
   const {cli} = await expose(scope, port);
   const upstream = `localhost:${port}`;
@@ -34,7 +34,7 @@ test('with --json: the events that a refused visitor would have brought', async 
   expect(await cli.event('upstream')).toEqual({type: 'upstream', upstream, answers: false});
 });
 
-test('with -q: not a word', async ({scope}) => {
+test('with -q: no output', async ({scope}) => {
   const cli = await startCli(scope, ['expose', String(await unusedPort()), '-q']);
   await cli.line();
   await cli.stop();

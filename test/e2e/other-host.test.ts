@@ -1,4 +1,4 @@
-// The agent on another machine: a network namespace of its own, joined to the relay's by a wire.
+// The agent on another machine: a separate network namespace, connected to the relay's.
 import {expect} from 'vitest';
 import {Child, run} from '../helpers/child.js';
 import {twoHosts} from '../helpers/net-ns.js';
@@ -14,7 +14,7 @@ test('an agent on another host serves visitors of the relay by name and by port'
     tcpPorts: '20000-20009',
   });
   expect(relay.url).toBe('https://r1.example.test');
-  // The upstream listens on the loopback of the agent's host, where the relay's host cannot reach it.
+  // The upstream listens on the loopback of the agent's host, which the relay's host cannot reach.
   const upstream = Child.start(
     scope,
     process.execPath,

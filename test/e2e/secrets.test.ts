@@ -1,4 +1,4 @@
-// What a visitor of a program must know: where it comes from, that it lets in, that it is on no command line and in no log.
+// The secret of a program: where it comes from, that it gives access, and that it is on no command line and in no log.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
@@ -88,7 +88,7 @@ test('terminal and code-server: their password from PASSWORD, or from a file', a
   }
 });
 
-test('a secret file that is empty', async ({scope}) => {
+test('an empty secret file', async ({scope}) => {
   const empty = await secretFile(scope, '\n');
   for (const [words, code] of [
     [['terminal', '--password-file'], 'PASSWORD_FILE_EMPTY'],
@@ -98,7 +98,7 @@ test('a secret file that is empty', async ({scope}) => {
     const {stdout} = await runCli(scope, [...words, empty, '--json']);
     const error = JSON.parse(stdout);
     expect(error).toMatchObject({code, exitCode: 8});
-    // Only a relay asks for a length.
+    // Only a relay requires a length.
     expect(error.next).not.toContain('16');
   }
 });

@@ -15,7 +15,7 @@ import {curl, tcpVisitor as openTcp, tlsVisitor as openTls} from '../helpers/vis
 const three = async (scope: Scope) =>
   (await Promise.all([1, 2, 3].map(() => echoUpstream(scope)))) as [number, number, number];
 
-/** Those who are still there at the end are reset. */
+/** Visitors who are still connected at the end are reset. */
 const tcpVisitor = async (scope: Scope, port: number) => (await openTcp(scope, port)).on('error', () => {});
 const tlsVisitor: typeof openTls = async (...about) => (await openTls(...about)).on('error', () => {});
 
@@ -48,7 +48,7 @@ test('each target has its line on stdout: its name, a tab, its address; and they
   expect(await cli.stop('SIGINT')).toMatchObject({code: 0});
 });
 
-test('events have the name of their tunnel, and what happens to the link is told once', async ({scope}) => {
+test('events have the name of their tunnel, and events of the link come once', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const proxy = await FaultProxy.start(scope, {target: {port: relay.port}});
   const env = {...relay.env, TUNL_RELAY: `https://${relay.domain}:${proxy.port}`};
@@ -82,7 +82,7 @@ test('events have the name of their tunnel, and what happens to the link is told
   ).toEqual(names);
 });
 
-test('one of three that is taken over ends alone, and says so', async ({scope}) => {
+test('one of three that is taken over ends alone, and reports it', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const ports = await three(scope);
   const words = ports.map((port, i) => `${'xyz'[i]}-1=${port}:tcp`);
@@ -102,7 +102,7 @@ test('one of three that is taken over ends alone, and says so', async ({scope}) 
   expect(closed.sort()).toEqual(['x-1', 'z-1']);
 });
 
-test('when one of several cannot be had, the command fails with its reason', async ({scope}) => {
+test('when one of several is refused, the command fails with the reason', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const [a, b] = await three(scope);
   const {code, cli} = await runCli(scope, ['expose', `${a}`, `-x=${b}`, '--json'], {env: relay.env});
@@ -125,7 +125,7 @@ test.for([
   expect(stderr).toMatch(why);
 });
 
-test('one target prints its address alone, with a name and a suffix too', async ({scope}) => {
+test('one target prints its address alone, also with a name and a suffix', async ({scope}) => {
   const port = await echoUpstream(scope);
   const cli = await startCli(scope, ['expose', `x-1=${port}:tcp`]);
   const line = await cli.line(() => true);
@@ -133,9 +133,7 @@ test('one target prints its address alone, with a name and a suffix too', async 
   await cli.stop('SIGINT');
 });
 
-test('a name that relays keep for themselves is what the tunnel is called, and not its address', async ({
-  scope,
-}) => {
+test('a reserved name becomes the name of the tunnel, and not its address', async ({scope}) => {
   const [a, b] = await three(scope);
   const cli = await startCli(scope, ['expose', `${a}`, `api=${b}`]);
   const line = await cli.line((each) => each.startsWith('api\t'));

@@ -1,4 +1,4 @@
-// Several tunnels in one process: those with the same settings share a link, those with others share nothing.
+// Several tunnels in one process: those with the same settings share a link, others share nothing.
 
 import {once} from 'node:events';
 import type {Socket} from 'node:net';
@@ -34,7 +34,7 @@ async function rig(scope: Scope, more: RelayOptions = {}): Promise<Rig> {
   return {relay, options: {relay: relay.url, token, caFile, stateDir, unencrypted: true}};
 }
 
-/** A tunnel of its own upstream, and all that it tells. */
+/** A tunnel with its own upstream, and all its events. */
 async function open(scope: Scope, options: ForwardOptions, port?: number) {
   const events: TunnelEvent[] = [];
   const onEvent = (event: TunnelEvent) => void events.push(event);
@@ -49,7 +49,7 @@ const visit = async (scope: Scope, tunnel: Tunnel): Promise<Socket> => {
   return visitor;
 };
 
-/** What was said comes back. */
+/** Writes a text and gets it back. */
 async function echo(visitor: Socket, text: string): Promise<void> {
   visitor.write(text);
   let heard = '';
@@ -75,7 +75,7 @@ test('tunnels with the same settings share one link; it ends with the last of th
   await reset;
   await echo(visitor, 'the others go on');
   await expect.poll(() => counts(relay)).toEqual({agents: 1, tunnels: 4});
-  // The same upstream gets its own names again, over the link that is there.
+  // The same upstream gets its own names again, over the existing link.
   const {url, tcpSocket} = one.tunnel;
   const again = await open(scope, options, Number(one.tunnel.ready.upstream.split(':').at(-1)));
   expect([again.tunnel.url, again.tunnel.tcpSocket]).toEqual([url, tcpSocket]);
@@ -109,7 +109,7 @@ test('a tunnel that is closed lets its visitors finish, while the others go on',
   ]);
 });
 
-test('other settings are another agent', async ({scope}) => {
+test('other settings need another agent', async ({scope}) => {
   const {relay, options} = await rig(scope);
   const port = await echoUpstream(scope);
   const other = await scope.tempDir('state');
@@ -126,7 +126,7 @@ test('other settings are another agent', async ({scope}) => {
   for (const {tunnel} of all.slice(1)) await echo(await visit(scope, tunnel), 'not concerned');
 });
 
-test('three relays and four agents with different state folders have nothing in common', async ({scope}) => {
+test('three relays and four agents with different state folders share nothing', async ({scope}) => {
   const port = await echoUpstream(scope);
   const [first, second] = [await scope.tempDir('state'), await scope.tempDir('state')];
   const said: Record<string, string[]> = {first: [], second: []};
@@ -138,7 +138,7 @@ test('three relays and four agents with different state folders have nothing in 
   const three = await open(scope, options, port);
   const four = await open(scope, {...options, stateDir: await scope.tempDir('state')}, port);
   expect(counts(relay)).toEqual({agents: 2, tunnels: 4});
-  // Each state folder has a relay with an authority of its own.
+  // Each state folder has a relay with its own authority.
   const [a, b] = [one.tunnel.ready.relay, two.tunnel.ready.relay];
   expect(a.url).not.toBe(b.url);
   expect([a.caFile, b.caFile]).toEqual([expect.stringContaining(first), expect.stringContaining(second)]);
@@ -148,7 +148,7 @@ test('three relays and four agents with different state folders have nothing in 
   await echo(await visit(scope, two.tunnel), 'two goes on');
   await three.tunnel.close();
   await echo(await visit(scope, four.tunnel), 'four goes on');
-  // Visitors are counted for each agent.
+  // Each agent numbers its own visitors.
   const ids = (events: TunnelEvent[]) =>
     events.flatMap((each) => (each.type === 'connection' ? [each.id] : []));
   expect([ids(two.events)[0], ids(four.events)[0]]).toEqual([1, 1]);
@@ -174,7 +174,7 @@ test('one of three that is taken over ends alone', async ({scope}) => {
   expect([one.types(), three.types()]).toEqual([['ready'], ['ready']]);
 });
 
-test('a tunnel that cannot be had costs the others nothing', async ({scope}) => {
+test('a tunnel that is refused does not affect the others', async ({scope}) => {
   const {relay, options} = await rig(scope, {token: ''});
   const theirs = await open(scope, {...options, stateDir: await scope.tempDir('state'), subdomain: 'theirs'});
   const mine = await open(scope, options);
@@ -189,7 +189,7 @@ test('a tunnel that cannot be had costs the others nothing', async ({scope}) => 
   await expect.poll(() => counts(relay)).toEqual({agents: 2, tunnels: 4});
 });
 
-test('where a link has as many tunnels as the relay allows, the next one gets a link of its own', async ({
+test('when a link has as many tunnels as the relay allows, the next one gets its own link', async ({
   scope,
 }) => {
   const {relay, options} = await rig(scope, {maxTunnelsPerAgent: 4});
@@ -198,7 +198,9 @@ test('where a link has as many tunnels as the relay allows, the next one gets a 
   expect(relay.stats().agents).toBeGreaterThanOrEqual(3);
 });
 
-test('visitors of all tunnels of one link go on over its cuts, and each tunnel is told', async ({scope}) => {
+test('visitors of all tunnels of one link survive its cuts, and each tunnel gets the events', async ({
+  scope,
+}) => {
   const {relay, options} = await rig(scope);
   const proxy = await FaultProxy.start(scope, {target: {port: relay.address.port}});
   const through = {...options, relay: `https://r1.localhost:${proxy.port}`};
@@ -212,10 +214,10 @@ test('visitors of all tunnels of one link go on over its cuts, and each tunnel i
   expect(counts(relay)).toEqual({agents: 1, tunnels: 6});
   const resumed = all.map(({events}) => events.filter(({type}) => type === 'resumed'));
   expect(resumed[0]?.length).toBeGreaterThanOrEqual(5);
-  // One event, told three times.
+  // One event object, for all three.
   for (const other of resumed.slice(1))
     expect(other.every((event, i) => event === resumed[0]?.[i])).toBe(true);
-  // One that is added and one that is removed while it goes on.
+  // Add one tunnel and remove one meanwhile.
   const added = await open(scope, through);
   await all[0]?.tunnel.close();
   proxy.reset();

@@ -1,4 +1,4 @@
-// Who may log in, by `tunl ssh` itself: the keys of a running ssh-agent, and those that GitHub publishes.
+// The keys that `tunl ssh` accepts: those of a running ssh-agent, and those that GitHub publishes.
 import {once} from 'node:events';
 import {readdirSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
@@ -51,7 +51,7 @@ test('--agent-keys: the keys of the running agent, and no other', async ({scope}
   });
 });
 
-/** github.com, as an HTTPS proxy leads to it: pages by path. The name is real, its certificate the test's. */
+/** github.com behind an HTTPS proxy: pages by path. The name is real, the certificate is the test's. */
 async function gitHub(scope: Scope, pages: Record<string, string>): Promise<Record<string, string>> {
   const authority = await createAuthority();
   const caFile = join(await scope.tempDir('ca'), 'ca.pem');
@@ -76,7 +76,7 @@ async function gitHub(scope: Scope, pages: Record<string, string>): Promise<Reco
   return {HTTPS_PROXY: `http://127.0.0.1:${port}`, NODE_EXTRA_CA_CERTS: caFile};
 }
 
-test('--github: the keys that GitHub publishes, beside one of a file', async ({scope}) => {
+test('--github: the keys that GitHub publishes, with those of a file', async ({scope}) => {
   const [published, own] = [await makeKey(scope), await makeKey(scope)];
   const bare = published.publicKey.split(' ').slice(0, 2).join(' ');
   const env = await gitHub(scope, {'/octocat.keys': `${bare}\n`, '/empty.keys': ''});
@@ -96,9 +96,7 @@ test('--github: the keys that GitHub publishes, beside one of a file', async ({s
   }
 });
 
-test('--github without a network: a code, an exit code, a way out; and nothing is started', async ({
-  scope,
-}) => {
+test('--github without a network: a code, an exit code, a next step; nothing is started', async ({scope}) => {
   const env = {HTTPS_PROXY: `http://127.0.0.1:${await unusedPort()}`};
   const {cli, stdout, stderr, code} = await runCli(scope, ['ssh', '--github', 'octocat'], {env});
   expect({stdout, code}).toEqual({stdout: '', code: 8});

@@ -1,4 +1,4 @@
-// `tunl ssh` with the real sshd: the printed line logs in as it stands, by a port and by the TLS name, as root and as a user.
+// `tunl ssh` with the real sshd: the printed line logs in, by a port and by the TLS name, as root and as a user.
 import {chmod, copyFile, readFile, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {join} from 'node:path';
@@ -62,7 +62,7 @@ test('by a port: login, scp, sftp, rsync; another key does not get in', async ({
   expect((await cli.stop('SIGINT')).code).toBe(0);
 });
 
-test('what VS Code Remote is made of: a script on stdin, one connection for many sessions, forwarding both ways', async ({
+test('the steps of VS Code Remote: a script on stdin, one connection for many sessions, forwarding both ways', async ({
   scope,
 }) => {
   const key = await makeKey(scope);
@@ -74,14 +74,14 @@ test('what VS Code Remote is made of: a script on stdin, one connection for many
   const folder = await scope.tempDir('remote');
   const ssh = ready.address;
 
-  // Its first step: a script of some length for a shell without a terminal, which reads it from standard input.
+  // The first step: a long script for a shell without a terminal, which reads it from standard input.
   const script = join(folder, 'install.sh');
   const filling = `# ${'x'.repeat(76)}\n`.repeat(3_000);
   await writeFile(script, `${filling}uname -s; echo "pid $$"; exit 3\n`);
   const installed = await shell(`${ssh} bash -s < ${script}`);
   expect(installed).toMatchObject({code: 3, stdout: expect.stringMatching(/^Linux\npid \d+\n$/)});
 
-  // Then one connection that stays, and sessions, copies and forwards over it.
+  // Then one lasting connection, with sessions, copies and forwards over it.
   const socket = join(folder, 'mux');
   const web = await httpUpstream(scope, 'a server beside the sshd');
   const [socks, back] = [await unusedPort(), await unusedPort()];
@@ -104,7 +104,7 @@ test('what VS Code Remote is made of: a script on stdin, one connection for many
     `curl -sS --noproxy '' --socks5-hostname 127.0.0.1:${socks} ${there}`,
     `curl -sS --unix-socket ${folder}/local.sock ${there}`,
     `${over} curl -sS http://127.0.0.1:${back}/`,
-    // Without a listener here: a channel of its own on standard input and output.
+    // Without a listener here: a channel on standard input and output.
     `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | ${ssh} -W 127.0.0.1:${web.port} | tail -n 1`,
   ]) {
     expect(await shell(way), way).toMatchObject({
@@ -129,7 +129,7 @@ test('by the TLS name: the printed line, and `tunl connect` as its ProxyCommand'
   const {knownHosts = ''} = ready.login ?? {};
   const shell = await shellFor(scope, key, knownHosts);
   const {host = '', port = 0} = ready.tls ?? {};
-  // Where no resolver knows names below .localhost, the printed line's host is given its address beside it.
+  // Without a resolver for names below .localhost, the printed line gets the address as well.
   const line =
     (await run(scope, 'getent', ['hosts', host])).code === 0
       ? ready.address
@@ -169,7 +169,7 @@ test('as an ordinary user', async ({scope}) => {
   expect((await child.stop()).code).toBe(0);
 });
 
-test('keys that cannot be used', async ({scope}) => {
+test('unusable keys', async ({scope}) => {
   const folder = await scope.tempDir('keys');
   const key = await makeKey(scope);
   await writeFile(join(folder, 'empty'), '');

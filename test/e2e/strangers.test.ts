@@ -1,4 +1,4 @@
-// What people without any right do to a relay, and what it costs: counted, beside visitors who have one.
+// What strangers without any right do to a relay, and its cost: counted, beside visitors of a tunnel.
 
 import {once} from 'node:events';
 import {createServer} from 'node:net';
@@ -23,7 +23,7 @@ interface Said {
   answers: Record<string, number>;
 }
 
-/** From 127.0.0.2, so that they are not whoever else the test is. */
+/** From 127.0.0.2, so that they differ from the other connections of the test. */
 async function strangers(
   scope: Scope,
   relay: RelayProcess,
@@ -59,7 +59,7 @@ async function greet(scope: Scope, host: string, relay: RelayProcess): Promise<v
   visitor.destroy();
 }
 
-test('a flood of wrong tokens is mostly not even decrypted, and neither fills the log nor keeps an agent out', async ({
+test('a flood of wrong tokens is mostly not decrypted, does not fill the log, and keeps no agent out', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope, {flags: ['--log-level', 'info']});
@@ -74,18 +74,18 @@ test('a flood of wrong tokens is mostly not even decrypted, and neither fills th
   expect(closed).toBe(10_000);
   expect(visits).toBeGreaterThan(0);
   const name = '10,000 wrong tokens';
-  // A burst of 20, and one in two seconds after it; fifty are on their way at any moment.
+  // A burst of 20, then one in two seconds; up to fifty are under way at any moment.
   expect(atMost(name, 'tokens looked at', answers['401'] ?? 0, 20 + 50 + seconds)).toBe(true);
   expect(atMost(name, 'TLS handshakes', secured, 100 + 50 + 10 * seconds)).toBe(true);
   const lines = relay.cli.stderr.split('\n').filter((line) => /refused|turned away/.test(line));
   expect(lines[0]).toContain('from=127.0.0.2');
   expect(atMost(name, 'lines of the log', lines.length, 2 + (2 * seconds) / 10)).toBe(true);
-  // An agent that comes from elsewhere is let in at once.
+  // An agent from another address is accepted at once.
   const other = await relay.expose(upstream);
   await greet(scope, other.ready.tls?.host ?? '', relay);
 });
 
-test('8,000 ClientHellos that never end hold little, are gone within 15 seconds, and keep nobody out', async ({
+test('8,000 ClientHellos that never end use little memory, are gone within 15 seconds, and keep nobody out', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -93,7 +93,7 @@ test('8,000 ClientHellos that never end hold little, are gone within 15 seconds,
   const host = ready.tls?.host ?? '';
   await greet(scope, host, relay);
   const before = relay.cli.rssBytes();
-  // No more at once than the system lets wait for an accept.
+  // At most as many at once as the system queues for an accept.
   const flood = strangers(scope, relay, 'stalled', 8_000, 4_000);
   let peak = 0;
   await visitUntil(scope, flood, async () => {
@@ -107,7 +107,7 @@ test('8,000 ClientHellos that never end hold little, are gone within 15 seconds,
   expect(atMost(name, 'relay RSS growth bytes', Math.max(0, peak - before), 150 * MiB)).toBe(true);
 });
 
-test('with 1,024 descriptors and 5,000 visitors tunnels go on, agents come in, and the rest is refused at once', async ({
+test('with 1,024 descriptors and 5,000 visitors tunnels work, agents get in, and the other visitors are refused at once', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope, {flags: ['--log-level', 'warn']});
@@ -122,21 +122,21 @@ test('with 1,024 descriptors and 5,000 visitors tunnels go on, agents come in, a
   const established = await Promise.all(Array.from({length: 20}, () => tcpVisitor(scope, port)));
   for (const visitor of established) await say(visitor, 'one');
 
-  // All from one other address; each says a word, so that it knows whether it is in.
+  // All from one address; each sends a byte, to see whether it is accepted.
   const busy = relay.cli.cpuMs();
-  // No more at once than the system lets wait for an accept.
+  // At most as many at once as the system queues for an accept.
   const {inside, closed, longestMs} = await strangers(scope, relay, 'visit', 5_000, 2_000, port);
   const spent = relay.cli.cpuMs() - busy;
   const name = '1,024 descriptors, 5,000 visitors';
   expect(inside).toBeGreaterThan(800);
   expect(inside + closed).toBe(5_000);
   expect(atMost(name, 'visitors inside', inside, 1_024 - 128)).toBe(true);
-  // On a machine that is busy with other things the wait is longer, though the relay does no more.
+  // On a busy machine the wait is longer, although the relay does no more.
   atMost(name, 'ms until a refusal', longestMs, 1_000);
   expect.soft(longestMs).toBeLessThan(5_000);
   expect.soft(atMost(name, 'ms of CPU for all of them', spent, 1_000)).toBe(true);
   for (const visitor of established) await say(visitor, 'two');
-  // Another agent comes in, and visitors of an address that has few, in place of the one that has them all.
+  // Another agent gets in, and so do visitors of an address with few connections, in place of those of the heavy address.
   const other = await relay.expose(upstream, {flags: ['--tcp']});
   for (const to of [port, other.ready.tcp?.port ?? 0]) {
     const late = boldVisitor(scope, to, '127.0.0.1', '127.0.0.3');
@@ -148,13 +148,13 @@ test('with 1,024 descriptors and 5,000 visitors tunnels go on, agents come in, a
   expect(relay.cli.exit).toBeUndefined();
 });
 
-test('agents behind one address come back after a restart, however many resumes are refused first', async ({
+test('agents behind one address come back after a restart, although many resumes are refused first', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
   const {port, domain, caFile, token} = relay;
   const unknown = {id: '0'.repeat(32), secret: '0'.repeat(64), epoch: 1};
-  // More than strangers may do in vain at the relay's name, fifty at a time.
+  // More failures than strangers may have at the relay's name, fifty at a time.
   for (let round = 0; round < 8; round++) {
     await Promise.all(
       Array.from({length: 50}, async () => {
@@ -168,7 +168,7 @@ test('agents behind one address come back after a restart, however many resumes 
   expect(await agent.bindTcp()).toBeGreaterThan(0);
 });
 
-test('--visitor-idle-timeout ends who moves no byte, and nobody else', async ({scope}) => {
+test('--visitor-idle-timeout ends visitors that move no byte, and nobody else', async ({scope}) => {
   const relay = await startRelayProcess(scope, {flags: ['--visitor-idle-timeout', '2s']});
   const speaking = await scope.listen(
     createServer((socket) => {

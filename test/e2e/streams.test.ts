@@ -1,4 +1,4 @@
-// Streams that an agent opens at a relay in another process: they go on over cuts, end by halves, are refused with a reason,
+// Streams that an agent opens at a relay in another process: they survive cuts, half-close, are refused with a reason,
 // and belong to the next session after a goodbye.
 
 import {createHash} from 'node:crypto';
@@ -19,7 +19,7 @@ import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import {type Scope, unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 
-/** An agent whose link leads through `port` to the relay. */
+/** An agent whose link goes through `port` to the relay. */
 async function startAgent(scope: Scope, relay: RelayProcess, port = relay.port) {
   const ca = await readFile(relay.caFile, 'utf8');
   const identify = await loadIdentity(await scope.tempDir('state'));
@@ -71,7 +71,7 @@ const echo = {
   onLost: () => {},
 };
 
-test('a relay says in the handshake what it takes, and answers who it is and by which key it knows the agent', async ({
+test('a relay lists its features in the handshake, and answers who it is and by which key it knows the agent', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -81,14 +81,14 @@ test('a relay says in the handshake what it takes, and answers who it is and by 
   await answer.ended;
   const facts: unknown = JSON.parse(answer.heard);
   expect(facts).toMatchObject({domain: relay.domain, software: expect.stringMatching(/^tunl\//)});
-  // The token says whose the names are; the key is noted beside it.
+  // The token says who owns the names; the relay also knows the key.
   expect(facts).toHaveProperty('key', expect.stringMatching(/^key:[0-9a-f]{32}$/));
   expect(Object.keys(facts as object).sort()).toEqual(
     ['domain', 'key', 'maxTunnelsPerAgent', 'resumeWindowMs', 'software'].sort(),
   );
 });
 
-test('what a relay does not take is refused with its code and a reason, and the session goes on', async ({
+test('a kind or service that the relay does not have is refused with a code and a reason, and the session goes on', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -106,11 +106,11 @@ test('what a relay does not take is refused with its code and a reason, and the 
   await fine.echo('still here');
 });
 
-test('a half-close passes: what comes after it still arrives', async ({scope}) => {
+test('half-close works: later bytes of the other direction arrive', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const {open} = await startAgent(scope, relay);
   const opened = await open({service: 'echo'});
-  // More than a window: the answer is on its way long after this side has ended.
+  // More than a window: the answer is still under way long after this side has ended.
   const text = 'half'.repeat(500_000);
   const sent = opened.write(text);
   await sent;
@@ -119,7 +119,7 @@ test('a half-close passes: what comes after it still arrives', async ({scope}) =
   expect(opened.bytes).toBe(text.length);
 });
 
-test('a stream goes on over links that are cut in the middle of it', async ({scope}) => {
+test('a stream survives cuts of its link', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const proxy = await FaultProxy.start(scope, {target: {port: relay.port}});
   const {open, resumes} = await startAgent(scope, relay, proxy.port);
@@ -149,7 +149,7 @@ test('a stream goes on over links that are cut in the middle of it', async ({sco
   expect(resumes()).toBeGreaterThanOrEqual(6);
 });
 
-test('who opens a stream while there is no link gets it over the next one', async ({scope}) => {
+test('a stream that is opened without a link goes over the next one', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const proxy = await FaultProxy.start(scope, {target: {port: relay.port}});
   const {open, told} = await startAgent(scope, relay, proxy.port);
@@ -173,7 +173,7 @@ test('a goodbye in the middle: the open stream finishes at the old relay, the ne
   const {port} = await agent.bind({kind: 'tcp'}, echo);
   const visitor = connect(port, '127.0.0.1');
   scope.onEnd(() => void visitor.destroy());
-  // The relay stays for as long as its visitor does.
+  // The relay waits for its visitor.
   visitor.write('hello');
   await new Promise((resolve) => visitor.once('data', resolve));
   const before = await open({service: 'echo'});
@@ -181,7 +181,7 @@ test('a goodbye in the middle: the open stream finishes at the old relay, the ne
   const leaving = told('leaving');
   old.cli.signal('SIGTERM');
   await leaving;
-  // Nobody is there yet: it waits.
+  // No relay is there yet: the open waits.
   const next = open({service: 'echo'});
   await before.echo('while there is no other relay. ');
   await startRelayProcess(scope, options);

@@ -1,4 +1,4 @@
-// Programs that speak anything but HTTP, over --tcp: redis-cli, an ssh login, nc's half-close, a tutorial's echo server.
+// Programs that do not speak HTTP, over --tcp: redis-cli, an ssh login, nc's half-close, a tutorial's echo server.
 
 import {createHash} from 'node:crypto';
 import {mkdir, writeFile} from 'node:fs/promises';
@@ -49,7 +49,7 @@ test('an ssh login', async ({scope}) => {
     ...['PermitRootLogin prohibit-password', 'Subsystem sftp internal-sftp'],
   ];
   await writeFile(`${folder}/config`, `${config.join('\n')}\n`);
-  // Where sshd locks itself in before the login; its service makes it, and the tests start no service.
+  // sshd changes its root to this folder before the login. Its service makes the folder, and the tests start no service.
   if (process.getuid?.() === 0) await mkdir('/run/sshd', {recursive: true, mode: 0o755});
   const sshd = Child.start(scope, '/usr/sbin/sshd', ['-D', '-e', '-f', `${folder}/config`]);
   await sshd.saidOnStderr(/listening on/);
@@ -67,11 +67,11 @@ test('an ssh login', async ({scope}) => {
     );
   const hello = await ssh(['echo logged in; exit 7']);
   expect(hello).toMatchObject({code: 7, stdout: 'logged in\n'});
-  // A terminal of its own, typed into.
+  // A separate terminal with typed input.
   const shell = await ssh(['-tt', 'sh'], 'stty -echo; echo a$((20 + 3))z; tty; exit\n');
   expect(shell.stdout).toContain('a23z');
   expect(shell.stdout).toContain('/dev/pts/');
-  // Stdin's end passes through: sha256sum answers only after it.
+  // The end of stdin passes through: sha256sum answers only after it.
   const text = 'y'.repeat(3_000_000);
   const piped = await ssh(['sha256sum'], text);
   expect(piped.stdout.split(' ')[0]).toBe(createHash('sha256').update(text).digest('hex'));

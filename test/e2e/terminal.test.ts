@@ -1,4 +1,4 @@
-// `tunl terminal` with the real gotty: a command typed in Chromium runs here; without the password nobody gets in.
+// `tunl terminal` with the real gotty: a command typed in Chromium runs here; without the password access is refused.
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
@@ -30,7 +30,7 @@ test('a shell from anywhere', async ({scope}) => {
   await tab.locator('.xterm-helper-textarea').waitFor({state: 'attached'});
   await tab.locator('.xterm-screen').click();
   const answer = () => readFile(join(dir, 'answer.txt'), 'utf8').catch(() => '');
-  // What is typed before the page has its shell is lost, and nothing in the page tells when it has one.
+  // Keys that come before the page has its shell are lost, and the page does not show when it has one.
   await until(async () => {
     await tab.keyboard.press('Control+C');
     await tab.keyboard.type('echo "typed $((6 * 7))" > answer.txt\n');

@@ -1,4 +1,4 @@
-// What a relay and its agents keep to themselves: no secret is in an argument, a log, an answer or a crash, however much is logged.
+// Secrets of a relay and its agents: none is in an argument, a log, an answer or a crash report, at any log level.
 import {randomBytes} from 'node:crypto';
 import {readdirSync, readFileSync} from 'node:fs';
 import {readFile, writeFile} from 'node:fs/promises';
@@ -19,7 +19,7 @@ import {curl} from '../helpers/visitors.js';
 
 const secret = (kind: string) => `${kind}-${randomBytes(18).toString('base64url')}`;
 const trace = ['--log-level', 'trace'];
-/** Throws where nobody catches it, at SIGIO. */
+/** Throws an uncaught error at SIGIO. */
 const crash = `--import=data:text/javascript,${encodeURIComponent("process.on('SIGIO', () => { throw new Error('made to crash'); });")}`;
 
 /** The command lines of all processes that run now. */
@@ -35,7 +35,7 @@ function commandLines(): string {
   return lines.join('\n');
 }
 
-/** Everything that they said, and what the machine shows of them. */
+/** Everything that the processes printed, and what the machine shows about them. */
 class Heard {
   readonly #parts: [where: string, text: string][] = [];
 
@@ -48,7 +48,7 @@ class Heard {
     this.add(`stderr of ${name}`, stderr);
   }
 
-  /** Where a secret was seen: as it is, or in the forms that a log may give it. */
+  /** Where a secret was found: as it is, or in a form that a log may have. */
   places(secrets: Readonly<Record<string, string>>): string[] {
     return Object.entries(secrets).flatMap(([kind, text]) => {
       const bytes = Buffer.from(text);
@@ -89,7 +89,7 @@ async function visitEverything(scope: Scope, relay: RelayProcess, wrong: string,
   }
 }
 
-/** A proxy that asks for a name and a password, and connects. */
+/** A proxy that requires a name and a password, and connects. */
 async function strictProxy(scope: Scope, password: string): Promise<number> {
   const server = createServer();
   server.on('connect', (request, near: Socket) => {
@@ -129,7 +129,7 @@ test('at trace level, with wrong tokens, a cut link, a proxy with a password, an
   });
   const lines = () => heard.add('an argument', commandLines());
   lines();
-  // The secret of a session, as the relay gives it.
+  // The secret of a session, from the relay's welcome.
   const {ticket} = await RawAgent.begin(scope, {
     port: relay.port,
     domain: relay.domain,
@@ -147,7 +147,7 @@ test('at trace level, with wrong tokens, a cut link, a proxy with a password, an
     expect(refused.code).not.toBe(0);
     heard.of('an agent with a wrong token', refused);
   }
-  // Names of this machine are never reached through a proxy.
+  // tunl never uses a proxy for names of this machine.
   const proxyPort = await strictProxy(scope, password);
   for (const user of [`joe:${password}`, `joe:${password}x`, `joe:${password}#1`]) {
     const agentEnv = {...relay.env, HTTPS_PROXY: `http://${user}@127.0.0.1:${proxyPort}`};
@@ -156,7 +156,7 @@ test('at trace level, with wrong tokens, a cut link, a proxy with a password, an
   }
   lines();
 
-  // Without a token the agent's own key says who it is.
+  // Without a token the agent's own key identifies it.
   const open = await startRelayProcess(scope, {withToken: false, flags: trace, env});
   const known = await open.expose(upstream, {flags: trace, env});
   const pem = await readFile(join(known.cli.stateDir, 'agent.key'), 'utf8');
@@ -173,7 +173,7 @@ test('at trace level, with wrong tokens, a cut link, a proxy with a password, an
   }
   await open.cli.stop();
   for (const [name, each] of Object.entries({...ends, 'relay without a token': open.cli})) {
-    // A log of nothing would prove nothing.
+    // An empty log would prove nothing.
     expect(each.stderr.split('\n').length).toBeGreaterThan(2);
     heard.of(name, each);
   }
@@ -181,7 +181,7 @@ test('at trace level, with wrong tokens, a cut link, a proxy with a password, an
   const places = heard.places(secrets).filter((place) => place !== 'wrong in an argument');
   expect(places).toEqual([]);
   expect(atMost('at trace level', 'places where a secret was seen', places.length, 0)).toBe(true);
-  // What is looked for is found where it is.
+  // A known place is found: the search works.
   heard.add('the test', Buffer.from(token).toString('base64'));
   expect(heard.places({token})).toEqual(['token in the test']);
 });

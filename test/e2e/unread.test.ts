@@ -1,4 +1,4 @@
-// Many visitors who ask for much and read nothing, at a relay with little room: they are cut off, a reader is not.
+// Many visitors who request much and read nothing, at a relay with little memory: they are cut off, a reader is not.
 
 import {once} from 'node:events';
 import {expect} from 'vitest';
@@ -51,7 +51,7 @@ test('visitors who do not read are cut off before they fill the relay’s memory
   const told = () => warnings.includes('connections were cut off that did not read: too much was unread');
   while (!told()) await once(reader, 'more');
   expect(relay.stats().visitors).toBeLessThan(61);
-  // One of them finds out that it was cut off once it reads.
+  // A visitor notices that it was cut off when it reads.
   const ends = idle.map((visitor) => new Promise<void>((resolve) => visitor.once('close', () => resolve())));
   for (const visitor of idle) visitor.resume();
   await Promise.race(ends);

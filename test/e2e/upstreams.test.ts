@@ -1,4 +1,4 @@
-// What can be exposed besides a port: nginx at a Unix socket, TLS servers, each through a relay in another process.
+// Upstreams other than a port: nginx at a Unix socket, TLS servers, each through a relay in another process.
 
 import {randomBytes} from 'node:crypto';
 import {once} from 'node:events';
@@ -28,7 +28,7 @@ async function get(scope: Scope, relay: RelayProcess, url: string, more: string[
   return {code, body: stdout.slice(0, at), status: Number(stdout.slice(at + 1))};
 }
 
-test('nginx at a Unix socket: pages, a big file, and what is told when it has gone and comes back', async ({
+test('nginx at a Unix socket: pages, a big file, and the messages when it is gone and comes back', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -79,7 +79,7 @@ test('an https upstream is checked against its own CA and its name', async ({sco
   );
   expect(await told(['--upstream-ca', caFile, '--upstream-server-name', 'app.internal'])).toBe(200);
   expect(await told(['--upstream-insecure'])).toBe(200);
-  // OpenSSL's name for the system's authorities.
+  // OpenSSL's setting for the system's authorities.
   expect(await told(['--upstream-server-name', 'app.internal'], {SSL_CERT_FILE: caFile})).toBe(200);
   const {ready} = await relay.expose(target, {
     flags: ['--upstream-ca', caFile, '--upstream-server-name', 'app.internal'],
@@ -89,7 +89,7 @@ test('an https upstream is checked against its own CA and its name', async ({sco
   expect((await readFile(out)).equals(Buffer.alloc(BIG))).toBe(true);
 });
 
-test('a client certificate is shown to the upstream; without it the reason is told', async ({scope}) => {
+test('a client certificate is shown to the upstream; without it tunl reports the reason', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const {caFile, issue} = await opensslAuthority(scope);
   const port = await unusedPort();
@@ -110,7 +110,7 @@ test('a client certificate is shown to the upstream; without it the reason is to
   expect(await get(scope, relay, `${with_.ready.url}/`)).toMatchObject({code: 0, status: 200});
   const without = await relay.expose(`https://localhost:${port}`, {flags: ['--upstream-ca', caFile]});
   expect(await get(scope, relay, `${without.ready.url}/`)).toMatchObject({code: 0, status: 400});
-  // openssl's own server ends the connection by an alert, which comes after the handshake (TLS 1.3).
+  // openssl's own server ends the connection with an alert, which comes after the handshake (TLS 1.3).
   const strict = await unusedPort();
   const openssl = Child.start(scope, 'openssl', [
     ...['s_server', '-accept', `127.0.0.1:${strict}`, '-cert', server.certFile, '-key', server.keyFile],
@@ -124,7 +124,7 @@ test('a client certificate is shown to the upstream; without it the reason is to
   expect(message).toContain('--upstream-cert');
 });
 
-test('HTTP/2 and WebSockets pass through a TLS upstream, each visitor by its own ALPN', async ({scope}) => {
+test('HTTP/2 and WebSockets pass through a TLS upstream, each visitor with its own ALPN', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const {caFile, issue} = await opensslAuthority(scope);
   const {certFile, keyFile} = await issue('localhost');
@@ -181,7 +181,7 @@ test('a folder, a Unix socket and a TLS server in one command, downloaded from w
   const out = await scope.tempDir('out');
   const downloads = ['site-1', 'app-1', 'tls-1'].map(async (name) => {
     const {url} = await cli.event('ready', ({tunnel}) => tunnel === name);
-    // So slow that all cuts fall into it.
+    // So slow that all cuts happen during it.
     const got = await get(scope, relay, `${url}/big`, ['--limit-rate', '5M', '--output', join(out, name)]);
     expect(got).toMatchObject({code: 0, status: 200});
     const expected = name === 'site-1' ? bytes : Buffer.alloc(BIG);
@@ -195,7 +195,7 @@ test('a folder, a Unix socket and a TLS server in one command, downloaded from w
   await Promise.all(downloads);
 });
 
-test('a server that speaks no TLS is told as such', async ({scope}) => {
+test('a server without TLS: the message says so', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const port = await unusedPort();
   await startNginxAt(scope, 0, {listen: `127.0.0.1:${port}`, place: {host: '127.0.0.1', port}});
@@ -203,7 +203,7 @@ test('a server that speaks no TLS is told as such', async ({scope}) => {
   expect((await get(scope, relay, `${ready.url}/`)).code).not.toBe(0);
   const {message} = await cli.event('notice', ({code}) => code === 'UPSTREAM_TLS');
   expect(message).toContain('does not speak TLS');
-  // The same server by its URL without TLS.
+  // The same server by its http URL.
   const plain = await relay.expose(`http://localhost:${port}/`);
   expect(plain.ready.upstream).toBe(`localhost:${port}`);
   expect(await get(scope, relay, `${plain.ready.url}/`)).toMatchObject({code: 0, status: 200});

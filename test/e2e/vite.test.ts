@@ -1,4 +1,4 @@
-// `tunl expose -- …` with a real dev server: the page and hot reload through the public address, and programs' ends.
+// `tunl expose -- …` with a real dev server: the page and hot reload through the public address, and the ends of programs.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
@@ -12,9 +12,7 @@ import {curl} from '../helpers/visitors.js';
 
 const vite = join(root, 'node_modules/.bin/vite');
 
-test('Vite: its port is found, its page and hot reload come through, the name is allowed', async ({
-  scope,
-}) => {
+test('Vite: its port is found, its page and hot reload work, the name is allowed', async ({scope}) => {
   const dir = await scope.tempDir('vite');
   await writeFile(join(dir, 'index.html'), '<p id=said></p><script type=module src=/main.js></script>');
   const source = (text: string) =>
@@ -31,7 +29,7 @@ test('Vite: its port is found, its page and hot reload come through, the name is
   await tab.locator('#said', {hasText: 'first'}).waitFor();
   await hot;
   await tab.evaluate('window.stayed = true');
-  // Written again where nobody saw it: Vite's watcher may still have been looking at the folder for the first time.
+  // Written again if nobody saw it: Vite's watcher may not have been ready at the first time.
   const second = tab.locator('#said', {hasText: 'second'});
   await until(async () => {
     await writeFile(join(dir, 'main.js'), source('second'));
@@ -40,12 +38,12 @@ test('Vite: its port is found, its page and hot reload come through, the name is
       () => false,
     );
   }, 90_000);
-  // Hot: the page was not loaded again.
+  // Hot reload: the page was not loaded again.
   expect(await tab.evaluate('window.stayed')).toBe(true);
   expect((await cli.stop('SIGINT')).code).toBe(0);
 });
 
-test('Vite asked by another name: the visitor is refused, and the setting is said once', async ({scope}) => {
+test('Vite with another name: the visitor is refused, and tunl names the setting once', async ({scope}) => {
   const dir = await scope.tempDir('vite');
   await writeFile(join(dir, 'index.html'), 'page');
   const {relay, cli} = await startBehindRelay(scope, ['expose', '--json', '--', vite, '--port', '{port}'], {
@@ -65,7 +63,7 @@ test('Vite asked by another name: the visitor is refused, and the setting is sai
   expect(cli.events.filter(({type}) => type === 'notice')).toHaveLength(1);
 });
 
-test('what a command is told, and how its end is passed on', async ({scope}) => {
+test('the arguments and environment of a command, and its exit code', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const script = await fakeProgram(
     scope,
@@ -84,7 +82,7 @@ test('what a command is told, and how its end is passed on', async ({scope}) => 
   expect(cli.stdout).toBe(`${address}\n`);
 });
 
-test('a relay that goes while the program starts: both end, with the relay’s reason', async ({scope}) => {
+test('a relay that ends while the program starts: both end, with the relay’s reason', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const script = await fakeProgram(scope, `console.log('started'); setInterval(() => {}, 1000);`);
   const {cli} = await startBehindRelay(

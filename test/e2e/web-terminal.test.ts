@@ -1,4 +1,4 @@
-// `tunl terminal` by itself, in Chromium, on a machine without gotty and ttyd: one shell, whatever happens to the pages.
+// `tunl terminal` in Chromium, on a machine without gotty and ttyd: one shell, whatever happens to the pages.
 import {readFileSync} from 'node:fs';
 import {readFile, writeFile} from 'node:fs/promises';
 import {Agent} from 'node:https';
@@ -26,7 +26,7 @@ interface Started {
   dir: string;
 }
 
-/** A shell without anybody's settings, with a prompt that is easy to see. */
+/** A shell without user settings, with a prompt that is easy to find. */
 const SHELL = ['--', '/usr/bin/env', 'PS1=ready> ', '/bin/bash', '--norc', '--noprofile'];
 
 async function start(scope: Scope, words: readonly string[] = SHELL): Promise<Started> {
@@ -50,7 +50,7 @@ async function open(browser: BrowserContext, {address}: Started): Promise<Page> 
   return tab;
 }
 
-/** The rows that are seen, spaces as spaces. */
+/** The visible rows, with spaces as spaces. */
 async function screenOf(tab: Page): Promise<string> {
   const rows = await tab.locator('.xterm-rows > div').allTextContents();
   return rows.map((row) => row.replaceAll('\u00a0', ' ').trimEnd()).join('\n');
@@ -85,7 +85,7 @@ test('typing, pasting, copying; another size; a page that comes back', async ({s
   await shows(tab, /^typed 42$/m);
   expect(await readFile(join(started.dir, 'answer.txt'), 'utf8')).toBe('typed 42\n');
 
-  // Not typed in one piece: of several bytes, of two cells, of a surrogate pair.
+  // Text that is not one byte for each key: several bytes, two cells, a surrogate pair.
   await tab.keyboard.insertText('echo "[ä漢🙂]"');
   await tab.keyboard.press('Enter');
   await shows(tab, /^\[ä漢🙂\]$/m);
@@ -121,7 +121,7 @@ test('typing, pasting, copying; another size; a page that comes back', async ({s
   expect((await started.cli.stop()).code).toBe(0);
 });
 
-test('a large paste arrives whole, although the shell writes as much as it reads', async ({scope}) => {
+test('a large paste arrives completely, although the shell writes as much as it reads', async ({scope}) => {
   const started = await start(scope);
   const browser = await browserFor(scope, started);
   await browser.grantPermissions(['clipboard-read', 'clipboard-write'], {origin: started.address});
@@ -136,7 +136,7 @@ test('a large paste arrives whole, although the shell writes as much as it reads
   expect((await readFile(join(started.dir, 'pasted.txt'), 'utf8')) === text).toBe(true);
 });
 
-test('vi: its screen comes back, in another tab too; both see what one types', async ({scope}) => {
+test('vi: its screen comes back, in another tab too; both tabs see the input of one', async ({scope}) => {
   const started = await start(scope);
   await writeFile(join(started.dir, 'text'), 'one\ntwo\nthree\n');
   const browser = await browserFor(scope, started);
@@ -153,15 +153,15 @@ test('vi: its screen comes back, in another tab too; both see what one types', a
   await shows(first, /three\nby two\n~/);
   await second.keyboard.press('Escape');
   await second.keyboard.type(':wq\n');
-  // The screen from before is there again, at both.
+  // Both tabs have the earlier screen again.
   for (const tab of [first, second]) await shows(tab, /ready> vi text\nready>/);
   expect(await readFile(join(started.dir, 'text'), 'utf8')).toBe('one\ntwo\nthree\nby two\n');
-  // Each tab answers no question of vi: what is typed next begins an empty line.
+  // No tab answers the questions of vi: the next input begins on an empty line.
   await run(first, 'echo done');
   await shows(second, /ready> echo done\ndone\nready>/);
 });
 
-test('a link that was lost: the page comes back by itself, to the same shell', async ({scope}) => {
+test('a lost link: the page comes back by itself, to the same shell', async ({scope}) => {
   const started = await start(scope);
   const browser = await browserFor(scope, started);
   await browser.addInitScript(`
@@ -178,7 +178,7 @@ test('a link that was lost: the page comes back by itself, to the same shell', a
   await shows(tab, /^its name is kept$/m);
 });
 
-test('10 MB of output, and output without end', async ({scope}) => {
+test('10 MB of output, and endless output', async ({scope}) => {
   const started = await start(scope);
   const tab = await open(await browserFor(scope, started), started);
   const pids = [serverOf(started.cli), started.cli.pid];
@@ -196,7 +196,7 @@ test('10 MB of output, and output without end', async ({scope}) => {
   for (const bytes of grown) expect(bytes).toBeLessThan(96 * 1_048_576);
 });
 
-test('without the password nobody gets in, and guesses are counted', async ({scope}) => {
+test('without the password access is refused, and guesses are counted', async ({scope}) => {
   const started = await start(scope);
   const {relay, address, login} = started;
   const status = async (...words: string[]) => {
@@ -236,7 +236,7 @@ test('without the password nobody gets in, and guesses are counted', async ({sco
   expect(await shell({authorization, origin})).toBe(101);
   expect(await shell({cookie: cookie ?? '', origin})).toBe(101);
 
-  // So fast that none is forgotten meanwhile; all come from one address, as all visitors of a tunnel do.
+  // So fast that the limit does not recover meanwhile; all come from one address, like all visitors of a tunnel.
   const guesses = Array.from({length: 30}, (_, i) =>
     shell({origin, authorization: basic(login.user, `${i}`)}),
   );
@@ -247,7 +247,7 @@ test('without the password nobody gets in, and guesses are counted', async ({sco
   }
 });
 
-test('the secrets of tunl are not in the environment of the shell', async ({scope}) => {
+test('the environment of the shell has no secrets of tunl', async ({scope}) => {
   const started = await start(scope);
   const tab = await open(await browserFor(scope, started), started);
   await run(tab, 'clear; env | grep -c -e PASSWORD -e TUNL_TOKEN; echo looked');
@@ -260,7 +260,7 @@ test('--read-only: visitors see the shell and cannot type', async ({scope}) => {
   const browser = await browserFor(scope, started);
   const tab = await open(browser, started);
   await tab.keyboard.type('typed\n');
-  // The page sends nothing; neither is it taken from one that does.
+  // The page sends nothing, and the server ignores input of a page that does.
   const sent = tab.evaluate(
     `new Promise((resolve) => {
       const socket = new WebSocket('/shell');
@@ -279,7 +279,7 @@ test('--read-only: visitors see the shell and cannot type', async ({scope}) => {
   expect(await screenOf(tab)).not.toContain('got');
 });
 
-test('the end of the shell is the end of the tunnel, with its exit code', async ({scope}) => {
+test('when the shell ends the tunnel ends, with its exit code', async ({scope}) => {
   const started = await start(scope);
   const tab = await open(await browserFor(scope, started), started);
   await run(tab, 'exit 3');
@@ -287,7 +287,7 @@ test('the end of the shell is the end of the tunnel, with its exit code', async 
   expect((await started.cli.finished()).code).toBe(3);
 });
 
-test('without the package of the pseudo-terminal: what to do', async ({scope}) => {
+test('without the package of the pseudo-terminal: the error says what to do', async ({scope}) => {
   const hook = `import {registerHooks} from 'node:module';
 registerHooks({resolve: (name, context, next) => {
   if (name.startsWith('@lydell/node-pty')) throw Object.assign(new Error('none'), {code: 'MODULE_NOT_FOUND'});

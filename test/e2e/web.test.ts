@@ -1,4 +1,4 @@
-// Pages, WebSocket and server-sent events through a relay and an agent in processes of their own, with curl and Chromium.
+// Pages, WebSocket and server-sent events through a relay and an agent in separate processes, with curl and Chromium.
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {createServer as createHttp2Server} from 'node:http2';
@@ -37,7 +37,7 @@ test('curl loads a page with the certificate verified', async ({scope}) => {
   expect(ready.address).toBe(ready.url);
   const got = await curl(scope, relay.caFile, [`${ready.url}/`]);
   expect(got).toMatchObject({code: 0, stdout: 'hello from the upstream'});
-  // Without the relay's CA the certificate is refused: the check above was real.
+  // Without the relay's CA curl refuses the certificate: the check above was real.
   const untrusted = await curl(scope, '/dev/null', [`${ready.url}/`]);
   expect(untrusted.code).not.toBe(0);
 });
@@ -56,7 +56,7 @@ test('Chromium loads a page, echoes over a WebSocket and gets events one by one'
   }
   await tab.evaluate('listen()');
   await upstream.listening(1);
-  // Each event is sent only after the one before it was seen, so none can have waited for another.
+  // Each event is sent only after the page has seen the previous one, so no event can wait for another.
   for (const [index, text] of ['first', 'second', 'third'].entries()) {
     upstream.tick(text);
     await tab.waitForFunction(`received.length === ${index + 1}`);
@@ -95,7 +95,7 @@ test('h2 is offered to visitors of --h2 tunnels only', async ({scope}) => {
   expect(usual.stdout.split('\n').at(-1)).toBe('1.1');
   const asked = await curl(scope, relay.caFile, [...version, `${two.url}/`]);
   expect(asked.stdout).toBe('over h2\n2');
-  // Who offers nothing is served on all; what is not offered is never chosen.
+  // A visitor without ALPN is served by all; a protocol that is not offered is never chosen.
   const alpn = async (at: typeof one, protocols?: string[]) => {
     const {host, port} = at.tls ?? {host: '', port: 0};
     const visitor = await tlsVisitor(
@@ -107,7 +107,7 @@ test('h2 is offered to visitors of --h2 tunnels only', async ({scope}) => {
   };
   expect(await alpn(one, ['h2', 'http/1.1'])).toBe('http/1.1');
   expect(await alpn(two, ['http/1.1', 'h2'])).toBe('h2');
-  // It would get HTTP/2 frames from this upstream.
+  // Otherwise it would get HTTP/2 frames from this upstream.
   await expect(alpn(two, ['http/1.1'])).rejects.toMatchObject({
     code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
   });
@@ -140,7 +140,7 @@ test('the bytes at the upstream are exactly those of the visitor, and back', asy
   expect(Buffer.compare(Buffer.concat(back), odd)).toBe(0);
 });
 
-test('what curl sends arrives without a header more', async ({scope}) => {
+test('a request of curl arrives without additional headers', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const upstream = await httpUpstream(scope);
   const {ready} = await relay.expose(upstream.port);

@@ -1,7 +1,7 @@
-// Those who wear a relay down, each in a process of its own: `attackers.js KIND`, with the relay in the environment.
-// releases: a token's holder who begins 150 sessions, binds 100 names in each, ends all at once, and begins again.
-// busy: nothing but a loop, which shows what it costs to share the machine.
-// Each says `begun` on stderr once it is at work, and releases `gone` when all sessions have ended.
+// Attackers of a relay, each in a separate process: `attackers.js KIND`, with the relay in the environment.
+// releases: has a token, begins 150 sessions, binds 100 names in each, ends all at once, and begins again.
+// busy: only a loop, which shows the cost of sharing the machine.
+// Each prints `begun` on stderr when it works, and releases prints `gone` when all sessions have ended.
 import {readFileSync} from 'node:fs';
 import {WebSocket} from 'ws';
 
@@ -24,7 +24,7 @@ const bind = (request) => {
 };
 const binds = record(1, Buffer.concat(Array.from({length: NAMES}, (_, i) => bind(i + 1))));
 
-/** Resolves with a socket whose session has its names, or was refused some. */
+/** Resolves with a socket whose session has its names, or was refused some of them. */
 function begin() {
   return new Promise((resolve) => {
     const socket = new WebSocket(`wss://127.0.0.1:${ATTACK_PORT}/agent`, 'tunl.v1', {
@@ -50,7 +50,7 @@ function begin() {
 
 async function releases() {
   const sockets = [];
-  // A few at a time: connections that wait for an accept are no attack of their own.
+  // A few at a time: connections that wait for an accept are not part of this attack.
   const some = async () => {
     while (sockets.length < SESSIONS) {
       const at = sockets.push(undefined) - 1;

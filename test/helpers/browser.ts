@@ -1,4 +1,4 @@
-// Headless Chromium that trusts a relay's CA the way a person's browser does: by its certificate store, with no check off.
+// Headless Chromium that trusts a relay's CA like a person's browser: in its certificate store, with all checks on.
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type BrowserContext, chromium} from 'playwright-core';
@@ -9,11 +9,11 @@ export interface BrowserOptions {
   caFile: string;
   /** E.g. `MAP *.relay.test 127.0.0.1`. Names below `.localhost` need none. */
   hostResolverRules?: string;
-  /** What it answers to a page that asks for a password. */
+  /** Its answer to a page that asks for a password. */
   httpCredentials?: {username: string; password: string};
 }
 
-/** For whatever is waited for in a page: it says what was missing before the test's own time is up, and judges nobody's speed. */
+/** The limit for waits in a page: it reports what was missing before the test's own time-out. It does not judge speed. */
 const PATIENCE_MS = 90_000;
 
 export async function startBrowser(scope: Scope, options: BrowserOptions): Promise<BrowserContext> {

@@ -1,4 +1,4 @@
-// Bytes in bulk for tests: unlike anywhere, cheap to make, and hashed while they pass.
+// Bytes in bulk for tests: different everywhere, cheap to make, and hashed while they pass.
 import {createHash, type Hash} from 'node:crypto';
 import {Readable, Writable} from 'node:stream';
 
@@ -7,14 +7,14 @@ export const GiB = 1024 * MiB;
 
 const block = Buffer.alloc(256 * 1024);
 for (let i = 0, x = 0x9e3779b9; i < block.length; i += 4) {
-  // xorshift: no period shorter than the block, nothing that compresses.
+  // xorshift: the period is longer than the block, and the bytes do not compress.
   x ^= x << 13;
   x ^= x >>> 17;
   x ^= x << 5;
   block.writeInt32LE(x | 0, i);
 }
 
-/** Exactly `length` bytes; every block names its place, so that a lost, doubled or moved one changes the hash. */
+/** Exactly `length` bytes; every block contains its position, so a lost, doubled or moved block changes the hash. */
 export function* pieces(length: number, seed = 0): Generator<Buffer> {
   for (let at = 0; at < length; at += block.length) {
     const piece = Buffer.from(block.subarray(0, Math.min(block.length, length - at)));

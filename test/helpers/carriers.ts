@@ -1,4 +1,4 @@
-// Carriers in pairs over real TLS sockets on loopback, a sink that writes down what happens, and a peer made of bytes.
+// Pairs of carriers over real TLS sockets on loopback, a sink that records events, and a peer made of bytes.
 import {once} from 'node:events';
 import tls, {type TLSSocket} from 'node:tls';
 import {WebSocketCarrier, type WebSocketCarrierOptions} from '../../src/lib/carrier/ws-carrier.js';
@@ -13,7 +13,7 @@ export interface TlsIdentity extends KeyAndCertificate {
 
 let identity: Promise<TlsIdentity> | undefined;
 
-/** One certificate for loopback and `*.localhost` names that tests use, made once a process. */
+/** One certificate for loopback and the `*.localhost` names of the tests, made once for each process. */
 export function testIdentity(): Promise<TlsIdentity> {
   identity ??= createAuthority().then(async (authority) => ({
     ca: authority.cert,
@@ -22,11 +22,11 @@ export function testIdentity(): Promise<TlsIdentity> {
   return identity;
 }
 
-/** Two TLS sockets that are joined, as they are after an upgrade: nobody listens to them yet. */
+/** Two connected TLS sockets without listeners, as after an upgrade. */
 export async function tlsPair(scope: Scope): Promise<Record<Role, TLSSocket>> {
   const {ca, key, cert} = await testIdentity();
   const server = tls.createServer({key, cert});
-  // As an http server has its sockets: the peer's FIN does not end our side by itself.
+  // As with an http server: the peer's FIN does not end our side automatically.
   Object.assign(server, {allowHalfOpen: true});
   const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>;
   const agent = tls.connect({host: '127.0.0.1', port: await scope.listen(server), ca});
@@ -39,7 +39,7 @@ export async function tlsPair(scope: Scope): Promise<Record<Role, TLSSocket>> {
 
 type Tuning = Omit<WebSocketCarrierOptions, 'socket' | 'role'>;
 
-/** A carrier of the role, and the naked socket at its other end. */
+/** A carrier of the role, and the raw socket at its other end. */
 export async function carrierAndPeer(scope: Scope, role: Role, options: Tuning = {}) {
   const pair = await tlsPair(scope);
   const socket = pair[role];
@@ -56,13 +56,13 @@ export async function carrierPair(scope: Scope, options: Tuning = {}) {
   };
 }
 
-/** Writes down a carrier's events; waits for them. */
+/** Records a carrier's events; waits for them. */
 export class SinkLog implements CarrierSink {
   readonly pieces: Buffer[] = [];
   bytes = 0;
   drains = 0;
   closes: (Error | undefined)[] = [];
-  /** Called with each piece, after it was written down. */
+  /** Called with each piece, after it was recorded. */
   onPiece: ((piece: Buffer) => void) | undefined;
   readonly #wake = new Set<() => void>();
 
@@ -95,7 +95,7 @@ export class SinkLog implements CarrierSink {
     return this.until(() => this.bytes >= bytes);
   }
 
-  /** What `onClose` said. */
+  /** The argument of `onClose`. */
   async closed(): Promise<Error | undefined> {
     await this.until(() => this.closes.length > 0);
     return this.closes[0];

@@ -1,4 +1,4 @@
-// Certificates for tests: an authority of the test's own, leaves of it, self-signed ones, expired ones.
+// Certificates for tests: a test authority, its leaf certificates, self-signed ones, expired ones.
 import {isIP} from 'node:net';
 import {generate} from 'selfsigned';
 
@@ -10,7 +10,7 @@ export interface KeyAndCertificate {
 export interface LeafOptions {
   notBefore?: Date;
   notAfter?: Date;
-  /** Default: an elliptic curve, as the relay's own certificates have it. */
+  /** Default: an elliptic curve, like the relay's own certificates. */
   keyType?: 'rsa' | 'ec';
 }
 

@@ -1,4 +1,5 @@
-// A program in a process of its own, watched line by line, stopped with the scope, and proven to leave nobody behind.
+// A program in a separate process, whose output is read line by line. It ends with the scope and must leave no process
+// behind.
 import {type ChildProcess, spawn} from 'node:child_process';
 import {readdirSync, readFileSync} from 'node:fs';
 import type {Writable} from 'node:stream';
@@ -13,7 +14,7 @@ export interface ChildOptions {
   stdin?: boolean;
   /** Sent at the end of the scope. Default SIGTERM. */
   stopSignal?: NodeJS.Signals;
-  /** What else belongs into a failure's message. */
+  /** A name for the messages of failures. */
   name?: string;
 }
 
@@ -25,7 +26,7 @@ export interface Exit {
 /** How long a stopped program may take before it is killed and the test fails. */
 const stopTimeoutMs = 15_000;
 
-/** What a program started may take so long to notice that it is gone: on a busy machine some of it has yet to run at all. */
+/** How long processes that the program started may take to notice its end: on a busy machine some have not run yet. */
 const leftTimeoutMs = 5_000;
 
 export class Child implements AsyncDisposable {
@@ -47,7 +48,7 @@ export class Child implements AsyncDisposable {
       options.namespace === undefined
         ? [command, args]
         : ['ip', ['netns', 'exec', options.namespace, command, ...args]];
-    // A process group of its own, so that everything it starts can be found and ended.
+    // A separate process group, so that all its processes can be found and ended.
     this.#process = spawn(program, words, {
       ...(options.cwd !== undefined && {cwd: options.cwd}),
       env: {...cleanEnv(), ...options.env},
@@ -106,7 +107,7 @@ export class Child implements AsyncDisposable {
     return this.#lines;
   }
 
-  /** Stops reading stderr, as a pager or a script that forgot it does; the returned function goes on. */
+  /** Stops reading stderr, like a pager or a script that does not read it; the returned function resumes. */
   holdStderr(): () => void {
     const {stderr} = this.#process;
     stderr?.pause();
@@ -127,7 +128,7 @@ export class Child implements AsyncDisposable {
     return this.#find(`${pattern} on stderr`, () => pattern.exec(this.#stderr) ?? undefined);
   }
 
-  /** The exit, whatever it is, when it comes by itself. */
+  /** Resolves when the program ends by itself, with any exit code. */
   async finished(): Promise<Exit & {stdout: string; stderr: string}> {
     const exit = await this.exited;
     return {...exit, stdout: this.#stdout, stderr: this.#stderr};
@@ -137,18 +138,18 @@ export class Child implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
-  /** As a terminal does it: to the program and to everything that it started. */
+  /** Sends the signal like a terminal: to the program and to everything that it started. */
   signalGroup(signal: NodeJS.Signals): void {
     process.kill(-this.pid, signal);
   }
 
-  /** Asks the program to end and resolves with how it did. Idempotent. */
+  /** Asks the program to end and resolves with its exit. Idempotent. */
   async stop(signal: NodeJS.Signals = this.#stopSignal): Promise<Exit> {
     if (this.#exit === undefined && this.#process.pid !== undefined) this.signal(signal);
     return this.exited;
   }
 
-  /** The most memory that the process ever had, from the kernel. */
+  /** The peak memory of the process, from the kernel. */
   peakRssBytes(): number {
     return memoryOf(this.pid, 'VmHWM');
   }
@@ -157,7 +158,7 @@ export class Child implements AsyncDisposable {
     return memoryOf(this.pid, 'VmRSS');
   }
 
-  /** What the process has used so far, user and system time, ms: the kernel counts in hundredths of a second. */
+  /** User and system time of the process so far, ms: the kernel counts in hundredths of a second. */
   cpuMs(): number {
     const fields = readFileSync(`/proc/${this.pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
     return (Number(fields[11]) + Number(fields[12])) * 10;
@@ -209,7 +210,7 @@ export class Child implements AsyncDisposable {
   }
 }
 
-/** Runs a program to its end and returns what it said. */
+/** Runs a program to its end and returns its output. */
 export async function run(
   scope: Scope,
   command: string,
@@ -221,7 +222,7 @@ export async function run(
   return child.finished();
 }
 
-/** Nothing of the tester's own settings; the Node that runs the tests comes first. */
+/** An environment without the tester's settings; the Node that runs the tests comes first. */
 export function cleanEnv(): Record<string, string> {
   const nodeFolder = process.execPath.slice(0, process.execPath.lastIndexOf('/'));
   return {
@@ -237,7 +238,7 @@ export function memoryOf(pid: number, field: string): number {
   return Number(line[1]) * 1024;
 }
 
-/** Processes of the group that are alive: zombies that nobody has waited for yet do not count. */
+/** Processes of the group that are alive: zombies do not count. */
 function aliveInGroup(group: number): string[] {
   const found: string[] = [];
   for (const entry of readdirSync('/proc')) {
@@ -248,7 +249,7 @@ function aliveInGroup(group: number): string[] {
       const [state, , pgrp] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
       if (Number(pgrp) === group && state !== 'Z' && state !== 'X') found.push(`${entry} ${name}`);
     } catch {
-      // It ended while we looked.
+      // It has ended meanwhile.
     }
   }
   return found;
@@ -267,6 +268,6 @@ function killGroup(group: number): void {
   try {
     process.kill(-group, 'SIGKILL');
   } catch {
-    // Nobody left.
+    // The group is empty.
   }
 }

@@ -1,4 +1,4 @@
-// The built `tunl` command in a process of its own, with a clean environment and a state folder of its own.
+// The built `tunl` command in a separate process, with a clean environment and its own state folder.
 import {fileURLToPath} from 'node:url';
 import type {ReadyEvent, TunnelEvent} from '../../src/lib/agent/events.js';
 import type {CliEvent} from '../../src/lib/cli/events.js';
@@ -51,7 +51,7 @@ export class Cli extends Child {
   }
 }
 
-/** Starts `tunl …`; it is stopped, and nothing of it may be left, when the scope ends. */
+/** Starts `tunl …`. It is stopped when the scope ends, and must leave no process. */
 export async function startCli(
   scope: Scope,
   args: readonly string[],

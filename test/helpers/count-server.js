@@ -1,4 +1,5 @@
-// `count-server.js`: an upstream that reads each connection to its end and answers with the number of bytes. It prints its port.
+// `count-server.js`: an upstream that reads each connection to its end and answers with the number of bytes. It prints its
+// port.
 import {createServer} from 'node:net';
 
 const server = createServer({noDelay: true, allowHalfOpen: true}, (socket) => {

@@ -1,7 +1,7 @@
-// What a fault proxy does to one direction: shared by all its connections, changed while they run.
+// The faults of one direction of a fault proxy: shared by all its connections, changed while they run.
 import type {FaultPump} from './fault-pump.js';
 
-/** `up`: from the side that connected towards the target. */
+/** `up`: from the side that connected to the target. */
 export type Direction = 'up' | 'down';
 
 export const directions = ['up', 'down'] as const satisfies readonly Direction[];
@@ -11,7 +11,7 @@ interface Cut {
   onCut: (carriedBy: FaultPump) => void;
 }
 
-/** Bytes that a rate-limited direction may send in one go, as a part of a second. */
+/** The bytes that a rate-limited direction may send in one go, as the amount of a part of a second. */
 const burstSeconds = 0.02;
 
 export class DirectionPlan {
@@ -49,7 +49,7 @@ export class DirectionPlan {
     this.#cuts.sort((a, b) => a.left - b.left);
   }
 
-  /** How many of `wanted` bytes may go now; 0 with the wait in ms when the rate says later. */
+  /** How many of `wanted` bytes may go now; 0 with the wait in ms when the rate does not allow any. */
   allow(wanted: number): {bytes: number; waitMs: number} {
     let bytes = wanted;
     const cut = this.#cuts[0];
@@ -59,13 +59,13 @@ export class DirectionPlan {
     const burst = Math.max(1, this.#rate * burstSeconds);
     this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filledAtMs) / 1000) * this.#rate);
     this.#filledAtMs = now;
-    // Half a burst at least: a few bytes at a time, as they are paid for, would keep the whole process busy.
+    // At least half a burst: sending a few bytes at a time would keep the process busy.
     const enough = Math.max(1, Math.min(bytes, burst / 2));
     if (this.#tokens >= enough) return {bytes: Math.min(bytes, Math.floor(this.#tokens)), waitMs: 0};
     return {bytes: 0, waitMs: Math.max(1, ((enough - this.#tokens) / this.#rate) * 1000)};
   }
 
-  /** So many bytes went. Returns the cut that is due now: the pump carries it out once the last byte has left. */
+  /** Counts sent bytes. Returns the cut that is due now: the pump makes it when the last byte has left. */
   spent(bytes: number): ((carriedBy: FaultPump) => void) | undefined {
     if (this.#rate !== undefined) this.#tokens -= bytes;
     for (const cut of this.#cuts) cut.left -= bytes;

@@ -1,5 +1,5 @@
-// A TCP proxy that misbehaves on request: slow, late, cut after exactly n bytes, silent, half-open, reset, refusing.
-// What it does follows from bytes and calls, not from luck, so that a failing test fails again.
+// A TCP proxy with faults on request: slow, late, cut after exactly n bytes, silent, half-open, reset, refusing.
+// Bytes and calls alone decide what it does, so a failing test fails again.
 import {createConnection, createServer, type Server, type Socket} from 'node:net';
 import {type Direction, DirectionPlan, directions} from './fault-plan.js';
 import {FaultPump} from './fault-pump.js';
@@ -10,7 +10,7 @@ export type {Direction} from './fault-plan.js';
 export interface FaultProxyOptions {
   target: {host?: string; port: number};
   host?: string;
-  /** Default 0: a free one. */
+  /** Default 0: a free port. */
   port?: number;
 }
 
@@ -29,7 +29,7 @@ interface Link extends FaultLink {
 }
 
 export class FaultProxy implements AsyncDisposable {
-  /** Connections accepted, cut by a plan, and bytes handed on in each direction, since the start. */
+  /** Connections accepted, cut by a plan, and bytes passed on in each direction, since the start. */
   readonly counters = {accepted: 0, cuts: 0, up: 0, down: 0};
   readonly host: string;
   #port = 0;
@@ -60,18 +60,18 @@ export class FaultProxy implements AsyncDisposable {
     return [...this.#links];
   }
 
-  /** At most this many bytes a second; undefined: as fast as it goes. */
+  /** At most this many bytes a second; undefined: no limit. */
   setRate(direction: Direction | 'both', bytesPerSecond: number | undefined): void {
     this.#change(direction, (plan) => plan.setRate(bytesPerSecond));
   }
 
-  /** Every byte arrives this much later, in order. */
+  /** Delays every byte by so much, in order. */
   setDelay(direction: Direction | 'both', ms: number): void {
     this.#change(direction, (plan) => plan.setDelay(ms));
   }
 
   /**
-   * Hands on exactly `bytes` more bytes in this direction, over whatever connections carry them, and then cuts the
+   * Passes on exactly `bytes` more bytes in this direction, over any connections, and then cuts the
    * connection that carried the last one. Resolves when it is cut.
    */
   cutAfter(direction: Direction, bytes: number, kind: CutKind = 'reset'): Promise<FaultLink> {
@@ -89,8 +89,9 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   /**
-   * The link goes silent, sockets stay open, and ends are not passed on either. `hold` keeps every byte for `restore()`,
-   * as a network does that comes back in time; `drop` loses them, so `restore()` resets what was open meanwhile.
+   * The link becomes silent: sockets stay open, and ends are not passed on. `hold` keeps every byte for `restore()`,
+   * like a network that comes back in time; `drop` loses them, so `restore()` resets the connections that were open
+   * meanwhile.
    */
   blackhole(kind: 'hold' | 'drop' = 'hold', direction: Direction | 'both' = 'both'): void {
     this.#change(direction, (plan) => plan.silence(kind));
@@ -104,7 +105,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#change('both', (plan) => plan.silence(undefined));
   }
 
-  /** One side's sockets are reset, the other side's stay open and hear nothing any more. */
+  /** Resets one side's sockets; the other side's stay open and get nothing more. */
   halfOpen(reset: 'near' | 'far'): void {
     for (const link of this.#links) {
       for (const direction of directions) link.pumps[direction].silenceForGood();
@@ -112,7 +113,7 @@ export class FaultProxy implements AsyncDisposable {
     }
   }
 
-  /** New connections lead to another port; open ones go on. */
+  /** New connections go to another port; open ones stay. */
   leadTo(port: number): void {
     this.#target = {...this.#target, port};
   }
@@ -122,17 +123,17 @@ export class FaultProxy implements AsyncDisposable {
     for (const link of [...this.#links]) this.#end(link, 'reset');
   }
 
-  /** New connections are refused by the kernel; open ones go on. */
+  /** The kernel refuses new connections; open ones stay. */
   async refuse(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
     if (server?.listening) {
-      // close() calls back when the last connection has ended; the port is free at once.
+      // close() calls back when the last connection has ended, but the port is free at once.
       server.close();
     }
   }
 
-  /** Takes connections again, on the same port. */
+  /** Accepts connections again, on the same port. */
   async accept(): Promise<void> {
     if (this.#server === undefined) await this.#listen(this.#port);
   }
@@ -142,7 +143,7 @@ export class FaultProxy implements AsyncDisposable {
     return this.#until(() => this.counters.accepted >= count);
   }
 
-  /** Resolves when so many bytes have been handed on in this direction since the start. */
+  /** Resolves when so many bytes have passed in this direction since the start. */
   passed(direction: Direction, bytes: number): Promise<void> {
     return this.#until(() => this.counters[direction] >= bytes);
   }
@@ -193,7 +194,7 @@ export class FaultProxy implements AsyncDisposable {
       [far, 'down'],
     ] as const) {
       socket.on('error', () => {
-        // A reset is passed on as one, unless the link is silent: then nobody hears of it.
+        // A reset is passed on as a reset, unless the link is silent: then it is not passed on.
         link.pumps[direction].fail(() => this.#end(link, 'reset'));
       });
       socket.on('close', () => {
@@ -216,7 +217,7 @@ export class FaultProxy implements AsyncDisposable {
     this.#notify();
   }
 
-  /** Closing a socket that holds unread bytes sends a reset; so the rest is read and forgotten until the peer ends too. */
+  /** Closing a socket with unread bytes sends a reset. So this reads and discards the rest until the peer ends too. */
   #finish(socket: Socket): void {
     this.#finishing.add(socket);
     socket.once('close', () => this.#finishing.delete(socket));

@@ -1,4 +1,4 @@
-// Carries one direction of one connection of a fault proxy, as its plan says at every byte.
+// Moves the bytes of one direction of one connection of a fault proxy, according to the plan at every byte.
 import type {Socket} from 'node:net';
 import type {DirectionPlan} from './fault-plan.js';
 
@@ -9,7 +9,7 @@ export interface FaultPumpOptions {
   onBytes: (bytes: number) => void;
 }
 
-/** What may wait inside the pump before it stops reading; a delayed direction holds what is under way. */
+/** How many bytes may wait inside the pump before it stops reading; a delayed direction also holds the bytes under way. */
 const quietCapBytes = 64 * 1024;
 const delayedCapBytes = 32 * 1024 * 1024;
 
@@ -48,12 +48,12 @@ export class FaultPump {
     this.#from.resume();
   }
 
-  /** Bytes of this direction were dropped: the connection can never be whole again. */
+  /** Bytes of this direction were dropped: the connection is incomplete for ever. */
   get lost(): boolean {
     return this.#lost;
   }
 
-  /** Something changed: hands on what may go now. */
+  /** Something has changed: passes on the bytes that may go now. */
   wake(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -72,14 +72,14 @@ export class FaultPump {
     else this.#from.resume();
   }
 
-  /** The source failed. Passed on at once, or after a `hold` has ended, or never. */
+  /** The source failed. This is passed on at once, or after a `hold` has ended, or never. */
   fail(passOn: () => void): void {
     if (this.#stopped || this.#deaf) return;
     if (this.#plan.silent === undefined) passOn();
     else this.#pendingFailure = passOn;
   }
 
-  /** Reads and forgets everything from now on, whatever the plan says. */
+  /** From now on reads and discards everything, whatever the plan says. */
   silenceForGood(): void {
     this.#deaf = true;
     this.#lost = true;
@@ -105,7 +105,7 @@ export class FaultPump {
     this.wake();
   }
 
-  /** Hands on the head of the queue, or a part of it. False: nothing more can go now. */
+  /** Passes on the head of the queue, or a part of it. False: nothing more may go now. */
   #step(): boolean {
     const head = this.#queue[0];
     if (head === undefined) return false;
@@ -127,7 +127,7 @@ export class FaultPump {
     this.#queuedBytes -= bytes;
     const cut = this.#plan.spent(bytes);
     this.#cutting = cut !== undefined;
-    // A reset would discard what the kernel has not taken yet, so the cut waits for the last byte before it.
+    // A reset would discard bytes that the kernel has not taken yet, so the cut waits for the last byte before it.
     if (!this.#to.destroyed) this.#writable = this.#to.write(piece, cut && (() => cut(this)));
     else cut?.(this);
     if (bytes > 0) this.#onBytes(bytes);

@@ -1,5 +1,5 @@
-// An agent that floods its relay, as a process of its own: `node flooder.js KIND` with URL, CA and token in the environment.
-// Says `flooding` once it has a session, and reads nothing that the relay answers.
+// An agent that floods its relay, in a separate process: `node flooder.js KIND` with URL, CA and token in the environment.
+// It prints `flooding` when it has a session, and reads none of the relay's answers.
 import {readFileSync} from 'node:fs';
 import {connect} from 'node:net';
 import {WebSocket} from 'ws';
@@ -22,10 +22,10 @@ const many = (count, make) => Buffer.concat(Array.from({length: count}, (_, i) =
 
 let nextRequest = 1;
 let nextStream = 2;
-/** About as much as one read of a socket brings. */
+/** About as much as one read of a socket. */
 const portions = {
   pings: () => many(5_000, () => record(3, Buffer.alloc(8))),
-  // The same name again and again: each takes the tunnel over from the last one.
+  // The same name again and again: each bind takes over the tunnel of the last one.
   binds: () =>
     record(
       1,
@@ -81,7 +81,7 @@ function flood(make) {
   again();
 }
 
-/** Single bytes for a visitor of its own, who reads them: as many as there is credit for. */
+/** Single bytes for its own visitor, who reads them: as many as there is credit for. */
 function drip() {
   let records = Buffer.alloc(0);
   let frames = Buffer.alloc(0);

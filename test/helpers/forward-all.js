@@ -1,5 +1,5 @@
-// A process of its own that forwards every port it is given by the library, and prints where each can be reached.
-// `forward-all.js [--tcp] PORT…`: one line of JSON a tunnel, then `all`; ends in order on SIGTERM.
+// A separate process that forwards every port in its arguments with the library, and prints the addresses.
+// `forward-all.js [--tcp] PORT…`: one line of JSON for each tunnel, then `all`; it ends in order on SIGTERM.
 import {forward} from '../../dist/index.js';
 
 const words = process.argv.slice(2);

@@ -1,4 +1,5 @@
-// `node --import …/inspect-hook.js`: at SIGUSR2 the process says on stderr what it holds, after a garbage collection.
+// `node --import …/inspect-hook.js`: at SIGUSR2 the process prints on stderr its memory and resources, after a garbage
+// collection.
 import {createHook} from 'node:async_hooks';
 import {readdirSync} from 'node:fs';
 import {setFlagsFromString} from 'node:v8';
@@ -8,7 +9,7 @@ setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc');
 let count = 0;
 
-// Node lists only those timers that hold the process, so all of them are followed, where a test asks for it.
+// Node lists only the timers that keep the process alive, so on request this hook counts all of them.
 const timers = new Set();
 if (process.env.TUNL_COUNT_TIMERS === '1') {
   createHook({
@@ -19,7 +20,7 @@ if (process.env.TUNL_COUNT_TIMERS === '1') {
 
 process.on('SIGUSR2', () => {
   gc();
-  // A second one after a turn: what finalizers let go of is counted out as well.
+  // The second collection, after a turn, frees what finalizers of the first released.
   setImmediate(() => {
     gc();
     const {heapUsed, external, arrayBuffers, rss} = process.memoryUsage();

@@ -1,4 +1,4 @@
-// Starting real and fake programs with the launcher: a state folder, a public side, everything ended with the scope.
+// Starts real and fake programs with the launcher: a state folder, a public address, and everything ends with the scope.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readdirSync, readFileSync} from 'node:fs';
@@ -14,7 +14,7 @@ import type {Scope} from './scope.js';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What test/setup/programs.sh installs. A missing one fails its test; nothing is skipped. */
+/** The programs of test/setup/programs.sh. A missing program fails its test; no test is skipped. */
 export const installed = {
   jupyterLab: join(root, '.cache/jupyter/bin/jupyter-lab'),
   python: join(root, '.cache/jupyter/bin/python'),
@@ -28,7 +28,7 @@ export const publicSide: PublicSide = {
   url: 'https://name.r1.example.test',
 };
 
-/** Nothing of the tester's settings; the Node that runs the tests first in PATH. */
+/** An environment without the tester's settings; the Node that runs the tests is first in PATH. */
 export function plainEnv(more: Record<string, string> = {}): Record<string, string> {
   const path = `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`;
   return {PATH: path, HOME: homedir(), LANG: 'C.UTF-8', ...more};
@@ -90,7 +90,7 @@ ${source}
 
 export const NOBODY = 65_534;
 
-/** A process of that user that listens, with this in its environment; nobody of a launch has started it. */
+/** A process of that user that listens, with this in its environment; it belongs to no launch. */
 export async function listener(
   scope: Scope,
   variable: string,
@@ -127,7 +127,7 @@ export function withArgument(text: string): number[] {
   return pids().filter((pid) => commandLine(pid).includes(text) && isAlive(pid));
 }
 
-/** What every process of a launch has in its environment. */
+/** The mark in the environment of every process of a launch. */
 export function markOf(pid: number): string {
   const mark = /TUNL_LAUNCH=[0-9a-f]{32}/.exec(procFile(pid, 'environ'))?.[0];
   if (mark === undefined) throw new Error(`process ${pid} has no mark`);
@@ -159,8 +159,8 @@ function procFile(pid: number, name: string): string {
 }
 
 /**
- * Resolves when a condition holds that no event tells about, such as the end of somebody else's process. The time is not
- * what is tested: it only says what was waited for, before the test's own time is up.
+ * Resolves when a condition holds that no event reports, such as the end of another process. The time limit is not
+ * under test: it only makes a clear message before the test's own time-out.
  */
 export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 25_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;

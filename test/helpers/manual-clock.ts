@@ -1,4 +1,4 @@
-// A clock that stands still until the test moves it, and knows which timers are left.
+// A clock that stands still until the test moves it, and knows which timers are pending.
 import type {Clock, Timer} from '../../src/lib/core/clock.js';
 
 interface Pending {
@@ -29,7 +29,7 @@ export class ManualClock implements Clock {
     setImmediate(fn);
   }
 
-  /** Runs, in order of time, what falls due in the next `ms`. */
+  /** Runs the timers that are due in the next `ms`, in order of time. */
   advance(ms: number): void {
     const until = this.#now + ms;
     for (;;) {
@@ -42,7 +42,7 @@ export class ManualClock implements Clock {
     this.#now = until;
   }
 
-  /** The process stands still for `ms`: what fell due meanwhile runs late, all of it now. */
+  /** The process is stopped for `ms`: all timers that were due meanwhile run now, late. */
   jump(ms: number): void {
     this.#now += ms;
     this.advance(0);

@@ -1,4 +1,4 @@
-// A figure that must hold, as one line of JSON that a person or a script can collect from the output.
+// A figure with a limit, as one line of JSON that a person or a script can collect from the output.
 
 export interface Metric {
   test: string;

@@ -1,5 +1,5 @@
-// Hosts of the test's own: network namespaces joined by a veth pair, with names, packet loss and silence on request.
-// Needs root, which the set-up's machine is; nothing outside the namespaces is touched.
+// Hosts for a test: network namespaces joined by a veth pair, with names, packet loss and silence on request.
+// Needs root; nothing outside the namespaces changes.
 import {randomBytes} from 'node:crypto';
 import {mkdir, rm, writeFile} from 'node:fs/promises';
 import {run} from './child.js';
@@ -16,16 +16,16 @@ export interface Host {
 export interface Wire {
   one: Host;
   two: Host;
-  /** Packets between the hosts vanish in both directions, without any answer. */
+  /** The network drops all packets between the hosts in both directions, without an answer. */
   cut(): Promise<void>;
-  /** A share of the packets that arrive at either host vanishes. */
+  /** The network drops this share of the packets that arrive at either host. */
   lose(percent: number): Promise<void>;
   mend(): Promise<void>;
-  /** The second host has another address from now on, as after a change of Wi-Fi. The old one is nobody's. */
+  /** The second host gets another address, as after a change of Wi-Fi. Nobody has the old one. */
   move(): Promise<void>;
 }
 
-/** Makes two network devices of the given names that are joined. */
+/** Makes a pair of connected network devices with the given names. */
 export type Join = (one: string, two: string) => Promise<unknown>;
 
 const vethPair: Join = (one, two) => succeed(['ip', 'link', 'add', one, 'type', 'veth', 'peer', 'name', two]);
@@ -33,11 +33,11 @@ const vethPair: Join = (one, two) => succeed(['ip', 'link', 'add', one, 'type', 
 export interface HostOptions {
   namespace: string;
   address: string;
-  /** What its /etc/hosts knows besides localhost: name → address. */
+  /** More names in its /etc/hosts: name → address. */
   hosts?: Readonly<Record<string, string>>;
 }
 
-/** A namespace with nothing in it but loopback; it is gone when the scope ends. */
+/** A namespace that has only loopback; it is gone when the scope ends. */
 export async function addHost(scope: Scope, {namespace, address, hosts = {}}: HostOptions): Promise<Host> {
   await succeed(['ip', 'netns', 'add', namespace]);
   scope.onEnd(async () => void (await succeed(['ip', 'netns', 'delete', namespace])));
@@ -52,7 +52,7 @@ export async function addHost(scope: Scope, {namespace, address, hosts = {}}: Ho
   return {namespace, address, run};
 }
 
-/** Two hosts on one wire. `names` are known on both, as in /etc/hosts: name → which host. */
+/** Two hosts on one wire. Both know `names`, as in /etc/hosts: name → which host. */
 export async function twoHosts(
   scope: Scope,
   names: Readonly<Record<string, 'one' | 'two'>> = {},
@@ -104,7 +104,7 @@ export async function twoHosts(
 
 /** Runs a command that must exit with 0, and returns what it printed. */
 export async function succeed([command = '', ...args]: string[]): Promise<string> {
-  // A scope of its own: the commands that take everything down run while the test's scope is ending.
+  // A separate scope: the commands that remove everything run while the test's scope is ending.
   await using scope = new Scope();
   const {code, stdout, stderr} = await run(scope, command, args);
   if (code !== 0) throw new Error(`${[command, ...args].join(' ')}: exit ${code}\n${stderr}`);

@@ -1,4 +1,4 @@
-// Two hosts with a router between them, each in a network namespace of its own. Faults happen in the router, so the hosts do
+// Two hosts with a router between them, each in a separate network namespace. Faults happen in the router, so the hosts do
 // not know of them, as on the Internet. Needs root. Nothing outside the namespaces changes.
 import {randomBytes} from 'node:crypto';
 import {addHost, type Host, succeed} from './net-ns.js';
@@ -15,9 +15,9 @@ export interface NetPath {
   refuse(): Promise<void>;
   /** Ends `drop` and `refuse`. */
   mend(): Promise<void>;
-  /** Resets both ends of every TCP connection between the hosts, as a firewall does that ends connections. */
+  /** Resets both ends of every TCP connection between the hosts, like a firewall that ends connections. */
   cutTcp(): Promise<void>;
-  /** The router gives the far host's UDP packets another source port from now on, as a NAT does that forgot a flow. */
+  /** The router gives the far host's UDP packets another source port, like a NAT that has forgotten a flow. */
   rebindUdp(): Promise<void>;
   /** The far host has no address for `gapMs`, and then another one. */
   move(gapMs: number): Promise<void>;

@@ -1,4 +1,4 @@
-// An nginx of the test's own as an upstream: a small page and a big file, served by a process that is nobody's bottleneck.
+// An nginx for a test as an upstream: a small page and a big file, served fast enough never to be the bottleneck.
 import {mkdir, truncate, writeFile} from 'node:fs/promises';
 import {createConnection, type NetConnectOpts} from 'node:net';
 import {join} from 'node:path';
@@ -13,15 +13,15 @@ export async function startNginx(scope: Scope, bigBytes: number): Promise<number
 }
 
 export interface NginxPlace {
-  /** What stands after `listen`. */
+  /** The argument of `listen`. */
   listen: string;
-  /** Where it is found there. */
+  /** How to connect to it. */
   place: NetConnectOpts;
-  /** More lines of the server's block. */
+  /** More lines of the server block. */
   settings?: readonly string[];
 }
 
-/** The same, wherever nginx can listen. */
+/** The same at any address that nginx can listen on. */
 export async function startNginxAt(
   scope: Scope,
   bigBytes: number,

@@ -1,4 +1,4 @@
-// A stream that an agent opens in a test: what it hears, and the ends that a test waits for.
+// A stream that an agent opens in a test: its bytes, and promises for its ends.
 
 import type {Stream, StreamSink} from '../../src/lib/mux/stream.js';
 
@@ -10,7 +10,7 @@ export interface Refusal {
 export class Opened implements StreamSink {
   stream: Stream | undefined;
   bytes = 0;
-  /** What came, while `keeps` is true. */
+  /** The bytes that came, while `keeps` is true. */
   heard = '';
   keeps = true;
   #writable: (() => void) | undefined;
@@ -69,7 +69,7 @@ export class Opened implements StreamSink {
     });
   }
 
-  /** Says it and waits until all that was said is back. */
+  /** Writes the text and waits until all of it has come back. */
   async echo(text: string): Promise<void> {
     const wanted = this.heard + text;
     await this.write(text);

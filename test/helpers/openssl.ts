@@ -7,7 +7,7 @@ import type {Scope} from './scope.js';
 export interface OpensslAuthority {
   /** PEM of the certificate to trust. */
   caFile: string;
-  /** A leaf for this name; it may be shown by servers and by clients. */
+  /** A leaf certificate for this name, for servers and for clients. */
   issue(name: string): Promise<{certFile: string; keyFile: string}>;
 }
 

@@ -1,5 +1,5 @@
-// Many agents by the library in one process: `park.js COUNT PORT…`, each with a state folder of its own below TUNL_PARK.
-// Agent i forwards every PORT for itself, by a loopback address of its own. One JSON line for each event: {agent, port, …}.
+// Many agents of the library in one process: `park.js COUNT PORT…`, each with its own state folder below TUNL_PARK.
+// Agent i forwards every PORT, by its own loopback address. One JSON line for each event: {agent, port, …}.
 import {join} from 'node:path';
 import {forward} from '../../dist/index.js';
 
@@ -10,7 +10,7 @@ const tunnels = [];
 for (let agent = 0; agent < count; agent++) {
   const stateDir = join(process.env.TUNL_PARK ?? '', String(agent));
   const host = `127.1.${agent >> 8}.${agent & 255}`;
-  // One agent's tunnels together, one agent after the other: a hundred keys are made at once otherwise.
+  // The tunnels of one agent together, one agent after the other: otherwise a hundred keys would be made at once.
   const some = ports.map((port) =>
     forward(port, {
       host,

@@ -1,4 +1,4 @@
-// `tunl jupyter`, `tunl ssh` and the like through a relay in a process of its own, as a user would start them.
+// `tunl jupyter`, `tunl ssh` and similar commands through a relay in a separate process, as a user would start them.
 import {type Cli, startCli} from './cli.js';
 import {plainEnv} from './launching.js';
 import {type RelayProcess, startRelayProcess} from './relay.js';
@@ -16,7 +16,7 @@ export interface BehindOptions {
   stateDir?: string;
 }
 
-/** Started, not waited for: the test asks for `ready`, or for the address on stdout. */
+/** Started, but not ready: the test waits for `ready`, or for the address on stdout. */
 export async function startBehindRelay(
   scope: Scope,
   words: readonly string[],
@@ -24,7 +24,7 @@ export async function startBehindRelay(
 ): Promise<Behind> {
   const relay = options.relay ?? (await startRelayProcess(scope));
   const cli = await startCli(scope, words, {
-    // A home of its own: programs read and write settings there.
+    // A separate home: programs read and write settings there.
     env: {...plainEnv({HOME: await scope.tempDir('home')}), ...relay.env, ...options.env},
     ...(options.cwd !== undefined && {cwd: options.cwd}),
     ...(options.stateDir !== undefined && {stateDir: options.stateDir}),

@@ -1,4 +1,4 @@
-// `node --import …/quick-retry.js`: full jitter draws from the low end only. Hundreds of cuts in a row would otherwise
-// spend their time in waits of up to 20 s each, which other tests are about.
+// `node --import …/quick-retry.js`: full jitter draws only short waits. Otherwise tests with hundreds of cuts would
+// spend their time in waits of up to 20 s each, which other tests check.
 const random = Math.random;
 Math.random = () => random() / 200;

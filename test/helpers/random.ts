@@ -1,6 +1,6 @@
-// Chance that repeats: faults at random places come from a seed, so that a failing test fails again.
+// Repeatable random numbers: random faults come from a seed, so a failing test fails again.
 
-/** Numbers in [0, 1) that follow from the seed alone (mulberry32). */
+/** Numbers in [0, 1) that depend only on the seed (mulberry32). */
 export function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

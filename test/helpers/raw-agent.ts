@@ -1,4 +1,4 @@
-// An agent written by hand from the bytes of the protocol, sharing no code with src/: it can say what no agent would.
+// An agent written from the protocol document, without code of src/: it can send what no real agent would.
 import {createHmac, createPublicKey, type KeyObject, randomBytes, sign} from 'node:crypto';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
@@ -23,7 +23,7 @@ export interface RawAgentOptions {
   domain: string;
   caFile: string;
   token?: string;
-  /** An Ed25519 key that says who this is, where no token does. */
+  /** An Ed25519 key that identifies this agent when there is no token. */
   key?: KeyObject;
 }
 
@@ -38,7 +38,7 @@ export interface Frame {
   payload: Buffer;
 }
 
-/** What a resume is proved with. */
+/** What the proof of a resume needs. */
 export interface Ticket {
   id: string;
   secret: string;
@@ -81,7 +81,7 @@ export function proofOf(ticket: Ticket, agentNonce: string, relayNonce: string, 
   return createHmac('sha256', Buffer.from(ticket.secret, 'hex')).update(text).digest('hex');
 }
 
-/** The ticket after this resume was heard of. */
+/** The ticket after a successful resume. */
 export function nextTicket(ticket: Ticket, agentNonce: string, relayNonce: string): Ticket {
   const text = ['tunl next', ticket.id, ticket.epoch, agentNonce, relayNonce, 0].join('\n');
   const secret = createHmac('sha256', Buffer.from(ticket.secret, 'hex')).update(text).digest('hex');
@@ -91,16 +91,16 @@ export function nextTicket(ticket: Ticket, agentNonce: string, relayNonce: strin
 export class RawAgent {
   readonly messages: Message[] = [];
   readonly frames: Frame[] = [];
-  /** Session bytes received, and sent. */
+  /** The counts of session bytes received and sent. */
   received = 0;
   sent = 0;
-  /** Acknowledges all it receives, at once. */
+  /** Acknowledges everything that it receives, at once. */
   acks = true;
   /** Keeps frames for the test to read. */
   keeps = true;
   readonly nonce = randomBytes(16).toString('hex');
   readonly socket: WebSocket;
-  /** Resolves when the carrier is gone. */
+  /** Resolves when the carrier is closed. */
   readonly closed: Promise<void>;
   #over = false;
   #records: Buffer = Buffer.alloc(0);
@@ -125,10 +125,10 @@ export class RawAgent {
     );
   }
 
-  /** Upgraded; nothing was said yet. */
+  /** After the upgrade, before the first message. */
   static async connect(scope: Scope, options: RawAgentOptions): Promise<RawAgent> {
     const {port, domain, caFile, token} = options;
-    // The types of ws do not list what it hands on to tls.connect.
+    // The types of ws do not list the options that it passes on to tls.connect.
     const tls: object = {ca: readFileSync(caFile), servername: domain};
     const socket = new WebSocket(`wss://127.0.0.1:${port}/agent`, 'tunl.v1', {
       ...tls,
@@ -141,7 +141,7 @@ export class RawAgent {
     return agent;
   }
 
-  /** A session of its own. */
+  /** Begins a new session. */
   static async begin(scope: Scope, options: RawAgentOptions): Promise<{agent: RawAgent; ticket: Ticket}> {
     const agent = await RawAgent.connect(scope, options);
     await agent.hello();
@@ -177,12 +177,12 @@ export class RawAgent {
     return hello;
   }
 
-  /** Asks for a session back, with a proof that is right for what is asked. `change`: what is sent instead. */
+  /** Asks to resume a session, with a valid proof. `change`: fields to replace in the hello. */
   async resume(ticket: Ticket, received: number, change: object = {}): Promise<object> {
     const {nonce} = await this.message('challenge');
     const proof = proofOf(ticket, this.nonce, String(nonce), received);
     const resume = {id: ticket.id, epoch: ticket.epoch, received, proof, ...change};
-    // From here on it counts, and acknowledges, from there.
+    // From now on it counts and acknowledges from this position.
     this.received = received;
     return await this.hello({resume});
   }
@@ -196,7 +196,7 @@ export class RawAgent {
     return type === 'welcome' ? type : String(code);
   }
 
-  /** Binds a TCP tunnel and gives its port. */
+  /** Binds a TCP tunnel and returns its port. */
   async bindTcp(): Promise<number> {
     this.segment(
       frameBytes(frame.control, 0, JSON.stringify({type: 'bind', request: 1, wish: {kind: 'tcp'}})),
@@ -212,7 +212,7 @@ export class RawAgent {
     return this.#find(`a message ${type}`, () => this.messages.find((each) => each.type === type));
   }
 
-  /** The code of the relay's last word: a refusal or a close. */
+  /** The code of the relay's last message: a refusal or a close. */
   async lastWord(): Promise<string> {
     const last = await this.#find('a last word', () =>
       this.messages.find((each) => each.type === 'close' || each.type === 'refused'),

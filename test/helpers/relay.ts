@@ -1,4 +1,4 @@
-// A relay in a process of its own: `tunl relay start` with a token file, a state folder and TCP ports.
+// A relay in a separate process: `tunl relay start` with a token file, a state folder and TCP ports.
 import {randomBytes} from 'node:crypto';
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -14,9 +14,9 @@ export interface RelayProcessOptions extends CliOptions {
   tcpPorts?: string;
   /** Default `0s`: tests end at once. */
   drainTimeout?: string;
-  /** False: no token is asked for; every agent's state folder is an owner of its own. Default true. */
+  /** False: the relay needs no token; every agent's state folder is a separate owner. Default true. */
   withToken?: boolean;
-  /** Default: a new one. The names of a relay's agents are its token's: one that is started again needs the same. */
+  /** Default: a new one. The token owns the names of a relay's agents, so a relay that starts again needs the same. */
   token?: string;
   flags?: readonly string[];
 }
@@ -24,16 +24,16 @@ export interface RelayProcessOptions extends CliOptions {
 export interface RelayProcess {
   cli: Cli;
   domain: string;
-  /** What agents are given as --relay. */
+  /** The URL for --relay of agents. */
   url: string;
   host: string;
   port: number;
   caFile: string;
   token: string;
   tokenFile: string;
-  /** Environment with which an agent finds this relay and may use it. */
+  /** The environment for an agent of this relay, with the token. */
   env: Record<string, string>;
-  /** `tunl expose TARGET` through this relay, in a process of its own. */
+  /** `tunl expose TARGET` through this relay, in a separate process. */
   expose(target: number | string, options?: ExposeOptions): Promise<Exposed>;
 }
 

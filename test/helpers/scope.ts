@@ -1,4 +1,4 @@
-// Owns what a test starts: everything ends, in reverse order, when the scope does. `await using scope = new Scope()`.
+// Owns everything that a test starts, and ends it in reverse order. `await using scope = new Scope()`.
 import {mkdtemp, rm} from 'node:fs/promises';
 import {createServer, type Server, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
@@ -14,7 +14,7 @@ export class Scope implements AsyncDisposable {
     return this.#abort.signal;
   }
 
-  /** Hands the resource over to the scope and back to the caller. */
+  /** The scope takes ownership of the resource and returns it. */
   own<T extends AsyncDisposable | Disposable>(resource: T): T {
     this.onEnd(async () => {
       if (Symbol.asyncDispose in resource) await resource[Symbol.asyncDispose]();
@@ -81,18 +81,18 @@ export function portOf(server: Server): number {
 }
 
 /**
- * Between the ports that the launcher chooses from and those that the system gives away (port 0, outgoing connections; Linux
- * from 32768): what is free here stays free until the test itself listens, also while a program is started again.
+ * Ports between those that the launcher chooses and those that the system gives away (port 0, outgoing connections; on Linux
+ * from 32768). A free port in this range stays free until the test itself listens, also while a program restarts.
  */
 const FIRST_PORT = 32_000;
 const PORT_COUNT = 768;
-/** Test processes that run side by side have numbers side by side: each begins at a place of its own. */
+/** Test processes that run in parallel have consecutive pids: each begins at a different place. */
 let nextPort = (process.pid * 48) % PORT_COUNT;
 
-/** Consecutive ports that nobody listens on, and that this process was not given before for a long time. */
+/** Consecutive ports that nobody listens on, and that this process has not returned for a long time. */
 async function unusedPorts(count: number, host: string): Promise<number> {
   for (let tries = 0; tries < PORT_COUNT; tries += 1) {
-    // Taken before anything is waited for: others ask at the same time.
+    // Reserved before the first wait: other tests ask at the same time.
     if (nextPort + count > PORT_COUNT) nextPort = 0;
     const first = FIRST_PORT + nextPort;
     nextPort += count;
@@ -102,7 +102,7 @@ async function unusedPorts(count: number, host: string): Promise<number> {
   throw new Error('no port is free');
 }
 
-/** A port for what must be told a number, or for what must find nobody. */
+/** A port for programs that need a number, or a port on which nobody listens. */
 export function unusedPort(host = '127.0.0.1'): Promise<number> {
   return unusedPorts(1, host);
 }

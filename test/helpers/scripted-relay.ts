@@ -1,4 +1,4 @@
-// A relay in memory that keeps to the protocol, and says at the moment that a test chooses what the test wants said.
+// A relay in memory that follows the protocol, and sends messages when a test asks for them.
 import {type Clock, systemClock} from '../../src/lib/core/clock.js';
 import {BlockPool} from '../../src/lib/mux/blocks.js';
 import type {Carrier} from '../../src/lib/mux/carrier.js';
@@ -10,21 +10,21 @@ import {Session} from '../../src/lib/mux/session.js';
 import {parseAgentMessage} from '../../src/lib/protocol/control-messages.js';
 
 export class ScriptedRelay {
-  /** Called instead of a connection, once each. */
+  /** Each is called once, in place of a connection. */
   readonly dials: (() => Promise<Carrier>)[] = [];
-  /** Codes with which the next hellos, and the next binds, are refused. */
+  /** Codes that refuse the next hellos, and the next binds. */
   readonly refusals: string[] = [];
   readonly bindRefusals: string[] = [];
-  /** Connections that were asked for. */
+  /** The number of connections requested. */
   dialled = 0;
-  /** Binds that were granted. */
+  /** The number of binds granted. */
   bound = 0;
   /** Called with each new session. */
   onSession: (session: Session) => void = () => {};
   session: Session | undefined;
   readonly #clock: Clock;
 
-  /** @param clock that of the agent, where the test moves it: what the relay rests for must not take the agent's seconds. */
+  /** @param clock the agent's clock, when the test moves it: the relay's pauses must not take time of the agent. */
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
   }
@@ -38,7 +38,7 @@ export class ScriptedRelay {
     return Promise.resolve(mine);
   };
 
-  /** Breaks the link of the moment. */
+  /** Breaks the current link. */
   cut(): void {
     this.session?.link?.destroy();
   }

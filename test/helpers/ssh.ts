@@ -1,4 +1,4 @@
-// An ssh for tests that reads nothing of the tester's own, keys made on the spot, and another user of this machine.
+// An ssh for tests that uses no settings of the tester, new keys, and another user of this machine.
 import {execFileSync} from 'node:child_process';
 import {access, chmod, copyFile, cp, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
@@ -58,11 +58,11 @@ ConnectTimeout 10
 export interface OtherUser {
   name: string;
   home: string;
-  /** What runs a command as this user: put before it. */
+  /** The words before a command that run it as this user. */
   as: string[];
 }
 
-/** A new ordinary user, gone with the scope. */
+/** A new ordinary user, deleted with the scope. */
 export async function otherUser(scope: Scope): Promise<OtherUser> {
   const name = `tunl-test-${process.pid}`;
   const made = await run(scope, '/usr/sbin/useradd', ['--create-home', '--shell', '/bin/bash', name]);
@@ -72,7 +72,10 @@ export async function otherUser(scope: Scope): Promise<OtherUser> {
   return {name, home: `/home/${name}`, as};
 }
 
-/** Node, the launcher's sources and the built command where another user can read them: the project may be in a private folder. */
+/**
+ * Copies Node, the launcher's sources and the built command to a place that another user can read: the project may be in a
+ * private folder.
+ */
 export async function forOtherUser(scope: Scope, user: OtherUser): Promise<{node: string; root: string}> {
   const readable = await run(scope, user.as[0] ?? '', [
     ...user.as.slice(1),
@@ -103,7 +106,7 @@ async function copyPackage(name: string, from: string, to: string, done: Set<str
   if (done.has(name)) return;
   done.add(name);
   const source = join(from, name);
-  // Below the package that needs it: copied with that one already.
+  // It is below the package that needs it, so it is copied already.
   const there = await access(source).then(
     () => true,
     () => false,

@@ -1,4 +1,4 @@
-// A real sshd as an upstream, and the ssh command that logs in to it through a tunnel with no setting of the tester's own.
+// A real sshd as an upstream, and the ssh command that logs in to it through a tunnel without the tester's settings.
 import {mkdir, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {Child, run} from './child.js';
@@ -23,7 +23,7 @@ export async function startSshd(scope: Scope): Promise<Sshd> {
     ...['PermitRootLogin prohibit-password', 'MaxStartups 100', 'Subsystem sftp internal-sftp'],
   ];
   await writeFile(`${folder}/config`, `${config.join('\n')}\n`);
-  // Where sshd locks itself in before the login; its service makes it, and the tests start no service.
+  // sshd changes its root to this folder before the login. Its service makes the folder, and the tests start no service.
   if (process.getuid?.() === 0) await mkdir('/run/sshd', {recursive: true, mode: 0o755});
   const sshd = Child.start(scope, '/usr/sbin/sshd', ['-D', '-e', '-f', `${folder}/config`]);
   await sshd.saidOnStderr(/listening on/);

@@ -1,4 +1,4 @@
-// Many agents in one process: park.js, started and listened to.
+// Starts park.js, many agents in one process, and reads its events.
 import {Child} from './child.js';
 import {projectRoot} from './cli.js';
 import type {Scope} from './scope.js';
@@ -16,11 +16,11 @@ export interface Park {
   child: Child;
   /** All events of the type so far. */
   eventsOf(type: string): readonly ParkEvent[];
-  /** Resolves when there are so many of the type. */
+  /** Resolves when there are `count` events of the type. */
   heard(type: string, count: number): Promise<void>;
 }
 
-/** Resolves when all agents have all their tunnels. Each agent dials its upstreams by a loopback address of its own. */
+/** Resolves when all agents have all their tunnels. Each agent dials its upstreams by its own loopback address. */
 export async function startPark(
   scope: Scope,
   {agents, ports, env}: {agents: number; ports: readonly number[]; env: Record<string, string>},
@@ -32,7 +32,7 @@ export async function startPark(
   });
   const byType = new Map<string, ParkEvent[]>();
   let read = 0;
-  // Each line is read once: thousands of agents say ten thousand, and wait until somebody has taken them.
+  // Each line is read once: thousands of agents print ten thousand lines, and wait until they are read.
   const catchUp = () => {
     for (; read < child.lines.length; read += 1) {
       const event = JSON.parse(child.lines[read] ?? '') as ParkEvent;

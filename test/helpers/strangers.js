@@ -1,8 +1,9 @@
-// People without any right at a relay's TLS port, from an address of their own, in a process of their own.
+// Strangers without any right at a relay's TLS port, from their own address, in a separate process.
 // `strangers.js KIND PORT NAME FROM COUNT AT_ONCE`: COUNT connections (0: until SIGTERM), then one line of JSON.
 // login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. cut: the first
-// kilobyte of one. slow: a byte of one each second. headers: after a handshake, a byte of a request each second. plain: the same
-// without TLS. visit: a byte to a TCP port; those that get it back stay, and the line comes when all know.
+// kilobyte of one. slow: a byte of one each second. headers: after a handshake, a byte of a request each second. plain: the
+// same
+// without TLS. visit: a byte to a TCP port; connections that get it back stay, and the line comes when all have a result.
 // `begun` on stderr: the first one is connected.
 import {connect} from 'node:net';
 import {connect as secure} from 'node:tls';
@@ -24,7 +25,7 @@ const login = [
 ].join('\r\n');
 const pipeline = `GET / HTTP/1.1\r\nHost: ${name}\r\n\r\n`.repeat(500);
 
-/** A message of 64,000 bytes is announced, in records of 16,000; the last of the four never comes whole. */
+/** Announces a message of 64,000 bytes, in records of 16,000; the last of the four is never complete. */
 function endlessHello() {
   const record = (length) =>
     Buffer.concat([Buffer.from([22, 3, 1, length >> 8, length & 255]), Buffer.alloc(length)]);
@@ -36,7 +37,7 @@ const hello = endlessHello();
 
 const slowRequest = Buffer.from(`GET / HTTP/1.1\r\nHost: ${name}\r\nCookie: ${'x'.repeat(10_000)}`);
 
-/** A byte at once, and one each second. */
+/** Sends a byte at once, and one each second. */
 function drip(socket, bytes) {
   let at = 0;
   const next = () => socket.write(bytes.subarray(at, ++at));
@@ -82,7 +83,7 @@ function one() {
   }
   if (kind === 'cut') {
     socket.on('connect', () => {
-      // What 5,000 take to come in is not the relay's.
+      // The time to connect 5,000 sockets is not the relay's.
       since = performance.now();
       socket.write(hello.subarray(0, 1_000));
     });

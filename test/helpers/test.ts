@@ -1,5 +1,5 @@
-// `test` with a scope of its own for each test: `test('…', async ({scope}) => …)`. Unlike `await using` in the test's body,
-// it reports a failure of the test and a failure to clean up beside each other.
+// `test` with a scope for each test: `test('…', async ({scope}) => …)`. Unlike `await using` in the test's body,
+// it reports a failure of the test and a failure of the clean-up separately.
 import {test as base} from 'vitest';
 import {Scope} from './scope.js';
 

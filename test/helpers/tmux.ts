@@ -1,4 +1,4 @@
-// A real terminal: a shell in tmux, typed into and read like a person does. One server each, gone with the scope.
+// A real terminal: a shell in tmux that a test types into and reads. Each has its own server, which ends with the scope.
 import {execFile} from 'node:child_process';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -52,7 +52,7 @@ export class Screen {
     await this.press('Enter');
   }
 
-  /** Resolves when the program in it can know: tmux tells of a second change a quarter of a second later. */
+  /** Resolves when the program can know the new size: tmux reports a second change a quarter of a second later. */
   async resize(columns: number, rows: number): Promise<void> {
     await this.#tmux(['resize-window', '-x', String(columns), '-y', String(rows)]);
     const tty = await this.#tty();
@@ -60,12 +60,12 @@ export class Screen {
       await sleep(20);
   }
 
-  /** All that was written, the scrollback included, without empty rows at the end. */
+  /** Everything that was written, with the scrollback, without empty rows at the end. */
   async lines(): Promise<string[]> {
     return (await this.#tmux(['capture-pane', '-p', '-S', '-500'])).trimEnd().split('\n');
   }
 
-  /** Resolves with the lines when they are as wanted. */
+  /** Resolves with the lines when `wanted` holds. */
   async until(wanted: (lines: string[]) => boolean): Promise<string[]> {
     const until = performance.now() + SEEN_WITHIN_MS;
     for (;;) {
@@ -82,7 +82,7 @@ export class Screen {
     return pattern.exec(lines.find((line) => pattern.test(line)) ?? '') as RegExpExecArray;
   }
 
-  /** Whether the terminal waits for whole lines, shows what is typed, and turns Ctrl+C into a signal. */
+  /** Whether the terminal waits for whole lines, echoes input, and turns Ctrl+C into a signal. */
   async modes(): Promise<{icanon: boolean; echo: boolean; isig: boolean}> {
     const {stdout} = await execute('stty', ['-a', '-F', await this.#tty()]);
     const isOn = (name: string) => new RegExp(`(^|\\s)${name}\\b`).test(stdout);

@@ -1,4 +1,4 @@
-// `node --import …/ts-hook.js`: a process of a test imports the sources as they are, without a build before it.
+// `node --import …/ts-hook.js`: a process of a test imports the TypeScript sources, without a build.
 import {registerHooks} from 'node:module';
 
 registerHooks({

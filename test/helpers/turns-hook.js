@@ -1,5 +1,5 @@
-// `node --import …/turns-hook.js`: at SIGIO the process says on stderr how long its event loop was kept busy at a time since the
-// last SIGIO, in ms of its own CPU: what else the machine does is not counted.
+// `node --import …/turns-hook.js`: at SIGIO the process prints on stderr the longest turns of its event loop since the
+// last SIGIO, in ms of its own CPU time, so other work on the machine does not count.
 const EVERY_MS = 5;
 
 let count = 0;

@@ -1,4 +1,4 @@
-// Local services with one habit each: what a tunnel's agent is pointed at.
+// Local services for tests, each with one behaviour.
 import {createHash} from 'node:crypto';
 import {once} from 'node:events';
 import {createServer as createHttpServer, type IncomingMessage, type ServerResponse} from 'node:http';
@@ -86,7 +86,7 @@ export async function httpUpstream(
   };
 }
 
-/** A TCP service: what it does with each connection, half-close left to it. */
+/** A TCP service that calls a function with each connection; half-close is up to that function. */
 export async function tcpUpstream(
   scope: Scope,
   serve: (socket: Socket) => void,
@@ -99,12 +99,12 @@ export async function tcpUpstream(
   return scope.listen(server, host);
 }
 
-/** Sends everything back, and its end too. */
+/** Sends everything back, and its own end after the visitor's. */
 export function echoUpstream(scope: Scope): Promise<number> {
   return tcpUpstream(scope, (socket) => socket.pipe(socket));
 }
 
-/** Says nothing until the visitor has ended, then answers with the SHA-256 of all it got, and ends. */
+/** Sends nothing until the visitor has ended, then answers with the SHA-256 of all bytes, and ends. */
 export function replyAfterEndUpstream(scope: Scope): Promise<number> {
   return tcpUpstream(scope, (socket) => {
     const hash = createHash('sha256');
@@ -118,7 +118,7 @@ export function neverReadingUpstream(scope: Scope): Promise<number> {
   return tcpUpstream(scope, (socket) => socket.pause());
 }
 
-/** Reads at most `bytesPerSecond`, then goes on; answers nothing. */
+/** Reads at most `bytesPerSecond`; answers nothing. */
 export function slowReadingUpstream(scope: Scope, bytesPerSecond: number): Promise<number> {
   return tcpUpstream(scope, (socket) => {
     const stepMs = 50;
@@ -129,14 +129,14 @@ export function slowReadingUpstream(scope: Scope, bytesPerSecond: number): Promi
   });
 }
 
-/** Sends bytes for as long as it is read from. */
+/** Sends bytes as long as the visitor reads. */
 export function pouringUpstream(scope: Scope, totalBytes: number): Promise<number> {
   return tcpUpstream(scope, (socket) => void pipeline(source(totalBytes), socket).catch(() => {}));
 }
 
 export interface Recorder {
   port: number;
-  /** What each connection brought, in order of arrival. */
+  /** The bytes of each connection, in order of arrival. */
   recorded: Recording[];
   /** The n-th connection, now or later. */
   connection(index: number): Promise<Recording>;
@@ -145,11 +145,11 @@ export interface Recorder {
 export interface Recording {
   socket: Socket;
   data(): Buffer;
-  /** Resolves with the first `bytes` bytes, when they have come. */
+  /** Resolves with the first `bytes` bytes when they have arrived. */
   received(bytes: number): Promise<Buffer>;
   /** Resolves when the peer has ended. */
   ended: Promise<void>;
-  /** Resolves when the socket is gone, with the error's code if there was one. */
+  /** Resolves when the socket is closed, with the error's code if there was one. */
   closed: Promise<string | undefined>;
 }
 
@@ -178,7 +178,7 @@ export async function recordingUpstream(scope: Scope): Promise<Recorder> {
   };
 }
 
-/** Watches a socket of either side. */
+/** Records what a socket of either side receives. */
 export function record(socket: Socket): Recording {
   const chunks: Buffer[] = [];
   const waiting = new Set<() => void>();

@@ -1,4 +1,4 @@
-// Those who connect to a public address: sockets with and without TLS, and curl.
+// Visitors of a public address: sockets with and without TLS, and curl.
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {createConnection, type Socket} from 'node:net';
@@ -11,14 +11,14 @@ export interface Address {
   port: number;
 }
 
-/** A plain connection to a TCP tunnel. Half-close is the test's. */
+/** A plain connection to a TCP tunnel. Half-close is up to the test. */
 export async function tcpVisitor(scope: Scope, port: number, host = '127.0.0.1'): Promise<Socket> {
   const socket = boldVisitor(scope, port, host);
   await once(socket, 'connect');
   return socket;
 }
 
-/** One who may be reset at any moment, even before it hears that it is connected; whoever uses it watches it at once. */
+/** A visitor who may be reset at any moment, even before it knows that it is connected; the caller must handle errors at once. */
 export function boldVisitor(scope: Scope, port: number, host = '127.0.0.1', localAddress?: string): Socket {
   const from = localAddress === undefined ? {} : {localAddress};
   const socket = createConnection({port, host, ...from, allowHalfOpen: true, noDelay: true});
@@ -32,15 +32,15 @@ export interface TlsVisitorOptions {
   alpn?: string[];
   /** Where to connect; names below `.localhost` are this machine. */
   via?: string;
-  /** Instead of the tunnel's name. */
+  /** Replaces the tunnel's name in SNI. */
   servername?: string;
-  /** The address of this machine that it comes from. */
+  /** The local address that it connects from. */
   from?: string | undefined;
 }
 
 const contexts = new Map<string, SecureContext>();
 
-/** Made once: a thousand visitors who each read the CA anew keep the relay waiting for their first bytes. */
+/** Made once: if each of a thousand visitors read the CA again, the relay would wait too long for their first bytes. */
 function trusting(caFile: string): SecureContext {
   const ca = readFileSync(caFile, 'utf8');
   const context = contexts.get(ca) ?? createSecureContext({ca});
@@ -70,7 +70,7 @@ export async function tlsVisitor(
   return socket;
 }
 
-/** curl with the relay's CA; whatever host the URL names is reached on loopback. */
+/** curl with the relay's CA; every host in the URL is reached on loopback. */
 export function curl(
   scope: Scope,
   caFile: string,

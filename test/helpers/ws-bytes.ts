@@ -1,4 +1,4 @@
-// WebSocket frames written the long way, by the letter of RFC 6455 and independent of the library: valid ones and broken ones.
+// WebSocket frames written by hand from RFC 6455, independent of the library: valid ones and broken ones.
 
 export interface FrameParts {
   opcode?: number;
@@ -10,7 +10,7 @@ export interface FrameParts {
   mask?: Uint8Array;
   /** The length form; default: the shortest. */
   form?: 7 | 16 | 64;
-  /** What the header says instead of the payload's length. */
+  /** The length in the header, when it differs from the payload's. */
   claims?: number | bigint;
 }
 

@@ -31,7 +31,7 @@ import {
 
 const MIB = 1024 * 1024;
 
-/** The peer is the relay: it opens odd streams, this side opened stream 2. */
+/** The peer is the relay: it opens odd streams. This side has opened stream 2. */
 type Attack = (peer: RawPeer, world: Victim) => void;
 
 const VIOLATIONS: readonly (readonly [what: string, reason: RegExp, attack: Attack])[] = [
@@ -164,7 +164,7 @@ const VIOLATIONS: readonly (readonly [what: string, reason: RegExp, attack: Atta
   ['a negative credit, as it were', /type 22 on stream 2/, (peer) => peer.frame(credit(2, 0xffff_ffff))],
 ];
 
-/** By what the reason says; everything else is PROTOCOL. */
+/** The code for the text of the reason; the default is PROTOCOL. */
 const CODES: readonly (readonly [reason: RegExp, code: ViolationCode])[] = [
   [/^an ack of /, 'ACK_RANGE'],
   [/not the peer’s to open/, 'STREAM_REUSED'],
@@ -174,7 +174,7 @@ const CODES: readonly (readonly [reason: RegExp, code: ViolationCode])[] = [
   [/ in state /, 'STREAM_STATE'],
 ];
 
-describe('a peer that breaks the protocol ends its session with a code of its own, and is told why', () => {
+describe('a peer that breaks the protocol: its session ends with the right code, and the peer gets the reason', () => {
   test.each(VIOLATIONS)('%s', async (_what, reason, attack) => {
     // Another session that shares the pool, as all sessions of a relay do.
     await using bystander = await Net.linked(MEMORY);
@@ -196,9 +196,9 @@ describe('a peer that breaks the protocol ends its session with a code of its ow
     expect(resets).toHaveLength(1);
     expect(world.session.link).toBeUndefined();
     expect([world.session.streamCount, world.session.queuedBytes, world.pool.out]).toEqual([0, 0, 0]);
-    // No timer of the session is left: its link's own went with the link.
+    // The session and its link have left no timer.
     expect(world.clock.pending).toBe(0);
-    // Whatever still comes is nobody's.
+    // Later bytes are ignored.
     world.peer.frame(open(1), data(1, 'x'));
     await settle();
     writer.write(100_000);
@@ -211,7 +211,7 @@ describe('a peer that breaks the protocol ends its session with a code of its ow
   });
 });
 
-describe('what crosses on the way is not a violation', () => {
+describe('frames that cross on the way are not a violation', () => {
   const late: readonly Uint8Array[] = [data(2, 'xyz'), credit(2, 5), opened(2), fin(2), reset(2), refused(2)];
 
   test('frames for a stream that we have reset', async () => {
@@ -225,7 +225,7 @@ describe('what crosses on the way is not a violation', () => {
     expect(world.offered).toHaveLength(1);
   });
 
-  test('data that a reset by us meets in the middle of a frame', async () => {
+  test('the rest of a data frame whose stream we reset in its middle', async () => {
     const world = victim({
       onOpen: (stream) => {
         stream.sink = {onData: () => stream.reset('CANCELLED'), onEnd() {}, onWritable() {}, onReset() {}};
@@ -274,7 +274,7 @@ describe('what crosses on the way is not a violation', () => {
     expect(world.ended()).toBeUndefined();
   });
 
-  test('a close of the peer ends the session with its code; an orderly one without an error', async () => {
+  test('a close of the peer ends the session with its code; an orderly close is no error', async () => {
     for (const [code, want] of [
       ['CLOSED', null],
       ['TAKEN_OVER', {code: 'TAKEN_OVER', message: 'why'}],
@@ -294,7 +294,7 @@ describe('what crosses on the way is not a violation', () => {
 });
 
 describe('floods', () => {
-  /** Sends in portions, as fast as they are worked off. */
+  /** Sends in portions, as fast as they are processed. */
   async function flood(
     peer: RawPeer,
     portion: Uint8Array,
@@ -308,7 +308,7 @@ describe('floods', () => {
     }
   }
 
-  test('of opens: refused from the limit on, one answer each', async () => {
+  test('of opens: beyond the limit each is refused once', async () => {
     const world = victim({maxStreams: 100});
     for (let i = 0; i < 50; i += 1) {
       world.peer.frame(...Array.from({length: 200}, (_, n) => open(1 + 2 * (i * 200 + n))));
@@ -326,7 +326,7 @@ describe('floods', () => {
     expect([world.session.queuedBytes, world.pool.out]).toEqual([0, 0]);
   });
 
-  test('of opens and resets: the streams are gone, and so is all that they held', async () => {
+  test('of opens and resets: the streams are gone, and with them everything that they held', async () => {
     const world = victim();
     for (let i = 0; i < 200; i += 1) {
       const ids = Array.from({length: 50}, (_, n) => 1 + 2 * (i * 50 + n));
@@ -339,9 +339,9 @@ describe('floods', () => {
     expect(world.ended()).toBeUndefined();
   });
 
-  test('of opens by a peer that never reads the answers: they cost what they are long', async () => {
+  test('of opens by a peer that never reads the answers: their cost is their length', async () => {
     const [mine, theirs] = createPipe();
-    // Nothing that this side writes ever leaves it.
+    // Nothing that this side writes ever leaves.
     const world = victim({maxStreams: 1, carriers: [new StuckCarrier(mine), theirs]});
     for (let i = 0; i < 100; i += 1) {
       world.peer.frame(...Array.from({length: 400}, (_, n) => open(1 + 2 * (i * 400 + n))));
@@ -354,7 +354,7 @@ describe('floods', () => {
     expect(world.pool.out * BLOCK_BYTES).toBeLessThan(2 * answers);
   });
 
-  test('of opens without end by a peer that never reads the answers: no more is read, and after 20 s the session ends', async () => {
+  test('of opens without end by a peer that never reads the answers: the session stops reading, and ends after 20 s', async () => {
     const [mine, theirs] = createPipe();
     const world = victim({maxStreams: 1, carriers: [new StuckCarrier(mine), theirs]});
     const answer = refused(1, 'TOO_MANY_STREAMS').length;
@@ -413,11 +413,11 @@ describe('floods', () => {
     expect(world.peer.frames.filter(({type}) => type === FRAME.refused)).toHaveLength(count - 1);
   }, 60_000);
 
-  test('of visitors, while the link is slow: what waits for an honest peer does not count against it', async () => {
+  test('of visitors, while the link is slow: bytes that wait for an honest peer do not count against it', async () => {
     const [mine, theirs] = createPipe();
     const world = victim({carriers: [new StuckCarrier(mine), theirs]});
     const page = Buffer.alloc(16 * 1024, 1);
-    // 4,000 small answers at once, of sources that do not ask whether they may: 64 MiB.
+    // 4,000 small answers at once, from sources that do not wait for permission: 64 MiB.
     for (let i = 0; i < 4_000; i += 1) world.session.open(KIND.visitor, {i})?.write(page);
     await settle();
     world.clock.advance(10_000);
@@ -425,7 +425,7 @@ describe('floods', () => {
     expect(world.ended()).toBeUndefined();
   });
 
-  test('of single bytes beside the data of others: what is not read keeps one chunk for each stream, not one for each byte', async () => {
+  test('of single bytes beside the data of others: unread bytes keep one chunk for each stream, not one for each byte', async () => {
     const kept = new Map<Stream, Buffer[]>();
     const world = victim({
       onOpen: (stream) => {
@@ -445,7 +445,7 @@ describe('floods', () => {
     world.peer.frame(open(1), ...idle.map((id) => open(id)));
     const filler = Buffer.alloc(16_000);
     for (let turns = 0; turns < 60; turns += 1) {
-      // Each byte comes in a chunk of its own, as TLS records are.
+      // Each byte comes in a separate chunk, like TLS records.
       for (const id of idle) world.peer.frame(data(id, 'x'), data(1, filler));
       await settle(2);
     }
@@ -464,7 +464,7 @@ describe('floods', () => {
     expect(world.ended()).toBeUndefined();
   });
 
-  test('of pings by a peer that does not read: a bounded number of answers waits, and the last one is given', async () => {
+  test('of pings by a peer that does not read: a bounded number of answers waits, and the last ping is answered', async () => {
     const [mine, theirs] = createPipe();
     const slow = new StuckCarrier(mine);
     const world = victim({carriers: [slow, theirs]});
@@ -499,7 +499,7 @@ describe('floods', () => {
     expect(world.ended()).toBeUndefined();
   });
 
-  test('of credit, byte by byte: what is held goes out, at no more cost than its own size', async () => {
+  test('of credit, byte by byte: held data goes out at a cost proportional to its size', async () => {
     const world = victim();
     const mine = world.session.open(KIND.visitor, {}) as Stream;
     world.peer.frame(opened(mine.id));
@@ -525,7 +525,7 @@ describe('floods', () => {
     }
     await settle();
     expect(mine.heldBytes).toBe(98_000);
-    // The frames themselves are copied by the test's own pipe.
+    // The test's own pipe copies the frames themselves.
     expect(copies).toBeLessThan(2 * MIB);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * MIB);
   });
@@ -566,7 +566,7 @@ describe('a peer that never acknowledges', () => {
     expect([world.session.queuedBytes, world.pool.out]).toEqual([0, 0]);
   });
 
-  test('gets a share where other sessions have used up what all may keep, and goes on with it', async () => {
+  test('gets a share when other sessions have used up the shared budget, and continues with it', async () => {
     const replayBudget = new ReplayBudget(8 * MIB);
     replayBudget.change(8 * MIB);
     const world = await unacknowledged({replayBudget});
@@ -580,7 +580,7 @@ describe('a peer that never acknowledges', () => {
       expect(peer.received).toBeGreaterThan(before);
       expect(session.unackedBytes).toBeLessThan(2 * REPLAY_SHARE);
     }
-    // The others let go of it: the next ack finds room.
+    // The other sessions release their part: the next ack finds room.
     replayBudget.change(-8 * MIB);
     peer.send(ack(peer.received));
     await settle(200);
@@ -590,7 +590,7 @@ describe('a peer that never acknowledges', () => {
     expect(replayBudget.usedBytes).toBe(0);
   });
 
-  test('nor does it help to repeat an old ack', async () => {
+  test('gains nothing by repeating an old ack', async () => {
     const world = await unacknowledged({replayBytes: MIB});
     world.peer.send(ack(1_000));
     await settle();
@@ -602,7 +602,7 @@ describe('a peer that never acknowledges', () => {
     expect(world.ended()).toMatchObject({code: 'ACK_OVERDUE', message: expect.stringMatching(/acknowledge/)});
   });
 
-  test('one that goes on acknowledging gets on', async () => {
+  test('that starts to acknowledge again continues', async () => {
     const world = await unacknowledged({replayBytes: MIB});
     for (let i = 0; i < 40; i += 1) {
       world.peer.send(ack(world.peer.received));
@@ -613,9 +613,9 @@ describe('a peer that never acknowledges', () => {
     expect(world.written()).toBeGreaterThan(10 * MIB);
   });
 
-  test('a process that stood still meanwhile does not blame its peer', async () => {
+  test('is not blamed when this process was stopped meanwhile', async () => {
     const world = await unacknowledged({replayBytes: MIB});
-    // SIGSTOP for a minute: every timer is late, and what the peer sent meanwhile is not read yet.
+    // SIGSTOP for a minute: every timer is late, and the peer's bytes of that minute are not read yet.
     world.clock.jump(60_000);
     world.peer.send(ack(world.peer.received));
     await settle();
@@ -623,7 +623,7 @@ describe('a peer that never acknowledges', () => {
     expect(world.detached()).toBe(0);
   });
 
-  test('a new link has its own time', async () => {
+  test('gets a new time limit with a new link', async () => {
     const world = await unacknowledged({replayBytes: MIB});
     for (let i = 0; i < 19; i += 1) {
       world.clock.advance(1_000);
@@ -639,7 +639,7 @@ describe('a peer that never acknowledges', () => {
 });
 
 describe('a peer that never reads', () => {
-  test('costs what one carrier holds, and every stream is asked to stop', async () => {
+  test('costs as much as one carrier holds, and every stream is asked to stop', async () => {
     const [mine, theirs] = createPipe();
     const slow = new StuckCarrier(mine);
     const world = victim({carriers: [slow, theirs]});
@@ -659,7 +659,7 @@ describe('a peer that never reads', () => {
 });
 
 describe('a stream that is not read', () => {
-  /** A session with a visitor who does not read, and what is kept for him. */
+  /** A session with a visitor who does not read, and the memory that is kept for the visitor. */
   function unread() {
     const kept: Buffer[] = [];
     const world = victim({
@@ -670,17 +670,17 @@ describe('a stream that is not read', () => {
     return {...world, kept, bytes: () => kept.reduce((sum, piece) => sum + piece.length, 0)};
   }
 
-  test('pins no more memory than a few windows, in whatever crumbs its data comes', async () => {
+  test('pins no more memory than a few windows, however small the pieces of its data are', async () => {
     const world = unread();
     world.peer.frame(open(1), open(3), reset(3));
-    // One byte for the stream in each chunk of 16 KB: the rest is for a stream that is gone.
+    // Each chunk of 16 KB has one byte for the stream. The rest is for a stream that is gone.
     const chunk = segment(data(1, 'x'), data(3, Buffer.alloc(16_000)));
     for (let i = 0; i < 3_000; i += 1) {
       world.peer.send(chunk);
       if (i % 10 === 9) await settle(1);
     }
     await settle();
-    // The last ones wait for the visitor to read something.
+    // The last chunks wait until the visitor reads something.
     expect(world.bytes()).toBeGreaterThan(1_000);
     world.offered[0]?.consumed(1_000);
     expect(world.bytes()).toBe(3_000);
@@ -705,7 +705,7 @@ describe('a stream that is not read', () => {
 });
 
 describe('a sink that throws', () => {
-  test('ends its own session, whose bytes can no longer be trusted, and nothing else', async () => {
+  test('ends its own session, because its bytes are no longer reliable, and no other', async () => {
     const world = victim({
       onOpen: () => {
         throw new TypeError('a bug');
@@ -718,7 +718,7 @@ describe('a sink that throws', () => {
   });
 });
 
-test('the numbers of this file are those of the wire', () => {
+test('the numbers in this file are those of the wire', () => {
   expect(count(1)).toHaveLength(8);
   expect([FRAME.opened, FRAME.refused, FRAME.fin, FRAME.credit]).toEqual([17, 18, 20, 22]);
   expect(new CountingPool().out).toBe(0);

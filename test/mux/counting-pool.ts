@@ -1,12 +1,12 @@
-// A pool that knows what is out, and spoils what comes back: whoever still reads a returned block sees it at once.
+// A pool that counts blocks in use and overwrites returned blocks, so that a reader of a returned block fails at once.
 import {type Block, BlockPool} from '../../src/lib/mux/blocks.js';
 
 const SPOILED = 0xee;
 
 export class CountingPool extends BlockPool {
-  /** Blocks that were taken and not given back. */
+  /** Blocks in use. */
   out = 0;
-  /** The most that ever were out at once. */
+  /** The most blocks that were in use at once. */
   peak = 0;
 
   override take(): Block {

@@ -1,4 +1,4 @@
-// Around any carrier: breaks it after exactly so many bytes, or lets one end go deaf without the other noticing.
+// Wraps any carrier: breaks it after exactly n bytes, or stops one end from receiving without the other noticing.
 import type {Carrier, CarrierSink} from '../../src/lib/mux/carrier.js';
 
 export class CuttingCarrier implements Carrier, CarrierSink {
@@ -50,7 +50,7 @@ export class CuttingCarrier implements Carrier, CarrierSink {
     if (this.#deaf) this.#close(error);
   }
 
-  /** `bytes` more arrive here, then the carrier is gone on both sides. */
+  /** After `bytes` more bytes have arrived here, the carrier is gone on both sides. */
   cutAfter(bytes: number): void {
     this.#left = bytes;
     if (bytes === 0) this.#inner.destroy(new Error('cut'));

@@ -1,4 +1,4 @@
-// What a session can run over: the same suite takes each of them in turn.
+// The carriers that a session can run over. The same suite runs with each of them.
 import {once} from 'node:events';
 import tls, {type TLSSocket} from 'node:tls';
 import {WebSocketCarrier} from '../../src/lib/carrier/ws-carrier.js';
@@ -21,17 +21,17 @@ export interface Cuttable {
 /** Makes pairs of carriers, one after the other. */
 export interface Wires {
   connect(): Promise<Cuttable>;
-  /** Moves up to so many bytes each way where nothing moves by itself. */
+  /** Moves up to so many bytes each way, for carriers where nothing moves by itself. */
   flow?(bytes: number): void;
-  /** Breaks what is below the carriers, where there is something: they must not notice. */
+  /** Breaks the layer below the carriers, if there is one: they must not notice. */
   disturb?(): Promise<void>;
 }
 
 export interface Fabric {
   name: string;
-  /** How many random runs this one can afford, compared with the others. */
+  /** The number of random runs for this one, relative to the others. */
   share: number;
-  /** The bytes leave the process on their way: a turn of the event loop may bring nothing. */
+  /** The bytes leave the process, so a turn of the event loop may bring nothing. */
   kernel?: true;
   weave(scope: Scope, clock: ManualClock, highWaterBytes?: number): Promise<Wires>;
 }
@@ -47,7 +47,7 @@ export const SLOW: Fabric = {
   name: 'a pipe that moves byte by byte',
   share: 1,
   async weave(_scope, _clock, highWaterBytes) {
-    // An old link may live on beside the new one.
+    // An old link may still exist beside the new one.
     let pipes: SlowPipe[] = [];
     return {
       async connect() {
@@ -84,7 +84,7 @@ export const WEB_SOCKETS: Fabric = {
   async weave(scope, clock, highWaterBytes) {
     const {ca, key, cert} = await testIdentity();
     const server = tls.createServer({key, cert});
-    // As an http server has its sockets: the peer's FIN does not end our side by itself.
+    // As with an http server: the peer's FIN does not end our side automatically.
     Object.assign(server, {allowHalfOpen: true});
     const port = await scope.listen(server);
     return {

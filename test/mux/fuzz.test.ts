@@ -17,7 +17,7 @@ const MIB = 1024 * 1024;
 setFlagsFromString('--expose-gc');
 const gc = runInNewContext('gc') as () => void;
 
-/** What is held after a garbage collection, bytes; a second one counts out what the finalizers of the first let go of. */
+/** The memory in use after a garbage collection, bytes. The second collection frees what finalizers of the first released. */
 async function held(): Promise<number> {
   gc();
   await turn();
@@ -26,11 +26,11 @@ async function held(): Promise<number> {
   return heapUsed + external;
 }
 
-test(`${FRAMES} random frames: no exception, memory bounded, nobody else notices`, {
+test(`${FRAMES} random frames: no exception, bounded memory, no effect on other sessions`, {
   timeout: 3_600_000,
 }, async () => {
   const seed = Number(process.env.TUNL_SEED ?? Date.now() % 2 ** 31);
-  // A session of somebody else, on the same pool as all the victims.
+  // Another session on the same pool as all the victims.
   const pool = new CountingPool();
   await using bystander = await Net.linked(MEMORY, {pool});
   const [writer, reader] = await bystander.pair('relay');
@@ -54,7 +54,7 @@ test(`${FRAMES} random frames: no exception, memory bounded, nobody else notices
         () => reader.describe(),
       );
       await bystander.rest();
-      // Code and tables are there after the first parts; what comes on top later would be a leak.
+      // After the first parts, code and tables exist. Later growth would be a leak.
       if (part === 3) heldAtFirst = await held();
     }
   } catch (error) {

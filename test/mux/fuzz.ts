@@ -1,5 +1,5 @@
-// Random frames, right and wrong ones, against one session after the other, with random doings on this side in between.
-// The numbers come from a seed, so that what goes wrong can be had again.
+// Random frames, right and wrong ones, against one session after the other, with random actions on this side in between.
+// The numbers come from a seed, so a failure can be repeated.
 import type {TunlError} from '../../src/lib/core/errors.js';
 import type {BlockPool} from '../../src/lib/mux/blocks.js';
 import type {Carrier, CarrierSink} from '../../src/lib/mux/carrier.js';
@@ -53,7 +53,7 @@ export class Random {
   }
 }
 
-/** A clock that runs `soon` when it is told to, so that no turn of the event loop is needed. */
+/** A clock that runs `soon` on request, so no turn of the event loop is needed. */
 class FuzzClock extends ManualClock {
   #soon: (() => void)[] = [];
 
@@ -66,7 +66,7 @@ class FuzzClock extends ManualClock {
   }
 }
 
-/** Takes what is written, or for a while does not. */
+/** Accepts what is written, or for a while does not. */
 class Hole implements Carrier {
   readonly label = 'fuzz';
   readonly headroom = 14;
@@ -142,7 +142,7 @@ export interface FuzzReport {
   resumes: number;
   offered: number;
   delivered: number;
-  /** How often sessions ended with which code. */
+  /** How often sessions ended with each code. */
   ends: Map<string, number>;
   mostQueued: number;
 }
@@ -174,7 +174,7 @@ class Victim {
   readonly #streams: Stream[] = [];
   #hole: Hole;
   #nextPeerId: number;
-  /** Streams to which the peer has said what may be said once. */
+  /** Streams that the peer has already answered. */
   readonly #answered = new Set<number>();
   readonly #finished = new Set<number>();
   /** Session bytes that earlier links brought to the peer. */
@@ -265,7 +265,7 @@ class Victim {
     if (this.#session.queuedBytes !== 0) throw new Error('something is left in the queue');
   }
 
-  /** So many frames as one or more records, in pieces; now and then with something wrong in it. */
+  /** Sends `count` frames as one or more records, in pieces, sometimes with an error in them. */
   #feed(count: number): void {
     const random = this.#random;
     const made = Array.from({length: count}, () => this.#frame());
@@ -309,7 +309,7 @@ class Victim {
     }
   }
 
-  /** A stream that is likely to be there. */
+  /** The id of a stream that probably exists. */
   #id(): number {
     const random = this.#random;
     if (this.#streams.length > 0 && !random.oneIn(30)) return random.of(this.#streams).id;
@@ -320,7 +320,7 @@ class Victim {
     return this.#random.oneIn(60) ? this.#anyFrame() : this.#rightFrame();
   }
 
-  /** What a peer that keeps to the rules might send, unless a frame of the same batch has changed something. */
+  /** A frame that a correct peer might send, unless a frame of the same batch has changed the state. */
   #rightFrame(): Buffer {
     const random = this.#random;
     const stream = this.#streams.length === 0 || random.oneIn(6) ? undefined : random.of(this.#streams);
@@ -346,13 +346,13 @@ class Victim {
           this.#finished.add(id);
           return random.oneIn(2) ? fin(id) : reset(id, 'VISITOR_RESET');
         }
-        // At the least half a window less what is unread has been granted; a batch has eight frames at the most.
+        // At least half a window less the unread bytes is granted; a batch has at most eight frames.
         const room = (stream.receiveWindowBytes / 2 - stream.unreadBytes) / 8;
         if (room < 1 || random.oneIn(4)) return credit(id, random.of([1, 1_000, 100_000]));
         return data(id, CHUNK.subarray(0, 1 + random.below(Math.min(room, random.oneIn(20) ? 60_000 : 200))));
       }
       case 'closed':
-        // Late, and thrown away.
+        // Late, and discarded.
         return random.of([data(id, 'late'), credit(id, 5), fin(id), reset(id), opened(id)]);
       default:
         return last ? reset(id) : credit(id, 1 + random.below(1_000));
@@ -415,7 +415,7 @@ class Victim {
       case 4:
         return random.oneIn(20) ? record(RECORD.message, JUNK.subarray(0, 1 + random.below(30))) : ping(2);
       default:
-        // What a peer that keeps to the rules would acknowledge.
+        // The ack that a correct peer would send.
         return ack(this.#sent());
     }
   }
@@ -469,7 +469,7 @@ class Victim {
     }
   }
 
-  /** The link breaks; the next one goes on where the peer says that it is, or lies that it is. */
+  /** The link breaks. The next one continues at the peer's real position, or at a false one. */
   #relink(): void {
     const random = this.#random;
     if (random.oneIn(2)) this.#hole.destroy(new Error('cut'));

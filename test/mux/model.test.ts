@@ -3,7 +3,7 @@ import {describe, test} from 'vitest';
 import {FABRICS} from './fabrics.js';
 import {config, steps, World} from './model.js';
 
-/** TUNL_LONG=1: an hour's worth. TUNL_RUNS: so many. A failure prints the seed and the path to the smallest case. */
+/** TUNL_LONG=1: about an hour. TUNL_RUNS: the number of runs. A failure prints the seed and the path to the smallest case. */
 const RUNS = Number(process.env.TUNL_RUNS ?? (process.env.TUNL_LONG === '1' ? 20_000 : 200));
 
 describe.each(FABRICS)('two sessions over $name', (fabric) => {

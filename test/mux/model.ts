@@ -1,5 +1,5 @@
-// A world of two sessions, any number of streams and links that break, driven by a list of steps: what a stream's reader
-// gets must be what its writer wrote, whatever happens in between.
+// A world of two sessions, any number of streams, and links that break, driven by a list of steps. A stream's reader
+// must get exactly what its writer wrote, whatever happens in between.
 import fc from 'fast-check';
 import {BLOCK_BYTES} from '../../src/lib/mux/blocks.js';
 import {ReplayBudget} from '../../src/lib/mux/replay-budget.js';
@@ -21,13 +21,13 @@ export type Step =
   | {do: 'time'; ms: number}
   /** The link breaks after so many more bytes have arrived at each side. */
   | {do: 'cut'; agentGets: number; relayGets: number}
-  /** One side's end of the link is gone; the other side does not notice. */
+  /** One side's end of the link is lost; the other side does not notice. */
   | {do: 'lose'; side: Side}
   | {do: 'link' | 'disturb'};
 
 export interface Config {
   replayBytes: number;
-  /** What both sessions keep together before each has its share only. */
+  /** The budget of both sessions together; beyond it each has only its share. */
   budgetBytes: number;
   queueBytes: number;
   highWaterBytes: number;
@@ -101,7 +101,7 @@ export const config: fc.Arbitrary<Config> = fc.record({
   blocks: fc.boolean(),
 });
 
-/** Urgent frames are not held back before this much of them waits (see the session's own limit). */
+/** Urgent frames are not held back until this much of them waits (see the session's own limit). */
 const URGENT_BYTES = 2 * 1024 * 1024;
 
 export class World implements AsyncDisposable {
@@ -205,7 +205,7 @@ export class World implements AsyncDisposable {
       if (session === undefined) continue;
       if (session.ended) this.#faults.push(`the ${at}'s session ended: ${this.#net.peers.ends[at]?.message}`);
       const {replayBytes, queueBytes, chunkBytes} = this.#config;
-      // Each stream may bring one read after it was asked to stop.
+      // Each stream may bring one more read after it was asked to stop.
       const reads = this.#ends.filter((end) => end.side === at).length * 2 * chunkBytes;
       const cap = replayBytes + queueBytes + URGENT_BYTES + BLOCK_BYTES + reads;
       if (session.queuedBytes > cap)
@@ -215,7 +215,7 @@ export class World implements AsyncDisposable {
     if (this.#faults.length > 0) throw new Error(this.#faults.join('\n'));
   }
 
-  /** Everybody reads and says what is left to say: all of it must arrive. */
+  /** All streams read, and write the rest: all of it must arrive. */
   async #finish(): Promise<void> {
     for (const end of this.#ends) end.go();
     const over = () => {
@@ -234,14 +234,14 @@ export class World implements AsyncDisposable {
     this.#check();
   }
 
-  /** Each reader against its writer. */
+  /** Compares each reader with its writer. */
   #compare(): void {
     const byKey = new Map(this.#ends.map((end) => [`${end.side} ${end.stream.id}`, end]));
     for (const end of this.#ends) {
       const other = byKey.get(`${otherSide(end.side)} ${end.stream.id}`);
       const name = `${end.side}, stream ${end.stream.id}`;
       if (other === undefined) {
-        // Its OPEN never reached an owner: too many streams, or it was reset before.
+        // Its OPEN never reached the other owner: too many streams, or it was reset before.
         if (!end.dropped && end.resetCode !== 'TOO_MANY_STREAMS')
           this.#faults.push(`${name}: the other end is missing`);
         continue;

@@ -1,4 +1,4 @@
-// Two sessions, the wires under them, and a way to wait for something to become true while bytes and time move.
+// Two sessions, the carriers under them, and a way to wait for a condition while bytes and time move.
 import type {Stream} from '../../src/lib/mux/stream.js';
 import {KIND} from '../../src/lib/protocol/wire.js';
 import {ManualClock} from '../helpers/manual-clock.js';
@@ -19,7 +19,7 @@ export class Net implements AsyncDisposable {
   readonly scope = new Scope();
   readonly clock = new ManualClock();
   readonly peers: Peers;
-  /** Ends of streams that were offered and not waited for yet. */
+  /** Ends of streams that the other side opened, for which no test has waited yet. */
   readonly offered: Record<Side, StreamEnd[]> = {agent: [], relay: []};
   carriers: Cuttable | undefined;
   #wires: Wires | undefined;
@@ -80,7 +80,7 @@ export class Net implements AsyncDisposable {
     return next;
   }
 
-  /** Starts a link over new carriers; a handshake that breaks is one of the things that happen. */
+  /** Starts a link over new carriers; the handshake may fail. */
   async link(): Promise<void> {
     if (this.#connecting || this.#wires === undefined) return;
     this.#connecting = true;
@@ -101,7 +101,7 @@ export class Net implements AsyncDisposable {
     await this.#wires?.disturb?.();
   }
 
-  /** One turn in which everything moves that can move; a link that is gone is replaced while both sessions live. */
+  /** One turn in which everything moves that can move; a lost link is replaced while both sessions live. */
   async goOn(): Promise<void> {
     const over = this.peers.agent?.ended || this.peers.relay?.ended;
     if (!this.linked && !over) await this.link();
@@ -109,12 +109,12 @@ export class Net implements AsyncDisposable {
     await turn();
   }
 
-  /** `describe` tells progress from standstill, and what the test hung on. */
+  /** `describe` shows progress, and in the failure message what the test waited for. */
   async until(holds: () => boolean, what: string, describe: () => string = () => ''): Promise<void> {
     let idle = 0;
     for (let before = ''; !holds(); ) {
       await this.goOn();
-      // The first steps are acks; far later ones find links that died without a word.
+      // The first steps let acks go out; much later ones make silent links time out.
       if (idle % 16 === 15) this.clock.advance(idle < 200 ? 60 : 1_000);
       const now = `${this.linked} ${describe()}`;
       idle = now === before ? idle + 1 : 0;

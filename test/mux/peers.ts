@@ -1,5 +1,5 @@
 // An agent's and a relay's session that find each other again over one pair of carriers after the other, by the real
-// handshake. Each has a pool of its own, so that what it holds can be counted; time stands still unless the test moves it.
+// handshake. Each has its own pool, so its blocks can be counted; time stands still unless the test moves it.
 import {TunlError} from '../../src/lib/core/errors.js';
 import type {Carrier} from '../../src/lib/mux/carrier.js';
 import {greetAgent, greetRelay, refuseHello} from '../../src/lib/mux/handshake.js';
@@ -21,7 +21,7 @@ export type Tuning = Partial<Omit<SessionOptions, 'role' | 'sink' | 'pool' | 'cl
 
 export interface PeersOptions extends Tuning {
   clock?: ManualClock;
-  /** For both. Default: one for each. */
+  /** Shared by both. Default: one for each. */
   pool?: CountingPool;
   /** Called for streams that the other side opened. Default: refused. */
   onOpen?: (side: Side, stream: Stream, about: Buffer) => void;
@@ -53,7 +53,7 @@ export class Peers {
     return session;
   }
 
-  /** Resolves when both have attached these carriers. The old link may live on meanwhile. */
+  /** Resolves when both have attached these carriers. The old link may still exist. */
   async connect({agent, relay}: Carriers): Promise<void> {
     const attached = Promise.withResolvers<void>();
     const relayLink = new Link(relay, {clock: this.clock});
@@ -122,7 +122,7 @@ export class Peers {
   }
 
   #begin(link: Link): void {
-    // A hello whose welcome was lost: the agent knows nothing of that session.
+    // The welcome to an earlier hello was lost: the agent does not know that session.
     this.relay?.destroy(new TunlError('SESSION_STALE'));
     delete this.ends.relay;
     const ticket = new RelayTicket();

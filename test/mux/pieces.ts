@@ -1,4 +1,4 @@
-// Cuts bytes into pieces of given sizes, over and over: a reader must not see the difference.
+// Cuts bytes into pieces of given sizes, repeatedly: a reader must not see the difference.
 import fc from 'fast-check';
 
 export const sizes: fc.Arbitrary<number[]> = fc.array(
@@ -6,7 +6,7 @@ export const sizes: fc.Arbitrary<number[]> = fc.array(
   {minLength: 1, maxLength: 12},
 );
 
-/** Copies, as a carrier hands them over: the reader may keep views. */
+/** Copies, like the chunks of a carrier: the reader may keep views. */
 export function pieces(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const found: Buffer[] = [];
   for (let at = 0, i = 0; at < bytes.length; i += 1) {

@@ -1,4 +1,4 @@
-// The other side of a session, made of bytes: it sends what it likes, and takes apart what it gets.
+// The other side of a session, made of bytes: it sends anything, and parses what it gets.
 import type {TunlError} from '../../src/lib/core/errors.js';
 import type {Carrier} from '../../src/lib/mux/carrier.js';
 import {FrameReader} from '../../src/lib/mux/frame-reader.js';
@@ -88,7 +88,7 @@ export class RawPeer {
     return this.frames.filter((frame) => frame.type === type);
   }
 
-  /** What the peer was told at the end. */
+  /** The last message that the peer got. */
   get farewell(): LinkMessage | undefined {
     return this.messages.at(-1);
   }
@@ -161,7 +161,7 @@ export function victim(options: VictimOptions = {}): Victim {
   };
 }
 
-/** Attaches the session to a carrier without a handshake, which might have `told` the peer how much was received. */
+/** Attaches the session to a carrier without a handshake; `told` is the count of received bytes in the hello, if any. */
 export function relink(
   session: Session,
   clock: ManualClock,
@@ -177,7 +177,7 @@ export function relink(
 }
 
 /** Some turns, for what is under way to arrive and be answered. */
-/** Turns until it holds; what one peer may cost in a turn has a bound, so floods take many, and some time in between. */
+/** Runs turns until the condition holds. The work for one peer in a turn is bounded, so floods take many turns and some time. */
 export async function until(holds: () => boolean, clock?: ManualClock): Promise<void> {
   for (let turns = 0; !holds(); turns += 1) {
     if (turns === 100_000) throw new Error('what was waited for did not happen');

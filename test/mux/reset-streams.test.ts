@@ -1,4 +1,4 @@
-// Streams that end while their frames wait: what was written for them is let go of, and the peer hears what it has to.
+// Streams that end while their frames wait: their frames are dropped, and the peer gets the frames that it needs.
 import {describe, expect, test} from 'vitest';
 import {createPipe} from '../../src/lib/mux/pipe.js';
 import type {Stream} from '../../src/lib/mux/stream.js';
@@ -16,7 +16,7 @@ function openWith({session}: Victim, ...pieces: Buffer[]): Stream {
   return stream;
 }
 
-/** A victim without a link, and a way to give it one. */
+/** A victim without a link, and a function that gives it one. */
 async function away(): Promise<{world: Victim; comeBack: () => Promise<RawPeer>}> {
   const world = victim();
   await settle();
@@ -40,7 +40,7 @@ const typesOf = (peer: RawPeer, id: number): number[] =>
   peer.frames.filter(({streamId}) => streamId === id).map(({type}) => type);
 
 describe('streams that are reset', () => {
-  test('before their OPEN left, by the thousand: next to nothing is kept, and the others are as they were', async () => {
+  test('before their OPEN left, by the thousand: hardly anything is kept, and the others continue', async () => {
     const {world, comeBack} = await away();
     const first = openWith(world, Buffer.from('first'));
     let most = 0;
@@ -57,7 +57,7 @@ describe('streams that are reset', () => {
     others.delete(first.id);
     others.delete(last.id);
     expect(others.size).toBeLessThan(10);
-    // Of each stream that the peer does hear of it hears the end as well.
+    // When the peer gets the OPEN of a stream, it also gets the end.
     for (const id of others) expect(typesOf(peer, id)).toEqual([FRAME.open, FRAME.data, FRAME.reset]);
     expect(typesOf(peer, first.id)).toEqual([FRAME.open, FRAME.data]);
     const heard = Buffer.concat(
@@ -68,7 +68,7 @@ describe('streams that are reset', () => {
     expect(heard.equals(Buffer.concat([Buffer.alloc(64 * KIB, 1), Buffer.from('last')]))).toBe(true);
   });
 
-  test('behind a carrier that is full: their data is let go of, their ends arrive, and others lose nothing', async () => {
+  test('behind a full carrier: their data is dropped, their ends arrive, and others lose nothing', async () => {
     const [mine, theirs] = createPipe();
     const stuck = new StuckCarrier(mine);
     const world = victim({carriers: [stuck, theirs]});
@@ -102,7 +102,7 @@ describe('streams that are reset', () => {
     expect(heard.subarray(200 * KIB).toString()).toBe(due);
   });
 
-  test('by the peer: what waits for them is let go of as well', async () => {
+  test('by the peer: their waiting frames are dropped as well', async () => {
     const {world} = await away();
     const streams = Array.from({length: 200}, () => openWith(world, Buffer.alloc(64 * KIB, 7)));
     expect(world.session.queuedBytes).toBeGreaterThan(12 * MIB);
@@ -112,7 +112,7 @@ describe('streams that are reset', () => {
 });
 
 describe('sources of many streams', () => {
-  test('hear that they have to stop when the link is lost, and may go on by turns when it is back', async () => {
+  test('are asked to stop when the link is lost, and go on by turns when it is back', async () => {
     const world = victim();
     const held = new Set<number>();
     let goes = 0;
@@ -141,7 +141,7 @@ describe('sources of many streams', () => {
     expect([held.size, goes]).toEqual([0, 500]);
   });
 
-  test('hear so when much waits at once: each may have been asked for a chunk before the first came', async () => {
+  test('are asked to stop when much waits at once: each may have had permission for a chunk before the first one arrived', async () => {
     const [mine, theirs] = createPipe();
     const stuck = new StuckCarrier(mine);
     const world = victim({carriers: [stuck, theirs]});
@@ -159,7 +159,7 @@ describe('sources of many streams', () => {
       if (stream.mayBegin()) reading.add(stream);
       return stream;
     });
-    // A turn of the event loop in which every source that is read has 64 KiB, and then the next.
+    // In a turn of the event loop every source that is read brings 64 KiB.
     for (let turns = 0; turns < 20; turns += 1) {
       for (const stream of streams) {
         if (reading.has(stream) && !stream.write(Buffer.alloc(64 * KIB))) reading.delete(stream);

@@ -49,7 +49,7 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     },
   );
 
-  test('what is written with the open, and its end, are there when the stream is taken', async () => {
+  test('data and an end that follow the open at once are there when the stream is accepted', async () => {
     await using net = await linked();
     const mine = net.open('relay');
     mine.write(1_000);
@@ -69,7 +69,7 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     noFaults([mine, theirs]);
   });
 
-  test('a refusal is told from a reset, and both bring their code', async () => {
+  test('a refusal differs from a reset, and both have their code', async () => {
     await using net = await linked();
     const refused = net.open('relay');
     (await net.nextOffered('agent')).refuse('UPSTREAM_REFUSED');
@@ -89,7 +89,7 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     expect([net.peers.agent?.streamCount, net.peers.relay?.streamCount]).toEqual([0, 0]);
   });
 
-  test('more streams than allowed are refused with a code, and none is opened at all', async () => {
+  test('streams beyond the limit are refused with a code, or not opened at all', async () => {
     await using net = await linked({maxStreams: 2});
     const [first] = await net.pair('relay');
     await net.pair('relay');
@@ -117,7 +117,7 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     );
     expect(unread.received).toBe(LIMITS.initialWindow);
     expect(unread.stream.unreadBytes).toBe(LIMITS.initialWindow);
-    // At the sender: what one write brought beyond the window.
+    // At the sender: the part of one write that exceeds the window.
     expect(stopped.stream.heldBytes).toBeLessThanOrEqual(16 * KIB);
     expect(stopped.written).toBeLessThanOrEqual(LIMITS.initialWindow + 16 * KIB);
     unread.go();
@@ -147,7 +147,7 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     noFaults(ends);
     await net.rest();
     expect([net.peers.agent?.streamCount, net.peers.relay?.streamCount]).toEqual([0, 0]);
-    // Timers of the link alone: one watch on each side.
+    // Only the timers of the link are left: one on each side.
     net.clock.advance(100);
     expect(net.clock.pending).toBeLessThanOrEqual(fabric.name.includes('another session') ? 4 : 2);
   });

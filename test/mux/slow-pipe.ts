@@ -1,6 +1,6 @@
 // A pipe whose bytes move only when the test says so, and only as many: it can break between any two bytes.
-// Unlike the pipe in memory it holds what was written by reference until it is taken, as a socket does, and writes a
-// header of its own in front: a block that is reused too early shows.
+// Unlike the pipe in memory it keeps written blocks by reference until they are taken, as a socket does, and writes
+// a header in front, so a block that is reused too early shows.
 import type {Carrier, CarrierSink} from '../../src/lib/mux/carrier.js';
 
 const HEADROOM = 14;
@@ -19,7 +19,7 @@ export class SlowEnd implements Carrier {
   #queue: Written[] = [];
   #buffered = 0;
   #drainAt: number | undefined;
-  /** Left this end, did not reach the other. */
+  /** Bytes that left this end and have not reached the other. */
   #wire: Buffer[] = [];
   #wireBytes = 0;
   #sink: CarrierSink | undefined;
@@ -41,7 +41,7 @@ export class SlowEnd implements Carrier {
     return this.#closed;
   }
 
-  /** Anything that `take` or `deliver` would move. */
+  /** True when `take` or `deliver` would move something. */
   get busy(): boolean {
     return !this.#closed && (this.#buffered > 0 || this.#wireBytes > 0 || this.#ending);
   }
@@ -125,12 +125,12 @@ export class SlowEnd implements Carrier {
     peer.close(undefined);
   }
 
-  /** The end that did not break hears of it with the next delivery at the earliest. */
+  /** The end that did not break sees the close with the next delivery at the earliest. */
   closeSoon(): void {
     setImmediate(() => this.close(undefined));
   }
 
-  /** Breaks this end only: the other one notices nothing. */
+  /** Breaks only this end: the other one notices nothing. */
   close(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -44,7 +44,7 @@ describe('a stream as a carrier', () => {
     expect(written).toBe(80);
   });
 
-  test('keeps what came before somebody listened', async () => {
+  test('keeps bytes that came before it had a listener', async () => {
     const {net, agent, relay} = await carriers();
     await using _ = net;
     void send(agent, bytes(50_000, 1));
@@ -55,7 +55,7 @@ describe('a stream as a carrier', () => {
     expect(there.data.equals(Buffer.concat([bytes(50_000, 1), bytes(50_000, 2)]))).toBe(true);
   });
 
-  test('that is paused holds back the stream below, and loses nothing by an end meanwhile', async () => {
+  test('that is paused holds back the stream below, and an end meanwhile loses nothing', async () => {
     const {net, agent, relay} = await carriers();
     await using _ = net;
     const there = listenTo(relay);
@@ -65,7 +65,7 @@ describe('a stream as a carrier', () => {
     void send(agent, sent);
     await net.rest();
     expect(there.bytes).toBe(0);
-    // The first window of a stream, and no more.
+    // At most the first window of the stream has arrived.
     expect(agent.bufferedBytes).toBeGreaterThanOrEqual(400_000 - LIMITS.initialWindow);
     relay.resume();
     await net.until(() => there.bytes === 400_000, 'the rest');
@@ -77,11 +77,11 @@ describe('a stream as a carrier', () => {
     expect(there.closes).toEqual([undefined]);
   });
 
-  test('asks to hold back above its high water, and drains at half of what waited', async () => {
+  test('asks to hold back above its high water, and drains at half of that', async () => {
     const {net, agent, relay} = await carriers();
     await using _ = net;
     const at = listenTo(agent);
-    // Nobody listens at the other end: the window fills up.
+    // Nobody reads at the other end: the window fills up.
     const block = bytes(30_000, 7);
     let go = true;
     for (let i = 0; i < 100 && go; i += 1) go = agent.write(block, 0, block.length);
@@ -135,7 +135,7 @@ describe('a stream as a carrier', () => {
     expect([streams.agent.state, streams.relay.state]).toEqual(['closed', 'closed']);
   });
 
-  test('that is destroyed resets the stream: the other end hears of it, once', async () => {
+  test('that is destroyed resets the stream: the other end sees it once', async () => {
     const {net, agent, relay} = await carriers();
     await using _ = net;
     const [at, there] = [listenTo(agent), listenTo(relay)];
@@ -150,7 +150,7 @@ describe('a stream as a carrier', () => {
     expect(given).toBe(20);
   });
 
-  test('hears of the outer session’s end', async () => {
+  test('closes when the outer session ends', async () => {
     const {net, agent, relay} = await carriers();
     await using _ = net;
     const [at, there] = [listenTo(agent), listenTo(relay)];
@@ -159,7 +159,7 @@ describe('a stream as a carrier', () => {
     expect([at.closes, there.closes]).toMatchObject([[{code: 'RELAY_LOST'}], [{code: 'RELAY_LOST'}]]);
   });
 
-  test('that nobody took is closed when it is refused, also before somebody listens', async () => {
+  test('that is refused closes, also before it has a listener', async () => {
     await using net = await Net.linked(MEMORY, {onOpen: (_side, stream) => stream.refuse('KIND_UNKNOWN')});
     const carrier = new StreamCarrier(net.peers.session('agent').open(KIND.carrier, {}) as Stream);
     await net.rest();
@@ -170,9 +170,9 @@ describe('a stream as a carrier', () => {
     });
   });
 
-  test('whose peer does not answer the end is given up in time', async () => {
+  test('gives up in time when the peer does not answer the end', async () => {
     await using net = await Net.linked(MEMORY);
-    // The other end is a stream, not a carrier: it never ends its own side.
+    // The other end is a stream, not a carrier: it never ends its own direction.
     const outgoing = net.peers.session('agent').open(KIND.carrier, {}) as Stream;
     const carrier = new StreamCarrier(outgoing, {clock: net.clock, closeTimeoutMs: 5_000});
     const log = listenTo(carrier);

@@ -1,9 +1,9 @@
-// One end of a stream that writes a known sequence of bytes, checks the one that it reads, and writes down what is wrong.
+// One end of a stream that writes a known sequence of bytes, checks the sequence that it reads, and records errors.
 import {BLOCK_BYTES, type BlockPool} from '../../src/lib/mux/blocks.js';
 import {PAYLOAD_AT, PAYLOAD_BYTES, type Stream, type StreamSink} from '../../src/lib/mux/stream.js';
 import type {StreamCode} from '../../src/lib/protocol/wire.js';
 
-/** A prime, so that no shift by a power of two looks right. */
+/** A prime, so a shift by a power of two is always noticed. */
 const PERIOD = 65_521;
 const TABLE = Buffer.alloc(PERIOD + BLOCK_BYTES);
 for (let i = 0, state = 12_345; i < TABLE.length; i += 1) {
@@ -24,7 +24,7 @@ export interface StreamEndOptions {
   pool: BlockPool;
   /** Bytes of one write. Default 16 KiB. */
   chunkBytes?: number;
-  /** Read into blocks and hand those over. */
+  /** Read into blocks and write those. */
   blocks?: boolean;
 }
 
@@ -35,25 +35,25 @@ export class StreamEnd implements StreamSink {
   readonly #chunkBytes: number;
   readonly #blocks: boolean;
   readonly faults: string[] = [];
-  /** Not written yet. */
+  /** Bytes that are not written yet. */
   #owed = 0;
   written = 0;
   #writable = true;
   #mayWrite: boolean;
   #ending = false;
   ended = false;
-  /** This side reset or refused it. */
+  /** This side reset or refused the stream. */
   dropped = false;
   received = 0;
   unread = 0;
   reading = true;
-  /** The peer's end came, after `received` bytes. */
+  /** The peer's end came after `received` bytes. */
   remoteEnded = false;
   opened = false;
   resetCode: StreamCode | undefined;
   closed = false;
 
-  /** @param accepted false: the peer opened it and it was not taken yet. */
+  /** @param accepted false: the peer opened the stream, and it was not accepted yet. */
   constructor(stream: Stream, options: StreamEndOptions, accepted: boolean) {
     this.stream = stream;
     this.side = options.side;
@@ -69,7 +69,7 @@ export class StreamEnd implements StreamSink {
     return this.closed || this.dropped || this.resetCode !== undefined;
   }
 
-  /** All that it was told to write is written. */
+  /** Everything that it should write is written. */
   get idle(): boolean {
     return this.#owed === 0 && !this.#ending && !this.over;
   }
@@ -120,7 +120,7 @@ export class StreamEnd implements StreamSink {
     if (!this.over && count > 0) this.stream.consumed(count);
   }
 
-  /** What this end is still waiting for, for the report of a test that hangs. */
+  /** What this end still waits for, for the report of a test that hangs. */
   describe(): string {
     const {stream} = this;
     const sent = `wrote ${this.written} of ${this.written + this.#owed}, held ${stream.heldBytes}, ended ${this.ended}`;
@@ -139,7 +139,7 @@ export class StreamEnd implements StreamSink {
         bytes.copy(block.buffer, PAYLOAD_AT);
         this.#writable = this.stream.writeBlock(block, length);
       } else {
-        // A buffer of its own that is spoilt afterwards: `write` must have copied it.
+        // The buffer is overwritten afterwards: `write` must have copied it.
         const chunk = Buffer.from(bytes);
         this.#writable = this.stream.write(chunk);
         chunk.fill(0xdd);
@@ -166,7 +166,7 @@ export class StreamEnd implements StreamSink {
     this.unread += piece.length;
     const {unreadBytes, receiveWindowBytes} = this.stream;
     if (this.unread > receiveWindowBytes) this.#fault(`${this.unread} bytes unread of ${receiveWindowBytes}`);
-    // The window counts a frame when it begins, so it may be ahead.
+    // The window counts a frame when it begins, so the count may be ahead.
     if (unreadBytes < this.unread)
       this.#fault(`the window counts ${unreadBytes} unread, it is ${this.unread}`);
     if (this.reading) this.consume(this.unread);

@@ -32,7 +32,7 @@ class Log implements StreamSink {
   }
 }
 
-/** A stream that this side opened, and that the peer took. */
+/** A stream that this side opened and the peer accepted. */
 async function outgoing(world: Victim): Promise<{stream: Stream; log: Log}> {
   const stream = world.session.open(KIND.visitor, {}) as Stream;
   const log = new Log();
@@ -76,7 +76,7 @@ describe('an end', () => {
     expect(world.session.streamCount).toBe(0);
   });
 
-  test('is said once; nothing can be written after it', async () => {
+  test('is sent once; nothing can be written after it', async () => {
     const world = victim();
     const {stream} = await outgoing(world);
     stream.end();
@@ -89,7 +89,7 @@ describe('an end', () => {
 });
 
 describe('a reset', () => {
-  test('after data comes behind what waits for credit, and the sink hears of it then', async () => {
+  test('after data waits for the credit of that data, and the sink is told then', async () => {
     const world = victim();
     const {stream, log} = await outgoing(world);
     stream.write(Buffer.alloc(LIMITS.initialWindow));
@@ -106,7 +106,7 @@ describe('a reset', () => {
     expect(stream.state).toBe('closed');
   });
 
-  test('after an end that waits for credit comes behind both', async () => {
+  test('after an end that waits for credit comes after both', async () => {
     const world = victim();
     const {stream} = await outgoing(world);
     stream.write(Buffer.alloc(LIMITS.initialWindow + 1_000));
@@ -117,7 +117,7 @@ describe('a reset', () => {
     expect(typesOf(world).slice(-3)).toEqual([FRAME.data, FRAME.fin, FRAME.reset]);
   });
 
-  test('by this side tells the peer, forgets what was held, and no more events come', async () => {
+  test('by this side goes to the peer, drops held data, and no more events come', async () => {
     const world = victim();
     const {stream, log} = await outgoing(world);
     stream.write(Buffer.alloc(LIMITS.initialWindow + 1_000));
@@ -147,26 +147,29 @@ describe('a reset', () => {
   });
 });
 
-describe('what is read after the end', () => {
-  test.each(['one end', 'both ends'])('counts as read as before, and gives no credit (%s)', async (ends) => {
-    const world = victim();
-    const {stream} = await outgoing(world);
-    if (ends === 'both ends') stream.end();
-    world.peer.frame(data(stream.id, 'x'.repeat(200_000)), fin(stream.id));
-    await settle();
-    expect(stream.unreadBytes).toBe(200_000);
-    stream.consumed(150_000);
-    expect(stream.unreadBytes).toBe(50_000);
-    stream.consumed(60_000);
-    expect(stream.unreadBytes).toBe(0);
-    await settle();
-    expect(typesOf(world)).not.toContain(FRAME.credit);
-    expect(stream.receiveWindowBytes).toBe(LIMITS.initialWindow);
-  });
+describe('bytes that are read after the end', () => {
+  test.each(['count as read as before, and give no credit (%s)', 'both ends'])(
+    'counts as read as before, and gives no credit (%s)',
+    async (ends) => {
+      const world = victim();
+      const {stream} = await outgoing(world);
+      if (ends === 'both ends') stream.end();
+      world.peer.frame(data(stream.id, 'x'.repeat(200_000)), fin(stream.id));
+      await settle();
+      expect(stream.unreadBytes).toBe(200_000);
+      stream.consumed(150_000);
+      expect(stream.unreadBytes).toBe(50_000);
+      stream.consumed(60_000);
+      expect(stream.unreadBytes).toBe(0);
+      await settle();
+      expect(typesOf(world)).not.toContain(FRAME.credit);
+      expect(stream.receiveWindowBytes).toBe(LIMITS.initialWindow);
+    },
+  );
 });
 
 describe('an offered stream', () => {
-  test('takes data before its answer, and gives none', async () => {
+  test('accepts data before its answer, and sends none', async () => {
     const world = victim();
     world.peer.frame(open(1), data(1, 'abc'));
     await settle();
@@ -179,7 +182,7 @@ describe('an offered stream', () => {
     expect(typesOf(world)).toEqual([FRAME.opened, FRAME.data]);
   });
 
-  test('that is refused after all was accepted is reset', async () => {
+  test('that is refused after it was accepted is reset', async () => {
     const world = victim();
     world.peer.frame(open(1));
     await settle();
@@ -192,7 +195,7 @@ describe('an offered stream', () => {
 });
 
 describe('blocks', () => {
-  test('of nothing are given back, and no empty frame is sent', async () => {
+  test('without bytes are given back, and no empty frame is sent', async () => {
     const world = victim();
     const {stream} = await outgoing(world);
     expect(stream.writeBlock(world.pool.take(), 0)).toBe(true);
@@ -203,7 +206,7 @@ describe('blocks', () => {
     expect(world.pool.out).toBe(0);
   });
 
-  test('are given back whatever becomes of the stream', async () => {
+  test('are given back however the stream ends', async () => {
     const world = victim();
     const {stream} = await outgoing(world);
     const block = () => {
@@ -243,7 +246,7 @@ describe('blocks', () => {
   });
 });
 
-describe('what no peer would take is refused here', () => {
+describe('this side refuses to send', () => {
   test('an OPEN that is too long', () => {
     const world = victim();
     expect(() => world.session.open(KIND.visitor, {alpn: 'x'.repeat(LIMITS.openBytes)})).toThrow(RangeError);
@@ -263,7 +266,7 @@ describe('what no peer would take is refused here', () => {
 });
 
 describe('a window', () => {
-  /** A peer that lets the session's stream read windowfuls, each credited after one round trip. */
+  /** A peer that lets the session's stream read whole windows, each credited after one round trip. */
   async function readWindows(rttMs: number, rounds: number) {
     const world = victim();
     world.clock.advance(rttMs);
@@ -303,7 +306,7 @@ describe('a window', () => {
     session.close();
   });
 
-  test('stays small where the reader is what is slow', async () => {
+  test('stays small when the reader is slow', async () => {
     const world = victim();
     world.peer.frame(open(1));
     await settle();
@@ -319,7 +322,7 @@ describe('a window', () => {
 });
 
 describe('a link', () => {
-  test('that had closed before it was attached counts as lost, not as there', async () => {
+  test('that was closed before it was attached counts as lost', async () => {
     const world = victim();
     const [mine] = createPipe();
     const link = new Link(mine, {clock: world.clock});
@@ -334,7 +337,7 @@ describe('a link', () => {
     expect(world.ended()).toMatchObject({code: 'RESUME_EXPIRED'});
   });
 
-  test('that is replaced while it lives is fenced: what still comes from it is nobody’s', async () => {
+  test('that is replaced while it lives is fenced: its later bytes are ignored', async () => {
     const world = victim();
     world.peer.frame(open(1));
     await settle();
@@ -351,7 +354,7 @@ describe('a link', () => {
     expect(world.detached()).toBe(0);
   });
 
-  test('is not told of what came after a hello on another one, until that is settled', async () => {
+  test('does not acknowledge bytes that came after a hello on another link, until that handshake has ended', async () => {
     const world = victim();
     world.peer.frame(open(1));
     await settle();
@@ -375,7 +378,7 @@ describe('a link', () => {
     expect(world.peer.acks.at(-1)).toBe(world.session.receivedBytes);
   });
 
-  test('that repeats what the old one brought after the hello is read from there on', async () => {
+  test('that repeats bytes which came on the old link after the hello is read from the first new byte', async () => {
     const world = victim();
     const pieces: number[] = [];
     world.peer.frame(open(1));
@@ -409,7 +412,7 @@ describe('a link', () => {
     expect(world.ended()).toBeUndefined();
   });
 
-  test('that asks for bytes which are gone or were never sent ends the session, and is told', async () => {
+  test('whose peer asks for bytes that are gone or were never sent ends the session, with the reason', async () => {
     for (const count of [0, 1_000_000]) {
       const world = victim();
       const {stream} = await outgoing(world);
@@ -448,7 +451,7 @@ describe('a session that keeps nothing for replay', () => {
     expect(log.events.at(-1)).toBe('reset SESSION_ENDED');
   });
 
-  test('as one whose resume window is nothing', async () => {
+  test('behaves the same as one with a resume window of 0', async () => {
     const world = victim({resumeWindowMs: 0});
     world.carrier.destroy();
     await settle();
@@ -458,7 +461,7 @@ describe('a session that keeps nothing for replay', () => {
 });
 
 describe('beside a bulk stream on a slow link', () => {
-  /** A session whose carrier passes on so much a millisecond. */
+  /** A session whose carrier passes on so many bytes a millisecond. */
   function slowly(bytesPerMs: number) {
     const [mine, theirs] = createPipe();
     const slow = new Faucet(mine);
@@ -492,7 +495,7 @@ describe('beside a bulk stream on a slow link', () => {
       .filter((frame) => frame.streamId === id)
       .reduce((sum, frame) => sum + frame.payload.length, 0);
 
-  test('a small message goes in front of all that waits', async () => {
+  test('a small message goes before all waiting bytes', async () => {
     const world = slowly(1_000);
     const big = await bulk(world);
     await world.pass(100);
@@ -501,13 +504,13 @@ describe('beside a bulk stream on a slow link', () => {
     stream.write(Buffer.from('hello'));
     let ms = 0;
     for (; received(world, stream.id) === 0 && ms < 2_000; ms += 1) await world.pass(1);
-    // What the carrier holds is in front of it, no more: a queue of 256 KiB would be as much again.
+    // Only the bytes that the carrier holds are before it; a queue of 256 KiB would double that.
     expect(received(world, big.id) - before).toBeLessThan(400 * 1024);
     expect(received(world, big.id)).toBeGreaterThan(before);
   });
 
-  test('small messages do not stand behind what the link itself would take', async () => {
-    // Takes all at once, as kernels with large buffers do; what has arrived shows in the acks only.
+  test('small messages do not wait for bytes that the link itself would take', async () => {
+    // Takes everything at once, like kernels with large buffers; only acks show what has arrived.
     const world = victim();
     world.peer.send(pong(1));
     const big = await bulk(world);
@@ -529,14 +532,14 @@ describe('beside a bulk stream on a slow link', () => {
       stream.write(Buffer.from('again'));
     }
     expect(world.session.unackedBytes).toBeLessThan(768 * 1024);
-    // The link is kept busy, and alone again bulk takes all there is.
+    // The link stays busy, and bulk alone uses all of it.
     expect(world.session.unackedBytes).toBeGreaterThan(256 * 1024);
     await pass(400);
     expect(world.session.unackedBytes).toBeGreaterThan(8 * MIB);
     expect(received(world, big.id)).toBeGreaterThan(8 * MIB);
   });
 
-  test('streams that send a little, but all the time, do not starve it', async () => {
+  test('streams that send little, but all the time, do not starve it', async () => {
     const world = slowly(1_000);
     const chatty = await Promise.all(Array.from({length: 20}, () => outgoing(world)));
     const writable = new Set(chatty.map(({stream}) => stream));
@@ -553,14 +556,14 @@ describe('beside a bulk stream on a slow link', () => {
     }
     const share = received(world, big.id) / world.peer.received;
     expect(share).toBeGreaterThan(0.1);
-    // And they get theirs, all of them alike.
+    // The chatty streams get equal shares.
     const shares = chatty.map(({stream}) => received(world, stream.id));
     expect(Math.min(...shares)).toBeGreaterThan(Math.max(...shares) / 3);
     expect(world.session.queuedBytes).toBeLessThan(4 * MIB);
   });
 });
 
-/** A carrier that passes on only as much as it is told, by reference until then. */
+/** A carrier that passes on only as many bytes as the test says, by reference until then. */
 class Faucet extends StuckCarrier {
   readonly #inner: ConstructorParameters<typeof StuckCarrier>[0];
   #queue: {block: Buffer; at: number; end: number; onWritten: (() => void) | undefined}[] = [];

@@ -1,4 +1,4 @@
-// Around a carrier: takes everything and passes nothing on until it is released, like a socket whose peer does not read.
+// Wraps a carrier: takes everything and passes on nothing until it is released, like a socket whose peer does not read.
 import type {Carrier, CarrierSink} from '../../src/lib/mux/carrier.js';
 
 export class StuckCarrier implements Carrier {

@@ -1,4 +1,4 @@
-// Records and frames made by hand, right and wrong ones alike: nothing here checks a limit.
+// Records and frames made by hand, right and wrong ones: no limit is checked here.
 import {FRAME, KIND, RECORD} from '../../src/lib/protocol/wire.js';
 
 type Payload = Uint8Array | string;
@@ -7,7 +7,7 @@ function bytesOf(payload: Payload): Uint8Array {
   return typeof payload === 'string' ? Buffer.from(payload) : payload;
 }
 
-/** `length`: what the header claims, when that is not the payload's. */
+/** `length`: the length in the header, when it differs from the payload's. */
 export function record(type: number, payload: Payload = '', length = bytesOf(payload).length): Buffer {
   const header = Buffer.alloc(4);
   header.writeUInt8(type, 0);
