@@ -1,7 +1,8 @@
-// docs/errors.md says what src/lib/core/errors.ts says: no code undocumented, none that is gone.
+// docs/errors.md says what src/lib/core/errors.ts and src/lib/cli/next-steps.ts say: no code undocumented, none that is gone.
 
 import {readFileSync} from 'node:fs';
 import {describe, expect, test} from 'vitest';
+import {NEXT_STEPS} from '../../src/lib/cli/next-steps.js';
 import {ERRORS, EXIT} from '../../src/lib/core/errors.js';
 
 const doc = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
@@ -22,6 +23,11 @@ describe('docs/errors.md', () => {
     expect(rows(/^`[A-Z][A-Z0-9_]+`$/)).toEqual(expected);
   });
 
+  test('has every next step in which a command names its flags', () => {
+    const expected = Object.entries(NEXT_STEPS).map(([code, step]) => `| ${code} | ${cell(step)} |`);
+    expect(rows(/^[A-Z][A-Z0-9_]+$/)).toEqual(expected);
+  });
+
   test('has every exit code', () => {
     expect(rows(/^\d+$/).map((line) => Number(line.split('|')[1]))).toEqual(Object.values(EXIT));
   });
@@ -33,5 +39,7 @@ describe('the table', () => {
     expect(row.next).toMatch(/^\S.*\.$/);
     expect(Object.values(EXIT)).toContain(row.exitCode);
     expect(row.exitCode).not.toBe(EXIT.ok);
+    // The library has no flags and no commands.
+    expect(row.next).not.toMatch(/--\w|`tunl/);
   });
 });

@@ -4,6 +4,7 @@ import {CLIError, ExitError, ModuleLoadError} from '@oclif/core/errors';
 import type {ErrorEvent} from '../agent/events.js';
 import {ERRORS, TunlError, toTunlError} from '../core/errors.js';
 import {oneLine} from '../core/one-line.js';
+import {nextStep} from './next-steps.js';
 import {writeLine} from './stdout.js';
 import {type Wishes, withoutSecrets} from './words.js';
 
@@ -30,7 +31,7 @@ export function asEvent(error: unknown, words: readonly string[]): ErrorEvent {
     message: known.code.startsWith('PROGRAM_')
       ? known.message.split('\n').map(clean).join('\n  ')
       : clean(known.message),
-    next: clean(known.next),
+    next: clean(nextStep(known)),
     exitCode: ERRORS[known.code].exitCode,
   };
 }

@@ -4,6 +4,7 @@ import {LOG_LEVELS, type LogLevel, type LogRecord, type LogSink} from '../core/l
 import {oneLine} from '../core/one-line.js';
 import {type CliEvent, isExpendable} from './events.js';
 import {logLine} from './log-line.js';
+import {nextStep} from './next-steps.js';
 import {JsonRenderer} from './renderers/json.js';
 import {PlainRenderer} from './renderers/plain.js';
 import type {Renderer} from './renderers/renderer.js';
@@ -71,7 +72,8 @@ export class Presenter {
   }
 
   /** Prints the address first, then the text for people: a script must not wait for it. */
-  readonly event = (event: CliEvent): void => {
+  readonly event = (happened: CliEvent): void => {
+    const event = happened.type === 'error' ? {...happened, next: nextStep(happened)} : happened;
     const before = this.#state;
     this.#state = nextState(before, event, performance.now());
     // Errors are reported once, with the exit code, when the command ends. One of several tunnels may end before.

@@ -38,7 +38,7 @@ const violation = (sentence: string): ErrorRow =>
 
 export const ERRORS = {
   // Input
-  USAGE: row('The command line is not valid.', EXIT.usage, false, 'See `tunl COMMAND --help`.'),
+  USAGE: row('The command line is not valid.', EXIT.usage, false, 'Correct the words of the command.'),
   PORT_INVALID: row(
     'The port is not a whole number.',
     EXIT.usage,
@@ -62,7 +62,7 @@ export const ERRORS = {
     'h2 needs TLS; an unencrypted tunnel has none.',
     EXIT.usage,
     false,
-    'Leave out --h2 or --tcp.',
+    'Leave out one of them.',
   ),
   PORT_FORWARDED_TWICE: row(
     'This port is forwarded already.',
@@ -74,7 +74,7 @@ export const ERRORS = {
     'This tunnel is encrypted only; it has no TCP socket.',
     EXIT.usage,
     false,
-    'Forward with {unencrypted: true} (--tcp).',
+    'Ask for an unencrypted tunnel.',
   ),
   NAME_INVALID: row(
     'The name cannot be a tunnel name.',
@@ -87,7 +87,7 @@ export const ERRORS = {
     'An option has a value that it cannot have.',
     EXIT.usage,
     false,
-    'See `tunl COMMAND --help`.',
+    'Give a value that it can have.',
   ),
   RELAY_URL_INVALID: row(
     'The relay address is not an https URL.',
@@ -124,7 +124,7 @@ export const ERRORS = {
     'The relay’s certificate is not trusted.',
     EXIT.relayUnreachable,
     false,
-    'For a relay with a private CA pass its file with --ca-file (`tunl relay ca` prints it).',
+    'For a relay with a private CA give the certificate of that CA.',
   ),
   RELAY_NOT_TUNL: row(
     'What answers at the relay’s address is not a tunl relay.',
@@ -142,7 +142,7 @@ export const ERRORS = {
     'The relay sends this agent where it does not go.',
     EXIT.relayUnreachable,
     true,
-    'If it is a relay of yours, allow its host with --follow.',
+    'If it is a relay of yours, allow its host.',
   ),
   RELAY_BUSY: row(
     'The relay takes no new agents or tunnels at the moment.',
@@ -168,12 +168,7 @@ export const ERRORS = {
     false,
     'Update tunl.',
   ),
-  TOKEN_MISSING: row(
-    'The relay asks for a token.',
-    EXIT.refused,
-    false,
-    'Set TUNL_TOKEN or pass --token-file.',
-  ),
+  TOKEN_MISSING: row('The relay asks for a token.', EXIT.refused, false, 'Give the relay’s token.'),
   TOKEN_WRONG: row(
     'The relay does not accept this token.',
     EXIT.refused,
@@ -181,41 +176,36 @@ export const ERRORS = {
     'Ask whoever runs the relay for a valid token.',
   ),
   // Binds
-  NAME_TAKEN: row(
-    'The name belongs to somebody else.',
-    EXIT.unavailable,
-    false,
-    'Choose another --subdomain.',
-  ),
+  NAME_TAKEN: row('The name belongs to somebody else.', EXIT.unavailable, false, 'Choose another name.'),
   PORT_TAKEN: row(
     'The relay’s port is in use or belongs to somebody else.',
     EXIT.unavailable,
     false,
-    'Choose another --remote-port, or leave it out.',
+    'Choose another port, or leave it out.',
   ),
   PORT_NOT_OFFERED: row(
     'The relay does not offer this TCP port.',
     EXIT.unavailable,
     false,
-    'Choose a port of the relay’s range, or leave out --remote-port.',
+    'Choose a port of the relay’s range, or leave it out.',
   ),
   NO_FREE_PORT: row(
     'The relay has no free TCP port.',
     EXIT.unavailable,
     true,
-    'Try again later, or ask for a larger --tcp-ports range.',
+    'Try again later, or ask for a larger range of ports at the relay.',
   ),
   H2_NOT_OFFERED: row(
     'The relay offers no h2: all its names share one certificate.',
     EXIT.unavailable,
     false,
-    'Leave out --h2, or start the relay with --shared-h2 or with its own CA.',
+    'Leave out h2, or let the relay share it or use its own CA.',
   ),
   TCP_NOT_OFFERED: row(
     'The relay offers no TCP ports.',
     EXIT.unavailable,
     false,
-    'Use a TLS tunnel, or start the relay with --tcp-ports.',
+    'Use a TLS tunnel, or start the relay with a range of TCP ports.',
   ),
   TOO_MANY_TUNNELS: row(
     'There are as many tunnels as the relay allows.',
@@ -246,7 +236,7 @@ export const ERRORS = {
     'The upstream’s certificate is not trusted.',
     EXIT.upstream,
     false,
-    'Give its CA with --upstream-ca (upstreamTls.caFile), or take any certificate with --upstream-insecure.',
+    'Give the CA of the upstream, or take any certificate.',
   ),
   UPSTREAM_TLS: row(
     'The upstream does not agree to a TLS connection.',
@@ -270,7 +260,7 @@ export const ERRORS = {
     'There is no such tunnel in the background.',
     EXIT.usage,
     false,
-    '`tunl list` shows those that run.',
+    'Look up which tunnels run.',
   ),
   BACKGROUND_STUCK: row(
     'The tunnel in the background cannot be stopped.',
@@ -282,7 +272,7 @@ export const ERRORS = {
     'The tunnel in the background does not answer, or not to this.',
     EXIT.local,
     true,
-    'Only tunnels can be given another end, relays cannot; `tunl stop` ends what does not answer, too.',
+    'Only tunnels can be given another end, relays cannot; what does not answer can still be ended.',
   ),
   FILE_UNREADABLE: row('A file cannot be read.', EXIT.local, false, 'Check its path and permissions.'),
   STDOUT_FAILED: row(
@@ -325,7 +315,7 @@ export const ERRORS = {
     'The address to listen on is in use.',
     EXIT.local,
     false,
-    'Stop what listens there, or choose another --listen.',
+    'Stop what listens there, or choose another address.',
   ),
   LISTEN_FORBIDDEN: row(
     'This user may not listen on that port.',
@@ -343,15 +333,10 @@ export const ERRORS = {
     'A relay that others can reach needs a token.',
     EXIT.usage,
     false,
-    'Pass --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
+    'Give a token, or listen on 127.0.0.1.',
   ),
   // Programs started with the tunnel
-  PROGRAM_MISSING: row(
-    'The program is not installed.',
-    EXIT.local,
-    false,
-    'Install it, or name it with --bin.',
-  ),
+  PROGRAM_MISSING: row('The program is not installed.', EXIT.local, false, 'Install it, or say where it is.'),
   PROGRAM_TOO_OLD: row('The program is too old.', EXIT.local, false, 'Update the program.'),
   PROGRAM_CONFIG: row(
     'The program does not accept the configuration made for it.',
@@ -369,13 +354,13 @@ export const ERRORS = {
     'The program went into the background.',
     EXIT.upstream,
     false,
-    'Start it in the foreground (often a flag like --foreground, --no-daemon).',
+    'Start it in the foreground: many programs have a flag for that.',
   ),
   PROGRAM_NOT_READY: row(
     'The program did not answer in time.',
     EXIT.upstream,
     true,
-    'See its own last lines above; allow it more with --ready-timeout.',
+    'See its own last lines above; allow it more time.',
   ),
   PROGRAM_OTHER_PORT: row(
     'The program listens on another port than the tunnel leads to.',
@@ -412,7 +397,7 @@ export const ERRORS = {
     'The keys could not be fetched.',
     EXIT.local,
     true,
-    'Check the name and the network, or give a key file with --key.',
+    'Check the name and the network, or give a key file.',
   ),
   ACCOUNT_LOCKED: row(
     'The account is locked; sshd lets nobody log in to it.',
@@ -461,7 +446,7 @@ export const ERRORS = {
     'Something unexpected happened.',
     EXIT.unexpected,
     false,
-    'Report it with the output of `--log-level debug`.',
+    'Report it with the diagnostics of level debug.',
   ),
 } as const satisfies Record<string, ErrorRow>;
 

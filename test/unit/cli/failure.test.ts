@@ -31,6 +31,13 @@ describe('report', () => {
     expect(out).toBe('');
   });
 
+  test('names flags where the library names none, and keeps a better step', () => {
+    report(new TunlError('TOKEN_MISSING'), PLAIN, []);
+    expect(err).toContain('next: Set TUNL_TOKEN or pass --token-file.\n');
+    report(new TunlError('TOKEN_MISSING', {next: 'Ask Ana.'}), PLAIN, []);
+    expect(err).toContain('next: Ask Ana.\n');
+  });
+
   test('leaves out a next step that is none', () => {
     report(new TunlError('CLOSED'), PLAIN, []);
     expect(err).toBe('error: It is closed.\ncode: CLOSED\n');
@@ -44,7 +51,7 @@ describe('report', () => {
       type: 'error',
       code: 'NAME_TAKEN',
       message: ERRORS.NAME_TAKEN.sentence,
-      next: ERRORS.NAME_TAKEN.next,
+      next: 'Choose another --subdomain.',
       exitCode: EXIT.unavailable,
     });
   });

@@ -12,6 +12,9 @@ const UNKNOWN_ISSUER: readonly string[] = [
   'CERT_UNTRUSTED',
 ];
 
+const TRUST_IT =
+  'Give its CA with --upstream-ca (upstreamTls.caFile), or take any certificate with --upstream-insecure.';
+
 /** Whether another set of authorities may have the issuer of the certificate that did not pass. */
 export function isUnknownIssuer(error: Error): boolean {
   return error instanceof TunlError && UNKNOWN_ISSUER.includes(systemCode(error.cause));
@@ -27,6 +30,7 @@ export function tlsError(error: Error, label: string, name: string): Error {
         code === 'DEPTH_ZERO_SELF_SIGNED_CERT'
           ? `${of} is self-signed and not among the trusted ones.`
           : `${of} is signed by an authority that this machine does not know.`,
+      next: TRUST_IT,
       cause: error,
     });
   }
@@ -47,6 +51,7 @@ export function tlsError(error: Error, label: string, name: string): Error {
   if (/^(CERT|CRL|UNABLE_TO|INVALID_|HOSTNAME)/.test(code)) {
     return new TunlError('UPSTREAM_CERTIFICATE', {
       reason: `${of} is not trusted (${printable(code)}).`,
+      next: TRUST_IT,
       cause: error,
     });
   }

@@ -1,0 +1,34 @@
+// Next steps for people at a command line: those of the errors that name flags or commands. All others are as the library says.
+
+import {ERRORS, type ErrorCode} from '../core/errors.js';
+
+export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  USAGE: 'See `tunl COMMAND --help`.',
+  H2_WITH_TCP: 'Leave out --h2 or --tcp.',
+  NO_TCP_SOCKET: 'Add --tcp.',
+  OPTION_INVALID: 'See `tunl COMMAND --help`.',
+  RELAY_CERTIFICATE:
+    'For a relay with a private CA pass its file with --ca-file (`tunl relay ca` prints it).',
+  SUCCESSOR_REFUSED: 'If it is a relay of yours, allow its host with --follow.',
+  TOKEN_MISSING: 'Set TUNL_TOKEN or pass --token-file.',
+  NAME_TAKEN: 'Choose another --subdomain.',
+  PORT_TAKEN: 'Choose another --remote-port, or leave it out.',
+  PORT_NOT_OFFERED: 'Choose a port of the relay’s range, or leave out --remote-port.',
+  NO_FREE_PORT: 'Try again later, or ask for a larger --tcp-ports range.',
+  H2_NOT_OFFERED: 'Leave out --h2, or start the relay with --shared-h2 or with its own CA.',
+  TCP_NOT_OFFERED: 'Use a TLS tunnel, or start the relay with --tcp-ports.',
+  BACKGROUND_UNKNOWN: '`tunl list` shows those that run.',
+  BACKGROUND_SILENT:
+    'Only tunnels can be given another end, relays cannot; `tunl stop` ends what does not answer, too.',
+  LISTEN_IN_USE: 'Stop what listens there, or choose another --listen.',
+  TOKEN_NEEDED: 'Pass --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
+  PROGRAM_MISSING: 'Install it, or name it with --bin.',
+  PROGRAM_NOT_READY: 'See its own last lines above; allow it more with --ready-timeout.',
+  KEY_SOURCE: 'Check the name and the network, or give a key file with --key.',
+  UNEXPECTED: 'Report it with the output of `--log-level debug`.',
+};
+
+/** The next step as a command says it: an error that knows a better one than the table keeps it. */
+export function nextStep({code, next}: {code: ErrorCode; next: string}): string {
+  return next === ERRORS[code].next ? (NEXT_STEPS[code] ?? next) : next;
+}
