@@ -118,9 +118,8 @@ export class TunnelAgent implements TunnelHost {
         stream.reset('TOO_MUCH_UNREAD');
         stream.sink.onReset('TOO_MUCH_UNREAD');
       };
-      const holder = {stream, cut};
-      this.unread.add(holder);
-      stream.onGone = () => this.unread.delete(holder);
+      const watched = this.unread.add({stream, cut});
+      stream.onGone = () => this.unread.delete(watched);
       options.onOpen?.(stream);
     };
     return await this.#agent.open(kind, about, {...options, onOpen});

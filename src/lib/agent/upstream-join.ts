@@ -92,22 +92,22 @@ export class UpstreamJoin {
     let stopDial = () => {};
     let connection: UpstreamConnection | undefined;
     let refusal: Error | undefined;
+    let alive: ReturnType<KeepAlive['add']> | undefined;
     const splice: Splice = new Splice({
       stream,
       brokenCode: 'UPSTREAM_RESET',
       reset: () => connection?.reset(),
       connects: () => !wait.waits,
       onDone: (code) => {
-        this.#unread?.delete(holder);
+        if (watched !== undefined) this.#unread?.delete(watched);
         this.#loops.left(from);
-        if (connection !== undefined) this.#keepAlive.delete(connection.socket);
+        if (alive !== undefined) this.#keepAlive.delete(alive);
         wait.end();
         stopDial();
         onDone(code, refusal);
       },
     });
-    const holder = {stream, cut: () => splice.cut('TOO_MUCH_UNREAD')};
-    this.#unread?.add(holder);
+    const watched = this.#unread?.add({stream, cut: () => splice.cut('TOO_MUCH_UNREAD')});
     const failed = (error: Error | undefined) => {
       if (mayPass(error) && !splice.ending && wait.again(dialOnce)) return;
       refusal = error;
@@ -126,7 +126,7 @@ export class UpstreamJoin {
       }
       connection = dialled;
       const {socket, reads} = dialled;
-      this.#keepAlive.add(socket);
+      alive = this.#keepAlive.add(socket);
       stream.accept();
       if (look !== undefined && reads === 'events')
         socket.on('data', (chunk: Buffer) => look(chunk, chunk.length));

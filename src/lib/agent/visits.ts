@@ -1,6 +1,7 @@
 // Counts and reports the visitors of one tunnel, and says once in a while that its upstream does not answer.
 
 import {isErrorCode, systemCode, TunlError} from '../core/errors.js';
+import {LinkedList} from '../core/linked-list.js';
 import {Moment} from '../core/moment.js';
 import type {Stream} from '../mux/stream.js';
 import type {VisitorOpen} from '../protocol/control-messages.js';
@@ -28,7 +29,7 @@ export class Visits {
   readonly #onDialled: (answered: boolean, why?: Error) => void;
   readonly #nextId: () => number;
   /** Streams of the visitors that are here. */
-  readonly #open = new Set<Stream>();
+  readonly #open = new LinkedList<Stream>();
   #total = 0;
   /** Of the visitors that have gone. */
   #bytesIn = 0;
@@ -67,7 +68,7 @@ export class Visits {
     const from = formatHostPort(visitor.address, visitor.port);
     const since = performance.now();
     let opened = false;
-    this.#open.add(stream);
+    const here = this.#open.push(stream);
     const event = (state: ConnectionEvent['state'], code?: string): ConnectionEvent => ({
       type: 'connection',
       state,
@@ -90,7 +91,7 @@ export class Visits {
         this.#onDialled(true);
       },
       onDone: (code: StreamCode | undefined, cause) => {
-        this.#open.delete(stream);
+        this.#open.delete(here);
         this.#bytesIn += stream.bytesIn;
         this.#bytesOut += stream.bytesOut;
         if (cause !== undefined) this.#complain(cause);

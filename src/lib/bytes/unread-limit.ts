@@ -3,6 +3,7 @@
 // counting is needed on the path of each byte.
 
 import type {Clock, Timer} from '../core/clock.js';
+import {LinkedList, type ListNode} from '../core/linked-list.js';
 import type {Logger} from '../core/logger.js';
 
 const LOOK_EVERY_MS = 1_000;
@@ -23,8 +24,11 @@ export interface UnreadHolder {
   cut(): void;
 }
 
+/** A holder that is watched: the handle for `delete`. */
+export type UnreadHandle = ListNode<Watched>;
+
 interface Watched {
-  holder: UnreadHolder;
+  readonly holder: UnreadHolder;
   /** Bytes read at the last check (-1: none yet), and the number of checks without a change. */
   read: number;
   stillFor: number;
@@ -38,7 +42,7 @@ export interface UnreadLimitOptions {
 
 export class UnreadLimit {
   readonly #options: UnreadLimitOptions;
-  readonly #watched = new Map<UnreadHolder, Watched>();
+  readonly #watched = new LinkedList<Watched>();
   #timer: Timer | undefined;
   #full = false;
 
@@ -51,13 +55,13 @@ export class UnreadLimit {
     return this.#full;
   }
 
-  add(holder: UnreadHolder): void {
-    this.#watched.set(holder, {holder, read: -1, stillFor: 0});
+  add(holder: UnreadHolder): UnreadHandle {
     if (this.#timer === undefined) this.#lookLater();
+    return this.#watched.push({holder, read: -1, stillFor: 0});
   }
 
-  delete(holder: UnreadHolder): void {
-    this.#watched.delete(holder);
+  delete(handle: UnreadHandle): void {
+    this.#watched.delete(handle);
   }
 
   close(): void {
@@ -77,7 +81,7 @@ export class UnreadLimit {
     const {limitBytes, log} = this.#options;
     let unread = this.#count();
     if (unread > limitBytes) {
-      const still = [...this.#watched.values()].filter(({stillFor}) => stillFor > 0);
+      const still = [...this.#watched].filter(({stillFor}) => stillFor > 0);
       still.sort((a, b) => b.stillFor - a.stillFor || keptBy(b) - keptBy(a));
       let cut = 0;
       for (const watched of still) {
@@ -101,7 +105,7 @@ export class UnreadLimit {
   /** Also finds the streams that have not moved since the last check. */
   #count(): number {
     let sum = 0;
-    for (const watched of this.#watched.values()) {
+    for (const watched of this.#watched) {
       const {bytesIn, unreadBytes: unread} = watched.holder.stream;
       sum += keptBy(watched);
       const read = bytesIn - unread;

@@ -17,6 +17,7 @@ import {growWithinMs} from './link.js';
 import type {Sender} from './sender.js';
 import {Stream, type StreamHost} from './stream.js';
 import {type SessionRole, StreamIds} from './stream-ids.js';
+import {StreamTable} from './stream-table.js';
 import {ReceiveWindow} from './window.js';
 import type {WindowBudget} from './window-budget.js';
 
@@ -62,7 +63,7 @@ export class Streams implements StreamHost, FrameSink {
   readonly #maxStreams: number;
   readonly #onViolation: StreamsOptions['onViolation'];
   readonly #ids: StreamIds;
-  readonly #all = new Map<number, Stream>();
+  readonly #all = new StreamTable();
   /** Ids of the streams that were opened here while there was no link and that the peer has not answered yet. */
   readonly #waiting = new Set<number>();
   /** The stream of the DATA frame that is being read. */
@@ -105,7 +106,7 @@ export class Streams implements StreamHost, FrameSink {
 
   /** Stops all sources; each continues when it is its turn. */
   hold(): void {
-    for (const stream of this.#all.values()) stream.hold();
+    for (const stream of this.#all.all()) stream.hold();
   }
 
   /** The frames of a stream that wait in the bulk lane have a new mark. */
@@ -116,7 +117,7 @@ export class Streams implements StreamHost, FrameSink {
 
   /** The session is over: tells every stream. */
   abandon(): void {
-    for (const stream of [...this.#all.values()]) stream.abandon('SESSION_ENDED');
+    for (const stream of this.#all.all()) stream.abandon('SESSION_ENDED');
     this.#all.clear();
     this.#waiting.clear();
   }
@@ -124,7 +125,7 @@ export class Streams implements StreamHost, FrameSink {
   #add(id: number, kind: StreamKind, state: 'opening' | 'offered'): Stream {
     const window = new ReceiveWindow(this.#budget, this.#clock.now());
     const stream = new Stream(this, id, kind, state, window);
-    this.#all.set(id, stream);
+    this.#all.add(stream);
     return stream;
   }
 

@@ -4,6 +4,7 @@
 // that, TCP_USER_TIMEOUT, cannot be set from Node without native code.
 
 import {Socket} from 'node:net';
+import {LinkedList, type ListNode} from '../core/linked-list.js';
 
 /** A dead peer is found after twice as long. */
 export const KEEP_ALIVE_MS = 30_000;
@@ -37,22 +38,21 @@ const YOUNG_MS = 1_000;
 /** Sets keepalive for those of many short connections that turn out to be long ones. */
 export class KeepAlive {
   readonly #quietMs: number;
-  readonly #young = new Set<Socket>();
+  readonly #young = new LinkedList<Socket>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(quietMs: number = KEEP_ALIVE_MS) {
     this.#quietMs = quietMs;
   }
 
-  /** `delete` is due when the connection is over. */
-  add(socket: Socket): void {
-    if (this.#quietMs === 0) return;
-    this.#young.add(socket);
-    this.#timer ??= setTimeout(this.#settle, YOUNG_MS).unref();
+  /** Returns the handle for `delete`, which is due when the connection is over. */
+  add(socket: Socket): ListNode<Socket> {
+    if (this.#quietMs > 0) this.#timer ??= setTimeout(this.#settle, YOUNG_MS).unref();
+    return this.#young.push(socket);
   }
 
-  delete(socket: Socket): void {
-    this.#young.delete(socket);
+  delete(handle: ListNode<Socket>): void {
+    this.#young.delete(handle);
   }
 
   /** The first of them has lived for YOUNG_MS; those that came last are looked at with it. */

@@ -89,7 +89,7 @@ export class Visitors {
       reset();
       return;
     }
-    this.#keepAlive.add(raw);
+    const alive = this.#keepAlive.add(raw);
     this.#open += 1;
     this.#idleBytes += IDLE_BYTES[visitor.via];
     this.#total += 1;
@@ -98,17 +98,17 @@ export class Visitors {
       brokenCode: 'VISITOR_RESET',
       reset,
       onDone: () => {
-        this.#keepAlive.delete(raw);
-        this.#unread.delete(holder);
-        this.#watch.delete(holder);
+        this.#keepAlive.delete(alive);
+        this.#unread.delete(unread);
+        this.#watch.delete(watched);
         this.#open -= 1;
         this.#idleBytes -= IDLE_BYTES[visitor.via];
         if (this.#open === 0) this.#idle.happen();
       },
     });
     const holder = {stream, peer, cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code)};
-    this.#unread.add(holder);
-    this.#watch.add(holder);
+    const unread = this.#unread.add(holder);
+    const watched = this.#watch.add(holder);
     splice.join(socket);
     this.#waiting.add(splice, tunnel.session);
   }

@@ -3,6 +3,7 @@
 import {afterEach, describe, expect, test, vi} from 'vitest';
 import {Agent} from '../../../src/lib/agent/agent.js';
 import type {AgentOptions} from '../../../src/lib/agent/agent-options.js';
+import {UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
 import {systemClock} from '../../../src/lib/core/clock.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
@@ -45,7 +46,7 @@ function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
     tunnels,
     streams: new OpenedStreams({
       onStream,
-      unread: {add: () => {}, delete: () => {}, full: false},
+      unread: new UnreadLimit({limitBytes: 2 ** 30, clock: new ManualClock(), log: silent}),
       clock: systemClock,
     }),
     onBound: () => {},

@@ -1,7 +1,7 @@
 // What visitors leave unread is bounded for the whole relay: who has stopped reading goes first, who reads on stays.
 
 import {expect, test} from 'vitest';
-import {defaultUnreadLimit, UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
+import {defaultUnreadLimit, type UnreadHandle, UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 
@@ -18,14 +18,13 @@ function setUp(limitBytes: number) {
   const cut: string[] = [];
   const visitor = (name: string, unreadBytes: number) => {
     const stream = {bytesIn: unreadBytes, unreadBytes, heldBytes: 0};
-    const holder = {
+    const watched: UnreadHandle = limit.add({
       stream,
       cut: () => {
         cut.push(name);
-        limit.delete(holder);
+        limit.delete(watched);
       },
-    };
-    limit.add(holder);
+    });
     return {
       /** `bytes` more are read, and as many come after them. */
       read: (bytes: number) => {

@@ -28,9 +28,9 @@ test('those that have lived for a second', () => {
 test('none that is over by then, and none where it is turned off', () => {
   const [gone, off] = [setUp(), setUp()];
   const keepAlive = new KeepAlive(30_000);
-  keepAlive.add(gone.socket);
+  const handle = keepAlive.add(gone.socket);
   new KeepAlive(0).add(off.socket);
-  keepAlive.delete(gone.socket);
+  keepAlive.delete(handle);
   vi.advanceTimersByTime(1_000);
   expect([gone.set.mock.calls, off.set.mock.calls]).toEqual([[], []]);
 });

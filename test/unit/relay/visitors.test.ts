@@ -11,12 +11,18 @@ import {Link} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {Session} from '../../../src/lib/mux/session.js';
 import type {StreamKind} from '../../../src/lib/protocol/wire.js';
+import {VisitorWatch} from '../../../src/lib/relay/doors/visitor-watch.js';
 import type {Tunnel} from '../../../src/lib/relay/tunnels/tunnel-table.js';
 import {WaitingVisitors} from '../../../src/lib/relay/visitors/waiting-visitors.js';
 import {Visitors} from '../../../src/lib/relay/visitors.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 import {Scope} from '../../helpers/scope.js';
 
-const nobodyWatches = {add: () => {}, delete: () => {}};
+const nobodyWatches = new VisitorWatch({
+  clock: new ManualClock(),
+  idleTimeoutMs: undefined,
+  isTrusted: () => false,
+});
 const peer = {address: '127.0.0.1', port: 1, source: '127.0.0.1'};
 
 /** A session with a link to nobody. */

@@ -80,16 +80,15 @@ export class OpenedStreams {
     const {unread} = this.#options;
     this.#buckets.spend(session);
     this.#open.set(session, (this.#open.get(session) ?? 0) + 1);
-    const holder = {
+    const watched = unread.add({
       stream,
       cut: () => {
         stream.reset('TOO_MUCH_UNREAD');
         stream.sink.onReset('TOO_MUCH_UNREAD');
       },
-    };
-    unread.add(holder);
+    });
     stream.onGone = () => {
-      unread.delete(holder);
+      unread.delete(watched);
       const left = (this.#open.get(session) ?? 1) - 1;
       if (left === 0) this.#open.delete(session);
       else this.#open.set(session, left);

@@ -1,6 +1,7 @@
 // Groups members by their source and finds the heaviest group. It is asked often, so it avoids long searches.
 
 import type {Clock} from '../../core/clock.js';
+import {LinkedList, type ListNode} from '../../core/linked-list.js';
 
 /** The least time between two searches of all groups, ms. */
 const SEARCH_EVERY_MS = 100;
@@ -8,7 +9,7 @@ const SEARCH_EVERY_MS = 100;
 export interface Group<T> {
   weight: number;
   /** The members in the order of their arrival. */
-  readonly members: Set<T>;
+  readonly members: LinkedList<T>;
 }
 
 export class BySource<T> {
@@ -31,11 +32,15 @@ export class BySource<T> {
     for (const {members} of this.#groups.values()) yield* members;
   }
 
-  add(source: string, member: T, weight: number): void {
-    const group = this.#groups.get(source) ?? {weight: 0, members: new Set<T>()};
-    this.#groups.set(source, group);
-    group.members.add(member);
+  /** Returns the handle for `delete`. */
+  add(source: string, member: T, weight: number): ListNode<T> {
+    let group = this.#groups.get(source);
+    if (group === undefined) {
+      group = {weight: 0, members: new LinkedList<T>()};
+      this.#groups.set(source, group);
+    }
     this.#weigh(group, weight);
+    return group.members.push(member);
   }
 
   resize(source: string, more: number): void {
@@ -43,9 +48,10 @@ export class BySource<T> {
     if (group !== undefined) this.#weigh(group, more);
   }
 
-  delete(source: string, member: T, weight: number): void {
+  delete(source: string, member: ListNode<T>, weight: number): void {
     const group = this.#groups.get(source);
-    if (group?.members.delete(member) !== true) return;
+    if (group === undefined || !member.isIn) return;
+    group.members.delete(member);
     this.#weigh(group, -weight);
     if (group.members.size > 0) return;
     this.#groups.delete(source);

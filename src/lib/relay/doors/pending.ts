@@ -4,6 +4,7 @@
 import type {Socket} from 'node:net';
 import {resetSocket} from '../../bytes/reset.js';
 import type {Clock, Timer} from '../../core/clock.js';
+import type {ListNode} from '../../core/linked-list.js';
 import type {Logger} from '../../core/logger.js';
 import {BySource} from './by-source.js';
 import {type Peer, peerOf} from './peer.js';
@@ -111,7 +112,7 @@ export class PendingConnections {
       return undefined;
     }
     const connection = new PendingConnection(this, raw, peer, helloMs);
-    this.#sources.add(peer.source, connection, 0);
+    connection.node = this.#sources.add(peer.source, connection, 0);
     this.#count += 1;
     this.resize(connection, BARE_BYTES);
     return connection.over ? undefined : connection;
@@ -119,7 +120,7 @@ export class PendingConnections {
 
   /** Ends the oldest connection of the source that holds the most. Returns false when there is none. */
   endOne(): boolean {
-    const [oldest] = this.#sources.heaviest()?.members ?? [];
+    const oldest = this.#sources.heaviest()?.members.first;
     oldest?.end();
     return oldest !== undefined;
   }
@@ -171,7 +172,7 @@ export class PendingConnections {
   /** @param vain the connection has led to nothing. */
   remove(connection: PendingConnection, vain: boolean): void {
     const {peer, step} = connection;
-    this.#sources.delete(peer.source, connection, connection.bytes);
+    if (connection.node !== undefined) this.#sources.delete(peer.source, connection.node, connection.bytes);
     this.#bytes -= connection.bytes;
     connection.bytes = 0;
     this.#count -= 1;
@@ -192,6 +193,8 @@ export class PendingConnection {
   #next: Step = 'hello';
   #known = false;
   bytes = 0;
+  /** Its place among the connections of its source. */
+  node: ListNode<PendingConnection> | undefined;
   /** Frees the bytes of its ClientHello. Called at once when it ends, because `close` comes later. */
   release: (() => void) | undefined;
   readonly #all: PendingConnections;

@@ -1,6 +1,7 @@
 // Finds idle visitors by a check once a second, so that no counting is needed on the path of each byte.
 
 import type {Clock, Timer} from '../../core/clock.js';
+import type {LinkedList, ListNode} from '../../core/linked-list.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import {BySource} from './by-source.js';
 import type {Peer} from './peer.js';
@@ -18,8 +19,10 @@ export interface WatchedVisitor {
   cut(code: StreamCode): void;
 }
 
-interface Watched {
+/** A visitor that is watched: the handle for `delete`. */
+export interface Watched {
   readonly visitor: WatchedVisitor;
+  node: ListNode<Watched> | undefined;
   moved: number;
   movedAt: number;
 }
@@ -33,7 +36,6 @@ export interface VisitorWatchOptions {
 
 export class VisitorWatch {
   readonly #options: VisitorWatchOptions;
-  readonly #watched = new Map<WatchedVisitor, Watched>();
   /** The visitors of each source; the longest idle ones are first, as of the last check. */
   readonly #sources: BySource<Watched>;
   #timer: Timer | undefined;
@@ -44,17 +46,15 @@ export class VisitorWatch {
     this.#lookLater();
   }
 
-  add(visitor: WatchedVisitor): void {
-    const watched = {visitor, moved: 0, movedAt: this.#options.clock.now()};
-    this.#watched.set(visitor, watched);
-    this.#sources.add(visitor.peer.source, watched, 1);
+  add(visitor: WatchedVisitor): Watched {
+    const movedAt = this.#options.clock.now();
+    const watched: Watched = {visitor, node: undefined, moved: 0, movedAt};
+    watched.node = this.#sources.add(visitor.peer.source, watched, 1);
+    return watched;
   }
 
-  delete(visitor: WatchedVisitor): void {
-    const watched = this.#watched.get(visitor);
-    if (watched === undefined) return;
-    this.#watched.delete(visitor);
-    this.#sources.delete(visitor.peer.source, watched, 1);
+  delete({visitor, node}: Watched): void {
+    if (node !== undefined) this.#sources.delete(visitor.peer.source, node, 1);
   }
 
   close(): void {
@@ -80,16 +80,13 @@ export class VisitorWatch {
   }
 
   /** The first visitor that has not moved since the last check; if the first few have all moved, any of them. */
-  #idlestOf(members: ReadonlySet<Watched>): Watched {
-    let first: Watched | undefined;
-    let tries = MOST_TRIES;
-    for (const watched of members) {
-      first ??= watched;
+  #idlestOf(members: LinkedList<Watched>): Watched {
+    const oldest = members.first as Watched;
+    for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+      const watched = members.first as Watched;
       if (!this.#lookAt(watched)) return watched;
-      tries -= 1;
-      if (tries === 0) break;
     }
-    return first as Watched;
+    return oldest;
   }
 
   #lookLater(): void {
@@ -102,7 +99,7 @@ export class VisitorWatch {
   #look(): void {
     const {clock, idleTimeoutMs} = this.#options;
     const now = clock.now();
-    for (const watched of this.#watched.values()) {
+    for (const watched of [...this.#sources.members()]) {
       this.#lookAt(watched);
       if (idleTimeoutMs !== undefined && now - watched.movedAt >= idleTimeoutMs)
         watched.visitor.cut('VISITOR_IDLE');
@@ -117,9 +114,7 @@ export class VisitorWatch {
     watched.moved = moved;
     watched.movedAt = this.#options.clock.now();
     // The visitor goes to the end of the queue.
-    const members = this.#sources.get(peer.source)?.members;
-    members?.delete(watched);
-    members?.add(watched);
+    if (watched.node !== undefined) this.#sources.get(peer.source)?.members.moveToEnd(watched.node);
     return true;
   }
 }

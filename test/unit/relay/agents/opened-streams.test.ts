@@ -1,7 +1,8 @@
 // What an agent may open at a relay, and how much of it.
 
 import {expect, test} from 'vitest';
-import type {UnreadHolder} from '../../../../src/lib/bytes/unread-limit.js';
+import {type UnreadHandle, type UnreadHolder, UnreadLimit} from '../../../../src/lib/bytes/unread-limit.js';
+import {createLogger} from '../../../../src/lib/core/logger.js';
 import type {Stream} from '../../../../src/lib/mux/stream.js';
 import {KIND, type StreamKind} from '../../../../src/lib/protocol/wire.js';
 import {OpenedStreams, type Opener} from '../../../../src/lib/relay/agents/opened-streams.js';
@@ -20,10 +21,15 @@ interface Outcome {
 /** Both ends of a session whose relay side offers what comes to `streams`. */
 async function setUp() {
   const clock = new ManualClock();
-  const holders = new Set<UnreadHolder>();
+  const limit = new UnreadLimit({limitBytes: 2 ** 30, clock, log: createLogger('test', undefined)});
+  const holders = new Map<UnreadHandle, UnreadHolder>();
   const unread = {
-    add: (holder: UnreadHolder) => void holders.add(holder),
-    delete: (holder: UnreadHolder) => void holders.delete(holder),
+    add: (holder: UnreadHolder) => {
+      const handle = limit.add(holder);
+      holders.set(handle, holder);
+      return handle;
+    },
+    delete: (handle: UnreadHandle) => void holders.delete(handle),
     full: false,
   };
   const taken: Stream[] = [];
@@ -114,11 +120,11 @@ test('an agent opens so many in a row, and so many a second after that', async (
 test('what agents do not read counts, for as long as the stream is there, and can be cut', async () => {
   await using all = await setUp();
   const {stream} = await all.open();
-  expect([...all.holders].map((holder) => holder.stream)).toEqual(all.taken);
+  expect([...all.holders.values()].map((holder) => holder.stream)).toEqual(all.taken);
   const over = new Promise((resolve) => {
     stream.sink.onReset = resolve;
   });
-  [...all.holders][0]?.cut();
+  [...all.holders.values()][0]?.cut();
   expect(await over).toBe('TOO_MUCH_UNREAD');
   expect(all.holders.size).toBe(0);
   all.unread.full = true;

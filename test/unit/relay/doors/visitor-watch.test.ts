@@ -2,7 +2,7 @@
 
 import {expect, test} from 'vitest';
 import {sourceOf} from '../../../../src/lib/relay/doors/peer.js';
-import {VisitorWatch} from '../../../../src/lib/relay/doors/visitor-watch.js';
+import {VisitorWatch, type Watched} from '../../../../src/lib/relay/doors/visitor-watch.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 
 const peerOf = (address: string) => ({address, port: 1, source: sourceOf(address)});
@@ -13,15 +13,14 @@ function setUp({idleTimeoutMs, trusted}: {idleTimeoutMs?: number; trusted?: stri
   const cuts: string[] = [];
   const visitor = (name: string, address: string) => {
     const stream = {bytesIn: 0, bytesOut: 0};
-    const watched = {
+    const watched: Watched = watch.add({
       stream,
       peer: peerOf(address),
       cut: (code: string) => {
         cuts.push(`${name} ${code}`);
         watch.delete(watched);
       },
-    };
-    watch.add(watched);
+    });
     return stream;
   };
   return {clock, watch, cuts, visitor};

@@ -1,0 +1,84 @@
+// An ordered collection for members that come and go often.
+//
+// A Map or Set is replaced by a new table after every few dozen deletions. The discarded tables still point to the members of
+// their time, and once one of them is in V8's old generation, all of them are: thousands of members that are long gone survive
+// each minor garbage collection. A node of this list points to nothing else as soon as it is deleted.
+
+export class ListNode<T> {
+  readonly value: T;
+  /** @internal */
+  before: ListNode<T> | undefined;
+  /** @internal */
+  after: ListNode<T> | undefined;
+  /** @internal */
+  isIn = true;
+
+  constructor(value: T) {
+    this.value = value;
+  }
+}
+
+export class LinkedList<T> {
+  #first: ListNode<T> | undefined;
+  #last: ListNode<T> | undefined;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The member that has been here for longest. */
+  get first(): T | undefined {
+    return this.#first?.value;
+  }
+
+  /** Returns the handle for `delete` and `moveToEnd`. */
+  push(value: T): ListNode<T> {
+    const node = new ListNode(value);
+    this.#append(node);
+    return node;
+  }
+
+  /** Idempotent. */
+  delete(node: ListNode<T>): void {
+    if (!node.isIn) return;
+    node.isIn = false;
+    this.#detach(node);
+  }
+
+  /** Deletes all members. */
+  clear(): void {
+    for (let node = this.#first; node !== undefined; node = this.#first) this.delete(node);
+  }
+
+  moveToEnd(node: ListNode<T>): void {
+    if (!node.isIn || node === this.#last) return;
+    this.#detach(node);
+    this.#append(node);
+  }
+
+  /** In order. A loop that deletes or moves members needs a copy: `[...list]`. */
+  *[Symbol.iterator](): Generator<T> {
+    for (let node = this.#first; node !== undefined; node = node.after) yield node.value;
+  }
+
+  #append(node: ListNode<T>): void {
+    const last = this.#last;
+    node.before = last;
+    if (last === undefined) this.#first = node;
+    else last.after = node;
+    this.#last = node;
+    this.#size += 1;
+  }
+
+  #detach(node: ListNode<T>): void {
+    const {before, after} = node;
+    if (before === undefined) this.#first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    node.before = undefined;
+    node.after = undefined;
+    this.#size -= 1;
+  }
+}
