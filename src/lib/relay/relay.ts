@@ -24,6 +24,8 @@ import {Room, SHARE_OF_MEMORY} from './doors/room.js';
 import {TcpDoor} from './doors/tcp-door.js';
 import {trustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
+import {logEvents} from './event-log.js';
+import {RelayEvents, type RelayListener} from './events.js';
 import {FrontDoor} from './front-door.js';
 import {FileLeases} from './leases/file-leases.js';
 import type {LeaseStore} from './leases/lease-store.js';
@@ -43,9 +45,14 @@ import {Visitors} from './visitors.js';
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
 /** Resolves when the relay listens. @throws TunlError what its parts throw when they start. */
-export async function openRelay(settings: RelaySettings): Promise<RunningRelay> {
+export async function openRelay(
+  settings: RelaySettings,
+  listeners: readonly RelayListener[] = [],
+): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
+  const events = new RelayEvents((error) => log.error('a listener failed', {reason: String(error)}));
+  for (const listener of [logEvents(log), ...listeners]) events.listen(listener);
   const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner} = settings;
 
   // What is bounded for all together. Windows may grow by as much as may really stand in them.
@@ -58,7 +65,7 @@ export async function openRelay(settings: RelaySettings): Promise<RunningRelay> 
   const watch = new VisitorWatch({clock, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
   const room = new Room({
     clock,
-    log,
+    events,
     descriptors: new Descriptors({clock, connections: () => load.connections}),
     idleBytes: () => load.idleBytes,
     mostBytes: memoryOf(totalmem()) * SHARE_OF_MEMORY,
@@ -84,6 +91,7 @@ export async function openRelay(settings: RelaySettings): Promise<RunningRelay> 
     h2Offered: settings.h2Offered,
     leases,
     ports,
+    events,
     log,
   });
 
@@ -104,7 +112,7 @@ export async function openRelay(settings: RelaySettings): Promise<RunningRelay> 
     clock,
   });
   const agents = new Agents({
-    ...{domain, software, tunnels, streams, windowBudget, replayBudget, clock, log},
+    ...{domain, software, tunnels, streams, windowBudget, replayBudget, events, clock, log},
     ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner},
     onBound: (tunnel) => {
       waitingRoom.open(tunnel);

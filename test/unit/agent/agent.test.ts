@@ -24,6 +24,7 @@ import {TunnelTable} from '../../../src/lib/relay/tunnels/tunnel-table.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {Opened} from '../../helpers/opened.js';
 
+const principal = {owner: 'token:1', keyId: undefined};
 const silent = createLogger('test', undefined);
 
 afterEach(() => vi.restoreAllMocks());
@@ -38,6 +39,7 @@ function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
     h2Offered: true,
     leases: new MemoryLeases({graceMs: 60_000}),
     ports,
+    events: {emit: () => {}},
     log: silent,
   });
   const agents = new Agents({
@@ -59,6 +61,7 @@ function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
     keepForReplay: true,
     comeBackWithinMs: 0,
     successors: [],
+    events: {emit: () => {}},
     clock: systemClock,
     log: silent,
   });
@@ -115,7 +118,7 @@ function setUp(
       const [mine, theirs] = createPipe();
       carriers.push(mine);
       if (state.forgetful) knowNobody(theirs);
-      else relay.agents.accept(theirs, {owner: 'token:1', recognised: () => {}, entered: () => {}});
+      else relay.agents.accept(theirs, {principal, recognised: () => {}, entered: () => {}});
       happen({type: 'dialled'});
       return Promise.resolve(mine);
     },

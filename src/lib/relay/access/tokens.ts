@@ -1,9 +1,11 @@
 // The token that agents need. It is compared in constant time, and only its hash is kept.
 
 import {createHash, timingSafeEqual} from '../../core/node-crypto.js';
+import type {Principal} from './principal.js';
 
 export type TokenVerdict =
-  | {ok: true; owner: string | undefined}
+  /** No principal: no token is needed, and the agent's key shows who it is. */
+  | {ok: true; principal: Principal | undefined}
   | {ok: false; code: 'TOKEN_MISSING' | 'TOKEN_WRONG'; message: string};
 
 export interface TokenCheck {
@@ -15,9 +17,9 @@ const hashOf = (text: string): Buffer => createHash('sha256').update(text).diges
 
 /** Without a token every agent is accepted; such a relay listens on loopback only. */
 export function createTokenCheck(token: string | undefined): TokenCheck {
-  if (token === undefined) return {check: () => ({ok: true, owner: undefined})};
+  if (token === undefined) return {check: () => ({ok: true, principal: undefined})};
   const expected = hashOf(token);
-  const owner = `token:${expected.toString('hex').slice(0, 32)}`;
+  const principal = {owner: `token:${expected.toString('hex').slice(0, 32)}`, keyId: undefined};
   return {
     check(authorization) {
       const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
@@ -27,7 +29,7 @@ export function createTokenCheck(token: string | undefined): TokenCheck {
       if (!timingSafeEqual(hashOf(given), expected)) {
         return {ok: false, code: 'TOKEN_WRONG', message: 'This token is not known here.'};
       }
-      return {ok: true, owner};
+      return {ok: true, principal};
     },
   };
 }

@@ -1,7 +1,7 @@
-// The sessions of this relay's agents: who says hello, which session goes on, what it binds, and what ends with it.
+// The sessions of this relay's agents: who says hello, which session goes on, and what ends with it.
 
 import {atMost, type Clock} from '../../core/clock.js';
-import {isErrorCode, TunlError} from '../../core/errors.js';
+import {isErrorCode, type TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import type {BlockPool} from '../../mux/blocks.js';
 import type {Carrier} from '../../mux/carrier.js';
@@ -12,14 +12,15 @@ import {RelayTicket} from '../../mux/resume-ticket.js';
 import {Session} from '../../mux/session.js';
 import type {WindowBudget} from '../../mux/window-budget.js';
 import {Turns} from '../../mux/work.js';
-import {type AgentMessage, parseAgentMessage, type RelayMessage} from '../../protocol/control-messages.js';
+import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messages.js';
 import {MalformedMessage} from '../../protocol/fields.js';
 import {FEATURE_IDENTITY, type Hello} from '../../protocol/link-messages.js';
-import {keyOwner} from '../access/key-owner.js';
-import {TokenBuckets} from '../doors/token-buckets.js';
+import {provenKey} from '../access/agent-key.js';
+import {type RelayEvents, sessionName} from '../events.js';
 import type {Part} from '../part.js';
 import type {Caller} from '../site/own-site.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
+import {type Binder, Binds} from './binds.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
 
 const UNPROVEN =
@@ -27,13 +28,6 @@ const UNPROVEN =
 
 /** From the upgrade to the hello, ms. */
 const HELLO_TIMEOUT_MS = 10_000;
-
-/**
- * Binds of one session: so many at once, at least twice what an agent may have, since it binds everything again after a
- * restart of the relay; and so many a second after that. A bind costs fifty times what a small frame does.
- */
-const BIND_BURST = 200;
-const BINDS_PER_SECOND = 20;
 
 /** How long agents may take for bytes of visitors who have gone, and to hear of the end: who is away is not waited for. */
 const LAST_BYTES_MS = 5_000;
@@ -59,19 +53,14 @@ export interface AgentsOptions {
   comeBackWithinMs: number;
   /** Where they go instead, if there are any. */
   successors: readonly string[];
+  events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
   log: Logger;
 }
 
 /** One agent's session and what it holds. */
-interface Member {
-  readonly session: Session;
+interface Member extends Binder {
   readonly ticket: RelayTicket;
-  /** The agent, with `owner`, the owner of its leases. */
-  readonly opener: Opener;
-  readonly tunnels: Map<number, Tunnel>;
-  /** Binds that are being worked on; they count as tunnels, so that a burst cannot pass the limit. */
-  binding: number;
 }
 
 export class Agents implements Part {
@@ -79,17 +68,14 @@ export class Agents implements Part {
   readonly #members = new Map<string, Member>();
   /** How many sessions each owner has. */
   readonly #sessions = new Map<string, number>();
-  /** The limit of binds for each session, by its id. */
-  readonly #binds: TokenBuckets;
+  readonly #binds: Binds;
   /** Whatever agents send, it is worked off one link after the other. */
   readonly #turns: Turns;
 
   constructor(options: AgentsOptions) {
     this.#options = options;
-    const {clock, maxTunnelsPerAgent} = options;
-    const burst = Math.max(BIND_BURST, 2 * maxTunnelsPerAgent);
-    this.#binds = new TokenBuckets({burst, perSecond: BINDS_PER_SECOND, clock});
-    this.#turns = new Turns(clock);
+    this.#binds = new Binds({...options, sessionsOf: (owner) => this.#sessions.get(owner) ?? 0});
+    this.#turns = new Turns(options.clock);
   }
 
   get size(): number {
@@ -101,21 +87,21 @@ export class Agents implements Part {
   }
 
   /** A carrier came up. */
-  accept = (carrier: Carrier, {owner: tokenOwner, recognised, entered}: Caller): void => {
-    const {clock, domain, software, log} = this.#options;
+  accept = (carrier: Carrier, {principal: byToken, recognised, entered}: Caller): void => {
+    const {clock, domain, software, events} = this.#options;
     const link = new Link(carrier, {clock, turns: this.#turns});
     greetAgent(link, {
       software,
       clock,
       timeoutMs: HELLO_TIMEOUT_MS,
-      ...(tokenOwner === undefined && {identify: domain}),
+      ...(byToken === undefined && {identify: domain}),
       features: [...this.#options.streams.kinds, FEATURE_IDENTITY],
       onHello: (hello, relayNonce) => {
         // A session keeps the key that it began with.
         const isNew = hello.resume === undefined;
         const keyId =
-          tokenOwner === undefined || isNew ? keyOwner(hello, {domain, relayNonce, carrier}) : undefined;
-        const owner = tokenOwner ?? keyId;
+          byToken === undefined || isNew ? provenKey(hello, {domain, relayNonce, carrier}) : undefined;
+        const owner = byToken?.owner ?? keyId;
         if (owner === undefined) {
           refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
           return;
@@ -123,11 +109,11 @@ export class Agents implements Part {
         recognised();
         if (isNew) {
           entered();
-          this.#begin(link, {owner, keyId, features: hello.features ?? []});
+          this.#begin(link, {principal: {owner, keyId}, features: hello.features ?? []});
         } else if (this.#resume(link, owner, hello, relayNonce)) entered();
       },
       onFailed: (error) =>
-        log.debug('an agent left during the handshake', {carrier: carrier.label, reason: error?.message}),
+        events.emit({type: 'handshake-failed', from: carrier.label, reason: error?.message}),
     });
   };
 
@@ -174,8 +160,10 @@ export class Agents implements Part {
   }
 
   #begin(link: Link, agent: Omit<Opener, 'session'>): void {
-    const {resumeWindowMs, log} = this.#options;
+    const {resumeWindowMs, events} = this.#options;
     const ticket = new RelayTicket();
+    const name = sessionName(ticket.id);
+    const {owner} = agent.principal;
     const session: Session = new Session({
       role: 'relay',
       pool: this.#options.pool,
@@ -187,15 +175,14 @@ export class Agents implements Part {
       sink: {
         onOpen: (stream, about) => this.#options.streams.offer(stream, about, member.opener),
         onControl: (payload) => this.#onControl(member, payload),
-        onDetached: (error) =>
-          log.info('link lost', {session: ticket.id.slice(0, 8), reason: error?.message}),
+        onDetached: (error) => events.emit({type: 'agent-away', session: name, reason: error?.message}),
         onEnded: (error) => this.#onEnded(member, error),
       },
     });
     const opener = {...agent, session: ticket.id};
     const member: Member = {session, ticket, opener, tunnels: new Map(), binding: 0};
     this.#members.set(ticket.id, member);
-    this.#count(agent.owner, 1);
+    this.#count(owner, 1);
     link.sendMessage({
       type: 'welcome',
       id: ticket.id,
@@ -205,7 +192,7 @@ export class Agents implements Part {
       resumeWindowMs,
     });
     session.attach(link, 0);
-    log.info('agent connected', {session: ticket.id.slice(0, 8), from: link.carrier.label});
+    events.emit({type: 'agent-connected', session: name, owner, from: link.carrier.label});
   }
 
   /** False: it was refused. */
@@ -213,7 +200,7 @@ export class Agents implements Part {
     const {resume} = hello;
     if (resume === undefined) return false;
     const member = this.#members.get(resume.id);
-    if (member === undefined || member.opener.owner !== owner) {
+    if (member === undefined || member.opener.principal.owner !== owner) {
       refuseHello(link, 'SESSION_UNKNOWN', 'This session is not known here.');
       return false;
     }
@@ -234,7 +221,8 @@ export class Agents implements Part {
       proof: verdict.answer(received),
     });
     member.session.attach(link, resume.received);
-    this.#options.log.info('link resumed', {session: resume.id.slice(0, 8), epoch: verdict.epoch});
+    const session = sessionName(resume.id);
+    this.#options.events.emit({type: 'agent-resumed', session, epoch: verdict.epoch});
     return true;
   }
 
@@ -247,70 +235,7 @@ export class Agents implements Part {
       member.session.onViolation(`a malformed control message: ${error.message}`);
       return;
     }
-    if (message.type === 'unbind') {
-      const tunnel = member.tunnels.get(message.tunnel);
-      if (tunnel === undefined) return;
-      tunnel.draining = true;
-      member.tunnels.delete(message.tunnel);
-      void this.#options.tunnels.release(tunnel);
-      return;
-    }
-    const {request} = message;
-    const refuse = (error: unknown) => {
-      const code = error instanceof TunlError ? error.code : 'BIND_REFUSED';
-      const reason = error instanceof TunlError ? error.message : 'The relay failed.';
-      if (!(error instanceof TunlError)) this.#options.log.error('bind failed', {reason: String(error)});
-      send(member, {type: 'bind-refused', request, code, message: reason});
-    };
-    const {id} = member.ticket;
-    if (!this.#binds.has(id)) {
-      const seconds = Math.ceil(this.#binds.waitMs(id) / 1_000);
-      refuse(new TunlError('RELAY_BUSY', {reason: `Too many binds in a row; the next in ${seconds} s.`}));
-      return;
-    }
-    this.#binds.spend(id);
-    if (member.tunnels.size + member.binding >= this.#options.maxTunnelsPerAgent) {
-      refuse(new TunlError('TOO_MANY_TUNNELS'));
-      return;
-    }
-    member.binding += 1;
-    this.#bind(member, message)
-      .catch(refuse)
-      .finally(() => {
-        member.binding -= 1;
-      });
-  }
-
-  async #bind(member: Member, message: AgentMessage & {type: 'bind'}): Promise<void> {
-    const {tunnels} = this.#options;
-    const {request, wish, holder, epoch: had} = message;
-    let id: number | undefined;
-    let lost: TunlError | undefined;
-    const tunnel = await tunnels.bind({
-      wish,
-      owner: member.opener.owner,
-      claimant: {holder, epoch: had, withinShare: this.#isWithinShare(member)},
-      session: member.session,
-      onLost: (code, message) => {
-        // Before this one's answer was given: a second bind of the same came in the same turn.
-        if (id === undefined) {
-          lost = new TunlError(code, {reason: message});
-          return;
-        }
-        member.tunnels.delete(id);
-        send(member, {type: 'unbound', tunnel: id, code, message});
-      },
-    });
-    if (lost !== undefined) throw lost as TunlError;
-    id = tunnel.id;
-    if (member.session.ended) {
-      await tunnels.release(tunnel);
-      return;
-    }
-    member.tunnels.set(id, tunnel);
-    const {epoch, host, port} = tunnel;
-    send(member, {type: 'bound', request, tunnel: id, epoch, host, port});
-    this.#options.onBound(tunnel);
+    this.#binds.onMessage(member, message);
   }
 
   #count(owner: string, change: 1 | -1): void {
@@ -319,25 +244,11 @@ export class Agents implements Part {
     else this.#sessions.set(owner, sessions);
   }
 
-  /** Many agents can share a token. One that binds all it can must not keep the others from binding a few. */
-  #isWithinShare({opener: {owner}, tunnels, binding}: Member): boolean {
-    const share = Math.floor(this.#options.maxLeasesPerOwner / (this.#sessions.get(owner) ?? 1));
-    return tunnels.size + binding <= Math.max(1, share);
-  }
-
   #onEnded(member: Member, error: TunlError | undefined): void {
     this.#members.delete(member.ticket.id);
-    this.#count(member.opener.owner, -1);
-    for (const tunnel of member.tunnels.values()) void this.#options.tunnels.release(tunnel);
-    member.tunnels.clear();
+    this.#count(member.opener.principal.owner, -1);
+    this.#binds.releaseAll(member);
     const code = isErrorCode(error?.code) ? error.code : undefined;
-    this.#options.log.info('agent gone', {
-      session: member.ticket.id.slice(0, 8),
-      ...(code === undefined ? {} : {code}),
-    });
+    this.#options.events.emit({type: 'agent-gone', session: sessionName(member.ticket.id), code});
   }
-}
-
-function send(member: Member, message: RelayMessage): void {
-  member.session.sendControl(message);
 }

@@ -5,6 +5,7 @@ import type {Clock} from '../../core/clock.js';
 import type {Stream} from '../../mux/stream.js';
 import {offerStream, type StreamHandlers} from '../../mux/stream-kinds.js';
 import {KIND, type StreamCode} from '../../protocol/wire.js';
+import type {Principal} from '../access/principal.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 
 /** Streams that the agent of one session may have open at once; visitors' streams do not count. */
@@ -17,10 +18,7 @@ const OPENS_PER_SECOND = 200;
 export interface Opener {
   /** The session's id. */
   readonly session: string;
-  /** The owner of its leases: a hash of its token or of its key. */
-  readonly owner: string;
-  /** The id of the agent's own key; undefined when it has not proved one. */
-  readonly keyId: string | undefined;
+  readonly principal: Principal;
   /** Additions to the first form of the protocol that it supports. */
   readonly features: readonly string[];
 }

@@ -28,7 +28,7 @@ export function services(facts: RelayFacts): StreamHandler<Opener> {
 }
 
 /** Named one by one: whatever else the caller's object has is not for agents. */
-function factsFor({keyId}: Opener, facts: RelayFacts): RelayFacts & {key: string | undefined} {
+function factsFor({principal: {keyId}}: Opener, facts: RelayFacts): RelayFacts & {key: string | undefined} {
   const {software, domain, maxTunnelsPerAgent, resumeWindowMs} = facts;
   return {software, domain, maxTunnelsPerAgent, resumeWindowMs, key: keyId};
 }

@@ -1,13 +1,13 @@
 // Decides whether this process has room for one more connection or visitor, and which one must make room.
 
 import type {Clock} from '../../core/clock.js';
-import type {Logger} from '../../core/logger.js';
+import type {RelayEvents} from '../events.js';
 import type {Peer} from './peer.js';
 import {RepeatLog} from './repeat-log.js';
 
 export interface RoomOptions {
   clock: Clock;
-  log: Logger;
+  events: Pick<RelayEvents, 'emit'>;
   descriptors: {readonly noneForVisitors: boolean; readonly noneForConnections: boolean};
   /** The memory of idle visitors. */
   idleBytes: () => number;
@@ -23,12 +23,11 @@ export class Room {
   readonly #full: RepeatLog;
 
   constructor(options: RoomOptions) {
-    const {clock, log} = options;
+    const {clock, events} = options;
     this.#options = options;
     this.#full = new RepeatLog({
       clock,
-      write: (line) =>
-        log.warn('connections are turned away: no descriptors or memory are left for them', line),
+      write: (line) => events.emit({type: 'turned-away', because: 'no-room', ...line}),
     });
   }
 
@@ -46,7 +45,7 @@ export class Room {
     return false;
   }
 
-  /** For the log. */
+  /** For the events. */
   refused({address}: Peer): void {
     this.#full.note(address);
   }

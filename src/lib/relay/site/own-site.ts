@@ -6,6 +6,7 @@ import type {Duplex} from 'node:stream';
 import {acceptUpgrade, judgeOrigin, refuseUpgrade} from '../../carrier/upgrade.js';
 import type {Carrier} from '../../mux/carrier.js';
 import {AGENT_PATH} from '../../protocol/wire.js';
+import type {Principal} from '../access/principal.js';
 import type {TokenCheck} from '../access/tokens.js';
 import {OneRequest} from '../doors/one-request.js';
 import type {PendingConnection} from '../doors/pending.js';
@@ -14,9 +15,9 @@ import type {Part} from '../part.js';
 
 /** An agent that may say hello. */
 export interface Caller {
-  /** The owner: a hash of the agent's token. Undefined where no token is needed. */
-  owner: string | undefined;
-  /** The hello has named the owner, where no token did. */
+  /** Who its token shows it to be. Undefined where no token is needed. */
+  principal: Principal | undefined;
+  /** The hello has shown who it is, where no token did. */
   recognised: () => void;
   /** The hello has led to a session. Until then the connection's time is limited. */
   entered: () => void;
@@ -129,10 +130,10 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
   }
   const carrier = acceptUpgrade({req, socket, head});
   if (carrier !== undefined) {
-    const {owner} = verdict;
-    if (owner !== undefined) connection.recognise();
+    const {principal} = verdict;
+    if (principal !== undefined) connection.recognise();
     const recognised = () => connection.recognise();
-    options.onAgent(carrier, {owner, recognised, entered: () => connection.enter()});
+    options.onAgent(carrier, {principal, recognised, entered: () => connection.enter()});
   }
 }
 

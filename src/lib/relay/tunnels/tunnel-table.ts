@@ -6,6 +6,8 @@ import {randomBytes} from '../../core/node-crypto.js';
 import type {Session} from '../../mux/session.js';
 import type {BindWish, TcpBind, TlsBind} from '../../protocol/control-messages.js';
 import {checkLabel, randomLabel} from '../../protocol/names.js';
+import type {Principal} from '../access/principal.js';
+import type {RelayEvents} from '../events.js';
 import type {Claimant, ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {TcpPorts} from './tcp-ports.js';
 
@@ -15,7 +17,8 @@ export interface Tunnel {
   readonly id: number;
   readonly key: LeaseKey;
   readonly session: Session;
-  readonly owner: string;
+  /** The session in events. */
+  readonly sessionName: string;
   readonly epoch: number;
   readonly host: string;
   readonly port: number;
@@ -36,14 +39,16 @@ export interface TunnelTableOptions {
   h2Offered: boolean;
   leases: LeaseStore;
   ports: TcpPorts;
+  events: Pick<RelayEvents, 'emit'>;
   log: Logger;
 }
 
 export interface BindRequest {
   wish: BindWish;
-  owner: string;
+  principal: Principal;
   claimant: Claimant;
   session: Session;
+  sessionName: string;
   onLost: Tunnel['onLost'];
 }
 
@@ -89,11 +94,13 @@ export class TunnelTable {
   async release(tunnel: Tunnel): Promise<void> {
     if (this.#byKey.get(tunnel.key) !== tunnel) return;
     this.#byKey.delete(tunnel.key);
+    const {key, epoch, sessionName: session} = tunnel;
     this.#options.ports.close(tunnel.port, tunnel);
+    this.#options.events.emit({type: 'tunnel-released', session, key, epoch});
     try {
-      await this.#options.leases.release(tunnel.key, tunnel.epoch);
+      await this.#options.leases.release(key, epoch);
     } catch (error) {
-      this.#options.log.error('a lease could not be given back', {key: tunnel.key, reason: String(error)});
+      this.#options.log.error('a lease could not be given back', {key, reason: String(error)});
     }
   }
 
@@ -166,7 +173,8 @@ export class TunnelTable {
     const {ports, leases, tcpPublicHost} = this.#options;
     // Spares a listener that would be in vain.
     const owner = port === 0 ? undefined : await leases.ownerOf(`tcp:${port}`);
-    if (owner !== undefined && (owner !== request.owner || request.claimant.mustBeFree)) return undefined;
+    if (owner !== undefined && (owner !== request.principal.owner || request.claimant.mustBeFree))
+      return undefined;
     const opened = await ports.open(port, request);
     if (opened === undefined) return undefined;
     try {
@@ -186,7 +194,7 @@ export class TunnelTable {
     this.#races.set(key, race);
     race.claims += 1;
     try {
-      const claim = await this.#options.leases.claim(key, request.owner, request.claimant);
+      const claim = await this.#options.leases.claim(key, request.principal.owner, request.claimant);
       if (!claim.ok) return this.#refused(key, claim);
       // The store's answers may come in another order than that in which it has granted the claims.
       if (claim.epoch < race.epoch) throw takenOver(key);
@@ -214,13 +222,14 @@ export class TunnelTable {
   }
 
   #put(request: BindRequest, key: LeaseKey, epoch: number, side: PublicSide): Tunnel {
-    const {ports} = this.#options;
+    const {ports, events} = this.#options;
+    const {sessionName: session} = request;
     const before = this.#byKey.get(key);
     const tunnel: Tunnel = {
       id: this.#nextId++,
       key,
       session: request.session,
-      owner: request.owner,
+      sessionName: request.sessionName,
       epoch,
       ...side,
       draining: false,
@@ -228,9 +237,10 @@ export class TunnelTable {
     };
     this.#byKey.set(key, tunnel);
     if (key.startsWith('tcp:')) ports.hold(tunnel.port, tunnel);
-    this.#options.log.info('tunnel bound', {key, epoch, takeover: before !== undefined});
+    events.emit({type: 'tunnel-bound', session, key, epoch, takeover: before !== undefined});
     if (before !== undefined) {
       ports.close(before.port, before);
+      events.emit({type: 'tunnel-lost', session: before.sessionName, key, epoch: before.epoch});
       const {code, message} = takenOver(key);
       before.onLost(code, message);
     }

@@ -4,40 +4,43 @@ import {generateKeyPairSync} from 'node:crypto';
 import {connect} from 'node:net';
 import {expect, test} from 'vitest';
 import type {RelayOptions} from '../../../../src/lib/relay/options.js';
-import {startRelay} from '../../../../src/lib/relay/start.js';
+import {openRelay} from '../../../../src/lib/relay/relay.js';
+import {settleRelayOptions} from '../../../../src/lib/relay/settings.js';
 import {frame, frameBytes, RawAgent, type RawAgentOptions} from '../../../helpers/raw-agent.js';
+import {RelayEar} from '../../../helpers/relay-events.js';
 import {Scope} from '../../../helpers/scope.js';
 
 const token = 'a-token-of-16-or-more';
 
 async function setUp(scope: Scope, options: RelayOptions = {}) {
   const stateDir = await scope.tempDir('relay');
-  const waiting = new Map<string, () => void>();
-  const relay = scope.own(
-    await startRelay({
-      domain: 'r1.localhost',
-      token,
-      tcpPorts: [0, 0],
-      stateDir,
-      log: ({message}) => waiting.get(message)?.(),
-      ...options,
-    }),
-  );
+  const ear = new RelayEar();
+  const settings = await settleRelayOptions({
+    domain: 'r1.localhost',
+    token,
+    tcpPorts: [0, 0],
+    stateDir,
+    ...options,
+  });
+  const relay = scope.own(await openRelay(settings, [ear.listen]));
   const {caFile = ''} = relay;
   const at: RawAgentOptions = {port: relay.address.port, domain: relay.domain, caFile, token};
-  /** Resolves when the relay says so to its log. */
-  const said = (message: string) => new Promise<void>((resolve) => waiting.set(message, resolve));
-  return {relay, at, said};
+  return {relay, at, ear};
 }
 
 const bind = (request: number, wish: object, more: object = {}) =>
   frameBytes(frame.control, 0, JSON.stringify({type: 'bind', request, wish, ...more}));
 
+/** The control messages that have come so far. */
+const controls = (agent: RawAgent) =>
+  agent.frames
+    .filter(({type}) => type === frame.control)
+    .map(({payload}) => JSON.parse(payload.toString()) as Record<string, unknown>);
+
 /** The control messages that came, once there are so many. */
 async function heard(agent: RawAgent, count: number) {
-  const controls = () => agent.frames.filter((each) => each.type === frame.control);
-  await agent.until(() => controls().length >= count);
-  return controls().map(({payload}) => JSON.parse(payload.toString()) as Record<string, unknown>);
+  await agent.until(() => controls(agent).length >= count);
+  return controls(agent);
 }
 
 test.each([
@@ -91,12 +94,11 @@ test('a session is its owner’s: the right proof under another key finds none',
 
 test('of the visitors who come while the link is away 256 wait, and the others are reset', async () => {
   await using scope = new Scope();
-  const {relay, at, said} = await setUp(scope);
+  const {relay, at, ear} = await setUp(scope);
   const {agent} = await RawAgent.begin(scope, at);
   const port = await agent.bindTcp();
-  const lost = said('link lost');
   agent.socket.terminate();
-  await lost;
+  await ear.heard('agent-away');
   let reset = 0;
   await new Promise<void>((resolve) => {
     for (let i = 0; i < 300; i += 1) {
@@ -133,9 +135,9 @@ test('a session that binds without end is told to wait; what an agent may have i
   const wish = {kind: 'tls', h2: false, name: 'demo'};
   agent.segment(...Array.from({length: 400}, (_, i) => bind(i + 1, wish)));
   // Each that is granted takes the tunnel from the one before.
-  const answers = async () => (await heard(agent, 400)).filter(({type}) => type !== 'unbound');
-  await expect.poll(async () => (await answers()).length).toBe(400);
-  const words = await answers();
+  const answers = () => controls(agent).filter(({type}) => type !== 'unbound');
+  await agent.until(() => answers().length === 400);
+  const words = answers();
   const busy = words.filter(({code}) => code === 'RELAY_BUSY');
   expect(busy.length).toBeGreaterThan(100);
   expect(busy[0]?.message).toMatch(/next in \d+ s/);
@@ -149,7 +151,7 @@ test('a session that binds without end is told to wait; what an agent may have i
 
 test('a tunnel that its agent gives up makes room for another, and its name stays its owner’s', async () => {
   await using scope = new Scope();
-  const {relay, at} = await setUp(scope, {maxTunnelsPerAgent: 1});
+  const {at, ear} = await setUp(scope, {maxTunnelsPerAgent: 1});
   const {agent} = await RawAgent.begin(scope, at);
   for (let turn = 1; turn <= 20; turn += 1) {
     agent.segment(bind(turn, {kind: 'tls', name: 'demo'}));
@@ -157,5 +159,42 @@ test('a tunnel that its agent gives up makes room for another, and its name stay
     expect(type).toBe('bound');
     agent.segment(frameBytes(frame.control, 0, JSON.stringify({type: 'unbind', tunnel})));
   }
-  await expect.poll(() => relay.stats().tunnels).toBe(0);
+  await ear.heard('tunnel-released', 20);
+});
+
+test('whoever listens to a relay hears of its agents and tunnels, in order', async () => {
+  await using scope = new Scope();
+  const {relay, at, ear} = await setUp(scope);
+  const {agent, ticket} = await RawAgent.begin(scope, at);
+  const wish = {kind: 'tls', name: 'demo'};
+  agent.segment(bind(1, wish));
+  await heard(agent, 1);
+  agent.segment(bind(2, {kind: 'tcp', port: 1}));
+  await heard(agent, 2);
+  const other = (await RawAgent.begin(scope, at)).agent;
+  other.segment(bind(1, wish));
+  await heard(agent, 3);
+  agent.socket.terminate();
+  await ear.heard('agent-away');
+  const again = await RawAgent.connect(scope, at);
+  await again.resume({...ticket, epoch: ticket.epoch + 1}, agent.received);
+  await ear.heard('agent-resumed');
+  await relay.close();
+  const [mine, theirs] = ear.all('agent-connected').map(({session}) => session);
+  expect(mine).toBe(ticket.id.slice(0, 8));
+  const key = 'tls:demo';
+  expect(ear.events.map(({type, ...fields}) => [type, fields])).toEqual([
+    ['agent-connected', {session: mine, owner: expect.stringMatching(/^token:/), from: expect.any(String)}],
+    ['tunnel-bound', {session: mine, key, epoch: 1, takeover: false}],
+    ['bind-refused', {session: mine, code: 'PORT_NOT_OFFERED'}],
+    ['agent-connected', expect.objectContaining({session: theirs})],
+    ['tunnel-bound', {session: theirs, key, epoch: 2, takeover: true}],
+    ['tunnel-lost', {session: mine, key, epoch: 1}],
+    ['agent-away', expect.objectContaining({session: mine})],
+    ['agent-resumed', {session: mine, epoch: ticket.epoch + 1}],
+    ['agent-gone', {session: mine, code: undefined}],
+    ['tunnel-released', {session: theirs, key, epoch: 2}],
+    ['agent-gone', {session: theirs, code: undefined}],
+  ]);
+  expect(JSON.stringify(ear.events)).not.toContain(token);
 });

@@ -10,7 +10,11 @@ import {ManualClock} from '../../../helpers/manual-clock.js';
 import {MEMORY} from '../../../mux/fabrics.js';
 import {Net} from '../../../mux/net.js';
 
-const opener = (session: string): Opener => ({session, owner: 'token:1', keyId: undefined, features: []});
+const opener = (session: string): Opener => ({
+  session,
+  principal: {owner: 'token:1', keyId: undefined},
+  features: [],
+});
 
 interface Outcome {
   stream: Stream;

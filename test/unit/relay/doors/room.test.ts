@@ -1,8 +1,8 @@
 // Whether a visitor fits in, and who gives way to it.
 
 import {expect, test} from 'vitest';
-import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import {Room} from '../../../../src/lib/relay/doors/room.js';
+import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 
 const peer = {address: '203.0.113.1', port: 1, source: '203.0.113.1'};
@@ -16,11 +16,11 @@ function setUp({
   held?: number;
   givesWay?: boolean;
 }) {
-  const lines: LogRecord[] = [];
+  const events: RelayEvent[] = [];
   let asked = 0;
   const room = new Room({
     clock: new ManualClock(),
-    log: createLogger('relay', (line) => void lines.push(line)),
+    events: {emit: (event) => void events.push(event)},
     descriptors: {noneForVisitors: none, noneForConnections: none},
     idleBytes: () => held,
     mostBytes: 100,
@@ -31,7 +31,7 @@ function setUp({
       },
     },
   });
-  return {room, lines, asked: () => asked};
+  return {room, events, asked: () => asked};
 }
 
 test('with room nobody has to give way', () => {
@@ -44,7 +44,7 @@ test.each([
   ['memory', {held: 100}],
 ])('without %s somebody gives way, or the visitor goes and it is told once', (_what, how) => {
   expect(setUp({...how, givesWay: true}).room.forVisitor(peer)).toBe(true);
-  const {room, lines} = setUp(how);
+  const {room, events} = setUp(how);
   for (let i = 0; i < 1_000; i++) expect(room.forVisitor(peer)).toBe(false);
-  expect(lines.map(({level, fields}) => [level, fields])).toEqual([['warn', {from: peer.address}]]);
+  expect(events).toEqual([{type: 'turned-away', because: 'no-room', from: peer.address}]);
 });

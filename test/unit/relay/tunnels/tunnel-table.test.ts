@@ -7,6 +7,7 @@ import {TunlError} from '../../../../src/lib/core/errors.js';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import type {Session} from '../../../../src/lib/mux/session.js';
 import type {BindWish} from '../../../../src/lib/protocol/control-messages.js';
+import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import type {LeaseKey, LeaseStore} from '../../../../src/lib/relay/leases/lease-store.js';
 import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
 import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
@@ -44,7 +45,11 @@ class SlowStore implements LeaseStore {
 
 function tableOn(
   leases: LeaseStore,
-  {log = [], range = [0, 0]}: {log?: LogRecord[]; range?: [number, number]} = {},
+  {
+    log = [],
+    events = [],
+    range = [0, 0],
+  }: {log?: LogRecord[]; events?: RelayEvent[]; range?: [number, number]} = {},
 ) {
   const ports = new TcpPorts({range, host: '127.0.0.1', reusePort: false});
   const tunnels = new TunnelTable({
@@ -54,6 +59,7 @@ function tableOn(
     h2Offered: true,
     leases,
     ports,
+    events: {emit: (event) => void events.push(event)},
     log: createLogger('test', (record) => void log.push(record)),
   });
   return {ports, tunnels};
@@ -72,9 +78,10 @@ class Binder {
     this.answer = tunnels
       .bind({
         wish,
-        owner,
+        principal: {owner, keyId: undefined},
         claimant: {holder: owner},
         session: {link: {}} as Session,
+        sessionName: owner,
         onLost: (code) => {
           this.lost = code;
         },
@@ -102,6 +109,17 @@ const accepts = (port: number) =>
     socket.once('close', () => socket.destroy());
   });
 
+/** The epochs under which a key is bound, as somebody knows who has heard these events. */
+function boundBy(events: readonly RelayEvent[], key: LeaseKey): number[] {
+  const bound = new Set<number>();
+  for (const event of events) {
+    if (!('key' in event) || event.key !== key) continue;
+    if (event.type === 'tunnel-bound') bound.add(event.epoch);
+    else bound.delete(event.epoch);
+  }
+  return [...bound];
+}
+
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('however answers of the store are delayed, one has each tunnel, its port listens, and its lease is held', async () => {
@@ -120,7 +138,8 @@ test('however answers of the store are delayed, one has each tunnel, its port li
         ...ports.map((port): BindWish => ({kind: 'tcp', port})),
       ];
       const store = new SlowStore();
-      const {tunnels, ports: listeners} = tableOn(store);
+      const events: RelayEvent[] = [];
+      const {tunnels, ports: listeners} = tableOn(store, {events});
       scope.onEnd(() => listeners.closeAll());
       const binders: Binder[] = [];
       const released = new Set<Tunnel>();
@@ -155,6 +174,7 @@ test('however answers of the store are delayed, one has each tunnel, its port li
         const lease = store.inner.lease(key);
         const held = lease !== undefined && lease.expiresAt === undefined;
         expect(held ? lease.epoch : undefined).toBe(tunnel?.epoch);
+        expect(boundBy(events, key)).toEqual(tunnel === undefined ? [] : [tunnel.epoch]);
       }
       for (const binder of binders) release(binder);
       await settle();

@@ -9,7 +9,7 @@ import {expect} from 'vitest';
 import {loadIdentity} from '../../../../src/lib/agent/identity.js';
 import {forward} from '../../../../src/lib/forward.js';
 import {createPipe} from '../../../../src/lib/mux/pipe.js';
-import {keyOwner} from '../../../../src/lib/relay/access/key-owner.js';
+import {provenKey} from '../../../../src/lib/relay/access/agent-key.js';
 import {startRelay} from '../../../../src/lib/relay/start.js';
 import {createAuthority} from '../../../helpers/certificates.js';
 import {RawAgent} from '../../../helpers/raw-agent.js';
@@ -119,16 +119,16 @@ test('a proof is for one relay, one handshake and one connection', async ({scope
   const {relayNonce} = nonces;
   const hello = ask(over('one'));
   const carrier = over('one');
-  expect(keyOwner(hello, {domain, relayNonce, carrier})).toMatch(/^key:[0-9a-f]{32}$/);
-  expect(keyOwner(hello, {domain: 'r2.localhost', relayNonce, carrier})).toBeUndefined();
-  expect(keyOwner(hello, {domain, relayNonce: 'c'.repeat(32), carrier})).toBeUndefined();
-  expect(keyOwner({...hello, nonce: 'd'.repeat(32)}, {domain, relayNonce, carrier})).toBeUndefined();
-  expect(keyOwner(hello, {domain, relayNonce, carrier: over('another')})).toBeUndefined();
+  expect(provenKey(hello, {domain, relayNonce, carrier})).toMatch(/^key:[0-9a-f]{32}$/);
+  expect(provenKey(hello, {domain: 'r2.localhost', relayNonce, carrier})).toBeUndefined();
+  expect(provenKey(hello, {domain, relayNonce: 'c'.repeat(32), carrier})).toBeUndefined();
+  expect(provenKey({...hello, nonce: 'd'.repeat(32)}, {domain, relayNonce, carrier})).toBeUndefined();
+  expect(provenKey(hello, {domain, relayNonce, carrier: over('another')})).toBeUndefined();
   // What was signed without TLS holds nowhere but without TLS.
   const bare = {...pipe, peerHost: domain};
-  expect(keyOwner(ask(bare), {domain, relayNonce, carrier: bare})).toMatch(/^key:/);
-  expect(keyOwner(ask(bare), {domain, relayNonce, carrier})).toBeUndefined();
-  expect(keyOwner(hello, {domain, relayNonce, carrier: bare})).toBeUndefined();
+  expect(provenKey(ask(bare), {domain, relayNonce, carrier: bare})).toMatch(/^key:/);
+  expect(provenKey(ask(bare), {domain, relayNonce, carrier})).toBeUndefined();
+  expect(provenKey(hello, {domain, relayNonce, carrier: bare})).toBeUndefined();
 });
 
 test('what is no Ed25519 key proves nothing', async () => {
@@ -143,6 +143,6 @@ test('what is no Ed25519 key proves nothing', async () => {
       identity: {key: each, signature: 'x'},
     };
     const asked = {domain, relayNonce: 'a'.repeat(32), carrier};
-    expect(keyOwner(hello as Parameters<typeof keyOwner>[0], asked)).toBeUndefined();
+    expect(provenKey(hello as Parameters<typeof provenKey>[0], asked)).toBeUndefined();
   }
 });

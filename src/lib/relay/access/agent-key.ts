@@ -1,4 +1,4 @@
-// Without a token an agent's own key is the owner of its leases.
+// An agent's own key: it says which agent this is, and without a token it is the owner of its leases.
 
 import {createHash, createPublicKey, verify} from '../../core/node-crypto.js';
 import type {Carrier} from '../../mux/carrier.js';
@@ -12,7 +12,7 @@ export interface Asked {
 }
 
 /** Undefined when the hello does not prove that the agent has the key, for this relay and on this carrier. */
-export function keyOwner(hello: Hello, {domain, relayNonce, carrier}: Asked): string | undefined {
+export function provenKey(hello: Hello, {domain, relayNonce, carrier}: Asked): string | undefined {
   if (hello.identity === undefined) return undefined;
   try {
     const der = Buffer.from(hello.identity.key, 'base64url');

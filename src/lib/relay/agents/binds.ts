@@ -1,0 +1,145 @@
+// What agents bind: how many and how fast, what each of them is told, and what becomes of it when a session ends.
+
+import type {Clock} from '../../core/clock.js';
+import {TunlError} from '../../core/errors.js';
+import type {Logger} from '../../core/logger.js';
+import type {Session} from '../../mux/session.js';
+import type {AgentMessage, RelayMessage} from '../../protocol/control-messages.js';
+import {TokenBuckets} from '../doors/token-buckets.js';
+import {type RelayEvents, sessionName} from '../events.js';
+import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
+import type {Opener} from './opened-streams.js';
+
+/**
+ * Binds of one session: so many at once, at least twice what an agent may have, since it binds everything again after a
+ * restart of the relay; and so many a second after that. A bind costs fifty times what a small frame does.
+ */
+const BIND_BURST = 200;
+const BINDS_PER_SECOND = 20;
+
+/** An agent's session, and what it has bound. */
+export interface Binder {
+  readonly session: Session;
+  readonly opener: Opener;
+  readonly tunnels: Map<number, Tunnel>;
+  /** Binds that are being worked on; they count as tunnels, so that a burst cannot pass the limit. */
+  binding: number;
+}
+
+export interface BindsOptions {
+  tunnels: Pick<TunnelTable, 'bind' | 'release'>;
+  /** A tunnel is bound, and its agent knows: visitors may come. */
+  onBound: (tunnel: Tunnel) => void;
+  maxTunnelsPerAgent: number;
+  maxLeasesPerOwner: number;
+  /** How many sessions an owner has. */
+  sessionsOf: (owner: string) => number;
+  events: Pick<RelayEvents, 'emit'>;
+  clock: Clock;
+  log: Logger;
+}
+
+export class Binds {
+  readonly #options: BindsOptions;
+  /** The limit of binds for each session, by its id. */
+  readonly #buckets: TokenBuckets;
+
+  constructor(options: BindsOptions) {
+    this.#options = options;
+    const {clock, maxTunnelsPerAgent} = options;
+    const burst = Math.max(BIND_BURST, 2 * maxTunnelsPerAgent);
+    this.#buckets = new TokenBuckets({burst, perSecond: BINDS_PER_SECOND, clock});
+  }
+
+  onMessage(binder: Binder, message: AgentMessage): void {
+    if (message.type === 'unbind') this.#unbind(binder, message.tunnel);
+    else this.#onBind(binder, message);
+  }
+
+  /** The session is over. */
+  releaseAll({tunnels}: Binder): void {
+    for (const tunnel of tunnels.values()) void this.#options.tunnels.release(tunnel);
+    tunnels.clear();
+  }
+
+  #unbind({tunnels}: Binder, id: number): void {
+    const tunnel = tunnels.get(id);
+    if (tunnel === undefined) return;
+    tunnel.draining = true;
+    tunnels.delete(id);
+    void this.#options.tunnels.release(tunnel);
+  }
+
+  #onBind(binder: Binder, message: AgentMessage & {type: 'bind'}): void {
+    const {request} = message;
+    const {events, log, maxTunnelsPerAgent} = this.#options;
+    const id = binder.opener.session;
+    const refuse = (error: unknown) => {
+      const code = error instanceof TunlError ? error.code : 'BIND_REFUSED';
+      const reason = error instanceof TunlError ? error.message : 'The relay failed.';
+      if (!(error instanceof TunlError)) log.error('bind failed', {reason: String(error)});
+      events.emit({type: 'bind-refused', session: sessionName(id), code});
+      send(binder, {type: 'bind-refused', request, code, message: reason});
+    };
+    if (!this.#buckets.has(id)) {
+      const seconds = Math.ceil(this.#buckets.waitMs(id) / 1_000);
+      refuse(new TunlError('RELAY_BUSY', {reason: `Too many binds in a row; the next in ${seconds} s.`}));
+      return;
+    }
+    this.#buckets.spend(id);
+    if (binder.tunnels.size + binder.binding >= maxTunnelsPerAgent) {
+      refuse(new TunlError('TOO_MANY_TUNNELS'));
+      return;
+    }
+    binder.binding += 1;
+    this.#bind(binder, message)
+      .catch(refuse)
+      .finally(() => {
+        binder.binding -= 1;
+      });
+  }
+
+  async #bind(binder: Binder, message: AgentMessage & {type: 'bind'}): Promise<void> {
+    const {tunnels} = this.#options;
+    const {request, wish, holder, epoch: had} = message;
+    let id: number | undefined;
+    let lost: TunlError | undefined;
+    const tunnel = await tunnels.bind({
+      wish,
+      principal: binder.opener.principal,
+      claimant: {holder, epoch: had, withinShare: this.#isWithinShare(binder)},
+      session: binder.session,
+      sessionName: sessionName(binder.opener.session),
+      onLost: (code, message) => {
+        // Before this one's answer was given: a second bind of the same came in the same turn.
+        if (id === undefined) {
+          lost = new TunlError(code, {reason: message});
+          return;
+        }
+        binder.tunnels.delete(id);
+        send(binder, {type: 'unbound', tunnel: id, code, message});
+      },
+    });
+    if (lost !== undefined) throw lost as TunlError;
+    id = tunnel.id;
+    if (binder.session.ended) {
+      await tunnels.release(tunnel);
+      return;
+    }
+    binder.tunnels.set(id, tunnel);
+    const {epoch, host, port} = tunnel;
+    send(binder, {type: 'bound', request, tunnel: id, epoch, host, port});
+    this.#options.onBound(tunnel);
+  }
+
+  /** Many agents can share a token. One that binds all it can must not keep the others from binding a few. */
+  #isWithinShare({opener, tunnels, binding}: Binder): boolean {
+    const {maxLeasesPerOwner, sessionsOf} = this.#options;
+    const share = Math.floor(maxLeasesPerOwner / Math.max(1, sessionsOf(opener.principal.owner)));
+    return tunnels.size + binding <= Math.max(1, share);
+  }
+}
+
+function send({session}: Binder, message: RelayMessage): void {
+  session.sendControl(message);
+}

@@ -1,0 +1,45 @@
+// The log is one of those who listen to a relay's events.
+
+import type {Logger} from '../core/logger.js';
+import type {RelayEvent, RelayListener} from './events.js';
+
+export function logEvents(log: Logger): RelayListener {
+  return (event) => {
+    const [level, message, fields] = lineOf(event);
+    log[level](message, fields);
+  };
+}
+
+type Line = readonly [level: 'debug' | 'info' | 'warn', message: string, fields: Record<string, unknown>];
+
+function lineOf(event: RelayEvent): Line {
+  const {type, ...fields} = event;
+  switch (event.type) {
+    case 'agent-connected':
+      return ['info', 'agent connected', {session: event.session, from: event.from}];
+    case 'agent-away':
+      return ['info', 'link lost', fields];
+    case 'agent-resumed':
+      return ['info', 'link resumed', fields];
+    case 'agent-gone':
+      return ['info', 'agent gone', event.code === undefined ? {session: event.session} : fields];
+    case 'handshake-failed':
+      return ['debug', 'an agent left during the handshake', fields];
+    case 'tunnel-bound':
+      return ['info', 'tunnel bound', fields];
+    case 'tunnel-lost':
+      return ['info', 'tunnel lost to another agent of the same owner', fields];
+    case 'tunnel-released':
+      return ['debug', 'tunnel released', fields];
+    case 'bind-refused':
+      return ['debug', 'bind refused', fields];
+    case 'token-refused':
+      return ['info', 'a token was refused', fields];
+    case 'turned-away': {
+      const {because, ...line} = fields as Omit<typeof event, 'type'>;
+      return because === 'no-room'
+        ? ['warn', 'connections are turned away: no descriptors or memory are left for them', line]
+        : ['info', 'connections are turned away: too many of this source came to nothing', line];
+    }
+  }
+}

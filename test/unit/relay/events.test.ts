@@ -1,0 +1,56 @@
+// Who listens to a relay, and what its log makes of what it hears.
+
+import {expect, test} from 'vitest';
+import {createLogger, type LogRecord} from '../../../src/lib/core/logger.js';
+import {logEvents} from '../../../src/lib/relay/event-log.js';
+import {type RelayEvent, RelayEvents} from '../../../src/lib/relay/events.js';
+
+test('a listener that throws keeps no other from hearing', () => {
+  const failures: unknown[] = [];
+  const heard: string[] = [];
+  const events = new RelayEvents((error) => failures.push(error));
+  const failure = new Error('no');
+  events.listen(() => {
+    throw failure;
+  });
+  events.listen(({type}) => heard.push(type));
+  events.emit({type: 'token-refused', from: '203.0.113.7'});
+  expect([heard, failures]).toEqual([['token-refused'], [failure]]);
+});
+
+const from = '203.0.113.7';
+
+test.each<[RelayEvent, LogRecord['level'], string, Record<string, unknown>]>([
+  [
+    {type: 'agent-connected', session: 'a', owner: 'token:1', from},
+    'info',
+    'agent connected',
+    {session: 'a', from},
+  ],
+  [{type: 'agent-away', session: 'a', reason: 'gone'}, 'info', 'link lost', {session: 'a', reason: 'gone'}],
+  [{type: 'agent-resumed', session: 'a', epoch: 1}, 'info', 'link resumed', {session: 'a', epoch: 1}],
+  [{type: 'agent-gone', session: 'a', code: undefined}, 'info', 'agent gone', {session: 'a'}],
+  [
+    {type: 'agent-gone', session: 'a', code: 'PROTOCOL'},
+    'info',
+    'agent gone',
+    {session: 'a', code: 'PROTOCOL'},
+  ],
+  [{type: 'token-refused', from, times: 19}, 'info', 'a token was refused', {from, times: 19}],
+  [
+    {type: 'turned-away', because: 'no-room', from},
+    'warn',
+    'connections are turned away: no descriptors or memory are left for them',
+    {from},
+  ],
+  [
+    {type: 'turned-away', because: 'failures', times: 3},
+    'info',
+    'connections are turned away: too many of this source came to nothing',
+    {times: 3},
+  ],
+])('%j is a line of the log', (event, level, message, fields) => {
+  const records: LogRecord[] = [];
+  logEvents(createLogger('relay', (record) => void records.push(record)))(event);
+  expect(records).toEqual([{level, scope: 'relay', message, fields}]);
+});
