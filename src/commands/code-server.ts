@@ -3,7 +3,7 @@
 import {string} from '@oclif/core/args';
 import {passwordFlag, passwordFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {launchWishes, webProgramFlags} from '../lib/cli/tunnel-flags.js';
+import {launchOptions, webProgramFlags} from '../lib/cli/tunnel-flags.js';
 import {codeServer} from '../lib/launch/programs/code-server.js';
 
 export default class CodeServer extends TunnelCommand {
@@ -28,6 +28,6 @@ export default class CodeServer extends TunnelCommand {
       args: this.passedWords ?? [],
       ...(args.folder !== undefined && {dir: args.folder}),
     });
-    await this.holdProgram(program, flags, {launch: launchWishes(flags)});
+    await this.holdProgram(program, flags, {launch: launchOptions(flags)});
   }
 }

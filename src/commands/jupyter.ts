@@ -3,7 +3,7 @@
 import {boolean, string} from '@oclif/core/flags';
 import {secretFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {launchWishes, webProgramFlags} from '../lib/cli/tunnel-flags.js';
+import {launchOptions, webProgramFlags} from '../lib/cli/tunnel-flags.js';
 import {jupyter} from '../lib/launch/programs/jupyter.js';
 
 export default class Jupyter extends TunnelCommand {
@@ -40,6 +40,6 @@ export default class Jupyter extends TunnelCommand {
       args: this.passedWords ?? [],
       ...(flags.dir !== undefined && {dir: flags.dir}),
     });
-    await this.holdProgram(program, flags, {launch: launchWishes(flags)});
+    await this.holdProgram(program, flags, {launch: launchOptions(flags)});
   }
 }

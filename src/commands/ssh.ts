@@ -5,7 +5,7 @@ import {keyFlags, keysOf} from '../lib/cli/ssh-keys.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {
   copyFlag,
-  launchWishes,
+  launchOptions,
   lifeFlags,
   nameFlags,
   programFlags,
@@ -55,6 +55,6 @@ export default class Ssh extends TunnelCommand {
       via: flags.tls ? 'tls' : 'tcp',
       ...(caFile !== undefined && {caFile}),
     });
-    await this.holdProgram(program, flags, {tcp: !flags.tls, launch: launchWishes(flags)});
+    await this.holdProgram(program, flags, {tcp: !flags.tls, launch: launchOptions(flags)});
   }
 }

@@ -3,7 +3,7 @@
 import {boolean} from '@oclif/core/flags';
 import {passwordFlag, passwordFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {launchWishes, webProgramFlags} from '../lib/cli/tunnel-flags.js';
+import {launchOptions, webProgramFlags} from '../lib/cli/tunnel-flags.js';
 import {terminal} from '../lib/launch/programs/terminal.js';
 
 export default class Terminal extends TunnelCommand {
@@ -26,6 +26,6 @@ export default class Terminal extends TunnelCommand {
       argv: this.passedWords ?? [],
       readOnly: flags['read-only'],
     });
-    await this.holdProgram(program, flags, {launch: launchWishes(flags)});
+    await this.holdProgram(program, flags, {launch: launchOptions(flags)});
   }
 }

@@ -2,11 +2,10 @@
 
 import {loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
-import type {ForwardOptions, Tunnel} from './agent/options.js';
+import type {ForwardOptions, Tunnel, WatchUpstream} from './agent/options.js';
 import {FORWARD_SETTINGS} from './agent/settings-table.js';
 import type {LocalTunnel, PublicSides, TunnelSettings} from './agent/tunnel.js';
 import type {LinkSettings} from './agent/tunnel-agent.js';
-import type {WatchWish} from './agent/upstream-watch.js';
 import {openUpstream} from './agent/upstreams/open.js';
 import {readTarget, targetLabel, type UpstreamTarget} from './agent/upstreams/target.js';
 import type {Upstream} from './agent/upstreams/upstream.js';
@@ -86,8 +85,8 @@ async function open(
     let identify: Identify | undefined;
     const tunnelSettings: TunnelSettings = {
       upstream,
-      explainHostChecks: options.onEvent !== undefined,
-      watchUpstream: watchWish(options),
+      explainHostChecks: settings.explainHostChecks && options.onEvent !== undefined,
+      watchUpstream: whenToWatch(options, settings),
       waitUpstreamMs: settings.waitUpstreamMs,
       unencrypted: settings.unencrypted,
       h2: settings.h2,
@@ -156,9 +155,10 @@ function checkTargetOptions(
     throw invalid('A folder is served over HTTP/1.1.', 'Leave out {h2: true} (--h2).');
 }
 
-function watchWish({onEvent, watchUpstream = false}: ForwardOptions): WatchWish {
+/** Nothing is looked at that nobody is told. */
+function whenToWatch({onEvent}: ForwardOptions, {watchUpstream}: Settings): WatchUpstream {
   if (onEvent === undefined) return 'never';
-  if (watchUpstream === 'at first') return watchUpstream;
+  if (typeof watchUpstream !== 'boolean') return watchUpstream;
   return watchUpstream ? 'always' : 'when refused';
 }
 

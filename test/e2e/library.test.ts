@@ -61,6 +61,27 @@ test('an unencrypted tunnel has a TCP socket besides its TLS name, and half-clos
   expect(tunnel.ready.address).toBe(`${host}:${port}`);
 });
 
+test.each([
+  ['a listener alone hears', {}, []],
+  ['explainHostChecks adds the explanation to', {explainHostChecks: true}, ['HOST_REFUSED']],
+])('%s the events of an upstream that refuses the public name', async (_what, option, expected) => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  const port = await scope.listen(
+    createServer((socket) => void socket.end('HTTP/1.1 403 Forbidden\r\n\r\nBlocked hosts: it')),
+  );
+  const codes: string[] = [];
+  const gone = Promise.withResolvers<void>();
+  const onEvent = (event: TunnelEvent) => {
+    if (event.type === 'notice') codes.push(event.code);
+    if (event.type === 'connection' && event.state === 'closed') gone.resolve();
+  };
+  await using tunnel = await forward(port, {...options, ...option, unencrypted: true, onEvent});
+  expect(await ask(...tunnel.tcpSocket, 'GET / HTTP/1.1\r\n\r\n')).toContain('Blocked hosts');
+  await gone.promise;
+  expect(codes).toEqual(expected);
+});
+
 test('without a relay, one starts in this process', async () => {
   await using scope = new Scope();
   const stateDir = await scope.tempDir('state');

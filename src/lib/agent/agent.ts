@@ -8,7 +8,7 @@ import {AgentTicket} from '../mux/resume-ticket.js';
 import {Session} from '../mux/session.js';
 import type {Stream} from '../mux/stream.js';
 import {offerStream, type StreamHandlers} from '../mux/stream-kinds.js';
-import type {BindWish} from '../protocol/control-messages.js';
+import type {TunnelRequest} from '../protocol/control-messages.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import type {Goaway, Welcome} from '../protocol/link-messages.js';
 import {KIND, type StreamKind} from '../protocol/wire.js';
@@ -114,7 +114,7 @@ export class Agent {
   }
 
   /** Asks for a tunnel. @throws TunlError the relay's reason. */
-  async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
+  async bind(wish: TunnelRequest, owner: BindingOwner): Promise<Bound> {
     if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('CLOSED');
     return await this.#bindings.add(wish, owner);
   }

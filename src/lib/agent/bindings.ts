@@ -5,10 +5,10 @@ import {randomBytes} from '../core/node-crypto.js';
 import type {Stream} from '../mux/stream.js';
 import {
   type AgentMessage,
-  type BindWish,
   parseRelayMessage,
   parseVisitorOpen,
   type RelayMessage,
+  type TunnelRequest,
   type VisitorOpen,
 } from '../protocol/control-messages.js';
 import {endsTunnel} from './last-word.js';
@@ -34,7 +34,7 @@ export interface BindingsOptions extends RebindsOptions {
 }
 
 interface Binding {
-  wish: BindWish;
+  wish: TunnelRequest;
   owner: BindingOwner;
   /** The relay's number for it in the current session. */
   tunnel: number | undefined;
@@ -58,7 +58,7 @@ export class Bindings {
     this.#rebinds = new Rebinds(options);
   }
 
-  add(wish: BindWish, owner: BindingOwner): Promise<Bound> {
+  add(wish: TunnelRequest, owner: BindingOwner): Promise<Bound> {
     return new Promise((resolve, reject) => {
       const binding: Binding = {wish, owner, tunnel: undefined, bound: undefined, settle: undefined};
       binding.settle = (result) => {
@@ -207,7 +207,7 @@ export class Bindings {
 }
 
 /** Asks for the name or port of before, so that the address never changes unnoticed. */
-function exactly({wish, bound}: Binding): BindWish {
+function exactly({wish, bound}: Binding): TunnelRequest {
   if (bound === undefined) return wish;
   if (wish.kind === 'tcp') return {kind: 'tcp', port: bound.port};
   const {prefer: _, ...same} = wish;

@@ -17,6 +17,12 @@ export interface UpstreamTls {
   keyFile?: string;
 }
 
+/**
+ * `when refused`: after a refused visitor, until it accepts connections again. `at first`: also once at the beginning. `always`:
+ * from the beginning, and without a visitor. `never`: what visitors meet is not told either.
+ */
+export type WatchUpstream = 'never' | 'when refused' | 'at first' | 'always';
+
 export interface ForwardOptions {
   /** Where the upstream listens, for a target that is a port. Default `localhost`: both loopback families are tried. */
   host?: string;
@@ -61,11 +67,15 @@ export interface ForwardOptions {
   /** Ask for a fresh random name even when the last one is still leased to this upstream. Default false. */
   newName?: boolean;
   /**
-   * Tell by `upstream` events from the beginning whether the upstream accepts connections, and notice without a visitor when
-   * that changes. `at first`: tell it when it does not at the beginning, and when it does again. A service on this machine is
-   * not dialled for it (Linux). Default false: after a refused visitor only.
+   * When to look whether the upstream accepts connections, to tell it by `upstream` events. A service on this machine is not
+   * dialled for it (Linux). `true` is `always`, `false` is the default. Default `when refused`.
    */
-  watchUpstream?: boolean | 'at first';
+  watchUpstream?: WatchUpstream | boolean;
+  /**
+   * Explain by `notice` events (HOST_REFUSED) that a dev server refuses the public name. For this the agent looks at the
+   * beginning of each answer. Default false.
+   */
+  explainHostChecks?: boolean;
   /**
    * While the upstream does not accept connections, dial it again for each visitor for so long before the visitor is reset, ms.
    * Default 0: once. At most 256 visitors wait at a time.

@@ -1,9 +1,10 @@
 // The settings of a tunnel, each declared once: `forward` checks and completes its options by these tables, the commands with a
 // tunnel make their flags from them. docs/decisions/0028-one-table-of-settings.md says how a new one is added.
 
-import {file, list, onOff, setting, text, time} from '../core/settings.js';
+import {choice, file, type Kind, list, onOff, setting, text, time} from '../core/settings.js';
 import {stateDir} from '../core/state-dir.js';
 import {host, port} from '../protocol/setting-kinds.js';
+import type {WatchUpstream} from './options.js';
 
 const RELAY = 'relay';
 const UPSTREAM = 'upstream';
@@ -130,12 +131,26 @@ export const LINK_SETTINGS = {
   stateDir: setting(text('FOLDER'), {default: () => stateDir()}),
 };
 
+const times = choice('WHEN', 'time to watch the upstream', ['never', 'when refused', 'at first', 'always']);
+const whenToWatch: Kind<WatchUpstream | boolean> = {
+  ...times,
+  check: (when, name) => (typeof when === 'boolean' ? when : times.check(when, name)),
+  show: String,
+};
+
+/** What is told about the upstream. */
+export const REPORT_SETTINGS = {
+  watchUpstream: setting(whenToWatch, {default: 'when refused'}),
+  explainHostChecks: setting(onOff, {default: false}),
+};
+
 /** All that `forward` takes as values, but for `upstreamTls`. */
 export const FORWARD_SETTINGS = {
   ...PROTOCOL_SETTINGS,
   ...NAME_SETTINGS,
   ...ENDS_SETTINGS,
   ...LINK_SETTINGS,
+  ...REPORT_SETTINGS,
   /** A command gives visitors more time than a program: its table says how much. */
   drainTimeoutMs: setting(time(), {default: 0}),
 };

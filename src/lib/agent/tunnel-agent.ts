@@ -9,7 +9,7 @@ import {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import type {Identify} from '../mux/handshake.js';
 import type {Stream} from '../mux/stream.js';
-import type {BindWish} from '../protocol/control-messages.js';
+import type {TunnelRequest} from '../protocol/control-messages.js';
 import type {StreamKind} from '../protocol/wire.js';
 import {Agent} from './agent.js';
 import type {Waiting} from './agent-options.js';
@@ -146,7 +146,7 @@ export class TunnelAgent implements TunnelHost {
     });
   }
 
-  async bind(wish: BindWish, owner: BindingOwner): Promise<Bound> {
+  async bind(wish: TunnelRequest, owner: BindingOwner): Promise<Bound> {
     const bound = this.#agent.bind(wish, owner);
     if (this.#settings.wait) return await bound;
     let timer: Timer | undefined;

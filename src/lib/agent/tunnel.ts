@@ -6,14 +6,14 @@ import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
-import type {BindWish} from '../protocol/control-messages.js';
+import type {TunnelRequest} from '../protocol/control-messages.js';
 import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
-import type {SocketAddress, Tunnel} from './options.js';
+import type {SocketAddress, Tunnel, WatchUpstream} from './options.js';
 import {UpstreamJoin} from './upstream-join.js';
-import {type UpstreamWatch, type WatchWish, watchUpstream} from './upstream-watch.js';
+import {type UpstreamWatch, watchUpstream} from './upstream-watch.js';
 import type {Upstream} from './upstreams/upstream.js';
 import {Visits} from './visits.js';
 
@@ -33,7 +33,7 @@ export interface TunnelHost {
   readonly isBehind: boolean;
   join(tunnel: LocalTunnel): void;
   start(): Promise<void>;
-  bind(wish: BindWish, owner: BindingOwner): Promise<Bound>;
+  bind(wish: TunnelRequest, owner: BindingOwner): Promise<Bound>;
   unbind(owner: BindingOwner, error?: TunlError): void;
   /** Numbers the visitors of all tunnels. */
   nextVisitor(): number;
@@ -53,7 +53,7 @@ export interface TunnelSettings {
   /** Whether answers that refuse the public name are recognised and explained, once. */
   explainHostChecks: boolean;
   /** When it is looked whether the upstream accepts connections. */
-  watchUpstream: WatchWish;
+  watchUpstream: WatchUpstream;
   /** How long a visitor waits for an upstream that does not accept connections, ms. */
   waitUpstreamMs: number;
   unencrypted: boolean;
@@ -274,7 +274,7 @@ export class LocalTunnel implements Tunnel {
     return bound;
   }
 
-  async #bind(wish: BindWish): Promise<Bound> {
+  async #bind(wish: TunnelRequest): Promise<Bound> {
     // It may have ended while others of its agent went on.
     if (this.#ended) throw this.#reason ?? new TunlError('CLOSED');
     return await this.#host.bind(wish, this.#owner);

@@ -4,11 +4,12 @@
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import type {TunnelEvent, UpstreamEvent} from './events.js';
+import type {WatchUpstream} from './options.js';
 import type {UpstreamJoin} from './upstream-join.js';
 import {readTarget} from './upstreams/target.js';
 import {TcpUpstream} from './upstreams/tcp.js';
 import {UnixUpstream} from './upstreams/unix.js';
-import type {Glance} from './upstreams/upstream.js';
+import type {ListenState} from './upstreams/upstream.js';
 
 /** Delay before the first re-check, ms. It doubles each time, up to the longest wait. */
 const FIRST_WAIT_MS = 1_000;
@@ -18,16 +19,13 @@ const LONGEST_WAIT_WATCHED_MS = 5_000;
 /** An upstream that has served a visitor within this time, ms, is not probed. */
 const SERVED_MS = 2_500;
 
-/** `when refused`: until the upstream answers again; `at first`: the same, and one look at the beginning. */
-export type WatchWish = 'always' | 'at first' | 'when refused' | 'never';
-
 export interface UpstreamWatchOptions {
   label: () => string;
   /** Looks at the beginning, without waiting for a visitor. */
   looksFirst: boolean;
   /** True: goes on looking. False: only where the upstream was found silent, until that is over. */
   watching: boolean;
-  glance: () => Promise<Glance>;
+  listenState: () => Promise<ListenState>;
   /** Undefined: it answers; else why it does not. */
   dial: () => Promise<Error | undefined>;
   onEvent: (event: UpstreamEvent) => void;
@@ -83,7 +81,7 @@ export class UpstreamWatch {
 
   /** Dials only who is not known to be well. Undefined: nothing new. */
   async #ask(): Promise<{answers: boolean; why?: Error} | undefined> {
-    const seen = await this.#options.glance();
+    const seen = await this.#options.listenState();
     if (seen === 'listening') {
       this.#listed = true;
       return {answers: true};
@@ -133,14 +131,14 @@ export function watchUpstream(
     watchUpstream: when,
     waitUpstreamMs,
     onEvent,
-  }: {watchUpstream: WatchWish; waitUpstreamMs: number; onEvent: (event: TunnelEvent) => void},
+  }: {watchUpstream: WatchUpstream; waitUpstreamMs: number; onEvent: (event: TunnelEvent) => void},
 ): UpstreamWatch | undefined {
   if (when === 'never') return undefined;
   return new UpstreamWatch({
     label: () => join.label,
     looksFirst: when === 'always' || when === 'at first',
     watching: when === 'always',
-    glance: async () => (await join.upstream?.glance()) ?? 'unknown',
+    listenState: async () => (await join.upstream?.listenState()) ?? 'unknown',
     dial: async () =>
       join.upstream === undefined ? new TunlError('UPSTREAM_REFUSED') : await join.upstream.probe(),
     onEvent,
@@ -179,5 +177,5 @@ export async function isSilentHere(label: string): Promise<boolean> {
   // A folder is served by the agent itself.
   if (target.kind === 'folder') return false;
   const upstream = target.kind === 'unix' ? new UnixUpstream(target.path) : new TcpUpstream(target);
-  return (await upstream.glance()) === 'nobody' && (await upstream.probe()) !== undefined;
+  return (await upstream.listenState()) === 'nobody' && (await upstream.probe()) !== undefined;
 }

@@ -6,7 +6,7 @@ import {report} from './failure.js';
 import {outputFlags} from './flags.js';
 import {createPresenter, type Presenter} from './presenter.js';
 import {usageError, valueForSwitch} from './usage.js';
-import {wishes} from './words.js';
+import {earlyFlags} from './words.js';
 
 type Output = Record<string, unknown>;
 
@@ -49,7 +49,7 @@ export abstract class BaseCommand extends Command {
   /** Replaces oclif's method, which prints its whole context with the words of the command line. */
   protected override async catch(error: Error): Promise<void> {
     this.#presenter?.end();
-    process.exitCode = report(usageError(error, this.#declared()) ?? error, wishes(this.argv), this.argv);
+    process.exitCode = report(usageError(error, this.#declared()) ?? error, earlyFlags(this.argv), this.argv);
   }
 
   protected override async finally(): Promise<void> {

@@ -17,7 +17,7 @@ export function checkRelayFlags(flags: TunnelFlags): void {
     refuse('follow', 'is about a relay elsewhere, and none is given', 'Give --relay URL');
 }
 
-export interface ExposeWishes extends Pick<TunnelFlags, (typeof upstreamFlagNames)[number]> {
+export interface ExposeFlags extends Pick<TunnelFlags, (typeof upstreamFlagNames)[number]> {
   tcp: boolean;
   h2: boolean;
   http1: boolean;
@@ -38,7 +38,7 @@ const OF_ONE = {
 
 /** Checks the flags of `tunl expose`. @throws TunlError USAGE */
 export function checkExposeFlags(
-  flags: ExposeWishes,
+  flags: ExposeFlags,
   {targets, hasCommand}: {targets: readonly string[]; hasCommand: boolean},
 ): void {
   if (hasCommand && targets.length > 1)

@@ -6,17 +6,17 @@ import {ERRORS, TunlError, toTunlError} from '../core/errors.js';
 import {oneLine} from '../core/one-line.js';
 import {nextStep} from './next-steps.js';
 import {writeLine} from './stdout.js';
-import {type Wishes, withoutSecrets} from './words.js';
+import {type EarlyFlags, withoutSecrets} from './words.js';
 
 /** Reports `error` once, on the stream where it belongs, and returns the exit code. */
-export function report(error: unknown, wish: Wishes, words: readonly string[]): number {
+export function report(error: unknown, flags: EarlyFlags, words: readonly string[]): number {
   // oclif's `this.exit(n)` is an end, not a failure.
   if (error instanceof ExitError) return error.oclif.exit ?? 0;
   const event = asEvent(error, words);
-  if (wish.json && event.code !== 'STDOUT_FAILED') writeLine(JSON.stringify(event));
+  if (flags.json && event.code !== 'STDOUT_FAILED') writeLine(JSON.stringify(event));
   // After an interrupt only the exit code tells the reason, because the user knows it.
   else if (event.code !== 'ABORTED') process.stderr.write(sentences(event));
-  if (wish.debug) process.stderr.write(withoutSecrets(`${stacks(error)}\n`, words));
+  if (flags.debug) process.stderr.write(withoutSecrets(`${stacks(error)}\n`, words));
   return event.exitCode;
 }
 

@@ -1,24 +1,11 @@
 // The flags of every command, and what is given of optional values.
 
 import {boolean} from '@oclif/core/flags';
-import {TunlError} from '../core/errors.js';
-import {LOG_LEVELS, type LogLevel} from '../core/logger.js';
-import {type Kind, setting} from '../core/settings.js';
+import {LOG_LEVELS} from '../core/logger.js';
+import {choice, setting} from '../core/settings.js';
 import {flagOf} from './setting-flags.js';
 
-const level: Kind<LogLevel> = {
-  placeholder: 'LEVEL',
-  parse: (text) => {
-    const known = LOG_LEVELS.find((each) => each === text);
-    if (known) return known;
-    throw new TunlError('OPTION_INVALID', {
-      reason: 'There is no such log level.',
-      next: `Give one of ${LOG_LEVELS.join(', ')}.`,
-    });
-  },
-  check: (value) => value,
-  show: String,
-};
+const level = choice('LEVEL', 'log level', LOG_LEVELS);
 
 /** The flags of every command. */
 export const outputFlags = {

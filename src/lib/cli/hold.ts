@@ -5,7 +5,7 @@ import {listenForSignals, type SignalOptions} from './signals.js';
 import {onReaderGone} from './stdout.js';
 
 /** A tunnel or a relay. */
-export interface Held {
+export interface Closable {
   /** Settles at the end; rejects after a failure. Absent where only `close` ends it. */
   readonly closed?: Promise<void>;
   close(options: {drainTimeoutMs: number}): Promise<void>;
@@ -13,7 +13,7 @@ export interface Held {
   destroy?(): void;
 }
 
-export interface HoldOptions<T extends Held> {
+export interface HoldOptions<T extends Closable> {
   /** Opens it; gives up when the signal aborts. */
   open: (signal: AbortSignal) => Promise<T>;
   /** Called when somebody asks for the end, before closing begins. */
@@ -30,7 +30,7 @@ export interface HoldOptions<T extends Held> {
 }
 
 /** Resolves after an orderly end; rejects with the error that ended it. */
-export async function hold<T extends Held>(options: HoldOptions<T>): Promise<void> {
+export async function hold<T extends Closable>(options: HoldOptions<T>): Promise<void> {
   const starting = new AbortController();
   let held: T | undefined;
   let stopping: Promise<void> | undefined;

@@ -7,7 +7,7 @@ import {EXIT, toTunlError} from '../core/errors.js';
 import {report} from './failure.js';
 import {quickRun} from './quick-run.js';
 import {flush, guardPipes, stdoutFailure} from './stdout.js';
-import {wishes} from './words.js';
+import {earlyFlags} from './words.js';
 
 export interface MainOptions {
   /** Runs the sources instead of the build. */
@@ -32,7 +32,7 @@ export async function main(
     const failure = stdoutFailure();
     if (failure !== undefined) throw failure;
   } catch (error) {
-    process.exitCode = report(error, wishes(words), words);
+    process.exitCode = report(error, earlyFlags(words), words);
   }
   await flush();
   process.exit();
@@ -45,7 +45,7 @@ function guardProcess(words: readonly string[]): void {
     if (error !== undefined && error === stdoutFailure()?.cause) return;
     process.off('uncaughtException', onUncaught);
     process.on('uncaughtException', () => process.exit(EXIT.unexpected));
-    process.exitCode = report(toTunlError(error), wishes(words), words);
+    process.exitCode = report(toTunlError(error), earlyFlags(words), words);
     void flush().then(() => process.exit());
   };
   process.on('uncaughtException', onUncaught);

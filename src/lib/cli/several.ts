@@ -8,7 +8,7 @@ import {portOrTarget} from '../agent/upstreams/target.js';
 import {TunlError} from '../core/errors.js';
 import {forward} from '../forward.js';
 import {given} from './flags.js';
-import type {Held} from './hold.js';
+import type {Closable} from './hold.js';
 import type {Line} from './wording.js';
 
 export const targetArgs = {
@@ -144,7 +144,7 @@ function speaksTls(place: number | string): boolean {
   return /^\s*https:/i.test(String(place));
 }
 
-export class Several implements Held {
+export class Several implements Closable {
   /** Settles when all have ended; rejects with what ended the first that failed. */
   readonly closed: Promise<void>;
   readonly #tunnels: readonly Tunnel[];

@@ -22,19 +22,16 @@ export const keyFlags = {
   'agent-keys': boolean({summary: 'The keys of the running ssh-agent.'}),
 };
 
-export interface KeyWishes {
+export interface KeyFlags {
   key: readonly string[] | undefined;
   github: readonly string[] | undefined;
   'agent-keys': boolean;
 }
 
 /** @throws TunlError USAGE, KEY_*, FILE_UNREADABLE */
-export async function keysOf(
-  wishes: KeyWishes,
-  tell: (notice: string) => void,
-): Promise<readonly PublicKey[]> {
-  const {key = [], github = []} = wishes;
-  if (key.length + github.length === 0 && !wishes['agent-keys']) {
+export async function keysOf(flags: KeyFlags, tell: (notice: string) => void): Promise<readonly PublicKey[]> {
+  const {key = [], github = []} = flags;
+  if (key.length + github.length === 0 && !flags['agent-keys']) {
     throw new TunlError('USAGE', {
       reason: '`tunl ssh` needs to know who may log in.',
       next: 'Give a public key with --key FILE, or --github USER, or --agent-keys.',
@@ -43,7 +40,7 @@ export async function keysOf(
   const lists = await Promise.all([
     ...key.map((path) => keysFromFile(path)),
     ...github.map((user) => keysFromGitHub(user)),
-    ...(wishes['agent-keys'] ? [keysFromAgent()] : []),
+    ...(flags['agent-keys'] ? [keysFromAgent()] : []),
   ]);
   const {keys, notices} = mergeKeys(lists);
   for (const notice of notices) tell(notice);

@@ -10,15 +10,16 @@ import type {UpOptions} from './detach.js';
 import {given} from './flags.js';
 import {time} from './format.js';
 import {type Audience, greet} from './greet.js';
-import {type Held, hold} from './hold.js';
+import {type Closable, hold} from './hold.js';
 import {Limits} from './limits.js';
+import type {Presenter} from './presenter.js';
 import {forwardOptions, lifeSettings, type TunnelFlags} from './tunnel-flags.js';
 import {readiesOf} from './tunnel-state.js';
 
-type LaunchWishes = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
+type LaunchFlags = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
 
 /** A tunnel, or one with a program. */
-type HeldTunnel = Held & Pick<Tunnel, 'rttMs' | 'traffic'> & {readonly login?: readonly LoginFact[]};
+type OpenTunnel = Closable & Pick<Tunnel, 'rttMs' | 'traffic'> & {readonly login?: readonly LoginFact[]};
 
 export abstract class TunnelCommand extends BackgroundCommand {
   /**
@@ -27,7 +28,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
    */
   protected async holdTunnel(
     flags: TunnelFlags,
-    open: (options: ForwardOptions) => Promise<HeldTunnel>,
+    open: (options: ForwardOptions) => Promise<OpenTunnel>,
     {sharesTerminal = false} = {},
   ): Promise<void> {
     checkRelayFlags(flags);
@@ -67,8 +68,8 @@ export abstract class TunnelCommand extends BackgroundCommand {
       open: async (signal) => {
         this.presenter.begin('connecting to the relay');
         const {log} = this.presenter;
-        const watchUpstream = this.presenter.isLive || (!this.presenter.isSilent && ('at first' as const));
-        const options = {...forwardOptions(flags), watchUpstream, drainTimeoutMs, signal, onEvent, log};
+        const reports = reportsFor(this.presenter);
+        const options = {...forwardOptions(flags), ...reports, drainTimeoutMs, signal, onEvent, log};
         const held = await open(options);
         limits.begin((reason) => {
           this.background?.endsBecause(reason);
@@ -94,7 +95,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
   protected async holdProgram(
     program: Program,
     flags: TunnelFlags,
-    options: {tcp?: boolean; launch?: LaunchWishes} = {},
+    options: {tcp?: boolean; launch?: LaunchFlags} = {},
   ): Promise<void> {
     let served: ServedProgram | undefined;
     const {presenter} = this;
@@ -120,7 +121,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
   }
 
   /** Keeps the block up to date and handles keys where there is a keyboard. */
-  async #attend(held: HeldTunnel, wantsKeys: boolean): Promise<Disposable | undefined> {
+  async #attend(held: OpenTunnel, wantsKeys: boolean): Promise<Disposable | undefined> {
     const {presenter} = this;
     if (!presenter.isLive) return undefined;
     const rttMs = () => held.rttMs;
@@ -163,4 +164,13 @@ export abstract class TunnelCommand extends BackgroundCommand {
     if (this.background) await this.background.up(ready, facts, {drainTimeoutMs, ...hooks});
     else await greet(readiesOf(this.presenter.state), flags, {...this.#audience(), leaves: flags.detach});
   }
+}
+
+/** What is told about the upstream: as much as is shown. */
+function reportsFor({
+  isLive,
+  isSilent,
+}: Presenter): Pick<ForwardOptions, 'watchUpstream' | 'explainHostChecks'> {
+  if (isSilent) return {watchUpstream: 'when refused'};
+  return {watchUpstream: isLive ? 'always' : 'at first', explainHostChecks: true};
 }

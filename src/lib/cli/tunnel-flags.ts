@@ -126,6 +126,6 @@ export function lifeSettings(flags: LifeValues) {
 }
 
 /** The same for a program that the command knows. */
-export function launchWishes(flags: ValuesOf<typeof PROGRAM_SETTINGS>) {
+export function launchOptions(flags: ValuesOf<typeof PROGRAM_SETTINGS>) {
   return optionsOf(PROGRAM_SETTINGS, flags);
 }

@@ -1,6 +1,6 @@
 // Reads the parts of the command line that are needed before parsing, or when parsing fails.
 
-export interface Wishes {
+export interface EarlyFlags {
   json: boolean;
   quiet: boolean;
   /** True when stacks are shown. */
@@ -8,7 +8,7 @@ export interface Wishes {
 }
 
 /** Reads --json, -q and --log-level from the words before `--`. */
-export function wishes(words: readonly string[]): Wishes {
+export function earlyFlags(words: readonly string[]): EarlyFlags {
   const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
   const levels = own.flatMap((word, index) =>
     word === '--log-level' ? [own[index + 1]] : word.startsWith('--log-level=') ? [word.slice(12)] : [],

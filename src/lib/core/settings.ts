@@ -167,6 +167,20 @@ export function text(placeholder: string, read: (text: string) => string = (same
   };
 }
 
+/** @param what is told when there is no such one: `log level`. */
+export function choice<const T extends string>(
+  placeholder: string,
+  what: string,
+  values: readonly T[],
+): Kind<T> {
+  const find = (written: unknown) => {
+    const known = values.find((each) => each === written);
+    if (known !== undefined) return known;
+    throw invalid(`There is no such ${what}.`, `Give one of ${values.join(', ')}.`);
+  };
+  return {placeholder, parse: find, check: find, show: (value) => value};
+}
+
 /** The path of a file. */
 export const file = text('FILE');
 

@@ -38,14 +38,14 @@ export interface TcpBind {
   prefer?: number;
 }
 
-export type BindWish = TlsBind | TcpBind;
+export type TunnelRequest = TlsBind | TcpBind;
 
 export type AgentMessage =
   /**
    * `request` comes back in the answer. `holder`: the agent's own mark, 32 hex digits, the same in all its sessions.
    * `epoch`: it had this tunnel under that epoch and wants it back; refused when another agent has taken it over since.
    */
-  | {type: 'bind'; request: number; wish: BindWish; holder?: string; epoch?: number}
+  | {type: 'bind'; request: number; wish: TunnelRequest; holder?: string; epoch?: number}
   | {type: 'unbind'; tunnel: number};
 
 export type RelayMessage =
@@ -91,7 +91,7 @@ export function parseAgentMessage(payload: Buffer): AgentMessage {
   };
 }
 
-function parseWish(wish: Fields): BindWish {
+function parseWish(wish: Fields): TunnelRequest {
   const kind = oneOf(wish, 'kind', ['tls', 'tcp']);
   if (kind === 'tcp') {
     return {

@@ -7,12 +7,12 @@ import type {OptionsOf} from '../../../src/lib/core/settings.js';
 import {type Same, wrongDefaults} from '../../helpers/settings.js';
 
 /** Values that no flag, variable or file could say. */
-type Callbacks = 'signal' | 'onEvent' | 'log' | 'watchUpstream' | 'upstreamTls';
+type Others = 'signal' | 'onEvent' | 'log' | 'upstreamTls';
 
 test('the options of forward are those of the table, and what is no value', () => {
   const same: Same<
     Required<OptionsOf<typeof FORWARD_SETTINGS>>,
-    Required<Omit<ForwardOptions, Callbacks>>
+    Required<Omit<ForwardOptions, Others>>
   > = true;
   const sameTls: Same<Required<OptionsOf<typeof UPSTREAM_TLS_SETTINGS>>, Required<UpstreamTls>> = true;
   expect([same, sameTls]).toEqual([true, true]);

@@ -4,8 +4,8 @@ import {createServer} from 'node:net';
 import {describe, expect} from 'vitest';
 import type {UpstreamEvent} from '../../../src/lib/agent/events.js';
 import {UpstreamWatch} from '../../../src/lib/agent/upstream-watch.js';
-import {glanceAt, TcpUpstream} from '../../../src/lib/agent/upstreams/tcp.js';
-import type {Glance} from '../../../src/lib/agent/upstreams/upstream.js';
+import {listenStateOf, TcpUpstream} from '../../../src/lib/agent/upstreams/tcp.js';
+import type {ListenState} from '../../../src/lib/agent/upstreams/upstream.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
@@ -15,14 +15,14 @@ function setUp(watching: boolean, looksFirst = watching) {
   const clock = new ManualClock();
   const events: Omit<UpstreamEvent, 'type' | 'upstream'>[] = [];
   const silent: string[] = [];
-  const world = {glance: 'nobody' as Glance, dialled: false, dials: 0, glances: 0};
+  const world = {listens: 'nobody' as ListenState, dialled: false, dials: 0, looks: 0};
   const watch = new UpstreamWatch({
     label: () => 'localhost:8000',
     looksFirst,
     watching,
-    glance: async () => {
-      world.glances += 1;
-      return world.glance;
+    listenState: async () => {
+      world.looks += 1;
+      return world.listens;
     },
     dial: async () => {
       world.dials += 1;
@@ -51,25 +51,25 @@ describe('a live view', () => {
     expect([events, silent]).toEqual([[{answers: false}], ['yet']]);
     await pass(10_000);
     expect(silent).toEqual(['yet']);
-    world.glance = 'listening';
+    world.listens = 'listening';
     await pass(5_000);
     expect(events).toEqual([{answers: false}, {answers: true, silentMs: expect.any(Number)}]);
   });
 
   test('never dials what the kernel shows listening, and notices that it has gone', async () => {
     const {watch, world, events, silent, pass} = setUp(true);
-    world.glance = 'listening';
+    world.listens = 'listening';
     watch.begin(false);
     await pass(60_000);
     expect([events, world.dials]).toEqual([[{answers: true}], 0]);
-    world.glance = 'nobody';
+    world.listens = 'nobody';
     await pass(6_000);
     expect([events.at(-1), silent]).toEqual([{answers: false}, ['again']]);
   });
 
   test('dials a service elsewhere once, and then leaves it alone', async () => {
     const {watch, world, events, pass} = setUp(true);
-    world.glance = 'unknown';
+    world.listens = 'unknown';
     world.dialled = true;
     watch.begin(false);
     await pass(600_000);
@@ -91,7 +91,7 @@ describe('a live view', () => {
       await pass(2_000);
       watch.visited(true);
     }
-    expect(world.glances).toBe(0);
+    expect(world.looks).toBe(0);
   });
 });
 
@@ -101,7 +101,7 @@ describe('a look at the beginning', () => {
     watch.begin(false);
     await pass(60_000);
     expect([events, silent]).toEqual([[{answers: false}], ['yet']]);
-    world.glance = 'listening';
+    world.listens = 'listening';
     await pass(120_000);
     expect(events).toEqual([{answers: false}, {answers: true, silentMs: expect.any(Number)}]);
   });
@@ -109,12 +109,12 @@ describe('a look at the beginning', () => {
   test.each([
     ['listening', 0],
     ['unknown', 1],
-  ] as const)('is the only one where all is well (%s: %i dials)', async (glance, dials) => {
+  ] as const)('is the only one where all is well (%s: %i dials)', async (listens, dials) => {
     const {watch, world, events, silent, pass} = setUp(false, true);
-    Object.assign(world, {glance, dialled: true});
+    Object.assign(world, {listens, dialled: true});
     watch.begin(false);
     await pass(600_000);
-    expect([events, silent, world.glances, world.dials]).toEqual([[], [], 1, dials]);
+    expect([events, silent, world.looks, world.dials]).toEqual([[], [], 1, dials]);
   });
 });
 
@@ -125,7 +125,7 @@ describe('otherwise', () => {
     await pass(600_000);
     watch.visited(true);
     await pass(600_000);
-    expect([world.glances, events]).toEqual([0, []]);
+    expect([world.looks, events]).toEqual([0, []]);
     watch.visited(false);
     await pass(600_000);
     expect(world.dials).toBeLessThan(18);
@@ -166,7 +166,7 @@ describe('the kernel’s tables', () => {
       server.listen(0, address, () => resolve((server.address() as {port: number}).port)),
     );
     try {
-      expect(await glanceAt({host, port})).toBe(answer);
+      expect(await listenStateOf({host, port})).toBe(answer);
     } finally {
       server.close();
     }
@@ -175,11 +175,11 @@ describe('the kernel’s tables', () => {
   test('nobody is dialled', async ({scope}) => {
     let visits = 0;
     const port = await scope.listen(createServer(() => (visits += 1)));
-    expect(await glanceAt({host: 'localhost', port})).toBe('listening');
+    expect(await listenStateOf({host: 'localhost', port})).toBe('listening');
     expect(visits).toBe(0);
     expect(await new TcpUpstream({host: '127.0.0.1', port}).probe()).toBeUndefined();
     const free = {host: '127.0.0.1', port: await unusedPort()};
-    expect(await glanceAt(free)).toBe('nobody');
+    expect(await listenStateOf(free)).toBe('nobody');
     expect(await new TcpUpstream(free).probe()).toMatchObject({code: 'ECONNREFUSED'});
   });
 });

@@ -1,7 +1,7 @@
 import {describe, expect, test} from 'vitest';
-import {wishes, withoutSecrets} from '../../../src/lib/cli/words.js';
+import {earlyFlags, withoutSecrets} from '../../../src/lib/cli/words.js';
 
-describe('wishes', () => {
+describe('earlyFlags', () => {
   test.each([
     [[], {json: false, quiet: false, debug: false}],
     [['expose', '8000', '--json', '-q'], {json: true, quiet: true, debug: false}],
@@ -10,7 +10,7 @@ describe('wishes', () => {
     [['expose', '--log-level=trace'], {json: false, quiet: false, debug: true}],
     [['expose', '--log-level'], {json: false, quiet: false, debug: false}],
   ])('%j', (words, wish) => {
-    expect(wishes(words)).toEqual(wish);
+    expect(earlyFlags(words)).toEqual(wish);
   });
 });
 

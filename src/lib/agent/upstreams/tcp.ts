@@ -9,7 +9,7 @@ import {knownAddresses} from '../../net/localhost.js';
 import {formatHostPort, type HostPort} from '../../protocol/targets.js';
 import {
   DIAL_TIMEOUT_MS,
-  type Glance,
+  type ListenState,
   PROBE_TIMEOUT_MS,
   type Upstream,
   type UpstreamDial,
@@ -45,8 +45,8 @@ export class TcpUpstream implements Upstream {
     });
   }
 
-  glance(): Promise<Glance> {
-    return glanceAt(this.#place);
+  listenState(): Promise<ListenState> {
+    return listenStateOf(this.#place);
   }
 
   probe(): Promise<Error | undefined> {
@@ -79,7 +79,7 @@ export function withReader(read: SocketRead, open: (options: ReaderOptions) => S
 }
 
 /** A port that the kernel leads elsewhere (to a container) has no socket here: nobody is not the last word. */
-export async function glanceAt({host, port}: HostPort): Promise<Glance> {
+export async function listenStateOf({host, port}: HostPort): Promise<ListenState> {
   const addresses = knownAddresses(host);
   if (process.platform !== 'linux' || !addresses?.every(isLoopbackAddress)) return 'unknown';
   return (await isListening(addresses, port)) ? 'listening' : 'nobody';

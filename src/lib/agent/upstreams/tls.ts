@@ -7,11 +7,11 @@ import {machineAuthorities} from '../../carrier/trust.js';
 import {tls} from '../../core/node-tls.js';
 import {dial, openSocket} from '../../net/dial.js';
 import {formatHostPort, type HostPort} from '../../protocol/targets.js';
-import {glanceAt} from './tcp.js';
+import {listenStateOf} from './tcp.js';
 import {isUnknownIssuer, sayAlert, tlsError} from './tls-errors.js';
 import {
   DIAL_TIMEOUT_MS,
-  type Glance,
+  type ListenState,
   PROBE_TIMEOUT_MS,
   type Upstream,
   type UpstreamConnection,
@@ -78,8 +78,8 @@ export class TlsUpstream implements Upstream {
     });
   }
 
-  async glance(): Promise<Glance> {
-    return this.#passed ? await glanceAt(this.#place) : 'unknown';
+  async listenState(): Promise<ListenState> {
+    return this.#passed ? await listenStateOf(this.#place) : 'unknown';
   }
 
   probe(): Promise<Error | undefined> {

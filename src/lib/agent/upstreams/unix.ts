@@ -6,7 +6,7 @@ import {isUnixListening} from '../../core/listening.js';
 import {withReader} from './tcp.js';
 import {
   DIAL_TIMEOUT_MS,
-  type Glance,
+  type ListenState,
   PROBE_TIMEOUT_MS,
   type Upstream,
   type UpstreamDial,
@@ -36,7 +36,7 @@ export class UnixUpstream implements Upstream {
     });
   }
 
-  async glance(): Promise<Glance> {
+  async listenState(): Promise<ListenState> {
     if (process.platform !== 'linux') return 'unknown';
     return (await isUnixListening(this.#path)) ? 'listening' : 'nobody';
   }

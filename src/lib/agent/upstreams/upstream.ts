@@ -10,7 +10,7 @@ export const DIAL_TIMEOUT_MS = 10_000;
 export const PROBE_TIMEOUT_MS = 5_000;
 
 /** The answer of the kernel's tables. `unknown`: the tables have no answer. */
-export type Glance = 'listening' | 'nobody' | 'unknown';
+export type ListenState = 'listening' | 'nobody' | 'unknown';
 
 /** A connection to the upstream, made with allowHalfOpen, without a listener. */
 export interface UpstreamConnection {
@@ -42,7 +42,7 @@ export interface Upstream {
   /** Returns what ends the dial without a further word. No callback comes before it has returned. */
   dial(visitor: UpstreamDial): () => void;
   /** Tells what this machine knows without a connection. */
-  glance(): Promise<Glance>;
+  listenState(): Promise<ListenState>;
   /** Makes a connection and closes it at once. Resolves to undefined when the upstream answers, else to the reason. */
   probe(): Promise<Error | undefined>;
   /** Ends what serves it, where that is a part of this agent. */

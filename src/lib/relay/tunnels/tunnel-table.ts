@@ -4,7 +4,7 @@ import {type ErrorCode, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import {randomBytes} from '../../core/node-crypto.js';
 import type {Session} from '../../mux/session.js';
-import type {BindWish, TcpBind, TlsBind} from '../../protocol/control-messages.js';
+import type {TcpBind, TlsBind, TunnelRequest} from '../../protocol/control-messages.js';
 import {checkLabel, randomLabel} from '../../protocol/names.js';
 import type {Principal} from '../access/principal.js';
 import type {RelayEvents} from '../events.js';
@@ -44,7 +44,7 @@ export interface TunnelTableOptions {
 }
 
 export interface BindRequest {
-  wish: BindWish;
+  wish: TunnelRequest;
   principal: Principal;
   claimant: Claimant;
   session: Session;

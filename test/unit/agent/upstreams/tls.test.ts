@@ -107,15 +107,15 @@ test('one that ends in the middle of the handshake has refused the connection', 
 
 test('only a handshake that went well makes an open port enough', async ({scope}) => {
   const {upstream, port, ca} = await setUp(scope);
-  expect(await upstream.glance()).toBe('unknown');
+  expect(await upstream.listenState()).toBe('unknown');
   expect(await upstream.probe()).toBeUndefined();
-  if (process.platform === 'linux') expect(await upstream.glance()).toBe('listening');
+  if (process.platform === 'linux') expect(await upstream.listenState()).toBe('listening');
   const other = new TlsUpstream({host: '127.0.0.1', port}, {ca: ca.cert});
   expect(await other.probe()).toMatchObject({
     code: 'UPSTREAM_CERTIFICATE',
     message: `The certificate of https://127.0.0.1:${port} is for localhost, not for 127.0.0.1.`,
   });
-  expect(await other.glance()).toBe('unknown');
+  expect(await other.listenState()).toBe('unknown');
   const nobody = await unusedPort();
   expect(await new TlsUpstream({host: '127.0.0.1', port: nobody}).probe()).toMatchObject({
     code: 'ECONNREFUSED',

@@ -43,15 +43,15 @@ test('it is probed and looked up in the kernel’s table', async ({scope}) => {
   const path = join(await scope.tempDir('sock et-ü'), 'app.sock');
   const upstream = new UnixUpstream(path);
   const isLinux = process.platform === 'linux';
-  expect(await upstream.glance()).toBe(isLinux ? 'nobody' : 'unknown');
+  expect(await upstream.listenState()).toBe(isLinux ? 'nobody' : 'unknown');
   expect(await upstream.probe()).toMatchObject({code: 'ENOENT'});
   const server = createServer((socket) => socket.on('error', () => {}));
   server.listen(path);
   await once(server, 'listening');
-  expect(await upstream.glance()).toBe(isLinux ? 'listening' : 'unknown');
+  expect(await upstream.listenState()).toBe(isLinux ? 'listening' : 'unknown');
   expect(await upstream.probe()).toBeUndefined();
   await new Promise((resolve) => server.close(resolve));
-  expect(await upstream.glance()).toBe(isLinux ? 'nobody' : 'unknown');
+  expect(await upstream.listenState()).toBe(isLinux ? 'nobody' : 'unknown');
   writeFileSync(path, '');
   expect(await upstream.probe()).toMatchObject({code: 'ECONNREFUSED'});
 });

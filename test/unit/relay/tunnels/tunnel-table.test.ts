@@ -6,7 +6,7 @@ import {expect, test} from 'vitest';
 import {TunlError} from '../../../../src/lib/core/errors.js';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import type {Session} from '../../../../src/lib/mux/session.js';
-import type {BindWish} from '../../../../src/lib/protocol/control-messages.js';
+import type {TunnelRequest} from '../../../../src/lib/protocol/control-messages.js';
 import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import type {LeaseKey, LeaseStore} from '../../../../src/lib/relay/leases/lease-store.js';
 import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
@@ -73,7 +73,7 @@ class Binder {
   lost: string | undefined;
   refused: string | undefined;
 
-  constructor(tunnels: TunnelTable, owner: string, wish: BindWish) {
+  constructor(tunnels: TunnelTable, owner: string, wish: TunnelRequest) {
     this.owner = owner;
     this.answer = tunnels
       .bind({
@@ -133,9 +133,9 @@ test('however answers of the store are delayed, one has each tunnel, its port li
       await using scope = new Scope();
       const ports = [await unusedPort(), await unusedPort()];
       const keys: LeaseKey[] = ['tls:demo', ...ports.map((port): LeaseKey => `tcp:${port}`)];
-      const wishes: BindWish[] = [
+      const wishes: TunnelRequest[] = [
         {kind: 'tls', name: 'demo', h2: false},
-        ...ports.map((port): BindWish => ({kind: 'tcp', port})),
+        ...ports.map((port): TunnelRequest => ({kind: 'tcp', port})),
       ];
       const store = new SlowStore();
       const events: RelayEvent[] = [];
@@ -156,7 +156,7 @@ test('however answers of the store are delayed, one has each tunnel, its port li
       };
       for (const {what, owner, which} of steps) {
         if (what === 'bind')
-          binders.push(new Binder(tunnels, owner, wishes[which % wishes.length] as BindWish));
+          binders.push(new Binder(tunnels, owner, wishes[which % wishes.length] as TunnelRequest));
         else if (what === 'release') release(binders[which % Math.max(1, binders.length)]);
         else store.next(which);
         await turn();
