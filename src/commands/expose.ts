@@ -2,7 +2,7 @@
 
 import {checkExposeFlags} from '../lib/cli/combinations.js';
 import {outputValve} from '../lib/cli/output-valve.js';
-import {openerOf, splitTarget, targetArgs} from '../lib/cli/several.js';
+import {openingsOf, splitTarget, targetArgs} from '../lib/cli/targets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {commandFlags, exposeFlags} from '../lib/cli/tunnel-flags.js';
 
@@ -41,6 +41,6 @@ export default class Expose extends TunnelCommand {
         launch: {onOutput: outputValve(this.presenter.output), port, readyTimeoutMs: flags['ready-timeout']},
       });
     }
-    await this.holdTunnel(flags, openerOf(words, {...flags, tell: this.presenter.tell}));
+    await this.holdTunnels(flags, openingsOf(words, {...flags, tell: this.presenter.tell}));
   }
 }

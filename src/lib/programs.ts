@@ -1,6 +1,6 @@
 // A local program and its tunnel: both open at the same time, `ready` follows when both are up, and both end together.
 
-import type {TunnelEvent} from './agent/events.js';
+import type {ReadyEvent, TunnelEvent} from './agent/events.js';
 import type {ForwardOptions} from './agent/options.js';
 import type {LocalTunnel, PublicSides} from './agent/tunnel.js';
 import {TcpUpstream} from './agent/upstreams/tcp.js';
@@ -87,6 +87,10 @@ export class ServedProgram {
     this.login = running.login;
     this.closed = this.#watch(program, options.forward.onEvent);
     this.closed.catch(() => {});
+  }
+
+  get ready(): ReadyEvent {
+    return this.#tunnel.ready;
   }
 
   get rttMs(): number | undefined {

@@ -115,8 +115,8 @@ test('when one of several is refused, the command fails with the reason', async 
 
 test.for([
   [['3000', '3000'], /Two targets are called 3000/],
-  [['3000', '3001', '--subdomain', 'demo'], /--subdomain is for one TARGET/],
-  [['3000', '3001', '--detach'], /--detach is for one TARGET/],
+  [['3000', '3001', '--subdomain', 'demo'], /--subdomain is for one TARGET[\s\S]*Write NAME=TARGET/],
+  [['3000', '3001', '--tcp', '--remote-port', '9000'], /--remote-port is for one TARGET/],
   [['x-1=3000', '--subdomain', 'demo'], /both name it/],
   [['3000', '3001', '--', 'sleep', '9'], /more than one TARGET/],
 ] as const)('%s says what is wrong', async ([words, why], {scope}) => {
@@ -138,5 +138,22 @@ test('a reserved name becomes the name of the tunnel, and not its address', asyn
   const cli = await startCli(scope, ['expose', `${a}`, `api=${b}`]);
   const line = await cli.line((each) => each.startsWith('api\t'));
   expect(line).toMatch(/^api\thttps:\/\/[a-z2-7]{26}\./);
+  await cli.stop('SIGINT');
+});
+
+test('--h2 is for those that visitors reach by TLS; :tcp is beside it', async ({scope}) => {
+  const [a, b] = await three(scope);
+  const cli = await startCli(scope, ['expose', `${a}`, `${b}:tcp`, '--h2', '--json']);
+  expect((await cli.event('ready', ({tunnel}) => tunnel === `${a}`)).h2).toBe(true);
+  expect(await cli.event('ready', ({tunnel}) => tunnel === `${b}`)).toMatchObject({h2: false, tcp: {}});
+  await cli.stop('SIGINT');
+});
+
+test('--qr and --copy are for all of them', async ({scope}) => {
+  const ports = await three(scope);
+  const cli = await startCli(scope, ['expose', ...ports.map((port) => `${port}`), '--qr', '--plain']);
+  await cli.line((line) => line.startsWith(`${ports[2]}\t`));
+  for (const port of ports)
+    await cli.saidOnStderr(new RegExp(`^${port} {2}https://\\S+\\n█+\\n██ ▄▄▄▄▄ `, 'm'));
   await cli.stop('SIGINT');
 });

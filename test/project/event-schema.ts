@@ -93,6 +93,7 @@ export const eventSchemas = {
     command: text,
     pid: count,
     startedAt: v.pipe(v.string(), v.isoTimestamp()),
+    tunnels: v.exactOptional(v.array(v.strictObject({tunnel: text, address: text, upstream: text}))),
     expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
     status: v.exactOptional(
       v.strictObject({
@@ -122,6 +123,14 @@ export const eventSchemas = {
     address: text,
     expiresAt: v.pipe(v.string(), v.isoTimestamp()),
   }),
+  added: v.strictObject({
+    type: v.literal('added'),
+    id: text,
+    tunnel: text,
+    address: text,
+    upstream: text,
+  }),
+  removed: v.strictObject({type: v.literal('removed'), id: text, tunnel: text, address: text}),
   ended: v.strictObject({type: v.literal('ended'), id: text, address: text}),
 };
 
@@ -154,6 +163,8 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   tunnel: true,
   log: true,
   extended: true,
+  added: true,
+  removed: true,
   ended: true,
 } satisfies Agreement;
 

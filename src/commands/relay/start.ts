@@ -25,7 +25,7 @@ export default class RelayStart extends BackgroundCommand {
     const {flags} = await this.parse(RelayStart);
     const {detach, drainTimeoutMs} = relayCommandSettings(flags);
     const detached = await this.startDetached<ListeningEvent>(detach, 'listening');
-    if (detached !== undefined) return this.presenter.event(detached.up);
+    if (detached !== undefined) return detached.ups.forEach(this.presenter.event);
     await hold<Relay>({
       drainTimeoutMs,
       onStop: (relay) => {
@@ -42,7 +42,7 @@ export default class RelayStart extends BackgroundCommand {
         const event = listeningEvent(relay, this.background?.id);
         this.presenter.event(event);
         const openVisitors = () => relay.stats().visitors;
-        await this.background?.up(event, [], {drainTimeoutMs, openVisitors});
+        await this.background?.up([event], [], {drainTimeoutMs, openVisitors});
         return relay;
       },
     });

@@ -6,7 +6,7 @@ import {TunlError} from '../core/errors.js';
 import type {TunnelEvent, UpstreamEvent} from './events.js';
 import type {WatchUpstream} from './options.js';
 import type {UpstreamJoin} from './upstream-join.js';
-import {readTarget} from './upstreams/target.js';
+import type {UpstreamTarget} from './upstreams/target.js';
 import {TcpUpstream} from './upstreams/tcp.js';
 import {UnixUpstream} from './upstreams/unix.js';
 import type {ListenState} from './upstreams/upstream.js';
@@ -167,13 +167,8 @@ function reasonOf(why: Error | undefined): Pick<UpstreamEvent, 'code' | 'reason'
   return why instanceof TunlError ? {code: why.code, reason: why.message} : {};
 }
 
-/**
- * Whether nobody listens there, as far as the kernel knows; dialled is only who has no socket here.
- *
- * @param label of the upstream.
- */
-export async function isSilentHere(label: string): Promise<boolean> {
-  const target = readTarget(label);
+/** Whether nobody listens there, as far as the kernel knows. An upstream without a socket here is dialled. */
+export async function isSilentHere(target: UpstreamTarget): Promise<boolean> {
   // A folder is served by the agent itself.
   if (target.kind === 'folder') return false;
   const upstream = target.kind === 'unix' ? new UnixUpstream(target.path) : new TcpUpstream(target);

@@ -1,8 +1,11 @@
 // What a tunnel or a relay in the background answers on its control socket.
 
+import {TunlError} from '../core/errors.js';
 import {oneLine} from '../core/one-line.js';
 import type {ControlAnswer, ControlRequest} from '../launch/control.js';
+import type {ListedAddress} from '../launch/journal.js';
 import type {BackgroundStatus} from './events.js';
+import type {NamedTarget} from './targets.js';
 import {isClosing, NOTHING_YET, type TunnelState} from './tunnel-state.js';
 
 /** How exact the time of the last traffic is. */
@@ -19,6 +22,11 @@ export interface ControlHooks {
   /** Of a relay; a tunnel's visitors are counted from its events. */
   readonly openVisitors?: (() => number) | undefined;
   readonly stop: (reason: string | undefined) => void;
+  /** One more tunnel, and one less. Undefined for a relay. */
+  readonly add?: ((target: NamedTarget, gone: AbortSignal) => Promise<ListedAddress>) | undefined;
+  readonly remove?:
+    | ((name: string, drainTimeoutMs: number | undefined) => Promise<ListedAddress>)
+    | undefined;
 }
 
 /** The status of a tunnel: its state, and when bytes last moved. */
@@ -61,11 +69,16 @@ export class BackgroundState {
   }
 }
 
-export function answerControl(
+/**
+ * @param gone aborts when nobody waits for the answer any more
+ * @throws TunlError why a tunnel cannot be added or removed
+ */
+export async function answerControl(
   request: ControlRequest,
+  gone: AbortSignal,
   state: BackgroundState,
   hooks: ControlHooks,
-): ControlAnswer | undefined {
+): Promise<ControlAnswer | undefined> {
   switch (request.do) {
     case 'status': {
       const open = hooks.openVisitors?.();
@@ -80,7 +93,23 @@ export function answerControl(
       hooks.stop(reason === '' ? undefined : reason);
       return {ok: true};
     }
+    case 'add': {
+      if (hooks.add === undefined) return undefined;
+      const {name, subdomain, target, tcp} = request;
+      return {ok: true, ...(await hooks.add({name, subdomain, target, tcp}, gone))};
+    }
+    case 'remove':
+      if (hooks.remove === undefined) return undefined;
+      return {ok: true, ...(await hooks.remove(request.name, request.drainTimeoutMs))};
   }
+}
+
+/** What was added or removed. @throws TunlError BACKGROUND_SILENT where there is no answer, or one of another version */
+export function readAddress(answer: ControlAnswer | undefined): ListedAddress {
+  const {tunnel, address, upstream}: Record<string, unknown> = answer ?? {};
+  if (typeof tunnel !== 'string' || typeof address !== 'string' || typeof upstream !== 'string')
+    throw new TunlError('BACKGROUND_SILENT');
+  return {tunnel, address, upstream};
 }
 
 const LINKS: readonly unknown[] = ['up', 'away', 'leaving', 'refused', 'closing'];

@@ -7,7 +7,7 @@ import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './eve
 
 /** @param status what the process says about itself */
 export function listedEvent({entry, life}: Listed, status?: BackgroundStatus): BackgroundTunnelEvent {
-  const {id, address, command, pid, startedAt, expiresAt} = entry;
+  const {id, address, command, pid, startedAt, expiresAt, tunnels} = entry;
   return {
     type: 'tunnel',
     state: life === 'running' ? 'running' : 'ended',
@@ -16,6 +16,7 @@ export function listedEvent({entry, life}: Listed, status?: BackgroundStatus): B
     command: command.join(' '),
     pid,
     startedAt,
+    ...(tunnels !== undefined && {tunnels}),
     ...(expiresAt !== undefined && {expiresAt}),
     ...(status !== undefined && {status}),
     ...(life === 'ended' && {end: endOf(entry)}),

@@ -26,14 +26,12 @@ export interface ExposeFlags extends Pick<TunnelFlags, (typeof upstreamFlagNames
   'ready-path': string | undefined;
   'ready-timeout': number | undefined;
   subdomain: string | undefined;
-  detach: boolean;
 }
 
 /** Flags that are about one TARGET, and what says the same of one among several. */
 const OF_ONE = {
   subdomain: 'Write NAME=TARGET',
   'remote-port': 'Give one TARGET',
-  detach: 'Give one TARGET',
 } as const;
 
 /** Checks the flags of `tunl expose`. @throws TunlError USAGE */

@@ -4,10 +4,10 @@ import type {ErrorEvent, ReadyEvent} from '../agent/events.js';
 import {EXIT, isErrorCode, TunlError} from '../core/errors.js';
 import {stateDir} from '../core/state-dir.js';
 import {sayFirst, startInBackground, takeBackgroundId} from '../launch/background.js';
-import type {End, EndCause} from '../launch/journal.js';
-import {Roster} from '../launch/roster.js';
+import type {End, EndCause, ListedAddress} from '../launch/journal.js';
+import {type OwnEntry, Roster} from '../launch/roster.js';
 import {randomSecret} from '../launch/secret.js';
-import {answerControl, BackgroundState, type Traffic} from './background-control.js';
+import {answerControl, BackgroundState, type ControlHooks, type Traffic} from './background-control.js';
 import type {ListeningEvent} from './events.js';
 import {listenForSignals} from './signals.js';
 import {boundStderr} from './stderr-log.js';
@@ -18,13 +18,16 @@ export type UpEvent = ReadyEvent | ListeningEvent;
 
 /** The command in the background is up. */
 export interface Detached<T extends UpEvent> {
-  up: T;
+  /** With several targets there is one for each. */
+  ups: readonly T[];
   facts: string[];
 }
 
 /** The first message of the one in the background. */
 interface FirstWord {
   event: UpEvent | ErrorEvent;
+  /** Of the other targets. */
+  more?: readonly UpEvent[];
   /** Login data, as lines for people. */
   facts: string[];
 }
@@ -45,7 +48,7 @@ export async function detach<T extends UpEvent>(type: T['type']): Promise<Detach
   const word = (await first) as FirstWord | undefined;
   if (word?.event.type === type) {
     release();
-    return {up: word.event as T, facts: word.facts};
+    return {ups: [word.event, ...(word.more ?? [])] as T[], facts: word.facts};
   }
   if (word?.event.type !== 'error') {
     throw new TunlError('UNEXPECTED', {
@@ -65,13 +68,11 @@ function spokenWords(): string[] {
   return words.filter((word, at) => at >= end || !['-q', '--quiet', '--json'].includes(word));
 }
 
-export interface UpOptions {
+export interface UpOptions extends Omit<ControlHooks, 'stop'> {
   drainTimeoutMs: number;
-  /** Where it may end by itself: the end comes so long from now. */
-  extend?: (expiresMs: number) => void;
   traffic?: () => Traffic;
-  /** Of a relay: how many visitors are here. */
-  openVisitors?: () => number;
+  /** The tunnels of the command; absent for a relay. */
+  tunnels?: readonly ListedAddress[];
 }
 
 /** Of a process that gave no reason. */
@@ -85,6 +86,7 @@ export class InBackground {
   readonly id: string;
   readonly #roster = new Roster(stateDir());
   readonly #state = new BackgroundState();
+  #entry: OwnEntry | undefined;
   #end: Pick<End, 'why' | 'code' | 'message'> | undefined;
 
   constructor(id: string) {
@@ -98,11 +100,14 @@ export class InBackground {
     return id === undefined ? undefined : new InBackground(id);
   }
 
-  /** The tunnel is up. It enters the roster before the address is printed, so that the reader of the address can stop it. */
+  /**
+   * All that the command opens is up. It enters the roster before an address is printed, so that the reader of the address can
+   * stop it.
+   */
   async up(
-    event: UpEvent,
+    [event, ...more]: readonly [UpEvent, ...UpEvent[]],
     facts: string[],
-    {drainTimeoutMs, extend, openVisitors, traffic}: UpOptions,
+    {drainTimeoutMs, traffic, tunnels, extend, ...hooks}: UpOptions,
   ): Promise<void> {
     if (traffic !== undefined) this.#state.watch(traffic);
     const expiresAt = event.type === 'ready' ? event.expiresAt : undefined;
@@ -112,16 +117,18 @@ export class InBackground {
       command: process.argv.slice(2),
       address: event.type === 'ready' ? event.address : event.url,
       drainTimeoutMs,
+      ...(tunnels !== undefined && {tunnels}),
       ...(expiresAt !== undefined && {expiresAt}),
     });
-    const control = await this.#roster.serve(this.id, (request) =>
-      answerControl(request, this.#state, {
-        openVisitors,
+    this.#entry = entry;
+    const control = await this.#roster.serve(this.id, (request, gone) =>
+      answerControl(request, gone, this.#state, {
+        ...hooks,
         extend:
           extend &&
           ((ms) => {
             extend(ms);
-            entry.expiresAt(new Date(Date.now() + ms).toISOString());
+            entry.change({expiresAt: new Date(Date.now() + ms).toISOString()});
           }),
         stop: (message) => {
           this.endsBecause('stopped', {...(message !== undefined && {message})});
@@ -135,12 +142,18 @@ export class InBackground {
       entry.end({why, at: new Date().toISOString(), exitCode, ...more});
       control?.closeSync();
     });
-    await sayFirst({event, facts} satisfies FirstWord);
+    await sayFirst({event, more, facts} satisfies FirstWord);
   }
 
   /** Why it is about to end. The first reason counts: what follows from it is told in the log. */
   endsBecause(why: End['why'], more: {code?: string; message?: string} = {}): void {
     this.#end ??= {why, ...more};
+  }
+
+  /** Tunnels were added, or have ended. After the last one they stay as they were: it is the end of the command. */
+  tunnelsAre(tunnels: readonly ListedAddress[]): void {
+    const [first] = tunnels;
+    if (first !== undefined) this.#entry?.change({tunnels, address: first.address});
   }
 
   /** Is called after every event. */

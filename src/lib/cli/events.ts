@@ -44,6 +44,8 @@ export interface BackgroundTunnelEvent {
   pid: number;
   /** ISO 8601. */
   startedAt: string;
+  /** Of a relay absent. Names are what `tunl remove` takes. */
+  tunnels?: readonly {tunnel: string; address: string; upstream: string}[];
   expiresAt?: string;
   /** What it says about itself; absent where it does not answer. */
   status?: BackgroundStatus;
@@ -54,7 +56,7 @@ export interface BackgroundTunnelEvent {
 export interface BackgroundStatus {
   /** `up`, or as in `reconnecting` where visitors cannot come; `closing` while the last ones finish. */
   link: 'up' | 'away' | 'leaving' | 'refused' | 'closing';
-  /** Where visitors are led, as in `ready`; absent for a relay. */
+  /** Where visitors are led, as in `ready`; absent for a relay, and where there are several tunnels. */
   upstream?: string;
   /** `total` is not known of a relay. */
   visitors: {open: number; total?: number};
@@ -72,6 +74,26 @@ export interface ExtendedEvent {
   address: string;
   /** ISO 8601. */
   expiresAt: string;
+}
+
+/** `tunl add`: a command in the background has one more tunnel. */
+export interface AddedEvent {
+  type: 'added';
+  id: string;
+  /** The name, as `tunl remove` takes it. */
+  tunnel: string;
+  address: string;
+  /** As in `ready`. */
+  upstream: string;
+}
+
+/** `tunl remove`: a command in the background has one tunnel less. */
+export interface RemovedEvent {
+  type: 'removed';
+  id: string;
+  tunnel: string;
+  /** What led to it. */
+  address: string;
 }
 
 export interface BackgroundEnd {
@@ -120,6 +142,8 @@ export type CliEvent =
   | BackgroundTunnelEvent
   | LogEvent
   | ExtendedEvent
+  | AddedEvent
+  | RemovedEvent
   | EndedEvent;
 
 /** Events that are skipped for a reader that is too slow. All others are few and describe the state. */

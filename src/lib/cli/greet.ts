@@ -17,6 +17,16 @@ export interface Audience {
   leaves?: boolean;
 }
 
+/** The person at the terminal of this process. */
+export function audienceOf({tell}: {tell: Audience['tell']}): Audience {
+  const {stderr, env} = process;
+  const isScreen = stderr.isTTY && env.TERM !== 'dumb';
+  return {
+    tell,
+    ...(isScreen && {order: (text: string) => stderr.write(text), columns: () => stderr.columns}),
+  };
+}
+
 /** In the order of use: opening the browser comes last. */
 export async function greet(
   readies: readonly Ready[],

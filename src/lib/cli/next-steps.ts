@@ -19,7 +19,10 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   TCP_NOT_OFFERED: 'Use a TLS tunnel, or start the relay with --tcp-ports.',
   BACKGROUND_UNKNOWN: '`tunl list` shows those that run.',
   BACKGROUND_SILENT:
-    'Only tunnels can be given another end, relays cannot; `tunl stop` ends what does not answer, too.',
+    'Only tunnels can be changed while they run, relays cannot; `tunl stop` ends what does not answer, too.',
+  BACKGROUND_NAME_UNKNOWN: '`tunl list` shows the names.',
+  BACKGROUND_NAME_USED: 'Give it another name: `tunl add ID NAME=TARGET`.',
+  BACKGROUND_KEPT: '`tunl stop ID` ends the command.',
   LISTEN_IN_USE: 'Stop what listens there, or choose another --listen.',
   TOKEN_NEEDED: 'Pass --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
   PROGRAM_MISSING: 'Install it, or name it with --bin.',

@@ -3,7 +3,7 @@
 import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
 import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
-import type {CliEvent, ListeningEvent} from './events.js';
+import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, time} from './format.js';
 import type {Ready, TunnelState} from './tunnel-state.js';
 
@@ -20,6 +20,8 @@ export function result(event: CliEvent): string | undefined {
   switch (event.type) {
     case 'ready':
       return event.tunnel === undefined ? event.address : `${event.tunnel}\t${event.address}`;
+    case 'added':
+      return event.address;
     case 'listening':
       return event.url;
     case 'certificate':
@@ -40,9 +42,12 @@ export function result(event: CliEvent): string | undefined {
  */
 export function sentences(event: CliEvent, before: TunnelState): Line[] {
   const lines = about(event, before);
-  if (!('tunnel' in event) || event.tunnel === undefined || event.type === 'ready') return lines;
+  if (!('tunnel' in event) || event.tunnel === undefined || NAMES_ITSELF.has(event.type)) return lines;
   return lines.map(({tone, text}) => ({tone, text: `${event.tunnel}: ${text}`}));
 }
+
+/** Their lines name the tunnel. */
+const NAMES_ITSELF: ReadonlySet<CliEvent['type']> = new Set(['ready', 'added', 'removed']);
 
 function about(event: CliEvent, before: TunnelState): Line[] {
   switch (event.type) {
@@ -100,14 +105,34 @@ function about(event: CliEvent, before: TunnelState): Line[] {
       return [{tone: 'plain', text: `${event.id} has ended`}];
     case 'extended':
       return [{tone: 'plain', text: `${event.id} ends at ${clockTime(new Date(event.expiresAt))}`}];
+    case 'added':
+      return [
+        {tone: 'faint', text: `Visitors of ${event.tunnel} reach ${event.upstream}.`},
+        {
+          tone: 'faint',
+          text: `It goes with: tunl remove ${event.id} ${shellWord(event.tunnel)}`,
+        },
+      ];
+    case 'removed':
+      return [{tone: 'plain', text: `${event.tunnel} is removed: ${event.address}`}];
     case 'tunnel':
-      return [{tone: 'faint', text: `  ${backgroundState(event)}`}];
+      return [{tone: 'faint', text: `  ${backgroundState(event)}`}, ...tunnelRows(event)];
     case 'log':
       return [];
     case 'error':
       // Of one of several: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];
   }
+}
+
+/** Of several tunnels. A single one is the line itself. */
+function tunnelRows({tunnels = []}: BackgroundTunnelEvent): Line[] {
+  if (tunnels.length < 2) return [];
+  const names = Math.max(...tunnels.map(({tunnel}) => tunnel.length));
+  return tunnels.map(({tunnel, address, upstream}) => ({
+    tone: 'faint',
+    text: `  ${tunnel.padEnd(names)}  ${address} → ${upstream}`,
+  }));
 }
 
 function ready(event: Ready): Line[] {

@@ -272,7 +272,25 @@ export const ERRORS = {
     'The tunnel in the background does not answer, or not to this.',
     EXIT.local,
     true,
-    'Only tunnels can be given another end, relays cannot; what does not answer can still be ended.',
+    'Only tunnels can be changed while they run, relays cannot; what does not answer can still be ended.',
+  ),
+  BACKGROUND_NAME_UNKNOWN: row(
+    'The command in the background has no tunnel of this name.',
+    EXIT.usage,
+    false,
+    'Look up the names of its tunnels.',
+  ),
+  BACKGROUND_NAME_USED: row(
+    'The command in the background has a tunnel of this name.',
+    EXIT.usage,
+    false,
+    'Give it another name.',
+  ),
+  BACKGROUND_KEPT: row(
+    'This tunnel ends only together with its command.',
+    EXIT.usage,
+    false,
+    'End the command.',
   ),
   FILE_UNREADABLE: row('A file cannot be read.', EXIT.local, false, 'Check its path and permissions.'),
   STDOUT_FAILED: row(

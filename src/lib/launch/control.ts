@@ -3,6 +3,7 @@
 import {chmodSync, closeSync, openSync, rmSync} from 'node:fs';
 import {connect, createServer, type Server, type Socket} from 'node:net';
 import {join} from 'node:path';
+import {isErrorCode, TunlError, toTunlError} from '../core/errors.js';
 import {checkStateSocket} from '../core/state-trust.js';
 
 export type ControlRequest =
@@ -10,13 +11,29 @@ export type ControlRequest =
   /** The end comes so long from now. */
   | {do: 'extend'; expiresMs: number}
   /** As Ctrl+C would; `reason` is kept with the end. */
-  | {do: 'stop'; reason?: string};
+  | {do: 'stop'; reason?: string}
+  /** A target as a command line has it; a path in it is absolute. */
+  | {do: 'add'; name: string; subdomain?: string; target: string; tcp: boolean}
+  /** Without a time, that of the command. */
+  | {do: 'remove'; name: string; drainTimeoutMs?: number};
 
 export type ControlAnswer = {ok: true} & Record<string, unknown>;
+
+/**
+ * Undefined where the request is none for this process. What it throws is the answer.
+ *
+ * @param gone aborts when nobody waits for the answer any more
+ */
+export type Answer = (
+  request: ControlRequest,
+  gone: AbortSignal,
+) => ControlAnswer | undefined | Promise<ControlAnswer | undefined>;
 
 /** Of a request and of an answer. */
 const MAX_BYTES = 8 * 1024;
 const MAX_REASON_CHARS = 200;
+/** An answer fits into its bytes with an error of this length. */
+const MAX_ERROR_CHARS = 1_000;
 /** A hundred years; what is longer overflows a date sooner or later. */
 const MAX_EXPIRES_MS = 100 * 365 * 86_400_000;
 /** Only the same user gets as far as this; a script that forgets to close must not hold the process's descriptors. */
@@ -34,7 +51,7 @@ export interface Control {
 export async function serveControl(
   folder: string,
   name: string,
-  answer: (request: ControlRequest) => ControlAnswer | undefined,
+  answer: Answer,
 ): Promise<Control | undefined> {
   const place = placeOf(folder, name);
   if (place === undefined) return undefined;
@@ -53,7 +70,11 @@ export async function serveControl(
   return {closeSync: () => rmSync(join(folder, name), {force: true})};
 }
 
-/** Undefined: nobody answers there within the time. @throws TunlError STATE_DIR where the socket is somebody else's. */
+/**
+ * Undefined: nobody answers there within the time.
+ *
+ * @throws TunlError what the process answers with; STATE_DIR where the socket is somebody else's
+ */
 export async function askControl(
   folder: string,
   name: string,
@@ -73,27 +94,55 @@ export async function askControl(
       socket.write(`${JSON.stringify(request)}\n`);
     });
     const value: unknown = line === undefined ? undefined : parse(line);
-    const isAnswer = typeof value === 'object' && value !== null && 'ok' in value && value.ok === true;
-    return isAnswer ? (value as ControlAnswer) : undefined;
+    if (typeof value !== 'object' || value === null) return undefined;
+    if ('error' in value) throw readError(value.error);
+    return 'ok' in value && value.ok === true ? (value as ControlAnswer) : undefined;
   } finally {
     socket.destroy();
     place.release();
   }
 }
 
-function serve(socket: Socket, answer: (request: ControlRequest) => ControlAnswer | undefined): void {
+function serve(socket: Socket, answer: Answer): void {
   socket.on('error', () => {});
-  const timer = setTimeout(() => socket.destroy(), CONNECTION_MS).unref();
-  socket.once('close', () => clearTimeout(timer));
-  readLine(socket, (line) => {
-    const request = line === undefined ? undefined : readRequest(parse(line));
-    const said = request === undefined ? undefined : answer(request);
-    socket.end(`${JSON.stringify(said ?? {ok: false})}\n`);
+  const gone = new AbortController();
+  // The request has this long to arrive, and so has the answer. What is done in between has limits of its own.
+  let timer = setTimeout(() => socket.destroy(), CONNECTION_MS).unref();
+  socket.once('close', () => {
+    clearTimeout(timer);
+    gone.abort();
+  });
+  readLine(socket, async (line) => {
+    clearTimeout(timer);
+    const said = await respond(line, answer, gone.signal);
+    if (socket.destroyed) return;
+    timer = setTimeout(() => socket.destroy(), CONNECTION_MS).unref();
+    socket.end(`${JSON.stringify(said)}\n`);
+  });
+}
+
+/** Never rejects. */
+async function respond(line: string | undefined, answer: Answer, gone: AbortSignal): Promise<object> {
+  const request = line === undefined ? undefined : readRequest(parse(line));
+  if (request === undefined) return {ok: false};
+  try {
+    return (await answer(request, gone)) ?? {ok: false};
+  } catch (error) {
+    const {code, message, next} = toTunlError(error);
+    return {ok: false, error: {code, message: message.slice(0, MAX_ERROR_CHARS), next}};
+  }
+}
+
+function readError(value: unknown): TunlError {
+  const {code, message, next} = (value ?? {}) as Record<string, unknown>;
+  return new TunlError(isErrorCode(code) ? code : 'UNEXPECTED', {
+    ...(typeof message === 'string' && {reason: message}),
+    ...(typeof next === 'string' && {next}),
   });
 }
 
 /** The first line; undefined for one that is too long. Called at most once. */
-function readLine(socket: Socket, done: (line: string | undefined) => void): void {
+function readLine(socket: Socket, done: (line: string | undefined) => unknown): void {
   const pieces: Buffer[] = [];
   let bytes = 0;
   const onData = (piece: Buffer) => {
@@ -124,8 +173,28 @@ function readRequest(value: unknown): ControlRequest | undefined {
     const isTime = typeof expiresMs === 'number' && expiresMs > 0 && expiresMs <= MAX_EXPIRES_MS;
     return isTime ? {do: what, expiresMs} : undefined;
   }
+  if (what === 'add') return readAdd(value as Record<string, unknown>);
+  if (what === 'remove') return readRemove(value as Record<string, unknown>);
   if (what !== 'stop') return undefined;
   return typeof reason === 'string' ? {do: what, reason: reason.slice(0, MAX_REASON_CHARS)} : {do: what};
+}
+
+function readAdd({name, subdomain, target, tcp}: Record<string, unknown>): ControlRequest | undefined {
+  if (!isWord(name) || !isWord(target) || typeof tcp !== 'boolean') return undefined;
+  if (subdomain !== undefined && !isWord(subdomain)) return undefined;
+  return {do: 'add', name, target, tcp, ...(subdomain !== undefined && {subdomain})};
+}
+
+function readRemove({name, drainTimeoutMs}: Record<string, unknown>): ControlRequest | undefined {
+  if (!isWord(name)) return undefined;
+  if (drainTimeoutMs === undefined) return {do: 'remove', name};
+  const isTime =
+    typeof drainTimeoutMs === 'number' && drainTimeoutMs >= 0 && drainTimeoutMs <= MAX_EXPIRES_MS;
+  return isTime ? {do: 'remove', name, drainTimeoutMs} : undefined;
+}
+
+function isWord(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
 }
 
 interface Place {

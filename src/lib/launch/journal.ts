@@ -19,6 +19,13 @@ export interface End {
   readonly exitCode?: number;
 }
 
+/** One of the tunnels of a command. */
+export interface ListedAddress {
+  readonly tunnel: string;
+  readonly address: string;
+  readonly upstream: string;
+}
+
 export interface BackgroundTunnel {
   readonly id: string;
   readonly pid: number;
@@ -31,6 +38,8 @@ export interface BackgroundTunnel {
   /** The words of the command line; secrets have no place there. */
   readonly command: readonly string[];
   readonly address: string;
+  /** Those that run now, or ran last; absent for a relay. */
+  readonly tunnels?: readonly ListedAddress[];
   readonly expiresAt?: string;
   /** How long its visitors may finish when it is stopped. */
   readonly drainTimeoutMs?: number;
@@ -82,18 +91,23 @@ export function recordOf({pid, processStart, system}: BackgroundTunnel): Process
 
 function isEntry(value: unknown): value is BackgroundTunnel {
   if (typeof value !== 'object' || value === null) return false;
-  const {id, pid, processStart, system, startedAt, address, command, drainTimeoutMs, end} = value as Record<
-    string,
-    unknown
-  >;
+  const {id, pid, processStart, system, startedAt, address, command, drainTimeoutMs, end, tunnels} =
+    value as Record<string, unknown>;
   return (
     [id, startedAt, address].every((field) => typeof field === 'string') &&
     isProcessRecord({pid, start: processStart, system}) &&
     pid !== 1 &&
     Array.isArray(command) &&
     (drainTimeoutMs === undefined || Number.isFinite(drainTimeoutMs)) &&
+    (tunnels === undefined || (Array.isArray(tunnels) && tunnels.every(isListedAddress))) &&
     (end === undefined || isEnd(end))
   );
+}
+
+function isListedAddress(value: unknown): value is ListedAddress {
+  if (typeof value !== 'object' || value === null) return false;
+  const {tunnel, address, upstream} = value as Record<string, unknown>;
+  return [tunnel, address, upstream].every((field) => typeof field === 'string');
 }
 
 function isEnd(value: unknown): value is End {

@@ -6,7 +6,14 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {systemCode, TunlError} from '../core/errors.js';
 import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
 import {checkState} from '../core/state-trust.js';
-import {askControl, type Control, type ControlAnswer, type ControlRequest, serveControl} from './control.js';
+import {
+  type Answer,
+  askControl,
+  type Control,
+  type ControlAnswer,
+  type ControlRequest,
+  serveControl,
+} from './control.js';
 import {type BackgroundTunnel, type End, readEntry, recordOf, writeEntrySync} from './journal.js';
 import {keepFresh, lifeOf, thisProcess} from './process-record.js';
 
@@ -35,7 +42,7 @@ export interface Listed {
 
 /** Of this process; both are written at once, as the end of a process wants it. */
 export interface OwnEntry {
-  expiresAt(at: string): void;
+  change(to: Partial<Pick<BackgroundTunnel, 'expiresAt' | 'address' | 'tunnels'>>): void;
   /** The last thing that the process does. */
   end(end: End): void;
 }
@@ -65,8 +72,8 @@ export class Roster {
     await writeFileAtomic(path, `${JSON.stringify(entry)}\n`);
     keepFresh(path);
     return {
-      expiresAt: (expiresAt) => {
-        entry = {...entry, expiresAt};
+      change: (to) => {
+        entry = {...entry, ...to};
         writeEntrySync(path, entry);
       },
       end: (end) => writeEntrySync(path, {...entry, end}),
@@ -74,16 +81,17 @@ export class Roster {
   }
 
   /** Answers the requests about this process. Undefined where there can be no socket. */
-  async serve(
-    id: string,
-    answer: (request: ControlRequest) => ControlAnswer | undefined,
-  ): Promise<Control | undefined> {
+  async serve(id: string, answer: Answer): Promise<Control | undefined> {
     return await serveControl(this.#folder, `${id}.sock`, answer);
   }
 
-  /** Undefined: it does not answer in time. @throws TunlError STATE_DIR */
-  async ask({id}: BackgroundTunnel, request: ControlRequest): Promise<ControlAnswer | undefined> {
-    return await askControl(this.#folder, `${id}.sock`, request, ANSWER_MS);
+  /** Undefined: it does not answer in time. @throws TunlError STATE_DIR, and what it answers with */
+  async ask(
+    {id}: BackgroundTunnel,
+    request: ControlRequest,
+    timeoutMs = ANSWER_MS,
+  ): Promise<ControlAnswer | undefined> {
+    return await askControl(this.#folder, `${id}.sock`, request, timeoutMs);
   }
 
   async remove(id: string): Promise<void> {

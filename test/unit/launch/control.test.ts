@@ -4,6 +4,7 @@ import {mkdirSync, statSync, symlinkSync} from 'node:fs';
 import {connect} from 'node:net';
 import {join} from 'node:path';
 import {expect} from 'vitest';
+import {TunlError} from '../../../src/lib/core/errors.js';
 import {askControl, type ControlRequest, serveControl} from '../../../src/lib/launch/control.js';
 import type {Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
@@ -48,6 +49,11 @@ test('answers requests; what is none gets no answer', async ({scope}) => {
     '{"do":"extend"}',
     '{"do":"extend","expiresMs":-1}',
     '{"do":"extend","expiresMs":1e300}',
+    '{"do":"add","name":"a","target":"80"}',
+    '{"do":"add","name":"a","target":"","tcp":true}',
+    '{"do":"add","name":"a","target":"80","tcp":true,"subdomain":7}',
+    '{"do":"remove"}',
+    '{"do":"remove","name":"a","drainTimeoutMs":-1}',
   ])
     expect(await raw(join(folder, NAME), `${line}\n`), line).toBe('{"ok":false}\n');
   expect(await raw(join(folder, NAME), 'x'.repeat(9_000))).toBe('{"ok":false}\n');
@@ -84,4 +90,40 @@ test('nobody there is no answer; a link to another socket is refused', async ({s
   await served(scope, other);
   symlinkSync(join(other, NAME), join(folder, NAME));
   await expect(askControl(folder, NAME, {do: 'status'}, 5_000)).rejects.toMatchObject({code: 'STATE_DIR'});
+});
+
+test('a refusal has a code, and is thrown where it was asked', async ({scope}) => {
+  const folder = await scope.tempDir('control');
+  const control = await serveControl(folder, NAME, async (request) => {
+    if (request.do === 'remove') throw new Error('a bug');
+    throw new TunlError('NAME_TAKEN', {reason: 'x'.repeat(10_000), next: 'another name'});
+  });
+  scope.onEnd(() => control?.closeSync());
+  const ask = (request: ControlRequest) => askControl(folder, NAME, request, 5_000);
+  await expect(ask({do: 'add', name: 'a', target: '80', tcp: false})).rejects.toMatchObject({
+    code: 'NAME_TAKEN',
+    message: 'x'.repeat(1_000),
+    next: 'another name',
+  });
+  await expect(ask({do: 'remove', name: 'a'})).rejects.toMatchObject({code: 'UNEXPECTED'});
+});
+
+test('an answer may take its time; a client that does not wait for it is noticed', async ({scope}) => {
+  const folder = await scope.tempDir('control');
+  const waiting = Promise.withResolvers<AbortSignal>();
+  const control = await serveControl(folder, NAME, async (request, gone) => {
+    if (request.do === 'status') return {ok: true};
+    waiting.resolve(gone);
+    return await new Promise(() => {});
+  });
+  scope.onEnd(() => control?.closeSync());
+  const client = connect(join(folder, NAME));
+  client.write('{"do":"remove","name":"a"}\n');
+  const gone = await waiting.promise;
+  // The others are answered meanwhile.
+  expect(await askControl(folder, NAME, {do: 'status'}, 5_000)).toEqual({ok: true});
+  expect(gone.aborted).toBe(false);
+  const noticed = new Promise((resolve) => gone.addEventListener('abort', resolve));
+  client.destroy();
+  await noticed;
 });

@@ -1,0 +1,129 @@
+// The targets of a command line: how each is written, and how its tunnel is opened.
+
+import {string} from '@oclif/core/args';
+import {isReservedName} from '../agent/target.js';
+import {portOrTarget, readTarget} from '../agent/upstreams/target.js';
+import {TunlError} from '../core/errors.js';
+import {forward} from '../forward.js';
+import {given} from './flags.js';
+import type {Opening} from './tunnel-group.js';
+import type {Line} from './wording.js';
+
+export const targetArgs = {
+  target: string({
+    ignoreStdin: true,
+    multiple: true,
+    description: 'PORT, HOST:PORT, unix:/path, https://host:port, or a ./folder.',
+  }),
+};
+
+export interface NamedTarget {
+  /** The tunnel's name in the output of this command. */
+  name: string;
+  /** The name that was asked for. */
+  subdomain: string | undefined;
+  /** As it was written, without name and suffix. */
+  target: string;
+  /** A port of the relay, as `:tcp` or --tcp ask for. */
+  tcp: boolean;
+}
+
+/** `[NAME=]TARGET[:tcp]` in its parts. */
+export function splitTarget(word: string): {name: string | undefined; target: string; tcp: boolean} {
+  const [, name, rest = word] = /^([a-z0-9][a-z0-9-]*)=(.*)$/is.exec(word) ?? [];
+  const tcp = rest.endsWith(':tcp');
+  return {name, target: tcp ? rest.slice(0, -':tcp'.length) : rest, tcp};
+}
+
+const ownName = (name: string | undefined) => (name !== undefined && isReservedName(name) ? undefined : name);
+
+/**
+ * `[NAME=]TARGET[:tcp]`. `all`: what flags say of all of them.
+ * @throws TunlError USAGE when two would be called the same, or one has two names
+ */
+export function readTargets(
+  words: readonly string[],
+  all: {tcp: boolean; subdomain: string | undefined},
+): NamedTarget[] {
+  const targets = words.map((word): NamedTarget => {
+    const {name, target, tcp} = splitTarget(word);
+    if (name !== undefined && all.subdomain !== undefined)
+      throw new TunlError('USAGE', {
+        reason: 'NAME= and --subdomain both name it.',
+        next: 'Give one of them.',
+      });
+    return {
+      name: name ?? target,
+      subdomain: ownName(name) ?? all.subdomain,
+      target,
+      tcp: tcp || all.tcp,
+    };
+  });
+  const names = targets.map(({name}) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return targets;
+  throw new TunlError('USAGE', {
+    reason: `Two targets are called ${twice}.`,
+    next: 'Give one of them another name: NAME=TARGET.',
+  });
+}
+
+/** Says it where a tunnel's name is one that relays keep for themselves: its address is called otherwise. */
+export function noteReserved(targets: readonly NamedTarget[], tell: (line: Line) => void): void {
+  for (const {name, subdomain} of targets) {
+    if (subdomain === undefined && isReservedName(name))
+      tell({tone: 'plain', text: `No address can be called ${name}: it gets a random one.`});
+  }
+}
+
+/** The flags of the command that are about each of its targets. */
+export interface TargetFlags {
+  tcp?: boolean | undefined;
+  'local-host'?: string | undefined;
+}
+
+/** @throws TunlError what is wrong with the target */
+export function openingOf({name, subdomain, target, tcp}: NamedTarget, flags: TargetFlags): Opening {
+  // A target with a host of its own needs no other.
+  const host = /^\+?\d+$/.test(target.trim()) ? flags['local-host'] : undefined;
+  const place = portOrTarget(target, host);
+  return {
+    name,
+    upstream: readTarget(target, host),
+    open: async ({upstreamTls, ...options}) =>
+      await forward(place, {
+        ...options,
+        ...given({host, upstreamTls: speaksTls(place) ? upstreamTls : undefined}),
+        unencrypted: tcp,
+        ...(subdomain !== undefined && {subdomain}),
+        // `:tcp` is about this target alone, and means something else than --h2.
+        ...(tcp && !flags.tcp && {h2: false, http1: false}),
+      }),
+  };
+}
+
+/** The targets of `tunl expose`. @throws TunlError USAGE, or what is wrong with a target */
+export function openingsOf(
+  words: readonly string[],
+  flags: TargetFlags & {tcp: boolean; subdomain: string | undefined; tell: (line: Line) => void},
+): Opening[] {
+  if (words.length === 0)
+    throw new TunlError('USAGE', {reason: '`tunl expose` needs a TARGET, or a command after `--`.'});
+  // `tunl expose npm run dev`: more than one word, and one that can be no target.
+  const word = words.length > 1 ? words.find((each) => /^[a-z_][\w-]*$/i.test(each)) : undefined;
+  if (word !== undefined) {
+    throw new TunlError('USAGE', {
+      reason: `${word} is no TARGET.`,
+      next: 'Write a command after `--`, and a folder as a path like ./dist.',
+    });
+  }
+  const targets = readTargets(words, flags);
+  const openings = targets.map((target) => openingOf(target, flags));
+  noteReserved(targets, flags.tell);
+  return openings;
+}
+
+/** The --upstream-… flags are for those of the targets that they can be for. */
+function speaksTls(place: number | string): boolean {
+  return /^\s*https:/i.test(String(place));
+}

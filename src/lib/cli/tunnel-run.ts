@@ -1,0 +1,141 @@
+// A command's tunnels from their opening to their end: limits, keys, and what the control socket can change.
+
+import type {TunnelEvent} from '../agent/events.js';
+import type {ForwardOptions} from '../agent/options.js';
+import type {InBackground, UpOptions} from './detach.js';
+import {time} from './format.js';
+import {audienceOf, greet} from './greet.js';
+import {hold} from './hold.js';
+import {Limits} from './limits.js';
+import type {Presenter} from './presenter.js';
+import {openingOf, type TargetFlags} from './targets.js';
+import {forwardOptions, lifeSettings, type TunnelFlags} from './tunnel-flags.js';
+import {type Opening, TunnelGroup} from './tunnel-group.js';
+import {type Ready, readiesOf} from './tunnel-state.js';
+
+export interface RunOptions {
+  flags: TunnelFlags & TargetFlags;
+  openings: readonly Opening[];
+  presenter: Presenter;
+  background: InBackground | undefined;
+  /** A program writes to the terminal and may read from it. */
+  sharesTerminal: boolean;
+}
+
+/** Resolves when all tunnels have ended. @throws TunlError why one cannot be opened, or what ended the first that failed */
+export async function runTunnels(options: RunOptions): Promise<void> {
+  const {flags, presenter, background} = options;
+  const {expiresMs, idleTimeoutMs, drainTimeoutMs} = lifeSettings(flags);
+  using limits = new Limits({expiresMs, idleMs: idleTimeoutMs});
+  using ends = {
+    keys: undefined as Disposable | undefined,
+    [Symbol.dispose]: () => ends.keys?.[Symbol.dispose](),
+  };
+  const group = new TunnelGroup({
+    drainTimeoutMs,
+    onEvent: (event) => {
+      if (event.type === 'exited') background?.endsBecause('exited');
+      presenter.event(event.type === 'ready' ? withLife(event, limits, background) : event);
+      limits.see(presenter.state.visitors);
+      background?.see(presenter.state);
+    },
+    onChange: (tunnels) => background?.tunnelsAre(tunnels),
+  });
+  await hold({
+    drainTimeoutMs,
+    onStop: () => background?.endsBecause('stopped'),
+    onReaderGone: presenter.readerGone,
+    onLeave: () => presenter.end(),
+    open: async (signal) => {
+      presenter.begin('connecting to the relay');
+      const forwarded = forwardOf(options, drainTimeoutMs);
+      await group.begin(options.openings, {...forwarded, signal});
+      limits.begin((reason) => {
+        background?.endsBecause(reason);
+        const text = reason === 'expired' ? 'expired' : `no visitor for ${time(idleTimeoutMs ?? 0)}`;
+        presenter.tell({tone: 'plain', text: `${text}: closing`});
+        void group.close({drainTimeoutMs}).catch(() => {});
+      });
+      ends.keys = await attend(group, options);
+      const facts = group.login.map(({label, value}) => `${label}: ${value}`);
+      for (const text of facts) presenter.tell({tone: 'plain', text});
+      const [first, ...more] = readiesOf(presenter.state);
+      if (first === undefined) return group;
+      if (background === undefined) await greet([first, ...more], flags, audienceOf(presenter));
+      else await background.up([first, ...more], facts, controlOf(group, {...options, limits, forwarded}));
+      return group;
+    },
+  });
+}
+
+function forwardOf({flags, presenter}: RunOptions, drainTimeoutMs: number) {
+  return {...forwardOptions(flags), ...reportsFor(presenter), drainTimeoutMs, log: presenter.log};
+}
+
+/** What is told about the upstream: as much as is shown. */
+function reportsFor({
+  isLive,
+  isSilent,
+}: Presenter): Pick<ForwardOptions, 'watchUpstream' | 'explainHostChecks'> {
+  if (isSilent) return {watchUpstream: 'when refused'};
+  return {watchUpstream: isLive ? 'always' : 'at first', explainHostChecks: true};
+}
+
+/** `ready` of the command: it knows when it ends, and by which name it is stopped. */
+function withLife(event: TunnelEvent & Ready, limits: Limits, background: InBackground | undefined): Ready {
+  const {expiresAt} = limits;
+  return {
+    ...event,
+    ...(expiresAt !== undefined && {expiresAt}),
+    ...(background !== undefined && {id: background.id}),
+  };
+}
+
+/** Keeps the block up to date and handles keys where there is a keyboard. */
+async function attend(
+  group: TunnelGroup,
+  {flags, presenter, sharesTerminal}: RunOptions,
+): Promise<Disposable | undefined> {
+  if (!presenter.isLive) return undefined;
+  const rttMs = () => group.rttMs;
+  if (flags['no-keys'] || sharesTerminal || !process.stdin.isTTY) {
+    presenter.attend({rttMs, keys: () => []});
+    return undefined;
+  }
+  const {Keys} = await import('./keys.js');
+  const changed = () => presenter.attend({rttMs, keys: () => keys.names});
+  const keys = new Keys(() => readiesOf(presenter.state), audienceOf(presenter), changed);
+  changed();
+  return keys;
+}
+
+/** What others can ask of the process in the background. */
+function controlOf(
+  group: TunnelGroup,
+  {
+    flags,
+    presenter,
+    limits,
+    forwarded,
+  }: RunOptions & {limits: Limits; forwarded: ReturnType<typeof forwardOf>},
+): UpOptions {
+  const {drainTimeoutMs} = forwarded;
+  return {
+    drainTimeoutMs,
+    tunnels: group.addresses,
+    extend: (ms) => limits.extend(ms),
+    traffic: () => group.traffic,
+    add: async (target, gone) => {
+      // The name and the port that were asked for are those of the first tunnel.
+      const {subdomain: _, remotePort: __, ...shared} = forwarded;
+      const all = {...target, tcp: target.tcp || flags.tcp === true};
+      return await group.add(openingOf(all, flags), {...shared, signal: gone});
+    },
+    remove: async (name, within = drainTimeoutMs) => {
+      const removed = await group.remove(name, {drainTimeoutMs: within});
+      // Events of the only tunnel at the beginning do not name it.
+      presenter.tell({tone: 'plain', text: `${name} is removed`});
+      return removed;
+    },
+  };
+}

@@ -1,0 +1,25 @@
+// Warns a person who mistyped the port of a tunnel in the background: the process there writes to its log only.
+
+import type {UpstreamTarget} from '../agent/upstreams/target.js';
+import type {Presenter} from './presenter.js';
+
+/** @param upstream undefined: it is served by a program, which has answered */
+export async function warnOfSilence(
+  upstream: UpstreamTarget | undefined,
+  presenter: Presenter,
+  {waits, tunnel}: {waits: boolean; tunnel?: string},
+): Promise<void> {
+  if (upstream === undefined || presenter.isSilent) return;
+  const [{isSilentHere, nothingYet}, {targetLabel}] = await Promise.all([
+    import('../agent/upstream-watch.js'),
+    import('../agent/upstreams/target.js'),
+  ]);
+  if (!(await isSilentHere(upstream))) return;
+  const message = nothingYet(targetLabel(upstream), waits);
+  presenter.event({
+    type: 'notice',
+    code: 'UPSTREAM_REFUSED',
+    message,
+    ...(tunnel !== undefined && {tunnel}),
+  });
+}

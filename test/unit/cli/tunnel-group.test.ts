@@ -1,0 +1,214 @@
+// The tunnels of one command: they come and go by name, the others go on, and the command ends with the last of them.
+
+import {expect, test} from 'vitest';
+import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
+import type {ForwardOptions} from '../../../src/lib/agent/options.js';
+import {type Member, type Opening, TunnelGroup} from '../../../src/lib/cli/tunnel-group.js';
+import {TunlError} from '../../../src/lib/core/errors.js';
+
+type NamedEvent = TunnelEvent & {tunnel?: string};
+
+const readyOf = (name: string): ReadyEvent => ({
+  type: 'ready',
+  address: `https://${name}.r1.example.net`,
+  upstream: 'localhost:8000',
+  relay: {url: 'https://r1.example.net', embedded: false},
+  h2: false,
+});
+
+/** A tunnel that ends when it is told to. */
+class FakeTunnel implements Member {
+  readonly ready: ReadyEvent;
+  readonly rttMs = undefined;
+  readonly traffic = {bytesIn: 1, bytesOut: 10};
+  readonly #over = Promise.withResolvers<void>();
+  readonly closed = this.#over.promise;
+  readonly drains: number[] = [];
+  /** Its visitors stay: `close` does not resolve by itself. */
+  lingers = false;
+
+  constructor(name: string) {
+    this.ready = readyOf(name);
+    this.closed.catch(() => {});
+  }
+
+  async close({drainTimeoutMs}: {drainTimeoutMs: number}): Promise<void> {
+    this.drains.push(drainTimeoutMs);
+    if (!this.lingers) this.#over.resolve();
+    await this.closed.catch(() => {});
+  }
+
+  destroy(): void {
+    this.#over.resolve();
+  }
+
+  fail(error: TunlError): void {
+    this.#over.reject(error);
+  }
+}
+
+function setUp() {
+  const events: NamedEvent[] = [];
+  const changes: string[][] = [];
+  const tunnels = new Map<string, FakeTunnel>();
+  const told = new Map<string, ForwardOptions>();
+  const group = new TunnelGroup({
+    drainTimeoutMs: 5,
+    onEvent: (event) => events.push(event),
+    onChange: (all) => changes.push(all.map(({tunnel}) => tunnel)),
+  });
+  const opening = (name: string, more: Partial<Opening> = {}): Opening => ({
+    name,
+    open: async (options) => {
+      const tunnel = new FakeTunnel(name);
+      tunnels.set(name, tunnel);
+      told.set(name, options);
+      options.onEvent?.(tunnel.ready);
+      return tunnel;
+    },
+    ...more,
+  });
+  const of = (name: string) => tunnels.get(name) as FakeTunnel;
+  const tell = (name: string, event: TunnelEvent, about?: 'link') => told.get(name)?.onEvent?.(event, about);
+  const names = () => group.addresses.map(({tunnel}) => tunnel);
+  return {group, opening, of, tell, names, events, changes};
+}
+
+/** Waits for its signal. */
+const never: Pick<Opening, 'open'> = {
+  open: ({signal}) =>
+    new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => reject(new TunlError('ABORTED')));
+    }),
+};
+
+const NOTICE: TunnelEvent = {type: 'notice', code: 'UPSTREAM_REFUSED', message: 'x'};
+
+test('events of several have their names; what happens to the link is told once', async () => {
+  const {group, opening, tell, events} = setUp();
+  await group.begin([opening('a'), opening('b')], {});
+  tell('b', NOTICE);
+  const resumed: TunnelEvent = {type: 'resumed', awayMs: 1, resumed: 0, lost: 0};
+  for (const name of ['a', 'b']) tell(name, resumed, 'link');
+  expect(events).toEqual([
+    {...readyOf('a'), tunnel: 'a'},
+    {...readyOf('b'), tunnel: 'b'},
+    {...NOTICE, tunnel: 'b'},
+    resumed,
+  ]);
+});
+
+test('one that the command began with alone has no name in its events, also when others come', async () => {
+  const {group, opening, tell, events} = setUp();
+  await group.begin([opening('a')], {});
+  await group.add(opening('b'), {});
+  tell('a', NOTICE);
+  tell('b', NOTICE);
+  expect(events.map(({tunnel}) => tunnel)).toEqual([undefined, 'b', undefined, 'b']);
+});
+
+test('when one of several cannot be had, those before it are ended', async () => {
+  const {group, opening, of} = setUp();
+  const taken = opening('b', {open: () => Promise.reject(new TunlError('NAME_TAKEN'))});
+  await expect(group.begin([opening('a'), taken], {})).rejects.toMatchObject({code: 'NAME_TAKEN'});
+  expect(of('a').drains).toEqual([0]);
+});
+
+test('added and removed by name; the command ends with the last one', async () => {
+  const {group, opening, of, names, changes} = setUp();
+  await group.begin([opening('a')], {});
+  expect(await group.add(opening('b'), {})).toEqual({
+    tunnel: 'b',
+    address: 'https://b.r1.example.net',
+    upstream: 'localhost:8000',
+  });
+  await group.remove('a', {drainTimeoutMs: 7});
+  expect(of('a').drains).toEqual([7]);
+  expect(names()).toEqual(['b']);
+  expect(changes).toEqual([['a', 'b'], ['b']]);
+  // The bytes of one that has gone still count.
+  expect(group.traffic).toEqual({bytesIn: 2, bytesOut: 20});
+  // Its name is free again.
+  await group.add(opening('a'), {});
+  await group.close({drainTimeoutMs: 3});
+  await group.closed;
+  expect([of('a'), of('b')].map(({drains}) => drains)).toEqual([[3], [3]]);
+  // What was there at the end stays listed.
+  expect(changes.at(-1)).toEqual(['b', 'a']);
+});
+
+test('a name is in use while its tunnel is there, or is being opened', async () => {
+  const {group, opening} = setUp();
+  await group.begin([opening('a')], {});
+  const used = {code: 'BACKGROUND_NAME_USED'};
+  await expect(group.add(opening('a'), {})).rejects.toMatchObject(used);
+  const gone = new AbortController();
+  const opened = group.add(opening('b', never), {signal: gone.signal});
+  await expect(group.add(opening('b'), {})).rejects.toMatchObject(used);
+  gone.abort();
+  await expect(opened).rejects.toMatchObject({code: 'ABORTED'});
+  await group.add(opening('b'), {});
+});
+
+test('nobody waits any more: an open tunnel is not ended by that', async () => {
+  const {group, opening, names} = setUp();
+  const gone = new AbortController();
+  let ended = false;
+  await group.begin([opening('a')], {});
+  const {open} = opening('b');
+  const watched: Opening = {
+    name: 'b',
+    open: async (options) => {
+      options.signal?.addEventListener('abort', () => (ended = true));
+      return await open(options);
+    },
+  };
+  await group.add(watched, {signal: gone.signal});
+  gone.abort();
+  expect(ended).toBe(false);
+  expect(names()).toEqual(['a', 'b']);
+});
+
+test('what cannot be removed: an unknown one, the last one, and one with a program', async () => {
+  const {group, opening, of} = setUp();
+  await group.begin([opening('a'), opening('b')], {});
+  await expect(group.remove('c', {drainTimeoutMs: 0})).rejects.toMatchObject({
+    code: 'BACKGROUND_NAME_UNKNOWN',
+    message: 'No tunnel is called c, only a, b.',
+  });
+  // While the visitors of one finish, the other one is the last.
+  of('a').lingers = true;
+  const first = group.remove('a', {drainTimeoutMs: 0});
+  await expect(group.remove('b', {drainTimeoutMs: 0})).rejects.toMatchObject({code: 'BACKGROUND_KEPT'});
+  of('a').destroy();
+  await first;
+  const other = setUp();
+  await other.group.begin([other.opening('jupyter', {kept: true})], {});
+  await other.group.add(other.opening('b'), {});
+  await expect(other.group.remove('jupyter', {drainTimeoutMs: 0})).rejects.toMatchObject({
+    code: 'BACKGROUND_KEPT',
+  });
+  // Its end is that of the others.
+  other.of('jupyter').destroy();
+  await other.group.closed;
+  expect(other.of('b').drains).toEqual([5]);
+});
+
+test('one that fails leaves the others; the first failure is what the end says', async () => {
+  const {group, opening, of, names} = setUp();
+  await group.begin([opening('a'), opening('b'), opening('c')], {});
+  of('b').fail(new TunlError('TAKEN_OVER'));
+  await expect.poll(names).toEqual(['a', 'c']);
+  of('c').fail(new TunlError('RELAY_LOST'));
+  of('a').destroy();
+  await expect(group.closed).rejects.toMatchObject({code: 'TAKEN_OVER'});
+});
+
+test('at its end nothing is added, and what is being opened is given up', async () => {
+  const {group, opening} = setUp();
+  await group.begin([opening('a')], {});
+  const late = group.add(opening('b', never), {});
+  await group.close({drainTimeoutMs: 0});
+  await expect(late).rejects.toMatchObject({code: 'BACKGROUND_UNKNOWN'});
+  await expect(group.add(opening('c'), {})).rejects.toMatchObject({code: 'BACKGROUND_UNKNOWN'});
+});
