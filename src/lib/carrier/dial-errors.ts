@@ -127,7 +127,7 @@ const FALLBACK: Record<number, ErrorCode> = {
   503: 'RELAY_BUSY',
 };
 
-const BUSY = new Set([429, 502, 503, 504]);
+const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 function relayError(headers: IncomingHttpHeaders, body: string): {code: string; message: string} | undefined {
   if (!/^application\/json\b/i.test(headers['content-type'] ?? '')) return undefined;

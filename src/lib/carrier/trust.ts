@@ -53,7 +53,7 @@ export function isUnknownIssuer(error: unknown): boolean {
   return error instanceof TunlError && UNKNOWN_ISSUER.has(systemCode(error.cause));
 }
 
-const UNKNOWN_ISSUER = new Set([
+const UNKNOWN_ISSUER: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',
   'UNABLE_TO_GET_ISSUER_CERT',

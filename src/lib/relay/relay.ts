@@ -9,6 +9,7 @@ import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
 import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window-budget.js';
+import {publicUrl} from '../protocol/targets.js';
 import {KIND} from '../protocol/wire.js';
 import {createTokenCheck} from './access/tokens.js';
 import {Agents} from './agents/agents.js';
@@ -77,6 +78,7 @@ export async function openRelay(
   const listener = createServer({allowHalfOpen: true, noDelay: true});
   const door = new Listener(listener, {at: settings.listen, reusePort});
   const publicPort = () => settings.publicPort ?? door.address.port;
+  const url = () => publicUrl(domain, publicPort());
   const certificates = new Certificates({...settings, clock, log});
 
   const limits = {graceMs: settings.leaseGraceMs, maxLeasesPerOwner};
@@ -128,7 +130,7 @@ export async function openRelay(
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
   const tokens = createTokenCheck(settings.token);
-  const site = new OwnSite({domain, software, tokens, stats, onAgent: agents.accept});
+  const site = new OwnSite({domain, url, software, tokens, stats, onAgent: agents.accept});
   const {accept} = new FrontDoor({
     ...{domain, certificates, tunnels, visitors, waitingRoom, pending, clock, log},
     onOwn: site.accept,
@@ -167,5 +169,5 @@ export async function openRelay(
     ],
   });
   await parts.start();
-  return new RunningRelay({domain, publicPort, door, redirect, certificates, stats, parts, clock});
+  return new RunningRelay({domain, url, door, redirect, certificates, stats, parts, clock});
 }

@@ -1,7 +1,6 @@
 // A relay that runs: its addresses, what is open, and its end.
 
 import type {Clock} from '../core/clock.js';
-import {publicUrl} from '../protocol/targets.js';
 import type {CertificateSource} from './certificates/certificates.js';
 import type {Listener} from './doors/listen.js';
 import type {Relay, RelayStats} from './options.js';
@@ -9,7 +8,7 @@ import type {Parts} from './part.js';
 
 export interface RunningRelayOptions {
   domain: string;
-  publicPort: () => number;
+  url: () => string;
   door: Listener;
   redirect: Listener | undefined;
   certificates: CertificateSource;
@@ -31,7 +30,7 @@ export class RunningRelay implements Relay {
   }
 
   get url(): string {
-    return publicUrl(this.domain, this.#options.publicPort());
+    return this.#options.url();
   }
 
   get address(): {host: string; port: number} {

@@ -21,7 +21,7 @@ export type KeyLine =
 /** The fields after the type in each kind of key: `string`, `mpint`, or bytes of a fixed length. */
 type Part = 'string' | 'mpint' | number;
 
-const TYPES = new Map<string, readonly Part[]>([
+const TYPES: ReadonlyMap<string, readonly Part[]> = new Map([
   ['ssh-ed25519', [32]],
   ['ssh-rsa', ['mpint', 'mpint']],
   ['ecdsa-sha2-nistp256', ['string', 65]],

@@ -25,6 +25,8 @@ export interface Caller {
 
 export interface OwnSiteOptions {
   domain: string;
+  /** The relay's address, once it listens: what agents are given as --relay. */
+  url: () => string;
   software: string;
   tokens: TokenCheck;
   stats: () => RelayStats;
@@ -77,14 +79,14 @@ function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): vo
     send(status, 'application/json', `${JSON.stringify(value)}\n`);
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     res.setHeader('Allow', 'GET, HEAD');
-    json(405, {error: {code: 'USAGE', message: 'Only GET is known here.'}});
+    json(405, {error: {code: 'METHOD_NOT_ALLOWED', message: 'Only GET is known here.'}});
   } else if (path === '/healthz') {
     const status = options.draining ? 'draining' : 'ok';
     json(options.draining ? 503 : 200, {status, software: options.software, ...options.stats()});
-  } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain));
+  } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain, options.url()));
   else if (path === AGENT_PATH)
     json(426, {error: {code: 'PROTOCOL', message: 'Agents upgrade to a WebSocket here.'}});
-  else json(404, {error: {code: 'USAGE', message: 'Nothing is here.'}});
+  else json(404, {error: {code: 'NOT_FOUND', message: 'Nothing is here.'}});
 }
 
 interface Upgrade {
@@ -137,7 +139,7 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
   }
 }
 
-function landingPage(domain: string): string {
+function landingPage(domain: string, url: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>tunl relay</title>
@@ -145,7 +147,7 @@ function landingPage(domain: string): string {
 </head><body>
 <h1>tunl relay</h1>
 <p>This machine gives local ports a public address. Tunnels are names below <code>${domain}</code>.</p>
-<p><code>tunl expose 8000 --relay https://${domain}</code></p>
+<p><code>tunl expose 8000 --relay ${url}</code></p>
 </body></html>
 `;
 }

@@ -35,6 +35,7 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
   });
   const site = new OwnSite({
     domain: 'r1.localhost',
+    url: () => 'https://r1.localhost:8443',
     software: 'tunl/test',
     tokens: createTokenCheck(token),
     stats: () => {
@@ -190,4 +191,17 @@ test.each([
   expect(answer).toMatch(/^HTTP\/1\.1 401 /);
   expect(answer).toContain(`"code":"${code}"`);
   expect(agents()).toBe(0);
+});
+
+test.each([
+  ['GET', '/', 200, 'tunl expose 8000 --relay https://r1.localhost:8443<'],
+  ['GET', '/no-such-page', 404, '{"error":{"code":"NOT_FOUND",'],
+  ['POST', '/', 405, '{"error":{"code":"METHOD_NOT_ALLOWED",'],
+  ['GET', '/agent', 426, '{"error":{"code":"PROTOCOL",'],
+])('%s %s is answered with %i and %s', async (method, path, status, body) => {
+  await using scope = new Scope();
+  const {visit} = await setUp(scope);
+  const answer = await heard(await visit(`${method} ${path} HTTP/1.1\r\nHost: r1.localhost\r\n\r\n`));
+  expect(answer.split(' ')[1]).toBe(`${status}`);
+  expect(answer.split('\r\n\r\n')[1]).toContain(body);
 });

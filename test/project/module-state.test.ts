@@ -1,0 +1,88 @@
+// State lives in objects that somebody owns. What a module keeps for itself is shared by all relays and agents of a process.
+
+import {expect, test} from 'vitest';
+import {sourceFiles} from './source-files.js';
+
+/** What may be shared by all, and why. A name that is gone leaves this list. */
+const SHARED: Readonly<Record<string, {names: readonly string[]; because: string}>> = {
+  'src/lib/forward.ts': {
+    names: ['pool', 'embeddedRelays'],
+    because: 'all tunnels of a process with one relay and one state folder share a link; the key says both',
+  },
+  'src/lib/carrier/trust.ts': {
+    names: ['last'],
+    because: 'a cache of one value, which depends on nothing but its key',
+  },
+  'src/lib/core/collect.ts': {
+    names: ['wanted', 'collect', 'since'],
+    because: 'a process has one garbage collector',
+  },
+  'src/lib/relay/terminate.ts': {
+    names: ['ROOMY'],
+    because: 'a server that never listens: its one listener answers by itself',
+  },
+  'src/lib/cli/stdout.ts': {
+    names: ['gone', 'failure', 'listeners'],
+    because: 'a process has one standard output',
+  },
+  'src/lib/cli/base-command.ts': {
+    names: ['passesWords', 'spellings'],
+    because: 'each command’s class says it of itself, as with the static fields of oclif',
+  },
+  'src/lib/launch/web-terminal/files.ts': {
+    names: ['kept'],
+    because: 'files of the package, read once; the web terminal is a process of its own',
+  },
+};
+
+/** A value that is made to be changed, unless its type says that nobody may. */
+function isMutable(type: string, value: string): boolean {
+  if (/^:\s*(?:Readonly|readonly )/.test(type)) return false;
+  if (/^new (?:RegExp|URL|Error|Intl\.\w+|TextEncoder|TextDecoder)\b/.test(value)) return false;
+  // An element or a number of it: `new Uint8Array(…)[0] === 1`
+  if (/^new .*\)\[\d+\]/.test(value)) return false;
+  return /^(?:new |\[\];|\{\};|(?:create(?!Require)|open|start)[A-Z]\w*\()/.test(value);
+}
+
+/** Declarations at the edge of the file, and static fields of classes. The formatter puts both where they are looked for. */
+function stateOf(code: string): string[] {
+  const variables = [...code.matchAll(/^(?:export )?(?:let|var) (\w+)/gm)].map(([, name = '']) => name);
+  const constants = [...code.matchAll(/^(?:export )?const (\w+)(: [^=]+?)? =\s*(.*)/gm)]
+    .filter(([, , type = '', value = '']) => isMutable(type, value))
+    .map(([, name = '']) => name);
+  const statics = [...code.matchAll(/^ {2}static (readonly )?(#?\w+)(: [^=]+?)? =\s*(.*)/gm)]
+    .filter(([, isReadonly, , type = '', value = '']) => isReadonly === undefined || isMutable(type, value))
+    .map(([, , name = '']) => name);
+  return [...variables, ...constants, ...statics];
+}
+
+test.each<[string, string[]]>([
+  ['let count = 0;', ['count']],
+  ['const all = new Map<string, number>();', ['all']],
+  ['const all: Set<string> = new Set();', ['all']],
+  ['const all: string[] = [];', ['all']],
+  ['const server = new Server().on("x", y);', ['server']],
+  ['const server = createServer();', ['server']],
+  ['const all =\n  new Map<string, Set<string>>();', ['all']],
+  [
+    'class A {\n  static all = 1;\n  static readonly b = new Set();\n  readonly c = new Set();\n}',
+    ['all', 'b'],
+  ],
+  ['const KNOWN: ReadonlySet<string> = new Set(["a"]);', []],
+  ['const LIST: readonly string[] = [];', []],
+  ['const TABLE = {a: 1} as const;', []],
+  ['const pattern = /a/;\nconst many = 10 * 1024;', []],
+  ['function f() {\n  let count = 0;\n  const all = new Map();\n}', []],
+])('%s', (text, names) => {
+  expect(stateOf(text)).toEqual(names);
+});
+
+test('no module has state that is not recorded here with its reason, and no reason is for nothing', () => {
+  const found = Object.fromEntries(
+    sourceFiles()
+      .map(({path, code}) => [path, stateOf(code)] as const)
+      .filter(([, names]) => names.length > 0),
+  );
+  const recorded = Object.entries(SHARED).map(([path, {names}]) => [path, names]);
+  expect(found).toEqual(Object.fromEntries(recorded));
+});
