@@ -174,7 +174,7 @@ describe('a stream as a carrier', () => {
     await using net = await Net.linked(MEMORY);
     // The other end is a stream, not a carrier: it never ends its own direction.
     const outgoing = net.peers.session('agent').open(KIND.carrier, {}) as Stream;
-    const carrier = new StreamCarrier(outgoing, {clock: net.clock, closeTimeoutMs: 5_000});
+    const carrier = new StreamCarrier(outgoing, {clock: net.clock});
     const log = listenTo(carrier);
     (await net.nextOffered('relay')).accept();
     carrier.end();

@@ -26,8 +26,6 @@ export interface CarrierTuning {
   peerHost?: string;
   /** `write` returns false when this much or more waits. Default 512 KiB. */
   highWaterBytes?: number;
-  /** How long an orderly end may stand still before it becomes a destroy, ms. Default 5,000. */
-  closeTimeoutMs?: number;
   clock?: Clock;
 }
 
@@ -40,6 +38,7 @@ export interface WebSocketCarrierOptions extends CarrierTuning {
 }
 
 const HIGH_WATER_BYTES = 512 * 1024;
+/** How long an orderly end may stand still before it becomes a destroy, ms. */
 const CLOSE_TIMEOUT_MS = 5_000;
 /** A peer that broke the protocol gets this long to take the close frame. */
 const VIOLATION_TIMEOUT_MS = 1_000;
@@ -58,7 +57,6 @@ export class WebSocketCarrier implements Carrier {
   readonly #role: Role;
   readonly #clock: Clock;
   readonly #highWaterBytes: number;
-  readonly #closeTimeoutMs: number;
   readonly #queue: SendQueue;
   readonly #reader: WsReader;
   #sink: CarrierSink | undefined;
@@ -84,7 +82,6 @@ export class WebSocketCarrier implements Carrier {
     this.#role = role;
     this.#clock = options.clock ?? systemClock;
     this.#highWaterBytes = options.highWaterBytes ?? HIGH_WATER_BYTES;
-    this.#closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS;
     this.#head = options.head;
     this.label = options.label ?? `wss ${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`;
     if (options.peerHost !== undefined) this.peerHost = options.peerHost;
@@ -157,7 +154,7 @@ export class WebSocketCarrier implements Carrier {
     this.resume();
     this.#orderly = true;
     this.#sendClose(CLOSE.normal);
-    this.#limit(this.#closeTimeoutMs);
+    this.#limit(CLOSE_TIMEOUT_MS);
   }
 
   destroy(error?: Error): void {
@@ -216,7 +213,7 @@ export class WebSocketCarrier implements Carrier {
   /** The socket has taken a block. */
   #progress(): void {
     // A slow link may need long for what was written, but it has to move.
-    if (this.#phase === 'ending' && this.#error === undefined) this.#limit(this.#closeTimeoutMs);
+    if (this.#phase === 'ending' && this.#error === undefined) this.#limit(CLOSE_TIMEOUT_MS);
     if (this.#drainAt === undefined || this.#queue.bytes > this.#drainAt || this.#phase !== 'open') return;
     this.#drainAt = undefined;
     this.#sink?.onDrain();
@@ -242,7 +239,7 @@ export class WebSocketCarrier implements Carrier {
     if (code === CLOSE.normal || code === CLOSE.goingAway || code === CLOSE.none) this.#orderly = true;
     else this.#error ??= closedBy(code, reason);
     if (this.#phase === 'open') this.#sendClose(code);
-    this.#limit(this.#closeTimeoutMs);
+    this.#limit(CLOSE_TIMEOUT_MS);
     this.#endSocket();
   }
 

@@ -2,15 +2,16 @@
 
 import {type Clock, systemClock} from './clock.js';
 
+/** Upper bound of the first wait, ms. */
+const FIRST_MS = 250;
+/** Upper bound of any wait, ms. */
+const CAP_MS = 20_000;
+/** Upper bound of a wait after an attempt that nobody answered, ms. */
+const UNANSWERED_MS = 2_000;
+/** A link that held this long resets the back-off: the next wait is a first one again, ms. */
+const STABLE_MS = 60_000;
+
 export interface BackoffOptions {
-  /** Upper bound of the first wait, ms. Default 250. */
-  firstMs?: number;
-  /** Upper bound of any wait, ms. Default 20,000. */
-  capMs?: number;
-  /** Upper bound of a wait after an attempt that nobody answered, ms. Default 2,000. */
-  unansweredMs?: number;
-  /** A link that held this long resets the back-off: the next wait is a first one again, ms. Default 60,000. */
-  stableMs?: number;
   clock?: Clock;
   /** 0 ≤ random() < 1. */
   random?: () => number;
@@ -25,10 +26,6 @@ export interface WaitLimits {
 
 /** Full jitter: uniform in [0, min(cap, first·2ⁿ)) (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015). */
 export class Backoff {
-  readonly #firstMs: number;
-  readonly #capMs: number;
-  readonly #unansweredMs: number;
-  readonly #stableMs: number;
   readonly #clock: Clock;
   readonly #random: () => number;
   /** Doublings of the first wait. */
@@ -36,15 +33,11 @@ export class Backoff {
   #upSince: number | undefined;
 
   constructor(options: BackoffOptions = {}) {
-    this.#firstMs = options.firstMs ?? 250;
-    this.#capMs = options.capMs ?? 20_000;
-    this.#unansweredMs = options.unansweredMs ?? 2_000;
-    this.#stableMs = options.stableMs ?? 60_000;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
   }
 
-  /** The link is up; it counts as stable once it has held for `stableMs`. */
+  /** The link is up; it counts as stable once it has held for a minute. */
   succeeded(): void {
     this.#upSince = this.#clock.now();
   }
@@ -55,9 +48,9 @@ export class Backoff {
   }
 
   /** The next wait in ms. */
-  next({atLeastMs = 0, capMs = this.#capMs}: WaitLimits = {}): number {
+  next({atLeastMs = 0, capMs = CAP_MS}: WaitLimits = {}): number {
     this.#settle();
-    const ceiling = Math.min(this.#capMs, capMs, this.#firstMs * 2 ** Math.min(this.#grown, 30));
+    const ceiling = Math.min(CAP_MS, capMs, FIRST_MS * 2 ** Math.min(this.#grown, 30));
     this.#grown += 1;
     return atLeastMs + this.#random() * ceiling;
   }
@@ -68,7 +61,7 @@ export class Backoff {
    */
   nextUnanswered(): number {
     this.#settle();
-    return this.#random() * this.#unansweredMs;
+    return this.#random() * UNANSWERED_MS;
   }
 
   /** A wait of at most `ms` that ends in the second half of that time. */
@@ -77,9 +70,9 @@ export class Backoff {
     return ms * (0.5 + this.#random() / 2);
   }
 
-  /** The link is lost. It resets the back-off if it held for `stableMs`. */
+  /** The link is lost. It resets the back-off if it held for a minute. */
   #settle(): void {
-    if (this.#upSince !== undefined && this.#clock.now() - this.#upSince >= this.#stableMs) this.#grown = 0;
+    if (this.#upSince !== undefined && this.#clock.now() - this.#upSince >= STABLE_MS) this.#grown = 0;
     this.#upSince = undefined;
   }
 }

@@ -5,13 +5,14 @@ import {TunlError} from '../core/errors.js';
 import type {Carrier, CarrierSink} from './carrier.js';
 import type {Stream} from './stream.js';
 
+/** An orderly end without progress for this long becomes a destroy, ms. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
 export interface StreamCarrierOptions {
   /** Default: the stream's number. */
   label?: string;
   /** `write` returns false above this. Default 256 KiB. */
   highWaterBytes?: number;
-  /** An orderly end without progress for this long becomes a destroy, ms. Default 5,000. */
-  closeTimeoutMs?: number;
   clock?: Clock;
 }
 
@@ -33,7 +34,6 @@ export class StreamCarrier implements Carrier {
   readonly headroom = 0;
   readonly #stream: Stream;
   readonly #highWaterBytes: number;
-  readonly #closeTimeoutMs: number;
   readonly #clock: Clock;
   #sink: CarrierSink | undefined;
   #phase: Phase = 'open';
@@ -53,7 +53,6 @@ export class StreamCarrier implements Carrier {
     this.#stream = stream;
     this.label = options.label ?? `stream ${stream.id}`;
     this.#highWaterBytes = options.highWaterBytes ?? 256 * 1024;
-    this.#closeTimeoutMs = options.closeTimeoutMs ?? 5_000;
     this.#clock = options.clock ?? systemClock;
     stream.sink = {
       onData: (piece) => this.#onData(piece),
@@ -159,7 +158,7 @@ export class StreamCarrier implements Carrier {
   /** Destroys the carrier when its end makes no progress for some time; a slow link may take longer. */
   #limit(): void {
     this.#timer?.cancel();
-    this.#timer = this.#clock.after(this.#closeTimeoutMs, () =>
+    this.#timer = this.#clock.after(CLOSE_TIMEOUT_MS, () =>
       this.destroy(new TunlError('RELAY_LOST', {reason: 'The peer did not answer the close.'})),
     );
   }

@@ -267,7 +267,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
 
   test('a peer that never answers the close is left after the limit', async ({scope}) => {
     const clock = new ManualClock();
-    const {carrier, peer} = await carrierAndPeer(scope, role, {clock, closeTimeoutMs: 5_000});
+    const {carrier, peer} = await carrierAndPeer(scope, role, {clock});
     const log = listenTo(carrier);
     const inbox = collect(peer);
     carrier.end();
