@@ -1,0 +1,52 @@
+// What makes two tunnels share a link: all settings of a link are equal.
+
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {expect} from 'vitest';
+import {LINK_SETTINGS} from '../../src/lib/agent/settings-table.js';
+import {type OptionsOf, settle} from '../../src/lib/core/settings.js';
+import {EmbeddedRelays} from '../../src/lib/embedded-relay.js';
+import {findRelay} from '../../src/lib/find-relay.js';
+import {test} from '../helpers/test.js';
+
+type Options = OptionsOf<typeof LINK_SETTINGS>;
+
+const around = {embedded: new EmbeddedRelays(), log: undefined};
+
+async function keyOf(options: Options): Promise<string> {
+  const {key} = await findRelay(settle(LINK_SETTINGS, options, {}), around);
+  return JSON.stringify(key);
+}
+
+test('each setting of a link makes another link, and files count by what is in them', async ({scope}) => {
+  const folder = await scope.tempDir('files');
+  const write = async (name: string, text: string) => {
+    await writeFile(join(folder, name), text);
+    return join(folder, name);
+  };
+  const base: Options = {relay: 'https://r1.example', stateDir: join(folder, 'one'), token: 'a'.repeat(16)};
+  const others: Required<Options> = {
+    relay: 'https://r2.example',
+    token: 'b'.repeat(16),
+    tokenFile: await write('token', 'c'.repeat(16)),
+    caFile: await write('ca', 'a CA'),
+    follow: ['r3.example'],
+    wait: true,
+    maxRetryTimeMs: 1_000,
+    connectTimeoutMs: 1_000,
+    stateDir: join(folder, 'two'),
+  };
+  const {token: _, ...withoutToken} = base;
+  const keys = await Promise.all([
+    keyOf(base),
+    ...Object.keys(LINK_SETTINGS).map((name) =>
+      // A token that is given goes before one in a file.
+      keyOf({...(name === 'tokenFile' ? withoutToken : base), [name]: others[name as keyof Options]}),
+    ),
+  ]);
+  expect(new Set(keys).size).toBe(1 + Object.keys(LINK_SETTINGS).length);
+  expect(await keyOf({...withoutToken, tokenFile: await write('same', base.token ?? '')})).toBe(keys[0]);
+  expect(await keyOf({...base, stateDir: `${folder}/./one/`, relay: 'https://R1.example:443/'})).toBe(
+    keys[0],
+  );
+});
