@@ -1,6 +1,6 @@
 import {defineConfig} from 'vitest/config';
 
-// One place that says how the tests run. `npm test` runs the projects one after the other; see test/run.sh.
+// The configuration of all tests. `npm test` runs the projects one after the other; see test/run.sh.
 export default defineConfig({
   test: {
     disableConsoleIntercept: true,
@@ -18,7 +18,7 @@ export default defineConfig({
         },
       },
       {
-        // Real programs in processes of their own: one file at a time, or they would measure one another.
+        // Real programs in separate processes: one file at a time, because they would slow one another down.
         extends: true,
         test: {
           name: 'e2e',

@@ -1,6 +1,6 @@
-// Reads a .cpuprofile of V8: which functions had the processor, in one stretch of time.
+// Reads a .cpuprofile of V8: the CPU time of each function within a period.
 
-/** The file's form, as far as it is used. Times are microseconds of the machine's monotonic clock. */
+/** The parts of the file that are used. Times are microseconds of the machine's monotonic clock. */
 export interface CpuProfile {
   nodes: readonly ProfileNode[];
   startTime: number;
@@ -17,7 +17,7 @@ interface ProfileNode {
 
 export interface FunctionTime {
   name: string;
-  /** File and line, or nothing for what is not JavaScript. */
+  /** File and line; empty for code that is not JavaScript. */
   place: string;
   selfMs: number;
   /** With everything that it called. */
@@ -25,11 +25,11 @@ export interface FunctionTime {
 }
 
 export interface Breakdown {
-  /** The stretch of time that was looked at. */
+  /** The length of the period. */
   elapsedMs: number;
   /** Waiting for events. */
   idleMs: number;
-  /** By self time, the longest first; idle time is not among them. */
+  /** By self time, the longest first, without idle time. */
   functions: readonly FunctionTime[];
   /** Self time by origin: module of tunl, package, node, collector, native. */
   origins: ReadonlyMap<string, number>;
@@ -37,13 +37,13 @@ export interface Breakdown {
 
 const idle = '(idle)';
 
-/** What V8 reports beside functions. */
+/** Names of V8 for time outside of functions. */
 const words = new Map([
   ['(garbage collector)', 'garbage collector'],
   ['(program)', 'native: event loop, kernel, TLS'],
 ]);
 
-/** What happened between two times of `monotonicMicros`. */
+/** The time between two values of `monotonicMicros`. */
 export function breakdown(profile: CpuProfile, from: number, to: number): Breakdown {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const parents = new Map(

@@ -1,5 +1,5 @@
-// `npm run bench:growth`: what a relay's work costs when it has much else to keep: thousands of idle tunnels, or a
-// thousand open streams beside the one that is measured. tunl alone, against itself in the same processes.
+// `npm run bench:growth`: the cost of a relay's work when it has much else to keep: thousands of idle tunnels, or a
+// thousand open streams beside the measured one. tunl alone, compared with itself in the same processes.
 
 import {once} from 'node:events';
 import {loadavg} from 'node:os';
@@ -25,13 +25,13 @@ const usage = `npm run bench:growth -- [--tunnels 5000] [--streams 1000] [--roun
   --rounds   how often each is measured; medians count (5)
 `;
 
-/** Tunnels that come up side by side; one after the other they would take some minutes. */
+/** Tunnels that start in parallel; one after the other they would take some minutes. */
 const PORTS_AT_ONCE = 10;
 
 const goals = {
   /** Requests/s among all tunnels ÷ requests/s with one. */
   busy: {atLeast: 0.9},
-  /** Median latency among all streams ÷ that with one. "Flat", with room for what one run differs from the next. */
+  /** Median latency among all streams ÷ that with one. "Flat", with room for differences between runs. */
   p50: {atMost: 1.1},
   /** KiB of the relay for each idle agent. */
   idleAgent: {atMost: 70},
@@ -48,7 +48,7 @@ class Growth {
     this.#rounds = rounds;
   }
 
-  /** The median of all rounds, of what `pick` takes from each. */
+  /** The median over all rounds of the figure that `pick` returns. */
   async measure(scope: Scope, connections: number, pick: (result: WrkResult) => number): Promise<number> {
     const values: number[] = [];
     for (let round = 0; round < this.#rounds; round++) {
@@ -74,13 +74,13 @@ class Growth {
       process.stderr.write(`${count} tunnels come up\n`);
       const ports = Array.from({length: PORTS_AT_ONCE}, (_, i) => 10_000 + i);
       await startPark(parked, {agents: Math.ceil(count / PORTS_AT_ONCE), ports, env});
-      // What their start has left behind is collected by then, and their first pings have gone.
+      // By then the memory of their start is collected, and their first pings have been sent.
       await sleep(10_000);
       grown = memoryMbOf(relay.pid, 'VmRSS') - memory;
       among = await busy(parked);
     }
     const again = await busy(scope);
-    // The machine drifts: before and after count alike.
+    // The machine drifts, so this takes the mean of before and after.
     const one = (alone + again) / 2;
     report('requests/s among idle tunnels', among / one, goals.busy, {tunnels: count, alone, again, among});
     report('relay, KiB an idle agent', (grown * 1e6) / 1024 / count, goals.idleAgent, {tunnels: count});

@@ -1,7 +1,7 @@
-// `npm run bench:launch`: how much later than the program alone would answer `tunl` prints its address.
+// `npm run bench:launch`: how much later `tunl` prints its address than the program alone answers.
 //
-// Both ways in turn, with the same program, arguments and environment. The program alone is asked every 2 ms; what is
-// prepared for it beforehand (sshd's configuration) is not counted, neither is finding it.
+// Both ways alternate, with the same program, arguments and environment. The program alone is checked every 2 ms. Its
+// preparation (sshd's configuration) does not count, and neither does finding it.
 
 import {spawn} from 'node:child_process';
 import {randomBytes} from 'node:crypto';
@@ -30,7 +30,7 @@ import {median} from './results.js';
 const GOAL_MS = 300;
 const TIMEOUT_MS = 60_000;
 
-/** One line of the table: the program's description, and the words by which `tunl` starts it. */
+/** One line of the table: the program's description, and the arguments with which `tunl` starts it. */
 interface Case {
   name: string;
   program: Program;
@@ -154,7 +154,7 @@ async function main(): Promise<void> {
   for (const {name, program, words} of await cases(place)) {
     if (only !== undefined && !only.includes(name)) continue;
     const times = {alone: [] as number[], tunl: [] as number[]};
-    // The first of each fills the system's caches.
+    // The first run of each fills the system's caches.
     for (let round = -1; round < Number(values.rounds); round++) {
       const [one, other] = [await alone(program, place), await behind(words, place)];
       if (round < 0) continue;

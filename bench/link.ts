@@ -1,8 +1,7 @@
-// `npm run bench:link`: tunl over a link as between two places, beside plain TCP over the same link in the same run.
+// `npm run bench:link`: tunl over a link between two places, beside plain TCP over the same link in the same run.
 //
-// Two network namespaces are joined by two TUN devices and a process that holds each packet for as long as it is under
-// way. Visitors and the relay are in one, the agent and nginx in the other. Needs root, and changes nothing outside of
-// its own namespaces.
+// Two TUN devices and a process that delays each packet join two network namespaces. Visitors and the relay are in one,
+// the agent and nginx in the other. It needs root, and changes nothing outside of its own namespaces.
 
 import {existsSync} from 'node:fs';
 import {loadavg} from 'node:os';
@@ -33,11 +32,11 @@ const RELAY_NAME = 'r1.example.test';
 /** Jumbo frames: fewer packets for the process that carries them. */
 const MTU = 9000;
 
-/** The kernel's own limit, 4 to 6 MiB a connection, would be reached before the link's rate. */
+/** The kernel's own limit, 4 to 6 MiB for a connection, is too low for the rate of the link. */
 const TCP_BUFFER_BYTES = 64 * 2 ** 20;
 
 const goals = {
-  /** Of plain TCP over the same link. */
+  /** Share of plain TCP over the same link. */
   bulk: {atLeast: 0.85},
   /** Median latency of small requests beside a download ÷ that without it. */
   beside: {atMost: 2},
@@ -74,7 +73,7 @@ interface Place {
   bytes: number;
 }
 
-/** @param times so many downloads in a row, on one connection. */
+/** @param times the number of downloads in a row, on one connection. */
 function download({scope, tools, namespace, bytes}: Place, route: Route, times = 1): Promise<Transfer> {
   const urls = Array.from({length: times}, () => ['--output', '/dev/null', urlOf(route, '/bulk')]).flat();
   const words = [...curlWords(route), '--range', `0-${bytes - 1}`, ...urls];
@@ -93,7 +92,7 @@ async function latency({scope, tools, namespace}: Place, route: Route): Promise<
   return (await wrk(scope, tools, route, options)).p50Ms;
 }
 
-/** The same while a download goes through the tunnel, which is broken off at the end. */
+/** The same while a download goes through the tunnel; the download is stopped at the end. */
 async function latencyBeside(place: Place, route: Route): Promise<number> {
   await using beside = new Scope();
   const bulk = download({...place, scope: beside}, route, 1000);

@@ -1,4 +1,4 @@
-// `npm run bench`: tunl and other ways to the same upstream, measured in turns in one run.
+// `npm run bench`: tunl and other ways to the same upstream, measured alternately in one run.
 
 import {execFileSync, spawnSync} from 'node:child_process';
 import {existsSync, mkdirSync, writeFileSync} from 'node:fs';
@@ -29,7 +29,7 @@ import {startUpstream} from './upstream.js';
 const allPeers: readonly Peer[] = [direct, ssh, frp, chisel, simplest, tunl, tunlWithoutReplay];
 const allLoads = [...loads.map(({name}) => name), 'version'];
 
-/** For a whole load: a peer that stalls must not hold up the rest. */
+/** The limit for a whole load: a peer that hangs must not delay the others. */
 const loadTimeoutMs = 120_000;
 
 const usage = `npm run bench -- [--quick] [--rounds 3] [--size 1024] [--only LOAD,…] [--peers PEER,…] [--against REV]
@@ -169,7 +169,7 @@ class Bench {
   }
 
   async #round(round: number, context: LoadContext): Promise<void> {
-    // Nobody is always the first, or always behind the same one.
+    // No peer is always the first, or always behind the same one.
     const peers = [...this.#running];
     const turn = round % 2 === 0 ? peers : peers.toReversed();
     for (const load of loads.filter(({name}) => this.#options.only.includes(name))) {
@@ -189,7 +189,7 @@ class Bench {
             Promise.resolve(load.run(scope, peer, context)),
           )) ?? {};
           this.#results.add(name, round, measured);
-          // A peak lasts: later rounds would show that of other loads.
+          // The peak stays, so later rounds would show that of other loads.
           if (round === 0 && bulkPeakRelay !== undefined && bulkPeakAgent !== undefined) {
             this.#results.add(name, 0, {bulkPeakRelay, bulkPeakAgent});
           }
@@ -262,7 +262,7 @@ function print(...lines: string[]): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** Ends everything with the first signal, at once with the second. */
+/** The first signal ends everything in order, the second at once. */
 function interruption(): AbortController {
   const interrupted = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -295,5 +295,5 @@ try {
   process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
   process.exitCode = 1;
 }
-// What a broken-off start left behind ends with this process: see programs.ts.
+// Programs of an interrupted start end with this process: see programs.ts.
 process.exit();

@@ -1,4 +1,4 @@
-// Runs one load through tunl under V8's profiler and prints where relay and agent had the processor meanwhile.
+// Runs one load through tunl under V8's profiler and prints how relay and agent used the CPU meanwhile.
 
 import {mkdirSync, readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -64,7 +64,7 @@ interface Watched {
   cpuSeconds: number;
 }
 
-/** Runs the load; the profiles are written as the processes end. */
+/** Runs the load; each process writes its profile when it ends. */
 async function measure(
   options: Options,
   folder: string,
@@ -79,7 +79,7 @@ async function measure(
   const peer = await tunlUnderNode(...words).start(scope, context);
   const {relayPid, agentPid} = load.name === 'upload' ? peer.upload : peer.tcp;
   if (relayPid === undefined || agentPid === undefined) throw new Error('tunl told no process ids');
-  // Once unseen: what is compiled first is not what runs later.
+  // Once without measuring: the first run includes compilation.
   await load.run(scope, peer, {...context, seconds: 1});
   const cpu = () => [relayPid, agentPid].map(cpuSecondsOf);
   const before = cpu();

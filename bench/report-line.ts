@@ -1,4 +1,4 @@
-// What the smaller measurements print: one line of JSON for each figure, judged by its goal; and how they read their flags.
+// The output and the flags of the smaller measurements: one line of JSON for each figure, judged by its goal.
 
 export interface Bound {
   atLeast?: number;

@@ -3,7 +3,7 @@
 import {figures} from './figures.js';
 import type {Results, Verdict} from './results.js';
 
-/** What tunl is divided by, where it ran. */
+/** tunl's figures are divided by those of these peers, if they ran. */
 const references = ['direct', 'ssh', 'frp', 'chisel', 'tunl-noreplay', 'against'];
 
 export function table(peers: readonly string[], results: Results): string {
@@ -29,7 +29,7 @@ export function goalsTable(verdicts: readonly Verdict[]): string {
   ]);
 }
 
-/** A title by itself: `…` in the table stands for the beginning of the one above. */
+/** A title alone: `…` in the table stands for the beginning of the one above. */
 function titleOf(key: string): string {
   const at = figures.findIndex((figure) => figure.key === key);
   const title = figures[at]?.title ?? key;

@@ -3,7 +3,7 @@
 import type {Goal} from './figures.js';
 import type {Measured} from './loads/loads.js';
 
-/** The runtime alone, for what cannot be faster than it. */
+/** The runtime alone, a lower bound for some figures. */
 export const bareNode = 'node -e 0';
 
 export class Results {
@@ -24,8 +24,8 @@ export class Results {
   }
 
   /**
-   * The median of the rounds' ratios: what drifts from round to round drifts for both. The bare runtime has
-   * rounds of its own, and is compared by medians.
+   * The median of the rounds' ratios, so drift between rounds affects both sides. The bare runtime has
+   * separate rounds, and is compared by medians.
    */
   ratio(peer: string, key: string, against: string): number | undefined {
     if (against === bareNode) {
@@ -61,7 +61,7 @@ export interface Verdict extends Goal {
   pass: boolean;
 }
 
-/** The goals that this run has the figures for. */
+/** The goals for which this run has figures. */
 export function judge(goals: readonly Goal[], results: Results): Verdict[] {
   return goals.flatMap((goal) => {
     const value =

@@ -1,6 +1,6 @@
-// The simplest tunnel that is right under load, as a measure of what tunl's own parts are worth: one WebSocket over TLS by
-// `ws`, a message for each chunk, sockets and messages spliced directly, 1 MiB of window a stream. No resume, no TLS for
-// visitors, no names.
+// The simplest tunnel that works under load, to show the value of tunl's own parts: one WebSocket over TLS by
+// `ws`, a message for each chunk, sockets and messages spliced directly, a window of 1 MiB for each stream. No resume, no TLS
+// for visitors, no names.
 //
 //   node simplest.js relay CERT KEY             prints the port for agents
 //   node simplest.js agent RELAY NAME CA PORT   exposes PORT of this machine; prints the public port
@@ -13,7 +13,7 @@ const HOST = '127.0.0.1';
 const WINDOW = 1024 * 1024;
 const [OPEN, DATA, END, RESET, CREDIT, PORT] = [0, 1, 2, 3, 4, 5];
 
-/** Streams of one WebSocket. `onOpen` gives the socket of a stream that the peer opened; `onPort` is told a public port. */
+/** Streams of one WebSocket. `onOpen` gets the socket of a stream that the peer opened; `onPort` gets the public port. */
 function multiplex(ws, {onOpen, onPort}) {
   const streams = new Map();
   const send = (type, id, payload = Buffer.alloc(0)) => {

@@ -1,4 +1,4 @@
-// What is exposed: nginx with a small JSON answer and large files, and a sink that takes uploads.
+// The upstreams: nginx with a small JSON answer and large files, and a sink that takes uploads.
 
 import {closeSync, mkdirSync, openSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
@@ -19,7 +19,7 @@ export interface Upstream {
   /** Takes any PUT, counts its bytes and drops them. */
   sinkPort: number;
   certificate: Certificate;
-  /** Holds what everybody keeps in files; removed at the end. */
+  /** The folder for the files of all; removed at the end. */
   folder: string;
   /** The file that is downloaded and uploaded, and its size. */
   bulkFile: string;
@@ -36,7 +36,7 @@ const smallAnswer = JSON.stringify({
   ok: true,
 }).padEnd(111);
 
-/** For loads that need many files in a row rather than one large one. */
+/** For loads that need many files in a row, not one large one. */
 export const pieceBytes = 16 * 1024 * 1024;
 
 /** Where nginx listens, if not on this machine's loopback. */
@@ -78,7 +78,7 @@ async function startSink(scope: Scope): Promise<number> {
   return Number(await within(10_000, 'port of the sink', sink.line()));
 }
 
-/** Bytes that no compression on the way could shrink. */
+/** Bytes that cannot be compressed. */
 function writeNoise(path: string, bytes: number): void {
   const block = crypto.getRandomValues(new Uint8Array(65_536));
   const large = Buffer.alloc(4 * 1024 * 1024);

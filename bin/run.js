@@ -12,7 +12,7 @@ if (major < 22 || (major === 22 && minor < 12)) {
 const words = process.argv.slice(2);
 if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
   const {readFileSync} = await import('node:fs');
-  // Without the framework nobody else says it: a reader that has gone is none, a full disk is STDOUT_FAILED.
+  // Without oclif, this file handles it: a reader that is gone is no error, a full disk is STDOUT_FAILED.
   process.stdout.on('error', ({code}) => {
     if (code === 'EPIPE') return;
     process.stderr.write(

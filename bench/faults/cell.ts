@@ -1,4 +1,4 @@
-// One cell of the fault matrix: one peer, one fault, in namespaces of their own.
+// One cell of the fault matrix: one peer, one fault, in separate namespaces.
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
@@ -13,7 +13,7 @@ import {type Snapshot, Visitors} from './visitors.js';
 const BYTES_PER_SECOND = 200_000;
 const POLL_MS = 200;
 
-/** The network is left alone for so long before the fault, and after everything has recovered. */
+/** The network stays untouched for so long before the fault, and after everything has recovered. */
 const QUIET_MS = 2_000;
 
 /** How long to wait for the download after the fault. TCP backs off: after 90 s of silence its next attempt may be a minute away. */

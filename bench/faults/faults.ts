@@ -1,4 +1,4 @@
-// The rows of the fault matrix: what is done to the network between relay and agent.
+// The rows of the fault matrix: the faults of the network between relay and agent.
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {NetPath} from '../../test/helpers/net-path.js';
@@ -10,7 +10,7 @@ export interface FaultRun {
   /** The short form: faults are shorter and fewer. */
   short: boolean;
   signal: AbortSignal;
-  /** Resolves when the download goes on, or is over. */
+  /** Resolves when the download continues, or is over. */
   goesOn(): Promise<void>;
   /** Whether the download has ended. A fault that repeats itself stops then. */
   isOver(): Promise<boolean>;

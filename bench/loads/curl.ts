@@ -11,7 +11,7 @@ export function urlOf({scheme, host, port}: Route, path: string): string {
   return `${scheme === 'https' ? 'https' : 'http'}://${host}:${port}${path}`;
 }
 
-/** Words of curl for any request to the route. Certificates are not what is measured: they are not checked. */
+/** Arguments of curl for any request to the route. Certificates are not checked, because they are not measured. */
 export function curlWords(route: Route): string[] {
   return [
     ...['--silent', '--show-error', '--fail', '--insecure', '--http1.1', '--noproxy', '*'],

@@ -1,4 +1,4 @@
-// Everything that is measured through a peer, in the order in which it is measured.
+// All loads, in the order in which they are measured.
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Scope} from '../../test/helpers/scope.js';
@@ -13,7 +13,7 @@ import {wrk} from './wrk.js';
 export interface LoadContext {
   tools: Tools;
   upstream: Upstream;
-  /** How long the loads that are not a given number of bytes last. */
+  /** The length of loads without a given number of bytes. */
   seconds: number;
   signal: AbortSignal;
 }
@@ -23,7 +23,7 @@ export type Measured = Record<string, number>;
 
 export interface Load {
   name: string;
-  /** Absent results say that the peer has no such route. */
+  /** Undefined when the peer has no such route. */
   run(scope: Scope, peer: RunningPeer, context: LoadContext): Promise<Measured> | undefined;
 }
 
@@ -82,7 +82,7 @@ function download(
 }
 
 async function upload(scope: Scope, route: Route, {tools, upstream, signal}: LoadContext): Promise<Measured> {
-  // Without `Expect:` curl would wait a second for leave to send.
+  // Without `Expect:` curl would wait a second for permission to send.
   const words = ['--header', 'Expect:', '--upload-file', upstream.bulkFile, urlOf(route, '/upload')];
   return {
     upload: rate([
@@ -116,12 +116,12 @@ async function connections(
   return {[key]: perSecond, errors};
 }
 
-/** One connection with small requests, while two downloads run without an end. */
+/** One connection with small requests, while two endless downloads run. */
 async function beside(scope: Scope, route: Route, context: LoadContext): Promise<Measured> {
   const {tools, seconds, signal} = context;
-  // More than any peer moves in the time: the downloads are stopped in the middle.
+  // More than any peer moves in that time: the downloads are stopped in the middle.
   const urls = Array.from({length: 2000}, () => ['--output', '/dev/null', urlOf(route, '/piece')]).flat();
-  // On stderr, which curl does not hold back.
+  // On stderr, which curl does not buffer.
   const words = [...curlWords(route), '--write-out', '%{stderr}done\\n', ...urls];
   const downloads = [1, 2].map(() =>
     start(scope, tools.path('curl'), words, {
@@ -165,7 +165,7 @@ async function startUp(
   return {start: times.sort((a, b) => a - b)[2] as number};
 }
 
-/** MB/s of transfers that began together. */
+/** MB/s of transfers that began at the same time. */
 function rate(transfers: readonly Transfer[]): number {
   const bytes = transfers.reduce((sum, each) => sum + each.bytes, 0);
   return bytes / 1e6 / Math.max(...transfers.map(({seconds}) => seconds));

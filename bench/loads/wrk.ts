@@ -11,7 +11,7 @@ import {urlOf} from './curl.js';
 export interface WrkOptions {
   connections: number;
   seconds: number;
-  /** A connection for each request. */
+  /** A new connection for each request. */
   close?: boolean;
   /** Where it runs, if not here. */
   namespace?: string;
@@ -22,7 +22,7 @@ export interface WrkResult {
   perSecond: number;
   p50Ms: number;
   p99Ms: number;
-  /** What wrk counts as failed: sockets, time-outs, statuses. */
+  /** Failures in wrk's count: sockets, time-outs, statuses. */
   errors: number;
 }
 
@@ -33,7 +33,7 @@ export async function wrk(
   {connections, seconds, close = false, namespace, signal}: WrkOptions,
 ): Promise<WrkResult> {
   const script = join(await scope.tempDir('bench-wrk'), 'loopback.lua');
-  // The system's resolver need not know the names of tunnels.
+  // The system's resolver may not know the names of tunnels.
   writeFileSync(
     script,
     `function wrk.resolve(host, service) wrk.addrs = wrk.lookup("${route.address ?? loopback}", service) end\n`,

@@ -1,4 +1,4 @@
-// One throw-away certificate for every program here that terminates TLS: P-256, as tunl's own are.
+// One temporary certificate for every program here that terminates TLS: P-256, like tunl's own.
 
 import {execFileSync} from 'node:child_process';
 import {writeFileSync} from 'node:fs';
@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import type {Tools} from './tools.js';
 
 export interface Certificate {
-  /** The name visitors ask for. */
+  /** The name in the visitors' requests. */
   host: string;
   certFile: string;
   keyFile: string;

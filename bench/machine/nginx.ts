@@ -1,4 +1,4 @@
-// An nginx of our own: everything in one temporary folder, nothing logged per request.
+// An nginx for the bench: everything in one temporary folder, no log of requests.
 
 import {existsSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -7,7 +7,7 @@ import type {Scope} from '../../test/helpers/scope.js';
 import {start, within} from './programs.js';
 import type {Tools} from './tools.js';
 
-/** Folders that nginx wants to make in places of the system. */
+/** Folders that nginx would otherwise make in system places. */
 const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
 export interface NginxOptions {
@@ -48,7 +48,7 @@ http {
   start(scope, tools.path('nginx'), ['-c', config, '-p', folder, '-e', join(folder, 'error.log')], {
     ...(namespace !== undefined && {namespace}),
   });
-  // It is written once the ports are open, and can be seen from any namespace.
+  // nginx writes it after the ports are open, and every namespace can see it.
   await within(10_000, 'nginx', written(pidFile));
 }
 

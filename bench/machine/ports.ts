@@ -1,4 +1,4 @@
-// Ports for programs that must be told a number.
+// Ports for programs that need a number.
 
 import {connect, createServer} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -23,7 +23,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Resolves when something accepts there: for programs that do not say when they listen. */
+/** Resolves when something accepts there, for programs that do not report when they listen. */
 export async function accepting(port: number, timeoutMs = 10_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await accepts(port))) {

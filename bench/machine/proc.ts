@@ -1,4 +1,4 @@
-// What the kernel counts for a process and everything it started: CPU time and memory.
+// CPU time and memory of a process and its descendants, from the kernel.
 
 import {readdirSync, readFileSync} from 'node:fs';
 
@@ -21,7 +21,7 @@ export function memoryMbOf(root: number, field: 'VmRSS' | 'VmHWM'): number {
   return sum(tree(root).map(({pid}) => statusMb(pid, field)));
 }
 
-/** The process and its descendants, this moment. */
+/** The process and its current descendants. */
 function tree(root: number): Stat[] {
   const all = readdirSync('/proc').flatMap((entry) => (/^\d+$/.test(entry) ? readStat(Number(entry)) : []));
   const members = new Set([root]);
@@ -36,11 +36,11 @@ function tree(root: number): Stat[] {
 function readStat(pid: number): Stat[] {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name may hold spaces and parentheses: fields are counted from its end.
+    // The name may contain spaces and parentheses, so fields are counted from its end.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return [{pid, parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12])}];
   } catch {
-    return []; // It ended while we looked.
+    return []; // It has ended meanwhile.
   }
 }
 

@@ -1,4 +1,4 @@
-// Programs that the bench starts: each one is owned by a scope, and none outlives this process.
+// Programs that the bench starts: each belongs to a scope, and none outlives this process.
 
 import {Child, type ChildOptions} from '../../test/helpers/child.js';
 import type {Scope} from '../../test/helpers/scope.js';
@@ -31,7 +31,7 @@ export function start(
 }
 
 export interface RunOptions extends ChildOptions {
-  /** Stopped, and an error, after this long. */
+  /** After this time the program is stopped, and an error is thrown. */
   timeoutMs: number;
   /** Stops it. */
   signal: AbortSignal;

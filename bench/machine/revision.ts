@@ -1,4 +1,4 @@
-// Another revision of this project, built beside this one, so that both can be measured in turns.
+// Another revision of this project, built beside this one, so that rounds of both can alternate.
 
 import {execFileSync} from 'node:child_process';
 import {existsSync, mkdirSync, readFileSync, symlinkSync} from 'node:fs';
@@ -9,8 +9,8 @@ const run = (command: string, words: readonly string[], cwd: string): string =>
   execFileSync(command, words, {cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit']}).trim();
 
 /**
- * Builds `revision` once, in the bench's cache, with this checkout's packages where it asks for the same ones.
- * @returns its program. @throws Error where git does not know it or it cannot be built.
+ * Builds `revision` once, in the bench's cache, with this checkout's packages if it needs the same ones.
+ * @returns its program. @throws Error when git does not know it or the build fails.
  */
 export function buildRevision(revision: string): string {
   const commit = run('git', ['rev-parse', '--verify', `${revision}^{commit}`], projectRoot);

@@ -1,4 +1,4 @@
-// The programs that measure or are measured: found in PATH or in the cache, or built there from Go modules.
+// The programs that measure or are measured: from PATH or the cache, or built there from Go modules.
 
 import {execFile, spawnSync} from 'node:child_process';
 import {accessSync, constants, mkdirSync} from 'node:fs';
@@ -11,7 +11,7 @@ const exec = promisify(execFile);
 
 export const projectRoot = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Results, and programs of peers that are not to be had as packages. */
+/** Results, and programs of peers that no package has. */
 export const cacheFolder = join(projectRoot, '.cache/bench');
 
 const binFolder = join(cacheFolder, 'bin');
@@ -68,7 +68,7 @@ export class Tools {
     return found;
   }
 
-  /** Builds with Go what is missing and can be built. Returns why not, or nothing. */
+  /** Builds with Go the missing programs that it can build. Returns the reason of a failure, or undefined. */
   async provide(names: readonly string[], signal: AbortSignal): Promise<string | undefined> {
     for (const name of names) {
       if (this.find(name) !== undefined) continue;
@@ -96,7 +96,7 @@ export class Tools {
   }
 }
 
-/** Inside the module's own folder, since `go install` refuses a module that replaces others. */
+/** Builds inside the module's own folder, because `go install` refuses a module with replacements. */
 async function build(
   go: string,
   module: string,
@@ -116,7 +116,7 @@ async function build(
   await exec(go, ['build', ...flags, '-o', `${binFolder}/`, ...packages], {...options, cwd: Dir});
 }
 
-/** What a reader of the figures must know about the machine. */
+/** The facts about the machine that a reader of the figures needs. */
 export function describeMachine(tools: Tools): Record<string, string | number> {
   const versions = {
     nginx: tools.version('nginx', '-v')?.replace('nginx version: ', ''),

@@ -1,4 +1,4 @@
-// What every way to the upstream looks like to the loads: where visitors connect, and which processes carry them.
+// The interface between loads and peers: where visitors connect, and which processes carry the bytes.
 
 import type {Scope} from '../../test/helpers/scope.js';
 import type {Tools} from '../machine/tools.js';
@@ -7,9 +7,9 @@ import type {Upstream} from '../upstream.js';
 /** One public side: plain TCP, or HTTPS that the tunnel terminates. */
 export interface Route {
   scheme: 'tcp' | 'https';
-  /** The name visitors ask for; it is never resolved. */
+  /** The name in the visitors' requests; it is never resolved. */
   host: string;
-  /** Where it is. Default: loopback. */
+  /** The address to connect to. Default: loopback. */
   address?: string;
   port: number;
   /** Process ids of the two ends; absent without a tunnel. */
@@ -25,7 +25,7 @@ export interface RunningPeer {
   upload: Route;
   /** Memory of the relay before its first tunnel, MB. */
   relayBeforeMb?: number;
-  /** Starts one more agent and resolves, once it prints that it is up, with the milliseconds since exec. */
+  /** Starts one more agent; resolves with the milliseconds from exec until it prints that it is up. */
   timeAgent?: (scope: Scope) => Promise<number>;
 }
 
@@ -45,5 +45,5 @@ export interface Peer {
 
 export const loopback = '127.0.0.1';
 
-/** How long a peer may take until it is up. */
+/** The time limit for a peer's start. */
 export const startTimeoutMs = 20_000;

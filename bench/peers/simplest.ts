@@ -1,4 +1,4 @@
-// The simplest tunnel that is right under load (../simplest.js): what tunl's own multiplexer and framing have to be worth.
+// The simplest tunnel that works under load (../simplest.js): tunl's own multiplexer and framing must be better than it.
 
 import {fileURLToPath} from 'node:url';
 import {memoryMbOf} from '../machine/proc.js';

@@ -1,4 +1,4 @@
-// OpenSSH: an sshd of our own on loopback as relay, `ssh -R` as agent.
+// OpenSSH: a separate sshd on loopback as relay, `ssh -R` as agent.
 
 import {execFileSync} from 'node:child_process';
 import {copyFileSync, mkdirSync, writeFileSync} from 'node:fs';

@@ -1,4 +1,4 @@
-// A relay of this checkout's build on a free port, with a state folder of its own, for agents with its token.
+// A relay of this checkout's build on a free port, with its own state folder, for agents with its token.
 
 import {randomBytes} from 'node:crypto';
 import {writeFileSync} from 'node:fs';
@@ -9,22 +9,22 @@ import {start, within} from '../machine/programs.js';
 import {projectRoot} from '../machine/tools.js';
 import {startTimeoutMs} from './peer.js';
 
-/** Of this checkout. */
+/** The program of this checkout. */
 export const program = join(projectRoot, 'bin/run.js');
 
 export interface TunlRelay {
   relay: Child;
-  /** With which an agent finds it. */
+  /** The environment in which an agent finds it. */
   env: {TUNL_RELAY: string; TUNL_CA_FILE: string; TUNL_TOKEN: string};
 }
 
 export interface TunlRelayOptions {
   env?: Record<string, string>;
-  /** For `node`, before the program. */
+  /** Arguments for `node`, before the program. */
   nodeWords?: readonly string[];
   /** bin/run.js of another revision. Default: this checkout's. */
   program?: string;
-  /** Where it runs, if not here, and by which name and addresses it is known there. */
+  /** The namespace it runs in, if not this one, with its name and addresses there. */
   at?: {namespace: string; domain: string; listen: string};
 }
 

@@ -1,4 +1,4 @@
-// tunl as a user runs it: a relay and agents from this checkout's build, each process with a state folder of its own.
+// tunl as a user runs it: a relay and agents from this checkout's build, each process with its own state folder.
 
 import type {Child} from '../../test/helpers/child.js';
 import type {Scope} from '../../test/helpers/scope.js';
@@ -18,7 +18,7 @@ export function tunlOf(revision: string, program: string): Peer {
   return peer('against', `tunl of ${revision}`, {}, {program});
 }
 
-/** tunl with words of one's own for `node`, like those of its profiler. */
+/** tunl with arguments for `node`, for example those of its profiler. */
 export function tunlUnderNode(...nodeWords: string[]): Peer {
   return peer('tunl', 'tunl under the eyes of a tool', {}, {nodeWords});
 }
@@ -42,7 +42,7 @@ function peer(
           env: {...environment, ...env, TUNL_STATE_DIR: stateDir},
           name: 'tunl expose',
         });
-      // Quiet, as the others are: a line or an event for each connection would be measured as well.
+      // Quiet like the others: otherwise the output for each connection would be measured as well.
       const expose = async (scheme: Route['scheme'], port: number, ...words: string[]): Promise<Route> => {
         const child = agent(scope, await scope.tempDir('bench-agent'), port, '--quiet', ...words);
         const line = await within(startTimeoutMs, 'address from tunl', child.line());
@@ -56,7 +56,7 @@ function peer(
         };
       };
 
-      // One folder for all timed agents, as on a user's machine, but not that of the agents that serve.
+      // One folder for all timed agents, as on a user's machine, but not that of the serving agents.
       const timedState = await scope.tempDir('bench-timed');
       return {
         relayBeforeMb,

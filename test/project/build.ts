@@ -1,4 +1,4 @@
-// A whole package built beside the checkout, as `npm run build` builds it, so that tests never see what an older build left.
+// Builds a whole package beside the checkout, like `npm run build`, so that tests never see files of an older build.
 
 import {execFile} from 'node:child_process';
 import {cp, mkdtemp, rm, symlink} from 'node:fs/promises';
@@ -22,7 +22,7 @@ export async function buildPackage(): Promise<BuiltPackage> {
   for (const name of ['bin', 'package.json'])
     await cp(join(ROOT, name), join(folder, name), {recursive: true});
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  // It removes the manifest of the folder it is started in before it writes one.
+  // It removes the manifest of its current folder before it writes one.
   await node(folder, 'oclif/bin/run.js', 'manifest');
   return {folder, [Symbol.asyncDispose]: () => rm(folder, {recursive: true, force: true})};
 }

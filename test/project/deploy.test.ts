@@ -1,4 +1,4 @@
-// What stands in deploy/ starts the relay with flags that it has.
+// The files in deploy/ start the relay with flags that exist.
 
 import {readFileSync} from 'node:fs';
 import {expect, test} from 'vitest';
@@ -17,7 +17,7 @@ test('the systemd unit', () => {
   expect(flags.filter((flag) => !known.includes(flag))).toEqual([]);
 });
 
-test('the container, as docs/own-relay.md runs it', () => {
+test('the container, as in docs/own-relay.md', () => {
   expect(read('deploy/Containerfile')).toContain('ENTRYPOINT ["tunl", "relay", "start"]');
   const [, words = ''] = /^ {2}tunl (--domain [\s\S]*?)^```/m.exec(read('docs/own-relay.md')) ?? [];
   const flags = words.match(/--[a-z-]+/g) ?? [];
@@ -25,7 +25,7 @@ test('the container, as docs/own-relay.md runs it', () => {
   expect(flags.filter((flag) => !known.includes(flag))).toEqual([]);
 });
 
-test('the unit gives open connections at least as long as the relay does', () => {
+test('the unit gives open connections at least as much time as the relay does', () => {
   const [, seconds] = /^TimeoutStopSec=(\d+)$/m.exec(read('deploy/tunl-relay@.service')) ?? [];
   expect(Number(seconds)).toBeGreaterThan(30);
 });

@@ -1,4 +1,4 @@
-// Paths and links in the documentation lead to files that exist, and comments name documents that exist.
+// Paths and links in the documentation lead to existing files, and comments name existing documents.
 
 import {existsSync, globSync, readFileSync} from 'node:fs';
 import {dirname, join, normalize} from 'node:path';
@@ -18,7 +18,7 @@ const names = new Set(
 /** Folders of the library, which documents name without `src/lib/`. */
 const rooms = globSync('src/lib/*/', {cwd: ROOT}).map((path) => path.split('/').at(-1) ?? '');
 
-/** `src/lib/mux/`, `docs/errors.md`, `relay/front-door.ts`. What `npm run build` makes is left out. */
+/** `src/lib/mux/`, `docs/errors.md`, `relay/front-door.ts`. Files that `npm run build` makes are left out. */
 function pathsIn(text: string): string[] {
   const tops = [
     '.ci',
@@ -47,7 +47,7 @@ function isGone(path: string): boolean {
   return path.endsWith('.ts') && !exists(`src/lib/${path}`);
 }
 
-/** The anchor of a heading, as GitHub makes it. */
+/** The anchor of a heading, by GitHub's rules. */
 const anchor = (heading: string) =>
   heading
     .toLowerCase()
@@ -78,7 +78,7 @@ describe.each(documents)('%s', (path) => {
   });
 });
 
-test('every decision has a number of its own', () => {
+test('every decision has a unique number', () => {
   const numbers = globSync('*', {cwd: join(ROOT, 'docs/decisions')}).map((name) => name.slice(0, 5));
   expect(numbers.filter((number) => !/^\d{4}-$/.test(number))).toEqual([]);
   expect(numbers.filter((number, index) => numbers.indexOf(number) !== index)).toEqual([]);

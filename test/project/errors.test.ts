@@ -1,4 +1,4 @@
-// docs/errors.md says what src/lib/core/errors.ts and src/lib/cli/next-steps.ts say: no code undocumented, none that is gone.
+// docs/errors.md has the same codes and texts as src/lib/core/errors.ts and src/lib/cli/next-steps.ts.
 
 import {readFileSync} from 'node:fs';
 import {describe, expect, test} from 'vitest';
@@ -14,8 +14,8 @@ function rows(first: RegExp): string[] {
 }
 
 describe('docs/errors.md', () => {
-  test('has every error, as the table in the code has it', () => {
-    // A failure shows the lines as they should be.
+  test('has every error, with the same text as the table in the code', () => {
+    // A failure shows the expected lines.
     const expected = Object.entries(ERRORS).map(
       ([code, row]) =>
         `| \`${code}\` | ${cell(row.sentence)} | ${row.exitCode} | ${row.retryable ? 'yes' : 'no'} | ${cell(row.next)} |`,

@@ -1,4 +1,5 @@
-// The events of `--json` as a schema that a running program can be held against; the compiler holds it against the types.
+// The schema of the `--json` events, which tests apply to the output of real commands. The compiler compares it with the
+// types.
 
 import * as v from 'valibot';
 import type {CliEvent} from '../../src/lib/cli/events.js';
@@ -11,7 +12,7 @@ const text = v.pipe(v.string(), v.nonEmpty());
 const code = v.custom<ErrorCode>(isErrorCode, 'not a code of the table');
 const address = v.strictObject({host: text, port});
 const httpsUrl = v.pipe(v.string(), v.regex(/^https:\/\/[^/]+$/));
-/** Of a command with several targets. */
+/** For commands with several targets. */
 const tunnel = v.exactOptional(text);
 const visitor = v.pipe(v.string(), v.regex(/^(\[[0-9a-f:.]+\]|[\d.]+):\d{1,5}$/));
 
@@ -136,7 +137,7 @@ export const eventSchemas = {
 
 type Schemas = typeof eventSchemas;
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-/** `Extract` to one member, with intersections and `readonly` taken apart, so that only the fields count. */
+/** `Extract` for one member, without intersections and `readonly`, so that only the fields matter. */
 type Fields<T> = T extends object ? {-readonly [K in keyof T]: Fields<T[K]>} : T;
 type Agreement = {
   [K in CliEvent['type']]: Same<
@@ -145,7 +146,7 @@ type Agreement = {
   >;
 };
 
-/** Does not compile when a field, its type or its being optional differs between the events and the schema. */
+/** Does not compile when a field, its type or its optionality differs between the events and the schema. */
 export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: true} = {
   ready: true,
   reconnecting: true,

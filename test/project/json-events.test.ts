@@ -12,7 +12,7 @@ const sections = new Map(
     .map((section) => [/^`(\w+)`/.exec(section)?.[1] ?? '', section]),
 );
 
-test('every event has a section, and no section is left over', () => {
+test('every event has a section, and every section an event', () => {
   expect([...sections.keys()].sort()).toEqual(Object.keys(eventSchemas).sort());
 });
 
@@ -20,12 +20,12 @@ describe.each(Object.entries(eventSchemas))('%s', (type, schema) => {
   const section = sections.get(type) ?? '';
   const examples = /```json\n([\s\S]*?)```/.exec(section)?.[1]?.trim().split('\n') ?? [];
 
-  test('has examples that are such events', () => {
+  test('has examples that match the schema', () => {
     expect(examples.length).toBeGreaterThan(0);
     for (const example of examples) expect(parseEvent(example).type).toBe(type);
   });
 
-  test('has a row for every field, and none for another', () => {
+  test('has a row for every field, and no other rows', () => {
     const documented = [...section.matchAll(/^\| `([\w.]+)` \| ([^|]*)\|/gm)].map(
       ([, name = '', kind = '']) => ({
         name,
@@ -45,14 +45,14 @@ describe.each(Object.entries(eventSchemas))('%s', (type, schema) => {
   });
 });
 
-/** The shape of a schema's entries, as far as it is looked at here. */
+/** The part of a schema's entries that this test needs. */
 interface Entry {
   type: string;
   wrapped?: Entry;
   entries?: Record<string, Entry>;
 }
 
-/** Names of the fields in order; those of `relay` are rows of their own, those of a plain host and port are not. */
+/** Names of the fields in order. Fields of `relay` have separate rows; those of a host and port do not. */
 function fields(entries: object, prefix = ''): {name: string; optional: boolean}[] {
   return Object.entries(entries as Record<string, Entry>)
     .filter(([name]) => name !== 'type')

@@ -1,11 +1,11 @@
-// Imports go downwards only. Each forbidden edge stands here with its reason.
+// Imports go downwards only. Each forbidden edge is listed here with its reason.
 
 import {readFileSync} from 'node:fs';
 import {isBuiltin} from 'node:module';
 import {describe, expect, test} from 'vitest';
 import {layerOf, ROOT, type SourceFile, sourceFiles, targetOf} from './source-files.js';
 
-/** The floor each folder stands on: a file may import its own folder and lower floors. */
+/** The layer of each folder: a file may import its own folder and lower layers. */
 const FLOORS: Readonly<Record<string, number>> = {
   'lib/core': 0,
   'lib/protocol': 1,
@@ -16,7 +16,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   'lib/agent': 4,
   'lib/relay': 4,
   'lib/launch': 4,
-  // What joins agent and relay (`forward` with its embedded relay), and tunnels with programs.
+  // Joins agent and relay (`forward` with its embedded relay), and tunnels with programs.
   lib: 5,
   'lib/cli': 6,
   commands: 7,
@@ -65,7 +65,7 @@ const FORBIDDEN: readonly Forbidden[] = [
   },
 ];
 
-/** Each pattern is in no file of the library but in the allowed ones. */
+/** Patterns that may appear only in the allowed files of the library. */
 const WORDS: readonly {pattern: RegExp; because: string; allowed: (path: string) => boolean}[] = [
   {pattern: /\bconsole\s*\./, because: 'the library writes nowhere by itself', allowed: () => false},
   {
@@ -96,7 +96,7 @@ const WORDS: readonly {pattern: RegExp; because: string; allowed: (path: string)
   {
     pattern: /\\p\{C[cf]\}/,
     because: 'text from outside is made safe to show in one place',
-    // Of these one measures text and the other writes to a terminal of its own.
+    // One of these measures text, and the other writes to its own terminal.
     allowed: (path) =>
       ['core/one-line.ts', 'cli/cells.ts', 'launch/web-terminal/screen.ts'].includes(path.slice(8)),
   },
@@ -128,18 +128,18 @@ const edges = files.flatMap((file) =>
 );
 
 describe('layers', () => {
-  test('every folder under src has a floor, and every floor a folder', () => {
+  test('every folder under src has a layer, and every layer a folder', () => {
     const folders = new Set(files.map((file) => layerOf(file.path)));
     expect([...folders].sort()).toEqual(Object.keys(FLOORS).sort());
   });
 
-  test('docs/architecture.md has the same floors', () => {
+  test('docs/architecture.md has the same layers', () => {
     const doc = readFileSync(`${ROOT}/docs/architecture.md`, 'utf8');
     const lines = doc.matchAll(/^src\/(\S+?)(?:\/|\/\*\.ts|\.ts)\s+L(\d)\s/gm);
     expect(Object.fromEntries([...lines].map(([, layer, floor]) => [layer, Number(floor)]))).toEqual(FLOORS);
   });
 
-  test('what is forbidden exists: a layer, a built-in, or a package that is installed', () => {
+  test('everything that is forbidden exists: a layer, a built-in, or an installed package', () => {
     const {dependencies, devDependencies, optionalDependencies} = JSON.parse(
       readFileSync(`${ROOT}/package.json`, 'utf8'),
     );
@@ -169,7 +169,7 @@ describe('layers', () => {
     expect(wrong.map(({file, specifier}) => `${file.path} → ${specifier}`)).toEqual([]);
   });
 
-  test('no file imports in a circle', () => {
+  test('imports have no cycles', () => {
     expect(circles(files)).toEqual([]);
   });
 });
@@ -199,7 +199,7 @@ describe('words', () => {
     expect(wrong.map(({path}) => path)).toEqual([]);
   });
 
-  test('built-ins whose namespace is dear are not imported', () => {
+  test('built-ins that are expensive to import are not imported', () => {
     const dear = ['node:http', 'node:tls', 'node:crypto'];
     const wrong = files.flatMap(({path, imports}) =>
       imports
@@ -219,12 +219,12 @@ describe('words', () => {
 });
 
 describe('files', () => {
-  test('no folder is named for having no subject', () => {
+  test('every folder name says what the folder is about', () => {
     const folders = files.flatMap((file) => file.path.split('/').slice(0, -1));
     expect(folders.filter((name) => /^(util|utils|common|helpers?|shared|misc)$/.test(name))).toEqual([]);
   });
 
-  test('every file opens with a sentence of purpose', () => {
+  test('every file begins with a sentence about its purpose', () => {
     const silent = files.filter(({text}) => !/^(#!.*\n)?\/\/ \S/.test(text));
     expect(silent.map(({path}) => path)).toEqual([]);
   });
@@ -258,7 +258,7 @@ function lines({text}: SourceFile): number {
   return text.split('\n').length - 1;
 }
 
-/** Circles of imports that exist when the program runs; types alone are gone by then. */
+/** Cycles of imports at run time; imports of types alone do not count. */
 function circles(all: readonly SourceFile[]): string[] {
   const known = new Set(all.map((file) => file.path));
   const graph = new Map(

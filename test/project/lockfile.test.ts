@@ -1,4 +1,4 @@
-// The lock file works wherever a registry or a mirror of it is, and what is installed is what was tested.
+// The lock file works with any registry or mirror, and the installed packages are the tested ones.
 
 import {readFileSync} from 'node:fs';
 import {expect, test} from 'vitest';
@@ -36,13 +36,13 @@ test('the two files agree', () => {
   expect(lock.packages['']).toMatchObject(facts);
 });
 
-test('what an optional package has for other systems is in the lock file, too', () => {
+test('packages for other systems are in the lock file, too', () => {
   const systems = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64'];
   for (const system of systems)
     expect(lock.packages).toHaveProperty([`node_modules/@lydell/node-pty-${system}`]);
 });
 
-/** A package inside another one's tarball has no checksum of its own. */
+/** A package inside another one's tarball has no separate checksum. */
 function isFetched(path: string): boolean {
   return !('inBundle' in (lock.packages[path] ?? {}));
 }

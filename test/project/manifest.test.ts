@@ -1,4 +1,4 @@
-// The package as it is built: its manifest is the committed one (a command missing there is "not found"), and it runs.
+// The built package: its manifest is the committed one (a command missing there is "not found"), and it runs.
 
 import {execFile} from 'node:child_process';
 import {readFile} from 'node:fs/promises';
@@ -35,7 +35,7 @@ describe('bin/run.js', () => {
     });
   });
 
-  test('runs a command, its help, and finds out what is none', async () => {
+  test('runs a command, its help, and reports an unknown command', async () => {
     const [run, help, none] = await Promise.all([
       tunl('expose', '0'),
       tunl('relay', 'start', '--help'),

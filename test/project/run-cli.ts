@@ -1,4 +1,4 @@
-// Runs the command line from its sources in a process of its own, with an environment that says nothing.
+// Runs the command line from its sources in a separate process, with an environment without settings.
 
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -19,13 +19,13 @@ export interface RunOptions {
 /** A started `tunl`. Killed when its scope ends. */
 export interface RunningCli extends AsyncDisposable {
   child: ChildProcessWithoutNullStreams;
-  /** The next line of stdout; rejects when there is none any more. */
+  /** The next line of stdout; rejects at the end of stdout. */
   line(): Promise<string>;
-  /** Everything that came, once the process has ended. */
+  /** All output and the exit, when the process has ended. */
   outcome: Promise<Outcome>;
-  /** What stderr has said so far. */
+  /** The text on stderr so far. */
   stderr(): string;
-  /** Resolves when stderr has said it; rejects when the process ends without. */
+  /** Resolves when stderr matches; rejects when the process ends first. */
   told(what: RegExp): Promise<RegExpExecArray>;
 }
 
@@ -33,7 +33,7 @@ export function startCli(words: readonly string[], {env = {}, cwd = ROOT}: RunOp
   const {PATH = '', HOME = ''} = process.env;
   const child = spawn(process.execPath, [`${ROOT}/bin/dev.js`, ...words], {
     cwd,
-    // With stripped and compiled sources in a cache a start takes half the time.
+    // With a cache of compiled sources a start takes half the time.
     env: {PATH, HOME, NODE_COMPILE_CACHE: `${ROOT}/.cache/compiled`, ...env},
   });
   let stdout = '';
@@ -74,7 +74,7 @@ export function startCli(words: readonly string[], {env = {}, cwd = ROOT}: RunOp
   };
 }
 
-/** Runs to the end. stdin is closed at once. */
+/** Runs the command to its end. stdin is closed at once. */
 export async function runCli(words: readonly string[], options?: RunOptions): Promise<Outcome> {
   await using cli = startCli(words, options);
   cli.child.stdin.end();

@@ -1,4 +1,4 @@
-// The sources as text: what each file imports, and where it stands.
+// The sources as text, with the imports and the layer of each file.
 
 import {readdirSync, readFileSync} from 'node:fs';
 import {posix} from 'node:path';
@@ -10,7 +10,7 @@ export interface SourceFile {
   /** From the root of the project, with forward slashes: `src/lib/mux/session.ts`. */
   path: string;
   text: string;
-  /** The text without comments, for looking at the code alone. */
+  /** The text without comments. */
   code: string;
   imports: {specifier: string; typeOnly: boolean}[];
 }
@@ -27,7 +27,7 @@ export function sourceFiles(under = 'src'): SourceFile[] {
     });
 }
 
-/** The layer a file belongs to: `lib/mux`, `lib` for what stands in no folder of it, `commands`, or `index`. */
+/** The layer of a file: `lib/mux`, `lib` for files directly in lib, `commands`, or `index`. */
 export function layerOf(path: string): string {
   const parts = path.replace(/^src\//, '').split('/');
   if (parts.length === 1) return 'index';
@@ -35,7 +35,7 @@ export function layerOf(path: string): string {
   return top === 'lib' && parts.length > 2 ? `lib/${folder}` : top;
 }
 
-/** What an import of `from` means: a layer for a file of the project, else the name of the package or built-in. */
+/** The target of an import in `from`: a layer for a file of the project, else the name of the package or built-in. */
 export function targetOf(from: string, specifier: string): string {
   if (specifier.startsWith('.')) return layerOf(posix.join(posix.dirname(from), specifier));
   const parts = specifier.split('/');
@@ -55,7 +55,7 @@ function importsOf(code: string): SourceFile['imports'] {
   ];
 }
 
-/** Good enough for this code: strings that look like comments do not occur but in URLs, whose `//` follows a colon. */
+/** Sufficient for this code: the only strings that look like comments are URLs, whose `//` follows a colon. */
 function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|[^:'"`])\/\/.*$/gm, '$1');
 }

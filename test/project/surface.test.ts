@@ -1,4 +1,4 @@
-// The commands, their flags and their help, as people and scripts know them. A change shows up here, on purpose.
+// The commands, their flags and their help, which users and scripts rely on. A change here must be on purpose.
 
 import {readFileSync} from 'node:fs';
 import {describe, expect, test} from 'vitest';
@@ -39,7 +39,7 @@ test('the commands and their flags', async () => {
 test('no flag takes a secret, and none is called -p', () => {
   for (const {flags} of Object.values(commands)) {
     const taking = Object.entries(flags).filter(([, {type}]) => type === 'option');
-    // `tunl ssh --key` takes the path of a public key, `--upstream-key` that of a file which only its owner should read.
+    // `tunl ssh --key` takes the path of a public key, `--upstream-key` that of a private key file.
     const secret = taking.map(([name]) => name).filter((name) => /(token|password|secret|key)$/.test(name));
     expect(secret.filter((name) => !['key', 'upstream-key'].includes(name))).toEqual([]);
     expect(Object.values(flags).map(({char}) => char)).not.toContain('p');
@@ -47,7 +47,7 @@ test('no flag takes a secret, and none is called -p', () => {
 });
 
 describe.concurrent.each(['', ...names])('help of tunl %s', (name) => {
-  test('is as it was, and fits on a screen', async ({expect}) => {
+  test('is unchanged, and fits on a screen', async ({expect}) => {
     const words = name.split(':').filter(Boolean);
     const {stdout, stderr, exitCode} = await runCli([...words, '--help'], {env: {OCLIF_COLUMNS: '80'}});
     expect({stderr, exitCode}).toEqual({stderr: '', exitCode: 0});

@@ -1,4 +1,4 @@
-// `tunl connect`'s connection: what the tunnel said before it broke is read, though a write has failed already.
+// The connection of `tunl connect`: bytes that the tunnel sent before it broke are read, although a write has failed already.
 
 import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
@@ -26,7 +26,7 @@ test('an early answer is read to its end before the connection breaks', async ({
   const said = Promise.withResolvers<void>();
   answering.write('no more, please', () => said.resolve());
   await said.promise;
-  // Its kernel has both, and nothing of it was read yet, when the client writes on.
+  // Its kernel has both, and nothing of it was read yet, when the client writes again.
   raw.resetAndDestroy();
   client.write('still more');
   expect(await heard.closed).toBe('ECONNRESET');

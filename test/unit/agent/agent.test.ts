@@ -1,4 +1,4 @@
-// The agent against a relay's table of agents, over pipes in memory: links come and go, the session and its binds stay.
+// The agent and a relay's table of agents, over pipes in memory: links come and go, the session and its binds stay.
 
 import {afterEach, describe, expect, test, vi} from 'vitest';
 import {Agent} from '../../../src/lib/agent/agent.js';
@@ -29,7 +29,7 @@ const silent = createLogger('test', undefined);
 
 afterEach(() => vi.restoreAllMocks());
 
-/** A relay without sockets: its table of agents, and the tunnels that they hold. */
+/** A relay without sockets: its table of agents, and their tunnels. */
 function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
   const ports = new TcpPorts({range: undefined, host: '127.0.0.1', reusePort: false});
   const tunnels = new TunnelTable({
@@ -68,7 +68,7 @@ function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
   return {agents, tunnels};
 }
 
-/** A relay that knows no session, not even one that is new. */
+/** A relay that knows no session, not even a new one. */
 function knowNobody(carrier: Carrier): void {
   const link = new Link(carrier);
   greetAgent(link, {
@@ -147,7 +147,7 @@ function setUp(
     relay = relaySide(onStream);
     return relay;
   };
-  /** The relay goes away and another takes its place. Resolves when the agent has its tunnel there. */
+  /** The relay says goodbye and another takes its place. Resolves when the agent has its tunnel there. */
   const goodbye = async () => {
     const leaving = relay;
     const other = replaceRelay();
@@ -165,7 +165,7 @@ function setUp(
     state,
     next,
     relay: () => relay,
-    /** The relay process is another one from now on: it knows nobody. */
+    /** From now on the relay is a new process, which knows no session. */
     replaceRelay,
     goodbye,
     told: () => events.filter((each) => each.type !== 'dialled'),
@@ -188,7 +188,7 @@ const echo = {
   onLost: () => {},
 };
 
-/** A visitor of `name` whose words come back. */
+/** A visitor of `name` who gets the echo of its bytes. */
 function visit(side: ReturnType<typeof relaySide>, name: string) {
   const tunnel = side.tunnels.named(name);
   const stream = tunnel?.session.open(KIND.visitor, {
@@ -219,7 +219,7 @@ function visit(side: ReturnType<typeof relaySide>, name: string) {
   return {say, over: over.promise, stream};
 }
 
-test('a lost link is resumed: the open stream goes on, and both are told of', async () => {
+test('a lost link is resumed: the open stream goes on, and both sides are told', async () => {
   const {agent, carriers, relay, next, told} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -237,7 +237,7 @@ test('a lost link is resumed: the open stream goes on, and both are told of', as
   agent.close();
 });
 
-test('a relay that forgot the session gets a new one, and the tunnel its name again', async () => {
+test('a relay that forgot the session gets a new one, and the tunnel gets its name again', async () => {
   const {agent, carriers, next, replaceRelay, told} = setUp();
   await agent.start();
   const before = await agent.bind({kind: 'tls', h2: false}, echo);
@@ -252,7 +252,7 @@ test('a relay that forgot the session gets a new one, and the tunnel its name ag
   agent.close();
 });
 
-test('a relay that cannot go on with the session ends it, and the agent begins another', async () => {
+test('a relay that cannot continue the session ends it, and the agent begins another', async () => {
   const {agent, next, relay, told} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -265,7 +265,7 @@ test('a relay that cannot go on with the session ends it, and the agent begins a
   agent.close();
 });
 
-test('a relay that says goodbye: new visitors go to the next one, the old stream finishes where it is, both are told at once', async () => {
+test('a relay that says goodbye: new visitors go to the next one, the old stream finishes, both sides are told at once', async () => {
   const {agent, relay, goodbye, told} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -284,7 +284,7 @@ test('a relay that says goodbye: new visitors go to the next one, the old stream
   agent.close();
 });
 
-test('a relay that says goodbye and names others: they are asked first, and it is they who are asked from then on', async () => {
+test('a relay that says goodbye and names others: the agent tries them first, and prefers them from then on', async () => {
   const clock = new ManualClock();
   const {agent, asked, carriers, relay, replaceRelay, state, told} = setUp({clock});
   await agent.start();
@@ -297,7 +297,7 @@ test('a relay that says goodbye and names others: they are asked first, and it i
       await turns(1);
     }
   };
-  // The first one named takes nobody; that decides nothing about the second.
+  // The first one refuses the agent; the second one is tried as well.
   state.refuse = new TunlError('TOKEN_WRONG');
   leaving.agents.sendAway('bye', {afterMs: () => 0, relays: ['https://a.test', 'https://b.test']});
   await passUntil(() => asked.at(-1) === 'https://a.test');
@@ -312,7 +312,7 @@ test('a relay that says goodbye and names others: they are asked first, and it i
 });
 
 describe('an agent at another relay', () => {
-  /** Sent to https://b.test, where it serves; its own relay takes it as well, whenever it is asked. */
+  /** The agent was sent to https://b.test and serves there; its own relay accepts it at any time as well. */
   async function elsewhere() {
     const clock = new ManualClock();
     const all = setUp({clock});
@@ -332,7 +332,7 @@ describe('an agent at another relay', () => {
     return {...all, clock, other, passUntil};
   }
 
-  test('looks for its own after ten minutes, and its last streams finish where they are', async () => {
+  test('looks for its own after ten minutes, and its last streams finish at the other one', async () => {
     const {agent, asked, clock, other, passUntil, replaceRelay, told} = await elsewhere();
     const old = visit(other, 'demo');
     await old.say('one');
@@ -343,14 +343,14 @@ describe('an agent at another relay', () => {
     expect(asked).toEqual([undefined, 'https://b.test', undefined]);
     await visit(home, 'demo').say('at home');
     await old.say('two');
-    // Nobody was away.
+    // There was no interruption.
     expect(told().slice(before)).toEqual([]);
     old.stream.end();
     await passUntil(() => other.agents.size === 0);
     agent.close();
   });
 
-  test('stays where it is while its own does not take it', async () => {
+  test('stays there while its own does not accept it', async () => {
     const {agent, asked, other, passUntil, state, told} = await elsewhere();
     state.refuse = new TunlError('TOKEN_WRONG', {fromRelay: true});
     const before = told().length;
@@ -361,7 +361,7 @@ describe('an agent at another relay', () => {
     agent.close();
   });
 
-  test('goes home first when the other one is gone, and nothing is open there', async () => {
+  test('goes home first when the other one is gone and no stream is open there', async () => {
     const {agent, asked, carriers, passUntil, replaceRelay, state} = await elsewhere();
     state.refuse = new TunlError('RELAY_REFUSED');
     carriers.at(-1)?.destroy(new Error('cut'));
@@ -373,7 +373,7 @@ describe('an agent at another relay', () => {
     agent.close();
   });
 
-  test('waits a minute for what is open there', async () => {
+  test('waits a minute for open streams of the other one', async () => {
     const {agent, asked, carriers, clock, other, passUntil, state} = await elsewhere();
     await visit(other, 'demo').say('one');
     state.refuse = new TunlError('RELAY_REFUSED');
@@ -386,7 +386,7 @@ describe('an agent at another relay', () => {
   });
 });
 
-test('a relay that says nothing but goodbye is asked at growing distances', async () => {
+test('a relay that only says goodbye is tried at growing intervals', async () => {
   const clock = new ManualClock();
   const {agent, carriers, relay} = setUp({clock});
   await agent.start();
@@ -396,13 +396,13 @@ test('a relay that says nothing but goodbye is asked at growing distances', asyn
     clock.advance(100);
   }
   expect(carriers.length).toBeLessThan(40);
-  // Of those that it has left it keeps a few.
+  // It keeps only a few of the sessions that it has left.
   await turns(10);
   expect(relay().agents.size).toBeLessThanOrEqual(10);
   agent.close();
 });
 
-test('a relay that says goodbye while a second link is tried: the next relay is not kept waiting for that', async () => {
+test('a relay that says goodbye while a second link is tried: the next relay does not wait for that attempt', async () => {
   const {agent, goodbye, state} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -415,7 +415,7 @@ test('a relay that says goodbye while a second link is tried: the next relay is 
 });
 
 describe('the waits before attempts', () => {
-  /** A link whose back-off has grown by failures, and that is back. */
+  /** A link that is back after failures that increased its back-off. */
   async function grown() {
     vi.spyOn(Math, 'random').mockReturnValue(0.999);
     const clock = new ManualClock();
@@ -452,22 +452,22 @@ describe('the waits before attempts', () => {
     return {...all, clock, visitor, cut, passUntil};
   }
 
-  test('are at their longest 2.5 s while a stream waits, and keep growing where nothing was carried', async () => {
+  test('are at most 2.5 s while a stream waits, and keep growing when the links carried nothing', async () => {
     const {agent, cut} = await grown();
     expect(Math.round(await cut())).toBe(2_498);
     agent.close();
   });
 
-  test('begin anew when the resumed link had carried something', async () => {
+  test('are short again when the resumed link has carried something', async () => {
     const {agent, visitor, cut} = await grown();
     await visitor.say('carried');
-    // The relay acknowledges in its own time.
+    // The relay acknowledges after a delay.
     while (agent.isBehind) await turns(1);
     expect(await cut()).toBeLessThanOrEqual(250);
     agent.close();
   });
 
-  test('and when it held for a while without anything to carry', async () => {
+  test('are short again after a link that held for a while', async () => {
     const {agent, visitor, clock, cut, relay, passUntil} = await grown();
     visitor.stream.reset('VISITOR_RESET');
     await passUntil(() => agent.streamCount === 0);
@@ -478,7 +478,7 @@ describe('the waits before attempts', () => {
   });
 });
 
-test('a second link beside one that lives takes over without a word, and the first is destroyed', async () => {
+test('a second link beside a live one takes over silently, and the first is destroyed', async () => {
   const {agent, carriers, next, relay, told} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -493,7 +493,7 @@ test('a second link beside one that lives takes over without a word, and the fir
   agent.close();
 });
 
-test('an attempt that hangs is begun anew when the addresses change', async () => {
+test('an attempt that hangs starts again when the addresses change', async () => {
   const {agent, carriers, relay, next, state, told} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -512,7 +512,7 @@ test('an attempt that hangs is begun anew when the addresses change', async () =
   agent.close();
 });
 
-test('a first link that breaks while the second is on its way is not looked for once more', async () => {
+test('a first link that breaks while the second is under way starts no further search', async () => {
   const clock = new ManualClock();
   const {agent, carriers, relay, next, told} = setUp({clock});
   await agent.start();
@@ -530,7 +530,7 @@ test('a first link that breaks while the second is on its way is not looked for 
   agent.close();
 });
 
-test('a change of the addresses is a reason to try at once, also when the session is over by then', async () => {
+test('after a change of the addresses the agent tries at once, also when its session is over by then', async () => {
   const clock = new ManualClock();
   const {agent, carriers, next, state} = setUp({clock});
   await agent.start();
@@ -547,7 +547,7 @@ test('a change of the addresses is a reason to try at once, also when the sessio
   agent.close();
 });
 
-test('a relay that knows not even a new session is not asked again at once', async () => {
+test('a relay that does not even know a new session is not tried again at once', async () => {
   const clock = new ManualClock();
   const {agent, carriers, next, state, told} = setUp({clock});
   await agent.start();
@@ -557,13 +557,13 @@ test('a relay that knows not even a new session is not asked again at once', asy
   await lost;
   clock.advance(250);
   await turns(100);
-  // The old session was asked for, then a new one.
+  // The agent asked for the old session, then for a new one.
   expect(carriers).toHaveLength(3);
   expect(told().at(-1)).toEqual({type: 'reconnecting', code: 'SESSION_UNKNOWN'});
   agent.close();
 });
 
-test('a second link that cannot be had is no loss while the first lives', async () => {
+test('a second link that fails is no loss while the first lives', async () => {
   const {agent, relay, state, told} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -574,7 +574,7 @@ test('a second link that cannot be had is no loss while the first lives', async 
   agent.close();
 });
 
-test('a final refusal ends the agent with its code, a passing one does not', async () => {
+test('a final refusal ends the agent with its code, a temporary one does not', async () => {
   const {agent, carriers, next, state, told} = setUp();
   await agent.start();
   state.refuse = new TunlError('RELAY_REFUSED');
@@ -584,12 +584,12 @@ test('a final refusal ends the agent with its code, a passing one does not', asy
   state.refuse = new TunlError('TOKEN_WRONG', {fromRelay: true});
   await next('ended');
   expect(told().at(-1)).toEqual({type: 'ended', code: 'TOKEN_WRONG'});
-  // Who asks for a tunnel only now hears why there is none.
+  // A later bind is rejected with the reason.
   await expect(agent.bind({kind: 'tls', h2: false}, echo)).rejects.toMatchObject({code: 'TOKEN_WRONG'});
 });
 
-describe('with a time to give up after', () => {
-  test('the agent gives up in the middle of an attempt that nobody answers', async () => {
+describe('with a time limit', () => {
+  test('the agent gives up in the middle of an attempt without an answer', async () => {
     const {agent, carriers, next, state, told} = setUp({maxRetryTimeMs: 300});
     await agent.start();
     state.silent = true;
@@ -613,7 +613,7 @@ describe('with a time to give up after', () => {
     ]);
   });
 
-  test('a link that came in time is kept', async () => {
+  test('a link within the limit is kept', async () => {
     const clock = new ManualClock();
     const {agent, carriers, next, told} = setUp({maxRetryTimeMs: 2_000, clock});
     await agent.start();
@@ -626,7 +626,7 @@ describe('with a time to give up after', () => {
     agent.close();
   });
 
-  test('a link that goes before the tunnel was given is waited for a while', async () => {
+  test('after the loss of a link before the first bind, the agent waits for a while', async () => {
     const clock = new ManualClock();
     const {agent, carriers, next, state} = setUp({clock});
     await agent.start();
@@ -639,7 +639,7 @@ describe('with a time to give up after', () => {
     await expect(bound).rejects.toMatchObject({code: 'RELAY_LOST'});
   });
 
-  test('and the tunnel is given when the link is back by then', async () => {
+  test('the bind is granted when the link is back within that time', async () => {
     const {agent, carriers, next} = setUp();
     await agent.start();
     const bound = agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -657,7 +657,7 @@ describe('with a time to give up after', () => {
       'RELAY_REFUSED',
       {refuse: new TunlError('RELAY_REFUSED', {retryAfterMs: 3_600_000})},
     ],
-  ])('the first link is waited for no longer, where %s', async (_how, code, change) => {
+  ])('the agent does not wait for the first link, when %s', async (_how, code, change) => {
     const {agent, state, told} = setUp({wait: true, maxRetryTimeMs: 100});
     Object.assign(state, change);
     await expect(agent.start()).rejects.toMatchObject({code});
@@ -681,7 +681,7 @@ test.each(Array.from({length: 16}, (_, k) => k))(
   },
 );
 
-test('the first link fails at once, and an end that was asked for is told once', async () => {
+test('the first link fails at once, and a requested end is reported once', async () => {
   const {agent, state, told} = setUp();
   state.refuse = new TunlError('RELAY_REFUSED');
   await expect(agent.start()).rejects.toMatchObject({code: 'RELAY_REFUSED'});
@@ -689,10 +689,10 @@ test('the first link fails at once, and an end that was asked for is told once',
   expect(told()).toEqual([{type: 'ended', code: 'RELAY_REFUSED'}]);
 });
 
-describe('a stream of the agent’s own', () => {
+describe('a stream that the agent opens', () => {
   const echoes = {[KIND.service]: echo.onVisitor};
 
-  test('goes to the session of its moment: after a goodbye to the next one', async () => {
+  test('goes to the current session: after a goodbye to the next one', async () => {
     const {agent, relay, goodbye} = setUp({}, echoes);
     await agent.start();
     await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -711,7 +711,7 @@ describe('a stream of the agent’s own', () => {
     expect(await next.refused).toMatchObject({code: 'SESSION_ENDED'});
   });
 
-  test('waits for a link, and no longer than its time', async () => {
+  test('waits for a link, at most for its time', async () => {
     const clock = new ManualClock();
     const {agent, carriers, state, next, replaceRelay} = setUp({clock}, echoes);
     await agent.start();
@@ -728,7 +728,7 @@ describe('a stream of the agent’s own', () => {
     await expect(stopped).rejects.toMatchObject({code: 'ABORTED'});
     clock.advance(5_000);
     await expect(soon).rejects.toMatchObject({code: 'RELAY_TIMEOUT'});
-    // Another relay takes its place: the session is another one as well.
+    // Another relay takes its place, so the session is a new one.
     replaceRelay();
     state.silent = false;
     agent.nudge(1_000);
@@ -737,7 +737,7 @@ describe('a stream of the agent’s own', () => {
     agent.close();
   });
 
-  test('is not to be had of an agent that has ended, or that ends while it waits', async () => {
+  test('is rejected when the agent has ended, or ends while the stream waits', async () => {
     const {agent, carriers, state, next} = setUp({}, echoes);
     await agent.start();
     state.silent = true;
@@ -750,7 +750,7 @@ describe('a stream of the agent’s own', () => {
     await expect(agent.open(KIND.service, {})).rejects.toMatchObject({code: 'TAKEN_OVER'});
   });
 
-  test('is refused by a relay that takes none, and by this agent where the relay opens one, whatever is in it', async () => {
+  test('is refused by a relay without a handler, and by this agent when the relay opens one, whatever the content', async () => {
     const {agent, relay} = setUp();
     await agent.start();
     await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -769,7 +769,7 @@ describe('a stream of the agent’s own', () => {
     agent.close();
   });
 
-  test('is taken by this agent where it has a handler for the kind', async () => {
+  test('is accepted by this agent when it has a handler for the kind', async () => {
     const {agent, relay} = setUp({onStream: echoes});
     await agent.start();
     await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
@@ -780,7 +780,7 @@ describe('a stream of the agent’s own', () => {
   });
 });
 
-test('who gives its tunnels up has them no more, those that were asked for and not yet given too', async () => {
+test('an agent that gives up its tunnels loses them, with those that it asked for and has not got yet', async () => {
   const {agent, relay, goodbye} = setUp();
   await agent.start();
   const leaving = {...echo};
@@ -796,7 +796,7 @@ test('who gives its tunnels up has them no more, those that were asked for and n
     false,
     false,
   ]);
-  // Nor does the next session ask for them.
+  // The next session does not ask for them either.
   const {other} = await goodbye();
   await turns(20);
   expect(other.tunnels.size).toBe(1);

@@ -1,4 +1,4 @@
-// Answers by which dev servers refuse a name are recognised however they are cut; nothing else is.
+// Answers in which dev servers refuse a name are recognised, however they are cut, and no other answers are.
 
 import {expect, test} from 'vitest';
 import {HostChecks} from '../../../src/lib/agent/host-checks.js';
@@ -6,7 +6,7 @@ import {HostChecks} from '../../../src/lib/agent/host-checks.js';
 const answer = (status: string, body: string, ...headers: string[]) =>
   `HTTP/1.1 ${status}\r\n${headers.map((line) => `${line}\r\n`).join('')}\r\n${body}`;
 
-/** As jupyter_server 2.21 lays it out; a reason stands below the heading. */
+/** The layout of jupyter_server 2.21; the heading is followed by a reason. */
 const jupyter = (reason = '') =>
   answer(
     '403 Forbidden',
@@ -20,7 +20,7 @@ const VITE = answer(
   'Blocked request. To allow this host, add "x" to `server.allowedHosts`.',
 );
 
-/** What is told when the upstream says this, in pieces of `size` bytes in one and the same buffer, on `connections`. */
+/** The notices for an upstream that sends this text, in pieces of `size` bytes in one and the same buffer, on `connections`. */
 function told(text: string, size = text.length, connections = 1): string[] {
   const messages: string[] = [];
   const checks = new HostChecks((message) => messages.push(message));
@@ -49,7 +49,7 @@ test.each([
   expect(told(text, 20)).toEqual([expect.stringContaining(`(${setting})`)]);
 });
 
-test('each kind is told once', () => {
+test('each kind is reported once', () => {
   expect(told(VITE, VITE.length, 3)).toHaveLength(1);
 });
 
@@ -67,6 +67,6 @@ test.each([
   'SSH-2.0-OpenSSH_9.2\r\n',
   '',
   `HTTP/1.1 403 Forbidden\r\n\r\n${' '.repeat(20_000)}server.allowedHosts`,
-])('nothing is told about %j', (text) => {
+])('nothing is reported about %j', (text) => {
   expect(told(text)).toEqual([]);
 });

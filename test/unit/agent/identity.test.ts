@@ -1,4 +1,4 @@
-// The agent's own key: made once, private, and whoever reads it signs as the same.
+// The agent's own key: made once, private, and every process of the user signs with the same key.
 
 import {createPublicKey, verify} from 'node:crypto';
 import {readdir, stat, writeFile} from 'node:fs/promises';
@@ -20,7 +20,7 @@ function isSigned({key, signature}: ReturnType<Identify>, ...lines: string[]): b
   return verify(null, Buffer.from(lines.join('\n')), spki, Buffer.from(signature, 'base64url'));
 }
 
-test('two that start at once use one key, which nobody else can read', async ({scope}) => {
+test('two processes that start at once use one key, which nobody else can read', async ({scope}) => {
   const folder = join(await scope.tempDir(), 'state');
   const [one, two] = await Promise.all([loadIdentity(folder), loadIdentity(folder)]);
   const later = await loadIdentity(folder);
@@ -45,7 +45,7 @@ test('without TLS there is no key material to sign', async ({scope}) => {
   expect(isSigned(proof, 'tunl identity', '', relayNonce, agentNonce, '')).toBe(true);
 });
 
-test('TLS that gives no key material is never taken for none', async ({scope}) => {
+test('TLS without key material never counts as a carrier without TLS', async ({scope}) => {
   const identify = await loadIdentity(await scope.tempDir());
   const exportKey = () => {
     throw new Error('older than 1.3');
@@ -53,7 +53,7 @@ test('TLS that gives no key material is never taken for none', async ({scope}) =
   expect(() => identify({carrier: {...pipe, exportKey}, relayNonce, agentNonce})).toThrow('older than 1.3');
 });
 
-test('a file that holds no key is an error, and stays as it is', async ({scope}) => {
+test('a file without a key is an error, and stays unchanged', async ({scope}) => {
   const folder = await scope.tempDir();
   await writeFile(join(folder, 'agent.key'), 'no key');
   await expect(loadIdentity(folder)).rejects.toMatchObject({code: 'STATE_DIR'});

@@ -1,5 +1,5 @@
-// Every code of the table: who can provoke it, and where it ends an agent that serves. Nothing that visitors, strangers or
-// the network can provoke does.
+// A row for every error code: who can provoke it, and whether it ends an agent that serves. Codes that visitors, strangers or
+// the network can provoke never do.
 
 import {describe, expect, test} from 'vitest';
 import {Agent} from '../../../src/lib/agent/agent.js';
@@ -12,14 +12,14 @@ import {KIND, VIOLATION_CODES} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {ScriptedRelay} from '../../helpers/scripted-relay.js';
 
-/** Where a serving agent meets a code. */
+/** Where an agent that serves meets a code. */
 const WAYS = {
-  /** An attempt fails with it; nobody proved to be the relay. */
+  /** An attempt fails with the code; no certificate was verified. */
   dial: (relay: ScriptedRelay, code: ErrorCode) => {
     relay.dials.push(() => Promise.reject(new TunlError(code)));
     relay.cut();
   },
-  /** The relay answers the upgrade with it, in its JSON and under its certificate. */
+  /** The relay answers the upgrade with the code, in its JSON, under its certificate. */
   answer: (relay: ScriptedRelay, code: ErrorCode) => {
     const body = JSON.stringify({error: {code, message: 'told so'}});
     const headers = {'content-type': 'application/json'};
@@ -27,38 +27,41 @@ const WAYS = {
     relay.dials.push(() => Promise.reject(answerError(peer, 403, headers, body)));
     relay.cut();
   },
-  /** The relay refuses the hello with it. */
+  /** The relay refuses the hello with the code. */
   refused: (relay: ScriptedRelay, code: ErrorCode) => {
     relay.refusals.push(code);
     relay.cut();
   },
-  /** The relay ends the session with it. */
+  /** The relay ends the session with the code. */
   close: (relay: ScriptedRelay, code: ErrorCode) => relay.session?.close(code, 'told so'),
-  /** A new session asks for the tunnel, and the relay refuses it with this. */
+  /** A new session asks for the tunnel, and the relay refuses it with the code. */
   bind: (relay: ScriptedRelay, code: ErrorCode) => {
     relay.bindRefusals.push(code);
     relay.session?.close('RELAY_LOST', 'told so');
   },
-  /** The relay takes the tunnel back with it. */
+  /** The relay takes the tunnel back with the code. */
   unbound: (relay: ScriptedRelay, code: ErrorCode) =>
     relay.session?.sendControl({type: 'unbound', tunnel: 1, code, message: 'told so'}),
 } as const;
 
 type Way = keyof typeof WAYS;
 
-/** `owner`: another agent of the same owner. `other`: another owner, once the lease has run out. `peer`: a relay with a fault. */
+/**
+ * `owner`: another agent of the same owner. `other`: another owner, after the lease has expired. `peer`: a relay with a
+ * fault.
+ */
 type Provoker = 'user' | 'relay owner' | 'owner' | 'other' | 'peer' | 'network' | 'visitor' | 'stranger';
 
 const row = (by: Provoker[], ends: Way[] = []) => ({by, ends});
-/** On this machine only: no relay says so, and one that did would be a peer with a fault. */
+/** Only on this machine: no relay sends it, except one with a fault. */
 const local = row(['user', 'peer']);
 const broken = row(['peer', 'visitor', 'network']);
 const network = row(['network', 'stranger', 'visitor']);
-/** The relay's word about the token: wherever it comes from, it is final. */
+/** A refusal of the token by the relay is final wherever it comes. */
 const token = row(['relay owner'], ['answer', 'refused', 'close', 'bind', 'unbound']);
 const offer = row(['relay owner'], ['bind', 'unbound']);
 
-/** A code that has no row does not compile. */
+/** A code without a row does not compile. */
 const TABLE = {
   USAGE: local,
   PORT_INVALID: local,
@@ -158,7 +161,7 @@ const takesAll = {
   onVisitor: (stream: Stream) => stream.accept(),
 };
 
-/** An agent that serves, and what it hears. */
+/** An agent that serves, and its events. */
 async function serving(
   owner: {onVisitor: (stream: Stream) => void} = takesAll,
   options: {maxRetryTimeMs?: number} = {},
@@ -188,7 +191,7 @@ async function serving(
     end ??= error.code;
   };
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, {...owner, onLost});
-  /** Time passes until `holds`, a minute at the most. */
+  /** Time passes until `holds`, at most a minute. */
   const until = async (holds: () => boolean) => {
     for (let i = 0; i < 240 && !holds(); i += 1) {
       await turns(3);
@@ -202,7 +205,7 @@ async function serving(
     heard,
     until,
     end: () => end,
-    /** The tunnel is bound once more, or the agent has ended. */
+    /** Resolves when the tunnel is bound again, or the agent has ended. */
     outcome: async () => {
       await until(() => relay.bound === 2 || end !== undefined);
       return end ?? (relay.bound === 2 ? 'serves' : 'neither');
@@ -210,26 +213,26 @@ async function serving(
   };
 }
 
-test('the table has every code, and no other', () => {
+test('the table has all codes, and no others', () => {
   expect(Object.keys(TABLE)).toEqual(Object.keys(ERRORS));
 });
 
 const OTHERS: readonly Provoker[] = ['peer', 'network', 'visitor', 'stranger'];
 
-test('what visitors, strangers, the network or a broken peer can provoke ends no agent', () => {
+test('codes that visitors, strangers, the network or a broken peer can provoke end no agent', () => {
   const fatal = Object.entries(TABLE).filter(
     ([, {by, ends}]) => by.some((each) => OTHERS.includes(each)) && ends.length > 0,
   );
   expect(fatal).toEqual([]);
 });
 
-describe.each(Object.keys(WAYS) as Way[])('told by %s', (way) => {
+describe.each(Object.keys(WAYS) as Way[])('from %s', (way) => {
   test.each(Object.keys(TABLE) as ErrorCode[])('%s', async (code) => {
     const {agent, relay, heard, outcome} = await serving();
     WAYS[way](relay, code);
     const isFinal = (TABLE[code].ends as Way[]).includes(way);
     expect(await outcome()).toBe(isFinal ? code : 'serves');
-    // It was said that visitors cannot come, why, and that they can again.
+    // The agent has reported that visitors cannot come, why, and that they can again.
     if (!isFinal) {
       expect(heard.length).toBeGreaterThan(1);
       expect(heard.at(-1)).toBe('resumed');
@@ -239,7 +242,7 @@ describe.each(Object.keys(WAYS) as Way[])('told by %s', (way) => {
   });
 });
 
-/** Answers to a resume after which the agent asks for a new session without a wait. */
+/** Answers to a resume after which the agent asks for a new session at once. */
 const startsAfresh = (code: ErrorCode) =>
   ['SESSION_UNKNOWN', 'SESSION_PROOF', 'SESSION_STALE', 'SESSION_RANGE'].includes(code);
 
@@ -252,7 +255,7 @@ describe('a session that breaks', () => {
     agent.close();
   });
 
-  test('by a link message that has no place there', async () => {
+  test('by a link message that is not allowed there', async () => {
     const {agent, relay, heard, outcome} = await serving();
     relay.session?.link?.sendMessage({type: 'refused', code: 'TOKEN_WRONG', message: 'too late'});
     expect(await outcome()).toBe('serves');
@@ -260,7 +263,7 @@ describe('a session that breaks', () => {
     agent.close();
   });
 
-  test('by a fault of this end: the relay is told, and does not keep it', async () => {
+  test('by a fault of this end: the relay is told, and drops the session', async () => {
     const {agent, relay, heard, outcome} = await serving({
       onVisitor: () => {
         throw new Error('a bug');
@@ -281,14 +284,14 @@ describe('a session that breaks', () => {
     await until(() => false);
     expect(clock.now()).toBeGreaterThanOrEqual(60_000);
     expect(end()).toBeUndefined();
-    // Waits double up to 20 s: on an average a dozen attempts in a minute.
+    // Waits double up to 20 s: on average a dozen attempts in a minute.
     expect(relay.dialled).toBeLessThan(40);
     agent.close();
   });
 });
 
-describe('a tunnel that is refused for now', () => {
-  test('is asked for again until it is given, and both are told', async () => {
+describe('a tunnel that is temporarily refused', () => {
+  test('is requested again until it is granted, and both events come', async () => {
     const {agent, relay, heard, outcome} = await serving();
     relay.bindRefusals.push('NO_FREE_PORT', 'A_CODE_OF_TOMORROW');
     relay.session?.close('RELAY_LOST', 'told so');
@@ -303,7 +306,7 @@ describe('a tunnel that is refused for now', () => {
     agent.close();
   });
 
-  test('is given up after the time that the link may be away', async () => {
+  test('is given up after the limit for a lost link', async () => {
     const {agent, relay, clock, outcome} = await serving(takesAll, {maxRetryTimeMs: 30_000});
     relay.bindRefusals.push(...Array<string>(100).fill('BIND_REFUSED'));
     const since = clock.now();
@@ -314,7 +317,7 @@ describe('a tunnel that is refused for now', () => {
     agent.close();
   });
 
-  test('is given up after that time also where sessions break meanwhile', async () => {
+  test('is given up after that limit also when sessions break meanwhile', async () => {
     const {agent, relay, clock, until, end} = await serving(takesAll, {maxRetryTimeMs: 30_000});
     relay.bindRefusals.push(...Array<string>(100).fill('BIND_REFUSED'));
     const since = clock.now();
@@ -334,7 +337,7 @@ describe('a tunnel that is refused for now', () => {
     agent.close();
   });
 
-  test('is forgotten when the session is: the next one asks for everything', async () => {
+  test('is forgotten with its session: the next one asks for all tunnels', async () => {
     const {agent, relay, clock, outcome, until, heard} = await serving();
     relay.bindRefusals.push('BIND_REFUSED');
     relay.session?.close('RELAY_LOST', 'told so');

@@ -1,4 +1,4 @@
-// The search for a link by itself: every wait by a clock that stands still, every attempt settled by the test.
+// The search for a link alone: the clock stands still, and the test settles every attempt.
 
 import {describe, expect, test} from 'vitest';
 import {LinkSearch, type Verdict} from '../../../src/lib/agent/link-search.js';
@@ -16,7 +16,7 @@ interface Attempt {
   fail(error: unknown): Promise<void>;
 }
 
-/** Waits are 125, 250, 500 … ms: half of what the backoff may give. */
+/** Waits are 125, 250, 500 … ms: half of the upper bound of the back-off. */
 function setUp({
   judge = (): Verdict => 'later',
   keptMs = (): number | undefined => undefined,
@@ -51,7 +51,7 @@ function setUp({
   return {clock, search, attempts, latest, heard};
 }
 
-test('the first link is tried at once, and a failure is waited after for longer each time', async () => {
+test('the first link is tried at once, and each failure makes the next wait longer', async () => {
   const {clock, search, attempts, latest, heard} = setUp();
   search.begin(NEVER);
   expect(attempts).toHaveLength(1);
@@ -71,7 +71,7 @@ test('the first link is tried at once, and a failure is waited after for longer 
   expect(clock.pending).toBe(0);
 });
 
-test('a lost link is told of with the first wait, and the end of the absence says how long it was', () => {
+test('a lost link is reported with the first wait, and its end with the length of the absence', () => {
   const {clock, search, attempts, heard} = setUp();
   search.lost(LOST, NEVER);
   expect(heard).toEqual([['RELAY_LOST', 1, 125]]);
@@ -82,14 +82,14 @@ test('a lost link is told of with the first wait, and the end of the absence say
   expect(clock.pending).toBe(0);
 });
 
-test('what is thrown without a code counts as a lost link', async () => {
+test('an error without a code counts as a lost link', async () => {
   const {search, latest, heard} = setUp();
   search.begin(NEVER);
   await latest().fail(new Error('cut'));
   expect(heard).toEqual([['RELAY_LOST', 1, 125]]);
 });
 
-test('a relay that names a time is not tried before it', async () => {
+test('a relay that asks for a pause is not tried before it ends', async () => {
   const {clock, search, attempts, latest} = setUp();
   search.begin(NEVER);
   await latest().fail(new TunlError('RELAY_BUSY', {retryAfterMs: 5_000}));
@@ -99,7 +99,7 @@ test('a relay that names a time is not tried before it', async () => {
   expect(attempts).toHaveLength(2);
 });
 
-test('attempts that nobody answered do not make the waits longer', async () => {
+test('attempts without an answer do not make the waits longer', async () => {
   const {clock, search, latest, heard} = setUp();
   search.begin(NEVER);
   for (let i = 0; i < 10; i++) {
@@ -109,7 +109,7 @@ test('attempts that nobody answered do not make the waits longer', async () => {
   expect(heard.at(-1)).toEqual(['RELAY_TIMEOUT', 10, 1_000]);
 });
 
-test('with another verdict the next attempt follows at once, or none does', async () => {
+test('with another verdict the next attempt follows at once, or there is none', async () => {
   let verdict: Verdict = 'at-once';
   const {clock, search, attempts, latest, heard} = setUp({judge: () => verdict});
   search.begin(NEVER);
@@ -123,7 +123,7 @@ test('with another verdict the next attempt follows at once, or none does', asyn
 });
 
 test.each([['at-once'], ['later']] as const)(
-  'an owner that ends the search while it is asked gets no attempt more, whatever it says (%s)',
+  'an owner that ends the search in its verdict gets no further attempt, whatever it returns (%s)',
   async (verdict) => {
     const {clock, search, attempts, latest, heard} = setUp({
       judge: () => {
@@ -140,7 +140,7 @@ test.each([['at-once'], ['later']] as const)(
   },
 );
 
-test('the search is given up in the middle of a wait, with the last failure', async () => {
+test('the search ends in the middle of a wait, with the last failure', async () => {
   const {clock, search, attempts, latest, heard} = setUp();
   search.lost(LOST, 1_000);
   clock.advance(125);
@@ -152,7 +152,7 @@ test('the search is given up in the middle of a wait, with the last failure', as
   expect(clock.pending).toBe(0);
 });
 
-test('the search is given up in the middle of an attempt, which is aborted', () => {
+test('the search ends in the middle of an attempt, which is aborted', () => {
   const {clock, search, latest, heard} = setUp();
   search.begin(1_000);
   clock.advance(1_000);
@@ -160,7 +160,7 @@ test('the search is given up in the middle of an attempt, which is aborted', () 
   expect(heard).toEqual([['gave up', undefined]]);
 });
 
-test('a link that came in time takes the limit away, and the next loss begins a new one', () => {
+test('a link in time removes the limit, and the next loss begins a new one', () => {
   const {clock, search, heard} = setUp();
   search.lost(LOST, 1_000);
   clock.advance(900);
@@ -173,7 +173,7 @@ test('a link that came in time takes the limit away, and the next loss begins a 
   expect(heard.at(-1)).toEqual(['gave up', 'RELAY_LOST']);
 });
 
-test('a relay that goes away on purpose is told of at once, and tried when it said', async () => {
+test('a relay that leaves on purpose is reported at once, and tried after its delay', async () => {
   const {clock, search, attempts, latest, heard} = setUp();
   search.sentAway(LEAVING, 2_000, NEVER);
   expect(heard).toEqual([['RELAY_LEAVING', 1, 2_000]]);
@@ -198,7 +198,7 @@ test('attempts are counted from 1 each time that the link is lost', async () => 
 });
 
 test.each(['RELAY_CERTIFICATE', 'RELAY_NOT_TUNL'] as const)(
-  'something else that answers (%s) is asked again within 5 s: the relay itself is not troubled',
+  'another server that answers (%s) is tried again within 5 s, because the relay itself gets no load',
   async (code) => {
     const {clock, search, latest, heard} = setUp({random: () => 1});
     search.lost(LOST, NEVER);
@@ -221,7 +221,7 @@ describe('while open streams wait for the link', () => {
     expect(heard.at(-1)).toEqual(['RELAY_REFUSED', 11, 2_500]);
   });
 
-  test('an attempt is due before they are lost, also where the relay asked for a longer pause', async () => {
+  test('an attempt comes before they are lost, also when the relay asked for a longer pause', async () => {
     const until = 20_000;
     const {clock, search, attempts, latest} = setUp({keptMs: () => until - clock.now(), random: () => 1});
     search.lost(LOST, NEVER);
@@ -229,14 +229,14 @@ describe('while open streams wait for the link', () => {
     await latest().fail(new TunlError('RELAY_BUSY', {retryAfterMs: 60_000}));
     clock.advance(until - 1_000 - clock.now());
     expect(attempts).toHaveLength(2);
-    // And after that one there is time for more.
+    // After that attempt there is time for another one.
     await latest().fail(new TunlError('RELAY_BUSY', {retryAfterMs: 60_000}));
     clock.advance(500);
     expect(attempts).toHaveLength(3);
   });
 });
 
-test('a goodbye ends what was tried beside the link', () => {
+test('a goodbye ends attempts beside the link', () => {
   const {clock, search, attempts, latest} = setUp();
   search.hurry();
   const beside = latest();
@@ -246,7 +246,7 @@ test('a goodbye ends what was tried beside the link', () => {
   expect(attempts).toHaveLength(2);
 });
 
-test('an attempt beside a link that lives may fail without a word', async () => {
+test('an attempt beside a live link may fail silently', async () => {
   const {clock, search, attempts, latest, heard} = setUp({
     judge: () => {
       throw new Error('asked');
@@ -259,7 +259,7 @@ test('an attempt beside a link that lives may fail without a word', async () => 
   expect(heard).toEqual([]);
 });
 
-test('an attempt beside a link that is lost meanwhile is the next one', async () => {
+test('an attempt beside a link that is lost meanwhile is the next attempt', async () => {
   const {clock, search, attempts, latest, heard} = setUp();
   search.hurry();
   search.lost(LOST, NEVER);
@@ -274,7 +274,7 @@ test('an attempt beside a link that is lost meanwhile is the next one', async ()
   ]);
 });
 
-test('in a hurry the wait is over, and the attempt under way is begun anew', async () => {
+test('in a hurry the wait ends, and the attempt under way starts again', async () => {
   const {clock, search, attempts, latest, heard} = setUp();
   search.lost(LOST, NEVER);
   search.hurry();
@@ -283,14 +283,14 @@ test('in a hurry the wait is over, and the attempt under way is begun anew', asy
   search.hurry();
   expect(first.signal.aborted).toBe(true);
   expect(attempts).toHaveLength(2);
-  // Nobody waits for what it says any more.
+  // Its result no longer matters.
   await first.fail(new TunlError('ABORTED'));
   clock.advance(60_000);
   expect(attempts).toHaveLength(2);
   expect(heard).toHaveLength(1);
 });
 
-test('after the end nothing is tried, told or left', async () => {
+test('after the end there are no attempts, reports or timers', async () => {
   const {clock, search, attempts, latest, heard} = setUp();
   search.begin(1_000);
   search.end();

@@ -6,7 +6,7 @@ import {LoopGuard} from '../../../src/lib/agent/loop-guard.js';
 const dialled = (localPort: number) =>
   Object.assign(new EventEmitter(), {localAddress: '127.0.0.1', localPort}) as unknown as Socket;
 
-test('a visitor from the socket that was dialled is a loop, in whichever order the two are heard of', () => {
+test('a visitor from the socket that dials the upstream is a loop, whichever of the two is known first', () => {
   const guard = new LoopGuard();
   guard.publicPort = 7000;
   const socket = dialled(40_000);
@@ -14,14 +14,14 @@ test('a visitor from the socket that was dialled is a loop, in whichever order t
   expect(guard.visited(7000, '127.0.0.1:40000')).toBe(true);
   expect(guard.visited(7000, '127.0.0.1:40001')).toBe(false);
   expect(guard.dialled(7000, dialled(40_001))).toBe(true);
-  // The port of a connection that has ended may be anybody's.
+  // After a connection has ended, another one may have its port.
   socket.emit('close');
   expect(guard.visited(7000, '127.0.0.1:40000')).toBe(false);
   guard.left('127.0.0.1:40000');
   expect(guard.dialled(7000, dialled(40_000))).toBe(false);
 });
 
-test('another upstream is no loop, whoever comes', () => {
+test('with another upstream no visitor is a loop', () => {
   const guard = new LoopGuard();
   expect(guard.dialled(8000, dialled(40_000))).toBe(false);
   guard.publicPort = 7000;

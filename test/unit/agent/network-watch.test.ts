@@ -25,7 +25,7 @@ test('another address is a change, once', () => {
   watch[Symbol.dispose]();
 });
 
-test('a wall clock that ran on alone is a wake, once; one that was put back or drifts is none', () => {
+test('a wall clock that jumps forward alone is a wake, once; one that is set back or drifts is not', () => {
   const {world, heard, watch} = watched();
   vi.advanceTimersByTime(1_000);
   world.ahead += 3_600_000;
@@ -39,7 +39,7 @@ test('a wall clock that ran on alone is a wake, once; one that was put back or d
   watch[Symbol.dispose]();
 });
 
-test('nothing is said after the end', () => {
+test('nothing is reported after the end', () => {
   const {world, heard, watch} = watched();
   watch[Symbol.dispose]();
   world.addresses = '10.0.0.2';
@@ -47,7 +47,7 @@ test('nothing is said after the end', () => {
   expect(heard).toEqual([]);
 });
 
-test('a machine that cannot tell its addresses for a while has not changed them', () => {
+test('a machine that cannot list its addresses for a while has not changed them', () => {
   const addresses: Array<string | undefined> = [undefined, 'a', 'a', undefined, 'a', undefined, 'b'];
   const heard: string[] = [];
   const watch = watchNetwork({
@@ -55,7 +55,7 @@ test('a machine that cannot tell its addresses for a while has not changed them'
     onWake: () => heard.push('wake'),
     read: () => {
       const read = addresses.shift();
-      // As os.networkInterfaces does where there is no descriptor left.
+      // Like os.networkInterfaces when no descriptor is left.
       if (read === undefined) throw new Error('uv_interface_addresses returned EMFILE');
       return read;
     },

@@ -1,4 +1,4 @@
-// In which order an agent asks the places where its relay may be.
+// The order in which an agent tries the places where its relay may be.
 import {expect, test} from 'vitest';
 import {RelayPlaces} from '../../../src/lib/agent/relay-places.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -15,7 +15,7 @@ function setUp({takes = (): boolean => true} = {}) {
       return takes();
     },
   });
-  /** Where so many attempts go that all fail. */
+  /** The places of so many attempts that all fail. */
   const asked = (count: number) =>
     Array.from({length: count}, () => {
       const place = places.take();
@@ -25,34 +25,34 @@ function setUp({takes = (): boolean => true} = {}) {
   return {clock, places, asked, homeward};
 }
 
-test('nobody has sent the agent anywhere: it stays where it was told to look', () => {
+test('without other places the agent keeps trying its own relay', () => {
   const {asked, places} = setUp();
   expect(asked(2)).toEqual([undefined, undefined]);
   expect(places.triedElsewhere).toBe(false);
 });
 
-test('the places named, the first one first, then the own one, and around again', () => {
+test('the named places in order, then its own relay, then again', () => {
   const {asked, places} = setUp();
   places.sentTo(['https://a', 'https://b']);
   expect(asked(4)).toEqual(['https://a', 'https://b', undefined, 'https://a']);
   expect(places.triedElsewhere).toBe(true);
 });
 
-test('the own one first, when the one elsewhere is gone', () => {
+test('its own relay first, when the other one is gone', () => {
   const {asked, places} = setUp();
   places.sentTo(['https://a', 'https://b']);
   places.homeFirst();
   expect(asked(4)).toEqual([undefined, 'https://a', 'https://b', undefined]);
 });
 
-test('a relay that names nobody will be back: the agent stays', () => {
+test('a relay that names no other will be back: the agent stays', () => {
   const {asked, places} = setUp();
   places.sentTo(['https://a']);
   places.sentTo([]);
   expect(asked(1)).toEqual(['https://a']);
 });
 
-test('from elsewhere it looks at home after ten to twelve minutes, and again when that failed', () => {
+test('at another relay it tries its own after ten to twelve minutes, and again after a failure', () => {
   const {clock, places, homeward} = setUp();
   places.sentTo(['https://a']);
   places.arrived(places.take());
@@ -68,7 +68,7 @@ test('from elsewhere it looks at home after ten to twelve minutes, and again whe
   expect(homeward).toHaveLength(2);
 });
 
-test('not while its link is away: it looks again later', () => {
+test('not while its link is lost: it tries later', () => {
   const {clock, places, homeward} = setUp({takes: () => false});
   places.sentTo(['https://a']);
   places.arrived(places.take());
@@ -79,7 +79,7 @@ test('not while its link is away: it looks again later', () => {
   expect(homeward).toHaveLength(2);
 });
 
-test('back at home the others are forgotten, and nothing is looked for', () => {
+test('back at its own relay the others are forgotten, and the attempts end', () => {
   const {clock, places, homeward, asked} = setUp();
   places.sentTo(['https://a']);
   places.arrived(places.take());
@@ -92,7 +92,7 @@ test('back at home the others are forgotten, and nothing is looked for', () => {
   expect(clock.pending).toBe(0);
 });
 
-test('after the end nothing is looked for', () => {
+test('no attempts after the end', () => {
   const {clock, places} = setUp();
   places.sentTo(['https://a']);
   places.arrived(places.take());

@@ -1,10 +1,10 @@
-// Where an agent, and its token, may be sent by its relay.
+// The addresses to which a relay may send an agent, and with it the token.
 import {expect, test} from 'vitest';
 import {Successors} from '../../../src/lib/agent/successors.js';
 
 const at = (home: string, ...allowed: string[]) => new Successors({home, allowed});
 
-/** Those of `urls` that are followed. */
+/** The URLs that the agent follows. */
 const followed = (successors: Successors, ...urls: string[]) => successors.judge(urls).followed;
 
 test('to the relay’s own host, on any port, and to names below it', () => {
@@ -38,7 +38,7 @@ test.each([
   expect(refused).toMatchObject({code: 'SUCCESSOR_REFUSED'});
 });
 
-test('to what the user has allowed, and names below it', () => {
+test('to hosts that the user has allowed, and names below them', () => {
   const successors = at('https://r1.example.net', 'relay-b.example.net', 'Other.Test.');
   expect(
     followed(
@@ -51,7 +51,7 @@ test('to what the user has allowed, and names below it', () => {
   ).toEqual(['https://relay-b.example.net:8443', 'https://x.other.test']);
 });
 
-test('what is refused is told in one line, without control characters', () => {
+test('a refusal is reported in one line, without control characters', () => {
   const {refused} = at('https://r1.example.net').judge(['https://evil.test\u001b[2J', 'https://b.test']);
   expect(refused?.message).toBe(
     'The relay sends this agent to https://evil.test [2J which is no https address of a relay (and 1 more): it does not go there.',
@@ -65,18 +65,18 @@ test('an allowed address in a private network is followed from such a network on
   expect(followed(at('https://r1.localhost:1'), 'https://r1.localhost:2')).toEqual([
     'https://r1.localhost:2',
   ]);
-  // Nothing is below an address.
+  // An address has no names below it.
   expect(followed(at('https://10.0.0.1'), 'https://2.10.0.0.1')).toEqual([]);
 });
 
-test('a name may lead to public addresses, and to those of the kind that the own relay has', () => {
+test('a name may lead to public addresses, and to addresses of the kind of its own relay', () => {
   const successors = at('https://r1.example.net');
   const addresses = ['8.8.8.8', '10.0.0.1', '127.0.0.1', '169.254.169.254', '64:ff9b::a00:1'];
   const accepted = () => addresses.filter(successors.accepts);
   expect(accepted()).toEqual(['8.8.8.8']);
   successors.reachedHome('10.9.9.9');
   expect(accepted()).toEqual(['8.8.8.8', '10.0.0.1', '64:ff9b::a00:1']);
-  // Not known, as through a proxy: what was known stands.
+  // Unknown, as through a proxy: the last known kind stays.
   successors.reachedHome(undefined);
   expect(accepted()).toEqual(['8.8.8.8', '10.0.0.1', '64:ff9b::a00:1']);
   successors.reachedHome('8.8.4.4');

@@ -1,4 +1,4 @@
-// What visitors send and the upstream does not read is bounded at the agent, too.
+// The agent bounds the bytes that visitors send and the upstream does not read.
 
 import {createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
@@ -17,7 +17,7 @@ import {Peers, turn} from '../../mux/peers.js';
 
 const MIB = 1024 * 1024;
 
-test('visitors whose bytes an upstream does not read are cut off when too much has gathered, and no more come in', async ({
+test('visitors whose bytes an upstream does not read are cut off when there are too many, and no more get in', async ({
   scope,
 }) => {
   const deaf = createServer({pauseOnConnect: true}, (socket: Socket) => {
@@ -49,7 +49,7 @@ test('visitors whose bytes an upstream does not read are cut off when too much h
       onWritable: () => void stream.write(Buffer.alloc(256 * 1024)),
       onReset: () => void visitors.delete(stream),
     };
-    // More than the kernel takes of a reader that does not read.
+    // More than the kernel accepts for a program that does not read.
     for (let i = 0; i < 40; i += 1) stream.write(Buffer.alloc(256 * 1024));
   };
   for (let i = 0; i < 60; i += 1) come();

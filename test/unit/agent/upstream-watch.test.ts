@@ -1,4 +1,4 @@
-// What is known of the upstream without a visitor, and that nobody is dialled who need not be.
+// The watch over the upstream without visitors: its results, and that it makes no needless connections.
 
 import {createServer} from 'node:net';
 import {describe, expect} from 'vitest';
@@ -10,7 +10,7 @@ import {ManualClock} from '../../helpers/manual-clock.js';
 import {unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
-/** A watch whose looks are answered by `world`, and whose timers the test moves. */
+/** A watch whose checks are answered by `world`, and whose timers the test moves. */
 function setUp(watching: boolean, looksFirst = watching) {
   const clock = new ManualClock();
   const events: Omit<UpstreamEvent, 'type' | 'upstream'>[] = [];
@@ -32,7 +32,7 @@ function setUp(watching: boolean, looksFirst = watching) {
     onSilent: (again) => silent.push(again ? 'again' : 'yet'),
     clock,
   });
-  /** Lets `ms` pass, and whatever is asked meanwhile be answered. */
+  /** Lets `ms` pass, with the answers to all checks in that time. */
   const pass = async (ms: number) => {
     for (let passed = 0; passed < ms; passed += 500) {
       clock.advance(500);
@@ -43,7 +43,7 @@ function setUp(watching: boolean, looksFirst = watching) {
 }
 
 describe('a live view', () => {
-  test('says at once that nothing listens, and when something does', async () => {
+  test('reports at once that nothing listens, and when something does', async () => {
     const {watch, world, events, silent, pass} = setUp(true);
     watch.begin(false);
     await pass(0);
@@ -56,7 +56,7 @@ describe('a live view', () => {
     expect(events).toEqual([{answers: false}, {answers: true, silentMs: expect.any(Number)}]);
   });
 
-  test('never dials what the kernel shows listening, and notices that it has gone', async () => {
+  test('makes no connection while the kernel shows a listener, and notices when it is gone', async () => {
     const {watch, world, events, silent, pass} = setUp(true);
     world.listens = 'listening';
     watch.begin(false);
@@ -67,7 +67,7 @@ describe('a live view', () => {
     expect([events.at(-1), silent]).toEqual([{answers: false}, ['again']]);
   });
 
-  test('dials a service elsewhere once, and then leaves it alone', async () => {
+  test('connects once to a service elsewhere, and not again', async () => {
     const {watch, world, events, pass} = setUp(true);
     world.listens = 'unknown';
     world.dialled = true;
@@ -84,7 +84,7 @@ describe('a live view', () => {
     expect([events, silent, world.dials]).toEqual([[{answers: true}], [], 1]);
   });
 
-  test('does not look while visitors come', async () => {
+  test('does not check while visitors come', async () => {
     const {watch, world, pass} = setUp(true);
     watch.begin(true);
     for (let n = 0; n < 20; n += 1) {
@@ -95,8 +95,8 @@ describe('a live view', () => {
   });
 });
 
-describe('a look at the beginning', () => {
-  test('finds nobody, says so once, and tells when somebody answers', async () => {
+describe('a check at the beginning', () => {
+  test('finds nothing, reports that once, and reports when something answers', async () => {
     const {watch, world, events, silent, pass} = setUp(false, true);
     watch.begin(false);
     await pass(60_000);
@@ -119,7 +119,7 @@ describe('a look at the beginning', () => {
 });
 
 describe('otherwise', () => {
-  test('nothing is looked at until a visitor was refused, then less and less often until it answers', async () => {
+  test('there is no check until a visitor was refused, then fewer and fewer until it answers', async () => {
     const {watch, world, events, silent, pass} = setUp(false);
     watch.begin(false);
     await pass(600_000);
@@ -136,7 +136,7 @@ describe('otherwise', () => {
     await pass(600_000);
     expect(world.dials).toBe(dials);
     expect(events).toEqual([{answers: false}, {answers: true, silentMs: expect.any(Number)}]);
-    // The refused visitors were told about already.
+    // The refused visitors were reported already.
     expect(silent).toEqual([]);
   });
 
@@ -172,7 +172,7 @@ describe('the kernel’s tables', () => {
     }
   });
 
-  test('nobody is dialled', async ({scope}) => {
+  test('no connection is made', async ({scope}) => {
     let visits = 0;
     const port = await scope.listen(createServer(() => (visits += 1)));
     expect(await listenStateOf({host: 'localhost', port})).toBe('listening');

@@ -1,4 +1,4 @@
-// The upstream of one visitor: what becomes of a dial that nobody waits for any more.
+// The upstream of one visitor: what happens to a dial when the visitor is gone.
 
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -17,7 +17,7 @@ import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 import {record} from '../../helpers/upstreams.js';
 
-/** Listens, accepts nothing and says its port: once its backlog is full, who dials it waits. */
+/** Listens, accepts nothing and prints its port: when its backlog is full, a dial waits. */
 const DEAF = `
   const server = require('node:net').createServer();
   server.listen({port: 0, host: '127.0.0.1', backlog: 1}, () => {
@@ -40,7 +40,7 @@ async function deafPort(scope: Scope): Promise<number> {
 
 const SYN_SENT = '02';
 
-/** Connections to `port` of this machine that are not answered, as the kernel counts them. */
+/** Unanswered connections to `port` of this machine, from the kernel's table. */
 function dials(port: number): number {
   const remote = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const rows = readFileSync('/proc/self/net/tcp', 'latin1').split('\n');
@@ -49,7 +49,7 @@ function dials(port: number): number {
     .filter(([, , to, state]) => to?.endsWith(remote) && state === SYN_SENT).length;
 }
 
-// The kernel's table is Linux's.
+// Only Linux has the kernel's table.
 test.runIf(process.platform === 'linux')(
   'a visitor who leaves while the upstream is dialled ends the dial',
   async ({scope}) => {
@@ -73,7 +73,7 @@ test.runIf(process.platform === 'linux')(
   },
 );
 
-/** A visitor's stream, and what it is told. */
+/** A visitor's stream, and its answers. */
 function visitor(upstream: UpstreamJoin) {
   const told: string[] = [];
   const stream = {
@@ -102,7 +102,7 @@ function visitor(upstream: UpstreamJoin) {
 
 const reads = () => new SocketReads(new BlockPool());
 
-test('what a visitor said before it broke off reaches the upstream, which is dialled for it still', async ({
+test('bytes that a visitor sent before its reset reach the upstream, which is still dialled for them', async ({
   scope,
 }) => {
   const server = createServer();
@@ -119,9 +119,7 @@ test('what a visitor said before it broke off reaches the upstream, which is dia
   expect(await done).toEqual(['VISITOR_RESET', undefined]);
 });
 
-test('a visitor waits for an upstream that is not there yet, and what it said waits with it', async ({
-  scope,
-}) => {
+test('a visitor waits for an upstream that is not there yet, and its bytes wait with it', async ({scope}) => {
   const port = await unusedPort();
   const upstream = new UpstreamJoin(new TcpUpstream({host: '127.0.0.1', port}), {
     reads: reads(),
@@ -129,7 +127,7 @@ test('a visitor waits for an upstream that is not there yet, and what it said wa
   });
   const {sink, told} = visitor(upstream);
   sink.onData(Buffer.from('hello'));
-  // Refused at least once by now.
+  // It was refused at least once by now.
   await expect(once(connect(port, '127.0.0.1'), 'connect')).rejects.toMatchObject({code: 'ECONNREFUSED'});
   const server = createServer();
   await scope.listen(server, '127.0.0.1', port);
@@ -138,7 +136,7 @@ test('a visitor waits for an upstream that is not there yet, and what it said wa
   expect(told).toEqual(['accepted']);
 });
 
-test('a visitor waits for a program that is being started', async ({scope}) => {
+test('a visitor waits for a program that is starting', async ({scope}) => {
   const server = createServer();
   const port = await scope.listen(server);
   const upstream = new UpstreamJoin(undefined, {reads: reads(), waitMs: 60_000});
@@ -149,7 +147,7 @@ test('a visitor waits for a program that is being started', async ({scope}) => {
   expect(String((await once(socket, 'data'))[0])).toBe('hello');
 });
 
-test('one that leaves meanwhile is not waited for, and the time is bounded', async () => {
+test('a visitor that leaves meanwhile does not wait any more, and the time is bounded', async () => {
   const port = await unusedPort();
   const patient = visitor(
     new UpstreamJoin(new TcpUpstream({host: '127.0.0.1', port}), {reads: reads(), waitMs: 60_000}),
@@ -165,7 +163,7 @@ test('one that leaves meanwhile is not waited for, and the time is bounded', asy
   expect(brief.told).toEqual(['refused UPSTREAM_REFUSED']);
 });
 
-test('so many wait at a time, and each until its time is over', () => {
+test('a limited number waits, each until its time is over', () => {
   const clock = new ManualClock();
   const wait = new UpstreamWait(1_000, clock);
   const dials: number[] = [];

@@ -23,7 +23,7 @@ import {
   vector16,
 } from './hellos.js';
 
-/** The answer when the bytes come in pieces of these lengths; the rest in one. */
+/** The result when the bytes come in pieces of these lengths, and the rest in one. */
 function read(bytes: Buffer, lengths: Iterable<number> = []): ClientHelloResult {
   const reader = new ClientHelloReader();
   let result: ClientHelloResult = reader.push(Buffer.alloc(0));
@@ -61,14 +61,14 @@ describe('the hellos of real programs', () => {
     for (const [name, {bytes, ...wanted}] of captured) check(bytes, {state: 'hello', ...wanted}, name);
   };
 
-  test('are read in one piece, with and without what follows', () => {
+  test('are read in one piece, with and without later bytes', () => {
     each((bytes, wanted, name) => {
       expect(read(bytes), name).toEqual(wanted);
       expect(read(Buffer.concat([bytes, Buffer.alloc(100_000, 0xaa)])), name).toEqual(wanted);
     });
   });
 
-  test('are read when split anywhere, and are not answered before the last byte', () => {
+  test('are read when split at any place, and not before the last byte', () => {
     each((bytes, wanted, name) => {
       for (let at = 1; at < bytes.length; at += 1) {
         const reader = new ClientHelloReader();
@@ -106,7 +106,7 @@ describe('the hellos of real programs', () => {
     });
   });
 
-  test('changed at random give an answer, the same for any split', () => {
+  test('changed at random give a result, the same for any split', () => {
     const change = fc.tuple(
       fc.nat(),
       fc.constantFrom('set', 'cut', 'double', 'insert'),
@@ -138,7 +138,7 @@ describe('the hellos of real programs', () => {
   });
 });
 
-test('any bytes at all give an answer, the same for any split', () => {
+test('random bytes give a result, the same for any split', () => {
   const start = fc.constantFrom(
     '',
     '\x16\x03\x01',
@@ -163,7 +163,7 @@ test('any bytes at all give an answer, the same for any split', () => {
   );
 });
 
-describe('what is no TLS', () => {
+describe('input that is not TLS', () => {
   test.each([
     'GET / HTTP/1.1\r\n',
     'HEAD / ',
@@ -204,7 +204,7 @@ describe('what is no TLS', () => {
 describe('records and lengths', () => {
   const whole = message([serverName(hostName('demo.example'))]);
 
-  test('the shortest hello there is has no extensions', () => {
+  test('the shortest possible hello has no extensions', () => {
     expect(read(records(message([], {rest: Buffer.alloc(0)})))).toEqual(hello(undefined));
     expect(read(records(message([])))).toEqual(hello(undefined));
   });
@@ -228,11 +228,11 @@ describe('records and lengths', () => {
     expect(read(Buffer.from([22, 3, 1, 0x40, 0x01]))).toEqual(refusal('malformed'));
   });
 
-  test('another handshake message is refused by its first byte', () => {
+  test('a handshake message of another type is refused by its first byte', () => {
     expect(read(records(message([], {}, 2)).subarray(0, 6))).toEqual(refusal('not-hello'));
   });
 
-  test('an announced length over the limit is refused before anything of it has come', () => {
+  test('an announced length over the limit is refused before its bytes come', () => {
     expect(read(Buffer.from([22, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff]))).toEqual(refusal('too-large'));
   });
 
@@ -249,7 +249,7 @@ describe('records and lengths', () => {
     expect(inBytes(larger)).toEqual(refusal('too-large'));
   });
 
-  test('records of one byte each cannot stretch it beyond the limit', () => {
+  test('records of one byte each cannot exceed the limit', () => {
     const long = message([extension(21, Buffer.alloc(20_000))]);
     expect(
       read(
@@ -261,7 +261,7 @@ describe('records and lengths', () => {
     ).toEqual(refusal('too-large'));
   });
 
-  test('what was kept can be given back at once', () => {
+  test('kept memory can be released at once', () => {
     const reader = new ClientHelloReader();
     const start = records(message([extension(21, Buffer.alloc(20_000))])).subarray(0, 15_000);
     for (let at = 0; at < start.length; at += 1_000) reader.push(Buffer.from(start.subarray(at, at + 1_000)));
@@ -271,7 +271,7 @@ describe('records and lengths', () => {
     expect([memory.byteLength, reader.bytes.length]).toEqual([0, 0]);
   });
 
-  test('one that never ends is refused at the limit, and what was kept is no more than twice what came', () => {
+  test('a hello that never ends is refused at the limit, and the kept memory is at most twice the input', () => {
     const long = message([extension(21, Buffer.alloc(65_000))]);
     const bytes = records(
       long,
@@ -285,7 +285,7 @@ describe('records and lengths', () => {
     expect(reader.bytes.buffer.byteLength).toBeLessThanOrEqual(2 * MAX_CLIENT_HELLO_BYTES);
   });
 
-  test('the answer stays, and a chunk that was handed in is never written to', () => {
+  test('the result stays, and the input chunk is never written to', () => {
     const reader = new ClientHelloReader();
     const bytes = records(whole);
     const [head, tail] = [Buffer.from(bytes.subarray(0, 10)), Buffer.from(bytes.subarray(10))];
@@ -325,17 +325,17 @@ describe('the structure', () => {
     expect(inBytes(records(whole))).toEqual(refusal('malformed'));
   });
 
-  test('every hello that ends early is malformed, never nameless', () => {
+  test('every hello that ends early is malformed, never one without a name', () => {
     const whole = message([alpn('h2', 'http/1.1'), good]);
     for (let by = 1; by < whole.length - 4; by += 1) {
       const result = read(records(short(whole, by)));
-      // Cut right behind the compression methods it is a whole hello of the old kind.
+      // Cut right after the compression methods, it is a complete hello of the old kind.
       if (by === whole.length - 4 - 41) expect(result).toEqual(hello(undefined));
       else expect(result).toMatchObject({state: 'refused'});
     }
   });
 
-  test('GREASE is passed over', () => {
+  test('GREASE is ignored', () => {
     const whole = message([extension(0x0a0a), good, extension(0xdada, u8(0)), alpn('\x0a\x0a', 'h2')]);
     expect(read(records(whole))).toEqual(hello('demo.example', ['\x0a\x0a', 'h2']));
   });

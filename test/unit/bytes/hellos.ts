@@ -1,4 +1,4 @@
-// ClientHellos for tests: those of real programs, and built ones with a chosen flaw.
+// ClientHellos for tests: those of real programs, and built ones with one chosen error.
 import {readFileSync} from 'node:fs';
 import {createServer} from 'node:net';
 import {connect} from 'node:tls';
@@ -18,7 +18,7 @@ export function chromiumHello(): Captured {
   return {bytes: Buffer.from(text, 'base64'), serverName: 'demo.tunl.localhost', alpn: ['h2', 'http/1.1']};
 }
 
-/** What the program sends first to a listener that says nothing. */
+/** The first message of a program to a listener that sends nothing. */
 async function firstMessage(scope: Scope, start: (port: number) => void): Promise<Buffer> {
   const {promise, resolve} = Promise.withResolvers<Buffer>();
   const listener = createServer((socket) => {
@@ -105,7 +105,7 @@ export interface Built {
   sessionId?: Buffer;
   cipherSuites?: Buffer;
   compression?: Buffer;
-  /** What follows the compression methods. */
+  /** The bytes after the compression methods. */
   rest?: Buffer;
 }
 
@@ -122,7 +122,7 @@ export function message(extensions: readonly Buffer[], built: Built = {}, type =
   return Buffer.concat([u8(type), u8(body.length >> 16), u16(body.length & 0xffff), body]);
 }
 
-/** The message cut at the given lengths, one record each; what is left goes into as many full ones as it takes. */
+/** The message cut into records of the given lengths; the rest goes into full records. */
 export function records(whole: Buffer, lengths: Iterable<number> = []): Buffer {
   const out: Buffer[] = [];
   let at = 0;
@@ -135,7 +135,7 @@ export function records(whole: Buffer, lengths: Iterable<number> = []): Buffer {
   return Buffer.concat(out);
 }
 
-/** The message in captured records. */
+/** The message from captured records. */
 export function unwrapped(bytes: Buffer): Buffer {
   const parts: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) {

@@ -1,4 +1,4 @@
-// Two spliced sockets with two sessions between them: whatever fails when, what a socket said before it broke arrives.
+// Two spliced sockets with two sessions between them: whatever fails, the bytes that a socket sent before it broke arrive.
 
 import {Duplex} from 'node:stream';
 import fc from 'fast-check';
@@ -10,13 +10,13 @@ import {KIND, type StreamCode} from '../../../src/lib/protocol/wire.js';
 import {Peers} from '../../mux/peers.js';
 
 interface Script {
-  /** Sizes of what the peer of this socket sends, and whether its connection then ends or fails. */
+  /** The sizes that the peer of this socket sends, and whether its connection then ends or fails. */
   says: number[];
   ends: 'end' | 'reset';
-  /** The write that fails, and all after it. */
+  /** The number of the write that fails, with all later ones. */
   failsAt: number;
   code: 'EPIPE' | 'ECONNRESET' | 'ETIMEDOUT';
-  /** Turns that a write takes, and that pass between two pieces. */
+  /** Turns that a write takes, and turns between two pieces. */
   slow: number;
 }
 
@@ -61,7 +61,7 @@ class FakeSocket extends Duplex {
     this.#writes += 1;
     if (!fails) this.taken.push(Buffer.from(chunk));
     const error = fails ? failure(this.script.code) : undefined;
-    // As a kernel that takes a write at once, or later.
+    // Like a kernel that takes a write at once, or later.
     if (this.script.slow === 0) done(error);
     else void turns(this.script.slow).then(() => done(error));
   }
@@ -95,12 +95,12 @@ const script = (failsAt: fc.Arbitrary<number>): fc.Arbitrary<Script> =>
     slow: fc.integer({min: 0, max: 3}),
   });
 
-/** Its peer hears everything and says something, with no failure of its own. */
+/** Its peer receives everything and sends something, without a failure. */
 const listener = script(fc.constant(Number.POSITIVE_INFINITY)).map(
   (each) => ({...each, ends: 'end'}) as const,
 );
 
-test('what a socket said before it broke is delivered before the other side is reset', async () => {
+test('bytes that a socket sent before it broke are delivered before the other side is reset', async () => {
   const property = fc.asyncProperty(
     script(fc.integer({min: 0, max: 6})),
     listener,

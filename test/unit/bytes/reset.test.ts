@@ -18,7 +18,7 @@ async function pair(scope: Parameters<typeof tcpVisitor>[0]): Promise<{near: Soc
   return {near, far};
 }
 
-/** A socket that has read its end hears of a reset only when it writes. */
+/** A socket that has read its end notices a reset only when it writes. */
 async function writeUntilClosed(socket: Socket): Promise<string | undefined> {
   const heard = record(socket);
   const writing = setInterval(() => socket.write('x'), 10);
@@ -27,19 +27,19 @@ async function writeUntilClosed(socket: Socket): Promise<string | undefined> {
   return code;
 }
 
-/** Not by `once` of node:events: it takes the reset that is waited for as a failure. */
+/** `once` of node:events would reject at the expected reset. */
 function closed(socket: Socket): Promise<unknown> {
   return new Promise((resolve) => socket.once('close', resolve));
 }
 
-test('a connection with nothing under way is reset', async ({scope}) => {
+test('a connection without traffic is reset', async ({scope}) => {
   const {near, far} = await pair(scope);
   const heard = record(far);
   resetSocket(near);
   expect(await heard.closed).toBe('ECONNRESET');
 });
 
-test('a reset right behind an end', async ({scope}) => {
+test('a reset right after an end', async ({scope}) => {
   const {near, far} = await pair(scope);
   near.end();
   resetSocket(near);
@@ -47,7 +47,7 @@ test('a reset right behind an end', async ({scope}) => {
   expect(await writeUntilClosed(far)).toMatch(/ECONNRESET|EPIPE/);
 });
 
-test('a reset behind an end that waits for a peer who does not read', async ({scope}) => {
+test('a reset after an end that waits for a peer who does not read', async ({scope}) => {
   const {near, far} = await pair(scope);
   far.pause();
   while (near.write(Buffer.alloc(1 << 20)));
@@ -57,7 +57,7 @@ test('a reset behind an end that waits for a peer who does not read', async ({sc
   expect(await writeUntilClosed(far)).toMatch(/ECONNRESET|EPIPE/);
 });
 
-test('a reset below TLS right behind an end', async ({scope}) => {
+test('a reset below TLS right after an end', async ({scope}) => {
   const {agent, relay} = await tlsPair(scope);
   const raw = rawOf(relay);
   for (const socket of [agent, relay, raw]) socket.on('error', () => {});
@@ -70,7 +70,7 @@ test('a reset below TLS right behind an end', async ({scope}) => {
   clearInterval(writing);
 });
 
-test('resets from within the handshake do not end the process', async ({scope}) => {
+test('resets during the handshake do not end the process', async ({scope}) => {
   const {key, cert, ca} = await testIdentity();
   const secureContext = createSecureContext({key, cert});
   let handshakes = 0;
@@ -96,7 +96,7 @@ test('resets from within the handshake do not end the process', async ({scope}) 
   expect(handshakes).toBe(200);
 });
 
-/** What `tls.createServer` put its TLS on. */
+/** The raw socket below the TLS socket of `tls.createServer`. */
 function rawOf(socket: TLSSocket): Socket {
   expect(socket).toBeInstanceOf(TLSSocket);
   return (socket as unknown as {_parent: Socket})._parent;

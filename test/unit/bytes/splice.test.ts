@@ -1,4 +1,4 @@
-// A socket and a stream as one: each end, each break and each byte goes through, in both directions.
+// A socket and a stream as one: every end, every break and every byte passes, in both directions.
 
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
@@ -10,7 +10,7 @@ import type {StreamCode} from '../../../src/lib/protocol/wire.js';
 import {portOf, type Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
-/** A stream that writes down what is done to it. */
+/** A stream that records calls. */
 class Heard {
   sink: StreamSink | undefined;
   readonly log: string[] = [];
@@ -58,7 +58,7 @@ async function setUp(scope: Scope) {
   return {peer, socket, stream, splice, over: over.promise};
 }
 
-test('what came before the socket was there, its end included, goes first', async ({scope}) => {
+test('bytes that came before the socket existed, and the end, go first', async ({scope}) => {
   const {peer, socket, splice, stream, over} = await setUp(scope);
   splice.onData(Buffer.from('early '));
   splice.onData(Buffer.from('bird'));
@@ -85,7 +85,7 @@ test('an end of the socket is an end of its direction only', async ({scope}) => 
   expect(String((await once(peer, 'data'))[0])).toBe('still here');
 });
 
-test('a socket that breaks resets the stream, and a stream that is reset breaks the socket', async ({
+test('a socket that breaks resets the stream, and a reset of the stream breaks the socket', async ({
   scope,
 }) => {
   const broken = await setUp(scope);
@@ -102,7 +102,7 @@ test('a socket that breaks resets the stream, and a stream that is reset breaks 
   expect(reset.stream.log).toEqual([]);
 });
 
-test('a stream that was reset before the socket was there resets it when it is', async ({scope}) => {
+test('a stream that was reset before the socket existed resets it when it exists', async ({scope}) => {
   const {peer, socket, splice} = await setUp(scope);
   const error = once(peer, 'error');
   splice.onReset('CANCELLED');
@@ -110,7 +110,7 @@ test('a stream that was reset before the socket was there resets it when it is',
   expect((await error)[0]).toMatchObject({code: 'ECONNRESET'});
 });
 
-test('bytes for a reader that has gone are as good as read', async ({scope}) => {
+test('bytes for a reader that is gone count as read', async ({scope}) => {
   const {socket, splice, stream} = await setUp(scope);
   splice.join(socket);
   socket.end();
@@ -118,7 +118,7 @@ test('bytes for a reader that has gone are as good as read', async ({scope}) => 
   expect(stream.consumedBytes).toBe(17);
 });
 
-test('last words that nobody takes are given up after a while, but not while there is no link', async ({
+test('last bytes that nobody takes are given up after a while, but not while there is no link', async ({
   scope,
 }) => {
   vi.useFakeTimers({toFake: ['setInterval', 'clearInterval']});
@@ -142,7 +142,7 @@ test('last words that nobody takes are given up after a while, but not while the
   expect(vi.getTimerCount()).toBe(0);
 });
 
-/** When a byte has gone round, what was sent before it has been there for at least as long. */
+/** When a byte has gone to the other side and back, earlier bytes have arrived as well. */
 async function roundTrip(scope: Scope): Promise<void> {
   const server = createServer((socket) => void socket.pipe(socket));
   await scope.listen(server);
@@ -154,7 +154,7 @@ async function roundTrip(scope: Scope): Promise<void> {
   socket.destroy();
 }
 
-test('nothing is read of a socket before its stream may write, nor while it holds', async ({scope}) => {
+test('a socket is not read before its stream may write, nor while the stream is held', async ({scope}) => {
   const {peer, socket, splice, stream} = await setUp(scope);
   stream.begins = false;
   splice.join(socket);
@@ -177,7 +177,7 @@ test('nothing is read of a socket before its stream may write, nor while it hold
   expect(stream.log.join('').replaceAll('write ', '')).toBe('a'.repeat(300_000));
 });
 
-test('a stream that takes no more stops the reading of its socket at once', async ({scope}) => {
+test('a stream that takes no more stops the reads of its socket at once', async ({scope}) => {
   const {peer, socket, splice, stream} = await setUp(scope);
   stream.write = (chunk) => {
     stream.log.push(String(chunk));
@@ -191,7 +191,7 @@ test('a stream that takes no more stops the reading of its socket at once', asyn
   expect([socket.bytesRead, stream.log.length]).toEqual([before, 1]);
 });
 
-test('a visitor who was never read and has gone is found out by an empty write', async ({scope}) => {
+test('a visitor who was never read and is gone is noticed by an empty write', async ({scope}) => {
   const {peer, socket, splice, stream, over} = await setUp(scope);
   stream.begins = false;
   splice.join(socket);
@@ -208,7 +208,7 @@ test('a visitor who was never read and has gone is found out by an empty write',
   expect(socket.bytesRead).toBe(0);
 });
 
-test('what a socket said is read when its turn comes, although a write to it has failed', async ({scope}) => {
+test('bytes of a socket are read in their turn, although a write to it has failed', async ({scope}) => {
   const {peer, splice, socket, stream, over} = await setUp(scope);
   stream.begins = false;
   splice.join(socket);

@@ -1,4 +1,4 @@
-// What visitors leave unread is bounded for the whole relay: who has stopped reading goes first, who reads on stays.
+// The relay bounds the unread bytes of all visitors: those that have stopped reading go first, readers stay.
 
 import {expect, test} from 'vitest';
 import {defaultUnreadLimit, type UnreadHandle, UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
@@ -26,7 +26,7 @@ function setUp(limitBytes: number) {
       },
     });
     return {
-      /** `bytes` more are read, and as many come after them. */
+      /** `bytes` more are read, and as many follow. */
       read: (bytes: number) => {
         stream.bytesIn += bytes;
       },
@@ -35,14 +35,14 @@ function setUp(limitBytes: number) {
   return {clock, limit, cut, visitor};
 }
 
-test('below the limit nobody is looked at twice, however still they stand', () => {
+test('below the limit nobody is cut off, not even visitors that do not move', () => {
   const {clock, cut, visitor, limit} = setUp(10 * MiB);
   for (let i = 0; i < 40; i += 1) visitor(`${i}`, 256 * 1024);
   clock.advance(100 * LOOK_MS);
   expect([cut, limit.full]).toEqual([[], false]);
 });
 
-test('above it those who do not read are cut off, longest standing first, and no more of them than needed', () => {
+test('above the limit visitors that do not read are cut off, longest idle first, and not more than needed', () => {
   const {clock, cut, visitor, limit} = setUp(10 * MiB);
   const readers = Array.from({length: 20}, (_, i) => visitor(`reader ${i}`, 256 * 1024));
   const pass = (looks: number) => {
@@ -56,20 +56,20 @@ test('above it those who do not read are cut off, longest standing first, and no
   expect(cut).toEqual([]);
   for (let i = 0; i < 20; i += 1) visitor(`late ${i}`, 256 * 1024);
   pass(3);
-  // 50 × 256 KiB are 12.5 MiB: ten have to go.
+  // 50 × 256 KiB are 12.5 MiB: ten must go.
   expect(cut.length).toBe(10);
   expect(cut.filter((name) => name.startsWith('reader'))).toEqual([]);
   expect(limit.full).toBe(false);
 });
 
-test('a few whose windows had grown count with all that they left, also when their streams have ended since', () => {
+test('a few visitors with grown windows count with all their unread bytes, also when their streams have ended', () => {
   const {clock, cut, visitor} = setUp(10 * MiB);
   for (let i = 0; i < 3; i += 1) visitor(`${i}`, 16 * MiB);
   clock.advance(2 * LOOK_MS);
   expect(cut).toEqual(['0', '1', '2']);
 });
 
-test('who has just come is given the time until the next look', () => {
+test('a new visitor has time until the next check', () => {
   const {clock, cut, visitor} = setUp(MiB);
   for (let i = 0; i < 8; i += 1) visitor(`${i}`, 256 * 1024);
   clock.advance(LOOK_MS);
@@ -78,7 +78,7 @@ test('who has just come is given the time until the next look', () => {
   expect(cut.length).toBe(4);
 });
 
-test('where all of them read, however slowly, none is cut off, but nobody new comes in until there is room', () => {
+test('when all of them read, however slowly, none is cut off, but nobody new gets in until there is room', () => {
   const {clock, cut, visitor, limit} = setUp(MiB);
   const all = Array.from({length: 8}, (_, i) => visitor(`${i}`, 256 * 1024));
   for (let i = 0; i < 5; i += 1) {
@@ -93,15 +93,15 @@ test('where all of them read, however slowly, none is cut off, but nobody new co
   expect(clock.pending).toBe(0);
 });
 
-test('the limit is a part of what the process may have, and no more than 1 GiB', () => {
+test('the limit is a part of the memory of the process, at most 1 GiB', () => {
   expect(defaultUnreadLimit(1024 * MiB, 0)).toBe(256 * MiB);
   expect(defaultUnreadLimit(64 * 1024 * MiB, 0)).toBe(1024 * MiB);
   expect(defaultUnreadLimit(64 * 1024 * MiB, 512 * MiB)).toBe(128 * MiB);
-  // What Node says where nothing is constrained.
+  // The value that Node returns without a limit.
   expect(defaultUnreadLimit(1024 * MiB, 2 ** 64)).toBe(256 * MiB);
 });
 
-test('a byte that is not read counts as the chunk that it keeps, and what waits of the visitor counts as well', () => {
+test('an unread byte counts as the chunk that it keeps, and bytes of the visitor that wait count as well', () => {
   const {clock, visitor, cut} = setUp(10 * MiB);
   for (let i = 0; i < 1_000; i += 1) visitor(`${i}`, 1);
   clock.advance(2 * LOOK_MS);

@@ -1,4 +1,4 @@
-// The agent behind a proxy: a real CONNECT proxy, which is the only one that knows where the relay is.
+// The agent behind a proxy: a real CONNECT proxy, and only it can reach the relay.
 import {once} from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
@@ -14,7 +14,7 @@ import {ManualClock} from '../../helpers/manual-clock.js';
 import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
-// RFC 2606: no resolver knows it, so only the proxy can lead there.
+// RFC 2606: no resolver knows this name, so only the proxy can reach it.
 const host = 'relay.invalid';
 
 /** A relay that echoes, and the port it listens on. */
@@ -31,7 +31,7 @@ async function echoRelay(scope: Scope) {
 }
 
 interface ProxyOptions {
-  /** Where everything leads to. */
+  /** The port to which all requests go. */
   target: number;
   credentials?: string;
   status?: number;
@@ -122,7 +122,7 @@ test('through CONNECT', async ({scope}) => {
   await quiet(proxy);
 });
 
-test('to an address and a port of its own', async ({scope}) => {
+test('to another address and port', async ({scope}) => {
   const relay = await echoRelay(scope);
   const proxy = await connectProxy(scope, {target: relay.port});
   const url = 'https://192.0.2.44:8443';
@@ -136,7 +136,7 @@ test('with Basic credentials', async ({scope}) => {
   await echoes(await dial(relay.authority.cert, `http://me:hunter2@127.0.0.1:${proxy.port}`));
 });
 
-test('through a proxy that is itself reached by TLS', async ({scope}) => {
+test('through a proxy that is reached by TLS', async ({scope}) => {
   const relay = await echoRelay(scope);
   const tls = await relay.authority.issue(['proxy.localhost']);
   const proxy = await connectProxy(scope, {target: relay.port, tls});
@@ -167,7 +167,7 @@ test.for([403, 502, 503, 504])('a proxy that answers %i', async (status, {scope}
   await quiet(proxy);
 });
 
-test('a proxy that is not there, or has no address', async () => {
+test('a proxy that does not exist, or has no address', async () => {
   const {cert} = await createAuthority();
   const port = await unusedPort();
   const refused = await failed(dial(cert, `http://127.0.0.1:${port}`));
@@ -190,7 +190,7 @@ test.for<[string, (socket: Socket) => void]>([
   expect(await failed(dial(cert, `http://127.0.0.1:${port}`))).toMatchObject({code: 'PROXY_FAILED'});
 });
 
-test('a proxy that says nothing', async ({scope}) => {
+test('a proxy that sends nothing', async ({scope}) => {
   const clock = new ManualClock();
   const server = net.createServer();
   const port = await scope.listen(server);
@@ -206,18 +206,18 @@ test('a proxy that says nothing', async ({scope}) => {
   await once(socket.resume(), 'close');
 });
 
-test('what is wrong behind the proxy is the relay’s', async ({scope}) => {
+test('errors behind the proxy are reported as the relay’s', async ({scope}) => {
   const relay = await echoRelay(scope);
   const proxy = await connectProxy(scope, {target: relay.port});
   const {cert} = await createAuthority('Some other CA');
   const error = await failed(dial(cert, `http://127.0.0.1:${proxy.port}`));
   expect(error).toMatchObject({code: 'RELAY_CERTIFICATE', message: expect.stringContaining(`${host}:443`)});
-  // Twice: with the given authority alone, then with all that the machine knows.
+  // Twice: with the given authority alone, then with those of the system.
   expect(proxy.asked).toHaveLength(2);
   await quiet(proxy);
 });
 
-test('an abort while the relay behind the proxy is silent', async ({scope}) => {
+test('an abort while the relay behind the proxy sends nothing', async ({scope}) => {
   const silent = net.createServer((socket) => void socket.resume());
   const arrived = once(silent, 'connection') as Promise<[Socket]>;
   const proxy = await connectProxy(scope, {target: await scope.listen(silent)});
@@ -231,7 +231,7 @@ test('an abort while the relay behind the proxy is silent', async ({scope}) => {
   await quiet(proxy);
 });
 
-test('loopback is never dialled through a proxy, and NO_PROXY is obeyed', async ({scope}) => {
+test('loopback is never dialled through a proxy, and NO_PROXY is respected', async ({scope}) => {
   const proxy = await connectProxy(scope, {target: 1, status: 502});
   const authority = await createAuthority();
   const server = https.createServer(await authority.issue(['r1.localhost', '127.0.0.1']));

@@ -21,7 +21,7 @@ const token = 'tunl_test_SECRETSECRETSECRET';
 interface Listener {
   port: number;
   url: string;
-  /** Resolves once every connection that came has closed. */
+  /** Resolves when all connections have closed. */
   quiet(): Promise<void>;
 }
 
@@ -59,7 +59,7 @@ async function dial(url: string, options: Partial<DialOptions> = {}): Promise<Di
   return dialCarrier({url, path: '/agent', ca, token, timeoutMs: 20_000, env: {}, ...options});
 }
 
-/** The error of a dial that fails: with a code, and without the token. */
+/** The error of a dial that fails: it has a code, and does not contain the token. */
 async function failed(dialled: Promise<Dialled>): Promise<TunlError> {
   const error = await dialled.then(
     () => undefined,
@@ -123,7 +123,7 @@ describe('reaches a relay', () => {
     const {carrier} = await dial(`https://[::1]:${port}`);
     expect(carrier.label).toBe(`wss [::1]:${port}`);
     carrier.destroy();
-    // A name under .localhost is both addresses, whichever of them listens.
+    // A name under .localhost means both addresses; either one may listen.
     (await dial(`https://relay.localhost:${port}`)).carrier.destroy();
   });
 
@@ -140,7 +140,7 @@ describe('reaches a relay', () => {
     expect(await chosen.promise).toBe('http/1.1');
   });
 
-  test('whose self-signed certificate was given', async ({scope}) => {
+  test('whose self-signed certificate is in the CA file', async ({scope}) => {
     const identity = await selfSigned(['relay.localhost']);
     const {server, url} = await httpsServer(scope, identity);
     server.on('upgrade', (req, socket, head) => void acceptUpgrade({req, socket, head})?.start(quietSink));
@@ -151,7 +151,7 @@ describe('reaches a relay', () => {
 const quietSink = {onData() {}, onDrain() {}, onClose() {}};
 
 describe('the network', () => {
-  test('an address that is not accepted: nobody is connected to', async ({scope}) => {
+  test('an address that is not accepted gets no connection', async ({scope}) => {
     const {server, url, port} = await httpsServer(scope);
     let connections = 0;
     server.on('connection', () => {
@@ -166,7 +166,7 @@ describe('the network', () => {
     expect(connections).toBe(0);
   });
 
-  test('says where the relay was reached', async ({scope}) => {
+  test('returns the address of the relay', async ({scope}) => {
     const {server, url} = await httpsServer(scope);
     server.on('upgrade', (req, socket, head) => void acceptUpgrade({req, socket, head})?.start(quietSink));
     const {carrier, address} = await dial(url);
@@ -181,7 +181,7 @@ describe('the network', () => {
     expect(error.message).toBe(`The name does not resolve (${label}.example:443).`);
   });
 
-  test('a port where nobody listens', async () => {
+  test('a port without a listener', async () => {
     const port = await unusedPort();
     const error = await failed(dial(`https://relay.localhost:${port}`));
     expect(error).toMatchObject({code: 'RELAY_REFUSED', exitCode: 3});
@@ -202,7 +202,7 @@ describe('the network', () => {
     const connected = once(server, 'connection') as Promise<[Socket]>;
     const dialled = failed(dial(url, {clock, timeoutMs: 4_000}));
     const [socket] = await connected;
-    // The ClientHello is here: the handshake has begun.
+    // The ClientHello has arrived: the handshake has begun.
     await once(socket, 'data');
     clock.advance(4_000);
     const error = await dialled;
@@ -273,7 +273,7 @@ describe('the network', () => {
     await quiet();
   });
 
-  test('a TLS server that knows no such name', async ({scope}) => {
+  test('a TLS server that does not know the name', async ({scope}) => {
     const {key, cert} = await testIdentity();
     const server = tls.createServer({key, cert, SNICallback: (_name, done) => done(new Error('unknown'))});
     server.on('tlsClientError', () => {});
@@ -311,7 +311,7 @@ describe('the certificate', () => {
     expect(error).toMatchObject({code: 'RELAY_CERTIFICATE', next: expect.stringContaining('new CA')});
   });
 
-  test('is of an authority that the machine knows, beside the given one', async ({scope}) => {
+  test('is of an authority that the machine trusts, besides the given one', async ({scope}) => {
     const before = tls.getCACertificates('default');
     scope.onEnd(() => tls.setDefaultCACertificates(before));
     const known = await createAuthority('Known to the machine');
@@ -356,7 +356,7 @@ describe('the certificate', () => {
     });
   });
 
-  test('is checked whatever NODE_TLS_REJECT_UNAUTHORIZED says', async ({scope}) => {
+  test('is checked despite NODE_TLS_REJECT_UNAUTHORIZED', async ({scope}) => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     scope.onEnd(() => void vi.unstubAllEnvs());
     const {url} = await httpsServer(scope, await selfSigned(['relay.localhost']));
@@ -371,10 +371,10 @@ describe('the certificate', () => {
 });
 
 describe('the answer', () => {
-  /** Every request, upgrade or not, gets this. */
+  /** The answer to every request, also without an upgrade. */
   const answering = async (scope: Scope, status: number, type: string, body: string, more = {}) => {
     const {server, ...rest} = await httpsServer(scope);
-    // Without an `upgrade` listener node's server treats the request like any other.
+    // Without an `upgrade` listener node's server treats the request like others.
     server.on('request', (_req: IncomingMessage, res: ServerResponse) => {
       res.writeHead(status, {'Content-Type': type, ...more});
       res.end(body);
@@ -393,7 +393,7 @@ describe('the answer', () => {
     [404, 'application/json', '{"error":{"code":7,"message":null}}'],
     [500, 'text/html', 'oops'],
     [200, 'application/json', '{"error":{"code":"TOKEN_WRONG","message":"x"}}'],
-  ])('%i %s is not of a relay', async ([status, type, body], {scope}) => {
+  ])('%i %s is not from a relay', async ([status, type, body], {scope}) => {
     const {url, port, quiet} = await answering(scope, status, type, body);
     const error = await failed(dial(url));
     expect(error).toMatchObject({code: 'RELAY_NOT_TUNL', exitCode: 3});
@@ -401,12 +401,12 @@ describe('the answer', () => {
     await quiet();
   });
 
-  test.for([429, 502, 503, 504])('%i without a word is worth another try', async (status, {scope}) => {
+  test.for([429, 502, 503, 504])('%i without a body allows a retry', async (status, {scope}) => {
     const {url} = await answering(scope, status, 'text/html', '<h1>later</h1>', {'Retry-After': '7'});
     expect(await failed(dial(url))).toMatchObject({code: 'RELAY_BUSY', retryable: true, retryAfterMs: 7_000});
   });
 
-  test('a page without end is not read to its end', async ({scope}) => {
+  test('an endless page is not read to its end', async ({scope}) => {
     const {server, url, quiet} = await httpsServer(scope);
     let sent = 0;
     server.on('request', (_req: IncomingMessage, res: ServerResponse) => {
@@ -422,7 +422,7 @@ describe('the answer', () => {
     });
     expect(await failed(dial(url))).toMatchObject({code: 'RELAY_NOT_TUNL'});
     await quiet();
-    // What both kernels hold is more than what was read.
+    // Both kernels hold more than the dial has read.
     expect(sent).toBeLessThan(32 * 2 ** 20);
   });
 
@@ -439,7 +439,7 @@ describe('the answer', () => {
     await quiet();
   });
 
-  test('a TLS server that hangs up', async ({scope}) => {
+  test('a TLS server that closes', async ({scope}) => {
     const {key, cert} = await testIdentity();
     const server = tls.createServer({key, cert}, (socket) => socket.destroy());
     const {url, quiet} = await listener(scope, server);
@@ -507,7 +507,7 @@ describe('a relay that refuses', () => {
     await quiet();
   });
 
-  test('for a while', async ({scope}) => {
+  test('for a limited time', async ({scope}) => {
     const {url} = await refusing(scope, 429, 'RELAY_BUSY', 2_500);
     expect(await failed(dial(url))).toMatchObject({code: 'RELAY_BUSY', retryAfterMs: 3_000});
   });
@@ -524,8 +524,8 @@ describe('a relay that refuses', () => {
   });
 });
 
-describe('what is given', () => {
-  test('a URL that is none', async () => {
+describe('invalid options', () => {
+  test('an invalid URL', async () => {
     expect(await failed(dial('http://relay.example'))).toMatchObject({
       code: 'RELAY_URL_INVALID',
       exitCode: 2,
@@ -539,12 +539,12 @@ describe('what is given', () => {
 });
 
 describe('abort', () => {
-  test('before it begins', async () => {
+  test('before the dial', async () => {
     const signal = AbortSignal.abort(new Error('changed my mind'));
     expect(await failed(dial('https://relay.localhost:1', {signal}))).toMatchObject({code: 'ABORTED'});
   });
 
-  test('while TLS is waited for, and while the upgrade is', async ({scope}) => {
+  test('during TLS, and during the upgrade', async ({scope}) => {
     const hole = net.createServer((socket) => socket.resume());
     const silent = await httpsServer(scope);
     silent.server.on('upgrade', (_req, socket) => {

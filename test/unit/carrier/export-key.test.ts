@@ -1,4 +1,4 @@
-// Key material of a carrier's TLS: the same at both ends, another one on each connection and for each purpose.
+// Key material of a carrier's TLS: the same at both ends, different on each connection and for each purpose.
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
 import tls, {type TLSSocket} from 'node:tls';
@@ -16,7 +16,7 @@ test('both ends of a connection have the same, no other connection has it', asyn
   expect(two.agent.exportKey('EXPORTER-a', 32)).not.toEqual(key);
 });
 
-test('TLS that is gone, or older than 1.3, gives none and says so', async ({scope}) => {
+test('closed TLS, or TLS older than 1.3, gives none and says so', async ({scope}) => {
   const {key, cert, ca} = await testIdentity();
   const server = tls.createServer({key, cert, maxVersion: 'TLSv1.2'});
   const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>;

@@ -15,7 +15,7 @@ interface Joined {
   carrier: WebSocketCarrier;
 }
 
-/** `ws` dials our relay's side, and wants compression. */
+/** `ws` dials our relay's side, and asks for compression. */
 async function wsAsAgent(scope: Scope): Promise<Joined> {
   const {ca, key, cert} = await testIdentity();
   const server = https.createServer({key, cert});
@@ -33,7 +33,7 @@ async function wsAsAgent(scope: Scope): Promise<Joined> {
   return {ws, carrier};
 }
 
-/** Our agent's side dials `ws`, which would compress. */
+/** Our agent's side dials `ws`, which offers compression. */
 async function wsAsRelay(scope: Scope): Promise<Joined> {
   const {ca, key, cert} = await testIdentity();
   const server = https.createServer({key, cert});
@@ -60,7 +60,7 @@ test.for([
   expect(ws.protocol).toBe('tunl.v1');
   const log = listenTo(carrier);
 
-  // Ours to theirs: each block is one binary message.
+  // From us to `ws`: each block is one binary message.
   const messages: Buffer[] = [];
   ws.on('message', (data: Buffer, binary) => {
     expect(binary).toBe(true);
@@ -74,7 +74,7 @@ test.for([
   expect(messages.map((message) => message.length)).toEqual(sizes);
   expect(messages.every((message, i) => message.equals(Buffer.alloc(message.length, i + 1)))).toBe(true);
 
-  // Theirs to ours: whole, in fragments, with an empty last one, masked where they have to.
+  // From `ws` to us: whole, in fragments, with an empty last one, masked where required.
   ws.send('whole', {binary: true});
   ws.send('frag', {binary: true, fin: false});
   ws.ping('in between');
@@ -92,7 +92,7 @@ test.for([
   if (answers[0] === 'in between') answers.push(String((await once(ws, 'pong'))[0]));
   expect(answers.at(-1)).toBe('hello?');
 
-  // We close: they see an orderly end.
+  // We close: `ws` sees an orderly end.
   const closed = once(ws, 'close') as Promise<[number, Buffer]>;
   carrier.end();
   expect((await closed)[0]).toBe(1000);

@@ -30,7 +30,7 @@ function request(headers: Headers = good, line = 'GET /x HTTP/1.1'): string {
 
 type Upgraded = Parameters<typeof acceptUpgrade>[0];
 
-/** An https server that hands each upgrade on, and sockets to it. */
+/** An https server that passes on each upgrade, and sockets to it. */
 async function relay(scope: Scope, onUpgrade: (upgrade: Upgraded) => void) {
   const {ca, key, cert} = await testIdentity();
   const server = https.createServer({key, cert});
@@ -45,7 +45,7 @@ async function relay(scope: Scope, onUpgrade: (upgrade: Upgraded) => void) {
   };
 }
 
-/** All that comes until the peer ends. */
+/** All bytes until the peer ends. */
 async function answerTo(socket: tls.TLSSocket, bytes: string | Buffer): Promise<string> {
   socket.write(bytes);
   let text = '';
@@ -53,7 +53,7 @@ async function answerTo(socket: tls.TLSSocket, bytes: string | Buffer): Promise<
   return text;
 }
 
-test('answers 101 as RFC 6455 has it, and the bytes after it are frames', async ({scope}) => {
+test('answers 101 according to RFC 6455, and later bytes are frames', async ({scope}) => {
   const logs: SinkLog[] = [];
   const connect = await relay(scope, (upgrade) => {
     const carrier = acceptUpgrade({...upgrade, headers: {'X-Hello': 'agent'}});
@@ -63,7 +63,7 @@ test('answers 101 as RFC 6455 has it, and the bytes after it are frames', async 
     carrier.end();
   });
   const mask = Buffer.from([9, 8, 7, 6]);
-  // Frames in the same write as the request: the upgrade's head.
+  // Frames in the same write as the request: they are the upgrade's head.
   const text = await answerTo(
     await connect(),
     Buffer.concat([
@@ -126,7 +126,7 @@ describe('refuses', () => {
     expect(carrier).toBeUndefined();
   });
 
-  test('what an http server would not even call an upgrade', () => {
+  test('requests that an http server does not treat as an upgrade', () => {
     const of = (headers: object, more: object = {}) =>
       judgeUpgrade({method: 'GET', httpVersion: '1.1', headers, ...more} as IncomingMessage);
     const headers = Object.fromEntries(
@@ -142,7 +142,7 @@ describe('refuses', () => {
 });
 
 describe('refuseUpgrade', () => {
-  test('says why and when to come back', async ({scope}) => {
+  test('says why, and when to come back', async ({scope}) => {
     const connect = await relay(scope, ({socket}) =>
       refuseUpgrade(socket, 429, {code: 'RELAY_BUSY', message: 'Too many “agents”.', retryAfterMs: 1_500}),
     );
@@ -159,10 +159,10 @@ describe('refuseUpgrade', () => {
     expect(JSON.parse(body)).toEqual({error: {code: 'RELAY_BUSY', message: 'Too many “agents”.'}});
   });
 
-  test('a peer that goes on sending still gets the answer, and the socket closes with it', async ({
+  test('a peer that continues to send still gets the answer, and the socket closes after it', async ({
     scope,
   }) => {
-    // Whose time never passes: the close must come by itself.
+    // Its time never passes: the close must not need the timer.
     const clock = new ManualClock();
     const closed = Promise.withResolvers<void>();
     const connect = await relay(scope, ({socket}) => {
@@ -178,9 +178,9 @@ describe('refuseUpgrade', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('a peer that breaks off in the middle of the answer disturbs nobody', async ({scope}) => {
+  test('a peer that resets in the middle of the answer disturbs nobody', async ({scope}) => {
     const closed = Promise.withResolvers<unknown>();
-    // Without TLS: a TLS socket has an error listener of its own.
+    // Without TLS, because a TLS socket has its own error listener.
     const server = http.createServer().on('upgrade', (_req, socket) => {
       socket.once('close', () => closed.resolve(socket.errored));
       refuseUpgrade(socket, 401, {code: 'TOKEN_WRONG', message: 'No. '.repeat(4_000_000)});
@@ -200,7 +200,7 @@ describe('refuseUpgrade', () => {
       refuseUpgrade(socket, 503, {code: 'RELAY_BUSY', message: 'Later.', clock});
     });
     const socket = await connect();
-    // Ours to close, and we do not.
+    // This side should close, and does not.
     socket.allowHalfOpen = true;
     expect(await answerTo(socket, request())).toContain('503 Service Unavailable');
     clock.advance(2_000);
@@ -208,7 +208,7 @@ describe('refuseUpgrade', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('a peer that is gone already disturbs nobody', async ({scope}) => {
+  test('a peer that is already gone disturbs nobody', async ({scope}) => {
     const clock = new ManualClock();
     const closed = Promise.withResolvers<void>();
     const connect = await relay(scope, ({socket}) => {

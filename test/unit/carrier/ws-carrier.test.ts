@@ -14,12 +14,12 @@ import {closeBody, type FrameParts, frame} from '../../helpers/ws-bytes.js';
 const roles: readonly Role[] = ['agent', 'relay'];
 const zero = Buffer.alloc(4);
 const key = Buffer.from([1, 2, 3, 4]);
-/** A frame as a carrier of the role writes it. */
+/** A frame that a carrier of the role writes. */
 const from = (role: Role, parts: FrameParts) => frame({...parts, ...(role === 'agent' && {mask: zero})});
-/** A frame as a carrier of the role has to get it. */
+/** A frame that a carrier of the role reads. */
 const to = (role: Role, parts: FrameParts) => frame({...parts, ...(role === 'relay' && {mask: key})});
 
-/** Collects what the naked peer receives. */
+/** Collects the bytes that the raw peer receives. */
 function collect(peer: TLSSocket) {
   let pieces: Buffer[] = [];
   let length = 0;
@@ -38,21 +38,21 @@ function collect(peer: TLSSocket) {
       pieces = [Buffer.concat(pieces)];
       return pieces[0] as Buffer;
     },
-    /** Resolves once that many bytes are here. */
+    /** Resolves when that many bytes have arrived. */
     async until(wanted: number): Promise<Buffer> {
       while (length < wanted) await new Promise<void>((resolve) => (wake = resolve));
       return this.bytes;
     },
-    /** Resolves once these bytes are somewhere in what came. */
+    /** Resolves when the received bytes contain these. */
     async untilIncludes(wanted: Buffer): Promise<void> {
       while (!this.bytes.includes(wanted)) await this.until(length + 1);
     },
   };
 }
 
-/** A socket whose kernel takes each write when the test says so. */
+/** A socket whose kernel takes each write only when the test says so. */
 class GatedSocket extends Duplex {
-  /** What each write brought: one chunk, or several that were handed over together. */
+  /** The chunks of each write: one, or several that were written together. */
   readonly writes: Buffer[][] = [];
   noDelay = false;
   #taken: (() => void) | undefined;
@@ -77,7 +77,7 @@ class GatedSocket extends Duplex {
     this.noDelay = noDelay;
   }
 
-  /** Takes the write that is under way. */
+  /** Takes the current write. */
   async takeOne(): Promise<void> {
     const taken = this.#taken;
     this.#taken = undefined;
@@ -128,7 +128,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(carrier.bufferedBytes).toBe(0);
   });
 
-  test('writes its header into the headroom only', async ({scope}) => {
+  test('writes its header only into the headroom', async ({scope}) => {
     const {carrier, peer} = await carrierAndPeer(scope, role);
     const inbox = collect(peer);
     const block = Buffer.alloc(200, 0xee);
@@ -166,7 +166,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
       return go;
     };
     expect(write()).toBe(true);
-    // Until the kernel takes no more: the peer does not read.
+    // Until the kernel takes no more, because the peer does not read.
     for (let full = 0; full < 3; ) {
       full = write() ? 0 : full + 1;
       await turn();
@@ -182,7 +182,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(log.drains).toBe(drains + 1);
   });
 
-  test('hands on what came with the upgrade first, and what came before start', async ({scope}) => {
+  test('delivers bytes that came with the upgrade first, and those before start', async ({scope}) => {
     const all = to(role, {payload: 'early '});
     const {carrier, peer} = await carrierAndPeer(scope, role, {head: Buffer.from(all.subarray(0, 5))});
     peer.write(all.subarray(5));
@@ -195,7 +195,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(log.data.toString()).toBe('early bird');
   });
 
-  test('unmasked pongs and pings of its own are nobody’s business', async ({scope}) => {
+  test('unmasked pongs and its own pings are ignored', async ({scope}) => {
     const {carrier, peer} = await carrierAndPeer(scope, role);
     const log = listenTo(carrier);
     peer.write(to(role, {opcode: 10, payload: 'unasked'}));
@@ -204,7 +204,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(log.data.toString()).toBe('data');
   });
 
-  test('end delivers what was written, then both sides close without an error', async ({scope}) => {
+  test('end delivers all written bytes, then both sides close without an error', async ({scope}) => {
     const clock = new ManualClock();
     const {sockets, ...carriers} = await carrierPair(scope, {clock});
     const mine = carriers[role];
@@ -226,7 +226,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(sockets[role].destroyed).toBe(true);
   });
 
-  test('both ends at once', async ({scope}) => {
+  test('both sides end at once', async ({scope}) => {
     const {agent, relay} = await carrierPair(scope);
     const logs = [listenTo(agent), listenTo(relay)];
     void send(agent, Buffer.from('from agent'));
@@ -237,7 +237,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(logs.map((log) => log.data.toString())).toEqual(['from relay', 'from agent']);
   });
 
-  test('what the peer still sends after our end arrives', async ({scope}) => {
+  test('bytes of the peer after our end arrive', async ({scope}) => {
     const {carrier, peer} = await carrierAndPeer(scope, role);
     const log = listenTo(carrier);
     const inbox = collect(peer);
@@ -347,14 +347,14 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
   });
 
-  test('a socket that dies gives every block back and says so once', async ({scope}) => {
+  test('a socket that dies returns every block and reports it once', async ({scope}) => {
     const clock = new ManualClock();
     const {carrier, peer, socket} = await carrierAndPeer(scope, role, {clock});
     const log = listenTo(carrier);
     const given: number[] = [];
     for (let i = 0; i < 100; i += 1) void send(carrier, Buffer.alloc(100_000)).then(() => given.push(i));
     await turn();
-    // Unread bytes at the close: TCP resets.
+    // Unread bytes at the close make TCP reset.
     peer.destroy();
     expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
     await turn();
@@ -365,7 +365,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(socket.listenerCount('data')).toBe(0);
   });
 
-  test('destroy: nothing more arrives, every block comes back, onClose has the error', async ({scope}) => {
+  test('destroy: nothing more arrives, every block is returned, onClose gets the error', async ({scope}) => {
     const {carrier, peer, socket} = await carrierAndPeer(scope, role);
     const before = listeners(socket);
     const log = listenTo(carrier);
@@ -396,7 +396,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(await log.closed()).toBeUndefined();
   });
 
-  test('a carrier whose socket died before start says so at start', async ({scope}) => {
+  test('a carrier whose socket died before start reports it at start', async ({scope}) => {
     const {carrier, socket} = await carrierAndPeer(scope, role);
     socket.destroy(new Error('unplugged'));
     await new Promise((resolve) => socket.once('close', resolve));
@@ -413,7 +413,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     expect(await log.closed()).toMatchObject({code: 'RELAY_LOST'});
   });
 
-  test('an idle timeout that the http server set is off', async ({scope}) => {
+  test('the idle timeout of the http server is off', async ({scope}) => {
     const sockets = await tlsPair(scope);
     const socket = sockets[role].setTimeout(60_000);
     const carrier = new WebSocketCarrier({socket, role});
@@ -421,7 +421,7 @@ describe.each(roles)('a carrier of the %s', (role) => {
     carrier.destroy();
   });
 
-  test('a sink that throws costs its own carrier only', async ({scope}) => {
+  test('a sink that throws affects only its own carrier', async ({scope}) => {
     const {carrier, peer} = await carrierAndPeer(scope, role);
     const log = listenTo(carrier);
     const bug = new Error('a bug');
@@ -475,7 +475,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
   const block = Buffer.alloc(100_000);
   const close = (code: number, reason = '') => from(role, {opcode: 8, payload: closeBody(code, reason)});
 
-  test('the kernel does not wait for more', () => {
+  test('while the kernel takes no more', () => {
     const {socket, carrier} = gated(role);
     expect(socket.noDelay).toBe(true);
     carrier.destroy();
@@ -500,7 +500,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     ]);
   });
 
-  test('a pong goes before data that waits', async () => {
+  test('a pong goes before waiting data', async () => {
     const {socket, carrier} = gated(role);
     for (let i = 0; i < 4; i += 1) void send(carrier, block);
     await turn();
@@ -512,7 +512,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     carrier.destroy();
   });
 
-  test('of many pings the last is answered', async () => {
+  test('only the last of many pings is answered', async () => {
     const {socket, carrier} = gated(role);
     void send(carrier, block);
     await turn();
@@ -526,7 +526,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     carrier.destroy();
   });
 
-  test('all that was written before the end is delivered, however long it takes', async () => {
+  test('everything written before the end is delivered, however long it takes', async () => {
     const clock = new ManualClock();
     const {socket, carrier, log} = gated(role, {clock});
     for (let i = 0; i < 10; i += 1) void send(carrier, block);
@@ -545,7 +545,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     expect(clock.pending).toBe(0);
   });
 
-  test('an end that stands still is given up', async () => {
+  test('an end that makes no progress is given up', async () => {
     const clock = new ManualClock();
     const {socket, carrier, log} = gated(role, {clock});
     for (let i = 0; i < 3; i += 1) void send(carrier, block);
@@ -556,7 +556,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     expect(carrier.bufferedBytes).toBe(0);
   });
 
-  test('an end of which nothing leaves at all is given up', async () => {
+  test('an end of which no byte leaves is given up', async () => {
     const clock = new ManualClock();
     const {carrier, log} = gated(role, {clock});
     for (let i = 0; i < 3; i += 1) void send(carrier, block);
@@ -565,7 +565,7 @@ describe.each(roles)('when the kernel of the %s takes its time', (role) => {
     expect(carrier.bufferedBytes).toBe(0);
   });
 
-  test('what waits is not sent to a peer that broke the protocol', async () => {
+  test('waiting data is not sent to a peer that broke the protocol', async () => {
     const {socket, carrier, log} = gated(role, {clock: new ManualClock()});
     const given: number[] = [];
     for (let i = 0; i < 5; i += 1) void send(carrier, block).then(() => given.push(i));
@@ -592,7 +592,7 @@ test('names the peer in its label', async ({scope}) => {
 });
 
 test.for(roles)(
-  '%s: a carrier that is paused holds its peer back, from its first byte on, and goes on where it was',
+  '%s: a paused carrier holds its peer back, from the first byte on, and continues where it stopped',
   async (role, {scope}) => {
     const pair = await carrierPair(scope);
     const [reading, writing] = role === 'agent' ? [pair.agent, pair.relay] : [pair.relay, pair.agent];

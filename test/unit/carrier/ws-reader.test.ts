@@ -18,7 +18,7 @@ type Heard =
 
 const hex = (bytes: Buffer) => bytes.toString('hex');
 
-/** A reader and what it reports; neighbouring pieces of payload count as one. */
+/** A reader and its events; adjacent pieces of payload count as one. */
 function listen(role: Role, now: () => number = () => 0) {
   const heard: Heard[] = [];
   const reader = new WsReader({
@@ -40,12 +40,12 @@ function listen(role: Role, now: () => number = () => 0) {
   return {reader, heard};
 }
 
-/** What is heard of these bytes when they come in pieces of the given sizes, over and over. */
+/** The events for these bytes in pieces of the given sizes, repeated. */
 function hear(role: Role, bytes: Buffer, sizes: readonly number[] = []): Heard[] {
   const {reader, heard} = listen(role);
   for (let at = 0, i = 0; at < bytes.length; i += 1) {
     const size = sizes.length === 0 ? bytes.length : (sizes[i % sizes.length] ?? 1);
-    // Copies: the reader unmasks in place, and the same bytes are fed again.
+    // Copies, because the reader unmasks in place and the same bytes are fed again.
     reader.feed(Buffer.from(bytes.subarray(at, at + size)));
     at += size;
   }
@@ -132,12 +132,12 @@ describe.each(roles)('the %s reads', (role) => {
     expect(JSON.stringify(found)).not.toContain(hex(Buffer.from('never')));
   });
 
-  test('a mask where none belongs, and none where one does', () => {
+  test('a mask where it is not allowed, and none where it is required', () => {
     const wrong = role === 'relay' ? frame({payload: 'x'}) : frame({payload: 'x', mask: key});
     expect(hear(role, wrong)).toMatchObject([{violation: 1002}]);
   });
 
-  test('a message in fragments that are over the cap only together', () => {
+  test('a message in fragments that exceed the cap only together', () => {
     const {reader, heard} = listen(role);
     const part = Buffer.alloc(MAX_MESSAGE_BYTES / 4);
     reader.feed(frame({payload: part, fin: false, ...maskFor(role, Buffer.alloc(4))}));
@@ -157,7 +157,7 @@ describe.each(roles)('the %s reads', (role) => {
     expect(heard[0]).toHaveProperty('payload');
   });
 
-  test('empty fragments without end stop at the limit', () => {
+  test('endless empty fragments stop at the limit', () => {
     const {reader, heard} = listen(role);
     const empty = frame({opcode: 0, fin: false, ...maskFor(role)});
     reader.feed(frame({fin: false, ...maskFor(role)}));
@@ -167,12 +167,12 @@ describe.each(roles)('the %s reads', (role) => {
     expect(heard).toMatchObject([{violation: 1002}]);
   });
 
-  test('empty frames with payload between them are nobody’s loss', () => {
+  test('empty frames with payload between them are allowed', () => {
     const all = Array.from({length: 100}, () => [{payload: ''}, {payload: 'x'}]).flat();
     expect(hear(role, of(...all))).toEqual([{payload: '78'.repeat(100)}]);
   });
 
-  test('control frames: keep-alive for ever, a flood not', () => {
+  test('control frames: keep-alive is allowed for ever, a flood is not', () => {
     let now = 0;
     const {reader, heard} = listen(role, () => now);
     const ping = () => frame({opcode: 9, ...maskFor(role)});
@@ -208,7 +208,7 @@ describe.each(roles)('the %s reads', (role) => {
     expect(seen).toEqual(['a']);
   });
 
-  test('payload is a view of what was fed, not a copy', () => {
+  test('payload is a view of the input, not a copy', () => {
     const bytes = frame({payload: 'x'.repeat(1000), ...maskFor(role, Buffer.alloc(4))});
     const pieces: Buffer[] = [];
     const events = {onPayload: (piece: Buffer) => void pieces.push(piece)};
@@ -219,13 +219,13 @@ describe.each(roles)('the %s reads', (role) => {
   });
 });
 
-describe('whatever the cuts', () => {
+describe('any cut gives the same events', () => {
   const byteArray = (maxLength: number) => fc.uint8Array({maxLength}).map((bytes) => Buffer.from(bytes));
   const mask = fc.oneof(
     fc.constant(Buffer.alloc(4)),
     fc.uint8Array({minLength: 4, maxLength: 4}).map((bytes) => Buffer.from(bytes)),
   );
-  /** Mostly valid frames, some in a message's middle, some broken. */
+  /** Mostly valid frames, some in the middle of a message, some broken. */
   const anyFrame = fc.record(
     {
       opcode: fc.oneof(
@@ -288,7 +288,7 @@ describe('whatever the cuts', () => {
     );
   });
 
-  test('every byte by itself', () => {
+  test('one byte at a time', () => {
     const bytes = Buffer.concat([
       frame({payload: Buffer.alloc(300, 1), fin: false, mask: key}),
       frame({opcode: 9, payload: 'p', mask: key}),

@@ -21,14 +21,14 @@ function screen(columns: number) {
     columns,
     write(text: string) {
       written += text;
-      // Only read with real time: the terminal has timers of its own.
+      // Real time is needed to read: the terminal has its own timers.
       unread += text;
     },
     resize(to: number) {
       this.columns = to;
       terminal.resize(to, 10);
     },
-    /** Everything, the scrollback included, without empty rows at the end. */
+    /** Everything with the scrollback, without empty rows at the end. */
     async shown() {
       vi.useRealTimers();
       await new Promise<void>((resolve) => terminal.write(unread, resolve));
@@ -59,7 +59,7 @@ test.each([40, 80, 200])(
     expect(await at.shown()).toEqual([...lines, 'first 59', 'second 59']);
     block.end();
     expect(await at.shown()).toEqual(lines);
-    // No other screen, no mouse, no hidden cursor, no cleared scrollback.
+    // No alternate screen, no mouse, no hidden cursor, no cleared scrollback.
     expect(at.written()).not.toMatch(/\[\?(1049|1000|1006|25)|\[3J/);
   },
 );
@@ -84,7 +84,7 @@ test('a narrower window: one block', async () => {
   expect((await at.shown()).filter((row) => row !== '')).toEqual(['line', 'another', 'short']);
 });
 
-test('a wide glyph takes two cells: rows with some are cut and erased as such', async () => {
+test('a wide glyph takes two cells: rows with wide glyphs are cut and erased correctly', async () => {
   const at = screen(20);
   const block = new StickyBlock(at);
   block.show([{text: '漢字'.repeat(10)}, {text: '🙂'.repeat(4)}]);
@@ -95,7 +95,7 @@ test('a wide glyph takes two cells: rows with some are cut and erased as such', 
   expect((await at.shown()).filter(Boolean)).toEqual(['line', 'another', '漢字漢字…', '🙂'.repeat(4)]);
 });
 
-test('a row that wraps takes as many rows in a window that has grown before anybody was told', async () => {
+test('a row that wraps takes as many rows in a window that has grown before the program was told', async () => {
   const at = screen(20);
   const block = new StickyBlock(at);
   block.show([{text: 'a'.repeat(50), wraps: true}, {text: 'b'}]);
@@ -125,7 +125,7 @@ test('never more than five rows, and fewer in a low window: the state stays', as
   expect(await low.shown()).toEqual(['line', 'state']);
 });
 
-test('what stands there is not written again: it would end a selection', async () => {
+test('unchanged rows are not written again, because that would end a selection', async () => {
   const at = screen(40);
   const block = new StickyBlock(at);
   block.show([{text: 'same'}]);
@@ -141,7 +141,7 @@ test('what stands there is not written again: it would end a selection', async (
   expect(await at.shown()).toEqual(['other']);
 });
 
-test('while the terminal is the shell’s, lines are lines; afterwards there is one block again', async () => {
+test('while the shell has the terminal only lines are written; afterwards there is one block again', async () => {
   const at = screen(40);
   let isMine = true;
   const block = new StickyBlock(at, () => isMine);
@@ -159,21 +159,21 @@ test('while the terminal is the shell’s, lines are lines; afterwards there is 
   expect(await at.shown()).toEqual(['line', 'block', '$ in the background', '$ fg', 'block']);
 });
 
-test('stopped while a redraw was due, then continued: nothing is erased that the shell has written', async () => {
+test('stopped while a redraw was due, then continued: nothing of the shell’s output is erased', async () => {
   const at = screen(40);
   const block = new StickyBlock(at);
   block.show([{text: 'block'}]);
   block.append('line\n');
   block.show([{text: 'newer'}]);
   at.write('$ fg\n');
-  // A timer that is late comes before the signal.
+  // A late timer runs before the signal.
   vi.advanceTimersToNextTimer();
   block.restart();
   vi.advanceTimersByTime(1000);
   expect(await at.shown()).toEqual(['line', 'block', '$ fg', 'newer']);
 });
 
-test('a line of another stream follows where the block was; then the block is below it', async () => {
+test('a line of another stream comes where the block was; then the block is below it', async () => {
   const at = screen(80);
   const block = new StickyBlock(at);
   block.show([{text: 'one'}, {text: 'two'}]);

@@ -1,4 +1,4 @@
-// The commands as processes: what is on stdout and stderr, and how they end. With tunnels through the embedded relay.
+// The commands as processes: their stdout and stderr, and their ends. With tunnels through the embedded relay.
 
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
@@ -47,7 +47,7 @@ afterAll(async () => {
 const env = () => ({TUNL_STATE_DIR: stateDir});
 const start = (...words: string[]) => startCli(words, {env: env()});
 
-/** The next event of this type; those before it must be events as well. */
+/** The next event of this type; earlier lines must be events as well. */
 async function event<K extends CliEvent['type']>(
   cli: RunningCli,
   type: K,
@@ -59,7 +59,7 @@ async function event<K extends CliEvent['type']>(
   }
 }
 
-/** A page through a tunnel whose certificate is the private CA's. */
+/** A page through a tunnel whose certificate is from the private CA. */
 async function get(url: string, caFile: string): Promise<string> {
   const {hostname, port: publicPort} = new URL(url);
   const sent = request({
@@ -87,7 +87,7 @@ async function visit(address: string): Promise<Socket> {
   return socket;
 }
 
-describe('a command line that is wrong', () => {
+describe('a wrong command line', () => {
   test.each([
     [['expose'], 'USAGE', EXIT.usage],
     [['expose', '8000', '--tpc'], 'USAGE', EXIT.usage],
@@ -112,7 +112,7 @@ describe('a command line that is wrong', () => {
     expect(json.exitCode).toBe(exitCode);
   });
 
-  test('nothing that was typed is shown by oclif: no context, no words, no stack', async () => {
+  test('oclif shows nothing of the input: no context, no words, no stack', async () => {
     const {stdout, stderr} = await runCli(['expose', '8000', '--token', 'hunter2-hunter2-hunter2', '--json']);
     expect(stdout + stderr).not.toMatch(/hunter2|argv|oclif|node_modules| at /);
   });
@@ -158,14 +158,14 @@ describe('errors of the library', () => {
         '$TUNL relay ca -q',
         '$TUNL expose --help',
         `${process.execPath} ${ROOT}/bin/run.js --version`,
-      ])('a disk that is full is one error: %s', async (command) => {
+      ])('a full disk is one error: %s', async (command) => {
       const said = await bash(`${command} > /dev/full; echo $?`);
       expect(said).toMatch(
         /^8\nerror: stdout cannot be written \(ENOSPC\)\.\nnext: .+\ncode: STDOUT_FAILED\n$/,
       );
     });
 
-    test('help | head -1 is one line of help and no error', async () => {
+    test('help | head -1 prints one line of help and no error', async () => {
       const said = await bash('$TUNL expose --help | head -1', STATUSES);
       expect(said).toBe('Give a local port, socket or folder a public address.\n0 0\n');
     });
@@ -202,7 +202,7 @@ describe('errors of the library', () => {
 });
 
 describe('tunl expose', () => {
-  test('stdout is the address, stderr the rest; Ctrl+C ends with 0', async () => {
+  test('stdout is the address, stderr has the rest; Ctrl+C ends with 0', async () => {
     await using cli = start('expose', port);
     const url = await cli.line();
     expect(url).toMatch(/^https:\/\/[a-z2-7]{26}\.tunl\.localhost:\d+$/);
@@ -241,7 +241,7 @@ describe('tunl expose', () => {
     expect({stderr, exitCode}).toEqual({stderr: '', exitCode: 0});
   });
 
-  test('the first Ctrl+C lets open connections finish and says how many', async () => {
+  test('the first Ctrl+C lets open connections finish and prints how many', async () => {
     await using cli = start('expose', port, '--tcp', '--json');
     const {address} = await event(cli, 'ready');
     const visitor = await visit(address);
@@ -254,7 +254,7 @@ describe('tunl expose', () => {
     expect((await cli.outcome).exitCode).toBe(0);
   });
 
-  test('--drain-timeout: what is still open then is cut, and the end is orderly', async () => {
+  test('--drain-timeout: connections that are still open then are cut, and the end is orderly', async () => {
     await using cli = start('expose', port, '--tcp', '--json', '--drain-timeout', '50ms');
     const {address} = await event(cli, 'ready');
     const visitor = await visit(address);
@@ -270,19 +270,19 @@ describe('tunl expose', () => {
     const visitor = await visit(address);
     cli.child.kill('SIGINT');
     await event(cli, 'draining');
-    // Two signals close together are one key press; the second press of a person comes later.
+    // Two signals close together count as one key press; the second press of a person comes later.
     await new Promise((resolve) => setTimeout(resolve, 400));
     cli.child.kill('SIGINT');
     expect((await cli.outcome).exitCode).toBe(EXIT.interrupted);
     visitor.destroy();
   });
 
-  test('a reader that has gone ends it quietly at the next event', async () => {
+  test('a reader that is gone ends it quietly at the next event', async () => {
     await using cli = start('expose', port, '--tcp', '--json');
     const {address} = await event(cli, 'ready');
     const exited = once(cli.child, 'exit');
     cli.child.stdout.destroy();
-    // Any event will do; the visitor may be cut before it hears its echo.
+    // Any event works; the visitor may be cut before it gets its echo.
     const visitor = connect({host: '127.0.0.1', port: Number(address.split(':')[1])});
     visitor.on('error', () => {});
     visitor.write('ping');
@@ -292,21 +292,18 @@ describe('tunl expose', () => {
     expect(cli.stderr()).toBe('');
   });
 
-  test.each([[[]], [['--json']]])(
-    'an exception that nobody caught is told like any error %j',
-    async (more) => {
-      const bomb = `data:text/javascript,process.on('SIGUSR2',()=>{throw%20new%20Error('boom')})`;
-      const options = {env: {...env(), NODE_OPTIONS: `--import ${bomb}`}};
-      await using cli = startCli(['expose', port, ...more], options);
-      await cli.line();
-      cli.child.kill('SIGUSR2');
-      const {stdout, stderr, exitCode} = await cli.outcome;
-      expect(exitCode).toBe(EXIT.unexpected);
-      expect(stderr).not.toContain('    at ');
-      if (more.length === 0) expect(stderr).toContain('error: boom\n');
-      else expect(parseEvent(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({code: 'UNEXPECTED'});
-    },
-  );
+  test.each([[[]], [['--json']]])('an uncaught exception is reported like any error %j', async (more) => {
+    const bomb = `data:text/javascript,process.on('SIGUSR2',()=>{throw%20new%20Error('boom')})`;
+    const options = {env: {...env(), NODE_OPTIONS: `--import ${bomb}`}};
+    await using cli = startCli(['expose', port, ...more], options);
+    await cli.line();
+    cli.child.kill('SIGUSR2');
+    const {stdout, stderr, exitCode} = await cli.outcome;
+    expect(exitCode).toBe(EXIT.unexpected);
+    expect(stderr).not.toContain('    at ');
+    if (more.length === 0) expect(stderr).toContain('error: boom\n');
+    else expect(parseEvent(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({code: 'UNEXPECTED'});
+  });
 
   test('a refused upstream is one line with its name', async () => {
     const free = String(await unusedPort());
@@ -385,7 +382,7 @@ describe('tunl relay', () => {
     expect(exitCode).toBe(EXIT.local);
   });
 
-  test('ca prints the path of the certificate, and makes one where there is none', async () => {
+  test('ca prints the path of the certificate, and makes one if there is none', async () => {
     const fresh = await mkdtemp(join(tmpdir(), 'tunl-ca-'));
     const plain = await runCli(['relay', 'ca'], {env: {TUNL_STATE_DIR: fresh}});
     const caFile = plain.stdout.trim();

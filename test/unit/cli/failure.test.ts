@@ -22,7 +22,7 @@ beforeEach(() => {
 afterEach(() => void vi.restoreAllMocks());
 
 describe('report', () => {
-  test('says what, what next, and the code', () => {
+  test('has the message, the next step, and the code', () => {
     const error = new TunlError('RELAY_REFUSED', {reason: 'Nothing listens on r1.example.net port 443.'});
     expect(report(error, PLAIN, [])).toBe(EXIT.relayUnreachable);
     expect(err).toBe(
@@ -38,7 +38,7 @@ describe('report', () => {
     expect(err).toContain('next: Ask Ana.\n');
   });
 
-  test('leaves out a next step that is none', () => {
+  test('leaves out an empty next step', () => {
     report(new TunlError('CLOSED'), PLAIN, []);
     expect(err).toBe('error: It is closed.\ncode: CLOSED\n');
   });
@@ -62,7 +62,7 @@ describe('report', () => {
     expect(report(error, {...PLAIN, json: true}, [])).toBe(exitCode);
   });
 
-  test('an unexpected error has no stack, but at --log-level debug', () => {
+  test('an unexpected error has a stack only at --log-level debug', () => {
     const error = new Error('socket hang up', {cause: new Error('deeper')});
     expect(report(error, PLAIN, [])).toBe(EXIT.unexpected);
     expect(err).toContain('error: socket hang up\n');
@@ -72,7 +72,7 @@ describe('report', () => {
     expect(err).toContain('caused by Error: deeper');
   });
 
-  test('neither message nor stack repeats what may be a secret', () => {
+  test('neither message nor stack contains possible secrets', () => {
     const secret = 'Zm9vYmFyYmF6cXV4MTIz';
     report(new Error(`bad ${secret}`), {...PLAIN, debug: true}, ['expose', '8000', secret]);
     expect(err).not.toContain(secret);
@@ -83,12 +83,12 @@ describe('report', () => {
     expect(err.split('\n')[0]).toBe('error: no [2J error: forged');
   });
 
-  test('who interrupts is told nothing', () => {
+  test('after an interrupt nothing is printed', () => {
     expect(report(new TunlError('ABORTED'), PLAIN, [])).toBe(EXIT.interrupted);
     expect(err).toBe('');
   });
 
-  test('oclif’s own errors: usage, and its exits are no errors', () => {
+  test('oclif’s own errors are USAGE, and its exits are no errors', () => {
     expect(report(new CLIError('something with hunter2'), PLAIN, [])).toBe(EXIT.usage);
     expect(err).not.toContain('hunter2');
     expect(report(new ExitError(0), PLAIN, [])).toBe(0);

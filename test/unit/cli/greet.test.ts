@@ -1,4 +1,4 @@
-// What is done with an address, and what is said about it.
+// --open, --copy and --qr: the actions, and the messages about them.
 
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
 import {type Audience, actionsFor, greet, qrLines} from '../../../src/lib/cli/greet.js';
@@ -19,7 +19,7 @@ test('a QR code is a square of half blocks', async () => {
   expect(lines.length).toBe(Math.ceil(width / 2));
 });
 
-/** Somebody who hears, and a terminal that takes orders. */
+/** A listener, and a terminal. */
 function audience({columns = 80, isScreen = true} = {}) {
   const told: string[] = [];
   const orders: string[] = [];
@@ -30,7 +30,7 @@ function audience({columns = 80, isScreen = true} = {}) {
   return {who, told, orders};
 }
 
-test('what was not wished for is not done', async () => {
+test('without these flags nothing is done', async () => {
   const {who, told, orders} = audience();
   await greet([READY], {}, who);
   expect([told, orders]).toEqual([[], []]);
@@ -38,7 +38,7 @@ test('what was not wished for is not done', async () => {
   expect(told).toEqual(await qrLines(READY.address));
 });
 
-test('a window that is too narrow for the code is said to be', async () => {
+test('a window that is too narrow for the code: a message says so', async () => {
   const {who, told} = audience({columns: 30});
   await greet([READY], {qr: true}, who);
   expect(told).toEqual(['the QR code needs 33 columns; the window has 30']);
@@ -57,7 +57,7 @@ describe('without a desktop', () => {
     expect(orders).toEqual([`\u001b]52;c;${Buffer.from(READY.address).toString('base64')}\u0007`]);
   });
 
-  test('without a terminal, too, nothing is claimed', async () => {
+  test('without a terminal it does not claim to have copied', async () => {
     const {who, told} = audience({isScreen: false});
     await greet([READY], {copy: true, open: true}, who);
     expect(told).toEqual([
@@ -67,7 +67,7 @@ describe('without a desktop', () => {
   });
 });
 
-test('what is no web address goes to no browser, and has one key only', async () => {
+test('an address that is no web page is not opened in a browser, and has one key only', async () => {
   const {who, told} = audience();
   const tcp = {...READY, address: 'r1.example.net:20417'};
   await greet([tcp], {open: true}, who);
@@ -92,14 +92,14 @@ describe('several addresses', () => {
     expect(actionsFor([tcp, web])).toEqual(['qr', 'open', 'copy']);
   });
 
-  test('all are copied, a line each', async () => {
+  test('all are copied, one on each line', async () => {
     const {who, orders} = audience();
     await greet([web, tcp], {copy: true}, who);
     const text = 'https://web.r1.example.net\nr1.example.net:20417';
     expect(orders).toEqual([`\u001b]52;c;${Buffer.from(text).toString('base64')}\u0007`]);
   });
 
-  test('where none is a page, that is said', async () => {
+  test('without a page among them there is a message', async () => {
     const {who, told} = audience();
     await greet([tcp, {...tcp, tunnel: 'cache'}], {qr: true, open: true}, who);
     expect(told).toEqual(Array.from({length: 2}, () => 'none of the addresses is for a browser'));

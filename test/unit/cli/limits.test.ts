@@ -1,4 +1,4 @@
-// A tunnel's own ends: after a time, and after a time without visitors.
+// The time limits of a tunnel: --expires and --idle-timeout.
 
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
 import type {TunnelEvent} from '../../../src/lib/agent/events.js';
@@ -11,7 +11,7 @@ const DAY_MS = 86_400_000;
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-test('--expires, also for longer than a timer of Node may run', () => {
+test('--expires, also for longer than Node’s longest timer', () => {
   const ends: string[] = [];
   using limits = new Limits({expiresMs: 40 * DAY_MS});
   limits.begin((reason) => ends.push(reason));
@@ -39,7 +39,7 @@ test('--idle-timeout counts from the end of the last visit', () => {
   see(visit('refused'));
   see(visit('closed'));
   vi.advanceTimersByTime(500);
-  // What is no visit changes nothing.
+  // Events that are not visits change nothing.
   see({type: 'resumed', awayMs: 1, resumed: 0, lost: 0});
   vi.advanceTimersByTime(499);
   expect(ends).toEqual([]);
@@ -47,7 +47,7 @@ test('--idle-timeout counts from the end of the last visit', () => {
   expect(ends).toEqual(['idle']);
 });
 
-test('one end only, and none after its disposal', () => {
+test('only one end, and none after its disposal', () => {
   const ends: string[] = [];
   const both = new Limits({expiresMs: 10, idleMs: 10});
   both.begin((reason) => ends.push(reason));

@@ -1,9 +1,9 @@
-// A program's output and a reader that stops: what is left out is said, once, when it reads again.
+// The output of a program for a reader that stops: the dropped output is reported once, when the reader continues.
 
 import {expect, test} from 'vitest';
 import {outputValve} from '../../../src/lib/cli/output-valve.js';
 
-test('a reader that has stopped is given no more, and told when it goes on', () => {
+test('a reader that has stopped gets no more, and a report when it continues', () => {
   const reader = {writableLength: 0};
   let written = '';
   const pass = outputValve((text) => (written += text), reader);

@@ -12,7 +12,7 @@ import {LiveRenderer} from '../../../src/lib/cli/renderers/live.js';
 import {NOTHING_YET, nextState} from '../../../src/lib/cli/tunnel-state.js';
 import {parseEvent} from '../../project/event-schema.js';
 
-/** Code that is loaded when it is needed comes in its own time, for which vitest's second may be short. */
+/** Code that is loaded on demand may take longer than vitest's default second. */
 const PATIENT = {timeout: 20_000};
 
 const READY: ReadyEvent = {
@@ -105,7 +105,7 @@ describe('chooseRenderer', () => {
     expect(chooseRenderer({...options, plain: true}, around({}))).toBe('plain');
   });
 
-  test('--json before -q before all else', () => {
+  test('--json goes before -q, and -q before everything else', () => {
     expect(chooseRenderer({json: true, quiet: true}, around({}))).toBe('json');
     expect(chooseRenderer({json: false, quiet: true}, around({}))).toBe('quiet');
   });
@@ -117,7 +117,7 @@ describe('plain', () => {
     expect(out).toBe('https://abc.r1.example.net\n');
   });
 
-  test('stderr tells the story in lines', async () => {
+  test('stderr reports the events in lines', async () => {
     await tell({});
     expect(err).toMatchInlineSnapshot(`
       "Visitors reach localhost:8000 through the relay https://r1.example.net.
@@ -133,7 +133,7 @@ describe('plain', () => {
     `);
   });
 
-  test('an address that no browser takes: no word of browsers', async () => {
+  test('an address that no browser can open: no message about browsers', async () => {
     const [first] = STORY;
     if (first?.type !== 'ready') throw new Error('the story begins otherwise');
     const relay = {url: 'https://tunl.localhost:1', embedded: true, caFile: '/ca.pem'};
@@ -144,7 +144,7 @@ describe('plain', () => {
   test.each([
     ['warning: ', {}],
     ['Warning: ', {ACCESSIBLE: '1'}],
-  ])('a line that warns says so (%s)', async (prefix, env) => {
+  ])('a line with a warning begins with a prefix (%s)', async (prefix, env) => {
     const presenter = await createPresenter({json: false, quiet: false}, {env, stderrIsTTY: false});
     presenter.tell({tone: 'warning', text: 'there is no clipboard here'});
     presenter.tell({tone: 'plain', text: 'sent to the browser'});
@@ -154,7 +154,7 @@ describe('plain', () => {
   test.each([
     ['plain', {}],
     ['spoken', {ACCESSIBLE: '1'}],
-  ])('in the background nobody is told of a keyboard (%s)', async (_name, env) => {
+  ])('in the background there is no hint about keys (%s)', async (_name, env) => {
     const presenter = await createPresenter({json: false, quiet: false}, {env, stderrIsTTY: false});
     for (const event of STORY) presenter.event(event.type === 'ready' ? {...event, id: 'k3f9a2'} : event);
     expect(err).toContain('tunl stop k3f9a2');
@@ -162,7 +162,7 @@ describe('plain', () => {
     expect(err).not.toMatch(/Ctrl|Control/);
   });
 
-  test('an embedded relay: this machine only, how to try and to trust, how to get a real one', async () => {
+  test('an embedded relay: this machine only, how to try and to trust it, how to get a real one', async () => {
     await tell({}, [EMBEDDED]);
     expect(err).toContain('this address works on this machine only');
     expect(err).toContain(`curl --cacert '/home/dev/my state/ca.pem' https://abc.tunl.localhost:4433`);
@@ -179,7 +179,7 @@ describe('plain', () => {
     expect(err).toContain('The same port over TLS: https://abc.r1.example.net');
   });
 
-  test('no link before the first one', async () => {
+  test('no link at the start', async () => {
     await tell({}, [
       {
         type: 'reconnecting',
@@ -207,7 +207,7 @@ describe('plain', () => {
     );
   });
 
-  test('a second loss is a loss, whatever attempt it is', async () => {
+  test('a second loss is reported as a loss, whatever attempt it is', async () => {
     const lost = {
       type: 'reconnecting',
       state: 'away',
@@ -233,12 +233,12 @@ describe('plain', () => {
     ]);
   });
 
-  test('what a peer says cannot move the cursor or forge a line', async () => {
+  test('text from a peer cannot move the cursor or forge a line', async () => {
     await tell({}, [{type: 'notice', code: 'BIND_REFUSED', message: 'a\u001b[2Jb\nerror: forged'}]);
     expect(err).toBe('warning: a [2Jb error: forged\n');
   });
 
-  test('a flood of connections becomes a sum', async () => {
+  test('a flood of connections is summed up', async () => {
     const visit: TunnelEvent = {...VISIT, state: 'open', bytesIn: 0, bytesOut: 0, durationMs: 0};
     await tell({}, [READY, ...Array.from({length: 500}, () => visit)]);
     expect(err.split('\n').filter((line) => line.includes('203.0.113.7')).length).toBe(20);
@@ -246,7 +246,7 @@ describe('plain', () => {
 });
 
 describe('ACCESSIBLE=1', () => {
-  test('whole sentences, one a visitor, no units in letters', async () => {
+  test('whole sentences, one for each visitor, no abbreviated units', async () => {
     const presenter = await createPresenter(
       {json: false, quiet: false},
       {env: {ACCESSIBLE: '1'}, stderrIsTTY: true},
@@ -270,13 +270,13 @@ describe('ACCESSIBLE=1', () => {
 });
 
 describe('-q', () => {
-  test('the address, and silence', async () => {
+  test('the address, and no other output', async () => {
     await tell({quiet: true});
     expect(out).toBe('https://abc.r1.example.net\n');
     expect(err).toBe('');
   });
 
-  test('diagnostics only of errors, or as asked for', async () => {
+  test('diagnostics only for errors, or at the requested level', async () => {
     const quiet = await tell({quiet: true}, []);
     quiet.log({level: 'warn', scope: 'agent', message: 'hm'});
     expect(err).toBe('');
@@ -288,18 +288,18 @@ describe('-q', () => {
 });
 
 describe('--json', () => {
-  test('one event a line, as they came', async () => {
+  test('one event on each line, in order', async () => {
     await tell({json: true});
     expect(out.trim().split('\n').map(parseEvent)).toEqual(STORY);
     expect(err).toBe('');
   });
 
-  test('an error is not told twice', async () => {
+  test('an error is not printed twice', async () => {
     await tell({json: true}, [{type: 'error', code: 'RELAY_LOST', message: 'x', next: 'y', exitCode: 3}]);
     expect(out).toBe('');
   });
 
-  test('leaves out connections for a reader that stopped, and says how many', async () => {
+  test('leaves out connections for a reader that stopped, and reports how many', async () => {
     const length = vi.spyOn(process.stdout, 'writableLength', 'get').mockReturnValue(2 ** 21);
     const presenter = await tell({json: true});
     expect(out).not.toContain('"connection"');
@@ -311,7 +311,7 @@ describe('--json', () => {
 });
 
 describe('live', () => {
-  /** Events reach a renderer with the state before and after. */
+  /** A renderer gets events with the state before and after. */
   function shownBy(live: LiveRenderer) {
     let state = NOTHING_YET;
     return (event: CliEvent) => {
@@ -335,7 +335,7 @@ describe('live', () => {
     };
   }
 
-  test('the lines of the story, with their glyphs and times, one a visitor', async () => {
+  test('the lines of the events, with their glyphs and times, one for each visitor', async () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream);
     live.begin('connecting');
@@ -355,7 +355,7 @@ describe('live', () => {
     expect(text()).not.toContain('\u001b[?1049h');
   });
 
-  test('while the link is away, another line only for another reason', async () => {
+  test('while the link is lost there is another line only for another reason', async () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream, {colours: false});
     live.settle();
@@ -387,7 +387,7 @@ describe('live', () => {
     live.end();
   });
 
-  test('nothing is lost or out of order while colours are being loaded', async () => {
+  test('nothing is lost or out of order while colours are loaded', async () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream);
     live.log('first');

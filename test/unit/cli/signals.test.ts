@@ -17,21 +17,24 @@ function signals() {
 }
 
 describe('listenForSignals', () => {
-  test.each(['SIGINT', 'SIGTERM'])('the first %s asks, a second signal leaves at once with 130', (signal) => {
-    const s = signals();
-    const [onStop, onLeave] = [vi.fn(), vi.fn<() => undefined>()];
-    using _listening = listenForSignals({onStop, onLeave, ...s});
-    s.source.emit(signal);
-    expect(onStop).toHaveBeenCalledOnce();
-    expect(s.leave).not.toHaveBeenCalled();
-    s.pass(1000);
-    s.source.emit('SIGINT');
-    expect(onStop).toHaveBeenCalledOnce();
-    expect(onLeave).toHaveBeenCalledOnce();
-    expect(s.leave).toHaveBeenCalledWith(130);
-  });
+  test.each(['SIGINT', 'SIGTERM'])(
+    'the first %s requests an end, a second signal ends at once with 130',
+    (signal) => {
+      const s = signals();
+      const [onStop, onLeave] = [vi.fn(), vi.fn<() => undefined>()];
+      using _listening = listenForSignals({onStop, onLeave, ...s});
+      s.source.emit(signal);
+      expect(onStop).toHaveBeenCalledOnce();
+      expect(s.leave).not.toHaveBeenCalled();
+      s.pass(1000);
+      s.source.emit('SIGINT');
+      expect(onStop).toHaveBeenCalledOnce();
+      expect(onLeave).toHaveBeenCalledOnce();
+      expect(s.leave).toHaveBeenCalledWith(130);
+    },
+  );
 
-  test('who has something left to say has a moment for it, and a third signal takes that away', async () => {
+  test('last output gets a short time, and a third signal ends that time', async () => {
     const s = signals();
     const told = Promise.withResolvers<void>();
     using _listening = listenForSignals({onStop: () => {}, onLeave: () => told.promise, ...s});
@@ -47,7 +50,7 @@ describe('listenForSignals', () => {
     expect(s.leave).toHaveBeenCalledOnce();
   });
 
-  test('a moment that is over as soon as all was said, and soon in any case', async () => {
+  test('that time ends when everything is written, and soon in any case', async () => {
     for (const told of [Promise.resolve(), new Promise<void>(() => {})]) {
       const s = signals();
       const left = Promise.withResolvers<number>();
@@ -59,7 +62,7 @@ describe('listenForSignals', () => {
     }
   });
 
-  test('the echo that npx sends of one key press is not a second one', () => {
+  test('a second copy of one key press, which npx sends, does not count', () => {
     const s = signals();
     const onStop = vi.fn();
     using _listening = listenForSignals({onStop, onLeave: () => undefined, ...s});
@@ -70,7 +73,7 @@ describe('listenForSignals', () => {
     expect(s.leave).not.toHaveBeenCalled();
   });
 
-  test('SIGHUP reloads, unless it says that the terminal is gone', () => {
+  test('SIGHUP reloads, unless it means that the terminal is gone', () => {
     const s = signals();
     const [onStop, onReload] = [vi.fn(), vi.fn()];
     let there = true;
@@ -102,7 +105,7 @@ describe('listenForSignals', () => {
     expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 0]);
   });
 
-  test('SIGHUP of what reloads nothing asks to end: visitors are not left to a link that nobody holds', () => {
+  test('SIGHUP of a command that has nothing to reload requests an end', () => {
     const s = signals();
     const onStop = vi.fn();
     using _listening = listenForSignals({onStop, onLeave: () => undefined, ...s});
@@ -119,7 +122,7 @@ describe('listenForSignals', () => {
   });
 });
 
-/** What `hold` knows of a tunnel, ended by hand. */
+/** The part of a tunnel that `hold` needs; the test ends it. */
 function fakeTunnel() {
   const {promise: closed, resolve, reject} = Promise.withResolvers<void>();
   return {
@@ -169,7 +172,7 @@ describe('hold', () => {
     await held;
   });
 
-  test('the second signal ends it at once, and the process when that was heard', async () => {
+  test('the second signal ends it at once, and the process when that was reported', async () => {
     const s = signals();
     const left = Promise.withResolvers<number>();
     const tunnel = {...fakeTunnel(), close: () => new Promise<void>(() => {})};
@@ -199,7 +202,7 @@ describe('hold', () => {
     expect(s.source.eventNames()).toEqual([]);
   });
 
-  test('a signal while it comes up aborts that', async () => {
+  test('a signal during the start aborts it', async () => {
     const s = signals();
     const held = hold({
       open: (signal) =>
@@ -215,7 +218,7 @@ describe('hold', () => {
   });
 });
 
-test('a tunnel that came up although its end was asked for is drained, not cut', async () => {
+test('a tunnel that starts although its end was requested is drained, not cut', async () => {
   const s = signals();
   const tunnel = fakeTunnel();
   const up = Promise.withResolvers<typeof tunnel>();

@@ -1,13 +1,13 @@
-// What a command loads before it does anything: oclif's parser, but nothing for terminals, certificates or programs.
+// The modules that a command loads at its start: oclif's parser, but nothing for terminals, certificates or programs.
 
 import {spawnSync} from 'node:child_process';
 import {expect, test} from 'vitest';
 import {ROOT} from '../../project/source-files.js';
 
-/** What the web terminal is made of: loaded by its own process, not by tunl's. */
+/** The packages of the web terminal: its own process loads them, not tunl's. */
 const pages = ['ws', '@xterm/headless', '@xterm/xterm', '@xterm/addon-serialize', '@lydell/node-pty'];
 
-/** Each costs a start 10 to 65 ms. */
+/** Each would add 10 to 65 ms to a start. */
 const LATER = ['chalk', 'ora', 'execa', 'uqr', '@peculiar/x509', 'reflect-metadata', ...pages];
 
 const report = `
@@ -32,7 +32,7 @@ function loadedBy(words: readonly string[]): string[] {
 const from = (loaded: readonly string[], names: readonly string[]) =>
   loaded.filter((url) => names.some((name) => url.includes(`/node_modules/${name}/`)));
 
-test('terminal: the page and the screen are another process’s', () => {
+test('terminal: another process loads the page and the screen', () => {
   const loaded = loadedBy(['terminal', '--relay', 'https://127.0.0.1:1', '--', 'no-such-command']);
   expect(loaded.some((url) => url.endsWith('/dist/lib/launch/programs/terminal.js'))).toBe(true);
   expect(from(loaded, pages)).toEqual([]);

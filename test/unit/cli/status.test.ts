@@ -1,4 +1,4 @@
-// What the block says, event by event: nothing that is not known.
+// The text of the block, event by event: it shows only known facts.
 
 import {describe, expect, test, vi} from 'vitest';
 import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
@@ -40,7 +40,7 @@ function setUp() {
   return {status, state, after};
 }
 
-test('live is said only when link and upstream say so', () => {
+test('live is shown only when link and upstream are up', () => {
   const {status, state, after} = setUp();
   expect(status.rows(80)).toEqual([]);
   expect(after(READY)).toBe('  ◌ connecting to the upstream · 0 open · 0 so far');
@@ -68,7 +68,7 @@ test('a lost link: for how long, and what is kept', () => {
     expect(after({...LOST, attempt: 2, connections: 0})).toBe(
       '  ↻ link lost 4 s, 3 streams kept · 0 open · 0 so far',
     );
-    // The upstream has gone as well: the link is what comes first.
+    // The upstream is gone as well: the link is shown first.
     after({type: 'upstream', upstream: 'localhost:8000', answers: false});
     expect(state()).toContain('link lost');
     expect(after(BACK)).toContain('✗ upstream does not answer');
@@ -78,7 +78,7 @@ test('a lost link: for how long, and what is kept', () => {
   }
 });
 
-test('a relay that goes away, and one that does not give the address back, are told apart from a lost link', () => {
+test('a relay that leaves, and one that does not give the address back, differ from a lost link', () => {
   const {after} = setUp();
   after(READY);
   const gone = {...LOST, code: 'RELAY_LEAVING', connections: 0} as const;
@@ -88,7 +88,7 @@ test('a relay that goes away, and one that does not give the address back, are t
   expect(after({...gone, state: 'refused'})).toBe('  ↻ no address yet · 0 open · 0 so far');
 });
 
-test('a relay inside the process is no distance away, and for nobody else', () => {
+test('a relay inside the process has no round trip, and is for this machine only', () => {
   const {after, status} = setUp();
   status.attend({rttMs: () => 1, keys: () => []});
   after({...READY, relay: {url: 'https://tunl.localhost:4433', embedded: true}});
@@ -102,7 +102,7 @@ test.each([
   ['https://203.0.113.7:4433', '203.0.113.7'],
   ['https://[2001:db8::1]', '[2001:db8::1]'],
   ['https://relay', 'relay'],
-])('the relay %s is called %s', (url, name) => {
+])('the relay %s is shown as %s', (url, name) => {
   const {after} = setUp();
   after({...READY, relay: {url, embedded: false}});
   expect(after({type: 'upstream', upstream: 'x:1', answers: true})).toContain(`live · ${name} ·`);
@@ -116,7 +116,7 @@ test('in a narrow window the state and the counts stay', () => {
   expect(status.rows(40)[1]?.text).toBe('● live · 0 open · 0 so far');
 });
 
-test('the keys stand in the last row, closer together where it is narrow, and not while it closes', () => {
+test('the keys are in the last row, closer together in a narrow window, and not during the end', () => {
   const {status, after} = setUp();
   status.attend({rttMs: () => undefined, keys: () => ['q QR', 'o open', 'c copy', '? keys']});
   after(READY);
@@ -126,14 +126,14 @@ test('the keys stand in the last row, closer together where it is narrow, and no
   expect(status.rows(80)).toHaveLength(2);
 });
 
-test('where both do not fit in, the address is whole and wraps', () => {
+test('when both do not fit, the address is complete and wraps', () => {
   const {status, after} = setUp();
   after(READY);
   expect(status.rows(80)[0]).toMatchObject({text: '  https://abc.r1.example.net → localhost:8000'});
   expect(status.rows(40)[0]).toMatchObject({text: 'https://abc.r1.example.net', wraps: true});
 });
 
-test('of a tunnel in the background nothing stays', () => {
+test('for a tunnel in the background no rows stay', () => {
   const {status, after} = setUp();
   after({...READY, id: 'k3f9a2'});
   expect(status.rows(80)).toEqual([]);
@@ -171,7 +171,7 @@ describe('several tunnels', () => {
     expect(texts(status.rows(45))).toContain('  web    https://web.r1.example.net');
   });
 
-  test('those that do not fit into the block are counted', () => {
+  test('rows that do not fit into the block are counted', () => {
     const {status, after: seen} = setUp();
     for (const name of ['a', 'b', 'c']) seen(named(name));
     expect(status.rows(80)).toHaveLength(4);
@@ -183,7 +183,7 @@ describe('several tunnels', () => {
     ]);
   });
 
-  test('one that ends leaves its row; they close when all of them do', () => {
+  test('a tunnel that ends loses its row; `closing` is shown when all of them end', () => {
     const {status, after: seen, state} = setUp();
     for (const name of ['a', 'b']) {
       seen(named(name));

@@ -1,7 +1,7 @@
 import {expect, test} from 'vitest';
 import {Throttle} from '../../../src/lib/cli/throttle.js';
 
-test('shows so many a second and counts the rest', () => {
+test('shows a limited number a second and counts the rest', () => {
   let now = 0;
   const throttle = new Throttle({now: () => now, after: () => ({cancel() {}}), soon: () => {}});
   const first = Array.from({length: 50}, () => throttle.admit());

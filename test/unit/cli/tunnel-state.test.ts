@@ -1,4 +1,4 @@
-// What is known of a command's tunnels after each event.
+// The state of a command's tunnels after each event.
 
 import {expect, test} from 'vitest';
 import type {CliEvent} from '../../../src/lib/cli/events.js';
@@ -30,13 +30,13 @@ const BACK: CliEvent = {type: 'resumed', awayMs: 1, resumed: 0, lost: 0};
 const after = (...events: CliEvent[]) =>
   events.reduce((state, event, at) => nextState(state, event, at + 1), NOTHING_YET);
 
-test('before anything has happened nothing is up, and nothing is closing', () => {
+test('before the first event nothing is up, and nothing is closing', () => {
   expect(after()).toBe(NOTHING_YET);
   expect(isClosing(after())).toBe(false);
   expect(after().wasUp).toBe(false);
 });
 
-test('tunnels by name, in the order in which they came up; one without a name is one of them', () => {
+test('tunnels by name, in the order in which they became ready, including one without a name', () => {
   const state = after(ready('b'), ready(), ready('a'));
   expect([...state.tunnels.keys()]).toEqual(['b', '', 'a']);
   expect(readiesOf(state).map(({tunnel}) => tunnel)).toEqual(['b', undefined, 'a']);
@@ -51,33 +51,33 @@ test.each<CliEvent>([
   {type: 'closed', connections: 0},
   {type: 'exited', program: 'command', code: 0, exitCode: 0},
   {type: 'error', code: 'TAKEN_OVER', message: '', next: '', exitCode: 5},
-])('a tunnel is over with $type', (end) => {
+])('a tunnel ends with $type', (end) => {
   expect(after(ready(), end).tunnels.size).toBe(0);
-  // Of another tunnel.
+  // The end of another tunnel.
   expect(after(ready('a'), end).tunnels.size).toBe(1);
 });
 
-test('the time of a loss and what is kept are those of its beginning; state and reason those of the last attempt', () => {
+test('the time of a loss and the kept connections are those of its beginning; state and reason those of the last attempt', () => {
   const away = after(ready(), lost('away', 'cut', 3), lost('refused', 'no room', 0));
   expect(away.link).toEqual({state: 'refused', lostAt: 2, kept: 3, reason: 'no room'});
   expect(nextState(away, BACK, 9).link).toBe('up');
-  // With --wait the first link may be away before anything was up.
+  // With --wait the first link may be lost before any tunnel was up.
   const waits = after(lost('away', 'nobody', 0));
   expect(waits.wasUp).toBe(false);
   expect(nextState(waits, ready(), 9).link).toBe('up');
 });
 
-test('visitors are counted over all tunnels; one that was refused has not been here', () => {
+test('visitors are counted over all tunnels, without those that were refused', () => {
   const open = after(ready('a'), {...visit('open'), tunnel: 'a'}, visit('open'));
   expect(open.visitors).toEqual({open: 2, total: 2});
   const left = nextState(open, visit('closed'), 9);
   expect(left.visitors).toEqual({open: 1, total: 2});
   expect(nextState(left, visit('refused'), 10).visitors).toBe(left.visitors);
-  // The same object: nothing about visitors has changed.
+  // The same object, because the visitors are unchanged.
   expect(nextState(left, BACK, 10).visitors).toBe(left.visitors);
 });
 
-test('whether an upstream answers is known of each; a program has answered before its tunnel is up', () => {
+test('the state of each upstream is known; a program has answered before its tunnel is up', () => {
   const says = (answers: boolean, tunnel: string): CliEvent => ({
     type: 'upstream',
     upstream: 'x:1',
@@ -98,7 +98,7 @@ test('all are closing when each of them is', () => {
   expect(isClosing(nextState(one, {type: 'closed', connections: 0, tunnel: 'b'}, 9))).toBe(true);
 });
 
-test('what has an id runs in the background, a relay too', () => {
+test('a tunnel or relay with an id runs in the background', () => {
   expect(after(ready(undefined, {id: 'k3f9a2'})).isDetached).toBe(true);
   expect(after(ready()).isDetached).toBe(false);
   const listening: CliEvent = {

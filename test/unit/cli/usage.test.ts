@@ -1,4 +1,4 @@
-// Through oclif's real parser: what it throws is its own affair and may change with its version.
+// Through oclif's real parser: its own errors may change with its version.
 
 import {string} from '@oclif/core/args';
 import {CLIError} from '@oclif/core/errors';
@@ -28,7 +28,7 @@ async function failure(...words: string[]) {
   return asEvent(usageError(error, declared) ?? error, words);
 }
 
-test('an error of the command itself is no parse error, whatever caused it', () => {
+test('an error of the command itself is no parse error, whatever its cause', () => {
   const error = new TunlError('RELAY_LOST', {reason: 'gave up', cause: new TunlError('RELAY_REFUSED')});
   expect(usageError(error, declared)).toBeUndefined();
 });
@@ -83,13 +83,13 @@ test.each([
   ['stop', ['all'], '--token', 'See `tunl stop --help`.'],
   ['stop', ['all', 'log-level'], '--verbose', 'Diagnostics: --log-level debug.'],
   ['stop', ['all'], '--version', 'The version: `tunl --version`.'],
-])('what another tool calls otherwise is advised where it is there: %s %j %s', (name, has, flag, next) => {
+])('a flag name of another tool gets advice if the command has it: %s %j %s', (name, has, flag, next) => {
   const error = Object.assign(new CLIError('Nonexistent flag'), {flags: [flag]});
   const here = {name, flags: has, switches: [], args: [], passesWords: false};
   expect(usageError(error, here)?.next).toContain(next);
 });
 
-test('a switch with a value, until the words of another program begin', () => {
+test('a switch with a value, up to the words of another program', () => {
   const odd = (...words: string[]) => valueForSwitch(words, declared)?.message;
   expect(odd('8000', '--tcp=yes')).toBe('--tcp takes no value.');
   expect(odd('8000', '--no-tcp=1')).toBe('--tcp takes no value.');
@@ -114,13 +114,13 @@ describe('a command that does not exist', () => {
     expect(unknownCommand(id, known).next).toContain(next);
   });
 
-  test('is not repeated when nothing is like it', () => {
+  test('is not repeated when no command is similar', () => {
     const error = unknownCommand('hunter2', known);
     expect(`${error.message} ${error.next}`).not.toContain('hunter2');
     expect(error.exitCode).toBe(2);
   });
 
-  test('a flag in its place', () => {
+  test('a flag among the right ones', () => {
     expect(unknownCommand('--json', known).message).toBe('The command comes first, then its flags.');
   });
 });

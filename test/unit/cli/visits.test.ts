@@ -1,4 +1,4 @@
-// One line a visitor, when it has ended; who stays is named once meanwhile.
+// One line for each visitor at the end of its visit; a longer visit has one more line before.
 
 import {expect, test} from 'vitest';
 import type {ConnectionEvent} from '../../../src/lib/agent/events.js';
@@ -8,14 +8,14 @@ import {visit} from './visit.js';
 const OPEN = visit('open');
 const CLOSED: ConnectionEvent = {...OPEN, state: 'closed', bytesIn: 312, bytesOut: 5120, durationMs: 41};
 
-test('who has come and gone is one line', () => {
+test('a short visit is one line', () => {
   const visits = new VisitLines();
   expect(visits.event(OPEN, 80)).toBeUndefined();
   expect(visits.event(CLOSED, 80)?.text).toBe('tls  203.0.113.7:50123        41 ms  in 312 B   out 5.1 kB');
   expect(visits.staying(80, Number.POSITIVE_INFINITY)).toEqual([]);
 });
 
-test('who stays is named once, and again at the end', () => {
+test('a long visit has one line, and another at the end', () => {
   const visits = new VisitLines();
   visits.event(OPEN, 80);
   expect(visits.staying(80)).toEqual([]);
@@ -25,7 +25,7 @@ test('who stays is named once, and again at the end', () => {
   expect(visits.event(CLOSED, 80)).toBeDefined();
 });
 
-test('who was refused, or cut off, is told with its reason', () => {
+test('a visitor who was refused or cut off has the reason in the line', () => {
   const refused = visitLine({...OPEN, state: 'refused', code: 'UPSTREAM_REFUSED'}, 80);
   expect(refused).toEqual({tone: 'bad', text: 'tls  203.0.113.7:50123      refused  UPSTREAM_REFUSED'});
   expect(visitLine({...CLOSED, code: 'RELAY_LOST'}, 80).text).toMatch(/out 5\.1 kB {2}RELAY_LOST$/);

@@ -1,4 +1,4 @@
-// What a person is told about a tunnel that cannot be reached for now: in lines, and in whole sentences.
+// The text for a tunnel that cannot be reached for now: in lines, and in whole sentences.
 
 import {expect, test} from 'vitest';
 import type {ReadyEvent, ReconnectingEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
@@ -61,14 +61,14 @@ const lines = (...events: TunnelEvent[]) =>
   tell((event, before) => sentences(event, before).map(({text}) => text), events);
 const inWords = (...events: TunnelEvent[]) => tell(spoken, events);
 
-test('a link that is lost: what is kept, and for how long', () => {
+test('a link that is lost: the kept connections, and for how long', () => {
   expect(lines(AWAY, {...BACK, resumed: 2})).toEqual([
     'link lost, keeping 2 connections for 10 min',
     'link back after 3.1 s, 2 connections resumed, 0 lost',
   ]);
 });
 
-test('something else that answers: what it is, at once', () => {
+test('something else that answers is named at once', () => {
   expect(lines({...AWAY, ...PAGE, connections: 0})).toEqual([
     'link lost (r1.example.net:443 answered 200 instead of an upgrade), trying again',
   ]);
@@ -77,7 +77,7 @@ test('something else that answers: what it is, at once', () => {
   ]);
 });
 
-test('a relay that says goodbye: at once, and what follows is no second loss', () => {
+test('a relay that says goodbye is reported at once, and the rest is no second loss', () => {
   const refused = {
     ...AWAY,
     code: 'RELAY_REFUSED',
@@ -94,7 +94,7 @@ test('a relay that says goodbye: at once, and what follows is no second loss', (
   ]);
 });
 
-test('a relay that does not give the address back: nobody is told that the link was lost', () => {
+test('a relay that does not give the address back: there is no message about a lost link', () => {
   expect(lines(REFUSED, {...REFUSED, attempt: 2}, BACK, AWAY)).toEqual([
     'the relay does not give the address back yet (the relay has no room), trying again',
     'still no address (the relay has no room), next try in 2 s',

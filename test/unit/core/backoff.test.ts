@@ -1,4 +1,5 @@
-// When to try again: full jitter under a ceiling that doubles, up to a cap, and from the start after a stable link.
+// The waits between attempts: full jitter under an upper bound that doubles, up to a cap, and from the start after a stable
+// link.
 
 import {expect, test} from 'vitest';
 import {Backoff, type BackoffOptions} from '../../../src/lib/core/backoff.js';
@@ -11,7 +12,7 @@ function backoff(options: BackoffOptions = {}) {
 
 const times = <T>(count: number, what: () => T): T[] => Array.from({length: count}, what);
 
-test('the ceiling doubles from 250 ms to 20 s', () => {
+test('the upper bound doubles from 250 ms to 20 s', () => {
   const {backoff: waits} = backoff();
   expect(times(9, () => waits.next())).toEqual([
     250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 20_000, 20_000,
@@ -19,18 +20,18 @@ test('the ceiling doubles from 250 ms to 20 s', () => {
   expect(times(1_000, () => waits.next()).at(-1)).toBe(20_000);
 });
 
-test('any wait under the ceiling is as likely', () => {
+test('all waits under the upper bound are equally likely', () => {
   const draws = [0, 0.5, 0.25];
   const {backoff: waits} = backoff({random: () => draws.shift() ?? 0});
   expect(times(3, () => waits.next())).toEqual([0, 250, 250]);
 });
 
-test('what the peer asked for comes before the jitter', () => {
+test('the peer’s requested wait comes before the jitter', () => {
   const {backoff: waits} = backoff();
   expect(waits.next({atLeastMs: 7_000})).toBe(7_250);
 });
 
-test('a link that held for a minute starts anew, a shorter one does not', () => {
+test('a link that held for a minute resets the back-off, a shorter one does not', () => {
   const {clock, backoff: waits} = backoff();
   times(4, () => waits.next());
   waits.succeeded();
@@ -41,14 +42,14 @@ test('a link that held for a minute starts anew, a shorter one does not', () => 
   expect(waits.next()).toBe(250);
 });
 
-test('waits after attempts that nobody answered stay short, and so does the first one after them', () => {
+test('waits after attempts without an answer stay short, and so does the first one after them', () => {
   const {backoff: waits} = backoff();
   waits.next();
   expect(times(20, () => waits.nextUnanswered())).toEqual(times(20, () => 2_000));
   expect(waits.next()).toBe(500);
 });
 
-test('a link that has carried something starts anew, however short it held', () => {
+test('a link that has carried data resets the back-off, however short it was', () => {
   const {backoff: waits} = backoff();
   times(4, () => waits.next());
   waits.succeeded();
@@ -56,7 +57,7 @@ test('a link that has carried something starts anew, however short it held', () 
   expect(waits.next()).toBe(250);
 });
 
-test('a wait that has to be short stays under its own ceiling, and the next one grows from there', () => {
+test('a wait with a lower cap stays under it, and the next one grows from there', () => {
   const {backoff: waits} = backoff();
   expect(times(6, () => waits.next({capMs: 2_500}))).toEqual([250, 500, 1_000, 2_000, 2_500, 2_500]);
   expect(waits.next()).toBe(16_000);

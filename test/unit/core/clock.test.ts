@@ -1,4 +1,4 @@
-// The clock of the system: its waits are as long as they are asked to be, and never keep a process.
+// The system clock: its waits have the requested length, and do not keep a process alive.
 
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
 import {systemClock} from '../../../src/lib/core/clock.js';
@@ -8,7 +8,7 @@ const day = 86_400_000;
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-test.each([1, 1_000, 20 * day, 30 * day, 100 * day])('a wait of %d ms ends then and not before', (ms) => {
+test.each([1, 1_000, 20 * day, 30 * day, 100 * day])('a wait of %d ms ends then and not earlier', (ms) => {
   const done = vi.fn();
   systemClock.after(ms, done);
   vi.advanceTimersByTime(ms - 1);
@@ -18,7 +18,7 @@ test.each([1, 1_000, 20 * day, 30 * day, 100 * day])('a wait of %d ms ends then 
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a wait is cancelled in whichever piece it is', () => {
+test('a wait can be cancelled in each of its pieces', () => {
   const done = vi.fn();
   const timer = systemClock.after(100 * day, done);
   vi.advanceTimersByTime(50 * day);

@@ -3,7 +3,7 @@ import {atMost} from '../../../src/lib/core/clock.js';
 import {Moment} from '../../../src/lib/core/moment.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 
-test('all who wait are told, once, and it may come again', async () => {
+test('all waiters are told once, and it may happen again', async () => {
   const moment = new Moment();
   const told: string[] = [];
   const wait = (who: string) => moment.next().then(() => told.push(who));
@@ -19,7 +19,7 @@ test('all who wait are told, once, and it may come again', async () => {
   expect(told).toEqual(['one', 'two', 'three']);
 });
 
-test('a wait that has a limit ends with what it is for, with the limit, or with an error; and leaves no timer', async () => {
+test('a wait with a limit ends with the event, the limit, or an error, and leaves no timer', async () => {
   const clock = new ManualClock();
   await atMost(clock, 10, Promise.resolve());
   await expect(atMost(clock, 10, Promise.reject(new Error('no')))).rejects.toThrow('no');

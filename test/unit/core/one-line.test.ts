@@ -5,14 +5,14 @@ test('no control character gets through', () => {
   expect(oneLine('a\u001b[31mb\r\nc\u0007\u009bd\u2028e\n')).toBe('a [31mb c d e');
 });
 
-test('nor one that turns the direction of what follows, or hides it', () => {
+test('no character passes that changes the direction of the text, or hides it', () => {
   expect(oneLine('exe\u202egpj.\u2066x\u200b\ufeffy')).toBe('exe gpj. x y');
 });
 
-test('what is text stays', () => {
+test('ordinary text stays', () => {
   expect(oneLine('  ⚠ é 漢字 🚇 ')).toBe('⚠ é 漢字 🚇');
 });
 
-test('what is printable is not endless', () => {
+test('printable text is cut at a limit', () => {
   expect(printable('x'.repeat(500))).toBe(`${'x'.repeat(200)}…`);
 });

@@ -1,4 +1,4 @@
-// Tables of settings: what a program gives, what the environment or a file says, and what holds where nobody says anything.
+// Tables of settings: values from a program, the environment or a file, and defaults.
 
 import {describe, expect, test} from 'vitest';
 import {
@@ -40,12 +40,12 @@ describe('settle', () => {
     });
   });
 
-  test('an empty variable is none, and undefined is not given', () => {
+  test('an empty variable does not count, and undefined is no value', () => {
     const options = {waitMs: undefined} as unknown as {waitMs: number};
     expect(settle(TABLE, options, {WAIT: '', MOST: ''})).toMatchObject({waitMs: 20_000, most: 10});
   });
 
-  test('a variable is not read where another setting takes its place', () => {
+  test('a variable is not read when another setting replaces it', () => {
     expect(settle(TABLE, {tokenFile: 'of-mine'}, {TOKEN: 'of-another-relay'}).token).toBeUndefined();
     expect(settle(TABLE, {}, {TOKEN: 'given'}).token).toBe('given');
     expect(settle(TABLE, {token: ''}, {TOKEN: 'given'}).token).toBe('');
@@ -64,12 +64,12 @@ describe('settle', () => {
     );
   });
 
-  test('a fault in the environment names the variable', () => {
+  test('an error in the environment names the variable', () => {
     expect(() => settle(TABLE, {}, {WAIT: '5'})).toThrow('WAIT: "5" is not a duration.');
   });
 });
 
-test('a file with a value for each flag is read by the same table', () => {
+test('the same table reads a file with a value for each flag', () => {
   const parsed: Readonly<Record<string, string | readonly string[]>> = {
     wait: '1h30m',
     eager: 'true',
@@ -118,11 +118,11 @@ describe('kinds', () => {
     [idle, '2m', 'Give at most 1m, or 0s.'],
     [time({minMs: 1}), '0s', 'Give more than 0s.'],
     [wholeNumber({min: 0, max: 9}), '1e1', 'Give a whole number from 0 to 9.'],
-  ])('%# is refused with what to give instead', (kind, written, next) => {
+  ])('%# is refused with a valid example', (kind, written, next) => {
     expect(() => kind.parse(written)).toThrow(expect.objectContaining({code: 'OPTION_INVALID', next}));
   });
 
-  test('a program gives a whole time within the same limits', () => {
+  test('a program gives a whole number of milliseconds within the same limits', () => {
     expect(() => idle.check(999, 'idleMs')).toThrow(
       'idleMs is a whole number from 1000 to 60000, or 0, not 999.',
     );

@@ -28,13 +28,13 @@ describe('stateDir', () => {
     expect(stateDir(env, platform)).toBe(path);
   });
 
-  test('is absolute, since its paths are printed for others to use', () => {
+  test('is absolute, because its paths are printed for use elsewhere', () => {
     expect(stateDir({TUNL_STATE_DIR: 'here'})).toBe(join(process.cwd(), 'here'));
     expect(stateDir({})).toMatch(/^\/.*tunl$/);
   });
 });
 
-test('new folders are private, those that were there keep their mode', async ({scope}) => {
+test('new folders are private, existing ones keep their mode', async ({scope}) => {
   const root = await scope.tempDir();
   await chmod(root, 0o755);
   await ensurePrivateDir(join(root, 'a', 'b'));
@@ -69,7 +69,7 @@ describe('writeFileAtomic', () => {
     expect((await readdir(root)).sort()).toEqual(['file', 'public']);
   });
 
-  test('many at once: readers see one of them whole', async ({scope}) => {
+  test('many writers at once: a reader sees one complete version', async ({scope}) => {
     const path = join(await scope.tempDir(), 'file');
     const texts = Array.from({length: 20}, (_, i) => String.fromCharCode(97 + i).repeat(200_000));
     await writeFileAtomic(path, texts[0] ?? '');
@@ -138,7 +138,7 @@ describe('readSecretFile', () => {
     },
   );
 
-  test('says which file it is, and nothing of what is in it', async ({scope}) => {
+  test('names the file, and shows nothing of its content', async ({scope}) => {
     const root = await scope.tempDir();
     const path = join(root, 'token');
     await expect(readSecretFile(path)).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-// What another user may have put into the state folder is never believed: not a folder, not a file, and nothing above.
+// tunl never trusts files of another user in the state folder: not a folder, not a file, and nothing above.
 import {chmod, chown, mkdir, realpath, rename, symlink, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {describe, expect} from 'vitest';
@@ -16,7 +16,7 @@ import {test} from '../../helpers/test.js';
 
 const isRoot = process.getuid?.() === 0;
 
-/** A state folder with one file in a folder of its own, below a folder that is nobody else's either. */
+/** A state folder with one file in a separate folder, below a folder that nobody else can write to. */
 async function state(scope: Scope) {
   const above = join(await realpath(await scope.tempDir()), 'above');
   const stateDir = join(above, 'state');
@@ -33,14 +33,16 @@ const refusal = (reason: string, next: string) => ({
   next: expect.stringContaining(next),
 });
 
-test('what only its owner can change is fine, and so is what is not there', async ({scope}) => {
+test('files that only their owner can change are trusted, and missing files are no error', async ({
+  scope,
+}) => {
   const {above, stateDir, check} = await state(scope);
   await check();
   await chmod(stateDir, 0o755);
   await check();
   await checkState(stateDir, 'other', 'none.json');
   await checkState(join(above, 'none'));
-  // As /tmp is.
+  // Like /tmp.
   await chmod(above, 0o1777);
   await check();
   const link = join(above, 'link');
@@ -88,7 +90,7 @@ describe.runIf(isRoot)('what belongs to another user', () => {
     await expect(made.check()).rejects.toMatchObject(refusal('belongs to user 12345', 'TUNL_STATE_DIR'));
   });
 
-  test('a group of the user’s own may write above, another one may not', async ({scope}) => {
+  test('a group of the user may write above, another group may not', async ({scope}) => {
     const {above, stateDir, file, folder} = await state(scope);
     const asNobody = (script: string) =>
       run(scope, 'setpriv', [
@@ -117,7 +119,7 @@ await checkState(${JSON.stringify(stateDir)}, 'background');`;
       'relay/r1.localhost/leases.json',
       (stateDir) => startRelay({domain: 'r1.localhost', token: '', stateDir}),
     ],
-  ])('a planted %s is not believed', async ([name, read], {scope}) => {
+  ])('a planted %s is not trusted', async ([name, read], {scope}) => {
     const stateDir = await scope.tempDir('state');
     const path = join(stateDir, name);
     await mkdir(dirname(path), {recursive: true, mode: 0o700});

@@ -5,7 +5,7 @@ import {FaultProxy} from '../../helpers/fault-proxy.js';
 import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
-/** A pair of sockets joined by a proxy, both in the test's hands. */
+/** A pair of sockets joined by a proxy; the test controls both. */
 async function joined(scope: Scope) {
   const accepted: Socket[] = [];
   const server = createServer({allowHalfOpen: true}, (socket) => accepted.push(socket));
@@ -52,13 +52,13 @@ function collect(socket: Socket) {
   };
 }
 
-/** How long something may take to come through on a busy machine; vitest's own second is soon over. */
+/** A limit for busy machines; vitest's default of a second is too short. */
 const PATIENT = {timeout: 20_000};
 
 const pattern = (length: number) => Buffer.from(Array.from({length}, (_, i) => i % 251));
 
 describe('fault proxy', () => {
-  test('hands bytes and half-closes on in both directions', async ({scope}) => {
+  test('passes on bytes and half-closes in both directions', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     near.socket.end(pattern(100_000));
@@ -95,7 +95,7 @@ describe('fault proxy', () => {
     expect(proxy.counters.cuts).toBe(3);
   });
 
-  test('several cuts are counted from when they were asked for, across connections', async ({scope}) => {
+  test('several cuts count from their calls, across connections', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const cuts = [proxy.cutAfter('down', 10), proxy.cutAfter('down', 15)];
     const one = await connect();
@@ -114,7 +114,7 @@ describe('fault proxy', () => {
     expect(three.near.data().length).toBe(100);
   });
 
-  test('a blackhole that holds loses nothing, and keeps ends and resets back', async ({scope}) => {
+  test('a blackhole that holds loses nothing, and delays ends and resets', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     const other = await connect();
@@ -127,7 +127,7 @@ describe('fault proxy', () => {
     const third = createConnection({port: proxy.port, host: '127.0.0.1'});
     scope.onEnd(() => void third.destroy());
     await once(third, 'connect');
-    // The third connection came after all of the above, and its accept shows that the proxy has seen them.
+    // The third connection came last, so after its accept the proxy has seen all of the above.
     await proxy.accepted(3);
     expect(far.data().length).toBe(6);
     expect(near.data().length).toBe(0);
@@ -139,13 +139,13 @@ describe('fault proxy', () => {
     expect(await other.far.closed).toBe('ECONNRESET');
   });
 
-  test('a blackhole that drops dooms the connections that lost bytes', async ({scope}) => {
+  test('a blackhole that drops resets the connections that lost bytes', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const lossy = await connect();
     const quiet = await connect();
     proxy.blackhole('drop');
     lossy.near.socket.write('lost');
-    // Bytes of the same kind in the same direction on a connection of its own: when the proxy reset shows, both were read.
+    // The same bytes on another connection: when the proxy shows these, it has read both.
     await expect.poll(() => proxy.links.some((link) => link.near.bytesRead === 4), PATIENT).toBe(true);
     proxy.restore();
     expect(await lossy.near.closed).toBe('ECONNRESET');
@@ -154,7 +154,7 @@ describe('fault proxy', () => {
     expect(lossy.far.data().length).toBe(0);
   });
 
-  test('half-open: one side is reset, the other hears nothing', async ({scope}) => {
+  test('half-open: one side is reset, the other gets nothing', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     proxy.halfOpen('far');
@@ -197,7 +197,7 @@ describe('fault proxy', () => {
     expect(await near.closed).toBe('ECONNRESET');
   });
 
-  test('a rate is never exceeded, and a delay is never undercut', async ({scope}) => {
+  test('a rate is never exceeded, and a delay is never shorter', async ({scope}) => {
     const {proxy, connect} = await joined(scope);
     const {near, far} = await connect();
     proxy.setRate('up', 1_000_000);

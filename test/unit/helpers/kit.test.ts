@@ -21,7 +21,7 @@ test('a scope ends what it owns, last one first', async () => {
   expect(ended).toEqual(['second', 'first']);
 });
 
-test('ports that are asked for at once are all different, and below those that the system gives away', async () => {
+test('ports that are requested at once all differ, and are below those that the system gives away', async () => {
   const range = async () => {
     const [first = 0, last = 0] = (await unusedPortRange(8)).split('-').map(Number);
     return Array.from({length: last - first + 1}, (_, i) => first + i);
@@ -33,7 +33,7 @@ test('ports that are asked for at once are all different, and below those that t
   expect(Math.max(...ports)).toBeLessThan(32_768);
 });
 
-test('bytes in bulk name their place: a moved or lost piece changes the hash', async () => {
+test('bytes in bulk contain their position: a moved or lost piece changes the hash', async () => {
   const digest = new Digest();
   await pipeline(source(1_000_000), digest);
   expect(digest.bytes).toBe(1_000_000);
@@ -43,7 +43,7 @@ test('bytes in bulk name their place: a moved or lost piece changes the hash', a
   expect(one?.equals(two ?? Buffer.alloc(0))).toBe(false);
 });
 
-test('a child is watched by lines, and its end comes with what it said', async ({scope}) => {
+test('a child’s lines can be awaited, and its end has its output', async ({scope}) => {
   const child = Child.start(scope, 'sh', ['-c', 'echo one; echo two >&2; read x; echo "got $x"; exit 3'], {
     stdin: true,
   });
@@ -64,13 +64,13 @@ test('a child that leaves a process behind fails its scope', async () => {
   await expect(left).rejects.toThrow(/left processes running: \d+ sleep/);
 });
 
-test('two hosts reach each other by name, and do not once the wire is cut', async ({scope}) => {
+test('two hosts reach each other by name, and do not after the wire is cut', async ({scope}) => {
   const wire = await twoHosts(scope, {'relay.test': 'one'});
   const listener = Child.start(scope, 'nc', ['-lkv', wire.one.address, '7000'], {
     namespace: wire.one.namespace,
   });
   await listener.saidOnStderr(/Listening/);
-  /** Within so many seconds: the first packet on a new wire may be lost, and is sent again after one. */
+  /** Within so many seconds: the first packet on a new wire may be lost, and is sent again after one second. */
   const reach = (seconds = 10) =>
     run(scope, 'nc', ['-zw', String(seconds), 'relay.test', '7000'], {namespace: wire.two.namespace}).then(
       ({code}) => code,

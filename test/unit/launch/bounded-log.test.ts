@@ -1,4 +1,4 @@
-// A log in two files: bounded, whole for a reader that keeps up, and honest to one that does not.
+// A log in two files: bounded, complete for a reader that keeps up, and with a notice for one that does not.
 
 import {closeSync, openSync, readdirSync, statSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
@@ -34,9 +34,7 @@ async function collect(lines: AsyncIterable<string>): Promise<string[]> {
   return all;
 }
 
-test('two files of their size, whatever is written; a reader gets the end of it in order', async ({
-  scope,
-}) => {
+test('two files of their size, whatever is written; a reader gets the end in order', async ({scope}) => {
   const {folder, path, say} = await newLog(scope);
   say(...numbers(0, 1000));
   const names = readdirSync(folder);
@@ -51,13 +49,13 @@ test('two files of their size, whatever is written; a reader gets the end of it 
   expect(read).toEqual(numbers(1000 - read.length, 1000));
 });
 
-test('a reader that follows misses nothing when the log begins anew', async ({scope}) => {
+test('a reader that follows misses nothing when the log starts a new file', async ({scope}) => {
   const {path, say} = await newLog(scope);
   say(...numbers(0, 9));
   let next = 9;
   const read = await collect(
     readLog(path, () => {
-      // As much as fills the file once between two looks.
+      // Enough to fill the file once between two reads.
       say(...numbers(next, next + 8));
       next += 8;
       return next < 60;
@@ -66,7 +64,7 @@ test('a reader that follows misses nothing when the log begins anew', async ({sc
   expect(read).toEqual(numbers(0, next));
 });
 
-test('a reader that is overtaken says so and goes on', async ({scope}) => {
+test('a reader that missed lines says so and continues', async ({scope}) => {
   const {path, say} = await newLog(scope);
   say(...numbers(0, 5));
   let looks = 0;

@@ -1,4 +1,4 @@
-// The relay's token goes to nothing that tunl starts but tunl itself in the background.
+// The relay's token is passed only to tunl itself in the background, and to no other process.
 import {expect} from 'vitest';
 import {childEnv} from '../../../src/lib/launch/child-env.js';
 import {run} from '../../../src/lib/launch/run.js';
@@ -12,7 +12,7 @@ test('the environment of programs is the given one without the token', () => {
   });
 });
 
-test('a short command does not see it, whether it is given an environment or not', async ({scope}) => {
+test('a short command does not see it, with and without a given environment', async ({scope}) => {
   const before = process.env.TUNL_TOKEN;
   process.env.TUNL_TOKEN = 'the-token';
   scope.onEnd(() => {
@@ -27,8 +27,8 @@ test('a short command does not see it, whether it is given an environment or not
   }
 });
 
-test('whatever starts a process says which environment it gets', () => {
-  /** Two have one of their own: tunl itself in the background, and the watcher, which gets a path alone. */
+test('every start of a process sets the environment', () => {
+  /** Two set their own: tunl itself in the background, and the watcher, which gets only a path. */
   const own = ['src/lib/launch/background.ts', 'src/lib/launch/watcher.ts'];
   const starting = sourceFiles().filter(({code}) =>
     /\b(?:spawn|spawnSync|execa|execFile|exec|fork)\(/.test(code),

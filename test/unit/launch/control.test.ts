@@ -1,4 +1,4 @@
-// The control socket: private, bounded, one answer to one line, and reachable below a folder with a long name.
+// The control socket: private, bounded, one answer for one line, and reachable below a folder with a long name.
 
 import {mkdirSync, statSync, symlinkSync} from 'node:fs';
 import {connect} from 'node:net';
@@ -21,7 +21,7 @@ async function served(scope: Scope, folder: string) {
   return {control, requests};
 }
 
-/** What comes back for bytes as they are, until the end of the connection. */
+/** The answer to raw bytes, until the end of the connection. */
 async function raw(path: string, bytes: string): Promise<string> {
   const socket = connect(path);
   socket.on('error', () => {});
@@ -32,7 +32,7 @@ async function raw(path: string, bytes: string): Promise<string> {
   return text;
 }
 
-test('answers requests; what is none gets no answer', async ({scope}) => {
+test('answers requests; invalid ones get no answer', async ({scope}) => {
   const folder = await scope.tempDir('control');
   const {control, requests} = await served(scope, folder);
   expect(control).toBeDefined();
@@ -61,7 +61,7 @@ test('answers requests; what is none gets no answer', async ({scope}) => {
   expect(await ask({do: 'status'})).toEqual({ok: true, at: 3});
 });
 
-test('more connections than anybody needs are closed; the ones before are answered', async ({scope}) => {
+test('connections beyond the limit are closed; the earlier ones are answered', async ({scope}) => {
   const folder = await scope.tempDir('control');
   await served(scope, folder);
   const path = join(folder, NAME);
@@ -83,7 +83,7 @@ test.runIf(process.platform === 'linux')('a folder whose path is too long for a 
   expect(await askControl(folder, NAME, {do: 'status'}, 5_000)).toEqual({ok: true, at: 1});
 });
 
-test('nobody there is no answer; a link to another socket is refused', async ({scope}) => {
+test('without a listener there is no answer; a link to another socket is refused', async ({scope}) => {
   const folder = await scope.tempDir('control');
   expect(await askControl(folder, NAME, {do: 'status'}, 5_000)).toBeUndefined();
   const other = await scope.tempDir('other');

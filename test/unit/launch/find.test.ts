@@ -1,4 +1,4 @@
-// Finding programs, and what is said when there is none or an old one.
+// How programs are found, and the errors for a missing or an old one.
 import {mkdir, writeFile} from 'node:fs/promises';
 import {join, relative} from 'node:path';
 import {describe, expect} from 'vitest';
@@ -28,7 +28,7 @@ describe('PATH', () => {
     expect(await which('tool', {})).toBeUndefined();
   });
 
-  test('entries that mean the current folder are passed over', async ({scope}) => {
+  test('entries that mean the current folder are ignored', async ({scope}) => {
     const folder = await binFolder(scope, {tool: ''});
     expect(await which('tool', {PATH: `:${relative(process.cwd(), folder)}:.`})).toBeUndefined();
     expect(await which(relative(process.cwd(), join(folder, 'tool')), {})).toBe(join(folder, 'tool'));
@@ -50,7 +50,7 @@ describe('programs', () => {
     expect(codes.indexOf('openvscode-server')).toBeLessThan(codes.indexOf('code'));
   });
 
-  test('Notebook where there is no Lab', async ({scope}) => {
+  test('Notebook where JupyterLab is not installed', async ({scope}) => {
     const folder = await binFolder(scope, {'jupyter-notebook': '', jupyter: 'exit 1', python3: 'exit 1'});
     expect(await find(jupyter({token: false}), {PATH: folder})).toMatchObject({
       bin: join(folder, 'jupyter-notebook'),
@@ -58,7 +58,7 @@ describe('programs', () => {
     });
   });
 
-  test('a command installed in the project, here or above', async ({scope}) => {
+  test('a command installed in the project, in this folder or above', async ({scope}) => {
     const project = await scope.tempDir();
     await mkdir(join(project, 'node_modules/.bin'), {recursive: true});
     await mkdir(join(project, 'packages/app'), {recursive: true});
@@ -91,7 +91,7 @@ describe('versions', () => {
     expect(await check(scope, 'echo v2.0 >&2', '1.10.0')).toBeUndefined();
   });
 
-  test('one that does not tell is not called old', async ({scope}) => {
+  test('a program without a known version does not count as old', async ({scope}) => {
     expect(await check(scope, 'echo unknown_version', '1.0')).toBeUndefined();
     expect(await check(scope, 'echo 0.1; exit 1', '1.0')).toBeUndefined();
   });

@@ -1,4 +1,4 @@
-// Faults of programs, each with a small program that has it: what the user is told, and that nothing stays behind.
+// Faults of programs, each in a small program: the message for the user, and that nothing stays behind.
 import {mkdir, readdir, utimes, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import {join} from 'node:path';
@@ -25,7 +25,7 @@ const LISTEN =
 const pidIn = (lines: string[]) => Number(/pid (\d+)/.exec(lines.join('\n'))?.[1]);
 
 describe('a program that works', () => {
-  test('is told port and address by argument and environment', async ({scope}) => {
+  test('gets port and address by argument and environment', async ({scope}) => {
     const told = 'JSON.stringify([argv, process.env.PORT, process.env.TUNL_URL])';
     const program = await launchFake(scope, `await listen(Number(argv[0]), (q, r) => r.end(${told}));`, {
       args: ['{port}', '--at={url}'],
@@ -49,7 +49,7 @@ describe('a program that works', () => {
     expect(isAlive(program.pid)).toBe(false);
   });
 
-  test('its exit code is handed on when it ends by itself', async ({scope}) => {
+  test('its exit code becomes tunl’s when it ends by itself', async ({scope}) => {
     const program = await launchFake(scope, 'await listen(Number(argv[0]), () => process.exit(7));', {
       args: ['{port}'],
     });
@@ -71,7 +71,7 @@ describe('a program that works', () => {
     expect(await get(port)).not.toContain('tunl_secret');
   });
 
-  test('its input stays open, and says nothing', async ({scope}) => {
+  test('its input stays open, without data', async ({scope}) => {
     const program = await launchFake(
       scope,
       "process.stdin.on('end', () => process.exit(3)).resume(); await listen(Number(argv[0]));",
@@ -81,7 +81,7 @@ describe('a program that works', () => {
     expect(await get(port)).toBe('ok');
   });
 
-  test('with --ready-path counts as ready when that path is answered well', async ({scope}) => {
+  test('with --ready-path it is ready when that path answers 2xx or 3xx', async ({scope}) => {
     const source = `let n = 0;
 await listen(Number(argv[0]), (q, r) => { r.statusCode = q.url !== '/up' || ++n < 3 ? 503 : 204; r.end(String(n)); });`;
     const program = await launchFake(scope, source, {args: ['{port}'], readyPath: '/up'});
@@ -90,14 +90,14 @@ await listen(Number(argv[0]), (q, r) => { r.statusCode = q.url !== '/up' || ++n 
   });
 });
 
-describe('the port of a program that is told none', () => {
+describe('the port of a program that got none', () => {
   test('is found', async ({scope}) => {
     const program = await launchFake(scope, 'await listen(0);');
     const {port} = await program.ready;
     expect(await get(port)).toBe('ok');
   });
 
-  test('is found in a child of the program, also in a session of its own', async ({scope}) => {
+  test('is found in a child of the program, also in a separate session', async ({scope}) => {
     const child =
       "import('node:http').then(({createServer}) => createServer((q, r) => r.end('child')).listen(0))";
     const program = await launchFake(
@@ -119,7 +119,7 @@ const s = await listen(0, (q, r) => r.end('no'));`;
     expect(program.lastLines().join()).toContain(`localhost:${port}/`);
   });
 
-  test('may be of IPv6 only', async ({scope}) => {
+  test('may be on IPv6 only', async ({scope}) => {
     const program = await launchFake(scope, "createServer((q, r) => r.end('six')).listen(0, '::1');");
     const {host, port} = await program.ready;
     expect(host).toBe('::1');
@@ -136,7 +136,7 @@ describe('beside the tunnel', () => {
     address: ({public: side}) => `at ${side.host}`,
   };
 
-  test('one that need not know its name runs before there is a tunnel, and is ready when both are', async ({
+  test('a program that does not need its name starts before the tunnel, and is ready when both are', async ({
     scope,
   }) => {
     const side = Promise.withResolvers<PublicSide>();
@@ -148,7 +148,7 @@ describe('beside the tunnel', () => {
     expect(program.address).toBe('at name.r1.example.test');
   });
 
-  test('one that has to know it is looked for meanwhile, and started afterwards', async ({scope}) => {
+  test('a program that needs its name is looked for meanwhile, and starts afterwards', async ({scope}) => {
     const side = Promise.withResolvers<PublicSide>();
     const looked = Promise.withResolvers<void>();
     const candidates = () => {
@@ -161,7 +161,7 @@ describe('beside the tunnel', () => {
     await (await launching).ready;
   });
 
-  test('no tunnel: both are told why, and nothing is left', async ({scope}) => {
+  test('no tunnel: both get the reason, and nothing is left', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
     const none = () => Promise.reject(new TunlError('NO_FREE_PORT'));
     await expect(launchIn(scope, named, {public: none, stateDir})).rejects.toMatchObject({
@@ -173,7 +173,7 @@ describe('beside the tunnel', () => {
     expect(await readdir(join(stateDir, 'run'))).toEqual([]);
   });
 
-  test('nothing to start: no tunnel is opened', async ({scope}) => {
+  test('no program to start: no tunnel is opened', async ({scope}) => {
     let asked = false;
     const side = async () => {
       asked = true;
@@ -197,7 +197,7 @@ describe('beside the tunnel', () => {
 });
 
 describe('a program that fails', () => {
-  test('at once: its last words are the error', async ({scope}) => {
+  test('at once: its last lines are in the error', async ({scope}) => {
     const program = await launchFake(
       scope,
       "console.error('no such table: \\u001b[31musers\\u001b[0m'); process.exit(4);",
@@ -215,12 +215,12 @@ describe('a program that fails', () => {
     await expect(program.ready).rejects.toMatchObject({
       code: 'PROGRAM_DIED',
       message: 'fake ended by SIGKILL before it answered. It printed nothing.',
-      // There are no lines to look at.
+      // It printed no lines.
       next: expect.stringMatching(/^Run \S+ by itself to see why\.$/),
     });
   });
 
-  test('never gets ready: it is stopped, and the error says how far it came', async ({scope}) => {
+  test('is never ready: it is stopped, and the error says how far it came', async ({scope}) => {
     const shell = command({
       argv: ['/bin/sh', '-c', 'echo compiling; exec sleep 60 # {port}'],
       portGiven: false,
@@ -232,7 +232,7 @@ describe('a program that fails', () => {
     });
     expect(await silent.exited).toEqual({code: null, signal: 'SIGTERM'});
 
-    // The time is over while it is asked once more.
+    // The time ends during the last check.
     const wrong = await launchFake(
       scope,
       'let n = 0; await listen(Number(argv[0]), (q, r) => n++ === 0 && r.writeHead(500).end());',
@@ -254,7 +254,7 @@ describe('a program that fails', () => {
     await expect(mute.ready).rejects.toThrow(/accepted connections on port \d+, but did not answer/);
   });
 
-  test('goes into the background: it is found, ended, and said', async ({scope}) => {
+  test('goes into the background: it is found, ended, and reported', async ({scope}) => {
     const source = `const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], {detached: true, stdio: 'ignore'});
 console.log('pid ' + child.pid);
 child.unref();`;
@@ -266,11 +266,11 @@ child.unref();`;
     expect(isAlive(pid)).toBe(false);
   });
 
-  test('opens another port than told: noticed early, then an error that names both', async ({scope}) => {
+  test('uses another port than it should: noticed early, then an error that names both', async ({scope}) => {
     const notices: string[] = [];
     const program = await launchFake(scope, 'await listen(0);', {
       args: ['{port}'],
-      // It is looked for after 3 s, and once a second from then on.
+      // tunl looks for it after 3 s, and once a second from then on.
       readyTimeoutMs: 6_500,
       onNotice: (message) => notices.push(message),
     });
@@ -309,7 +309,7 @@ await listen(Number(argv[0]), () => process.exit(0));`;
     expect(isAlive(pid)).toBe(false);
   });
 
-  test('a child out of the group that has its mark taken off meanwhile, as sshd’s sessions do, is ended', async ({
+  test('a child outside the group whose mark is removed meanwhile, as in sshd’s sessions, is ended', async ({
     scope,
   }) => {
     const deaf =
@@ -367,7 +367,7 @@ await listen(Number(argv[0]));`;
 });
 
 describe('what cannot be started', () => {
-  test('a command that is not there, or is one word too long', async ({scope}) => {
+  test('a missing command, and a command line in one word', async ({scope}) => {
     await expect(
       launchIn(scope, command({argv: ['no-such-command-here'], portGiven: false})),
     ).rejects.toMatchObject({
@@ -381,14 +381,14 @@ describe('what cannot be started', () => {
     });
   });
 
-  test('a port that something listens on, on either loopback address', async ({scope}) => {
+  test('a port on which something listens, on either loopback address', async ({scope}) => {
     for (const host of ['127.0.0.1', '::1']) {
       const port = await scope.listen(createServer(), host);
       await expect(launchFake(scope, '', {port})).rejects.toMatchObject({code: 'PROGRAM_PORT_TAKEN'});
     }
   });
 
-  test('in a folder that is not there, or is a file', async ({scope}) => {
+  test('in a folder that does not exist, or is a file', async ({scope}) => {
     const folder = await scope.tempDir();
     const stateDir = await scope.tempDir('state');
     for (const cwd of [join(folder, 'none'), import.meta.filename]) {
@@ -398,14 +398,14 @@ describe('what cannot be started', () => {
     expect(await readdir(join(stateDir, 'run'))).toEqual([]);
   });
 
-  test('with a state folder that cannot be used', async ({scope}) => {
+  test('with an unusable state folder', async ({scope}) => {
     await expect(launchFake(scope, '', {stateDir: import.meta.filename})).rejects.toMatchObject({
       code: 'STATE_DIR',
     });
   });
 });
 
-test('folders of dead launches are removed by the next one', async ({scope}) => {
+test('the next launch removes folders of dead launches', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   const gone = await launchFake(scope, '', {stateDir});
   await gone.exited;
@@ -426,7 +426,7 @@ test('folders of dead launches are removed by the next one', async ({scope}) => 
   expect(names).toEqual([expect.stringMatching(new RegExp(`^${process.pid}-`))]);
 });
 
-test('nothing of a launch stays: no watcher either', async ({scope}) => {
+test('nothing of a launch stays, and neither does its watcher', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}'], stateDir});
   await program.ready;

@@ -1,12 +1,12 @@
-// As root every environment can be read, and everybody may put a mark into his own: what another user started is none of
-// the program's, unless the program itself did.
+// Root can read every environment, and everybody may put a mark into an environment: a process of another user does not
+// belong to the program, unless the program itself started it.
 import {expect} from 'vitest';
 import {freePort, portsOf} from '../../../src/lib/launch/ports.js';
 import {membersOf} from '../../../src/lib/launch/processes.js';
 import {isAlive, launchFake, listener, markOf, NOBODY, until, withMark} from '../../helpers/launching.js';
 import {test as base} from '../../helpers/test.js';
 
-/** Only root has users to be. */
+/** Only root can become other users. */
 const test = base.runIf(process.getuid?.() === 0);
 
 test('a process of another user with the mark is neither discovered nor ended', async ({scope}) => {
@@ -28,7 +28,7 @@ test('only the whole mark counts', async ({scope}) => {
   expect((await membersOf({group: 2 ** 30, mark})).strays).toEqual([]);
 });
 
-test('what the program itself started as another user is ended with it', async ({scope}) => {
+test('processes that the program itself started as another user are ended with it', async ({scope}) => {
   const program = await launchFake(
     scope,
     `const script = 'setpriv --reuid=${NOBODY} --regid=${NOBODY} --clear-groups sleep 1000 & wait';
@@ -43,7 +43,7 @@ await listen(Number(argv[0]));`,
   expect(withMark(mark)).toEqual([]);
 });
 
-test('who listens first on the other loopback address gets neither the questions nor the tunnel', async ({
+test('a listener of another user on the other loopback address gets neither the checks nor the tunnel', async ({
   scope,
 }) => {
   const foreign = await listener(scope, 'X=', NOBODY);
@@ -65,7 +65,7 @@ spawn(process.execPath, ['-e', own], {uid: ${NOBODY}, gid: ${NOBODY}, stdio: 'ig
   expect(await program.ready).toEqual({host: '127.0.0.1', port});
 });
 
-test('a program whose port another user took meanwhile is not ready', async ({scope}) => {
+test('a program whose port another user has taken meanwhile is not ready', async ({scope}) => {
   const port = await freePort();
   const program = await launchFake(scope, 'setInterval(() => {}, 1e6);', {port, readyTimeoutMs: 5_000});
   await listener(scope, 'X=', NOBODY, port);

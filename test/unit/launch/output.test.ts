@@ -1,11 +1,11 @@
-// What is kept of a program's output: the end, bounded, printable, without secrets.
+// The kept output of a program: the end, bounded, printable, without secrets.
 import {expect, test} from 'vitest';
 import {OutputTail, passOn, redact} from '../../../src/lib/launch/output.js';
 
 const push = (tail: OutputTail, text: string, stream: 'stdout' | 'stderr' = 'stdout') =>
   tail.push(stream, Buffer.from(text));
 
-test('the last lines of both outputs, the unfinished ones too', () => {
+test('the last lines of both outputs, with the unfinished ones', () => {
   const tail = new OutputTail();
   push(tail, 'one\ntw');
   push(tail, 'error\n', 'stderr');
@@ -21,7 +21,7 @@ test('a character cut in two is one character', () => {
   expect(tail.lines()).toEqual(['grüße']);
 });
 
-test('colours, cursor movements and other controls are taken out', () => {
+test('colours, cursor movements and other controls are removed', () => {
   const tail = new OutputTail();
   push(tail, '\u001b[31mred\u001b[0m \u001b]0;title\u0007x\u0000\u009by\u001b[2J\n');
   const codes = [...(tail.lines()[0] ?? '')].map((char) => char.charCodeAt(0));
@@ -29,7 +29,7 @@ test('colours, cursor movements and other controls are taken out', () => {
   expect(tail.lines()[0]).toContain('red');
 });
 
-test('bounded, whatever comes', () => {
+test('bounded for any input', () => {
   const tail = new OutputTail();
   for (let i = 0; i < 1_000; i++) push(tail, `${'x'.repeat(5_000)}`);
   for (let i = 0; i < 1_000; i++) push(tail, `${i}\n`, 'stderr');
@@ -39,7 +39,7 @@ test('bounded, whatever comes', () => {
   expect(lines.join('').length).toBeLessThan(20_000);
 });
 
-test('secrets are taken out, also where a line is passed on in pieces', () => {
+test('secrets are removed, also when a line is passed on in pieces', () => {
   const secret = 'hunter2hunter2';
   const tail = new OutputTail([secret]);
   push(tail, `token=${secret.slice(0, 5)}`);
@@ -49,7 +49,7 @@ test('secrets are taken out, also where a line is passed on in pieces', () => {
   const pass = passOn((text) => passed.push(text), [secret]);
   for (const char of `a ${secret} b\n${secret}\n`) pass('stdout', Buffer.from(char));
   expect(passed).toEqual(['a … b\n', '…\n']);
-  // Short ones would blank out ordinary words.
+  // Removing short secrets would damage ordinary words.
   expect(redact('a cat', ['cat'])).toBe('a cat');
 });
 

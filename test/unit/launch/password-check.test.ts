@@ -1,4 +1,4 @@
-// Who is let in, and how many wrong passwords are taken.
+// The check of passwords and cookies, and the limit of wrong passwords.
 import {describe, expect, test} from 'vitest';
 import {basic, PasswordCheck, refusalHead} from '../../../src/lib/launch/password-check.js';
 
@@ -12,7 +12,7 @@ function make() {
 }
 
 describe('PasswordCheck', () => {
-  test('the password, or the cookie that it was answered with', () => {
+  test('accepts the password, and the cookie of its answer', () => {
     const {check, cookie} = make();
     expect(check.judge(right)).toBe('password');
     expect(check.judge({cookie: `theme=dark; ${cookie}`})).toBe('cookie');
@@ -23,7 +23,7 @@ describe('PasswordCheck', () => {
     }
   });
 
-  test('after ten wrong ones even the right one waits; the cookie does not', () => {
+  test('after ten wrong passwords even the right one waits; the cookie does not', () => {
     const {check, cookie, pass} = make();
     for (let i = 0; i < 10; i += 1) expect(check.judge(wrong)).toBe('wrong');
     expect(check.judge(wrong)).toBe('many');
@@ -41,13 +41,13 @@ describe('PasswordCheck', () => {
     expect(check.judge(wrong)).toBe('many');
   });
 
-  test('asking without a password is not counted', () => {
+  test('a request without a password is not counted', () => {
     const {check} = make();
     for (let i = 0; i < 100; i += 1) expect(check.judge({})).toBe('none');
     expect(check.judge(right)).toBe('password');
   });
 
-  test('each process has a cookie of its own', () => {
+  test('each process has a different cookie', () => {
     expect(make().check.judge({cookie: make().cookie})).toBe('none');
   });
 

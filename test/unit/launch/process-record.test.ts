@@ -1,4 +1,4 @@
-// A state folder that two namespaces of process numbers share: nobody removes or ends what is somebody else's.
+// A state folder that two pid namespaces share: no process removes or ends what belongs to the other.
 import {existsSync, readdirSync} from 'node:fs';
 import {readFile, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -54,7 +54,7 @@ describe('whether a process still runs', () => {
   });
 });
 
-/** Runs in a namespace of process numbers of its own, until the scope ends; gives what `source` returns. */
+/** Runs in a separate pid namespace until the scope ends; returns the result of `source`. */
 async function inNamespace(scope: Scope, source: string): Promise<{child: Child; said: string}> {
   const script = join(await scope.tempDir('namespace'), 'script.mjs');
   await writeFile(
@@ -66,7 +66,7 @@ setInterval(() => {}, 1e6);
 `,
   );
   const words = ['--pid', '--fork', '--kill-child', '--mount-proc'];
-  // The shell is process 1.
+  // The shell has pid 1.
   const hook = join(root, 'test/helpers/ts-hook.js');
   const command = `'${process.execPath}' --import '${hook}' '${script}'; exit`;
   const child = Child.start(scope, 'unshare', [...words, 'sh', '-c', command], {
@@ -76,7 +76,7 @@ setInterval(() => {}, 1e6);
 }
 
 describe.runIf(process.getuid?.() === 0)('a state folder shared by two containers', () => {
-  test('the run folders of each are safe from the other', async ({scope}) => {
+  test('neither removes the run folders of the other', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
     const make = `return await makeRunFolder(${JSON.stringify(stateDir)})`;
     const here = await makeRunFolder(stateDir);
@@ -84,7 +84,7 @@ describe.runIf(process.getuid?.() === 0)('a state folder shared by two container
     const {said: third} = await inNamespace(scope, make);
     const own = await makeRunFolder(stateDir);
     for (const folder of [here, there, third, own]) expect(existsSync(folder), folder).toBe(true);
-    // Whether it has ended cannot be seen from here: it stays for a month.
+    // Whether it has ended is not visible from here: its folder stays for a month.
     child.signal('SIGKILL');
     await child.exited;
     await makeRunFolder(stateDir);
@@ -115,7 +115,7 @@ return (await roster.living()).map(({id}) => id).join();`;
     });
   });
 
-  test('what ran before the machine was started anew is removed', async ({scope}) => {
+  test('entries of processes from before the last boot are removed', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
     const roster = new Roster(stateDir);
     await roster.prepare();

@@ -1,4 +1,4 @@
-// Questions to a program, against real listeners: ports, readiness, which port is the one.
+// Checks of a program, with real listeners: ports, readiness, and the choice of the port.
 import {createServer as createHttpServer} from 'node:http';
 import {createServer, type Socket} from 'node:net';
 import {describe, expect} from 'vitest';
@@ -12,7 +12,7 @@ import {test} from '../../helpers/test.js';
 const BANNER: Readiness = {kind: 'banner', start: 'SSH-'};
 const http = (status: number): Readiness => ({kind: 'http', path: '/up', accept: (got) => got === status});
 
-describe('one question', () => {
+describe('one check', () => {
   test('HTTP: the status decides', async ({scope}) => {
     const port = await scope.listen(
       createHttpServer((q, r) => r.writeHead(q.url === '/up' ? 401 : 500).end()),
@@ -22,7 +22,7 @@ describe('one question', () => {
     expect(await ask(http(200), place)).toEqual({kind: 'wrong', what: 'status 401 to GET /up'});
   });
 
-  test('HTTP to what speaks none, or says nothing', async ({scope}) => {
+  test('HTTP to a server that does not speak it, or sends nothing', async ({scope}) => {
     const rude = await scope.listen(createServer((socket) => socket.end('SSH-2.0-x\r\n')));
     expect((await ask(http(200), {host: '127.0.0.1', port: rude})).kind).toBe('silent');
     const mute = await scope.listen(createServer());
@@ -54,7 +54,7 @@ describe('one question', () => {
   });
 });
 
-test('of several places a hanging one does not hold up the one that answers', async ({scope}) => {
+test('of several addresses, one that hangs does not delay one that answers', async ({scope}) => {
   const mute = await scope.listen(createServer());
   const good = await scope.listen(createHttpServer((_, r) => r.end()));
   const places = [mute, good].map((port) => ({host: '127.0.0.1', port}));
@@ -70,7 +70,7 @@ test('of several places a hanging one does not hold up the one that answers', as
   expect(ready?.port).toBe(good);
 });
 
-test('an answer counts when it is confirmed, and is asked for again until then', async ({scope}) => {
+test('an answer counts when it is confirmed; until then the check repeats', async ({scope}) => {
   const port = await scope.listen(createServer((socket) => void socket.destroy()));
   const asked: number[] = [];
   const ready = await untilReady({
@@ -83,8 +83,8 @@ test('an answer counts when it is confirmed, and is asked for again until then',
   expect(asked).toEqual([port, port, port]);
 });
 
-describe('which port', () => {
-  test('one that the program names, else the lowest', () => {
+describe('the choice of the port', () => {
+  test('the port that the program names, otherwise the lowest', () => {
     expect(choosePort([], [])).toBeUndefined();
     expect(choosePort([4000, 5173], [])).toEqual({port: 4000, sure: false});
     expect(choosePort([4000, 5173], ['  Local: http://localhost:5173/'])).toEqual({port: 5173, sure: true});
@@ -92,12 +92,12 @@ describe('which port', () => {
     expect(choosePort([4000], ['compiled 4000 modules'])).toEqual({port: 4000, sure: true});
   });
 
-  test('never the debugger’s, unless there is no other', () => {
+  test('the debugger’s only when there is no other', () => {
     expect(choosePort([3000, 9229], ['Debugger listening on ws://127.0.0.1:9229/x'])?.port).toBe(3000);
     expect(choosePort([9229], [])?.port).toBe(9229);
   });
 
-  test('an unnamed one is believed when nothing has changed for a while', async () => {
+  test('an unnamed port counts when nothing has changed for a while', async () => {
     let now = 0;
     let ports = [3000];
     const places = discoverPlaces({ports: async () => ports, lines: () => [], now: () => now});
@@ -120,7 +120,7 @@ describe('ports of this machine', () => {
     expect(await isTaken(await freePort())).toBe(false);
   });
 
-  test('of a process: by /proc here, by lsof elsewhere, the same', async ({scope}) => {
+  test('of a process: the same by /proc and by lsof', async ({scope}) => {
     const source = `const net = require('node:net');
 const open = (host) => new Promise((r) => { const s = net.createServer().listen(0, host, () => r(s.address().port)); });
 Promise.all(['127.0.0.1', '::1', '0.0.0.0'].map(open)).then((ports) => console.log(ports.join()));`;

@@ -23,7 +23,7 @@ interface Told {
   children: number[];
 }
 
-/** A process that launches a program and tells its pid, then waits to be killed. */
+/** A process that launches a program, prints its pid, and waits to be killed. */
 async function launcher(scope: Scope, source: string): Promise<{child: Child; told: Told}> {
   const script = join(await scope.tempDir('launcher'), 'launcher.mjs');
   const stateDir = await scope.tempDir('state');
@@ -48,7 +48,7 @@ console.log(JSON.stringify({program: program.pid, folder: run + '/' + readdirSyn
   return {child, told: JSON.parse(await child.line((line) => line.startsWith('{')))};
 }
 
-test('an obedient program', async ({scope}) => {
+test('a program that obeys SIGTERM', async ({scope}) => {
   const {child, told} = await launcher(scope, 'await listen(Number(argv[0]));');
   expect(isAlive(told.program)).toBe(true);
   expect(withArgument(told.folder)).toHaveLength(1);
@@ -57,7 +57,7 @@ test('an obedient program', async ({scope}) => {
   await until(() => withArgument(told.folder).length === 0);
 });
 
-test('one that ignores SIGTERM, with children in and out of its group', async ({scope}) => {
+test('a program that ignores SIGTERM, with children in and out of its group', async ({scope}) => {
   const {child, told} = await launcher(
     scope,
     `process.on('SIGTERM', () => {});
@@ -72,7 +72,7 @@ await listen(Number(argv[0]));`,
   await until(() => withArgument(told.folder).length === 0);
 });
 
-test('a child that took the mark off is left alone', async ({scope}) => {
+test('a child without the mark is left alone', async ({scope}) => {
   const {child, told} = await launcher(
     scope,
     `const {TUNL_LAUNCH, ...env} = process.env;

@@ -10,14 +10,14 @@ function acknowledge(pace: BulkPace, now: number, ms: number, bytesPerMs: number
 }
 
 describe('bulk', () => {
-  test('alone has no limit, nor beside what its own stream sends between', () => {
+  test('alone has no limit, also beside frames of its own stream', () => {
     const pace = new BulkPace();
     expect(pace.limit(0, RTT_MS)).toBe(Number.POSITIVE_INFINITY);
     pace.small(15, 0);
     expect(pace.limit(0, RTT_MS)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('beside small frames is held to what the link holds, until they stop coming', () => {
+  test('beside small frames is limited to what the link holds, until there are no more of them', () => {
     const pace = new BulkPace();
     acknowledge(pace, 0, 100, 100 * KIB);
     pace.small(16, 100);
@@ -26,7 +26,7 @@ describe('bulk', () => {
     expect(pace.limit(400, RTT_MS)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('keeps a floor on links that are short, slow, or stood still: less of one where a queue would take long', () => {
+  test('keeps a minimum on links that are short, slow, or were stopped, and a smaller one when a queue would take long', () => {
     const pace = new BulkPace();
     const limits = (now: number) => [1, 4, 5, RTT_MS].map((rttMs) => pace.limit(now, rttMs) / KIB);
     pace.small(16, 0);
@@ -36,13 +36,13 @@ describe('bulk', () => {
     expect(limits(100)).toEqual([512, 512, 128, 128]);
   });
 
-  test('is not limited where no round trip is known', () => {
+  test('has no limit when no round trip is known', () => {
     const pace = new BulkPace();
     pace.small(16, 0);
     expect(pace.limit(0, Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('finds the rate of a link that has more to give', () => {
+  test('finds the rate of a link that can carry more', () => {
     const pace = new BulkPace();
     const linkBytesPerMs = 1_000 * KIB;
     let now = 0;

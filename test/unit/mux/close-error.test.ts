@@ -7,15 +7,15 @@ test('an orderly end is no error', () => {
 });
 
 test.each([...VIOLATION_CODES, 'SESSION_RANGE', 'TAKEN_OVER', 'RELAY_BUSY', 'TOKEN_WRONG'])(
-  '%s keeps its code and the peer’s words',
+  '%s keeps its code and the peer’s message',
   (code) => {
     expect(closeError(code, 'why')).toMatchObject({code, message: expect.stringContaining('why')});
   },
 );
 
-// What the peer may not decide for this side: how its process ends, or that it blames its user.
+// The peer may not decide the exit code of this process, or blame its user.
 test.each(['UNEXPECTED', 'USAGE', 'constructor', '__proto__', '', 'A_CODE_OF_TOMORROW'])(
-  '%j is a lost relay',
+  '%j counts as a lost relay',
   (code) => {
     expect(closeError(code, 'why')).toMatchObject({code: 'RELAY_LOST'});
   },

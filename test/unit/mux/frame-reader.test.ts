@@ -10,7 +10,7 @@ type Heard =
   | {frame: number; streamId: number; payload: string}
   | {violation: string};
 
-/** What is heard of these bytes. Data of even streams is not wanted. */
+/** The events for these bytes. Data of even streams is not wanted. */
 function hear(bytes: Buffer, cuts: readonly number[] = []): Heard[] {
   const heard: Heard[] = [];
   const reader = new FrameReader({
@@ -45,7 +45,7 @@ const good = fc.oneof(
 );
 
 describe('a frame reader', () => {
-  test('hears the same however the bytes are cut', () => {
+  test('reports the same events for any cuts', () => {
     fc.assert(
       fc.property(fc.array(good, {maxLength: 20}), sizes, (frames, cuts) => {
         const bytes = Buffer.concat(frames);
@@ -60,7 +60,7 @@ describe('a frame reader', () => {
     );
   });
 
-  test('hears the same of any bytes at all, and at most one violation, as the last thing', () => {
+  test('reports the same for random bytes, and at most one violation, as the last event', () => {
     const anything = fc.array(fc.oneof(good, fc.uint8Array({maxLength: 40})), {maxLength: 8});
     fc.assert(
       fc.property(anything, sizes, (parts, cuts) => {
@@ -76,7 +76,7 @@ describe('a frame reader', () => {
   const shortest: Partial<Record<number, number>> = {[FRAME.data]: 1, [FRAME.open]: 1, [FRAME.credit]: 4};
 
   test.each(Object.entries(FRAME))(
-    'takes a %s frame of every size that it may have, and no other',
+    'accepts a %s frame of every allowed size, and no other',
     (_name, type) => {
       const limit = frameLimit(type) as number;
       const streamId = type === FRAME.control ? 0 : 7;
@@ -89,7 +89,7 @@ describe('a frame reader', () => {
         ]);
       }
       for (const length of [limit + 1, 0xff_ffff, ...(least > 0 ? [0, least - 1] : [])]) {
-        // The header alone is enough: nothing is waited for, no memory is taken.
+        // The header alone is enough: the reader waits for nothing and allocates nothing.
         expect(hear(frame(type, streamId, '', length))).toEqual([
           {violation: `a frame of type ${type} cannot have ${length} bytes`},
         ]);
@@ -121,7 +121,7 @@ describe('a frame reader', () => {
     );
   });
 
-  test('says nothing after a violation, not of the same chunk and not of a later one', () => {
+  test('reports nothing after a violation, neither from the same chunk nor from a later one', () => {
     const bytes = Buffer.concat([fin(1), frame(0x7f, 1), fin(1), data(1, 'abc')]);
     const heard: Heard[] = [{frame: FRAME.fin, streamId: 1, payload: ''}, {violation: expect.any(String)}];
     expect(hear(bytes)).toEqual(heard);
@@ -131,7 +131,7 @@ describe('a frame reader', () => {
   test.each([
     ['in front of a data frame', Buffer.concat([fin(1), data(1, 'abc'), fin(1)])],
     ['in front of a short frame', Buffer.concat([fin(1), control({}), fin(1)])],
-  ])('says nothing more once it was stopped %s', (_where, bytes) => {
+  ])('reports nothing after it was stopped %s', (_where, bytes) => {
     let heard = 0;
     const reader = new FrameReader({
       onDataStart: () => expect.unreachable(),
@@ -147,7 +147,7 @@ describe('a frame reader', () => {
     expect(heard).toBe(1);
   });
 
-  test('says nothing more when a data frame stops it at its start', () => {
+  test('reports nothing after a data frame stops it at its start', () => {
     const reader: FrameReader = new FrameReader({
       onDataStart() {
         reader.stop();
@@ -160,7 +160,7 @@ describe('a frame reader', () => {
     reader.push(Buffer.concat([data(1, 'abc'), fin(1)]));
   });
 
-  test('passes data on uncopied', () => {
+  test('passes on data without a copy', () => {
     const bytes = data(1, Buffer.alloc(LIMITS.dataBytes, 7));
     const seen: Buffer[] = [];
     const reader = new FrameReader({

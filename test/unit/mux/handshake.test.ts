@@ -12,7 +12,7 @@ import {ManualClock} from '../../helpers/manual-clock.js';
 import {RawPeer, settle} from '../../mux/raw-peer.js';
 import {ack, message, segment} from '../../mux/wire-bytes.js';
 
-/** An agent in front of a relay made of bytes. */
+/** An agent with a relay made of bytes. */
 async function agent(options: Partial<AgentHandshake> = {}) {
   const clock = new ManualClock();
   const [mine, theirs] = createPipe();
@@ -47,7 +47,7 @@ const welcome = {
 };
 
 describe('an agent', () => {
-  test('waits for the challenge, says hello with a nonce of its own, and takes the welcome', async () => {
+  test('waits for the challenge, sends hello with its own nonce, and accepts the welcome', async () => {
     const {peer, attached, outcome, say} = await agent();
     expect(peer.messages).toEqual([]);
     await say(challenge);
@@ -59,7 +59,7 @@ describe('an agent', () => {
     expect(await outcome).toEqual({welcome});
   });
 
-  test('tells a relay that may have begun a session that nobody wants it, when it ends', async () => {
+  test('closes a session that the relay may have begun when the agent ends during the handshake', async () => {
     const leaving = new AbortController();
     const {peer, outcome, say} = await agent({leaving: leaving.signal});
     await say(challenge);
@@ -67,12 +67,12 @@ describe('an agent', () => {
     await settle();
     expect(await outcome).toMatchObject({error: {code: 'ABORTED'}});
     expect(peer.messages.map(({type}) => type)).toEqual(['hello', 'close']);
-    // What crosses with it is nobody's.
+    // A welcome that crosses with the close is ignored.
     await say(welcome);
     expect(peer.messages).toHaveLength(2);
   });
 
-  test('says nothing to one that knows of no session yet', async () => {
+  test('sends no close to a relay that does not know a session yet', async () => {
     const leaving = new AbortController();
     const {peer, outcome} = await agent({leaving: leaving.signal});
     leaving.abort();
@@ -86,21 +86,21 @@ describe('an agent', () => {
     signature: `${relayNonce} ${agentNonce}`,
   });
 
-  test('proves who it is, on this link and with both nonces, when it is asked to', async () => {
+  test('proves its identity, on this link and with both nonces, on request', async () => {
     const {peer, say, carrier} = await agent({identify});
     await say({...challenge, identify: 'r1.example'});
     const [hello] = peer.messages as [Hello];
     expect(hello.identity).toEqual({key: carrier.label, signature: `${challenge.nonce} ${hello.nonce}`});
   });
 
-  test('signs nothing when it is not asked', async () => {
+  test('signs nothing without a request', async () => {
     const {peer, say} = await agent({identify});
     await say(challenge);
     expect(peer.messages).toMatchObject([{type: 'hello', software: 'agent/test'}]);
     expect(peer.messages[0]).not.toHaveProperty('identity');
   });
 
-  test('proves its key beside a token where the relay notes keys, and goes without when it cannot', async () => {
+  test('proves its key beside a token when the relay notes keys, and continues without when it cannot', async () => {
     const noting = {...challenge, features: ['identity', 'of-next-year']};
     const able = await agent({identify});
     await able.say(noting);
@@ -148,7 +148,7 @@ describe('an agent', () => {
   test.each([
     ['challenge', []],
     ['welcome', [challenge]],
-  ])('waits for the %s no longer than its time, however alive the relay is', async (due, said) => {
+  ])('waits for the %s at most for its time, however alive the relay is', async (due, said) => {
     const clock = new ManualClock();
     const {outcome, say, peer} = await agent({clock, timeoutMs: 10_000});
     await say(...said);
@@ -163,7 +163,7 @@ describe('an agent', () => {
     expect(peer.closed).toBe(true);
   });
 
-  test('tells a relay of a later version', async () => {
+  test('recognises a relay of a later version', async () => {
     const {outcome, say, peer} = await agent();
     await say({...challenge, protocol: PROTOCOL_VERSION + 1});
     expect(await outcome).toMatchObject({error: {code: 'RELAY_TOO_NEW'}});
@@ -202,19 +202,19 @@ describe('an agent', () => {
     expect(peer.closed).toBe(true);
   });
 
-  test('calls a link that closes lost', async () => {
+  test('reports a link that closes as lost', async () => {
     const {outcome, carrier} = await agent();
     carrier.destroy(new Error('cut'));
     expect(await outcome).toMatchObject({error: {code: 'RELAY_LOST'}});
   });
 
-  test('finds a relay that says nothing at all as soon', async () => {
+  test('notices a relay that sends nothing at all at the same time', async () => {
     const {outcome, clock} = await agent();
     clock.advance(10_000);
     expect(await outcome).toMatchObject({error: {code: 'RELAY_TIMEOUT'}});
   });
 
-  test('stops at its signal, before or while it waits, and leaves nothing behind', async () => {
+  test('stops at its signal, before or during a wait, and leaves nothing behind', async () => {
     const before = await agent({signal: AbortSignal.abort()});
     expect(await before.outcome).toMatchObject({error: {code: 'ABORTED'}});
     const stop = new AbortController();
@@ -261,7 +261,7 @@ describe('an agent', () => {
       /secret/,
     ],
     ['something that is no message', (peer) => peer.send(message({type: 'nonsense'})), /malformed/],
-  ])('takes %s for a violation', async (_what, attack, reason) => {
+  ])('treats %s as a violation', async (_what, attack, reason) => {
     const {peer, outcome, attached} = await agent();
     attack(peer);
     await settle();
@@ -281,7 +281,7 @@ describe('an agent', () => {
       return {...world, ticket, hello, facts};
     };
 
-    test('proves itself, and believes a relay that does', async () => {
+    test('proves itself, and accepts a relay that proves itself', async () => {
       const {ticket, hello, facts, say, outcome} = await setUp();
       expect(hello.resume).toMatchObject({id: ticket.id, received: 1_234});
       const verdict = ticket.check(facts, 1_234, hello.resume?.proof ?? '');
@@ -291,7 +291,7 @@ describe('an agent', () => {
       expect(await outcome).toMatchObject({welcome: {received: 99}});
     });
 
-    test('asks a session whose old link may still live at the last moment, and tells it how that ended', async () => {
+    test('asks a session with a live old link as late as possible, and tells it the result', async () => {
       const ways: [string, (world: Awaited<ReturnType<typeof agent>>) => void | Promise<void>][] = [
         ['refused', ({say}) => say({type: 'refused', code: 'SESSION_UNKNOWN', message: ''})],
         ['violation', ({peer}) => peer.send(ack(0))],
@@ -327,7 +327,7 @@ describe('an agent', () => {
       ['another epoch', (proof) => ({proof, epoch: 77})],
       ['no proof', () => ({})],
       ['a made-up proof', () => ({proof: newSecret()})],
-    ])('does not believe a welcome with %s', async (_what, change) => {
+    ])('does not accept a welcome with %s', async (_what, change) => {
       const {ticket, hello, facts, say, outcome, attached} = await setUp();
       const verdict = ticket.check(facts, 1_234, hello.resume?.proof ?? '');
       if (!verdict.ok) return expect.unreachable();
@@ -361,7 +361,7 @@ describe('a relay', () => {
 
   const hello = {type: 'hello', software: 'agent/test', nonce: newNonce()};
 
-  test('challenges at once, with a nonce that no other link has', async () => {
+  test('challenges at once, with a unique nonce', async () => {
     const both = [relay(), relay()];
     await settle();
     const nonces = both.map(({peer}) => {
@@ -373,7 +373,7 @@ describe('a relay', () => {
     expect(nonces[0]).not.toBe(nonces[1]);
   });
 
-  test('hands on the hello with the nonce that it answers', async () => {
+  test('passes on the hello with the nonce that it answers', async () => {
     let seen = '';
     const {peer, hellos} = relay((_link, _hello, nonce) => {
       seen = nonce;
@@ -385,7 +385,7 @@ describe('a relay', () => {
     expect(peer.messages).toMatchObject([{nonce: seen}]);
   });
 
-  test('gives an agent that says nothing up in time', async () => {
+  test('gives up in time when the agent sends nothing', async () => {
     const {clock, peer, failed} = relay();
     await settle();
     clock.advance(9_999);
@@ -402,7 +402,7 @@ describe('a relay', () => {
     expect([peer.closed, clock.pending]).toEqual([true, 0]);
   });
 
-  test('hears of a link that closes, once', async () => {
+  test('is told about a link that closes, once', async () => {
     const {carrier, failed, clock} = relay();
     carrier.destroy(new Error('cut'));
     await settle();
@@ -410,7 +410,7 @@ describe('a relay', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('refuses with a code, in no more words than the agent takes', async () => {
+  test('refuses with a code, and with a text that is short enough for the agent', async () => {
     const {peer} = relay((link) => refuseHello(link, 'RELAY_BUSY', 'x'.repeat(1_000), 5_000));
     await settle();
     peer.send(message(hello));
@@ -434,7 +434,7 @@ describe('a relay', () => {
     ['a welcome', (peer) => peer.send(message(welcome))],
     ['a close', (peer) => peer.send(message({type: 'close', code: 'CLOSED', message: ''}))],
     ['something that is no message', (peer) => peer.send(message([]))],
-  ])('takes %s for a violation', async (_what, attack) => {
+  ])('treats %s as a violation', async (_what, attack) => {
     const {peer, failed, hellos} = relay();
     await settle();
     attack(peer);

@@ -44,7 +44,7 @@ function write(lane: Lane, pool: CountingPool, {id, type, length, adopted}: Fram
   place.buffer.fill(id, place.at + FRAME_HEADER, place.at + place.length);
 }
 
-/** Takes segment after segment; `onTaken` hears of the frames in each. */
+/** Takes segment after segment; `onTaken` gets the frames of each. */
 function takeAll(lane: Lane, onTaken: (ids: number[]) => void = () => {}): Omit<Frame, 'adopted'>[] {
   const all: Omit<Frame, 'adopted'>[] = [];
   for (let segment = lane.take(); segment !== undefined; segment = lane.take()) {
@@ -65,8 +65,8 @@ function takeAll(lane: Lane, onTaken: (ids: number[]) => void = () => {}): Omit<
   return all;
 }
 
-describe('a lane that is written anew', () => {
-  test('keeps what is to be kept, in order, in few blocks, and every stream can tell whether it still waits', () => {
+describe('a lane that is rewritten', () => {
+  test('keeps the right frames, in order, in few blocks, and knows whether a stream’s frames still wait', () => {
     fc.assert(
       fc.property(frames, frames, fc.uniqueArray(fc.integer({min: 1, max: 8})), (first, second, dead) => {
         const pool = new CountingPool();
@@ -81,7 +81,7 @@ describe('a lane that is written anew', () => {
           (_type, id) => !dead.includes(id),
           (id, mark) => marks.set(id, mark),
         );
-        // Two neighbours would not have fitted into one block.
+        // Two neighbours would not fit into one block.
         const capacity = BLOCK_BYTES - HEADER_ROOM;
         expect(pool.out).toBeLessThanOrEqual(Math.ceil((2 * lane.bytes) / capacity) + 1);
         const alive = ({id}: {id: number}) => !dead.includes(id);

@@ -9,7 +9,10 @@ import {RawPeer, settle} from '../../mux/raw-peer.js';
 import {StuckCarrier} from '../../mux/stuck-carrier.js';
 import {ack, message, ping, pong, record, segment} from '../../mux/wire-bytes.js';
 
-/** A link and the bytes at its other end; everything under way arrives in `settle`. `measured`: its first pings were answered. */
+/**
+ * A link and the bytes at its other end; `settle` lets everything under way arrive. `measured`: its first pings were
+ * answered.
+ */
 async function linked({stuck = false, measured = false, highWaterBytes = 256 * 1024} = {}) {
   const clock = new ManualClock();
   const [mine, theirs] = createPipe();
@@ -46,7 +49,7 @@ async function linked({stuck = false, measured = false, highWaterBytes = 256 * 1
 }
 
 describe('silence', () => {
-  test('of five seconds brings a ping, of fifteen the end', async () => {
+  test('of five seconds causes a ping, of fifteen the end', async () => {
     const {link, peer, closes, pass, clock} = await linked();
     // The first ping of a link measures its round trip.
     expect(peer.pings).toBe(1);
@@ -63,7 +66,7 @@ describe('silence', () => {
     expect([link.closed, peer.closed, clock.pending]).toEqual([true, true, 0]);
   });
 
-  test('is counted from the last byte, whatever it was, and whenever the timer happens to run', async () => {
+  test('counts from the last byte of any kind, whenever the timer runs', async () => {
     const {peer, closes, pass} = await linked();
     await pass(1_000);
     peer.send(ack(0));
@@ -80,7 +83,7 @@ describe('silence', () => {
     expect(closes).toHaveLength(1);
   });
 
-  test('there is none while bytes come: no ping at all', async () => {
+  test('does not exist while bytes come: there is no ping', async () => {
     const {peer, closes, pass} = await linked();
     for (let i = 0; i < 30; i += 1) {
       await pass(2_000);
@@ -90,7 +93,7 @@ describe('silence', () => {
     expect([peer.pings, closes.length]).toEqual([1, 0]);
   });
 
-  test('that pongs break goes on for ever', async () => {
+  test('that pongs interrupt goes on for ever', async () => {
     const {peer, closes, pass} = await linked({measured: true});
     for (let i = 0; i < 10; i += 1) {
       await pass(5_000);
@@ -101,8 +104,8 @@ describe('silence', () => {
   });
 });
 
-describe('a process that stood still', () => {
-  test('asks again before it gives the peer up, and lives when something comes', async () => {
+describe('a process that was stopped', () => {
+  test('pings again before it gives up the peer, and the link lives when something comes', async () => {
     const {clock, peer, closes, pass} = await linked({measured: true});
     clock.jump(60_000);
     await settle();
@@ -115,7 +118,7 @@ describe('a process that stood still', () => {
     expect([peer.pings, closes.length]).toEqual([4, 0]);
   });
 
-  test('gives it up two seconds later when nothing comes', async () => {
+  test('gives up two seconds later when nothing comes', async () => {
     const {clock, closes, pass} = await linked();
     clock.jump(60_000);
     await pass(1_999);
@@ -124,7 +127,7 @@ describe('a process that stood still', () => {
     expect(closes).toMatchObject([{code: 'RELAY_LOST'}]);
   });
 
-  test('a timer that is a little late is no standstill', async () => {
+  test('is not assumed when a timer is a little late', async () => {
     const {clock, closes} = await linked();
     clock.advance(14_000);
     clock.jump(2_500);
@@ -134,7 +137,7 @@ describe('a process that stood still', () => {
 });
 
 describe('a probe', () => {
-  test('ends a link that does not answer within its time', async () => {
+  test('ends a link that does not answer in time', async () => {
     const {link, peer, closes, pass} = await linked();
     await pass(1_000);
     link.probe(3_000);
@@ -146,7 +149,7 @@ describe('a probe', () => {
     expect(closes).toMatchObject([{code: 'RELAY_LOST'}]);
   });
 
-  test('leaves one that answers as it was', async () => {
+  test('changes nothing on a link that answers', async () => {
     const {link, peer, closes, pass, clock} = await linked({measured: true});
     await pass(1_000);
     link.probe(3_000);
@@ -164,7 +167,7 @@ describe('a probe', () => {
 });
 
 describe('the round trip', () => {
-  test('is the shortest of those measured, by the ping that is under way alone', async () => {
+  test('is the shortest measured one, by the current ping alone', async () => {
     const {link, peer, pass} = await linked();
     expect(link.rttMs).toBe(Number.POSITIVE_INFINITY);
     expect(growWithinMs(link)).toBe(2);
@@ -175,7 +178,7 @@ describe('the round trip', () => {
     peer.send(pong(1), pong(1));
     await settle();
     expect([link.rttMs, growWithinMs(link)]).toEqual([80, 320]);
-    // The first one ran through cold code: two more follow at once, and no fourth.
+    // The first ping ran through cold code: two more follow at once, and no fourth.
     await pass(30);
     peer.send(pong(2));
     await settle();
@@ -190,8 +193,8 @@ describe('the round trip', () => {
   });
 });
 
-describe('what a link is given', () => {
-  test('reaches its sink: session bytes, acks, messages; pings are answered with their own bytes', async () => {
+describe('input of a link', () => {
+  test('reaches its sink: session bytes, acks, messages; pings are answered with the same bytes', async () => {
     const {peer, acks, messages, bytes} = await linked();
     const goaway = {type: 'goaway', message: 'x', afterMs: 5, relays: []};
     peer.send(segment(Buffer.alloc(10)), ack(2 ** 40), message(goaway), ping(77));
@@ -199,7 +202,7 @@ describe('what a link is given', () => {
     expect([bytes(), acks, messages, peer.pongs]).toEqual([10, [2 ** 40], [goaway], 1]);
   });
 
-  test('ends it with PROTOCOL when it cannot be, and the peer is told', async () => {
+  test('ends it with PROTOCOL when it is invalid, and the peer gets the reason', async () => {
     const {link, peer, closes} = await linked();
     peer.send(record(0x55, 'x'), ack(1));
     await settle();
@@ -210,7 +213,7 @@ describe('what a link is given', () => {
 });
 
 describe('an end', () => {
-  test('with a reason is told once, no longer than the peer takes', async () => {
+  test('with a reason is sent once, cut to the peer’s limit', async () => {
     const {link, peer, closes, clock} = await linked();
     link.endWith('TAKEN_OVER', 'x'.repeat(10_000));
     link.endWith('CLOSED', 'again');
@@ -220,7 +223,7 @@ describe('an end', () => {
     expect([closes, clock.pending]).toEqual([[undefined], 0]);
   });
 
-  test('leaves no timer, whichever way', async () => {
+  test('leaves no timer in any case', async () => {
     for (const end of ['end', 'destroy'] as const) {
       const {link, closes, clock} = await linked();
       link[end]();
@@ -234,7 +237,7 @@ describe('an end', () => {
   });
 });
 
-describe('on a carrier that is full', () => {
+describe('on a full carrier', () => {
   test('the last ack and the last pong are kept, and go out with the drain', async () => {
     const {link, slow, peer, drains} = await linked({stuck: true});
     const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
@@ -252,7 +255,7 @@ describe('on a carrier that is full', () => {
     expect(drains()).toBeGreaterThanOrEqual(1);
   });
 
-  test('an ack that went with session bytes meanwhile is not told again', async () => {
+  test('an ack that went out with session bytes meanwhile is not repeated', async () => {
     const {link, slow, peer} = await linked({stuck: true});
     const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
     for (let i = 0; i < 5; i += 1) link.sendSegment(bulk, 100, bulk.length, undefined, () => {});
@@ -263,7 +266,7 @@ describe('on a carrier that is full', () => {
     expect(peer.acks).toEqual([2_000]);
   });
 
-  test('nothing is kept back before the carrier asked for it: nobody would say when to go on', async () => {
+  test('nothing is held back before the carrier asks for it, because no drain would follow', async () => {
     const {link, slow, peer} = await linked({stuck: true, highWaterBytes: 16 * 1024 * 1024});
     const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
     for (let i = 0; i < 5; i += 1) link.sendSegment(bulk, 100, bulk.length, undefined, () => {});
@@ -274,7 +277,7 @@ describe('on a carrier that is full', () => {
     expect(slow.bufferedBytes).toBe(full + 24);
   });
 
-  test('why the session ends is told all the same', async () => {
+  test('the reason of the session’s end is sent nevertheless', async () => {
     const {link, slow, peer} = await linked({stuck: true});
     const bulk = Buffer.alloc(LIMITS.segmentBytes + 100);
     for (let i = 0; i < 5; i += 1) link.sendSegment(bulk, 100, bulk.length, undefined, () => {});

@@ -5,7 +5,7 @@ import {HEADER_ROOM} from '../../../src/lib/mux/lane.js';
 import {type LaneName, Outbox} from '../../../src/lib/mux/outbox.js';
 import {CountingPool} from '../../mux/counting-pool.js';
 
-/** A carrier that reads the blocks late: until it has `taken` them it holds them by reference, as a socket does. */
+/** A carrier that reads blocks late: until it has `taken` them it keeps them by reference, like a socket. */
 class LateCarrier {
   #queue: {buffer: Buffer; start: number; end: number; written: () => void}[] = [];
   readonly #peer: Buffer[];
@@ -21,7 +21,7 @@ class LateCarrier {
     return true;
   };
 
-  /** The next blocks reach the peer; of the last one `cut` bytes do not. */
+  /** The next blocks reach the peer, except `cut` bytes of the last one. */
   take(blocks: number, cut = 0): void {
     for (const [i, {buffer, start, end, written}] of this.#queue.splice(0, blocks).entries()) {
       const upTo = i === blocks - 1 ? Math.max(start, end - cut) : end;
@@ -39,7 +39,7 @@ class LateCarrier {
   }
 }
 
-/** An outbox, what was put into it in which order, and a peer that keeps what reaches it. */
+/** An outbox, its input in order, and a peer that keeps what it receives. */
 class World {
   readonly pool = new CountingPool(4);
   readonly outbox = new Outbox(this.pool);
@@ -60,7 +60,7 @@ class World {
     return Buffer.concat(this.#kept);
   }
 
-  /** Bytes that differ from their neighbours, from frame to frame and from place to place. */
+  /** Bytes that differ from frame to frame and from place to place. */
   #bytes(length: number): Buffer {
     const bytes = Buffer.alloc(length);
     for (let i = 0; i < length; i += 1) bytes[i] = (this.#count * 37 + i * 11 + (i >> 8)) & 0xff;
@@ -123,7 +123,7 @@ class World {
     expect(this.outbox.ackedBytes).toBe(count);
   }
 
-  /** The carrier breaks somewhere in what is under way; the next one goes on where the peer says. */
+  /** The carrier breaks somewhere in the bytes under way; the next one continues at the peer's position. */
   cut(blocks: number, bytes: number): void {
     this.carrier.take(Math.min(blocks, this.carrier.waiting), bytes);
     const old = this.carrier;
@@ -190,7 +190,7 @@ const steps = fc.array(
 );
 
 describe('an outbox', () => {
-  test('delivers exactly what was sealed, over any number of carriers, and gives every block back', () => {
+  test('delivers exactly the sealed bytes, over any number of carriers, and returns every block', () => {
     fc.assert(
       fc.property(steps, (all) => {
         const world = new World();
@@ -205,7 +205,7 @@ describe('an outbox', () => {
     );
   });
 
-  test('gives every block back when it is cleared in the middle, but none that a carrier still reads', () => {
+  test('returns every block when it is cleared in the middle, except those that a carrier still reads', () => {
     fc.assert(
       fc.property(steps, (all) => {
         const world = new World();
@@ -222,12 +222,12 @@ describe('an outbox', () => {
     );
   });
 
-  test('an ack that comes before the carrier has let go frees nothing yet', () => {
+  test('an ack that comes before the carrier has released the block frees nothing yet', () => {
     const world = new World();
     world.claim('urgent', 1000, 1000);
     world.sealUrgent();
     world.send();
-    // A peer may guess what it will be sent.
+    // A peer may guess the bytes that it will get.
     expect(world.outbox.acknowledge(1000)).toBe(true);
     expect(world.pool.out).toBe(1);
     world.carrier.take(1);
@@ -244,7 +244,7 @@ describe('an outbox', () => {
     return world;
   }
 
-  test('refuses an ack of more than was sent and one that goes back, and stays as it was', () => {
+  test('refuses an ack of more than was sent and one that goes back, and stays unchanged', () => {
     const world = sent(1000);
     world.claim('urgent', 500, 500);
     world.sealUrgent();
@@ -256,7 +256,7 @@ describe('an outbox', () => {
     world.finish();
   });
 
-  test('refuses to go back behind an ack or beyond what was ever sent, and stays as it was', () => {
+  test('refuses to go back behind an ack or beyond the sent bytes, and stays unchanged', () => {
     const world = sent(1000);
     expect(world.outbox.acknowledge(400)).toBe(true);
     world.claim('urgent', 500, 500);
@@ -266,7 +266,7 @@ describe('an outbox', () => {
     world.finish();
   });
 
-  test('takes an ack only of what this carrier brought, although an earlier one had brought more', () => {
+  test('accepts only acks of bytes on this carrier, although an earlier one carried more', () => {
     const world = sent(1000);
     expect(world.outbox.rewind(100)).toBe(true);
     expect(world.outbox.acknowledge(101)).toBe(false);
@@ -301,7 +301,7 @@ describe('an outbox', () => {
     expect(world.pool.out).toBe(0);
   });
 
-  test('without keeping, a block goes back as soon as the carrier has let go', () => {
+  test('without replay, a block is returned as soon as the carrier has released it', () => {
     const pool = new CountingPool();
     const outbox = new Outbox(pool, {keepForReplay: false});
     const peer: Buffer[] = [];

@@ -1,4 +1,4 @@
-// An old link and a new one that bring the same bytes: what is counted, what is new, and when the peer is told.
+// An old link and a new one that bring the same bytes: the counts, the new bytes, and the time of the ack.
 
 import {expect, test} from 'vitest';
 import {Acks} from '../../../src/lib/mux/acks.js';
@@ -22,7 +22,7 @@ function setUp() {
 
 const bytes = (length: number) => Buffer.alloc(length);
 
-test('from the hello on nothing is acknowledged, and after one that came to nothing it is', () => {
+test('from the hello on nothing is acknowledged, and after a failed handshake it is', () => {
   const {acks, overlap, told, settleTime} = setUp();
   acks.count(10);
   expect(overlap.offer()).toBe(10);
@@ -35,7 +35,7 @@ test('from the hello on nothing is acknowledged, and after one that came to noth
   expect(told).toEqual([15]);
 });
 
-test('the last of several hellos lets the acks go', () => {
+test('the last of several hellos releases the acks', () => {
   const {acks, overlap, told, settleTime} = setUp();
   overlap.offer();
   overlap.offer();
@@ -48,7 +48,7 @@ test('the last of several hellos lets the acks go', () => {
   expect(told).toEqual([10]);
 });
 
-test('what the old link brought after the hello is skipped on the new one, and acknowledged when all of it has come', () => {
+test('bytes that the old link brought after the hello are skipped on the new one, and acknowledged when all of them have come', () => {
   const {acks, overlap, told, settleTime} = setUp();
   acks.count(10);
   const offered = overlap.offer();
@@ -75,7 +75,7 @@ test('a piece that ends with the repeated bytes has nothing new', () => {
   expect(overlap.repeats).toBe(false);
 });
 
-test('a link on which the peer was told of nothing less repeats nothing', () => {
+test('a link whose hello had the full count repeats nothing', () => {
   const {acks, overlap, told, settleTime} = setUp();
   acks.count(10);
   overlap.begin(undefined);

@@ -15,7 +15,7 @@ function setUp() {
   return {clock, watch, seen};
 }
 
-test('silence is pinged into, and ends in death', () => {
+test('silence causes a ping, and then the end', () => {
   const {clock, watch, seen} = setUp();
   watch.start();
   clock.advance(60_000);
@@ -23,7 +23,7 @@ test('silence is pinged into, and ends in death', () => {
   expect(clock.pending).toBe(0);
 });
 
-test('a peer that is heard of is not pinged', () => {
+test('a peer that sends is not pinged', () => {
   const {clock, watch, seen} = setUp();
   watch.start();
   for (let i = 0; i < 20; i++) {
@@ -33,7 +33,7 @@ test('a peer that is heard of is not pinged', () => {
   expect(seen).toEqual(['ping at 0']);
 });
 
-test('what is heard late counts from then', () => {
+test('bytes that are read late count from then', () => {
   const {clock, watch, seen} = setUp();
   watch.start();
   clock.advance(14_000);
@@ -44,7 +44,7 @@ test('what is heard late counts from then', () => {
   expect(seen.at(-1)).toBe('dead after 15000');
 });
 
-test('a probe wants an answer in its own time', () => {
+test('a probe needs an answer within its own time', () => {
   const {clock, watch, seen} = setUp();
   watch.start();
   clock.advance(1_000);
@@ -53,12 +53,12 @@ test('a probe wants an answer in its own time', () => {
   watch.probe(2_000);
   clock.advance(1_999);
   expect(seen).toEqual(['ping at 0', 'ping at 1001']);
-  // What came before the probe is no answer to it.
+  // Bytes from before the probe are no answer.
   clock.advance(1);
   expect(seen.at(-1)).toBe('dead after 2001');
 });
 
-test('a probe that is answered leaves the watch as it was', () => {
+test('an answered probe leaves the watch unchanged', () => {
   const {clock, watch, seen} = setUp();
   watch.start();
   watch.probe(2_000);
@@ -68,7 +68,7 @@ test('a probe that is answered leaves the watch as it was', () => {
   expect(seen).toEqual(['ping at 0', 'ping at 0', 'ping at 6000']);
 });
 
-test('a process that stood still asks first', () => {
+test('a process that was stopped pings first', () => {
   const {clock, watch, seen} = setUp();
   watch.start();
   clock.jump(3_600_000);
@@ -78,7 +78,7 @@ test('a process that stood still asks first', () => {
   expect(seen).toHaveLength(2);
 });
 
-test('and believes in death when there is no answer to that', () => {
+test('and gives up the peer without an answer to that ping', () => {
   const {clock, watch, seen} = setUp();
   watch.start();
   clock.jump(3_600_000);
@@ -86,7 +86,7 @@ test('and believes in death when there is no answer to that', () => {
   expect(seen.at(-1)).toBe('dead after 3602000');
 });
 
-test('a carrier that ends with the ping is not watched on', () => {
+test('a carrier that ends during the ping is not watched any more', () => {
   const clock = new ManualClock();
   const watch: PeerWatch = new PeerWatch({
     clock,

@@ -13,7 +13,7 @@ function slow(highWaterBytes: number) {
 }
 
 describe('the pipe in memory', () => {
-  test('asks to hold back above its high water, and drains once at half of it, whatever was written in between', () => {
+  test('asks to hold back above its high water, and drains once at half of it, whatever is written in between', () => {
     const {a, deliver, events} = slow(1_000);
     const block = Buffer.alloc(600);
     expect(a.write(block, 0, 600)).toBe(true);
@@ -28,7 +28,7 @@ describe('the pipe in memory', () => {
     expect(events[1].bytes).toBe(1_210);
   });
 
-  test('gives every block back when it dies, and delivers nothing more', () => {
+  test('returns every block when it dies, and delivers nothing more', () => {
     const {a, b, deliver, events} = slow(1_000);
     let written = 0;
     const onWritten = () => {
@@ -48,7 +48,7 @@ describe('the pipe in memory', () => {
     expect(events[1].closes).toHaveLength(1);
   });
 
-  test('tells whoever comes late that it has closed', () => {
+  test('tells a late listener that it has closed', () => {
     const due: (() => void)[] = [];
     const [a] = createPipe({deliver: (fn) => void due.push(fn)});
     a.destroy(new Error('cut'));
@@ -57,7 +57,7 @@ describe('the pipe in memory', () => {
     expect(log.closes).toEqual([new Error('cut')]);
   });
 
-  test('ends in order: what was written before arrives, then both ends close', () => {
+  test('ends in order: earlier bytes arrive, then both ends close', () => {
     const {a, deliver, events} = slow(1_000);
     a.write(Buffer.from('abc'), 0, 3);
     a.end();
@@ -66,7 +66,7 @@ describe('the pipe in memory', () => {
     expect(events.map((each) => each.closes)).toEqual([[undefined], [undefined]]);
   });
 
-  test('that is paused keeps what was written at its writer, and its end, until it reads on', () => {
+  test('that is paused leaves written bytes and the end with the writer until it resumes', () => {
     const {a, b, deliver, events} = slow(1_000);
     let written = 0;
     b.pause();
@@ -80,7 +80,7 @@ describe('the pipe in memory', () => {
     expect(events.map((each) => each.closes)).toEqual([[undefined], [undefined]]);
   });
 
-  test('that is paused and dies gives the blocks back', () => {
+  test('that is paused and dies returns the blocks', () => {
     const {a, b, deliver, events} = slow(1_000);
     let written = 0;
     b.pause();

@@ -3,7 +3,7 @@ import {Quiet} from '../../../src/lib/mux/quiet.js';
 
 const KIB = 1024;
 
-/** A stream that sends as the sender lets it: only what is quiet is counted. */
+/** A stream that sends as the sender allows it: only quiet frames are counted. */
 function setUp() {
   const quiet = new Quiet();
   const talker = {lull: -1, urgentBytes: 0};
@@ -20,19 +20,19 @@ test('a stream is quiet up to 16 KiB', () => {
   expect([send(10 * KIB), send(6 * KIB), send(1)]).toEqual([true, true, false]);
 });
 
-test('one large piece is not quiet, and does not use up what small ones may', () => {
+test('one large piece is not quiet, and does not use up the allowance of small ones', () => {
   const {send} = setUp();
   expect([send(17 * KIB), send(16 * KIB)]).toEqual([false, true]);
 });
 
-test('when all has gone it is counted anew', () => {
+test('when everything has left the count begins again', () => {
   const {quiet, send} = setUp();
   send(16 * KIB);
   quiet.flushed('done', 0, 16 * KIB);
   expect(send(16 * KIB)).toBe(true);
 });
 
-test('on a link that keeps up it is counted anew after 10 ms', () => {
+test('on a link that keeps up the count begins again after 10 ms', () => {
   const {quiet, send} = setUp();
   quiet.flushed('done', 100, 0);
   send(16 * KIB);
@@ -42,7 +42,7 @@ test('on a link that keeps up it is counted anew after 10 ms', () => {
   expect(send(1)).toBe(true);
 });
 
-test('on a link that is behind no time does that, only what everybody has sent', () => {
+test('on a link that is behind the count ignores time: only the bytes of all streams matter', () => {
   const {quiet, send} = setUp();
   quiet.flushed('done', 100, 1_000);
   send(16 * KIB);

@@ -7,7 +7,7 @@ import {ack, count, message, ping, pong, record} from '../../mux/wire-bytes.js';
 
 type Heard = {segment: string} | {record: number; payload: string} | {violation: string};
 
-/** What is heard of these bytes; neighbouring pieces of segments count as one. */
+/** The events for these bytes; adjacent pieces of segments count as one. */
 function hear(bytes: Buffer, cuts: readonly number[] = []): Heard[] {
   const heard: Heard[] = [];
   const reader = new RecordReader({
@@ -33,7 +33,7 @@ const good = fc.oneof(
 );
 
 describe('a record reader', () => {
-  test('hears the same however the bytes are cut', () => {
+  test('reports the same events for any cuts', () => {
     fc.assert(
       fc.property(fc.array(good, {maxLength: 20}), sizes, (records, cuts) => {
         const bytes = Buffer.concat(records);
@@ -44,7 +44,7 @@ describe('a record reader', () => {
     );
   });
 
-  test('hears the same of any bytes at all, and at most one violation, as the last thing', () => {
+  test('reports the same for random bytes, and at most one violation, as the last event', () => {
     const anything = fc.array(fc.oneof(good, fc.uint8Array({maxLength: 30})), {maxLength: 8});
     fc.assert(
       fc.property(anything, sizes, (parts, cuts) => {
@@ -58,7 +58,7 @@ describe('a record reader', () => {
   });
 
   test.each(Object.entries(RECORD))(
-    'takes a %s of every size up to its limit and none beyond',
+    'accepts a %s of every size up to its limit and none beyond',
     (_name, type) => {
       const limit = recordLimit(type) as number;
       const exact = type === RECORD.ack || type === RECORD.ping || type === RECORD.pong;
@@ -69,7 +69,7 @@ describe('a record reader', () => {
           : {record: type, payload: payload(limit).toString()},
       ]);
       for (const length of exact ? [0, 1, limit - 1, limit + 1] : [0, limit + 1, 0xff_ffff]) {
-        // The header alone is enough: nothing is waited for, no memory is taken.
+        // The header alone is enough: the reader waits for nothing and allocates nothing.
         expect(hear(record(type, '', length))).toEqual([
           {violation: `a record of type ${type} cannot have ${length} bytes`},
         ]);
@@ -86,7 +86,7 @@ describe('a record reader', () => {
     }
   });
 
-  test('says nothing after a violation, not of the same chunk and not of a later one', () => {
+  test('reports nothing after a violation, neither from the same chunk nor from a later one', () => {
     const bytes = Buffer.concat([ping(), record(0x7f, 'x'), ping(), ack(1)]);
     const heard: Heard[] = [
       {record: RECORD.ping, payload: count(1).toString('latin1')},
@@ -96,7 +96,7 @@ describe('a record reader', () => {
     expect(hear(bytes, [1])).toEqual(heard);
   });
 
-  test('says nothing more once it was stopped, not even of the chunk that is being read', () => {
+  test('reports nothing after it was stopped, not even from the current chunk', () => {
     let heard = 0;
     const reader = new RecordReader({
       onSegmentBytes: () => expect.unreachable(),
@@ -111,7 +111,7 @@ describe('a record reader', () => {
     expect(heard).toBe(1);
   });
 
-  test('passes session bytes on uncopied', () => {
+  test('passes on session bytes without a copy', () => {
     const bytes = record(RECORD.segment, Buffer.alloc(LIMITS.segmentBytes, 7));
     const seen: Buffer[] = [];
     const reader = new RecordReader({

@@ -4,12 +4,12 @@ import {REPLAY_SHARE, ReplayBudget} from '../../../src/lib/mux/replay-budget.js'
 
 const MIB = 1024 * 1024;
 
-test('a session by itself keeps as much as it may', () => {
+test('a session alone keeps up to its own bound', () => {
   const bound = new ReplayBound(MIB, undefined);
   expect([bound.isReached(MIB - 1), bound.isReached(MIB)]).toEqual([false, true]);
 });
 
-test('beside others only its share, while they have spent what all have', () => {
+test('beside others it has only its share, while the shared budget is used up', () => {
   const budget = new ReplayBudget(4 * MIB);
   const [one, other] = [new ReplayBound(16 * MIB, budget), new ReplayBound(16 * MIB, budget)];
   one.tell(4 * MIB);
@@ -18,7 +18,7 @@ test('beside others only its share, while they have spent what all have', () => 
   expect(other.isReached(REPLAY_SHARE)).toBe(false);
 });
 
-test('the budget knows of the latest, and of nothing after the end', () => {
+test('the budget has the latest count, and none after the end', () => {
   const budget = new ReplayBudget(MIB);
   const bound = new ReplayBound(MIB, budget);
   for (const kept of [10, 500, 20]) bound.tell(kept);
@@ -29,7 +29,7 @@ test('the budget knows of the latest, and of nothing after the end', () => {
   expect(budget.usedBytes).toBe(0);
 });
 
-test('what was held back is told of once', () => {
+test('a change that was held back is reported once', () => {
   const bound = new ReplayBound(MIB, undefined);
   bound.isReached(MIB - 1);
   expect(bound.takeHeldBack()).toBe(false);

@@ -24,7 +24,7 @@ const facts: fc.Arbitrary<ResumeFacts> = fc.record({
 const received = fc.maxSafeNat();
 
 describe('proofs', () => {
-  test('are the keyed hash that the specification writes down', () => {
+  test('are the keyed hash of the specification', () => {
     fc.assert(
       fc.property(hex(32), facts, received, (secret, each, count) => {
         const mac = (purpose: string, number: number) =>
@@ -40,7 +40,7 @@ describe('proofs', () => {
     );
   });
 
-  test('change with every single thing that they are about', () => {
+  test('change with each of their inputs', () => {
     fc.assert(
       fc.property(hex(32), facts, received, hex(16), hex(32), (secret, each, count, other, otherSecret) => {
         const proofs = [
@@ -61,7 +61,7 @@ describe('proofs', () => {
     );
   });
 
-  test('are the same only when every digit is', () => {
+  test('are equal only when every digit is', () => {
     const proof = newSecret();
     expect(sameProof(proof, proof)).toBe(true);
     expect(sameProof(proof, proof.slice(2))).toBe(false);
@@ -72,7 +72,7 @@ describe('proofs', () => {
     }
   });
 
-  test('nonces, ids and secrets are fresh and of the right length', () => {
+  test('nonces, ids and secrets are new and of the right length', () => {
     for (const [make, digits] of [
       [newNonce, 32],
       [newSessionId, 32],
@@ -85,7 +85,7 @@ describe('proofs', () => {
   });
 });
 
-/** A relay and an agent that share a session; `resume` is one attempt, of which either message may be lost. */
+/** A relay and an agent that share a session; `resume` is one attempt, and either message may be lost. */
 function session() {
   const relay = new RelayTicket();
   const agent = new AgentTicket(relay.id, relay.firstSecret, relay.epoch);
@@ -108,7 +108,7 @@ function session() {
 }
 
 describe('a ticket', () => {
-  test('is good again and again, whichever hellos and welcomes are lost in between', () => {
+  test('works again and again, whichever hellos and welcomes are lost in between', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom('nothing', 'hello', 'welcome'), {maxLength: 20}), (losses) => {
         const {relay, resume} = session();
@@ -123,17 +123,17 @@ describe('a ticket', () => {
     );
   });
 
-  test('recorded messages are good no second time: the relay’s nonce is another', () => {
+  test('recorded messages do not work a second time: the relay’s nonce differs', () => {
     const {relay, ask, check} = session();
     const asked = ask();
     expect(check(asked).ok).toBe(true);
     expect(check({...asked, relayNonce: newNonce()})).toEqual({ok: false, code: 'SESSION_PROOF'});
-    // Even with the same nonce, which no relay gives twice, the epoch is used up.
+    // Even with the same nonce, which no relay sends twice, the epoch is used up.
     expect(check(asked)).toEqual({ok: false, code: 'SESSION_STALE'});
     expect(relay.epoch).toBe(2);
   });
 
-  test('an attempt that was overtaken by a later one is stale', () => {
+  test('an attempt that a later one has overtaken is stale', () => {
     const {relay, ask, check} = session();
     const early = ask();
     const late = ask();
@@ -160,7 +160,7 @@ describe('a ticket', () => {
     resume();
   });
 
-  test('the relay’s own proof is not the agent’s, so that it cannot be sent back', () => {
+  test('the relay’s own proof differs from the agent’s, so it cannot be sent back', () => {
     const {ask, check, relay} = session();
     const asked = ask();
     const verdict = check(asked);
@@ -171,14 +171,14 @@ describe('a ticket', () => {
     expect(relay.epoch).toBe(2);
   });
 
-  test('after a lost welcome the old secret is good and the new one too; after the next resume only what followed', () => {
+  test('after a lost welcome the old and the new secret work; after the next resume only the one that follows', () => {
     const {relay, resume, ask, check, agent} = session();
     const lost = ask();
     const first = check(lost);
     expect(first.ok).toBe(true);
-    // The agent did not hear of it and asks with the first secret.
+    // The agent did not get it and asks with the first secret.
     resume();
-    // What it would have known, had the lost welcome come, is worth nothing now.
+    // The secret of the lost welcome is worthless now.
     const facts1 = {
       id: relay.id,
       epoch: lost.asked.epoch,
@@ -191,7 +191,7 @@ describe('a ticket', () => {
       ok: false,
       code: 'SESSION_PROOF',
     });
-    // And the first secret is gone as soon as the agent has used the one after it.
+    // The first secret is invalid as soon as the agent has used the next one.
     resume();
     const old = new AgentTicket(relay.id, relay.firstSecret, relay.epoch);
     expect(check({...late, asked: old.ask(late.agentNonce, late.relayNonce, 0)})).toEqual({
@@ -201,7 +201,7 @@ describe('a ticket', () => {
     expect(agent.id).toBe(relay.id);
   });
 
-  test('the agent believes only the relay that knows the secret, and only about its last attempt', () => {
+  test('the agent accepts only a relay that knows the secret, and only an answer to its last attempt', () => {
     const {agent, relay, ask, check} = session();
     const early = ask();
     const verdict = check(early);
@@ -220,7 +220,7 @@ describe('a ticket', () => {
     expect(relay.epoch).toBe(late.asked.epoch);
   });
 
-  test('a welcome before the agent asked for anything is not believed', () => {
+  test('a welcome before the agent asked is not accepted', () => {
     const {agent, relay} = session();
     const facts0 = {id: relay.id, epoch: relay.epoch, agentNonce: newNonce(), relayNonce: newNonce()};
     expect(agent.confirm(relay.epoch, 0, relayProof(relay.firstSecret, facts0, 0))).toBe(false);

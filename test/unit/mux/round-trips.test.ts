@@ -22,7 +22,7 @@ test('a new link is measured three times in a row', () => {
   expect([0, 1, 2, 3].map((now) => trips.pong(trips.ping(now), now))).toEqual([true, true, false, false]);
 });
 
-test('an answer to an older ping, one that comes twice and one to nothing measure nothing', () => {
+test('an answer to an older ping, a second answer and one without a ping measure nothing', () => {
   const trips = new RoundTrips();
   expect(trips.pong(Buffer.alloc(8), 1)).toBe(false);
   const older = trips.ping(0);
@@ -34,7 +34,7 @@ test('an answer to an older ping, one that comes twice and one to nothing measur
   expect(trips.lastMs).toBe(60);
 });
 
-test('an idle link is worth a ping once a second, and none while one is under way', () => {
+test('an idle link gets a ping once a second, and none while one is under way', () => {
   const trips = new RoundTrips();
   expect(trips.isDue(0)).toBe(true);
   const ping = trips.ping(0);

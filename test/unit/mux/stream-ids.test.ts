@@ -12,19 +12,19 @@ describe.each([
   ['relay', 'agent'],
   ['agent', 'relay'],
 ] as const)('at the %s', (mine, theirs) => {
-  test('whatever the other side takes is admitted, once and in its order', () => {
+  test('ids of the other side are accepted once and in order', () => {
     const here = new StreamIds(mine);
     const ids = take(new StreamIds(theirs), 4) as number[];
     expect(ids.map((id) => here.admit(id))).toEqual([true, true, true, true]);
     expect(ids.map((id) => here.admit(id))).toEqual([false, false, false, false]);
   });
 
-  test('an id that is this side’s own is not the peer’s to open', () => {
+  test('the peer may not open an id of this side', () => {
     const here = new StreamIds(mine);
     for (const id of take(new StreamIds(mine), 4) as number[]) expect(here.admit(id)).toBe(false);
   });
 
-  test('ids may be left out and are used up by that', () => {
+  test('skipped ids are used up', () => {
     const here = new StreamIds(mine);
     const [first = 0, second = 0, third = 0] = take(new StreamIds(theirs), 3) as number[];
     expect(here.admit(third)).toBe(true);
@@ -32,7 +32,7 @@ describe.each([
     expect(here.admit(second)).toBe(false);
   });
 
-  test('nothing was opened at first, and of this side’s own only what was taken', () => {
+  test('at first nothing was opened, and of this side’s ids only those that were used', () => {
     const here = new StreamIds(mine);
     expect([1, 2, 3, 4].filter((id) => here.wasOpened(id))).toEqual([]);
     const own = here.take() ?? 0;

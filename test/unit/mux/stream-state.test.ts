@@ -24,7 +24,7 @@ const R = 'remoteEnded';
 const C = 'closed';
 const _ = undefined;
 
-/** Every state and every event; `_` is what may not happen. */
+/** Every state and every event; `_` marks what is not allowed. */
 // biome-ignore format: a table
 const TABLE: Record<StreamState, readonly (StreamState | undefined)[]> = {
   //                  sendOpened sendRefused sendData sendFin sendReset | receiveOpened receiveRefused receiveData receiveFin receiveReset
@@ -46,7 +46,7 @@ test.each(STATES)('what may follow on %s', (state) => {
 
 type Frame = 'Opened' | 'Refused' | 'Data' | 'Fin' | 'Reset';
 
-/** Both ends of one stream and what is under way in each direction, in order. */
+/** Both ends of one stream and the frames under way in each direction, in order. */
 interface Pair {
   opener: StreamState;
   taker: StreamState;
@@ -56,7 +56,7 @@ interface Pair {
 
 const MOST_UNDER_WAY = 4;
 
-/** All that one step can lead to: either end sends what its state allows, or takes what arrives. */
+/** All possible results of one step: either end sends a frame that its state allows, or receives the next one. */
 function steps(pair: Pair): {next: Pair; violation?: string}[] {
   const found: {next: Pair; violation?: string}[] = [];
   for (const frame of ['Opened', 'Refused', 'Data', 'Fin', 'Reset'] as const) {
@@ -74,7 +74,7 @@ function steps(pair: Pair): {next: Pair; violation?: string}[] {
     const [frame, ...rest] = pair[queue];
     if (frame === undefined) continue;
     const state = pair[end];
-    // A closed stream is forgotten: what still arrives for it is thrown away.
+    // A closed stream is forgotten: later frames for it are discarded.
     const next = state === 'closed' ? 'closed' : nextState(state, `receive${frame}`);
     if (next === undefined) found.push({next: pair, violation: `${frame} arrives in ${state}`});
     else found.push({next: {...pair, [end]: next, [queue]: rest}});
@@ -82,7 +82,7 @@ function steps(pair: Pair): {next: Pair; violation?: string}[] {
   return found;
 }
 
-describe('two ends that keep to the table', () => {
+describe('two ends that follow the table', () => {
   const start: Pair = {opener: 'opening', taker: 'offered', toTaker: [], toOpener: []};
   const key = (pair: Pair) => [pair.opener, pair.taker, pair.toTaker, pair.toOpener].join('|');
   const seen = new Map([[key(start), start]]);
@@ -99,7 +99,7 @@ describe('two ends that keep to the table', () => {
     expect(violations).toEqual([]);
   });
 
-  test('end closed on both sides or can still get there', () => {
+  test('end closed on both sides, or can still get there', () => {
     const good = new Set<string>();
     for (let grew = true; grew; ) {
       grew = false;
@@ -118,7 +118,7 @@ describe('two ends that keep to the table', () => {
     expect([...seen.keys()].filter((name) => !good.has(name))).toEqual([]);
   });
 
-  test('never stand with one end closed, the other not, and nothing under way to tell it', () => {
+  test('are never in a state where one end is closed, the other is not, and no frame under way would close it', () => {
     const stuck = [...seen.values()].filter(
       ({opener, taker, toTaker, toOpener}) =>
         (opener === 'closed') !== (taker === 'closed') &&

@@ -1,4 +1,4 @@
-// The streams of a session by themselves: what the peer's frames do to them, and what is sent in answer.
+// The streams of a session alone: the effects of the peer's frames, and the answers.
 
 import {describe, expect, test} from 'vitest';
 import type {Stream} from '../../../src/lib/mux/stream.js';
@@ -49,14 +49,14 @@ const NOTHING = Buffer.alloc(0);
 const OPEN = Buffer.concat([Buffer.from([KIND.visitor]), Buffer.from('{}')]);
 
 describe('opened here', () => {
-  test('a stream is told to the peer with its kind and what it is about', () => {
+  test('a stream is sent to the peer with its kind and its content', () => {
     const {streams, sent} = setUp();
     streams.open(KIND.visitor, {tunnel: 1});
     expect(sent).toEqual([[FRAME.open, 1, `${String.fromCharCode(KIND.visitor)}{"tunnel":1}`]]);
     expect(streams.size).toBe(1);
   });
 
-  test('as many at once as are allowed', () => {
+  test('the number of open streams is limited', () => {
     const {streams, opened} = setUp();
     const first = opened();
     opened();
@@ -66,13 +66,13 @@ describe('opened here', () => {
     expect(opened().id).toBe(7);
   });
 
-  test('more to say than an OPEN may hold is our own mistake, and takes no id', () => {
+  test('an OPEN with too much content is our own mistake, and uses no id', () => {
     const {streams, opened} = setUp();
     expect(() => streams.open(KIND.visitor, {text: 'x'.repeat(LIMITS.openBytes)})).toThrow(RangeError);
     expect(opened().id).toBe(1);
   });
 
-  test('without a link it waits until it is answered, or gone', () => {
+  test('without a link it waits until it is answered, or closed', () => {
     const {streams, opened} = setUp();
     const [first, second] = [opened(), opened()];
     expect(streams.waitingCount).toBe(2);
@@ -101,12 +101,12 @@ describe('opened by the peer', () => {
     expect(sent).toEqual([[FRAME.refused, 2, JSON.stringify({code})]]);
     expect(offered).toEqual([]);
     expect(violations).toEqual([]);
-    // What followed the OPEN before the answer came.
+    // Data that followed the OPEN before the answer came.
     expect(streams.onDataStart(2, 10)).toBe(false);
     expect(violations).toEqual([]);
   });
 
-  test('by an id that is not its own, or that was used, it is a violation', () => {
+  test('with an id of the other side, or a used one, it is a violation', () => {
     const {streams, violations} = setUp();
     streams.onFrame(FRAME.open, 1, OPEN);
     streams.onFrame(FRAME.open, 4, OPEN);
@@ -116,7 +116,7 @@ describe('opened by the peer', () => {
 });
 
 describe('frames', () => {
-  test('for a stream that is over are nobody’s, for one that never was a violation', () => {
+  test('for a closed stream are ignored, for one that never existed a violation', () => {
     const {streams, opened, violations} = setUp();
     const stream = opened();
     stream.reset('CANCELLED');
@@ -128,7 +128,7 @@ describe('frames', () => {
     expect(violations).toEqual(['STREAM_UNKNOWN', 'STREAM_UNKNOWN']);
   });
 
-  test('that cannot be now are violations, each of its own kind', () => {
+  test('that are not allowed in this state are violations, each with its own code', () => {
     const {streams, opened, violations} = setUp();
     const {id} = opened();
     streams.onFrame(FRAME.fin, id, NOTHING);
@@ -154,7 +154,7 @@ describe('frames', () => {
     expect(streams.size).toBe(0);
   });
 
-  test('data of a stream that was reset in the middle of it is thrown away', () => {
+  test('data of a stream that is reset in the middle of it is discarded', () => {
     const {streams, opened} = setUp();
     const stream = opened();
     let heard = '';
@@ -181,7 +181,7 @@ describe('frames', () => {
   });
 });
 
-test('when the session is over every stream hears of it once, and the peer nothing more', () => {
+test('when the session is over every stream is told once, and the peer gets nothing more', () => {
   const {streams, opened, sent} = setUp();
   const codes: string[] = [];
   for (const stream of [opened(), opened()]) {

@@ -6,7 +6,7 @@ import {LIMITS} from '../../../src/lib/protocol/wire.js';
 const MIB = 1024 * 1024;
 const RTT = 200;
 
-/** Reads `bytes` as they come, as fast as a link of 50 ms can bring them. */
+/** Reads `bytes` as they come, as fast as a link of 50 ms can carry them. */
 function download(window: ReceiveWindow, bytes: number, now: number): void {
   const piece = 64 * 1024;
   for (let left = bytes; left > 0; left -= piece) {
@@ -18,8 +18,8 @@ function download(window: ReceiveWindow, bytes: number, now: number): void {
 const windowsOf = (budget: WindowBudget, count: number) =>
   Array.from({length: count}, () => new ReceiveWindow(budget, 0));
 
-describe('a session of which some streams are idle after large downloads', () => {
-  test('gives another download the window that it needs', () => {
+describe('a session with streams that are idle after large downloads', () => {
+  test('gives another download a large enough window', () => {
     const budget = new WindowBudget(64 * MIB);
     for (const window of windowsOf(budget, 5)) download(window, 200 * MIB, 0);
     expect(budget.used).toBeGreaterThan(48 * MIB);
@@ -29,7 +29,7 @@ describe('a session of which some streams are idle after large downloads', () =>
     expect(budget.used).toBeLessThanOrEqual(64 * MIB);
   });
 
-  test('takes no credit back that they have: they may use it, and grow again when it is their turn', () => {
+  test('takes no credit back: the idle streams may use it, and grow again later', () => {
     const budget = new WindowBudget(17 * MIB);
     const [first, second] = windowsOf(budget, 2) as [ReceiveWindow, ReceiveWindow];
     download(first, 200 * MIB, 0);
@@ -37,7 +37,7 @@ describe('a session of which some streams are idle after large downloads', () =>
     download(second, 200 * MIB, 5_000);
     expect(second.size).toBe(LIMITS.maxWindow);
     expect(first.size).toBeLessThan(2 * MIB);
-    // All that it was granted comes at once, and nobody reads it yet.
+    // All its credit is used at once, and nobody reads yet.
     expect(first.receive(14 * MIB)).toBe(true);
     expect(first.fits).toBe(true);
     expect(second.size).toBeLessThan(4 * MIB);
@@ -48,7 +48,7 @@ describe('a session of which some streams are idle after large downloads', () =>
     expect(budget.used).toBeLessThanOrEqual(17 * MIB);
   });
 
-  test('has no memory for more than its budget, whatever was granted before', () => {
+  test('uses no more memory than its budget, whatever was granted before', () => {
     const budget = new WindowBudget(16 * MIB);
     const windows = windowsOf(budget, 5);
     for (const [i, window] of windows.entries()) download(window, 200 * MIB, i * 5_000);
@@ -67,8 +67,8 @@ describe('a session of which some streams are idle after large downloads', () =>
   });
 });
 
-describe('a session with more busy streams than its budget has windows for', () => {
-  test('gives each its share: the largest gives way until they are alike', () => {
+describe('a session with more busy streams than its budget can serve', () => {
+  test('gives each its share: the largest window shrinks until all are similar', () => {
     const budget = new WindowBudget(64 * MIB);
     const windows = windowsOf(budget, 16);
     for (let turn = 0; turn < 40; turn += 1) for (const window of windows) download(window, 16 * MIB, 0);
@@ -77,7 +77,7 @@ describe('a session with more busy streams than its budget has windows for', () 
     expect(budget.used).toBeLessThanOrEqual(64 * MIB);
   });
 
-  test('whose relay has no more for it keeps to what there is', () => {
+  test('whose relay has no more budget stays within what there is', () => {
     const relay = new WindowBudget(4 * MIB);
     const [mine, other] = [new WindowBudget(64 * MIB, relay), new WindowBudget(64 * MIB, relay)];
     const [greedy] = windowsOf(mine, 1) as [ReceiveWindow];

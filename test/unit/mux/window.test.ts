@@ -25,7 +25,7 @@ const ops: fc.Arbitrary<Op[]> = fc.array(
 );
 
 describe('the two halves of a window', () => {
-  test('bytes are conserved: what may be sent, is under way, unread or granted adds up to the window', () => {
+  test('bytes are conserved: sendable, under way, unread and granted bytes add up to the window', () => {
     fc.assert(
       fc.property(ops, fc.integer({min: 0, max: 20}), (steps, growWithinMs) => {
         const sender = new SendWindow();
@@ -45,10 +45,10 @@ describe('the two halves of a window', () => {
             expect(receiver.size).toBe(LIMITS.initialWindow + budget.used);
             expect(unread).toBeLessThanOrEqual(receiver.size);
             expect(accounted).toBeLessThanOrEqual(receiver.size);
-            // What is not accounted for was consumed and not granted yet: less than half a window, and than 1 MiB.
+            // The rest was consumed and not granted yet: less than half a window, and less than 1 MiB.
             expect(receiver.size - accounted).toBeLessThan(Math.min(receiver.size / 2, 1024 * 1024));
           }
-          // Whatever it was before: what stands in memory stands in the budget, or in the window that every stream has.
+          // At any time unread bytes are covered by the budget, or by the window that every stream has.
           expect(unread).toBeLessThanOrEqual(LIMITS.initialWindow + budget.used);
           expect(budget.used).toBeLessThanOrEqual(Math.max(receiver.size, unread) - LIMITS.initialWindow);
         };
@@ -91,7 +91,7 @@ describe('the two halves of a window', () => {
           }
           check();
         }
-        // All read and all credit delivered: the sender can go on with at least half a window.
+        // Everything is read and all credit delivered: the sender has at least half a window.
         for (const credit of credits.splice(0)) sender.grant(credit);
         expect(receiver.receive(underWay)).toBe(true);
         expect(receiver.fits).toBe(true);
@@ -103,7 +103,7 @@ describe('the two halves of a window', () => {
     );
   });
 
-  test('what is read little by little is granted in pieces of at least half a window', () => {
+  test('bytes that are read in small steps are granted in pieces of at least half a window', () => {
     const receiver = new ReceiveWindow(new WindowBudget(0), 0);
     expect(receiver.receive(LIMITS.initialWindow)).toBe(true);
     expect(receiver.consume(LIMITS.initialWindow / 2 - 1, 0, NEVER)).toBe(0);
@@ -120,7 +120,7 @@ describe('the two halves of a window', () => {
       }
     };
 
-    test('with the first one used up in time on a long link, up to the largest', () => {
+    test('with the first one that is used up in time on a long link, up to the largest', () => {
       const receiver = new ReceiveWindow(new WindowBudget(2 * LIMITS.maxWindow), 0);
       use(receiver, receiver.size, 0, 200);
       expect(receiver.size).toBe(2 * LIMITS.initialWindow);
@@ -128,11 +128,11 @@ describe('the two halves of a window', () => {
       expect(receiver.size).toBe(LIMITS.maxWindow);
     });
 
-    test('on a short link only when more was read without a pause than the kernel takes of itself, and not as far', () => {
+    test('on a short link only after more was read without a pause than the kernel buffers, and less far', () => {
       const receiver = new ReceiveWindow(new WindowBudget(2 * LIMITS.maxWindow), 0);
       const most = 16 * 1024 * 1024;
       use(receiver, most - LIMITS.initialWindow, 0, 1);
-      // Too late once: counted anew.
+      // Too late once: the count begins again.
       use(receiver, LIMITS.initialWindow, 9, 1);
       use(receiver, most - LIMITS.initialWindow, 9, 1);
       expect(receiver.size).toBe(LIMITS.initialWindow);
@@ -143,7 +143,7 @@ describe('the two halves of a window', () => {
     });
   });
 
-  test('a large one grants each MiB, so that it can be used as a whole on a long link', () => {
+  test('a large one grants each MiB, so that a long link can use all of it', () => {
     const receiver = new ReceiveWindow(new WindowBudget(LIMITS.maxWindow), 0);
     while (receiver.size < LIMITS.maxWindow) {
       expect(receiver.receive(64 * 1024)).toBe(true);
@@ -163,14 +163,14 @@ describe('the two halves of a window', () => {
 });
 
 describe('a send window', () => {
-  test('refuses to be overdrawn', () => {
+  test('cannot be overdrawn', () => {
     const window = new SendWindow(10);
     window.spend(10);
     expect(() => window.spend(1)).toThrow(RangeError);
     expect(window.available).toBe(0);
   });
 
-  test('refuses a grant of nothing and one past the largest credit', () => {
+  test('refuses a grant of 0 and one beyond the largest credit', () => {
     const window = new SendWindow(10);
     expect(window.grant(0)).toBe(false);
     expect(window.grant(-1)).toBe(false);
@@ -183,7 +183,7 @@ describe('a send window', () => {
 });
 
 describe('a receive window', () => {
-  test('refuses one byte more than it gave credit for, and stays as it was', () => {
+  test('refuses one byte more than its credit, and stays unchanged', () => {
     const window = new ReceiveWindow(new WindowBudget(0), 0);
     expect(window.receive(LIMITS.initialWindow + 1)).toBe(false);
     expect(window.unread).toBe(0);
@@ -192,7 +192,7 @@ describe('a receive window', () => {
     expect(window.unread).toBe(LIMITS.initialWindow);
   });
 
-  test('never takes back more than is unread: an owner that counts twice grants nothing of its own', () => {
+  test('never takes back more than is unread: counting twice grants nothing extra', () => {
     const window = new ReceiveWindow(new WindowBudget(0), 0);
     window.receive(200_000);
     expect(window.consume(400_000, 0, NEVER)).toBe(200_000);
@@ -211,7 +211,7 @@ describe('a receive window', () => {
     const window = new ReceiveWindow(budget, 0);
     for (let size: number = LIMITS.initialWindow; size < LIMITS.maxWindow; size *= 2) {
       expect(window.size).toBe(size);
-      // The credit is what was read and what the window grew by.
+      // The credit is the read bytes and the growth of the window.
       expect(useUp(window, 0, ALWAYS)).toBe(2 * size);
     }
     expect(window.size).toBe(LIMITS.maxWindow);
@@ -220,7 +220,7 @@ describe('a receive window', () => {
     expect(budget.used).toBe(LIMITS.maxWindow - LIMITS.initialWindow);
   });
 
-  test('stays as it is when it is used up slowly', () => {
+  test('stays the same when it is used up slowly', () => {
     const window = new ReceiveWindow(new WindowBudget(64 * 1024 * 1024), 0);
     useUp(window, 101, 100);
     expect(window.size).toBe(LIMITS.initialWindow);
@@ -228,7 +228,7 @@ describe('a receive window', () => {
     expect(window.size).toBe(2 * LIMITS.initialWindow);
   });
 
-  test('grows only as far as the budget goes, and gives back what it took, once', () => {
+  test('grows only within the budget, and gives back what it took, once', () => {
     const whole = new WindowBudget(5 * LIMITS.initialWindow);
     const budget = new WindowBudget(3 * LIMITS.initialWindow, whole);
     const first = new ReceiveWindow(budget, 0);
@@ -237,7 +237,7 @@ describe('a receive window', () => {
     useUp(first, 0, ALWAYS);
     expect(first.size).toBe(4 * LIMITS.initialWindow);
     useUp(second, 0, ALWAYS);
-    // From its share, not beyond the budget.
+    // At its share, not beyond the budget.
     expect([first.size, second.size]).toEqual([3 * LIMITS.initialWindow, 2 * LIMITS.initialWindow]);
     expect(budget.used).toBe(3 * LIMITS.initialWindow);
     useUp(second, 0, ALWAYS);

@@ -1,4 +1,4 @@
-// What one peer may cost in a turn: readers stop when it is used up and go on from the same byte, links take turns.
+// The work for one peer in a turn: readers stop when it is used up and continue from the same byte, links take turns.
 
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
@@ -13,7 +13,7 @@ import {ManualClock} from '../../helpers/manual-clock.js';
 import {RawPeer, settle} from '../../mux/raw-peer.js';
 import {ack, control, credit, data, fin, message, open, ping, record, reset} from '../../mux/wire-bytes.js';
 
-/** What is heard of records with frames in them, when so much work is left before each attempt. */
+/** The events for records with frames, with so many units before each attempt. */
 function hear(bytes: Buffer, lefts: readonly number[]): string[] {
   const heard: string[] = [];
   const frames = new FrameReader({
@@ -55,8 +55,8 @@ const frame = fc.oneof(
   fc.constant(control({type: 'bind'})),
 );
 
-test('readers that stop for want of work hear the same as those that do not, and lose no byte', () => {
-  // Frames do not end where segments do.
+test('readers that stop without units report the same as others, and lose no byte', () => {
+  // Frames do not end at the ends of segments.
   const cut = fc.tuple(fc.array(frame, {maxLength: 12}), fc.integer({min: 1, max: 40})).map(([all, size]) => {
     const bytes = Buffer.concat(all);
     const parts: Buffer[] = [];
@@ -76,7 +76,7 @@ test('readers that stop for want of work hear the same as those that do not, and
   );
 });
 
-/** A clock whose turns and timers run when the test says so. */
+/** A clock whose turns and timers run on request. */
 class SteppedClock extends ManualClock implements Clock {
   #soon: (() => void)[] = [];
 
@@ -116,7 +116,7 @@ function process(count: number) {
 describe('a flood', () => {
   const pings = (count: number) => Buffer.concat(Array.from({length: count}, (_, i) => ping(i)));
 
-  test('is worked off in portions, with rests between them, and holds the peer back meanwhile', async () => {
+  test('is processed in portions, with pauses between them, and the peer has to wait meanwhile', async () => {
     const {clock, links} = process(1);
     const [{peer, theirs} = expect.unreachable()] = links;
     await settle();
@@ -125,7 +125,7 @@ describe('a flood', () => {
     const atOnce = peer.pongs;
     expect(atOnce).toBeGreaterThan(0);
     expect(atOnce).toBeLessThanOrEqual(64);
-    // All but the first chunk is still the peer's to keep.
+    // The peer still has everything but the first chunk.
     expect(theirs.bufferedBytes).toBeGreaterThan(4 * pings(1_000).length - 1);
     clock.turn();
     await settle();
@@ -144,7 +144,7 @@ describe('a flood', () => {
     expect(theirs.bufferedBytes).toBe(0);
   });
 
-  test('of many links costs a turn no more than that of one, and a quiet link nothing', async () => {
+  test('of many links costs a turn no more than that of one, and does not delay a quiet link', async () => {
     const {clock, links} = process(6);
     const [quiet, ...loud] = links;
     await settle();
@@ -165,7 +165,7 @@ describe('a flood', () => {
   });
 
   test.each(['an orderly end', 'a break'])(
-    'before %s: the last words are heard, and the end after them',
+    'before %s: the last bytes are read, and the end comes after them',
     async (how) => {
       const {clock, links} = process(1);
       const [{peer, theirs, said, link} = expect.unreachable()] = links;
@@ -187,7 +187,7 @@ describe('a flood', () => {
     },
   );
 
-  test('on a link that is given up: nothing more of it is heard', async () => {
+  test('on a link that is given up: nothing more is read from it', async () => {
     const {clock, links} = process(1);
     const [{peer, said, link} = expect.unreachable()] = links;
     await settle();
@@ -203,7 +203,7 @@ describe('a flood', () => {
   });
 });
 
-test('what visitors cause is not slowed by rests: data, resets, ends and acks of something go on in the next turn', async () => {
+test('frames that visitors cause are not slowed by pauses: data, resets, ends and new acks continue in the next turn', async () => {
   const {clock, links} = process(1);
   const [{peer, said} = expect.unreachable()] = links;
   await settle();
@@ -216,7 +216,7 @@ test('what visitors cause is not slowed by rests: data, resets, ends and acks of
   expect(said.length).toBe(900);
 });
 
-test('acks of nothing new are slowed by rests', async () => {
+test('acks of nothing new are slowed by pauses', async () => {
   const {clock, links} = process(1);
   const [{peer, said} = expect.unreachable()] = links;
   await settle();

@@ -1,4 +1,4 @@
-// Which addresses are hosts on the internet, in all the spellings that there are.
+// The kind of an address, public or not, in all spellings.
 import {expect, test} from 'vitest';
 import {addressKind} from '../../../src/lib/net/address-kind.js';
 
@@ -15,7 +15,7 @@ test.each([
     'other',
     ['0.0.0.0', '0.1.2.3', '192.0.0.8', '198.18.0.1', '224.0.0.1', '255.255.255.255', '::', 'ff02::1'],
   ],
-  // An IPv4 address inside: IPv4-mapped in both spellings, and NAT64.
+  // With an IPv4 address inside: IPv4-mapped in both spellings, and NAT64.
   ['loopback', ['::ffff:127.0.0.1', '::ffff:7f00:1', '64:ff9b::127.0.0.1', '64:ff9b::7f00:1']],
   ['link-local', ['::ffff:169.254.169.254', '64:ff9b::a9fe:a9fe']],
   ['private', ['::ffff:10.0.0.1', '::ffff:c0a8:101', '64:ff9b::192.168.1.1', '64:FF9B::A00:1']],

@@ -1,4 +1,4 @@
-// Which addresses are dialled when, who wins, and what is told when nobody does. Time is the test's.
+// The addresses that are dialled and when, the winner, and the error when all fail. The test moves the time.
 
 import {EventEmitter, once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
@@ -55,7 +55,7 @@ describe('a dial', () => {
     vi.useRealTimers();
   });
 
-  test('tries the addresses that are accepted, and none where there is none', async () => {
+  test('tries only the addresses that are accepted, and fails without one', async () => {
     const accepts = (address: string) => address === B;
     const some = dialAll([A, B, A6], {accepts});
     const none = dialAll([A, A6], {accepts});
@@ -66,7 +66,7 @@ describe('a dial', () => {
     some.end();
   });
 
-  test('gives no address up: one that answers late is taken', async () => {
+  test('gives up no address: one that answers late is used', async () => {
     const {attempts, heard, dialled} = dialAll([A6, A], {timeoutMs: 10_000});
     await resolved();
     expect(dialled()).toEqual([A6]);
@@ -81,7 +81,7 @@ describe('a dial', () => {
     expect(heard).toEqual([`open ${A6}`]);
   });
 
-  test('goes on at once where one is refused', async () => {
+  test('goes on at once when one is refused', async () => {
     const {attempts, heard, dialled} = dialAll([A, B]);
     await resolved();
     attempts[0]?.fail('ECONNREFUSED');
@@ -90,7 +90,7 @@ describe('a dial', () => {
     expect(heard).toEqual([`open ${B}`]);
   });
 
-  test('has one winner: the others are gone, even those that connect in the same turn', async () => {
+  test('has one winner: the others are closed, even those that connect in the same turn', async () => {
     const {attempts, heard} = dialAll([A, B, A6]);
     await resolved();
     vi.advanceTimersByTime(500);
@@ -121,14 +121,14 @@ describe('a dial', () => {
     [['ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL'], 'EHOSTUNREACH'],
     [['ENETUNREACH', 'ETIMEDOUT', 'ENETUNREACH'], 'ETIMEDOUT'],
     [['EWHATEVER', 'ENETUNREACH', 'EOTHER'], 'ENETUNREACH'],
-  ])('of which all failed tells the most telling: %j', async (codes, told) => {
+  ])('that fails reports the most useful error: %j', async (codes, told) => {
     const {attempts, heard} = dialAll([A, B, A6]);
     await resolved();
     for (const [i, code] of codes.entries()) attempts[i]?.fail(code);
     expect(heard).toEqual([told]);
   });
 
-  test('has a deadline, which is told only where nothing tells more', async () => {
+  test('has a deadline, which is reported only without a more useful error', async () => {
     const silent = dialAll([A], {timeoutMs: 1_000});
     await resolved();
     vi.advanceTimersByTime(1_000);
@@ -143,7 +143,7 @@ describe('a dial', () => {
     expect(unresolved.heard).toEqual(['ETIMEDOUT']);
   });
 
-  test('of a name without an address', async () => {
+  test('of a name without an address fails', async () => {
     const none = dialAll([]);
     await resolved();
     expect(none.heard).toEqual(['ENOTFOUND']);
@@ -165,7 +165,7 @@ test.each([
   expect(inOrder(addresses, prefer)).toEqual(order);
 });
 
-test('localhost is both families, and the one that listens answers', async ({scope}) => {
+test('localhost means both families, and the one that listens is used', async ({scope}) => {
   const server = createServer();
   const port = await scope.listen(server, '::1');
   const answered = await new Promise((resolve, reject) => {

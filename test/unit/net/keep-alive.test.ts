@@ -1,4 +1,4 @@
-// Chooses the sockets that get TCP keepalive: those that live longer.
+// The sockets that get TCP keepalive are those that live longer.
 
 import {Socket} from 'node:net';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
@@ -25,7 +25,7 @@ test('those that have lived for a second', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('none that is over by then, and none where it is turned off', () => {
+test('none that closes before that, and none when it is turned off', () => {
   const [gone, off] = [setUp(), setUp()];
   const keepAlive = new KeepAlive(30_000);
   const handle = keepAlive.add(gone.socket);
@@ -35,7 +35,7 @@ test('none that is over by then, and none where it is turned off', () => {
   expect([gone.set.mock.calls, off.set.mock.calls]).toEqual([[], []]);
 });
 
-test('those that come within the second are looked at together, later ones after another', () => {
+test('those that come within the second are set together, later ones after another', () => {
   const [first, second, third] = [setUp(), setUp(), setUp()];
   const keepAlive = new KeepAlive();
   keepAlive.add(first.socket);

@@ -1,7 +1,7 @@
-// What the tests of messages share: texts that survive the parser as they are, and messages with something wrong.
+// Shared by tests of messages: texts that the parser leaves unchanged, and messages with an error.
 import fc from 'fast-check';
 
-/** Printable text that begins and ends with something visible. */
+/** Printable text that begins and ends with a visible character. */
 export const plainText = (maxLength: number): fc.Arbitrary<string> =>
   fc
     .string({unit: 'grapheme', maxLength: Math.min(maxLength, 30)})
@@ -16,7 +16,7 @@ export const optionally = <K extends string, T>(
     .option(value, {nil: undefined})
     .map((each) => (each === undefined ? {} : {[name]: each}) as {[key in K]?: T});
 
-/** A right message with one field replaced by any JSON at all, or gone. */
+/** A valid message with one field replaced by any JSON, or removed. */
 export const mangled = (messages: fc.Arbitrary<object>): fc.Arbitrary<unknown> =>
   fc.tuple(messages, fc.nat(), fc.option(fc.jsonValue(), {nil: undefined})).map(([message, which, value]) => {
     const names = Object.keys(message);

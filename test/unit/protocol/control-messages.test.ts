@@ -18,7 +18,7 @@ const id = fc.integer({min: 1, max: 2 ** 31});
 const port = fc.integer({min: 1, max: 65_535});
 
 const mark = fc.stringMatching(/^[0-9a-f]{32}$/);
-/** What a bind says about who asks. */
+/** The fields of a bind that identify the agent. */
 const claimant = fc
   .tuple(optionally('holder', mark), optionally('epoch', fc.integer({min: 1})))
   .map(([holder, epoch]) => ({...holder, ...epoch}));
@@ -89,7 +89,7 @@ describe.each([
   ['of the relay', relayMessages, parseRelayMessage, LIMITS.controlBytes],
   ['in an OPEN', visitorOpens, parseVisitorOpen, LIMITS.openBytes - 1],
 ] as const)('a message %s', (_whose, messages, parse: (payload: Buffer) => object, limit) => {
-  test('comes out as it went in, and fits into its frame', () => {
+  test('is unchanged after encoding and parsing, and fits into its frame', () => {
     fc.assert(
       fc.property(messages as fc.Arbitrary<object>, (message) => {
         const bytes = encodeMessage(message);
@@ -99,7 +99,7 @@ describe.each([
     );
   });
 
-  test('is refused as malformed, never otherwise, whatever the JSON', () => {
+  test('is either parsed or refused as malformed, for any JSON', () => {
     const values = fc.oneof(fc.jsonValue(), mangled(messages as fc.Arbitrary<object>));
     fc.assert(
       fc.property(values, (value) => {
@@ -137,7 +137,7 @@ test.each([
   ['a port of 0', parseRelayMessage, {...bound, port: 0}],
   ['a port over 65,535', parseRelayMessage, {...bound, port: 65_536}],
   ['an epoch of 0', parseRelayMessage, {...bound, epoch: 0}],
-  // It stands in a line for a shell, on stdout, and in the environment of programs.
+  // The host is used in shell commands, on stdout, and in the environment of programs.
   ['a host that a shell would read', parseRelayMessage, {...bound, host: 'r1.example;id'}],
   ['a host with a command in it', parseRelayMessage, {...bound, host: '$(id).r1.example'}],
   ['a host with a space', parseRelayMessage, {...bound, host: 'r1.example -oProxyCommand=id'}],
@@ -158,20 +158,20 @@ test('h2 is off unless asked for', () => {
   expect(parseAgentMessage(encodeMessage(alone))).toEqual(alone);
 });
 
-test('what a peer wants people to read cannot steer their terminals', () => {
+test('text of a peer for people cannot control their terminals', () => {
   const message = 'gone\u001b]0;title\u0007 for\r\ngood';
   expect(parseRelayMessage(encodeMessage({type: 'unbound', tunnel: 1, code: 'X', message}))).toMatchObject({
     message: 'gone ]0;title  for good',
   });
 });
 
-describe('why a stream was refused or reset', () => {
+describe('the reason of a refusal or reset', () => {
   test.each(STREAM_CODES)('%s is read', (code) => {
     expect(readStreamCode(encodeMessage({code}))).toBe(code);
   });
 
   test.each(['', '{', 'null', '[]', '"CANCELLED"', '{}', '{"code":1}', '{"code":"constructor"}', '\u0000'])(
-    'with %j it is only known that it was',
+    'with %j the reason is unknown',
     (text) => {
       expect(readStreamCode(Buffer.from(text))).toBe('CANCELLED');
     },

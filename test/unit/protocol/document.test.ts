@@ -59,36 +59,36 @@ describe('docs/protocol.md', () => {
     expect(rowOf(hex(type))?.slice(1, 3)).toEqual([name.toUpperCase(), lengths]);
   });
 
-  test('has no records and frames besides', () => {
+  test('has no other records and frames', () => {
     const types: number[] = [...Object.values(RECORD), ...Object.values(FRAME)];
     const listed = rows.map(([cell]) => cell ?? '').filter((cell) => /^0x/.test(cell));
     expect(listed.map(Number).sort()).toEqual(types.sort());
   });
 
-  test('has every kind of stream and no other', () => {
+  test('has all kinds of stream and no others', () => {
     const kinds = rows.filter(([cell]) => /^\d$/.test(cell ?? ''));
     expect(kinds.map(([kind, name]) => [name, Number(kind)])).toEqual(Object.entries(KIND));
   });
 
-  test('has every code of REFUSED and RESET and no other', () => {
+  test('has all codes of REFUSED and RESET and no others', () => {
     const section = text.slice(text.indexOf('The codes of REFUSED'), text.indexOf('## 5.'));
     expect([...section.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code)).toEqual([...STREAM_CODES]);
   });
 
-  test('names no code that does not exist', () => {
+  test('names only existing codes', () => {
     const known = (code: string) => isErrorCode(code) || (STREAM_CODES as readonly string[]).includes(code);
     const named = [...text.matchAll(/`([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)`/g)].map(([, code]) => code as string);
     expect(named.length).toBeGreaterThan(30);
     expect(named.filter((code) => !known(code))).toEqual([]);
   });
 
-  test('has every code with which a bind is refused, and no other', () => {
+  test('has all codes that refuse a bind, and no others', () => {
     const read = (path: string) => readFileSync(new URL(`../../../src/lib/${path}`, import.meta.url), 'utf8');
     const made = ['relay/tunnels/tunnel-table.ts', 'relay/agents/agents.ts', 'protocol/names.ts'].flatMap(
       (path) =>
         [...read(path).matchAll(/(?:TunlError\(|code: )'([A-Z][A-Z0-9_]+)'/g)].map(([, code]) => code),
     );
-    // For whatever else goes wrong.
+    // For all other errors.
     const all = new Set([...made, 'BIND_REFUSED']);
     const listed = rowOf('`bind-refused`')?.[2] ?? '';
     expect([...listed.matchAll(/`([A-Z0-9_]+)`/g)].map(([, code]) => code).sort()).toEqual([...all].sort());
@@ -204,7 +204,7 @@ describe('docs/protocol.md', () => {
       {...visitor, alpn: letters(33)},
     ],
     ['`port` of an OPEN', '0–65,535', parseVisitorOpen, {...visitor, port: 0}, {...visitor, port: -1}],
-  ])('says how much may be in %s', (name, says, parse, most, more) => {
+  ])('has the limit of the field %s', (name, says, parse, most, more) => {
     expect(rowOf(name)?.[1]).toMatch(new RegExp(`^${says}`));
     parse(encodeMessage(most as object));
     expect(() => parse(encodeMessage(more as object))).toThrow(MalformedMessage);
@@ -228,7 +228,7 @@ describe('docs/protocol.md', () => {
     expect(number(rowOf(name)?.[1])).toBe(value);
   });
 
-  test('has every limit that there is', () => {
+  test('has all limits', () => {
     const from = text.indexOf('## 10.');
     const listed = text
       .slice(from, text.indexOf('\n\n| | |\n|---|---|\n| silence', from))

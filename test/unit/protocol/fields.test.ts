@@ -24,13 +24,13 @@ describe('a message', () => {
       expect(() => parse(json)).toThrow(MalformedMessage);
   });
 
-  test('may be nested as deeply as it fits: it is parsed or refused, no more', () => {
+  test('may be nested as deeply as fits: it is parsed or refused', () => {
     const deep = `${'['.repeat(32_000)}${']'.repeat(32_000)}`;
     expect(() => parse(deep)).toThrow(MalformedMessage);
     expect(() => parse(`{"a":${'['.repeat(32_000)}`)).toThrow(MalformedMessage);
   });
 
-  test('never throws anything but MalformedMessage, whatever the bytes', () => {
+  test('throws only MalformedMessage, for any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({maxLength: 200}), (bytes) => {
         try {
@@ -42,7 +42,7 @@ describe('a message', () => {
     );
   });
 
-  test('has only the fields that it says itself', () => {
+  test('has only its own fields', () => {
     const fields = parse('{"__proto__":{"name":"x"}}');
     expect(() => text(fields, 'name', 10)).toThrow(MalformedMessage);
     expect(() => text(inherited, 'name', 10)).toThrow(MalformedMessage);
@@ -65,14 +65,14 @@ describe('a field', () => {
       expect(() => asObject(value, 'x')).toThrow(MalformedMessage);
   });
 
-  test('text: no longer than it may be', () => {
+  test('text: limited in length', () => {
     expect(text({a: 'xyz'}, 'a', 3)).toBe('xyz');
     expect(text({a: ''}, 'a', 0)).toBe('');
     for (const a of ['wxyz', 1, null, undefined, ['x'], {}])
       expect(() => text({a}, 'a', 3)).toThrow(MalformedMessage);
   });
 
-  test('prose: nothing that moves a cursor or turns the reading direction', () => {
+  test('prose: no character that moves a cursor or changes the reading direction', () => {
     expect(prose({a: ' a\u001b[31mb\r\nc\u0000d\u202ee\u2028f\u009bg '}, 'a', 50)).toBe('a [31mb c d e f g');
     expect(prose({a: 'Grüße, 你好 🙂'}, 'a', 50)).toBe('Grüße, 你好 🙂');
     fc.assert(
@@ -113,7 +113,7 @@ describe('a field', () => {
       expect(() => oneOf({a}, 'a', ['x', 'y'])).toThrow(MalformedMessage);
   });
 
-  test('that need not be there: null is there', () => {
+  test('that is optional: null is a value', () => {
     expect(maybe({a: 'x'}, 'a', text, 1)).toEqual({a: 'x'});
     expect(Object.keys(maybe({}, 'a', text, 1))).toEqual([]);
     expect(() => maybe({a: 'xx'}, 'a', text, 1)).toThrow(MalformedMessage);

@@ -1,4 +1,5 @@
-// The parts of docs/protocol.md that are made from the code: the table of states, the worked proofs, the annotated bytes.
+// The parts of docs/protocol.md that are generated from the code: the table of states, the worked proofs, the annotated
+// bytes.
 import {createPrivateKey, createPublicKey, sign} from 'node:crypto';
 import type {Carrier, CarrierSink} from '../../../src/lib/mux/carrier.js';
 import {FrameReader} from '../../../src/lib/mux/frame-reader.js';
@@ -64,7 +65,7 @@ export function workedProofs(): string {
   return ['| | |', '|---|---|', ...rows.map(([name, value]) => `| ${name} | \`${value}\` |`)].join('\n');
 }
 
-/** What section 6 signs, made with the key of RFC 8032 §7.1, test 1. */
+/** The example of section 6, with the key of RFC 8032 §7.1, test 1. */
 export function workedIdentity(): string {
   const seed = '9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60';
   const der = Buffer.from(`302e020100300506032b657004220420${seed}`, 'hex');
@@ -93,7 +94,7 @@ const NAMES = new Map<number, string>([
 const hex = (bytes: Buffer) => bytes.toString('hex').replace(/..(?=.)/g, '$& ');
 const line = (bytes: Buffer, text: string) => `     ${hex(bytes).padEnd(36)}${text}`;
 
-/** One write of one side, taken apart. */
+/** Records the writes of one side. */
 class Writer implements Carrier {
   readonly label = 'example';
   readonly headroom = 0;
@@ -202,7 +203,7 @@ function describeFrame(type: number, streamId: number, payload: Buffer): string[
 
 const NO_STREAM: StreamSink = {onData() {}, onEnd() {}, onWritable() {}, onReset() {}};
 
-/** A new session, a tunnel, a visitor who asks and is answered; then the carrier breaks and the session is resumed. */
+/** A new session, a tunnel, a visitor with a request and an answer; then the carrier breaks and the session is resumed. */
 export async function example(): Promise<string> {
   const lines: string[] = [];
   const clock = new ManualClock();

@@ -60,18 +60,18 @@ const messages: fc.Arbitrary<LinkMessage> = fc.oneof(
 );
 
 describe('a link message', () => {
-  test('comes out as it went in, and fits into a record', () => {
+  test('is unchanged after encoding and parsing, and fits into a record', () => {
     fc.assert(
       fc.property(messages, (message) => {
         const bytes = encodeMessage(message);
         expect(parseLinkMessage(bytes)).toEqual(message);
-        // Every character of the longest one at its widest: three bytes in UTF-8.
+        // The longest message with characters of three bytes in UTF-8.
         if (message.type !== 'goaway') expect(bytes.length).toBeLessThan(LIMITS.messageBytes);
       }),
     );
   });
 
-  test('loses fields that the protocol does not know', () => {
+  test('loses unknown fields', () => {
     expect(parse({type: 'close', code: 'CLOSED', message: 'bye', extra: 1, __proto__: {}})).toEqual({
       type: 'close',
       code: 'CLOSED',
@@ -79,7 +79,7 @@ describe('a link message', () => {
     });
   });
 
-  test('is refused as malformed, never otherwise, whatever the JSON', () => {
+  test('is either parsed or refused as malformed, for any JSON', () => {
     fc.assert(
       fc.property(fc.oneof(fc.jsonValue(), mangled(messages)), (value) => {
         try {

@@ -16,7 +16,7 @@ describe('checkLabel', () => {
     'prototype',
     'tostring',
     'hasownproperty',
-  ])('%s can be had', (label) => {
+  ])('%s is valid', (label) => {
     expect(checkLabel(label)).toEqual({ok: true, label});
   });
 
@@ -68,7 +68,7 @@ describe('checkLabel', () => {
     expect(checkLabel(label)).toMatchObject({ok: false, code: 'NAME_RESERVED'});
   });
 
-  test('what passes is a host label that survives the URL parser unchanged', () => {
+  test('a valid label is a host label that the URL parser leaves unchanged', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.stringMatching(/^[a-z0-9-]{1,63}$/), fc.string({unit: 'binary'}), fc.string()),
@@ -90,7 +90,7 @@ describe('randomLabel', () => {
     expect(randomLabel(() => Buffer.from('foobarfoobarfoob'))).toMatch(/^mzxw6ytbo/);
   });
 
-  test('loses no bit and can always be asked for', () => {
+  test('loses no bit and is always a valid label', () => {
     fc.assert(
       fc.property(fc.uint8Array({minLength: 16, maxLength: 16}), (bytes) => {
         const label = randomLabel(() => bytes);
@@ -134,7 +134,7 @@ describe('labelUnder', () => {
     'demo.r1.example.net..',
     'demo.r1.example',
     'other.example.net',
-  ])('%j is none', (host) => {
+  ])('%j is not one', (host) => {
     expect(labelUnder(host, 'r1.example.net')).toBeUndefined();
   });
 

@@ -37,7 +37,7 @@ describe('parseTarget', () => {
     expect(parseTarget(text)).toEqual({host, port});
   });
 
-  test('takes another default host', () => {
+  test('accepts another default host', () => {
     expect(parseTarget('8000', '10.0.0.1')).toEqual({host: '10.0.0.1', port: 8000});
   });
 
@@ -79,7 +79,7 @@ describe('parseTarget', () => {
     expect(codeOf(() => parseTarget(text))).toBe(code);
   });
 
-  test('what it gives can be written and read again', () => {
+  test('its result can be written and read again', () => {
     const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6());
     fc.assert(
       fc.property(host, fc.integer({min: 1, max: 65_535}), (name, port) => {
@@ -200,7 +200,7 @@ describe('isLoopbackHost', () => {
   });
 });
 
-test('an address is recognised in its unambiguous spelling only', () => {
+test('an address is recognised only in its unambiguous spelling', () => {
   expect(['1.2.3.4', '01.2.3.4', '1.2.3', '1.2.3.256', '1.2.3.4.'].map(isIPv4)).toEqual([
     true,
     false,

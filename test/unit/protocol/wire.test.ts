@@ -41,7 +41,7 @@ describe('headers', () => {
     );
   });
 
-  test('of records are type and length, written so that they end where the payload begins', () => {
+  test('of records are type and length, and end where the payload begins', () => {
     fc.assert(
       fc.property(fc.constantFrom(...Object.values(RECORD)), length, (type, bytes) => {
         const buffer = Buffer.alloc(10, 0x55);
@@ -64,19 +64,19 @@ describe('the numbers agree with one another', () => {
       expect(recordLimit(type)).toBeGreaterThanOrEqual(shortestRecord(type));
   });
 
-  test('no type, kind or code stands twice', () => {
+  test('no type, kind or code is used twice', () => {
     const lists: (readonly unknown[])[] = [FRAME, RECORD, KIND].map((each) => Object.values(each));
     for (const values of [...lists, STREAM_CODES]) expect(new Set(values).size).toBe(values.length);
     const types: number[] = [...Object.values(FRAME), ...Object.values(RECORD)];
     expect(new Set(types).size).toBe(types.length);
   });
 
-  test('what this side writes at once is never more than the other takes', () => {
+  test('this side never writes more at once than the other accepts', () => {
     expect(BLOCK_BYTES).toBeLessThanOrEqual(LIMITS.segmentBytes);
     expect(BLOCK_BYTES).toBeLessThanOrEqual(LIMITS.dataBytes);
     expect(LIMITS.controlBytes + FRAME_HEADER).toBeLessThanOrEqual(BLOCK_BYTES);
     expect(LIMITS.maxWindow).toBeLessThanOrEqual(LIMITS.maxCredit);
-    // A window doubles until it is the largest one.
+    // Doubling reaches the largest window exactly.
     expect(Math.log2(LIMITS.maxWindow / LIMITS.initialWindow) % 1).toBe(0);
     expect(LIMITS.maxStreamId).toBeLessThanOrEqual(Number.MAX_SAFE_INTEGER);
   });

@@ -1,4 +1,4 @@
-// Parts of a relay: in which order they start and end, and what becomes of those that start half way.
+// Parts of a relay: the order of their starts and ends, and the end of a start that fails.
 
 import {expect, test} from 'vitest';
 import {type Part, Parts} from '../../../src/lib/relay/part.js';
@@ -19,7 +19,7 @@ function setUp(more: Record<string, Part> = {}) {
   return {log, parts};
 }
 
-/** What waits for the test: `done` lets it go on. */
+/** Waits for the test: `done` resolves it. */
 function slow(log: () => string[], word: string) {
   let done = () => {};
   const run = () =>
@@ -37,7 +37,7 @@ test('parts start in order, drain in reverse, and close when all have drained', 
   await parts.start();
   expect(log.splice(0)).toEqual(['start a', 'start b', 'start c']);
   const ended = parts.end(10);
-  // Nobody new is taken from here on, whatever the caller does next.
+  // From here on nothing new is accepted, whatever the caller does next.
   expect(log.splice(0)).toEqual(['drain c 10', 'drain b 10', 'drain a 10']);
   await ended;
   expect(log).toEqual(['close c 10', 'close b 10', 'close a 10']);
@@ -80,7 +80,7 @@ test.each([
     },
   ],
   ['rejects', () => Promise.reject(new Error('no'))],
-])('a part that %s keeps no other from its end', async (_how, fail: () => Promise<void>) => {
+])('a part that %s does not keep others from their end', async (_how, fail: () => Promise<void>) => {
   const {log, parts} = setUp({b: {drain: fail, close: fail}});
   await parts.end(10);
   expect(log).toEqual(['drain c 10', 'Error: no', 'drain a 10', 'close c 10', 'Error: no', 'close a 10']);

@@ -1,4 +1,4 @@
-// A relay as a whole: what a start that fails leaves behind.
+// A relay as a whole: what a failed start leaves behind.
 
 import {once} from 'node:events';
 import {stat} from 'node:fs/promises';
@@ -13,7 +13,7 @@ import {Scope, unusedPort} from '../../helpers/scope.js';
 const HOST = '127.0.0.1';
 const token = 'a-token-of-16-or-more';
 
-test('a relay that starts half way leaves no listener, and the lease table as it was', async () => {
+test('a relay whose start fails leaves no listener, and the lease table unchanged', async () => {
   await using scope = new Scope();
   const stateDir = await scope.tempDir('relay');
   const port = await unusedPort();
@@ -27,7 +27,7 @@ test('a relay that starts half way leaves no listener, and the lease table as it
   const first = await startRelay(options);
   const at = {port, domain: first.domain, caFile: first.caFile ?? '', token};
   const {agent} = await RawAgent.begin(scope, at);
-  // Held to the end, so the next relay expects its agent back and listens on its port.
+  // In use until the end, so the next relay expects its agent back and listens on its port.
   const tcpPort = await agent.bindTcp();
   await first.close();
   const table = join(stateDir, 'relay', first.domain, 'leases.json');

@@ -1,4 +1,4 @@
-// Relay options that cannot be, before anything is opened.
+// Invalid relay options are refused before anything is opened.
 
 import {expect, test} from 'vitest';
 import {settleRelayOptions} from '../../../src/lib/relay/settings.js';
@@ -18,12 +18,12 @@ test.each([
   ['an address', {tcpPublicHost: '2001:db8::1'}],
   ['a name', {tcpPublicHost: 'tcp.example'}],
   ['the longest domain', {domain: domainOf(189)}],
-])('%s is taken', async (_what, options) => {
+])('%s is accepted', async (_what, options) => {
   await expect(settleRelayOptions({token: '', ...options})).resolves.toMatchObject(options);
 });
 
 test.each(['0.0.0.0:0', '[::]:0', '192.0.2.1:443', 'relay.example:443'])(
-  'without a token nobody else may reach it: %s',
+  'without a token only this machine may reach it: %s',
   async (listen) => {
     await expect(settleRelayOptions({token: '', listen})).rejects.toMatchObject({code: 'TOKEN_NEEDED'});
     await expect(
@@ -37,7 +37,7 @@ test.each(['0.0.0.0:0', '[::]:0', '192.0.2.1:443', 'relay.example:443'])(
   },
 );
 
-test('a successor is a relay as agents are told one', async () => {
+test('a successor is written like --relay of an agent', async () => {
   await expect(settleRelayOptions({token: '', successors: ['r2.example']})).rejects.toMatchObject({
     code: 'RELAY_URL_INVALID',
   });

@@ -1,4 +1,5 @@
-// From the first byte to a secure socket: the ClientHello is read, the name's certificate found, TLS ended; against real clients.
+// From the first byte to a secure socket, with real clients: the ClientHello is read, the certificate is found, TLS ends
+// here.
 
 import {once} from 'node:events';
 import {readFile, writeFile} from 'node:fs/promises';
@@ -52,13 +53,13 @@ interface Fixture {
   source: CertificateSource;
   caFile: string;
   port: number;
-  /** What broke the first secure connection that broke. */
+  /** The error of the first secure connection that broke. */
   broken: Promise<Error>;
-  /** A TLS connection as a visitor makes it; resolves when it is secure. */
+  /** A TLS connection of a visitor; resolves when it is secure. */
   visit: (servername: string, options?: ConnectionOptions) => Promise<TLSSocket>;
 }
 
-/** Answers every connection under its own name with `hello NAME`, as HTTP. */
+/** Answers every connection under its name with `hello NAME`, as HTTP. */
 async function listen(scope: Scope, given?: Given): Promise<Fixture> {
   const source = await openSource(await scope.tempDir(), given);
   scope.onEnd(() => source.close());
@@ -103,7 +104,7 @@ async function listen(scope: Scope, given?: Given): Promise<Fixture> {
   return {source, caFile, port, visit, broken: broken.promise};
 }
 
-/** The session that the relay hands out, once the connection has served its purpose. */
+/** The session that the relay gives out; the connection is not needed any more. */
 async function sessionOf(socket: TLSSocket): Promise<Buffer> {
   // In TLS 1.2 the ticket is a part of the handshake, in 1.3 it follows.
   const ticket = socket.getProtocol() === 'TLSv1.3' ? once(socket, 'session') : [socket.getSession()];
@@ -128,7 +129,7 @@ test('curl and openssl in strict mode trust a name by the CA file', async ({scop
   expect(openssl.stderr).toContain('Verification: OK');
 });
 
-test('TLS 1.2 and 1.3 are spoken, older ones are not', async ({scope}) => {
+test('TLS 1.2 and 1.3 are supported, older ones are not', async ({scope}) => {
   const {visit} = await listen(scope);
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     const socket = await visit(A, {minVersion: version, maxVersion: version});
@@ -139,7 +140,7 @@ test('TLS 1.2 and 1.3 are spoken, older ones are not', async ({scope}) => {
   await expect(visit(A, old)).rejects.toMatchObject({code: expect.stringContaining('PROTOCOL_VERSION')});
 });
 
-test('a given RSA certificate: a fresh key for every connection, AEAD, and the relay’s order', async ({
+test('a given RSA certificate: a new key for every connection, AEAD, and the relay’s order', async ({
   scope,
 }) => {
   const {visit} = await listen(scope, await giveCertificate(scope));
@@ -157,14 +158,14 @@ test('a given RSA certificate: a fresh key for every connection, AEAD, and the r
     'ECDHE-RSA-AES128-GCM-SHA256',
   );
   expect(await chosen('ECDHE-RSA-AES256-GCM-SHA384:AES128-SHA')).toBe('ECDHE-RSA-AES256-GCM-SHA384');
-  // Who has no AES in hardware says so by this order.
+  // A client without AES in hardware uses this order.
   expect(await chosen('ECDHE-RSA-CHACHA20-POLY1305:ECDHE-RSA-AES128-GCM-SHA256')).toBe(
     'ECDHE-RSA-CHACHA20-POLY1305',
   );
   expect((await visit(A, {minVersion: 'TLSv1.3'})).getCipher().name).toMatch(/^TLS_/);
 });
 
-/** As openssl tells it, which offers a session under any name; Node's own client only under the one it was made for. */
+/** With openssl, which offers a session under any name; Node's client only does so under the original one. */
 async function isResumed(
   scope: Scope,
   {port, servername, version}: {port: number; servername: string; version: 'tls1_2' | 'tls1_3'},
@@ -186,7 +187,7 @@ async function isResumed(
 }
 
 test.for(['tls1_2', 'tls1_3'] as const)(
-  '%s: a session resumes under its own name only, and under none when the given certificate was renewed',
+  '%s: a session resumes only under its own name, and not after the given certificate was renewed',
   async (version, {scope}) => {
     const folder = await scope.tempDir();
     const given = await giveCertificate(scope);
@@ -208,7 +209,7 @@ test.for(['tls1_2', 'tls1_3'] as const)(
 );
 
 test.for(['TLSv1.2', 'TLSv1.3'] as const)(
-  'a session of %s resumes under its own name only',
+  'a session of %s resumes only under its own name',
   async (version, {scope}) => {
     const {visit} = await listen(scope);
     const only = {minVersion: version, maxVersion: version} as const;
@@ -221,15 +222,13 @@ test.for(['TLSv1.2', 'TLSv1.3'] as const)(
   },
 );
 
-test('the longest name that DNS allows has a certificate', async ({scope}) => {
+test('the longest name that DNS allows gets a certificate', async ({scope}) => {
   const {visit} = await listen(scope);
   const name = `${'x'.repeat(63)}.${'y'.repeat(63)}.${'z'.repeat(63)}.localhost`;
   expect((await visit(name)).getPeerCertificate().subjectaltname).toBe(`DNS:${name}`);
 });
 
-test('the CA may sign leaves and nothing else; a leaf is a server’s and lives at most 398 days', async ({
-  scope,
-}) => {
+test('the CA may sign only leaves; a leaf is for servers and lives at most 398 days', async ({scope}) => {
   const {caFile, visit} = await listen(scope);
   const {stdout} = await run(scope, 'openssl', ['x509', '-in', caFile, '-noout', '-text']);
   expect(stdout).toMatch(/Basic Constraints: critical\s+CA:TRUE, pathlen:0/);
@@ -240,7 +239,7 @@ test('the CA may sign leaves and nothing else; a leaf is a server’s and lives 
   expect(Date.parse(valid_from)).toBeLessThan(Date.now());
 });
 
-test('a leaf is kept while it is good and replaced long before it ends', async ({scope}) => {
+test('a leaf is kept while it is valid and replaced long before its end', async ({scope}) => {
   vi.useFakeTimers({toFake: ['Date']});
   const stateDir = await scope.tempDir();
   const source = await openSource(stateDir);
@@ -259,7 +258,7 @@ test('a leaf is kept while it is good and replaced long before it ends', async (
 
 test('another handshake on a TLS 1.2 connection is refused', async ({scope}) => {
   const {port, caFile, broken} = await listen(scope);
-  // A line that is an R asks openssl for one.
+  // A line with R makes openssl ask for one.
   const openssl = await run(
     scope,
     'openssl',
@@ -273,21 +272,21 @@ test('another handshake on a TLS 1.2 connection is refused', async ({scope}) => 
   expect(await broken).toMatchObject({code: 'ERR_TLS_RENEGOTIATION_DISABLED'});
 });
 
-test('a record that is broken after the handshake breaks the connection', async ({scope}) => {
+test('a broken record after the handshake breaks the connection', async ({scope}) => {
   const {port, caFile, broken} = await listen(scope);
   const raw = tcpConnect(port, '127.0.0.1');
   scope.onEnd(() => void raw.destroy());
   const ca = await readFile(caFile, 'utf8');
-  // In 1.2 it is the relay that has the last word: its side is secure, too, when the visitor's is.
+  // In 1.2 the relay sends the last message, so its side is secure, too, when the visitor's is.
   const socket = connect({socket: raw, servername: A, ca, maxVersion: 'TLSv1.2'});
   socket.on('error', () => {});
   await once(socket, 'secureConnect');
-  // Application data that nobody encrypted.
+  // Application data that is not encrypted.
   raw.write(Buffer.concat([Buffer.from([23, 3, 3, 0, 64]), Buffer.alloc(64, 'x')]));
   expect(await broken).toMatchObject({code: expect.stringContaining('ERR_SSL_')});
 });
 
-test('who begins the handshake anew again and again is cut off', async ({scope}) => {
+test('a visitor that repeats the handshake again and again is cut off', async ({scope}) => {
   const {visit} = await listen(scope);
   const socket = await visit(A, {maxVersion: 'TLSv1.2'});
   socket.on('error', () => {});

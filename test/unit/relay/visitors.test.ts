@@ -1,4 +1,4 @@
-// Who is let in at the relay, and who is reset at the door.
+// Visitors that the relay accepts or resets.
 
 import {once} from 'node:events';
 import {connect, createServer, Socket} from 'node:net';
@@ -85,7 +85,7 @@ test.each([
   },
 );
 
-test('the agent is told where a visitor came from, also when the connection is gone by then', async () => {
+test('the agent gets the address of a visitor, also when the connection is gone by then', async () => {
   await using scope = new Scope();
   const unread = new UnreadLimit({
     limitBytes: 2 ** 30,

@@ -1,4 +1,4 @@
-// What people write for an upstream, and what it is taken for.
+// The ways to write an upstream, and their meanings.
 
 import {resolve} from 'node:path';
 import {describe, expect, test} from 'vitest';
@@ -25,7 +25,7 @@ describe('a target', () => {
   ])('%s', (text, target, label) => {
     expect(readTarget(text)).toEqual(target);
     expect(targetLabel(readTarget(text))).toBe(label);
-    // A label says what it is: read again, it is the same.
+    // A label can be read again with the same result.
     expect(readTarget(label)).toEqual(target);
   });
 
@@ -53,7 +53,7 @@ describe('a target', () => {
     );
   });
 
-  test('a path is answered with what to write', () => {
+  test('the error for a path says what to write', () => {
     expect(() => readTarget('https://localhost:8443/app?x=1')).toThrow(
       expect.objectContaining({
         next: 'Write https://localhost:8443, and add the path to the public address.',
@@ -61,7 +61,7 @@ describe('a target', () => {
     );
   });
 
-  test('a bare word is answered with how a folder is written', () => {
+  test('the error for a bare word says how to write a folder', () => {
     expect(() => readTarget('dist')).toThrow(
       expect.objectContaining({next: expect.stringContaining('./dist')}),
     );

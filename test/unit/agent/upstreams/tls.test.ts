@@ -1,4 +1,4 @@
-// A TLS server as an upstream: half-closes and resets reach it, and a dial that is given up is gone.
+// A TLS server as an upstream: half-closes and resets reach it, and a cancelled dial is gone.
 
 import {once} from 'node:events';
 import {createServer as createTcpServer, type Socket} from 'node:net';
@@ -31,7 +31,7 @@ function dial(upstream: TlsUpstream, alpn?: string): Promise<UpstreamConnection>
   });
 }
 
-test('a half-close passes, and what comes after it', async ({scope}) => {
+test('a half-close passes, and later bytes of the other direction', async ({scope}) => {
   const {upstream, accepted} = await setUp(scope);
   const [{socket}, server] = await Promise.all([dial(upstream), accepted()]);
   let asked = '';
@@ -42,7 +42,7 @@ test('a half-close passes, and what comes after it', async ({scope}) => {
   await once(socket, 'close');
 });
 
-test('an upstream that has said everything is still heard out to', async ({scope}) => {
+test('an upstream that has sent everything still gets the rest of the visitor’s bytes', async ({scope}) => {
   const {upstream, accepted} = await setUp(scope);
   const [{socket}, server] = await Promise.all([dial(upstream), accepted()]);
   let heard = '';
@@ -57,10 +57,10 @@ test('an upstream that has said everything is still heard out to', async ({scope
   expect(heard).toBe('and more');
 });
 
-test('a reset is one for the upstream', async ({scope}) => {
+test('a reset reaches the upstream as a reset', async ({scope}) => {
   const {upstream, accepted} = await setUp(scope);
   const [{socket, reset}, server] = await Promise.all([dial(upstream), accepted()]);
-  // What is not read makes every end a reset.
+  // Unread bytes would make every end a reset.
   socket.on('error', () => {}).resume();
   server.write('answer');
   await once(socket, 'data');
@@ -71,7 +71,7 @@ test('a reset is one for the upstream', async ({scope}) => {
   expect((await broken)[0]).toMatchObject({code: 'ECONNRESET'});
 });
 
-test('the upstream is offered what the visitor has agreed on, and its name', async ({scope}) => {
+test('the upstream gets the visitor’s protocol in ALPN, and its own name', async ({scope}) => {
   const {upstream, accepted} = await setUp(scope);
   for (const alpn of ['h2', 'http/1.1', undefined]) {
     const [{socket}, server] = await Promise.all([dial(upstream, alpn), accepted()]);
@@ -83,7 +83,7 @@ test('the upstream is offered what the visitor has agreed on, and its name', asy
   }
 });
 
-test('an upstream that accepts and then says nothing is left when the visitor leaves', async ({scope}) => {
+test('an upstream that accepts and then sends nothing is left when the visitor leaves', async ({scope}) => {
   const server = createTcpServer();
   const port = await scope.listen(server);
   const stop = new TlsUpstream({host: '127.0.0.1', port}).dial({
@@ -99,13 +99,13 @@ test('an upstream that accepts and then says nothing is left when the visitor le
   await once(socket, 'close');
 });
 
-test('one that ends in the middle of the handshake has refused the connection', async ({scope}) => {
+test('an upstream that ends during the handshake has refused the connection', async ({scope}) => {
   const server = createTcpServer((socket) => socket.once('data', () => socket.end()));
   const port = await scope.listen(server);
   await expect(dial(new TlsUpstream({host: '127.0.0.1', port}))).rejects.toMatchObject({code: 'ECONNRESET'});
 });
 
-test('only a handshake that went well makes an open port enough', async ({scope}) => {
+test('an open port is enough only after a successful handshake', async ({scope}) => {
   const {upstream, port, ca} = await setUp(scope);
   expect(await upstream.listenState()).toBe('unknown');
   expect(await upstream.probe()).toBeUndefined();
@@ -125,7 +125,7 @@ test('only a handshake that went well makes an open port enough', async ({scope}
 test.each([
   ['self-signed', {}, 'is self-signed and not among the trusted ones.'],
   ['expired', {notBefore: new Date(0), notAfter: new Date(86_400_000)}, 'has expired.'],
-])('a certificate that is %s is told as such', async (_what, dates, reason) => {
+])('a certificate that is %s is reported with that reason', async (_what, dates, reason) => {
   await using scope = new Scope();
   const pair = await selfSigned(['localhost'], dates);
   const port = await scope.listen(createServer(pair));

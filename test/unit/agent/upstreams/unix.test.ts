@@ -1,4 +1,4 @@
-// A Unix socket as an upstream: what the kernel says of it, and a queue that is full.
+// A Unix socket as an upstream: the kernel's table, and a full queue.
 
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -13,7 +13,7 @@ import {BlockPool} from '../../../../src/lib/mux/blocks.js';
 import type {Scope} from '../../../helpers/scope.js';
 import {test} from '../../../helpers/test.js';
 
-/** Listens at argv[1] and accepts nothing until it is told to by a line on stdin. */
+/** Listens at argv[1] and accepts nothing before a line on stdin. */
 const SLOW = `
   const server = require('node:net').createServer((socket) => socket.end('hello'));
   server.listen({path: process.argv[1], backlog: 1}, () => {
@@ -38,8 +38,8 @@ function dialled(scope: Scope, upstream: UnixUpstream): Promise<Socket> {
   });
 }
 
-test('it is probed and looked up in the kernel’s table', async ({scope}) => {
-  // A space and a letter of two bytes, as paths have them.
+test('it is probed, and looked up in the kernel’s table', async ({scope}) => {
+  // With a space and a letter of two bytes, which paths may have.
   const path = join(await scope.tempDir('sock et-ü'), 'app.sock');
   const upstream = new UnixUpstream(path);
   const isLinux = process.platform === 'linux';
@@ -56,13 +56,13 @@ test('it is probed and looked up in the kernel’s table', async ({scope}) => {
   expect(await upstream.probe()).toMatchObject({code: 'ECONNREFUSED'});
 });
 
-// Elsewhere the kernel waits.
+// a full queue makes the dial wait
 test.runIf(process.platform === 'linux')('a full queue is waited for', async ({scope}) => {
   const path = join(await scope.tempDir('full'), 'app.sock');
   const child = spawn(process.execPath, ['-e', SLOW, path], {stdio: ['pipe', 'pipe', 'inherit']});
   scope.onEnd(() => void child.kill('SIGKILL'));
   await once(child.stdout, 'data');
-  // Until the kernel says that there is no more room.
+  // Until the kernel says that the queue is full.
   for (;;) {
     const filler = connect(path);
     scope.onEnd(() => void filler.destroy());
@@ -77,7 +77,7 @@ test.runIf(process.platform === 'linux')('a full queue is waited for', async ({s
   expect((await socket).connecting).toBe(false);
 });
 
-test('one that is given up is gone, and says nothing', async ({scope}) => {
+test('a cancelled dial is gone, and reports nothing', async ({scope}) => {
   const path = join(await scope.tempDir('given-up'), 'app.sock');
   const server = createServer();
   server.listen(path);

@@ -1,4 +1,4 @@
-// Lines for sshd and for visitors, in the odd cases.
+// Lines for sshd and for visitors, in special cases.
 import {chmod, chown, mkdir, readFile, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
@@ -27,7 +27,7 @@ test('the known_hosts line', () => {
   expect(knownHostsLine(side(443), 'tls', key)).toBe('r1.example.test ssh-ed25519 AAAA');
 });
 
-test('the environment of sessions: what they would miss, and nothing else', () => {
+test('the environment of sessions: the variables that they need, and no others', () => {
   const env = {
     PATH: '/a:/b',
     VIRTUAL_ENV: '/venv',
@@ -47,7 +47,7 @@ test('the environment of sessions: what they would miss, and nothing else', () =
   ]);
 });
 
-test('sshd reads quotes, backslashes and spaces back as they were', async ({scope}) => {
+test('sshd reads quotes, backslashes and spaces back unchanged', async ({scope}) => {
   const stateDir = join(await scope.tempDir(), 'with space "and" quotes');
   const host = await hostKey(stateDir, plainEnv());
   const config = sshdConfig({
@@ -76,7 +76,7 @@ test('sshd reads quotes, backslashes and spaces back as they were', async ({scop
   }
 });
 
-test('one host key, however many start at once', async ({scope}) => {
+test('one host key, however many processes start at once', async ({scope}) => {
   const stateDir = await scope.tempDir();
   const made = await Promise.all(Array.from({length: 5}, () => hostKey(stateDir, plainEnv())));
   expect(new Set(made.map((key) => key.fingerprint)).size).toBe(1);
@@ -86,7 +86,7 @@ test('one host key, however many start at once', async ({scope}) => {
   expect((await readFile(`${path}.pub`, 'utf8')).split(' ')[1]).toBe(stdout.split(' ')[1]);
 });
 
-test('a host key file that is none is an error, not a new key', async ({scope}) => {
+test('an invalid host key file is an error, not a new key', async ({scope}) => {
   const stateDir = await scope.tempDir();
   const {path} = await hostKey(stateDir, plainEnv());
   await writeFile(`${path}.pub`, 'broken');
@@ -117,14 +117,14 @@ test('folders above the keys', async ({scope}) => {
   await expect(strictModesHold(inner, uid)).rejects.toMatchObject({code: 'STATE_DIR'});
   await chmod(folder, 0o770);
   await expect(strictModesHold(inner, uid)).rejects.toMatchObject({code: 'STATE_DIR'});
-  // Sticky: others may add to it and replace nothing.
+  // Sticky: others may add files and replace none.
   await chmod(folder, 0o1777);
   expect(await strictModesHold(inner, uid)).toBe(false);
   await chmod(folder, 0o700);
   expect(await strictModesHold(inner, uid)).toBe(false);
 });
 
-test('a folder above the keys that is another user’s', async ({scope, skip}) => {
+test('a folder of another user above the keys', async ({scope, skip}) => {
   const folder = await scope.tempDir();
   if (process.getuid?.() === 0) await chown(folder, 12_345, 12_345);
   else skip();

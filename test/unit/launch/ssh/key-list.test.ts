@@ -1,4 +1,4 @@
-// Key files as people have them, good and bad. ssh-keygen says what is right.
+// Key files of users, good and bad. ssh-keygen decides what is right.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import fc from 'fast-check';
@@ -31,7 +31,7 @@ describe('keys that OpenSSH makes', () => {
     });
   }
 
-  test('one that a security key would make', async ({scope}) => {
+  test('a key of a security key', async ({scope}) => {
     const field = (data: string | Buffer) => {
       const size = Buffer.alloc(4);
       size.writeUInt32BE(data.length);
@@ -65,7 +65,7 @@ describe('files', () => {
     );
   });
 
-  test('from="…" is kept, with a word of warning', () => {
+  test('from="…" is kept, with a warning', () => {
     const {keys, notices} = parse(`from="10.0.0.0/8" ${ED}`);
     expect(keys).toHaveLength(1);
     expect(notices.join()).toContain('every visitor comes from 127.0.0.1');
@@ -83,7 +83,7 @@ describe('files', () => {
   });
 });
 
-describe('what is no key file', () => {
+describe('files that are no key files', () => {
   const rejected = (text: string) => {
     try {
       parse(text);
@@ -94,7 +94,7 @@ describe('what is no key file', () => {
   };
 
   test('private keys, in every form', () => {
-    // Put together here: who looks through the files for a key that was left in one finds none.
+    // Composed here, so that a search for leaked keys finds none in this file.
     const pem = (...kind: string[]) => `-----BEGIN ${[...kind, 'PRIVATE'].join(' ')} KEY-----`;
     for (const start of [
       pem('OPENSSH'),
@@ -143,14 +143,14 @@ describe('what is no key file', () => {
     expect(parse(many.slice(1).join('\n')).keys).toHaveLength(10_000);
   });
 
-  test('reasons never hold what is in the file', () => {
+  test('reasons never contain text of the file', () => {
     const secret = 'hunter2hunter2';
     expect(String(rejected(`${secret} ${secret}`))).not.toContain(secret);
     expect(String(rejected(`ssh-ed25519 ${secret}!`))).not.toContain(secret);
   });
 });
 
-test('any line is a key that is written as it was read, or is none', () => {
+test('any line is either a key that is written unchanged, or no key', () => {
   const line = fc.oneof(
     fc.string(),
     fc.tuple(fc.nat(ED.length - 1), fc.string({minLength: 1, maxLength: 1})).map(([at, char]) => {

@@ -21,9 +21,9 @@ describe('a file', () => {
     });
   });
 
-  test('of a private key not more than the first line is read', async ({scope}) => {
+  test('only the first line of a private key is read', async ({scope}) => {
     const {path} = await makeKey(scope);
-    // In a process of its own, whose file handles count what is read.
+    // In a separate process, whose file handles count the bytes read.
     const code = `import {open} from 'node:fs/promises';
 const file = await open(process.argv[1]);
 const real = Object.getPrototypeOf(file);
@@ -68,7 +68,7 @@ describe('GitHub', () => {
     );
   });
 
-  test('nobody, nothing, a redirect, a broken page, options', async ({scope}) => {
+  test('no such user, no keys, a redirect, a broken page, options', async ({scope}) => {
     const {publicKey} = await makeKey(scope);
     const options = await gitHub(scope, {
       '/empty.keys': [200, '\n'],
@@ -99,7 +99,7 @@ describe('GitHub', () => {
     }
   });
 
-  test('not reachable, and given up', async ({scope}) => {
+  test('not reachable, and aborted', async ({scope}) => {
     const refused = keysFromGitHub('octocat', {baseUrl: 'http://127.0.0.1:1'});
     await expect(refused).rejects.toMatchObject({
       code: 'KEY_SOURCE',

@@ -1,4 +1,4 @@
-// Input is written in order, as far as it is taken, and nobody spins or waits for ever.
+// Input is written in order, as far as it is accepted, without busy loops or endless waits.
 import {expect, test} from 'vitest';
 import {InputQueue} from '../../../../src/lib/launch/web-terminal/input-queue.js';
 import {until} from '../../../helpers/launching.js';
@@ -40,7 +40,7 @@ test('full, until there is room again', async () => {
   queue.push(Buffer.from('x'));
   const {full} = queue;
   expect(full).toBeInstanceOf(Promise);
-  // Not tried at each push, nor without a pause.
+  // There is no attempt at each push, and a pause between attempts.
   expect(taker.tries).toBe(1);
   taker.room = 1;
   await full;
@@ -48,7 +48,7 @@ test('full, until there is room again', async () => {
   queue.close();
 });
 
-test('the end gives room, and takes no more', async () => {
+test('the end makes room, and accepts no more', async () => {
   const {taker, queue} = make();
   queue.push(Buffer.alloc(100_000));
   const {full} = queue;

@@ -1,4 +1,4 @@
-// What the server takes from a page.
+// The messages that the server accepts from a page.
 import {expect, test} from 'vitest';
 import {readPageMessage} from '../../../../src/lib/launch/web-terminal/messages.js';
 
@@ -11,7 +11,7 @@ test('acknowledgements and sizes', () => {
   expect(readPageMessage('{"type":"size"}')).toEqual({type: 'size', size: undefined});
 });
 
-test('a size has bounds: a page cannot make the screen of the others useless, or the memory short', () => {
+test('a size has bounds: a page cannot make the screen useless for others, or use too much memory', () => {
   const size = (cols: number, rows: number) => readPageMessage(JSON.stringify({type: 'size', cols, rows}));
   expect(size(1, 0)).toEqual({type: 'size', size: {cols: 20, rows: 5}});
   expect(size(1e9, 1e9)).toEqual({type: 'size', size: {cols: 500, rows: 200}});

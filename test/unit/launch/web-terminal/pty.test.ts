@@ -1,4 +1,4 @@
-// A real pseudo-terminal: what is typed into one that is not read yet waits, within bounds, and all of it arrives.
+// A real pseudo-terminal: input for a program that does not read yet waits, within bounds, and all of it arrives.
 import {createHash} from 'node:crypto';
 import {expect, test} from 'vitest';
 import {Pty, type PtyOptions} from '../../../../src/lib/launch/web-terminal/pty.js';
@@ -40,13 +40,13 @@ test('more input than the shell reads at once', async () => {
   expect(waits).toBeGreaterThan(0);
   expect(await exit).toEqual({code: 0, signal: 0});
   expect(output).toContain(createHash('sha256').update(input).digest('hex'));
-  // After its end nothing is written anywhere.
+  // After its end nothing is written.
   pty.write('x');
   pty.resize({cols: 90, rows: 20});
   pty.hangUp();
 });
 
-test('hung up', async () => {
+test('hangs up', async () => {
   const {promise: isUp, resolve: up} = Promise.withResolvers<void>();
   const {pty, exit} = start('echo up; exec sleep 600', () => up());
   await isUp;
@@ -54,7 +54,7 @@ test('hung up', async () => {
   expect(await exit).toEqual({code: 0, signal: 1});
 });
 
-test('held, it is read no further; let go, all of it comes', async () => {
+test('paused, it is not read; resumed, all output comes', async () => {
   let bytes = 0;
   const {pty, exit} = start('head -c 3000000 /dev/zero', (text) => {
     bytes += text.length;

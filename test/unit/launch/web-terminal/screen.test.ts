@@ -1,4 +1,4 @@
-// A drawing of the screen, on another terminal, shows the same and leaves it in the same state.
+// A drawing of the screen, on another terminal, shows the same and leaves the same state.
 import {expect, test} from 'vitest';
 import {Screen} from '../../../../src/lib/launch/web-terminal/screen.js';
 
@@ -27,12 +27,12 @@ test.each([
   const other = await screenWith('something else\x1b[?1049h\x1b[?25l\x1b[?1006h\x1b[2;3r\x1b[?2004h');
   await write(other, screen.drawing());
   expect(other.drawing().toString()).toBe(screen.drawing().toString());
-  // The same for what comes after: where it lands, and what it scrolls.
+  // The same for later output: its position, and what it scrolls.
   for (const each of [screen, other]) await write(each, 'after\r\n\n\n\nend');
   expect(other.drawing().toString()).toBe(screen.drawing().toString());
 });
 
-test('modes that the serializer does not know are in the drawing, as long as they are on', async () => {
+test('modes that the serializer does not know are in the drawing while they are on', async () => {
   const screen = await screenWith('\x1b[?25l\x1b[?1006h\x1b[2;4r');
   for (const mode of ['\x1b[?25l', '\x1b[?1006h', '\x1b[2;4r']) {
     expect(screen.drawing().toString()).toContain(mode);
@@ -43,13 +43,13 @@ test('modes that the serializer does not know are in the drawing, as long as the
   }
 });
 
-test('it answers what programs ask', async () => {
+test('it answers questions of programs', async () => {
   const answers: string[] = [];
   await screenWith('ab\x1b[6n\x1b[c', answers);
   expect(answers).toEqual(['\x1b[1;3R', '\x1b[?1;2c']);
 });
 
-test('a screen that is dear to draw goes without its scrollback', async () => {
+test('a screen that is expensive to draw is drawn without its scrollback', async () => {
   const cell = (i: number) => `\x1b[38;2;${i % 256};${i % 7};0;48;2;${i % 5};${i % 3};${i % 256}mx`;
   const screen = new Screen({cols: 200, rows: 6}, () => {});
   const line = Array.from({length: 200}, (_, i) => cell(i)).join('');

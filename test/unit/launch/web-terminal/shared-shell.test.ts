@@ -1,4 +1,4 @@
-// One shell and many pages: who holds it up, who is left behind, and what everybody sees.
+// One shell and many pages: back-pressure, slow pages, and the output that everybody sees.
 import {expect, test} from 'vitest';
 import type {Exit} from '../../../../src/lib/launch/exit.js';
 import type {PageMessage, ServerMessage} from '../../../../src/lib/launch/web-terminal/messages.js';
@@ -65,7 +65,7 @@ function make({readOnly = false} = {}) {
         return chunks.filter((chunk) => chunk[0] === 0x1b && chunk[1] === 0x63).length;
       },
       say: (message: PageMessage) => shell.message(visitor, message),
-      /** Acknowledges all that it was sent. */
+      /** Acknowledges all output so far. */
       read() {
         const bytes = this.bytes - read;
         read += bytes;
@@ -80,7 +80,7 @@ function make({readOnly = false} = {}) {
     get started() {
       return started;
     },
-    /** Input finds no room until what is returned is called. */
+    /** Input finds no room until the returned function is called. */
     fill() {
       const {promise, resolve} = Promise.withResolvers<void>();
       room = promise;
@@ -93,7 +93,7 @@ function make({readOnly = false} = {}) {
       return exit;
     },
     output: (data: string | Uint8Array) => started?.onData(Buffer.from(data)),
-    /** Prints whenever the shell is allowed to, until a condition holds. */
+    /** Prints whenever the shell may, until a condition holds. */
     async flood(enough: () => boolean) {
       await until(() => {
         if (!enough() && !pty.isHeld) started?.onData(Buffer.alloc(65_536, 'y'));
@@ -105,7 +105,7 @@ function make({readOnly = false} = {}) {
 
 const settled = async (page: {text: string}, text: string) => await until(() => page.text.includes(text));
 
-test('it starts when the first page says what fits, with that size', () => {
+test('it starts when the first page reports its size, with that size', () => {
   const made = make();
   const page = made.join();
   expect(made.started).toBeUndefined();
@@ -114,7 +114,7 @@ test('it starts when the first page says what fits, with that size', () => {
   expect(page.messages.at(-1)).toEqual({type: 'size', cols: 100, rows: 30, readOnly: false});
 });
 
-test('a page that comes later gets the screen, then the same output as the others', async () => {
+test('a later page gets the screen, then the same output as the others', async () => {
   const made = make();
   const first = made.join();
   first.say(seen());
@@ -129,7 +129,7 @@ test('a page that comes later gets the screen, then the same output as the other
   expect(first.text.endsWith('before after')).toBe(true);
 });
 
-test('a page that does not read holds the shell up, and is sent no more than its bound', async () => {
+test('a page that does not read makes the shell wait, and gets no more than its bound', async () => {
   const made = make();
   const page = made.join();
   page.say(seen());
@@ -143,14 +143,14 @@ test('a page that does not read holds the shell up, and is sent no more than its
   expect(page.drawings).toBe(1);
 });
 
-test('what is more than it was sent is not acknowledged', () => {
+test('an acknowledgement of more than was sent does not count', () => {
   const page = make().join();
   page.say(seen());
   expect(page.say({type: 'ack', bytes: page.bytes + 1})).toBe(false);
   expect(page.say({type: 'ack', bytes: page.bytes})).toBe(true);
 });
 
-test('a slow page does not hold up another: it gets the screen when it has read', async () => {
+test('a slow page does not delay another: it gets the screen when it has read', async () => {
   const made = make();
   const [quick, slow] = [made.join(), made.join()];
   quick.say(seen());
@@ -168,7 +168,7 @@ test('a slow page does not hold up another: it gets the screen when it has read'
   expect(slow.drawings).toBe(2);
 });
 
-test('a page that nobody sees holds nothing up, and is drawn when it is seen again', async () => {
+test('a hidden page delays nothing, and is drawn when it is visible again', async () => {
   const made = make();
   const page = made.join();
   page.say(seen());
@@ -186,7 +186,7 @@ test('a page that nobody sees holds nothing up, and is drawn when it is seen aga
   await until(() => page.text.includes('the end'));
 });
 
-test('nobody is there: the shell goes on', async () => {
+test('without pages the shell continues', async () => {
   const made = make();
   const page = made.join();
   page.say(seen());
@@ -196,7 +196,7 @@ test('nobody is there: the shell goes on', async () => {
   await until(() => !made.pty.isHeld);
 });
 
-test('as large as fits into every window that is seen', () => {
+test('as large as fits into every visible window', () => {
   const made = make();
   const [wide, tall] = [made.join(), made.join()];
   wide.say(seen({cols: 200, rows: 30}));
@@ -221,7 +221,7 @@ test('input reaches the shell, but not with readOnly', () => {
   }
 });
 
-test('a page hears when its input has room, and may send no more than its bound before', async () => {
+test('a page is told when its input has room, and may send no more than its bound before', async () => {
   const made = make();
   const page = made.join();
   page.say(seen());
@@ -239,7 +239,7 @@ test('a page hears when its input has room, and may send no more than its bound 
   expect(made.shell.input(page.visitor, piece)).toBe(true);
 });
 
-test('programs get one answer to a question, with readOnly too', async () => {
+test('programs get one answer to a question, also with readOnly', async () => {
   const made = make({readOnly: true});
   for (let i = 0; i < 3; i += 1) made.join().say(seen());
   made.output('\x1b[c');
@@ -247,7 +247,7 @@ test('programs get one answer to a question, with readOnly too', async () => {
   expect(made.pty.input).toBe('\x1b[?1;2c');
 });
 
-test('the end comes after the last output, an unfinished sequence included', async () => {
+test('the end comes after the last output, with an unfinished sequence', async () => {
   const made = make();
   const page = made.join();
   page.say(seen());

@@ -1,4 +1,4 @@
-// Output is cut between sequences and characters, however the chunks fall, and nothing is lost.
+// Output is cut between sequences and characters, for any chunks, and nothing is lost.
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 import {unfinishedFrom, WholeSequences} from '../../../../src/lib/launch/web-terminal/whole-sequences.js';
@@ -32,18 +32,18 @@ test.each(['ä', '漢', '🙂'])('%s is not cut', (char) => {
   expect(unfinishedFrom(bytes)).toBe(bytes.length);
 });
 
-test('bytes that are no UTF-8 are passed on', () => {
+test('bytes that are not UTF-8 are passed on', () => {
   expect(unfinishedFrom(Buffer.from([0x80, 0x80, 0x80, 0x80]))).toBe(4);
   expect(unfinishedFrom(Buffer.from([0x41, 0xc3, 0x41]))).toBe(3);
 });
 
-test('a sequence that does not end is not held back for ever', () => {
+test('a sequence without an end is not held back for ever', () => {
   const whole = new WholeSequences();
   expect(whole.push(Buffer.from('\x1b]1337;')).length).toBe(0);
   expect(whole.push(Buffer.alloc(8_000, 'a')).length).toBe(8_007);
 });
 
-test('in whatever pieces it comes, it is all there in order', () => {
+test('in any pieces, all of it arrives in order', () => {
   const part = fc.oneof(
     fc.constantFrom('\x1b', '[', '1;2', 'm', ']', '\x07', '\\', 'P', '(', 'ä', '🙂'),
     fc.string({maxLength: 5}),

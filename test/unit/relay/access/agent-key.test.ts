@@ -1,4 +1,4 @@
-// An agent's key says who it is to the relay that it dialled, on the connection that it dialled, and nowhere else.
+// An agent's key proves who it is to the relay that it dialled, on the connection that it dialled, and nowhere else.
 
 import {generateKeyPairSync} from 'node:crypto';
 import {writeFile} from 'node:fs/promises';
@@ -32,7 +32,7 @@ async function aRelay(scope: Scope, token = '') {
   return {relay, authority, caFile, port: relay.address.port};
 }
 
-/** Whatever one says the other hears. */
+/** Connects two sockets in both directions. */
 function join2(one: Socket, other: Socket): void {
   for (const [from, to] of [
     [one, other],
@@ -44,10 +44,10 @@ function join2(one: Socket, other: Socket): void {
   }
 }
 
-test('a relay that passes another relay’s nonce on gets no tunnel there', async ({scope}) => {
+test('a relay that passes on another relay’s nonce gets no tunnel there', async ({scope}) => {
   const {relay, authority, caFile, port} = await aRelay(scope);
   const stateDir = await scope.tempDir();
-  // Ends the agent's TLS under a certificate that the agent trusts, and says to the real relay whatever it hears.
+  // Ends the agent's TLS under a certificate that the agent trusts, and passes all bytes on to the real relay.
   const identity = await authority.issue(['r2.localhost', domain]);
   const hostile = tls.createServer(identity, (socket) =>
     join2(socket, tls.connect({host: '127.0.0.1', port, servername: domain, ca: authority.cert})),
@@ -60,7 +60,9 @@ test('a relay that passes another relay’s nonce on gets no tunnel there', asyn
   expect(relay.stats().agents).toBe(0);
 });
 
-test('the relay that was dialled takes the key, through whatever passes bytes on', async ({scope}) => {
+test('the relay that was dialled accepts the key, also through a proxy that passes on bytes', async ({
+  scope,
+}) => {
   const {relay, caFile, port} = await aRelay(scope);
   const passage = createServer((socket) => join2(socket, connect(port, '127.0.0.1')));
   const through = await scope.listen(passage);
@@ -71,7 +73,7 @@ test('the relay that was dialled takes the key, through whatever passes bytes on
   }
 });
 
-test('a relay asks for the key only where no token says who the agent is', async ({scope}) => {
+test('a relay asks for the key only when no token says who the agent is', async ({scope}) => {
   const token = 'a-token-of-16-or-more';
   const [open, closed] = [await aRelay(scope), await aRelay(scope, token)];
   const asked = await RawAgent.connect(scope, {...open, domain});
@@ -80,7 +82,7 @@ test('a relay asks for the key only where no token says who the agent is', async
   expect(await notAsked.message('challenge')).not.toHaveProperty('identify');
 });
 
-test('an agent whose token is for other relays has its names by its key where none is asked for', async ({
+test('an agent whose token is for other relays has its names by its key at a relay without tokens', async ({
   scope,
 }) => {
   const {relay, caFile, port} = await aRelay(scope);
@@ -124,14 +126,14 @@ test('a proof is for one relay, one handshake and one connection', async ({scope
   expect(provenKey(hello, {domain, relayNonce: 'c'.repeat(32), carrier})).toBeUndefined();
   expect(provenKey({...hello, nonce: 'd'.repeat(32)}, {domain, relayNonce, carrier})).toBeUndefined();
   expect(provenKey(hello, {domain, relayNonce, carrier: over('another')})).toBeUndefined();
-  // What was signed without TLS holds nowhere but without TLS.
+  // A signature without TLS is valid only without TLS.
   const bare = {...pipe, peerHost: domain};
   expect(provenKey(ask(bare), {domain, relayNonce, carrier: bare})).toMatch(/^key:/);
   expect(provenKey(ask(bare), {domain, relayNonce, carrier})).toBeUndefined();
   expect(provenKey(hello, {domain, relayNonce, carrier: bare})).toBeUndefined();
 });
 
-test('what is no Ed25519 key proves nothing', async () => {
+test('a key that is not Ed25519 proves nothing', async () => {
   const [carrier] = createPipe();
   const {publicKey} = generateKeyPairSync('ec', {namedCurve: 'P-256'});
   const key = publicKey.export({type: 'spki', format: 'der'}).toString('base64url');

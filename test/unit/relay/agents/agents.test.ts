@@ -1,4 +1,4 @@
-// What a relay tells an agent about its binds, seen from bytes.
+// The relay's answers to an agent's binds, in bytes.
 
 import {generateKeyPairSync} from 'node:crypto';
 import {connect} from 'node:net';
@@ -46,7 +46,7 @@ async function heard(agent: RawAgent, count: number) {
 test.each([
   ['a name', {kind: 'tls', name: 'demo'}],
   ['a port', {kind: 'tcp', port: 23_456}],
-])('who binds %s twice at once has it once, and is told so', async (_what, wish) => {
+])('an agent that binds %s twice at once gets it once, and is told so', async (_what, wish) => {
   await using scope = new Scope();
   const {relay, at} = await setUp(scope);
   const {agent} = await RawAgent.begin(scope, at);
@@ -73,7 +73,7 @@ test('a burst of binds cannot pass the limit of tunnels', async () => {
   expect(relay.stats().tunnels).toBe(2);
 });
 
-test('a session is its owner’s: the right proof under another key finds none', async () => {
+test('a session belongs to its owner: a valid proof under another key finds none', async () => {
   await using scope = new Scope();
   const {relay, at} = await setUp(scope, {token: ''});
   const keyOf = () => generateKeyPairSync('ed25519').privateKey;
@@ -92,7 +92,7 @@ test('a session is its owner’s: the right proof under another key finds none',
   expect(relay.stats().agents).toBe(1);
 });
 
-test('of the visitors who come while the link is away 256 wait, and the others are reset', async () => {
+test('of the visitors who come while the link is lost 256 wait, and the others are reset', async () => {
   await using scope = new Scope();
   const {relay, at, ear} = await setUp(scope);
   const {agent} = await RawAgent.begin(scope, at);
@@ -113,7 +113,7 @@ test('of the visitors who come while the link is away 256 wait, and the others a
   expect(relay.stats().visitors).toBe(256);
 });
 
-test('of the agents with one token one that binds all it can keeps no other from its share', async () => {
+test('an agent that binds as much as it can leaves the others with the same token their share', async () => {
   await using scope = new Scope();
   const {at} = await setUp(scope, {maxLeasesPerOwner: 6});
   const greedy = (await RawAgent.begin(scope, at)).agent;
@@ -128,7 +128,7 @@ test('of the agents with one token one that binds all it can keeps no other from
   expect(own.filter(({code}) => code === 'TOO_MANY_TUNNELS')).toHaveLength(2);
 });
 
-test('a session that binds without end is told to wait; what an agent may have it may have at once', async () => {
+test('a session that binds without end must wait; it may bind as much as an agent may have at once', async () => {
   await using scope = new Scope();
   const {relay, at} = await setUp(scope);
   const {agent} = await RawAgent.begin(scope, at);
@@ -143,13 +143,13 @@ test('a session that binds without end is told to wait; what an agent may have i
   expect(busy[0]?.message).toMatch(/next in \d+ s/);
   expect(words.filter(({code}) => code !== 'RELAY_BUSY').length).toBeGreaterThanOrEqual(200);
   expect(relay.stats().tunnels).toBe(1);
-  // Other sessions have a measure of their own.
+  // Other sessions have a separate limit.
   const other = (await RawAgent.begin(scope, at)).agent;
   other.segment(...Array.from({length: 100}, (_, i) => bind(i + 1, {kind: 'tls', h2: false})));
   expect((await heard(other, 100)).every(({type}) => type === 'bound')).toBe(true);
 });
 
-test('a tunnel that its agent gives up makes room for another, and its name stays its owner’s', async () => {
+test('a tunnel that its agent gives up makes room for another, and its name stays with its owner', async () => {
   await using scope = new Scope();
   const {at, ear} = await setUp(scope, {maxTunnelsPerAgent: 1});
   const {agent} = await RawAgent.begin(scope, at);

@@ -31,7 +31,7 @@ function setUp(sessions: readonly {detachedAt: number | undefined; mib: number}[
   return {clock, limit, ended};
 }
 
-test('with the budget spent those that have been away for longest are given up, until a quarter of it is free', () => {
+test('when the budget is full the sessions without a link for the longest time are ended, until a quarter of it is free', () => {
   const {clock, ended, limit} = setUp([
     {detachedAt: 50, mib: 20},
     {detachedAt: undefined, mib: 30},
@@ -46,7 +46,7 @@ test('with the budget spent those that have been away for longest are given up, 
   expect(clock.pending).toBe(0);
 });
 
-test('below it nobody is', () => {
+test('below it none is ended', () => {
   const {clock, ended} = setUp([
     {detachedAt: 1, mib: 50},
     {detachedAt: 2, mib: 49},

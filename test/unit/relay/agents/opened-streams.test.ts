@@ -1,4 +1,4 @@
-// What an agent may open at a relay, and how much of it.
+// The streams that an agent may open at a relay, and their limits.
 
 import {expect, test} from 'vitest';
 import {type UnreadHandle, type UnreadHolder, UnreadLimit} from '../../../../src/lib/bytes/unread-limit.js';
@@ -22,7 +22,7 @@ interface Outcome {
   message?: string | undefined;
 }
 
-/** Both ends of a session whose relay side offers what comes to `streams`. */
+/** Both ends of a session whose relay side passes streams on to `streams`. */
 async function setUp() {
   const clock = new ManualClock();
   const limit = new UnreadLimit({limitBytes: 2 ** 30, clock, log: createLogger('test', undefined)});
@@ -51,7 +51,7 @@ async function setUp() {
   const net = await Net.linked(MEMORY, {
     onOpen: (_side, stream, about) => streams.offer(stream, about, opener(state.session)),
   });
-  /** Opens so many as the agent; resolves with what came of each. */
+  /** Opens so many as the agent; resolves with the result of each. */
   const openMany = async (count: number, kind: number = KIND.service) => {
     const outcomes: Outcome[] = [];
     for (let i = 0; i < count; i += 1) {
@@ -89,7 +89,7 @@ test('the kind decides before the JSON is read', async () => {
   expect(all.streams.kinds).toEqual(['service']);
 });
 
-test('an agent has so many open at once, and a place is free again however a stream ends', async () => {
+test('an agent has a limited number open at once, and each kind of end makes room again', async () => {
   await using all = await setUp();
   expect(await all.many(1_100)).toHaveLength(1_024);
   // The rate allows more by now; the count does not.
@@ -99,7 +99,7 @@ test('an agent has so many open at once, and a place is free again however a str
     outcome: 'TOO_MANY_STREAMS',
     message: expect.stringMatching(/1024 streams/),
   });
-  // Another session has a measure of its own.
+  // Another session has a separate limit.
   all.state.session = 'b';
   expect(await all.open()).toMatchObject({outcome: 'opened'});
   all.state.session = 'a';
@@ -109,7 +109,7 @@ test('an agent has so many open at once, and a place is free again however a str
   expect(await all.many(2)).toHaveLength(1);
 });
 
-test('an agent opens so many in a row, and so many a second after that', async () => {
+test('an agent opens a limited number in a row, and so many a second after that', async () => {
   await using all = await setUp();
   const open = await all.many(1_024);
   for (const {stream} of open) stream.reset('CANCELLED');
@@ -121,7 +121,7 @@ test('an agent opens so many in a row, and so many a second after that', async (
   expect(await all.many(300)).toHaveLength(200);
 });
 
-test('what agents do not read counts, for as long as the stream is there, and can be cut', async () => {
+test('unread bytes of agents count as long as the stream exists, and the stream can be cut', async () => {
   await using all = await setUp();
   const {stream} = await all.open();
   expect([...all.holders.values()].map((holder) => holder.stream)).toEqual(all.taken);
@@ -135,7 +135,7 @@ test('what agents do not read counts, for as long as the stream is there, and ca
   expect(await all.open()).toMatchObject({outcome: 'TOO_MUCH_UNREAD'});
 });
 
-test('a relay on its way out takes no more of them', async () => {
+test('a relay that shuts down accepts no more of them', async () => {
   await using all = await setUp();
   await all.open();
   all.streams.drain();

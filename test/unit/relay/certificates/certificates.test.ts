@@ -1,4 +1,4 @@
-// Certificates of the relay, judged by openssl and by TLS itself.
+// Certificates of the relay, checked by openssl and by TLS itself.
 
 import {execFile} from 'node:child_process';
 import {X509Certificate} from 'node:crypto';
@@ -30,7 +30,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-test('leaves of the private CA: one name each, P-256, verified by openssl', async () => {
+test('leaf certificates of the private CA: one name each, P-256, verified by openssl', async () => {
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const authority = await Authority.open(folder);
@@ -47,7 +47,7 @@ test('leaves of the private CA: one name each, P-256, verified by openssl', asyn
   expect(new X509Certificate(await readFile(authority.caFile)).ca).toBe(true);
 });
 
-test('two names get two certificates, a name keeps its own', async () => {
+test('two names get two certificates, and a name keeps its certificate', async () => {
   await using scope = new Scope();
   const source = await openCertificates({
     domain: 'r1.localhost',
@@ -80,7 +80,7 @@ test('two names get two certificates, a name keeps its own', async () => {
   expect(ofB.serialNumber).not.toBe(ofA.serialNumber);
 });
 
-test('a CA is made once, also by two that start at the same moment, and its key is private', async () => {
+test('a CA is made once, also by two processes at the same moment, and its key is private', async () => {
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const [one, two] = await Promise.all([Authority.open(folder), Authority.open(folder)]);
@@ -93,7 +93,7 @@ test('a CA is made once, also by two that start at the same moment, and its key 
   expect(trustInstructions(one.caFile)).toContain(`curl --cacert ${one.caFile}`);
 });
 
-test('the relay’s own leaf is kept, and signed anew when it is not this CA’s', async () => {
+test('the relay’s own leaf is kept, and signed again when it is not from this CA', async () => {
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const authority = await Authority.open(folder);
@@ -106,7 +106,7 @@ test('the relay’s own leaf is kept, and signed anew when it is not this CA’s
   ).toBe(true);
 });
 
-test('a CA file that is no CA is an error that says what to do', async () => {
+test('an invalid CA file is an error that says what to do', async () => {
   await using scope = new Scope();
   const folder = await scope.tempDir();
   await Authority.open(folder);
@@ -114,7 +114,7 @@ test('a CA file that is no CA is an error that says what to do', async () => {
   await expect(Authority.open(folder)).rejects.toMatchObject({code: 'STATE_DIR'});
 });
 
-test('given certificates: unreadable, broken and mismatched files are refused by name, a narrow one is spoken of', async () => {
+test('given certificates: unreadable, broken and mismatched files are refused by name, a certificate for too few names gives a warning', async () => {
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const [mine, other] = [await selfSigned(['r1.localhost']), await selfSigned(['r1.localhost'])];
@@ -161,7 +161,7 @@ const openOwn = (stateDir: string, log = silent) =>
   });
 
 describe('a clock that was wrong', () => {
-  /** Makes the clock say something else than it does outside of the test. */
+  /** Sets the clock of this test. */
   const setClock = (offsetMs: number) => {
     const now = realNow() + offsetMs;
     vi.useFakeTimers({toFake: ['Date'], now});
@@ -209,7 +209,7 @@ describe('a clock that was wrong', () => {
       const now = setClock(0);
       const right = await Promise.all(names.map((name) => source.contextFor(name)));
       for (const i of [0, 1]) expect(right[i]).not.toBe(wrong[i]);
-      // A relay that is started then finds nothing wrong either.
+      // A relay that starts then finds nothing wrong either.
       const kept = new X509Certificate(await readFile(join(folder, 'ca', 'r1.localhost.pem')));
       expect(Date.parse(kept.validFrom)).toBeLessThan(now);
       expect(Date.parse(kept.validTo)).toBeGreaterThan(now + 60 * DAY_MS);
@@ -217,7 +217,7 @@ describe('a clock that was wrong', () => {
     },
   );
 
-  test('so wrong that the CA does not hold: what was made stays, since no leaf could be better', async () => {
+  test('so wrong that the CA is not valid: the certificates stay, because no new one could be better', async () => {
     await using scope = new Scope();
     setClock(0);
     const source = await openOwn(await scope.tempDir());
@@ -228,7 +228,7 @@ describe('a clock that was wrong', () => {
     }
   });
 
-  test('a leaf begins a little before now and never outlives its CA, whose end is spoken of', async () => {
+  test('a leaf begins a little before now and never ends after its CA, whose end gives a warning', async () => {
     await using scope = new Scope();
     const folder = await scope.tempDir();
     const made = setClock(0);
@@ -255,7 +255,7 @@ describe('a clock that was wrong', () => {
   });
 });
 
-test('of more names than there are contexts none is signed twice', async () => {
+test('with more names than contexts no name is signed twice', async () => {
   await using scope = new Scope();
   const source = await openOwn(await scope.tempDir());
   const sign = vi.spyOn(Authority.prototype, 'sign');
@@ -269,7 +269,7 @@ test('of more names than there are contexts none is signed twice', async () => {
   atMost('own CA', 'ms for a new name', ms / names.length, 3);
 });
 
-test('a leaf is read by another library, and its extensions are in order', async () => {
+test('another library can read a leaf, and its extensions are in order', async () => {
   await using scope = new Scope();
   const folder = await scope.tempDir();
   const authority = await Authority.open(folder);
@@ -292,7 +292,7 @@ test('a leaf is read by another library, and its extensions are in order', async
   }
 });
 
-test('strangers who ask for names that nobody has make the relay sign nothing', async () => {
+test('requests for unknown names make the relay sign nothing', async () => {
   await using scope = new Scope();
   const sign = vi.spyOn(Authority.prototype, 'sign');
   const relay = scope.own(await startRelay({domain: 'r1.localhost', stateDir: await scope.tempDir()}));

@@ -1,4 +1,4 @@
-// Certificates from files that others renew: read anew when they change, and never worse than before.
+// Certificates from files that others renew: read again when they change, and never replaced by worse ones.
 
 import {rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -9,7 +9,7 @@ import {selfSigned} from '../../../helpers/certificates.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {Scope} from '../../../helpers/scope.js';
 
-/** Longer than the relay lets pass between two looks at the files. */
+/** Longer than the relay's time between two checks of the files. */
 const LONG_ENOUGH_MS = 60_000;
 const NAME = 'demo.r1.localhost';
 
@@ -17,7 +17,7 @@ async function setUp(scope: Scope) {
   const folder = await scope.tempDir();
   const [certFile, keyFile] = [join(folder, 'fullchain.pem'), join(folder, 'privkey.pem')];
   let generation = 0;
-  /** As certbot does it: new files, and links that lead to them. */
+  /** Like certbot: new files, and links to them. */
   const renew = async (change: {cert?: string; key?: string} = {}) => {
     const pair = {...(await selfSigned(['r1.localhost', '*.r1.localhost'])), ...change};
     generation += 1;
@@ -39,7 +39,7 @@ async function setUp(scope: Scope) {
     for (const each of heard) each();
   });
   const source = await GivenCertificate.open({certFile, keyFile, domain: 'r1.localhost', clock, log});
-  /** Lets a look at the files happen; resolves when something was said about it. */
+  /** Lets the relay check the files; resolves when it has logged a result. */
   const look = async () => {
     const before = records.length;
     const said = new Promise<void>((resolve) => heard.add(resolve));
@@ -50,7 +50,7 @@ async function setUp(scope: Scope) {
   return {source, renew, clock, records, look, certFile, keyFile};
 }
 
-test('a renewed certificate is used from the next look on, without being asked', async () => {
+test('a renewed certificate is used after the next check, without a signal', async () => {
   await using scope = new Scope();
   const {source, renew, look} = await setUp(scope);
   const first = source.contextFor(NAME);
@@ -85,7 +85,7 @@ test.each([
   },
 );
 
-test('files that are gone are told of once, not at every look', async () => {
+test('missing files are reported once, not at every check', async () => {
   await using scope = new Scope();
   const {source, renew, look, keyFile, records, clock} = await setUp(scope);
   await rm(keyFile);
@@ -102,7 +102,7 @@ test('files that are gone are told of once, not at every look', async () => {
 test.each([
   ['has expired', {notBefore: new Date(0), notAfter: new Date(1_000_000)}],
   ['is not valid yet', {notBefore: new Date('2100-01-01'), notAfter: new Date('2100-02-01')}],
-])('a certificate that %s is used, and spoken of', async (what, validity) => {
+])('a certificate that %s is used, with a warning', async (what, validity) => {
   await using scope = new Scope();
   const {source, renew, look} = await setUp(scope);
   await renew(await selfSigned(['r1.localhost', '*.r1.localhost'], validity));

@@ -7,7 +7,7 @@ test.each([
   '/home/me/.local/state/tunl/ca/tunl-ca.pem',
   '/Users/me/Library/Application Support/tunl/ca/tunl-ca.pem',
   "/home/o'neill/$HOME/`x`/tunl-ca.pem",
-])('a shell reads the path of %s as it is', async (path) => {
+])('a shell reads the path of %s unchanged', async (path) => {
   const line = trustInstructions(path)
     .split('\n')
     .find((each) => each.includes('--cacert'));
@@ -16,7 +16,7 @@ test.each([
   expect(stdout).toBe(path);
 });
 
-test('a path of Windows stands in quotes that cmd knows', () => {
+test('a Windows path has quotes that cmd understands', () => {
   const path = 'C:\\Users\\A Name\\AppData\\Local\\tunl\\ca\\tunl-ca.pem';
   expect(trustInstructions(path)).toContain(`-addstore Root "${path}"`);
 });

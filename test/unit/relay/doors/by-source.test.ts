@@ -1,4 +1,4 @@
-// Which source weighs most.
+// The source that has the most.
 
 import {expect, test} from 'vitest';
 import type {ListNode} from '../../../../src/lib/core/linked-list.js';
@@ -11,7 +11,7 @@ function setUp() {
   return {clock, sources: new BySource<string>(clock)};
 }
 
-test('the heaviest is known as it grows, and found again when it has gone', () => {
+test('the heaviest source is known as it grows, and found again after it is gone', () => {
   const {clock, sources} = setUp();
   expect(sources.heaviest()).toBeUndefined();
   const a = sources.add('a', 'a1', 5);
@@ -29,7 +29,7 @@ test('the heaviest is known as it grows, and found again when it has gone', () =
   expect([sources.heaviest(), [...sources.members()]]).toEqual([undefined, []]);
 });
 
-test('whatever comes and goes, one is named that weighs at least half of the heaviest', () => {
+test('after any changes the result has at least half of the heaviest', () => {
   const {clock, sources} = setUp();
   const roll = randomFrom(7);
   const members: {source: string; member: ListNode<string>; weight: number}[] = [];

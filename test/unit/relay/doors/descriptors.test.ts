@@ -1,4 +1,4 @@
-// When descriptors run short, and what is kept of them.
+// Shortage of descriptors, and the reserve.
 
 import {closeSync, openSync} from 'node:fs';
 import {expect, test} from 'vitest';
@@ -24,7 +24,7 @@ function setUp(limit: number | undefined) {
   return {clock, state, now};
 }
 
-test('an eighth is kept for agents and connections on their way in, a quarter of that for files', () => {
+test('an eighth is reserved for agents and new connections, a quarter of that for files', () => {
   const {state, now} = setUp(1_024);
   state.connections = 1_024 - 24 - 128 - 1;
   expect(now()).toEqual([false, false]);
@@ -36,7 +36,7 @@ test('an eighth is kept for agents and connections on their way in, a quarter of
   expect(now()).toEqual([true, true]);
 });
 
-test('of a large allowance 1,024 are kept, of a tiny one 32', () => {
+test('of a large number 1,024 are reserved, of a tiny one 32', () => {
   const large = setUp(1_000_000);
   large.state.connections = 1_000_000 - 24 - 1_025;
   expect(large.now()).toEqual([false, false]);
@@ -47,7 +47,7 @@ test('of a large allowance 1,024 are kept, of a tiny one 32', () => {
   expect(tiny.now()).toEqual([true, false]);
 });
 
-test('what is not counted as a connection is found out within a second, or within 64 connections', () => {
+test('descriptors that are not connections are noticed within a second, or within 64 connections', () => {
   const {clock, state, now} = setUp(1_024);
   expect(now()).toEqual([false, false]);
   state.others = 990;
@@ -66,7 +66,7 @@ test('what is not counted as a connection is found out within a second, or withi
   expect(state.looks).toBe(looks + 1);
 });
 
-test('with none left at all, not even the limit can be read: the last one known holds', () => {
+test('with none left at all, not even the limit can be read: the last known one applies', () => {
   const {clock, state, now} = setUp(1_024);
   now();
   state.connections = 0;
@@ -76,7 +76,7 @@ test('with none left at all, not even the limit can be read: the last one known 
   expect(now()).toEqual([true, true]);
 });
 
-test('where the limit is not known nothing is refused', () => {
+test('without a known limit nothing is refused', () => {
   const {state, now} = setUp(undefined);
   state.connections = 10_000_000;
   expect(now()).toEqual([false, false]);

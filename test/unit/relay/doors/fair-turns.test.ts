@@ -1,4 +1,4 @@
-// Who is served when, where only so much is done in a turn.
+// The order of work that is limited in each turn.
 
 import {expect, test} from 'vitest';
 import {FairTurns} from '../../../../src/lib/relay/doors/fair-turns.js';
@@ -10,7 +10,7 @@ function setUp(perTurn = 2) {
   const run = (source: string, count = 1) => {
     for (let i = 1; i <= count; i++) turns.run(source, () => void done.push(`${source}${i}`));
   };
-  /** What is done in the next turn. */
+  /** The work of the next turn. */
   const turn = () => {
     done.length = 0;
     for (const fn of soon.splice(0)) fn();
@@ -19,7 +19,7 @@ function setUp(perTurn = 2) {
   return {turns, run, turn, done, pending: () => soon.length};
 }
 
-test('what fits is done at once', () => {
+test('work within the limit is done at once', () => {
   const {run, turn, done, pending} = setUp();
   run('a');
   run('b');
@@ -29,7 +29,7 @@ test('what fits is done at once', () => {
   expect(done).toEqual(['a1']);
 });
 
-test('of a crowd so many are done in each turn, and another source does not wait behind it', () => {
+test('of a crowd a limited number is done in each turn, and another source does not wait behind it', () => {
   const {run, turn, done} = setUp();
   run('crowd', 7);
   expect(done).toEqual(['crowd1', 'crowd2']);
@@ -45,7 +45,7 @@ test('sources take turns', () => {
   expect([turn(), turn(), turn()]).toEqual(['a4 b1 c1', 'a5 b2 a6', 'b3']);
 });
 
-test('who comes later does not get in front of those that wait', () => {
+test('later work does not go before waiting work', () => {
   const {turns, run, turn, done} = setUp();
   run('a', 3);
   turns.run('a', () => turns.run('b', () => void done.push('b, asked for by a')));

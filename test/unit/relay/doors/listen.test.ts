@@ -4,14 +4,14 @@ import {listenOn} from '../../../../src/lib/relay/doors/listen.js';
 
 const LOOPBACK = '127.0.0.1';
 
-test('the port that the system chose is told', async () => {
+test('the result has the port that the system chose', async () => {
   const server = createServer();
   const {host, port} = await listenOn(server, {host: LOOPBACK, port: 0}, false);
   expect([host, port > 0]).toEqual([LOOPBACK, true]);
   server.close();
 });
 
-test('a port that another has is named, and an error later does not end the process', async () => {
+test('a port in use is named in the error, and a later error does not end the process', async () => {
   const first = createServer();
   const second = createServer();
   const {port} = await listenOn(first, {host: LOOPBACK, port: 0}, false);
@@ -23,7 +23,7 @@ test('a port that another has is named, and an error later does not end the proc
   first.close();
 });
 
-test('an address that this machine does not have', async () => {
+test('an address that is not on this machine', async () => {
   await expect(listenOn(createServer(), {host: '192.0.2.1', port: 0}, false)).rejects.toMatchObject({
     code: 'LISTEN_FAILED',
   });

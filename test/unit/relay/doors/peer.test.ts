@@ -1,4 +1,4 @@
-// Which addresses count as one source, and when an address can be read.
+// The source of an address, and when an address can be read.
 
 import {execFileSync} from 'node:child_process';
 import {once} from 'node:events';
@@ -21,7 +21,7 @@ test.each([
   expect(sourceOf(address)).toBe(source);
 });
 
-test('a connection has its address from the accept on; IPv4 over IPv6 is IPv4', async () => {
+test('a connection has its address from the accept on; IPv4 over IPv6 counts as IPv4', async () => {
   await using scope = new Scope();
   const door = createServer();
   const port = await scope.listen(door, '::');
@@ -36,12 +36,12 @@ test('a connection has its address from the accept on; IPv4 over IPv6 is IPv4', 
   visitor.destroy();
 });
 
-test('a connection that was reset before it was accepted is nobody’s', async () => {
+test('a connection that was reset before it was accepted has no source', async () => {
   await using scope = new Scope();
   const door = createServer();
   const port = await scope.listen(door);
   const accepted = once(door, 'connection');
-  // Runs to its end before this process looks at the listener again.
+  // Runs to its end before this process returns to its listener.
   const script = `import socket, struct
 s = socket.create_connection(('127.0.0.1', ${port}))
 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))

@@ -1,4 +1,4 @@
-// Connections without rights: how long, how many, and at what cost to their source.
+// Connections without rights: how long, how many, and the cost to their source.
 
 import {Socket} from 'node:net';
 import {expect, test} from 'vitest';
@@ -23,7 +23,7 @@ class Accepted extends Socket {
 interface Limits {
   mostBytes?: number;
   trusted?: string[];
-  /** Connections that there are descriptors for. */
+  /** The number of connections for which there are descriptors. */
   room?: number;
 }
 
@@ -65,7 +65,7 @@ function handshake(connection: PendingConnection | undefined, step: 'visitor' | 
 const A = '203.0.113.1';
 const B = '203.0.113.2';
 
-test('the first words have four seconds, and everything before a session ten', () => {
+test('the first bytes have four seconds, and everything before a session ten', () => {
   const {clock, pending, connect} = setUp();
   const silent = connect(A);
   const slow = connect(A);
@@ -81,7 +81,7 @@ test('the first words have four seconds, and everything before a session ten', (
   expect([slow.connection?.over, pending.count, pending.bytes, clock.pending]).toEqual([true, 0, 0, 0]);
 });
 
-test('a visitor that waited for its tunnel has five seconds for its handshake, fifteen in all at the most', () => {
+test('a visitor that waited for its tunnel has five seconds for its handshake, at most fifteen in all', () => {
   const {clock, admitted} = setUp();
   const visitor = admitted(A);
   visitor.named();
@@ -93,7 +93,7 @@ test('a visitor that waited for its tunnel has five seconds for its handshake, f
   expect(visitor.over).toBe(true);
 });
 
-test('a connection that has entered is limited by nothing here, and costs its source nothing', () => {
+test('a connection that was accepted by a tunnel has no limit here, and costs its source nothing', () => {
   const {clock, pending, connect} = setUp();
   for (let i = 0; i < 10_000; i++) {
     const {socket, connection} = connect(A);
@@ -105,13 +105,13 @@ test('a connection that has entered is limited by nothing here, and costs its so
   expect(connect(A).connection).toBeDefined();
 });
 
-test('a thousand at once from one address are welcome', () => {
+test('a thousand at once from one address are allowed', () => {
   const {admitted} = setUp();
   const crowd = Array.from({length: 1_000}, () => admitted(A));
   expect(crowd.every((connection) => handshake(connection, 'visitor'))).toBe(true);
 });
 
-test('handshakes in vain close the tunnels’ names to their source, for a while, and to nobody else', () => {
+test('failed handshakes close the tunnels’ names to their source, for a while, and to nobody else', () => {
   const {clock, admitted} = setUp();
   const fail = (address: string) => {
     const connection = admitted(address);
@@ -121,13 +121,13 @@ test('handshakes in vain close the tunnels’ names to their source, for a while
   };
   for (let i = 0; i < 500; i++) expect(fail(A)).toBe(true);
   expect([fail(A), fail(B)]).toEqual([false, true]);
-  // The relay's own name is another matter.
+  // The relay's own name has a separate limit.
   expect(handshake(admitted(A), 'own')).toBe(true);
   clock.advance(1_000);
   expect(fail(A)).toBe(true);
 });
 
-test('a source whose connections come to nothing is turned away at the accept, and that is told once', () => {
+test('a source whose connections all fail is refused at the accept, and this is logged once', () => {
   const {clock, lines, connect} = setUp();
   for (let i = 0; i < 2_000; i++) connect(A).connection?.end();
   for (let i = 0; i < 300; i++) {
@@ -140,7 +140,7 @@ test('a source whose connections come to nothing is turned away at the accept, a
   expect(connect(A).connection).toBeDefined();
 });
 
-test('a /64 is one source, and a trusted address is none', () => {
+test('a /64 is one source, and a trusted address has no limits', () => {
   const {connect} = setUp({trusted: [B]});
   for (let i = 0; i < 2_000; i++) {
     connect(`2001:db8::${i.toString(16)}`).connection?.end();
@@ -171,7 +171,7 @@ test('a source that has brought a session may fail ten times as often at the rel
   expect(failures(A)).toBe(100);
 });
 
-test('agents with a token may be refused their sessions as often as it takes: after a restart all come back at once', () => {
+test('agents with a token may be refused their sessions any number of times: after a restart all come back at once', () => {
   const {admitted} = setUp();
   for (let i = 0; i < 5_000; i++) {
     const agent = admitted(A);
@@ -181,7 +181,7 @@ test('agents with a token may be refused their sessions as often as it takes: af
   }
 });
 
-test('a handshake whose turn has not come costs what a ClientHello costs, and is not begun by a source that has spent all', () => {
+test('a handshake that waits for its turn costs as much as a ClientHello, and does not begin when its source has nothing left', () => {
   const {clock, pending, admitted} = setUp();
   const crowd = Array.from({length: 1_500}, () => admitted(A));
   for (const connection of crowd) {
@@ -200,7 +200,7 @@ test('a handshake whose turn has not come costs what a ClientHello costs, and is
   expect([next.mayBegin(), next.over]).toEqual([false, true]);
 });
 
-test('refused tokens close the door to tokens only', () => {
+test('refused tokens only close the door for tokens', () => {
   const {clock, admitted} = setUp();
   const guess = admitted(A);
   for (let i = 0; i < 20; i++) {
@@ -213,7 +213,7 @@ test('refused tokens close the door to tokens only', () => {
   expect(guess.mayLogIn).toBe(true);
 });
 
-test('when there are too many, the oldest of the source that holds the most goes', () => {
+test('when there are too many, the oldest of the source that holds the most is reset', () => {
   const {pending, admitted} = setUp({mostBytes: 100 * 4_096});
   const good = admitted(B);
   const flood = Array.from({length: 300}, () => admitted(A));
@@ -223,7 +223,7 @@ test('when there are too many, the oldest of the source that holds the most goes
   expect([flood[0]?.over, flood[200]?.over, flood[201]?.over]).toEqual([true, true, false]);
 });
 
-test('without descriptors the oldest of the heaviest source gives way, and with nobody to give way nobody comes in', () => {
+test('without descriptors the oldest of the heaviest source is reset, and without such a connection a new one is refused', () => {
   const {pending, admitted} = setUp({room: 10});
   const good = admitted(B);
   const flood = Array.from({length: 30}, () => admitted(A));
@@ -233,7 +233,7 @@ test('without descriptors the oldest of the heaviest source gives way, and with 
   expect([socket.wasReset, connection, none.refused()]).toEqual([true, undefined, 1]);
 });
 
-test('bytes of unfinished hellos and handshakes under way count as what they hold', () => {
+test('bytes of unfinished hellos and handshakes under way count with their memory', () => {
   const {pending, admitted} = setUp({mostBytes: 1_000_000});
   const good = admitted(B);
   for (let i = 0; i < 50; i++) admitted(A).holds(60_000);

@@ -1,4 +1,4 @@
-// What is written of things that strangers cause as often as they like.
+// Log lines about events that strangers can repeat.
 
 import {expect, test} from 'vitest';
 import {RepeatLog} from '../../../../src/lib/relay/doors/repeat-log.js';
@@ -10,7 +10,7 @@ function setUp() {
   return {clock, lines, log: new RepeatLog({clock, write: (line) => void lines.push(line)})};
 }
 
-test('the first is written at once, those that follow as a number each ten seconds', () => {
+test('the first event is logged at once, the next ones as a number every ten seconds', () => {
   const {clock, lines, log} = setUp();
   for (let i = 0; i < 500; i++) log.note('a');
   log.note('b');
@@ -28,7 +28,7 @@ test('the first is written at once, those that follow as a number each ten secon
   expect(lines.slice(5)).toEqual([{from: 'a'}]);
 });
 
-test('many sources together have no more than a few lines', () => {
+test('many sources together get only a few lines', () => {
   const {clock, lines, log} = setUp();
   for (let i = 0; i < 10_000; i++) log.note(`source ${i}`);
   clock.advance(10_000);

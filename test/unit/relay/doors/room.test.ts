@@ -1,4 +1,4 @@
-// Whether a visitor fits in, and who gives way to it.
+// Whether there is room for a visitor, and which visitor makes room.
 
 import {expect, test} from 'vitest';
 import {Room} from '../../../../src/lib/relay/doors/room.js';
@@ -34,7 +34,7 @@ function setUp({
   return {room, events, asked: () => asked};
 }
 
-test('with room nobody has to give way', () => {
+test('with room no visitor has to go', () => {
   const {room, asked} = setUp({held: 99});
   expect([room.forVisitor(peer), asked()]).toEqual([true, 0]);
 });
@@ -42,7 +42,7 @@ test('with room nobody has to give way', () => {
 test.each([
   ['descriptors', {none: true}],
   ['memory', {held: 100}],
-])('without %s somebody gives way, or the visitor goes and it is told once', (_what, how) => {
+])('without %s another visitor is reset, or the new one, and this is logged once', (_what, how) => {
   expect(setUp({...how, givesWay: true}).room.forVisitor(peer)).toBe(true);
   const {room, events} = setUp(how);
   for (let i = 0; i < 1_000; i++) expect(room.forVisitor(peer)).toBe(false);

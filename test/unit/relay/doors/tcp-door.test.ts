@@ -1,4 +1,4 @@
-// Visitors of TCP ports: which tunnel they are let into, when they wait, and which ports listen for whom.
+// Visitors of TCP ports: their tunnel, their waits, and the ports that listen.
 
 import {Socket} from 'node:net';
 import {expect, test} from 'vitest';
@@ -38,7 +38,7 @@ function setUp({bound = [] as number[], expected = [] as number[], held = [] as 
   return {door, waitingRoom, welcomed, waiting, ports};
 }
 
-/** A connection of somebody who is there. */
+/** A connection whose peer is still there. */
 function accepted(): Socket {
   return Object.defineProperties(new Socket(), {
     remoteAddress: {value: '127.0.0.2'},
@@ -46,20 +46,20 @@ function accepted(): Socket {
   });
 }
 
-test('a visitor that was reset before it was accepted is led nowhere', () => {
+test('a visitor that was reset before it was accepted goes to no tunnel', () => {
   const {door, welcomed} = setUp({bound: [2_001]});
   const gone = new Socket();
   door.accept(gone, 2_001);
   expect([welcomed, gone.destroyed]).toEqual([[], true]);
 });
 
-test('a visitor is let into the tunnel of the port', () => {
+test('a visitor goes to the tunnel of the port', () => {
   const {door, welcomed} = setUp({bound: [2_001]});
   door.accept(accepted(), 2_001);
   expect(welcomed).toEqual([2_001]);
 });
 
-test('where a tunnel is expected back a visitor waits for it, and may break off meanwhile', () => {
+test('a visitor waits for a tunnel that is expected back, and may leave meanwhile', () => {
   const {door, welcomed, waiting} = setUp({expected: [2_001]});
   const visitor = accepted();
   door.accept(visitor, 2_001);
@@ -69,19 +69,19 @@ test('where a tunnel is expected back a visitor waits for it, and may break off 
   expect(welcomed).toEqual([2_001]);
 });
 
-test('where nothing is expected a visitor is led to no tunnel', () => {
+test('without an expected tunnel a visitor goes nowhere', () => {
   const {door, welcomed} = setUp();
   door.accept(accepted(), 2_001);
   expect(welcomed).toEqual([undefined]);
 });
 
-test('for tunnels that are expected back their ports listen, as far as they are still offered', async () => {
+test('the ports of expected tunnels listen, if they are still offered', async () => {
   const {door, ports} = setUp({held: ['tcp:2001', 'tls:demo', 'tcp:3000', 'tcp:2002']});
   await door.start();
   expect(ports).toEqual(['open 2001', 'open 2002']);
 });
 
-test('ports that nobody waits for any more are let go', () => {
+test('ports without waiting visitors are closed', () => {
   const {waitingRoom, ports} = setUp();
   waitingRoom.onSettled(['tcp:2001', 'tls:demo', 'tcp:2002']);
   expect(ports).toEqual(['close 2001', 'close 2002']);

@@ -1,4 +1,4 @@
-// What a source may spend, and when it has it back.
+// The amount that a source may spend, and when it gets it back.
 
 import {expect, test} from 'vitest';
 import {TokenBuckets} from '../../../../src/lib/relay/doors/token-buckets.js';
@@ -28,7 +28,7 @@ test('each source has its own', () => {
   expect([buckets.has('a'), buckets.has('b')]).toEqual([false, true]);
 });
 
-test('what ended together costs a debt of one burst at the most', () => {
+test('failures at the same time cost a debt of at most one burst', () => {
   const {clock, buckets} = setUp();
   buckets.spend('a', 1_000_000);
   clock.advance(5_499);
@@ -37,7 +37,7 @@ test('what ended together costs a debt of one burst at the most', () => {
   expect(buckets.has('a')).toBe(true);
 });
 
-test('sources that owe nothing are forgotten, and no number of sources fills the memory', () => {
+test('sources without debts are forgotten, and no number of sources fills the memory', () => {
   const {clock, buckets} = setUp();
   for (let i = 0; i < 100_000; i++) buckets.spend(`a${i}`);
   expect(buckets.size).toBe(16_384);

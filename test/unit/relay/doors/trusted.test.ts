@@ -1,4 +1,4 @@
-// Which addresses stand for many people.
+// The addresses that stand for many people.
 
 import {expect, test} from 'vitest';
 import {trustedSources} from '../../../../src/lib/relay/doors/trusted.js';
@@ -11,7 +11,7 @@ test('addresses and ranges, of both kinds', () => {
     expect([outside, isTrusted(outside)]).toEqual([outside, false]);
 });
 
-test('nobody is trusted unless named', () => {
+test('no address is trusted unless it is named', () => {
   expect(trustedSources([])('127.0.0.1')).toBe(false);
 });
 

@@ -1,4 +1,4 @@
-// Which visitors are ended because they move nothing: after a time, or in place of others.
+// Visitors that are ended because they move no bytes: after a time, or to make room for others.
 
 import {expect, test} from 'vitest';
 import {sourceOf} from '../../../../src/lib/relay/doors/peer.js';
@@ -29,7 +29,7 @@ function setUp({idleTimeoutMs, trusted}: {idleTimeoutMs?: number; trusted?: stri
 const A = '203.0.113.1';
 const B = '203.0.113.2';
 
-test('a visitor that moves no byte in either direction for the time given is ended', () => {
+test('a visitor that moves no byte in either direction for the given time is ended', () => {
   const {clock, cuts, visitor} = setUp({idleTimeoutMs: 5_000});
   visitor('silent', A);
   const asking = visitor('asking', A);
@@ -49,7 +49,7 @@ test('without such a time visitors may be silent for ever', () => {
   expect(cuts).toEqual([]);
 });
 
-test('when there is no room, the longest idle of the heaviest source gives way to a lighter one', () => {
+test('when there is no room, the longest idle of the heaviest source makes room for a lighter one', () => {
   const {clock, watch, cuts, visitor} = setUp();
   visitor('other', B);
   const streams = Array.from({length: 20}, (_, i) => visitor(`a${i}`, A));
@@ -58,7 +58,7 @@ test('when there is no room, the longest idle of the heaviest source gives way t
   clock.advance(1_000);
   expect(watch.makeRoom(peerOf('203.0.113.3'))).toBe(true);
   expect(cuts).toEqual(['a7 VISITOR_IDLE']);
-  // The others all move: somebody of the heaviest has to go all the same.
+  // The others all move: one of the heaviest has to go nevertheless.
   for (const stream of streams) stream.bytesIn += 1;
   expect(watch.makeRoom(peerOf(B))).toBe(true);
   expect(cuts).toHaveLength(2);
@@ -77,7 +77,7 @@ test('a source that fills the relay gains nothing by coming again: its own visit
   expect(cuts).toEqual(['a3 VISITOR_IDLE']);
 });
 
-test('nobody gives way to a source that has nearly as much, nor behind a trusted address before long', () => {
+test('no visitor makes room for a source that has nearly as many, nor early behind a trusted address', () => {
   const {watch, cuts, visitor} = setUp();
   for (let i = 0; i < 6; i++) visitor(`a${i}`, A);
   for (let i = 0; i < 3; i++) visitor(`b${i}`, B);
@@ -90,7 +90,7 @@ test('nobody gives way to a source that has nearly as much, nor behind a trusted
   expect(cuts).toEqual([]);
 });
 
-test('with no visitor there is nobody to give way; closed, it holds no timer', () => {
+test('without visitors none can make room; after the close there is no timer', () => {
   const {clock, watch} = setUp();
   expect(watch.makeRoom(peerOf(A))).toBe(false);
   watch.close();

@@ -1,4 +1,4 @@
-// The lease table on disk: whole, private, written in pieces, and no reason to fail.
+// The lease table on disk: complete, private, written in pieces, and never a reason to fail.
 
 import {appendFile, readFile, rm, stat, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -17,7 +17,7 @@ async function setUp(scope: Scope) {
   const records: LogRecord[] = [];
   const path = join(await scope.tempDir(), 'relay', 'leases.json');
   const open = () => new LeaseFile({path, clock, log: createLogger('relay', (each) => records.push(each))});
-  /** What a process that starts now finds. */
+  /** What a process reads that starts now. */
   const load = async () => new Map(await open().load());
   const text = () => readFile(path, 'utf8');
   return {path, open, load, text, records, clock};
@@ -28,7 +28,7 @@ function tableOf(...rows: LeaseRow[]): LeaseTable {
   return {size: table.size, lease: (key) => table.get(key), rows: () => [...table]};
 }
 
-/** A relay's table whose changes are written; `wholes` counts how often all of it was asked for. */
+/** A relay's table with written changes; `wholes` counts how often the whole table was written. */
 function keep(store: LeaseFile, clock: ManualClock, initial: Iterable<LeaseRow> = []) {
   let wholes = 0;
   const registry: MemoryLeases = new MemoryLeases({
@@ -56,7 +56,7 @@ function keep(store: LeaseFile, clock: ManualClock, initial: Iterable<LeaseRow> 
 const names = (prefix: string, count: number) =>
   Array.from({length: count}, (_, i): LeaseKey => `tls:${prefix}-${i}`);
 
-test('what was sealed is loaded again, held and leased rows alike', async () => {
+test('the sealed table is loaded again, with rows in use and released ones', async () => {
   await using scope = new Scope();
   const {path, open, text} = await setUp(scope);
   const rows: LeaseRow[] = [
@@ -66,11 +66,11 @@ test('what was sealed is loaded again, held and leased rows alike', async () => 
   await open().seal(tableOf(...rows));
   expect(await open().load()).toEqual(rows);
   expect((await stat(path)).mode & 0o777).toBe(0o600);
-  // One line and no more: what every version reads.
+  // One line only, which every version can read.
   expect(JSON.parse(await text())).toEqual({version: 1, leases: JSON.parse(JSON.stringify(rows))});
 });
 
-test('a change is written by itself; a relay that is killed right after it has lost nothing', async () => {
+test('a change is written alone; a relay that is killed right after it has lost nothing', async () => {
   await using scope = new Scope();
   const {path, open, load, text, clock} = await setUp(scope);
   const {registry, written, wholes} = keep(open(), clock);
@@ -89,7 +89,7 @@ test('a change is written by itself; a relay that is killed right after it has l
   expect(wholes()).toBe(1);
 });
 
-test('many that leave together are not written anew with every batch', async () => {
+test('when many leave together, the table is not rewritten with every batch', async () => {
   await using scope = new Scope();
   const {open, load, clock} = await setUp(scope);
   const {registry, written, wholes} = keep(open(), clock);
@@ -102,14 +102,14 @@ test('many that leave together are not written anew with every batch', async () 
     for (const key of own) await registry.release(key, 1);
     await written();
   }
-  // The first write of a process, and one more for the lines that gathered since.
+  // The first write of a process, and one more for the lines since.
   expect(wholes()).toBeLessThanOrEqual(3);
   const found = await load();
   expect(found.size).toBe(all.length);
   expect([...found.values()].every(({expiresAt}) => expiresAt !== undefined)).toBe(true);
 });
 
-test('the file does not grow for ever under changes of the same rows', async () => {
+test('the file does not grow for ever when the same rows change', async () => {
   await using scope = new Scope();
   const {open, load, text, clock} = await setUp(scope);
   const {registry, written} = keep(open(), clock);
@@ -121,14 +121,14 @@ test('the file does not grow for ever under changes of the same rows', async () 
   expect((await load()).get('tls:n-99')?.epoch).toBe(60);
 });
 
-test('what changes while everything is written anew is in the new file, too', async () => {
+test('changes during a rewrite are in the new file, too', async () => {
   await using scope = new Scope();
   const {open, load, clock} = await setUp(scope);
   const store = open();
   const {registry, table} = keep(store, clock);
   const late = names('late', 5);
   const rows = table.rows;
-  // The rows of the rewrite are taken, and then a relay goes on binding.
+  // The rows of the rewrite are read, and then a relay continues to bind.
   table.rows = () => {
     const taken = rows();
     for (const key of late) void registry.claim(key, 'bob');
@@ -141,7 +141,7 @@ test('what changes while everything is written anew is in the new file, too', as
   expect([...(await load()).keys()]).toEqual(['tls:early', ...late]);
 });
 
-test('half a last line spoils none but itself, and neither do lines that follow it', async () => {
+test('half a last line damages only itself, and later lines are read', async () => {
   await using scope = new Scope();
   const {path, open, load, clock, records} = await setUp(scope);
   const first = keep(open(), clock);
@@ -157,7 +157,7 @@ test('half a last line spoils none but itself, and neither do lines that follow 
   expect(records).toEqual([]);
 });
 
-test('two processes on one file: each that finds the other’s table in its place writes its own again', async () => {
+test('two processes on one file: a process that finds the other’s table writes its own again', async () => {
   await using scope = new Scope();
   const {open, load, clock} = await setUp(scope);
   const old = keep(open(), clock);
@@ -166,7 +166,7 @@ test('two processes on one file: each that finds the other’s table in its plac
   const next = keep(open(), clock, await load());
   await next.registry.claim('tls:next', 'bob');
   await next.written();
-  // Both at once, until the older one is told to go.
+  // Both run, until the older one is stopped.
   await old.registry.claim('tls:late', 'ann');
   await old.written();
   await next.registry.claim('tls:more', 'bob');
@@ -175,7 +175,7 @@ test('two processes on one file: each that finds the other’s table in its plac
   for (const key of ['tls:old', 'tls:next', 'tls:more'] as const) expect(found.has(key)).toBe(true);
 });
 
-test('after the seal nothing is written: the file is the next process’s', async () => {
+test('after the seal nothing is written: the file belongs to the next process', async () => {
   await using scope = new Scope();
   const {path, open, text, clock} = await setUp(scope);
   const first = open();
@@ -191,7 +191,7 @@ test('after the seal nothing is written: the file is the next process’s', asyn
 });
 
 test.each(['', '{', '[]', '{"leases":{}}', '\u0000'])(
-  'an unreadable table (%j) is an empty one, and is spoken of',
+  'an unreadable table (%j) counts as empty, with a warning',
   async (content) => {
     await using scope = new Scope();
     const {path, open, records} = await setUp(scope);
@@ -202,7 +202,7 @@ test.each(['', '{', '[]', '{"leases":{}}', '\u0000'])(
   },
 );
 
-test('rows that cannot be are left out, the others stay', async () => {
+test('invalid rows are left out, the others stay', async () => {
   await using scope = new Scope();
   const {path, open} = await setUp(scope);
   await open().seal(tableOf());
@@ -220,7 +220,7 @@ test('rows that cannot be are left out, the others stay', async () => {
   expect((await open().load()).map(([key]) => key)).toEqual(['tls:good']);
 });
 
-test('a file that cannot be written is spoken of, and everything is written when it can be', async () => {
+test('a file that cannot be written gives a warning, and everything is written when that is possible again', async () => {
   await using scope = new Scope();
   const {path, open, load, records, clock} = await setUp(scope);
   const blocked = join(path, '..');

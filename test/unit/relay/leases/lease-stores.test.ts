@@ -1,4 +1,4 @@
-// What every lease store does: who may have a name, when, and with which epoch. A new store is a row of the table.
+// Rules of every lease store: who may have a name, when, and with which epoch. A new store is a row of the table.
 
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
@@ -12,7 +12,7 @@ import {Scope} from '../../../helpers/scope.js';
 const GRACE_MS = 1000;
 
 type Limits = LeaseLimits & {wallClock: () => number};
-/** A store that keeps its leases in a place of its own, or loses them with its process. */
+/** A store that keeps its leases in `place`, or loses them with its process. */
 type Make = (limits: Limits, place: string) => LeaseStore;
 
 const clock = new ManualClock();
@@ -23,7 +23,7 @@ const STORES: [name: string, make: Make, survives: boolean][] = [
   ['file', (limits, stateDir) => new FileLeases({...limits, stateDir, domain: 'a.test', clock, log}), true],
 ];
 
-/** The keys that are somebody's now. */
+/** The keys that have an owner now. */
 async function taken(table: LeaseStore, keys: readonly LeaseKey[]): Promise<LeaseKey[]> {
   const owners = await Promise.all(keys.map((key) => table.ownerOf(key)));
   return keys.filter((_, i) => owners[i] !== undefined);
@@ -42,7 +42,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     return {time, table: await again(), again};
   }
 
-  test('a held name is refused to everybody else and granted to its owner with a higher epoch', async () => {
+  test('a name in use is refused to everybody else and granted to its owner with a higher epoch', async () => {
     await using scope = new Scope();
     const {table} = await open(scope);
     expect(await table.claim('tls:demo', 'ann')).toEqual({ok: true, epoch: 1});
@@ -50,7 +50,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect(await table.claim('tls:demo', 'ann')).toEqual({ok: true, epoch: 2});
   });
 
-  test('a released name stays its owner’s until the grace period has passed', async () => {
+  test('a released name stays with its owner until the grace period has passed', async () => {
     await using scope = new Scope();
     const {table, time} = await open(scope);
     await table.claim('tls:demo', 'ann');
@@ -71,12 +71,12 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect((await table.claim('tls:demo', 'bob')).ok).toBe(false);
   });
 
-  test('who had a name gets it back, but not from another agent that has claimed it since', async () => {
+  test('an agent that had a name gets it back, unless another agent has claimed it since', async () => {
     await using scope = new Scope();
     const {table} = await open(scope);
     expect(await table.claim('tls:demo', 'ann', {holder: 'one'})).toEqual({ok: true, epoch: 1});
     expect(await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 1})).toEqual({ok: true, epoch: 2});
-    // The answer with epoch 2 was lost: it is still the same agent that asks.
+    // The answer with epoch 2 was lost: the same agent asks again.
     expect(await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 1})).toEqual({ok: true, epoch: 3});
     expect(await table.claim('tls:demo', 'ann', {holder: 'two'})).toEqual({ok: true, epoch: 4});
     const late = await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 3});
@@ -86,13 +86,13 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect(await table.claim('tls:demo', 'ann', {holder: 'two', epoch: 4})).toEqual({ok: true, epoch: 5});
   });
 
-  test('a table that was lost takes the epoch that an agent had', async () => {
+  test('a table that was lost accepts the epoch that an agent had', async () => {
     await using scope = new Scope();
     const {table} = await open(scope);
     expect(await table.claim('tls:demo', 'ann', {holder: 'one', epoch: 9})).toEqual({ok: true, epoch: 10});
   });
 
-  test('names that JavaScript objects have are names like others', async () => {
+  test('names of properties of JavaScript objects are valid', async () => {
     await using scope = new Scope();
     const {table} = await open(scope);
     for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty']) {
@@ -101,7 +101,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     }
   });
 
-  test('whatever happens, nobody gets what another holds, and epochs only grow while it is held', async () => {
+  test('nobody ever gets a name that another owner has, and epochs only grow while it is in use', async () => {
     const step = fc.record({
       who: fc.constantFrom('ann', 'bob', 'cid'),
       key: fc.constantFrom<LeaseKey>('tls:a', 'tls:b', 'tcp:1'),
@@ -131,7 +131,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     );
   });
 
-  test('an epoch that an agent made up leaves room to grow for all who come after it', async () => {
+  test('an invented epoch leaves room to grow for all later agents', async () => {
     await using scope = new Scope();
     const {table} = await open(scope);
     const epochs: number[] = [];
@@ -142,7 +142,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect(epochs).toEqual([1, 2 ** 52 + 1, 2 ** 52 + 2, 2 ** 52 + 3]);
   });
 
-  test('an owner’s bound: the names kept longest make room, and when none is left the owner is full', async () => {
+  test('an owner’s bound: the names released first make room, and without such names the owner is full', async () => {
     await using scope = new Scope();
     const {table} = await open(scope, {maxLeasesPerOwner: 3});
     for (const key of ['tls:a', 'tls:b', 'tls:c'] as const) await table.claim(key, 'ann');
@@ -157,14 +157,14 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
       'tls:e',
     ]);
     expect(await table.claim('tls:f', 'ann')).toEqual({ok: false, reason: 'owner-full'});
-    // What it has it may have again, and others have bounds of their own.
+    // It may have its own names again, and others have separate bounds.
     expect(await table.claim('tls:c', 'ann')).toEqual({ok: true, epoch: 2});
     expect((await table.claim('tls:f', 'bob')).ok).toBe(true);
-    // An agent of the same owner with few names is not refused for the others.
+    // An agent of the same owner with few names is not refused because of the others.
     expect((await table.claim('tls:g', 'ann', {withinShare: true})).ok).toBe(true);
   });
 
-  test('a bound in all: nobody’s name is lost to make room for somebody else’s', async () => {
+  test('a bound in all: no owner loses a name to make room for another', async () => {
     await using scope = new Scope();
     const {table} = await open(scope, {maxLeases: 2});
     await table.claim('tls:a', 'ann');
@@ -175,7 +175,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect(await taken(table, ['tls:a', 'tls:b', 'tls:c'])).toEqual(['tls:b', 'tls:c']);
   });
 
-  test('a key that is wanted by chance is not taken over, not even from its own owner', async () => {
+  test('a key that was chosen at random is not taken over, not even from its own owner', async () => {
     await using scope = new Scope();
     const {table, time} = await open(scope);
     await table.claim('tcp:1', 'ann');
@@ -187,7 +187,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect(await table.claim('tcp:1', 'ann', byChance)).toEqual({ok: true, epoch: 2});
   });
 
-  test('the owner of a key is known while it is held and while it is kept', async () => {
+  test('the owner of a key is known while it is in use and while it is kept', async () => {
     await using scope = new Scope();
     const {table, time} = await open(scope);
     expect(await table.ownerOf('tls:demo')).toBeUndefined();
@@ -216,7 +216,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect(epochs.sort((a, b) => a - b)).toEqual(Array.from({length: 20}, (_, i) => i + 1));
   });
 
-  test('the next process expects back what was held, and gives it to nobody else', async () => {
+  test('the next process expects the names in use back, and gives them to nobody else', async () => {
     await using scope = new Scope();
     const {table, time, again} = await open(scope);
     await table.claim('tls:held', 'ann');

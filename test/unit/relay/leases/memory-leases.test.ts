@@ -1,4 +1,4 @@
-// The lease table in memory: what it takes over from an earlier process, what it tells of changes, and what it costs.
+// The lease table in memory: its start from an earlier process, its reports of changes, and its cost.
 
 import {expect, test} from 'vitest';
 import type {Lease, LeaseKey} from '../../../../src/lib/relay/leases/lease-store.js';
@@ -6,7 +6,7 @@ import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
 
 const GRACE_MS = 1000;
 
-test('what was held in the last process is leased from the start of this one', async () => {
+test('names in use in the last process are leased from the start of this one', async () => {
   const time = {now: 5_000};
   const table = new MemoryLeases({graceMs: GRACE_MS, wallClock: () => time.now});
   table.begin([
@@ -19,7 +19,7 @@ test('what was held in the last process is leased from the start of this one', a
   expect(await table.claim('tls:held', 'bob')).toEqual({ok: true, epoch: 8});
 });
 
-test('a table with more rows than allowed begins with the youngest, none of which outlives the grace period', async () => {
+test('a table with more rows than allowed begins with the newest, and no row lives longer than the grace period', async () => {
   const rows = Array.from({length: 5}, (_, i): readonly [LeaseKey, Lease] => [
     `tls:n${i}`,
     {owner: 'ann', epoch: 1, expiresAt: 5_500 + i},
@@ -37,12 +37,12 @@ test('a table with more rows than allowed begins with the youngest, none of whic
   expect(table.rows()).toEqual([]);
 });
 
-test('releases look at what expires and at nothing else, however many leases there are', async () => {
+test('a release only touches leases that expire, however many there are', async () => {
   const time = {now: 5_000};
   const table = new MemoryLeases({graceMs: GRACE_MS, wallClock: () => time.now});
   const keys = Array.from({length: 15_000}, (_, i): LeaseKey => `tls:n${i}`);
   for (const key of keys) await table.claim(key, 'ann');
-  // All at once took seconds when each release looked at all that others had kept.
+  // All at once would take seconds if each release went through all kept leases.
   const since = performance.now();
   for (const key of keys) await table.release(key, 1);
   for (const key of keys) await table.claim(key, 'ann');
@@ -53,7 +53,7 @@ test('releases look at what expires and at nothing else, however many leases the
   expect(table.rows()).toEqual([]);
 });
 
-test('of each change the key is told, of leases that make room as well', async () => {
+test('each change is reported with its key, also for leases that make room', async () => {
   const changes: LeaseKey[] = [];
   const table = new MemoryLeases({
     graceMs: GRACE_MS,

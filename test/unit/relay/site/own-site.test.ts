@@ -1,4 +1,4 @@
-// What answers at the relay's own name, to those who take their time.
+// The answers at the relay's own name, also to slow clients.
 
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
@@ -72,7 +72,7 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
   };
 }
 
-/** All that comes until the connection is gone. */
+/** All bytes until the connection closes. */
 async function heard(socket: Socket): Promise<string> {
   let text = '';
   socket.on('error', () => {});
@@ -87,7 +87,7 @@ test.each([
   ['nothing', ''],
   ['half a request line', 'GET /hea'],
   ['headers without an end', 'GET / HTTP/1.1\r\nX-One: 1\r\n'],
-])('who sends %s has ten seconds', async (_what, text) => {
+])('a client that sends %s has ten seconds', async (_what, text) => {
   await using scope = new Scope();
   const {clock, visit} = await setUp(scope);
   const socket = await visit(text);
@@ -109,13 +109,13 @@ test('one request is answered, and the connection ends with the answer', async (
   const answer = await heard(socket);
   expect(answer.match(/HTTP\/1\.1 /g)).toEqual(['HTTP/1.1 ']);
   expect(answer).toContain('"status":"ok"');
-  // What came behind it was not even read as requests.
+  // The requests after it were not even parsed.
   expect(answered()).toBe(1);
   expect(answer).toContain('\r\nConnection: close\r\n');
   expect(clock.pending).toBe(0);
 });
 
-test('a web page is no agent: an upgrade with an Origin is refused, whatever token it shows', async () => {
+test('a web page is no agent: an upgrade with an Origin is refused with any token', async () => {
   await using scope = new Scope();
   const {visit, agents} = await setUp(scope);
   const socket = await visit(upgrade.replace('\r\n\r\n', '\r\nOrigin: https://r1.localhost\r\n\r\n'));
@@ -145,7 +145,7 @@ test('an agent has ten seconds from the accept to its hello, and no limit after 
   expect(clock.pending).toBe(0);
 });
 
-test('after twenty refused tokens the next ones of that address are not looked at for a while', async () => {
+test('after twenty refused tokens the next ones of that address are not checked for a while', async () => {
   await using scope = new Scope();
   const {clock, visit, agents, lines} = await setUp(scope, {token: 'secret'});
   const withToken = (token: string) =>
@@ -167,7 +167,7 @@ test('after twenty refused tokens the next ones of that address are not looked a
   expect(JSON.stringify(lines)).not.toContain('wrong-');
 });
 
-test('a relay on its way out takes no agents, says when to come back, and is not healthy', async () => {
+test('a relay that shuts down accepts no agents, says when to come back, and is not healthy', async () => {
   await using scope = new Scope();
   const {visit, agents} = await setUp(scope, {draining: true});
   const refused = String((await once(await visit(upgrade), 'data'))[0]);
@@ -184,7 +184,7 @@ test.each([
   ['a wrong one', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Bearer wrong\r\n\r\n'), 'TOKEN_WRONG'],
   ['its beginning', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Bearer secr\r\n\r\n'), 'TOKEN_WRONG'],
   ['another scheme', upgrade.replace('\r\n\r\n', '\r\nAuthorization: Basic secret\r\n\r\n'), 'TOKEN_MISSING'],
-])('who shows %s is answered before the upgrade', async (_what, text, code) => {
+])('an agent that shows %s gets an answer before the upgrade', async (_what, text, code) => {
   await using scope = new Scope();
   const {visit, agents} = await setUp(scope, {token: 'secret'});
   const answer = String((await once(await visit(text), 'data'))[0]);

@@ -1,4 +1,4 @@
-// What plain HTTP is told: the same place over HTTPS, at names of this relay and nowhere else.
+// Answers to plain HTTP: the same place over HTTPS, only at names of this relay.
 
 import {once} from 'node:events';
 import {connect, type Server} from 'node:net';
@@ -31,7 +31,7 @@ afterEach(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-/** The answer to a request that says exactly this. */
+/** The answer to exactly this request. */
 function ask(target: string, host: string): Promise<{status: number; location: string | undefined}> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
@@ -54,7 +54,7 @@ test.each([
   ['r1.example', '/', 'https://r1.example/'],
   ['demo.r1.example', '/a/b?c=d', 'https://demo.r1.example/a/b?c=d'],
   ['Demo.R1.Example:80', '/', 'https://demo.r1.example/'],
-])('%s%s is at the same place over https', async (host, path, location) => {
+])('%s%s redirects to the same place over https', async (host, path, location) => {
   expect(await ask(path, host)).toEqual({status: 308, location});
 });
 
@@ -69,17 +69,17 @@ test.each([
   ['a user before the name', 'a@b.r1.example'],
   ['nothing', ''],
   ['constructor', 'constructor'],
-])('with %s as Host it leads to the relay itself', async (_what, host) => {
+])('with %s as Host it redirects to the relay itself', async (_what, host) => {
   expect(await ask('/', host)).toEqual({status: 308, location: 'https://r1.example/'});
 });
 
-test('a target that is no path is left out', async () => {
+test('a target that is not a path is left out', async () => {
   for (const target of ['http://evil.example/x', '*']) {
     expect(await ask(target, 'r1.example')).toMatchObject({location: 'https://r1.example/'});
   }
 });
 
-test('a port other than 443 is part of the place', async () => {
+test('a port other than 443 stays in the address', async () => {
   publicPort = 8443;
   expect(await ask('/', 'demo.r1.example')).toMatchObject({location: 'https://demo.r1.example:8443/'});
 });

@@ -1,4 +1,4 @@
-// The relay's listeners for TCP tunnels: one a port, whoever asks for it and how often.
+// The relay's listeners for TCP tunnels: one for each port, however many ask for it.
 
 import {connect, Server} from 'node:net';
 import {expect, test, vi} from 'vitest';
@@ -9,7 +9,7 @@ function setUp(reusePort: boolean) {
   return new TcpPorts({range: [0, 0], host: '127.0.0.1', reusePort});
 }
 
-/** Whether somebody accepts connections there. */
+/** Whether something accepts connections there. */
 const accepts = (port: number) =>
   new Promise<boolean>((resolve) => {
     const socket = connect(port, '127.0.0.1');
@@ -19,7 +19,7 @@ const accepts = (port: number) =>
   });
 
 test.each([false, true])(
-  'two that open a port at once have it both, by one listener (reusePort: %s)',
+  'two that open a port at once both get it, with one listener (reusePort: %s)',
   async (reusePort) => {
     const ports = setUp(reusePort);
     const port = await unusedPort();
@@ -34,7 +34,7 @@ test.each([false, true])(
   },
 );
 
-test('a machine that is out of descriptors is no reason to call a port taken', async () => {
+test('a machine without descriptors is no reason to call a port taken', async () => {
   const ports = setUp(false);
   const port = await unusedPort();
   const listen = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server) {
@@ -45,7 +45,7 @@ test('a machine that is out of descriptors is no reason to call a port taken', a
   listen.mockRestore();
 });
 
-test('a port that could not be had may be asked for again', async () => {
+test('a port that could not be opened may be requested again', async () => {
   const ports = setUp(false);
   const other = setUp(false);
   const port = await unusedPort();

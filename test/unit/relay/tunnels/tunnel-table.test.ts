@@ -1,4 +1,4 @@
-// Who has a tunnel when binds, takeovers and ends race, and a lease store that answers late and in any order.
+// The owner of a tunnel when binds, takeovers and ends race, with a lease store that answers late and in any order.
 
 import {connect} from 'node:net';
 import fc from 'fast-check';
@@ -14,7 +14,7 @@ import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
 import {type Tunnel, TunnelTable} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
 import {Scope, unusedPort} from '../../../helpers/scope.js';
 
-/** A store at the other end of a slow network: each question and each answer arrives when `next` is told which. */
+/** A store at the other end of a slow network: each request and each answer arrives when `next` is called for it. */
 class SlowStore implements LeaseStore {
   readonly expected = [];
   readonly inner = new MemoryLeases({graceMs: 60_000});
@@ -24,7 +24,7 @@ class SlowStore implements LeaseStore {
   release: LeaseStore['release'] = (...asked) => this.#ask(() => this.inner.release(...asked));
   ownerOf: LeaseStore['ownerOf'] = (...asked) => this.#ask(() => this.inner.ownerOf(...asked));
 
-  /** False: nothing is on the way. */
+  /** False: nothing is under way. */
   next(which: number): boolean {
     const [arrive] = this.#onTheWay.splice(which % Math.max(1, this.#onTheWay.length), 1);
     arrive?.();
@@ -65,7 +65,7 @@ function tableOn(
   return {ports, tunnels};
 }
 
-/** One that binds, and what it was told. */
+/** A session that binds, and its answers. */
 class Binder {
   readonly owner: string;
   readonly answer: Promise<void>;
@@ -122,7 +122,7 @@ function boundBy(events: readonly RelayEvent[], key: LeaseKey): number[] {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('however answers of the store are delayed, one has each tunnel, its port listens, and its lease is held', async () => {
+test('with any delays of the store, each tunnel has one owner, its port listens, and its lease is in use', async () => {
   const step = fc.record({
     what: fc.constantFrom('bind', 'bind', 'release', 'arrive', 'arrive', 'arrive'),
     owner: fc.constantFrom('ann', 'bob'),
@@ -185,7 +185,7 @@ test('however answers of the store are delayed, one has each tunnel, its port li
   );
 });
 
-test('two agents of one owner that want any port at once never get the same one', async () => {
+test('two agents of one owner that ask for any port at once never get the same one', async () => {
   const only = await unusedPort();
   const {tunnels, ports} = tableOn(new MemoryLeases({graceMs: 60_000}), {range: [only, only]});
   const both = [1, 2].map(() => new Binder(tunnels, 'ann', {kind: 'tcp'}));
@@ -197,7 +197,7 @@ test('two agents of one owner that want any port at once never get the same one'
   ports.closeAll();
 });
 
-test('a store that fails while a tunnel is given up is told to the log, and the port is closed all the same', async () => {
+test('a store that fails while a tunnel is given up: the error is logged, and the port is closed nevertheless', async () => {
   const log: LogRecord[] = [];
   const leases = new MemoryLeases({graceMs: 60_000});
   leases.release = () => Promise.reject(new Error('away'));

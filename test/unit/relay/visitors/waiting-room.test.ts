@@ -1,4 +1,4 @@
-// Visitors of tunnels whose agents are on their way back after a restart of the relay: who waits, how long, and how many.
+// Visitors of tunnels whose agents come back after a restart of the relay: which ones wait, how long, and how many.
 
 import {EventEmitter} from 'node:events';
 import type {Socket} from 'node:net';
@@ -29,7 +29,7 @@ function setUp(...expected: LeaseKey[]) {
   return {clock, room, settled, log, visitor, bind};
 }
 
-test('who waits goes in when the tunnel is bound, and nobody waits for it any more', () => {
+test('a visitor that waits goes in when the tunnel is bound, and later ones do not wait', () => {
   const {clock, log, visitor, bind} = setUp('tls:demo', 'tcp:20000');
   expect(visitor('ann', 'tls:demo').waits).toBe(true);
   expect(visitor('bob', 'tcp:20000').waits).toBe(true);
@@ -41,11 +41,11 @@ test('who waits goes in when the tunnel is bound, and nobody waits for it any mo
   expect(log).toEqual(['ann goes in', 'bob is reset']);
 });
 
-test('nobody waits for what was not there before', () => {
+test('nobody waits for a tunnel that did not exist before', () => {
   expect(setUp('tls:demo').visitor('ann', 'tls:other').waits).toBe(false);
 });
 
-test('who leaves is neither led in nor reset, and makes room', () => {
+test('a visitor that leaves is neither passed on nor reset, and makes room', () => {
   const {clock, log, visitor, bind} = setUp('tls:demo');
   const all = Array.from({length: 256}, (_, i) => visitor(`${i}`, 'tls:demo'));
   expect(all.every(({waits}) => waits)).toBe(true);
@@ -57,14 +57,14 @@ test('who leaves is neither led in nor reset, and makes room', () => {
   expect(log).toEqual(['ann goes in']);
 });
 
-test('the room is finite, however many tunnels are waited for', () => {
+test('the number of waiting visitors is bounded, however many tunnels are waited for', () => {
   const keys = Array.from({length: 20}, (_, i): LeaseKey => `tcp:${20_000 + i}`);
   const {visitor} = setUp(...keys);
   const waiting = keys.flatMap((key) => Array.from({length: 256}, (_, i) => visitor(`${i}`, key).waits));
   expect(waiting.filter(Boolean)).toHaveLength(4_096);
 });
 
-test('nobody waits for those who have come back, nor after a minute for the others', () => {
+test('nobody waits for tunnels that are back, nor after a minute for the others', () => {
   const {clock, settled, visitor, bind} = setUp('tls:demo', 'tls:other');
   bind('tls:demo');
   expect(settled).toEqual(['tls:demo']);

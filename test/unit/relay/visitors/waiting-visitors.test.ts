@@ -29,7 +29,7 @@ function setUp() {
 }
 
 describe('a visitor who waits', () => {
-  test('for a link that is away is reset after its time', () => {
+  test('for a link that is lost is reset after its time', () => {
     const {clock, session, come} = setUp();
     session.detachedAt = 0;
     const early = come();
@@ -45,7 +45,7 @@ describe('a visitor who waits', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('for a link that is behind waits on, and is asked each second whether it is still there', () => {
+  test('for a link that is behind continues to wait, and is probed each second', () => {
     const {clock, come} = setUp();
     const waiter = come();
     clock.advance(60_000);
@@ -66,7 +66,7 @@ describe('a visitor who waits', () => {
     expect(waiter.cutBy).toBe('CANCELLED');
   });
 
-  test('is not watched once its bytes flow, and nobody is after the close', () => {
+  test('is not watched when its bytes flow, and no visitor is after the close', () => {
     const {clock, waiting, session} = setUp();
     const flowing = new Waiter();
     flowing.hasBegun = true;
