@@ -1,41 +1,42 @@
-// Reads the first message of a TLS connection, the ClientHello, in whatever pieces it comes: which name is meant, which protocols are offered.
+// Reads the first message of a TLS connection, the ClientHello, from pieces of any size: the server name and the offered
+// protocols.
 //
-// Pure and without I/O: bytes go in, an answer comes out, and the time limit is the caller's. The answer is the same for every
-// split over TCP segments and TLS records. A hello that is not read to its end gives no answer at all, least of all "no name":
+// Pure and without I/O: bytes go in, a result comes out, and the caller has the time limit. The result is the same for every
+// split over TCP segments and TLS records. An incomplete hello gives no result, in particular not "no name":
 // an unfinished hello must not be sent to a default route.
 
 import {isIP} from 'node:net';
 import {giveBack} from './give-back.js';
 
 /**
- * All that may come before the hello is complete, record headers included. Today's post-quantum hellos have 1.7 to 2 KiB,
+ * The limit for all bytes of the hello, with record headers. Today's post-quantum hellos have 1.7 to 2 KiB,
  * with several key shares, long tickets and ECH 4 to 8 KiB; OpenSSL itself refuses more than 128 KiB.
  */
 export const MAX_CLIENT_HELLO_BYTES = 65_536;
 
-/** Why these bytes are not a ClientHello that can be answered. */
+/** The reason why these bytes are not a usable ClientHello. */
 export type ClientHelloRefusal =
   /** An HTTP request without TLS. */
   | 'http'
   /** A hello in the form of SSL 2.0. */
   | 'sslv2'
-  /** Neither TLS nor anything else that is known. */
+  /** Neither TLS nor another known protocol. */
   | 'not-tls'
-  /** TLS, but the first message is another one. */
+  /** TLS, but the first message has another type. */
   | 'not-hello'
-  /** A record without content: never needed, and it costs the sender next to nothing. */
+  /** A record without content: never needed, and it costs the sender nearly nothing. */
   | 'empty-record'
   | 'too-large'
   /** A length that does not fit, or a structure that TLS does not allow. */
   | 'malformed'
-  /** Two server names, or one that is no host name. */
+  /** Two server names, or an invalid host name. */
   | 'server-name';
 
 export interface ClientHello {
   state: 'hello';
-  /** Lower case, without a trailing dot. Undefined: the visitor named none, or an IP address. */
+  /** Lower case, without a trailing dot. Undefined: the visitor sent no name, or an IP address. */
   serverName: string | undefined;
-  /** In the offered order. Names that are no text (GREASE) are decoded as Latin-1. */
+  /** In the offered order. Names that are not text (GREASE) are decoded as Latin-1. */
   alpn: string[];
 }
 
@@ -72,19 +73,19 @@ const NEED_MORE: ClientHelloResult = {state: 'need-more'};
 const refused = (reason: ClientHelloRefusal): ClientHelloResult => ({state: 'refused', reason});
 
 export class ClientHelloReader {
-  /** Everything pushed; the first chunk itself as long as there is only one. */
+  /** All input; the first chunk itself while there is only one. */
   #raw: Buffer = Buffer.alloc(0);
   #length = 0;
-  /** `#raw` was made here. */
+  /** `#raw` was allocated here. */
   #grown = false;
   /** The position up to which `#raw` has been read. No byte is read twice, even if the pieces are small. */
   #position = 0;
   #recordLeft = 0;
-  /** Where in `#raw` the message lies: one [start, end) a record. */
+  /** The positions of the message in `#raw`: one [start, end) for each record. */
   readonly #spans: {start: number; end: number}[] = [];
-  /** Bytes of the message so far, its header included. */
+  /** Bytes of the message so far, with its header. */
   #have = 0;
-  /** Bytes of the whole message, from its header as far as that has come. */
+  /** Bytes of the whole message, as far as its header has come. */
   #want = MESSAGE_HEADER;
   #result: ClientHelloResult = NEED_MORE;
 
@@ -93,14 +94,14 @@ export class ClientHelloReader {
     return this.#raw.subarray(0, this.#length);
   }
 
-  /** Frees the buffer; the first chunk is not needed any more either. */
+  /** Frees the buffer; the first chunk is not needed any more, either. */
   release(): void {
     giveBack(this.#raw);
     this.#raw = Buffer.alloc(0);
     this.#length = 0;
   }
 
-  /** The next bytes, any number of them. Once it is `hello` or `refused` the answer stays. Never throws. */
+  /** Adds the next bytes, any number of them. A result of `hello` or `refused` is final. Never throws. */
   push(chunk: Buffer): ClientHelloResult {
     this.#append(chunk);
     if (this.#result.state === 'need-more') this.#result = this.#advance();
@@ -114,12 +115,12 @@ export class ClientHelloReader {
     } else if (length <= this.#raw.length) {
       chunk.copy(this.#raw, this.#length);
     } else {
-      // The buffer doubles, so that a hello in one-byte pieces is copied a few times and not once a byte. Its size follows
-      // the bytes that came, never an announced length.
+      // The buffer doubles, so a hello in one-byte pieces is copied a few times and not once for each byte. Its size follows
+      // the received bytes, never an announced length.
       const grown = Buffer.allocUnsafeSlow(Math.max(2 * length, 1024));
       this.#raw.copy(grown, 0, 0, this.#length);
       chunk.copy(grown, this.#length);
-      // The first chunk is the caller's as well.
+      // The first chunk belongs to the caller as well.
       if (this.#grown) giveBack(this.#raw);
       this.#grown = true;
       this.#raw = grown;
@@ -187,7 +188,7 @@ export class ClientHelloReader {
   }
 }
 
-/** Tells what the first bytes begin; `wait` until that is clear. */
+/** Classifies the first bytes; `wait` until that is possible. */
 function sniff(bytes: Buffer): 'wait' | 'tls' | ClientHelloRefusal {
   const [first, second, third] = bytes;
   if (first === undefined) return 'wait';
@@ -200,7 +201,7 @@ function sniff(bytes: Buffer): 'wait' | 'tls' | ClientHelloRefusal {
   return HTTP_STARTS.some((start) => start.startsWith(text)) ? 'wait' : 'not-tls';
 }
 
-/** A position in the message; every take is checked against the end first, and a failed one makes all later ones fail. */
+/** A position in the message. Every `take` checks the end first, and after a failed one all later ones fail. */
 class Cursor {
   readonly #bytes: Buffer;
   #at = 0;
@@ -228,7 +229,7 @@ class Cursor {
     return this.failed ? 0 : bytes.readUIntBE(0, size);
   }
 
-  /** A vector with its length in front. */
+  /** A vector with its length before it. */
   vector(size: 1 | 2): Buffer {
     return this.take(this.number(size));
   }
@@ -248,7 +249,7 @@ function parseClientHello(body: Buffer): ClientHelloResult {
   let serverName: string | undefined;
   let alpn: string[] | undefined;
   let named = false;
-  // Before TLS 1.3 a hello could end without any extensions.
+  // Before TLS 1.3 a hello may end without extensions.
   const extensions = new Cursor(hello.atEnd ? Buffer.alloc(0) : hello.vector(2));
   if (hello.failed || !hello.atEnd) return refused('malformed');
   while (!extensions.atEnd) {
@@ -269,7 +270,7 @@ function parseClientHello(body: Buffer): ClientHelloResult {
   return {state: 'hello', serverName, alpn: alpn ?? []};
 }
 
-/** RFC 6066 §3: one name, of the only type there is. */
+/** RFC 6066 §3: one name; there is only one type. */
 function parseServerName(data: Buffer): {host: string | undefined} | 'invalid' {
   const outer = new Cursor(data);
   const list = new Cursor(outer.vector(2));
@@ -277,7 +278,7 @@ function parseServerName(data: Buffer): {host: string | undefined} | 'invalid' {
   const raw = list.vector(2);
   if (outer.failed || !outer.atEnd || list.failed || !list.atEnd) return 'invalid';
   if (type !== NAME_TYPE_HOST || raw.length === 0 || raw.length > MAX_NAME) return 'invalid';
-  // Latin-1 leaves every byte a character of its own: what is not ASCII fails below instead of being mended.
+  // Latin-1 keeps every byte as one character, so bytes outside ASCII fail below and are not replaced.
   const host = raw
     .toString('latin1')
     .replace(/[A-Z]/g, (letter) => letter.toLowerCase())

@@ -1,20 +1,21 @@
 // Keeps a socket readable after a write to it has failed.
 //
-// Node destroys a socket whose write fails, with everything that the kernel has received and nobody has read: often the
-// answer that says why the peer takes no more.
+// Node destroys a socket whose write fails, with all unread bytes that the kernel has received: often the
+// answer that says why the peer accepts no more.
 
 import type {Socket} from 'node:net';
 
 type Done = (error?: Error | null) => void;
 
 /**
- * From the first write that fails on, writes of `socket` end well and go nowhere; reading goes on until the peer's end
+ * After the first write that fails, all writes of `socket` report success and do nothing; reading continues until the peer's
+ * end
  * or a read that fails. `onFailed` is called once, with the system's code.
  */
 export function outliveFailedWrites(socket: Socket, onFailed: (code: string | undefined) => void): void {
   const {_write, _writev} = socket;
   let failed = false;
-  // A Writable has one write under way and gives each the same callback, so nothing is allocated for a write.
+  // A Writable has one write at a time and gives each the same callback, so no write allocates anything.
   let done: Done = () => {};
   const written: Done = (error) => {
     if (error && !failed) {

@@ -1,9 +1,9 @@
-// Frees memory of strangers as soon as it is no longer needed, instead of at the next garbage collection.
+// Frees memory that strangers caused as soon as it is no longer needed, before the next garbage collection.
 
 /**
- * The buffer is empty afterwards. Buffers are external memory: once they have lived through two small collections they stay
- * until a full one, which under a flood of short connections comes hundreds of megabytes later. A buffer that shares its
- * memory with others is left alone.
+ * Empties the buffer. Buffers are external memory: after two small collections they stay until a full one,
+ * which under a flood of short connections comes hundreds of megabytes later. A buffer that shares its
+ * memory with others stays unchanged.
  */
 export function giveBack(buffer: Buffer): void {
   const memory = buffer.buffer;

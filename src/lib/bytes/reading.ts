@@ -1,7 +1,7 @@
 // Stops and starts the reading of a socket at once.
 //
-// `pause()` alone lets an accepted socket read on until its own buffer is full: 64 KiB and more, for each that waits. Node
-// stops the handle by itself only for sockets made with `onread`. For the others this stops it by hand, and keeps the
+// With `pause()` alone an accepted socket reads until its own buffer is full: 64 KiB and more, for each waiting socket. Node
+// stops the handle only for sockets made with `onread`. For other sockets this file stops the handle, and keeps the
 // stream's own read-ahead, which runs a tick later, from starting it again.
 
 import type {Socket} from 'node:net';
@@ -12,7 +12,7 @@ interface Inside {
   _read: (size: number) => void;
 }
 
-/** Replaces `_read` of a socket that must not be read, and notes that the stream has asked for more. */
+/** Replaces `_read` of a socket that must not be read, and records that the stream has asked for more. */
 interface NoRead {
   (): void;
   asked?: boolean;
@@ -43,7 +43,7 @@ export function readOn(socket: Socket): void {
     delete (inside as Partial<Inside>)._read;
   }
   socket.resume();
-  // The stream waits for the read that it has begun, and starts no other.
+  // The stream waits for a read that it has already requested, and requests no other.
   if ((asked || inside._handle?.reading === false) && !socket.connecting && !socket.destroyed)
     inside._read(0);
 }

@@ -1,13 +1,13 @@
-// Reads dialled sockets without allocating: busy ones straight into pooled blocks, quiet ones through one buffer for all.
+// Reads dialled sockets without allocations: busy sockets directly into pooled blocks, quiet ones through one shared buffer.
 
 import type {Block, BlockPool} from '../mux/blocks.js';
 import {PAYLOAD_AT, PAYLOAD_BYTES} from '../mux/stream.js';
 import type {Splice} from './splice.js';
 
-/** A read from here on is worth a block of its own; smaller ones are copied. */
+/** From this size on a read gets its own block; smaller reads are copied. */
 const OWN_BLOCK_FROM_BYTES = 32 * 1024;
 
-/** Blocks lent for reads that may never come; beyond, busy sockets share the quiet buffer as well. 5 MiB. */
+/** The most blocks for reads that may never come; beyond that, busy sockets share the quiet buffer as well. 5 MiB. */
 const MAX_LENT = 32;
 
 /** The option `onread` of `net.connect`. The caller must call `release` when the socket is closed. */
@@ -17,7 +17,7 @@ export interface SocketRead {
   release(): void;
 }
 
-/** One for each agent. Accepted sockets have no `onread` in Node; only those that are dialled are read this way. */
+/** One for each agent. Accepted sockets have no `onread` in Node, so only dialled sockets are read this way. */
 export class SocketReads {
   readonly #pool: BlockPool;
   /** Reading is synchronous, so no two sockets use it at once. */

@@ -1,4 +1,4 @@
-// Joins a socket and a stream until both directions have ended: bytes, half-closes, resets and back-pressure go through.
+// Joins a socket and a stream until both directions have ended. Bytes, half-closes, resets and back-pressure pass through.
 
 import type {Socket} from 'node:net';
 import {countRead} from '../core/collect.js';
@@ -8,7 +8,7 @@ import type {StreamCode} from '../protocol/wire.js';
 import {outliveFailedWrites} from './failed-writes.js';
 import {readOn, stopReading} from './reading.js';
 
-/** Pieces from here on are gathered until the turn ends and leave in one write; smaller ones leave at once. */
+/** Pieces from this size on are gathered until the turn ends and sent in one write; smaller ones are sent at once. */
 const GATHER_FROM_BYTES = 8 * 1024;
 
 const NOTHING = Buffer.alloc(0);
@@ -25,7 +25,7 @@ export interface SpliceOptions {
   brokenCode: StreamCode;
   /** Resets the connection under `socket`, so that its peer sees a reset and not an end. */
   reset: () => void;
-  /** True while a socket is still connecting: the last bytes of a peer that has gone are kept for it. */
+  /** True while a socket is still connecting: the last bytes of a peer that is gone are kept for it. */
   connects?: () => boolean;
   /** Called once, when both directions have ended. `code`: the reason, if the end was not an orderly one. */
   onDone: (code: StreamCode | undefined) => void;
@@ -36,10 +36,10 @@ export class Splice implements StreamSink {
   readonly #stream: Stream;
   readonly #options: SpliceOptions;
   #socket: Socket | undefined;
-  /** Bytes that came before the socket was there. */
+  /** Bytes that came before the socket existed. */
   #early: Buffer[] = [];
   #earlyEnd = false;
-  /** Bytes handed to the socket, and bytes that have left it. */
+  /** Bytes passed to the socket, and bytes that have left it. */
   #given = 0;
   #left = 0;
   #corked = false;
@@ -60,7 +60,7 @@ export class Splice implements StreamSink {
     this.#stream.sink = this;
   }
 
-  /** The peer has gone; only its last bytes may still be handed on. */
+  /** The peer is gone; only its last bytes may still be passed on. */
   get ending(): boolean {
     return this.#done || this.#resetDue !== undefined;
   }
@@ -96,7 +96,7 @@ export class Splice implements StreamSink {
     socket.on('end', this.#onSocketEnd);
     socket.on('error', this.#onSocketBroken);
     socket.on('close', this.#onSocketBroken);
-    // Bytes that are read before the stream may take them would pile up here.
+    // Bytes that are read before the stream may take them would use memory here.
     this.#begun = this.#stream.mayBegin();
     if (!this.#begun) stopReading(socket);
     if (reads === 'events') socket.on('data', this.#onSocketData);
@@ -122,7 +122,7 @@ export class Splice implements StreamSink {
     return this.#stream.write(chunk);
   }
 
-  /** Bytes from the socket, read into a block at PAYLOAD_AT; the block is the stream's from now on. */
+  /** Bytes from the socket, read into a block at PAYLOAD_AT; the stream owns the block from now on. */
   readBlock(block: Block, length: number): boolean {
     return this.#stream.writeBlock(block, length);
   }
@@ -138,7 +138,7 @@ export class Splice implements StreamSink {
     // No credit is given: the peer stops when its window is full, and gets the reset when the socket has been read to its end.
     if (this.#writeFailed !== undefined) return;
     if (!socket.writable) {
-      // Its reader is gone; the bytes have nowhere to go, but their credit must not be lost to the other direction.
+      // The socket's reader is gone, so the bytes are dropped, but their credit must go back for the session.
       this.#stream.consumed(piece.length);
       return;
     }
@@ -176,7 +176,7 @@ export class Splice implements StreamSink {
     if (this.#socket?.destroyed === false) this.#options.reset();
   }
 
-  /** True when bytes of the stream still have to reach the socket and still can. */
+  /** True when bytes of the stream must still reach the socket and can. */
   #owesBytes(): boolean {
     const socket = this.#socket;
     if (socket === undefined) return this.#early.length > 0 && this.#options.connects?.() === true;

@@ -1,6 +1,6 @@
 // Limits the memory for bytes that one side of many splices does not read: visitors at the relay, the upstream at the agent.
-// Each stream may leave a window unread, and there can be very many streams. All are checked once a second, so that no
-// counting is needed on the path of each byte.
+// Each stream may leave a window unread, and there can be very many streams. All are checked once a second, so the
+// path of each byte needs no counting.
 
 import type {Clock, Timer} from '../core/clock.js';
 import {LinkedList, type ListNode} from '../core/linked-list.js';
@@ -10,13 +10,14 @@ const LOOK_EVERY_MS = 1_000;
 /** The share of the machine's memory that unread bytes may take; an absolute maximum leaves room for the rest of the process. */
 const SHARE_OF_MEMORY = 1 / 4;
 const MOST_BYTES = 1024 * 1024 * 1024;
-/** A byte that is not read keeps the chunk in memory that it came in: a TLS record's payload. */
+/** An unread byte keeps its whole chunk in memory: a TLS record's payload. */
 const CHUNK_BYTES = 16 * 1024;
 
 /** The part of a stream that this file needs. */
 export interface UnreadHolder {
   /**
-   * Received from the peer so far, how much of that the socket has not taken yet, and what was read of the socket and waits for
+   * The bytes received from the peer, the part of them that the socket has not taken, and the bytes read from the socket that
+   * wait for
    * the peer's credit.
    */
   readonly stream: {readonly bytesIn: number; readonly unreadBytes: number; readonly heldBytes: number};
@@ -50,7 +51,7 @@ export class UnreadLimit {
     this.#options = options;
   }
 
-  /** True when the limit is reached although all visitors still read: no new visitor is let in. */
+  /** True when the limit is reached although all visitors still read: no new visitor gets in. */
   get full(): boolean {
     return this.#full;
   }
@@ -122,7 +123,7 @@ function keptBy({holder}: Watched): number {
   return (unreadBytes === 0 ? 0 : Math.max(unreadBytes, CHUNK_BYTES)) + heldBytes;
 }
 
-/** A quarter of the memory that this process may have, 1 GiB at the most. */
+/** A quarter of the memory that this process may have, at most 1 GiB. */
 export function defaultUnreadLimit(
   totalBytes: number,
   allowedBytes: number = process.constrainedMemory(),

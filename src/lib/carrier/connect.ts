@@ -12,21 +12,24 @@ import type {HttpProxy} from './proxy.js';
 import type {RelayAddress} from './relay-url.js';
 import {isUnknownIssuer, trustSets} from './trust.js';
 
-/** Between two steps a socket has no other listener, and an error without one ends the process. The carrier replaces it. */
+/**
+ * Between two steps a socket has no other listener, and an error without a listener would end the process. The carrier
+ * replaces it.
+ */
 export const ignore = (): void => {};
 
 export interface TlsTarget {
   host: string;
   port: number;
-  /** PEM; trusted besides the machine's authorities. */
+  /** PEM; trusted besides the system's authorities. */
   ca: string | undefined;
-  /** Makes a connection that leads there; default: TCP to host and port. */
+  /** Makes a connection to the target. Default: TCP to host and port. */
   through?: () => Promise<Socket>;
   /** Addresses of the host for which this is false are not tried. */
   accepts?: ((address: string) => boolean) | undefined;
 }
 
-/** A TLS connection whose certificate is verified for `host`: NODE_TLS_REJECT_UNAUTHORIZED changes nothing. */
+/** A TLS connection whose certificate is verified for `host`, whatever NODE_TLS_REJECT_UNAUTHORIZED says. */
 export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
   const [narrow, wide] = trustSets(target.ca);
   const through = target.through ?? (() => openTcp(attempt, peer, target));
@@ -39,7 +42,7 @@ export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): 
   }
 }
 
-/** The name of a step and its error's code, which are a proxy's own where it is one that is reached. */
+/** The name of a step and the code of its error: for a proxy always PROXY_FAILED. */
 function stepTo(peer: Peer, name: string): Step {
   if (peer.kind === 'relay') return {name};
   return {name: `${name} with the proxy ${peer.label}`, code: 'PROXY_FAILED'};

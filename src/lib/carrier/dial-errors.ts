@@ -4,7 +4,7 @@ import type {IncomingHttpHeaders} from 'node:http';
 import {ERRORS, type ErrorCode, isErrorCode, systemCode, TunlError} from '../core/errors.js';
 import {printable} from '../core/one-line.js';
 
-/** The other end of the connection. A proxy's failures have a code of their own. */
+/** The other end of the connection. Failures of a proxy have a separate code. */
 export interface Peer {
   kind: 'relay' | 'proxy';
   /** `host:port` */
@@ -24,7 +24,7 @@ const CODES: Record<string, {code: ErrorCode; what: string}> = {
   EPIPE: {code: 'RELAY_LOST', what: 'the connection was closed before an answer came'},
 };
 
-/** An error of the socket itself. */
+/** An error of the socket. */
 export function socketError(peer: Peer, error: unknown): TunlError {
   const system = systemCode(error);
   if (system.startsWith('ERR_SSL_') || system === 'EPROTO') return tlsFailure(peer, error, system);
@@ -46,7 +46,7 @@ function tlsFailure(peer: Peer, error: unknown, system: string): TunlError {
   return failure(peer, 'RELAY_NOT_TUNL', `${peer.label} ${what}`, error);
 }
 
-/** A certificate that did not pass; `code` is OpenSSL's or Node's name for the reason. */
+/** A certificate that is not trusted; `code` is OpenSSL's or Node's name for the reason. */
 export function certificateError(peer: Peer, host: string, code: string, error: unknown): TunlError {
   const of = `The certificate of ${peer.label}`;
   const row = (reason: string, next?: string) =>
@@ -92,7 +92,10 @@ function namesOf(error: unknown): string {
   return names === '' ? 'no host' : printable(names);
 }
 
-/** An HTTP answer that is not the upgrade. A relay says why in JSON; anything else is not a relay, or is in front of one. */
+/**
+ * An HTTP answer without an upgrade. A relay gives the reason in JSON; any other answer is from something else, or from a
+ * proxy in front of the relay.
+ */
 export function answerError(
   peer: Peer,
   status: number,
@@ -106,7 +109,7 @@ export function answerError(
     const code = isErrorCode(said.code) ? said.code : FALLBACK[status];
     if (code !== undefined) {
       const text = said.message === '' ? ERRORS[code].sentence : printable(said.message);
-      // The errors of a gateway may have the same form, but they do not speak of tunl's tokens and versions.
+      // The errors of a gateway may have the same form, but not tunl's codes about tokens and versions.
       const fromRelay = isErrorCode(said.code) || /^(TOKEN|RELAY)_/.test(said.code);
       return new TunlError(code, {reason: `${text} (${peer.label})`, fromRelay, ...wait});
     }
@@ -118,7 +121,7 @@ export function answerError(
   return new TunlError('RELAY_NOT_TUNL', {reason: `${peer.label} answered ${status} instead of an upgrade.`});
 }
 
-/** For codes that a newer relay knows and this tunl does not. */
+/** For codes of a newer relay that this tunl does not know. */
 const FALLBACK: Record<number, ErrorCode> = {
   401: 'TOKEN_WRONG',
   403: 'TOKEN_WRONG',
@@ -153,7 +156,7 @@ function retryAfter(header: string | undefined): number | undefined {
   return Math.min(Number(header), MAX_RETRY_AFTER_S) * 1000;
 }
 
-/** With the proxy in between every failure is the proxy's. */
+/** Behind a proxy every failure is the proxy's. */
 export function failure(peer: Peer, code: ErrorCode, what: string, cause?: unknown): TunlError {
   const named = what.startsWith(peer.label) || peer.kind === 'proxy';
   const text = named ? what : `${what[0]?.toUpperCase()}${what.slice(1)}`;

@@ -42,7 +42,7 @@ export interface Dialled {
   address: string | undefined;
 }
 
-/** The most that is read of an answer that is not the upgrade. */
+/** The limit for reading an answer that is not the upgrade. */
 const MAX_ANSWER_BYTES = 16 * 1024;
 
 /** @throws TunlError RELAY_*, PROXY_FAILED, ABORTED, CERTIFICATE_INVALID (the CA), or the relay's own reason. */
@@ -121,7 +121,7 @@ function upgrade(
   });
 }
 
-/** The fault of a 101 answer; undefined when it is valid. */
+/** The error in a 101 answer; undefined when it is valid. */
 function judgeAnswer(res: IncomingMessage, key: string): string | undefined {
   const {headers} = res;
   if (headers.upgrade?.toLowerCase() !== 'websocket') return 'switched to something that is not a WebSocket';
@@ -132,7 +132,7 @@ function judgeAnswer(res: IncomingMessage, key: string): string | undefined {
   return undefined;
 }
 
-/** The answer's text as far as it came: a relay's error is short, and of anything else only the status matters. */
+/** The text of the answer so far: a relay's error is short, and of other answers only the status matters. */
 async function readText(res: IncomingMessage): Promise<string> {
   let text = '';
   res.setEncoding('utf8');
@@ -142,7 +142,7 @@ async function readText(res: IncomingMessage): Promise<string> {
       if (text.length > MAX_ANSWER_BYTES) break;
     }
   } catch {
-    // The answer was cut off: the part that came is judged.
+    // The answer was cut off: the received part is used.
   }
   return text;
 }

@@ -1,4 +1,4 @@
-// The WebSocket handshake without sockets: key and answer, and which version of tunl's sub-protocol the two sides share.
+// The WebSocket handshake without sockets: key and answer, and the version of tunl's sub-protocol that both sides speak.
 
 import type {ErrorCode} from '../core/errors.js';
 import {createHash} from '../core/node-crypto.js';
@@ -22,7 +22,7 @@ export function isWebSocketKey(key: unknown): key is string {
   return typeof key === 'string' && /^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key);
 }
 
-/** The members of a comma-separated header (`Connection`, `Sec-WebSocket-Protocol`), as they stand. */
+/** The members of a comma-separated header (`Connection`, `Sec-WebSocket-Protocol`), unchanged. */
 export function listOf(header: string | undefined): string[] {
   return (header ?? '')
     .split(',')
@@ -30,7 +30,7 @@ export function listOf(header: string | undefined): string[] {
     .filter((member) => member !== '');
 }
 
-/** Undefined when an offered sub-protocol is ours; else the error for the agent. */
+/** Undefined when one offered sub-protocol is ours; otherwise the error for the agent. */
 export function judgeSubprotocols(offered: readonly string[]): ErrorCode | undefined {
   if (offered.includes(SUBPROTOCOL)) return undefined;
   const versions = offered.map((name) => Number(/^tunl\.v(\d{1,6})$/.exec(name)?.[1] ?? 0));

@@ -1,4 +1,4 @@
-// HTTPS_PROXY and NO_PROXY: which proxy, if any, the way to a relay leads through.
+// HTTPS_PROXY and NO_PROXY: the proxy between the agent and a relay, if any.
 
 import {BlockList, isIP} from 'node:net';
 import {TunlError} from '../core/errors.js';
@@ -16,9 +16,9 @@ export interface HttpProxy {
   label: string;
 }
 
-/** This machine is never reached through a proxy. @throws TunlError PROXY_FAILED when the variable cannot be used. */
+/** A relay on this machine is never reached through a proxy. @throws TunlError PROXY_FAILED when the variable is invalid. */
 export function proxyFor(relay: RelayAddress, env: NodeJS.ProcessEnv): HttpProxy | undefined {
-  // Lower case first, as curl has it; an empty one means none.
+  // Lower case first, like curl; an empty value means no proxy.
   const text = env.https_proxy ?? env.HTTPS_PROXY ?? '';
   if (text === '' || isLoopbackHost(relay.host)) return undefined;
   if (bypassesProxy(relay, env.no_proxy ?? env.NO_PROXY ?? '')) return undefined;
@@ -26,7 +26,7 @@ export function proxyFor(relay: RelayAddress, env: NodeJS.ProcessEnv): HttpProxy
 }
 
 function parseProxy(text: string): HttpProxy {
-  // Its text is not repeated: it may hold a password.
+  // The text of the variable may contain a password, so it is not repeated.
   const unusable = (why: string) => new TunlError('PROXY_FAILED', {reason: `HTTPS_PROXY ${why}.`});
   const full = text.includes('://') ? text : `http://${text}`;
   if (!URL.canParse(full)) throw unusable('is not a URL');
@@ -53,7 +53,10 @@ function decoded(text: string): string {
   }
 }
 
-/** NO_PROXY as curl reads it: names with all below them, addresses, CIDR ranges, each with a port if need be; `*` is all. */
+/**
+ * NO_PROXY in curl's syntax: names with all names below them, addresses, CIDR ranges, each with an optional port; `*` means
+ * all.
+ */
 export function bypassesProxy({host, port}: Pick<RelayAddress, 'host' | 'port'>, noProxy: string): boolean {
   return noProxy
     .toLowerCase()

@@ -3,7 +3,7 @@
 import {TunlError} from '../core/errors.js';
 
 export interface RelayAddress {
-  /** For dialling and for the certificate: an IPv6 address has no brackets. */
+  /** For the dial and the certificate: an IPv6 address has no brackets. */
   host: string;
   port: number;
   /** The form of the `Host` header: with the port only when it is not 443. */

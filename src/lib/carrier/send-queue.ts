@@ -1,14 +1,14 @@
-// The queue of blocks for a socket: in order, one write at a time, each block given back exactly once.
+// The queue of blocks for a socket: in order, one write at a time; each block is returned exactly once.
 
 import type {Socket} from 'node:net';
 
 /**
- * From this size on a block is written alone. TLSWrap copies what comes as several buffers into one before it encrypts;
- * for a large block that copy costs more than a turn of the event loop, for small ones it is the other way round.
+ * From this size on a block is written alone. TLSWrap copies several buffers into one before it encrypts;
+ * for a large block that copy costs more than a turn of the event loop, for small blocks less.
  */
 const ALONE_BYTES = 32 * 1024;
 
-/** Small blocks are handed over together up to about this much. */
+/** Small blocks are written together up to about this much. */
 const TOGETHER_BYTES = 64 * 1024;
 
 interface Block {
@@ -17,8 +17,8 @@ interface Block {
 }
 
 /**
- * A socket's own buffer would gather the blocks that wait and write them with one `writev`, copied (see ALONE_BYTES).
- * Waiting here, they go one by one, and a pong can still go in front.
+ * A socket's own buffer would gather the waiting blocks and write them with one `writev`, copied (see ALONE_BYTES).
+ * In this queue they go one by one, and a pong can still go first.
  */
 export class SendQueue {
   readonly #socket: Socket;
@@ -52,14 +52,14 @@ export class SendQueue {
     this.#pump();
   }
 
-  /** Gives back the blocks that the socket has not got. */
+  /** Returns the blocks that the socket has not got. */
   dropWaiting(): void {
     const dropped = this.#waiting;
     this.#waiting = [];
     for (const block of dropped) this.#giveBack(block);
   }
 
-  /** The socket is gone: gives everything back. */
+  /** The socket is closed: returns all blocks. */
   close(): void {
     this.#closed = true;
     const all = [...this.#underWay, ...this.#waiting];

@@ -8,9 +8,9 @@ import {tls} from '../core/node-tls.js';
 export type MakeContext = () => SecureContext;
 
 /**
- * Reading the operating system's store and building a context from it takes a tenth of a second; most relays are known
- * by Node's own list or by the one CA that was given. So that set is tried first, and the union of all only when the
- * issuer is unknown to it. Every authority of the first set is in the union as well, so the order only saves time.
+ * Reading the operating system's store and building a context from it takes a tenth of a second. For most relays Node's own
+ * list or the given CA is enough. So that set is tried first, and the union of all only when the first set does not know the
+ * issuer. Every authority of the first set is in the union as well, so the order only saves time.
  *
  * @throws TunlError CERTIFICATE_INVALID
  */
@@ -42,7 +42,7 @@ function widest(ca: string | undefined): SecureContext {
   return last.context;
 }
 
-/** Node's list, NODE_EXTRA_CA_CERTS and the system's store; Node before 22.15 tells of its own list only. */
+/** Node's list, NODE_EXTRA_CA_CERTS and the system's store; Node before 22.15 returns only its own list. */
 export function machineAuthorities(): readonly string[] {
   if (typeof tls.getCACertificates !== 'function') return tls.rootCertificates;
   return [...new Set([...tls.getCACertificates('default'), ...tls.getCACertificates('system')])];

@@ -1,4 +1,4 @@
-// The relay's side of opening a carrier: an `upgrade` request becomes a carrier, or gets an answer that says why not.
+// The relay's side of opening a carrier: an `upgrade` request becomes a carrier, or gets an answer with the reason.
 
 import type {IncomingMessage} from 'node:http';
 import type {Socket} from 'node:net';
@@ -8,7 +8,7 @@ import {ERRORS, type ErrorCode} from '../core/errors.js';
 import {acceptFor, isWebSocketKey, judgeSubprotocols, listOf, SUBPROTOCOL} from './handshake.js';
 import {type CarrierTuning, WebSocketCarrier} from './ws-carrier.js';
 
-/** The reason phrases of what relays answer; node:http's own table would cost 40 ms at every start (it loads fetch). */
+/** The reason phrases of a relay's answers; node:http's own table would cost 40 ms at every start (it loads fetch). */
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',
@@ -65,7 +65,7 @@ export function acceptUpgrade(options: AcceptOptions): WebSocketCarrier | undefi
 
 /**
  * Browsers send `Origin` with every WebSocket, agents never do. A request with it is refused, so that no web page can reach
- * a relay on the same machine or network that asks for no token.
+ * a relay without tokens on the same machine or network.
  */
 export function judgeOrigin(req: IncomingMessage): UpgradeRefusal | undefined {
   if (req.headers.origin === undefined) return undefined;
@@ -99,13 +99,13 @@ export function judgeUpgrade(req: IncomingMessage): UpgradeRefusal | undefined {
 export interface RefuseOptions {
   code: ErrorCode;
   message: string;
-  /** The agent should not come back within this time, ms. */
+  /** The agent should not come back before this time, ms. */
   retryAfterMs?: number;
   headers?: Record<string, string>;
   clock?: Clock;
 }
 
-/** Answers an upgrade with a small HTTP response, then closes: as soon as it was read, or after a short time. */
+/** Answers an upgrade with a small HTTP response and closes the socket when the peer has read it, or after a short time. */
 export function refuseUpgrade(socket: Duplex, status: number, options: RefuseOptions): void {
   const {code, message, retryAfterMs} = options;
   const body = `${JSON.stringify({error: {code, message}})}\n`;

@@ -1,4 +1,4 @@
-// A WebSocket on an upgraded socket as a session's carrier: the path of every byte between agent and relay.
+// A WebSocket on an upgraded socket as a session's carrier: every byte between agent and relay passes here.
 
 import type {Socket} from 'node:net';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
@@ -22,7 +22,7 @@ import {WsReader} from './ws-reader.js';
 export interface CarrierTuning {
   /** Default: `wss` and the peer's address. */
   label?: string;
-  /** The host that was dialled, as its certificate has it. */
+  /** The host that was dialled, as in its certificate. */
   peerHost?: string;
   /** `write` returns false when this much or more waits. Default 512 KiB. */
   highWaterBytes?: number;
@@ -30,7 +30,7 @@ export interface CarrierTuning {
 }
 
 export interface WebSocketCarrierOptions extends CarrierTuning {
-  /** Upgraded: all that follows on it is WebSocket frames. The carrier owns it from now on. */
+  /** The socket after the upgrade: all later bytes are WebSocket frames. The carrier owns it from now on. */
   socket: Socket;
   role: Role;
   /** Bytes that arrived together with the upgrade. */
@@ -38,7 +38,7 @@ export interface WebSocketCarrierOptions extends CarrierTuning {
 }
 
 const HIGH_WATER_BYTES = 512 * 1024;
-/** How long an orderly end may stand still before it becomes a destroy, ms. */
+/** How long an orderly end may make no progress before it becomes a destroy, ms. */
 const CLOSE_TIMEOUT_MS = 5_000;
 /** A peer that broke the protocol gets this long to take the close frame. */
 const VIOLATION_TIMEOUT_MS = 1_000;
@@ -212,7 +212,7 @@ export class WebSocketCarrier implements Carrier {
 
   /** The socket has taken a block. */
   #progress(): void {
-    // A slow link may need long for what was written, but it has to move.
+    // A slow link may need long for the written bytes, but they must move.
     if (this.#phase === 'ending' && this.#error === undefined) this.#limit(CLOSE_TIMEOUT_MS);
     if (this.#drainAt === undefined || this.#queue.bytes > this.#drainAt || this.#phase !== 'open') return;
     this.#drainAt = undefined;

@@ -2,7 +2,7 @@
 
 import {isUtf8} from 'node:buffer';
 
-/** The agent dialled and masks (RFC 6455 §5.3); the relay was dialled and does not. */
+/** The agent dials and masks (RFC 6455 §5.3); the relay does not mask. */
 export type Role = 'agent' | 'relay';
 
 export const OPCODE = {continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10} as const;
@@ -23,8 +23,8 @@ export const CLOSE = {
 export const MAX_CONTROL_PAYLOAD = 125;
 
 /**
- * One message, all its fragments together. Nothing is gathered, so this protects no memory; it is far above what a
- * session writes at once (160 KiB blocks) or a middlebox may merge, and tells a lost frame boundary early.
+ * One message, with all its fragments. Nothing is gathered, so this protects no memory. It is far above what a
+ * session writes at once (160 KiB blocks) or a middlebox may merge, and detects a lost frame boundary early.
  */
 export const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
@@ -47,8 +47,9 @@ export function headroomOf(role: Role): number {
 }
 
 /**
- * Writes the header of a whole binary message so that it ends at `start`, where `length` bytes of payload lie.
- * Returns where it begins. The mask is all zeros: legal, leaves the payload as it is, and over TLS a mask protects nothing.
+ * Writes the header of a whole binary message so that it ends at `start`, the start of `length` bytes of payload.
+ * Returns the start of the header. The mask is all zeros: this is legal, leaves the payload unchanged, and over TLS a mask
+ * protects nothing.
  */
 export function writeDataHeader(role: Role, block: Buffer, start: number, length: number): number {
   return writeHeader(role, block, start, FIN | OPCODE.binary, length);
@@ -100,7 +101,7 @@ function writeHeader(role: Role, block: Buffer, start: number, first: number, le
   return at - 2;
 }
 
-/** Why a peer's input was refused, and the close code that tells it. */
+/** The reason why a peer's input was refused, and its close code. */
 export interface Violation {
   closeCode: number;
   reason: string;

@@ -1,4 +1,4 @@
-// Takes a WebSocket's bytes apart as they come: payload is passed on in pieces, uncopied; only control frames are gathered.
+// Parses a WebSocket's bytes as they arrive: payload is passed on in pieces without a copy; only control frames are gathered.
 
 import {
   CLOSE,
@@ -16,7 +16,7 @@ import {
 
 /** The events of the reader. None follows `onClose` or `onViolation`. */
 export interface WsReaderEvents {
-  /** A piece of binary payload, never empty: a view of the chunk that was fed, unmasked. Messages are not told apart. */
+  /** A piece of binary payload, never empty: a view of the input chunk, unmasked. Boundaries of messages are not reported. */
   onPayload(piece: Buffer): void;
   /** The payload is a copy. */
   onPing(payload: Buffer): void;
@@ -30,7 +30,7 @@ export interface WsReaderOptions {
   /** The role of the reading side: a relay accepts only masked frames, an agent only unmasked ones. */
   role: Role;
   events: WsReaderEvents;
-  /** Monotonic, ms; asked only to tell a flood of control frames from keep-alive. */
+  /** Monotonic, ms; only used to distinguish a flood of control frames from keep-alive. */
   now: () => number;
 }
 
@@ -39,7 +39,7 @@ const RSV = 0x70;
 
 /**
  * RFC 6455 §5 as a state machine over bytes: a header (2 to 14 bytes, gathered), then `#left` bytes of payload.
- * The result depends on the bytes only, never on how they were cut into chunks.
+ * The result depends only on the bytes, never on the chunks.
  */
 export class WsReader {
   readonly #masked: boolean;
@@ -56,7 +56,7 @@ export class WsReader {
   #maskAt = 0;
   readonly #control = Buffer.alloc(MAX_CONTROL_PAYLOAD);
   #controlHas = 0;
-  /** A message has begun and its last fragment has not. */
+  /** A message has begun and its last fragment has not come. */
   #fragmented = false;
   #messageBytes = 0;
   #emptyFrames = 0;
@@ -118,7 +118,7 @@ export class WsReader {
     return at;
   }
 
-  /** Judges the first two bytes and works out how long the header is. */
+  /** Checks the first two bytes and computes the length of the header. */
   #checkHeader(): boolean {
     const first = this.#header[0] as number;
     const second = this.#header[1] as number;
@@ -161,7 +161,7 @@ export class WsReader {
       length = header.readUInt16BE(2);
       at = 4;
     } else if (short === 127) {
-      // Exact below 2^53 and still over the cap above it.
+      // Exact below 2^53; larger lengths still exceed the cap.
       length = header.readUInt32BE(2) * 2 ** 32 + header.readUInt32BE(6);
       at = 10;
     }

@@ -6,9 +6,9 @@ import {type Clock, systemClock} from './clock.js';
 const FIRST_MS = 250;
 /** Upper bound of any wait, ms. */
 const CAP_MS = 20_000;
-/** Upper bound of a wait after an attempt that nobody answered, ms. */
+/** Upper bound of a wait after an attempt without an answer, ms. */
 const UNANSWERED_MS = 2_000;
-/** A link that held this long resets the back-off: the next wait is a first one again, ms. */
+/** A link that held for this long, ms, resets the back-off. */
 const STABLE_MS = 60_000;
 
 export interface BackoffOptions {
@@ -20,7 +20,7 @@ export interface BackoffOptions {
 export interface WaitLimits {
   /** The wait that the peer asked for (Retry-After); jitter is added to it. */
   atLeastMs?: number | undefined;
-  /** Upper bound of the jitter of this wait, where it has to be lower than that of any wait. */
+  /** Upper bound of the jitter of this wait, if it must be lower than usual. */
   capMs?: number | undefined;
 }
 
@@ -37,7 +37,7 @@ export class Backoff {
     this.#random = options.random ?? Math.random;
   }
 
-  /** The link is up; it counts as stable once it has held for a minute. */
+  /** The link is up; it counts as stable after a minute. */
   succeeded(): void {
     this.#upSince = this.#clock.now();
   }

@@ -6,11 +6,11 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Monotonic, ms. Says nothing about the time of day. */
+  /** Monotonic, ms. It has no relation to the time of day. */
   now(): number;
-  /** Runs `fn` once after `ms`. Never keeps the process alive by itself. */
+  /** Runs `fn` once after `ms`. Does not keep the process alive. */
   after(ms: number, fn: () => void): Timer;
-  /** Runs `fn` when the current input has been worked off (setImmediate). */
+  /** Runs `fn` when the current input has been processed (setImmediate). */
   soon(fn: () => void): void;
 }
 

@@ -1,7 +1,7 @@
 // Keeps memory flat under load: the buffers of reads are garbage within a turn, but V8 counts them as external memory and
-// lets some 64 MiB of them gather before a full collection. Collecting the young generation now and then costs less.
+// lets about 64 MiB of them gather before a full collection. It costs less to collect the young generation now and then.
 
-/** Bytes read between two collections: a collection takes about 0.2 ms, reading so much about 4. */
+/** Bytes read between two collections: a collection takes about 0.2 ms, reading these bytes about 4. */
 const EVERY_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -19,13 +19,16 @@ let wanted = false;
 let collect: Collect | undefined;
 let since = 0;
 
-/** For tunl's own processes only. Without this call nothing happens: a library must not decide how its host collects garbage. */
+/**
+ * Only for tunl's own processes. Without this call nothing happens, because a library must not decide how its host collects
+ * garbage.
+ */
 export function keepMemoryFlat(): void {
   const {setFlagsFromString} = process.getBuiltinModule('node:v8');
-  // On one thread: waking others for 0.2 ms of work costs more than they save, and they take it from the peer's process.
+  // On one thread: to wake others for 0.2 ms of work costs more than it saves, and takes CPU time from the peer's process.
   setFlagsFromString('--no-parallel-scavenge');
-  // The young generation stays as large as the start has made it, some megabytes. Left alone it grows to 128 MiB under
-  // many short connections, and not one of them is faster for it.
+  // The young generation keeps the size that it has after the start, some megabytes. Otherwise it grows to 128 MiB under
+  // many short connections, which makes none of them faster.
   setFlagsFromString('--semi-space-growth-factor=1');
   wanted = true;
   collectWhenIdle();
@@ -50,13 +53,13 @@ function collectWhenIdle(): void {
   }, LOOK_EVERY_MS).unref();
 }
 
-/** Only once there is something to collect: the context that it comes from costs half a megabyte. */
+/** Created only when there is something to collect, because its context costs half a megabyte. */
 function findCollector(): Collect {
   process.getBuiltinModule('node:v8').setFlagsFromString('--expose-gc');
   return process.getBuiltinModule('node:vm').runInNewContext('gc') as Collect;
 }
 
-/** Counts bytes that were read into buffers of Node's making. */
+/** Counts bytes that were read into buffers allocated by Node. */
 export function countRead(bytes: number): void {
   if (!wanted) return;
   since += bytes;

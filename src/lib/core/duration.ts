@@ -1,7 +1,7 @@
 // Durations as people write them on a command line: `30s`, `90m`, `2h`, `1h30m`, `7d`.
 //
-// The parsers of the registry take more than a flag should: `ms` reads a bare number as milliseconds and lets negative
-// ones pass, `parse-duration` skips over what it does not know. Fencing one in is longer than this.
+// The parsers of the registry accept more than a flag should: `ms` reads a bare number as milliseconds and allows negative
+// numbers, `parse-duration` skips what it does not know. A wrapper with the missing checks would be longer than this file.
 
 import {TunlError} from './errors.js';
 

@@ -1,5 +1,5 @@
-// The one table of everything that can go wrong and has a name: sentence, exit code, whether trying again helps, next step.
-// `docs/errors.md` is tested against it. Nothing ever decides by reading a message: it compares codes.
+// The table of all errors: code, sentence, exit code, whether a retry may help, next step.
+// A test compares `docs/errors.md` with it. Code must compare error codes and never read messages.
 
 /** Exit codes of the `tunl` command. Stable: scripts rely on them. */
 export const EXIT = {
@@ -473,7 +473,7 @@ export type ErrorCode = keyof typeof ERRORS;
 export interface TunlErrorOptions {
   /** Details of the case. Replaces the table's sentence in `message`. Never contains a secret. */
   reason?: string;
-  /** Replaces the table's next step where a better one is known. */
+  /** Replaces the table's next step if a better one is known. */
   next?: string;
   cause?: unknown;
   /** The peer asks for no further attempt within this time, ms. */
@@ -512,7 +512,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERRORS, value);
 }
 
-/** Gives anything thrown a code: a TunlError as it is, all else as `fallback` with the original as its cause. */
+/** Turns any thrown value into a TunlError: one stays unchanged, others become `fallback` with the original as cause. */
 export function toTunlError(error: unknown, fallback: ErrorCode = 'UNEXPECTED'): TunlError {
   if (error instanceof TunlError) return error;
   const reason = error instanceof Error ? error.message : String(error);

@@ -1,8 +1,8 @@
 // An ordered collection for members that come and go often.
 //
-// A Map or Set is replaced by a new table after every few dozen deletions. The discarded tables still point to the members of
-// their time, and once one of them is in V8's old generation, all of them are: thousands of members that are long gone survive
-// each minor garbage collection. A node of this list points to nothing else as soon as it is deleted.
+// V8 replaces the table of a Map or Set after every few dozen deletions. The discarded tables still point to their old
+// members, and once one of them is in V8's old generation, all of them are: thousands of deleted members survive
+// each minor garbage collection. A deleted node of this list points to nothing else.
 
 export class ListNode<T> {
   readonly value: T;
@@ -27,7 +27,7 @@ export class LinkedList<T> {
     return this.#size;
   }
 
-  /** The member that has been here for longest. */
+  /** The oldest member. */
   get first(): T | undefined {
     return this.#first?.value;
   }

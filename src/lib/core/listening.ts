@@ -1,4 +1,4 @@
-// Reads from the kernel's tables which sockets listen on this machine, without connecting to any. Linux only.
+// Reads the listening sockets of this machine from the kernel's tables, without any connection. Linux only.
 
 import {readFile} from 'node:fs/promises';
 import {isIPv4} from 'node:net';
@@ -16,7 +16,7 @@ export interface ListeningSocket {
 const LISTEN = '0A';
 const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
 
-/** The rows of `/proc/…/net/tcp` or tcp6 in state LISTEN; none where there is no such table. */
+/** The rows of `/proc/…/net/tcp` or tcp6 in state LISTEN; empty without such a table. */
 export async function listeningSockets(table: string): Promise<ListeningSocket[]> {
   const text = await readFile(table, 'latin1').catch(() => '');
   // `sl local_address rem_address st … uid timeout inode`, an address as HEX:PORT.
@@ -57,7 +57,7 @@ const UNIX_ACCEPTS = 0x1_0000;
 export async function isUnixListening(path: string): Promise<boolean> {
   const text = await readFile('/proc/self/net/unix', 'latin1').catch(() => '');
   const wanted = Buffer.from(path).toString('latin1');
-  // `Num RefCount Protocol Flags Type St Inode Path`; a path may hold spaces.
+  // `Num RefCount Protocol Flags Type St Inode Path`; a path may contain spaces.
   return text.split('\n').some((line) => {
     const [, flags = '', bound] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +\S+ (.*)$/.exec(line) ?? [];
     return bound === wanted && (Number.parseInt(flags, 16) & UNIX_ACCEPTS) !== 0;
@@ -68,7 +68,7 @@ async function ownTables(): Promise<ListeningSocket[]> {
   return (await Promise.all(['/proc/self/net/tcp', '/proc/self/net/tcp6'].map(listeningSockets))).flat();
 }
 
-/** `127.0.0.0/8` and `::1`: the addresses that `isListening` knows about. */
+/** `127.0.0.0/8` and `::1`: the addresses that `isListening` accepts. */
 export function isLoopbackAddress(address: string): boolean {
   return address === '::1' || (isIPv4(address) && address.startsWith('127.'));
 }

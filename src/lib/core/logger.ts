@@ -1,13 +1,13 @@
 // Diagnostics as values. The library writes to no stream by itself: the program that embeds it passes a sink.
 
-/** The gravest first. */
+/** The most severe first. */
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface LogRecord {
   level: LogLevel;
-  /** Which part speaks: 'relay', 'agent', 'session', … */
+  /** The source of the record: 'relay', 'agent', 'session', … */
   scope: string;
   message: string;
   fields?: Record<string, unknown>;
@@ -23,7 +23,7 @@ export interface Logger {
   trace(message: string, fields?: Record<string, unknown>): void;
 }
 
-/** A logger for one scope. Fields never hold secrets: callers pass ids and addresses, not tokens or headers. */
+/** A logger for one scope. Fields must not contain secrets: callers pass ids and addresses, not tokens or headers. */
 export function createLogger(scope: string, sink: LogSink | undefined): Logger {
   const at = (level: LogLevel) => (message: string, fields?: Record<string, unknown>) =>
     sink?.(fields === undefined ? {level, scope, message} : {level, scope, message, fields});

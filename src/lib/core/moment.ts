@@ -1,4 +1,4 @@
-// An event that others wait for and that may happen again: a count is back at zero, a connection is gone.
+// An event that code waits for and that may happen again, for example when a count is back at zero.
 
 export class Moment {
   readonly #waiting: Array<() => void> = [];
@@ -13,7 +13,7 @@ export class Moment {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** It happens now: all waiters go on. */
+  /** It happens now: all waiters continue. */
   happen(): void {
     for (const tell of this.#waiting.splice(0)) tell();
   }

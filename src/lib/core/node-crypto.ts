@@ -1,4 +1,4 @@
-// `node:crypto` without what an `import` of it costs: the module's namespace reads every export, and one of them loads Web
+// `node:crypto` without the cost of an `import`: the module's namespace reads every export, and one of them loads Web
 // Crypto (2 MB and a millisecond at each start). Types are imported from 'node:crypto' as usual.
 
 export const {

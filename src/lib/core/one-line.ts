@@ -1,14 +1,14 @@
-// Text from outside, made safe to show.
+// Makes text from outside safe to print.
 
 /**
- * One line for a terminal or a log. Control and direction characters, which could paint a terminal or reorder what stands around
+ * One line for a terminal or a log. Control and direction characters, which could paint a terminal or reorder the text around
  * them, become spaces.
  */
 export function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }
 
-/** The same, and not endless. */
+/** The same, with a limit for the length. */
 export function printable(text: string): string {
   const line = oneLine(text);
   return line.length > 200 ? `${line.slice(0, 200)}…` : line;

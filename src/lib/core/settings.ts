@@ -1,59 +1,60 @@
-// What a setting is. Each is declared once, in the table of its command: name in the library, kind of value, default, flag,
-// environment variable, help. Flags, checks and defaults follow from the table.
+// The definition of a setting. Each setting is declared once, in the table of its command: name in the library, kind of
+// value,
+// default, flag, environment variable, help. Flags, checks and defaults follow from the table.
 
 import {duration, durationText} from './duration.js';
 import {TunlError} from './errors.js';
 
-/** What values a setting can have. */
+/** The kind of values that a setting can have. */
 export interface Kind<T> {
-  /** Stands for the value in help: `TIME`. */
+  /** The name of the value in help: `TIME`. */
   readonly placeholder: string;
-  /** Reads a value as people write it: a flag, a variable, a line of a file. @throws TunlError */
+  /** Reads a value from text: a flag, a variable, a line of a file. @throws TunlError */
   parse(text: string): T;
-  /** Checks a value that a program gives. @throws TunlError */
+  /** Checks a value from a program. @throws TunlError */
   check(value: T, name: string): T;
-  /** Writes a value as `parse` reads it. */
+  /** Writes a value so that `parse` can read it. */
   show(value: T): string;
 }
 
-/** On or off: as a flag it takes no value. */
+/** On or off: the flag has no value. */
 export interface Switch extends Kind<boolean> {
   readonly isSwitch: true;
 }
 
-/** Several values: as a flag it is repeatable. */
+/** Several values: the flag is repeatable. */
 export interface List<T> extends Kind<readonly T[]> {
   readonly item: Kind<T>;
 }
 
 export interface Details<T> {
-  /** A function where it depends on this machine. */
+  /** A function when it depends on this machine. */
   readonly default?: T | (() => T);
-  /** The default in words, where the value says less or nothing. */
+  /** The default in words, if the value alone is not clear. */
   readonly defaultText?: string;
   /** `resume-window`: the name on the command line. Missing: it can only be set by a program. */
   readonly flag?: string;
-  /** The variable that is read where nothing is given. */
+  /** The environment variable that is read when no value is given. */
   readonly env?: string;
-  /** The variable is not read where this other setting is given. */
+  /** The variable is not read when this other setting is given. */
   readonly envUnless?: string;
   /** One sentence. */
   readonly help?: string;
-  /** The heading that it stands under in help. */
+  /** Its heading in help. */
   readonly group?: string;
 }
 
 export type Setting<T> = Details<T> & {readonly kind: Kind<T>};
 
-/** By the name that the setting has in the library. */
+/** By the name of the setting in the library. */
 export type Table = Readonly<Record<string, Setting<unknown>>>;
 
 type ValueOf<S> = S extends {readonly kind: Kind<infer T>} ? T : never;
 
-/** What may be given. */
+/** The values that a caller may give. */
 export type OptionsOf<T extends Table> = {-readonly [K in keyof T]?: ValueOf<T[K]>};
 
-/** What holds: undefined only where there is no default. */
+/** The values in use: undefined only without a default. */
 export type SettingsOf<T extends Table> = {
   [K in keyof T]: T[K] extends {readonly default: unknown} ? ValueOf<T[K]> : ValueOf<T[K]> | undefined;
 };
@@ -66,9 +67,9 @@ export function setting<K extends Kind<unknown>, const D extends Details<ValueOf
 }
 
 /**
- * Completes what is given by the environment and the defaults.
+ * Adds values from the environment and defaults to the given ones.
  *
- * @throws TunlError for a value that cannot be
+ * @throws TunlError for an invalid value
  */
 export function settle<T extends Table>(
   table: T,
@@ -89,9 +90,9 @@ export function settle<T extends Table>(
 }
 
 /**
- * The settings of a table from a source of texts, such as the environment or a file with one value for each flag.
+ * Reads the settings of a table from texts, such as the environment or a file with one value for each flag.
  *
- * @param textOf returns undefined for what the source does not have.
+ * @param textOf returns undefined when the source has no value.
  * @throws TunlError that names the setting as the source does
  */
 export function readTexts<T extends Table>(
@@ -112,7 +113,7 @@ function parseAll(kind: Kind<unknown>, text: string | readonly string[]): unknow
   return (typeof text === 'string' ? [text] : text).map((each) => kind.item.parse(each));
 }
 
-/** Says in an error what the value is for. */
+/** Adds the name of the setting to an error. */
 export function readNamed<T>(label: string, read: () => T): T {
   try {
     return read();
@@ -130,7 +131,7 @@ export function isList(kind: Kind<unknown> | List<unknown>): kind is List<unknow
   return 'item' in kind;
 }
 
-/** The help of a setting, its default included. */
+/** The help of a setting, with its default. */
 export function helpOf({help = '', defaultText, default: otherwise, kind}: Setting<unknown>): string {
   const hasValue = otherwise !== undefined && typeof otherwise !== 'function' && !isSwitch(kind);
   const shown = defaultText ?? (hasValue ? kind.show(otherwise) : undefined);
@@ -154,7 +155,7 @@ export const onOff: Switch = {
   show: String,
 };
 
-/** @param read returns the value in its one spelling, or throws. */
+/** @param read returns the value in its standard spelling, or throws. */
 export function text(placeholder: string, read: (text: string) => string = (same) => same): Kind<string> {
   return {
     placeholder,
@@ -167,7 +168,7 @@ export function text(placeholder: string, read: (text: string) => string = (same
   };
 }
 
-/** @param what is told when there is no such one: `log level`. */
+/** @param what is named when the value does not exist: `log level`. */
 export function choice<const T extends string>(
   placeholder: string,
   what: string,
@@ -203,18 +204,18 @@ export function wholeNumber({min, max}: {min: number; max: number}): Kind<number
   };
 }
 
-/** Ten years: more is a mistake, and dates still work. */
+/** Ten years: a longer time is a mistake, and dates still work. */
 const LONGEST_MS = 3650 * 86_400_000;
 
 interface DurationLimits {
   /** Default 0. */
   minMs?: number;
   maxMs?: number;
-  /** True when 0 is allowed besides, to turn it off. */
+  /** True when 0 is also allowed, to turn it off. */
   orZero?: boolean;
 }
 
-/** Milliseconds, written `30s` or `1h30m`. A program gives any number that is not negative, and any fraction. */
+/** Milliseconds, written `30s` or `1h30m`. A program may give any number that is not negative, also with a fraction. */
 export function time({minMs = 0, maxMs = LONGEST_MS}: DurationLimits = {}): Kind<number> {
   return {
     ...wholeTime({minMs, maxMs}),
@@ -225,7 +226,7 @@ export function time({minMs = 0, maxMs = LONGEST_MS}: DurationLimits = {}): Kind
   };
 }
 
-/** Milliseconds, written `30s` or `1h30m`; whole, with the same limits for programs and people. */
+/** Milliseconds, written `30s` or `1h30m`; a whole number, with the same limits for programs and people. */
 export function wholeTime({minMs = 0, maxMs = LONGEST_MS, orZero = false}: DurationLimits): Kind<number> {
   const isOff = (ms: number) => orZero && ms === 0;
   return {

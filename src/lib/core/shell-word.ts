@@ -1,4 +1,4 @@
-// One word of a command to paste into a POSIX shell.
+// Quotes a word for a command that is pasted into a POSIX shell.
 
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;

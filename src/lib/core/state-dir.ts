@@ -9,9 +9,10 @@ import {checkState, checkStateFile} from './state-trust.js';
 import {readTextFile} from './text-file.js';
 
 /**
- * TUNL_STATE_DIR, else the platform's convention (XDG Base Directory on Unix). Always absolute: paths below it are printed.
+ * TUNL_STATE_DIR, else the platform's convention (XDG Base Directory on Unix). Always absolute, because its paths are
+ * printed.
  *
- * @throws TunlError STATE_DIR where nothing says where this user's files belong.
+ * @throws TunlError STATE_DIR when nothing says where this user's files belong.
  */
 export function stateDir(
   env: NodeJS.ProcessEnv = process.env,
@@ -20,7 +21,7 @@ export function stateDir(
   if (env.TUNL_STATE_DIR) return resolve(env.TUNL_STATE_DIR);
   if (platform === 'darwin') return join(home(env), 'Library', 'Application Support', 'tunl');
   if (platform === 'win32') return join(env.LOCALAPPDATA || join(home(env), 'AppData', 'Local'), 'tunl');
-  // The XDG specification: a relative path is invalid and to be ignored.
+  // The XDG specification: a relative path is invalid and must be ignored.
   const xdg = env.XDG_STATE_HOME;
   return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(home(env), '.local', 'state'), 'tunl');
 }
@@ -30,14 +31,14 @@ function home(env: NodeJS.ProcessEnv): string {
   try {
     return homedir();
   } catch (error) {
-    // A user id without an entry in the user database, as containers have them.
+    // The user id has no entry in the user database, as in some containers.
     throw new TunlError('STATE_DIR', {reason: 'This user has no home folder.', cause: error});
   }
 }
 
 /**
- * Makes the folder and those above it, open to their owner alone. What is there already keeps its mode: TUNL_STATE_DIR may
- * be a folder that others use as well, and secrets have modes of their own.
+ * Makes the folder and those above it, with access only for their owner. Existing folders keep their mode: TUNL_STATE_DIR may
+ * be a folder for others as well, and secrets have stricter modes.
  *
  * @throws TunlError STATE_DIR
  */
@@ -65,8 +66,8 @@ export async function openStateDir(stateDir: string, ...names: readonly string[]
 }
 
 /**
- * Readers see the old file or the new one, also after a crash. Data in pieces is pulled: the next piece is taken when the
- * last one is written.
+ * Writes a file completely: readers see the old file or the new one, also after a crash. Data in pieces is pulled: the
+ * next piece is requested when the last one is written.
  *
  * @throws TunlError STATE_DIR
  */
@@ -95,7 +96,7 @@ export async function writeFileAtomic(
 }
 
 /**
- * Makes a file whole, or leaves the one that is there: of two processes that start at once, one makes it.
+ * Makes a complete file, or keeps the existing one: of two processes that start at once, one makes it.
  *
  * @throws TunlError STATE_DIR
  */
@@ -114,14 +115,17 @@ export async function createFileAtomic(path: string, data: string, mode = 0o600)
   }
 }
 
-/** Puts a finished file in its place, unless there is one. */
+/** Links a finished draft to its path, unless there is a file already. */
 export async function linkNew(draft: string, path: string): Promise<void> {
   await link(draft, path).catch((error: unknown) => {
     if (systemCode(error) !== 'EEXIST') throw error;
   });
 }
 
-/** A file of the state folder, whose owner and mode are checked; undefined where there is none. @throws TunlError STATE_DIR */
+/**
+ * Reads a file of the state folder after a check of its owner and mode; undefined if it does not exist. @throws TunlError
+ * STATE_DIR
+ */
 export async function readStateFile(path: string): Promise<string | undefined> {
   await checkStateFile(path);
   try {
@@ -160,7 +164,7 @@ export async function readSecretFile(path: string, kind: SecretKind = 'relay tok
   const word = kind === 'password' ? 'password' : 'token';
   throw new TunlError(kind === 'password' ? 'PASSWORD_FILE_EMPTY' : 'TOKEN_FILE_EMPTY', {
     reason: `${path} holds no ${word} on its first line.`,
-    // Only a relay asks for a length.
+    // Only a relay requires a length.
     ...(kind === 'token' && {next: 'Put the token on its first line.'}),
   });
 }

@@ -22,10 +22,11 @@ const FOR_OTHERS = 0o002;
 const STICKY = 0o1000;
 
 /**
- * Checks the state folder with those above it, and below it each of `names`, a path of folders with perhaps a file at its end.
+ * Checks the state folder with those above it, and below it each of `names`, a path of folders with perhaps a file at its
+ * end.
  * A path that does not exist passes.
  *
- * @throws TunlError STATE_DIR with the path, the reason and the way out.
+ * @throws TunlError STATE_DIR with the path, the reason and the command that helps.
  */
 export async function checkState(stateDir: string, ...names: readonly string[]): Promise<void> {
   const me = thisUser();
@@ -41,13 +42,13 @@ export async function checkState(stateDir: string, ...names: readonly string[]):
   }
 }
 
-/** One file in a folder that was checked. @throws TunlError STATE_DIR */
+/** Checks one file in a folder that was checked. @throws TunlError STATE_DIR */
 export async function checkStateFile(path: string): Promise<void> {
   const me = thisUser();
   if (me !== undefined) await checkOne(path, me);
 }
 
-/** A Unix socket in a folder that was checked; false where there is none. @throws TunlError STATE_DIR */
+/** Checks a Unix socket in a folder that was checked; false if it does not exist. @throws TunlError STATE_DIR */
 export async function checkStateSocket(path: string): Promise<boolean> {
   const me = thisUser();
   return me !== undefined && (await checkOne(path, me, 'socket'));
@@ -111,8 +112,8 @@ function isMineOrRoots({uid}: Owned, me: User): boolean {
 }
 
 /**
- * In a sticky folder (/tmp) nobody can replace the files of another user. Where each user has a private group, the group has
- * the user's number, and folders are writable for it by default. The same holds for root.
+ * In a sticky folder (/tmp) nobody can replace the files of another user. On systems where each user has a private group, the
+ * group has the user's number, and folders are writable for it by default. The same holds for root.
  */
 function isOpenToOthers({mode, gid}: Owned, me: User): boolean {
   if ((mode & STICKY) !== 0) return false;
@@ -121,7 +122,7 @@ function isOpenToOthers({mode, gid}: Owned, me: User): boolean {
   return (mode & FOR_GROUP) !== 0 && !isPrivate;
 }
 
-/** A user namespace (rootless container, sandbox) shows all users that it has no number for as one user; root may be one of them. */
+/** A user namespace (rootless container, sandbox) shows all users without a number in it as one user; root may be among them. */
 async function isUnmapped(uid: number): Promise<boolean> {
   const [overflow, map] = await Promise.all(
     ['/proc/sys/kernel/overflowuid', '/proc/self/uid_map'].map((path) =>

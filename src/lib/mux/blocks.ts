@@ -1,19 +1,19 @@
-// Reusable buffers for everything that is sent: a block lives from the read that filled it to the ack of its last byte.
+// Reusable buffers for everything that is sent: a block is in use from the read that filled it to the ack of its last byte.
 
 /**
- * One block holds the headers of all layers and the largest read of a socket. Each block costs the agent a turn of
- * event loop, TLS and kernel, so it is large: from 128 to 160 KiB its CPU time per GiB falls by 14 %, to 256 no further.
+ * One block holds the headers of all layers and the largest read of a socket. Each block costs the agent a turn of the event
+ * loop, TLS and the kernel, so it is large: from 128 to 160 KiB the CPU time per GiB falls by 14 %, with 256 KiB no further.
  */
 export const BLOCK_BYTES = 160 * 1024;
 
-/** A buffer with a count of those who still need it. */
+/** A buffer that counts its holders. */
 export class Block {
   readonly buffer: Buffer;
-  /** First byte that nobody has claimed yet. */
+  /** The first free byte. */
   used = 0;
   #holders = 1;
   readonly #pool: BlockPool;
-  /** `release` as what a carrier calls back: made once for each block, not once for each send. */
+  /** `release` as the callback of a carrier: made once for each block, not once for each send. */
   readonly onWritten = (): void => this.release();
 
   constructor(pool: BlockPool) {
@@ -44,7 +44,7 @@ export class BlockPool {
   readonly #free: Block[] = [];
   readonly #keep: number;
 
-  /** @param keep how many idle blocks to hold on to; the rest is left to the garbage collector. Default 64 (10 MiB). */
+  /** @param keep the number of idle blocks to keep; the garbage collector gets the rest. Default 64 (10 MiB). */
   constructor(keep = 64) {
     this.#keep = keep;
   }

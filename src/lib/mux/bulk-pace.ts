@@ -1,25 +1,26 @@
-// Limits the bulk that is under way at once. Alone, bulk may fill the carrier. Beside small frames of other streams it may only
-// keep the link busy: the kernels on the way buffer megabytes, and later frames wait behind them.
+// Limits the bulk that is under way at once. Alone, bulk may fill the carrier. Beside small frames of other streams it may
+// only
+// keep the link busy: the kernels on the path buffer megabytes, and later frames wait behind them.
 
 /**
- * Bulk under way beside small frames, at the least. On a short link two reads' worth, so that neither side waits for the
- * other; on a longer one so much would be a queue of 40 ms at 100 Mbit/s.
+ * The minimum of bulk under way beside small frames. On a short link it is two reads, so that neither side waits for the
+ * other; on a longer one that would be a queue of 40 ms at 100 Mbit/s.
  */
 const LEAST_BYTES = 512 * 1024;
 const LEAST_BYTES_FAR = 128 * 1024;
-/** A round trip from here on is that of another place. */
+/** From this round trip on, the peer is not on this machine or its network. */
 const FAR_MS = 5;
 
-/** This long after the last small frame there is nobody left to wait behind bulk: longer than between two keystrokes. */
+/** This long after the last small frame, nothing waits behind bulk: longer than between two keystrokes. */
 const BESIDE_MS = 300;
 
-/** The rate is taken over this long at the least: a turn of a busy event loop must not look like a slow link. */
+/** The shortest time for a sample of the rate: a turn of a busy event loop must not look like a slow link. */
 const SAMPLE_MS = 10;
 
-/** A rate that more bulk under way does not raise is the link's own. */
+/** When more bulk under way does not raise the rate by this factor, the rate is the link's limit. */
 const GAIN = 1.25;
 
-/** This many segments of other streams tell a small frame beside bulk from a pause of the bulk stream itself. */
+/** This many segments of other streams distinguish a small frame beside bulk from a pause of the bulk stream itself. */
 const OTHERS_SEGMENTS = 16;
 
 export class BulkPace {

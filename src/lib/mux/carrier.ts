@@ -9,7 +9,7 @@ export interface CarrierSink {
   onData(chunk: Buffer): void;
   /** `bufferedBytes` fell below half of what it was when `write` returned false. */
   onDrain(): void;
-  /** The pipe is gone, exactly once, whoever ended it. Undefined after an orderly end. */
+  /** The pipe has closed; called exactly once, whichever side ended it. Undefined after an orderly end. */
   onClose(error: Error | undefined): void;
 }
 
@@ -17,7 +17,7 @@ export interface CarrierSink {
 export interface Carrier {
   /** Names the pipe in logs, e.g. `wss 203.0.113.7:51234`. */
   readonly label: string;
-  /** The host that was dialled and that the peer's certificate proved; only where there was one. */
+  /** The host that was dialled and that the peer's certificate proves, if there is one. */
   readonly peerHost?: string;
   /** Bytes at the start of each `write` buffer that the carrier fills with its own header: see `write`. */
   readonly headroom: number;
@@ -35,12 +35,12 @@ export interface Carrier {
   /** No `onData` until `resume`. What arrives meanwhile waits in the pipe, so that its other end has to wait. Idempotent. */
   pause(): void;
   resume(): void;
-  /** Orderly: what was written is delivered, then the pipe closes. Idempotent. */
+  /** Orderly: written bytes are delivered, then the pipe closes. Idempotent. */
   end(): void;
   /** At once; nothing more is delivered. Idempotent. */
   destroy(error?: Error): void;
   /**
-   * Key material of the pipe's own TLS for one purpose (RFC 8446 §7.5): the same at both ends, and nowhere else.
+   * Key material of the pipe's own TLS for one purpose (RFC 8446 §7.5): only the two ends have it.
    * Undefined: the pipe has no TLS of its own, as in memory. Throws when its TLS cannot give any.
    */
   exportKey?(label: string, bytes: number): Buffer | undefined;

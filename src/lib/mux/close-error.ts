@@ -3,7 +3,7 @@
 import {TunlError} from '../core/errors.js';
 import {VIOLATION_CODES} from '../protocol/wire.js';
 
-/** Undefined: an orderly end. A code that is not known is the relay's loss like any other. */
+/** Undefined: an orderly end. An unknown code counts as a lost relay. */
 export function closeError(code: string, message: string): TunlError | undefined {
   const violation = VIOLATION_CODES.find((each) => each === code);
   if (violation !== undefined) return new TunlError(violation, {reason: message});

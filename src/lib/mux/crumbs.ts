@@ -56,7 +56,7 @@ export class Crumbs {
   }
 }
 
-/** A copy with memory of its own. Node's pool is not used, because a part of the pool would stay in memory with it. */
+/** A copy with separate memory. Node's pool is not used, because a part of the pool would stay in memory with the copy. */
 export function copyAlone(piece: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(piece.length);
   piece.copy(copy);

@@ -37,7 +37,7 @@ export class DeadStreams {
    * of each stream come in order, with OPEN first.
    */
   keeper(): KeepFrame {
-    /** Streams whose OPEN was not sent: the peer never hears of them. */
+    /** Streams whose OPEN was not sent: the peer never sees them. */
     const unknown = new Set<number>();
     return (type, streamId) => {
       if (!this.#ids.has(streamId)) return true;

@@ -1,20 +1,23 @@
-// When what was written leaves: at once while little happens, with the rest of a turn's input when much does.
+// Decides when written frames are sent: at once while little happens, with the rest of a turn's input when much happens.
 
 import type {Clock} from '../core/clock.js';
 import {FRAME, type FrameType} from '../protocol/wire.js';
 
-/** From the latest to the soonest. */
+/** From the latest to the earliest. */
 const NEVER = 0;
-/** A turn of the event loop later than `THIS_TURN`: what is about to follow goes with it. */
+/** A turn of the event loop later than `THIS_TURN`, so that frames which follow soon go with it. */
 export const NEXT_TURN = 1;
 export const THIS_TURN = 2;
 export const AT_ONCE = 3;
 export type When = typeof NEXT_TURN | typeof THIS_TURN | typeof AT_ONCE;
 
-/** A new connection's first bytes, an upstream's answer and the other end of a stream mostly come with the next turn. */
+/**
+ * After these frames more usually follows in the next turn: a new connection's first bytes, an upstream's answer, the other
+ * end.
+ */
 const LINGERING: ReadonlySet<FrameType> = new Set([FRAME.open, FRAME.opened, FRAME.fin]);
 
-/** With more frames than this in the last flush a turn's input is worth waiting for. */
+/** After more frames than this in the last flush, it is worth waiting for the rest of a turn's input. */
 const FEW_FRAMES = 2;
 
 export function whenFor(type: FrameType): When {
@@ -56,7 +59,7 @@ export class FlushSchedule {
   }
 
   readonly #onDue = (): void => {
-    // A sooner one has seen to it.
+    // Otherwise an earlier flush has sent everything.
     if (this.#due !== NEVER) this.#flush();
   };
 }

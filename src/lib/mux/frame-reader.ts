@@ -1,4 +1,5 @@
-// Reads frames out of the session's bytes, which go on across carriers: DATA passes straight through, the rest is gathered.
+// Reads frames from the session's bytes, which continue across carriers: DATA is passed on at once, other frames are
+// gathered.
 
 import {
   FRAME,
@@ -11,9 +12,9 @@ import {
 import {DATA_UNITS, spendOnFrame, unlimited, type WorkLeft} from './work.js';
 
 export interface FrameSink {
-  /** A DATA frame begins: `length` bytes of it follow by `onData`. False: they are read and thrown away. */
+  /** A DATA frame begins: `onData` gets the `length` bytes of it. False: they are read and discarded. */
   onDataStart(streamId: number, length: number): boolean;
-  /** A piece of the current DATA frame, a view of the chunk that came. */
+  /** A piece of the current DATA frame, a view of the input chunk. */
   onData(piece: Buffer): void;
   /** A whole frame other than DATA. `payload` is the sink's. */
   onFrame(type: number, streamId: number, payload: Buffer): void;
@@ -22,7 +23,7 @@ export interface FrameSink {
 
 const NOTHING = Buffer.alloc(0);
 
-/** One for each session: its state outlives carriers, so a frame cut in half by a dead one is finished by the next. */
+/** One for each session: its state outlives carriers, so the next carrier completes a frame that the last one cut. */
 export class FrameReader {
   readonly #sink: FrameSink;
   readonly #dear: readonly number[];

@@ -53,7 +53,7 @@ export interface AgentHandshake {
    */
   resume?: {ticket: AgentTicket; received: number | ResumeOffer};
   /**
-   * Proves with the agent's own key who it is. A relay that asks for the proof needs it. A relay that has seen a token may
+   * Proves the agent's identity with its own key. A relay that asks for the proof needs it. A relay that has seen a token may
    * note the key as well; there an agent that cannot prove its key continues without.
    */
   identify?: Identify;
@@ -224,12 +224,12 @@ export interface RelayHandshake {
   software: string;
   /** Additions to the first form of the protocol that this relay announces to agents. */
   features?: readonly string[];
-  /** The relay's own name, when the agent has to prove with its key who it is. */
+  /** The relay's own name, when the agent must prove its identity with its key. */
   identify?: string;
-  /** How long the agent may take to say hello, ms. */
+  /** How long the agent may take to send hello, ms. */
   timeoutMs: number;
   clock: Pick<Clock, 'after'>;
-  /** Decides what to do with a hello; sends welcome or refused itself and hands the link on. */
+  /** Decides about a hello: sends welcome or refused itself and passes the link on. */
   onHello(hello: Hello, relayNonce: string): void;
   onFailed(error: Error | undefined): void;
 }

@@ -1,4 +1,4 @@
-// Frames that wait for their place in the session's bytes, in order, packed into segments of shared blocks.
+// Frames that wait for their position in the session's bytes, in order, packed into segments of shared blocks.
 
 import {FRAME_HEADER, readFrameLength, readStreamId} from '../protocol/wire.js';
 import {BLOCK_BYTES, type Block, type BlockPool} from './blocks.js';
@@ -6,7 +6,7 @@ import {BLOCK_BYTES, type Block, type BlockPool} from './blocks.js';
 /** Free bytes in front of every segment, for the headers of the record layer and the carrier, written in place. */
 export const HEADER_ROOM = 48;
 
-/** A lane's remaining room below this is not worth a segment of its own. */
+/** With less room than this left in a lane's block, a frame gets a new block. */
 const MIN_ROOM = 4 * 1024;
 
 /** A contiguous run of whole frames in one block. */
@@ -16,15 +16,15 @@ export interface Segment {
   end: number;
 }
 
-/** Where a frame of the asked-for size can be written. */
+/** The place for a frame of the requested size. */
 export interface Place {
   buffer: Buffer;
   at: number;
-  /** How many bytes were given: what was asked for, or less when the caller said that less will do. */
+  /** The number of bytes given: the requested number, or less when the caller allows it. */
   length: number;
 }
 
-/** Decides about a frame that waits. @returns whether it stays. */
+/** Decides about a waiting frame. @returns whether it stays. */
 export type KeepFrame = (type: number, streamId: number, length: number) => boolean;
 
 export class Lane {
@@ -33,7 +33,7 @@ export class Lane {
   #current: Block | undefined;
   #waiting: Segment[] = [];
   #bytes = 0;
-  /** Segments that ever came in, and those of them that have left. */
+  /** Segments that ever came in, and the number of them that have left. */
   #appended = 0;
   #taken = 0;
 
@@ -81,14 +81,14 @@ export class Lane {
     return this.#extend(segment, Math.min(most, BLOCK_BYTES - start));
   }
 
-  /** Takes over a block whose frames stand at [HEADER_ROOM, end). The caller's hold passes to the lane. */
+  /** Takes over a block whose frames are at [HEADER_ROOM, end). The caller's hold passes to the lane. */
   adopt(block: Block, end: number): void {
     block.used = end;
     this.#bytes += end - HEADER_ROOM;
     this.#append({block, start: HEADER_ROOM, end});
   }
 
-  /** Takes the oldest segment out; its block's hold is the caller's. */
+  /** Removes and returns the oldest segment; the caller gets the hold on its block. */
   take(): Segment | undefined {
     const segment = this.#waiting.shift();
     if (segment === undefined) return undefined;
@@ -97,7 +97,7 @@ export class Lane {
     return segment;
   }
 
-  /** Takes all segments out. */
+  /** Removes and returns all segments. */
   takeAll(): readonly Segment[] {
     const all = this.#waiting;
     this.#waiting = [];
@@ -107,8 +107,8 @@ export class Lane {
   }
 
   /**
-   * Drops the frames that `keep` does not keep; the others are copied into as few blocks as they need. The marks of streams
-   * with frames here change: `onKept` gives each its new one, the last call for a stream counts.
+   * Drops the frames that `keep` does not keep; the others are copied into as few blocks as possible. The marks of streams
+   * with frames here change: `onKept` gives each stream its new mark; its last call for a stream counts.
    */
   rewrite(keep: KeepFrame, onKept: (streamId: number, mark: number) => void): void {
     const old = this.#waiting;
@@ -133,14 +133,14 @@ export class Lane {
     }
   }
 
-  /** An idle lane holds no block. */
+  /** Releases the current block of an idle lane. */
   giveBack(): void {
     if (this.#waiting.length > 0 || this.#current === undefined) return;
     this.#current.release();
     this.#current = undefined;
   }
 
-  /** Everything goes back to the pool. */
+  /** Returns everything to the pool. */
   clear(): void {
     for (const segment of this.takeAll()) segment.block.release();
     this.giveBack();

@@ -1,4 +1,4 @@
-// One carrier in use: records in and out, as long as the peer is there. It dies with its carrier.
+// One carrier in use: sends and receives records while the peer is there. It ends with its carrier.
 
 import {type Clock, systemClock} from '../core/clock.js';
 import {countRead} from '../core/collect.js';
@@ -36,7 +36,7 @@ export interface LinkSink {
   onClose(error: Error | undefined): void;
 }
 
-/** The sink of a link that belongs to no session or handshake any more. */
+/** The sink of a link without a session or handshake. */
 export const NOBODY: LinkSink = {
   onSegmentBytes: () => {},
   onAck: () => {},
@@ -71,7 +71,7 @@ export class Link implements CarrierSink {
   /** The count in the last ack. */
   #acked = 0;
   #isReading = false;
-  /** The carrier has closed. The backlog is read first, then the owner hears of the end. */
+  /** The carrier has closed. The backlog is read first, then the owner is told. */
   #end: {error: Error | undefined} | undefined;
   #sink: LinkSink | undefined;
   #closed = false;
@@ -240,7 +240,7 @@ export class Link implements CarrierSink {
     else if (!this.#read(chunk)) this.carrier.pause();
   }
 
-  /** Returns false when a rest was left, which waits. */
+  /** Returns false when a rest of the chunk waits. */
   #read(chunk: Buffer): boolean {
     let taken = chunk.length;
     this.#isReading = true;
@@ -255,7 +255,7 @@ export class Link implements CarrierSink {
     return false;
   }
 
-  /** Reads on: there is work left again, or reading is no longer held. */
+  /** Continues to read: there is work left again, or reading is no longer held. */
   #readMore(): void {
     if (this.#isReading) {
       // The call comes from the bytes that are being read now.

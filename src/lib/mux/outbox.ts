@@ -1,16 +1,17 @@
-// The bytes that a session still owes its peer: what waits to be sent, and what was sent and is not acknowledged.
+// The bytes that a session still owes its peer: those that wait to be sent, and those that were sent and are not
+// acknowledged.
 //
-// Frames wait in two lanes. `urgent` has what must not stand behind bulk data: credit, opens, answers, resets, and the
-// small frames of quiet streams. `bulk` has the rest. A frame gets its place in the session's byte count only when it
+// Frames wait in two lanes. `urgent` has frames that must not wait behind bulk data: credit, opens, answers, resets, and the
+// small frames of quiet streams. `bulk` has the rest. A frame gets its position in the session's byte count only when it
 // leaves its lane (*sealed*), so urgent frames overtake bulk ones of other streams. Sealed segments stay in the log
-// until the peer has acknowledged them, and are sent again on a new carrier from the byte where the old one broke.
+// until the peer has acknowledged them, and a new carrier sends them again from the byte where the old one broke.
 
 import type {Block, BlockPool} from './blocks.js';
 import {type KeepFrame, Lane, type Place, type Segment} from './lane.js';
 
 export type LaneName = 'urgent' | 'bulk';
 
-/** @returns false when the carrier wants no more for now. `written`: to be called when the carrier is done with the bytes. */
+/** @returns false when the carrier is full for now. `written` must be called when the carrier is done with the bytes. */
 export type SendSegment = (buffer: Buffer, start: number, end: number, written: () => void) => boolean;
 
 export class Outbox {
@@ -18,17 +19,17 @@ export class Outbox {
   /** Sealed segments, oldest first, from `#head` on. */
   #log: Segment[] = [];
   #head = 0;
-  /** The next one of the log to hand to the carrier. */
+  /** The index of the next segment for the carrier. */
   #cursor = 0;
-  /** Bytes of the segment at the cursor that the peer has already (after a resume). */
+  /** Bytes of the segment at the cursor that the peer already has (after a resume). */
   #skip = 0;
-  /** Counts of session bytes: given a place, handed to this carrier, handed to any carrier, acknowledged, released. */
+  /** Counts of session bytes: sealed, sent on this carrier, sent on any carrier, acknowledged, released. */
   #sealed = 0;
   #sent = 0;
   #everSent = 0;
   #acked = 0;
   #dropped = 0;
-  /** False: sealed bytes are dropped as soon as the carrier has them (to measure what keeping them costs). */
+  /** False: sealed bytes are dropped as soon as the carrier has them (to measure the cost of replay). */
   readonly #keeps: boolean;
 
   constructor(pool: BlockPool, options: {keepForReplay?: boolean} = {}) {
@@ -45,7 +46,7 @@ export class Outbox {
     return this.#lanes.urgent.bytes;
   }
 
-  /** Count of session bytes that have their place in the stream of bytes. */
+  /** The count of sealed session bytes. */
   get sealedBytes(): number {
     return this.#sealed;
   }
@@ -54,7 +55,7 @@ export class Outbox {
     return this.#acked;
   }
 
-  /** Sealed and not acknowledged: what is kept for replay. */
+  /** Bytes that are sealed and not acknowledged: they are kept for replay. */
   get unackedBytes(): number {
     return this.#sealed - this.#acked;
   }
@@ -73,25 +74,25 @@ export class Outbox {
   }
 
   /**
-   * Claims room for a frame at the end of a lane. With `least` < `most` the frame may be cut to what the current
-   * block still has, so that blocks fill up.
+   * Claims room for a frame at the end of a lane. With `least` < `most` the frame may be cut to the room in the current
+   * block, so that blocks fill up.
    */
   claim(name: LaneName, most: number, least = most): Place {
     return this.#lanes[name].claim(most, least);
   }
 
-  /** Takes over a block whose frames stand at [HEADER_ROOM, end). The caller's hold passes to the outbox. */
+  /** Takes over a block whose frames are at [HEADER_ROOM, end). The caller's hold passes to the outbox. */
   adopt(block: Block, end: number): void {
     this.#lanes.bulk.adopt(block, end);
   }
 
-  /** Gives every urgent frame its place. */
+  /** Seals all urgent frames. */
   sealUrgent(): void {
     if (this.#lanes.urgent.bytes === 0) return;
     for (const segment of this.#lanes.urgent.takeAll()) this.#seal(segment);
   }
 
-  /** Gives the oldest bulk segment its place. False when there is none. */
+  /** Seals the oldest bulk segment. Returns false when there is none. */
   sealBulk(): boolean {
     const segment = this.#lanes.bulk.take();
     if (segment === undefined) return false;
@@ -100,8 +101,8 @@ export class Outbox {
   }
 
   /**
-   * Drops waiting frames that `keep` does not keep: the urgent ones are asked about first, each lane in its order. What has its
-   * place already stays. `onMark`: the bulk mark of a stream whose frames stay.
+   * Drops waiting frames that `keep` does not keep: `keep` gets the urgent ones first, each lane in order. Sealed frames
+   * stay. `onMark`: the bulk mark of a stream whose frames stay.
    */
   drop(keep: KeepFrame, onMark: (streamId: number, mark: number) => void): void {
     this.#lanes.urgent.rewrite(keep, () => {});
@@ -125,15 +126,15 @@ export class Outbox {
     this.#cursor += 1;
     this.#sent += segment.end - start;
     if (this.#sent > this.#everSent) this.#everSent = this.#sent;
-    // The carrier's own hold: an ack may come, or the session end, before the carrier has let go of the bytes, and the
-    // next taker of the block may be another session.
+    // The carrier's own hold: before the carrier has released the bytes, an ack may come, or the session may end, and the
+    // next user of the block may be another session.
     segment.block.hold();
     const go = send(segment.block.buffer, start, segment.end, segment.block.onWritten);
     if (!this.#keeps) this.#drop(this.#sent);
     return go;
   }
 
-  /** The peer has the first `count` bytes. False when it never was sent that many, or takes an ack back. */
+  /** The peer has the first `count` bytes. Returns false when fewer were sent, or when an earlier ack was higher. */
   acknowledge(count: number): boolean {
     if (!this.#keeps) return count <= this.#sent;
     if (count < this.#acked || count > this.#sent) return false;
@@ -154,7 +155,7 @@ export class Outbox {
     this.#compact();
   }
 
-  /** The log is an array with a moving head; it is cut now and then, and idle lanes give their blocks back. */
+  /** The log is an array with a moving head; this cuts it now and then, and idle lanes release their blocks. */
   #compact(): void {
     if (this.#head === this.#log.length) {
       this.#log = [];
@@ -169,7 +170,7 @@ export class Outbox {
     }
   }
 
-  /** A new carrier: the peer has `count` bytes, all after them is sent again. False when `count` cannot be. */
+  /** A new carrier: the peer has `count` bytes, and all later bytes are sent again. Returns false when `count` is impossible. */
   rewind(count: number): boolean {
     if (count < this.#acked || count > this.#everSent) return false;
     this.#cursor = this.#log.length;
@@ -180,7 +181,7 @@ export class Outbox {
     return true;
   }
 
-  /** Everything goes back to the pool; the session is over. */
+  /** The session is over: returns everything to the pool. */
   clear(): void {
     for (let at = this.#head; at < this.#log.length; at += 1) this.#log[at]?.block.release();
     this.#lanes.urgent.clear();

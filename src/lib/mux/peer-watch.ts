@@ -1,8 +1,9 @@
-// The watch over whether the peer of a link is still there: a ping after some silence, and after more it counts as dead.
+// Watches whether the peer of a link is still there: after some silence it pings, and after more silence the peer counts as
+// dead.
 
 import type {Clock, Timer} from '../core/clock.js';
 
-/** A timer that fires this much late means that the whole process stood still (sleep, SIGSTOP), not that the peer is gone. */
+/** A timer that fires this much late means that the whole process was stopped (sleep, SIGSTOP), not that the peer is gone. */
 export const STANDSTILL_MS = 2_000;
 
 export interface PeerWatchOptions {
@@ -12,7 +13,7 @@ export interface PeerWatchOptions {
   /** Dead after this much silence, ms. */
   deadAfterMs: number;
   ping: () => void;
-  /** The last that the watch says. */
+  /** Called at most once; no other callback follows. */
   onDead: (silentMs: number) => void;
 }
 
@@ -34,13 +35,13 @@ export class PeerWatch {
     this.#look(this.#options.pingAfterMs);
   }
 
-  /** For good. Idempotent. */
+  /** Stops for ever. Idempotent. */
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
   }
 
-  /** Something came. */
+  /** The peer has sent something. */
   heard(): void {
     this.#heardAt = this.#clock.now();
   }
@@ -51,10 +52,10 @@ export class PeerWatch {
     this.#look(withinMs, true);
   }
 
-  /** Looks after `ms` whether anything came. `last`: silence until then is death. */
+  /** Checks after `ms` whether anything came. `last`: silence until then means that the peer is dead. */
   #look(ms: number, last = false): void {
     this.#timer?.cancel();
-    // The ping before this may have been the end of the carrier.
+    // The ping before this may have ended the carrier.
     if (this.#stopped) return;
     const setAt = this.#clock.now();
     this.#timer = this.#clock.after(ms, () => {

@@ -1,4 +1,4 @@
-// Two carriers that are joined in memory: what one writes the other receives, some turns later.
+// Two carriers that are joined in memory: each receives the bytes of the other, some turns later.
 
 import type {Carrier, CarrierSink} from './carrier.js';
 

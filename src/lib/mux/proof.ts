@@ -19,7 +19,7 @@ function keyedHash(secret: string, purpose: string, facts: ResumeFacts, received
   return createHmac('sha256', Buffer.from(secret, 'hex')).update(text).digest('hex');
 }
 
-/** `received`: the count that the prover tells in the same message, so that it cannot be changed under way. */
+/** `received`: the prover's count in the same message, so that nobody can change it under way. */
 export const agentProof = (secret: string, facts: ResumeFacts, received: number): string =>
   keyedHash(secret, 'tunl agent', facts, received);
 

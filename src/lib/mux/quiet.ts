@@ -1,8 +1,8 @@
-// Which streams are quiet: those that have sent so little since the last lull that their frames may overtake bulk.
+// Decides which streams are quiet: those that have sent so little since the last lull that their frames may overtake bulk.
 
 /**
- * A stream that sent no more than QUIET_BYTES is quiet. It is counted anew when the queue was empty, after LULL_MS on a
- * link that keeps up, and after LULL_BYTES of everybody's on one that does not.
+ * A stream that has sent at most QUIET_BYTES is quiet. Its count begins again when the queue was empty, after LULL_MS on a
+ * link that keeps up, and after LULL_BYTES of all streams on one that does not.
  */
 const QUIET_BYTES = 16 * 1024;
 const LULL_MS = 10;
@@ -10,13 +10,13 @@ const LULL_BYTES = 512 * 1024;
 
 /** The counters of one stream. */
 export interface Talker {
-  /** The lull since which it is counted. */
+  /** The lull since which its bytes count. */
   lull: number;
   /** Bytes that it has sent as a quiet stream since then. */
   urgentBytes: number;
 }
 
-/** The result of a flush: nothing is left, the carrier took everything that was offered, or the carrier is full. */
+/** The result of a flush: everything was sent, the carrier took everything that was offered, or the carrier is full. */
 export type Progress = 'done' | 'keeps-up' | 'behind';
 
 export class Quiet {
@@ -33,7 +33,7 @@ export class Quiet {
     return talker.urgentBytes + length <= QUIET_BYTES;
   }
 
-  /** After a flush. `sealed`: bytes of everybody's that have left so far. */
+  /** Called after a flush. `sealed`: the bytes of all streams that have left so far. */
   flushed(progress: Progress, now: number, sealed: number): void {
     if (!this.#isLull(progress, now) && sealed - this.#lullSealed <= LULL_BYTES) return;
     this.#lull += 1;

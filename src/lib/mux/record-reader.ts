@@ -1,10 +1,10 @@
-// Reads records out of a carrier's bytes: session bytes pass straight through, the short records are gathered.
+// Reads records from a carrier's bytes: session bytes are passed on at once, short records are gathered.
 
 import {RECORD, RECORD_HEADER, recordLimit, shortestRecord} from '../protocol/wire.js';
 import {spendOnRecord, unlimited, type WorkLeft} from './work.js';
 
 export interface RecordSink {
-  /** Session bytes, in order, as views of the chunk that came; `work.unread` of them come again. */
+  /** Session bytes, in order, as views of the input chunk; `work.unread` of them come again. */
   onSegmentBytes(piece: Buffer, work: WorkLeft): void;
   /** A whole record other than SEGMENT. `payload` is the sink's. */
   onRecord(type: number, payload: Buffer): void;
@@ -16,7 +16,7 @@ export class RecordReader {
   readonly #sink: RecordSink;
   readonly #header = Buffer.alloc(RECORD_HEADER);
   #headerFill = 0;
-  /** Bytes of the current payload still to come. */
+  /** Bytes of the current payload that are still to come. */
   #left = 0;
   #type = 0;
   #payload: Buffer | undefined;

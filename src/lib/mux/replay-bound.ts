@@ -1,4 +1,4 @@
-// The limit of one session for bytes kept for replay: its own limit, and only its share when the process's budget is spent.
+// The limit of one session for bytes kept for replay: its own limit, or only its share when the process's budget is full.
 
 import {REPLAY_SHARE, type ReplayBudget} from './replay-budget.js';
 
@@ -7,7 +7,7 @@ export class ReplayBound {
   readonly bytes: number;
   /** The shared budget of all sessions of this process. */
   #budget: ReplayBudget | undefined;
-  /** The count that the budget knows. */
+  /** The count that was last reported to the budget. */
   #told = 0;
   #heldBack = false;
 

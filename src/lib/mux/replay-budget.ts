@@ -1,7 +1,7 @@
 // The shared limit of a process for bytes kept for replay: one session without a link may keep its own limit, a thousand
 // such sessions may not.
 
-/** Each session may keep this much even when the budget is spent, so that none is blocked. */
+/** Each session may keep this much even when the budget is full, so that none is blocked. */
 export const REPLAY_SHARE = 256 * 1024;
 
 export class ReplayBudget {
@@ -17,7 +17,7 @@ export class ReplayBudget {
     return this.#used;
   }
 
-  /** True when the budget is spent: a session that keeps more than its share must keep no more for now. */
+  /** True when the budget is full: a session that keeps more than its share must keep no more for now. */
   get spent(): boolean {
     return this.#used >= this.limitBytes;
   }

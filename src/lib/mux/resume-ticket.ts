@@ -1,4 +1,4 @@
-// Each side's knowledge of how a session may be resumed: secrets, epochs and who may go on, as values without I/O.
+// Each side's knowledge for a resume: secrets, epochs and permissions, as values without I/O.
 
 import {
   agentProof,
@@ -10,11 +10,11 @@ import {
   sameProof,
 } from './proof.js';
 
-/** The agent's half: what it needs to ask for its session back. */
+/** The agent's half: the values for the resume of its session. */
 export class AgentTicket {
   readonly id: string;
   #secret: string;
-  /** Grows with each attempt, whether it is heard of again or not: the relay takes no number twice. */
+  /** Grows with each attempt, answered or not: the relay accepts no number twice. */
   #epoch: number;
   #attempt: ResumeFacts | undefined;
 
@@ -57,11 +57,11 @@ export type TicketVerdict =
 /** The relay's half. */
 export class RelayTicket {
   readonly id = newSessionId();
-  /** Handed to the agent once, with the welcome of the new session. */
+  /** The agent gets it once, with the welcome of the new session. */
   readonly firstSecret = newSecret();
   #epoch = 1;
   #secret = this.firstSecret;
-  /** The secret after the last resume, until the agent has shown that it heard of it: the welcome may have been lost. */
+  /** The secret after the last resume, until the agent has proved that it got the welcome, which may have been lost. */
   #tentative: string | undefined;
 
   get epoch(): number {

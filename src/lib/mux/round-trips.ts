@@ -1,12 +1,12 @@
-// How long a round trip takes on one carrier, by pings that carry their number.
+// Measures round trips on one carrier, with numbered pings.
 
-/** Round trips measured when a link is new: the first is one of cold code on both sides. */
+/** Round trips measured on a new link: during the first, both sides run cold code. */
 const FIRST_PINGS = 3;
 const MEASURE_EVERY_MS = 1_000;
 
 export class RoundTrips {
   #number = 0;
-  /** When the last ping went out, as long as it has no answer. */
+  /** The time of the last ping, while it has no answer. */
   #sentAt: number | undefined;
   #measuredAt = Number.NEGATIVE_INFINITY;
   #shortestMs = Number.POSITIVE_INFINITY;
@@ -27,7 +27,7 @@ export class RoundTrips {
     return this.#sentAt === undefined && now - this.#measuredAt >= MEASURE_EVERY_MS;
   }
 
-  /** A ping goes out now, with this payload. It stands for one without an answer. */
+  /** Returns the payload of a ping that is sent now. It replaces an earlier ping without an answer. */
   ping(now: number): Buffer {
     const payload = Buffer.alloc(8);
     this.#number = (this.#number + 1) >>> 0;

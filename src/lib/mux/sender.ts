@@ -20,7 +20,7 @@ import {WriteTurns} from './write-turns.js';
 
 /** Urgent frames may exceed a full carrier up to this amount. */
 const MAX_CARRIER_BYTES = 2 * 1024 * 1024;
-/** When this multiple of `queueBytes` waits, all sources must stop, not only those that bring more. */
+/** When this multiple of `queueBytes` waits, all sources must stop, not only those with new data. */
 const HOLD_ALL_AT = 4;
 
 export interface SenderOptions {
@@ -35,7 +35,7 @@ export interface SenderOptions {
   onHold: () => void;
   /** The bulk mark of a stream has changed. */
   onMark: (streamId: number, mark: number) => void;
-  /** The session cannot continue because of what the peer did. */
+  /** The peer's behaviour makes it impossible to continue the session. */
   onViolation: (reason: string, code: ViolationCode) => void;
 }
 

@@ -1,5 +1,5 @@
-// The multiplexer's state between one agent and one relay: it knows one link at a time and outlives it. Without a link
-// everything waits; on the next one it goes on where it was.
+// The multiplexer's state between one agent and one relay: it has at most one link at a time and outlives it. Without a link
+// everything waits; on the next link it continues.
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
@@ -36,11 +36,11 @@ export interface SessionOptions {
   clock?: Clock;
   /** How long streams are kept without a link, ms. Default 60,000. */
   resumeWindowMs?: number;
-  /** Unacknowledged bytes kept for replay; at this many the local sockets are no longer read. Default 16 MiB. */
+  /** The limit for unacknowledged bytes kept for replay; at the limit the local sockets are not read. Default 16 MiB. */
   replayBytes?: number;
   /** Shared limit of this process for bytes kept for replay. Default: only the limit of each session. */
   replayBudget?: ReplayBudget;
-  /** With false nothing is kept and a lost link ends the session; this is for measuring the cost of replay. Default true. */
+  /** With false nothing is kept, and a lost link ends the session: this measures the cost of replay. Default true. */
   keepForReplay?: boolean;
   /** Local sockets are not read while this much waits for the peer, here and in the carrier. Default 1 MiB: with less both sides wait for each other. */
   queueBytes?: number;
@@ -101,7 +101,7 @@ export class Session implements LinkSink {
     return this.#streams.size;
   }
 
-  /** Streams that were opened while there was no link, until they are answered over one. */
+  /** The number of streams that were opened without a link and not answered yet. */
   get waitingCount(): number {
     return this.#streams.waitingCount;
   }
@@ -221,7 +221,7 @@ export class Session implements LinkSink {
     this.#end(new TunlError(code, {reason}));
   }
 
-  /** Detaches the link; what still comes from it is ignored. */
+  /** Detaches the link; later bytes from it are ignored. */
   #letGo(): Link | undefined {
     const link = this.#sender.detach();
     link?.handTo(NOBODY);

@@ -1,4 +1,4 @@
-// A stream of one session is the carrier of another one. In this way a session leads through a relay to the peer behind it.
+// A stream of one session is the carrier of another one. In this way a session reaches a peer behind a relay.
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
@@ -30,7 +30,7 @@ type Phase = 'open' | 'ending' | 'closed';
 /** Takes over a stream. The side that opened it passes it at once; the other side accepts it first. */
 export class StreamCarrier implements Carrier {
   readonly label: string;
-  /** The stream copies its input and adds headers of its own. */
+  /** The stream copies its input and adds its own headers. */
   readonly headroom = 0;
   readonly #stream: Stream;
   readonly #highWaterBytes: number;
@@ -122,7 +122,7 @@ export class StreamCarrier implements Carrier {
 
   #onData(piece: Buffer): void {
     if (this.#phase === 'closed') return;
-    // The piece goes behind the waiting ones: `consumed` can bring the next piece while the last ones are handed on.
+    // The piece goes after the waiting ones: `consumed` can bring the next piece while the last ones are passed on.
     this.#unread.push(piece);
     this.#readOn();
   }
@@ -132,7 +132,7 @@ export class StreamCarrier implements Carrier {
       const piece = this.#unread.shift();
       if (piece === undefined) return;
       this.#sink.onData(piece);
-      // The inner session has windows of its own, so its streams hold bytes back, and its link does so for at most one turn.
+      // The inner session has its own windows, so its streams hold bytes back, and its link does so for at most one turn.
       this.#stream.consumed(piece.length);
     }
   }

@@ -1,4 +1,4 @@
-// Which code takes a stream that the peer opened: the kind decides, before anything of the OPEN's JSON is read.
+// Chooses the handler for a stream that the peer opened, by its kind, before the JSON of the OPEN is read.
 
 import {MalformedMessage} from '../protocol/fields.js';
 import type {StreamKind} from '../protocol/wire.js';
@@ -6,7 +6,7 @@ import type {Stream} from './stream.js';
 
 /**
  * Takes a stream that the peer opened: sets its sink, then accepts or refuses it, now or later. `about` is the OPEN's JSON,
- * `opener` what this side knows of the peer.
+ * `opener` is this side's knowledge about the peer.
  * @throws MalformedMessage when `about` does not have the form of its kind.
  */
 export type StreamHandler<Opener = void> = (stream: Stream, about: Buffer, opener: Opener) => void;

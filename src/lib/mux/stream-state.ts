@@ -1,10 +1,10 @@
-// The life of a stream as a pure table: which frame may come or go when, and what follows from it.
+// The states of a stream as a pure table: which frames may be sent and received in which state, and the next state.
 
 /**
- * `opening`: this side sent OPEN and has no answer yet; it may send already.
+ * `opening`: this side sent OPEN and has no answer yet; it may already send data.
  * `offered`: the peer's OPEN came and is not answered yet.
- * `open`, `localEnded` (this side sent FIN), `remoteEnded` (the peer did), `closed` (both, or refused, or reset).
- * The two `…LocalEnded`/`…RemoteEnded` variants: an end that came before the answer.
+ * `open`, `localEnded` (this side sent FIN), `remoteEnded` (the peer sent FIN), `closed` (both, or refused, or reset).
+ * `openingLocalEnded` and `offeredRemoteEnded`: the FIN came before the answer.
  */
 export type StreamState =
   | 'opening'
@@ -28,7 +28,7 @@ export type StreamEvent =
   | 'receiveFin'
   | 'receiveReset';
 
-/** The next state, or undefined when the event may not happen in this state: our bug when sending, a violation when receiving. */
+/** The next state, or undefined when the event is not allowed in this state: our bug when sending, a violation when receiving. */
 export function nextState(state: StreamState, event: StreamEvent): StreamState | undefined {
   switch (event) {
     case 'sendReset':

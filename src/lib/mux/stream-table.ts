@@ -1,7 +1,8 @@
 // The open streams of a session by their ids.
 //
-// The Map holds numbers only, and the streams stand in an array whose places are used again: see core/linked-list.ts for what a
-// Map of short-lived objects costs.
+// The Map holds only numbers, and the streams are in an array whose places are reused: core/linked-list.ts explains the cost
+// of
+// a Map of short-lived objects.
 
 import type {Stream} from './stream.js';
 
@@ -43,7 +44,7 @@ export class StreamTable {
     this.#free = [];
   }
 
-  /** In the order of their ids' arrival. Streams may come and go meanwhile. */
+  /** In the order in which the ids arrived. Streams may come and go meanwhile. */
   all(): Stream[] {
     return Array.from(this.#places.values(), (place) => this.#streams[place] as Stream);
   }

@@ -1,4 +1,4 @@
-// One two-way byte stream of a session: what a visitor's socket is spliced with.
+// One two-way byte stream of a session: each visitor's socket is spliced with one.
 
 import {FRAME_HEADER, type StreamCode, type StreamKind} from '../protocol/wire.js';
 import {BLOCK_BYTES, type Block} from './blocks.js';
@@ -7,7 +7,7 @@ import {HEADER_ROOM} from './lane.js';
 import {nextState, type StreamEvent, type StreamState} from './stream-state.js';
 import {type ReceiveWindow, SendWindow} from './window.js';
 
-/** Where the payload of a block handed to `writeBlock` begins: read straight into `buffer.subarray(PAYLOAD_AT)`. */
+/** The start of the payload in a block for `writeBlock`: read into `buffer.subarray(PAYLOAD_AT)`. */
 export const PAYLOAD_AT = HEADER_ROOM + FRAME_HEADER;
 export const PAYLOAD_BYTES = BLOCK_BYTES - PAYLOAD_AT;
 
@@ -21,7 +21,7 @@ export interface StreamSink {
   onWritable(): void;
   /** The source should not be read until `onWritable`. A sink without this method must limit its writes itself. */
   onHold?(): void;
-  /** The peer took the stream that this side opened. */
+  /** The peer accepted the stream that this side opened. */
   onOpened?(): void;
   /** The last event: the stream was reset or refused (`message` may say more), or its session is over. */
   onReset(code: StreamCode, message?: string): void;
@@ -29,7 +29,7 @@ export interface StreamSink {
   onClosed?(): void;
 }
 
-/** The parts of the session that a stream needs. */
+/** The session's methods for a stream. */
 export interface StreamHost {
   sendData(stream: Stream, chunk: Buffer): void;
   adoptBlock(stream: Stream, block: Block, end: number): void;
@@ -71,7 +71,7 @@ export class Stream {
   bytesIn = 0;
   bytesOut = 0;
 
-  /** @internal bookkeeping of the session's lanes. */
+  /** @internal state of the session's lanes. */
   bulkMark = 0;
   /** @internal */
   lull = -1;
@@ -82,12 +82,12 @@ export class Stream {
   readonly #sendWindow = new SendWindow();
   readonly #receiveWindow: ReceiveWindow;
   #state: StreamState;
-  /** Bytes that the owner wrote and the window has not taken; at most one read of the source. */
+  /** Bytes that the owner wrote and the window has not accepted; at most one read of the source. */
   #held: Buffer[] = [];
   #finHeld = false;
   #resetHeld: StreamCode | undefined;
   #asleep = false;
-  /** The number of pieces handed on since everything was consumed. */
+  /** The number of pieces that the sink got since everything was consumed. */
   #pieces = 0;
   #crumbs: Crumbs | undefined;
 
@@ -215,7 +215,7 @@ export class Stream {
     this.#die();
   }
 
-  /** `bytes` that came by `onData` are out of memory; the peer gets credit for them. */
+  /** `bytes` that `onData` got are out of memory; the peer gets credit for them. */
   consumed(bytes: number): void {
     if (!this.mayReceive) {
       this.#receiveWindow.drain(bytes);
@@ -354,7 +354,7 @@ export class Stream {
     );
   }
 
-  /** Returns how much the window took. */
+  /** Returns how many bytes the window accepted. */
   #sendUpToWindow(chunk: Buffer): number {
     const now = Math.min(chunk.length, this.#sendWindow.available);
     if (now === 0) return 0;

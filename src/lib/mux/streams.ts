@@ -1,4 +1,4 @@
-// The streams of a session: either side opens them, and the peer's frames reach them by their id.
+// The streams of a session: either side opens them, and the peer's frames reach them by their ids.
 
 import type {Clock} from '../core/clock.js';
 import {encodeMessage, readRefusal, readStreamCode} from '../protocol/control-messages.js';
@@ -64,7 +64,7 @@ export class Streams implements StreamHost, FrameSink {
   readonly #onViolation: StreamsOptions['onViolation'];
   readonly #ids: StreamIds;
   readonly #all = new StreamTable();
-  /** Ids of the streams that were opened here while there was no link and that the peer has not answered yet. */
+  /** Ids of the streams that this side opened without a link and that the peer has not answered yet. */
   readonly #waiting = new Set<number>();
   /** The stream of the DATA frame that is being read. */
   #receiving: Stream | undefined;
@@ -83,7 +83,7 @@ export class Streams implements StreamHost, FrameSink {
     return this.#all.size;
   }
 
-  /** Streams that were opened while there was no link, until they are answered over one. */
+  /** The number of streams that were opened without a link and not answered yet. */
   get waitingCount(): number {
     return this.#waiting.size;
   }

@@ -31,7 +31,10 @@ export class WindowBudget {
     return this.#used;
   }
 
-  /** Grows `window` by `bytes`. If needed, idle windows give bytes back, or one window that stays at least as large. */
+  /**
+   * Grows `window` by `bytes`. If needed, idle windows give bytes back, or one window that stays at least as large as this
+   * one.
+   */
   grow(window: GrownWindow, bytes: number, now: number): boolean {
     if (!this.#take(bytes)) {
       const idle = this.#others(window).filter(({usedAt}) => now - usedAt >= IDLE_MS);

@@ -1,9 +1,9 @@
-// Flow control of one direction of one stream, as pure values: how much may still be sent, and when to grant more.
+// Flow control of one direction of one stream, as pure values: how much may still be sent, and when to grant more credit.
 
 import {LIMITS} from '../protocol/wire.js';
 import type {GrownWindow, WindowBudget} from './window-budget.js';
 
-/** The sending half: how many bytes the peer still takes. */
+/** The sending half: how many bytes the peer still accepts. */
 export class SendWindow {
   #available: number;
 
@@ -15,13 +15,13 @@ export class SendWindow {
     return this.#available;
   }
 
-  /** `bytes` go out. Never more than `available`: the caller splits. */
+  /** `bytes` are sent. They must not exceed `available`: the caller splits. */
   spend(bytes: number): void {
     if (bytes > this.#available) throw new RangeError('more bytes than window');
     this.#available -= bytes;
   }
 
-  /** The peer granted more. False when the sum is more than any window can be: a violation. */
+  /** The peer granted more. Returns false when the sum is larger than any allowed window: a violation. */
   grant(bytes: number): boolean {
     if (bytes <= 0 || this.#available + bytes > LIMITS.maxCredit) return false;
     this.#available += bytes;
@@ -29,7 +29,7 @@ export class SendWindow {
   }
 }
 
-/** Consumed bytes are granted again at this amount at the latest: on a long link half of a large window would be too late. */
+/** Consumed bytes are granted again at this amount at the latest: on a long link, half of a large window would be too late. */
 const MOST_PENDING_BYTES = 1024 * 1024;
 
 /**
@@ -44,9 +44,10 @@ const READ_BY_SOMEBODY_BYTES = 16 * 1024 * 1024;
 const SHORT_LINK_WINDOW = 4 * 1024 * 1024;
 
 /**
- * The receiving half. Credit follows consumption, and is granted from half a window on, or MOST_PENDING_BYTES. A window that is used up
- * within four round trips is too small for the link and doubles (rust-yamux's auto-tuning, which asks for two), up to
- * `maxWindow` and as far as the budget goes. On a short link there are other bounds.
+ * The receiving half. Credit follows consumption, and is granted from half a window on, or MOST_PENDING_BYTES. A window that
+ * is used up
+ * within four round trips is too small for the link and doubles (as in rust-yamux, which requires two), up to
+ * `maxWindow` and within the budget. Short links have other bounds.
  */
 export class ReceiveWindow implements GrownWindow {
   readonly #budget: WindowBudget;
@@ -103,8 +104,8 @@ export class ReceiveWindow implements GrownWindow {
   }
 
   /**
-   * `bytes` were handed on and are out of our memory. A number above the unread bytes counts as the unread bytes.
-   * @param now ms, monotonic. @param growWithinMs use of a full window within this time doubles it.
+   * `bytes` were passed on and are out of our memory. A number above the unread bytes counts as the unread bytes.
+   * @param now ms, monotonic. @param growWithinMs a full window that is used within this time doubles.
    * @returns the credit to send now; 0: not yet.
    */
   consume(bytes: number, now: number, growWithinMs: number): number {
@@ -163,7 +164,7 @@ export class ReceiveWindow implements GrownWindow {
     this.#settleCharge();
   }
 
-  /** Less of the overhang is unread than the budget counts. */
+  /** Reduces the charge when less of the overhang is unread than the budget counts. */
   #settleCharge(): void {
     const due = Math.max(0, Math.min(this.#charged, this.unread - this.#size));
     this.#budget.give(this.#charged - due);

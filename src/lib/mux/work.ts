@@ -1,13 +1,15 @@
-// Limits the work that a peer can cause in one turn of the event loop. Beyond the limit the rest of its input waits for another
+// Limits the work that a peer can cause in one turn of the event loop. Beyond the limit the rest of its input waits for
+// another
 // turn. Windows limit the number of bytes; this limits the number of small frames and records in them.
 //
-// Frames that visitors cause may be frequent. An honest peer sends pings, messages and requests only a few times a second: a link
-// that carries mostly those is paused between its turns, so that other links get the processor.
+// Frames that visitors cause may be frequent. An honest peer sends pings, messages and requests only a few times a second: a
+// link
+// that carries mostly those pauses between its turns, so that other links get CPU time.
 
 import type {Clock} from '../core/clock.js';
 import {FRAME, RECORD} from '../protocol/wire.js';
 
-/** Units of one link and turn: about a millisecond. A unit is about two microseconds. */
+/** Units of one link in one turn: about a millisecond. A unit is about two microseconds. */
 const UNITS_PER_TURN = 512;
 /** With fewer left than this, the link asks for more. */
 const ASK_BELOW = UNITS_PER_TURN / 2;
@@ -15,7 +17,7 @@ const ASK_BELOW = UNITS_PER_TURN / 2;
 const DEAR_UNITS = ASK_BELOW;
 const REST_MS = 2;
 
-/** A piece of data is a write to a socket, however small it is. */
+/** Each piece of data is a write to a socket, even a small one. */
 export const DATA_UNITS = 4;
 export const ACK_UNITS = 4;
 
@@ -23,12 +25,12 @@ const RECORD_UNITS: Readonly<Record<number, number>> = {
   [RECORD.segment]: 1,
   [RECORD.ack]: ACK_UNITS,
   [RECORD.pong]: 1,
-  /** A ping is answered, and the answer is a write of its own. */
+  /** A ping is answered, and the answer is another write. */
   [RECORD.ping]: 8,
   /** JSON. */
   [RECORD.message]: 32,
 };
-/** Acks with news are as frequent as the data of this side. The link limits the others. */
+/** New acks are as frequent as the data of this side. The link limits the others. */
 const DEAR_RECORDS: readonly number[] = [RECORD.ping, RECORD.message];
 
 const FRAME_UNITS: Readonly<Record<number, number>> = {
@@ -52,7 +54,7 @@ export function spendOnFrame(work: WorkLeft, type: number, isDear: boolean): voi
   if (isDear) work.dear += units;
 }
 
-/** Gives new work to the links that share it, one link a turn, so that many links together block no longer than one. */
+/** Gives new work to the links that share it, one link in each turn, so that many links together block no longer than one. */
 export class Turns {
   readonly #clock: Clock;
   #asking: (() => void)[] = [];
@@ -84,7 +86,7 @@ export class Turns {
   }
 }
 
-/** The part that readers see. */
+/** The part for readers. */
 export interface WorkLeft {
   /** Readers count down. At zero or below they stop before the next record or frame. */
   left: number;
@@ -109,7 +111,7 @@ export class Work implements WorkLeft {
     this.#onMore = onMore;
   }
 
-  /** After each chunk. */
+  /** Called after each chunk. */
   settle(): void {
     if (this.left >= ASK_BELOW || this.#isAsking) return;
     this.#isAsking = true;

@@ -1,16 +1,16 @@
-// Streams that wait until they may write, and whose turn it is: those with little to say first, then the longest waiting.
+// Streams that wait for permission to write, in order: those with little data first, then those that have waited longest.
 
 import type {Clock} from '../core/clock.js';
 import type {Stream} from './stream.js';
 
-/** A bulk stream is expected to bring one read of this size, a quiet one no more than it may send as such. */
+/** A bulk stream is expected to bring one read of this size, a quiet one at most its quiet amount. */
 const READ_BYTES = 64 * 1024;
 const QUIET_READ_BYTES = 16 * 1024;
 
 export interface WriteTurnsOptions {
   clock: Clock;
   isQuiet: (stream: Stream) => boolean;
-  /** Bytes that quiet streams may bring now, and bytes for anybody. Zero or less: none. */
+  /** The bytes that quiet streams may bring now, and the bytes for any stream. Zero or less: none. */
   room: () => {quiet: number; any: number};
 }
 
@@ -24,7 +24,7 @@ export class WriteTurns {
     this.#options = options;
   }
 
-  /** `stream.wake()` is due when it may write. */
+  /** Calls `stream.wake()` when the stream may write. */
   add(stream: Stream): void {
     (this.#options.isQuiet(stream) ? this.#quiet : this.#others).add(stream);
     this.schedule();
@@ -56,7 +56,7 @@ export class WriteTurns {
     return (this.#quiet.size > 0 && room.quiet > 0) || (this.#others.size > 0 && room.any > 0);
   }
 
-  /** Lets as many go on as there is room for; the next turn sees to the rest. */
+  /** Wakes as many streams as there is room for; the next turn continues. */
   #wake(): void {
     const room = this.#options.room();
     wakeSome(this.#quiet, room.quiet, QUIET_READ_BYTES);

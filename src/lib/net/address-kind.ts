@@ -1,4 +1,4 @@
-// Tells the kind of network of an address, in any spelling. An IPv4 address inside an IPv6 one counts as the IPv4 address.
+// The kind of network of an address, in any spelling. An IPv4 address inside an IPv6 one counts as the IPv4 address.
 
 import {BlockList, isIP} from 'node:net';
 
@@ -16,7 +16,7 @@ function listOf(...subnets: readonly string[]): BlockList {
 const KINDS: readonly (readonly [AddressKind, BlockList])[] = [
   ['loopback', listOf('127.0.0.0/8', '::1/128')],
   ['link-local', listOf('169.254.0.0/16', 'fe80::/10')],
-  // 100.64.0.0/10: a provider's own network, and that of private networks over the internet.
+  // 100.64.0.0/10: networks of providers, and private networks over the internet.
   ['private', listOf('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7')],
   // No host on the internet has such an address: unspecified, protocol assignments, benchmarks, multicast, reserved.
   ['other', listOf('0.0.0.0/8', '192.0.0.0/24', '198.18.0.0/15', '224.0.0.0/4', '240.0.0.0/4')],
@@ -24,9 +24,9 @@ const KINDS: readonly (readonly [AddressKind, BlockList])[] = [
 
 /** An IPv4 address in the last 32 bits: IPv4-mapped, and NAT64's own prefix. */
 const WITH_IPV4 = listOf('::ffff:0:0/96', '64:ff9b::/96');
-/** All that is given out as unicast. Other prefixes, among them those of `::a.b.c.d` and local NAT64, are no public hosts. */
+/** All global unicast addresses. Other prefixes, among them those of `::a.b.c.d` and local NAT64, are no public hosts. */
 const UNICAST = listOf('2000::/3');
-/** Teredo and the like, and 6to4: an IPv4 address is inside, and a relay of theirs would send the packets there. */
+/** Teredo and similar, and 6to4: they contain an IPv4 address, and a relay of that system would send the packets there. */
 const TUNNELLED = listOf('2001::/23', '2002::/16');
 
 /** @param address an IP address, without brackets. */
@@ -47,7 +47,7 @@ function kindIn(address: string, family: 'ipv4' | 'ipv6'): AddressKind | undefin
 
 /** The last 32 bits as an IPv4 address. */
 function innerAddress(address: string): string {
-  // The URL parser has one spelling for each address: hex groups, with one `::` at the most.
+  // The URL parser has one spelling for each address: hex groups, with at most one `::`.
   const groups = new URL(`https://[${address}]`).hostname.slice(1, -1).split(':');
   const [high = 0, low = 0] = groups.slice(-2).map((group) => Number.parseInt(group || '0', 16));
   return [high >> 8, high & 255, low >> 8, low & 255].join('.');

@@ -1,5 +1,5 @@
-// Every connection that tunl opens begins here: all addresses of a host are tried, the next one 250 ms after the one before
-// it or when that has failed, none is given up before the deadline, and the first that answers is taken (RFC 8305).
+// Opens all connections of tunl: it tries all addresses of a host, the next one 250 ms after the previous one
+// or when that has failed. It gives up none before the deadline, and uses the first that answers (RFC 8305).
 
 import dns from 'node:dns';
 import {connect, isIPv6, type NetConnectOpts, type Socket} from 'node:net';
@@ -28,11 +28,14 @@ export interface DialOptions {
   resolve?: Resolve;
   /** Addresses for which this is false are not tried. Default: all are. */
   accepts?: ((address: string) => boolean) | undefined;
-  /** False: the caller sees to it. Default true. */
+  /** False: the caller sets keepalive. Default true. */
   keepAlive?: boolean;
   /** Gets the connected socket, which has no listeners any more. */
   onOpen: (socket: Socket, address: string) => void;
-  /** Gets the most telling error when all addresses have failed. ETIMEDOUT: the deadline. ADDRESS_REFUSED: `accepts` took none. */
+  /**
+   * Gets the most useful error when all addresses have failed. ETIMEDOUT: the deadline. ADDRESS_REFUSED: `accepts` allowed
+   * none.
+   */
   onFailed: (error: Error) => void;
 }
 
@@ -139,7 +142,7 @@ class Dial {
 }
 
 const resolveByDns: Resolve = (host, done) => {
-  // Node does the same: it asks for no addresses of a family that this machine has no address of.
+  // Node does the same: it requests no addresses of a family that this machine does not have.
   dns.lookup(host, {all: true, hints: dns.ADDRCONFIG}, (error, found) => {
     done(
       error,
@@ -148,9 +151,9 @@ const resolveByDns: Resolve = (host, done) => {
   });
 };
 
-/** The families take turns, beginning with that of the first; `prefer` comes first of all. */
+/** The families alternate, beginning with that of the first address; `prefer` comes before all others. */
 export function inOrder(addresses: readonly string[], prefer?: string): string[] {
-  // Most hosts: the loop over all would cost more than the connection's own bookkeeping.
+  // This is the case for most hosts: the loop over all would cost more than the connection itself.
   if (addresses.length < 3) {
     const [a, b] = addresses;
     return b !== undefined && b !== a && b === prefer ? [b, a as string] : [...new Set(addresses)];
@@ -165,7 +168,7 @@ export function inOrder(addresses: readonly string[], prefer?: string): string[]
   return [first, ...turns.flat().filter((each) => each !== undefined)];
 }
 
-/** Sorts errors: an answer of the host tells more than silence, and silence more than an error of this machine itself. */
+/** The order of errors: an answer of the host is more useful than silence, and silence more than an error of this machine. */
 const TELLING = ['ECONNRESET', 'ECONNREFUSED', 'EACCES', 'EPERM', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'];
 
 function moreTelling(before: Error | undefined, error: Error): Error {

@@ -6,7 +6,7 @@
 import {Socket} from 'node:net';
 import {LinkedList, type ListNode} from '../core/linked-list.js';
 
-/** A dead peer is found after twice as long. */
+/** A dead peer is noticed after twice this time. */
 export const KEEP_ALIVE_MS = 30_000;
 
 /** Few probes, far apart: a phone may be without a network for a while. */
@@ -15,7 +15,7 @@ const SHORTEST_INTERVAL_MS = 1_000;
 
 type SetKeepAlive = (on: boolean, delayMs: number, intervalMs?: number, count?: number) => Socket;
 
-/** Older versions of Node ask ten times, a second apart, whatever they are told. */
+/** Older versions of Node probe ten times, a second apart, whatever is set. */
 const TAKES_INTERVALS = Socket.prototype.setKeepAlive.length >= 4;
 const FIXED_PROBES_MS = 10_000;
 
@@ -32,10 +32,10 @@ export function keepAlive(socket: Socket, quietMs: number = KEEP_ALIVE_MS): void
   else set.call(socket, true, Math.max(quietMs, 2 * quietMs - FIXED_PROBES_MS));
 }
 
-/** Keepalive costs three system calls for each socket: connections that are over sooner than this go without, ms. */
+/** Keepalive costs three system calls for each socket, so shorter connections do not get it, ms. */
 const YOUNG_MS = 1_000;
 
-/** Sets keepalive for those of many short connections that turn out to be long ones. */
+/** Sets keepalive only for those connections among many short ones that turn out to be long. */
 export class KeepAlive {
   readonly #quietMs: number;
   readonly #young = new LinkedList<Socket>();
@@ -45,7 +45,7 @@ export class KeepAlive {
     this.#quietMs = quietMs;
   }
 
-  /** Returns the handle for `delete`, which is due when the connection is over. */
+  /** Returns the handle for `delete`, which the caller must call when the connection is over. */
   add(socket: Socket): ListNode<Socket> {
     if (this.#quietMs > 0) this.#timer ??= setTimeout(this.#settle, YOUNG_MS).unref();
     return this.#young.push(socket);
@@ -55,7 +55,7 @@ export class KeepAlive {
     this.#young.delete(handle);
   }
 
-  /** The first of them has lived for YOUNG_MS; those that came last are looked at with it. */
+  /** The first one has lived for YOUNG_MS; the newest ones are handled with it. */
   readonly #settle = (): void => {
     this.#timer = undefined;
     for (const socket of this.#young) keepAlive(socket, this.#quietMs);

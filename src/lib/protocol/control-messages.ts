@@ -1,5 +1,5 @@
-// Messages about tunnels, on stream 0 of a session: two closed unions, agent → relay and relay → agent, and what
-// an OPEN, a REFUSED and a RESET say.
+// Messages about tunnels, on stream 0 of a session: two closed unions, agent → relay and relay → agent, and the
+// content of OPEN, REFUSED and RESET.
 
 import {oneLine} from '../core/one-line.js';
 import {
@@ -21,17 +21,17 @@ import {isStreamCode, LIMITS, type StreamCode} from './wire.js';
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 const MAX_ID = 2 ** 31;
 
-/** A TLS name. `name`: this one or none; `prefer`: this one if it can be had, else a random one. */
+/** A TLS name. `name`: exactly this one; `prefer`: this one if it is free, otherwise a random one. */
 export interface TlsBind {
   kind: 'tls';
   h2: boolean;
-  /** With h2: whether ALPN offers http/1.1 as well. Missing: it does. */
+  /** With h2: whether ALPN offers http/1.1 as well. Missing: yes. */
   http1?: boolean;
   name?: string;
   prefer?: string;
 }
 
-/** A TCP port of the relay. `port`: this one or none; `prefer`: this one if it can be had. */
+/** A TCP port of the relay. `port`: exactly this one; `prefer`: this one if it is free. */
 export interface TcpBind {
   kind: 'tcp';
   port?: number;
@@ -42,17 +42,18 @@ export type TunnelRequest = TlsBind | TcpBind;
 
 export type AgentMessage =
   /**
-   * `request` comes back in the answer. `holder`: the agent's own mark, 32 hex digits, the same in all its sessions.
-   * `epoch`: it had this tunnel under that epoch and wants it back; refused when another agent has taken it over since.
+   * The answer repeats `request`. `holder` identifies the agent: 32 hex digits, the same in all its sessions.
+   * `epoch`: the agent had this tunnel under that epoch and wants it back; refused when another agent has taken it over
+   * since.
    */
   | {type: 'bind'; request: number; wish: TunnelRequest; holder?: string; epoch?: number}
   | {type: 'unbind'; tunnel: number};
 
 export type RelayMessage =
-  /** `tunnel` names it in OPENs of this session; `epoch` grows with each takeover of the name or port. */
+  /** `tunnel` names the tunnel in OPENs of this session; `epoch` grows with each takeover of the name or port. */
   | {type: 'bound'; request: number; tunnel: number; epoch: number; host: string; port: number}
   | {type: 'bind-refused'; request: number; code: string; message: string}
-  /** The tunnel is no longer this session's. */
+  /** The session has lost the tunnel. */
   | {type: 'unbound'; tunnel: number; code: string; message: string};
 
 /** The content of an OPEN of kind `visitor`. */
@@ -157,19 +158,19 @@ export function parseServiceOpen(payload: Buffer): ServiceOpen {
   return {service: text(parseJsonObject(payload), 'service', 40)};
 }
 
-/** It ends up in addresses, in lines to be pasted into a shell, and in the environment of programs. */
+/** The host is used in addresses, in lines for a shell, and in the environment of programs. */
 function host(fields: Fields, name: string): string {
   const value = text(fields, name, 255);
   if (!isHost(value)) throw new MalformedMessage(`${name} is no host`);
   return value;
 }
 
-/** Why a stream was reset. One that cannot be read says no more than that the stream ended. */
+/** The reason of a reset. An unreadable one counts as CANCELLED. */
 export function readStreamCode(payload: Buffer): StreamCode {
   return readRefusal(payload).code;
 }
 
-/** The same of a stream that was refused. */
+/** The same for a refused stream. */
 export function readRefusal(payload: Buffer): Refusal {
   try {
     const {code, message} = parseJsonObject(payload);

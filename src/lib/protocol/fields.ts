@@ -1,8 +1,11 @@
-// Reads fields out of JSON that a peer sent: each reader gives the value in its type or gives up. Nothing is cast.
+// Reads fields of a peer's JSON: each function returns the value in its type or throws. Nothing is cast.
 
 import {oneLine} from '../core/one-line.js';
 
-/** The message does not have the form that the protocol gives it. Caught where messages are parsed; never leaves this layer. */
+/**
+ * The message does not have the form that the protocol specifies. It is caught where messages are parsed and never leaves
+ * this layer.
+ */
 export class MalformedMessage extends Error {}
 
 export type Fields = Record<string, unknown>;
@@ -65,9 +68,9 @@ export function flag(fields: Fields, name: string): boolean {
 }
 
 /**
- * `{[name]: value}` when the field is there, nothing when it is not: `...maybe(fields, 'holder', hex, 32)`.
+ * `{[name]: value}` if the field is present, `{}` otherwise: `...maybe(fields, 'holder', hex, 32)`.
  *
- * @param read one of the readers above; `more` follows the name.
+ * @param read one of the functions above; `more` follows the name.
  */
 export function maybe<K extends string, T, More extends readonly unknown[]>(
   fields: Fields,

@@ -1,4 +1,5 @@
-// Messages about the link itself: who is there, which session goes on, when to come back. One closed union, parsed and refused, never cast.
+// Messages about the link: the handshake, the resume of a session, goodbyes. One closed union: messages are parsed and
+// refused, never cast.
 
 import {
   asObject,
@@ -16,19 +17,19 @@ import {LIMITS} from './wire.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 
-/** Relay → agent, first thing on a carrier. `nonce`: 32 hex digits. */
+/** Relay → agent, the first message on a carrier. `nonce`: 32 hex digits. */
 export interface Challenge {
   type: 'challenge';
   protocol: number;
   software: string;
   nonce: string;
-  /** The relay's own name, when it wants the agent's key to say who the agent is: no token did. */
+  /** The relay's own name, when the agent must prove its identity with its key, because it has shown no token. */
   identify?: string;
   /** Additions to the first form of this version that the relay supports: kinds of stream, by name, and the constants below. */
   features?: readonly string[];
 }
 
-/** Agent → relay: a new session, or the one that goes on. */
+/** Agent → relay: a new session, or the resume of one. */
 export interface Hello {
   type: 'hello';
   software: string;
@@ -59,7 +60,7 @@ export interface Refused {
   retryAfterMs?: number;
 }
 
-/** Either way: this end goes away on purpose; come back after `afterMs`, to one of `relays` when it names any. */
+/** Either way: this end is shutting down on purpose. Come back after `afterMs`, to one of `relays` if there are any. */
 export interface Goaway {
   type: 'goaway';
   message: string;
@@ -76,10 +77,10 @@ export interface Close {
 
 export type LinkMessage = Challenge | Hello | Welcome | Refused | Goaway | Close;
 
-/** Named in one goaway. */
+/** The most relays in one goaway. */
 export const MAX_RELAYS = 20;
 
-/** Features in one challenge or hello, and the length of each. A receiver ignores those that it does not know. */
+/** The most features in one challenge or hello, and the length of each. A receiver ignores names that it does not know. */
 export const MAX_FEATURES = 32;
 export const FEATURE_CHARACTERS = 40;
 

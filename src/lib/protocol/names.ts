@@ -2,14 +2,15 @@
 
 /** RFC 1035 §2.3.4. */
 const MAX_LABEL = 63;
-/** 128 bits: nobody finds a tunnel by guessing. */
+/** 128 bits: nobody can find a tunnel by guessing. */
 const RANDOM_BYTES = 16;
-/** RFC 4648 §6 in lower case: host names have no case, and the digits 0 and 1 are left out. */
+/** RFC 4648 §6 in lower case: host names are case-insensitive, and the digits 0 and 1 are left out. */
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 
 /**
- * Names that software looks up by itself (wpad, autoconfig, isatap, mail and name servers), that a visitor would take for
- * the operator of the relay (www, login, support …), or that the relay may want for itself. Nobody can bind them.
+ * Names that software looks up automatically (wpad, autoconfig, isatap, mail and name servers), that a visitor would
+ * associate with
+ * the operator of the relay (www, login, support …), or that the relay may use itself. Nobody can bind them.
  */
 const RESERVED: ReadonlySet<string> = new Set(
   `
@@ -33,7 +34,7 @@ export type LabelCheck =
   | {ok: true; label: string}
   | {ok: false; code: 'NAME_INVALID' | 'NAME_RESERVED'; reason: string};
 
-/** Checks a label that somebody asks for. It is never corrected: the name is given exactly as written, or refused. */
+/** Checks a requested label. It is never corrected: the name is used exactly as written, or refused. */
 export function checkLabel(label: string): LabelCheck {
   const problem = syntaxProblem(label);
   if (problem !== undefined)
@@ -61,10 +62,10 @@ export function randomLabel(randomBytes: (size: number) => Uint8Array): string {
 
 /**
  * The label of a host exactly one level below the domain, in lower case; undefined for the domain itself, for names
- * further down and for foreign ones. What it gives is a key to look up, not a checked label.
+ * further down and for foreign ones. The result is a key to look up, not a checked label.
  */
 export function labelUnder(host: string, domain: string): string | undefined {
-  // Lower-casing folds some foreign letters into ASCII (the Kelvin sign into k): host names on the wire have none.
+  // Lower-casing changes some foreign letters into ASCII (the Kelvin sign into k), and host names on the wire have none.
   if (!/^[\x21-\x7e]+$/.test(host)) return undefined;
   const name = canonical(host);
   const suffix = `.${canonical(domain)}`;
@@ -80,7 +81,7 @@ function syntaxProblem(label: string): string | undefined {
   if (/[A-Z]/.test(label)) return 'has upper-case letters';
   if (!/^[a-z0-9-]+$/.test(label)) return 'has characters other than a–z, 0–9 and hyphens';
   if (label.startsWith('-') || label.endsWith('-')) return 'begins or ends with a hyphen';
-  // RFC 5891 §4.2.3.1: `xn--` and whatever else may come in that form means something to browsers.
+  // RFC 5891 §4.2.3.1: `xn--` and other prefixes of that form have a meaning for browsers.
   if (label.slice(2, 4) === '--')
     return 'has hyphens as its third and fourth characters, which is kept for encoded names';
   return undefined;

@@ -4,7 +4,7 @@ import {ERRORS, TunlError} from '../core/errors.js';
 import {type Kind, text} from '../core/settings.js';
 import {checkHost, checkPort, listenAddress, portRange} from './targets.js';
 
-/** A port of a program or a person, 1 to 65535. */
+/** A port number, 1 to 65535. */
 export const port: Kind<number> = {
   placeholder: 'PORT',
   parse: (written) => {
@@ -18,7 +18,7 @@ export const port: Kind<number> = {
 /**
  * A host without a port.
  *
- * @param code for one that a program gives.
+ * @param code for an invalid value of a program.
  */
 export function host(code: 'TARGET_INVALID' | 'OPTION_INVALID', placeholder = 'HOST'): Kind<string> {
   return {
@@ -28,13 +28,13 @@ export function host(code: 'TARGET_INVALID' | 'OPTION_INVALID', placeholder = 'H
   };
 }
 
-/** `HOST:PORT` to listen on. It stays a text: that is how the library takes it, too. */
+/** `HOST:PORT` to listen on. It stays text, because the library takes text, too. */
 export const listenPlace: Kind<string> = text('HOST:PORT', (written) => {
   listenAddress(written);
   return written;
 });
 
-/** The first and the last port, or 0 for any that is free. */
+/** The first and the last port, or 0 for any free port. */
 export const ports: Kind<readonly [first: number, last: number]> = {
   placeholder: 'FIRST-LAST',
   parse: portRange,

@@ -13,7 +13,7 @@ const MAX_PORT = 65_535;
 /** RFC 1035 §2.3.4: 255 octets on the wire, 253 characters as text. */
 const MAX_NAME = 253;
 
-/** A port of a program or a person: whole, 1 to 65535 (0 as well where the system may choose). */
+/** Checks a port number: whole, 1 to 65535 (also 0 when the system may choose). */
 export function checkPort(value: unknown, {allowZero = false}: {allowZero?: boolean} = {}): number {
   if (typeof value !== 'number' || !Number.isInteger(value)) {
     throw new TunlError('PORT_INVALID', {reason: `The port ${shown(value)} is not a whole number.`});
@@ -46,7 +46,10 @@ export function parseTarget(text: string, defaultHost = 'localhost'): HostPort {
   return {host: host || defaultHost, port: portFromText(port)};
 }
 
-/** `HOST:PORT` to listen on; port 0 takes a free one. The host has no default: whether others can connect is said, not guessed. */
+/**
+ * `HOST:PORT` to listen on; port 0 takes a free one. The host has no default, because the user must decide whether others can
+ * connect.
+ */
 export function listenAddress(text: string): HostPort {
   const {host, port} = split(text, 'OPTION_INVALID');
   if (!host) {
@@ -80,8 +83,9 @@ export function portRange(text: string): readonly [first: number, last: number] 
 }
 
 /**
- * True for what can only mean this machine: 127/8, ::1, their IPv4-mapped spellings, `localhost` and every name under it
- * (RFC 6761 §6.3). Short or octal spellings of IPv4 are not taken for loopback: when in doubt an address is a public one.
+ * True for hosts that can only mean this machine: 127/8, ::1, their IPv4-mapped spellings, `localhost` and every name under
+ * it
+ * (RFC 6761 §6.3). Short or octal spellings of IPv4 do not count: in doubt an address is public.
  */
 export function isLoopbackHost(host: string): boolean {
   const bare = unbracketed(host).toLowerCase();
@@ -117,7 +121,7 @@ export function isIPv6(text: string): boolean {
   return canonicalIPv6(text.replace(/%[0-9A-Za-z._~-]{1,64}$/, '')) !== undefined;
 }
 
-/** A name or an address, in ASCII: nothing that a shell or a URL would read as anything else. */
+/** A name or an address, in ASCII: nothing that a shell or a URL would read differently. */
 export function isHost(text: string): boolean {
   return isIPv4(text) || isIPv6(text) || isName(text);
 }
@@ -175,7 +179,7 @@ function bracketed(host: string): string {
   return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }
 
-/** Input of a person for an error text: quoted, control characters escaped, shortened. */
+/** Input of a user for an error text: quoted, control characters escaped, shortened. */
 function shown(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;

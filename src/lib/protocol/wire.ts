@@ -1,14 +1,15 @@
 // Everything that can be on the wire between two sessions, with its limits. `docs/protocol.md` says the same in prose.
 //
-// Two layers share one carrier. *Records* belong to one carrier and die with it. The bytes inside SEGMENT records
-// are the session's: they are *frames*, counted in each direction, and sent again on the next carrier when they were lost.
+// Two layers share one carrier. *Records* belong to one carrier and end with it. The bytes inside SEGMENT records
+// belong to the session: they are *frames*, counted in each direction, and sent again on the next carrier when they were
+// lost.
 
 import type {ErrorCode} from '../core/errors.js';
 
 /** Version in the WebSocket sub-protocol and in `challenge`. It grows when old and new versions can no longer talk. */
 export const PROTOCOL_VERSION = 1;
 
-/** Where agents upgrade, on the relay's own name. */
+/** The path of the agents' upgrade, on the relay's own name. */
 export const AGENT_PATH = '/agent';
 
 /** Record: type (1), payload length (3), payload. All integers are big-endian. */
@@ -32,9 +33,9 @@ export const FRAME_HEADER = 10;
 export const FRAME = {
   /** Kind (1), then JSON about the stream. */
   open: 0x10,
-  /** The other side took the stream. */
+  /** The receiver of the OPEN accepts the stream. */
   opened: 0x11,
-  /** The other side did not: JSON {code, message}. */
+  /** The receiver of the OPEN refuses the stream: JSON {code, message}. */
   refused: 0x12,
   data: 0x13,
   /** No more data in this direction. */
@@ -58,7 +59,7 @@ export const KIND = {
   member: 4,
   /** Reserved: datagrams, each with its length before it. */
   datagram: 5,
-  /** A question to the other side itself, by the name of a service. */
+  /** A request to the other side itself, by the name of a service. */
   service: 6,
 } as const;
 
@@ -81,7 +82,7 @@ export const STREAM_CODES = [
   'CANCELLED',
 ] as const;
 
-/** How a session ends whose peer broke the rules: the code of `close`. PROTOCOL: what it sent cannot be read at all. */
+/** The code of `close` when the peer broke the rules. PROTOCOL: its input cannot be read. */
 export const VIOLATION_CODES = [
   'PROTOCOL',
   'ACK_RANGE',
@@ -107,7 +108,7 @@ export const LIMITS = {
   segmentBytes: 256 * 1024,
   /** Payload of one link message: the longest is a goaway with a list of relays. */
   messageBytes: 16 * 1024,
-  /** The text for people in a message, in UTF-16 units: a longer one is cut by its sender. */
+  /** The text for people in a message, in UTF-16 units; the sender cuts a longer one. */
   textCharacters: 500,
   /** Payload of one DATA frame. */
   dataBytes: 256 * 1024,
@@ -115,17 +116,20 @@ export const LIMITS = {
   openBytes: 4 * 1024,
   /** Payload of one CONTROL frame. */
   controlBytes: 64 * 1024,
-  /** Every stream starts with this window in both directions; CREDIT enlarges it. Small, so that a thousand stalled readers cost 256 MiB at the worst. */
+  /**
+   * Every stream starts with this window in both directions; CREDIT enlarges it. It is small, so a thousand stalled readers
+   * cost at most 256 MiB.
+   */
   initialWindow: 256 * 1024,
-  /** One stream's window, grown: 16 MiB fill 1 Gbit/s over 100 ms. */
+  /** The largest window of one stream: 16 MiB fill 1 Gbit/s over 100 ms. */
   maxWindow: 16 * 1024 * 1024,
-  /** Credit outstanding may never exceed this, whatever was granted. */
+  /** The credit of a stream may never exceed this. */
   maxCredit: 2 ** 31 - 1,
   /** Streams open at once in one session. */
   streams: 65_536,
-  /** Acknowledge at the latest after so many bytes … */
+  /** Acknowledge after this many bytes … */
   ackBytes: 64 * 1024,
-  /** … or so many ms. */
+  /** … or after this many ms. */
   ackDelayMs: 50,
   /** Stream ids are 48 bits: at 100,000 streams a second they last 89 years. */
   maxStreamId: 2 ** 48 - 1,
@@ -134,7 +138,7 @@ export const LIMITS = {
 export type RecordType = (typeof RECORD)[keyof typeof RECORD];
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
-/** Writes a record header so that it ends just before `end`; returns where it starts. */
+/** Writes a record header so that it ends just before `end`; returns its start. */
 export function writeRecordHeaderBefore(
   buffer: Buffer,
   end: number,
@@ -220,7 +224,7 @@ export function recordLimit(type: number): number | undefined {
   }
 }
 
-/** The shortest payload that a record of this type may have. Acks, pings and pongs have eight bytes, no more and no less. */
+/** The shortest payload that a record of this type may have. Acks, pings and pongs have exactly eight bytes. */
 export function shortestRecord(type: number): number {
   return type === RECORD.ack || type === RECORD.ping || type === RECORD.pong ? 8 : 1;
 }
