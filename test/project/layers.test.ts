@@ -118,8 +118,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'src/lib/mux/stream.ts': 'one state machine: both directions share state, credit and the ways to end',
   'src/lib/mux/link.ts': 'what belongs to one carrier: records in and out, acks, liveness, one way to end',
   'src/lib/mux/sender.ts': 'the order of frames is decided in one place: lanes, pace and flush',
-  'src/lib/agent/agent.ts':
-    'owns the link, the sessions and the tunnels, and is the only one who moves between them',
 };
 
 const files = sourceFiles();

@@ -1,10 +1,12 @@
-// The sessions of one agent: the one that the next link goes on with, and those of relays that are on their way out.
+// The sessions of one agent: the current one, which the next link resumes, and those of relays that go away.
 
 import type {Clock} from '../core/clock.js';
-import type {AgentTicket} from '../mux/resume-ticket.js';
-import type {Session} from '../mux/session.js';
+import type {BlockPool} from '../mux/blocks.js';
+import {AgentTicket} from '../mux/resume-ticket.js';
+import {Session, type SessionSink} from '../mux/session.js';
+import type {Welcome} from '../protocol/link-messages.js';
 
-/** A session and what it takes to go on with it over another link. */
+/** A session, and the data to resume it over another link. */
 export interface Resumable {
   readonly session: Session;
   readonly ticket: AgentTicket;
@@ -12,23 +14,61 @@ export interface Resumable {
   resumeWindowMs: number;
 }
 
-/** How often a session that is left is looked at, ms. */
+/** Interval of the check whether a session that was left is idle, ms. */
 const IDLE_CHECK_MS = 1_000;
 
-/** Relays on their way out whose streams may finish at the same time. */
+/** Relays that go away whose streams may finish at the same time. */
 const MOST_RETIRED = 8;
 
+/** As a session's sink, and which session it is. */
+export type SessionsSink = {
+  [K in keyof SessionSink]-?: (session: Session, ...about: Parameters<Required<SessionSink>[K]>) => void;
+};
+
+export interface AgentSessionsOptions {
+  pool: BlockPool;
+  clock: Clock;
+  keepForReplay: boolean;
+  sink: SessionsSink;
+}
+
 export class AgentSessions {
-  /** Without it the next link begins a session. */
+  readonly #options: AgentSessionsOptions;
+  /** Undefined: the next link begins a session. */
   current: Resumable | undefined;
-  /** Their streams may finish, nothing new comes. */
+  /** Their streams may finish; they get no new ones. */
   readonly #retired = new Set<Session>();
+
+  constructor(options: AgentSessionsOptions) {
+    this.#options = options;
+  }
+
+  /** The relay has begun a session: it is the current one. */
+  begin({resumeWindowMs, id, secret = '', epoch}: Welcome): Resumable {
+    const {pool, clock, keepForReplay, sink} = this.#options;
+    const session: Session = new Session({
+      role: 'agent',
+      pool,
+      clock,
+      resumeWindowMs,
+      keepForReplay,
+      sink: {
+        onOpen: (stream, about) => sink.onOpen(session, stream, about),
+        onControl: (payload) => sink.onControl(session, payload),
+        onGoaway: (message) => sink.onGoaway(session, message),
+        onDetached: (error) => sink.onDetached(session, error),
+        onEnded: (error) => sink.onEnded(session, error),
+      },
+    });
+    this.current = {session, ticket: new AgentTicket(id, secret, epoch), resumeWindowMs};
+    return this.current;
+  }
 
   get streamCount(): number {
     return this.#all().reduce((sum, session) => sum + session.streamCount, 0);
   }
 
-  /** Whether a relay has yet to acknowledge something. */
+  /** True when a relay has not acknowledged everything. */
   get isBehind(): boolean {
     return this.#all().some((session) => session.queuedBytes > 0);
   }
@@ -41,21 +81,21 @@ export class AgentSessions {
     return this.#retired.has(session);
   }
 
-  /** Its relay goes away: the current one is so no longer. Returns those that there is no room for any more. */
+  /** The relay goes away: there is no current session any more. Returns the oldest retired ones when there are too many. */
   retire(): Session[] {
     if (this.current !== undefined) this.#retired.add(this.current.session);
     this.current = undefined;
     return [...this.#retired].slice(0, -MOST_RETIRED);
   }
 
-  /** A retired one is left: its last streams finish where they are. */
-  closeWhenIdle(session: Session, clock: Clock): void {
+  /** Closes a retired session when its last streams have finished. */
+  closeWhenIdle(session: Session): void {
     if (!this.#retired.has(session)) return;
     if (session.streamCount === 0 || session.link === undefined) session.close();
-    else clock.after(IDLE_CHECK_MS, () => this.closeWhenIdle(session, clock));
+    else this.#options.clock.after(IDLE_CHECK_MS, () => this.closeWhenIdle(session));
   }
 
-  /** It has ended. Returns whether it was the current one. */
+  /** The session has ended. Returns whether it was the current one. */
   forget(session: Session): boolean {
     this.#retired.delete(session);
     const wasCurrent = this.isCurrent(session);
@@ -63,7 +103,7 @@ export class AgentSessions {
     return wasCurrent;
   }
 
-  /** All of them, which are the agent's no longer: their ends are wanted and mean nothing to it. */
+  /** Returns all sessions and forgets them, so that their ends have no effect on the agent. */
   takeAll(): Session[] {
     const all = this.#all();
     this.#retired.clear();

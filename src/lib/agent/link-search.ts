@@ -1,39 +1,41 @@
-// The search for a link: when the next attempt is made, how long they may take together, and whether anybody hears of it.
+// The search for a link: when the next attempt is made, how long the search may take, and whether anybody is told.
 
 import type {Backoff} from '../core/backoff.js';
 import type {Clock, Timer} from '../core/clock.js';
 import {type TunlError, toTunlError} from '../core/errors.js';
-
-/** The step after a failed attempt: another one now, another one after a wait, or none. */
-export type Verdict = 'at-once' | 'later' | 'never';
+import type {Verdict} from './verdict.js';
 
 export interface LinkSearchOptions {
   clock: Clock;
   backoff: Backoff;
   /** One attempt: calls `found` as soon as it has a link in use, or rejects. */
   connect: (signal: AbortSignal) => Promise<void>;
-  /** Asked only while the link is away. With `never` the owner has ended the search. */
+  /** Asked only while the link is away. Changes nothing. */
   judge: (error: TunlError) => Verdict;
-  /** Open streams wait for the link, and are lost in so many ms. Undefined: none waits. */
+  /** The session is lost; another attempt follows at once. */
+  onNewSession: (error: TunlError) => void;
+  /** No attempt follows. The owner ends the search. */
+  onFinal: (error: TunlError) => void;
+  /** Time until the open streams that wait for the link are lost, ms. Undefined: no stream waits. */
   keptMs: () => number | undefined;
   /** There is no link because of `error`; the next attempt follows after `delayMs`. */
   onWaiting: (error: TunlError, attempt: number, delayMs: number) => void;
-  /** The link was away for as long as it may. `cause`: why, as far as is known. */
+  /** The link was away for the longest allowed time. `cause`: the last known reason. */
   onGaveUp: (cause: TunlError | undefined) => void;
 }
 
 /** A time without a link. */
 export interface Absence {
   readonly awayMs: number;
-  /** Whether anybody heard of it, and so has to hear that it is over. */
+  /** True when the absence was reported, so that its end must be reported too. */
   readonly told: boolean;
 }
 
 type State =
-  /** Nothing is tried: there is a link, or there was no beginning yet. */
+  /** No attempt is made: there is a link, or the search has not begun. */
   | {readonly is: 'resting'}
   | {readonly is: 'waiting'; readonly timer: Timer}
-  /** An attempt is under way: for a link, or for a second one beside a link whose life is in doubt. */
+  /** An attempt is under way: for a link, or for a second one beside a link that may be dead. */
   | {readonly is: 'trying'; readonly aborter: AbortController}
   | {readonly is: 'over'};
 
@@ -48,14 +50,14 @@ interface Away {
 
 /** Upper bound of a wait while open streams stand still, ms. */
 const STREAMS_WAIT_MS = 2_500;
-/** Upper bound of a wait after something else than a relay has answered, ms: no relay has to be spared. */
+/** Upper bound of a wait after something that is no relay has answered, ms: there is no relay to spare. */
 const STRANGER_WAIT_MS = 5_000;
 const STRANGERS: ReadonlySet<string> = new Set(['RELAY_CERTIFICATE', 'RELAY_NOT_TUNL']);
-/** An attempt is due so long before the streams are lost, ms: it takes several round trips. */
+/** The last attempt begins so long before the streams are lost, ms, because it takes several round trips. */
 const LAST_ATTEMPT_MS = 1_000;
 /** Upper bound of the waits after that one, ms. */
 const LAST_WAIT_MS = 500;
-/** Goodbyes that are closer together than this are answered more slowly each time, ms. */
+/** After goodbyes that are closer together than this, the agent waits longer each time, ms. */
 const GOODBYES_APART_MS = 60_000;
 
 export class LinkSearch {
@@ -73,27 +75,27 @@ export class LinkSearch {
     this.#backoff = options.backoff;
   }
 
-  /** There was no link yet: one is tried at once, and looked for no longer than `limitMs`. */
+  /** Begins the search for the first link: an attempt at once, and none after `limitMs`. */
   begin(limitMs: number): void {
     if (this.#state.is !== 'resting') return;
     this.#miss(limitMs);
     this.#try();
   }
 
-  /** The link is gone. From now on it may be away for `limitMs`, whatever an attempt or a wait takes. */
+  /** The link is lost. The search ends after `limitMs`, even in the middle of an attempt or a wait. */
   lost(error: TunlError, limitMs: number): void {
     if (this.#state.is === 'over') return;
     this.#later(error, this.#miss(limitMs));
   }
 
-  /** The relay goes away on purpose: in `afterMs` it, or another, is to be tried. */
+  /** The relay goes away on purpose: the next attempt, here or elsewhere, follows after `afterMs`. */
   sentAway(error: TunlError, afterMs: number, limitMs: number): void {
     if (this.#state.is === 'over') return;
     const away = this.#miss(limitMs);
     // An attempt beside the link would continue the session that ends there, so it is dropped.
     this.#drop();
     const now = this.#clock.now();
-    // A relay that says nothing but goodbye is not asked without a pause.
+    // A relay that says goodbye at once each time must not be asked without a pause.
     const pauseMs = now - this.#goodbyeAt < GOODBYES_APART_MS ? this.#backoff.next() : 0;
     this.#goodbyeAt = now;
     const delayMs = Math.max(afterMs, pauseMs);
@@ -111,14 +113,14 @@ export class LinkSearch {
     return away === undefined ? undefined : {awayMs: this.#clock.now() - away.since, told: away.told};
   }
 
-  /** An attempt is made now: beside the link, instead of waiting, or anew in place of the one under way. */
+  /** Makes an attempt now: beside the link, instead of a wait, or in place of the attempt under way. */
   hurry(): void {
     if (this.#state.is === 'over') return;
     this.#drop();
     this.#try();
   }
 
-  /** Nothing is tried any more. Idempotent. */
+  /** Ends the search. Idempotent. */
   end(): void {
     this.#drop();
     this.#state = {is: 'over'};
@@ -150,7 +152,7 @@ export class LinkSearch {
     const attempt: State = {is: 'trying', aborter: new AbortController()};
     this.#state = attempt;
     this.#options.connect(attempt.aborter.signal).catch((thrown: unknown) => {
-      // Otherwise another attempt stands for this one by now, or nothing is wanted any more.
+      // Otherwise another attempt has replaced this one, or the search is over.
       if (this.#state === attempt) this.#onFailed(toTunlError(thrown, 'RELAY_LOST'));
     });
   }
@@ -158,16 +160,18 @@ export class LinkSearch {
   #onFailed(error: TunlError): void {
     this.#state = {is: 'resting'};
     const away = this.#away;
-    // A second link that was tried beside the first: as long as that one lives nothing is lost.
+    // The attempt was for a second link; nothing is lost while the first one works.
     if (away === undefined) return;
     switch (this.#options.judge(error)) {
-      case 'at-once':
+      case 'new-session':
+        this.#options.onNewSession(error);
         this.hurry();
         return;
       case 'later':
         this.#later(error, away);
         return;
-      case 'never':
+      case 'final':
+        this.#options.onFinal(error);
         return;
     }
   }
@@ -175,7 +179,7 @@ export class LinkSearch {
   #later(error: TunlError, away: Away): void {
     if (this.#state.is === 'over') return;
     const delayMs = this.#delay(error);
-    // An attempt beside the lost link is the next attempt already.
+    // An attempt that began beside the lost link is the next attempt.
     if (this.#state.is !== 'trying') this.#wait(delayMs);
     this.#tell(away, error, delayMs);
   }
@@ -183,9 +187,9 @@ export class LinkSearch {
   #delay(error: TunlError): number {
     const keptMs = this.#options.keptMs();
     const lastMs = keptMs === undefined ? Number.POSITIVE_INFINITY : keptMs - LAST_ATTEMPT_MS;
-    // Nothing to lose by haste any more.
+    // The streams are nearly lost: retry quickly.
     if (lastMs < LAST_WAIT_MS) return this.#backoff.next({capMs: LAST_WAIT_MS});
-    // An attempt that nobody answered was a wait by itself.
+    // An attempt without an answer took as long as a wait.
     const delayMs =
       error.code === 'RELAY_TIMEOUT'
         ? this.#backoff.nextUnanswered()
@@ -212,7 +216,7 @@ export class LinkSearch {
     this.#state = {is: 'waiting', timer: this.#clock.after(delayMs, () => this.#try())};
   }
 
-  /** Whatever is waited for or tried is no longer. */
+  /** Cancels the wait or the attempt. */
   #drop(): void {
     const state = this.#state;
     switch (state.is) {
@@ -221,7 +225,7 @@ export class LinkSearch {
         state.timer.cancel();
         return;
       case 'trying':
-        // Before the abort, which may be told of at once.
+        // Set first, because the abort may be reported at once.
         this.#state = {is: 'resting'};
         state.aborter.abort();
         return;

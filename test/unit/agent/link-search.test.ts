@@ -1,7 +1,8 @@
 // The search for a link alone: the clock stands still, and the test settles every attempt.
 
 import {describe, expect, test} from 'vitest';
-import {LinkSearch, type Verdict} from '../../../src/lib/agent/link-search.js';
+import {LinkSearch} from '../../../src/lib/agent/link-search.js';
+import type {Verdict} from '../../../src/lib/agent/verdict.js';
 import {Backoff} from '../../../src/lib/core/backoff.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -19,6 +20,7 @@ interface Attempt {
 /** Waits are 125, 250, 500 … ms: half of the upper bound of the back-off. */
 function setUp({
   judge = (): Verdict => 'later',
+  onVerdict = (_: Verdict): void => {},
   keptMs = (): number | undefined => undefined,
   random = (): number => 0.5,
 } = {}) {
@@ -39,6 +41,14 @@ function setUp({
         });
       }),
     judge: () => judge(),
+    onNewSession: (error) => {
+      heard.push(['new session', error.code]);
+      onVerdict('new-session');
+    },
+    onFinal: (error) => {
+      heard.push(['final', error.code]);
+      onVerdict('final');
+    },
     keptMs: () => keptMs(),
     onWaiting: (error, attempt, delayMs) => heard.push([error.code, attempt, delayMs]),
     onGaveUp: (cause) => heard.push(['gave up', cause?.code]),
@@ -110,32 +120,29 @@ test('attempts without an answer do not make the waits longer', async () => {
 });
 
 test('with another verdict the next attempt follows at once, or there is none', async () => {
-  let verdict: Verdict = 'at-once';
+  let verdict: Verdict = 'new-session';
   const {clock, search, attempts, latest, heard} = setUp({judge: () => verdict});
   search.begin(NEVER);
   await latest().fail(REFUSED);
   expect(attempts).toHaveLength(2);
-  verdict = 'never';
+  verdict = 'final';
   await latest().fail(REFUSED);
   clock.advance(60_000);
   expect(attempts).toHaveLength(2);
-  expect(heard).toEqual([]);
+  expect(heard).toEqual([
+    ['new session', 'RELAY_REFUSED'],
+    ['final', 'RELAY_REFUSED'],
+  ]);
 });
 
-test.each([['at-once'], ['later']] as const)(
-  'an owner that ends the search in its verdict gets no further attempt, whatever it returns (%s)',
+test.each([['new-session'], ['final']] as const)(
+  'an owner that ends the search when it hears of a verdict gets no further attempt (%s)',
   async (verdict) => {
-    const {clock, search, attempts, latest, heard} = setUp({
-      judge: () => {
-        search.end();
-        return verdict;
-      },
-    });
+    const {clock, search, attempts, latest} = setUp({judge: () => verdict, onVerdict: () => search.end()});
     search.begin(NEVER);
     await latest().fail(REFUSED);
     clock.advance(60_000);
     expect(attempts).toHaveLength(1);
-    expect(heard).toEqual([]);
     expect(clock.pending).toBe(0);
   },
 );

@@ -1,0 +1,345 @@
+// The agent's link to its relay: one session over as many links as it takes, at the places where the relay is.
+
+import {Backoff} from '../core/backoff.js';
+import {atMost, type Clock} from '../core/clock.js';
+import {TunlError, toTunlError} from '../core/errors.js';
+import {Link} from '../mux/link.js';
+import type {Session} from '../mux/session.js';
+import {offerStream, type StreamHandlers} from '../mux/stream-kinds.js';
+import {MalformedMessage} from '../protocol/fields.js';
+import type {Goaway, Welcome} from '../protocol/link-messages.js';
+import type {AgentEvents, AgentOptions, AwayState} from './agent-options.js';
+import {AgentSessions, type Resumable} from './agent-sessions.js';
+import type {Bindings} from './bindings.js';
+import {Greetings} from './greetings.js';
+import {LinkSearch} from './link-search.js';
+import {LinkTrial} from './link-trial.js';
+import {type Place, RelayPlaces} from './relay-places.js';
+import {isFinal, needsNewSession, type Verdict, verdictOn} from './verdict.js';
+
+type LinkOptions = Pick<
+  AgentOptions,
+  'software' | 'pool' | 'log' | 'dial' | 'identify' | 'successors' | 'wait' | 'keepForReplay'
+>;
+
+export interface AgentLinkOptions extends LinkOptions {
+  clock: Clock;
+  /** How long the link may be away, ms. */
+  mostAwayMs: number;
+  events: Pick<AgentEvents, 'onReconnecting' | 'onResumed' | 'onNotice'>;
+  /** Takes streams that the relay opens. */
+  onStream: StreamHandlers;
+  bindings: Pick<Bindings, 'hasServed' | 'unanswered' | 'bindAgain' | 'onControl' | 'tunnels'>;
+  /** A link is in use; the session has asked for its tunnels. */
+  onLinked: () => void;
+  /** No further attempt makes sense, or the relay has ended the session for good. The owner must call `end`. */
+  onOver: (why: TunlError) => void;
+}
+
+export class AgentLink {
+  readonly sessions: AgentSessions;
+  readonly #options: AgentLinkOptions;
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
+  readonly #search: LinkSearch;
+  readonly #places: RelayPlaces;
+  readonly #trial: LinkTrial;
+  readonly #greetings = new Greetings();
+  /** There was no link yet. */
+  #isFirst = true;
+  #link: Link | undefined;
+  #relayFeatures: readonly string[] = [];
+  #lostAt = 0;
+  /** Streams that were open when the link was lost. */
+  #streamsBefore = 0;
+
+  constructor(options: AgentLinkOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    const {pool, clock, onStream, keepForReplay = true} = options;
+    this.sessions = new AgentSessions({
+      pool,
+      clock,
+      keepForReplay,
+      sink: {
+        onOpen: (_, stream, about) => offerStream(onStream, stream, about, undefined),
+        onControl: (session, payload) => this.#onControl(session, payload),
+        onGoaway: (session, message) => this.#onGoaway(session, message),
+        onDetached: (session, error) => this.#onDetached(session, error),
+        onEnded: (session, error) => this.#onSessionEnded(session, error),
+      },
+    });
+    this.#trial = new LinkTrial(this.#clock);
+    this.#places = new RelayPlaces({
+      clock: this.#clock,
+      onHomeward: () => {
+        // While the link is away, only the relay with its session is tried.
+        if (this.#link === undefined) return false;
+        this.#search.hurry();
+        return true;
+      },
+    });
+    this.#backoff = new Backoff({clock: this.#clock});
+    this.#search = new LinkSearch({
+      clock: this.#clock,
+      backoff: this.#backoff,
+      connect: (signal) => this.#try(signal),
+      judge: (error) => this.#judge(error),
+      onNewSession: (error) => this.#giveUpSession(error),
+      onFinal: (error) => options.onOver(error),
+      keptMs: () => this.#keptMs(),
+      onWaiting: (error, attempt, delayMs) => {
+        const state = error.code === 'RELAY_LEAVING' ? 'leaving' : 'away';
+        this.tellWaiting(state, error, attempt, delayMs);
+      },
+      onGaveUp: (cause) => options.onOver(this.#gaveUp(cause)),
+    });
+  }
+
+  /** The link in use; undefined while it is away. */
+  get link(): Link | undefined {
+    return this.#link;
+  }
+
+  /** The session of the moment. It may be without a link. */
+  get session(): Session | undefined {
+    return this.sessions.current?.session;
+  }
+
+  /** Additions to the first form of the protocol that the relay of the last link supports. */
+  get relayFeatures(): readonly string[] {
+    return this.#relayFeatures;
+  }
+
+  /** Looks for the first link. */
+  begin(): void {
+    // Without `wait` there is one attempt, and the attempt has its own limits.
+    this.#search.begin(this.#options.wait ? this.#options.mostAwayMs : Number.POSITIVE_INFINITY);
+  }
+
+  /** As `Agent.nudge`. */
+  nudge(withinMs: number): void {
+    // `begin` decides alone how the first link is looked for.
+    if (this.#isFirst) return;
+    this.#link?.probe(withinMs);
+    this.#search.hurry();
+  }
+
+  /** Resets open streams. Resolves when the relays know of the end, or after GOODBYE_MS. */
+  end(): Promise<void> {
+    const gone = [this.sessions.linksGone(), this.#greetings.leave()];
+    const known = atMost(this.#clock, GOODBYE_MS, Promise.all(gone));
+    for (const session of this.sessions.takeAll()) session.close();
+    this.#link = undefined;
+    this.#search.end();
+    this.#places.end();
+    return known;
+  }
+
+  // ── Places ──
+
+  /** One attempt, at the next place. */
+  async #try(signal: AbortSignal): Promise<void> {
+    const place = this.#places.take();
+    try {
+      await this.#connect(signal, place);
+    } catch (error) {
+      // An aborted attempt says nothing about the place.
+      if (!signal.aborted) this.#failedAt(place);
+      throw error;
+    }
+  }
+
+  #failedAt(place: Place): void {
+    const {current} = this.sessions;
+    if (current === undefined || place.isHomeward) {
+      this.#places.failed(place);
+      return;
+    }
+    // Only the relay that has the session can resume it. For a relay elsewhere the agent waits a limited time.
+    if (place.url === undefined || this.#link !== undefined) return;
+    const awayMs = this.#clock.now() - this.#lostAt;
+    if (current.session.streamCount > 0 && awayMs < ELSEWHERE_AWAY_MS) return;
+    this.sessions.current = undefined;
+    current.session.destroy(new TunlError('RELAY_LOST'));
+    this.#places.homeFirst();
+  }
+
+  /** The agent is back at its own relay. The session elsewhere gets no new visitors. */
+  #leaveElsewhere(): void {
+    const {current} = this.sessions;
+    if (current === undefined) return;
+    for (const tunnel of this.#options.bindings.tunnels())
+      current.session.sendControl({type: 'unbind', tunnel});
+    for (const session of this.sessions.retire()) session.close();
+    this.sessions.closeWhenIdle(current.session);
+  }
+
+  // ── Links ──
+
+  /** One link, from the dial to the welcome. */
+  async #connect(signal: AbortSignal, place: Place): Promise<void> {
+    const {dial, software, identify} = this.#options;
+    const clock = this.#clock;
+    const carrier = await dial(signal, place.url);
+    if (signal.aborted) {
+      carrier.destroy();
+      throw new TunlError('ABORTED');
+    }
+    const link = new Link(carrier, {clock});
+    const resumed = place.isHomeward ? undefined : this.sessions.current;
+    let expired = false;
+    await this.#greetings.greet(
+      link,
+      {
+        software,
+        signal,
+        clock,
+        ...(identify === undefined ? {} : {identify}),
+        ...(resumed === undefined ? {} : {resume: {ticket: resumed.ticket, received: resumed.session}}),
+      },
+      (welcome, features) => {
+        expired = resumed?.session.ended ?? false;
+        if (expired) {
+          link.endWith('CLOSED', 'the session ended meanwhile');
+          return;
+        }
+        if (place.isHomeward) this.#leaveElsewhere();
+        this.#places.arrived(place);
+        this.#relayFeatures = features;
+        this.#attach(link, welcome, resumed);
+      },
+    );
+    // The session expired here while the relay agreed to resume it. The next attempt asks for a new session.
+    if (expired) throw new TunlError('RESUME_EXPIRED');
+  }
+
+  #attach(link: Link, welcome: Welcome, resumed: Resumable | undefined): void {
+    const absence = this.#search.found();
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    this.#link = link;
+    const current = resumed ?? this.sessions.begin(welcome);
+    const {session} = current;
+    current.resumeWindowMs = welcome.resumeWindowMs;
+    const resumedStreams = session.streamCount;
+    session.attach(link, welcome.received);
+    this.#trial.begin(session, resumed !== undefined);
+    if (resumed === undefined) this.#options.bindings.bindAgain();
+    this.#options.onLinked();
+    // If the link broke already, the next one is reported instead.
+    if (!isFirst && absence?.told && this.#link === link) {
+      const lost = Math.max(0, this.#streamsBefore - resumedStreams);
+      this.#options.events.onResumed(absence.awayMs, resumedStreams, lost);
+    }
+  }
+
+  #judge(error: TunlError): Verdict {
+    return verdictOn(error, {
+      isFirst: this.#isFirst,
+      waits: this.#options.wait ?? false,
+      hasSession: this.sessions.current !== undefined,
+      hasServed: this.#options.bindings.hasServed,
+      triedElsewhere: this.#places.triedElsewhere,
+    });
+  }
+
+  /** The relay does not have the session any more. Its streams are lost, its names are not. */
+  #giveUpSession(error: TunlError): void {
+    const {session} = this;
+    this.sessions.current = undefined;
+    session?.destroy(error);
+    if (this.#places.triedElsewhere) this.#places.homeFirst();
+  }
+
+  #gaveUp(cause: TunlError | undefined): TunlError {
+    if (this.#isFirst) return cause ?? new TunlError('RELAY_TIMEOUT');
+    return new TunlError('RELAY_LOST', {reason: `gave up: ${cause?.message ?? 'no answer'}`, cause});
+  }
+
+  /** Tells that visitors cannot come, and when the next attempt follows. */
+  tellWaiting(state: AwayState, error: TunlError, attempt: number, delayMs: number): void {
+    const {current} = this.sessions;
+    // Streams only wait when the link is lost: a relay that says goodbye, or refuses a tunnel, still has its link.
+    const streams = this.#link === undefined ? (current?.session.streamCount ?? 0) : 0;
+    const keptForMs = current?.resumeWindowMs ?? 0;
+    this.#options.events.onReconnecting({state, error, attempt, delayMs, streams, keptForMs});
+  }
+
+  /** How long the streams that wait for a link are still kept, ms. Undefined: no stream waits. */
+  #keptMs(): number | undefined {
+    const {current} = this.sessions;
+    if (current === undefined || current.session.streamCount === 0) return undefined;
+    return this.#lostAt + current.resumeWindowMs - this.#clock.now();
+  }
+
+  /** There was a link and now there is none. */
+  #lose(error: TunlError, streams: number): void {
+    this.#link = undefined;
+    this.#lostAt = this.#clock.now();
+    this.#streamsBefore = streams;
+    this.#options.log.info('link lost', {code: error.code, reason: error.message, streams});
+    // Nobody knows the tunnel's name yet, and a caller waits for it. Without `wait` it waits a limited time.
+    const isFirst = !this.#options.wait && this.#options.bindings.unanswered;
+    const {mostAwayMs} = this.#options;
+    this.#search.lost(error, isFirst ? Math.min(UNBOUND_AWAY_MS, mostAwayMs) : mostAwayMs);
+  }
+
+  // ── Sessions ──
+
+  #onControl(session: Session, payload: Buffer): void {
+    // The tunnel numbers of a retired session mean other tunnels now.
+    if (!this.sessions.isCurrent(session)) return;
+    try {
+      this.#options.bindings.onControl(payload);
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      session.onViolation(`a malformed control message: ${error.message}`);
+    }
+  }
+
+  /** The relay goes away on purpose. Its streams finish there; a new session begins where the relay says. */
+  #onGoaway(session: Session, {afterMs, relays}: Goaway): void {
+    if (!this.sessions.isCurrent(session)) return;
+    this.#options.log.info('the relay goes away', {afterMs, relays: relays.join(' ')});
+    const {followed, refused} = this.#options.successors?.judge(relays) ?? {followed: [], refused: undefined};
+    const {onNotice} = this.#options.events;
+    if (refused !== undefined) onNotice(refused.code, refused.message);
+    if (followed.length > 0)
+      onNotice('RELAY_LEAVING', `The relay sends this agent to ${followed.join(', ')}.`);
+    this.#places.sentTo(followed);
+    for (const session of this.sessions.retire()) session.close();
+    this.#link = undefined;
+    this.#streamsBefore = 0;
+    this.#search.sentAway(new TunlError('RELAY_LEAVING'), afterMs, this.#options.mostAwayMs);
+  }
+
+  #onDetached(session: Session, error: Error | undefined): void {
+    // Its relay goes away, so nobody can resume it.
+    if (this.sessions.isRetired(session)) session.destroy(new TunlError('RELAY_LOST'));
+    if (!this.sessions.isCurrent(session)) return;
+    if (this.#trial.end(session)) this.#backoff.proven();
+    this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.streamCount);
+  }
+
+  #onSessionEnded(session: Session, error: TunlError | undefined): void {
+    if (!this.sessions.forget(session)) return;
+    if (this.#places.servesElsewhere) this.#places.homeFirst();
+    // The resume window passed: the search that is under way asks for a new session.
+    if (this.#link === undefined) return;
+    const why = error ?? new TunlError('RELAY_LOST', {reason: 'the relay ended the session'});
+    // A session that broke is replaced by a new one, whichever side broke it.
+    const {hasServed} = this.#options.bindings;
+    if (isFinal(why, hasServed) && !needsNewSession(why)) this.#options.onOver(why);
+    else this.#lose(why, 0);
+  }
+}
+
+/** How long the agent waits for relays to acknowledge its end, ms. A relay that has gone, or is far behind, needs longer. */
+const GOODBYE_MS = 1_000;
+
+/** After so long without a link to a relay elsewhere its streams are given up, and the agent's own relay is tried, ms. */
+const ELSEWHERE_AWAY_MS = 60_000;
+
+/** How long a link may be away when it was lost before the relay answered the first bind, ms. */
+const UNBOUND_AWAY_MS = 10_000;
