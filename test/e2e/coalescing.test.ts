@@ -1,6 +1,5 @@
 // A browser may send a request for one name over an h2 connection of another name, if both have the same address and a
-// certificate
-// for both. No request may reach the upstream of another tunnel that way.
+// certificate for both. No request may reach the upstream of another tunnel that way.
 import {writeFile} from 'node:fs/promises';
 import {createServer} from 'node:http2';
 import {join} from 'node:path';

@@ -1,6 +1,5 @@
 // `page-server.js BYTES`: an upstream that sends one page of BYTES bytes on each connection and ends it. Byte N of the page
-// is
-// N modulo 251. It prints its port, and then the number of requests: 0, 500, 1000, …
+// is N modulo 251. It prints its port, and then the number of requests: 0, 500, 1000, …
 import {createServer} from 'node:net';
 
 const page = Buffer.from(Array.from({length: Number(process.argv[2])}, (_, i) => i % 251));

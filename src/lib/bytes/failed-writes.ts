@@ -9,8 +9,7 @@ type Done = (error?: Error | null) => void;
 
 /**
  * After the first write that fails, all writes of `socket` report success and do nothing; reading continues until the peer's
- * end
- * or a read that fails. `onFailed` is called once, with the system's code.
+ * end or a read that fails. `onFailed` is called once, with the system's code.
  */
 export function outliveFailedWrites(socket: Socket, onFailed: (code: string | undefined) => void): void {
   const {_write, _writev} = socket;

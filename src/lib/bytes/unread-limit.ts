@@ -17,8 +17,7 @@ const CHUNK_BYTES = 16 * 1024;
 export interface UnreadHolder {
   /**
    * The bytes received from the peer, the part of them that the socket has not taken, and the bytes read from the socket that
-   * wait for
-   * the peer's credit.
+   * wait for the peer's credit.
    */
   readonly stream: {readonly bytesIn: number; readonly unreadBytes: number; readonly heldBytes: number};
   /** Ends the stream and frees its memory. */

@@ -1,14 +1,14 @@
-// A command in the background: in a session of its own, its output in a file, its first word awaited.
+// Starts a command in the background: in a separate session, with its output in a file, and waits for its first message.
 
 import {type ChildProcess, spawn} from 'node:child_process';
 import {open} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
 import {isBackgroundId} from './roster.js';
 
-/** In the environment of a command that runs in the background: its id. */
+/** The environment variable that gives a command in the background its id. */
 const VARIABLE = 'TUNL_BACKGROUND';
 
-/** The package's own command: the script of this process may be another program, which has tunl as a library. */
+/** The package's own command: the script of this process may be another program, which uses tunl as a library. */
 const COMMAND = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../../../bin/dev.js' : '../../../bin/run.js', import.meta.url),
 );
@@ -17,7 +17,7 @@ export interface Background {
   readonly child: ChildProcess;
   /** The first message of the command; undefined when it ended without one. */
   readonly first: Promise<unknown>;
-  /** Lets it go on alone. */
+  /** Detaches from the process. */
   release(): void;
 }
 
@@ -52,14 +52,14 @@ export async function startInBackground(
   }
 }
 
-/** The id of this process when it is the one in the background. Taken out: what it starts is not. */
+/** The id of this process when it is in the background. The variable is removed, so that child processes do not get it. */
 export function takeBackgroundId(): string | undefined {
   const id = process.env[VARIABLE];
   delete process.env[VARIABLE];
   return id !== undefined && isBackgroundId(id) && process.send !== undefined ? id : undefined;
 }
 
-/** The first word to the command in the foreground; it may have gone. */
+/** Sends the first message to the command in the foreground, which may be gone. */
 export async function sayFirst(message: object): Promise<void> {
   if (!process.connected) return;
   await new Promise<void>((resolve) => {

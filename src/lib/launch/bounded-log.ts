@@ -1,7 +1,7 @@
 // The log of a process in the background: two files of bounded size, whatever the process and its program print.
 //
-// The process's own stderr is the file, so that a crash of Node itself lands in it, too. Descriptors cannot be pointed to
-// another file from JavaScript; the file is therefore copied aside and emptied by the process that writes to it.
+// The process's own stderr is the file, so a crash message of Node itself goes there, too. JavaScript cannot point a
+// descriptor to another file, so the process that writes to the file copies it and then empties it.
 
 import {copyFileSync, fstatSync, ftruncateSync, renameSync, rmSync} from 'node:fs';
 import {readdir} from 'node:fs/promises';
@@ -12,9 +12,9 @@ const MAX_BYTES = 2 * 1024 * 1024;
 
 /** The file with the log's content before it was last emptied. */
 export interface OlderLog {
-  /** How often the log was emptied; 0: never. */
+  /** How often the log was emptied. */
   readonly generation: number;
-  /** Undefined: there is none. */
+  /** Undefined: there is no older file. */
   readonly path: string | undefined;
 }
 
@@ -31,12 +31,12 @@ export class BoundedLog {
     this.#maxBytes = maxBytes;
   }
 
-  /** To be called before each write. Never throws: a log that cannot be kept must not end a tunnel. */
+  /** Must be called before each write. Never throws, because a log that cannot be kept must not end a tunnel. */
   makeRoom(): void {
     try {
       if (fstatSync(this.#fd).size >= this.#maxBytes) this.#begin(this.#generation + 1);
     } catch {
-      // No disk, or no such file any more: the next write says so, or is lost.
+      // The disk is full, or the file is gone: the next write reports that, or is lost.
     }
   }
 
@@ -46,11 +46,11 @@ export class BoundedLog {
     try {
       copyFileSync(this.#path, draft);
     } finally {
-      // Also on a full disk: the bound matters more than the lines.
+      // Also on a full disk, because the bound is more important than the lines.
       ftruncateSync(this.#fd, 0);
       this.#generation = generation;
     }
-    // Readers look for the new name when they find the log shorter than it was.
+    // Readers look for the new name when they find that the log has become shorter.
     renameSync(draft, older);
     rmSync(`${this.#path}.${generation - 1}`, {force: true});
   }

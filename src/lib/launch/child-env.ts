@@ -1,6 +1,6 @@
-// The environment of started programs.
+// The environment of the programs that tunl starts.
 
-/** Removes the relay's token: a person who gets into the program must not find it. */
+/** Removes the relay's token: a visitor who gets into the program must not find it. */
 export function childEnv(env: Readonly<NodeJS.ProcessEnv> = process.env): NodeJS.ProcessEnv {
   const {TUNL_TOKEN: _, ...rest} = env;
   return rest;

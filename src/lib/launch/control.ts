@@ -1,4 +1,4 @@
-// The control socket of a process in the background: one request in one line of JSON, one answer, and the end.
+// The control socket of a process in the background: one request in one line of JSON, one answer, then the end.
 
 import {chmodSync, closeSync, openSync, rmSync} from 'node:fs';
 import {connect, createServer, type Server, type Socket} from 'node:net';
@@ -8,19 +8,19 @@ import {checkStateSocket} from '../core/state-trust.js';
 
 export type ControlRequest =
   | {do: 'status'}
-  /** The end comes so long from now. */
+  /** The new end is so long from now. */
   | {do: 'extend'; expiresMs: number}
-  /** As Ctrl+C would; `reason` is kept with the end. */
+  /** Like Ctrl+C; `reason` is recorded with the end. */
   | {do: 'stop'; reason?: string}
-  /** A target as a command line has it; a path in it is absolute. */
+  /** A target in the syntax of the command line; a path in it is absolute. */
   | {do: 'add'; name: string; subdomain?: string; target: string; tcp: boolean}
-  /** Without a time, that of the command. */
+  /** Without a time, that of the command applies. */
   | {do: 'remove'; name: string; drainTimeoutMs?: number};
 
 export type ControlAnswer = {ok: true} & Record<string, unknown>;
 
 /**
- * Undefined where the request is none for this process. What it throws is the answer.
+ * Undefined for a request that this process does not support. A thrown error becomes the answer.
  *
  * @param gone aborts when nobody waits for the answer any more
  */
@@ -29,25 +29,25 @@ export type Answer = (
   gone: AbortSignal,
 ) => ControlAnswer | undefined | Promise<ControlAnswer | undefined>;
 
-/** Of a request and of an answer. */
+/** The limit of a request and of an answer. */
 const MAX_BYTES = 8 * 1024;
 const MAX_REASON_CHARS = 200;
-/** An answer fits into its bytes with an error of this length. */
+/** An answer with an error of this length still fits into MAX_BYTES. */
 const MAX_ERROR_CHARS = 1_000;
-/** A hundred years; what is longer overflows a date sooner or later. */
+/** A hundred years; a longer time would overflow a date. */
 const MAX_EXPIRES_MS = 100 * 365 * 86_400_000;
-/** Only the same user gets as far as this; a script that forgets to close must not hold the process's descriptors. */
+/** Only the same user can connect; a script that does not close its connections must not use up the process's descriptors. */
 const MAX_CONNECTIONS = 16;
 const CONNECTION_MS = 5_000;
-/** `sun_path` has 104 to 108 bytes with its end. */
+/** `sun_path` has 104 to 108 bytes, with the end. */
 const MAX_PATH_BYTES = 100;
 
 export interface Control {
-  /** The last thing: the socket's file goes. */
+  /** Removes the socket's file, as the last action. */
   closeSync(): void;
 }
 
-/** Undefined where there can be no socket: everything but the status works by signals, too. */
+/** Undefined when no socket is possible: everything but the status also works with signals. */
 export async function serveControl(
   folder: string,
   name: string,
@@ -71,9 +71,9 @@ export async function serveControl(
 }
 
 /**
- * Undefined: nobody answers there within the time.
+ * Undefined: there is no answer within the time.
  *
- * @throws TunlError what the process answers with; STATE_DIR where the socket is somebody else's
+ * @throws TunlError the error that the process answers; STATE_DIR when the socket belongs to another user
  */
 export async function askControl(
   folder: string,
@@ -106,7 +106,7 @@ export async function askControl(
 function serve(socket: Socket, answer: Answer): void {
   socket.on('error', () => {});
   const gone = new AbortController();
-  // The request has this long to arrive, and so has the answer. What is done in between has limits of its own.
+  // The time limit for the request, and again for the answer. The work in between has its own limits.
   let timer = setTimeout(() => socket.destroy(), CONNECTION_MS).unref();
   socket.once('close', () => {
     clearTimeout(timer);
@@ -141,7 +141,7 @@ function readError(value: unknown): TunlError {
   });
 }
 
-/** The first line; undefined for one that is too long. Called at most once. */
+/** Reads the first line; undefined for one that is too long. `done` is called at most once. */
 function readLine(socket: Socket, done: (line: string | undefined) => unknown): void {
   const pieces: Buffer[] = [];
   let bytes = 0;
@@ -199,11 +199,11 @@ function isWord(value: unknown): value is string {
 
 interface Place {
   readonly path: string;
-  /** The path is not in use any more. */
+  /** Frees the descriptor of the folder. */
   release(): void;
 }
 
-/** A path that a socket can have: through the folder's descriptor where the whole one is too long. */
+/** A path for a socket: through the folder's descriptor when the whole path is too long. */
 function placeOf(folder: string, name: string): Place | undefined {
   const path = join(folder, name);
   if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return {path, release: () => {}};
@@ -216,7 +216,7 @@ function placeOf(folder: string, name: string): Place | undefined {
   }
 }
 
-/** The file is made in the call itself, with this mode: at no moment can other users connect. */
+/** The call itself makes the file with this mode, so other users can never connect. */
 async function listenPrivately(server: Server, path: string): Promise<void> {
   const listening = new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -1,4 +1,4 @@
-// The clipboard and the browser of the desktop that tunl runs on, where there is one.
+// Uses the clipboard and the browser of the desktop, if there is one.
 
 import {spawn} from 'node:child_process';
 import {rmSync} from 'node:fs';
@@ -24,10 +24,10 @@ const CLIPBOARDS: readonly Tool[] = [
 
 /** A clipboard tool ends within this time, or hangs on a desktop that does not answer, ms. */
 const COPY_MS = 2_000;
-/** A command that opens a browser fails within this time, or has become the browser, ms. */
+/** A command that opens a browser fails within this time, or runs as the browser, ms. */
 const OPEN_MS = 3_000;
 
-/** How long a browser may take to read the page that leads it on, s. */
+/** How long a browser may take to read the page that redirects it, s. */
 const PAGE_S = 30;
 
 /** False when no tool took it. */
@@ -41,10 +41,11 @@ export async function copy(text: string, env: Environment = process.env): Promis
 }
 
 /**
- * Undefined when a browser was started, otherwise the reason why not. An address with a secret is passed in a private file
- * that redirects to it, because everybody on the machine can read command lines.
+ * Undefined when a browser was started, otherwise the reason of the failure. An address with a secret is passed in a private
+ * file that redirects to it, because everybody on the machine can read command lines.
  *
- * @param stays true when this process lives until the browser has read that file; the file is removed at its end at the latest.
+ * @param stays true when this process lives until the browser has read that file; the file is removed at its end at the
+ * latest.
  */
 export async function openInBrowser(
   address: string,
@@ -71,8 +72,9 @@ function hasDesktop(env: Environment): boolean {
 }
 
 /**
- * Starts a process that may live as long as the desktop: it holds the clipboard, or is the browser. It gets a session of its
- * own, so that Ctrl+C does not reach it, and no pipe, so that nothing waits for it.
+ * Starts a process that may live as long as the desktop: it holds the clipboard, or is the browser. It has a separate
+ * session,
+ * so that Ctrl+C does not reach it, and no pipe, so that nothing waits for it.
  */
 function handOver(tool: {
   bin: string;

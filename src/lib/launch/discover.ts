@@ -7,7 +7,7 @@ const SETTLE_MS = 400;
 const INSPECTOR_PORT = 9229;
 
 /**
- * The port to expose among those that a program listens on: one that it names in its output (dev servers print their
+ * Chooses the port to expose among those that a program listens on: one that its output names (dev servers print their
  * address), else the lowest. `sure` when nothing could change the choice.
  */
 export function choosePort(
@@ -30,7 +30,7 @@ export interface DiscoverOptions {
   readonly now?: () => number;
 }
 
-/** Returns the places for `untilReady`; none until the program's ports are known. */
+/** Returns the places for `untilReady`; empty until the program's ports are known. */
 export function discoverPlaces(options: DiscoverOptions): () => Promise<readonly Place[]> {
   const now = options.now ?? (() => performance.now());
   let known = '';

@@ -1,20 +1,20 @@
-// The file of a process in the background: one small file an id, written by that process when it is up and when it ends.
+// The file of a process in the background: one small file for each id, written by that process at its start and its end.
 
 import {closeSync, fsyncSync, openSync, renameSync, writeFileSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import {checkStateFile} from '../core/state-trust.js';
 import {isProcessRecord, type ProcessRecord, type System} from './process-record.js';
 
-/** `left`: at once, without the drain. `unknown`: it ended without a word, by SIGKILL or with its machine. */
+/** `left`: at once, without the drain. `unknown`: killed (SIGKILL), or its machine was restarted. */
 export type EndCause = 'stopped' | 'expired' | 'idle' | 'exited' | 'failed' | 'left' | 'unknown';
 
 export interface End {
   readonly why: EndCause;
-  /** ISO 8601; absent where it ended without a word. */
+  /** ISO 8601; absent when the cause is unknown. */
   readonly at?: string;
   /** The code of an error. */
   readonly code?: string;
-  /** In words: of an error, or of whoever stopped it. */
+  /** In words: the message of an error, or the reason of a stop. */
   readonly message?: string;
   readonly exitCode?: number;
 }
@@ -29,21 +29,21 @@ export interface ListedAddress {
 export interface BackgroundTunnel {
   readonly id: string;
   readonly pid: number;
-  /** Tells the process from a later one with the same pid. */
+  /** Distinguishes the process from a later one with the same pid. */
   readonly processStart: string;
-  /** Where the pid means this process: containers may share the state folder. */
+  /** The system in which the pid is valid: containers may share the state folder. */
   readonly system?: System | undefined;
   /** ISO 8601. */
   readonly startedAt: string;
-  /** The words of the command line; secrets have no place there. */
+  /** The command line, without secrets. */
   readonly command: readonly string[];
   readonly address: string;
-  /** Those that run now, or ran last; absent for a relay. */
+  /** The tunnels that run now, or ran last; absent for a relay. */
   readonly tunnels?: readonly ListedAddress[];
   readonly expiresAt?: string;
-  /** How long its visitors may finish when it is stopped. */
+  /** How long its visitors may take to finish when it is stopped. */
   readonly drainTimeoutMs?: number;
-  /** Absent while it runs, and where it ended without a word. */
+  /** Absent while it runs, and when the cause of its end is unknown. */
   readonly end?: End;
 }
 
@@ -57,7 +57,7 @@ const CAUSES: readonly unknown[] = [
   'unknown',
 ] satisfies EndCause[];
 
-/** @throws TunlError STATE_DIR where somebody else may have written it. */
+/** @throws TunlError STATE_DIR when another user may have written it. */
 export async function readEntry(path: string, id: string): Promise<BackgroundTunnel | undefined> {
   await checkStateFile(path);
   try {
@@ -68,7 +68,7 @@ export async function readEntry(path: string, id: string): Promise<BackgroundTun
   }
 }
 
-/** For the last thing that a process does: nothing asynchronous runs any more. Never throws. */
+/** For the last action of a process, when nothing asynchronous runs any more. Never throws. */
 export function writeEntrySync(path: string, entry: BackgroundTunnel): void {
   const draft = `${path}.draft`;
   try {
@@ -81,7 +81,7 @@ export function writeEntrySync(path: string, entry: BackgroundTunnel): void {
     }
     renameSync(draft, path);
   } catch {
-    // A full disk, or a folder that was removed: an end is told as one without a word.
+    // A full disk, or a removed folder: the end is then shown as unknown.
   }
 }
 

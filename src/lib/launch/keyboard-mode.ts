@@ -1,6 +1,6 @@
-// A terminal that hands over single keys: without echo, without waiting for Enter, but with Ctrl+C and Ctrl+Z as the kernel
-// knows them. Node's own raw mode takes those away, and leaves the terminal raw when its process is killed. So `stty` sets
-// it, by way of a small shell that outlives this process for the moment that it takes to put the terminal back.
+// Terminal mode for single keys: without echo, without waiting for Enter, but the kernel still handles Ctrl+C and Ctrl+Z.
+// Node's own raw mode disables those, and leaves the terminal raw when the process is killed. So `stty` sets the mode, in a
+// small shell that outlives this process for the time that it needs to restore the terminal.
 
 import {type ChildProcess, spawn} from 'node:child_process';
 import {createInterface, type Interface} from 'node:readline';
@@ -8,9 +8,9 @@ import type {Writable} from 'node:stream';
 import {childEnv} from './child-env.js';
 
 /**
- * Reads words on its descriptor 3, and answers each: `on` sets the mode if the terminal is this process group's (else
- * setting it would be in the way of the shell that has it), `off` puts back what was there.
- * At the end of its input it puts back what was there, unless somebody did already: a shell that is editing a line, or Node.
+ * Reads words on descriptor 3 and answers each: `on` sets the mode if this process group is in the foreground of the terminal
+ * (otherwise the shell would be disturbed), `off` restores the old mode. At the end of its input it restores the old mode,
+ * unless another program has set one already: a shell that edits a line, or Node.
  */
 const SCRIPT = `
 trap '' INT TERM HUP QUIT TSTP TTIN TTOU
@@ -50,17 +50,17 @@ export class KeyboardMode implements Disposable {
     this.#shell.unref();
   }
 
-  /** False when the terminal is somebody else's at the moment, or there is no `stty`. */
+  /** False when another process group has the terminal, or `stty` is missing. */
   on(): Promise<boolean> {
     return this.#ask('on');
   }
 
-  /** The terminal is as it was. */
+  /** Restores the terminal. */
   off(): Promise<boolean> {
     return this.#ask('off');
   }
 
-  /** The terminal is as it was, soon. */
+  /** Restores the terminal soon. */
   [Symbol.dispose](): void {
     this.#words.end();
     this.#answers.close();

@@ -17,15 +17,16 @@ import {spawnProgram} from './spawn.js';
 
 export interface LaunchOptions {
   /**
-   * Or what brings the tunnel up: called first for a program that needs its name, else as soon as the program has been
-   * started, because dialling keeps this process busy. Not called when there is nothing to start.
+   * The tunnel's public address, or a function that opens the tunnel. The function is called first for a program that needs
+   * its name, else as soon as the program has started, because dialling keeps this process busy. It is not called when there
+   * is no program to start.
    */
   readonly public: PublicSide | (() => Promise<PublicSide>);
-  /** Where it has to listen. Default: a free port, or for a program that chooses by itself the one that it opens. */
+  /** The port that the program must use. Default: a free port, or for a program that chooses, the port that it opens. */
   readonly port?: number;
   /** Programs keep host keys and their run folders here. */
   readonly stateDir: string;
-  /** Another executable than the ones that are looked for. */
+  /** The executable to use instead of the candidates. */
   readonly bin?: string;
   /** Default: this process's. */
   readonly env?: Readonly<NodeJS.ProcessEnv>;
@@ -41,15 +42,15 @@ export interface LaunchOptions {
 }
 
 /**
- * Resolves when the program has been started; `ready` of the result tells when it answers. Rejects when there is nothing
- * to start: PROGRAM_MISSING, PROGRAM_PORT_TAKEN, FOLDER_MISSING, what the program's own preparation finds.
+ * Resolves when the program has started; `ready` of the result resolves when it answers. Rejects when it cannot
+ * start: PROGRAM_MISSING, PROGRAM_PORT_TAKEN, FOLDER_MISSING, or an error of the program's own preparation.
  */
 export async function launch(program: Program, options: LaunchOptions): Promise<RunningProgram> {
   const {signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
   const env = options.env ?? process.env;
   const graceMs = options.graceMs ?? program.graceMs ?? 5_000;
-  // The import is ready when the program has been found. A failure shows at its first use.
+  // The import runs while the program is looked for. A failure shows at its first use.
   loadExeca().catch(() => {});
   const early = program.needsName ? sideOf(options) : undefined;
   const found = await find(program, env, options.bin);
@@ -101,7 +102,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
   }
 }
 
-/** Settles with the tunnel's names; rejects with why there are none, or when all is given up. Never unhandled. */
+/** Settles with the tunnel's names; rejects with the reason when there are none, or on abort. Never unhandled. */
 function sideOf({public: given, signal}: LaunchOptions): Promise<PublicSide> {
   const side = new Promise<PublicSide>((resolve, reject) => {
     const abort = () => reject(new TunlError('ABORTED'));

@@ -1,4 +1,4 @@
-// Keeps the end of a program's output, limited in lines and bytes, without the secrets that the program was given.
+// Keeps the end of a program's output, limited in lines and bytes, without the program's secrets.
 import {StringDecoder} from 'node:string_decoder';
 import {stripVTControlCharacters} from 'node:util';
 
@@ -17,7 +17,7 @@ export function redact(text: string, secrets: readonly string[]): string {
   return result;
 }
 
-/** One of the program's two outputs, cut into lines. Of a line that does not end, the last `maxPartial` characters stay. */
+/** One of the program's two outputs, cut into lines. Of a line without an end, the last `maxPartial` characters stay. */
 class LineReader {
   readonly #decoder = new StringDecoder('utf8');
   readonly #maxPartial: number;
@@ -42,8 +42,8 @@ export type OutputName = 'stdout' | 'stderr';
 export type OutputSink = (text: string, stream: OutputName) => void;
 
 /**
- * Passes the output on as text. Where there are secrets it goes line by line, so that none can hide on a chunk's boundary;
- * without secrets nothing is held back, and prompts and progress bars look as they should.
+ * Passes on the output as text. With secrets it goes line by line, so that none can be split between chunks;
+ * without secrets nothing is held back, so prompts and progress bars appear at once.
  */
 export function passOn(
   sink: OutputSink,
@@ -76,7 +76,7 @@ export class OutputTail {
     for (const line of this.#readers[stream].read(tail)) this.#keep(line);
   }
 
-  /** The last lines, oldest first, unfinished ones included; printable, without colours and secrets. */
+  /** The last lines, oldest first, with unfinished ones; printable, without colours and secrets. */
   lines(count = MAX_LINES): string[] {
     return [...this.#lines, this.#readers.stdout.partial, this.#readers.stderr.partial]
       .map((line) => redact(stripVTControlCharacters(line).replaceAll(CONTROL, ''), this.#secrets).trimEnd())

@@ -1,7 +1,7 @@
-// Whether a request has the password: HTTP Basic credentials, or the cookie that the first good ones are answered with.
+// Checks whether a request has the password: HTTP Basic credentials, or the cookie that the answer to them sets.
 //
-// All visitors of a tunnel come from one address, so that wrong passwords are counted together. Someone who tries many of
-// them keeps new visitors out for a while; a browser that is already inside has the cookie and is not counted.
+// All visitors of a tunnel come from one address, so wrong passwords are counted together. Someone who tries many of
+// them keeps new visitors out for a while; a browser that is already logged in has the cookie and is not counted.
 import {createHash, randomBytes, timingSafeEqual} from 'node:crypto';
 import type {IncomingHttpHeaders} from 'node:http';
 
@@ -14,7 +14,7 @@ export interface PasswordCheckOptions {
   readonly now?: () => number;
 }
 
-/** `cookie` and `password` are allowed. `none`: no credentials were given. `many`: too many wrong ones were given lately. */
+/** `cookie` and `password` are allowed. `none`: no credentials. `many`: too many wrong passwords lately. */
 export type Verdict = 'cookie' | 'password' | 'none' | 'wrong' | 'many';
 
 export interface Refusal {
@@ -30,7 +30,7 @@ const WRONG_EVERY_MS = 2_000;
 const COOKIE = '__Host-tunl';
 
 export class PasswordCheck {
-  /** The value of `set-cookie`. A browser sends it back over TLS and to this host alone. */
+  /** The value of `set-cookie`. A browser sends it back only over TLS and only to this host. */
   readonly cookie: string;
   readonly #expected: Buffer;
   readonly #cookieValue: Buffer;
@@ -50,11 +50,11 @@ export class PasswordCheck {
   }
 
   judge({cookie, authorization}: IncomingHttpHeaders): Verdict {
-    // Digests have one length, so that the comparison tells nothing, the length included.
+    // Digests have one length, so the comparison reveals nothing, not even the length.
     if (cookiesIn(cookie).some((value) => timingSafeEqual(digest(value), this.#cookieValue))) return 'cookie';
     if (authorization === undefined) return 'none';
     this.#count();
-    // Before the comparison: a guess that comes too early learns nothing, even if it is right.
+    // Before the comparison: a guess that comes too early gets no information, even if it is right.
     if (this.#left < 1) return 'many';
     if (timingSafeEqual(digest(authorization), this.#expected)) return 'password';
     this.#left -= 1;
@@ -90,7 +90,7 @@ export function basic(user: string, password: string): string {
   return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 }
 
-/** The head of a refusal, for a socket that asked for an upgrade. */
+/** The head of a refusal, for a socket with an upgrade request. */
 export function refusalHead({status, reason, headers}: Omit<Refusal, 'text'>): string {
   const lines = Object.entries({...headers, connection: 'close', 'content-length': '0'}).map(
     ([name, value]) => `${name}: ${value}\r\n`,

@@ -1,7 +1,7 @@
-// A password in front of a program that takes none but by its arguments, where everybody on the machine could read it.
+// A password in front of a program that accepts one only in its arguments, where everybody on the machine could read it.
 //
-// HTTP on a loopback port → the program's Unix socket, for requests with the right credentials only. Each request is
-// checked, not each connection: something between visitor and relay may carry several visitors' requests on one.
+// HTTP on a loopback port → the program's Unix socket, only for requests with the right credentials. Each request is
+// checked, not each connection: a proxy between visitor and relay may send several visitors' requests on one connection.
 import type {IncomingMessage} from 'node:http';
 import {connect, type Socket} from 'node:net';
 import {createServer, request} from '../core/node-http.js';

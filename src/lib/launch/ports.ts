@@ -8,8 +8,8 @@ import {type Family, membersOf} from './processes.js';
 import {run} from './run.js';
 
 /**
- * Below every platform's range for outgoing connections (Linux from 32768, others from 49152): a port of that range is
- * free now and may be anybody's by the time a program that takes seconds to start listens on it.
+ * Below every platform's range for outgoing connections (Linux from 32768, others from 49152): a port in that range may be
+ * free now and in use when a program that takes seconds to start listens on it.
  */
 const FIRST_PORT = 10_000;
 const LAST_PORT = 32_000;
@@ -48,7 +48,7 @@ export function accepts(host: string, port: number, timeoutMs = 1_000): Promise<
   });
 }
 
-/** Returns false only for an address in use: missing IPv6 or a privileged port tell nothing about a listener. */
+/** Returns false only for an address in use: missing IPv6 or a privileged port say nothing about a listener. */
 function canListen(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
@@ -82,14 +82,14 @@ async function socketsOf(pid: number): Promise<string[]> {
   return targets.flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []);
 }
 
-/** `-F n` prints one field a line; names look like `*:3000`, `127.0.0.1:3000`, `[::1]:3000`. */
+/** `-F n` prints one field on each line; names look like `*:3000`, `127.0.0.1:3000`, `[::1]:3000`. */
 async function portsByLsof(family: Family): Promise<number[]> {
   const args = ['-nP', '-a', '-g', String(family.group), '-iTCP', '-sTCP:LISTEN', '-F', 'n'];
   const {stdout} = await run('lsof', args);
   return portsInLsof(stdout);
 }
 
-/** @internal Apart for its test: the way of macOS is tested on Linux. */
+/** @internal Separate, so that Linux can test the code for macOS. */
 export function portsInLsof(text: string): number[] {
   return text.split('\n').flatMap((line) => {
     const port = /^n.*:(\d+)$/.exec(line)?.[1];

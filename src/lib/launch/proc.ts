@@ -5,7 +5,7 @@ import {parseStat} from '../core/process-stat.js';
 export interface ProcessFacts {
   readonly parent: number;
   readonly group: number;
-  /** The start time: it tells the process from a later one with the same pid, until the system restarts. */
+  /** The start time: it distinguishes the process from a later one with the same pid, until the system restarts. */
   readonly start: string;
 }
 
@@ -14,14 +14,14 @@ export async function pidsOf(): Promise<number[]> {
   return names.map(Number).filter(Number.isInteger);
 }
 
-/** A zombie has ended; in a container nobody may ever ask for it. */
+/** A zombie has ended; in a container it may never be reaped. */
 export async function factsOf(pid: number): Promise<ProcessFacts | undefined> {
   const {state, parent, group, start} = parseStat(await readProc(pid, 'stat'));
   if (state === '' || state === 'Z' || state === 'X') return undefined;
   return {parent: Number(parent), group: Number(group), start};
 }
 
-/** The user who started it: a setuid program runs with the rights of another one, and still belongs to this one. */
+/** The user who started it: a setuid program has the rights of another user, and still belongs to this one. */
 export async function realUidOf(pid: number): Promise<number | undefined> {
   return (await uidsOf(pid))[0];
 }
@@ -32,7 +32,7 @@ export async function uidsOf(pid: number): Promise<number[]> {
   return uids === undefined ? [] : uids.trim().split('\t').map(Number);
 }
 
-/** `NAME=value` for each variable that it was started with; none of a process of somebody else. */
+/** `NAME=value` for each variable of its start; empty for a process of another user. */
 export async function environmentOf(pid: number): Promise<string[]> {
   return (await readProc(pid, 'environ')).split('\0');
 }

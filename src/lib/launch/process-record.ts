@@ -1,44 +1,44 @@
 // Records the process that owns something in the state folder, so that others can tell whether it still runs. Containers or
-// machines may share the folder, and see each other's processes under other numbers or not at all.
+// machines may share the folder, and see each other's processes under other pids or not at all.
 import {readFile, readlink, utimes} from 'node:fs/promises';
 import {hostname, uptime} from 'node:os';
 import {createHash} from '../core/node-crypto.js';
 import {factsOf} from './proc.js';
 import {run} from './run.js';
 
-/** Where process numbers mean the same processes. */
+/** The system in which a pid is valid. */
 export interface System {
-  /** One run of one kernel; '' where none is told. */
+  /** One boot of one kernel; '' when unknown. */
   readonly boot: string;
-  /** The namespace of process numbers; '' where /proc shows those of another one. */
+  /** The pid namespace; '' when /proc shows the processes of another one. */
   readonly namespace: string;
-  /** The machine or container over its reboots, as a hash. */
+  /** The machine or container across reboots, as a hash. */
   readonly host: string;
 }
 
 export interface ProcessRecord {
   readonly pid: number;
-  /** As the system writes it: tells the process from a later one with its pid. */
+  /** In the system's format: distinguishes the process from a later one with its pid. */
   readonly start: string;
-  /** Undefined where there are no namespaces: only one system uses the folder. */
+  /** Undefined without namespaces: only one system uses the folder. */
   readonly system?: System | undefined;
 }
 
-/** `unknown`: it belongs to a system whose processes cannot be seen from here. */
+/** `unknown`: the processes of its system are not visible from here. */
 export type Life = 'running' | 'ended' | 'unknown';
 
 export interface Sight {
   readonly system: System | undefined;
   readonly now: number;
   readonly bootedAt: number;
-  /** The time of the last sign of life of the process; see `keepFresh`. */
+  /** The time of the process's last sign of life; see `keepFresh`. */
   readonly touchedAt: number;
-  /** The start of the process that has the record's pid here; '' for none. */
+  /** The start of the process with the record's pid here; '' for none. */
   readonly start: string;
 }
 
 const SIGN_EVERY_MS = 3_600_000;
-/** A record without a sign of life for this long is given up; no machine sleeps longer. */
+/** A record without a sign of life for this long is given up; machines do not sleep longer. */
 const FORGOTTEN_MS = 30 * 24 * SIGN_EVERY_MS;
 
 export function judgeLife(record: ProcessRecord, sight: Sight): Life {
@@ -48,7 +48,7 @@ export function judgeLife(record: ProcessRecord, sight: Sight): Life {
   if (there !== undefined && here !== undefined) {
     const sameHost = there.host === here.host;
     if (there.boot !== here.boot || (here.boot === '' && !sameHost)) {
-      // Two machines may have the same identity: a sign of life since this machine started comes from another one.
+      // Two machines may have the same identity: a sign of life after this machine's start comes from the other one.
       return sameHost && sight.touchedAt < sight.bootedAt ? 'ended' : forgotten;
     }
     if (there.namespace !== here.namespace || here.namespace === '') return forgotten;
@@ -56,7 +56,7 @@ export function judgeLife(record: ProcessRecord, sight: Sight): Life {
   return sight.start !== '' && sight.start === record.start ? 'running' : 'ended';
 }
 
-/** @param touchedAt ms; of the file that holds the record */
+/** @param touchedAt ms; the time of the file with the record */
 export async function lifeOf(record: ProcessRecord, touchedAt: number): Promise<Life> {
   const [system, start] = await Promise.all([thisSystem(), startOf(record.pid)]);
   const now = Date.now();
@@ -68,7 +68,7 @@ export async function thisProcess(): Promise<ProcessRecord> {
   return {pid: process.pid, start, ...(system !== undefined && {system})};
 }
 
-/** Gives a sign of life by the file's time, once an hour, until the file is gone. */
+/** Updates the file's time once an hour as a sign of life, until the file is gone. */
 export function keepFresh(path: string): void {
   const timer = setInterval(() => {
     const now = new Date();
@@ -105,13 +105,13 @@ async function thisSystem(): Promise<System | undefined> {
   const host = createHash('sha256').update(`tunl\n${machine.trim()}\n${hostname()}`);
   return {
     boot: boot.trim(),
-    // A /proc that was mounted for another namespace shows other processes under these numbers.
+    // A /proc that was mounted for another namespace shows other processes under these pids.
     namespace: self === String(process.pid) ? namespace : '',
     host: host.digest('hex').slice(0, 32),
   };
 }
 
-/** '' when there is none; a zombie is none. */
+/** '' when there is no process; a zombie does not count. */
 async function startOf(pid: number): Promise<string> {
   if (process.platform === 'linux') return (await factsOf(pid))?.start ?? '';
   return (await run('ps', ['-o', 'lstart=', '-p', String(pid)])).stdout.trim();

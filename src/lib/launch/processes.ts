@@ -19,17 +19,17 @@ export interface Family {
 }
 
 export interface Members {
-  /** In the process group. */
+  /** The pids in the process group. */
   readonly group: readonly number[];
   /** Outside the group, with the mark, and of this user or started by one of the family. */
   readonly strays: readonly number[];
   /** The program's own children, wherever they are. */
   readonly children: readonly number[];
-  /** When each process was started, to tell it from a later one with its pid. */
+  /** When each process started, to distinguish it from a later one with its pid. */
   readonly starts: ReadonlyMap<number, string>;
 }
 
-/** The living processes of a family; zombies and this process are none. */
+/** The living processes of a family, without zombies and this process. */
 export async function membersOf(family: Family): Promise<Members> {
   return process.platform === 'linux' ? membersByProc(family) : membersByPs(family);
 }
@@ -60,7 +60,7 @@ async function membersByProc(family: Family): Promise<Members> {
 }
 
 /**
- * Root can read every environment, and anybody can set a mark: a process of another user belongs to the family only when
+ * Root can read every environment, and anybody can set a mark. So a process of another user belongs to the family only when
  * its chain of parents leads there.
  */
 async function isOurs(pid: number): Promise<boolean> {
@@ -96,7 +96,7 @@ export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Ends a family. The group gets SIGTERM first. Processes outside the group get it when the group has gone, because a program
+ * Ends a family. The group gets SIGTERM first. Processes outside the group get it when the group is gone, because a program
  * that ends in order ends its own children (Jupyter its kernels). After `graceMs` the rest gets SIGKILL.
  */
 export async function endFamily(family: Family, graceMs: number): Promise<void> {

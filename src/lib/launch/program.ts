@@ -1,8 +1,8 @@
-// The description of a program that tunl can start, as one plain value. A new program is one more file that exports one.
+// The description of a program that tunl can start, as one plain value. A new program is another file that exports one.
 
 /** The public side of the tunnel, known before the program starts. */
 export interface PublicSide {
-  /** Name that visitors use: the tunnel's own (TLS) or the relay's (TCP). */
+  /** The name for visitors: the tunnel's own (TLS) or the relay's (TCP). */
   readonly host: string;
   readonly port: number;
   /** `https://host[:port]`; absent for a TCP tunnel. */
@@ -15,9 +15,12 @@ export interface Candidate {
   readonly bin: string;
   /** Arguments before the program's own, like `-m jupyterlab`. */
   readonly lead?: readonly string[];
-  /** Tells which of several programs this is (`ttyd`, `gotty`). The functions of the program read it. */
+  /** Distinguishes programs (`ttyd`, `gotty`). The functions of the program read it. */
   readonly kind?: string;
-  /** A run with these arguments must end with 0. It costs a start, so it is only for candidates whose file proves nothing. */
+  /**
+   * A run with these arguments must end with 0. It costs a start, so it is only for candidates whose file alone proves
+   * nothing.
+   */
   readonly check?: readonly string[];
 }
 
@@ -36,22 +39,22 @@ export interface Site {
   /** Its own folder, mode 0700, removed together with the program. */
   readonly folder: string;
   readonly found: Found;
-  /** The environment that tunl was started in. */
+  /** The environment of tunl. */
   readonly env: Readonly<NodeJS.ProcessEnv>;
-  /** 0 is root; -1 where there are no user ids. */
+  /** 0 is root; -1 without user ids. */
   readonly uid: number;
 }
 
-/** The same, with the tunnel's names. */
+/** The same, with the names of the tunnel. */
 export interface NamedSite extends Site {
   readonly public: PublicSide;
 }
 
 export interface StartPlan {
   readonly args: readonly string[];
-  /** Added to the environment, or with `undefined` taken out of it. */
+  /** Added to the environment, or removed from it with `undefined`. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Must exist. Default: the folder that tunl runs in. */
+  /** Must exist. Default: the current folder of tunl. */
   readonly cwd?: string;
   /**
    * `ignore` (default): the input ends at once. `open`: a pipe without data, for dev servers that exit at the end of their
@@ -108,11 +111,11 @@ interface ProgramFacts {
   /** `JupyterLab`: in sentences. */
   readonly title: string;
   candidates(env: Readonly<NodeJS.ProcessEnv>): readonly Candidate[];
-  /** Turns a path from `--bin` into a candidate, where it is not simply the program. */
+  /** Turns a path from `--bin` into a candidate, if it is not simply the program. */
   named?(bin: string): Candidate;
   /** The next step for the user when no candidate exists. */
   readonly install: string;
-  /** The way to ask for its version, and the oldest usable one. Only asked after a failed start, because it costs time. */
+  /** How to get its version, and the oldest usable one. Only used after a failed start, because it costs time. */
   oldest?(found: Found): OldestVersion | undefined;
   /** True: the program gets no port; tunl finds the one that it opens. */
   readonly choosesPort?: boolean;

@@ -2,7 +2,7 @@
 
 import {dirname, join} from 'node:path';
 
-/** The places of a program that is given by name, the nearest first. */
+/** The possible paths of a program given by name, the nearest first. */
 export function projectBins(bin: string, folder: string): string[] {
   if (bin.includes('/')) return [];
   const here = join(folder, 'node_modules', '.bin', bin);

@@ -1,4 +1,4 @@
-// Probes a program until it answers: often at first, then less often. The first good answer counts.
+// Probes a program until it answers: often at first, then less often. The first valid answer counts.
 
 import {connect} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -126,7 +126,7 @@ function firstReady(
       void ask(readiness, place, signal).then((answer) => {
         open -= 1;
         if (answer.kind === 'ready') resolve(place);
-        // An interrupted probe tells something only if it had a connection.
+        // An interrupted probe is useful only if it had a connection.
         else if (!signal.aborted || answer.kind !== 'refused') onMissed?.(answer);
         if (open === 0) resolve(undefined);
       });

@@ -1,4 +1,5 @@
-// What runs in the background, and what ended there within a week: a small file and a log for each, in the state folder.
+// The processes that run in the background, and those that ended within a week: a small file and a log for each, in the state
+// folder.
 
 import {readdir, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -19,31 +20,31 @@ import {keepFresh, lifeOf, thisProcess} from './process-record.js';
 
 const FOLDER = 'background';
 const ID = /^[a-z2-9]{6}$/;
-/** Longer than a tunnel may take to come up: a log without a tunnel is then nobody's. */
+/** Longer than the start of a tunnel takes: an older log without a tunnel belongs to none. */
 const STALE_LOG_MS = 600_000;
-/** How long the log and the reason of an end can be read. */
+/** How long the log and the reason of an end are kept. */
 const KEPT_MS = 7 * 86_400_000;
-/** A script that starts tunnels all day must not fill the disk: of those that ended, the newest are kept. */
+/** A script that starts tunnels all day must not fill the disk: only the newest ended ones are kept. */
 const MAX_ENDED = 100;
-/** A program's grace and the end of the links, after the drain; then it is killed. */
+/** The time for a program's grace period and the end of the links, after the drain; then the process is killed. */
 const STOP_MS = 20_000;
-/** A process that does not answer at once is stopped, or busy with a flood: it must not hold up a list. */
+/** A process that does not answer at once is stopped, or busy with a flood: it must not delay a list. */
 const ANSWER_MS = 500;
-/** What is still there so long after SIGKILL is beyond signals. */
+/** A process that exists so long after SIGKILL cannot be ended by signals. */
 const AFTER_KILL_MS = 5_000;
 
 export const isBackgroundId = (text: string): boolean => ID.test(text);
 
-/** `unknown`: it belongs to a system whose processes cannot be seen from here. */
+/** `unknown`: the processes of its system are not visible from here. */
 export interface Listed {
   readonly entry: BackgroundTunnel;
   readonly life: 'running' | 'ended' | 'unknown';
 }
 
-/** Of this process; both are written at once, as the end of a process wants it. */
+/** The entry of this process. Both writes are synchronous, because they also run at the end of the process. */
 export interface OwnEntry {
   change(to: Partial<Pick<BackgroundTunnel, 'expiresAt' | 'address' | 'tunnels'>>): void;
-  /** The last thing that the process does. */
+  /** The last action of the process. */
   end(end: End): void;
 }
 
@@ -64,7 +65,7 @@ export class Roster {
     return join(this.#folder, `${id}.log`);
   }
 
-  /** Enters this process. */
+  /** Adds an entry for this process. */
   async enter(about: Omit<BackgroundTunnel, 'pid' | 'processStart'>): Promise<OwnEntry> {
     const {pid, start, system} = await thisProcess();
     let entry: BackgroundTunnel = {...about, pid, processStart: start, system};
@@ -80,12 +81,12 @@ export class Roster {
     };
   }
 
-  /** Answers the requests about this process. Undefined where there can be no socket. */
+  /** Answers the requests about this process. Undefined when no socket is possible. */
   async serve(id: string, answer: Answer): Promise<Control | undefined> {
     return await serveControl(this.#folder, `${id}.sock`, answer);
   }
 
-  /** Undefined: it does not answer in time. @throws TunlError STATE_DIR, and what it answers with */
+  /** Undefined: no answer in time. @throws TunlError STATE_DIR, and errors that the process answers */
   async ask(
     {id}: BackgroundTunnel,
     request: ControlRequest,
@@ -98,12 +99,12 @@ export class Roster {
     for (const name of await this.#files(id)) await rm(join(this.#folder, name), {force: true});
   }
 
-  /** Those that run here, oldest first. @throws TunlError STATE_DIR */
+  /** The entries that run here, oldest first. @throws TunlError STATE_DIR */
   async living(): Promise<BackgroundTunnel[]> {
     return (await this.all()).flatMap(({entry, life}) => (life === 'running' ? [entry] : []));
   }
 
-  /** Those that run here or ended within a week, oldest first; older ones are removed on the way. @throws TunlError STATE_DIR */
+  /** The entries that run here or ended within a week, oldest first; older ones are removed. @throws TunlError STATE_DIR */
   async all(): Promise<Listed[]> {
     await checkState(this.#stateDir, FOLDER);
     const names = await readdir(this.#folder).catch(() => []);
@@ -117,7 +118,7 @@ export class Roster {
     return found.filter((each) => each.life !== 'unknown' && !surplus.includes(each));
   }
 
-  /** One that runs here, or ended within a week. @throws TunlError BACKGROUND_UNKNOWN, STATE_DIR */
+  /** An entry that runs here, or ended within a week. @throws TunlError BACKGROUND_UNKNOWN, STATE_DIR */
   async find(id: string): Promise<Listed> {
     await checkState(this.#stateDir, FOLDER);
     const found = isBackgroundId(id) ? await this.#look(id) : undefined;
@@ -129,7 +130,7 @@ export class Roster {
     });
   }
 
-  /** One that runs here. @throws TunlError BACKGROUND_UNKNOWN, STATE_DIR */
+  /** An entry that runs here. @throws TunlError BACKGROUND_UNKNOWN, STATE_DIR */
   async get(id: string): Promise<BackgroundTunnel> {
     const {entry, life} = await this.find(id);
     if (life === 'running') return entry;
@@ -139,7 +140,7 @@ export class Roster {
     });
   }
 
-  /** Ends it as Ctrl+C would; resolves when its process has gone. @throws TunlError BACKGROUND_STUCK */
+  /** Ends it like Ctrl+C; resolves when its process is gone. @throws TunlError BACKGROUND_STUCK */
   async stop(entry: BackgroundTunnel, reason?: string): Promise<void> {
     const deadline = performance.now() + STOP_MS + (entry.drainTimeoutMs ?? 0);
     const answer = await this.ask(entry, {do: 'stop', ...(reason !== undefined && {reason})});
@@ -147,7 +148,7 @@ export class Roster {
     while (await isRunning(entry)) {
       const late = performance.now() - deadline;
       if (late > AFTER_KILL_MS) throw stuck(entry, 'it does not end');
-      // Its programs are ended by their watchers.
+      // The watchers end its programs.
       if (late > 0) send(entry, 'SIGKILL');
       await sleep(25);
     }
@@ -166,13 +167,13 @@ export class Roster {
     return names.filter((name) => name.startsWith(`${id}.`));
   }
 
-  /** Undefined: there is none any more. */
+  /** Undefined: it no longer exists. */
   async #look(id: string): Promise<Listed | undefined> {
     const path = this.#path(id);
     const entry = await readEntry(path, id);
     const [entryAt, logAt] = await Promise.all([touchedAt(path), touchedAt(this.logPath(id))]);
     if (entry === undefined) {
-      // A log alone may belong to a tunnel that is coming up; what cannot be read is kept as long as an end is.
+      // A log alone may belong to a tunnel that is starting; an unreadable entry is kept as long as an end.
       const isOld = entryAt === 0 ? Date.now() - logAt > STALE_LOG_MS : Date.now() - entryAt > KEPT_MS;
       if (isOld) await this.remove(id);
       return undefined;
@@ -184,12 +185,15 @@ export class Roster {
   }
 }
 
-/** 0: there is no such file. */
+/** 0: the file does not exist. */
 async function touchedAt(path: string): Promise<number> {
   return (await stat(path).catch(() => ({mtimeMs: 0}))).mtimeMs;
 }
 
-/** Only the very process that entered itself: a pid may be somebody else's by now, or mean another process elsewhere. */
+/**
+ * Only the process that wrote the entry: its pid may now belong to another process, or mean another process on another
+ * system.
+ */
 async function isRunning(entry: BackgroundTunnel): Promise<boolean> {
   return (await lifeOf(recordOf(entry), Date.now())) === 'running';
 }

@@ -12,7 +12,7 @@ const UNRECORDED_MS = 3_600_000;
 
 const recordIn = (folder: string) => join(folder, '.process.json');
 
-/** `<state folder>/run/<pid>-<random>`, mode 0700. Folders of processes that are gone are removed on the way. */
+/** `<state folder>/run/<pid>-<random>`, mode 0700. Folders of processes that are gone are removed meanwhile. */
 export async function makeRunFolder(stateDir: string): Promise<string> {
   const parent = await openStateDir(stateDir, 'run');
   const folder = join(parent, `${process.pid}-${randomBytes(6).toString('hex')}`);

@@ -15,7 +15,7 @@ export interface RunOptions {
   timeoutMs?: number;
 }
 
-/** Loaded at first use, because most commands of tunl start no program. Call it early where a program will surely start. */
+/** Loaded at first use, because most commands of tunl start no program. Call it early when a program will surely start. */
 export const loadExeca = () => import('execa');
 
 export async function run(

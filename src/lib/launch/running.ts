@@ -34,10 +34,12 @@ const GONE_AFTER_KILL_MS = 2_000;
 
 export class RunningProgram implements AsyncDisposable {
   readonly pid: number;
-  /** Where it answers, once the tunnel has its names, too. Rejects when there is no tunnel, when the program ended, did
-   * not answer in time or was stopped; then it is being stopped. */
+  /**
+   * The place where it answers, when the tunnel also has its names. Rejects when there is no tunnel, or when the program
+   * ended, did not answer in time or was stopped; then the program is being stopped.
+   */
   readonly ready: Promise<Place>;
-  /** Resolves when it and all that it started are gone and nothing of it is left on disk. Never rejects. */
+  /** Resolves when it and all its processes are gone, with their files. Never rejects. */
   readonly exited: Promise<Exit>;
 
   readonly #parts: RunningParts;
@@ -47,7 +49,7 @@ export class RunningProgram implements AsyncDisposable {
   #exit: Exit | undefined;
   #stopped = false;
   #closing: Promise<Exit> | undefined;
-  /** Pids that were still there when the program itself had ended. */
+  /** Pids that still existed when the program itself had ended. */
   #leftBehind: readonly number[] = [];
 
   constructor(parts: RunningParts) {
@@ -127,7 +129,7 @@ export class RunningProgram implements AsyncDisposable {
     const otherPort = new OtherPort(this.#parts);
     let last: Answer | undefined;
     const onMissed = (answer: Answer) => {
-      // Both loopback addresses are probed in one round: a listener tells more than its absence. And an answer tells more
+      // Both loopback addresses are probed in one round: a listener says more than its absence. And an answer says more
       // than the probe that was under way at the deadline.
       const tellsLess = answer.kind === 'refused' || (signal.aborted && last?.kind === 'wrong');
       if (!tellsLess || last === undefined) last = answer;
@@ -159,7 +161,7 @@ export class RunningProgram implements AsyncDisposable {
     throw await this.#lateError(last, otherPort.found);
   }
 
-  /** Undefined when the program has ended first. */
+  /** Undefined when the program ends first. */
   async #whileItLives<T>(value: Promise<T>): Promise<T | undefined> {
     const {signal} = this.#ended;
     const ended = new Promise<undefined>((resolve) => {

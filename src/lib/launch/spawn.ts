@@ -12,7 +12,7 @@ import {startWatcher} from './watcher.js';
 
 export interface Spawned {
   readonly family: Family;
-  /** The end of the program itself; what it started may still run. Never rejects. */
+  /** The end of the program itself; its child processes may still run. Never rejects. */
   readonly exit: Promise<Exit>;
   /** Called when the whole family is gone: ends the watcher and closes pipes that a lost child may still hold. */
   release(): void;
@@ -26,7 +26,7 @@ export interface SpawnOptions {
   readonly onChunk: (stream: OutputName, chunk: Buffer) => void;
 }
 
-/** Throws FOLDER_MISSING or PROGRAM_MISSING when there is nothing that could be started. */
+/** Throws FOLDER_MISSING or PROGRAM_MISSING when it cannot start. */
 export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
   const {program, site, plan} = options;
   if (plan.cwd !== undefined) await checkFolder(plan.cwd);

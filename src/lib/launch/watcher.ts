@@ -1,15 +1,15 @@
 // The watcher outlives a killed tunl: a small shell that reads a pipe from tunl and ends the program at the pipe's end.
 //
-// Node cannot ask the kernel to end a child with its parent (PR_SET_PDEATHSIG), and a killed process can clean up nothing
-// by itself. But the kernel closes its descriptors, however it dies: a process that reads from it sees that. The watcher is
-// /bin/sh without children (about 1 MB, one process), in a session of its own, so that Ctrl+C or a closed terminal, which
-// end tunl, pass it by. What it cannot do: act when it is killed as well, end what left the process group and runs
-// as another user, find what left the group and wiped its environment (or any that left it, where there is no /proc).
+// Node cannot ask the kernel to end a child with its parent (PR_SET_PDEATHSIG), and a killed process cannot clean up. But the
+// kernel closes its descriptors in any case, and a process that reads from one of them sees that. The watcher is /bin/sh
+// without children (about 1 MB, one process), in a separate session, so that Ctrl+C or a closed terminal, which end tunl, do
+// not reach it. Its limits: it cannot act when it is killed as well, cannot end processes of another user that left the
+// group, and cannot find processes that left the group and cleared their environment (or left the group, without /proc).
 import {type Family, MARK} from './processes.js';
 import {loadExeca} from './run.js';
 
-// $1 folder, $2 grace in tenths of a second. `mark X` comes by the pipe, since everybody may read the words of a command line,
-// `group N` names the process group, `done` means that all is in order.
+// $1 folder, $2 grace in tenths of a second. `mark X` comes by the pipe, because everybody may read command lines,
+// `group N` names the process group, `done` means that everything has ended in order.
 // Only processes of the same user count, because root can read marks that others have set.
 const SCRIPT = `
 group=
@@ -62,12 +62,12 @@ export interface Watcher {
 
 export interface WatcherOptions {
   readonly mark: Family['mark'];
-  /** Removed with the program. Absolute. */
+  /** Removed together with the program. Absolute. */
   readonly folder: string;
   readonly graceMs: number;
 }
 
-/** Never fails: without a shell there is no watcher, and tunl still cleans up whenever it ends by itself. */
+/** Never fails: without a shell there is no watcher, and tunl still cleans up when it ends by itself. */
 export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
   const {execa} = await loadExeca();
   const tenths = String(Math.max(1, Math.ceil(options.graceMs / 100)));

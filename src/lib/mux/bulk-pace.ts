@@ -1,6 +1,5 @@
 // Limits the bulk that is under way at once. Alone, bulk may fill the carrier. Beside small frames of other streams it may
-// only
-// keep the link busy: the kernels on the path buffer megabytes, and later frames wait behind them.
+// only keep the link busy: the kernels on the path buffer megabytes, and later frames wait behind them.
 
 /**
  * The minimum of bulk under way beside small frames. On a short link it is two reads, so that neither side waits for the

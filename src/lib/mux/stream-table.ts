@@ -1,8 +1,7 @@
 // The open streams of a session by their ids.
 //
 // The Map holds only numbers, and the streams are in an array whose places are reused: core/linked-list.ts explains the cost
-// of
-// a Map of short-lived objects.
+// of a Map of short-lived objects.
 
 import type {Stream} from './stream.js';
 

@@ -45,8 +45,7 @@ const SHORT_LINK_WINDOW = 4 * 1024 * 1024;
 
 /**
  * The receiving half. Credit follows consumption, and is granted from half a window on, or MOST_PENDING_BYTES. A window that
- * is used up
- * within four round trips is too small for the link and doubles (as in rust-yamux, which requires two), up to
+ * is used up within four round trips is too small for the link and doubles (as in rust-yamux, which requires two), up to
  * `maxWindow` and within the budget. Short links have other bounds.
  */
 export class ReceiveWindow implements GrownWindow {

@@ -1,10 +1,8 @@
 // Limits the work that a peer can cause in one turn of the event loop. Beyond the limit the rest of its input waits for
-// another
-// turn. Windows limit the number of bytes; this limits the number of small frames and records in them.
+// another turn. Windows limit the number of bytes; this limits the number of small frames and records in them.
 //
 // Frames that visitors cause may be frequent. An honest peer sends pings, messages and requests only a few times a second: a
-// link
-// that carries mostly those pauses between its turns, so that other links get CPU time.
+// link that carries mostly those pauses between its turns, so that other links get CPU time.
 
 import type {Clock} from '../core/clock.js';
 import {FRAME, RECORD} from '../protocol/wire.js';

@@ -9,8 +9,7 @@ const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 
 /**
  * Names that software looks up automatically (wpad, autoconfig, isatap, mail and name servers), that a visitor would
- * associate with
- * the operator of the relay (www, login, support …), or that the relay may use itself. Nobody can bind them.
+ * associate with the operator of the relay (www, login, support …), or that the relay may use itself. Nobody can bind them.
  */
 const RESERVED: ReadonlySet<string> = new Set(
   `

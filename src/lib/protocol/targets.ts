@@ -84,8 +84,7 @@ export function portRange(text: string): readonly [first: number, last: number] 
 
 /**
  * True for hosts that can only mean this machine: 127/8, ::1, their IPv4-mapped spellings, `localhost` and every name under
- * it
- * (RFC 6761 §6.3). Short or octal spellings of IPv4 do not count: in doubt an address is public.
+ * it (RFC 6761 §6.3). Short or octal spellings of IPv4 do not count: in doubt an address is public.
  */
 export function isLoopbackHost(host: string): boolean {
   const bare = unbracketed(host).toLowerCase();

@@ -1,4 +1,4 @@
-// VS Code in the browser: code-server, or openvscode-server or `code serve-web` where one of those is what is installed.
+// VS Code in the browser: code-server, or openvscode-server or `code serve-web`, whichever is installed.
 import {writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import {join, resolve} from 'node:path';
@@ -26,7 +26,7 @@ export function codeServer(options: CodeServerOptions): FreeProgram {
     install:
       'Install code-server (`npm install -g code-server`, or your system’s package), or give its path with --bin.',
     prepare: async (site) => {
-      // An empty configuration: the user's own may ask for TLS, another port or another password.
+      // An empty configuration: the user's own may set TLS, another port or another password.
       await writeFile(configFile(site), '{}\n', {mode: 0o600});
       await writeFile(tokenFile(site), password, {mode: 0o600});
       return undefined;
@@ -37,7 +37,7 @@ export function codeServer(options: CodeServerOptions): FreeProgram {
       env: {
         PASSWORD: site.found.kind === 'code-server' ? password : undefined,
         HASHED_PASSWORD: undefined,
-        // Each of these makes it listen elsewhere, open the folder in a surrounding window, or watch another process.
+        // Each of these would make it listen elsewhere, open the folder in a surrounding window, or watch another process.
         PORT: undefined,
         CODE_SERVER_HOST: undefined,
         CODE_SERVER_CONFIG: undefined,

@@ -6,7 +6,7 @@ import {projectBins} from '../project-bins.js';
 export interface CommandOptions {
   /** The command and its arguments, as given after `--`; `{port}` and `{url}` are filled in. Not empty. */
   readonly argv: readonly [string, ...string[]];
-  /** True when the user named the port. Without it and without `{port}` the port that the program opens is found. */
+  /** True when the user named the port. Without it and without `{port}` tunl finds the port that the program opens. */
   readonly portGiven: boolean;
   /** Ready when GET of this path returns 2xx or 3xx. Default: when a connection is accepted. */
   readonly readyPath?: string;

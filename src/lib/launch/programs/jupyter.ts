@@ -1,4 +1,4 @@
-// JupyterLab, or Notebook where there is no Lab: bound to loopback, host checks on, the token by environment only.
+// JupyterLab, or Notebook without JupyterLab: bound to loopback, host checks on, the token only in the environment.
 import {realpathSync} from 'node:fs';
 import {basename, dirname, join, resolve} from 'node:path';
 import {urlOf} from '../address.js';
@@ -34,9 +34,9 @@ export function jupyter(options: JupyterOptions): NamedProgram {
       cwd: dir,
       env: {
         JUPYTER_TOKEN: options.token === false ? undefined : options.token,
-        // Read without stripping the line's end: every request would be refused.
+        // Jupyter does not strip the line end of this file, and would then refuse every request.
         JUPYTER_TOKEN_FILE: undefined,
-        // Holds the token and the kernels' keys while it runs; goes with the run folder, however it ends.
+        // Holds the token and the kernels' keys while it runs; removed with the run folder in any case.
         JUPYTER_RUNTIME_DIR: join(site.folder, 'jupyter'),
       },
     }),
@@ -63,7 +63,7 @@ function serverArguments(site: NamedSite, dir: string, open: boolean): string[] 
   return [
     '--no-browser',
     ...Object.entries(server).map(([name, value]) => `--ServerApp.${name}=${value}`),
-    // The public name beside localhost: the check against DNS rebinding stays on, unlike with allow_remote_access.
+    // The public name beside localhost: the check against DNS rebinding stays on. With allow_remote_access it would be off.
     '--ServerApp.local_hostnames=localhost',
     `--ServerApp.local_hostnames=${site.public.host}`,
     '--IdentityProvider.secure_cookie=True',
@@ -72,7 +72,7 @@ function serverArguments(site: NamedSite, dir: string, open: boolean): string[] 
   ];
 }
 
-/** Lab before Notebook; an active environment before PATH; `python -m` where the scripts are not in PATH. */
+/** JupyterLab before Notebook; an active environment before PATH; `python -m` when the scripts are not in PATH. */
 function candidates(env: Readonly<NodeJS.ProcessEnv>): Candidate[] {
   const environments = [env.VIRTUAL_ENV, env.CONDA_PREFIX].filter(
     (folder) => folder !== undefined && folder !== '',
@@ -81,7 +81,7 @@ function candidates(env: Readonly<NodeJS.ProcessEnv>): Candidate[] {
   const ways = (kind: 'lab' | 'notebook', module: string): Candidate[] => [
     ...bins.map((bin) => ({bin: join(bin, `jupyter-${kind}`), kind})),
     {bin: `jupyter-${kind}`, kind},
-    // Tools that install an application apart put only `jupyter` in PATH, which knows where its parts are.
+    // Tools that install applications separately put only `jupyter` in PATH, which knows where its parts are.
     {bin: 'jupyter', lead: [kind], check: [kind, '--version'], kind},
     ...[...bins.map((bin) => join(bin, 'python')), 'python3', 'python'].map((bin) => ({
       bin,
@@ -94,8 +94,8 @@ function candidates(env: Readonly<NodeJS.ProcessEnv>): Candidate[] {
 }
 
 /**
- * jupyter_server 2 has identity and cookies where the arguments above set them. Its Python, which lies beside the script,
- * tells the version in 0.1 s; the script itself imports for seconds first.
+ * jupyter_server 2 has identity and cookies at the settings used above. Its Python, which is beside the script,
+ * prints the version in 0.1 s; the script itself imports modules for seconds first.
  */
 function oldest({bin}: Found): {version: string; bin: string; args: string[]} {
   const python = /^python/.test(basename(bin)) ? bin : join(dirname(realpathSync(bin)), 'python3');

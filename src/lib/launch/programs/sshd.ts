@@ -1,4 +1,4 @@
-// An sshd of one's own: runs as the user, lets in that user with the given keys, and nobody else.
+// A separate sshd: runs as the user, accepts only that user with the given keys.
 import {chmod, mkdir, rename, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {join} from 'node:path';
@@ -15,18 +15,18 @@ export interface SshdOptions {
   readonly keys: readonly PublicKey[];
   /** The host key is kept here. */
   readonly stateDir: string;
-  /** How visitors come: by a raw TCP port, or through the TLS name. Default `tcp`. */
+  /** How visitors connect: by a raw TCP port, or through the TLS name. Default `tcp`. */
   readonly via?: 'tcp' | 'tls';
-  /** For `tls`: a CA that the relay's certificate needs, where visitors' systems do not know it. */
+  /** For `tls`: the CA of the relay's certificate, if visitors' systems do not know it. */
   readonly caFile?: string;
-  /** Where sessions get PATH and the like from. Default: this process's environment. */
+  /** The source of PATH and other variables for sessions. Default: this process's environment. */
   readonly env?: Readonly<NodeJS.ProcessEnv>;
 }
 
-/** sshd as root insists on it. Debian's service makes it at each boot, which containers do not have. */
+/** sshd as root requires it. Debian's service makes it at each boot, which containers do not have. */
 const PRIVSEP_FOLDER = '/run/sshd';
 
-/** Reads or makes the host key, so that its fingerprint is known before anything starts. */
+/** Reads or makes the host key, so that its fingerprint is known before the start. */
 export async function sshd(options: SshdOptions): Promise<FreeProgram> {
   const {keys, via = 'tcp', caFile} = options;
   if (keys.length === 0)
@@ -97,8 +97,8 @@ function lockedAccount(user: string): {reason: string; next: string} {
 }
 
 /**
- * Writes the configuration that this sshd accepts: with all settings, else without the one that older ones do not know.
- * As root both once more with the folder that a container lacks.
+ * Writes the configuration that this sshd accepts: with all settings, else without the one that older versions do not know.
+ * As root it tries both again after it has made the folder that containers lack.
  */
 async function settle(site: Site, config: SshdConfig): Promise<void> {
   let complaint = await firstComplaint(site, config);
@@ -108,12 +108,12 @@ async function settle(site: Site, config: SshdConfig): Promise<void> {
   if (complaint === undefined) return;
   throw new TunlError('PROGRAM_CONFIG', {
     reason: `sshd does not accept its configuration${complaint && `: ${complaint}`}`,
-    // A program that ends without output may be something else than sshd.
+    // A program that ends without output may not be an sshd.
     ...(complaint === '' && {next: `Check that ${site.found.bin} is an sshd, and a current one.`}),
   });
 }
 
-/** Undefined when the configuration is in place. Both are tried at once, for every start waits for this. */
+/** Undefined when the configuration is valid. Both are tried at once, because every start waits for this. */
 async function firstComplaint(site: Site, config: SshdConfig): Promise<string | undefined> {
   const [full, older] = await Promise.all([
     tryOut(site, config, 'full'),

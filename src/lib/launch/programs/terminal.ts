@@ -1,4 +1,4 @@
-// A shell in the browser behind a password: tunl's own web terminal, or gotty or ttyd where one is named.
+// A shell in the browser behind a password: tunl's own web terminal, or gotty or ttyd if `--bin` names one.
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
@@ -37,16 +37,16 @@ export function terminal(options: TerminalOptions): FreeProgram {
     prepare: async (site) => {
       await checkCommand(options.argv?.[0], site);
       if (site.found.kind === 'own') {
-        // Here, where its absence has a name: the process that needs it could only die.
+        // Here its absence gives a clear error; the process that needs it could only crash.
         (await import('../web-terminal/pty.js')).loadPty();
         return undefined;
       }
-      // ttyd takes a password by its arguments only, so tunl asks for it itself.
+      // ttyd takes a password only in its arguments, so tunl checks the password itself.
       if (site.found.kind === 'ttyd') {
         const {port} = site;
         return openGate({port, socketPath: socketOf(site), user: USER, password, realm: 'terminal'});
       }
-      // The user's own ~/.gotty may ask for TLS or another port.
+      // The user's own ~/.gotty may set TLS or another port.
       await writeFile(configOf(site), '');
       return undefined;
     },
@@ -63,7 +63,7 @@ export function terminal(options: TerminalOptions): FreeProgram {
       accept: (status) => status === 200,
     }),
     readyTimeoutMs: 15_000,
-    // gotty waits for its last visitor after SIGTERM; a shell has nothing to save that waiting would help.
+    // After SIGTERM gotty waits for its last visitor; a shell has nothing to save that would justify the wait.
     graceMs: 1_000,
     address: (site) => urlOf(site.public),
     login: () => [
@@ -74,7 +74,7 @@ export function terminal(options: TerminalOptions): FreeProgram {
   };
 }
 
-/** Without this check the first visitor would find out. */
+/** Without this check only the first visitor would notice. */
 async function checkCommand(bin: string | undefined, site: Site): Promise<void> {
   if (bin === undefined || (await which(bin, site.env)) !== undefined) return;
   throw new TunlError('PROGRAM_MISSING', {

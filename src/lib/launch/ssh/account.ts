@@ -4,14 +4,14 @@ import {access, readFile, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import {TunlError} from '../../core/errors.js';
 
-/** Whether the account's password field says locked, as sshd reads it on Linux. Only root can know. */
+/** Whether the account's password field means locked, as sshd reads it on Linux. Only root can read it. */
 export async function isLocked(user: string, shadow = '/etc/shadow'): Promise<boolean> {
   const text = await readFile(shadow, 'utf8').catch(() => '');
   const line = text.split('\n').find((entry) => entry.startsWith(`${user}:`));
   return line?.split(':')[1]?.startsWith('!') ?? false;
 }
 
-/** PAM lets a locked account in by key, where sshd has a service of its own there. */
+/** PAM allows a locked account to log in with a key, if sshd has a PAM service. */
 export async function hasPamService(path = '/etc/pam.d/sshd'): Promise<boolean> {
   return access(path, constants.R_OK).then(
     () => true,
@@ -20,9 +20,9 @@ export async function hasPamService(path = '/etc/pam.d/sshd'): Promise<boolean> 
 }
 
 /**
- * sshd's StrictModes looks at every folder above the keys and takes any that others can write to for unsafe, so that a
- * login fails without a word. Looked at here first: `true` when it will be content, `false` when the only such folders are
- * sticky (/tmp), where nobody can replace what is not his; STATE_DIR for a folder in which somebody could.
+ * sshd's StrictModes checks every folder above the keys and treats those that others can write to as unsafe, so a
+ * login fails silently. This check runs first: `true` when sshd will accept, `false` when the only such folders are
+ * sticky (/tmp), where nobody can replace files of others; STATE_DIR for a folder in which somebody could.
  */
 export async function strictModesHold(folder: string, uid: number): Promise<boolean> {
   let strict = true;

@@ -7,9 +7,9 @@ export interface SshdConfig {
   readonly user: string;
   readonly hostKeyPath: string;
   readonly authorizedKeysPath: string;
-  /** False where a folder above the keys is writable by others but sticky, which sshd's own check does not know. */
+  /** False when a folder above the keys is writable by others but sticky, which sshd's own check does not accept. */
   readonly strictModes: boolean;
-  /** True only for a locked account, which nothing but PAM lets in. */
+  /** True only for a locked account, which can log in only through PAM. */
   readonly usePam: boolean;
   /** OpenSSH 9.8 and newer know PerSourcePenalties. */
   readonly penalties: boolean;
@@ -26,7 +26,7 @@ export function sshdConfig(config: SshdConfig): string {
     `AllowUsers ${quote(config.user)}`,
     'PidFile none',
     `UsePAM ${yesNo(config.usePam)}`,
-    // Keys are the only way in.
+    // Keys are the only way to log in.
     'AuthenticationMethods publickey',
     'PubkeyAuthentication yes',
     'PasswordAuthentication no',
@@ -36,7 +36,7 @@ export function sshdConfig(config: SshdConfig): string {
     'PermitRootLogin prohibit-password',
     'PermitUserEnvironment no',
     'MaxAuthTries 20',
-    // Every visitor comes from 127.0.0.1: what counts by address would count them all as one, and bots would lock
+    // Every visitor comes from 127.0.0.1: penalties by address would treat all of them as one, and bots would lock
     // the owner out.
     ...(config.penalties ? ['PerSourcePenalties no'] : []),
     'MaxStartups 50:30:200',
@@ -52,7 +52,7 @@ export function sshdConfig(config: SshdConfig): string {
     'PermitTunnel no',
     'AcceptEnv LANG LC_* COLORTERM',
     'Subsystem sftp internal-sftp',
-    // The first SetEnv line is the only one that counts.
+    // sshd uses only the first SetEnv line.
     ...(config.env.length > 0
       ? [`SetEnv ${config.env.map(([name, value]) => quote(`${name}=${value}`)).join(' ')}`]
       : []),
@@ -62,12 +62,12 @@ export function sshdConfig(config: SshdConfig): string {
 
 const yesNo = (value: boolean) => (value ? 'yes' : 'no');
 
-/** A word of sshd_config; line breaks cannot be written in one. */
+/** A word of sshd_config; the format cannot express line breaks. */
 function quote(word: string): string {
   return `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 }
 
-/** Variables that sessions need although sshd clears their environment. The list has names, so that no secret gets in. */
+/** Variables that sessions need although sshd clears their environment. The list has fixed names, so that no secret gets in. */
 const KEPT = [
   /^PATH$/,
   /^TZ$/,
@@ -91,13 +91,13 @@ export function sessionEnv(env: Readonly<NodeJS.ProcessEnv>): [string, string][]
 export interface SshLineOptions {
   readonly user: string;
   readonly public: PublicSide;
-  /** `tls`: through the TLS name, by a command that speaks TLS on standard input and output. */
+  /** `tls`: through the TLS name, with a command that speaks TLS on standard input and output. */
   readonly via: 'tcp' | 'tls';
-  /** A CA that the relay's certificate needs, where the system does not know it. */
+  /** The CA of the relay's certificate, if the system does not know it. */
   readonly caFile?: string;
 }
 
-/** The line to copy: logs in as it stands. */
+/** The ssh command to copy; it works without changes. */
 export function sshLine({user, public: side, via, caFile}: SshLineOptions): string {
   const who = `${user}@${side.host}`;
   if (via === 'tcp') return side.port === 22 ? `ssh ${who}` : `ssh -p ${side.port} ${who}`;
@@ -106,13 +106,13 @@ export function sshLine({user, public: side, via, caFile}: SshLineOptions): stri
   return `ssh -o ProxyCommand=${shellWord(tls)} ${who}`;
 }
 
-/** The line for known_hosts that makes the first login ask nothing. */
+/** The line for known_hosts with which the first login asks no question. */
 export function knownHostsLine(
   side: PublicSide,
   via: 'tcp' | 'tls',
   key: {type: string; data: string},
 ): string {
-  // Through a ProxyCommand ssh believes that it talks to port 22 of the name.
+  // With a ProxyCommand ssh looks up port 22 of the name.
   const name = via === 'tls' || side.port === 22 ? side.host : `[${side.host}]:${side.port}`;
   return `${name} ${key.type} ${key.data}`;
 }

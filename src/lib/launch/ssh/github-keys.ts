@@ -16,7 +16,7 @@ export interface GitHubOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** Options before keys are refused: only what the user wrote himself may restrict or widen a login. */
+/** Options before keys are refused: only the user's own files may restrict or widen a login. */
 export async function keysFromGitHub(user: string, options: GitHubOptions = {}): Promise<KeyList> {
   if (!/^[a-z\d](?:[a-z\d]|-(?=[a-z\d])){0,38}$/i.test(user)) {
     throw failed('That is no GitHub user name.', 'Give it like --github octocat.');
@@ -31,7 +31,7 @@ export async function keysFromGitHub(user: string, options: GitHubOptions = {}):
     throw failed(`GitHub’s keys of ${user} could not be fetched (${why}).`, undefined, error);
   }
   if (page.status === 404) throw failed(`There is no GitHub user ${user}.`, 'Check the spelling.');
-  // Redirects too: what answers for somebody else must not say who may log in here.
+  // Redirects are refused, too: another server must not decide who may log in here.
   if (page.status !== 200) throw failed(`GitHub answered ${page.status} for the keys of ${user}.`);
   if (page.text.trim() === '') {
     throw failed(`GitHub publishes no keys of ${user}.`, 'Give a key file with --key.');

@@ -1,4 +1,4 @@
-// The key by which visitors recognise this machine: made once for each user, so that its fingerprint stays.
+// The key by which visitors recognise this machine: made once for each user, so its fingerprint stays the same.
 import {access, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../../core/errors.js';
@@ -15,7 +15,7 @@ export interface HostKey {
   readonly fingerprint: string;
 }
 
-/** `<state folder>/ssh/host_ed25519`, made when it is not there. */
+/** `<state folder>/ssh/host_ed25519`, made if it does not exist. */
 export async function hostKey(
   stateDir: string,
   env: Readonly<NodeJS.ProcessEnv> = process.env,
@@ -66,7 +66,7 @@ async function readPublic(path: string): Promise<HostKey | undefined> {
   return {path, publicKey: line.key, fingerprint: fingerprintOf(line.key)};
 }
 
-/** Made aside and linked into place: of two that start at once one wins, and nobody sees half a pair. */
+/** Makes the key in another folder and links it into place: of two processes one wins, and nobody sees half a pair. */
 async function generate(folder: string, path: string, env: Readonly<NodeJS.ProcessEnv>): Promise<void> {
   const aside = await mkdtemp(join(folder, 'new-'));
   try {
@@ -81,9 +81,9 @@ async function generate(folder: string, path: string, env: Readonly<NodeJS.Proce
       });
     }
     await linkNew(made, path);
-    // From the private key that is in place now, which may be somebody else's: the two files must be one pair.
+    // From the private key that is in place now, which another process may have made: the two files must be one pair.
     const {stdout} = await run('ssh-keygen', ['-y', '-f', path], {env});
-    // Whatever the umask: a key file that others can write to is not believed.
+    // Independent of the umask: a key file that others can write to is not trusted.
     await writeFile(`${made}.pub`, stdout, {mode: 0o644});
     await linkNew(`${made}.pub`, `${path}.pub`);
   } finally {

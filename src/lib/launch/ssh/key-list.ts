@@ -1,4 +1,4 @@
-// A file or a page of keys: from text to the keys in it, with one clear reason when it cannot be used.
+// Parses a file or a page of keys, and gives one clear reason when it cannot be used.
 import {TunlError} from '../../core/errors.js';
 import {type PublicKey, parseKeyLine} from './public-key.js';
 
@@ -9,9 +9,9 @@ export interface KeyList {
 }
 
 export interface KeyListOptions {
-  /** How the source is called in messages: a path, `github.com/octocat`, `the ssh agent`. */
+  /** The name of the source in messages: a path, `github.com/octocat`, `the ssh agent`. */
   readonly source: string;
-  /** Whether options such as `command="…"` before a key are taken over. Only what the user wrote himself may say them. */
+  /** Whether options such as `command="…"` before a key are kept. Only the user's own files may contain them. */
   readonly allowOptions: boolean;
 }
 
@@ -23,7 +23,7 @@ export function looksPrivate(text: string): boolean {
   return /^\s*(-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|PuTTY-User-Key-File-)/.test(text);
 }
 
-/** Throws KEY_PRIVATE or KEY_INVALID; the reason names the source and the line's number, never what is in it. */
+/** Throws KEY_PRIVATE or KEY_INVALID; the reason names the source and the line's number, never its content. */
 export function parseKeyList(text: string, options: KeyListOptions): KeyList {
   const {source} = options;
   if (looksPrivate(text)) throw privateKey(source);
@@ -50,7 +50,7 @@ export function parseKeyList(text: string, options: KeyListOptions): KeyList {
     if (/(^|,)from=/i.test(parsed.key.options)) {
       notices.push(`${where} has from="…": through a tunnel every visitor comes from 127.0.0.1.`);
     }
-    // The first of a key's lines counts, as with sshd.
+    // The first of a key's lines is used, as in sshd.
     if (!keys.has(parsed.key.data)) keys.set(parsed.key.data, parsed.key);
     if (keys.size > MAX_KEYS) throw invalid(`${source} holds more than ${MAX_KEYS} keys.`);
   }

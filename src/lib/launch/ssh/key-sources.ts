@@ -1,4 +1,4 @@
-// Keys on this machine: in a file, in the running ssh-agent. Each source gives a KeyList or says why not.
+// Keys on this machine: in a file, or in the running ssh-agent. Each source gives a KeyList or an error.
 import {open} from 'node:fs/promises';
 import {systemCode, TunlError} from '../../core/errors.js';
 import {run} from '../run.js';
@@ -7,10 +7,10 @@ import type {PublicKey} from './public-key.js';
 
 /** Enough for 10,000 RSA keys. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
-/** Enough to recognise a private key by its first line, too little to hold anything of it. */
+/** Enough to recognise a private key by its first line, too little to hold a part of the key. */
 const HEAD_BYTES = 48;
 
-/** A public key file or an authorized_keys file; options before keys are taken over. */
+/** A public key file or an authorized_keys file; options before keys are kept. */
 export async function keysFromFile(path: string): Promise<KeyList> {
   let text: string;
   try {
@@ -45,7 +45,7 @@ async function readKeyFile(path: string): Promise<string> {
 export async function keysFromAgent(env: Readonly<NodeJS.ProcessEnv> = process.env): Promise<KeyList> {
   const {code, stdout} = await run('ssh-add', ['-L'], {env});
   if (code === 0) return parseKeyList(stdout, {source: 'the ssh agent', allowOptions: false});
-  // 1: the agent holds no key. 2: there is no agent. Else: there is no ssh-add.
+  // 1: the agent holds no key. 2: there is no agent. Other codes: there is no ssh-add.
   throw new TunlError('KEY_SOURCE', {
     reason: code === 1 ? 'The ssh agent holds no keys.' : 'No ssh agent can be asked for keys.',
     next:
@@ -53,7 +53,7 @@ export async function keysFromAgent(env: Readonly<NodeJS.ProcessEnv> = process.e
   });
 }
 
-/** Several sources as one list; of a key given twice the first counts, with its options. */
+/** Joins several sources; of a key given twice the first is used, with its options. */
 export function mergeKeys(lists: readonly KeyList[]): KeyList {
   const keys = new Map<string, PublicKey>();
   for (const key of lists.flatMap((list) => list.keys)) if (!keys.has(key.data)) keys.set(key.data, key);

@@ -1,4 +1,4 @@
-// Public keys as OpenSSH writes them, read strictly: a key whose parts do not add up is none.
+// Public keys in OpenSSH's format, parsed strictly: a key with inconsistent parts is invalid.
 import {createHash} from 'node:crypto';
 
 export interface PublicKey {
@@ -7,11 +7,11 @@ export interface PublicKey {
   /** The key itself, base64. */
   readonly data: string;
   readonly comment: string;
-  /** Options of an authorized_keys line, as they stand (`restrict,command="…"`), or ''. */
+  /** Options of an authorized_keys line, unchanged (`restrict,command="…"`), or ''. */
   readonly options: string;
 }
 
-/** One line is a key, is none and why, or is one that sshd would not take. Reasons never quote the line. */
+/** The result for one line: a key, no key with the reason, or a key that sshd would not accept. Reasons never quote the line. */
 export type KeyLine =
   | {readonly kind: 'key'; readonly key: PublicKey}
   | {readonly kind: 'blank'}
@@ -31,7 +31,7 @@ const TYPES: ReadonlyMap<string, readonly Part[]> = new Map([
   ['sk-ecdsa-sha2-nistp256@openssh.com', ['string', 65, 'string']],
 ]);
 
-/** Below this sshd of current systems refuses, or will. */
+/** Below this size sshd of current systems refuses, or will refuse. */
 const MIN_RSA_BITS = 2048;
 
 export function parseKeyLine(text: string): KeyLine {

@@ -1,4 +1,4 @@
-// The files of the page: its own and xterm.js's, read when they are asked for and kept, with the headers that fence the page in.
+// The files of the page: its own and xterm.js's. They are read on demand and kept, and have headers that restrict the page.
 import {createHash} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
 import type {IncomingMessage, ServerResponse} from 'node:http';
@@ -29,7 +29,7 @@ const FILES: Readonly<Record<string, {type: string; path: () => string}>> = {
   },
 };
 
-/** xterm.js writes its style sheets into the page, and so styles may stand inline; scripts may not. */
+/** xterm.js writes its style sheets into the page, so inline styles are allowed; inline scripts are not. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -48,7 +48,7 @@ const HEADERS = {
   'referrer-policy': 'no-referrer',
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
-  // Looked at anew each time; an unchanged file costs a 304.
+  // The browser asks each time; an unchanged file costs a 304.
   'cache-control': 'private, no-cache',
   vary: 'accept-encoding',
 };

@@ -1,10 +1,11 @@
-// The queue of typed input for the pseudo-terminal: it writes as much as the terminal takes, and the rest when it takes more.
+// The queue of input for the pseudo-terminal: it writes as much as the terminal accepts, and the rest when it accepts more.
 //
-// node-pty 1.1 writes through libuv's TTY stream, which for the master of a pseudo-terminal tries again and again on this thread
-// until all is written. A shell that waits for its own output to be read never reads on, and the process would hang.
+// node-pty 1.1 writes through libuv's TTY stream, which for the master of a pseudo-terminal retries on this thread
+// until everything is written. A shell that waits until its own output is read never continues to read, and the process would
+// hang.
 import {systemCode} from '../../core/errors.js';
 
-/** Waits, bytes: pages send no more until it is less. */
+/** With this many waiting bytes pages must stop sending until there are fewer. */
 const MUCH = 64 * 1_024;
 const FIRST_WAIT_MS = 2;
 const LONGEST_WAIT_MS = 50;
@@ -30,7 +31,7 @@ export class InputQueue {
     if (this.#timer === undefined) this.#flush();
   }
 
-  /** Undefined while there is room; else resolves when there is, or when nothing will be written any more. */
+  /** Undefined while there is room; else resolves when there is room, or when nothing will be written any more. */
   get full(): Promise<void> | undefined {
     if (this.#bytes < MUCH) return undefined;
     this.#room ??= Promise.withResolvers();

@@ -1,5 +1,5 @@
-// The process of `tunl terminal`: started by tunl like any other program, so that a shell's output costs the tunnel's thread
-// nothing but its bytes, and so that it ends like any other program, whatever happens to tunl.
+// The process of `tunl terminal`. tunl starts it like any other program, so the tunnel's thread only copies the bytes of a
+// shell's output, and the process ends like any other program, whatever happens to tunl.
 import {parseArgs} from 'node:util';
 import {exitCodeOf} from '../exit.js';
 import {PASSWORD_VARIABLE} from './plan.js';
@@ -10,7 +10,7 @@ const {values, positionals} = parseArgs({
   allowPositionals: true,
 });
 const {[PASSWORD_VARIABLE]: password = '', PASSWORD: _, ...rest} = process.env;
-// Code that reads this process's environment, such as a crash report, must not find the password either.
+// Code that reads this process's environment, such as a crash report, must not find the password, either.
 delete process.env[PASSWORD_VARIABLE];
 const [file = '/bin/sh', ...args] = positionals;
 
@@ -26,7 +26,7 @@ const terminal = await openWebTerminal({
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => terminal.close());
 process.exitCode = exitCodeOf(await terminal.ended);
 
-/** UTF-8 where no language is set at all: without it shells take a character for several. */
+/** UTF-8 when no language is set: otherwise shells count one character as several. */
 function shellEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const hasLanguage = Boolean(env.LC_ALL || env.LC_CTYPE || env.LANG);
   const utf8 = process.platform === 'darwin' ? 'UTF-8' : 'C.UTF-8';

@@ -1,8 +1,8 @@
-// How tunl starts its own web terminal: this Node with the file of that process.
+// The command with which tunl starts its own web terminal: this Node with the file of that process.
 import {fileURLToPath} from 'node:url';
 import type {Candidate, StartPlan} from '../program.js';
 
-/** The environment of a process is read by its own user alone; its arguments by everybody. */
+/** Only the same user can read the environment of a process; everybody can read its arguments. */
 export const PASSWORD_VARIABLE = 'TUNL_TERMINAL_PASSWORD';
 
 export const ownTerminal: Candidate = {

@@ -1,4 +1,4 @@
-// The pseudo-terminal of the shell. The package that makes it is native and optional: it is loaded where it is needed only.
+// The pseudo-terminal of the shell. Its package is native and optional, so it is loaded only on demand.
 import {writeSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {TunlError} from '../../core/errors.js';
@@ -63,7 +63,7 @@ export class Pty {
     this.#process = loadPty().spawn(file, args, options);
     const {fd, _socket: socket} = this.#process;
     this.#input = new InputQueue((bytes) => {
-      // Its number may be another file's by now.
+      // Its number may now belong to another file.
       if (socket.destroyed) throw new TunlError('CLOSED');
       return writeSync(fd, bytes);
     });
@@ -79,7 +79,7 @@ export class Pty {
     this.#input.push(Buffer.from(data as Uint8Array));
   }
 
-  /** Undefined while there is room for more input; else resolves when there is. */
+  /** Undefined while there is room for more input; else resolves when there is room. */
   get full(): Promise<void> | undefined {
     return this.#input.full;
   }
@@ -89,11 +89,11 @@ export class Pty {
     try {
       this.#process.resize(cols, rows);
     } catch {
-      // It is ending: its descriptor is closed, and the end is about to be told.
+      // It is ending: its descriptor is closed, and `onExit` will follow.
     }
   }
 
-  /** Held, it is not read from: the kernel stops whoever writes to it. */
+  /** While it is held, it is not read: the kernel then blocks the writer. */
   hold(isHeld: boolean): void {
     if (isHeld === this.#isHeld || this.#ended) return;
     this.#isHeld = isHeld;
@@ -101,7 +101,7 @@ export class Pty {
     else this.#process.resume();
   }
 
-  /** As a closed window does: SIGHUP. */
+  /** Sends SIGHUP, like a closed window. */
   hangUp(): void {
     if (!this.#ended) this.#process.kill('SIGHUP');
   }

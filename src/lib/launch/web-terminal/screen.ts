@@ -1,5 +1,5 @@
-// The screen as the server knows it: a terminal without a display that reads all output, answers the questions of programs,
-// and can be written down as the bytes that draw it anew for a visitor who comes in.
+// The server's copy of the screen: a terminal without a display that reads all output, answers the questions of programs,
+// and can produce the bytes that draw the screen for a new visitor.
 import {createRequire} from 'node:module';
 import type {ITerminalAddon, Terminal} from '@xterm/headless';
 
@@ -18,9 +18,9 @@ export interface Size {
   readonly rows: number;
 }
 
-/** The page keeps as many, so that nothing is lost to a visitor who gets the screen instead of the output. */
+/** The page keeps as many, so a visitor who gets the screen instead of the output loses nothing. */
 export const SCROLLBACK = 2_000;
-/** A screen that takes more to draw goes without its scrollback, bytes. */
+/** A screen with a longer drawing than this, bytes, is drawn without its scrollback. */
 const LONGEST_DRAWING = 4 * 1_048_576;
 
 /** Modes that the serializer leaves out: how the mouse is reported. */
@@ -33,10 +33,10 @@ export class Screen {
   readonly #mouseEncodings = new Set<number>();
   #cursorHidden = false;
   #title = '';
-  /** Rows between which the program scrolls, as it asked for them. */
+  /** The rows between which the program scrolls. */
   #margins: readonly [number, number] | undefined;
 
-  /** `answer` gets what programs ask the terminal for: its kind, the place of the cursor. */
+  /** `answer` gets the answers to questions of programs: the kind of terminal, the position of the cursor. */
   constructor(size: Size, answer: (data: string) => void) {
     this.#terminal = new headless.Terminal({...size, scrollback: SCROLLBACK, allowProposedApi: true});
     this.#terminal.loadAddon(this.#serializer);
@@ -51,7 +51,7 @@ export class Screen {
     return {cols: this.#terminal.cols, rows: this.#terminal.rows};
   }
 
-  /** `then` is called when the screen shows it. */
+  /** Calls `then` when the screen shows the bytes. */
   write(bytes: Uint8Array, then: () => void): void {
     this.#terminal.write(bytes, then);
   }
@@ -61,7 +61,7 @@ export class Screen {
     this.#terminal.resize(cols, rows);
   }
 
-  /** The bytes that draw the screen as it is, on a terminal of the same size in whatever state. */
+  /** The bytes that draw the current screen on a terminal of the same size in any state. */
   drawing(): Buffer {
     const whole = this.#drawing({});
     return whole.length <= LONGEST_DRAWING ? whole : this.#drawing({scrollback: 0});

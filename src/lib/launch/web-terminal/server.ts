@@ -1,4 +1,4 @@
-// The web terminal: the page, and a WebSocket for each page that looks at the shell. Everything asks for the password first.
+// The web terminal: the page, and a WebSocket for each page that shows the shell. Everything requires the password.
 import type {IncomingMessage} from 'node:http';
 import type {Duplex} from 'node:stream';
 import {type WebSocket, WebSocketServer} from 'ws';
@@ -26,14 +26,14 @@ export interface WebTerminal {
 }
 
 const MOST_VISITORS = 32;
-/** A page sends pastes in pieces that are smaller. */
+/** A page sends pastes in smaller pieces. */
 const LONGEST_MESSAGE = 64 * 1_024;
-/** A page whose network has gone says nothing; after two of these it is let go, ms. */
+/** A page whose network is gone does not answer; after two of these intervals it is dropped, ms. */
 const PING_EVERY_MS = 15_000;
 /** How long pages may take to read the last output, ms. */
 const LAST_BYTES_MS = 500;
 
-/** How long a shell may take to end when it has been hung up, ms. */
+/** How long a shell may take to end after SIGHUP, ms. */
 const HANG_UP_MS = 300;
 
 export async function openWebTerminal(options: WebTerminalOptions): Promise<WebTerminal> {
@@ -91,13 +91,13 @@ export async function openWebTerminal(options: WebTerminalOptions): Promise<WebT
     ended,
     close: () => {
       if (!shell.hangUp()) void finish({code: 0, signal: null});
-      // One that does not mind is ended by whoever ends this process. The pages are told all the same.
+      // A shell that ignores SIGHUP ends when this process is ended. The pages are told nevertheless.
       else setTimeout(() => void finish({code: null, signal: 'SIGHUP'}), HANG_UP_MS).unref();
     },
   };
 }
 
-/** A page of another site must not speak to the shell, whatever the visitor's browser sends along. */
+/** A page of another site must not reach the shell, whatever the visitor's browser sends with it. */
 function refusalOf({headers, url}: IncomingMessage, visitors: number): Refusal | undefined {
   const plain = {headers: {}, text: ''};
   if (url !== '/shell') return {status: 404, reason: 'Not Found', ...plain};

@@ -1,4 +1,4 @@
-// One shell for all visitors: it starts when the first one's window is known, and everybody sees the same screen.
+// One shell for all visitors: it starts when the window size of the first one is known, and everybody sees the same screen.
 //
 //   pty ──▶ whole sequences ──▶ screen ──▶ pages that follow
 //
@@ -22,7 +22,7 @@ export interface SharedShellOptions {
 }
 
 const FIRST_SIZE: Size = {cols: 80, rows: 24};
-/** Output that the screen has not read yet, bytes: above it the shell is held up. */
+/** Output that the screen has not read yet, bytes: above this the shell must wait. */
 const MOST_UNREAD = 128 * 1_024;
 
 export class SharedShell {
@@ -49,7 +49,7 @@ export class SharedShell {
     this.#pace();
   }
 
-  /** False for what no page of ours says. */
+  /** False for a message that our page never sends. */
   message(visitor: Visitor, message: PageMessage): boolean {
     if (message.type === 'ack') {
       if (!visitor.acknowledge(message.bytes)) return false;
@@ -63,13 +63,13 @@ export class SharedShell {
     return true;
   }
 
-  /** False for more than a page may send. */
+  /** False for more bytes than a page may send. */
   input(visitor: Visitor, bytes: Uint8Array): boolean {
     if (!this.#options.readOnly) this.#pty?.write(bytes);
     return visitor.input(bytes.length, this.#pty?.full);
   }
 
-  /** Its end is told by `onEnd`, if it has been started. */
+  /** `onEnd` reports its end, if it has started. */
   hangUp(): boolean {
     this.#pty?.hangUp();
     return this.#pty !== undefined;
@@ -87,7 +87,7 @@ export class SharedShell {
       onExit: ({code, signal}) => {
         const exit = exitBy(code, signal);
         this.#output(this.#whole.rest());
-        // Behind the last output.
+        // After the last output.
         this.#screen.write(new Uint8Array(), () => this.#options.onEnd(exit));
       },
     });
@@ -104,14 +104,14 @@ export class SharedShell {
     this.#pace();
   }
 
-  /** Nobody has to wait for a page that is slower than others, or that nobody sees. */
+  /** The shell does not wait for a page that is slower than others, or hidden. */
   #pace(): void {
     const seen = [...this.#visitors].filter((visitor) => visitor.isSeen);
     const allFull = seen.length > 0 && !seen.some((visitor) => visitor.goesOn);
     this.#pty?.hold(allFull || this.#unread > MOST_UNREAD);
   }
 
-  /** As large as fits into every window that is seen. */
+  /** The size that fits into every visible window. */
   #fit(): void {
     const sizes = [...this.#visitors].flatMap(({size}) => size ?? []);
     if (sizes.length === 0) return;

@@ -1,9 +1,10 @@
-// One page that looks at the shell, and how far it has come with the output.
+// One page that shows the shell, and its position in the output.
 //
 //   following ──unread over MOST──▶ behind ──unread under LITTLE──▶ following, by a drawing of the screen
 //
-// A page acknowledges what its terminal has shown. One that is full holds the shell up, unless others look as well and can
-// go on, or nobody sees the page: then it is left behind and gets the screen as it is when it has read what it was sent.
+// A page acknowledges the output that its terminal has shown. A page with too much unread output makes the shell wait, unless
+// other pages can continue, or the page is hidden. Then it is left behind, and gets a drawing of the screen when it has read
+// the rest.
 import {MOST_INPUT, type ServerMessage} from './messages.js';
 import type {Screen, Size} from './screen.js';
 
@@ -12,11 +13,11 @@ export interface PageSocket {
   send(data: Uint8Array | string): void;
 }
 
-/** The page can take more. */
+/** With less than this unread, the page can take more. */
 const LITTLE = 64 * 1_024;
-/** The page has enough: the shell is held up until it has read. More would keep a Ctrl+C on a slow network waiting. */
+/** With more than this unread, the shell waits until the page has read. A larger value would delay a Ctrl+C on a slow network. */
 const ENOUGH = 256 * 1_024;
-/** More than comes after the shell was held up: the page is left behind. */
+/** More than can come after the shell has to wait: the page is left behind. */
 const MOST = 768 * 1_024;
 
 export class Visitor {
@@ -40,12 +41,12 @@ export class Visitor {
     return this.size !== undefined;
   }
 
-  /** It is seen, and can take more. */
+  /** True when the page is visible and can take more. */
   get goesOn(): boolean {
     return this.isSeen && this.#follows && !this.#isFull;
   }
 
-  /** Draws the screen as it is for a page that is seen, does not follow, and has read what it was sent. */
+  /** Draws the current screen for a page that is visible, does not follow, and has read its output. */
   catchUp(): void {
     if (this.#follows || !this.isSeen || this.#unread > LITTLE) return;
     this.#follows = true;
@@ -77,8 +78,9 @@ export class Visitor {
   }
 
   /**
-   * Counts input until there is room for it. False for more than a page may have under way. The socket itself is never stopped: it
-   * brings the acknowledgements as well, and a shell that waits for those reads no input.
+   * Counts input until there is room for it. False for more than a page may have under way. The socket itself is never
+   * stopped: it
+   * also brings the acknowledgements, and a shell that waits for those reads no input.
    */
   input(bytes: number, room: Promise<void> | undefined): boolean {
     this.#input += bytes;

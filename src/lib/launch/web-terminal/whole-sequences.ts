@@ -1,7 +1,7 @@
-// Cuts a terminal's output where no escape sequence and no UTF-8 character is in the middle.
+// Cuts a terminal's output so that no escape sequence and no UTF-8 character is split.
 //
-// A visitor may come in at each cut: the screen as it is then, and the output from there on, must fit together. A sequence
-// that has not ended shows nothing yet, so holding it back for the next chunk changes nothing that anybody sees.
+// A visitor may join at each cut: the screen at that moment and the later output must fit together. An incomplete sequence
+// shows nothing yet, so nobody sees a difference when it is held back for the next chunk.
 
 /** A sequence that is longer than this, such as an image, is passed on in parts. */
 const LONGEST = 4_096;
@@ -29,7 +29,7 @@ export class WholeSequences {
   }
 }
 
-/** Where the last unfinished sequence or character begins; the length when all is whole. */
+/** The start of the last unfinished sequence or character; the length if there is none. */
 export function unfinishedFrom(bytes: Uint8Array): number {
   const start = bytes.lastIndexOf(ESC);
   if (start >= 0 && bytes.length - start <= LONGEST && !isFinished(bytes, start)) return start;
