@@ -14,17 +14,17 @@ import {Roster} from '../lib/launch/roster.js';
 const ADD_MS = 30_000;
 
 export default class Add extends BaseCommand {
-  static override summary = 'Give a command in the background one more target.';
+  static override summary = 'Add a target to a command in the background.';
   static override usage = 'add ID [NAME=]TARGET[:tcp] [FLAGS]';
   static override examples = [
     ['<%= config.bin %> add k3f9a2 5432:tcp', '<%= config.bin %> add k3f9a2 shop=8080'].join('\n'),
   ];
   static override args = {
-    id: string({required: true, ignoreStdin: true, description: 'As `tunl list` shows it.'}),
+    id: string({required: true, ignoreStdin: true, description: 'The ID in `tunl list`.'}),
     target: string({
       required: true,
       ignoreStdin: true,
-      description: 'As `tunl expose` takes it. The flags of the command in the background hold for it.',
+      description: 'As for `tunl expose`. The flags of the command in the background apply to it.',
     }),
   };
 

@@ -23,7 +23,7 @@ export default class Connect extends BaseCommand {
     host: string({
       required: true,
       ignoreStdin: true,
-      description: 'The tunnel’s name; port 443 unless given.',
+      description: 'The tunnel’s name; the default port is 443.',
     }),
   };
   static override flags = flagsOf({caFile});

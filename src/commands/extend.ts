@@ -13,10 +13,10 @@ export default class Extend extends BaseCommand {
   static override usage = 'extend ID --expires TIME [FLAGS]';
   static override examples = ['<%= config.bin %> extend k3f9a2 --expires 2h'];
   static override args = {
-    id: string({required: true, ignoreStdin: true, description: 'As `tunl list` shows it.'}),
+    id: string({required: true, ignoreStdin: true, description: 'The ID in `tunl list`.'}),
   };
   static override flags = {
-    expires: flagOf(setting(time({minMs: 1}), {help: 'From now on.'})),
+    expires: flagOf(setting(time({minMs: 1}), {help: 'The time until the end, from now.'})),
   };
 
   async run(): Promise<void> {

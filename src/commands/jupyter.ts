@@ -25,7 +25,7 @@ export default class Jupyter extends TunnelCommand {
     }),
     'jupyter-token-file': string({
       helpValue: 'FILE',
-      summary: 'Its first line is Jupyter’s token; --token-file is the relay’s.',
+      summary: 'Jupyter’s token in its first line; --token-file is the relay’s.',
     }),
     dir: string({helpValue: 'FOLDER', summary: 'The folder to show. (the current one)'}),
     ...webProgramFlags,

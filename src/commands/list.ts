@@ -17,7 +17,7 @@ export default class List extends BaseCommand {
       '<%= config.bin %> list --json | jq -r \'.id + " " + .address\'',
     ].join('\n'),
   ];
-  static override flags = {all: boolean({summary: 'Those that ended within a week, too, and why.'})};
+  static override flags = {all: boolean({summary: 'Also those that ended within a week, and why.'})};
 
   async run(): Promise<void> {
     const {flags} = await this.parse(List);

@@ -11,15 +11,15 @@ import {stateDir} from '../lib/core/state-dir.js';
 import {Roster} from '../lib/launch/roster.js';
 
 export default class Logs extends BaseCommand {
-  static override summary = 'Show what a tunnel in the background has said, also after its end.';
+  static override summary = 'Show the output of a tunnel in the background, also after its end.';
   static override usage = 'logs ID [FLAGS]';
   static override examples = [
     ['<%= config.bin %> logs k3f9a2', '<%= config.bin %> logs k3f9a2 -f'].join('\n'),
   ];
   static override args = {
-    id: string({required: true, ignoreStdin: true, description: 'As `tunl list` shows it.'}),
+    id: string({required: true, ignoreStdin: true, description: 'The ID in `tunl list`.'}),
   };
-  static override flags = {follow: boolean({char: 'f', summary: 'Go on until it ends.'})};
+  static override flags = {follow: boolean({char: 'f', summary: 'Continue until it ends.'})};
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Logs);

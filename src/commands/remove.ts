@@ -20,16 +20,16 @@ export default class Remove extends BaseCommand {
     ),
   ];
   static override args = {
-    id: string({required: true, ignoreStdin: true, description: 'As `tunl list` shows it.'}),
+    id: string({required: true, ignoreStdin: true, description: 'The ID in `tunl list`.'}),
     name: string({
       required: true,
       ignoreStdin: true,
-      description: 'Its name, or its target as it was written.',
+      description: 'Its name, or its target as given to the command.',
     }),
   };
   static override flags = {
     'drain-timeout': flagOf(
-      setting(time(), {help: 'Time for its connections to finish.', defaultText: 'as its command says'}),
+      setting(time(), {help: 'Time for its connections to finish.', defaultText: 'that of the command'}),
     ),
   };
 

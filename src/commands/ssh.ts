@@ -18,7 +18,7 @@ import {sshd} from '../lib/launch/programs/sshd.js';
 import {ensureCa} from '../lib/relay/certificates/install-ca.js';
 
 export default class Ssh extends TunnelCommand {
-  static override summary = 'An sshd of your own, for the keys that you give.';
+  static override summary = 'An sshd that accepts the keys that you give.';
   static override usage = 'ssh [FLAGS]';
   static override examples = [
     [
@@ -29,7 +29,7 @@ export default class Ssh extends TunnelCommand {
   ];
   static override flags = {
     ...keyFlags,
-    tls: boolean({summary: 'Through the TLS name instead of a port that bots find.'}),
+    tls: boolean({summary: 'Use the TLS name instead of a port that bots find.'}),
     ...remotePortFlag,
     ...programFlags,
     ...nameFlags,

@@ -12,11 +12,11 @@ export default class Stop extends BaseCommand {
   static override usage = ['stop ID [FLAGS]', 'stop --all [FLAGS]'];
   static override examples = [['<%= config.bin %> stop k3f9a2', '<%= config.bin %> stop --all'].join('\n')];
   static override args = {
-    id: string({ignoreStdin: true, description: 'As `tunl list` shows it.'}),
+    id: string({ignoreStdin: true, description: 'The ID in `tunl list`.'}),
   };
   static override flags = {
-    all: boolean({summary: 'All of them.'}),
-    reason: text({helpValue: 'TEXT', summary: 'Kept with its end: `tunl list --all` shows it.'}),
+    all: boolean({summary: 'End all of them.'}),
+    reason: text({helpValue: 'TEXT', summary: 'A reason that `tunl list --all` shows.'}),
   };
 
   async run(): Promise<void> {

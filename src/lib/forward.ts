@@ -172,7 +172,7 @@ function checkTogether({h2, http1, unencrypted, remotePort}: Settings): void {
   }
   if (remotePort !== undefined && !unencrypted) {
     throw new TunlError('OPTION_INVALID', {
-      reason: 'A remote port belongs to an unencrypted tunnel only.',
+      reason: 'Only an unencrypted tunnel has a remote port.',
       next: 'Add {unencrypted: true} (--tcp), or leave the remote port out.',
     });
   }

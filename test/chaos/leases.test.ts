@@ -284,7 +284,7 @@ describe.concurrent('names', () => {
       await writeFile(leaseTable(stateDir), text);
       const options: RelayProcessOptions = {stateDir, withToken: false, flags};
       const relay = await startRelayProcess(scope, options);
-      await relay.cli.saidOnStderr(/the lease table cannot be read; it begins empty/);
+      await relay.cli.saidOnStderr(/the lease table cannot be read; the relay starts with an empty one/);
       const env = {TUNL_CA_FILE: caFile};
       await relay.expose(9, {flags: ['--subdomain', 'demo'], env});
       await relay.cli.stop();

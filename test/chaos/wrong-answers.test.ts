@@ -100,7 +100,9 @@ const met = (event: {type: string}, code: ErrorCode) =>
 test('a refusal of the token by the relay itself ends it', async ({scope, expect}) => {
   const rig = await startRig(scope);
   const {cli} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
-  const refusal = JSON.stringify({error: {code: 'TOKEN_WRONG', message: 'This token is not known here.'}});
+  const refusal = JSON.stringify({
+    error: {code: 'TOKEN_WRONG', message: 'The relay does not know this token.'},
+  });
   const answer = page('401 Unauthorized', 'application/json', refusal);
   rig.proxy.leadTo(await answering(scope, await rig.authority.issue([domain]), ...answer));
   rig.proxy.reset();

@@ -211,7 +211,7 @@ test('what is refused says why, with a code, and leaves the command as it was', 
   ] as const)
     expect(await refused(...words), words.join(' ')).toMatchObject({code, error});
   const {stderr} = await tunl(['remove', id, 'nobody']);
-  expect(stderr).toContain(`No tunnel is called nobody, only ${a}.`);
+  expect(stderr).toContain(`No tunnel has the name nobody, only ${a}.`);
   const silent = await unusedPort();
   expect((await tunl(['add', id, `${silent}`])).stderr).toContain(
     `nothing answers on localhost:${silent} yet`,

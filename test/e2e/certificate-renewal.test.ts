@@ -75,7 +75,7 @@ test('SIGHUP: the next visitor gets the new certificate; an unusable new one lea
 
   await put(two.certFile, two.keyFile);
   relay.cli.signal('SIGHUP');
-  await relay.cli.saidOnStderr(/the certificate was read anew/);
+  await relay.cli.saidOnStderr(/the certificate was read again/);
   expect(fingerprint(await visit())).toBe(await of(two.certFile));
 
   early.write('still here');

@@ -187,7 +187,7 @@ test('in a folder that others can write to, no entry is trusted: nothing is ende
   await until(() => !isAlive(pid));
 });
 
-test('after kill -9: ended without a word; a pid that now belongs to another process is not signalled', async ({
+test('after kill -9: ended unexpectedly; a pid that now belongs to another process is not signalled', async ({
   scope,
 }) => {
   const {shell, folder} = await scriptShell(scope);
@@ -206,7 +206,7 @@ test('after kill -9: ended without a word; a pid that now belongs to another pro
     {id: 'abcdef', state: 'ended', end: {why: 'unknown'}},
     {id: tunnel.id, state: 'ended', end: {why: 'unknown'}},
   ]);
-  expect((await shell(`tunl logs ${tunnel.id}`)).stderr).toContain('ended without a word');
+  expect((await shell(`tunl logs ${tunnel.id}`)).stderr).toContain('ended unexpectedly');
 });
 
 test('after its end the log and the reason can be read; a week later they are gone', async ({scope}) => {

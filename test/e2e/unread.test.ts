@@ -48,7 +48,8 @@ test('visitors who do not read are cut off before they fill the relay’s memory
       return visitor;
     }),
   );
-  const told = () => warnings.includes('connections were cut off that did not read: too much was unread');
+  const told = () =>
+    warnings.includes('connections that did not read were cut off: too many bytes were unread');
   while (!told()) await once(reader, 'more');
   expect(relay.stats().visitors).toBeLessThan(61);
   // A visitor notices that it was cut off when it reads.

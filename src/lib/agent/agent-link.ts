@@ -298,10 +298,10 @@ export class AgentLink {
     }
   }
 
-  /** The relay goes away on purpose. Its streams finish there; a new session begins where the relay says. */
+  /** The relay is shutting down. Its streams finish there; a new session begins where the relay says. */
   #onGoaway(session: Session, {afterMs, relays}: Goaway): void {
     if (!this.sessions.isCurrent(session)) return;
-    this.#options.log.info('the relay goes away', {afterMs, relays: relays.join(' ')});
+    this.#options.log.info('the relay is shutting down', {afterMs, relays: relays.join(' ')});
     const {followed, refused} = this.#options.successors?.judge(relays) ?? {followed: [], refused: undefined};
     const {onNotice} = this.#options.events;
     if (refused !== undefined) onNotice(refused.code, refused.message);
@@ -327,7 +327,7 @@ export class AgentLink {
     if (this.#places.servesElsewhere) this.#places.homeFirst();
     // The resume window passed: the search that is under way asks for a new session.
     if (this.#link === undefined) return;
-    const why = error ?? new TunlError('RELAY_LOST', {reason: 'the relay ended the session'});
+    const why = error ?? new TunlError('RELAY_LOST', {reason: 'The relay ended the session.'});
     // A session that broke is replaced by a new one, whichever side broke it.
     const {hasServed} = this.#options.bindings;
     if (isFinal(why, hasServed) && !needsNewSession(why)) this.#options.onOver(why);

@@ -26,8 +26,8 @@ export async function loadIdentity(stateDir: string): Promise<Identify> {
     key = createPrivateKey(pem ?? '');
   } catch (error) {
     throw new TunlError('STATE_DIR', {
-      reason: `${path} does not hold a private key.`,
-      next: 'Remove the file; a new key is made.',
+      reason: `${path} does not contain a private key.`,
+      next: 'Remove the file; tunl then makes a new key.',
       cause: error,
     });
   }

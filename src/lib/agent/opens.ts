@@ -49,7 +49,7 @@ export class Opens {
       const open = (session: Session) => {
         const stream = session.open(kind, about);
         if (stream === undefined)
-          return reject(new TunlError('RELAY_BUSY', {reason: 'As many streams are open as are allowed.'}));
+          return reject(new TunlError('RELAY_BUSY', {reason: 'Too many streams are open.'}));
         onOpen?.(stream);
         resolve(stream);
       };

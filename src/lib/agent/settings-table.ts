@@ -14,7 +14,7 @@ export const PROTOCOL_SETTINGS = {
   unencrypted: setting(onOff, {
     default: false,
     flag: 'tcp',
-    help: 'A raw TCP port of the relay: ssh, databases.',
+    help: 'A raw TCP port of the relay, for ssh or databases.',
   }),
   h2: setting(onOff, {
     default: false,
@@ -31,12 +31,12 @@ export const PROTOCOL_SETTINGS = {
 export const NAME_SETTINGS = {
   subdomain: setting(text('NAME'), {
     flag: 'subdomain',
-    help: 'A name of your own instead of a random one.',
+    help: 'This name instead of a random one.',
   }),
   newName: setting(onOff, {
     default: false,
     flag: 'new-name',
-    help: 'A fresh random name instead of the last one.',
+    help: 'A new random name instead of the last one.',
   }),
 };
 
@@ -67,7 +67,7 @@ export const UPSTREAM_TLS_SETTINGS = {
   serverName: setting(host('OPTION_INVALID', 'NAME'), {
     defaultText: 'its host',
     flag: 'upstream-server-name',
-    help: 'Name in its certificate.',
+    help: 'Name in the upstream’s certificate.',
     group: UPSTREAM,
   }),
   certFile: setting(file, {
@@ -106,7 +106,7 @@ export const LINK_SETTINGS = {
   caFile: setting(file, {
     flag: 'ca-file',
     env: 'TUNL_CA_FILE',
-    help: 'CA of a relay with a private one.',
+    help: 'CA of a relay with a private CA.',
     group: RELAY,
   }),
   follow: setting(list(host('OPTION_INVALID')), {
@@ -118,7 +118,7 @@ export const LINK_SETTINGS = {
   wait: setting(onOff, {
     default: false,
     flag: 'wait',
-    help: 'Keep trying when the relay is not there yet.',
+    help: 'Keep trying until the relay is there.',
     group: RELAY,
   }),
   maxRetryTimeMs: setting(time(), {

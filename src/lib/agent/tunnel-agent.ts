@@ -154,7 +154,7 @@ export class TunnelAgent implements TunnelHost {
       timer = this.#clock.after(AWAY_MS, () => {
         if (this.#agent.linked) look();
         else
-          this.#agent.unbind(owner, new TunlError('RELAY_LOST', {reason: 'The link to the relay is away.'}));
+          this.#agent.unbind(owner, new TunlError('RELAY_LOST', {reason: 'There is no link to the relay.'}));
       });
     };
     look();

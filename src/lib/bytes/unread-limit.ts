@@ -91,11 +91,11 @@ export class UnreadLimit {
         watched.holder.cut();
       }
       if (cut > 0)
-        log.warn('connections were cut off that did not read: too much was unread', {cut, limitBytes});
+        log.warn('connections that did not read were cut off: too many bytes were unread', {cut, limitBytes});
     }
     const full = unread > limitBytes;
     if (full && !this.#full)
-      log.warn('no new visitors: too much is unread by the connections of those who are here', {
+      log.warn('no new visitors: the present ones leave too many bytes unread', {
         unread,
         limitBytes,
       });

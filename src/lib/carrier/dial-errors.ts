@@ -64,7 +64,7 @@ export function certificateError(peer: Peer, host: string, code: string, error: 
     case 'CERT_SIGNATURE_FAILURE':
       return row(
         `${of} is signed by another authority than the known one of the same name.`,
-        'The relay may have made itself a new CA: get its certificate again (`tunl relay ca`).',
+        'The relay may have a new CA: get its certificate again (`tunl relay ca`).',
       );
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
       return row(

@@ -50,7 +50,7 @@ export async function dialCarrier(options: DialOptions): Promise<Dialled> {
   const relay = parseRelayUrl(options.url);
   // The token is checked here because Node's error about an invalid header may contain it.
   if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token))
-    throw new TunlError('TOKEN_WRONG', {reason: 'The token holds characters that no token has.'});
+    throw new TunlError('TOKEN_WRONG', {reason: 'The token contains characters that are not allowed.'});
   const {timeoutMs, signal, clock} = options;
   const peer: Peer = {kind: 'relay', label: relay.label};
   using attempt = new Attempt({timeoutMs, signal, clock, label: relay.label});

@@ -25,7 +25,7 @@ function requireCertificate(ca: string): void {
     new X509Certificate(ca);
   } catch (cause) {
     throw new TunlError('CERTIFICATE_INVALID', {
-      reason: 'The CA file holds no certificate.',
+      reason: 'The CA file contains no certificate.',
       next: 'Give the relay’s CA certificate as PEM (`tunl relay ca` prints its path).',
       cause,
     });

@@ -69,7 +69,11 @@ export function acceptUpgrade(options: AcceptOptions): WebSocketCarrier | undefi
  */
 export function judgeOrigin(req: IncomingMessage): UpgradeRefusal | undefined {
   if (req.headers.origin === undefined) return undefined;
-  return {status: 403, code: 'PROTOCOL', message: 'Web pages are not agents: an upgrade has no Origin.'};
+  return {
+    status: 403,
+    code: 'PROTOCOL',
+    message: 'A web page cannot be an agent: an upgrade must not have an Origin.',
+  };
 }
 
 /** Why a request cannot become a carrier; undefined when it can. */

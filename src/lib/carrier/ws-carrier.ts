@@ -185,7 +185,7 @@ export class WebSocketCarrier implements Carrier {
   /** The socket's FIN. Before a close frame it means that the link broke; after one it is the expected answer. */
   readonly #onEnd = (): void => {
     if (this.#peerClosed) this.#socket.end();
-    else if (!this.#destroyed) this.destroy(this.#error ?? lost('the peer closed the link without a word'));
+    else if (!this.#destroyed) this.destroy(this.#error ?? lost('the peer closed the link without a reason'));
   };
 
   readonly #onError = (error: Error): void => {

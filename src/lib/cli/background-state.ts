@@ -1,4 +1,4 @@
-// What runs or ran in the background, in words: its state, how long, and why it ended.
+// Describes a process in the background in words: its state, for how long, and why it ended.
 
 import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './events.js';
 import {clockTime, time} from './format.js';
@@ -11,7 +11,8 @@ export function backgroundState(event: BackgroundTunnelEvent, now = Date.now()):
     const visitors = status === undefined ? [] : [visitorsOf(status)];
     return [`${state} for ${time(now - Date.parse(startedAt))}`, ...visitors, ...until].join(', ');
   }
-  if (end === undefined || end.why === 'unknown') return 'ended without a word: killed, or its machine was';
+  if (end === undefined || end.why === 'unknown')
+    return 'ended unexpectedly: killed, or its machine was restarted';
   const when = end.at === undefined ? '' : ` at ${clockTime(new Date(end.at), new Date(now))}`;
   const after = end.durationMs === undefined ? '' : ` after ${time(end.durationMs)}`;
   const exit = end.exitCode === undefined ? '' : ` (exit code ${end.exitCode})`;
@@ -36,9 +37,9 @@ function reason({why, code, message}: BackgroundEnd): string {
     case 'stopped':
       return message === undefined ? 'it was stopped' : `it was stopped: ${message}`;
     case 'expired':
-      return 'its time was over';
+      return 'its time had passed';
     case 'idle':
-      return 'no visitor came any more';
+      return 'it had no visitors for too long';
     case 'exited':
       return 'its program ended';
     case 'left':
@@ -46,6 +47,6 @@ function reason({why, code, message}: BackgroundEnd): string {
     case 'failed':
       return message === undefined ? 'it failed' : `${message}${code === undefined ? '' : ` ${code}`}`;
     case 'unknown':
-      return 'without a word';
+      return 'unexpectedly';
   }
 }

@@ -52,7 +52,7 @@ export async function detach<T extends UpEvent>(type: T['type']): Promise<Detach
   }
   if (word?.event.type !== 'error') {
     throw new TunlError('UNEXPECTED', {
-      reason: 'The command in the background ended without a word.',
+      reason: 'The command in the background ended without a message.',
       next: `See ${roster.logPath(id)}.`,
     });
   }

@@ -77,7 +77,7 @@ export class Keys implements Disposable {
       ...actionsFor(readies).map((action) => `${KEYS[action].key}       ${about(action)}`),
       'Enter   an empty line',
       'Ctrl+C  stop; once more: at once',
-      'With --no-keys the keyboard is left alone.',
+      'With --no-keys tunl does not read the keyboard.',
     ];
   }
 }

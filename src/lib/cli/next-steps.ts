@@ -9,7 +9,7 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   OPTION_INVALID: 'See `tunl COMMAND --help`.',
   RELAY_CERTIFICATE:
     'For a relay with a private CA pass its file with --ca-file (`tunl relay ca` prints it).',
-  SUCCESSOR_REFUSED: 'If it is a relay of yours, allow its host with --follow.',
+  SUCCESSOR_REFUSED: 'If it is your relay, allow its host with --follow.',
   TOKEN_MISSING: 'Set TUNL_TOKEN or pass --token-file.',
   NAME_TAKEN: 'Choose another --subdomain.',
   PORT_TAKEN: 'Choose another --remote-port, or leave it out.',
@@ -17,18 +17,18 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   NO_FREE_PORT: 'Try again later, or ask for a larger --tcp-ports range.',
   H2_NOT_OFFERED: 'Leave out --h2, or start the relay with --shared-h2 or with its own CA.',
   TCP_NOT_OFFERED: 'Use a TLS tunnel, or start the relay with --tcp-ports.',
-  BACKGROUND_UNKNOWN: '`tunl list` shows those that run.',
+  BACKGROUND_UNKNOWN: '`tunl list` shows the tunnels that run.',
   BACKGROUND_SILENT:
-    'Only tunnels can be changed while they run, relays cannot; `tunl stop` ends what does not answer, too.',
+    'A running relay cannot be changed, only a tunnel can. `tunl stop` also ends a process that does not answer.',
   BACKGROUND_NAME_UNKNOWN: '`tunl list` shows the names.',
   BACKGROUND_NAME_USED: 'Give it another name: `tunl add ID NAME=TARGET`.',
   BACKGROUND_KEPT: '`tunl stop ID` ends the command.',
   LISTEN_IN_USE: 'Stop what listens there, or choose another --listen.',
   TOKEN_NEEDED: 'Pass --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
-  PROGRAM_MISSING: 'Install it, or name it with --bin.',
-  PROGRAM_NOT_READY: 'See its own last lines above; allow it more with --ready-timeout.',
+  PROGRAM_MISSING: 'Install it, or give its path with --bin.',
+  PROGRAM_NOT_READY: 'Read its last lines above, or allow more time with --ready-timeout.',
   KEY_SOURCE: 'Check the name and the network, or give a key file with --key.',
-  UNEXPECTED: 'Report it with the output of `--log-level debug`.',
+  UNEXPECTED: 'Report the problem with the output of `--log-level debug`.',
 };
 
 /** The next step as a command says it: an error that knows a better one than the table keeps it. */

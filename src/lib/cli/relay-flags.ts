@@ -17,7 +17,7 @@ const COMMAND_SETTINGS = {
   detach: setting(onOff, {
     default: false,
     flag: 'detach',
-    help: 'In the background: tunl list, tunl logs, tunl stop.',
+    help: 'Run in the background: tunl list, tunl logs, tunl stop.',
   }),
 };
 

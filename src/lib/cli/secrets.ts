@@ -22,7 +22,7 @@ export async function secretFor(
   if (given) return given;
   if (isSilent)
     throw new TunlError('USAGE', {
-      reason: `With --quiet nobody would be told the random ${kind}.`,
+      reason: `With --quiet the random ${kind} would not be shown.`,
       next: `Set ${variable} or pass --${kind}-file, or leave --quiet out.`,
     });
   return randomSecret();

@@ -67,7 +67,7 @@ function connection(event: ConnectionEvent): string[] {
 
 function reconnecting(event: ReconnectingEvent, before: TunnelState): string[] {
   const soon = `The next attempt is in ${timeInWords(event.delayMs)}.`;
-  if (event.state === 'leaving') return [`The relay goes away. Open connections may finish. ${soon}`];
+  if (event.state === 'leaving') return [`The relay is shutting down. Open connections may finish. ${soon}`];
   if (event.state === 'refused')
     return [`The relay does not give the address back yet. ${ended(event.reason)} ${soon}`];
   if (before.link !== 'up') return [`There is still no link to the relay. ${soon}`];

@@ -33,7 +33,7 @@ export async function keysOf(flags: KeyFlags, tell: (notice: string) => void): P
   const {key = [], github = []} = flags;
   if (key.length + github.length === 0 && !flags['agent-keys']) {
     throw new TunlError('USAGE', {
-      reason: '`tunl ssh` needs to know who may log in.',
+      reason: '`tunl ssh` needs the keys that may log in.',
       next: 'Give a public key with --key FILE, or --github USER, or --agent-keys.',
     });
   }

@@ -49,7 +49,7 @@ export function readTargets(
     const {name, target, tcp} = splitTarget(word);
     if (name !== undefined && all.subdomain !== undefined)
       throw new TunlError('USAGE', {
-        reason: 'NAME= and --subdomain both name it.',
+        reason: 'NAME= and --subdomain both set the name.',
         next: 'Give one of them.',
       });
     return {
@@ -63,7 +63,7 @@ export function readTargets(
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined) return targets;
   throw new TunlError('USAGE', {
-    reason: `Two targets are called ${twice}.`,
+    reason: `Two targets have the name ${twice}.`,
     next: 'Give one of them another name: NAME=TARGET.',
   });
 }

@@ -34,7 +34,7 @@ const LIFE_SETTINGS = {
   detach: setting(onOff, {
     default: false,
     flag: 'detach',
-    help: 'In the background: tunl list, tunl logs, tunl stop.',
+    help: 'Run in the background: tunl list, tunl logs, tunl stop.',
     group: LIFE,
   }),
 };
@@ -79,7 +79,7 @@ const readyTime = time({minMs: 1, maxMs: 7 * 86_400_000});
 
 /** For commands that know their program. */
 const PROGRAM_SETTINGS = {
-  bin: setting(file, {flag: 'bin', help: 'This program instead of the one that is found.'}),
+  bin: setting(file, {flag: 'bin', help: 'This program instead of the one in PATH.'}),
   readyTimeoutMs: setting(readyTime, {flag: 'ready-timeout', help: 'Time until the program answers.'}),
 };
 export const programFlags = flagsOf(PROGRAM_SETTINGS);

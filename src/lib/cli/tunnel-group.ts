@@ -106,7 +106,7 @@ export class TunnelGroup implements Closable {
     if (entry === undefined) {
       const names = [...this.#entries.keys()].join(', ');
       throw new TunlError('BACKGROUND_NAME_UNKNOWN', {
-        reason: `No tunnel is called ${name}, only ${names}.`,
+        reason: `No tunnel has the name ${name}, only ${names}.`,
         next: 'Give one of these names.',
       });
     }
@@ -175,7 +175,7 @@ export class TunnelGroup implements Closable {
   ): Promise<Entry> {
     const {name, kept = false} = opening;
     if (this.#entries.has(name) || this.#opening.has(name))
-      throw new TunlError('BACKGROUND_NAME_USED', {reason: `A tunnel is called ${name} already.`});
+      throw new TunlError('BACKGROUND_NAME_USED', {reason: `A tunnel already has the name ${name}.`});
     // The caller's signal would end an open tunnel as well.
     const giveUp = new AbortController();
     const abort = () => giveUp.abort();
@@ -236,5 +236,5 @@ function addressOf(tunnel: string, {ready: {address, upstream}}: Member): Listed
 }
 
 function aboutToEnd(): TunlError {
-  return new TunlError('BACKGROUND_UNKNOWN', {reason: 'It is about to end.'});
+  return new TunlError('BACKGROUND_UNKNOWN', {reason: 'The command is about to end.'});
 }

@@ -110,7 +110,7 @@ function about(event: CliEvent, before: TunnelState): Line[] {
         {tone: 'faint', text: `Visitors of ${event.tunnel} reach ${event.upstream}.`},
         {
           tone: 'faint',
-          text: `It goes with: tunl remove ${event.id} ${shellWord(event.tunnel)}`,
+          text: `Remove it with: tunl remove ${event.id} ${shellWord(event.tunnel)}`,
         },
       ];
     case 'removed':
@@ -172,12 +172,12 @@ function listening(event: ListeningEvent): Line[] {
   if (event.caFile) {
     lines.push({
       tone: 'faint',
-      text: 'On other machines --ca-file is a copy of that file; `tunl relay ca` says how visitors trust it.',
+      text: 'On other machines, give --ca-file a copy of that file. `tunl relay ca` says how visitors trust it.',
     });
   }
   lines.push({
     tone: 'faint',
-    text: `Where this relay asks for a token, they set TUNL_TOKEN or --token-file.${event.id ? '' : ' Ctrl+C stops it.'}`,
+    text: `If the relay requires a token, agents set TUNL_TOKEN or --token-file.${event.id ? '' : ' Ctrl+C stops it.'}`,
   });
   if (event.id) lines.push({tone: 'plain', text: inBackground(event.id)});
   return lines;
@@ -186,7 +186,7 @@ function listening(event: ListeningEvent): Line[] {
 function reconnecting(event: ReconnectingEvent, before: TunnelState): Line[] {
   const reason = inside(event.reason);
   if (event.state === 'leaving')
-    return [{tone: 'plain', text: 'the relay goes away, trying again; open connections may finish'}];
+    return [{tone: 'plain', text: 'the relay is shutting down, trying again; open connections may finish'}];
   const hasLink = event.state === 'refused';
   if (before.link !== 'up') {
     const wait = event.delayMs >= 1000 ? `, next try in ${time(event.delayMs)}` : '';

@@ -34,11 +34,11 @@ const row = (sentence: string, exitCode: number, retryable: boolean, next: strin
 });
 
 const violation = (sentence: string): ErrorRow =>
-  row(sentence, EXIT.incompatible, false, 'Update both sides; report it if they are current.');
+  row(sentence, EXIT.incompatible, false, 'Update both sides. If they are current, report the problem.');
 
 export const ERRORS = {
   // Input
-  USAGE: row('The command line is not valid.', EXIT.usage, false, 'Correct the words of the command.'),
+  USAGE: row('The command line is not valid.', EXIT.usage, false, 'Correct the command line.'),
   PORT_INVALID: row(
     'The port is not a whole number.',
     EXIT.usage,
@@ -53,7 +53,7 @@ export const ERRORS = {
     'Write it like 8000, localhost:8000 or [::1]:8000.',
   ),
   SOCKET_INVALID: row(
-    'The path is not that of a Unix socket.',
+    'This is not a valid path of a Unix socket.',
     EXIT.usage,
     false,
     'Give the path of the socket that the service listens on, like unix:/run/app.sock.',
@@ -83,12 +83,7 @@ export const ERRORS = {
     'Use one label: 1 to 63 lower-case letters, digits and inner hyphens.',
   ),
   NAME_RESERVED: row('The name is reserved.', EXIT.usage, false, 'Choose another name.'),
-  OPTION_INVALID: row(
-    'An option has a value that it cannot have.',
-    EXIT.usage,
-    false,
-    'Give a value that it can have.',
-  ),
+  OPTION_INVALID: row('The value of an option is not valid.', EXIT.usage, false, 'Give a valid value.'),
   RELAY_URL_INVALID: row(
     'The relay address is not an https URL.',
     EXIT.usage,
@@ -127,22 +122,22 @@ export const ERRORS = {
     'For a relay with a private CA give the certificate of that CA.',
   ),
   RELAY_NOT_TUNL: row(
-    'What answers at the relay’s address is not a tunl relay.',
+    'The server at the relay’s address is not a tunl relay.',
     EXIT.relayUnreachable,
     false,
-    'Check the address; a relay prints its own when it starts.',
+    'Check the address: a relay prints it when it starts.',
   ),
   RELAY_LEAVING: row(
-    'The relay goes away on purpose.',
+    'The relay is shutting down.',
     EXIT.relayUnreachable,
     true,
-    'Nothing: the agent goes on at the next relay, or here when this one is back.',
+    'Nothing: the agent continues at the next relay, or here when this one is back.',
   ),
   SUCCESSOR_REFUSED: row(
-    'The relay sends this agent where it does not go.',
+    'The relay sends this agent to a relay that is not allowed.',
     EXIT.relayUnreachable,
     true,
-    'If it is a relay of yours, allow its host.',
+    'If it is your relay, allow its host.',
   ),
   RELAY_BUSY: row(
     'The relay takes no new agents or tunnels at the moment.',
@@ -151,7 +146,7 @@ export const ERRORS = {
     'Try again later.',
   ),
   PROXY_FAILED: row(
-    'The HTTP proxy did not let the connection to the relay through.',
+    'The HTTP proxy refused the connection to the relay.',
     EXIT.relayUnreachable,
     true,
     'Check HTTPS_PROXY and NO_PROXY.',
@@ -173,7 +168,7 @@ export const ERRORS = {
     'The relay does not accept this token.',
     EXIT.refused,
     false,
-    'Ask whoever runs the relay for a valid token.',
+    'Ask the operator of the relay for a valid token.',
   ),
   // Binds
   NAME_TAKEN: row('The name belongs to somebody else.', EXIT.unavailable, false, 'Choose another name.'),
@@ -199,7 +194,7 @@ export const ERRORS = {
     'The relay offers no h2: all its names share one certificate.',
     EXIT.unavailable,
     false,
-    'Leave out h2, or let the relay share it or use its own CA.',
+    'Leave out h2, or let the relay use its own CA or allow h2 with the shared certificate.',
   ),
   TCP_NOT_OFFERED: row(
     'The relay offers no TCP ports.',
@@ -214,16 +209,16 @@ export const ERRORS = {
     'Close a tunnel first.',
   ),
   TAKEN_OVER: row(
-    'Another agent of the same owner took the tunnel over.',
+    'Another agent of the same owner took over the tunnel.',
     EXIT.unavailable,
     false,
-    'Nothing, if that was you; else stop the other agent.',
+    'Stop the other agent, unless you started it on purpose.',
   ),
   BIND_REFUSED: row(
     'The relay refused the tunnel.',
     EXIT.unavailable,
     false,
-    'See the reason that the relay gives.',
+    'Read the reason that the relay gives.',
   ),
   // Local
   UPSTREAM_REFUSED: row(
@@ -236,13 +231,13 @@ export const ERRORS = {
     'The upstream’s certificate is not trusted.',
     EXIT.upstream,
     false,
-    'Give the CA of the upstream, or take any certificate.',
+    'Give the CA of the upstream, or accept any certificate.',
   ),
   UPSTREAM_TLS: row(
-    'The upstream does not agree to a TLS connection.',
+    'The TLS handshake with the upstream failed.',
     EXIT.upstream,
     false,
-    'Check that the service speaks TLS there, and what it asks of its clients.',
+    'Check that the service speaks TLS on this port, and whether it requires a client certificate.',
   ),
   HOST_REFUSED: row(
     'The upstream refuses requests for the public name.',
@@ -260,7 +255,7 @@ export const ERRORS = {
     'There is no such tunnel in the background.',
     EXIT.usage,
     false,
-    'Look up which tunnels run.',
+    'List the tunnels that run.',
   ),
   BACKGROUND_STUCK: row(
     'The tunnel in the background cannot be stopped.',
@@ -269,10 +264,10 @@ export const ERRORS = {
     'End its process as the user who started it.',
   ),
   BACKGROUND_SILENT: row(
-    'The tunnel in the background does not answer, or not to this.',
+    'The tunnel in the background does not answer this request.',
     EXIT.local,
     true,
-    'Only tunnels can be changed while they run, relays cannot; what does not answer can still be ended.',
+    'A running relay cannot be changed, only a tunnel can. A process that does not answer can still be ended.',
   ),
   BACKGROUND_NAME_UNKNOWN: row(
     'The command in the background has no tunnel of this name.',
@@ -287,26 +282,26 @@ export const ERRORS = {
     'Give it another name.',
   ),
   BACKGROUND_KEPT: row(
-    'This tunnel ends only together with its command.',
+    'This tunnel can only end together with its command.',
     EXIT.usage,
     false,
     'End the command.',
   ),
   FILE_UNREADABLE: row('A file cannot be read.', EXIT.local, false, 'Check its path and permissions.'),
   STDOUT_FAILED: row(
-    'stdout cannot be written.',
+    'Writing to stdout failed.',
     EXIT.local,
     false,
-    'Make room where it is written to, or send it elsewhere.',
+    'Free space on its disk, or redirect it elsewhere.',
   ),
   TOKEN_FILE_EMPTY: row(
-    'The token file holds no token.',
+    'The token file contains no token.',
     EXIT.local,
     false,
     'Put one token on its first line (16 or more characters).',
   ),
   PASSWORD_FILE_EMPTY: row(
-    'The password file holds no password.',
+    'The password file contains no password.',
     EXIT.local,
     false,
     'Put the password on its first line.',
@@ -321,7 +316,7 @@ export const ERRORS = {
     'The private key does not belong to the certificate.',
     EXIT.local,
     false,
-    'Give the key that the certificate was made with.',
+    'Give the private key of this certificate.',
   ),
   STATE_DIR: row(
     'The state folder cannot be used.',
@@ -354,19 +349,19 @@ export const ERRORS = {
     'Give a token, or listen on 127.0.0.1.',
   ),
   // Programs started with the tunnel
-  PROGRAM_MISSING: row('The program is not installed.', EXIT.local, false, 'Install it, or say where it is.'),
+  PROGRAM_MISSING: row('The program is not installed.', EXIT.local, false, 'Install it, or give its path.'),
   PROGRAM_TOO_OLD: row('The program is too old.', EXIT.local, false, 'Update the program.'),
   PROGRAM_CONFIG: row(
-    'The program does not accept the configuration made for it.',
+    'The program does not accept its configuration.',
     EXIT.local,
     false,
-    'See what the program says, and whether its version is a current one.',
+    'Read the program’s message, and check that its version is current.',
   ),
   PROGRAM_DIED: row(
     'The program ended before it answered.',
     EXIT.upstream,
     false,
-    'See its own last lines above.',
+    'Read its last lines above.',
   ),
   PROGRAM_BACKGROUND: row(
     'The program went into the background.',
@@ -378,27 +373,22 @@ export const ERRORS = {
     'The program did not answer in time.',
     EXIT.upstream,
     true,
-    'See its own last lines above; allow it more time.',
+    'Read its last lines above, or allow more time.',
   ),
   PROGRAM_OTHER_PORT: row(
-    'The program listens on another port than the tunnel leads to.',
+    'The program does not listen on the tunnel’s port.',
     EXIT.upstream,
     false,
     'Expose the port that the program uses, or put {port} into its arguments.',
   ),
   PROGRAM_PORT_TAKEN: row(
-    'Something else listens on the program’s port already.',
+    'Another program already listens on this port.',
     EXIT.local,
     false,
     'Stop what listens there, or choose another port.',
   ),
   FOLDER_MISSING: row('The folder does not exist.', EXIT.local, false, 'Give the path of a folder.'),
-  FOLDER_INVALID: row(
-    'The path is not that of a folder.',
-    EXIT.local,
-    false,
-    'Give the folder that the file is in.',
-  ),
+  FOLDER_INVALID: row('The path is not a folder.', EXIT.local, false, 'Give the folder of the file.'),
   KEY_INVALID: row(
     'The keys cannot be used.',
     EXIT.local,
@@ -418,39 +408,43 @@ export const ERRORS = {
     'Check the name and the network, or give a key file.',
   ),
   ACCOUNT_LOCKED: row(
-    'The account is locked; sshd lets nobody log in to it.',
+    'The account is locked, so sshd refuses all logins.',
     EXIT.local,
     false,
-    'Unlock it without giving it a password: `usermod -p "*" USER`.',
+    'Unlock it without setting a password: `usermod -p "*" USER`.',
   ),
   // Session and stream ends
   PROTOCOL: violation('The peer broke the protocol.'),
-  ACK_RANGE: violation('The peer acknowledged bytes that it was never sent, or took an ack back.'),
+  ACK_RANGE: violation('The peer acknowledged bytes that were never sent, or fewer than before.'),
   ACK_OVERDUE: violation('The peer does not acknowledge what it receives.'),
-  STREAM_REUSED: violation('The peer opened a stream whose number is not its own, or was used before.'),
+  STREAM_REUSED: violation(
+    'The peer opened a stream with an id that is not its own, or that was used before.',
+  ),
   STREAM_UNKNOWN: violation('The peer sent something on a stream that was never opened.'),
-  STREAM_STATE: violation('The peer sent on a stream what its state rules out, such as data after the end.'),
+  STREAM_STATE: violation(
+    'The peer sent a frame that the state of its stream does not allow, such as data after the end.',
+  ),
   WINDOW_EXCEEDED: violation('The peer sent more than it had credit for.'),
-  CREDIT_RANGE: violation('The peer granted no credit, or more than there can be.'),
-  PEER_NOT_READING: violation('The peer asks for answers and does not read them.'),
+  CREDIT_RANGE: violation('The peer granted a credit of 0, or too much.'),
+  PEER_NOT_READING: violation('The peer requests answers and does not read them.'),
   SESSION_UNKNOWN: row(
     'The relay does not know this session any more.',
     EXIT.relayUnreachable,
     true,
-    'Nothing: a new session is started.',
+    'Nothing: tunl starts a new session.',
   ),
   SESSION_PROOF: row(
     'The proof for resuming the session is wrong.',
     EXIT.refused,
     false,
-    'Nothing: a new session is started.',
+    'Nothing: tunl starts a new session.',
   ),
   SESSION_STALE: row('The session was resumed by a newer link.', EXIT.relayUnreachable, true, 'Nothing.'),
   SESSION_RANGE: row(
     'The peer asked for bytes that are gone or were never sent.',
     EXIT.incompatible,
     false,
-    'Nothing: a new session is started.',
+    'Nothing: tunl starts a new session.',
   ),
   RESUME_EXPIRED: row(
     'The link did not come back within the resume window.',
@@ -464,7 +458,7 @@ export const ERRORS = {
     'Something unexpected happened.',
     EXIT.unexpected,
     false,
-    'Report it with the diagnostics of level debug.',
+    'Report the problem with the diagnostics of level debug.',
   ),
 } as const satisfies Record<string, ErrorRow>;
 

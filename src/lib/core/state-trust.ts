@@ -74,13 +74,13 @@ async function checkOne(path: string, me: User, kind: 'file' | 'socket' = 'file'
   if (!isMineOrRoots(found, me)) {
     throw distrust(
       `${path} belongs to user ${found.uid}, not to user ${me.uid} or root.`,
-      `If all that is in it is yours: chown -R ${me.uid} ${shellWord(path)}; else set TUNL_STATE_DIR to a folder of your own.`,
+      `If everything in it is yours: chown -R ${me.uid} ${shellWord(path)}; else set TUNL_STATE_DIR to a folder of your own.`,
     );
   }
   if ((found.mode & (FOR_GROUP | FOR_OTHERS)) !== 0) {
     throw distrust(
       `${path} can be changed by other users (mode ${modeOf(found)}).`,
-      `Take that right from them: chmod go-w ${shellWord(path)}; or set TUNL_STATE_DIR to a folder of your own.`,
+      `Remove that permission: chmod go-w ${shellWord(path)}; or set TUNL_STATE_DIR to a folder of your own.`,
     );
   }
   return true;
@@ -100,7 +100,7 @@ async function checkAbove(stateDir: string, me: User): Promise<void> {
     if (isOpenToOthers(found, me)) {
       throw distrust(
         `${path}, above the state folder, can be changed by other users (mode ${modeOf(found)}).`,
-        `Take that right from them (chmod go-w ${shellWord(path)}), or set TUNL_STATE_DIR to another folder.`,
+        `Remove that permission (chmod go-w ${shellWord(path)}), or set TUNL_STATE_DIR to another folder.`,
       );
     }
     if (dirname(path) === path) return;
@@ -141,7 +141,7 @@ async function lookUp<T>(path: string, look: (path: string) => Promise<T>): Prom
   } catch (error) {
     const code = systemCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-    throw new TunlError('STATE_DIR', {reason: `${path} cannot be looked at (${code}).`, cause: error});
+    throw new TunlError('STATE_DIR', {reason: `${path} cannot be checked (${code}).`, cause: error});
   }
 }
 

@@ -119,7 +119,7 @@ async function portFor(program: Program, port: number | undefined): Promise<numb
   if (port === undefined) return program.choosesPort ? 0 : freePort();
   if (await isTaken(port)) {
     throw new TunlError('PROGRAM_PORT_TAKEN', {
-      reason: `Something listens on port ${port} already; ${program.title} could not.`,
+      reason: `Port ${port} is in use, so ${program.title} cannot listen on it.`,
     });
   }
   return port;

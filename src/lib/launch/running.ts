@@ -204,7 +204,7 @@ export class RunningProgram implements AsyncDisposable {
     return new TunlError('PROGRAM_NOT_READY', {
       ...this.#withLines(
         `${program.title} ${where} within ${readyTimeoutMs / 1_000} s.`,
-        'Allow it more with --ready-timeout, or run it by itself to see what it does.',
+        'Allow more time with --ready-timeout, or run it alone to see what it does.',
       ),
     });
   }

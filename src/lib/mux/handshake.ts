@@ -146,7 +146,9 @@ export function greetRelay(
           const ticket = options.resume?.ticket;
           if (ticket !== undefined && !ticket.confirm(message.epoch, message.received, message.proof ?? '')) {
             fail(
-              new TunlError('SESSION_PROOF', {reason: 'the relay could not prove that it has this session'}),
+              new TunlError('SESSION_PROOF', {
+                reason: 'The relay could not prove that it knows this session.',
+              }),
             );
             return;
           }

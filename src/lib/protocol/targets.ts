@@ -75,7 +75,7 @@ export function portRange(text: string): readonly [first: number, last: number] 
   const last = portFromText(to, {allowZero: true});
   if (first > last || (first === 0 && last !== 0)) {
     throw new TunlError('OPTION_INVALID', {
-      reason: `The port range ${shown(text)} does not go upwards from 1 or more.`,
+      reason: `The port range ${shown(text)} has to begin at 1 or more and must not end before it begins.`,
       next: 'Write it like 20000-20999, or 0 for any free port.',
     });
   }

@@ -113,7 +113,7 @@ export class FrontDoor {
     const tunnel = tunnels.named(label);
     if (tunnel !== undefined) enter(tunnel);
     else if (!this.#options.waitingRoom.wait(`tls:${label}`, raw, enter)) {
-      log.debug('nothing under this name', {from: peer.address, name});
+      log.debug('no tunnel has this name', {from: peer.address, name});
       raw.destroy();
     }
   }

@@ -46,7 +46,7 @@ export const RELAY_SETTINGS = {
   }),
   publicPort: setting(port, {
     flag: 'public-port',
-    help: 'The port in public addresses, behind a forwarder.',
+    help: 'The port in public addresses, if it is forwarded.',
   }),
   tcpPorts: setting(ports, {
     defaultText: 'none',
@@ -87,7 +87,7 @@ export const RELAY_SETTINGS = {
     help: 'PEM certificate for NAME and *.NAME.',
     group: FILES,
   }),
-  keyFile: setting(file, {flag: 'key-file', help: 'Its private key.', group: FILES}),
+  keyFile: setting(file, {flag: 'key-file', help: 'The private key of the certificate.', group: FILES}),
   sharedH2: setting(onOff, {
     default: false,
     flag: 'shared-h2',
@@ -115,7 +115,7 @@ export const RELAY_SETTINGS = {
   keepAliveMs: setting(wholeTime({minMs: 1_000, maxMs: LONGEST_KEEP_ALIVE_MS, orZero: true}), {
     default: KEEP_ALIVE_MS,
     flag: 'keep-alive',
-    help: 'Silence after which a visitor is probed.',
+    help: 'Probe a visitor after this time of silence.',
     group: TIMES,
   }),
   visitorIdleTimeoutMs: setting(wholeTime({minMs: 1_000, maxMs: MONTH_MS}), {
@@ -138,7 +138,7 @@ function domainName(written: string): string {
   const fine = labels.every((label) => /^(?!-)[a-z0-9-]{1,63}(?<!-)$/.test(label));
   if (!fine || domain.length > MAX_DOMAIN || labels.length < 2) {
     throw new TunlError('OPTION_INVALID', {
-      reason: `${JSON.stringify(written)} is not a domain that tunnels could be names below.`,
+      reason: `${JSON.stringify(written)} cannot be the domain of tunnels.`,
       next: 'Give a name like relay.example.net, with a wildcard DNS record for *.relay.example.net.',
     });
   }

@@ -41,7 +41,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
   }
   if ((settings.certFile === undefined) !== (settings.keyFile === undefined)) {
     throw new TunlError('OPTION_INVALID', {
-      reason: 'A certificate and its key come together.',
+      reason: 'A certificate needs its key, and a key its certificate.',
       next: 'Give both: --cert-file and --key-file (certFile and keyFile).',
     });
   }

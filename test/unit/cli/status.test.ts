@@ -82,7 +82,7 @@ test('a relay that leaves, and one that does not give the address back, differ f
   const {after} = setUp();
   after(READY);
   const gone = {...LOST, code: 'RELAY_LEAVING', connections: 0} as const;
-  expect(after({...gone, state: 'leaving'})).toBe('  ↻ the relay goes away · 0 open · 0 so far');
+  expect(after({...gone, state: 'leaving'})).toBe('  ↻ the relay is shutting down · 0 open · 0 so far');
   expect(after({...LOST, connections: 0})).toBe('  ↻ link lost · 0 open · 0 so far');
   after(BACK);
   expect(after({...gone, state: 'refused'})).toBe('  ↻ no address yet · 0 open · 0 so far');

@@ -174,7 +174,7 @@ test('what cannot be removed: an unknown one, the last one, and one with a progr
   await group.begin([opening('a'), opening('b')], {});
   await expect(group.remove('c', {drainTimeoutMs: 0})).rejects.toMatchObject({
     code: 'BACKGROUND_NAME_UNKNOWN',
-    message: 'No tunnel is called c, only a, b.',
+    message: 'No tunnel has the name c, only a, b.',
   });
   // While the visitors of one finish, the other one is the last.
   of('a').lingers = true;

@@ -31,7 +31,7 @@ const LEAVING = {
   ...AWAY,
   state: 'leaving',
   code: 'RELAY_LEAVING',
-  reason: 'The relay goes away on purpose.',
+  reason: 'The relay is shutting down.',
   delayMs: 1_200,
   connections: 0,
   keptForMs: 0,
@@ -85,12 +85,12 @@ test('a relay that says goodbye is reported at once, and the rest is no second l
     attempt: 2,
   } as const;
   expect(lines(LEAVING, {...refused, delayMs: 1_500, connections: 0}, BACK)).toEqual([
-    'the relay goes away, trying again; open connections may finish',
+    'the relay is shutting down, trying again; open connections may finish',
     'still no link (the connection was refused), next try in 1.5 s',
     'link back after 3.1 s',
   ]);
   expect(inWords(LEAVING)).toEqual([
-    'The relay goes away. Open connections may finish. The next attempt is in 1.2 seconds.',
+    'The relay is shutting down. Open connections may finish. The next attempt is in 1.2 seconds.',
   ]);
 });
 

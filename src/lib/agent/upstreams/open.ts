@@ -63,7 +63,7 @@ async function readTls(options: UpstreamTls): Promise<TlsSettings> {
   }
   if (insecure && caFile !== undefined) {
     throw new TunlError('OPTION_INVALID', {
-      reason: 'A CA is of no use where any certificate is taken.',
+      reason: 'A CA has no effect when any certificate is accepted.',
       next: 'Leave out insecure (--upstream-insecure), or the CA.',
     });
   }
@@ -86,7 +86,7 @@ function parse<T>(path: string | undefined, what: string, read: () => T): T {
     return read();
   } catch (cause) {
     throw new TunlError('CERTIFICATE_INVALID', {
-      reason: `${path} holds no usable ${what}.`,
+      reason: `${path} contains no usable ${what}.`,
       next: 'Give a PEM file; a private key without a passphrase.',
       cause,
     });

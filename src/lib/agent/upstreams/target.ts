@@ -67,14 +67,14 @@ function socketPath(text: string): string {
   const path = resolve(text.replace(/^\/\/(?=\/)/, ''));
   if (text === '' || text.includes('\0')) {
     throw new TunlError('TARGET_INVALID', {
-      reason: 'unix: names no path.',
+      reason: 'unix: has no path.',
       next: 'Write it like unix:/run/app.sock.',
     });
   }
   if (process.platform !== 'win32' && Buffer.byteLength(path) > MAX_SOCKET_PATH) {
     throw new TunlError('SOCKET_INVALID', {
       reason: `The path of the socket has more than ${MAX_SOCKET_PATH} bytes: ${path}`,
-      next: 'Give it a shorter path, or lead a symbolic link there.',
+      next: 'Give a shorter path, such as that of a symbolic link to it.',
     });
   }
   return path;
@@ -94,7 +94,7 @@ function fromUrl(text: string): UpstreamTarget {
   if (rest !== '' && rest !== '/') {
     const bare = `${scheme.toLowerCase()}://${formatHostPort(place.host, place.port)}`;
     throw invalid(
-      'A path, a query or a fragment cannot be exposed: visitors ask for paths of their own.',
+      'The URL of an upstream cannot have a path, a query or a fragment.',
       `Write ${bare}, and add the path to the public address.`,
     );
   }

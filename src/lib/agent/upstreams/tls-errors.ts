@@ -13,7 +13,7 @@ const UNKNOWN_ISSUER: readonly string[] = [
 ];
 
 const TRUST_IT =
-  'Give its CA with --upstream-ca (upstreamTls.caFile), or take any certificate with --upstream-insecure.';
+  'Give its CA with --upstream-ca (upstreamTls.caFile), or accept any certificate with --upstream-insecure.';
 
 /** Whether another set of authorities may have the issuer of the certificate that did not pass. */
 export function isUnknownIssuer(error: Error): boolean {
@@ -37,7 +37,7 @@ export function tlsError(error: Error, label: string, name: string): Error {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
     return new TunlError('UPSTREAM_CERTIFICATE', {
       reason: `${of} is for ${namesOf(error)}, not for ${name}.`,
-      next: 'Name what the certificate is for: --upstream-server-name (upstreamTls.serverName).',
+      next: 'Give a name that the certificate is for: --upstream-server-name (upstreamTls.serverName).',
       cause: error,
     });
   }

@@ -24,7 +24,7 @@ const MAX_ADDRESSES = 3;
 
 const LINK_WORDS: Readonly<Record<ReconnectingEvent['state'], string>> = {
   away: 'link lost',
-  leaving: 'the relay goes away',
+  leaving: 'the relay is shutting down',
   refused: 'no address yet',
 };
 

@@ -82,7 +82,8 @@ function currentUser(): string {
     return userInfo().username;
   } catch (cause) {
     throw new TunlError('PROGRAM_CONFIG', {
-      reason: 'The user that tunl runs as has no entry in /etc/passwd; sshd lets only such users in.',
+      reason:
+        'The user that tunl runs as has no entry in /etc/passwd; sshd accepts only users with an entry.',
       next: 'Add an entry with this user id, a home folder and a shell.',
       cause,
     });
@@ -91,8 +92,8 @@ function currentUser(): string {
 
 function lockedAccount(user: string): {reason: string; next: string} {
   return {
-    reason: `The account ${user} is locked; sshd lets nobody log in to it.`,
-    next: `Unlock it without giving it a password: usermod -p '*' ${user}`,
+    reason: `The account ${user} is locked, so sshd refuses all logins.`,
+    next: `Unlock it without setting a password: usermod -p '*' ${user}`,
   };
 }
 

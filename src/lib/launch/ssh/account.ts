@@ -33,7 +33,7 @@ export async function strictModesHold(folder: string, uid: number): Promise<bool
     if ((writable && !sticky) || (owner !== 0 && owner !== uid)) {
       throw new TunlError('STATE_DIR', {
         reason: `Others can change ${path}, so keys below it cannot be trusted.`,
-        next: 'Set TUNL_STATE_DIR to a folder that only you can write to, or take the right to write from others.',
+        next: 'Set TUNL_STATE_DIR to a folder that only you can write to, or remove the write permission of others.',
       });
     }
     if (writable) strict = false;

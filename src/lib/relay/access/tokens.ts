@@ -27,7 +27,7 @@ export function createTokenCheck(token: string | undefined): TokenCheck {
         return {ok: false, code: 'TOKEN_MISSING', message: 'This relay asks for a token.'};
       // Hashes have one length, so comparing them tells nothing about the token's.
       if (!timingSafeEqual(hashOf(given), expected)) {
-        return {ok: false, code: 'TOKEN_WRONG', message: 'This token is not known here.'};
+        return {ok: false, code: 'TOKEN_WRONG', message: 'The relay does not know this token.'};
       }
       return {ok: true, principal};
     },

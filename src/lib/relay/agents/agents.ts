@@ -119,7 +119,7 @@ export class Agents implements Part {
 
   drain(): void {
     const {comeBackWithinMs, successors} = this.#options;
-    this.sendAway('The relay is going away.', {
+    this.sendAway('The relay is shutting down.', {
       afterMs: () => Math.random() * comeBackWithinMs,
       relays: successors,
     });

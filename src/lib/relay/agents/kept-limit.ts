@@ -52,11 +52,11 @@ export class KeptLimit {
       if (budget.usedBytes <= enough) break;
       given += 1;
       session.destroy(
-        new TunlError('RESUME_EXPIRED', {reason: 'The link was away, and the memory is needed for others.'}),
+        new TunlError('RESUME_EXPIRED', {reason: 'There was no link, and others need the memory.'}),
       );
     }
     if (given > 0)
-      log.warn('sessions without a link were given up: too much was kept for them', {
+      log.warn('sessions without a link were ended: they used too much memory', {
         sessions: given,
         limitBytes: budget.limitBytes,
       });

@@ -65,7 +65,7 @@ export class OpenedStreams {
   }
 
   #refusal(session: string): [code: StreamCode, message?: string] | undefined {
-    if (this.#draining) return ['DRAINING', 'The relay is going away.'];
+    if (this.#draining) return ['DRAINING', 'The relay is shutting down.'];
     if (this.#options.unread.full) return ['TOO_MUCH_UNREAD'];
     if ((this.#open.get(session) ?? 0) >= MOST_OPEN)
       return ['TOO_MANY_STREAMS', `An agent may have ${MOST_OPEN} streams of its own open at once.`];

@@ -144,7 +144,7 @@ function checkNow(folder: string, ca: KeyPair): Validity {
     validity = validityOf(new X509Certificate(ca.cert));
   } catch (error) {
     throw new TunlError('STATE_DIR', {
-      reason: `${path} holds no usable certificate.`,
+      reason: `${path} contains no usable certificate.`,
       next: moveAway(folder),
       cause: error,
     });
@@ -156,12 +156,12 @@ function checkNow(folder: string, ca: KeyPair): Validity {
     reason:
       `The relay’s own CA in ${path} is valid from ${day(validity.validFrom)} to ${day(validity.expiresAt)}, ` +
       `and this machine’s clock says ${day(now)}.`,
-    next: `Set the clock right. If it is: ${moveAway(folder)}`,
+    next: `Correct the clock. If it is right: ${moveAway(folder)}`,
   });
 }
 
 const moveAway = (folder: string): string =>
-  `Move ${folder} away; a new CA is made, which visitors have to trust anew.`;
+  `Move ${folder} away; tunl then makes a new CA, which visitors have to trust.`;
 
 async function makeCa(): Promise<KeyPair> {
   const {signCa} = await signer();
@@ -200,8 +200,8 @@ function split(path: string, text: string): KeyPair {
   const at = end === null ? -1 : end.index + end[0].length;
   if (at < 0 || !text.includes('-----BEGIN ', at)) {
     throw new TunlError('STATE_DIR', {
-      reason: `${path} does not hold a key and its certificate.`,
-      next: 'Move the file away; a new CA is made, which visitors have to trust anew.',
+      reason: `${path} does not contain a key and its certificate.`,
+      next: 'Move the file away; tunl then makes a new CA, which visitors have to trust.',
     });
   }
   return {key: text.slice(0, at), cert: text.slice(at)};

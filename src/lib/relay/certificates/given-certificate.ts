@@ -86,7 +86,7 @@ export class GivenCertificate implements CertificateSource {
     try {
       this.#pair = await readKeyPair(this.#options);
       this.#contexts.clear();
-      log.info('the certificate was read anew', {certFile});
+      log.info('the certificate was read again', {certFile});
     } catch (error) {
       const {code, message} = toTunlError(error);
       log.error('the new certificate cannot be used, the old one stays', {code, reason: message});

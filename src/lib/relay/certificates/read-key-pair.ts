@@ -40,6 +40,6 @@ function parse<T>(path: string, what: string, read: () => T): T {
     return read();
   } catch (error) {
     // The cause is OpenSSL's message about the file's format; it contains nothing of a key.
-    throw new TunlError('CERTIFICATE_INVALID', {reason: `${path} holds no usable ${what}.`, cause: error});
+    throw new TunlError('CERTIFICATE_INVALID', {reason: `${path} contains no usable ${what}.`, cause: error});
   }
 }

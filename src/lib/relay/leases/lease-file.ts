@@ -164,7 +164,10 @@ export class LeaseFile {
 
   #unreadable(error: unknown): void {
     const {path, log} = this.#options;
-    log.warn('the lease table cannot be read; it begins empty', {path, reason: reasonOf(error)});
+    log.warn('the lease table cannot be read; the relay starts with an empty one', {
+      path,
+      reason: reasonOf(error),
+    });
   }
 
   #failed(error: unknown): void {

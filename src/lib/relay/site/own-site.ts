@@ -79,14 +79,14 @@ function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): vo
     send(status, 'application/json', `${JSON.stringify(value)}\n`);
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     res.setHeader('Allow', 'GET, HEAD');
-    json(405, {error: {code: 'METHOD_NOT_ALLOWED', message: 'Only GET is known here.'}});
+    json(405, {error: {code: 'METHOD_NOT_ALLOWED', message: 'Only GET is supported.'}});
   } else if (path === '/healthz') {
     const status = options.draining ? 'draining' : 'ok';
     json(options.draining ? 503 : 200, {status, software: options.software, ...options.stats()});
   } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain, options.url()));
   else if (path === AGENT_PATH)
     json(426, {error: {code: 'PROTOCOL', message: 'Agents upgrade to a WebSocket here.'}});
-  else json(404, {error: {code: 'NOT_FOUND', message: 'Nothing is here.'}});
+  else json(404, {error: {code: 'NOT_FOUND', message: 'Not found.'}});
 }
 
 interface Upgrade {
@@ -99,7 +99,7 @@ interface Upgrade {
 function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): void {
   const path = (req.url ?? '/').split('?', 1)[0];
   if (path !== AGENT_PATH) {
-    refuseUpgrade(socket, 404, {code: 'RELAY_NOT_TUNL', message: 'Agents upgrade elsewhere.'});
+    refuseUpgrade(socket, 404, {code: 'RELAY_NOT_TUNL', message: 'Agents upgrade at another path.'});
     return;
   }
   const foreign = judgeOrigin(req);
@@ -110,7 +110,7 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
   if (options.draining) {
     refuseUpgrade(socket, 503, {
       code: 'RELAY_BUSY',
-      message: 'The relay is going away.',
+      message: 'The relay is shutting down.',
       retryAfterMs: 1_000,
     });
     return;

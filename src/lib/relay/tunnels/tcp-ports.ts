@@ -159,4 +159,4 @@ export class TcpPorts {
   }
 }
 
-const leaving = (): TunlError => new TunlError('RELAY_BUSY', {reason: 'The relay is going away.'});
+const leaving = (): TunlError => new TunlError('RELAY_BUSY', {reason: 'The relay is shutting down.'});

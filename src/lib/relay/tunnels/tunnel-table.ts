@@ -100,7 +100,7 @@ export class TunnelTable {
     try {
       await this.#options.leases.release(key, epoch);
     } catch (error) {
-      this.#options.log.error('a lease could not be given back', {key, reason: String(error)});
+      this.#options.log.error('a lease could not be released', {key, reason: String(error)});
     }
   }
 
@@ -215,7 +215,7 @@ export class TunnelTable {
           reason: 'All agents with this token or key together have as many tunnels as the relay allows.',
         });
       case 'full':
-        throw new TunlError('RELAY_BUSY', {reason: 'The relay keeps as many names and ports as it can.'});
+        throw new TunlError('RELAY_BUSY', {reason: 'The relay cannot keep more names and ports.'});
       case 'taken':
         return undefined;
     }
@@ -254,7 +254,7 @@ function offersOf({h2, http1 = true}: TlsBind): readonly string[] {
 }
 
 const takenOver = (key: LeaseKey): TunlError =>
-  new TunlError('TAKEN_OVER', {reason: `Another agent of the same owner took ${key.slice(4)} over.`});
+  new TunlError('TAKEN_OVER', {reason: `Another agent of the same owner took over ${key.slice(4)}.`});
 
 /** The form of the names that a relay gives by chance: asking for such a name again is always allowed. */
 function isRandomLabel(label: string): boolean {

@@ -56,7 +56,7 @@ test('a renewed certificate is used after the next check, without a signal', asy
   const first = source.contextFor(NAME);
   expect(source.contextFor(NAME)).toBe(first);
   await renew();
-  expect(await look()).toMatchObject([{level: 'info', message: 'the certificate was read anew'}]);
+  expect(await look()).toMatchObject([{level: 'info', message: 'the certificate was read again'}]);
   const second = source.contextFor(NAME);
   expect(second).not.toBe(first);
   await renew();
