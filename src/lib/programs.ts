@@ -2,7 +2,8 @@
 
 import type {ReadyEvent, TunnelEvent} from './agent/events.js';
 import type {ForwardOptions} from './agent/options.js';
-import type {LocalTunnel, PublicSides} from './agent/tunnel.js';
+import type {LocalTunnel} from './agent/tunnel.js';
+import type {PublicSides} from './agent/tunnel-requests.js';
 import {TcpUpstream} from './agent/upstreams/tcp.js';
 import {atMost, systemClock} from './core/clock.js';
 import {TunlError} from './core/errors.js';

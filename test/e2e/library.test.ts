@@ -8,6 +8,8 @@ import {join} from 'node:path';
 import {expect, test} from 'vitest';
 import {type ForwardOptions, forward, startRelay, type TunnelEvent} from '../../src/index.js';
 import {selfSigned} from '../helpers/certificates.js';
+import {run} from '../helpers/child.js';
+import {projectRoot} from '../helpers/cli.js';
 import {Scope} from '../helpers/scope.js';
 
 async function echo(scope: Scope): Promise<number> {
@@ -252,4 +254,18 @@ test('`constructor` is a valid name', async () => {
   const options = await relayAndOptions(scope);
   await using tunnel = await forward(await echo(scope), {...options, subdomain: 'constructor'});
   expect(tunnel.tlsSocket[0]).toBe('constructor.r1.localhost');
+});
+
+test('a signal that is aborted already keeps no process', async () => {
+  await using scope = new Scope();
+  const script = join(await scope.tempDir('script'), 'program.mjs');
+  const library = join(projectRoot, 'dist/index.js');
+  await writeFile(
+    script,
+    `import {forward} from ${JSON.stringify(library)};
+await forward(8000, {relay: 'https://127.0.0.1:1', signal: AbortSignal.abort()}).catch(({code}) => console.log(code));`,
+  );
+  const stateDir = await scope.tempDir('state');
+  const {code, stdout} = await run(scope, process.execPath, [script], {env: {TUNL_STATE_DIR: stateDir}});
+  expect({code, stdout}).toEqual({code: 0, stdout: 'ABORTED\n'});
 });

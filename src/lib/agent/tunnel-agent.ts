@@ -103,7 +103,10 @@ export class TunnelAgent implements TunnelHost {
   /** Resolves when visitors can come. The first one brings the link up. @throws TunlError why they cannot. */
   async addTunnel(settings: TunnelSettings): Promise<LocalTunnel> {
     if (this.#over) throw new TunlError('CLOSED');
-    return await LocalTunnel.open(this, settings);
+    const tunnel = new LocalTunnel(this, settings);
+    this.#tunnels.add(tunnel);
+    await tunnel.open();
+    return tunnel;
   }
 
   /** As `tunnel.close`: the others go on. */
@@ -126,10 +129,6 @@ export class TunnelAgent implements TunnelHost {
   }
 
   // ── For its tunnels ──
-
-  join(tunnel: LocalTunnel): void {
-    this.#tunnels.add(tunnel);
-  }
 
   /** Resolves with the first link. */
   async start(): Promise<void> {

@@ -1,4 +1,4 @@
-// One local service with a public address: its binds at an agent, its upstream, and what is told about them.
+// One local service with a public address: its binds at an agent, its upstream, and its events.
 
 import {SocketReads} from '../bytes/socket-reads.js';
 import type {UnreadLimit} from '../bytes/unread-limit.js';
@@ -7,21 +7,15 @@ import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {TunnelRequest} from '../protocol/control-messages.js';
-import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
 import type {SocketAddress, Tunnel, WatchUpstream} from './options.js';
+import {type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
 import {UpstreamJoin} from './upstream-join.js';
 import {type UpstreamWatch, watchUpstream} from './upstream-watch.js';
 import type {Upstream} from './upstreams/upstream.js';
 import {Visits} from './visits.js';
-
-/** The public addresses from the relay. */
-export interface PublicSides {
-  tls: HostPort;
-  tcp?: HostPort;
-}
 
 /** The parts of the shared agent that a tunnel needs. */
 export interface TunnelHost {
@@ -29,30 +23,29 @@ export interface TunnelHost {
   readonly pool: BlockPool;
   readonly unread: UnreadLimit;
   readonly rttMs: number | undefined;
-  /** Whether the relay has yet to acknowledge something. */
+  /** True when the relay has not acknowledged everything. */
   readonly isBehind: boolean;
-  join(tunnel: LocalTunnel): void;
   start(): Promise<void>;
   bind(wish: TunnelRequest, owner: BindingOwner): Promise<Bound>;
   unbind(owner: BindingOwner, error?: TunlError): void;
   /** Numbers the visitors of all tunnels. */
   nextVisitor(): number;
   isLast(tunnel: LocalTunnel): boolean;
-  /** One of several has ended; the last one calls `leave` or `destroy`, and hears `agentEnded`. */
+  /** One of several tunnels has ended. The last one calls `leave` or `destroy` instead, and gets `agentEnded`. */
   drop(tunnel: LocalTunnel): void;
   leave(lastBytesMs: number): Promise<void>;
   destroy(error: TunlError): void;
-  /** Resolves when an agent that is over has told its relay. */
+  /** Resolves when an agent that has ended has told its relay. */
   gone(): Promise<void>;
 }
 
 /** Everything settled: no defaults, no environment. */
 export interface TunnelSettings {
-  /** Undefined: it is told later, by `pointTo`. */
+  /** Undefined: `pointTo` sets it later. */
   upstream: Upstream | undefined;
   /** Whether answers that refuse the public name are recognised and explained, once. */
   explainHostChecks: boolean;
-  /** When it is looked whether the upstream accepts connections. */
+  /** When to probe the upstream. */
   watchUpstream: WatchUpstream;
   /** How long a visitor waits for an upstream that does not accept connections, ms. */
   waitUpstreamMs: number;
@@ -61,16 +54,29 @@ export interface TunnelSettings {
   /** With h2: offer HTTP/1.1 as well. */
   http1: boolean;
   subdomain: string | undefined;
-  /** A random name and port of before, to be had again if they can be. Never rejects. */
+  /** The random name and port of an earlier tunnel, which the relay may give again. Never rejects. */
   remembered: Promise<{name?: string; port?: number}>;
   remotePort: number | undefined;
   drainTimeoutMs: number;
   signal: AbortSignal | undefined;
   onEvent: (event: TunnelEvent, of?: 'link') => void;
   log: LogSink | undefined;
-  /** Ends what the tunnel stands on, once it has ended and before `closed` settles. Not called when `open` rejects. */
+  /** Frees what the tunnel needs, after its end and before `closed` settles. Not called when `open` rejects. */
   cleanUp: () => Promise<void>;
 }
+
+/** The names that the relay gave, and the event that told them. Both stay readable after the end. */
+interface Known {
+  readonly sides?: PublicSides;
+  readonly ready?: ReadyEvent;
+}
+
+type Phase =
+  /** `open` has not resolved. `stopped` rejects when the end comes before; then the caller of `open` cleans up. */
+  | ({readonly is: 'opening'; readonly stopped: PromiseWithResolvers<never>} & Known)
+  /** The tunnel cleans up after itself. It is ready as soon as it has an upstream. */
+  | ({readonly is: 'open'} & Known)
+  | ({readonly is: 'ended'; readonly why: TunlError | undefined} & Known);
 
 export class LocalTunnel implements Tunnel {
   readonly closed: Promise<void>;
@@ -81,23 +87,18 @@ export class LocalTunnel implements Tunnel {
   readonly #watch: UpstreamWatch | undefined;
   readonly #visits: Visits;
   readonly #over = Promise.withResolvers<void>();
-  /** Rejects when it ends while it is being opened. */
-  readonly #stopped = Promise.withResolvers<never>();
-  #sides: PublicSides | undefined;
-  #ready: ReadyEvent | undefined;
+  #phase: Phase;
   #closing: Promise<void> | undefined;
-  #ended = false;
-  /** `open` has resolved: from here on the tunnel cleans up after itself. */
-  #opened = false;
-  #reason: TunlError | undefined;
 
-  private constructor(host: TunnelHost, settings: TunnelSettings) {
+  constructor(host: TunnelHost, settings: TunnelSettings) {
     this.#host = host;
     this.#settings = settings;
+    const stopped = Promise.withResolvers<never>();
+    this.#phase = {is: 'opening', stopped};
     this.closed = this.#over.promise;
     // A caller that does not watch `closed` still gets its events; an unhandled rejection would end its process.
     this.closed.catch(() => {});
-    this.#stopped.promise.catch(() => {});
+    stopped.promise.catch(() => {});
     const {onEvent} = settings;
     const checks = settings.explainHostChecks
       ? new HostChecks((message) => onEvent({type: 'notice', code: 'HOST_REFUSED', message}))
@@ -117,58 +118,76 @@ export class LocalTunnel implements Tunnel {
     });
     this.#owner = {
       onVisitor: this.#visits.begin,
-      // One side without the other is not the tunnel that was asked for.
+      // A tunnel with only one of its sides is of no use.
       onLost: (error) => this.destroy(error),
     };
   }
 
-  /** Resolves when visitors can come; with an upstream that is told later, when its names are known. @throws TunlError why they cannot. */
-  static async open(host: TunnelHost, settings: TunnelSettings): Promise<LocalTunnel> {
-    const {signal} = settings;
-    if (signal?.aborted) throw new TunlError('ABORTED');
-    const tunnel = new LocalTunnel(host, settings);
-    host.join(tunnel);
-    const abort = () => tunnel.destroy(new TunlError('ABORTED'));
+  /** Resolves when visitors can come; without an upstream, when the names are known. @throws TunlError why they cannot. */
+  async open(): Promise<void> {
+    const {signal} = this.#settings;
+    const abort = () => this.destroy(new TunlError('ABORTED'));
     signal?.addEventListener('abort', abort, {once: true});
     try {
-      await Promise.race([tunnel.#bringUp(), tunnel.#stopped.promise]);
+      if (signal?.aborted) abort();
+      await this.#bringUp();
     } catch (error) {
-      signal?.removeEventListener('abort', abort);
       const why = error instanceof TunlError ? error : new TunlError('UNEXPECTED', {cause: error});
-      tunnel.destroy(why);
-      await host.gone();
-      throw tunnel.#reason ?? why;
+      this.destroy(why);
+      await this.#host.gone();
+      throw this.#endedBecause ?? why;
+    } finally {
+      signal?.removeEventListener('abort', abort);
     }
-    tunnel.#opened = true;
-    signal?.removeEventListener('abort', abort);
-    const close = () => void tunnel.close();
+    const close = () => void this.close();
     signal?.addEventListener('abort', close, {once: true});
-    tunnel.closed.catch(() => {}).finally(() => signal?.removeEventListener('abort', close));
-    return tunnel;
+    this.closed.catch(() => {}).finally(() => signal?.removeEventListener('abort', close));
   }
 
   async #bringUp(): Promise<void> {
-    await this.#host.start();
-    const [tls, tcp] = await Promise.all([this.#bindTls(), this.#bindTcp()]);
-    this.#sides = {tls, ...(tcp === undefined ? {} : {tcp})};
+    if (this.#phase.is !== 'opening') throw this.#endedBecause ?? new TunlError('CLOSED');
+    const {stopped} = this.#phase;
+    await Promise.race([this.#bindBoth(), stopped.promise]);
     const {upstream} = this.#settings;
     if (upstream !== undefined) this.#becomeReady(upstream);
     // A listener of the event may have ended the tunnel at once.
-    if (this.#ended) throw this.#reason ?? new TunlError('CLOSED');
+    this.#throwIfEnded();
+    this.#phase = {is: 'open', ...knownOf(this.#phase)};
+  }
+
+  async #bindBoth(): Promise<void> {
+    await this.#host.start();
+    const [tls, tcp] = await Promise.all([this.#bindTls(), this.#bindTcp()]);
+    this.#throwIfEnded();
+    this.#phase = {...this.#phase, sides: {tls, ...(tcp === undefined ? {} : {tcp})}};
+  }
+
+  get #endedBecause(): TunlError | undefined {
+    return this.#phase.is === 'ended' ? this.#phase.why : undefined;
+  }
+
+  get #ended(): boolean {
+    return this.#phase.is === 'ended';
+  }
+
+  #throwIfEnded(): void {
+    if (this.#ended) throw this.#endedBecause ?? new TunlError('CLOSED');
   }
 
   get ready(): ReadyEvent {
-    if (this.#ready === undefined) throw new TunlError('CLOSED');
-    return this.#ready;
+    const {ready} = this.#phase;
+    if (ready === undefined) throw new TunlError('CLOSED');
+    return ready;
   }
 
-  /** The public names, known before `ready` where the upstream is told later. */
+  /** The public names. They are known before `ready` when the upstream is set later. */
   get sides(): PublicSides {
-    if (this.#sides === undefined) throw new TunlError('CLOSED');
-    return this.#sides;
+    const {sides} = this.#phase;
+    if (sides === undefined) throw new TunlError('CLOSED');
+    return sides;
   }
 
-  /** Tells the upstream where there was none: visitors are let in, and the tunnel is ready. */
+  /** Sets the upstream of a tunnel without one: visitors may come, and the tunnel is ready. @throws TunlError why it has ended */
   pointTo(upstream: Upstream, about: Partial<ReadyEvent>): void {
     this.#upstream.pointTo(upstream);
     this.#becomeReady(upstream, about);
@@ -211,7 +230,6 @@ export class LocalTunnel implements Tunnel {
   destroy(error?: Error): void {
     if (this.#ended) return;
     const reason = error instanceof TunlError ? error : new TunlError('CLOSED', {cause: error});
-    this.#reason = reason;
     if (this.#host.isLast(this)) this.#host.destroy(reason);
     else this.#leaveOthers(reason);
   }
@@ -231,7 +249,7 @@ export class LocalTunnel implements Tunnel {
 
   async #drain(timeoutMs: number): Promise<void> {
     const until = systemClock.now() + timeoutMs;
-    // A visitor has gone when its last bytes were handed on; they may still be on their way to the relay.
+    // The last bytes of a visitor that has gone may still be on their way to the relay.
     const isBusy = this.#visits.open > 0 || this.#host.isBehind;
     if (timeoutMs > 0 && !this.#ended) {
       this.#host.unbind(this.#owner);
@@ -248,7 +266,7 @@ export class LocalTunnel implements Tunnel {
     await this.closed.catch(() => {});
   }
 
-  /** It ends alone: the link, and the tunnels that share it, go on. */
+  /** Only this tunnel ends: the link and the tunnels that share it go on. */
   #leaveOthers(why: TunlError | undefined): void {
     this.#host.unbind(this.#owner, why);
     this.#visits.cut();
@@ -257,46 +275,32 @@ export class LocalTunnel implements Tunnel {
   }
 
   async #bindTls(): Promise<Bound> {
-    const {h2, http1, subdomain, remembered} = this.#settings;
-    const {name: prefer} = await remembered;
-    const wish = subdomain !== undefined ? {name: subdomain} : prefer !== undefined ? {prefer} : {};
-    const offers = h2 && !http1 ? {h2, http1} : {h2};
-    return await this.#bind({kind: 'tls', ...offers, ...wish});
+    const {name} = await this.#settings.remembered;
+    return await this.#bind(tlsRequest(this.#settings, name));
   }
 
   async #bindTcp(): Promise<Bound | undefined> {
     const {unencrypted, remotePort, remembered} = this.#settings;
     if (!unencrypted) return undefined;
-    const {port: prefer} = await remembered;
-    const wish = remotePort !== undefined ? {port: remotePort} : prefer !== undefined ? {prefer} : {};
-    const bound = await this.#bind({kind: 'tcp', ...wish});
+    const {port} = await remembered;
+    const bound = await this.#bind(tcpRequest(remotePort, port));
     this.#upstream.publicPort = bound.port;
     return bound;
   }
 
-  async #bind(wish: TunnelRequest): Promise<Bound> {
-    // It may have ended while others of its agent went on.
-    if (this.#ended) throw this.#reason ?? new TunlError('CLOSED');
-    return await this.#host.bind(wish, this.#owner);
+  async #bind(request: TunnelRequest): Promise<Bound> {
+    // The tunnel may have ended while the agent goes on.
+    this.#throwIfEnded();
+    return await this.#host.bind(request, this.#owner);
   }
 
   #becomeReady(upstream: Upstream, about: Partial<ReadyEvent> = {}): void {
-    const {tls, tcp} = this.sides;
+    this.#throwIfEnded();
     const {h2} = this.#settings;
-    const url = publicUrl(tls.host, tls.port);
-    this.#ready = {
-      type: 'ready',
-      address: tcp === undefined ? url : formatHostPort(tcp.host, tcp.port),
-      url,
-      tls: {host: tls.host, port: tls.port},
-      ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
-      upstream: upstream.label,
-      relay: this.#host.relay,
-      h2,
-      ...about,
-    };
-    this.#settings.onEvent(this.#ready);
-    // A program was waited for until it answered.
+    const ready = readyEvent(this.sides, {upstream: upstream.label, relay: this.#host.relay, h2, ...about});
+    this.#phase = {...this.#phase, ready};
+    this.#settings.onEvent(ready);
+    // A program has answered before.
     this.#watch?.begin(about.program !== undefined);
   }
 
@@ -305,14 +309,15 @@ export class LocalTunnel implements Tunnel {
     await this.#settings.cleanUp();
   }
 
-  /** Nothing more comes, for this reason: the agent has ended, or this tunnel has left it. */
-  agentEnded(error: TunlError | undefined): void {
-    if (this.#ended) return;
-    this.#ended = true;
+  /** The end: the agent has ended, or this tunnel has left it. */
+  agentEnded(why: TunlError | undefined): void {
+    const before = this.#phase;
+    if (before.is === 'ended') return;
+    this.#phase = {is: 'ended', why, ...knownOf(before)};
     this.#watch?.[Symbol.dispose]();
-    const why = this.#reason ?? error;
     const orderly = why === undefined || why.code === 'CLOSED';
-    if (this.#ready !== undefined) {
+    const {ready} = before;
+    if (ready !== undefined) {
       if (orderly) this.#settings.onEvent({type: 'closed', connections: this.#visits.total});
       else {
         const {code, message, next, exitCode} = why;
@@ -320,11 +325,17 @@ export class LocalTunnel implements Tunnel {
       }
     }
     const settle = () => {
-      if (orderly && this.#ready !== undefined) this.#over.resolve();
+      if (orderly && ready !== undefined) this.#over.resolve();
       else this.#over.reject(why ?? new TunlError('CLOSED'));
     };
-    this.#stopped.reject(why ?? new TunlError('ABORTED'));
-    if (this.#opened) void this.#cleanUp().then(settle, settle);
-    else settle();
+    if (before.is === 'open') void this.#cleanUp().then(settle, settle);
+    else {
+      before.stopped.reject(why ?? new TunlError('ABORTED'));
+      settle();
+    }
   }
+}
+
+function knownOf({sides, ready}: Known): Known {
+  return {...(sides && {sides}), ...(ready && {ready})};
 }

@@ -1,0 +1,45 @@
+// The two sides of a tunnel: what it asks of the relay, and what it tells when it is ready.
+
+import type {TunnelRequest} from '../protocol/control-messages.js';
+import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
+import type {ReadyEvent} from './events.js';
+
+/** The public addresses from the relay. */
+export interface PublicSides {
+  tls: HostPort;
+  tcp?: HostPort;
+}
+
+interface TlsWish {
+  h2: boolean;
+  http1: boolean;
+  subdomain: string | undefined;
+}
+
+/** @param prefer a random name of an earlier tunnel, which the relay may give again */
+export function tlsRequest({h2, http1, subdomain}: TlsWish, prefer: string | undefined): TunnelRequest {
+  const name = subdomain !== undefined ? {name: subdomain} : prefer !== undefined ? {prefer} : {};
+  const offers = h2 && !http1 ? {h2, http1} : {h2};
+  return {kind: 'tls', ...offers, ...name};
+}
+
+/** @param prefer as for `tlsRequest`, a port */
+export function tcpRequest(remotePort: number | undefined, prefer: number | undefined): TunnelRequest {
+  const port = remotePort !== undefined ? {port: remotePort} : prefer !== undefined ? {prefer} : {};
+  return {kind: 'tcp', ...port};
+}
+
+export function readyEvent(
+  {tls, tcp}: PublicSides,
+  about: Pick<ReadyEvent, 'upstream' | 'relay' | 'h2'> & Partial<ReadyEvent>,
+): ReadyEvent {
+  const url = publicUrl(tls.host, tls.port);
+  return {
+    type: 'ready',
+    address: tcp === undefined ? url : formatHostPort(tcp.host, tcp.port),
+    url,
+    tls: {host: tls.host, port: tls.port},
+    ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
+    ...about,
+  };
+}
