@@ -18,7 +18,7 @@ const names = new Set(
 /** Folders of the library, which documents name without `src/lib/`. */
 const rooms = globSync('src/lib/*/', {cwd: ROOT}).map((path) => path.split('/').at(-1) ?? '');
 
-/** `src/lib/mux/`, `docs/errors.md`, `relay/front-door.ts`. Files that `npm run build` makes are left out. */
+/** `src/lib/mux/`, `docs/errors.md`, `relay/relay.ts`. Files that `npm run build` makes are left out. */
 function pathsIn(text: string): string[] {
   const tops = [
     '.ci',

@@ -172,25 +172,6 @@ describe('layers', () => {
   });
 });
 
-/** Why a file may hold what changes while the program runs: everything else has an owner, so that two of it do not meet. */
-const PROCESS_WIDE: Readonly<Record<string, string>> = {
-  'src/lib/forward.ts': 'the callers of one process share links and relays, by a key of all their settings',
-  'src/lib/core/collect.ts': 'a process has one heap',
-  'src/lib/cli/stdout.ts': 'a process has one stdout',
-  'src/lib/carrier/trust.ts': 'the last context is found by its CA',
-  'src/lib/launch/web-terminal/files.ts': 'files of this package are the same for everybody',
-  'src/lib/relay/terminate.ts': 'a server that never listens and holds nothing',
-};
-
-describe('state', () => {
-  test('no module holds any, but for what a process has once', () => {
-    const holds =
-      /^(?:export )?(?:(?:let|var)\b|const \w+(?:: (?!Readonly|Error\b)[^=]+)? = new (?!(?:Set|Map)(?:<.*>)?\(\[|Uint8Array|Intl\.)\w)/m;
-    const holding = files.filter((file) => holds.test(file.code)).map(({path}) => path);
-    expect(holding.sort()).toEqual(Object.keys(PROCESS_WIDE).sort());
-  });
-});
-
 describe('words', () => {
   test.each(WORDS)('$pattern: $because', ({pattern, allowed}) => {
     const wrong = files.filter((file) => pattern.test(file.code) && !allowed(file.path));

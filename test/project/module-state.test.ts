@@ -17,7 +17,7 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     names: ['wanted', 'collect', 'since'],
     because: 'a process has one garbage collector',
   },
-  'src/lib/relay/terminate.ts': {
+  'src/lib/relay/doors/terminate.ts': {
     names: ['ROOMY'],
     because: 'a server that never listens: its one listener answers by itself',
   },

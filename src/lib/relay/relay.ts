@@ -3,7 +3,7 @@
 import {createServer} from 'node:net';
 import {totalmem} from 'node:os';
 import {defaultUnreadLimit, memoryOf, UnreadLimit} from '../bytes/unread-limit.js';
-import {atMost, systemClock} from '../core/clock.js';
+import {systemClock} from '../core/clock.js';
 import {createLogger} from '../core/logger.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
@@ -18,8 +18,10 @@ import {OpenedStreams} from './agents/opened-streams.js';
 import {services} from './agents/services.js';
 import {Certificates} from './certificates/certificates.js';
 import {Descriptors} from './doors/descriptors.js';
+import {FrontDoor} from './doors/front-door.js';
 import {Listener} from './doors/listen.js';
 import {Load} from './doors/load.js';
+import type {Peer} from './doors/peer.js';
 import {PendingConnections} from './doors/pending.js';
 import {Room, SHARE_OF_MEMORY} from './doors/room.js';
 import {TcpDoor} from './doors/tcp-door.js';
@@ -27,7 +29,6 @@ import {trustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
 import {logEvents} from './event-log.js';
 import {RelayEvents, type RelayListener} from './events.js';
-import {FrontDoor} from './front-door.js';
 import {FileLeases} from './leases/file-leases.js';
 import type {LeaseStore} from './leases/lease-store.js';
 import {MemoryLeases} from './leases/memory-leases.js';
@@ -38,9 +39,9 @@ import {OwnSite} from './site/own-site.js';
 import {createRedirect} from './site/redirect.js';
 import {TcpPorts} from './tunnels/tcp-ports.js';
 import {TunnelTable} from './tunnels/tunnel-table.js';
+import {Visitors} from './visitors/visitors.js';
 import {WaitingRoom} from './visitors/waiting-room.js';
 import {WaitingVisitors} from './visitors/waiting-visitors.js';
-import {Visitors} from './visitors.js';
 
 /** The replay budget of a relay: enough for 32 sessions that lost a busy link, and a share for all others. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
@@ -54,26 +55,26 @@ export async function openRelay(
   const log = createLogger('relay', settings.log);
   const events = new RelayEvents((error) => log.error('a listener failed', {reason: String(error)}));
   for (const listener of [logEvents(log), ...listeners]) events.listen(listener);
+  const load = new Load();
   const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner} = settings;
+  /** What nearly every part needs. */
+  const base = {domain, clock, log, events, load};
 
   // What is bounded for all together. Windows may grow by as much as may really stand in them.
   const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
   const windowBudget = new WindowBudget(limitBytes);
   const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES);
-  const unread = new UnreadLimit({limitBytes, clock, log});
+  const unread = new UnreadLimit({...base, limitBytes});
   const isTrusted = trustedSources(settings.trustedSources);
-  const load = new Load();
-  const watch = new VisitorWatch({clock, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
+  const watch = new VisitorWatch({...base, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
   const room = new Room({
-    clock,
-    events,
+    ...base,
     descriptors: new Descriptors({clock, connections: () => load.connections}),
     idleBytes: () => load.idleBytes,
     mostBytes: memoryOf(totalmem()) * SHARE_OF_MEMORY,
     watch,
   });
-  const pending = new PendingConnections({clock, log, isTrusted, room});
-  load.add({connections: () => pending.count});
+  const pending = new PendingConnections({...base, isTrusted, room});
 
   const listener = createServer({allowHalfOpen: true, noDelay: true});
   const door = new Listener(listener, {at: settings.listen, reusePort});
@@ -83,38 +84,23 @@ export async function openRelay(
 
   const limits = {graceMs: settings.leaseGraceMs, maxLeasesPerOwner};
   const leases: LeaseStore = settings.keepLeases
-    ? new FileLeases({...limits, stateDir: settings.stateDir, domain, clock, log})
+    ? new FileLeases({...base, ...limits, stateDir: settings.stateDir})
     : new MemoryLeases(limits);
   const ports = new TcpPorts({range: settings.tcpPorts, host: settings.tcpHost, reusePort});
-  const tunnels = new TunnelTable({
-    domain,
-    publicPort,
-    tcpPublicHost: settings.tcpPublicHost,
-    h2Offered: settings.h2Offered,
-    leases,
-    ports,
-    events,
-    log,
-  });
+  const {tcpPublicHost, h2Offered} = settings;
+  const tunnels = new TunnelTable({...base, publicPort, tcpPublicHost, h2Offered, leases, ports});
 
-  const waiting = new WaitingVisitors({clock, waitMs: settings.visitorWaitMs});
-  const visitors = new Visitors({
-    unread,
-    watch,
-    waiting,
-    hasRoom: (peer) => room.forVisitor(peer),
-    keepAliveMs: settings.keepAliveMs,
-  });
-  load.add({connections: () => visitors.open, idleBytes: () => visitors.idleBytes});
-  const waitingRoom = new WaitingRoom({leases, clock});
+  const {visitorWaitMs: waitMs, keepAliveMs} = settings;
+  const waiting = new WaitingVisitors({...base, waitMs});
+  const hasRoom = (peer: Peer) => room.forVisitor(peer);
+  const visitors = new Visitors({...base, unread, watch, waiting, hasRoom, keepAliveMs});
+  const waitingRoom = new WaitingRoom({...base, leases});
 
-  const streams = new OpenedStreams({
-    onStream: {[KIND.service]: services({software, domain, maxTunnelsPerAgent, resumeWindowMs})},
-    unread,
-    clock,
-  });
+  const streams = new OpenedStreams({...base, unread});
+  streams.take(KIND.service, services({software, domain, maxTunnelsPerAgent, resumeWindowMs}));
   const agents = new Agents({
-    ...{domain, software, tunnels, streams, windowBudget, replayBudget, events, clock, log},
+    ...base,
+    ...{software, tunnels, streams, windowBudget, replayBudget},
     ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner},
     onBound: (tunnel) => {
       waitingRoom.open(tunnel);
@@ -125,17 +111,13 @@ export async function openRelay(
     comeBackWithinMs: settings.comeBackWithinMs,
     successors: settings.successors,
   });
-  load.add({connections: () => agents.size});
-  const kept = new KeptLimit({budget: replayBudget, sessions: () => agents.sessions(), clock, log});
+  const kept = new KeptLimit({...base, budget: replayBudget, sessions: () => agents.sessions()});
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
   const tokens = createTokenCheck(settings.token);
   const site = new OwnSite({domain, url, software, tokens, stats, onAgent: agents.accept});
-  const {accept} = new FrontDoor({
-    ...{domain, certificates, tunnels, visitors, waitingRoom, pending, clock, log},
-    onOwn: site.accept,
-  });
-  listener.on('connection', accept);
+  const inner = {certificates, tunnels, visitors, waitingRoom, pending, onOwn: site.accept};
+  listener.on('connection', new FrontDoor({...base, ...inner}).accept);
   const {listenHttp} = settings;
   const redirect =
     listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
@@ -144,18 +126,13 @@ export async function openRelay(
     now: clock.now,
     onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
     parts: [
-      {close: () => pending.closeAll()},
+      pending,
       room,
       waiting,
       kept,
       watch,
       unread,
-      {
-        drain: (until) => {
-          const leftMs = until - clock.now();
-          return leftMs > 0 ? atMost(clock, leftMs, visitors.idle()) : undefined;
-        },
-      },
+      visitors,
       // Drained after the leases: the next process has the file before agents hear that they should go.
       agents,
       streams,

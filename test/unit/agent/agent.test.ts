@@ -14,10 +14,12 @@ import {Link} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {ReplayBudget} from '../../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
+import type {StreamHandlers} from '../../../src/lib/mux/stream-kinds.js';
 import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
+import type {StreamKind} from '../../../src/lib/protocol/wire.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
 import {Agents} from '../../../src/lib/relay/agents/agents.js';
-import {OpenedStreams, type OpenedStreamsOptions} from '../../../src/lib/relay/agents/opened-streams.js';
+import {OpenedStreams, type Opener} from '../../../src/lib/relay/agents/opened-streams.js';
 import {MemoryLeases} from '../../../src/lib/relay/leases/memory-leases.js';
 import {TcpPorts} from '../../../src/lib/relay/tunnels/tcp-ports.js';
 import {TunnelTable} from '../../../src/lib/relay/tunnels/tunnel-table.js';
@@ -30,7 +32,7 @@ const silent = createLogger('test', undefined);
 afterEach(() => vi.restoreAllMocks());
 
 /** A relay without sockets: its table of agents, and their tunnels. */
-function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
+function relaySide(onStream: StreamHandlers<Opener> = {}) {
   const ports = new TcpPorts({range: undefined, host: '127.0.0.1', reusePort: false});
   const tunnels = new TunnelTable({
     domain: 'r1.localhost',
@@ -42,15 +44,16 @@ function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
     events: {emit: () => {}},
     log: silent,
   });
+  const streams = new OpenedStreams({
+    unread: new UnreadLimit({limitBytes: 2 ** 30, clock: new ManualClock(), log: silent}),
+    clock: systemClock,
+  });
+  for (const [kind, handler] of Object.entries(onStream)) streams.take(Number(kind) as StreamKind, handler);
   const agents = new Agents({
     domain: 'r1.localhost',
     software: 'relay',
     tunnels,
-    streams: new OpenedStreams({
-      onStream,
-      unread: new UnreadLimit({limitBytes: 2 ** 30, clock: new ManualClock(), log: silent}),
-      clock: systemClock,
-    }),
+    streams,
     onBound: () => {},
     pool: new BlockPool(),
     windowBudget: new WindowBudget(2 ** 30),
@@ -61,6 +64,7 @@ function relaySide(onStream: OpenedStreamsOptions['onStream'] = {}) {
     keepForReplay: true,
     comeBackWithinMs: 0,
     successors: [],
+    load: {add: () => {}},
     events: {emit: () => {}},
     clock: systemClock,
     log: silent,
@@ -88,7 +92,7 @@ type Happening = {type: string; code?: string; resumed?: number; lost?: number};
 
 function setUp(
   {onDelay, ...options}: Partial<AgentOptions> & {onDelay?: (ms: number) => void} = {},
-  onStream: OpenedStreamsOptions['onStream'] = {},
+  onStream: StreamHandlers<Opener> = {},
 ) {
   let relay = relaySide(onStream);
   const events: Happening[] = [];

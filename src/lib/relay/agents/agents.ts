@@ -16,6 +16,7 @@ import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messa
 import {MalformedMessage} from '../../protocol/fields.js';
 import {FEATURE_IDENTITY, type Hello} from '../../protocol/link-messages.js';
 import {provenKey} from '../access/agent-key.js';
+import type {Load} from '../doors/load.js';
 import {type RelayEvents, sessionName} from '../events.js';
 import type {Part} from '../part.js';
 import type {Caller} from '../site/own-site.js';
@@ -53,6 +54,7 @@ export interface AgentsOptions {
   comeBackWithinMs: number;
   /** Where they go instead, if there are any. */
   successors: readonly string[];
+  load: Pick<Load, 'add'>;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
   log: Logger;
@@ -76,6 +78,7 @@ export class Agents implements Part {
     this.#options = options;
     this.#binds = new Binds({...options, sessionsOf: (owner) => this.#sessions.get(owner) ?? 0});
     this.#turns = new Turns(options.clock);
+    options.load.add({connections: () => this.size});
   }
 
   get size(): number {

@@ -3,10 +3,11 @@
 import type {UnreadLimit} from '../../bytes/unread-limit.js';
 import type {Clock} from '../../core/clock.js';
 import type {Stream} from '../../mux/stream.js';
-import {offerStream, type StreamHandlers} from '../../mux/stream-kinds.js';
-import {KIND, type StreamCode} from '../../protocol/wire.js';
+import {offerStream, type StreamHandler} from '../../mux/stream-kinds.js';
+import {KIND, type StreamCode, type StreamKind} from '../../protocol/wire.js';
 import type {Principal} from '../access/principal.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
+import type {Part} from '../part.js';
 
 /** Streams that the agent of one session may have open at once; visitors' streams do not count. */
 const MOST_OPEN = 1_024;
@@ -24,14 +25,14 @@ export interface Opener {
 }
 
 export interface OpenedStreamsOptions {
-  onStream: StreamHandlers<Opener>;
   /** Bounds what agents do not read, together with what visitors do not. */
   unread: Pick<UnreadLimit, 'add' | 'delete' | 'full'>;
   clock: Clock;
 }
 
-export class OpenedStreams {
+export class OpenedStreams implements Part {
   readonly #options: OpenedStreamsOptions;
+  readonly #handlers: {[kind in StreamKind]?: StreamHandler<Opener>} = {};
   readonly #buckets: TokenBuckets;
   /** How many streams the agent of each session has open. */
   readonly #open = new Map<string, number>();
@@ -43,9 +44,14 @@ export class OpenedStreams {
     this.#buckets = new TokenBuckets({burst: OPEN_BURST, perSecond: OPENS_PER_SECOND, clock});
   }
 
+  /** From now on `handler` takes streams of this kind. */
+  take(kind: StreamKind, handler: StreamHandler<Opener>): void {
+    this.#handlers[kind] = handler;
+  }
+
   /** The names of the kinds that are taken. */
   get kinds(): string[] {
-    return Object.entries(KIND).flatMap(([name, kind]) => (kind in this.#options.onStream ? [name] : []));
+    return Object.entries(KIND).flatMap(([name, kind]) => (kind in this.#handlers ? [name] : []));
   }
 
   /** The relay is on its way out: streams that are open go on, new ones belong elsewhere. */
@@ -54,14 +60,14 @@ export class OpenedStreams {
   }
 
   offer(stream: Stream, about: Buffer, opener: Opener): void {
-    const {onStream} = this.#options;
-    const refusal = stream.kind in onStream ? this.#refusal(opener.session) : undefined;
+    const handlers = this.#handlers;
+    const refusal = stream.kind in handlers ? this.#refusal(opener.session) : undefined;
     if (refusal !== undefined) {
       stream.refuse(...refusal);
       return;
     }
-    if (stream.kind in onStream) this.#count(stream, opener.session);
-    offerStream(onStream, stream, about, opener);
+    if (stream.kind in handlers) this.#count(stream, opener.session);
+    offerStream(handlers, stream, about, opener);
   }
 
   #refusal(session: string): [code: StreamCode, message?: string] | undefined {

@@ -1,6 +1,6 @@
 // What this process carries for others at the moment. Each part that carries something adds itself.
 
-export interface Carrier {
+export interface LoadSource {
   /** Open connections, each of which has a descriptor. */
   connections: () => number;
   /** The memory of its connections if they are idle. Default: none that is worth counting. */
@@ -8,21 +8,21 @@ export interface Carrier {
 }
 
 export class Load {
-  readonly #carriers: Carrier[] = [];
+  readonly #sources: LoadSource[] = [];
 
-  add(carrier: Carrier): void {
-    this.#carriers.push(carrier);
+  add(source: LoadSource): void {
+    this.#sources.push(source);
   }
 
   get connections(): number {
     let sum = 0;
-    for (const {connections} of this.#carriers) sum += connections();
+    for (const {connections} of this.#sources) sum += connections();
     return sum;
   }
 
   get idleBytes(): number {
     let sum = 0;
-    for (const {idleBytes} of this.#carriers) sum += idleBytes?.() ?? 0;
+    for (const {idleBytes} of this.#sources) sum += idleBytes?.() ?? 0;
     return sum;
   }
 }

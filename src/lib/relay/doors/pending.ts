@@ -5,8 +5,10 @@ import type {Socket} from 'node:net';
 import {resetSocket} from '../../bytes/reset.js';
 import type {Clock, Timer} from '../../core/clock.js';
 import type {ListNode} from '../../core/linked-list.js';
-import type {Logger} from '../../core/logger.js';
+import type {RelayEvents} from '../events.js';
+import type {Part} from '../part.js';
 import {BySource} from './by-source.js';
+import type {Load} from './load.js';
 import {type Peer, peerOf} from './peer.js';
 import {RepeatLog} from './repeat-log.js';
 import type {Room} from './room.js';
@@ -49,13 +51,14 @@ const MOST_PROVEN = 16_384;
 
 export interface PendingOptions {
   clock: Clock;
-  log: Logger;
+  events: Pick<RelayEvents, 'emit'>;
+  load: Pick<Load, 'add'>;
   isTrusted: TrustCheck;
   room: Pick<Room, 'noneForConnections' | 'refused'>;
   mostBytes?: number;
 }
 
-export class PendingConnections {
+export class PendingConnections implements Part {
   readonly clock: Clock;
   readonly #options: PendingOptions;
   readonly #sources: BySource<PendingConnection>;
@@ -69,18 +72,19 @@ export class PendingConnections {
   #count = 0;
 
   constructor(options: PendingOptions) {
-    const {clock, log} = options;
+    const {clock, events, load} = options;
     this.#options = options;
     this.clock = clock;
     this.#sources = new BySource(clock);
     const buckets = (step: Step) => new TokenBuckets({...STEPS[step], clock});
     this.#buckets = {hello: buckets('hello'), visitor: buckets('visitor'), own: buckets('own')};
     this.#logins = new TokenBuckets({...LOGINS, clock});
-    this.#refused = new RepeatLog({clock, write: (line) => log.info('a token was refused', line)});
+    this.#refused = new RepeatLog({clock, write: (line) => events.emit({type: 'token-refused', ...line})});
     this.#turnedAway = new RepeatLog({
       clock,
-      write: (line) => log.info('connections are turned away: too many of this source came to nothing', line),
+      write: (line) => events.emit({type: 'turned-away', because: 'failures', ...line}),
     });
+    load.add({connections: () => this.#count});
   }
 
   get count(): number {
@@ -125,7 +129,7 @@ export class PendingConnections {
     return oldest !== undefined;
   }
 
-  closeAll(): void {
+  close(): void {
     for (const connection of [...this.#sources.members()]) connection.end();
     this.#refused.close();
     this.#turnedAway.close();

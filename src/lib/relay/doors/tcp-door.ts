@@ -5,8 +5,8 @@ import type {LeaseKey} from '../leases/lease-store.js';
 import type {Part} from '../part.js';
 import type {TcpPorts} from '../tunnels/tcp-ports.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
+import type {Visitors} from '../visitors/visitors.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
-import type {Visitors} from '../visitors.js';
 import {peerOf} from './peer.js';
 
 export interface TcpDoorOptions {

@@ -37,15 +37,10 @@ async function setUp() {
     full: false,
   };
   const taken: Stream[] = [];
-  const streams = new OpenedStreams({
-    onStream: {
-      [KIND.service]: (stream) => {
-        taken.push(stream);
-        stream.accept();
-      },
-    },
-    unread,
-    clock,
+  const streams = new OpenedStreams({unread, clock});
+  streams.take(KIND.service, (stream) => {
+    taken.push(stream);
+    stream.accept();
   });
   const state = {session: 'a'};
   const net = await Net.linked(MEMORY, {

@@ -2,8 +2,8 @@
 
 import {Socket} from 'node:net';
 import {expect, test} from 'vitest';
-import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import {type PendingConnection, PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
+import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 
 class Accepted extends Socket {
@@ -29,11 +29,12 @@ interface Limits {
 
 function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
   const clock = new ManualClock();
-  const lines: LogRecord[] = [];
+  const events: RelayEvent[] = [];
   let refused = 0;
   const pending: PendingConnections = new PendingConnections({
     clock,
-    log: createLogger('relay', (line) => void lines.push(line)),
+    events: {emit: (event) => void events.push(event)},
+    load: {add: () => {}},
     isTrusted: (address) => trusted.includes(address),
     room: {
       get noneForConnections() {
@@ -54,7 +55,7 @@ function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
     if (connection === undefined) throw new Error(`${address} was turned away`);
     return connection;
   };
-  return {clock, lines, pending, connect, admitted, refused: () => refused};
+  return {clock, events, pending, connect, admitted, refused: () => refused};
 }
 
 /** Its turn comes at once. */
@@ -127,15 +128,15 @@ test('failed handshakes close the tunnels’ names to their source, for a while,
   expect(fail(A)).toBe(true);
 });
 
-test('a source whose connections all fail is refused at the accept, and this is logged once', () => {
-  const {clock, lines, connect} = setUp();
+test('a source whose connections all fail is refused at the accept, and this is told once', () => {
+  const {clock, events, connect} = setUp();
   for (let i = 0; i < 2_000; i++) connect(A).connection?.end();
   for (let i = 0; i < 300; i++) {
     const {socket, connection} = connect(A);
     expect([socket.wasReset, connection]).toEqual([true, undefined]);
   }
   expect(connect(B).connection).toBeDefined();
-  expect(lines.map(({level, fields}) => [level, fields])).toEqual([['info', {from: A}]]);
+  expect(events).toEqual([{type: 'turned-away', because: 'failures', from: A}]);
   clock.advance(100);
   expect(connect(A).connection).toBeDefined();
 });
@@ -251,6 +252,6 @@ test('a connection that was reset before it was accepted is not counted', () => 
 test('everything ends when the relay does', () => {
   const {clock, pending, admitted} = setUp();
   const some = [admitted(A), admitted(B)];
-  pending.closeAll();
+  pending.close();
   expect([some.every(({over}) => over), pending.count, clock.pending]).toEqual([true, 0, 0]);
 });

@@ -3,9 +3,9 @@
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
 import {expect, test} from 'vitest';
-import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import {createTokenCheck} from '../../../../src/lib/relay/access/tokens.js';
 import {PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
+import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import {OwnSite} from '../../../../src/lib/relay/site/own-site.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {Scope} from '../../../helpers/scope.js';
@@ -26,10 +26,11 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
   let agents = 0;
   let answered = 0;
   let onHello = () => {};
-  const lines: LogRecord[] = [];
+  const events: RelayEvent[] = [];
   const pending = new PendingConnections({
     clock,
-    log: createLogger('relay', (line) => void lines.push(line)),
+    events: {emit: (event) => void events.push(event)},
+    load: {add: () => {}},
     isTrusted: () => false,
     room: {noneForConnections: false, refused: () => {}},
   });
@@ -65,7 +66,7 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
     clock,
     visit,
     pending,
-    lines,
+    events,
     agents: () => agents,
     answered: () => answered,
     hello: () => onHello(),
@@ -147,7 +148,7 @@ test('an agent has ten seconds from the accept to its hello, and no limit after 
 
 test('after twenty refused tokens the next ones of that address are not checked for a while', async () => {
   await using scope = new Scope();
-  const {clock, visit, agents, lines} = await setUp(scope, {token: 'secret'});
+  const {clock, visit, agents, events} = await setUp(scope, {token: 'secret'});
   const withToken = (token: string) =>
     upgrade.replace('\r\n\r\n', `\r\nAuthorization: Bearer ${token}\r\n\r\n`);
   for (let i = 0; i < 20; i++)
@@ -159,12 +160,11 @@ test('after twenty refused tokens the next ones of that address are not checked 
   expect(String((await once(await visit(withToken('secret')), 'data'))[0])).toContain('101 Switching');
   expect(agents()).toBe(1);
   clock.advance(10_000);
-  const told = lines.filter(({message}) => message === 'a token was refused');
-  expect(told.map(({level, fields}) => [level, fields])).toEqual([
-    ['info', {from: '127.0.0.1'}],
-    ['info', {from: '127.0.0.1', times: 19}],
+  expect(events).toEqual([
+    {type: 'token-refused', from: '127.0.0.1'},
+    {type: 'token-refused', from: '127.0.0.1', times: 19},
   ]);
-  expect(JSON.stringify(lines)).not.toContain('wrong-');
+  expect(JSON.stringify(events)).not.toContain('wrong-');
 });
 
 test('a relay that shuts down accepts no agents, says when to come back, and is not healthy', async () => {

@@ -3,7 +3,6 @@
 import {once} from 'node:events';
 import {connect, type Server} from 'node:net';
 import {afterEach, beforeEach, expect, test} from 'vitest';
-import {createLogger} from '../../../../src/lib/core/logger.js';
 import {listenOn} from '../../../../src/lib/relay/doors/listen.js';
 import {PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
 import {createRedirect} from '../../../../src/lib/relay/site/redirect.js';
@@ -19,7 +18,8 @@ beforeEach(async () => {
   clock = new ManualClock();
   const pending = new PendingConnections({
     clock,
-    log: createLogger('test', undefined),
+    events: {emit: () => {}},
+    load: {add: () => {}},
     isTrusted: () => false,
     room: {noneForConnections: false, refused: () => {}},
   });

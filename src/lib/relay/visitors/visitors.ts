@@ -1,17 +1,20 @@
 // From a visitor's connection to a stream of the agent that holds its tunnel, and what is counted on the way.
 
 import type {Socket} from 'node:net';
-import {resetSocket} from '../bytes/reset.js';
-import {Splice} from '../bytes/splice.js';
-import type {UnreadLimit} from '../bytes/unread-limit.js';
-import {Moment} from '../core/moment.js';
-import {KeepAlive} from '../net/keep-alive.js';
-import type {VisitorOpen} from '../protocol/control-messages.js';
-import {KIND, type StreamCode} from '../protocol/wire.js';
-import type {Peer} from './doors/peer.js';
-import type {VisitorWatch} from './doors/visitor-watch.js';
-import type {Tunnel} from './tunnels/tunnel-table.js';
-import type {WaitingVisitors} from './visitors/waiting-visitors.js';
+import {resetSocket} from '../../bytes/reset.js';
+import {Splice} from '../../bytes/splice.js';
+import type {UnreadLimit} from '../../bytes/unread-limit.js';
+import {atMost, type Clock} from '../../core/clock.js';
+import {Moment} from '../../core/moment.js';
+import {KeepAlive} from '../../net/keep-alive.js';
+import type {VisitorOpen} from '../../protocol/control-messages.js';
+import {KIND, type StreamCode} from '../../protocol/wire.js';
+import type {Load} from '../doors/load.js';
+import type {Peer} from '../doors/peer.js';
+import type {VisitorWatch} from '../doors/visitor-watch.js';
+import type {Part} from '../part.js';
+import type {Tunnel} from '../tunnels/tunnel-table.js';
+import type {WaitingVisitors} from './waiting-visitors.js';
 
 /** New visitors of a session without a link wait for it, up to so many: the rest is reset. */
 const MAX_WAITING = 256;
@@ -32,6 +35,8 @@ const IDLE_BYTES = {tcp: 8 * 1024, tls: 64 * 1024} as const;
 type Watch = Pick<VisitorWatch, 'add' | 'delete'>;
 
 export interface VisitorsOptions {
+  clock: Clock;
+  load: Pick<Load, 'add'>;
   unread: UnreadLimit;
   waiting: WaitingVisitors;
   watch: Watch;
@@ -41,7 +46,8 @@ export interface VisitorsOptions {
   keepAliveMs: number;
 }
 
-export class Visitors {
+export class Visitors implements Part {
+  readonly #clock: Clock;
   readonly #unread: UnreadLimit;
   readonly #watch: Watch;
   readonly #hasRoom: (peer: Peer) => boolean;
@@ -52,7 +58,9 @@ export class Visitors {
   #total = 0;
   readonly #idle = new Moment();
 
-  constructor({unread, waiting, watch, hasRoom, keepAliveMs}: VisitorsOptions) {
+  constructor({clock, load, unread, waiting, watch, hasRoom, keepAliveMs}: VisitorsOptions) {
+    this.#clock = clock;
+    load.add({connections: () => this.#open, idleBytes: () => this.#idleBytes});
     this.#unread = unread;
     this.#waiting = waiting;
     this.#watch = watch;
@@ -73,9 +81,10 @@ export class Visitors {
     return this.#total;
   }
 
-  /** Resolves when no visitor is left. */
-  async idle(): Promise<void> {
-    if (this.#open > 0) await this.#idle.next();
+  /** Visitors who are there may finish. */
+  async drain(until: number): Promise<void> {
+    const leftMs = until - this.#clock.now();
+    if (leftMs > 0 && this.#open > 0) await atMost(this.#clock, leftMs, this.#idle.next());
   }
 
   /** Joins a visitor with a new stream of the tunnel's session, or resets it when that cannot be. */

@@ -2,7 +2,7 @@
 
 import {Server, type Socket} from 'node:net';
 import type {SecureContext, TLSSocket} from 'node:tls';
-import {tls} from '../core/node-tls.js';
+import {tls} from '../../core/node-tls.js';
 
 export interface TerminateOptions {
   raw: Socket;

@@ -3,20 +3,20 @@
 import {once} from 'node:events';
 import {connect, createServer, Socket} from 'node:net';
 import {expect, test} from 'vitest';
-import {UnreadLimit} from '../../../src/lib/bytes/unread-limit.js';
-import {systemClock} from '../../../src/lib/core/clock.js';
-import {createLogger} from '../../../src/lib/core/logger.js';
-import {BlockPool} from '../../../src/lib/mux/blocks.js';
-import {Link} from '../../../src/lib/mux/link.js';
-import {createPipe} from '../../../src/lib/mux/pipe.js';
-import {Session} from '../../../src/lib/mux/session.js';
-import type {StreamKind} from '../../../src/lib/protocol/wire.js';
-import {VisitorWatch} from '../../../src/lib/relay/doors/visitor-watch.js';
-import type {Tunnel} from '../../../src/lib/relay/tunnels/tunnel-table.js';
-import {WaitingVisitors} from '../../../src/lib/relay/visitors/waiting-visitors.js';
-import {Visitors} from '../../../src/lib/relay/visitors.js';
-import {ManualClock} from '../../helpers/manual-clock.js';
-import {Scope} from '../../helpers/scope.js';
+import {UnreadLimit} from '../../../../src/lib/bytes/unread-limit.js';
+import {systemClock} from '../../../../src/lib/core/clock.js';
+import {createLogger} from '../../../../src/lib/core/logger.js';
+import {BlockPool} from '../../../../src/lib/mux/blocks.js';
+import {Link} from '../../../../src/lib/mux/link.js';
+import {createPipe} from '../../../../src/lib/mux/pipe.js';
+import {Session} from '../../../../src/lib/mux/session.js';
+import type {StreamKind} from '../../../../src/lib/protocol/wire.js';
+import {VisitorWatch} from '../../../../src/lib/relay/doors/visitor-watch.js';
+import type {Tunnel} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
+import {Visitors} from '../../../../src/lib/relay/visitors/visitors.js';
+import {WaitingVisitors} from '../../../../src/lib/relay/visitors/waiting-visitors.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+import {Scope} from '../../../helpers/scope.js';
 
 const nobodyWatches = new VisitorWatch({
   clock: new ManualClock(),
@@ -38,6 +38,7 @@ function session(): Session {
   return made;
 }
 
+const load = {add: () => {}};
 const nobodyWaits = () => new WaitingVisitors({clock: systemClock, waitMs: 20_000});
 
 class Full extends UnreadLimit {
@@ -61,6 +62,8 @@ test.each([
     const unread = how.full ? new Full(options) : new UnreadLimit(options);
     scope.onEnd(() => unread.close());
     const visitors = new Visitors({
+      clock: systemClock,
+      load,
       unread,
       waiting: nobodyWaits(),
       watch: nobodyWatches,
@@ -112,6 +115,8 @@ test('the agent gets the address of a visitor, also when the connection is gone 
   gone.destroy();
   const from = {address: '203.0.113.7', port: 4711, source: '203.0.113.7'};
   new Visitors({
+    clock: systemClock,
+    load,
     unread,
     waiting: nobodyWaits(),
     watch: nobodyWatches,

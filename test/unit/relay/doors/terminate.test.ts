@@ -7,15 +7,18 @@ import {createServer, type Socket, connect as tcpConnect} from 'node:net';
 import {join} from 'node:path';
 import {type ConnectionOptions, connect, type TLSSocket} from 'node:tls';
 import {afterEach, expect, vi} from 'vitest';
-import {ClientHelloReader} from '../../../src/lib/bytes/client-hello.js';
-import {createLogger} from '../../../src/lib/core/logger.js';
-import {type CertificateSource, openCertificates} from '../../../src/lib/relay/certificates/certificates.js';
-import {terminateTls} from '../../../src/lib/relay/terminate.js';
-import {selfSigned} from '../../helpers/certificates.js';
-import {run} from '../../helpers/child.js';
-import {ManualClock} from '../../helpers/manual-clock.js';
-import type {Scope} from '../../helpers/scope.js';
-import {test} from '../../helpers/test.js';
+import {ClientHelloReader} from '../../../../src/lib/bytes/client-hello.js';
+import {createLogger} from '../../../../src/lib/core/logger.js';
+import {
+  type CertificateSource,
+  openCertificates,
+} from '../../../../src/lib/relay/certificates/certificates.js';
+import {terminateTls} from '../../../../src/lib/relay/doors/terminate.js';
+import {selfSigned} from '../../../helpers/certificates.js';
+import {run} from '../../../helpers/child.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+import type {Scope} from '../../../helpers/scope.js';
+import {test} from '../../../helpers/test.js';
 
 const A = 'a.r1.localhost';
 const B = 'b.r1.localhost';

@@ -2,19 +2,19 @@
 
 import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
-import {ClientHelloReader, type ClientHelloResult} from '../bytes/client-hello.js';
-import {giveBack} from '../bytes/give-back.js';
-import type {Clock} from '../core/clock.js';
-import {countRead} from '../core/collect.js';
-import type {Logger} from '../core/logger.js';
-import {labelUnder} from '../protocol/names.js';
-import type {CertificateSource} from './certificates/certificates.js';
-import {FairTurns} from './doors/fair-turns.js';
-import type {PendingConnection, PendingConnections} from './doors/pending.js';
+import {ClientHelloReader, type ClientHelloResult} from '../../bytes/client-hello.js';
+import {giveBack} from '../../bytes/give-back.js';
+import type {Clock} from '../../core/clock.js';
+import {countRead} from '../../core/collect.js';
+import type {Logger} from '../../core/logger.js';
+import {labelUnder} from '../../protocol/names.js';
+import type {CertificateSource} from '../certificates/certificates.js';
+import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
+import type {Visitors} from '../visitors/visitors.js';
+import type {WaitingRoom} from '../visitors/waiting-room.js';
+import {FairTurns} from './fair-turns.js';
+import type {PendingConnection, PendingConnections} from './pending.js';
 import {terminateTls} from './terminate.js';
-import type {Tunnel, TunnelTable} from './tunnels/tunnel-table.js';
-import type {WaitingRoom} from './visitors/waiting-room.js';
-import type {Visitors} from './visitors.js';
 
 /** The answer to plain HTTP on this port: the client should use https://. */
 const PLAIN_HTTP_ANSWER =
