@@ -1,4 +1,4 @@
-// `tunl add`: one more target for a command that runs in the background.
+// `tunl add`: adds a target to a command that runs in the background.
 
 import {string} from '@oclif/core/args';
 import {readTarget, targetLabel} from '../lib/agent/upstreams/target.js';
@@ -10,7 +10,7 @@ import {TunlError} from '../lib/core/errors.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {Roster} from '../lib/launch/roster.js';
 
-/** A link that is away is waited for 10 s. With --wait in the background it may take longer; then nothing is added. */
+/** Without a link the command waits 10 s. With --wait in the background it may take longer; then nothing is added. */
 const ADD_MS = 30_000;
 
 export default class Add extends BaseCommand {
@@ -47,7 +47,7 @@ export default class Add extends BaseCommand {
   }
 }
 
-/** A path is meant as it is seen from here: the other process has a folder of its own. */
+/** A path is relative to the folder of this command; the other process may have another one. */
 function absolute(text: string): string {
   const target = readTarget(text);
   return target.kind === 'unix' || target.kind === 'folder' ? targetLabel(target) : text;

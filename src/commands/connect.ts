@@ -7,7 +7,7 @@ import {flagsOf} from '../lib/cli/setting-flags.js';
 import {joinStdio} from '../lib/cli/stdout.js';
 import {visit, visitedPlace} from '../lib/visit.js';
 
-/** Without the heading that it has among the other flags of a relay. */
+/** Without the heading of the flags for a relay. */
 const {group: _, ...caFile} = LINK_SETTINGS.caFile;
 
 export default class Connect extends BaseCommand {

@@ -23,7 +23,7 @@ export default class Expose extends TunnelCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Expose);
-    // `--` before a number is the end of the flags: no command is called so.
+    // `--` before a number ends the flags, because no command has such a name.
     const [first = '', ...others] = this.passedWords ?? [];
     const isTarget = /^[+-]?\d+$/.test(first) && others.length === 0 && args.target === undefined;
     const words = isTarget ? [first] : (args.target ?? []);

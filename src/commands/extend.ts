@@ -1,4 +1,4 @@
-// `tunl extend`: a tunnel in the background ends so long from now.
+// `tunl extend`: sets a new end of a tunnel in the background.
 
 import {string} from '@oclif/core/args';
 import {BaseCommand} from '../lib/cli/base-command.js';

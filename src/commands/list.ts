@@ -1,4 +1,4 @@
-// `tunl list`: what runs in the background, and with --all what ended there within a week.
+// `tunl list`: shows the tunnels in the background, and with --all those that ended within a week.
 
 import {boolean} from '@oclif/core/flags';
 import {readStatus} from '../lib/cli/background-control.js';

@@ -1,4 +1,5 @@
-// `tunl logs`: what a tunnel in the background, and its program, have said; also after its end, and then why it ended.
+// `tunl logs`: shows the output of a tunnel in the background and its program, also after its end, with the reason of the
+// end.
 
 import {string} from '@oclif/core/args';
 import {boolean} from '@oclif/core/flags';

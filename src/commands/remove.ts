@@ -1,4 +1,4 @@
-// `tunl remove`: one tunnel of a command in the background ends, and the others go on.
+// `tunl remove`: ends one tunnel of a command in the background; the others go on.
 
 import {string} from '@oclif/core/args';
 import {readAddress} from '../lib/cli/background-control.js';
@@ -8,7 +8,7 @@ import {setting, time} from '../lib/core/settings.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {Roster} from '../lib/launch/roster.js';
 
-/** After the drain: the link may be slow. */
+/** The time after the drain, because the link may be slow. */
 const ANSWER_MS = 10_000;
 
 export default class Remove extends BaseCommand {

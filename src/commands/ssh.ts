@@ -1,4 +1,4 @@
-// `tunl ssh`: an sshd of one's own behind a public address, for the keys that are given.
+// `tunl ssh`: an sshd behind a public address, which accepts the given keys.
 
 import {boolean} from '@oclif/core/flags';
 import {keyFlags, keysOf} from '../lib/cli/ssh-keys.js';
@@ -46,7 +46,7 @@ export default class Ssh extends TunnelCommand {
         next: 'Leave out --tls or --remote-port.',
       });
     const keys = await keysOf(flags, (text) => this.presenter.tell({tone: 'warning', text}));
-    // TUNL_CA_FILE may be set for another relay than the one inside this process.
+    // TUNL_CA_FILE may be meant for another relay than the one inside this process.
     const embeddedCa = flags.tls && !flags.relay ? await ensureCa() : undefined;
     const caFile = embeddedCa ?? flags['ca-file'];
     const program = await sshd({

@@ -1,4 +1,4 @@
-// `tunl stop`: ends tunnels in the background as Ctrl+C would.
+// `tunl stop`: ends tunnels in the background, like Ctrl+C.
 
 import {string} from '@oclif/core/args';
 import {boolean, string as text} from '@oclif/core/flags';
@@ -37,7 +37,7 @@ export default class Stop extends BaseCommand {
       }),
     );
     if (tunnels.length === 0) this.presenter.tell({tone: 'plain', text: 'No tunnel runs in the background.'});
-    // One that cannot be stopped keeps no other from its end.
+    // A tunnel that cannot be stopped does not keep the others running.
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 }

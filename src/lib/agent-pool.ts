@@ -11,7 +11,7 @@ const MOST_TUNNELS = 40;
 
 /** The state that the tunnels of one link share. */
 interface Place {
-  /** The labels of the upstreams that are forwarded now. */
+  /** The labels of the forwarded upstreams. */
   readonly forwarded: Set<string>;
   readonly agents: Set<TunnelAgent>;
 }
@@ -19,7 +19,7 @@ interface Place {
 export interface PoolRequest {
   /** The settings that must be equal for two tunnels to share a link. */
   key: readonly unknown[];
-  /** The upstream's label: the same one is not forwarded twice. Undefined: there is none yet. */
+  /** The upstream's label: the same one is not forwarded twice. Undefined: it is not known yet. */
   label: string | undefined;
   link: LinkSettings;
   tunnel: TunnelSettings;
@@ -28,9 +28,9 @@ export interface PoolRequest {
 export class AgentPool {
   readonly #places = new Map<string, Place>();
 
-  /** @throws TunlError PORT_FORWARDED_TWICE, or as `TunnelAgent.addTunnel`. */
+  /** @throws TunlError PORT_FORWARDED_TWICE, or like `TunnelAgent.addTunnel`. */
   async open({key, label, link, tunnel}: PoolRequest): Promise<LocalTunnel> {
-    // The key holds secrets: only its hash is kept.
+    // The key contains secrets, so only its hash is kept.
     const hash = createHash('sha256').update(JSON.stringify(key)).digest('hex');
     const place = this.#places.get(hash) ?? {forwarded: new Set(), agents: new Set()};
     this.#places.set(hash, place);
@@ -61,7 +61,7 @@ export class AgentPool {
       try {
         return await (shared ?? begin()).addTunnel({...tunnel, cleanUp});
       } catch (error) {
-        // A relay with a lower limit, or one whose limit others of this process have used up: each agent has its own.
+        // The relay has a lower limit, or other tunnels of this process have used it up: each agent has its own limit.
         const isFull = error instanceof TunlError && error.code === 'TOO_MANY_TUNNELS';
         if (!isFull || shared === undefined || shared.over) throw error;
         return await begin().addTunnel({...tunnel, cleanUp});

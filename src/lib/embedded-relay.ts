@@ -1,5 +1,5 @@
-// Relays inside this process, for when none was given: on loopback, one for all tunnels with one state folder, gone with the last
-// of them.
+// Relays inside this process, for tunnels without a relay: on loopback, one for all tunnels with one state folder. A relay
+// ends with its last tunnel.
 
 import {resolve} from 'node:path';
 import type {LogRecord, LogSink} from './core/logger.js';
@@ -12,17 +12,17 @@ export interface EmbeddedRelayOptions {
 
 interface Embedded {
   relay: Promise<Relay>;
-  /** One for each user; several may be the same function. */
+  /** One for each user; several users may have the same function. */
   users: Set<{log: LogSink | undefined}>;
 }
 
 export class EmbeddedRelays {
   readonly #byFolder = new Map<string, Embedded>();
 
-  /** `release` is due once; the last one closes the relay. */
+  /** The caller must call `release` once; the last call closes the relay. */
   async borrow(options: EmbeddedRelayOptions): Promise<{relay: Relay; release: () => Promise<void>}> {
     const {log} = options;
-    // One folder has one relay, however it is written.
+    // One folder has one relay, in any spelling.
     const stateDir = resolve(options.stateDir);
     const embedded = this.#byFolder.get(stateDir) ?? this.#start(stateDir);
     const user = {log};
@@ -57,14 +57,14 @@ export class EmbeddedRelays {
 }
 
 async function start(stateDir: string, log: LogSink): Promise<Relay> {
-  // Loaded only here: most tunnels use a relay elsewhere and should not wait for this one's code.
+  // Loaded only here: most tunnels use a relay elsewhere and should not wait for this code.
   const {startRelay} = await import('./relay/start.js');
   return await startRelay({
     domain: 'tunl.localhost',
     listen: '127.0.0.1:0',
     tcpPorts: [0, 0],
     keepLeases: false,
-    // A token that happens to be in the environment is for the relay elsewhere.
+    // A token in the environment is for a relay elsewhere.
     token: '',
     stateDir,
     log,

@@ -1,4 +1,4 @@
-// The relay of a tunnel: the one that was named, or one inside this process; how it is dialled, and what tunnels must have in common
+// The relay of a tunnel: the given one, or one inside this process; how it is dialled, and which settings tunnels must share
 // to share a link to it.
 
 import {resolve} from 'node:path';
@@ -18,13 +18,13 @@ import {AGENT_PATH} from './protocol/wire.js';
 type LinkValues = SettingsOf<typeof LINK_SETTINGS>;
 
 export interface FoundRelay {
-  /** What stands for this relay in the memory of names: the embedded one has another port each time. */
+  /** The key of this relay in the memory of names: the embedded one has another port each time. */
   memoryKey: string;
-  /** Everything that makes a link this one: tunnels with the same key may share it. */
+  /** All values that define this link: tunnels with the same key may share it. */
   key: readonly unknown[];
   relay: ReadyEvent['relay'];
   successors: Successors;
-  /** `url`: another relay than this one, by which it was named. */
+  /** `url`: another relay, which this one has named. */
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   release?: () => Promise<void>;
 }
@@ -36,7 +36,7 @@ interface Place {
   ca: string | undefined;
 }
 
-/** @throws TunlError RELAY_URL_INVALID, what is wrong with a file, or why the embedded relay does not start */
+/** @throws TunlError RELAY_URL_INVALID, the error of a file, or the reason why the embedded relay does not start */
 export async function findRelay(
   settings: LinkValues,
   {embedded, log}: {embedded: EmbeddedRelays; log: LogSink | undefined},
@@ -81,7 +81,7 @@ async function embeddedRelay(
   };
 }
 
-/** A file counts by what is in it, and every other setting of a link by its value: a new one is in the key by itself. */
+/** Files count by their content, and all other settings of a link by their values: new settings are included automatically. */
 function keyOf({origin, token, ca}: Place, settings: LinkValues): readonly unknown[] {
   const values = Object.keys(LINK_SETTINGS).map((name) => {
     const key = name as keyof LinkValues;
@@ -120,7 +120,7 @@ function dialer(
   };
 }
 
-/** An empty variable holds no token; an empty option is a token that the relay will refuse. */
+/** An empty variable means no token; an empty option is a token that the relay will refuse. */
 async function readToken({token, tokenFile}: LinkValues): Promise<string | undefined> {
   if (token !== undefined) return token;
   return tokenFile === undefined ? undefined : await readSecretFile(tokenFile);

@@ -1,7 +1,7 @@
-// A folder as an upstream: a small HTTP server of this process that gives its files away and nothing else.
+// A folder as an upstream: a small HTTP server of this process that only serves its files.
 //
-// `@fastify/send` knows paths, types, ranges and conditions. What a path leads to is judged here, once its symbolic links are
-// followed: only a regular file inside the folder, no part of whose path begins with a dot.
+// `@fastify/send` handles paths, types, ranges and conditions. This file checks the target of a path after its symbolic links
+// are resolved: it must be a regular file inside the folder, and no part of its path may begin with a dot.
 
 import {once} from 'node:events';
 import {ReadStream} from 'node:fs';
@@ -22,11 +22,11 @@ export interface ServeFolderOptions {
   /** Absolute. */
   path: string;
   label: string;
-  /** The socket stands below it: no other user of this machine may come in. */
+  /** The socket is below it: no other user of this machine may connect. */
   stateDir: string;
 }
 
-/** A longer path is none for a Unix socket everywhere. */
+/** A longer path is not possible for Unix sockets on all systems. */
 const MAX_SOCKET_PATH = 103;
 
 /** @throws TunlError FOLDER_MISSING, FOLDER_INVALID, FILE_UNREADABLE, STATE_DIR */
@@ -35,7 +35,7 @@ export async function serveFolder({path, label, stateDir}: ServeFolderOptions): 
   const server = createServer((request, response) => {
     void answer(path, request, response).catch(() => response.destroy());
   });
-  // A visitor who has sent its request and half-closed still gets the answer; Node's types do not list it.
+  // A visitor who has sent its request and half-closed still gets the answer; Node's types do not list this option.
   Object.assign(server, {httpAllowHalfOpen: true});
   const run = await makeRunFolder(stateDir);
   const close = async () => {
@@ -85,7 +85,7 @@ async function answer(root: string, request: IncomingMessage, response: ServerRe
     if (found.type === 'directory') {
       if (!(await isInside(root, found.metadata.path, 'folder'))) return refuse(response, 404);
       const query = url.slice(path.length).replace(/#.*$/s, '');
-      // One slash at its beginning: two would begin the name of another host.
+      // One slash at the beginning: two would begin the name of another host.
       return refuse(response, 301, {Location: `/${path.replace(/^[/\\]+/, '')}/${query}`});
     }
     await give(found, response);
@@ -97,10 +97,10 @@ async function answer(root: string, request: IncomingMessage, response: ServerRe
   }
 }
 
-/** It exists, and is nobody's business. */
+/** The path exists, but must not be served. */
 class NotServed extends Error {}
 
-/** The folder's own links are followed anew each time: a build may put another folder in its place. */
+/** The folder's own links are resolved for each request, because a build may replace the folder. */
 async function isInside(root: string, path: string, kind: 'file' | 'folder' = 'file'): Promise<boolean> {
   const [realRoot, real] = await Promise.all([realpath(root), realpath(path)]);
   const parts = relative(realRoot, real).split(sep);
@@ -120,7 +120,7 @@ async function give({statusCode, headers, stream}: send.SendResult, response: Se
   await once(stream, 'open');
   response.writeHead(statusCode, {...headers, 'X-Content-Type-Options': 'nosniff'});
   await pipeline(stream, response, {end: false});
-  // A file that has become shorter: the visitor must not wait for the rest.
+  // The file has become shorter: the visitor must not wait for the rest.
   if (stream.bytesRead < length) response.destroy();
   else response.end();
 }

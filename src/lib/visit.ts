@@ -1,4 +1,4 @@
-// The visitor's side of a tunnel's TLS name, for programs that speak no TLS themselves: one connection, checked, half-close kept.
+// The visitor's side of a tunnel's TLS name, for programs that do not speak TLS: one connection, verified, with half-close.
 
 import {isIP, type Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
@@ -28,7 +28,7 @@ const TIMEOUT_MS = 10_000;
  */
 export async function visit(options: VisitOptions): Promise<TLSSocket> {
   const ca = options.caFile === undefined ? undefined : await readTextFile(options.caFile);
-  // The whole set at once: this is one connection, and it must not have to be tried twice.
+  // All authorities at once, because this one connection must not need a second attempt.
   const [, wide] = trustSets(ca);
   const {host, port, signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
@@ -55,13 +55,13 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
     const socket = tls.connect({
       socket: raw,
       host,
-      // An IP address is no name that could be asked for.
+      // SNI cannot carry an IP address.
       servername: isIP(host) ? '' : host,
       secureContext: wide(),
       rejectUnauthorized: true,
     });
     sockets.push(socket);
-    // Node's TLS sets this by itself only for sockets that it has made.
+    // Node's TLS sets this only for sockets that it has made.
     socket.allowHalfOpen = true;
     const secure = Promise.withResolvers<void>();
     socket.once('error', over.reject);
@@ -87,12 +87,12 @@ export function visitedPlace(text: string): {host: string; port: number} {
   return parseTarget(/:[^\]]*$/.test(place) || /^\d*$/.test(place) ? place : `${place}:443`);
 }
 
-/** A write that fails breaks the connection only when all that the tunnel said before has been read. */
+/** A failed write breaks the connection only after all bytes of the tunnel have been read. */
 function readToTheEnd(socket: Socket): void {
   outliveFailedWrites(socket, (code) => {
     const error = Object.assign(new Error(`write ${code}`), {code, syscall: 'write'});
     if (socket.readableEnded) socket.destroy(error);
-    // A turn later: its reader has to hear of the end first.
+    // A turn later: the reader must see the end first.
     else socket.once('end', () => setImmediate(() => socket.destroy(error)));
   });
 }
@@ -100,7 +100,7 @@ function readToTheEnd(socket: Socket): void {
 function reasonOf(error: unknown, host: string, port: number): TunlError {
   if (error instanceof TunlError) return error;
   const code = systemCode(error);
-  // The relay knows the name before it shows a certificate, or hangs up.
+  // The relay checks the name before it shows a certificate, or closes.
   if (/UNRECOGNIZED_NAME/.test(code) || code === 'ECONNRESET') {
     return new TunlError('TUNNEL_UNKNOWN', {
       reason: `There is no tunnel ${host} at port ${port}.`,

@@ -1,4 +1,4 @@
-// `tunl relay ca`: where the certificate of this machine's private CA is, and how to trust it.
+// `tunl relay ca`: shows the path of this machine's CA certificate, and how to trust it.
 
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {ensureCa, trustInstructions} from '../../lib/relay/certificates/install-ca.js';

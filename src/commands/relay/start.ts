@@ -1,4 +1,4 @@
-// `tunl relay start`: a whole relay on this machine.
+// `tunl relay start`: runs a relay on this machine.
 
 import {BackgroundCommand} from '../../lib/cli/background-command.js';
 import type {ListeningEvent} from '../../lib/cli/events.js';

@@ -1,4 +1,4 @@
-// The agent's link to its relay: one session over as many links as it takes, at the places where the relay is.
+// The agent's link to its relay: one session over any number of links, at the places where the relay may be.
 
 import {Backoff} from '../core/backoff.js';
 import {atMost, type Clock} from '../core/clock.js';
@@ -24,7 +24,7 @@ type LinkOptions = Pick<
 
 export interface AgentLinkOptions extends LinkOptions {
   clock: Clock;
-  /** How long the link may be away, ms. */
+  /** The longest time without a link, ms. */
   mostAwayMs: number;
   events: Pick<AgentEvents, 'onReconnecting' | 'onResumed' | 'onNotice'>;
   /** Takes streams that the relay opens. */
@@ -73,7 +73,7 @@ export class AgentLink {
     this.#places = new RelayPlaces({
       clock: this.#clock,
       onHomeward: () => {
-        // While the link is away, only the relay with its session is tried.
+        // Without a link, only the relay with the session is tried.
         if (this.#link === undefined) return false;
         this.#search.hurry();
         return true;
@@ -96,12 +96,12 @@ export class AgentLink {
     });
   }
 
-  /** The link in use; undefined while it is away. */
+  /** The link in use; undefined when there is none. */
   get link(): Link | undefined {
     return this.#link;
   }
 
-  /** The session of the moment. It may be without a link. */
+  /** The current session. It may have no link. */
   get session(): Session | undefined {
     return this.sessions.current?.session;
   }
@@ -244,7 +244,7 @@ export class AgentLink {
     });
   }
 
-  /** The relay does not have the session any more. Its streams are lost, its names are not. */
+  /** The relay no longer has the session. Its streams are lost, its names are not. */
   #giveUpSession(error: TunlError): void {
     const {session} = this;
     this.sessions.current = undefined;
@@ -257,10 +257,10 @@ export class AgentLink {
     return new TunlError('RELAY_LOST', {reason: `gave up: ${cause?.message ?? 'no answer'}`, cause});
   }
 
-  /** Tells that visitors cannot come, and when the next attempt follows. */
+  /** Reports that visitors cannot come, and when the next attempt follows. */
   tellWaiting(state: AwayState, error: TunlError, attempt: number, delayMs: number): void {
     const {current} = this.sessions;
-    // Streams only wait when the link is lost: a relay that says goodbye, or refuses a tunnel, still has its link.
+    // Streams wait only when the link is lost: a relay that says goodbye, or refuses a tunnel, still has its link.
     const streams = this.#link === undefined ? (current?.session.streamCount ?? 0) : 0;
     const keptForMs = current?.resumeWindowMs ?? 0;
     this.#options.events.onReconnecting({state, error, attempt, delayMs, streams, keptForMs});
@@ -273,13 +273,13 @@ export class AgentLink {
     return this.#lostAt + current.resumeWindowMs - this.#clock.now();
   }
 
-  /** There was a link and now there is none. */
+  /** The link is lost. */
   #lose(error: TunlError, streams: number): void {
     this.#link = undefined;
     this.#lostAt = this.#clock.now();
     this.#streamsBefore = streams;
     this.#options.log.info('link lost', {code: error.code, reason: error.message, streams});
-    // Nobody knows the tunnel's name yet, and a caller waits for it. Without `wait` it waits a limited time.
+    // Nobody knows the tunnel's name yet, and a caller waits for it. Without `wait` it waits for a limited time.
     const isFirst = !this.#options.wait && this.#options.bindings.unanswered;
     const {mostAwayMs} = this.#options;
     this.#search.lost(error, isFirst ? Math.min(UNBOUND_AWAY_MS, mostAwayMs) : mostAwayMs);
@@ -288,7 +288,7 @@ export class AgentLink {
   // ── Sessions ──
 
   #onControl(session: Session, payload: Buffer): void {
-    // The tunnel numbers of a retired session mean other tunnels now.
+    // The numbers of a retired session's tunnels now belong to other tunnels.
     if (!this.sessions.isCurrent(session)) return;
     try {
       this.#options.bindings.onControl(payload);
@@ -298,7 +298,7 @@ export class AgentLink {
     }
   }
 
-  /** The relay is shutting down. Its streams finish there; a new session begins where the relay says. */
+  /** The relay is shutting down. Its streams finish there; a new session begins at the place that the relay names. */
   #onGoaway(session: Session, {afterMs, relays}: Goaway): void {
     if (!this.sessions.isCurrent(session)) return;
     this.#options.log.info('the relay is shutting down', {afterMs, relays: relays.join(' ')});
@@ -315,7 +315,7 @@ export class AgentLink {
   }
 
   #onDetached(session: Session, error: Error | undefined): void {
-    // Its relay goes away, so nobody can resume it.
+    // Its relay is shutting down, so nobody can resume it.
     if (this.sessions.isRetired(session)) session.destroy(new TunlError('RELAY_LOST'));
     if (!this.sessions.isCurrent(session)) return;
     if (this.#trial.end(session)) this.#backoff.proven();
@@ -325,21 +325,21 @@ export class AgentLink {
   #onSessionEnded(session: Session, error: TunlError | undefined): void {
     if (!this.sessions.forget(session)) return;
     if (this.#places.servesElsewhere) this.#places.homeFirst();
-    // The resume window passed: the search that is under way asks for a new session.
+    // The resume window has passed: the current search asks for a new session.
     if (this.#link === undefined) return;
     const why = error ?? new TunlError('RELAY_LOST', {reason: 'The relay ended the session.'});
-    // A session that broke is replaced by a new one, whichever side broke it.
+    // A new session replaces a broken one, whichever side broke it.
     const {hasServed} = this.#options.bindings;
     if (isFinal(why, hasServed) && !needsNewSession(why)) this.#options.onOver(why);
     else this.#lose(why, 0);
   }
 }
 
-/** How long the agent waits for relays to acknowledge its end, ms. A relay that has gone, or is far behind, needs longer. */
+/** How long the agent waits for relays to acknowledge its end, ms. A relay that is gone, or far behind, would need longer. */
 const GOODBYE_MS = 1_000;
 
-/** After so long without a link to a relay elsewhere its streams are given up, and the agent's own relay is tried, ms. */
+/** After this long without a link to a relay elsewhere its streams are given up, and the agent's own relay is tried, ms. */
 const ELSEWHERE_AWAY_MS = 60_000;
 
-/** How long a link may be away when it was lost before the relay answered the first bind, ms. */
+/** The longest time without a link that was lost before the relay answered the first bind, ms. */
 const UNBOUND_AWAY_MS = 10_000;

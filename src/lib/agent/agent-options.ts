@@ -10,17 +10,20 @@ import type {StreamHandlers} from '../mux/stream-kinds.js';
 import type {KIND} from '../protocol/wire.js';
 import type {Successors} from './successors.js';
 
-/** `away`: no link. `leaving`: the relay said goodbye. `refused`: a link, and a relay that does not give a tunnel back yet. */
+/**
+ * `away`: no link. `leaving`: the relay said goodbye. `refused`: there is a link, but the relay does not give a tunnel back
+ * yet.
+ */
 export type AwayState = 'away' | 'leaving' | 'refused';
 
-/** Visitors cannot come, and when the next attempt follows. */
+/** Visitors cannot come; with the time of the next attempt. */
 export interface Waiting {
   state: AwayState;
   error: TunlError;
-  /** Counts from 1 since visitors could come. */
+  /** Counts from 1 since visitors could last come. */
   attempt: number;
   delayMs: number;
-  /** Streams that wait for a link, and for how long they are kept. */
+  /** Streams that wait for a link, and how long they are kept. */
   streams: number;
   keptForMs: number;
 }
@@ -29,9 +32,9 @@ export interface AgentEvents {
   /** A link was lost, an attempt to get one failed, or the relay refuses a tunnel that this agent had. */
   onReconnecting(waiting: Waiting): void;
   onResumed(awayMs: number, resumed: number, lost: number): void;
-  /** Something that its user should know. */
+  /** A warning for the user. */
   onNotice(code: ErrorCode, message: string): void;
-  /** The agent is over, exactly once. Undefined after `close`. */
+  /** The agent has ended; called exactly once. Undefined after `close`. */
   onEnded(error: TunlError | undefined): void;
 }
 
@@ -40,18 +43,18 @@ export interface AgentOptions {
   pool: BlockPool;
   events: AgentEvents;
   log: Logger;
-  /** One attempt to reach the relay. `url`: where another relay has sent the agent. */
+  /** One attempt to reach the relay. `url`: the place that another relay has named. */
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   identify?: Identify;
-  /** Takes what the relay opens besides visitors' streams, by kind. Default: nothing. */
+  /** Handlers for streams that the relay opens, by kind, without visitors' streams. Default: none. */
   onStream?: Omit<StreamHandlers, typeof KIND.visitor>;
-  /** Says where the agent goes of what a relay names. Default: nowhere. */
+  /** Decides which of the relays that a relay names the agent follows to. Default: none. */
   successors?: Pick<Successors, 'judge'>;
-  /** Keep trying when the first link cannot be had. Default false. */
+  /** Keep trying when the first link fails. Default false. */
   wait?: boolean;
-  /** Give up after the link was away this long, ms. Default: never. */
+  /** Give up after this long without a link, ms. Default: never. */
   maxRetryTimeMs?: number;
-  /** Without these bytes kept a lost link is the end of its streams (to measure what keeping costs). Default true. */
+  /** Without these bytes a lost link ends its streams (to measure the cost of replay). Default true. */
   keepForReplay?: boolean;
   clock?: Clock;
 }

@@ -1,4 +1,4 @@
-// The sessions of one agent: the current one, which the next link resumes, and those of relays that go away.
+// The sessions of one agent: the current one, which the next link resumes, and those of relays that are shutting down.
 
 import type {Clock} from '../core/clock.js';
 import type {BlockPool} from '../mux/blocks.js';
@@ -14,13 +14,13 @@ export interface Resumable {
   resumeWindowMs: number;
 }
 
-/** Interval of the check whether a session that was left is idle, ms. */
+/** Interval of the check whether a retired session is idle, ms. */
 const IDLE_CHECK_MS = 1_000;
 
-/** Relays that go away whose streams may finish at the same time. */
+/** The most retired sessions whose streams may finish at the same time. */
 const MOST_RETIRED = 8;
 
-/** As a session's sink, and which session it is. */
+/** The sink of a session, which also gets the session. */
 export type SessionsSink = {
   [K in keyof SessionSink]-?: (session: Session, ...about: Parameters<Required<SessionSink>[K]>) => void;
 };
@@ -36,7 +36,7 @@ export class AgentSessions {
   readonly #options: AgentSessionsOptions;
   /** Undefined: the next link begins a session. */
   current: Resumable | undefined;
-  /** Their streams may finish; they get no new ones. */
+  /** Sessions whose streams may finish; they get no new ones. */
   readonly #retired = new Set<Session>();
 
   constructor(options: AgentSessionsOptions) {
@@ -81,7 +81,10 @@ export class AgentSessions {
     return this.#retired.has(session);
   }
 
-  /** The relay goes away: there is no current session any more. Returns the oldest retired ones when there are too many. */
+  /**
+   * The relay is shutting down: there is no current session any more. Returns the oldest retired ones when there are too
+   * many.
+   */
   retire(): Session[] {
     if (this.current !== undefined) this.#retired.add(this.current.session);
     this.current = undefined;
@@ -111,12 +114,12 @@ export class AgentSessions {
     return all;
   }
 
-  /** Resolves when their relays have acknowledged all that was sent. */
+  /** Resolves when their relays have acknowledged everything that was sent. */
   async delivered(): Promise<void> {
     await Promise.all(this.#all().map((session) => session.delivered()));
   }
 
-  /** Resolves when the links that they have now are gone. */
+  /** Resolves when their current links are closed. */
   async linksGone(): Promise<void> {
     await Promise.all(this.#all().map(({link}) => link?.gone()));
   }

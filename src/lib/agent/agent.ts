@@ -1,4 +1,5 @@
-// The machine with the upstream: its tunnels at a relay, and the streams that it opens there, over a link that comes back.
+// The machine with the upstream: its tunnels at a relay, and the streams that it opens there, over a link that is renewed
+// when it breaks.
 
 import {atMost, type Clock, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
@@ -12,7 +13,7 @@ import {type OpenOptions, Opens} from './opens.js';
 
 type Phase =
   | {is: 'new'}
-  /** There was no link yet: `start` waits for the first. */
+  /** There was no link yet: `start` waits for the first one. */
   | {is: 'starting'; first: PromiseWithResolvers<void>}
   | {is: 'serving'}
   | {is: 'ended'; why: TunlError | undefined; gone: Promise<void>};
@@ -64,7 +65,10 @@ export class Agent {
     return this.#link.link?.lastRttMs;
   }
 
-  /** Resolves with the first link. @throws TunlError why there is none; with `wait` only a final reason, or the last one in time. */
+  /**
+   * Resolves with the first link. @throws TunlError the reason why there is none; with `wait` only a final reason, or the
+   * last one in time.
+   */
   async start(): Promise<void> {
     if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('ABORTED');
     const first = Promise.withResolvers<void>();
@@ -79,7 +83,7 @@ export class Agent {
     return await this.#bindings.add(wish, owner);
   }
 
-  /** No new visitors for this owner's tunnels, and no answer to its binds; open streams go on. */
+  /** This owner's tunnels get no new visitors, and its binds fail; open streams go on. */
   unbind(owner: BindingOwner, error: TunlError = new TunlError('CLOSED')): void {
     this.#bindings.drop(owner, error);
   }
@@ -90,10 +94,10 @@ export class Agent {
   }
 
   /**
-   * Opens a stream at the relay; its first bytes may follow at once. Waits for a link as long as `options` say. A stream belongs to
-   * the session in which it was opened. After a goodbye of the relay, new streams are opened in the next session.
+   * Opens a stream at the relay; its first bytes may follow at once. Waits for a link according to `options`. A stream
+   * belongs to the session in which it was opened. After a goodbye of the relay, new streams are opened in the next session.
    *
-   * @throws TunlError RELAY_TIMEOUT (no link), RELAY_BUSY (too many), ABORTED, or why the agent has ended.
+   * @throws TunlError RELAY_TIMEOUT (no link), RELAY_BUSY (too many), ABORTED, or the reason why the agent has ended.
    */
   async open(kind: StreamKind, about: object, options: OpenOptions = {}): Promise<Stream> {
     if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('CLOSED');
@@ -114,7 +118,10 @@ export class Agent {
     this.#link.nudge(withinMs);
   }
 
-  /** The machine was asleep, or its clock was set: a link must answer within `withinMs`; without a link an attempt begins at once. */
+  /**
+   * The machine was asleep, or its clock was set: a link must answer within `withinMs`; without a link an attempt begins at
+   * once.
+   */
   wake(withinMs: number): void {
     const {link} = this.#link;
     if (link === undefined) this.nudge(withinMs);
@@ -126,14 +133,14 @@ export class Agent {
     this.#finish(undefined);
   }
 
-  /** Like `close`, and `error` is why. */
+  /** Like `close`, with `error` as the reason. */
   destroy(error: TunlError): void {
     this.#finish(error);
   }
 
   /**
-   * Resolves when the relay knows that the agent has ended, or after a time. A process that ends sooner may lose the goodbye, and
-   * the relay would keep visitors for an agent that never comes back.
+   * Resolves when the relay knows that the agent has ended, or after a time. If the process ended earlier, the goodbye might
+   * be lost, and the relay would keep visitors for an agent that never comes back.
    */
   async gone(): Promise<void> {
     if (this.#phase.is === 'ended') await this.#phase.gone;
@@ -163,7 +170,7 @@ export class Agent {
     const before = this.#phase;
     if (before.is === 'ended') return;
     const gone = Promise.withResolvers<void>();
-    // The phase changes first: what the link reports while it ends has no effect.
+    // The phase changes first, so that reports of the ending link have no effect.
     this.#phase = {is: 'ended', why, gone: gone.promise};
     gone.resolve(this.#link.end());
     clearInterval(this.#keepAlive);

@@ -1,4 +1,5 @@
-// The binds of this agent at its relay: requests and their answers. They are kept so that a new session can ask for the same again.
+// The binds of this agent at its relay: requests and their answers. They are kept so that a new session can repeat the
+// requests.
 
 import {isErrorCode, TunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
@@ -24,12 +25,12 @@ export interface Bound {
 
 export interface BindingOwner {
   onVisitor(stream: Stream, visitor: VisitorOpen): void;
-  /** The tunnel is no longer this agent's, for good. */
+  /** The agent has lost the tunnel for good. */
   onLost(error: TunlError): void;
 }
 
 export interface BindingsOptions extends RebindsOptions {
-  /** Sends over the session of the moment, in order. Without a session nothing happens: the next one asks for everything. */
+  /** Sends over the current session, in order. Without a session nothing happens: the next session asks for everything. */
   send: (message: AgentMessage) => void;
 }
 
@@ -45,7 +46,7 @@ interface Binding {
 export class Bindings {
   readonly #send: BindingsOptions['send'];
   readonly #rebinds: Rebinds<Binding>;
-  /** Tells this agent's claims from those of others of the same owner. */
+  /** Distinguishes this agent's claims from those of others of the same owner. */
   readonly #holder = randomBytes(16).toString('hex');
   #nextRequest = 1;
   readonly #asked = new Map<number, Binding>();
@@ -73,7 +74,7 @@ export class Bindings {
     });
   }
 
-  /** A visitor came: the stream is for the tunnel's owner. @throws MalformedMessage */
+  /** A visitor's stream goes to the tunnel's owner. @throws MalformedMessage */
   onVisitor(stream: Stream, about: Buffer): void {
     const visitor = parseVisitorOpen(about);
     const owner = this.#byTunnel.get(visitor.tunnel)?.owner;
@@ -81,7 +82,7 @@ export class Bindings {
     else owner.onVisitor(stream, visitor);
   }
 
-  /** Nobody has a tunnel yet, and somebody waits for the first answer to a wish. */
+  /** True when no tunnel is bound yet, and somebody waits for the first answer. */
   get unanswered(): boolean {
     return !this.#hasServed && this.#all.size > 0;
   }
@@ -95,7 +96,7 @@ export class Bindings {
     return [...this.#byTunnel.keys()];
   }
 
-  /** A new session: everything is asked for again, by the very name or port that it had. */
+  /** A new session asks for everything again, for exactly the same names and ports. */
   bindAgain(): void {
     this.#rebinds.clear();
     this.#asked.clear();
@@ -106,7 +107,7 @@ export class Bindings {
     }
   }
 
-  /** The owner wants no more visitors: what it has is given up, what it waits for fails with `error`. Open streams go on. */
+  /** The owner wants no more visitors: its tunnels are given up, its pending binds fail with `error`. Open streams go on. */
   drop(owner: BindingOwner, error: TunlError): void {
     for (const binding of [...this.#all]) {
       if (binding.owner !== owner) continue;
@@ -151,7 +152,7 @@ export class Bindings {
     }
   }
 
-  /** The relay does not give the tunnel, or takes it back. */
+  /** The relay refuses the tunnel, or takes it back. */
   #refused(binding: Binding, error: TunlError): void {
     const isFirst = binding.settle !== undefined;
     if (isFirst || endsTunnel(error)) this.#lose(binding, error);
@@ -206,7 +207,7 @@ export class Bindings {
   }
 }
 
-/** Asks for the name or port of before, so that the address never changes unnoticed. */
+/** The request for the same name or port, so that the address never changes unnoticed. */
 function exactly({wish, bound}: Binding): TunnelRequest {
   if (bound === undefined) return wish;
   if (wish.kind === 'tcp') return {kind: 'tcp', port: bound.port};

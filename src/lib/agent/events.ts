@@ -1,4 +1,4 @@
-// The events of a tunnel, as one closed union. The library's `onEvent` and the lines of `--json` are these values.
+// The events of a tunnel, as one closed union. `onEvent` of the library gets these values, and each line of `--json` is one.
 
 import type {ErrorCode} from '../core/errors.js';
 
@@ -38,14 +38,14 @@ export interface ReadyEvent {
 export interface ReconnectingEvent {
   type: 'reconnecting';
   /**
-   * `away`: there is no link to the relay. `leaving`: the relay said goodbye; open connections finish there. `refused`: the
-   * link is there, and the relay does not give the address back yet.
+   * `away`: there is no link to the relay. `leaving`: the relay said goodbye; open connections finish there. `refused`: there
+   * is a link, but the relay does not give the address back yet.
    */
   state: 'away' | 'leaving' | 'refused';
-  /** Why. */
+  /** The reason. */
   code: ErrorCode;
   reason: string;
-  /** Counts from 1 since the tunnel could be reached. */
+  /** Counts from 1 since the tunnel could last be reached. */
   attempt: number;
   /** The wait before this attempt, ms. */
   delayMs: number;
@@ -57,11 +57,11 @@ export interface ReconnectingEvent {
 /** The tunnel can be reached again. */
 export interface ResumedEvent {
   type: 'resumed';
-  /** How long the link was away, ms. */
+  /** How long there was no link, ms. */
   awayMs: number;
-  /** Connections that go on where they were. */
+  /** Connections that continue. */
   resumed: number;
-  /** Connections that could not be kept (the relay restarted, or the window had passed). */
+  /** Connections that were lost (the relay was restarted, or the window had passed). */
   lost: number;
 }
 
@@ -73,38 +73,41 @@ export interface ConnectionEvent {
   id: number;
   /** The visitor's address and port as the relay saw them, `203.0.113.7:50123` or `[2001:db8::1]:50123`. */
   visitor: string;
-  /** Which public side it came by. */
+  /** The public side that the visitor connected to. */
   via: 'tls' | 'tcp';
   /** Bytes from the visitor to the upstream, and back; 0 at `open`. */
   bytesIn: number;
   bytesOut: number;
   /** ms from open to closed; 0 at `open`. */
   durationMs: number;
-  /** Why, when refused or reset. */
+  /** The reason when it was refused or reset. */
   code?: ErrorCode;
 }
 
-/** Whether the upstream accepts connections: told when it does not, when it does again, and with `watchUpstream` when it is known first. */
+/**
+ * Whether the upstream accepts connections: sent when it does not, when it does again, and with `watchUpstream` when the
+ * state is first known.
+ */
 export interface UpstreamEvent {
   type: 'upstream';
   /** As in `ready`. */
   upstream: string;
   answers: boolean;
-  /** It answers again; how long it did not, ms. */
+  /** When it answers again: how long it did not, ms. */
   silentMs?: number;
-  /** Why it does not, where more is known than that no connection is accepted: a certificate, what it says by TLS. */
+  /** When it does not answer, and the reason is more than a refused connection: a certificate, or TLS. */
   code?: ErrorCode;
   reason?: string;
 }
 
-/** Something worth a line to a person; the tunnel goes on. Rate-limited at the source. */
+/** A warning; the tunnel goes on. Rate-limited at the source. */
 export interface NoticeEvent {
   type: 'notice';
   code: ErrorCode;
   message: string;
 }
 
-/** The first interrupt came: no new visitors, open ones may finish. */
+/** After the first interrupt: there are no new visitors, open connections may finish. */
 export interface DrainingEvent {
   type: 'draining';
   connections: number;
@@ -115,21 +118,21 @@ export interface DrainingEvent {
 export interface ExitedEvent {
   type: 'exited';
   program: string;
-  /** One of both is absent. */
+  /** Either `code` or `signal` is absent. */
   code?: number;
   signal?: string;
-  /** The exit code of the command, as a shell reports the program's end. */
+  /** The exit code of the command: that of the program, as a shell reports it. */
   exitCode: number;
 }
 
-/** The tunnel has ended; the last event of a tunnel that ended in order. */
+/** The tunnel has ended in order; the last event. */
 export interface ClosedEvent {
   type: 'closed';
-  /** Connections that were served in all. */
+  /** The number of connections served. */
   connections: number;
 }
 
-/** The tunnel or the command failed; the last event, with the same code as the exit code's table row. */
+/** The tunnel or the command has failed; the last event. Its code is the one that decides the exit code. */
 export interface ErrorEvent {
   type: 'error';
   code: ErrorCode;

@@ -1,4 +1,4 @@
-// Relays that are being greeted: links that belong to no session yet, and what they hear when the agent ends.
+// The handshakes under way: links without a session, and what relays are told when the agent ends.
 
 import {type AgentHandshake, greetRelay} from '../mux/handshake.js';
 import type {Link} from '../mux/link.js';
@@ -8,7 +8,7 @@ export class Greetings {
   readonly #leaving = new AbortController();
   readonly #links = new Set<Link>();
 
-  /** As `greetRelay`. */
+  /** Like `greetRelay`. */
   async greet(
     link: Link,
     handshake: Omit<AgentHandshake, 'leaving'>,
@@ -22,7 +22,7 @@ export class Greetings {
     }
   }
 
-  /** The agent ends: a relay that may have begun a session is told. Resolves when the links are gone. */
+  /** The agent ends: relays that may have begun a session are told. Resolves when the links are closed. */
   async leave(): Promise<void> {
     const gone = [...this.#links].map((link) => link.gone());
     this.#leaving.abort();

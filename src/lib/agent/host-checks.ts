@@ -1,4 +1,4 @@
-// Recognises answers by which dev servers refuse a name that they do not know, and explains each kind once.
+// Recognises answers with which dev servers refuse an unknown name, and explains each kind once.
 
 interface Check {
   /** The program that refuses, and the setting that allows the name. */
@@ -21,7 +21,7 @@ const CHECKS: readonly Check[] = [
     program: 'Next',
     setting: 'allowedDevOrigins',
     status: 403,
-    // Elsewhere 401 goes with this word.
+    // In other answers this word comes with 401.
     mark: /\r\n\r\n(c\r\n)?Unauthorized/,
   },
   {program: 'Rails', setting: 'config.hosts', status: 403, mark: /Blocked hosts?:/},
@@ -30,12 +30,12 @@ const CHECKS: readonly Check[] = [
     program: 'Jupyter',
     setting: 'ServerApp.local_hostnames',
     status: 403,
-    // Its other refusals, such as a form without its token, give a reason below the heading.
+    // Its other 403 answers, such as for a form without its token, have a reason below the heading.
     mark: /\r\nserver: TornadoServer[\s\S]*<title>Jupyter Server<[\s\S]*<h1>403 : Forbidden<\/h1>\s*<\/div>/i,
   },
 ];
 
-/** As much of an answer as the marks need: Rails has 5 kB of styles before its words. */
+/** The beginning of an answer that the marks need: Rails has 5 kB of styles before its text. */
 const LOOK_BYTES = 16 * 1024;
 
 const ERROR_STATUS = Buffer.from('HTTP/1.1 40');
@@ -50,7 +50,7 @@ export class HostChecks {
     this.#tell = tell;
   }
 
-  /** For one connection: is given what the upstream says, chunk by chunk. Undefined when everything has been told. */
+  /** For one connection: the result gets the upstream's bytes, chunk by chunk. Undefined when everything has been explained. */
   begin(): Look | undefined {
     if (this.#told.size === CHECKS.length) return undefined;
     let head: Buffer | undefined;
@@ -62,7 +62,7 @@ export class HostChecks {
         over = true;
         return;
       }
-      // The chunk's memory is the next read's.
+      // The next read overwrites the chunk.
       head = head === undefined ? Buffer.from(chunk) : Buffer.concat([head, chunk]);
       const check = recognise(head.toString('latin1'));
       over = check !== undefined || head.length >= LOOK_BYTES;
@@ -77,7 +77,7 @@ export class HostChecks {
   }
 }
 
-/** The check that an answer's beginning shows. */
+/** The check that the beginning of an answer shows. */
 function recognise(head: string): Check | undefined {
   const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(head)?.[1]);
   return CHECKS.find((check) => check.status === status && check.mark.test(head));

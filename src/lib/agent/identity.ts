@@ -1,4 +1,4 @@
-// The agent's own key pair, made once in the state folder: whose names are whose where relays ask for no token.
+// The agent's own key pair, made once in the state folder: it decides who owns names at relays without tokens.
 
 import type {KeyObject} from 'node:crypto';
 import {join} from 'node:path';
@@ -34,7 +34,7 @@ export async function loadIdentity(stateDir: string): Promise<Identify> {
   const spki = createPublicKey(key).export({type: 'spki', format: 'der'}).toString('base64url');
   return ({carrier, relayNonce, agentNonce}) => {
     const exported = carrier.exportKey?.(IDENTITY_EXPORTER.label, IDENTITY_EXPORTER.bytes);
-    // The name that was dialled, not the one that the relay says: it may say any.
+    // The dialled name, not the one from the relay, which it can choose freely.
     const text = identityText({relay: carrier.peerHost ?? '', relayNonce, agentNonce, exported});
     return {key: spki, signature: sign(null, text, key).toString('base64url')};
   };

@@ -1,9 +1,10 @@
-// Which errors end an agent or a tunnel that has served: the relay's own word about its token, its version or its name.
-// Everything else (a network that answers for the relay, a proxy, a session that broke) is tried again.
+// Decides which errors end an agent or a tunnel that has served: only those that the relay itself sends about its token, its
+// version or its name. After all others (another server at the relay's address, a proxy, a broken session) the agent tries
+// again.
 
 import type {ErrorCode, TunlError} from '../core/errors.js';
 
-/** From a refusal of the link, or from the end of the session. */
+/** When the relay refuses the link, or ends the session. */
 const ABOUT_AGENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'TOKEN_MISSING',
   'TOKEN_WRONG',
@@ -13,8 +14,8 @@ const ABOUT_AGENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /**
- * From the refusal of a tunnel that this agent had, or from the loss of one: another has the name or port, or the relay
- * does not offer it any more. A relay that is short of something, or fails, gives the tunnel back later.
+ * When the relay refuses or takes back a tunnel that this agent had: another agent has the name or port, or the relay does
+ * not offer it any more. A relay that lacks something, or fails, gives the tunnel back later.
  */
 const ABOUT_TUNNEL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'TOKEN_MISSING',

@@ -1,4 +1,4 @@
-// The search for a link: when the next attempt is made, how long the search may take, and whether anybody is told.
+// The search for a link: the times of the attempts, the limit of the search, and its reports.
 
 import type {Backoff} from '../core/backoff.js';
 import type {Clock, Timer} from '../core/clock.js';
@@ -10,7 +10,7 @@ export interface LinkSearchOptions {
   backoff: Backoff;
   /** One attempt: calls `found` as soon as it has a link in use, or rejects. */
   connect: (signal: AbortSignal) => Promise<void>;
-  /** Asked only while the link is away. Changes nothing. */
+  /** Called only while there is no link. Must not change anything. */
   judge: (error: TunlError) => Verdict;
   /** The session is lost; another attempt follows at once. */
   onNewSession: (error: TunlError) => void;
@@ -20,7 +20,7 @@ export interface LinkSearchOptions {
   keptMs: () => number | undefined;
   /** There is no link because of `error`; the next attempt follows after `delayMs`. */
   onWaiting: (error: TunlError, attempt: number, delayMs: number) => void;
-  /** The link was away for the longest allowed time. `cause`: the last known reason. */
+  /** There was no link for the longest allowed time. `cause`: the last known reason. */
   onGaveUp: (cause: TunlError | undefined) => void;
 }
 
@@ -48,12 +48,12 @@ interface Away {
   waits: number;
 }
 
-/** Upper bound of a wait while open streams stand still, ms. */
+/** Upper bound of a wait while open streams wait, ms. */
 const STREAMS_WAIT_MS = 2_500;
-/** Upper bound of a wait after something that is no relay has answered, ms: there is no relay to spare. */
+/** Upper bound of a wait after an answer of something that is no relay, ms: more attempts do no harm to the relay. */
 const STRANGER_WAIT_MS = 5_000;
 const STRANGERS: ReadonlySet<string> = new Set(['RELAY_CERTIFICATE', 'RELAY_NOT_TUNL']);
-/** The last attempt begins so long before the streams are lost, ms, because it takes several round trips. */
+/** The last attempt begins this long before the streams are lost, ms, because it takes several round trips. */
 const LAST_ATTEMPT_MS = 1_000;
 /** Upper bound of the waits after that one, ms. */
 const LAST_WAIT_MS = 500;
@@ -88,14 +88,14 @@ export class LinkSearch {
     this.#later(error, this.#miss(limitMs));
   }
 
-  /** The relay goes away on purpose: the next attempt, here or elsewhere, follows after `afterMs`. */
+  /** The relay is shutting down: the next attempt, here or elsewhere, follows after `afterMs`. */
   sentAway(error: TunlError, afterMs: number, limitMs: number): void {
     if (this.#state.is === 'over') return;
     const away = this.#miss(limitMs);
-    // An attempt beside the link would continue the session that ends there, so it is dropped.
+    // An attempt beside the link would resume the session that ends there, so it is dropped.
     this.#drop();
     const now = this.#clock.now();
-    // A relay that says goodbye at once each time must not be asked without a pause.
+    // A relay that always says goodbye at once must not be tried without a pause.
     const pauseMs = now - this.#goodbyeAt < GOODBYES_APART_MS ? this.#backoff.next() : 0;
     this.#goodbyeAt = now;
     const delayMs = Math.max(afterMs, pauseMs);

@@ -1,9 +1,9 @@
-// Whether the link of the moment has shown that it carries: then its loss is no reason to wait longer for the next one.
+// Whether the current link has proved that it works: then its loss does not make the next wait longer.
 
 import type {Clock} from '../core/clock.js';
 import type {Session} from '../mux/session.js';
 
-/** A resumed link that held for so long counts as one that carries, also where nothing was sent. */
+/** A resumed link that held for this long counts as proved, also when nothing was sent, ms. */
 const HELD_MS = 5_000;
 
 export class LinkTrial {
@@ -14,7 +14,10 @@ export class LinkTrial {
     this.#clock = clock;
   }
 
-  /** A link is attached. One of a new session proves nothing: a relay that begins sessions and breaks them has to be spared. */
+  /**
+   * A link is attached. The link of a new session proves nothing: a relay that begins sessions and breaks them needs longer
+   * waits.
+   */
   begin(session: Session, isResumed: boolean): void {
     const {ackedBytes} = session;
     this.#from = isResumed ? {session, ackedBytes, at: this.#clock.now()} : undefined;

@@ -1,15 +1,15 @@
-// Finds out that a tunnel's upstream is its own public port: each visitor would make the agent dial the next one, without end.
+// Notices that a tunnel's upstream is its own public port: each visitor would make the agent dial the next one, without end.
 
 import type {Socket} from 'node:net';
 import {formatHostPort} from '../protocol/targets.js';
 
 /**
- * A visitor that comes from the very socket with which the agent dialled its upstream is such a loop. Sockets are only
- * compared where the upstream has the number of the public port: in every other tunnel this costs nothing, and a visitor of
- * this machine whose port happens to be the same cannot be mistaken.
+ * A visitor from the same socket with which the agent dialled its upstream is such a loop. Sockets are only compared when the
+ * upstream has the number of the public port. So in all other tunnels this costs nothing, and a visitor from this machine
+ * with the same port by chance is no loop.
  */
 export class LoopGuard {
-  /** The public TCP port; undefined: there is none. */
+  /** The public TCP port, if there is one. */
   publicPort: number | undefined;
   readonly #dialled = new Set<string>();
   readonly #visitors = new Set<string>();
@@ -26,7 +26,7 @@ export class LoopGuard {
     this.#visitors.delete(from);
   }
 
-  /** True: what was dialled has come in as a visitor already. */
+  /** True: a visitor has already come from the dialled socket. */
   dialled(upstreamPort: number | undefined, socket: Socket): boolean {
     if (upstreamPort === undefined || upstreamPort !== this.publicPort) return false;
     const {localAddress, localPort} = socket;

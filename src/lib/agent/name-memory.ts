@@ -1,4 +1,4 @@
-// Remembers which random name and port an upstream had, so that the same command in the same folder gets them again.
+// Remembers the random name and port of an upstream, so that the same command in the same folder gets them again.
 
 import {readFile} from 'node:fs/promises';
 import {basename, join} from 'node:path';
@@ -18,12 +18,12 @@ export interface NameQuestion {
   folder: string;
 }
 
-/** Files of this many bytes are short; a longer one is not ours. */
+/** A file of more bytes than this is not from tunl. */
 const MAX_BYTES = 1000;
 
 /**
- * One small file for each (relay, upstream, folder): two tunnels that start at once write to two files, and none is lost.
- * A memory that cannot be read or written is no reason to fail: the tunnel gets a fresh name.
+ * One small file for each (relay, upstream, folder): two tunnels that start at once write to two files, and none is lost. An
+ * unreadable or unwritable memory is no error: the tunnel gets a new name.
  */
 export class NameMemory {
   readonly #path: string;

@@ -1,11 +1,11 @@
-// Notices that the link is probably dead: this machine's addresses changed (another Wi-Fi, a VPN), or it was asleep.
+// Notices that the link is probably dead: this machine's addresses have changed (another Wi-Fi, a VPN), or it was asleep.
 
 import {networkInterfaces} from 'node:os';
 
-/** Between two looks, ms. Node has no event for it; a look costs about 0.1 ms. */
+/** Interval of the checks, ms. Node has no event for this; a check costs about 0.1 ms. */
 const LOOK_EVERY_MS = 1_000;
 
-/** Addresses that come and go by themselves (IPv6 link-local of virtual devices) say nothing about the way out. */
+/** Addresses that come and go automatically (IPv6 link-local of virtual devices) say nothing about the network. */
 function fingerprint(): string {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
@@ -15,20 +15,20 @@ function fingerprint(): string {
     .join(' ');
 }
 
-/** The wall clock went on this much further than the monotonic one, ms: the machine slept, or its clock was set. */
+/** When the wall clock has moved this much more than the monotonic one, ms, the machine was asleep, or its clock was set. */
 const SLEPT_MS = 3_000;
 
 export interface NetworkWatch {
-  /** This machine's addresses are other ones. */
+  /** This machine's addresses have changed. */
   onChange: () => void;
-  /** The machine was perhaps asleep, and what it held may be dead: a sleep stops the clock that timers go by. */
+  /** The machine may have been asleep, and its connections may be dead: a sleep stops the clock of the timers. */
   onWake: () => void;
-  /** For tests: what stands for the addresses, and how far the wall clock is ahead of the monotonic one. */
+  /** For tests: replaces the addresses, and the difference between wall clock and monotonic clock. */
   read?: () => string;
   ahead?: () => number;
 }
 
-/** Looks once a second until disposed. Does not keep the process alive. */
+/** Checks once a second until disposed. Does not keep the process alive. */
 export function watchNetwork(watch: NetworkWatch): Disposable {
   const {ahead = () => Date.now() - performance.now()} = watch;
   let last: string | undefined;
@@ -36,7 +36,7 @@ export function watchNetwork(watch: NetworkWatch): Disposable {
     try {
       return (watch.read ?? fingerprint)();
     } catch {
-      // Node asks the kernel by a socket: no descriptor left says nothing about addresses.
+      // Node asks the kernel through a socket: without a free descriptor the addresses are unknown.
       return last;
     }
   };

@@ -1,4 +1,5 @@
-// Streams that this agent opens. Each waits for a link, so long and no longer: without one there may be no session to open it in.
+// Streams that this agent opens. Each waits for a link for a limited time, because without a link there may be no session for
+// it.
 
 import type {Clock, Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
@@ -6,15 +7,14 @@ import type {Session} from '../mux/session.js';
 import type {Stream} from '../mux/stream.js';
 import type {StreamKind} from '../protocol/wire.js';
 
-/** For a link, ms. */
+/** The wait for a link, ms. */
 const LINK_TIMEOUT_MS = 10_000;
-/** Callers that wait at once: whoever loops over a link that is away must not fill the memory. */
+/** Callers that wait at once: a caller that opens streams in a loop without a link must not fill the memory. */
 const MOST_WAITING = 1_024;
 
 export interface OpenOptions {
   /**
-   * Called in the turn in which the stream is opened: the place to set its sink. A sink that is set later may miss the stream's
-   * end.
+   * Called in the turn in which the stream is opened, to set its sink. A sink that is set later may miss the stream's end.
    */
   onOpen?: (stream: Stream) => void;
   /** How long to wait for a link, ms. Default 10,000. */
@@ -24,7 +24,7 @@ export interface OpenOptions {
 
 export interface OpensOptions {
   clock: Clock;
-  /** The session in which streams are opened now; undefined: there is no link. */
+  /** The session for new streams; undefined: there is no link. */
   session: () => Session | undefined;
 }
 
@@ -35,14 +35,14 @@ interface Waiting {
 
 export class Opens {
   readonly #options: OpensOptions;
-  /** In the order in which they came. */
+  /** In the order of the calls. */
   readonly #waiting = new Set<Waiting>();
 
   constructor(options: OpensOptions) {
     this.#options = options;
   }
 
-  /** @throws TunlError RELAY_TIMEOUT, RELAY_BUSY, ABORTED, or why the agent has ended. */
+  /** @throws TunlError RELAY_TIMEOUT, RELAY_BUSY, ABORTED, or the reason why the agent has ended. */
   open(kind: StreamKind, about: object, options: OpenOptions = {}): Promise<Stream> {
     return new Promise((resolve, reject) => {
       const {signal, withinMs = LINK_TIMEOUT_MS, onOpen} = options;
@@ -94,7 +94,7 @@ export class Opens {
   linked(): void {
     for (const waiting of [...this.#waiting]) {
       const session = this.#options.session();
-      // Lost again, or left: the next link is for the others.
+      // The link is lost again, or the agent has ended: the others wait for the next link.
       if (session === undefined) return;
       waiting.open(session);
     }

@@ -1,16 +1,16 @@
-// The options and the result of `forward`, for whoever calls it. Names contain the units. settings-table.ts decides; a test holds
-// these types and sentences to it.
+// The options and the result of `forward`. Names contain the units. settings-table.ts has the truth; a test compares these
+// types and comments with it.
 
 import type {LogSink} from '../core/logger.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 
-/** How the agent speaks TLS to an upstream. Files are PEM and read once, at the start. */
+/** TLS between the agent and an upstream. Files are PEM and read once, at the start. */
 export interface UpstreamTls {
   /** The CA that signed the upstream's certificate, besides the system's. */
   caFile?: string;
-  /** Take any certificate: whoever is between the agent and the upstream can read and change everything. Default false. */
+  /** Accept any certificate: anybody between the agent and the upstream can read and change everything. Default false. */
   insecure?: boolean;
-  /** The name that is asked for (SNI) and that the certificate is checked for. Default: the target's host. */
+  /** The name for SNI and for the check of the certificate. Default: the target's host. */
   serverName?: string;
   /** A client certificate, the leaf first, and its key. */
   certFile?: string;
@@ -18,28 +18,29 @@ export interface UpstreamTls {
 }
 
 /**
- * `when refused`: after a refused visitor, until it accepts connections again. `at first`: also once at the beginning. `always`:
- * from the beginning, and without a visitor. `never`: what visitors meet is not told either.
+ * `when refused`: after a refused visitor, until it accepts connections again. `at first`: also once at the beginning.
+ * `always`: from the beginning, also without visitors. `never`: no `upstream` events, not even about refused visitors.
  */
 export type WatchUpstream = 'never' | 'when refused' | 'at first' | 'always';
 
 export interface ForwardOptions {
-  /** Where the upstream listens, for a target that is a port. Default `localhost`: both loopback families are tried. */
+  /** The host of the upstream when the target is a port. Default `localhost`: both loopback families are tried. */
   host?: string;
-  /** For an `https://` target only. */
+  /** Only for an `https://` target. */
   upstreamTls?: UpstreamTls;
   /** A raw TCP port of the relay besides the TLS name. Default false. */
   unencrypted?: boolean;
   /**
-   * ALPN offers `h2` instead of `http/1.1`, for an upstream that takes HTTP/2 without TLS, as gRPC's do. A visitor that offers
-   * `http/1.1` alone is refused: it would get frames that it cannot read. Not together with `unencrypted`. Default false.
+   * ALPN offers `h2` instead of `http/1.1`, for an upstream that speaks HTTP/2 without TLS, such as gRPC. A visitor that
+   * offers only `http/1.1` is refused: it would get frames that it cannot read. Not together with `unencrypted`. Default
+   * false.
    */
   h2?: boolean;
-  /** With `h2`: ALPN offers `h2, http/1.1`, for an upstream that takes both on its port. Default false. */
+  /** With `h2`: ALPN offers `h2, http/1.1`, for an upstream that speaks both on its port. Default false. */
   http1?: boolean;
-  /** A name of one's own instead of a random one. */
+  /** This name instead of a random one. */
   subdomain?: string;
-  /** A TCP port of one's own; implies nothing: only with `unencrypted`. */
+  /** This TCP port instead of a random one; only with `unencrypted`. */
   remotePort?: number;
   /** `https://relay.example.net[:port]`. Default `TUNL_RELAY`; with neither, a relay inside this process. */
   relay?: string;
@@ -50,8 +51,8 @@ export interface ForwardOptions {
   /** PEM file of the CA that signed the relay's certificate, besides the system's. Default `TUNL_CA_FILE`. */
   caFile?: string;
   /**
-   * Hosts, each with all names below it, where a relay may send the agent and its token when it goes away. Default: those below
-   * the relay's own name. Private addresses are followed from a relay in such a network only.
+   * Hosts, each with all names below it, where a relay may send the agent and its token when it shuts down. Default: those
+   * below the relay's own name. A relay may name private addresses only if it has one itself.
    */
   follow?: readonly string[];
   /** Default `TUNL_STATE_DIR`, else the platform's convention. */
@@ -60,38 +61,38 @@ export interface ForwardOptions {
   connectTimeoutMs?: number;
   /** How long `close()` lets open connections finish, ms. Default 0: at once. */
   drainTimeoutMs?: number;
-  /** Keep trying when the first connect fails, instead of failing. Default false. */
+  /** Keep trying when the first connection fails. Default false. */
   wait?: boolean;
-  /** Give up after the link was away this long, ms. Default: never. */
+  /** Give up after this long without a link, ms. Default: never. */
   maxRetryTimeMs?: number;
-  /** Ask for a fresh random name even when the last one is still leased to this upstream. Default false. */
+  /** Ask for a new random name even when the last one is still leased to this upstream. Default false. */
   newName?: boolean;
   /**
-   * When to look whether the upstream accepts connections, to tell it by `upstream` events. A service on this machine is not
-   * dialled for it (Linux). `true` is `always`, `false` is the default. Default `when refused`.
+   * When to check whether the upstream accepts connections, and report it in `upstream` events. For a service on this machine
+   * the check makes no connection (Linux). `true` means `always`, `false` means the default. Default `when refused`.
    */
   watchUpstream?: WatchUpstream | boolean;
   /**
-   * Explain by `notice` events (HOST_REFUSED) that a dev server refuses the public name. For this the agent looks at the
+   * Explain in `notice` events (HOST_REFUSED) that a dev server refuses the public name. For this the agent reads the
    * beginning of each answer. Default false.
    */
   explainHostChecks?: boolean;
   /**
-   * While the upstream does not accept connections, dial it again for each visitor for so long before the visitor is reset, ms.
-   * Default 0: once. At most 256 visitors wait at a time.
+   * While the upstream does not accept connections, dial it again for each visitor for this long before the visitor is reset,
+   * ms. Default 0: once. At most 256 visitors wait at a time.
    */
   waitUpstreamMs?: number;
-  /** Ends the tunnel like `close()`; before the tunnel is there, `forward` rejects with ABORTED. */
+  /** Ends the tunnel like `close()`; before the tunnel exists, `forward` rejects with ABORTED. */
   signal?: AbortSignal;
   /**
-   * Everything that happens, in order, `ready` included. Must not throw. `of` is `link` for what happens to the link: all tunnels
-   * that share it are told, with the same object.
+   * All events in order, with `ready`. Must not throw. `of` is `link` for events about the link: all tunnels that share it
+   * get the same object.
    */
   onEvent?: (event: TunnelEvent, of?: 'link') => void;
   log?: LogSink;
 }
 
-/** Names one public side of a tunnel: host and port. */
+/** One public side of a tunnel: host and port. */
 export type SocketAddress = readonly [host: string, port: number];
 
 /** A local port with a public address. Ends with `close()`, `destroy()`, its AbortSignal, or the scope of `await using`. */
@@ -108,12 +109,15 @@ export interface Tunnel extends AsyncDisposable {
   readonly connections: number;
   /** Bytes from all visitors so far to the upstream, and back. */
   readonly traffic: {bytesIn: number; bytesOut: number};
-  /** The last measured way to the relay and back, ms; undefined without a link. */
+  /** The last measured round trip to the relay, ms; undefined without a link. */
   readonly rttMs: number | undefined;
   /** Resolves after an orderly end; rejects with the TunlError that ended the tunnel for good. */
   readonly closed: Promise<void>;
-  /** No new visitors; open ones may finish for `drainTimeoutMs` (default: that of `forward`), then the end. Idempotent. */
+  /**
+   * No new visitors; open ones may finish for `drainTimeoutMs` (default: that of `forward`), then the tunnel ends.
+   * Idempotent.
+   */
   close(options?: {drainTimeoutMs?: number}): Promise<void>;
-  /** The end at once: open connections are reset. Idempotent. */
+  /** Ends at once: open connections are reset. Idempotent. */
   destroy(error?: Error): void;
 }

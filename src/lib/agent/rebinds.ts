@@ -1,19 +1,19 @@
-// Tunnels that this agent had and that the relay refuses for now: when each is asked for again, and who hears of it.
+// Tunnels that this agent had and that the relay refuses for now: the times of the next requests, and the reports.
 
 import {Backoff} from '../core/backoff.js';
 import type {Clock, Timer} from '../core/clock.js';
 import type {TunlError} from '../core/errors.js';
 
 export interface RebindEvents {
-  /** A tunnel is refused because of `error`; it is asked for again after `delayMs`. */
+  /** The relay refuses a tunnel because of `error`; the next request follows after `delayMs`. */
   onRefused(error: TunlError, attempt: number, delayMs: number): void;
-  /** Nothing is refused any more: what was is bound again, or nobody wants it. */
+  /** No tunnel is refused any more: all are bound again, or no longer wanted. */
   onBoundAgain(awayMs: number): void;
 }
 
 export interface RebindsOptions extends RebindEvents {
   clock: Clock;
-  /** A tunnel that is refused for longer is given up, ms. */
+  /** A tunnel that is refused for longer than this is given up, ms. */
   mostAwayMs: number;
 }
 
@@ -21,9 +21,9 @@ export class Rebinds<Tunnel> {
   readonly #options: RebindsOptions;
   readonly #clock: Clock;
   readonly #backoff: Backoff;
-  /** Each with the timer of its next attempt; undefined while the relay has to answer. */
+  /** Refused tunnels with the timer of the next request; undefined while the relay has to answer. */
   readonly #refused = new Map<Tunnel, Timer | undefined>();
-  /** Since when something was refused; new sessions do not begin it anew. Undefined: all that was asked for is bound. */
+  /** The time since which a tunnel is refused, across sessions. Undefined: all requested tunnels are bound. */
   #since: number | undefined;
   #attempt = 0;
 
@@ -33,7 +33,7 @@ export class Rebinds<Tunnel> {
     this.#backoff = new Backoff({clock: options.clock});
   }
 
-  /** Asks for `tunnel` again later. Returns false when the time to do so is over. */
+  /** Asks for `tunnel` again later. Returns false when the time limit has passed. */
   refused(tunnel: Tunnel, error: TunlError, ask: () => void): boolean {
     const now = this.#clock.now();
     if (this.#since === undefined) {
@@ -64,13 +64,13 @@ export class Rebinds<Tunnel> {
     this.#options.onBoundAgain(this.#clock.now() - since);
   }
 
-  /** Nobody wants `tunnel` any more. */
+  /** `tunnel` is no longer wanted. */
   drop(tunnel: Tunnel): void {
     this.#refused.get(tunnel)?.cancel();
     this.bound(tunnel);
   }
 
-  /** Nothing is asked for by this any more: a new session asks for everything, or the tunnels have ended. */
+  /** Stops all requests: a new session asks for everything, or the tunnels have ended. */
   clear(): void {
     for (const timer of this.#refused.values()) timer?.cancel();
     this.#refused.clear();

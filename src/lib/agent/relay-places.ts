@@ -1,29 +1,29 @@
-// Where the agent looks for its relay: where it was told to, and where a relay that went away on purpose has sent it. From
-// elsewhere it looks after a while whether its own relay takes it again.
+// The places where the agent looks for its relay: the user's relay, and others that a relay has named when it shut down. At
+// another relay the agent checks from time to time whether its own relay accepts it again.
 
 import type {Clock, Timer} from '../core/clock.js';
 
-/** Where an attempt goes. */
+/** The place of an attempt. */
 export interface Place {
-  /** Undefined: to the relay that the agent was told at the start, its own one. */
+  /** Undefined: the user's relay, the agent's own one. */
   readonly url: string | undefined;
-  /** The agent serves elsewhere meanwhile: a session at its own relay takes the place of that one. */
+  /** The agent serves at another relay meanwhile: a session at its own relay replaces that one. */
   readonly isHomeward: boolean;
 }
 
 export interface RelayPlacesOptions {
   clock: Clock;
-  /** It is time to look at home. Returns whether that is tried now; else it is time again later. */
+  /** The agent should try its own relay. Returns whether it does so now; else the call is repeated later. */
   onHomeward: () => boolean;
 }
 
-/** An agent elsewhere looks after so long whether its own relay is back, ms; and again after as long. */
+/** The time at another relay after which the agent tries its own relay, and again after the same time, ms. */
 const HOME_AFTER_MS = 600_000;
 
 export class RelayPlaces {
   readonly #options: RelayPlacesOptions;
   #elsewhere: readonly string[] = [];
-  /** Into `elsewhere`; one past its end is the agent's own relay. */
+  /** The index into `elsewhere`; the index after the last one means the agent's own relay. */
   #turn = 0;
   #tried: string | undefined;
   #servesAt: string | undefined;
@@ -34,31 +34,31 @@ export class RelayPlaces {
     this.#options = options;
   }
 
-  /** Whether the last attempt went to a relay that another one has named. */
+  /** Whether the last attempt went to a relay that another relay has named. */
   get triedElsewhere(): boolean {
     return this.#tried !== undefined;
   }
 
-  /** Whether the last relay that took the agent is one that another one has named. */
+  /** Whether the agent serves at a relay that another relay has named. */
   get servesElsewhere(): boolean {
     return this.#servesAt !== undefined;
   }
 
-  /** For the next attempt. */
+  /** The place for the next attempt. */
   take(): Place {
     const isHomeward = this.#isHomeward;
     this.#tried = isHomeward ? undefined : this.#elsewhere[this.#turn];
     return {url: this.#tried, isHomeward};
   }
 
-  /** A relay that goes away names those that come after it, the best first. None: it will be back where it is. */
+  /** A relay that shuts down names its successors, the best first. None: it will be back at the same place. */
   sentTo(urls: readonly string[]): void {
     if (urls.length === 0) return;
     this.#elsewhere = urls;
     this.#turn = 0;
   }
 
-  /** The attempt has failed: another place is tried the next time. */
+  /** The attempt has failed: the next one goes to another place. */
   failed({isHomeward}: Place): void {
     if (isHomeward) {
       this.#isHomeward = false;
@@ -66,12 +66,12 @@ export class RelayPlaces {
     } else this.#turn = (this.#turn + 1) % (this.#elsewhere.length + 1);
   }
 
-  /** The agent's own relay comes before relays that another relay has named, from now on. */
+  /** From now on the agent's own relay comes before relays that another relay has named. */
   homeFirst(): void {
     this.#turn = this.#elsewhere.length;
   }
 
-  /** A relay has taken the agent there. */
+  /** A relay has accepted the agent at this place. */
   arrived({url}: Place): void {
     this.#isHomeward = false;
     this.#servesAt = url;
@@ -84,7 +84,7 @@ export class RelayPlaces {
     this.#turn = 0;
   }
 
-  /** Nothing is tried any more. */
+  /** Stops the attempts. */
   end(): void {
     this.#timer?.cancel();
   }
@@ -92,7 +92,7 @@ export class RelayPlaces {
   #waitForHome(): void {
     const {clock, onHomeward} = this.#options;
     this.#timer?.cancel();
-    // Not all agents in one moment.
+    // Spread, so that not all agents come at the same time.
     this.#timer = clock.after(HOME_AFTER_MS * (1 + Math.random() / 5), () => {
       this.#isHomeward = true;
       if (onHomeward()) return;

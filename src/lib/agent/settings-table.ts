@@ -1,5 +1,5 @@
-// The settings of a tunnel, each declared once: `forward` checks and completes its options by these tables, the commands with a
-// tunnel make their flags from them. docs/decisions/0028-one-table-of-settings.md says how a new one is added.
+// The settings of a tunnel, each declared once: `forward` checks and completes its options with these tables, and commands
+// with a tunnel make their flags from them. docs/decisions/0028-one-table-of-settings.md says how to add a setting.
 
 import {choice, file, type Kind, list, onOff, setting, text, time} from '../core/settings.js';
 import {stateDir} from '../core/state-dir.js';
@@ -9,7 +9,7 @@ import type {WatchUpstream} from './options.js';
 const RELAY = 'relay';
 const UPSTREAM = 'upstream';
 
-/** What is spoken with visitors. */
+/** The protocol that visitors get. */
 export const PROTOCOL_SETTINGS = {
   unencrypted: setting(onOff, {
     default: false,
@@ -40,7 +40,7 @@ export const NAME_SETTINGS = {
   }),
 };
 
-/** The relay's end and the upstream's. */
+/** The address at the relay, and the upstream. */
 export const ENDS_SETTINGS = {
   remotePort: setting(port, {
     flag: 'remote-port',
@@ -57,7 +57,7 @@ export const ENDS_SETTINGS = {
   }),
 };
 
-/** How TLS is spoken to an upstream that is an https:// URL. */
+/** TLS to an upstream with an https:// URL. */
 export const UPSTREAM_TLS_SETTINGS = {
   caFile: setting(file, {
     flag: 'upstream-ca',
@@ -88,7 +88,7 @@ export const UPSTREAM_TLS_SETTINGS = {
   }),
 };
 
-/** The link to the relay. Tunnels share one only where all of these are equal. */
+/** The link to the relay. Tunnels share one only if all of these are equal. */
 export const LINK_SETTINGS = {
   relay: setting(text('URL'), {
     defaultText: 'one inside this process',
@@ -138,19 +138,19 @@ const whenToWatch: Kind<WatchUpstream | boolean> = {
   show: String,
 };
 
-/** What is told about the upstream. */
+/** Events about the upstream. */
 export const REPORT_SETTINGS = {
   watchUpstream: setting(whenToWatch, {default: 'when refused'}),
   explainHostChecks: setting(onOff, {default: false}),
 };
 
-/** All that `forward` takes as values, but for `upstreamTls`. */
+/** All options of `forward` that are values, except `upstreamTls`. */
 export const FORWARD_SETTINGS = {
   ...PROTOCOL_SETTINGS,
   ...NAME_SETTINGS,
   ...ENDS_SETTINGS,
   ...LINK_SETTINGS,
   ...REPORT_SETTINGS,
-  /** A command gives visitors more time than a program: its table says how much. */
+  /** A command gives visitors more time than a program: see the command's table. */
   drainTimeoutMs: setting(time(), {default: 0}),
 };

@@ -1,5 +1,5 @@
-// Where an agent lets a relay send it: to hosts that are the relay's own by their names, or that the user has allowed, and never
-// from the internet into a private network. The token goes wherever the agent goes.
+// The hosts to which a relay may send an agent: those at or below the relay's own name, and those that the user has allowed,
+// but never from the internet into a private network. The agent sends its token to each of them.
 
 import {isIP} from 'node:net';
 import {parseRelayUrl} from '../carrier/relay-url.js';
@@ -44,7 +44,7 @@ export class Successors {
     return kind === 'public' || kind === this.#homeKind;
   };
 
-  /** Tells where the agent goes of what a relay has named. */
+  /** Decides which of the named relays the agent follows to. */
   judge(urls: readonly string[]): NamedRelays {
     const followed: string[] = [];
     const reasons: string[] = [];
@@ -81,7 +81,7 @@ function kindOf(host: string): AddressKind | undefined {
   return isIP(host) === 0 ? undefined : addressKind(host);
 }
 
-/** Nothing is below an address: what looks like it is a name, or no host at all. */
+/** An address has no names below it: a host that looks like one is a name, or invalid. */
 function isBelow(host: string, parent: string): boolean {
   return host === parent || (isIP(parent) === 0 && host.endsWith(`.${parent}`));
 }

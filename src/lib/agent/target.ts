@@ -1,10 +1,10 @@
-// Reads hosts and ports that a person gives to the agent.
+// Reads hosts and ports from the user.
 
 export {checkHost, checkPort, type HostPort, isLoopbackHost, parseTarget} from '../protocol/targets.js';
 
 import {checkLabel} from '../protocol/names.js';
 
-/** Whether it is a name that relays keep for themselves. */
+/** Whether relays reserve the name. */
 export function isReservedName(name: string): boolean {
   const check = checkLabel(name);
   return !check.ok && check.code === 'NAME_RESERVED';

@@ -1,4 +1,4 @@
-// Joins each visitor's stream with a connection of its own to the upstream: dialled, spliced, reset when it breaks.
+// Joins each visitor's stream with a separate connection to the upstream: dials, splices, resets when it breaks.
 
 import type {SocketRead, SocketReads} from '../bytes/socket-reads.js';
 import {Splice} from '../bytes/splice.js';
@@ -19,13 +19,13 @@ export interface UpstreamVisit {
   stream: Stream;
   /** `HOST:PORT` of the visitor. */
   from: string;
-  /** What ALPN agreed on with the visitor, if anything. */
+  /** The protocol that ALPN chose with the visitor, if any. */
   alpn?: string | undefined;
-  /** The upstream answered; bytes flow. */
+  /** The upstream has answered; bytes flow. */
   onOpen: () => void;
-  /** The visit is over. `code`: why, when not in order. `cause`: why the upstream could not be dialled. */
+  /** The visit is over. `code`: the reason, if not in order. `cause`: the reason of a failed dial. */
   onDone: (code: StreamCode | undefined, cause?: Error) => void;
-  /** The upstream ended an open connection and said why. */
+  /** The upstream ended an open connection and gave a reason. */
   onComplaint?: (error: TunlError) => void;
 }
 
@@ -34,7 +34,7 @@ export interface UpstreamJoinOptions {
   checks?: HostChecks | undefined;
   /** How long a visitor waits for an upstream that does not accept connections, ms. Default 0. */
   waitMs?: number;
-  /** Bounds what visitors send and the upstream does not read. Default: nothing does but the streams' windows. */
+  /** Bounds the bytes that visitors send and the upstream does not read. Default: only the streams' windows. */
   unread?: UnreadLimit;
 }
 
@@ -45,7 +45,7 @@ export class UpstreamJoin {
   readonly #unread: UnreadLimit | undefined;
   readonly #loops = new LoopGuard();
   readonly #keepAlive = new KeepAlive();
-  /** Undefined until a program that is being started answers. */
+  /** Undefined until a starting program answers. */
   #upstream: Upstream | undefined;
 
   constructor(upstream: Upstream | undefined, {reads, checks, waitMs = 0, unread}: UpstreamJoinOptions) {
@@ -60,12 +60,12 @@ export class UpstreamJoin {
     return this.#upstream?.label ?? 'the upstream';
   }
 
-  /** What is dialled; undefined until it is known. */
+  /** The upstream that is dialled; undefined until it is known. */
   get upstream(): Upstream | undefined {
     return this.#upstream;
   }
 
-  /** Visitors are led there from now on. */
+  /** From now on visitors go to this upstream. */
   pointTo(upstream: Upstream): void {
     this.#upstream = upstream;
   }
@@ -75,7 +75,7 @@ export class UpstreamJoin {
     this.#loops.publicPort = port;
   }
 
-  /** Dials for one visitor's stream and splices; the stream is accepted or refused here. */
+  /** Dials for one visitor's stream and splices; accepts or refuses the stream. */
   visit({stream, from, alpn, onOpen, onDone, onComplaint}: UpstreamVisit): void {
     if (this.#unread?.full) {
       stream.refuse('TOO_MUCH_UNREAD');
@@ -149,7 +149,7 @@ export class UpstreamJoin {
   }
 }
 
-/** A certificate that is not trusted does not become so by waiting. */
+/** An untrusted certificate does not become trusted later. */
 function mayPass(error: Error | undefined): boolean {
   return !(error instanceof TunlError) || error.retryable;
 }

@@ -6,7 +6,7 @@ import {type Clock, systemClock} from '../core/clock.js';
 const FIRST_MS = 100;
 const LONGEST_MS = 250;
 
-/** Each may have a window of bytes here, and dials four times a second. */
+/** Each visitor may have a window of bytes here, and dials four times a second. */
 const MAX_WAITING = 256;
 
 export class UpstreamWait {
@@ -14,7 +14,7 @@ export class UpstreamWait {
   readonly #clock: Clock;
   #waiting = 0;
 
-  /** @param waitMs 0: nobody waits. */
+  /** @param waitMs 0: no visitor waits. */
   constructor(waitMs: number, clock: Clock = systemClock) {
     this.#waitMs = waitMs;
     this.#clock = clock;
@@ -54,9 +54,9 @@ export class UpstreamWait {
 export interface WaitingVisitor {
   /** A dial has failed, and there will be another. */
   readonly waits: boolean;
-  /** Runs `dial` a little later. False: the time is over, or too many wait. */
+  /** Runs `dial` a little later. False: the time has passed, or too many wait. */
   again(dial: () => void): boolean;
-  /** Served, refused or gone. Idempotent. */
+  /** The visitor was served or refused, or has left. Idempotent. */
   end(): void;
 }
 

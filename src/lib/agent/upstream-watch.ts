@@ -1,5 +1,5 @@
-// Knows whether the upstream accepts connections: from the visitors, and where there are none by looking, rarely. What
-// listens on this machine's loopback is looked up, not dialled: a service with one connection to give keeps it.
+// Knows whether the upstream accepts connections: from visitors, and without them from rare checks. Services on this
+// machine's loopback are looked up in the kernel's tables: a service that accepts only one connection keeps it for a visitor.
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
@@ -13,7 +13,7 @@ import type {ListenState} from './upstreams/upstream.js';
 
 /** Delay before the first re-check, ms. It doubles each time, up to the longest wait. */
 const FIRST_WAIT_MS = 1_000;
-/** Where nobody watches: only the end of a failure that was told is of interest. */
+/** Without an observer: only the end of a reported failure matters. */
 const LONGEST_WAIT_MS = 60_000;
 const LONGEST_WAIT_WATCHED_MS = 5_000;
 /** An upstream that has served a visitor within this time, ms, is not probed. */
@@ -21,15 +21,15 @@ const SERVED_MS = 2_500;
 
 export interface UpstreamWatchOptions {
   label: () => string;
-  /** Looks at the beginning, without waiting for a visitor. */
+  /** Checks at the beginning, without waiting for a visitor. */
   looksFirst: boolean;
-  /** True: goes on looking. False: only where the upstream was found silent, until that is over. */
+  /** True: checks all the time. False: only after the upstream was found silent, until it answers. */
   watching: boolean;
   listenState: () => Promise<ListenState>;
-  /** Undefined: it answers; else why it does not. */
+  /** Undefined: it answers; else the reason why it does not. */
   dial: () => Promise<Error | undefined>;
   onEvent: (event: UpstreamEvent) => void;
-  /** Found by looking, before any visitor has seen it. `again`: it answered before. */
+  /** A check found it silent, before any visitor has seen it. `again`: it answered before. */
   onSilent: (again: boolean, why: Error | undefined) => void;
   clock: Clock;
 }
@@ -39,7 +39,7 @@ export class UpstreamWatch {
   #state: 'unknown' | 'answers' | 'silent' = 'unknown';
   #silentSince = 0;
   #answeredAt = Number.NEGATIVE_INFINITY;
-  /** It stood in the tables once: when it stands there no more, it is gone. */
+  /** The kernel's tables have shown a listener: when it is no longer in them, it is gone. */
   #listed = false;
   #waitMs = FIRST_WAIT_MS;
   #timer: Timer | undefined;
@@ -49,13 +49,13 @@ export class UpstreamWatch {
     this.#options = options;
   }
 
-  /** The upstream is known from now on; `answers`: somebody has just asked it. */
+  /** From now on the upstream is known. `answers`: it has just answered. */
   begin(answers: boolean): void {
     if (answers) this.visited(true);
     else if (this.#options.looksFirst) void this.#look();
   }
 
-  /** A visitor's dial tells as much as a look. */
+  /** A visitor's dial is as good as a check. */
   visited(answered: boolean, why?: Error): void {
     if (answered) this.#answeredAt = this.#options.clock.now();
     this.#learn(answered, why);
@@ -79,7 +79,7 @@ export class UpstreamWatch {
     this.#learn(answers, why);
   }
 
-  /** Dials only who is not known to be well. Undefined: nothing new. */
+  /** Makes a connection only if the state is not known to be good. Undefined: no news. */
   async #ask(): Promise<{answers: boolean; why?: Error} | undefined> {
     const seen = await this.#options.listenState();
     if (seen === 'listening') {
@@ -103,14 +103,14 @@ export class UpstreamWatch {
       this.#silentSince = clock.now();
       this.#timer?.cancel();
       this.#timer = undefined;
-      // Where nobody watches, that all is well is no news.
+      // Without an observer a good state is no news.
       if (watching || before !== 'unknown' || !answers)
         onEvent({type: 'upstream', upstream: label(), answers, ...silentMs, ...reasonOf(why)});
     }
     this.#lookLater();
   }
 
-  /** At most one look is ahead. */
+  /** At most one check is scheduled. */
   #lookLater(): void {
     const {watching, clock} = this.#options;
     if (this.#over || this.#timer !== undefined) return;
@@ -162,14 +162,14 @@ export function told({message, next}: TunlError): string {
   return `${message} ${next}`;
 }
 
-/** Only what is more than a refused connection. */
+/** Only reasons beyond a refused connection. */
 function reasonOf(why: Error | undefined): Pick<UpstreamEvent, 'code' | 'reason'> {
   return why instanceof TunlError ? {code: why.code, reason: why.message} : {};
 }
 
-/** Whether nobody listens there, as far as the kernel knows. An upstream without a socket here is dialled. */
+/** Whether nothing listens there, according to the kernel. An upstream without a socket here is dialled. */
 export async function isSilentHere(target: UpstreamTarget): Promise<boolean> {
-  // A folder is served by the agent itself.
+  // The agent itself serves a folder.
   if (target.kind === 'folder') return false;
   const upstream = target.kind === 'unix' ? new UnixUpstream(target.path) : new TcpUpstream(target);
   return (await upstream.listenState()) === 'nobody' && (await upstream.probe()) !== undefined;

@@ -1,4 +1,4 @@
-// Counts and reports the visitors of one tunnel, and says once in a while that its upstream does not answer.
+// Counts and reports the visitors of one tunnel, and sometimes reports that its upstream does not answer.
 
 import {isErrorCode, systemCode, TunlError} from '../core/errors.js';
 import {LinkedList} from '../core/linked-list.js';
@@ -11,13 +11,13 @@ import type {ConnectionEvent, TunnelEvent} from './events.js';
 import {LOOP, type UpstreamJoin} from './upstream-join.js';
 import {told} from './upstream-watch.js';
 
-/** One line about a silent upstream in this time, ms: a browser that reloads asks many times a second. */
+/** At most one line about a silent upstream in this time, ms: a browser that reloads sends many requests a second. */
 const NOTICE_EVERY_MS = 5_000;
 
 export interface VisitsOptions {
   upstream: UpstreamJoin;
   onEvent: (event: TunnelEvent) => void;
-  /** Hears after each visitor whether the upstream took it. */
+  /** Called after each visitor: whether the upstream accepted it. */
   onDialled: (answered: boolean, why?: Error) => void;
   /** Numbers visitors. */
   nextId: () => number;
@@ -28,10 +28,10 @@ export class Visits {
   readonly #onEvent: (event: TunnelEvent) => void;
   readonly #onDialled: (answered: boolean, why?: Error) => void;
   readonly #nextId: () => number;
-  /** Streams of the visitors that are here. */
+  /** Streams of the present visitors. */
   readonly #open = new LinkedList<Stream>();
   #total = 0;
-  /** Of the visitors that have gone. */
+  /** The bytes of visitors that have left. */
   #bytesIn = 0;
   #bytesOut = 0;
   readonly #idle = new Moment();
@@ -52,7 +52,7 @@ export class Visits {
     return this.#total;
   }
 
-  /** Of all visitors so far, also of those that are here. */
+  /** The bytes of all visitors so far, with the present ones. */
   get traffic(): {bytesIn: number; bytesOut: number} {
     let bytesIn = this.#bytesIn;
     let bytesOut = this.#bytesOut;
@@ -108,7 +108,7 @@ export class Visits {
     if (this.#open.size > 0) await this.#idle.next();
   }
 
-  /** Resets all who are here. */
+  /** Resets all present visitors. */
   cut(): void {
     for (const stream of [...this.#open]) {
       stream.reset('CANCELLED');

@@ -1,4 +1,4 @@
-// From a target to the upstream that is dialled: files are read and checked here, before anything else is started.
+// Makes the upstream for a target: files are read and checked here, before anything else is started.
 
 import {stat} from 'node:fs/promises';
 import {systemCode, TunlError} from '../../core/errors.js';
@@ -13,7 +13,7 @@ import {UnixUpstream} from './unix.js';
 import type {Upstream} from './upstream.js';
 
 /**
- * A folder is served by what stands above the agent.
+ * A folder is served by code above the agent.
  *
  * @throws TunlError OPTION_INVALID, SOCKET_INVALID, FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH
  */
@@ -29,16 +29,16 @@ export async function openUpstream(
       return new UnixUpstream(target.path);
     case 'tls': {
       const settings = await readTls(tls ?? {});
-      // Only here: most upstreams speak no TLS.
+      // Imported only here, because most upstreams do not speak TLS.
       const {TlsUpstream} = await import('./tls.js');
       return new TlsUpstream(target, settings);
     }
   }
 }
 
-/** One that is not there yet may come, as a port may. */
+/** A missing socket is no error: the service may start later, as with a port. */
 async function checkSocket(path: string): Promise<void> {
-  // On Windows a pipe is no file.
+  // On Windows a pipe is not a file.
   if (process.platform === 'win32') return;
   const found = await stat(path).catch((error: unknown) => error);
   if (found instanceof Error) {

@@ -1,4 +1,4 @@
-// Reads the text that names an upstream. It looks up no file and no host.
+// Reads the text that names an upstream. Does not look up files or hosts.
 
 import {isAbsolute, resolve, sep} from 'node:path';
 import {TunlError} from '../../core/errors.js';
@@ -27,20 +27,20 @@ export function readTarget(target: number | string, defaultHost?: string): Upstr
   try {
     return {kind: 'tcp', ...parseTarget(text, defaultHost)};
   } catch (error) {
-    // A bare word may be meant for a folder, which is written as a path.
+    // A bare word may mean a folder, which must be written as a path.
     if (!(error instanceof TunlError) || !/^[a-z_][\w-]*$/i.test(text)) throw error;
     const next = `Give a port from 1 to 65535, or HOST:PORT; a folder is written ./${text}.`;
     throw new TunlError(error.code, {reason: error.message, next});
   }
 }
 
-/** A target of a command line as the library takes it: a bare port is a number. @throws TunlError as `readTarget` does */
+/** A target of a command line in the library's form: a bare port is a number. @throws TunlError like `readTarget` */
 export function portOrTarget(text: string, defaultHost?: string): number | string {
   const target = readTarget(text, defaultHost);
   return target.kind === 'tcp' && /^\+?\d+$/.test(text.trim()) ? target.port : text;
 }
 
-/** How it is told, and what stands for it in the memory of names. */
+/** The name of the target in messages, and its key in the memory of names. */
 export function targetLabel(target: UpstreamTarget): string {
   switch (target.kind) {
     case 'tcp':
@@ -54,12 +54,12 @@ export function targetLabel(target: UpstreamTarget): string {
   }
 }
 
-/** A folder is written with a separator or as dots: a bare word may be meant for something else. */
+/** A folder is written with a separator or as dots, because a bare word may mean something else. */
 function isPath(text: string): boolean {
   return text === '.' || text === '..' || text.includes('/') || text.includes('\\') || isAbsolute(text);
 }
 
-/** What the kernel takes for the path of a Unix socket, in bytes: sun_path without its end. */
+/** The kernel's limit for the path of a Unix socket, in bytes: sun_path without its end. */
 const MAX_SOCKET_PATH = process.platform === 'linux' ? 107 : 103;
 
 function socketPath(text: string): string {
@@ -86,7 +86,7 @@ function fromUrl(text: string): UpstreamTarget {
   const [, scheme = '', authority = '', rest = ''] = /^(https?):\/\/([^/?#\\]*)(.*)$/i.exec(text) ?? [];
   const secure = scheme.toLowerCase() === 'https';
   if (authority === '') throw invalid('The URL names no host.', 'Write it like https://localhost:8443.');
-  // Not repeated: it may be a password.
+  // The text is not repeated, because it may contain a password.
   if (authority.includes('@')) {
     throw invalid('A URL with a user is no upstream.', 'Leave out what stands before the @.');
   }

@@ -1,4 +1,4 @@
-// A TCP port as an upstream. What listens on this machine's loopback is looked up in the kernel's tables, not dialled.
+// A TCP port as an upstream. Services on this machine's loopback are looked up in the kernel's tables, not dialled.
 
 import type {Socket} from 'node:net';
 import {resetSocket} from '../../bytes/reset.js';
@@ -70,7 +70,7 @@ export interface ReaderOptions {
   onread: Pick<SocketRead, 'buffer' | 'callback'>;
 }
 
-/** The socket that `open` makes is read by `read` from its first byte on. */
+/** Makes a socket whose bytes go to `read` from the first one on. */
 export function withReader(read: SocketRead, open: (options: ReaderOptions) => Socket): Socket {
   const {buffer, callback} = read;
   const socket = open({allowHalfOpen: true, onread: {buffer, callback}});
@@ -78,7 +78,7 @@ export function withReader(read: SocketRead, open: (options: ReaderOptions) => S
   return socket;
 }
 
-/** A port that the kernel leads elsewhere (to a container) has no socket here: nobody is not the last word. */
+/** A port that the kernel forwards (to a container) has no socket here, so "no listener" is not certain. */
 export async function listenStateOf({host, port}: HostPort): Promise<ListenState> {
   const addresses = knownAddresses(host);
   if (process.platform !== 'linux' || !addresses?.every(isLoopbackAddress)) return 'unknown';

@@ -15,12 +15,12 @@ const UNKNOWN_ISSUER: readonly string[] = [
 const TRUST_IT =
   'Give its CA with --upstream-ca (upstreamTls.caFile), or accept any certificate with --upstream-insecure.';
 
-/** Whether another set of authorities may have the issuer of the certificate that did not pass. */
+/** Whether another set of authorities may contain the issuer of the refused certificate. */
 export function isUnknownIssuer(error: Error): boolean {
   return error instanceof TunlError && UNKNOWN_ISSUER.includes(systemCode(error.cause));
 }
 
-/** @param name that the certificate was checked for. */
+/** @param name the name for which the certificate was checked. */
 export function tlsError(error: Error, label: string, name: string): Error {
   const code = systemCode(error);
   const of = `The certificate of ${label}`;

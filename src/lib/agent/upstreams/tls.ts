@@ -1,4 +1,4 @@
-// A TLS server as an upstream: the certificate is checked, against the system's authorities or a given one too.
+// A TLS server as an upstream: its certificate is checked against the system's authorities or a given one.
 
 import {isIP, type Socket} from 'node:net';
 import type {SecureContext, SecureContextOptions} from 'node:tls';
@@ -44,12 +44,12 @@ export class TlsUpstream implements Upstream {
   readonly port: number;
   readonly #place: HostPort;
   readonly #settings: TlsSettings;
-  /** The name that is asked for and checked. */
+  /** The name for SNI and for the check. */
   readonly #name: string;
   readonly #contexts = new Map<Trust, SecureContext>();
   #trust: Trust = 'narrow';
   #answered: string | undefined;
-  /** A handshake went well: from here on an open port is enough. */
+  /** A handshake has succeeded: from here on an open port is enough. */
   #passed = false;
 
   /** @throws Error of OpenSSL when certificate or key cannot be used. */
@@ -68,7 +68,7 @@ export class TlsUpstream implements Upstream {
       timeoutMs: DIAL_TIMEOUT_MS,
       onSecure: (connection) => {
         onOpen(connection);
-        // A client certificate that is missing or not liked is told after the handshake (TLS 1.3).
+        // A missing or refused client certificate is reported after the handshake (TLS 1.3).
         connection.socket.once('error', (error) => {
           const complaint = sayAlert(error, this.label);
           if (complaint !== undefined) onComplaint?.(complaint);

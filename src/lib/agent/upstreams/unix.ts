@@ -30,7 +30,7 @@ export class UnixUpstream implements Upstream {
     return dialPath({
       timeoutMs: DIAL_TIMEOUT_MS,
       open: () => withReader(reader(), (options) => connect({...options, path: this.#path})),
-      // A Unix socket has no reset: the upstream sees an end, or a reset where it has not read everything.
+      // A Unix socket has no reset: the upstream sees an end, or a reset if it has not read everything.
       onOpen: (socket) => onOpen({socket, reads: 'onread', reset: () => void socket.destroy()}),
       onFailed,
     });
@@ -64,8 +64,8 @@ interface PathDial {
 }
 
 /**
- * Where a TCP connection waits for room in the queue of the listener, the kernel refuses a Unix one with EAGAIN: it is dialled
- * again until the time is over.
+ * When the queue of the listener is full, a TCP connection waits, but the kernel refuses a Unix connection with EAGAIN. So it
+ * is dialled again until the time has passed.
  */
 function dialPath({timeoutMs, open, onOpen, onFailed}: PathDial): () => void {
   let socket: Socket | undefined;
@@ -90,7 +90,7 @@ function dialPath({timeoutMs, open, onOpen, onFailed}: PathDial): () => void {
     const dialled = open();
     socket = dialled;
     const failed = (error: Error) => {
-      // The dial has ended already, and its end has destroyed the socket.
+      // The dial has already ended, and has destroyed the socket.
       if (socket !== dialled) return;
       if (systemCode(error) !== 'EAGAIN') return fail(error);
       dialled.destroy();

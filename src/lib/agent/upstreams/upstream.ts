@@ -4,9 +4,9 @@ import type {Socket} from 'node:net';
 import type {SocketRead} from '../../bytes/socket-reads.js';
 import type {TunlError} from '../../core/errors.js';
 
-/** For one dial, ms: a service on this machine or its network answers sooner, and a visitor waits no longer. */
+/** The limit for one dial, ms: a service on this machine or its network answers sooner, and a visitor does not wait longer. */
 export const DIAL_TIMEOUT_MS = 10_000;
-/** For a dial that only asks whether somebody answers, ms. */
+/** The limit for a dial that only checks whether something answers, ms. */
 export const PROBE_TIMEOUT_MS = 5_000;
 
 /** The answer of the kernel's tables. `unknown`: the tables have no answer. */
@@ -15,36 +15,36 @@ export type ListenState = 'listening' | 'nobody' | 'unknown';
 /** A connection to the upstream, made with allowHalfOpen, without a listener. */
 export interface UpstreamConnection {
   socket: Socket;
-  /** How it is read: by the `onread` that `reader` made, or by its `data` events. */
+  /** How it is read: by the `onread` from `reader`, or by its `data` events. */
   reads: 'onread' | 'events';
-  /** Ends it so that the upstream sees a reset, where the kind of connection can. */
+  /** Ends it so that the upstream sees a reset, if this kind of connection has one. */
   reset(): void;
 }
 
-/** One visitor's wish for a connection. */
+/** A dial for one visitor. */
 export interface UpstreamDial {
   /** The protocol that ALPN has chosen with the visitor, if any. */
   alpn?: string | undefined;
   /** Makes the `onread` of one socket. */
   reader(): SocketRead;
   onOpen(connection: UpstreamConnection): void;
-  /** A TunlError where more is known than the system's code. */
+  /** Gets a TunlError if more is known than the system's code. */
   onFailed(error: Error): void;
-  /** The upstream ended an open connection and said why. */
+  /** The upstream ended an open connection and gave a reason. */
   onComplaint?(error: TunlError): void;
 }
 
 export interface Upstream {
   /** The name for people: `localhost:8000`, `unix:/run/app.sock`, `https://localhost:8443`, `/home/me/site/`. */
   readonly label: string;
-  /** The TCP port that is dialled, where it is one. */
+  /** The dialled TCP port, if any. */
   readonly port?: number;
-  /** Returns what ends the dial without a further word. No callback comes before it has returned. */
+  /** Returns a function that cancels the dial silently. No callback comes before it has returned. */
   dial(visitor: UpstreamDial): () => void;
-  /** Tells what this machine knows without a connection. */
+  /** The state that this machine knows without a connection. */
   listenState(): Promise<ListenState>;
   /** Makes a connection and closes it at once. Resolves to undefined when the upstream answers, else to the reason. */
   probe(): Promise<Error | undefined>;
-  /** Ends what serves it, where that is a part of this agent. */
+  /** Ends the server of the upstream, if it is a part of this agent. */
   close?(): Promise<void>;
 }
