@@ -1,4 +1,4 @@
-// The agents of one process: tunnels with the same relay, token, CA and state folder share a link, others do not.
+// The agents of one process: tunnels with the same relay, token, CA and state folder share a link.
 
 import type {LocalTunnel, TunnelSettings} from './agent/tunnel.js';
 import type {LinkSettings} from './agent/tunnel-agent.js';

@@ -21,7 +21,7 @@ import {findRelay} from './find-relay.js';
 import type {Identify} from './mux/handshake.js';
 import {checkPort} from './protocol/targets.js';
 
-/** What the callers of this process share: the links and relays that stand for the same settings, and nothing besides. */
+/** The links and relays that the callers of this process share when their settings are equal. */
 const pool = new AgentPool();
 const embeddedRelays = new EmbeddedRelays();
 
@@ -35,7 +35,7 @@ const embeddedRelays = new EmbeddedRelays();
  * no relay (RELAY_*, TOKEN_*, PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
  */
 export async function forward(target: number | string, options: ForwardOptions = {}): Promise<Tunnel> {
-  // A port that is a string is most often one that was meant to be read as a number.
+  // A string of digits is most often a port that the caller forgot to convert.
   if (typeof target !== 'string' || /^\s*[+-]?\d+\s*$/.test(target)) checkPort(target);
   const settings = settle(FORWARD_SETTINGS, options);
   const upstream = readTarget(target, settings.host);
@@ -44,9 +44,9 @@ export async function forward(target: number | string, options: ForwardOptions =
 }
 
 /**
- * A tunnel whose upstream is told when it is there, by `pointTo`; visitors before that are refused, and `ready` waits for it.
+ * A tunnel without an upstream until `pointTo` sets it. Earlier visitors are refused, and `ready` follows then.
  *
- * @param what stands for the upstream in the memory of names.
+ * @param what the key of the upstream in the memory of names.
  * @throws TunlError as `forward` does.
  */
 export async function forwardLater(what: string, options: ForwardOptions = {}): Promise<LocalTunnel> {
@@ -78,9 +78,9 @@ async function open(
       {relayUrl: found.memoryKey, upstream: what, folder: process.cwd()},
       log,
     );
-    // Both are read while the relay is dialled: neither is needed before the link is there.
+    // Both are read while the relay is dialled, because they are needed only when the link is there.
     const identity: Promise<Identify> = loadIdentity(stateDir).catch((error: unknown) => () => {
-      // A relay that takes a token never asks.
+      // A relay with tokens never asks for an identity.
       throw error;
     });
     let identify: Identify | undefined;
@@ -117,7 +117,7 @@ async function open(
     };
     const label = target === undefined ? undefined : what;
     const tunnel = await pool.open({key: found.key, label, link, tunnel: tunnelSettings});
-    // Not waited for: the tunnel is there, and a signal that ends it must find it. Its end waits.
+    // `forward` does not wait for it: the tunnel is up, and its caller must be able to end it. The end of the tunnel waits.
     const remembered = memory.remember(namesOf(tunnel.sides, settings));
     cleanUps.push(() => remembered);
     return tunnel;
@@ -133,7 +133,7 @@ async function startUpstream(
   {upstreamTls, stateDir}: Pick<ForwardOptions, 'upstreamTls'> & Pick<Settings, 'stateDir'>,
 ): Promise<Upstream> {
   if (target.kind !== 'folder') return await openUpstream(target, upstreamTls);
-  // Only here: most upstreams are not served by this process.
+  // Imported here because most tunnels serve no folder.
   const {serveFolder} = await import('./serve-folder.js');
   return await serveFolder({path: target.path, label, stateDir});
 }
@@ -156,7 +156,7 @@ function checkTargetOptions(
     throw invalid('A folder is served over HTTP/1.1.', 'Leave out {h2: true} (--h2).');
 }
 
-/** Nothing is looked at that nobody is told. */
+/** Without a listener of events nothing is probed. */
 function whenToWatch({onEvent}: ForwardOptions, {watchUpstream}: Settings): WatchUpstream {
   if (onEvent === undefined) return 'never';
   if (typeof watchUpstream !== 'boolean') return watchUpstream;
@@ -179,7 +179,7 @@ function checkTogether({h2, http1, unencrypted, remotePort}: Settings): void {
   }
 }
 
-/** What was given by chance, to be asked for next time; what the user asked for needs no memory. */
+/** The random names and ports, to ask for them next time. Those that the user asked for need no memory. */
 function namesOf({tls, tcp}: PublicSides, {subdomain, remotePort}: Settings): Remembered {
   return {
     ...(subdomain === undefined ? {name: tls.host.slice(0, tls.host.indexOf('.'))} : {}),

@@ -15,15 +15,15 @@ import type {LoginFact, Program, PublicSide} from './launch/program.js';
 import type {RunningProgram} from './launch/running.js';
 
 export interface ServeOptions {
-  /** `unencrypted`: the program is told the TCP side. */
+  /** With `unencrypted` the program gets the TCP side as its public address. */
   forward: ForwardOptions;
-  /** Where the program listens, how long it may take, what it prints. */
+  /** The program's port, its start time, and its output. */
   launch: Pick<LaunchOptions, 'port' | 'bin' | 'readyTimeoutMs' | 'onOutput' | 'onNotice'>;
 }
 
-/** When its program has ended by itself, visitors get what it had sent within this time, ms. */
+/** When the program has ended by itself, visitors have this long to receive its last bytes, ms. */
 const LAST_BYTES_MS = 1_000;
-/** After the program has ended on request, its visitors have this long to see the end, ms. */
+/** When the program has ended on request, visitors have this long to see the end, ms. */
 const AFTER_STOP_MS = 300;
 
 /** Resolves when the program answers and visitors can come. @throws TunlError of `forward`, or PROGRAM_* and the like. */
@@ -62,7 +62,7 @@ export async function serve(program: Program, options: ServeOptions): Promise<Se
   } catch (error) {
     giveUp.abort();
     await running?.stop();
-    // Without effect where it was dialled.
+    // Has no effect when the tunnel was opened.
     dialled.reject(error);
     await dialled.promise.then(
       (opened) => opened.destroy(),
@@ -72,9 +72,9 @@ export async function serve(program: Program, options: ServeOptions): Promise<Se
   }
 }
 
-/** A program and its tunnel, both up. */
+/** A program and its tunnel, both ready. */
 export class ServedProgram {
-  /** Resolves when both have ended: the program by itself, or as asked. Rejects with what ended the tunnel. */
+  /** Resolves when both have ended: the program by itself, or on request. Rejects with the error that ended the tunnel. */
   readonly closed: Promise<void>;
   readonly login: readonly LoginFact[];
   readonly #tunnel: LocalTunnel;
@@ -107,12 +107,12 @@ export class ServedProgram {
     return this.#exitCode;
   }
 
-  /** Visitors are reset at once, and the program is told to end. */
+  /** Resets visitors at once and tells the program to end. */
   destroy(): void {
     this.#tunnel.destroy();
   }
 
-  /** The program is told to end and no visitor comes in any more; those inside may finish as the program lets them. */
+  /** Tells the program to end and takes no new visitors. Open visitors may finish as long as the program serves them. */
   close({drainTimeoutMs}: {drainTimeoutMs: number}): Promise<void> {
     this.#closing ??= this.#close(drainTimeoutMs);
     return this.#closing;
@@ -162,7 +162,7 @@ function loginOf({login}: RunningProgram): {login?: Record<string, string>} {
   return {login: Object.fromEntries(login.map(({name, value}) => [name, value]))};
 }
 
-/** Visitors before the program answers are refused, and no event tells of them. */
+/** Visitors that come before the program answers are refused without an event. */
 function quietUntilReady(onEvent: ForwardOptions['onEvent']): (event: TunnelEvent) => void {
   let ready = false;
   return (event) => {

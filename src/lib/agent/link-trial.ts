@@ -23,7 +23,7 @@ export class LinkTrial {
     this.#from = isResumed ? {session, ackedBytes, at: this.#clock.now()} : undefined;
   }
 
-  /** The link of `session` broke. Returns whether it had carried something, or held for a while. */
+  /** The link of `session` broke. Returns whether it carried something, or lasted for a while. */
   end(session: Session): boolean {
     const from = this.#from;
     this.#from = undefined;

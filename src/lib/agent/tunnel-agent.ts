@@ -31,13 +31,13 @@ export interface LinkSettings {
   wait: boolean;
   maxRetryTimeMs: number | undefined;
   keepForReplay: boolean;
-  /** Called once when the agent is over. */
+  /** Called once when the agent ends. */
   onOver?: () => void;
 }
 
-/** After a change of this machine's addresses or a sleep the old link has to show that it lives within this time, ms. */
+/** After a change of this machine's addresses, or a sleep, the link must answer within this time, ms. */
 const PROBE_MS = 2_000;
-/** How long a tunnel that comes to a link that is away waits for its answer, ms. */
+/** How long a new tunnel waits for its answer while the link is away, ms. */
 const AWAY_MS = 10_000;
 
 export class TunnelAgent implements TunnelHost {
@@ -78,12 +78,12 @@ export class TunnelAgent implements TunnelHost {
     });
   }
 
-  /** Tunnels that are here or on their way. */
+  /** The number of tunnels that are open or being opened. */
   get size(): number {
     return this.#tunnels.size;
   }
 
-  /** It ends, or has ended: nobody else may come. */
+  /** True when the agent ends or has ended: it takes no more tunnels. */
   get over(): boolean {
     return this.#over;
   }
@@ -100,7 +100,7 @@ export class TunnelAgent implements TunnelHost {
     return this.#agent.isBehind;
   }
 
-  /** Resolves when visitors can come. The first one brings the link up. @throws TunlError why they cannot. */
+  /** Resolves when visitors can come. The first tunnel brings the link up. @throws TunlError why they cannot. */
   async addTunnel(settings: TunnelSettings): Promise<LocalTunnel> {
     if (this.#over) throw new TunlError('CLOSED');
     const tunnel = new LocalTunnel(this, settings);
@@ -109,12 +109,12 @@ export class TunnelAgent implements TunnelHost {
     return tunnel;
   }
 
-  /** As `tunnel.close`: the others go on. */
+  /** Like `tunnel.close`: the other tunnels go on. */
   async removeTunnel(tunnel: LocalTunnel, options: {drainTimeoutMs?: number} = {}): Promise<void> {
     if (this.#tunnels.has(tunnel)) await tunnel.close(options);
   }
 
-  /** As `Agent.open`; what is not read counts together with what the upstreams do not read. */
+  /** Like `Agent.open`. Unread bytes of these streams count together with those of the visitors. */
   async open(kind: StreamKind, about: object, options: OpenOptions = {}): Promise<Stream> {
     const onOpen = (stream: Stream) => {
       const cut = () => {
@@ -177,18 +177,18 @@ export class TunnelAgent implements TunnelHost {
     return this.#tunnels.size === 1 && this.#tunnels.has(tunnel);
   }
 
-  /** One of several has ended. */
+  /** One of several tunnels has ended. */
   drop(tunnel: LocalTunnel): void {
     this.#tunnels.delete(tunnel);
   }
 
-  /** The last tunnel ends: so does the agent, when its last bytes have arrived or their time is over. */
+  /** The last tunnel ends. The agent ends when its last bytes have arrived, or when their time is over. */
   async leave(lastBytesMs: number): Promise<void> {
     this.#endsNow();
     await this.#agent.leave(lastBytesMs);
   }
 
-  /** The last tunnel ends at once. */
+  /** The last tunnel ends at once, and so does the agent. */
   destroy(error: TunlError): void {
     this.#endsNow();
     this.#agent.destroy(error);
@@ -198,7 +198,7 @@ export class TunnelAgent implements TunnelHost {
     if (this.#over) await this.#agent.gone();
   }
 
-  /** Nobody else may come from here on. */
+  /** From now on the agent takes no more tunnels. */
   #endsNow(): void {
     if (this.#over) return;
     this.#over = true;
@@ -213,12 +213,12 @@ export class TunnelAgent implements TunnelHost {
     this.#tunnels.clear();
   }
 
-  /** The same value for each: who listens to several tunnels can tell that it is one event. */
+  /** All tunnels get the same object, so that a listener of several tunnels can see that it is one event. */
   #tell(event: TunnelEvent): void {
     for (const tunnel of [...this.#tunnels]) tunnel.tell(event);
   }
 
-  /** Each sink once, however many tunnels have it. */
+  /** Calls each sink once, even when several tunnels have it. */
   #log(record: LogRecord): void {
     for (const sink of new Set([...this.#tunnels].map(({log}) => log))) sink?.(record);
   }

@@ -124,7 +124,7 @@ export class UpstreamWatch {
   }
 }
 
-/** A tunnel's watch over its upstream. */
+/** Watches the upstream of a tunnel. */
 export function watchUpstream(
   join: UpstreamJoin,
   {

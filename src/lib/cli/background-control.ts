@@ -8,7 +8,7 @@ import type {BackgroundStatus} from './events.js';
 import type {NamedTarget} from './targets.js';
 import {isClosing, NOTHING_YET, type TunnelState} from './tunnel-state.js';
 
-/** How exact the time of the last traffic is. */
+/** The precision of the time of the last traffic, ms. */
 const LOOK_EVERY_MS = 2_000;
 
 export interface Traffic {
@@ -17,32 +17,32 @@ export interface Traffic {
 }
 
 export interface ControlHooks {
-  /** Undefined where nothing ends by itself. */
+  /** Undefined when the process has no end time. */
   readonly extend?: ((expiresMs: number) => void) | undefined;
-  /** Of a relay; a tunnel's visitors are counted from its events. */
+  /** For a relay. The visitors of tunnels are counted from their events. */
   readonly openVisitors?: (() => number) | undefined;
   readonly stop: (reason: string | undefined) => void;
-  /** One more tunnel, and one less. Undefined for a relay. */
+  /** Add and remove a tunnel. Undefined for a relay. */
   readonly add?: ((target: NamedTarget, gone: AbortSignal) => Promise<ListedAddress>) | undefined;
   readonly remove?:
     | ((name: string, drainTimeoutMs: number | undefined) => Promise<ListedAddress>)
     | undefined;
 }
 
-/** The status of a tunnel: its state, and when bytes last moved. */
+/** The status of the tunnels: their state, and when bytes last moved. */
 export class BackgroundState {
   #state: TunnelState = NOTHING_YET;
   #traffic: () => Traffic = () => ({bytesIn: 0, bytesOut: 0});
   #bytes = 0;
   #lastTrafficAt: string | undefined;
 
-  /** Looks from now on whether bytes move: events tell of the ends of connections alone, which may last for days. */
+  /** Checks from now on whether bytes move. Events only report the ends of connections, which may last for days. */
   watch(traffic: () => Traffic): void {
     this.#traffic = traffic;
     setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
-  /** Is called after every event. */
+  /** Called after every event. */
   see(state: TunnelState): void {
     if (state.visitors !== this.#state.visitors) this.#lastTrafficAt = new Date().toISOString();
     this.#state = state;
@@ -104,7 +104,7 @@ export async function answerControl(
   }
 }
 
-/** What was added or removed. @throws TunlError BACKGROUND_SILENT where there is no answer, or one of another version */
+/** The tunnel that was added or removed. @throws TunlError BACKGROUND_SILENT without an answer, or for one of another version */
 export function readAddress(answer: ControlAnswer | undefined): ListedAddress {
   const {tunnel, address, upstream}: Record<string, unknown> = answer ?? {};
   if (typeof tunnel !== 'string' || typeof address !== 'string' || typeof upstream !== 'string')
@@ -114,7 +114,7 @@ export function readAddress(answer: ControlAnswer | undefined): ListedAddress {
 
 const LINKS: readonly unknown[] = ['up', 'away', 'leaving', 'refused', 'closing'];
 
-/** Another version may answer otherwise: what does not fit is none. */
+/** Undefined for an answer of another version that does not fit. */
 export function readStatus(answer: ControlAnswer | undefined): BackgroundStatus | undefined {
   const status = answer?.status;
   if (typeof status !== 'object' || status === null) return undefined;

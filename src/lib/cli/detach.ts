@@ -13,20 +13,20 @@ import {listenForSignals} from './signals.js';
 import {boundStderr} from './stderr-log.js';
 import type {TunnelState} from './tunnel-state.js';
 
-/** It is up. */
+/** The event of a tunnel or a relay that is up. */
 export type UpEvent = ReadyEvent | ListeningEvent;
 
 /** The command in the background is up. */
 export interface Detached<T extends UpEvent> {
-  /** With several targets there is one for each. */
+  /** One for each target. */
   ups: readonly T[];
   facts: string[];
 }
 
-/** The first message of the one in the background. */
+/** The first message of the command in the background. */
 interface FirstWord {
   event: UpEvent | ErrorEvent;
-  /** Of the other targets. */
+  /** The events of the other targets. */
   more?: readonly UpEvent[];
   /** Login data, as lines for people. */
   facts: string[];
@@ -75,7 +75,7 @@ export interface UpOptions extends Omit<ControlHooks, 'stop'> {
   tunnels?: readonly ListedAddress[];
 }
 
-/** Of a process that gave no reason. */
+/** The cause of an end without a reason. */
 function causeOf(exitCode: number): EndCause {
   if (exitCode === 0) return 'stopped';
   return exitCode === EXIT.interrupted ? 'left' : 'failed';
@@ -101,8 +101,8 @@ export class InBackground {
   }
 
   /**
-   * All that the command opens is up. It enters the roster before an address is printed, so that the reader of the address can
-   * stop it.
+   * All tunnels of the command are up. The process enters the roster before an address is printed, so that the reader of the
+   * address can stop it.
    */
   async up(
     [event, ...more]: readonly [UpEvent, ...UpEvent[]],
@@ -136,7 +136,7 @@ export class InBackground {
         },
       }),
     );
-    // Whatever ends the process comes by here, but for what ends it without a word.
+    // Every end of the process runs this, except SIGKILL and a crash of the machine.
     process.once('exit', (exitCode) => {
       const {why, ...more} = this.#end ?? {why: causeOf(exitCode)};
       entry.end({why, at: new Date().toISOString(), exitCode, ...more});
@@ -145,18 +145,18 @@ export class InBackground {
     await sayFirst({event, more, facts} satisfies FirstWord);
   }
 
-  /** Why it is about to end. The first reason counts: what follows from it is told in the log. */
+  /** Why the process is about to end. Only the first reason counts; the log shows what follows from it. */
   endsBecause(why: End['why'], more: {code?: string; message?: string} = {}): void {
     this.#end ??= {why, ...more};
   }
 
-  /** Tunnels were added, or have ended. After the last one they stay as they were: it is the end of the command. */
+  /** Tunnels were added or have ended. When the last one has ended, the entry keeps it: the command ends as well. */
   tunnelsAre(tunnels: readonly ListedAddress[]): void {
     const [first] = tunnels;
     if (first !== undefined) this.#entry?.change({tunnels, address: first.address});
   }
 
-  /** Is called after every event. */
+  /** Called after every event. */
   see(state: TunnelState): void {
     this.#state.see(state);
   }

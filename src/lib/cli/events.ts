@@ -44,23 +44,23 @@ export interface BackgroundTunnelEvent {
   pid: number;
   /** ISO 8601. */
   startedAt: string;
-  /** Of a relay absent. Names are what `tunl remove` takes. */
+  /** Absent for a relay. `tunnel` is the argument for `tunl remove`. */
   tunnels?: readonly {tunnel: string; address: string; upstream: string}[];
   expiresAt?: string;
-  /** What it says about itself; absent where it does not answer. */
+  /** Absent when the process does not answer. */
   status?: BackgroundStatus;
   /** Why it ended, and when. */
   end?: BackgroundEnd;
 }
 
 export interface BackgroundStatus {
-  /** `up`, or as in `reconnecting` where visitors cannot come; `closing` while the last ones finish. */
+  /** `up`; a state of `reconnecting` when no visitor can come; `closing` while the last visitors finish. */
   link: 'up' | 'away' | 'leaving' | 'refused' | 'closing';
-  /** Where visitors are led, as in `ready`; absent for a relay, and where there are several tunnels. */
+  /** The service that visitors reach, as in `ready`; absent for a relay, and with several tunnels. */
   upstream?: string;
-  /** `total` is not known of a relay. */
+  /** A relay has no `total`. */
   visitors: {open: number; total?: number};
-  /** Of all visitors of a tunnel so far. */
+  /** The bytes of all visitors so far; absent for a relay. */
   bytesIn?: number;
   bytesOut?: number;
   /** When bytes were last seen to move, or a visitor to come or go, ISO 8601. */
@@ -80,7 +80,7 @@ export interface ExtendedEvent {
 export interface AddedEvent {
   type: 'added';
   id: string;
-  /** The name, as `tunl remove` takes it. */
+  /** The argument for `tunl remove`. */
   tunnel: string;
   address: string;
   /** As in `ready`. */
@@ -92,27 +92,27 @@ export interface RemovedEvent {
   type: 'removed';
   id: string;
   tunnel: string;
-  /** What led to it. */
+  /** The address that it had. */
   address: string;
 }
 
 export interface BackgroundEnd {
   /**
-   * `stopped`: it was asked to. `expired`, `idle`: --expires, --idle-timeout. `exited`: its program ended. `failed`: by an
-   * error. `left`: by a second signal, without the drain. `unknown`: it was killed, or its machine was.
+   * `stopped`: on request. `expired`, `idle`: by --expires, --idle-timeout. `exited`: its program ended. `failed`: by an
+   * error. `left`: by a second signal, without the drain. `unknown`: it was killed, or its machine was restarted.
    */
   why: 'stopped' | 'expired' | 'idle' | 'exited' | 'failed' | 'left' | 'unknown';
-  /** ISO 8601; absent where nobody knows. */
+  /** ISO 8601; absent when it is unknown. */
   at?: string;
   /** From its start to its end. */
   durationMs?: number;
-  /** Of an error. */
+  /** The code of an error. */
   code?: ErrorCode;
   message?: string;
   exitCode?: number;
 }
 
-/** `tunl logs`: a line from a tunnel in the background, or from its program. */
+/** `tunl logs`: a line of a tunnel in the background, or of its program. */
 export interface LogEvent {
   type: 'log';
   id: string;
@@ -126,14 +126,14 @@ export interface EndedEvent {
   address: string;
 }
 
-/** What happens to one tunnel and not to the link below it. */
+/** Events of one tunnel, as opposed to events of its link. */
 type OwnEvent = Extract<
   TunnelEvent,
   {type: 'ready' | 'connection' | 'upstream' | 'notice' | 'draining' | 'closed' | 'error'}
 >;
 
 export type CliEvent =
-  /** `tunnel`: which one, in a command with several targets. */
+  /** `tunnel`: the name, in a command with several targets. */
   | (OwnEvent & {tunnel?: string})
   | Exclude<TunnelEvent, OwnEvent>
   | ListeningEvent

@@ -58,7 +58,7 @@ const NO_PAGE = 'none of the addresses is for a browser';
 
 const ACTIONS: Readonly<Record<Action, (readies: readonly Ready[], audience: Audience) => Promise<void>>> = {
   async qr(readies, {tell, columns}) {
-    // A single address was asked for by name; among several those of pages are meant.
+    // Among several addresses only those of pages are of use; a single one is always shown.
     const shown = readies.length > 1 ? readies.filter(isPage) : readies;
     for (const {address, tunnel} of shown) {
       if (readies.length > 1) tell({tone: 'plain', text: `${tunnel}  ${address}`});

@@ -32,7 +32,7 @@ export class Limits implements Disposable {
     this.#waitForVisitors();
   }
 
-  /** The end comes so long from now, whatever was set before. Without effect when it has come. */
+  /** Sets the end to so long from now. Has no effect after the end. */
   extend(expiresMs: number): void {
     clearTimeout(this.#expiry);
     if (this.#onEnd === undefined) return;
@@ -44,14 +44,14 @@ export class Limits implements Disposable {
     );
   }
 
-  /** ISO 8601: the end of a tunnel that comes up now. */
+  /** When a tunnel that is ready now will end, ISO 8601. */
   get expiresAt(): string | undefined {
     const {expiresMs} = this.#options;
     const at = this.#expiresAt ?? (expiresMs === undefined ? undefined : Date.now() + expiresMs);
     return at === undefined ? undefined : new Date(at).toISOString();
   }
 
-  /** Is called after every event: the time without visitors begins anew with each one that came or went. */
+  /** Called after every event. The idle time starts again when a visitor came or left. */
   see(visitors: Visitors): void {
     if (visitors === this.#visitors) return;
     this.#visitors = visitors;

@@ -1,4 +1,4 @@
-// The targets of a command line: how each is written, and how its tunnel is opened.
+// The targets of a command line: their syntax, and how their tunnels are opened.
 
 import {string} from '@oclif/core/args';
 import {isReservedName} from '../agent/target.js';
@@ -20,15 +20,15 @@ export const targetArgs = {
 export interface NamedTarget {
   /** The tunnel's name in the output of this command. */
   name: string;
-  /** The name that was asked for. */
+  /** The name that the relay is asked for. */
   subdomain: string | undefined;
-  /** As it was written, without name and suffix. */
+  /** The target without name and suffix. */
   target: string;
-  /** A port of the relay, as `:tcp` or --tcp ask for. */
+  /** True: a TCP port of the relay, by `:tcp` or --tcp. */
   tcp: boolean;
 }
 
-/** `[NAME=]TARGET[:tcp]` in its parts. */
+/** Splits `[NAME=]TARGET[:tcp]`. */
 export function splitTarget(word: string): {name: string | undefined; target: string; tcp: boolean} {
   const [, name, rest = word] = /^([a-z0-9][a-z0-9-]*)=(.*)$/is.exec(word) ?? [];
   const tcp = rest.endsWith(':tcp');
@@ -38,8 +38,9 @@ export function splitTarget(word: string): {name: string | undefined; target: st
 const ownName = (name: string | undefined) => (name !== undefined && isReservedName(name) ? undefined : name);
 
 /**
- * `[NAME=]TARGET[:tcp]`. `all`: what flags say of all of them.
- * @throws TunlError USAGE when two would be called the same, or one has two names
+ * Reads `[NAME=]TARGET[:tcp]`. The flags in `all` apply to every target.
+ *
+ * @throws TunlError USAGE when two targets have the same name, or one has two names
  */
 export function readTargets(
   words: readonly string[],
@@ -68,7 +69,7 @@ export function readTargets(
   });
 }
 
-/** Says it where a tunnel's name is one that relays keep for themselves: its address is called otherwise. */
+/** Tells when a name is reserved by relays: the tunnel has the name, but its address has a random one. */
 export function noteReserved(targets: readonly NamedTarget[], tell: (line: Line) => void): void {
   for (const {name, subdomain} of targets) {
     if (subdomain === undefined && isReservedName(name))
@@ -76,7 +77,7 @@ export function noteReserved(targets: readonly NamedTarget[], tell: (line: Line)
   }
 }
 
-/** The flags of the command that are about each of its targets. */
+/** The flags of the command that apply to each target. */
 export interface TargetFlags {
   tcp?: boolean | undefined;
   'local-host'?: string | undefined;
@@ -84,7 +85,7 @@ export interface TargetFlags {
 
 /** @throws TunlError what is wrong with the target */
 export function openingOf({name, subdomain, target, tcp}: NamedTarget, flags: TargetFlags): Opening {
-  // A target with a host of its own needs no other.
+  // --local-host applies to bare ports only.
   const host = /^\+?\d+$/.test(target.trim()) ? flags['local-host'] : undefined;
   const place = portOrTarget(target, host);
   return {
@@ -96,7 +97,7 @@ export function openingOf({name, subdomain, target, tcp}: NamedTarget, flags: Ta
         ...given({host, upstreamTls: speaksTls(place) ? upstreamTls : undefined}),
         unencrypted: tcp,
         ...(subdomain !== undefined && {subdomain}),
-        // `:tcp` is about this target alone, and means something else than --h2.
+        // `:tcp` overrides --h2 for this target.
         ...(tcp && !flags.tcp && {h2: false, http1: false}),
       }),
   };
@@ -109,7 +110,7 @@ export function openingsOf(
 ): Opening[] {
   if (words.length === 0)
     throw new TunlError('USAGE', {reason: '`tunl expose` needs a TARGET, or a command after `--`.'});
-  // `tunl expose npm run dev`: more than one word, and one that can be no target.
+  // `tunl expose npm run dev`: several words, and one of them cannot be a target.
   const word = words.length > 1 ? words.find((each) => /^[a-z_][\w-]*$/i.test(each)) : undefined;
   if (word !== undefined) {
     throw new TunlError('USAGE', {
@@ -123,7 +124,7 @@ export function openingsOf(
   return openings;
 }
 
-/** The --upstream-… flags are for those of the targets that they can be for. */
+/** The --upstream-… flags apply to https:// targets only. */
 function speaksTls(place: number | string): boolean {
   return /^\s*https:/i.test(String(place));
 }

@@ -15,13 +15,13 @@ export type Member = Closable &
     readonly login?: readonly LoginFact[];
   };
 
-/** A tunnel that is not there yet. */
+/** A tunnel that can be opened. */
 export interface Opening {
   /** The tunnel's name in the output of the command, and for `tunl remove`. */
   readonly name: string;
-  /** It ends with the command only, and the command with it: a tunnel and its program. */
+  /** True: the tunnel and the command end together, as with a program. */
   readonly kept?: boolean;
-  /** Where visitors are led; absent where that is told later. */
+  /** The service that visitors reach; absent when a program opens it later. */
   readonly upstream?: UpstreamTarget;
   open(options: ForwardOptions): Promise<Member>;
 }
@@ -29,9 +29,9 @@ export interface Opening {
 type NamedEvent = TunnelEvent & {tunnel?: string};
 
 export interface TunnelGroupOptions {
-  /** How long the visitors of the others may finish when a kept tunnel ends. */
+  /** How long the visitors of the other tunnels may take to finish when a kept tunnel ends. */
   drainTimeoutMs: number;
-  /** Events have the name of their tunnel, unless the command began with one: then those of that one have none. */
+  /** Each event has the name of its tunnel. When the command began with one tunnel, the events of that one have no name. */
   onEvent: (event: NamedEvent) => void;
   /** Tunnels were added or have ended. */
   onChange: (addresses: readonly ListedAddress[]) => void;
@@ -40,20 +40,20 @@ export interface TunnelGroupOptions {
 interface Entry {
   readonly member: Member;
   readonly kept: boolean;
-  /** Settles after `member.closed`, when it is in the group no more. */
+  /** Settles after `member.closed`, when the tunnel has left the group. */
   readonly gone: Promise<void>;
 }
 
 export class TunnelGroup implements Closable {
-  /** Settles when all have ended; rejects with what ended the first that failed. */
+  /** Settles when all tunnels have ended; rejects with the error of the first that failed. */
   readonly closed: Promise<void>;
   readonly #options: TunnelGroupOptions;
   readonly #over = Promise.withResolvers<void>();
   readonly #entries = new Map<string, Entry>();
-  /** Names of tunnels that are being opened. */
+  /** Tunnels that are being opened, by name. */
   readonly #opening = new Map<string, AbortController>();
   readonly #leaving = new Set<string>();
-  /** Events of the link that were told already: each tunnel hears of them. */
+  /** Events of the link that were passed on already: each tunnel of the link reports them. */
   readonly #told = new WeakSet<TunnelEvent>();
   #begun = false;
   #failure: {error: unknown} | undefined;
@@ -68,7 +68,7 @@ export class TunnelGroup implements Closable {
     this.closed.catch(() => {});
   }
 
-  /** Opens them in this order. When one cannot be had, those before it are ended. @throws TunlError why it cannot be had */
+  /** Opens the tunnels in this order. When one fails, the ones before it are closed. @throws TunlError why it failed */
   async begin(openings: readonly Opening[], {signal, ...options}: ForwardOptions): Promise<void> {
     const isAlone = openings.length === 1;
     try {
@@ -83,10 +83,10 @@ export class TunnelGroup implements Closable {
   }
 
   /**
-   * One more. Visitors of the others notice nothing.
+   * Opens one more tunnel. Visitors of the others notice nothing.
    *
-   * @param options `signal` gives up while it is being opened.
-   * @throws TunlError BACKGROUND_NAME_USED, BACKGROUND_UNKNOWN (it is about to end), or why it cannot be had
+   * @param options `signal` cancels the opening; it does not end an open tunnel.
+   * @throws TunlError BACKGROUND_NAME_USED, BACKGROUND_UNKNOWN (the command is about to end), or why the tunnel failed
    */
   async add(opening: Opening, {signal, ...options}: ForwardOptions): Promise<ListedAddress> {
     if (this.#closing !== undefined || this.#entries.size === 0) throw aboutToEnd();
@@ -97,7 +97,7 @@ export class TunnelGroup implements Closable {
   }
 
   /**
-   * No new visitors for this one from now on. Those that are open may finish within the time, and are reset then.
+   * Ends one tunnel. It takes no new visitors; open ones may finish within the time, and are reset after it.
    *
    * @throws TunlError BACKGROUND_NAME_UNKNOWN, BACKGROUND_KEPT (the last one, or one with a program)
    */
@@ -139,7 +139,7 @@ export class TunnelGroup implements Closable {
     return undefined;
   }
 
-  /** Of all visitors so far, those of tunnels that have ended included. */
+  /** The bytes of all visitors so far, including those of tunnels that have ended. */
   get traffic(): {bytesIn: number; bytesOut: number} {
     const sum = {bytesIn: this.#bytesIn, bytesOut: this.#bytesOut};
     for (const {member} of this.#entries.values()) {
@@ -176,7 +176,7 @@ export class TunnelGroup implements Closable {
     const {name, kept = false} = opening;
     if (this.#entries.has(name) || this.#opening.has(name))
       throw new TunlError('BACKGROUND_NAME_USED', {reason: `A tunnel already has the name ${name}.`});
-    // The caller's signal would end an open tunnel as well.
+    // A separate signal, because the caller's would also end an open tunnel.
     const giveUp = new AbortController();
     const abort = () => giveUp.abort();
     signal?.addEventListener('abort', abort, {once: true});

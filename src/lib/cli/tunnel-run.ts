@@ -1,4 +1,4 @@
-// A command's tunnels from their opening to their end: limits, keys, and what the control socket can change.
+// The tunnels of a command from their start to their end, with limits, keys and the requests of the control socket.
 
 import type {TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions} from '../agent/options.js';
@@ -22,7 +22,7 @@ export interface RunOptions {
   sharesTerminal: boolean;
 }
 
-/** Resolves when all tunnels have ended. @throws TunlError why one cannot be opened, or what ended the first that failed */
+/** Resolves when all tunnels have ended. @throws TunlError why one cannot be opened, or the error of the first that failed */
 export async function runTunnels(options: RunOptions): Promise<void> {
   const {flags, presenter, background} = options;
   const {expiresMs, idleTimeoutMs, drainTimeoutMs} = lifeSettings(flags);
@@ -72,7 +72,7 @@ function forwardOf({flags, presenter}: RunOptions, drainTimeoutMs: number) {
   return {...forwardOptions(flags), ...reportsFor(presenter), drainTimeoutMs, log: presenter.log};
 }
 
-/** What is told about the upstream: as much as is shown. */
+/** How much is reported about the upstream: as much as is shown. */
 function reportsFor({
   isLive,
   isSilent,
@@ -81,7 +81,7 @@ function reportsFor({
   return {watchUpstream: isLive ? 'always' : 'at first', explainHostChecks: true};
 }
 
-/** `ready` of the command: it knows when it ends, and by which name it is stopped. */
+/** Adds the facts of the command: its end time, and the id in the background. */
 function withLife(event: TunnelEvent & Ready, limits: Limits, background: InBackground | undefined): Ready {
   const {expiresAt} = limits;
   return {
@@ -109,7 +109,7 @@ async function attend(
   return keys;
 }
 
-/** What others can ask of the process in the background. */
+/** The requests that the control socket answers. */
 function controlOf(
   group: TunnelGroup,
   {
@@ -126,14 +126,14 @@ function controlOf(
     extend: (ms) => limits.extend(ms),
     traffic: () => group.traffic,
     add: async (target, gone) => {
-      // The name and the port that were asked for are those of the first tunnel.
+      // --subdomain and --remote-port belong to the first tunnel.
       const {subdomain: _, remotePort: __, ...shared} = forwarded;
       const all = {...target, tcp: target.tcp || flags.tcp === true};
       return await group.add(openingOf(all, flags), {...shared, signal: gone});
     },
     remove: async (name, within = drainTimeoutMs) => {
       const removed = await group.remove(name, {drainTimeoutMs: within});
-      // Events of the only tunnel at the beginning do not name it.
+      // The log must say which one: events of the first tunnel may have no name.
       presenter.tell({tone: 'plain', text: `${name} is removed`});
       return removed;
     },

@@ -1,26 +1,26 @@
-// The state of a command's tunnels, folded from their events. Pure: time comes in, and a value never changes.
+// The state of a command's tunnels after their events. Pure: the caller gives the time, and a value never changes.
 
 import type {ReadyEvent, ReconnectingEvent} from '../agent/events.js';
 import type {CliEvent} from './events.js';
 
-/** `ready` of one of several tunnels has its name. */
+/** With several tunnels `ready` has the name of its tunnel. */
 export type Ready = ReadyEvent & {tunnel?: string};
 
-/** A tunnel that is up, or comes back when the link does. */
+/** A tunnel that has been ready and has not ended. */
 export interface TunnelFacts {
   readonly ready: Ready;
   readonly upstream: 'unknown' | 'answers' | 'silent';
-  /** No new visitors; open ones finish. */
+  /** True: no new visitors; open ones may finish. */
   readonly closing: boolean;
 }
 
-/** Visitors cannot come, since `lostAt`. */
+/** No visitor can come since `lostAt`. */
 export interface LinkLoss {
   readonly state: ReconnectingEvent['state'];
   readonly lostAt: number;
-  /** Connections that were open when it was lost. */
+  /** The number of connections that were open at `lostAt`. */
   readonly kept: number;
-  /** Of the last attempt. */
+  /** Why the last attempt failed. */
   readonly reason: string;
 }
 
@@ -30,14 +30,14 @@ export interface Visitors {
 }
 
 export interface TunnelState {
-  /** By name, in the order in which they came up. A tunnel whose events have no name is ''. */
+  /** By name, in the order of their `ready`. The name of a tunnel whose events have none is ''. */
   readonly tunnels: ReadonlyMap<string, TunnelFacts>;
   readonly link: 'up' | LinkLoss;
-  /** Another object after each visitor that came or went. */
+  /** A new object after each visitor that came or left, so that a reader can compare. */
   readonly visitors: Visitors;
-  /** A tunnel or a relay was up. */
+  /** True when a tunnel or a relay has been ready. */
   readonly wasUp: boolean;
-  /** It runs in the background: no key can stop it. */
+  /** True: the command runs in the background, so Ctrl+C does not stop it. */
   readonly isDetached: boolean;
 }
 
@@ -49,13 +49,13 @@ export const NOTHING_YET: TunnelState = {
   isDetached: false,
 };
 
-/** @param now in ms, of any clock that does not jump */
+/** @param now in ms, by a clock that does not jump */
 export function nextState(before: TunnelState, event: CliEvent, now: number): TunnelState {
   switch (event.type) {
     case 'listening':
       return {...before, wasUp: true, isDetached: event.id !== undefined};
     case 'ready': {
-      // A started program has answered before `ready`.
+      // A program has answered before `ready`.
       const upstream = event.program === undefined ? 'unknown' : 'answers';
       const tunnels = new Map(before.tunnels).set(nameOf(event), {ready: event, upstream, closing: false});
       return {...before, tunnels, link: 'up', wasUp: true, isDetached: event.id !== undefined};
@@ -87,7 +87,7 @@ export function nextState(before: TunnelState, event: CliEvent, now: number): Tu
   }
 }
 
-/** All that are up are closing. */
+/** True when all tunnels are closing. */
 export function isClosing({tunnels}: TunnelState): boolean {
   return tunnels.size > 0 && [...tunnels.values()].every(({closing}) => closing);
 }
