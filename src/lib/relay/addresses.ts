@@ -1,4 +1,4 @@
-// Reads addresses and ports that a person gives to the relay.
+// Reads addresses and ports from the operator.
 
 export {relayOrigin} from '../carrier/relay-url.js';
 export {listenAddress, portRange} from '../protocol/targets.js';

@@ -1,4 +1,4 @@
-// The log is one of those who listen to a relay's events.
+// Writes the events of a relay to its log.
 
 import type {Logger} from '../core/logger.js';
 import type {RelayEvent, RelayListener} from './events.js';

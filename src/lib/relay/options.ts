@@ -1,5 +1,5 @@
-// The options and the result of `startRelay`, for whoever calls it. Names contain the units. settings-table.ts decides; a test
-// holds these types and sentences to it.
+// The options and the result of `startRelay`. Names contain the units. settings-table.ts has the truth; a test compares these
+// types and comments with it.
 
 import type {LogSink} from '../core/logger.js';
 
@@ -39,18 +39,18 @@ export interface RelayOptions {
   maxTunnelsPerAgent?: number;
   /**
    * Limit for the names and ports of one owner: those that its agents have, and those kept for `leaseGraceMs`. Beyond it the
-   * ones kept longest go first. An agent with no more than its share (the limit divided by the owner's agents) is never
+   * ones released first are dropped. An agent with no more than its share (the limit divided by the owner's agents) is never
    * refused because of the others. A token is one owner. Default 10,000; 100,000 in all.
    */
   maxLeasesPerOwner?: number;
   /**
-   * Bytes that all visitors together may leave unread. Beyond it visitors that have stopped reading are reset, the longest
-   * waiting first. Default: a quarter of the machine's or container's memory, 1 GiB at the most.
+   * The bytes that all visitors together may leave unread. Beyond it visitors that have stopped reading are reset, the
+   * longest waiting first. Default: a quarter of the machine's or container's memory, at most 1 GiB.
    */
   maxUnreadBytes?: number;
   /**
-   * How long visitors of a broken link are kept, ms; 0 to 600,000. When memory runs short, visitors of the link that has
-   * been away longest are reset earlier. Default 600,000.
+   * How long visitors of a broken link are kept, ms; 0 to 600,000. When memory runs short, visitors whose link has been lost
+   * for the longest time are reset earlier. Default 600,000.
    */
   resumeWindowMs?: number;
   /**
@@ -62,11 +62,12 @@ export interface RelayOptions {
   /** How long a new visitor waits for a lost link before it is reset, ms; 0 to 600,000. Default 20,000. */
   visitorWaitMs?: number;
   /**
-   * After this much silence, ms, TCP keepalive probes a visitor; a vanished one is found after twice as long. While sent bytes
-   * are unacknowledged, the kernel's retries decide instead. 0: never. The protocol itself probes agents. Default 30,000.
+   * After this much silence, ms, TCP keepalive probes a visitor; a vanished one is noticed after twice this time. While sent
+   * bytes are unacknowledged, the kernel's retries decide instead. 0: never. The protocol itself probes agents. Default
+   * 30,000.
    */
   keepAliveMs?: number;
-  /** How long the owner keeps a name or port after its agent has gone, ms; 30 days at the most. Default 600,000. */
+  /** How long the owner keeps a name or port after its agent is gone, ms; at most 30 days. Default 600,000. */
   leaseGraceMs?: number;
   /** Keep the lease table in the state folder, so that names survive a restart of the relay. Default true. */
   keepLeases?: boolean;

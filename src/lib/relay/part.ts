@@ -1,14 +1,14 @@
-// The parts of a relay: each starts and ends by itself, and the relay has them in one list.
+// The parts of a relay: each knows how to start and end, and the relay has them in one list.
 
 /**
- * A subsystem of a relay. Its constructor may set a timer, but opens nothing and cannot fail: that is for `start`.
- * Parts start in the order of the list and end in reverse: first all drain, then all close.
+ * A subsystem of a relay. Its constructor may set a timer, but opens nothing and cannot fail: `start` does that. Parts start
+ * in the order of the list and end in reverse: first all drain, then all close.
  */
 export interface Part {
   /** Begins. The parts before it have started. */
   start?(): void | Promise<void>;
   /**
-   * Takes nobody new, and lets what is open finish until then (ms of the clock) at the latest. The parts after it have drained.
+   * Accepts nothing new, and lets open connections finish until this time (ms of the clock). The parts after it have drained.
    * `until` is not later than now when there is no time.
    */
   drain?(until: number): void | Promise<void>;
@@ -17,10 +17,10 @@ export interface Part {
 }
 
 export interface PartsOptions {
-  /** In order: what needs others, or ends before them, comes after them. Undefined: a part that the settings leave out. */
+  /** In order: a part that needs others, or ends before them, comes after them. Undefined: a part that the settings leave out. */
   parts: readonly (Part | undefined)[];
   now: () => number;
-  /** A part could not be ended. The others are ended all the same. */
+  /** A part could not be ended. The others are ended nevertheless. */
   onFailed: (error: unknown) => void;
 }
 
@@ -33,7 +33,7 @@ export class Parts {
     this.#parts = options.parts.filter((part) => part !== undefined);
   }
 
-  /** Starts one after the other. When one fails, all are closed. @throws what the part that failed has thrown. */
+  /** Starts one after the other. When one fails, all are closed. @throws the error of the part that failed. */
   async start(): Promise<void> {
     try {
       for (const part of this.#parts) await part.start?.();

@@ -1,4 +1,4 @@
-// A relay is a list of parts. A new subsystem is a folder and a line in this list; what it needs of others is made above it.
+// A relay is a list of parts. A new subsystem is a folder and a line in this list; values that parts share are made above it.
 
 import {createServer} from 'node:net';
 import {totalmem} from 'node:os';
@@ -46,7 +46,7 @@ import {WaitingVisitors} from './visitors/waiting-visitors.js';
 /** The replay budget of a relay: enough for 32 sessions that lost a busy link, and a share for all others. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
-/** Resolves when the relay listens. @throws TunlError what its parts throw when they start. */
+/** Resolves when the relay listens. @throws TunlError the error of a part that cannot start. */
 export async function openRelay(
   settings: RelaySettings,
   listeners: readonly RelayListener[] = [],
@@ -57,10 +57,10 @@ export async function openRelay(
   for (const listener of [logEvents(log), ...listeners]) events.listen(listener);
   const load = new Load();
   const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner} = settings;
-  /** What nearly every part needs. */
+  /** Nearly every part needs these. */
   const base = {domain, clock, log, events, load};
 
-  // What is bounded for all together. Windows may grow by as much as may really stand in them.
+  // Limits for all visitors together. Windows may grow by at most as many bytes as may be unread.
   const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
   const windowBudget = new WindowBudget(limitBytes);
   const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES);
@@ -133,7 +133,7 @@ export async function openRelay(
       watch,
       unread,
       visitors,
-      // Drained after the leases: the next process has the file before agents hear that they should go.
+      // Drained after the leases: the next process has the file before agents are told to leave.
       agents,
       streams,
       leases,

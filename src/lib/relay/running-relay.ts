@@ -1,4 +1,4 @@
-// A relay that runs: its addresses, what is open, and its end.
+// A running relay: its addresses, its counts, and its end.
 
 import type {Clock} from '../core/clock.js';
 import type {CertificateSource} from './certificates/certificates.js';

@@ -1,5 +1,5 @@
-// The settings of a relay, each declared once: `startRelay` checks and completes its options by this table, `tunl relay start`
-// makes its flags from it. docs/decisions/0028-one-table-of-settings.md says how a new one is added.
+// The settings of a relay, each declared once: `startRelay` checks and completes its options with this table, and `tunl relay
+// start` makes its flags from it. docs/decisions/0028-one-table-of-settings.md says how to add a setting.
 
 import {relayOrigin} from '../carrier/relay-url.js';
 import {TunlError} from '../core/errors.js';
@@ -13,9 +13,9 @@ import {MAX_LEASES} from './leases/lease-store.js';
 
 const LONGEST_RESUME_WINDOW_MS = 600_000;
 const MONTH_MS = 30 * 86_400_000;
-/** Two hours: the system's own. */
+/** Two hours, the system's own default. */
 const LONGEST_KEEP_ALIVE_MS = 7_200_000;
-/** A name has 253 characters at the most (RFC 1035 §2.3.4): the longest label and its dot stand before the domain. */
+/** A name has at most 253 characters (RFC 1035 §2.3.4): the longest label and its dot come before the domain. */
 const MAX_DOMAIN = 253 - 64;
 
 const FILES = 'certificate and token';

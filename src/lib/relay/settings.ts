@@ -1,4 +1,4 @@
-// Completes the relay's options by the table of its settings, reads the token, and refuses what does not go together.
+// Completes the relay's options with the table of its settings, reads the token, and refuses invalid combinations.
 
 import {keepsForReplay} from '../core/bench-switches.js';
 import {TunlError} from '../core/errors.js';
@@ -19,12 +19,12 @@ export interface RelaySettings extends Omit<Declared, 'listen' | 'listenHttp' | 
   tcpPublicHost: string;
   h2Offered: boolean;
   keepForReplay: boolean;
-  /** Agents that are sent away come back within this time, ms, each after a random wait. */
+  /** The upper bound of the random wait before agents that are sent away come back, ms. */
   comeBackWithinMs: number;
   log: LogSink | undefined;
 }
 
-/** A token must have at least this many characters, so that nobody guesses it. */
+/** A token must have at least this many characters, so that nobody can guess it. */
 const MIN_TOKEN_LENGTH = 16;
 
 /** @throws TunlError for an invalid option, before anything is opened. */

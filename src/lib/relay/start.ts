@@ -1,4 +1,4 @@
-// `startRelay`: a whole relay from one call.
+// `startRelay`: starts a relay with one call.
 
 import {TunlError} from '../core/errors.js';
 import type {Relay, RelayOptions} from './options.js';

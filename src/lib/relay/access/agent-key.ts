@@ -1,4 +1,4 @@
-// An agent's own key: it says which agent this is, and without a token it is the owner of its leases.
+// An agent's own key: it identifies the agent, and without a token it also owns the agent's leases.
 
 import {createHash, createPublicKey, verify} from '../../core/node-crypto.js';
 import type {Carrier} from '../../mux/carrier.js';
@@ -23,7 +23,7 @@ export function provenKey(hello: Hello, {domain, relayNonce, carrier}: Asked): s
     if (!verify(null, text, key, Buffer.from(hello.identity.signature, 'base64url'))) return undefined;
     return `key:${createHash('sha256').update(der).digest('hex').slice(0, 32)}`;
   } catch {
-    // The text is no key, or the link's TLS gives no unique key material.
+    // The text is not a key, or the link's TLS gives no unique key material.
     return undefined;
   }
 }

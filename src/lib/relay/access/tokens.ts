@@ -4,12 +4,12 @@ import {createHash, timingSafeEqual} from '../../core/node-crypto.js';
 import type {Principal} from './principal.js';
 
 export type TokenVerdict =
-  /** No principal: no token is needed, and the agent's key shows who it is. */
+  /** No principal: no token is needed, and the agent's key proves its identity. */
   | {ok: true; principal: Principal | undefined}
   | {ok: false; code: 'TOKEN_MISSING' | 'TOKEN_WRONG'; message: string};
 
 export interface TokenCheck {
-  /** @param authorization the request's header as it came. */
+  /** @param authorization the header of the request, unchanged. */
   check(authorization: string | undefined): TokenVerdict;
 }
 
@@ -25,7 +25,7 @@ export function createTokenCheck(token: string | undefined): TokenCheck {
       const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
       if (given === undefined)
         return {ok: false, code: 'TOKEN_MISSING', message: 'This relay asks for a token.'};
-      // Hashes have one length, so comparing them tells nothing about the token's.
+      // Hashes have one length, so the comparison reveals nothing about the length of the token.
       if (!timingSafeEqual(hashOf(given), expected)) {
         return {ok: false, code: 'TOKEN_WRONG', message: 'The relay does not know this token.'};
       }

@@ -1,4 +1,4 @@
-// The sessions of this relay's agents: who says hello, which session goes on, and what ends with it.
+// The sessions of this relay's agents: their handshakes, their resumes, and their ends.
 
 import {atMost, type Clock} from '../../core/clock.js';
 import {isErrorCode, type TunlError} from '../../core/errors.js';
@@ -30,18 +30,18 @@ const UNPROVEN =
 /** From the upgrade to the hello, ms. */
 const HELLO_TIMEOUT_MS = 10_000;
 
-/** How long agents may take for bytes of visitors who have gone, and to hear of the end: who is away is not waited for. */
+/** How long agents may take for bytes of visitors who have left, and for the goodbye. Agents without a link get no time. */
 const LAST_BYTES_MS = 5_000;
 const LAST_WORDS_MS = 1_000;
 
 export interface AgentsOptions {
-  /** The relay's own name: what agents dial, and what those without a token sign. */
+  /** The relay's own name: agents dial it, and those without a token sign it. */
   domain: string;
   software: string;
   tunnels: TunnelTable;
-  /** Takes the streams that agents open. */
+  /** Gets the streams that agents open. */
   streams: OpenedStreams;
-  /** A tunnel is bound, and its agent knows: visitors may come. */
+  /** A tunnel is bound, and its agent knows it: visitors may come. */
   onBound: (tunnel: Tunnel) => void;
   pool: BlockPool;
   windowBudget: WindowBudget;
@@ -50,9 +50,9 @@ export interface AgentsOptions {
   maxTunnelsPerAgent: number;
   maxLeasesPerOwner: number;
   keepForReplay: boolean;
-  /** Agents that are sent away come back within this time, ms, each after a random wait. */
+  /** The upper bound of the random wait before agents that are sent away come back, ms. */
   comeBackWithinMs: number;
-  /** Where they go instead, if there are any. */
+  /** The relays to go to instead, if any. */
   successors: readonly string[];
   load: Pick<Load, 'add'>;
   events: Pick<RelayEvents, 'emit'>;
@@ -60,7 +60,7 @@ export interface AgentsOptions {
   log: Logger;
 }
 
-/** One agent's session and what it holds. */
+/** One agent's session with its tunnels. */
 interface Member extends Binder {
   readonly ticket: RelayTicket;
 }
@@ -68,10 +68,10 @@ interface Member extends Binder {
 export class Agents implements Part {
   readonly #options: AgentsOptions;
   readonly #members = new Map<string, Member>();
-  /** How many sessions each owner has. */
+  /** The number of sessions of each owner. */
   readonly #sessions = new Map<string, number>();
   readonly #binds: Binds;
-  /** Whatever agents send, it is worked off one link after the other. */
+  /** The input of all agents is processed one link after the other. */
   readonly #turns: Turns;
 
   constructor(options: AgentsOptions) {
@@ -89,7 +89,7 @@ export class Agents implements Part {
     for (const {session} of this.#members.values()) yield session;
   }
 
-  /** A carrier came up. */
+  /** An agent's upgrade has succeeded. */
   accept = (carrier: Carrier, {principal: byToken, recognised, entered}: Caller): void => {
     const {clock, domain, software, events} = this.#options;
     const link = new Link(carrier, {clock, turns: this.#turns});
@@ -100,7 +100,7 @@ export class Agents implements Part {
       ...(byToken === undefined && {identify: domain}),
       features: [...this.#options.streams.kinds, FEATURE_IDENTITY],
       onHello: (hello, relayNonce) => {
-        // A session keeps the key that it began with.
+        // A session keeps the key of its first handshake.
         const isNew = hello.resume === undefined;
         const keyId =
           byToken === undefined || isNew ? provenKey(hello, {domain, relayNonce, carrier}) : undefined;
@@ -131,13 +131,13 @@ export class Agents implements Part {
   async close(until: number): Promise<void> {
     const {clock} = this.#options;
     const leftMs = until - clock.now();
-    // A visitor has gone when its last bytes were taken; they may still be on their way to the agent.
+    // A visitor counts as gone when its last bytes were read; they may still be under way to the agent.
     if (leftMs > 0) await atMost(clock, Math.min(leftMs, LAST_BYTES_MS), this.#delivered());
-    // A process that ends sooner would take the last words with it.
+    // If the process ended earlier, the last messages would be lost.
     await atMost(clock, LAST_WORDS_MS, this.closeAll('RELAY_LOST', 'The relay went away.'));
   }
 
-  /** Tells every agent to come back later, to one of `relays` where there are any; none is cut off yet. */
+  /** Tells every agent to come back later, to one of `relays` if there are any; no connection is cut yet. */
   sendAway(message: string, {afterMs, relays}: {afterMs: () => number; relays: readonly string[]}): void {
     for (const {session} of this.#members.values()) {
       session.link?.sendMessage({
@@ -149,12 +149,12 @@ export class Agents implements Part {
     }
   }
 
-  /** Resolves when every agent has acknowledged what was sent to it. */
+  /** Resolves when every agent has acknowledged everything that was sent to it. */
   async #delivered(): Promise<void> {
     await Promise.all([...this.#members.values()].map(({session}) => session.delivered()));
   }
 
-  /** Ends every session; `code` and `message` tell the agents why. Resolves when their links are gone. */
+  /** Ends every session; `code` and `message` tell the agents why. Resolves when their links are closed. */
   async closeAll(code: string, message: string): Promise<void> {
     const sessions = [...this.#members.values()].map(({session}) => session);
     const gone = sessions.map(async ({link}) => await link?.gone());
@@ -198,7 +198,7 @@ export class Agents implements Part {
     events.emit({type: 'agent-connected', session: name, owner, from: link.carrier.label});
   }
 
-  /** False: it was refused. */
+  /** False: the resume was refused. */
   #resume(link: Link, owner: string, hello: Hello, relayNonce: string): boolean {
     const {resume} = hello;
     if (resume === undefined) return false;

@@ -1,4 +1,4 @@
-// What agents bind: how many and how fast, what each of them is told, and what becomes of it when a session ends.
+// The binds of agents: their number and rate, their answers, and the release of tunnels when a session ends.
 
 import type {Clock} from '../../core/clock.js';
 import {TunlError} from '../../core/errors.js';
@@ -11,28 +11,28 @@ import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import type {Opener} from './opened-streams.js';
 
 /**
- * Binds of one session: so many at once, at least twice what an agent may have, since it binds everything again after a
- * restart of the relay; and so many a second after that. A bind costs fifty times what a small frame does.
+ * The binds of one session at once, at least twice the tunnels that an agent may have, because it binds everything again
+ * after a restart of the relay; and the binds a second after that. A bind costs fifty times as much as a small frame.
  */
 const BIND_BURST = 200;
 const BINDS_PER_SECOND = 20;
 
-/** An agent's session, and what it has bound. */
+/** An agent's session, with its tunnels. */
 export interface Binder {
   readonly session: Session;
   readonly opener: Opener;
   readonly tunnels: Map<number, Tunnel>;
-  /** Binds that are being worked on; they count as tunnels, so that a burst cannot pass the limit. */
+  /** Binds in progress; they count as tunnels, so that a burst cannot exceed the limit. */
   binding: number;
 }
 
 export interface BindsOptions {
   tunnels: Pick<TunnelTable, 'bind' | 'release'>;
-  /** A tunnel is bound, and its agent knows: visitors may come. */
+  /** A tunnel is bound, and its agent knows it: visitors may come. */
   onBound: (tunnel: Tunnel) => void;
   maxTunnelsPerAgent: number;
   maxLeasesPerOwner: number;
-  /** How many sessions an owner has. */
+  /** The number of sessions of an owner. */
   sessionsOf: (owner: string) => number;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
@@ -111,7 +111,7 @@ export class Binds {
       session: binder.session,
       sessionName: sessionName(binder.opener.session),
       onLost: (code, message) => {
-        // Before this one's answer was given: a second bind of the same came in the same turn.
+        // A second bind of the same tunnel came in the same turn, before this one was answered.
         if (id === undefined) {
           lost = new TunlError(code, {reason: message});
           return;
@@ -132,7 +132,7 @@ export class Binds {
     this.#options.onBound(tunnel);
   }
 
-  /** Many agents can share a token. One that binds all it can must not keep the others from binding a few. */
+  /** Many agents can share a token. An agent that binds as much as it can must not keep the others from binding a few. */
   #isWithinShare({opener, tunnels, binding}: Binder): boolean {
     const {maxLeasesPerOwner, sessionsOf} = this.#options;
     const share = Math.floor(maxLeasesPerOwner / Math.max(1, sessionsOf(opener.principal.owner)));

@@ -1,5 +1,5 @@
-// Limits the memory that the relay keeps for sessions without a link. When the budget is spent, the sessions that have been
-// away longest are given up first.
+// Limits the memory that the relay keeps for sessions without a link. When the budget is full, the sessions that have had no
+// link for the longest time are ended first.
 
 import type {Clock, Timer} from '../../core/clock.js';
 import {TunlError} from '../../core/errors.js';
@@ -8,7 +8,7 @@ import {REPLAY_SHARE, type ReplayBudget} from '../../mux/replay-budget.js';
 import type {Session} from '../../mux/session.js';
 
 const LOOK_EVERY_MS = 1_000;
-/** Sessions are given up until this share of the budget is free. */
+/** Sessions are ended until this share of the budget is free. */
 const LEAVE = 3 / 4;
 
 export type KeptSession = Pick<Session, 'detachedAt' | 'queuedBytes' | 'destroy'>;
@@ -44,7 +44,7 @@ export class KeptLimit {
     const {budget, sessions, log} = this.#options;
     const enough = budget.limitBytes * LEAVE;
     const away = [...sessions()]
-      // Each session may keep its share in any case, so giving up a session below it would free nothing for others.
+      // Each session may keep its share in any case, so ending a session below it would free nothing for others.
       .filter(({detachedAt, queuedBytes}) => detachedAt !== undefined && queuedBytes > REPLAY_SHARE)
       .sort((a, b) => (a.detachedAt ?? 0) - (b.detachedAt ?? 0));
     let given = 0;

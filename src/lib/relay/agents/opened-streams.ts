@@ -1,4 +1,4 @@
-// Streams that agents open at this relay: which code takes which kind, and how many each agent may have.
+// Streams that agents open at this relay: the handlers of their kinds, and the limits of each agent.
 
 import type {UnreadLimit} from '../../bytes/unread-limit.js';
 import type {Clock} from '../../core/clock.js';
@@ -9,9 +9,9 @@ import type {Principal} from '../access/principal.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import type {Part} from '../part.js';
 
-/** Streams that the agent of one session may have open at once; visitors' streams do not count. */
+/** The most streams that the agent of one session may have open at once; visitors' streams do not count. */
 const MOST_OPEN = 1_024;
-/** Opens of one session: so many at once, and so many a second after that. */
+/** The streams that one session may open at once, and the number a second after that. */
 const OPEN_BURST = 1_024;
 const OPENS_PER_SECOND = 200;
 
@@ -20,12 +20,12 @@ export interface Opener {
   /** The session's id. */
   readonly session: string;
   readonly principal: Principal;
-  /** Additions to the first form of the protocol that it supports. */
+  /** Additions to the first form of the protocol that the agent supports. */
   readonly features: readonly string[];
 }
 
 export interface OpenedStreamsOptions {
-  /** Bounds what agents do not read, together with what visitors do not. */
+  /** Bounds the unread bytes of agents, together with those of visitors. */
   unread: Pick<UnreadLimit, 'add' | 'delete' | 'full'>;
   clock: Clock;
 }
@@ -34,7 +34,7 @@ export class OpenedStreams implements Part {
   readonly #options: OpenedStreamsOptions;
   readonly #handlers: {[kind in StreamKind]?: StreamHandler<Opener>} = {};
   readonly #buckets: TokenBuckets;
-  /** How many streams the agent of each session has open. */
+  /** The number of open streams of each session's agent. */
   readonly #open = new Map<string, number>();
   #draining = false;
 
@@ -44,17 +44,17 @@ export class OpenedStreams implements Part {
     this.#buckets = new TokenBuckets({burst: OPEN_BURST, perSecond: OPENS_PER_SECOND, clock});
   }
 
-  /** From now on `handler` takes streams of this kind. */
+  /** From now on `handler` gets streams of this kind. */
   take(kind: StreamKind, handler: StreamHandler<Opener>): void {
     this.#handlers[kind] = handler;
   }
 
-  /** The names of the kinds that are taken. */
+  /** The names of the kinds with a handler. */
   get kinds(): string[] {
     return Object.entries(KIND).flatMap(([name, kind]) => (kind in this.#handlers ? [name] : []));
   }
 
-  /** The relay is on its way out: streams that are open go on, new ones belong elsewhere. */
+  /** The relay is shutting down: open streams continue, new ones are refused. */
   drain(): void {
     this.#draining = true;
   }

@@ -27,13 +27,13 @@ export function services(facts: RelayFacts): StreamHandler<Opener> {
   };
 }
 
-/** Named one by one: whatever else the caller's object has is not for agents. */
+/** Each field is named: other fields of the caller's object are not for agents. */
 function factsFor({principal: {keyId}}: Opener, facts: RelayFacts): RelayFacts & {key: string | undefined} {
   const {software, domain, maxTunnelsPerAgent, resumeWindowMs} = facts;
   return {software, domain, maxTunnelsPerAgent, resumeWindowMs, key: keyId};
 }
 
-/** One line of JSON, and the end. */
+/** Sends one line of JSON, and ends. */
 function tell(stream: Stream, value: object): void {
   stream.sink = {
     onData: (piece) => stream.consumed(piece.length),
@@ -46,7 +46,7 @@ function tell(stream: Stream, value: object): void {
   stream.end();
 }
 
-/** Sends back what comes, and ends when it ends. Reads no faster than the agent does. */
+/** Sends back what it receives, and ends when its peer ends. Reads no faster than the agent does. */
 function echo(stream: Stream): void {
   let owed = 0;
   stream.sink = {

@@ -1,4 +1,4 @@
-// The relay's private CA. It is made once, in the state folder, and signs one leaf certificate for each name when it is needed.
+// The relay's private CA. It is made once, in the state folder, and signs one leaf certificate for each name on demand.
 
 import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
@@ -6,13 +6,13 @@ import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from
 import {createFileAtomic, openStateDir, readStateFile, writeFileAtomic} from '../../core/state-dir.js';
 import type {LeafSigner} from './sign.js';
 
-/** PEM texts that belong together. */
+/** PEM texts of one pair. */
 export interface KeyPair {
   cert: string;
   key: string;
 }
 
-/** ms of wall clock, whole seconds as certificates have them. */
+/** ms of wall clock, in whole seconds as in certificates. */
 interface Validity {
   validFrom: number;
   expiresAt: number;

@@ -68,7 +68,7 @@ export class Certificates implements CertificateSource, Part {
     return (this.#source as CertificateSource).contextFor(name);
   }
 
-  /** Signing the first leaf loads a good deal of code: better before the first visitor than while it waits. */
+  /** Signing the first leaf loads much code: this should happen before the first visitor waits for it. */
   warmUp(name: string): void {
     if (this.#warm) return;
     this.#warm = true;

@@ -21,7 +21,7 @@ export function der(tag: number, ...parts: ReadonlyArray<Uint8Array | string>): 
   return Buffer.concat([Buffer.from([tag, 0x80 | bytes.length]), bytes, content]);
 }
 
-/** A time to the second, in the form that RFC 5280 §4.1.2.5 asks for. */
+/** A time to the second, in the form of RFC 5280 §4.1.2.5. */
 export function derTime(date: Date): Buffer {
   const digits = date.toISOString().replace(/\.\d+Z$|[-:T]/g, '');
   return date.getUTCFullYear() < 2050

@@ -94,7 +94,7 @@ export class GivenCertificate implements CertificateSource {
   }
 }
 
-/** The value changes when a file changes or when a link leads to another file, such as with certbot. */
+/** The value changes when a file changes or when a link points to another file, as with certbot. */
 async function stampOf({certFile, keyFile}: {certFile: string; keyFile: string}): Promise<string> {
   const stamps = await Promise.all(
     [certFile, keyFile].map((path) =>

@@ -9,7 +9,7 @@ export async function ensureCa(stateDir: string = defaultStateDir()): Promise<st
   return (await Authority.open(stateDir)).caFile;
 }
 
-/** For people: one line a program, fit to be pasted into a shell. */
+/** For people: one line for each program, safe to paste into a shell. */
 export function trustInstructions(caFile: string): string {
   const file = quoted(caFile);
   return `Who trusts this certificate trusts every name that this relay vouches for: give it to nobody but your visitors.
@@ -26,7 +26,7 @@ export function trustInstructions(caFile: string): string {
 `;
 }
 
-/** State folders may have spaces in their names: on macOS they do. */
+/** State folders may have spaces in their names, for example on macOS. */
 function quoted(path: string): string {
   return path.includes('\\') ? `"${path}"` : shellWord(path);
 }

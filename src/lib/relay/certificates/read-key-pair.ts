@@ -1,4 +1,4 @@
-// A certificate chain and its key from PEM files, checked one against the other.
+// Reads a certificate chain and its key from PEM files, and checks that they belong together.
 
 import {TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
@@ -22,7 +22,7 @@ export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles
   if (!parsed.checkPrivateKey(privateKey)) {
     throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
   }
-  // This context is only a test of the pair; names get contexts of their own.
+  // This context only tests the pair; each name gets a separate context.
   parse(certFile, 'certificate chain', () => contextOf({cert, key}));
   for (const name of [domain, `anything.${domain}`]) {
     if (parsed.checkHost(name) === undefined)

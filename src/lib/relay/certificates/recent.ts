@@ -1,4 +1,4 @@
-// A Map of bounded size: the entry not used for longest makes room.
+// A Map of bounded size: a new entry replaces the one that was not used for the longest time.
 
 export class Recent<Key, Value> {
   readonly #max: number;

@@ -1,7 +1,7 @@
-// Signs X.509 certificates that strict verifiers take (RFC 5280): with key identifiers, which OpenSSL's strict mode and
-// so Python from 3.13 on ask for.
+// Signs X.509 certificates that strict verifiers accept (RFC 5280): with key identifiers, which OpenSSL's strict mode, and
+// therefore Python from 3.13 on, requires.
 
-// The X.509 library wants it loaded before itself.
+// The X.509 library requires that this is loaded first.
 import 'reflect-metadata';
 import type {KeyObject} from 'node:crypto';
 import {
@@ -25,7 +25,7 @@ const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 /** The most characters that a common name may have. */
 const MAX_COMMON_NAME = 64;
 
-/** Object identifiers as DER, tag and length included. */
+/** Object identifiers as DER, with tag and length. */
 const OID = {
   commonName: Buffer.from('0603550403', 'hex'),
   subjectAltName: Buffer.from('0603551d11', 'hex'),
@@ -75,8 +75,8 @@ export async function signCa({
 }
 
 /**
- * Signs servers' certificates for one DNS name each. They differ in serial number, times and name alone, so the library
- * makes the rest once: it takes ten times as long for a certificate as its signature does.
+ * Signs servers' certificates for one DNS name each. They differ only in serial number, times and name, so the library makes
+ * the other parts once: it takes ten times as long for a certificate as the signature alone.
  */
 export class LeafSigner {
   readonly #key: KeyObject;
@@ -153,7 +153,7 @@ const signingKey = async (key: KeyObject) =>
     ['sign'],
   );
 
-/** 128 random bits; positive, as RFC 5280 wants it. */
+/** 128 random bits; positive, as RFC 5280 requires. */
 function serialNumber(): Buffer {
   const bytes = randomBytes(16);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;

@@ -5,12 +5,12 @@ import {constants} from '../../core/node-crypto.js';
 import {tls} from '../../core/node-tls.js';
 import type {KeyPair} from './authority.js';
 
-/** Contexts that are kept, one for each name. One costs about 30 KiB. */
+/** The number of contexts to keep, one for each name. One costs about 30 KiB. */
 export const MAX_CONTEXTS = 2_000;
 
 /**
- * TLS 1.3 as Node has it. Of TLS 1.2 what takes a fresh key for every connection (ECDHE) and authenticates what it encrypts
- * (AEAD), whichever kind of key the certificate has.
+ * Node's ciphers for TLS 1.3. For TLS 1.2 only those with a new key for each connection (ECDHE) and authenticated encryption
+ * (AEAD), for all kinds of keys in certificates.
  */
 const CIPHERS = [
   'TLS_AES_256_GCM_SHA384',
@@ -24,7 +24,7 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':');
 
-/** For one name and no other: tickets are on, and each context has keys of its own, so no session resumes under another name. */
+/** For one name only: tickets are on, and each context has its own keys, so no session resumes under another name. */
 export function contextOf({cert, key}: KeyPair): SecureContext {
   return tls.createSecureContext({
     cert,
@@ -32,9 +32,9 @@ export function contextOf({cert, key}: KeyPair): SecureContext {
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
     honorCipherOrder: true,
-    // Visitors who put ChaCha20 first have no AES in hardware.
+    // Visitors who prefer ChaCha20 have no AES in hardware.
     secureOptions: constants.SSL_OP_PRIORITIZE_CHACHA,
-    // No authorities: visitors show no certificates, and Node's own list would be read for it.
+    // No authorities: visitors show no certificates, and otherwise Node would read its own list.
     ca: [],
   });
 }

@@ -1,4 +1,4 @@
-// Groups members by their source and finds the heaviest group. It is asked often, so it avoids long searches.
+// Groups members by their source and finds the heaviest group. It is called often, so it avoids long searches.
 
 import type {Clock} from '../../core/clock.js';
 import {LinkedList, type ListNode} from '../../core/linked-list.js';

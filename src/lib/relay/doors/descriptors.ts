@@ -1,4 +1,4 @@
-// Finds the number of open descriptors and their limit, without counting them one by one.
+// Finds the number of open descriptors and their limit, without counting all of them.
 
 import {closeSync, openSync, readFileSync} from 'node:fs';
 import type {Clock} from '../../core/clock.js';

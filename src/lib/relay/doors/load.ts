@@ -1,9 +1,9 @@
-// What this process carries for others at the moment. Each part that carries something adds itself.
+// The present load of this process. Each part that has connections adds itself.
 
 export interface LoadSource {
   /** Open connections, each of which has a descriptor. */
   connections: () => number;
-  /** The memory of its connections if they are idle. Default: none that is worth counting. */
+  /** The memory of its connections if they are idle. Default: not worth counting. */
   idleBytes?: () => number;
 }
 

@@ -1,11 +1,11 @@
-// HTTP for strangers: only one request of each connection is read.
+// HTTP for strangers: the relay reads only one request of each connection.
 
 import type {IncomingMessage, Server, ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {createServer} from '../../core/node-http.js';
 
-/** As much as Node takes itself: a longer head is answered by its parser, which says what is wrong. */
+/** Node's own limit: its parser answers a longer head with an error. */
 const MAX_HEAD_BYTES = 16 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const CR = 13;
@@ -13,16 +13,16 @@ const LF = 10;
 
 export interface OneRequestHandlers {
   onRequest: (req: IncomingMessage, res: ServerResponse) => void;
-  /** `head`: bytes that came behind the request. Without a handler the connection ends. */
+  /** `head`: bytes that came after the request. Without a handler the connection ends. */
   onUpgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
 }
 
 /**
  * Gives connections to an HTTP server one request at a time.
  *
- * Node's server parses all that a chunk holds before the first answer is sent, whatever `Connection: close` or
- * `maxRequestsPerSocket` say: 64 KiB of pipelined requests cost 25 ms. This class hands over the bytes up to the end of
- * the first head, and nothing that comes later. Time limits are the caller's.
+ * Node's server parses everything in a chunk before it sends the first answer, despite `Connection: close` or
+ * `maxRequestsPerSocket`: 64 KiB of pipelined requests cost 25 ms. This class passes on the bytes up to the end of the first
+ * head, and nothing that comes later. The caller sets time limits.
  */
 export class OneRequest {
   readonly #server: Server;
@@ -30,7 +30,7 @@ export class OneRequest {
 
   constructor({onRequest, onUpgrade}: OneRequestHandlers) {
     this.#server = createServer((req, res) => {
-      // The listener also takes the socket out of the parser's hands: what comes now is read by nobody.
+      // This also removes the parser's listener: nobody reads later bytes.
       req.socket.removeAllListeners('data');
       req.socket.on('data', () => {});
       req.resume();
@@ -48,7 +48,7 @@ export class OneRequest {
     });
   }
 
-  /** Takes a connection that was just accepted, or is just secure. */
+  /** Takes a connection that was just accepted, or has just become secure. */
   accept = (socket: Socket): void => {
     const leave = () => socket.destroy();
     socket.on('error', leave);
@@ -63,7 +63,7 @@ export class OneRequest {
   };
 }
 
-/** Calls back once: when a head is complete, or when it is too long to be one. */
+/** Calls back once: when a head is complete, or too long. */
 function readHead(socket: Socket, onHead: (head: Buffer, rest: Buffer) => void): void {
   let bytes: Buffer = Buffer.alloc(0);
   const read = () => {

@@ -3,7 +3,7 @@
 import {isIPv6, type Socket} from 'node:net';
 
 export interface Peer {
-  /** An IPv4 address has its own form, even if it arrives over IPv6. */
+  /** An IPv4 address has its own form, even when it arrives over IPv6. */
   readonly address: string;
   readonly port: number;
   /** The unit for limits: an IPv4 address, or the /64 of an IPv6 address, because one host can use all of a /64. */

@@ -4,12 +4,12 @@ import type {Clock, Timer} from '../../core/clock.js';
 
 /** The least time between two lines of one source, ms. */
 const EVERY_MS = 10_000;
-/** The most sources with lines of their own within that time; all others share one count. */
+/** The most sources with separate lines within that time; all others share one count. */
 const MAX_SOURCES = 16;
 
 export interface RepeatLogOptions {
   clock: Clock;
-  /** Writes a line. `from`: undefined for the sum of many sources. `times`: how often since its last line, where not once. */
+  /** Writes a line. `from`: undefined for the sum of many sources. `times`: how often since its last line, if more than once. */
   write: (line: {from?: string; times?: number; sources?: number}) => void;
 }
 

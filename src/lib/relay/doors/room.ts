@@ -45,7 +45,7 @@ export class Room {
     return false;
   }
 
-  /** For the events. */
+  /** Reports the refusal as an event. */
   refused({address}: Peer): void {
     this.#full.note(address);
   }

@@ -1,4 +1,4 @@
-// The relay's TCP ports as visitors meet them: a tunnel behind each, or one that is expected back.
+// The relay's TCP ports for visitors: each belongs to a tunnel, or to one that is expected back.
 
 import type {Socket} from 'node:net';
 import type {LeaseKey} from '../leases/lease-store.js';
@@ -14,7 +14,7 @@ export interface TcpDoorOptions {
   tunnels: Pick<TunnelTable, 'ofPort'>;
   visitors: Pick<Visitors, 'welcome'>;
   waitingRoom: Pick<WaitingRoom, 'wait' | 'onSettled'>;
-  /** Has those that agents of the last process held. */
+  /** Has the leases of the previous process's agents. */
   leases: {readonly expected: Iterable<LeaseKey>};
 }
 

@@ -61,7 +61,7 @@ export class TokenBuckets {
     return 0;
   }
 
-  /** For each new entry two of the oldest ones are checked, so that full buckets do not pile up. */
+  /** Each new entry checks two of the oldest ones, so that full buckets do not pile up. */
   #makeRoom(): void {
     let looks = 2;
     for (const source of this.#spent.keys()) {

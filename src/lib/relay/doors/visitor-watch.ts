@@ -1,4 +1,4 @@
-// Finds idle visitors by a check once a second, so that no counting is needed on the path of each byte.
+// Finds idle visitors with a check once a second, so the path of each byte needs no counting.
 
 import type {Clock, Timer} from '../../core/clock.js';
 import type {LinkedList, ListNode} from '../../core/linked-list.js';
@@ -19,7 +19,7 @@ export interface WatchedVisitor {
   cut(code: StreamCode): void;
 }
 
-/** A visitor that is watched: the handle for `delete`. */
+/** A watched visitor: the handle for `delete`. */
 export interface Watched {
   readonly visitor: WatchedVisitor;
   node: ListNode<Watched> | undefined;
@@ -63,9 +63,9 @@ export class VisitorWatch {
   }
 
   /**
-   * Ends the visitor of the heaviest source that has moved no byte for longest, to make room for one of `peer`'s source.
-   * False: nobody has to give way. A source that has much less always gets room; others only in place of visitors that
-   * have long been silent, since they may be as honest as the new one.
+   * Ends the visitor of the heaviest source that has moved no byte for the longest time, to make room for one of `peer`'s
+   * source. False: no visitor has to make room. A source that has much less always gets room; others only in place of
+   * visitors that have long been silent, because those may be as honest as the new one.
    */
   makeRoom(peer: Peer): boolean {
     const heaviest = this.#sources.heaviest();

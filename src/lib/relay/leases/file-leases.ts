@@ -10,7 +10,7 @@ import {MemoryLeases} from './memory-leases.js';
 
 export interface FileLeasesOptions extends LeaseLimits {
   stateDir: string;
-  /** Each relay has a table of its own: its domain. */
+  /** Each domain has a separate table. */
   domain: string;
   clock: Clock;
   log: Logger;

@@ -18,7 +18,7 @@ const PIECE_ROWS = 1_000;
 /** The least number of changed lines before the table is written again. */
 const MIN_LINES = 1_000;
 
-/** A new file appears whole or not at all. */
+/** A new file appears complete or not at all. */
 const APPEND = constants.O_WRONLY | constants.O_APPEND;
 
 /** The leases as they are now. */
@@ -68,7 +68,7 @@ export class LeaseFile {
     }
   }
 
-  /** Writes the row of this key soon, as it is then. */
+  /** Writes the row of this key soon, with its value at that time. */
   changed(key: LeaseKey, table: LeaseTable): void {
     if (this.#sealing !== undefined) return;
     this.#changed.add(key);
@@ -178,7 +178,7 @@ export class LeaseFile {
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : '');
 
-/** Each line begins with a line end, so that half a line of a killed process spoils only itself. */
+/** Each line begins with a line end, so half a line of a killed process damages only itself. */
 function* linesOf(keys: readonly LeaseKey[], table: LeaseTable): Iterable<string> {
   for (const piece of piecesOf(keys)) {
     yield piece

@@ -1,4 +1,4 @@
-// Leases: the right of an owner to a public name or port. Whoever keeps them has this interface.
+// Leases: the right of an owner to a public name or port. Every store of leases has this interface.
 
 import type {Part} from '../part.js';
 
@@ -10,9 +10,9 @@ export interface Lease {
   owner: string;
   /** Grows with each claim. An action with an older epoch is refused. */
   epoch: number;
-  /** The end of the lease, ms of wall clock; undefined while it is held. */
+  /** The end of the lease, ms of wall clock; undefined while it is in use. */
   expiresAt: number | undefined;
-  /** The agent that claimed it last; undefined when the agent sent no mark. */
+  /** The agent that claimed it last; undefined when the agent sent no `holder`. */
   holder?: string | undefined;
 }
 
@@ -20,38 +20,47 @@ export type LeaseRow = readonly [LeaseKey, Lease];
 
 /** The agent behind a claim. */
 export interface Claimant {
-  /** A mark of this agent alone, the same in all its sessions. */
+  /** Identifies this agent, the same in all its sessions. */
   holder?: string | undefined;
   /** The epoch under which the agent had the key: it wants the key back, not a takeover. */
   epoch?: number | undefined;
-  /** The agent holds no more than its share, so the owner's limit does not apply to it. */
+  /** The agent has no more than its share, so the owner's limit does not apply to it. */
   withinShare?: boolean;
-  /** The agent wants the key by chance: it must not take over what its owner has already. */
+  /** The key was chosen at random: it must not take over a tunnel of its own owner. */
   mustBeFree?: boolean;
 }
 
 /**
  * `superseded`: the claimant had it once, and another agent of the same owner has claimed it since. `owner-full`: its owner
- * holds as many as one may. `full`: there are as many leases as there may be.
+ * has reached its limit. `full`: the table has reached its limit.
  */
 export type ClaimResult =
   | {ok: true; epoch: number}
   | {ok: false; reason: 'taken' | 'superseded' | 'owner-full' | 'full'};
 
 export interface LeaseStore extends Part {
-  /** Held by agents of the last process, which are expected back. Known from the start on. */
+  /** Keys in use by agents of the previous process, which are expected back. Known from the start. */
   readonly expected: readonly LeaseKey[];
-  /** Takes the key for `owner`: free, expired, or theirs already (a takeover). Compare-and-set: of two at once one wins. */
+  /**
+   * Claims the key for `owner`, if it is free, expired, or belongs to that owner (a takeover). Compare-and-set: of two at
+   * once one wins.
+   */
   claim(key: LeaseKey, owner: string, claimant?: Claimant): Promise<ClaimResult>;
-  /** The holder is gone; the key stays its owner's for the grace period. Nothing happens when `epoch` is not the current one. */
+  /**
+   * The holder is gone; the key stays with its owner for the grace period. Nothing happens when `epoch` is not the current
+   * one.
+   */
   release(key: LeaseKey, epoch: number): Promise<void>;
-  /** Who has the key, held or leased; undefined: it is free. Only a claim is sure, because others may claim it meanwhile. */
+  /**
+   * The owner of the key, in use or leased; undefined: it is free. Only a claim is certain, because others may claim it
+   * meanwhile.
+   */
   ownerOf(key: LeaseKey): Promise<string | undefined>;
 }
 
 export interface LeaseLimits {
   graceMs: number;
-  /** Leases of one owner, held and kept; beyond it the oldest kept ones go first. Default: no bound besides `maxLeases`. */
+  /** Leases of one owner, in use and released; beyond this the oldest released ones are dropped. Default: only `maxLeases`. */
   maxLeasesPerOwner?: number;
   /** Leases of all owners. Default 100,000: about 30 MiB. */
   maxLeases?: number;

@@ -14,11 +14,11 @@ import {
 export interface MemoryLeasesOptions extends LeaseLimits {
   /** Wall clock, ms: leases outlive the process that wrote them. */
   wallClock?: () => number;
-  /** Called after every change, with the key whose lease is another now or gone. An expired lease just goes. */
+  /** Called after every change, with the key whose lease has changed or is gone. An expired lease is not reported. */
   onChange?: (key: LeaseKey) => void;
 }
 
-/** An agent may know a higher epoch than a relay that lost its table, but none from which it could not grow any more. */
+/** An agent may know a higher epoch than a relay that lost its table, but not one that leaves no room to grow. */
 const MOST_CLAIMED = 2 ** 52;
 
 /** The leases of one owner. */
@@ -29,10 +29,10 @@ interface Estate {
 }
 
 export class MemoryLeases implements LeaseStore {
-  /** Nothing is known of the last process. */
+  /** The previous process is unknown. */
   readonly expected: readonly LeaseKey[] = [];
   readonly #leases = new Map<LeaseKey, Lease>();
-  /** Those that are not held. The grace period is the same for all, so they expire in the order in which they were released. */
+  /** Released leases. The grace period is the same for all, so they expire in the order of their release. */
   readonly #kept = new Map<LeaseKey, Lease>();
   readonly #estates = new Map<string, Estate>();
   readonly #graceMs: number;
@@ -71,12 +71,12 @@ export class MemoryLeases implements LeaseStore {
     return Promise.resolve(this.#live(key)?.owner);
   }
 
-  /** The lease as it is now; undefined when there is none. */
+  /** The current lease; undefined when there is none. */
   lease(key: LeaseKey): Lease | undefined {
     return this.#leases.get(key);
   }
 
-  /** All leases: what a restarted relay begins with. */
+  /** All leases: a restarted relay begins with them. */
   rows(): LeaseRow[] {
     this.#sweep();
     return [...this.#leases];
@@ -86,7 +86,7 @@ export class MemoryLeases implements LeaseStore {
     const {holder, epoch: had, withinShare = false, mustBeFree = false} = claimant;
     const live = this.#live(key);
     if (live !== undefined && (live.owner !== owner || mustBeFree)) return {ok: false, reason: 'taken'};
-    // A lost answer has raised the epoch as well, so the same holder may come with the older one.
+    // A lost answer has raised the epoch as well, so the same holder may come with the older epoch.
     if (had !== undefined && live !== undefined && live.epoch > had && live.holder !== holder) {
       return {ok: false, reason: 'superseded'};
     }
@@ -100,7 +100,7 @@ export class MemoryLeases implements LeaseStore {
     return {ok: true, epoch};
   }
 
-  /** Room for one more lease of this owner. Nobody else's makes room: a name must not be lost to others before its time. */
+  /** Makes room for one more lease of this owner. Leases of other owners stay: nobody may lose a name to others early. */
   #makeRoom(owner: string, withinShare: boolean): 'owner-full' | 'full' | undefined {
     const estate = this.#estates.get(owner);
     const has = estate === undefined ? 0 : estate.held + estate.kept.size;
@@ -122,7 +122,7 @@ export class MemoryLeases implements LeaseStore {
 
   /** Takes over the leases of an earlier process. */
   begin(initial: Iterable<LeaseRow>): void {
-    // Held by an agent of the last process: the grace period begins now. A time beyond it comes from a clock that was wrong
+    // In use by an agent of the previous process: the grace period begins now. A later end comes from a clock that was wrong
     // or from a longer grace period.
     const graceEnds = this.#wallClock() + this.#graceMs;
     const ends = ({expiresAt}: Lease) => Math.min(expiresAt ?? graceEnds, graceEnds);
@@ -170,7 +170,7 @@ export class MemoryLeases implements LeaseStore {
     this.#onChange(key);
   }
 
-  /** Old leases go when others change, so that the table does not grow for ever. Stops at the first that has not expired. */
+  /** Changes also remove old leases, so that the table does not grow for ever. Stops at the first one that has not expired. */
   #sweep(): void {
     const now = this.#wallClock();
     for (const [key, {expiresAt = 0}] of this.#kept) {

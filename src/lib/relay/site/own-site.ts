@@ -13,11 +13,11 @@ import type {PendingConnection} from '../doors/pending.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 
-/** An agent that may say hello. */
+/** An agent that may send its hello. */
 export interface Caller {
-  /** Who its token shows it to be. Undefined where no token is needed. */
+  /** The identity from its token. Undefined when no token is needed. */
   principal: Principal | undefined;
-  /** The hello has shown who it is, where no token did. */
+  /** The hello has proved its identity without a token. */
   recognised: () => void;
   /** The hello has led to a session. Until then the connection's time is limited. */
   entered: () => void;
@@ -25,7 +25,7 @@ export interface Caller {
 
 export interface OwnSiteOptions {
   domain: string;
-  /** The relay's address, once it listens: what agents are given as --relay. */
+  /** The relay's address, known when it listens: the value for --relay of agents. */
   url: () => string;
   software: string;
   tokens: TokenCheck;
@@ -33,11 +33,11 @@ export interface OwnSiteOptions {
   onAgent: (carrier: Carrier, caller: Caller) => void;
 }
 
-/** Takes connections to the relay's name, from the end of their TLS handshake on. */
+/** Gets connections to the relay's name after their TLS handshake. */
 export class OwnSite implements Part {
   readonly #requests: OneRequest;
   readonly #connections = new WeakMap<Duplex, PendingConnection>();
-  /** Agents are sent away. */
+  /** Agents are being sent away. */
   #draining = false;
 
   constructor(options: OwnSiteOptions) {
@@ -115,7 +115,7 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
     });
     return;
   }
-  // The limit comes before the token check, so that a flood of guesses costs no hashes and learns nothing.
+  // The limit comes before the token check, so a flood of guesses costs no hashes and learns nothing.
   if (!connection.mayLogIn) {
     refuseUpgrade(socket, 429, {
       code: 'RELAY_BUSY',

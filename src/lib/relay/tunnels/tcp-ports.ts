@@ -1,4 +1,4 @@
-// The relay's ports for TCP tunnels: which are offered, and one listener for each that somebody holds.
+// The relay's ports for TCP tunnels: the offered range, and one listener for each port in use.
 
 import {createServer, type Server, type Socket} from 'node:net';
 import {systemCode, TunlError} from '../../core/errors.js';
@@ -21,10 +21,10 @@ export class TcpPorts {
   onVisitor: (socket: Socket, port: number) => void = (socket) => void socket.destroy();
   readonly #options: TcpPortsOptions;
   readonly #servers = new Map<number, Server>();
-  /** Each port listens as long as somebody holds it: binds at work, tunnels, visitors who wait for one. */
+  /** Each port listens as long as it has holders: binds in progress, tunnels, waiting visitors. */
   readonly #holders = new Map<number, Set<object>>();
   #over = false;
-  /** Not listening yet: with `reusePort` a second listener would succeed, and be nobody's. */
+  /** Not listening yet: with `reusePort` a second listener would succeed, and belong to nobody. */
   readonly #opening = new Map<number, Promise<number | undefined>>();
 
   constructor(options: TcpPortsOptions) {
@@ -47,7 +47,7 @@ export class TcpPorts {
     return port >= range[0] && port <= range[1];
   }
 
-  /** Ports to try, in random order: first a handful by chance, then, in a small range, all of it. 0: the system chooses. */
+  /** Ports to try, in random order: first some random ones, then, in a small range, all of it. 0: the system chooses. */
   *candidates(tries: number): Generator<number> {
     const {range} = this.#options;
     if (range === undefined) return;
@@ -63,7 +63,8 @@ export class TcpPorts {
   }
 
   /**
-   * Listens on `port` (0: any) until its last holder has let it go. Undefined: another program has it, or this user may not.
+   * Listens on `port` (0: any) until its last holder has released it. Undefined: another program has it, or this user may not
+   * use it.
    *
    * @throws TunlError RELAY_BUSY when this machine has no room for a listener now, or the relay ends: that says nothing about
    * the port.
@@ -85,7 +86,7 @@ export class TcpPorts {
     return opened;
   }
 
-  /** The port, which another holder has opened, stays open for this one, too. */
+  /** The port is open for another holder and now stays open for this one, too. */
   hold(port: number, holder: object): void {
     const holders = this.#holders.get(port);
     if (holders === undefined) this.#holders.set(port, new Set([holder]));
@@ -107,7 +108,7 @@ export class TcpPorts {
       const server = createServer({allowHalfOpen: true, noDelay: true}, (socket) => {
         this.onVisitor(socket, this.#portOf(server));
       });
-      // Stays on: running out of descriptors later is an error event too, and must not end the process.
+      // This listener stays: running out of descriptors later is an error event too, and must not end the process.
       server.on('error', (error) => {
         if (SHORTAGES.has(systemCode(error))) reject(new TunlError('RELAY_BUSY', {cause: error}));
         else resolve(undefined);
@@ -133,7 +134,7 @@ export class TcpPorts {
     });
   }
 
-  /** The holder needs the port no more. Without any, new visitors are refused; open ones stay. */
+  /** The holder no longer needs the port. Without holders new visitors are refused; open connections stay. */
   close(port: number, holder: object): void {
     const holders = this.#holders.get(port);
     if (holders?.delete(holder) !== true || holders.size > 0) return;
@@ -141,7 +142,7 @@ export class TcpPorts {
     this.#end(port);
   }
 
-  /** For good, whoever holds them. */
+  /** Closes all ports for ever, with or without holders. */
   closeAll(): void {
     this.#over = true;
     this.#holders.clear();

@@ -1,4 +1,4 @@
-// The tunnels that agents of this relay hold now: names and ports, and which session their visitors go to.
+// The present tunnels of this relay's agents: names and ports, and the sessions that get their visitors.
 
 import {type ErrorCode, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
@@ -13,20 +13,20 @@ import type {TcpPorts} from './tcp-ports.js';
 
 /** A public name or port and the session behind it. */
 export interface Tunnel {
-  /** The number that OPENs of its session name it by. */
+  /** The number of the tunnel in OPENs of its session. */
   readonly id: number;
   readonly key: LeaseKey;
   readonly session: Session;
-  /** The session in events. */
+  /** The name of the session in events. */
   readonly sessionName: string;
   readonly epoch: number;
   readonly host: string;
   readonly port: number;
   /** The protocols that ALPN offers, the best first. */
   readonly alpn: readonly string[];
-  /** Its holder gave it up: no new visitors. */
+  /** The holder gave it up: no new visitors. */
   draining: boolean;
-  /** Tells the holder that it lost the tunnel, and why. */
+  /** Tells the holder that it lost the tunnel, with the reason. */
   onLost: (code: ErrorCode, message: string) => void;
 }
 
@@ -35,7 +35,7 @@ export interface TunnelTableOptions {
   /** The port in addresses of TLS tunnels. It is a function because the port may be unknown until the relay listens. */
   publicPort: () => number;
   tcpPublicHost: string;
-  /** False where one certificate is all names': browsers would mix their h2 connections up. */
+  /** False when all names share one certificate: browsers would mix up their h2 connections. */
   h2Offered: boolean;
   leases: LeaseStore;
   ports: TcpPorts;
@@ -52,18 +52,18 @@ export interface BindRequest {
   onLost: Tunnel['onLost'];
 }
 
-/** Where visitors find a tunnel. */
+/** The address of a tunnel for visitors. */
 type PublicSide = Pick<Tunnel, 'host' | 'port' | 'alpn'>;
 
-/** Random names tried before giving up: one collision of 128 bits is already a broken random source. */
+/** Random names to try before giving up: one collision of 128 bits already means a broken random source. */
 const NAME_TRIES = 4;
-/** Random ports tried before all are: enough to miss a few that other programs hold. */
+/** Random ports to try before all ports: enough to miss a few that other programs use. */
 const PORT_TRIES = 50;
 
 export class TunnelTable {
   readonly #options: TunnelTableOptions;
   readonly #byKey = new Map<LeaseKey, Tunnel>();
-  /** Keys that are being claimed: by how many binds at once, and the highest epoch that one of them was granted. */
+  /** Keys with claims in progress: the number of binds, and the highest epoch that one of them was granted. */
   readonly #races = new Map<LeaseKey, {claims: number; epoch: number}>();
   #nextId = 1;
 
@@ -83,14 +83,14 @@ export class TunnelTable {
     return this.#byKey.get(`tcp:${port}`);
   }
 
-  /** @throws TunlError why the wish cannot be met. */
+  /** @throws TunlError the reason why the request is refused. */
   async bind(request: BindRequest): Promise<Tunnel> {
     return request.wish.kind === 'tls'
       ? await this.#bindName(request, request.wish)
       : await this.#bindPort(request, request.wish);
   }
 
-  /** The holder is gone or gave it up for good; the lease stays its owner's for the grace period. */
+  /** The holder is gone or gave it up; the lease stays with its owner for the grace period. */
   async release(tunnel: Tunnel): Promise<void> {
     if (this.#byKey.get(tunnel.key) !== tunnel) return;
     this.#byKey.delete(tunnel.key);
@@ -126,7 +126,7 @@ export class TunnelTable {
     throw new TunlError('BIND_REFUSED', {reason: 'No random name was free.'});
   }
 
-  /** Held over a link that lives: who would only like to have it starts a second tunnel beside the first. */
+  /** In use over a live link: an agent that would only prefer it starts a second tunnel beside the first. */
   #inUse(key: LeaseKey): boolean {
     return this.#byKey.get(key)?.session.link !== undefined;
   }
@@ -158,7 +158,7 @@ export class TunnelTable {
       if (tunnel !== undefined) return tunnel;
     }
     for (const port of ports.candidates(PORT_TRIES)) {
-      // A port of one's own that is still leased is not random: it would take another tunnel of the same owner over.
+      // A preferred port that is still leased is not random: it would take over another tunnel of the same owner.
       const tunnel = await this.#takePort(
         {...request, claimant: {...request.claimant, mustBeFree: true}},
         port,
@@ -168,10 +168,10 @@ export class TunnelTable {
     throw new TunlError('NO_FREE_PORT');
   }
 
-  /** `port` 0: any that the system gives. */
+  /** `port` 0: any port that the system gives. */
   async #takePort(request: BindRequest, port: number): Promise<Tunnel | undefined> {
     const {ports, leases, tcpPublicHost} = this.#options;
-    // Spares a listener that would be in vain.
+    // Avoids a listener that would be useless.
     const owner = port === 0 ? undefined : await leases.ownerOf(`tcp:${port}`);
     if (owner !== undefined && (owner !== request.principal.owner || request.claimant.mustBeFree))
       return undefined;
@@ -185,9 +185,9 @@ export class TunnelTable {
   }
 
   /**
-   * Undefined: somebody else has it.
+   * Undefined: another owner has it.
    *
-   * @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or that there are too many.
+   * @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or the error of a limit.
    */
   async #take(key: LeaseKey, request: BindRequest, side: PublicSide): Promise<Tunnel | undefined> {
     const race = this.#races.get(key) ?? {claims: 0, epoch: 0};
@@ -196,7 +196,7 @@ export class TunnelTable {
     try {
       const claim = await this.#options.leases.claim(key, request.principal.owner, request.claimant);
       if (!claim.ok) return this.#refused(key, claim);
-      // The store's answers may come in another order than that in which it has granted the claims.
+      // The store's answers may come in another order than that in which it granted the claims.
       if (claim.epoch < race.epoch) throw takenOver(key);
       race.epoch = claim.epoch;
       return this.#put(request, key, claim.epoch, side);
@@ -256,7 +256,7 @@ function offersOf({h2, http1 = true}: TlsBind): readonly string[] {
 const takenOver = (key: LeaseKey): TunlError =>
   new TunlError('TAKEN_OVER', {reason: `Another agent of the same owner took over ${key.slice(4)}.`});
 
-/** The form of the names that a relay gives by chance: asking for such a name again is always allowed. */
+/** The form of a relay's random names: such a name may always be requested again. */
 function isRandomLabel(label: string): boolean {
   return /^[a-z2-7]{26}$/.test(label);
 }

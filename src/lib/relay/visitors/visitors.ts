@@ -1,4 +1,4 @@
-// From a visitor's connection to a stream of the agent that holds its tunnel, and what is counted on the way.
+// Joins a visitor's connection with a stream of the agent that holds its tunnel, and counts visitors.
 
 import type {Socket} from 'node:net';
 import {resetSocket} from '../../bytes/reset.js';
@@ -16,7 +16,7 @@ import type {Part} from '../part.js';
 import type {Tunnel} from '../tunnels/tunnel-table.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
 
-/** New visitors of a session without a link wait for it, up to so many: the rest is reset. */
+/** New visitors of a session without a link wait for it, up to this number; the others are reset. */
 const MAX_WAITING = 256;
 
 export interface Visitor {
@@ -42,7 +42,7 @@ export interface VisitorsOptions {
   watch: Watch;
   /** True when this process has room for one more visitor. */
   hasRoom: (peer: Peer) => boolean;
-  /** How long a visitor may be silent before its TCP is asked for a sign of life, ms. */
+  /** After this much silence, ms, TCP keepalive probes a visitor. */
   keepAliveMs: number;
 }
 
@@ -81,13 +81,13 @@ export class Visitors implements Part {
     return this.#total;
   }
 
-  /** Visitors who are there may finish. */
+  /** Open visitors may finish. */
   async drain(until: number): Promise<void> {
     const leftMs = until - this.#clock.now();
     if (leftMs > 0 && this.#open > 0) await atMost(this.#clock, leftMs, this.#idle.next());
   }
 
-  /** Joins a visitor with a new stream of the tunnel's session, or resets it when that cannot be. */
+  /** Joins a visitor with a new stream of the tunnel's session, or resets it when that is impossible. */
   welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
     const {socket, raw, peer} = visitor;
     const reset = () => resetSocket(socket, raw);

@@ -22,7 +22,7 @@ export class WaitingRoom implements Part {
   #timer: Timer | undefined;
   #count = 0;
 
-  /** @param leases has those that agents of the last process held. */
+  /** @param leases has the leases of the previous process's agents. */
   constructor({leases, clock}: {leases: {readonly expected: Iterable<LeaseKey>}; clock: Clock}) {
     this.#leases = leases;
     this.#clock = clock;

@@ -28,7 +28,7 @@ export class WaitingVisitors {
     this.#options = options;
   }
 
-  /** Has no effect for a visitor whose bytes flow already. */
+  /** Has no effect for a visitor whose bytes already flow. */
   add(splice: Waiting['splice'], session: Waiting['session']): void {
     if (splice.hasBegun || splice.done) return;
     this.#all.add({splice, session, since: this.#options.clock.now()});
