@@ -55,7 +55,6 @@ export class Visitors implements Part {
   readonly #keepAlive: KeepAlive;
   #open = 0;
   #idleBytes = 0;
-  #total = 0;
   readonly #idle = new Moment();
 
   constructor({clock, load, unread, waiting, watch, hasRoom, keepAliveMs}: VisitorsOptions) {
@@ -75,10 +74,6 @@ export class Visitors implements Part {
   /** The memory of all visitors if they are idle. */
   get idleBytes(): number {
     return this.#idleBytes;
-  }
-
-  get total(): number {
-    return this.#total;
   }
 
   /** Open visitors may finish. */
@@ -101,7 +96,6 @@ export class Visitors implements Part {
     const alive = this.#keepAlive.add(raw);
     this.#open += 1;
     this.#idleBytes += IDLE_BYTES[visitor.via];
-    this.#total += 1;
     const splice: Splice = new Splice({
       stream,
       brokenCode: 'VISITOR_RESET',
