@@ -122,7 +122,8 @@ export class TunnelAgent implements TunnelHost {
         stream.sink.onReset('TOO_MUCH_UNREAD');
       };
       const watched = this.unread.add({stream, cut});
-      stream.onGone = () => this.unread.delete(watched);
+      const gone = () => this.unread.delete(watched);
+      stream.onGone = gone;
       options.onOpen?.(stream);
     };
     return await this.#agent.open(kind, about, {...options, onOpen});

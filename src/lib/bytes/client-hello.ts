@@ -40,10 +40,10 @@ export interface ClientHello {
   alpn: string[];
 }
 
-export type ClientHelloResult =
-  | {state: 'need-more'}
-  | ClientHello
-  | {state: 'refused'; reason: ClientHelloRefusal};
+/** What the first bytes turned out to be. */
+export type ClientHelloAnswer = ClientHello | {state: 'refused'; reason: ClientHelloRefusal};
+
+export type ClientHelloResult = {state: 'need-more'} | ClientHelloAnswer;
 
 const RECORD_HEADER = 5;
 const RECORD_HANDSHAKE = 22;
@@ -92,6 +92,11 @@ export class ClientHelloReader {
   /** All bytes so far, for the code that terminates TLS. */
   get bytes(): Buffer {
     return this.#raw.subarray(0, this.#length);
+  }
+
+  /** The number of bytes so far. */
+  get length(): number {
+    return this.#length;
   }
 
   /** Frees the buffer; the first chunk is not needed any more, either. */

@@ -6,6 +6,7 @@ import type {Block} from '../mux/blocks.js';
 import type {Stream, StreamSink} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
 import {outliveFailedWrites} from './failed-writes.js';
+import {letGo} from './let-go.js';
 import {readOn, stopReading} from './reading.js';
 
 /** Pieces from this size on are gathered until the turn ends and sent in one write; smaller ones are sent at once. */
@@ -96,6 +97,7 @@ export class Splice implements StreamSink {
     socket.on('end', this.#onSocketEnd);
     socket.on('error', this.#onSocketBroken);
     socket.on('close', this.#onSocketBroken);
+    socket.on('close', letGo);
     // Bytes that are read before the stream may take them would use memory here.
     this.#begun = this.#stream.mayBegin();
     if (!this.#begun) stopReading(socket);

@@ -91,11 +91,12 @@ export class OpenedStreams implements Part {
         stream.sink.onReset('TOO_MUCH_UNREAD');
       },
     });
-    stream.onGone = () => {
+    const gone = () => {
       unread.delete(watched);
       const left = (this.#open.get(session) ?? 1) - 1;
       if (left === 0) this.#open.delete(session);
       else this.#open.set(session, left);
     };
+    stream.onGone = gone;
   }
 }

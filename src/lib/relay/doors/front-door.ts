@@ -2,10 +2,8 @@
 
 import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
-import {ClientHelloReader, type ClientHelloResult} from '../../bytes/client-hello.js';
-import {giveBack} from '../../bytes/give-back.js';
+import type {ClientHelloAnswer} from '../../bytes/client-hello.js';
 import type {Clock} from '../../core/clock.js';
-import {countRead} from '../../core/collect.js';
 import type {Logger} from '../../core/logger.js';
 import {labelUnder} from '../../protocol/names.js';
 import type {CertificateSource} from '../certificates/certificates.js';
@@ -13,6 +11,7 @@ import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import type {Visitors} from '../visitors/visitors.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
 import {FairTurns} from './fair-turns.js';
+import {Hello} from './hello.js';
 import type {PendingConnection, PendingConnections} from './pending.js';
 import {terminateTls} from './terminate.js';
 
@@ -56,35 +55,12 @@ export class FrontDoor {
   accept = (raw: Socket): void => {
     const connection = this.#options.pending.admit(raw);
     if (connection === undefined) return;
-    const reader = new ClientHelloReader();
-    const read = () => {
-      for (let chunk = raw.read() as Buffer | null; chunk !== null; chunk = raw.read() as Buffer | null) {
-        countRead(chunk.length);
-        const isFirst = reader.bytes.length === 0;
-        const result = reader.push(chunk);
-        if (!isFirst) giveBack(chunk);
-        connection.holds(reader.bytes.length);
-        if (result.state === 'need-more') continue;
-        stop();
-        if (!connection.over) this.#lead({connection, head: reader.bytes}, result);
-        return;
-      }
-    };
-    const stop = () => {
-      connection.release = undefined;
-      raw.off('readable', read);
-      raw.off('end', leave);
-    };
-    const leave = () => raw.destroy();
-    connection.release = () => {
-      stop();
-      reader.release();
-    };
-    raw.on('readable', read);
-    raw.on('end', leave);
+    const hello = new Hello(connection);
+    // A function literal that is assigned to a property lives until a full collection (bytes/let-go.ts), so it is passed on.
+    hello.read((head, result) => this.#lead({connection, head}, result));
   };
 
-  #lead(arrival: Arrival, result: Exclude<ClientHelloResult, {state: 'need-more'}>): void {
+  #lead(arrival: Arrival, result: ClientHelloAnswer): void {
     const {connection} = arrival;
     const {raw, peer} = connection;
     const {domain, tunnels, log} = this.#options;

@@ -2,6 +2,7 @@
 // number, and the cost of each source.
 
 import type {Socket} from 'node:net';
+import {letGo} from '../../bytes/let-go.js';
 import {resetSocket} from '../../bytes/reset.js';
 import type {Clock, Timer} from '../../core/clock.js';
 import type {ListNode} from '../../core/linked-list.js';
@@ -48,6 +49,8 @@ const LOGINS = {burst: 20, perSecond: 0.5};
 const PROVEN_MS = 600_000;
 const PROVEN_SHARE = 0.1;
 const MOST_PROVEN = 16_384;
+
+const ignore = (): void => {};
 
 export interface PendingOptions {
   clock: Clock;
@@ -103,7 +106,7 @@ export class PendingConnections implements Part {
   admit(raw: Socket, helloMs = HELLO_MS): PendingConnection | undefined {
     const peer = peerOf(raw);
     if (peer === undefined || !this.mayTake(peer, 'hello')) {
-      raw.on('error', () => {});
+      raw.on('error', ignore);
       raw.resetAndDestroy();
       return undefined;
     }
@@ -111,7 +114,7 @@ export class PendingConnections implements Part {
     while (room.noneForConnections && this.endOne());
     if (room.noneForConnections) {
       room.refused(peer);
-      raw.on('error', () => {});
+      raw.on('error', ignore);
       raw.resetAndDestroy();
       return undefined;
     }
@@ -199,8 +202,8 @@ export class PendingConnection {
   bytes = 0;
   /** Its place among the connections of its source. */
   node: ListNode<PendingConnection> | undefined;
-  /** Frees the bytes of its ClientHello. Called at once when it ends, because `close` comes later. */
-  release: (() => void) | undefined;
+  /** Holds the bytes of its ClientHello. They are released at once when it ends, because `close` comes later. */
+  hello: {release(): void} | undefined;
   readonly #all: PendingConnections;
   readonly #since: number;
   /** Its deadline, ms after the accept. */
@@ -215,8 +218,9 @@ export class PendingConnection {
     this.#since = all.clock.now();
     this.#mostMs = helloMs;
     this.#timer = all.clock.after(helloMs, this.#onTime);
-    raw.on('error', () => {});
-    raw.once('close', this.#onClose);
+    raw.on('error', ignore);
+    raw.on('close', this.#onClose);
+    raw.on('close', letGo);
   }
 
   /** True when it has rights or is gone. */
@@ -281,11 +285,11 @@ export class PendingConnection {
   }
 
   /** Resets the connection. */
-  end = (): void => {
+  end(): void {
     if (this.#over) return;
     this.#leave(true);
     resetSocket(this.secure ?? this.raw, this.raw);
-  };
+  }
 
   readonly #onClose = (): void => this.#leave(true);
 
@@ -295,8 +299,8 @@ export class PendingConnection {
     this.#timer.cancel();
     this.raw.off('close', this.#onClose);
     this.#all.remove(this, vain && !this.#known);
-    this.release?.();
-    this.release = undefined;
+    this.hello?.release();
+    this.hello = undefined;
   }
 
   /** One timer is enough, because nearly all connections end before it fires. It is set again only when the deadline was moved. */

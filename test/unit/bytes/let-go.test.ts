@@ -1,0 +1,52 @@
+// A closed socket lets go of what its listeners refer to.
+
+import {once} from 'node:events';
+import {Socket} from 'node:net';
+import {getHeapSpaceStatistics, setFlagsFromString} from 'node:v8';
+import {runInNewContext} from 'node:vm';
+import {expect, test} from 'vitest';
+import {outliveFailedWrites} from '../../../src/lib/bytes/failed-writes.js';
+import {letGo} from '../../../src/lib/bytes/let-go.js';
+import {MiB} from '../../helpers/bytes.js';
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as (options: {type: 'minor' | 'major'}) => void;
+
+const oldBytes = () =>
+  getHeapSpaceStatistics().find(({space_name}) => space_name === 'old_space')?.space_used_size ?? 0;
+
+/** As many sockets as given, one after the other; each has 80 KB with it. */
+async function comeAndGo(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const socket = new Socket();
+    const kept = new Array(10_000).fill(i);
+    outliveFailedWrites(socket, () => void kept.length);
+    socket.on('data', () => void kept.length);
+    socket.on('close', letGo);
+    socket.destroy();
+    await once(socket, 'close');
+    if (i % 10 === 0) gc({type: 'minor'});
+  }
+}
+
+test('what the listeners of closed sockets refer to does not reach the old generation', async () => {
+  await comeAndGo(50);
+  gc({type: 'major'});
+  const before = oldBytes();
+  await comeAndGo(500);
+  expect(oldBytes() - before).toBeLessThan(5 * MiB);
+});
+
+test('a socket that was let go may be ended and destroyed once more', async () => {
+  const socket = new Socket();
+  outliveFailedWrites(socket, () => {});
+  socket.on('close', letGo);
+  socket.destroy();
+  await once(socket, 'close');
+  expect(socket.listenerCount('close')).toBe(0);
+  expect(() => {
+    socket.emit('error', new Error('late'));
+    socket.end('words');
+    socket.resetAndDestroy();
+  }).not.toThrow();
+});
