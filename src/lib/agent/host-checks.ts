@@ -1,5 +1,7 @@
 // Recognises answers with which dev servers refuse an unknown name, and explains each kind once.
 
+import type {Tap} from '../bytes/tap.js';
+
 interface Check {
   /** The program that refuses, and the setting that allows the name. */
   program: string;
@@ -40,8 +42,6 @@ const LOOK_BYTES = 16 * 1024;
 
 const ERROR_STATUS = Buffer.from('HTTP/1.1 40');
 
-export type Look = (buffer: Uint8Array, bytes: number) => void;
-
 export class HostChecks {
   readonly #tell: (message: string) => void;
   readonly #told = new Set<string>();
@@ -50,24 +50,26 @@ export class HostChecks {
     this.#tell = tell;
   }
 
-  /** For one connection: the result gets the upstream's bytes, chunk by chunk. Undefined when everything has been explained. */
-  begin(): Look | undefined {
+  /** For one connection. Undefined when everything has been explained. */
+  begin(): Tap | undefined {
     if (this.#told.size === CHECKS.length) return undefined;
     let head: Buffer | undefined;
     let over = false;
-    return (buffer, bytes) => {
+    const down = (piece: Uint8Array) => {
       if (over) return;
-      const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, Math.min(bytes, LOOK_BYTES));
+      const bytes = Math.min(piece.length, LOOK_BYTES);
+      const chunk = Buffer.from(piece.buffer, piece.byteOffset, bytes);
       if (head === undefined && chunk.compare(ERROR_STATUS, 0, 11, 0, Math.min(11, bytes)) !== 0) {
         over = true;
         return;
       }
-      // The next read overwrites the chunk.
+      // The next read overwrites the piece.
       head = head === undefined ? Buffer.from(chunk) : Buffer.concat([head, chunk]);
       const check = recognise(head.toString('latin1'));
       over = check !== undefined || head.length >= LOOK_BYTES;
       if (check !== undefined) this.#explain(check);
     };
+    return {up: () => {}, down, end: () => {}};
   }
 
   #explain({program, setting}: Check): void {

@@ -106,7 +106,7 @@ export class LocalTunnel implements Tunnel {
     this.#upstream = new UpstreamJoin(settings.upstream, {
       reads: new SocketReads(host.pool),
       unread: host.unread,
-      checks,
+      tap: checks && (() => checks.begin()),
       waitMs: settings.waitUpstreamMs,
     });
     this.#watch = watchUpstream(this.#upstream, settings);

@@ -1,13 +1,13 @@
 // Joins each visitor's stream with a separate connection to the upstream: dials, splices, resets when it breaks.
 
-import type {SocketRead, SocketReads} from '../bytes/socket-reads.js';
-import {Splice} from '../bytes/splice.js';
+import type {SocketReads} from '../bytes/socket-reads.js';
+import {Splice, type SpliceOptions} from '../bytes/splice.js';
+import {type Tap, TappedSplice} from '../bytes/tap.js';
 import type {UnreadLimit} from '../bytes/unread-limit.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
 import {KeepAlive} from '../net/keep-alive.js';
 import type {StreamCode} from '../protocol/wire.js';
-import type {HostChecks, Look} from './host-checks.js';
 import {LoopGuard} from './loop-guard.js';
 import {UpstreamWait} from './upstream-wait.js';
 import type {Upstream, UpstreamConnection} from './upstreams/upstream.js';
@@ -31,7 +31,8 @@ export interface UpstreamVisit {
 
 export interface UpstreamJoinOptions {
   reads: SocketReads;
-  checks?: HostChecks | undefined;
+  /** Asked for each visitor: undefined where nothing looks at the bytes. */
+  tap?: (() => Tap | undefined) | undefined;
   /** How long a visitor waits for an upstream that does not accept connections, ms. Default 0. */
   waitMs?: number;
   /** Bounds the bytes that visitors send and the upstream does not read. Default: only the streams' windows. */
@@ -40,7 +41,7 @@ export interface UpstreamJoinOptions {
 
 export class UpstreamJoin {
   readonly #reads: SocketReads;
-  readonly #checks: HostChecks | undefined;
+  readonly #tap: (() => Tap | undefined) | undefined;
   readonly #wait: UpstreamWait;
   readonly #unread: UnreadLimit | undefined;
   readonly #loops = new LoopGuard();
@@ -48,9 +49,9 @@ export class UpstreamJoin {
   /** Undefined until a starting program answers. */
   #upstream: Upstream | undefined;
 
-  constructor(upstream: Upstream | undefined, {reads, checks, waitMs = 0, unread}: UpstreamJoinOptions) {
+  constructor(upstream: Upstream | undefined, {reads, tap, waitMs = 0, unread}: UpstreamJoinOptions) {
     this.#reads = reads;
-    this.#checks = checks;
+    this.#tap = tap;
     this.#wait = new UpstreamWait(waitMs);
     this.#unread = unread;
     this.#upstream = upstream;
@@ -87,13 +88,12 @@ export class UpstreamJoin {
       onDone('UPSTREAM_REFUSED', LOOP);
       return;
     }
-    const look = this.#checks?.begin();
     const wait = this.#wait.begin();
     let stopDial = () => {};
     let connection: UpstreamConnection | undefined;
     let refusal: Error | undefined;
     let alive: ReturnType<KeepAlive['add']> | undefined;
-    const splice: Splice = new Splice({
+    const options: SpliceOptions = {
       stream,
       brokenCode: 'UPSTREAM_RESET',
       reset: () => connection?.reset(),
@@ -106,7 +106,9 @@ export class UpstreamJoin {
         stopDial();
         onDone(code, refusal);
       },
-    });
+    };
+    const tap = this.#tap?.();
+    const splice = tap === undefined ? new Splice(options) : new TappedSplice(options, tap);
     const watched = this.#unread?.add({stream, cut: () => splice.cut('TOO_MUCH_UNREAD')});
     const failed = (error: Error | undefined) => {
       if (mayPass(error) && !splice.ending && wait.again(dialOnce)) return;
@@ -128,12 +130,10 @@ export class UpstreamJoin {
       const {socket, reads} = dialled;
       alive = this.#keepAlive.add(socket);
       stream.accept();
-      if (look !== undefined && reads === 'events')
-        socket.on('data', (chunk: Buffer) => look(chunk, chunk.length));
       splice.join(socket, reads);
       onOpen();
     };
-    const reader = () => tapped(this.#reads.for(splice), look);
+    const reader = () => this.#reads.for(splice);
     const dialOnce = () => {
       const upstream = this.#upstream;
       if (upstream === undefined) return failed(undefined);
@@ -152,13 +152,4 @@ export class UpstreamJoin {
 /** An untrusted certificate does not become trusted later. */
 function mayPass(error: Error | undefined): boolean {
   return !(error instanceof TunlError) || error.retryable;
-}
-
-function tapped(read: SocketRead, look: Look | undefined): SocketRead {
-  if (look === undefined) return read;
-  const callback: SocketRead['callback'] = (bytes, buffer) => {
-    look(buffer, bytes);
-    return read.callback(bytes, buffer);
-  };
-  return {buffer: read.buffer, callback, release: read.release};
 }

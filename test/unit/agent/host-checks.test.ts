@@ -26,10 +26,10 @@ function told(text: string, size = text.length, connections = 1): string[] {
   const checks = new HostChecks((message) => messages.push(message));
   const buffer = Buffer.alloc(size);
   for (let n = 0; n < connections; n++) {
-    const look = checks.begin();
+    const tap = checks.begin();
     for (let at = 0; at < text.length; at += size) {
       const bytes = buffer.write(text.slice(at, at + size), 'latin1');
-      look?.(buffer, bytes);
+      tap?.down(buffer.subarray(0, bytes));
     }
   }
   return messages;

@@ -1,0 +1,83 @@
+// A look at the bytes of one splice, for whoever explains or shows them. A splice without one is another class and pays nothing.
+
+import type {Socket} from 'node:net';
+import type {Block} from '../mux/blocks.js';
+import {PAYLOAD_AT} from '../mux/stream.js';
+import {Splice, type SpliceOptions} from './splice.js';
+
+/**
+ * Sees each piece when it arrives, before it is passed on. It may not throw, wait, or keep a piece: the next read overwrites it.
+ * Bytes, their order and back-pressure are the same with it and without.
+ */
+export interface Tap {
+  /** From the stream to the socket. */
+  up(piece: Uint8Array): void;
+  /** From the socket to the stream. */
+  down(piece: Uint8Array): void;
+  /** Both directions have ended. Called once. */
+  end(): void;
+}
+
+export class TappedSplice extends Splice {
+  /** Undefined once it has thrown: what nobody understands still passes. */
+  #tap: Tap | undefined;
+  /** Pieces from before the socket was there are handed on, and have been seen. */
+  #joining = false;
+
+  constructor(options: SpliceOptions, tap: Tap) {
+    super({
+      ...options,
+      onDone: (code) => {
+        this.#ended();
+        options.onDone(code);
+      },
+    });
+    this.#tap = tap;
+  }
+
+  override join(socket: Socket, reads: 'events' | 'onread' = 'events'): void {
+    this.#joining = true;
+    super.join(socket, reads);
+    this.#joining = false;
+    // Before the splice's own listener, which passes the piece on. This one also hears what is read from a broken socket.
+    if (reads === 'events') socket.prependListener('data', (chunk: Buffer) => this.#down(chunk));
+  }
+
+  override read(chunk: Buffer): boolean {
+    this.#down(chunk);
+    return super.read(chunk);
+  }
+
+  override readBlock(block: Block, length: number): boolean {
+    this.#down(block.buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + length));
+    return super.readBlock(block, length);
+  }
+
+  override onData(piece: Buffer): void {
+    if (!this.#joining) this.#up(piece);
+    super.onData(piece);
+  }
+
+  #up(piece: Uint8Array): void {
+    try {
+      this.#tap?.up(piece);
+    } catch {
+      this.#tap = undefined;
+    }
+  }
+
+  #down(piece: Uint8Array): void {
+    try {
+      this.#tap?.down(piece);
+    } catch {
+      this.#tap = undefined;
+    }
+  }
+
+  #ended(): void {
+    try {
+      this.#tap?.end();
+    } catch {}
+    this.#tap = undefined;
+  }
+}
