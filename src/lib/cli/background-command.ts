@@ -1,17 +1,17 @@
-// A command that can run in the background: started there by --detach, and told about from there.
+// The base of commands that can run in the background: --detach starts them there, and they report their state from there.
 
 import {BaseCommand} from './base-command.js';
 import type {Detached, InBackground, UpEvent} from './detach.js';
 import {asEvent} from './failure.js';
 
 export abstract class BackgroundCommand extends BaseCommand {
-  /** There in the process that runs in the background. */
+  /** Set in the process that runs in the background. */
   protected background: InBackground | undefined;
 
   /**
    * Starts the command in the background and resolves when it is up there. Undefined: this process does the work itself.
    *
-   * @throws TunlError why it is not up
+   * @throws TunlError the reason why it is not up
    */
   protected async startDetached<T extends UpEvent>(
     wanted: boolean,

@@ -1,4 +1,4 @@
-// What a tunnel or a relay in the background answers on its control socket.
+// The answers of a tunnel or a relay in the background on its control socket.
 
 import {TunlError} from '../core/errors.js';
 import {oneLine} from '../core/one-line.js';
@@ -36,7 +36,7 @@ export class BackgroundState {
   #bytes = 0;
   #lastTrafficAt: string | undefined;
 
-  /** Checks from now on whether bytes move. Events only report the ends of connections, which may last for days. */
+  /** From now on checks whether bytes move. Events only report the ends of connections, which may last for days. */
   watch(traffic: () => Traffic): void {
     this.#traffic = traffic;
     setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
@@ -71,7 +71,7 @@ export class BackgroundState {
 
 /**
  * @param gone aborts when nobody waits for the answer any more
- * @throws TunlError why a tunnel cannot be added or removed
+ * @throws TunlError the reason why a tunnel cannot be added or removed
  */
 export async function answerControl(
   request: ControlRequest,
@@ -114,7 +114,7 @@ export function readAddress(answer: ControlAnswer | undefined): ListedAddress {
 
 const LINKS: readonly unknown[] = ['up', 'away', 'leaving', 'refused', 'closing'];
 
-/** Undefined for an answer of another version that does not fit. */
+/** Undefined for an invalid answer, or one of another version. */
 export function readStatus(answer: ControlAnswer | undefined): BackgroundStatus | undefined {
   const status = answer?.status;
   if (typeof status !== 'object' || status === null) return undefined;

@@ -5,7 +5,7 @@ import type {BackgroundTunnel} from '../launch/journal.js';
 import type {Listed} from '../launch/roster.js';
 import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './events.js';
 
-/** @param status what the process says about itself */
+/** @param status the status that the process reports */
 export function listedEvent({entry, life}: Listed, status?: BackgroundStatus): BackgroundTunnelEvent {
   const {id, address, command, pid, startedAt, expiresAt, tunnels} = entry;
   return {

@@ -81,7 +81,7 @@ function causeOf(exitCode: number): EndCause {
   return exitCode === EXIT.interrupted ? 'left' : 'failed';
 }
 
-/** The side of the command that runs in the background. */
+/** The part of a command that runs in the background. */
 export class InBackground {
   readonly id: string;
   readonly #roster = new Roster(stateDir());
@@ -145,7 +145,7 @@ export class InBackground {
     await sayFirst({event, more, facts} satisfies FirstWord);
   }
 
-  /** Why the process is about to end. Only the first reason counts; the log shows what follows from it. */
+  /** The process is about to end for this reason. Only the first reason counts; the log shows the consequences. */
   endsBecause(why: End['why'], more: {code?: string; message?: string} = {}): void {
     this.#end ??= {why, ...more};
   }

@@ -11,11 +11,11 @@ export interface ListeningEvent {
   domain: string;
   /** The address that it listens on; the port is the actual one. */
   address: {host: string; port: number};
-  /** Where plain HTTP is redirected to HTTPS, if asked for. */
+  /** The address that redirects plain HTTP to HTTPS, if there is one. */
   http?: {host: string; port: number};
   /** PEM file of the private CA; absent when certificates were given. */
   caFile?: string;
-  /** With --detach: what `tunl stop` and `tunl logs` take. */
+  /** With --detach: the argument for `tunl stop` and `tunl logs`. */
   id?: string;
 }
 
@@ -24,7 +24,7 @@ export interface StoppedEvent {
   type: 'stopped';
 }
 
-/** `tunl relay ca`: where the certificate of the private CA is. */
+/** `tunl relay ca`: the path of the private CA's certificate. */
 export interface CertificateEvent {
   type: 'certificate';
   caFile: string;
@@ -49,7 +49,7 @@ export interface BackgroundTunnelEvent {
   expiresAt?: string;
   /** Absent when the process does not answer. */
   status?: BackgroundStatus;
-  /** Why it ended, and when. */
+  /** The reason and the time of its end. */
   end?: BackgroundEnd;
 }
 
@@ -76,7 +76,7 @@ export interface ExtendedEvent {
   expiresAt: string;
 }
 
-/** `tunl add`: a command in the background has one more tunnel. */
+/** `tunl add`: a command in the background has a new tunnel. */
 export interface AddedEvent {
   type: 'added';
   id: string;
@@ -92,7 +92,7 @@ export interface RemovedEvent {
   type: 'removed';
   id: string;
   tunnel: string;
-  /** The address that it had. */
+  /** Its address until now. */
   address: string;
 }
 
@@ -104,7 +104,7 @@ export interface BackgroundEnd {
   why: 'stopped' | 'expired' | 'idle' | 'exited' | 'failed' | 'left' | 'unknown';
   /** ISO 8601; absent when it is unknown. */
   at?: string;
-  /** From its start to its end. */
+  /** The time from its start to its end. */
   durationMs?: number;
   /** The code of an error. */
   code?: ErrorCode;

@@ -20,7 +20,7 @@ export function report(error: unknown, flags: EarlyFlags, words: readonly string
   return event.exitCode;
 }
 
-/** The event that stands for anything thrown. */
+/** Turns anything thrown into an `error` event. */
 export function asEvent(error: unknown, words: readonly string[]): ErrorEvent {
   const known = toKnown(error);
   const clean = (text: string) => oneLine(withoutSecrets(text, words));
@@ -44,7 +44,7 @@ function toKnown(error: unknown): TunlError {
       cause: error,
     });
   }
-  // oclif's errors repeat what was typed, so their text is not used: the command line is invalid.
+  // oclif's errors repeat the words of the command line, so their text is not used.
   if (error instanceof CLIError) return new TunlError('USAGE', {cause: error});
   return toTunlError(error);
 }

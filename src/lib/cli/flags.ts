@@ -1,4 +1,4 @@
-// The flags of every command, and what is given of optional values.
+// The flags of every command, and a function that leaves out missing values.
 
 import {boolean} from '@oclif/core/flags';
 import {LOG_LEVELS} from '../core/logger.js';

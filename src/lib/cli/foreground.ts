@@ -1,5 +1,5 @@
-// Tells whether this process is in the terminal's foreground. After Ctrl+Z and `bg`, or with `&`, the shell is: then this
-// process must not draw over the prompt, and the kernel stops it when it reads the keyboard.
+// Tells whether this process is in the terminal's foreground. After Ctrl+Z and `bg`, or with `&`, it is not: then this
+// process must not draw over the shell's prompt, and the kernel stops it when it reads the keyboard.
 
 import {readFileSync} from 'node:fs';
 import {parseStat} from '../core/process-stat.js';

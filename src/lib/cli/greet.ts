@@ -13,7 +13,7 @@ export interface Audience {
   /** Writes a control sequence for the terminal; absent without a terminal. */
   order?: ((text: string) => unknown) | undefined;
   columns?: () => number | undefined;
-  /** Another process holds the tunnel; this one is about to end. */
+  /** This process is about to end, because another one holds the tunnel. */
   leaves?: boolean;
 }
 
@@ -51,14 +51,14 @@ export function actionsFor(readies: readonly Ready[]): Action[] {
   return readies.some(isPage) ? ['qr', 'open', 'copy'] : ['copy'];
 }
 
-/** A browser and a phone's camera have no use for another address. */
+/** A browser and a phone's camera can use only addresses of pages. */
 const isPage = ({address}: Ready) => address.startsWith('https://');
 
 const NO_PAGE = 'none of the addresses is for a browser';
 
 const ACTIONS: Readonly<Record<Action, (readies: readonly Ready[], audience: Audience) => Promise<void>>> = {
   async qr(readies, {tell, columns}) {
-    // Among several addresses only those of pages are of use; a single one is always shown.
+    // Among several addresses only those of pages are shown; a single one is always shown.
     const shown = readies.length > 1 ? readies.filter(isPage) : readies;
     for (const {address, tunnel} of shown) {
       if (readies.length > 1) tell({tone: 'plain', text: `${tunnel}  ${address}`});

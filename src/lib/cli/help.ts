@@ -3,7 +3,7 @@
 import {CommandHelp, Help} from '@oclif/core/help';
 
 class TunlCommandHelp extends CommandHelp {
-  /** The flags that every command has come last. */
+  /** The flags of every command come last. */
   protected override groupFlags(flags: Parameters<CommandHelp['groupFlags']>[0]) {
     const {flagGroups, mainFlags} = super.groupFlags(flags);
     const {output, ...own} = flagGroups;

@@ -6,10 +6,10 @@ import {onReaderGone} from './stdout.js';
 
 /** A tunnel or a relay. */
 export interface Closable {
-  /** Settles at the end; rejects after a failure. Absent where only `close` ends it. */
+  /** Settles at the end; rejects after a failure. Absent if only `close` ends it. */
   readonly closed?: Promise<void>;
   close(options: {drainTimeoutMs: number}): Promise<void>;
-  /** Ends it at once; `closed` settles when the other side knows. Absent where the end of the process is enough. */
+  /** Ends it at once; `closed` settles when the other side knows. Absent if the end of the process is enough. */
   destroy?(): void;
 }
 
@@ -65,7 +65,7 @@ export async function hold<T extends Closable>(options: HoldOptions<T>): Promise
     }),
   });
   let isUnread = false;
-  // The reader of the address has gone, so nothing has to be waited for.
+  // The reader of the address is gone, so there is nothing to wait for.
   using _reader = onReaderGone(() => {
     isUnread = true;
     options.onReaderGone?.();
@@ -78,7 +78,7 @@ export async function hold<T extends Closable>(options: HoldOptions<T>): Promise
     throw error;
   }
   keepMemoryFlat();
-  // It opened at the moment when the end was asked for. Visitors may have come already.
+  // It opened at the moment when the end was requested. Visitors may have come already.
   if (starting.signal.aborted) return await held.close({drainTimeoutMs: options.drainTimeoutMs});
   await Promise.race(held.closed ? [held.closed, asked] : [asked]);
   await stopping;

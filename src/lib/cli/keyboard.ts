@@ -1,4 +1,4 @@
-// Reads single keys while this process is in the terminal's foreground. Ctrl+Z gives the terminal back, `fg` takes it again.
+// Reads single keys while this process is in the terminal's foreground. Ctrl+Z restores the terminal, `fg` reads keys again.
 
 import {KeyboardMode} from '../launch/keyboard-mode.js';
 import {isForeground} from './foreground.js';
@@ -23,7 +23,7 @@ export class Keyboard implements Disposable {
   constructor(options: KeyboardOptions) {
     this.#options = options;
     process.stdin.on('data', this.#onData);
-    // The terminal has gone, so nobody types.
+    // The terminal is gone, so there are no more keys.
     process.stdin.on('error', () => {});
     process.stdin.pause();
     process.on('SIGTSTP', this.#stop);

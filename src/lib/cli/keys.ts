@@ -62,7 +62,7 @@ export class Keys implements Disposable {
     const action = actionsFor(readies).find((each) => KEYS[each].key === key.toLowerCase());
     if (action !== undefined) void perform(action, readies, this.#audience);
     else if (key === HELP) for (const text of this.#help()) this.#audience.tell({tone: 'plain', text});
-    // Enter prints an empty line, which people use to mark what they have read.
+    // Enter prints an empty line, with which people mark their place.
     else if (key === '\n' || key === '\r') this.#audience.tell({tone: 'plain', text: ''});
   }
 

@@ -32,7 +32,7 @@ export class Limits implements Disposable {
     this.#waitForVisitors();
   }
 
-  /** Sets the end to so long from now. Has no effect after the end. */
+  /** Sets the end to this time from now. Has no effect after the end. */
   extend(expiresMs: number): void {
     clearTimeout(this.#expiry);
     if (this.#onEnd === undefined) return;

@@ -1,4 +1,4 @@
-// The event of a relay that is up.
+// Makes the event of a relay that listens.
 
 import type {Relay} from '../relay/options.js';
 import type {ListeningEvent} from './events.js';

@@ -1,4 +1,4 @@
-// A diagnostic record as one line: `debug session: carrier lost streams=3`.
+// Formats a diagnostic record as one line: `debug session: carrier lost streams=3`.
 
 import type {LogRecord} from '../core/logger.js';
 import {oneLine} from '../core/one-line.js';

@@ -1,4 +1,4 @@
-// The entry of the command line: runs the command, catches errors that no command caught, and ends the process after its output.
+// The entry of the command line: runs the command, handles uncaught errors, and ends the process after its output.
 
 import {readFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
@@ -51,7 +51,7 @@ function guardProcess(words: readonly string[]): void {
   process.on('uncaughtException', onUncaught);
 }
 
-/** Handles help, and words that are no command. */
+/** Handles help and unknown commands. */
 async function runByOclif(words: readonly string[], root: string, development: boolean): Promise<void> {
   const {run} = await import('@oclif/core/run');
   // `tunl help expose` is `tunl expose --help`.

@@ -1,4 +1,4 @@
-// Next steps for people at a command line: those of the errors that name flags or commands. All others are as the library says.
+// Next steps at the command line, for errors whose step names flags or commands. For all others the library's step is used.
 
 import {ERRORS, type ErrorCode} from '../core/errors.js';
 
@@ -31,7 +31,7 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   UNEXPECTED: 'Report the problem with the output of `--log-level debug`.',
 };
 
-/** The next step as a command says it: an error that knows a better one than the table keeps it. */
+/** The next step for a command. An error with its own next step keeps it. */
 export function nextStep({code, next}: {code: ErrorCode; next: string}): string {
   return next === ERRORS[code].next ? (NEXT_STEPS[code] ?? next) : next;
 }

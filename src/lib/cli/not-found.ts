@@ -1,4 +1,4 @@
-// oclif's hook for a command that does not exist: says what may have been meant, and runs nothing.
+// oclif's hook for an unknown command: suggests a similar one, and runs nothing.
 
 import type {Hook} from '@oclif/core/hooks';
 import {unknownCommand} from './usage.js';

@@ -1,9 +1,9 @@
-// Passes the output of a started program on. A reader that has stopped must neither fill the memory nor block the program,
+// Passes on the output of a started program. A reader that has stopped must neither fill the memory nor block the program,
 // which serves visitors.
 
 import {bytes} from './format.js';
 
-/** More than a burst that a slow reader still works on. */
+/** More than a burst that a slow reader can still process. */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 
 /** @param reader the stream that `sink` writes to. */

@@ -1,5 +1,5 @@
-// Notices that nobody reads a pipe any more, without a write: after the address nothing may be written for hours, and Node
-// cannot poll the writing end. Linux shows which processes hold the other end; elsewhere only the next write tells.
+// Notices without a write that nobody reads a pipe any more: after the address nothing may be written for hours, and Node
+// cannot poll the writing end. Linux shows which processes hold the other end; on other systems only the next write shows it.
 
 import {fstatSync} from 'node:fs';
 import {readdir, readFile, readlink} from 'node:fs/promises';
@@ -14,13 +14,14 @@ const WRITE_ONLY = '1';
 export interface PipeReaderOptions {
   /** The descriptor of the writing end. */
   fd: number;
-  /** Called once, when a reader that was seen has gone and no other one is found. */
+  /** Called once, when a known reader is gone and no other one is found. */
   onGone: () => void;
 }
 
 /**
- * Looks for readers among the ancestors of this process and their children: a pipeline, a substitution or a parent program
- * has them there. A reader that was never seen (another user's process, one outside the container) cannot be missed.
+ * Looks for readers among the ancestors of this process and their children, where those of a pipeline, a substitution or a
+ * parent program are. A reader that it never found (a process of another user, or outside the container) does not count as
+ * gone.
  */
 export function watchPipeReader({fd, onGone}: PipeReaderOptions): Disposable {
   const pipe = pipeOf(fd);
@@ -44,7 +45,7 @@ export function watchPipeReader({fd, onGone}: PipeReaderOptions): Disposable {
   };
 }
 
-/** The pipe as /proc names it, or '' where there is none to watch. */
+/** The name of the pipe in /proc, or '' if there is nothing to watch. */
 function pipeOf(fd: number): string {
   try {
     const stat = fstatSync(fd);

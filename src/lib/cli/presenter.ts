@@ -16,7 +16,7 @@ import {type Line, result} from './wording.js';
 export interface PresenterOptions {
   json: boolean;
   quiet: boolean;
-  /** Lines only, even on a terminal that could show more. */
+  /** Only lines, even on a terminal that could show more. */
   plain?: boolean | undefined;
   logLevel?: LogLevel | undefined;
 }
@@ -61,7 +61,7 @@ export class Presenter {
     this.#level = LOG_LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
   }
 
-  /** What is known from the events so far. */
+  /** The state after the events so far. */
   get state(): TunnelState {
     return this.#state;
   }
@@ -106,7 +106,7 @@ export class Presenter {
     if (LOG_LEVELS.indexOf(record.level) <= this.#level) this.#renderer.log(logLine(record));
   };
 
-  /** Tells on stderr why the command ends although nobody asked for it. */
+  /** Says on stderr why the command ends without a request. */
   readonly readerGone = (): void => {
     this.#renderer.tell({tone: 'plain', text: 'stdout was closed by its reader: closing'});
   };
@@ -123,7 +123,7 @@ export class Presenter {
   }
 }
 
-/** The presenter for this process. The renderer for terminals is loaded only where there is one. */
+/** The presenter for this process. The renderer for terminals is loaded only on a terminal. */
 export async function createPresenter(
   options: PresenterOptions,
   around: Surroundings = {env: process.env, stderrIsTTY: process.stderr.isTTY === true},

@@ -1,5 +1,5 @@
 // Runs a correctly spelled command directly from the manifest. oclif's own start looks for plugins, themes, shells and hooks
-// that tunl does not have, and takes as long as the start of Node. It only runs for help and mistakes.
+// that tunl does not have, and takes as long as the start of Node. It is used only for help and errors.
 
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';

@@ -1,4 +1,4 @@
-// Lines of a growing log, as they come, over the files in which `BoundedLog` keeps it.
+// Reads the lines of a growing log, across the two files of `BoundedLog`.
 
 import {type FileHandle, open, readFile} from 'node:fs/promises';
 import {StringDecoder} from 'node:string_decoder';
@@ -27,7 +27,8 @@ export async function* readLog(
     const {bytesRead} = await file.read(buffer, 0, CHUNK_BYTES, position);
     const now = await olderLog(path);
     if (now.generation !== generation) {
-      // What was just read may be of the new file. The rest of the old one has been put aside, if not already dropped.
+      // The bytes just read may belong to the new file. The rest of the old one is in the older file, unless that was
+      // replaced already.
       const isNext = now.generation === generation + 1;
       const rest = now.path === undefined ? undefined : await readFile(now.path).catch(() => undefined);
       if (!isNext || rest === undefined) yield* lines.gap(GAP);
@@ -40,7 +41,7 @@ export async function* readLog(
     yield* lines.read(buffer.subarray(0, bytesRead));
     if (bytesRead > 0) continue;
     const isEmptied = (await file.stat()).size < position;
-    // Emptied, and its copy is still not there: the writer died in between, or somebody else emptied it.
+    // The log was emptied, and its copy is still missing: the writer died in between, or another program emptied it.
     if (isEmptied && wasEmptied) position = 0;
     wasEmptied = isEmptied;
     // Read once more after the end: the last lines may have come between the two reads.
@@ -60,7 +61,7 @@ async function openLog(path: string): Promise<FileHandle> {
   });
 }
 
-/** Bytes as lines; the last one is held back until its end has come. */
+/** Splits bytes into lines; the last one is held back until its end has come. */
 class Lines {
   #decoder = new StringDecoder('utf8');
   #partial = '';

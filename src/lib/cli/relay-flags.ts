@@ -8,7 +8,7 @@ import {flagsOf, optionsOf, type ValuesOf} from './setting-flags.js';
 /** Settings of the command itself. */
 const COMMAND_SETTINGS = {
   drainTimeoutMs: setting(time(), {
-    // Visitors of a whole relay deserve more time than those of one tunnel.
+    // Visitors of a whole relay need more time than those of one tunnel.
     default: 30_000,
     flag: 'drain-timeout',
     help: 'Time for open connections to finish at the end.',
@@ -30,7 +30,7 @@ export function relayOptions(flags: ValuesOf<typeof ALL>): RelayOptions {
   return optionsOf(RELAY_SETTINGS, flags);
 }
 
-/** What the command itself needs of them. */
+/** The settings for the command itself. */
 export function relayCommandSettings(flags: ValuesOf<typeof COMMAND_SETTINGS>) {
   return settle(COMMAND_SETTINGS, optionsOf(COMMAND_SETTINGS, flags));
 }

@@ -1,4 +1,4 @@
-// Flags from a table of settings, and settings of the library from parsed flags.
+// Makes flags from a table of settings, and settings of the library from parsed flags.
 
 import type {Interfaces} from '@oclif/core';
 import {boolean, custom} from '@oclif/core/flags';
@@ -30,7 +30,7 @@ export type FlagsOf<T extends Table> = {[K in keyof T as FlagName<T[K]>]: FlagOf
 
 type ParsedOf<F> = F extends Interfaces.Flag<infer T> ? T : never;
 
-/** What oclif makes of them. */
+/** The values that oclif parses. */
 export type ValuesOf<T extends Table> = {[K in keyof FlagsOf<T>]: ParsedOf<FlagsOf<T>[K]>};
 
 /** In the order of the table. */
@@ -41,7 +41,7 @@ export function flagsOf<T extends Table>(table: T): FlagsOf<T> {
   return Object.fromEntries(flags) as FlagsOf<T>;
 }
 
-/** One of a table, where a command has other words for it. */
+/** A flag of a table whose help differs in a command. */
 export function flagOf<K extends Kind<unknown>>(setting: Setting<unknown> & {readonly kind: K}): FlagOf<K> {
   return makeFlag(setting) as FlagOf<K>;
 }
@@ -71,9 +71,7 @@ function readFlag<T>(name: string, parse: () => T): T {
   }
 }
 
-/**
- * The settings that were given. A switch that was not is left out: it says nothing, and another source may.
- */
+/** The given settings. A switch that is not given is left out, so that another source can set it. */
 export function optionsOf<T extends Table>(table: T, flags: Partial<ValuesOf<T>>): OptionsOf<T> {
   const values: Readonly<Record<string, unknown>> = flags;
   const given = Object.entries(table).flatMap(([name, {flag, kind}]) => {

@@ -1,4 +1,5 @@
-// SIGINT, SIGTERM, SIGHUP: the first signal asks to end, the second one ends the process at once. A daemon reads its files again on SIGHUP.
+// SIGINT, SIGTERM, SIGHUP: the first signal requests the end, the second one ends the process at once. A relay reads its
+// files again on SIGHUP.
 
 import type {EventEmitter} from 'node:events';
 import {closeSync, openSync} from 'node:fs';
@@ -18,7 +19,7 @@ export interface SignalOptions {
   onStop: () => void;
   /** Called just before the process ends. It has 200 ms, and a third signal does not wait for it. */
   onLeave: () => Promise<void> | undefined;
-  /** SIGHUP for a daemon. Without this callback the signal asks to end, because the terminal was closed. */
+  /** SIGHUP for a daemon. Without this callback the signal requests the end, because the terminal was closed. */
   onReload?: () => void;
   /** True when this process belongs to a terminal. */
   hasTerminal?: () => boolean;

@@ -14,7 +14,7 @@ export function spoken(event: CliEvent, before: TunnelState): string[] {
     : own;
 }
 
-/** Undefined for events whose written lines can be read out as they are. */
+/** Undefined for events whose plain lines can be read aloud unchanged. */
 function inSentences(event: CliEvent, before: TunnelState): string[] | undefined {
   switch (event.type) {
     case 'connection':

@@ -1,10 +1,10 @@
-// stderr of a process in the background is its log: it begins anew when it is full.
+// Bounds the log of a process in the background, which is its stderr: a full log starts a new file.
 
 import {BoundedLog} from '../launch/bounded-log.js';
 
 const STDERR = 2;
 
-/** For the rest of the process: whoever writes to stderr, a line or a program's flood, finds room or makes it. */
+/** For the rest of the process: each write to stderr, also a program's flood, makes room first. */
 export function boundStderr(path: string): void {
   const log = new BoundedLog(path, STDERR);
   const {stderr} = process;

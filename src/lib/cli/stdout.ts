@@ -1,4 +1,4 @@
-// The only file that writes to stdout, and only whole lines. When the reader has gone, that is an end and no error.
+// The only file that writes to stdout, and only whole lines. A reader that is gone is an end, not an error.
 
 import {once} from 'node:events';
 import {closeSync} from 'node:fs';
@@ -40,8 +40,8 @@ export function onReaderGone(fn: () => void): Disposable {
 }
 
 /**
- * Joins stdin and stdout with a connection. Each direction ends by itself, and the other one continues.
- * Resolves when both have ended. @throws the error that broke the connection
+ * Joins stdin and stdout with a connection. Each direction ends separately, and the other one continues. Resolves when both
+ * have ended. @throws the error that broke the connection
  */
 export async function joinStdio(peer: Duplex): Promise<void> {
   const inward = pipeline(process.stdin, peer);
@@ -51,7 +51,7 @@ export async function joinStdio(peer: Duplex): Promise<void> {
       if (!process.stdout.write(chunk)) await Promise.race([once(process.stdout, 'drain'), readerHasGone()]);
     }
     await flush();
-    // Node never closes stdout, and its reader waits for the end.
+    // Node never closes stdout, but its reader waits for the end.
     closeSync(1);
     gone = true;
   })();
@@ -94,7 +94,7 @@ export function guardPipes(): void {
     readerGone();
   });
   process.stderr.on('error', () => {
-    // Nobody reads stderr, so its error can be told to nobody.
+    // Nobody reads stderr, so its error cannot be reported.
   });
 }
 

@@ -20,7 +20,7 @@ export const targetArgs = {
 export interface NamedTarget {
   /** The tunnel's name in the output of this command. */
   name: string;
-  /** The name that the relay is asked for. */
+  /** The name to request from the relay. */
   subdomain: string | undefined;
   /** The target without name and suffix. */
   target: string;
@@ -69,7 +69,7 @@ export function readTargets(
   });
 }
 
-/** Tells when a name is reserved by relays: the tunnel has the name, but its address has a random one. */
+/** Reports a name that relays reserve: the tunnel has that name, but its address has a random one. */
 export function noteReserved(targets: readonly NamedTarget[], tell: (line: Line) => void): void {
   for (const {name, subdomain} of targets) {
     if (subdomain === undefined && isReservedName(name))
@@ -83,7 +83,7 @@ export interface TargetFlags {
   'local-host'?: string | undefined;
 }
 
-/** @throws TunlError what is wrong with the target */
+/** @throws TunlError the error in the target */
 export function openingOf({name, subdomain, target, tcp}: NamedTarget, flags: TargetFlags): Opening {
   // --local-host applies to bare ports only.
   const host = /^\+?\d+$/.test(target.trim()) ? flags['local-host'] : undefined;
@@ -103,7 +103,7 @@ export function openingOf({name, subdomain, target, tcp}: NamedTarget, flags: Ta
   };
 }
 
-/** The targets of `tunl expose`. @throws TunlError USAGE, or what is wrong with a target */
+/** The targets of `tunl expose`. @throws TunlError USAGE, or the error in a target */
 export function openingsOf(
   words: readonly string[],
   flags: TargetFlags & {tcp: boolean; subdomain: string | undefined; tell: (line: Line) => void},

@@ -15,7 +15,7 @@ export class Throttle {
     this.#clock = clock;
   }
 
-  /** Tells whether one more line may be shown, and how many were left out since the last one. */
+  /** Whether one more line may be shown, and how many were left out since the last one. */
   admit(): {shown: boolean; hidden: number} {
     const now = this.#clock.now();
     if (now - this.#second >= 1000) {

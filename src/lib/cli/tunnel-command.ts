@@ -32,14 +32,14 @@ export abstract class TunnelCommand extends BackgroundCommand {
     for (const ready of detached.ups) presenter.event(ready);
     for (const text of detached.facts) presenter.tell({tone: 'plain', text});
     await greet(readiesOf(presenter.state), flags, {...audienceOf(presenter), leaves: true});
-    // A script that takes an event for each target gets no other.
+    // A script that reads one event for each target gets no other.
     if (flags.json) return;
     const waits = (flags['wait-upstream'] ?? 0) > 0;
     for (const {name, upstream} of openings)
       await warnOfSilence(upstream, presenter, {waits, ...(openings.length > 1 && {tunnel: name})});
   }
 
-  /** The same with a program: shows its login data, and its exit code becomes the command's. */
+  /** The same with a program: shows its login data, and its exit code becomes that of the command. */
   protected async holdProgram(
     program: Program,
     flags: TunnelFlags,
@@ -57,7 +57,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
           forward: {...forward, ...(options.tcp !== undefined && {unencrypted: options.tcp})},
           launch: {
             onNotice: (text) => presenter.tell({tone: 'warning', text}),
-            // The output of a program that tunl has chosen only matters when something is wrong.
+            // The output of a program that tunl has chosen matters only when something is wrong.
             onOutput: (text) => presenter.log({level: 'info', scope: program.name, message: text.trimEnd()}),
             ...given(options.launch ?? {}),
           },

@@ -16,7 +16,7 @@ import {flagOf, flagsOf, optionsOf, type ValuesOf} from './setting-flags.js';
 const LIFE = 'life';
 const COMMAND = 'command';
 
-/** When the command ends its tunnel: the library leaves that to its caller. */
+/** When the command ends its tunnel: in the library the caller decides that. */
 const LIFE_SETTINGS = {
   expiresMs: setting(time({minMs: 1}), {flag: 'expires', help: 'End after this time.', group: LIFE}),
   idleTimeoutMs: setting(time({minMs: 1}), {
@@ -25,7 +25,7 @@ const LIFE_SETTINGS = {
     group: LIFE,
   }),
   drainTimeoutMs: setting(time(), {
-    // Long enough for a page or a request, and short enough for a person who waits at the terminal.
+    // Long enough for a page or a request, and short enough for a user who waits at the terminal.
     default: 5_000,
     flag: 'drain-timeout',
     help: 'Time for connections to finish after Ctrl+C.',
@@ -45,7 +45,7 @@ export const relayFlags = flagsOf(LINK_SETTINGS);
 const upstreamFlags = flagsOf(UPSTREAM_TLS_SETTINGS);
 export const upstreamFlagNames = Object.keys(upstreamFlags) as (keyof typeof upstreamFlags)[];
 
-/** For every address that is shown. */
+/** For all commands that show an address. */
 export const copyFlag = {
   copy: boolean({summary: 'Copy the address to the clipboard.', helpGroup: 'output'}),
   'no-keys': boolean({summary: 'Read no keys: no q, o, c, ?.', helpGroup: 'output'}),
@@ -66,7 +66,7 @@ export const exposeFlags = {
   ...showFlags,
 };
 
-/** Of a command whose tunnel has a port anyhow. */
+/** For commands whose tunnel always has a port. */
 export const remotePortFlag = {
   'remote-port': flagOf({
     ...ENDS_SETTINGS.remotePort,
@@ -74,10 +74,10 @@ export const remotePortFlag = {
   }),
 };
 
-/** A timer of Node runs for 24 days at most; a week stays well below that. */
+/** A timer of Node runs for at most 24 days; a week is well below that. */
 const readyTime = time({minMs: 1, maxMs: 7 * 86_400_000});
 
-/** For commands that know their program. */
+/** For commands with a known program. */
 const PROGRAM_SETTINGS = {
   bin: setting(file, {flag: 'bin', help: 'This program instead of the one in PATH.'}),
   readyTimeoutMs: setting(readyTime, {flag: 'ready-timeout', help: 'Time until the program answers.'}),
@@ -120,12 +120,12 @@ export function forwardOptions(flags: TunnelFlags): ForwardOptions {
   };
 }
 
-/** What the command itself needs of them. */
+/** The settings for the command itself. */
 export function lifeSettings(flags: LifeValues) {
   return settle(LIFE_SETTINGS, optionsOf(LIFE_SETTINGS, flags));
 }
 
-/** The same for a program that the command knows. */
+/** The settings for a known program. */
 export function launchOptions(flags: ValuesOf<typeof PROGRAM_SETTINGS>) {
   return optionsOf(PROGRAM_SETTINGS, flags);
 }

@@ -15,7 +15,7 @@ export type Member = Closable &
     readonly login?: readonly LoginFact[];
   };
 
-/** A tunnel that can be opened. */
+/** A tunnel to open. */
 export interface Opening {
   /** The tunnel's name in the output of the command, and for `tunl remove`. */
   readonly name: string;
@@ -68,7 +68,10 @@ export class TunnelGroup implements Closable {
     this.closed.catch(() => {});
   }
 
-  /** Opens the tunnels in this order. When one fails, the ones before it are closed. @throws TunlError why it failed */
+  /**
+   * Opens the tunnels in this order. When one fails, the ones before it are closed. @throws TunlError the reason of the
+   * failure
+   */
   async begin(openings: readonly Opening[], {signal, ...options}: ForwardOptions): Promise<void> {
     const isAlone = openings.length === 1;
     try {
@@ -86,7 +89,7 @@ export class TunnelGroup implements Closable {
    * Opens one more tunnel. Visitors of the others notice nothing.
    *
    * @param options `signal` cancels the opening; it does not end an open tunnel.
-   * @throws TunlError BACKGROUND_NAME_USED, BACKGROUND_UNKNOWN (the command is about to end), or why the tunnel failed
+   * @throws TunlError BACKGROUND_NAME_USED, BACKGROUND_UNKNOWN (the command is about to end), or the reason of the failure
    */
   async add(opening: Opening, {signal, ...options}: ForwardOptions): Promise<ListedAddress> {
     if (this.#closing !== undefined || this.#entries.size === 0) throw aboutToEnd();
@@ -139,7 +142,7 @@ export class TunnelGroup implements Closable {
     return undefined;
   }
 
-  /** The bytes of all visitors so far, including those of tunnels that have ended. */
+  /** The bytes of all visitors so far, also of tunnels that have ended. */
   get traffic(): {bytesIn: number; bytesOut: number} {
     const sum = {bytesIn: this.#bytesIn, bytesOut: this.#bytesOut};
     for (const {member} of this.#entries.values()) {

@@ -22,7 +22,10 @@ export interface RunOptions {
   sharesTerminal: boolean;
 }
 
-/** Resolves when all tunnels have ended. @throws TunlError why one cannot be opened, or the error of the first that failed */
+/**
+ * Resolves when all tunnels have ended. @throws TunlError the reason why one cannot be opened, or the error of the first that
+ * failed
+ */
 export async function runTunnels(options: RunOptions): Promise<void> {
   const {flags, presenter, background} = options;
   const {expiresMs, idleTimeoutMs, drainTimeoutMs} = lifeSettings(flags);
@@ -72,7 +75,7 @@ function forwardOf({flags, presenter}: RunOptions, drainTimeoutMs: number) {
   return {...forwardOptions(flags), ...reportsFor(presenter), drainTimeoutMs, log: presenter.log};
 }
 
-/** How much is reported about the upstream: as much as is shown. */
+/** How much is reported about the upstream: only what the output shows. */
 function reportsFor({
   isLive,
   isSilent,
@@ -91,7 +94,7 @@ function withLife(event: TunnelEvent & Ready, limits: Limits, background: InBack
   };
 }
 
-/** Keeps the block up to date and handles keys where there is a keyboard. */
+/** Keeps the block current, and handles keys if there is a keyboard. */
 async function attend(
   group: TunnelGroup,
   {flags, presenter, sharesTerminal}: RunOptions,
@@ -126,14 +129,14 @@ function controlOf(
     extend: (ms) => limits.extend(ms),
     traffic: () => group.traffic,
     add: async (target, gone) => {
-      // --subdomain and --remote-port belong to the first tunnel.
+      // --subdomain and --remote-port apply to the first tunnel.
       const {subdomain: _, remotePort: __, ...shared} = forwarded;
       const all = {...target, tcp: target.tcp || flags.tcp === true};
       return await group.add(openingOf(all, flags), {...shared, signal: gone});
     },
     remove: async (name, within = drainTimeoutMs) => {
       const removed = await group.remove(name, {drainTimeoutMs: within});
-      // The log must say which one: events of the first tunnel may have no name.
+      // The log must name the tunnel, because events of the first tunnel may have no name.
       presenter.tell({tone: 'plain', text: `${name} is removed`});
       return removed;
     },

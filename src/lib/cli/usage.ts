@@ -9,7 +9,7 @@ export interface Declared {
   /** `expose` */
   name: string;
   flags: readonly string[];
-  /** The flags that take no value. */
+  /** The flags without a value. */
   switches: readonly string[];
   /** Names of positional arguments, in upper case. */
   args: readonly string[];
@@ -42,8 +42,8 @@ function hintFor(flag: string, {name, flags}: Declared): string | undefined {
 }
 
 /**
- * The TunlError for a value that was thrown while parsing, or undefined when it is no parse error.
- * oclif does not export its classes of parse errors, so their fields tell them apart.
+ * Turns an error of parsing into a TunlError; undefined when it is another error. oclif does not export its classes of parse
+ * errors, so their fields identify them.
  */
 export function usageError(error: unknown, declared: Declared): TunlError | undefined {
   // An error of tunl itself stays as it is.
@@ -66,7 +66,7 @@ export function usageError(error: unknown, declared: Declared): TunlError | unde
   return new TunlError('USAGE', {reason, next: help, cause: error});
 }
 
-/** `--tcp=yes`: oclif would take `yes` for an argument and blame that. */
+/** `--tcp=yes`: oclif would treat `yes` as an argument and report that. */
 export function valueForSwitch(words: readonly string[], declared: Declared): TunlError | undefined {
   const end = words.indexOf('--');
   for (const word of end < 0 ? words : words.slice(0, end)) {

@@ -1,9 +1,9 @@
-// Warns a person who mistyped the port of a tunnel in the background: the process there writes to its log only.
+// Warns a user who mistyped the port of a tunnel in the background: the process there writes only to its log.
 
 import type {UpstreamTarget} from '../agent/upstreams/target.js';
 import type {Presenter} from './presenter.js';
 
-/** @param upstream undefined: it is served by a program, which has answered */
+/** @param upstream undefined: a program serves it, and has answered */
 export async function warnOfSilence(
   upstream: UpstreamTarget | undefined,
   presenter: Presenter,

@@ -36,7 +36,7 @@ export function result(event: CliEvent): string | undefined {
 }
 
 /**
- * The lines for `event`. None for errors: they are reported in one place, when the command ends.
+ * The lines for `event`. None for errors: they are reported once, when the command ends.
  *
  * @param before the state that this event changes
  */
@@ -46,13 +46,13 @@ export function sentences(event: CliEvent, before: TunnelState): Line[] {
   return lines.map(({tone, text}) => ({tone, text: `${event.tunnel}: ${text}`}));
 }
 
-/** Their lines name the tunnel. */
+/** Events whose lines name the tunnel. */
 const NAMES_ITSELF: ReadonlySet<CliEvent['type']> = new Set(['ready', 'added', 'removed']);
 
 function about(event: CliEvent, before: TunnelState): Line[] {
   switch (event.type) {
     case 'ready':
-      // What holds for all of several is said once.
+      // Facts about all tunnels are printed once.
       return before.wasUp && event.tunnel !== undefined
         ? [{tone: 'faint', text: `Visitors of ${event.tunnel} reach ${event.upstream}.`}]
         : ready(event);
@@ -120,12 +120,12 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'log':
       return [];
     case 'error':
-      // Of one of several: the others go on.
+      // An error of one of several tunnels: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];
   }
 }
 
-/** Of several tunnels. A single one is the line itself. */
+/** Rows for several tunnels. A single one is the line itself. */
 function tunnelRows({tunnels = []}: BackgroundTunnelEvent): Line[] {
   if (tunnels.length < 2) return [];
   const names = Math.max(...tunnels.map(({tunnel}) => tunnel.length));
@@ -197,7 +197,7 @@ function reconnecting(event: ReconnectingEvent, before: TunnelState): Line[] {
     const text = `the relay does not give the address back yet (${reason}), trying again`;
     return [{tone: 'warning', text}];
   }
-  // Any other reason than a broken link may need a person.
+  // Any other reason than a broken link may need the user.
   const why = event.code === 'RELAY_LOST' ? '' : ` (${reason})`;
   const kept =
     event.connections === 0
@@ -206,7 +206,7 @@ function reconnecting(event: ReconnectingEvent, before: TunnelState): Line[] {
   return [{tone: 'warning', text: `link lost${why}, ${kept}`}];
 }
 
-/** A sentence in the form of a part of another one. */
+/** Makes a sentence usable as a part of another one. */
 function inside(text: string): string {
   return text.replace(/\.$/, '').replace(/^(The|It|A) /, (word) => word.toLowerCase());
 }

@@ -11,7 +11,7 @@ export interface BlockScreen {
 
 export interface Row {
   text: string;
-  /** Adds colours, which take no cells. */
+  /** Adds colours, which need no cells. */
   paint?: (text: string) => string;
   /** True: a text that is too long for the window continues in the next row. False: it is cut. */
   wraps?: boolean;
@@ -70,7 +70,7 @@ export class StickyBlock {
     else if (text !== '') this.#screen.write(text);
   }
 
-  /** Takes the block off the screen until rows are shown again: a line that another stream writes here can follow. */
+  /** Removes the block until rows are shown again, so that another stream can write a line here. */
   lift(): void {
     this.#drawNoLater();
     this.#shown = '';
@@ -92,7 +92,10 @@ export class StickyBlock {
     this.append('');
   }
 
-  /** Not called from the timer directly: after a stop the timer fires before the signal that tells of it, and the screen has changed. */
+  /**
+   * Called from a later turn than the timer: after a stop the timer fires before the signal that reports the stop, and the
+   * screen has changed.
+   */
   #drawAfter(ms: number): void {
     this.#drawNoLater();
     this.#timer = setTimeout(() => {
@@ -117,7 +120,7 @@ export class StickyBlock {
 
   /**
    * The rows to draw, none wider than the window, so that their number stays the same when the window grows unnoticed.
-   * Without room for all, the last row is left out first, because it matters least; then the first one.
+   * Without room for all, the last row, which matters least, is left out first; then the first one.
    */
   #fitting(): Row[] {
     const rows = this.#rows.map((row) => {
@@ -144,7 +147,7 @@ export class StickyBlock {
   }
 }
 
-/** Addresses only: a character is a cell. */
+/** Only for addresses, where each character is one cell. */
 function chunks(text: string, width: number): string[] {
   return Array.from({length: Math.ceil(text.length / width)}, (_, n) =>
     text.slice(n * width, (n + 1) * width),

@@ -13,11 +13,11 @@ export class JsonRenderer implements Renderer {
   }
 
   begin(): void {
-    // A program waits for `ready` instead.
+    // Programs wait for `ready`.
   }
 
   settle(): void {
-    // Nothing moves here.
+    // There is nothing to settle.
   }
 
   event(event: CliEvent): void {
@@ -27,7 +27,7 @@ export class JsonRenderer implements Renderer {
   }
 
   tell(): void {
-    // Programs are told by events.
+    // Programs get events.
   }
 
   output(text: string): void {
@@ -39,6 +39,6 @@ export class JsonRenderer implements Renderer {
   }
 
   end(): void {
-    // Nothing was changed.
+    // There is nothing to restore.
   }
 }

@@ -1,5 +1,5 @@
-// The renderer for a person at a terminal: first a spinner, then lines with glyphs and colours above a block that stays. chalk
-// and ora are loaded when the first line or a long wait needs them, because the address must not wait for them.
+// The renderer for a person at a terminal: first a spinner, then lines with glyphs and colours above a block at the bottom.
+// chalk and ora are loaded when the first line or a long wait needs them, because the address must not wait for them.
 
 import type {ChalkInstance} from 'chalk';
 import type {Ora} from 'ora';
@@ -22,7 +22,7 @@ const TICK_MS = 1_000;
 
 const GLYPHS: Readonly<Record<Tone, string>> = {good: '✔ ', warning: '⚠ ', bad: '✗ ', plain: '', faint: ''};
 
-/** Events whose lines get a time of day. Other lines tell a state. */
+/** Events whose lines get a time of day. Other lines show a state. */
 const TIMED: ReadonlySet<CliEvent['type']> = new Set([
   'connection',
   'upstream',

@@ -25,11 +25,11 @@ export class PlainRenderer implements Renderer {
   }
 
   begin(): void {
-    // The next lines tell enough.
+    // The next lines are enough.
   }
 
   settle(): void {
-    // Nothing moves here.
+    // There is nothing to settle.
   }
 
   event(event: CliEvent, before: TunnelState): void {
@@ -73,6 +73,6 @@ export class PlainRenderer implements Renderer {
   }
 
   end(): void {
-    // Nothing was changed.
+    // There is nothing to restore.
   }
 }

@@ -12,7 +12,7 @@ export interface Renderer {
   settle(): void;
   /** @param before the state that the event changes to `after` */
   event(event: CliEvent, before: TunnelState, after: TunnelState): void;
-  /** Only for a live view: the sources that it asks for current values. */
+  /** Only for a live view: the source of current values. */
   attend?(attendance: Attendance): void;
   /** One line for people that belongs to no event. */
   tell(line: Line): void;

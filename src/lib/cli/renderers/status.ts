@@ -29,9 +29,9 @@ const LINK_WORDS: Readonly<Record<ReconnectingEvent['state'], string>> = {
 };
 
 /**
- * Empty before a tunnel is up, after the end of the last one, and for those in the background.
+ * Empty before a tunnel is up, after the end of the last one, and for tunnels in the background.
  *
- * @param place `width`: the cells of a row; `now`: by the clock of `state`
+ * @param place `width`: the cells of a row; `now`: the time, by the clock of `state`
  */
 export function statusRows(
   state: TunnelState,
@@ -52,7 +52,7 @@ export function statusRows(
   return rows;
 }
 
-/** `more` is left out when there is no room. */
+/** `more` is left out without room. */
 interface Summary {
   text: string;
   more: string[];

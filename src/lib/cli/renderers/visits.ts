@@ -4,12 +4,12 @@ import type {ConnectionEvent} from '../../agent/events.js';
 import {bytes, time} from '../format.js';
 import type {Line} from '../wording.js';
 
-/** A page and its parts are loaded within this time; a connection that is still open gets a line of its own. */
+/** A page and its parts load within this time; a connection that is still open gets a separate line. */
 const STAY_MS = 2_000;
 /** With fewer columns a line has fewer facts. */
 const NARROW = 72;
 
-/** One of several tunnels has a name. */
+/** With several targets the event has a name. */
 type VisitEvent = ConnectionEvent & {tunnel?: string};
 
 interface Visit {
