@@ -1,4 +1,4 @@
-// `forward`: one call from a local port to a public address, through a relay elsewhere or one inside this process.
+// `forward`: gives a local service a public address with one call, through a relay elsewhere or one inside this process.
 
 import {loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
@@ -26,12 +26,12 @@ const pool = new AgentPool();
 const embeddedRelays = new EmbeddedRelays();
 
 /**
- * Gives a local service a public address and resolves when visitors can connect. Does not wait for anything to listen there.
+ * Gives a local service a public address and resolves when visitors can connect. Does not wait until the service listens.
  *
- * @param target the upstream's port, 1 to 65535; or `host:port`, `unix:/run/app.sock`, `https://host:port`, `http://host:port`,
- * or a folder whose files are served (`./dist`).
+ * @param target the upstream's port, 1 to 65535; or `host:port`, `unix:/run/app.sock`, `https://host:port`,
+ * `http://host:port`, or a folder whose files are served (`./dist`).
  * @throws TunlError PORT_INVALID, PORT_RANGE, TARGET_INVALID, SOCKET_INVALID, H2_WITH_TCP, PORT_FORWARDED_TWICE,
- * OPTION_INVALID, FOLDER_MISSING, FOLDER_INVALID, ABORTED, what is wrong with a file of `upstreamTls`, or why there is
+ * OPTION_INVALID, FOLDER_MISSING, FOLDER_INVALID, ABORTED, the error of a file of `upstreamTls`, or the reason why there is
  * no relay (RELAY_*, TOKEN_*, PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
  */
 export async function forward(target: number | string, options: ForwardOptions = {}): Promise<Tunnel> {

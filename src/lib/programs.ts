@@ -26,7 +26,10 @@ const LAST_BYTES_MS = 1_000;
 /** When the program has ended on request, visitors have this long to see the end, ms. */
 const AFTER_STOP_MS = 300;
 
-/** Resolves when the program answers and visitors can come. @throws TunlError of `forward`, or PROGRAM_* and the like. */
+/**
+ * Resolves when the program answers and visitors can come. @throws TunlError an error of `forward`, or PROGRAM_* and others
+ * of `launch`
+ */
 export async function serve(program: Program, options: ServeOptions): Promise<ServedProgram> {
   const {signal} = options.forward;
   const giveUp = new AbortController();

@@ -66,7 +66,7 @@ test.for([
   await visits(scope, relay, host);
   const floods = [decoy, relay].map((target) => strangers(scope, target, kind, atOnce));
   // They have used up their first burst before the measurement.
-  for (const {cli} of [decoy, relay]) await cli.saidOnStderr(/turned away/);
+  for (const {cli} of [decoy, relay]) await cli.saidOnStderr(/connections are refused/);
   for (const flood of floods) flood.signal('SIGSTOP');
   const pairs: {elsewhere: number[]; here: number[]}[] = [];
   for (let round = 0; round < rounds; round++) {

@@ -66,8 +66,8 @@ export class Agent {
   }
 
   /**
-   * Resolves with the first link. @throws TunlError the reason why there is none; with `wait` only a final reason, or the
-   * last one in time.
+   * Resolves with the first link. @throws TunlError the reason why there is none. With `wait` that is a final reason, or the
+   * last one within the time limit.
    */
   async start(): Promise<void> {
     if (this.#phase.is === 'ended') throw this.#phase.why ?? new TunlError('ABORTED');

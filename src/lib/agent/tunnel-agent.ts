@@ -1,4 +1,4 @@
-// One agent and the tunnels that share its link: they come and go, and the agent ends with the last of them.
+// One agent and the tunnels that share its link: they come and go, and the agent ends with the last one.
 
 import {totalmem} from 'node:os';
 import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
@@ -20,11 +20,11 @@ import type {OpenOptions} from './opens.js';
 import type {Successors} from './successors.js';
 import {LocalTunnel, type TunnelHost, type TunnelSettings} from './tunnel.js';
 
-/** Everything settled: no defaults, no environment. */
+/** All values are settled: no defaults, no environment. */
 export interface LinkSettings {
   relay: ReadyEvent['relay'];
   software: string;
-  /** One attempt to reach the relay. `url`: where another relay has sent the agent. */
+  /** One attempt to reach the relay. `url`: the place that another relay has named. */
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   successors: Successors;
   identify: Identify | undefined;
@@ -37,7 +37,7 @@ export interface LinkSettings {
 
 /** After a change of this machine's addresses, or a sleep, the link must answer within this time, ms. */
 const PROBE_MS = 2_000;
-/** How long a new tunnel waits for its answer while the link is away, ms. */
+/** How long a new tunnel waits for its answer without a link, ms. */
 const AWAY_MS = 10_000;
 
 export class TunnelAgent implements TunnelHost {
@@ -100,7 +100,7 @@ export class TunnelAgent implements TunnelHost {
     return this.#agent.isBehind;
   }
 
-  /** Resolves when visitors can come. The first tunnel brings the link up. @throws TunlError why they cannot. */
+  /** Resolves when visitors can come. The first tunnel brings the link up. @throws TunlError the reason why they cannot */
   async addTunnel(settings: TunnelSettings): Promise<LocalTunnel> {
     if (this.#over) throw new TunlError('CLOSED');
     const tunnel = new LocalTunnel(this, settings);

@@ -1,4 +1,4 @@
-// The two sides of a tunnel: what it asks of the relay, and what it tells when it is ready.
+// The requests of a tunnel to the relay, and its `ready` event.
 
 import type {TunnelRequest} from '../protocol/control-messages.js';
 import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';

@@ -39,7 +39,7 @@ export interface TunnelHost {
   gone(): Promise<void>;
 }
 
-/** Everything settled: no defaults, no environment. */
+/** All values are settled: no defaults, no environment. */
 export interface TunnelSettings {
   /** Undefined: `pointTo` sets it later. */
   upstream: Upstream | undefined;
@@ -118,12 +118,15 @@ export class LocalTunnel implements Tunnel {
     });
     this.#owner = {
       onVisitor: this.#visits.begin,
-      // A tunnel with only one of its sides is of no use.
+      // A tunnel needs all of its sides.
       onLost: (error) => this.destroy(error),
     };
   }
 
-  /** Resolves when visitors can come; without an upstream, when the names are known. @throws TunlError why they cannot. */
+  /**
+   * Resolves when visitors can come; without an upstream, when the names are known. @throws TunlError the reason why they
+   * cannot
+   */
   async open(): Promise<void> {
     const {signal} = this.#settings;
     const abort = () => this.destroy(new TunlError('ABORTED'));

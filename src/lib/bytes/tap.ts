@@ -1,4 +1,4 @@
-// A look at the bytes of one splice, for whoever explains or shows them. A splice without one is another class and pays nothing.
+// Lets code see the bytes of one splice, to explain or show them. A splice without a tap is another class and pays nothing.
 
 import type {Socket} from 'node:net';
 import type {Block} from '../mux/blocks.js';
@@ -19,9 +19,9 @@ export interface Tap {
 }
 
 export class TappedSplice extends Splice {
-  /** Undefined once it has thrown: what nobody understands still passes. */
+  /** Undefined after it has thrown: the bytes still pass. */
   #tap: Tap | undefined;
-  /** Pieces from before the socket was there are handed on, and have been seen. */
+  /** True while the pieces from before the socket are passed on, because the tap has seen them. */
   #joining = false;
 
   constructor(options: SpliceOptions, tap: Tap) {
@@ -39,7 +39,8 @@ export class TappedSplice extends Splice {
     this.#joining = true;
     super.join(socket, reads);
     this.#joining = false;
-    // Before the splice's own listener, which passes the piece on. This one also hears what is read from a broken socket.
+    // Before the splice's own listener, which passes on the piece. This one also sees bytes that are read from a broken
+    // socket.
     if (reads === 'events') socket.prependListener('data', (chunk: Buffer) => this.#down(chunk));
   }
 

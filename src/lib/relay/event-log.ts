@@ -38,8 +38,8 @@ function lineOf(event: RelayEvent): Line {
     case 'turned-away': {
       const {because, ...line} = fields as Omit<typeof event, 'type'>;
       return because === 'no-room'
-        ? ['warn', 'connections are turned away: no descriptors or memory are left for them', line]
-        : ['info', 'connections are turned away: too many of this source came to nothing', line];
+        ? ['warn', 'connections are refused: no descriptors or memory are left', line]
+        : ['info', 'connections are refused: too many connections from this source failed', line];
     }
   }
 }

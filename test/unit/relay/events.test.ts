@@ -40,13 +40,13 @@ test.each<[RelayEvent, LogRecord['level'], string, Record<string, unknown>]>([
   [
     {type: 'turned-away', because: 'no-room', from},
     'warn',
-    'connections are turned away: no descriptors or memory are left for them',
+    'connections are refused: no descriptors or memory are left',
     {from},
   ],
   [
     {type: 'turned-away', because: 'failures', times: 3},
     'info',
-    'connections are turned away: too many of this source came to nothing',
+    'connections are refused: too many connections from this source failed',
     {times: 3},
   ],
 ])('%j is a line of the log', (event, level, message, fields) => {

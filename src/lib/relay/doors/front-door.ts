@@ -1,4 +1,5 @@
-// The relay's one TLS port: reads the name that a connection asks for, and leads it to the relay's own site or to a tunnel, or ends it.
+// The relay's one TLS port: reads the name that a connection asks for, and passes the connection to the relay's own site or
+// to a tunnel, or ends it.
 
 import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';

@@ -32,9 +32,9 @@ const TLS_BYTES = 64 * 1024;
 const MOST_BYTES = 128 * 1024 * 1024;
 
 /**
- * How far a connection has come, and what its source has spent when it ends there: the first bytes (not TLS, no name of this
- * relay, silence), the handshake for a tunnel's name, the relay's own name (handshake, page, refused upgrade, no hello).
- * The burst is what many honest people behind one address may do wrong at once.
+ * The step that a connection has reached, and the cost to its source when it ends there: the first bytes (not TLS, no name of
+ * this relay, silence), the handshake for a tunnel's name, the relay's own name (handshake, page, refused upgrade, no hello).
+ * The burst is the number of mistakes that many honest people behind one address may make at once.
  */
 const STEPS = {
   hello: {burst: 2_000, perSecond: 500},
@@ -176,7 +176,7 @@ export class PendingConnections implements Part {
     if (more > 0) while (this.#bytes > most && this.endOne());
   }
 
-  /** @param vain the connection has led to nothing. */
+  /** @param vain the connection failed. */
   remove(connection: PendingConnection, vain: boolean): void {
     const {peer, step} = connection;
     if (connection.node !== undefined) this.#sources.delete(peer.source, connection.node, connection.bytes);

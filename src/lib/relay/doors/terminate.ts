@@ -17,13 +17,14 @@ export interface TerminateOptions {
 }
 
 /**
- * Never listens. A TLS socket reads for ever into the two buffers that its first bytes made it allocate; handed a
- * ClientHello, the first one is no larger than that, and every second read of a download brings 1.6 KB. For a socket
- * whose server wants to hear of sessions Node makes room for the longest ClientHello instead: 16 KiB, half the reads.
+ * This server never listens. A TLS socket keeps reading into the two buffers that it allocates for its first bytes. After a
+ * ClientHello is handed over, the first buffer is no larger than that, and every second read of a download brings 1.6 KB. For
+ * a socket whose server has a listener for sessions, Node allocates room for the longest ClientHello instead: 16 KiB, which
+ * halves the number of reads.
  */
 const ROOMY = new Server().on('newSession', (_id: Buffer, _session: Buffer, done: () => void) => done());
 
-/** Time limits are the caller's. @returns the socket, which is not secure yet. */
+/** The caller sets time limits. @returns the socket, which is not secure yet. */
 export function terminateTls(options: TerminateOptions): TLSSocket {
   const {raw, context, alpn, onSecure, onFailed} = options;
   raw.unshift(options.head);
@@ -44,7 +45,7 @@ export function terminateTls(options: TerminateOptions): TLSSocket {
   };
   const secure = () => {
     stop();
-    // A visitor's wish for another handshake is answered with an end (RFC 9113 §9.2.1); Node alone allows three in ten minutes.
+    // A request for another handshake ends the connection (RFC 9113 §9.2.1); Node itself allows three in ten minutes.
     socket.disableRenegotiation();
     onSecure(socket);
   };
@@ -53,8 +54,8 @@ export function terminateTls(options: TerminateOptions): TLSSocket {
     socket.off('error', failed);
     socket.off('close', failed);
   };
-  // Once a connection is secure Node tells what breaks its TLS, a record that is none or handshakes without end, only to
-  // a server of its own, and goes on. A turn later: this is a callback of that TLS.
+  // After the handshake Node reports errors of TLS, such as an invalid record or endless handshakes, only to a server of its
+  // own, and continues. A turn later, because this is a callback of that TLS.
   socket.on('_tlsError', (error: Error) => setImmediate(() => socket.destroy(error)));
   socket.on('secure', secure);
   socket.on('error', failed);

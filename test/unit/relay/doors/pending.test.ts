@@ -52,7 +52,7 @@ function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
   };
   const admitted = (address: string): PendingConnection => {
     const {connection} = connect(address);
-    if (connection === undefined) throw new Error(`${address} was turned away`);
+    if (connection === undefined) throw new Error(`${address} was refused`);
     return connection;
   };
   return {clock, events, pending, connect, admitted, refused: () => refused};
