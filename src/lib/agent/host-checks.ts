@@ -42,6 +42,8 @@ const LOOK_BYTES = 16 * 1024;
 
 const ERROR_STATUS = Buffer.from('HTTP/1.1 40');
 
+const nothing = () => {};
+
 export class HostChecks {
   readonly #tell: (message: string) => void;
   readonly #told = new Set<string>();
@@ -69,7 +71,7 @@ export class HostChecks {
       over = check !== undefined || head.length >= LOOK_BYTES;
       if (check !== undefined) this.#explain(check);
     };
-    return {up: () => {}, down, end: () => {}};
+    return {up: nothing, down, end: nothing};
   }
 
   #explain({program, setting}: Check): void {
