@@ -143,7 +143,8 @@ export function watchUpstream(
       join.upstream === undefined ? new TunlError('UPSTREAM_REFUSED') : await join.upstream.probe(),
     onEvent,
     onSilent: (again, why) => {
-      if (why instanceof TunlError) return onEvent({type: 'notice', code: why.code, message: told(why)});
+      if (why instanceof TunlError)
+        return onEvent({type: 'notice', code: why.code, message: withNextStep(why)});
       const message = again
         ? `${join.label} does not accept connections any more`
         : nothingYet(join.label, waitUpstreamMs > 0);
@@ -158,7 +159,7 @@ export function nothingYet(label: string, waits = false): string {
 }
 
 /** Reason and next step as one line. */
-export function told({message, next}: TunlError): string {
+export function withNextStep({message, next}: TunlError): string {
   return `${message} ${next}`;
 }
 

@@ -9,7 +9,7 @@ import {formatHostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {ConnectionEvent, TunnelEvent} from './events.js';
 import {LOOP, type UpstreamJoin} from './upstream-join.js';
-import {told} from './upstream-watch.js';
+import {withNextStep} from './upstream-watch.js';
 
 /** At most one line about a silent upstream in this time, ms: a browser that reloads sends many requests a second. */
 const NOTICE_EVERY_MS = 5_000;
@@ -129,7 +129,7 @@ export class Visits {
       this.#onEvent({
         type: 'notice',
         code: cause.code,
-        message: `the visitor was reset${before}: ${told(cause)}`,
+        message: `the visitor was reset${before}: ${withNextStep(cause)}`,
       });
       return;
     }

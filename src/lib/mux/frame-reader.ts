@@ -26,7 +26,7 @@ const NOTHING = Buffer.alloc(0);
 /** One for each session: its state outlives carriers, so the next carrier completes a frame that the last one cut. */
 export class FrameReader {
   readonly #sink: FrameSink;
-  readonly #dear: readonly number[];
+  readonly #rare: readonly number[];
   readonly #header = Buffer.alloc(FRAME_HEADER);
   #headerFill = 0;
   #left = 0;
@@ -36,10 +36,10 @@ export class FrameReader {
   #wanted = false;
   #stopped = false;
 
-  /** @param dear types of frames that an honest peer sends rarely. */
-  constructor(sink: FrameSink, dear: readonly FrameType[] = []) {
+  /** @param rare types of frames that an honest peer sends rarely. */
+  constructor(sink: FrameSink, rare: readonly FrameType[] = []) {
     this.#sink = sink;
-    this.#dear = dear;
+    this.#rare = rare;
   }
 
   stop(): void {
@@ -85,7 +85,7 @@ export class FrameReader {
     this.#type = word >>> 24;
     this.#streamId = readStreamId(header, offset);
     if (this.#type === FRAME.data) work.left -= DATA_UNITS;
-    else spendOnFrame(work, this.#type, this.#dear.includes(this.#type));
+    else spendOnFrame(work, this.#type, this.#rare.includes(this.#type));
     return this.#begin(word & 0xff_ffff) ? at : chunk.length;
   }
 

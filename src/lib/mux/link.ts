@@ -207,18 +207,18 @@ export class Link implements CarrierSink {
 
   end(): void {
     this.#watch.stop();
-    this.#hearNoMore();
+    this.#discardInput();
     this.carrier.end();
   }
 
   destroy(error?: Error): void {
     this.#watch.stop();
-    this.#hearNoMore();
+    this.#discardInput();
     this.carrier.destroy(error);
   }
 
   /** This side has ended the link: later bytes of the peer are discarded, so that they do not pile up. */
-  #hearNoMore(): void {
+  #discardInput(): void {
     this.#reader.stop();
     this.#backlog = [];
   }
@@ -317,7 +317,7 @@ export class Link implements CarrierSink {
 
   #onAck(count: number): void {
     // An honest peer sends few acks that acknowledge nothing new.
-    if (count === this.#acked) this.#work.dear += ACK_UNITS;
+    if (count === this.#acked) this.#work.rare += ACK_UNITS;
     this.#acked = count;
     this.#sink?.onAck(count);
   }
@@ -356,7 +356,7 @@ export class Link implements CarrierSink {
   #finish(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#hearNoMore();
+    this.#discardInput();
     this.#watch.stop();
     this.#sink?.onClose(error);
   }

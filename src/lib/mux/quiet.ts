@@ -9,7 +9,7 @@ const LULL_MS = 10;
 const LULL_BYTES = 512 * 1024;
 
 /** The counters of one stream. */
-export interface Talker {
+export interface QuietCount {
   /** The lull since which its bytes count. */
   lull: number;
   /** Bytes that it has sent as a quiet stream since then. */
@@ -24,13 +24,13 @@ export class Quiet {
   #lullAt = 0;
   #lullSealed = 0;
 
-  /** True when `talker` stays quiet with `length` more bytes. */
-  includes(talker: Talker, length: number): boolean {
-    if (talker.lull !== this.#lull) {
-      talker.lull = this.#lull;
-      talker.urgentBytes = 0;
+  /** True when the stream of `count` stays quiet with `length` more bytes. */
+  includes(count: QuietCount, length: number): boolean {
+    if (count.lull !== this.#lull) {
+      count.lull = this.#lull;
+      count.urgentBytes = 0;
     }
-    return talker.urgentBytes + length <= QUIET_BYTES;
+    return count.urgentBytes + length <= QUIET_BYTES;
   }
 
   /** Called after a flush. `sealed`: the bytes of all streams that have left so far. */

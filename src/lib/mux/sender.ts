@@ -231,12 +231,12 @@ export class Sender {
 
   mayWrite(stream: Stream): boolean {
     if (this.#link === undefined || this.#atBound()) return false;
-    if (!this.#crowded()) return true;
+    if (!this.#isQueueFull()) return true;
     // Only frames for the urgent lane may still come.
     return this.#isQuiet(stream) && this.#roomForQuiet() > 0;
   }
 
-  await(stream: Stream): void {
+  wakeLater(stream: Stream): void {
     this.#turns.add(stream);
   }
 
@@ -252,7 +252,7 @@ export class Sender {
     if (this.#ended || this.#link === undefined || this.#atBound()) return {quiet: 0, any: 0};
     return {
       quiet: this.#roomForQuiet(),
-      any: this.#crowded() ? 0 : Math.max(1, this.#queueBytes - this.#queued()),
+      any: this.#isQueueFull() ? 0 : Math.max(1, this.#queueBytes - this.#queued()),
     };
   }
 
@@ -272,7 +272,7 @@ export class Sender {
     return this.#outbox.waitingBytes + (this.#link?.carrier.bufferedBytes ?? 0);
   }
 
-  #crowded(): boolean {
+  #isQueueFull(): boolean {
     if (this.#queued() < this.#queueBytes) return false;
     // An event must tell when there is room again: a drain, an ack, or the flush of the waiting frames.
     return this.#full || this.#outbox.unackedBytes > 0 || this.#outbox.waitingBytes > 0;

@@ -91,8 +91,8 @@ export class Session implements LinkSink {
       onViolation: (reason, code) => this.onViolation(reason, code),
     });
     // Relays open a stream for each visitor; agents open few.
-    const dear = options.role === 'relay' ? [FRAME.control, FRAME.open] : [FRAME.control];
-    this.#reader = new FrameReader(this.#streams, dear);
+    const rare = options.role === 'relay' ? [FRAME.control, FRAME.open] : [FRAME.control];
+    this.#reader = new FrameReader(this.#streams, rare);
     this.#overlap = new Overlap(this.#sender.acks);
     this.#resumeWindowMs = options.resumeWindowMs ?? 60_000;
   }

@@ -43,7 +43,7 @@ export interface StreamHost {
   /** True when this stream may write now. */
   mayWrite(stream: Stream): boolean;
   /** Asks for a call of `stream.wake()` when the stream may write again. */
-  await(stream: Stream): void;
+  wakeLater(stream: Stream): void;
   /** The stream is dead: its waiting frames need not be sent. */
   drop(stream: Stream): void;
   forget(stream: Stream): void;
@@ -318,7 +318,7 @@ export class Stream {
     if (this.#state === 'closed' || (!this.#asleep && this.#held.length === 0)) return;
     while (this.#held.length > 0 && this.#sendWindow.available > 0) {
       if (!this.#host.mayWrite(this)) {
-        this.#host.await(this);
+        this.#host.wakeLater(this);
         return;
       }
       const first = this.#held[0] as Buffer;
@@ -341,7 +341,7 @@ export class Stream {
     }
     if (this.#sendWindow.available === 0) return;
     if (!this.#host.mayWrite(this)) {
-      this.#host.await(this);
+      this.#host.wakeLater(this);
       return;
     }
     this.#asleep = false;
@@ -372,7 +372,7 @@ export class Stream {
   #goToSleep(): void {
     this.#asleep = true;
     // With credit left, the session has no room. Without credit, the peer's next credit wakes this stream.
-    if (this.#sendWindow.available > 0) this.#host.await(this);
+    if (this.#sendWindow.available > 0) this.#host.wakeLater(this);
   }
 
   /** Applies an event of this side, which may be the last one of the stream. */

@@ -37,7 +37,7 @@ type Sending = Pick<
   | 'sendFin'
   | 'sendLastReset'
   | 'mayWrite'
-  | 'await'
+  | 'wakeLater'
   | 'forget'
   | 'drop'
 >;
@@ -252,8 +252,8 @@ export class Streams implements StreamHost, FrameSink {
     return this.#sender.mayWrite(stream);
   }
 
-  await(stream: Stream): void {
-    this.#sender.await(stream);
+  wakeLater(stream: Stream): void {
+    this.#sender.wakeLater(stream);
   }
 
   drop(stream: Stream): void {

@@ -11,8 +11,8 @@ import {FRAME, RECORD} from '../protocol/wire.js';
 const UNITS_PER_TURN = 512;
 /** With fewer left than this, the link asks for more. */
 const ASK_BELOW = UNITS_PER_TURN / 2;
-/** A link that spent DEAR_UNITS of its work on expensive input is paused for REST_MS. */
-const DEAR_UNITS = ASK_BELOW;
+/** A link that spent RARE_UNITS of its work on expensive input is paused for REST_MS. */
+const RARE_UNITS = ASK_BELOW;
 const REST_MS = 2;
 
 /** Each piece of data is a write to a socket, even a small one. */
@@ -29,7 +29,7 @@ const RECORD_UNITS: Readonly<Record<number, number>> = {
   [RECORD.message]: 32,
 };
 /** New acks are as frequent as the data of this side. The link limits the others. */
-const DEAR_RECORDS: readonly number[] = [RECORD.ping, RECORD.message];
+const RARE_RECORDS: readonly number[] = [RECORD.ping, RECORD.message];
 
 const FRAME_UNITS: Readonly<Record<number, number>> = {
   /** JSON, and a new stream for its owner. */
@@ -42,14 +42,14 @@ const FRAME_UNITS: Readonly<Record<number, number>> = {
 export function spendOnRecord(work: WorkLeft, type: number): void {
   const units = RECORD_UNITS[type] ?? 1;
   work.left -= units;
-  if (DEAR_RECORDS.includes(type)) work.dear += units;
+  if (RARE_RECORDS.includes(type)) work.rare += units;
 }
 
 /** Counts a frame other than DATA. DATA is on the hot path and costs DATA_UNITS. */
-export function spendOnFrame(work: WorkLeft, type: number, isDear: boolean): void {
+export function spendOnFrame(work: WorkLeft, type: number, isRare: boolean): void {
   const units = FRAME_UNITS[type] ?? 1;
   work.left -= units;
-  if (isDear) work.dear += units;
+  if (isRare) work.rare += units;
 }
 
 /** Gives new work to the links that share it, one link in each turn, so that many links together block no longer than one. */
@@ -89,16 +89,16 @@ export interface WorkLeft {
   /** Readers count down. At zero or below they stop before the next record or frame. */
   left: number;
   /** The part that was spent on input that an honest peer sends rarely. */
-  dear: number;
+  rare: number;
   /** Bytes at the end of the last piece that its reader did not take because the work was used up. They come again. */
   unread: number;
 }
 
-export const unlimited = (): WorkLeft => ({left: Number.POSITIVE_INFINITY, dear: 0, unread: 0});
+export const unlimited = (): WorkLeft => ({left: Number.POSITIVE_INFINITY, rare: 0, unread: 0});
 
 export class Work implements WorkLeft {
   left = UNITS_PER_TURN;
-  dear = 0;
+  rare = 0;
   unread = 0;
   readonly #turns: Turns;
   readonly #onMore: () => void;
@@ -113,11 +113,11 @@ export class Work implements WorkLeft {
   settle(): void {
     if (this.left >= ASK_BELOW || this.#isAsking) return;
     this.#isAsking = true;
-    const restMs = this.dear >= DEAR_UNITS ? REST_MS : 0;
+    const restMs = this.rare >= RARE_UNITS ? REST_MS : 0;
     this.#turns.ask(() => {
       this.#isAsking = false;
       this.left = UNITS_PER_TURN;
-      this.dear = 0;
+      this.rare = 0;
       this.#onMore();
     }, restMs);
   }

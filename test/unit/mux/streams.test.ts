@@ -30,7 +30,7 @@ function setUp(options: Partial<StreamsOptions> = {}) {
       sendFin: (stream) => void sent.push([FRAME.fin, stream.id, '']),
       sendLastReset: (stream, payload) => void sent.push([FRAME.reset, stream.id, payload.toString()]),
       mayWrite: () => true,
-      await: () => {},
+      wakeLater: () => {},
       forget: () => {},
       drop: () => {},
     },

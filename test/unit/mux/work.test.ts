@@ -39,7 +39,7 @@ function hear(bytes: Buffer, lefts: readonly number[]): string[] {
   });
   let rest = bytes;
   for (let turn = 0; rest.length > 0; turn += 1) {
-    const work: WorkLeft = {left: lefts[turn % lefts.length] ?? 1, dear: 0, unread: 0};
+    const work: WorkLeft = {left: lefts[turn % lefts.length] ?? 1, rare: 0, unread: 0};
     rest = rest.subarray(records.push(rest, work));
     expect(work.unread).toBe(0);
   }

@@ -22,7 +22,7 @@ export interface MemoryLeasesOptions extends LeaseLimits {
 const MOST_CLAIMED = 2 ** 52;
 
 /** The leases of one owner. */
-interface Estate {
+interface OwnerLeases {
   held: number;
   /** Released and not expired yet, the oldest first. */
   readonly kept: Map<LeaseKey, Lease>;
@@ -34,7 +34,7 @@ export class MemoryLeases implements LeaseStore {
   readonly #leases = new Map<LeaseKey, Lease>();
   /** Released leases. The grace period is the same for all, so they expire in the order of their release. */
   readonly #kept = new Map<LeaseKey, Lease>();
-  readonly #estates = new Map<string, Estate>();
+  readonly #byOwner = new Map<string, OwnerLeases>();
   readonly #graceMs: number;
   readonly #maxLeasesPerOwner: number;
   readonly #maxLeases: number;
@@ -102,10 +102,10 @@ export class MemoryLeases implements LeaseStore {
 
   /** Makes room for one more lease of this owner. Leases of other owners stay: nobody may lose a name to others early. */
   #makeRoom(owner: string, withinShare: boolean): 'owner-full' | 'full' | undefined {
-    const estate = this.#estates.get(owner);
-    const has = estate === undefined ? 0 : estate.held + estate.kept.size;
+    const ofOwner = this.#byOwner.get(owner);
+    const has = ofOwner === undefined ? 0 : ofOwner.held + ofOwner.kept.size;
     if (has < this.#maxLeasesPerOwner && this.#leases.size < this.#maxLeases) return undefined;
-    const [oldest] = estate?.kept.keys() ?? [];
+    const [oldest] = ofOwner?.kept.keys() ?? [];
     if (oldest !== undefined) {
       this.#drop(oldest);
       return undefined;
@@ -128,7 +128,7 @@ export class MemoryLeases implements LeaseStore {
     const ends = ({expiresAt}: Lease) => Math.min(expiresAt ?? graceEnds, graceEnds);
     const rows = [...initial].sort(([, one], [, other]) => ends(one) - ends(other));
     for (const [key, lease] of rows) this.#put(key, {...lease, expiresAt: ends(lease)});
-    for (const {kept} of this.#estates.values()) {
+    for (const {kept} of this.#byOwner.values()) {
       for (const key of kept.keys()) {
         if (kept.size <= this.#maxLeasesPerOwner && this.#leases.size <= this.#maxLeases) break;
         this.#take(key);
@@ -138,15 +138,15 @@ export class MemoryLeases implements LeaseStore {
 
   #put(key: LeaseKey, lease: Lease): void {
     this.#take(key);
-    let estate = this.#estates.get(lease.owner);
-    if (estate === undefined) {
-      estate = {held: 0, kept: new Map()};
-      this.#estates.set(lease.owner, estate);
+    let ofOwner = this.#byOwner.get(lease.owner);
+    if (ofOwner === undefined) {
+      ofOwner = {held: 0, kept: new Map()};
+      this.#byOwner.set(lease.owner, ofOwner);
     }
     this.#leases.set(key, lease);
-    if (lease.expiresAt === undefined) estate.held += 1;
+    if (lease.expiresAt === undefined) ofOwner.held += 1;
     else {
-      estate.kept.set(key, lease);
+      ofOwner.kept.set(key, lease);
       this.#kept.set(key, lease);
     }
   }
@@ -155,14 +155,14 @@ export class MemoryLeases implements LeaseStore {
     const lease = this.#leases.get(key);
     if (lease === undefined) return;
     this.#leases.delete(key);
-    const estate = this.#estates.get(lease.owner);
-    if (estate === undefined) return;
-    if (lease.expiresAt === undefined) estate.held -= 1;
+    const ofOwner = this.#byOwner.get(lease.owner);
+    if (ofOwner === undefined) return;
+    if (lease.expiresAt === undefined) ofOwner.held -= 1;
     else {
-      estate.kept.delete(key);
+      ofOwner.kept.delete(key);
       this.#kept.delete(key);
     }
-    if (estate.held === 0 && estate.kept.size === 0) this.#estates.delete(lease.owner);
+    if (ofOwner.held === 0 && ofOwner.kept.size === 0) this.#byOwner.delete(lease.owner);
   }
 
   #drop(key: LeaseKey): void {
