@@ -1,4 +1,5 @@
-// `tunl add` and `tunl remove`: targets come and go in a command that runs in the background, and the others notice nothing.
+// `tunl add` and `tunl remove`: targets are added to and removed from a command that runs in the background. The other
+// targets are not disturbed.
 
 import {once} from 'node:events';
 import {mkdir, writeFile} from 'node:fs/promises';
@@ -15,7 +16,7 @@ import {echoUpstream} from '../helpers/upstreams.js';
 import {boldVisitor, curl, tcpVisitor as openTcp} from '../helpers/visitors.js';
 import {parseEvent} from '../project/event-schema.js';
 
-/** A relay, and `tunl` with a state folder of its own; whatever it started is stopped at the end. */
+/** Starts a relay, and `tunl` with a separate state folder; everything that was started is stopped at the end of the test. */
 async function setUp(scope: Scope, options: RelayProcessOptions = {}) {
   const relay = await startRelayProcess(scope, options);
   const stateDir = await scope.tempDir('state');
@@ -24,7 +25,7 @@ async function setUp(scope: Scope, options: RelayProcessOptions = {}) {
     const {code, stdout, stderr} = await runCli(scope, words, {env, stateDir, ...more});
     return {code, stdout, stderr};
   };
-  // A scope of its own: this one is ending when it runs.
+  // A new scope, because this one is ending when the callback runs.
   scope.onEnd(async () => {
     await using end = new Scope();
     await runCli(end, ['stop', '--all', '-q'], {env, stateDir});
@@ -42,7 +43,7 @@ async function setUp(scope: Scope, options: RelayProcessOptions = {}) {
     if (listed === undefined) throw new Error('not listed');
     return {...listed, lines: said.stdout.trimEnd().split('\n')};
   };
-  /** The error of a command that is refused. */
+  /** The error of a command that fails. */
   const refused = async (...words: string[]) => {
     const {code, stdout} = await tunl([...words, '--json']);
     const event = parseEvent(stdout);
@@ -57,7 +58,7 @@ async function setUp(scope: Scope, options: RelayProcessOptions = {}) {
   return {relay, env, stateDir, tunl, list, begin, refused, counts};
 }
 
-/** The address of a TCP tunnel, as stdout has it. */
+/** The port of a TCP tunnel's address, as printed on stdout. */
 const portOf = (address: string) => Number(/:(\d+)\n?$/.exec(address)?.[1]);
 const visit = async (scope: Scope, address: string) =>
   (await openTcp(scope, portOf(address))).on('error', () => {});
@@ -69,7 +70,7 @@ async function echo(visitor: Socket, text: string): Promise<void> {
   expect(heard).toBe(text);
 }
 
-test('several targets in the background: a line for each, all are listed, and the log tells them apart', async ({
+test('several targets in the background: each has a line and is listed, and the log shows which is which', async ({
   scope,
 }) => {
   const {tunl, begin, list, counts, stateDir} = await setUp(scope);
@@ -96,14 +97,16 @@ test('several targets in the background: a line for each, all are listed, and th
   expect(await tunl(['expose', `${a}`, '-x=80', '--detach', '--json'])).toMatchObject({code: 2});
 });
 
-test('targets come and go under load: visitors of the others notice nothing', async ({scope}) => {
+test('targets are added and removed under load: visitors of the others are not disturbed', async ({
+  scope,
+}) => {
   const {tunl, begin, list, counts} = await setUp(scope);
   const {id, address} = await begin(`${await echoUpstream(scope)}:tcp`);
   const visitors = await Promise.all([1, 2, 3].map(() => visit(scope, address)));
   let ended = false;
   let bytes = 0;
   const piece = 'x'.repeat(20_000);
-  // Each goes on for as long as targets come and go; one that is disturbed never ends or throws.
+  // Each visitor sends until the end. If a visitor is disturbed, its promise never settles, or it rejects.
   const busy = visitors.map(async (visitor) => {
     for (let n = 0; !ended; n += 1) {
       await echo(visitor, `${n}${piece}`);
@@ -131,7 +134,7 @@ test('targets come and go under load: visitors of the others notice nothing', as
   expect(now?.status).toMatchObject({link: 'up', visitors: {open: 3, total: 15}});
 });
 
-test('open visitors of one that is removed may finish within its time; new ones find nobody', async ({
+test('open visitors of a removed target may finish within the drain time; new visitors are reset', async ({
   scope,
 }) => {
   const {tunl, begin, stateDir} = await setUp(scope);
@@ -156,7 +159,7 @@ test('open visitors of one that is removed may finish within its time; new ones 
     address: second,
   });
   await log.line((line) => line === `${b}: closed after 1 connection`);
-  // What is still open when the time is over is reset.
+  // Visitors that are open after the drain time are reset.
   const again = await tunl(['add', id, `${b}:tcp`]);
   expect(again.stdout.trim()).toBe(second);
   const cut = await visit(scope, second);
@@ -167,13 +170,13 @@ test('open visitors of one that is removed may finish within its time; new ones 
   await echo(staying, 'here all the time');
 });
 
-test('the first one of the command goes like any other; the last one stays', async ({scope}) => {
+test('the first target of a command can be removed like any other; the last one cannot', async ({scope}) => {
   const {tunl, begin, list, refused} = await setUp(scope);
   const {id} = await begin(`${await echoUpstream(scope)}`);
   const folder = await scope.tempDir('site');
   await mkdir(join(folder, 'dist'));
   await writeFile(join(folder, 'dist', 'index.html'), 'from the folder');
-  // A path is meant as it is seen from where `tunl add` runs.
+  // A path is relative to the folder in which `tunl add` runs.
   const added = await tunl(['add', id, 'site-1=./dist'], {cwd: folder});
   expect(added, added.stderr).toMatchObject({code: 0});
   expect(added.stderr).toContain(`tunl remove ${id} site-1`);
@@ -189,7 +192,7 @@ test('the first one of the command goes like any other; the last one stays', asy
   expect(stdout).toMatch(/^\d+ is removed$/m);
 });
 
-test('what is refused says why, with a code, and leaves the command as it was', async ({scope}) => {
+test('a refused request has a code and a reason, and the command is unchanged', async ({scope}) => {
   const {relay, tunl, begin, list, refused} = await setUp(scope, {withToken: false});
   const [a, b] = [await echoUpstream(scope), await echoUpstream(scope)];
   const {id} = await begin(`${a}`);
@@ -225,7 +228,7 @@ test('what is refused says why, with a code, and leaves the command as it was', 
   expect(await refused('add', listening.id ?? '', '80')).toMatchObject({code: 8, error: 'BACKGROUND_SILENT'});
 });
 
-test('who gives up while the link is away gets nothing', async ({scope}) => {
+test('a client that disconnects while the link is down gets no tunnel', async ({scope}) => {
   const {relay, env, stateDir, tunl, begin, list, refused} = await setUp(scope);
   const proxy = await FaultProxy.start(scope, {target: {port: relay.port}});
   env.TUNL_RELAY = `https://${relay.domain}:${proxy.port}`;
@@ -234,7 +237,7 @@ test('who gives up while the link is away gets nothing', async ({scope}) => {
   proxy.reset();
   await until(async () => (await list())[0]?.status?.link === 'away');
   const name = `${await echoUpstream(scope)}`;
-  // As `tunl add` asks, and then is interrupted.
+  // The same request as `tunl add` sends; then the client disconnects.
   const client = connect(join(stateDir, 'background', `${id}.sock`));
   client.write(`${JSON.stringify({do: 'add', name, target: name, tcp: false})}\n`);
   expect(await refused('add', id, name)).toMatchObject({error: 'BACKGROUND_NAME_USED'});
@@ -246,7 +249,7 @@ test('who gives up while the link is away gets nothing', async ({scope}) => {
   expect(added, added.stderr).toMatchObject({code: 0});
 });
 
-test('beside a program: its port is one tunnel, others come and go, and all end with the program', async ({
+test('a command with a program: targets can be added and removed, and all tunnels end with the program', async ({
   scope,
 }) => {
   const {tunl, list, refused} = await setUp(scope);

@@ -1,16 +1,16 @@
-// What the garbage collector leaves of members that came and went.
+// Measures how much memory remains after a minor collection of the garbage collector when members are added and removed.
 
 import {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
 
-/** Bytes that a minor collection leaves after 20,000 objects of 2 KB have come and gone, twenty at a time. */
+/** Adds and removes 20,000 objects of 2 KB, twenty at a time. Returns the bytes that remain after a minor collection. */
 export function leftOf(add: (member: object, index: number) => () => void): number {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as (options?: {type: 'minor'}) => void;
-  // Three major collections, so that the tested collection itself is in the old generation.
+  // After three major collections the collection under test is in the old generation.
   for (let i = 0; i < 3; i += 1) collect();
   const before = process.memoryUsage().heapUsed;
-  // Fixed places: the store of an array that grows and shrinks is replaced as well.
+  // An array of fixed length: when an array grows and shrinks, its backing store is also replaced.
   const open: (() => void)[] = Array.from({length: 20}, () => () => {});
   for (let i = 0; i < 20_000; i += 1) {
     open[i % 20]?.();

@@ -1,4 +1,4 @@
-// Listens to a relay in this process, so that tests wait for what has happened and not for a line of its log.
+// Listens to a relay in this process, so that tests wait for events and not for lines of its log.
 
 import type {RelayEvent, RelayListener} from '../../src/lib/relay/events.js';
 
@@ -17,7 +17,7 @@ export class RelayEar {
     return this.events.filter((event): event is Of<Type> => event.type === type);
   }
 
-  /** Resolves when there have been so many events of this type, now or later. */
+  /** Resolves when this many events of the type have arrived, now or later. */
   async heard(type: RelayEvent['type'], times = 1): Promise<void> {
     await new Promise<void>((resolve) => {
       const check = () => {

@@ -1,13 +1,13 @@
-// Holds the hand-written options of the library to the table of their command.
+// Compares the hand-written options of the library with the settings table of their command.
 
 import {readFileSync} from 'node:fs';
 import {isSwitch, type Table} from '../../src/lib/core/settings.js';
 import {ROOT} from '../project/source-files.js';
 
-/** True only for the same type in both directions. */
+/** `true` only if both types are the same. */
 export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 
-/** What the comments of an interface in a file of options do not say as the table does. */
+/** Differences between the defaults in the comments of an options interface and those in the table. */
 export function wrongDefaults(path: string, name: string, table: Table): string[] {
   const text = readFileSync(`${ROOT}/${path}`, 'utf8');
   const [source = ''] = text.slice(text.indexOf(`export interface ${name} `)).split('\n}\n');

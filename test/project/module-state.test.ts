@@ -1,9 +1,9 @@
-// State lives in objects that somebody owns. What a module keeps for itself is shared by all relays and agents of a process.
+// State belongs to an object with an owner. State of a module is shared by all relays and agents of a process.
 
 import {expect, test} from 'vitest';
 import {sourceFiles} from './source-files.js';
 
-/** What may be shared by all, and why. A name that is gone leaves this list. */
+/** State that may be shared, and the reason. Remove a name here when it is removed from the source. */
 const SHARED: Readonly<Record<string, {names: readonly string[]; because: string}>> = {
   'src/lib/forward.ts': {
     names: ['pool', 'embeddedRelays'],
@@ -35,16 +35,16 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
   },
 };
 
-/** A value that is made to be changed, unless its type says that nobody may. */
+/** Whether a value can be changed after its creation, and its type does not make it read-only. */
 function isMutable(type: string, value: string): boolean {
   if (/^:\s*(?:Readonly|readonly )/.test(type)) return false;
   if (/^new (?:RegExp|URL|Error|Intl\.\w+|TextEncoder|TextDecoder)\b/.test(value)) return false;
-  // An element or a number of it: `new Uint8Array(…)[0] === 1`
+  // A number or an element that is read from it: `new Uint8Array(…)[0] === 1`
   if (/^new .*\)\[\d+\]/.test(value)) return false;
   return /^(?:new |\[\];|\{\};|(?:create(?!Require)|open|start)[A-Z]\w*\()/.test(value);
 }
 
-/** Declarations at the edge of the file, and static fields of classes. The formatter puts both where they are looked for. */
+/** Finds declarations at the start of a line, and static fields of classes: the formatter gives both a fixed indentation. */
 function stateOf(code: string): string[] {
   const variables = [...code.matchAll(/^(?:export )?(?:let|var) (\w+)/gm)].map(([, name = '']) => name);
   const constants = [...code.matchAll(/^(?:export )?const (\w+)(: [^=]+?)? =\s*(.*)/gm)]
@@ -77,7 +77,7 @@ test.each<[string, string[]]>([
   expect(stateOf(text)).toEqual(names);
 });
 
-test('no module has state that is not recorded here with its reason, and no reason is for nothing', () => {
+test('each state of a module is listed here with a reason, and each listed name exists', () => {
   const found = Object.fromEntries(
     sourceFiles()
       .map(({path, code}) => [path, stateOf(code)] as const)

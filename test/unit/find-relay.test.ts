@@ -1,4 +1,4 @@
-// What makes two tunnels share a link: all settings of a link are equal.
+// Two tunnels share a link if all settings of their links are equal.
 
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -18,7 +18,9 @@ async function keyOf(options: Options): Promise<string> {
   return JSON.stringify(key);
 }
 
-test('each setting of a link makes another link, and files count by what is in them', async ({scope}) => {
+test('a different value of any link setting makes another link; files are compared by content', async ({
+  scope,
+}) => {
   const folder = await scope.tempDir('files');
   const write = async (name: string, text: string) => {
     await writeFile(join(folder, name), text);
@@ -40,7 +42,7 @@ test('each setting of a link makes another link, and files count by what is in t
   const keys = await Promise.all([
     keyOf(base),
     ...Object.keys(LINK_SETTINGS).map((name) =>
-      // A token that is given goes before one in a file.
+      // `token` has priority over `tokenFile`.
       keyOf({...(name === 'tokenFile' ? withoutToken : base), [name]: others[name as keyof Options]}),
     ),
   ]);

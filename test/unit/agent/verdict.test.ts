@@ -1,4 +1,4 @@
-// What follows from a failed attempt to get a link: another one later, one without the session, or none.
+// The consequence of a failed attempt to get a link: another attempt later, an attempt without the session, or the end.
 
 import {expect, test} from 'vitest';
 import {type AttemptFacts, verdictOn} from '../../../src/lib/agent/verdict.js';

@@ -1,4 +1,4 @@
-// A closed socket lets go of what its listeners refer to.
+// After a socket has closed, the objects that its listeners refer to can be collected.
 
 import {once} from 'node:events';
 import {Socket} from 'node:net';
@@ -15,7 +15,7 @@ const gc = runInNewContext('gc') as (options: {type: 'minor' | 'major'}) => void
 const oldBytes = () =>
   getHeapSpaceStatistics().find(({space_name}) => space_name === 'old_space')?.space_used_size ?? 0;
 
-/** As many sockets as given, one after the other; each has 80 KB with it. */
+/** Opens and closes `count` sockets, one after the other; the listeners of each refer to 80 KB. */
 async function comeAndGo(count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const socket = new Socket();
@@ -29,7 +29,7 @@ async function comeAndGo(count: number): Promise<void> {
   }
 }
 
-test('what the listeners of closed sockets refer to does not reach the old generation', async () => {
+test('objects of the listeners of closed sockets do not reach the old generation', async () => {
   await comeAndGo(50);
   gc({type: 'major'});
   const before = oldBytes();
@@ -37,7 +37,7 @@ test('what the listeners of closed sockets refer to does not reach the old gener
   expect(oldBytes() - before).toBeLessThan(5 * MiB);
 });
 
-test('a socket that was let go may be ended and destroyed once more', async () => {
+test('a released socket may be ended and destroyed again', async () => {
   const socket = new Socket();
   outliveFailedWrites(socket, () => {});
   socket.on('close', letGo);

@@ -1,4 +1,5 @@
-// A splice with a tap does what one without does; the tap sees each byte once, in order, and cannot do any harm.
+// A splice with a tap behaves like one without a tap. The tap sees each byte once and in order, and cannot disturb the
+// splice.
 
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
@@ -12,7 +13,7 @@ import {PAYLOAD_AT, type Stream, type StreamSink} from '../../../src/lib/mux/str
 import {portOf, type Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
-/** Copies: the memory of a piece is the next read's. */
+/** Copies each piece, because the next read overwrites its memory. */
 class Seen implements Tap {
   upText = '';
   downText = '';
@@ -61,7 +62,7 @@ class Heard {
 
 const LONG = 'x'.repeat(300_000);
 
-/** The upstream answers what it is asked with LONG, and ends. */
+/** The upstream answers each request with LONG, and ends. */
 async function setUp(scope: Scope, reads: 'events' | 'onread', tap: Tap | undefined) {
   const asked = Promise.withResolvers<string>();
   const server = createServer({allowHalfOpen: true}, (socket: Socket) => {
@@ -133,20 +134,20 @@ test.for([
   expect([seen.upText, seen.downText === LONG, seen.ends]).toEqual(['early and late', true, 1]);
 });
 
-test('a tap does not let a socket flow that must not be read yet', async ({scope}) => {
+test('a tap does not start a socket that must not be read yet', async ({scope}) => {
   const seen = new Seen();
   const {splice, stream, socket, over, join} = await setUp(scope, 'events', seen);
   stream.begins = false;
   join();
   splice.onEnd();
-  // The kernel has the answer when the upstream's end of it is there; nothing of it may have been read.
+  // The upstream's end has arrived, so the kernel has the answer; nothing of it may have been read.
   expect([socket.isPaused(), seen.downText, stream.text]).toEqual([true, '', '']);
   splice.onWritable();
   expect(await over).toBeUndefined();
   expect([stream.text === LONG, seen.downText === LONG]).toEqual([true, true]);
 });
 
-test('a reset is an end for the tap as well', async ({scope}) => {
+test('a tap also gets an end after a reset', async ({scope}) => {
   const seen = new Seen();
   const {splice, over, join} = await setUp(scope, 'events', seen);
   join();

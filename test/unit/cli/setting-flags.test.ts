@@ -1,4 +1,4 @@
-// Flags of a table of settings, through oclif's real parser, and a file of settings below them.
+// Flags of a settings table, parsed by oclif, and a settings file that has lower priority.
 
 import {parse} from '@oclif/core/parser';
 import {expect, test} from 'vitest';
@@ -25,7 +25,7 @@ const TABLE = {
 const options = async (...argv: string[]) =>
   optionsOf(TABLE, (await parse(argv, {flags: flagsOf(TABLE), strict: true})).flags);
 
-test('only settings with a flag have one, with its help', () => {
+test('only settings that have a flag appear, each with its help', () => {
   expect(flagsOf(TABLE)).toMatchObject({
     wait: {type: 'option', summary: 'How long. (20s)', helpValue: 'TIME', env: 'TUNL_TEST_WAIT'},
     name: {type: 'option', multiple: true, helpGroup: 'names'},
@@ -34,7 +34,7 @@ test('only settings with a flag have one, with its help', () => {
   expect(Object.keys(flagsOf(TABLE))).toEqual(['wait', 'name', 'eager']);
 });
 
-test('what is given becomes options by the names of the library; what is not is left out', async () => {
+test('given flags become options under the library’s names; others are left out', async () => {
   expect(await options()).toEqual({});
   expect(await options('--wait', '2m', '--name', 'A', '--name', 'B', '--eager')).toEqual({
     waitMs: 120_000,
@@ -43,7 +43,7 @@ test('what is given becomes options by the names of the library; what is not is 
   });
 });
 
-test('a variable stands in for its flag', async () => {
+test('an environment variable is used when its flag is missing', async () => {
   process.env.TUNL_TEST_WAIT = '3s';
   try {
     expect(await options()).toEqual({waitMs: 3_000});
@@ -53,13 +53,13 @@ test('a variable stands in for its flag', async () => {
   }
 });
 
-test('a value that cannot be is told with the flag', async () => {
+test('the error for an invalid value names the flag', async () => {
   await expect(options('--wait', '0s')).rejects.toMatchObject({
     cause: {code: 'OPTION_INVALID', message: '--wait: 0s is not possible.', next: 'Give more than 0s.'},
   });
 });
 
-test('a file goes below the flags: a switch that is not on the command line does not turn off that of the file', async () => {
+test('flags have priority over a file: a switch that is not given does not turn off the one in the file', async () => {
   const file: Readonly<Record<string, string>> = {
     h2: 'true',
     subdomain: 'of-the-file',

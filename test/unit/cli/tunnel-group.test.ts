@@ -1,4 +1,4 @@
-// The tunnels of one command: they come and go by name, the others go on, and the command ends with the last of them.
+// The tunnels of one command: they are added and removed by name, and the command ends with the last one.
 
 import {expect, test} from 'vitest';
 import type {ReadyEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
@@ -16,7 +16,7 @@ const readyOf = (name: string): ReadyEvent => ({
   h2: false,
 });
 
-/** A tunnel that ends when it is told to. */
+/** A tunnel that ends only when the test ends it. */
 class FakeTunnel implements Member {
   readonly ready: ReadyEvent;
   readonly rttMs = undefined;
@@ -24,7 +24,7 @@ class FakeTunnel implements Member {
   readonly #over = Promise.withResolvers<void>();
   readonly closed = this.#over.promise;
   readonly drains: number[] = [];
-  /** Its visitors stay: `close` does not resolve by itself. */
+  /** If true, its visitors stay: `close` does not resolve by itself. */
   lingers = false;
 
   constructor(name: string) {
@@ -74,7 +74,7 @@ function setUp() {
   return {group, opening, of, tell, names, events, changes};
 }
 
-/** Waits for its signal. */
+/** Opens nothing, and rejects when its signal aborts. */
 const never: Pick<Opening, 'open'> = {
   open: ({signal}) =>
     new Promise((_, reject) => {
@@ -84,7 +84,7 @@ const never: Pick<Opening, 'open'> = {
 
 const NOTICE: TunnelEvent = {type: 'notice', code: 'UPSTREAM_REFUSED', message: 'x'};
 
-test('events of several have their names; what happens to the link is told once', async () => {
+test('events of several tunnels have names; a link event is passed on once', async () => {
   const {group, opening, tell, events} = setUp();
   await group.begin([opening('a'), opening('b')], {});
   tell('b', NOTICE);
@@ -98,7 +98,7 @@ test('events of several have their names; what happens to the link is told once'
   ]);
 });
 
-test('one that the command began with alone has no name in its events, also when others come', async () => {
+test('the events of a first single tunnel have no name, also after others are added', async () => {
   const {group, opening, tell, events} = setUp();
   await group.begin([opening('a')], {});
   await group.add(opening('b'), {});
@@ -107,14 +107,14 @@ test('one that the command began with alone has no name in its events, also when
   expect(events.map(({tunnel}) => tunnel)).toEqual([undefined, 'b', undefined, 'b']);
 });
 
-test('when one of several cannot be had, those before it are ended', async () => {
+test('when one of several tunnels cannot be opened, those before it are ended', async () => {
   const {group, opening, of} = setUp();
   const taken = opening('b', {open: () => Promise.reject(new TunlError('NAME_TAKEN'))});
   await expect(group.begin([opening('a'), taken], {})).rejects.toMatchObject({code: 'NAME_TAKEN'});
   expect(of('a').drains).toEqual([0]);
 });
 
-test('added and removed by name; the command ends with the last one', async () => {
+test('tunnels are added and removed by name; the command ends with the last one', async () => {
   const {group, opening, of, names, changes} = setUp();
   await group.begin([opening('a')], {});
   expect(await group.add(opening('b'), {})).toEqual({
@@ -126,18 +126,18 @@ test('added and removed by name; the command ends with the last one', async () =
   expect(of('a').drains).toEqual([7]);
   expect(names()).toEqual(['b']);
   expect(changes).toEqual([['a', 'b'], ['b']]);
-  // The bytes of one that has gone still count.
+  // The bytes of a removed tunnel still count.
   expect(group.traffic).toEqual({bytesIn: 2, bytesOut: 20});
   // Its name is free again.
   await group.add(opening('a'), {});
   await group.close({drainTimeoutMs: 3});
   await group.closed;
   expect([of('a'), of('b')].map(({drains}) => drains)).toEqual([[3], [3]]);
-  // What was there at the end stays listed.
+  // Tunnels that were open at the end stay listed.
   expect(changes.at(-1)).toEqual(['b', 'a']);
 });
 
-test('a name is in use while its tunnel is there, or is being opened', async () => {
+test('a name is in use while its tunnel is open or being opened', async () => {
   const {group, opening} = setUp();
   await group.begin([opening('a')], {});
   const used = {code: 'BACKGROUND_NAME_USED'};
@@ -150,7 +150,7 @@ test('a name is in use while its tunnel is there, or is being opened', async () 
   await group.add(opening('b'), {});
 });
 
-test('nobody waits any more: an open tunnel is not ended by that', async () => {
+test('an abort after the tunnel is open does not end it', async () => {
   const {group, opening, names} = setUp();
   const gone = new AbortController();
   let ended = false;
@@ -169,14 +169,14 @@ test('nobody waits any more: an open tunnel is not ended by that', async () => {
   expect(names()).toEqual(['a', 'b']);
 });
 
-test('what cannot be removed: an unknown one, the last one, and one with a program', async () => {
+test('an unknown tunnel, the last one, and the one of a program cannot be removed', async () => {
   const {group, opening, of} = setUp();
   await group.begin([opening('a'), opening('b')], {});
   await expect(group.remove('c', {drainTimeoutMs: 0})).rejects.toMatchObject({
     code: 'BACKGROUND_NAME_UNKNOWN',
     message: 'No tunnel has the name c, only a, b.',
   });
-  // While the visitors of one finish, the other one is the last.
+  // While the visitors of `a` finish, `b` is the last tunnel.
   of('a').lingers = true;
   const first = group.remove('a', {drainTimeoutMs: 0});
   await expect(group.remove('b', {drainTimeoutMs: 0})).rejects.toMatchObject({code: 'BACKGROUND_KEPT'});
@@ -188,13 +188,13 @@ test('what cannot be removed: an unknown one, the last one, and one with a progr
   await expect(other.group.remove('jupyter', {drainTimeoutMs: 0})).rejects.toMatchObject({
     code: 'BACKGROUND_KEPT',
   });
-  // Its end is that of the others.
+  // All tunnels end with the program's.
   other.of('jupyter').destroy();
   await other.group.closed;
   expect(other.of('b').drains).toEqual([5]);
 });
 
-test('one that fails leaves the others; the first failure is what the end says', async () => {
+test('a tunnel that fails leaves the others open; the group rejects with the first failure', async () => {
   const {group, opening, of, names} = setUp();
   await group.begin([opening('a'), opening('b'), opening('c')], {});
   of('b').fail(new TunlError('TAKEN_OVER'));
@@ -204,7 +204,7 @@ test('one that fails leaves the others; the first failure is what the end says',
   await expect(group.closed).rejects.toMatchObject({code: 'TAKEN_OVER'});
 });
 
-test('at its end nothing is added, and what is being opened is given up', async () => {
+test('after the end no tunnel is added, and one that is being opened is abandoned', async () => {
   const {group, opening} = setUp();
   await group.begin([opening('a')], {});
   const late = group.add(opening('b', never), {});

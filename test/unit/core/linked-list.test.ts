@@ -1,4 +1,4 @@
-// A list for members that come and go: its order, and what the garbage collector may free.
+// A list whose members are often added and removed: its order, and what the garbage collector can free.
 
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
@@ -10,7 +10,7 @@ const steps = fc.array(fc.record({what: fc.constantFrom('push', 'delete', 'move'
   maxLength: 200,
 });
 
-test('it holds what an array would, in the same order', () => {
+test('it has the same members in the same order as an array', () => {
   fc.assert(
     fc.property(steps, (all) => {
       const list = new LinkedList<number>();
@@ -44,7 +44,7 @@ test('it holds what an array would, in the same order', () => {
   );
 });
 
-test('a minor collection frees members that have gone', () => {
+test('a minor collection frees removed members', () => {
   const set = new Set<object>();
   const leftOfSet = leftOf((member) => {
     set.add(member);
@@ -56,6 +56,6 @@ test('a minor collection frees members that have gone', () => {
     return () => list.delete(node);
   });
   expect(leftOfList).toBeLessThan(4 * MiB);
-  // The control: when a Set does as well, this list is not needed any more.
+  // The control: if a Set does as well, this list is no longer needed.
   expect(leftOfSet).toBeGreaterThan(8 * MiB);
 });

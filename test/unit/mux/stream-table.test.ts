@@ -1,4 +1,4 @@
-// Streams by their ids.
+// The table of streams by id.
 
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
@@ -9,7 +9,7 @@ import {leftOf} from '../../helpers/minor-collection.js';
 
 const streamOf = (id: number) => ({id}) as Stream;
 
-test('it holds what a Map would, in the same order', () => {
+test('it has the same entries in the same order as a Map', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({min: -40, max: 40}), {maxLength: 300}), (ids) => {
       const table = new StreamTable();
@@ -32,7 +32,7 @@ test('it holds what a Map would, in the same order', () => {
   );
 });
 
-test('a minor collection frees streams that have gone', () => {
+test('a minor collection frees removed streams', () => {
   const table = new StreamTable();
   const left = leftOf((member, id) => {
     table.add(Object.assign(member, {id}) as unknown as Stream);

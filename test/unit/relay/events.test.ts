@@ -1,11 +1,11 @@
-// Who listens to a relay, and what its log makes of what it hears.
+// Listeners of a relay, and the log lines of its events.
 
 import {expect, test} from 'vitest';
 import {createLogger, type LogRecord} from '../../../src/lib/core/logger.js';
 import {logEvents} from '../../../src/lib/relay/event-log.js';
 import {type RelayEvent, RelayEvents} from '../../../src/lib/relay/events.js';
 
-test('a listener that throws keeps no other from hearing', () => {
+test('when a listener throws, the others still get the event', () => {
   const failures: unknown[] = [];
   const heard: string[] = [];
   const events = new RelayEvents((error) => failures.push(error));

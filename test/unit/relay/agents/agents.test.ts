@@ -31,13 +31,13 @@ async function setUp(scope: Scope, options: RelayOptions = {}) {
 const bind = (request: number, wish: object, more: object = {}) =>
   frameBytes(frame.control, 0, JSON.stringify({type: 'bind', request, wish, ...more}));
 
-/** The control messages that have come so far. */
+/** The control messages that have arrived. */
 const controls = (agent: RawAgent) =>
   agent.frames
     .filter(({type}) => type === frame.control)
     .map(({payload}) => JSON.parse(payload.toString()) as Record<string, unknown>);
 
-/** The control messages that came, once there are so many. */
+/** The control messages, when `count` have arrived. */
 async function heard(agent: RawAgent, count: number) {
   await agent.until(() => controls(agent).length >= count);
   return controls(agent);
@@ -57,7 +57,7 @@ test.each([
   expect(relay.stats().tunnels).toBe(1);
 });
 
-test('a burst of binds cannot pass the limit of tunnels', async () => {
+test('a burst of binds cannot exceed the limit of tunnels', async () => {
   await using scope = new Scope();
   const {relay, at} = await setUp(scope, {maxTunnelsPerAgent: 2});
   const {agent} = await RawAgent.begin(scope, at);
@@ -92,7 +92,7 @@ test('a session belongs to its owner: a valid proof under another key finds none
   expect(relay.stats().agents).toBe(1);
 });
 
-test('of the visitors who come while the link is lost 256 wait, and the others are reset', async () => {
+test('of the visitors that arrive while the link is lost 256 wait, and the others are reset', async () => {
   await using scope = new Scope();
   const {relay, at, ear} = await setUp(scope);
   const {agent} = await RawAgent.begin(scope, at);
@@ -113,7 +113,7 @@ test('of the visitors who come while the link is lost 256 wait, and the others a
   expect(relay.stats().visitors).toBe(256);
 });
 
-test('an agent that binds as much as it can leaves the others with the same token their share', async () => {
+test('an agent that binds as many tunnels as it can leaves a share for others with the same token', async () => {
   await using scope = new Scope();
   const {at} = await setUp(scope, {maxLeasesPerOwner: 6});
   const greedy = (await RawAgent.begin(scope, at)).agent;
@@ -128,13 +128,13 @@ test('an agent that binds as much as it can leaves the others with the same toke
   expect(own.filter(({code}) => code === 'TOO_MANY_TUNNELS')).toHaveLength(2);
 });
 
-test('a session that binds without end must wait; it may bind as much as an agent may have at once', async () => {
+test('a session that binds continuously must wait; it may bind its limit of tunnels at once', async () => {
   await using scope = new Scope();
   const {relay, at} = await setUp(scope);
   const {agent} = await RawAgent.begin(scope, at);
   const wish = {kind: 'tls', h2: false, name: 'demo'};
   agent.segment(...Array.from({length: 400}, (_, i) => bind(i + 1, wish)));
-  // Each that is granted takes the tunnel from the one before.
+  // Each granted bind takes the tunnel from the one before.
   const answers = () => controls(agent).filter(({type}) => type !== 'unbound');
   await agent.until(() => answers().length === 400);
   const words = answers();
@@ -149,7 +149,7 @@ test('a session that binds without end must wait; it may bind as much as an agen
   expect((await heard(other, 100)).every(({type}) => type === 'bound')).toBe(true);
 });
 
-test('a tunnel that its agent gives up makes room for another, and its name stays with its owner', async () => {
+test('a tunnel that its agent releases makes room for another, and its name stays with its owner', async () => {
   await using scope = new Scope();
   const {at, ear} = await setUp(scope, {maxTunnelsPerAgent: 1});
   const {agent} = await RawAgent.begin(scope, at);
@@ -162,7 +162,7 @@ test('a tunnel that its agent gives up makes room for another, and its name stay
   await ear.heard('tunnel-released', 20);
 });
 
-test('whoever listens to a relay hears of its agents and tunnels, in order', async () => {
+test('a listener of a relay gets the events of its agents and tunnels in order', async () => {
   await using scope = new Scope();
   const {relay, at, ear} = await setUp(scope);
   const {agent, ticket} = await RawAgent.begin(scope, at);

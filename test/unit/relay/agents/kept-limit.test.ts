@@ -31,7 +31,7 @@ function setUp(sessions: readonly {detachedAt: number | undefined; mib: number}[
   return {clock, limit, ended};
 }
 
-test('when the budget is full the sessions without a link for the longest time are ended, until a quarter of it is free', () => {
+test('when the budget is full, the sessions that have had no link for the longest time are ended, until a quarter is free', () => {
   const {clock, ended, limit} = setUp([
     {detachedAt: 50, mib: 20},
     {detachedAt: undefined, mib: 30},
@@ -46,7 +46,7 @@ test('when the budget is full the sessions without a link for the longest time a
   expect(clock.pending).toBe(0);
 });
 
-test('below it none is ended', () => {
+test('below the limit no session is ended', () => {
   const {clock, ended} = setUp([
     {detachedAt: 1, mib: 50},
     {detachedAt: 2, mib: 49},

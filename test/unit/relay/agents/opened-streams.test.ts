@@ -22,7 +22,7 @@ interface Outcome {
   message?: string | undefined;
 }
 
-/** Both ends of a session whose relay side passes streams on to `streams`. */
+/** Both ends of a session; the relay's end passes streams on to `streams`. */
 async function setUp() {
   const clock = new ManualClock();
   const limit = new UnreadLimit({limitBytes: 2 ** 30, clock, log: createLogger('test', undefined)});
@@ -46,7 +46,7 @@ async function setUp() {
   const net = await Net.linked(MEMORY, {
     onOpen: (_side, stream, about) => streams.offer(stream, about, opener(state.session)),
   });
-  /** Opens so many as the agent; resolves with the result of each. */
+  /** Opens `count` streams as the agent; resolves with the result of each. */
   const openMany = async (count: number, kind: number = KIND.service) => {
     const outcomes: Outcome[] = [];
     for (let i = 0; i < count; i += 1) {
@@ -84,10 +84,10 @@ test('the kind decides before the JSON is read', async () => {
   expect(all.streams.kinds).toEqual(['service']);
 });
 
-test('an agent has a limited number open at once, and each kind of end makes room again', async () => {
+test('an agent has a limited number of open streams, and each kind of end makes room again', async () => {
   await using all = await setUp();
   expect(await all.many(1_100)).toHaveLength(1_024);
-  // The rate allows more by now; the count does not.
+  // The rate limit allows more by now; the limit of open streams does not.
   all.clock.advance(10_000);
   const refused = await all.open();
   expect(refused).toMatchObject({
@@ -104,7 +104,7 @@ test('an agent has a limited number open at once, and each kind of end makes roo
   expect(await all.many(2)).toHaveLength(1);
 });
 
-test('an agent opens a limited number in a row, and so many a second after that', async () => {
+test('an agent opens a limited number of streams at once, and after that a limited number per second', async () => {
   await using all = await setUp();
   const open = await all.many(1_024);
   for (const {stream} of open) stream.reset('CANCELLED');
@@ -116,7 +116,7 @@ test('an agent opens a limited number in a row, and so many a second after that'
   expect(await all.many(300)).toHaveLength(200);
 });
 
-test('unread bytes of agents count as long as the stream exists, and the stream can be cut', async () => {
+test('unread bytes of agents count as long as the stream exists, and the stream can be reset', async () => {
   await using all = await setUp();
   const {stream} = await all.open();
   expect([...all.holders.values()].map((holder) => holder.stream)).toEqual(all.taken);
@@ -130,7 +130,7 @@ test('unread bytes of agents count as long as the stream exists, and the stream 
   expect(await all.open()).toMatchObject({outcome: 'TOO_MUCH_UNREAD'});
 });
 
-test('a relay that shuts down accepts no more of them', async () => {
+test('a relay that shuts down accepts no more streams from agents', async () => {
   await using all = await setUp();
   await all.open();
   all.streams.drain();

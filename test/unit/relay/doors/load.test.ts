@@ -1,9 +1,9 @@
-// What a process carries is the sum of what its parts say.
+// The load of a process is the sum of the counts of its parts.
 
 import {expect, test} from 'vitest';
 import {Load} from '../../../../src/lib/relay/doors/load.js';
 
-test('a part that carries something adds itself, and its numbers are asked for when they are needed', () => {
+test('a part registers itself, and its counts are read when they are needed', () => {
   const load = new Load();
   expect([load.connections, load.idleBytes]).toEqual([0, 0]);
   const open = {visitors: 2, agents: 1};

@@ -1,4 +1,4 @@
-// The relay's listeners for TCP tunnels: one for each port, however many ask for it.
+// The relay's listeners for TCP tunnels: one for each port, even if several tunnels request it.
 
 import {connect, Server} from 'node:net';
 import {expect, test, vi} from 'vitest';
@@ -19,7 +19,7 @@ const accepts = (port: number) =>
   });
 
 test.each([false, true])(
-  'two that open a port at once both get it, with one listener (reusePort: %s)',
+  'two requests that open a port at the same time share one listener (reusePort: %s)',
   async (reusePort) => {
     const ports = setUp(reusePort);
     const port = await unusedPort();
@@ -34,7 +34,7 @@ test.each([false, true])(
   },
 );
 
-test('a machine without descriptors is no reason to call a port taken', async () => {
+test('when no descriptors are left, a port is not reported as taken', async () => {
   const ports = setUp(false);
   const port = await unusedPort();
   const listen = vi.spyOn(Server.prototype, 'listen').mockImplementation(function (this: Server) {
@@ -59,7 +59,7 @@ test('a port that could not be opened may be requested again', async () => {
 test.each([
   ['a port', unusedPort],
   ['any port', async () => 0],
-])('%s that is being opened when the relay ends is not left open', async (_what, portOf) => {
+])('%s that is being opened when the relay ends is closed', async (_what, portOf) => {
   const ports = setUp(false);
   const port = await portOf();
   const close = vi.spyOn(Server.prototype, 'close');

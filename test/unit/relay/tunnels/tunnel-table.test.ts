@@ -14,7 +14,7 @@ import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
 import {type Tunnel, TunnelTable} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
 import {Scope, unusedPort} from '../../../helpers/scope.js';
 
-/** A store at the other end of a slow network: each request and each answer arrives when `next` is called for it. */
+/** A store across a slow network: each request and each answer arrives when the test calls `next` for it. */
 class SlowStore implements LeaseStore {
   readonly expected = [];
   readonly inner = new MemoryLeases({graceMs: 60_000});
@@ -24,7 +24,7 @@ class SlowStore implements LeaseStore {
   release: LeaseStore['release'] = (...asked) => this.#ask(() => this.inner.release(...asked));
   ownerOf: LeaseStore['ownerOf'] = (...asked) => this.#ask(() => this.inner.ownerOf(...asked));
 
-  /** False: nothing is under way. */
+  /** Returns false when nothing is under way. */
   next(which: number): boolean {
     const [arrive] = this.#onTheWay.splice(which % Math.max(1, this.#onTheWay.length), 1);
     arrive?.();
@@ -109,7 +109,7 @@ const accepts = (port: number) =>
     socket.once('close', () => socket.destroy());
   });
 
-/** The epochs under which a key is bound, as somebody knows who has heard these events. */
+/** The epochs under which a key is bound, according to these events. */
 function boundBy(events: readonly RelayEvent[], key: LeaseKey): number[] {
   const bound = new Set<number>();
   for (const event of events) {
@@ -185,7 +185,7 @@ test('with any delays of the store, each tunnel has one owner, its port listens,
   );
 });
 
-test('two agents of one owner that ask for any port at once never get the same one', async () => {
+test('two agents of one owner that request any port at the same time never get the same one', async () => {
   const only = await unusedPort();
   const {tunnels, ports} = tableOn(new MemoryLeases({graceMs: 60_000}), {range: [only, only]});
   const both = [1, 2].map(() => new Binder(tunnels, 'ann', {kind: 'tcp'}));
@@ -197,7 +197,7 @@ test('two agents of one owner that ask for any port at once never get the same o
   ports.closeAll();
 });
 
-test('a store that fails while a tunnel is given up: the error is logged, and the port is closed nevertheless', async () => {
+test('when the store fails while a tunnel is released, the error is logged and the port is closed', async () => {
   const log: LogRecord[] = [];
   const leases = new MemoryLeases({graceMs: 60_000});
   leases.release = () => Promise.reject(new Error('away'));

@@ -25,7 +25,7 @@ const nobodyWatches = new VisitorWatch({
 });
 const peer = {address: '127.0.0.1', port: 1, source: '127.0.0.1'};
 
-/** A session with a link to nobody. */
+/** A session whose link has no peer. */
 function session(): Session {
   const made = new Session({
     role: 'relay',
@@ -88,7 +88,7 @@ test.each([
   },
 );
 
-test('the agent gets the address of a visitor, also when the connection is gone by then', async () => {
+test('the agent gets the address of a visitor, even if the connection has ended by then', async () => {
   await using scope = new Scope();
   const unread = new UnreadLimit({
     limitBytes: 2 ** 30,
