@@ -38,7 +38,7 @@ export async function main(
   process.exit();
 }
 
-/** After an uncaught exception the state is unknown: report it and end the process, so that it neither hangs nor continues half. */
+/** After an uncaught exception the state is unknown: the error is reported and the process ends, so that it does not hang. */
 function guardProcess(words: readonly string[]): void {
   const onUncaught = (error: unknown) => {
     // oclif also throws errors of stdout; the command sees them too and ends by itself.

@@ -1,4 +1,5 @@
-// Finds the password or token of a started program: from a file, from the environment, or a random one. Never from the command line.
+// Finds the password or token of a started program: from a file, from the environment, or a random one. Never from the
+// command line.
 
 import {string} from '@oclif/core/flags';
 import {TunlError} from '../core/errors.js';

@@ -1,6 +1,5 @@
 // The definition of a setting. Each setting is declared once, in the table of its command: name in the library, kind of
-// value,
-// default, flag, environment variable, help. Flags, checks and defaults follow from the table.
+// value, default, flag, environment variable, help. Flags, checks and defaults follow from the table.
 
 import {duration, durationText} from './duration.js';
 import {TunlError} from './errors.js';

@@ -22,9 +22,8 @@ const FOR_OTHERS = 0o002;
 const STICKY = 0o1000;
 
 /**
- * Checks the state folder with those above it, and below it each of `names`, a path of folders with perhaps a file at its
- * end.
- * A path that does not exist passes.
+ * Checks the state folder with those above it, and below it each of `names`: a path of folders that may end with a file. A
+ * path that does not exist passes.
  *
  * @throws TunlError STATE_DIR with the path, the reason and the command that helps.
  */

@@ -73,8 +73,7 @@ function hasDesktop(env: Environment): boolean {
 
 /**
  * Starts a process that may live as long as the desktop: it holds the clipboard, or is the browser. It has a separate
- * session,
- * so that Ctrl+C does not reach it, and no pipe, so that nothing waits for it.
+ * session, so that Ctrl+C does not reach it, and no pipe, so that nothing waits for it.
  */
 function handOver(tool: {
   bin: string;

@@ -45,7 +45,7 @@ export async function find(program: Program, env: Env, bin?: string): Promise<Fo
     const found = await tryCandidate(program.named?.(bin) ?? {bin}, env);
     if (found) return found;
     throw new TunlError('PROGRAM_MISSING', {
-      reason: `${bin || 'An empty name'} is not an executable file, nor a command in PATH.`,
+      reason: `${bin || 'An empty name'} is neither an executable file nor a command in PATH.`,
       next: 'Check the path given with --bin.',
     });
   }

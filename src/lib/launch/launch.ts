@@ -1,9 +1,10 @@
-// Starts a local program behind a tunnel: finds it, starts it, probes it until it answers, watches it, and ends it with all its processes.
+// Starts a local program behind a tunnel: finds it, starts it, probes it until it answers, watches it, and ends it with all
+// its processes.
 //
 //   find ▸ free port ▸ own folder ▸ prepare ▸ spawn (own group, mark, watcher) ▸ ask until ready ▸ … ▸ SIGTERM ▸ grace ▸ SIGKILL
 //
-// A program is one value (`Program`, program.ts; the shipped ones are in programs/). This folder does not know the tunnel. The
-// public side is a parameter, because a name is known before its program starts, and programs may need it (host checks,
+// A program is one value (`Program`, program.ts; the shipped ones are in programs/). This folder does not know the tunnel.
+// The public side is a parameter, because a name is known before its program starts, and programs may need it (host checks,
 // cookies, links). Reasons and limits: docs/decisions/0020-launching.md.
 import {TunlError} from '../core/errors.js';
 import {find} from './find.js';

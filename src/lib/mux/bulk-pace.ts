@@ -46,7 +46,7 @@ export class BulkPace {
     this.#sampleBytes = 0;
   }
 
-  /** The most that may be unacknowledged while more bulk is sent: the known capacity of the link, and some more to find its limit. */
+  /** The most that may be unacknowledged while more bulk is sent: the link's known capacity, and some more to find its limit. */
   limit(now: number, rttMs: number): number {
     if (now >= this.#besideUntil || !Number.isFinite(rttMs)) return Number.POSITIVE_INFINITY;
     const least = rttMs < FAR_MS ? LEAST_BYTES : LEAST_BYTES_FAR;

@@ -1,4 +1,5 @@
-// The first messages on a link: they name the session, decide whether it continues, and carry the proofs. Then the session takes the link.
+// The first messages on a link: they name the session, decide whether it continues, and carry the proofs. Then the session
+// takes the link.
 
 import {type Clock, systemClock} from '../core/clock.js';
 import {isErrorCode, TunlError, toTunlError} from '../core/errors.js';

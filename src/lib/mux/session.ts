@@ -42,7 +42,10 @@ export interface SessionOptions {
   replayBudget?: ReplayBudget;
   /** With false nothing is kept, and a lost link ends the session: this measures the cost of replay. Default true. */
   keepForReplay?: boolean;
-  /** Local sockets are not read while this much waits for the peer, here and in the carrier. Default 1 MiB: with less both sides wait for each other. */
+  /**
+   * Local sockets are not read while this much waits for the peer, here and in the carrier. Default 1 MiB: with less, both
+   * sides wait for each other.
+   */
   queueBytes?: number;
   /** Shared limit for the growth of windows of several sessions; one session's windows grow by at most 64 MiB. */
   windowBudget?: WindowBudget;
@@ -174,7 +177,7 @@ export class Session implements LinkSink {
     return true;
   }
 
-  /** Opens a stream; its first bytes may follow at once. Undefined: the limit of open streams is reached, or the session is over. */
+  /** Opens a stream; its first bytes may follow at once. Undefined: too many streams are open, or the session is over. */
   open(kind: StreamKind, about: object): Stream | undefined {
     return this.#ended ? undefined : this.#streams.open(kind, about);
   }

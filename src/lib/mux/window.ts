@@ -56,7 +56,7 @@ export class ReceiveWindow implements GrownWindow {
   #allowance: number = LIMITS.initialWindow;
   /** Bytes that are consumed and not granted again yet. */
   #pending = 0;
-  /** Credit that the peer has beyond the size, because the window was made smaller. As many consumed bytes are not granted again. */
+  /** Credit of the peer beyond the size, because the window was made smaller. This many consumed bytes are not granted again. */
   #overhang = 0;
   /** Bytes of the overhang that came and are not consumed. The budget counts them like growth. */
   #charged = 0;
@@ -140,7 +140,10 @@ export class ReceiveWindow implements GrownWindow {
     return Math.min(this.#grown, this.#size - Math.max(this.unread, LIMITS.initialWindow));
   }
 
-  /** Makes the window smaller by `bytes`, at most `spare`. The budget gets them back now; the peer's credit shrinks as bytes are consumed. */
+  /**
+   * Makes the window smaller by `bytes`, at most `spare`. The budget gets them back now; the peer's credit shrinks as bytes
+   * are consumed.
+   */
   shrink(bytes: number): void {
     this.#size -= bytes;
     this.#grown -= bytes;

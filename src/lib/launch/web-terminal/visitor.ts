@@ -79,8 +79,7 @@ export class Visitor {
 
   /**
    * Counts input until there is room for it. False for more than a page may have under way. The socket itself is never
-   * stopped: it
-   * also brings the acknowledgements, and a shell that waits for those reads no input.
+   * stopped: it also brings the acknowledgements, and a shell that waits for those reads no input.
    */
   input(bytes: number, room: Promise<void> | undefined): boolean {
     this.#input += bytes;

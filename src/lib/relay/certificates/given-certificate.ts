@@ -1,4 +1,5 @@
-// A certificate from files that other programs renew. They are read again when they change; the old one stays while the new one is unusable.
+// A certificate from files that other programs renew. They are read again when they change; the old certificate stays while
+// the new one is unusable.
 
 import {stat} from 'node:fs/promises';
 import type {SecureContext} from 'node:tls';

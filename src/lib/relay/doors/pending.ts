@@ -16,7 +16,7 @@ import type {Room} from './room.js';
 import {TokenBuckets} from './token-buckets.js';
 import type {TrustCheck} from './trusted.js';
 
-/** Limit for a whole ClientHello, ms. Honest clients send it at once. A busy relay still ends the connection within five seconds. */
+/** Limit for a whole ClientHello, ms. Honest clients send it at once. Even a busy relay ends the connection within 5 s. */
 const HELLO_MS = 4_000;
 /** Limit from the accept to a session, a tunnel or an answer, ms. */
 const WHOLE_MS = 10_000;
@@ -176,14 +176,14 @@ export class PendingConnections implements Part {
     if (more > 0) while (this.#bytes > most && this.endOne());
   }
 
-  /** @param vain the connection failed. */
-  remove(connection: PendingConnection, vain: boolean): void {
+  /** @param failed the connection ended before it had rights. */
+  remove(connection: PendingConnection, failed: boolean): void {
     const {peer, step} = connection;
     if (connection.node !== undefined) this.#sources.delete(peer.source, connection.node, connection.bytes);
     this.#bytes -= connection.bytes;
     connection.bytes = 0;
     this.#count -= 1;
-    if (!vain) return;
+    if (!failed) return;
     const provenAt = step === 'own' ? this.#proven.get(peer.source) : undefined;
     const proven = provenAt !== undefined && this.clock.now() - provenAt < PROVEN_MS;
     this.#buckets[step].spend(peer.source, proven ? PROVEN_SHARE : 1);
@@ -293,12 +293,12 @@ export class PendingConnection {
 
   readonly #onClose = (): void => this.#leave(true);
 
-  #leave(vain: boolean): void {
+  #leave(failed: boolean): void {
     if (this.#over) return;
     this.#over = true;
     this.#timer.cancel();
     this.raw.off('close', this.#onClose);
-    this.#all.remove(this, vain && !this.#known);
+    this.#all.remove(this, failed && !this.#known);
     this.hello?.release();
     this.hello = undefined;
   }

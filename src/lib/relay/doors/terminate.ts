@@ -54,8 +54,8 @@ export function terminateTls(options: TerminateOptions): TLSSocket {
     socket.off('error', failed);
     socket.off('close', failed);
   };
-  // After the handshake Node reports errors of TLS, such as an invalid record or endless handshakes, only to a server of its
-  // own, and continues. A turn later, because this is a callback of that TLS.
+  // After the handshake Node reports errors of TLS, such as an invalid record or endless handshakes, only to its own kind of
+  // TLS server, and continues. The socket is destroyed a turn later, because this is a callback of that TLS.
   socket.on('_tlsError', (error: Error) => setImmediate(() => socket.destroy(error)));
   socket.on('secure', secure);
   socket.on('error', failed);

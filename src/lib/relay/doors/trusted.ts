@@ -8,7 +8,7 @@ export type TrustCheck = (address: string) => boolean;
 /** @param ranges addresses or `ADDRESS/PREFIX`. @throws TunlError OPTION_INVALID */
 export function trustedSources(ranges: readonly string[]): TrustCheck {
   if (ranges.length === 0) return () => false;
-  // Only a set of ranges with a check, whatever its name says.
+  // A BlockList is only a set of address ranges; here they are trusted ones.
   const list = new BlockList();
   for (const range of ranges) {
     const [address = '', prefix, ...more] = range.split('/');

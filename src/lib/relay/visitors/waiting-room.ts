@@ -37,7 +37,7 @@ export class WaitingRoom implements Part {
     });
   }
 
-  /** Holds `raw` until the tunnel is bound. Returns false when no agent is expected for this key, or when too many visitors wait. */
+  /** Holds `raw` until the tunnel is bound. Returns false when no agent is expected for this key, or too many visitors wait. */
   wait(key: LeaseKey, raw: Socket, onTunnel: (tunnel: Tunnel) => void): boolean {
     const waiting = this.#expected.get(key);
     if (waiting === undefined || waiting.size >= MAX_FOR_ONE || this.#count >= MAX_IN_ALL) return false;
