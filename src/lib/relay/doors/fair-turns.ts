@@ -25,18 +25,32 @@ export class FairTurns {
       this.#do(job);
       return;
     }
+    this.later(source, job);
+  }
+
+  /** True while jobs wait. */
+  get busy(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** Runs the job in a later turn, after one job of each other waiting source. */
+  later(source: string, job: () => void): void {
     const jobs = this.#waiting.get(source);
     if (jobs === undefined) this.#waiting.set(source, [job]);
     else jobs.push(job);
+    this.#arm();
   }
 
   #do(job: () => void): void {
     this.#done += 1;
-    if (!this.#armed) {
-      this.#armed = true;
-      this.#options.clock.soon(this.#nextTurn);
-    }
+    this.#arm();
     job();
+  }
+
+  #arm(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#options.clock.soon(this.#nextTurn);
   }
 
   readonly #nextTurn = (): void => {

@@ -13,6 +13,7 @@ import type {Visitors} from '../visitors/visitors.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
 import {FairTurns} from './fair-turns.js';
 import {Hello} from './hello.js';
+import {HelloTurns} from './hello-turns.js';
 import type {PendingConnection, PendingConnections} from './pending.js';
 import {terminateTls} from './terminate.js';
 
@@ -45,10 +46,12 @@ interface Arrival {
 
 export class FrontDoor {
   readonly #options: FrontDoorOptions;
+  readonly #hellos: HelloTurns;
   readonly #handshakes: FairTurns;
 
   constructor(options: FrontDoorOptions) {
     this.#options = options;
+    this.#hellos = new HelloTurns(options.clock);
     this.#handshakes = new FairTurns({perTurn: HANDSHAKES_A_TURN, clock: options.clock});
   }
 
@@ -56,7 +59,7 @@ export class FrontDoor {
   accept = (raw: Socket): void => {
     const connection = this.#options.pending.admit(raw);
     if (connection === undefined) return;
-    const hello = new Hello(connection);
+    const hello = new Hello(connection, this.#hellos);
     // A function literal that is assigned to a property lives until a full collection (bytes/let-go.ts), so it is passed on.
     hello.read((head, result) => this.#lead({connection, head}, result));
   };

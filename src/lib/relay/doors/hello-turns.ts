@@ -1,0 +1,82 @@
+// Limits the bytes that are read of ClientHellos in one turn of the event loop.
+//
+// The system reports all sockets that have bytes at once, and Node reads each of them before anything else happens: thousands of
+// strangers who send 60 KB each at the same moment keep everybody else waiting for 150 ms. When a turn has read enough, all
+// sockets that wait for a ClientHello are stopped. They are read again a few in a turn, one of each source after the other.
+
+import type {Clock} from '../../core/clock.js';
+import {LinkedList, type ListNode} from '../../core/linked-list.js';
+import {FairTurns} from './fair-turns.js';
+
+/** The most reads and bytes in one turn. The last read may bring more than that. */
+const READS_A_TURN = 16;
+const BYTES_A_TURN = 256 * 1024;
+/** Stopped sockets that are read again in one turn: so few that all of them fit, whatever they bring. */
+const AGAIN_A_TURN = 4;
+
+/** A socket that waits for its ClientHello. */
+export interface HelloSocket {
+  readonly source: string;
+  readonly over: boolean;
+  /** Its place among those that are read; undefined while it is stopped. */
+  place: ListNode<HelloSocket> | undefined;
+  stop(): void;
+  goOn(): void;
+}
+
+export class HelloTurns {
+  readonly #clock: Pick<Clock, 'soon'>;
+  /** Sockets that are read as soon as bytes come. */
+  readonly #reading = new LinkedList<HelloSocket>();
+  readonly #stopped: FairTurns;
+  #reads = 0;
+  #bytes = 0;
+  #armed = false;
+
+  constructor(clock: Pick<Clock, 'soon'>) {
+    this.#clock = clock;
+    this.#stopped = new FairTurns({perTurn: AGAIN_A_TURN, clock});
+  }
+
+  /** Adds a socket that is being read. It is stopped at once when others wait to be read again. */
+  add(socket: HelloSocket): void {
+    if (this.#full || this.#stopped.busy) this.#stop(socket);
+    else socket.place = this.#reading.push(socket);
+  }
+
+  delete(socket: HelloSocket): void {
+    if (socket.place !== undefined) this.#reading.delete(socket.place);
+    socket.place = undefined;
+  }
+
+  /** Called after each read. */
+  count(bytes: number): void {
+    this.#reads += 1;
+    this.#bytes += bytes;
+    if (!this.#armed) {
+      this.#armed = true;
+      this.#clock.soon(this.#nextTurn);
+    }
+    if (this.#full) for (const socket of [...this.#reading]) this.#stop(socket);
+  }
+
+  get #full(): boolean {
+    return this.#reads >= READS_A_TURN || this.#bytes >= BYTES_A_TURN;
+  }
+
+  #stop(socket: HelloSocket): void {
+    this.delete(socket);
+    socket.stop();
+    this.#stopped.later(socket.source, () => {
+      if (socket.over) return;
+      socket.place = this.#reading.push(socket);
+      socket.goOn();
+    });
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#armed = false;
+    this.#reads = 0;
+    this.#bytes = 0;
+  };
+}
