@@ -6,35 +6,59 @@
 import type {Socket} from 'node:net';
 
 type Done = (error?: Error | null) => void;
+type Chunks = {chunk: unknown; encoding: BufferEncoding}[];
+
+/** A Writable has one write at a time, so no write allocates anything. */
+class Outlived {
+  failed = false;
+  done: Done = () => {};
+  readonly write: Socket['_write'];
+  readonly writev: Socket['_writev'];
+  readonly #onFailed: (code: string | undefined) => void;
+
+  constructor({_write, _writev}: Socket, onFailed: (code: string | undefined) => void) {
+    this.write = _write;
+    this.writev = _writev;
+    this.#onFailed = onFailed;
+  }
+
+  readonly written: Done = (error) => {
+    if (error && !this.failed) {
+      this.failed = true;
+      this.#onFailed((error as NodeJS.ErrnoException).code);
+    }
+    this.done();
+  };
+}
+
+const OUTLIVED = Symbol('outlived');
+
+interface OutlivingSocket extends Socket {
+  [OUTLIVED]: Outlived;
+}
 
 /**
  * After the first write that fails, all writes of `socket` report success and do nothing; reading continues until the peer's
  * end or a read that fails. `onFailed` is called once, with the system's code.
  */
 export function outliveFailedWrites(socket: Socket, onFailed: (code: string | undefined) => void): void {
-  const {_write, _writev} = socket;
-  let failed = false;
-  // A Writable has one write at a time and gives each the same callback, so no write allocates anything.
-  let done: Done = () => {};
-  const written: Done = (error) => {
-    if (error && !failed) {
-      failed = true;
-      onFailed((error as NodeJS.ErrnoException).code);
-    }
-    done();
-  };
-  // Function literals that are assigned to a property live until a full collection: see let-go.ts.
-  const write: Socket['_write'] = (chunk, encoding, callback) => {
-    done = callback;
-    if (failed) done();
-    else _write.call(socket, chunk, encoding, written);
-  };
-  socket._write = write;
-  if (!_writev) return;
-  const writev: typeof _writev = (chunks, callback) => {
-    done = callback;
-    if (failed) done();
-    else _writev.call(socket, chunks, written);
-  };
-  socket._writev = writev;
+  const outliving = socket as OutlivingSocket;
+  outliving[OUTLIVED] = new Outlived(socket, onFailed);
+  // The same two functions for all sockets: a closure for each would keep V8 from inlining the calls.
+  outliving._write = write;
+  if (socket._writev) outliving._writev = writev;
+}
+
+function write(this: Socket, chunk: unknown, encoding: BufferEncoding, callback: Done): void {
+  const state = (this as OutlivingSocket)[OUTLIVED];
+  state.done = callback;
+  if (state.failed) callback();
+  else state.write.call(this, chunk, encoding, state.written);
+}
+
+function writev(this: Socket, chunks: Chunks, callback: Done): void {
+  const state = (this as OutlivingSocket)[OUTLIVED];
+  state.done = callback;
+  if (state.failed) callback();
+  else state.writev?.call(this, chunks, state.written);
 }

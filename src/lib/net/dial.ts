@@ -54,7 +54,8 @@ export function openSocket(address: string, port: number, more: Partial<NetConne
 class Dial {
   readonly #options: DialOptions;
   #left: string[] = [];
-  readonly #sockets = new Set<Socket>();
+  /** Sockets that still connect. */
+  #sockets: Socket[] = [];
   #failure: Error | undefined;
   #next: NodeJS.Timeout | undefined;
   #deadline: NodeJS.Timeout | undefined;
@@ -86,13 +87,14 @@ class Dial {
     this.#over = true;
     clearTimeout(this.#next);
     clearTimeout(this.#deadline);
-    for (const socket of this.#sockets) socket.destroy();
-    this.#sockets.clear();
+    const sockets = this.#sockets;
+    this.#sockets = [];
+    for (const socket of sockets) socket.destroy();
   }
 
   #try(found: readonly string[]): void {
-    const {accepts = () => true, prefer} = this.#options;
-    this.#left = inOrder(found.filter(accepts), prefer);
+    const {accepts, prefer} = this.#options;
+    this.#left = inOrder(accepts === undefined ? found : found.filter(accepts), prefer);
     if (this.#left.length > 0) this.#tryNext();
     else if (found.length > 0)
       this.#fail(Object.assign(new Error('no address is accepted'), {code: 'ADDRESS_REFUSED'}));
@@ -105,13 +107,13 @@ class Dial {
     if (address === undefined) return;
     const {port, open = openSocket} = this.#options;
     const socket = open(address, port);
-    this.#sockets.add(socket);
+    this.#sockets.push(socket);
     const failed = (error: Error) => {
-      if (this.#sockets.has(socket)) this.#lost(socket, error);
+      if (this.#sockets.includes(socket)) this.#lost(socket, error);
     };
     socket.on('error', failed);
     socket.once('connect', () => {
-      if (!this.#sockets.has(socket)) return;
+      if (!this.#sockets.includes(socket)) return;
       socket.off('error', failed);
       this.#won(socket, address);
     });
@@ -121,18 +123,22 @@ class Dial {
   }
 
   #won(socket: Socket, address: string): void {
-    this.#sockets.delete(socket);
+    this.#drop(socket);
     this.end();
     if (this.#options.keepAlive ?? true) keepAlive(socket);
     this.#options.onOpen(socket, address);
   }
 
   #lost(socket: Socket, error: Error): void {
-    this.#sockets.delete(socket);
+    this.#drop(socket);
     socket.destroy();
     this.#failure = moreTelling(this.#failure, error);
     if (this.#left.length > 0) this.#tryNext();
-    else if (this.#sockets.size === 0) this.#fail(error);
+    else if (this.#sockets.length === 0) this.#fail(error);
+  }
+
+  #drop(socket: Socket): void {
+    this.#sockets = this.#sockets.filter((each) => each !== socket);
   }
 
   #fail(error: Error): void {
@@ -156,7 +162,8 @@ export function inOrder(addresses: readonly string[], prefer?: string): string[]
   // This is the case for most hosts: the loop over all would cost more than the connection itself.
   if (addresses.length < 3) {
     const [a, b] = addresses;
-    return b !== undefined && b !== a && b === prefer ? [b, a as string] : [...new Set(addresses)];
+    if (a === undefined || b === undefined || b === a) return addresses.slice(0, 1);
+    return b === prefer ? [b, a] : [a, b];
   }
   const all = new Set(addresses);
   const first = prefer !== undefined && all.has(prefer) ? prefer : addresses[0];
