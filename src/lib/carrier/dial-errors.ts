@@ -37,8 +37,11 @@ export function socketError(peer: Peer, error: unknown): TunlError {
 }
 
 function tlsFailure(peer: Peer, error: unknown, system: string): TunlError {
-  const alert =
-    /ALERT_(\w+)$/.exec(system)?.[1] ?? (/UNRECOGNIZED_NAME$/.test(system) ? 'unrecognized name' : undefined);
+  if (/UNRECOGNIZED_NAME$/.test(system)) {
+    const what = `${peer.label} answers, but not for this name: a relay is found by its own name only`;
+    return failure(peer, 'RELAY_NOT_TUNL', what, error);
+  }
+  const alert = /ALERT_(\w+)$/.exec(system)?.[1];
   const what =
     alert === undefined
       ? `does not speak TLS (${system || messageOf(error)})`

@@ -16,6 +16,7 @@ import {Hello} from './hello.js';
 import {HelloTurns} from './hello-turns.js';
 import type {PendingConnection, PendingConnections} from './pending.js';
 import {terminateTls} from './terminate.js';
+import {sayUnknownName} from './unknown-name.js';
 
 /** The answer to plain HTTP on this port: the client should use https://. */
 const PLAIN_HTTP_ANSWER =
@@ -86,15 +87,15 @@ export class FrontDoor {
     const label = name === undefined ? undefined : labelUnder(name, domain);
     if (label === undefined || name === undefined) {
       log.debug('not a name of this relay', {from: peer.address, name});
-      raw.destroy();
+      sayUnknownName(raw);
       return;
     }
     const enter = (tunnel: Tunnel) => this.#visit(arrival, {name, label, asked: result.alpn, tunnel});
     const tunnel = tunnels.named(label);
     if (tunnel !== undefined) enter(tunnel);
-    else if (!this.#options.waitingRoom.wait(`tls:${label}`, raw, enter)) {
+    else if (!this.#options.waitingRoom.wait(`tls:${label}`, raw, enter, sayUnknownName)) {
       log.debug('no tunnel has this name', {from: peer.address, name});
-      raw.destroy();
+      sayUnknownName(raw);
     }
   }
 

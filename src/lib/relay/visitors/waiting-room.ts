@@ -37,8 +37,16 @@ export class WaitingRoom implements Part {
     });
   }
 
-  /** Holds `raw` until the tunnel is bound. Returns false when no agent is expected for this key, or too many visitors wait. */
-  wait(key: LeaseKey, raw: Socket, onTunnel: (tunnel: Tunnel) => void): boolean {
+  /**
+   * Holds `raw` until the tunnel is bound, or its time is over. Returns false when no agent is expected for this key, or when
+   * too many visitors wait.
+   */
+  wait(
+    key: LeaseKey,
+    raw: Socket,
+    onTunnel: (tunnel: Tunnel) => void,
+    onLate: (raw: Socket) => void = (late) => late.resetAndDestroy(),
+  ): boolean {
     const waiting = this.#expected.get(key);
     if (waiting === undefined || waiting.size >= MAX_FOR_ONE || this.#count >= MAX_IN_ALL) return false;
     const leave = () => {
@@ -52,7 +60,7 @@ export class WaitingRoom implements Part {
     };
     const timer = this.#clock.after(WAIT_MS, () => {
       leave();
-      raw.resetAndDestroy();
+      onLate(raw);
     });
     raw.on('close', leave);
     waiting.add(enter);

@@ -45,6 +45,15 @@ test('nobody waits for a tunnel that did not exist before', () => {
   expect(setUp('tls:demo').visitor('ann', 'tls:other').waits).toBe(false);
 });
 
+test('a visitor of a TLS name whose time is over gets the answer of the caller', () => {
+  const {clock, room, log} = setUp('tls:demo');
+  const socket = new EventEmitter() as Socket;
+  const late = (raw: Socket) => void log.push(raw === socket ? 'ann hears why' : 'another');
+  room.wait('tls:demo', socket, () => {}, late);
+  clock.advance(10_000);
+  expect(log).toEqual(['ann hears why']);
+});
+
 test('a visitor that leaves is neither passed on nor reset, and makes room', () => {
   const {clock, log, visitor, bind} = setUp('tls:demo');
   const all = Array.from({length: 256}, (_, i) => visitor(`${i}`, 'tls:demo'));
