@@ -34,7 +34,7 @@ class Outlived {
 const OUTLIVED = Symbol('outlived');
 
 interface OutlivingSocket extends Socket {
-  [OUTLIVED]: Outlived;
+  [OUTLIVED]: Outlived | undefined;
 }
 
 /**
@@ -49,15 +49,24 @@ export function outliveFailedWrites(socket: Socket, onFailed: (code: string | un
   if (socket._writev) outliving._writev = writev;
 }
 
+/** The socket is closed: it refers no longer to whoever wanted to hear of failed writes. */
+export function forgetFailedWrites(socket: Socket): void {
+  const outlived = (socket as OutlivingSocket)[OUTLIVED];
+  if (outlived === undefined) return;
+  (socket as OutlivingSocket)[OUTLIVED] = undefined;
+  socket._write = outlived.write;
+  if (outlived.writev) socket._writev = outlived.writev;
+}
+
 function write(this: Socket, chunk: unknown, encoding: BufferEncoding, callback: Done): void {
-  const state = (this as OutlivingSocket)[OUTLIVED];
+  const state = (this as OutlivingSocket)[OUTLIVED] as Outlived;
   state.done = callback;
   if (state.failed) callback();
   else state.write.call(this, chunk, encoding, state.written);
 }
 
 function writev(this: Socket, chunks: Chunks, callback: Done): void {
-  const state = (this as OutlivingSocket)[OUTLIVED];
+  const state = (this as OutlivingSocket)[OUTLIVED] as Outlived;
   state.done = callback;
   if (state.failed) callback();
   else state.writev?.call(this, chunks, state.written);
