@@ -18,7 +18,7 @@ export interface ServeOptions {
   /** With `unencrypted` the program gets the TCP side as its public address. */
   forward: ForwardOptions;
   /** The program's port, its start time, and its output. */
-  launch: Pick<LaunchOptions, 'port' | 'bin' | 'readyTimeoutMs' | 'onOutput' | 'onNotice'>;
+  launch: Pick<LaunchOptions, 'port' | 'bin' | 'readyTimeoutMs' | 'onOutput' | 'onNotice' | 'onStart'>;
 }
 
 /** When the program has ended by itself, visitors have this long to receive its last bytes, ms. */

@@ -29,7 +29,7 @@ test('code-server', async ({scope}) => {
       VSCODE_IPC_HOOK_CLI: '/nowhere',
       HASHED_PASSWORD: 'x',
     }),
-    onOutput: (text) => output.push(text),
+    onOutput: (bytes) => output.push(bytes.toString()),
   });
   const {port} = await program.ready;
   const at = (path: string) => `http://127.0.0.1:${port}${path}`;
@@ -69,7 +69,7 @@ test('openvscode-server: the token is in the address, and not in any argument', 
   const program = await launchIn(scope, codeServer({password, dir}), {
     bin,
     env: plainEnv({HOME: await scope.tempDir('home')}),
-    onOutput: (text) => output.push(text),
+    onOutput: (bytes) => output.push(bytes.toString()),
   });
   const {port} = await program.ready;
   expect(program.address).toBe(`https://name.r1.example.test/?tkn=${password}`);

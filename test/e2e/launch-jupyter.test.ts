@@ -68,7 +68,7 @@ test('JupyterLab', async ({scope}) => {
   const program = await launchIn(scope, jupyter({token, dir}), {
     env,
     stateDir,
-    onOutput: (text) => output.push(text),
+    onOutput: (bytes) => output.push(bytes.toString()),
   });
   const {port} = await program.ready;
   expect(program.address).toBe(`https://name.r1.example.test/lab?token=${token}`);

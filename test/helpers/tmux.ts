@@ -52,6 +52,11 @@ export class Screen {
     await this.press('Enter');
   }
 
+  /** Copies every byte that programs write to the terminal into a file. */
+  async record(path: string): Promise<void> {
+    await this.#tmux(['pipe-pane', `cat > '${path}'`]);
+  }
+
   /** Resolves when the program can know the new size: tmux reports a second change a quarter of a second later. */
   async resize(columns: number, rows: number): Promise<void> {
     await this.#tmux(['resize-window', '-x', String(columns), '-y', String(rows)]);

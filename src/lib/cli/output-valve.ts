@@ -8,17 +8,18 @@ const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 
 /** @param reader the stream that `sink` writes to. */
 export function outputValve(
-  sink: (text: string) => void,
+  sink: (bytes: Uint8Array) => void,
   reader: {readonly writableLength: number} = process.stderr,
-): (text: string) => void {
+): (bytes: Uint8Array) => void {
   let leftOut = 0;
-  return (text) => {
+  return (piece) => {
     if (reader.writableLength > MAX_WAITING_BYTES) {
-      leftOut += text.length;
+      leftOut += piece.length;
       return;
     }
-    if (leftOut > 0) sink(`\n[${bytes(leftOut)} of output are left out here: they were not read]\n`);
+    if (leftOut > 0)
+      sink(Buffer.from(`\n[${bytes(leftOut)} of output are left out here: they were not read]\n`));
     leftOut = 0;
-    sink(text);
+    sink(piece);
   };
 }

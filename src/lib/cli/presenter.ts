@@ -98,8 +98,11 @@ export class Presenter {
   /** One line for people that belongs to no event. */
   readonly tell = (line: Line): void => this.#renderer.tell(line);
 
+  /** A program shares the terminal from now on: tunl only adds lines, and nothing moves. */
+  readonly share = (): void => this.#renderer.share?.();
+
   /** The output of a started program, as it comes. */
-  readonly output = (text: string): void => this.#renderer.output(text);
+  readonly output = (bytes: Uint8Array): void => this.#renderer.output(bytes);
 
   /** For the library's diagnostics. */
   readonly log: LogSink = (record: LogRecord): void => {
@@ -128,7 +131,7 @@ export async function createPresenter(
   options: PresenterOptions,
   around: Surroundings = {env: process.env, stderrIsTTY: process.stderr.isTTY === true},
 ): Promise<Presenter> {
-  const write = (text: string) => void process.stderr.write(text);
+  const write = (piece: string | Uint8Array) => void process.stderr.write(piece);
   switch (chooseRenderer(options, around)) {
     case 'json':
       return new Presenter(new JsonRenderer(writeLine, write), options);

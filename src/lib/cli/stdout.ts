@@ -1,7 +1,7 @@
 // The only file that writes to stdout, and only whole lines. A reader that is gone is an end, not an error.
 
 import {once} from 'node:events';
-import {closeSync} from 'node:fs';
+import {closeSync, fstatSync} from 'node:fs';
 import type {Duplex} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {systemCode, TunlError} from '../core/errors.js';
@@ -11,6 +11,8 @@ import {watchPipeReader} from './pipe-reader.js';
 const CONGESTED_BYTES = 1024 * 1024;
 /** The process ends when its last lines were not written within this time, ms. */
 const FLUSH_MS = 2000;
+/** The same for stderr, where the last output of a program may wait for a slow reader. */
+const FLUSH_OUTPUT_MS = 10_000;
 
 let gone = false;
 let failure: TunlError | undefined;
@@ -62,14 +64,29 @@ function readerHasGone(): Promise<void> {
   return new Promise((resolve) => listeners.add(resolve));
 }
 
+/** True when stdout and stderr are the same terminal, pipe or file. */
+export function isOneStream(): boolean {
+  try {
+    const [out, err] = [fstatSync(1), fstatSync(2)];
+    return out.dev === err.dev && out.ino === err.ino;
+  } catch {
+    return false;
+  }
+}
+
 /** Resolves when all output is written, when the reader has gone, or after a limit of time. */
 export async function flush(): Promise<void> {
   // A write to a file is synchronous, but its error comes a turn later.
   await new Promise((resolve) => setImmediate(resolve));
-  if (gone || process.stdout.writableLength === 0) return;
+  if (!gone) await written(process.stdout, FLUSH_MS);
+  await written(process.stderr, FLUSH_OUTPUT_MS);
+}
+
+async function written(stream: NodeJS.WriteStream, withinMs: number): Promise<void> {
+  if (stream.writableLength === 0) return;
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, FLUSH_MS);
-    process.stdout.write('', () => {
+    const timer = setTimeout(resolve, withinMs);
+    stream.write('', () => {
       clearTimeout(timer);
       resolve();
     });

@@ -47,6 +47,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
   ): Promise<void> {
     let served: ServedProgram | undefined;
     const {presenter} = this;
+    const sharesTerminal = options.launch?.onOutput !== undefined;
     // The import is here because most tunnels start no program and should not load this code.
     const {serve} = await import('../programs.js');
     const opening: Opening = {
@@ -56,16 +57,19 @@ export abstract class TunnelCommand extends BackgroundCommand {
         served = await serve(program, {
           forward: {...forward, ...(options.tcp !== undefined && {unencrypted: options.tcp})},
           launch: {
+            // From its start on the program may also write to the terminal directly, such as a prompt for a password.
+            ...(sharesTerminal && {onStart: presenter.share}),
             onNotice: (text) => presenter.tell({tone: 'warning', text}),
             // The output of a program that tunl has chosen matters only when something is wrong.
-            onOutput: (text) => presenter.log({level: 'info', scope: program.name, message: text.trimEnd()}),
+            onOutput: (bytes) =>
+              presenter.log({level: 'info', scope: program.name, message: bytes.toString().trimEnd()}),
             ...given(options.launch ?? {}),
           },
         });
         return served;
       },
     };
-    await this.holdTunnels(flags, [opening], {sharesTerminal: options.launch?.onOutput !== undefined});
+    await this.holdTunnels(flags, [opening], {sharesTerminal});
     if (served !== undefined) process.exitCode = served.exitCode;
   }
 }

@@ -38,6 +38,8 @@ export interface LaunchOptions {
   readonly graceMs?: number;
   /** Gets the program's output as it comes, without secrets. */
   readonly onOutput?: OutputSink;
+  /** Called just before the program starts. */
+  readonly onStart?: () => void;
   /** Gets a line for people while the program starts. */
   readonly onNotice?: (message: string) => void;
 }
@@ -63,6 +65,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
   const forward = options.onOutput && passOn(options.onOutput, secrets);
   let prepared: {close(): Promise<void>} | undefined;
   const cleanUp = async () => {
+    forward?.end();
     await prepared?.close();
     await removeRunFolder(folder);
   };
@@ -72,6 +75,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
       ? program.start({...site, public: await (early ?? sideOf(options))})
       : program.start(site);
     if (signal?.aborted) throw new TunlError('ABORTED');
+    options.onStart?.();
     const spawned = await spawnProgram({
       program,
       site,
@@ -79,7 +83,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
       graceMs,
       onChunk: (stream, chunk) => {
         tail.push(stream, chunk);
-        forward?.(stream, chunk);
+        forward?.push(stream, chunk);
       },
     });
     const side = early ?? sideOf(options);

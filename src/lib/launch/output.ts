@@ -11,9 +11,9 @@ const MASK = '…';
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
 /** Removes the given secrets from a text. Short strings stay, because they would remove ordinary words. */
-export function redact(text: string, secrets: readonly string[]): string {
+export function redact(text: string, secrets: readonly string[], mask = MASK): string {
   let result = text;
-  for (const secret of secrets) if (secret.length >= 6) result = result.replaceAll(secret, MASK);
+  for (const secret of secrets) if (secret.length >= 6) result = result.replaceAll(secret, mask);
   return result;
 }
 
@@ -39,24 +39,56 @@ class LineReader {
 }
 
 export type OutputName = 'stdout' | 'stderr';
-export type OutputSink = (text: string, stream: OutputName) => void;
+/** Gets the output as bytes, because a program may write in any encoding. */
+export type OutputSink = (bytes: Buffer, stream: OutputName) => void;
+
+export interface PassedOn {
+  push(stream: OutputName, chunk: Buffer): void;
+  /** Passes on what is held back. */
+  end(): void;
+}
+
+/** A line without an end is held back up to this length. It is longer than any secret. */
+const MAX_HELD_BYTES = 65_536;
 
 /**
- * Passes on the output as text. With secrets it goes line by line, so that none can be split between chunks;
- * without secrets nothing is held back, so prompts and progress bars appear at once.
+ * Passes on every byte of the output, except secrets. With secrets it goes line by line, so that none can be split between
+ * chunks; without secrets nothing is held back, so prompts and progress bars appear at once.
  */
-export function passOn(
-  sink: OutputSink,
-  secrets: readonly string[],
-): (stream: OutputName, chunk: Buffer) => void {
-  if (secrets.length === 0) {
-    const decoders = {stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8')};
-    return (stream, chunk) => sink(decoders[stream].write(chunk), stream);
-  }
-  const readers = {stdout: new LineReader(65_536), stderr: new LineReader(65_536)};
-  return (stream, chunk) => {
-    for (const line of readers[stream].read(chunk)) sink(`${redact(line, secrets)}\n`, stream);
+export function passOn(sink: OutputSink, secrets: readonly string[]): PassedOn {
+  if (secrets.length === 0) return {push: (stream, chunk) => sink(chunk, stream), end: () => {}};
+  // In latin1 each byte is one character, so bytes that are no UTF-8 stay as they are.
+  const hidden = secrets.map((secret) => Buffer.from(secret).toString('latin1'));
+  const mask = Buffer.from(MASK).toString('latin1');
+  const held = {stdout: '', stderr: ''};
+  const pass = (stream: OutputName, text: string) => {
+    if (text !== '') sink(Buffer.from(redact(text, hidden, mask), 'latin1'), stream);
   };
+  return {
+    push: (stream, chunk) => {
+      const text = held[stream] + chunk.toString('latin1');
+      const lineEnd = text.lastIndexOf('\n') + 1;
+      const end = text.length - lineEnd > MAX_HELD_BYTES ? endOutside(text, hidden) : lineEnd;
+      held[stream] = text.slice(end);
+      pass(stream, text.slice(0, end));
+    },
+    end: () => {
+      for (const stream of ['stdout', 'stderr'] as const) {
+        pass(stream, held[stream]);
+        held[stream] = '';
+      }
+    },
+  };
+}
+
+/** Where the text can be cut so that no secret is cut. */
+function endOutside(text: string, secrets: readonly string[]): number {
+  let end = text.length - Math.max(...secrets.map(({length}) => length));
+  for (const secret of secrets) {
+    const at = text.lastIndexOf(secret, end);
+    if (at >= 0 && at + secret.length > end) end = at;
+  }
+  return Math.max(0, end);
 }
 
 /** Keeps the last lines of both outputs. */

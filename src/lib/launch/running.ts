@@ -31,6 +31,8 @@ const LAST_LINES = 12;
 // Long enough for a program that opens several ports one after the other.
 const OTHER_PORT_AFTER_MS = 3_000;
 const GONE_AFTER_KILL_MS = 2_000;
+// The family is gone, so its last output is in the pipes; only a lost child keeps them open.
+const LAST_OUTPUT_MS = 500;
 
 export class RunningProgram implements AsyncDisposable {
   readonly pid: number;
@@ -117,6 +119,7 @@ export class RunningProgram implements AsyncDisposable {
     await endFamily(spawned.family, graceMs);
     const nothing = {code: null, signal: 'SIGKILL'} as const;
     const exit = await Promise.race([spawned.exit, sleep(GONE_AFTER_KILL_MS, nothing, {ref: false})]);
+    await Promise.race([spawned.drained, sleep(LAST_OUTPUT_MS, undefined, {ref: false})]);
     spawned.release();
     await cleanUp();
     return exit;

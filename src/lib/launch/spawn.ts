@@ -14,6 +14,8 @@ export interface Spawned {
   readonly family: Family;
   /** The end of the program itself; its child processes may still run. Never rejects. */
   readonly exit: Promise<Exit>;
+  /** All output has been read. A child that was lost may keep it open. Never rejects. */
+  readonly drained: Promise<unknown>;
   /** Called when the whole family is gone: ends the watcher and closes pipes that a lost child may still hold. */
   release(): void;
 }
@@ -64,6 +66,9 @@ export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
   child.stdin?.on('error', () => {});
   return {
     family: {group: child.pid, mark},
+    drained: Promise.all(
+      [child.stdout, child.stderr].map((pipe) => new Promise((resolve) => pipe.once('close', resolve))),
+    ),
     // execa's own promise also waits for the pipes, which a child of the program may hold open.
     exit: new Promise((resolve) => {
       child.nodeChildProcess.once('exit', (code, signal) => resolve({code, signal}));

@@ -6,14 +6,14 @@ import {outputValve} from '../../../src/lib/cli/output-valve.js';
 test('a reader that has stopped gets no more, and a report when it continues', () => {
   const reader = {writableLength: 0};
   let written = '';
-  const pass = outputValve((text) => (written += text), reader);
-  pass('first\n');
+  const pass = outputValve((bytes) => (written += Buffer.from(bytes).toString()), reader);
+  pass(Buffer.from('first\n'));
   reader.writableLength = 9 * 1024 * 1024;
-  pass('x'.repeat(1_000_000));
-  pass('x'.repeat(500_000));
+  pass(Buffer.alloc(1_000_000, 'x'));
+  pass(Buffer.alloc(500_000, 'x'));
   reader.writableLength = 100;
-  pass('after\n');
-  pass('that\n');
+  pass(Buffer.from('after\n'));
+  pass(Buffer.from('that\n'));
   expect(written).toMatch(
     /^first\n\n\[1\.5 MB of output are left out here: they were not read\]\nafter\nthat\n$/,
   );

@@ -357,7 +357,7 @@ await listen(Number(argv[0]));`;
     let chars = 0;
     const program = await launchFake(scope, source, {
       args: ['{port}'],
-      onOutput: (text) => (chars += text.length),
+      onOutput: (bytes) => (chars += bytes.length),
     });
     await program.ready;
     expect(chars).toBeGreaterThanOrEqual(64_000_000);

@@ -46,15 +46,40 @@ test('secrets are removed, also when a line is passed on in pieces', () => {
   push(tail, `${secret.slice(5)}&x\n`);
   expect(tail.lines()).toEqual(['token=…&x']);
   const passed: string[] = [];
-  const pass = passOn((text) => passed.push(text), [secret]);
-  for (const char of `a ${secret} b\n${secret}\n`) pass('stdout', Buffer.from(char));
+  const pass = passOn((bytes) => passed.push(bytes.toString()), [secret]);
+  for (const char of `a ${secret} b\n${secret}\nend ${secret}`) pass.push('stdout', Buffer.from(char));
   expect(passed).toEqual(['a … b\n', '…\n']);
+  pass.end();
+  expect(passed.at(-1)).toBe('end …');
   // Removing short secrets would damage ordinary words.
   expect(redact('a cat', ['cat'])).toBe('a cat');
 });
 
 test('without secrets nothing is held back', () => {
   const passed: string[] = [];
-  passOn((text) => passed.push(text), [])('stdout', Buffer.from('Continue? [y/N] '));
+  const pass = passOn((bytes) => passed.push(bytes.toString()), []);
+  pass.push('stdout', Buffer.from('Continue? [y/N] '));
   expect(passed).toEqual(['Continue? [y/N] ']);
 });
+
+test.for([[], ['hunter2hunter2'], ['größerer Schlüssel']])(
+  'every byte passes, in any encoding and without line ends, with the secrets %j',
+  (secrets) => {
+    const input = Buffer.concat([
+      Buffer.from([0x80, 0xff, 0xe9, 0x0d, 0x0a, 0xc3]),
+      Buffer.alloc(200_000, 0xe4),
+      ...secrets.map((secret) => Buffer.from(secret)),
+      Buffer.alloc(65_530, 0x81),
+      ...secrets.map((secret) => Buffer.from(secret)),
+      Buffer.from([0x0a, 0xfe]),
+    ]);
+    const passed: Buffer[] = [];
+    const pass = passOn((bytes) => passed.push(bytes), secrets);
+    for (let at = 0; at < input.length; at += 4_093) pass.push('stderr', input.subarray(at, at + 4_093));
+    pass.end();
+    let wanted = input.toString('latin1');
+    for (const secret of secrets)
+      wanted = wanted.replaceAll(Buffer.from(secret).toString('latin1'), Buffer.from('…').toString('latin1'));
+    expect(Buffer.concat(passed).equals(Buffer.from(wanted, 'latin1'))).toBe(true);
+  },
+);

@@ -2,14 +2,15 @@
 
 import type {CliEvent} from '../events.js';
 import type {Renderer} from './renderer.js';
+import {SharedOutput} from './shared-output.js';
 
 export class JsonRenderer implements Renderer {
   readonly #writeLine: (line: string) => void;
-  readonly #writeError: (text: string) => void;
+  readonly #errors: SharedOutput;
 
-  constructor(writeLine: (line: string) => void, writeError: (text: string) => void) {
+  constructor(writeLine: (line: string) => void, writeError: (piece: string | Uint8Array) => void) {
     this.#writeLine = writeLine;
-    this.#writeError = writeError;
+    this.#errors = new SharedOutput(writeError);
   }
 
   begin(): void {
@@ -30,15 +31,15 @@ export class JsonRenderer implements Renderer {
     // Programs get events.
   }
 
-  output(text: string): void {
-    this.#writeError(text);
+  output(bytes: Uint8Array): void {
+    this.#errors.program(bytes);
   }
 
   log(line: string): void {
-    this.#writeError(`${line}\n`);
+    this.#errors.own(`${line}\n`);
   }
 
   end(): void {
-    // There is nothing to restore.
+    this.#errors.end();
   }
 }

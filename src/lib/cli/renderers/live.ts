@@ -12,6 +12,7 @@ import {NOTHING_YET, type TunnelState} from '../tunnel-state.js';
 import {type Line, sentences, type Tone} from '../wording.js';
 import {StickyBlock} from './block.js';
 import type {Renderer} from './renderer.js';
+import {SharedOutput} from './shared-output.js';
 import {type Attendance, statusRows} from './status.js';
 import {VisitLines} from './visits.js';
 
@@ -56,6 +57,8 @@ export class LiveRenderer implements Renderer {
   #lines: Line[] = [];
   /** Undefined when a program writes to the terminal as well, because it may print half lines and moving bars. */
   #block: StickyBlock | undefined;
+  /** Set when a program writes to the terminal as well. */
+  #shared: SharedOutput | undefined;
 
   constructor(stream: NodeJS.WriteStream, {isMine = isForeground, colours = true}: LiveOptions = {}) {
     this.#stream = stream;
@@ -74,6 +77,7 @@ export class LiveRenderer implements Renderer {
 
   settle(): void {
     this.#isUp = true;
+    this.#shared?.settle();
     this.#stopSpinner();
     this.#block?.lift();
     this.#ticking ??= setInterval(this.#tick, TICK_MS).unref();
@@ -96,11 +100,17 @@ export class LiveRenderer implements Renderer {
     this.#say([line]);
   }
 
-  output(text: string): void {
-    this.#spinner?.clear();
+  share(): void {
+    if (this.#shared) return;
+    this.#stopSpinner();
     this.#block?.end();
     this.#block = undefined;
-    this.#stream.write(text);
+    this.#shared = new SharedOutput((piece) => this.#stream.write(piece));
+  }
+
+  output(bytes: Uint8Array): void {
+    this.share();
+    this.#shared?.program(bytes);
   }
 
   log(line: string): void {
@@ -114,6 +124,7 @@ export class LiveRenderer implements Renderer {
     this.#stream.off('resize', this.#resized);
     process.off('SIGCONT', this.#resume);
     this.#flush();
+    this.#shared?.settle();
     this.#block?.end();
     this.#block = undefined;
   }
@@ -176,6 +187,7 @@ export class LiveRenderer implements Renderer {
     this.#lines = [];
     this.#spinner?.clear();
     if (this.#block) this.#block.append(text);
+    else if (this.#shared) this.#shared.own(text);
     else this.#stream.write(text);
     this.#spinner?.render();
   }
@@ -195,7 +207,7 @@ export class LiveRenderer implements Renderer {
 
   async #spin(what: string): Promise<void> {
     const {default: ora} = await import('ora');
-    if (this.#isUp || this.#ended) return;
+    if (this.#isUp || this.#ended || this.#shared) return;
     // The cursor stays visible and stdin is not touched, so a killed process leaves the terminal usable.
     this.#spinner = ora({text: what, stream: this.#stream, hideCursor: false, discardStdin: false}).start();
   }

@@ -4,22 +4,24 @@
 import {oneLine} from '../../core/one-line.js';
 import type {CliEvent} from '../events.js';
 import {spoken} from '../spoken.js';
+import {isOneStream} from '../stdout.js';
 import {Throttle} from '../throttle.js';
 import type {TunnelState} from '../tunnel-state.js';
 import {type Line, sentences} from '../wording.js';
 import type {Renderer} from './renderer.js';
+import {SharedOutput} from './shared-output.js';
 
 export class PlainRenderer implements Renderer {
-  readonly #write: (text: string) => void;
+  readonly #shared: SharedOutput;
   readonly #quiet: boolean;
   readonly #spoken: boolean;
   readonly #throttle = new Throttle();
 
   constructor(
-    write: (text: string) => void,
+    write: (piece: string | Uint8Array) => void,
     {quiet = false, inSentences = false}: {quiet?: boolean; inSentences?: boolean} = {},
   ) {
-    this.#write = write;
+    this.#shared = new SharedOutput(write);
     this.#quiet = quiet;
     this.#spoken = inSentences;
   }
@@ -29,7 +31,7 @@ export class PlainRenderer implements Renderer {
   }
 
   settle(): void {
-    // There is nothing to settle.
+    if (isOneStream()) this.#shared.settle();
   }
 
   event(event: CliEvent, before: TunnelState): void {
@@ -41,11 +43,11 @@ export class PlainRenderer implements Renderer {
     if (event.type === 'connection') {
       const {shown, hidden} = this.#throttle.admit();
       if (!shown) return;
-      if (hidden > 0) this.#write(`… and ${hidden} more lines about connections\n`);
+      if (hidden > 0) this.#shared.own(`… and ${hidden} more lines about connections\n`);
     }
     for (const {tone, text} of sentences(event, before)) {
       const prefix = tone === 'warning' && event.type !== 'ready' ? 'warning: ' : '';
-      this.#write(`${prefix}${oneLine(text)}\n`);
+      this.#shared.own(`${prefix}${oneLine(text)}\n`);
     }
   }
 
@@ -54,25 +56,25 @@ export class PlainRenderer implements Renderer {
     if (event.type === 'connection' && lines.length > 0) {
       const {shown, hidden} = this.#throttle.admit();
       if (!shown) return;
-      if (hidden > 0) this.#write(`${hidden} more visitors have come and gone.\n`);
+      if (hidden > 0) this.#shared.own(`${hidden} more visitors have come and gone.\n`);
     }
-    for (const text of lines) this.#write(`${oneLine(text)}\n`);
+    for (const text of lines) this.#shared.own(`${oneLine(text)}\n`);
   }
 
   tell({tone, text}: Line): void {
     const prefix = tone === 'warning' ? (this.#spoken ? 'Warning: ' : 'warning: ') : '';
-    if (!this.#quiet) this.#write(`${prefix}${oneLine(text)}\n`);
+    if (!this.#quiet) this.#shared.own(`${prefix}${oneLine(text)}\n`);
   }
 
-  output(text: string): void {
-    if (!this.#quiet) this.#write(text);
+  output(bytes: Uint8Array): void {
+    if (!this.#quiet) this.#shared.program(bytes);
   }
 
   log(line: string): void {
-    this.#write(`${line}\n`);
+    this.#shared.own(`${line}\n`);
   }
 
   end(): void {
-    // There is nothing to restore.
+    this.#shared.settle();
   }
 }

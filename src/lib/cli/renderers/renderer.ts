@@ -16,8 +16,10 @@ export interface Renderer {
   attend?(attendance: Attendance): void;
   /** One line for people that belongs to no event. */
   tell(line: Line): void;
-  /** Output of a started program, with its lines, colours and progress bars. */
-  output(text: string): void;
+  /** Only for a live view: a program writes to the terminal from now on. */
+  share?(): void;
+  /** Output of a started program, cut anywhere, in any encoding. It is shown unchanged. */
+  output(bytes: Uint8Array): void;
   /** One diagnostic line, already filtered by level. */
   log(line: string): void;
   /** Restores the terminal. Idempotent. */
