@@ -5,7 +5,10 @@ import {twoHosts} from '../helpers/net-ns.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 
-test('a lost SYN beside a silent address costs a second, and no visitor', async ({scope, expect}) => {
+test('a lost SYN beside a silent address delays a visitor by a second, and loses none', async ({
+  scope,
+  expect,
+}) => {
   const wire = await twoHosts(scope, {'r1.example.test': 'one', 'upstream.example.test': 'two'});
   const {namespace: here} = wire.one;
   const {namespace: there} = wire.two;

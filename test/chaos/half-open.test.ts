@@ -13,7 +13,7 @@ import {countTimers, type Inspection, inspect, type Rig, sized, sleep, startRig}
 const foundWithinMs = 16_000;
 
 describe.concurrent('a half-open link', () => {
-  test('is found on both sides', async ({scope, expect}) => {
+  test('is noticed on both sides', async ({scope, expect}) => {
     const rig = await startRig(scope);
     const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
     const visitor = await tcpVisitor(scope, ready.tcp?.port ?? 0);
@@ -40,7 +40,7 @@ describe.concurrent('a half-open link', () => {
     expect(await cli.event('resumed')).toMatchObject({resumed: 1, lost: 0});
   });
 
-  test('leaves nothing behind', async ({scope, expect}) => {
+  test('leaves no descriptor or timer behind', async ({scope, expect}) => {
     const agents = 20;
     const rounds = sized(1, 10);
     const rig = await startRig(scope, {env: countTimers});

@@ -128,7 +128,7 @@ test('the owner’s claim is granted over a session that still looks alive', asy
 });
 
 describe.concurrent('a takeover', () => {
-  test('ends the old agent, which does not fight back', async ({scope, expect}) => {
+  test('ends the old agent, which does not take the name back', async ({scope, expect}) => {
     const rig = await openRig(scope);
     const stateDir = await scope.tempDir('owner');
     const upstream = await echoUpstream(scope);

@@ -163,7 +163,7 @@ test.for([
   await witness.undisturbed();
 });
 
-test('a live carrier is fenced by the next resume', async ({scope}) => {
+test('bytes of a live carrier are ignored after the next resume', async ({scope}) => {
   const rig = await startRig(scope);
   const {agent, ticket} = await RawAgent.begin(scope, optionsOf(rig));
   const port = await agent.bindTcp();

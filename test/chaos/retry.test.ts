@@ -21,7 +21,10 @@ async function greet(scope: Scope, port: number) {
 }
 
 describe.concurrent('without a link', () => {
-  test('that was idle: it comes back by itself, and visitors are served', async ({scope, expect}) => {
+  test('that carried no visitor: the agent comes back by itself, and visitors are served', async ({
+    scope,
+    expect,
+  }) => {
     const rig = await startRig(scope);
     const {cli, ready} = await rig.expose(await echoUpstream(scope), {flags: ['--tcp']});
     await rig.proxy.refuse();
@@ -107,7 +110,7 @@ describe.concurrent('without a link', () => {
     expect(refused.error).toMatchObject({code: 'TOKEN_WRONG'});
   });
 
-  test('--max-retry-time ends it, also when nobody answers at all', async ({scope, expect}) => {
+  test('--max-retry-time ends the attempts, also when no server answers', async ({scope, expect}) => {
     const rig = await startRig(scope);
     const upstream = await echoUpstream(scope);
     const proxy = await FaultProxy.start(scope, {target: {port: rig.relay.port}});

@@ -94,7 +94,7 @@ describe.concurrent('time', () => {
     await old.received(11);
   });
 
-  test('the wall clock set by a day, forth and back: nothing happens', async ({scope, expect}) => {
+  test('the wall clock is set forward and back by a day: nothing happens', async ({scope, expect}) => {
     const {env, setOffset} = await wallClock(scope);
     const rig = await startRig(scope, {env});
     rig.env = {...rig.env, ...env};

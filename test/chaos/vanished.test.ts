@@ -14,7 +14,10 @@ async function acknowledged(namespace: string): Promise<void> {
   while (unsent()) await new Promise(setImmediate);
 }
 
-test('a silent visitor that has vanished is gone, one that is only silent stays', async ({scope, expect}) => {
+test('a silent visitor that has vanished is noticed; one that is only silent stays', async ({
+  scope,
+  expect,
+}) => {
   const wire = await twoHosts(scope, {'r1.example.test': 'one'});
   const {namespace: here} = wire.one;
   const {namespace: there} = wire.two;

@@ -7,7 +7,7 @@ import {installed, isAlive, until, withArgument} from '../helpers/launching.js';
 import {startBehindRelay} from '../helpers/programs.js';
 import {test} from '../helpers/test.js';
 
-test('an editor from anywhere: login, a file, the terminal', async ({scope}) => {
+test('an editor in the browser: login, a file, the terminal', async ({scope}) => {
   const dir = await scope.tempDir('project');
   await writeFile(join(dir, 'hello.txt'), 'words in a file\n');
   const {relay, cli} = await startBehindRelay(scope, [

@@ -115,7 +115,7 @@ test('the first SIGINT lets an open connection finish, the second leaves at once
   expect((await two.cli.stop('SIGINT')).code).toBe(130);
 });
 
-test('an upstream that refuses: the visitor is reset, and stderr says so once', async ({scope}) => {
+test('an upstream that refuses: the visitor is reset, and stderr has one message', async ({scope}) => {
   const closed = await unusedPort();
   const cli = await startCli(scope, ['expose', String(closed), '--tcp']);
   const [, publicPort] = (await cli.line()).split(':');

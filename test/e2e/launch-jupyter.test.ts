@@ -145,7 +145,7 @@ test('a taken port is an error of Jupyter, not another port', async ({scope}) =>
   });
 });
 
-test('all places where it is found', async ({scope}) => {
+test('Jupyter is found in all its places', async ({scope}) => {
   const bin = dirname(installed.jupyterLab);
   const program = jupyter({token: false});
   expect(await find(program, {PATH: bin})).toMatchObject({bin: installed.jupyterLab, kind: 'lab'});

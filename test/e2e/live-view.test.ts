@@ -25,7 +25,7 @@ async function setUp(scope: Scope, options: ScreenOptions = {}) {
   return {relay, screen};
 }
 
-test('address, state and keys below, one line for each visitor above; no upstream, then one, then a lost link', async ({
+test('address, state and keys in the block, one line for each visitor above; no upstream, then one, then a lost link', async ({
   scope,
 }) => {
   const {relay, screen} = await setUp(scope);

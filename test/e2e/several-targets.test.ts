@@ -82,7 +82,7 @@ test('events have the name of their tunnel, and events of the link come once', a
   ).toEqual(names);
 });
 
-test('one of three that is taken over ends alone, and reports it', async ({scope}) => {
+test('one of three tunnels that is taken over ends alone, and reports it', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const ports = await three(scope);
   const words = ports.map((port, i) => `${'xyz'[i]}-1=${port}:tcp`);
@@ -102,7 +102,7 @@ test('one of three that is taken over ends alone, and reports it', async ({scope
   expect(closed.sort()).toEqual(['x-1', 'z-1']);
 });
 
-test('when one of several is refused, the command fails with the reason', async ({scope}) => {
+test('when one of several targets is refused, the command fails with the reason', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const [a, b] = await three(scope);
   const {code, cli} = await runCli(scope, ['expose', `${a}`, `-x=${b}`, '--json'], {env: relay.env});
@@ -141,7 +141,7 @@ test('a reserved name becomes the name of the tunnel, and not its address', asyn
   await cli.stop('SIGINT');
 });
 
-test('--h2 is for those that visitors reach by TLS; :tcp is beside it', async ({scope}) => {
+test('--h2 applies to targets that visitors reach by TLS; `:tcp` is allowed beside it', async ({scope}) => {
   const [a, b] = await three(scope);
   const cli = await startCli(scope, ['expose', `${a}`, `${b}:tcp`, '--h2', '--json']);
   expect((await cli.event('ready', ({tunnel}) => tunnel === `${a}`)).h2).toBe(true);
@@ -149,7 +149,7 @@ test('--h2 is for those that visitors reach by TLS; :tcp is beside it', async ({
   await cli.stop('SIGINT');
 });
 
-test('--qr and --copy are for all of them', async ({scope}) => {
+test('--qr and --copy apply to all targets', async ({scope}) => {
   const ports = await three(scope);
   const cli = await startCli(scope, ['expose', ...ports.map((port) => `${port}`), '--qr', '--plain']);
   await cli.line((line) => line.startsWith(`${ports[2]}\t`));

@@ -154,7 +154,7 @@ test('three relays and four agents with different state folders share nothing', 
   expect([ids(two.events)[0], ids(four.events)[0]]).toEqual([1, 1]);
 });
 
-test('one of three that is taken over ends alone', async ({scope}) => {
+test('one of three tunnels that is taken over ends alone', async ({scope}) => {
   const {relay, options} = await rig(scope);
   const all = await Promise.all(
     ['one', 'two', 'three'].map((subdomain) => open(scope, {...options, subdomain})),

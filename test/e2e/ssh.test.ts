@@ -23,7 +23,7 @@ async function shellFor(scope: Scope, key: KeyFiles, knownHosts: string) {
     run(scope, '/bin/sh', ['-c', line], {env: {PATH: `${folder}:${cleanEnv().PATH}`, HOME: folder}});
 }
 
-test('by a port: login, scp, sftp, rsync; another key does not get in', async ({scope}) => {
+test('by a port: login, scp, sftp, rsync; another key is refused', async ({scope}) => {
   const key = await makeKey(scope);
   const relay = await startRelayProcess(scope);
   const {cli} = await startBehindRelay(scope, ['ssh', '--key', `${key.path}.pub`, '--json'], {

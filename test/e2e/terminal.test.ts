@@ -8,7 +8,7 @@ import {startBehindRelay} from '../helpers/programs.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
 
-test('a shell from anywhere', async ({scope}) => {
+test('a shell in the browser', async ({scope}) => {
   const dir = await scope.tempDir('shell');
   const {relay, cli} = await startBehindRelay(
     scope,

@@ -195,7 +195,7 @@ test('a folder, a Unix socket and a TLS server in one command, downloaded from w
   await Promise.all(downloads);
 });
 
-test('a server without TLS: the message says so', async ({scope}) => {
+test('a server without TLS: the message says that it does not speak TLS', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const port = await unusedPort();
   await startNginxAt(scope, 0, {listen: `127.0.0.1:${port}`, place: {host: '127.0.0.1', port}});

@@ -96,7 +96,7 @@ test('a relay that ends while the program starts: both end, with the relay’s r
   expect(cli.stderr).toMatch(/^code: RELAY_(LOST|REFUSED)$/m);
 });
 
-test('it ends by itself: --expires, --idle-timeout', async ({scope}) => {
+test('the tunnel ends by itself: --expires, --idle-timeout', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const script = await fakeProgram(scope, `await listen(Number(process.env.PORT));`);
   const serve = ['--', process.execPath, script, '{port}'];

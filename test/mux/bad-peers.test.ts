@@ -658,7 +658,7 @@ describe('a peer that never reads', () => {
   });
 });
 
-describe('a stream that is not read', () => {
+describe('a stream whose owner does not read', () => {
   /** A session with a visitor who does not read, and the memory that is kept for the visitor. */
   function unread() {
     const kept: Buffer[] = [];
@@ -718,7 +718,7 @@ describe('a sink that throws', () => {
   });
 });
 
-test('the numbers in this file are those of the wire', () => {
+test('the constants in this file are those of the wire', () => {
   expect(count(1)).toHaveLength(8);
   expect([FRAME.opened, FRAME.refused, FRAME.fin, FRAME.credit]).toEqual([17, 18, 20, 22]);
   expect(new CountingPool().out).toBe(0);

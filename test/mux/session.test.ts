@@ -49,7 +49,7 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     },
   );
 
-  test('data and an end that follow the open at once are there when the stream is accepted', async () => {
+  test('data and an end that follow the open at once arrive when the stream is accepted', async () => {
     await using net = await linked();
     const mine = net.open('relay');
     mine.write(1_000);
@@ -100,7 +100,7 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     expect(net.peers.session('relay').open(1, {})).toBeDefined();
   });
 
-  test('a reader that stops costs its own window and holds up nobody else', async () => {
+  test('a reader that stops uses only its own window, and others are not delayed', async () => {
     await using net = await linked();
     const [stopped, unread] = await net.pair('relay');
     unread.stop();

@@ -536,7 +536,7 @@ describe('beside a bulk stream on a slow link', () => {
     expect(received(world, big.id)).toBeGreaterThan(8 * MIB);
   });
 
-  test('streams that send little, but all the time, do not starve it', async () => {
+  test('streams that continuously send a little do not starve it', async () => {
     const world = slowly(1_000);
     const chatty = await Promise.all(Array.from({length: 20}, () => outgoing(world)));
     const writable = new Set(chatty.map(({stream}) => stream));

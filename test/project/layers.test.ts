@@ -137,7 +137,7 @@ describe('layers', () => {
     expect(Object.fromEntries([...lines].map(([, layer, floor]) => [layer, Number(floor)]))).toEqual(FLOORS);
   });
 
-  test('everything that is forbidden exists: a layer, a built-in, or an installed package', () => {
+  test('each forbidden name exists: a layer, a built-in, or an installed package', () => {
     const {dependencies, devDependencies, optionalDependencies} = JSON.parse(
       readFileSync(`${ROOT}/package.json`, 'utf8'),
     );
@@ -198,7 +198,7 @@ describe('words', () => {
 });
 
 describe('files', () => {
-  test('every folder name says what the folder is about', () => {
+  test('every folder name describes its content', () => {
     const folders = files.flatMap((file) => file.path.split('/').slice(0, -1));
     expect(folders.filter((name) => /^(util|utils|common|helpers?|shared|misc)$/.test(name))).toEqual([]);
   });

@@ -336,7 +336,7 @@ describe('an agent at another relay', () => {
     return {...all, clock, other, passUntil};
   }
 
-  test('looks for its own after ten minutes, and its last streams finish at the other one', async () => {
+  test('tries its own relay after ten minutes, and its last streams finish at the other one', async () => {
     const {agent, asked, clock, other, passUntil, replaceRelay, told} = await elsewhere();
     const old = visit(other, 'demo');
     await old.say('one');
@@ -365,7 +365,7 @@ describe('an agent at another relay', () => {
     agent.close();
   });
 
-  test('goes home first when the other one is gone and no stream is open there', async () => {
+  test('tries its own relay first when the other one is gone and no stream is open there', async () => {
     const {agent, asked, carriers, passUntil, replaceRelay, state} = await elsewhere();
     state.refuse = new TunlError('RELAY_REFUSED');
     carriers.at(-1)?.destroy(new Error('cut'));
@@ -377,7 +377,7 @@ describe('an agent at another relay', () => {
     agent.close();
   });
 
-  test('waits a minute for open streams of the other one', async () => {
+  test('waits a minute for the open streams of the other relay', async () => {
     const {agent, asked, carriers, clock, other, passUntil, state} = await elsewhere();
     await visit(other, 'demo').say('one');
     state.refuse = new TunlError('RELAY_REFUSED');
@@ -551,7 +551,7 @@ test('after a change of the addresses the agent tries at once, also when its ses
   agent.close();
 });
 
-test('a relay that does not even know a new session is not tried again at once', async () => {
+test('a relay that does not know a new session is not tried again at once', async () => {
   const clock = new ManualClock();
   const {agent, carriers, next, state, told} = setUp({clock});
   await agent.start();
@@ -784,7 +784,7 @@ describe('a stream that the agent opens', () => {
   });
 });
 
-test('an agent that gives up its tunnels loses them, with those that it asked for and has not got yet', async () => {
+test('an agent that gives up its tunnels loses them, and also those with a pending bind', async () => {
   const {agent, relay, goodbye} = setUp();
   await agent.start();
   const leaving = {...echo};

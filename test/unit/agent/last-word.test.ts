@@ -352,7 +352,7 @@ describe('a tunnel that is temporarily refused', () => {
 });
 
 describe('before the first tunnel was bound', () => {
-  test('an answer that makes no sense is final', async () => {
+  test('an invalid answer is final', async () => {
     const relay = new ScriptedRelay();
     relay.dials.push(() => Promise.reject(new TunlError('RELAY_NOT_TUNL')));
     const ended = Promise.withResolvers<TunlError | undefined>();

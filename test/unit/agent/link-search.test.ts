@@ -136,7 +136,7 @@ test('with another verdict the next attempt follows at once, or there is none', 
 });
 
 test.each([['new-session'], ['final']] as const)(
-  'an owner that ends the search when it hears of a verdict gets no further attempt (%s)',
+  'an owner that ends the search when it gets a verdict gets no further attempt (%s)',
   async (verdict) => {
     const {clock, search, attempts, latest} = setUp({judge: () => verdict, onVerdict: () => search.end()});
     search.begin(NEVER);
@@ -281,7 +281,7 @@ test('an attempt beside a link that is lost meanwhile is the next attempt', asyn
   ]);
 });
 
-test('in a hurry the wait ends, and the attempt under way starts again', async () => {
+test('in a hurry the wait ends, and the attempt under way is replaced', async () => {
   const {clock, search, attempts, latest, heard} = setUp();
   search.lost(LOST, NEVER);
   search.hurry();

@@ -31,14 +31,14 @@ test('without other places the agent keeps trying its own relay', () => {
   expect(places.triedElsewhere).toBe(false);
 });
 
-test('the named places in order, then its own relay, then again', () => {
+test('the agent tries the named places in order, then its own relay, then the places again', () => {
   const {asked, places} = setUp();
   places.sentTo(['https://a', 'https://b']);
   expect(asked(4)).toEqual(['https://a', 'https://b', undefined, 'https://a']);
   expect(places.triedElsewhere).toBe(true);
 });
 
-test('its own relay first, when the other one is gone', () => {
+test('the agent tries its own relay first when the other one is gone', () => {
   const {asked, places} = setUp();
   places.sentTo(['https://a', 'https://b']);
   places.homeFirst();
@@ -68,7 +68,7 @@ test('at another relay it tries its own after ten to twelve minutes, and again a
   expect(homeward).toHaveLength(2);
 });
 
-test('not while its link is lost: it tries later', () => {
+test('while its link is lost the agent does not try its own relay; it does so later', () => {
   const {clock, places, homeward} = setUp({takes: () => false});
   places.sentTo(['https://a']);
   places.arrived(places.take());

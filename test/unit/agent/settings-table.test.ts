@@ -9,7 +9,7 @@ import {type Same, wrongDefaults} from '../../helpers/settings.js';
 /** Values that no flag, variable or file could say. */
 type Others = 'signal' | 'onEvent' | 'log' | 'upstreamTls';
 
-test('the options of forward are those of the table, and what is no value', () => {
+test('the options of forward are those of the table and those that are not values', () => {
   const same: Same<
     Required<OptionsOf<typeof FORWARD_SETTINGS>>,
     Required<Omit<ForwardOptions, Others>>
@@ -18,7 +18,7 @@ test('the options of forward are those of the table, and what is no value', () =
   expect([same, sameTls]).toEqual([true, true]);
 });
 
-test('their comments tell the defaults of the table', () => {
+test('the comments of the options have the defaults of the table', () => {
   const path = 'src/lib/agent/options.ts';
   expect(wrongDefaults(path, 'ForwardOptions', FORWARD_SETTINGS)).toEqual([]);
   expect(wrongDefaults(path, 'UpstreamTls', UPSTREAM_TLS_SETTINGS)).toEqual([]);

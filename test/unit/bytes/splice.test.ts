@@ -110,7 +110,7 @@ test('a stream that was reset before the socket existed resets it when it exists
   expect((await error)[0]).toMatchObject({code: 'ECONNRESET'});
 });
 
-test('bytes for a reader that is gone count as read', async ({scope}) => {
+test('bytes for a closed reader count as read', async ({scope}) => {
   const {socket, splice, stream} = await setUp(scope);
   splice.join(socket);
   socket.end();
@@ -118,7 +118,7 @@ test('bytes for a reader that is gone count as read', async ({scope}) => {
   expect(stream.consumedBytes).toBe(17);
 });
 
-test('last bytes that nobody takes are given up after a while, but not while there is no link', async ({
+test('last bytes that are not taken are dropped after a while, but not while there is no link', async ({
   scope,
 }) => {
   vi.useFakeTimers({toFake: ['setInterval', 'clearInterval']});
@@ -191,7 +191,7 @@ test('a stream that takes no more stops the reads of its socket at once', async 
   expect([socket.bytesRead, stream.log.length]).toEqual([before, 1]);
 });
 
-test('a visitor who was never read and is gone is noticed by an empty write', async ({scope}) => {
+test('an empty write notices that a visitor whose bytes were never read is gone', async ({scope}) => {
   const {peer, socket, splice, stream, over} = await setUp(scope);
   stream.begins = false;
   splice.join(socket);
@@ -208,7 +208,7 @@ test('a visitor who was never read and is gone is noticed by an empty write', as
   expect(socket.bytesRead).toBe(0);
 });
 
-test('bytes of a socket are read in their turn, although a write to it has failed', async ({scope}) => {
+test('received bytes of a socket are read although a write to it has failed', async ({scope}) => {
   const {peer, splice, socket, stream, over} = await setUp(scope);
   stream.begins = false;
   splice.join(socket);

@@ -178,7 +178,7 @@ describe('refuseUpgrade', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('a peer that resets in the middle of the answer disturbs nobody', async ({scope}) => {
+  test('a peer that resets in the middle of the answer has no effect on others', async ({scope}) => {
     const closed = Promise.withResolvers<unknown>();
     // Without TLS, because a TLS socket has its own error listener.
     const server = http.createServer().on('upgrade', (_req, socket) => {
@@ -208,7 +208,7 @@ describe('refuseUpgrade', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('a peer that is already gone disturbs nobody', async ({scope}) => {
+  test('a peer that is already gone has no effect on others', async ({scope}) => {
     const clock = new ManualClock();
     const closed = Promise.withResolvers<void>();
     const connect = await relay(scope, ({socket}) => {

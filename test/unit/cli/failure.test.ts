@@ -31,7 +31,7 @@ describe('report', () => {
     expect(out).toBe('');
   });
 
-  test('names flags where the library names none, and keeps a better step', () => {
+  test('names flags where the library names none, and keeps the next step of the error', () => {
     report(new TunlError('TOKEN_MISSING'), PLAIN, []);
     expect(err).toContain('next: Set TUNL_TOKEN or pass --token-file.\n');
     report(new TunlError('TOKEN_MISSING', {next: 'Ask Ana.'}), PLAIN, []);

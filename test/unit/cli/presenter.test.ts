@@ -105,7 +105,7 @@ describe('chooseRenderer', () => {
     expect(chooseRenderer({...options, plain: true}, around({}))).toBe('plain');
   });
 
-  test('--json goes before -q, and -q before everything else', () => {
+  test('--json has priority over -q, and -q over everything else', () => {
     expect(chooseRenderer({json: true, quiet: true}, around({}))).toBe('json');
     expect(chooseRenderer({json: false, quiet: true}, around({}))).toBe('quiet');
   });
@@ -355,7 +355,7 @@ describe('live', () => {
     expect(text()).not.toContain('\u001b[?1049h');
   });
 
-  test('while the link is lost there is another line only for another reason', async () => {
+  test('while the link is lost there is another line only for a different reason', async () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream, {colours: false});
     live.settle();

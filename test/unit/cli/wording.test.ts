@@ -77,7 +77,7 @@ test('something else that answers is named at once', () => {
   ]);
 });
 
-test('a relay that says goodbye is reported at once, and the rest is no second loss', () => {
+test('a goodbye of the relay is reported at once, and the lost link after it is not reported again', () => {
   const refused = {
     ...AWAY,
     code: 'RELAY_REFUSED',

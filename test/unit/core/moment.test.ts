@@ -3,7 +3,7 @@ import {atMost} from '../../../src/lib/core/clock.js';
 import {Moment} from '../../../src/lib/core/moment.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 
-test('all waiters are told once, and it may happen again', async () => {
+test('all waiters continue once, and the event can happen again', async () => {
   const moment = new Moment();
   const told: string[] = [];
   const wait = (who: string) => moment.next().then(() => told.push(who));

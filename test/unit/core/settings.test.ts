@@ -27,7 +27,7 @@ const TABLE = {
 };
 
 describe('settle', () => {
-  test('an option goes before the environment, and that before the default', () => {
+  test('an option has priority over the environment, and the environment over the default', () => {
     const env = {WAIT: '5s', MOST: '7', EAGER: 'yes'};
     expect(settle(TABLE, {waitMs: 1}, env)).toEqual({
       waitMs: 1,

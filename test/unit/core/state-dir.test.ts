@@ -55,7 +55,7 @@ test('a folder that cannot be made is an error that names it', async ({scope}) =
 });
 
 describe('writeFileAtomic', () => {
-  test('writes for the owner alone, replaces, and leaves nothing beside it', async ({scope}) => {
+  test('writes a private file, replaces it, and leaves no other file', async ({scope}) => {
     const root = await scope.tempDir();
     const path = join(root, 'file');
     await writeFileAtomic(path, 'one');
@@ -88,7 +88,7 @@ describe('writeFileAtomic', () => {
   });
 });
 
-test('old drafts of a file go, young ones and other files stay', async ({scope}) => {
+test('old drafts of a file are removed; young ones and other files stay', async ({scope}) => {
   const root = await scope.tempDir();
   const draft = (id: string, of = 'table.json') => `${of}.${id}-1111-2222-3333-444444444444`;
   const names = [

@@ -21,7 +21,7 @@ test('a scope ends what it owns, last one first', async () => {
   expect(ended).toEqual(['second', 'first']);
 });
 
-test('ports that are requested at once all differ, and are below those that the system gives away', async () => {
+test('ports that are requested at the same time differ, and are below those that the system assigns', async () => {
   const range = async () => {
     const [first = 0, last = 0] = (await unusedPortRange(8)).split('-').map(Number);
     return Array.from({length: last - first + 1}, (_, i) => first + i);

@@ -34,7 +34,7 @@ async function collect(lines: AsyncIterable<string>): Promise<string[]> {
   return all;
 }
 
-test('two files of their size, whatever is written; a reader gets the end in order', async ({scope}) => {
+test('two files of limited size, whatever is written; a reader gets the end in order', async ({scope}) => {
   const {folder, path, say} = await newLog(scope);
   say(...numbers(0, 1000));
   const names = readdirSync(folder);

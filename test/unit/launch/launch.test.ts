@@ -39,7 +39,7 @@ describe('a program that works', () => {
     expect(program.address).toBe('https://name.r1.example.test');
   });
 
-  test('leaves nothing: no process, no folder', async ({scope}) => {
+  test('leaves no process and no folder', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
     const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}'], stateDir});
     await program.ready;
@@ -161,7 +161,7 @@ describe('beside the tunnel', () => {
     await (await launching).ready;
   });
 
-  test('no tunnel: both get the reason, and nothing is left', async ({scope}) => {
+  test('no tunnel: program and caller get the reason, and nothing is left', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
     const none = () => Promise.reject(new TunlError('NO_FREE_PORT'));
     await expect(launchIn(scope, named, {public: none, stateDir})).rejects.toMatchObject({
@@ -426,7 +426,7 @@ test('the next launch removes folders of dead launches', async ({scope}) => {
   expect(names).toEqual([expect.stringMatching(new RegExp(`^${process.pid}-`))]);
 });
 
-test('nothing of a launch stays, and neither does its watcher', async ({scope}) => {
+test('after a launch nothing is left, not even its watcher', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   const program = await launchFake(scope, 'await listen(Number(argv[0]));', {args: ['{port}'], stateDir});
   await program.ready;

@@ -77,7 +77,7 @@ describe('a session with more busy streams than its budget can serve', () => {
     expect(budget.used).toBeLessThanOrEqual(64 * MIB);
   });
 
-  test('whose relay has no more budget stays within what there is', () => {
+  test('stays within the rest when its relay has no more budget', () => {
     const relay = new WindowBudget(4 * MIB);
     const [mine, other] = [new WindowBudget(64 * MIB, relay), new WindowBudget(64 * MIB, relay)];
     const [greedy] = windowsOf(mine, 1) as [ReceiveWindow];

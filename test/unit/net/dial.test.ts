@@ -81,7 +81,7 @@ describe('a dial', () => {
     expect(heard).toEqual([`open ${A6}`]);
   });
 
-  test('goes on at once when one is refused', async () => {
+  test('tries the next address at once when one is refused', async () => {
     const {attempts, heard, dialled} = dialAll([A, B]);
     await resolved();
     attempts[0]?.fail('ECONNREFUSED');
@@ -102,7 +102,7 @@ describe('a dial', () => {
     expect(attempts[1]?.listenerCount('error')).toBe(0);
   });
 
-  test('that is ended leaves nothing', async () => {
+  test('leaves nothing when it is ended', async () => {
     const {attempts, heard, end, dialled} = dialAll([A, B], {timeoutMs: 1_000});
     await resolved();
     end();
@@ -165,7 +165,7 @@ test.each([
   expect(inOrder(addresses, prefer)).toEqual(order);
 });
 
-test('localhost means both families, and the one that listens is used', async ({scope}) => {
+test('`localhost` means both families, and the one that listens is used', async ({scope}) => {
   const server = createServer();
   const port = await scope.listen(server, '::1');
   const answered = await new Promise((resolve, reject) => {

@@ -13,7 +13,7 @@ function setUp() {
   return {socket, set};
 }
 
-test('those that have lived for a second', () => {
+test('connections that have lived for a second get keepalive', () => {
   const {socket, set} = setUp();
   new KeepAlive(30_000).add(socket);
   expect(set).not.toHaveBeenCalled();
@@ -25,7 +25,7 @@ test('those that have lived for a second', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('none that closes before that, and none when it is turned off', () => {
+test('a connection that closes before that gets none, and none does when it is turned off', () => {
   const [gone, off] = [setUp(), setUp()];
   const keepAlive = new KeepAlive(30_000);
   const handle = keepAlive.add(gone.socket);
@@ -35,7 +35,7 @@ test('none that closes before that, and none when it is turned off', () => {
   expect([gone.set.mock.calls, off.set.mock.calls]).toEqual([[], []]);
 });
 
-test('those that come within the second are set together, later ones after another', () => {
+test('connections that come within the same second are handled together, later ones separately', () => {
   const [first, second, third] = [setUp(), setUp(), setUp()];
   const keepAlive = new KeepAlive();
   keepAlive.add(first.socket);

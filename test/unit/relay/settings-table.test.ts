@@ -6,7 +6,7 @@ import type {RelayOptions} from '../../../src/lib/relay/options.js';
 import {RELAY_SETTINGS} from '../../../src/lib/relay/settings-table.js';
 import {type Same, wrongDefaults} from '../../helpers/settings.js';
 
-test('the options of startRelay are those of the table, and what is no value', () => {
+test('the options of startRelay are those of the table and those that are not values', () => {
   const same: Same<
     Required<OptionsOf<typeof RELAY_SETTINGS>>,
     Required<Omit<RelayOptions, 'signal' | 'log'>>
@@ -14,6 +14,6 @@ test('the options of startRelay are those of the table, and what is no value', (
   expect(same).toBe(true);
 });
 
-test('their comments tell the defaults of the table', () => {
+test('the comments of the options have the defaults of the table', () => {
   expect(wrongDefaults('src/lib/relay/options.ts', 'RelayOptions', RELAY_SETTINGS)).toEqual([]);
 });

@@ -83,7 +83,9 @@ test('the upstream gets the visitor’s protocol in ALPN, and its own name', asy
   }
 });
 
-test('an upstream that accepts and then sends nothing is left when the visitor leaves', async ({scope}) => {
+test('when the visitor leaves, the dial of an upstream that accepts and sends nothing ends', async ({
+  scope,
+}) => {
   const server = createTcpServer();
   const port = await scope.listen(server);
   const stop = new TlsUpstream({host: '127.0.0.1', port}).dial({

@@ -77,7 +77,7 @@ test.runIf(process.platform === 'linux')('a full queue is waited for', async ({s
   expect((await socket).connecting).toBe(false);
 });
 
-test('a cancelled dial is gone, and reports nothing', async ({scope}) => {
+test('a cancelled dial is closed, and reports nothing', async ({scope}) => {
   const path = join(await scope.tempDir('given-up'), 'app.sock');
   const server = createServer();
   server.listen(path);

@@ -54,7 +54,7 @@ test('hangs up', async () => {
   expect(await exit).toEqual({code: 0, signal: 1});
 });
 
-test('paused, it is not read; resumed, all output comes', async () => {
+test('output is not read while it is held; afterwards all of it arrives', async () => {
   let bytes = 0;
   const {pty, exit} = start('head -c 3000000 /dev/zero', (text) => {
     bytes += text.length;

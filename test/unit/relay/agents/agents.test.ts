@@ -46,16 +46,19 @@ async function heard(agent: RawAgent, count: number) {
 test.each([
   ['a name', {kind: 'tls', name: 'demo'}],
   ['a port', {kind: 'tcp', port: 23_456}],
-])('an agent that binds %s twice at once gets it once, and is told so', async (_what, wish) => {
-  await using scope = new Scope();
-  const {relay, at} = await setUp(scope);
-  const {agent} = await RawAgent.begin(scope, at);
-  agent.segment(bind(1, wish), bind(2, wish));
-  const words = await heard(agent, 2);
-  expect(words.find(({type}) => type === 'bind-refused')).toMatchObject({request: 1, code: 'TAKEN_OVER'});
-  expect(words.find(({type}) => type === 'bound')).toMatchObject({request: 2, epoch: 2});
-  expect(relay.stats().tunnels).toBe(1);
-});
+])(
+  'an agent that binds %s twice at the same time gets it once, and an error for the other bind',
+  async (_what, wish) => {
+    await using scope = new Scope();
+    const {relay, at} = await setUp(scope);
+    const {agent} = await RawAgent.begin(scope, at);
+    agent.segment(bind(1, wish), bind(2, wish));
+    const words = await heard(agent, 2);
+    expect(words.find(({type}) => type === 'bind-refused')).toMatchObject({request: 1, code: 'TAKEN_OVER'});
+    expect(words.find(({type}) => type === 'bound')).toMatchObject({request: 2, epoch: 2});
+    expect(relay.stats().tunnels).toBe(1);
+  },
+);
 
 test('a burst of binds cannot exceed the limit of tunnels', async () => {
   await using scope = new Scope();
@@ -73,7 +76,7 @@ test('a burst of binds cannot exceed the limit of tunnels', async () => {
   expect(relay.stats().tunnels).toBe(2);
 });
 
-test('a session belongs to its owner: a valid proof under another key finds none', async () => {
+test('a session belongs to its owner: a valid proof under another key is refused', async () => {
   await using scope = new Scope();
   const {relay, at} = await setUp(scope, {token: ''});
   const keyOf = () => generateKeyPairSync('ed25519').privateKey;

@@ -29,7 +29,7 @@ test('work within the limit is done at once', () => {
   expect(done).toEqual(['a1']);
 });
 
-test('of a crowd a limited number is done in each turn, and another source does not wait behind it', () => {
+test('many jobs of one source take several turns, and another source does not wait behind them', () => {
   const {run, turn, done} = setUp();
   run('crowd', 7);
   expect(done).toEqual(['crowd1', 'crowd2']);

@@ -112,7 +112,7 @@ test('a thousand at once from one address are allowed', () => {
   expect(crowd.every((connection) => handshake(connection, 'visitor'))).toBe(true);
 });
 
-test('failed handshakes close the tunnels’ names to their source, for a while, and to nobody else', () => {
+test('after failed handshakes a source is refused at the tunnels’ names for a while; other sources are not', () => {
   const {clock, admitted} = setUp();
   const fail = (address: string) => {
     const connection = admitted(address);
@@ -128,7 +128,7 @@ test('failed handshakes close the tunnels’ names to their source, for a while,
   expect(fail(A)).toBe(true);
 });
 
-test('a source whose connections all fail is refused at the accept, and this is told once', () => {
+test('a source whose connections all fail is refused at the accept, with one report', () => {
   const {clock, events, connect} = setUp();
   for (let i = 0; i < 2_000; i++) connect(A).connection?.end();
   for (let i = 0; i < 300; i++) {
@@ -201,7 +201,7 @@ test('a handshake that waits for its turn costs as much as a ClientHello, and do
   expect([next.mayBegin(), next.over]).toEqual([false, true]);
 });
 
-test('refused tokens only close the door for tokens', () => {
+test('after refused tokens only tokens are refused', () => {
   const {clock, admitted} = setUp();
   const guess = admitted(A);
   for (let i = 0; i < 20; i++) {

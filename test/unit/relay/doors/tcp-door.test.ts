@@ -69,7 +69,7 @@ test('a visitor waits for a tunnel that is expected back, and may leave meanwhil
   expect(welcomed).toEqual([2_001]);
 });
 
-test('without an expected tunnel a visitor goes nowhere', () => {
+test('when no tunnel is expected at the port, a visitor is passed to none', () => {
   const {door, welcomed} = setUp();
   door.accept(accepted(), 2_001);
   expect(welcomed).toEqual([undefined]);

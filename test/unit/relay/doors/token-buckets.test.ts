@@ -9,7 +9,7 @@ function setUp() {
   return {clock, buckets: new TokenBuckets({burst: 10, perSecond: 2, clock})};
 }
 
-test('a burst may be spent at once, and comes back in time', () => {
+test('a burst may be spent at once, and the tokens come back in time', () => {
   const {clock, buckets} = setUp();
   for (let i = 0; i < 10; i++) {
     expect(buckets.has('a')).toBe(true);

@@ -142,7 +142,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect(epochs).toEqual([1, 2 ** 52 + 1, 2 ** 52 + 2, 2 ** 52 + 3]);
   });
 
-  test('an owner’s bound: the names released first make room, and without such names the owner is full', async () => {
+  test('the limit of an owner: the names released first make room, and without such names the owner is full', async () => {
     await using scope = new Scope();
     const {table} = await open(scope, {maxLeasesPerOwner: 3});
     for (const key of ['tls:a', 'tls:b', 'tls:c'] as const) await table.claim(key, 'ann');
@@ -164,7 +164,7 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect((await table.claim('tls:g', 'ann', {withinShare: true})).ok).toBe(true);
   });
 
-  test('a bound in all: no owner loses a name to make room for another', async () => {
+  test('the limit of all leases: no owner loses a name to make room for another', async () => {
     await using scope = new Scope();
     const {table} = await open(scope, {maxLeases: 2});
     await table.claim('tls:a', 'ann');

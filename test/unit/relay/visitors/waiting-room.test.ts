@@ -29,7 +29,7 @@ function setUp(...expected: LeaseKey[]) {
   return {clock, room, settled, log, visitor, bind};
 }
 
-test('a visitor that waits goes in when the tunnel is bound, and later ones do not wait', () => {
+test('a waiting visitor continues when the tunnel is bound, and later ones do not wait', () => {
   const {clock, log, visitor, bind} = setUp('tls:demo', 'tcp:20000');
   expect(visitor('ann', 'tls:demo').waits).toBe(true);
   expect(visitor('bob', 'tcp:20000').waits).toBe(true);
