@@ -7,7 +7,7 @@ import {FrameReader} from '../../../src/lib/mux/frame-reader.js';
 import {Link, type LinkSink} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {RecordReader} from '../../../src/lib/mux/record-reader.js';
-import {Turns, type WorkLeft} from '../../../src/lib/mux/work.js';
+import {Turns, Work, type WorkLeft} from '../../../src/lib/mux/work.js';
 import {RECORD} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {RawPeer, settle} from '../../mux/raw-peer.js';
@@ -227,4 +227,38 @@ test('acks of nothing new are slowed by pauses', async () => {
   clock.advance(2);
   clock.turn();
   expect(said.length).toBe(256);
+});
+
+test('a link that needs a part of its units in each turn begins each with all of them', () => {
+  const clock = new SteppedClock();
+  const work = new Work(new Turns(clock), () => {});
+  const atBegin: number[] = [];
+  for (let turn = 0; turn < 10; turn += 1) {
+    atBegin.push(work.left);
+    // Chunks of a few visitors each.
+    for (const units of [100, 80, 60]) {
+      work.left -= units;
+      work.settle();
+    }
+    clock.turn();
+  }
+  expect(atBegin).toEqual(atBegin.map(() => 512));
+});
+
+test('rare input that comes a little in each turn is slowed as a flood is', () => {
+  const clock = new SteppedClock();
+  const work = new Work(new Turns(clock), () => {});
+  const spend = () => {
+    work.left -= 64;
+    work.rare += 64;
+    work.settle();
+    clock.turn();
+  };
+  for (let turn = 0; turn < 3; turn += 1) spend();
+  expect(work.left).toBe(512);
+  spend();
+  expect(work.left).toBe(448);
+  clock.advance(2);
+  clock.turn();
+  expect([work.left, work.rare]).toEqual([512, 0]);
 });
