@@ -1,4 +1,4 @@
-// Keeps a socket readable after a write to it has failed.
+// Writes of a socket: in portions, and the socket stays readable after a write to it has failed.
 //
 // Node destroys a socket whose write fails, with all unread bytes that the kernel has received: often the
 // answer that says why the peer accepts no more.
@@ -6,19 +6,33 @@
 import type {Socket} from 'node:net';
 
 type Done = (error?: Error | null) => void;
-type Chunks = {chunk: unknown; encoding: BufferEncoding}[];
+type Chunks = {chunk: unknown; encoding: BufferEncoding}[] & {
+  /** Node's own sign for chunks that are all buffers. */
+  allBuffers?: boolean;
+};
+
+/**
+ * TLS copies all chunks of a `writev` into one, and encrypts that before anything leaves: for a visitor who reads slowly the
+ * megabytes that wait would stand in memory three times. In portions they do so only for a moment, and no slower.
+ */
+const PORTION_BYTES = 256 * 1024;
 
 /** A Writable has one write at a time, so no write allocates anything. */
 class Outlived {
   failed = false;
   done: Done = () => {};
+  readonly #socket: Socket;
   readonly write: Socket['_write'];
   readonly writev: Socket['_writev'];
   readonly #onFailed: (code: string | undefined) => void;
+  /** Chunks of which a portion is being written, and the position of those that are due then. */
+  #chunks: Chunks | undefined;
+  #position = 0;
 
-  constructor({_write, _writev}: Socket, onFailed: (code: string | undefined) => void) {
-    this.write = _write;
-    this.writev = _writev;
+  constructor(socket: Socket, onFailed: (code: string | undefined) => void) {
+    this.#socket = socket;
+    this.write = socket._write;
+    this.writev = socket._writev;
     this.#onFailed = onFailed;
   }
 
@@ -27,8 +41,32 @@ class Outlived {
       this.failed = true;
       this.#onFailed((error as NodeJS.ErrnoException).code);
     }
-    this.done();
+    const chunks = this.failed ? undefined : this.#chunks;
+    this.#chunks = undefined;
+    if (chunks === undefined) this.done();
+    else this.#writePortion(chunks);
   };
+
+  writeMany(chunks: Chunks): void {
+    if (this.#socket.writableLength <= PORTION_BYTES || chunks.allBuffers !== true) {
+      this.writev?.call(this.#socket, chunks, this.written);
+      return;
+    }
+    this.#position = 0;
+    this.#writePortion(chunks);
+  }
+
+  #writePortion(chunks: Chunks): void {
+    const start = this.#position;
+    let end = start;
+    for (let bytes = 0; end < chunks.length && bytes < PORTION_BYTES; end += 1)
+      bytes += ((chunks[end] as Chunks[number]).chunk as Buffer).length;
+    this.#position = end;
+    this.#chunks = end < chunks.length ? chunks : undefined;
+    const portion: Chunks = chunks.slice(start, end);
+    portion.allBuffers = true;
+    this.writev?.call(this.#socket, portion, this.written);
+  }
 }
 
 const OUTLIVED = Symbol('outlived');
@@ -69,5 +107,5 @@ function writev(this: Socket, chunks: Chunks, callback: Done): void {
   const state = (this as OutlivingSocket)[OUTLIVED] as Outlived;
   state.done = callback;
   if (state.failed) callback();
-  else state.writev?.call(this, chunks, state.written);
+  else state.writeMany(chunks);
 }
