@@ -2,16 +2,20 @@
 // ends with its last tunnel.
 
 import {resolve} from 'node:path';
+import {TunlError} from './core/errors.js';
 import type {LogRecord, LogSink} from './core/logger.js';
-import type {Relay} from './relay/options.js';
+import type {RunningRelay} from './relay/running-relay.js';
+import {usualPorts} from './usual-ports.js';
 
 export interface EmbeddedRelayOptions {
   stateDir: string;
   log: LogSink | undefined;
+  /** What the caller exposes: the same command in the same folder gets the same port. */
+  what: string;
 }
 
 interface Embedded {
-  relay: Promise<Relay>;
+  relay: Promise<RunningRelay>;
   /** One for each user; several users may have the same function. */
   users: Set<{log: LogSink | undefined}>;
 }
@@ -20,11 +24,11 @@ export class EmbeddedRelays {
   readonly #byFolder = new Map<string, Embedded>();
 
   /** The caller must call `release` once; the last call closes the relay. */
-  async borrow(options: EmbeddedRelayOptions): Promise<{relay: Relay; release: () => Promise<void>}> {
-    const {log} = options;
+  async borrow(options: EmbeddedRelayOptions): Promise<{relay: RunningRelay; release: () => Promise<void>}> {
+    const {log, what} = options;
     // One folder has one relay, in any spelling.
     const stateDir = resolve(options.stateDir);
-    const embedded = this.#byFolder.get(stateDir) ?? this.#start(stateDir);
+    const embedded = this.#byFolder.get(stateDir) ?? this.#start(stateDir, what);
     const user = {log};
     embedded.users.add(user);
     const forget = () => {
@@ -44,29 +48,38 @@ export class EmbeddedRelays {
     }
   }
 
-  #start(stateDir: string): Embedded {
+  #start(stateDir: string, what: string): Embedded {
     const users: Embedded['users'] = new Set();
     // Each sink once, however many tunnels have it.
     const log = (record: LogRecord) => {
       for (const sink of new Set([...users].map((user) => user.log))) sink?.(record);
     };
-    const embedded = {relay: start(stateDir, log), users};
+    const embedded = {relay: start({stateDir, what, log}), users};
     this.#byFolder.set(stateDir, embedded);
     return embedded;
   }
 }
 
-async function start(stateDir: string, log: LogSink): Promise<Relay> {
+async function start({stateDir, what, log}: EmbeddedRelayOptions & {log: LogSink}): Promise<RunningRelay> {
   // Loaded only here: most tunnels use a relay elsewhere and should not wait for this code.
-  const {startRelay} = await import('./relay/start.js');
-  return await startRelay({
-    domain: 'tunl.localhost',
-    listen: '127.0.0.1:0',
-    tcpPorts: [0, 0],
-    keepLeases: false,
-    // A token in the environment is for a relay elsewhere.
-    token: '',
-    stateDir,
-    log,
-  });
+  const {startRunningRelay} = await import('./relay/start.js');
+  const at = async (port: number) =>
+    await startRunningRelay({
+      domain: 'tunl.localhost',
+      listen: `127.0.0.1:${port}`,
+      tcpPorts: [0, 0],
+      keepLeases: false,
+      // A token in the environment is for a relay elsewhere.
+      token: '',
+      stateDir,
+      log,
+    });
+  for (const port of usualPorts('relay', stateDir, what)) {
+    try {
+      return await at(port);
+    } catch (error) {
+      if (!(error instanceof TunlError) || error.code !== 'LISTEN_IN_USE') throw error;
+    }
+  }
+  return await at(0);
 }

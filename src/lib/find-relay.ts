@@ -14,6 +14,7 @@ import {readTextFile} from './core/text-file.js';
 import type {EmbeddedRelays} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
 import {AGENT_PATH} from './protocol/wire.js';
+import type {RunningRelay} from './relay/running-relay.js';
 
 type LinkValues = SettingsOf<typeof LINK_SETTINGS>;
 
@@ -27,6 +28,15 @@ export interface FoundRelay {
   /** `url`: another relay, which this one has named. */
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   release?: () => Promise<void>;
+  /** The relay is inside this process: opens a port of this machine for a tunnel. Never rejects. */
+  openLocalDoor?: RunningRelay['openLocalDoor'];
+}
+
+export interface Surroundings {
+  embedded: EmbeddedRelays;
+  log: LogSink | undefined;
+  /** What the caller exposes. */
+  what: string;
 }
 
 interface Place {
@@ -39,10 +49,10 @@ interface Place {
 /** @throws TunlError RELAY_URL_INVALID, the error of a file, or the reason why the embedded relay does not start */
 export async function findRelay(
   settings: LinkValues,
-  {embedded, log}: {embedded: EmbeddedRelays; log: LogSink | undefined},
+  {embedded, log, what}: Surroundings,
 ): Promise<FoundRelay> {
   if (settings.relay === undefined || settings.relay === '')
-    return await embeddedRelay(settings, embedded, log);
+    return await embeddedRelay(settings, {embedded, log, what});
   const place = {
     origin: relayOrigin(settings.relay),
     token: await readToken(settings),
@@ -58,12 +68,8 @@ export async function findRelay(
   };
 }
 
-async function embeddedRelay(
-  settings: LinkValues,
-  embedded: EmbeddedRelays,
-  log: LogSink | undefined,
-): Promise<FoundRelay> {
-  const {relay, release} = await embedded.borrow({stateDir: settings.stateDir, log});
+async function embeddedRelay(settings: LinkValues, {embedded, log, what}: Surroundings): Promise<FoundRelay> {
+  const {relay, release} = await embedded.borrow({stateDir: settings.stateDir, log, what});
   const {url, caFile} = relay;
   const place = {
     origin: url,
@@ -78,6 +84,7 @@ async function embeddedRelay(
     successors,
     dial: dialer(place, successors, settings),
     release,
+    openLocalDoor: async (host, ports) => await relay.openLocalDoor(host, ports),
   };
 }
 

@@ -17,9 +17,10 @@ import {createLogger} from './core/logger.js';
 import {type SettingsOf, settle} from './core/settings.js';
 import {software} from './core/software.js';
 import {EmbeddedRelays} from './embedded-relay.js';
-import {findRelay} from './find-relay.js';
+import {type FoundRelay, findRelay} from './find-relay.js';
 import type {Identify} from './mux/handshake.js';
 import {checkPort} from './protocol/targets.js';
+import {usualPorts} from './usual-ports.js';
 
 /** The links and relays that the callers of this process share when their settings are equal. */
 const pool = new AgentPool();
@@ -70,7 +71,7 @@ async function open(
     const {stateDir, newName, subdomain, remotePort} = settings;
     const upstream = target && (await startUpstream(target, what, {...options, stateDir}));
     cleanUps.push(() => upstream?.close?.());
-    const found = await findRelay(settings, {embedded: embeddedRelays, log: options.log});
+    const found = await findRelay(settings, {embedded: embeddedRelays, log: options.log, what});
     if (found.release !== undefined) cleanUps.push(found.release);
     const log = createLogger('agent', options.log);
     const memory = new NameMemory(
@@ -95,6 +96,10 @@ async function open(
       subdomain,
       remembered: newName ? Promise.resolve({}) : memory.recall(),
       remotePort,
+      openLocal: localOpener(target, found.openLocalDoor, {
+        ports: usualPorts('tunnel', stateDir, what),
+        cleanUps,
+      }),
       drainTimeoutMs: settings.drainTimeoutMs,
       signal: options.signal,
       onEvent: options.onEvent ?? (() => {}),
@@ -125,6 +130,23 @@ async function open(
     await cleanUp();
     throw error;
   }
+}
+
+/**
+ * A Unix socket has file permissions, and a port would open it to every user of this machine: its tunnel has only the name,
+ * which nobody can guess.
+ */
+function localOpener(
+  target: UpstreamTarget | undefined,
+  openLocalDoor: FoundRelay['openLocalDoor'],
+  {ports, cleanUps}: {ports: readonly number[]; cleanUps: Array<() => unknown>},
+): TunnelSettings['openLocal'] {
+  if (openLocalDoor === undefined || target?.kind === 'unix') return undefined;
+  return async (host) => {
+    const door = await openLocalDoor(host, ports);
+    if (door !== undefined) cleanUps.push(() => door.close());
+    return door?.at;
+  };
 }
 
 async function startUpstream(

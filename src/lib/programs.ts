@@ -155,9 +155,10 @@ function nameOf({name, title}: Program, {launch: {port}}: ServeOptions): string 
   return [name, name === title ? '' : title, port ?? ''].join(' ').trim();
 }
 
-function publicSide({tls, tcp}: PublicSides): PublicSide {
+function publicSide({tls: named, tcp, local}: PublicSides): PublicSide {
   if (tcp !== undefined) return tcp;
-  return {...tls, url: `https://${tls.host}${tls.port === 443 ? '' : `:${tls.port}`}`};
+  const tls = local ?? named;
+  return {...tls, name: named.host, url: `https://${tls.host}${tls.port === 443 ? '' : `:${tls.port}`}`};
 }
 
 function loginOf({login}: RunningProgram): {login?: Record<string, string>} {

@@ -1,9 +1,10 @@
 // `tunl expose PORT` without a relay: a relay inside the same process, and everything that scripts and users rely on.
+import {join} from 'node:path';
 import {expect} from 'vitest';
 import type {ReadyEvent} from '../../src/lib/agent/events.js';
 import {Child, cleanEnv} from '../helpers/child.js';
-import {entry, runCli, startCli} from '../helpers/cli.js';
-import {unusedPort} from '../helpers/scope.js';
+import {type Cli, entry, expose, runCli, startCli} from '../helpers/cli.js';
+import {type Scope, unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream, record, recordingUpstream, replyAfterEndUpstream} from '../helpers/upstreams.js';
 import {boldVisitor, curl, tcpVisitor} from '../helpers/visitors.js';
@@ -12,7 +13,7 @@ test('the address is the only line on stdout, and works', async ({scope}) => {
   const upstream = await httpUpstream(scope, 'embedded');
   const cli = await startCli(scope, ['expose', String(upstream.port)]);
   const address = await cli.line();
-  expect(address).toMatch(/^https:\/\/[a-z2-7]{26}\.tunl\.localhost:\d+$/);
+  expect(address).toMatch(/^https:\/\/localhost:\d+$/);
   // stderr says that the address works on this machine only, and how to try it.
   const [, caFile = ''] = await cli.saidOnStderr(/curl --cacert (\S+) https/);
   await cli.saidOnStderr(/this machine only/);
@@ -35,15 +36,56 @@ test('--tcp prints localhost:PORT', async ({scope}) => {
 test('the same name again after a restart, a new one with --new-name', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   const {port} = await httpUpstream(scope);
-  const label = async (...flags: string[]) => {
-    const cli = await startCli(scope, ['expose', String(port), ...flags], {stateDir});
-    const name = new URL(await cli.line()).hostname;
+  const addresses = async (...flags: string[]) => {
+    const {cli, ready} = await expose(scope, port, {flags, stateDir});
     await cli.stop();
-    return name;
+    return {url: ready.url, name: ready.nameUrl};
   };
-  const first = await label();
-  expect(await label()).toBe(first);
-  expect(await label('--new-name')).not.toBe(first);
+  const first = await addresses();
+  expect(first.name).toMatch(/^https:\/\/[a-z2-7]{26}\.tunl\.localhost:\d+$/);
+  // With their ports, so that a bookmark works again.
+  expect(await addresses()).toEqual(first);
+  expect((await addresses('--new-name')).name).not.toBe(first.name);
+});
+
+test('two runs at once have ports of their own, and the next run alone has the first ones again', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('state');
+  const {port} = await httpUpstream(scope, 'embedded');
+  const one = await expose(scope, port, {stateDir});
+  const two = await expose(scope, port, {stateDir});
+  expect(two.ready.url).not.toBe(one.ready.url);
+  expect(two.ready.nameUrl).not.toBe(one.ready.nameUrl);
+  for (const {ready} of [one, two])
+    expect(await curl(scope, ready.relay.caFile ?? '', [`${ready.url}/`])).toMatchObject({
+      stdout: 'embedded',
+    });
+  await one.cli.stop();
+  await two.cli.stop();
+  const three = await expose(scope, port, {stateDir});
+  expect([three.ready.url, three.ready.nameUrl]).toEqual([one.ready.url, one.ready.nameUrl]);
+});
+
+test('at a local port only its tunnel answers, and a Unix socket has none', async ({scope}) => {
+  const one = await httpUpstream(scope, 'one');
+  const two = await httpUpstream(scope, 'two');
+  const {cli, ready} = await startGroup(scope, [one.port, two.port]);
+  const [first, second] = ready;
+  const caFile = first?.relay.caFile ?? '';
+  expect(await curl(scope, caFile, [`${first?.url}/`])).toMatchObject({stdout: 'one'});
+  expect(await curl(scope, caFile, [`${second?.url}/`])).toMatchObject({stdout: 'two'});
+  const {port} = new URL(first?.url ?? '');
+  const other = new URL(second?.nameUrl ?? '').hostname;
+  for (const name of [other, 'tunl.localhost', 'www.example.com']) {
+    const strange = [`https://${name}:${port}/`, '--connect-to', `::127.0.0.1:${port}`];
+    expect((await curl(scope, caFile, strange)).stdout).toBe('');
+  }
+  await cli.stop();
+  const socket = join(await scope.tempDir('socket'), 'app.sock');
+  const exposed = await expose(scope, `unix:${socket}`);
+  expect(exposed.ready.url).toMatch(/\.tunl\.localhost:\d+$/);
+  expect(exposed.ready).not.toHaveProperty('nameUrl');
 });
 
 test('-q prints nothing on stderr, --json only events on stdout', async ({scope}) => {
@@ -137,3 +179,12 @@ test('no secret is in argv; help and version work', async ({scope}) => {
   expect(help.code).toBe(0);
   expect(help.stdout).not.toMatch(/--token[ =]/);
 });
+
+/** `tunl expose` with these ports, and their `ready` events in the same order. */
+async function startGroup(scope: Scope, ports: readonly number[]): Promise<{cli: Cli; ready: ReadyEvent[]}> {
+  const cli = await startCli(scope, ['expose', ...ports.map(String), '--json']);
+  const ready = await Promise.all(
+    ports.map((port) => cli.event('ready', ({upstream}) => upstream === `localhost:${port}`)),
+  );
+  return {cli, ready};
+}

@@ -24,7 +24,7 @@ test('git clone, npm ci, npx tunl expose: an address that curl and Chromium load
     env,
   });
   const address = await cli.line();
-  expect(address).toMatch(/^https:\/\/[a-z2-7]{26}\.tunl\.localhost:\d+$/);
+  expect(address).toMatch(/^https:\/\/localhost:\d+$/);
   const [, caFile = ''] = await cli.saidOnStderr(/curl --cacert (\S+) https/);
   const got = await curl(scope, caFile, [`${address}/`]);
   expect(got.stdout).toContain('from a fresh clone');

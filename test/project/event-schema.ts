@@ -22,6 +22,7 @@ export const eventSchemas = {
     address: text,
     url: v.exactOptional(httpsUrl),
     tls: v.exactOptional(address),
+    nameUrl: v.exactOptional(text),
     tcp: v.exactOptional(address),
     upstream: v.pipe(v.string(), v.regex(/:\d{1,5}$|^unix:\/|^\/.*\/$/)),
     relay: v.strictObject({url: httpsUrl, embedded: v.boolean(), caFile: v.exactOptional(text)}),

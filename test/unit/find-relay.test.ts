@@ -11,7 +11,7 @@ import {test} from '../helpers/test.js';
 
 type Options = OptionsOf<typeof LINK_SETTINGS>;
 
-const around = {embedded: new EmbeddedRelays(), log: undefined};
+const around = {embedded: new EmbeddedRelays(), log: undefined, what: '8000'};
 
 async function keyOf(options: Options): Promise<string> {
   const {key} = await findRelay(settle(LINK_SETTINGS, options, {}), around);

@@ -9,7 +9,13 @@ export interface ReadyEvent {
   address: string;
   /** `https://host`, with `:port` only when it is not 443. Absent for a tunnel without a TLS name. */
   url?: string;
+  /** The host and port of `url`. */
   tls?: {host: string; port: number};
+  /**
+   * With a relay inside this process, when `url` is `https://localhost:PORT`: the same tunnel under its name, for programs
+   * that can resolve names below `.localhost`.
+   */
+  nameUrl?: string;
   /** Present when the tunnel is unencrypted (`--tcp`). */
   tcp?: {host: string; port: number};
   /** `localhost:8000`, `unix:/run/app.sock`, `https://localhost:8443`, or a folder: `/home/me/site/`. */

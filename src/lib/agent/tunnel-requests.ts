@@ -8,6 +8,8 @@ import type {ReadyEvent} from './events.js';
 export interface PublicSides {
   tls: HostPort;
   tcp?: HostPort;
+  /** A port of this machine that only this tunnel has: it works in programs that cannot resolve the name. */
+  local?: HostPort;
 }
 
 interface TlsWish {
@@ -30,15 +32,17 @@ export function tcpRequest(remotePort: number | undefined, prefer: number | unde
 }
 
 export function readyEvent(
-  {tls, tcp}: PublicSides,
+  {tls: named, tcp, local}: PublicSides,
   about: Pick<ReadyEvent, 'upstream' | 'relay' | 'h2'> & Partial<ReadyEvent>,
 ): ReadyEvent {
+  const tls = local ?? named;
   const url = publicUrl(tls.host, tls.port);
   return {
     type: 'ready',
     address: tcp === undefined ? url : formatHostPort(tcp.host, tcp.port),
     url,
     tls: {host: tls.host, port: tls.port},
+    ...(local === undefined ? {} : {nameUrl: publicUrl(named.host, named.port)}),
     ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
     ...about,
   };

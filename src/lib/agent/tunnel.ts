@@ -7,6 +7,7 @@ import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {TunnelRequest} from '../protocol/control-messages.js';
+import type {HostPort} from '../protocol/targets.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
@@ -57,6 +58,8 @@ export interface TunnelSettings {
   /** The random name and port of an earlier tunnel, which the relay may give again. Never rejects. */
   remembered: Promise<{name?: string; port?: number}>;
   remotePort: number | undefined;
+  /** Opens a port of this machine for the name that the relay gave. Never rejects. */
+  openLocal: ((host: string) => Promise<HostPort | undefined>) | undefined;
   drainTimeoutMs: number;
   signal: AbortSignal | undefined;
   onEvent: (event: TunnelEvent, of?: 'link') => void;
@@ -161,8 +164,9 @@ export class LocalTunnel implements Tunnel {
   async #bindBoth(): Promise<void> {
     await this.#host.start();
     const [tls, tcp] = await Promise.all([this.#bindTls(), this.#bindTcp()]);
+    const local = await this.#settings.openLocal?.(tls.host);
     this.#throwIfEnded();
-    this.#phase = {...this.#phase, sides: {tls, ...(tcp === undefined ? {} : {tcp})}};
+    this.#phase = {...this.#phase, sides: {tls, ...(tcp && {tcp}), ...(local && {local})}};
   }
 
   get #endedBecause(): TunlError | undefined {

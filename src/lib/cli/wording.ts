@@ -148,6 +148,7 @@ function ready(event: Ready): Line[] {
     // An ssh command does not open in a browser.
     if (event.address.startsWith('https://') && event.url && event.relay.caFile) {
       say(`Try it: curl --cacert ${shellWord(event.relay.caFile)} ${event.url}`);
+      if (event.nameUrl) say(`In browsers also: ${event.nameUrl}`);
       say('Browsers: `tunl relay ca` says how to trust its certificate.');
     }
     say('For everybody: `tunl relay start` on a public machine, then --relay URL here.');

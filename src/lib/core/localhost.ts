@@ -3,3 +3,6 @@
 export function isLocalhostName(host: string): boolean {
   return /(^|\.)localhost\.?$/i.test(host);
 }
+
+/** The one name of loopback that every resolver knows. Some know no name below it. */
+export const LOCAL_HOST = 'localhost';

@@ -5,6 +5,8 @@ export interface PublicSide {
   /** The name for visitors: the tunnel's own (TLS) or the relay's (TCP). */
   readonly host: string;
   readonly port: number;
+  /** The name that the relay gave, when visitors may use it besides `host`. */
+  readonly name?: string;
   /** `https://host[:port]`; absent for a TCP tunnel. */
   readonly url?: string;
 }

@@ -21,6 +21,7 @@ import {Descriptors} from './doors/descriptors.js';
 import {FrontDoor} from './doors/front-door.js';
 import {Listener} from './doors/listen.js';
 import {Load} from './doors/load.js';
+import {LocalDoors} from './doors/local-doors.js';
 import type {Peer} from './doors/peer.js';
 import {PendingConnections} from './doors/pending.js';
 import {Room, SHARE_OF_MEMORY} from './doors/room.js';
@@ -117,7 +118,9 @@ export async function openRelay(
   const tokens = createTokenCheck(settings.token);
   const site = new OwnSite({domain, url, software, tokens, stats, onAgent: agents.accept});
   const inner = {certificates, tunnels, visitors, waitingRoom, pending, onOwn: site.accept};
-  listener.on('connection', new FrontDoor({...base, ...inner}).accept);
+  const frontDoor = new FrontDoor({...base, ...inner});
+  listener.on('connection', frontDoor.accept);
+  const localDoors = new LocalDoors({accept: (raw, label) => frontDoor.acceptFor(raw, label), log});
   const {listenHttp} = settings;
   const redirect =
     listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
@@ -141,10 +144,11 @@ export async function openRelay(
       waitingRoom,
       site,
       door,
+      localDoors,
       redirect,
       new TcpDoor({ports, tunnels, visitors, waitingRoom, leases}),
     ],
   });
   await parts.start();
-  return new RunningRelay({domain, url, door, redirect, certificates, stats, parts, clock});
+  return new RunningRelay({domain, url, door, localDoors, redirect, certificates, stats, parts, clock});
 }

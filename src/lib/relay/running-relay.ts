@@ -1,8 +1,10 @@
 // A running relay: its addresses, its counts, and its end.
 
 import type {Clock} from '../core/clock.js';
+import {labelUnder} from '../protocol/names.js';
 import type {CertificateSource} from './certificates/certificates.js';
 import type {Listener} from './doors/listen.js';
+import type {LocalDoor, LocalDoors} from './doors/local-doors.js';
 import type {Relay, RelayStats} from './options.js';
 import type {Parts} from './part.js';
 
@@ -10,6 +12,7 @@ export interface RunningRelayOptions {
   domain: string;
   url: () => string;
   door: Listener;
+  localDoors: LocalDoors;
   redirect: Listener | undefined;
   certificates: CertificateSource;
   stats: () => RelayStats;
@@ -43,6 +46,12 @@ export class RunningRelay implements Relay {
 
   get caFile(): string | undefined {
     return this.#options.certificates.caFile;
+  }
+
+  /** A port of this machine for the tunnel with this name. @param ports to try first. Undefined: no port can be had. */
+  async openLocalDoor(host: string, ports: readonly number[]): Promise<LocalDoor | undefined> {
+    const label = labelUnder(host, this.domain);
+    return label === undefined ? undefined : await this.#options.localDoors.open(label, ports);
   }
 
   stats(): RelayStats {

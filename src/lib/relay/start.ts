@@ -3,6 +3,7 @@
 import {TunlError} from '../core/errors.js';
 import type {Relay, RelayOptions} from './options.js';
 import {openRelay} from './relay.js';
+import type {RunningRelay} from './running-relay.js';
 import {settleRelayOptions} from './settings.js';
 
 /**
@@ -12,6 +13,11 @@ import {settleRelayOptions} from './settings.js';
  * KEY_MISMATCH, STATE_DIR, LISTEN_IN_USE, LISTEN_FORBIDDEN, LISTEN_FAILED, ABORTED.
  */
 export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
+  return await startRunningRelay(options);
+}
+
+/** Like `startRelay`, with the parts of a relay that only this package uses. */
+export async function startRunningRelay(options: RelayOptions): Promise<RunningRelay> {
   const relay = await openRelay(await settleRelayOptions(options));
   const {signal} = options;
   if (signal?.aborted) {

@@ -55,7 +55,7 @@ function environment(site: NamedSite, toldPort: boolean): Record<string, string>
   return {
     TUNL_URL: addressOf(site.public),
     // Vite refuses requests for unknown names; this variable allows the public name.
-    __VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS: site.public.host,
+    __VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS: site.public.name ?? site.public.host,
     // Without PORT a program keeps its usual port.
     ...(toldPort && {PORT: String(site.port)}),
   };

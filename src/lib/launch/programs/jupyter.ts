@@ -65,7 +65,7 @@ function serverArguments(site: NamedSite, dir: string, open: boolean): string[] 
     ...Object.entries(server).map(([name, value]) => `--ServerApp.${name}=${value}`),
     // The public name beside localhost: the check against DNS rebinding stays on. With allow_remote_access it would be off.
     '--ServerApp.local_hostnames=localhost',
-    `--ServerApp.local_hostnames=${site.public.host}`,
+    `--ServerApp.local_hostnames=${site.public.name ?? site.public.host}`,
     '--IdentityProvider.secure_cookie=True',
     ...(open ? ['--IdentityProvider.token='] : []),
     ...(site.uid === 0 ? ['--allow-root'] : []),

@@ -2,6 +2,7 @@
 
 import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
+import {LOCAL_HOST} from '../../core/localhost.js';
 import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../../core/node-crypto.js';
 import {createFileAtomic, openStateDir, readStateFile, writeFileAtomic} from '../../core/state-dir.js';
 import type {LeafSigner} from './sign.js';
@@ -19,6 +20,9 @@ interface Validity {
 }
 
 export interface Leaf extends KeyPair, Validity {}
+
+/** 127.0.0.1 and ::1. */
+const LOOPBACK_BYTES = [Buffer.from([127, 0, 0, 1]), Buffer.from([...Array<number>(15).fill(0), 1])];
 
 const DAY_MS = 24 * 3_600_000;
 const CA_DAYS = 3_650;
@@ -75,13 +79,14 @@ export class Authority {
     return validFrom <= now && now < renewAt;
   }
 
-  /** A certificate for this name and no other. */
+  /** A certificate for this name and no other; for `localhost` also for the addresses of loopback. */
   async sign(name: string): Promise<Leaf> {
     const ca = this.#ca;
     this.#signer ??= signer().then(({LeafSigner}) => LeafSigner.create({ca, publicKey: this.#leafKey.cert}));
     const signing = await this.#signer;
     const validity = within(this.#validity, LEAF_DAYS);
-    const cert = signing.sign({name, ...datesOf(validity)});
+    const addresses = name === LOCAL_HOST ? LOOPBACK_BYTES : [];
+    const cert = signing.sign({name, addresses, ...datesOf(validity)});
     return {cert, key: this.#leafKey.key, ...validity};
   }
 

@@ -2,6 +2,7 @@
 
 import type {SecureContext} from 'node:tls';
 import type {Clock} from '../../core/clock.js';
+import {LOCAL_HOST} from '../../core/localhost.js';
 import type {Logger} from '../../core/logger.js';
 import type {Part} from '../part.js';
 import {Authority, type Leaf} from './authority.js';
@@ -132,7 +133,8 @@ class OwnCertificates implements CertificateSource {
   }
 
   async #sign(name: string): Promise<Leaf> {
-    const leaf = await (name === this.#domain ? this.#authority.signOnce(name) : this.#authority.sign(name));
+    const isKept = name === this.#domain || name === LOCAL_HOST;
+    const leaf = await (isKept ? this.#authority.signOnce(name) : this.#authority.sign(name));
     this.#leaves.set(name, leaf);
     return leaf;
   }

@@ -31,10 +31,11 @@ const OID = {
   subjectAltName: Buffer.from('0603551d11', 'hex'),
   ecdsaWithSha256: Buffer.from('06082a8648ce3d040302', 'hex'),
 };
-/** Context tags of a certificate: its version, its extensions; of a general name: a DNS name. */
+/** Context tags of a certificate: its version, its extensions; of a general name: a DNS name, an IP address. */
 const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
 const DNS_NAME = 0x82;
+const IP_ADDRESS = 0x87;
 
 /** The parts of a leaf, as DER, that are the same in all. */
 interface FixedParts {
@@ -46,6 +47,11 @@ interface FixedParts {
 interface Validity {
   notBefore: Date;
   notAfter: Date;
+}
+
+interface SignOptions extends Validity {
+  name: string;
+  addresses: readonly Uint8Array[];
 }
 
 /** A CA that signs leaves and no further CAs. @param options.key PEM, P-256. @returns PEM. */
@@ -75,7 +81,7 @@ export async function signCa({
 }
 
 /**
- * Signs servers' certificates for one DNS name each. They differ only in serial number, times and name, so the library makes
+ * Signs servers' certificates for one host each. They differ only in serial number, times and name, so the library makes
  * the other parts once: it takes ten times as long for a certificate as the signature alone.
  */
 export class LeafSigner {
@@ -105,12 +111,16 @@ export class LeafSigner {
     });
   }
 
-  /** @returns PEM. */
-  sign({name, notBefore, notAfter}: Validity & {name: string}): string {
+  /** @param options.addresses IP addresses of the same host, as bytes. @returns PEM. */
+  sign({name, addresses, notBefore, notAfter}: SignOptions): string {
     const {issuer, publicKey, extensions} = this.#fixed;
     const algorithm = der(DER.sequence, OID.ecdsaWithSha256);
     const commonName = name.length > MAX_COMMON_NAME ? 'tunl' : name;
-    const altName = der(DER.sequence, der(DNS_NAME, name));
+    const altName = der(
+      DER.sequence,
+      der(DNS_NAME, name),
+      ...addresses.map((address) => der(IP_ADDRESS, address)),
+    );
     const content = der(
       DER.sequence,
       der(VERSION, der(DER.integer, Buffer.from([2]))),

@@ -5,6 +5,7 @@ import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import type {ClientHelloAnswer} from '../../bytes/client-hello.js';
 import type {Clock} from '../../core/clock.js';
+import {LOCAL_HOST} from '../../core/localhost.js';
 import type {Logger} from '../../core/logger.js';
 import {labelUnder} from '../../protocol/names.js';
 import type {CertificateSource} from '../certificates/certificates.js';
@@ -43,6 +44,8 @@ interface Arrival {
   connection: PendingConnection;
   /** All bytes so far; TLS needs them again. */
   head: Buffer;
+  /** The label of the only tunnel at its port. */
+  local: string | undefined;
 }
 
 export class FrontDoor {
@@ -57,16 +60,19 @@ export class FrontDoor {
   }
 
   /** Takes a connection that was just accepted. Never throws. */
-  accept = (raw: Socket): void => {
+  accept = (raw: Socket): void => this.acceptFor(raw, undefined);
+
+  /** @param local the label of the tunnel to which the port of this connection belongs; undefined: the port is for all names. */
+  acceptFor(raw: Socket, local: string | undefined): void {
     const connection = this.#options.pending.admit(raw);
     if (connection === undefined) return;
     const hello = new Hello(connection, this.#hellos);
     // A function literal that is assigned to a property lives until a full collection (bytes/let-go.ts), so it is passed on.
-    hello.read((head, result) => this.#lead({connection, head}, result));
-  };
+    hello.read((head, result) => this.#lead({connection, head, local}, result));
+  }
 
   #lead(arrival: Arrival, result: ClientHelloAnswer): void {
-    const {connection} = arrival;
+    const {connection, local} = arrival;
     const {raw, peer} = connection;
     const {domain, tunnels, log} = this.#options;
     if (result.state === 'refused') {
@@ -76,15 +82,16 @@ export class FrontDoor {
       return;
     }
     connection.named();
-    const name = result.serverName;
-    if (name === domain) {
+    // Visitors of an address send no name, and some programs send none for `localhost`.
+    const name = result.serverName ?? (local === undefined ? undefined : LOCAL_HOST);
+    if (name === domain && local === undefined) {
       if (!connection.secures('own')) return;
       this.#terminate(arrival, name, result.alpn, ['http/1.1'], (socket) =>
         this.#options.onOwn(socket, connection),
       );
       return;
     }
-    const label = name === undefined ? undefined : labelUnder(name, domain);
+    const label = labelOf(name, domain, local);
     if (label === undefined || name === undefined) {
       log.debug('not a name of this relay', {from: peer.address, name});
       sayUnknownName(raw);
@@ -146,4 +153,11 @@ export class FrontDoor {
       });
     }, fail);
   }
+}
+
+/** The label of the tunnel that the visitor wants. At a local port there is only one, under its own name and as `localhost`. */
+function labelOf(name: string | undefined, domain: string, local: string | undefined): string | undefined {
+  const label = name === undefined ? undefined : labelUnder(name, domain);
+  if (local === undefined || label === local) return label;
+  return name === LOCAL_HOST ? local : undefined;
 }
