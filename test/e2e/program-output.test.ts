@@ -1,4 +1,4 @@
-// The output of `tunl expose -- PROGRAM`: every byte of it, in a terminal and in a pipe, whatever tunl shows beside it.
+// The output of `tunl expose -- PROGRAM`: every byte of it, in a terminal and in a pipe, whatever else tunl shows.
 
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -23,7 +23,10 @@ const PIECES = [
 ].map((text) => Buffer.from(text));
 const CP1252 = Buffer.from('price: 5 \x80, caf\xe9 \x93quoted\x94\n', 'latin1');
 
-/** Writes the pieces with pauses in which a spinner would move, then opens its port; after a request the rest, and ends. */
+/**
+ * A program that writes the pieces with pauses in which a spinner would move, then opens its port. After a request it writes
+ * the rest and ends.
+ */
 async function chatterbox(scope: Scope, rest: Buffer): Promise<string> {
   const folder = await scope.tempDir('pieces');
   await writeFile(join(folder, 'rest'), rest);
@@ -47,7 +50,7 @@ if (argv[1] === 'ends') process.exit(0);`,
   );
 }
 
-test('in a terminal: the spinner takes nothing away, and the terminal gets the bytes themselves', async ({
+test('in a terminal: the spinner removes nothing, and the terminal gets the unchanged bytes', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -83,7 +86,7 @@ test('in a terminal: the spinner takes nothing away, and the terminal gets the b
   await until(async () => (await readFile(raw, 'latin1')).includes(wanted), 10_000);
 });
 
-test('in a pipe: all bytes, the last ones of a program that ends too', async ({scope}) => {
+test('in a pipe: all bytes, including the last ones of a program that ends', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const stateDir = await scope.tempDir('state');
   const rest = Buffer.alloc(3_000_000);
@@ -104,7 +107,7 @@ test('a slow reader gets the end of the output as well', async ({scope}) => {
     `await listen(Number(argv[0]));
 process.stdout.write(Buffer.alloc(4_000_000, 'x'), () => process.stdout.write('the end', () => process.exit(0)));`,
   );
-  // Reads nothing for longer than the command lives.
+  // The reader waits longer than the command runs.
   const command = `node ${entry} expose --json -- node ${program} {port} 2>&1 >/dev/null | (sleep 3; wc -c)`;
   const {stdout} = await run(scope, 'sh', ['-c', command], {
     env: {...relay.env, TUNL_STATE_DIR: stateDir, HOME: stateDir},

@@ -1,4 +1,4 @@
-// Clients that ask the relay for a name that nothing has: each of them says so in its own words.
+// Clients that ask the relay for a name without a tunnel: each client reports the reason in its own way.
 
 import {once} from 'node:events';
 import {connect as connectTcp} from 'node:net';
@@ -10,7 +10,7 @@ import {runCli} from '../helpers/cli.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 
-test('a name without a tunnel, another domain, and no name at all get the alert, in order and before the end', async ({
+test('a name without a tunnel, another domain, and no name at all get the alert, then an orderly end', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -53,7 +53,7 @@ test('curl, openssl and Chromium name the reason', async ({scope}) => {
   expect.soft(shown).toContain('ERR_SSL_UNRECOGNIZED_NAME_ALERT');
 });
 
-test('an agent that reaches a relay by its address says that the name is wrong, and does not try for ever', async ({
+test('an agent that reaches a relay by its address reports that the name is wrong, and ends', async ({
   scope,
 }) => {
   const relay = await startRelayProcess(scope);
@@ -70,6 +70,6 @@ test('an agent that reaches a relay by its address says that the name is wrong, 
     ]);
     expect.soft(code).toBe(3);
     expect.soft(stderr).toContain('RELAY_NOT_TUNL');
-    expect.soft(stderr).toContain('not for this name');
+    expect.soft(stderr).toContain('does not serve this name');
   }
 });

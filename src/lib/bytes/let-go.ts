@@ -9,7 +9,7 @@ import {forgetFailedWrites} from './failed-writes.js';
 
 const ignore = (): void => {};
 
-/** A listener of `close`: removes the socket's listeners and whatever a splice has added. It is still safe to destroy the socket again. */
+/** A listener of `close`: removes the socket's listeners and what a splice has added. The socket may be destroyed again later. */
 export function letGo(this: Socket): void {
   this.removeAllListeners();
   this.on('error', ignore);

@@ -38,7 +38,7 @@ export function socketError(peer: Peer, error: unknown): TunlError {
 
 function tlsFailure(peer: Peer, error: unknown, system: string): TunlError {
   if (/UNRECOGNIZED_NAME$/.test(system)) {
-    const what = `${peer.label} answers, but not for this name: a relay is found by its own name only`;
+    const what = `${peer.label} does not serve this name: use the relay's own name`;
     return failure(peer, 'RELAY_NOT_TUNL', what, error);
   }
   const alert = /ALERT_(\w+)$/.exec(system)?.[1];

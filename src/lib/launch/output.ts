@@ -44,7 +44,7 @@ export type OutputSink = (bytes: Buffer, stream: OutputName) => void;
 
 export interface PassedOn {
   push(stream: OutputName, chunk: Buffer): void;
-  /** Passes on what is held back. */
+  /** Passes on the bytes that are held back. */
   end(): void;
 }
 
@@ -81,7 +81,7 @@ export function passOn(sink: OutputSink, secrets: readonly string[]): PassedOn {
   };
 }
 
-/** Where the text can be cut so that no secret is cut. */
+/** A position at which the text can be cut without cutting a secret. */
 function endOutside(text: string, secrets: readonly string[]): number {
   let end = text.length - Math.max(...secrets.map(({length}) => length));
   for (const secret of secrets) {

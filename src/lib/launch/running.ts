@@ -31,7 +31,8 @@ const LAST_LINES = 12;
 // Long enough for a program that opens several ports one after the other.
 const OTHER_PORT_AFTER_MS = 3_000;
 const GONE_AFTER_KILL_MS = 2_000;
-// The family is gone, so its last output is in the pipes; only a lost child keeps them open.
+// When all its processes have ended, the last output is in the pipes. Only a lost child keeps them open, so the wait is
+// short, ms.
 const LAST_OUTPUT_MS = 500;
 
 export class RunningProgram implements AsyncDisposable {

@@ -33,7 +33,7 @@ test('objects of the listeners of closed sockets do not reach the old generation
   await comeAndGo(50);
   gc({type: 'major'});
   const before = oldBytes();
-  // So few that no full collection comes by itself.
+  // So few that Node starts no full collection.
   await comeAndGo(100);
   expect(oldBytes() - before).toBeLessThan(2 * MiB);
 });

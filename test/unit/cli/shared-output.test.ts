@@ -1,4 +1,4 @@
-// The stream that a program and tunl share: the program's bytes unchanged, own lines on lines of their own.
+// The stream that a program and tunl share: the program's bytes are unchanged, and each line of tunl is on a separate line.
 
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
 import {SharedOutput} from '../../../src/lib/cli/renderers/shared-output.js';
@@ -16,7 +16,7 @@ function shared() {
   };
 }
 
-test('an own line waits until the program has ended its line', () => {
+test('a line of tunl waits until the program has ended its line', () => {
   const {program, output, written} = shared();
   program('half');
   output.own('own\n');
@@ -30,7 +30,7 @@ test('an own line waits until the program has ended its line', () => {
   expect(written().endsWith('another\nat once\n')).toBe(true);
 });
 
-test('an own line does not wait for ever, nor without bound', () => {
+test('a line of tunl waits for a limited time, and only a limited number waits', () => {
   const {program, output, written} = shared();
   program('50 %\r');
   output.own('own\n');
@@ -41,14 +41,14 @@ test('an own line does not wait for ever, nor without bound', () => {
   expect(written().endsWith('x\n')).toBe(true);
 });
 
-test('a line with a colour that is reset after its end has ended', () => {
+test('a line has ended when only the reset of its colour follows the line end', () => {
   const {program, output, written} = shared();
   program('\x1b[31mred\n\x1b[0m');
   output.own('own\n');
   expect(written()).toBe('\x1b[31mred\n\x1b[0mown\n');
 });
 
-test('nothing is added to output without own lines', () => {
+test('nothing is added to output without lines of tunl', () => {
   const {program, output, written} = shared();
   program('no end of a line');
   output.end();

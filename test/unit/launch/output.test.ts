@@ -14,7 +14,7 @@ test('the last lines of both outputs, with the unfinished ones', () => {
   expect(tail.lines(2)).toEqual(['two', '  three']);
 });
 
-test('a character cut in two is one character', () => {
+test('a character that is cut in two is put together', () => {
   const tail = new OutputTail();
   const bytes = Buffer.from('grüße\n');
   for (const byte of bytes) tail.push('stdout', Buffer.of(byte));
@@ -29,7 +29,7 @@ test('colours, cursor movements and other controls are removed', () => {
   expect(tail.lines()[0]).toContain('red');
 });
 
-test('bounded for any input', () => {
+test('the kept output is bounded for any input', () => {
   const tail = new OutputTail();
   for (let i = 0; i < 1_000; i++) push(tail, `${'x'.repeat(5_000)}`);
   for (let i = 0; i < 1_000; i++) push(tail, `${i}\n`, 'stderr');

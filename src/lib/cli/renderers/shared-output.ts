@@ -1,11 +1,11 @@
-// A stream that a program's output and tunl's own lines share. The program's bytes pass unchanged and at once; an own line
-// waits for the end of the program's line.
+// A stream for the output of a program and tunl's own lines. The program's bytes pass unchanged and at once; a line of tunl
+// waits until the program has ended its line.
 
-/** After this time, ms, an own line does not wait any more: a prompt or a progress bar may never end its line. */
+/** A line of tunl waits at most this long, ms, because a prompt or a progress bar may never end its line. */
 const PATIENCE_MS = 300;
-/** The last bytes that decide whether a line has ended. */
+/** This many last bytes are checked for the end of a line. */
 const LOOK_BACK = 64;
-/** More own lines than this, in characters, do not wait. */
+/** When more characters of tunl's lines than this wait, they are written at once. */
 const MAX_WAITING = 65_536;
 
 export class SharedOutput {
@@ -58,7 +58,7 @@ export class SharedOutput {
   }
 }
 
-/** Programs often reset a colour after the line end. */
+/** A colour may be reset after the line end. */
 function endsLine(bytes: Uint8Array): boolean {
   if (bytes.at(-1) === 0x0a) return true;
   if (bytes.at(-1) !== 0x6d) return false;

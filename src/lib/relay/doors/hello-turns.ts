@@ -1,17 +1,18 @@
 // Limits the bytes that are read of ClientHellos in one turn of the event loop.
 //
-// The system reports all sockets that have bytes at once, and Node reads each of them before anything else happens: thousands of
-// strangers who send 60 KB each at the same moment keep everybody else waiting for 150 ms. When a turn has read enough, all
-// sockets that wait for a ClientHello are stopped. They are read again a few in a turn, one of each source after the other.
+// The system reports all sockets that have bytes at once, and Node reads each of them before anything else happens: when
+// thousands of strangers send 60 KB each at the same moment, everybody else waits for 150 ms. When a turn has read enough,
+// all sockets that wait for a ClientHello are stopped. A few of them are read in each later turn, one of each source after
+// the other.
 
 import type {Clock} from '../../core/clock.js';
 import {LinkedList, type ListNode} from '../../core/linked-list.js';
 import {FairTurns} from './fair-turns.js';
 
-/** The most reads and bytes in one turn. The last read may bring more than that. */
+/** The most reads and bytes in one turn. The last read may exceed it. */
 const READS_A_TURN = 16;
 const BYTES_A_TURN = 256 * 1024;
-/** Stopped sockets that are read again in one turn: so few that all of them fit, whatever they bring. */
+/** Stopped sockets that are read in one later turn: so few that all of them fit, however much they have received. */
 const AGAIN_A_TURN = 4;
 
 /** A socket that waits for its ClientHello. */

@@ -1,4 +1,4 @@
-// Tells a TLS client that nothing here has the name that it asked for.
+// Tells a TLS client that the name it asked for does not exist here.
 
 import type {Socket} from 'node:net';
 

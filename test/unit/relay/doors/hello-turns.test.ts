@@ -1,4 +1,4 @@
-// How much is read of ClientHellos in one turn of the event loop.
+// The amount of ClientHellos that is read in one turn of the event loop.
 
 import {connect, createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
@@ -10,7 +10,7 @@ import {test} from '../../../helpers/test.js';
 
 const READS = 16;
 
-/** Sockets as the system sees them: each turn reads all that have bytes and are not stopped. */
+/** Stand-ins for sockets: each turn reads all that have bytes and are not stopped. */
 function setUp() {
   const soon: (() => void)[] = [];
   const turns = new HelloTurns({soon: (fn) => void soon.push(fn)});
@@ -39,7 +39,7 @@ function setUp() {
       this.stopped = false;
     }
   }
-  /** The words of those that are read in one turn. */
+  /** The words of the sockets that are read in one turn. */
   const turn = () => {
     const read: string[] = [];
     for (const socket of sockets) {
@@ -61,7 +61,7 @@ function setUp() {
   return {turns, come, turn, pending: () => soon.length};
 }
 
-test('a thousand that send something at once are read a few in a turn, each of them once', () => {
+test('a thousand sockets that send at the same time are read a few in a turn, each of them once', () => {
   const {come, turn, pending} = setUp();
   come(1_000, 'crowd', 500);
   const read: string[][] = [];
@@ -73,16 +73,16 @@ test('a thousand that send something at once are read a few in a turn, each of t
   expect(pending()).toBe(0);
 });
 
-test('fewer are read when they send much', () => {
+test('fewer sockets are read in a turn when they send much', () => {
   const {come, turn} = setUp();
   come(100, 'crowd', 60_000);
   const counts = Array.from({length: 10}, () => turn().length);
-  // Five of 60 KB are more than a turn reads. Those that are stopped come again four in a turn.
+  // Five of 60 KB are more than a turn reads. The stopped ones are read four in a turn.
   expect(Math.max(...counts)).toBe(5);
   expect(Math.max(...counts.slice(1))).toBe(4);
 });
 
-test('one of another source does not wait behind a crowd', () => {
+test('a socket of another source does not wait behind a crowd', () => {
   const {come, turn} = setUp();
   come(1_000, 'crowd', 60_000);
   turn();
@@ -90,7 +90,7 @@ test('one of another source does not wait behind a crowd', () => {
   expect([...turn(), ...turn()]).toContain('good0');
 });
 
-test('those that are over are not read again, and few of them cost nothing', () => {
+test('closed sockets are not read again, and a few sockets cost nothing', () => {
   const {turns, come, turn, pending} = setUp();
   const crowd = come(100, 'crowd', 500);
   turn();
@@ -104,7 +104,7 @@ test('those that are over are not read again, and few of them cost nothing', () 
   expect(turn()).toEqual(['good0', 'good1', 'good2']);
 });
 
-test('sockets of the system: no turn reads more, and all are heard', async ({scope}) => {
+test('real sockets: no turn reads more than the limit, and all are answered', async ({scope}) => {
   const clock = new ManualClock();
   const count = 200;
   const pending = new PendingConnections({
@@ -137,7 +137,7 @@ test('sockets of the system: no turn reads more, and all are heard', async ({sco
   const sockets = Array.from({length: count}, () => connect(port, '127.0.0.1'));
   for (const socket of sockets) socket.on('error', () => {});
   await all.promise;
-  // All at once. It is no ClientHello, so each has an answer.
+  // All at the same time. The text is no ClientHello, so each socket gets an answer.
   for (const socket of sockets) socket.write('GET / HTTP/1.1\r\n\r\n');
   await done.promise;
   expect([heard, most <= READS]).toEqual([count, true]);
