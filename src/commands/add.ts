@@ -43,7 +43,7 @@ export default class Add extends BaseCommand {
     const added = readAddress(answer);
     noteReserved([target], this.presenter.tell);
     this.presenter.event({type: 'added', id: entry.id, ...added});
-    await warnOfSilence(readTarget(added.upstream), this.presenter, {waits: false});
+    await warnOfSilence(readTarget(added.upstream), this.presenter, {wait: false, getPage: false});
   }
 }
 

@@ -90,6 +90,7 @@ async function open(
       explainHostChecks: settings.explainHostChecks && options.onEvent !== undefined,
       watchUpstream: whenToWatch(options, settings),
       waitUpstreamMs: settings.waitUpstreamMs,
+      offlinePage: settings.offlinePage,
       unencrypted: settings.unencrypted,
       h2: settings.h2,
       http1: settings.http1,

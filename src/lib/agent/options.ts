@@ -82,6 +82,11 @@ export interface ForwardOptions {
    * ms. Default 0: once. At most 256 visitors wait at a time.
    */
   waitUpstreamMs?: number;
+  /**
+   * While the upstream does not accept connections, HTTP visitors of the TLS name get 503 and a short page that reloads
+   * itself. Other visitors are reset. Default false.
+   */
+  offlinePage?: boolean;
   /** Ends the tunnel like `close()`; before the tunnel exists, `forward` rejects with ABORTED. */
   signal?: AbortSignal;
   /**

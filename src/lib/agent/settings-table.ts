@@ -55,6 +55,11 @@ export const ENDS_SETTINGS = {
     flag: 'wait-upstream',
     help: 'How long visitors wait for the service.',
   }),
+  offlinePage: setting(onOff, {
+    default: false,
+    flag: 'offline-page',
+    help: 'While it is down, HTTP visitors get a page that reloads.',
+  }),
 };
 
 /** TLS to an upstream with an https:// URL. */

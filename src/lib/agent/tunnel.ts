@@ -50,6 +50,7 @@ export interface TunnelSettings {
   watchUpstream: WatchUpstream;
   /** How long a visitor waits for an upstream that does not accept connections, ms. */
   waitUpstreamMs: number;
+  offlinePage: boolean;
   unencrypted: boolean;
   h2: boolean;
   /** With h2: offer HTTP/1.1 as well. */
@@ -111,6 +112,7 @@ export class LocalTunnel implements Tunnel {
       unread: host.unread,
       tap: checks && (() => checks.begin()),
       waitMs: settings.waitUpstreamMs,
+      offlinePage: settings.offlinePage,
     });
     this.#watch = watchUpstream(this.#upstream, settings);
     this.#visits = new Visits({

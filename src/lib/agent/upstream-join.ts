@@ -1,5 +1,6 @@
 // Joins each visitor's stream with a separate connection to the upstream: dials, splices, resets when it breaks.
 
+import type {Socket} from 'node:net';
 import type {SocketReads} from '../bytes/socket-reads.js';
 import {Splice, type SpliceOptions} from '../bytes/splice.js';
 import {type Tap, TappedSplice} from '../bytes/tap.js';
@@ -9,6 +10,7 @@ import type {Stream} from '../mux/stream.js';
 import {KeepAlive} from '../net/keep-alive.js';
 import type {StreamCode} from '../protocol/wire.js';
 import {LoopGuard} from './loop-guard.js';
+import {OfflinePage} from './offline-page.js';
 import {UpstreamWait} from './upstream-wait.js';
 import type {Upstream, UpstreamConnection} from './upstreams/upstream.js';
 
@@ -19,12 +21,17 @@ export interface UpstreamVisit {
   stream: Stream;
   /** `HOST:PORT` of the visitor. */
   from: string;
+  /** The public side that the visitor came to. Only visitors of the TLS name may get an offline page. */
+  via?: 'tls' | 'tcp';
   /** The protocol that ALPN chose with the visitor, if any. */
   alpn?: string | undefined;
   /** The upstream has answered; bytes flow. */
   onOpen: () => void;
-  /** The visit is over. `code`: the reason, if not in order. `cause`: the reason of a failed dial. */
-  onDone: (code: StreamCode | undefined, cause?: Error) => void;
+  /**
+   * The visit is over. `code`: the reason, if not in order. `cause`: the reason of a failed dial. `gotPage`: this agent has
+   * answered in place of the upstream.
+   */
+  onDone: (code: StreamCode | undefined, cause?: Error, gotPage?: boolean) => void;
   /** The upstream ended an open connection and gave a reason. */
   onComplaint?: (error: TunlError) => void;
 }
@@ -35,6 +42,8 @@ export interface UpstreamJoinOptions {
   tap?: (() => Tap | undefined) | undefined;
   /** How long a visitor waits for an upstream that does not accept connections, ms. Default 0. */
   waitMs?: number;
+  /** Answers HTTP visitors of a TLS name while the upstream does not accept connections. */
+  offlinePage?: boolean;
   /** Bounds the bytes that visitors send and the upstream does not read. Default: only the streams' windows. */
   unread?: UnreadLimit;
 }
@@ -43,16 +52,21 @@ export class UpstreamJoin {
   readonly #reads: SocketReads;
   readonly #tap: (() => Tap | undefined) | undefined;
   readonly #wait: UpstreamWait;
+  readonly #offline: OfflinePage | undefined;
   readonly #unread: UnreadLimit | undefined;
   readonly #loops = new LoopGuard();
   readonly #keepAlive = new KeepAlive();
   /** Undefined until a starting program answers. */
   #upstream: Upstream | undefined;
 
-  constructor(upstream: Upstream | undefined, {reads, tap, waitMs = 0, unread}: UpstreamJoinOptions) {
+  constructor(
+    upstream: Upstream | undefined,
+    {reads, tap, waitMs = 0, offlinePage = false, unread}: UpstreamJoinOptions,
+  ) {
     this.#reads = reads;
     this.#tap = tap;
     this.#wait = new UpstreamWait(waitMs);
+    this.#offline = offlinePage ? new OfflinePage() : undefined;
     this.#unread = unread;
     this.#upstream = upstream;
   }
@@ -77,7 +91,7 @@ export class UpstreamJoin {
   }
 
   /** Dials for one visitor's stream and splices; accepts or refuses the stream. */
-  visit({stream, from, alpn, onOpen, onDone, onComplaint}: UpstreamVisit): void {
+  visit({stream, from, via, alpn, onOpen, onDone, onComplaint}: UpstreamVisit): void {
     if (this.#unread?.full) {
       stream.refuse('TOO_MUCH_UNREAD');
       onDone('TOO_MUCH_UNREAD');
@@ -92,6 +106,7 @@ export class UpstreamJoin {
     let stopDial = () => {};
     let connection: UpstreamConnection | undefined;
     let refusal: Error | undefined;
+    let paged: StreamCode | undefined;
     let alive: ReturnType<KeepAlive['add']> | undefined;
     const options: SpliceOptions = {
       stream,
@@ -104,7 +119,7 @@ export class UpstreamJoin {
         if (alive !== undefined) this.#keepAlive.delete(alive);
         wait.end();
         stopDial();
-        onDone(code, refusal);
+        onDone(paged ?? code, refusal, paged !== undefined);
       },
     };
     const tap = this.#tap?.();
@@ -114,8 +129,25 @@ export class UpstreamJoin {
       if (mayPass(error) && !splice.ending && wait.again(dialOnce)) return;
       refusal = error;
       const code = error && systemCode(error) === 'ETIMEDOUT' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_REFUSED';
-      stream.refuse(code);
-      splice.onReset(code);
+      const refuse = () => {
+        stream.refuse(code);
+        splice.onReset(code);
+      };
+      if (via !== 'tls' || splice.ending) return refuse();
+      const page = this.#offline?.begin({
+        alpn,
+        onHttp: () => {
+          paged = code;
+          stream.accept();
+        },
+        onOther: refuse,
+        onLate: () => splice.cut(code),
+      });
+      if (page === undefined) return refuse();
+      wait.end();
+      const socket = page as Socket;
+      connection = {socket, reads: 'events', reset: () => void socket.destroy()};
+      splice.join(socket);
     };
     const opened = (dialled: UpstreamConnection) => {
       wait.end();

@@ -130,8 +130,14 @@ export function watchUpstream(
   {
     watchUpstream: when,
     waitUpstreamMs,
+    offlinePage,
     onEvent,
-  }: {watchUpstream: WatchUpstream; waitUpstreamMs: number; onEvent: (event: TunnelEvent) => void},
+  }: {
+    watchUpstream: WatchUpstream;
+    waitUpstreamMs: number;
+    offlinePage: boolean;
+    onEvent: (event: TunnelEvent) => void;
+  },
 ): UpstreamWatch | undefined {
   if (when === 'never') return undefined;
   return new UpstreamWatch({
@@ -147,15 +153,26 @@ export function watchUpstream(
         return onEvent({type: 'notice', code: why.code, message: withNextStep(why)});
       const message = again
         ? `${join.label} does not accept connections any more`
-        : nothingYet(join.label, waitUpstreamMs > 0);
+        : nothingYet(join.label, {wait: waitUpstreamMs > 0, getPage: offlinePage});
       onEvent({type: 'notice', code: 'UPSTREAM_REFUSED', message});
     },
     clock: systemClock,
   });
 }
 
-export function nothingYet(label: string, waits = false): string {
-  return `nothing answers on ${label} yet: visitors ${waits ? 'wait' : 'are reset'}`;
+/** What visitors of a tunnel meet while its upstream is silent. */
+export interface SilenceSettings {
+  wait: boolean;
+  getPage: boolean;
+}
+
+export function nothingYet(label: string, {wait, getPage}: SilenceSettings): string {
+  const visitors = wait
+    ? 'visitors wait'
+    : getPage
+      ? 'browsers get the offline page, others are reset'
+      : 'visitors are reset';
+  return `nothing answers on ${label} yet: ${visitors}`;
 }
 
 /** Reason and next step as one line. */

@@ -83,6 +83,7 @@ export class Visits {
     this.#upstream.visit({
       stream,
       from,
+      via: visitor.via,
       alpn: visitor.alpn,
       onOpen: () => {
         opened = true;
@@ -90,11 +91,11 @@ export class Visits {
         this.#onEvent(event('open'));
         this.#onDialled(true);
       },
-      onDone: (code: StreamCode | undefined, cause) => {
+      onDone: (code: StreamCode | undefined, cause, gotPage = false) => {
         this.#open.delete(here);
         this.#bytesIn += stream.bytesIn;
         this.#bytesOut += stream.bytesOut;
-        if (cause !== undefined) this.#complain(cause);
+        if (cause !== undefined) this.#complain(cause, gotPage ? 'got the offline page' : 'was reset');
         this.#onEvent(event(opened ? 'closed' : 'refused', code));
         if (cause !== undefined) this.#onDialled(false, cause);
         if (this.#open.size === 0) this.#idle.happen();
@@ -116,7 +117,7 @@ export class Visits {
     }
   }
 
-  #complain(cause: Error): void {
+  #complain(cause: Error, fate: 'got the offline page' | 'was reset' = 'was reset'): void {
     const now = performance.now();
     if (this.#notice !== undefined && now - this.#notice.at < NOTICE_EVERY_MS) {
       this.#notice.kept += 1;
@@ -129,7 +130,7 @@ export class Visits {
       this.#onEvent({
         type: 'notice',
         code: cause.code,
-        message: `the visitor was reset${before}: ${withNextStep(cause)}`,
+        message: `the visitor ${fate}${before}: ${withNextStep(cause)}`,
       });
       return;
     }
@@ -138,7 +139,7 @@ export class Visits {
     this.#onEvent({
       type: 'notice',
       code: 'UPSTREAM_REFUSED',
-      message: `${this.#upstream.label} ${what}: the visitor was reset${before}`,
+      message: `${this.#upstream.label} ${what}: the visitor ${fate}${before}`,
     });
   }
 }

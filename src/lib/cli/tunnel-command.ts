@@ -34,9 +34,9 @@ export abstract class TunnelCommand extends BackgroundCommand {
     await greet(readiesOf(presenter.state), flags, {...audienceOf(presenter), leaves: true});
     // A script that reads one event for each target gets no other.
     if (flags.json) return;
-    const waits = (flags['wait-upstream'] ?? 0) > 0;
+    const silence = {wait: (flags['wait-upstream'] ?? 0) > 0, getPage: flags['offline-page'] ?? false};
     for (const {name, upstream} of openings)
-      await warnOfSilence(upstream, presenter, {waits, ...(openings.length > 1 && {tunnel: name})});
+      await warnOfSilence(upstream, presenter, {...silence, ...(openings.length > 1 && {tunnel: name})});
   }
 
   /** The same with a program: shows its login data, and its exit code becomes that of the command. */

@@ -14,7 +14,6 @@ import {file, onOff, setting, settle, text, time} from '../core/settings.js';
 import {flagOf, flagsOf, optionsOf, type ValuesOf} from './setting-flags.js';
 
 const LIFE = 'life';
-const COMMAND = 'command';
 
 /** When the command ends its tunnel: in the library the caller decides that. */
 const LIFE_SETTINGS = {
@@ -93,13 +92,11 @@ export const commandFlags = flagsOf({
     defaultText: 'port is open',
     flag: 'ready-path',
     help: 'Ready when GET PATH returns 2xx, 3xx.',
-    group: COMMAND,
   }),
   readyTimeoutMs: setting(readyTime, {
     defaultText: '60s',
     flag: 'ready-timeout',
     help: 'Time until the command is ready.',
-    group: COMMAND,
   }),
 });
 

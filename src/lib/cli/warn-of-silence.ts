@@ -1,5 +1,6 @@
 // Warns a user who mistyped the port of a tunnel in the background: the process there writes only to its log.
 
+import type {SilenceSettings} from '../agent/upstream-watch.js';
 import type {UpstreamTarget} from '../agent/upstreams/target.js';
 import type {Presenter} from './presenter.js';
 
@@ -7,7 +8,7 @@ import type {Presenter} from './presenter.js';
 export async function warnOfSilence(
   upstream: UpstreamTarget | undefined,
   presenter: Presenter,
-  {waits, tunnel}: {waits: boolean; tunnel?: string},
+  {tunnel, ...settings}: SilenceSettings & {tunnel?: string},
 ): Promise<void> {
   if (upstream === undefined || presenter.isSilent) return;
   const [{isSilentHere, nothingYet}, {targetLabel}] = await Promise.all([
@@ -15,7 +16,7 @@ export async function warnOfSilence(
     import('../agent/upstreams/target.js'),
   ]);
   if (!(await isSilentHere(upstream))) return;
-  const message = nothingYet(targetLabel(upstream), waits);
+  const message = nothingYet(targetLabel(upstream), settings);
   presenter.event({
     type: 'notice',
     code: 'UPSTREAM_REFUSED',
