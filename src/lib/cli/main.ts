@@ -5,6 +5,7 @@ import {fileURLToPath} from 'node:url';
 import {settings} from '@oclif/core/settings';
 import {EXIT, toTunlError} from '../core/errors.js';
 import {report} from './failure.js';
+import {withCommand} from './other-tools.js';
 import {quickRun} from './quick-run.js';
 import {flush, guardPipes, stdoutFailure} from './stdout.js';
 import {earlyFlags} from './words.js';
@@ -16,11 +17,12 @@ export interface MainOptions {
 
 /** @param binUrl `import.meta.url` of the file in bin/. */
 export async function main(
-  words: readonly string[],
+  typed: readonly string[],
   binUrl: string,
   {development = false}: MainOptions = {},
 ): Promise<void> {
   guardPipes();
+  const words = withCommand(typed);
   guardProcess(words);
   // oclif would look for TypeScript sources and a compiler whenever NODE_ENV is `test` or `development`.
   settings.enableAutoTranspile = false;

@@ -6,7 +6,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of candidates) {
     // The typed word is a prefix: `--drain` for `--drain-timeout`.
-    if (word.length >= 4 && candidate.startsWith(word)) return candidate;
+    if (word.replace(/^-+/, '').length >= 3 && candidate.startsWith(word)) return candidate;
     const distance = typingDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {
       best = candidate;

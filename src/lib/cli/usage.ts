@@ -3,6 +3,7 @@
 import {CLIError} from '@oclif/core/errors';
 import {TunlError} from '../core/errors.js';
 import {nearest} from './nearest.js';
+import {commandAdvice, flagAdvice, flagsElsewhere} from './other-tools.js';
 
 /** The declarations of a command that matter for its errors. */
 export interface Declared {
@@ -15,30 +16,6 @@ export interface Declared {
   args: readonly string[];
   /** Words after `--` belong to another program. */
   passesWords: boolean;
-}
-
-/** Flags of other tools, and their names in tunl. */
-const ELSEWHERE: ReadonlyMap<string, string> = new Map([
-  ['--token', 'Secrets have no place on a command line: set TUNL_TOKEN or pass --token-file.'],
-  ['--auth-token', 'Secrets have no place on a command line: set TUNL_TOKEN or pass --token-file.'],
-  ['--port', 'The local port stands alone: `tunl expose 8000`. The port at the relay is --remote-port.'],
-  ['-p', 'The local port stands alone: `tunl expose 8000`. The port at the relay is --remote-port.'],
-  ['--host', 'The upstream’s host is --local-host; a name of one’s own is --subdomain.'],
-  ['--hostname', 'A name of one’s own is --subdomain.'],
-  ['--name', 'A name of one’s own is --subdomain.'],
-  ['--server', 'The relay is --relay.'],
-  ['-i', 'Who may log in is told by --key, with the public half of a key.'],
-  ['-v', 'Diagnostics: --log-level debug. The version: `tunl --version`.'],
-  ['--version', 'The version: `tunl --version`.'],
-  ['--verbose', 'Diagnostics: --log-level debug.'],
-]);
-
-/** Only suggests flags that this command has. */
-function hintFor(flag: string, {name, flags}: Declared): string | undefined {
-  const hint = ELSEWHERE.get(flag);
-  const advised = hint?.replaceAll(/`[^`]*`/g, '').match(/--[a-z][a-z-]*/g) ?? [];
-  const isMeant = advised.every((word) => flags.includes(word.slice(2)));
-  return isMeant && (name === 'expose' || !hint?.includes('`tunl expose')) ? hint : undefined;
 }
 
 /**
@@ -80,24 +57,41 @@ export function valueForSwitch(words: readonly string[], declared: Declared): Tu
   return undefined;
 }
 
-/** The error for an unknown command. It never repeats the typed word, only known names. */
-export function unknownCommand(id: string, known: readonly string[]): TunlError {
-  const typed = id.replaceAll(':', ' ');
-  const guess = typed.startsWith('-') ? undefined : nearestCommand(typed.split(' '), known);
+/**
+ * The error for an unknown command. It never repeats the typed word, only known names. `rest` are the words that oclif has not
+ * read as a part of the command.
+ */
+export function unknownCommand(
+  id: string,
+  known: readonly string[],
+  rest: readonly string[] = [],
+): TunlError {
+  const typed = id.split(':');
+  const isFlag = typed[0]?.startsWith('-') === true;
+  const advice = commandAdvice([...typed, ...rest]);
+  const guess = isFlag ? undefined : nearestCommand(typed, known);
+  const all =
+    typed[0] === 'relay' && guess === undefined
+      ? 'Its commands: `tunl relay --help`.'
+      : 'All commands: `tunl --help`.';
   return new TunlError('USAGE', {
-    reason: typed.startsWith('-') ? 'The command comes first, then its flags.' : 'There is no such command.',
-    next: guess
-      ? `Did you mean \`tunl ${guess}\`? All commands: \`tunl --help\`.`
-      : 'All commands: `tunl --help`.',
+    reason: isFlag ? 'The command comes first, then its flags.' : 'There is no such command.',
+    next: `${advice ?? (guess ? `Did you mean \`tunl ${guess}\`?` : '')} ${all}`.trimStart(),
   });
 }
 
-/** Longest first: `relay strt 1` means `relay start`, `expsoe 8000` means `expose`. */
+/** Longest first: `relay strt 1` means `relay start`, `expsoe 8000` means `expose`. Every word must be similar. */
 function nearestCommand(typed: readonly string[], known: readonly string[]): string | undefined {
   for (let length = typed.length; length > 0; length -= 1) {
-    const sameLength = known.filter((name) => name.split(' ').length === length);
-    const guess = nearest(typed.slice(0, length).join(' '), sameLength);
-    if (guess) return guess;
+    const sameLength = known.map((name) => name.split(' ')).filter((name) => name.length === length);
+    const similar = sameLength.filter((name) =>
+      name.every((word, at) => nearest(typed[at] ?? '', [word]) !== undefined),
+    );
+    const guess = nearest(
+      typed.slice(0, length).join(' '),
+      similar.map((name) => name.join(' ')),
+    );
+    if (guess !== undefined && (length > 1 || typed[0] !== guess)) return guess;
   }
   return undefined;
 }
@@ -106,12 +100,13 @@ function unknownFlag(typed: string, declared: Declared, help: string): TunlError
   // `--token=…` and `-xVALUE` carry a value that must not be repeated.
   const flag = typed.startsWith('--') ? (typed.split('=')[0] ?? typed) : typed.slice(0, 2);
   const known = declared.flags.map((name) => `--${name}`);
-  const isLong = flag.startsWith('--') && !ELSEWHERE.has(flag);
-  const guess = isLong ? nearest(flag, [...known, ...ELSEWHERE.keys()]) : undefined;
-  const hint = hintFor(guess ?? flag, declared);
+  const isElsewhere = flagsElsewhere.has(flag);
+  const guess =
+    flag.startsWith('--') && !isElsewhere ? nearest(flag, [...known, ...flagsElsewhere]) : undefined;
+  const advice = flagAdvice(guess ?? flag, declared);
   return new TunlError('USAGE', {
     reason: `\`tunl ${declared.name}\` has no flag ${/^--?[A-Za-z][\w-]{0,30}$/.test(flag) ? flag : 'like that'}.`,
-    next: hint ?? (guess && !ELSEWHERE.has(guess) ? `Did you mean ${guess}? ${help}` : help),
+    next: advice ?? (guess && known.includes(guess) ? `Did you mean ${guess}? ${help}` : help),
   });
 }
 

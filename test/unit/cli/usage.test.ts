@@ -39,6 +39,7 @@ describe('a command line that cannot be parsed', () => {
     [['8000', '--frobnicate'], 'has no flag --frobnicate', 'See `tunl expose --help`'],
     [['8000', '--token', 'abc'], 'has no flag --token', 'TUNL_TOKEN'],
     [['8000', '--tokn', 'abc'], 'has no flag --tokn', 'TUNL_TOKEN'],
+    [['8000', '--sub'], 'has no flag --sub', 'Did you mean --subdomain?'],
     [['-p', '8000'], 'has no flag -p', 'The local port stands alone'],
     [[], 'needs TARGET', 'See `tunl expose --help`'],
     [['8000', '9000'], 'takes only TARGET; 1 more is given', 'See'],
@@ -109,7 +110,8 @@ describe('a command that does not exist', () => {
     ['expsoe', 'Did you mean `tunl expose`?'],
     ['expsoe:8000', 'Did you mean `tunl expose`?'],
     ['relay:strt', 'Did you mean `tunl relay start`?'],
-    ['relay:frobnicate', 'Did you mean `tunl relay`?'],
+    ['relay:frobnicate', 'Its commands: `tunl relay --help`.'],
+    ['relay:rn', 'Its commands: `tunl relay --help`.'],
   ])('%s', (id, next) => {
     expect(unknownCommand(id, known).next).toContain(next);
   });

@@ -22,11 +22,9 @@ export function command(options: CommandOptions): NamedProgram {
   const toldPort = options.portGiven || wantsPort;
   return {
     name: 'command',
-    title: bin,
+    title: nameOf(bin),
     candidates: () => [bin, ...projectBins(bin, options.cwd ?? process.cwd())].map((each) => ({bin: each})),
-    install: / /.test(bin)
-      ? 'Write the command as separate words, without quotes around all of it.'
-      : `Check the spelling of ${bin}, or install it.`,
+    install: whenMissing(bin),
     choosesPort: !toldPort,
     anyLoopback: true,
     needsName: true,
@@ -40,6 +38,22 @@ export function command(options: CommandOptions): NamedProgram {
     address: (site) => addressOf(site.public),
     login: () => [],
   };
+}
+
+/** The value of a variable may be a secret. */
+function nameOf(bin: string): string {
+  return bin.replace(/^([A-Za-z_]\w*)=.*/s, '$1=…');
+}
+
+/** No shell reads the words of a command, so some of what works in a shell is not found. */
+function whenMissing(bin: string): string {
+  const name = nameOf(bin);
+  if (name !== bin)
+    return `No shell reads these words: write \`env\` before the variable, as in \`env ${name} COMMAND\`.`;
+  if (/^(cd|export|source|set|ulimit|umask)( |$)|[|&;<>$`*]/.test(bin))
+    return `No shell reads these words: start one with \`sh -c 'cd app && npm start'\`.`;
+  if (/ /.test(bin)) return 'Write the command as separate words, without quotes around all of it.';
+  return `Check the spelling of ${bin}, or install it.`;
 }
 
 function readiness(path: string | undefined): Readiness {
