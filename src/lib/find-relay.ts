@@ -7,6 +7,7 @@ import {LINK_SETTINGS} from './agent/settings-table.js';
 import {Successors} from './agent/successors.js';
 import {dialCarrier} from './carrier/dial.js';
 import {relayOrigin} from './carrier/relay-url.js';
+import {TunlError} from './core/errors.js';
 import type {LogSink} from './core/logger.js';
 import type {SettingsOf} from './core/settings.js';
 import {readSecretFile} from './core/state-dir.js';
@@ -51,6 +52,13 @@ export async function findRelay(
   settings: LinkValues,
   {embedded, log, what}: Surroundings,
 ): Promise<FoundRelay> {
+  // A variable that a script sets from a missing value must not start a relay that nobody else can reach.
+  if (settings.relay === undefined && process.env.TUNL_RELAY === '') {
+    throw new TunlError('RELAY_URL_INVALID', {
+      reason: 'TUNL_RELAY is empty.',
+      next: 'Set it to the URL of a relay. Without the variable the relay is one inside this process.',
+    });
+  }
   if (settings.relay === undefined || settings.relay === '')
     return await embeddedRelay(settings, {embedded, log, what});
   const place = {

@@ -73,7 +73,7 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
   } catch (error) {
     stop();
     for (const socket of sockets) socket.on('error', () => {}).destroy();
-    throw reasonOf(error, host, port);
+    throw reasonOf(error, {host, port, hasOwnCa: ca !== undefined});
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);
@@ -97,7 +97,10 @@ function readToTheEnd(socket: Socket): void {
   });
 }
 
-function reasonOf(error: unknown, host: string, port: number): TunlError {
+function reasonOf(
+  error: unknown,
+  {host, port, hasOwnCa}: {host: string; port: number; hasOwnCa: boolean},
+): TunlError {
   if (error instanceof TunlError) return error;
   const code = systemCode(error);
   // The relay checks the name before it shows a certificate, or closes.
@@ -109,5 +112,5 @@ function reasonOf(error: unknown, host: string, port: number): TunlError {
   }
   const peer = {kind: 'relay', label: `${host}:${port}`} as const;
   const isCertificate = /^(CERT_|UNABLE_|DEPTH_|SELF_|ERR_TLS_CERT)/.test(code);
-  return isCertificate ? certificateError(peer, host, code, error) : socketError(peer, error);
+  return isCertificate ? certificateError(peer, {host, code, hasOwnCa}, error) : socketError(peer, error);
 }

@@ -3,6 +3,7 @@
 import {existsSync, globSync, readFileSync} from 'node:fs';
 import {dirname, join, normalize} from 'node:path';
 import {describe, expect, test} from 'vitest';
+import {RESERVED} from '../../src/lib/protocol/names.js';
 import {ROOT, sourceFiles} from './source-files.js';
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
@@ -91,4 +92,10 @@ test.each(['src', 'test', 'bench'])('comments in %s name documents that exist', 
       .map(([name]) => `${path}: ${name}`),
   );
   expect(wrong).toEqual([]);
+});
+
+test('the reserved names stand in docs/own-relay.md', () => {
+  const [, block = ''] =
+    /no agent gets these[^`]*`NAME_RESERVED`\):\n\n```\n([^`]*)```/i.exec(read('docs/own-relay.md')) ?? [];
+  expect(block.trim().split(/\s+/)).toEqual([...RESERVED]);
 });

@@ -2,7 +2,7 @@
 
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {expect} from 'vitest';
+import {expect, vi} from 'vitest';
 import {LINK_SETTINGS} from '../../src/lib/agent/settings-table.js';
 import {type OptionsOf, settle} from '../../src/lib/core/settings.js';
 import {EmbeddedRelays} from '../../src/lib/embedded-relay.js';
@@ -51,4 +51,11 @@ test('a different value of any link setting makes another link; files are compar
   expect(await keyOf({...base, stateDir: `${folder}/./one/`, relay: 'https://R1.example:443/'})).toBe(
     keys[0],
   );
+});
+
+test('an empty TUNL_RELAY starts no relay, and does not matter beside an option', async () => {
+  vi.stubEnv('TUNL_RELAY', '');
+  await expect(keyOf({})).rejects.toMatchObject({code: 'RELAY_URL_INVALID', message: 'TUNL_RELAY is empty.'});
+  expect(await keyOf({relay: 'https://r1.example', stateDir: '/s'})).toContain('https://r1.example');
+  vi.unstubAllEnvs();
 });

@@ -33,12 +33,12 @@ export interface TlsTarget {
 export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
   const [narrow, wide] = trustSets(target.ca);
   const through = target.through ?? (() => openTcp(attempt, peer, target));
-  const {host} = target;
+  const about = {host: target.host, hasOwnCa: target.ca !== undefined};
   try {
-    return await handshake(attempt, peer, {host, through: await through(), secureContext: narrow()});
+    return await handshake(attempt, peer, {...about, through: await through(), secureContext: narrow()});
   } catch (error) {
     if (!isUnknownIssuer(error)) throw error;
-    return await handshake(attempt, peer, {host, through: await through(), secureContext: wide()});
+    return await handshake(attempt, peer, {...about, through: await through(), secureContext: wide()});
   }
 }
 
@@ -50,12 +50,13 @@ function stepTo(peer: Peer, name: string): Step {
 
 interface HandshakeTarget {
   host: string;
+  hasOwnCa: boolean;
   secureContext: SecureContext;
   through: Socket;
 }
 
 function handshake(attempt: Attempt, peer: Peer, target: HandshakeTarget): Promise<TLSSocket> {
-  const {host, secureContext, through} = target;
+  const {host, hasOwnCa, secureContext, through} = target;
   return attempt.run<TLSSocket>(stepTo(peer, 'TLS handshake'), ({done, fail}) => {
     const socket = tls.connect({
       socket: through,
@@ -68,7 +69,7 @@ function handshake(attempt: Attempt, peer: Peer, target: HandshakeTarget): Promi
     socket.on('error', ignore);
     const onError = (error: Error) => {
       const refused = socket.authorizationError as unknown;
-      if (typeof refused === 'string') fail(certificateError(peer, host, refused, error));
+      if (typeof refused === 'string') fail(certificateError(peer, {host, code: refused, hasOwnCa}, error));
       else fail(socketError(peer, error));
     };
     socket.once('error', onError);

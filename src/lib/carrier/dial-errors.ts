@@ -49,21 +49,32 @@ function tlsFailure(peer: Peer, error: unknown, system: string): TunlError {
   return failure(peer, 'RELAY_NOT_TUNL', `${peer.label} ${what}`, error);
 }
 
-/** A certificate that is not trusted; `code` is OpenSSL's or Node's name for the reason. */
-export function certificateError(peer: Peer, host: string, code: string, error: unknown): TunlError {
+/**
+ * A certificate that is not trusted. `code` is OpenSSL's or Node's name for the reason; with `hasOwnCa` a CA file was given,
+ * and advice to give one would not help.
+ */
+export function certificateError(
+  peer: Peer,
+  {host, code, hasOwnCa}: {host: string; code: string; hasOwnCa: boolean},
+  error: unknown,
+): TunlError {
   const of = `The certificate of ${peer.label}`;
+  const otherCa =
+    'The given CA file is of another relay, or of an older CA: get the file of this relay again.';
   const row = (reason: string, next?: string) =>
     peer.kind === 'proxy'
       ? failure(peer, 'PROXY_FAILED', reason, error)
       : new TunlError('RELAY_CERTIFICATE', {reason, cause: error, ...(next !== undefined && {next})});
   switch (code) {
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-      return row(`${of} is self-signed and not among the trusted ones.`);
+      return row(`${of} is self-signed and not among the trusted ones.`, hasOwnCa ? otherCa : undefined);
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_GET_ISSUER_CERT':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-      return row(`${of} is signed by an authority that this machine does not know.`);
+      return hasOwnCa
+        ? row(`${of} is signed neither by the given CA nor by one that this machine knows.`, otherCa)
+        : row(`${of} is signed by an authority that this machine does not know.`);
     case 'CERT_SIGNATURE_FAILURE':
       return row(
         `${of} is signed by another authority than the known one of the same name.`,

@@ -13,6 +13,10 @@ export function checkRelayFlags(flags: TunnelFlags): void {
   if (flags.relay === '') throw new TunlError('RELAY_URL_INVALID', {reason: '--relay is empty.'});
   if (flags['token-file'] !== undefined && flags.relay === undefined)
     refuse('token-file', 'is for a relay elsewhere, and none is given', 'Give --relay URL or set TUNL_RELAY');
+  // TUNL_CA_FILE may be set for other commands.
+  const caFile = flags['ca-file'];
+  if (caFile !== undefined && caFile !== process.env.TUNL_CA_FILE && flags.relay === undefined)
+    refuse('ca-file', 'is for a relay elsewhere, and none is given', 'Give --relay URL or set TUNL_RELAY');
   if (flags.follow !== undefined && flags.relay === undefined)
     refuse('follow', 'is about a relay elsewhere, and none is given', 'Give --relay URL');
 }

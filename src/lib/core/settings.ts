@@ -3,6 +3,7 @@
 
 import {duration, durationText} from './duration.js';
 import {TunlError} from './errors.js';
+import {expandHome} from './home.js';
 
 /** The kind of values that a setting can have. */
 export interface Kind<T> {
@@ -181,8 +182,8 @@ export function choice<const T extends string>(
   return {placeholder, parse: find, check: find, show: (value) => value};
 }
 
-/** The path of a file. */
-export const file = text('FILE');
+/** The path of a file. A program writes its own paths; only people write `~`. */
+export const file: Kind<string> = {...text('FILE'), parse: (path) => expandHome(path)};
 
 export function wholeNumber({min, max}: {min: number; max: number}): Kind<number> {
   return {

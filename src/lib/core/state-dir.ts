@@ -1,9 +1,9 @@
 // The folder for data that outlives a process. Its files are private, and each is written completely or not at all.
 
 import {link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
-import {homedir} from 'node:os';
 import {basename, dirname, isAbsolute, join, resolve} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
+import {expandHome, home} from './home.js';
 import {randomUUID} from './node-crypto.js';
 import {checkState, checkStateFile} from './state-trust.js';
 import {readTextFile} from './text-file.js';
@@ -18,22 +18,12 @@ export function stateDir(
   env: NodeJS.ProcessEnv = process.env,
   platform: NodeJS.Platform = process.platform,
 ): string {
-  if (env.TUNL_STATE_DIR) return resolve(env.TUNL_STATE_DIR);
+  if (env.TUNL_STATE_DIR) return resolve(expandHome(env.TUNL_STATE_DIR, env));
   if (platform === 'darwin') return join(home(env), 'Library', 'Application Support', 'tunl');
   if (platform === 'win32') return join(env.LOCALAPPDATA || join(home(env), 'AppData', 'Local'), 'tunl');
   // The XDG specification: a relative path is invalid and must be ignored.
   const xdg = env.XDG_STATE_HOME;
   return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(home(env), '.local', 'state'), 'tunl');
-}
-
-function home(env: NodeJS.ProcessEnv): string {
-  if (env.HOME) return env.HOME;
-  try {
-    return homedir();
-  } catch (error) {
-    // The user id has no entry in the user database, as in some containers.
-    throw new TunlError('STATE_DIR', {reason: 'This user has no home folder.', cause: error});
-  }
 }
 
 /**
@@ -44,13 +34,36 @@ function home(env: NodeJS.ProcessEnv): string {
  */
 export async function ensurePrivateDir(path: string): Promise<void> {
   try {
-    await mkdir(path, {recursive: true, mode: 0o700});
+    await makeFolders(path);
   } catch (error) {
     throw new TunlError('STATE_DIR', {
       reason: `${path} cannot be made (${systemCode(error)}).`,
       cause: error,
     });
   }
+}
+
+/** Node's recursive mkdir never ends below /proc, where a folder exists and nothing can be made in it. */
+async function makeFolders(path: string): Promise<void> {
+  try {
+    await mkdir(path, {mode: 0o700});
+  } catch (error) {
+    const isMissingAbove = systemCode(error) === 'ENOENT' && dirname(path) !== path;
+    if (!isMissingAbove && (await isFolder(path))) return;
+    if (!isMissingAbove) throw error;
+    await makeFolders(dirname(path));
+    await mkdir(path, {mode: 0o700}).catch(async (again: unknown) => {
+      // Another process may have made it meanwhile.
+      if (!(await isFolder(path))) throw again;
+    });
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /**

@@ -11,7 +11,7 @@ const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
  * Names that software looks up automatically (wpad, autoconfig, isatap, mail and name servers), that a visitor would
  * associate with the operator of the relay (www, login, support …), or that the relay may use itself. Nobody can bind them.
  */
-const RESERVED: ReadonlySet<string> = new Set(
+export const RESERVED: ReadonlySet<string> = new Set(
   `
   www www1 www2 web api apis app apps admin administrator root system sysadmin webmaster hostmaster postmaster abuse security
   tunl relay relays agent agents tunnel tunnels visitor hub fleet egress region regions cluster node nodes edge gateway

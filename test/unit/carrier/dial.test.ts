@@ -301,8 +301,9 @@ describe('the certificate', () => {
     const error = await failed(dialCarrier({url, path: '/', token, timeoutMs: 20_000, env: {}, ...ca}));
     expect(error).toMatchObject({code: 'RELAY_CERTIFICATE'});
     expect(error.message).toBe(
-      `The certificate of relay.localhost:${port} is signed by an authority that this machine does not know.`,
+      `The certificate of relay.localhost:${port} is signed ${given ? 'neither by the given CA nor by one that this machine knows' : 'by an authority that this machine does not know'}.`,
     );
+    expect(error.next.includes('The given CA file is of another relay')).toBe(given);
   });
 
   test('is of a new authority with the old one’s name', async ({scope}) => {

@@ -126,10 +126,6 @@ describe('a target without a command', () => {
 test.each([
   [['99999'], 'PORT_RANGE', 'Give a port'],
   [['http', '8000'], 'USAGE', '`tunl expose 8000`'],
-  [['tunnel', '--url', 'http://localhost:8000'], 'USAGE', '`tunl expose 8000`'],
-  [['relay', 'run'], 'USAGE', '`tunl relay start`'],
-  [['expose', '8000', '--to', 'r'], 'USAGE', '--relay URL'],
-  [['expose', '8000', '--http'], 'USAGE', 'no flag'],
 ])('at the command line: %j', async (words, code, next) => {
   const {stderr, exitCode} = await runCli(words);
   expect(exitCode).toBe(2);

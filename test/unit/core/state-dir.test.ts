@@ -22,6 +22,9 @@ describe('stateDir', () => {
     ['linux', {HOME: '/h'}, '/h/.local/state/tunl'],
     ['freebsd', {HOME: '/h'}, '/h/.local/state/tunl'],
     ['darwin', {HOME: '/h', XDG_STATE_HOME: '/x'}, '/h/Library/Application Support/tunl'],
+    ['linux', {HOME: '/h', TUNL_STATE_DIR: '~/x'}, '/h/x'],
+    ['linux', {HOME: '/h', TUNL_STATE_DIR: '~'}, '/h'],
+    ['linux', {HOME: '/h', TUNL_STATE_DIR: '/t/~/x'}, '/t/~/x'],
     ['win32', {HOME: '/h', LOCALAPPDATA: '/l'}, '/l/tunl'],
     ['win32', {HOME: '/h'}, '/h/AppData/Local/tunl'],
   ])('%s %j', (platform, env, path) => {
@@ -32,6 +35,17 @@ describe('stateDir', () => {
     expect(stateDir({TUNL_STATE_DIR: 'here'})).toBe(join(process.cwd(), 'here'));
     expect(stateDir({})).toMatch(/^\/.*tunl$/);
   });
+});
+
+test('a folder that cannot be made is an error at once', {skip: process.platform !== 'linux'}, async () => {
+  for (const path of ['/proc/tunl', '/proc/tunl/ca', '/dev/null/tunl'])
+    await expect(ensurePrivateDir(path)).rejects.toMatchObject({code: 'STATE_DIR'});
+});
+
+test('several that make the same folders at once', async ({scope}) => {
+  const path = join(await scope.tempDir(), 'a', 'b', 'c');
+  await Promise.all(Array.from({length: 20}, () => ensurePrivateDir(path)));
+  expect(await modeOf(path)).toBe(0o700);
 });
 
 test('new folders are private, existing ones keep their mode', async ({scope}) => {

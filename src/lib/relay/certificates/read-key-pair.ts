@@ -3,6 +3,7 @@
 import {TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import {createPrivateKey, X509Certificate} from '../../core/node-crypto.js';
+import {shellWord} from '../../core/shell-word.js';
 import {readTextFile} from '../../core/text-file.js';
 import type {KeyPair} from './authority.js';
 import {contextOf} from './tls-context.js';
@@ -18,6 +19,12 @@ export interface KeyPairFiles {
 export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles): Promise<KeyPair> {
   const [cert, key] = await Promise.all([readTextFile(certFile), readTextFile(keyFile)]);
   const parsed = parse(certFile, 'certificate', () => new X509Certificate(cert));
+  if (/^-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key)) {
+    throw new TunlError('CERTIFICATE_INVALID', {
+      reason: `${keyFile} is encrypted with a passphrase.`,
+      next: `Write the key without it to a file that only the relay can read: openssl pkey -in ${shellWord(keyFile)} -out plain-key.pem`,
+    });
+  }
   const privateKey = parse(keyFile, 'private key', () => createPrivateKey(key));
   if (!parsed.checkPrivateKey(privateKey)) {
     throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});

@@ -1,6 +1,7 @@
 // Certificates from files that others renew: read again when they change, and never replaced by worse ones.
 
-import {rm, symlink, writeFile} from 'node:fs/promises';
+import {createPrivateKey} from 'node:crypto';
+import {readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, test} from 'vitest';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
@@ -109,4 +110,20 @@ test.each([
   const [warning] = await look();
   expect(warning).toMatchObject({level: 'warn', message: expect.stringContaining(what)});
   source.close();
+});
+
+test('a key with a passphrase is named as such', async () => {
+  await using scope = new Scope();
+  const {certFile, keyFile} = await setUp(scope);
+  const key = createPrivateKey(await readFile(keyFile, 'utf8'));
+  const locked = {format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'x'} as const;
+  await rm(keyFile);
+  await writeFile(keyFile, key.export(locked));
+  const log = createLogger('relay', undefined);
+  const options = {certFile, keyFile, domain: 'r1.localhost', clock: new ManualClock(), log};
+  await expect(GivenCertificate.open(options)).rejects.toMatchObject({
+    code: 'CERTIFICATE_INVALID',
+    message: `${keyFile} is encrypted with a passphrase.`,
+    next: expect.stringContaining(`openssl pkey -in ${keyFile}`),
+  });
 });

@@ -1,0 +1,24 @@
+// The user's home folder, and paths that begin with it.
+
+import {homedir} from 'node:os';
+import {join} from 'node:path';
+import {TunlError} from './errors.js';
+
+/** @throws TunlError STATE_DIR when nothing says where it is */
+export function home(env: NodeJS.ProcessEnv = process.env): string {
+  if (env.HOME) return env.HOME;
+  try {
+    return homedir();
+  } catch (error) {
+    // The user id has no entry in the user database, as in some containers.
+    throw new TunlError('STATE_DIR', {reason: 'This user has no home folder.', cause: error});
+  }
+}
+
+/**
+ * `~/x` as a shell reads it: shells leave it as it is in quotes, in `--flag=~/x` and in files of variables. A folder that is
+ * really called `~` is written `./~`.
+ */
+export function expandHome(path: string, env?: NodeJS.ProcessEnv): string {
+  return path === '~' || /^~[/\\]/.test(path) ? join(home(env), path.slice(1)) : path;
+}
