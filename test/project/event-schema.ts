@@ -83,6 +83,8 @@ export const eventSchemas = {
     address,
     http: v.exactOptional(address),
     caFile: v.exactOptional(text),
+    tokenRequired: v.exactOptional(v.literal(true)),
+    tokenFile: v.exactOptional(text),
     id: v.exactOptional(text),
   }),
   stopped: v.strictObject({type: v.literal('stopped')}),

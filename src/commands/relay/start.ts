@@ -39,7 +39,7 @@ export default class RelayStart extends BackgroundCommand {
       open: async (signal) => {
         this.presenter.begin('starting the relay');
         const relay = await startRelay({...relayOptions(flags), signal, log: this.presenter.log});
-        const event = listeningEvent(relay, this.background?.id);
+        const event = listeningEvent(relay, {id: this.background?.id, tokenFile: flags['token-file']});
         this.presenter.event(event);
         const openVisitors = () => relay.stats().visitors;
         await this.background?.up([event], [], {drainTimeoutMs, openVisitors});

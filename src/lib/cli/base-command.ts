@@ -49,7 +49,13 @@ export abstract class BaseCommand extends Command {
   /** Replaces oclif's method, which prints its whole context with the words of the command line. */
   protected override async catch(error: Error): Promise<void> {
     this.#presenter?.end();
-    process.exitCode = report(usageError(error, this.#declared()) ?? error, earlyFlags(this.argv), this.argv);
+    const declared = this.#declared();
+    process.exitCode = report(
+      usageError(error, declared) ?? error,
+      earlyFlags(this.argv),
+      this.argv,
+      declared.name,
+    );
   }
 
   protected override async finally(): Promise<void> {

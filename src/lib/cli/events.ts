@@ -15,6 +15,10 @@ export interface ListeningEvent {
   http?: {host: string; port: number};
   /** PEM file of the private CA; absent when certificates were given. */
   caFile?: string;
+  /** True when agents must show a token; absent otherwise. */
+  tokenRequired?: true;
+  /** The file of that token, if it was given as a file. */
+  tokenFile?: string;
   /** With --detach: the argument for `tunl stop` and `tunl logs`. */
   id?: string;
 }

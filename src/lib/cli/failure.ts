@@ -8,11 +8,20 @@ import {nextStep} from './next-steps.js';
 import {writeLine} from './stdout.js';
 import {type EarlyFlags, withoutSecrets} from './words.js';
 
-/** Reports `error` once, on the stream where it belongs, and returns the exit code. */
-export function report(error: unknown, flags: EarlyFlags, words: readonly string[]): number {
+/**
+ * Reports `error` once, on the stream where it belongs, and returns the exit code.
+ *
+ * @param command its name, for a next step that leads to its help
+ */
+export function report(
+  error: unknown,
+  flags: EarlyFlags,
+  words: readonly string[],
+  command?: string,
+): number {
   // oclif's `this.exit(n)` is an end, not a failure.
   if (error instanceof ExitError) return error.oclif.exit ?? 0;
-  const event = asEvent(error, words);
+  const event = asEvent(error, words, command);
   if (flags.json && event.code !== 'STDOUT_FAILED') writeLine(JSON.stringify(event));
   // After an interrupt only the exit code tells the reason, because the user knows it.
   else if (event.code !== 'ABORTED') process.stderr.write(sentences(event));
@@ -21,7 +30,7 @@ export function report(error: unknown, flags: EarlyFlags, words: readonly string
 }
 
 /** Turns anything thrown into an `error` event. */
-export function asEvent(error: unknown, words: readonly string[]): ErrorEvent {
+export function asEvent(error: unknown, words: readonly string[], command?: string): ErrorEvent {
   const known = toKnown(error);
   const clean = (text: string) => oneLine(withoutSecrets(text, words));
   return {
@@ -31,7 +40,9 @@ export function asEvent(error: unknown, words: readonly string[]): ErrorEvent {
     message: known.code.startsWith('PROGRAM_')
       ? known.message.split('\n').map(clean).join('\n  ')
       : clean(known.message),
-    next: clean(nextStep(known)),
+    next: clean(
+      nextStep(known).replace('COMMAND --help', command === undefined ? '--help' : `${command} --help`),
+    ),
     exitCode: ERRORS[known.code].exitCode,
   };
 }

@@ -1,5 +1,6 @@
 // Actions on the addresses: show them as QR codes, copy them, open them in the browser. A flag does it at once, a key later.
 
+import {isLoopbackHost} from '../agent/target.js';
 import type {Ready} from './tunnel-state.js';
 import type {Line} from './wording.js';
 
@@ -48,8 +49,12 @@ export async function perform(action: Action, readies: readonly Ready[], audienc
 
 /** The actions that are possible with these addresses. */
 export function actionsFor(readies: readonly Ready[]): Action[] {
-  return readies.some(isPage) ? ['qr', 'open', 'copy'] : ['copy'];
+  if (!readies.some(isPage)) return ['copy'];
+  return readies.every(isForHereOnly) ? ['open', 'copy'] : ['qr', 'open', 'copy'];
 }
+
+/** A phone that reads the code of such an address would look for the tunnel on itself. */
+const isForHereOnly = ({relay}: Ready) => isLoopbackHost(new URL(relay.url).hostname);
 
 /** A browser and a phone's camera can use only addresses of pages. */
 const isPage = ({address}: Ready) => address.startsWith('https://');
@@ -58,6 +63,10 @@ const NO_PAGE = 'none of the addresses is for a browser';
 
 const ACTIONS: Readonly<Record<Action, (readies: readonly Ready[], audience: Audience) => Promise<void>>> = {
   async qr(readies, {tell, columns}) {
+    if (readies.every(isForHereOnly)) {
+      tell({tone: 'warning', text: 'no QR code: the address works on this machine only'});
+      return;
+    }
     // Among several addresses only those of pages are shown; a single one is always shown.
     const shown = readies.length > 1 ? readies.filter(isPage) : readies;
     for (const {address, tunnel} of shown) {

@@ -2,6 +2,9 @@
 
 import {CommandHelp, Help} from '@oclif/core/help';
 
+const TIMES = 'A TIME is a number with a unit: 30s, 90m, 2h, 7d, 1h30m.';
+const GUIDES = 'Guides, JSON events, error codes: README.md and docs/ in the package’s folder.';
+
 class TunlCommandHelp extends CommandHelp {
   /** The flags of every command come last. */
   protected override groupFlags(flags: Parameters<CommandHelp['groupFlags']>[0]) {
@@ -33,6 +36,13 @@ export class TunlHelp extends Help {
       description,
       this.section('EXAMPLES', examples.map((line) => `$ ${line}`).join('\n')),
       ...rest,
+      this.section('MORE', [TIMES, GUIDES].join('\n')),
     ].join('\n\n');
+  }
+
+  /** The command that people look for comes first, the others by name. */
+  override get sortedCommands() {
+    const sorted = super.sortedCommands;
+    return [...sorted.filter(({id}) => id === 'expose'), ...sorted.filter(({id}) => id !== 'expose')];
   }
 }

@@ -3,10 +3,16 @@
 import type {Relay} from '../relay/options.js';
 import type {ListeningEvent} from './events.js';
 
-/** @param id of a relay in the background */
+export interface AboutRelay {
+  /** Of a relay in the background. */
+  id?: string | undefined;
+  tokenFile?: string | undefined;
+  env?: NodeJS.ProcessEnv;
+}
+
 export function listeningEvent(
   {url, domain, address, httpAddress, caFile}: Relay,
-  id?: string,
+  {id, tokenFile, env = process.env}: AboutRelay = {},
 ): ListeningEvent {
   return {
     type: 'listening',
@@ -15,6 +21,8 @@ export function listeningEvent(
     address,
     ...(httpAddress && {http: httpAddress}),
     ...(caFile !== undefined && {caFile}),
+    ...((tokenFile !== undefined || env.TUNL_TOKEN) && {tokenRequired: true}),
+    ...(tokenFile !== undefined && {tokenFile}),
     ...(id !== undefined && {id}),
   };
 }

@@ -17,7 +17,11 @@ const LIFE = 'life';
 
 /** When the command ends its tunnel: in the library the caller decides that. */
 const LIFE_SETTINGS = {
-  expiresMs: setting(time({minMs: 1}), {flag: 'expires', help: 'End after this time.', group: LIFE}),
+  expiresMs: setting(time({minMs: 1}), {
+    flag: 'expires',
+    help: 'End after this time, like 30s, 90m, 2h, 7d.',
+    group: LIFE,
+  }),
   idleTimeoutMs: setting(time({minMs: 1}), {
     flag: 'idle-timeout',
     help: 'End after this time without a visitor.',

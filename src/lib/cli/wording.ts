@@ -1,6 +1,7 @@
 // Turns events into sentences for people, the same for every renderer. Chooses no colours and writes nothing.
 
 import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
+import {isLoopbackHost} from '../agent/target.js';
 import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
 import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
@@ -139,7 +140,7 @@ function ready(event: Ready): Line[] {
   const lines: Line[] = [];
   const visitors = event.tunnel === undefined ? 'Visitors' : `Visitors of ${event.tunnel}`;
   const say = (text: string, tone: Tone = 'faint') => lines.push({tone, text});
-  if (event.tcp && event.url) say(`The same port over TLS: ${event.url}`);
+  if (event.tcp && event.url) say(`The same port over TLS: ${overTls(event) ?? event.url}`);
   if (!event.relay.embedded) {
     say(`${visitors} reach ${event.upstream} through the relay ${event.relay.url}.`);
   } else {
@@ -159,28 +160,40 @@ function ready(event: Ready): Line[] {
   return lines;
 }
 
+/** The ssh command that reaches the TLS name. */
+function overTls({address, tls, relay}: Ready): string | undefined {
+  const [, user] = /^ssh .*?(\S+)@\S+$/.exec(address) ?? [];
+  if (user === undefined || !tls) return undefined;
+  const ca = relay.caFile === undefined ? '' : ` --ca-file ${shellWord(relay.caFile)}`;
+  const port = tls.port === 443 ? '' : `:${tls.port}`;
+  return `ssh -o ProxyCommand=${shellWord(`tunl connect${ca} %h${port}`)} ${user}@${tls.host}`;
+}
+
 const inBackground = (id: string) => `It runs in the background: tunl logs ${id}, tunl stop ${id}`;
 
 function listening(event: ListeningEvent): Line[] {
-  const ca = event.caFile ? ` --ca-file ${shellWord(event.caFile)}` : '';
+  const {address, domain, url, caFile, tokenFile, id} = event;
+  const ca = caFile ? ` --ca-file ${shellWord(caFile)}` : '';
+  const token = tokenFile ? ` --token-file ${shellWord(tokenFile)}` : '';
+  const variable = event.tokenRequired && !tokenFile ? 'TUNL_TOKEN=… ' : '';
   const lines: Line[] = [
-    {
-      tone: 'good',
-      text: `relay for ${event.domain} listens on ${event.address.host} port ${event.address.port}`,
-    },
-    {tone: 'faint', text: `Agents connect with: tunl expose 8000 --relay ${event.url}${ca}`},
+    {tone: 'good', text: `relay for ${domain} listens on ${address.host} port ${address.port}`},
+    {tone: 'faint', text: `Agents connect with: ${variable}tunl expose 8000 --relay ${url}${ca}${token}`},
   ];
-  if (event.caFile) {
-    lines.push({
-      tone: 'faint',
-      text: 'On other machines, give --ca-file a copy of that file. `tunl relay ca` says how visitors trust it.',
-    });
+  const files = [caFile && '--ca-file', tokenFile && '--token-file'].filter(Boolean);
+  if (isLoopbackHost(domain) && isLoopbackHost(address.host)) {
+    const text =
+      'This relay is for this machine only. For everybody: --domain NAME --listen 0.0.0.0:443 (docs/own-relay.md).';
+    lines.push({tone: 'warning', text});
+  } else if (isLoopbackHost(domain)) {
+    const text = `On every machine, ${domain} means that machine itself: others need --domain NAME, a name in DNS.`;
+    lines.push({tone: 'warning', text});
+  } else if (files.length > 0) {
+    lines.push({tone: 'faint', text: `On other machines, give ${files.join(' and ')} a copy of that file.`});
   }
-  lines.push({
-    tone: 'faint',
-    text: `If the relay requires a token, agents set TUNL_TOKEN or --token-file.${event.id ? '' : ' Ctrl+C stops it.'}`,
-  });
-  if (event.id) lines.push({tone: 'plain', text: inBackground(event.id)});
+  if (caFile) lines.push({tone: 'faint', text: '`tunl relay ca` says how visitors trust the certificate.'});
+  if (!event.tokenRequired) lines.push({tone: 'faint', text: 'It asks agents for no token.'});
+  lines.push(id ? {tone: 'plain', text: inBackground(id)} : {tone: 'faint', text: 'Ctrl+C stops it.'});
   return lines;
 }
 

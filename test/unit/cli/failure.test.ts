@@ -1,6 +1,6 @@
 import {CLIError, ExitError} from '@oclif/core/errors';
 import {afterEach, beforeEach, describe, expect, test, vi} from 'vitest';
-import {report} from '../../../src/lib/cli/failure.js';
+import {asEvent, report} from '../../../src/lib/cli/failure.js';
 import {ERRORS, EXIT, TunlError} from '../../../src/lib/core/errors.js';
 
 const PLAIN = {json: false, quiet: false, debug: false};
@@ -93,4 +93,10 @@ describe('report', () => {
     expect(err).not.toContain('hunter2');
     expect(report(new ExitError(0), PLAIN, [])).toBe(0);
   });
+});
+
+test('a next step leads to the help of the command', () => {
+  const error = new TunlError('OPTION_INVALID', {reason: 'x'});
+  expect(asEvent(error, [], 'relay start').next).toBe('See `tunl relay start --help`.');
+  expect(asEvent(error, []).next).toBe('See `tunl --help`.');
 });

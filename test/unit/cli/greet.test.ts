@@ -19,6 +19,14 @@ test('a QR code is a square of half blocks', async () => {
   expect(lines.length).toBe(Math.ceil(width / 2));
 });
 
+test('a code of an address of this machine would mislead a phone', async () => {
+  const {who, told} = audience();
+  const here = {...READY, relay: {url: 'https://tunl.localhost:8443', embedded: true}};
+  await greet([here], {qr: true}, who);
+  expect(told).toEqual(['no QR code: the address works on this machine only']);
+  expect(actionsFor([here])).toEqual(['open', 'copy']);
+});
+
 /** A listener, and a terminal. */
 function audience({columns = 80, isScreen = true} = {}) {
   const told: string[] = [];
