@@ -48,6 +48,22 @@ test('the same name again after a restart, a new one with --new-name', async ({s
   expect((await addresses('--new-name')).name).not.toBe(first.name);
 });
 
+test('a name and a port are remembered each by itself', async ({scope}) => {
+  const stateDir = await scope.tempDir('state');
+  const {port} = await httpUpstream(scope);
+  const ready = async (...flags: string[]) => {
+    const {cli, ready} = await expose(scope, port, {flags, stateDir});
+    await cli.stop();
+    return ready;
+  };
+  const first = await ready('--tcp');
+  const demo = await ready('--subdomain', 'Demo');
+  expect(demo.nameUrl).toMatch(/^https:\/\/demo\.tunl\.localhost:/);
+  expect((await ready()).nameUrl).toBe(first.nameUrl);
+  const again = await ready('--tcp');
+  expect([again.nameUrl, again.tcp]).toEqual([first.nameUrl, first.tcp]);
+});
+
 test('two runs at once have ports of their own, and the next run alone has the first ones again', async ({
   scope,
 }) => {

@@ -238,7 +238,8 @@ test.each([
   ['api', 'NAME_RESERVED'],
   ['a.b', 'NAME_INVALID'],
   ['x'.repeat(64), 'NAME_INVALID'],
-  ['Upper', 'NAME_INVALID'],
+  ['x'.repeat(70_000), 'NAME_INVALID'],
+  ['WWW', 'NAME_RESERVED'],
   ['bücher', 'NAME_INVALID'],
   ['__proto__', 'NAME_INVALID'],
   ['-a', 'NAME_INVALID'],
@@ -247,6 +248,13 @@ test.each([
   await using scope = new Scope();
   const options = await relayAndOptions(scope);
   await expect(forward(await echo(scope), {...options, subdomain})).rejects.toMatchObject({code});
+});
+
+test('upper-case letters of a name are taken in lower case', async () => {
+  await using scope = new Scope();
+  const options = await relayAndOptions(scope);
+  await using tunnel = await forward(await echo(scope), {...options, subdomain: 'MyApp'});
+  expect(tunnel.tlsSocket[0]).toBe('myapp.r1.localhost');
 });
 
 test('`constructor` is a valid name', async () => {

@@ -108,8 +108,14 @@ test('when one of several targets is refused, the command fails with the reason'
   const {code, cli} = await runCli(scope, ['expose', `${a}`, `-x=${b}`, '--json'], {env: relay.env});
   expect(code).toBe(2);
   expect(cli.error?.type).toBe('error');
-  const taken = await runCli(scope, ['expose', `${a}`, `${'n'.repeat(64)}=${b}`, '--json'], {env: relay.env});
-  expect(taken.cli.error).toMatchObject({code: 'NAME_INVALID'});
+  const long = await runCli(scope, ['expose', `${a}`, `${'n'.repeat(64)}=${b}`, '--json'], {env: relay.env});
+  expect(long.cli.events.map(({type}) => type)).toEqual(['error']);
+  expect(long.cli.error).toMatchObject({code: 'NAME_INVALID'});
+  // Without a token each state folder is another owner.
+  const open = await startRelayProcess(scope, {withToken: false});
+  await open.expose(b, {flags: ['--subdomain', 'bazaar']});
+  const taken = await runCli(scope, ['expose', `${a}`, `bazaar=${b}`, '--json'], {env: open.env});
+  expect(taken.cli.error).toMatchObject({code: 'NAME_TAKEN'});
   expect(taken.cli.events.map(({type}) => type)).toEqual(['ready', 'closed', 'error']);
 });
 

@@ -6,6 +6,7 @@ import {Agent} from 'node:https';
 import {expect} from 'vitest';
 import {WebSocket} from 'ws';
 import {startBrowser} from '../helpers/browser.js';
+import {run} from '../helpers/child.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream, recordingUpstream} from '../helpers/upstreams.js';
@@ -95,7 +96,7 @@ test('h2 is offered to visitors of --h2 tunnels only', async ({scope}) => {
   expect(usual.stdout.split('\n').at(-1)).toBe('1.1');
   const asked = await curl(scope, relay.caFile, [...version, `${two.url}/`]);
   expect(asked.stdout).toBe('over h2\n2');
-  // A visitor without ALPN is served by all; a protocol that is not offered is never chosen.
+  // A visitor without ALPN is served by all; an HTTP protocol that is not offered is never chosen.
   const alpn = async (at: typeof one, protocols?: string[]) => {
     const {host, port} = at.tls ?? {host: '', port: 0};
     const visitor = await tlsVisitor(
@@ -117,6 +118,18 @@ test('h2 is offered to visitors of --h2 tunnels only', async ({scope}) => {
   expect(await alpn(both, ['http/1.1'])).toBe('http/1.1');
   expect(await alpn(one)).toBe(false);
   expect(await alpn(two)).toBe(false);
+  // What is not HTTP passes through, under the visitor's own first protocol.
+  expect(await alpn(one, ['postgresql'])).toBe('postgresql');
+  expect(await alpn(two, ['mqtt', 'x-amzn-mqtt-ca'])).toBe('mqtt');
+  expect(await alpn(one, ['acme-tls/1'])).toBe(false);
+  const {host, port} = one.tls ?? {host: '', port: 0};
+  const session = await run(
+    scope,
+    'openssl',
+    ['s_client', '-connect', `127.0.0.1:${port}`, '-servername', host, '-alpn', 'postgresql'],
+    {input: ''},
+  );
+  expect(session.stdout).toContain('ALPN protocol: postgresql');
 });
 
 test('the bytes at the upstream are exactly those of the visitor, and back', async ({scope}) => {

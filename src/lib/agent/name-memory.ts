@@ -58,10 +58,14 @@ export class NameMemory {
     }
   }
 
+  /** A name and a port are remembered separately: a run that has only one of them, or neither, keeps the other. */
   async remember(what: Remembered): Promise<void> {
+    const before = await this.recall();
+    const after = {...before, ...what};
+    if (after.name === before.name && after.port === before.port) return;
     try {
       await openStateDir(this.#stateDir, 'names');
-      await writeFileAtomic(this.#path, `${JSON.stringify(what)}\n`);
+      await writeFileAtomic(this.#path, `${JSON.stringify(after)}\n`);
     } catch (error) {
       this.#log.warn('the name cannot be remembered', {
         reason: error instanceof Error ? error.message : String(error),

@@ -3,7 +3,7 @@
 
 import {choice, file, type Kind, list, onOff, setting, text, time} from '../core/settings.js';
 import {stateDir} from '../core/state-dir.js';
-import {host, port} from '../protocol/setting-kinds.js';
+import {host, port, tunnelName} from '../protocol/setting-kinds.js';
 import type {WatchUpstream} from './options.js';
 
 const RELAY = 'relay';
@@ -29,7 +29,7 @@ export const PROTOCOL_SETTINGS = {
 };
 
 export const NAME_SETTINGS = {
-  subdomain: setting(text('NAME'), {
+  subdomain: setting(tunnelName, {
     flag: 'subdomain',
     help: 'This name instead of a random one.',
   }),

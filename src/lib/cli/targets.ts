@@ -1,6 +1,7 @@
 // The targets of a command line: their syntax, and how their tunnels are opened.
 
 import {string} from '@oclif/core/args';
+import {NAME_SETTINGS} from '../agent/settings-table.js';
 import {isReservedName} from '../agent/target.js';
 import {portOrTarget, readTarget} from '../agent/upstreams/target.js';
 import {TunlError} from '../core/errors.js';
@@ -37,6 +38,9 @@ export function splitTarget(word: string): {name: string | undefined; target: st
 
 const ownName = (name: string | undefined) => (name !== undefined && isReservedName(name) ? undefined : name);
 
+const checkedName = (name: string | undefined) =>
+  name === undefined ? undefined : NAME_SETTINGS.subdomain.kind.parse(name);
+
 /**
  * Reads `[NAME=]TARGET[:tcp]`. The flags in `all` apply to every target.
  *
@@ -55,7 +59,8 @@ export function readTargets(
       });
     return {
       name: name ?? target,
-      subdomain: ownName(name) ?? all.subdomain,
+      // Checked before the first tunnel opens.
+      subdomain: checkedName(ownName(name) ?? all.subdomain),
       target,
       tcp: tcp || all.tcp,
     };

@@ -82,7 +82,12 @@ export const ERRORS = {
     false,
     'Use one label: 1 to 63 lower-case letters, digits and inner hyphens.',
   ),
-  NAME_RESERVED: row('The name is reserved.', EXIT.usage, false, 'Choose another name.'),
+  NAME_RESERVED: row(
+    'The name is reserved.',
+    EXIT.usage,
+    false,
+    'Choose another name. docs/own-relay.md lists the reserved ones.',
+  ),
   OPTION_INVALID: row('The value of an option is not valid.', EXIT.usage, false, 'Give a valid value.'),
   RELAY_URL_INVALID: row(
     'The relay address is not an https URL.',

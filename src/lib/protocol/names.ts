@@ -33,7 +33,12 @@ export type LabelCheck =
   | {ok: true; label: string}
   | {ok: false; code: 'NAME_INVALID' | 'NAME_RESERVED'; reason: string};
 
-/** Checks a requested label. It is never corrected: the name is used exactly as written, or refused. */
+/** Upper-case letters in host names mean the same as lower-case ones. Only ASCII: no other letter turns into a valid one. */
+export function lowerCaseLabel(label: string): string {
+  return label.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+/** Checks a requested label. It is never corrected: the relay uses the name exactly as it came, or refuses it. */
 export function checkLabel(label: string): LabelCheck {
   const problem = syntaxProblem(label);
   if (problem !== undefined)

@@ -1,7 +1,8 @@
-// Kinds of settings that are hosts and ports.
+// Kinds of settings that are hosts, ports and names.
 
 import {ERRORS, TunlError} from '../core/errors.js';
 import {type Kind, text} from '../core/settings.js';
+import {checkLabel, lowerCaseLabel} from './names.js';
 import {checkHost, checkPort, listenAddress, portRange} from './targets.js';
 
 /** A port number, 1 to 65535. */
@@ -49,3 +50,11 @@ export const ports: Kind<readonly [first: number, last: number]> = {
   },
   show: ([first, last]) => (last === 0 ? '0' : `${first}-${last}`),
 };
+
+/** The name of a tunnel, in lower case. The relay decides about reserved names, because its list may be another one. */
+export const tunnelName: Kind<string> = text('NAME', (written) => {
+  const label = lowerCaseLabel(written);
+  const check = checkLabel(label);
+  if (!check.ok && check.code === 'NAME_INVALID') throw new TunlError(check.code, {reason: check.reason});
+  return label;
+});

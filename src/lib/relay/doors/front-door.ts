@@ -86,9 +86,8 @@ export class FrontDoor {
     const name = result.serverName ?? (local === undefined ? undefined : LOCAL_HOST);
     if (name === domain && local === undefined) {
       if (!connection.secures('own')) return;
-      this.#terminate(arrival, name, result.alpn, ['http/1.1'], (socket) =>
-        this.#options.onOwn(socket, connection),
-      );
+      const alpn = result.alpn.some(isHttp) ? ['http/1.1'] : undefined;
+      this.#terminate(arrival, name, alpn, (socket) => this.#options.onOwn(socket, connection));
       return;
     }
     const label = labelOf(name, domain, local);
@@ -112,7 +111,7 @@ export class FrontDoor {
   ): void {
     const {connection} = arrival;
     if (!connection.secures('visitor')) return;
-    this.#terminate(arrival, name, asked, tunnel.alpn, (socket) => {
+    this.#terminate(arrival, name, alpnFor(asked, tunnel.alpn), (socket) => {
       const alpn = socket.alpnProtocol;
       connection.enter();
       // The tunnel is looked up again, because it may belong to another session after the handshake.
@@ -129,8 +128,7 @@ export class FrontDoor {
   #terminate(
     {connection, head}: Arrival,
     name: string,
-    asked: readonly string[],
-    offers: readonly string[],
+    alpn: readonly string[] | undefined,
     onSecure: (socket: TLSSocket) => void,
   ): void {
     const {certificates, log} = this.#options;
@@ -143,9 +141,6 @@ export class FrontDoor {
       });
       raw.destroy();
     };
-    // A visitor that offers no HTTP protocol is no HTTP visitor. The tunnel carries its bytes as well, so ALPN is left out
-    // and the handshake does not fail.
-    const alpn = asked.some((each) => each === 'h2' || each === 'http/1.1') ? offers : undefined;
     Promise.resolve(certificates.contextFor(name)).then((context) => {
       this.#handshakes.run(peer.source, () => {
         if (!connection.mayBegin()) return;
@@ -160,4 +155,18 @@ function labelOf(name: string | undefined, domain: string, local: string | undef
   const label = name === undefined ? undefined : labelUnder(name, domain);
   if (local === undefined || label === local) return label;
   return name === LOCAL_HOST ? local : undefined;
+}
+
+const isHttp = (protocol: string): boolean => protocol === 'h2' || protocol === 'http/1.1';
+
+/**
+ * What a visitor of a tunnel may choose from. One that offers no HTTP protocol is no HTTP visitor: the tunnel carries its bytes
+ * as well, so its own first protocol is the answer. Database clients with direct TLS end the connection without one.
+ */
+function alpnFor(asked: readonly string[], offers: readonly string[]): readonly string[] | undefined {
+  if (asked.some(isHttp)) return offers;
+  // An answer to a certificate authority would say that this relay takes part in its check.
+  const [first] = asked;
+  const isFine = first !== undefined && /^[\x21-\x7e]{1,32}$/.test(first) && first !== 'acme-tls/1';
+  return isFine ? [first] : undefined;
 }
