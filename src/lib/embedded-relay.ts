@@ -7,9 +7,14 @@ import type {LogRecord, LogSink} from './core/logger.js';
 import type {RunningRelay} from './relay/running-relay.js';
 import {usualPorts} from './usual-ports.js';
 
-export interface EmbeddedRelayOptions {
-  stateDir: string;
+export interface EmbeddedRelayUser {
   log: LogSink | undefined;
+  /** A visitor of this name does not trust the certificate. */
+  onDistrusted?: ((host: string) => void) | undefined;
+}
+
+export interface EmbeddedRelayOptions extends EmbeddedRelayUser {
+  stateDir: string;
   /** What the caller exposes: the same command in the same folder gets the same port. */
   what: string;
 }
@@ -17,7 +22,7 @@ export interface EmbeddedRelayOptions {
 interface Embedded {
   relay: Promise<RunningRelay>;
   /** One for each user; several users may have the same function. */
-  users: Set<{log: LogSink | undefined}>;
+  users: Set<EmbeddedRelayUser>;
 }
 
 export class EmbeddedRelays {
@@ -25,11 +30,11 @@ export class EmbeddedRelays {
 
   /** The caller must call `release` once; the last call closes the relay. */
   async borrow(options: EmbeddedRelayOptions): Promise<{relay: RunningRelay; release: () => Promise<void>}> {
-    const {log, what} = options;
+    const {log, onDistrusted, what} = options;
     // One folder has one relay, in any spelling.
     const stateDir = resolve(options.stateDir);
     const embedded = this.#byFolder.get(stateDir) ?? this.#start(stateDir, what);
-    const user = {log};
+    const user = {log, onDistrusted};
     embedded.users.add(user);
     const forget = () => {
       if (this.#byFolder.get(stateDir) === embedded) this.#byFolder.delete(stateDir);
@@ -54,26 +59,32 @@ export class EmbeddedRelays {
     const log = (record: LogRecord) => {
       for (const sink of new Set([...users].map((user) => user.log))) sink?.(record);
     };
-    const embedded = {relay: start({stateDir, what, log}), users};
+    const onDistrusted = (host: string) => {
+      for (const user of users) user.onDistrusted?.(host);
+    };
+    const embedded = {relay: start({stateDir, what, log, onDistrusted}), users};
     this.#byFolder.set(stateDir, embedded);
     return embedded;
   }
 }
 
-async function start({stateDir, what, log}: EmbeddedRelayOptions & {log: LogSink}): Promise<RunningRelay> {
+async function start({stateDir, what, log, onDistrusted}: EmbeddedRelayOptions): Promise<RunningRelay> {
   // Loaded only here: most tunnels use a relay elsewhere and should not wait for this code.
   const {startRunningRelay} = await import('./relay/start.js');
   const at = async (port: number) =>
-    await startRunningRelay({
-      domain: 'tunl.localhost',
-      listen: `127.0.0.1:${port}`,
-      tcpPorts: [0, 0],
-      keepLeases: false,
-      // A token in the environment is for a relay elsewhere.
-      token: '',
-      stateDir,
-      log,
-    });
+    await startRunningRelay(
+      {
+        domain: 'tunl.localhost',
+        listen: `127.0.0.1:${port}`,
+        tcpPorts: [0, 0],
+        keepLeases: false,
+        // A token in the environment is for a relay elsewhere.
+        token: '',
+        stateDir,
+        ...(log && {log}),
+      },
+      [(event) => event.type === 'certificate-refused' && onDistrusted?.(event.host)],
+    );
   for (const port of usualPorts('relay', stateDir, what)) {
     try {
       return await at(port);

@@ -9,6 +9,7 @@ import {dialCarrier} from './carrier/dial.js';
 import {relayOrigin} from './carrier/relay-url.js';
 import {TunlError} from './core/errors.js';
 import type {LogSink} from './core/logger.js';
+import {readOwnCa} from './core/own-ca.js';
 import type {SettingsOf} from './core/settings.js';
 import {readSecretFile} from './core/state-dir.js';
 import {readTextFile} from './core/text-file.js';
@@ -36,6 +37,8 @@ export interface FoundRelay {
 export interface Surroundings {
   embedded: EmbeddedRelays;
   log: LogSink | undefined;
+  /** At a relay inside this process: a visitor of this name does not trust the certificate. */
+  onDistrusted?: (host: string) => void;
   /** What the caller exposes. */
   what: string;
 }
@@ -45,13 +48,12 @@ interface Place {
   token: string | undefined;
   /** PEM text. */
   ca: string | undefined;
+  /** PEM text of the CA of this user's own relays. */
+  ownCa?: string | undefined;
 }
 
 /** @throws TunlError RELAY_URL_INVALID, the error of a file, or the reason why the embedded relay does not start */
-export async function findRelay(
-  settings: LinkValues,
-  {embedded, log, what}: Surroundings,
-): Promise<FoundRelay> {
+export async function findRelay(settings: LinkValues, around: Surroundings): Promise<FoundRelay> {
   // A variable that a script sets from a missing value must not start a relay that nobody else can reach.
   if (settings.relay === undefined && process.env.TUNL_RELAY === '') {
     throw new TunlError('RELAY_URL_INVALID', {
@@ -59,12 +61,12 @@ export async function findRelay(
       next: 'Set it to the URL of a relay. Without the variable the relay is one inside this process.',
     });
   }
-  if (settings.relay === undefined || settings.relay === '')
-    return await embeddedRelay(settings, {embedded, log, what});
+  if (settings.relay === undefined || settings.relay === '') return await embeddedRelay(settings, around);
   const place = {
     origin: relayOrigin(settings.relay),
     token: await readToken(settings),
     ca: settings.caFile ? await readTextFile(settings.caFile) : undefined,
+    ownCa: await readOwnCa(settings.stateDir),
   };
   const successors = new Successors({home: place.origin, allowed: settings.follow});
   return {
@@ -76,8 +78,8 @@ export async function findRelay(
   };
 }
 
-async function embeddedRelay(settings: LinkValues, {embedded, log, what}: Surroundings): Promise<FoundRelay> {
-  const {relay, release} = await embedded.borrow({stateDir: settings.stateDir, log, what});
+async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surroundings): Promise<FoundRelay> {
+  const {relay, release} = await embedded.borrow({...user, stateDir: settings.stateDir});
   const {url, caFile} = relay;
   const place = {
     origin: url,
@@ -97,7 +99,7 @@ async function embeddedRelay(settings: LinkValues, {embedded, log, what}: Surrou
 }
 
 /** Files count by their content, and all other settings of a link by their values: new settings are included automatically. */
-function keyOf({origin, token, ca}: Place, settings: LinkValues): readonly unknown[] {
+function keyOf({origin, token, ca, ownCa}: Place, settings: LinkValues): readonly unknown[] {
   const values = Object.keys(LINK_SETTINGS).map((name) => {
     const key = name as keyof LinkValues;
     switch (key) {
@@ -112,11 +114,11 @@ function keyOf({origin, token, ca}: Place, settings: LinkValues): readonly unkno
         return settings[key];
     }
   });
-  return [origin, token, ca, ...values];
+  return [origin, token, ca, ownCa, ...values];
 }
 
 function dialer(
-  {origin, token, ca}: Place,
+  {origin, token, ca, ownCa}: Place,
   successors: Successors,
   settings: LinkValues,
 ): FoundRelay['dial'] {
@@ -129,6 +131,7 @@ function dialer(
       signal,
       ...(token === undefined ? {} : {token}),
       ...(ca === undefined ? {} : {ca}),
+      ownCa,
     });
     if (url === undefined) successors.reachedHome(address);
     return carrier;

@@ -7,6 +7,8 @@ import {certificateError, socketError} from './carrier/dial-errors.js';
 import {trustSets} from './carrier/trust.js';
 import {systemCode, TunlError} from './core/errors.js';
 import {tls} from './core/node-tls.js';
+import {readOwnCa} from './core/own-ca.js';
+import {stateDir} from './core/state-dir.js';
 import {readTextFile} from './core/text-file.js';
 import {dial, openSocket} from './net/dial.js';
 import {parseTarget} from './protocol/targets.js';
@@ -14,7 +16,7 @@ import {parseTarget} from './protocol/targets.js';
 export interface VisitOptions {
   host: string;
   port: number;
-  /** PEM file of a CA besides the system's. */
+  /** PEM file of a CA besides the system's and that of this user's own relays. */
   caFile?: string;
   signal?: AbortSignal;
 }
@@ -29,7 +31,7 @@ const TIMEOUT_MS = 10_000;
 export async function visit(options: VisitOptions): Promise<TLSSocket> {
   const ca = options.caFile === undefined ? undefined : await readTextFile(options.caFile);
   // All authorities at once, because this one connection must not need a second attempt.
-  const [, wide] = trustSets(ca);
+  const [, wide] = trustSets(ca, await readOwnCa(stateDir()));
   const {host, port, signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
   const over = Promise.withResolvers<never>();

@@ -23,6 +23,8 @@ export interface TlsTarget {
   port: number;
   /** PEM; trusted besides the system's authorities. */
   ca: string | undefined;
+  /** PEM; the CA of this user's own relays. */
+  ownCa?: string | undefined;
   /** Makes a connection to the target. Default: TCP to host and port. */
   through?: () => Promise<Socket>;
   /** Addresses of the host for which this is false are not tried. */
@@ -31,7 +33,7 @@ export interface TlsTarget {
 
 /** A TLS connection whose certificate is verified for `host`, whatever NODE_TLS_REJECT_UNAUTHORIZED says. */
 export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
-  const [narrow, wide] = trustSets(target.ca);
+  const [narrow, wide] = trustSets(target.ca, target.ownCa);
   const through = target.through ?? (() => openTcp(attempt, peer, target));
   const about = {host: target.host, hasOwnCa: target.ca !== undefined};
   try {

@@ -25,6 +25,8 @@ export interface DialOptions extends CarrierTuning {
   headers?: Record<string, string>;
   /** PEM; trusted besides the system's authorities. */
   ca?: string;
+  /** PEM; the CA of this user's own relays, tried last. */
+  ownCa?: string | undefined;
   /** For the whole attempt, ms. */
   timeoutMs: number;
   signal?: AbortSignal;
@@ -59,6 +61,7 @@ export async function dialCarrier(options: DialOptions): Promise<Dialled> {
     host: relay.host,
     port: relay.port,
     ca: options.ca,
+    ownCa: options.ownCa,
     accepts: options.accepts,
     ...(proxy !== undefined && {through: () => openTunnel(attempt, proxy, {relay, ca: options.ca})}),
   });

@@ -12,11 +12,16 @@ export type MakeContext = () => SecureContext;
  * list or the given CA is enough. So that set is tried first, and the union of all only when the first set does not know the
  * issuer. Every authority of the first set is in the union as well, so the order only saves time.
  *
+ * @param own the CA of this user's own relays: in the union only, because most relays have another one
  * @throws TunlError CERTIFICATE_INVALID
  */
-export function trustSets(ca: string | undefined): readonly [narrow: MakeContext, wide: MakeContext] {
+export function trustSets(
+  ca: string | undefined,
+  own: string | undefined,
+): readonly [narrow: MakeContext, wide: MakeContext] {
   if (ca !== undefined) requireCertificate(ca);
-  return [() => tls.createSecureContext(ca === undefined ? {} : {ca}), () => widest(ca)];
+  const given = [ca, own].filter((each) => each !== undefined);
+  return [() => tls.createSecureContext(ca === undefined ? {} : {ca}), () => widest(given)];
 }
 
 /** Node takes text without a certificate as an empty set, and the error would then blame the relay. */
@@ -32,11 +37,11 @@ function requireCertificate(ca: string): void {
   }
 }
 
-let last: {ca: string | undefined; context: SecureContext} | undefined;
+let last: {ca: string; context: SecureContext} | undefined;
 
-function widest(ca: string | undefined): SecureContext {
-  if (last === undefined || last.ca !== ca) {
-    const given = ca === undefined ? [] : [ca];
+function widest(given: readonly string[]): SecureContext {
+  const ca = given.join('\n');
+  if (last?.ca !== ca) {
     last = {ca, context: tls.createSecureContext({ca: [...machineAuthorities(), ...given]})};
   }
   return last.context;

@@ -2,6 +2,7 @@
 
 import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
 import {isLoopbackHost} from '../agent/target.js';
+import type {ErrorCode} from '../core/errors.js';
 import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
 import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
@@ -47,6 +48,11 @@ export function sentences(event: CliEvent, before: TunnelState): Line[] {
   return lines.map(({tone, text}) => ({tone, text: `${event.tunnel}: ${text}`}));
 }
 
+/** What a notice leaves to the command line. */
+const NOTICE_HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  CERTIFICATE_REFUSED: ' `tunl relay ca` says how programs trust it.',
+};
+
 /** Events whose lines name the tunnel. */
 const NAMES_ITSELF: ReadonlySet<CliEvent['type']> = new Set(['ready', 'added', 'removed']);
 
@@ -80,7 +86,7 @@ function about(event: CliEvent, before: TunnelState): Line[] {
         ? []
         : [{tone: 'good', text: `${event.upstream} answers now, after ${time(event.silentMs)}`}];
     case 'notice':
-      return [{tone: 'warning', text: event.message}];
+      return [{tone: 'warning', text: event.message + (NOTICE_HINTS[event.code] ?? '')}];
     case 'draining':
       return [
         {

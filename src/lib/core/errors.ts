@@ -244,6 +244,12 @@ export const ERRORS = {
     false,
     'Check that the service speaks TLS on this port, and whether it requires a client certificate.',
   ),
+  CERTIFICATE_REFUSED: row(
+    'A visitor does not trust the relay’s certificate.',
+    EXIT.relayUnreachable,
+    false,
+    'Let the visitor trust the relay’s CA.',
+  ),
   HOST_REFUSED: row(
     'The upstream refuses requests for the public name.',
     EXIT.upstream,

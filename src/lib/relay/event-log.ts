@@ -33,6 +33,8 @@ function lineOf(event: RelayEvent): Line {
       return ['debug', 'tunnel released', fields];
     case 'bind-refused':
       return ['debug', 'bind refused', fields];
+    case 'certificate-refused':
+      return ['debug', 'a visitor does not trust the certificate', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {

@@ -26,6 +26,8 @@ export type RelayEvent =
   /** The agent gave the tunnel up, or is gone. */
   | {type: 'tunnel-released'; session: string; key: LeaseKey; epoch: number}
   | {type: 'bind-refused'; session: string; code: ErrorCode}
+  /** A visitor of this name does not trust the certificate. Strangers can repeat it. */
+  | {type: 'certificate-refused'; host: string; from: string}
   | ({type: 'token-refused'} & Repeated)
   /** `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. */
   | ({type: 'turned-away'; because: 'failures' | 'no-room'} & Repeated);

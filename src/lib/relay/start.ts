@@ -1,6 +1,7 @@
 // `startRelay`: starts a relay with one call.
 
 import {TunlError} from '../core/errors.js';
+import type {RelayListener} from './events.js';
 import type {Relay, RelayOptions} from './options.js';
 import {openRelay} from './relay.js';
 import type {RunningRelay} from './running-relay.js';
@@ -17,8 +18,11 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
 }
 
 /** Like `startRelay`, with the parts of a relay that only this package uses. */
-export async function startRunningRelay(options: RelayOptions): Promise<RunningRelay> {
-  const relay = await openRelay(await settleRelayOptions(options));
+export async function startRunningRelay(
+  options: RelayOptions,
+  listeners: readonly RelayListener[] = [],
+): Promise<RunningRelay> {
+  const relay = await openRelay(await settleRelayOptions(options), listeners);
   const {signal} = options;
   if (signal?.aborted) {
     await relay.close();

@@ -101,6 +101,7 @@ const TABLE = {
   UPSTREAM_REFUSED: row(['user', 'visitor']),
   UPSTREAM_CERTIFICATE: row(['user', 'visitor', 'network']),
   UPSTREAM_TLS: row(['user', 'visitor', 'network']),
+  CERTIFICATE_REFUSED: row(['visitor']),
   HOST_REFUSED: row(['user', 'visitor']),
   TUNNEL_UNKNOWN: row(['visitor', 'network']),
   BACKGROUND_UNKNOWN: local,

@@ -4,6 +4,7 @@ import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
 import {LOCAL_HOST} from '../../core/localhost.js';
 import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../../core/node-crypto.js';
+import {CA_FILE, CA_FOLDER} from '../../core/own-ca.js';
 import {createFileAtomic, openStateDir, readStateFile, writeFileAtomic} from '../../core/state-dir.js';
 import type {LeafSigner} from './sign.js';
 
@@ -60,7 +61,7 @@ export class Authority {
 
   /** Opens the CA of a state folder, or makes it. @throws TunlError STATE_DIR, also when the CA is not valid now. */
   static async open(stateDir: string): Promise<Authority> {
-    const folder = await openStateDir(stateDir, 'ca');
+    const folder = await openStateDir(stateDir, CA_FOLDER);
     const ca = await readOrMake(join(folder, 'tunl-ca.key'), makeCa);
     const leafKey = await readOrMake(join(folder, 'leaf.key'), makeLeafKey);
     const validity = checkNow(folder, ca);
@@ -116,7 +117,7 @@ export class Authority {
   }
 }
 
-const caFileIn = (folder: string): string => join(folder, 'tunl-ca.pem');
+const caFileIn = (folder: string): string => join(folder, CA_FILE);
 
 const ALWAYS: Validity = {validFrom: 0, expiresAt: Number.POSITIVE_INFINITY};
 

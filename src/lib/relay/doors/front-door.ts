@@ -5,10 +5,12 @@ import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import type {ClientHelloAnswer} from '../../bytes/client-hello.js';
 import type {Clock} from '../../core/clock.js';
+import {systemCode} from '../../core/errors.js';
 import {LOCAL_HOST} from '../../core/localhost.js';
 import type {Logger} from '../../core/logger.js';
 import {labelUnder} from '../../protocol/names.js';
 import type {CertificateSource} from '../certificates/certificates.js';
+import type {RelayEvents} from '../events.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import type {Visitors} from '../visitors/visitors.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
@@ -36,6 +38,7 @@ export interface FrontDoorOptions {
   /** Takes a connection to the relay's own name. */
   onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
   clock: Pick<Clock, 'soon'>;
+  events: Pick<RelayEvents, 'emit'>;
   log: Logger;
 }
 
@@ -87,7 +90,9 @@ export class FrontDoor {
     if (name === domain && local === undefined) {
       if (!connection.secures('own')) return;
       const alpn = result.alpn.some(isHttp) ? ['http/1.1'] : undefined;
-      this.#terminate(arrival, name, alpn, (socket) => this.#options.onOwn(socket, connection));
+      this.#terminate(arrival, {certificate: name, host: name}, alpn, (socket) =>
+        this.#options.onOwn(socket, connection),
+      );
       return;
     }
     const label = labelOf(name, domain, local);
@@ -111,7 +116,8 @@ export class FrontDoor {
   ): void {
     const {connection} = arrival;
     if (!connection.secures('visitor')) return;
-    this.#terminate(arrival, name, alpnFor(asked, tunnel.alpn), (socket) => {
+    const ends = {certificate: name, host: tunnel.host};
+    this.#terminate(arrival, ends, alpnFor(asked, tunnel.alpn), (socket) => {
       const alpn = socket.alpnProtocol;
       connection.enter();
       // The tunnel is looked up again, because it may belong to another session after the handshake.
@@ -127,13 +133,14 @@ export class FrontDoor {
 
   #terminate(
     {connection, head}: Arrival,
-    name: string,
+    {certificate: name, host}: {certificate: string; host: string},
     alpn: readonly string[] | undefined,
     onSecure: (socket: TLSSocket) => void,
   ): void {
-    const {certificates, log} = this.#options;
+    const {certificates, events, log} = this.#options;
     const {raw, peer} = connection;
     const fail = (error: unknown) => {
+      if (isDistrust(error)) events.emit({type: 'certificate-refused', host, from: peer.address});
       log.debug('no TLS', {
         from: peer.address,
         name,
@@ -169,4 +176,10 @@ function alpnFor(asked: readonly string[], offers: readonly string[]): readonly 
   const [first] = asked;
   const isFine = first !== undefined && /^[\x21-\x7e]{1,32}$/.test(first) && first !== 'acme-tls/1';
   return isFine ? [first] : undefined;
+}
+
+/** The alerts of curl and Python, of Firefox and Go, and of Chromium and Java. */
+function isDistrust(error: unknown): boolean {
+  const alert = /_ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)$/;
+  return error instanceof Error && alert.test(systemCode(error));
 }
