@@ -23,7 +23,7 @@ export class LoopGuard {
   }
 
   left(from: string): void {
-    this.#visitors.delete(from);
+    if (this.#visitors.size > 0) this.#visitors.delete(from);
   }
 
   /** True: a visitor has already come from the dialled socket. */

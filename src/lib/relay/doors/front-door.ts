@@ -26,7 +26,7 @@ const PLAIN_HTTP_ANSWER =
   'HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks TLS: use https://\n';
 
 /** A handshake costs a signature, about a millisecond on a slow machine. Many of them must not delay the bytes of others. */
-const HANDSHAKES_A_TURN = 2;
+const HANDSHAKES_A_TURN = 3;
 
 export interface FrontDoorOptions {
   domain: string;
