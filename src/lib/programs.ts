@@ -158,7 +158,11 @@ function nameOf({name, title}: Program, {launch: {port}}: ServeOptions): string 
 function publicSide({tls: named, tcp, local}: PublicSides): PublicSide {
   if (tcp !== undefined) return tcp;
   const tls = local ?? named;
-  return {...tls, name: named.host, url: `https://${tls.host}${tls.port === 443 ? '' : `:${tls.port}`}`};
+  return {
+    ...tls,
+    ...(local && {name: named.host}),
+    url: `https://${tls.host}${tls.port === 443 ? '' : `:${tls.port}`}`,
+  };
 }
 
 function loginOf({login}: RunningProgram): {login?: Record<string, string>} {

@@ -4,7 +4,7 @@ import {userInfo} from 'node:os';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {Child, cleanEnv, run} from '../helpers/child.js';
-import {entry, runCli} from '../helpers/cli.js';
+import {entry, runCli, startCli} from '../helpers/cli.js';
 import {safeFolder, until} from '../helpers/launching.js';
 import {startBehindRelay} from '../helpers/programs.js';
 import {startRelayProcess} from '../helpers/relay.js';
@@ -141,6 +141,22 @@ test('by the TLS name: the printed line, and `tunl connect` as its ProxyCommand'
     code: 0,
     stdout: `${await readFile('/etc/hostname', 'utf8')}after the end\n`,
   });
+  await cli.stop();
+});
+
+test('through the relay inside the process: the printed line works unchanged, whatever the resolver knows', async ({
+  scope,
+}) => {
+  const key = await makeKey(scope);
+  const cli = await startCli(scope, ['ssh', '--key', `${key.path}.pub`, '--tls', '--json'], {
+    stateDir: await safeFolder(scope),
+  });
+  const ready = await cli.event('ready');
+  const {knownHosts = ''} = ready.login ?? {};
+  // Under the tunnel's own name: people have other host keys for localhost.
+  expect(knownHosts).toMatch(/^[a-z2-7]{26}\.tunl\.localhost /);
+  const shell = await shellFor(scope, key, knownHosts);
+  expect(await shell(`${ready.address} 'echo by $((6 * 7))'`)).toMatchObject({code: 0, stdout: 'by 42\n'});
   await cli.stop();
 });
 

@@ -99,10 +99,10 @@ export interface SshLineOptions {
 
 /** The ssh command to copy; it works without changes. */
 export function sshLine({user, public: side, via, caFile}: SshLineOptions): string {
-  const who = `${user}@${side.host}`;
+  const who = `${user}@${hostName(side, via)}`;
   if (via === 'tcp') return side.port === 22 ? `ssh ${who}` : `ssh -p ${side.port} ${who}`;
   const ca = caFile === undefined ? '' : ` -CAfile ${shellWord(caFile)}`;
-  const tls = `openssl s_client -quiet -verify_quiet -verify_return_error${ca} -verify_hostname %h -servername %h -connect %h:${side.port}`;
+  const tls = `openssl s_client -quiet -verify_quiet -verify_return_error${ca} -verify_hostname %h -servername %h -connect ${side.name === undefined ? '%h' : side.host}:${side.port}`;
   return `ssh -o ProxyCommand=${shellWord(tls)} ${who}`;
 }
 
@@ -113,6 +113,11 @@ export function knownHostsLine(
   key: {type: string; data: string},
 ): string {
   // With a ProxyCommand ssh looks up port 22 of the name.
-  const name = via === 'tls' || side.port === 22 ? side.host : `[${side.host}]:${side.port}`;
+  const name = via === 'tls' || side.port === 22 ? hostName(side, via) : `[${side.host}]:${side.port}`;
   return `${name} ${key.type} ${key.data}`;
+}
+
+/** The tunnel's own name, also when the connection goes to localhost: ssh knows another host key under that name. */
+function hostName(side: PublicSide, via: 'tcp' | 'tls'): string {
+  return via === 'tls' ? (side.name ?? side.host) : side.host;
 }

@@ -18,6 +18,10 @@ test('the line to copy', () => {
     "ssh -o ProxyCommand='openssl s_client -quiet -verify_quiet -verify_return_error " +
       "-CAfile '\\''/a b/it'\\''\\'\\'''\\''s'\\'' -verify_hostname %h -servername %h -connect %h:443' dev@r1.example.test",
   );
+  const local = {host: 'localhost', port: 61000, name: 'demo.tunl.localhost'};
+  expect(sshLine({user: 'dev', public: local, via: 'tls'})).toContain(
+    "-verify_hostname %h -servername %h -connect localhost:61000' dev@demo.tunl.localhost",
+  );
 });
 
 test('the known_hosts line', () => {
