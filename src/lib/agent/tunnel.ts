@@ -13,6 +13,7 @@ import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
 import type {SocketAddress, Tunnel, WatchUpstream} from './options.js';
 import {type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
+import {SHOWN, shown} from './tunnel-shown.js';
 import {UpstreamJoin} from './upstream-join.js';
 import {type UpstreamWatch, watchUpstream} from './upstream-watch.js';
 import type {Upstream} from './upstreams/upstream.js';
@@ -254,6 +255,10 @@ export class LocalTunnel implements Tunnel {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  [SHOWN](_depth: number, options: object): string {
+    return shown(this.#phase, this.connections, options);
   }
 
   async #drain(timeoutMs: number): Promise<void> {

@@ -492,16 +492,25 @@ export class TunlError extends Error {
   override readonly name = 'TunlError';
   readonly code: ErrorCode;
   readonly next: string;
-  readonly retryAfterMs: number | undefined;
-  /** The relay itself sent this error: nothing between agent and relay can produce it. */
-  readonly fromRelay: boolean;
+  // Private, so that a printed error has only what helps its reader.
+  readonly #retryAfterMs: number | undefined;
+  readonly #fromRelay: boolean;
 
   constructor(code: ErrorCode, options: TunlErrorOptions = {}) {
     super(options.reason ?? ERRORS[code].sentence, options.cause === undefined ? {} : {cause: options.cause});
     this.code = code;
     this.next = options.next ?? ERRORS[code].next;
-    this.retryAfterMs = options.retryAfterMs;
-    this.fromRelay = options.fromRelay ?? false;
+    this.#retryAfterMs = options.retryAfterMs;
+    this.#fromRelay = options.fromRelay ?? false;
+  }
+
+  get retryAfterMs(): number | undefined {
+    return this.#retryAfterMs;
+  }
+
+  /** The relay itself sent this error: nothing between agent and relay can produce it. */
+  get fromRelay(): boolean {
+    return this.#fromRelay;
   }
 
   get exitCode(): number {
