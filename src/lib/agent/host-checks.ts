@@ -1,6 +1,8 @@
-// Recognises answers with which dev servers refuse an unknown name, and explains each kind once.
+// Recognises answers that show what is wrong between visitors and the upstream, and explains each kind once: a dev server that
+// refuses an unknown name, a service that speaks another protocol.
 
 import type {Tap} from '../bytes/tap.js';
+import type {ErrorCode} from '../core/errors.js';
 
 interface Check {
   /** The program that refuses, and the setting that allows the name. */
@@ -9,6 +11,11 @@ interface Check {
   status: number;
   /** In the headers or at the beginning of the body. */
   mark: RegExp;
+}
+
+interface Hint {
+  code: ErrorCode;
+  message: string;
 }
 
 const CHECKS: readonly Check[] = [
@@ -28,6 +35,7 @@ const CHECKS: readonly Check[] = [
   },
   {program: 'Rails', setting: 'config.hosts', status: 403, mark: /Blocked hosts?:/},
   {program: 'Django', setting: 'ALLOWED_HOSTS', status: 400, mark: /DisallowedHost|Invalid HTTP_HOST header/},
+  {program: 'Django', setting: 'CSRF_TRUSTED_ORIGINS', status: 403, mark: /Origin checking failed/},
   {
     program: 'Jupyter',
     setting: 'ServerApp.local_hostnames',
@@ -41,48 +49,94 @@ const CHECKS: readonly Check[] = [
 const LOOK_BYTES = 16 * 1024;
 
 const ERROR_STATUS = Buffer.from('HTTP/1.1 40');
+const HTTP_1 = Buffer.from('HTTP/1.');
 
-const nothing = () => {};
+/** The first byte of TLS records: a handshake, an alert. */
+const HANDSHAKE = 0x16;
+const ALERT = 0x15;
+/** The beginning of an HTTP/2 connection (RFC 9113 §3.4). */
+const PREFACE = Buffer.from('PRI * HTTP/2');
+
+const SPEAKS_TLS: Hint = {
+  code: 'UPSTREAM_TLS',
+  message:
+    'The upstream expects HTTPS and is asked in plain HTTP: give it as https://HOST:PORT (its own certificate: --upstream-ca or --upstream-insecure).',
+};
+const SPEAKS_HTTP_1: Hint = {
+  code: 'UPSTREAM_PROTOCOL',
+  message:
+    'The upstream answers HTTP/2 with HTTP/1: leave out --h2, or add --http1 for a service that speaks both.',
+};
+
+/** nginx, Apache, Go, Tomcat. */
+const ASKED_IN_PLAIN =
+  /plain HTTP request was sent to HTTPS port|speaking plain HTTP to an SSL-enabled|Client sent an HTTP request to an HTTPS server|This combination of host and port requires TLS/;
+
+/** Hints after which no connection is looked at. */
+const ENOUGH = CHECKS.length + 2;
 
 export class HostChecks {
-  readonly #tell: (message: string) => void;
+  readonly #tell: (code: ErrorCode, message: string) => void;
   readonly #told = new Set<string>();
 
-  constructor(tell: (message: string) => void) {
+  constructor(tell: (code: ErrorCode, message: string) => void) {
     this.#tell = tell;
   }
 
   /** For one connection. Undefined when everything has been explained. */
   begin(): Tap | undefined {
-    if (this.#told.size === CHECKS.length) return undefined;
+    if (this.#told.size === ENOUGH) return undefined;
     let head: Buffer | undefined;
     let over = false;
+    /** The first byte of the visitor; -1 for the preface of HTTP/2. */
+    let asked: number | undefined;
+    const up = (piece: Uint8Array) => {
+      if (asked === undefined && piece.length > 0) asked = startsWith(piece, PREFACE) ? -1 : piece[0];
+    };
     const down = (piece: Uint8Array) => {
       if (over) return;
-      const bytes = Math.min(piece.length, LOOK_BYTES);
-      const chunk = Buffer.from(piece.buffer, piece.byteOffset, bytes);
-      if (head === undefined && chunk.compare(ERROR_STATUS, 0, 11, 0, Math.min(11, bytes)) !== 0) {
+      if (head === undefined && !startsWith(piece, ERROR_STATUS)) {
         over = true;
+        // An alert to a visitor that speaks TLS itself is between the two.
+        if (piece[0] === ALERT && piece[1] === 3 && asked !== undefined && asked !== HANDSHAKE)
+          this.#explain(SPEAKS_TLS);
+        else if (asked === -1 && startsWith(piece, HTTP_1)) this.#explain(SPEAKS_HTTP_1);
         return;
       }
+      const bytes = Math.min(piece.length, LOOK_BYTES);
+      const chunk = Buffer.from(piece.buffer, piece.byteOffset, bytes);
       // The next read overwrites the piece.
       head = head === undefined ? Buffer.from(chunk) : Buffer.concat([head, chunk]);
-      const check = recognise(head.toString('latin1'));
-      over = check !== undefined || head.length >= LOOK_BYTES;
-      if (check !== undefined) this.#explain(check);
+      const hint = asked === -1 ? SPEAKS_HTTP_1 : recognise(head.toString('latin1'));
+      over = hint !== undefined || head.length >= LOOK_BYTES;
+      if (hint !== undefined) this.#explain(hint);
     };
-    return {up: nothing, down, end: nothing};
+    return {up, down, end: nothing};
   }
 
-  #explain({program, setting}: Check): void {
-    if (this.#told.has(program)) return;
-    this.#told.add(program);
-    this.#tell(`${program} refuses requests for the public name: allow it in its settings (${setting}).`);
+  #explain({code, message}: Hint): void {
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
+    this.#tell(code, message);
   }
 }
 
-/** The check that the beginning of an answer shows. */
-function recognise(head: string): Check | undefined {
+function startsWith(piece: Uint8Array, start: Buffer): boolean {
+  const length = Math.min(piece.length, start.length);
+  return start.compare(piece, 0, length, 0, length) === 0;
+}
+
+/** The hint for the beginning of an answer. */
+function recognise(head: string): Hint | undefined {
   const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(head)?.[1]);
-  return CHECKS.find((check) => check.status === status && check.mark.test(head));
+  if (status === 400 && ASKED_IN_PLAIN.test(head)) return SPEAKS_TLS;
+  const found = CHECKS.find((check) => check.status === status && check.mark.test(head));
+  return (
+    found && {
+      code: 'HOST_REFUSED',
+      message: `${found.program} refuses requests for the public name: allow it in its settings (${found.setting}).`,
+    }
+  );
 }
+
+const nothing = () => {};

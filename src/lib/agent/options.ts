@@ -73,8 +73,8 @@ export interface ForwardOptions {
    */
   watchUpstream?: WatchUpstream | boolean;
   /**
-   * Explain in `notice` events (HOST_REFUSED) that a dev server refuses the public name. For this the agent reads the
-   * beginning of each answer. Default false.
+   * Explain in `notice` events that a dev server refuses the public name (HOST_REFUSED), or that the upstream speaks another
+   * protocol (UPSTREAM_TLS, UPSTREAM_PROTOCOL). For this the agent reads the beginning of each answer. Default false.
    */
   explainHostChecks?: boolean;
   /**

@@ -12,6 +12,7 @@ import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
 import type {SocketAddress, Tunnel, WatchUpstream} from './options.js';
+import {knownOf, type Phase} from './tunnel-phase.js';
 import {type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
 import {SHOWN, shown} from './tunnel-shown.js';
 import {UpstreamJoin} from './upstream-join.js';
@@ -70,19 +71,6 @@ export interface TunnelSettings {
   cleanUp: () => Promise<void>;
 }
 
-/** The names that the relay gave, and the event that told them. Both stay readable after the end. */
-interface Known {
-  readonly sides?: PublicSides;
-  readonly ready?: ReadyEvent;
-}
-
-type Phase =
-  /** `open` has not resolved. `stopped` rejects when the end comes before; then the caller of `open` cleans up. */
-  | ({readonly is: 'opening'; readonly stopped: PromiseWithResolvers<never>} & Known)
-  /** The tunnel cleans up after itself. It is ready as soon as it has an upstream. */
-  | ({readonly is: 'open'} & Known)
-  | ({readonly is: 'ended'; readonly why: TunlError | undefined} & Known);
-
 export class LocalTunnel implements Tunnel {
   readonly closed: Promise<void>;
   readonly #settings: TunnelSettings;
@@ -106,7 +94,7 @@ export class LocalTunnel implements Tunnel {
     stopped.promise.catch(() => {});
     const {onEvent} = settings;
     const checks = settings.explainHostChecks
-      ? new HostChecks((message) => onEvent({type: 'notice', code: 'HOST_REFUSED', message}))
+      ? new HostChecks((code, message) => onEvent({type: 'notice', code, message}))
       : undefined;
     this.#upstream = new UpstreamJoin(settings.upstream, {
       reads: new SocketReads(host.pool),
@@ -348,8 +336,4 @@ export class LocalTunnel implements Tunnel {
       settle();
     }
   }
-}
-
-function knownOf({sides, ready}: Known): Known {
-  return {...(sides && {sides}), ...(ready && {ready})};
 }

@@ -256,6 +256,12 @@ export const ERRORS = {
     false,
     'Allow the name in the upstream’s own settings.',
   ),
+  UPSTREAM_PROTOCOL: row(
+    'The upstream speaks another protocol than its visitors.',
+    EXIT.upstream,
+    false,
+    'Offer visitors the protocol that the upstream speaks.',
+  ),
   TUNNEL_UNKNOWN: row(
     'There is no tunnel of this name.',
     EXIT.unavailable,

@@ -23,7 +23,7 @@ const VITE = answer(
 /** The notices for an upstream that sends this text, in pieces of `size` bytes in one and the same buffer, on `connections`. */
 function told(text: string, size = text.length, connections = 1): string[] {
   const messages: string[] = [];
-  const checks = new HostChecks((message) => messages.push(message));
+  const checks = new HostChecks((_code, message) => messages.push(message));
   const buffer = Buffer.alloc(size);
   for (let n = 0; n < connections; n++) {
     const tap = checks.begin();
@@ -43,6 +43,7 @@ test.each([
   ['config.hosts', answer('403 Forbidden', '<h1>Blocked hosts: x.r1.example.net</h1>')],
   ['ALLOWED_HOSTS', answer('400 Bad Request', '<title>DisallowedHost at /</title>')],
   ['ALLOWED_HOSTS', answer('400 Bad Request', '<title>DisallowedHost\n          at /</title>')],
+  ['CSRF_TRUSTED_ORIGINS', answer('403 Forbidden', '<pre>Origin checking failed - https://x does not match')],
   ['ServerApp.local_hostnames', jupyter()],
 ])('%s', (setting, text) => {
   expect(told(text)).toEqual([expect.stringContaining(`(${setting})`)]);
@@ -69,4 +70,38 @@ test.each([
   `HTTP/1.1 403 Forbidden\r\n\r\n${' '.repeat(20_000)}server.allowedHosts`,
 ])('nothing is reported about %j', (text) => {
   expect(told(text)).toEqual([]);
+});
+
+/** The codes for an upstream that answers `down` to a visitor that sends `up`. */
+function codes(up: string, down: string): string[] {
+  const found: string[] = [];
+  const tap = new HostChecks((code) => found.push(code)).begin();
+  tap?.up(Buffer.from(up, 'latin1'));
+  tap?.down(Buffer.from(down, 'latin1'));
+  return found;
+}
+
+const GET = 'GET / HTTP/1.1\r\n\r\n';
+const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+const ALERT = '\x15\x03\x01\x00\x02\x02\x16';
+const NGINX = 'The plain HTTP request was sent to HTTPS port';
+
+test.each([
+  ['plain HTTP to nginx', GET, answer('400 Bad Request', `<center>${NGINX}</center>`), ['UPSTREAM_TLS']],
+  [
+    'to Go',
+    GET,
+    answer('400 Bad Request', 'Client sent an HTTP request to an HTTPS server.'),
+    ['UPSTREAM_TLS'],
+  ],
+  ['to OpenSSL', GET, ALERT, ['UPSTREAM_TLS']],
+  ['HTTP/2 to HTTP/1.1', PREFACE, answer('400 Bad Request', ''), ['UPSTREAM_PROTOCOL']],
+  ['HTTP/2 to HTTP/1.0', PREFACE, 'HTTP/1.0 505 Invalid version\r\n\r\n', ['UPSTREAM_PROTOCOL']],
+  ['HTTP/2 to HTTP/2', PREFACE, '\0\0\0\x04\0\0\0\0\0', []],
+  ['TLS to TLS', '\x16\x03\x01\x02\x00', ALERT, []],
+  ['an alert before a word of the visitor', '', ALERT, []],
+  ['a POST', 'POST / HTTP/1.1\r\n\r\n', answer('400 Bad Request', ''), []],
+  ['a page about it', GET, answer('200 OK', NGINX), []],
+])('%s', (_name, up, down, expected) => {
+  expect(codes(up, down)).toEqual(expected);
 });

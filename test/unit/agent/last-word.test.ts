@@ -103,6 +103,7 @@ const TABLE = {
   UPSTREAM_TLS: row(['user', 'visitor', 'network']),
   CERTIFICATE_REFUSED: row(['visitor']),
   HOST_REFUSED: row(['user', 'visitor']),
+  UPSTREAM_PROTOCOL: row(['user', 'visitor']),
   TUNNEL_UNKNOWN: row(['visitor', 'network']),
   BACKGROUND_UNKNOWN: local,
   BACKGROUND_STUCK: local,
