@@ -1,22 +1,14 @@
 // The relay's listeners for TCP tunnels: one for each port, even if several tunnels request it.
 
-import {connect, Server} from 'node:net';
+import {Server} from 'node:net';
 import {expect, test, vi} from 'vitest';
 import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
+import {accepts} from '../../../helpers/accepts.js';
 import {unusedPort} from '../../../helpers/scope.js';
 
 function setUp(reusePort: boolean) {
   return new TcpPorts({range: [0, 0], host: '127.0.0.1', reusePort});
 }
-
-/** Whether something accepts connections there. */
-const accepts = (port: number) =>
-  new Promise<boolean>((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true));
-    socket.once('error', () => resolve(false));
-    socket.once('close', () => socket.destroy());
-  });
 
 test.each([false, true])(
   'two requests that open a port at the same time share one listener (reusePort: %s)',

@@ -1,6 +1,5 @@
 // The owner of a tunnel when binds, takeovers and ends race, with a lease store that answers late and in any order.
 
-import {connect} from 'node:net';
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
 import {TunlError} from '../../../../src/lib/core/errors.js';
@@ -12,6 +11,7 @@ import type {LeaseKey, LeaseStore} from '../../../../src/lib/relay/leases/lease-
 import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
 import {TcpPorts} from '../../../../src/lib/relay/tunnels/tcp-ports.js';
 import {type Tunnel, TunnelTable} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
+import {accepts} from '../../../helpers/accepts.js';
 import {Scope, unusedPort} from '../../../helpers/scope.js';
 
 /** A store across a slow network: each request and each answer arrives when the test calls `next` for it. */
@@ -100,14 +100,6 @@ class Binder {
     return this.tunnel !== undefined && this.lost === undefined;
   }
 }
-
-const accepts = (port: number) =>
-  new Promise<boolean>((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true));
-    socket.once('error', () => resolve(false));
-    socket.once('close', () => socket.destroy());
-  });
 
 /** The epochs under which a key is bound, according to these events. */
 function boundBy(events: readonly RelayEvent[], key: LeaseKey): number[] {
