@@ -1,0 +1,85 @@
+// The packed package, installed like a user does: no warnings, nothing that is for a checkout, and the first command on each
+// Node.
+
+import {existsSync} from 'node:fs';
+import {readFile, symlink} from 'node:fs/promises';
+import {expect} from 'vitest';
+import {Child, cleanEnv, run} from '../helpers/child.js';
+import {projectRoot} from '../helpers/cli.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {httpUpstream} from '../helpers/upstreams.js';
+import {curl} from '../helpers/visitors.js';
+
+interface Versions {
+  bin: string;
+  says: RegExp | undefined;
+}
+
+/** The Nodes of this machine: the one of the tests, the oldest that is allowed, and the system's if that is too old. */
+async function nodes(scope: Scope): Promise<Versions[]> {
+  const found: Versions[] = [];
+  for (const bin of [process.execPath, `${projectRoot}.cache/oldest-node/bin/node`, '/usr/bin/node']) {
+    if (!existsSync(bin)) continue;
+    const {stdout} = await run(scope, bin, ['-p', 'process.versions.node']);
+    const [major = 0, minor = 0] = stdout.split('.').map(Number);
+    const isOld = major < 22 || (major === 22 && minor < 12);
+    found.push({
+      bin,
+      says: isOld ? /^tunl needs Node 22\.12 or newer; this is v\S+ \(\/usr\/bin\/node\)\./ : undefined,
+    });
+  }
+  return found;
+}
+
+/** npm reaches the registry in the tester's way: its cache, its authorities. Not the settings of an npm that runs this test. */
+function npmEnv(): Record<string, string> {
+  const own = Object.entries(process.env).filter(([name]) => !/^npm_|^NODE_OPTIONS$/i.test(name));
+  return {...(Object.fromEntries(own) as Record<string, string>), ...pathOf(cleanEnv())};
+}
+
+const pathOf = ({PATH = ''}: Record<string, string>) => ({PATH});
+
+test('npm pack, npm install --global, tunl expose', async ({scope}) => {
+  const folder = await scope.tempDir('pack');
+  const cwd = `${folder}/tunl`;
+  const cloned = await run(scope, 'git', ['clone', '--quiet', projectRoot, cwd]);
+  expect(cloned, cloned.stderr).toMatchObject({code: 0});
+  await symlink(`${projectRoot}node_modules`, `${cwd}/node_modules`);
+  const env = npmEnv();
+  const before = await readFile(`${cwd}/package.json`, 'utf8');
+  const packed = await run(scope, 'npm', ['pack', '--loglevel=warn'], {cwd, env});
+  expect(packed, packed.stderr).toMatchObject({code: 0});
+  expect(packed.stderr).not.toMatch(/warn/i);
+  expect(await readFile(`${cwd}/package.json`, 'utf8')).toBe(before);
+
+  const file = packed.stdout.trim().split('\n').at(-1) ?? '';
+  const prefix = `${folder}/prefix`;
+  const args = ['install', '--global', '--loglevel=warn', '--prefix', prefix, `${cwd}/${file}`];
+  const installed = await run(scope, 'npm', args, {cwd: folder, env});
+  expect(installed).toMatchObject({code: 0, stderr: ''});
+
+  const root = `${prefix}/lib/node_modules/tunl`;
+  const manifest = JSON.parse(await readFile(`${root}/package.json`, 'utf8')) as Record<string, unknown>;
+  expect(Object.keys(manifest)).not.toContain('scripts');
+  expect(Object.keys(manifest)).not.toContain('devDependencies');
+  expect(existsSync(`${root}/test`)).toBe(false);
+
+  const upstream = await httpUpstream(scope, 'from the package');
+  for (const {bin, says} of await nodes(scope)) {
+    const words = [`${prefix}/bin/tunl`, 'expose', String(upstream.port)];
+    const environment = {TUNL_STATE_DIR: `${folder}/state`};
+    if (says !== undefined) {
+      const old = await run(scope, bin, words, {env: environment});
+      expect.soft(old).toMatchObject({code: 2, stderr: expect.stringMatching(says)});
+      continue;
+    }
+    const cli = Child.start(scope, bin, words, {env: environment});
+    const address = await cli.line();
+    const [, caFile = ''] = await cli.saidOnStderr(/curl --cacert (\S+) https/);
+    const got = await curl(scope, caFile, [`${address}/`]);
+    expect.soft(got.stdout, bin).toBe('from the package');
+    cli.signalGroup('SIGINT');
+    expect.soft(await cli.exited).toMatchObject({code: 0});
+  }
+});
