@@ -49,14 +49,14 @@ const bind = JSON.stringify({type: 'bind', request: 2, wish: {kind: 'tls', h2: f
 
 const violations: Record<string, (peer: Peer) => void> = {
   'an ack of more than was sent': ({agent}) => agent.ack(agent.received + 1),
-  'an ack of more than can be counted': ({agent}) => agent.ack(2n ** 63n),
-  'an ack taken back': ({agent}) => agent.ack(agent.received - 1),
+  'an ack that is too large for a count': ({agent}) => agent.ack(2n ** 63n),
+  'an ack lower than the last one': ({agent}) => agent.ack(agent.received - 1),
   'a stream opened twice': ({agent}) =>
     agent.segment(frameBytes(frame.open, 2, '\u0002{}'), frameBytes(frame.open, 2, '\u0002{}')),
   'a stream of the other side opened': ({agent}) => agent.segment(frameBytes(frame.open, 5, '\u0001{}')),
   'an answer given twice': ({agent, stream}) => agent.segment(frameBytes(frame.opened, stream)),
   'a refusal after the answer': ({agent, stream}) => agent.segment(frameBytes(frame.refused, stream)),
-  'data past the window': ({agent, stream, visitor}) => {
+  'data beyond the window': ({agent, stream, visitor}) => {
     visitor.pause();
     const data = frameBytes(frame.data, stream, Buffer.alloc(200_000));
     // More than all socket buffers on the path and the largest window together, so credit certainly runs out.
@@ -66,31 +66,31 @@ const violations: Record<string, (peer: Peer) => void> = {
     agent.segment(frameBytes(frame.fin, stream), frameBytes(frame.data, stream, 'late')),
   'a second end': ({agent, stream}) =>
     agent.segment(frameBytes(frame.fin, stream), frameBytes(frame.fin, stream)),
-  'data on a stream that never was': ({agent}) => agent.segment(frameBytes(frame.data, 7, 'x')),
-  'an end of a stream that never was': ({agent}) => agent.segment(frameBytes(frame.fin, 2 ** 47)),
-  'more credit than there can be': ({agent, stream}) =>
+  'data on a stream that was never opened': ({agent}) => agent.segment(frameBytes(frame.data, 7, 'x')),
+  'an end of a stream that was never opened': ({agent}) => agent.segment(frameBytes(frame.fin, 2 ** 47)),
+  'more credit than the maximum': ({agent, stream}) =>
     agent.segment(
       frameBytes(frame.credit, stream, count4(2 ** 31 - 1)),
       frameBytes(frame.credit, stream, count4(2 ** 31 - 1)),
     ),
-  'credit of nothing': ({agent, stream}) => agent.segment(frameBytes(frame.credit, stream, count4(0))),
+  'credit of 0 bytes': ({agent, stream}) => agent.segment(frameBytes(frame.credit, stream, count4(0))),
   'a frame that does not exist': ({agent, stream}) => agent.segment(frameBytes(0x7f, stream, 'x')),
-  'a frame longer than it may be': ({agent, stream}) =>
+  'a frame that is too long': ({agent, stream}) =>
     agent.segment(frameBytes(frame.data, stream, 'x', 2 ** 24 - 1)),
   'an empty data frame': ({agent, stream}) => agent.segment(frameBytes(frame.data, stream)),
   'a control frame on a stream': ({agent, stream}) => agent.segment(frameBytes(frame.control, stream, bind)),
   'data on stream 0': ({agent}) => agent.segment(frameBytes(frame.data, 0, 'x')),
   'a control message that is not JSON': ({agent}) => agent.segment(frameBytes(frame.control, 0, '{')),
-  'a control message nobody knows': ({agent}) =>
+  'a control message of an unknown type': ({agent}) =>
     agent.segment(frameBytes(frame.control, 0, JSON.stringify({type: 'give-me-all'}))),
-  'a control message deep as a well': ({agent}) =>
+  'a deeply nested control message': ({agent}) =>
     agent.segment(frameBytes(frame.control, 0, '['.repeat(60_000))),
   'a relay’s message from the agent': ({agent}) =>
     agent.segment(
       frameBytes(frame.control, 0, JSON.stringify({type: 'unbound', tunnel: 1, code: 'X', message: ''})),
     ),
   'a record that does not exist': ({agent}) => agent.send(recordBytes(0x66, Buffer.from('x'))),
-  'a record longer than it may be': ({agent}) =>
+  'a record that is too long': ({agent}) =>
     agent.send(recordBytes(record.segment, Buffer.from('x'), 2 ** 24 - 1)),
   'an empty record': ({agent}) => agent.send(recordBytes(record.segment, Buffer.alloc(0))),
   'an ack of seven bytes': ({agent}) => agent.send(recordBytes(record.ack, count8(1).subarray(1))),
@@ -102,19 +102,19 @@ const violations: Record<string, (peer: Peer) => void> = {
 /** The code that each of them ends with; PROTOCOL for unreadable input. */
 const CODES: Partial<Record<string, string>> = {
   'an ack of more than was sent': 'ACK_RANGE',
-  'an ack of more than can be counted': 'ACK_RANGE',
-  'an ack taken back': 'ACK_RANGE',
+  'an ack that is too large for a count': 'ACK_RANGE',
+  'an ack lower than the last one': 'ACK_RANGE',
   'a stream opened twice': 'STREAM_REUSED',
   'a stream of the other side opened': 'STREAM_REUSED',
   'an answer given twice': 'STREAM_STATE',
   'a refusal after the answer': 'STREAM_STATE',
-  'data past the window': 'WINDOW_EXCEEDED',
+  'data beyond the window': 'WINDOW_EXCEEDED',
   'data after the end': 'STREAM_STATE',
   'a second end': 'STREAM_STATE',
-  'data on a stream that never was': 'STREAM_UNKNOWN',
-  'an end of a stream that never was': 'STREAM_UNKNOWN',
-  'more credit than there can be': 'CREDIT_RANGE',
-  'credit of nothing': 'CREDIT_RANGE',
+  'data on a stream that was never opened': 'STREAM_UNKNOWN',
+  'an end of a stream that was never opened': 'STREAM_UNKNOWN',
+  'more credit than the maximum': 'CREDIT_RANGE',
+  'credit of 0 bytes': 'CREDIT_RANGE',
 };
 
 test('each violation ends its own session with its code, and no other', async ({scope}) => {
@@ -146,7 +146,7 @@ test('records that are not allowed before the hello', async ({scope}) => {
     'an ack': (agent) => agent.ack(0),
     'another message': (agent) => agent.say({type: 'close', code: 'CLOSED', message: ''}),
     'a message that is not JSON': (agent) => agent.send(recordBytes(record.message, Buffer.from('hello'))),
-    'a message longer than it may be': (agent) =>
+    'a message that is too long': (agent) =>
       agent.send(recordBytes(record.message, Buffer.alloc(70_000, 32))),
   };
   for (const [name, send] of Object.entries(early)) {

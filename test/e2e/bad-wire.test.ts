@@ -291,7 +291,7 @@ test('invalid WebSocket frames', async ({scope}) => {
     ['a reserved opcode', Buffer.from([0x83, 0x80, 0, 0, 0, 0])],
     ['a long ping', Buffer.concat([Buffer.from([0x89, 0xfe, 0x01, 0x00, 0, 0, 0, 0]), Buffer.alloc(256)])],
     ['a fragmented ping', Buffer.from([0x09, 0x80, 0, 0, 0, 0])],
-    ['a continuation of nothing', Buffer.from([0x80, 0x80, 0, 0, 0, 0])],
+    ['a continuation without a message', Buffer.from([0x80, 0x80, 0, 0, 0, 0])],
     [
       'empty fragments',
       Buffer.concat(

@@ -64,7 +64,7 @@ test('an unencrypted tunnel has a TCP socket besides its TLS name, and half-clos
 });
 
 test.each([
-  ['a listener alone hears', {}, []],
+  ['a listener alone does not add the explanation to', {}, []],
   ['explainHostChecks adds the explanation to', {explainHostChecks: true}, ['HOST_REFUSED']],
 ])('%s the events of an upstream that refuses the public name', async (_what, option, expected) => {
   await using scope = new Scope();

@@ -44,9 +44,9 @@ const VIOLATIONS: readonly (readonly [what: string, reason: RegExp, attack: Atta
     (peer) => peer.send(record(RECORD.segment, '', LIMITS.segmentBytes + 1)),
   ],
   ['an ack of four bytes', /type 2 cannot have 4 bytes/, (peer) => peer.send(record(RECORD.ack, 'abcd'))],
-  ['an ack of the future', /ack of 1000000 bytes/, (peer) => peer.send(ack(1_000_000))],
+  ['an ack of bytes that were not sent', /ack of 1000000 bytes/, (peer) => peer.send(ack(1_000_000))],
   [
-    'an ack beyond what can be counted',
+    'an ack that is too large for a count',
     /more bytes than can be counted/,
     (peer) => peer.send(ack(2n ** 60n)),
   ],
@@ -88,11 +88,11 @@ const VIOLATIONS: readonly (readonly [what: string, reason: RegExp, attack: Atta
   ],
   ['empty data', /type 19 cannot have 0 bytes/, (peer) => peer.frame(open(1), data(1, ''))],
   ['an open without a kind', /type 16 cannot have 0 bytes/, (peer) => peer.frame(frame(FRAME.open, 1))],
-  ['an open with a number of ours', /not the peer’s to open/, (peer) => peer.frame(open(4))],
-  ['an open with a number used before', /not the peer’s to open/, (peer) => peer.frame(open(1), open(1))],
-  ['an open with a number that went by', /not the peer’s to open/, (peer) => peer.frame(open(5), open(3))],
+  ['an open with an id of this side', /not the peer’s to open/, (peer) => peer.frame(open(4))],
+  ['an open with a used id', /not the peer’s to open/, (peer) => peer.frame(open(1), open(1))],
+  ['an open with a skipped id', /not the peer’s to open/, (peer) => peer.frame(open(5), open(3))],
   [
-    'an open with a closed stream’s number',
+    'an open with the id of a closed stream',
     /not the peer’s to open/,
     (peer) => peer.frame(open(1), reset(1), open(1)),
   ],
@@ -152,16 +152,16 @@ const VIOLATIONS: readonly (readonly [what: string, reason: RegExp, attack: Atta
     },
   ],
   ['credit of nothing', /type 22 on stream 2 in state opening/, (peer) => peer.frame(credit(2, 0))],
-  ['more credit than there is', /type 22 on stream 2/, (peer) => peer.frame(credit(2, LIMITS.maxCredit))],
+  ['more credit than the maximum', /type 22 on stream 2/, (peer) => peer.frame(credit(2, LIMITS.maxCredit))],
   [
-    'credit that adds up to more than there is',
+    'credit that adds up to more than the maximum',
     /type 22 on stream 2/,
     (peer) => {
       const half = 2 ** 30 - LIMITS.initialWindow;
       peer.frame(credit(2, half), credit(2, 2 ** 30 - 1), credit(2, 1));
     },
   ],
-  ['a negative credit, as it were', /type 22 on stream 2/, (peer) => peer.frame(credit(2, 0xffff_ffff))],
+  ['credit with the top bit set', /type 22 on stream 2/, (peer) => peer.frame(credit(2, 0xffff_ffff))],
 ];
 
 /** The code for the text of the reason; the default is PROTOCOL. */

@@ -35,7 +35,8 @@ const FORBIDDEN: readonly Forbidden[] = [
   {
     from: ['lib/agent'],
     to: ['lib/relay'],
-    because: 'they are two machines: what both need is protocol, and what joins them stands above both',
+    because:
+      'they run on two machines: common code belongs to lower layers, and code that joins them to a higher one',
   },
   {from: ['lib/relay'], to: ['lib/agent'], because: 'they are two machines: see above'},
   {
@@ -95,7 +96,7 @@ const WORDS: readonly {pattern: RegExp; because: string; allowed: (path: string)
   },
   {
     pattern: /\\p\{C[cf]\}/,
-    because: 'text from outside is made safe to show in one place',
+    because: 'one place makes text from outside safe to print',
     // One of these measures text, and the other writes to its own terminal.
     allowed: (path) =>
       ['core/one-line.ts', 'cli/cells.ts', 'launch/web-terminal/screen.ts'].includes(path.slice(8)),

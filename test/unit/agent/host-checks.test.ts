@@ -99,7 +99,7 @@ test.each([
   ['HTTP/2 to HTTP/1.0', PREFACE, 'HTTP/1.0 505 Invalid version\r\n\r\n', ['UPSTREAM_PROTOCOL']],
   ['HTTP/2 to HTTP/2', PREFACE, '\0\0\0\x04\0\0\0\0\0', []],
   ['TLS to TLS', '\x16\x03\x01\x02\x00', ALERT, []],
-  ['an alert before a word of the visitor', '', ALERT, []],
+  ['an alert before the visitor sends anything', '', ALERT, []],
   ['a POST', 'POST / HTTP/1.1\r\n\r\n', answer('400 Bad Request', ''), []],
   ['a page about it', GET, answer('200 OK', NGINX), []],
 ])('%s', (_name, up, down, expected) => {

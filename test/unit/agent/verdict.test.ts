@@ -16,15 +16,20 @@ const unknown = new TunlError('SESSION_UNKNOWN', {fromRelay: true});
 const busy = new TunlError('RELAY_BUSY');
 
 test.each<[string, TunlError, Partial<AttemptFacts>, string]>([
-  ['the first attempt is the only one', busy, {isFirst: true}, 'final'],
-  ['unless it may take its time', busy, {isFirst: true, waits: true, hasServed: false}, 'later'],
-  ['a wrong token does not become right', refused, {isFirst: true, waits: true, hasServed: false}, 'final'],
-  ['an agent that serves is ended by its relay alone', refused, {}, 'final'],
-  ['what stands between them may say anything', new TunlError('TOKEN_WRONG'), {}, 'later'],
-  ['a relay that another one has named decides nothing', refused, {triedElsewhere: true}, 'later'],
-  ['a session that the relay does not have is given up', unknown, {}, 'new-session'],
-  ['once', unknown, {hasSession: false}, 'later'],
-  ['also elsewhere', unknown, {triedElsewhere: true}, 'new-session'],
+  ['a first attempt without --wait', busy, {isFirst: true}, 'final'],
+  [
+    'a temporary failure of a first attempt with --wait',
+    busy,
+    {isFirst: true, waits: true, hasServed: false},
+    'later',
+  ],
+  ['a wrong token with --wait', refused, {isFirst: true, waits: true, hasServed: false}, 'final'],
+  ['a refusal of the token while the agent serves', refused, {}, 'final'],
+  ['an error that the relay itself did not send', new TunlError('TOKEN_WRONG'), {}, 'later'],
+  ['a refusal of a relay that another one has named', refused, {triedElsewhere: true}, 'later'],
+  ['a resume of a session that the relay does not have', unknown, {}, 'new-session'],
+  ['the same error without a session', unknown, {hasSession: false}, 'later'],
+  ['the same error of a relay that another one has named', unknown, {triedElsewhere: true}, 'new-session'],
 ])('%s', (_, error, facts, verdict) => {
   expect(verdictOn(error, {...SERVING, ...facts})).toBe(verdict);
 });

@@ -177,9 +177,9 @@ test('a proxy that does not exist, or has no address', async () => {
 });
 
 test.for<[string, (socket: Socket) => void]>([
-  ['talks something else', (socket) => socket.end('220 mail.example ESMTP\r\n')],
+  ['speaks another protocol', (socket) => socket.end('220 mail.example ESMTP\r\n')],
   ['hangs up', (socket) => socket.end()],
-  ['talks before the relay can', (socket) => socket.write('HTTP/1.1 200 OK\r\n\r\nhello')],
+  ['sends bytes before the relay does', (socket) => socket.write('HTTP/1.1 200 OK\r\n\r\nhello')],
 ])('a proxy that %s', async ([_what, onConnect], {scope}) => {
   const server = net.createServer((socket) => {
     socket.on('error', () => {});

@@ -189,7 +189,7 @@ describe('the network', () => {
   });
 
   test.for<[string, string, (socket: Socket) => void]>([
-    ['says nothing', 'TLS handshake', () => {}],
+    ['sends nothing', 'TLS handshake', () => {}],
     [
       'sends half a TLS record and stops',
       'TLS handshake',

@@ -112,7 +112,7 @@ describe.each(roles)('the %s reads', (role) => {
     ['an unknown data opcode', 1002, [{opcode: 3, payload: 'x'}]],
     ['an unknown control opcode', 1002, [{opcode: 11}]],
     ['a text message', 1003, [{opcode: 1, payload: 'hello'}]],
-    ['a continuation of nothing', 1002, [{opcode: 0, payload: 'x'}]],
+    ['a continuation without a message', 1002, [{opcode: 0, payload: 'x'}]],
     ['a continuation after the last fragment', 1002, [{fin: false}, {opcode: 0}, {opcode: 0}]],
     ['a message within a message', 1002, [{fin: false, payload: 'x'}, {payload: 'y'}]],
     ['a text within a message', 1002, [{fin: false, payload: 'x'}, {opcode: 1}]],

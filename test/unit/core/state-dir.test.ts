@@ -140,7 +140,7 @@ describe('readSecretFile', () => {
     ['token', 'TOKEN_FILE_EMPTY', 'no token', 'Put the token on its first line.'],
     ['password', 'PASSWORD_FILE_EMPTY', 'no password', 'Put the password on its first line.'],
   ] as const)(
-    'an empty file is told in the words of what it is for (%s)',
+    'the error for an empty file names its purpose (%s)',
     async ([kind, code, what, next], {scope}) => {
       const path = join(await scope.tempDir(), 'secret');
       await writeFile(path, '\n');

@@ -88,13 +88,16 @@ await listen(Number(argv[0]));`,
   expect(isAlive(free)).toBe(true);
 });
 
-test.runIf(process.getuid?.() === 0)('what another user marked is left alone', async ({scope}) => {
-  const {child, told} = await launcher(scope, 'await listen(Number(argv[0]));');
-  const mark = markOf(told.program);
-  expect(withArgument(mark)).toEqual([]);
-  const foreign = await listener(scope, mark, NOBODY);
-  const own = await listener(scope, mark, 0);
-  child.signal('SIGKILL');
-  await until(() => !isAlive(told.program) && !isAlive(own.pid) && withArgument(told.folder).length === 0);
-  expect(isAlive(foreign.pid)).toBe(true);
-});
+test.runIf(process.getuid?.() === 0)(
+  'a process of another user with the mark is not ended',
+  async ({scope}) => {
+    const {child, told} = await launcher(scope, 'await listen(Number(argv[0]));');
+    const mark = markOf(told.program);
+    expect(withArgument(mark)).toEqual([]);
+    const foreign = await listener(scope, mark, NOBODY);
+    const own = await listener(scope, mark, 0);
+    child.signal('SIGKILL');
+    await until(() => !isAlive(told.program) && !isAlive(own.pid) && withArgument(told.folder).length === 0);
+    expect(isAlive(foreign.pid)).toBe(true);
+  },
+);

@@ -178,7 +178,7 @@ describe('an agent', () => {
       undefined,
     ],
     [
-      'how long to stay away',
+      'the wait before the next attempt',
       {type: 'refused', code: 'RELAY_BUSY', message: 'full', retryAfterMs: 7_000},
       'RELAY_BUSY',
       7_000,
@@ -260,7 +260,7 @@ describe('an agent', () => {
       (peer) => peer.send(message(challenge), message({...welcome, secret: undefined})),
       /secret/,
     ],
-    ['something that is no message', (peer) => peer.send(message({type: 'nonsense'})), /malformed/],
+    ['a malformed message', (peer) => peer.send(message({type: 'nonsense'})), /malformed/],
   ])('treats %s as a violation', async (_what, attack, reason) => {
     const {peer, outcome, attached} = await agent();
     attack(peer);
@@ -427,13 +427,10 @@ describe('a relay', () => {
   test.each<[string, (peer: RawPeer) => void]>([
     ['session bytes', (peer) => peer.send(segment(Buffer.from('x')))],
     ['an ack', (peer) => peer.send(ack(0))],
-    [
-      'a second hello, while the first is being thought about',
-      (peer) => peer.send(message(hello), message(hello)),
-    ],
+    ['a second hello before the answer to the first', (peer) => peer.send(message(hello), message(hello))],
     ['a welcome', (peer) => peer.send(message(welcome))],
     ['a close', (peer) => peer.send(message({type: 'close', code: 'CLOSED', message: ''}))],
-    ['something that is no message', (peer) => peer.send(message([]))],
+    ['a malformed message', (peer) => peer.send(message([]))],
   ])('treats %s as a violation', async (_what, attack) => {
     const {peer, failed, hellos} = relay();
     await settle();

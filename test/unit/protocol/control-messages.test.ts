@@ -121,15 +121,19 @@ const visitor = {tunnel: 1, via: 'tcp', address: '::1', port: 1};
 
 test.each([
   ['no wish', parseAgentMessage, {type: 'bind', request: 1}],
-  ['a wish of a list', parseAgentMessage, bind([])],
+  ['a wish that is a list', parseAgentMessage, bind([])],
   ['a wish of another kind', parseAgentMessage, bind({kind: 'udp'})],
   ['a request of 0', parseAgentMessage, {...bind({kind: 'tcp'}), request: 0}],
   ['a request over 31 bits', parseAgentMessage, {...bind({kind: 'tcp'}), request: 2 ** 31 + 1}],
-  ['a holder that is no mark', parseAgentMessage, {...bind({kind: 'tcp'}), holder: 'me'}],
+  ['a holder that is not 32 hex digits', parseAgentMessage, {...bind({kind: 'tcp'}), holder: 'me'}],
   ['an epoch of 0', parseAgentMessage, {...bind({kind: 'tcp'}), epoch: 0}],
   ['a port with a fraction', parseAgentMessage, bind({kind: 'tcp', port: 1.5})],
   ['a preferred port of 0', parseAgentMessage, bind({kind: 'tcp', prefer: 0})],
-  ['a preferred name over a label', parseAgentMessage, bind({kind: 'tls', prefer: 'x'.repeat(64)})],
+  [
+    'a preferred name that is longer than a label',
+    parseAgentMessage,
+    bind({kind: 'tls', prefer: 'x'.repeat(64)}),
+  ],
   ['a name that is a number', parseAgentMessage, bind({kind: 'tls', name: 1})],
   ['a message of the relay', parseAgentMessage, bound],
   ['a message of the agent', parseRelayMessage, bind({kind: 'tcp'})],
@@ -143,10 +147,10 @@ test.each([
   ['a host with a space', parseRelayMessage, {...bound, host: 'r1.example -oProxyCommand=id'}],
   ['a host like a flag', parseRelayMessage, {...bound, host: '-oProxyCommand=id'}],
   ['a host with a path', parseRelayMessage, {...bound, host: 'r1.example/x@y'}],
-  ['a host of other letters', parseRelayMessage, {...bound, host: 'bücher.example'}],
-  ['a host of nothing', parseRelayMessage, {...bound, host: ''}],
+  ['a host with letters outside ASCII', parseRelayMessage, {...bound, host: 'bücher.example'}],
+  ['an empty host', parseRelayMessage, {...bound, host: ''}],
   ['no tunnel', parseVisitorOpen, {...visitor, tunnel: undefined}],
-  ['another way in', parseVisitorOpen, {...visitor, via: 'quic'}],
+  ['an unknown public side', parseVisitorOpen, {...visitor, via: 'quic'}],
   ['an address over 64 characters', parseVisitorOpen, {...visitor, address: 'x'.repeat(65)}],
 ])('%s is refused', (_what, parse: (payload: Buffer) => object, value) => {
   expect(() => parse(encodeMessage(value))).toThrow(MalformedMessage);

@@ -102,7 +102,7 @@ describe('a link message', () => {
   test.each([
     ['no type', {}],
     ['a type of the control messages', {type: 'bind'}],
-    ['a type that every object has', {type: 'constructor'}],
+    ['a type that is a property of every object', {type: 'constructor'}],
     ['a nonce in upper case', {...hello, nonce: 'A'.repeat(32)}],
     ['a nonce that is too short', {...hello, nonce: 'a'.repeat(31)}],
     ['a nonce that is too long', {...hello, nonce: 'a'.repeat(33)}],

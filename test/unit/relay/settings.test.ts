@@ -6,9 +6,9 @@ import {settleRelayOptions} from '../../../src/lib/relay/settings.js';
 const domainOf = (length: number) => `${'x.'.repeat(length)}example`.slice(-length);
 
 test.each([
-  ['a public host that no agent would take', {tcpPublicHost: 'r1.example;id'}],
-  ['a public host of other letters', {tcpPublicHost: 'bücher.example'}],
-  ['a domain below which the longest name has no room', {domain: domainOf(191)}],
+  ['a public host that agents would refuse', {tcpPublicHost: 'r1.example;id'}],
+  ['a public host with letters outside ASCII', {tcpPublicHost: 'bücher.example'}],
+  ['a domain that is too long for the longest name', {domain: domainOf(191)}],
   ['more successors than a goodbye has room for', {successors: Array(21).fill('https://r2.example')}],
 ])('%s', async (_what, options) => {
   await expect(settleRelayOptions({token: '', ...options})).rejects.toMatchObject({code: 'OPTION_INVALID'});

@@ -175,31 +175,28 @@ describe('a clock that was wrong', () => {
     ['70 days ahead', 70 * DAY_MS],
     ['20 years ahead', 20 * YEAR_MS],
     ['10 years behind', -10 * YEAR_MS],
-  ])(
-    '%s when the CA was made: an error that says the way out, and the way out is one',
-    async (_what, offset) => {
-      await using scope = new Scope();
-      const folder = await scope.tempDir();
-      setClock(offset);
-      await openOwn(folder);
-      setClock(0);
-      const failed: unknown = await openOwn(folder).catch((error: unknown) => error);
-      expect(failed).toMatchObject({
-        code: 'STATE_DIR',
-        message: expect.stringContaining(join(folder, 'ca', 'tunl-ca.key')),
-        next: expect.stringContaining(`Move ${join(folder, 'ca')} away`),
-      });
-      await expect(ensureCa(folder)).rejects.toMatchObject({code: 'STATE_DIR'});
-      await rename(join(folder, 'ca'), join(folder, 'old'));
-      await openOwn(folder);
-    },
-  );
+  ])('%s when the CA was made: the error says what to do, and that works', async (_what, offset) => {
+    await using scope = new Scope();
+    const folder = await scope.tempDir();
+    setClock(offset);
+    await openOwn(folder);
+    setClock(0);
+    const failed: unknown = await openOwn(folder).catch((error: unknown) => error);
+    expect(failed).toMatchObject({
+      code: 'STATE_DIR',
+      message: expect.stringContaining(join(folder, 'ca', 'tunl-ca.key')),
+      next: expect.stringContaining(`Move ${join(folder, 'ca')} away`),
+    });
+    await expect(ensureCa(folder)).rejects.toMatchObject({code: 'STATE_DIR'});
+    await rename(join(folder, 'ca'), join(folder, 'old'));
+    await openOwn(folder);
+  });
 
   test.each([
     ['ahead', 70 * DAY_MS],
     ['behind', -70 * DAY_MS],
   ])(
-    '%s when leaves were made: they are made anew when it is right again, in memory and on disk',
+    '%s when leaves were made: new ones are made when it is right again, in memory and on disk',
     async (_what, offset) => {
       await using scope = new Scope();
       const folder = await scope.tempDir();

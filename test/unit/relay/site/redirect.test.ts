@@ -60,9 +60,9 @@ test.each([
 
 test.each([
   ['another name', 'evil.example'],
-  ['a name that only ends like this relay', 'evilr1.example'],
-  ['a name that only begins like it', 'r1.example.evil.example'],
-  ['a place before the name', 'elsewhere.example/.r1.example'],
+  ['a name that ends with the relay’s but is not below it', 'evilr1.example'],
+  ['a name that begins with the relay’s', 'r1.example.evil.example'],
+  ['a path before the name', 'elsewhere.example/.r1.example'],
   ['a query before the name', 'elsewhere.example?.r1.example'],
   ['a fragment before the name', 'elsewhere.example#.r1.example'],
   ['a backslash before the name', 'elsewhere.example\\.r1.example'],

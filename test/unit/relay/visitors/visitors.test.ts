@@ -48,12 +48,12 @@ class Full extends UnreadLimit {
 }
 
 test.each([
-  ['is let in', {}, 1],
+  ['is accepted', {}, 1],
   ['of a tunnel that was given up is reset', {draining: true}, 0],
   ['of a session that is over is reset', {over: true}, 0],
-  ['of a relay that holds all that it may is reset', {full: true}, 0],
-  ['of a relay without a descriptor for it is reset', {crowded: true}, 0],
-  ['of no tunnel is reset', {none: true}, 0],
+  ['of a relay at its limit of unread bytes is reset', {full: true}, 0],
+  ['of a relay without a free descriptor is reset', {crowded: true}, 0],
+  ['without a tunnel is reset', {none: true}, 0],
 ])(
   'a visitor %s',
   async (_what, how: Partial<Record<'draining' | 'over' | 'full' | 'crowded' | 'none', boolean>>, open) => {
