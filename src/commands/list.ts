@@ -27,6 +27,8 @@ export default class List extends BaseCommand {
     const answers = listed.map(({entry, life}) =>
       life === 'running' ? roster.ask(entry, {do: 'status'}).catch(() => undefined) : undefined,
     );
+    // stdout has the rows alone, for scripts.
+    if (listed.length > 0) this.presenter.tell({tone: 'faint', text: 'ID      ADDRESS  COMMAND'});
     for (const [at, each] of listed.entries())
       this.presenter.event(listedEvent(each, readStatus(await answers[at])));
     if (listed.length > 0) return;

@@ -1,5 +1,6 @@
 // The base of commands with a tunnel, or several. With or without a program, here or in the background.
 
+import {TunlError} from '../core/errors.js';
 import type {Program} from '../launch/program.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
 import {BackgroundCommand} from './background-command.js';
@@ -22,13 +23,20 @@ export abstract class TunnelCommand extends BackgroundCommand {
   protected async holdTunnels(
     flags: TunnelFlags,
     openings: readonly Opening[],
-    {sharesTerminal = false} = {},
+    {sharesTerminal = false, waitsFor}: {sharesTerminal?: boolean; waitsFor?: string} = {},
   ): Promise<void> {
     checkRelayFlags(flags);
     const {presenter} = this;
     const detached = await this.startDetached<Ready>(flags.detach, 'ready');
     if (detached === undefined)
-      return await runTunnels({flags, openings, presenter, background: this.background, sharesTerminal});
+      return await runTunnels({
+        flags,
+        openings,
+        presenter,
+        background: this.background,
+        sharesTerminal,
+        waitsFor,
+      });
     for (const ready of detached.ups) presenter.event(ready);
     for (const text of detached.facts) presenter.tell({tone: 'plain', text});
     await greet(readiesOf(presenter.state), flags, {...audienceOf(presenter), leaves: true});
@@ -69,7 +77,21 @@ export abstract class TunnelCommand extends BackgroundCommand {
         return served;
       },
     };
-    await this.holdTunnels(flags, [opening], {sharesTerminal});
+    // Its output is on the screen already, so the error does not repeat it.
+    const wasShown =
+      options.launch?.onOutput !== undefined && !(flags.json || flags.detach || presenter.isSilent);
+    await this.holdTunnels(flags, [opening], {
+      sharesTerminal,
+      waitsFor: `waiting for ${program.title}`,
+    }).catch((error: unknown) => {
+      throw wasShown ? withoutOutput(error) : error;
+    });
     if (served !== undefined) process.exitCode = served.exitCode;
   }
+}
+
+function withoutOutput(error: unknown): unknown {
+  if (!(error instanceof TunlError) || !error.code.startsWith('PROGRAM_')) return error;
+  const {code, message, next, cause} = error;
+  return new TunlError(code, {reason: message.replace(/ Its last lines:\n[\s\S]*$/, ''), next, cause});
 }

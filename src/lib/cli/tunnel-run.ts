@@ -20,6 +20,8 @@ export interface RunOptions {
   background: InBackground | undefined;
   /** A program writes to the terminal and may read from it. */
   sharesTerminal: boolean;
+  /** What takes the longest until the tunnels are ready. Default: the relay. */
+  waitsFor?: string | undefined;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function runTunnels(options: RunOptions): Promise<void> {
     onReaderGone: presenter.readerGone,
     onLeave: () => presenter.end(),
     open: async (signal) => {
-      presenter.begin('connecting to the relay');
+      presenter.begin(options.waitsFor ?? 'connecting to the relay');
       const forwarded = forwardOf(options, drainTimeoutMs);
       await group.begin(options.openings, {...forwarded, signal});
       limits.begin((reason) => {

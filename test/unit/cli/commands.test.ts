@@ -87,6 +87,15 @@ async function visit(address: string): Promise<Socket> {
   return socket;
 }
 
+test('the output of a program that fails is on the screen once', async () => {
+  const words = ['expose', '--', 'sh', '-c', 'echo no such table; exit 3'];
+  const {stderr} = await runCli(words, {env: env()});
+  expect(stderr.match(/no such table/g)).toHaveLength(1);
+  expect(stderr).toContain('error: sh ended with exit code 3 before it answered.\n');
+  const {stderr: quiet} = await runCli([...words.slice(0, 1), '-q', ...words.slice(1)], {env: env()});
+  expect(quiet).toContain('Its last lines:\n  no such table\n');
+});
+
 describe('a wrong command line', () => {
   test.each([
     [['expose'], 'USAGE', EXIT.usage],

@@ -111,6 +111,8 @@ describe('chooseRenderer', () => {
   });
 });
 
+const untimed = (lines: string) => lines.replaceAll(/^\d\d:\d\d:\d\d {2}/gm, '');
+
 describe('plain', () => {
   test('stdout has the address and nothing else', async () => {
     await tell({});
@@ -119,7 +121,7 @@ describe('plain', () => {
 
   test('stderr reports the events in lines', async () => {
     await tell({});
-    expect(err).toMatchInlineSnapshot(`
+    expect(untimed(err)).toMatchInlineSnapshot(`
       "Visitors reach localhost:8000 through the relay https://r1.example.net.
       Ctrl+C stops it.
       tls  203.0.113.7:50123  open
@@ -131,6 +133,18 @@ describe('plain', () => {
       closed after 41 connections
       "
     `);
+  });
+
+  test('what happens gets a time of day, a state does not', async () => {
+    await tell({});
+    const timed = err.split('\n').filter((line) => /^\d\d:\d\d:\d\d {2}/.test(line));
+    expect(timed.map((line) => untimed(line).slice(0, 13))).toEqual([
+      'tls  203.0.11',
+      'warning: link',
+      'link back aft',
+      'warning: loca',
+      'tls  203.0.11',
+    ]);
   });
 
   test('an address that no browser can open: no message about browsers', async () => {
@@ -202,7 +216,7 @@ describe('plain', () => {
         keptForMs: 0,
       },
     ]);
-    expect(err).toBe(
+    expect(untimed(err)).toBe(
       'warning: no link to the relay yet (refused), trying again\nstill no link (refused), next try in 4 s\n',
     );
   });
@@ -224,7 +238,7 @@ describe('plain', () => {
       {type: 'resumed', awayMs: 3104, resumed: 0, lost: 0},
       {...lost, attempt: 3},
     ]);
-    expect(err.split('\n').slice(2)).toEqual([
+    expect(untimed(err).split('\n').slice(2)).toEqual([
       'warning: link lost, keeping 2 connections for 60 s',
       'still no link (the peer closed the link)',
       'link back after 3.1 s',
@@ -235,7 +249,7 @@ describe('plain', () => {
 
   test('text from a peer cannot move the cursor or forge a line', async () => {
     await tell({}, [{type: 'notice', code: 'BIND_REFUSED', message: 'a\u001b[2Jb\nerror: forged'}]);
-    expect(err).toBe('warning: a [2Jb error: forged\n');
+    expect(untimed(err)).toBe('warning: a [2Jb error: forged\n');
   });
 
   test('a flood of connections is summed up', async () => {

@@ -7,6 +7,7 @@ import {oneLine} from '../../core/one-line.js';
 import {cut} from '../cells.js';
 import type {CliEvent} from '../events.js';
 import {isForeground} from '../foreground.js';
+import {time} from '../format.js';
 import {Throttle} from '../throttle.js';
 import {NOTHING_YET, type TunnelState} from '../tunnel-state.js';
 import {type Line, sentences, type Tone} from '../wording.js';
@@ -14,6 +15,7 @@ import {StickyBlock} from './block.js';
 import type {Renderer} from './renderer.js';
 import {SharedOutput} from './shared-output.js';
 import {type Attendance, statusRows} from './status.js';
+import {TIMED, timeOfDay} from './timed.js';
 import {VisitLines} from './visits.js';
 
 /** A shorter wait needs no spinner, which would only flicker. */
@@ -22,15 +24,6 @@ const SPINNER_AFTER_MS = 150;
 const TICK_MS = 1_000;
 
 const GLYPHS: Readonly<Record<Tone, string>> = {good: '✔ ', warning: '⚠ ', bad: '✗ ', plain: '', faint: ''};
-
-/** Events whose lines get a time of day. Other lines show a state. */
-const TIMED: ReadonlySet<CliEvent['type']> = new Set([
-  'connection',
-  'upstream',
-  'notice',
-  'reconnecting',
-  'resumed',
-]);
 
 export interface LiveOptions {
   /** Tells whether this process is in the terminal's foreground. */
@@ -50,6 +43,7 @@ export class LiveRenderer implements Renderer {
   #ended = false;
   #waiting: NodeJS.Timeout | undefined;
   #ticking: NodeJS.Timeout | undefined;
+  #elapsed: NodeJS.Timeout | undefined;
   #spinner: Ora | undefined;
   #chalk: ChalkInstance | undefined;
   #loading = false;
@@ -206,14 +200,20 @@ export class LiveRenderer implements Renderer {
   }
 
   async #spin(what: string): Promise<void> {
+    const since = performance.now() - SPINNER_AFTER_MS;
     const {default: ora} = await import('ora');
     if (this.#isUp || this.#ended || this.#shared) return;
     // The cursor stays visible and stdin is not touched, so a killed process leaves the terminal usable.
-    this.#spinner = ora({text: what, stream: this.#stream, hideCursor: false, discardStdin: false}).start();
+    const spinner = ora({text: what, stream: this.#stream, hideCursor: false, discardStdin: false}).start();
+    this.#spinner = spinner;
+    this.#elapsed = setInterval(() => {
+      spinner.text = `${what} (${time(Math.floor((performance.now() - since) / 1000) * 1000)})`;
+    }, 1000).unref();
   }
 
   #stopSpinner(): void {
     clearTimeout(this.#waiting);
+    clearInterval(this.#elapsed);
     this.#spinner?.stop();
     this.#spinner = undefined;
   }
@@ -222,8 +222,4 @@ export class LiveRenderer implements Renderer {
 /** The block or the spinner shows that the link is lost. A line follows only for another reason. */
 function isOldNews(event: CliEvent, {link}: TunnelState): boolean {
   return event.type === 'reconnecting' && link !== 'up' && event.reason === link.reason;
-}
-
-function timeOfDay(): string {
-  return new Date().toTimeString().slice(0, 8);
 }

@@ -10,6 +10,7 @@ import type {TunnelState} from '../tunnel-state.js';
 import {type Line, sentences} from '../wording.js';
 import type {Renderer} from './renderer.js';
 import {SharedOutput} from './shared-output.js';
+import {TIMED, timeOfDay} from './timed.js';
 
 export class PlainRenderer implements Renderer {
   readonly #shared: SharedOutput;
@@ -46,8 +47,9 @@ export class PlainRenderer implements Renderer {
       if (hidden > 0) this.#shared.own(`… and ${hidden} more lines about connections\n`);
     }
     for (const {tone, text} of sentences(event, before)) {
+      const at = TIMED.has(event.type) ? `${timeOfDay()}  ` : '';
       const prefix = tone === 'warning' && event.type !== 'ready' ? 'warning: ' : '';
-      this.#shared.own(`${prefix}${oneLine(text)}\n`);
+      this.#shared.own(`${at}${prefix}${oneLine(text)}\n`);
     }
   }
 
