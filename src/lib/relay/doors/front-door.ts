@@ -37,7 +37,7 @@ export interface FrontDoorOptions {
   pending: PendingConnections;
   /** Takes a connection to the relay's own name. */
   onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
-  clock: Pick<Clock, 'soon'>;
+  clock: Pick<Clock, 'soon' | 'after'>;
   events: Pick<RelayEvents, 'emit'>;
   log: Logger;
 }

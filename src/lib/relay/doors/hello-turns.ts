@@ -14,6 +14,8 @@ const READS_A_TURN = 16;
 const BYTES_A_TURN = 256 * 1024;
 /** Stopped sockets that are read in one later turn: so few that all of them fit, however much they have received. */
 const AGAIN_A_TURN = 4;
+/** The rest between two such turns, ms: a crowd gets a share of the processor, and 2,000 ClientHellos a second are read. */
+const REST_MS = 2;
 
 /** A socket that waits for its ClientHello. */
 export interface HelloSocket {
@@ -34,9 +36,10 @@ export class HelloTurns {
   #bytes = 0;
   #armed = false;
 
-  constructor(clock: Pick<Clock, 'soon'>) {
+  constructor(clock: Pick<Clock, 'soon' | 'after'>) {
     this.#clock = clock;
-    this.#stopped = new FairTurns({perTurn: AGAIN_A_TURN, clock});
+    const rest = {soon: (fn: () => void) => void clock.after(REST_MS, fn)};
+    this.#stopped = new FairTurns({perTurn: AGAIN_A_TURN, clock: rest});
   }
 
   /** Adds a socket that is being read. It is stopped at once when others wait to be read again. */

@@ -2,6 +2,7 @@
 
 import {connect, createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
+import {systemClock} from '../../../../src/lib/core/clock.js';
 import {Hello} from '../../../../src/lib/relay/doors/hello.js';
 import {type HelloSocket, HelloTurns} from '../../../../src/lib/relay/doors/hello-turns.js';
 import {PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
@@ -13,7 +14,12 @@ const READS = 16;
 /** Stand-ins for sockets: each turn reads all that have bytes and are not stopped. */
 function setUp() {
   const soon: (() => void)[] = [];
-  const turns = new HelloTurns({soon: (fn) => void soon.push(fn)});
+  const later = (fn: () => void) => void soon.push(fn);
+  const after = (_ms: number, fn: () => void) => {
+    later(fn);
+    return {cancel: () => {}};
+  };
+  const turns = new HelloTurns({soon: later, after});
   const sockets: Stranger[] = [];
   class Stranger implements HelloSocket {
     place: HelloSocket['place'];
@@ -117,7 +123,7 @@ test('real sockets: no turn reads more than the limit, and all are answered', as
   let inTurn = 0;
   let most = 0;
   let heard = 0;
-  const turns = new HelloTurns(clock);
+  const turns = new HelloTurns(systemClock);
   const all = Promise.withResolvers<void>();
   const done = Promise.withResolvers<void>();
   const server = createServer((raw: Socket) => {
