@@ -23,6 +23,17 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
   });
   const {version} = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   process.stdout.write(`tunl/${version} ${process.platform}-${process.arch} node-${process.version}\n`);
+} else if (words[0] === '__complete') {
+  // A shell asks at the TAB key. Whatever goes wrong, it gets no candidates and no error.
+  const {enableCompileCache} = await import('node:module');
+  enableCompileCache();
+  try {
+    const {completionLines} = await import('../dist/lib/cli/completion/answer.js');
+    const {fileURLToPath} = await import('node:url');
+    const lines = await completionLines(words.slice(1), fileURLToPath(new URL('..', import.meta.url)));
+    process.stdout.on('error', () => {});
+    process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+  } catch {}
 } else {
   const {enableCompileCache} = await import('node:module');
   enableCompileCache();

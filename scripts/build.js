@@ -1,4 +1,4 @@
-// Compiles src/ to dist/ and writes oclif.manifest.json. `npm ci` runs it (prepare), so a checkout is usable at once.
+// Compiles src/ to dist/, and writes oclif.manifest.json and the man page. `npm ci` runs it (prepare), so a checkout is usable at once.
 import {execFileSync} from 'node:child_process';
 import {rmSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
@@ -17,3 +17,4 @@ try {
   process.exit(1);
 }
 run(`${root}/node_modules/oclif/bin/run.js`, 'manifest');
+run(`${root}/scripts/man.js`);

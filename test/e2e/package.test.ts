@@ -64,6 +64,12 @@ test('npm pack, npm install --global, tunl expose', async ({scope}) => {
   expect(Object.keys(manifest)).not.toContain('scripts');
   expect(Object.keys(manifest)).not.toContain('devDependencies');
   expect(existsSync(`${root}/test`)).toBe(false);
+  // npm puts it where `man` finds it for a program of the same prefix.
+  const manual = await run(scope, 'man', ['--warnings', '-l', `${prefix}/share/man/man1/tunl.1`], {
+    env: {MANWIDTH: '80', LC_ALL: 'C.UTF-8'},
+  });
+  expect(manual).toMatchObject({code: 0, stderr: ''});
+  expect(manual.stdout).toMatch(/^TUNL\(1\)[\s\S]*--offline-page[\s\S]*EXIT STATUS/);
 
   const upstream = await httpUpstream(scope, 'from the package');
   for (const {bin, says} of await nodes(scope)) {

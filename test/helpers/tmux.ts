@@ -46,6 +46,11 @@ export class Screen {
     await this.#tmux(['send-keys', ...keys]);
   }
 
+  /** Text without Enter. */
+  async type(text: string): Promise<void> {
+    await this.#tmux(['send-keys', '-l', '--', text]);
+  }
+
   /** One line for the shell. */
   async run(command: string): Promise<void> {
     await this.#tmux(['send-keys', '-l', command]);

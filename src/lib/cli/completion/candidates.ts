@@ -1,0 +1,179 @@
+// What could stand at the end of a command line: from the manifest, without loading oclif or a command.
+
+export interface ManifestFlag {
+  type: 'boolean' | 'option';
+  char?: string;
+  summary?: string;
+  hidden?: boolean;
+  helpValue?: string;
+  multiple?: boolean;
+  options?: readonly string[];
+}
+
+export interface ManifestCommand {
+  summary?: string;
+  hidden?: boolean;
+  args: Readonly<Record<string, {multiple?: boolean; description?: string; options?: readonly string[]}>>;
+  flags: Readonly<Record<string, ManifestFlag>>;
+}
+
+export interface Manifest {
+  commands: Readonly<Record<string, ManifestCommand>>;
+}
+
+export interface Candidate {
+  value: string;
+  about?: string | undefined;
+}
+
+/** What is known about this machine; asked only when a word needs it. */
+export interface Surroundings {
+  /** IDs of what runs in the background; `ended`: also of what has ended. */
+  ids: (ended: boolean) => Promise<Candidate[]>;
+  /** Names of the tunnels of a command in the background. */
+  tunnels: (id: string) => Promise<Candidate[]>;
+  /** Local ports that accept connections. */
+  ports: () => Promise<Candidate[]>;
+}
+
+export interface Completion {
+  candidates: Candidate[];
+  /** The shell completes a file name as well. */
+  files: boolean;
+}
+
+const NONE: Completion = {candidates: [], files: false};
+const FILES: Completion = {candidates: [], files: true};
+/** Values of flags that are paths. */
+const PATHS: ReadonlySet<string> = new Set(['FILE', 'FOLDER', 'PROGRAM']);
+/** Values of flags that are not among the options of the manifest. */
+const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'];
+
+/** @param words those after `tunl`; the last one is completed and may be empty. */
+export async function complete(
+  words: readonly string[],
+  manifest: Manifest,
+  around: Surroundings,
+): Promise<Completion> {
+  const {before, word, flag} = splitWords(words);
+  const found = commandOf(before, manifest);
+  if (flag !== undefined) return valuesOf(found && optionOf(found.command, flag), word);
+  if (before.includes('--')) return FILES;
+  if (found === undefined) return starting(word, commandsAfter(before, manifest));
+  const {command, id, rest} = found;
+  const last = rest.at(-1);
+  const waiting = last?.startsWith('-') ? optionOf(command, last) : undefined;
+  if (waiting?.type === 'option') return valuesOf(waiting, word);
+  if (word.startsWith('-')) return starting(word, flagsOf(command, rest));
+  const args = positional(command, rest);
+  const values = await argument(id, command, args, around);
+  const more = args.length === 0 ? commandsAfter(before, manifest) : [];
+  return starting(word, {...values, candidates: [...more, ...values.candidates]});
+}
+
+interface Words {
+  before: readonly string[];
+  word: string;
+  /** The word is the value of this flag, after `=`. */
+  flag: string | undefined;
+}
+
+/** `--flag=value` comes as one word, or as three (bash). */
+function splitWords(words: readonly string[]): Words {
+  const [a, b, c] = words.slice(-3);
+  const last = words.at(-1) ?? '';
+  if (words.length >= 3 && b === '=' && a?.startsWith('--'))
+    return {before: words.slice(0, -3), word: c ?? '', flag: a};
+  const [name, equals] = words.slice(-2);
+  if (words.length >= 2 && equals === '=' && name?.startsWith('--'))
+    return {before: words.slice(0, -2), word: '', flag: name};
+  return {before: words.slice(0, -1), word: last, flag: undefined};
+}
+
+function commandOf(words: readonly string[], {commands}: Manifest) {
+  for (let length = Math.min(words.length, 3); length > 0; length -= 1) {
+    const id = words.slice(0, length).join(':');
+    const command = Object.hasOwn(commands, id) ? commands[id] : undefined;
+    if (command) return {id, command, rest: words.slice(length)};
+  }
+  return undefined;
+}
+
+/** The next words of commands that begin with these words: `relay` has `start` and `ca`. */
+function commandsAfter(before: readonly string[], {commands}: Manifest): Candidate[] {
+  const found = new Map<string, string | undefined>();
+  for (const [id, {summary, hidden}] of Object.entries(commands)) {
+    const parts = id.split(':');
+    const next = parts[before.length];
+    if (hidden || next === undefined || before.some((each, at) => each !== parts[at])) continue;
+    const isWhole = parts.length === before.length + 1;
+    if (isWhole || !found.has(next)) found.set(next, isWhole ? summary : undefined);
+  }
+  return [...found].map(([value, about]) => ({value, about}));
+}
+
+function optionOf({flags}: ManifestCommand, word: string): ManifestFlag | undefined {
+  if (word.startsWith('--')) return Object.hasOwn(flags, word.slice(2)) ? flags[word.slice(2)] : undefined;
+  return Object.values(flags).find(({char}) => char !== undefined && word === `-${char}`);
+}
+
+/** A flag that was given is not offered again, except one that may be repeated. */
+function flagsOf({flags}: ManifestCommand, rest: readonly string[]): Completion {
+  const given = new Set(rest.map((word) => word.replace(/=.*$/s, '')));
+  const free = Object.entries(flags).filter(
+    ([name, {hidden, multiple}]) => !hidden && (multiple || !given.has(`--${name}`)),
+  );
+  const candidates = free.map(([name, {summary}]) => ({value: `--${name}`, about: summary}));
+  return {candidates: [...candidates, {value: '--help', about: 'Show help.'}], files: false};
+}
+
+function valuesOf(flag: ManifestFlag | undefined, word: string): Completion {
+  if (flag === undefined) return NONE;
+  const values = flag.options ?? (flag.helpValue === 'LEVEL' ? LEVELS : []);
+  if (values.length > 0)
+    return starting(
+      word,
+      values.map((value) => ({value})),
+    );
+  return PATHS.has(flag.helpValue ?? '') ? FILES : NONE;
+}
+
+/** The words that are arguments: no flags, no values of flags. */
+function positional(command: ManifestCommand, rest: readonly string[]): string[] {
+  return rest.filter((word, at) => {
+    if (word.startsWith('-') && word !== '-') return false;
+    const before = rest[at - 1];
+    return !(before?.startsWith('-') && optionOf(command, before)?.type === 'option');
+  });
+}
+
+async function argument(
+  id: string,
+  {args}: ManifestCommand,
+  given: readonly string[],
+  around: Surroundings,
+): Promise<Completion> {
+  const names = Object.keys(args);
+  const last = names.at(-1);
+  const name = names[given.length] ?? (last !== undefined && args[last]?.multiple ? last : undefined);
+  if (name === undefined) return NONE;
+  const options = args[name]?.options;
+  if (options !== undefined) return {candidates: options.map((value) => ({value})), files: false};
+  switch (name) {
+    case 'id':
+      return {candidates: await around.ids(id === 'logs'), files: false};
+    case 'name':
+      return {candidates: await around.tunnels(given[0] ?? ''), files: false};
+    case 'target':
+      return {candidates: await around.ports(), files: true};
+    case 'folder':
+      return FILES;
+    default:
+      return NONE;
+  }
+}
+
+function starting(word: string, all: Completion | Candidate[]): Completion {
+  const {candidates, files} = Array.isArray(all) ? {candidates: all, files: false} : all;
+  return {candidates: candidates.filter(({value}) => value.startsWith(word)), files};
+}

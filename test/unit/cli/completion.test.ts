@@ -1,0 +1,84 @@
+// What `tunl __complete` offers for a command line.
+
+import {expect, test} from 'vitest';
+import {complete, type Manifest, type Surroundings} from '../../../src/lib/cli/completion/candidates.js';
+
+const option = (helpValue: string, more = {}) => ({
+  type: 'option' as const,
+  helpValue,
+  summary: helpValue,
+  ...more,
+});
+const manifest: Manifest = {
+  commands: {
+    expose: {
+      summary: 'Expose.',
+      args: {target: {multiple: true}},
+      flags: {
+        tcp: {type: 'boolean'},
+        quiet: {type: 'boolean', char: 'q'},
+        'ca-file': option('FILE'),
+        follow: option('HOST', {multiple: true}),
+        'log-level': option('LEVEL'),
+        secret: {type: 'boolean', hidden: true},
+      },
+    },
+    'relay:start': {summary: 'Start.', args: {}, flags: {}},
+    'relay:ca': {args: {}, flags: {}},
+    remove: {args: {id: {}, name: {}}, flags: {}},
+    logs: {args: {id: {}}, flags: {}},
+    completion: {args: {shell: {options: ['bash', 'zsh']}}, flags: {}},
+    internal: {hidden: true, args: {}, flags: {}},
+  },
+};
+const around: Surroundings = {
+  ids: async (ended) => [{value: 'abc234'}, ...(ended ? [{value: 'old567'}] : [])],
+  tunnels: async (id) => [{value: `shop-of-${id}`}],
+  ports: async () => [{value: '3000'}, {value: '8000'}],
+};
+
+async function offers(...words: string[]): Promise<string[]> {
+  const {candidates, files} = await complete(words, manifest, around);
+  return [...candidates.map(({value}) => value), ...(files ? [':files'] : [])];
+}
+
+test('commands, and the second word of a topic', async () => {
+  expect(await offers('')).toEqual(['expose', 'relay', 'remove', 'logs', 'completion']);
+  expect(await offers('re')).toEqual(['relay', 'remove']);
+  expect(await offers('relay', '')).toEqual(['start', 'ca']);
+  expect(await offers('nothing', '')).toEqual([]);
+});
+
+test('flags that were not given, and repeatable ones', async () => {
+  expect(await offers('expose', '--tcp', '--follow', 'a', '--')).toEqual([
+    ...['--quiet', '--ca-file', '--follow', '--log-level', '--help'],
+  ]);
+  expect(await offers('expose', '--c')).toEqual(['--ca-file']);
+});
+
+test('values of flags: as the next word, after `=`, and as bash splits them', async () => {
+  expect(await offers('expose', '--log-level', 'd')).toEqual(['debug']);
+  expect(await offers('expose', '--log-level', '=', 'd')).toEqual(['debug']);
+  expect(await offers('expose', '--log-level', '=')).toHaveLength(5);
+  expect(await offers('expose', '--ca-file', '')).toEqual([':files']);
+  expect(await offers('expose', '--follow', '')).toEqual([]);
+});
+
+test('arguments: ports, IDs, names of tunnels, choices', async () => {
+  expect(await offers('expose', '80')).toEqual(['8000', ':files']);
+  expect(await offers('expose', '--ca-file', 'x', '8000', '3')).toEqual(['3000', ':files']);
+  expect(await offers('remove', '')).toEqual(['abc234']);
+  expect(await offers('remove', 'abc234', '')).toEqual(['shop-of-abc234']);
+  expect(await offers('remove', 'abc234', 'shop', '')).toEqual([]);
+  expect(await offers('logs', '')).toEqual(['abc234', 'old567']);
+  expect(await offers('completion', 'z')).toEqual(['zsh']);
+});
+
+test('after `--` come the words of another program', async () => {
+  expect(await offers('expose', '--', 'npm', '--ver')).toEqual([':files']);
+});
+
+test('names of the language are no commands and no flags', async () => {
+  expect(await offers('constructor', '')).toEqual([]);
+  expect(await offers('expose', '--constructor', '=', '')).toEqual([]);
+});
