@@ -10,7 +10,7 @@ const CANDIDATES = 4;
 
 /**
  * Ports to try in this order. They follow from the use, the state folder (one for each user), the current folder and the
- * upstream, and are not remembered in a file: two runs at once cannot overwrite the port of each other.
+ * upstream, and are not remembered in a file: two runs at the same time cannot overwrite each other's port.
  */
 export function usualPorts(use: 'relay' | 'tunnel', stateDir: string, what: string): number[] {
   const hash = createHash('sha256').update([use, stateDir, process.cwd(), what].join('\n')).digest();

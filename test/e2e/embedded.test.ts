@@ -48,7 +48,7 @@ test('the same name again after a restart, a new one with --new-name', async ({s
   expect((await addresses('--new-name')).name).not.toBe(first.name);
 });
 
-test('a name and a port are remembered each by itself', async ({scope}) => {
+test('a name and a port are remembered separately', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   const {port} = await httpUpstream(scope);
   const ready = async (...flags: string[]) => {
@@ -64,7 +64,7 @@ test('a name and a port are remembered each by itself', async ({scope}) => {
   expect([again.nameUrl, again.tcp]).toEqual([first.nameUrl, first.tcp]);
 });
 
-test('two runs at once have ports of their own, and the next run alone has the first ones again', async ({
+test('two runs at the same time have different ports, and the next single run has the first ones again', async ({
   scope,
 }) => {
   const stateDir = await scope.tempDir('state');

@@ -1,4 +1,4 @@
-// The examples of docs/library.md run as they stand, through a relay in another process.
+// The examples of docs/library.md run unchanged, through a relay in another process.
 
 import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
@@ -54,7 +54,7 @@ test('every example runs, prints what it should, and ends', async ({scope}) => {
   }
 });
 
-test('a printed tunnel or error has what helps, and no secret', async ({scope}) => {
+test('a printed tunnel or error has useful facts and no secret', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const {url, token, caFile} = relay;
   const stateDir = await scope.tempDir('agent');

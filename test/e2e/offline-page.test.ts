@@ -1,4 +1,4 @@
-// `--offline-page`: the answer of the agent while the upstream does not accept connections, and who gets it.
+// `--offline-page`: the answer of the agent while the upstream does not accept connections, and the visitors that get it.
 
 import {once} from 'node:events';
 import {createServer} from 'node:http';
@@ -107,7 +107,7 @@ test('without ALPN the first bytes decide: a request gets the page, others and s
   }
 });
 
-test('a TCP tunnel never gets the page, not even for a request', async ({scope}) => {
+test('a visitor of a TCP tunnel never gets the page, even if it sends a request', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const {ready} = await down(scope, relay, ['--offline-page', '--tcp']);
   const visitor = boldVisitor(scope, ready.tcp?.port ?? 0);

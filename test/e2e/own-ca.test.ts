@@ -1,5 +1,5 @@
-// The CA of a user's own relays: his agents and visitors trust it without a flag, nobody else does, and a visitor who does not is
-// reported.
+// The CA of a user's own relays: agents and visitors of the same user trust it without a flag, others do not. A visitor who does
+// not trust it is reported.
 import {chmod, copyFile, mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';

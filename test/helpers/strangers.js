@@ -2,8 +2,7 @@
 // `strangers.js KIND PORT NAME FROM COUNT AT_ONCE`: COUNT connections (0: until SIGTERM), then one line of JSON.
 // login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. cut: the first
 // kilobyte of one. slow: a byte of one each second. headers: after a handshake, a byte of a request each second. plain: the
-// same
-// without TLS. visit: a byte to a TCP port; connections that get it back stay, and the line comes when all have a result.
+// same without TLS. visit: a byte to a TCP port; connections that get it back stay, and the line comes when all have a result.
 // `begun` on stderr: the first one is connected.
 import {connect} from 'node:net';
 import {connect as secure} from 'node:tls';

@@ -41,7 +41,7 @@ function pathsIn(text: string): string[] {
   return [...text.matchAll(pattern)].map(([path]) => path.replace(/[./]+$/, ''));
 }
 
-/** A path that begins with a room's name is checked when it names a source file: `relay/DOMAIN` is a state folder. */
+/** A path that begins with the name of such a folder is checked when it names a source file: `relay/DOMAIN` is a state folder. */
 function isGone(path: string): boolean {
   const [top = ''] = path.split('/');
   if (!rooms.includes(top)) return !exists(path);
@@ -94,7 +94,7 @@ test.each(['src', 'test', 'bench'])('comments in %s name documents that exist', 
   expect(wrong).toEqual([]);
 });
 
-test('the reserved names stand in docs/own-relay.md', () => {
+test('docs/own-relay.md lists the reserved names', () => {
   const [, block = ''] =
     /no agent gets these[^`]*`NAME_RESERVED`\):\n\n```\n([^`]*)```/i.exec(read('docs/own-relay.md')) ?? [];
   expect(block.trim().split(/\s+/)).toEqual([...RESERVED]);

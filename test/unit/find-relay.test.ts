@@ -53,7 +53,7 @@ test('a different value of any link setting makes another link; files are compar
   );
 });
 
-test('an empty TUNL_RELAY starts no relay, and does not matter beside an option', async () => {
+test('an empty TUNL_RELAY is an error, unless the option is given', async () => {
   vi.stubEnv('TUNL_RELAY', '');
   await expect(keyOf({})).rejects.toMatchObject({code: 'RELAY_URL_INVALID', message: 'TUNL_RELAY is empty.'});
   expect(await keyOf({relay: 'https://r1.example', stateDir: '/s'})).toContain('https://r1.example');

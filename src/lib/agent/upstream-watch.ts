@@ -160,7 +160,7 @@ export function watchUpstream(
   });
 }
 
-/** What visitors of a tunnel meet while its upstream is silent. */
+/** The treatment of visitors while the upstream does not answer. */
 export interface SilenceSettings {
   wait: boolean;
   getPage: boolean;

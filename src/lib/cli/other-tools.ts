@@ -1,4 +1,4 @@
-// The words of other tools: their commands and flags, and what each is in tunl. It only advises; it never runs anything.
+// Commands and flags of other tools, each with its counterpart in tunl. This file only gives advice; it never runs anything.
 
 interface Advice {
   words: readonly string[];

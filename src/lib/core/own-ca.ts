@@ -8,10 +8,10 @@ import {checkState} from './state-trust.js';
 export const CA_FOLDER = 'ca';
 export const CA_FILE = 'tunl-ca.pem';
 
-/** PEM; undefined when there is none that can be believed. */
+/** PEM; undefined when there is none, or other users could have written it. */
 export async function readOwnCa(stateDir: string): Promise<string | undefined> {
   try {
-    // Somebody else could plant a CA of his own.
+    // Another user could have planted a CA.
     await checkState(stateDir, CA_FOLDER, CA_FILE);
     const text = await readFile(join(stateDir, CA_FOLDER, CA_FILE), 'utf8');
     new X509Certificate(text);

@@ -8,7 +8,7 @@ import {outliveFailedWrites} from '../../../src/lib/bytes/failed-writes.js';
 const KiB = 1024;
 const PIECE = 16 * KiB;
 
-/** Takes what is written, a turn later. */
+/** A socket that takes each write a turn later. */
 class Slow extends Socket {
   readonly taken: number[][] = [];
   failsAt = Number.POSITIVE_INFINITY;
@@ -53,7 +53,7 @@ test('megabytes that wait reach the socket in order, 256 KiB at a time', async (
   expect(socket.taken).toHaveLength(1);
 });
 
-test('after a portion that failed the rest is not written, and all writes report success', async () => {
+test('after a failed portion the rest is not written, and all writes report success', async () => {
   const {socket, failures, write, written} = setUp();
   socket.failsAt = 2;
   write(200);

@@ -40,7 +40,7 @@ test('the command for agents is complete', () => {
   );
 });
 
-test('who can reach it', () => {
+test('the banner says who can reach the relay', () => {
   expect(warnings(HERE)).toEqual([expect.stringContaining('for this machine only')]);
   expect(warnings({...HERE, address: {host: '0.0.0.0', port: 443}, tokenRequired: true})).toEqual([
     expect.stringContaining('others need --domain NAME'),
@@ -49,7 +49,7 @@ test('who can reach it', () => {
   expect(lines(PUBLIC)).toContain('On other machines, give --token-file a copy of that file.');
 });
 
-test('a token by file or variable', () => {
+test('the command names the token’s file or variable', () => {
   const relay = {...HERE, httpAddress: undefined} as unknown as Relay;
   expect(listeningEvent(relay, {env: {}})).toEqual(HERE);
   expect(listeningEvent(relay, {env: {TUNL_TOKEN: 'secret'}})).toEqual({...HERE, tokenRequired: true});

@@ -6,7 +6,7 @@ import type {TunnelFlags} from '../../../src/lib/cli/tunnel-flags.js';
 
 const check = (flags: Partial<TunnelFlags>) => () => checkRelayFlags(flags as TunnelFlags);
 
-test('a CA file without a relay, unless it is the variable’s', () => {
+test('--ca-file without a relay is an error; TUNL_CA_FILE is not', () => {
   expect(check({'ca-file': '/nope'})).toThrow('--ca-file is for a relay elsewhere, and none is given.');
   expect(check({'ca-file': '/nope', relay: 'https://r1.example'})).not.toThrow();
   vi.stubEnv('TUNL_CA_FILE', '/set/for/others');

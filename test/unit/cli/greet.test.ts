@@ -19,7 +19,7 @@ test('a QR code is a square of half blocks', async () => {
   expect(lines.length).toBe(Math.ceil(width / 2));
 });
 
-test('a code of an address of this machine would mislead a phone', async () => {
+test('an address of this machine has no QR code, because a phone could not open it', async () => {
   const {who, told} = audience();
   const here = {...READY, relay: {url: 'https://tunl.localhost:8443', embedded: true}};
   await greet([here], {qr: true}, who);

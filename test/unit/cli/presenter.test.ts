@@ -135,7 +135,7 @@ describe('plain', () => {
     `);
   });
 
-  test('what happens gets a time of day, a state does not', async () => {
+  test('lines of events have a time of day, lines of states do not', async () => {
     await tell({});
     const timed = err.split('\n').filter((line) => /^\d\d:\d\d:\d\d {2}/.test(line));
     expect(timed.map((line) => untimed(line).slice(0, 13))).toEqual([

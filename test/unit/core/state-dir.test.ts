@@ -42,7 +42,7 @@ test('a folder that cannot be made is an error at once', {skip: process.platform
     await expect(ensurePrivateDir(path)).rejects.toMatchObject({code: 'STATE_DIR'});
 });
 
-test('several that make the same folders at once', async ({scope}) => {
+test('several processes can make the same folders at the same time', async ({scope}) => {
   const path = join(await scope.tempDir(), 'a', 'b', 'c');
   await Promise.all(Array.from({length: 20}, () => ensurePrivateDir(path)));
   expect(await modeOf(path)).toBe(0o700);

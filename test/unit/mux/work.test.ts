@@ -229,7 +229,7 @@ test('acks of nothing new are slowed by pauses', async () => {
   expect(said.length).toBe(256);
 });
 
-test('a link that needs a part of its units in each turn begins each with all of them', () => {
+test('a link that uses a part of its units in each turn has all of them at the start of the next', () => {
   const clock = new SteppedClock();
   const work = new Work(new Turns(clock), () => {});
   const atBegin: number[] = [];
@@ -245,7 +245,7 @@ test('a link that needs a part of its units in each turn begins each with all of
   expect(atBegin).toEqual(atBegin.map(() => 512));
 });
 
-test('rare input that comes a little in each turn is slowed as a flood is', () => {
+test('rare input in small amounts in each turn is slowed like a flood', () => {
   const clock = new SteppedClock();
   const work = new Work(new Turns(clock), () => {});
   const spend = () => {

@@ -178,7 +178,7 @@ function alpnFor(asked: readonly string[], offers: readonly string[]): readonly 
   return isFine ? [first] : undefined;
 }
 
-/** The alerts of curl and Python, of Firefox and Go, and of Chromium and Java. */
+/** Alerts about an untrusted certificate: of curl and Python, of Firefox and Go, of Chromium and Java. */
 function isDistrust(error: unknown): boolean {
   const alert = /_ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)$/;
   return error instanceof Error && alert.test(systemCode(error));

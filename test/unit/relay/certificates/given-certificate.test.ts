@@ -112,7 +112,7 @@ test.each([
   source.close();
 });
 
-test('a key with a passphrase is named as such', async () => {
+test('the error for a key with a passphrase says so', async () => {
   await using scope = new Scope();
   const {certFile, keyFile} = await setUp(scope);
   const key = createPrivateKey(await readFile(keyFile, 'utf8'));
