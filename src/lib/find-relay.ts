@@ -94,7 +94,7 @@ async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surround
     successors,
     dial: dialer(place, successors, settings),
     release,
-    openLocalDoor: async (host, ports) => await relay.openLocalDoor(host, ports),
+    openLocalDoor: async (host, about) => await relay.openLocalDoor(host, about),
   };
 }
 

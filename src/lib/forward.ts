@@ -149,17 +149,17 @@ async function open(
 }
 
 /**
- * A Unix socket has file permissions, and a port would open it to every user of this machine: its tunnel has only the name,
- * which nobody can guess.
+ * A Unix socket and a folder have permissions of the file system, which a port for every user of this machine would bypass.
  */
 function localOpener(
   target: UpstreamTarget | undefined,
   openLocalDoor: FoundRelay['openLocalDoor'],
   {ports, cleanUps}: {ports: readonly number[]; cleanUps: Array<() => unknown>},
 ): TunnelSettings['openLocal'] {
-  if (openLocalDoor === undefined || target?.kind === 'unix') return undefined;
+  if (openLocalDoor === undefined) return undefined;
+  const isPrivate = target?.kind === 'unix' || target?.kind === 'folder';
   return async (host) => {
-    const door = await openLocalDoor(host, ports);
+    const door = await openLocalDoor(host, {ports, isPrivate});
     if (door !== undefined) cleanUps.push(() => door.close());
     return door?.at;
   };

@@ -1,10 +1,12 @@
 // `tunl expose PORT` without a relay: a relay inside the same process, and everything that scripts and users rely on.
+import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import type {ReadyEvent} from '../../src/lib/agent/events.js';
-import {Child, cleanEnv} from '../helpers/child.js';
+import {Child, cleanEnv, run} from '../helpers/child.js';
 import {type Cli, entry, expose, runCli, startCli} from '../helpers/cli.js';
 import {type Scope, unusedPort} from '../helpers/scope.js';
+import {otherUser} from '../helpers/ssh.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream, record, recordingUpstream, replyAfterEndUpstream} from '../helpers/upstreams.js';
 import {boldVisitor, curl, tcpVisitor} from '../helpers/visitors.js';
@@ -83,7 +85,7 @@ test('two runs at the same time have different ports, and the next single run ha
   expect([three.ready.url, three.ready.nameUrl]).toEqual([one.ready.url, one.ready.nameUrl]);
 });
 
-test('at a local port only its tunnel answers, and a Unix socket has none', async ({scope}) => {
+test('at a local port only its tunnel answers', async ({scope}) => {
   const one = await httpUpstream(scope, 'one');
   const two = await httpUpstream(scope, 'two');
   const {cli, ready} = await startGroup(scope, [one.port, two.port]);
@@ -98,10 +100,26 @@ test('at a local port only its tunnel answers, and a Unix socket has none', asyn
     expect((await curl(scope, caFile, strange)).stdout).toBe('');
   }
   await cli.stop();
-  const socket = join(await scope.tempDir('socket'), 'app.sock');
-  const exposed = await expose(scope, `unix:${socket}`);
-  expect(exposed.ready.url).toMatch(/\.tunl\.localhost:\d+$/);
-  expect(exposed.ready).not.toHaveProperty('nameUrl');
+});
+
+test('the local port of a folder or a Unix socket is for its own user and root', async ({scope}) => {
+  const folder = await scope.tempDir('site');
+  await writeFile(join(folder, 'index.html'), 'from the folder');
+  const user = await otherUser(scope);
+  const stateDir = await scope.tempDir('state');
+  const {ready} = await expose(scope, `${folder}/`, {stateDir});
+  expect(ready.url).toMatch(/^https:\/\/localhost:/);
+  const ask = ['curl', '-sS', '--insecure', `${ready.url}/`];
+  expect(await run(scope, 'curl', ask.slice(1))).toMatchObject({code: 0, stdout: 'from the folder'});
+  const [setpriv = '', ...as] = user.as;
+  const other = await run(scope, setpriv, [...as, ...ask]);
+  expect(other).toMatchObject({stdout: ''});
+  expect(other.code).not.toBe(0);
+  // Another user can have the port of a service on localhost anyway.
+  const {port} = await httpUpstream(scope, 'from the port');
+  const open = await expose(scope, port, {stateDir});
+  const seen = await run(scope, setpriv, [...as, ...ask.slice(0, -1), `${open.ready.url}/`]);
+  expect(seen).toMatchObject({code: 0, stdout: 'from the port'});
 });
 
 test('-q prints nothing on stderr, --json only events on stdout', async ({scope}) => {

@@ -4,7 +4,7 @@ import type {Clock} from '../core/clock.js';
 import {labelUnder} from '../protocol/names.js';
 import type {CertificateSource} from './certificates/certificates.js';
 import type {Listener} from './doors/listen.js';
-import type {LocalDoor, LocalDoors} from './doors/local-doors.js';
+import type {LocalDoor, LocalDoorRequest, LocalDoors} from './doors/local-doors.js';
 import type {Relay, RelayStats} from './options.js';
 import type {Parts} from './part.js';
 
@@ -48,10 +48,10 @@ export class RunningRelay implements Relay {
     return this.#options.certificates.caFile;
   }
 
-  /** A port of this machine for the tunnel with this name. @param ports to try first. Undefined: no port can be had. */
-  async openLocalDoor(host: string, ports: readonly number[]): Promise<LocalDoor | undefined> {
+  /** A port of this machine for the tunnel with this name. Undefined: none can be had. */
+  async openLocalDoor(host: string, about: Omit<LocalDoorRequest, 'label'>): Promise<LocalDoor | undefined> {
     const label = labelUnder(host, this.domain);
-    return label === undefined ? undefined : await this.#options.localDoors.open(label, ports);
+    return label === undefined ? undefined : await this.#options.localDoors.open({...about, label});
   }
 
   stats(): RelayStats {

@@ -5,6 +5,7 @@ import {createServer, type Server, type Socket} from 'node:net';
 import {TunlError} from '../../core/errors.js';
 import {LOCAL_HOST} from '../../core/localhost.js';
 import type {Logger} from '../../core/logger.js';
+import {isFromThisUser, knowsPeerUsers} from '../../core/peer-user.js';
 import type {HostPort} from '../../protocol/targets.js';
 import type {Part} from '../part.js';
 import {listenOn} from './listen.js';
@@ -20,22 +21,34 @@ export interface LocalDoor {
   close(): void;
 }
 
+export interface LocalDoorRequest {
+  label: string;
+  /** To try in this order, before any free one. */
+  ports: readonly number[];
+  /** Only this user and root may connect. */
+  isPrivate: boolean;
+}
+
+/** Connections whose user is being looked up; more than a page opens. */
+const MOST_CHECKS = 32;
 /** Free ports of the system to try: another program may have the same one on ::1. */
 const FREE_TRIES = 4;
 
 export class LocalDoors implements Part {
   readonly #options: LocalDoorsOptions;
   readonly #servers = new Set<Server>();
+  #checks = 0;
 
   constructor(options: LocalDoorsOptions) {
     this.#options = options;
   }
 
-  /** @param ports to try in this order, before any free one. Undefined: there is none, and the tunnel has its name only. */
-  async open(label: string, ports: readonly number[]): Promise<LocalDoor | undefined> {
-    for (const port of [...ports, ...Array<number>(FREE_TRIES).fill(0)]) {
+  /** Undefined: there is none, and the tunnel has its name only. */
+  async open(request: LocalDoorRequest): Promise<LocalDoor | undefined> {
+    if (request.isPrivate && !(await knowsPeerUsers())) return undefined;
+    for (const port of [...request.ports, ...Array<number>(FREE_TRIES).fill(0)]) {
       try {
-        return await this.#listen(label, port);
+        return await this.#listen(request, port);
       } catch (error) {
         if (error instanceof TunlError && error.code === 'LISTEN_IN_USE') continue;
         this.#options.log.warn('no local port for a tunnel', {reason: String(error)});
@@ -54,10 +67,10 @@ export class LocalDoors implements Part {
   }
 
   /** `localhost` is both addresses, and programs differ in the one that they try first. */
-  async #listen(label: string, port: number): Promise<LocalDoor> {
-    const four = this.#server(label);
+  async #listen(request: LocalDoorRequest, port: number): Promise<LocalDoor> {
+    const four = this.#server(request);
     const at = await listenOn(four, {host: '127.0.0.1', port}, false);
-    const six = this.#server(label);
+    const six = this.#server(request);
     const close = () => {
       this.#end(four);
       this.#end(six);
@@ -74,12 +87,30 @@ export class LocalDoors implements Part {
     return {at: {host: LOCAL_HOST, port: at.port}, close};
   }
 
-  #server(label: string): Server {
-    const server = createServer({allowHalfOpen: true, noDelay: true}, (raw) =>
-      this.#options.accept(raw, label),
-    );
+  #server({label, isPrivate}: LocalDoorRequest): Server {
+    const server = createServer({allowHalfOpen: true, noDelay: true}, (raw) => {
+      if (isPrivate) void this.#check(raw, label);
+      else this.#options.accept(raw, label);
+    });
     this.#servers.add(server);
     return server;
+  }
+
+  /** The socket is not read before its user is known. */
+  async #check(raw: Socket, label: string): Promise<void> {
+    raw.on('error', ignore);
+    const {remotePort: from = 0, localPort: to = 0} = raw;
+    this.#checks += 1;
+    const isFine = this.#checks <= MOST_CHECKS && (await isFromThisUser({from, to}));
+    this.#checks -= 1;
+    if (raw.destroyed) return;
+    if (!isFine) {
+      this.#options.log.debug('a local port is for its own user only', {label});
+      raw.resetAndDestroy();
+      return;
+    }
+    raw.off('error', ignore);
+    this.#options.accept(raw, label);
   }
 
   #end(server: Server): void {
@@ -87,3 +118,5 @@ export class LocalDoors implements Part {
     server.close();
   }
 }
+
+const ignore = (): void => {};
