@@ -37,6 +37,13 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
 } else {
   const {enableCompileCache} = await import('node:module');
   enableCompileCache();
+  // A module of the framework asks for the home folder when it is loaded, and some users of containers have none.
+  const {default: os} = await import('node:os');
+  try {
+    os.homedir();
+  } catch {
+    os.homedir = () => '';
+  }
   const {main} = await import('../dist/lib/cli/main.js');
   await main(words, import.meta.url);
 }

@@ -1,5 +1,8 @@
 // The library: a tunnel for a local port, and a relay, without the command line.
 
+// First, because modules are evaluated in this order.
+import './lib/core/node-version.js';
+
 export type * from './lib/agent/events.js';
 export type {ForwardOptions, SocketAddress, Tunnel} from './lib/agent/options.js';
 export {ERRORS, type ErrorCode, type ErrorRow, EXIT, isErrorCode, TunlError} from './lib/core/errors.js';

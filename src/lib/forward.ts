@@ -13,9 +13,11 @@ import type {Upstream} from './agent/upstreams/upstream.js';
 import {AgentPool} from './agent-pool.js';
 import {keepsForReplay} from './core/bench-switches.js';
 import {TunlError} from './core/errors.js';
-import {createLogger} from './core/logger.js';
+import {currentFolder} from './core/home.js';
+import {createLogger, type Logger} from './core/logger.js';
 import {type SettingsOf, settle} from './core/settings.js';
 import {software} from './core/software.js';
+import {usableState} from './core/usable-state.js';
 import {EmbeddedRelays} from './embedded-relay.js';
 import {type FoundRelay, findRelay} from './find-relay.js';
 import type {Identify} from './mux/handshake.js';
@@ -25,6 +27,7 @@ import {usualPorts} from './usual-ports.js';
 /** The links and relays that the callers of this process share when their settings are equal. */
 const pool = new AgentPool();
 const embeddedRelays = new EmbeddedRelays();
+let isStateTold = false;
 
 /**
  * Gives a local service a public address and resolves when visitors can connect. Does not wait until the service listens.
@@ -88,9 +91,10 @@ async function open(
     });
     if (found.release !== undefined) cleanUps.push(found.release);
     const log = createLogger('agent', options.log);
+    if (stateDir !== options.stateDir) tellTemporaryState(log);
     const memory = new NameMemory(
       stateDir,
-      {relayUrl: found.memoryKey, upstream: what, folder: process.cwd()},
+      {relayUrl: found.memoryKey, upstream: what, folder: currentFolder()},
       log,
     );
     // Both are read while the relay is dialled, because they are needed only when the link is there.
@@ -163,6 +167,16 @@ function localOpener(
     if (door !== undefined) cleanUps.push(() => door.close());
     return door?.at;
   };
+}
+
+/** Told by the first tunnel of the process. */
+function tellTemporaryState(log: Logger): void {
+  const {why} = usableState();
+  if (why === undefined || isStateTold) return;
+  isStateTold = true;
+  log.warn('names and keys are kept for this run only; set TUNL_STATE_DIR to a folder of yours', {
+    reason: why,
+  });
 }
 
 async function startUpstream(

@@ -7,7 +7,7 @@ import type {PublicSides} from './agent/tunnel-requests.js';
 import {TcpUpstream} from './agent/upstreams/tcp.js';
 import {atMost, systemClock} from './core/clock.js';
 import {TunlError} from './core/errors.js';
-import {stateDir} from './core/state-dir.js';
+import {usableState} from './core/usable-state.js';
 import {forwardLater} from './forward.js';
 import {exitCodeOf} from './launch/exit.js';
 import {type LaunchOptions, launch} from './launch/launch.js';
@@ -34,7 +34,7 @@ export async function serve(program: Program, options: ServeOptions): Promise<Se
   const {signal} = options.forward;
   const giveUp = new AbortController();
   const either = signal === undefined ? giveUp.signal : AbortSignal.any([signal, giveUp.signal]);
-  const state = options.forward.stateDir ?? stateDir();
+  const state = options.forward.stateDir ?? usableState({mustWrite: true}).path;
   const dialled = Promise.withResolvers<LocalTunnel>();
   dialled.promise.catch(() => {});
   const dial = async () => {

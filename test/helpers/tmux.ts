@@ -57,6 +57,11 @@ export class Screen {
     await this.press('Enter');
   }
 
+  /** Closes the window, as a user does. */
+  async close(): Promise<void> {
+    await this.#tmux(['kill-server']);
+  }
+
   /** Copies every byte that programs write to the terminal into a file. */
   async record(path: string): Promise<void> {
     await this.#tmux(['pipe-pane', `cat > '${path}'`]);

@@ -2,7 +2,7 @@
 // with a tunnel make their flags from them. docs/decisions/0028-one-table-of-settings.md says how to add a setting.
 
 import {choice, file, type Kind, list, onOff, setting, text, time} from '../core/settings.js';
-import {stateDir} from '../core/state-dir.js';
+import {usableState} from '../core/usable-state.js';
 import {host, port, tunnelName} from '../protocol/setting-kinds.js';
 import type {WatchUpstream} from './options.js';
 
@@ -133,7 +133,7 @@ export const LINK_SETTINGS = {
     group: RELAY,
   }),
   connectTimeoutMs: setting(time(), {default: 10_000}),
-  stateDir: setting(text('FOLDER'), {default: () => stateDir()}),
+  stateDir: setting(text('FOLDER'), {default: () => usableState().path}),
 };
 
 const times = choice('WHEN', 'time to watch the upstream', ['never', 'when refused', 'at first', 'always']);

@@ -14,6 +14,9 @@ import {withNextStep} from './upstream-watch.js';
 /** At most one line about a silent upstream in this time, ms: a browser that reloads sends many requests a second. */
 const NOTICE_EVERY_MS = 5_000;
 
+/** Errors of a dial that say nothing about the upstream. */
+const OWN_LIMITS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
+
 export interface VisitsOptions {
   upstream: UpstreamJoin;
   onEvent: (event: TunnelEvent) => void;
@@ -135,6 +138,14 @@ export class Visits {
       return;
     }
     const why = systemCode(cause) || 'ECONNREFUSED';
+    if (OWN_LIMITS.has(why)) {
+      this.#onEvent({
+        type: 'notice',
+        code: 'UPSTREAM_REFUSED',
+        message: `tunl itself has no free file descriptors (${why}), so it cannot reach ${this.#upstream.label}: the visitor was reset${before}; raise \`ulimit -n\``,
+      });
+      return;
+    }
     const what = cause === LOOP ? "is the tunnel's own public port" : `does not accept connections (${why})`;
     this.#onEvent({
       type: 'notice',

@@ -24,6 +24,7 @@ export async function main(
   guardPipes();
   const words = withCommand(typed);
   guardProcess(words);
+  leaveDeletedFolder();
   // oclif would look for TypeScript sources and a compiler whenever NODE_ENV is `test` or `development`.
   settings.enableAutoTranspile = false;
   const root = fileURLToPath(new URL('..', binUrl));
@@ -38,6 +39,16 @@ export async function main(
   }
   await flush();
   process.exit();
+}
+
+/** Without a current folder every relative path, and every program, would fail. */
+function leaveDeletedFolder(): void {
+  try {
+    process.cwd();
+  } catch {
+    process.chdir('/');
+    process.stderr.write('warning: the current folder was removed: tunl goes on in /\n');
+  }
 }
 
 /** After an uncaught exception the state is unknown: the error is reported and the process ends, so that it does not hang. */

@@ -3,6 +3,7 @@
 
 import type {EventEmitter} from 'node:events';
 import {closeSync, openSync} from 'node:fs';
+import {isatty} from 'node:tty';
 import {EXIT} from '../core/errors.js';
 
 /**
@@ -23,6 +24,8 @@ export interface SignalOptions {
   onReload?: () => void;
   /** True when this process belongs to a terminal. */
   hasTerminal?: () => boolean;
+  /** True when this process reads from the terminal or writes to it. */
+  usesTerminal?: () => boolean;
   source?: EventEmitter;
   now?: () => number;
   leave?: (exitCode: number) => void;
@@ -51,11 +54,16 @@ export function listenForSignals(options: SignalOptions): Disposable {
       told.then(go, go);
     } else go();
   };
-  const {onReload, hasTerminal = terminalOpens} = options;
-  const hadTerminal = onReload !== undefined && hasTerminal();
+  const {onReload, hasTerminal = terminalOpens, usesTerminal = someIsTerminal} = options;
+  const hadTerminal = hasTerminal();
+  const used = usesTerminal();
   const onHangup = () => {
+    const isClosed = hadTerminal && !hasTerminal();
+    // Started with `nohup`, or with all its streams elsewhere: it was meant to outlive its terminal. Node sets ignored
+    // signals to their default at its start, so what `nohup` has set cannot be seen.
+    if (isClosed && !used) return;
     // A closed terminal window sends the same signal, and then nobody can end the process any more.
-    if (onReload === undefined || (hadTerminal && !hasTerminal())) onSignal();
+    if (onReload === undefined || isClosed) onSignal();
     else onReload();
   };
   source.on('SIGINT', onSignal);
@@ -68,6 +76,10 @@ export function listenForSignals(options: SignalOptions): Disposable {
       source.off('SIGHUP', onHangup);
     },
   };
+}
+
+function someIsTerminal(): boolean {
+  return isatty(0) || isatty(1) || isatty(2);
 }
 
 function terminalOpens(): boolean {

@@ -56,6 +56,14 @@ export abstract class TunnelCommand extends BackgroundCommand {
     let served: ServedProgram | undefined;
     const {presenter} = this;
     const sharesTerminal = options.launch?.onOutput !== undefined;
+    if (process.pid === 1) {
+      presenter.log({
+        level: 'warn',
+        scope: 'launch',
+        message:
+          'tunl is process 1 here, so ended processes that the program leaves behind stay as zombies: start the container with --init, or tini before tunl',
+      });
+    }
     // The import is here because most tunnels start no program and should not load this code.
     const {serve} = await import('../programs.js');
     const opening: Opening = {

@@ -22,3 +22,21 @@ export function home(env: NodeJS.ProcessEnv = process.env): string {
 export function expandHome(path: string, env?: NodeJS.ProcessEnv): string {
   return path === '~' || /^~[/\\]/.test(path) ? join(home(env), path.slice(1)) : path;
 }
+
+/** The home folder; `/` when nothing says where it is. */
+export function homeOrRoot(env?: NodeJS.ProcessEnv): string {
+  try {
+    return home(env);
+  } catch {
+    return '/';
+  }
+}
+
+/** The current folder; `/` when it was removed. */
+export function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return '/';
+  }
+}

@@ -128,11 +128,24 @@ export async function createFileAtomic(path: string, data: string, mode = 0o600)
   }
 }
 
-/** Links a finished draft to its path, unless there is a file already. */
-export async function linkNew(draft: string, path: string): Promise<void> {
-  await link(draft, path).catch((error: unknown) => {
-    if (systemCode(error) !== 'EEXIST') throw error;
-  });
+/** The answers of file systems without hard links: exFAT, some shared folders and containers. */
+const NO_LINKS: ReadonlySet<string> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
+
+/** Links a finished draft to its path, unless there is a file already. @param linking for tests */
+export async function linkNew(draft: string, path: string, linking = link): Promise<void> {
+  try {
+    await linking(draft, path);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'EEXIST') return;
+    if (!NO_LINKS.has(code)) throw error;
+    // Two processes that start at the same moment may both come here; then the file of the second one stays.
+    const exists = await stat(path).then(
+      () => true,
+      () => false,
+    );
+    if (!exists) await rename(draft, path);
+  }
 }
 
 /**

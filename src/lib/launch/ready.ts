@@ -1,4 +1,5 @@
-// Probes a program until it answers: often at first, then less often. The first valid answer counts.
+// Probes a program until it answers: often while nothing listens, rarely once it has seen a probe. The first valid answer
+// counts.
 
 import {connect} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -20,6 +21,8 @@ export type Answer =
 
 const FIRST_WAIT_MS = 8;
 const LONGEST_WAIT_MS = 100;
+// A probe that the program has seen may be a line in its log, so these waits grow further.
+const LONGEST_WAIT_SEEN_MS = 1_500;
 // The limit is long: a dev server may compile for seconds before its first answer, and a new request would make it start again.
 const ANSWER_TIMEOUT_MS = 10_000;
 
@@ -98,16 +101,25 @@ export interface UntilReady {
   readonly signal: AbortSignal;
   /** Called after each round in which nothing was ready. */
   readonly onMissed?: (answer: Answer) => void;
+  /** For tests. */
+  readonly pause?: (ms: number) => Promise<unknown>;
 }
 
 /** Resolves with the place that answered; undefined when the signal aborted first. */
 export async function untilReady(options: UntilReady): Promise<Place | undefined> {
   const {readiness, signal} = options;
-  for (let waitMs = FIRST_WAIT_MS; !signal.aborted; waitMs = Math.min(waitMs * 1.5, LONGEST_WAIT_MS)) {
+  const pause = options.pause ?? ((ms: number) => sleep(ms, undefined, {signal}).catch(() => {}));
+  let seen = false;
+  const onMissed = (answer: Answer) => {
+    seen ||= answer.kind !== 'refused';
+    options.onMissed?.(answer);
+  };
+  for (let waitMs = FIRST_WAIT_MS; !signal.aborted; ) {
     const places = await options.places();
-    const ready = await firstReady(readiness, places, signal, options.onMissed);
+    const ready = await firstReady(readiness, places, signal, onMissed);
     if (ready && (await options.confirms(ready))) return ready;
-    await sleep(waitMs, undefined, {signal}).catch(() => {});
+    await pause(waitMs);
+    waitMs = Math.min(waitMs * 1.5, seen ? LONGEST_WAIT_SEEN_MS : LONGEST_WAIT_MS);
   }
   return undefined;
 }

@@ -82,6 +82,7 @@ describe('listenForSignals', () => {
       onReload,
       onLeave: () => undefined,
       hasTerminal: () => there,
+      usesTerminal: () => true,
       ...s,
     });
     s.source.emit('SIGHUP');
@@ -89,6 +90,28 @@ describe('listenForSignals', () => {
     there = false;
     s.source.emit('SIGHUP');
     expect([onReload.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 1]);
+  });
+
+  test('the end of a terminal that the process does not use is ignored', () => {
+    for (const onReload of [undefined, vi.fn()]) {
+      const s = signals();
+      const onStop = vi.fn();
+      let there = true;
+      using _listening = listenForSignals({
+        onStop,
+        ...(onReload && {onReload}),
+        onLeave: () => undefined,
+        hasTerminal: () => there,
+        usesTerminal: () => false,
+        ...s,
+      });
+      there = false;
+      s.source.emit('SIGHUP');
+      expect(onStop).not.toHaveBeenCalled();
+      there = true;
+      s.source.emit('SIGTERM');
+      expect(onStop).toHaveBeenCalledOnce();
+    }
   });
 
   test('SIGHUP of a process that never had a terminal reloads', () => {

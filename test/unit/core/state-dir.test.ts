@@ -1,8 +1,9 @@
-import {chmod, mkdir, readdir, readFile, stat, utimes, writeFile} from 'node:fs/promises';
+import {chmod, type link, mkdir, readdir, readFile, stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {
   ensurePrivateDir,
+  linkNew,
   readSecretFile,
   removeOldDrafts,
   stateDir,
@@ -168,3 +169,23 @@ describe('readSecretFile', () => {
     }
   });
 });
+
+test.for(['EPERM', 'ENOTSUP', 'EMLINK'])(
+  'without hard links (%s) a new file is renamed to its place, and an existing one stays',
+  async (code, {scope}) => {
+    const folder = await scope.tempDir();
+    const draft = async (text: string) => {
+      await writeFile(join(folder, 'draft'), text);
+      return join(folder, 'draft');
+    };
+    const refused: typeof link = async () => {
+      throw Object.assign(new Error(code), {code});
+    };
+    const path = join(folder, 'file');
+    await linkNew(await draft('first'), path, refused);
+    expect(await readFile(path, 'utf8')).toBe('first');
+    await linkNew(await draft('second'), path, refused);
+    await linkNew(await draft('third'), path);
+    expect(await readFile(path, 'utf8')).toBe('first');
+  },
+);

@@ -83,6 +83,39 @@ test('an answer counts when it is confirmed; until then the check repeats', asyn
   expect(asked).toEqual([port, port, port]);
 });
 
+test('a program that sees the probes gets few of them; one that does not listen yet is probed often', async ({
+  scope,
+}) => {
+  let seen = 0;
+  const server = createHttpServer((_request, response) => {
+    seen += 1;
+    response.writeHead(500).end();
+  });
+  const answering = await scope.listen(server);
+  const probesIn = async (port: number, withinMs: number) => {
+    const enough = new AbortController();
+    let probes = 0;
+    let waitedMs = 0;
+    await untilReady({
+      readiness: http(200),
+      places: () => {
+        probes += 1;
+        return [{host: '127.0.0.1', port}];
+      },
+      confirms: () => true,
+      signal: enough.signal,
+      pause: async (ms) => {
+        waitedMs += ms;
+        if (waitedMs > withinMs) enough.abort();
+      },
+    });
+    return probes;
+  };
+  expect(await probesIn(await freePort(), 6_000)).toBeGreaterThan(60);
+  expect(await probesIn(answering, 6_000)).toBeLessThan(20);
+  expect(seen).toBeLessThan(20);
+});
+
 describe('the choice of the port', () => {
   test('the port that the program names, otherwise the lowest', () => {
     expect(choosePort([], [])).toBeUndefined();

@@ -1,7 +1,7 @@
 // VS Code in the browser: code-server, or openvscode-server or `code serve-web`, whichever is installed.
 import {writeFile} from 'node:fs/promises';
-import {homedir} from 'node:os';
 import {join, resolve} from 'node:path';
+import {homeOrRoot} from '../../core/home.js';
 import {urlOf} from '../address.js';
 import type {Candidate, FreeProgram, Site} from '../program.js';
 import {projectBins} from '../project-bins.js';
@@ -47,8 +47,9 @@ export function codeServer(options: CodeServerOptions): FreeProgram {
     }),
     ready: (site) => ({
       kind: 'http',
-      path: site.found.kind === 'code-server' ? '/healthz' : '/version',
-      accept: (status) => status === 200,
+      // /healthz answers 200 also when the page of a visitor is an error, such as with a Node that is too old for it.
+      path: site.found.kind === 'code-server' ? '/' : '/version',
+      accept: (status) => status >= 200 && status < 400,
     }),
     address: (site) =>
       `${urlOf(site.public)}${site.found.kind === 'code-server' ? '' : `/?tkn=${encodeURIComponent(password)}`}`,
@@ -100,7 +101,7 @@ function kindOf(bin: string): {kind: string; lead?: readonly string[]} {
 function candidates(): Candidate[] {
   const bins = [
     'code-server',
-    join(homedir(), '.local/bin/code-server'),
+    join(homeOrRoot(), '.local/bin/code-server'),
     '/usr/lib/code-server/bin/code-server',
     ...projectBins('code-server', process.cwd()),
     'openvscode-server',
