@@ -5,7 +5,7 @@ import {LINK_SETTINGS} from '../lib/agent/settings-table.js';
 import {BaseCommand} from '../lib/cli/base-command.js';
 import {flagsOf} from '../lib/cli/setting-flags.js';
 import {joinStdio} from '../lib/cli/stdout.js';
-import {visit, visitedPlace} from '../lib/visit.js';
+import {ignoredProxy, visit, visitedPlace} from '../lib/visit.js';
 
 /** Without the heading of the flags for a relay. */
 const {group: _, ...caFile} = LINK_SETTINGS.caFile;
@@ -31,7 +31,10 @@ export default class Connect extends BaseCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Connect);
     const caFile = flags['ca-file'];
-    const socket = await visit({...visitedPlace(args.host), ...(caFile && {caFile})});
+    const place = visitedPlace(args.host);
+    const ignored = ignoredProxy(place);
+    if (ignored !== undefined) this.presenter.log({level: 'warn', scope: 'connect', message: ignored});
+    const socket = await visit({...place, ...(caFile && {caFile})});
     await joinStdio(socket);
   }
 }

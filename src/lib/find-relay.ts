@@ -6,9 +6,10 @@ import type {ReadyEvent} from './agent/events.js';
 import {LINK_SETTINGS} from './agent/settings-table.js';
 import {Successors} from './agent/successors.js';
 import {dialCarrier} from './carrier/dial.js';
-import {relayOrigin} from './carrier/relay-url.js';
+import {ignoredProxy} from './carrier/proxy.js';
+import {parseRelayUrl, relayOrigin} from './carrier/relay-url.js';
 import {TunlError} from './core/errors.js';
-import type {LogSink} from './core/logger.js';
+import {createLogger, type LogSink} from './core/logger.js';
 import {readOwnCa} from './core/own-ca.js';
 import type {SettingsOf} from './core/settings.js';
 import {readSecretFile} from './core/state-dir.js';
@@ -68,6 +69,8 @@ export async function findRelay(settings: LinkValues, around: Surroundings): Pro
     ca: settings.caFile ? await readTextFile(settings.caFile) : undefined,
     ownCa: await readOwnCa(settings.stateDir),
   };
+  const ignored = ignoredProxy(parseRelayUrl(place.origin), process.env);
+  if (ignored !== undefined) createLogger('agent', around.log).warn(ignored);
   const successors = new Successors({home: place.origin, allowed: settings.follow});
   return {
     memoryKey: place.origin,

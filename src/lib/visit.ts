@@ -3,13 +3,17 @@
 import {isIP, type Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import {outliveFailedWrites} from './bytes/failed-writes.js';
+import {Attempt} from './carrier/attempt.js';
+import {openTunnel} from './carrier/connect.js';
 import {certificateError, socketError} from './carrier/dial-errors.js';
+import {ignoredProxy as ignoredFor, proxyFor} from './carrier/proxy.js';
+import type {RelayAddress} from './carrier/relay-url.js';
 import {trustSets} from './carrier/trust.js';
 import {systemCode, TunlError} from './core/errors.js';
 import {tls} from './core/node-tls.js';
 import {readOwnCa} from './core/own-ca.js';
-import {stateDir} from './core/state-dir.js';
 import {readTextFile} from './core/text-file.js';
+import {usableState} from './core/usable-state.js';
 import {dial, openSocket} from './net/dial.js';
 import {parseTarget} from './protocol/targets.js';
 
@@ -19,6 +23,8 @@ export interface VisitOptions {
   /** PEM file of a CA besides the system's and that of this user's own relays. */
   caFile?: string;
   signal?: AbortSignal;
+  /** HTTPS_PROXY and NO_PROXY. Default `process.env`. */
+  env?: NodeJS.ProcessEnv;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -26,14 +32,17 @@ const TIMEOUT_MS = 10_000;
 /**
  * Resolves when the tunnel has accepted the connection and its certificate has been checked.
  *
- * @throws TunlError TUNNEL_UNKNOWN, RELAY_*, FILE_UNREADABLE, CERTIFICATE_INVALID, ABORTED
+ * @throws TunlError TUNNEL_UNKNOWN, RELAY_*, PROXY_FAILED, FILE_UNREADABLE, CERTIFICATE_INVALID, ABORTED
  */
 export async function visit(options: VisitOptions): Promise<TLSSocket> {
   const ca = options.caFile === undefined ? undefined : await readTextFile(options.caFile);
   // All authorities at once, because this one connection must not need a second attempt.
-  const [, wide] = trustSets(ca, await readOwnCa(stateDir()));
+  const [, wide] = trustSets(ca, await readOwnCa(usableState().path));
   const {host, port, signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
+  const relay = addressOf(host, port);
+  const proxy = proxyFor(relay, options.env ?? process.env);
+  using attempt = new Attempt({timeoutMs: TIMEOUT_MS, signal, label: relay.label});
   const over = Promise.withResolvers<never>();
   over.promise.catch(() => {});
   const abort = () => over.reject(new TunlError('ABORTED'));
@@ -42,16 +51,17 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
   const timer = setTimeout(late, TIMEOUT_MS);
   const sockets: Socket[] = [];
   const dialled = Promise.withResolvers<Socket>();
-  const stop = dial({
-    host,
-    port,
-    open: (address, to) => openSocket(address, to, {allowHalfOpen: true}),
-    onOpen: (raw) => {
-      sockets.push(raw.on('error', over.reject));
-      dialled.resolve(raw);
-    },
-    onFailed: dialled.reject,
-  });
+  dialled.promise.catch(() => {});
+  const onOpen = (raw: Socket) => {
+    raw.allowHalfOpen = true;
+    sockets.push(raw.on('error', over.reject));
+    dialled.resolve(raw);
+  };
+  let stop = () => {};
+  if (proxy === undefined) {
+    const open = (address: string, to: number) => openSocket(address, to, {allowHalfOpen: true});
+    stop = dial({host, port, open, onOpen, onFailed: dialled.reject});
+  } else openTunnel(attempt, proxy, {relay, ca}).then(onOpen, dialled.reject);
   try {
     const raw = await Promise.race([dialled.promise, over.promise]);
     const socket = tls.connect({
@@ -80,6 +90,19 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
     clearTimeout(timer);
     signal?.removeEventListener('abort', abort);
   }
+}
+
+function addressOf(host: string, port: number): RelayAddress {
+  const label = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return {host, port, authority: label, label};
+}
+
+/** A sentence when a proxy variable is set that is not used. */
+export function ignoredProxy(
+  {host, port}: {host: string; port: number},
+  env: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  return ignoredFor(addressOf(host, port), env);
 }
 
 /** `HOST`, `HOST:PORT`, or a tunnel's URL. @throws TunlError TARGET_INVALID, PORT_RANGE */

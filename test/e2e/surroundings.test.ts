@@ -1,6 +1,7 @@
 // Where tunl has to run: in the background of a shell, as process 1, without a home, a user entry or a current folder.
 
 import {mkdir, readFile} from 'node:fs/promises';
+import {connect, createServer} from 'node:net';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import type {ReadyEvent} from '../../src/lib/agent/events.js';
@@ -127,18 +128,16 @@ test('with 64 descriptors, visitors that are too many are put down to tunl itsel
   const relay = await startRelayProcess(scope);
   const stateDir = await scope.tempDir('state');
   const program = `ulimit -n 64; exec ${process.execPath} ${entry} expose "$0" --json`;
-  const {connect} = await import('node:net');
-  const {createServer} = await import('node:net');
   const upstream = createServer((socket) => socket.on('error', () => {}));
   const port = await scope.listen(upstream);
   const child = Child.start(scope, 'sh', ['-c', program.replace('"$0"', `${port} --tcp`)], {
     env: {...relay.env, TUNL_STATE_DIR: stateDir, HOME: stateDir},
   });
   const ready: ReadyEvent = JSON.parse(await child.line());
-  const sockets = Array.from({length: 64}, () =>
-    scope.own(connect(ready.tcp?.port ?? 0, '127.0.0.1').on('error', () => {})),
-  );
-  expect(sockets).toHaveLength(64);
+  for (let n = 0; n < 64; n++) {
+    const visitor = connect(ready.tcp?.port ?? 0, '127.0.0.1').on('error', () => {});
+    scope.onEnd(() => void visitor.destroy());
+  }
   const notice = JSON.parse(await child.line((line) => line.includes('"type":"notice"')));
   expect(notice.message).toMatch(/^tunl itself has no free file descriptors \(EMFILE\)/);
   expect(notice.message).not.toContain('does not accept connections');

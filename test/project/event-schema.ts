@@ -2,8 +2,10 @@
 // types.
 
 import * as v from 'valibot';
+import type {VisitCode} from '../../src/lib/agent/stream-reasons.js';
 import type {CliEvent} from '../../src/lib/cli/events.js';
 import {type ErrorCode, isErrorCode} from '../../src/lib/core/errors.js';
+import {isStreamCode} from '../../src/lib/protocol/wire.js';
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const ms = v.pipe(v.number(), v.minValue(0));
@@ -53,7 +55,8 @@ export const eventSchemas = {
     bytesIn: count,
     bytesOut: count,
     durationMs: ms,
-    code: v.exactOptional(code),
+    code: v.exactOptional(v.custom<VisitCode>(isStreamCode, 'not a code of a stream')),
+    reason: v.exactOptional(text),
     tunnel,
   }),
   upstream: v.strictObject({

@@ -1,6 +1,7 @@
 // The events of a tunnel, as one closed union. `onEvent` of the library gets these values, and each line of `--json` is one.
 
 import type {ErrorCode} from '../core/errors.js';
+import type {VisitCode} from './stream-reasons.js';
 
 /** The tunnel can be reached. Sent once; after a lost link `resumed` follows instead. */
 export interface ReadyEvent {
@@ -86,8 +87,10 @@ export interface ConnectionEvent {
   bytesOut: number;
   /** ms from open to closed; 0 at `open`. */
   durationMs: number;
-  /** The reason when it was refused or reset. */
-  code?: ErrorCode;
+  /** When it was refused or reset. */
+  code?: VisitCode;
+  /** The same in words. */
+  reason?: string;
 }
 
 /**

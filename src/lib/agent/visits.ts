@@ -1,6 +1,6 @@
 // Counts and reports the visitors of one tunnel, and sometimes reports that its upstream does not answer.
 
-import {isErrorCode, systemCode, TunlError} from '../core/errors.js';
+import {systemCode, TunlError} from '../core/errors.js';
 import {LinkedList} from '../core/linked-list.js';
 import {Moment} from '../core/moment.js';
 import type {Stream} from '../mux/stream.js';
@@ -8,6 +8,7 @@ import type {VisitorOpen} from '../protocol/control-messages.js';
 import {formatHostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {ConnectionEvent, TunnelEvent} from './events.js';
+import {visitEnd} from './stream-reasons.js';
 import {LOOP, type UpstreamJoin} from './upstream-join.js';
 import {withNextStep} from './upstream-watch.js';
 
@@ -72,7 +73,7 @@ export class Visits {
     const since = performance.now();
     let opened = false;
     const here = this.#open.push(stream);
-    const event = (state: ConnectionEvent['state'], code?: string): ConnectionEvent => ({
+    const event = (state: ConnectionEvent['state'], code?: StreamCode): ConnectionEvent => ({
       type: 'connection',
       state,
       id,
@@ -81,7 +82,7 @@ export class Visits {
       bytesIn: stream.bytesIn,
       bytesOut: stream.bytesOut,
       durationMs: state === 'open' ? 0 : Math.round(performance.now() - since),
-      ...(isErrorCode(code) ? {code} : {}),
+      ...visitEnd(code),
     });
     this.#upstream.visit({
       stream,

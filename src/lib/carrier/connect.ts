@@ -4,6 +4,7 @@
 import https from 'node:https';
 import {isIP, type Socket} from 'node:net';
 import type {SecureContext, TLSSocket} from 'node:tls';
+import {TunlError} from '../core/errors.js';
 import {tls} from '../core/node-tls.js';
 import {dial} from '../net/dial.js';
 import type {Attempt, Step} from './attempt.js';
@@ -113,7 +114,7 @@ export async function openTunnel(
     req.once('connect', (res, _socket, head) => {
       const status = res.statusCode ?? 0;
       if (status < 200 || status > 299)
-        fail(refusedBy(peer, status, relay.label, proxy.authorization !== undefined));
+        fail(refusedBy(peer, status, {target: relay.label, proxy, schemes: schemesOf(res.rawHeaders)}));
       else if (head.length > 0)
         fail(failure(peer, 'PROXY_FAILED', `${proxy.label} sent data before the relay could`));
       else done(socket);
@@ -125,7 +126,21 @@ export async function openTunnel(
   });
 }
 
-function refusedBy(peer: Peer, status: number, target: string, hadCredentials: boolean) {
+interface Refused {
+  target: string;
+  proxy: HttpProxy;
+  /** The ways to log in that the proxy offers. */
+  schemes: readonly string[];
+}
+
+function refusedBy(peer: Peer, status: number, {target, proxy, schemes}: Refused): TunlError {
+  const hadCredentials = proxy.authorization !== undefined;
+  if (status === 407 && schemes.length > 0 && !schemes.some((scheme) => /^basic$/i.test(scheme))) {
+    return new TunlError('PROXY_FAILED', {
+      reason: `${peer.label} offers only ${schemes.join(', ')} to log in; tunl knows only Basic.`,
+      next: 'Run a proxy on this machine that logs in there (such as cntlm or px), and set HTTPS_PROXY to it.',
+    });
+  }
   const why =
     status !== 407
       ? `${peer.label} answered ${status} to CONNECT ${target}`
@@ -133,6 +148,18 @@ function refusedBy(peer: Peer, status: number, target: string, hadCredentials: b
         ? `${peer.label} does not accept the user name and password in HTTPS_PROXY`
         : `${peer.label} asks for a user name and password; HTTPS_PROXY has none`;
   return failure(peer, 'PROXY_FAILED', why);
+}
+
+const MAX_SCHEMES = 5;
+
+/** The names in all Proxy-Authenticate headers: each begins a header, or follows a comma and is no parameter. */
+function schemesOf(rawHeaders: readonly string[]): string[] {
+  const values = rawHeaders.filter((_, at) => rawHeaders[at - 1]?.toLowerCase() === 'proxy-authenticate');
+  const names = values
+    .flatMap((value) => value.split(','))
+    .map((part) => /^\s*([A-Za-z][A-Za-z0-9-]{0,30})(?=\s*$|\s+[^=\s])/.exec(part)?.[1] ?? '')
+    .filter((name) => name !== '');
+  return [...new Set(names)].slice(0, MAX_SCHEMES);
 }
 
 function openTcp(

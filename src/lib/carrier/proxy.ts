@@ -25,12 +25,28 @@ export function proxyFor(relay: RelayAddress, env: NodeJS.ProcessEnv): HttpProxy
   return parseProxy(text);
 }
 
+/** A sentence when only ALL_PROXY names a proxy for this relay: tunl does not use it. */
+export function ignoredProxy(relay: RelayAddress, env: NodeJS.ProcessEnv): string | undefined {
+  const text = env.all_proxy ?? env.ALL_PROXY ?? '';
+  if (text === '' || (env.https_proxy ?? env.HTTPS_PROXY) !== undefined || isLoopbackHost(relay.host))
+    return undefined;
+  if (bypassesProxy(relay, env.no_proxy ?? env.NO_PROXY ?? '')) return undefined;
+  const isSocks = /^socks/i.test(text);
+  return `ALL_PROXY is not used${isSocks ? ': tunl knows no SOCKS proxies' : ''}; set HTTPS_PROXY to an http or https proxy`;
+}
+
 function parseProxy(text: string): HttpProxy {
   // The text of the variable may contain a password, so it is not repeated.
   const unusable = (why: string) => new TunlError('PROXY_FAILED', {reason: `HTTPS_PROXY ${why}.`});
   const full = text.includes('://') ? text : `http://${text}`;
   if (!URL.canParse(full)) throw unusable('is not a URL');
   const url = new URL(full);
+  // A # / or ? in a password ends the host early: the rest of the password would be looked up as a name.
+  if (url.hash !== '' || url.search !== '' || url.pathname.includes('@')) {
+    throw unusable(
+      'has something after the host; in a password write # as %23, / as %2F, ? as %3F and @ as %40',
+    );
+  }
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw unusable(`names a ${url.protocol.slice(0, -1)} proxy; only http and https proxies are known`);
   const secure = url.protocol === 'https:';

@@ -246,7 +246,7 @@ function connection(event: ConnectionEvent): Line {
     case 'open':
       return {tone: 'faint', text: `${who}  open`};
     case 'closed': {
-      const how = event.code ? `  ${event.code}` : '';
+      const how = event.code ? `  ${event.code}${event.reason ? ` (${event.reason})` : ''}` : '';
       return {
         tone: 'faint',
         text: `${who}  closed  ${time(event.durationMs)}  in ${bytes(event.bytesIn)}  out ${bytes(event.bytesOut)}${how}`,

@@ -158,6 +158,24 @@ test.for([
   await quiet(proxy);
 });
 
+test('a proxy that knows only other ways to log in: they are named', async ({scope}) => {
+  const server = http.createServer();
+  server.on('connect', (_req, near: Socket) => {
+    near.end(
+      'HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM TlRMTVNTUAAC=\r\n' +
+        'Proxy-Authenticate: Digest realm="x, y", nonce="z", Bearer realm="w"\r\n\r\n',
+    );
+  });
+  const port = await scope.listen(server);
+  const {cert} = await createAuthority();
+  for (const userinfo of ['', 'me:hunter2@']) {
+    const error = await failed(dial(cert, `http://${userinfo}127.0.0.1:${port}`));
+    expect(error.code).toBe('PROXY_FAILED');
+    expect(error.message).toContain('offers only Negotiate, NTLM, Digest, Bearer to log in');
+    expect(error.message).not.toContain('hunter2');
+  }
+});
+
 test.for([403, 502, 503, 504])('a proxy that answers %i', async (status, {scope}) => {
   const proxy = await connectProxy(scope, {target: 1, status});
   const {cert} = await createAuthority();

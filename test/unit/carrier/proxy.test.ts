@@ -1,5 +1,5 @@
 import {describe, expect, test} from 'vitest';
-import {bypassesProxy, proxyFor} from '../../../src/lib/carrier/proxy.js';
+import {bypassesProxy, ignoredProxy, proxyFor} from '../../../src/lib/carrier/proxy.js';
 import {parseRelayUrl} from '../../../src/lib/carrier/relay-url.js';
 
 const relay = parseRelayUrl('https://relay.example.net');
@@ -38,7 +38,14 @@ describe('which proxy', () => {
     expect(proxyFor(relay, {HTTPS_PROXY: 'http://50%:x@p:1'})?.authorization).toBe(`Basic ${btoa('50%:x')}`);
   });
 
-  test.each(['http://', 'socks5://secret@proxy:1080', 'http://se cret@x y'])('%s cannot be used', (text) => {
+  test.each([
+    'http://',
+    'socks5://secret@proxy:1080',
+    'http://se cret@x y',
+    'http://joe:p@secret#1@host',
+    'http://joe:p@secret?1@host:3128',
+    'http://joe:p@secret/1@host',
+  ])('%s cannot be used', (text) => {
     const find = () => proxyFor(relay, {HTTPS_PROXY: text});
     expect(find).toThrow(expect.objectContaining({code: 'PROXY_FAILED'}));
     expect(find).not.toThrow(/secret|se cret/);
@@ -50,6 +57,18 @@ describe('which proxy', () => {
       expect(proxyFor(parseRelayUrl(url), {HTTPS_PROXY: 'http://proxy:3128'})).toBeUndefined();
     },
   );
+
+  test('ALL_PROXY is not used, which is said where it would count', () => {
+    const ALL_PROXY = 'socks5://user:secret@proxy:1080';
+    expect(ignoredProxy(relay, {ALL_PROXY})).toMatch(
+      /^ALL_PROXY is not used: tunl knows no SOCKS proxies; set /,
+    );
+    expect(ignoredProxy(relay, {all_proxy: 'http://proxy:3128'})).toMatch(/^ALL_PROXY is not used; set /);
+    expect(ignoredProxy(relay, {ALL_PROXY, HTTPS_PROXY: 'http://proxy:3128'})).toBeUndefined();
+    expect(ignoredProxy(relay, {ALL_PROXY, NO_PROXY: '*'})).toBeUndefined();
+    expect(ignoredProxy(parseRelayUrl('https://localhost'), {ALL_PROXY})).toBeUndefined();
+    expect(ignoredProxy(relay, {})).toBeUndefined();
+  });
 
   test('NO_PROXY', () => {
     expect(proxyFor(relay, {HTTPS_PROXY: 'p:1', NO_PROXY: 'example.net'})).toBeUndefined();

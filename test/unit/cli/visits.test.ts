@@ -28,7 +28,8 @@ test('a long visit has one line, and another at the end', () => {
 test('a visitor who was refused or cut off has the reason in the line', () => {
   const refused = visitLine({...OPEN, state: 'refused', code: 'UPSTREAM_REFUSED'}, 80);
   expect(refused).toEqual({tone: 'bad', text: 'tls  203.0.113.7:50123      refused  UPSTREAM_REFUSED'});
-  expect(visitLine({...CLOSED, code: 'RELAY_LOST'}, 80).text).toMatch(/out 5\.1 kB {2}RELAY_LOST$/);
+  const lost = {...CLOSED, code: 'SESSION_ENDED', reason: 'the link to the relay ended'} as const;
+  expect(visitLine(lost, 80).text).toMatch(/out 5\.1 kB {2}the link to the relay ended$/);
 });
 
 test.each([

@@ -47,7 +47,7 @@ export class VisitLines {
 
 /** Aligns the facts in columns when there is room. */
 export function visitLine(event: VisitEvent, width: number): Line {
-  const {state, via, visitor, code, durationMs, bytesIn, bytesOut, tunnel} = event;
+  const {state, via, visitor, code, reason, durationMs, bytesIn, bytesOut, tunnel} = event;
   const tone = state === 'refused' ? 'bad' : 'faint';
   const why = code ?? '';
   if (width < NARROW) {
@@ -59,7 +59,12 @@ export function visitLine(event: VisitEvent, width: number): Line {
   const who = `${via}  ${visitor.padEnd(21)}`;
   const what =
     state === 'closed'
-      ? [time(durationMs).padStart(7), `in ${bytes(bytesIn)}`.padEnd(9), `out ${bytes(bytesOut)}`, why]
+      ? [
+          time(durationMs).padStart(7),
+          `in ${bytes(bytesIn)}`.padEnd(9),
+          `out ${bytes(bytesOut)}`,
+          reason ?? why,
+        ]
       : [state, why];
   return {tone, text: [tunnel, who, ...what].filter(Boolean).join('  ')};
 }

@@ -1,0 +1,26 @@
+// Why a visitor's connection did not end in order, in words.
+
+import type {StreamCode} from '../protocol/wire.js';
+
+/** CANCELLED says nothing. */
+export type VisitCode = Exclude<StreamCode, 'CANCELLED'>;
+
+const REASONS: Readonly<Record<VisitCode, string>> = {
+  UPSTREAM_REFUSED: 'the upstream does not accept connections',
+  UPSTREAM_TIMEOUT: 'the upstream did not answer in time',
+  UPSTREAM_RESET: 'the upstream broke the connection',
+  VISITOR_RESET: 'the visitor broke the connection',
+  TUNNEL_UNKNOWN: 'the tunnel is not known here',
+  KIND_UNKNOWN: 'this version does not know such connections',
+  SERVICE_UNKNOWN: 'this version does not know such a service',
+  TOO_MANY_STREAMS: 'too many connections are open',
+  TOO_MUCH_UNREAD: 'its bytes were not read, and others need the memory',
+  VISITOR_IDLE: 'the visitor moved no byte for a long time',
+  SESSION_ENDED: 'the link to the relay ended',
+  DRAINING: 'the other side is shutting down',
+};
+
+/** The facts for an event; none after an orderly end. */
+export function visitEnd(code: StreamCode | undefined): {code?: VisitCode; reason?: string} {
+  return code === undefined || code === 'CANCELLED' ? {} : {code, reason: REASONS[code]};
+}
