@@ -53,8 +53,11 @@ export function actionsFor(readies: readonly Ready[]): Action[] {
   return readies.every(isForHereOnly) ? ['open', 'copy'] : ['qr', 'open', 'copy'];
 }
 
-/** A phone that reads the code of such an address would look for the tunnel on itself. */
-const isForHereOnly = ({relay}: Ready) => isLoopbackHost(new URL(relay.url).hostname);
+/**
+ * A phone that reads the code of such an address would look for the tunnel on itself. A given relay may be one that is
+ * forwarded.
+ */
+const isForHereOnly = ({relay}: Ready) => relay.embedded && isLoopbackHost(new URL(relay.url).hostname);
 
 /** A browser and a phone's camera can use only addresses of pages. */
 const isPage = ({address}: Ready) => address.startsWith('https://');

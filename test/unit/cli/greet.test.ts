@@ -25,6 +25,8 @@ test('an address of this machine has no QR code, because a phone could not open 
   await greet([here], {qr: true}, who);
   expect(told).toEqual(['no QR code: the address works on this machine only']);
   expect(actionsFor([here])).toEqual(['open', 'copy']);
+  const given = {...here, relay: {...here.relay, embedded: false}};
+  expect(actionsFor([given])).toEqual(['qr', 'open', 'copy']);
 });
 
 /** A listener, and a terminal. */
