@@ -96,6 +96,7 @@ test.each(['src', 'test', 'bench'])('comments in %s name documents that exist', 
 
 test('docs/own-relay.md lists the reserved names', () => {
   const [, block = ''] =
-    /no agent gets these[^`]*`NAME_RESERVED`\):\n\n```\n([^`]*)```/i.exec(read('docs/own-relay.md')) ?? [];
+    /no agent can bind these[^`]*`NAME_RESERVED`\):\n\n```\n([^`]*)```/i.exec(read('docs/own-relay.md')) ??
+    [];
   expect(block.trim().split(/\s+/)).toEqual([...RESERVED]);
 });
