@@ -15,7 +15,7 @@ import {echoUpstream} from '../helpers/upstreams.js';
 const domain = 'r1.localhost';
 
 /** Self-signed, so that it is its own CA file. */
-async function make(scope: Scope, folder: string, name: string) {
+async function make(scope: Scope, folder: string, name: string, altNames = `DNS:${domain},DNS:*.${domain}`) {
   const [certFile, keyFile] = [join(folder, `${name}.crt`), join(folder, `${name}.key`)];
   const words = [
     'req',
@@ -28,7 +28,7 @@ async function make(scope: Scope, folder: string, name: string) {
     '-days',
     '30',
   ];
-  const names = ['-subj', `/CN=${domain}`, '-addext', `subjectAltName=DNS:${domain},DNS:*.${domain}`];
+  const names = ['-subj', `/CN=${domain}`, '-addext', `subjectAltName=${altNames}`];
   const made = await run(scope, 'openssl', [...words, ...names, '-keyout', keyFile, '-out', certFile]);
   expect(made.code, made.stderr).toBe(0);
   return {certFile, keyFile};
@@ -83,4 +83,23 @@ test('SIGHUP: the next visitor gets the new certificate; an unusable new one lea
   // A relay that ends resets its visitors.
   for (const each of visitors) each.destroy();
   expect((await relay.cli.stop()).code).toBe(0);
+});
+
+test('a certificate that is not for the names of tunnels: their owners are told, after `ready`', async ({
+  scope,
+}) => {
+  const folder = await scope.tempDir('certificates');
+  const {certFile, keyFile} = await make(scope, folder, 'one', `DNS:${domain}`);
+  const relay = await startRelayProcess(scope, {
+    domain,
+    flags: ['--cert-file', certFile, '--key-file', keyFile],
+  });
+  const {cli, ready} = await relay.expose(await echoUpstream(scope), {env: {TUNL_CA_FILE: certFile}});
+  const {hostname} = new URL(ready.url ?? '');
+  const notice = await cli.event('notice', ({code}) => code === 'RELAY_CERTIFICATE');
+  expect(notice.message).toBe(
+    `The relay’s certificate for ${hostname} is for other names, so visitors do not trust it. ` +
+      `The relay needs one for *.${domain}.`,
+  );
+  expect(cli.events[0]).toMatchObject({type: 'ready'});
 });

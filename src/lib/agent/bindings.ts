@@ -25,6 +25,8 @@ export interface Bound {
 
 export interface BindingOwner {
   onVisitor(stream: Stream, visitor: VisitorOpen): void;
+  /** The relay says why visitors may fail. */
+  onWarning?(message: string): void;
   /** The agent has lost the tunnel for good. */
   onLost(error: TunlError): void;
 }
@@ -184,6 +186,7 @@ export class Bindings {
     this.#hasServed = true;
     this.#rebinds.bound(binding);
     binding.settle?.(binding.bound);
+    if (message.warning !== undefined) binding.owner.onWarning?.(message.warning);
   }
 
   #lose(binding: Binding, error: TunlError): void {

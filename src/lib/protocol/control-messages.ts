@@ -50,8 +50,19 @@ export type AgentMessage =
   | {type: 'unbind'; tunnel: number};
 
 export type RelayMessage =
-  /** `tunnel` names the tunnel in OPENs of this session; `epoch` grows with each takeover of the name or port. */
-  | {type: 'bound'; request: number; tunnel: number; epoch: number; host: string; port: number}
+  /**
+   * `tunnel` names the tunnel in OPENs of this session; `epoch` grows with each takeover of the name or port. `warning`:
+   * why visitors may fail, for people.
+   */
+  | {
+      type: 'bound';
+      request: number;
+      tunnel: number;
+      epoch: number;
+      host: string;
+      port: number;
+      warning?: string;
+    }
   | {type: 'bind-refused'; request: number; code: string; message: string}
   /** The session has lost the tunnel. */
   | {type: 'unbound'; tunnel: number; code: string; message: string};
@@ -123,6 +134,7 @@ export function parseRelayMessage(payload: Buffer): RelayMessage {
         epoch: whole(fields, 'epoch', 1, MAX_COUNT),
         host: host(fields, 'host'),
         port: whole(fields, 'port', 1, 65_535),
+        ...maybe(fields, 'warning', prose, LIMITS.textCharacters),
       };
     case 'bind-refused':
       return {

@@ -103,6 +103,7 @@ export async function openRelay(
     ...base,
     ...{software, tunnels, streams, windowBudget, replayBudget},
     ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner},
+    warningOf: ({key, host}) => (key.startsWith('tls:') ? certificates.warningOf(host) : undefined),
     onBound: (tunnel) => {
       waitingRoom.open(tunnel);
       if (tunnel.key.startsWith('tls:')) certificates.warmUp(tunnel.host);

@@ -50,6 +50,7 @@ function relaySide(onStream: StreamHandlers<Opener> = {}) {
   });
   for (const [kind, handler] of Object.entries(onStream)) streams.take(Number(kind) as StreamKind, handler);
   const agents = new Agents({
+    warningOf: () => undefined,
     domain: 'r1.localhost',
     software: 'relay',
     tunnels,

@@ -41,6 +41,8 @@ export interface AgentsOptions {
   tunnels: TunnelTable;
   /** Gets the streams that agents open. */
   streams: OpenedStreams;
+  /** Why visitors of a name that agents have just bound may fail. */
+  warningOf: (tunnel: Tunnel) => string | undefined;
   /** A tunnel is bound, and its agent knows it: visitors may come. */
   onBound: (tunnel: Tunnel) => void;
   pool: BlockPool;

@@ -28,6 +28,8 @@ export interface Binder {
 
 export interface BindsOptions {
   tunnels: Pick<TunnelTable, 'bind' | 'release'>;
+  /** Why visitors of a name that agents have just bound may fail. */
+  warningOf: (tunnel: Tunnel) => string | undefined;
   /** A tunnel is bound, and its agent knows it: visitors may come. */
   onBound: (tunnel: Tunnel) => void;
   maxTunnelsPerAgent: number;
@@ -128,7 +130,16 @@ export class Binds {
     }
     binder.tunnels.set(id, tunnel);
     const {epoch, host, port} = tunnel;
-    send(binder, {type: 'bound', request, tunnel: id, epoch, host, port});
+    const warning = this.#options.warningOf(tunnel);
+    send(binder, {
+      type: 'bound',
+      request,
+      tunnel: id,
+      epoch,
+      host,
+      port,
+      ...(warning !== undefined && {warning}),
+    });
     this.#options.onBound(tunnel);
   }
 

@@ -14,6 +14,8 @@ export interface CertificateSource {
   contextFor(name: string): SecureContext | Promise<SecureContext>;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
+  /** Why visitors of a name may not trust its certificate, for the owner of the tunnel. */
+  warningOf?(name: string): string | undefined;
   /** Reads the certificate files again, if there are any. */
   reload(): Promise<void>;
   /** Stops checking the files. */
@@ -67,6 +69,10 @@ export class Certificates implements CertificateSource, Part {
   /** After `start`. */
   contextFor(name: string): SecureContext | Promise<SecureContext> {
     return (this.#source as CertificateSource).contextFor(name);
+  }
+
+  warningOf(name: string): string | undefined {
+    return this.#source?.warningOf?.(name);
   }
 
   /** Signing the first leaf loads much code: this should happen before the first visitor waits for it. */

@@ -6,9 +6,8 @@ import type {SecureContext} from 'node:tls';
 import type {Clock, Timer} from '../../core/clock.js';
 import {systemCode, toTunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
-import type {KeyPair} from './authority.js';
 import type {CertificateSource} from './certificates.js';
-import {readKeyPair} from './read-key-pair.js';
+import {type GivenPair, readKeyPair} from './read-key-pair.js';
 import {Recent} from './recent.js';
 import {contextOf, MAX_CONTEXTS} from './tls-context.js';
 
@@ -26,7 +25,7 @@ export interface GivenCertificateOptions {
 export class GivenCertificate implements CertificateSource {
   readonly caFile = undefined;
   readonly #options: GivenCertificateOptions;
-  #pair: KeyPair;
+  #pair: GivenPair;
   /** One context for each name, so that no TLS session of one name resumes under another. */
   readonly #contexts = new Recent<string, SecureContext>(MAX_CONTEXTS);
   /** The state of the files at the last read, usable or not. */
@@ -34,7 +33,7 @@ export class GivenCertificate implements CertificateSource {
   #timer: Timer | undefined;
   #reading: Promise<void> | undefined;
 
-  private constructor(options: GivenCertificateOptions, pair: KeyPair, stamp: string) {
+  private constructor(options: GivenCertificateOptions, pair: GivenPair, stamp: string) {
     this.#options = options;
     this.#pair = pair;
     this.#stamp = stamp;
@@ -53,6 +52,16 @@ export class GivenCertificate implements CertificateSource {
     const context = contextOf(this.#pair);
     this.#contexts.set(name, context);
     return context;
+  }
+
+  warningOf(name: string): string | undefined {
+    const {leaf} = this.#pair;
+    const of = `The relay’s certificate for ${name}`;
+    if (leaf.checkHost(name) === undefined)
+      return `${of} is for other names, so visitors do not trust it. The relay needs one for *.${this.#options.domain}.`;
+    return Date.parse(leaf.validTo) < Date.now()
+      ? `${of} has expired, so visitors do not trust it. The relay’s operator must renew it.`
+      : undefined;
   }
 
   /** Never fails: an unusable certificate is logged and changes nothing. */

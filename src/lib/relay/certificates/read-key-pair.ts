@@ -1,5 +1,6 @@
 // Reads a certificate chain and its key from PEM files, and checks that they belong together.
 
+import type {X509Certificate as Certificate} from 'node:crypto';
 import {TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import {createPrivateKey, X509Certificate} from '../../core/node-crypto.js';
@@ -7,6 +8,10 @@ import {shellWord} from '../../core/shell-word.js';
 import {readTextFile} from '../../core/text-file.js';
 import type {KeyPair} from './authority.js';
 import {contextOf} from './tls-context.js';
+
+export interface GivenPair extends KeyPair {
+  readonly leaf: Certificate;
+}
 
 export interface KeyPairFiles {
   certFile: string;
@@ -16,7 +21,7 @@ export interface KeyPairFiles {
 }
 
 /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
-export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles): Promise<KeyPair> {
+export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles): Promise<GivenPair> {
   const [cert, key] = await Promise.all([readTextFile(certFile), readTextFile(keyFile)]);
   const parsed = parse(certFile, 'certificate', () => new X509Certificate(cert));
   if (/^-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key)) {
@@ -39,7 +44,7 @@ export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles
   if (Date.parse(validTo) < Date.now()) log.warn('the certificate has expired', {certFile, validTo});
   if (Date.parse(validFrom) > Date.now())
     log.warn('the certificate is not valid yet; is the clock right?', {certFile, validFrom});
-  return {cert, key};
+  return {cert, key, leaf: parsed};
 }
 
 function parse<T>(path: string, what: string, read: () => T): T {
