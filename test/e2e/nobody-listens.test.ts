@@ -18,9 +18,11 @@ async function listenOn(scope: Scope, port: number): Promise<void> {
 test('without a terminal: one line, and another when somebody listens', async ({scope}) => {
   const port = await unusedPort();
   const cli = await startCli(scope, ['expose', String(port)]);
-  await cli.saidOnStderr(new RegExp(`^warning: nothing answers on localhost:${port} yet: .*\n`, 'm'));
+  await cli.saidOnStderr(
+    new RegExp(`^[\\d:]+  warning: nothing answers on localhost:${port} yet: .*\n`, 'm'),
+  );
   await listenOn(scope, port);
-  await cli.saidOnStderr(new RegExp(`^localhost:${port} answers now, after `, 'm'));
+  await cli.saidOnStderr(new RegExp(`^[\\d:]+  localhost:${port} answers now, after `, 'm'));
   expect(await cli.stop()).toEqual({code: 0, signal: null});
   expect(cli.stdout).toMatch(/^https:\S+\n$/);
 });
