@@ -13,8 +13,7 @@ import {httpUpstream} from '../helpers/upstreams.js';
 import {curl} from '../helpers/visitors.js';
 
 const TUNL = `node ${entry}`;
-/** Without a QR code: the relay's name is this machine. */
-const KEYS = /^ {2}o open {3}c copy {3}\? keys {3}\^C stop$/;
+const KEYS = /^ {2}q QR {3}o open {3}c copy {3}\? keys {3}\^C stop$/;
 const COOKED = {icanon: true, echo: true, isig: true};
 const ADDRESS = /^(https:\/\/\S+\.r1\.localhost:\d+)$/;
 
@@ -79,7 +78,7 @@ test('several targets: each address on a line, one block with a row for each, an
   await screen.until((all) => all.at(-1) === '$');
 });
 
-test('c, o, ? and Enter; a paste does nothing', async ({scope}) => {
+test('q, c, o, ? and Enter; a paste does nothing', async ({scope}) => {
   const {port} = await httpUpstream(scope);
   const folder = await scope.tempDir('bin');
   await writeFile(join(folder, 'browser'), `#!/bin/sh\necho "$1" > ${folder}/opened\n`, {mode: 0o755});
@@ -87,6 +86,8 @@ test('c, o, ? and Enter; a paste does nothing', async ({scope}) => {
   await screen.run(`${TUNL} expose ${port}`);
   await screen.shows(KEYS);
   const [, address = ''] = await screen.shows(ADDRESS);
+  await screen.press('q');
+  await screen.shows(/^██ ▄▄▄▄▄ /);
   await screen.press('c');
   await screen.shows(/^sent to the clipboard$/);
   await screen.press('o');
