@@ -86,7 +86,7 @@ test('several targets in the background: each has a line and is listed, and the 
   const log = await startCli(scope, ['logs', id, '-f'], {stateDir});
   const visitor = await visit(scope, tunnels[1]?.address ?? '');
   await echo(visitor, 'to the second');
-  await log.line((line) => line.startsWith(`${b}: tcp  127.0.0.1:`));
+  await log.line((line) => line.includes(` ${b}: tcp  127.0.0.1:`));
   visitor.destroy();
   const {stdout, stderr} = await tunl(['list']);
   expect(stdout.trimEnd().split('\n')).toHaveLength(1);
