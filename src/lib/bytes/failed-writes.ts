@@ -1,9 +1,10 @@
-// Writes of a socket: in portions, and the socket stays readable after a write to it has failed.
+// Writes of a socket: in portions over TLS, and the socket stays readable after a write to it has failed.
 //
 // Node destroys a socket whose write fails, with all unread bytes that the kernel has received: often the
 // answer that says why the peer accepts no more.
 
 import type {Socket} from 'node:net';
+import type {TLSSocket} from 'node:tls';
 
 type Done = (error?: Error | null) => void;
 type Chunks = {chunk: unknown; encoding: BufferEncoding}[] & {
@@ -13,7 +14,8 @@ type Chunks = {chunk: unknown; encoding: BufferEncoding}[] & {
 
 /**
  * TLS copies all chunks of a `writev` into one, and encrypts that before anything leaves: for a visitor who reads slowly the
- * megabytes that wait would stand in memory three times. In portions they do so only for a moment, and no slower.
+ * megabytes that wait would stand in memory three times. In portions they do so only for a moment. Without TLS nothing is
+ * copied, and portions would only be more system calls.
  */
 const PORTION_BYTES = 256 * 1024;
 
@@ -48,7 +50,8 @@ class Outlived {
   };
 
   writeMany(chunks: Chunks): void {
-    if (this.#socket.writableLength <= PORTION_BYTES || chunks.allBuffers !== true) {
+    const isTls = (this.#socket as Partial<TLSSocket>).encrypted === true;
+    if (!isTls || this.#socket.writableLength <= PORTION_BYTES || chunks.allBuffers !== true) {
       this.writev?.call(this.#socket, chunks, this.written);
       return;
     }

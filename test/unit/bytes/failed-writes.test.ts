@@ -10,6 +10,8 @@ const PIECE = 16 * KiB;
 
 /** A socket that takes each write a turn later. */
 class Slow extends Socket {
+  /** As of a socket over TLS. */
+  encrypted = true;
   readonly taken: number[][] = [];
   failsAt = Number.POSITIVE_INFINITY;
 
@@ -51,6 +53,14 @@ test('megabytes that wait reach the socket in order, 256 KiB at a time', async (
   write(10);
   await once(socket, 'drain');
   expect(socket.taken).toHaveLength(1);
+});
+
+test('without TLS they leave in one write, because nothing is copied', async () => {
+  const {socket, write, written} = setUp();
+  socket.encrypted = false;
+  write(100);
+  await expect.poll(written).toBe(100);
+  expect(socket.taken.map((pieces) => pieces.length)).toEqual([100]);
 });
 
 test('after a failed portion the rest is not written, and all writes report success', async () => {
