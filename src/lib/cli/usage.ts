@@ -35,12 +35,23 @@ export function usageError(error: unknown, declared: Declared): TunlError | unde
     return typeof args[0] === 'object' ? missing(declared, help) : tooMany(args.length, declared, help);
   }
   const [sentence = ''] = error.message.split('\n');
-  const reason = /^Flag (--[a-z-]+) expects/.test(sentence)
+  const reason = choiceOf(sentence, declared) ?? otherReason(sentence);
+  return new TunlError('USAGE', {reason, next: help, cause: error});
+}
+
+/** The allowed values are declared, so they are no secret. The value itself comes before the last `to be one of`. */
+function choiceOf(sentence: string, {args}: Declared): string | undefined {
+  const [, flag, values] = /^Expected (?:(--[a-z][a-z-]*)=)?.* to be one of: (.+)$/.exec(sentence) ?? [];
+  if (values === undefined) return undefined;
+  return `${flag ?? (args.length === 1 ? args[0] : 'The word')} is one of: ${values}.`;
+}
+
+function otherReason(sentence: string): string {
+  return /^Flag (--[a-z-]+) expects/.test(sentence)
     ? `${sentence.split(' ')[1]} needs a value.`
     : /^Flag (--[a-z-]+) can only be specified once/.test(sentence)
       ? `${sentence.split(' ')[1]} is given twice.`
       : 'The command line is not valid.';
-  return new TunlError('USAGE', {reason, next: help, cause: error});
 }
 
 /** `--tcp=yes`: oclif would treat `yes` as an argument and report that. */

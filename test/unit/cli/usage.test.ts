@@ -130,3 +130,13 @@ describe('a command that does not exist', () => {
 test('an error of the program is no usage error', () => {
   expect(usageError(new TypeError('x is not a function'), declared)).toBeUndefined();
 });
+
+test.each(['tcsh', 'x to be one of: secret', ''])(
+  'a word that has a few values: %j is not repeated',
+  async (word) => {
+    const args = {shell: string({required: true, ignoreStdin: true, options: ['bash', 'zsh']})};
+    const error = await parse([word], {args, strict: true}).catch((thrown: unknown) => thrown);
+    const known = usageError(error, {...declared, name: 'completion', args: ['SHELL']});
+    expect(known).toMatchObject({code: 'USAGE', message: 'SHELL is one of: bash, zsh.'});
+  },
+);
