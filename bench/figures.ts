@@ -11,8 +11,6 @@ export const figures: readonly Figure[] = [
   {key: 'bulk4', title: 'bulk down, 4 streams, MB/s', digits: 0},
   {key: 'upload', title: 'bulk up, 1 stream, MB/s', digits: 0},
   {key: 'bulkTls', title: 'bulk down, HTTPS, MB/s', digits: 0},
-  {key: 'cpuRelay', title: 'CPU s per GiB down, relay', digits: 2},
-  {key: 'cpuAgent', title: 'CPU s per GiB down, agent', digits: 2},
   {key: 'rps1', title: 'requests/s, 1 connection', digits: 0},
   {key: 'p50x1', title: '… p50 ms', digits: 3},
   {key: 'p99x1', title: '… p99 ms', digits: 2},
@@ -34,6 +32,11 @@ export const figures: readonly Figure[] = [
   {key: 'peakRelay', title: 'peak RSS of all, relay, MB', digits: 0},
   {key: 'peakAgent', title: 'peak RSS of all, agent, MB', digits: 0},
 ];
+
+/** The key of a load's CPU time: `end` is relay or agent, `kind` user or system. */
+export function cpuKey(load: string, end: string, kind: string): string {
+  return `cpu.${load}.${end}.${kind}`;
+}
 
 export interface Goal {
   key: string;

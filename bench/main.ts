@@ -8,7 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {parseArgs} from 'node:util';
 import {Scope} from '../test/helpers/scope.js';
 import {goals} from './figures.js';
-import {type LoadContext, loads} from './loads/loads.js';
+import {type Load, type LoadContext, loads} from './loads/loads.js';
 import {memoryMbOf} from './machine/proc.js';
 import {within} from './machine/programs.js';
 import {buildRevision} from './machine/revision.js';
@@ -21,7 +21,7 @@ import {simplest} from './peers/simplest.js';
 import {ssh} from './peers/ssh.js';
 import {tunl, tunlOf, tunlWithoutReplay} from './peers/tunl.js';
 import {program} from './peers/tunl-relay.js';
-import {goalsTable, table} from './report.js';
+import {cpuTable, goalsTable, table} from './report.js';
 import {positive} from './report-line.js';
 import {bareNode, judge, Results} from './results.js';
 import {startUpstream} from './upstream.js';
@@ -38,7 +38,7 @@ const usage = `npm run bench -- [--quick] [--rounds 3] [--size 1024] [--only LOA
   --rounds   how often everything is measured (3)
   --size     MiB of a bulk transfer (1024)
   --only     ${allLoads.join(', ')}
-  --against  another revision of this project as one more peer, built in the cache
+  --against  other revisions of this project as further peers, built in the cache: REV,…
   --peers    ${allPeers.map(({name}) => name).join(', ')}
 `;
 
@@ -78,7 +78,7 @@ function readOptions(): Options | undefined {
     only: chosen('only', values.only, allLoads),
     peers: [
       ...allPeers.filter(({name}) => names.includes(name)),
-      ...(values.against === undefined ? [] : [tunlOf(values.against, buildRevision(values.against))]),
+      ...(values.against?.split(',') ?? []).map((revision) => tunlOf(revision, buildRevision(revision))),
     ],
   };
 }
@@ -94,7 +94,8 @@ class Bench {
   readonly #options: Options;
   readonly #signal: AbortSignal;
   readonly #results = new Results();
-  readonly #running = new Map<string, RunningPeer>();
+  /** The peers whose programs are there, in the order of the table. */
+  readonly #peers = new Set<Peer>();
   readonly #notes: string[] = [];
   #failed = false;
 
@@ -111,12 +112,12 @@ class Bench {
     const tools = new Tools();
     const upstream = await startUpstream(scope, tools, sizeMib * 2 ** 20);
     const context = {tools, upstream, seconds, signal: this.#signal};
-    await this.#startPeers(scope, context);
+    await this.#choosePeers(context);
     const load = loadavg()[0] ?? 0;
     for (let round = 0; round < rounds; round++) await this.#round(round, context);
-    for (const [name, peer] of this.#running) this.#memory(name, peer);
     if (only.includes('version') || only.includes('start')) this.#bareCommands();
 
+    const names = [...this.#peers].map(({name}) => name);
     const verdicts = judge(goals, this.#results);
     const machine = describeMachine(tools);
     const commit =
@@ -128,7 +129,9 @@ class Bench {
         .map(([key, value]) => `${key} ${value}`)
         .join(', '),
       '',
-      table([...this.#running.keys()], this.#results),
+      table(names, this.#results),
+      '',
+      cpuTable(names, this.#results),
       '',
       ...this.#versionLine(),
       ...(verdicts.length > 0 ? [goalsTable(verdicts), ''] : []),
@@ -152,64 +155,67 @@ class Bench {
     return this.#failed ? 1 : 0;
   }
 
-  async #startPeers(scope: Scope, context: LoadContext): Promise<void> {
+  async #choosePeers(context: LoadContext): Promise<void> {
     for (const peer of this.#options.peers) {
       const missing = await context.tools.provide(peer.needs, this.#signal);
-      if (missing !== undefined) {
-        this.#note(`${peer.name} is left out: ${missing}`);
-        continue;
-      }
-      process.stderr.write(`starting ${peer.name}: ${peer.about}\n`);
-      const running = await peer.start(scope, context);
-      this.#running.set(peer.name, running);
-      if (running.relayBeforeMb !== undefined) {
-        this.#results.add(peer.name, 0, {relayBefore: running.relayBeforeMb});
-      }
+      if (missing === undefined) this.#peers.add(peer);
+      else this.#note(`${peer.name} is left out: ${missing}`);
     }
   }
 
+  /** All loads, through processes that start for this round: a process keeps its luck (compiled code, memory's places) for its life. */
   async #round(round: number, context: LoadContext): Promise<void> {
+    await using scope = new Scope();
+    const running = new Map<string, RunningPeer>();
+    for (const peer of this.#peers) {
+      this.#signal.throwIfAborted();
+      process.stderr.write(
+        `round ${round + 1} of ${this.#options.rounds}: starting ${peer.name}: ${peer.about}\n`,
+      );
+      const started = await peer.start(scope, context);
+      running.set(peer.name, started);
+      if (started.relayBeforeMb !== undefined) {
+        this.#results.add(peer.name, round, {relayBefore: started.relayBeforeMb});
+      }
+    }
     // No peer is always the first, or always behind the same one.
-    const peers = [...this.#running];
-    const turn = round % 2 === 0 ? peers : peers.toReversed();
+    const turn = round % 2 === 0 ? [...running] : [...running].toReversed();
     for (const load of loads.filter(({name}) => this.#options.only.includes(name))) {
       for (const [name, peer] of turn) {
-        this.#signal.throwIfAborted();
-        process.stderr.write(`round ${round + 1} of ${this.#options.rounds}: ${load.name} through ${name}\n`);
-        try {
-          await using scope = new Scope();
-          const {
-            errors = 0,
-            bulkPeakRelay,
-            bulkPeakAgent,
-            ...measured
-          } = (await within(
-            loadTimeoutMs,
-            `result of ${load.name}`,
-            Promise.resolve(load.run(scope, peer, context)),
-          )) ?? {};
-          this.#results.add(name, round, measured);
-          // The peak stays, so later rounds would show that of other loads.
-          if (round === 0 && bulkPeakRelay !== undefined && bulkPeakAgent !== undefined) {
-            this.#results.add(name, 0, {bulkPeakRelay, bulkPeakAgent});
-          }
-          if (errors > 0) this.#note(`${load.name} through ${name}: ${errors} failed`);
-        } catch (error) {
-          this.#signal.throwIfAborted();
-          this.#failed = true;
-          this.#note(
-            `${load.name} through ${name} failed: ${error instanceof Error ? error.message : error}`,
-          );
-        }
+        await this.#measure(round, load, name, peer, context);
         await sleep(200);
       }
     }
+    for (const [name, peer] of running) this.#memory(round, name, peer);
   }
 
-  #memory(name: string, {tcp, https, upload}: RunningPeer): void {
+  async #measure(
+    round: number,
+    load: Load,
+    name: string,
+    peer: RunningPeer,
+    context: LoadContext,
+  ): Promise<void> {
+    this.#signal.throwIfAborted();
+    process.stderr.write(`round ${round + 1} of ${this.#options.rounds}: ${load.name} through ${name}\n`);
+    try {
+      await using scope = new Scope();
+      const running = Promise.resolve(load.run(scope, peer, context));
+      const {errors = 0, ...measured} =
+        (await within(loadTimeoutMs, `result of ${load.name}`, running)) ?? {};
+      this.#results.add(name, round, measured);
+      if (errors > 0) this.#note(`${load.name} through ${name}: ${errors} failed`);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      this.#failed = true;
+      this.#note(`${load.name} through ${name} failed: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  #memory(round: number, name: string, {tcp, https, upload}: RunningPeer): void {
     if (tcp.relayPid === undefined || tcp.agentPid === undefined || upload.agentPid === undefined) return;
     const peak = (pid: number) => memoryMbOf(pid, 'VmHWM');
-    this.#results.add(name, 0, {
+    this.#results.add(name, round, {
       peakRelay: peak(tcp.relayPid),
       peakAgent: Math.max(
         ...[tcp, https, upload].map((route) => (route?.agentPid === undefined ? 0 : peak(route.agentPid))),
@@ -226,7 +232,8 @@ class Bench {
     for (let round = 0; round < 15; round++) {
       const bare = time('-e', '0');
       this.#results.add(bareNode, round, {version: bare, start: bare});
-      if (this.#running.has('tunl')) this.#results.add('tunl', round, {version: time(program, '--version')});
+      if ([...this.#peers].some(({name}) => name === 'tunl'))
+        this.#results.add('tunl', round, {version: time(program, '--version')});
     }
   }
 

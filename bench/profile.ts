@@ -6,7 +6,7 @@ import {parseArgs} from 'node:util';
 import {Scope} from '../test/helpers/scope.js';
 import {breakdown, type CpuProfile, monotonicMicros} from './cpu-profile.js';
 import {type Load, loads} from './loads/loads.js';
-import {cpuSecondsOf} from './machine/proc.js';
+import {cpuTimeOf} from './machine/proc.js';
 import {cacheFolder, Tools} from './machine/tools.js';
 import {tunlUnderNode} from './peers/tunl.js';
 import {startUpstream} from './upstream.js';
@@ -81,7 +81,11 @@ async function measure(
   if (relayPid === undefined || agentPid === undefined) throw new Error('tunl told no process ids');
   // Once without measuring: the first run includes compilation.
   await load.run(scope, peer, {...context, seconds: 1});
-  const cpu = () => [relayPid, agentPid].map(cpuSecondsOf);
+  const cpu = () =>
+    [relayPid, agentPid].map((pid) => {
+      const {user, system} = cpuTimeOf(pid);
+      return user + system;
+    });
   const before = cpu();
   const from = monotonicMicros();
   const result = await load.run(scope, peer, context);

@@ -1,21 +1,64 @@
 // The results as text: one table of figures and ratios, and the goals.
 
-import {figures} from './figures.js';
+import {cpuKey, figures} from './figures.js';
 import type {Results, Verdict} from './results.js';
 
-/** tunl's figures are divided by those of these peers, if they ran. */
-const references = ['direct', 'ssh', 'frp', 'chisel', 'tunl-noreplay', 'against'];
+/** Peers that are not worth a column of ratios. */
+const withoutRatio = ['tunl', 'simplest'];
 
 export function table(peers: readonly string[], results: Results): string {
-  const ratios = peers.includes('tunl') ? references.filter((name) => peers.includes(name)) : [];
+  const ratios = ratiosOf(peers);
   const rows = figures
     .filter(({key}) => peers.some((name) => results.median(name, key) !== undefined))
     .map(({key, title, digits}) => [
       title,
       ...peers.map((name) => results.median(name, key)?.toFixed(digits) ?? ''),
       ...ratios.map((name) => results.ratio('tunl', key, name)?.toFixed(2) ?? ''),
+      spread(results.spread(peers.includes('tunl') ? 'tunl' : (peers[0] ?? ''), key)),
     ]);
-  return markdown([['', ...peers, ...ratios.map((name) => `tunl ÷ ${name.replace('tunl-', '')}`)], ...rows]);
+  return markdown([
+    ['', ...peers, ...ratios.map((name) => `tunl ÷ ${name.replace('tunl-', '')}`), 'spread'],
+    ...rows,
+  ]);
+}
+
+/** CPU seconds of relay and agent for each GiB or 10,000 requests, as `user + system`, and the ratios of the sums. */
+export function cpuTable(peers: readonly string[], results: Results): string {
+  const ends = ['relay', 'agent'];
+  const measured = peers.filter((name) =>
+    results.keys(name).some((key) => key.startsWith(cpuKey('', '', '').slice(0, 4))),
+  );
+  const ratios = ratiosOf(measured);
+  const both = (load: string, end: string): [string, string] => [
+    cpuKey(load, end, 'user'),
+    cpuKey(load, end, 'system'),
+  ];
+  const rows = figures.flatMap(({key, title}) =>
+    measured.some((name) => results.median(name, cpuKey(key, 'relay', 'user')) !== undefined)
+      ? ends.map((end, n) => [
+          n === 0 ? `${title.split(', MB/s')[0]}: ${end}` : `… ${end}`,
+          ...measured.map((name) =>
+            both(key, end)
+              .map((each) => results.median(name, each)?.toFixed(2) ?? '')
+              .join(' + '),
+          ),
+          ...ratios.map((name) => results.ratio('tunl', both(key, end), name)?.toFixed(2) ?? ''),
+        ])
+      : [],
+  );
+  if (rows.length === 0) return '';
+  return markdown([
+    ['CPU s per GiB or 10,000', ...measured, ...ratios.map((name) => `tunl ÷ ${name.replace('tunl-', '')}`)],
+    ...rows,
+  ]);
+}
+
+function ratiosOf(peers: readonly string[]): string[] {
+  return peers.includes('tunl') ? peers.filter((name) => !withoutRatio.includes(name)) : [];
+}
+
+function spread(value: number | undefined): string {
+  return value === undefined ? '' : `${(100 * value).toFixed(0)} %`;
 }
 
 export function goalsTable(verdicts: readonly Verdict[]): string {

@@ -23,11 +23,24 @@ export class Results {
     return median([...this.#rounds(peer, key).values()]);
   }
 
+  keys(peer: string): readonly string[] {
+    return [...(this.#values.get(peer)?.keys() ?? [])];
+  }
+
+  /** The distance between the best and the worst round ÷ the median: the noise of a figure. */
+  spread(peer: string, key: string): number | undefined {
+    const values = [...this.#rounds(peer, key).values()];
+    const middle = median(values);
+    if (values.length < 2 || middle === undefined || middle === 0) return undefined;
+    return (Math.max(...values) - Math.min(...values)) / middle;
+  }
+
   /**
    * The median of the rounds' ratios, so drift between rounds affects both sides. The bare runtime has
-   * separate rounds, and is compared by medians.
+   * separate rounds, and is compared by medians. @param key several keys stand for their sum.
    */
-  ratio(peer: string, key: string, against: string): number | undefined {
+  ratio(peer: string, key: string | readonly string[], against: string): number | undefined {
+    if (typeof key !== 'string') return this.#ratioOfSums(peer, key, against);
     if (against === bareNode) {
       const [value, bare] = [this.median(peer, key), this.median(bareNode, key)];
       return value === undefined || bare === undefined ? undefined : value / bare;
@@ -38,6 +51,15 @@ export class Results {
         const other = others.get(round);
         return other === undefined || other === 0 ? [] : [value / other];
       }),
+    );
+  }
+
+  #ratioOfSums(peer: string, keys: readonly string[], against: string): number | undefined {
+    const sum = (name: string, round: number) =>
+      keys.reduce((total, key) => total + (this.#rounds(name, key).get(round) ?? Number.NaN), 0);
+    const rounds = [...this.#rounds(peer, keys[0] ?? '').keys()];
+    return median(
+      rounds.map((round) => sum(peer, round) / sum(against, round)).filter((ratio) => Number.isFinite(ratio)),
     );
   }
 

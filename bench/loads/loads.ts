@@ -2,7 +2,8 @@
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Scope} from '../../test/helpers/scope.js';
-import {cpuSecondsOf, memoryMbOf} from '../machine/proc.js';
+import {cpuKey} from '../figures.js';
+import {cpuTimeOf, memoryMbOf} from '../machine/proc.js';
 import {start, within} from '../machine/programs.js';
 import type {Tools} from '../machine/tools.js';
 import type {Route, RunningPeer} from '../peers/peer.js';
@@ -29,6 +30,10 @@ export interface Load {
 
 const bulkTimeoutMs = 120_000;
 
+/** The units in which CPU time is told. */
+const BYTES_A_GIB = 2 ** 30;
+const REQUESTS_A_UNIT = 10_000;
+
 export const loads: readonly Load[] = [
   {name: 'bulk', run: (scope, peer, context) => bulk(scope, peer.tcp, context)},
   {name: 'bulk4', run: (scope, peer, context) => bulk4(scope, peer.tcp, context)},
@@ -50,11 +55,11 @@ export const loads: readonly Load[] = [
 ];
 
 async function bulk(scope: Scope, route: Route, context: LoadContext): Promise<Measured> {
-  const cpu = cpuMeter(route);
+  const cpu = cpuMeter(route, 'bulk');
   const done = await download(scope, route, context, context.upstream.bulkBytes);
   return {
     bulk: rate([done]),
-    ...cpu(done.bytes),
+    ...cpu(done.bytes / BYTES_A_GIB),
     ...(route.relayPid !== undefined && {bulkPeakRelay: memoryMbOf(route.relayPid, 'VmHWM')}),
     ...(route.agentPid !== undefined && {bulkPeakAgent: memoryMbOf(route.agentPid, 'VmHWM')}),
   };
@@ -62,13 +67,15 @@ async function bulk(scope: Scope, route: Route, context: LoadContext): Promise<M
 
 async function bulk4(scope: Scope, route: Route, context: LoadContext): Promise<Measured> {
   const bytes = Math.floor(context.upstream.bulkBytes / 4);
-  return {
-    bulk4: rate(await Promise.all([1, 2, 3, 4].map(() => download(scope, route, context, bytes)))),
-  };
+  const cpu = cpuMeter(route, 'bulk4');
+  const done = await Promise.all([1, 2, 3, 4].map(() => download(scope, route, context, bytes)));
+  return {bulk4: rate(done), ...cpu((4 * bytes) / BYTES_A_GIB)};
 }
 
 async function bulkTls(scope: Scope, route: Route, context: LoadContext): Promise<Measured> {
-  return {bulkTls: rate([await download(scope, route, context, context.upstream.bulkBytes)])};
+  const cpu = cpuMeter(route, 'bulkTls');
+  const done = await download(scope, route, context, context.upstream.bulkBytes);
+  return {bulkTls: rate([done]), ...cpu(done.bytes / BYTES_A_GIB)};
 }
 
 function download(
@@ -84,11 +91,12 @@ function download(
 async function upload(scope: Scope, route: Route, {tools, upstream, signal}: LoadContext): Promise<Measured> {
   // Without `Expect:` curl would wait a second for permission to send.
   const words = ['--header', 'Expect:', '--upload-file', upstream.bulkFile, urlOf(route, '/upload')];
-  return {
-    upload: rate([
-      await transfer(scope, tools, [...curlWords(route), ...words], {timeoutMs: bulkTimeoutMs, signal}),
-    ]),
-  };
+  const cpu = cpuMeter(route, 'upload');
+  const done = await transfer(scope, tools, [...curlWords(route), ...words], {
+    timeoutMs: bulkTimeoutMs,
+    signal,
+  });
+  return {upload: rate([done]), ...cpu(done.bytes / BYTES_A_GIB)};
 }
 
 async function requests(
@@ -98,12 +106,19 @@ async function requests(
   count: number,
   key: string,
 ): Promise<Measured> {
-  const {perSecond, p50Ms, p99Ms, errors} = await wrk(scope, tools, route, {
+  const cpu = cpuMeter(route, `rps${key}`);
+  const {perSecond, requests, p50Ms, p99Ms, errors} = await wrk(scope, tools, route, {
     connections: count,
     seconds,
     signal,
   });
-  return {[`rps${key}`]: perSecond, [`p50x${key}`]: p50Ms, [`p99x${key}`]: p99Ms, errors};
+  return {
+    [`rps${key}`]: perSecond,
+    [`p50x${key}`]: p50Ms,
+    [`p99x${key}`]: p99Ms,
+    ...cpu(requests / REQUESTS_A_UNIT),
+    errors,
+  };
 }
 
 async function connections(
@@ -112,8 +127,14 @@ async function connections(
   {tools, seconds, signal}: LoadContext,
   key: string,
 ): Promise<Measured> {
-  const {perSecond, errors} = await wrk(scope, tools, route, {connections: 20, seconds, close: true, signal});
-  return {[key]: perSecond, errors};
+  const cpu = cpuMeter(route, key);
+  const {perSecond, requests, errors} = await wrk(scope, tools, route, {
+    connections: 20,
+    seconds,
+    close: true,
+    signal,
+  });
+  return {[key]: perSecond, ...cpu(requests / REQUESTS_A_UNIT), errors};
 }
 
 /** One connection with small requests, while two endless downloads run. */
@@ -171,14 +192,22 @@ function rate(transfers: readonly Transfer[]): number {
   return bytes / 1e6 / Math.max(...transfers.map(({seconds}) => seconds));
 }
 
-/** CPU seconds per GiB of both ends, from now until it is called. */
-function cpuMeter({relayPid, agentPid}: Route): (bytes: number) => Measured {
-  const now = () => [relayPid, agentPid].map((pid) => (pid === undefined ? 0 : cpuSecondsOf(pid)));
-  const [relayBefore = 0, agentBefore = 0] = now();
-  return (bytes) => {
-    if (relayPid === undefined) return {};
-    const [relay = 0, agent = 0] = now();
-    const gib = bytes / 2 ** 30;
-    return {cpuRelay: (relay - relayBefore) / gib, cpuAgent: (agent - agentBefore) / gib};
-  };
+/**
+ * CPU time of both ends, from now until it is called with the number of units (GiB or 10,000 requests) that were done.
+ * Its keys are `cpu.KEY.relay.user` and so on; none without a tunnel.
+ */
+function cpuMeter({relayPid, agentPid}: Route, key: string): (units: number) => Measured {
+  const ends = Object.entries({relay: relayPid, agent: agentPid}).flatMap(([end, pid]) =>
+    pid === undefined ? [] : [{end, pid, before: cpuTimeOf(pid)}],
+  );
+  return (units) =>
+    Object.fromEntries(
+      ends.flatMap(({end, pid, before}) => {
+        const now = cpuTimeOf(pid);
+        return (['user', 'system'] as const).map((kind) => [
+          cpuKey(key, end, kind),
+          (now[kind] - before[kind]) / units,
+        ]);
+      }),
+    );
 }

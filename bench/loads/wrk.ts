@@ -20,6 +20,7 @@ export interface WrkOptions {
 
 export interface WrkResult {
   perSecond: number;
+  requests: number;
   p50Ms: number;
   p99Ms: number;
   /** Failures in wrk's count: sockets, time-outs, statuses. */
@@ -57,6 +58,7 @@ export async function wrk(
   const sockets = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(said);
   const statuses = /Non-2xx or 3xx responses: (\d+)/.exec(said);
   return {
+    requests: Number(field(said, /(\d+) requests in/)),
     perSecond: Number(field(said, /Requests\/sec:\s+([\d.]+)/)),
     p50Ms: milliseconds(field(said, /^\s+50%\s+(\S+)$/m)),
     p99Ms: milliseconds(field(said, /^\s+99%\s+(\S+)$/m)),

@@ -8,12 +8,23 @@ const TICKS_PER_SECOND = 100;
 interface Stat {
   pid: number;
   parent: number;
-  ticks: number;
+  userTicks: number;
+  systemTicks: number;
 }
 
-/** CPU time of the tree so far, user and system. */
-export function cpuSecondsOf(root: number): number {
-  return sum(tree(root).map(({ticks}) => ticks)) / TICKS_PER_SECOND;
+/** CPU time in seconds: of the program itself, and of the kernel on its behalf. */
+export interface CpuTime {
+  user: number;
+  system: number;
+}
+
+/** CPU time of the tree so far. */
+export function cpuTimeOf(root: number): CpuTime {
+  const members = tree(root);
+  return {
+    user: sum(members.map(({userTicks}) => userTicks)) / TICKS_PER_SECOND,
+    system: sum(members.map(({systemTicks}) => systemTicks)) / TICKS_PER_SECOND,
+  };
 }
 
 /** Memory now (VmRSS) or at most so far (VmHWM), in MB of 10^6 bytes. An upper bound where a program forks and shares pages. */
@@ -38,7 +49,14 @@ function readStat(pid: number): Stat[] {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The name may contain spaces and parentheses, so fields are counted from its end.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return [{pid, parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12])}];
+    return [
+      {
+        pid,
+        parent: Number(fields[1]),
+        userTicks: Number(fields[11]),
+        systemTicks: Number(fields[12]),
+      },
+    ];
   } catch {
     return []; // It has ended meanwhile.
   }

@@ -15,7 +15,7 @@ export const tunlWithoutReplay = peer('tunl-noreplay', 'tunl that keeps nothing 
 
 /** tunl of another revision. @param program its bin/run.js. */
 export function tunlOf(revision: string, program: string): Peer {
-  return peer('against', `tunl of ${revision}`, {}, {program});
+  return peer(revision, `tunl of ${revision}`, {}, {program});
 }
 
 /** tunl with arguments for `node`, for example those of its profiler. */
