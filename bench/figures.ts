@@ -68,6 +68,12 @@ export const goals: readonly Goal[] = [
     atLeast: 0.95,
   })),
   ...['p50x1', 'p50x50', 'besideP50'].map((key) => ({key, against: 'tunl-noreplay', atMost: 1.05})),
+  ...['bulk', 'bulk4', 'upload', 'bulkTls', 'rps1', 'rps50', 'rps50tls', 'conns', 'connsTls'].map((key) => ({
+    key,
+    against: 'floor',
+    atLeast: 0.95,
+  })),
+  ...['p50x1', 'p50x50'].map((key) => ({key, against: 'floor', atMost: 1.05})),
   {key: 'relayBefore', atMost: 60},
   {key: 'bulkPeakRelay', atMost: 110},
   {key: 'bulkPeakAgent', atMost: 110},

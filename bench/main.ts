@@ -15,6 +15,7 @@ import {buildRevision} from './machine/revision.js';
 import {cacheFolder, describeMachine, projectRoot, Tools} from './machine/tools.js';
 import {chisel} from './peers/chisel.js';
 import {direct} from './peers/direct.js';
+import {floor} from './peers/floor.js';
 import {frp} from './peers/frp.js';
 import type {Peer, RunningPeer} from './peers/peer.js';
 import {simplest} from './peers/simplest.js';
@@ -26,7 +27,7 @@ import {positive} from './report-line.js';
 import {bareNode, judge, Results} from './results.js';
 import {startUpstream} from './upstream.js';
 
-const allPeers: readonly Peer[] = [direct, ssh, frp, chisel, simplest, tunl, tunlWithoutReplay];
+const allPeers: readonly Peer[] = [direct, ssh, frp, chisel, simplest, floor, tunl, tunlWithoutReplay];
 const allLoads = [...loads.map(({name}) => name), 'version'];
 
 /** The limit for a whole load: a peer that hangs must not delay the others. */
@@ -157,7 +158,7 @@ class Bench {
 
   async #choosePeers(context: LoadContext): Promise<void> {
     for (const peer of this.#options.peers) {
-      const missing = await context.tools.provide(peer.needs, this.#signal);
+      const missing = peer.missing?.() ?? (await context.tools.provide(peer.needs, this.#signal));
       if (missing === undefined) this.#peers.add(peer);
       else this.#note(`${peer.name} is left out: ${missing}`);
     }

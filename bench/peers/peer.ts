@@ -40,6 +40,8 @@ export interface Peer {
   about: string;
   /** Programs without which the peer is left out. */
   needs: readonly string[];
+  /** Why it is left out, when something other than a program is missing. */
+  missing?(): string | undefined;
   start(scope: Scope, context: PeerContext): Promise<RunningPeer>;
 }
 
