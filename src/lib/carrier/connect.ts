@@ -11,7 +11,7 @@ import type {Attempt, Step} from './attempt.js';
 import {certificateError, failure, type Peer, socketError} from './dial-errors.js';
 import type {HttpProxy} from './proxy.js';
 import type {RelayAddress} from './relay-url.js';
-import {isUnknownIssuer, trustSets} from './trust.js';
+import {isUnknownIssuer, type MakeContext, trustSets} from './trust.js';
 
 /**
  * Between two steps a socket has no other listener, and an error without a listener would end the process. The carrier
@@ -37,11 +37,16 @@ export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): 
   const [narrow, wide] = trustSets(target.ca, target.ownCa);
   const through = target.through ?? (() => openTcp(attempt, peer, target));
   const about = {host: target.host, hasOwnCa: target.ca !== undefined};
+  const open = async (context: MakeContext) => {
+    // Made before the connection, because a slow machine takes longer than a relay waits for a ClientHello.
+    const secureContext = context();
+    return await handshake(attempt, peer, {...about, secureContext, through: await through()});
+  };
   try {
-    return await handshake(attempt, peer, {...about, through: await through(), secureContext: narrow()});
+    return await open(narrow);
   } catch (error) {
     if (!isUnknownIssuer(error)) throw error;
-    return await handshake(attempt, peer, {...about, through: await through(), secureContext: wide()});
+    return await open(wide);
   }
 }
 

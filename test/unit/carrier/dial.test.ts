@@ -12,6 +12,7 @@ import {acceptUpgrade, refuseUpgrade} from '../../../src/lib/carrier/upgrade.js'
 import {TunlError} from '../../../src/lib/core/errors.js';
 import {listenTo, send, testIdentity} from '../../helpers/carriers.js';
 import {createAuthority, type KeyAndCertificate, selfSigned} from '../../helpers/certificates.js';
+import {dialOrder} from '../../helpers/dial-order.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
@@ -304,6 +305,17 @@ describe('the certificate', () => {
       `The certificate of relay.localhost:${port} is signed ${given ? 'neither by the given CA nor by one that this machine knows' : 'by an authority that this machine does not know'}.`,
     );
     expect(error.next.includes('The given CA file is of another relay')).toBe(given);
+  });
+
+  test('is of an unknown authority: no relay waits while this machine’s authorities are read', async ({
+    scope,
+  }) => {
+    const {url} = await httpsServer(scope, await (await createAuthority()).issue(['relay.localhost']));
+    // Contexts are kept, so the set of this test must be a new one.
+    const {cert: ca} = await createAuthority('Another');
+    const order = dialOrder(scope);
+    expect(await failed(dial(url, {ca}))).toMatchObject({code: 'RELAY_CERTIFICATE'});
+    expect(order).toEqual(['context', 'connection', 'context', 'connection']);
   });
 
   test('is of a new authority with the old one’s name', async ({scope}) => {

@@ -102,6 +102,8 @@ export class TlsUpstream implements Upstream {
   #connect(wish: Handshake): () => void {
     let stop = () => {};
     const attempt = (trust: Trust) => {
+      // Made before the connection, because a server does not wait for long, and the wide set takes time.
+      this.#context(trust);
       const failed = (error: Error) => {
         this.#passed = false;
         if (trust === 'wide' || !isUnknownIssuer(error)) return wish.onFailed(error);

@@ -8,6 +8,7 @@ import {type TlsSettings, TlsUpstream} from '../../../../src/lib/agent/upstreams
 import type {UpstreamConnection} from '../../../../src/lib/agent/upstreams/upstream.js';
 import type {TunlError} from '../../../../src/lib/core/errors.js';
 import {createAuthority, selfSigned} from '../../../helpers/certificates.js';
+import {dialOrder} from '../../../helpers/dial-order.js';
 import {Scope, unusedPort} from '../../../helpers/scope.js';
 import {test} from '../../../helpers/test.js';
 
@@ -122,6 +123,14 @@ test('an open port is enough only after a successful handshake', async ({scope})
   expect(await new TlsUpstream({host: '127.0.0.1', port: nobody}).probe()).toMatchObject({
     code: 'ECONNREFUSED',
   });
+});
+
+test('no upstream waits while the authorities of this machine are read', async ({scope}) => {
+  const port = await scope.listen(createServer(await selfSigned(['localhost'])));
+  const order = dialOrder(scope);
+  const upstream = new TlsUpstream({host: '127.0.0.1', port});
+  expect(await upstream.probe()).toMatchObject({code: 'UPSTREAM_CERTIFICATE'});
+  expect(order).toEqual(['context', 'connection', 'context', 'connection']);
 });
 
 test.each([
