@@ -11,6 +11,7 @@ import {parseRelayUrl, relayOrigin} from './carrier/relay-url.js';
 import {TunlError} from './core/errors.js';
 import {createLogger, type LogSink} from './core/logger.js';
 import {readOwnCa} from './core/own-ca.js';
+import {readCaFile} from './core/pem.js';
 import type {SettingsOf} from './core/settings.js';
 import {readSecretFile} from './core/state-dir.js';
 import {readTextFile} from './core/text-file.js';
@@ -66,7 +67,7 @@ export async function findRelay(settings: LinkValues, around: Surroundings): Pro
   const place = {
     origin: relayOrigin(settings.relay),
     token: await readToken(settings),
-    ca: settings.caFile ? await readTextFile(settings.caFile) : undefined,
+    ca: settings.caFile ? await readCaFile(settings.caFile) : undefined,
     ownCa: await readOwnCa(settings.stateDir),
   };
   const ignored = ignoredProxy(parseRelayUrl(place.origin), process.env);

@@ -12,7 +12,7 @@ import {trustSets} from './carrier/trust.js';
 import {systemCode, TunlError} from './core/errors.js';
 import {tls} from './core/node-tls.js';
 import {readOwnCa} from './core/own-ca.js';
-import {readTextFile} from './core/text-file.js';
+import {readCaFile} from './core/pem.js';
 import {usableState} from './core/usable-state.js';
 import {dial, openSocket} from './net/dial.js';
 import {parseTarget} from './protocol/targets.js';
@@ -35,11 +35,13 @@ const TIMEOUT_MS = 10_000;
  * @throws TunlError TUNNEL_UNKNOWN, RELAY_*, PROXY_FAILED, FILE_UNREADABLE, CERTIFICATE_INVALID, ABORTED
  */
 export async function visit(options: VisitOptions): Promise<TLSSocket> {
-  const ca = options.caFile === undefined ? undefined : await readTextFile(options.caFile);
+  const ca = options.caFile === undefined ? undefined : await readCaFile(options.caFile);
   // All authorities at once, because this one connection must not need a second attempt.
   const [, wide] = trustSets(ca, await readOwnCa(usableState().path));
   const {host, port, signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
+  // Made before the connection, because a slow machine takes longer than a relay waits for a ClientHello.
+  const secureContext = wide();
   const relay = addressOf(host, port);
   const proxy = proxyFor(relay, options.env ?? process.env);
   using attempt = new Attempt({timeoutMs: TIMEOUT_MS, signal, label: relay.label});
@@ -69,7 +71,7 @@ export async function visit(options: VisitOptions): Promise<TLSSocket> {
       host,
       // SNI cannot carry an IP address.
       servername: isIP(host) ? '' : host,
-      secureContext: wide(),
+      secureContext,
       rejectUnauthorized: true,
     });
     sockets.push(socket);

@@ -1,6 +1,6 @@
 // Every kind of wrong input: a code, an exit code and a next step, the same with and without --json.
 
-import {mkdir, readFile, writeFile} from 'node:fs/promises';
+import {mkdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {createServer as createHttpServer} from 'node:http';
 import {createServer as createHttpsServer} from 'node:https';
 import {createServer} from 'node:net';
@@ -262,6 +262,40 @@ test('a relay with files that do not match, or with a port that it cannot use', 
   await refuses(scope, start('--listen', '192.0.2.1:0'), 'LISTEN_FAILED', {env});
   const taken = await scope.listen(createServer());
   await refuses(scope, start('--listen', `127.0.0.1:${taken}`), 'LISTEN_IN_USE');
+});
+
+test('a key with a passphrase, and the printed command that removes it', async ({scope}) => {
+  const {certFile, keyFile} = await certificate(scope, 'r1.localhost');
+  const folder = await scope.tempDir('key');
+  const locked = `${folder}/the key.pem`;
+  const lock = ['pkey', '-in', keyFile, '-aes256', '-passout', 'pass:x', '-out', locked];
+  expect(await run(scope, 'openssl', lock)).toMatchObject({code: 0});
+  const start = (key: string) => ['relay', 'start', '--cert-file', certFile, '--key-file', key];
+  const expose = (key: string) => [
+    'expose',
+    'https://localhost',
+    '--upstream-cert',
+    certFile,
+    '--upstream-key',
+    key,
+  ];
+  for (const words of [start(locked), expose(locked)]) {
+    const {stderr} = await refuses(scope, words, 'CERTIFICATE_INVALID');
+    expect(stderr).toContain('is encrypted with a passphrase');
+    const [, command = ''] = /(\(umask 077; openssl [^\n]*\))/.exec(stderr) ?? [];
+    // The test has no terminal to type it at.
+    const typed = command.replace('openssl pkey', 'openssl pkey -passin pass:x');
+    const made = await run(scope, 'sh', ['-c', typed], {cwd: folder});
+    expect(made, made.stderr).toMatchObject({code: 0});
+    const {mode} = await stat(`${folder}/plain-key.pem`);
+    expect(mode & 0o777).toBe(0o600);
+    expect(await readFile(`${folder}/plain-key.pem`, 'utf8')).toBe(await readFile(keyFile, 'utf8'));
+    await rm(`${folder}/plain-key.pem`);
+  }
+  for (const words of [start(certFile), expose(certFile)]) {
+    const {stderr} = await refuses(scope, words, 'CERTIFICATE_INVALID');
+    expect(stderr).toContain('contains no usable private key, but a certificate');
+  }
 });
 
 test('a relay without the right to its port says what the user can do', async ({scope}) => {

@@ -9,6 +9,7 @@ import {createServer, type TLSSocket} from 'node:tls';
 import {expect} from 'vitest';
 import {visit} from '../../src/lib/visit.js';
 import {createAuthority} from '../helpers/certificates.js';
+import {dialOrder} from '../helpers/dial-order.js';
 import {test} from '../helpers/test.js';
 import {record} from '../helpers/upstreams.js';
 
@@ -33,6 +34,16 @@ test('an early answer is read to its end before the connection breaks', async ({
   client.write('still more');
   expect(await heard.closed).toBe('ECONNRESET');
   expect(heard.data().toString()).toBe('no more, please');
+});
+
+test('the relay does not wait while the authorities of this machine are read', async ({scope}) => {
+  const authority = await createAuthority('Another');
+  const caFile = join(await scope.tempDir('ca'), 'ca.pem');
+  await writeFile(caFile, authority.cert);
+  const port = await scope.listen(createServer(await authority.issue(['demo.localhost'])));
+  const order = dialOrder(scope);
+  (await visit({host: 'demo.localhost', port, caFile})).destroy();
+  expect(order).toEqual(['context', 'connection']);
 });
 
 test('through an HTTP proxy, with both ends; the name is resolved there', async ({scope}) => {

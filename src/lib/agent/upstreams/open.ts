@@ -2,7 +2,7 @@
 
 import {stat} from 'node:fs/promises';
 import {systemCode, TunlError} from '../../core/errors.js';
-import {createPrivateKey, X509Certificate} from '../../core/node-crypto.js';
+import {parseCertificate, parsePrivateKey, readCaFile} from '../../core/pem.js';
 import {readTextFile} from '../../core/text-file.js';
 import {checkHost} from '../../protocol/targets.js';
 import type {UpstreamTls} from '../options.js';
@@ -68,27 +68,11 @@ async function readTls(options: UpstreamTls): Promise<TlsSettings> {
     });
   }
   if (serverName !== undefined) checkHost(serverName, 'OPTION_INVALID');
-  const read = async (path: string | undefined) =>
-    path === undefined ? undefined : await readTextFile(path);
-  const [ca, cert, key] = await Promise.all([read(caFile), read(certFile), read(keyFile)]);
-  if (ca !== undefined) parse(caFile, 'CA certificate', () => new X509Certificate(ca));
-  if (cert !== undefined && key !== undefined) {
-    const leaf = parse(certFile, 'certificate', () => new X509Certificate(cert));
-    if (!leaf.checkPrivateKey(parse(keyFile, 'private key', () => createPrivateKey(key)))) {
-      throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
-    }
+  const ca = caFile === undefined ? undefined : await readCaFile(caFile);
+  if (certFile === undefined || keyFile === undefined) return {ca, insecure, serverName};
+  const [cert, key] = await Promise.all([readTextFile(certFile), readTextFile(keyFile)]);
+  if (!parseCertificate(certFile, cert).checkPrivateKey(parsePrivateKey(keyFile, key))) {
+    throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
   }
   return {ca, cert, key, insecure, serverName};
-}
-
-function parse<T>(path: string | undefined, what: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    throw new TunlError('CERTIFICATE_INVALID', {
-      reason: `${path} contains no usable ${what}.`,
-      next: 'Give a PEM file; a private key without a passphrase.',
-      cause,
-    });
-  }
 }

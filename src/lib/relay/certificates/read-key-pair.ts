@@ -3,8 +3,7 @@
 import type {X509Certificate as Certificate} from 'node:crypto';
 import {TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
-import {createPrivateKey, X509Certificate} from '../../core/node-crypto.js';
-import {shellWord} from '../../core/shell-word.js';
+import {parse, parseCertificate, parsePrivateKey} from '../../core/pem.js';
 import {readTextFile} from '../../core/text-file.js';
 import type {KeyPair} from './authority.js';
 import {contextOf} from './tls-context.js';
@@ -23,19 +22,12 @@ export interface KeyPairFiles {
 /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
 export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles): Promise<GivenPair> {
   const [cert, key] = await Promise.all([readTextFile(certFile), readTextFile(keyFile)]);
-  const parsed = parse(certFile, 'certificate', () => new X509Certificate(cert));
-  if (/^-----BEGIN ENCRYPTED |^Proc-Type: 4,ENCRYPTED/m.test(key)) {
-    throw new TunlError('CERTIFICATE_INVALID', {
-      reason: `${keyFile} is encrypted with a passphrase.`,
-      next: `Write the key without it to a file that only the relay can read: openssl pkey -in ${shellWord(keyFile)} -out plain-key.pem`,
-    });
-  }
-  const privateKey = parse(keyFile, 'private key', () => createPrivateKey(key));
-  if (!parsed.checkPrivateKey(privateKey)) {
+  const parsed = parseCertificate(certFile, cert);
+  if (!parsed.checkPrivateKey(parsePrivateKey(keyFile, key))) {
     throw new TunlError('KEY_MISMATCH', {reason: `${keyFile} is not the key of ${certFile}.`});
   }
   // This context only tests the pair; each name gets a separate context.
-  parse(certFile, 'certificate chain', () => contextOf({cert, key}));
+  parse({path: certFile, text: cert, what: 'certificate chain'}, () => contextOf({cert, key}));
   for (const name of [domain, `anything.${domain}`]) {
     if (parsed.checkHost(name) === undefined)
       log.warn('the certificate does not cover a name', {name, certFile});
@@ -45,13 +37,4 @@ export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles
   if (Date.parse(validFrom) > Date.now())
     log.warn('the certificate is not valid yet; is the clock right?', {certFile, validFrom});
   return {cert, key, leaf: parsed};
-}
-
-function parse<T>(path: string, what: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    // The cause is OpenSSL's message about the file's format; it contains nothing of a key.
-    throw new TunlError('CERTIFICATE_INVALID', {reason: `${path} contains no usable ${what}.`, cause: error});
-  }
 }

@@ -123,7 +123,7 @@ test('the error for a key with a passphrase says so', async () => {
   const options = {certFile, keyFile, domain: 'r1.localhost', clock: new ManualClock(), log};
   await expect(GivenCertificate.open(options)).rejects.toMatchObject({
     code: 'CERTIFICATE_INVALID',
-    message: `${keyFile} is encrypted with a passphrase.`,
+    message: expect.stringContaining(`${keyFile} is encrypted with a passphrase`),
     next: expect.stringContaining(`openssl pkey -in ${keyFile}`),
   });
 });
