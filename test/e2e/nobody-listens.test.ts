@@ -3,7 +3,9 @@
 import {once} from 'node:events';
 import {createServer} from 'node:net';
 import {expect} from 'vitest';
+import {run} from '../helpers/child.js';
 import {expose, startCli} from '../helpers/cli.js';
+import {twoHosts} from '../helpers/net-ns.js';
 import {type Scope, unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {record} from '../helpers/upstreams.js';
@@ -25,6 +27,35 @@ test('without a terminal: one line, and another when somebody listens', async ({
   await cli.saidOnStderr(new RegExp(`^[\\d:]+  localhost:${port} answers now, after `, 'm'));
   expect(await cli.stop()).toEqual({code: 0, signal: null});
   expect(cli.stdout).toMatch(/^https:\S+\n$/);
+});
+
+test('an upstream that never answers: the visitors get an end, and the agent says why', async ({scope}) => {
+  const wire = await twoHosts(scope);
+  await wire.cut();
+  const target = `${wire.two.address}:8000`;
+  const {cli, ready} = await expose(scope, target, {
+    flags: ['--offline-page', '--tcp'],
+    namespace: wire.one.namespace,
+  });
+  // Nothing has come back when the limit of a dial has passed.
+  const {namespace} = wire.one;
+  const page = run(scope, 'curl', ['-sS', '-o', '/dev/null', '-w', '%{http_code}', '-k', ready.url ?? ''], {
+    namespace,
+  });
+  const script = `exec 3<>/dev/tcp/127.0.0.1/${ready.tcp?.port}; cat <&3`;
+  const reset = run(scope, 'bash', ['-c', script], {namespace});
+  const {message} = await cli.event('notice', ({message: text}) => /the visitor/.test(text));
+  expect(message).toMatch(
+    new RegExp(
+      `^${target} does not answer in time \\(ETIMEDOUT; .*firewall.*\\): the visitor (was reset|got the offline page)`,
+    ),
+  );
+  expect(await page).toMatchObject({code: 0, stdout: '503'});
+  expect((await reset).stderr).toContain('reset by peer');
+  await cli.event('connection', ({state, id}) => state === 'refused' && id === 2);
+  const ends = cli.events.filter((event) => event.type === 'connection');
+  const late = {state: 'refused', code: 'UPSTREAM_TIMEOUT', reason: 'the upstream did not answer in time'};
+  expect(ends).toMatchObject([late, late]);
 });
 
 test('with --json: the same events as for a refused visitor', async ({scope}) => {

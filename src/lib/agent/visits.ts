@@ -147,7 +147,12 @@ export class Visits {
       });
       return;
     }
-    const what = cause === LOOP ? "is the tunnel's own public port" : `does not accept connections (${why})`;
+    const what =
+      cause === LOOP
+        ? "is the tunnel's own public port"
+        : why === 'ETIMEDOUT'
+          ? `does not answer in time (${why}; its host is down, or a firewall drops the packets)`
+          : `does not accept connections (${why})`;
     this.#onEvent({
       type: 'notice',
       code: 'UPSTREAM_REFUSED',
