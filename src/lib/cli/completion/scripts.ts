@@ -66,7 +66,7 @@ Register-ArgumentCompleter -Native -CommandName tunl -ScriptBlock {
   $words = @($commandAst.CommandElements | Select-Object -Skip 1 |
     Where-Object { $_.Extent.StartOffset -lt $cursorPosition } | ForEach-Object { $_.ToString() })
   # An empty argument may be lost on its way to a program, so a switch stands for it.
-  $new = if ($wordToComplete -eq '') { @('--new') } else { @() }
+  $new = @(if ($wordToComplete -eq '') { '--new' })
   $lines = @(& tunl __complete @new '--' @words 2>$null)
   foreach ($line in $lines) {
     if ($line -eq ':files') {
