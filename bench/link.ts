@@ -135,7 +135,7 @@ async function main(): Promise<void> {
   await using scope = new Scope();
   const tools = new Tools();
   const {near, far} = await farHosts(scope, {rttMs, mbit});
-  const upstream = await startUpstream(scope, tools, bytes, far);
+  const upstream = await startUpstream(scope, tools, bytes, {place: far});
   const relay = await startTunlRelay(scope, {
     at: {namespace: near.namespace, domain: RELAY_NAME, listen: '0.0.0.0:0'},
   });

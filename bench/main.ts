@@ -5,91 +5,22 @@ import {existsSync, mkdirSync, writeFileSync} from 'node:fs';
 import {loadavg} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {parseArgs} from 'node:util';
 import {Scope} from '../test/helpers/scope.js';
 import {goals} from './figures.js';
 import {type Load, type LoadContext, loads} from './loads/loads.js';
-import {memoryMbOf} from './machine/proc.js';
+import {memoryMbOf, type Pids} from './machine/proc.js';
 import {within} from './machine/programs.js';
-import {buildRevision} from './machine/revision.js';
 import {cacheFolder, describeMachine, projectRoot, Tools} from './machine/tools.js';
-import {chisel} from './peers/chisel.js';
-import {direct} from './peers/direct.js';
-import {floor} from './peers/floor.js';
-import {frp} from './peers/frp.js';
+import {type Options, readOptions, usage} from './options.js';
 import type {Peer, RunningPeer} from './peers/peer.js';
-import {simplest} from './peers/simplest.js';
-import {ssh} from './peers/ssh.js';
-import {tunl, tunlOf, tunlWithoutReplay} from './peers/tunl.js';
 import {program} from './peers/tunl-relay.js';
 import {cpuTable, goalsTable, table} from './report.js';
-import {positive} from './report-line.js';
 import {bareNode, judge, Results} from './results.js';
+import {isService} from './services.js';
 import {startUpstream} from './upstream.js';
-
-const allPeers: readonly Peer[] = [direct, ssh, frp, chisel, simplest, floor, tunl, tunlWithoutReplay];
-const allLoads = [...loads.map(({name}) => name), 'version'];
 
 /** The limit for a whole load: a peer that hangs must not delay the others. */
 const loadTimeoutMs = 120_000;
-
-const usage = `npm run bench -- [--quick] [--rounds 3] [--size 1024] [--only LOAD,…] [--peers PEER,…] [--against REV]
-
-  --quick    one short round: shows that everything works, not how fast it is
-  --rounds   how often everything is measured (3)
-  --size     MiB of a bulk transfer (1024)
-  --only     ${allLoads.join(', ')}
-  --against  other revisions of this project as further peers, built in the cache: REV,…
-  --peers    ${allPeers.map(({name}) => name).join(', ')}
-`;
-
-interface Options {
-  quick: boolean;
-  rounds: number;
-  sizeMib: number;
-  seconds: number;
-  only: readonly string[];
-  peers: readonly Peer[];
-}
-
-function readOptions(): Options | undefined {
-  const {values} = parseArgs({
-    options: {
-      help: {type: 'boolean', short: 'h', default: false},
-      quick: {type: 'boolean', default: false},
-      rounds: {type: 'string'},
-      size: {type: 'string'},
-      only: {type: 'string'},
-      peers: {type: 'string'},
-      against: {type: 'string'},
-    },
-  });
-  if (values.help) return undefined;
-  const {quick} = values;
-  const names = chosen(
-    'peers',
-    values.peers,
-    allPeers.map(({name}) => name),
-  );
-  return {
-    quick,
-    rounds: positive('rounds', values.rounds ?? (quick ? '1' : '3')),
-    sizeMib: positive('size', values.size ?? (quick ? '256' : '1024')),
-    seconds: quick ? 1 : 3,
-    only: chosen('only', values.only, allLoads),
-    peers: [
-      ...allPeers.filter(({name}) => names.includes(name)),
-      ...(values.against?.split(',') ?? []).map((revision) => tunlOf(revision, buildRevision(revision))),
-    ],
-  };
-}
-
-function chosen(flag: string, text: string | undefined, known: readonly string[]): readonly string[] {
-  const names = text?.split(',') ?? known;
-  const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0) throw new Error(`--${flag} ${unknown.join(',')}: known are ${known.join(', ')}`);
-  return names;
-}
 
 class Bench {
   readonly #options: Options;
@@ -111,7 +42,10 @@ class Bench {
     if (!existsSync(join(projectRoot, 'dist/index.js'))) throw new Error('there is no build: npm run build');
     const began = new Date();
     const tools = new Tools();
-    const upstream = await startUpstream(scope, tools, sizeMib * 2 ** 20);
+    const routes = loads.filter(({name}) => only.includes(name)).map(({route}) => route ?? '');
+    const upstream = await startUpstream(scope, tools, sizeMib * 2 ** 20, {
+      services: routes.filter(isService),
+    });
     const context = {tools, upstream, seconds, signal: this.#signal};
     await this.#choosePeers(context);
     const load = loadavg()[0] ?? 0;
@@ -198,6 +132,8 @@ class Bench {
     context: LoadContext,
   ): Promise<void> {
     this.#signal.throwIfAborted();
+    // Not every peer has a route for every load.
+    if (load.route !== undefined && peer[load.route] === undefined) return;
     process.stderr.write(`round ${round + 1} of ${this.#options.rounds}: ${load.name} through ${name}\n`);
     try {
       await using scope = new Scope();
@@ -213,14 +149,16 @@ class Bench {
     }
   }
 
-  #memory(round: number, name: string, {tcp, https, upload}: RunningPeer): void {
-    if (tcp.relayPid === undefined || tcp.agentPid === undefined || upload.agentPid === undefined) return;
-    const peak = (pid: number) => memoryMbOf(pid, 'VmHWM');
+  #memory(round: number, name: string, peer: RunningPeer): void {
+    const routes = [peer.tcp, peer.https, peer.upload, peer.uploadTls, peer.echo, peer.grpc];
+    const pids = routes.flatMap((route) =>
+      route?.relayPid === undefined || route.agentPid === undefined ? [] : [route],
+    ) as {relayPid: Pids; agentPid: Pids}[];
+    if (pids.length === 0) return;
+    const peak = (of: readonly Pids[]) => Math.max(...of.map((pid) => memoryMbOf(pid, 'VmHWM')));
     this.#results.add(name, round, {
-      peakRelay: peak(tcp.relayPid),
-      peakAgent: Math.max(
-        ...[tcp, https, upload].map((route) => (route?.agentPid === undefined ? 0 : peak(route.agentPid))),
-      ),
+      peakRelay: peak(pids.map(({relayPid}) => relayPid)),
+      peakAgent: peak(pids.map(({agentPid}) => agentPid)),
     });
   }
 

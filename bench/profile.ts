@@ -9,6 +9,7 @@ import {type Load, loads} from './loads/loads.js';
 import {cpuTimeOf} from './machine/proc.js';
 import {cacheFolder, Tools} from './machine/tools.js';
 import {tunlUnderNode} from './peers/tunl.js';
+import {isService} from './services.js';
 import {startUpstream} from './upstream.js';
 
 const profiled = loads.filter(({name}) => name !== 'start').map(({name}) => name);
@@ -73,12 +74,15 @@ async function measure(
   const {load, seconds, sizeMib, intervalMicros} = options;
   await using scope = new Scope();
   const tools = new Tools();
-  const upstream = await startUpstream(scope, tools, sizeMib * 2 ** 20);
+  const services = [load.route ?? ''].filter(isService);
+  const upstream = await startUpstream(scope, tools, sizeMib * 2 ** 20, {services});
   const context = {tools, upstream, seconds, signal};
   const words = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${intervalMicros}`];
   const peer = await tunlUnderNode(...words).start(scope, context);
-  const {relayPid, agentPid} = load.name === 'upload' ? peer.upload : peer.tcp;
-  if (relayPid === undefined || agentPid === undefined) throw new Error('tunl told no process ids');
+  const {relayPid, agentPid} = peer[load.route ?? 'tcp'] ?? {};
+  // tunl's ends are one process each.
+  if (typeof relayPid !== 'number' || typeof agentPid !== 'number')
+    throw new Error('tunl told no process ids');
   // Once without measuring: the first run includes compilation.
   await load.run(scope, peer, {...context, seconds: 1});
   const cpu = () =>

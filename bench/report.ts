@@ -6,20 +6,52 @@ import type {Results, Verdict} from './results.js';
 /** Peers that are not worth a column of ratios. */
 const withoutRatio = ['tunl', 'simplest'];
 
+/** With more peers the ratios get a table of their own. */
+const PEERS_BESIDE_RATIOS = 5;
+
 export function table(peers: readonly string[], results: Results): string {
   const ratios = ratiosOf(peers);
   const rows = figures
     .filter(({key}) => peers.some((name) => results.median(name, key) !== undefined))
-    .map(({key, title, digits}) => [
+    .map(({key, title, digits}) => ({
       title,
-      ...peers.map((name) => results.median(name, key)?.toFixed(digits) ?? ''),
-      ...ratios.map((name) => results.ratio('tunl', key, name)?.toFixed(2) ?? ''),
-      spread(results.spread(peers.includes('tunl') ? 'tunl' : (peers[0] ?? ''), key)),
+      values: peers.map((name) => results.median(name, key)?.toFixed(digits) ?? ''),
+      ratios: ratios.map((name) => results.ratio('tunl', key, name)?.toFixed(2) ?? ''),
+      spread: spread(results.spread(peers.includes('tunl') ? 'tunl' : (peers[0] ?? ''), key)),
+    }));
+  return sideBySide('', peers, ratios, rows);
+}
+
+interface Row {
+  title: string;
+  values: readonly string[];
+  ratios: readonly string[];
+  spread?: string;
+}
+
+/** Values and ratios in one table, or below one another where there are too many peers for the width of a screen. */
+function sideBySide(
+  corner: string,
+  peers: readonly string[],
+  ratios: readonly string[],
+  rows: readonly Row[],
+): string {
+  const heads = ratios.map((name) => `÷ ${name.replace('tunl-', '')}`);
+  const last = rows.some((row) => row.spread !== undefined) ? ['spread'] : [];
+  const ends = (row: Row) => (row.spread === undefined ? [] : [row.spread]);
+  if (peers.length <= PEERS_BESIDE_RATIOS) {
+    return markdown([
+      [corner, ...peers, ...heads.map((head) => `tunl ${head}`), ...last],
+      ...rows.map((row) => [row.title, ...row.values, ...row.ratios, ...ends(row)]),
     ]);
-  return markdown([
-    ['', ...peers, ...ratios.map((name) => `tunl ÷ ${name.replace('tunl-', '')}`), 'spread'],
-    ...rows,
+  }
+  const values = markdown([
+    [corner, ...peers, ...last],
+    ...rows.map((row) => [row.title, ...row.values, ...ends(row)]),
   ]);
+  if (ratios.length === 0) return values;
+  const below = markdown([['tunl', ...heads], ...rows.map((row) => [row.title, ...row.ratios])]);
+  return `${values}\n\n${below}`;
 }
 
 /** CPU seconds of relay and agent for each GiB or 10,000 requests, as `user + system`, and the ratios of the sums. */
@@ -35,22 +67,19 @@ export function cpuTable(peers: readonly string[], results: Results): string {
   ];
   const rows = figures.flatMap(({key, title}) =>
     measured.some((name) => results.median(name, cpuKey(key, 'relay', 'user')) !== undefined)
-      ? ends.map((end, n) => [
-          n === 0 ? `${title.split(', MB/s')[0]}: ${end}` : `… ${end}`,
-          ...measured.map((name) =>
+      ? ends.map((end, n) => ({
+          title: n === 0 ? `${title.split(', MB/s')[0]}: ${end}` : `… ${end}`,
+          values: measured.map((name) =>
             both(key, end)
-              .map((each) => results.median(name, each)?.toFixed(2) ?? '')
+              .flatMap((each) => results.median(name, each)?.toFixed(2) ?? [])
               .join(' + '),
           ),
-          ...ratios.map((name) => results.ratio('tunl', both(key, end), name)?.toFixed(2) ?? ''),
-        ])
+          ratios: ratios.map((name) => results.ratio('tunl', both(key, end), name)?.toFixed(2) ?? ''),
+        }))
       : [],
   );
   if (rows.length === 0) return '';
-  return markdown([
-    ['CPU s per GiB or 10,000', ...measured, ...ratios.map((name) => `tunl ÷ ${name.replace('tunl-', '')}`)],
-    ...rows,
-  ]);
+  return sideBySide('CPU s per GiB or 10,000', measured, ratios, rows);
 }
 
 function ratiosOf(peers: readonly string[]): string[] {

@@ -2,14 +2,13 @@
 
 import {closeSync, mkdirSync, openSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
-import {fileURLToPath} from 'node:url';
 import type {Scope} from '../test/helpers/scope.js';
 import {type Certificate, makeCertificate} from './machine/certificates.js';
 import {startNginx} from './machine/nginx.js';
 import {freePorts} from './machine/ports.js';
-import {start, within} from './machine/programs.js';
 import type {Tools} from './machine/tools.js';
 import {loopback} from './peers/peer.js';
+import {type Service, type Services, startService, startServices} from './services.js';
 
 export interface Upstream {
   /** Plain HTTP. */
@@ -18,6 +17,8 @@ export interface Upstream {
   tlsPort: number;
   /** Takes any PUT, counts its bytes and drops them. */
   sinkPort: number;
+  /** The services that the chosen loads need besides. */
+  services: Services;
   certificate: Certificate;
   /** The folder for the files of all; removed at the end. */
   folder: string;
@@ -49,7 +50,7 @@ export async function startUpstream(
   scope: Scope,
   tools: Tools,
   bulkBytes: number,
-  place?: Place,
+  {place, services = []}: {place?: Place; services?: readonly Service[]} = {},
 ): Promise<Upstream> {
   const address = place?.address ?? loopback;
   const folder = await scope.tempDir('bench');
@@ -70,12 +71,16 @@ export async function startUpstream(
     location = /small { default_type application/json; return 200 '${smallAnswer}'; }
   }`;
   await startNginx(scope, tools, {http, ...(place !== undefined && {namespace: place.namespace})});
-  return {port, tlsPort, sinkPort: await startSink(scope), certificate, folder, bulkFile, bulkBytes};
-}
-
-async function startSink(scope: Scope): Promise<number> {
-  const sink = start(scope, process.execPath, [fileURLToPath(new URL('sink.js', import.meta.url))]);
-  return Number(await within(10_000, 'port of the sink', sink.line()));
+  return {
+    port,
+    tlsPort,
+    sinkPort: (await startService(scope, 'uploadTls', certificate)).port,
+    services: await startServices(scope, services, certificate),
+    certificate,
+    folder,
+    bulkFile,
+    bulkBytes,
+  };
 }
 
 /** Bytes that cannot be compressed. */

@@ -2,12 +2,13 @@
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Scope} from '../../test/helpers/scope.js';
-import {cpuKey} from '../figures.js';
-import {cpuTimeOf, memoryMbOf} from '../machine/proc.js';
+import {memoryMbOf} from '../machine/proc.js';
 import {start, within} from '../machine/programs.js';
 import type {Tools} from '../machine/tools.js';
-import type {Route, RunningPeer} from '../peers/peer.js';
+import type {Route, RouteName, RunningPeer} from '../peers/peer.js';
 import {pieceBytes, type Upstream} from '../upstream.js';
+import {calls, echo, resumed} from './clients.js';
+import {BYTES_A_GIB, cpuMeter, REQUESTS_A_UNIT} from './cpu.js';
 import {curlWords, type Transfer, transfer, urlOf} from './curl.js';
 import {wrk} from './wrk.js';
 
@@ -26,33 +27,44 @@ export interface Load {
   name: string;
   /** Undefined when the peer has no such route. */
   run(scope: Scope, peer: RunningPeer, context: LoadContext): Promise<Measured> | undefined;
+  /** The route that it uses, if one. */
+  route?: RouteName;
 }
 
 const bulkTimeoutMs = 120_000;
 
-/** The units in which CPU time is told. */
-const BYTES_A_GIB = 2 ** 30;
-const REQUESTS_A_UNIT = 10_000;
-
 export const loads: readonly Load[] = [
-  {name: 'bulk', run: (scope, peer, context) => bulk(scope, peer.tcp, context)},
-  {name: 'bulk4', run: (scope, peer, context) => bulk4(scope, peer.tcp, context)},
-  {name: 'upload', run: (scope, peer, context) => upload(scope, peer.upload, context)},
-  {name: 'bulk-tls', run: (scope, peer, context) => peer.https && bulkTls(scope, peer.https, context)},
-  {name: 'requests1', run: (scope, peer, context) => requests(scope, peer.tcp, context, 1, '1')},
-  {name: 'requests50', run: (scope, peer, context) => requests(scope, peer.tcp, context, 50, '50')},
-  {
-    name: 'requests50-tls',
-    run: (scope, peer, context) => peer.https && requests(scope, peer.https, context, 50, '50tls'),
-  },
-  {name: 'connections', run: (scope, peer, context) => connections(scope, peer.tcp, context, 'conns')},
-  {
-    name: 'connections-tls',
-    run: (scope, peer, context) => peer.https && connections(scope, peer.https, context, 'connsTls'),
-  },
-  {name: 'beside', run: (scope, peer, context) => beside(scope, peer.tcp, context)},
+  through('bulk', 'tcp', bulk),
+  through('bulk4', 'tcp', bulk4),
+  through('upload', 'upload', upload('upload')),
+  through('bulk-tls', 'https', bulkTls),
+  through('upload-tls', 'uploadTls', upload('uploadTls')),
+  through('requests1', 'tcp', requests(1, '1')),
+  through('requests50', 'tcp', requests(50, '50')),
+  through('requests500', 'tcp', requests(500, '500')),
+  through('requests50-tls', 'https', requests(50, '50tls')),
+  through('connections', 'tcp', connections('conns')),
+  through('connections-tls', 'https', connections('connsTls')),
+  through('connections-resumed', 'https', resumed),
+  through('echo', 'echo', echo),
+  through('grpc', 'grpc', calls),
+  through('beside', 'tcp', beside),
   {name: 'start', run: (_scope, peer, context) => peer.timeAgent && startUp(peer.timeAgent, context)},
 ];
+
+type LoadOfRoute = (scope: Scope, route: Route, context: LoadContext) => Promise<Measured>;
+
+/** A load through one of a peer's routes. */
+function through(name: string, route: RouteName, load: LoadOfRoute): Load {
+  return {
+    name,
+    route,
+    run: (scope, peer, context) => {
+      const there = peer[route];
+      return there && load(scope, there, context);
+    },
+  };
+}
 
 async function bulk(scope: Scope, route: Route, context: LoadContext): Promise<Measured> {
   const cpu = cpuMeter(route, 'bulk');
@@ -88,53 +100,39 @@ function download(
   return transfer(scope, tools, [...curlWords(route), ...words], {timeoutMs: bulkTimeoutMs, signal});
 }
 
-async function upload(scope: Scope, route: Route, {tools, upstream, signal}: LoadContext): Promise<Measured> {
-  // Without `Expect:` curl would wait a second for permission to send.
-  const words = ['--header', 'Expect:', '--upload-file', upstream.bulkFile, urlOf(route, '/upload')];
-  const cpu = cpuMeter(route, 'upload');
-  const done = await transfer(scope, tools, [...curlWords(route), ...words], {
-    timeoutMs: bulkTimeoutMs,
-    signal,
-  });
-  return {upload: rate([done]), ...cpu(done.bytes / BYTES_A_GIB)};
-}
-
-async function requests(
-  scope: Scope,
-  route: Route,
-  {tools, seconds, signal}: LoadContext,
-  count: number,
-  key: string,
-): Promise<Measured> {
-  const cpu = cpuMeter(route, `rps${key}`);
-  const {perSecond, requests, p50Ms, p99Ms, errors} = await wrk(scope, tools, route, {
-    connections: count,
-    seconds,
-    signal,
-  });
-  return {
-    [`rps${key}`]: perSecond,
-    [`p50x${key}`]: p50Ms,
-    [`p99x${key}`]: p99Ms,
-    ...cpu(requests / REQUESTS_A_UNIT),
-    errors,
+function upload(key: string): LoadOfRoute {
+  return async (scope, route, {tools, upstream, signal}) => {
+    // Without `Expect:` curl would wait a second for permission to send.
+    const words = ['--header', 'Expect:', '--upload-file', upstream.bulkFile, urlOf(route, '/upload')];
+    const cpu = cpuMeter(route, key);
+    const options = {timeoutMs: bulkTimeoutMs, signal};
+    const done = await transfer(scope, tools, [...curlWords(route), ...words], options);
+    return {[key]: rate([done]), ...cpu(done.bytes / BYTES_A_GIB)};
   };
 }
 
-async function connections(
-  scope: Scope,
-  route: Route,
-  {tools, seconds, signal}: LoadContext,
-  key: string,
-): Promise<Measured> {
-  const cpu = cpuMeter(route, key);
-  const {perSecond, requests, errors} = await wrk(scope, tools, route, {
-    connections: 20,
-    seconds,
-    close: true,
-    signal,
-  });
-  return {[key]: perSecond, ...cpu(requests / REQUESTS_A_UNIT), errors};
+function requests(count: number, key: string): LoadOfRoute {
+  return async (scope, route, {tools, seconds, signal}) => {
+    const cpu = cpuMeter(route, `rps${key}`);
+    const options = {connections: count, seconds, signal};
+    const {perSecond, requests, p50Ms, p99Ms, errors} = await wrk(scope, tools, route, options);
+    return {
+      [`rps${key}`]: perSecond,
+      [`p50x${key}`]: p50Ms,
+      [`p99x${key}`]: p99Ms,
+      ...cpu(requests / REQUESTS_A_UNIT),
+      errors,
+    };
+  };
+}
+
+function connections(key: string): LoadOfRoute {
+  return async (scope, route, {tools, seconds, signal}) => {
+    const cpu = cpuMeter(route, key);
+    const options = {connections: 20, seconds, close: true, signal};
+    const {perSecond, requests, errors} = await wrk(scope, tools, route, options);
+    return {[key]: perSecond, ...cpu(requests / REQUESTS_A_UNIT), errors};
+  };
 }
 
 /** One connection with small requests, while two endless downloads run. */
@@ -190,24 +188,4 @@ async function startUp(
 function rate(transfers: readonly Transfer[]): number {
   const bytes = transfers.reduce((sum, each) => sum + each.bytes, 0);
   return bytes / 1e6 / Math.max(...transfers.map(({seconds}) => seconds));
-}
-
-/**
- * CPU time of both ends, from now until it is called with the number of units (GiB or 10,000 requests) that were done.
- * Its keys are `cpu.KEY.relay.user` and so on; none without a tunnel.
- */
-function cpuMeter({relayPid, agentPid}: Route, key: string): (units: number) => Measured {
-  const ends = Object.entries({relay: relayPid, agent: agentPid}).flatMap(([end, pid]) =>
-    pid === undefined ? [] : [{end, pid, before: cpuTimeOf(pid)}],
-  );
-  return (units) =>
-    Object.fromEntries(
-      ends.flatMap(({end, pid, before}) => {
-        const now = cpuTimeOf(pid);
-        return (['user', 'system'] as const).map((kind) => [
-          cpuKey(key, end, kind),
-          (now[kind] - before[kind]) / units,
-        ]);
-      }),
-    );
 }

@@ -3,6 +3,7 @@
 import {existsSync, mkdirSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import type {Child} from '../../test/helpers/child.js';
 import type {Scope} from '../../test/helpers/scope.js';
 import {start, within} from './programs.js';
 import type {Tools} from './tools.js';
@@ -18,7 +19,11 @@ export interface NginxOptions {
 }
 
 /** Starts nginx and resolves when it listens. */
-export async function startNginx(scope: Scope, tools: Tools, {http, namespace}: NginxOptions): Promise<void> {
+export async function startNginx(
+  scope: Scope,
+  tools: Tools,
+  {http, namespace}: NginxOptions,
+): Promise<Child> {
   const folder = join(await scope.tempDir('bench-nginx'), 'nginx');
   mkdirSync(folder);
   const config = join(folder, 'nginx.conf');
@@ -45,11 +50,11 @@ http {
 }
 `,
   );
-  start(scope, tools.path('nginx'), ['-c', config, '-p', folder, '-e', join(folder, 'error.log')], {
-    ...(namespace !== undefined && {namespace}),
-  });
+  const words = ['-c', config, '-p', folder, '-e', join(folder, 'error.log')];
+  const nginx = start(scope, tools.path('nginx'), words, namespace === undefined ? {} : {namespace});
   // nginx writes it after the ports are open, and every namespace can see it.
   await within(10_000, 'nginx', written(pidFile));
+  return nginx;
 }
 
 async function written(file: string): Promise<void> {

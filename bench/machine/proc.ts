@@ -18,9 +18,12 @@ export interface CpuTime {
   system: number;
 }
 
-/** CPU time of the tree so far. */
-export function cpuTimeOf(root: number): CpuTime {
-  const members = tree(root);
+/** One process, or the several that are one end of a tunnel. */
+export type Pids = number | readonly number[];
+
+/** CPU time of the trees so far. */
+export function cpuTimeOf(roots: Pids): CpuTime {
+  const members = tree(roots);
   return {
     user: sum(members.map(({userTicks}) => userTicks)) / TICKS_PER_SECOND,
     system: sum(members.map(({systemTicks}) => systemTicks)) / TICKS_PER_SECOND,
@@ -28,14 +31,14 @@ export function cpuTimeOf(root: number): CpuTime {
 }
 
 /** Memory now (VmRSS) or at most so far (VmHWM), in MB of 10^6 bytes. An upper bound where a program forks and shares pages. */
-export function memoryMbOf(root: number, field: 'VmRSS' | 'VmHWM'): number {
-  return sum(tree(root).map(({pid}) => statusMb(pid, field)));
+export function memoryMbOf(roots: Pids, field: 'VmRSS' | 'VmHWM'): number {
+  return sum(tree(roots).map(({pid}) => statusMb(pid, field)));
 }
 
-/** The process and its current descendants. */
-function tree(root: number): Stat[] {
+/** The processes and their current descendants. */
+function tree(roots: Pids): Stat[] {
   const all = readdirSync('/proc').flatMap((entry) => (/^\d+$/.test(entry) ? readStat(Number(entry)) : []));
-  const members = new Set([root]);
+  const members = new Set(typeof roots === 'number' ? [roots] : roots);
   // A child can have a lower number than its parent: repeat until nobody is added.
   for (let before = 0; before !== members.size; ) {
     before = members.size;

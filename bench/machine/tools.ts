@@ -1,4 +1,4 @@
-// The programs that measure or are measured: from PATH or the cache, or built there from Go modules.
+// The programs that measure or are measured: from PATH or the cache, or built there from Go modules and crates.
 
 import {execFile, spawnSync} from 'node:child_process';
 import {accessSync, constants, mkdirSync} from 'node:fs';
@@ -35,7 +35,20 @@ const modules = new Map([
   ['chisel', {module: 'github.com/jpillora/chisel@v1.11.3', packages: ['.']}],
 ]);
 
-const buildTimeoutMs = 300_000;
+/**
+ * Peers that Cargo can build. rathole is built without the lock file of its crate, whose old packages do not compile with a
+ * current Rust, and with its Noise transport alone: the others need OpenSSL's headers.
+ */
+const crates = new Map<string, {crate: string; words: readonly string[]}>([
+  ['bore', {crate: 'bore-cli@0.6.0', words: ['--locked']}],
+  [
+    'rathole',
+    {crate: 'rathole@0.5.0', words: ['--no-default-features', '--features', 'server,client,noise']},
+  ],
+]);
+
+/** Rust takes minutes on two slow cores. */
+const buildTimeoutMs = 900_000;
 
 export class Tools {
   readonly #found = new Map<string, string>();
@@ -68,21 +81,30 @@ export class Tools {
     return found;
   }
 
-  /** Builds with Go the missing programs that it can build. Returns the reason of a failure, or undefined. */
+  /** Builds the missing programs that it can build. Returns the reason of a failure, or undefined. */
   async provide(names: readonly string[], signal: AbortSignal): Promise<string | undefined> {
     for (const name of names) {
       if (this.find(name) !== undefined) continue;
-      const source = modules.get(name);
-      const go = this.find('go');
-      if (source === undefined) return `${name} is not installed`;
-      if (go === undefined) return `${name} is not installed, and there is no Go to build it`;
-      process.stderr.write(`building ${source.module}\n`);
-      try {
-        await build(go, source.module, source.packages, signal);
-      } catch (error) {
-        signal.throwIfAborted();
-        return `${source.module} could not be built: ${String(error).split('\n').slice(0, 3).join(' ')}`;
-      }
+      const failure = await this.#build(name, signal);
+      if (failure !== undefined) return failure;
+    }
+    return undefined;
+  }
+
+  async #build(name: string, signal: AbortSignal): Promise<string | undefined> {
+    const [module, crate] = [modules.get(name), crates.get(name)];
+    const what = module?.module ?? crate?.crate;
+    if (what === undefined) return `${name} is not installed`;
+    const [tool, language] = module === undefined ? ['cargo', 'Rust'] : ['go', 'Go'];
+    const builder = this.find(tool);
+    if (builder === undefined) return `${name} is not installed, and there is no ${language} to build it`;
+    process.stderr.write(`building ${what}\n`);
+    try {
+      if (module !== undefined) await buildModule(builder, module.module, module.packages, signal);
+      if (crate !== undefined) await buildCrate(builder, crate.crate, crate.words, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      return `${what} could not be built: ${String(error).split('\n').slice(0, 3).join(' ')}`;
     }
     return undefined;
   }
@@ -97,7 +119,7 @@ export class Tools {
 }
 
 /** Builds inside the module's own folder, because `go install` refuses a module with replacements. */
-async function build(
+async function buildModule(
   go: string,
   module: string,
   packages: readonly string[],
@@ -116,6 +138,19 @@ async function build(
   await exec(go, ['build', ...flags, '-o', `${binFolder}/`, ...packages], {...options, cwd: Dir});
 }
 
+async function buildCrate(
+  cargo: string,
+  crate: string,
+  words: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  mkdirSync(binFolder, {recursive: true});
+  const env = {...process.env, CARGO_TARGET_DIR: join(cacheFolder, 'cargo')};
+  const options = {signal, timeout: buildTimeoutMs, cwd: cacheFolder, env, maxBuffer: 2 ** 24};
+  // Its programs arrive in the folder `bin` below the root.
+  await exec(cargo, ['install', '--quiet', '--root', cacheFolder, ...words, crate], options);
+}
+
 /** The facts about the machine that a reader of the figures needs. */
 export function describeMachine(tools: Tools): Record<string, string | number> {
   const versions = {
@@ -125,6 +160,8 @@ export function describeMachine(tools: Tools): Record<string, string | number> {
     ssh: tools.version('ssh', '-V')?.split(',')[0],
     frp: tools.version('frps', '--version'),
     chisel: tools.version('chisel', '--version'),
+    bore: tools.version('bore', '--version')?.replace('bore-cli ', ''),
+    rathole: tools.version('rathole', '--help')?.replace('rathole ', ''),
   };
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',

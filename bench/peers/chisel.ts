@@ -29,13 +29,15 @@ export const chisel: Peer = {
       await within(startTimeoutMs, 'connection of chisel', agent.saidOnStderr(/Connected/));
       return agent;
     };
-    const [tcpPort, uploadPort] = (await freePorts(2)) as [number, number];
+    const {echo} = upstream.services;
+    const [tcpPort, uploadPort, echoPort] = (await freePorts(3)) as [number, number, number];
     const remote = (publicPort: number, port: number) => `R:${loopback}:${publicPort}:${loopback}:${port}`;
     const agent = await connect(scope, [
       remote(tcpPort, upstream.port),
       remote(uploadPort, upstream.sinkPort),
+      ...(echo ? [remote(echoPort, echo.port)] : []),
     ]);
-    await Promise.all([accepting(tcpPort), accepting(uploadPort)]);
+    await Promise.all([tcpPort, uploadPort, ...(echo ? [echoPort] : [])].map((port) => accepting(port)));
     const route = (port: number): Route => ({
       scheme: 'tcp',
       host: loopback,
@@ -47,6 +49,7 @@ export const chisel: Peer = {
       relayBeforeMb,
       tcp: route(tcpPort),
       upload: route(uploadPort),
+      ...(echo && {echo: route(echoPort)}),
       timeAgent: async (owner) => {
         const [port] = (await freePorts(1)) as [number];
         const began = performance.now();

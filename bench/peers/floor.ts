@@ -32,7 +32,15 @@ export const floor: Peer = {
   async start(scope, {upstream}) {
     const web = await startFor(scope, upstream, upstream.port);
     const sink = await startFor(scope, upstream, upstream.sinkPort);
-    return {relayBeforeMb: web.relayBeforeMb, tcp: web.tcp, https: web.https, upload: sink.tcp};
+    const {uploadTls, echo} = upstream.services;
+    return {
+      relayBeforeMb: web.relayBeforeMb,
+      tcp: web.tcp,
+      https: web.https,
+      upload: sink.tcp,
+      ...(uploadTls && {uploadTls: sink.https}),
+      ...(echo && {echo: (await startFor(scope, upstream, echo.port)).tcp}),
+    };
   },
 };
 

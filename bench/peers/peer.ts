@@ -1,8 +1,13 @@
 // The interface between loads and peers: where visitors connect, and which processes carry the bytes.
 
 import type {Scope} from '../../test/helpers/scope.js';
+import type {Pids} from '../machine/proc.js';
 import type {Tools} from '../machine/tools.js';
+import type {Service} from '../services.js';
 import type {Upstream} from '../upstream.js';
+
+/** The names of a peer's routes. */
+export type RouteName = 'tcp' | 'https' | 'upload' | Service;
 
 /** One public side: plain TCP, or HTTPS that the tunnel terminates. */
 export interface Route {
@@ -13,16 +18,22 @@ export interface Route {
   address?: string;
   port: number;
   /** Process ids of the two ends; absent without a tunnel. */
-  relayPid?: number;
-  agentPid?: number;
+  relayPid?: Pids;
+  agentPid?: Pids;
 }
 
 export interface RunningPeer {
-  /** To nginx. */
-  tcp: Route;
+  /** To nginx. A route is absent where the peer has none of its kind. */
+  tcp?: Route;
   https?: Route;
   /** To the sink, plain TCP. */
-  upload: Route;
+  upload?: Route;
+  /** To the sink, over HTTPS. Like the two below only if `Upstream` has the service. */
+  uploadTls?: Route;
+  /** To the WebSocket echo, plain TCP. */
+  echo?: Route;
+  /** To the gRPC service, over TLS with HTTP/2. */
+  grpc?: Route;
   /** Memory of the relay before its first tunnel, MB. */
   relayBeforeMb?: number;
   /** Starts one more agent; resolves with the milliseconds from exec until it prints that it is up. */

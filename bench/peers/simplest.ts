@@ -28,6 +28,12 @@ export const simplest: Peer = {
         agentPid: agent.pid,
       };
     };
-    return {relayBeforeMb, tcp: await expose(upstream.port), upload: await expose(upstream.sinkPort)};
+    const {echo} = upstream.services;
+    return {
+      relayBeforeMb,
+      tcp: await expose(upstream.port),
+      upload: await expose(upstream.sinkPort),
+      ...(echo && {echo: await expose(echo.port)}),
+    };
   },
 };

@@ -25,10 +25,12 @@ export const ssh: Peer = {
       const publicPort = await allocated(agent);
       return {scheme: 'tcp', host: loopback, port: publicPort, relayPid: relay.pid, agentPid: agent.pid};
     };
+    const {echo} = upstream.services;
     return {
       relayBeforeMb,
       tcp: await expose(scope, upstream.port),
       upload: await expose(scope, upstream.sinkPort),
+      ...(echo && {echo: await expose(scope, echo.port)}),
       timeAgent: async (owner) => {
         const began = performance.now();
         await expose(owner, upstream.port);

@@ -57,12 +57,16 @@ function peer(
       };
 
       // One folder for all timed agents, as on a user's machine, but not that of the serving agents.
+      const {uploadTls, echo, grpc} = upstream.services;
       const timedState = await scope.tempDir('bench-timed');
       return {
         relayBeforeMb,
         tcp: await expose('tcp', upstream.port, '--tcp'),
         https: await expose('https', upstream.port),
         upload: await expose('tcp', upstream.sinkPort, '--tcp'),
+        ...(uploadTls && {uploadTls: await expose('https', uploadTls.port)}),
+        ...(echo && {echo: await expose('tcp', echo.port, '--tcp')}),
+        ...(grpc && {grpc: await expose('https', grpc.port, '--h2')}),
         timeAgent: async (owner) => {
           const began = performance.now();
           const child = agent(owner, timedState, upstream.port, '--tcp');

@@ -1,9 +1,13 @@
-// Takes PUT requests of a known length as fast as Node reads, drops the bytes, and answers each one.
+// Takes PUT requests of a known length as fast as Node reads, drops the bytes, and answers each one. Plain and with TLS.
+//
+//   node sink.js CERT KEY   prints the plain port, and then the port for TLS
 import {createServer} from 'node:net';
+import {createServer as createTlsServer} from 'node:tls';
+import {certificate, listen} from './listen.js';
 
 const endOfHead = Buffer.from('\r\n\r\n');
 
-const server = createServer({noDelay: true}, (socket) => {
+const take = (socket) => {
   let head = Buffer.alloc(0);
   let left = 0;
   socket.on('error', () => {});
@@ -23,6 +27,5 @@ const server = createServer({noDelay: true}, (socket) => {
       socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
     }
   });
-});
-server.listen(0, '127.0.0.1', () => console.log(server.address().port));
-process.once('SIGTERM', () => process.exit(0));
+};
+await listen(createServer({noDelay: true}, take), createTlsServer({...certificate(), noDelay: true}, take));
