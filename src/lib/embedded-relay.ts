@@ -7,13 +7,8 @@ import type {LogRecord, LogSink} from './core/logger.js';
 import type {RunningRelay} from './relay/running-relay.js';
 import {usualPorts} from './usual-ports.js';
 
-export interface EmbeddedRelayUser {
+export interface EmbeddedRelayOptions {
   log: LogSink | undefined;
-  /** A visitor of this name does not trust the certificate. */
-  onDistrusted?: ((host: string) => void) | undefined;
-}
-
-export interface EmbeddedRelayOptions extends EmbeddedRelayUser {
   stateDir: string;
   /** What the caller exposes: the same command in the same folder gets the same port. */
   what: string;
@@ -22,7 +17,7 @@ export interface EmbeddedRelayOptions extends EmbeddedRelayUser {
 interface Embedded {
   relay: Promise<RunningRelay>;
   /** One for each user; several users may have the same function. */
-  users: Set<EmbeddedRelayUser>;
+  users: Set<{log: LogSink | undefined}>;
 }
 
 export class EmbeddedRelays {
@@ -30,11 +25,11 @@ export class EmbeddedRelays {
 
   /** The caller must call `release` once; the last call closes the relay. */
   async borrow(options: EmbeddedRelayOptions): Promise<{relay: RunningRelay; release: () => Promise<void>}> {
-    const {log, onDistrusted, what} = options;
+    const {log, what} = options;
     // One folder has one relay, in any spelling.
     const stateDir = resolve(options.stateDir);
     const embedded = this.#byFolder.get(stateDir) ?? this.#start(stateDir, what);
-    const user = {log, onDistrusted};
+    const user = {log};
     embedded.users.add(user);
     const forget = () => {
       if (this.#byFolder.get(stateDir) === embedded) this.#byFolder.delete(stateDir);
@@ -59,32 +54,26 @@ export class EmbeddedRelays {
     const log = (record: LogRecord) => {
       for (const sink of new Set([...users].map((user) => user.log))) sink?.(record);
     };
-    const onDistrusted = (host: string) => {
-      for (const user of users) user.onDistrusted?.(host);
-    };
-    const embedded = {relay: start({stateDir, what, log, onDistrusted}), users};
+    const embedded = {relay: start({stateDir, what, log}), users};
     this.#byFolder.set(stateDir, embedded);
     return embedded;
   }
 }
 
-async function start({stateDir, what, log, onDistrusted}: EmbeddedRelayOptions): Promise<RunningRelay> {
+async function start({stateDir, what, log}: EmbeddedRelayOptions): Promise<RunningRelay> {
   // Loaded only here: most tunnels use a relay elsewhere and should not wait for this code.
   const {startRunningRelay} = await import('./relay/start.js');
   const at = async (port: number) =>
-    await startRunningRelay(
-      {
-        domain: 'tunl.localhost',
-        listen: `127.0.0.1:${port}`,
-        tcpPorts: [0, 0],
-        keepLeases: false,
-        // A token in the environment is for a relay elsewhere.
-        token: '',
-        stateDir,
-        ...(log && {log}),
-      },
-      [(event) => event.type === 'certificate-refused' && onDistrusted?.(event.host)],
-    );
+    await startRunningRelay({
+      domain: 'tunl.localhost',
+      listen: `127.0.0.1:${port}`,
+      tcpPorts: [0, 0],
+      keepLeases: false,
+      // A token in the environment is for a relay elsewhere.
+      token: '',
+      stateDir,
+      ...(log && {log}),
+    });
   for (const port of usualPorts('relay', stateDir, what)) {
     try {
       return await at(port);

@@ -39,8 +39,6 @@ export interface FoundRelay {
 export interface Surroundings {
   embedded: EmbeddedRelays;
   log: LogSink | undefined;
-  /** At a relay inside this process: a visitor of this name does not trust the certificate. */
-  onDistrusted?: (host: string) => void;
   /** What the caller exposes. */
   what: string;
 }

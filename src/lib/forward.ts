@@ -57,8 +57,6 @@ export async function forwardLater(what: string, options: ForwardOptions = {}): 
   return await open(undefined, what, settle(FORWARD_SETTINGS, options), options);
 }
 
-const DISTRUSTED = 'A visitor ended the connection, because it does not trust the relay’s certificate.';
-
 type Settings = SettingsOf<typeof FORWARD_SETTINGS>;
 
 async function open(
@@ -76,19 +74,7 @@ async function open(
     const {stateDir, newName, subdomain, remotePort} = settings;
     const upstream = target && (await startUpstream(target, what, {...options, stateDir}));
     cleanUps.push(() => upstream?.close?.());
-    let opened: LocalTunnel | undefined;
-    // A browser that asks its user for an exception tries many times.
-    let isDistrusted = false;
-    const found = await findRelay(settings, {
-      embedded: embeddedRelays,
-      log: options.log,
-      what,
-      onDistrusted: (host) => {
-        if (isDistrusted || opened?.sides.tls.host !== host) return;
-        isDistrusted = true;
-        options.onEvent?.({type: 'notice', code: 'CERTIFICATE_REFUSED', message: DISTRUSTED});
-      },
-    });
+    const found = await findRelay(settings, {embedded: embeddedRelays, log: options.log, what});
     if (found.release !== undefined) cleanUps.push(found.release);
     const log = createLogger('agent', options.log);
     if (stateDir !== options.stateDir) tellTemporaryState(log);
@@ -141,7 +127,6 @@ async function open(
     };
     const label = target === undefined ? undefined : what;
     const tunnel = await pool.open({key: found.key, label, link, tunnel: tunnelSettings});
-    opened = tunnel;
     // `forward` does not wait for it: the tunnel is up, and its caller must be able to end it. The end of the tunnel waits.
     const remembered = memory.remember(namesOf(tunnel.sides, settings));
     cleanUps.push(() => remembered);

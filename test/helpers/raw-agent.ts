@@ -25,6 +25,8 @@ export interface RawAgentOptions {
   token?: string;
   /** An Ed25519 key that identifies this agent when there is no token. */
   key?: KeyObject;
+  /** More fields for its hello. */
+  hello?: object;
 }
 
 export interface Message {
@@ -144,7 +146,7 @@ export class RawAgent {
   /** Begins a new session. */
   static async begin(scope: Scope, options: RawAgentOptions): Promise<{agent: RawAgent; ticket: Ticket}> {
     const agent = await RawAgent.connect(scope, options);
-    await agent.hello();
+    await agent.hello(options.hello);
     const {id, secret, epoch} = await agent.message('welcome');
     return {agent, ticket: {id: String(id), secret: String(secret), epoch: Number(epoch)}};
   }
@@ -205,6 +207,24 @@ export class RawAgent {
     const {type, port} = JSON.parse(payload.toString()) as {type: string; port: number};
     if (type !== 'bound') throw new Error(payload.toString());
     return port;
+  }
+
+  /** Asks for a tunnel. */
+  bind(wish: object, request = 1): void {
+    this.segment(frameBytes(frame.control, 0, JSON.stringify({type: 'bind', request, wish})));
+  }
+
+  /** The control messages of the type so far. */
+  controlMessages(type: string): Message[] {
+    const all = this.frames.filter((each) => each.type === frame.control);
+    return all
+      .map(({payload}) => JSON.parse(payload.toString()) as Message)
+      .filter((each) => each.type === type);
+  }
+
+  /** The first control message of the type for which `wanted` holds, now or later. */
+  controlMessage(type: string, wanted: (each: Message) => boolean = () => true): Promise<Message> {
+    return this.#find(`a control message ${type}`, () => this.controlMessages(type).find(wanted));
   }
 
   /** The first message of the type, now or later. */

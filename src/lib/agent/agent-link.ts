@@ -7,7 +7,7 @@ import {Link} from '../mux/link.js';
 import type {Session} from '../mux/session.js';
 import {offerStream, type StreamHandlers} from '../mux/stream-kinds.js';
 import {MalformedMessage} from '../protocol/fields.js';
-import type {Goaway, Welcome} from '../protocol/link-messages.js';
+import {FEATURE_WARNINGS, type Goaway, type Welcome} from '../protocol/link-messages.js';
 import type {AgentEvents, AgentOptions, AwayState} from './agent-options.js';
 import {AgentSessions, type Resumable} from './agent-sessions.js';
 import type {Bindings} from './bindings.js';
@@ -193,6 +193,7 @@ export class AgentLink {
       link,
       {
         software,
+        features: [FEATURE_WARNINGS],
         signal,
         clock,
         ...(identify === undefined ? {} : {identify}),

@@ -26,7 +26,7 @@ export interface Bound {
 export interface BindingOwner {
   onVisitor(stream: Stream, visitor: VisitorOpen): void;
   /** The relay says why visitors may fail. */
-  onWarning?(message: string): void;
+  onWarning?(code: string, message: string): void;
   /** The agent has lost the tunnel for good. */
   onLost(error: TunlError): void;
 }
@@ -150,7 +150,10 @@ export class Bindings {
         const binding = this.#byTunnel.get(message.tunnel);
         this.#byTunnel.delete(message.tunnel);
         if (binding !== undefined) this.#refused(binding, errorOf(message.code, message.message));
+        return;
       }
+      case 'warning':
+        this.#byTunnel.get(message.tunnel)?.owner.onWarning?.(message.code, message.message);
     }
   }
 
@@ -186,7 +189,7 @@ export class Bindings {
     this.#hasServed = true;
     this.#rebinds.bound(binding);
     binding.settle?.(binding.bound);
-    if (message.warning !== undefined) binding.owner.onWarning?.(message.warning);
+    if (message.warning !== undefined) binding.owner.onWarning?.('RELAY_CERTIFICATE', message.warning);
   }
 
   #lose(binding: Binding, error: TunlError): void {

@@ -12,7 +12,7 @@ import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
 import type {SocketAddress, Tunnel, WatchUpstream} from './options.js';
-import {RelayWarning} from './relay-warning.js';
+import {RelayWarnings} from './relay-warnings.js';
 import {knownOf, type Phase} from './tunnel-phase.js';
 import {type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
 import {SHOWN, shown} from './tunnel-shown.js';
@@ -83,7 +83,7 @@ export class LocalTunnel implements Tunnel {
   readonly #over = Promise.withResolvers<void>();
   #phase: Phase;
   #closing: Promise<void> | undefined;
-  readonly #warning: RelayWarning;
+  readonly #warnings: RelayWarnings;
 
   constructor(host: TunnelHost, settings: TunnelSettings) {
     this.#host = host;
@@ -105,7 +105,7 @@ export class LocalTunnel implements Tunnel {
       waitMs: settings.waitUpstreamMs,
       offlinePage: settings.offlinePage,
     });
-    this.#warning = new RelayWarning(onEvent);
+    this.#warnings = new RelayWarnings(onEvent);
     this.#watch = watchUpstream(this.#upstream, settings);
     this.#visits = new Visits({
       upstream: this.#upstream,
@@ -115,7 +115,7 @@ export class LocalTunnel implements Tunnel {
     });
     this.#owner = {
       onVisitor: this.#visits.begin,
-      onWarning: (message) => this.#warning.said(message),
+      onWarning: (code, message) => this.#warnings.said(code, message),
       // A tunnel needs all of its sides.
       onLost: (error) => this.destroy(error),
     };
@@ -306,7 +306,7 @@ export class LocalTunnel implements Tunnel {
     const ready = readyEvent(this.sides, {upstream: upstream.label, relay: this.#host.relay, h2, ...about});
     this.#phase = {...this.#phase, ready};
     this.#settings.onEvent(ready);
-    if (!this.#ended) this.#warning.ready();
+    if (!this.#ended) this.#warnings.ready();
     // A program has answered before.
     this.#watch?.begin(about.program !== undefined);
   }

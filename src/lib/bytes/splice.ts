@@ -28,6 +28,8 @@ export interface SpliceOptions {
   reset: () => void;
   /** True while a socket is still connecting: the last bytes of a peer that is gone are kept for it. */
   connects?: () => boolean;
+  /** The socket's peer has ended or broken the connection. The stream is not told yet. */
+  onSocketOver?: () => void;
   /** Called once, when both directions have ended. `code`: the reason, if the end was not an orderly one. */
   onDone: (code: StreamCode | undefined) => void;
 }
@@ -194,6 +196,7 @@ export class Splice implements StreamSink {
 
   #onSocketEnd = (): void => {
     this.#readEnded = true;
+    this.#options.onSocketOver?.();
     // A connection that was reset also reads as ended once a write has reported the reset.
     if (this.#writeFailed !== 'ECONNRESET') this.#stream.end();
     if (this.#writeFailed !== undefined) this.#broken();
@@ -223,6 +226,7 @@ export class Splice implements StreamSink {
   /** The socket is dead in both directions: the peer gets the bytes that it sent, then the reset. */
   #broken(): void {
     const socket = this.#socket as Socket;
+    this.#options.onSocketOver?.();
     socket.off('data', this.#onSocketData);
     socket.off('close', this.#onSocketBroken);
     // Bytes that were read while the stream took no more.

@@ -17,6 +17,8 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   NO_FREE_PORT: 'Try again later, or ask for a larger --tcp-ports range.',
   H2_NOT_OFFERED: 'Leave out --h2, or start the relay with --shared-h2 or with its own CA.',
   TCP_NOT_OFFERED: 'Use a TLS tunnel, or start the relay with --tcp-ports.',
+  VISITOR_NEEDS_H2: 'Add --h2, if the service speaks HTTP/2, as gRPC does.',
+  VISITOR_NEEDS_HTTP1: 'Add --http1, if the service speaks both.',
   BACKGROUND_UNKNOWN: '`tunl list` shows the tunnels that run.',
   BACKGROUND_SILENT:
     'A running relay cannot be changed, only a tunnel can. `tunl stop` also ends a process that does not answer.',

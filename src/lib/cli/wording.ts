@@ -50,8 +50,16 @@ export function sentences(event: CliEvent, before: TunnelState): Line[] {
 
 /** What a notice leaves to the command line. */
 const NOTICE_HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
-  CERTIFICATE_REFUSED: ' `tunl relay ca` says how programs trust it.',
+  VISITOR_NEEDS_H2: ' Next step: --h2, if the service speaks HTTP/2.',
+  VISITOR_NEEDS_HTTP1: ' Next step: --http1, if the service speaks both.',
 };
+
+function hint(code: ErrorCode, {tunnels}: TunnelState): string {
+  if (code !== 'CERTIFICATE_REFUSED') return NOTICE_HINTS[code] ?? '';
+  // The CA belongs to the relay, which may be on another machine.
+  const isHere = [...tunnels.values()].some(({ready}) => ready.relay.embedded);
+  return ` \`tunl relay ca\`${isHere ? '' : ' at the relay'} says how programs trust it.`;
+}
 
 /** Events whose lines name the tunnel. */
 const NAMES_ITSELF: ReadonlySet<CliEvent['type']> = new Set(['ready', 'added', 'removed']);
@@ -86,7 +94,7 @@ function about(event: CliEvent, before: TunnelState): Line[] {
         ? []
         : [{tone: 'good', text: `${event.upstream} answers now, after ${time(event.silentMs)}`}];
     case 'notice':
-      return [{tone: 'warning', text: event.message + (NOTICE_HINTS[event.code] ?? '')}];
+      return [{tone: 'warning', text: event.message + hint(event.code, before)}];
     case 'draining':
       return [
         {

@@ -262,6 +262,18 @@ export const ERRORS = {
     false,
     'Offer visitors the protocol that the upstream speaks.',
   ),
+  VISITOR_NEEDS_H2: row(
+    'A visitor speaks only HTTP/2, which the tunnel does not offer.',
+    EXIT.upstream,
+    false,
+    'Offer HTTP/2, if the service speaks it.',
+  ),
+  VISITOR_NEEDS_HTTP1: row(
+    'A visitor speaks only HTTP/1.1, and the tunnel offers only HTTP/2.',
+    EXIT.upstream,
+    false,
+    'Offer HTTP/1.1 as well, if the service speaks both.',
+  ),
   TUNNEL_UNKNOWN: row(
     'There is no tunnel of this name.',
     EXIT.unavailable,

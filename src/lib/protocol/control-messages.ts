@@ -65,7 +65,9 @@ export type RelayMessage =
     }
   | {type: 'bind-refused'; request: number; code: string; message: string}
   /** The session has lost the tunnel. */
-  | {type: 'unbound'; tunnel: number; code: string; message: string};
+  | {type: 'unbound'; tunnel: number; code: string; message: string}
+  /** Why visitors fail, for people. Only for agents with the feature `warnings`. */
+  | {type: 'warning'; tunnel: number; code: string; message: string};
 
 /** The content of an OPEN of kind `visitor`. */
 export interface VisitorOpen {
@@ -124,7 +126,7 @@ function parseWish(wish: Fields): TunnelRequest {
 /** @throws MalformedMessage */
 export function parseRelayMessage(payload: Buffer): RelayMessage {
   const fields = parseJsonObject(payload);
-  const type = oneOf(fields, 'type', ['bound', 'bind-refused', 'unbound']);
+  const type = oneOf(fields, 'type', ['bound', 'bind-refused', 'unbound', 'warning']);
   switch (type) {
     case 'bound':
       return {
@@ -144,6 +146,7 @@ export function parseRelayMessage(payload: Buffer): RelayMessage {
         message: prose(fields, 'message', LIMITS.textCharacters),
       };
     case 'unbound':
+    case 'warning':
       return {
         type,
         tunnel: whole(fields, 'tunnel', 1, MAX_ID),

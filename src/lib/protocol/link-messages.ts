@@ -87,6 +87,9 @@ export const FEATURE_CHARACTERS = 40;
 /** The relay notes the key of an agent that has shown a token, when the agent proves it. */
 export const FEATURE_IDENTITY = 'identity';
 
+/** The agent takes `warning` messages, which other agents would refuse. */
+export const FEATURE_WARNINGS = 'warnings';
+
 const TYPES = ['challenge', 'hello', 'welcome', 'refused', 'goaway', 'close'] as const;
 
 /** @throws MalformedMessage */

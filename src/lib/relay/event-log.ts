@@ -10,7 +10,11 @@ export function logEvents(log: Logger): RelayListener {
   };
 }
 
-type Line = readonly [level: 'debug' | 'info' | 'warn', message: string, fields: Record<string, unknown>];
+type Line = readonly [
+  level: 'debug' | 'info' | 'warn' | 'error',
+  message: string,
+  fields: Record<string, unknown>,
+];
 
 function lineOf(event: RelayEvent): Line {
   const {type, ...fields} = event;
@@ -35,6 +39,12 @@ function lineOf(event: RelayEvent): Line {
       return ['debug', 'bind refused', fields];
     case 'certificate-refused':
       return ['debug', 'a visitor does not trust the certificate', fields];
+    case 'visitor-left-at-once':
+      return ['debug', 'a visitor left at once; it may not trust the certificate', fields];
+    case 'protocol-refused':
+      return ['debug', 'a visitor offers no HTTP protocol of its tunnel', fields];
+    case 'certificate-expired':
+      return ['error', 'the certificate has expired, so visitors do not trust it', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {

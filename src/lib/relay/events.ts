@@ -28,6 +28,12 @@ export type RelayEvent =
   | {type: 'bind-refused'; session: string; code: ErrorCode}
   /** A visitor of this name does not trust the certificate. Strangers can repeat it. */
   | {type: 'certificate-refused'; host: string; from: string}
+  /** A visitor of this name may not trust the certificate: it left at once and gave no reason. Strangers can repeat it. */
+  | {type: 'visitor-left-at-once'; host: string; from: string}
+  /** A visitor of this name offers only an HTTP protocol that the tunnel does not have. Strangers can repeat it. */
+  | {type: 'protocol-refused'; host: string; from: string; offered: string}
+  /** The given certificate has expired while the relay runs. */
+  | {type: 'certificate-expired'; certFile: string; validTo: string}
   | ({type: 'token-refused'} & Repeated)
   /** `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. */
   | ({type: 'turned-away'; because: 'failures' | 'no-room'} & Repeated);

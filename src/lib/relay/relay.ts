@@ -16,6 +16,7 @@ import {Agents} from './agents/agents.js';
 import {KeptLimit} from './agents/kept-limit.js';
 import {OpenedStreams} from './agents/opened-streams.js';
 import {services} from './agents/services.js';
+import {CertificateWarnings} from './certificates/certificate-warnings.js';
 import {Certificates} from './certificates/certificates.js';
 import {Descriptors} from './doors/descriptors.js';
 import {FrontDoor} from './doors/front-door.js';
@@ -81,7 +82,7 @@ export async function openRelay(
   const door = new Listener(listener, {at: settings.listen, reusePort});
   const publicPort = () => settings.publicPort ?? door.address.port;
   const url = () => publicUrl(domain, publicPort());
-  const certificates = new Certificates({...settings, clock, log});
+  const certificates = new Certificates({...settings, clock, log, events, onWarnings: () => warnings.tell()});
 
   const limits = {graceMs: settings.leaseGraceMs, maxLeasesPerOwner};
   const leases: LeaseStore = settings.keepLeases
@@ -92,6 +93,7 @@ export async function openRelay(
   const tunnels = new TunnelTable({...base, publicPort, tcpPublicHost, h2Offered, leases, ports});
 
   const {visitorWaitMs: waitMs, keepAliveMs} = settings;
+  const warnings = new CertificateWarnings({...base, certificates, tunnels});
   const waiting = new WaitingVisitors({...base, waitMs});
   const hasRoom = (peer: Peer) => room.forVisitor(peer);
   const visitors = new Visitors({...base, unread, watch, waiting, hasRoom, keepAliveMs});
@@ -103,7 +105,7 @@ export async function openRelay(
     ...base,
     ...{software, tunnels, streams, windowBudget, replayBudget},
     ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner},
-    warningOf: ({key, host}) => (key.startsWith('tls:') ? certificates.warningOf(host) : undefined),
+    warningOf: warnings.of,
     onBound: (tunnel) => {
       waitingRoom.open(tunnel);
       if (tunnel.key.startsWith('tls:')) certificates.warmUp(tunnel.host);

@@ -104,6 +104,8 @@ const TABLE = {
   CERTIFICATE_REFUSED: row(['visitor']),
   HOST_REFUSED: row(['user', 'visitor']),
   UPSTREAM_PROTOCOL: row(['user', 'visitor']),
+  VISITOR_NEEDS_H2: row(['visitor']),
+  VISITOR_NEEDS_HTTP1: row(['visitor']),
   TUNNEL_UNKNOWN: row(['visitor', 'network']),
   BACKGROUND_UNKNOWN: local,
   BACKGROUND_STUCK: local,

@@ -36,6 +36,12 @@ test.each<[RelayEvent, LogRecord['level'], string, Record<string, unknown>]>([
     'agent gone',
     {session: 'a', code: 'PROTOCOL'},
   ],
+  [
+    {type: 'certificate-expired', certFile: 'a.pem', validTo: 'today'},
+    'error',
+    'the certificate has expired, so visitors do not trust it',
+    {certFile: 'a.pem', validTo: 'today'},
+  ],
   [{type: 'token-refused', from, times: 19}, 'info', 'a token was refused', {from, times: 19}],
   [
     {type: 'turned-away', because: 'no-room', from},

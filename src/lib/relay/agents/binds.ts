@@ -5,6 +5,7 @@ import {TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import type {AgentMessage, RelayMessage} from '../../protocol/control-messages.js';
+import {FEATURE_WARNINGS} from '../../protocol/link-messages.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import {type RelayEvents, sessionName} from '../events.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
@@ -16,6 +17,9 @@ import type {Opener} from './opened-streams.js';
  */
 const BIND_BURST = 200;
 const BINDS_PER_SECOND = 20;
+
+/** The most warnings about one tunnel in a session: strangers cause some of them. */
+const MOST_WARNINGS = 8;
 
 /** An agent's session, with its tunnels. */
 export interface Binder {
@@ -106,7 +110,9 @@ export class Binds {
     const {request, wish, holder, epoch: had} = message;
     let id: number | undefined;
     let lost: TunlError | undefined;
-    const tunnel = await tunnels.bind({
+    let warned: Set<string> | undefined;
+    const takesWarnings = binder.opener.features.includes(FEATURE_WARNINGS);
+    const tunnel: Tunnel = await tunnels.bind({
       wish,
       principal: binder.opener.principal,
       claimant: {holder, epoch: had, withinShare: this.#isWithinShare(binder)},
@@ -120,6 +126,13 @@ export class Binds {
         }
         binder.tunnels.delete(id);
         send(binder, {type: 'unbound', tunnel: id, code, message});
+      },
+      warn: (code, message) => {
+        if (id === undefined || binder.tunnels.get(id) !== tunnel || !takesWarnings) return;
+        warned ??= new Set();
+        if (warned.size >= MOST_WARNINGS || warned.has(message)) return;
+        warned.add(message);
+        send(binder, {type: 'warning', tunnel: id, code, message});
       },
     });
     if (lost !== undefined) throw lost as TunlError;

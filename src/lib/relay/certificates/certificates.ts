@@ -4,6 +4,7 @@ import type {SecureContext} from 'node:tls';
 import type {Clock} from '../../core/clock.js';
 import {LOCAL_HOST} from '../../core/localhost.js';
 import type {Logger} from '../../core/logger.js';
+import type {RelayEvents} from '../events.js';
 import type {Part} from '../part.js';
 import {Authority, type Leaf} from './authority.js';
 import {GivenCertificate} from './given-certificate.js';
@@ -15,7 +16,9 @@ export interface CertificateSource {
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
   /** Why visitors of a name may not trust its certificate, for the owner of the tunnel. */
-  warningOf?(name: string): string | undefined;
+  warningOf(name: string): string | undefined;
+  /** Whether visitors of a name may have reasons not to trust its certificate. */
+  isDoubtful(name: string): boolean;
   /** Reads the certificate files again, if there are any. */
   reload(): Promise<void>;
   /** Stops checking the files. */
@@ -28,7 +31,10 @@ export interface CertificateOptions {
   keyFile: string | undefined;
   stateDir: string;
   clock: Clock;
+  events: Pick<RelayEvents, 'emit'>;
   log: Logger;
+  /** The answers of `warningOf` may have changed. */
+  onWarnings: () => void;
 }
 
 /** Leaves are kept longer than their contexts: each has less than 2 KiB, and signing takes longer than making a context. */
@@ -72,7 +78,11 @@ export class Certificates implements CertificateSource, Part {
   }
 
   warningOf(name: string): string | undefined {
-    return this.#source?.warningOf?.(name);
+    return this.#source?.warningOf(name);
+  }
+
+  isDoubtful(name: string): boolean {
+    return this.#source?.isDoubtful(name) ?? false;
   }
 
   /** Signing the first leaf loads much code: this should happen before the first visitor waits for it. */
@@ -143,6 +153,13 @@ class OwnCertificates implements CertificateSource {
     const leaf = await (isKept ? this.#authority.signOnce(name) : this.#authority.sign(name));
     this.#leaves.set(name, leaf);
     return leaf;
+  }
+
+  warningOf(): undefined {}
+
+  /** Visitors know this CA only when somebody has installed it. */
+  isDoubtful(): boolean {
+    return true;
   }
 
   #warn(): void {

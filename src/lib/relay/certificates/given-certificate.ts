@@ -6,6 +6,7 @@ import type {SecureContext} from 'node:tls';
 import type {Clock, Timer} from '../../core/clock.js';
 import {systemCode, toTunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
+import type {RelayEvents} from '../events.js';
 import type {CertificateSource} from './certificates.js';
 import {type GivenPair, readKeyPair} from './read-key-pair.js';
 import {Recent} from './recent.js';
@@ -19,7 +20,10 @@ export interface GivenCertificateOptions {
   keyFile: string;
   domain: string;
   clock: Clock;
+  events: Pick<RelayEvents, 'emit'>;
   log: Logger;
+  /** The answers of `warningOf` may have changed. */
+  onWarnings: () => void;
 }
 
 export class GivenCertificate implements CertificateSource {
@@ -31,12 +35,15 @@ export class GivenCertificate implements CertificateSource {
   /** The state of the files at the last read, usable or not. */
   #stamp: string;
   #timer: Timer | undefined;
+  /** An expired certificate is told when it is read, too. */
+  #toldExpired: boolean;
   #reading: Promise<void> | undefined;
 
   private constructor(options: GivenCertificateOptions, pair: GivenPair, stamp: string) {
     this.#options = options;
     this.#pair = pair;
     this.#stamp = stamp;
+    this.#toldExpired = this.#isExpired;
     this.#lookLater();
   }
 
@@ -59,9 +66,18 @@ export class GivenCertificate implements CertificateSource {
     const of = `The relay’s certificate for ${name}`;
     if (leaf.checkHost(name) === undefined)
       return `${of} is for other names, so visitors do not trust it. The relay needs one for *.${this.#options.domain}.`;
-    return Date.parse(leaf.validTo) < Date.now()
+    return this.#isExpired
       ? `${of} has expired, so visitors do not trust it. The relay’s operator must renew it.`
       : undefined;
+  }
+
+  isDoubtful(name: string): boolean {
+    const {leaf} = this.#pair;
+    return leaf.issuer === leaf.subject || this.warningOf(name) !== undefined;
+  }
+
+  get #isExpired(): boolean {
+    return Date.parse(this.#pair.leaf.validTo) <= Date.now();
   }
 
   /** Never fails: an unusable certificate is logged and changes nothing. */
@@ -78,7 +94,8 @@ export class GivenCertificate implements CertificateSource {
   }
 
   #lookLater(): void {
-    this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => {
+    const leftMs = this.#toldExpired ? LOOK_EVERY_MS : Date.parse(this.#pair.leaf.validTo) - Date.now();
+    this.#timer = this.#options.clock.after(Math.max(0, Math.min(LOOK_EVERY_MS, leftMs)), () => {
       void this.#look().then(() => {
         if (this.#timer !== undefined) this.#lookLater();
       });
@@ -87,6 +104,15 @@ export class GivenCertificate implements CertificateSource {
 
   async #look(): Promise<void> {
     if ((await stampOf(this.#options)) !== this.#stamp) await this.reload();
+    if (this.#isExpired && !this.#toldExpired) this.#expire();
+  }
+
+  /** The certificate in use has just expired, and there is no new one. */
+  #expire(): void {
+    const {certFile, events, onWarnings} = this.#options;
+    this.#toldExpired = true;
+    events.emit({type: 'certificate-expired', certFile, validTo: this.#pair.leaf.validTo});
+    onWarnings();
   }
 
   async #read(): Promise<void> {
@@ -95,7 +121,9 @@ export class GivenCertificate implements CertificateSource {
     this.#stamp = await stampOf(this.#options);
     try {
       this.#pair = await readKeyPair(this.#options);
+      this.#toldExpired = this.#isExpired;
       this.#contexts.clear();
+      this.#options.onWarnings();
       log.info('the certificate was read again', {certFile});
     } catch (error) {
       const {code, message} = toTunlError(error);

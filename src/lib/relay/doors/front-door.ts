@@ -5,20 +5,29 @@ import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import type {ClientHelloAnswer} from '../../bytes/client-hello.js';
 import type {Clock} from '../../core/clock.js';
-import {systemCode} from '../../core/errors.js';
 import {LOCAL_HOST} from '../../core/localhost.js';
 import type {Logger} from '../../core/logger.js';
 import {labelUnder} from '../../protocol/names.js';
 import type {CertificateSource} from '../certificates/certificates.js';
 import type {RelayEvents} from '../events.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
-import type {Visitors} from '../visitors/visitors.js';
+import {AT_ONCE_MS, type Visitors} from '../visitors/visitors.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
+import {
+  DISTRUSTED,
+  isDistrust,
+  isHttp,
+  isSilent,
+  LEFT_AT_ONCE,
+  NEEDS_H2,
+  NEEDS_HTTP1,
+  refusedProtocol,
+} from './distrust.js';
 import {FairTurns} from './fair-turns.js';
 import {Hello} from './hello.js';
 import {HelloTurns} from './hello-turns.js';
 import type {PendingConnection, PendingConnections} from './pending.js';
-import {terminateTls} from './terminate.js';
+import {type TerminateOptions, terminateTls} from './terminate.js';
 import {sayUnknownName} from './unknown-name.js';
 
 /** The answer to plain HTTP on this port: the client should use https://. */
@@ -37,7 +46,7 @@ export interface FrontDoorOptions {
   pending: PendingConnections;
   /** Takes a connection to the relay's own name. */
   onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
-  clock: Pick<Clock, 'soon' | 'after'>;
+  clock: Pick<Clock, 'soon' | 'after' | 'now'>;
   events: Pick<RelayEvents, 'emit'>;
   log: Logger;
 }
@@ -49,6 +58,12 @@ interface Arrival {
   head: Buffer;
   /** The label of the only tunnel at its port. */
   local: string | undefined;
+}
+
+/** What follows a handshake, and its failure. */
+interface Ends extends Pick<TerminateOptions, 'onSecure' | 'onFailed' | 'onBroken'> {
+  /** The turn of the handshake has come. */
+  onBegun?: () => void;
 }
 
 export class FrontDoor {
@@ -90,8 +105,15 @@ export class FrontDoor {
     if (name === domain && local === undefined) {
       if (!connection.secures('own')) return;
       const alpn = result.alpn.some(isHttp) ? ['http/1.1'] : undefined;
-      this.#terminate(arrival, {certificate: name, host: name}, alpn, (socket) =>
-        this.#options.onOwn(socket, connection),
+      this.#terminate(
+        arrival,
+        {name, alpn},
+        {
+          onSecure: (socket) => this.#options.onOwn(socket, connection),
+          onFailed: (error) => {
+            if (isDistrust(error)) this.#report('certificate-refused', name, peer.address);
+          },
+        },
       );
       return;
     }
@@ -115,32 +137,73 @@ export class FrontDoor {
     {name, label, asked, tunnel}: {name: string; label: string; asked: readonly string[]; tunnel: Tunnel},
   ): void {
     const {connection} = arrival;
+    const {certificates, tunnels, visitors, clock} = this.#options;
+    const {address} = connection.peer;
     if (!connection.secures('visitor')) return;
-    const ends = {certificate: name, host: tunnel.host};
-    this.#terminate(arrival, ends, alpnFor(asked, tunnel.alpn), (socket) => {
-      const alpn = socket.alpnProtocol;
-      connection.enter();
-      // The tunnel is looked up again, because it may belong to another session after the handshake.
-      this.#options.visitors.welcome(this.#options.tunnels.named(label), {
-        socket,
-        raw: connection.raw,
-        peer: connection.peer,
-        via: 'tls',
-        ...(typeof alpn === 'string' ? {alpn} : {}),
-      });
-    });
+    const refused = refusedProtocol(asked, tunnel.alpn);
+    if (refused !== undefined) this.#refuses(tunnel, refused, address);
+    const {host} = tunnel;
+    const onDistrust = (error: Error | undefined) => {
+      if (!isDistrust(error)) return;
+      this.#report('certificate-refused', host, address);
+      tunnel.warn('CERTIFICATE_REFUSED', DISTRUSTED);
+    };
+    const onLeftAtOnce = () => {
+      this.#report('visitor-left-at-once', host, address);
+      tunnel.warn('CERTIFICATE_REFUSED', LEFT_AT_ONCE);
+    };
+    // Programs that only look whether a relay is there are as silent.
+    const isDoubtful = certificates.isDoubtful(host);
+    let since = clock.now();
+    this.#terminate(
+      arrival,
+      {name, alpn: alpnFor(asked, tunnel.alpn)},
+      {
+        onBegun: () => {
+          since = clock.now();
+        },
+        onSecure: (socket) => {
+          const alpn = socket.alpnProtocol;
+          connection.enter();
+          // The tunnel is looked up again, because it may belong to another session after the handshake.
+          visitors.welcome(tunnels.named(label), {
+            socket,
+            raw: connection.raw,
+            peer: connection.peer,
+            via: 'tls',
+            ...(typeof alpn === 'string' ? {alpn} : {}),
+            ...(isDoubtful && {onLeftAtOnce}),
+          });
+        },
+        onFailed: (error) => {
+          onDistrust(error);
+          const atOnce = isDoubtful && !connection.cut && clock.now() - since < AT_ONCE_MS;
+          if (atOnce && refused === undefined && isSilent(error)) onLeftAtOnce();
+        },
+        onBroken: onDistrust,
+      },
+    );
+  }
+
+  #refuses(tunnel: Tunnel, offered: 'h2' | 'http/1.1', from: string): void {
+    this.#options.events.emit({type: 'protocol-refused', host: tunnel.host, from, offered});
+    if (offered === 'h2') tunnel.warn('VISITOR_NEEDS_H2', NEEDS_H2);
+    else tunnel.warn('VISITOR_NEEDS_HTTP1', NEEDS_HTTP1);
+  }
+
+  #report(type: 'certificate-refused' | 'visitor-left-at-once', host: string, from: string): void {
+    this.#options.events.emit({type, host, from});
   }
 
   #terminate(
     {connection, head}: Arrival,
-    {certificate: name, host}: {certificate: string; host: string},
-    alpn: readonly string[] | undefined,
-    onSecure: (socket: TLSSocket) => void,
+    {name, alpn}: {name: string; alpn: readonly string[] | undefined},
+    {onBegun, onSecure, onFailed, onBroken}: Ends,
   ): void {
-    const {certificates, events, log} = this.#options;
+    const {certificates, log} = this.#options;
     const {raw, peer} = connection;
     const fail = (error: unknown) => {
-      if (isDistrust(error)) events.emit({type: 'certificate-refused', host, from: peer.address});
+      onFailed(error instanceof Error ? error : undefined);
       log.debug('no TLS', {
         from: peer.address,
         name,
@@ -151,7 +214,11 @@ export class FrontDoor {
     Promise.resolve(certificates.contextFor(name)).then((context) => {
       this.#handshakes.run(peer.source, () => {
         if (!connection.mayBegin()) return;
-        connection.secure = terminateTls({raw, head, context, alpn, onSecure, onFailed: fail});
+        onBegun?.();
+        connection.secure = terminateTls({
+          ...{raw, head, context, alpn, onSecure, onFailed: fail},
+          ...(onBroken !== undefined && {onBroken}),
+        });
       });
     }, fail);
   }
@@ -164,8 +231,6 @@ function labelOf(name: string | undefined, domain: string, local: string | undef
   return name === LOCAL_HOST ? local : undefined;
 }
 
-const isHttp = (protocol: string): boolean => protocol === 'h2' || protocol === 'http/1.1';
-
 /**
  * What a visitor of a tunnel may choose from. One that offers no HTTP protocol is no HTTP visitor: the tunnel carries its bytes
  * as well, so its own first protocol is the answer. Database clients with direct TLS end the connection without one.
@@ -176,10 +241,4 @@ function alpnFor(asked: readonly string[], offers: readonly string[]): readonly 
   const [first] = asked;
   const isFine = first !== undefined && /^[\x21-\x7e]{1,32}$/.test(first) && first !== 'acme-tls/1';
   return isFine ? [first] : undefined;
-}
-
-/** Alerts about an untrusted certificate: of curl and Python, of Firefox and Go, of Chromium and Java. */
-function isDistrust(error: unknown): boolean {
-  const alert = /_ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)$/;
-  return error instanceof Error && alert.test(systemCode(error));
 }

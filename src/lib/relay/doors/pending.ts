@@ -210,6 +210,7 @@ export class PendingConnection {
   #mostMs: number;
   #timer: Timer;
   #over = false;
+  #cut = false;
 
   constructor(all: PendingConnections, raw: Socket, peer: Peer, helloMs: number) {
     this.#all = all;
@@ -226,6 +227,11 @@ export class PendingConnection {
   /** True when it has rights or is gone. */
   get over(): boolean {
     return this.#over;
+  }
+
+  /** True when the relay has reset it. */
+  get cut(): boolean {
+    return this.#cut;
   }
 
   /** Sets the number of kept bytes of its ClientHello. */
@@ -287,6 +293,7 @@ export class PendingConnection {
   /** Resets the connection. */
   end(): void {
     if (this.#over) return;
+    this.#cut = true;
     this.#leave(true);
     resetSocket(this.secure ?? this.raw, this.raw);
   }

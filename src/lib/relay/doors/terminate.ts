@@ -12,8 +12,10 @@ export interface TerminateOptions {
   /** The protocols to offer; undefined: the handshake has no ALPN. */
   alpn: readonly string[] | undefined;
   onSecure: (socket: TLSSocket) => void;
-  /** The handshake failed; the socket is gone. */
+  /** The handshake failed; the socket is gone. Without an error the peer has ended the connection. */
   onFailed: (error: Error | undefined) => void;
+  /** TLS broke after the handshake; the socket is destroyed next. */
+  onBroken?: (error: Error) => void;
 }
 
 /**
@@ -26,7 +28,8 @@ const ROOMY = new Server().on('newSession', (_id: Buffer, _session: Buffer, done
 
 /** The caller sets time limits. @returns the socket, which is not secure yet. */
 export function terminateTls(options: TerminateOptions): TLSSocket {
-  const {raw, context, alpn, onSecure, onFailed} = options;
+  const {raw, context, alpn, onSecure, onFailed, onBroken} = options;
+  let isSecure = false;
   raw.unshift(options.head);
   const socket = new tls.TLSSocket(raw, {
     isServer: true,
@@ -44,6 +47,7 @@ export function terminateTls(options: TerminateOptions): TLSSocket {
     onFailed(error instanceof Error ? error : undefined);
   };
   const secure = () => {
+    isSecure = true;
     stop();
     // A request for another handshake ends the connection (RFC 9113 §9.2.1); Node itself allows three in ten minutes.
     socket.disableRenegotiation();
@@ -51,13 +55,19 @@ export function terminateTls(options: TerminateOptions): TLSSocket {
   };
   const stop = () => {
     socket.off('secure', secure);
+    socket.off('end', failed);
     socket.off('error', failed);
     socket.off('close', failed);
   };
   // After the handshake Node reports errors of TLS, such as an invalid record or endless handshakes, only to its own kind of
   // TLS server, and continues. The socket is destroyed a turn later, because this is a callback of that TLS.
-  socket.on('_tlsError', (error: Error) => setImmediate(() => socket.destroy(error)));
+  socket.on('_tlsError', (error: Error) => {
+    if (isSecure) onBroken?.(error);
+    setImmediate(() => socket.destroy(error));
+  });
   socket.on('secure', secure);
+  // A peer that ends its side now cannot finish the handshake.
+  socket.on('end', failed);
   socket.on('error', failed);
   socket.on('close', failed);
   return socket;

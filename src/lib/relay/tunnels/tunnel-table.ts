@@ -28,6 +28,8 @@ export interface Tunnel {
   draining: boolean;
   /** Tells the holder that it lost the tunnel, with the reason. */
   onLost: (code: ErrorCode, message: string) => void;
+  /** Tells the holder why visitors fail; each reason once. */
+  warn: (code: ErrorCode, message: string) => void;
 }
 
 export interface TunnelTableOptions {
@@ -50,6 +52,7 @@ export interface BindRequest {
   session: Session;
   sessionName: string;
   onLost: Tunnel['onLost'];
+  warn: Tunnel['warn'];
 }
 
 /** The address of a tunnel for visitors. */
@@ -81,6 +84,11 @@ export class TunnelTable {
 
   ofPort(port: number): Tunnel | undefined {
     return this.#byKey.get(`tcp:${port}`);
+  }
+
+  /** All tunnels with a name. */
+  *allNamed(): Generator<Tunnel> {
+    for (const tunnel of this.#byKey.values()) if (tunnel.key.startsWith('tls:')) yield tunnel;
   }
 
   /** @throws TunlError the reason why the request is refused. */
@@ -234,6 +242,7 @@ export class TunnelTable {
       ...side,
       draining: false,
       onLost: request.onLost,
+      warn: request.warn,
     };
     this.#byKey.set(key, tunnel);
     if (key.startsWith('tcp:')) ports.hold(tunnel.port, tunnel);

@@ -6,6 +6,7 @@ import {Splice} from '../../bytes/splice.js';
 import type {UnreadLimit} from '../../bytes/unread-limit.js';
 import {atMost, type Clock} from '../../core/clock.js';
 import {Moment} from '../../core/moment.js';
+import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
 import type {VisitorOpen} from '../../protocol/control-messages.js';
 import {KIND, type StreamCode} from '../../protocol/wire.js';
@@ -27,7 +28,12 @@ export interface Visitor {
   peer: Peer;
   via: 'tls' | 'tcp';
   alpn?: string;
+  /** Called when the visitor leaves at once without a byte: it may not trust the certificate. */
+  onLeftAtOnce?: (() => void) | undefined;
 }
+
+/** A visitor that does not trust the certificate leaves as soon as it has seen it, ms. */
+export const AT_ONCE_MS = 1_000;
 
 /** The memory of an idle visitor in this process: measured, rounded up. */
 const IDLE_BYTES = {tcp: 8 * 1024, tls: 64 * 1024} as const;
@@ -96,10 +102,12 @@ export class Visitors implements Part {
     const alive = this.#keepAlive.add(raw);
     this.#open += 1;
     this.#idleBytes += IDLE_BYTES[visitor.via];
+    const onSocketOver = visitor.onLeftAtOnce && this.#watchEnd(visitor, stream, visitor.onLeftAtOnce);
     const splice: Splice = new Splice({
       stream,
       brokenCode: 'VISITOR_RESET',
       reset,
+      ...(onSocketOver !== undefined && {onSocketOver}),
       onDone: () => {
         this.#keepAlive.delete(alive);
         this.#unread.delete(unread);
@@ -114,6 +122,17 @@ export class Visitors implements Part {
     const watched = this.#watch.add(holder);
     splice.join(socket);
     this.#waiting.add(splice, tunnel.session);
+  }
+
+  /** Bytes of TLS after the handshake are a goodbye, which a program that checks only the handshake sends as well. */
+  #watchEnd({raw}: Visitor, stream: Stream, onLeftAtOnce: () => void): () => void {
+    const since = this.#clock.now();
+    const {bytesRead} = raw;
+    return () => {
+      const isSilent = stream.bytesIn === 0 && stream.bytesOut === 0 && raw.bytesRead === bytesRead;
+      const isFirst = stream.state === 'open' || stream.state === 'opening';
+      if (isSilent && isFirst && this.#clock.now() - since < AT_ONCE_MS) onLeftAtOnce();
+    };
   }
 }
 

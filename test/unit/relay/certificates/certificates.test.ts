@@ -15,7 +15,7 @@ import {Authority} from '../../../../src/lib/relay/certificates/authority.js';
 import {openCertificates} from '../../../../src/lib/relay/certificates/certificates.js';
 import {ensureCa, trustInstructions} from '../../../../src/lib/relay/certificates/install-ca.js';
 import {startRelay} from '../../../../src/lib/relay/start.js';
-import {selfSigned} from '../../../helpers/certificates.js';
+import {selfSigned, tellsNobody} from '../../../helpers/certificates.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {atMost} from '../../../helpers/metric.js';
 import {Scope} from '../../../helpers/scope.js';
@@ -56,6 +56,7 @@ test('two names get two certificates, and a name keeps its certificate', async (
     stateDir: await scope.tempDir(),
     clock: new ManualClock(),
     log: silent,
+    ...tellsNobody,
   });
   const [a, again, b] = await Promise.all(
     ['a', 'a', 'b'].map((name) => source.contextFor(`${name}.r1.localhost`)),
@@ -133,6 +134,7 @@ test('given certificates: unreadable, broken and mismatched files are refused by
       domain: 'r1.localhost',
       stateDir: folder,
       clock: new ManualClock(),
+      ...tellsNobody,
       log: createLogger('relay', (each) => records.push(each)),
       ...{certFile, keyFile, ...files},
     });
@@ -160,6 +162,7 @@ const openOwn = (stateDir: string, log = silent) =>
     stateDir,
     clock: new ManualClock(),
     log,
+    ...tellsNobody,
   });
 
 describe('a clock that was wrong', () => {

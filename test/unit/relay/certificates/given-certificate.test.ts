@@ -3,10 +3,11 @@
 import {createPrivateKey} from 'node:crypto';
 import {readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {expect, test} from 'vitest';
+import {expect, test, vi} from 'vitest';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import {GivenCertificate} from '../../../../src/lib/relay/certificates/given-certificate.js';
-import {selfSigned} from '../../../helpers/certificates.js';
+import type {RelayEvent} from '../../../../src/lib/relay/events.js';
+import {selfSigned, tellsNobody} from '../../../helpers/certificates.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {Scope} from '../../../helpers/scope.js';
 
@@ -39,7 +40,15 @@ async function setUp(scope: Scope) {
     records.push(record);
     for (const each of heard) each();
   });
-  const source = await GivenCertificate.open({certFile, keyFile, domain: 'r1.localhost', clock, log});
+  const events: RelayEvent[] = [];
+  const tell = () => {
+    for (const each of heard) each();
+  };
+  const source = await GivenCertificate.open({
+    ...{certFile, keyFile, domain: 'r1.localhost', clock, log},
+    events: {emit: (event) => void events.push(event)},
+    onWarnings: tell,
+  });
   /** Lets the relay check the files; resolves when it has logged a result. */
   const look = async () => {
     const before = records.length;
@@ -48,7 +57,7 @@ async function setUp(scope: Scope) {
     await said;
     return records.slice(before);
   };
-  return {source, renew, clock, records, look, certFile, keyFile};
+  return {source, renew, clock, records, events, heard, look, certFile, keyFile};
 }
 
 test('a renewed certificate is used after the next check, without a signal', async () => {
@@ -112,6 +121,26 @@ test.each([
   source.close();
 });
 
+test('a certificate that expires while it is used is told once, at that time, and a renewed one may expire again', async () => {
+  await using scope = new Scope();
+  vi.useFakeTimers({toFake: ['Date']});
+  scope.onEnd(() => void vi.useRealTimers());
+  const {source, renew, clock, events, heard, certFile} = await setUp(scope);
+  const soon = new Date(Date.now() + 30_000);
+  await renew(await selfSigned(['r1.localhost', '*.r1.localhost'], {notAfter: soon}));
+  await source.reload();
+  expect(source.warningOf(NAME)).toBeUndefined();
+  const told = new Promise<void>((resolve) => heard.add(resolve));
+  // The next check would come much later.
+  clock.advance(LONG_ENOUGH_MS);
+  vi.setSystemTime(Date.parse(soon.toISOString()) + 1_000);
+  clock.advance(LONG_ENOUGH_MS / 2);
+  await told;
+  expect(events).toEqual([{type: 'certificate-expired', certFile, validTo: expect.any(String)}]);
+  expect(source.warningOf(NAME)).toContain('has expired');
+  source.close();
+});
+
 test('the error for a key with a passphrase says so', async () => {
   await using scope = new Scope();
   const {certFile, keyFile} = await setUp(scope);
@@ -120,7 +149,7 @@ test('the error for a key with a passphrase says so', async () => {
   await rm(keyFile);
   await writeFile(keyFile, key.export(locked));
   const log = createLogger('relay', undefined);
-  const options = {certFile, keyFile, domain: 'r1.localhost', clock: new ManualClock(), log};
+  const options = {certFile, keyFile, domain: 'r1.localhost', clock: new ManualClock(), log, ...tellsNobody};
   await expect(GivenCertificate.open(options)).rejects.toMatchObject({
     code: 'CERTIFICATE_INVALID',
     message: expect.stringContaining(`${keyFile} is encrypted with a passphrase`),

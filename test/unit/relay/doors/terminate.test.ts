@@ -14,7 +14,7 @@ import {
   openCertificates,
 } from '../../../../src/lib/relay/certificates/certificates.js';
 import {terminateTls} from '../../../../src/lib/relay/doors/terminate.js';
-import {selfSigned} from '../../../helpers/certificates.js';
+import {selfSigned, tellsNobody} from '../../../helpers/certificates.js';
 import {run} from '../../../helpers/child.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import type {Scope} from '../../../helpers/scope.js';
@@ -34,6 +34,7 @@ function openSource(stateDir: string, given?: Given): Promise<CertificateSource>
     stateDir,
     clock: new ManualClock(),
     log: createLogger('test', undefined),
+    ...tellsNobody,
   });
 }
 

@@ -85,6 +85,7 @@ class Binder {
         onLost: (code) => {
           this.lost = code;
         },
+        warn: () => {},
       })
       .then(
         (tunnel) => {
