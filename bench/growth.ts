@@ -9,6 +9,7 @@ import {Scope} from '../test/helpers/scope.js';
 import {startPark} from '../test/helpers/start-park.js';
 import {tcpVisitor} from '../test/helpers/visitors.js';
 import {type WrkResult, wrk} from './loads/wrk.js';
+import {endAtSignals} from './machine/interruption.js';
 import {memoryMbOf} from './machine/proc.js';
 import {start, within} from './machine/programs.js';
 import {Tools} from './machine/tools.js';
@@ -122,6 +123,7 @@ async function main(): Promise<void> {
     positive('rounds', values.rounds),
   ];
   await using scope = new Scope();
+  endAtSignals(scope);
   process.stdout.write(`load average before: ${loadavg()[0]?.toFixed(1)}\n`);
   const tools = new Tools();
   const upstream = await startUpstream(scope, tools, pieceBytes);

@@ -21,6 +21,7 @@ import {terminal} from '../src/lib/launch/programs/terminal.js';
 import {ask} from '../src/lib/launch/ready.js';
 import {keysFromFile} from '../src/lib/launch/ssh/key-sources.js';
 import {Scope} from '../test/helpers/scope.js';
+import {endAtSignals} from './machine/interruption.js';
 import {run, start, within} from './machine/programs.js';
 import {projectRoot} from './machine/tools.js';
 import {startTunlRelay, program as tunl} from './peers/tunl-relay.js';
@@ -147,6 +148,7 @@ async function main(): Promise<void> {
   });
   if (values.help) return void process.stdout.write(usage);
   await using scope = new Scope();
+  endAtSignals(scope);
   const {env} = await startTunlRelay(scope);
   const place = await prepare(scope, env);
   const only = values.only?.split(',');

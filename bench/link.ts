@@ -11,6 +11,7 @@ import {type Host, twoHosts} from '../test/helpers/net-ns.js';
 import {Scope} from '../test/helpers/scope.js';
 import {curlWords, type Transfer, transfer, urlOf} from './loads/curl.js';
 import {wrk} from './loads/wrk.js';
+import {endAtSignals} from './machine/interruption.js';
 import {start, within} from './machine/programs.js';
 import {Tools} from './machine/tools.js';
 import {type Route, startTimeoutMs} from './peers/peer.js';
@@ -133,6 +134,7 @@ async function main(): Promise<void> {
   }
   process.stdout.write(`load average before: ${loadavg()[0]?.toFixed(1)}\n`);
   await using scope = new Scope();
+  endAtSignals(scope);
   const tools = new Tools();
   const {near, far} = await farHosts(scope, {rttMs, mbit});
   const upstream = await startUpstream(scope, tools, bytes, {place: far});

@@ -148,7 +148,7 @@ async function buildCrate(
   const env = {...process.env, CARGO_TARGET_DIR: join(cacheFolder, 'cargo')};
   const options = {signal, timeout: buildTimeoutMs, cwd: cacheFolder, env, maxBuffer: 2 ** 24};
   // Its programs arrive in the folder `bin` below the root.
-  await exec(cargo, ['install', '--quiet', '--root', cacheFolder, ...words, crate], options);
+  await exec(cargo, ['install', '--quiet', '--force', '--root', cacheFolder, ...words, crate], options);
 }
 
 /** The facts about the machine that a reader of the figures needs. */

@@ -1,0 +1,4 @@
+// The entry of `npm run bench:soak`.
+import {loadTypeScript} from './entry.js';
+
+await loadTypeScript('./soak.ts');
