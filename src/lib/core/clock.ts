@@ -1,5 +1,8 @@
 // Time as a parameter: pure layers set no timers of their own, and tests do not wait.
 
+import {performance} from 'node:perf_hooks';
+import {setImmediate} from 'node:timers';
+
 export interface Timer {
   /** Idempotent. */
   cancel(): void;

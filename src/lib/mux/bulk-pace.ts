@@ -1,6 +1,8 @@
 // Limits the bulk that is under way at once. Alone, bulk may fill the carrier. Beside small frames of other streams it may
 // only keep the link busy: the kernels on the path buffer megabytes, and later frames wait behind them.
 
+import type {Clock} from '../core/clock.js';
+
 /**
  * The minimum of bulk under way beside small frames. On a short link it is two reads, so that neither side waits for the
  * other; on a longer one that would be a queue of 40 ms at 100 Mbit/s.
@@ -31,8 +33,8 @@ export class BulkPace {
   #rateBefore = 0;
 
   /** A quiet stream sent something after `others` bulk segments that were not its own. */
-  small(others: number, now: number): void {
-    if (others >= OTHERS_SEGMENTS) this.#besideUntil = now + BESIDE_MS;
+  small(others: number, clock: Pick<Clock, 'now'>): void {
+    if (others >= OTHERS_SEGMENTS) this.#besideUntil = clock.now() + BESIDE_MS;
   }
 
   /** The peer acknowledged `bytes` more. */

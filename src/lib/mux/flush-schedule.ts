@@ -3,6 +3,9 @@
 import type {Clock} from '../core/clock.js';
 import {FRAME, type FrameType} from '../protocol/wire.js';
 
+/** A load of a global is a look-up in each call, and this one is called for each frame. */
+const {queueMicrotask} = globalThis;
+
 /** From the latest to the earliest. */
 const NEVER = 0;
 /** A turn of the event loop later than `THIS_TURN`, so that frames which follow soon go with it. */

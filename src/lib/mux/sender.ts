@@ -177,7 +177,7 @@ export class Sender {
       at += length;
     }
     if (lane === 'bulk') stream.bulkMark = this.#outbox.bulkMark;
-    else this.#pace.small(this.#outbox.bulkMark - stream.bulkMark, this.#clock.now());
+    else this.#pace.small(this.#outbox.bulkMark - stream.bulkMark, this.#clock);
     this.#wroteData(before);
   }
 
