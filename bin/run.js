@@ -28,7 +28,7 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
   const {enableCompileCache} = await import('node:module');
   enableCompileCache();
   try {
-    const {completionLines} = await import('../dist/lib/cli/completion/answer.js');
+    const {completionLines} = await import('../dist/bundle/complete.js');
     const {fileURLToPath} = await import('node:url');
     const lines = await completionLines(words.slice(1), fileURLToPath(new URL('..', import.meta.url)));
     process.stdout.on('error', () => {});
@@ -44,6 +44,6 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
   } catch {
     os.homedir = () => '';
   }
-  const {main} = await import('../dist/lib/cli/main.js');
-  await main(words, import.meta.url);
+  const {start} = await import('../dist/bundle/start.js');
+  await start(words, import.meta.url);
 }

@@ -1,4 +1,4 @@
-// Compiles src/ to dist/, and writes oclif.manifest.json and the man page. `npm ci` runs it (prepare), so a checkout is usable at once.
+// Compiles src/ to dist/, bundles the commands, and writes oclif.manifest.json and the man page. `npm ci` runs it (prepare), so a checkout is usable at once.
 import {execFileSync} from 'node:child_process';
 import {rmSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
@@ -16,5 +16,6 @@ try {
 } catch {
   process.exit(1);
 }
+run(`${root}/scripts/bundle.js`);
 run(`${root}/node_modules/oclif/bin/run.js`, 'manifest');
 run(`${root}/scripts/man.js`);

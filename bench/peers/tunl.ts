@@ -1,9 +1,11 @@
 // tunl as a user runs it: a relay and agents from this checkout's build, each process with its own state folder.
 
+import {join} from 'node:path';
 import type {Child} from '../../test/helpers/child.js';
 import type {Scope} from '../../test/helpers/scope.js';
 import {memoryMbOf} from '../machine/proc.js';
 import {start, within} from '../machine/programs.js';
+import {projectRoot} from '../machine/tools.js';
 import {type Peer, type Route, startTimeoutMs} from './peer.js';
 import {program as here, startTunlRelay} from './tunl-relay.js';
 
@@ -18,9 +20,10 @@ export function tunlOf(revision: string, program: string): Peer {
   return peer(revision, `tunl of ${revision}`, {}, {program});
 }
 
-/** tunl with arguments for `node`, for example those of its profiler. */
+/** tunl module by module, with arguments for `node`, for example those of its profiler. */
 export function tunlUnderNode(...nodeWords: string[]): Peer {
-  return peer('tunl', 'tunl under the eyes of a tool', {}, {nodeWords});
+  const program = join(projectRoot, 'bench/modules.js');
+  return peer('tunl', 'tunl under the eyes of a tool', {}, {nodeWords, program});
 }
 
 function peer(

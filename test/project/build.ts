@@ -13,7 +13,7 @@ export interface BuiltPackage extends AsyncDisposable {
   folder: string;
 }
 
-/** Compiles, copies bin/ and package.json, and writes the manifest. */
+/** Compiles, bundles, copies bin/ and package.json, and writes the manifest. */
 export async function buildPackage(): Promise<BuiltPackage> {
   const folder = await mkdtemp(join(tmpdir(), 'tunl-package-'));
   const node = (cwd: string, script: string, ...args: string[]) =>
@@ -22,6 +22,7 @@ export async function buildPackage(): Promise<BuiltPackage> {
   for (const name of ['bin', 'package.json'])
     await cp(join(ROOT, name), join(folder, name), {recursive: true});
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  await run(process.execPath, [join(ROOT, 'scripts/bundle.js'), folder]);
   // It removes the manifest of its current folder before it writes one.
   await node(folder, 'oclif/bin/run.js', 'manifest');
   return {folder, [Symbol.asyncDispose]: () => rm(folder, {recursive: true, force: true})};

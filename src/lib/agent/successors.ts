@@ -24,18 +24,17 @@ export interface NamedRelays {
 export class Successors {
   readonly #home: string;
   readonly #allowed: readonly string[];
-  /** The kind of address of the user's own relay; undefined when it is unknown, such as behind a proxy. */
-  #homeKind: AddressKind | undefined;
+  /** The address of the user's own relay; undefined when it is unknown, such as behind a proxy. */
+  #homeAddress: string | undefined;
 
   constructor({home, allowed}: SuccessorsOptions) {
     this.#home = plainHost(parseRelayUrl(home).host);
     this.#allowed = allowed.map(plainHost);
-    this.#homeKind = kindOf(this.#home);
   }
 
   /** The user's own relay was reached at this address. */
   reachedHome(address: string | undefined): void {
-    if (address !== undefined) this.#homeKind = addressKind(address);
+    this.#homeAddress = address ?? this.#homeAddress;
   }
 
   /** Whether a connection to a named relay may lead to this address. */
@@ -58,6 +57,10 @@ export class Successors {
     const more = reasons.length > 1 ? ` (and ${reasons.length - 1} more)` : '';
     const reason = `The relay sends this agent to ${first}${more}: it does not go there.`;
     return {followed, refused: new TunlError('SUCCESSOR_REFUSED', {reason})};
+  }
+
+  get #homeKind(): AddressKind | undefined {
+    return this.#homeAddress === undefined ? kindOf(this.#home) : addressKind(this.#homeAddress);
   }
 
   #whyNot(url: string): string | undefined {

@@ -1,14 +1,12 @@
-// The entry of the command line: runs the command, handles uncaught errors, and ends the process after its output.
+// The entry of the command line module by module, with oclif: for help and mistakes, and for all commands of the sources.
 
 import {readFileSync} from 'node:fs';
+import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {settings} from '@oclif/core/settings';
-import {EXIT, toTunlError} from '../core/errors.js';
-import {report} from './failure.js';
 import {withCommand} from './other-tools.js';
-import {quickRun} from './quick-run.js';
-import {flush, guardPipes, stdoutFailure} from './stdout.js';
-import {earlyFlags} from './words.js';
+import {findCommand, runCommand} from './quick-run.js';
+import {wholeProcess} from './whole-process.js';
 
 export interface MainOptions {
   /** Runs the sources instead of the build. */
@@ -21,47 +19,15 @@ export async function main(
   binUrl: string,
   {development = false}: MainOptions = {},
 ): Promise<void> {
-  guardPipes();
   const words = withCommand(typed);
-  guardProcess(words);
-  leaveDeletedFolder();
+  const root = fileURLToPath(new URL('..', binUrl));
   // oclif would look for TypeScript sources and a compiler whenever NODE_ENV is `test` or `development`.
   settings.enableAutoTranspile = false;
-  const root = fileURLToPath(new URL('..', binUrl));
-  try {
-    const isRun = await quickRun(words, development ? {root, locate: sourceOf} : {root});
-    if (!isRun) await runByOclif(words, root, development);
-    await flush();
-    const failure = stdoutFailure();
-    if (failure !== undefined) throw failure;
-  } catch (error) {
-    process.exitCode = report(error, earlyFlags(words), words);
-  }
-  await flush();
-  process.exit();
-}
-
-/** Without a current folder every relative path, and every program, would fail. */
-function leaveDeletedFolder(): void {
-  try {
-    process.cwd();
-  } catch {
-    process.chdir('/');
-    process.stderr.write('warning: the current folder was removed: tunl goes on in /\n');
-  }
-}
-
-/** After an uncaught exception the state is unknown: the error is reported and the process ends, so that it does not hang. */
-function guardProcess(words: readonly string[]): void {
-  const onUncaught = (error: unknown) => {
-    // oclif also throws errors of stdout; the command sees them too and ends by itself.
-    if (error !== undefined && error === stdoutFailure()?.cause) return;
-    process.off('uncaughtException', onUncaught);
-    process.on('uncaughtException', () => process.exit(EXIT.unexpected));
-    process.exitCode = report(toTunlError(error), earlyFlags(words), words);
-    void flush().then(() => process.exit());
-  };
-  process.on('uncaughtException', onUncaught);
+  await wholeProcess(words, async () => {
+    const command = findCommand(words, root);
+    if (command === undefined) return await runByOclif(words, root, development);
+    await runCommand(command, root, join(root, development ? sourceOf(command.path) : command.path));
+  });
 }
 
 /** Handles help and unknown commands. */

@@ -4,47 +4,56 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {pathToFileURL} from 'node:url';
+import type {Interfaces} from '@oclif/core';
 import type {Command} from '@oclif/core/command';
-import {Config} from '@oclif/core/config';
 
 interface Manifest {
   commands: Record<string, {relativePath: readonly string[]} | undefined>;
 }
 
-type CommandClass = (new (words: string[], config: Config) => Command) & {id: string};
+type CommandClass = (new (words: string[], config: Interfaces.Config) => Command) & {id: string};
 
-export interface QuickRunOptions {
-  /** Folder of the package. */
-  root: string;
-  /** Maps a file of the manifest to its real path: in development to the sources. */
-  locate?: (path: string) => string;
+/** A command of the manifest, with the words that follow its name. */
+export interface FoundCommand {
+  id: string;
+  /** Its file in the package. */
+  path: string;
+  rest: readonly string[];
 }
 
-/** Returns false when it did not run: no such command, a call for help, or no manifest. */
-export async function quickRun(words: readonly string[], options: QuickRunOptions): Promise<boolean> {
-  const found = wantsHelp(words) ? undefined : find(words, readManifest(options.root));
-  if (!found) return false;
-  const {locate = (path) => path, root} = options;
-  const module = await import(pathToFileURL(locate(join(root, ...found.path))).href);
+/** Undefined for a call for help, when there is no such command, and without a manifest. @param root folder of the package */
+export function findCommand(words: readonly string[], root: string): FoundCommand | undefined {
+  return wantsHelp(words) ? undefined : find(words, readManifest(root));
+}
+
+/** @param file the command's file */
+export async function runCommand({id, rest}: FoundCommand, root: string, file: string): Promise<void> {
+  const module = await import(pathToFileURL(file).href);
   const command: CommandClass = module.default;
-  command.id = found.id;
-  const config = Object.assign(new Config({root}), {
+  command.id = id;
+  // `Command.run` calls this after it has loaded its configuration.
+  await (new command([...rest], configOf(root)) as unknown as {_run(): Promise<unknown>})._run();
+}
+
+/** The part of oclif's configuration that a running command reads. The class itself would load help, plugins and themes. */
+function configOf(root: string): Interfaces.Config {
+  const config: Pick<Interfaces.Config, 'bin' | 'root' | 'runHook' | 'scopedEnvVarKeys'> = {
     bin: 'tunl',
+    root,
     // The only hook is for unknown commands, so no hook has to run.
     runHook: async () => ({successes: [], failures: []}),
-  });
-  // `Command.run` calls this after it has loaded its configuration.
-  await (new command([...found.rest], config) as unknown as {_run(): Promise<unknown>})._run();
-  return true;
+    scopedEnvVarKeys: (name) => [`TUNL_${name}`],
+  };
+  return config as Interfaces.Config;
 }
 
 /** The longest name at the beginning: `relay start` before `relay`. */
-function find(words: readonly string[], manifest: Manifest | undefined) {
+function find(words: readonly string[], manifest: Manifest | undefined): FoundCommand | undefined {
   for (let length = Math.min(words.length, 3); length > 0; length -= 1) {
     const id = words.slice(0, length).join(':');
     const path =
       manifest && Object.hasOwn(manifest.commands, id) ? manifest.commands[id]?.relativePath : undefined;
-    if (path) return {id, path, rest: words.slice(length)};
+    if (path) return {id, path: join(...path), rest: words.slice(length)};
   }
   return undefined;
 }

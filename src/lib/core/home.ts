@@ -7,12 +7,16 @@ import {TunlError} from './errors.js';
 /** @throws TunlError STATE_DIR when nothing says where it is */
 export function home(env: NodeJS.ProcessEnv = process.env): string {
   if (env.HOME) return env.HOME;
+  let cause: unknown;
   try {
-    return homedir();
+    const folder = homedir();
+    // In the command it returns nothing instead of an error: see bin/run.js.
+    if (folder !== '') return folder;
   } catch (error) {
-    // The user id has no entry in the user database, as in some containers.
-    throw new TunlError('STATE_DIR', {reason: 'This user has no home folder.', cause: error});
+    cause = error;
   }
+  // The user id has no entry in the user database, as in some containers.
+  throw new TunlError('STATE_DIR', {reason: 'This user has no home folder.', cause});
 }
 
 /**

@@ -5,6 +5,8 @@
  * them, become spaces.
  */
 export function oneLine(text: string): string {
+  // Most texts are plain, and the first use of Unicode's classes takes milliseconds.
+  if (/^[ -~]*$/.test(text)) return text.trim();
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }
 

@@ -3,15 +3,14 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {open} from 'node:fs/promises';
 import {fileURLToPath} from 'node:url';
+import {isSource, packageRoot} from '../core/package-root.js';
 import {isBackgroundId} from './roster.js';
 
 /** The environment variable that gives a command in the background its id. */
 const VARIABLE = 'TUNL_BACKGROUND';
 
 /** The package's own command: the script of this process may be another program, which uses tunl as a library. */
-const COMMAND = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../../../bin/dev.js' : '../../../bin/run.js', import.meta.url),
-);
+const COMMAND = fileURLToPath(new URL(isSource ? 'bin/dev.js' : 'bin/run.js', packageRoot));
 
 export interface Background {
   readonly child: ChildProcess;

@@ -1,5 +1,6 @@
 // The command with which tunl starts its own web terminal: this Node with the file of that process.
 import {fileURLToPath} from 'node:url';
+import {packageRoot} from '../../core/package-root.js';
 import type {Candidate, StartPlan} from '../program.js';
 
 /** Only the same user can read the environment of a process; everybody can read its arguments. */
@@ -7,7 +8,7 @@ export const PASSWORD_VARIABLE = 'TUNL_TERMINAL_PASSWORD';
 
 export const ownTerminal: Candidate = {
   bin: process.execPath,
-  lead: [fileURLToPath(new URL('./main.js', import.meta.url))],
+  lead: [fileURLToPath(new URL('dist/lib/launch/web-terminal/main.js', packageRoot))],
   kind: 'own',
 };
 

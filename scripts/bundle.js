@@ -1,0 +1,128 @@
+// Joins the compiled modules of dist/ and what they need of oclif into few files, in dist/bundle/: Node takes longer to find
+// and link 280 modules than to run them. Modules that most commands do not need stay in files of their own, which are loaded
+// on demand. The bundle is not minified, and each part of it names its module, so that stacks can be read.
+//
+// dist/index.js, the library, and all other modules stay as they are. `node scripts/bundle.js [folder of the package]`
+import {globSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {basename, dirname, join, relative} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {rolldown} from 'rolldown';
+
+const root = process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url));
+const require = createRequire(join(root, 'package.json'));
+const oclif = join(dirname(require.resolve('@oclif/core/package.json')), 'lib');
+
+/** Packages that stay outside: they have files of their own, or are large and rarely needed. */
+const OUTSIDE = ['@lydell/node-pty', '@peculiar/x509', 'execa', 'reflect-metadata'];
+
+/**
+ * The modules of oclif that a running command never reaches, although it imports them: help, plugins, spinners. They are in
+ * node_modules too, and are loaded from there if they are reached after all.
+ */
+const LATE = ['config/index.js', 'help/index.js', 'help/util.js', 'ux/index.js'].map((file) =>
+  join(oclif, file),
+);
+
+const late = {
+  name: 'late',
+  resolveId: (id) => (id === 'tunl:late' ? id : null),
+  load(id) {
+    if (id === 'tunl:late')
+      return `import {createRequire} from 'node:module';
+        import {dirname, join} from 'node:path';
+        const require = createRequire(import.meta.url);
+        export const late = (file) => require(join(dirname(require.resolve('@oclif/core/package.json')), 'lib', file));`;
+    if (!LATE.includes(id)) return null;
+    const file = JSON.stringify(relative(oclif, id));
+    const names = JSON.stringify(Object.keys(require(id)).filter((name) => name !== '__esModule'));
+    return `Object.defineProperty(exports, '__esModule', {value: true});
+      const {late} = require('tunl:late');
+      for (const name of ${names}) Object.defineProperty(exports, name, {enumerable: true, get: () => late(${file})[name]});`;
+  },
+};
+
+/** An import of a module of Node reads every export, and some exports load further modules. */
+function withoutImports(code) {
+  return code.replace(/^import (.+) from ("node:[^"]+");$/gm, (_, what, from) => {
+    const [, all, one, some] = /^(?:\* as ([\w$]+)|([\w$]+)?(?:, )?(\{.*\})?)$/.exec(what) ?? [];
+    const names = [all ?? one, some?.replace(/ as /g, ': ')].filter(Boolean);
+    if (names.length === 0) throw new Error(`an import that is not understood: ${what}`);
+    return names.map((name) => `const ${name} = process.getBuiltinModule(${from});`).join('\n');
+  });
+}
+
+/** V8 keeps a text with one other character in twice the memory. */
+function inAscii(code) {
+  if (/String\.raw`[^`]*[^\0-\x7f]/.test(code)) throw new Error('an escape would change a raw text');
+  return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+const lean = {name: 'lean', renderChunk: (code) => inAscii(withoutImports(code))};
+
+const commands = globSync('dist/commands/**/*.js', {cwd: root});
+const input = {
+  start: 'dist/lib/cli/start.js',
+  complete: 'dist/lib/cli/completion/answer.js',
+  ...Object.fromEntries(commands.map((file) => [relative('dist', file).replace(/\.js$/, ''), file])),
+};
+const options = {
+  cwd: root,
+  platform: 'node',
+  external: [/^node:/, ...OUTSIDE],
+  plugins: [late, lean],
+  // Its advice is about modules that are loaded on demand in one place only.
+  onLog: (level, log, next) => log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT' && next(level, log),
+};
+
+/** The modules that the entries load before they run. */
+async function loadedBy(...entries) {
+  const bundle = await rolldown({...options, input: entries});
+  const {output} = await bundle.generate();
+  await bundle.close();
+  const chunks = new Map(output.map((chunk) => [chunk.fileName, chunk]));
+  const found = new Set(output.filter(({isEntry}) => isEntry));
+  for (const chunk of found) for (const file of chunk.imports) found.add(chunks.get(file) ?? chunk);
+  return new Set([...found].flatMap(({moduleIds}) => moduleIds));
+}
+
+const [tunnel, relay] = await Promise.all([
+  loadedBy(input.start, input['commands/expose']),
+  loadedBy(input.start, input['commands/relay/start'], 'dist/lib/relay/start.js'),
+]);
+rmSync(join(root, 'dist/bundle'), {recursive: true, force: true});
+const bundle = await rolldown({...options, input});
+const {output} = await bundle.write({
+  dir: join(root, 'dist/bundle'),
+  entryFileNames: '[name].js',
+  chunkFileNames: 'chunks/[name]-[hash].js',
+  comments: false,
+  codeSplitting: {
+    groups: [
+      {name: 'base', test: (id) => tunnel.has(id) && relay.has(id)},
+      {name: 'tunnel', test: (id) => tunnel.has(id)},
+      {name: 'relay', test: (id) => relay.has(id)},
+    ],
+  },
+});
+await bundle.close();
+
+const modules = output.flatMap(({moduleIds = []}) => moduleIds);
+const missing = LATE.filter((id) => !modules.includes(id));
+if (missing.length > 0) throw new Error(`oclif has no such module: ${missing.join(', ')}`);
+writeFileSync(join(root, 'dist/bundle/LICENSES.txt'), licensesOf(modules));
+
+/** The licences of the packages whose code is in the bundle. */
+function licensesOf(ids) {
+  const folders = ids.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []);
+  return [...new Set(folders)]
+    .sort()
+    .map((folder) => {
+      const {name, version, license} = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+      const [file] = globSync('{licen[cs]e,LICEN[CS]E,License}{,.*,-*}', {cwd: folder});
+      const text =
+        file === undefined ? '' : `\n${readFileSync(join(folder, basename(file)), 'utf8').trim()}\n`;
+      return `${name} ${version}: ${license}\n${text}`;
+    })
+    .join('\n----\n\n');
+}
