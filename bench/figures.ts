@@ -12,6 +12,8 @@ export const figures: readonly Figure[] = [
   {key: 'upload', title: 'bulk up, 1 stream, MB/s', digits: 0},
   {key: 'bulkTls', title: 'bulk down, HTTPS, MB/s', digits: 0},
   {key: 'uploadTls', title: 'bulk up, HTTPS, MB/s', digits: 0},
+  {key: 'p50First', title: 'first seconds, 1 connection, p50 ms', digits: 3},
+  {key: 'p99First', title: '… p99 ms', digits: 2},
   {key: 'rps1', title: 'requests/s, 1 connection', digits: 0},
   {key: 'p50x1', title: '… p50 ms', digits: 3},
   {key: 'p99x1', title: '… p99 ms', digits: 2},

@@ -22,6 +22,9 @@ import {startUpstream} from './upstream.js';
 /** The limit for a whole load: a peer that hangs must not delay the others. */
 const loadTimeoutMs = 120_000;
 
+/** After about two seconds of a load its code is compiled, which shows in the CPU time of V8's threads. */
+const WARM_UP_SECONDS = 2;
+
 class Bench {
   readonly #options: Options;
   readonly #signal: AbortSignal;
@@ -46,7 +49,8 @@ class Bench {
     const upstream = await startUpstream(scope, tools, sizeMib * 2 ** 20, {
       services: routes.filter(isService),
     });
-    const context = {tools, upstream, seconds, signal: this.#signal};
+    const warmUpSeconds = this.#options.quick ? 0 : WARM_UP_SECONDS;
+    const context = {tools, upstream, seconds, warmUpSeconds, signal: this.#signal};
     await this.#choosePeers(context);
     const load = loadavg()[0] ?? 0;
     for (let round = 0; round < rounds; round++) await this.#round(round, context);

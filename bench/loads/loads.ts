@@ -10,13 +10,15 @@ import {pieceBytes, type Upstream} from '../upstream.js';
 import {calls, echo, resumed} from './clients.js';
 import {BYTES_A_GIB, cpuMeter, REQUESTS_A_UNIT} from './cpu.js';
 import {curlWords, type Transfer, transfer, urlOf} from './curl.js';
-import {wrk} from './wrk.js';
+import {type WrkOptions, wrk} from './wrk.js';
 
 export interface LoadContext {
   tools: Tools;
   upstream: Upstream;
   /** The length of loads without a given number of bytes. */
   seconds: number;
+  /** The length of the same load before it is measured; 0 for none. The first seconds of a process have a load of their own. */
+  warmUpSeconds?: number;
   signal: AbortSignal;
 }
 
@@ -34,6 +36,7 @@ export interface Load {
 const bulkTimeoutMs = 120_000;
 
 export const loads: readonly Load[] = [
+  through('first', 'tcp', firstSeconds),
   through('bulk', 'tcp', bulk),
   through('bulk4', 'tcp', bulk4),
   through('upload', 'upload', upload('upload')),
@@ -111,10 +114,28 @@ function upload(key: string): LoadOfRoute {
   };
 }
 
+/** What the first visitor of new processes sees: nothing is compiled yet. */
+async function firstSeconds(scope: Scope, route: Route, context: LoadContext): Promise<Measured> {
+  const {tools, seconds, signal} = context;
+  const {p50Ms, p99Ms, errors} = await wrk(scope, tools, route, {connections: 1, seconds, signal});
+  return {p50First: p50Ms, p99First: p99Ms, errors};
+}
+
+async function warmUp(
+  scope: Scope,
+  route: Route,
+  {tools, warmUpSeconds = 0}: LoadContext,
+  options: Omit<WrkOptions, 'seconds'>,
+): Promise<void> {
+  if (warmUpSeconds > 0) await wrk(scope, tools, route, {...options, seconds: warmUpSeconds});
+}
+
 function requests(count: number, key: string): LoadOfRoute {
-  return async (scope, route, {tools, seconds, signal}) => {
-    const cpu = cpuMeter(route, `rps${key}`);
+  return async (scope, route, context) => {
+    const {tools, seconds, signal} = context;
     const options = {connections: count, seconds, signal};
+    await warmUp(scope, route, context, options);
+    const cpu = cpuMeter(route, `rps${key}`);
     const {perSecond, requests, p50Ms, p99Ms, errors} = await wrk(scope, tools, route, options);
     return {
       [`rps${key}`]: perSecond,
@@ -127,9 +148,11 @@ function requests(count: number, key: string): LoadOfRoute {
 }
 
 function connections(key: string): LoadOfRoute {
-  return async (scope, route, {tools, seconds, signal}) => {
-    const cpu = cpuMeter(route, key);
+  return async (scope, route, context) => {
+    const {tools, seconds, signal} = context;
     const options = {connections: 20, seconds, close: true, signal};
+    await warmUp(scope, route, context, options);
+    const cpu = cpuMeter(route, key);
     const {perSecond, requests, errors} = await wrk(scope, tools, route, options);
     return {[key]: perSecond, ...cpu(requests / REQUESTS_A_UNIT), errors};
   };
