@@ -18,7 +18,9 @@ const filled = (words) => text(words.replaceAll('<%= config.bin %>', 'tunl'));
 
 function flagLine([name, {char, type, helpValue = 'VALUE', summary = '', env}]) {
   const short = char === undefined ? '' : `${bold(`-${char}`)}, `;
-  const value = type === 'option' ? `=${italic(helpValue)}` : '';
+  const [, optional] = /^\[(.*)\]$/.exec(helpValue) ?? [];
+  const given = optional === undefined ? `=${italic(helpValue)}` : `[=${italic(optional)}]`;
+  const value = type === 'option' ? given : '';
   const variable = env === undefined ? '' : ` Environment: ${env}.`;
   return `.TP\n${short}${bold(`--${name}`)}${value}\n${text(summary + variable)}`;
 }

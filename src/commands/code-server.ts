@@ -3,7 +3,7 @@
 import {string} from '@oclif/core/args';
 import {passwordFlag, passwordFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {launchOptions, webProgramFlags} from '../lib/cli/tunnel-flags.js';
+import {lanFlags, lanSpelling, launchOptions, webProgramFlags} from '../lib/cli/tunnel-flags.js';
 import {codeServer} from '../lib/launch/programs/code-server.js';
 
 export default class CodeServer extends TunnelCommand {
@@ -13,12 +13,14 @@ export default class CodeServer extends TunnelCommand {
     ['<%= config.bin %> code-server', '<%= config.bin %> code-server ~/project --expires 8h'].join('\n'),
   ];
   static override passesWords = true;
+  static override spellings = new Map([lanSpelling]);
   static override args = {
     folder: string({ignoreStdin: true, description: 'The folder to open. (the current one)'}),
   };
   static override flags = {
     ...passwordFlag,
     ...webProgramFlags,
+    ...lanFlags,
   };
 
   async run(): Promise<void> {

@@ -4,7 +4,7 @@ import {checkExposeFlags} from '../lib/cli/combinations.js';
 import {outputValve} from '../lib/cli/output-valve.js';
 import {openingsOf, splitTarget, targetArgs} from '../lib/cli/targets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {commandFlags, exposeFlags} from '../lib/cli/tunnel-flags.js';
+import {commandFlags, exposeFlags, lanSpelling} from '../lib/cli/tunnel-flags.js';
 
 export default class Expose extends TunnelCommand {
   static override summary = 'Give a local port, socket or folder a public address.';
@@ -17,7 +17,7 @@ export default class Expose extends TunnelCommand {
     ].join('\n'),
   ];
   static override passesWords = true;
-  static override spellings = new Map([['--h2=only', '--h2']]);
+  static override spellings = new Map([['--h2=only', '--h2'], lanSpelling]);
   static override args = targetArgs;
   static override flags = {...exposeFlags, ...commandFlags};
 

@@ -3,7 +3,7 @@
 import {boolean} from '@oclif/core/flags';
 import {passwordFlag, passwordFor} from '../lib/cli/secrets.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
-import {launchOptions, webProgramFlags} from '../lib/cli/tunnel-flags.js';
+import {lanFlags, lanSpelling, launchOptions, webProgramFlags} from '../lib/cli/tunnel-flags.js';
 import {terminal} from '../lib/launch/programs/terminal.js';
 
 export default class Terminal extends TunnelCommand {
@@ -13,10 +13,12 @@ export default class Terminal extends TunnelCommand {
     ['<%= config.bin %> terminal', '<%= config.bin %> terminal --expires 30m -- htop'].join('\n'),
   ];
   static override passesWords = true;
+  static override spellings = new Map([lanSpelling]);
   static override flags = {
     ...passwordFlag,
     'read-only': boolean({summary: 'Visitors see the shell and cannot type.'}),
     ...webProgramFlags,
+    ...lanFlags,
   };
 
   async run(): Promise<void> {

@@ -32,7 +32,7 @@ export interface FoundRelay {
   /** `url`: another relay, which this one has named. */
   dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
   release?: () => Promise<void>;
-  /** The relay is inside this process: opens a port of this machine for a tunnel. Never rejects. */
+  /** The relay is inside this process: opens a port of this machine for a tunnel. Rejects only in the local network. */
   openLocalDoor?: RunningRelay['openLocalDoor'];
 }
 

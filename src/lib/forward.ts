@@ -21,6 +21,7 @@ import {usableState} from './core/usable-state.js';
 import {EmbeddedRelays} from './embedded-relay.js';
 import {type FoundRelay, findRelay} from './find-relay.js';
 import type {Identify} from './mux/handshake.js';
+import {findLanAddress, type LanAddress} from './net/lan-address.js';
 import {checkPort} from './protocol/targets.js';
 import {usualPorts} from './usual-ports.js';
 
@@ -35,7 +36,7 @@ let isStateTold = false;
  * @param target the upstream's port, 1 to 65535; or `host:port`, `unix:/run/app.sock`, `https://host:port`,
  * `http://host:port`, or a folder whose files are served (`./dist`).
  * @throws TunlError PORT_INVALID, PORT_RANGE, TARGET_INVALID, SOCKET_INVALID, H2_WITH_TCP, PORT_FORWARDED_TWICE,
- * OPTION_INVALID, FOLDER_MISSING, FOLDER_INVALID, ABORTED, the error of a file of `upstreamTls`, or the reason why there is
+ * LAN_*, OPTION_INVALID, FOLDER_MISSING, FOLDER_INVALID, ABORTED, the error of a file of `upstreamTls`, or the reason why there is
  * no relay (RELAY_*, TOKEN_*, PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
  */
 export async function forward(target: number | string, options: ForwardOptions = {}): Promise<Tunnel> {
@@ -66,6 +67,8 @@ async function open(
   options: ForwardOptions,
 ): Promise<LocalTunnel> {
   checkTogether(settings);
+  const {lan: asked} = settings;
+  const lan = asked === undefined || asked === false ? undefined : await findLanAddress(asked);
   const cleanUps: Array<() => unknown> = [];
   const cleanUp = async () => {
     for (const each of cleanUps.reverse()) await each();
@@ -103,6 +106,7 @@ async function open(
       remotePort,
       openLocal: localOpener(target, found.openLocalDoor, {
         ports: usualPorts('tunnel', stateDir, what),
+        lan,
         cleanUps,
       }),
       drainTimeoutMs: settings.drainTimeoutMs,
@@ -137,20 +141,30 @@ async function open(
   }
 }
 
+interface LocalOptions {
+  /** To try in this order. */
+  ports: readonly number[];
+  /** Undefined: loopback. */
+  lan: LanAddress | undefined;
+  cleanUps: Array<() => unknown>;
+}
+
 /**
  * A Unix socket and a folder have permissions of the file system, which a port for every user of this machine would bypass.
  */
 function localOpener(
   target: UpstreamTarget | undefined,
   openLocalDoor: FoundRelay['openLocalDoor'],
-  {ports, cleanUps}: {ports: readonly number[]; cleanUps: Array<() => unknown>},
+  {ports, lan, cleanUps}: LocalOptions,
 ): TunnelSettings['openLocal'] {
   if (openLocalDoor === undefined) return undefined;
-  const isPrivate = target?.kind === 'unix' || target?.kind === 'folder';
+  // Whoever asks for the local network shares with everybody there.
+  const isPrivate = lan === undefined && (target?.kind === 'unix' || target?.kind === 'folder');
   return async (host) => {
-    const door = await openLocalDoor(host, {ports, isPrivate});
-    if (door !== undefined) cleanUps.push(() => door.close());
-    return door?.at;
+    const door = await openLocalDoor(host, {ports, isPrivate, lan});
+    if (door === undefined) return undefined;
+    cleanUps.push(() => door.close());
+    return {...door.at, ...(lan !== undefined && {lan: {interface: lan.interface, others: lan.others}})};
   };
 }
 
@@ -200,7 +214,9 @@ function whenToWatch({onEvent}: ForwardOptions, {watchUpstream}: Settings): Watc
   return watchUpstream ? 'always' : 'when refused';
 }
 
-function checkTogether({h2, http1, unencrypted, remotePort}: Settings): void {
+function checkTogether({h2, http1, unencrypted, remotePort, lan, relay}: Settings): void {
+  if (lan && relay) throw new TunlError('LAN_WITH_RELAY');
+  if (lan && unencrypted) throw new TunlError('LAN_WITH_TCP');
   if (h2 && unencrypted) throw new TunlError('H2_WITH_TCP');
   if (http1 && !h2) {
     throw new TunlError('OPTION_INVALID', {

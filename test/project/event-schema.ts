@@ -28,6 +28,7 @@ export const eventSchemas = {
     tcp: v.exactOptional(address),
     upstream: v.pipe(v.string(), v.regex(/:\d{1,5}$|^unix:\/|^\/.*\/$/)),
     relay: v.strictObject({url: httpsUrl, embedded: v.boolean(), caFile: v.exactOptional(text)}),
+    lan: v.exactOptional(v.strictObject({interface: text, others: v.array(text)})),
     h2: v.boolean(),
     program: v.exactOptional(text),
     login: v.exactOptional(v.record(v.string(), text)),

@@ -24,11 +24,16 @@ export interface ReadyEvent {
   relay: {
     /** `https://r1.example.net` */
     url: string;
-    /** True when the relay runs inside this process: the address works on this machine only. */
+    /** True when the relay runs inside this process: without `lan` the address works on this machine only. */
     embedded: boolean;
     /** Path of the CA certificate that visitors must trust; only known for the embedded relay. */
     caFile?: string;
   };
+  /**
+   * The address is for everybody in the local network. `interface`: the network interface that has it. `others`: further
+   * addresses that could be meant.
+   */
+  lan?: {interface: string; others: string[]};
   /** ALPN offers h2: alone, or before http/1.1. */
   h2: boolean;
   /** The program that was started with the tunnel: `jupyter`, `ssh`, `code-server`, `terminal`, `command`. */

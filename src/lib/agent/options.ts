@@ -44,6 +44,12 @@ export interface ForwardOptions {
   remotePort?: number;
   /** `https://relay.example.net[:port]`. Default `TUNL_RELAY`; with neither, a relay inside this process. */
   relay?: string;
+  /**
+   * The relay inside this process also listens in the local network, for this tunnel only: `url` is `https://ADDRESS:PORT`,
+   * and everybody in that network can connect. `true` chooses the address; otherwise an address or network interface of this
+   * machine. Not with `relay` and not with `unencrypted`. Default: this machine only.
+   */
+  lan?: string | boolean;
   /** Default `TUNL_TOKEN`. */
   token?: string;
   /** File with the token on its first line. */

@@ -9,6 +9,9 @@ import type {WatchUpstream} from './options.js';
 const RELAY = 'relay';
 const UPSTREAM = 'upstream';
 
+/** The value of `--lan` without one. */
+export const LAN_AUTO = 'auto';
+
 /** The protocol that visitors get. */
 export const PROTOCOL_SETTINGS = {
   unencrypted: setting(onOff, {
@@ -136,6 +139,24 @@ export const LINK_SETTINGS = {
   stateDir: setting(text('FOLDER'), {default: () => usableState().path}),
 };
 
+/** `true`: the best address. */
+const lanAddress: Kind<string | boolean> = {
+  // The brackets: it may be left out.
+  placeholder: '[ADDRESS]',
+  parse: (written) => (written === LAN_AUTO ? true : written.replace(/^\[(.*)\]$/, '$1')),
+  check: (value) => value,
+  show: String,
+};
+
+/** A relay inside this process that listens in the local network. */
+export const LAN_SETTINGS = {
+  lan: setting(lanAddress, {
+    flag: 'lan',
+    help: 'An address for phones in the same network.',
+    group: RELAY,
+  }),
+};
+
 const times = choice('WHEN', 'time to watch the upstream', ['never', 'when refused', 'at first', 'always']);
 const whenToWatch: Kind<WatchUpstream | boolean> = {
   ...times,
@@ -155,6 +176,7 @@ export const FORWARD_SETTINGS = {
   ...NAME_SETTINGS,
   ...ENDS_SETTINGS,
   ...LINK_SETTINGS,
+  ...LAN_SETTINGS,
   ...REPORT_SETTINGS,
   /** A command gives visitors more time than a program: see the command's table. */
   drainTimeoutMs: setting(time(), {default: 0}),

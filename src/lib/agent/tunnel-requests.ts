@@ -9,7 +9,12 @@ export interface PublicSides {
   tls: HostPort;
   tcp?: HostPort;
   /** A port of this machine that only this tunnel has: it works in programs that cannot resolve the name. */
-  local?: HostPort;
+  local?: LocalSide;
+}
+
+/** A port of this machine. `lan`: in the local network, with the facts for `ready`. */
+export interface LocalSide extends HostPort {
+  lan?: ReadyEvent['lan'];
 }
 
 interface TlsWish {
@@ -44,6 +49,7 @@ export function readyEvent(
     tls: {host: tls.host, port: tls.port},
     ...(local === undefined ? {} : {nameUrl: publicUrl(named.host, named.port)}),
     ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
+    ...(local?.lan === undefined ? {} : {lan: local.lan}),
     ...about,
   };
 }

@@ -7,14 +7,13 @@ import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {TunnelRequest} from '../protocol/control-messages.js';
-import type {HostPort} from '../protocol/targets.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
 import type {SocketAddress, Tunnel, WatchUpstream} from './options.js';
 import {RelayWarnings} from './relay-warnings.js';
 import {knownOf, type Phase} from './tunnel-phase.js';
-import {type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
+import {type LocalSide, type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
 import {SHOWN, shown} from './tunnel-shown.js';
 import {UpstreamJoin} from './upstream-join.js';
 import {type UpstreamWatch, watchUpstream} from './upstream-watch.js';
@@ -62,8 +61,8 @@ export interface TunnelSettings {
   /** The random name and port of an earlier tunnel, which the relay may give again. Never rejects. */
   remembered: Promise<{name?: string; port?: number}>;
   remotePort: number | undefined;
-  /** Opens a port of this machine for the name that the relay gave. Never rejects. */
-  openLocal: ((host: string) => Promise<HostPort | undefined>) | undefined;
+  /** Opens a port of this machine for the name that the relay gave. Rejects when a port that the user asked for cannot be had. */
+  openLocal: ((host: string) => Promise<LocalSide | undefined>) | undefined;
   drainTimeoutMs: number;
   signal: AbortSignal | undefined;
   onEvent: (event: TunnelEvent, of?: 'link') => void;

@@ -34,8 +34,11 @@ export async function greet(
   wishes: GreetOptions,
   audience: Audience,
 ): Promise<void> {
+  // The address is for a phone, and nobody types it there.
+  const isForPhone = audience.order !== undefined && readies.some(({lan}) => lan !== undefined);
+  const all = {...wishes, qr: wishes.qr || isForPhone};
   for (const action of ['qr', 'copy', 'open'] as const)
-    if (wishes[action]) await perform(action, readies, audience);
+    if (all[action]) await perform(action, readies, audience);
 }
 
 /** Loads only the code that is needed. Never throws: a failed action does not end the tunnel. */
@@ -57,7 +60,8 @@ export function actionsFor(readies: readonly Ready[]): Action[] {
  * A phone that reads the code of such an address would look for the tunnel on itself. A given relay may be one that is
  * forwarded.
  */
-const isForHereOnly = ({relay}: Ready) => relay.embedded && isLoopbackHost(new URL(relay.url).hostname);
+const isForHereOnly = ({relay, lan}: Ready) =>
+  relay.embedded && lan === undefined && isLoopbackHost(new URL(relay.url).hostname);
 
 /** A browser and a phone's camera can use only addresses of pages. */
 const isPage = ({address}: Ready) => address.startsWith('https://');

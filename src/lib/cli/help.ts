@@ -13,6 +13,11 @@ class TunlCommandHelp extends CommandHelp {
     return {mainFlags, flagGroups: {...own, ...(output && {output})}};
   }
 
+  /** `--lan[=ADDRESS]`: a value that may be left out. */
+  protected override flagHelpLabel(...about: Parameters<CommandHelp['flagHelpLabel']>): string {
+    return super.flagHelpLabel(...about).replace(/=\[(\w+)\]/, '[=$1]');
+  }
+
   protected override sections() {
     const sections = super.sections();
     const isExample = ({header}: {header: string}) => header === 'EXAMPLES';

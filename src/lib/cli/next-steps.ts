@@ -26,6 +26,9 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   BACKGROUND_NAME_USED: 'Give it another name: `tunl add ID NAME=TARGET`.',
   BACKGROUND_KEPT: '`tunl stop ID` ends the command.',
   LISTEN_IN_USE: 'Stop what listens there, or choose another --listen.',
+  LAN_WITH_RELAY:
+    'Leave out --lan or --relay; with TUNL_RELAY in the environment: `env -u TUNL_RELAY tunl …`.',
+  LAN_WITH_TCP: 'Leave out --lan or --tcp.',
   TOKEN_NEEDED: 'Pass --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
   PROGRAM_MISSING: 'Install it, or give its path with --bin.',
   PROGRAM_NOT_READY: 'Read its last lines above, or allow more time with --ready-timeout.',

@@ -5,6 +5,8 @@ import type {ForwardOptions} from '../agent/options.js';
 import {
   ENDS_SETTINGS,
   FORWARD_SETTINGS,
+  LAN_AUTO,
+  LAN_SETTINGS,
   LINK_SETTINGS,
   NAME_SETTINGS,
   PROTOCOL_SETTINGS,
@@ -45,6 +47,9 @@ const LIFE_SETTINGS = {
 export const nameFlags = flagsOf(NAME_SETTINGS);
 export const lifeFlags = flagsOf(LIFE_SETTINGS);
 export const relayFlags = flagsOf(LINK_SETTINGS);
+/** For tunnels that a phone in the same network may visit. */
+export const lanFlags = flagsOf(LAN_SETTINGS);
+export const lanSpelling = ['--lan', `--lan=${LAN_AUTO}`] as const;
 const upstreamFlags = flagsOf(UPSTREAM_TLS_SETTINGS);
 export const upstreamFlagNames = Object.keys(upstreamFlags) as (keyof typeof upstreamFlags)[];
 
@@ -66,6 +71,7 @@ export const exposeFlags = {
   ...upstreamFlags,
   ...lifeFlags,
   ...relayFlags,
+  ...lanFlags,
   ...showFlags,
 };
 

@@ -157,6 +157,9 @@ function ready(event: Ready): Line[] {
   if (event.tcp && event.url) say(`The same port over TLS: ${overTls(event) ?? event.url}`);
   if (!event.relay.embedded) {
     say(`${visitors} reach ${event.upstream} through the relay ${event.relay.url}.`);
+  } else if (event.lan !== undefined) {
+    say(`${visitors} reach ${event.upstream} through a relay inside this process:`);
+    inLocalNetwork(event, event.lan, say);
   } else {
     say(`${visitors} reach ${event.upstream} through a relay inside this process:`);
     say('this address works on this machine only.', 'warning');
@@ -172,6 +175,22 @@ function ready(event: Ready): Line[] {
   if (event.id) say(inBackground(event.id), 'plain');
   else say('Ctrl+C stops it.');
   return lines;
+}
+
+function inLocalNetwork(
+  {url, tls, relay}: Ready,
+  {interface: device, others}: NonNullable<Ready['lan']>,
+  say: (text: string, tone?: Tone) => void,
+): void {
+  say(`everybody in this network (${device}) can connect, so the service needs a password.`, 'warning');
+  if (others.length > 0)
+    say(`This machine has other addresses, too: ${others.join(', ')}. --lan=ADDRESS chooses.`);
+  say(
+    'A phone does not know tunl’s certificate: its browser warns, and then opens the page (Safari: Show Details; Chrome: Advanced).',
+  );
+  say('Without the warning: docs/recipes.md, “A phone in the same network”.');
+  if (tls) say(`Does the page not load there? This machine’s firewall must allow TCP port ${tls.port}.`);
+  if (relay.caFile && url) say(`Try it here: curl --cacert ${shellWord(relay.caFile)} ${url}`);
 }
 
 /** The ssh command that reaches the TLS name. */

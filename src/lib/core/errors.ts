@@ -371,6 +371,24 @@ export const ERRORS = {
     false,
     'Give an address of this machine.',
   ),
+  LAN_ADDRESS_MISSING: row(
+    'This machine has no such address in a local network.',
+    EXIT.local,
+    false,
+    'Connect it to the network, or give one of its addresses.',
+  ),
+  LAN_WITH_RELAY: row(
+    'Only a relay inside this process can listen in the local network.',
+    EXIT.usage,
+    false,
+    'Leave out the relay, or the address in the local network.',
+  ),
+  LAN_WITH_TCP: row(
+    'An address in the local network is for TLS only.',
+    EXIT.usage,
+    false,
+    'Leave out one of them.',
+  ),
   TOKEN_NEEDED: row(
     'A relay that others can reach needs a token.',
     EXIT.usage,

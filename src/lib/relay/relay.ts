@@ -123,7 +123,7 @@ export async function openRelay(
   const inner = {certificates, tunnels, visitors, waitingRoom, pending, onOwn: site.accept};
   const frontDoor = new FrontDoor({...base, ...inner});
   listener.on('connection', frontDoor.accept);
-  const localDoors = new LocalDoors({accept: (raw, label) => frontDoor.acceptFor(raw, label), log});
+  const localDoors = new LocalDoors({accept: (raw, only) => frontDoor.acceptFor(raw, only), log});
   const {listenHttp} = settings;
   const redirect =
     listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});

@@ -20,6 +20,7 @@ const manifest: Manifest = {
         'ca-file': option('FILE'),
         follow: option('HOST', {multiple: true}),
         'log-level': option('LEVEL'),
+        lan: option('[ADDRESS]'),
         secret: {type: 'boolean', hidden: true},
       },
     },
@@ -51,7 +52,7 @@ test('commands, and the second word of a topic', async () => {
 
 test('flags that were not given, and repeatable ones', async () => {
   expect(await offers('expose', '--tcp', '--follow', 'a', '--')).toEqual([
-    ...['--quiet', '--ca-file', '--follow', '--log-level', '--help'],
+    ...['--quiet', '--ca-file', '--follow', '--log-level', '--lan', '--help'],
   ]);
   expect(await offers('expose', '--c')).toEqual(['--ca-file']);
 });
@@ -62,6 +63,11 @@ test('values of flags: as the next word, after `=`, and as bash splits them', as
   expect(await offers('expose', '--log-level', '=')).toHaveLength(5);
   expect(await offers('expose', '--ca-file', '')).toEqual([':files']);
   expect(await offers('expose', '--follow', '')).toEqual([]);
+});
+
+test('a value that may be left out is never the next word', async () => {
+  expect(await offers('expose', '--lan', '')).toEqual(['3000', '8000', ':files']);
+  expect(await offers('expose', '--lan', '--ca')).toEqual(['--ca-file']);
 });
 
 test('arguments: ports, IDs, names of tunnels, choices', async () => {

@@ -63,7 +63,7 @@ export async function complete(
   const {command, id, rest} = found;
   const last = rest.at(-1);
   const waiting = last?.startsWith('-') ? optionOf(command, last) : undefined;
-  if (waiting?.type === 'option') return valuesOf(waiting, word);
+  if (takesNextWord(waiting)) return valuesOf(waiting, word);
   if (word.startsWith('-')) return starting(word, flagsOf(command, rest));
   const args = positional(command, rest);
   const values = await argument(id, command, args, around);
@@ -138,12 +138,17 @@ function valuesOf(flag: ManifestFlag | undefined, word: string): Completion {
   return PATHS.has(flag.helpValue ?? '') ? FILES : NONE;
 }
 
+/** A value in brackets may be left out, and comes after `=` only. */
+function takesNextWord(flag: ManifestFlag | undefined): boolean {
+  return flag?.type === 'option' && !flag.helpValue?.startsWith('[');
+}
+
 /** The words that are arguments: no flags, no values of flags. */
 function positional(command: ManifestCommand, rest: readonly string[]): string[] {
   return rest.filter((word, at) => {
     if (word.startsWith('-') && word !== '-') return false;
     const before = rest[at - 1];
-    return !(before?.startsWith('-') && optionOf(command, before)?.type === 'option');
+    return !(before?.startsWith('-') && takesNextWord(optionOf(command, before)));
   });
 }
 

@@ -61,7 +61,7 @@ interface Summary {
 
 function summary(
   state: TunnelState,
-  {relay}: ReadyEvent,
+  {relay, lan}: ReadyEvent,
   {attendance, now}: {attendance: Attendance; now: number},
 ): Summary {
   const say = (text: string, tone: Tone, more: string[] = []) => ({text, more, tone});
@@ -82,7 +82,8 @@ function summary(
   }
   if (among.some(([, {upstream}]) => upstream === 'unknown'))
     return say(`◌ connecting to the upstream${state.tunnels.size > 1 ? 's' : ''}`, 'plain');
-  if (relay.embedded) return say('● live', 'good', ['this machine only']);
+  if (relay.embedded)
+    return say('● live', 'good', [lan === undefined ? 'this machine only' : 'this network only']);
   const rttMs = attendance.rttMs();
   return say('● live', 'good', [relayName(relay.url), ...(rttMs === undefined ? [] : [time(rttMs)])]);
 }

@@ -1,5 +1,6 @@
 // The relay's private CA. It is made once, in the state folder, and signs one leaf certificate for each name on demand.
 
+import {isIP} from 'node:net';
 import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
 import {LOCAL_HOST} from '../../core/localhost.js';
@@ -24,6 +25,17 @@ export interface Leaf extends KeyPair, Validity {}
 
 /** 127.0.0.1 and ::1. */
 const LOOPBACK_BYTES = [Buffer.from([127, 0, 0, 1]), Buffer.from([...Array<number>(15).fill(0), 1])];
+
+/** The bytes of an IP address, as in certificates. */
+function addressBytes(address: string): Buffer {
+  if (isIP(address) === 4) return Buffer.from(address.split('.').map(Number));
+  // The URL parser has one spelling for each address: hex groups, with at most one `::`.
+  const [head = '', tail] = new URL(`https://[${address}]`).hostname.slice(1, -1).split('::');
+  const groupsOf = (text = '') => (text === '' ? [] : text.split(':'));
+  const [before, after] = [groupsOf(head), groupsOf(tail)];
+  const zeros = Array<string>(8 - before.length - after.length).fill('0');
+  return Buffer.from([...before, ...zeros, ...after].map((group) => group.padStart(4, '0')).join(''), 'hex');
+}
 
 const DAY_MS = 24 * 3_600_000;
 const CA_DAYS = 3_650;
@@ -80,20 +92,21 @@ export class Authority {
     return validFrom <= now && now < renewAt;
   }
 
-  /** A certificate for this name and no other; for `localhost` also for the addresses of loopback. */
+  /** A certificate for this name or IP address and no other; for `localhost` also for the addresses of loopback. */
   async sign(name: string): Promise<Leaf> {
     const ca = this.#ca;
     this.#signer ??= signer().then(({LeafSigner}) => LeafSigner.create({ca, publicKey: this.#leafKey.cert}));
     const signing = await this.#signer;
     const validity = within(this.#validity, LEAF_DAYS);
-    const addresses = name === LOCAL_HOST ? LOOPBACK_BYTES : [];
-    const cert = signing.sign({name, addresses, ...datesOf(validity)});
+    const addresses = name === LOCAL_HOST ? LOOPBACK_BYTES : isIP(name) > 0 ? [addressBytes(name)] : [];
+    const names = isIP(name) > 0 ? [] : [name];
+    const cert = signing.sign({commonName: name, names, addresses, ...datesOf(validity)});
     return {cert, key: this.#leafKey.key, ...validity};
   }
 
   /** Like `sign`, but the leaf is kept in the state folder: every start needs the relay's own name, and signing is slow. */
   async signOnce(name: string): Promise<Leaf> {
-    const path = join(this.#folder, `${name}.pem`);
+    const path = join(this.#folder, `${name.replaceAll(':', '-')}.pem`);
     const kept = await readStateFile(path);
     const leaf = kept === undefined ? undefined : this.#check(kept);
     if (leaf !== undefined) return leaf;

@@ -1,5 +1,6 @@
 // Chooses the certificate for a name: the given one, or a leaf of the relay's own CA, one for each name.
 
+import {isIP} from 'node:net';
 import type {SecureContext} from 'node:tls';
 import type {Clock} from '../../core/clock.js';
 import {LOCAL_HOST} from '../../core/localhost.js';
@@ -149,7 +150,8 @@ class OwnCertificates implements CertificateSource {
   }
 
   async #sign(name: string): Promise<Leaf> {
-    const isKept = name === this.#domain || name === LOCAL_HOST;
+    // Browsers remember for one certificate that their user has accepted it.
+    const isKept = name === this.#domain || name === LOCAL_HOST || isIP(name) > 0;
     const leaf = await (isKept ? this.#authority.signOnce(name) : this.#authority.sign(name));
     this.#leaves.set(name, leaf);
     return leaf;

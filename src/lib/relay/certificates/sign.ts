@@ -50,7 +50,8 @@ interface Validity {
 }
 
 interface SignOptions extends Validity {
-  name: string;
+  commonName: string;
+  names: readonly string[];
   addresses: readonly Uint8Array[];
 }
 
@@ -111,14 +112,14 @@ export class LeafSigner {
     });
   }
 
-  /** @param options.addresses IP addresses of the same host, as bytes. @returns PEM. */
-  sign({name, addresses, notBefore, notAfter}: SignOptions): string {
+  /** @param options.addresses IP addresses of the same host, as bytes. Without names it is for these alone. @returns PEM. */
+  sign({commonName: wanted, names, addresses, notBefore, notAfter}: SignOptions): string {
     const {issuer, publicKey, extensions} = this.#fixed;
     const algorithm = der(DER.sequence, OID.ecdsaWithSha256);
-    const commonName = name.length > MAX_COMMON_NAME ? 'tunl' : name;
+    const commonName = wanted.length > MAX_COMMON_NAME ? 'tunl' : wanted;
     const altName = der(
       DER.sequence,
-      der(DNS_NAME, name),
+      ...names.map((name) => der(DNS_NAME, name)),
       ...addresses.map((address) => der(IP_ADDRESS, address)),
     );
     const content = der(

@@ -5,7 +5,6 @@ import type {Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import type {ClientHelloAnswer} from '../../bytes/client-hello.js';
 import type {Clock} from '../../core/clock.js';
-import {LOCAL_HOST} from '../../core/localhost.js';
 import type {Logger} from '../../core/logger.js';
 import {labelUnder} from '../../protocol/names.js';
 import type {CertificateSource} from '../certificates/certificates.js';
@@ -26,6 +25,7 @@ import {
 import {FairTurns} from './fair-turns.js';
 import {Hello} from './hello.js';
 import {HelloTurns} from './hello-turns.js';
+import type {OnlyTunnel} from './local-doors.js';
 import type {PendingConnection, PendingConnections} from './pending.js';
 import {type TerminateOptions, terminateTls} from './terminate.js';
 import {sayUnknownName} from './unknown-name.js';
@@ -56,8 +56,8 @@ interface Arrival {
   connection: PendingConnection;
   /** All bytes so far; TLS needs them again. */
   head: Buffer;
-  /** The label of the only tunnel at its port. */
-  local: string | undefined;
+  /** The only tunnel at its port. */
+  only: OnlyTunnel | undefined;
 }
 
 /** What follows a handshake, and its failure. */
@@ -80,17 +80,17 @@ export class FrontDoor {
   /** Takes a connection that was just accepted. Never throws. */
   accept = (raw: Socket): void => this.acceptFor(raw, undefined);
 
-  /** @param local the label of the tunnel to which the port of this connection belongs; undefined: the port is for all names. */
-  acceptFor(raw: Socket, local: string | undefined): void {
+  /** @param only the tunnel to which the port of this connection belongs; undefined: the port is for all names. */
+  acceptFor(raw: Socket, only: OnlyTunnel | undefined): void {
     const connection = this.#options.pending.admit(raw);
     if (connection === undefined) return;
     const hello = new Hello(connection, this.#hellos);
     // A function literal that is assigned to a property lives until a full collection (bytes/let-go.ts), so it is passed on.
-    hello.read((head, result) => this.#lead({connection, head, local}, result));
+    hello.read((head, result) => this.#lead({connection, head, only}, result));
   }
 
   #lead(arrival: Arrival, result: ClientHelloAnswer): void {
-    const {connection, local} = arrival;
+    const {connection, only} = arrival;
     const {raw, peer} = connection;
     const {domain, tunnels, log} = this.#options;
     if (result.state === 'refused') {
@@ -101,8 +101,8 @@ export class FrontDoor {
     }
     connection.named();
     // Visitors of an address send no name, and some programs send none for `localhost`.
-    const name = result.serverName ?? (local === undefined ? undefined : LOCAL_HOST);
-    if (name === domain && local === undefined) {
+    const name = result.serverName ?? only?.host;
+    if (name === domain && only === undefined) {
       if (!connection.secures('own')) return;
       const alpn = result.alpn.some(isHttp) ? ['http/1.1'] : undefined;
       this.#terminate(
@@ -117,7 +117,7 @@ export class FrontDoor {
       );
       return;
     }
-    const label = labelOf(name, domain, local);
+    const label = labelOf(name, domain, only);
     if (label === undefined || name === undefined) {
       log.debug('not a name of this relay', {from: peer.address, name});
       sayUnknownName(raw);
@@ -224,11 +224,11 @@ export class FrontDoor {
   }
 }
 
-/** The label of the tunnel that the visitor wants. At a local port there is only one, under its own name and as `localhost`. */
-function labelOf(name: string | undefined, domain: string, local: string | undefined): string | undefined {
+/** The label of the tunnel that the visitor wants. At a port with only one it has its own name and those of the port. */
+function labelOf(name: string | undefined, domain: string, only: OnlyTunnel | undefined): string | undefined {
   const label = name === undefined ? undefined : labelUnder(name, domain);
-  if (local === undefined || label === local) return label;
-  return name === LOCAL_HOST ? local : undefined;
+  if (only === undefined || label === only.label) return label;
+  return name !== undefined && (name === only.host || name === only.alias) ? only.label : undefined;
 }
 
 /**

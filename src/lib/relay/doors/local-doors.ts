@@ -1,5 +1,5 @@
 // Ports of this machine, each for one tunnel: `https://localhost:PORT` works in programs whose resolver does not know names
-// below `.localhost`.
+// below `.localhost`, and `https://ADDRESS:PORT` on phones in the same network. No agent can log in there.
 
 import {createServer, type Server, type Socket} from 'node:net';
 import {TunlError} from '../../core/errors.js';
@@ -11,8 +11,8 @@ import type {Part} from '../part.js';
 import {listenOn} from './listen.js';
 
 export interface LocalDoorsOptions {
-  /** Takes a connection for the tunnel with this label. */
-  accept: (raw: Socket, label: string) => void;
+  /** Takes a connection for the only tunnel of its port. */
+  accept: (raw: Socket, only: OnlyTunnel) => void;
   log: Logger;
 }
 
@@ -21,8 +21,19 @@ export interface LocalDoor {
   close(): void;
 }
 
+/** The tunnel of a port that has only one. */
+export interface OnlyTunnel {
+  label: string;
+  /** The host in its address: visitors who send no name get the certificate of this one. */
+  host: string;
+  /** Another name of this machine that visitors may use. */
+  alias?: string | undefined;
+}
+
 export interface LocalDoorRequest {
   label: string;
+  /** An address of this machine in the local network, and its name there. Default: loopback. */
+  lan?: {address: string; name: string | undefined} | undefined;
   /** To try in this order, before any free one. */
   ports: readonly number[];
   /** Only this user and root may connect. */
@@ -43,7 +54,7 @@ export class LocalDoors implements Part {
     this.#options = options;
   }
 
-  /** Undefined: there is none, and the tunnel has its name only. */
+  /** Undefined: there is none, and the tunnel has its name only. @throws TunlError LISTEN_FAILED for the local network. */
   async open(request: LocalDoorRequest): Promise<LocalDoor | undefined> {
     if (request.isPrivate && !(await knowsPeerUsers())) return undefined;
     for (const port of [...request.ports, ...Array<number>(FREE_TRIES).fill(0)]) {
@@ -51,6 +62,7 @@ export class LocalDoors implements Part {
         return await this.#listen(request, port);
       } catch (error) {
         if (error instanceof TunlError && error.code === 'LISTEN_IN_USE') continue;
+        if (request.lan !== undefined) throw error;
         this.#options.log.warn('no local port for a tunnel', {reason: String(error)});
         return undefined;
       }
@@ -68,6 +80,11 @@ export class LocalDoors implements Part {
 
   /** `localhost` is both addresses, and programs differ in the one that they try first. */
   async #listen(request: LocalDoorRequest, port: number): Promise<LocalDoor> {
+    if (request.lan !== undefined) {
+      const server = this.#server(request);
+      const at = await listenOn(server, {host: request.lan.address, port}, false);
+      return {at, close: () => this.#end(server)};
+    }
     const four = this.#server(request);
     const at = await listenOn(four, {host: '127.0.0.1', port}, false);
     const six = this.#server(request);
@@ -87,17 +104,19 @@ export class LocalDoors implements Part {
     return {at: {host: LOCAL_HOST, port: at.port}, close};
   }
 
-  #server({label, isPrivate}: LocalDoorRequest): Server {
+  #server({label, isPrivate, lan}: LocalDoorRequest): Server {
+    const only: OnlyTunnel =
+      lan === undefined ? {label, host: LOCAL_HOST} : {label, host: lan.address, alias: lan.name};
     const server = createServer({allowHalfOpen: true, noDelay: true}, (raw) => {
-      if (isPrivate) void this.#check(raw, label);
-      else this.#options.accept(raw, label);
+      if (isPrivate) void this.#check(raw, only);
+      else this.#options.accept(raw, only);
     });
     this.#servers.add(server);
     return server;
   }
 
   /** The socket is not read before its user is known. */
-  async #check(raw: Socket, label: string): Promise<void> {
+  async #check(raw: Socket, only: OnlyTunnel): Promise<void> {
     raw.on('error', ignore);
     const {remotePort: from = 0, localPort: to = 0} = raw;
     this.#checks += 1;
@@ -105,12 +124,12 @@ export class LocalDoors implements Part {
     this.#checks -= 1;
     if (raw.destroyed) return;
     if (!isFine) {
-      this.#options.log.debug('a local port is for its own user only', {label});
+      this.#options.log.debug('a local port is for its own user only', {label: only.label});
       raw.resetAndDestroy();
       return;
     }
     raw.off('error', ignore);
-    this.#options.accept(raw, label);
+    this.#options.accept(raw, only);
   }
 
   #end(server: Server): void {

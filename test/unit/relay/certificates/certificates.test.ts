@@ -47,6 +47,21 @@ test('leaf certificates of the private CA: one name each, P-256, verified by ope
   expect(new X509Certificate(await readFile(authority.caFile)).ca).toBe(true);
 });
 
+test.each(['192.168.1.20', 'fd00::2', '2001:db8:0:1::', '1:2:3:4:5:6:7:8'])(
+  'a leaf for the address %s is for that address only, and is kept',
+  async (address) => {
+    await using scope = new Scope();
+    const stateDir = await scope.tempDir();
+    const authority = await Authority.open(stateDir);
+    const leaf = await authority.signOnce(address);
+    const parsed = new X509Certificate(leaf.cert);
+    expect(parsed.subjectAltName).toMatch(/^IP Address:[^,]+$/);
+    expect(parsed.checkIP(address)).toBeDefined();
+    expect(parsed.checkIP('192.168.1.21')).toBeUndefined();
+    expect((await (await Authority.open(stateDir)).signOnce(address)).cert).toBe(leaf.cert);
+  },
+);
+
 test('two names get two certificates, and a name keeps its certificate', async () => {
   await using scope = new Scope();
   const source = await openCertificates({
