@@ -105,8 +105,10 @@ export class TcpPorts {
 
   #listen(port: number): Promise<number | undefined> {
     return new Promise((resolve, reject) => {
+      // Known before the first visitor, and without a system call for each.
+      let actual = port;
       const server = createServer({allowHalfOpen: true, noDelay: true}, (socket) => {
-        this.onVisitor(socket, this.#portOf(server));
+        this.onVisitor(socket, actual);
       });
       // This listener stays: running out of descriptors later is an error event too, and must not end the process.
       server.on('error', (error) => {
@@ -126,7 +128,7 @@ export class TcpPorts {
             reject(leaving());
             return;
           }
-          const actual = this.#portOf(server);
+          actual = portOf(server);
           this.#servers.set(actual, server);
           resolve(actual);
         },
@@ -153,11 +155,11 @@ export class TcpPorts {
     this.#servers.get(port)?.close();
     this.#servers.delete(port);
   }
+}
 
-  #portOf(server: Server): number {
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  }
+function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 const leaving = (): TunlError => new TunlError('RELAY_BUSY', {reason: 'The relay is shutting down.'});
