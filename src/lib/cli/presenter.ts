@@ -106,8 +106,13 @@ export class Presenter {
 
   /** For the library's diagnostics. */
   readonly log: LogSink = (record: LogRecord): void => {
-    if (LOG_LEVELS.indexOf(record.level) <= this.#level) this.#renderer.log(logLine(record));
+    if (this.logs(record.level)) this.#renderer.log(logLine(record));
   };
+
+  /** Whether diagnostics of this level are shown. */
+  logs(level: LogLevel): boolean {
+    return LOG_LEVELS.indexOf(level) <= this.#level;
+  }
 
   /** Says on stderr why the command ends without a request. */
   readonly readerGone = (): void => {

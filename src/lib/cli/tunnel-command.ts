@@ -13,6 +13,9 @@ import {runTunnels} from './tunnel-run.js';
 import {type Ready, readiesOf} from './tunnel-state.js';
 import {warnOfSilence} from './warn-of-silence.js';
 
+/** The level of the output of a program that tunl has chosen. */
+const OUTPUT_LEVEL = 'info';
+
 type LaunchFlags = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
 
 export abstract class TunnelCommand extends BackgroundCommand {
@@ -78,7 +81,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
             onNotice: (text) => presenter.tell({tone: 'warning', text}),
             // The output of a program that tunl has chosen matters only when something is wrong.
             onOutput: (bytes) =>
-              presenter.log({level: 'info', scope: program.name, message: bytes.toString().trimEnd()}),
+              presenter.log({level: OUTPUT_LEVEL, scope: program.name, message: bytes.toString().trimEnd()}),
             ...given(options.launch ?? {}),
           },
         });
@@ -86,8 +89,8 @@ export abstract class TunnelCommand extends BackgroundCommand {
       },
     };
     // Its output is on the screen already, so the error does not repeat it.
-    const wasShown =
-      options.launch?.onOutput !== undefined && !(flags.json || flags.detach || presenter.isSilent);
+    const isShown = sharesTerminal ? !presenter.isSilent : presenter.logs(OUTPUT_LEVEL);
+    const wasShown = isShown && !(flags.json || flags.detach);
     await this.holdTunnels(flags, [opening], {
       sharesTerminal,
       waitsFor: `waiting for ${program.title}`,
