@@ -13,20 +13,22 @@ import {curl} from '../helpers/visitors.js';
 
 interface Versions {
   bin: string;
-  says: RegExp | undefined;
+  /** The line that refuses it. */
+  says: string | undefined;
 }
 
-/** The Nodes of this machine: the one of the tests, the oldest that is allowed, and the system's if that is too old. */
+/** The Nodes of this machine: the one of the tests, the oldest that is allowed, one that is too old, and the system's. */
 async function nodes(scope: Scope): Promise<Versions[]> {
   const found: Versions[] = [];
-  for (const bin of [process.execPath, `${projectRoot}.cache/oldest-node/bin/node`, '/usr/bin/node']) {
+  const known = ['oldest-node', 'too-old-node'].map((name) => `${projectRoot}.cache/${name}/bin/node`);
+  for (const bin of [process.execPath, ...known, '/usr/bin/node']) {
     if (!existsSync(bin)) continue;
-    const {stdout} = await run(scope, bin, ['-p', 'process.versions.node']);
-    const [major = 0, minor = 0] = stdout.split('.').map(Number);
+    const {stdout} = await run(scope, bin, ['-p', 'process.version + " (" + process.execPath + ")"']);
+    const [major = 0, minor = 0] = stdout.slice(1).split('.').map(Number.parseFloat);
     const isOld = major < 22 || (major === 22 && minor < 12);
     found.push({
       bin,
-      says: isOld ? /^tunl needs Node 22\.12 or newer; this is v\S+ \(\/usr\/bin\/node\)\./ : undefined,
+      says: isOld ? `tunl needs Node 22.12 or newer; this is ${stdout.trim()}.` : undefined,
     });
   }
   return found;
@@ -77,7 +79,11 @@ test('npm pack, npm install --global, tunl expose', async ({scope}) => {
     const environment = {TUNL_STATE_DIR: `${folder}/state`};
     if (says !== undefined) {
       const old = await run(scope, bin, words, {env: environment});
-      expect.soft(old).toMatchObject({code: 2, stderr: expect.stringMatching(says)});
+      expect.soft(old).toMatchObject({code: 2, stdout: ''});
+      const lines = old.stderr.split('\n');
+      expect.soft(lines).toEqual([says, expect.stringMatching(/^Next step: /), '']);
+      const code = `import(${JSON.stringify(`${root}/dist/index.js`)}).catch((error) => console.log(error.message))`;
+      expect.soft(await run(scope, bin, ['-e', code])).toMatchObject({code: 0, stdout: `${says}\n`});
       continue;
     }
     const cli = Child.start(scope, bin, words, {env: environment});

@@ -65,10 +65,17 @@ gotty() {
   completed "$cache/bin" "$setup/gotty/go.mod" "$setup/gotty/go.sum"
 }
 
-# The package of npm that holds nothing but Node for this platform. A number in `engines` without a patch means patch 0.
+# A number in `engines` without a patch means patch 0.
 oldest_node() {
-  local version platform folder=$cache/oldest-node
-  version=$(node -p 'require("./package.json").engines.node.replace(/^>=/, "").split(".").concat("0", "0").slice(0, 3).join(".")')
+  node_in oldest-node "$(node -p 'require("./package.json").engines.node.replace(/^>=/, "").split(".").concat("0", "0").slice(0, 3).join(".")')"
+}
+
+# A Node that is too old for tunl, and lacks functions that tunl imports.
+too_old_node() { node_in too-old-node 18.20.8; }
+
+# The package of npm that holds nothing but Node for this platform.
+node_in() {
+  local version=$2 platform folder=$cache/$1
   [ "$("$folder/bin/node" --version 2>/dev/null)" != "v$version" ] || return 0
   say "installing Node $version"
   platform=$(node -p 'process.platform + "-" + process.arch')
@@ -83,6 +90,7 @@ oldest_node() {
 
 debian
 oldest_node
+too_old_node
 jupyter
 code_server
 gotty

@@ -4,7 +4,8 @@
 // server to speak first is refused after a short time, as it is without a page.
 
 import type {ServerHttp2Session, ServerHttp2Stream} from 'node:http2';
-import {Duplex, duplexPair} from 'node:stream';
+// `duplexPair` is a property, because a missing export would be the error of a Node that is too old: core/node-version.ts.
+import stream, {Duplex} from 'node:stream';
 
 const RELOAD_S = 3;
 const REASON = 'The service behind this address does not accept connections.';
@@ -174,7 +175,7 @@ class Http1Answer extends Duplex {
 /** Node's HTTP/2 on a pair of streams. It answers the first requests and takes no more. */
 function answerHttp2({onHttp, onLate}: OfflineVisitor): Duplex {
   const {performServerHandshake} = process.getBuiltinModule('node:http2');
-  const [outer, inner] = duplexPair();
+  const [outer, inner] = stream.duplexPair();
   const session: ServerHttp2Session = performServerHandshake(inner, {
     maxSessionMemory: 1,
     settings: {maxConcurrentStreams: 32, maxHeaderListSize: MAX_HEAD_BYTES, enablePush: false},
