@@ -2,12 +2,14 @@
 
 import {mkdir, readFile} from 'node:fs/promises';
 import {connect, createServer} from 'node:net';
+import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import type {ReadyEvent} from '../../src/lib/agent/events.js';
 import {Child, run} from '../helpers/child.js';
-import {entry} from '../helpers/cli.js';
+import {entry, expose, runCli} from '../helpers/cli.js';
 import {fakeProgram, isAlive, until} from '../helpers/launching.js';
+import {exFat, withReadOnly} from '../helpers/mounts.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -66,20 +68,80 @@ test.for(['nohup node', 'setsid node'])('%s … & outlives its terminal', async 
   ]);
 });
 
-test('as process 1 it starts a program, warns of zombies, and ends on SIGTERM', async ({scope}) => {
+/** `expose -- PROGRAM` as process 1 of a container, and a function that sends a signal to process 1. */
+async function asProcessOne(scope: Scope, source: string, node: readonly string[] = []) {
   const relay = await startRelayProcess(scope);
   const stateDir = await scope.tempDir('state');
-  const program = await fakeProgram(scope, 'await listen(Number(argv[0]));');
-  const tunl = [process.execPath, entry, 'expose', '--json', '--', process.execPath, program, '{port}'];
-  const child = Child.start(scope, 'unshare', ['-pf', '--mount-proc', '--kill-child', ...tunl], {
-    env: {...relay.env, TUNL_STATE_DIR: stateDir, HOME: stateDir},
-  });
-  const ready = JSON.parse(await child.line());
-  expect(ready).toMatchObject({type: 'ready'});
+  const program = await fakeProgram(scope, source);
+  const words = ['expose', '--json', '--', process.execPath, program, '{port}'];
+  const child = Child.start(
+    scope,
+    'unshare',
+    ['-pf', '--mount-proc', '--kill-child', process.execPath, ...node, entry, ...words],
+    {env: {...relay.env, TUNL_STATE_DIR: stateDir, HOME: stateDir}},
+  );
+  expect(JSON.parse(await child.line()), child.stderr).toMatchObject({type: 'ready'});
+  const signal = async (name: NodeJS.Signals) => {
+    const {stdout} = await run(scope, 'pgrep', ['-P', String(child.pid)]);
+    process.kill(Number(stdout), name);
+  };
+  return {child, signal};
+}
+
+/** Leaves a process without a parent, which ends, and says when it is collected. */
+const ORPHAN = `const {access} = await import('node:fs/promises');
+const shell = spawn('sh', ['-c', 'sleep 0.2 & echo $!'], {stdio: ['ignore', 'pipe', 'ignore']});
+let pid = '';
+shell.stdout.on('data', (text) => (pid += text));
+await new Promise((resolve) => shell.once('close', resolve));
+const look = () => access('/proc/' + pid.trim()).then(() => setTimeout(look, 20), () => console.log('collected'));
+await look();
+await listen(Number(argv[0]));`;
+
+test('as process 1 it becomes the child of a shell, which leaves no zombies and passes SIGTERM on', async ({
+  scope,
+}) => {
+  const {child, signal} = await asProcessOne(scope, ORPHAN);
+  await child.saidOnStderr(/^collected$/m);
+  expect(child.stderr).not.toContain('process 1');
+  await signal('SIGTERM');
+  await until(() => !isAlive(child.pid), 20_000);
+  expect(await child.exited).toEqual({code: 0, signal: null});
+  expect(JSON.parse(child.lines.at(-1) ?? '')).toMatchObject({type: 'closed'});
+});
+
+test('as process 1 in a terminal: the program reads from it, Ctrl+C ends it, and its exit code is passed on', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('state');
+  const program = await fakeProgram(
+    scope,
+    `await listen(Number(argv[0]));
+process.stdin.on('data', (text) => process.exit(Number(text)));`,
+  );
+  const screen = await Screen.start(scope, {columns: 120, env: {TUNL_STATE_DIR: stateDir, HOME: stateDir}});
+  const start = async () => {
+    const tunl = `node ${entry} expose -- node ${program} {port}`;
+    await screen.run(`clear; unshare -pf --mount-proc --kill-child ${tunl}; echo code $?`);
+    await screen.shows(/^Ctrl\+C stops it\.$/);
+  };
+  await start();
+  await screen.run('7');
+  await screen.shows(/^code 7$/);
+  await start();
+  await screen.press('C-c');
+  await screen.shows(/^code 0$/);
+  await screen.shows(/closed after 0 connections$/);
+});
+
+test('as process 1 with a Node that cannot become a shell, it warns of zombies and ends on SIGTERM', async ({
+  scope,
+}) => {
+  const old = 'data:text/javascript,delete process.execve';
+  const {child, signal} = await asProcessOne(scope, 'await listen(Number(argv[0]));', ['--import', old]);
   expect(child.stderr).toContain('tunl is process 1 here');
   expect(child.stderr).toContain('--init');
-  const {stdout} = await run(scope, 'pgrep', ['-P', String(child.pid)]);
-  process.kill(Number(stdout), 'SIGTERM');
+  await signal('SIGTERM');
   await until(() => !isAlive(child.pid), 20_000);
   expect(JSON.parse(child.lines.at(-1) ?? '')).toMatchObject({type: 'closed'});
 });
@@ -108,6 +170,74 @@ test('a home that cannot be written: with a program as well', async ({scope}) =>
   // A folder that the user has chosen is not replaced.
   const chosen = await exposeAsNobody(scope, {PATH: process.env.PATH ?? '', TUNL_STATE_DIR: join(home, 'x')});
   expect(chosen.first).toMatchObject({type: 'error', code: 'STATE_DIR'});
+});
+
+/** The environment of a user whose home is this folder. */
+const homeOf = (home: string) => ({HOME: home, TUNL_STATE_DIR: '', XDG_STATE_HOME: '', XDG_RUNTIME_DIR: ''});
+
+test('a home on a read-only mount: a tunnel, a program and a relay of its own, and the reason once', async ({
+  scope,
+}) => {
+  const home = await scope.tempDir('home');
+  const program = await fakeProgram(scope, 'await listen(Number(argv[0]));');
+  const [command = '', ...words] = [...withReadOnly([home]), process.execPath, entry];
+  const options = {env: homeOf(home)};
+  for (const target of [['8000'], ['--', process.execPath, program, '{port}']]) {
+    const child = Child.start(scope, command, [...words, 'expose', '--json', ...target], options);
+    expect(JSON.parse(await child.line()), child.stderr).toMatchObject({type: 'ready'});
+    expect(child.stderr.match(/cannot be written \(EROFS\)/g)).toHaveLength(1);
+    await child.stop('SIGTERM');
+  }
+  // What must be found again by other commands needs a real place.
+  for (const other of [
+    ['expose', '8000', '--detach'],
+    ['relay', 'start', '--listen', '127.0.0.1:0'],
+  ]) {
+    const refused = await run(scope, command, [...words, ...other], options);
+    expect(refused, other.join(' ')).toMatchObject({code: 8});
+    expect(refused.stderr).toMatch(/\(EROFS\)\.\nnext: Set TUNL_STATE_DIR/);
+  }
+});
+
+test('everything is read-only but the shared memory, as in a container; without it a clear error', async ({
+  scope,
+}) => {
+  const {port} = await httpUpstream(scope);
+  const start = (places: string[]) => {
+    const [command = '', ...words] = withReadOnly(places);
+    const tunl = [process.execPath, entry, 'expose', String(port), '--json'];
+    return Child.start(scope, command, [...words, ...tunl], {env: homeOf('/no-such-home')});
+  };
+  const child = start(['/', tmpdir()]);
+  const ready = JSON.parse(await child.line());
+  expect(ready, child.stderr).toMatchObject({type: 'ready'});
+  expect(ready.relay.caFile).toMatch(/^\/dev\/shm\/tunl-temporary-/);
+  expect((await curl(scope, ready.relay.caFile, [ready.address])).code).toBe(0);
+  await child.stop('SIGTERM');
+  await expect(readFile(ready.relay.caFile)).rejects.toThrow('ENOENT');
+  const none = start(['/', tmpdir(), '/dev/shm']);
+  const error = JSON.parse(await none.line());
+  expect(error).toMatchObject({type: 'error', code: 'STATE_DIR', next: expect.stringContaining('TMPDIR')});
+  expect(error.message).toMatch(/cannot be written \(EROFS\), and \S+ cannot be written \(EROFS\)\.$/);
+});
+
+test('on exFAT, without hard links and sockets: names are kept, and a tunnel in the background can be stopped', async ({
+  scope,
+}) => {
+  const stateDir = join(await exFat(scope), 'state');
+  const {port} = await httpUpstream(scope);
+  const first = await expose(scope, port, {stateDir});
+  await first.cli.stop();
+  const second = await expose(scope, port, {stateDir});
+  expect(second.ready.address).toBe(first.ready.address);
+  await second.cli.stop();
+  const started = await runCli(scope, ['expose', String(port), '--detach'], {stateDir});
+  expect(started).toMatchObject({code: 0});
+  const listed = await runCli(scope, ['list', '--json'], {stateDir});
+  const {id} = JSON.parse(listed.stdout);
+  expect(await runCli(scope, ['stop', id], {stateDir})).toMatchObject({code: 0});
+  const after = await runCli(scope, ['list', '--all', '--json'], {stateDir});
+  expect(JSON.parse(after.stdout)).toMatchObject({id, state: 'ended'});
 });
 
 test('in a folder that was removed it goes on, and says so', async ({scope}) => {

@@ -7,6 +7,7 @@ import {BackgroundCommand} from './background-command.js';
 import {checkRelayFlags} from './combinations.js';
 import {given} from './flags.js';
 import {audienceOf, greet} from './greet.js';
+import {leaveProcessOne} from './process-one.js';
 import type {TunnelFlags} from './tunnel-flags.js';
 import type {Opening} from './tunnel-group.js';
 import {runTunnels} from './tunnel-run.js';
@@ -59,7 +60,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
     let served: ServedProgram | undefined;
     const {presenter} = this;
     const sharesTerminal = options.launch?.onOutput !== undefined;
-    if (process.pid === 1) {
+    if (!leaveProcessOne()) {
       presenter.log({
         level: 'warn',
         scope: 'launch',

@@ -47,7 +47,7 @@ export async function checkStateFile(path: string): Promise<void> {
   if (me !== undefined) await checkOne(path, me);
 }
 
-/** Checks a Unix socket in a folder that was checked; false if it does not exist. @throws TunlError STATE_DIR */
+/** Checks a Unix socket in a folder that was checked; false if there is none. @throws TunlError STATE_DIR */
 export async function checkStateSocket(path: string): Promise<boolean> {
   const me = thisUser();
   return me !== undefined && (await checkOne(path, me, 'socket'));
@@ -64,6 +64,8 @@ function thisUser(): User | undefined {
 async function checkOne(path: string, me: User, kind: 'file' | 'socket' = 'file'): Promise<boolean> {
   const found = await lookUp(path, (each) => lstat(each));
   if (found === undefined) return false;
+  // exFAT through FUSE keeps an ordinary file in place of a socket. Nobody can connect to it, so it is no danger.
+  if (kind === 'socket' && found.isFile()) return false;
   const isRightKind = kind === 'socket' ? found.isSocket() : found.isFile() || found.isDirectory();
   if (!isRightKind) {
     const not = kind === 'socket' ? 'not a socket' : 'neither a file nor a folder';

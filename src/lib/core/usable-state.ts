@@ -2,8 +2,8 @@
 
 import {accessSync, constants, existsSync, mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {dirname, join} from 'node:path';
-import {systemCode} from './errors.js';
+import {dirname, isAbsolute, join} from 'node:path';
+import {systemCode, TunlError} from './errors.js';
 import {stateDir} from './state-dir.js';
 
 export interface UsableState {
@@ -25,13 +25,13 @@ export function usableState({mustWrite = false} = {}, env: NodeJS.ProcessEnv = p
   try {
     path = stateDir(env);
   } catch {
-    return temporaryState('this user has no home folder');
+    return temporaryState('this user has no home folder', env);
   }
   if (!mustWrite && existsSync(path)) return {path};
   const code = writeError(path);
   // Other failures have errors of their own.
   if (code !== 'EACCES' && code !== 'EROFS' && code !== 'EPERM') return {path};
-  return temporaryState(`${path} cannot be written (${code})`);
+  return temporaryState(`${path} cannot be written (${code})`, env);
 }
 
 /** The reason why the folder, or the nearest one above it that exists, cannot be written. */
@@ -47,10 +47,29 @@ function writeError(path: string): string | undefined {
   }
 }
 
-function temporaryState(why: string): UsableState {
+function temporaryState(why: string, env: NodeJS.ProcessEnv): UsableState {
   if (temporary !== undefined) return temporary;
-  const path = mkdtempSync(join(tmpdir(), 'tunl-temporary-'));
+  const path = makeTemporary(why, env);
   process.once('exit', () => rmSync(path, {recursive: true, force: true}));
   temporary = {path, why};
   return temporary;
+}
+
+/** @throws TunlError STATE_DIR */
+function makeTemporary(why: string, env: NodeJS.ProcessEnv): string {
+  // A container with a read-only root often has no other place than its shared memory.
+  const places = [tmpdir(), env.XDG_RUNTIME_DIR ?? '', '/dev/shm'].filter((place) => isAbsolute(place));
+  let cause: unknown;
+  for (const place of places) {
+    try {
+      return mkdtempSync(join(place, 'tunl-temporary-'));
+    } catch (error) {
+      cause ??= error;
+    }
+  }
+  throw new TunlError('STATE_DIR', {
+    reason: `${why.charAt(0).toUpperCase()}${why.slice(1)}, and ${places[0]} cannot be written (${systemCode(cause)}).`,
+    next: 'Set TUNL_STATE_DIR or TMPDIR to a folder that you can write to.',
+    cause,
+  });
 }
