@@ -11,7 +11,7 @@ import {ignoredProxy, visit, visitedPlace} from '../lib/visit.js';
 const {group: _, ...caFile} = LINK_SETTINGS.caFile;
 
 export default class Connect extends BaseCommand {
-  static override summary = 'Join stdin and stdout with a tunnel’s TLS name.';
+  static override summary = 'Connect stdin and stdout to a tunnel, as ssh’s ProxyCommand.';
   static override usage = 'connect HOST[:PORT] [FLAGS]';
   static override examples = [
     [

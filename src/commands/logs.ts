@@ -20,7 +20,7 @@ export default class Logs extends BaseCommand {
   static override args = {
     id: string({required: true, ignoreStdin: true, description: 'The ID in `tunl list`.'}),
   };
-  static override flags = {follow: boolean({char: 'f', summary: 'Continue until it ends.'})};
+  static override flags = {follow: boolean({char: 'f', summary: 'Show new output too, until it ends.'})};
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(Logs);

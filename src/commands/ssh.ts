@@ -18,7 +18,7 @@ import {sshd} from '../lib/launch/programs/sshd.js';
 import {ensureCa} from '../lib/relay/certificates/install-ca.js';
 
 export default class Ssh extends TunnelCommand {
-  static override summary = 'An sshd that accepts the keys that you give.';
+  static override summary = 'Log in to this machine by ssh, with the keys that you give.';
   static override usage = 'ssh [FLAGS]';
   static override examples = [
     [

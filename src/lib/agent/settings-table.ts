@@ -51,7 +51,7 @@ export const ENDS_SETTINGS = {
   }),
   host: setting(host('TARGET_INVALID'), {
     flag: 'local-host',
-    help: 'Host of the upstream when TARGET is a port.',
+    help: 'Host of the service when TARGET is a port.',
   }),
   waitUpstreamMs: setting(time(), {
     default: 0,
@@ -91,7 +91,7 @@ export const UPSTREAM_TLS_SETTINGS = {
   insecure: setting(onOff, {
     default: false,
     flag: 'upstream-insecure',
-    help: 'Accept any certificate.',
+    help: 'Do not check the upstream’s certificate.',
     group: UPSTREAM,
   }),
 };
@@ -120,7 +120,7 @@ export const LINK_SETTINGS = {
   follow: setting(list(host('OPTION_INVALID')), {
     default: [],
     flag: 'follow',
-    help: 'Host that the relay may send this agent to; repeatable.',
+    help: 'Host of another relay to move to if asked; repeatable.',
     group: RELAY,
   }),
   wait: setting(onOff, {
@@ -132,7 +132,7 @@ export const LINK_SETTINGS = {
   maxRetryTimeMs: setting(time(), {
     defaultText: 'never',
     flag: 'max-retry-time',
-    help: 'Give up after this time without a link.',
+    help: 'Give up after this time without the relay.',
     group: RELAY,
   }),
   connectTimeoutMs: setting(time(), {default: 10_000}),

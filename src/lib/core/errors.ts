@@ -62,7 +62,7 @@ export const ERRORS = {
     'h2 needs TLS; an unencrypted tunnel has none.',
     EXIT.usage,
     false,
-    'Leave out one of them.',
+    'Leave out one of the two options.',
   ),
   PORT_FORWARDED_TWICE: row(
     'This port is forwarded already.',
@@ -80,7 +80,7 @@ export const ERRORS = {
     'The name cannot be a tunnel name.',
     EXIT.usage,
     false,
-    'Use one label: 1 to 63 lower-case letters, digits and inner hyphens.',
+    'Use 1 to 63 letters (a to z), digits and hyphens, with no hyphen at either end.',
   ),
   NAME_RESERVED: row(
     'The name is reserved.',
@@ -336,10 +336,10 @@ export const ERRORS = {
     'Put the password on its first line.',
   ),
   CERTIFICATE_INVALID: row(
-    'The certificate cannot be used.',
+    'The certificate or its key cannot be used.',
     EXIT.local,
     false,
-    'Give a PEM certificate chain, leaf first.',
+    'Give PEM files: the chain with the leaf first, and a key without a passphrase.',
   ),
   KEY_MISMATCH: row(
     'The private key does not belong to the certificate.',
@@ -499,8 +499,8 @@ export const ERRORS = {
     true,
     'Nothing: open connections were reset.',
   ),
-  CLOSED: row('It is closed.', EXIT.unexpected, false, 'Nothing.'),
-  ABORTED: row('It was aborted.', EXIT.interrupted, false, 'Nothing.'),
+  CLOSED: row('The tunnel or the relay is closed already.', EXIT.unexpected, false, 'Nothing.'),
+  ABORTED: row('The call was aborted.', EXIT.interrupted, false, 'Nothing.'),
   UNEXPECTED: row(
     'Something unexpected happened.',
     EXIT.unexpected,

@@ -40,7 +40,7 @@ describe('report', () => {
 
   test('leaves out an empty next step', () => {
     report(new TunlError('CLOSED'), PLAIN, []);
-    expect(err).toBe('error: It is closed.\ncode: CLOSED\n');
+    expect(err).toBe('error: The tunnel or the relay is closed already.\ncode: CLOSED\n');
   });
 
   test('with --json is one line on stdout and nothing on stderr', () => {
