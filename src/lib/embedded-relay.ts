@@ -10,7 +10,7 @@ import {usualPorts} from './usual-ports.js';
 export interface EmbeddedRelayOptions {
   log: LogSink | undefined;
   stateDir: string;
-  /** What the caller exposes: the same command in the same folder gets the same port. */
+  /** The target of the caller: the same command in the same folder gets the same port. */
   what: string;
 }
 

@@ -39,7 +39,7 @@ export interface FoundRelay {
 export interface Surroundings {
   embedded: EmbeddedRelays;
   log: LogSink | undefined;
-  /** What the caller exposes. */
+  /** The target of the caller. */
   what: string;
 }
 

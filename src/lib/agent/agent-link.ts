@@ -258,7 +258,7 @@ export class AgentLink {
     return new TunlError('RELAY_LOST', {reason: `gave up: ${cause?.message ?? 'no answer'}`, cause});
   }
 
-  /** Reports that visitors cannot come, and when the next attempt follows. */
+  /** Reports that visitors cannot come, and the time until the next attempt. */
   tellWaiting(state: AwayState, error: TunlError, attempt: number, delayMs: number): void {
     const {current} = this.sessions;
     // Streams wait only when the link is lost: a relay that says goodbye, or refuses a tunnel, still has its link.

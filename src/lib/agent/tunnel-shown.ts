@@ -1,4 +1,4 @@
-// What `console.log(tunnel)` shows: the addresses and the state. The object itself contains the token.
+// The output of `console.log(tunnel)`: the addresses and the state. The object itself contains the token.
 
 import {type InspectOptions, inspect} from 'node:util';
 import {formatHostPort} from '../protocol/targets.js';

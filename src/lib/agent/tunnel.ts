@@ -29,7 +29,7 @@ export interface TunnelHost {
   /** True when the relay has not acknowledged everything. */
   readonly isBehind: boolean;
   start(): Promise<void>;
-  bind(wish: TunnelRequest, owner: BindingOwner): Promise<Bound>;
+  bind(request: TunnelRequest, owner: BindingOwner): Promise<Bound>;
   unbind(owner: BindingOwner, error?: TunlError): void;
   /** Numbers the visitors of all tunnels. */
   nextVisitor(): number;
@@ -315,7 +315,7 @@ export class LocalTunnel implements Tunnel {
     await this.#settings.cleanUp();
   }
 
-  /** The end: the agent has ended, or this tunnel has left it. */
+  /** Called when the agent has ended, or when this tunnel has left it. Idempotent. */
   agentEnded(why: TunlError | undefined): void {
     const before = this.#phase;
     if (before.is === 'ended') return;

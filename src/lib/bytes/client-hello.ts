@@ -40,7 +40,7 @@ export interface ClientHello {
   alpn: string[];
 }
 
-/** What the first bytes turned out to be. */
+/** The final result for a connection. */
 export type ClientHelloAnswer = ClientHello | {state: 'refused'; reason: ClientHelloRefusal};
 
 export type ClientHelloResult = {state: 'need-more'} | ClientHelloAnswer;
@@ -99,7 +99,7 @@ export class ClientHelloReader {
     return this.#length;
   }
 
-  /** Frees the buffer; the first chunk is not needed any more, either. */
+  /** Frees the buffer, also when it is the first chunk. */
   release(): void {
     giveBack(this.#raw);
     this.#raw = Buffer.alloc(0);

@@ -4,7 +4,7 @@ import type {Relay} from '../relay/options.js';
 import type {ListeningEvent} from './events.js';
 
 export interface AboutRelay {
-  /** Of a relay in the background. */
+  /** The ID of a relay in the background. */
   id?: string | undefined;
   tokenFile?: string | undefined;
   env?: NodeJS.ProcessEnv;

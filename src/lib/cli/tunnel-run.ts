@@ -20,7 +20,7 @@ export interface RunOptions {
   background: InBackground | undefined;
   /** A program writes to the terminal and may read from it. */
   sharesTerminal: boolean;
-  /** What takes the longest until the tunnels are ready. Default: the relay. */
+  /** The text while the tunnels are not ready, such as `waiting for JupyterLab`. Default: about the relay. */
   waitsFor?: string | undefined;
 }
 

@@ -57,7 +57,7 @@ export interface LinkOptions {
 
 export class Link implements CarrierSink {
   readonly carrier: Carrier;
-  /** The count of received session bytes in the handshake, if the session existed before. */
+  /** The count of received session bytes that this side told the peer in the handshake; undefined for a new session. */
   told: number | undefined;
   readonly #clock: Clock;
   readonly #options: LinkOptions;

@@ -227,7 +227,7 @@ export class Sender {
     this.#bound.tell(this.queuedBytes);
   }
 
-  // ── Who may write ──
+  // ── Permission to write ──
 
   mayWrite(stream: Stream): boolean {
     if (this.#link === undefined || this.#atBound()) return false;

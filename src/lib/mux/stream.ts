@@ -34,7 +34,7 @@ export interface StreamHost {
   sendData(stream: Stream, chunk: Buffer): void;
   adoptBlock(stream: Stream, block: Block, end: number): void;
   sendFin(stream: Stream): void;
-  /** The FIN waits behind data of the stream that was not sent yet. */
+  /** The reset waits behind data of the stream that was not sent yet. */
   sendLastReset(stream: Stream, code: StreamCode): void;
   sendOpened(stream: Stream): void;
   sendRefused(stream: Stream, code: StreamCode, message: string | undefined): void;

@@ -1,4 +1,4 @@
-// What could stand at the end of a command line: from the manifest, without loading oclif or a command.
+// The words that could end a command line: from the manifest, without loading oclif or a command.
 
 export interface ManifestFlag {
   type: 'boolean' | 'option';
@@ -26,7 +26,7 @@ export interface Candidate {
   about?: string | undefined;
 }
 
-/** What is known about this machine; asked only when a word needs it. */
+/** Facts about this machine; each is looked up only when a word needs it. */
 export interface Surroundings {
   /** IDs of what runs in the background; `ended`: also of what has ended. */
   ids: (ended: boolean) => Promise<Candidate[]>;

@@ -232,7 +232,7 @@ function labelOf(name: string | undefined, domain: string, only: OnlyTunnel | un
 }
 
 /**
- * What a visitor of a tunnel may choose from. One that offers no HTTP protocol is no HTTP visitor: the tunnel carries its bytes
+ * The protocols that a visitor of a tunnel may choose from. One that offers no HTTP protocol is no HTTP visitor: the tunnel carries its bytes
  * as well, so its own first protocol is the answer. Database clients with direct TLS end the connection without one.
  */
 function alpnFor(asked: readonly string[], offers: readonly string[]): readonly string[] | undefined {
