@@ -1,13 +1,19 @@
-// `npm run bench:growth`: the cost of a relay's work when it has much else to keep: thousands of idle tunnels, or a
-// thousand open streams beside the measured one. tunl alone, compared with itself in the same processes.
+// `npm run bench:growth`: the cost of a relay's work when it has much else to keep: thousands of idle tunnels, or
+// thousands of open streams beside the measured one; and what many new connections leave behind. tunl alone, compared with itself in
+// the same processes.
 
 import {once} from 'node:events';
 import {loadavg} from 'node:os';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {parseArgs} from 'node:util';
+import {type Inspection, preload} from '../test/chaos/rig.js';
+import {settled} from '../test/chaos/soaking.js';
+import type {Child} from '../test/helpers/child.js';
 import {Scope} from '../test/helpers/scope.js';
 import {startPark} from '../test/helpers/start-park.js';
 import {tcpVisitor} from '../test/helpers/visitors.js';
+import {cpuKey} from './figures.js';
+import {cpuMeter} from './loads/cpu.js';
 import {type WrkResult, wrk} from './loads/wrk.js';
 import {endAtSignals} from './machine/interruption.js';
 import {memoryMbOf} from './machine/proc.js';
@@ -19,15 +25,25 @@ import {positive, report} from './report-line.js';
 import {median} from './results.js';
 import {pieceBytes, startUpstream} from './upstream.js';
 
-const usage = `npm run bench:growth -- [--tunnels 5000] [--streams 1000] [--rounds 5]
+const parts = ['streams', 'tunnels', 'connections'];
 
-  --tunnels  idle tunnels beside the measured one, each with an agent of its own (5000)
-  --streams  open streams without traffic beside the measured one, in the same tunnel (1000)
-  --rounds   how often each is measured; medians count (5)
+const usage = `npm run bench:growth -- [--tunnels 10000] [--streams 10000] [--connections 100000] [--rounds 5] [--only PART,…]
+
+  --tunnels      idle tunnels beside the measured one, each with an agent of its own (10000)
+  --streams      open streams without traffic beside the measured one, in the same tunnel (10000)
+  --connections  new connections, one after another, and a tenth of that over TLS (100000)
+  --rounds       how often each is measured; medians count (5)
+  --only         ${parts.join(', ')}
 `;
 
 /** Tunnels that start in parallel; one after the other they would take some minutes. */
 const PORTS_AT_ONCE = 10;
+
+/** Streams that are opened at the same time. */
+const STREAMS_AT_ONCE = 50;
+
+/** Counts of what is left, from the first of which on nothing may grow. */
+const COUNTS = 5;
 
 const goals = {
   /** Requests/s among all tunnels ÷ requests/s with one. */
@@ -36,12 +52,17 @@ const goals = {
   p50: {atMost: 1.1},
   /** KiB of the relay for each idle agent. */
   idleAgent: {atMost: 70},
+  /** More memory after all connections than after the first part of them, MB after a garbage collection. */
+  left: {atMost: 1},
+  descriptors: {atMost: 0},
 };
 
 class Growth {
   readonly #tools: Tools;
   readonly #route: Route;
   readonly #rounds: number;
+  /** CPU time of the relay for each request of the last measurement, µs: on a busy machine it says more than the clock. */
+  relayMicros = 0;
 
   constructor(tools: Tools, route: Route, rounds: number) {
     this.#tools = tools;
@@ -52,7 +73,9 @@ class Growth {
   /** The median over all rounds of the figure that `pick` returns. */
   async measure(scope: Scope, connections: number, pick: (result: WrkResult) => number): Promise<number> {
     const values: number[] = [];
+    const micros: number[] = [];
     for (let round = 0; round < this.#rounds; round++) {
+      const cpu = cpuMeter(this.#route, 'rps');
       const result = await wrk(scope, this.#tools, this.#route, {
         connections,
         seconds: 2,
@@ -60,15 +83,21 @@ class Growth {
       });
       if (result.errors > 0) throw new Error(`${result.errors} requests failed`);
       values.push(pick(result));
+      const used = cpu(result.requests / 1e6);
+      micros.push(
+        (used[cpuKey('rps', 'relay', 'user')] ?? 0) + (used[cpuKey('rps', 'relay', 'system')] ?? 0),
+      );
     }
+    this.relayMicros = median(micros) ?? 0;
     return median(values) ?? 0;
   }
 
+  /** @param relay one without any load yet: memory that a load has freed would hide what idle agents take. */
   async tunnels(scope: Scope, {relay, env}: TunlRelay, count: number): Promise<void> {
     const busy = (own: Scope) => this.measure(own, 50, ({perSecond}) => perSecond);
-    const alone = await busy(scope);
     const memory = memoryMbOf(relay.pid, 'VmRSS');
     let among = 0;
+    let amongMicros = 0;
     let grown = 0;
     {
       await using parked = new Scope();
@@ -78,72 +107,164 @@ class Growth {
       // By then the memory of their start is collected, and their first pings have been sent.
       await sleep(10_000);
       grown = memoryMbOf(relay.pid, 'VmRSS') - memory;
+      // The first measurement compiles.
+      await busy(parked);
       among = await busy(parked);
+      amongMicros = this.relayMicros;
     }
-    const again = await busy(scope);
-    // The machine drifts, so this takes the mean of before and after.
-    const one = (alone + again) / 2;
-    report('requests/s among idle tunnels', among / one, goals.busy, {tunnels: count, alone, again, among});
+    const alone = await busy(scope);
+    report('requests/s among idle tunnels', among / alone, goals.busy, {tunnels: count, alone, among});
+    reportMicros('tunnels', count, this.relayMicros, amongMicros);
     report('relay, KiB an idle agent', (grown * 1e6) / 1024 / count, goals.idleAgent, {tunnels: count});
   }
 
-  async streams(scope: Scope, count: number): Promise<void> {
+  async streams(scope: Scope, ends: Ends, count: number): Promise<void> {
     const latency = (own: Scope) => this.measure(own, 1, ({p50Ms}) => p50Ms);
-    const alone = await latency(scope);
-    let among = 0;
+    const busy = (own: Scope) => this.measure(own, 50, ({perSecond}) => perSecond);
+    const alone = {p50: await latency(scope), perSecond: await busy(scope), micros: this.relayMicros};
+    const among = {p50: 0, perSecond: 0, micros: 0};
+    const memory = () => [ends.relay, ends.agent].map(({pid}) => memoryMbOf(pid, 'VmRSS'));
+    const before = memory();
     {
       await using held = new Scope();
       process.stderr.write(`${count} streams are opened\n`);
-      for (let i = 0; i < count; i++) {
-        const visitor = await tcpVisitor(held, this.#route.port);
-        visitor.write('GET /small HTTP/1.1\r\nHost: bench\r\n\r\n');
-        await once(visitor, 'data');
+      for (let i = 0; i < count; i += STREAMS_AT_ONCE) {
+        const some = Math.min(STREAMS_AT_ONCE, count - i);
+        await Promise.all(Array.from({length: some}, () => this.#open(held)));
       }
-      among = await latency(held);
+      // By then the memory of their start is collected.
+      await sleep(10_000);
+      for (const [i, mb] of memory().entries()) {
+        const each = ((mb - (before[i] ?? 0)) * 1e6) / 1024 / count;
+        report(`${i === 0 ? 'relay' : 'agent'}, KiB an open stream`, each, {}, {streams: count});
+      }
+      among.p50 = await latency(held);
+      among.perSecond = await busy(held);
+      among.micros = this.relayMicros;
     }
-    const again = await latency(scope);
-    const one = (alone + again) / 2;
-    report('p50 ms among open streams', among / one, goals.p50, {streams: count, alone, again, among});
+    const again = {p50: await latency(scope), perSecond: await busy(scope), micros: this.relayMicros};
+    for (const [metric, key, goal] of [
+      ['p50 ms among open streams', 'p50', goals.p50],
+      ['requests/s among open streams', 'perSecond', goals.busy],
+    ] as const) {
+      const one = (alone[key] + again[key]) / 2;
+      const facts = {streams: count, alone: alone[key], again: again[key], among: among[key]};
+      report(metric, among[key] / one, goal, facts);
+    }
+    reportMicros('streams', count, (alone.micros + again.micros) / 2, among.micros);
   }
+
+  async #open(scope: Scope): Promise<void> {
+    const visitor = await tcpVisitor(scope, this.#route.port);
+    visitor.write('GET /small HTTP/1.1\r\nHost: bench\r\n\r\n');
+    await once(visitor, 'data');
+  }
+
+  /** Many new connections; nothing may be left of them in relay and agent. */
+  async connections(scope: Scope, kind: string, ends: Ends, count: number): Promise<void> {
+    let made = 0;
+    const more = async (until: number) => {
+      while (made < until) {
+        const {requests, errors} = await wrk(scope, this.#tools, this.#route, {
+          ...{connections: 20, seconds: 2, close: true},
+          signal: scope.signal,
+        });
+        if (errors > 0) throw new Error(`${errors} connections failed`);
+        made += requests;
+      }
+    };
+    const looks: Inspection[][] = [];
+    for (let part = 1; part <= COUNTS; part++) {
+      await more((count * part) / COUNTS);
+      looks.push(await Promise.all([settled(ends.relay), settled(ends.agent)]));
+    }
+    for (const [i, end] of ['relay', 'agent'].entries()) {
+      const [first, last] = [looks.at(0)?.[i], looks.at(-1)?.[i]];
+      if (first === undefined || last === undefined) continue;
+      const megabytes = ({heapUsed, external}: Inspection) => (heapUsed + external) / 1e6;
+      const facts = {connections: made, after: megabytes(last), 'rss MB': last.rss / 1e6};
+      report(`${end}, MB left by ${kind} connections`, megabytes(last) - megabytes(first), goals.left, facts);
+      const descriptors = last.descriptors - first.descriptors;
+      report(`${end}, descriptors left by ${kind} connections`, descriptors, goals.descriptors, {});
+    }
+  }
+}
+
+/** The relay's CPU time for a request among all ÷ that with one, beside requests/s, which other work on the machine changes more. */
+function reportMicros(what: string, count: number, alone: number, among: number): void {
+  report(`relay, CPU µs a request among ${what}`, among / alone, {}, {[what]: count, alone, among});
+}
+
+/** The two processes of the measured tunnel. */
+interface Ends {
+  relay: Child;
+  agent: Child;
+}
+
+/** Exposes nginx; with `--tcp`, or over HTTPS. */
+async function expose(
+  scope: Scope,
+  {relay, env}: {relay: Child; env: Record<string, string>},
+  port: number,
+  scheme: Route['scheme'],
+): Promise<{agent: Child; route: Route}> {
+  const words = [program, 'expose', String(port), '--quiet', ...(scheme === 'tcp' ? ['--tcp'] : [])];
+  const agent = start(scope, process.execPath, words, {
+    env: {...env, TUNL_STATE_DIR: await scope.tempDir('bench-agent')},
+    name: 'tunl expose',
+  });
+  const address = await within(startTimeoutMs, 'address from tunl', agent.line());
+  const place = new URL(address.includes('://') ? address : `tcp://${address}`);
+  const pids = {relayPid: relay.pid, agentPid: agent.pid};
+  return {agent, route: {scheme, host: place.hostname, port: Number(place.port), ...pids}};
 }
 
 async function main(): Promise<void> {
   const {values} = parseArgs({
     options: {
       help: {type: 'boolean', short: 'h', default: false},
-      tunnels: {type: 'string', default: '5000'},
-      streams: {type: 'string', default: '1000'},
+      tunnels: {type: 'string', default: '10000'},
+      streams: {type: 'string', default: '10000'},
+      connections: {type: 'string', default: '100000'},
+      only: {type: 'string', default: parts.join(',')},
       rounds: {type: 'string', default: '5'},
     },
   });
   if (values.help) return void process.stdout.write(usage);
-  const [tunnels, streams, rounds] = [
+  const [tunnels, streams, connections, rounds] = [
     positive('tunnels', values.tunnels),
     positive('streams', values.streams),
+    positive('connections', values.connections),
     positive('rounds', values.rounds),
   ];
+  const only = values.only.split(',');
+  const unknown = only.filter((name) => !parts.includes(name));
+  if (unknown.length > 0) throw new Error(`--only ${unknown.join(',')}: known are ${parts.join(', ')}`);
   await using scope = new Scope();
   endAtSignals(scope);
   process.stdout.write(`load average before: ${loadavg()[0]?.toFixed(1)}\n`);
   const tools = new Tools();
   const upstream = await startUpstream(scope, tools, pieceBytes);
-  const relay = await startTunlRelay(scope);
-  const agent = start(
-    scope,
-    process.execPath,
-    [program, 'expose', String(upstream.port), '--tcp', '--quiet'],
-    {
-      env: {...relay.env, TUNL_STATE_DIR: await scope.tempDir('bench-agent')},
-      name: 'tunl expose',
-    },
-  );
-  const address = await within(startTimeoutMs, 'address from tunl', agent.line());
-  const {hostname: host, port} = new URL(`tcp://${address}`);
-  const growth = new Growth(tools, {scheme: 'tcp', host, port: Number(port)}, rounds);
+  const hook = preload('inspect-hook.js');
+  const relay = await startTunlRelay(scope, {env: hook});
+  const place = {relay: relay.relay, env: {...relay.env, ...hook}};
+  const {agent, route} = await expose(scope, place, upstream.port, 'tcp');
+  const growth = new Growth(tools, route, rounds);
+  const ends = {relay: relay.relay, agent};
+  if (only.includes('tunnels')) await growth.tunnels(scope, relay, tunnels);
   // Both processes have compiled what they run often by the end of it.
   await growth.measure(scope, 50, ({perSecond}) => perSecond);
-  await growth.streams(scope, streams);
-  await growth.tunnels(scope, relay, tunnels);
+  if (only.includes('streams')) await growth.streams(scope, ends, streams);
+  if (only.includes('connections')) {
+    await growth.connections(scope, 'TCP', ends, connections);
+    const secure = await expose(scope, place, upstream.port, 'https');
+    await new Growth(tools, secure.route, rounds).connections(
+      scope,
+      'TLS',
+      {...ends, agent: secure.agent},
+      Math.ceil(connections / 10),
+    );
+  }
 }
 
 await main();

@@ -18,6 +18,6 @@ function rounded(value: number): number {
 }
 
 export function positive(flag: string, text: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text)) throw new Error(`--${flag} ${text}: a whole number from 1 is needed`);
+  if (!/^[1-9]\d{0,6}$/.test(text)) throw new Error(`--${flag} ${text}: a whole number from 1 is needed`);
   return Number(text);
 }

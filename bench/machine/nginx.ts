@@ -35,8 +35,8 @@ daemon off;
 worker_processes 2;
 pid ${pidFile};
 ${process.getuid?.() === 0 ? 'user root;' : ''}
-worker_rlimit_nofile 8192;
-events { worker_connections 4096; }
+worker_rlimit_nofile 32768;
+events { worker_connections 16384; }
 http {
   access_log off;
   default_type application/octet-stream;

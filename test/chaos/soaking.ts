@@ -177,7 +177,7 @@ class Soak {
 }
 
 /** The resources of a process once they do not change any more: an agent that has died leaves the relay after its window. */
-async function settled(child: Child): Promise<Inspection> {
+export async function settled(child: Child): Promise<Inspection> {
   let before = await inspect(child);
   for (let tries = 0; tries < SETTLE_TRIES; tries += 1) {
     // All tries together are longer than the relay's resume window and lease grace here.
