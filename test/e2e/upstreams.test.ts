@@ -5,10 +5,11 @@ import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {readFile, writeFile} from 'node:fs/promises';
 import {createSecureServer} from 'node:http2';
-import {Agent} from 'node:https';
+import {Agent, createServer as createHttpsServer} from 'node:https';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {WebSocket, WebSocketServer} from 'ws';
+import {selfSigned} from '../helpers/certificates.js';
 import {Child} from '../helpers/child.js';
 import {startCli} from '../helpers/cli.js';
 import {FaultProxy} from '../helpers/fault-proxy.js';
@@ -48,6 +49,21 @@ test('nginx at a Unix socket: pages, a big file, and the messages when it is gon
   await startNginxAt(scope, 0, place);
   await cli.event('upstream', ({answers}) => answers);
   expect(await get(scope, relay, `${ready.url}/`)).toMatchObject({code: 0, status: 200});
+});
+
+test('an https upstream that is asked in plain HTTP and closes without an answer: told once', async ({
+  scope,
+}) => {
+  const relay = await startRelayProcess(scope);
+  const server = createHttpsServer(await selfSigned(['app.internal']), (_request, response) =>
+    response.end('secret'),
+  );
+  const cli = await startCli(scope, ['expose', String(await scope.listen(server))], {env: relay.env});
+  const address = await cli.line();
+  for (let n = 0; n < 3; n++) expect((await get(scope, relay, `${address}/`)).status).toBe(0);
+  await cli.saidOnStderr(/The upstream expects HTTPS and is asked in plain HTTP: give it as https:/);
+  await cli.stop();
+  expect(cli.stderr.match(/expects HTTPS/g)).toHaveLength(1);
 });
 
 test('an https upstream is checked against its own CA and its name', async ({scope}) => {

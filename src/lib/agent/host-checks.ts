@@ -3,6 +3,7 @@
 
 import type {Tap} from '../bytes/tap.js';
 import type {ErrorCode} from '../core/errors.js';
+import type {StreamCode} from '../protocol/wire.js';
 
 interface Check {
   /** The program that refuses, and the setting that allows the name. */
@@ -72,15 +73,28 @@ const SPEAKS_HTTP_1: Hint = {
 const ASKED_IN_PLAIN =
   /plain HTTP request was sent to HTTPS port|speaking plain HTTP to an SSL-enabled|Client sent an HTTP request to an HTTPS server|This combination of host and port requires TLS/;
 
+/** The first letter of an HTTP method. */
+const isLetter = (byte: number): boolean => byte >= 0x41 && byte <= 0x5a;
+
+/** The most handshakes that ask whether the upstream speaks TLS. */
+const MOST_TLS_PROBES = 3;
+
 /** Hints after which no connection is looked at. */
 const ENOUGH = CHECKS.length + 2;
 
 export class HostChecks {
   readonly #tell: (code: ErrorCode, message: string) => void;
+  readonly #speaksTls: () => Promise<boolean>;
   readonly #told = new Set<string>();
+  #tlsProbes = 0;
 
-  constructor(tell: (code: ErrorCode, message: string) => void) {
+  /** @param speaksTls begins a TLS handshake with the upstream, on a connection of its own. Never rejects. */
+  constructor(
+    tell: (code: ErrorCode, message: string) => void,
+    speaksTls: () => Promise<boolean> = async () => false,
+  ) {
     this.#tell = tell;
+    this.#speaksTls = speaksTls;
   }
 
   /** For one connection. Undefined when everything has been explained. */
@@ -111,7 +125,20 @@ export class HostChecks {
       over = hint !== undefined || head.length >= LOOK_BYTES;
       if (hint !== undefined) this.#explain(hint);
     };
-    return {up, down, end: nothing};
+    const end = (code?: StreamCode, first?: 'up' | 'down') => {
+      const isHttp = asked !== undefined && (asked === -1 || isLetter(asked));
+      const isByUpstream =
+        code === undefined ? first === 'down' : code === 'UPSTREAM_RESET' && first !== 'up';
+      if (isHttp && isByUpstream && !over && head === undefined) void this.#askForTls();
+    };
+    return {up, down, end};
+  }
+
+  /** The upstream has ended an HTTP request without an answer. TLS servers do that, but so does a service that fails. */
+  async #askForTls(): Promise<void> {
+    if (this.#told.has(SPEAKS_TLS.message) || this.#tlsProbes >= MOST_TLS_PROBES) return;
+    this.#tlsProbes += 1;
+    if (await this.#speaksTls()) this.#explain(SPEAKS_TLS);
   }
 
   #explain({code, message}: Hint): void {
@@ -138,5 +165,3 @@ function recognise(head: string): Hint | undefined {
     }
   );
 }
-
-const nothing = () => {};

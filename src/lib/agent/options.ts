@@ -80,7 +80,8 @@ export interface ForwardOptions {
   watchUpstream?: WatchUpstream | boolean;
   /**
    * Explain in `notice` events that a dev server refuses the public name (HOST_REFUSED), or that the upstream speaks another
-   * protocol (UPSTREAM_TLS, UPSTREAM_PROTOCOL). For this the agent reads the beginning of each answer. Default false.
+   * protocol (UPSTREAM_TLS, UPSTREAM_PROTOCOL). For this the agent reads the beginning of each answer, and begins a TLS
+   * handshake with an upstream that closes without an answer, three times at most. Default false.
    */
   explainHostChecks?: boolean;
   /**

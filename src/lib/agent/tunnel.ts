@@ -95,7 +95,12 @@ export class LocalTunnel implements Tunnel {
     stopped.promise.catch(() => {});
     const {onEvent} = settings;
     const checks = settings.explainHostChecks
-      ? new HostChecks((code, message) => onEvent({type: 'notice', code, message}))
+      ? new HostChecks(
+          (code, message) => {
+            if (!this.#ended) onEvent({type: 'notice', code, message});
+          },
+          async () => (await this.#upstream.upstream?.speaksTls?.()) ?? false,
+        )
       : undefined;
     this.#upstream = new UpstreamJoin(settings.upstream, {
       reads: new SocketReads(host.pool),

@@ -3,6 +3,7 @@
 import type {Socket} from 'node:net';
 import type {Block} from '../mux/blocks.js';
 import {PAYLOAD_AT} from '../mux/stream.js';
+import type {StreamCode} from '../protocol/wire.js';
 import {Splice, type SpliceOptions} from './splice.js';
 
 /**
@@ -14,8 +15,11 @@ export interface Tap {
   up(piece: Uint8Array): void;
   /** From the socket to the stream. */
   down(piece: Uint8Array): void;
-  /** Both directions have ended. Called once. */
-  end(): void;
+  /**
+   * Both directions have ended. Called once. `code`: the reason, if the end was not an orderly one. `first`: the direction that
+   * has ended in order before the other one, if any.
+   */
+  end(code?: StreamCode, first?: 'up' | 'down'): void;
 }
 
 export class TappedSplice extends Splice {
@@ -23,12 +27,13 @@ export class TappedSplice extends Splice {
   #tap: Tap | undefined;
   /** True while the pieces from before the socket are passed on, because the tap has seen them. */
   #joining = false;
+  #first: 'up' | 'down' | undefined;
 
   constructor(options: SpliceOptions, tap: Tap) {
     super({
       ...options,
       onDone: (code) => {
-        this.#ended();
+        this.#ended(code);
         options.onDone(code);
       },
     });
@@ -39,6 +44,9 @@ export class TappedSplice extends Splice {
     this.#joining = true;
     super.join(socket, reads);
     this.#joining = false;
+    socket.prependOnceListener('end', () => {
+      this.#first ??= 'down';
+    });
     // Before the splice's own listener, which passes on the piece. This one also sees bytes that are read from a broken
     // socket.
     if (reads === 'events') socket.prependListener('data', (chunk: Buffer) => this.#down(chunk));
@@ -59,6 +67,11 @@ export class TappedSplice extends Splice {
     super.onData(piece);
   }
 
+  override onEnd(): void {
+    this.#first ??= 'up';
+    super.onEnd();
+  }
+
   #up(piece: Uint8Array): void {
     try {
       this.#tap?.up(piece);
@@ -75,9 +88,9 @@ export class TappedSplice extends Splice {
     }
   }
 
-  #ended(): void {
+  #ended(code: StreamCode | undefined): void {
     try {
-      this.#tap?.end();
+      this.#tap?.end(code, this.#first);
     } catch {}
     this.#tap = undefined;
   }

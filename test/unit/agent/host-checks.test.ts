@@ -2,6 +2,7 @@
 
 import {expect, test} from 'vitest';
 import {HostChecks} from '../../../src/lib/agent/host-checks.js';
+import type {StreamCode} from '../../../src/lib/protocol/wire.js';
 
 const answer = (status: string, body: string, ...headers: string[]) =>
   `HTTP/1.1 ${status}\r\n${headers.map((line) => `${line}\r\n`).join('')}\r\n${body}`;
@@ -80,6 +81,57 @@ function codes(up: string, down: string): string[] {
   tap?.down(Buffer.from(down, 'latin1'));
   return found;
 }
+
+/** The codes after an upstream has closed the connection without a byte, `times` times. */
+async function closed(
+  {
+    up,
+    speaksTls,
+    code,
+    first = code === undefined ? 'down' : undefined,
+  }: {up: string; speaksTls: boolean; code?: StreamCode; first?: 'up' | 'down'},
+  times = 1,
+): Promise<{found: string[]; probes: number}> {
+  const found: string[] = [];
+  let probes = 0;
+  const checks = new HostChecks(
+    (each) => found.push(each),
+    async () => {
+      probes += 1;
+      return speaksTls;
+    },
+  );
+  for (let n = 0; n < times; n++) {
+    const tap = checks.begin();
+    if (up !== '') tap?.up(Buffer.from(up, 'latin1'));
+    tap?.end(code, first);
+    await new Promise(setImmediate);
+  }
+  return {found, probes};
+}
+
+test('an upstream that closes without an answer and speaks TLS: told once', async () => {
+  const up = GET;
+  const told = {found: ['UPSTREAM_TLS'], probes: 1};
+  expect(await closed({up, speaksTls: true}, 5)).toEqual(told);
+  expect(await closed({up, speaksTls: true, code: 'UPSTREAM_RESET'})).toEqual(told);
+  expect(await closed({up: PREFACE, speaksTls: true})).toEqual(told);
+  // A service that fails: asked a few times, and nothing is told.
+  expect(await closed({up, speaksTls: false}, 9)).toEqual({found: [], probes: 3});
+});
+
+test.each<[string, Parameters<typeof closed>[0]]>([
+  ['the visitor has left', {up: 'GET / HTTP/1.1\r\n\r\n', speaksTls: true, first: 'up'}],
+  [
+    'the upstream resets a visitor that has left',
+    {up: 'GET /', speaksTls: true, first: 'up', code: 'UPSTREAM_RESET'},
+  ],
+  ['the visitor was reset', {up: 'GET / HTTP/1.1\r\n\r\n', speaksTls: true, code: 'VISITOR_RESET'}],
+  ['the visitor has sent nothing', {up: '', speaksTls: true}],
+  ['the visitor speaks TLS itself', {up: '\x16\x03\x01\x02\x00', speaksTls: true}],
+])('the upstream is not asked for TLS when %s', async (_what, how) => {
+  expect(await closed(how)).toEqual({found: [], probes: 0});
+});
 
 const GET = 'GET / HTTP/1.1\r\n\r\n';
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';

@@ -2,7 +2,7 @@
 // splice.
 
 import {once} from 'node:events';
-import {connect, createServer, type Socket} from 'node:net';
+import {connect, createServer, type Server, type Socket} from 'node:net';
 import {expect} from 'vitest';
 import {resetSocket} from '../../../src/lib/bytes/reset.js';
 import {SocketReads} from '../../../src/lib/bytes/socket-reads.js';
@@ -18,14 +18,16 @@ class Seen implements Tap {
   upText = '';
   downText = '';
   ends = 0;
+  first: 'up' | 'down' | undefined;
   up(piece: Uint8Array): void {
     this.upText += Buffer.from(piece).toString();
   }
   down(piece: Uint8Array): void {
     this.downText += Buffer.from(piece).toString();
   }
-  end(): void {
+  end(_code: unknown, first?: 'up' | 'down'): void {
     this.ends += 1;
+    this.first = first;
   }
 }
 
@@ -50,8 +52,10 @@ class Heard {
     block.release();
     return true;
   }
+  onEnd = (): void => {};
   end(): void {
     this.ends += 1;
+    this.onEnd();
   }
   reset(): void {}
   resetAfterData(): void {
@@ -63,9 +67,9 @@ class Heard {
 const LONG = 'x'.repeat(300_000);
 
 /** The upstream answers each request with LONG, and ends. */
-async function setUp(scope: Scope, reads: 'events' | 'onread', tap: Tap | undefined) {
+async function setUp(scope: Scope, reads: 'events' | 'onread', tap: Tap | undefined, other?: Server) {
   const asked = Promise.withResolvers<string>();
-  const server = createServer({allowHalfOpen: true}, (socket: Socket) => {
+  const own = createServer({allowHalfOpen: true}, (socket: Socket) => {
     let text = '';
     socket.on('data', (chunk) => (text += chunk));
     socket.on('end', () => {
@@ -74,7 +78,8 @@ async function setUp(scope: Scope, reads: 'events' | 'onread', tap: Tap | undefi
     });
     socket.on('error', () => {});
   });
-  await scope.listen(server);
+  const server = other ?? own;
+  if (other === undefined) await scope.listen(own);
   const stream = new Heard();
   const over = Promise.withResolvers<string | undefined>();
   const options = {
@@ -132,7 +137,22 @@ test.for([
   expect([stream.text === LONG, stream.ends]).toEqual([true, 1]);
   if (kind !== 'a') return;
   expect([seen.upText, seen.downText === LONG, seen.ends]).toEqual(['early and late', true, 1]);
+  expect(seen.first).toBe('up');
 });
+
+test.for(['events', 'onread'] as const)(
+  'read by %s: a tap hears which direction has ended first',
+  async (reads, {scope}) => {
+    const seen = new Seen();
+    const server = createServer({allowHalfOpen: true}, (socket: Socket) => void socket.end('over'));
+    await scope.listen(server);
+    const {splice, stream, over, join} = await setUp(scope, reads, seen, server);
+    join();
+    stream.onEnd = () => splice.onEnd();
+    await over;
+    expect([seen.downText, seen.first]).toEqual(['over', 'down']);
+  },
+);
 
 test('a tap does not start a socket that must not be read yet', async ({scope}) => {
   const seen = new Seen();

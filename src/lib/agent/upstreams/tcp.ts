@@ -7,6 +7,7 @@ import {isListening, isLoopbackAddress} from '../../core/listening.js';
 import {dial, openSocket} from '../../net/dial.js';
 import {knownAddresses} from '../../net/localhost.js';
 import {formatHostPort, type HostPort} from '../../protocol/targets.js';
+import {answersTls} from './tls-probe.js';
 import {
   DIAL_TIMEOUT_MS,
   type ListenState,
@@ -60,6 +61,18 @@ export class TcpUpstream implements Upstream {
           socket.on('error', () => {}).destroy();
         },
         onFailed: resolve,
+      });
+    });
+  }
+
+  speaksTls(): Promise<boolean> {
+    return new Promise((resolve) => {
+      dial({
+        ...this.#place,
+        timeoutMs: PROBE_TIMEOUT_MS,
+        open: (address, port) => openSocket(address, port).unref(),
+        onOpen: (socket) => resolve(answersTls(socket, this.#place.host)),
+        onFailed: () => resolve(false),
       });
     });
   }

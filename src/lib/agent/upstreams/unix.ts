@@ -4,6 +4,7 @@ import {connect, type Socket} from 'node:net';
 import {systemCode} from '../../core/errors.js';
 import {isUnixListening} from '../../core/listening.js';
 import {withReader} from './tcp.js';
+import {answersTls} from './tls-probe.js';
 import {
   DIAL_TIMEOUT_MS,
   type ListenState,
@@ -51,6 +52,17 @@ export class UnixUpstream implements Upstream {
           socket.on('error', () => {}).destroy();
         },
         onFailed: resolve,
+      });
+    });
+  }
+
+  speaksTls(): Promise<boolean> {
+    return new Promise((resolve) => {
+      dialPath({
+        timeoutMs: PROBE_TIMEOUT_MS,
+        open: () => connect({path: this.#path}).unref(),
+        onOpen: (socket) => resolve(answersTls(socket)),
+        onFailed: () => resolve(false),
       });
     });
   }

@@ -45,6 +45,8 @@ export interface Upstream {
   listenState(): Promise<ListenState>;
   /** Makes a connection and closes it at once. Resolves to undefined when the upstream answers, else to the reason. */
   probe(): Promise<Error | undefined>;
+  /** Whether it answers a TLS handshake, for an upstream that was given without TLS. Makes a connection. */
+  speaksTls?(): Promise<boolean>;
   /** Ends the server of the upstream, if it is a part of this agent. */
   close?(): Promise<void>;
 }
