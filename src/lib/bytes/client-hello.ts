@@ -288,9 +288,12 @@ function parseServerName(data: Buffer): {host: string | undefined} | 'invalid' {
     .toString('latin1')
     .replace(/[A-Z]/g, (letter) => letter.toLowerCase())
     .replace(/\.$/, '');
-  if (isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0) return {host: undefined};
+  if (mayBeAddress(host) && isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0) return {host: undefined};
   return /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(host) ? {host} : 'invalid';
 }
+
+/** An address has a colon, or ends with a digit or a bracket. The full check is slow, and nearly all names do not need it. */
+const mayBeAddress = (host: string): boolean => /[\d\]]$/.test(host) || host.includes(':');
 
 /** RFC 7301 §3.1. */
 function parseAlpn(data: Buffer): string[] | undefined {

@@ -108,7 +108,7 @@ export async function openRelay(
     warningOf: warnings.of,
     onBound: (tunnel) => {
       waitingRoom.open(tunnel);
-      if (tunnel.key.startsWith('tls:')) certificates.warmUp(tunnel.host);
+      if (tunnel.key.startsWith('tls:')) certificates.warmUp(tunnel.host, tunnel.owner);
     },
     pool: new BlockPool(),
     keepForReplay: settings.keepForReplay,

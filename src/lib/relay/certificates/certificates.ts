@@ -10,10 +10,12 @@ import type {Part} from '../part.js';
 import {Authority, type Leaf} from './authority.js';
 import {GivenCertificate} from './given-certificate.js';
 import {Recent} from './recent.js';
-import {contextOf, MAX_CONTEXTS} from './tls-context.js';
+import {TicketKeys} from './ticket-keys.js';
+import {contextKey, contextOf, MAX_CONTEXTS} from './tls-context.js';
 
 export interface CertificateSource {
-  contextFor(name: string): SecureContext | Promise<SecureContext>;
+  /** @param owner of the tunnel with this name. No TLS session of one owner resumes at the tunnel of another. */
+  contextFor(name: string, owner?: string): SecureContext | Promise<SecureContext>;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
   /** Why visitors of a name may not trust its certificate, for the owner of the tunnel. */
@@ -74,8 +76,8 @@ export class Certificates implements CertificateSource, Part {
   }
 
   /** After `start`. */
-  contextFor(name: string): SecureContext | Promise<SecureContext> {
-    return (this.#source as CertificateSource).contextFor(name);
+  contextFor(name: string, owner?: string): SecureContext | Promise<SecureContext> {
+    return (this.#source as CertificateSource).contextFor(name, owner);
   }
 
   warningOf(name: string): string | undefined {
@@ -87,10 +89,10 @@ export class Certificates implements CertificateSource, Part {
   }
 
   /** Signing the first leaf loads much code: this should happen before the first visitor waits for it. */
-  warmUp(name: string): void {
+  warmUp(name: string, owner: string): void {
     if (this.#warm) return;
     this.#warm = true;
-    Promise.resolve(this.contextFor(name)).catch(() => {});
+    Promise.resolve(this.contextFor(name, owner)).catch(() => {});
   }
 
   async reload(): Promise<void> {
@@ -116,9 +118,11 @@ class OwnCertificates implements CertificateSource {
   readonly #authority: Authority;
   readonly #domain: string;
   readonly #log: Logger;
+  readonly #ticketKeys = new TicketKeys();
+  /** By `contextKey`. */
   readonly #made = new Recent<string, Made>(MAX_CONTEXTS);
   readonly #leaves = new Recent<string, Leaf>(MAX_LEAVES);
-  /** Names whose leaf is being signed, because a browser opens several connections at once. */
+  /** Contexts whose leaf is being signed, because a browser opens several connections at once. */
   readonly #making = new Map<string, Promise<SecureContext>>();
   #warned = false;
 
@@ -129,23 +133,24 @@ class OwnCertificates implements CertificateSource {
     this.caFile = authority.caFile;
   }
 
-  contextFor(name: string): SecureContext | Promise<SecureContext> {
-    const made = this.#made.get(name);
+  contextFor(name: string, owner = ''): SecureContext | Promise<SecureContext> {
+    const at = contextKey(name, owner);
+    const made = this.#made.get(at);
     if (made !== undefined && this.#authority.holds(made.leaf)) return made.context;
-    let making = this.#making.get(name);
+    let making = this.#making.get(at);
     if (making === undefined) {
-      making = this.#make(name).finally(() => this.#making.delete(name));
-      this.#making.set(name, making);
+      making = this.#make(name, owner).finally(() => this.#making.delete(at));
+      this.#making.set(at, making);
     }
     return making;
   }
 
-  async #make(name: string): Promise<SecureContext> {
+  async #make(name: string, owner: string): Promise<SecureContext> {
     this.#warn();
     const known = this.#leaves.get(name);
     const leaf = known !== undefined && this.#authority.holds(known) ? known : await this.#sign(name);
-    const context = contextOf(leaf);
-    this.#made.set(name, {context, leaf});
+    const context = contextOf(leaf, this.#ticketKeys.of({name, owner, key: leaf.key}));
+    this.#made.set(contextKey(name, owner), {context, leaf});
     return context;
   }
 

@@ -10,7 +10,8 @@ import type {RelayEvents} from '../events.js';
 import type {CertificateSource} from './certificates.js';
 import {type GivenPair, readKeyPair} from './read-key-pair.js';
 import {Recent} from './recent.js';
-import {contextOf, MAX_CONTEXTS} from './tls-context.js';
+import {TicketKeys} from './ticket-keys.js';
+import {contextKey, contextOf, MAX_CONTEXTS} from './tls-context.js';
 
 /** Certificates are renewed weeks before they expire, so one check a minute is enough. */
 const LOOK_EVERY_MS = 60_000;
@@ -30,8 +31,11 @@ export class GivenCertificate implements CertificateSource {
   readonly caFile = undefined;
   readonly #options: GivenCertificateOptions;
   #pair: GivenPair;
-  /** One context for each name, so that no TLS session of one name resumes under another. */
+  readonly #ticketKeys = new TicketKeys();
+  /** One context for each name and owner, so that no TLS session of one resumes at another. By `contextKey`. */
   readonly #contexts = new Recent<string, SecureContext>(MAX_CONTEXTS);
+  /** Whether the certificate is for a name. */
+  readonly #covered = new Recent<string, boolean>(MAX_CONTEXTS);
   /** The state of the files at the last read, usable or not. */
   #stamp: string;
   #timer: Timer | undefined;
@@ -53,18 +57,18 @@ export class GivenCertificate implements CertificateSource {
     return new GivenCertificate(options, await readKeyPair(options), stamp);
   }
 
-  contextFor(name: string): SecureContext {
-    const known = this.#contexts.get(name);
+  contextFor(name: string, owner = ''): SecureContext {
+    const at = contextKey(name, owner);
+    const known = this.#contexts.get(at);
     if (known !== undefined) return known;
-    const context = contextOf(this.#pair);
-    this.#contexts.set(name, context);
+    const context = contextOf(this.#pair, this.#ticketKeys.of({name, owner, key: this.#pair.key}));
+    this.#contexts.set(at, context);
     return context;
   }
 
   warningOf(name: string): string | undefined {
-    const {leaf} = this.#pair;
     const of = `The relay’s certificate for ${name}`;
-    if (leaf.checkHost(name) === undefined)
+    if (!this.#covers(name))
       return `${of} is for other names, so visitors do not trust it. The relay needs one for *.${this.#options.domain}.`;
     return this.#isExpired
       ? `${of} has expired, so visitors do not trust it. The relay’s operator must renew it.`
@@ -73,11 +77,21 @@ export class GivenCertificate implements CertificateSource {
 
   isDoubtful(name: string): boolean {
     const {leaf} = this.#pair;
-    return leaf.issuer === leaf.subject || this.warningOf(name) !== undefined;
+    return leaf.issuer === leaf.subject || this.#isExpired || !this.#covers(name);
+  }
+
+  /** This is asked for every visitor. */
+  #covers(name: string): boolean {
+    let covered = this.#covered.get(name);
+    if (covered === undefined) {
+      covered = this.#pair.leaf.checkHost(name) !== undefined;
+      this.#covered.set(name, covered);
+    }
+    return covered;
   }
 
   get #isExpired(): boolean {
-    return Date.parse(this.#pair.leaf.validTo) <= Date.now();
+    return this.#pair.expiresAt <= Date.now();
   }
 
   /** Never fails: an unusable certificate is logged and changes nothing. */
@@ -94,7 +108,7 @@ export class GivenCertificate implements CertificateSource {
   }
 
   #lookLater(): void {
-    const leftMs = this.#toldExpired ? LOOK_EVERY_MS : Date.parse(this.#pair.leaf.validTo) - Date.now();
+    const leftMs = this.#toldExpired ? LOOK_EVERY_MS : this.#pair.expiresAt - Date.now();
     this.#timer = this.#options.clock.after(Math.max(0, Math.min(LOOK_EVERY_MS, leftMs)), () => {
       void this.#look().then(() => {
         if (this.#timer !== undefined) this.#lookLater();
@@ -123,6 +137,7 @@ export class GivenCertificate implements CertificateSource {
       this.#pair = await readKeyPair(this.#options);
       this.#toldExpired = this.#isExpired;
       this.#contexts.clear();
+      this.#covered.clear();
       this.#options.onWarnings();
       log.info('the certificate was read again', {certFile});
     } catch (error) {

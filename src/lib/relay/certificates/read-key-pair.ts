@@ -10,6 +10,8 @@ import {contextOf} from './tls-context.js';
 
 export interface GivenPair extends KeyPair {
   readonly leaf: Certificate;
+  /** The end of its validity, ms of wall clock. */
+  readonly expiresAt: number;
 }
 
 export interface KeyPairFiles {
@@ -33,8 +35,9 @@ export async function readKeyPair({certFile, keyFile, domain, log}: KeyPairFiles
       log.warn('the certificate does not cover a name', {name, certFile});
   }
   const {validFrom, validTo} = parsed;
-  if (Date.parse(validTo) < Date.now()) log.warn('the certificate has expired', {certFile, validTo});
+  const expiresAt = Date.parse(validTo);
+  if (expiresAt < Date.now()) log.warn('the certificate has expired', {certFile, validTo});
   if (Date.parse(validFrom) > Date.now())
     log.warn('the certificate is not valid yet; is the clock right?', {certFile, validFrom});
-  return {cert, key, leaf: parsed};
+  return {cert, key, leaf: parsed, expiresAt};
 }

@@ -2,7 +2,7 @@
 // to a tunnel, or ends it.
 
 import type {Socket} from 'node:net';
-import type {TLSSocket} from 'node:tls';
+import type {SecureContext, TLSSocket} from 'node:tls';
 import type {ClientHelloAnswer} from '../../bytes/client-hello.js';
 import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
@@ -157,7 +157,7 @@ export class FrontDoor {
     let since = clock.now();
     this.#terminate(
       arrival,
-      {name, alpn: alpnFor(asked, tunnel.alpn)},
+      {name, owner: tunnel.owner, alpn: alpnFor(asked, tunnel.alpn)},
       {
         onBegun: () => {
           since = clock.now();
@@ -197,7 +197,7 @@ export class FrontDoor {
 
   #terminate(
     {connection, head}: Arrival,
-    {name, alpn}: {name: string; alpn: readonly string[] | undefined},
+    {name, owner, alpn}: {name: string; owner?: string; alpn: readonly string[] | undefined},
     {onBegun, onSecure, onFailed, onBroken}: Ends,
   ): void {
     const {certificates, log} = this.#options;
@@ -211,16 +211,16 @@ export class FrontDoor {
       });
       raw.destroy();
     };
-    Promise.resolve(certificates.contextFor(name)).then((context) => {
+    const begin = (context: SecureContext) =>
       this.#handshakes.run(peer.source, () => {
         if (!connection.mayBegin()) return;
         onBegun?.();
-        connection.secure = terminateTls({
-          ...{raw, head, context, alpn, onSecure, onFailed: fail},
-          ...(onBroken !== undefined && {onBroken}),
-        });
+        connection.secure = terminateTls({raw, head, context, alpn, onSecure, onFailed: fail, onBroken});
       });
-    }, fail);
+    // Nearly always the context is there, and the handshake begins in the same turn.
+    const context = certificates.contextFor(name, owner);
+    if (context instanceof Promise) context.then(begin, fail);
+    else begin(context);
   }
 }
 

@@ -15,7 +15,7 @@ export interface TerminateOptions {
   /** The handshake failed; the socket is gone. Without an error the peer has ended the connection. */
   onFailed: (error: Error | undefined) => void;
   /** TLS broke after the handshake; the socket is destroyed next. */
-  onBroken?: (error: Error) => void;
+  onBroken?: ((error: Error) => void) | undefined;
 }
 
 /**

@@ -17,6 +17,8 @@ export interface Tunnel {
   readonly id: number;
   readonly key: LeaseKey;
   readonly session: Session;
+  /** The owner of the lease: a hash (access/principal.ts). */
+  readonly owner: string;
   /** The name of the session in events. */
   readonly sessionName: string;
   readonly epoch: number;
@@ -237,6 +239,7 @@ export class TunnelTable {
       id: this.#nextId++,
       key,
       session: request.session,
+      owner: request.principal.owner,
       sessionName: request.sessionName,
       epoch,
       ...side,

@@ -6,7 +6,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {createServer, type Socket, connect as tcpConnect} from 'node:net';
 import {join} from 'node:path';
 import {type ConnectionOptions, connect, type TLSSocket} from 'node:tls';
-import {afterEach, expect, vi} from 'vitest';
+import {afterEach, describe, expect, vi} from 'vitest';
 import {ClientHelloReader} from '../../../../src/lib/bytes/client-hello.js';
 import {createLogger} from '../../../../src/lib/core/logger.js';
 import {
@@ -59,6 +59,8 @@ interface Fixture {
   port: number;
   /** The error of the first secure connection that broke. */
   broken: Promise<Error>;
+  /** Visitors come to a tunnel of this owner from now on. */
+  ownedBy: (owner: string) => void;
   /** A TLS connection of a visitor; resolves when it is secure. */
   visit: (servername: string, options?: ConnectionOptions) => Promise<TLSSocket>;
 }
@@ -69,6 +71,7 @@ async function listen(scope: Scope, given?: Given): Promise<Fixture> {
   scope.onEnd(() => source.close());
   const caFile = source.caFile ?? given?.certFile ?? '';
   const broken = Promise.withResolvers<Error>();
+  let owner = 'one';
   const accept = (raw: Socket) => {
     const reader = new ClientHelloReader();
     raw.on('error', () => {});
@@ -82,7 +85,7 @@ async function listen(scope: Scope, given?: Given): Promise<Fixture> {
         terminateTls({
           raw,
           head: reader.bytes,
-          context: await source.contextFor(name),
+          context: await source.contextFor(name, owner),
           alpn: ['http/1.1'],
           onSecure: (socket) => {
             socket.on('error', broken.resolve);
@@ -105,7 +108,10 @@ async function listen(scope: Scope, given?: Given): Promise<Fixture> {
     await once(socket, 'secureConnect');
     return socket;
   };
-  return {source, caFile, port, visit, broken: broken.promise};
+  const ownedBy = (next: string) => {
+    owner = next;
+  };
+  return {source, caFile, port, visit, ownedBy, broken: broken.promise};
 }
 
 /** The session that the relay gives out; the connection is not needed any more. */
@@ -190,9 +196,10 @@ async function isResumed(
   return how?.startsWith('Reused') ?? false;
 }
 
-test.for(['tls1_2', 'tls1_3'] as const)(
-  '%s: a session resumes only under its own name, and not after the given certificate was renewed',
-  async (version, {scope}) => {
+describe.each(['tls1_2', 'tls1_3'] as const)('a session of %s', (version) => {
+  test('resumes only under its own name, and not after the given certificate got a new key', async ({
+    scope,
+  }) => {
     const folder = await scope.tempDir();
     const given = await giveCertificate(scope);
     for (const files of [undefined, given]) {
@@ -209,8 +216,38 @@ test.for(['tls1_2', 'tls1_3'] as const)(
       await source.reload();
       expect(await isResumed(scope, at, {in: file})).toBe(false);
     }
-  },
-);
+  });
+
+  test('resumes after the given certificate was renewed with the same key', async ({scope}) => {
+    const given = await giveCertificate(scope);
+    const {source, port} = await listen(scope, given);
+    const at = {port, version, servername: A};
+    const file = join(await scope.tempDir(), 'session');
+    const before = await source.contextFor(A, 'one');
+    expect(await isResumed(scope, at, {out: file})).toBe(false);
+    await run(scope, 'openssl', [
+      ...['req', '-x509', '-days', '3', '-key', given.keyFile, '-out', given.certFile],
+      ...['-subj', '/CN=renewed', '-addext', 'subjectAltName=DNS:*.r1.localhost,DNS:r1.localhost'],
+    ]);
+    await source.reload();
+    expect(await source.contextFor(A, 'one')).not.toBe(before);
+    expect(await isResumed(scope, at, {in: file})).toBe(true);
+  });
+
+  test.for(['own', 'given'] as const)(
+    'does not resume when its name has got another owner: %s certificate',
+    async (kind, {scope}) => {
+      const {port, ownedBy} = await listen(scope, kind === 'own' ? undefined : await giveCertificate(scope));
+      const at = {port, version, servername: A};
+      const file = join(await scope.tempDir(), 'session');
+      expect(await isResumed(scope, at, {out: file})).toBe(false);
+      ownedBy('another');
+      expect(await isResumed(scope, at, {in: file})).toBe(false);
+      ownedBy('one');
+      expect(await isResumed(scope, at, {in: file})).toBe(true);
+    },
+  );
+});
 
 test.for(['TLSv1.2', 'TLSv1.3'] as const)(
   'a session of %s resumes only under its own name',
