@@ -42,13 +42,16 @@ const late = {
   },
 };
 
-/** An import of a module of Node reads every export, and some exports load further modules. */
+/**
+ * An import of a module of Node reads every export, and some exports load further modules. A module may call its import
+ * `process`, so the global object is named.
+ */
 function withoutImports(code) {
   return code.replace(/^import (.+) from ("node:[^"]+");$/gm, (_, what, from) => {
     const [, all, one, some] = /^(?:\* as ([\w$]+)|([\w$]+)?(?:, )?(\{.*\})?)$/.exec(what) ?? [];
     const names = [all ?? one, some?.replace(/ as /g, ': ')].filter(Boolean);
     if (names.length === 0) throw new Error(`an import that is not understood: ${what}`);
-    return names.map((name) => `const ${name} = process.getBuiltinModule(${from});`).join('\n');
+    return names.map((name) => `const ${name} = globalThis.process.getBuiltinModule(${from});`).join('\n');
   });
 }
 

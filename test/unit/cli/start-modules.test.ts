@@ -51,6 +51,14 @@ function loadedBy(words: readonly string[]): Loaded {
 const from = ({modules}: Loaded, names: readonly string[]) =>
   modules.filter((module) => names.some((name) => module.startsWith(`node_modules/${name}/`)));
 
+test('each file of the bundle can be loaded, also those that only a terminal needs', () => {
+  const code = `import {globSync} from 'node:fs';
+    for (const file of globSync('**/*.js', {cwd: ${JSON.stringify(`${ROOT}/dist/bundle`)}}))
+      await import(${JSON.stringify(`${ROOT}/dist/bundle/`)} + file).catch((error) => console.log(file, error.message));`;
+  const all = spawnSync(process.execPath, ['--input-type=module', '-e', code], {encoding: 'utf8'});
+  expect(all).toMatchObject({status: 0, stdout: '', stderr: ''});
+});
+
 test('terminal: another process loads the page and the screen', () => {
   const loaded = loadedBy(['terminal', '--relay', 'https://127.0.0.1:1', '--', 'no-such-command']);
   expect(loaded.modules).toContain('dist/lib/launch/programs/terminal.js');
