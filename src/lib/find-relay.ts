@@ -18,6 +18,7 @@ import {readTextFile} from './core/text-file.js';
 import type {EmbeddedRelays} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
 import {AGENT_PATH} from './protocol/wire.js';
+import {workerProtocol} from './protocol/worker-protocol.js';
 import type {RunningRelay} from './relay/running-relay.js';
 
 type LinkValues = SettingsOf<typeof LINK_SETTINGS>;
@@ -29,8 +30,8 @@ export interface FoundRelay {
   key: readonly unknown[];
   relay: ReadyEvent['relay'];
   successors: Successors;
-  /** `url`: another relay, which this one has named. */
-  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
+  /** `url`: another relay, which this one has named. `worker`: its process with the session. */
+  dial: (signal: AbortSignal, url: string | undefined, worker?: number) => Promise<Carrier>;
   release?: () => Promise<void>;
   /** The relay is inside this process: opens a port of this machine for a tunnel. Rejects only in the local network. */
   openLocalDoor?: RunningRelay['openLocalDoor'];
@@ -124,7 +125,7 @@ function dialer(
   successors: Successors,
   settings: LinkValues,
 ): FoundRelay['dial'] {
-  return async (signal, url) => {
+  return async (signal, url, worker) => {
     const {carrier, address} = await dialCarrier({
       url: url ?? origin,
       ...(url === undefined ? {} : {accepts: successors.accepts}),
@@ -134,6 +135,7 @@ function dialer(
       ...(token === undefined ? {} : {token}),
       ...(ca === undefined ? {} : {ca}),
       ownCa,
+      ...(worker === undefined ? {} : {alpn: [workerProtocol(worker)]}),
     });
     if (url === undefined) successors.reachedHome(address);
     return carrier;

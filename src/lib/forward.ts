@@ -119,8 +119,8 @@ async function open(
       relay: found.relay,
       successors: found.successors,
       software,
-      dial: async (signal, url) => {
-        const carrier = await found.dial(signal, url);
+      dial: async (signal, url, worker) => {
+        const carrier = await found.dial(signal, url, worker);
         identify = await identity;
         return carrier;
       },

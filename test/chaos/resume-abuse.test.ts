@@ -18,11 +18,13 @@ interface Victim {
   visitor: ReturnType<typeof record>;
 }
 
-const optionsOf = (rig: Rig): RawAgentOptions => ({
+/** @param of the session that the agent will resume */
+const optionsOf = (rig: Rig, of?: Ticket): RawAgentOptions => ({
   port: rig.relay.port,
   domain,
   caFile: rig.caFile,
   token: rig.relay.token,
+  ...(of && {of}),
 });
 
 /** A session with an open visitor whose link has just been lost. */
@@ -77,13 +79,13 @@ test('forged, stale and unknown resumes are refused, and the attacked session go
   for (const [name, {code, attack}] of Object.entries(cases)) {
     await using inner = new Scope();
     const victim = await victimOf(inner, optionsOf(rig));
-    const attacker = await RawAgent.connect(inner, optionsOf(rig));
+    const attacker = await RawAgent.connect(inner, optionsOf(rig, victim.ticket));
     await attack(attacker, victim);
     const word = await attacker.lastWord();
     expect.soft(word, name).toBe(code);
     if (word === code) right += 1;
     // The owner of the secret still has the session, with its visitor.
-    const owner = await RawAgent.connect(inner, optionsOf(rig));
+    const owner = await RawAgent.connect(inner, optionsOf(rig, victim.ticket));
     await owner.resume(next(victim.ticket), victim.received);
     expect(await owner.message('welcome'), name).toMatchObject({
       id: victim.ticket.id,
@@ -101,20 +103,20 @@ test('a recorded resume does not work again, and neither does an old secret afte
 }) => {
   const rig = await startRig(scope);
   const {ticket, received} = await victimOf(scope, optionsOf(rig));
-  const owner = await RawAgent.connect(scope, optionsOf(rig));
+  const owner = await RawAgent.connect(scope, optionsOf(rig, ticket));
   const recorded = await owner.resume(next(ticket), received);
   expect(await owner.answer()).toBe('welcome');
-  const replayer = await RawAgent.connect(scope, optionsOf(rig));
+  const replayer = await RawAgent.connect(scope, optionsOf(rig, ticket));
   await replayer.message('challenge');
   replayer.say(recorded);
   expect(await replayer.lastWord()).toBe('SESSION_PROOF');
 
   const {nonce} = await owner.message('challenge');
   const second = nextTicket(next(ticket), owner.nonce, String(nonce));
-  const again = await RawAgent.connect(scope, optionsOf(rig));
+  const again = await RawAgent.connect(scope, optionsOf(rig, ticket));
   await again.resume(next(second), received);
   expect(await again.answer()).toBe('welcome');
-  const late = await RawAgent.connect(scope, optionsOf(rig));
+  const late = await RawAgent.connect(scope, optionsOf(rig, ticket));
   await late.resume(next(ticket, 9), received);
   expect(await late.lastWord()).toBe('SESSION_PROOF');
 });
@@ -122,7 +124,7 @@ test('a recorded resume does not work again, and neither does an old secret afte
 test('two resumes at once: one gets the session', async ({scope}) => {
   const rig = await startRig(scope);
   const victim = await victimOf(scope, optionsOf(rig));
-  const two = await Promise.all([0, 1].map(() => RawAgent.connect(scope, optionsOf(rig))));
+  const two = await Promise.all([0, 1].map(() => RawAgent.connect(scope, optionsOf(rig, victim.ticket))));
   await Promise.all(two.map((agent) => agent.resume(next(victim.ticket), victim.received)));
   const results = await Promise.all(two.map((agent) => agent.answer()));
   expect(results.sort()).toEqual(['SESSION_STALE', 'welcome']);
@@ -137,10 +139,14 @@ test('a valid proof by another owner', async ({scope}) => {
   await nobody.hello();
   expect(await nobody.lastWord()).toBe('TOKEN_WRONG');
   const victim = await victimOf(scope, {...options, ...(mine && {key: mine})});
-  const attacker = await RawAgent.connect(scope, {...options, ...(foreign && {key: foreign})});
+  const attacker = await RawAgent.connect(scope, {
+    ...options,
+    of: victim.ticket,
+    ...(foreign && {key: foreign}),
+  });
   await attacker.resume(next(victim.ticket), victim.received);
   expect(await attacker.lastWord()).toBe('SESSION_UNKNOWN');
-  const owner = await RawAgent.connect(scope, {...options, ...(mine && {key: mine})});
+  const owner = await RawAgent.connect(scope, {...options, of: victim.ticket, ...(mine && {key: mine})});
   await owner.resume(next(victim.ticket), victim.received);
   expect(await owner.answer()).toBe('welcome');
   expect(victim.visitor.socket.destroyed).toBe(false);
@@ -153,11 +159,11 @@ test.for([
   const rig = await startRig(scope);
   const witness = await startWitness(scope, rig);
   const victim = await victimOf(scope, optionsOf(rig));
-  const agent = await RawAgent.connect(scope, optionsOf(rig));
+  const agent = await RawAgent.connect(scope, optionsOf(rig, victim.ticket));
   await agent.resume(next(victim.ticket), count);
   expect(await agent.lastWord()).toBe('SESSION_RANGE');
   expect(await victim.visitor.closed).toBe('ECONNRESET');
-  const again = await RawAgent.connect(scope, optionsOf(rig));
+  const again = await RawAgent.connect(scope, optionsOf(rig, victim.ticket));
   await again.resume(next(victim.ticket, 2), victim.received);
   expect(await again.lastWord()).toBe('SESSION_UNKNOWN');
   await witness.undisturbed();
@@ -171,7 +177,7 @@ test('bytes of a live carrier are ignored after the next resume', async ({scope}
   record(visitor);
   visitor.write('x');
   await agent.frame(({type}) => type === frame.data);
-  const later = await RawAgent.connect(scope, optionsOf(rig));
+  const later = await RawAgent.connect(scope, optionsOf(rig, ticket));
   await later.resume(next(ticket), agent.received);
   await later.message('welcome');
   await agent.closed;

@@ -27,6 +27,8 @@ export interface RawAgentOptions {
   key?: KeyObject;
   /** More fields for its hello. */
   hello?: object;
+  /** The session that the agent will resume: it names the process that has the session, as an agent does. */
+  of?: Ticket;
 }
 
 export interface Message {
@@ -45,6 +47,8 @@ export interface Ticket {
   id: string;
   secret: string;
   epoch: number;
+  /** The process of the relay that has the session. */
+  worker?: number;
 }
 
 export function recordBytes(type: number, payload: Uint8Array, claimedLength = payload.length): Buffer {
@@ -129,9 +133,13 @@ export class RawAgent {
 
   /** After the upgrade, before the first message. */
   static async connect(scope: Scope, options: RawAgentOptions): Promise<RawAgent> {
-    const {port, domain, caFile, token} = options;
+    const {port, domain, caFile, token, of} = options;
     // The types of ws do not list the options that it passes on to tls.connect.
-    const tls: object = {ca: readFileSync(caFile), servername: domain};
+    const tls: object = {
+      ca: readFileSync(caFile),
+      servername: domain,
+      ...(of?.worker !== undefined && {ALPNProtocols: ['http/1.1', `tunl-worker-${of.worker}`]}),
+    };
     const socket = new WebSocket(`wss://127.0.0.1:${port}/agent`, 'tunl.v1', {
       ...tls,
       perMessageDeflate: false,
@@ -147,8 +155,9 @@ export class RawAgent {
   static async begin(scope: Scope, options: RawAgentOptions): Promise<{agent: RawAgent; ticket: Ticket}> {
     const agent = await RawAgent.connect(scope, options);
     await agent.hello(options.hello);
-    const {id, secret, epoch} = await agent.message('welcome');
-    return {agent, ticket: {id: String(id), secret: String(secret), epoch: Number(epoch)}};
+    const {id, secret, epoch, worker} = await agent.message('welcome');
+    const ticket = {id: String(id), secret: String(secret), epoch: Number(epoch)};
+    return {agent, ticket: typeof worker === 'number' ? {...ticket, worker} : ticket};
   }
 
   send(bytes: Buffer): void {

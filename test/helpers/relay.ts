@@ -50,7 +50,16 @@ export async function startRelayProcess(
   const cli = await startCli(
     scope,
     [
-      ...['relay', 'start', '--json', '--domain', domain, '--listen', options.listen ?? '127.0.0.1:0'],
+      ...[
+        'relay',
+        'start',
+        '--json',
+        ...workerFlags,
+        '--domain',
+        domain,
+        '--listen',
+        options.listen ?? '127.0.0.1:0',
+      ],
       ...['--tcp-ports', options.tcpPorts ?? '0', '--drain-timeout', options.drainTimeout ?? '0s'],
       ...(withToken ? ['--token-file', tokenFile] : []),
       ...(options.flags ?? []),
@@ -78,3 +87,7 @@ export async function startRelayProcess(
     expose: (target, more = {}) => expose(scope, target, {...more, env: {...env, ...more.env}}),
   };
 }
+
+/** `TUNL_TEST_WORKERS=4`: all relays of the tests have as many workers. */
+const workerFlags =
+  process.env.TUNL_TEST_WORKERS === undefined ? [] : ['--workers', process.env.TUNL_TEST_WORKERS];

@@ -14,6 +14,7 @@ const RARE: Readonly<Record<string, string>> = {
   'src/lib/carrier/attempt.ts: this.#release': 'one for each dial of a relay',
   'src/lib/relay/doors/tcp-door.ts: options.ports.onVisitor': 'one for each relay',
   'src/lib/relay/doors/tcp-door.ts: options.waitingRoom.onSettled': 'one for each relay',
+  'src/lib/relay/workers/worker.ts: this.#sessionCounts.onChange': 'one for each worker',
 };
 
 const ASSIGNED =

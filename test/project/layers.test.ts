@@ -60,9 +60,9 @@ const FORBIDDEN: readonly Forbidden[] = [
     because: 'they are for the web terminal’s process; the carrier reads and writes its frames by itself',
   },
   {
-    from: allBut('lib/launch'),
+    from: allBut('lib/launch', 'lib/relay'),
     to: ['node:child_process', 'execa'],
-    because: 'processes are started, watched and stopped in one place',
+    because: 'local programs are started, watched and stopped in one place; a relay has workers',
   },
 ];
 
@@ -72,7 +72,17 @@ const WORDS: readonly {pattern: RegExp; because: string; allowed: (path: string)
   {
     pattern: /\bprocess\.exit\b/,
     because: 'who embeds the library owns the process',
-    allowed: (path) => ['src/lib/cli/whole-process.ts', 'src/lib/cli/signals.ts'].includes(path),
+    allowed: (path) =>
+      ['cli/whole-process.ts', 'cli/signals.ts', 'relay/workers/main.ts'].includes(
+        path.slice('src/lib/'.length),
+      ),
+  },
+  {
+    pattern: /from 'execa'|from 'node:child_process'/,
+    because: 'local programs are started in one place, and the workers of a relay in another',
+    allowed: (path) =>
+      path.startsWith('src/lib/launch/') ||
+      ['relay/workers/fork.ts', 'relay/workers/worker-process.ts'].includes(path.slice('src/lib/'.length)),
   },
   {
     pattern: /\bprocess\.stdout\b/,

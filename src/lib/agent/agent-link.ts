@@ -181,7 +181,7 @@ export class AgentLink {
   async #connect(signal: AbortSignal, place: Place): Promise<void> {
     const {dial, software, identify} = this.#options;
     const clock = this.#clock;
-    const carrier = await dial(signal, place.url);
+    const carrier = await dial(signal, place.url, place.isHomeward ? undefined : this.sessions.worker);
     if (signal.aborted) {
       carrier.destroy();
       throw new TunlError('ABORTED');
@@ -223,6 +223,7 @@ export class AgentLink {
     const current = resumed ?? this.sessions.begin(welcome);
     const {session} = current;
     current.resumeWindowMs = welcome.resumeWindowMs;
+    current.worker = welcome.worker;
     const resumedStreams = session.streamCount;
     session.attach(link, welcome.received);
     this.#trial.begin(session, resumed !== undefined);

@@ -43,8 +43,8 @@ export interface AgentOptions {
   pool: BlockPool;
   events: AgentEvents;
   log: Logger;
-  /** One attempt to reach the relay. `url`: the place that another relay has named. */
-  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
+  /** One attempt to reach the relay. `url`: the place that another relay has named. `worker`: its process with the session. */
+  dial: (signal: AbortSignal, url: string | undefined, worker?: number) => Promise<Carrier>;
   identify?: Identify;
   /** Handlers for streams that the relay opens, by kind, without visitors' streams. Default: none. */
   onStream?: Omit<StreamHandlers, typeof KIND.visitor>;

@@ -12,6 +12,8 @@ export interface Resumable {
   readonly ticket: AgentTicket;
   /** How long the relay keeps it without a link, ms. */
   resumeWindowMs: number;
+  /** The process of the relay that has the session, if the relay has several. */
+  worker: number | undefined;
 }
 
 /** Interval of the check whether a retired session is idle, ms. */
@@ -44,7 +46,7 @@ export class AgentSessions {
   }
 
   /** The relay has begun a session: it is the current one. */
-  begin({resumeWindowMs, id, secret = '', epoch}: Welcome): Resumable {
+  begin({resumeWindowMs, id, secret = '', epoch, worker}: Welcome): Resumable {
     const {pool, clock, keepForReplay, sink} = this.#options;
     const session: Session = new Session({
       role: 'agent',
@@ -60,8 +62,13 @@ export class AgentSessions {
         onEnded: (error) => sink.onEnded(session, error),
       },
     });
-    this.current = {session, ticket: new AgentTicket(id, secret, epoch), resumeWindowMs};
+    this.current = {session, ticket: new AgentTicket(id, secret, epoch), resumeWindowMs, worker};
     return this.current;
+  }
+
+  /** The process of the relay that has the current session, if the relay has several. */
+  get worker(): number | undefined {
+    return this.current?.worker;
   }
 
   get streamCount(): number {

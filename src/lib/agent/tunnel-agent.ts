@@ -25,7 +25,7 @@ export interface LinkSettings {
   relay: ReadyEvent['relay'];
   software: string;
   /** One attempt to reach the relay. `url`: the place that another relay has named. */
-  dial: (signal: AbortSignal, url: string | undefined) => Promise<Carrier>;
+  dial: (signal: AbortSignal, url: string | undefined, worker?: number) => Promise<Carrier>;
   successors: Successors;
   identify: Identify | undefined;
   wait: boolean;

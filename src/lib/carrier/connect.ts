@@ -26,6 +26,8 @@ export interface TlsTarget {
   ca: string | undefined;
   /** PEM; the CA of this user's own relays. */
   ownCa?: string | undefined;
+  /** Protocols that ALPN offers after `http/1.1`. */
+  alpn?: readonly string[] | undefined;
   /** Makes a connection to the target. Default: TCP to host and port. */
   through?: () => Promise<Socket>;
   /** Addresses of the host for which this is false are not tried. */
@@ -36,7 +38,7 @@ export interface TlsTarget {
 export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): Promise<TLSSocket> {
   const [narrow, wide] = trustSets(target.ca, target.ownCa);
   const through = target.through ?? (() => openTcp(attempt, peer, target));
-  const about = {host: target.host, hasOwnCa: target.ca !== undefined};
+  const about = {host: target.host, hasOwnCa: target.ca !== undefined, alpn: target.alpn};
   const open = async (context: MakeContext) => {
     // Made before the connection, because a slow machine takes longer than a relay waits for a ClientHello.
     const secureContext = context();
@@ -59,12 +61,13 @@ function stepTo(peer: Peer, name: string): Step {
 interface HandshakeTarget {
   host: string;
   hasOwnCa: boolean;
+  alpn: readonly string[] | undefined;
   secureContext: SecureContext;
   through: Socket;
 }
 
 function handshake(attempt: Attempt, peer: Peer, target: HandshakeTarget): Promise<TLSSocket> {
-  const {host, hasOwnCa, secureContext, through} = target;
+  const {host, hasOwnCa, alpn = [], secureContext, through} = target;
   return attempt.run<TLSSocket>(stepTo(peer, 'TLS handshake'), ({done, fail}) => {
     const socket = tls.connect({
       socket: through,
@@ -72,7 +75,7 @@ function handshake(attempt: Attempt, peer: Peer, target: HandshakeTarget): Promi
       servername: isIP(host) === 0 ? host.replace(/\.$/, '') : '',
       secureContext,
       rejectUnauthorized: true,
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: ['http/1.1', ...alpn],
     });
     socket.on('error', ignore);
     const onError = (error: Error) => {

@@ -27,6 +27,8 @@ export interface DialOptions extends CarrierTuning {
   ca?: string;
   /** PEM; the CA of this user's own relays, tried last. */
   ownCa?: string | undefined;
+  /** Protocols that ALPN offers after `http/1.1`; no relay chooses them. */
+  alpn?: readonly string[];
   /** For the whole attempt, ms. */
   timeoutMs: number;
   signal?: AbortSignal;
@@ -62,6 +64,7 @@ export async function dialCarrier(options: DialOptions): Promise<Dialled> {
     port: relay.port,
     ca: options.ca,
     ownCa: options.ownCa,
+    alpn: options.alpn,
     accepts: options.accepts,
     ...(proxy !== undefined && {through: () => openTunnel(attempt, proxy, {relay, ca: options.ca})}),
   });

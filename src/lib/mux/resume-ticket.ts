@@ -56,13 +56,17 @@ export type TicketVerdict =
 
 /** The relay's half. */
 export class RelayTicket {
-  readonly id = newSessionId();
+  readonly id: string;
   /** The agent gets it once, with the welcome of the new session. */
   readonly firstSecret = newSecret();
   #epoch = 1;
   #secret = this.firstSecret;
   /** The secret after the last resume, until the agent has proved that it got the welcome, which may have been lost. */
   #tentative: string | undefined;
+
+  constructor(id = newSessionId()) {
+    this.id = id;
+  }
 
   get epoch(): number {
     return this.#epoch;

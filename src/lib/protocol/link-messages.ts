@@ -15,6 +15,8 @@ import {
 } from './fields.js';
 import {LIMITS} from './wire.js';
 
+/** The number of a worker is a part of a session's id. */
+export const MAX_WORKER = 0xffff;
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 
 /** Relay → agent, the first message on a carrier. `nonce`: 32 hex digits. */
@@ -50,6 +52,8 @@ export interface Welcome {
   resumeWindowMs: number;
   secret?: string;
   proof?: string;
+  /** The process of the relay that has the session, if it has several: the agent names it when it resumes. */
+  worker?: number;
 }
 
 /** Relay → agent: no session; the carrier closes. */
@@ -124,6 +128,7 @@ export function parseLinkMessage(payload: Buffer): LinkMessage {
         resumeWindowMs: whole(fields, 'resumeWindowMs', 0, 3_600_000),
         ...maybe(fields, 'secret', hex, 64),
         ...maybe(fields, 'proof', hex, 64),
+        ...maybe(fields, 'worker', whole, 1, MAX_WORKER),
       };
     case 'refused':
       return {

@@ -24,8 +24,9 @@ import {Listener} from './doors/listen.js';
 import {Load} from './doors/load.js';
 import {LocalDoors} from './doors/local-doors.js';
 import type {Peer} from './doors/peer.js';
-import {PendingConnections} from './doors/pending.js';
+import {MOST_PENDING_BYTES, PendingConnections} from './doors/pending.js';
 import {Room, SHARE_OF_MEMORY} from './doors/room.js';
+import {SecureDoor} from './doors/secure-door.js';
 import {TcpDoor} from './doors/tcp-door.js';
 import {trustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
@@ -44,14 +45,21 @@ import {TunnelTable} from './tunnels/tunnel-table.js';
 import {Visitors} from './visitors/visitors.js';
 import {WaitingRoom} from './visitors/waiting-room.js';
 import {WaitingVisitors} from './visitors/waiting-visitors.js';
+import type {Seat} from './workers/seat.js';
 
 /** The replay budget of a relay: enough for 32 sessions that lost a busy link, and a share for all others. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
-/** Resolves when the relay listens. @throws TunlError the error of a part that cannot start. */
+/**
+ * Resolves when the relay listens.
+ *
+ * @param seat the place of a worker among several; the first process listens for it.
+ * @throws TunlError the error of a part that cannot start.
+ */
 export async function openRelay(
   settings: RelaySettings,
   listeners: readonly RelayListener[] = [],
+  seat?: Seat,
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
@@ -62,10 +70,11 @@ export async function openRelay(
   /** Nearly every part needs these. */
   const base = {domain, clock, log, events, load};
 
-  // Limits for all visitors together. Windows may grow by at most as many bytes as may be unread.
-  const limitBytes = settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem());
+  // Limits for all visitors together. Windows may grow by at most as many bytes as may be unread. Each worker has its share.
+  const share = 1 / (seat?.workers ?? 1);
+  const limitBytes = Math.floor((settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem())) * share);
   const windowBudget = new WindowBudget(limitBytes);
-  const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES);
+  const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES * share);
   const unread = new UnreadLimit({...base, limitBytes});
   const isTrusted = trustedSources(settings.trustedSources);
   const watch = new VisitorWatch({...base, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
@@ -73,30 +82,47 @@ export async function openRelay(
     ...base,
     descriptors: new Descriptors({clock, connections: () => load.connections}),
     idleBytes: () => load.idleBytes,
-    mostBytes: memoryOf(totalmem()) * SHARE_OF_MEMORY,
+    mostBytes: memoryOf(totalmem()) * SHARE_OF_MEMORY * share,
     watch,
   });
-  const pending = new PendingConnections({...base, isTrusted, room});
+  const pending = new PendingConnections({
+    ...base,
+    isTrusted,
+    room,
+    mostBytes: MOST_PENDING_BYTES * share,
+    others: seat?.limits,
+  });
 
   const listener = createServer({allowHalfOpen: true, noDelay: true});
-  const door = new Listener(listener, {at: settings.listen, reusePort});
+  const door = seat?.door ?? new Listener(listener, {at: settings.listen, reusePort});
   const publicPort = () => settings.publicPort ?? door.address.port;
   const url = () => publicUrl(domain, publicPort());
-  const certificates = new Certificates({...settings, clock, log, events, onWarnings: () => warnings.tell()});
+  // The first process reads the same files, and says what is wrong with them.
+  const certificates = new Certificates({
+    ...{...settings, clock, events, onWarnings: () => warnings.tell()},
+    log: seat === undefined ? log : createLogger('relay', undefined),
+  });
 
   const limits = {graceMs: settings.leaseGraceMs, maxLeasesPerOwner};
-  const leases: LeaseStore = settings.keepLeases
-    ? new FileLeases({...base, ...limits, stateDir: settings.stateDir})
-    : new MemoryLeases(limits);
+  const leases: LeaseStore =
+    seat?.leases ??
+    (settings.keepLeases
+      ? new FileLeases({...base, ...limits, stateDir: settings.stateDir})
+      : new MemoryLeases(limits));
   const ports = new TcpPorts({range: settings.tcpPorts, host: settings.tcpHost, reusePort});
   const {tcpPublicHost, h2Offered} = settings;
-  const tunnels = new TunnelTable({...base, publicPort, tcpPublicHost, h2Offered, leases, ports});
+  const elsewhere = seat?.elsewhere;
+  const tunnels = new TunnelTable({...base, publicPort, tcpPublicHost, h2Offered, leases, ports, elsewhere});
 
   const {visitorWaitMs: waitMs, keepAliveMs} = settings;
   const warnings = new CertificateWarnings({...base, certificates, tunnels});
   const waiting = new WaitingVisitors({...base, waitMs});
   const hasRoom = (peer: Peer) => room.forVisitor(peer);
-  const visitors = new Visitors({...base, unread, watch, waiting, hasRoom, keepAliveMs});
+  const visitors = new Visitors({
+    ...base,
+    ...{unread, watch, waiting, hasRoom, keepAliveMs},
+    onCount: seat?.onCount,
+  });
   const waitingRoom = new WaitingRoom({...base, leases});
 
   const streams = new OpenedStreams({...base, unread});
@@ -108,8 +134,11 @@ export async function openRelay(
     warningOf: warnings.of,
     onBound: (tunnel) => {
       waitingRoom.open(tunnel);
+      seat?.onBound(tunnel.key);
       if (tunnel.key.startsWith('tls:')) certificates.warmUp(tunnel.host, tunnel.owner);
     },
+    worker: seat,
+    sessionCounts: seat?.sessionCounts,
     pool: new BlockPool(),
     keepForReplay: settings.keepForReplay,
     comeBackWithinMs: settings.comeBackWithinMs,
@@ -119,14 +148,23 @@ export async function openRelay(
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
   const tokens = createTokenCheck(settings.token);
-  const site = new OwnSite({domain, url, software, tokens, stats, onAgent: agents.accept});
-  const inner = {certificates, tunnels, visitors, waitingRoom, pending, onOwn: site.accept};
-  const frontDoor = new FrontDoor({...base, ...inner});
+  const site = new OwnSite({
+    ...{domain, url, software, tokens, onAgent: agents.accept},
+    stats: seat?.statsOfAll ?? stats,
+    onStrayed: seat?.onStrayed,
+  });
+  const inner = {certificates, tunnels, visitors, waitingRoom, onOwn: site.accept};
+  const secureDoor = new SecureDoor({...base, ...inner});
+  const frontDoor = new FrontDoor({...base, pending, onward: secureDoor});
   listener.on('connection', frontDoor.accept);
   const localDoors = new LocalDoors({accept: (raw, only) => frontDoor.acceptFor(raw, only), log});
   const {listenHttp} = settings;
   const redirect =
-    listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
+    listenHttp && seat === undefined
+      ? new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort})
+      : undefined;
+  const tcpDoor = new TcpDoor({ports, tunnels, visitors, waitingRoom, leases});
+  seat?.onMade({pending, secureDoor, tcpDoor, tunnels, stats});
 
   const parts = new Parts({
     now: clock.now,
@@ -149,7 +187,7 @@ export async function openRelay(
       door,
       localDoors,
       redirect,
-      new TcpDoor({ports, tunnels, visitors, waitingRoom, leases}),
+      tcpDoor,
     ],
   });
   await parts.start();

@@ -2,8 +2,8 @@
 
 import type {Clock} from '../core/clock.js';
 import {labelUnder} from '../protocol/names.js';
+import type {HostPort} from '../protocol/targets.js';
 import type {CertificateSource} from './certificates/certificates.js';
-import type {Listener} from './doors/listen.js';
 import type {LocalDoor, LocalDoorRequest, LocalDoors} from './doors/local-doors.js';
 import type {Relay, RelayStats} from './options.js';
 import type {Parts} from './part.js';
@@ -11,10 +11,11 @@ import type {Parts} from './part.js';
 export interface RunningRelayOptions {
   domain: string;
   url: () => string;
-  door: Listener;
-  localDoors: LocalDoors;
-  redirect: Listener | undefined;
-  certificates: CertificateSource;
+  door: {readonly address: HostPort};
+  /** Undefined: this relay has none. */
+  localDoors: Pick<LocalDoors, 'open'> | undefined;
+  redirect: {readonly address: HostPort} | undefined;
+  certificates: Pick<CertificateSource, 'caFile' | 'reload'>;
   stats: () => RelayStats;
   parts: Parts;
   clock: Clock;
@@ -51,7 +52,7 @@ export class RunningRelay implements Relay {
   /** A port of this machine for the tunnel with this name. Undefined: none can be had. */
   async openLocalDoor(host: string, about: Omit<LocalDoorRequest, 'label'>): Promise<LocalDoor | undefined> {
     const label = labelUnder(host, this.domain);
-    return label === undefined ? undefined : await this.#options.localDoors.open({...about, label});
+    return label === undefined ? undefined : await this.#options.localDoors?.open({...about, label});
   }
 
   stats(): RelayStats {

@@ -18,6 +18,9 @@ const LONGEST_KEEP_ALIVE_MS = 7_200_000;
 /** A name has at most 253 characters (RFC 1035 §2.3.4): the longest label and its dot come before the domain. */
 const MAX_DOMAIN = 253 - 64;
 
+/** Each has a share of the memory. */
+const MOST_WORKERS = 64;
+
 const FILES = 'certificate and token';
 const TIMES = 'time';
 
@@ -69,6 +72,11 @@ export const RELAY_SETTINGS = {
     default: false,
     flag: 'reuse-port',
     help: 'Let the next relay process listen before this one ends.',
+  }),
+  workers: setting(wholeNumber({min: 1, max: MOST_WORKERS}), {
+    default: 1,
+    flag: 'workers',
+    help: 'Processes that serve tunnels, to use several cores.',
   }),
   trustedSources: setting(list(source), {
     default: [],

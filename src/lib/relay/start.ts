@@ -5,7 +5,7 @@ import type {RelayListener} from './events.js';
 import type {Relay, RelayOptions} from './options.js';
 import {openRelay} from './relay.js';
 import type {RunningRelay} from './running-relay.js';
-import {settleRelayOptions} from './settings.js';
+import {type RelaySettings, settleRelayOptions} from './settings.js';
 
 /**
  * Starts a relay and resolves when it listens.
@@ -22,7 +22,10 @@ export async function startRunningRelay(
   options: RelayOptions,
   listeners: readonly RelayListener[] = [],
 ): Promise<RunningRelay> {
-  const relay = await openRelay(await settleRelayOptions(options), listeners);
+  const settings = await settleRelayOptions(options);
+  const relay = await (settings.workers > 1
+    ? openSeveral(settings, listeners)
+    : openRelay(settings, listeners));
   const {signal} = options;
   if (signal?.aborted) {
     await relay.close();
@@ -30,4 +33,13 @@ export async function startRunningRelay(
   }
   signal?.addEventListener('abort', () => void relay.close(), {once: true});
   return relay;
+}
+
+/** Loaded only here: a relay of one process needs nothing of it. */
+async function openSeveral(
+  settings: RelaySettings,
+  listeners: readonly RelayListener[],
+): Promise<RunningRelay> {
+  const {openFirstProcess} = await import('./workers/first-process.js');
+  return await openFirstProcess(settings, listeners);
 }

@@ -23,6 +23,7 @@ import type {Caller} from '../site/own-site.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import {type Binder, Binds} from './binds.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
+import {SessionCounts} from './session-counts.js';
 
 const UNPROVEN =
   "The agent's key does not prove who it is over this link: the relay has another name, or something on the way ends TLS. A token works there.";
@@ -54,12 +55,25 @@ export interface AgentsOptions {
   keepForReplay: boolean;
   /** The upper bound of the random wait before agents that are sent away come back, ms. */
   comeBackWithinMs: number;
+  /** This process among several of the relay. Undefined: it is the only one. */
+  worker?: WorkerPlace | undefined;
+  /** Default: only the sessions of this process. */
+  sessionCounts?: SessionCounts | undefined;
   /** The relays to go to instead, if any. */
   successors: readonly string[];
   load: Pick<Load, 'add'>;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
   log: Logger;
+}
+
+/** A worker, one of several processes of this relay. */
+export interface WorkerPlace {
+  readonly number: number;
+  /** The id of a new session. It tells all processes where the session is. */
+  newSessionId(): string;
+  /** The other process that has this session; undefined: none. */
+  workerOf(sessionId: string): number | undefined;
 }
 
 /** One agent's session with its tunnels. */
@@ -70,15 +84,15 @@ interface Member extends Binder {
 export class Agents implements Part {
   readonly #options: AgentsOptions;
   readonly #members = new Map<string, Member>();
-  /** The number of sessions of each owner. */
-  readonly #sessions = new Map<string, number>();
+  readonly #counts: SessionCounts;
   readonly #binds: Binds;
   /** The input of all agents is processed one link after the other. */
   readonly #turns: Turns;
 
   constructor(options: AgentsOptions) {
     this.#options = options;
-    this.#binds = new Binds({...options, sessionsOf: (owner) => this.#sessions.get(owner) ?? 0});
+    this.#counts = options.sessionCounts ?? new SessionCounts();
+    this.#binds = new Binds({...options, sessionsOf: (owner) => this.#counts.of(owner)});
     this.#turns = new Turns(options.clock);
     options.load.add({connections: () => this.size});
   }
@@ -92,7 +106,7 @@ export class Agents implements Part {
   }
 
   /** An agent's upgrade has succeeded. */
-  accept = (carrier: Carrier, {principal: byToken, recognised, entered}: Caller): void => {
+  accept = (carrier: Carrier, {principal: byToken, recognised, entered, strayed}: Caller): void => {
     const {clock, domain, software, events} = this.#options;
     const link = new Link(carrier, {clock, turns: this.#turns});
     greetAgent(link, {
@@ -115,7 +129,7 @@ export class Agents implements Part {
         if (isNew) {
           entered();
           this.#begin(link, {principal: {owner, keyId}, features: hello.features ?? []});
-        } else if (this.#resume(link, owner, hello, relayNonce)) entered();
+        } else if (this.#resume(link, owner, hello, {relayNonce, strayed})) entered();
       },
       onFailed: (error) =>
         events.emit({type: 'handshake-failed', from: carrier.label, reason: error?.message}),
@@ -165,8 +179,8 @@ export class Agents implements Part {
   }
 
   #begin(link: Link, agent: Omit<Opener, 'session'>): void {
-    const {resumeWindowMs, events} = this.#options;
-    const ticket = new RelayTicket();
+    const {resumeWindowMs, events, worker} = this.#options;
+    const ticket = new RelayTicket(worker?.newSessionId());
     const name = sessionName(ticket.id);
     const {owner} = agent.principal;
     const session: Session = new Session({
@@ -187,7 +201,7 @@ export class Agents implements Part {
     const opener = {...agent, session: ticket.id};
     const member: Member = {session, ticket, opener, tunnels: new Map(), binding: 0};
     this.#members.set(ticket.id, member);
-    this.#count(owner, 1);
+    this.#counts.add(owner, 1);
     link.sendMessage({
       type: 'welcome',
       id: ticket.id,
@@ -195,17 +209,29 @@ export class Agents implements Part {
       epoch: ticket.epoch,
       received: 0,
       resumeWindowMs,
+      ...this.#worker,
     });
     session.attach(link, 0);
     events.emit({type: 'agent-connected', session: name, owner, from: link.carrier.label});
   }
 
   /** False: the resume was refused. */
-  #resume(link: Link, owner: string, hello: Hello, relayNonce: string): boolean {
+  #resume(
+    link: Link,
+    owner: string,
+    hello: Hello,
+    {relayNonce, strayed}: {relayNonce: string; strayed: Caller['strayed']},
+  ): boolean {
     const {resume} = hello;
     if (resume === undefined) return false;
     const member = this.#members.get(resume.id);
     if (member === undefined || member.opener.principal.owner !== owner) {
+      const elsewhere = this.#options.worker?.workerOf(resume.id);
+      if (elsewhere !== undefined) {
+        strayed?.(elsewhere);
+        refuseHello(link, 'RELAY_BUSY', 'Another process of this relay has this session.', 0);
+        return false;
+      }
       refuseHello(link, 'SESSION_UNKNOWN', 'This session is not known here.');
       return false;
     }
@@ -224,6 +250,7 @@ export class Agents implements Part {
       received,
       resumeWindowMs: this.#options.resumeWindowMs,
       proof: verdict.answer(received),
+      ...this.#worker,
     });
     member.session.attach(link, resume.received);
     const session = sessionName(resume.id);
@@ -243,15 +270,14 @@ export class Agents implements Part {
     this.#binds.onMessage(member, message);
   }
 
-  #count(owner: string, change: 1 | -1): void {
-    const sessions = (this.#sessions.get(owner) ?? 0) + change;
-    if (sessions === 0) this.#sessions.delete(owner);
-    else this.#sessions.set(owner, sessions);
+  get #worker(): {worker?: number} {
+    const {worker} = this.#options;
+    return worker === undefined ? {} : {worker: worker.number};
   }
 
   #onEnded(member: Member, error: TunlError | undefined): void {
     this.#members.delete(member.ticket.id);
-    this.#count(member.opener.principal.owner, -1);
+    this.#counts.add(member.opener.principal.owner, -1);
     this.#binds.releaseAll(member);
     const code = isErrorCode(error?.code) ? error.code : undefined;
     this.#options.events.emit({type: 'agent-gone', session: sessionName(member.ticket.id), code});

@@ -7,7 +7,7 @@ import {readOn, stopReading} from '../../bytes/reading.js';
 import {countRead} from '../../core/collect.js';
 import type {ListNode} from '../../core/linked-list.js';
 import type {HelloSocket, HelloTurns} from './hello-turns.js';
-import type {PendingConnection} from './pending.js';
+import type {PendingConnection} from './pending-connection.js';
 
 /** `head`: all bytes so far; TLS needs them again. */
 type OnAnswer = (head: Buffer, answer: ClientHelloAnswer) => void;

@@ -4,33 +4,39 @@ import type {Socket} from 'node:net';
 import type {LeaseKey} from '../leases/lease-store.js';
 import type {Part} from '../part.js';
 import type {TcpPorts} from '../tunnels/tcp-ports.js';
-import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
-import type {Visitors} from '../visitors/visitors.js';
+import type {Tunnel} from '../tunnels/tunnel-table.js';
+import type {Visitor} from '../visitors/visitors.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
 import {peerOf} from './peer.js';
 
-export interface TcpDoorOptions {
+/** `Entry`: where the visitors of a port go. */
+export interface TcpDoorOptions<Entry extends {readonly key: LeaseKey} = Tunnel> {
   ports: Pick<TcpPorts, 'onVisitor' | 'includes' | 'open' | 'close' | 'closeAll'>;
-  tunnels: Pick<TunnelTable, 'ofPort'>;
-  visitors: Pick<Visitors, 'welcome'>;
-  waitingRoom: Pick<WaitingRoom, 'wait' | 'onSettled'>;
+  tunnels: {ofPort(port: number): Entry | undefined};
+  visitors: {welcome(entry: Entry | undefined, visitor: Visitor): void};
+  waitingRoom: Pick<WaitingRoom<Entry>, 'wait' | 'onSettled'>;
   /** Has the leases of the previous process's agents. */
   leases: {readonly expected: Iterable<LeaseKey>};
 }
 
-export class TcpDoor implements Part {
-  readonly #options: TcpDoorOptions;
+export class TcpDoor<Entry extends {readonly key: LeaseKey} = Tunnel> implements Part {
+  readonly #options: TcpDoorOptions<Entry>;
 
-  constructor(options: TcpDoorOptions) {
+  constructor(options: TcpDoorOptions<Entry>) {
     this.#options = options;
     options.ports.onVisitor = (socket, port) => this.accept(socket, port);
-    options.waitingRoom.onSettled = (keys) => this.#letGo(keys);
+    options.waitingRoom.onSettled = (keys) => this.letGo(keys);
   }
 
   /** Ports of tunnels that are expected back listen at once, so that their visitors wait instead of being refused. */
   async start(): Promise<void> {
-    const {ports, leases} = this.#options;
-    const expected = [...leases.expected].map(portOf).filter((port) => port !== undefined);
+    await this.expect([...this.#options.leases.expected]);
+  }
+
+  /** Listens on the ports among these keys. */
+  async expect(keys: readonly LeaseKey[]): Promise<void> {
+    const {ports} = this.#options;
+    const expected = keys.map(portOf).filter((port) => port !== undefined);
     await Promise.all(
       expected.filter((port) => ports.includes(port)).map((port) => ports.open(port, this).catch(() => {})),
     );
@@ -53,7 +59,7 @@ export class TcpDoor implements Part {
       socket.destroy();
       return;
     }
-    const enter = (tunnel: Tunnel | undefined) =>
+    const enter = (tunnel: Entry | undefined) =>
       visitors.welcome(tunnel, {socket, raw: socket, peer, via: 'tcp'});
     const tunnel = tunnels.ofPort(port);
     if (tunnel !== undefined) {
@@ -65,7 +71,7 @@ export class TcpDoor implements Part {
   }
 
   /** Nobody waits for these any more: their agents came back, or did not. */
-  #letGo(keys: readonly LeaseKey[]): void {
+  letGo(keys: readonly LeaseKey[]): void {
     for (const key of keys) {
       const port = portOf(key);
       if (port !== undefined) this.#options.ports.close(port, this);

@@ -31,11 +31,11 @@ export interface Claimant {
 }
 
 /**
- * `superseded`: the claimant had it once, and another agent of the same owner has claimed it since. `owner-full`: its owner
+ * `takeover`: another process of this relay had it. `superseded`: the claimant had it once, and another agent of the same owner has claimed it since. `owner-full`: its owner
  * has reached its limit. `full`: the table has reached its limit.
  */
 export type ClaimResult =
-  | {ok: true; epoch: number}
+  | {ok: true; epoch: number; takeover?: boolean}
   | {ok: false; reason: 'taken' | 'superseded' | 'owner-full' | 'full'};
 
 export interface LeaseStore extends Part {

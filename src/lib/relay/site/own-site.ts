@@ -9,7 +9,7 @@ import {AGENT_PATH} from '../../protocol/wire.js';
 import type {Principal} from '../access/principal.js';
 import type {TokenCheck} from '../access/tokens.js';
 import {OneRequest} from '../doors/one-request.js';
-import type {PendingConnection} from '../doors/pending.js';
+import type {PendingConnection} from '../doors/pending-connection.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 
@@ -21,6 +21,8 @@ export interface Caller {
   recognised: () => void;
   /** The hello has led to a session. Until then the connection's time is limited. */
   entered: () => void;
+  /** The session that it wants to resume is in this other process of the relay. */
+  strayed?: (worker: number) => void;
 }
 
 export interface OwnSiteOptions {
@@ -29,7 +31,10 @@ export interface OwnSiteOptions {
   url: () => string;
   software: string;
   tokens: TokenCheck;
-  stats: () => RelayStats;
+  /** A promise when the relay has several processes. */
+  stats: () => RelayStats | Promise<RelayStats>;
+  /** An agent of this source has come to the wrong process. Default: there is only one. */
+  onStrayed?: ((source: string, worker: number) => void) | undefined;
   onAgent: (carrier: Carrier, caller: Caller) => void;
 }
 
@@ -82,7 +87,11 @@ function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): vo
     json(405, {error: {code: 'METHOD_NOT_ALLOWED', message: 'Only GET is supported.'}});
   } else if (path === '/healthz') {
     const status = options.draining ? 'draining' : 'ok';
-    json(options.draining ? 503 : 200, {status, software: options.software, ...options.stats()});
+    const tell = (stats: RelayStats) =>
+      json(options.draining ? 503 : 200, {status, software: options.software, ...stats});
+    const stats = options.stats();
+    if (stats instanceof Promise) stats.then(tell, () => res.destroy());
+    else tell(stats);
   } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain, options.url()));
   else if (path === AGENT_PATH)
     json(426, {error: {code: 'PROTOCOL', message: 'Agents upgrade to a WebSocket here.'}});
@@ -135,7 +144,8 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
     const {principal} = verdict;
     if (principal !== undefined) connection.recognise();
     const recognised = () => connection.recognise();
-    options.onAgent(carrier, {principal, recognised, entered: () => connection.enter()});
+    const strayed = (worker: number) => options.onStrayed?.(connection.peer.source, worker);
+    options.onAgent(carrier, {principal, recognised, entered: () => connection.enter(), strayed});
   }
 }
 

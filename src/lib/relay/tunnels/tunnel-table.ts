@@ -9,6 +9,7 @@ import {checkLabel, randomLabel} from '../../protocol/names.js';
 import type {Principal} from '../access/principal.js';
 import type {RelayEvents} from '../events.js';
 import type {Claimant, ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
+import type {Elsewhere} from './elsewhere.js';
 import type {TcpPorts} from './tcp-ports.js';
 
 /** A public name or port and the session behind it. */
@@ -43,6 +44,8 @@ export interface TunnelTableOptions {
   h2Offered: boolean;
   leases: LeaseStore;
   ports: TcpPorts;
+  /** Tunnels in other processes of this relay. Default: there are none. */
+  elsewhere?: Elsewhere | undefined;
   events: Pick<RelayEvents, 'emit'>;
   log: Logger;
 }
@@ -56,6 +59,8 @@ export interface BindRequest {
   onLost: Tunnel['onLost'];
   warn: Tunnel['warn'];
 }
+
+type Granted = ClaimResult & {ok: true};
 
 /** The address of a tunnel for visitors. */
 type PublicSide = Pick<Tunnel, 'host' | 'port' | 'alpn'>;
@@ -93,6 +98,20 @@ export class TunnelTable {
     for (const tunnel of this.#byKey.values()) if (tunnel.key.startsWith('tls:')) yield tunnel;
   }
 
+  isInUse(key: LeaseKey): boolean {
+    return this.#byKey.get(key)?.session.link !== undefined;
+  }
+
+  /** Another process of this relay has claimed the key: the tunnel with this epoch, or an older one, is lost. */
+  lose(key: LeaseKey, epoch: number): void {
+    const race = this.#races.get(key);
+    if (race !== undefined) race.epoch = Math.max(race.epoch, epoch + 1);
+    const tunnel = this.#byKey.get(key);
+    if (tunnel === undefined || tunnel.epoch > epoch) return;
+    this.#byKey.delete(key);
+    this.#tellLoss(tunnel);
+  }
+
   /** @throws TunlError the reason why the request is refused. */
   async bind(request: BindRequest): Promise<Tunnel> {
     return request.wish.kind === 'tls'
@@ -125,7 +144,11 @@ export class TunnelTable {
         throw new TunlError('NAME_TAKEN', {reason: `${wanted} belongs to somebody else.`});
       return tunnel;
     }
-    if (wish.prefer !== undefined && isRandomLabel(wish.prefer) && !this.#inUse(`tls:${wish.prefer}`)) {
+    if (
+      wish.prefer !== undefined &&
+      isRandomLabel(wish.prefer) &&
+      !(await this.#inUse(`tls:${wish.prefer}`))
+    ) {
       const tunnel = await this.#takeName(request, wish.prefer, wish);
       if (tunnel !== undefined) return tunnel;
     }
@@ -137,8 +160,8 @@ export class TunnelTable {
   }
 
   /** In use over a live link: an agent that would only prefer it starts a second tunnel beside the first. */
-  #inUse(key: LeaseKey): boolean {
-    return this.#byKey.get(key)?.session.link !== undefined;
+  async #inUse(key: LeaseKey): Promise<boolean> {
+    return this.isInUse(key) || ((await this.#options.elsewhere?.inUse(key)) ?? false);
   }
 
   async #takeName(request: BindRequest, label: string, wish: TlsBind): Promise<Tunnel | undefined> {
@@ -163,7 +186,11 @@ export class TunnelTable {
         throw new TunlError('PORT_TAKEN', {reason: `Port ${wish.port} of the relay is taken.`});
       return tunnel;
     }
-    if (wish.prefer !== undefined && ports.includes(wish.prefer) && !this.#inUse(`tcp:${wish.prefer}`)) {
+    if (
+      wish.prefer !== undefined &&
+      ports.includes(wish.prefer) &&
+      !(await this.#inUse(`tcp:${wish.prefer}`))
+    ) {
       const tunnel = await this.#takePort(request, wish.prefer);
       if (tunnel !== undefined) return tunnel;
     }
@@ -180,15 +207,24 @@ export class TunnelTable {
 
   /** `port` 0: any port that the system gives. */
   async #takePort(request: BindRequest, port: number): Promise<Tunnel | undefined> {
-    const {ports, leases, tcpPublicHost} = this.#options;
+    const {ports, leases, tcpPublicHost, elsewhere} = this.#options;
+    const side = {host: tcpPublicHost, port, alpn: []};
     // Avoids a listener that would be useless.
     const owner = port === 0 ? undefined : await leases.ownerOf(`tcp:${port}`);
     if (owner !== undefined && (owner !== request.principal.owner || request.claimant.mustBeFree))
       return undefined;
+    const key: LeaseKey = `tcp:${port}`;
+    if (
+      port !== 0 &&
+      elsewhere !== undefined &&
+      this.ofPort(port) === undefined &&
+      (await elsewhere.holds(key))
+    )
+      return await this.#take(key, request, side, {listen: port});
     const opened = await ports.open(port, request);
     if (opened === undefined) return undefined;
     try {
-      return await this.#take(`tcp:${opened}`, request, {host: tcpPublicHost, port: opened, alpn: []});
+      return await this.#take(`tcp:${opened}`, request, {...side, port: opened});
     } finally {
       ports.close(opened, request);
     }
@@ -199,7 +235,12 @@ export class TunnelTable {
    *
    * @throws TunlError TAKEN_OVER when the agent had it, and has lost it to another one since; or the error of a limit.
    */
-  async #take(key: LeaseKey, request: BindRequest, side: PublicSide): Promise<Tunnel | undefined> {
+  async #take(
+    key: LeaseKey,
+    request: BindRequest,
+    side: PublicSide,
+    {listen}: {listen?: number} = {},
+  ): Promise<Tunnel | undefined> {
     const race = this.#races.get(key) ?? {claims: 0, epoch: 0};
     this.#races.set(key, race);
     race.claims += 1;
@@ -209,10 +250,29 @@ export class TunnelTable {
       // The store's answers may come in another order than that in which it granted the claims.
       if (claim.epoch < race.epoch) throw takenOver(key);
       race.epoch = claim.epoch;
-      return this.#put(request, key, claim.epoch, side);
+      if (listen === undefined) return this.#put(request, key, claim, side);
+      return await this.#listenAndPut(request, listen, {key, claim, side, race});
     } finally {
       race.claims -= 1;
       if (race.claims === 0) this.#races.delete(key);
+    }
+  }
+
+  /** The other process that had the port listens no more since the claim. */
+  async #listenAndPut(
+    request: BindRequest,
+    port: number,
+    {key, claim, side, race}: {key: LeaseKey; claim: Granted; side: PublicSide; race: {epoch: number}},
+  ): Promise<Tunnel | undefined> {
+    const {ports, leases} = this.#options;
+    let opened: number | undefined;
+    try {
+      opened = await ports.open(port, request);
+      if (claim.epoch < race.epoch) throw takenOver(key);
+      return opened === undefined ? undefined : this.#put(request, key, claim, side);
+    } finally {
+      ports.close(port, request);
+      if (this.#byKey.get(key)?.epoch !== claim.epoch) void leases.release(key, claim.epoch).catch(() => {});
     }
   }
 
@@ -231,7 +291,7 @@ export class TunnelTable {
     }
   }
 
-  #put(request: BindRequest, key: LeaseKey, epoch: number, side: PublicSide): Tunnel {
+  #put(request: BindRequest, key: LeaseKey, {epoch, takeover}: Granted, side: PublicSide): Tunnel {
     const {ports, events} = this.#options;
     const {sessionName: session} = request;
     const before = this.#byKey.get(key);
@@ -249,14 +309,24 @@ export class TunnelTable {
     };
     this.#byKey.set(key, tunnel);
     if (key.startsWith('tcp:')) ports.hold(tunnel.port, tunnel);
-    events.emit({type: 'tunnel-bound', session, key, epoch, takeover: before !== undefined});
-    if (before !== undefined) {
-      ports.close(before.port, before);
-      events.emit({type: 'tunnel-lost', session: before.sessionName, key, epoch: before.epoch});
-      const {code, message} = takenOver(key);
-      before.onLost(code, message);
-    }
+    events.emit({
+      type: 'tunnel-bound',
+      session,
+      key,
+      epoch,
+      takeover: before !== undefined || takeover === true,
+    });
+    if (before !== undefined) this.#tellLoss(before);
     return tunnel;
+  }
+
+  #tellLoss(tunnel: Tunnel): void {
+    const {ports, events} = this.#options;
+    const {key, epoch, sessionName: session} = tunnel;
+    ports.close(tunnel.port, tunnel);
+    events.emit({type: 'tunnel-lost', session, key, epoch});
+    const {code, message} = takenOver(key);
+    tunnel.onLost(code, message);
   }
 }
 

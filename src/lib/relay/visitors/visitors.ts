@@ -50,6 +50,8 @@ export interface VisitorsOptions {
   hasRoom: (peer: Peer) => boolean;
   /** After this much silence, ms, TCP keepalive probes a visitor. */
   keepAliveMs: number;
+  /** The number of open visitors has changed. */
+  onCount?: (() => void) | undefined;
 }
 
 export class Visitors implements Part {
@@ -59,11 +61,12 @@ export class Visitors implements Part {
   readonly #hasRoom: (peer: Peer) => boolean;
   readonly #waiting: WaitingVisitors;
   readonly #keepAlive: KeepAlive;
+  readonly #onCount: (() => void) | undefined;
   #open = 0;
   #idleBytes = 0;
   readonly #idle = new Moment();
 
-  constructor({clock, load, unread, waiting, watch, hasRoom, keepAliveMs}: VisitorsOptions) {
+  constructor({clock, load, unread, waiting, watch, hasRoom, keepAliveMs, onCount}: VisitorsOptions) {
     this.#clock = clock;
     load.add({connections: () => this.#open, idleBytes: () => this.#idleBytes});
     this.#unread = unread;
@@ -71,6 +74,7 @@ export class Visitors implements Part {
     this.#watch = watch;
     this.#hasRoom = hasRoom;
     this.#keepAlive = new KeepAlive(keepAliveMs);
+    this.#onCount = onCount;
   }
 
   get open(): number {
@@ -101,6 +105,7 @@ export class Visitors implements Part {
     }
     const alive = this.#keepAlive.add(raw);
     this.#open += 1;
+    this.#onCount?.();
     this.#idleBytes += IDLE_BYTES[visitor.via];
     const onSocketOver = visitor.onLeftAtOnce && this.#watchEnd(visitor, stream, visitor.onLeftAtOnce);
     const splice: Splice = new Splice({
@@ -113,6 +118,7 @@ export class Visitors implements Part {
         this.#unread.delete(unread);
         this.#watch.delete(watched);
         this.#open -= 1;
+        this.#onCount?.();
         this.#idleBytes -= IDLE_BYTES[visitor.via];
         if (this.#open === 0) this.#idle.happen();
       },

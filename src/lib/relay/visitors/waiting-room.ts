@@ -13,13 +13,15 @@ const EXPECT_MS = 60_000;
 const MAX_FOR_ONE = 256;
 const MAX_IN_ALL = 4_096;
 
-export class WaitingRoom implements Part {
+/** `Entry`: where the visitors of a key go. */
+export class WaitingRoom<Entry extends {readonly key: LeaseKey} = Tunnel> implements Part {
   /** Gets the keys that nobody waits for any more: their agents came back, or did not. */
   onSettled: (keys: readonly LeaseKey[]) => void = () => {};
   readonly #clock: Clock;
-  readonly #expected = new Map<LeaseKey, Set<(tunnel: Tunnel) => void>>();
+  readonly #expected = new Map<LeaseKey, Set<(tunnel: Entry) => void>>();
   readonly #leases: {readonly expected: Iterable<LeaseKey>};
-  #timer: Timer | undefined;
+  readonly #timers = new Set<Timer>();
+  #over = false;
   #count = 0;
 
   /** @param leases has the leases of the previous process's agents. */
@@ -29,12 +31,28 @@ export class WaitingRoom implements Part {
   }
 
   start(): void {
-    for (const key of this.#leases.expected) this.#expected.set(key, new Set());
-    this.#timer = this.#clock.after(EXPECT_MS, () => {
-      const keys = [...this.#expected.keys()];
-      this.#expected.clear();
-      this.onSettled(keys);
+    this.expect([...this.#leases.expected]);
+  }
+
+  /** The agents that had these keys are expected back. */
+  expect(keys: readonly LeaseKey[]): void {
+    if (this.#over || keys.length === 0) return;
+    const rooms = new Map(
+      keys.map((key) => [key, this.#expected.get(key) ?? new Set<(tunnel: Entry) => void>()]),
+    );
+    for (const [key, waiting] of rooms) this.#expected.set(key, waiting);
+    const timer = this.#clock.after(EXPECT_MS, () => {
+      this.#timers.delete(timer);
+      const late = keys.filter((key) => this.#expected.get(key) === rooms.get(key));
+      for (const key of late) this.#expected.delete(key);
+      this.onSettled(late);
     });
+    this.#timers.add(timer);
+  }
+
+  /** Whether visitors of this key wait. */
+  expects(key: LeaseKey): boolean {
+    return this.#expected.has(key);
   }
 
   /**
@@ -44,7 +62,7 @@ export class WaitingRoom implements Part {
   wait(
     key: LeaseKey,
     raw: Socket,
-    onTunnel: (tunnel: Tunnel) => void,
+    onTunnel: (tunnel: Entry) => void,
     onLate: (raw: Socket) => void = (late) => late.resetAndDestroy(),
   ): boolean {
     const waiting = this.#expected.get(key);
@@ -54,7 +72,7 @@ export class WaitingRoom implements Part {
       raw.off('close', leave);
       if (waiting.delete(enter)) this.#count -= 1;
     };
-    const enter = (tunnel: Tunnel) => {
+    const enter = (tunnel: Entry) => {
       leave();
       onTunnel(tunnel);
     };
@@ -69,7 +87,7 @@ export class WaitingRoom implements Part {
   }
 
   /** A tunnel was bound: its waiting visitors continue. */
-  open(tunnel: Tunnel): void {
+  open(tunnel: Entry): void {
     const waiting = this.#expected.get(tunnel.key);
     if (waiting === undefined) return;
     this.#expected.delete(tunnel.key);
@@ -82,7 +100,9 @@ export class WaitingRoom implements Part {
   }
 
   close(): void {
-    this.#timer?.cancel();
+    this.#over = true;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
     this.#expected.clear();
   }
 }

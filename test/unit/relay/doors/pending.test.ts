@@ -2,7 +2,8 @@
 
 import {Socket} from 'node:net';
 import {expect, test} from 'vitest';
-import {type PendingConnection, PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
+import {PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
+import type {PendingConnection} from '../../../../src/lib/relay/doors/pending-connection.js';
 import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 

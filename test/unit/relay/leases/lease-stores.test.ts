@@ -6,6 +6,11 @@ import {createLogger} from '../../../../src/lib/core/logger.js';
 import {FileLeases} from '../../../../src/lib/relay/leases/file-leases.js';
 import type {LeaseKey, LeaseLimits, LeaseStore} from '../../../../src/lib/relay/leases/lease-store.js';
 import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
+import {type KeyHolder, LeaseDesk} from '../../../../src/lib/relay/workers/lease-desk.js';
+import type {QuestionsOfWorker} from '../../../../src/lib/relay/workers/messages.js';
+import {RemoteLeases} from '../../../../src/lib/relay/workers/remote-leases.js';
+import {Talk} from '../../../../src/lib/relay/workers/talk.js';
+import {channelPair} from '../../../helpers/channel-pair.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {Scope} from '../../../helpers/scope.js';
 
@@ -21,7 +26,31 @@ const log = createLogger('test', undefined);
 const STORES: [name: string, make: Make, survives: boolean][] = [
   ['memory', (limits) => new MemoryLeases(limits), false],
   ['file', (limits, stateDir) => new FileLeases({...limits, stateDir, domain: 'a.test', clock, log}), true],
+  ['worker of several', (limits) => remote(new MemoryLeases(limits)), false],
 ];
+
+/** The store of a worker: each call goes over a channel, to the desk of the first process. */
+function remote(leases: LeaseStore): LeaseStore {
+  const {one, other} = channelPair();
+  const desk = new LeaseDesk<KeyHolder>({leases, clock, isExpected: () => false, letGo: () => {}});
+  const holder: KeyHolder = {
+    isUp: true,
+    lose: () => Promise.resolve(),
+    hasInUse: () => Promise.resolve(false),
+  };
+  type Questions = Pick<QuestionsOfWorker, 'claim' | 'release' | 'ownerOf'>;
+  new Talk<object, object, object, Questions>({
+    channel: other,
+    onMessage: () => {},
+    answers: {
+      claim: ({key, owner, claimant}) => desk.claim(holder, key, owner, claimant),
+      release: ({key, epoch}) => desk.release(key, epoch),
+      ownerOf: ({key}) => desk.ownerOf(key),
+    },
+  });
+  const talk = new Talk<object, object, Questions, object>({channel: one, onMessage: () => {}, answers: {}});
+  return new RemoteLeases((question, about) => talk.ask(question, about));
+}
 
 /** The keys that have an owner now. */
 async function taken(table: LeaseStore, keys: readonly LeaseKey[]): Promise<LeaseKey[]> {

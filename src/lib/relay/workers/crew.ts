@@ -1,0 +1,180 @@
+// The workers of a relay: starts them, replaces those that end, and chooses one for an agent.
+
+import {Backoff} from '../../core/backoff.js';
+import {atMost, type Clock} from '../../core/clock.js';
+import type {Logger} from '../../core/logger.js';
+import type {HostPort} from '../../protocol/targets.js';
+import {workerAmong} from '../../protocol/worker-protocol.js';
+import type {RelayStats} from '../options.js';
+import type {Part} from '../part.js';
+import type {RelaySettings} from '../settings.js';
+import type {ToWorker} from './messages.js';
+import {WorkerProcess, type WorkerProcessOptions} from './worker-process.js';
+
+/** The time that a worker needs to end, besides the time of its visitors, ms. */
+const END_MS = 10_000;
+/** How long the next connection of a source goes to the worker with the session that its last one asked for, ms. */
+const STRAYED_MS = 10_000;
+const MOST_STRAYED = 4_096;
+
+export interface CrewOptions extends Pick<WorkerProcessOptions, 'onMessage' | 'answersFor'> {
+  settings: RelaySettings;
+  fork: (number: number) => WorkerProcessOptions['child'];
+  /** A worker has ended without being asked. */
+  onLost: (worker: WorkerProcess) => void;
+  clock: Clock;
+  log: Logger;
+}
+
+export class Crew implements Part {
+  readonly #options: CrewOptions;
+  /** All processes, also those that are not ready yet. */
+  readonly #all = new Set<WorkerProcess>();
+  /** Those that serve, by number. */
+  readonly #up = new Map<number, WorkerProcess>();
+  readonly #strayed = new Map<string, {worker: number; until: number}>();
+  #lastNumber = 0;
+  #turn = 0;
+  #door: HostPort | undefined;
+  #isEnding = false;
+
+  constructor(options: CrewOptions) {
+    this.#options = options;
+  }
+
+  /** Starts all workers. @throws TunlError the reason why one cannot serve */
+  async muster(): Promise<void> {
+    const {workers} = this.#options.settings;
+    await Promise.all(Array.from({length: workers}, () => this.#hire(new Backoff(this.#options))));
+  }
+
+  /** The relay listens now. */
+  tellDoor(door: HostPort): void {
+    this.#door = door;
+    this.tellAll({type: 'listening', ...door});
+  }
+
+  tellAll(message: ToWorker, but?: WorkerProcess): void {
+    for (const worker of this.#all) if (worker !== but) worker.tell(message);
+  }
+
+  get workers(): Iterable<WorkerProcess> {
+    return this.#up.values();
+  }
+
+  /** The worker for a connection to the relay's own name. Undefined: none is up. */
+  forOwn(alpn: readonly string[], source: string): WorkerProcess | undefined {
+    const named = workerAmong(alpn) ?? this.#takeStrayed(source);
+    const known = named === undefined ? undefined : this.#up.get(named);
+    if (known !== undefined) return known;
+    const all = [...this.#up.values()];
+    this.#turn = (this.#turn + 1) % Math.max(1, all.length);
+    return all[this.#turn];
+  }
+
+  /** The next connection of this source should go to this worker. */
+  stray(source: string, worker: number): void {
+    this.#strayed.delete(source);
+    this.#strayed.set(source, {worker, until: this.#options.clock.now() + STRAYED_MS});
+    const [oldest] = this.#strayed.keys();
+    if (this.#strayed.size > MOST_STRAYED && oldest !== undefined) this.#strayed.delete(oldest);
+  }
+
+  #takeStrayed(source: string): number | undefined {
+    const strayed = this.#strayed.get(source);
+    this.#strayed.delete(source);
+    return strayed !== undefined && strayed.until > this.#options.clock.now() ? strayed.worker : undefined;
+  }
+
+  /** The last counts that workers have told. */
+  get stats(): RelayStats {
+    return sumOf([...this.#all].map((worker) => worker.stats));
+  }
+
+  /** The counts now. */
+  async askStats(): Promise<RelayStats> {
+    const asked = [...this.#up.values()].map(
+      async (worker) => await worker.ask('stats', {}).catch(() => worker.stats),
+    );
+    return sumOf(await Promise.all(asked));
+  }
+
+  async reload(): Promise<void> {
+    await Promise.all(
+      [...this.#up.values()].map(async (worker) => await worker.ask('reload', {}).catch(() => {})),
+    );
+  }
+
+  async drain(until: number): Promise<void> {
+    this.#isEnding = true;
+    const {clock} = this.#options;
+    const leftMs = Math.max(0, until - clock.now());
+    const ended = [...this.#all].map(async (worker) => await worker.end(leftMs));
+    await atMost(clock, leftMs + END_MS, Promise.all(ended));
+  }
+
+  close(): void {
+    this.#isEnding = true;
+    for (const worker of this.#all) worker.kill();
+  }
+
+  async #hire(backoff: Backoff): Promise<void> {
+    const {settings, fork, onMessage, answersFor} = this.#options;
+    this.#lastNumber += 1;
+    const number = this.#lastNumber;
+    const worker: WorkerProcess = new WorkerProcess({
+      number,
+      child: fork(number),
+      onMessage,
+      answersFor,
+      onGone: (gone, how) => this.#onGone(gone, how, backoff),
+    });
+    this.#all.add(worker);
+    const {log: _sink, ...plain} = settings;
+    worker.tell({type: 'begin', number, workers: settings.workers, settings: plain});
+    if (this.#door !== undefined) worker.tell({type: 'listening', ...this.#door});
+    await worker.ready;
+    backoff.succeeded();
+    this.#up.set(number, worker);
+    this.#tellCrew();
+  }
+
+  #onGone(
+    worker: WorkerProcess,
+    {code, signal}: {code: number | null; signal: string | null},
+    backoff: Backoff,
+  ) {
+    const {log, clock, onLost} = this.#options;
+    const wasUp = this.#up.delete(worker.number);
+    this.#all.delete(worker);
+    if (this.#isEnding) return;
+    onLost(worker);
+    // At the start of the relay the reason is the relay's own error.
+    if (!wasUp && this.#door === undefined) return;
+    const waitMs = backoff.next();
+    log.error('a worker process has ended; another one takes its place', {
+      worker: worker.number,
+      ...(signal === null ? {code} : {signal}),
+      waitMs: Math.round(waitMs),
+    });
+    this.#tellCrew();
+    clock.after(waitMs, () => {
+      // One that fails to start comes here again.
+      if (!this.#isEnding) void this.#hire(backoff).catch(() => {});
+    });
+  }
+
+  #tellCrew(): void {
+    this.tellAll({type: 'crew', numbers: [...this.#up.keys()]});
+  }
+}
+
+function sumOf(all: readonly RelayStats[]): RelayStats {
+  const sum = {agents: 0, tunnels: 0, visitors: 0};
+  for (const {agents, tunnels, visitors} of all) {
+    sum.agents += agents;
+    sum.tunnels += tunnels;
+    sum.visitors += visitors;
+  }
+  return sum;
+}

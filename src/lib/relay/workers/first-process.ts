@@ -1,0 +1,185 @@
+// A relay with several workers, seen from its first process: the doors, and everything that has one owner.
+
+import {createServer} from 'node:net';
+import {systemClock} from '../../core/clock.js';
+import {createLogger} from '../../core/logger.js';
+import {publicUrl} from '../../protocol/targets.js';
+import {Certificates} from '../certificates/certificates.js';
+import {Descriptors} from '../doors/descriptors.js';
+import {FrontDoor} from '../doors/front-door.js';
+import {Listener} from '../doors/listen.js';
+import {Load} from '../doors/load.js';
+import {PendingConnections, type SharedLimits} from '../doors/pending.js';
+import {Room} from '../doors/room.js';
+import {TcpDoor} from '../doors/tcp-door.js';
+import {trustedSources} from '../doors/trusted.js';
+import {logEvents} from '../event-log.js';
+import {RelayEvents, type RelayListener} from '../events.js';
+import {FileLeases} from '../leases/file-leases.js';
+import type {LeaseStore} from '../leases/lease-store.js';
+import {MemoryLeases} from '../leases/memory-leases.js';
+import {Parts} from '../part.js';
+import {RunningRelay} from '../running-relay.js';
+import type {RelaySettings} from '../settings.js';
+import {createRedirect} from '../site/redirect.js';
+import {TcpPorts} from '../tunnels/tcp-ports.js';
+import {WaitingRoom} from '../visitors/waiting-room.js';
+import {Crew} from './crew.js';
+import {forkWorker} from './fork.js';
+import {type Entry, HandOver} from './hand-over.js';
+import {LeaseDesk} from './lease-desk.js';
+import type {FromWorker} from './messages.js';
+import {SessionsOfWorkers} from './sessions-of-workers.js';
+import type {WorkerProcess} from './worker-process.js';
+
+/** Resolves when the relay listens. @throws TunlError the error of a part, or of a worker, that cannot start. */
+export async function openFirstProcess(
+  settings: RelaySettings,
+  listeners: readonly RelayListener[] = [],
+): Promise<RunningRelay> {
+  const clock = systemClock;
+  const log = createLogger('relay', settings.log);
+  const events = new RelayEvents((error) => log.error('a listener failed', {reason: String(error)}));
+  for (const listener of [logEvents(log), ...listeners]) events.listen(listener);
+  const load = new Load();
+  const {domain, reusePort, listenHttp} = settings;
+  const base = {domain, clock, log, events, load};
+
+  const room = new Room({
+    ...base,
+    descriptors: new Descriptors({clock, connections: () => load.connections}),
+    // Visitors are in the workers.
+    idleBytes: () => 0,
+    mostBytes: Number.POSITIVE_INFINITY,
+    watch: {makeRoom: () => false},
+  });
+  const others: SharedLimits = {
+    spent: (limit, source, cost) => crew.tellAll({type: 'spent', limit, source, cost}),
+    proved: (source) => crew.tellAll({type: 'proved', source}),
+  };
+  const isTrusted = trustedSources(settings.trustedSources);
+  const pending = new PendingConnections({...base, isTrusted, room, others});
+  const certificates = new Certificates({
+    ...{...settings, clock, log, events},
+    // The owners of tunnels are told by the workers.
+    onWarnings: () => {},
+  });
+  const limits = {graceMs: settings.leaseGraceMs, maxLeasesPerOwner: settings.maxLeasesPerOwner};
+  const leases: LeaseStore = settings.keepLeases
+    ? new FileLeases({...base, ...limits, stateDir: settings.stateDir})
+    : new MemoryLeases(limits);
+  const waitingRoom = new WaitingRoom<Entry>({...base, leases});
+  const ports = new TcpPorts({range: settings.tcpPorts, host: settings.tcpHost, reusePort});
+  const desk = new LeaseDesk<WorkerProcess>({
+    leases,
+    clock,
+    isExpected: (key) => waitingRoom.expects(key),
+    letGo: (key) => tcpDoor.letGo([key]),
+  });
+  const sessions = new SessionsOfWorkers<WorkerProcess>();
+
+  const onMessage = (message: FromWorker, worker: WorkerProcess): void => {
+    switch (message.type) {
+      case 'log': {
+        const {record} = message;
+        settings.log?.({...record, fields: {...record.fields, worker: worker.number}});
+        return;
+      }
+      case 'bound':
+        if (desk.holderOf(message.key) === worker) waitingRoom.open({key: message.key, worker});
+        return;
+      case 'strayed':
+        crew.stray(message.source, message.worker);
+        return;
+      case 'spent':
+        pending.spentElsewhere(message.limit, message.source, message.cost);
+        crew.tellAll(message, worker);
+        return;
+      case 'proved':
+        pending.provedElsewhere(message.source);
+        crew.tellAll(message, worker);
+        return;
+      case 'sessions':
+        sessions.set(worker, message.owner, message.count);
+        tellSessions(message.owner);
+        return;
+      default:
+    }
+  };
+  const tellSessions = (owner: string) => {
+    for (const worker of crew.workers)
+      worker.tell({type: 'sessions', owner, count: sessions.besides(worker, owner)});
+  };
+  const crew: Crew = new Crew({
+    ...{settings, clock, log, onMessage},
+    fork: forkWorker,
+    answersFor: (worker) => ({
+      claim: ({key, owner, claimant}) => desk.claim(worker, key, owner, claimant),
+      release: ({key, epoch}) => desk.release(key, epoch),
+      ownerOf: ({key}) => desk.ownerOf(key),
+      inUse: ({key}) => desk.isInUseElsewhere(key, worker),
+      holds: ({key}) => Promise.resolve(desk.isElsewhere(key, worker)),
+      stats: () => crew.askStats(),
+    }),
+    onLost: (worker) => {
+      const keys = desk.left(worker);
+      waitingRoom.expect(keys);
+      void tcpDoor.expect(keys);
+      for (const owner of sessions.left(worker)) tellSessions(owner);
+    },
+  });
+  const handOver = new HandOver({
+    workerForOwn: (alpn, source) => crew.forOwn(alpn, source),
+    workerOf: (key) => desk.holderOf(key),
+    waitingRoom,
+    log,
+  });
+  const tcpDoor: TcpDoor<Entry> = new TcpDoor<Entry>({
+    ...{ports, waitingRoom, leases},
+    // Ports with a tunnel are open in the worker of the tunnel.
+    tunnels: {ofPort: () => undefined},
+    visitors: {welcome: handOver.welcome},
+  });
+
+  const listener = createServer({allowHalfOpen: true, noDelay: true});
+  const door = new Listener(listener, {at: settings.listen, reusePort});
+  const publicPort = () => settings.publicPort ?? door.address.port;
+  listener.on('connection', new FrontDoor({...base, pending, onward: handOver}).accept);
+  const redirect =
+    listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
+
+  const parts = new Parts({
+    now: clock.now,
+    onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
+    parts: [
+      pending,
+      room,
+      // Drained after the leases: the next process has the file before agents are told to leave.
+      crew,
+      leases,
+      certificates,
+      waitingRoom,
+      // Workers read the files that the certificates have made.
+      {start: () => crew.muster()},
+      door,
+      {start: () => crew.tellDoor(door.address)},
+      redirect,
+      tcpDoor,
+    ],
+  });
+  await parts.start();
+  return new RunningRelay({
+    ...{domain, door, redirect, parts, clock},
+    url: () => publicUrl(domain, publicPort()),
+    localDoors: undefined,
+    certificates: {
+      caFile: certificates.caFile,
+      reload: async () => {
+        // This process says in the log that the files were read, so the workers read them first.
+        await crew.reload();
+        await certificates.reload();
+      },
+    },
+    stats: () => crew.stats,
+  });
+}

@@ -1,0 +1,73 @@
+// Messages between the first process of a relay and a worker. Both are of one version, so they are not checked.
+
+import type {ErrorCode} from '../../core/errors.js';
+import type {LogRecord} from '../../core/logger.js';
+import type {Peer} from '../doors/peer.js';
+import type {Limit} from '../doors/pending.js';
+import type {Claimant, ClaimResult, LeaseKey} from '../leases/lease-store.js';
+import type {RelayStats} from '../options.js';
+import type {RelaySettings} from '../settings.js';
+
+/** Where a socket that is handed over belongs. */
+export type Destination =
+  | {to: 'own'; name: string; alpn: readonly string[]}
+  | {to: 'tunnel'; label: string; name: string; alpn: readonly string[]}
+  | {to: 'port'; port: number};
+
+/** Comes with a socket. */
+export type HandedOver = Destination & {
+  type: 'socket';
+  /** Read at the accept, because a connection has no address after a reset. */
+  peer: Peer | undefined;
+  /** The time since the accept, ms. */
+  ageMs: number;
+  /** The bytes that were read already, in base64. */
+  head: string;
+};
+
+/** What both sides tell each other, so that all processes know the same about sources. */
+export type SharedMessage =
+  | {type: 'spent'; limit: Limit; source: string; cost: number}
+  | {type: 'proved'; source: string}
+  /** From a worker: its sessions of this owner. To a worker: those of the others. */
+  | {type: 'sessions'; owner: string; count: number};
+
+export type ToWorker =
+  | SharedMessage
+  | HandedOver
+  | {type: 'begin'; number: number; workers: number; settings: Omit<RelaySettings, 'log'>}
+  /** The port of the relay, which workers need for public addresses. Comes before the first socket. */
+  | {type: 'listening'; host: string; port: number}
+  /** The numbers of all workers that are up. */
+  | {type: 'crew'; numbers: readonly number[]}
+  | {type: 'end'; drainTimeoutMs: number};
+
+export type FromWorker =
+  | SharedMessage
+  | {type: 'ready'}
+  | {type: 'failed'; code: ErrorCode; message: string; next: string | undefined}
+  | {type: 'log'; record: LogRecord}
+  | {type: 'stats'; stats: RelayStats}
+  /** A tunnel is bound, and its agent knows it. */
+  | {type: 'bound'; key: LeaseKey}
+  /** An agent of this source wants to resume a session of that worker. */
+  | {type: 'strayed'; source: string; worker: number};
+
+/** Questions of a worker: what it asks with, and the answer. */
+export interface QuestionsOfWorker {
+  claim: {about: {key: LeaseKey; owner: string; claimant: Claimant | undefined}; answer: ClaimResult};
+  release: {about: {key: LeaseKey; epoch: number}; answer: undefined};
+  ownerOf: {about: {key: LeaseKey}; answer: string | undefined};
+  inUse: {about: {key: LeaseKey}; answer: boolean};
+  holds: {about: {key: LeaseKey}; answer: boolean};
+  stats: {about: object; answer: RelayStats};
+}
+
+/** Questions of the first process. */
+export interface QuestionsToWorker {
+  /** The answer comes when the worker does not listen on the port of the key any more. */
+  lose: {about: {key: LeaseKey; epoch: number}; answer: undefined};
+  inUse: {about: {key: LeaseKey}; answer: boolean};
+  stats: {about: object; answer: RelayStats};
+  reload: {about: object; answer: undefined};
+}

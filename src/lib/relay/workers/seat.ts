@@ -1,0 +1,42 @@
+// The place of a relay that is one worker of several: what other processes do for it, and what it does for them.
+
+import type {HostPort} from '../../protocol/targets.js';
+import type {WorkerPlace} from '../agents/agents.js';
+import type {SessionCounts} from '../agents/session-counts.js';
+import type {PendingConnections, SharedLimits} from '../doors/pending.js';
+import type {SecureDoor} from '../doors/secure-door.js';
+import type {TcpDoor} from '../doors/tcp-door.js';
+import type {LeaseKey, LeaseStore} from '../leases/lease-store.js';
+import type {RelayStats} from '../options.js';
+import type {Part} from '../part.js';
+import type {Elsewhere} from '../tunnels/elsewhere.js';
+import type {TunnelTable} from '../tunnels/tunnel-table.js';
+
+export interface Seat extends WorkerPlace {
+  /** The number of workers: each has this share of the relay's memory. */
+  readonly workers: number;
+  /** The first process listens. */
+  readonly door: Part & {readonly address: HostPort};
+  readonly leases: LeaseStore;
+  readonly elsewhere: Elsewhere;
+  readonly limits: SharedLimits;
+  readonly sessionCounts: SessionCounts;
+  /** The counts of all workers. */
+  statsOfAll(): Promise<RelayStats>;
+  /** An agent of this source wants to resume a session of that worker. */
+  onStrayed(source: string, worker: number): void;
+  onBound(key: LeaseKey): void;
+  /** The number of visitors has changed. */
+  onCount(): void;
+  /** The parts that take what the first process hands over. Called before they start. */
+  onMade(parts: WorkerParts): void;
+}
+
+export interface WorkerParts {
+  pending: PendingConnections;
+  secureDoor: SecureDoor;
+  tcpDoor: TcpDoor;
+  tunnels: TunnelTable;
+  /** The counts of this worker. */
+  stats(): RelayStats;
+}
