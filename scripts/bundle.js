@@ -5,23 +5,26 @@
 // dist/index.js, the library, and all other modules stay as they are. `node scripts/bundle.js [folder of the package]`
 import {globSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
-import {basename, dirname, join, relative} from 'node:path';
+import {basename, join, relative} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {rolldown} from 'rolldown';
 
 const root = process.argv[2] ?? fileURLToPath(new URL('..', import.meta.url));
-const require = createRequire(join(root, 'package.json'));
-const oclif = join(dirname(require.resolve('@oclif/core/package.json')), 'lib');
+const oclif = createRequire(join(root, 'package.json')).resolve('@oclif/core/command');
+const require = createRequire(oclif);
 
 /** Packages that stay outside: they have files of their own, or are large and rarely needed. */
 const OUTSIDE = ['@lydell/node-pty', '@peculiar/x509', 'execa', 'reflect-metadata'];
 
 /**
- * The modules of oclif that a running command never reaches, although it imports them: help, plugins, spinners. They are in
- * node_modules too, and are loaded from there if they are reached after all.
+ * The modules that a running command never reaches, although oclif's parser imports them: help, plugins, spinners, coloured
+ * errors. If one is reached after all, it is loaded from node_modules. Names are as in oclif's own files.
  */
-const LATE = ['config/index.js', 'help/index.js', 'help/util.js', 'ux/index.js'].map((file) =>
-  join(oclif, file),
+const LATE = new Map(
+  ['./config', './help', './help/util', './ux', 'clean-stack', 'indent-string', 'wrap-ansi'].map((name) => [
+    require.resolve(name),
+    name,
+  ]),
 );
 
 const late = {
@@ -30,15 +33,16 @@ const late = {
   load(id) {
     if (id === 'tunl:late')
       return `import {createRequire} from 'node:module';
-        import {dirname, join} from 'node:path';
-        const require = createRequire(import.meta.url);
-        export const late = (file) => require(join(dirname(require.resolve('@oclif/core/package.json')), 'lib', file));`;
-    if (!LATE.includes(id)) return null;
-    const file = JSON.stringify(relative(oclif, id));
-    const names = JSON.stringify(Object.keys(require(id)).filter((name) => name !== '__esModule'));
+        const oclif = createRequire(import.meta.url).resolve('@oclif/core/command');
+        export const late = createRequire(oclif);`;
+    if (!LATE.has(id)) return null;
+    const real = `require('tunl:late').late(${JSON.stringify(LATE.get(id))})`;
+    const loaded = require(id);
+    if (typeof loaded === 'function') return `module.exports = (...args) => ${real}(...args);`;
+    const names = Object.keys(loaded).filter((name) => name !== '__esModule');
     return `Object.defineProperty(exports, '__esModule', {value: true});
-      const {late} = require('tunl:late');
-      for (const name of ${names}) Object.defineProperty(exports, name, {enumerable: true, get: () => late(${file})[name]});`;
+      for (const name of ${JSON.stringify(names)})
+        Object.defineProperty(exports, name, {enumerable: true, get: () => ${real}[name]});`;
   },
 };
 
@@ -61,7 +65,12 @@ function inAscii(code) {
   return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-const lean = {name: 'lean', renderChunk: (code) => inAscii(withoutImports(code))};
+const lean = {
+  name: 'lean',
+  generateBundle(_, files) {
+    for (const file of Object.values(files)) file.code = inAscii(withoutImports(file.code));
+  },
+};
 
 const commands = globSync('dist/commands/**/*.js', {cwd: root});
 const input = {
@@ -111,8 +120,8 @@ const {output} = await bundle.write({
 await bundle.close();
 
 const modules = output.flatMap(({moduleIds = []}) => moduleIds);
-const missing = LATE.filter((id) => !modules.includes(id));
-if (missing.length > 0) throw new Error(`oclif has no such module: ${missing.join(', ')}`);
+const missing = [...LATE.keys()].filter((id) => !modules.includes(id));
+if (missing.length > 0) throw new Error(`oclif's parser does not import ${missing.join(', ')}`);
 writeFileSync(join(root, 'dist/bundle/LICENSES.txt'), licensesOf(modules));
 
 /** The licences of the packages whose code is in the bundle. */

@@ -1,7 +1,6 @@
 // The entry of the command line module by module, with oclif: for help and mistakes, and for all commands of the sources.
 
 import {readFileSync} from 'node:fs';
-import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {settings} from '@oclif/core/settings';
 import {withCommand} from './other-tools.js';
@@ -26,7 +25,7 @@ export async function main(
   await wholeProcess(words, async () => {
     const command = findCommand(words, root);
     if (command === undefined) return await runByOclif(words, root, development);
-    await runCommand(command, root, join(root, development ? sourceOf(command.path) : command.path));
+    await runCommand(development ? {...command, file: sourceOf(command.file)} : command, root);
   });
 }
 

@@ -13,21 +13,38 @@ interface Manifest {
 
 type CommandClass = (new (words: string[], config: Interfaces.Config) => Command) & {id: string};
 
-/** A command of the manifest, with the words that follow its name. */
+/** A command with the words that follow its name. */
 export interface FoundCommand {
   id: string;
-  /** Its file in the package. */
-  path: string;
+  file: string;
   rest: readonly string[];
 }
 
 /** Undefined for a call for help, when there is no such command, and without a manifest. @param root folder of the package */
 export function findCommand(words: readonly string[], root: string): FoundCommand | undefined {
-  return wantsHelp(words) ? undefined : find(words, readManifest(root));
+  if (wantsHelp(words)) return undefined;
+  const commands = readManifest(root)?.commands ?? {};
+  return longestCommand(words, (name) => {
+    const id = name.join(':');
+    const path = Object.hasOwn(commands, id) ? commands[id]?.relativePath : undefined;
+    return path && join(root, ...path);
+  });
 }
 
-/** @param file the command's file */
-export async function runCommand({id, rest}: FoundCommand, root: string, file: string): Promise<void> {
+/** The longest name at the beginning: `relay start` before `relay`. @param fileOf undefined when there is no such command */
+export function longestCommand(
+  words: readonly string[],
+  fileOf: (name: readonly string[]) => string | undefined,
+): FoundCommand | undefined {
+  for (let length = Math.min(words.length, 3); length > 0; length -= 1) {
+    const name = words.slice(0, length);
+    const file = fileOf(name);
+    if (file) return {id: name.join(':'), file, rest: words.slice(length)};
+  }
+  return undefined;
+}
+
+export async function runCommand({id, file, rest}: FoundCommand, root: string): Promise<void> {
   const module = await import(pathToFileURL(file).href);
   const command: CommandClass = module.default;
   command.id = id;
@@ -47,18 +64,7 @@ function configOf(root: string): Interfaces.Config {
   return config as Interfaces.Config;
 }
 
-/** The longest name at the beginning: `relay start` before `relay`. */
-function find(words: readonly string[], manifest: Manifest | undefined): FoundCommand | undefined {
-  for (let length = Math.min(words.length, 3); length > 0; length -= 1) {
-    const id = words.slice(0, length).join(':');
-    const path =
-      manifest && Object.hasOwn(manifest.commands, id) ? manifest.commands[id]?.relativePath : undefined;
-    if (path) return {id, path: join(...path), rest: words.slice(length)};
-  }
-  return undefined;
-}
-
-function wantsHelp(words: readonly string[]): boolean {
+export function wantsHelp(words: readonly string[]): boolean {
   const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
   return own.some((word) => word === '--help' || word === '-h' || word === '--version');
 }

@@ -1,6 +1,6 @@
 // Reads the listening sockets of this machine from the kernel's tables, without any connection. Linux only.
 
-import {readFile} from 'node:fs/promises';
+import {open, readFile} from 'node:fs/promises';
 import {isIPv4} from 'node:net';
 
 /** A row in state LISTEN. */
@@ -13,22 +13,39 @@ export interface ListeningSocket {
   uid: number;
 }
 
-const LISTEN = '0A';
 const IS_LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
+
+/** `sl local_address rem_address st … uid timeout inode`, an address as HEX:PORT, in state LISTEN. */
+const ROW = /^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ 0A \S+ \S+ \S+ +(\d+) +\d+ (\d+)/gm;
+
+const PIECE_BYTES = 64 * 1024;
 
 /** The rows of `/proc/…/net/tcp` or tcp6 in state LISTEN; empty without such a table. */
 export async function listeningSockets(table: string): Promise<ListeningSocket[]> {
-  const text = await readFile(table, 'latin1').catch(() => '');
-  // `sl local_address rem_address st … uid timeout inode`, an address as HEX:PORT.
-  return text.split('\n').flatMap((line) => {
-    const fields = line.trim().split(/\s+/);
-    const [, local = '', , state] = fields;
-    const inode = fields[9];
-    if (state !== LISTEN || inode === undefined) return [];
-    const colon = local.lastIndexOf(':');
-    const port = Number.parseInt(local.slice(colon + 1), 16);
-    return [{inode, address: local.slice(0, colon), port, uid: Number(fields[7])}];
+  const found: ListeningSocket[] = [];
+  // A busy machine has ten thousands of other rows, so the table is never in memory as a whole.
+  await eachPiece(table, (text) => {
+    for (const [, address = '', port = '', uid, inode = ''] of text.matchAll(ROW))
+      found.push({inode, address, port: Number.parseInt(port, 16), uid: Number(uid)});
   });
+  return found;
+}
+
+/** Calls back with whole lines. */
+async function eachPiece(path: string, onLines: (text: string) => void): Promise<void> {
+  // It fails where the system is not Linux or hides the file, and when the process of `/proc/PID` ends.
+  const file = await open(path).catch(() => undefined);
+  const buffer = Buffer.allocUnsafe(PIECE_BYTES);
+  const read = () => file?.read(buffer, 0, PIECE_BYTES).catch(() => undefined);
+  let rest = '';
+  for (let piece = await read(); piece !== undefined && piece.bytesRead > 0; piece = await read()) {
+    const text = rest + buffer.toString('latin1', 0, piece.bytesRead);
+    const end = text.lastIndexOf('\n') + 1;
+    onLines(text.slice(0, end));
+    rest = text.slice(end);
+  }
+  onLines(rest);
+  await file?.close();
 }
 
 /** True when something listens on one of these loopback addresses. False can also mean that the kernel has no such table. */

@@ -25,27 +25,13 @@ export interface OneRequestHandlers {
  * head, and nothing that comes later. The caller sets time limits.
  */
 export class OneRequest {
-  readonly #server: Server;
+  readonly #handlers: OneRequestHandlers;
+  /** Made for the first request: before the first agent a relay needs no HTTP. */
+  #server: Server | undefined;
   readonly #behind = new WeakMap<Duplex, Buffer>();
 
-  constructor({onRequest, onUpgrade}: OneRequestHandlers) {
-    this.#server = createServer((req, res) => {
-      // This also removes the parser's listener: nobody reads later bytes.
-      req.socket.removeAllListeners('data');
-      req.socket.on('data', () => {});
-      req.resume();
-      res.setHeader('Connection', 'close');
-      onRequest(req, res);
-    });
-    this.#server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-      socket.on('error', () => {});
-      if (onUpgrade === undefined) socket.destroy();
-      else onUpgrade(req, socket, Buffer.concat([head, this.#behind.get(socket) ?? Buffer.alloc(0)]));
-    });
-    this.#server.on('clientError', (_error, socket) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
-      else socket.destroy();
-    });
+  constructor(handlers: OneRequestHandlers) {
+    this.#handlers = handlers;
   }
 
   /** Takes a connection that was just accepted, or has just become secure. */
@@ -58,9 +44,31 @@ export class OneRequest {
       socket.off('end', leave);
       if (rest.length > 0) this.#behind.set(socket, rest);
       socket.unshift(head);
+      this.#server ??= this.#makeServer(this.#handlers);
       this.#server.emit('connection', socket);
     });
   };
+
+  #makeServer({onRequest, onUpgrade}: OneRequestHandlers): Server {
+    const server = createServer((req, res) => {
+      // This also removes the parser's listener: nobody reads later bytes.
+      req.socket.removeAllListeners('data');
+      req.socket.on('data', () => {});
+      req.resume();
+      res.setHeader('Connection', 'close');
+      onRequest(req, res);
+    });
+    server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', () => {});
+      if (onUpgrade === undefined) socket.destroy();
+      else onUpgrade(req, socket, Buffer.concat([head, this.#behind.get(socket) ?? Buffer.alloc(0)]));
+    });
+    server.on('clientError', (_error, socket) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      else socket.destroy();
+    });
+    return server;
+  }
 }
 
 /** Calls back once: when a head is complete, or too long. */
