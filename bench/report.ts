@@ -92,7 +92,7 @@ function spread(value: number | undefined): string {
 
 export function goalsTable(verdicts: readonly Verdict[]): string {
   return markdown([
-    ['goal', 'bound', 'is', ''],
+    ['figure', 'goal', 'measured', ''],
     ...verdicts.map(({key, against, atLeast, atMost, value, pass}) => {
       const what = titleOf(key) + (against === undefined ? '' : ` ÷ ${against}`);
       const bound = atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
