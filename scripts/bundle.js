@@ -76,6 +76,7 @@ const commands = globSync('dist/commands/**/*.js', {cwd: root});
 const input = {
   start: 'dist/lib/cli/start.js',
   complete: 'dist/lib/cli/completion/answer.js',
+  'workers/main': 'dist/lib/relay/workers/main.js',
   ...Object.fromEntries(commands.map((file) => [relative('dist', file).replace(/\.js$/, ''), file])),
 };
 const options = {

@@ -6,7 +6,7 @@ import {packageRoot} from '../../core/package-root.js';
 
 /** Settings, with the token, go over the channel. The number is an argument only so that `ps` shows it. */
 export function forkWorker(number: number): ChildProcess {
-  return fork(fileURLToPath(new URL('dist/lib/relay/workers/main.js', packageRoot)), [String(number)], {
+  return fork(fileURLToPath(new URL('dist/bundle/workers/main.js', packageRoot)), [String(number)], {
     // What Node writes about a crash belongs to the relay's stderr.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
