@@ -5,6 +5,7 @@ import {join} from 'node:path';
 import {expect} from 'vitest';
 import {createAuthority} from '../helpers/certificates.js';
 import {run} from '../helpers/child.js';
+import {childrenOf, commandLine} from '../helpers/launching.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -89,3 +90,17 @@ test.for(['own CA', 'one certificate for all names'] as const)(
       expect(await isResumed(scope, at('one', version), {in: join(folder, version)})).toBe(false);
   },
 );
+
+test('a session resumes although its tunnel has moved to another worker', async ({scope}) => {
+  const relay = await startRelayProcess(scope, {domain, flags: ['--workers', '2', '--log-level', 'info']});
+  const {ready} = await relay.expose((await httpUpstream(scope)).port);
+  const name = ready.tls?.host.split('.')[0] ?? '';
+  const visit = {port: relay.port, name, version: 'tls1_3', caFile: relay.caFile};
+  const session = join(await scope.tempDir(), 'session');
+  expect(await isResumed(scope, visit, {out: session})).toBe(false);
+  for (const pid of childrenOf(relay.cli.pid))
+    if (commandLine(pid).includes('workers/main.js')) process.kill(pid, 'SIGKILL');
+  await relay.cli.saidOnStderr(/a worker process has ended[\s\S]*a worker process has ended/);
+  // The visitor waits until the agent is back.
+  expect(await isResumed(scope, visit, {in: session})).toBe(true);
+});

@@ -101,6 +101,7 @@ export async function openRelay(
   const certificates = new Certificates({
     ...{...settings, clock, events, onWarnings: () => warnings.tell()},
     log: seat === undefined ? log : createLogger('relay', undefined),
+    ticketSecret: seat?.ticketSecret,
   });
 
   const limits = {graceMs: settings.leaseGraceMs, maxLeasesPerOwner};

@@ -36,6 +36,8 @@ export interface CertificateOptions {
   clock: Clock;
   events: Pick<RelayEvents, 'emit'>;
   log: Logger;
+  /** Of the tickets of TLS sessions (ticket-keys.ts). Default: a new one. */
+  ticketSecret?: Buffer | undefined;
   /** The answers of `warningOf` may have changed. */
   onWarnings: () => void;
 }
@@ -118,7 +120,7 @@ class OwnCertificates implements CertificateSource {
   readonly #authority: Authority;
   readonly #domain: string;
   readonly #log: Logger;
-  readonly #ticketKeys = new TicketKeys();
+  readonly #ticketKeys: TicketKeys;
   /** By `contextKey`. */
   readonly #made = new Recent<string, Made>(MAX_CONTEXTS);
   readonly #leaves = new Recent<string, Leaf>(MAX_LEAVES);
@@ -126,8 +128,12 @@ class OwnCertificates implements CertificateSource {
   readonly #making = new Map<string, Promise<SecureContext>>();
   #warned = false;
 
-  constructor(authority: Authority, {domain, log}: {domain: string; log: Logger}) {
+  constructor(
+    authority: Authority,
+    {domain, log, ticketSecret}: Pick<CertificateOptions, 'domain' | 'log' | 'ticketSecret'>,
+  ) {
     this.#authority = authority;
+    this.#ticketKeys = new TicketKeys(ticketSecret);
     this.#domain = domain;
     this.#log = log;
     this.caFile = authority.caFile;

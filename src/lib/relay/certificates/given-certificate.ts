@@ -23,6 +23,7 @@ export interface GivenCertificateOptions {
   clock: Clock;
   events: Pick<RelayEvents, 'emit'>;
   log: Logger;
+  ticketSecret?: Buffer | undefined;
   /** The answers of `warningOf` may have changed. */
   onWarnings: () => void;
 }
@@ -31,7 +32,7 @@ export class GivenCertificate implements CertificateSource {
   readonly caFile = undefined;
   readonly #options: GivenCertificateOptions;
   #pair: GivenPair;
-  readonly #ticketKeys = new TicketKeys();
+  readonly #ticketKeys: TicketKeys;
   /** One context for each name and owner, so that no TLS session of one resumes at another. By `contextKey`. */
   readonly #contexts = new Recent<string, SecureContext>(MAX_CONTEXTS);
   /** Whether the certificate is for a name. */
@@ -45,6 +46,7 @@ export class GivenCertificate implements CertificateSource {
 
   private constructor(options: GivenCertificateOptions, pair: GivenPair, stamp: string) {
     this.#options = options;
+    this.#ticketKeys = new TicketKeys(options.ticketSecret);
     this.#pair = pair;
     this.#stamp = stamp;
     this.#toldExpired = this.#isExpired;

@@ -1,6 +1,6 @@
 // The keys that seal TLS session tickets.
 //
-// They follow from one secret of this process, so every context that is made for the same name, owner and certificate key
+// They follow from one secret of all processes of this relay, so every context that is made for the same name, owner and certificate key
 // opens the tickets of the others: a context may be dropped and made again, and a renewed certificate that keeps its key
 // ends no session. Contexts that differ in one of the three cannot open each other's tickets.
 
@@ -15,11 +15,13 @@ export interface TicketScope {
   key: string;
 }
 
+export const newTicketSecret = (): Buffer => randomBytes(48);
+
 export class TicketKeys {
   /** It is never written down: whoever has it can read the recorded connections of TLS 1.2 that began with a ticket. */
   readonly #secret: Buffer;
 
-  constructor(secret: Buffer = randomBytes(48)) {
+  constructor(secret: Buffer = newTicketSecret()) {
     this.#secret = secret;
   }
 

@@ -5,6 +5,7 @@ import {atMost, type Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
 import type {HostPort} from '../../protocol/targets.js';
 import {workerAmong} from '../../protocol/worker-protocol.js';
+import {newTicketSecret} from '../certificates/ticket-keys.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
@@ -28,6 +29,7 @@ export interface CrewOptions extends Pick<WorkerProcessOptions, 'onMessage' | 'a
 
 export class Crew implements Part {
   readonly #options: CrewOptions;
+  readonly #ticketSecret = newTicketSecret().toString('base64');
   /** All processes, also those that are not ready yet. */
   readonly #all = new Set<WorkerProcess>();
   /** Those that serve, by number. */
@@ -131,7 +133,8 @@ export class Crew implements Part {
     });
     this.#all.add(worker);
     const {log: _sink, ...plain} = settings;
-    worker.tell({type: 'begin', number, workers: settings.workers, settings: plain});
+    const {workers} = settings;
+    worker.tell({type: 'begin', number, workers, settings: plain, ticketSecret: this.#ticketSecret});
     if (this.#door !== undefined) worker.tell({type: 'listening', ...this.#door});
     await worker.ready;
     backoff.succeeded();

@@ -35,12 +35,21 @@ export type SharedMessage =
 export type ToWorker =
   | SharedMessage
   | HandedOver
-  | {type: 'begin'; number: number; workers: number; settings: Omit<RelaySettings, 'log'>}
+  | Begin
   /** The port of the relay, which workers need for public addresses. Comes before the first socket. */
   | {type: 'listening'; host: string; port: number}
   /** The numbers of all workers that are up. */
   | {type: 'crew'; numbers: readonly number[]}
   | {type: 'end'; drainTimeoutMs: number};
+
+export interface Begin {
+  type: 'begin';
+  number: number;
+  workers: number;
+  settings: Omit<RelaySettings, 'log'>;
+  /** In base64. */
+  ticketSecret: string;
+}
 
 export type FromWorker =
   | SharedMessage

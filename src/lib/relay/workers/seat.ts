@@ -17,6 +17,8 @@ export interface Seat extends WorkerPlace {
   readonly workers: number;
   /** The first process listens. */
   readonly door: Part & {readonly address: HostPort};
+  /** The same in all workers: a TLS session resumes although its tunnel has moved to another one. */
+  readonly ticketSecret: Buffer;
   readonly leases: LeaseStore;
   readonly elsewhere: Elsewhere;
   readonly limits: SharedLimits;

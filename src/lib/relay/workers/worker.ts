@@ -10,7 +10,14 @@ import type {Peer} from '../doors/peer.js';
 import type {RelayStats} from '../options.js';
 import {openRelay} from '../relay.js';
 import type {RunningRelay} from '../running-relay.js';
-import type {FromWorker, HandedOver, QuestionsOfWorker, QuestionsToWorker, ToWorker} from './messages.js';
+import type {
+  Begin,
+  FromWorker,
+  HandedOver,
+  QuestionsOfWorker,
+  QuestionsToWorker,
+  ToWorker,
+} from './messages.js';
 import {RemoteLeases} from './remote-leases.js';
 import type {Seat, WorkerParts} from './seat.js';
 import {type Channel, Talk} from './talk.js';
@@ -90,11 +97,15 @@ export class Worker {
     }
   }
 
-  async #begin({number, workers, settings}: ToWorker & {type: 'begin'}): Promise<void> {
+  async #begin({number, workers, settings, ticketSecret}: Begin): Promise<void> {
     this.#number = number;
     const log = (record: (FromWorker & {type: 'log'})['record']) => this.#talk.tell({type: 'log', record});
     try {
-      this.#relay = await openRelay({...settings, log}, [], this.#seat(workers));
+      this.#relay = await openRelay(
+        {...settings, log},
+        [],
+        this.#seat(workers, Buffer.from(ticketSecret, 'base64')),
+      );
       this.#talk.tell({type: 'ready'});
     } catch (error) {
       const {code, message, next} = toTunlError(error);
@@ -108,12 +119,13 @@ export class Worker {
     this.#talk.tell({type: 'stats', stats: this.#stats}, undefined, this.#leave);
   }
 
-  #seat(workers: number): Seat {
+  #seat(workers: number, ticketSecret: Buffer): Seat {
     const talk = this.#talk;
     const self = this;
     return {
       number: this.#number,
       workers,
+      ticketSecret,
       door: {
         get address() {
           return self.#door;
