@@ -24,13 +24,17 @@ export interface TunlRelayOptions {
   nodeWords?: readonly string[];
   /** bin/run.js of another revision. Default: this checkout's. */
   program?: string;
+  /** More arguments of `tunl relay start`. */
+  flags?: readonly string[];
+  /** The cores it may use, as `taskset` wants them. Default: all. */
+  cores?: string;
   /** The namespace it runs in, if not this one, with its name and addresses there. */
   at?: {namespace: string; domain: string; listen: string};
 }
 
 export async function startTunlRelay(
   scope: Scope,
-  {env = {}, nodeWords = [], program: entry = program, at}: TunlRelayOptions = {},
+  {env = {}, nodeWords = [], program: entry = program, flags = [], cores, at}: TunlRelayOptions = {},
 ): Promise<TunlRelay> {
   const folder = await scope.tempDir('bench-relay');
   const token = randomBytes(24).toString('hex');
@@ -40,8 +44,11 @@ export async function startTunlRelay(
     ...['relay', 'start', '--domain', at?.domain ?? 'bench.localhost'],
     ...['--listen', at?.listen ?? '127.0.0.1:0', '--tcp-ports', '0'],
     ...['--token-file', tokenFile, '--drain-timeout', '0s', '--json'],
+    ...flags,
   ];
-  const relay = start(scope, process.execPath, [...nodeWords, entry, ...words], {
+  const pinned = cores === undefined ? [] : ['taskset', '-c', cores];
+  const [command = '', ...args] = [...pinned, process.execPath, ...nodeWords, entry, ...words];
+  const relay = start(scope, command, args, {
     env: {...env, TUNL_STATE_DIR: join(folder, 'state')},
     name: 'tunl relay start',
     ...(at !== undefined && {namespace: at.namespace}),
