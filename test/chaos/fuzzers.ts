@@ -121,8 +121,8 @@ async function talk(random: Random, raw: RawAgent, nextId: () => number, tcpPort
 /** An agent with the right token: it sends random frames, is cut off, and resumes with a right or a wrong proof. */
 export const agent: Fuzzer = async (random, {port, domain, caFile, token, tcpPort, counts}) => {
   await using scope = new Scope();
-  const open = async () => {
-    const raw = await RawAgent.connect(scope, {port, domain, caFile, token});
+  const open = async (of?: Ticket) => {
+    const raw = await RawAgent.connect(scope, {port, domain, caFile, token, ...(of && {of})});
     raw.keeps = false;
     raw.acks = !random.oneIn(4);
     return raw;
@@ -133,9 +133,12 @@ export const agent: Fuzzer = async (random, {port, domain, caFile, token, tcpPor
     return await soon(random, raw.closed);
   }
   await raw.hello();
-  const {id, secret, epoch} = await raw.message('welcome');
+  const {id, secret, epoch, worker} = await raw.message('welcome');
   counts.sessions = (counts.sessions ?? 0) + 1;
-  let ticket: Ticket = {id: String(id), secret: String(secret), epoch: Number(epoch)};
+  let ticket: Ticket = {
+    ...{id: String(id), secret: String(secret), epoch: Number(epoch)},
+    ...(typeof worker === 'number' && {worker}),
+  };
   let streamId = 0;
   const nextId = () => {
     streamId += 2 * (1 + random.below(2));
@@ -144,7 +147,7 @@ export const agent: Fuzzer = async (random, {port, domain, caFile, token, tcpPor
   for (;;) {
     await talk(random, raw, nextId, tcpPort);
     if (random.oneIn(3)) return;
-    const next = await open();
+    const next = await open(ticket);
     ticket = {...ticket, epoch: ticket.epoch + 1};
     await next.resume(ticket, raw.received, random.oneIn(4) ? {received: random.below(2 ** 31)} : {});
     const {nonce} = await next.message('challenge');

@@ -277,7 +277,7 @@ test('SIGHUP: visitors of all workers get the new certificate', async ({scope}) 
 });
 
 test('refused tokens of an address count in all workers', async ({scope}) => {
-  const relay = await startRelayProcess(scope, {flags: ['--workers=4']});
+  const relay = await startRelayProcess(scope, {flags: ['--workers=4', '--log-level', 'info']});
   const statuses: number[] = [];
   for (let i = 0; i < 24; i += 1) {
     const {stdout} = await curl(scope, relay.caFile, [
@@ -291,6 +291,8 @@ test('refused tokens of an address count in all workers', async ({scope}) => {
   // Twenty, and one more each two seconds.
   expect(statuses.slice(0, 20)).toEqual(Array(20).fill(401));
   expect(statuses).toContain(429);
+  // One line at once, and a count after ten seconds, whichever worker saw them.
+  expect(relay.cli.stderr.match(/a token was refused/g)?.length).toBe(1);
 });
 
 test('a crowd of visitors that are reset while they are handed over leaves nothing behind', async ({

@@ -54,7 +54,7 @@ export async function startRelayProcess(
         'relay',
         'start',
         '--json',
-        ...workerFlags,
+        ...workerFlags(options.flags),
         '--domain',
         domain,
         '--listen',
@@ -88,6 +88,8 @@ export async function startRelayProcess(
   };
 }
 
-/** `TUNL_TEST_WORKERS=4`: all relays of the tests have as many workers. */
-const workerFlags =
-  process.env.TUNL_TEST_WORKERS === undefined ? [] : ['--workers', process.env.TUNL_TEST_WORKERS];
+/** One process, so that tests are the same on every machine. `TUNL_TEST_WORKERS=4`: all relays have as many workers. */
+function workerFlags(flags: readonly string[] = []): string[] {
+  if (flags.some((flag) => flag.startsWith('--workers'))) return [];
+  return ['--workers', process.env.TUNL_TEST_WORKERS ?? '1'];
+}

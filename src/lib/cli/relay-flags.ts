@@ -1,8 +1,9 @@
 // The flags of `tunl relay start`, and their options in the library.
 
+import {availableParallelism} from 'node:os';
 import {onOff, setting, settle, time} from '../core/settings.js';
 import type {RelayOptions} from '../relay/options.js';
-import {RELAY_SETTINGS} from '../relay/settings-table.js';
+import {MOST_WORKERS, RELAY_SETTINGS} from '../relay/settings-table.js';
 import {flagsOf, optionsOf, type ValuesOf} from './setting-flags.js';
 
 /** Settings of the command itself. */
@@ -21,13 +22,25 @@ const COMMAND_SETTINGS = {
   }),
 };
 
-const ALL = {...RELAY_SETTINGS, ...COMMAND_SETTINGS};
+/** A program that embeds a relay has to ask for more processes; the command uses the cores of its machine. */
+const workers = {
+  ...RELAY_SETTINGS.workers,
+  default: workersFor(availableParallelism()),
+  defaultText: 'one per core from four cores on, else 1',
+};
+
+const ALL = {...RELAY_SETTINGS, workers, ...COMMAND_SETTINGS};
+
+/** On two or three cores the first process and the rest of the machine need what several workers would gain. */
+export function workersFor(cores: number): number {
+  return cores < 4 ? 1 : Math.min(cores, MOST_WORKERS);
+}
 
 export const relayStartFlags = flagsOf(ALL);
 
 /** The flags as options of `startRelay`. */
 export function relayOptions(flags: ValuesOf<typeof ALL>): RelayOptions {
-  return optionsOf(RELAY_SETTINGS, flags);
+  return {workers: workers.default, ...optionsOf(RELAY_SETTINGS, flags)};
 }
 
 /** The settings for the command itself. */

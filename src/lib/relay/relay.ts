@@ -99,8 +99,10 @@ export async function openRelay(
   const url = () => publicUrl(domain, publicPort());
   // The first process reads the same files, and says what is wrong with them.
   const certificates = new Certificates({
-    ...{...settings, clock, events, onWarnings: () => warnings.tell()},
-    log: seat === undefined ? log : createLogger('relay', undefined),
+    ...{...settings, clock, onWarnings: () => warnings.tell()},
+    ...(seat === undefined
+      ? {log, events}
+      : {log: createLogger('relay', undefined), events: {emit: () => {}}}),
     ticketSecret: seat?.ticketSecret,
   });
 

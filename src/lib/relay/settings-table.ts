@@ -19,7 +19,7 @@ const LONGEST_KEEP_ALIVE_MS = 7_200_000;
 const MAX_DOMAIN = 253 - 64;
 
 /** Each has a share of the memory. */
-const MOST_WORKERS = 64;
+export const MOST_WORKERS = 64;
 
 const FILES = 'certificate and token';
 const TIMES = 'time';

@@ -48,7 +48,12 @@ export type Limit = Step | 'login';
 export interface SharedLimits {
   spent(limit: Limit, source: string, cost: number): void;
   proved(source: string): void;
+  /** Takes over the report about this address. Absent: this process reports by itself. */
+  noted?(what: Noted, address: string): void;
 }
+
+/** Reported with a count: a refused token, or a connection that was refused because too many others had failed. */
+export type Noted = 'refused' | 'turnedAway';
 
 export interface PendingOptions {
   clock: Clock;
@@ -69,8 +74,7 @@ export class PendingConnections implements Part {
   readonly #buckets: Readonly<Record<Limit, TokenBuckets>>;
   /** The time of the last session of each source. */
   readonly #proven = new Map<string, number>();
-  readonly #refused: RepeatLog;
-  readonly #turnedAway: RepeatLog;
+  readonly #reports: Readonly<Record<Noted, RepeatLog>>;
   #bytes = 0;
   #count = 0;
 
@@ -86,11 +90,13 @@ export class PendingConnections implements Part {
       own: buckets(STEPS.own),
       login: buckets(LOGINS),
     };
-    this.#refused = new RepeatLog({clock, write: (line) => events.emit({type: 'token-refused', ...line})});
-    this.#turnedAway = new RepeatLog({
-      clock,
-      write: (line) => events.emit({type: 'turned-away', because: 'failures', ...line}),
-    });
+    this.#reports = {
+      refused: new RepeatLog({clock, write: (line) => events.emit({type: 'token-refused', ...line})}),
+      turnedAway: new RepeatLog({
+        clock,
+        write: (line) => events.emit({type: 'turned-away', because: 'failures', ...line}),
+      }),
+    };
     load.add({connections: () => this.#count});
   }
 
@@ -157,6 +163,11 @@ export class PendingConnections implements Part {
     this.#buckets[limit].spend(source, cost);
   }
 
+  /** Another process of this relay leaves the report to this one. */
+  noteElsewhere(what: Noted, address: string): void {
+    this.#reports[what].note(address);
+  }
+
   /** An agent has come from this source to another process of this relay. */
   provedElsewhere(source: string): void {
     this.#proven.delete(source);
@@ -167,15 +178,15 @@ export class PendingConnections implements Part {
 
   close(): void {
     for (const connection of [...this.#sources.members()]) connection.end();
-    this.#refused.close();
-    this.#turnedAway.close();
+    this.#reports.refused.close();
+    this.#reports.turnedAway.close();
   }
 
   // ── For PendingConnection ──
 
   mayTake({source, address}: Peer, step: Step): boolean {
     if (this.#buckets[step].has(source) || this.#options.isTrusted(address)) return true;
-    this.#turnedAway.note(address);
+    this.#note('turnedAway', address);
     return false;
   }
 
@@ -189,7 +200,7 @@ export class PendingConnections implements Part {
 
   loginFailed({source, address}: Peer): void {
     this.#spend('login', source, 1);
-    this.#refused.note(address);
+    this.#note('refused', address);
   }
 
   /** An agent has come from this source. */
@@ -218,6 +229,12 @@ export class PendingConnections implements Part {
     const provenAt = step === 'own' ? this.#proven.get(peer.source) : undefined;
     const proven = provenAt !== undefined && this.clock.now() - provenAt < PROVEN_MS;
     this.#spend(step, peer.source, proven ? PROVEN_SHARE : 1);
+  }
+
+  #note(what: Noted, address: string): void {
+    const {others} = this.#options;
+    if (others?.noted === undefined) this.#reports[what].note(address);
+    else others.noted(what, address);
   }
 
   #spend(limit: Limit, source: string, cost: number): void {

@@ -2,6 +2,7 @@
 
 import {Backoff} from '../../core/backoff.js';
 import {atMost, type Clock} from '../../core/clock.js';
+import {toTunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import type {HostPort} from '../../protocol/targets.js';
 import {workerAmong} from '../../protocol/worker-protocol.js';
@@ -14,6 +15,8 @@ import {WorkerProcess, type WorkerProcessOptions} from './worker-process.js';
 
 /** The time that a worker needs to end, besides the time of its visitors, ms. */
 const END_MS = 10_000;
+/** The longest wait for the counts of a worker, ms. */
+const STATS_MS = 1_000;
 /** How long the next connection of a source goes to the worker with the session that its last one asked for, ms. */
 const STRAYED_MS = 10_000;
 const MOST_STRAYED = 4_096;
@@ -93,11 +96,19 @@ export class Crew implements Part {
     return sumOf([...this.#all].map((worker) => worker.stats));
   }
 
-  /** The counts now. */
+  /** The counts now; of a worker that does not answer, the last ones. */
   async askStats(): Promise<RelayStats> {
-    const asked = [...this.#up.values()].map(
-      async (worker) => await worker.ask('stats', {}).catch(() => worker.stats),
-    );
+    const asked = [...this.#up.values()].map(async (worker) => {
+      let stats: RelayStats | undefined;
+      const answer = worker.ask('stats', {}).then(
+        (told) => {
+          stats = told;
+        },
+        () => {},
+      );
+      await atMost(this.#options.clock, STATS_MS, answer);
+      return stats ?? worker.stats;
+    });
     return sumOf(await Promise.all(asked));
   }
 
@@ -163,8 +174,12 @@ export class Crew implements Part {
     this.#tellCrew();
     clock.after(waitMs, () => {
       // One that fails to start comes here again.
-      if (!this.#isEnding) void this.#hire(backoff).catch(() => {});
+      if (!this.#isEnding) this.#hire(backoff).catch((error: unknown) => this.#cannotServe(error));
     });
+  }
+
+  #cannotServe(error: unknown): void {
+    this.#options.log.error('a worker process cannot serve', {reason: toTunlError(error).message});
   }
 
   #tellCrew(): void {

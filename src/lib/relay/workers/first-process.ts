@@ -28,7 +28,7 @@ import {Crew} from './crew.js';
 import {forkWorker} from './fork.js';
 import {type Entry, HandOver} from './hand-over.js';
 import {LeaseDesk} from './lease-desk.js';
-import type {FromWorker} from './messages.js';
+import type {FromWorker, SharedMessage} from './messages.js';
 import {SessionsOfWorkers} from './sessions-of-workers.js';
 import type {WorkerProcess} from './worker-process.js';
 
@@ -54,8 +54,12 @@ export async function openFirstProcess(
     watch: {makeRoom: () => false},
   });
   const others: SharedLimits = {
-    spent: (limit, source, cost) => crew.tellAll({type: 'spent', limit, source, cost}),
+    spent: (limit, source, cost) => tellSpent({type: 'spent', limit, source, cost}),
     proved: (source) => crew.tellAll({type: 'proved', source}),
+  };
+  /** Only this process checks the limit of the first bytes, which strangers spend the fastest. */
+  const tellSpent = (message: SharedMessage & {type: 'spent'}, by?: WorkerProcess) => {
+    if (message.limit !== 'hello') crew.tellAll(message, by);
   };
   const isTrusted = trustedSources(settings.trustedSources);
   const pending = new PendingConnections({...base, isTrusted, room, others});
@@ -93,7 +97,10 @@ export async function openFirstProcess(
         return;
       case 'spent':
         pending.spentElsewhere(message.limit, message.source, message.cost);
-        crew.tellAll(message, worker);
+        tellSpent(message, worker);
+        return;
+      case 'noted':
+        pending.noteElsewhere(message.what, message.address);
         return;
       case 'proved':
         pending.provedElsewhere(message.source);

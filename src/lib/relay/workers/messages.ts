@@ -3,7 +3,7 @@
 import type {ErrorCode} from '../../core/errors.js';
 import type {LogRecord} from '../../core/logger.js';
 import type {Peer} from '../doors/peer.js';
-import type {Limit} from '../doors/pending.js';
+import type {Limit, Noted} from '../doors/pending.js';
 import type {Claimant, ClaimResult, LeaseKey} from '../leases/lease-store.js';
 import type {RelayStats} from '../options.js';
 import type {RelaySettings} from '../settings.js';
@@ -57,6 +57,7 @@ export type FromWorker =
   | {type: 'failed'; code: ErrorCode; message: string; next: string | undefined}
   | {type: 'log'; record: LogRecord}
   | {type: 'stats'; stats: RelayStats}
+  | {type: 'noted'; what: Noted; address: string}
   /** A tunnel is bound, and its agent knows it. */
   | {type: 'bound'; key: LeaseKey}
   /** An agent of this source wants to resume a session of that worker. */

@@ -90,7 +90,11 @@ export class WorkerProcess implements SocketTaker, KeyHolder {
     question: Q,
     about: QuestionsToWorker[Q]['about'],
   ): Promise<QuestionsToWorker[Q]['answer']> {
-    return this.#talk.ask(question, about);
+    if (this.#messages >= MOST_MESSAGES) this.kill();
+    this.#messages += 1;
+    return this.#talk.ask(question, about).finally(() => {
+      this.#messages -= 1;
+    });
   }
 
   take(message: HandedOver, socket: Socket, done: (isTaken: boolean) => void): void {

@@ -139,6 +139,7 @@ export class Worker {
       limits: {
         spent: (limit, source, cost) => talk.tell({type: 'spent', limit, source, cost}),
         proved: (source) => talk.tell({type: 'proved', source}),
+        noted: (what, address) => talk.tell({type: 'noted', what, address}),
       },
       sessionCounts: this.#sessionCounts,
       newSessionId: () => newSessionId(this.#number),
