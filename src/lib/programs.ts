@@ -13,6 +13,7 @@ import {exitCodeOf} from './launch/exit.js';
 import {type LaunchOptions, launch} from './launch/launch.js';
 import type {LoginFact, Program, PublicSide} from './launch/program.js';
 import type {RunningProgram} from './launch/running.js';
+import {publicUrl} from './protocol/targets.js';
 
 export interface ServeOptions {
   /** With `unencrypted` the program gets the TCP side as its public address. */
@@ -161,7 +162,7 @@ function publicSide({tls: named, tcp, local}: PublicSides): PublicSide {
   return {
     ...tls,
     ...(local && {name: named.host}),
-    url: `https://${tls.host}${tls.port === 443 ? '' : `:${tls.port}`}`,
+    url: publicUrl(tls.host, tls.port),
   };
 }
 

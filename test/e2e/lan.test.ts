@@ -1,6 +1,7 @@
 // `tunl expose --lan`: a second machine in the same network loads the page, and can do nothing else. The machines are network
 // namespaces.
 import {writeFile} from 'node:fs/promises';
+import {hostname} from 'node:os';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {run} from '../helpers/child.js';
@@ -48,6 +49,28 @@ test('another machine loads the page by the address, and checks the certificate 
   const third = await expose(scope, folder, options);
   expect((await curl(scope, two, ...pinned)).stdout).toBe(certificate.stdout);
   await third.cli.stop();
+});
+
+test('the machine’s name in the network, and an IPv6 address, with a program', async ({scope}) => {
+  const {one, two} = await twoHosts(scope);
+  const [device = ''] = /v\w+a/.exec(await one.run('ip', '-o', 'link')) ?? [];
+  await one.run('ip', 'address', 'add', 'fd00:7::1/64', 'dev', device, 'nodad');
+  await two.run('ip', 'address', 'add', 'fd00:7::2/64', 'dev', device.replace(/a$/, 'b'), 'nodad');
+  const server =
+    "require('http').createServer((_, r) => r.end('from a program')).listen(process.argv[1], '127.0.0.1')";
+  const program = [process.execPath, '-e', server, '{port}'];
+  const cli = await startCli(scope, ['expose', '--lan=fd00:7::1', '--json', '--', ...program], {
+    namespace: one.namespace,
+  });
+  const ready = await cli.event('ready');
+  const {port} = new URL(ready.url ?? '');
+  expect(ready).toMatchObject({url: `https://[fd00:7::1]:${port}`, address: ready.url});
+  const trusting = ['--globoff', '--cacert', ready.relay.caFile ?? ''];
+  const page = await curl(scope, two, ...trusting, `${ready.address}/`);
+  expect(page).toMatchObject({code: 0, stdout: 'from a program'});
+  const name = `${hostname().split('.')[0]?.toLowerCase()}.local`;
+  const named = ['--resolve', `${name}:${port}:[fd00:7::1]`, `https://${name}:${port}/`];
+  expect((await curl(scope, two, ...trusting, ...named)).stdout).toBe(page.stdout);
 });
 
 test('a stranger in the network reaches this tunnel and nothing else: no login, no other name, no other port', async ({
