@@ -1,11 +1,12 @@
 // The programs that measure or are measured: from PATH or the cache, or built there from Go modules and crates.
 
 import {execFile, spawnSync} from 'node:child_process';
-import {accessSync, constants, mkdirSync} from 'node:fs';
+import {mkdirSync} from 'node:fs';
 import {cpus, release, totalmem} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
+import {isExecutable} from '../../src/lib/core/executable.js';
 
 const exec = promisify(execFile);
 
@@ -171,13 +172,4 @@ export function describeMachine(tools: Tools): Record<string, string | number> {
     node: process.version,
     ...Object.fromEntries(Object.entries(versions).filter(([, version]) => version !== undefined)),
   };
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -5,7 +5,7 @@ import type {Scope} from '../../test/helpers/scope.js';
 import {accepting} from '../machine/ports.js';
 import {memoryMbOf} from '../machine/proc.js';
 import {start, within} from '../machine/programs.js';
-import {type Peer, type Route, startTimeoutMs} from './peer.js';
+import {type Peer, type Route, startTimeoutMs, tcpRoutes} from './peer.js';
 
 /** The fixed port of its relay. */
 const RELAY_PORT = 7835;
@@ -36,17 +36,6 @@ export const bore: Peer = {
         agentPid: agent.pid,
       };
     };
-    const {echo} = upstream.services;
-    return {
-      relayBeforeMb,
-      tcp: await expose(scope, upstream.port),
-      upload: await expose(scope, upstream.sinkPort),
-      ...(echo && {echo: await expose(scope, echo.port)}),
-      timeAgent: async (owner) => {
-        const began = performance.now();
-        await expose(owner, upstream.port);
-        return performance.now() - began;
-      },
-    };
+    return {relayBeforeMb, ...(await tcpRoutes(scope, upstream, expose))};
   },
 };

@@ -56,6 +56,24 @@ export interface Peer {
   start(scope: Scope, context: PeerContext): Promise<RunningPeer>;
 }
 
+/** The routes of a peer that has plain TCP only. @param expose starts one more agent, and resolves when its address is known. */
+export async function tcpRoutes(
+  scope: Scope,
+  {port, sinkPort, services: {echo}}: Upstream,
+  expose: (owner: Scope, port: number) => Promise<Route>,
+): Promise<Pick<RunningPeer, 'tcp' | 'upload' | 'echo' | 'timeAgent'>> {
+  return {
+    tcp: await expose(scope, port),
+    upload: await expose(scope, sinkPort),
+    ...(echo && {echo: await expose(scope, echo.port)}),
+    timeAgent: async (owner) => {
+      const began = performance.now();
+      await expose(owner, port);
+      return performance.now() - began;
+    },
+  };
+}
+
 export const loopback = '127.0.0.1';
 
 /** The time limit for a peer's start. */

@@ -10,7 +10,7 @@ import {accepting, freePort} from '../machine/ports.js';
 import {memoryMbOf} from '../machine/proc.js';
 import {start, within} from '../machine/programs.js';
 import type {Tools} from '../machine/tools.js';
-import {loopback, type Peer, type Route, startTimeoutMs} from './peer.js';
+import {loopback, type Peer, type Route, startTimeoutMs, tcpRoutes} from './peer.js';
 
 export const ssh: Peer = {
   name: 'ssh',
@@ -25,18 +25,7 @@ export const ssh: Peer = {
       const publicPort = await allocated(agent);
       return {scheme: 'tcp', host: loopback, port: publicPort, relayPid: relay.pid, agentPid: agent.pid};
     };
-    const {echo} = upstream.services;
-    return {
-      relayBeforeMb,
-      tcp: await expose(scope, upstream.port),
-      upload: await expose(scope, upstream.sinkPort),
-      ...(echo && {echo: await expose(scope, echo.port)}),
-      timeAgent: async (owner) => {
-        const began = performance.now();
-        await expose(owner, upstream.port);
-        return performance.now() - began;
-      },
-    };
+    return {relayBeforeMb, ...(await tcpRoutes(scope, upstream, expose))};
   },
 };
 

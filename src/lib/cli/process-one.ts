@@ -1,7 +1,7 @@
 // Process 1 of a container has to collect the processes that others leave behind. Node collects only its own children, but a
 // shell collects all. So tunl turns process 1 into a small shell, and goes on as its child.
 
-import {accessSync, constants} from 'node:fs';
+import {isExecutable} from '../core/executable.js';
 
 /**
  * $@: the command. The shell passes signals on, and ends with the command's exit code. In the background a command has no
@@ -29,18 +29,9 @@ const SHELL = '/bin/sh';
  */
 export function leaveProcessOne(): boolean {
   if (process.pid !== 1) return true;
+  // A call of `execve` that fails would end the process.
   if (process.execve === undefined || !isExecutable(SHELL)) return false;
   const {execPath, execArgv, argv, env} = process;
   process.execve(SHELL, ['sh', '-c', SCRIPT, 'tunl-init', execPath, ...execArgv, ...argv.slice(1)], env);
   return false;
-}
-
-/** A call of `execve` that fails ends the process. */
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,7 +1,14 @@
 // Writes the events of a relay to its log.
 
 import type {Logger} from '../core/logger.js';
-import type {RelayEvent, RelayListener} from './events.js';
+import {type RelayEvent, RelayEvents, type RelayListener} from './events.js';
+
+/** The events of a relay, which go to its log and to `listeners`. */
+export function loggedEvents(log: Logger, listeners: readonly RelayListener[]): RelayEvents {
+  const events = new RelayEvents((error) => log.error('a listener failed', {reason: String(error)}));
+  for (const listener of [logEvents(log), ...listeners]) events.listen(listener);
+  return events;
+}
 
 export function logEvents(log: Logger): RelayListener {
   return (event) => {

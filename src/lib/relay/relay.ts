@@ -30,8 +30,8 @@ import {SecureDoor} from './doors/secure-door.js';
 import {TcpDoor} from './doors/tcp-door.js';
 import {trustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
-import {logEvents} from './event-log.js';
-import {RelayEvents, type RelayListener} from './events.js';
+import {loggedEvents} from './event-log.js';
+import type {RelayListener} from './events.js';
 import {FileLeases} from './leases/file-leases.js';
 import type {LeaseStore} from './leases/lease-store.js';
 import {MemoryLeases} from './leases/memory-leases.js';
@@ -63,8 +63,7 @@ export async function openRelay(
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
-  const events = new RelayEvents((error) => log.error('a listener failed', {reason: String(error)}));
-  for (const listener of [logEvents(log), ...listeners]) events.listen(listener);
+  const events = loggedEvents(log, listeners);
   const load = new Load();
   const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner} = settings;
   /** Nearly every part needs these. */

@@ -13,8 +13,8 @@ import {PendingConnections, type SharedLimits} from '../doors/pending.js';
 import {Room} from '../doors/room.js';
 import {TcpDoor} from '../doors/tcp-door.js';
 import {trustedSources} from '../doors/trusted.js';
-import {logEvents} from '../event-log.js';
-import {RelayEvents, type RelayListener} from '../events.js';
+import {loggedEvents} from '../event-log.js';
+import type {RelayListener} from '../events.js';
 import {FileLeases} from '../leases/file-leases.js';
 import type {LeaseStore} from '../leases/lease-store.js';
 import {MemoryLeases} from '../leases/memory-leases.js';
@@ -39,8 +39,7 @@ export async function openFirstProcess(
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
-  const events = new RelayEvents((error) => log.error('a listener failed', {reason: String(error)}));
-  for (const listener of [logEvents(log), ...listeners]) events.listen(listener);
+  const events = loggedEvents(log, listeners);
   const load = new Load();
   const {domain, reusePort, listenHttp} = settings;
   const base = {domain, clock, log, events, load};
