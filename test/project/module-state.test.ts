@@ -21,10 +21,6 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     names: ['wanted', 'collect', 'since'],
     because: 'a process has one garbage collector',
   },
-  'src/lib/relay/doors/terminate.ts': {
-    names: ['ROOMY'],
-    because: 'a server that never listens: its one listener answers by itself',
-  },
   'src/lib/cli/stdout.ts': {
     names: ['gone', 'failure', 'listeners'],
     because: 'a process has one standard output',
