@@ -249,7 +249,8 @@ async function main(): Promise<void> {
   const tools = new Tools();
   const upstream = await startUpstream(scope, tools, pieceBytes);
   const hook = preload('inspect-hook.js');
-  const relay = await startTunlRelay(scope, {env: hook});
+  // One process: its memory is measured.
+  const relay = await startTunlRelay(scope, {env: hook, flags: ['--workers', '1']});
   const place = {relay: relay.relay, env: {...relay.env, ...hook}};
   const {agent, route} = await expose(scope, place, upstream.port, 'tcp');
   const growth = new Growth(tools, route, rounds);
