@@ -83,6 +83,8 @@ export class TcpPorts {
     } finally {
       if (opened === undefined) this.close(port, holder);
     }
+    // The last holder has released it before it was open.
+    if (opened !== undefined && !this.#holders.has(port)) this.#end(port);
     return opened;
   }
 

@@ -24,6 +24,8 @@ const MOST_STRAYED = 4_096;
 export interface CrewOptions extends Pick<WorkerProcessOptions, 'onMessage' | 'answersFor'> {
   settings: RelaySettings;
   fork: (number: number) => WorkerProcessOptions['child'];
+  /** A worker serves from now on. */
+  onUp: (worker: WorkerProcess) => void;
   /** A worker has ended without being asked. */
   onLost: (worker: WorkerProcess) => void;
   clock: Clock;
@@ -50,7 +52,11 @@ export class Crew implements Part {
   /** Starts all workers. @throws TunlError the reason why one cannot serve */
   async muster(): Promise<void> {
     const {workers} = this.#options.settings;
-    await Promise.all(Array.from({length: workers}, () => this.#hire(new Backoff(this.#options))));
+    const all = Array.from({length: workers}, async () => {
+      const backoff = new Backoff(this.#options);
+      await this.#serve(this.#start(backoff), backoff);
+    });
+    await Promise.all(all);
   }
 
   /** The relay listens now. */
@@ -131,7 +137,16 @@ export class Crew implements Part {
     for (const worker of this.#all) worker.kill();
   }
 
-  async #hire(backoff: Backoff): Promise<void> {
+  async #serve(worker: WorkerProcess, backoff: Backoff): Promise<void> {
+    await worker.ready;
+    backoff.succeeded();
+    this.#up.set(worker.number, worker);
+    this.#options.onUp(worker);
+    this.#tellCrew();
+  }
+
+  /** @throws Error when this machine has no memory for another process */
+  #start(backoff: Backoff): WorkerProcess {
     const {settings, fork, onMessage, answersFor} = this.#options;
     this.#lastNumber += 1;
     const number = this.#lastNumber;
@@ -147,10 +162,7 @@ export class Crew implements Part {
     const {workers} = settings;
     worker.tell({type: 'begin', number, workers, settings: plain, ticketSecret: this.#ticketSecret});
     if (this.#door !== undefined) worker.tell({type: 'listening', ...this.#door});
-    await worker.ready;
-    backoff.succeeded();
-    this.#up.set(number, worker);
-    this.#tellCrew();
+    return worker;
   }
 
   #onGone(
@@ -158,7 +170,7 @@ export class Crew implements Part {
     {code, signal}: {code: number | null; signal: string | null},
     backoff: Backoff,
   ) {
-    const {log, clock, onLost} = this.#options;
+    const {log, onLost} = this.#options;
     const wasUp = this.#up.delete(worker.number);
     this.#all.delete(worker);
     if (this.#isEnding) return;
@@ -172,9 +184,24 @@ export class Crew implements Part {
       waitMs: Math.round(waitMs),
     });
     this.#tellCrew();
+    this.#replace(backoff, waitMs);
+  }
+
+  #replace(backoff: Backoff, waitMs: number): void {
+    const {log, clock} = this.#options;
     clock.after(waitMs, () => {
-      // One that fails to start comes here again.
-      if (!this.#isEnding) this.#hire(backoff).catch((error: unknown) => this.#cannotServe(error));
+      if (this.#isEnding) return;
+      try {
+        // A process that ends before it serves comes to `#onGone`.
+        this.#serve(this.#start(backoff), backoff).catch((error: unknown) => this.#cannotServe(error));
+      } catch (error) {
+        const nextMs = backoff.next();
+        log.error('no worker process could be started', {
+          reason: String(error),
+          waitMs: Math.round(nextMs),
+        });
+        this.#replace(backoff, nextMs);
+      }
     });
   }
 

@@ -107,14 +107,18 @@ export async function openFirstProcess(
         return;
       case 'sessions':
         sessions.set(worker, message.owner, message.count);
-        tellSessions(message.owner);
+        tellSessions([message.owner]);
         return;
       default:
     }
   };
-  const tellSessions = (owner: string) => {
-    for (const worker of crew.workers)
-      worker.tell({type: 'sessions', owner, count: sessions.besides(worker, owner)});
+  const tellSessionsTo = (worker: WorkerProcess, owners: readonly string[]) => {
+    if (owners.length === 0) return;
+    const counts = owners.map((owner) => [owner, sessions.besides(worker, owner)] as const);
+    worker.tell({type: 'elsewhere', counts});
+  };
+  const tellSessions = (owners: readonly string[]) => {
+    for (const worker of crew.workers) tellSessionsTo(worker, owners);
   };
   const crew: Crew = new Crew({
     ...{settings, clock, log, onMessage},
@@ -127,11 +131,12 @@ export async function openFirstProcess(
       holds: ({key}) => Promise.resolve(desk.isElsewhere(key, worker)),
       stats: () => crew.askStats(),
     }),
+    onUp: (worker) => tellSessionsTo(worker, sessions.owners),
     onLost: (worker) => {
       const keys = desk.left(worker);
       waitingRoom.expect(keys);
       void tcpDoor.expect(keys);
-      for (const owner of sessions.left(worker)) tellSessions(owner);
+      tellSessions(sessions.left(worker));
     },
   });
   const handOver = new HandOver({

@@ -28,9 +28,7 @@ export type HandedOver = Destination & {
 /** What both sides tell each other, so that all processes know the same about sources. */
 export type SharedMessage =
   | {type: 'spent'; limit: Limit; source: string; cost: number}
-  | {type: 'proved'; source: string}
-  /** From a worker: its sessions of this owner. To a worker: those of the others. */
-  | {type: 'sessions'; owner: string; count: number};
+  | {type: 'proved'; source: string};
 
 export type ToWorker =
   | SharedMessage
@@ -38,6 +36,8 @@ export type ToWorker =
   | Begin
   /** The port of the relay, which workers need for public addresses. Comes before the first socket. */
   | {type: 'listening'; host: string; port: number}
+  /** The sessions that owners have in the other workers. One message, because a worker that ends may have had very many. */
+  | {type: 'elsewhere'; counts: readonly (readonly [owner: string, count: number])[]}
   /** The numbers of all workers that are up. */
   | {type: 'crew'; numbers: readonly number[]}
   | {type: 'end'; drainTimeoutMs: number};
@@ -58,6 +58,8 @@ export type FromWorker =
   | {type: 'log'; record: LogRecord}
   | {type: 'stats'; stats: RelayStats}
   | {type: 'noted'; what: Noted; address: string}
+  /** Its sessions of this owner. */
+  | {type: 'sessions'; owner: string; count: number}
   /** A tunnel is bound, and its agent knows it. */
   | {type: 'bound'; key: LeaseKey}
   /** An agent of this source wants to resume a session of that worker. */

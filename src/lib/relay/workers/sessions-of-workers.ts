@@ -9,6 +9,11 @@ export class SessionsOfWorkers<Worker> {
     else if (counts.delete(worker) && counts.size === 0) this.#byOwner.delete(owner);
   }
 
+  /** Those that have sessions. */
+  get owners(): string[] {
+    return [...this.#byOwner.keys()];
+  }
+
   /** The sessions of this owner in all workers but this one. */
   besides(worker: Worker, owner: string): number {
     let sum = 0;

@@ -47,10 +47,13 @@ export class Talk<Out extends object, In, Theirs extends Questions<Theirs>, Mine
     channel.on('message', (message, socket) =>
       this.#onMessage(message as object, socket as Socket | undefined),
     );
-    channel.on('disconnect', () => {
-      for (const {reject} of this.#waiting.values()) reject(gone());
-      this.#waiting.clear();
-    });
+    channel.on('disconnect', () => this.end());
+  }
+
+  /** The other process is gone. Open questions fail. */
+  end(): void {
+    for (const {reject} of this.#waiting.values()) reject(gone());
+    this.#waiting.clear();
   }
 
   /** Lost when the other process is gone. */

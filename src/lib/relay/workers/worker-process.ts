@@ -31,7 +31,8 @@ export class WorkerProcess implements SocketTaker, KeyHolder {
   isUp = false;
   readonly #child: ChildProcess;
   readonly #talk: Talk<ToWorker, FromWorker, QuestionsToWorker, QuestionsOfWorker>;
-  #sockets = 0;
+  /** One for each socket on its way. */
+  readonly #handing = new Set<(isTaken: boolean) => void>();
   #messages = 0;
   #isGone = false;
   readonly #ended: Promise<void>;
@@ -48,6 +49,8 @@ export class WorkerProcess implements SocketTaker, KeyHolder {
       channel: child as unknown as Channel,
       answers: answersFor(this),
       onMessage: (message) => {
+        // The last messages of a process may come after its end. Its counts would stay for ever.
+        if (this.#isGone && message.type !== 'log') return;
         if (message.type === 'ready') {
           this.isUp = true;
           settle?.resolve();
@@ -65,6 +68,10 @@ export class WorkerProcess implements SocketTaker, KeyHolder {
         this.isUp = false;
         settle?.reject(new TunlError('RELAY_LOST', {reason: 'A worker process ended before it was ready.'}));
         resolve();
+        // Node emits no `disconnect` while a socket is on its way, and calls back for none of those that wait.
+        this.#talk.end();
+        for (const finish of [...this.#handing]) finish(false);
+        closeUnconfirmed(child);
         onGone(this, {code, signal});
       };
       child.on('exit', gone);
@@ -98,15 +105,15 @@ export class WorkerProcess implements SocketTaker, KeyHolder {
   }
 
   take(message: HandedOver, socket: Socket, done: (isTaken: boolean) => void): void {
-    if (!this.isUp || this.#sockets >= MOST_SOCKETS) {
+    if (!this.isUp || this.#handing.size >= MOST_SOCKETS) {
       done(false);
       return;
     }
-    this.#sockets += 1;
-    this.#talk.tell(message, socket, (isSent) => {
-      this.#sockets -= 1;
-      done(isSent);
-    });
+    const finish = (isTaken: boolean) => {
+      if (this.#handing.delete(finish)) done(isTaken);
+    };
+    this.#handing.add(finish);
+    this.#talk.tell(message, socket, finish);
   }
 
   lose(key: LeaseKey, epoch: number): Promise<unknown> {
@@ -126,4 +133,16 @@ export class WorkerProcess implements SocketTaker, KeyHolder {
   kill(): void {
     this.#child.kill('SIGKILL');
   }
+}
+
+/** The internal parts of Node's child process that keep a socket until the child confirms it. */
+interface Inside {
+  _pendingMessage?: {handle: {close(): void}} | null;
+}
+
+/** A child that ends confirms nothing, and Node keeps the socket open for ever. */
+function closeUnconfirmed(child: ChildProcess): void {
+  const inside = child as unknown as Inside;
+  inside._pendingMessage?.handle.close();
+  inside._pendingMessage = null;
 }

@@ -79,8 +79,8 @@ export class Worker {
       case 'proved':
         this.#parts?.pending.provedElsewhere(message.source);
         return;
-      case 'sessions':
-        this.#sessionCounts.setElsewhere(message.owner, message.count);
+      case 'elsewhere':
+        for (const [owner, count] of message.counts) this.#sessionCounts.setElsewhere(owner, count);
         return;
       case 'listening':
         this.#door = {host: message.host, port: message.port};

@@ -62,3 +62,13 @@ test.each([
   close.mockRestore();
   await expect(ports.open(await unusedPort(), {})).rejects.toMatchObject({code: 'RELAY_BUSY'});
 });
+
+test('a port that is released while it is being opened is closed', async () => {
+  const ports = setUp(false);
+  const port = await unusedPort();
+  const holder = {};
+  const opening = ports.open(port, holder);
+  ports.close(port, holder);
+  await opening;
+  expect(await accepts(port)).toBe(false);
+});

@@ -11,6 +11,7 @@ test('each worker knows the sessions of all workers', () => {
   sessions.set('two', 'bob', 1);
   expect(sessions.besides('one', 'ann')).toBe(3);
   expect(sessions.besides('three', 'ann')).toBe(5);
+  expect(sessions.owners).toEqual(['ann', 'bob']);
   expect(sessions.left('two')).toEqual(['ann', 'bob']);
   expect(sessions.besides('one', 'ann')).toBe(0);
   sessions.set('one', 'ann', 0);

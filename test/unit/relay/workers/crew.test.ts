@@ -1,0 +1,51 @@
+// The workers of a relay: one that ends is replaced.
+
+import {expect, test} from 'vitest';
+import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
+import {Crew} from '../../../../src/lib/relay/workers/crew.js';
+import {FakeChild} from '../../../helpers/fake-child.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
+
+test('a machine that has no memory for a new worker is asked again, until there is one', async () => {
+  const clock = new ManualClock();
+  const children: FakeChild[] = [];
+  const records: LogRecord[] = [];
+  const up: number[] = [];
+  let failures = 0;
+  const crew = new Crew({
+    settings: {workers: 1} as never,
+    fork: () => {
+      if (children.length === 1 && failures < 2) {
+        failures += 1;
+        throw Object.assign(new Error('spawn ENOMEM'), {code: 'ENOMEM'});
+      }
+      const child = new FakeChild();
+      children.push(child);
+      return child.asChild;
+    },
+    onMessage: () => {},
+    answersFor: () => ({}) as never,
+    onUp: ({number}) => up.push(number),
+    onLost: () => {},
+    clock,
+    log: createLogger('relay', (record) => records.push(record)),
+  });
+  const mustered = crew.muster();
+  children[0]?.says({type: 'ready'});
+  await mustered;
+  crew.tellDoor({host: '127.0.0.1', port: 1});
+  children[0]?.ends();
+  expect(crew.forOwn([], 'ann')).toBeUndefined();
+  clock.advance(60_000);
+  expect([children.length, failures]).toEqual([2, 2]);
+  children[1]?.says({type: 'ready'});
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(up.length).toBe(2);
+  expect(crew.forOwn([], 'ann')?.number).toBe(up[1]);
+  expect(records.map(({message}) => message)).toEqual([
+    'a worker process has ended; another one takes its place',
+    'no worker process could be started',
+    'no worker process could be started',
+  ]);
+});
