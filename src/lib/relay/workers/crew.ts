@@ -17,6 +17,8 @@ import {WorkerProcess, type WorkerProcessOptions} from './worker-process.js';
 const END_MS = 10_000;
 /** The longest wait for the counts of a worker, ms. */
 const STATS_MS = 1_000;
+/** The longest wait until workers have read the files of the certificate, ms. */
+const RELOAD_MS = 5_000;
 /** How long the next connection of a source goes to the worker with the session that its last one asked for, ms. */
 const STRAYED_MS = 10_000;
 const MOST_STRAYED = 4_096;
@@ -118,10 +120,12 @@ export class Crew implements Part {
     return sumOf(await Promise.all(asked));
   }
 
+  /** A worker that hangs does not keep the others from their new certificate. */
   async reload(): Promise<void> {
-    await Promise.all(
-      [...this.#up.values()].map(async (worker) => await worker.ask('reload', {}).catch(() => {})),
+    const asked = [...this.#up.values()].map(
+      async (worker) => await worker.ask('reload', {}).catch(() => {}),
     );
+    await atMost(this.#options.clock, RELOAD_MS, Promise.all(asked));
   }
 
   async drain(until: number): Promise<void> {

@@ -14,6 +14,8 @@ export interface KeyHolder {
 
 /** The longest wait for a worker that must stop listening on a port, ms. */
 const LOSE_MS = 2_000;
+/** The longest wait for any other answer of a worker, ms. */
+const ANSWER_MS = 2_000;
 
 export interface LeaseDeskOptions {
   leases: LeaseStore;
@@ -78,7 +80,16 @@ export class LeaseDesk<Holder extends KeyHolder> {
   async isInUseElsewhere(key: LeaseKey, asker: Holder): Promise<boolean> {
     const holder = this.holderOf(key);
     if (holder === undefined || holder === asker) return false;
-    return await holder.hasInUse(key).catch(() => false);
+    // A worker that does not answer serves no visitors either.
+    let isInUse = false;
+    const answer = holder.hasInUse(key).then(
+      (is) => {
+        isInUse = is;
+      },
+      () => {},
+    );
+    await atMost(this.#options.clock, ANSWER_MS, answer);
+    return isInUse;
   }
 
   /** The worker is gone. Its keys stay with their owners for the grace period. Returns them. */

@@ -6,29 +6,34 @@ import {Crew} from '../../../../src/lib/relay/workers/crew.js';
 import {FakeChild} from '../../../helpers/fake-child.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 
-test('a machine that has no memory for a new worker is asked again, until there is one', async () => {
+function setUp(fork: () => FakeChild) {
   const clock = new ManualClock();
-  const children: FakeChild[] = [];
   const records: LogRecord[] = [];
   const up: number[] = [];
-  let failures = 0;
   const crew = new Crew({
     settings: {workers: 1} as never,
-    fork: () => {
-      if (children.length === 1 && failures < 2) {
-        failures += 1;
-        throw Object.assign(new Error('spawn ENOMEM'), {code: 'ENOMEM'});
-      }
-      const child = new FakeChild();
-      children.push(child);
-      return child.asChild;
-    },
+    fork: () => fork().asChild,
     onMessage: () => {},
     answersFor: () => ({}) as never,
     onUp: ({number}) => up.push(number),
     onLost: () => {},
     clock,
     log: createLogger('relay', (record) => records.push(record)),
+  });
+  return {crew, clock, records, up};
+}
+
+test('a machine that has no memory for a new worker is asked again, until there is one', async () => {
+  const children: FakeChild[] = [];
+  let failures = 0;
+  const {crew, clock, records, up} = setUp(() => {
+    if (children.length === 1 && failures < 2) {
+      failures += 1;
+      throw Object.assign(new Error('spawn ENOMEM'), {code: 'ENOMEM'});
+    }
+    const child = new FakeChild();
+    children.push(child);
+    return child;
   });
   const mustered = crew.muster();
   children[0]?.says({type: 'ready'});
@@ -48,4 +53,16 @@ test('a machine that has no memory for a new worker is asked again, until there 
     'no worker process could be started',
     'no worker process could be started',
   ]);
+});
+
+test('a reload ends when a worker does not answer', async () => {
+  const child = new FakeChild();
+  const {crew, clock} = setUp(() => child);
+  const mustered = crew.muster();
+  child.says({type: 'ready'});
+  await mustered;
+  const reload = crew.reload();
+  expect(child.heard.at(-1)).toMatchObject({question: 'reload'});
+  clock.advance(5_000);
+  await reload;
 });

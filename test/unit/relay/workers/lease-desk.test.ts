@@ -26,6 +26,7 @@ class Holder {
   }
 
   hasInUse(): Promise<boolean> {
+    if (this.#isSlow) return new Promise(() => {});
     return this.isUp ? Promise.resolve(true) : Promise.reject(new Error('gone'));
   }
 }
@@ -120,4 +121,13 @@ test('a worker asks about keys of others: which are elsewhere, and which are in 
   expect(await desk.isInUseElsewhere('tls:demo', one)).toBe(false);
   one.isUp = false;
   expect(await desk.isInUseElsewhere('tls:demo', two)).toBe(false);
+});
+
+test('a name of a worker that does not answer is not in use', async () => {
+  const {desk, clock} = setUp();
+  const [one, two] = [new Holder({isSlow: true}), new Holder()];
+  await desk.claim(one, 'tls:demo', 'ann');
+  const answer = desk.isInUseElsewhere('tls:demo', two);
+  clock.advance(2_000);
+  expect(await answer).toBe(false);
 });
