@@ -2,6 +2,7 @@
 // ports that two workers want.
 import {writeFile} from 'node:fs/promises';
 import {expect} from 'vitest';
+import {accepts} from '../helpers/accepts.js';
 import {runCli} from '../helpers/cli.js';
 import {childrenOf, commandLine, isAlive, until} from '../helpers/launching.js';
 import {frame, RawAgent} from '../helpers/raw-agent.js';
@@ -100,7 +101,8 @@ test('a TCP visitor who comes between two workers: early bytes, their end and th
   cli.signal('SIGSTOP');
   process.kill(workersOf(rig.relay).get(worker) ?? 0, 'SIGKILL');
   await rig.relay.cli.saidOnStderr(/a worker process has ended/);
-  // The first process listens on the port now.
+  // The first process listens on the port soon.
+  await until(() => accepts(port));
   const visitor = record(await tcpVisitor(scope, port));
   visitor.socket.end(Buffer.alloc(300_000, 'x'));
   cli.signal('SIGCONT');
