@@ -62,6 +62,12 @@ async function echoes(visitor: Recording, word: string): Promise<void> {
   expect(said.subarray(before).toString()).toBe(word);
 }
 
+/** Asks all workers, which tell changes only a little later by themselves. */
+async function visitorsOf(scope: Scope, rig: Rig): Promise<number> {
+  const {stdout} = await curl(scope, rig.caFile, [`https://${domain}:${rig.relay.port}/healthz`]);
+  return (JSON.parse(stdout) as {visitors: number}).visitors;
+}
+
 const saidBy = ({cli}: Tunnel) => cli.events.map(({type}) => type).filter((type) => type !== 'connection');
 
 test.for([
@@ -228,6 +234,7 @@ test('SIGTERM to all processes of the relay: open visitors of all workers finish
   const open = await Promise.all(tunnels.map((tunnel) => visit(scope, rig, tunnel)));
   const workers = [...workersOf(rig.relay).values()];
   expect(workers.length).toBe(3);
+  await until(async () => (await visitorsOf(scope, rig)) === 3);
   const {cli} = rig.relay;
   // A service manager signals all of them.
   cli.signalGroup('SIGTERM');
@@ -312,10 +319,6 @@ test('a crowd of visitors that are reset while they are handed over leaves nothi
       setImmediate(() => socket.resetAndDestroy());
     });
   }
-  const health = async () => {
-    const url = `https://${domain}:${rig.relay.port}/healthz`;
-    return JSON.parse((await curl(scope, rig.caFile, [url])).stdout) as {visitors: number};
-  };
-  await until(async () => (await health()).visitors === 0);
+  await until(async () => (await visitorsOf(scope, rig)) === 0);
   await visit(scope, rig, tunnel);
 });

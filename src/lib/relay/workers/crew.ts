@@ -107,15 +107,14 @@ export class Crew implements Part {
   /** The counts now; of a worker that does not answer, the last ones. */
   async askStats(): Promise<RelayStats> {
     const asked = [...this.#up.values()].map(async (worker) => {
-      let stats: RelayStats | undefined;
       const answer = worker.ask('stats', {}).then(
         (told) => {
-          stats = told;
+          worker.stats = told;
         },
         () => {},
       );
       await atMost(this.#options.clock, STATS_MS, answer);
-      return stats ?? worker.stats;
+      return worker.stats;
     });
     return sumOf(await Promise.all(asked));
   }
