@@ -43,7 +43,10 @@ async function tunnelsOf(scope: Scope, rig: Rig, count: number): Promise<Tunnel[
   for (let i = 0; i < count; i += 1) {
     const {cli, ready} = await rig.expose(upstream);
     const host = ready.tls?.host ?? '';
-    tunnels.push({cli, host, port: rig.relay.port, key: `tls:${host.split('.')[0]}`});
+    const key = `tls:${host.split('.')[0]}`;
+    // The agent hears of its tunnel before the relay's log does.
+    await until(() => workerWith(rig.relay, key) > 0);
+    tunnels.push({cli, host, port: rig.relay.port, key});
   }
   return tunnels;
 }
@@ -88,6 +91,8 @@ test.for([
 
     for (const number of killed) process.kill(before.get(number) ?? 0, 'SIGKILL');
     await Promise.all(lost.map(({ended, closed}) => Promise.race([ended, closed])));
+    // Until then a visitor may still be handed over to the dead one, and is reset.
+    await until(() => rig.relay.cli.stderr.split('a worker process has ended').length > dead);
     // Visitors that come before the agents are back wait for them.
     await Promise.all(hit.map((tunnel) => visit(scope, rig, tunnel)));
     await Promise.all(open.map((visitor) => echoes(visitor, 'still here')));
@@ -103,6 +108,7 @@ test('a TCP visitor who comes between two workers: early bytes, their end and th
   const rig = await several(scope, 2, {quickRetry: true, ...(await keptPorts())});
   const {cli, ready} = await rig.expose(await replyAfterEndUpstream(scope), {flags: ['--tcp']});
   const port = ready.tcp?.port ?? 0;
+  await until(() => workerWith(rig.relay, `tcp:${port}`) > 0);
   const worker = workerWith(rig.relay, `tcp:${port}`);
   cli.signal('SIGSTOP');
   process.kill(workersOf(rig.relay).get(worker) ?? 0, 'SIGKILL');
