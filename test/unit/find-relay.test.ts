@@ -7,6 +7,7 @@ import {LINK_SETTINGS} from '../../src/lib/agent/settings-table.js';
 import {type OptionsOf, settle} from '../../src/lib/core/settings.js';
 import {EmbeddedRelays} from '../../src/lib/embedded-relay.js';
 import {findRelay} from '../../src/lib/find-relay.js';
+import {createAuthority} from '../helpers/certificates.js';
 import {test} from '../helpers/test.js';
 
 type Options = OptionsOf<typeof LINK_SETTINGS>;
@@ -31,7 +32,7 @@ test('a different value of any link setting makes another link; files are compar
     relay: 'https://r2.example',
     token: 'b'.repeat(16),
     tokenFile: await write('token', 'c'.repeat(16)),
-    caFile: await write('ca', 'a CA'),
+    caFile: await write('ca', (await createAuthority()).cert),
     follow: ['r3.example'],
     wait: true,
     maxRetryTimeMs: 1_000,

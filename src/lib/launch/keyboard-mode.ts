@@ -5,7 +5,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {createInterface, type Interface} from 'node:readline';
 import type {Writable} from 'node:stream';
-import {childEnv} from './child-env.js';
+import {childEnv} from '../core/child-env.js';
 
 /**
  * Reads words on descriptor 3 and answers each: `on` sets the mode if this process group is in the foreground of the terminal

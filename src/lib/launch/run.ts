@@ -1,6 +1,6 @@
 // Runs a short command to its end: version checks, ssh-keygen, configuration tests. Never throws because of its exit status.
 
-import {childEnv} from './child-env.js';
+import {childEnv} from '../core/child-env.js';
 
 export interface RunResult {
   /** Exit code; -1 when it could not be started, was killed or took too long. */

@@ -1,8 +1,8 @@
 // Starts the process: with its own group, the mark in its environment and a watcher beside it. Both outputs are always read.
 import {randomBytes} from 'node:crypto';
 import {stat} from 'node:fs/promises';
+import {childEnv} from '../core/child-env.js';
 import {systemCode, TunlError} from '../core/errors.js';
-import {childEnv} from './child-env.js';
 import type {Exit} from './exit.js';
 import type {OutputName} from './output.js';
 import {type Family, MARK} from './processes.js';

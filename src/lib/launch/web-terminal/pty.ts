@@ -1,8 +1,8 @@
 // The pseudo-terminal of the shell. Its package is native and optional, so it is loaded only on demand.
 import {writeSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {childEnv} from '../../core/child-env.js';
 import {TunlError} from '../../core/errors.js';
-import {childEnv} from '../child-env.js';
 import {InputQueue} from './input-queue.js';
 import type {Size} from './screen.js';
 

@@ -81,8 +81,9 @@ export function terminateTls(options: TerminateOptions): TLSSocket {
  * have nothing to do here. Node's own ones, which emit events of a server, make a handshake dearer by 5 to 8 %.
  */
 function readInLargePieces(socket: TLSSocket): void {
-  const handle = (socket as unknown as {_handle: TlsHandle | null})._handle;
-  if (handle === null) return;
+  const handle = (socket as unknown as {_handle: Partial<TlsHandle> | null})._handle;
+  // A Node whose handle is another one reads in small pieces.
+  if (typeof handle?.enableSessionCallbacks !== 'function') return;
   handle.onclienthello = goOn;
   handle.onnewsession = keepNothing;
   handle.enableSessionCallbacks();

@@ -150,12 +150,12 @@ export class Crew implements Part {
 
   /** @throws Error when this machine has no memory for another process */
   #start(backoff: Backoff): WorkerProcess {
-    const {settings, fork, onMessage, answersFor} = this.#options;
+    const {settings, onMessage, answersFor} = this.#options;
     this.#lastNumber += 1;
     const number = this.#lastNumber;
     const worker: WorkerProcess = new WorkerProcess({
       number,
-      child: fork(number),
+      child: this.#options.fork(number),
       onMessage,
       answersFor,
       onGone: (gone, how) => this.#onGone(gone, how, backoff),

@@ -2,11 +2,13 @@
 
 import {type ChildProcess, fork} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
+import {childEnv} from '../../core/child-env.js';
 import {packageRoot} from '../../core/package-root.js';
 
 /** Settings, with the token, go over the channel. The number is an argument only so that `ps` shows it. */
 export function forkWorker(number: number): ChildProcess {
   return fork(fileURLToPath(new URL('dist/bundle/workers/main.js', packageRoot)), [String(number)], {
+    env: childEnv(),
     // What Node writes about a crash belongs to the relay's stderr.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });

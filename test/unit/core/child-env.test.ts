@@ -1,6 +1,6 @@
 // The relay's token is passed only to tunl itself in the background, and to no other process.
 import {expect} from 'vitest';
-import {childEnv} from '../../../src/lib/launch/child-env.js';
+import {childEnv} from '../../../src/lib/core/child-env.js';
 import {run} from '../../../src/lib/launch/run.js';
 import {test} from '../../helpers/test.js';
 import {sourceFiles} from '../../project/source-files.js';
