@@ -112,13 +112,9 @@ test('a port in use, a missing folder, nothing after `--`', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const port = String(await scope.listen(createServer()));
   await fails(scope, relay, ['expose', port, '--', process.execPath], 'PROGRAM_PORT_TAKEN');
-  await fails(
-    scope,
-    relay,
-    ['jupyter', '--dir', '/nowhere', '--bin', installed.jupyterLab],
-    'FOLDER_MISSING',
-  );
-  await fails(scope, relay, ['code-server', '/nowhere', '--bin', installed.codeServer], 'FOLDER_MISSING');
+  const missing = join(await scope.tempDir('folder'), 'missing');
+  await fails(scope, relay, ['jupyter', '--dir', missing, '--bin', installed.jupyterLab], 'FOLDER_MISSING');
+  await fails(scope, relay, ['code-server', missing, '--bin', installed.codeServer], 'FOLDER_MISSING');
   await fails(
     scope,
     relay,
