@@ -10,8 +10,9 @@ import type {KeyHolder} from './lease-desk.js';
 import type {FromWorker, HandedOver, QuestionsOfWorker, QuestionsToWorker, ToWorker} from './messages.js';
 import {type Channel, Talk, type TalkOptions} from './talk.js';
 
-/** Sockets and messages that a worker may be behind. One that is behind further hangs, and is ended. */
+/** A worker that is this many sockets behind gets no more of them. */
 const MOST_SOCKETS = 1_024;
+/** A worker that is this many messages behind hangs, and is ended. */
 const MOST_MESSAGES = 65_536;
 
 export interface WorkerProcessOptions {
