@@ -12,7 +12,7 @@ import type {StreamCode} from '../protocol/wire.js';
 import {LoopGuard} from './loop-guard.js';
 import {OfflinePage} from './offline-page.js';
 import {UpstreamWait} from './upstream-wait.js';
-import type {Upstream, UpstreamConnection} from './upstreams/upstream.js';
+import type {Upstream, UpstreamConnection, VisitorFacts} from './upstreams/upstream.js';
 
 /** The `cause` of a visit whose upstream is the tunnel itself. */
 export const LOOP: Error = new Error('loop');
@@ -21,10 +21,8 @@ export interface UpstreamVisit {
   stream: Stream;
   /** `HOST:PORT` of the visitor. */
   from: string;
-  /** The public side that the visitor came to. Only visitors of the TLS name may get an offline page. */
-  via?: 'tls' | 'tcp';
-  /** The protocol that ALPN chose with the visitor, if any. */
-  alpn?: string | undefined;
+  /** Only visitors of the TLS name may get an offline page. */
+  visitor?: VisitorFacts | undefined;
   /** The upstream has answered; bytes flow. */
   onOpen: () => void;
   /**
@@ -91,7 +89,7 @@ export class UpstreamJoin {
   }
 
   /** Dials for one visitor's stream and splices; accepts or refuses the stream. */
-  visit({stream, from, via, alpn, onOpen, onDone, onComplaint}: UpstreamVisit): void {
+  visit({stream, from, visitor, onOpen, onDone, onComplaint}: UpstreamVisit): void {
     if (this.#unread?.full) {
       stream.refuse('TOO_MUCH_UNREAD');
       onDone('TOO_MUCH_UNREAD');
@@ -133,9 +131,9 @@ export class UpstreamJoin {
         stream.refuse(code);
         splice.onReset(code);
       };
-      if (via !== 'tls' || splice.ending) return refuse();
+      if (visitor?.via !== 'tls' || splice.ending) return refuse();
       const page = this.#offline?.begin({
-        alpn,
+        alpn: visitor.alpn,
         onHttp: () => {
           paged = code;
           stream.accept();
@@ -170,7 +168,8 @@ export class UpstreamJoin {
       const upstream = this.#upstream;
       if (upstream === undefined) return failed(undefined);
       stopDial = upstream.dial({
-        alpn,
+        visitor,
+        alpn: visitor?.alpn,
         reader,
         onOpen: opened,
         onFailed: failed,

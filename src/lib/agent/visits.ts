@@ -87,8 +87,7 @@ export class Visits {
     this.#upstream.visit({
       stream,
       from,
-      via: visitor.via,
-      alpn: visitor.alpn,
+      visitor,
       onOpen: () => {
         opened = true;
         this.#total += 1;

@@ -8,6 +8,7 @@ import {expect} from 'vitest';
 import {UpstreamJoin} from '../../../src/lib/agent/upstream-join.js';
 import {UpstreamWait} from '../../../src/lib/agent/upstream-wait.js';
 import {TcpUpstream} from '../../../src/lib/agent/upstreams/tcp.js';
+import type {Upstream, UpstreamDial} from '../../../src/lib/agent/upstreams/upstream.js';
 import {SocketReads} from '../../../src/lib/bytes/socket-reads.js';
 import {systemCode} from '../../../src/lib/core/errors.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
@@ -101,6 +102,29 @@ function visitor(upstream: UpstreamJoin) {
 }
 
 const reads = () => new SocketReads(new BlockPool());
+
+test('each dial has the facts about its visitor', () => {
+  const dials: UpstreamDial[] = [];
+  const upstream: Upstream = {
+    label: 'upstream',
+    dial: (dial) => {
+      dials.push(dial);
+      return () => {};
+    },
+    listenState: async () => 'unknown',
+    probe: async () => undefined,
+  };
+  const join = new UpstreamJoin(upstream, {reads: reads()});
+  const facts = {via: 'tls', address: '2001:db8::1', port: 4711, alpn: 'h2'} as const;
+  join.visit({
+    from: '[2001:db8::1]:4711',
+    visitor: facts,
+    stream: {} as Stream,
+    onOpen: () => {},
+    onDone: () => {},
+  });
+  expect(dials.map(({visitor, alpn}) => ({visitor, alpn}))).toEqual([{visitor: facts, alpn: 'h2'}]);
+});
 
 test('bytes that a visitor sent before its reset reach the upstream, which is still dialled for them', async ({
   scope,

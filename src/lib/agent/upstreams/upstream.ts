@@ -3,6 +3,7 @@
 import type {Socket} from 'node:net';
 import type {SocketRead} from '../../bytes/socket-reads.js';
 import type {TunlError} from '../../core/errors.js';
+import type {VisitorOpen} from '../../protocol/control-messages.js';
 
 /** The limit for one dial, ms: a service on this machine or its network answers sooner, and a visitor does not wait longer. */
 export const DIAL_TIMEOUT_MS = 10_000;
@@ -21,8 +22,13 @@ export interface UpstreamConnection {
   reset(): void;
 }
 
+/** The facts about a visitor that the relay sends. */
+export type VisitorFacts = Readonly<Pick<VisitorOpen, 'via' | 'address' | 'port' | 'alpn'>>;
+
 /** A dial for one visitor. */
 export interface UpstreamDial {
+  /** Undefined for a dial without a visitor of the relay. */
+  visitor?: VisitorFacts | undefined;
   /** The protocol that ALPN has chosen with the visitor, if any. */
   alpn?: string | undefined;
   /** Makes the `onread` of one socket. */
