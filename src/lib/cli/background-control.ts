@@ -1,8 +1,9 @@
 // The answers of a tunnel or a relay in the background on its control socket.
 
+import type {ControlAnswer} from '../core/control-socket.js';
 import {TunlError} from '../core/errors.js';
 import {oneLine} from '../core/one-line.js';
-import type {ControlAnswer, ControlRequest} from '../launch/control.js';
+import type {ControlRequest} from '../launch/control.js';
 import type {ListedAddress} from '../launch/journal.js';
 import type {BackgroundStatus} from './events.js';
 import type {NamedTarget} from './targets.js';

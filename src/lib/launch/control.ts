@@ -1,10 +1,11 @@
-// The control socket of a process in the background: one request in one line of JSON, one answer, then the end.
+// The control socket of a process in the background: its requests.
 
-import {chmodSync, closeSync, openSync, rmSync} from 'node:fs';
-import {connect, createServer, type Server, type Socket} from 'node:net';
-import {join} from 'node:path';
-import {isErrorCode, TunlError, toTunlError} from '../core/errors.js';
-import {checkStateSocket} from '../core/state-trust.js';
+import {
+  askControlSocket,
+  type Control,
+  type ControlAnswer,
+  serveControlSocket,
+} from '../core/control-socket.js';
 
 export type ControlRequest =
   | {do: 'status'}
@@ -17,8 +18,6 @@ export type ControlRequest =
   /** Without a time, that of the command applies. */
   | {do: 'remove'; name: string; drainTimeoutMs?: number};
 
-export type ControlAnswer = {ok: true} & Record<string, unknown>;
-
 /**
  * Undefined for a request that this process does not support. A thrown error becomes the answer.
  *
@@ -29,45 +28,13 @@ export type Answer = (
   gone: AbortSignal,
 ) => ControlAnswer | undefined | Promise<ControlAnswer | undefined>;
 
-/** The limit of a request and of an answer. */
-const MAX_BYTES = 8 * 1024;
 const MAX_REASON_CHARS = 200;
-/** An answer with an error of this length still fits into MAX_BYTES. */
-const MAX_ERROR_CHARS = 1_000;
 /** A hundred years; a longer time would overflow a date. */
 const MAX_EXPIRES_MS = 100 * 365 * 86_400_000;
-/** Only the same user can connect; a script that does not close its connections must not use up the process's descriptors. */
-const MAX_CONNECTIONS = 16;
-const CONNECTION_MS = 5_000;
-/** `sun_path` has 104 to 108 bytes, with the end. */
-const MAX_PATH_BYTES = 100;
-
-export interface Control {
-  /** Removes the socket's file, as the last action. */
-  closeSync(): void;
-}
 
 /** Undefined when no socket is possible: everything but the status also works with signals. */
-export async function serveControl(
-  folder: string,
-  name: string,
-  answer: Answer,
-): Promise<Control | undefined> {
-  const place = placeOf(folder, name);
-  if (place === undefined) return undefined;
-  const server = createServer((socket) => serve(socket, answer));
-  server.maxConnections = MAX_CONNECTIONS;
-  try {
-    await listenPrivately(server, place.path);
-    chmodSync(join(folder, name), 0o600);
-  } catch {
-    server.close();
-    place.release();
-    return undefined;
-  }
-  server.on('error', () => {});
-  server.unref();
-  return {closeSync: () => rmSync(join(folder, name), {force: true})};
+export function serveControl(folder: string, name: string, answer: Answer): Promise<Control | undefined> {
+  return serveControlSocket(folder, name, {read: readRequest, answer});
 }
 
 /**
@@ -75,94 +42,13 @@ export async function serveControl(
  *
  * @throws TunlError the error that the process answers; STATE_DIR when the socket belongs to another user
  */
-export async function askControl(
+export function askControl(
   folder: string,
   name: string,
   request: ControlRequest,
   timeoutMs: number,
 ): Promise<ControlAnswer | undefined> {
-  if (!(await checkStateSocket(join(folder, name)))) return undefined;
-  const place = placeOf(folder, name);
-  if (place === undefined) return undefined;
-  const socket = connect(place.path);
-  try {
-    const line = await new Promise<string | undefined>((resolve) => {
-      setTimeout(() => resolve(undefined), timeoutMs).unref();
-      socket.once('error', () => resolve(undefined));
-      socket.once('close', () => resolve(undefined));
-      readLine(socket, resolve);
-      socket.write(`${JSON.stringify(request)}\n`);
-    });
-    const value: unknown = line === undefined ? undefined : parse(line);
-    if (typeof value !== 'object' || value === null) return undefined;
-    if ('error' in value) throw readError(value.error);
-    return 'ok' in value && value.ok === true ? (value as ControlAnswer) : undefined;
-  } finally {
-    socket.destroy();
-    place.release();
-  }
-}
-
-function serve(socket: Socket, answer: Answer): void {
-  socket.on('error', () => {});
-  const gone = new AbortController();
-  // The time limit for the request, and again for the answer. The work in between has its own limits.
-  let timer = setTimeout(() => socket.destroy(), CONNECTION_MS).unref();
-  socket.once('close', () => {
-    clearTimeout(timer);
-    gone.abort();
-  });
-  readLine(socket, async (line) => {
-    clearTimeout(timer);
-    const said = await respond(line, answer, gone.signal);
-    if (socket.destroyed) return;
-    timer = setTimeout(() => socket.destroy(), CONNECTION_MS).unref();
-    socket.end(`${JSON.stringify(said)}\n`);
-  });
-}
-
-/** Never rejects. */
-async function respond(line: string | undefined, answer: Answer, gone: AbortSignal): Promise<object> {
-  const request = line === undefined ? undefined : readRequest(parse(line));
-  if (request === undefined) return {ok: false};
-  try {
-    return (await answer(request, gone)) ?? {ok: false};
-  } catch (error) {
-    const {code, message, next} = toTunlError(error);
-    return {ok: false, error: {code, message: message.slice(0, MAX_ERROR_CHARS), next}};
-  }
-}
-
-function readError(value: unknown): TunlError {
-  const {code, message, next} = (value ?? {}) as Record<string, unknown>;
-  return new TunlError(isErrorCode(code) ? code : 'UNEXPECTED', {
-    ...(typeof message === 'string' && {reason: message}),
-    ...(typeof next === 'string' && {next}),
-  });
-}
-
-/** Reads the first line; undefined for one that is too long. `done` is called at most once. */
-function readLine(socket: Socket, done: (line: string | undefined) => unknown): void {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  const onData = (piece: Buffer) => {
-    const end = piece.indexOf(10);
-    pieces.push(end < 0 ? piece : piece.subarray(0, end));
-    bytes += piece.length;
-    if (end < 0 && bytes <= MAX_BYTES) return;
-    socket.off('data', onData);
-    socket.resume();
-    done(end < 0 || bytes > MAX_BYTES ? undefined : Buffer.concat(pieces).toString('utf8'));
-  };
-  socket.on('data', onData);
-}
-
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
+  return askControlSocket(folder, name, request, {timeoutMs});
 }
 
 function readRequest(value: unknown): ControlRequest | undefined {
@@ -195,38 +81,4 @@ function readRemove({name, drainTimeoutMs}: Record<string, unknown>): ControlReq
 
 function isWord(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
-}
-
-interface Place {
-  readonly path: string;
-  /** Frees the descriptor of the folder. */
-  release(): void;
-}
-
-/** A path for a socket: through the folder's descriptor when the whole path is too long. */
-function placeOf(folder: string, name: string): Place | undefined {
-  const path = join(folder, name);
-  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return {path, release: () => {}};
-  if (process.platform !== 'linux') return undefined;
-  try {
-    const fd = openSync(folder, 'r');
-    return {path: `/proc/self/fd/${fd}/${name}`, release: () => closeSync(fd)};
-  } catch {
-    return undefined;
-  }
-}
-
-/** The call itself makes the file with this mode, so other users can never connect. */
-async function listenPrivately(server: Server, path: string): Promise<void> {
-  const listening = new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.once('listening', resolve);
-  });
-  const before = process.umask(0o177);
-  try {
-    server.listen(path);
-  } finally {
-    process.umask(before);
-  }
-  await listening;
 }

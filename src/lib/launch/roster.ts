@@ -4,17 +4,11 @@
 import {readdir, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import type {Control, ControlAnswer} from '../core/control-socket.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
 import {checkState} from '../core/state-trust.js';
-import {
-  type Answer,
-  askControl,
-  type Control,
-  type ControlAnswer,
-  type ControlRequest,
-  serveControl,
-} from './control.js';
+import {type Answer, askControl, type ControlRequest, serveControl} from './control.js';
 import {type BackgroundTunnel, type End, readEntry, recordOf, writeEntrySync} from './journal.js';
 import {keepFresh, lifeOf, thisProcess} from './process-record.js';
 
