@@ -52,6 +52,10 @@ function lineOf(event: RelayEvent): Line {
       return ['debug', 'a visitor offers no HTTP protocol of its tunnel', fields];
     case 'certificate-expired':
       return ['error', 'the certificate has expired, so visitors do not trust it', fields];
+    case 'probe-failed':
+      return ['warn', 'the relay does not reach its own tunnel through its public name', fields];
+    case 'probe-recovered':
+      return ['info', 'the relay reaches its own tunnel through its public name again', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {

@@ -2,6 +2,7 @@
 
 import type {ErrorCode} from '../core/errors.js';
 import type {LeaseKey} from './leases/lease-store.js';
+import type {ProbeLeg} from './probe/probe-state.js';
 
 /** Events that strangers can repeat: the first one is reported at once, later ones as a count. */
 interface Repeated {
@@ -34,6 +35,10 @@ export type RelayEvent =
   | {type: 'protocol-refused'; host: string; from: string; offered: string}
   /** The given certificate has expired while the relay runs. */
   | {type: 'certificate-expired'; certFile: string; validTo: string}
+  /** The relay does not reach its own tunnel through its public name. Only changes are told. `ready`: see ProbeState. */
+  | {type: 'probe-failed'; leg: ProbeLeg; reason: string; ready: boolean}
+  /** It reaches its own tunnel again. */
+  | {type: 'probe-recovered'; failedForMs: number}
   | ({type: 'token-refused'} & Repeated)
   /** `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. */
   | ({type: 'turned-away'; because: 'failures' | 'no-room'} & Repeated);

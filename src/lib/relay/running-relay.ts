@@ -7,6 +7,7 @@ import type {CertificateSource} from './certificates/certificates.js';
 import type {LocalDoor, LocalDoorRequest, LocalDoors} from './doors/local-doors.js';
 import type {Relay, RelayStats} from './options.js';
 import type {Parts} from './part.js';
+import type {ProbeState} from './probe/probe-state.js';
 
 export interface RunningRelayOptions {
   domain: string;
@@ -17,6 +18,8 @@ export interface RunningRelayOptions {
   redirect: {readonly address: HostPort} | undefined;
   certificates: Pick<CertificateSource, 'caFile' | 'reload'>;
   stats: () => RelayStats;
+  /** Default: the relay does not probe itself. */
+  probe?: () => ProbeState | undefined;
   parts: Parts;
   clock: Clock;
 }
@@ -57,6 +60,11 @@ export class RunningRelay implements Relay {
 
   stats(): RelayStats {
     return this.#options.stats();
+  }
+
+  /** The last probe of the relay's own tunnel. Undefined: none has ended yet, or the relay does not probe itself. */
+  get probe(): ProbeState | undefined {
+    return this.#options.probe?.();
   }
 
   async reload(): Promise<void> {
