@@ -8,5 +8,5 @@ export type {ForwardOptions, SocketAddress, Tunnel} from './lib/agent/options.js
 export {ERRORS, type ErrorCode, type ErrorRow, EXIT, isErrorCode, TunlError} from './lib/core/errors.js';
 export type {LogLevel, LogRecord, LogSink} from './lib/core/logger.js';
 export {forward} from './lib/forward.js';
-export type {Relay, RelayOptions, RelayStats} from './lib/relay/options.js';
+export type {Relay, RelayOptions, RelayReload, RelayStats} from './lib/relay/options.js';
 export {startRelay} from './lib/relay/start.js';

@@ -42,6 +42,8 @@ export interface Details<T> {
   readonly help?: string;
   /** Its heading in help. */
   readonly group?: string;
+  /** Whether the value can change while the command runs. A function when that depends on the values. */
+  readonly reloads?: boolean | ((now: unknown, next: unknown) => boolean);
 }
 
 export type Setting<T> = Details<T> & {readonly kind: Kind<T>};

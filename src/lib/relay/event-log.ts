@@ -56,6 +56,13 @@ function lineOf(event: RelayEvent): Line {
       return ['warn', 'the relay does not reach its own tunnel through its public name', fields];
     case 'probe-recovered':
       return ['info', 'the relay reaches its own tunnel through its public name again', fields];
+    case 'reloaded': {
+      const {changed, needRestart} = event;
+      if (needRestart.length === 0) return ['info', 'the settings were read again', listed({changed})];
+      return ['warn', 'the settings were read again; some need a restart', listed({changed, needRestart})];
+    }
+    case 'reload-failed':
+      return ['error', 'the new settings cannot be used, the old ones stay', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {
@@ -65,4 +72,10 @@ function lineOf(event: RelayEvent): Line {
         : ['info', 'connections are refused: too many connections from this source failed', line];
     }
   }
+}
+
+/** Lists that are not empty, each in one field. */
+function listed(lists: Readonly<Record<string, readonly string[]>>): Record<string, unknown> {
+  const filled = Object.entries(lists).filter(([, list]) => list.length > 0);
+  return Object.fromEntries(filled.map(([name, list]) => [name, list.join(' ')]));
 }

@@ -39,6 +39,10 @@ export type RelayEvent =
   | {type: 'probe-failed'; leg: ProbeLeg; reason: string; ready: boolean}
   /** It reaches its own tunnel again. */
   | {type: 'probe-recovered'; failedForMs: number}
+  /** Settings were read again: those with a new value, and those whose new value needs a restart. */
+  | {type: 'reloaded'; changed: readonly string[]; needRestart: readonly string[]}
+  /** Settings were read again and cannot be used, so nothing has changed. */
+  | {type: 'reload-failed'; code: ErrorCode; reason: string}
   | ({type: 'token-refused'} & Repeated)
   /** `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. */
   | ({type: 'turned-away'; because: 'failures' | 'no-room'} & Repeated);

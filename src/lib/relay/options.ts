@@ -1,6 +1,7 @@
 // The options and the result of `startRelay`. Names contain the units. settings-table.ts has the truth; a test compares these
 // types and comments with it.
 
+import type {ErrorCode} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 
 export interface RelayOptions {
@@ -96,6 +97,16 @@ export interface RelayStats {
   visitors: number;
 }
 
+/** What came of a reload. Settings have the names of their flags. */
+export interface RelayReload {
+  /** They have a new value. */
+  changed: readonly string[];
+  /** They have a new value outside of the relay, which takes it only after a restart. */
+  needRestart: readonly string[];
+  /** Nothing has changed, for this reason. */
+  failed?: {code: ErrorCode; message: string};
+}
+
 /** A running relay. */
 export interface Relay extends AsyncDisposable {
   readonly domain: string;
@@ -109,10 +120,10 @@ export interface Relay extends AsyncDisposable {
   readonly caFile: string | undefined;
   stats(): RelayStats;
   /**
-   * Reads the certificate files now; the relay also checks them every minute. Never rejects: unusable files are logged, and
-   * the old certificate stays.
+   * Reads the certificate files and `tokenFile` now; the relay also checks the certificate every minute. Never rejects: when
+   * a file cannot be used, the log says so, and nothing changes.
    */
-  reload(): Promise<void>;
+  reload(): Promise<RelayReload>;
   /** Stops accepting, tells agents, lets open streams finish for `drainTimeoutMs` (default 0), then closes. Idempotent. */
   close(options?: {drainTimeoutMs?: number}): Promise<void>;
 }

@@ -1,5 +1,7 @@
 // The parts of a relay: each knows how to start and end, and the relay has them in one list.
 
+import type {RelaySettings} from './settings.js';
+
 /**
  * A subsystem of a relay. Its constructor may set a timer, but opens nothing and cannot fail: `start` does that. Parts start
  * in the order of the list and end in reverse: first all drain, then all close.
@@ -7,6 +9,13 @@
 export interface Part {
   /** Begins. The parts before it have started. */
   start?(): void | Promise<void>;
+  /** Reads files that new settings name, to see whether the part can use them. Changes nothing. @throws TunlError */
+  checkReload?(settings: RelaySettings): void | Promise<void>;
+  /**
+   * Takes new values of the settings that can change while the relay runs (`reloads` in the table). All parts have checked
+   * the settings, so this must not fail.
+   */
+  reload?(settings: RelaySettings): void | Promise<void>;
   /**
    * Accepts nothing new, and lets open connections finish until this time (ms of the clock). The parts after it have drained.
    * `until` is not later than now when there is no time.
@@ -20,7 +29,7 @@ export interface PartsOptions {
   /** In order: a part that needs others, or ends before them, comes after them. Undefined: a part that the settings leave out. */
   parts: readonly (Part | undefined)[];
   now: () => number;
-  /** A part could not be ended. The others are ended nevertheless. */
+  /** A part could not be ended or reloaded. The others are nevertheless. */
   onFailed: (error: unknown) => void;
 }
 
@@ -41,6 +50,16 @@ export class Parts {
       await this.#close(this.#options.now());
       throw error;
     }
+  }
+
+  /** @throws the error of the first part that cannot use these settings. */
+  async checkReload(settings: RelaySettings): Promise<void> {
+    for (const part of this.#parts) await part.checkReload?.(settings);
+  }
+
+  /** In the order of the list. Never rejects. */
+  async reload(settings: RelaySettings): Promise<void> {
+    for (const part of this.#parts) await this.#try(() => part.reload?.(settings));
   }
 
   /** Never rejects. Parts that drain without waiting have done so when this returns, up to the first one that waits. */

@@ -11,7 +11,7 @@ import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window-budget.js';
 import {publicUrl} from '../protocol/targets.js';
 import {KIND} from '../protocol/wire.js';
-import {createTokenCheck} from './access/tokens.js';
+import {CurrentToken} from './access/current-token.js';
 import {Agents} from './agents/agents.js';
 import {KeptLimit} from './agents/kept-limit.js';
 import {OpenedStreams} from './agents/opened-streams.js';
@@ -50,16 +50,22 @@ import type {Seat} from './workers/seat.js';
 /** The replay budget of a relay: enough for 32 sessions that lost a busy link, and a share for all others. */
 const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
+export interface OpenRelayOptions {
+  listeners?: readonly RelayListener[];
+  /** Reads the settings for a reload. Default: they stay as they are, and only the files that they name are read. */
+  reread?: () => Promise<RelaySettings>;
+  /** The place of a worker among several; the first process listens for it. */
+  seat?: Seat;
+}
+
 /**
  * Resolves when the relay listens.
  *
- * @param seat the place of a worker among several; the first process listens for it.
  * @throws TunlError the error of a part that cannot start.
  */
 export async function openRelay(
   settings: RelaySettings,
-  listeners: readonly RelayListener[] = [],
-  seat?: Seat,
+  {listeners = [], reread = async () => settings, seat}: OpenRelayOptions = {},
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
@@ -149,7 +155,7 @@ export async function openRelay(
   const kept = new KeptLimit({...base, budget: replayBudget, sessions: () => agents.sessions()});
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
-  const tokens = createTokenCheck(settings.token);
+  const tokens = new CurrentToken(settings.token);
   const site = new OwnSite({
     ...{domain, url, software, tokens, onAgent: agents.accept},
     stats: seat?.statsOfAll ?? stats,
@@ -185,6 +191,7 @@ export async function openRelay(
       leases,
       certificates,
       waitingRoom,
+      tokens,
       site,
       door,
       localDoors,
@@ -193,5 +200,8 @@ export async function openRelay(
     ],
   });
   await parts.start();
-  return new RunningRelay({domain, url, door, localDoors, redirect, certificates, stats, parts, clock});
+  return new RunningRelay({
+    ...{domain, url, door, localDoors, redirect, certificates, stats, parts, clock, events},
+    ...{settings, reread},
+  });
 }

@@ -3,11 +3,13 @@
 import type {Clock} from '../core/clock.js';
 import {labelUnder} from '../protocol/names.js';
 import type {HostPort} from '../protocol/targets.js';
-import type {CertificateSource} from './certificates/certificates.js';
 import type {LocalDoor, LocalDoorRequest, LocalDoors} from './doors/local-doors.js';
-import type {Relay, RelayStats} from './options.js';
+import type {RelayEvents} from './events.js';
+import type {Relay, RelayReload, RelayStats} from './options.js';
 import type {Parts} from './part.js';
 import type {ProbeState} from './probe/probe-state.js';
+import {Reloads} from './reload.js';
+import type {RelaySettings} from './settings.js';
 
 export interface RunningRelayOptions {
   domain: string;
@@ -16,20 +18,26 @@ export interface RunningRelayOptions {
   /** Undefined: this relay has none. */
   localDoors: Pick<LocalDoors, 'open'> | undefined;
   redirect: {readonly address: HostPort} | undefined;
-  certificates: Pick<CertificateSource, 'caFile' | 'reload'>;
+  certificates: {readonly caFile: string | undefined};
   stats: () => RelayStats;
   /** Default: the relay does not probe itself. */
   probe?: () => ProbeState | undefined;
   parts: Parts;
   clock: Clock;
+  events: Pick<RelayEvents, 'emit'>;
+  settings: RelaySettings;
+  /** The settings as they are now outside of the relay. A worker gets them from the first process. */
+  reread: () => Promise<RelaySettings>;
 }
 
 export class RunningRelay implements Relay {
   readonly #options: RunningRelayOptions;
+  readonly #reloads: Reloads;
   #closing: Promise<void> | undefined;
 
   constructor(options: RunningRelayOptions) {
     this.#options = options;
+    this.#reloads = new Reloads(options);
   }
 
   get domain(): string {
@@ -67,8 +75,13 @@ export class RunningRelay implements Relay {
     return this.#options.probe?.();
   }
 
-  async reload(): Promise<void> {
-    await this.#options.certificates.reload();
+  reload(): Promise<RelayReload> {
+    return this.#reloads.reload();
+  }
+
+  /** Takes settings that the first process has read. */
+  async take(settings: RelaySettings): Promise<void> {
+    await this.#options.parts.reload(settings);
   }
 
   close({drainTimeoutMs = 0}: {drainTimeoutMs?: number} = {}): Promise<void> {

@@ -83,7 +83,7 @@ export const RELAY_SETTINGS = {
     flag: 'trusted-source',
     help: 'Addresses without limits, such as 10.0.0.0/8 of a load balancer or gateway; repeatable.',
   }),
-  token: setting(text('TOKEN'), {env: 'TUNL_TOKEN', envUnless: 'tokenFile'}),
+  token: setting(text('TOKEN'), {env: 'TUNL_TOKEN', envUnless: 'tokenFile', reloads: true}),
   tokenFile: setting(file, {
     flag: 'token-file',
     help: 'The token agents must show; safer here than in TUNL_TOKEN.',
@@ -94,8 +94,14 @@ export const RELAY_SETTINGS = {
     flag: 'cert-file',
     help: 'PEM certificate for NAME and *.NAME.',
     group: FILES,
+    reloads: areGiven,
   }),
-  keyFile: setting(file, {flag: 'key-file', help: 'The private key of the certificate.', group: FILES}),
+  keyFile: setting(file, {
+    flag: 'key-file',
+    help: 'The private key of the certificate.',
+    group: FILES,
+    reloads: areGiven,
+  }),
   sharedH2: setting(onOff, {
     default: false,
     flag: 'shared-h2',
@@ -151,4 +157,9 @@ function domainName(written: string): string {
     });
   }
   return domain;
+}
+
+/** The certificate can come from other files, but a relay with its own CA stays one. */
+function areGiven(now: unknown, next: unknown): boolean {
+  return now !== undefined && next !== undefined;
 }

@@ -12,7 +12,8 @@ import {RELAY_SETTINGS} from './settings-table.js';
 
 type Declared = SettingsOf<typeof RELAY_SETTINGS>;
 
-export interface RelaySettings extends Omit<Declared, 'listen' | 'listenHttp' | 'sharedH2' | 'tokenFile'> {
+export interface RelaySettings
+  extends Omit<Declared, 'listen' | 'listenHttp' | 'tcpHost' | 'tcpPublicHost' | 'tokenFile'> {
   listen: HostPort;
   listenHttp: HostPort | undefined;
   tcpHost: string;
@@ -29,16 +30,11 @@ const MIN_TOKEN_LENGTH = 16;
 
 /** @throws TunlError for an invalid option, before anything is opened. */
 export async function settleRelayOptions(options: RelayOptions): Promise<RelaySettings> {
-  const {sharedH2, tokenFile, ...settings} = settle(RELAY_SETTINGS, options);
+  const {tokenFile, ...settings} = settle(RELAY_SETTINGS, options);
   const listen = listenAddress(settings.listen);
   const tcpHost = settings.tcpHost ?? listen.host;
   const token = await readToken(settings.token, tokenFile);
-  const reachable = [listen.host, tcpHost].find((host) => !isLoopbackHost(host));
-  if (token === undefined && reachable !== undefined) {
-    throw new TunlError('TOKEN_NEEDED', {
-      reason: `Without a token anybody who reaches ${reachable} could publish here.`,
-    });
-  }
+  checkReach({listen, tcpHost, token});
   if ((settings.certFile === undefined) !== (settings.keyFile === undefined)) {
     throw new TunlError('OPTION_INVALID', {
       reason: 'A certificate needs its key, and a key its certificate.',
@@ -54,11 +50,24 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     tcpPublicHost:
       settings.tcpPublicHost ?? (isLocalhostName(settings.domain) ? 'localhost' : settings.domain),
     token,
-    h2Offered: settings.certFile === undefined || sharedH2,
+    h2Offered: settings.certFile === undefined || settings.sharedH2,
     keepForReplay: keepsForReplay(),
     comeBackWithinMs: 2_000,
     log: options.log,
   };
+}
+
+/** @throws TunlError TOKEN_NEEDED */
+export function checkReach({
+  listen,
+  tcpHost,
+  token,
+}: Pick<RelaySettings, 'listen' | 'tcpHost' | 'token'>): void {
+  const reachable = [listen.host, tcpHost].find((host) => !isLoopbackHost(host));
+  if (token !== undefined || reachable === undefined) return;
+  throw new TunlError('TOKEN_NEEDED', {
+    reason: `Without a token anybody who reaches ${reachable} could publish here.`,
+  });
 }
 
 async function readToken(given: string | undefined, file: string | undefined): Promise<string | undefined> {

@@ -3,7 +3,7 @@
 import {TunlError} from '../core/errors.js';
 import type {RelayListener} from './events.js';
 import type {Relay, RelayOptions} from './options.js';
-import {openRelay} from './relay.js';
+import {type OpenRelayOptions, openRelay} from './relay.js';
 import type {RunningRelay} from './running-relay.js';
 import {type RelaySettings, settleRelayOptions} from './settings.js';
 
@@ -17,15 +17,20 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
   return await startRunningRelay(options);
 }
 
+export interface StartOptions {
+  listeners?: readonly RelayListener[];
+  /** The options for a reload. Default: those of the start. */
+  reread?: () => Promise<RelayOptions>;
+}
+
 /** Like `startRelay`, with the parts of a relay that only this package uses. */
 export async function startRunningRelay(
   options: RelayOptions,
-  listeners: readonly RelayListener[] = [],
+  {listeners = [], reread = async () => options}: StartOptions = {},
 ): Promise<RunningRelay> {
   const settings = await settleRelayOptions(options);
-  const relay = await (settings.workers > 1
-    ? openSeveral(settings, listeners)
-    : openRelay(settings, listeners));
+  const more = {listeners, reread: async () => await settleRelayOptions(await reread())};
+  const relay = await (settings.workers > 1 ? openSeveral(settings, more) : openRelay(settings, more));
   const {signal} = options;
   if (signal?.aborted) {
     await relay.close();
@@ -38,8 +43,8 @@ export async function startRunningRelay(
 /** Loaded only here: a relay of one process needs nothing of it. */
 async function openSeveral(
   settings: RelaySettings,
-  listeners: readonly RelayListener[],
+  options: Omit<OpenRelayOptions, 'seat'>,
 ): Promise<RunningRelay> {
   const {openFirstProcess} = await import('./workers/first-process.js');
-  return await openFirstProcess(settings, listeners);
+  return await openFirstProcess(settings, options);
 }

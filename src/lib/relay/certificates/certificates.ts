@@ -22,16 +22,21 @@ export interface CertificateSource {
   warningOf(name: string): string | undefined;
   /** Whether visitors of a name may have reasons not to trust its certificate. */
   isDoubtful(name: string): boolean;
-  /** Reads the certificate files again, if there are any. */
-  reload(): Promise<void>;
+  /** @throws TunlError when these files cannot be used. */
+  checkReload(files: CertificateFiles): Promise<void>;
+  /** Reads the certificate files again, if there are any. @param files their new paths */
+  reload(files?: CertificateFiles): Promise<void>;
   /** Stops checking the files. */
   close(): void;
 }
 
-export interface CertificateOptions {
-  domain: string;
+export interface CertificateFiles {
   certFile: string | undefined;
   keyFile: string | undefined;
+}
+
+export interface CertificateOptions extends CertificateFiles {
+  domain: string;
   stateDir: string;
   clock: Clock;
   events: Pick<RelayEvents, 'emit'>;
@@ -97,8 +102,12 @@ export class Certificates implements CertificateSource, Part {
     Promise.resolve(this.contextFor(name, owner)).catch(() => {});
   }
 
-  async reload(): Promise<void> {
-    await this.#source?.reload();
+  async checkReload(files: CertificateFiles): Promise<void> {
+    await this.#source?.checkReload(files);
+  }
+
+  async reload(files: CertificateFiles): Promise<void> {
+    await this.#source?.reload(files);
   }
 
   drain(): void {
@@ -184,6 +193,8 @@ class OwnCertificates implements CertificateSource {
       expires: new Date(expiresAt).toISOString(),
     });
   }
+
+  async checkReload(): Promise<void> {}
 
   async reload(): Promise<void> {}
 

@@ -5,9 +5,9 @@ import {stat} from 'node:fs/promises';
 import type {SecureContext} from 'node:tls';
 import type {Clock, Timer} from '../../core/clock.js';
 import {systemCode, toTunlError} from '../../core/errors.js';
-import type {Logger} from '../../core/logger.js';
+import {createLogger, type Logger} from '../../core/logger.js';
 import type {RelayEvents} from '../events.js';
-import type {CertificateSource} from './certificates.js';
+import type {CertificateFiles, CertificateSource} from './certificates.js';
 import {type GivenPair, readKeyPair} from './read-key-pair.js';
 import {Recent} from './recent.js';
 import {TicketKeys} from './ticket-keys.js';
@@ -30,7 +30,7 @@ export interface GivenCertificateOptions {
 
 export class GivenCertificate implements CertificateSource {
   readonly caFile = undefined;
-  readonly #options: GivenCertificateOptions;
+  #options: GivenCertificateOptions;
   #pair: GivenPair;
   readonly #ticketKeys: TicketKeys;
   /** One context for each name and owner, so that no TLS session of one resumes at another. By `contextKey`. */
@@ -42,7 +42,7 @@ export class GivenCertificate implements CertificateSource {
   #timer: Timer | undefined;
   /** An expired certificate is told when it is read, too. */
   #toldExpired: boolean;
-  #reading: Promise<void> | undefined;
+  #reading: Promise<void> = Promise.resolve();
 
   private constructor(options: GivenCertificateOptions, pair: GivenPair, stamp: string) {
     this.#options = options;
@@ -96,11 +96,22 @@ export class GivenCertificate implements CertificateSource {
     return this.#pair.expiresAt <= Date.now();
   }
 
+  /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH */
+  async checkReload(files: CertificateFiles): Promise<void> {
+    try {
+      // A pair gets its warnings when it is used.
+      await readKeyPair({...this.#with(files), log: createLogger('relay', undefined)});
+    } catch (error) {
+      this.#refuse(error);
+      throw error;
+    }
+  }
+
   /** Never fails: an unusable certificate is logged and changes nothing. */
-  reload(): Promise<void> {
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined;
-    });
+  reload(files?: CertificateFiles): Promise<void> {
+    if (files !== undefined) this.#options = this.#with(files);
+    // A read that has begun may have seen the old files.
+    this.#reading = this.#reading.then(() => this.#read());
     return this.#reading;
   }
 
@@ -143,9 +154,21 @@ export class GivenCertificate implements CertificateSource {
       this.#options.onWarnings();
       log.info('the certificate was read again', {certFile});
     } catch (error) {
-      const {code, message} = toTunlError(error);
-      log.error('the new certificate cannot be used, the old one stays', {code, reason: message});
+      this.#refuse(error);
     }
+  }
+
+  #refuse(error: unknown): void {
+    const {code, message} = toTunlError(error);
+    this.#options.log.error('the new certificate cannot be used, the old one stays', {
+      code,
+      reason: message,
+    });
+  }
+
+  #with({certFile, keyFile}: CertificateFiles): GivenCertificateOptions {
+    const {certFile: cert, keyFile: key} = this.#options;
+    return {...this.#options, certFile: certFile ?? cert, keyFile: keyFile ?? key};
   }
 }
 

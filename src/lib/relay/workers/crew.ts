@@ -36,6 +36,7 @@ export interface CrewOptions extends Pick<WorkerProcessOptions, 'onMessage' | 'a
 
 export class Crew implements Part {
   readonly #options: CrewOptions;
+  #settings: RelaySettings;
   readonly #ticketSecret = newTicketSecret().toString('base64');
   /** All processes, also those that are not ready yet. */
   readonly #all = new Set<WorkerProcess>();
@@ -49,11 +50,12 @@ export class Crew implements Part {
 
   constructor(options: CrewOptions) {
     this.#options = options;
+    this.#settings = options.settings;
   }
 
   /** Starts all workers. @throws TunlError the reason why one cannot serve */
   async muster(): Promise<void> {
-    const {workers} = this.#options.settings;
+    const {workers} = this.#settings;
     const all = Array.from({length: workers}, async () => {
       const backoff = new Backoff(this.#options);
       await this.#serve(this.#start(backoff), backoff);
@@ -119,10 +121,12 @@ export class Crew implements Part {
     return sumOf(await Promise.all(asked));
   }
 
-  /** A worker that hangs does not keep the others from their new certificate. */
-  async reload(): Promise<void> {
-    const asked = [...this.#up.values()].map(
-      async (worker) => await worker.ask('reload', {}).catch(() => {}),
+  /** A worker that hangs does not keep the others from their new settings. */
+  async reload(settings: RelaySettings): Promise<void> {
+    this.#settings = settings;
+    // A worker that is not up yet has begun with the old settings.
+    const asked = [...this.#all].map(
+      async (worker) => await worker.ask('reload', {settings: withoutLog(settings)}).catch(() => {}),
     );
     await atMost(this.#options.clock, RELOAD_MS, Promise.all(asked));
   }
@@ -150,7 +154,7 @@ export class Crew implements Part {
 
   /** @throws Error when this machine has no memory for another process */
   #start(backoff: Backoff): WorkerProcess {
-    const {settings, onMessage, answersFor} = this.#options;
+    const {onMessage, answersFor} = this.#options;
     this.#lastNumber += 1;
     const number = this.#lastNumber;
     const worker: WorkerProcess = new WorkerProcess({
@@ -161,9 +165,9 @@ export class Crew implements Part {
       onGone: (gone, how) => this.#onGone(gone, how, backoff),
     });
     this.#all.add(worker);
-    const {log: _sink, ...plain} = settings;
-    const {workers} = settings;
-    worker.tell({type: 'begin', number, workers, settings: plain, ticketSecret: this.#ticketSecret});
+    const {workers} = this.#settings;
+    const settings = withoutLog(this.#settings);
+    worker.tell({type: 'begin', number, workers, settings, ticketSecret: this.#ticketSecret});
     if (this.#door !== undefined) worker.tell({type: 'listening', ...this.#door});
     return worker;
   }
@@ -215,6 +219,10 @@ export class Crew implements Part {
   #tellCrew(): void {
     this.tellAll({type: 'crew', numbers: [...this.#up.keys()]});
   }
+}
+
+function withoutLog({log: _sink, ...plain}: RelaySettings): Omit<RelaySettings, 'log'> {
+  return plain;
 }
 
 function sumOf(all: readonly RelayStats[]): RelayStats {

@@ -14,11 +14,11 @@ import {Room} from '../doors/room.js';
 import {TcpDoor} from '../doors/tcp-door.js';
 import {trustedSources} from '../doors/trusted.js';
 import {loggedEvents} from '../event-log.js';
-import type {RelayListener} from '../events.js';
 import {FileLeases} from '../leases/file-leases.js';
 import type {LeaseStore} from '../leases/lease-store.js';
 import {MemoryLeases} from '../leases/memory-leases.js';
 import {Parts} from '../part.js';
+import type {OpenRelayOptions} from '../relay.js';
 import {RunningRelay} from '../running-relay.js';
 import type {RelaySettings} from '../settings.js';
 import {createRedirect} from '../site/redirect.js';
@@ -35,7 +35,7 @@ import type {WorkerProcess} from './worker-process.js';
 /** Resolves when the relay listens. @throws TunlError the error of a part, or of a worker, that cannot start. */
 export async function openFirstProcess(
   settings: RelaySettings,
-  listeners: readonly RelayListener[] = [],
+  {listeners = [], reread = async () => settings}: Omit<OpenRelayOptions, 'seat'> = {},
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
@@ -166,6 +166,7 @@ export async function openFirstProcess(
       pending,
       room,
       // Drained after the leases: the next process has the file before agents are told to leave.
+      // This process says in the log that the files of a reload were read, so the workers read them first.
       crew,
       leases,
       certificates,
@@ -180,17 +181,9 @@ export async function openFirstProcess(
   });
   await parts.start();
   return new RunningRelay({
-    ...{domain, door, redirect, parts, clock},
+    ...{domain, door, redirect, certificates, parts, clock, events, settings, reread},
     url: () => publicUrl(domain, publicPort()),
     localDoors: undefined,
-    certificates: {
-      caFile: certificates.caFile,
-      reload: async () => {
-        // This process says in the log that the files were read, so the workers read them first.
-        await crew.reload();
-        await certificates.reload();
-      },
-    },
     stats: () => crew.stats,
   });
 }

@@ -81,5 +81,5 @@ export interface QuestionsToWorker {
   lose: {about: {key: LeaseKey; epoch: number}; answer: undefined};
   inUse: {about: {key: LeaseKey}; answer: boolean};
   stats: {about: object; answer: RelayStats};
-  reload: {about: object; answer: undefined};
+  reload: {about: {settings: Omit<RelaySettings, 'log'>}; answer: undefined};
 }

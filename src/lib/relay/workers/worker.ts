@@ -3,6 +3,7 @@
 import type {Socket} from 'node:net';
 import {systemClock, type Timer} from '../../core/clock.js';
 import {toTunlError} from '../../core/errors.js';
+import type {LogSink} from '../../core/logger.js';
 import {randomBytes} from '../../core/node-crypto.js';
 import type {HostPort} from '../../protocol/targets.js';
 import {SessionCounts} from '../agents/session-counts.js';
@@ -38,6 +39,8 @@ export class Worker {
   #door: HostPort = {host: '127.0.0.1', port: 0};
   #parts: WorkerParts | undefined;
   #relay: RunningRelay | undefined;
+  /** Resolves when the relay is open, or cannot be opened. */
+  #opened: Promise<RunningRelay | undefined> | undefined;
   #statsTimer: Timer | undefined;
   #hasNewStats = false;
 
@@ -58,7 +61,7 @@ export class Worker {
           }),
         inUse: ({key}) => Promise.resolve(this.#parts?.tunnels.isInUse(key) ?? false),
         stats: () => Promise.resolve(this.#stats),
-        reload: async () => void (await this.#relay?.reload()),
+        reload: async ({settings}) => void (await (await this.#opened)?.take({...settings, log: this.#log})),
       },
     });
     this.#sessionCounts.onChange = (owner, count) => {
@@ -66,6 +69,8 @@ export class Worker {
       this.#tellStats();
     };
   }
+
+  readonly #log: LogSink = (record) => this.#talk.tell({type: 'log', record});
 
   #onMessage(message: ToWorker, socket: Socket | undefined): void {
     switch (message.type) {
@@ -99,13 +104,11 @@ export class Worker {
 
   async #begin({number, workers, settings, ticketSecret}: Begin): Promise<void> {
     this.#number = number;
-    const log = (record: (FromWorker & {type: 'log'})['record']) => this.#talk.tell({type: 'log', record});
+    const seat = this.#seat(workers, Buffer.from(ticketSecret, 'base64'));
+    const opening = openRelay({...settings, log: this.#log}, {seat});
+    this.#opened = opening.catch(() => undefined);
     try {
-      this.#relay = await openRelay(
-        {...settings, log},
-        [],
-        this.#seat(workers, Buffer.from(ticketSecret, 'base64')),
-      );
+      this.#relay = await opening;
       this.#talk.tell({type: 'ready'});
     } catch (error) {
       const {code, message, next} = toTunlError(error);

@@ -22,7 +22,7 @@ async function setUp(scope: Scope, options: RelayOptions = {}) {
     stateDir,
     ...options,
   });
-  const relay = scope.own(await openRelay(settings, [ear.listen]));
+  const relay = scope.own(await openRelay(settings, {listeners: [ear.listen]}));
   const {caFile = ''} = relay;
   const at: RawAgentOptions = {port: relay.address.port, domain: relay.domain, caFile, token};
   return {relay, at, ear};

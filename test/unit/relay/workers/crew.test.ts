@@ -61,7 +61,7 @@ test('a reload ends when a worker does not answer', async () => {
   const mustered = crew.muster();
   child.says({type: 'ready'});
   await mustered;
-  const reload = crew.reload();
+  const reload = crew.reload({workers: 1} as never);
   expect(child.heard.at(-1)).toMatchObject({question: 'reload'});
   clock.advance(5_000);
   await reload;

@@ -1,0 +1,77 @@
+// Reads the settings of a running relay again. All that can change without a restart changes together, or nothing does.
+
+import {type ErrorCode, toTunlError} from '../core/errors.js';
+import type {Setting} from '../core/settings.js';
+import type {RelayEvents} from './events.js';
+import type {RelayReload} from './options.js';
+import type {Parts} from './part.js';
+import {checkReach, type RelaySettings} from './settings.js';
+import {RELAY_SETTINGS} from './settings-table.js';
+
+export interface ReloadsOptions {
+  settings: RelaySettings;
+  /** The settings as they are now outside of the relay. @throws TunlError */
+  reread: () => Promise<RelaySettings>;
+  parts: Pick<Parts, 'checkReload' | 'reload'>;
+  events: Pick<RelayEvents, 'emit'>;
+}
+
+export class Reloads {
+  readonly #options: ReloadsOptions;
+  #settings: RelaySettings;
+  /** The last reload that was requested. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(options: ReloadsOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+  }
+
+  /** Reloads run one after the other, so that the last one has the newest values. Never rejects. */
+  reload(): Promise<RelayReload> {
+    const reload = this.#last.then(() => this.#reload());
+    this.#last = reload;
+    return reload;
+  }
+
+  async #reload(): Promise<RelayReload> {
+    const {reread, parts, events} = this.#options;
+    try {
+      const {next, changed, needRestart} = afterReload(this.#settings, await reread());
+      await parts.checkReload(next);
+      this.#settings = next;
+      await parts.reload(next);
+      events.emit({type: 'reloaded', changed, needRestart});
+      return {changed, needRestart};
+    } catch (error) {
+      const {code, message} = toTunlError(error);
+      return this.#fail(code, message);
+    }
+  }
+
+  #fail(code: ErrorCode, message: string): RelayReload {
+    this.#options.events.emit({type: 'reload-failed', code, reason: message});
+    return {changed: [], needRestart: [], failed: {code, message}};
+  }
+}
+
+export interface AfterReload extends Pick<RelayReload, 'changed' | 'needRestart'> {
+  /** The settings from now on: new values where they can change while the relay runs, else the old ones. */
+  next: RelaySettings;
+}
+
+/** @throws TunlError TOKEN_NEEDED when the new values would leave the relay without a token where it listens now */
+export function afterReload(now: RelaySettings, read: RelaySettings): AfterReload {
+  const next = {...now};
+  const changed: string[] = [];
+  const needRestart: string[] = [];
+  for (const [name, {reloads, flag}] of Object.entries<Setting<unknown>>(RELAY_SETTINGS)) {
+    const key = name as keyof RelaySettings;
+    if (JSON.stringify(now[key]) === JSON.stringify(read[key])) continue;
+    const can = typeof reloads === 'function' ? reloads(now[key], read[key]) : reloads === true;
+    (can ? changed : needRestart).push(flag ?? name);
+    if (can) Object.assign(next, {[key]: read[key]});
+  }
+  checkReach(next);
+  return {next, changed, needRestart};
+}
