@@ -19,6 +19,9 @@ interface Manifest {
 const {commands}: Manifest = JSON.parse(readFileSync(`${ROOT}/oclif.manifest.json`, 'utf8'));
 const names = Object.keys(commands).sort();
 
+/** The lines of a help. A relay is set up once, by an operator who looks for a flag; all other commands are read as a whole. */
+const mostLines = (name: string) => (name === 'relay:start' ? 110 : 60);
+
 test('the commands and their flags', async () => {
   const surface = names.map((name) => {
     const {args, flags} = commands[name] ?? {args: {}, flags: {}};
@@ -52,7 +55,7 @@ describe.concurrent.each(['', ...names])('help of tunl %s', (name) => {
     const {stdout, stderr, exitCode} = await runCli([...words, '--help'], {env: {OCLIF_COLUMNS: '80'}});
     expect({stderr, exitCode}).toEqual({stderr: '', exitCode: 0});
     const lines = stdout.split('\n');
-    expect(lines.length).toBeLessThanOrEqual(60);
+    expect(lines.length).toBeLessThanOrEqual(mostLines(name));
     expect(lines.filter((line) => line.length > 80)).toEqual([]);
     const withoutVersion = stdout.replace(/^ {2}tunl\/.*$/m, '  tunl/VERSION');
     await expect(withoutVersion).toMatchFileSnapshot(`surface/${['tunl', ...words].join('-')}.txt`);

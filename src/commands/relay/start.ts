@@ -23,7 +23,8 @@ export default class RelayStart extends BackgroundCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(RelayStart);
-    const {detach, drainTimeoutMs} = relayCommandSettings(flags);
+    const {detach, drainTimeoutMs, logFormat} = relayCommandSettings(flags);
+    if (logFormat === 'json') await this.presenter.logAsJson();
     const detached = await this.startDetached<ListeningEvent>(detach, 'listening');
     if (detached !== undefined) return detached.ups.forEach(this.presenter.event);
     await hold<Relay>({

@@ -52,7 +52,7 @@ export abstract class BaseCommand extends Command {
     const declared = this.#declared();
     process.exitCode = report(
       usageError(error, declared) ?? error,
-      earlyFlags(this.argv),
+      {...earlyFlags(this.argv), logsJson: this.#presenter?.logsJson ?? false},
       this.argv,
       declared.name,
     );

@@ -4,6 +4,7 @@ import {CLIError, ExitError, ModuleLoadError} from '@oclif/core/errors';
 import type {ErrorEvent} from '../agent/events.js';
 import {ERRORS, TunlError, toTunlError} from '../core/errors.js';
 import {oneLine} from '../core/one-line.js';
+import {jsonLogLine} from './json-log.js';
 import {nextStep} from './next-steps.js';
 import {writeLine} from './stdout.js';
 import {type EarlyFlags, withoutSecrets} from './words.js';
@@ -15,7 +16,7 @@ import {type EarlyFlags, withoutSecrets} from './words.js';
  */
 export function report(
   error: unknown,
-  flags: EarlyFlags,
+  flags: EarlyFlags & {logsJson?: boolean},
   words: readonly string[],
   command?: string,
 ): number {
@@ -24,7 +25,8 @@ export function report(
   const event = asEvent(error, words, command);
   if (flags.json && event.code !== 'STDOUT_FAILED') writeLine(JSON.stringify(event));
   // After an interrupt only the exit code tells the reason, because the user knows it.
-  else if (event.code !== 'ABORTED') process.stderr.write(sentences(event));
+  else if (event.code !== 'ABORTED')
+    process.stderr.write(flags.logsJson ? `${jsonError(event)}\n` : sentences(event));
   if (flags.debug) process.stderr.write(withoutSecrets(`${stacks(error)}\n`, words));
   return event.exitCode;
 }
@@ -58,6 +60,10 @@ function toKnown(error: unknown): TunlError {
   // oclif's errors repeat the words of the command line, so their text is not used.
   if (error instanceof CLIError) return new TunlError('USAGE', {cause: error});
   return toTunlError(error);
+}
+
+function jsonError({code, message, next, exitCode}: ErrorEvent): string {
+  return jsonLogLine({level: 'error', scope: 'cli', event: 'error', message, fields: {code, next, exitCode}});
 }
 
 function sentences(event: ErrorEvent): string {

@@ -3,6 +3,7 @@
 import {LOG_LEVELS, type LogLevel, type LogRecord, type LogSink} from '../core/logger.js';
 import {oneLine} from '../core/one-line.js';
 import {type CliEvent, isExpendable} from './events.js';
+import {jsonLogLine} from './json-log.js';
 import {logLine} from './log-line.js';
 import {nextStep} from './next-steps.js';
 import {JsonRenderer} from './renderers/json.js';
@@ -43,9 +44,8 @@ function isSet(value: string | undefined): boolean {
 }
 
 export class Presenter {
-  readonly #renderer: Renderer;
-  /** True when the output is a live view. */
-  readonly isLive: boolean;
+  #renderer: Renderer;
+  #formatLog: (record: LogRecord) => string = logLine;
   /** True when only errors are shown. */
   readonly isSilent: boolean;
   readonly #json: boolean;
@@ -55,10 +55,26 @@ export class Presenter {
 
   constructor(renderer: Renderer, options: PresenterOptions) {
     this.#renderer = renderer;
-    this.isLive = renderer.attend !== undefined;
     this.isSilent = options.quiet && !options.json;
     this.#json = options.json;
     this.#level = LOG_LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
+  }
+
+  /** True when the output is a live view. */
+  get isLive(): boolean {
+    return this.#renderer.attend !== undefined;
+  }
+
+  /** From now on everything on stderr is one JSON object a line. */
+  async logAsJson(write = (line: string) => void process.stderr.write(line)): Promise<void> {
+    const {JsonLogRenderer} = await import('./renderers/json-log.js');
+    this.#formatLog = (record) => jsonLogLine(record);
+    if (!this.#json) this.#renderer = new JsonLogRenderer(write, {quiet: this.isSilent});
+  }
+
+  /** True after `logAsJson`. */
+  get logsJson(): boolean {
+    return this.#formatLog !== logLine;
   }
 
   /** The state after the events so far. */
@@ -106,7 +122,7 @@ export class Presenter {
 
   /** For the library's diagnostics. */
   readonly log: LogSink = (record: LogRecord): void => {
-    if (this.logs(record.level)) this.#renderer.log(logLine(record));
+    if (this.logs(record.level)) this.#renderer.log(this.#formatLog(record));
   };
 
   /** Whether diagnostics of this level are shown. */
@@ -127,7 +143,7 @@ export class Presenter {
   #tellDropped(): void {
     const message = `stdout was not read: ${this.#dropped} connection events are left out`;
     this.#dropped = 0;
-    this.#renderer.log(`warn cli: ${message}`);
+    this.#renderer.log(this.#formatLog({level: 'warn', scope: 'cli', message}));
   }
 }
 

@@ -1,7 +1,7 @@
 // The flags of `tunl relay start`, and their options in the library.
 
 import {availableParallelism} from 'node:os';
-import {onOff, setting, settle, time} from '../core/settings.js';
+import {choice, onOff, setting, settle, time} from '../core/settings.js';
 import type {RelayOptions} from '../relay/options.js';
 import {MOST_WORKERS, RELAY_SETTINGS} from '../relay/settings-table.js';
 import {flagsOf, optionsOf, type ValuesOf} from './setting-flags.js';
@@ -19,6 +19,12 @@ const COMMAND_SETTINGS = {
     default: false,
     flag: 'detach',
     help: 'Run in the background: tunl list, tunl logs, tunl stop.',
+  }),
+  logFormat: setting(choice('FORMAT', 'log format', ['text', 'json']), {
+    default: 'text',
+    flag: 'log-format',
+    help: 'Diagnostics on stderr as text or json.',
+    group: 'output',
   }),
 };
 

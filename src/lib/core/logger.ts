@@ -11,6 +11,8 @@ export interface LogRecord {
   scope: string;
   message: string;
   fields?: Record<string, unknown>;
+  /** The stable name of the event that it reports, if it reports one. */
+  event?: string;
 }
 
 export type LogSink = (record: LogRecord) => void;

@@ -1,19 +1,26 @@
 // Writes the events of a relay to its log.
 
-import type {Logger} from '../core/logger.js';
+import {createLogger, type LogSink} from '../core/logger.js';
 import {type RelayEvent, RelayEvents, type RelayListener} from './events.js';
 
 /** The events of a relay, which go to its log and to `listeners`. */
-export function loggedEvents(log: Logger, listeners: readonly RelayListener[]): RelayEvents {
+export function loggedEvents(sink: LogSink | undefined, listeners: readonly RelayListener[]): RelayEvents {
+  return eventsFor(sink, [logEvents(sink), ...listeners]);
+}
+
+/** The events of a relay, which go to `listeners` only; `sink` gets a line when one of them fails. */
+export function eventsFor(sink: LogSink | undefined, listeners: readonly RelayListener[]): RelayEvents {
+  const log = createLogger('relay', sink);
   const events = new RelayEvents((error) => log.error('a listener failed', {reason: String(error)}));
-  for (const listener of [logEvents(log), ...listeners]) events.listen(listener);
+  for (const listener of listeners) events.listen(listener);
   return events;
 }
 
-export function logEvents(log: Logger): RelayListener {
-  return (event) => {
-    const [level, message, fields] = lineOf(event);
-    log[level](message, fields);
+export function logEvents(sink: LogSink | undefined): RelayListener {
+  return (event, worker) => {
+    const [level, message, about] = lineOf(event);
+    const fields = worker === undefined ? about : {...about, worker};
+    sink?.({level, scope: 'relay', message, fields, event: event.type});
   };
 }
 

@@ -50,8 +50,12 @@ export type RelayEvent =
 /** The name of a session in events. */
 export const sessionName = (id: string): string => id.slice(0, 8);
 
-/** Called in the middle of the action: it must not wait, and must not change the relay. */
-export type RelayListener = (event: RelayEvent) => void;
+/**
+ * Called in the middle of the action: it must not wait, and must not change the relay.
+ *
+ * @param worker the worker process in which it happened; undefined: in this process.
+ */
+export type RelayListener = (event: RelayEvent, worker?: number) => void;
 
 export class RelayEvents {
   readonly #listeners: RelayListener[] = [];
@@ -66,10 +70,10 @@ export class RelayEvents {
     this.#listeners.push(listener);
   }
 
-  emit(event: RelayEvent): void {
+  emit(event: RelayEvent, worker?: number): void {
     for (const listener of this.#listeners) {
       try {
-        listener(event);
+        listener(event, worker);
       } catch (error) {
         this.#onFailed(error);
       }

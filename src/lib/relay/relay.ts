@@ -30,7 +30,7 @@ import {SecureDoor} from './doors/secure-door.js';
 import {TcpDoor} from './doors/tcp-door.js';
 import {trustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
-import {loggedEvents} from './event-log.js';
+import {eventsFor, loggedEvents} from './event-log.js';
 import type {RelayListener} from './events.js';
 import {FileLeases} from './leases/file-leases.js';
 import type {LeaseStore} from './leases/lease-store.js';
@@ -69,7 +69,8 @@ export async function openRelay(
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
-  const events = loggedEvents(log, listeners);
+  const events =
+    seat === undefined ? loggedEvents(settings.log, listeners) : eventsFor(settings.log, [seat.onEvent]);
   const load = new Load();
   const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner} = settings;
   /** Nearly every part needs these. */

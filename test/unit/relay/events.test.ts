@@ -1,7 +1,7 @@
 // Listeners of a relay, and the log lines of its events.
 
 import {expect, test} from 'vitest';
-import {createLogger, type LogRecord} from '../../../src/lib/core/logger.js';
+import type {LogRecord} from '../../../src/lib/core/logger.js';
 import {logEvents} from '../../../src/lib/relay/event-log.js';
 import {type RelayEvent, RelayEvents} from '../../../src/lib/relay/events.js';
 
@@ -57,6 +57,12 @@ test.each<[RelayEvent, LogRecord['level'], string, Record<string, unknown>]>([
   ],
 ])('%j is a line of the log', (event, level, message, fields) => {
   const records: LogRecord[] = [];
-  logEvents(createLogger('relay', (record) => void records.push(record)))(event);
-  expect(records).toEqual([{level, scope: 'relay', message, fields}]);
+  const listener = logEvents((record) => void records.push(record));
+  listener(event);
+  listener(event, 3);
+  const line = {level, scope: 'relay', message, event: event.type};
+  expect(records).toEqual([
+    {...line, fields},
+    {...line, fields: {...fields, worker: 3}},
+  ]);
 });

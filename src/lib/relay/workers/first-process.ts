@@ -39,7 +39,7 @@ export async function openFirstProcess(
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
-  const events = loggedEvents(log, listeners);
+  const events = loggedEvents(settings.log, listeners);
   const load = new Load();
   const {domain, reusePort, listenHttp} = settings;
   const base = {domain, clock, log, events, load};
@@ -88,6 +88,9 @@ export async function openFirstProcess(
         settings.log?.({...record, fields: {...record.fields, worker: worker.number}});
         return;
       }
+      case 'event':
+        events.emit(message.event, worker.number);
+        return;
       case 'bound':
         if (desk.holderOf(message.key) === worker) waitingRoom.open({key: message.key, worker});
         return;

@@ -4,6 +4,7 @@ import type {ErrorCode} from '../../core/errors.js';
 import type {LogRecord} from '../../core/logger.js';
 import type {Peer} from '../doors/peer.js';
 import type {Limit, Noted} from '../doors/pending.js';
+import type {RelayEvent} from '../events.js';
 import type {Claimant, ClaimResult, LeaseKey} from '../leases/lease-store.js';
 import type {RelayStats} from '../options.js';
 import type {RelaySettings} from '../settings.js';
@@ -56,6 +57,7 @@ export type FromWorker =
   | {type: 'ready'}
   | {type: 'failed'; code: ErrorCode; message: string; next: string | undefined}
   | {type: 'log'; record: LogRecord}
+  | {type: 'event'; event: RelayEvent}
   | {type: 'stats'; stats: RelayStats}
   | {type: 'noted'; what: Noted; address: string}
   /** Its sessions of this owner. */

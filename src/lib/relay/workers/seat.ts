@@ -6,6 +6,7 @@ import type {SessionCounts} from '../agents/session-counts.js';
 import type {PendingConnections, SharedLimits} from '../doors/pending.js';
 import type {SecureDoor} from '../doors/secure-door.js';
 import type {TcpDoor} from '../doors/tcp-door.js';
+import type {RelayEvent} from '../events.js';
 import type {LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
@@ -28,6 +29,8 @@ export interface Seat extends WorkerPlace {
   /** An agent of this source wants to resume a session of that worker. */
   onStrayed(source: string, worker: number): void;
   onBound(key: LeaseKey): void;
+  /** The first process logs the events of all workers, and tells their listeners. */
+  onEvent(event: RelayEvent): void;
   /** The number of visitors has changed. */
   onCount(): void;
   /** The parts that take what the first process hands over. Called before they start. */

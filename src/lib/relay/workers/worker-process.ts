@@ -51,7 +51,7 @@ export class WorkerProcess implements SocketTaker, KeyHolder {
       answers: answersFor(this),
       onMessage: (message) => {
         // The last messages of a process may come after its end. Its counts would stay for ever.
-        if (this.#isGone && message.type !== 'log') return;
+        if (this.#isGone && message.type !== 'log' && message.type !== 'event') return;
         if (message.type === 'ready') {
           this.isUp = true;
           settle?.resolve();

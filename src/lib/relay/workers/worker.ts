@@ -152,6 +152,7 @@ export class Worker {
       },
       statsOfAll: () => talk.ask('stats', {}),
       onStrayed: (source, worker) => talk.tell({type: 'strayed', source, worker}),
+      onEvent: (event) => talk.tell({type: 'event', event}),
       onBound: (key) => talk.tell({type: 'bound', key}),
       onCount: () => this.#tellStats(),
       onMade: (parts) => {
