@@ -8,6 +8,8 @@ import type {ErrorCode, TunlError} from '../core/errors.js';
 const ABOUT_AGENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'TOKEN_MISSING',
   'TOKEN_WRONG',
+  'TOKEN_REVOKED',
+  'TOKEN_EXPIRED',
   'RELAY_TOO_OLD',
   'RELAY_TOO_NEW',
   'TAKEN_OVER',
@@ -20,6 +22,9 @@ const ABOUT_AGENT: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const ABOUT_TUNNEL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'TOKEN_MISSING',
   'TOKEN_WRONG',
+  'TOKEN_REVOKED',
+  'TOKEN_EXPIRED',
+  'NOT_ALLOWED',
   'TAKEN_OVER',
   'NAME_TAKEN',
   'NAME_INVALID',

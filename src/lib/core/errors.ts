@@ -175,6 +175,24 @@ export const ERRORS = {
     false,
     'Ask the operator of the relay for a valid token.',
   ),
+  TOKEN_REVOKED: row(
+    'The token was revoked.',
+    EXIT.refused,
+    false,
+    'Ask the operator of the relay for a new token.',
+  ),
+  TOKEN_EXPIRED: row(
+    'The token has expired.',
+    EXIT.refused,
+    false,
+    'Ask the operator of the relay for a new token.',
+  ),
+  NOT_ALLOWED: row(
+    'The token does not allow this.',
+    EXIT.refused,
+    false,
+    'Choose what the token allows, or ask the operator of the relay for more rights.',
+  ),
   // Binds
   NAME_TAKEN: row('The name belongs to somebody else.', EXIT.unavailable, false, 'Choose another name.'),
   PORT_TAKEN: row(

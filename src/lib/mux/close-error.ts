@@ -15,6 +15,8 @@ export function closeError(code: string, message: string): TunlError | undefined
     case 'RELAY_BUSY':
     case 'TOKEN_MISSING':
     case 'TOKEN_WRONG':
+    case 'TOKEN_REVOKED':
+    case 'TOKEN_EXPIRED':
       return new TunlError(code, {reason: message, fromRelay: true});
     default:
       return new TunlError('RELAY_LOST', {reason: message});

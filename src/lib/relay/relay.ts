@@ -11,7 +11,8 @@ import {ReplayBudget} from '../mux/replay-budget.js';
 import {WindowBudget} from '../mux/window-budget.js';
 import {publicUrl} from '../protocol/targets.js';
 import {KIND} from '../protocol/wire.js';
-import {CurrentToken} from './access/current-token.js';
+import {Access} from './access/access.js';
+import {SingleToken} from './access/single-token.js';
 import {Agents} from './agents/agents.js';
 import {KeptLimit} from './agents/kept-limit.js';
 import {OpenedStreams} from './agents/opened-streams.js';
@@ -156,9 +157,9 @@ export async function openRelay(
   const kept = new KeptLimit({...base, budget: replayBudget, sessions: () => agents.sessions()});
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
-  const tokens = new CurrentToken(settings.token);
+  const access = new Access([new SingleToken(settings.token)]);
   const site = new OwnSite({
-    ...{domain, url, software, tokens, onAgent: agents.accept},
+    ...{domain, url, software, access, onAgent: agents.accept},
     stats: seat?.statsOfAll ?? stats,
     onStrayed: seat?.onStrayed,
   });
@@ -192,7 +193,7 @@ export async function openRelay(
       leases,
       certificates,
       waitingRoom,
-      tokens,
+      access,
       site,
       door,
       localDoors,

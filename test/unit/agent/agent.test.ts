@@ -18,6 +18,7 @@ import type {StreamHandlers} from '../../../src/lib/mux/stream-kinds.js';
 import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
 import type {StreamKind} from '../../../src/lib/protocol/wire.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
+import {unlimitedPrincipal} from '../../../src/lib/relay/access/principal.js';
 import {Agents} from '../../../src/lib/relay/agents/agents.js';
 import {OpenedStreams, type Opener} from '../../../src/lib/relay/agents/opened-streams.js';
 import {MemoryLeases} from '../../../src/lib/relay/leases/memory-leases.js';
@@ -26,7 +27,7 @@ import {TunnelTable} from '../../../src/lib/relay/tunnels/tunnel-table.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {Opened} from '../../helpers/opened.js';
 
-const principal = {owner: 'token:1', keyId: undefined};
+const principal = unlimitedPrincipal('token:1');
 const silent = createLogger('test', undefined);
 
 afterEach(() => vi.restoreAllMocks());

@@ -16,6 +16,7 @@ import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messa
 import {MalformedMessage} from '../../protocol/fields.js';
 import {FEATURE_IDENTITY, type Hello} from '../../protocol/link-messages.js';
 import {provenKey} from '../access/agent-key.js';
+import {unlimitedPrincipal, withKey} from '../access/principal.js';
 import type {Load} from '../doors/load.js';
 import {type RelayEvents, sessionName} from '../events.js';
 import type {Part} from '../part.js';
@@ -120,16 +121,17 @@ export class Agents implements Part {
         const isNew = hello.resume === undefined;
         const keyId =
           byToken === undefined || isNew ? provenKey(hello, {domain, relayNonce, carrier}) : undefined;
-        const owner = byToken?.owner ?? keyId;
-        if (owner === undefined) {
+        const principal =
+          byToken === undefined ? keyId && unlimitedPrincipal(keyId, keyId) : withKey(byToken, keyId);
+        if (!principal) {
           refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
           return;
         }
         recognised();
         if (isNew) {
           entered();
-          this.#begin(link, {principal: {owner, keyId}, features: hello.features ?? []});
-        } else if (this.#resume(link, owner, hello, {relayNonce, strayed})) entered();
+          this.#begin(link, {principal, features: hello.features ?? []});
+        } else if (this.#resume(link, principal.owner, hello, {relayNonce, strayed})) entered();
       },
       onFailed: (error) =>
         events.emit({type: 'handshake-failed', from: carrier.label, reason: error?.message}),

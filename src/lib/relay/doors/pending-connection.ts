@@ -105,17 +105,23 @@ export class PendingConnection {
     return !this.over;
   }
 
-  get mayLogIn(): boolean {
-    return this.#all.mayLogIn(this.peer);
+  /** @param id the id in its token, known or not. */
+  mayLogIn(id: string | undefined): boolean {
+    return this.#all.mayLogIn(this.peer, id);
   }
 
-  /** Time until the next token of this source is checked, ms. */
-  get loginWaitMs(): number {
-    return this.#all.loginWaitMs(this.peer);
+  /** Time until the next token of this source, or with this id, is checked, ms. */
+  loginWaitMs(id: string | undefined): number {
+    return this.#all.loginWaitMs(this.peer, id);
   }
 
-  loginFailed(): void {
-    this.#all.loginFailed(this.peer);
+  /** Its token is being checked, until the returned function is called. Undefined: too many are being checked already. */
+  beginCheck(): (() => void) | undefined {
+    return this.#all.beginCheck(this.peer);
+  }
+
+  loginFailed(id: string | undefined): void {
+    this.#all.loginFailed(this.peer, id);
   }
 
   /** It has shown its owner. Its deadline stays, but its source is no longer charged. */

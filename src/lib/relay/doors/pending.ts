@@ -34,6 +34,14 @@ export type Step = keyof typeof STEPS;
 
 /** Refused tokens of one source. Beyond this number its tokens are not checked for a while. */
 const LOGINS = {burst: 20, perSecond: 0.5};
+/**
+ * Refused tokens with one id, from all sources. Beyond this number only sources with an agent may try this id for a while: a
+ * secret cannot be guessed, and its owner must not be locked out where its agents run.
+ */
+const LOGINS_OF_ID = {burst: 50, perSecond: 1};
+/** Tokens that are being checked at the same time: an issuer's keys may have to be fetched first. */
+const CHECKS_OF_SOURCE = 32;
+const MOST_CHECKS = 1_024;
 /** A source with an agent within this time, ms, may cost ten times as much at the relay's own name. */
 const PROVEN_MS = 600_000;
 const PROVEN_SHARE = 0.1;
@@ -42,7 +50,7 @@ const MOST_PROVEN = 16_384;
 const ignore = (): void => {};
 
 /** The limits of a source for which something is spent: that of a step, or of refused tokens. */
-export type Limit = Step | 'login';
+export type Limit = Step | 'login' | 'token';
 
 /** Other processes of this relay, which have the same counts. */
 export interface SharedLimits {
@@ -75,6 +83,9 @@ export class PendingConnections implements Part {
   /** The time of the last session of each source. */
   readonly #proven = new Map<string, number>();
   readonly #reports: Readonly<Record<Noted, RepeatLog>>;
+  /** The number of tokens that are being checked, by source. */
+  readonly #checks = new Map<string, number>();
+  #checking = 0;
   #bytes = 0;
   #count = 0;
 
@@ -89,6 +100,7 @@ export class PendingConnections implements Part {
       visitor: buckets(STEPS.visitor),
       own: buckets(STEPS.own),
       login: buckets(LOGINS),
+      token: buckets(LOGINS_OF_ID),
     };
     this.#reports = {
       refused: new RepeatLog({clock, write: (line) => events.emit({type: 'token-refused', ...line})}),
@@ -190,17 +202,36 @@ export class PendingConnections implements Part {
     return false;
   }
 
-  mayLogIn({source, address}: Peer): boolean {
-    return this.#buckets.login.has(source) || this.#options.isTrusted(address);
+  /** @param id the id in the token. */
+  mayLogIn({source, address}: Peer, id: string | undefined): boolean {
+    if (this.#options.isTrusted(address)) return true;
+    const isFree = id === undefined || this.#buckets.token.has(id) || this.#isProven(source);
+    return isFree && this.#buckets.login.has(source);
   }
 
-  loginWaitMs({source}: Peer): number {
-    return this.#buckets.login.waitMs(source);
+  loginWaitMs({source}: Peer, id: string | undefined): number {
+    const {login, token} = this.#buckets;
+    return Math.max(login.waitMs(source), id === undefined ? 0 : token.waitMs(id));
   }
 
-  loginFailed({source, address}: Peer): void {
+  loginFailed({source, address}: Peer, id: string | undefined): void {
     this.#spend('login', source, 1);
+    if (id !== undefined) this.#spend('token', id, 1);
     this.#note('refused', address);
+  }
+
+  beginCheck({source, address}: Peer): (() => void) | undefined {
+    const count = this.#checks.get(source) ?? 0;
+    if (this.#checking >= MOST_CHECKS) return undefined;
+    if (count >= CHECKS_OF_SOURCE && !this.#options.isTrusted(address)) return undefined;
+    this.#checking += 1;
+    this.#checks.set(source, count + 1);
+    return () => {
+      this.#checking -= 1;
+      const left = (this.#checks.get(source) ?? 1) - 1;
+      if (left === 0) this.#checks.delete(source);
+      else this.#checks.set(source, left);
+    };
   }
 
   /** An agent has come from this source. */
@@ -226,9 +257,13 @@ export class PendingConnections implements Part {
     connection.bytes = 0;
     this.#count -= 1;
     if (!failed) return;
-    const provenAt = step === 'own' ? this.#proven.get(peer.source) : undefined;
-    const proven = provenAt !== undefined && this.clock.now() - provenAt < PROVEN_MS;
-    this.#spend(step, peer.source, proven ? PROVEN_SHARE : 1);
+    const isProven = step === 'own' && this.#isProven(peer.source);
+    this.#spend(step, peer.source, isProven ? PROVEN_SHARE : 1);
+  }
+
+  #isProven(source: string): boolean {
+    const provenAt = this.#proven.get(source);
+    return provenAt !== undefined && this.clock.now() - provenAt < PROVEN_MS;
   }
 
   #note(what: Noted, address: string): void {

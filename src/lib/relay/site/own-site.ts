@@ -6,8 +6,8 @@ import type {Duplex} from 'node:stream';
 import {acceptUpgrade, judgeOrigin, refuseUpgrade} from '../../carrier/upgrade.js';
 import type {Carrier} from '../../mux/carrier.js';
 import {AGENT_PATH} from '../../protocol/wire.js';
+import type {Access, Verdict} from '../access/access.js';
 import type {Principal} from '../access/principal.js';
-import type {TokenCheck} from '../access/tokens.js';
 import {OneRequest} from '../doors/one-request.js';
 import type {PendingConnection} from '../doors/pending-connection.js';
 import type {RelayStats} from '../options.js';
@@ -30,7 +30,7 @@ export interface OwnSiteOptions {
   /** The relay's address, known when it listens: the value for --relay of agents. */
   url: () => string;
   software: string;
-  tokens: TokenCheck;
+  access: Pick<Access, 'identify' | 'idOf'>;
   /** A promise when the relay has several processes. */
   stats: () => RelayStats | Promise<RelayStats>;
   /** An agent of this source has come to the wrong process. Default: there is only one. */
@@ -47,11 +47,11 @@ export class OwnSite implements Part {
 
   constructor(options: OwnSiteOptions) {
     this.#requests = new OneRequest({
-      onRequest: (req, res) => answer({...options, draining: this.#draining}, req, res),
+      onRequest: (req, res) => answer({...options, draining: () => this.#draining}, req, res),
       onUpgrade: (req, socket, head) => {
         const connection = this.#connections.get(socket);
         if (connection === undefined) socket.destroy();
-        else onUpgrade({...options, draining: this.#draining}, {req, socket, head, connection});
+        else onUpgrade({...options, draining: () => this.#draining}, {req, socket, head, connection});
       },
     });
   }
@@ -66,7 +66,9 @@ export class OwnSite implements Part {
   };
 }
 
-type SiteNow = OwnSiteOptions & {draining: boolean};
+const LEAVING = {code: 'RELAY_BUSY', message: 'The relay is shutting down.', retryAfterMs: 1_000} as const;
+
+type SiteNow = OwnSiteOptions & {draining: () => boolean};
 
 function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): void {
   const path = (req.url ?? '/').split('?', 1)[0];
@@ -86,9 +88,9 @@ function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): vo
     res.setHeader('Allow', 'GET, HEAD');
     json(405, {error: {code: 'METHOD_NOT_ALLOWED', message: 'Only GET is supported.'}});
   } else if (path === '/healthz') {
-    const status = options.draining ? 'draining' : 'ok';
+    const status = options.draining() ? 'draining' : 'ok';
     const tell = (stats: RelayStats) =>
-      json(options.draining ? 503 : 200, {status, software: options.software, ...stats});
+      json(options.draining() ? 503 : 200, {status, software: options.software, ...stats});
     const stats = options.stats();
     if (stats instanceof Promise) stats.then(tell, () => res.destroy());
     else tell(stats);
@@ -116,38 +118,70 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
     refuseUpgrade(socket, foreign.status, foreign);
     return;
   }
-  if (options.draining) {
-    refuseUpgrade(socket, 503, {
-      code: 'RELAY_BUSY',
-      message: 'The relay is shutting down.',
-      retryAfterMs: 1_000,
-    });
+  if (options.draining()) {
+    refuseUpgrade(socket, 503, LEAVING);
     return;
   }
+  const {authorization} = req.headers;
+  const id = options.access.idOf(authorization);
   // The limit comes before the token check, so a flood of guesses costs no hashes and learns nothing.
-  if (!connection.mayLogIn) {
+  if (!connection.mayLogIn(id)) {
     refuseUpgrade(socket, 429, {
       code: 'RELAY_BUSY',
       message: 'Too many tokens from this address were refused.',
-      retryAfterMs: connection.loginWaitMs,
+      retryAfterMs: connection.loginWaitMs(id),
     });
     return;
   }
-  const verdict = options.tokens.check(req.headers.authorization);
-  if (!verdict.ok) {
-    connection.loginFailed();
-    refuseUpgrade(socket, 401, {code: verdict.code, message: verdict.message});
-    return;
-  }
-  const carrier = acceptUpgrade({req, socket, head});
-  if (carrier !== undefined) {
+  const admit = (verdict: Verdict) => {
+    if (!verdict.ok) {
+      const {status = 401, code, message, retryAfterMs} = verdict;
+      if (status === 401 || status === 403) connection.loginFailed(id);
+      refuseUpgrade(socket, status, {code, message, ...(retryAfterMs !== undefined && {retryAfterMs})});
+      return;
+    }
+    const carrier = acceptUpgrade({req, socket, head});
+    if (carrier === undefined) return;
     const {principal} = verdict;
     if (principal !== undefined) connection.recognise();
     const recognised = () => connection.recognise();
     const strayed = (worker: number) => options.onStrayed?.(connection.peer.source, worker);
     options.onAgent(carrier, {principal, recognised, entered: () => connection.enter(), strayed});
+  };
+  const checked = connection.beginCheck();
+  if (checked === undefined) {
+    refuseUpgrade(socket, 429, {
+      code: 'RELAY_BUSY',
+      message: 'Too many tokens are being checked.',
+      retryAfterMs: 1_000,
+    });
+    return;
   }
+  const verdict = options.access.identify(authorization);
+  if (!(verdict instanceof Promise)) {
+    checked();
+    admit(verdict);
+    return;
+  }
+  // Nobody reads the socket meanwhile, so its bytes stay in it. The connection is still pending, with its deadline.
+  void verdict
+    .catch(() => UNCHECKED)
+    .finally(checked)
+    .then((late) => {
+      if (connection.over || socket.destroyed) socket.destroy();
+      else if (options.draining()) refuseUpgrade(socket, 503, LEAVING);
+      else admit(late);
+    });
 }
+
+/** A verifier has failed. */
+const UNCHECKED: Verdict = {
+  ok: false,
+  code: 'RELAY_BUSY',
+  message: 'The relay cannot check this token now.',
+  status: 503,
+  retryAfterMs: 1_000,
+};
 
 function landingPage(domain: string, url: string): string {
   return `<!doctype html>

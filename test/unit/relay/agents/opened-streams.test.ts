@@ -5,6 +5,7 @@ import {type UnreadHandle, type UnreadHolder, UnreadLimit} from '../../../../src
 import {createLogger} from '../../../../src/lib/core/logger.js';
 import type {Stream} from '../../../../src/lib/mux/stream.js';
 import {KIND, type StreamKind} from '../../../../src/lib/protocol/wire.js';
+import {unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
 import {OpenedStreams, type Opener} from '../../../../src/lib/relay/agents/opened-streams.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {MEMORY} from '../../../mux/fabrics.js';
@@ -12,7 +13,7 @@ import {Net} from '../../../mux/net.js';
 
 const opener = (session: string): Opener => ({
   session,
-  principal: {owner: 'token:1', keyId: undefined},
+  principal: unlimitedPrincipal('token:1'),
   features: [],
 });
 

@@ -206,13 +206,13 @@ test('after refused tokens only tokens are refused', () => {
   const {clock, admitted} = setUp();
   const guess = admitted(A);
   for (let i = 0; i < 20; i++) {
-    expect(guess.mayLogIn).toBe(true);
-    guess.loginFailed();
+    expect(guess.mayLogIn(undefined)).toBe(true);
+    guess.loginFailed(undefined);
   }
-  expect([guess.mayLogIn, guess.loginWaitMs]).toEqual([false, 2_000]);
-  expect([handshake(admitted(A), 'visitor'), admitted(B).mayLogIn]).toEqual([true, true]);
+  expect([guess.mayLogIn(undefined), guess.loginWaitMs(undefined)]).toEqual([false, 2_000]);
+  expect([handshake(admitted(A), 'visitor'), admitted(B).mayLogIn(undefined)]).toEqual([true, true]);
   clock.advance(2_001);
-  expect(guess.mayLogIn).toBe(true);
+  expect(guess.mayLogIn(undefined)).toBe(true);
 });
 
 test('when there are too many, the oldest of the source that holds the most is reset', () => {

@@ -3,7 +3,10 @@
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
 import {expect, test} from 'vitest';
-import {createTokenCheck} from '../../../../src/lib/relay/access/tokens.js';
+import type {Carrier} from '../../../../src/lib/mux/carrier.js';
+import {Access, type Verdict} from '../../../../src/lib/relay/access/access.js';
+import {unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
+import {SingleToken} from '../../../../src/lib/relay/access/single-token.js';
 import {PendingConnections} from '../../../../src/lib/relay/doors/pending.js';
 import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import {OwnSite} from '../../../../src/lib/relay/site/own-site.js';
@@ -21,12 +24,20 @@ const upgrade = [
   '\r\n',
 ].join('\r\n');
 
-async function setUp(scope: Scope, {draining = false, token}: {draining?: boolean; token?: string} = {}) {
+interface SetUp {
+  draining?: boolean;
+  token?: string;
+  /** Takes its time. */
+  check?: (token: string) => Promise<Verdict>;
+}
+
+async function setUp(scope: Scope, {draining = false, token, check}: SetUp = {}) {
   const clock = new ManualClock();
   let agents = 0;
   let answered = 0;
   let onHello = () => {};
   const events: RelayEvent[] = [];
+  const carriers: Carrier[] = [];
   const pending = new PendingConnections({
     clock,
     events: {emit: (event) => void events.push(event)},
@@ -38,13 +49,14 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
     domain: 'r1.localhost',
     url: () => 'https://r1.localhost:8443',
     software: 'tunl/test',
-    tokens: createTokenCheck(token),
+    access: new Access([check && {isNeeded: true, handles: () => true, check}, new SingleToken(token)]),
     stats: () => {
       answered += 1;
       return {agents, tunnels: 0, visitors: 0};
     },
-    onAgent: (_carrier, {entered}) => {
+    onAgent: (carrier, {entered}) => {
       agents += 1;
+      carriers.push(carrier);
       onHello = entered;
     },
   });
@@ -54,7 +66,7 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
     if (connection?.secures('own') && connection.mayBegin()) site.accept(socket, connection);
   });
   const port = await scope.listen(door);
-  const visit = async (text: string): Promise<Socket> => {
+  const visit = async (text: string | Buffer): Promise<Socket> => {
     const accepted = once(door, 'connection');
     const socket = connect(port, '127.0.0.1');
     scope.onEnd(() => void socket.destroy());
@@ -67,10 +79,18 @@ async function setUp(scope: Scope, {draining = false, token}: {draining?: boolea
     visit,
     pending,
     events,
+    site,
+    carriers,
     agents: () => agents,
     answered: () => answered,
     hello: () => onHello(),
   };
+}
+
+type Site = Awaited<ReturnType<typeof setUp>>;
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** All bytes until the connection closes. */
@@ -204,4 +224,101 @@ test.each([
   const answer = await heard(await visit(`${method} ${path} HTTP/1.1\r\nHost: r1.localhost\r\n\r\n`));
   expect(answer.split(' ')[1]).toBe(`${status}`);
   expect(answer.split('\r\n\r\n')[1]).toContain(body);
+});
+
+const anybody: Verdict = {ok: true, principal: unlimitedPrincipal('ana')};
+const bearer = (token: string) => upgrade.replace('\r\n\r\n', `\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+/** A masked binary frame with a few bytes, as an agent sends it. */
+const wsFrame = (text: string) =>
+  Buffer.concat([Buffer.from([0x82, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+
+test('bytes that come while the token is being checked reach the carrier, in order', async () => {
+  await using scope = new Scope();
+  const asked = Promise.withResolvers<void>();
+  const verdict = Promise.withResolvers<Verdict>();
+  const {visit, carriers, pending} = await setUp(scope, {
+    check: async () => {
+      asked.resolve();
+      return await verdict.promise;
+    },
+  });
+  const socket = await visit(Buffer.concat([Buffer.from(bearer('slow')), wsFrame('one')]));
+  await asked.promise;
+  socket.write(wsFrame('two'));
+  // The bytes have reached the relay's process when another connection gets an answer after them.
+  await heard(await visit('GET /healthz HTTP/1.1\r\nHost: r1.localhost\r\n\r\n'));
+  expect([carriers.length, pending.count]).toEqual([0, 1]);
+  verdict.resolve(anybody);
+  expect(String((await once(socket, 'data'))[0])).toContain('101 Switching');
+  const text = await new Promise((resolve) => {
+    let all = '';
+    carriers[0]?.start({
+      onData: (bytes) => {
+        all += bytes.toString();
+        if (all.length >= 6) resolve(all);
+      },
+      onDrain: () => {},
+      onClose: () => {},
+    });
+  });
+  expect(text).toBe('onetwo');
+});
+
+test('an address may have only so many tokens checked at once; others are checked meanwhile', async () => {
+  await using scope = new Scope();
+  const verdict = Promise.withResolvers<Verdict>();
+  let checks = 0;
+  const {visit, pending, agents} = await setUp(scope, {
+    check: async () => {
+      checks += 1;
+      return await verdict.promise;
+    },
+  });
+  const sockets: Socket[] = [];
+  for (let i = 0; i < 40; i += 1) sockets.push(await visit(bearer('slow')));
+  let refused = 0;
+  const answers = sockets.map(async (socket) => {
+    const answer = String((await once(socket, 'data'))[0]);
+    if (/^HTTP\/1\.1 429 [\s\S]*"code":"RELAY_BUSY"/.test(answer)) refused += 1;
+    return answer;
+  });
+  await until(() => refused === 8);
+  verdict.resolve(anybody);
+  const all = await Promise.all(answers);
+  expect(all.filter((answer) => answer.includes('101 Switching'))).toHaveLength(32);
+  expect(all.filter((answer) => answer.startsWith('HTTP/1.1 429 '))).toHaveLength(8);
+  expect([checks, agents()]).toEqual([32, 32]);
+  // Refusals of this kind are no failed logins.
+  expect(String((await once(await visit(bearer('next')), 'data'))[0])).toContain('101 Switching');
+  expect(pending.count).toBeLessThanOrEqual(41);
+});
+
+test.each([
+  ['has no time left', ({clock}: Site) => clock.advance(10_000), ''],
+  ['gets no answer because the relay drains', ({site}: Site) => site.drain(), 'HTTP/1.1 503 '],
+] as const)('an agent that %s while its token is checked becomes no agent', async (_what, act, answer) => {
+  await using scope = new Scope();
+  const asked = Promise.withResolvers<void>();
+  const verdict = Promise.withResolvers<Verdict>();
+  const world = await setUp(scope, {
+    check: async () => {
+      asked.resolve();
+      return await verdict.promise;
+    },
+  });
+  const socket = await world.visit(bearer('slow'));
+  const text = heard(socket);
+  await asked.promise;
+  act(world);
+  verdict.resolve(anybody);
+  expect((await text).slice(0, 13)).toBe(answer);
+  expect([world.agents(), world.carriers.length]).toEqual([0, 0]);
+});
+
+test('a check that fails is no failed login: the agent comes back', async () => {
+  await using scope = new Scope();
+  const {visit, events} = await setUp(scope, {check: () => Promise.reject(new Error('no'))});
+  for (let i = 0; i < 25; i += 1)
+    expect(await heard(await visit(bearer('any')))).toMatch(/^HTTP\/1\.1 503 [\s\S]*Retry-After: 1\r\n/);
+  expect(events).toEqual([]);
 });

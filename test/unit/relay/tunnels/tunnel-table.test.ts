@@ -6,6 +6,7 @@ import {TunlError} from '../../../../src/lib/core/errors.js';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import type {Session} from '../../../../src/lib/mux/session.js';
 import type {TunnelRequest} from '../../../../src/lib/protocol/control-messages.js';
+import {unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
 import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import type {LeaseKey, LeaseStore} from '../../../../src/lib/relay/leases/lease-store.js';
 import {MemoryLeases} from '../../../../src/lib/relay/leases/memory-leases.js';
@@ -78,7 +79,7 @@ class Binder {
     this.answer = tunnels
       .bind({
         wish,
-        principal: {owner, keyId: undefined},
+        principal: unlimitedPrincipal(owner),
         claimant: {holder: owner},
         session: {link: {}} as Session,
         sessionName: owner,
