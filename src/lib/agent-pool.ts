@@ -1,8 +1,9 @@
 // The agents of one process: tunnels with the same relay, token, CA and state folder share a link.
 
-import type {LocalTunnel, TunnelSettings} from './agent/tunnel.js';
+import type {LocalTunnel} from './agent/tunnel.js';
 import type {LinkSettings} from './agent/tunnel-agent.js';
 import {TunnelAgent} from './agent/tunnel-agent.js';
+import type {TunnelSettings} from './agent/tunnel-settings.js';
 import {TunlError} from './core/errors.js';
 import {createHash} from './core/node-crypto.js';
 

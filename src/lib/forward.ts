@@ -4,10 +4,12 @@ import {loadIdentity} from './agent/identity.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions, Tunnel, WatchUpstream} from './agent/options.js';
 import {FORWARD_SETTINGS} from './agent/settings-table.js';
-import type {LocalTunnel, TunnelSettings} from './agent/tunnel.js';
+import type {LocalTunnel} from './agent/tunnel.js';
 import type {LinkSettings} from './agent/tunnel-agent.js';
 import type {PublicSides} from './agent/tunnel-requests.js';
+import type {TunnelSettings} from './agent/tunnel-settings.js';
 import {openUpstream} from './agent/upstreams/open.js';
+import {ProxyHeader} from './agent/upstreams/proxy-header.js';
 import {readTarget, targetLabel, type UpstreamTarget} from './agent/upstreams/target.js';
 import type {Upstream} from './agent/upstreams/upstream.js';
 import {AgentPool} from './agent-pool.js';
@@ -74,7 +76,7 @@ async function open(
     for (const each of cleanUps.reverse()) await each();
   };
   try {
-    const {stateDir, newName, subdomain, remotePort} = settings;
+    const {stateDir, newName, subdomain, remotePort, proxyProtocol} = settings;
     const upstream = target && (await startUpstream(target, what, {...options, stateDir}));
     cleanUps.push(() => upstream?.close?.());
     const found = await findRelay(settings, {embedded: embeddedRelays, log: options.log, what});
@@ -98,6 +100,7 @@ async function open(
       watchUpstream: whenToWatch(options, settings),
       waitUpstreamMs: settings.waitUpstreamMs,
       offlinePage: settings.offlinePage,
+      proxyHeader: proxyProtocol === undefined ? undefined : new ProxyHeader(proxyProtocol),
       unencrypted: settings.unencrypted,
       h2: settings.h2,
       http1: settings.http1,
@@ -192,7 +195,7 @@ async function startUpstream(
 function checkTargetOptions(
   {kind}: UpstreamTarget,
   target: number | string,
-  {host, upstreamTls, h2}: ForwardOptions,
+  {host, upstreamTls, h2, proxyProtocol}: ForwardOptions,
 ): void {
   const invalid = (reason: string, next: string) => new TunlError('OPTION_INVALID', {reason, next});
   if (host !== undefined && typeof target === 'string' && !/^:?\d+$/.test(target.trim()))
@@ -205,6 +208,11 @@ function checkTargetOptions(
   }
   if (h2 && kind === 'folder')
     throw invalid('A folder is served over HTTP/1.1.', 'Leave out {h2: true} (--h2).');
+  if (proxyProtocol !== undefined && kind === 'folder')
+    throw invalid(
+      'A folder has no use for visitors’ addresses.',
+      'Leave out {proxyProtocol} (--proxy-protocol).',
+    );
 }
 
 /** Without a listener of events nothing is probed. */

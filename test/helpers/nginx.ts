@@ -57,6 +57,12 @@ http {
     'stderr',
     ...user,
   ]);
+  await listens(place);
+  return nginx;
+}
+
+/** Resolves when a server accepts connections. */
+export async function listens(place: NetConnectOpts): Promise<void> {
   for (;;) {
     const socket = createConnection(place);
     const up = await new Promise<boolean>((resolve) => {
@@ -64,7 +70,7 @@ http {
       socket.once('error', () => resolve(false));
     });
     socket.destroy();
-    if (up) return nginx;
+    if (up) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

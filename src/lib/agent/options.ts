@@ -94,6 +94,11 @@ export interface ForwardOptions {
    * itself. Other visitors are reset. Default false.
    */
   offlinePage?: boolean;
+  /**
+   * Each connection to the upstream begins with a PROXY header of this version, which has the visitor's address and port. The
+   * upstream must expect it. Not for a folder. Default: no header.
+   */
+  proxyProtocol?: 1 | 2;
   /** Ends the tunnel like `close()`; before the tunnel exists, `forward` rejects with ABORTED. */
   signal?: AbortSignal;
   /**

@@ -1,10 +1,12 @@
 // The settings of a tunnel, each declared once: `forward` checks and completes its options with these tables, and commands
 // with a tunnel make their flags from them. docs/decisions/0028-one-table-of-settings.md says how to add a setting.
 
+import {TunlError} from '../core/errors.js';
 import {choice, file, type Kind, list, onOff, setting, text, time} from '../core/settings.js';
 import {usableState} from '../core/usable-state.js';
 import {host, port, tunnelName} from '../protocol/setting-kinds.js';
 import type {WatchUpstream} from './options.js';
+import type {ProxyVersion} from './upstreams/proxy-header.js';
 
 const RELAY = 'relay';
 const UPSTREAM = 'upstream';
@@ -62,6 +64,30 @@ export const ENDS_SETTINGS = {
     default: false,
     flag: 'offline-page',
     help: 'While it is down, HTTP visitors get a page that reloads.',
+  }),
+};
+
+function readProxyVersion(version: unknown): ProxyVersion {
+  if (version === 1 || version === 2) return version;
+  throw new TunlError('OPTION_INVALID', {
+    reason: 'The PROXY protocol has the versions 1 and 2.',
+    next: 'Give 1 or 2.',
+  });
+}
+
+const proxyVersion: Kind<ProxyVersion> = {
+  placeholder: '1|2',
+  parse: (written) => readProxyVersion(/^\d$/.test(written) ? Number(written) : undefined),
+  check: readProxyVersion,
+  show: String,
+};
+
+/** What the upstream gets besides the visitor's bytes. */
+export const UPSTREAM_SETTINGS = {
+  proxyProtocol: setting(proxyVersion, {
+    flag: 'proxy-protocol',
+    help: 'Tell it visitors’ addresses by a PROXY header.',
+    group: UPSTREAM,
   }),
 };
 
@@ -175,6 +201,7 @@ export const FORWARD_SETTINGS = {
   ...PROTOCOL_SETTINGS,
   ...NAME_SETTINGS,
   ...ENDS_SETTINGS,
+  ...UPSTREAM_SETTINGS,
   ...LINK_SETTINGS,
   ...LAN_SETTINGS,
   ...REPORT_SETTINGS,

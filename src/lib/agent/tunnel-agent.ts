@@ -18,7 +18,8 @@ import type {ReadyEvent, TunnelEvent} from './events.js';
 import {watchNetwork} from './network-watch.js';
 import type {OpenOptions} from './opens.js';
 import type {Successors} from './successors.js';
-import {LocalTunnel, type TunnelHost, type TunnelSettings} from './tunnel.js';
+import {LocalTunnel} from './tunnel.js';
+import type {TunnelHost, TunnelSettings} from './tunnel-settings.js';
 
 /** All values are settled: no defaults, no environment. */
 export interface LinkSettings {

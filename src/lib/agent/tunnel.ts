@@ -1,75 +1,23 @@
 // One local service with a public address: its binds at an agent, its upstream, and its events.
 
 import {SocketReads} from '../bytes/socket-reads.js';
-import type {UnreadLimit} from '../bytes/unread-limit.js';
 import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
-import type {BlockPool} from '../mux/blocks.js';
 import type {TunnelRequest} from '../protocol/control-messages.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
-import type {SocketAddress, Tunnel, WatchUpstream} from './options.js';
+import type {SocketAddress, Tunnel} from './options.js';
 import {RelayWarnings} from './relay-warnings.js';
 import {knownOf, type Phase} from './tunnel-phase.js';
-import {type LocalSide, type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
+import {type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
+import type {TunnelHost, TunnelSettings} from './tunnel-settings.js';
 import {SHOWN, shown} from './tunnel-shown.js';
 import {UpstreamJoin} from './upstream-join.js';
 import {type UpstreamWatch, watchUpstream} from './upstream-watch.js';
 import type {Upstream} from './upstreams/upstream.js';
 import {Visits} from './visits.js';
-
-/** The parts of the shared agent that a tunnel needs. */
-export interface TunnelHost {
-  readonly relay: ReadyEvent['relay'];
-  readonly pool: BlockPool;
-  readonly unread: UnreadLimit;
-  readonly rttMs: number | undefined;
-  /** True when the relay has not acknowledged everything. */
-  readonly isBehind: boolean;
-  start(): Promise<void>;
-  bind(request: TunnelRequest, owner: BindingOwner): Promise<Bound>;
-  unbind(owner: BindingOwner, error?: TunlError): void;
-  /** Numbers the visitors of all tunnels. */
-  nextVisitor(): number;
-  isLast(tunnel: LocalTunnel): boolean;
-  /** One of several tunnels has ended. The last one calls `leave` or `destroy` instead, and gets `agentEnded`. */
-  drop(tunnel: LocalTunnel): void;
-  leave(lastBytesMs: number): Promise<void>;
-  destroy(error: TunlError): void;
-  /** Resolves when an agent that has ended has told its relay. */
-  gone(): Promise<void>;
-}
-
-/** All values are settled: no defaults, no environment. */
-export interface TunnelSettings {
-  /** Undefined: `pointTo` sets it later. */
-  upstream: Upstream | undefined;
-  /** Whether answers that refuse the public name are recognised and explained, once. */
-  explainHostChecks: boolean;
-  /** When to probe the upstream. */
-  watchUpstream: WatchUpstream;
-  /** How long a visitor waits for an upstream that does not accept connections, ms. */
-  waitUpstreamMs: number;
-  offlinePage: boolean;
-  unencrypted: boolean;
-  h2: boolean;
-  /** With h2: offer HTTP/1.1 as well. */
-  http1: boolean;
-  subdomain: string | undefined;
-  /** The random name and port of an earlier tunnel, which the relay may give again. Never rejects. */
-  remembered: Promise<{name?: string; port?: number}>;
-  remotePort: number | undefined;
-  /** Opens a port of this machine for the name that the relay gave. Rejects when a port that the user asked for cannot be had. */
-  openLocal: ((host: string) => Promise<LocalSide | undefined>) | undefined;
-  drainTimeoutMs: number;
-  signal: AbortSignal | undefined;
-  onEvent: (event: TunnelEvent, of?: 'link') => void;
-  log: LogSink | undefined;
-  /** Frees what the tunnel needs, after its end and before `closed` settles. Not called when `open` rejects. */
-  cleanUp: () => Promise<void>;
-}
 
 export class LocalTunnel implements Tunnel {
   readonly closed: Promise<void>;
@@ -99,7 +47,7 @@ export class LocalTunnel implements Tunnel {
           (code, message) => {
             if (!this.#ended) onEvent({type: 'notice', code, message});
           },
-          async () => (await this.#upstream.upstream?.speaksTls?.()) ?? false,
+          () => this.#upstream.speaksTls(),
         )
       : undefined;
     this.#upstream = new UpstreamJoin(settings.upstream, {
@@ -108,6 +56,7 @@ export class LocalTunnel implements Tunnel {
       tap: checks && (() => checks.begin()),
       waitMs: settings.waitUpstreamMs,
       offlinePage: settings.offlinePage,
+      proxyHeader: settings.proxyHeader,
     });
     this.#warnings = new RelayWarnings(onEvent);
     this.#watch = watchUpstream(this.#upstream, settings);
@@ -286,7 +235,9 @@ export class LocalTunnel implements Tunnel {
 
   async #bindTls(): Promise<Bound> {
     const {name} = await this.#settings.remembered;
-    return await this.#bind(tlsRequest(this.#settings, name));
+    const bound = await this.#bind(tlsRequest(this.#settings, name));
+    this.#settings.proxyHeader?.bound('tls', bound);
+    return bound;
   }
 
   async #bindTcp(): Promise<Bound | undefined> {
@@ -295,6 +246,7 @@ export class LocalTunnel implements Tunnel {
     const {port} = await remembered;
     const bound = await this.#bind(tcpRequest(remotePort, port));
     this.#upstream.publicPort = bound.port;
+    this.#settings.proxyHeader?.bound('tcp', bound);
     return bound;
   }
 

@@ -12,6 +12,7 @@ import type {StreamCode} from '../protocol/wire.js';
 import {LoopGuard} from './loop-guard.js';
 import {OfflinePage} from './offline-page.js';
 import {UpstreamWait} from './upstream-wait.js';
+import type {ProxyHeader} from './upstreams/proxy-header.js';
 import type {Upstream, UpstreamConnection, VisitorFacts} from './upstreams/upstream.js';
 
 /** The `cause` of a visit whose upstream is the tunnel itself. */
@@ -42,6 +43,8 @@ export interface UpstreamJoinOptions {
   waitMs?: number;
   /** Answers HTTP visitors of a TLS name while the upstream does not accept connections. */
   offlinePage?: boolean;
+  /** Tells the upstream the address of each visitor. */
+  proxyHeader?: ProxyHeader | undefined;
   /** Bounds the bytes that visitors send and the upstream does not read. Default: only the streams' windows. */
   unread?: UnreadLimit;
 }
@@ -52,6 +55,7 @@ export class UpstreamJoin {
   readonly #wait: UpstreamWait;
   readonly #offline: OfflinePage | undefined;
   readonly #unread: UnreadLimit | undefined;
+  readonly #proxyHeader: ProxyHeader | undefined;
   readonly #loops = new LoopGuard();
   readonly #keepAlive = new KeepAlive();
   /** Undefined until a starting program answers. */
@@ -59,13 +63,14 @@ export class UpstreamJoin {
 
   constructor(
     upstream: Upstream | undefined,
-    {reads, tap, waitMs = 0, offlinePage = false, unread}: UpstreamJoinOptions,
+    {reads, tap, waitMs = 0, offlinePage = false, unread, proxyHeader}: UpstreamJoinOptions,
   ) {
     this.#reads = reads;
     this.#tap = tap;
     this.#wait = new UpstreamWait(waitMs);
     this.#offline = offlinePage ? new OfflinePage() : undefined;
     this.#unread = unread;
+    this.#proxyHeader = proxyHeader;
     this.#upstream = upstream;
   }
 
@@ -86,6 +91,18 @@ export class UpstreamJoin {
   /** The tunnel has this public TCP port. */
   set publicPort(port: number) {
     this.#loops.publicPort = port;
+  }
+
+  /** As `Upstream.probe`. */
+  async probe(): Promise<Error | undefined> {
+    const upstream = this.#upstream;
+    if (upstream === undefined) return new TunlError('UPSTREAM_REFUSED');
+    return await upstream.probe(this.#proxyHeader?.of(undefined));
+  }
+
+  /** As `Upstream.speaksTls`. */
+  async speaksTls(): Promise<boolean> {
+    return (await this.#upstream?.speaksTls?.(this.#proxyHeader?.of(undefined))) ?? false;
   }
 
   /** Dials for one visitor's stream and splices; accepts or refuses the stream. */
@@ -170,6 +187,7 @@ export class UpstreamJoin {
       stopDial = upstream.dial({
         visitor,
         alpn: visitor?.alpn,
+        preface: this.#proxyHeader?.of(visitor),
         reader,
         onOpen: opened,
         onFailed: failed,

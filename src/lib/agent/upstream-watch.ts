@@ -145,8 +145,7 @@ export function watchUpstream(
     looksFirst: when === 'always' || when === 'at first',
     watching: when === 'always',
     listenState: async () => (await join.upstream?.listenState()) ?? 'unknown',
-    dial: async () =>
-      join.upstream === undefined ? new TunlError('UPSTREAM_REFUSED') : await join.upstream.probe(),
+    dial: () => join.probe(),
     onEvent,
     onSilent: (again, why) => {
       if (why instanceof TunlError)

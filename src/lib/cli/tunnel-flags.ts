@@ -10,6 +10,7 @@ import {
   LINK_SETTINGS,
   NAME_SETTINGS,
   PROTOCOL_SETTINGS,
+  UPSTREAM_SETTINGS,
   UPSTREAM_TLS_SETTINGS,
 } from '../agent/settings-table.js';
 import {file, onOff, setting, settle, text, time} from '../core/settings.js';
@@ -67,7 +68,7 @@ export const showFlags = {
 };
 
 export const exposeFlags = {
-  ...flagsOf({...PROTOCOL_SETTINGS, ...NAME_SETTINGS, ...ENDS_SETTINGS}),
+  ...flagsOf({...PROTOCOL_SETTINGS, ...NAME_SETTINGS, ...ENDS_SETTINGS, ...UPSTREAM_SETTINGS}),
   ...upstreamFlags,
   ...lifeFlags,
   ...relayFlags,

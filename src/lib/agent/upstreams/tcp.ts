@@ -30,7 +30,7 @@ export class TcpUpstream implements Upstream {
     this.label = label;
   }
 
-  dial({reader, onOpen, onFailed}: UpstreamDial): () => void {
+  dial({preface, reader, onOpen, onFailed}: UpstreamDial): () => void {
     return dial({
       host: this.#place.host,
       port: this.#place.port,
@@ -40,6 +40,7 @@ export class TcpUpstream implements Upstream {
       open: (address, port) => withReader(reader(), (options) => openSocket(address, port, options)),
       onOpen: (socket, address) => {
         this.#answered = address;
+        if (preface !== undefined) socket.write(preface);
         onOpen({socket, reads: 'onread', reset: () => resetSocket(socket)});
       },
       onFailed,
@@ -50,7 +51,7 @@ export class TcpUpstream implements Upstream {
     return listenStateOf(this.#place);
   }
 
-  probe(): Promise<Error | undefined> {
+  probe(preface?: Buffer): Promise<Error | undefined> {
     return new Promise((resolve) => {
       dial({
         ...this.#place,
@@ -58,24 +59,31 @@ export class TcpUpstream implements Upstream {
         open: (address, port) => openSocket(address, port).unref(),
         onOpen: (socket) => {
           resolve(undefined);
-          socket.on('error', () => {}).destroy();
+          leave(socket, preface);
         },
         onFailed: resolve,
       });
     });
   }
 
-  speaksTls(): Promise<boolean> {
+  speaksTls(preface?: Buffer): Promise<boolean> {
     return new Promise((resolve) => {
       dial({
         ...this.#place,
         timeoutMs: PROBE_TIMEOUT_MS,
         open: (address, port) => openSocket(address, port).unref(),
-        onOpen: (socket) => resolve(answersTls(socket, this.#place.host)),
+        onOpen: (socket) => resolve(answersTls(socket, {host: this.#place.host, preface})),
         onFailed: () => resolve(false),
       });
     });
   }
+}
+
+/** Ends the connection of a check. A service that expects a preface would report a connection without one. */
+export function leave(socket: Socket, preface: Buffer | undefined): void {
+  socket.on('error', () => {});
+  if (preface === undefined) socket.destroy();
+  else socket.end(preface, () => socket.destroy());
 }
 
 export interface ReaderOptions {

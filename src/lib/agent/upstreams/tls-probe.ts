@@ -8,12 +8,20 @@ import {PROBE_TIMEOUT_MS} from './upstream.js';
 /** OpenSSL's names of alerts; that of one lacks the word. */
 const ALERT = /^ERR_SSL_(.*_ALERT_|TLSV1_UNRECOGNIZED_NAME)/;
 
+export interface TlsProbe {
+  /** For SNI. */
+  host?: string;
+  /** Bytes that go before TLS. */
+  preface?: Buffer | undefined;
+}
+
 /**
  * Begins a TLS handshake on a new connection, and closes it. An alert is an answer in TLS, too, such as for a missing client
  * certificate.
  */
-export function answersTls(raw: Socket, host = ''): Promise<boolean> {
+export function answersTls(raw: Socket, {host = '', preface}: TlsProbe = {}): Promise<boolean> {
   return new Promise((resolve) => {
+    if (preface !== undefined) raw.write(preface);
     const socket = tls.connect({
       socket: raw,
       // Nothing is sent, so it does not matter who answers.

@@ -34,6 +34,7 @@ type Trust = 'narrow' | 'wide';
 
 interface Handshake {
   alpn: string | undefined;
+  preface: Buffer | undefined;
   timeoutMs: number;
   onSecure: (connection: UpstreamConnection) => void;
   onFailed: (error: Error) => void;
@@ -62,9 +63,10 @@ export class TlsUpstream implements Upstream {
     this.#context('narrow');
   }
 
-  dial({alpn, onOpen, onFailed, onComplaint}: UpstreamDial): () => void {
+  dial({alpn, preface, onOpen, onFailed, onComplaint}: UpstreamDial): () => void {
     return this.#connect({
       alpn,
+      preface,
       timeoutMs: DIAL_TIMEOUT_MS,
       onSecure: (connection) => {
         onOpen(connection);
@@ -82,10 +84,11 @@ export class TlsUpstream implements Upstream {
     return this.#passed ? await listenStateOf(this.#place) : 'unknown';
   }
 
-  probe(): Promise<Error | undefined> {
+  probe(preface?: Buffer): Promise<Error | undefined> {
     return new Promise((resolve) => {
       this.#connect({
         alpn: undefined,
+        preface,
         timeoutMs: PROBE_TIMEOUT_MS,
         onSecure: ({socket}) => {
           resolve(undefined);
@@ -126,7 +129,12 @@ export class TlsUpstream implements Upstream {
     return () => stop();
   }
 
-  #shakeHands(raw: Socket, trust: Trust, {alpn, timeoutMs, onSecure, onFailed}: Handshake): () => void {
+  #shakeHands(
+    raw: Socket,
+    trust: Trust,
+    {alpn, preface, timeoutMs, onSecure, onFailed}: Handshake,
+  ): () => void {
+    if (preface !== undefined) raw.write(preface);
     const socket = tls.connect({
       socket: raw,
       host: this.#name,

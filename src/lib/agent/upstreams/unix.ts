@@ -3,7 +3,7 @@
 import {connect, type Socket} from 'node:net';
 import {systemCode} from '../../core/errors.js';
 import {isUnixListening} from '../../core/listening.js';
-import {withReader} from './tcp.js';
+import {leave, withReader} from './tcp.js';
 import {answersTls} from './tls-probe.js';
 import {
   DIAL_TIMEOUT_MS,
@@ -27,12 +27,15 @@ export class UnixUpstream implements Upstream {
     this.label = label;
   }
 
-  dial({reader, onOpen, onFailed}: UpstreamDial): () => void {
+  dial({preface, reader, onOpen, onFailed}: UpstreamDial): () => void {
     return dialPath({
       timeoutMs: DIAL_TIMEOUT_MS,
       open: () => withReader(reader(), (options) => connect({...options, path: this.#path})),
       // A Unix socket has no reset: the upstream sees an end, or a reset if it has not read everything.
-      onOpen: (socket) => onOpen({socket, reads: 'onread', reset: () => void socket.destroy()}),
+      onOpen: (socket) => {
+        if (preface !== undefined) socket.write(preface);
+        onOpen({socket, reads: 'onread', reset: () => void socket.destroy()});
+      },
       onFailed,
     });
   }
@@ -42,26 +45,26 @@ export class UnixUpstream implements Upstream {
     return (await isUnixListening(this.#path)) ? 'listening' : 'nobody';
   }
 
-  probe(): Promise<Error | undefined> {
+  probe(preface?: Buffer): Promise<Error | undefined> {
     return new Promise((resolve) => {
       dialPath({
         timeoutMs: PROBE_TIMEOUT_MS,
         open: () => connect({path: this.#path}).unref(),
         onOpen: (socket) => {
           resolve(undefined);
-          socket.on('error', () => {}).destroy();
+          leave(socket, preface);
         },
         onFailed: resolve,
       });
     });
   }
 
-  speaksTls(): Promise<boolean> {
+  speaksTls(preface?: Buffer): Promise<boolean> {
     return new Promise((resolve) => {
       dialPath({
         timeoutMs: PROBE_TIMEOUT_MS,
         open: () => connect({path: this.#path}).unref(),
-        onOpen: (socket) => resolve(answersTls(socket)),
+        onOpen: (socket) => resolve(answersTls(socket, {preface})),
         onFailed: () => resolve(false),
       });
     });

@@ -31,6 +31,8 @@ export interface UpstreamDial {
   visitor?: VisitorFacts | undefined;
   /** The protocol that ALPN has chosen with the visitor, if any. */
   alpn?: string | undefined;
+  /** Bytes that go first on the dialled socket, also before TLS. */
+  preface?: Buffer | undefined;
   /** Makes the `onread` of one socket. */
   reader(): SocketRead;
   onOpen(connection: UpstreamConnection): void;
@@ -49,10 +51,14 @@ export interface Upstream {
   dial(visitor: UpstreamDial): () => void;
   /** The state that this machine knows without a connection. */
   listenState(): Promise<ListenState>;
-  /** Makes a connection and closes it at once. Resolves to undefined when the upstream answers, else to the reason. */
-  probe(): Promise<Error | undefined>;
+  /**
+   * Makes a connection and closes it at once. Resolves to undefined when the upstream answers, else to the reason.
+   *
+   * @param preface as for a dial.
+   */
+  probe(preface?: Buffer): Promise<Error | undefined>;
   /** Whether it answers a TLS handshake, for an upstream that was given without TLS. Makes a connection. */
-  speaksTls?(): Promise<boolean>;
+  speaksTls?(preface?: Buffer): Promise<boolean>;
   /** Ends the server of the upstream, if it is a part of this agent. */
   close?(): Promise<void>;
 }
