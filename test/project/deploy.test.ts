@@ -1,4 +1,4 @@
-// The files in deploy/ start the relay with flags that exist.
+// The files in deploy/ start the relay with flags that exist, as a user without rights, and with enough time to end.
 
 import {readFileSync} from 'node:fs';
 import {expect, test} from 'vitest';
@@ -9,23 +9,54 @@ const known = Object.keys(manifest.commands['relay:start'].flags).map((name) => 
 
 const read = (path: string) => readFileSync(`${ROOT}/${path}`, 'utf8');
 
-test('the systemd unit', () => {
-  const [, words = ''] =
-    /^ExecStart=.* tunl relay start (.*)$/m.exec(read('deploy/tunl-relay@.service')) ?? [];
-  const flags = words.match(/--[a-z-]+/g) ?? [];
+/** The group of the expression in the file. */
+const found = (path: string, expression: RegExp) => expression.exec(read(path))?.[1] ?? '';
+
+test.each([
+  ['the systemd unit', 'deploy/tunl-relay@.service', /^ExecStart=.* tunl relay start (.*)$/m],
+  ['the container in its README', 'deploy/README.md', /^ {2}tunl (--domain [\s\S]*?)^```/m],
+  ['compose', 'deploy/compose.yaml', /^ {4}command:\n((?: {6}- .*\n)+)/m],
+  ['Kubernetes', 'deploy/kubernetes.yaml', /^ {10}args:\n((?: {12}- .*\n)+)/m],
+])('%s: flags of the relay', (_name, path, expression) => {
+  const flags = found(path, expression).match(/--[a-z-]+/g) ?? [];
   expect(flags.length).toBeGreaterThan(5);
   expect(flags.filter((flag) => !known.includes(flag))).toEqual([]);
 });
 
-test('the container, as in docs/own-relay.md', () => {
-  expect(read('deploy/Containerfile')).toContain('ENTRYPOINT ["tunl", "relay", "start"]');
-  const [, words = ''] = /^ {2}tunl (--domain [\s\S]*?)^```/m.exec(read('docs/own-relay.md')) ?? [];
-  const flags = words.match(/--[a-z-]+/g) ?? [];
-  expect(flags.length).toBeGreaterThan(5);
-  expect(flags.filter((flag) => !known.includes(flag))).toEqual([]);
+test('the container starts the relay, with the Node that the project is tested with', () => {
+  const containerfile = read('deploy/Containerfile');
+  expect(containerfile).toContain('ENTRYPOINT ["tunl", "relay", "start"]');
+  const {devDependencies} = JSON.parse(read('package.json'));
+  expect(containerfile).toContain(`/node:${devDependencies.node}-`);
 });
 
-test('the unit gives open connections at least as much time as the relay does', () => {
-  const [, seconds] = /^TimeoutStopSec=(\d+)$/m.exec(read('deploy/tunl-relay@.service')) ?? [];
-  expect(Number(seconds)).toBeGreaterThan(30);
+test('the ports that containers listen on are those of the image', () => {
+  const [, ports = ''] = /^EXPOSE (.*)$/m.exec(read('deploy/Containerfile')) ?? [];
+  expect(ports.split(' ')).toEqual(['8443', '8080']);
+  for (const path of ['deploy/README.md', 'deploy/compose.yaml', 'deploy/kubernetes.yaml']) {
+    for (const port of ports.split(' '))
+      expect(read(path), path).toMatch(new RegExp(`0\\.0\\.0\\.0:${port}`));
+  }
+});
+
+test('nothing runs as root', () => {
+  expect(read('deploy/Containerfile')).toMatch(/^USER 1000:1000$/m);
+  expect(read('deploy/tunl-relay@.service')).toMatch(/^User=tunl$/m);
+  expect(read('deploy/kubernetes.yaml')).toMatch(/^ +runAsNonRoot: true\n +runAsUser: 1000$/m);
+  for (const path of ['deploy/compose.yaml', 'deploy/kubernetes.yaml'])
+    expect(read(path), path).toMatch(/drop: ?\[ALL\]/);
+});
+
+test('open connections get at least as much time as the relay gives them', () => {
+  const drainMs = Number(
+    /\((\d+)s\)/.exec(manifest.commands['relay:start'].flags['drain-timeout'].summary)?.[1],
+  );
+  expect(drainMs).toBe(30);
+  const seconds = [
+    found('deploy/tunl-relay@.service', /^TimeoutStopSec=(\d+)$/m),
+    found('deploy/compose.yaml', /^ +stop_grace_period: (\d+)s$/m),
+    found('deploy/kubernetes.yaml', /^ +terminationGracePeriodSeconds: (\d+)$/m),
+    found('deploy/README.md', /--stop-timeout (\d+)/),
+  ];
+  for (const each of seconds) expect(Number(each)).toBeGreaterThan(drainMs);
 });
