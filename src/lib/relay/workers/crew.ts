@@ -10,6 +10,7 @@ import {newTicketSecret} from '../certificates/ticket-keys.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
+import {HangWatch} from './hang-watch.js';
 import type {ToWorker} from './messages.js';
 import {WorkerProcess, type WorkerProcessOptions} from './worker-process.js';
 
@@ -42,6 +43,7 @@ export class Crew implements Part {
   readonly #all = new Set<WorkerProcess>();
   /** Those that serve, by number. */
   readonly #up = new Map<number, WorkerProcess>();
+  readonly #watches = new Map<WorkerProcess, HangWatch>();
   readonly #strayed = new Map<string, {worker: number; until: number}>();
   #lastNumber = 0;
   #turn = 0;
@@ -133,6 +135,7 @@ export class Crew implements Part {
 
   async drain(until: number): Promise<void> {
     this.#isEnding = true;
+    for (const worker of this.#all) this.#unwatch(worker);
     const {clock} = this.#options;
     const leftMs = Math.max(0, until - clock.now());
     const ended = [...this.#all].map(async (worker) => await worker.end(leftMs));
@@ -141,15 +144,37 @@ export class Crew implements Part {
 
   close(): void {
     this.#isEnding = true;
-    for (const worker of this.#all) worker.kill();
+    for (const worker of this.#all) {
+      this.#unwatch(worker);
+      worker.kill();
+    }
   }
 
   async #serve(worker: WorkerProcess, backoff: Backoff): Promise<void> {
     await worker.ready;
     backoff.succeeded();
     this.#up.set(worker.number, worker);
+    this.#watch(worker);
     this.#options.onUp(worker);
     this.#tellCrew();
+  }
+
+  #watch(worker: WorkerProcess): void {
+    const {clock, log} = this.#options;
+    const watch = new HangWatch({
+      clock,
+      ask: () => worker.ask('stats', {}),
+      onHung: () => {
+        log.error('a worker process hangs and is ended', {worker: worker.number});
+        worker.kill();
+      },
+    });
+    this.#watches.set(worker, watch);
+  }
+
+  #unwatch(worker: WorkerProcess): void {
+    this.#watches.get(worker)?.stop();
+    this.#watches.delete(worker);
   }
 
   /** @throws Error when this machine has no memory for another process */
@@ -180,6 +205,7 @@ export class Crew implements Part {
     const {log, onLost} = this.#options;
     const wasUp = this.#up.delete(worker.number);
     this.#all.delete(worker);
+    this.#unwatch(worker);
     if (this.#isEnding) return;
     onLost(worker);
     // At the start of the relay the reason is the relay's own error.

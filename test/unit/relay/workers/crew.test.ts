@@ -1,5 +1,6 @@
 // The workers of a relay: one that ends is replaced.
 
+import {setImmediate} from 'node:timers/promises';
 import {expect, test} from 'vitest';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import {Crew} from '../../../../src/lib/relay/workers/crew.js';
@@ -65,4 +66,36 @@ test('a reload ends when a worker does not answer', async () => {
   expect(child.heard.at(-1)).toMatchObject({question: 'reload'});
   clock.advance(5_000);
   await reload;
+});
+
+test('a worker that answers nothing is ended and replaced, one that answers late is not', async () => {
+  const children: FakeChild[] = [];
+  const {crew, clock, records} = setUp(() => {
+    const child = new FakeChild();
+    children.push(child);
+    return child;
+  });
+  const mustered = crew.muster();
+  const [first] = children as [FakeChild];
+  first.says({type: 'ready'});
+  await mustered;
+  crew.tellDoor({host: '127.0.0.1', port: 1});
+  const questions = () => first.heard.filter((message) => 'ask' in message);
+  clock.advance(29_000);
+  expect(questions().length).toBe(1);
+  first.says({answer: 1, value: {agents: 0, tunnels: 0, visitors: 0}} as never);
+  await setImmediate();
+  clock.advance(29_000);
+  expect([questions().length, children.length]).toEqual([2, 1]);
+  // The whole machine stands still: the worker has had no time to answer.
+  first.says({answer: 2, value: {agents: 0, tunnels: 0, visitors: 0}} as never);
+  await setImmediate();
+  clock.jump(600_000);
+  expect(children.length).toBe(1);
+  clock.advance(40_000);
+  expect(children.length).toBe(2);
+  expect(records.map(({message}) => message)).toEqual([
+    'a worker process hangs and is ended',
+    'a worker process has ended; another one takes its place',
+  ]);
 });
