@@ -8,7 +8,7 @@ import {TunlError} from '../core/errors.js';
 import {tls} from '../core/node-tls.js';
 import {dial} from '../net/dial.js';
 import type {Attempt, Step} from './attempt.js';
-import {certificateError, failure, type Peer, socketError} from './dial-errors.js';
+import {certificateError, failure, ONE_CODE, type Peer, socketError} from './dial-errors.js';
 import type {HttpProxy} from './proxy.js';
 import type {RelayAddress} from './relay-url.js';
 import {isUnknownIssuer, type MakeContext, trustSets} from './trust.js';
@@ -52,10 +52,11 @@ export async function openTls(attempt: Attempt, peer: Peer, target: TlsTarget): 
   }
 }
 
-/** The name of a step and the code of its error: for a proxy always PROXY_FAILED. */
+/** The name of a step and the code of its error. */
 function stepTo(peer: Peer, name: string): Step {
-  if (peer.kind === 'relay') return {name};
-  return {name: `${name} with the proxy ${peer.label}`, code: 'PROXY_FAILED'};
+  const code = ONE_CODE[peer.kind];
+  if (code === undefined) return {name};
+  return {name: peer.kind === 'proxy' ? `${name} with the proxy ${peer.label}` : name, code};
 }
 
 interface HandshakeTarget {

@@ -4,12 +4,19 @@ import type {IncomingHttpHeaders} from 'node:http';
 import {ERRORS, type ErrorCode, isErrorCode, systemCode, TunlError} from '../core/errors.js';
 import {printable} from '../core/one-line.js';
 
-/** The other end of the connection. Failures of a proxy have a separate code. */
+/** The other end of the connection. Failures of a proxy and of an issuer of identities have one code each. */
 export interface Peer {
-  kind: 'relay' | 'proxy';
+  kind: 'relay' | 'proxy' | 'issuer';
   /** `host:port` */
   label: string;
 }
+
+/** The one code of a peer that is no relay. */
+export const ONE_CODE: Readonly<Record<Peer['kind'], ErrorCode | undefined>> = {
+  relay: undefined,
+  proxy: 'PROXY_FAILED',
+  issuer: 'ISSUER_FAILED',
+};
 
 const CODES: Record<string, {code: ErrorCode; what: string}> = {
   ECONNREFUSED: {code: 'RELAY_REFUSED', what: 'the connection was refused'},
@@ -62,8 +69,8 @@ export function certificateError(
   const otherCa =
     'The given CA file is of another relay, or of an older CA: get the file of this relay again.';
   const row = (reason: string, next?: string) =>
-    peer.kind === 'proxy'
-      ? failure(peer, 'PROXY_FAILED', reason, error)
+    ONE_CODE[peer.kind] !== undefined
+      ? failure(peer, 'RELAY_CERTIFICATE', reason, error)
       : new TunlError('RELAY_CERTIFICATE', {reason, cause: error, ...(next !== undefined && {next})});
   switch (code) {
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
@@ -170,12 +177,12 @@ function retryAfter(header: string | undefined): number | undefined {
   return Math.min(Number(header), MAX_RETRY_AFTER_S) * 1000;
 }
 
-/** Behind a proxy every failure is the proxy's. */
+/** `code` is for a relay. Behind a proxy every failure is the proxy's. */
 export function failure(peer: Peer, code: ErrorCode, what: string, cause?: unknown): TunlError {
   const named = what.startsWith(peer.label) || peer.kind === 'proxy';
   const text = named ? what : `${what[0]?.toUpperCase()}${what.slice(1)}`;
   const reason = `${peer.kind === 'proxy' ? 'The proxy: ' : ''}${text.replace(/\.$/, '')}.`;
-  return new TunlError(peer.kind === 'proxy' ? 'PROXY_FAILED' : code, {reason, cause});
+  return new TunlError(ONE_CODE[peer.kind] ?? code, {reason, cause});
 }
 
 function messageOf(error: unknown): string {

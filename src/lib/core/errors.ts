@@ -95,6 +95,12 @@ export const ERRORS = {
     false,
     'Write it like https://relay.example.net or https://relay.example.net:8443.',
   ),
+  CONTEXT_UNKNOWN: row(
+    'There is no such context.',
+    EXIT.usage,
+    false,
+    'Log in at the relay, or choose one of the stored contexts.',
+  ),
   // Relay, from the agent's side
   RELAY_NAME_UNKNOWN: row(
     'The relay’s name does not resolve.',
@@ -192,6 +198,18 @@ export const ERRORS = {
     EXIT.refused,
     false,
     'Choose what the token allows, or ask the operator of the relay for more rights.',
+  ),
+  LOGIN_FAILED: row(
+    'The login did not succeed.',
+    EXIT.refused,
+    false,
+    'Log in again, and confirm in the browser before the code expires.',
+  ),
+  ISSUER_FAILED: row(
+    'The issuer of identities cannot be reached, or does not answer as expected.',
+    EXIT.relayUnreachable,
+    true,
+    'Check the network; whoever runs the relay can check the address of its issuer.',
   ),
   // Binds
   NAME_TAKEN: row('The name belongs to somebody else.', EXIT.unavailable, false, 'Choose another name.'),

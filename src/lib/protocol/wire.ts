@@ -12,6 +12,15 @@ export const PROTOCOL_VERSION = 1;
 /** The path of the agents' upgrade, on the relay's own name. */
 export const AGENT_PATH = '/agent';
 
+/** GET: facts about the relay that everybody may know, before a login. */
+export const INFO_PATH = '/.well-known/tunl';
+/** GET with a token: the identity that the relay sees in it. */
+export const WHOAMI_PATH = '/agent/whoami';
+/** POST with a token of an issuer: a token of the relay in exchange. */
+export const LOGIN_PATH = '/agent/login';
+/** POST with a token from a login: the relay forgets it. */
+export const LOGOUT_PATH = '/agent/logout';
+
 /** Record: type (1), payload length (3), payload. All integers are big-endian. */
 export const RECORD_HEADER = 4;
 

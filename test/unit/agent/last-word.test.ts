@@ -160,6 +160,9 @@ const TABLE = {
   RESUME_EXPIRED: network,
   CLOSED: row(['relay owner', 'peer']),
   ABORTED: local,
+  CONTEXT_UNKNOWN: local,
+  LOGIN_FAILED: local,
+  ISSUER_FAILED: local,
   UNEXPECTED: broken,
 } satisfies Record<ErrorCode, {by: Provoker[]; ends: Way[]}>;
 

@@ -55,10 +55,15 @@ export class Access implements Part {
    * @param authorization the header of the request, unchanged.
    */
   identify(authorization: string | undefined): Verdict | Promise<Verdict> {
-    if (!this.#verifiers.some(({isNeeded}) => isNeeded)) return {ok: true, principal: undefined};
+    if (!this.isNeeded) return {ok: true, principal: undefined};
     const token = tokenOf(authorization);
     if (token === undefined) return MISSING;
     return this.#verifierOf(token)?.check(token) ?? WRONG;
+  }
+
+  /** Agents must show a token. */
+  get isNeeded(): boolean {
+    return this.#verifiers.some(({isNeeded}) => isNeeded);
   }
 
   /** The id in the token of this header, before it is checked. */

@@ -35,6 +35,8 @@ export interface Principal {
   readonly tokenId: string | undefined;
   readonly rights: Rights;
   readonly limits: OwnerLimits;
+  /** The end of the token, ms since 1970. Undefined: it has none. */
+  readonly expiresAt?: number | undefined;
   /** Why the session has to end now; undefined: it may go on. */
   readonly ended: TokenEnd | undefined;
 }
@@ -55,6 +57,9 @@ export function withKey(principal: Principal, keyId: string | undefined): Princi
     },
     get limits() {
       return principal.limits;
+    },
+    get expiresAt() {
+      return principal.expiresAt;
     },
     get ended() {
       return principal.ended;

@@ -153,7 +153,6 @@ export class Agents implements Part {
     if (leftMs > 0) await atMost(clock, Math.min(leftMs, LAST_BYTES_MS), this.#delivered());
     // If the process ended earlier, the last messages would be lost.
     await atMost(clock, LAST_WORDS_MS, this.closeAll('RELAY_LOST', 'The relay went away.'));
-    this.#binds.releaseRest();
   }
 
   /** Tells every agent to come back later, to one of `relays` if there are any; no connection is cut yet. */

@@ -1,17 +1,18 @@
 // The site at the relay's own name: health, a small page for people, and the WebSocket upgrade of agents.
 
-import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {IncomingMessage} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {acceptUpgrade, judgeOrigin, refuseUpgrade} from '../../carrier/upgrade.js';
 import type {Carrier} from '../../mux/carrier.js';
 import {AGENT_PATH} from '../../protocol/wire.js';
-import type {Access, Verdict} from '../access/access.js';
 import type {Principal} from '../access/principal.js';
 import {OneRequest} from '../doors/one-request.js';
 import type {PendingConnection} from '../doors/pending-connection.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
+import {type AgentRequestsOptions, answerAgent, type SiteRequest} from './agent-requests.js';
+import {checkToken} from './check-token.js';
 
 /** An agent that may send its hello. */
 export interface Caller {
@@ -25,12 +26,9 @@ export interface Caller {
   strayed?: (worker: number) => void;
 }
 
-export interface OwnSiteOptions {
-  domain: string;
+export interface OwnSiteOptions extends AgentRequestsOptions {
   /** The relay's address, known when it listens: the value for --relay of agents. */
   url: () => string;
-  software: string;
-  access: Pick<Access, 'identify' | 'idOf'>;
   /** A promise when the relay has several processes. */
   stats: () => RelayStats | Promise<RelayStats>;
   /** An agent of this source has come to the wrong process. Default: there is only one. */
@@ -47,7 +45,11 @@ export class OwnSite implements Part {
 
   constructor(options: OwnSiteOptions) {
     this.#requests = new OneRequest({
-      onRequest: (req, res) => answer({...options, draining: () => this.#draining}, req, res),
+      onRequest: (req, res) => {
+        const connection = this.#connections.get(req.socket);
+        if (connection === undefined) req.socket.destroy();
+        else answer({...options, draining: () => this.#draining}, {req, res, connection});
+      },
       onUpgrade: (req, socket, head) => {
         const connection = this.#connections.get(socket);
         if (connection === undefined) socket.destroy();
@@ -70,10 +72,11 @@ const LEAVING = {code: 'RELAY_BUSY', message: 'The relay is shutting down.', ret
 
 type SiteNow = OwnSiteOptions & {draining: () => boolean};
 
-function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): void {
-  const path = (req.url ?? '/').split('?', 1)[0];
-  const send = (status: number, type: string, body: string) => {
+function answer(options: SiteNow, {req, res, connection}: Omit<SiteRequest, 'json'>): void {
+  const [path = '/'] = (req.url ?? '/').split('?', 1);
+  const send = (status: number, type: string, body: string, headers: Record<string, string> = {}) => {
     res.writeHead(status, {
+      ...headers,
       'Content-Type': type,
       'Content-Length': Buffer.byteLength(body),
       'Cache-Control': 'no-store',
@@ -82,8 +85,8 @@ function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): vo
     });
     res.end(req.method === 'HEAD' ? undefined : body);
   };
-  const json = (status: number, value: object) =>
-    send(status, 'application/json', `${JSON.stringify(value)}\n`);
+  const json: SiteRequest['json'] = (status, value, headers) =>
+    send(status, 'application/json', `${JSON.stringify(value)}\n`, headers);
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     res.setHeader('Allow', 'GET, HEAD');
     json(405, {error: {code: 'METHOD_NOT_ALLOWED', message: 'Only GET is supported.'}});
@@ -97,7 +100,8 @@ function answer(options: SiteNow, req: IncomingMessage, res: ServerResponse): vo
   } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain, options.url()));
   else if (path === AGENT_PATH)
     json(426, {error: {code: 'PROTOCOL', message: 'Agents upgrade to a WebSocket here.'}});
-  else json(404, {error: {code: 'NOT_FOUND', message: 'Not found.'}});
+  else if (!answerAgent(options, path, {req, res, connection, json}))
+    json(404, {error: {code: 'NOT_FOUND', message: 'Not found.'}});
 }
 
 interface Upgrade {
@@ -123,21 +127,15 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
     return;
   }
   const {authorization} = req.headers;
-  const id = options.access.idOf(authorization);
-  // The limit comes before the token check, so a flood of guesses costs no hashes and learns nothing.
-  if (!connection.mayLogIn(id)) {
-    refuseUpgrade(socket, 429, {
-      code: 'RELAY_BUSY',
-      message: 'Too many tokens from this address were refused.',
-      retryAfterMs: connection.loginWaitMs(id),
-    });
-    return;
-  }
-  const admit = (verdict: Verdict) => {
+  checkToken(options.access, {authorization, connection, socket}, (verdict) => {
     if (!verdict.ok) {
       const {status = 401, code, message, retryAfterMs} = verdict;
-      if (status === 401 || status === 403) connection.loginFailed(id);
       refuseUpgrade(socket, status, {code, message, ...(retryAfterMs !== undefined && {retryAfterMs})});
+      return;
+    }
+    // It may have begun while the token was checked.
+    if (options.draining()) {
+      refuseUpgrade(socket, 503, LEAVING);
       return;
     }
     const carrier = acceptUpgrade({req, socket, head});
@@ -147,41 +145,8 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
     const recognised = () => connection.recognise();
     const strayed = (worker: number) => options.onStrayed?.(connection.peer.source, worker);
     options.onAgent(carrier, {principal, recognised, entered: () => connection.enter(), strayed});
-  };
-  const checked = connection.beginCheck();
-  if (checked === undefined) {
-    refuseUpgrade(socket, 429, {
-      code: 'RELAY_BUSY',
-      message: 'Too many tokens are being checked.',
-      retryAfterMs: 1_000,
-    });
-    return;
-  }
-  const verdict = options.access.identify(authorization);
-  if (!(verdict instanceof Promise)) {
-    checked();
-    admit(verdict);
-    return;
-  }
-  // Nobody reads the socket meanwhile, so its bytes stay in it. The connection is still pending, with its deadline.
-  void verdict
-    .catch(() => UNCHECKED)
-    .finally(checked)
-    .then((late) => {
-      if (connection.over || socket.destroyed) socket.destroy();
-      else if (options.draining()) refuseUpgrade(socket, 503, LEAVING);
-      else admit(late);
-    });
+  });
 }
-
-/** A verifier has failed. */
-const UNCHECKED: Verdict = {
-  ok: false,
-  code: 'RELAY_BUSY',
-  message: 'The relay cannot check this token now.',
-  status: 503,
-  retryAfterMs: 1_000,
-};
 
 function landingPage(domain: string, url: string): string {
   return `<!doctype html>

@@ -86,17 +86,11 @@ export class TunnelTable {
   }
 
   named(label: string): Tunnel | undefined {
-    return this.#present(`tls:${label}`);
+    return this.#byKey.get(`tls:${label}`);
   }
 
   ofPort(port: number): Tunnel | undefined {
-    return this.#present(`tcp:${port}`);
-  }
-
-  /** A tunnel whose session has ended is only waiting for its release. */
-  #present(key: LeaseKey): Tunnel | undefined {
-    const tunnel = this.#byKey.get(key);
-    return tunnel?.session.ended === true ? undefined : tunnel;
+    return this.#byKey.get(`tcp:${port}`);
   }
 
   /** All tunnels with a name. */

@@ -2,7 +2,7 @@
 
 import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
-import {expect, test} from 'vitest';
+import {describe, expect, test} from 'vitest';
 import type {Carrier} from '../../../../src/lib/mux/carrier.js';
 import {Access, type Verdict} from '../../../../src/lib/relay/access/access.js';
 import {unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
@@ -321,4 +321,51 @@ test('a check that fails is no failed login: the agent comes back', async () => 
   for (let i = 0; i < 25; i += 1)
     expect(await heard(await visit(bearer('any')))).toMatch(/^HTTP\/1\.1 503 [\s\S]*Retry-After: 1\r\n/);
   expect(events).toEqual([]);
+});
+
+describe('requests of agents without a link', () => {
+  const get = (path: string, token?: string) =>
+    `GET ${path} HTTP/1.1\r\nHost: r1.localhost\r\n${token === undefined ? '' : `Authorization: Bearer ${token}\r\n`}\r\n`;
+  const bodyOf = (answer: string): unknown => JSON.parse(answer.slice(answer.indexOf('\r\n\r\n')));
+
+  test('facts about the relay are for everybody', async () => {
+    await using scope = new Scope();
+    for (const token of [undefined, 'right-right-right']) {
+      const {visit} = await setUp(scope, {...(token !== undefined && {token})});
+      const answer = await heard(await visit(get('/.well-known/tunl')));
+      expect(bodyOf(answer)).toEqual({
+        software: 'tunl/test',
+        domain: 'r1.localhost',
+        token: token !== undefined,
+      });
+    }
+  });
+
+  test('whoami tells the identity in a token, and refuses others as an upgrade does', async () => {
+    await using scope = new Scope();
+    const token = 'right-right-right';
+    const {visit, events} = await setUp(scope, {token});
+    const right = await heard(await visit(get('/agent/whoami', token)));
+    expect(right).toMatch(/^HTTP\/1\.1 200 /);
+    expect(bodyOf(right)).toEqual({owner: expect.stringMatching(/^token:/)});
+    const wrong = await heard(await visit(get('/agent/whoami', 'wrong-wrong-wrong')));
+    expect(wrong).toMatch(/^HTTP\/1\.1 401 /);
+    expect(bodyOf(wrong)).toMatchObject({error: {code: 'TOKEN_WRONG'}});
+    expect(bodyOf(await heard(await visit(get('/agent/whoami'))))).toMatchObject({
+      error: {code: 'TOKEN_MISSING'},
+    });
+    expect(events.map(({type}) => type)).toContain('token-refused');
+  });
+
+  test('guesses are limited together with those of upgrades', async () => {
+    await using scope = new Scope();
+    const {visit} = await setUp(scope, {token: 'right-right-right'});
+    let answer = '';
+    for (let tries = 0; tries < 200 && !answer.startsWith('HTTP/1.1 429'); tries += 1)
+      answer = await heard(await visit(get('/agent/whoami', `wrong-${tries}`)));
+    expect(answer).toMatch(/^HTTP\/1\.1 429 /);
+    expect(answer).toMatch(/\r\nRetry-After: \d+\r\n/);
+    const guess = upgrade.replace('\r\n\r\n', '\r\nAuthorization: Bearer right-right-right\r\n\r\n');
+    expect(await heard(await visit(guess))).toMatch(/^HTTP\/1\.1 429 /);
+  });
 });

@@ -1,0 +1,77 @@
+// Requests of agents that need no link: facts about the relay before a login, and the identity behind a token.
+
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import type {Identity, IssuerInfo, RelayInfo} from '../../protocol/site-messages.js';
+import {INFO_PATH, WHOAMI_PATH} from '../../protocol/wire.js';
+import type {Access, Refusal} from '../access/access.js';
+import type {Principal} from '../access/principal.js';
+import {ALL_RIGHTS} from '../access/rights.js';
+import type {PendingConnection} from '../doors/pending-connection.js';
+import {checkToken} from './check-token.js';
+
+export interface AgentRequestsOptions {
+  domain: string;
+  software: string;
+  access: Pick<Access, 'identify' | 'idOf' | 'isNeeded'>;
+  /** Where people log in; undefined: nowhere. */
+  login?: (() => IssuerInfo | undefined) | undefined;
+}
+
+export interface SiteRequest {
+  req: IncomingMessage;
+  res: ServerResponse;
+  connection: PendingConnection;
+  json: (status: number, value: object, headers?: Record<string, string>) => void;
+}
+
+/** True when the path is one of these requests: it is answered, or will be. */
+export function answerAgent(options: AgentRequestsOptions, path: string, request: SiteRequest): boolean {
+  switch (path) {
+    case INFO_PATH:
+      request.json(200, infoOf(options));
+      return true;
+    case WHOAMI_PATH:
+      withPrincipal(options, request, (principal) => request.json(200, identityOf(principal)));
+      return true;
+    default:
+      return false;
+  }
+}
+
+function infoOf({software, domain, access, login}: AgentRequestsOptions): RelayInfo {
+  const issuer = login?.();
+  return {software, domain, token: access.isNeeded, ...(issuer !== undefined && {login: issuer})};
+}
+
+function withPrincipal(
+  {access}: AgentRequestsOptions,
+  {req, connection, json}: SiteRequest,
+  use: (principal: Principal | undefined) => void,
+): void {
+  const {authorization} = req.headers;
+  checkToken(access, {authorization, connection, socket: req.socket}, (verdict) => {
+    if (!verdict.ok) return refuse(json, verdict);
+    if (verdict.principal !== undefined) connection.recognise();
+    use(verdict.principal);
+  });
+}
+
+export function refuse(
+  json: SiteRequest['json'],
+  {status = 401, code, message, retryAfterMs}: Omit<Refusal, 'ok'>,
+): void {
+  const headers = retryAfterMs === undefined ? {} : {'Retry-After': String(Math.ceil(retryAfterMs / 1_000))};
+  json(status, {error: {code, message}}, headers);
+}
+
+/** Empty at a relay without tokens. */
+function identityOf(principal: Principal | undefined): Identity {
+  if (principal === undefined) return {};
+  const {owner, tokenId, rights, expiresAt} = principal;
+  return {
+    owner,
+    ...(tokenId !== undefined && {tokenId}),
+    ...(rights !== ALL_RIGHTS && {scopes: rights.scopes}),
+    ...(expiresAt !== undefined && {expiresAt: new Date(expiresAt).toISOString()}),
+  };
+}
