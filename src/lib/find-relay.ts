@@ -7,21 +7,17 @@ import {LINK_SETTINGS} from './agent/settings-table.js';
 import {Successors} from './agent/successors.js';
 import {dialCarrier} from './carrier/dial.js';
 import {ignoredProxy} from './carrier/proxy.js';
-import {parseRelayUrl, relayOrigin} from './carrier/relay-url.js';
-import {TunlError} from './core/errors.js';
+import {parseRelayUrl} from './carrier/relay-url.js';
+import {type ChosenRelay, chooseRelay, type LinkValues} from './choose-relay.js';
 import {createLogger, type LogSink} from './core/logger.js';
 import {readOwnCa} from './core/own-ca.js';
 import {readCaFile} from './core/pem.js';
-import type {SettingsOf} from './core/settings.js';
-import {readSecretFile} from './core/state-dir.js';
 import {readTextFile} from './core/text-file.js';
 import type {EmbeddedRelays} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
 import {AGENT_PATH} from './protocol/wire.js';
 import {workerProtocol} from './protocol/worker-protocol.js';
 import type {RunningRelay} from './relay/running-relay.js';
-
-type LinkValues = SettingsOf<typeof LINK_SETTINGS>;
 
 export interface FoundRelay {
   /** The key of this relay in the memory of names: the embedded one has another port each time. */
@@ -44,29 +40,23 @@ export interface Surroundings {
   what: string;
 }
 
-interface Place {
-  origin: string;
-  token: string | undefined;
+interface Place extends Pick<ChosenRelay, 'origin' | 'token' | 'tokenKey'> {
   /** PEM text. */
   ca: string | undefined;
   /** PEM text of the CA of this user's own relays. */
   ownCa?: string | undefined;
 }
 
-/** @throws TunlError RELAY_URL_INVALID, the error of a file, or the reason why the embedded relay does not start */
+/** @throws TunlError as `chooseRelay`, the error of a CA file, or the reason why the embedded relay does not start */
 export async function findRelay(settings: LinkValues, around: Surroundings): Promise<FoundRelay> {
-  // A variable that a script sets from a missing value must not start a relay that nobody else can reach.
-  if (settings.relay === undefined && process.env.TUNL_RELAY === '') {
-    throw new TunlError('RELAY_URL_INVALID', {
-      reason: 'TUNL_RELAY is empty.',
-      next: 'Set it to the URL of a relay. Without the variable the relay is one inside this process.',
-    });
-  }
-  if (settings.relay === undefined || settings.relay === '') return await embeddedRelay(settings, around);
+  const chosen = await chooseRelay(settings);
+  if (chosen === undefined) return await embeddedRelay(settings, around);
+  const {origin, token, tokenKey, caFile} = chosen;
   const place = {
-    origin: relayOrigin(settings.relay),
-    token: await readToken(settings),
-    ca: settings.caFile ? await readCaFile(settings.caFile) : undefined,
+    origin,
+    token,
+    tokenKey,
+    ca: caFile ? await readCaFile(caFile) : undefined,
     ownCa: await readOwnCa(settings.stateDir),
   };
   const ignored = ignoredProxy(parseRelayUrl(place.origin), process.env);
@@ -86,7 +76,8 @@ async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surround
   const {url, caFile} = relay;
   const place = {
     origin: url,
-    token: undefined,
+    token: async () => undefined,
+    tokenKey: undefined,
     ca: caFile === undefined ? undefined : await readTextFile(caFile),
   };
   const successors = new Successors({home: url, allowed: []});
@@ -102,11 +93,12 @@ async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surround
 }
 
 /** Files count by their content, and all other settings of a link by their values: new settings are included automatically. */
-function keyOf({origin, token, ca, ownCa}: Place, settings: LinkValues): readonly unknown[] {
+function keyOf({origin, tokenKey, ca, ownCa}: Place, settings: LinkValues): readonly unknown[] {
   const values = Object.keys(LINK_SETTINGS).map((name) => {
     const key = name as keyof LinkValues;
     switch (key) {
       case 'relay':
+      case 'context':
       case 'token':
       case 'tokenFile':
       case 'caFile':
@@ -117,7 +109,7 @@ function keyOf({origin, token, ca, ownCa}: Place, settings: LinkValues): readonl
         return settings[key];
     }
   });
-  return [origin, token, ca, ownCa, ...values];
+  return [origin, tokenKey, ca, ownCa, ...values];
 }
 
 function dialer(
@@ -126,13 +118,14 @@ function dialer(
   settings: LinkValues,
 ): FoundRelay['dial'] {
   return async (signal, url, worker) => {
+    const bearer = await token();
     const {carrier, address} = await dialCarrier({
       url: url ?? origin,
       ...(url === undefined ? {} : {accepts: successors.accepts}),
       path: AGENT_PATH,
       timeoutMs: settings.connectTimeoutMs,
       signal,
-      ...(token === undefined ? {} : {token}),
+      ...(bearer === undefined ? {} : {token: bearer}),
       ...(ca === undefined ? {} : {ca}),
       ownCa,
       ...(worker === undefined ? {} : {alpn: [workerProtocol(worker)]}),
@@ -140,10 +133,4 @@ function dialer(
     if (url === undefined) successors.reachedHome(address);
     return carrier;
   };
-}
-
-/** An empty variable means no token; an empty option is a token that the relay will refuse. */
-async function readToken({token, tokenFile}: LinkValues): Promise<string | undefined> {
-  if (token !== undefined) return token;
-  return tokenFile === undefined ? undefined : await readSecretFile(tokenFile);
 }

@@ -1,6 +1,7 @@
 // `forward`: gives a local service a public address with one call, through a relay elsewhere or one inside this process.
 
 import {loadIdentity} from './agent/identity.js';
+import {EMBEDDED} from './agent/login/contexts.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions, Tunnel, WatchUpstream} from './agent/options.js';
 import {FORWARD_SETTINGS} from './agent/settings-table.js';
@@ -222,8 +223,9 @@ function whenToWatch({onEvent}: ForwardOptions, {watchUpstream}: Settings): Watc
   return watchUpstream ? 'always' : 'when refused';
 }
 
-function checkTogether({h2, http1, unencrypted, remotePort, lan, relay}: Settings): void {
-  if (lan && relay) throw new TunlError('LAN_WITH_RELAY');
+function checkTogether({h2, http1, unencrypted, remotePort, lan, relay, context}: Settings): void {
+  const isElsewhere = context === undefined ? relay : context !== EMBEDDED;
+  if (lan && isElsewhere) throw new TunlError('LAN_WITH_RELAY');
   if (lan && unencrypted) throw new TunlError('LAN_WITH_TCP');
   if (h2 && unencrypted) throw new TunlError('H2_WITH_TCP');
   if (http1 && !h2) {

@@ -18,6 +18,13 @@ const httpsUrl = v.pipe(v.string(), v.regex(/^https:\/\/[^/]+$/));
 const tunnel = v.exactOptional(text);
 const visitor = v.pipe(v.string(), v.regex(/^(\[[0-9a-f:.]+\]|[\d.]+):\d{1,5}$/));
 
+const identity = {
+  owner: v.exactOptional(text),
+  tokenId: v.exactOptional(text),
+  scopes: v.exactOptional(v.array(text)),
+  expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+};
+
 export const eventSchemas = {
   ready: v.strictObject({
     type: v.literal('ready'),
@@ -140,6 +147,30 @@ export const eventSchemas = {
   }),
   removed: v.strictObject({type: v.literal('removed'), id: text, tunnel: text, address: text}),
   ended: v.strictObject({type: v.literal('ended'), id: text, address: text}),
+  device: v.strictObject({
+    type: v.literal('device'),
+    url: text,
+    code: text,
+    completeUrl: v.exactOptional(text),
+    expiresAt: v.pipe(v.string(), v.isoTimestamp()),
+  }),
+  login: v.strictObject({type: v.literal('login'), context: text, relay: httpsUrl, ...identity}),
+  identity: v.strictObject({
+    type: v.literal('identity'),
+    relay: httpsUrl,
+    context: v.exactOptional(text),
+    ...identity,
+  }),
+  logout: v.strictObject({type: v.literal('logout'), context: text, relay: httpsUrl, told: v.boolean()}),
+  context: v.strictObject({
+    type: v.literal('context'),
+    state: v.picklist(['stored', 'removed']),
+    context: text,
+    relay: v.exactOptional(httpsUrl),
+    current: v.boolean(),
+    loggedIn: v.boolean(),
+    expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+  }),
 };
 
 type Schemas = typeof eventSchemas;
@@ -174,6 +205,11 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   added: true,
   removed: true,
   ended: true,
+  device: true,
+  login: true,
+  identity: true,
+  logout: true,
+  context: true,
 } satisfies Agreement;
 
 const eventSchema = v.variant(

@@ -3,6 +3,7 @@
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, vi} from 'vitest';
+import {Contexts} from '../../src/lib/agent/login/contexts.js';
 import {LINK_SETTINGS} from '../../src/lib/agent/settings-table.js';
 import {type OptionsOf, settle} from '../../src/lib/core/settings.js';
 import {EmbeddedRelays} from '../../src/lib/embedded-relay.js';
@@ -30,6 +31,7 @@ test('a different value of any link setting makes another link; files are compar
   const base: Options = {relay: 'https://r1.example', stateDir: join(folder, 'one'), token: 'a'.repeat(16)};
   const others: Required<Options> = {
     relay: 'https://r2.example',
+    context: 'other',
     token: 'b'.repeat(16),
     tokenFile: await write('token', 'c'.repeat(16)),
     caFile: await write('ca', (await createAuthority()).cert),
@@ -40,11 +42,16 @@ test('a different value of any link setting makes another link; files are compar
     stateDir: join(folder, 'two'),
   };
   const {token: _, ...withoutToken} = base;
+  const {relay: __, ...withoutRelay} = base;
+  await new Contexts(join(folder, 'one')).save({name: 'other', relay: 'https://r3.example'});
   const keys = await Promise.all([
     keyOf(base),
     ...Object.keys(LINK_SETTINGS).map((name) =>
-      // `token` has priority over `tokenFile`.
-      keyOf({...(name === 'tokenFile' ? withoutToken : base), [name]: others[name as keyof Options]}),
+      // `token` has priority over `tokenFile`; a context has its relay.
+      keyOf({
+        ...(name === 'tokenFile' ? withoutToken : name === 'context' ? withoutRelay : base),
+        [name]: others[name as keyof Options],
+      }),
     ),
   ]);
   expect(new Set(keys).size).toBe(1 + Object.keys(LINK_SETTINGS).length);

@@ -45,6 +45,11 @@ export interface ForwardOptions {
   /** `https://relay.example.net[:port]`. Default `TUNL_RELAY`; with neither, a relay inside this process. */
   relay?: string;
   /**
+   * The name of a login that `tunl login` has stored, in place of `relay`, its token and its CA; `embedded`: the relay inside
+   * this process. Default `TUNL_CONTEXT`. The current context of the commands does not apply here.
+   */
+  context?: string;
+  /**
    * The relay inside this process also listens in the local network, for this tunnel only: `url` is `https://ADDRESS:PORT`,
    * and everybody in that network can connect. `true` chooses the address; otherwise an address or network interface of this
    * machine. Not with `relay` and not with `unencrypted`. Default: this machine only.

@@ -131,6 +131,13 @@ export const LINK_SETTINGS = {
     help: 'The relay.',
     group: RELAY,
   }),
+  context: setting(text('NAME'), {
+    defaultText: 'the current one',
+    flag: 'context',
+    env: 'TUNL_CONTEXT',
+    help: 'A stored login.',
+    group: RELAY,
+  }),
   token: setting(text('TOKEN'), {env: 'TUNL_TOKEN', envUnless: 'tokenFile'}),
   tokenFile: setting(file, {
     flag: 'token-file',

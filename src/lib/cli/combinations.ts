@@ -1,5 +1,6 @@
 // Flags that need or exclude each other. Such a combination is an error, because ignoring one flag would give an unexpected tunnel.
 
+import {EMBEDDED} from '../agent/login/contexts.js';
 import {TunlError} from '../core/errors.js';
 import {type TunnelFlags, upstreamFlagNames} from './tunnel-flags.js';
 
@@ -11,13 +12,16 @@ function refuse(flag: string, why: string, instead: string): never {
 export function checkRelayFlags(flags: TunnelFlags): void {
   // `--relay "$UNSET"` in a script must not start the relay inside this process.
   if (flags.relay === '') throw new TunlError('RELAY_URL_INVALID', {reason: '--relay is empty.'});
-  if (flags['token-file'] !== undefined && flags.relay === undefined)
-    refuse('token-file', 'is for a relay elsewhere, and none is given', 'Give --relay URL or set TUNL_RELAY');
+  const {context} = flags;
+  if (flags.relay !== undefined || (context !== undefined && context !== EMBEDDED)) return;
+  const instead = 'Give --relay URL or set TUNL_RELAY';
+  if (flags['token-file'] !== undefined)
+    refuse('token-file', 'is for a relay elsewhere, and none is given', instead);
   // TUNL_CA_FILE may be set for other commands.
   const caFile = flags['ca-file'];
-  if (caFile !== undefined && caFile !== process.env.TUNL_CA_FILE && flags.relay === undefined)
-    refuse('ca-file', 'is for a relay elsewhere, and none is given', 'Give --relay URL or set TUNL_RELAY');
-  if (flags.follow !== undefined && flags.relay === undefined)
+  if (caFile !== undefined && caFile !== process.env.TUNL_CA_FILE)
+    refuse('ca-file', 'is for a relay elsewhere, and none is given', instead);
+  if (flags.follow !== undefined)
     refuse('follow', 'is about a relay elsewhere, and none is given', 'Give --relay URL');
 }
 

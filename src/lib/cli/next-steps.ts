@@ -10,7 +10,8 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   RELAY_CERTIFICATE:
     'For a relay with a private CA pass its file with --ca-file (`tunl relay ca` prints it).',
   SUCCESSOR_REFUSED: 'If it is your relay, allow its host with --follow.',
-  TOKEN_MISSING: 'Set TUNL_TOKEN or pass --token-file.',
+  CONTEXT_UNKNOWN: '`tunl context list` shows the contexts; `tunl login URL` makes one.',
+  TOKEN_MISSING: 'Log in with `tunl login URL`, or set TUNL_TOKEN or pass --token-file.',
   NAME_TAKEN: 'Choose another --subdomain.',
   PORT_TAKEN: 'Choose another --remote-port, or leave it out.',
   PORT_NOT_OFFERED: 'Choose a port of the relay’s range, or leave out --remote-port.',

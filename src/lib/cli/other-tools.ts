@@ -35,8 +35,8 @@ const COMMANDS: readonly Advice[] = [
   {words: ['relay list', 'relay status'], advice: '`tunl list` shows a relay in the background too.'},
   {words: ['relay logs'], advice: '`tunl logs ID` shows the output of a relay in the background too.'},
   {
-    words: ['login', 'auth', 'authtoken', 'token', 'config', 'signup'],
-    advice: 'There is no account. A relay’s token is in TUNL_TOKEN, or in a file: --token-file FILE.',
+    words: ['auth', 'authtoken', 'token', 'config', 'signup', 'signin'],
+    advice: '`tunl login URL` stores a relay’s token; for scripts it is in TUNL_TOKEN or --token-file FILE.',
   },
   {words: ['notebook', 'lab', 'jupyterlab'], advice: 'That is `tunl jupyter`.'},
   {words: ['code', 'vscode'], advice: 'VS Code in the browser is `tunl code-server`.'},

@@ -5,6 +5,7 @@ import type {Program} from '../launch/program.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
 import {BackgroundCommand} from './background-command.js';
 import {checkRelayFlags} from './combinations.js';
+import {withContext} from './contexts.js';
 import {given} from './flags.js';
 import {audienceOf, greet} from './greet.js';
 import {leaveProcessOne} from './process-one.js';
@@ -25,12 +26,13 @@ export abstract class TunnelCommand extends BackgroundCommand {
    * `sharesTerminal`: a program writes to it and may read from it.
    */
   protected async holdTunnels(
-    flags: TunnelFlags,
+    given: TunnelFlags,
     openings: readonly Opening[],
     {sharesTerminal = false, waitsFor}: {sharesTerminal?: boolean; waitsFor?: string} = {},
   ): Promise<void> {
-    checkRelayFlags(flags);
     const {presenter} = this;
+    const flags = await withContext(given, (text) => presenter.tell({tone: 'faint', text}));
+    checkRelayFlags(flags);
     const detached = await this.startDetached<Ready>(flags.detach, 'ready');
     if (detached === undefined)
       return await runTunnels({

@@ -7,6 +7,7 @@ import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
 import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, time} from './format.js';
+import {aboutLogin, loginResult} from './login-wording.js';
 import type {Ready, TunnelState} from './tunnel-state.js';
 
 /** The meaning of a line; a renderer may show it as a glyph or a colour. */
@@ -33,7 +34,7 @@ export function result(event: CliEvent): string | undefined {
     case 'log':
       return event.line;
     default:
-      return undefined;
+      return loginResult(event);
   }
 }
 
@@ -134,6 +135,12 @@ function about(event: CliEvent, before: TunnelState): Line[] {
       return [{tone: 'faint', text: `  ${backgroundState(event)}`}, ...tunnelRows(event)];
     case 'log':
       return [];
+    case 'device':
+    case 'login':
+    case 'identity':
+    case 'logout':
+    case 'context':
+      return aboutLogin(event);
     case 'error':
       // An error of one of several tunnels: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];

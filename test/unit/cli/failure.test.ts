@@ -33,7 +33,7 @@ describe('report', () => {
 
   test('names flags where the library names none, and keeps the next step of the error', () => {
     report(new TunlError('TOKEN_MISSING'), PLAIN, []);
-    expect(err).toContain('next: Set TUNL_TOKEN or pass --token-file.\n');
+    expect(err).toContain('next: Log in with `tunl login URL`, or set TUNL_TOKEN or pass --token-file.\n');
     report(new TunlError('TOKEN_MISSING', {next: 'Ask Ana.'}), PLAIN, []);
     expect(err).toContain('next: Ask Ana.\n');
   });

@@ -32,7 +32,7 @@ describe('a command of another tool', () => {
     ['relay serve --port 1', '`tunl relay start`'],
     ['relay stop', '`tunl stop ID`'],
     ['relay status', '`tunl list`'],
-    ['login', 'no account'],
+    ['auth', '`tunl login URL`'],
     ['authtoken hunter2', 'TUNL_TOKEN'],
     ['notebook', '`tunl jupyter`'],
     ['vscode', '`tunl code-server`'],

@@ -10,7 +10,10 @@ import {ROOT} from '../../project/source-files.js';
 const pages = ['ws', '@xterm/headless', '@xterm/xterm', '@xterm/addon-serialize', '@lydell/node-pty'];
 
 /** Each would add 10 to 65 ms to a start. */
-const LATER = ['chalk', 'ora', 'execa', 'uqr', '@peculiar/x509', 'reflect-metadata', ...pages];
+const LATER = [
+  ...['chalk', 'ora', 'execa', 'uqr', '@peculiar/x509', 'reflect-metadata', 'jose', 'oauth4webapi'],
+  ...pages,
+];
 
 /** Parts of oclif and their packages, for help and plugins. A running command never needs them. */
 const NEVER = ['ejs', 'minimatch', 'tinyglobby', 'lilconfig', 'cli-spinners'];

@@ -1,0 +1,158 @@
+// Logins at relays: a token is checked before it is stored, and stored once for each relay.
+
+import {type Context, Contexts, checkContextName, usualName} from './agent/login/contexts.js';
+import {type DeviceCode, deviceLogin} from './agent/login/device-flow.js';
+import {
+  endLogin,
+  exchangeToken,
+  type Identity,
+  type RelayInfo,
+  type RelayPlace,
+  relayInfo,
+  whoAmI,
+} from './agent/login/relay-site.js';
+import {dialCarrier} from './carrier/dial.js';
+import {relayOrigin} from './carrier/relay-url.js';
+import {chooseRelay, type LinkValues} from './choose-relay.js';
+import {TunlError} from './core/errors.js';
+import {readOwnCa} from './core/own-ca.js';
+import {readCaFile} from './core/pem.js';
+import {AGENT_PATH} from './protocol/wire.js';
+
+export type {DeviceCode} from './agent/login/device-flow.js';
+export type {Identity} from './agent/login/relay-site.js';
+
+export interface LoginOptions {
+  /** `https://relay.example.net[:port]` */
+  relay: string;
+  /** PEM file with the relay's CA, and that of its issuer. An absolute path. */
+  caFile: string | undefined;
+  /** Default: that of the login at the same relay, else the relay's host. */
+  name: string | undefined;
+  stateDir: string;
+  /** The token that the user gives. Undefined: at a relay with an issuer the user logs in there. */
+  token: (() => Promise<string>) | undefined;
+  /** Asks the user, at a relay without an issuer. */
+  askToken: () => Promise<string>;
+  onDeviceCode: (code: DeviceCode) => void;
+  signal?: AbortSignal;
+}
+
+export interface LoggedIn {
+  context: Context;
+  /** Undefined: the relay asks for no token, or is older than logins. */
+  identity: Identity | undefined;
+}
+
+/** @throws TunlError RELAY_*, TOKEN_*, ISSUER_FAILED, LOGIN_FAILED, OPTION_INVALID, STATE_DIR, … */
+export async function logIn(options: LoginOptions): Promise<LoggedIn> {
+  const {caFile, stateDir, signal, name} = options;
+  if (name !== undefined) checkContextName(name);
+  const origin = relayOrigin(options.relay);
+  const contexts = new Contexts(stateDir);
+  const before = await contexts.at(origin);
+  const place = await placeOf(origin, {caFile: caFile ?? before?.caFile, stateDir, signal});
+  const info = await relayInfo(place);
+  const found = await identify(place, info, options);
+  const context: Context = {
+    name: name ?? before?.name ?? usualName(origin),
+    relay: origin,
+    ...(place.caFile !== undefined && {caFile: place.caFile}),
+    ...found.stored,
+    ...(found.identity?.expiresAt !== undefined && {expiresAt: found.identity.expiresAt}),
+  };
+  await contexts.save(context);
+  // The same relay has one login.
+  if (before !== undefined && before.name !== context.name) await contexts.remove(before.name);
+  await contexts.use(context.name);
+  return {context, identity: found.identity};
+}
+
+interface Found {
+  stored: Pick<Context, 'token' | 'renewal'>;
+  identity: Identity | undefined;
+}
+
+async function identify(
+  place: RelayPlace,
+  info: RelayInfo | undefined,
+  {token: given, askToken, onDeviceCode, signal}: LoginOptions,
+): Promise<Found> {
+  if (info?.token === false && given === undefined) return {stored: {}, identity: undefined};
+  if (given === undefined && info?.login !== undefined) {
+    const {login} = info;
+    const issued = await deviceLogin(login, {...place, signal, onCode: onDeviceCode});
+    const {token, ...identity} = await exchangeToken(place, issued.idToken);
+    if (token === undefined) throw new TunlError('LOGIN_FAILED', {reason: 'The relay gave no token.'});
+    const {issuer, clientId} = login;
+    const {refreshToken} = issued;
+    return {stored: {token, ...(refreshToken && {renewal: {issuer, clientId, refreshToken}})}, identity};
+  }
+  const token = await (given ?? askToken)();
+  if (info !== undefined) return {stored: {token}, identity: await whoAmI(place, token)};
+  // An older relay says only whether it takes the token.
+  const {carrier} = await dialCarrier({
+    url: place.origin,
+    path: AGENT_PATH,
+    token,
+    timeoutMs: 10_000,
+    ownCa: place.ownCa,
+    ...(place.ca !== undefined && {ca: place.ca}),
+    ...(signal && {signal}),
+  });
+  carrier.destroy();
+  return {stored: {token}, identity: undefined};
+}
+
+/** The relay that commands would use, and whom it sees. @throws TunlError as `chooseRelay` and `whoAmI` */
+export async function identityAt(
+  settings: Pick<LinkValues, 'relay' | 'context' | 'token' | 'tokenFile' | 'caFile' | 'stateDir'>,
+  signal?: AbortSignal,
+): Promise<{relay: string; context: string | undefined; identity: Identity}> {
+  const chosen = await chooseRelay(settings);
+  if (chosen === undefined) {
+    throw new TunlError('CONTEXT_UNKNOWN', {
+      reason: 'No relay is chosen: commands use the one inside their process.',
+    });
+  }
+  const {origin, context, caFile} = chosen;
+  const place = await placeOf(origin, {caFile, stateDir: settings.stateDir, signal});
+  return {relay: origin, context, identity: await whoAmI(place, await chosen.token())};
+}
+
+/**
+ * Forgets the token; the relay forgets it as well, if it came from a login there. The context stays, so that another login
+ * needs no URL.
+ *
+ * @throws TunlError CONTEXT_UNKNOWN, STATE_DIR
+ */
+export async function logOut(name: string, stateDir: string): Promise<{context: Context; told: boolean}> {
+  const contexts = new Contexts(stateDir);
+  const {token, renewal: _, expiresAt: __, ...context} = await contexts.get(name);
+  await contexts.save(context);
+  if (token === undefined) return {context, told: true};
+  try {
+    await endLogin(await placeOf(context.relay, {caFile: context.caFile, stateDir}), token);
+    return {context, told: true};
+  } catch {
+    // Without the relay the login ends by itself.
+    return {context, told: false};
+  }
+}
+
+async function placeOf(
+  origin: string,
+  {
+    caFile,
+    stateDir,
+    signal,
+  }: {caFile: string | undefined; stateDir: string; signal?: AbortSignal | undefined},
+): Promise<RelayPlace & {caFile: string | undefined}> {
+  return {
+    origin,
+    caFile,
+    ca: caFile === undefined ? undefined : await readCaFile(caFile),
+    ownCa: await readOwnCa(stateDir),
+    signal,
+  };
+}
