@@ -132,6 +132,8 @@ class Soak {
     const visitor = await tcpVisitor(scope, this.#tcp.port);
     visitor.write('GET /events HTTP/1.1\r\nhost: held\r\n\r\n');
     await new Promise((resolve) => visitor.once('data', resolve));
+    // A reset is an error and then a close.
+    visitor.on('error', () => {});
     visitor.on('close', () => {
       if (!this.#over) this.#failures.push('a silent visitor was closed');
     });
