@@ -25,6 +25,7 @@ import {EmbeddedRelays} from './embedded-relay.js';
 import {type FoundRelay, findRelay} from './find-relay.js';
 import type {Identify} from './mux/handshake.js';
 import {findLanAddress, type LanAddress} from './net/lan-address.js';
+import {openGates} from './open-gates.js';
 import {checkPort} from './protocol/targets.js';
 import {usualPorts} from './usual-ports.js';
 
@@ -38,7 +39,7 @@ let isStateTold = false;
  *
  * @param target the upstream's port, 1 to 65535; or `host:port`, `unix:/run/app.sock`, `https://host:port`,
  * `http://host:port`, or a folder whose files are served (`./dist`).
- * @throws TunlError PORT_INVALID, PORT_RANGE, TARGET_INVALID, SOCKET_INVALID, H2_WITH_TCP, PORT_FORWARDED_TWICE,
+ * @throws TunlError PORT_INVALID, PORT_RANGE, TARGET_INVALID, SOCKET_INVALID, H2_WITH_TCP, GATE_WITH_TCP, PORT_FORWARDED_TWICE,
  * LAN_*, OPTION_INVALID, FOLDER_MISSING, FOLDER_INVALID, ABORTED, the error of a file of `upstreamTls`, or the reason why there is
  * no relay (RELAY_*, TOKEN_*, PROXY_FAILED) or no tunnel at it (NAME_*, PORT_*, TCP_NOT_OFFERED, …).
  */
@@ -80,6 +81,8 @@ async function open(
     const {stateDir, newName, subdomain, remotePort, proxyProtocol} = settings;
     const upstream = target && (await startUpstream(target, what, {...options, stateDir}));
     cleanUps.push(() => upstream?.close?.());
+    const gates = await openGates(settings);
+    cleanUps.push(() => gates?.close());
     const found = await findRelay(settings, {embedded: embeddedRelays, log: options.log, what});
     if (found.release !== undefined) cleanUps.push(found.release);
     const log = createLogger('agent', options.log);
@@ -102,6 +105,7 @@ async function open(
       waitUpstreamMs: settings.waitUpstreamMs,
       offlinePage: settings.offlinePage,
       proxyHeader: proxyProtocol === undefined ? undefined : new ProxyHeader(proxyProtocol),
+      gates,
       unencrypted: settings.unencrypted,
       h2: settings.h2,
       http1: settings.http1,

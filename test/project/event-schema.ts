@@ -30,6 +30,7 @@ export const eventSchemas = {
     type: v.literal('ready'),
     address: text,
     url: v.exactOptional(httpsUrl),
+    link: v.exactOptional(text),
     tls: v.exactOptional(address),
     nameUrl: v.exactOptional(text),
     tcp: v.exactOptional(address),

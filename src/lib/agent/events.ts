@@ -6,10 +6,14 @@ import type {VisitCode} from './stream-reasons.js';
 /** The tunnel can be reached. Sent once; after a lost link `resumed` follows instead. */
 export interface ReadyEvent {
   type: 'ready';
-  /** The address for visitors: the URL of a TLS tunnel, `host:port` of a TCP one. The line on stdout. */
+  /**
+   * The address for visitors: the URL of a TLS tunnel, `host:port` of a TCP one, the link to a private one. The line on stdout.
+   */
   address: string;
   /** `https://host`, with `:port` only when it is not 443. Absent for a tunnel without a TLS name. */
   url?: string;
+  /** `url` with the token that a private tunnel asks for. Absent for other tunnels. It contains a secret. */
+  link?: string;
   /** The host and port of `url`. */
   tls?: {host: string; port: number};
   /**

@@ -3,6 +3,8 @@
 
 import type {LogSink} from '../core/logger.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
+import type {LinkFacts, LinkOptions} from './upstreams/gated/links.js';
+import type {SharedLink} from './upstreams/gated/tunnel-gates.js';
 
 /** TLS between the agent and an upstream. Files are PEM and read once, at the start. */
 export interface UpstreamTls {
@@ -38,6 +40,22 @@ export interface ForwardOptions {
   h2?: boolean;
   /** With `h2`: ALPN offers `h2, http/1.1`, for an upstream that speaks both on its port. Default false. */
   http1?: boolean;
+  /**
+   * Only visitors with a link get in, and each of their HTTP requests is checked: `link` is the first one, `share` makes more.
+   * The upstream sees no token. Not together with `unencrypted`. Default false.
+   */
+  private?: boolean;
+  /** Visitors must give this user name and a password, as HTTP Basic. Not together with `unencrypted`. */
+  basicAuth?: string;
+  /** The password for `basicAuth`, of at least 8 characters. Default `TUNL_BASIC_AUTH_PASSWORD`. */
+  basicAuthPassword?: string;
+  /** File with that password on its first line. */
+  basicAuthFile?: string;
+  /**
+   * The upstream gets the visitor's address in `Forwarded` and `X-Forwarded-*`; such headers of the visitor are removed. Not
+   * together with `unencrypted`. Default false.
+   */
+  forwarded?: boolean;
   /** This name instead of a random one. */
   subdomain?: string;
   /** This TCP port instead of a random one; only with `unencrypted`. */
@@ -121,6 +139,10 @@ export type SocketAddress = readonly [host: string, port: number];
 export interface Tunnel extends AsyncDisposable {
   /** `https://host`, with `:port` only when it is not 443. */
   readonly url: string;
+  /** With `private`: `url` with the token of the first link. Undefined otherwise. */
+  readonly link: string | undefined;
+  /** With `private`: the links that work now, without their tokens. Throws NOT_PRIVATE otherwise. */
+  readonly links: readonly LinkFacts[];
   /** Host and port of the TLS side. */
   readonly tlsSocket: SocketAddress;
   /** Host and port of the TCP side. Throws NO_TCP_SOCKET for a tunnel without one. */
@@ -135,6 +157,10 @@ export interface Tunnel extends AsyncDisposable {
   readonly rttMs: number | undefined;
   /** Resolves after an orderly end; rejects with the TunlError that ended the tunnel for good. */
   readonly closed: Promise<void>;
+  /** Makes one more link to a `private` tunnel. Throws NOT_PRIVATE, LINKS_TOO_MANY or OPTION_INVALID. */
+  share(options?: LinkOptions): SharedLink;
+  /** The link works no more, and its visitors are cut off. Throws NOT_PRIVATE or LINK_UNKNOWN. */
+  revoke(id: string): LinkFacts;
   /**
    * No new visitors; open ones may finish for `drainTimeoutMs` (default: that of `forward`), then the tunnel ends.
    * Idempotent.

@@ -10,6 +10,7 @@ import type {ProxyVersion} from './upstreams/proxy-header.js';
 
 const RELAY = 'relay';
 const UPSTREAM = 'upstream';
+const VISITORS = 'visitors';
 
 /** The value of `--lan` without one. */
 export const LAN_AUTO = 'auto';
@@ -88,6 +89,36 @@ export const UPSTREAM_SETTINGS = {
     flag: 'proxy-protocol',
     help: 'Tell it visitors’ addresses by a PROXY header.',
     group: UPSTREAM,
+  }),
+};
+
+/** Who may visit, decided for each HTTP request. */
+export const GATE_SETTINGS = {
+  private: setting(onOff, {
+    default: false,
+    flag: 'private',
+    help: 'Only with the printed link, or one by tunl share.',
+    group: VISITORS,
+  }),
+  basicAuth: setting(text('USER'), {
+    flag: 'basic-auth',
+    help: 'Ask visitors for this name and a password.',
+    group: VISITORS,
+  }),
+  basicAuthPassword: setting(text('PASSWORD'), {
+    env: 'TUNL_BASIC_AUTH_PASSWORD',
+    envUnless: 'basicAuthFile',
+  }),
+  basicAuthFile: setting(file, {
+    flag: 'basic-auth-file',
+    help: 'The password, on the first line.',
+    group: VISITORS,
+  }),
+  forwarded: setting(onOff, {
+    default: false,
+    flag: 'forwarded',
+    help: 'Tell the service their addresses in headers.',
+    group: VISITORS,
   }),
 };
 
@@ -209,6 +240,7 @@ export const FORWARD_SETTINGS = {
   ...NAME_SETTINGS,
   ...ENDS_SETTINGS,
   ...UPSTREAM_SETTINGS,
+  ...GATE_SETTINGS,
   ...LINK_SETTINGS,
   ...LAN_SETTINGS,
   ...REPORT_SETTINGS,

@@ -10,6 +10,7 @@ import type {ReadyEvent, TunnelEvent} from './events.js';
 import type {WatchUpstream} from './options.js';
 import type {LocalTunnel} from './tunnel.js';
 import type {LocalSide} from './tunnel-requests.js';
+import type {TunnelGates} from './upstreams/gated/tunnel-gates.js';
 import type {ProxyHeader} from './upstreams/proxy-header.js';
 import type {Upstream} from './upstreams/upstream.js';
 
@@ -48,6 +49,8 @@ export interface TunnelSettings {
   offlinePage: boolean;
   /** Tells the upstream the address of each visitor. */
   proxyHeader: ProxyHeader | undefined;
+  /** Decide about each HTTP request. */
+  gates: TunnelGates | undefined;
   unencrypted: boolean;
   h2: boolean;
   /** With h2: offer HTTP/1.1 as well. */

@@ -16,6 +16,8 @@ import type {TunnelHost, TunnelSettings} from './tunnel-settings.js';
 import {SHOWN, shown} from './tunnel-shown.js';
 import {UpstreamJoin} from './upstream-join.js';
 import {type UpstreamWatch, watchUpstream} from './upstream-watch.js';
+import type {LinkFacts, LinkOptions} from './upstreams/gated/links.js';
+import type {SharedLink, TunnelGates} from './upstreams/gated/tunnel-gates.js';
 import type {Upstream} from './upstreams/upstream.js';
 import {Visits} from './visits.js';
 
@@ -50,7 +52,7 @@ export class LocalTunnel implements Tunnel {
           () => this.#upstream.speaksTls(),
         )
       : undefined;
-    this.#upstream = new UpstreamJoin(settings.upstream, {
+    this.#upstream = new UpstreamJoin(settings.upstream && this.#gated(settings.upstream), {
       reads: new SocketReads(host.pool),
       unread: host.unread,
       tap: checks && (() => checks.begin()),
@@ -114,7 +116,9 @@ export class LocalTunnel implements Tunnel {
     const [tls, tcp] = await Promise.all([this.#bindTls(), this.#bindTcp()]);
     const local = await this.#settings.openLocal?.(tls.host);
     this.#throwIfEnded();
-    this.#phase = {...this.#phase, sides: {tls, ...(tcp && {tcp}), ...(local && {local})}};
+    const sides = {tls, ...(tcp && {tcp}), ...(local && {local})};
+    this.#settings.gates?.opened(sides);
+    this.#phase = {...this.#phase, sides};
   }
 
   get #endedBecause(): TunlError | undefined {
@@ -144,12 +148,29 @@ export class LocalTunnel implements Tunnel {
 
   /** Sets the upstream of a tunnel without one: visitors may come, and the tunnel is ready. @throws TunlError why it has ended */
   pointTo(upstream: Upstream, about: Partial<ReadyEvent>): void {
-    this.#upstream.pointTo(upstream);
+    this.#upstream.pointTo(this.#gated(upstream));
     this.#becomeReady(upstream, about);
   }
 
   get url(): string {
     return this.ready.url as string;
+  }
+
+  get link(): string | undefined {
+    return this.ready.link;
+  }
+
+  get links(): LinkFacts[] {
+    return this.#gates.links;
+  }
+
+  share(options?: LinkOptions): SharedLink {
+    this.#throwIfEnded();
+    return this.#gates.share(options);
+  }
+
+  revoke(id: string): LinkFacts {
+    return this.#gates.revoke(id);
   }
 
   get tlsSocket(): SocketAddress {
@@ -259,12 +280,32 @@ export class LocalTunnel implements Tunnel {
   #becomeReady(upstream: Upstream, about: Partial<ReadyEvent> = {}): void {
     this.#throwIfEnded();
     const {h2} = this.#settings;
-    const ready = readyEvent(this.sides, {upstream: upstream.label, relay: this.#host.relay, h2, ...about});
+    const open = readyEvent(this.sides, {upstream: upstream.label, relay: this.#host.relay, h2, ...about});
+    const ready = this.#withLink(open);
     this.#phase = {...this.#phase, ready};
     this.#settings.onEvent(ready);
     if (!this.#ended) this.#warnings.ready();
     // A program has answered before.
     this.#watch?.begin(about.program !== undefined);
+  }
+
+  get #gates(): TunnelGates {
+    const {gates} = this.#settings;
+    if (gates === undefined) throw new TunlError('NOT_PRIVATE');
+    return gates;
+  }
+
+  #gated(upstream: Upstream): Upstream {
+    return this.#settings.gates?.wrap(upstream) ?? upstream;
+  }
+
+  /** The address of a private tunnel is a link; that of a program may have a path. */
+  #withLink(ready: ReadyEvent): ReadyEvent {
+    const {gates} = this.#settings;
+    const link = gates?.linkTo(ready.url ?? '');
+    return link === undefined
+      ? ready
+      : {...ready, address: gates?.linkTo(ready.address) ?? ready.address, link};
   }
 
   async #cleanUp(): Promise<void> {

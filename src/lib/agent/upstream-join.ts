@@ -24,8 +24,8 @@ export interface UpstreamVisit {
   from: string;
   /** Only visitors of the TLS name may get an offline page. */
   visitor?: VisitorFacts | undefined;
-  /** The upstream has answered; bytes flow. */
-  onOpen: () => void;
+  /** Bytes flow. `dialled`: the upstream has answered; false when a gate answers first. */
+  onOpen: (dialled: boolean) => void;
   /**
    * The visit is over. `code`: the reason, if not in order. `cause`: the reason of a failed dial. `gotPage`: this agent has
    * answered in place of the upstream.
@@ -33,6 +33,8 @@ export interface UpstreamVisit {
   onDone: (code: StreamCode | undefined, cause?: Error, gotPage?: boolean) => void;
   /** The upstream ended an open connection and gave a reason. */
   onComplaint?: (error: TunlError) => void;
+  /** A gate has dialled the upstream for this visitor. */
+  onGateDialled?: (error: Error | undefined) => void;
 }
 
 export interface UpstreamJoinOptions {
@@ -106,7 +108,7 @@ export class UpstreamJoin {
   }
 
   /** Dials for one visitor's stream and splices; accepts or refuses the stream. */
-  visit({stream, from, visitor, onOpen, onDone, onComplaint}: UpstreamVisit): void {
+  visit({stream, from, visitor, onOpen, onDone, onComplaint, onGateDialled}: UpstreamVisit): void {
     if (this.#unread?.full) {
       stream.refuse('TOO_MUCH_UNREAD');
       onDone('TOO_MUCH_UNREAD');
@@ -175,10 +177,10 @@ export class UpstreamJoin {
       }
       connection = dialled;
       const {socket, reads} = dialled;
-      alive = this.#keepAlive.add(socket);
+      if (!dialled.isGate) alive = this.#keepAlive.add(socket);
       stream.accept();
       splice.join(socket, reads);
-      onOpen();
+      onOpen(!dialled.isGate);
     };
     const reader = () => this.#reads.for(splice);
     const dialOnce = () => {
@@ -192,6 +194,7 @@ export class UpstreamJoin {
         onOpen: opened,
         onFailed: failed,
         ...(onComplaint !== undefined && {onComplaint}),
+        ...(onGateDialled !== undefined && {onGateDialled}),
       });
     };
     dialOnce();

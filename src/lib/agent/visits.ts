@@ -88,11 +88,11 @@ export class Visits {
       stream,
       from,
       visitor,
-      onOpen: () => {
+      onOpen: (dialled) => {
         opened = true;
         this.#total += 1;
         this.#onEvent(event('open'));
-        this.#onDialled(true);
+        if (dialled) this.#onDialled(true);
       },
       onDone: (code: StreamCode | undefined, cause, gotPage = false) => {
         this.#open.delete(here);
@@ -104,6 +104,10 @@ export class Visits {
         if (this.#open.size === 0) this.#idle.happen();
       },
       onComplaint: (error) => this.#complain(error),
+      onGateDialled: (error) => {
+        if (error !== undefined) this.#complain(error, 'got an error page');
+        this.#onDialled(error === undefined, error);
+      },
     });
   };
 
@@ -120,7 +124,10 @@ export class Visits {
     }
   }
 
-  #complain(cause: Error, fate: 'got the offline page' | 'was reset' = 'was reset'): void {
+  #complain(
+    cause: Error,
+    fate: 'got the offline page' | 'got an error page' | 'was reset' = 'was reset',
+  ): void {
     const now = performance.now();
     if (this.#notice !== undefined && now - this.#notice.at < NOTICE_EVERY_MS) {
       this.#notice.kept += 1;

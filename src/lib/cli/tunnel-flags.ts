@@ -5,6 +5,7 @@ import type {ForwardOptions} from '../agent/options.js';
 import {
   ENDS_SETTINGS,
   FORWARD_SETTINGS,
+  GATE_SETTINGS,
   LAN_AUTO,
   LAN_SETTINGS,
   LINK_SETTINGS,
@@ -51,6 +52,7 @@ export const relayFlags = flagsOf(LINK_SETTINGS);
 /** For tunnels that a phone in the same network may visit. */
 export const lanFlags = flagsOf(LAN_SETTINGS);
 export const lanSpelling = ['--lan', `--lan=${LAN_AUTO}`] as const;
+export const gateFlags = flagsOf(GATE_SETTINGS);
 const upstreamFlags = flagsOf(UPSTREAM_TLS_SETTINGS);
 export const upstreamFlagNames = Object.keys(upstreamFlags) as (keyof typeof upstreamFlags)[];
 
@@ -70,6 +72,7 @@ export const showFlags = {
 export const exposeFlags = {
   ...flagsOf({...PROTOCOL_SETTINGS, ...NAME_SETTINGS, ...ENDS_SETTINGS, ...UPSTREAM_SETTINGS}),
   ...upstreamFlags,
+  ...gateFlags,
   ...lifeFlags,
   ...relayFlags,
   ...lanFlags,
@@ -95,7 +98,14 @@ const PROGRAM_SETTINGS = {
 export const programFlags = flagsOf(PROGRAM_SETTINGS);
 
 /** Flags of commands whose program opens in a browser. */
-export const webProgramFlags = {...programFlags, ...nameFlags, ...lifeFlags, ...relayFlags, ...showFlags};
+export const webProgramFlags = {
+  ...programFlags,
+  ...nameFlags,
+  ...gateFlags,
+  ...lifeFlags,
+  ...relayFlags,
+  ...showFlags,
+};
 
 /** For `expose … -- COMMAND`. */
 export const commandFlags = flagsOf({

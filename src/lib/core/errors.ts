@@ -64,6 +64,25 @@ export const ERRORS = {
     false,
     'Leave out one of the two options.',
   ),
+  GATE_WITH_TCP: row(
+    'Who may visit is decided by HTTP requests; a TCP port carries any bytes.',
+    EXIT.usage,
+    false,
+    'Leave out one of the two options.',
+  ),
+  NOT_PRIVATE: row('The tunnel is not private: it has no links.', EXIT.usage, false, 'Start it as private.'),
+  LINK_UNKNOWN: row(
+    'The tunnel has no such link.',
+    EXIT.usage,
+    false,
+    'List its links: expired and revoked ones are not among them.',
+  ),
+  LINKS_TOO_MANY: row(
+    'The tunnel has too many links.',
+    EXIT.unavailable,
+    false,
+    'Revoke some, or give links a time to expire.',
+  ),
   PORT_FORWARDED_TWICE: row(
     'This port is forwarded already.',
     EXIT.usage,

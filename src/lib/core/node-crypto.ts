@@ -11,6 +11,7 @@ export const {
   randomBytes,
   randomInt,
   randomUUID,
+  scrypt,
   sign,
   timingSafeEqual,
   verify,

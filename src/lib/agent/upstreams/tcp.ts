@@ -37,11 +37,11 @@ export class TcpUpstream implements Upstream {
       timeoutMs: DIAL_TIMEOUT_MS,
       prefer: this.#answered,
       keepAlive: false,
-      open: (address, port) => withReader(reader(), (options) => openSocket(address, port, options)),
+      open: (address, port) => withReader(reader?.(), (options) => openSocket(address, port, options)),
       onOpen: (socket, address) => {
         this.#answered = address;
         if (preface !== undefined) socket.write(preface);
-        onOpen({socket, reads: 'onread', reset: () => resetSocket(socket)});
+        onOpen({socket, reads: reader ? 'onread' : 'events', reset: () => resetSocket(socket)});
       },
       onFailed,
     });
@@ -88,11 +88,12 @@ export function leave(socket: Socket, preface: Buffer | undefined): void {
 
 export interface ReaderOptions {
   allowHalfOpen: true;
-  onread: Pick<SocketRead, 'buffer' | 'callback'>;
+  onread?: Pick<SocketRead, 'buffer' | 'callback'>;
 }
 
-/** Makes a socket whose bytes go to `read` from the first one on. */
-export function withReader(read: SocketRead, open: (options: ReaderOptions) => Socket): Socket {
+/** Makes a socket whose bytes go to `read` from the first one on. Without `read` the socket has `data` events. */
+export function withReader(read: SocketRead | undefined, open: (options: ReaderOptions) => Socket): Socket {
+  if (read === undefined) return open({allowHalfOpen: true});
   const {buffer, callback} = read;
   const socket = open({allowHalfOpen: true, onread: {buffer, callback}});
   socket.once('close', () => read.release());

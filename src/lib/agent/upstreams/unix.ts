@@ -30,11 +30,11 @@ export class UnixUpstream implements Upstream {
   dial({preface, reader, onOpen, onFailed}: UpstreamDial): () => void {
     return dialPath({
       timeoutMs: DIAL_TIMEOUT_MS,
-      open: () => withReader(reader(), (options) => connect({...options, path: this.#path})),
+      open: () => withReader(reader?.(), (options) => connect({...options, path: this.#path})),
       // A Unix socket has no reset: the upstream sees an end, or a reset if it has not read everything.
       onOpen: (socket) => {
         if (preface !== undefined) socket.write(preface);
-        onOpen({socket, reads: 'onread', reset: () => void socket.destroy()});
+        onOpen({socket, reads: reader ? 'onread' : 'events', reset: () => void socket.destroy()});
       },
       onFailed,
     });

@@ -20,6 +20,8 @@ export interface UpstreamConnection {
   reads: 'onread' | 'events';
   /** Ends it so that the upstream sees a reset, if this kind of connection has one. */
   reset(): void;
+  /** True: a gate answers here. The upstream itself is dialled later, if the visitor may come in. */
+  isGate?: true;
 }
 
 /** The facts about a visitor that the relay sends. */
@@ -33,13 +35,15 @@ export interface UpstreamDial {
   alpn?: string | undefined;
   /** Bytes that go first on the dialled socket, also before TLS. */
   preface?: Buffer | undefined;
-  /** Makes the `onread` of one socket. */
-  reader(): SocketRead;
+  /** Makes the `onread` of one socket. Absent: the caller reads by `data` events. */
+  reader?(): SocketRead;
   onOpen(connection: UpstreamConnection): void;
   /** Gets a TunlError if more is known than the system's code. */
   onFailed(error: Error): void;
   /** The upstream ended an open connection and gave a reason. */
   onComplaint?(error: TunlError): void;
+  /** A gate has dialled the upstream. `error`: the reason why it does not answer. */
+  onGateDialled?(error: Error | undefined): void;
 }
 
 export interface Upstream {

@@ -1,0 +1,234 @@
+// A gate for one visitor with HTTP/2: Node's server on the visitor's side, Node's client on the upstream's. Each stream is
+// decided about by itself.
+
+import type {
+  ClientHttp2Session,
+  ClientHttp2Stream,
+  IncomingHttpHeaders,
+  OutgoingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2';
+import type {Duplex} from 'node:stream';
+import type {UpstreamConnection} from '../upstream.js';
+import {refusal} from './answers.js';
+import type {GateAnswer} from './gate.js';
+import type {GateVisit} from './gated-upstream.js';
+import type {Admitted, Ruling} from './gatehouse.js';
+import type {HeaderList} from './headers.js';
+import type {VisitContext} from './http1-visit.js';
+import {Stays} from './stays.js';
+
+/** As in http1-visit.ts, ms. */
+const STRANGER_MS = 30_000;
+const MAX_HEADER_BYTES = 64 * 1024;
+const MAX_STREAMS = 128;
+/** A download should not wait for the round trips of the default of 64 KiB. */
+const WINDOW_BYTES = 1024 * 1024;
+
+const http2 = () => process.getBuiltinModule('node:http2');
+
+export class Http2Visit implements GateVisit {
+  readonly #outer: Duplex;
+  readonly #context: VisitContext;
+  readonly #session: ServerHttp2Session;
+  readonly #stays: Stays;
+  #timer: NodeJS.Timeout | undefined;
+  #upstream: Promise<ClientHttp2Session> | undefined;
+  #connection: UpstreamConnection | undefined;
+  #stopDial: () => void = () => {};
+
+  constructor(inner: Duplex, outer: Duplex, context: VisitContext) {
+    this.#outer = outer;
+    this.#context = context;
+    this.#stays = new Stays(() => this.reset());
+    this.#timer = setTimeout(() => this.reset(), STRANGER_MS).unref();
+    const {constants, performServerHandshake} = http2();
+    this.#session = performServerHandshake(inner, {
+      settings: {
+        maxConcurrentStreams: MAX_STREAMS,
+        maxHeaderListSize: MAX_HEADER_BYTES,
+        initialWindowSize: WINDOW_BYTES,
+        enablePush: false,
+      },
+      maxSessionMemory: 32,
+    });
+    this.#session.on('error', () => outer.destroy());
+    this.#session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => {
+      stream.on('error', () => {});
+      this.#request(stream, headers, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0);
+    });
+    this.#session.once('close', () => inner.end());
+    inner.once('close', () => this.#ended());
+  }
+
+  reset(): void {
+    this.#connection?.reset();
+    this.#session.destroy();
+    this.#outer.destroy();
+  }
+
+  #ended(): void {
+    clearTimeout(this.#timer);
+    this.#stays.release();
+    this.#stopDial();
+    this.#session.destroy();
+    void this.#upstream?.then(
+      (session) => session.destroy(),
+      () => {},
+    );
+  }
+
+  #request(stream: ServerHttp2Stream, all: IncomingHttpHeaders, isEnded: boolean): void {
+    const {house, dial} = this.#context;
+    const raw = {
+      method: String(all[':method'] ?? ''),
+      target: String(all[':path'] ?? ''),
+      authority: all[':authority'],
+      headers: listOf(all),
+      httpVersion: 'h2',
+      isUpgrade: false,
+    };
+    const rule = (ruling: Ruling) => {
+      if (stream.destroyed) return;
+      if ('answer' in ruling) return give(stream, ruling.answer);
+      clearTimeout(this.#timer);
+      this.#stays.hold(ruling.admitted.stays);
+      void this.#pass(stream, raw.method, ruling.admitted, isEnded);
+    };
+    const ruling = house.judge(raw, dial.visitor);
+    if (ruling instanceof Promise) void ruling.then(rule, () => this.reset());
+    else rule(ruling);
+  }
+
+  async #pass(
+    stream: ServerHttp2Stream,
+    method: string,
+    admitted: Admitted,
+    isEnded: boolean,
+  ): Promise<void> {
+    let out: ClientHttp2Stream;
+    try {
+      this.#upstream ??= this.#connect();
+      const session = await this.#upstream;
+      if (stream.destroyed) return;
+      const {path, authority} = admitted;
+      const pseudo = {':method': method, ':path': path, ':authority': authority, ':scheme': 'https'};
+      // A body may end with trailers.
+      out = session.request(
+        {...pseudo, ...objectOf(admitted.headers)},
+        {endStream: isEnded, waitForTrailers: !isEnded},
+      );
+    } catch (error) {
+      if (stream.destroyed) return;
+      const why = error instanceof Error ? error : new Error('failed');
+      return give(stream, refusal(this.#context.line.refusalFor(why), {isNavigation: false}));
+    }
+    if (!isEnded) passTrailers(stream, out);
+    stream.pipe(out);
+    stream.once('close', () => out.close(stream.rstCode));
+    this.#answer(stream, out, admitted);
+  }
+
+  #answer(stream: ServerHttp2Stream, out: ClientHttp2Stream, {setCookies}: Admitted): void {
+    const {constants} = http2();
+    out.on('continue', () => {
+      if (!stream.headersSent) stream.additionalHeaders({':status': 100});
+    });
+    out.on('headers', (headers) => {
+      if (!stream.headersSent && headers[':status'] !== 100) stream.additionalHeaders(outgoing(headers));
+    });
+    out.once('response', (headers, flags) => {
+      if (stream.destroyed) return void out.close();
+      const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+      const cookies =
+        setCookies.length > 0 ? {'set-cookie': [...(headers['set-cookie'] ?? []), ...setCookies]} : {};
+      stream.respond({...outgoing(headers), ...cookies}, {
+        endStream,
+        sendDate: false,
+        waitForTrailers: !endStream,
+      } as object);
+      if (endStream) return;
+      passTrailers(out, stream);
+      out.pipe(stream);
+    });
+    out.once('error', () => {});
+    out.once('close', () => {
+      if (stream.closed) return;
+      if (out.rstCode !== constants.NGHTTP2_NO_ERROR) stream.close(out.rstCode);
+      else if (!stream.headersSent) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    });
+  }
+
+  #connect(): Promise<ClientHttp2Session> {
+    const {line, dial} = this.#context;
+    return new Promise((resolve, reject) => {
+      this.#stopDial = line.dial({...dial, alpn: 'h2'}, (error, connection) => {
+        if (connection === undefined) {
+          // The next request tries again.
+          this.#upstream = undefined;
+          reject(error);
+          return;
+        }
+        this.#connection = connection;
+        const session = http2().connect('http://upstream', {
+          createConnection: () => connection.socket,
+          settings: {enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: MAX_HEADER_BYTES},
+          maxSessionMemory: 32,
+        });
+        session.on('error', () => {});
+        // Its open streams go on; the visitor makes its next ones on another connection.
+        session.once('goaway', () => this.#session.close());
+        session.once('close', () => {
+          if (this.#session.closed || this.#session.destroyed) return;
+          this.#session.close();
+        });
+        resolve(session);
+      });
+    });
+  }
+}
+
+/** The trailers of one stream become those of the other. They come before the body has been read to its end. */
+function passTrailers(
+  from: ClientHttp2Stream | ServerHttp2Stream,
+  to: ClientHttp2Stream | ServerHttp2Stream,
+): void {
+  let trailers: OutgoingHttpHeaders = {};
+  from.once('trailers', (headers) => {
+    trailers = outgoing(headers);
+  });
+  to.once('wantTrailers', () => {
+    if (!to.destroyed) to.sendTrailers(trailers);
+  });
+}
+
+function give(stream: ServerHttp2Stream, {status, headers = {}, body = ''}: GateAnswer): void {
+  const hasNone = body === '';
+  stream.respond({':status': status, ...(headers as OutgoingHttpHeaders)}, {endStream: hasNone});
+  // The body of the request is never read: the window bounds it.
+  if (!hasNone) stream.end(body);
+}
+
+/** Without pseudo-headers. */
+function listOf(headers: IncomingHttpHeaders): string[] {
+  return Object.entries(headers).flatMap(([name, value]) => {
+    if (name.startsWith(':') || value === undefined) return [];
+    return (Array.isArray(value) ? value : [value]).flatMap((each) => [name, String(each)]);
+  });
+}
+
+/** A name that comes again has a list of values. */
+function objectOf(list: HeaderList): OutgoingHttpHeaders {
+  const values = new Map<string, string[]>();
+  for (let at = 0; at + 1 < list.length; at += 2) {
+    const name = (list[at] as string).toLowerCase();
+    values.set(name, [...(values.get(name) ?? []), list[at + 1] as string]);
+  }
+  return Object.fromEntries([...values].map(([name, all]) => [name, all.length === 1 ? all[0] : all]));
+}
+
+/** As they came, but for marks of Node's own. */
+function outgoing(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers));
+}
