@@ -54,7 +54,8 @@ export class WsReader {
   #mask = 0;
   /** Bytes of the frame's payload already unmasked, modulo 4. */
   #maskAt = 0;
-  readonly #control = Buffer.alloc(MAX_CONTROL_PAYLOAD);
+  /** Made for the first control frame: most links have none. */
+  #control: Buffer | undefined;
   #controlHas = 0;
   /** A message has begun and its last fragment has not come. */
   #fragmented = false;
@@ -96,6 +97,7 @@ export class WsReader {
 
   #readControl(chunk: Buffer, at: number): number {
     const end = Math.min(chunk.length, at + this.#left);
+    this.#control ??= Buffer.alloc(MAX_CONTROL_PAYLOAD);
     chunk.copy(this.#control, this.#controlHas, at, end);
     this.#controlHas += end - at;
     this.#left -= end - at;
@@ -198,7 +200,7 @@ export class WsReader {
   }
 
   #finishControl(): void {
-    const payload = this.#control.subarray(0, this.#controlHas);
+    const payload = this.#control?.subarray(0, this.#controlHas) ?? Buffer.alloc(0);
     if (this.#mask !== 0) this.#unmask(payload);
     if (this.#opcode === OPCODE.ping) this.#events.onPing(Buffer.from(payload));
     else if (this.#opcode === OPCODE.pong) this.#events.onPong(Buffer.from(payload));

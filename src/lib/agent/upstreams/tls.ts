@@ -4,6 +4,7 @@ import {isIP, type Socket} from 'node:net';
 import type {SecureContext, SecureContextOptions} from 'node:tls';
 import {resetSocket} from '../../bytes/reset.js';
 import {machineAuthorities} from '../../carrier/trust.js';
+import {alpnList} from '../../core/alpn-list.js';
 import {tls} from '../../core/node-tls.js';
 import {dial, openSocket} from '../../net/dial.js';
 import {formatHostPort, type HostPort} from '../../protocol/targets.js';
@@ -139,7 +140,7 @@ export class TlsUpstream implements Upstream {
       socket: raw,
       host: this.#name,
       ...(isIP(this.#name) === 0 && {servername: this.#name}),
-      ...(alpn !== undefined && {ALPNProtocols: [alpn]}),
+      ...(alpn !== undefined && {ALPNProtocols: alpnList([alpn])}),
       secureContext: this.#context(trust),
       rejectUnauthorized: !this.#settings.insecure,
     });

@@ -27,6 +27,8 @@ import {sayUnknownName} from './unknown-name.js';
 /** A handshake costs a signature, about a millisecond on a slow machine. Many of them must not delay the bytes of others. */
 const HANDSHAKES_A_TURN = 3;
 
+const NOTHING = Buffer.alloc(0);
+
 export interface SecureDoorOptions {
   certificates: CertificateSource;
   tunnels: TunnelTable;
@@ -143,11 +145,12 @@ export class SecureDoor implements Onward {
   }
 
   #terminate(
-    {connection, head, name}: Arrival,
+    arrival: Arrival,
     {owner, alpn}: {owner?: string; alpn: readonly string[] | undefined},
     {onBegun, onSecure, onFailed, onBroken}: Ends,
   ): void {
     const {certificates, log} = this.#options;
+    const {connection, name} = arrival;
     const {raw, peer} = connection;
     const fail = (error: unknown) => {
       onFailed(error instanceof Error ? error : undefined);
@@ -162,6 +165,9 @@ export class SecureDoor implements Onward {
       this.#handshakes.run(peer.source, () => {
         if (!connection.mayBegin()) return;
         onBegun?.();
+        const {head} = arrival;
+        // The functions here live as long as the connection, which can be days.
+        arrival.head = NOTHING;
         connection.secure = terminateTls({raw, head, context, alpn, onSecure, onFailed: fail, onBroken});
       });
     // Nearly always the context is there, and the handshake begins in the same turn.

@@ -2,6 +2,7 @@
 
 import type {Socket} from 'node:net';
 import type {SecureContext, TLSSocket} from 'node:tls';
+import {alpnList} from '../../core/alpn-list.js';
 import {tls} from '../../core/node-tls.js';
 
 export interface TerminateOptions {
@@ -37,7 +38,7 @@ export function terminateTls(options: TerminateOptions): TLSSocket {
     secureContext: context,
     requestCert: false,
     rejectUnauthorized: false,
-    ...(alpn === undefined ? {} : {ALPNProtocols: [...alpn]}),
+    ...(alpn === undefined ? {} : {ALPNProtocols: alpnList(alpn)}),
   });
   readInLargePieces(socket);
   const failed = (error?: Error | boolean) => {
