@@ -1,12 +1,13 @@
 // `tunl relay start`: runs a relay on this machine.
 
 import {BackgroundCommand} from '../../lib/cli/background-command.js';
+import {RelayConfig} from '../../lib/cli/config/relay-config.js';
 import type {ListeningEvent} from '../../lib/cli/events.js';
 import {hold} from '../../lib/cli/hold.js';
 import {listeningEvent} from '../../lib/cli/listening.js';
-import {relayCommandSettings, relayOptions, relayStartFlags} from '../../lib/cli/relay-flags.js';
+import {relayStartFlags} from '../../lib/cli/relay-flags.js';
 import type {Relay} from '../../lib/relay/options.js';
-import {startRelay} from '../../lib/relay/start.js';
+import {startRunningRelay} from '../../lib/relay/start.js';
 
 export default class RelayStart extends BackgroundCommand {
   static override summary = 'Run a relay on this machine.';
@@ -23,27 +24,30 @@ export default class RelayStart extends BackgroundCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(RelayStart);
-    const {detach, drainTimeoutMs, logFormat} = relayCommandSettings(flags);
-    if (logFormat === 'json') await this.presenter.logAsJson();
-    const detached = await this.startDetached<ListeningEvent>(detach, 'listening');
+    const config = await RelayConfig.open(flags);
+    if (config.command.logFormat === 'json') await this.presenter.logAsJson();
+    const detached = await this.startDetached<ListeningEvent>(flags.detach, 'listening');
     if (detached !== undefined) return detached.ups.forEach(this.presenter.event);
+    config.warnOf(this.presenter.log);
+    const drainTimeoutMs = () => config.command.drainTimeoutMs;
     await hold<Relay>({
       drainTimeoutMs,
       onStop: (relay) => {
         this.background?.endsBecause('stopped');
         const connections = relay.stats().visitors;
-        this.presenter.event({type: 'draining', connections, timeoutMs: drainTimeoutMs});
+        this.presenter.event({type: 'draining', connections, timeoutMs: drainTimeoutMs()});
       },
       onReload: (relay) => void relay.reload(),
       onReaderGone: this.presenter.readerGone,
       onLeave: () => this.presenter.end(),
       open: async (signal) => {
         this.presenter.begin('starting the relay');
-        const relay = await startRelay({...relayOptions(flags), signal, log: this.presenter.log});
-        const event = listeningEvent(relay, {id: this.background?.id, tokenFile: flags['token-file']});
+        const {options, reread} = config;
+        const relay = await startRunningRelay({...options, signal, log: this.presenter.log}, {reread});
+        const event = listeningEvent(relay, {...options, id: this.background?.id});
         this.presenter.event(event);
         const openVisitors = () => relay.stats().visitors;
-        await this.background?.up([event], [], {drainTimeoutMs, openVisitors});
+        await this.background?.up([event], [], {drainTimeoutMs: drainTimeoutMs(), openVisitors});
         return relay;
       },
     });

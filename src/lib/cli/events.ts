@@ -36,6 +36,39 @@ export interface CertificateEvent {
   instructions: string;
 }
 
+/** `tunl relay check`: a mistake. */
+export interface MistakeEvent {
+  type: 'mistake';
+  file: string;
+  /** Both from 1; absent when the mistake has no place in the file. */
+  line?: number;
+  column?: number;
+  code: ErrorCode;
+  message: string;
+  next: string;
+}
+
+/** `tunl relay check`: a relay can start with this file. */
+export interface CheckedEvent {
+  type: 'checked';
+  file: string;
+}
+
+/** `tunl relay config`: a setting of the relay. */
+export interface SettingEvent {
+  type: 'setting';
+  /** Its key in a configuration file. */
+  name: string;
+  /** As it is written in a file or a flag; null when it has none. */
+  value: string | readonly string[] | null;
+  /** For secrets: `value` is null in any case. */
+  secret?: 'given' | 'missing';
+  /** With --sources. */
+  source?: 'flag' | 'environment' | 'file' | 'default';
+  /** The flag, the variable, or `FILE:LINE`; absent for a default. */
+  from?: string;
+}
+
 /** `tunl list`: a tunnel or a relay that runs in the background, or with --all one that ended there. */
 export interface BackgroundTunnelEvent {
   type: 'tunnel';
@@ -205,6 +238,9 @@ export type CliEvent =
   | ListeningEvent
   | StoppedEvent
   | CertificateEvent
+  | MistakeEvent
+  | CheckedEvent
+  | SettingEvent
   | BackgroundTunnelEvent
   | LogEvent
   | ExtendedEvent

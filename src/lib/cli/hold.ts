@@ -24,13 +24,16 @@ export interface HoldOptions<T extends Closable> {
   onReaderGone?: () => void;
   /** Called when the process is about to end at once. */
   onLeave: () => void;
-  drainTimeoutMs: number;
+  /** A function when it can change. */
+  drainTimeoutMs: number | (() => number);
   /** For tests: the source of signals and the function that ends the process. */
   signals?: Pick<SignalOptions, 'source' | 'now' | 'leave' | 'hasTerminal'>;
 }
 
 /** Resolves after an orderly end; rejects with the error that ended it. */
 export async function hold<T extends Closable>(options: HoldOptions<T>): Promise<void> {
+  const {drainTimeoutMs: timeout} = options;
+  const drainTimeoutMs = typeof timeout === 'function' ? timeout : () => timeout;
   const starting = new AbortController();
   let held: T | undefined;
   let stopping: Promise<void> | undefined;
@@ -56,7 +59,7 @@ export async function hold<T extends Closable>(options: HoldOptions<T>): Promise
   };
   using _signals = listenForSignals({
     ...options.signals,
-    onStop: () => stop(options.drainTimeoutMs),
+    onStop: () => stop(drainTimeoutMs()),
     onLeave: leave,
     ...(options.onReload && {
       onReload: () => {
@@ -79,7 +82,7 @@ export async function hold<T extends Closable>(options: HoldOptions<T>): Promise
   }
   keepMemoryFlat();
   // It opened at the moment when the end was requested. Visitors may have come already.
-  if (starting.signal.aborted) return await held.close({drainTimeoutMs: options.drainTimeoutMs});
+  if (starting.signal.aborted) return await held.close({drainTimeoutMs: drainTimeoutMs()});
   await Promise.race(held.closed ? [held.closed, asked] : [asked]);
   await stopping;
   // A second signal ends the process itself, with its own exit code.

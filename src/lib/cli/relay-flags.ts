@@ -1,24 +1,19 @@
-// The flags of `tunl relay start`, and their options in the library.
+// The flags of `tunl relay start`, and the table of everything that can be set for it.
 
 import {availableParallelism} from 'node:os';
-import {choice, onOff, setting, settle, time} from '../core/settings.js';
-import type {RelayOptions} from '../relay/options.js';
+import {choice, file, onOff, setting, time} from '../core/settings.js';
 import {MOST_WORKERS, RELAY_SETTINGS} from '../relay/settings-table.js';
-import {flagsOf, optionsOf, type ValuesOf} from './setting-flags.js';
+import {flagsOf, type ValuesOf} from './setting-flags.js';
 
 /** Settings of the command itself. */
-const COMMAND_SETTINGS = {
+export const COMMAND_SETTINGS = {
   drainTimeoutMs: setting(time(), {
     // Visitors of a whole relay need more time than those of one tunnel.
     default: 30_000,
     flag: 'drain-timeout',
     help: 'Time for open connections to finish at the end.',
     group: 'time',
-  }),
-  detach: setting(onOff, {
-    default: false,
-    flag: 'detach',
-    help: 'Run in the background: tunl list, tunl logs, tunl stop.',
+    reloads: true,
   }),
   logFormat: setting(choice('FORMAT', 'log format', ['text', 'json']), {
     default: 'text',
@@ -35,21 +30,40 @@ const workers = {
   defaultText: 'one per core from four cores on, else 1',
 };
 
-const ALL = {...RELAY_SETTINGS, workers, ...COMMAND_SETTINGS};
+/** What flags, variables and a configuration file can set. */
+export const CONFIG_SETTINGS = {...RELAY_SETTINGS, workers, ...COMMAND_SETTINGS};
 
 /** On two or three cores the first process and the rest of the machine need what several workers would gain. */
 export function workersFor(cores: number): number {
   return cores < 4 ? 1 : Math.min(cores, MOST_WORKERS);
 }
 
-export const relayStartFlags = flagsOf(ALL);
+/** Settings about the configuration and the process, which no file can set. */
+export const ONLY_FLAGS = {
+  config: setting(file, {
+    flag: 'config',
+    env: 'TUNL_RELAY_CONFIG',
+    help: 'YAML file with settings named like these flags.',
+  }),
+  detach: setting(onOff, {
+    default: false,
+    flag: 'detach',
+    help: 'Run in the background: tunl list, tunl logs, tunl stop.',
+  }),
+};
 
-/** The flags as options of `startRelay`. */
-export function relayOptions(flags: ValuesOf<typeof ALL>): RelayOptions {
-  return {workers: workers.default, ...optionsOf(RELAY_SETTINGS, flags)};
+const {config, ...others} = flagsOf({...CONFIG_SETTINGS, ...ONLY_FLAGS});
+
+/** The file that has the other settings comes first. */
+export const relayStartFlags = {config, ...others};
+
+/** The flags of a command that shows what `relay start` would do. Its own help is enough, so only one is shown. */
+export const relayConfigFlags = {config, ...hidden(flagsOf(CONFIG_SETTINGS))};
+
+function hidden<F extends object>(flags: F): F {
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => [name, {...flag, hidden: true}]),
+  ) as F;
 }
 
-/** The settings for the command itself. */
-export function relayCommandSettings(flags: ValuesOf<typeof COMMAND_SETTINGS>) {
-  return settle(COMMAND_SETTINGS, optionsOf(COMMAND_SETTINGS, flags));
-}
+export type RelayFlags = Partial<ValuesOf<typeof CONFIG_SETTINGS & typeof ONLY_FLAGS>>;

@@ -5,6 +5,7 @@ import {isLoopbackHost} from '../agent/target.js';
 import type {ErrorCode} from '../core/errors.js';
 import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
+import {settingLine} from './config/yaml-line.js';
 import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, time} from './format.js';
 import {aboutLogin, loginResult} from './login-wording.js';
@@ -29,6 +30,10 @@ export function result(event: CliEvent): string | undefined {
       return event.url;
     case 'certificate':
       return event.caFile;
+    case 'mistake':
+      return `${[event.file, event.line, event.column].filter((part) => part !== undefined).join(':')}: ${event.message}`;
+    case 'setting':
+      return settingLine(event);
     case 'tunnel':
       return `${event.id}  ${event.address}  ${event.command}`;
     case 'log':
@@ -76,6 +81,12 @@ function about(event: CliEvent, before: TunnelState): Line[] {
       return listening(event);
     case 'certificate':
       return event.instructions.split('\n').map((text) => ({tone: 'plain', text}));
+    case 'mistake':
+      return [{tone: 'faint', text: `  ${event.next}`}];
+    case 'checked':
+      return [{tone: 'good', text: `${event.file} has no mistakes`}];
+    case 'setting':
+      return [];
     case 'reconnecting':
       return reconnecting(event, before);
     case 'resumed':

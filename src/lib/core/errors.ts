@@ -371,6 +371,26 @@ export const ERRORS = {
     false,
     'End the command.',
   ),
+  CONFIG_SYNTAX: row(
+    'The configuration file is not valid YAML.',
+    EXIT.usage,
+    false,
+    'Write each setting as `key: value`.',
+  ),
+  CONFIG_KEY: row('The configuration file has a wrong key.', EXIT.usage, false, 'Correct or remove it.'),
+  CONFIG_VALUE: row(
+    'The configuration file has a value of a wrong form.',
+    EXIT.usage,
+    false,
+    'Give one value, or a list where the setting has several.',
+  ),
+  CONFIG_SECRET: row(
+    'The configuration file contains a secret.',
+    EXIT.usage,
+    false,
+    'Write it to a file of its own, and give the path of that file.',
+  ),
+  CONFIG_INVALID: row('The configuration file cannot be used.', EXIT.usage, false, 'Correct the mistakes.'),
   FILE_UNREADABLE: row('A file cannot be read.', EXIT.local, false, 'Check its path and permissions.'),
   STDOUT_FAILED: row(
     'Writing to stdout failed.',

@@ -15,6 +15,8 @@ export interface Kind<T> {
   check(value: T, name: string): T;
   /** Writes a value so that `parse` can read it. */
   show(value: T): string;
+  /** The value is the path of a file. In a configuration file it is relative to the folder of that file. */
+  readonly isPath?: true;
 }
 
 /** On or off: the flag has no value. */
@@ -32,8 +34,12 @@ export interface Details<T> {
   readonly default?: T | (() => T);
   /** The default in words, if the value alone is not clear. */
   readonly defaultText?: string;
-  /** `resume-window`: the name on the command line. Missing: it can only be set by a program. */
+  /** `resume-window`: the name on the command line and in a configuration file. */
   readonly flag?: string;
+  /** The name in a configuration file, without a flag. With neither of them only a program can set it. */
+  readonly key?: string;
+  /** It is a secret, and the setting with this name is the path of a file with it. */
+  readonly secretIn?: string;
   /** The environment variable that is read when no value is given. */
   readonly env?: string;
   /** The variable is not read when this other setting is given. */
@@ -185,7 +191,7 @@ export function choice<const T extends string>(
 }
 
 /** The path of a file. A program writes its own paths; only people write `~`. */
-export const file: Kind<string> = {...text('FILE'), parse: (path) => expandHome(path)};
+export const file: Kind<string> = {...text('FILE'), isPath: true, parse: (path) => expandHome(path)};
 
 export function wholeNumber({min, max}: {min: number; max: number}): Kind<number> {
   return {
@@ -203,6 +209,39 @@ export function wholeNumber({min, max}: {min: number; max: number}): Kind<number
       throw invalid(`${name} is a whole number from ${min} to ${max}, not ${value}.`);
     },
     show: String,
+  };
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+  TIB: 2 ** 40,
+};
+
+/** Bytes, written `512MiB`; a number alone is a number of bytes. A program gives a whole number. */
+export function size({min, max}: {min: number; max: number}): Kind<number> {
+  const number = wholeNumber({min, max});
+  const show = (bytes: number) => {
+    const [unit = '', each = 1] =
+      Object.entries(UNITS).findLast(([, unitBytes]) => bytes % unitBytes === 0) ?? [];
+    return bytes === 0 ? '0' : `${bytes / each}${unit.replace('IB', 'iB')}`;
+  };
+  return {
+    ...number,
+    placeholder: 'SIZE',
+    parse: (written) => {
+      const [, digits, unit = ''] = /^(\d{1,16})\s?([kmgt]ib)?$/i.exec(written) ?? [];
+      const bytes =
+        digits === undefined ? Number.NaN : Number(digits) * (UNITS[unit.toUpperCase()] ?? Number.NaN);
+      if (bytes >= min && bytes <= max) return bytes;
+      throw invalid(
+        `${JSON.stringify(written.slice(0, 40))} is not possible.`,
+        `Give a size from ${show(min)} to ${show(max)}, like 512MiB.`,
+      );
+    },
+    show,
   };
 }
 

@@ -37,6 +37,7 @@ import {FileLeases} from './leases/file-leases.js';
 import type {LeaseStore} from './leases/lease-store.js';
 import {MemoryLeases} from './leases/memory-leases.js';
 import {Parts} from './part.js';
+import type {Reread} from './reload.js';
 import {RunningRelay} from './running-relay.js';
 import type {RelaySettings} from './settings.js';
 import {OwnSite} from './site/own-site.js';
@@ -54,7 +55,7 @@ const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 export interface OpenRelayOptions {
   listeners?: readonly RelayListener[];
   /** Reads the settings for a reload. Default: they stay as they are, and only the files that they name are read. */
-  reread?: () => Promise<RelaySettings>;
+  reread?: () => Promise<Reread>;
   /** The place of a worker among several; the first process listens for it. */
   seat?: Seat;
 }
@@ -66,7 +67,7 @@ export interface OpenRelayOptions {
  */
 export async function openRelay(
   settings: RelaySettings,
-  {listeners = [], reread = async () => settings, seat}: OpenRelayOptions = {},
+  {listeners = [], reread = async () => ({settings}), seat}: OpenRelayOptions = {},
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);

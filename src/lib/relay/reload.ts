@@ -8,10 +8,21 @@ import type {Parts} from './part.js';
 import {checkReach, type RelaySettings} from './settings.js';
 import {RELAY_SETTINGS} from './settings-table.js';
 
+/** Settings of the program around the relay. */
+export interface OtherSettings extends Pick<RelayReload, 'changed' | 'needRestart'> {
+  /** Uses the new values. Not called when the reload fails. */
+  take(): void;
+}
+
+export interface Reread {
+  settings: RelaySettings;
+  others?: OtherSettings;
+}
+
 export interface ReloadsOptions {
   settings: RelaySettings;
   /** The settings as they are now outside of the relay. @throws TunlError */
-  reread: () => Promise<RelaySettings>;
+  reread: () => Promise<Reread>;
   parts: Pick<Parts, 'checkReload' | 'reload'>;
   events: Pick<RelayEvents, 'emit'>;
 }
@@ -37,10 +48,14 @@ export class Reloads {
   async #reload(): Promise<RelayReload> {
     const {reread, parts, events} = this.#options;
     try {
-      const {next, changed, needRestart} = afterReload(this.#settings, await reread());
+      const {settings, others} = await reread();
+      const {next, ...about} = afterReload(this.#settings, settings);
       await parts.checkReload(next);
       this.#settings = next;
       await parts.reload(next);
+      others?.take();
+      const changed = [...about.changed, ...(others?.changed ?? [])];
+      const needRestart = [...about.needRestart, ...(others?.needRestart ?? [])];
       events.emit({type: 'reloaded', changed, needRestart});
       return {changed, needRestart};
     } catch (error) {
@@ -65,11 +80,11 @@ export function afterReload(now: RelaySettings, read: RelaySettings): AfterReloa
   const next = {...now};
   const changed: string[] = [];
   const needRestart: string[] = [];
-  for (const [name, {reloads, flag}] of Object.entries<Setting<unknown>>(RELAY_SETTINGS)) {
+  for (const [name, {reloads, flag, key: inFile}] of Object.entries<Setting<unknown>>(RELAY_SETTINGS)) {
     const key = name as keyof RelaySettings;
     if (JSON.stringify(now[key]) === JSON.stringify(read[key])) continue;
     const can = typeof reloads === 'function' ? reloads(now[key], read[key]) : reloads === true;
-    (can ? changed : needRestart).push(flag ?? name);
+    (can ? changed : needRestart).push(flag ?? inFile ?? name);
     if (can) Object.assign(next, {[key]: read[key]});
   }
   checkReach(next);

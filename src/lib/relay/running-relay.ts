@@ -8,7 +8,7 @@ import type {RelayEvents} from './events.js';
 import type {Relay, RelayReload, RelayStats} from './options.js';
 import type {Parts} from './part.js';
 import type {ProbeState} from './probe/probe-state.js';
-import {Reloads} from './reload.js';
+import {Reloads, type Reread} from './reload.js';
 import type {RelaySettings} from './settings.js';
 
 export interface RunningRelayOptions {
@@ -27,7 +27,7 @@ export interface RunningRelayOptions {
   events: Pick<RelayEvents, 'emit'>;
   settings: RelaySettings;
   /** The settings as they are now outside of the relay. A worker gets them from the first process. */
-  reread: () => Promise<RelaySettings>;
+  reread: () => Promise<Reread>;
 }
 
 export class RunningRelay implements Relay {

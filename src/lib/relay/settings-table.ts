@@ -3,7 +3,7 @@
 
 import {relayOrigin} from '../carrier/relay-url.js';
 import {TunlError} from '../core/errors.js';
-import {file, list, onOff, setting, text, wholeNumber, wholeTime} from '../core/settings.js';
+import {file, list, onOff, setting, size, text, wholeNumber, wholeTime} from '../core/settings.js';
 import {stateDir} from '../core/state-dir.js';
 import {KEEP_ALIVE_MS} from '../net/keep-alive.js';
 import {MAX_RELAYS} from '../protocol/link-messages.js';
@@ -23,6 +23,7 @@ export const MOST_WORKERS = 64;
 
 const FILES = 'certificate and token';
 const TIMES = 'time';
+const LIMITS = 'limit';
 
 const source = text('RANGE', (range) => {
   trustedSources([range]);
@@ -83,11 +84,17 @@ export const RELAY_SETTINGS = {
     flag: 'trusted-source',
     help: 'Addresses without limits, such as 10.0.0.0/8 of a load balancer or gateway; repeatable.',
   }),
-  token: setting(text('TOKEN'), {env: 'TUNL_TOKEN', envUnless: 'tokenFile', reloads: true}),
+  token: setting(text('TOKEN'), {
+    env: 'TUNL_TOKEN',
+    envUnless: 'tokenFile',
+    secretIn: 'tokenFile',
+    reloads: true,
+  }),
   tokenFile: setting(file, {
     flag: 'token-file',
     help: 'The token agents must show; safer here than in TUNL_TOKEN.',
     group: FILES,
+    reloads: true,
   }),
   certFile: setting(file, {
     defaultText: 'a private CA',
@@ -138,12 +145,34 @@ export const RELAY_SETTINGS = {
     help: 'Reset a visitor that moves no byte for this time.',
     group: TIMES,
   }),
-  keepLeases: setting(onOff, {default: true}),
+  keepLeases: setting(onOff, {
+    default: true,
+    key: 'keep-leases',
+    help: 'Keep names over a restart of the relay.',
+  }),
   stateDir: setting(text('FOLDER'), {default: () => stateDir()}),
-  maxTunnelsPerAgent: setting(wholeNumber({min: 1, max: 100_000}), {default: 100}),
-  maxLeasesPerOwner: setting(wholeNumber({min: 1, max: MAX_LEASES}), {default: 10_000}),
+  maxTunnelsPerAgent: setting(wholeNumber({min: 1, max: 100_000}), {
+    default: 100,
+    key: 'max-tunnels-per-agent',
+    help: 'Tunnels of one agent.',
+    group: LIMITS,
+    reloads: true,
+  }),
+  maxLeasesPerOwner: setting(wholeNumber({min: 1, max: MAX_LEASES}), {
+    default: 10_000,
+    key: 'max-leases-per-owner',
+    help: 'Names and ports of one owner, with those that are kept for it.',
+    group: LIMITS,
+    reloads: true,
+  }),
   /** Without one the limit follows the machine's memory. */
-  maxUnreadBytes: setting(wholeNumber({min: 1_048_576, max: 2 ** 40}), {}),
+  maxUnreadBytes: setting(size({min: 1_048_576, max: 2 ** 40}), {
+    defaultText: 'a quarter of the memory, at most 1 GiB',
+    key: 'max-unread',
+    help: 'Bytes that all visitors together may leave unread.',
+    group: LIMITS,
+    reloads: true,
+  }),
 };
 
 function domainName(written: string): string {

@@ -4,6 +4,7 @@ import {TunlError} from '../core/errors.js';
 import type {RelayListener} from './events.js';
 import type {Relay, RelayOptions} from './options.js';
 import {type OpenRelayOptions, openRelay} from './relay.js';
+import type {OtherSettings} from './reload.js';
 import type {RunningRelay} from './running-relay.js';
 import {type RelaySettings, settleRelayOptions} from './settings.js';
 
@@ -19,17 +20,29 @@ export async function startRelay(options: RelayOptions = {}): Promise<Relay> {
 
 export interface StartOptions {
   listeners?: readonly RelayListener[];
-  /** The options for a reload. Default: those of the start. */
-  reread?: () => Promise<RelayOptions>;
+  /** Reads the options for a reload. Default: those of the start. @throws TunlError */
+  reread?: () => Promise<Reread>;
+}
+
+export interface Reread {
+  options: RelayOptions;
+  /** Settings of the caller that come from the same source. */
+  others?: OtherSettings;
 }
 
 /** Like `startRelay`, with the parts of a relay that only this package uses. */
 export async function startRunningRelay(
   options: RelayOptions,
-  {listeners = [], reread = async () => options}: StartOptions = {},
+  {listeners = [], reread = async () => ({options})}: StartOptions = {},
 ): Promise<RunningRelay> {
   const settings = await settleRelayOptions(options);
-  const more = {listeners, reread: async () => await settleRelayOptions(await reread())};
+  const more = {
+    listeners,
+    reread: async () => {
+      const {options: next, ...others} = await reread();
+      return {settings: await settleRelayOptions(next), ...others};
+    },
+  };
   const relay = await (settings.workers > 1 ? openSeveral(settings, more) : openRelay(settings, more));
   const {signal} = options;
   if (signal?.aborted) {

@@ -1,7 +1,8 @@
 // The settings that `tunl relay start` adds to those of the library.
 
 import {expect, test} from 'vitest';
-import {relayOptions, workersFor} from '../../../src/lib/cli/relay-flags.js';
+import {readRelayConfig} from '../../../src/lib/cli/config/relay-config.js';
+import {workersFor} from '../../../src/lib/cli/relay-flags.js';
 
 test.for([
   [1, 1],
@@ -13,7 +14,8 @@ test.for([
   expect(workersFor(cores)).toBe(workers);
 });
 
-test('the number of workers can be given', () => {
-  expect(relayOptions({workers: 2} as Parameters<typeof relayOptions>[0])).toMatchObject({workers: 2});
-  expect(relayOptions({} as Parameters<typeof relayOptions>[0]).workers).toBeGreaterThan(0);
+test('the number of workers can be given', async () => {
+  expect(await readRelayConfig({workers: 2}, {})).toMatchObject({options: {workers: 2}});
+  const {options} = await readRelayConfig({}, {});
+  expect(options.workers).toBeGreaterThan(0);
 });

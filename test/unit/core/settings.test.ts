@@ -10,6 +10,7 @@ import {
   readTexts,
   setting,
   settle,
+  size,
   text,
   time,
   wholeNumber,
@@ -104,6 +105,8 @@ describe('kinds', () => {
     ['a time', idle, '30s', 30_000],
     ['a time that is off', idle, '0s', 0],
     ['a number', wholeNumber({min: 0, max: 9}), '7', 7],
+    ['a size', size({min: 0, max: 2 ** 30}), '512MiB', 2 ** 29],
+    ['a size of single bytes', size({min: 0, max: 2 ** 30}), '1025', 1_025],
     ['a switch', onOff, 'false', false],
     ['a text', text('NAME', (name) => name.toLowerCase()), 'one', 'one'],
   ];
@@ -117,6 +120,8 @@ describe('kinds', () => {
     [idle, '1ms', 'Give at least 1s, or 0s.'],
     [idle, '2m', 'Give at most 1m, or 0s.'],
     [time({minMs: 1}), '0s', 'Give more than 0s.'],
+    [size({min: 1_024, max: 2 ** 30}), '512', 'Give a size from 1KiB to 1GiB, like 512MiB.'],
+    [size({min: 1_024, max: 2 ** 30}), '5MB', 'Give a size from 1KiB to 1GiB, like 512MiB.'],
     [wholeNumber({min: 0, max: 9}), '1e1', 'Give a whole number from 0 to 9.'],
   ])('%# is refused with a valid example', (kind, written, next) => {
     expect(() => kind.parse(written)).toThrow(expect.objectContaining({code: 'OPTION_INVALID', next}));

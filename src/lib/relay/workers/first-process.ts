@@ -35,7 +35,7 @@ import type {WorkerProcess} from './worker-process.js';
 /** Resolves when the relay listens. @throws TunlError the error of a part, or of a worker, that cannot start. */
 export async function openFirstProcess(
   settings: RelaySettings,
-  {listeners = [], reread = async () => settings}: Omit<OpenRelayOptions, 'seat'> = {},
+  {listeners = [], reread = async () => ({settings})}: Omit<OpenRelayOptions, 'seat'> = {},
 ): Promise<RunningRelay> {
   const clock = systemClock;
   const log = createLogger('relay', settings.log);
