@@ -79,6 +79,7 @@ const TABLE = {
   NAME_RESERVED: offer,
   OPTION_INVALID: local,
   RELAY_URL_INVALID: local,
+  CONTEXT_UNKNOWN: local,
   RELAY_NAME_UNKNOWN: network,
   RELAY_REFUSED: network,
   RELAY_TIMEOUT: network,
@@ -96,6 +97,8 @@ const TABLE = {
   TOKEN_REVOKED: token,
   TOKEN_EXPIRED: token,
   NOT_ALLOWED: offer,
+  LOGIN_FAILED: local,
+  ISSUER_FAILED: local,
   NAME_TAKEN: row(['other'], ['bind', 'unbound']),
   PORT_TAKEN: row(['other'], ['bind', 'unbound']),
   PORT_NOT_OFFERED: offer,
@@ -169,9 +172,6 @@ const TABLE = {
   RESUME_EXPIRED: network,
   CLOSED: row(['relay owner', 'peer']),
   ABORTED: local,
-  CONTEXT_UNKNOWN: local,
-  LOGIN_FAILED: local,
-  ISSUER_FAILED: local,
   UNEXPECTED: broken,
 } satisfies Record<ErrorCode, {by: Provoker[]; ends: Way[]}>;
 
