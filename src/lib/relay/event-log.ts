@@ -70,6 +70,10 @@ function lineOf(event: RelayEvent): Line {
     }
     case 'reload-failed':
       return ['error', 'the new settings cannot be used, the old ones stay', fields];
+    case 'issuer-away':
+      return ['warn', 'the keys of the issuer cannot be fetched', fields];
+    case 'issuer-back':
+      return ['info', 'the keys of the issuer were fetched again', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {

@@ -43,6 +43,9 @@ export type RelayEvent =
   | {type: 'reloaded'; changed: readonly string[]; needRestart: readonly string[]}
   /** Settings were read again and cannot be used, so nothing has changed. */
   | {type: 'reload-failed'; code: ErrorCode; reason: string}
+  /** The keys of an issuer of identities cannot be fetched. The last ones count for a day. */
+  | {type: 'issuer-away'; issuer: string; reason: string}
+  | {type: 'issuer-back'; issuer: string}
   | ({type: 'token-refused'} & Repeated)
   /** `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. */
   | ({type: 'turned-away'; because: 'failures' | 'no-room'} & Repeated);

@@ -24,6 +24,27 @@ export interface RelayOptions {
   /** File with the token on its first line. */
   tokenFile?: string;
   /**
+   * Issuers of identities (OpenID Connect), as in the claim `iss` of their tokens. People log in at the first one. Default: none.
+   */
+  oidcIssuers?: readonly string[];
+  /** Tokens of an issuer are good here when they are made for one of these (claim `aud`), or for `oidcClient`. Default: none. */
+  oidcAudiences?: readonly string[];
+  /** The client of the first issuer for the device flow: `tunl login`. Default: nobody logs in that way. */
+  oidcClient?: string;
+  /** What to ask the first issuer for. Default `openid email profile offline_access`. */
+  oidcScope?: string;
+  /**
+   * Who may do what: conditions about claims and scopes, like `email=*@example.com name:*`. A rule without `iss=` is about the
+   * first issuer. Default: nobody may do anything.
+   */
+  oidcRules?: readonly string[];
+  /** The claim that owns names and ports. Default `sub`. */
+  oidcOwner?: string;
+  /** How long a login lasts without its issuer, ms. Default 43,200,000: 12 hours. */
+  oidcSessionMs?: number;
+  /** PEM file of the CA of the issuers, besides the system's. */
+  oidcCaFile?: string;
+  /**
    * PEM files for the domain and `*.domain`. They are read again when they change. Default: a private CA in the state folder,
    * with one leaf for each name.
    */

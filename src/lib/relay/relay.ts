@@ -12,6 +12,7 @@ import {WindowBudget} from '../mux/window-budget.js';
 import {publicUrl} from '../protocol/targets.js';
 import {KIND} from '../protocol/wire.js';
 import {Access} from './access/access.js';
+import {Oidc} from './access/oidc.js';
 import {SingleToken} from './access/single-token.js';
 import {Agents} from './agents/agents.js';
 import {KeptLimit} from './agents/kept-limit.js';
@@ -158,9 +159,11 @@ export async function openRelay(
   const kept = new KeptLimit({...base, budget: replayBudget, sessions: () => agents.sessions()});
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
-  const access = new Access([new SingleToken(settings.token)]);
+  const oidc = new Oidc({settings, clock, events});
+  const access = new Access([oidc, new SingleToken(settings.token)]);
   const site = new OwnSite({
     ...{domain, url, software, access, onAgent: agents.accept},
+    login: () => oidc.login,
     stats: seat?.statsOfAll ?? stats,
     onStrayed: seat?.onStrayed,
   });

@@ -8,6 +8,7 @@ import {stateDir} from '../core/state-dir.js';
 import {KEEP_ALIVE_MS} from '../net/keep-alive.js';
 import {MAX_RELAYS} from '../protocol/link-messages.js';
 import {host, listenPlace, port, ports} from '../protocol/setting-kinds.js';
+import {OIDC_SETTINGS} from './access/oidc-settings.js';
 import {trustedSources} from './doors/trusted.js';
 import {MAX_LEASES} from './leases/lease-store.js';
 
@@ -115,6 +116,7 @@ export const RELAY_SETTINGS = {
     help: 'Offer h2 although all names share the certificate.',
     group: FILES,
   }),
+  ...OIDC_SETTINGS,
   resumeWindowMs: setting(wholeTime({maxMs: LONGEST_RESUME_WINDOW_MS}), {
     default: 600_000,
     flag: 'resume-window',

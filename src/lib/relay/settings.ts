@@ -7,6 +7,7 @@ import type {LogSink} from '../core/logger.js';
 import {type SettingsOf, settle} from '../core/settings.js';
 import {readSecretFile} from '../core/state-dir.js';
 import {type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
+import {checkOidc} from './access/oidc-settings.js';
 import type {RelayOptions} from './options.js';
 import {RELAY_SETTINGS} from './settings-table.js';
 
@@ -34,7 +35,8 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
   const listen = listenAddress(settings.listen);
   const tcpHost = settings.tcpHost ?? listen.host;
   const token = await readToken(settings.token, tokenFile);
-  checkReach({listen, tcpHost, token});
+  checkReach({listen, tcpHost, token, oidcIssuers: settings.oidcIssuers});
+  checkOidc(settings);
   if ((settings.certFile === undefined) !== (settings.keyFile === undefined)) {
     throw new TunlError('OPTION_INVALID', {
       reason: 'A certificate needs its key, and a key its certificate.',
@@ -62,9 +64,10 @@ export function checkReach({
   listen,
   tcpHost,
   token,
-}: Pick<RelaySettings, 'listen' | 'tcpHost' | 'token'>): void {
+  oidcIssuers,
+}: Pick<RelaySettings, 'listen' | 'tcpHost' | 'token' | 'oidcIssuers'>): void {
   const reachable = [listen.host, tcpHost].find((host) => !isLoopbackHost(host));
-  if (token !== undefined || reachable === undefined) return;
+  if (token !== undefined || oidcIssuers.length > 0 || reachable === undefined) return;
   throw new TunlError('TOKEN_NEEDED', {
     reason: `Without a token anybody who reaches ${reachable} could publish here.`,
   });

@@ -135,7 +135,7 @@ function rangeOf(text: string): PortRange | undefined {
 }
 
 /** `*` stands for any characters, also none. The time grows with the lengths, not with the number of ways to match. */
-function matchesGlob(pattern: string, what: string): boolean {
+export function matchesGlob(pattern: string, what: string): boolean {
   const [first = '', ...rest] = pattern.split('*');
   if (rest.length === 0) return pattern === what;
   if (!what.startsWith(first)) return false;
