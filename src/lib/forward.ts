@@ -26,6 +26,7 @@ import {type FoundRelay, findRelay} from './find-relay.js';
 import type {Identify} from './mux/handshake.js';
 import {findLanAddress, type LanAddress} from './net/lan-address.js';
 import {openGates} from './open-gates.js';
+import type {AddressRules} from './protocol/control-messages.js';
 import {checkPort} from './protocol/targets.js';
 import {usualPorts} from './usual-ports.js';
 
@@ -112,6 +113,7 @@ async function open(
       subdomain,
       remembered: newName ? Promise.resolve({}) : memory.recall(),
       remotePort,
+      cidr: addressRules(settings),
       openLocal: localOpener(target, found.openLocalDoor, {
         ports: usualPorts('tunnel', stateDir, what),
         lan,
@@ -147,6 +149,11 @@ async function open(
     await cleanUp();
     throw error;
   }
+}
+
+function addressRules({cidrAllow: allow, cidrDeny: deny}: Settings): AddressRules | undefined {
+  if (!allow?.length && !deny?.length) return undefined;
+  return {...(allow?.length && {allow}), ...(deny?.length && {deny})};
 }
 
 interface LocalOptions {

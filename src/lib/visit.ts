@@ -32,7 +32,7 @@ const TIMEOUT_MS = 10_000;
 /**
  * Resolves when the tunnel has accepted the connection and its certificate has been checked.
  *
- * @throws TunlError TUNNEL_UNKNOWN, RELAY_*, PROXY_FAILED, FILE_UNREADABLE, CERTIFICATE_INVALID, ABORTED
+ * @throws TunlError TUNNEL_UNKNOWN, ADDRESS_REFUSED, RELAY_*, PROXY_FAILED, FILE_UNREADABLE, CERTIFICATE_INVALID, ABORTED
  */
 export async function visit(options: VisitOptions): Promise<TLSSocket> {
   const ca = options.caFile === undefined ? undefined : await readCaFile(options.caFile);
@@ -137,6 +137,11 @@ function reasonOf(
       cause: error,
     });
   }
+  if (/ALERT_ACCESS_DENIED/.test(code))
+    return new TunlError('ADDRESS_REFUSED', {
+      reason: `The tunnel ${host} does not take visitors from this machine’s address.`,
+      cause: error,
+    });
   const peer = {kind: 'relay', label: `${host}:${port}`} as const;
   const isCertificate = /^(CERT_|UNABLE_|DEPTH_|SELF_|ERR_TLS_CERT)/.test(code);
   return isCertificate ? certificateError(peer, {host, code, hasOwnCa}, error) : socketError(peer, error);

@@ -7,7 +7,7 @@ import {Link} from '../../src/lib/mux/link.js';
 import {createPipe} from '../../src/lib/mux/pipe.js';
 import {RelayTicket} from '../../src/lib/mux/resume-ticket.js';
 import {Session} from '../../src/lib/mux/session.js';
-import {parseAgentMessage} from '../../src/lib/protocol/control-messages.js';
+import {type AgentMessage, parseAgentMessage} from '../../src/lib/protocol/control-messages.js';
 
 export class ScriptedRelay {
   /** Each is called once, in place of a connection. */
@@ -15,6 +15,10 @@ export class ScriptedRelay {
   /** Codes that refuse the next hellos, and the next binds. */
   readonly refusals: string[] = [];
   readonly bindRefusals: string[] = [];
+  /** What it announces to the next links. */
+  features: readonly string[] = [];
+  /** All control messages. */
+  readonly asked: AgentMessage[] = [];
   /** The number of connections requested. */
   dialled = 0;
   /** The number of binds granted. */
@@ -46,6 +50,7 @@ export class ScriptedRelay {
   #accept(link: Link): void {
     greetAgent(link, {
       software: 'relay',
+      features: this.features,
       timeoutMs: 10_000,
       clock: this.#clock,
       onHello: (hello) => {
@@ -79,6 +84,7 @@ export class ScriptedRelay {
 
   #onControl(session: Session, payload: Buffer): void {
     const message = parseAgentMessage(payload);
+    this.asked.push(message);
     if (message.type !== 'bind') return;
     const {request} = message;
     const code = this.bindRefusals.shift();

@@ -4,7 +4,7 @@
 import {atMost, type Clock, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
-import type {TunnelRequest} from '../protocol/control-messages.js';
+import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
 import {KIND, type StreamKind} from '../protocol/wire.js';
 import {AgentLink} from './agent-link.js';
 import type {AgentOptions} from './agent-options.js';
@@ -36,6 +36,7 @@ export class Agent {
       clock: this.#clock,
       mostAwayMs,
       send: (message) => this.#link.session?.sendControl(message),
+      lacks: (feature) => this.#link.session !== undefined && !this.#link.relayFeatures.includes(feature),
       onRefused: (error, attempt, delayMs) => this.#link.tellWaiting('refused', error, attempt, delayMs),
       onBoundAgain: (awayMs) => options.events.onResumed(awayMs, 0, 0),
     });
@@ -86,6 +87,11 @@ export class Agent {
   /** This owner's tunnels get no new visitors, and its binds fail; open streams go on. */
   unbind(owner: BindingOwner, error: TunlError = new TunlError('CLOSED')): void {
     this.#bindings.drop(owner, error);
+  }
+
+  /** As `Bindings.restrict`. */
+  restrict(owner: BindingOwner, cidr: AddressRules): void {
+    this.#bindings.restrict(owner, cidr);
   }
 
   /** Whether there is a link now. */

@@ -5,6 +5,7 @@ import {isErrorCode, TunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
 import type {Stream} from '../mux/stream.js';
 import {
+  type AddressRules,
   type AgentMessage,
   parseRelayMessage,
   parseVisitorOpen,
@@ -12,6 +13,7 @@ import {
   type TunnelRequest,
   type VisitorOpen,
 } from '../protocol/control-messages.js';
+import {FEATURE_CIDR} from '../protocol/link-messages.js';
 import {endsTunnel} from './last-word.js';
 import {Rebinds, type RebindsOptions} from './rebinds.js';
 
@@ -34,6 +36,8 @@ export interface BindingOwner {
 export interface BindingsOptions extends RebindsOptions {
   /** Sends over the current session, in order. Without a session nothing happens: the next session asks for everything. */
   send: (message: AgentMessage) => void;
+  /** True when there is a session, and its relay has not announced the feature. */
+  lacks: (feature: string) => boolean;
 }
 
 interface Binding {
@@ -47,6 +51,7 @@ interface Binding {
 
 export class Bindings {
   readonly #send: BindingsOptions['send'];
+  readonly #lacks: BindingsOptions['lacks'];
   readonly #rebinds: Rebinds<Binding>;
   /** Distinguishes this agent's claims from those of others of the same owner. */
   readonly #holder = randomBytes(16).toString('hex');
@@ -58,6 +63,7 @@ export class Bindings {
 
   constructor(options: BindingsOptions) {
     this.#send = options.send;
+    this.#lacks = options.lacks;
     this.#rebinds = new Rebinds(options);
   }
 
@@ -117,6 +123,20 @@ export class Bindings {
       this.#rebinds.drop(binding);
       binding.settle?.(error);
       if (binding.tunnel !== undefined) this.#giveUp(binding.tunnel);
+    }
+  }
+
+  /**
+   * New addresses for the visitors of all tunnels of this owner, now and when they are bound again.
+   *
+   * @throws TunlError RELAY_LACKS_FEATURE; nothing has changed.
+   */
+  restrict(owner: BindingOwner, cidr: AddressRules): void {
+    if (this.#lacks(FEATURE_CIDR)) throw NO_CIDR();
+    for (const binding of this.#all) {
+      if (binding.owner !== owner) continue;
+      binding.wish = {...binding.wish, cidr};
+      if (binding.tunnel !== undefined) this.#send({type: 'restrict', tunnel: binding.tunnel, cidr});
     }
   }
 
@@ -200,6 +220,10 @@ export class Bindings {
   }
 
   #ask(binding: Binding): void {
+    if (binding.wish.cidr !== undefined && this.#lacks(FEATURE_CIDR)) {
+      this.#refused(binding, NO_CIDR());
+      return;
+    }
     const request = this.#nextRequest++;
     this.#asked.set(request, binding);
     const {bound} = binding;
@@ -216,10 +240,19 @@ export class Bindings {
 /** The request for the same name or port, so that the address never changes unnoticed. */
 function exactly({wish, bound}: Binding): TunnelRequest {
   if (bound === undefined) return wish;
-  if (wish.kind === 'tcp') return {kind: 'tcp', port: bound.port};
+  if (wish.kind === 'tcp') {
+    const {prefer: _, ...same} = wish;
+    return {...same, port: bound.port};
+  }
   const {prefer: _, ...same} = wish;
   return {...same, name: bound.host.slice(0, bound.host.indexOf('.'))};
 }
+
+const NO_CIDR = (): TunlError =>
+  new TunlError('RELAY_LACKS_FEATURE', {
+    reason: 'The relay is too old to refuse visitors by their addresses.',
+    next: 'Update the relay, or leave out cidrAllow and cidrDeny (--cidr-allow, --cidr-deny).',
+  });
 
 function errorOf(code: string, message: string): TunlError {
   return new TunlError(isErrorCode(code) ? code : 'BIND_REFUSED', {reason: message, fromRelay: true});

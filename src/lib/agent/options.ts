@@ -118,6 +118,13 @@ export interface ForwardOptions {
    */
   offlinePage?: boolean;
   /**
+   * Only visitors from these addresses and ranges (`203.0.113.0/24`, `2001:db8::/32`), 64 at the most; the relay refuses all others.
+   * Behind a load balancer that hides visitors' addresses, the relay sees the load balancer's.
+   */
+  cidrAllow?: readonly string[];
+  /** No visitors from these, even where `cidrAllow` has them. */
+  cidrDeny?: readonly string[];
+  /**
    * Each connection to the upstream begins with a PROXY header of this version, which has the visitor's address and port. The
    * upstream must expect it. Not for a folder. Default: no header.
    */

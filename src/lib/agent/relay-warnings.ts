@@ -8,6 +8,7 @@ import type {NoticeEvent} from './events.js';
 const CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'RELAY_CERTIFICATE',
   'CERTIFICATE_REFUSED',
+  'ADDRESS_REFUSED',
   'VISITOR_NEEDS_H2',
   'VISITOR_NEEDS_HTTP1',
 ]);
@@ -18,7 +19,7 @@ const MOST = 16;
 export class RelayWarnings {
   readonly #onEvent: (event: NoticeEvent) => void;
   #isReady = false;
-  /** By their text: a warning comes again with each new session. */
+  /** A warning comes again with each new session. */
   readonly #said = new Map<string, NoticeEvent>();
 
   constructor(onEvent: (event: NoticeEvent) => void) {
@@ -26,9 +27,11 @@ export class RelayWarnings {
   }
 
   said(code: string, message: string): void {
-    if (!CODES.has(code) || this.#said.has(message) || this.#said.size >= MOST) return;
+    // The text about a refused address has the address of the first one, which differs in each session.
+    const key = code === 'ADDRESS_REFUSED' ? code : message;
+    if (!CODES.has(code) || this.#said.has(key) || this.#said.size >= MOST) return;
     const event: NoticeEvent = {type: 'notice', code: code as ErrorCode, message};
-    this.#said.set(message, event);
+    this.#said.set(key, event);
     if (this.#isReady) this.#onEvent(event);
   }
 

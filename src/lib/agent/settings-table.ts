@@ -4,6 +4,8 @@
 import {TunlError} from '../core/errors.js';
 import {choice, file, type Kind, list, onOff, setting, text, time} from '../core/settings.js';
 import {usableState} from '../core/usable-state.js';
+import {readRange} from '../net/address-ranges.js';
+import {MAX_RANGES} from '../protocol/control-messages.js';
 import {host, port, tunnelName} from '../protocol/setting-kinds.js';
 import type {WatchUpstream} from './options.js';
 import type {ProxyVersion} from './upstreams/proxy-header.js';
@@ -118,6 +120,27 @@ export const GATE_SETTINGS = {
     default: false,
     flag: 'forwarded',
     help: 'Tell the service their addresses in headers.',
+    group: VISITORS,
+  }),
+};
+
+/** It stays text for the relay. */
+const addressRange = text('RANGE', (written) => {
+  const range = written.trim();
+  readRange(range);
+  return range;
+});
+
+/** Who may visit, as far as the relay decides it. */
+export const ADDRESS_SETTINGS = {
+  cidrAllow: setting(list(addressRange, {most: MAX_RANGES}), {
+    flag: 'cidr-allow',
+    help: 'Only visitors from this address or range; repeatable.',
+    group: VISITORS,
+  }),
+  cidrDeny: setting(list(addressRange, {most: MAX_RANGES}), {
+    flag: 'cidr-deny',
+    help: 'No visitors from this address or range; repeatable.',
     group: VISITORS,
   }),
 };
@@ -241,6 +264,7 @@ export const FORWARD_SETTINGS = {
   ...ENDS_SETTINGS,
   ...UPSTREAM_SETTINGS,
   ...GATE_SETTINGS,
+  ...ADDRESS_SETTINGS,
   ...LINK_SETTINGS,
   ...LAN_SETTINGS,
   ...REPORT_SETTINGS,

@@ -9,7 +9,7 @@ import {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import type {Identify} from '../mux/handshake.js';
 import type {Stream} from '../mux/stream.js';
-import type {TunnelRequest} from '../protocol/control-messages.js';
+import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
 import type {StreamKind} from '../protocol/wire.js';
 import {Agent} from './agent.js';
 import type {Waiting} from './agent-options.js';
@@ -168,6 +168,10 @@ export class TunnelAgent implements TunnelHost {
 
   unbind(owner: BindingOwner, error?: TunlError): void {
     this.#agent.unbind(owner, error);
+  }
+
+  restrict(owner: BindingOwner, cidr: AddressRules): void {
+    this.#agent.restrict(owner, cidr);
   }
 
   nextVisitor(): number {

@@ -1,6 +1,6 @@
 // The requests of a tunnel to the relay, and its `ready` event.
 
-import type {TunnelRequest} from '../protocol/control-messages.js';
+import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
 import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import type {ReadyEvent} from './events.js';
 
@@ -21,19 +21,25 @@ interface TlsWish {
   h2: boolean;
   http1: boolean;
   subdomain: string | undefined;
+  cidr: AddressRules | undefined;
+}
+
+interface TcpWish {
+  remotePort: number | undefined;
+  cidr: AddressRules | undefined;
 }
 
 /** @param prefer a random name of an earlier tunnel, which the relay may give again */
-export function tlsRequest({h2, http1, subdomain}: TlsWish, prefer: string | undefined): TunnelRequest {
+export function tlsRequest({h2, http1, subdomain, cidr}: TlsWish, prefer: string | undefined): TunnelRequest {
   const name = subdomain !== undefined ? {name: subdomain} : prefer !== undefined ? {prefer} : {};
   const offers = h2 && !http1 ? {h2, http1} : {h2};
-  return {kind: 'tls', ...offers, ...name};
+  return {kind: 'tls', ...offers, ...name, ...(cidr && {cidr})};
 }
 
 /** @param prefer as for `tlsRequest`, a port */
-export function tcpRequest(remotePort: number | undefined, prefer: number | undefined): TunnelRequest {
+export function tcpRequest({remotePort, cidr}: TcpWish, prefer: number | undefined): TunnelRequest {
   const port = remotePort !== undefined ? {port: remotePort} : prefer !== undefined ? {prefer} : {};
-  return {kind: 'tcp', ...port};
+  return {kind: 'tcp', ...port, ...(cidr && {cidr})};
 }
 
 export function readyEvent(

@@ -4,7 +4,7 @@ import type {UnreadLimit} from '../bytes/unread-limit.js';
 import type {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
-import type {TunnelRequest} from '../protocol/control-messages.js';
+import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import type {WatchUpstream} from './options.js';
@@ -25,6 +25,8 @@ export interface TunnelHost {
   start(): Promise<void>;
   bind(request: TunnelRequest, owner: BindingOwner): Promise<Bound>;
   unbind(owner: BindingOwner, error?: TunlError): void;
+  /** As `Bindings.restrict`. */
+  restrict(owner: BindingOwner, cidr: AddressRules): void;
   /** Numbers the visitors of all tunnels. */
   nextVisitor(): number;
   isLast(tunnel: LocalTunnel): boolean;
@@ -59,6 +61,8 @@ export interface TunnelSettings {
   /** The random name and port of an earlier tunnel, which the relay may give again. Never rejects. */
   remembered: Promise<{name?: string; port?: number}>;
   remotePort: number | undefined;
+  /** The addresses that visitors may come from. Undefined: all. */
+  cidr: AddressRules | undefined;
   /** Opens a port of this machine for the name that the relay gave. Rejects when a port that the user asked for cannot be had. */
   openLocal: ((host: string) => Promise<LocalSide | undefined>) | undefined;
   drainTimeoutMs: number;

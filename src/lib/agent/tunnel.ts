@@ -4,7 +4,7 @@ import {SocketReads} from '../bytes/socket-reads.js';
 import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
-import type {TunnelRequest} from '../protocol/control-messages.js';
+import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
@@ -210,6 +210,15 @@ export class LocalTunnel implements Tunnel {
     else this.#leaveOthers(reason);
   }
 
+  /**
+   * Other addresses that visitors may come from; present visitors from elsewhere are reset.
+   *
+   * @throws TunlError RELAY_LACKS_FEATURE
+   */
+  restrict(cidr: AddressRules): void {
+    this.#host.restrict(this.#owner, cidr);
+  }
+
   get log(): LogSink | undefined {
     return this.#settings.log;
   }
@@ -262,10 +271,10 @@ export class LocalTunnel implements Tunnel {
   }
 
   async #bindTcp(): Promise<Bound | undefined> {
-    const {unencrypted, remotePort, remembered} = this.#settings;
+    const {unencrypted, remembered} = this.#settings;
     if (!unencrypted) return undefined;
     const {port} = await remembered;
-    const bound = await this.#bind(tcpRequest(remotePort, port));
+    const bound = await this.#bind(tcpRequest(this.#settings, port));
     this.#upstream.publicPort = bound.port;
     this.#settings.proxyHeader?.bound('tcp', bound);
     return bound;

@@ -3,6 +3,7 @@
 import {boolean} from '@oclif/core/flags';
 import type {ForwardOptions} from '../agent/options.js';
 import {
+  ADDRESS_SETTINGS,
   ENDS_SETTINGS,
   FORWARD_SETTINGS,
   GATE_SETTINGS,
@@ -49,6 +50,7 @@ const LIFE_SETTINGS = {
 export const nameFlags = flagsOf(NAME_SETTINGS);
 export const lifeFlags = flagsOf(LIFE_SETTINGS);
 export const relayFlags = flagsOf(LINK_SETTINGS);
+export const visitorFlags = flagsOf(ADDRESS_SETTINGS);
 /** For tunnels that a phone in the same network may visit. */
 export const lanFlags = flagsOf(LAN_SETTINGS);
 export const lanSpelling = ['--lan', `--lan=${LAN_AUTO}`] as const;
@@ -73,6 +75,7 @@ export const exposeFlags = {
   ...flagsOf({...PROTOCOL_SETTINGS, ...NAME_SETTINGS, ...ENDS_SETTINGS, ...UPSTREAM_SETTINGS}),
   ...upstreamFlags,
   ...gateFlags,
+  ...visitorFlags,
   ...lifeFlags,
   ...relayFlags,
   ...lanFlags,
@@ -95,7 +98,7 @@ const PROGRAM_SETTINGS = {
   bin: setting(file, {flag: 'bin', help: 'This program instead of the one in PATH.'}),
   readyTimeoutMs: setting(readyTime, {flag: 'ready-timeout', help: 'Time until the program answers.'}),
 };
-export const programFlags = flagsOf(PROGRAM_SETTINGS);
+export const programFlags = {...flagsOf(PROGRAM_SETTINGS), ...visitorFlags};
 
 /** Flags of commands whose program opens in a browser. */
 export const webProgramFlags = {

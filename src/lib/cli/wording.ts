@@ -56,6 +56,7 @@ export function sentences(event: CliEvent, before: TunnelState): Line[] {
 
 /** Hints that name commands, so a notice of the library does not contain them. */
 const NOTICE_HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  ADDRESS_REFUSED: ' --cidr-allow and --cidr-deny say which addresses may come.',
   VISITOR_NEEDS_H2: ' Next step: --h2, if the service speaks HTTP/2.',
   VISITOR_NEEDS_HTTP1: ' Next step: --http1, if the service speaks both.',
 };

@@ -187,6 +187,12 @@ export const ERRORS = {
     false,
     'Update the relay, or use an older tunl.',
   ),
+  RELAY_LACKS_FEATURE: row(
+    'The relay cannot do what the tunnel asks for.',
+    EXIT.incompatible,
+    false,
+    'Update the relay, or leave the option out.',
+  ),
   RELAY_TOO_NEW: row(
     'The relay no longer speaks this tunl’s protocol.',
     EXIT.incompatible,
@@ -328,6 +334,12 @@ export const ERRORS = {
     EXIT.upstream,
     false,
     'Offer HTTP/1.1 as well, if the service speaks both.',
+  ),
+  ADDRESS_REFUSED: row(
+    'The tunnel does not take visitors from this address.',
+    EXIT.unavailable,
+    false,
+    'Ask the owner of the tunnel to allow the address.',
   ),
   TUNNEL_UNKNOWN: row(
     'There is no tunnel of this name.',

@@ -13,6 +13,7 @@ import {
   parseJsonObject,
   prose,
   text,
+  texts,
   whole,
 } from './fields.js';
 import {isHost} from './targets.js';
@@ -20,6 +21,19 @@ import {isStreamCode, LIMITS, type StreamCode} from './wire.js';
 
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 const MAX_ID = 2 ** 31;
+
+/** Ranges of addresses in each list of a tunnel, and the length of one: a visitor is compared with all of them. */
+export const MAX_RANGES = 64;
+const RANGE_CHARACTERS = 64;
+
+/**
+ * The addresses that visitors may come from: IP addresses and ranges (`192.0.2.0/24`). `deny` goes before `allow`; without
+ * `allow` all others may come. Only for relays with the feature `cidr`: others ignore it.
+ */
+export interface AddressRules {
+  allow?: readonly string[];
+  deny?: readonly string[];
+}
 
 /** A TLS name. `name`: exactly this one; `prefer`: this one if it is free, otherwise a random one. */
 export interface TlsBind {
@@ -29,6 +43,7 @@ export interface TlsBind {
   http1?: boolean;
   name?: string;
   prefer?: string;
+  cidr?: AddressRules;
 }
 
 /** A TCP port of the relay. `port`: exactly this one; `prefer`: this one if it is free. */
@@ -36,6 +51,7 @@ export interface TcpBind {
   kind: 'tcp';
   port?: number;
   prefer?: number;
+  cidr?: AddressRules;
 }
 
 export type TunnelRequest = TlsBind | TcpBind;
@@ -47,7 +63,9 @@ export type AgentMessage =
    * since.
    */
   | {type: 'bind'; request: number; wish: TunnelRequest; holder?: string; epoch?: number}
-  | {type: 'unbind'; tunnel: number};
+  | {type: 'unbind'; tunnel: number}
+  /** New rules for a tunnel, in place of those of its bind. Visitors that they do not admit are reset. Only with `cidr`. */
+  | {type: 'restrict'; tunnel: number; cidr: AddressRules};
 
 export type RelayMessage =
   /**
@@ -94,8 +112,10 @@ export interface Refusal {
 /** @throws MalformedMessage */
 export function parseAgentMessage(payload: Buffer): AgentMessage {
   const fields = parseJsonObject(payload);
-  const type = oneOf(fields, 'type', ['bind', 'unbind']);
+  const type = oneOf(fields, 'type', ['bind', 'unbind', 'restrict']);
   if (type === 'unbind') return {type, tunnel: whole(fields, 'tunnel', 1, MAX_ID)};
+  if (type === 'restrict')
+    return {type, tunnel: whole(fields, 'tunnel', 1, MAX_ID), cidr: addressRules(fields, 'cidr')};
   return {
     type,
     request: whole(fields, 'request', 1, MAX_ID),
@@ -112,6 +132,7 @@ function parseWish(wish: Fields): TunnelRequest {
       kind,
       ...maybe(wish, 'port', whole, 0, MAX_ID),
       ...maybe(wish, 'prefer', whole, 1, 65_535),
+      ...maybe(wish, 'cidr', addressRules),
     };
   }
   return {
@@ -120,7 +141,18 @@ function parseWish(wish: Fields): TunnelRequest {
     ...maybe(wish, 'http1', flag),
     ...maybe(wish, 'name', text, 1000),
     ...maybe(wish, 'prefer', text, 63),
+    ...maybe(wish, 'cidr', addressRules),
   };
+}
+
+/** The texts may be no ranges: the relay refuses such a bind with a reason. */
+function addressRules(fields: Fields, name: string): AddressRules {
+  const rules = asObject(fields[name], name);
+  return {...maybe(rules, 'allow', ranges), ...maybe(rules, 'deny', ranges)};
+}
+
+function ranges(rules: Fields, name: string): string[] {
+  return texts(rules, name, MAX_RANGES, RANGE_CHARACTERS);
 }
 
 /** @throws MalformedMessage */

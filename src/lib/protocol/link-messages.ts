@@ -91,6 +91,9 @@ export const FEATURE_CHARACTERS = 40;
 /** The relay notes the key of an agent that has shown a token, when the agent proves it. */
 export const FEATURE_IDENTITY = 'identity';
 
+/** The relay refuses visitors by their addresses: `cidr` in a bind, and `restrict` messages. */
+export const FEATURE_CIDR = 'cidr';
+
 /** The agent takes `warning` messages, which other agents would refuse. */
 export const FEATURE_WARNINGS = 'warnings';
 

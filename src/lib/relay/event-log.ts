@@ -57,6 +57,8 @@ function lineOf(event: RelayEvent): Line {
       return ['debug', 'a visitor left at once; it may not trust the certificate', fields];
     case 'protocol-refused':
       return ['debug', 'a visitor offers no HTTP protocol of its tunnel', fields];
+    case 'address-refused':
+      return ['debug', 'a visitor was refused because of its address', fields];
     case 'certificate-expired':
       return ['error', 'the certificate has expired, so visitors do not trust it', fields];
     case 'probe-failed':

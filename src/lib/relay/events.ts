@@ -33,6 +33,8 @@ export type RelayEvent =
   | {type: 'visitor-left-at-once'; host: string; from: string}
   /** A visitor of this name offers only an HTTP protocol that the tunnel does not have. Strangers can repeat it. */
   | {type: 'protocol-refused'; host: string; from: string; offered: string}
+  /** The tunnel does not take visitors from this address. Strangers can repeat it. */
+  | {type: 'address-refused'; host: string; from: string}
   /** The given certificate has expired while the relay runs. */
   | {type: 'certificate-expired'; certFile: string; validTo: string}
   /** The relay does not reach its own tunnel through its public name. Only changes are told. `ready`: see ProbeState. */

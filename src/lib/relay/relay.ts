@@ -149,6 +149,7 @@ export async function openRelay(
       seat?.onBound(tunnel.key);
       if (tunnel.key.startsWith('tls:')) certificates.warmUp(tunnel.host, tunnel.owner);
     },
+    onRestricted: (tunnel) => visitors.recheck(tunnel),
     worker: seat,
     sessionCounts: seat?.sessionCounts,
     pool: new BlockPool(),

@@ -57,6 +57,7 @@ function relaySide(onStream: StreamHandlers<Opener> = {}) {
     tunnels,
     streams,
     onBound: () => {},
+    onRestricted: () => {},
     pool: new BlockPool(),
     windowBudget: new WindowBudget(2 ** 30),
     replayBudget: new ReplayBudget(2 ** 30),

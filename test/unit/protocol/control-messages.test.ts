@@ -23,6 +23,11 @@ const claimant = fc
   .tuple(optionally('holder', mark), optionally('epoch', fc.integer({min: 1})))
   .map(([holder, epoch]) => ({...holder, ...epoch}));
 
+const ranges = fc.array(plainText(64), {maxLength: 64});
+const rules = fc
+  .tuple(optionally('allow', ranges), optionally('deny', ranges))
+  .map(([allow, deny]) => ({...allow, ...deny}));
+
 const agentMessages: fc.Arbitrary<AgentMessage> = fc.oneof(
   fc
     .tuple(
@@ -31,22 +36,30 @@ const agentMessages: fc.Arbitrary<AgentMessage> = fc.oneof(
       optionally('name', plainText(1000)),
       optionally('prefer', plainText(63)),
       claimant,
+      optionally('cidr', rules),
     )
-    .map(([request, h2, name, prefer, by]) => ({
+    .map(([request, h2, name, prefer, by, cidr]) => ({
       type: 'bind' as const,
       request,
-      wish: {kind: 'tls' as const, h2, ...name, ...prefer},
+      wish: {kind: 'tls' as const, h2, ...name, ...prefer, ...cidr},
       ...by,
     })),
   fc
-    .tuple(id, optionally('port', fc.integer({min: 0, max: 2 ** 31})), optionally('prefer', port), claimant)
-    .map(([request, asked, prefer, by]) => ({
+    .tuple(
+      id,
+      optionally('port', fc.integer({min: 0, max: 2 ** 31})),
+      optionally('prefer', port),
+      claimant,
+      optionally('cidr', rules),
+    )
+    .map(([request, asked, prefer, by, cidr]) => ({
       type: 'bind' as const,
       request,
-      wish: {kind: 'tcp' as const, ...asked, ...prefer},
+      wish: {kind: 'tcp' as const, ...asked, ...prefer, ...cidr},
       ...by,
     })),
   id.map((tunnel) => ({type: 'unbind' as const, tunnel})),
+  fc.tuple(id, rules).map(([tunnel, cidr]) => ({type: 'restrict' as const, tunnel, cidr})),
 );
 
 const relayMessages: fc.Arbitrary<RelayMessage> = fc.oneof(

@@ -84,9 +84,13 @@ describe('docs/protocol.md', () => {
 
   test('has all codes that refuse a bind, and no others', () => {
     const read = (path: string) => readFileSync(new URL(`../../../src/lib/${path}`, import.meta.url), 'utf8');
-    const made = ['relay/tunnels/tunnel-table.ts', 'relay/agents/agents.ts', 'protocol/names.ts'].flatMap(
-      (path) =>
-        [...read(path).matchAll(/(?:TunlError\(|code: )'([A-Z][A-Z0-9_]+)'/g)].map(([, code]) => code),
+    const made = [
+      'relay/tunnels/tunnel-table.ts',
+      'relay/agents/agents.ts',
+      'protocol/names.ts',
+      'net/address-ranges.ts',
+    ].flatMap((path) =>
+      [...read(path).matchAll(/(?:TunlError\(|code: )'([A-Z][A-Z0-9_]+)'/g)].map(([, code]) => code),
     );
     // For all other errors.
     const all = new Set([...made, 'BIND_REFUSED']);
@@ -166,6 +170,20 @@ describe('docs/protocol.md', () => {
       parseLinkMessage,
       {type: 'goaway', message: '', afterMs: 86_400_000},
       {type: 'goaway', message: '', afterMs: 86_400_001},
+    ],
+    [
+      '`cidr.allow`, `cidr.deny`',
+      '64 texts of 64 characters each',
+      parseAgentMessage,
+      wish({kind: 'tls', cidr: {allow: Array(64).fill(letters(64)), deny: [letters(64)]}}),
+      wish({kind: 'tcp', cidr: {allow: Array(65).fill('::')}}),
+    ],
+    [
+      '`cidr.allow`, `cidr.deny`',
+      '64 texts of 64 characters each',
+      parseAgentMessage,
+      {type: 'restrict', tunnel: 1, cidr: {deny: [letters(64)]}},
+      {type: 'restrict', tunnel: 1, cidr: {deny: [letters(65)]}},
     ],
     [
       '`wish.name`',

@@ -14,7 +14,7 @@ import type {WindowBudget} from '../../mux/window-budget.js';
 import {Turns} from '../../mux/work.js';
 import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messages.js';
 import {MalformedMessage} from '../../protocol/fields.js';
-import {FEATURE_IDENTITY, type Hello} from '../../protocol/link-messages.js';
+import {FEATURE_CIDR, FEATURE_IDENTITY, type Hello} from '../../protocol/link-messages.js';
 import {provenKey} from '../access/agent-key.js';
 import {unlimitedPrincipal, withKey} from '../access/principal.js';
 import type {Load} from '../doors/load.js';
@@ -47,6 +47,7 @@ export interface AgentsOptions {
   warningOf: (tunnel: Tunnel) => string | undefined;
   /** A tunnel is bound, and its agent knows it: visitors may come. */
   onBound: (tunnel: Tunnel) => void;
+  onRestricted: (tunnel: Tunnel) => void;
   pool: BlockPool;
   windowBudget: WindowBudget;
   replayBudget: ReplayBudget;
@@ -115,7 +116,7 @@ export class Agents implements Part {
       clock,
       timeoutMs: HELLO_TIMEOUT_MS,
       ...(byToken === undefined && {identify: domain}),
-      features: [...this.#options.streams.kinds, FEATURE_IDENTITY],
+      features: [...this.#options.streams.kinds, FEATURE_IDENTITY, FEATURE_CIDR],
       onHello: (hello, relayNonce) => {
         // A session keeps the key of its first handshake.
         const isNew = hello.resume === undefined;

@@ -9,6 +9,7 @@ import {FEATURE_WARNINGS} from '../../protocol/link-messages.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import {type RelayEvents, sessionName} from '../events.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
+import {AddressFilter} from '../visitors/address-filter.js';
 import type {Opener} from './opened-streams.js';
 
 /**
@@ -36,6 +37,8 @@ export interface BindsOptions {
   warningOf: (tunnel: Tunnel) => string | undefined;
   /** A tunnel is bound, and its agent knows it: visitors may come. */
   onBound: (tunnel: Tunnel) => void;
+  /** The addresses from which visitors may come have changed. */
+  onRestricted: (tunnel: Tunnel) => void;
   maxTunnelsPerAgent: number;
   maxLeasesPerOwner: number;
   /** The number of sessions of an owner. */
@@ -58,8 +61,16 @@ export class Binds {
   }
 
   onMessage(binder: Binder, message: AgentMessage): void {
-    if (message.type === 'unbind') this.#unbind(binder, message.tunnel);
-    else this.#onBind(binder, message);
+    switch (message.type) {
+      case 'bind':
+        this.#onBind(binder, message);
+        return;
+      case 'unbind':
+        this.#unbind(binder, message.tunnel);
+        return;
+      case 'restrict':
+        this.#restrict(binder, message);
+    }
   }
 
   /** The session is over. */
@@ -74,6 +85,19 @@ export class Binds {
     tunnel.draining = true;
     tunnels.delete(id);
     void this.#options.tunnels.release(tunnel);
+  }
+
+  #restrict({session, tunnels}: Binder, {tunnel: id, cidr}: AgentMessage & {type: 'restrict'}): void {
+    const tunnel = tunnels.get(id);
+    // It was unbound, or lost, while the message was under way.
+    if (tunnel === undefined) return;
+    try {
+      tunnel.addresses = new AddressFilter(cidr);
+    } catch (error) {
+      session.onViolation(`restrict: ${String(error)}`);
+      return;
+    }
+    this.#options.onRestricted(tunnel);
   }
 
   #onBind(binder: Binder, message: AgentMessage & {type: 'bind'}): void {
@@ -114,6 +138,7 @@ export class Binds {
     const takesWarnings = binder.opener.features.includes(FEATURE_WARNINGS);
     const tunnel: Tunnel = await tunnels.bind({
       wish,
+      addresses: wish.cidr && new AddressFilter(wish.cidr),
       principal: binder.opener.principal,
       claimant: {holder, epoch: had, withinShare: this.#isWithinShare(binder)},
       session: binder.session,

@@ -10,7 +10,7 @@ import {HelloTurns} from './hello-turns.js';
 import type {OnlyTunnel} from './local-doors.js';
 import type {PendingConnections} from './pending.js';
 import type {PendingConnection} from './pending-connection.js';
-import {sayUnknownName} from './unknown-name.js';
+import {sayUnknownName} from './tls-alerts.js';
 
 /** The answer to plain HTTP on this port: the client should use https://. */
 const PLAIN_HTTP_ANSWER =

@@ -22,7 +22,7 @@ import {FairTurns} from './fair-turns.js';
 import type {Arrival, Onward} from './front-door.js';
 import type {PendingConnection} from './pending-connection.js';
 import {type TerminateOptions, terminateTls} from './terminate.js';
-import {sayUnknownName} from './unknown-name.js';
+import {sayAccessDenied, sayUnknownName} from './tls-alerts.js';
 
 /** A handshake costs a signature, about a millisecond on a slow machine. Many of them must not delay the bytes of others. */
 const HANDSHAKES_A_TURN = 3;
@@ -88,6 +88,10 @@ export class SecureDoor implements Onward {
     const {connection, alpn: asked} = arrival;
     const {certificates, tunnels, visitors, clock} = this.#options;
     const {address} = connection.peer;
+    if (!visitors.admits(tunnel, connection.peer)) {
+      sayAccessDenied(connection.raw);
+      return;
+    }
     if (!connection.secures('visitor')) return;
     const refused = refusedProtocol(asked, tunnel.alpn);
     if (refused !== undefined) this.#refuses(tunnel, refused, address);

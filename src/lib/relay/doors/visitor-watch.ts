@@ -57,6 +57,10 @@ export class VisitorWatch {
     if (node !== undefined) this.#sources.delete(visitor.peer.source, node, 1);
   }
 
+  *all(): Generator<Watched> {
+    yield* this.#sources.members();
+  }
+
   close(): void {
     this.#timer?.cancel();
     this.#timer = undefined;

@@ -9,6 +9,7 @@ import {checkLabel, randomLabel} from '../../protocol/names.js';
 import type {Principal} from '../access/principal.js';
 import type {RelayEvents} from '../events.js';
 import type {Claimant, ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
+import type {AddressFilter} from '../visitors/address-filter.js';
 import type {Elsewhere} from './elsewhere.js';
 import type {TcpPorts} from './tcp-ports.js';
 
@@ -27,6 +28,8 @@ export interface Tunnel {
   readonly port: number;
   /** The protocols that ALPN offers, the best first. */
   readonly alpn: readonly string[];
+  /** Undefined: visitors may come from everywhere. */
+  addresses: AddressFilter | undefined;
   /** The holder gave it up: no new visitors. */
   draining: boolean;
   /** Tells the holder that it lost the tunnel, with the reason. */
@@ -54,6 +57,7 @@ export interface BindRequest {
   wish: TunnelRequest;
   principal: Principal;
   claimant: Claimant;
+  addresses: AddressFilter | undefined;
   session: Session;
   sessionName: string;
   onLost: Tunnel['onLost'];
@@ -303,6 +307,7 @@ export class TunnelTable {
       sessionName: request.sessionName,
       epoch,
       ...side,
+      addresses: request.addresses,
       draining: false,
       onLost: request.onLost,
       warn: request.warn,

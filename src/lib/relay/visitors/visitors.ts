@@ -12,7 +12,8 @@ import type {VisitorOpen} from '../../protocol/control-messages.js';
 import {KIND, type StreamCode} from '../../protocol/wire.js';
 import type {Load} from '../doors/load.js';
 import type {Peer} from '../doors/peer.js';
-import type {VisitorWatch} from '../doors/visitor-watch.js';
+import type {VisitorWatch, WatchedVisitor} from '../doors/visitor-watch.js';
+import type {RelayEvents} from '../events.js';
 import type {Part} from '../part.js';
 import type {Tunnel} from '../tunnels/tunnel-table.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
@@ -38,11 +39,19 @@ export const AT_ONCE_MS = 1_000;
 /** The memory of an idle visitor in this process: measured, rounded up. */
 const IDLE_BYTES = {tcp: 8 * 1024, tls: 64 * 1024} as const;
 
-type Watch = Pick<VisitorWatch, 'add' | 'delete'>;
+type Watch = Pick<VisitorWatch, 'add' | 'delete' | 'all'>;
+
+/** An open visitor. */
+interface Holder extends WatchedVisitor {
+  stream: Stream;
+  tunnel: Tunnel;
+  cut(code?: StreamCode): void;
+}
 
 export interface VisitorsOptions {
   clock: Clock;
   load: Pick<Load, 'add'>;
+  events: Pick<RelayEvents, 'emit'>;
   unread: UnreadLimit;
   waiting: WaitingVisitors;
   watch: Watch;
@@ -56,6 +65,7 @@ export interface VisitorsOptions {
 
 export class Visitors implements Part {
   readonly #clock: Clock;
+  readonly #events: VisitorsOptions['events'];
   readonly #unread: UnreadLimit;
   readonly #watch: Watch;
   readonly #hasRoom: (peer: Peer) => boolean;
@@ -66,8 +76,10 @@ export class Visitors implements Part {
   #idleBytes = 0;
   readonly #idle = new Moment();
 
-  constructor({clock, load, unread, waiting, watch, hasRoom, keepAliveMs, onCount}: VisitorsOptions) {
+  constructor(options: VisitorsOptions) {
+    const {clock, load, events, unread, waiting, watch, hasRoom, keepAliveMs, onCount} = options;
     this.#clock = clock;
+    this.#events = events;
     load.add({connections: () => this.#open, idleBytes: () => this.#idleBytes});
     this.#unread = unread;
     this.#waiting = waiting;
@@ -92,11 +104,22 @@ export class Visitors implements Part {
     if (leftMs > 0 && this.#open > 0) await atMost(this.#clock, leftMs, this.#idle.next());
   }
 
+  /** Whether the tunnel takes visitors from this address. The holder hears of the first one that stays out. */
+  admits(tunnel: Tunnel, {address}: Peer): boolean {
+    const {addresses} = tunnel;
+    if (addresses === undefined || addresses.admits(address)) return true;
+    this.#events.emit({type: 'address-refused', host: tunnel.host, from: address});
+    if (addresses.refused === 0) tunnel.warn('ADDRESS_REFUSED', firstRefused(address));
+    addresses.refused += 1;
+    return false;
+  }
+
   /** Joins a visitor with a new stream of the tunnel's session, or resets it when that is impossible. */
   welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
     const {socket, raw, peer} = visitor;
     const reset = () => resetSocket(socket, raw);
-    const refused = tunnel === undefined || this.#unread.full || !this.#hasRoom(peer);
+    const refused =
+      tunnel === undefined || !this.admits(tunnel, peer) || this.#unread.full || !this.#hasRoom(peer);
     const stream = refused ? undefined : openStream(tunnel, visitor);
     if (tunnel === undefined || stream === undefined) {
       socket.on('error', () => {});
@@ -123,11 +146,24 @@ export class Visitors implements Part {
         if (this.#open === 0) this.#idle.happen();
       },
     });
-    const holder = {stream, peer, cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code)};
+    const holder: Holder = {
+      stream,
+      peer,
+      tunnel,
+      cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code),
+    };
     const unread = this.#unread.add(holder);
     const watched = this.#watch.add(holder);
     splice.join(socket);
     this.#waiting.add(splice, tunnel.session);
+  }
+
+  /** The tunnel has other rules now: its visitors that they do not admit are reset. */
+  recheck(tunnel: Tunnel): void {
+    for (const {visitor} of [...this.#watch.all()]) {
+      const {tunnel: of, peer} = visitor as Holder;
+      if (of === tunnel && tunnel.addresses?.admits(peer.address) === false) visitor.cut('CANCELLED');
+    }
   }
 
   /** Bytes of TLS after the handshake are a goodbye, which a program that checks only the handshake sends as well. */
@@ -141,6 +177,9 @@ export class Visitors implements Part {
     };
   }
 }
+
+const firstRefused = (address: string): string =>
+  `A visitor from ${address} was refused because of its address; later ones are not reported.`;
 
 function openStream(tunnel: Tunnel, {peer, via, alpn}: Visitor) {
   const {session} = tunnel;

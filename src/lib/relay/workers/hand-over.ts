@@ -5,7 +5,7 @@ import {stopReading} from '../../bytes/reading.js';
 import type {Logger} from '../../core/logger.js';
 import type {Arrival, Onward} from '../doors/front-door.js';
 import type {Peer} from '../doors/peer.js';
-import {sayUnknownName} from '../doors/unknown-name.js';
+import {sayUnknownName} from '../doors/tls-alerts.js';
 import type {LeaseKey} from '../leases/lease-store.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
 import type {Destination, HandedOver} from './messages.js';

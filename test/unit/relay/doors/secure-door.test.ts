@@ -27,7 +27,10 @@ test('an open connection keeps neither its ClientHello nor a piece of the buffer
   const door = new SecureDoor({
     certificates: {contextFor: () => createSecureContext({cert, key}), isDoubtful: () => false},
     tunnels: {named: () => tunnel},
-    visitors: {welcome: (_tunnel: unknown, {socket}: {socket: TLSSocket}) => welcomed.resolve(socket)},
+    visitors: {
+      admits: () => true,
+      welcome: (_tunnel: unknown, {socket}: {socket: TLSSocket}) => welcomed.resolve(socket),
+    },
     waitingRoom: {},
     onOwn: () => {},
     clock: systemClock,

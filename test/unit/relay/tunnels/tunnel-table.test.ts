@@ -81,6 +81,7 @@ class Binder {
         wish,
         principal: unlimitedPrincipal(owner),
         claimant: {holder: owner},
+        addresses: undefined,
         session: {link: {}} as Session,
         sessionName: owner,
         onLost: (code) => {

@@ -64,6 +64,7 @@ test.each([
     const visitors = new Visitors({
       clock: systemClock,
       load,
+      events: {emit: () => {}},
       unread,
       waiting: nobodyWaits(),
       watch: nobodyWatches,
@@ -117,6 +118,7 @@ test('the agent gets the address of a visitor, even if the connection has ended 
   new Visitors({
     clock: systemClock,
     load,
+    events: {emit: () => {}},
     unread,
     waiting: nobodyWaits(),
     watch: nobodyWatches,

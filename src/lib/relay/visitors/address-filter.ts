@@ -1,0 +1,23 @@
+// The addresses that a tunnel takes visitors from.
+
+import {AddressRanges} from '../../net/address-ranges.js';
+import type {AddressRules} from '../../protocol/control-messages.js';
+
+export class AddressFilter {
+  readonly #allow: AddressRanges | undefined;
+  readonly #deny: AddressRanges | undefined;
+  /** Visitors that were refused. */
+  refused = 0;
+
+  /** @throws TunlError OPTION_INVALID */
+  constructor({allow = [], deny = []}: AddressRules) {
+    this.#allow = allow.length > 0 ? new AddressRanges(allow) : undefined;
+    this.#deny = deny.length > 0 ? new AddressRanges(deny) : undefined;
+  }
+
+  /** A denied address stays out, also when a range that is allowed has it. Without allowed ranges all others come in. */
+  admits(address: string): boolean {
+    if (this.#deny?.has(address)) return false;
+    return this.#allow?.has(address) ?? true;
+  }
+}
