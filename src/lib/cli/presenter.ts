@@ -3,6 +3,7 @@
 import {LOG_LEVELS, type LogLevel, type LogRecord, type LogSink} from '../core/logger.js';
 import {oneLine} from '../core/one-line.js';
 import {type CliEvent, isExpendable} from './events.js';
+import {gatherStderr} from './gather-stderr.js';
 import {jsonLogLine} from './json-log.js';
 import {logLine} from './log-line.js';
 import {nextStep} from './next-steps.js';
@@ -122,7 +123,9 @@ export class Presenter {
 
   /** For the library's diagnostics. */
   readonly log: LogSink = (record: LogRecord): void => {
-    if (this.logs(record.level)) this.#renderer.log(this.#formatLog(record));
+    if (!this.logs(record.level)) return;
+    gatherStderr();
+    this.#renderer.log(this.#formatLog(record));
   };
 
   /** Whether diagnostics of this level are shown. */
