@@ -4,6 +4,8 @@ import type {ReadyEvent, TunnelEvent} from './agent/events.js';
 import type {ForwardOptions} from './agent/options.js';
 import type {LocalTunnel} from './agent/tunnel.js';
 import type {PublicSides} from './agent/tunnel-requests.js';
+import type {LinkFacts, LinkOptions} from './agent/upstreams/gated/links.js';
+import type {SharedLink} from './agent/upstreams/gated/tunnel-gates.js';
 import {TcpUpstream} from './agent/upstreams/tcp.js';
 import {atMost, systemClock} from './core/clock.js';
 import {TunlError} from './core/errors.js';
@@ -104,6 +106,18 @@ export class ServedProgram {
 
   get traffic(): {bytesIn: number; bytesOut: number} {
     return this.#tunnel.traffic;
+  }
+
+  get links(): readonly LinkFacts[] {
+    return this.#tunnel.links;
+  }
+
+  share(options?: LinkOptions): SharedLink {
+    return this.#tunnel.share(options);
+  }
+
+  revoke(id: string): LinkFacts {
+    return this.#tunnel.revoke(id);
   }
 
   /** The exit code of the program when it ended by itself, otherwise 0. */

@@ -18,6 +18,8 @@ export interface HttpUpstream {
   listening(count: number): Promise<void>;
   /** Resolves when `count` uploads have begun since the start. */
   uploading(count: number): Promise<void>;
+  /** Method, URL and raw header lines of all requests and upgrades so far. */
+  seen: string[];
 }
 
 /**
@@ -29,8 +31,12 @@ export async function httpUpstream(
   page = '<!doctype html><h1>upstream</h1>',
 ): Promise<HttpUpstream> {
   const events = new Set<ServerResponse>();
+  const seen: string[] = [];
+  const see = ({method, url, rawHeaders}: IncomingMessage) =>
+    seen.push(`${method} ${url} ${rawHeaders.join('|')}`);
   let uploads = 0;
   const server = createHttpServer((request, response) => {
+    see(request);
     const url = new URL(request.url ?? '/', 'http://upstream');
     void answer(request, response, url).catch(() => response.destroy());
   });
@@ -65,7 +71,8 @@ export async function httpUpstream(
     }
   }
   const sockets = new WebSocketServer({server, path: '/echo', perMessageDeflate: false});
-  sockets.on('connection', (socket: WebSocket) => {
+  sockets.on('connection', (socket: WebSocket, request) => {
+    see(request);
     socket.on('message', (data, isBinary) => socket.send(data, {binary: isBinary}));
   });
   const port = await scope.listen(server);
@@ -80,6 +87,7 @@ export async function httpUpstream(
     listening: async (count) => {
       while (events.size < count) await once(server, 'events');
     },
+    seen,
     uploading: async (count) => {
       while (uploads < count) await once(server, 'uploads');
     },

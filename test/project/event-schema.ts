@@ -25,6 +25,16 @@ const identity = {
   expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
 };
 
+const link = {
+  id: text,
+  tunnel: text,
+  link: text,
+  visitor: text,
+  createdAt: v.pipe(v.string(), v.isoTimestamp()),
+  expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+  once: v.exactOptional(v.picklist(['unused', 'used'])),
+};
+
 export const eventSchemas = {
   ready: v.strictObject({
     type: v.literal('ready'),
@@ -128,6 +138,7 @@ export const eventSchemas = {
     pid: count,
     startedAt: v.pipe(v.string(), v.isoTimestamp()),
     tunnels: v.exactOptional(v.array(v.strictObject({tunnel: text, address: text, upstream: text}))),
+    foreground: v.exactOptional(v.literal(true)),
     expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
     status: v.exactOptional(
       v.strictObject({
@@ -164,6 +175,9 @@ export const eventSchemas = {
     address: text,
     upstream: text,
   }),
+  shared: v.strictObject({type: v.literal('shared'), ...link, url: text}),
+  link: v.strictObject({type: v.literal('link'), ...link}),
+  revoked: v.strictObject({type: v.literal('revoked'), ...link}),
   removed: v.strictObject({type: v.literal('removed'), id: text, tunnel: text, address: text}),
   ended: v.strictObject({type: v.literal('ended'), id: text, address: text}),
   device: v.strictObject({
@@ -226,6 +240,9 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   extended: true,
   added: true,
   removed: true,
+  shared: true,
+  link: true,
+  revoked: true,
   ended: true,
   device: true,
   login: true,

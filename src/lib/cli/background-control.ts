@@ -1,5 +1,7 @@
 // The answers of a tunnel or a relay in the background on its control socket.
 
+import type {LinkFacts, LinkOptions} from '../agent/upstreams/gated/links.js';
+import type {SharedLink} from '../agent/upstreams/gated/tunnel-gates.js';
 import type {ControlAnswer} from '../core/control-socket.js';
 import {TunlError} from '../core/errors.js';
 import {oneLine} from '../core/one-line.js';
@@ -28,6 +30,17 @@ export interface ControlHooks {
   readonly remove?:
     | ((name: string, drainTimeoutMs: number | undefined) => Promise<ListedAddress>)
     | undefined;
+  /** Links to private tunnels. Undefined for a relay. */
+  readonly links?: LinkHooks | undefined;
+}
+
+/** A link, with the name of its tunnel. */
+export type NamedLink = LinkFacts & {tunnel: string};
+
+export interface LinkHooks {
+  share(tunnel: string, options: LinkOptions): SharedLink;
+  list(tunnel: string | undefined): readonly NamedLink[];
+  revoke(link: string): NamedLink;
 }
 
 /** The status of the tunnels: their state, and when bytes last moved. */
@@ -102,6 +115,15 @@ export async function answerControl(
     case 'remove':
       if (hooks.remove === undefined) return undefined;
       return {ok: true, ...(await hooks.remove(request.name, request.drainTimeoutMs))};
+    case 'share': {
+      const {tunnel, expiresMs, once, visitor} = request;
+      const link = hooks.links?.share(tunnel, {expiresMs, once, visitor});
+      return link && {ok: true, link: {tunnel, ...link}};
+    }
+    case 'share-list':
+      return hooks.links && {ok: true, links: hooks.links.list(request.tunnel)};
+    case 'share-revoke':
+      return hooks.links && {ok: true, link: hooks.links.revoke(request.link)};
   }
 }
 

@@ -7,7 +7,7 @@ import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './eve
 
 /** @param status the status that the process reports */
 export function listedEvent({entry, life}: Listed, status?: BackgroundStatus): BackgroundTunnelEvent {
-  const {id, address, command, pid, startedAt, expiresAt, tunnels} = entry;
+  const {id, address, command, pid, startedAt, expiresAt, tunnels, foreground} = entry;
   return {
     type: 'tunnel',
     state: life === 'running' ? 'running' : 'ended',
@@ -17,6 +17,7 @@ export function listedEvent({entry, life}: Listed, status?: BackgroundStatus): B
     pid,
     startedAt,
     ...(tunnels !== undefined && {tunnels}),
+    ...(foreground && {foreground}),
     ...(expiresAt !== undefined && {expiresAt}),
     ...(status !== undefined && {status}),
     ...(life === 'ended' && {end: endOf(entry)}),

@@ -8,8 +8,9 @@ export function backgroundState(event: BackgroundTunnelEvent, now = Date.now()):
   if (event.state === 'running') {
     const until = expiresAt === undefined ? [] : [`ends at ${clockTime(new Date(expiresAt), new Date(now))}`];
     const state = status === undefined ? 'running, does not answer,' : LINKS[status.link];
+    const place = event.foreground ? ' in a terminal' : '';
     const visitors = status === undefined ? [] : [visitorsOf(status)];
-    return [`${state} for ${time(now - Date.parse(startedAt))}`, ...visitors, ...until].join(', ');
+    return [`${state}${place} for ${time(now - Date.parse(startedAt))}`, ...visitors, ...until].join(', ');
   }
   if (end === undefined || end.why === 'unknown')
     return 'ended unexpectedly: killed, or its machine was restarted';

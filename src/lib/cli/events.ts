@@ -83,6 +83,8 @@ export interface BackgroundTunnelEvent {
   startedAt: string;
   /** Absent for a relay. `tunnel` is the argument for `tunl remove`. */
   tunnels?: readonly {tunnel: string; address: string; upstream: string}[];
+  /** Present for a private tunnel that runs in a terminal: it is listed so that `tunl share` finds it. */
+  foreground?: true;
   expiresAt?: string;
   /** Absent when the process does not answer. */
   status?: BackgroundStatus;
@@ -131,6 +133,41 @@ export interface RemovedEvent {
   tunnel: string;
   /** Its address until now. */
   address: string;
+}
+
+/** A link to a private tunnel, without its token. */
+interface LinkEventFacts {
+  /** The process with the tunnel, as in `tunl list`. */
+  id: string;
+  /** The tunnel. */
+  tunnel: string;
+  /** The argument for `tunl share revoke`. */
+  link: string;
+  /** The name of its visitors for the service. */
+  visitor: string;
+  /** ISO 8601. */
+  createdAt: string;
+  /** ISO 8601; absent when it ends with the tunnel. */
+  expiresAt?: string;
+  /** Present for a link that works once. */
+  once?: 'unused' | 'used';
+}
+
+/** `tunl share`: a private tunnel has a further link. */
+export interface SharedEvent extends LinkEventFacts {
+  type: 'shared';
+  /** The link. It contains its token, which nothing shows again. */
+  url: string;
+}
+
+/** `tunl share list`: a link that works. */
+export interface LinkEvent extends LinkEventFacts {
+  type: 'link';
+}
+
+/** `tunl share revoke`: the link works no more, and its visitors are out. */
+export interface RevokedEvent extends LinkEventFacts {
+  type: 'revoked';
 }
 
 export interface BackgroundEnd {
@@ -246,6 +283,9 @@ export type CliEvent =
   | ExtendedEvent
   | AddedEvent
   | RemovedEvent
+  | SharedEvent
+  | LinkEvent
+  | RevokedEvent
   | EndedEvent
   | DeviceEvent
   | LoginEvent

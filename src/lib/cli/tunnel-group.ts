@@ -2,15 +2,18 @@
 
 import type {TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions, Tunnel} from '../agent/options.js';
+import type {LinkOptions} from '../agent/upstreams/gated/links.js';
+import type {SharedLink} from '../agent/upstreams/gated/tunnel-gates.js';
 import type {UpstreamTarget} from '../agent/upstreams/target.js';
 import {TunlError} from '../core/errors.js';
 import type {ListedAddress} from '../launch/journal.js';
 import type {LoginFact} from '../launch/program.js';
+import type {NamedLink} from './background-control.js';
 import type {Closable} from './hold.js';
 
 /** A tunnel, or one with a program. */
 export type Member = Closable &
-  Pick<Tunnel, 'ready' | 'rttMs' | 'traffic' | 'closed'> & {
+  Pick<Tunnel, 'ready' | 'rttMs' | 'traffic' | 'closed' | 'links' | 'share' | 'revoke'> & {
     destroy(): void;
     readonly login?: readonly LoginFact[];
   };
@@ -105,14 +108,7 @@ export class TunnelGroup implements Closable {
    * @throws TunlError BACKGROUND_NAME_UNKNOWN, BACKGROUND_KEPT (the last one, or one with a program)
    */
   async remove(name: string, options: {drainTimeoutMs: number}): Promise<ListedAddress> {
-    const entry = this.#entries.get(name);
-    if (entry === undefined) {
-      const names = [...this.#entries.keys()].join(', ');
-      throw new TunlError('BACKGROUND_NAME_UNKNOWN', {
-        reason: `No tunnel has the name ${name}, only ${names}.`,
-        next: 'Give one of these names.',
-      });
-    }
+    const entry = this.#get(name);
     if (entry.kept)
       throw new TunlError('BACKGROUND_KEPT', {reason: `The tunnel ${name} ends with its program.`});
     const others = [...this.#entries.keys()].filter((each) => each !== name && !this.#leaving.has(each));
@@ -126,6 +122,26 @@ export class TunnelGroup implements Closable {
       this.#leaving.delete(name);
     }
     return addressOf(name, entry.member);
+  }
+
+  /** @throws TunlError NOT_PRIVATE, BACKGROUND_NAME_UNKNOWN, or like `Tunnel.share` */
+  share(name: string, options: LinkOptions): SharedLink {
+    return this.#get(name).member.share(options);
+  }
+
+  /** The links of one tunnel, or of all that are private. @throws TunlError NOT_PRIVATE, BACKGROUND_NAME_UNKNOWN */
+  links(name: string | undefined): NamedLink[] {
+    const names = name === undefined ? this.#privateNames : [name];
+    return names.flatMap((tunnel) => this.#get(tunnel).member.links.map((link) => ({...link, tunnel})));
+  }
+
+  /** @throws TunlError LINK_UNKNOWN */
+  revoke(id: string): NamedLink {
+    const tunnel = this.#privateNames.find((name) =>
+      this.#get(name).member.links.some((link) => link.id === id),
+    );
+    if (tunnel === undefined) throw new TunlError('LINK_UNKNOWN');
+    return {...this.#get(tunnel).member.revoke(id), tunnel};
   }
 
   get addresses(): ListedAddress[] {
@@ -161,6 +177,20 @@ export class TunnelGroup implements Closable {
   destroy(): void {
     for (const giveUp of this.#opening.values()) giveUp.abort();
     for (const {member} of this.#entries.values()) member.destroy();
+  }
+
+  get #privateNames(): string[] {
+    return [...this.#entries].flatMap(([name, {member}]) => (member.ready.link === undefined ? [] : [name]));
+  }
+
+  #get(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry !== undefined) return entry;
+    const names = [...this.#entries.keys()].join(', ');
+    throw new TunlError('BACKGROUND_NAME_UNKNOWN', {
+      reason: `No tunnel has the name ${name}, only ${names}.`,
+      next: 'Give one of these names.',
+    });
   }
 
   async #close(options: {drainTimeoutMs: number}): Promise<void> {

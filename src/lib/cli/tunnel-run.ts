@@ -36,6 +36,7 @@ export async function runTunnels(options: RunOptions): Promise<void> {
     keys: undefined as Disposable | undefined,
     [Symbol.dispose]: () => ends.keys?.[Symbol.dispose](),
   };
+  let reached: Pick<InBackground, 'tunnelsAre' | 'see'> | undefined;
   const group = new TunnelGroup({
     drainTimeoutMs,
     onEvent: (event) => {
@@ -43,8 +44,12 @@ export async function runTunnels(options: RunOptions): Promise<void> {
       presenter.event(event.type === 'ready' ? withLife(event, limits, background) : event);
       limits.see(presenter.state.visitors);
       background?.see(presenter.state);
+      reached?.see(presenter.state);
     },
-    onChange: (tunnels) => background?.tunnelsAre(tunnels),
+    onChange: (tunnels) => {
+      background?.tunnelsAre(tunnels);
+      reached?.tunnelsAre(tunnels);
+    },
   });
   await hold({
     drainTimeoutMs,
@@ -66,8 +71,17 @@ export async function runTunnels(options: RunOptions): Promise<void> {
       for (const text of facts) presenter.tell({tone: 'plain', text});
       const [first, ...more] = readiesOf(presenter.state);
       if (first === undefined) return group;
-      if (background === undefined) await greet([first, ...more], flags, audienceOf(presenter));
-      else await background.up([first, ...more], facts, controlOf(group, {...options, limits, forwarded}));
+      const control = () => controlOf(group, {...options, limits, forwarded});
+      if (background !== undefined) {
+        await background.up([first, ...more], facts, control());
+        return group;
+      }
+      if (readiesOf(presenter.state).some(({link}) => link !== undefined)) {
+        // Imported here because only links are made while a command runs in the foreground.
+        const {inForeground} = await import('./in-foreground.js');
+        reached = await inForeground([first, ...more], control(), presenter);
+      }
+      await greet([first, ...more], flags, audienceOf(presenter));
       return group;
     },
   });
@@ -128,6 +142,19 @@ function controlOf(
   return {
     drainTimeoutMs,
     tunnels: group.addresses,
+    links: {
+      share: (name, about) => {
+        const link = group.share(name, about);
+        presenter.tell({tone: 'plain', text: `a further link to ${name}: ${link.id}`});
+        return link;
+      },
+      list: (name) => group.links(name),
+      revoke: (id) => {
+        const link = group.revoke(id);
+        presenter.tell({tone: 'plain', text: `the link ${id} to ${link.tunnel} is revoked`});
+        return link;
+      },
+    },
     extend: (ms) => limits.extend(ms),
     traffic: () => group.traffic,
     add: async (target, gone) => {

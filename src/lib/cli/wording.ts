@@ -8,6 +8,7 @@ import {backgroundState} from './background-state.js';
 import {settingLine} from './config/yaml-line.js';
 import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, time} from './format.js';
+import {aboutLink, linkResult, shareName} from './link-wording.js';
 import {aboutLogin, loginResult} from './login-wording.js';
 import type {Ready, TunnelState} from './tunnel-state.js';
 
@@ -26,6 +27,9 @@ export function result(event: CliEvent): string | undefined {
       return event.tunnel === undefined ? event.address : `${event.tunnel}\t${event.address}`;
     case 'added':
       return event.address;
+    case 'shared':
+    case 'link':
+      return linkResult(event);
     case 'listening':
       return event.url;
     case 'certificate':
@@ -69,7 +73,14 @@ function hint(code: ErrorCode, {tunnels}: TunnelState): string {
 }
 
 /** Events whose lines name the tunnel. */
-const NAMES_ITSELF: ReadonlySet<CliEvent['type']> = new Set(['ready', 'added', 'removed']);
+const NAMES_ITSELF: ReadonlySet<CliEvent['type']> = new Set([
+  'ready',
+  'added',
+  'removed',
+  'shared',
+  'link',
+  'revoked',
+]);
 
 function about(event: CliEvent, before: TunnelState): Line[] {
   switch (event.type) {
@@ -143,6 +154,10 @@ function about(event: CliEvent, before: TunnelState): Line[] {
       ];
     case 'removed':
       return [{tone: 'plain', text: `${event.tunnel} is removed: ${event.address}`}];
+    case 'shared':
+    case 'link':
+    case 'revoked':
+      return aboutLink(event);
     case 'tunnel':
       return [{tone: 'faint', text: `  ${backgroundState(event)}`}, ...tunnelRows(event)];
     case 'log':
@@ -184,20 +199,25 @@ function ready(event: Ready): Line[] {
     say('this address works on this machine only.', 'warning');
     // An ssh command does not open in a browser.
     if (event.address.startsWith('https://') && event.url && event.relay.caFile) {
-      say(`Try it: curl --cacert ${shellWord(event.relay.caFile)} ${event.url}`);
-      if (event.nameUrl) say(`In browsers also: ${event.nameUrl}`);
+      say(`Try it: curl --cacert ${shellWord(event.relay.caFile)} ${tried(event)}`);
+      if (event.nameUrl && !event.link) say(`In browsers also: ${event.nameUrl}`);
       say('Browsers: `tunl relay ca` says how to trust its certificate.');
     }
     say('For everybody: `tunl relay start` on a public machine, then --relay URL here.');
   }
+  if (event.link)
+    say(`Only visitors with this link get in. For a further one: tunl share ${shareName(event)}`);
   if (event.expiresAt) say(`Ends by itself at ${clockTime(new Date(event.expiresAt))}.`, 'plain');
   if (event.id) say(inBackground(event.id), 'plain');
   else say('Ctrl+C stops it.');
   return lines;
 }
 
+/** The quotes: a shell reads the question mark of a link. */
+const tried = ({url = '', link}: Ready) => (link === undefined ? url : shellWord(link));
+
 function inLocalNetwork(
-  {url, tls, relay}: Ready,
+  {url, link, tls, relay}: Ready,
   {interface: device, others}: NonNullable<Ready['lan']>,
   say: (text: string, tone?: Tone) => void,
 ): void {
@@ -209,7 +229,8 @@ function inLocalNetwork(
   );
   say('Without the warning: docs/recipes.md, “A phone in the same network”.');
   if (tls) say(`Does the page not load there? This machine’s firewall must allow TCP port ${tls.port}.`);
-  if (relay.caFile && url) say(`Try it here: curl --cacert ${shellWord(relay.caFile)} ${url}`);
+  if (relay.caFile && url)
+    say(`Try it here: curl --cacert ${shellWord(relay.caFile)} ${link ? shellWord(link) : url}`);
 }
 
 /** The ssh command that reaches the TLS name. */

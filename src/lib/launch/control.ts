@@ -16,7 +16,12 @@ export type ControlRequest =
   /** A target in the syntax of the command line; a path in it is absolute. */
   | {do: 'add'; name: string; subdomain?: string; target: string; tcp: boolean}
   /** Without a time, that of the command applies. */
-  | {do: 'remove'; name: string; drainTimeoutMs?: number};
+  | {do: 'remove'; name: string; drainTimeoutMs?: number}
+  /** A further link to a private tunnel; `tunnel` as for `remove`. */
+  | {do: 'share'; tunnel: string; expiresMs?: number; once?: boolean; visitor?: string}
+  /** The links of one tunnel, or of all. */
+  | {do: 'share-list'; tunnel?: string}
+  | {do: 'share-revoke'; link: string};
 
 /**
  * Undefined for a request that this process does not support. A thrown error becomes the answer.
@@ -29,6 +34,8 @@ export type Answer = (
 ) => ControlAnswer | undefined | Promise<ControlAnswer | undefined>;
 
 const MAX_REASON_CHARS = 200;
+/** A tunnel may have a thousand links. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
 /** A hundred years; a longer time would overflow a date. */
 const MAX_EXPIRES_MS = 100 * 365 * 86_400_000;
 
@@ -48,7 +55,7 @@ export function askControl(
   request: ControlRequest,
   timeoutMs: number,
 ): Promise<ControlAnswer | undefined> {
-  return askControlSocket(folder, name, request, {timeoutMs});
+  return askControlSocket(folder, name, request, {timeoutMs, mostBytes: MAX_ANSWER_BYTES});
 }
 
 function readRequest(value: unknown): ControlRequest | undefined {
@@ -61,6 +68,9 @@ function readRequest(value: unknown): ControlRequest | undefined {
   }
   if (what === 'add') return readAdd(value as Record<string, unknown>);
   if (what === 'remove') return readRemove(value as Record<string, unknown>);
+  if (what === 'share') return readShare(value as Record<string, unknown>);
+  if (what === 'share-list') return readShareList(value as Record<string, unknown>);
+  if (what === 'share-revoke') return readShareRevoke(value as Record<string, unknown>);
   if (what !== 'stop') return undefined;
   return typeof reason === 'string' ? {do: what, reason: reason.slice(0, MAX_REASON_CHARS)} : {do: what};
 }
@@ -77,6 +87,32 @@ function readRemove({name, drainTimeoutMs}: Record<string, unknown>): ControlReq
   const isTime =
     typeof drainTimeoutMs === 'number' && drainTimeoutMs >= 0 && drainTimeoutMs <= MAX_EXPIRES_MS;
   return isTime ? {do: 'remove', name, drainTimeoutMs} : undefined;
+}
+
+function readShare(value: Record<string, unknown>): ControlRequest | undefined {
+  const {tunnel, expiresMs, once, visitor} = value;
+  if (!isWord(tunnel)) return undefined;
+  const isTime =
+    expiresMs === undefined ||
+    (typeof expiresMs === 'number' && expiresMs > 0 && expiresMs <= MAX_EXPIRES_MS);
+  if (!isTime || !(once === undefined || typeof once === 'boolean')) return undefined;
+  if (visitor !== undefined && !isWord(visitor)) return undefined;
+  return {
+    do: 'share',
+    tunnel,
+    ...(expiresMs !== undefined && {expiresMs}),
+    ...(once !== undefined && {once}),
+    ...(visitor !== undefined && {visitor}),
+  };
+}
+
+function readShareList({tunnel}: Record<string, unknown>): ControlRequest | undefined {
+  if (tunnel === undefined) return {do: 'share-list'};
+  return isWord(tunnel) ? {do: 'share-list', tunnel} : undefined;
+}
+
+function readShareRevoke({link}: Record<string, unknown>): ControlRequest | undefined {
+  return isWord(link) ? {do: 'share-revoke', link} : undefined;
 }
 
 function isWord(value: unknown): value is string {

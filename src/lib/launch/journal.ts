@@ -40,6 +40,8 @@ export interface BackgroundTunnel {
   readonly address: string;
   /** The tunnels that run now, or ran last; absent for a relay. */
   readonly tunnels?: readonly ListedAddress[];
+  /** It runs in a terminal, and has an entry so that other commands can reach it. */
+  readonly foreground?: true;
   readonly expiresAt?: string;
   /** How long its visitors may take to finish when it is stopped. */
   readonly drainTimeoutMs?: number;

@@ -1,6 +1,7 @@
 // The processes that run in the background, and those that ended within a week: a small file and a log for each, in the state
 // folder.
 
+import {rmSync} from 'node:fs';
 import {readdir, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -40,6 +41,8 @@ export interface OwnEntry {
   change(to: Partial<Pick<BackgroundTunnel, 'expiresAt' | 'address' | 'tunnels'>>): void;
   /** The last action of the process. */
   end(end: End): void;
+  /** The same for a process whose end nobody asks about. */
+  remove(): void;
 }
 
 export class Roster {
@@ -72,6 +75,7 @@ export class Roster {
         writeEntrySync(path, entry);
       },
       end: (end) => writeEntrySync(path, {...entry, end}),
+      remove: () => rmSync(path, {force: true}),
     };
   }
 

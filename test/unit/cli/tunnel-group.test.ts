@@ -23,6 +23,7 @@ class FakeTunnel implements Member {
   readonly traffic = {bytesIn: 1, bytesOut: 10};
   readonly #over = Promise.withResolvers<void>();
   readonly closed = this.#over.promise;
+  readonly links = [];
   readonly drains: number[] = [];
   /** If true, its visitors stay: `close` does not resolve by itself. */
   lingers = false;
@@ -40,6 +41,14 @@ class FakeTunnel implements Member {
 
   destroy(): void {
     this.#over.resolve();
+  }
+
+  share(): never {
+    throw new TunlError('NOT_PRIVATE');
+  }
+
+  revoke(): never {
+    throw new TunlError('NOT_PRIVATE');
   }
 
   fail(error: TunlError): void {
