@@ -71,6 +71,7 @@ async function start({stateDir, what, log}: EmbeddedRelayOptions): Promise<Runni
       keepLeases: false,
       // A token in the environment is for a relay elsewhere.
       token: '',
+      tokenRegistry: false,
       stateDir,
       ...(log && {log}),
     });

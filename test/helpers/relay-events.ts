@@ -17,16 +17,21 @@ export class RelayEar {
     return this.events.filter((event): event is Of<Type> => event.type === type);
   }
 
-  /** Resolves when this many events of the type have arrived, now or later. */
-  async heard(type: RelayEvent['type'], times = 1): Promise<void> {
+  /** Resolves when this holds, now or after an event. */
+  async until(holds: () => boolean): Promise<void> {
     await new Promise<void>((resolve) => {
       const check = () => {
-        if (this.all(type).length < times) return;
+        if (!holds()) return;
         this.#waiting.delete(check);
         resolve();
       };
       this.#waiting.add(check);
       check();
     });
+  }
+
+  /** Resolves when this many events of the type have arrived, now or later. */
+  async heard(type: RelayEvent['type'], times = 1): Promise<void> {
+    await this.until(() => this.all(type).length >= times);
   }
 }

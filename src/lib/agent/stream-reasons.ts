@@ -18,6 +18,7 @@ const REASONS: Readonly<Record<VisitCode, string>> = {
   VISITOR_IDLE: 'the visitor moved no byte for a long time',
   SESSION_ENDED: 'the link to the relay ended',
   DRAINING: 'the other side is shutting down',
+  NOT_ALLOWED: 'the token does not allow it, or no longer',
 };
 
 /** The facts for an event; none after an orderly end. */

@@ -7,12 +7,11 @@ export interface AboutRelay {
   /** The ID of a relay in the background. */
   id?: string | undefined;
   tokenFile?: string | undefined;
-  env?: NodeJS.ProcessEnv;
 }
 
 export function listeningEvent(
-  {url, domain, address, httpAddress, caFile}: Relay,
-  {id, tokenFile, env = process.env}: AboutRelay = {},
+  {url, domain, address, httpAddress, caFile, tokenRequired}: Relay,
+  {id, tokenFile}: AboutRelay = {},
 ): ListeningEvent {
   return {
     type: 'listening',
@@ -21,7 +20,7 @@ export function listeningEvent(
     address,
     ...(httpAddress && {http: httpAddress}),
     ...(caFile !== undefined && {caFile}),
-    ...((tokenFile !== undefined || env.TUNL_TOKEN) && {tokenRequired: true}),
+    ...(tokenRequired && {tokenRequired}),
     ...(tokenFile !== undefined && {tokenFile}),
     ...(id !== undefined && {id}),
   };

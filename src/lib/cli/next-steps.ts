@@ -34,7 +34,9 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   LAN_WITH_RELAY:
     'Leave out --lan or --relay; with TUNL_RELAY in the environment: `env -u TUNL_RELAY tunl …`.',
   LAN_WITH_TCP: 'Leave out --lan or --tcp.',
-  TOKEN_NEEDED: 'Pass --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
+  TOKEN_UNKNOWN: '`tunl relay token list` shows the IDs.',
+  TOKEN_NEEDED:
+    'Make a token with `tunl relay token create`, pass one with --token-file or TUNL_TOKEN, or listen on 127.0.0.1.',
   PROGRAM_MISSING: 'Install it, or give its path with --bin.',
   PROGRAM_NOT_READY: 'Read its last lines above, or allow more time with --ready-timeout.',
   KEY_SOURCE: 'Check the name and the network, or give a key file with --key.',

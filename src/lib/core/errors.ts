@@ -416,6 +416,13 @@ export const ERRORS = {
     false,
     'Put one token on its first line (16 or more characters).',
   ),
+  TOKENS_UNREADABLE: row(
+    'The file of tokens cannot be used.',
+    EXIT.local,
+    false,
+    'Restore it from a copy. If you move it away, all its tokens are gone.',
+  ),
+  TOKEN_UNKNOWN: row('There is no such token.', EXIT.usage, false, 'List the tokens.'),
   PASSWORD_FILE_EMPTY: row(
     'The password file contains no password.',
     EXIT.local,
@@ -480,7 +487,7 @@ export const ERRORS = {
     'A relay that others can reach needs a token.',
     EXIT.usage,
     false,
-    'Give a token, or listen on 127.0.0.1.',
+    'Give a token or make one, or listen on 127.0.0.1.',
   ),
   // Programs started with the tunnel
   PROGRAM_MISSING: row('The program is not installed.', EXIT.local, false, 'Install it, or give its path.'),

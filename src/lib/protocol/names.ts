@@ -64,6 +64,11 @@ export function randomLabel(randomBytes: (size: number) => Uint8Array): string {
   return label + BASE32.charAt((bits << (5 - count)) & 31);
 }
 
+/** The form of a relay's random names: such a name may always be requested again. */
+export function isRandomLabel(label: string): boolean {
+  return /^[a-z2-7]{26}$/.test(label);
+}
+
 /**
  * The label of a host exactly one level below the domain, in lower case; undefined for the domain itself, for names
  * further down and for foreign ones. The result is a key to look up, not a checked label.

@@ -88,6 +88,7 @@ export const STREAM_CODES = [
   'VISITOR_IDLE',
   'SESSION_ENDED',
   'DRAINING',
+  'NOT_ALLOWED',
   'CANCELLED',
 ] as const;
 

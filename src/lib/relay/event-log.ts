@@ -34,7 +34,7 @@ function lineOf(event: RelayEvent): Line {
   const {type, ...fields} = event;
   switch (event.type) {
     case 'agent-connected':
-      return ['info', 'agent connected', {session: event.session, from: event.from}];
+      return ['info', 'agent connected', fields];
     case 'agent-away':
       return ['info', 'link lost', fields];
     case 'agent-resumed':
@@ -50,7 +50,11 @@ function lineOf(event: RelayEvent): Line {
     case 'tunnel-released':
       return ['debug', 'tunnel released', fields];
     case 'bind-refused':
-      return ['debug', 'bind refused', fields];
+      return [event.code === 'NOT_ALLOWED' ? 'info' : 'debug', 'bind refused', fields];
+    case 'token-ended':
+      return ['info', 'the token of a session has ended, and the session with it', fields];
+    case 'tunnel-withdrawn':
+      return ['info', 'tunnel ended: the token does not allow it any more', fields];
     case 'certificate-refused':
       return ['debug', 'a visitor does not trust the certificate', fields];
     case 'visitor-left-at-once':
@@ -76,6 +80,12 @@ function lineOf(event: RelayEvent): Line {
       return ['warn', 'the keys of the issuer cannot be fetched', fields];
     case 'issuer-back':
       return ['info', 'the keys of the issuer were fetched again', fields];
+    case 'tokens-read':
+      return ['info', 'the tokens were read again', fields];
+    case 'tokens-unreadable':
+      return ['error', 'the file of tokens cannot be used, the tokens stay as they were', fields];
+    case 'login-refused':
+      return ['info', 'an agent with a token that has ended was refused', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {

@@ -1,6 +1,7 @@
 // The events of a relay, as values: for the log, an audit, a page for operators, and tests.
 
 import type {ErrorCode} from '../core/errors.js';
+import type {TokenEnd} from './access/principal.js';
 import type {LeaseKey} from './leases/lease-store.js';
 import type {ProbeLeg} from './probe/probe-state.js';
 
@@ -12,21 +13,31 @@ interface Repeated {
   times?: number;
 }
 
+/** `tokenId` is undefined for the single token of the relay, and for keys. */
+interface Whose {
+  owner: string;
+  tokenId: string | undefined;
+}
+
 /** `session` is the beginning of the session's id, the same in all events about it. No field is a secret. */
 export type RelayEvent =
-  | {type: 'agent-connected'; session: string; owner: string; from: string}
+  | ({type: 'agent-connected'; session: string; from: string} & Whose)
   /** The link is lost; the session waits for another one. */
   | {type: 'agent-away'; session: string; reason: string | undefined}
   | {type: 'agent-resumed'; session: string; epoch: number}
   | {type: 'agent-gone'; session: string; code: ErrorCode | undefined}
   /** The handshake led to no session. */
   | {type: 'handshake-failed'; from: string; reason: string | undefined}
-  | {type: 'tunnel-bound'; session: string; key: LeaseKey; epoch: number; takeover: boolean}
+  | ({type: 'tunnel-bound'; session: string; key: LeaseKey; epoch: number; takeover: boolean} & Whose)
   /** Another agent of the same owner has taken over the tunnel. */
   | {type: 'tunnel-lost'; session: string; key: LeaseKey; epoch: number}
   /** The agent gave the tunnel up, or is gone. */
   | {type: 'tunnel-released'; session: string; key: LeaseKey; epoch: number}
-  | {type: 'bind-refused'; session: string; code: ErrorCode}
+  | ({type: 'bind-refused'; session: string; code: ErrorCode; wish: string} & Whose)
+  /** The token of a session has ended, and the session with it. */
+  | ({type: 'token-ended'; session: string; code: TokenEnd} & Whose)
+  /** The token does not allow a tunnel any more that its agent has. */
+  | ({type: 'tunnel-withdrawn'; session: string; key: LeaseKey; epoch: number} & Whose)
   /** A visitor of this name does not trust the certificate. Strangers can repeat it. */
   | {type: 'certificate-refused'; host: string; from: string}
   /** A visitor of this name may not trust the certificate: it left at once and gave no reason. Strangers can repeat it. */
@@ -48,6 +59,13 @@ export type RelayEvent =
   /** The keys of an issuer of identities cannot be fetched. The last ones count for a day. */
   | {type: 'issuer-away'; issuer: string; reason: string}
   | {type: 'issuer-back'; issuer: string}
+  /** The tokens of the registry were read again. */
+  | {type: 'tokens-read'; path: string; tokens: number}
+  /** Their file cannot be used: the tokens stay as they were. */
+  | {type: 'tokens-unreadable'; path: string; reason: string}
+  /** A token is right, and was revoked or has expired. */
+  | ({type: 'login-refused'; code: ErrorCode; from: string; times?: number} & Whose)
+  /** A token is missing or not known. */
   | ({type: 'token-refused'} & Repeated)
   /** `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. */
   | ({type: 'turned-away'; because: 'failures' | 'no-room'} & Repeated);

@@ -19,10 +19,12 @@ export interface RelayOptions {
   tcpHost?: string;
   /** The host in TCP addresses. Default: the domain (`localhost` under `.localhost`). */
   tcpPublicHost?: string;
-  /** The token that agents must send. Default `TUNL_TOKEN`; without one the relay listens on loopback only. */
+  /** A token with all rights for agents. Default `TUNL_TOKEN`. Without any token the relay listens on loopback only. */
   token?: string;
   /** File with the token on its first line. */
   tokenFile?: string;
+  /** Accept the tokens in the state folder, which `tunl relay token` makes. Default true. */
+  tokenRegistry?: boolean;
   /**
    * Issuers of identities (OpenID Connect), as in the claim `iss` of their tokens. People log in at the first one. Default: none.
    */
@@ -139,6 +141,8 @@ export interface Relay extends AsyncDisposable {
   readonly httpAddress: {host: string; port: number} | undefined;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
+  /** True when agents had to show a token at the start. */
+  readonly tokenRequired: boolean;
   stats(): RelayStats;
   /**
    * Reads the certificate files and `tokenFile` now; the relay also checks the certificate every minute. Never rejects: when

@@ -13,7 +13,9 @@ import {publicUrl} from '../protocol/targets.js';
 import {KIND} from '../protocol/wire.js';
 import {Access} from './access/access.js';
 import {Oidc} from './access/oidc.js';
+import {RefusedLogins} from './access/refused-logins.js';
 import {SingleToken} from './access/single-token.js';
+import {TokenRegistry} from './access/token-registry.js';
 import {Agents} from './agents/agents.js';
 import {KeptLimit} from './agents/kept-limit.js';
 import {OpenedStreams} from './agents/opened-streams.js';
@@ -161,7 +163,21 @@ export async function openRelay(
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
   const oidc = new Oidc({settings, clock, events});
-  const access = new Access([oidc, new SingleToken(settings.token)]);
+  const registry = settings.tokenRegistry
+    ? new TokenRegistry({
+        ...{stateDir: settings.stateDir, clock},
+        // The first process tells about the file.
+        events: seat === undefined ? events : {emit: () => {}},
+        mustStart: seat === undefined,
+      })
+    : undefined;
+  const refusedLogins = new RefusedLogins(base);
+  const access = new Access([registry, oidc, new SingleToken(settings.token)], refusedLogins.note);
+  access.onChanged(() => {
+    agents.recheck();
+    // Visitors of tunnels that have moved to another agent are still here.
+    visitors.recheckRights();
+  });
   const site = new OwnSite({
     ...{domain, url, software, access, onAgent: agents.accept},
     login: () => oidc.login,
@@ -199,6 +215,7 @@ export async function openRelay(
       certificates,
       waitingRoom,
       access,
+      refusedLogins,
       site,
       door,
       localDoors,

@@ -77,7 +77,7 @@ export interface AfterReload extends Pick<RelayReload, 'changed' | 'needRestart'
 
 /** @throws TunlError TOKEN_NEEDED when the new values would leave the relay without a token where it listens now */
 export function afterReload(now: RelaySettings, read: RelaySettings): AfterReload {
-  const next = {...now};
+  const next = {...now, hasTokens: read.hasTokens};
   const changed: string[] = [];
   const needRestart: string[] = [];
   for (const [name, {reloads, flag, key: inFile}] of Object.entries<Setting<unknown>>(RELAY_SETTINGS)) {

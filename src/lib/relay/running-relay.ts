@@ -60,6 +60,11 @@ export class RunningRelay implements Relay {
     return this.#options.certificates.caFile;
   }
 
+  get tokenRequired(): boolean {
+    const {token, hasTokens, oidcIssuers} = this.#options.settings;
+    return token !== undefined || hasTokens || oidcIssuers.length > 0;
+  }
+
   /** A port of this machine for the tunnel with this name. Undefined: none can be had. */
   async openLocalDoor(host: string, about: Omit<LocalDoorRequest, 'label'>): Promise<LocalDoor | undefined> {
     const label = labelUnder(host, this.domain);

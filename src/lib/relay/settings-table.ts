@@ -152,6 +152,7 @@ export const RELAY_SETTINGS = {
     key: 'keep-leases',
     help: 'Keep names over a restart of the relay.',
   }),
+  tokenRegistry: setting(onOff, {default: true}),
   stateDir: setting(text('FOLDER'), {default: () => stateDir()}),
   maxTunnelsPerAgent: setting(wholeNumber({min: 1, max: 100_000}), {
     default: 100,

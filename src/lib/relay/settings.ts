@@ -8,6 +8,7 @@ import {type SettingsOf, settle} from '../core/settings.js';
 import {readSecretFile} from '../core/state-dir.js';
 import {type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {checkOidc} from './access/oidc-settings.js';
+import {TokenFile} from './access/token-file.js';
 import type {RelayOptions} from './options.js';
 import {RELAY_SETTINGS} from './settings-table.js';
 
@@ -20,6 +21,8 @@ export interface RelaySettings
   tcpHost: string;
   tcpPublicHost: string;
   h2Offered: boolean;
+  /** There is a file of tokens in the state folder. */
+  hasTokens: boolean;
   keepForReplay: boolean;
   /** The upper bound of the random wait before agents that are sent away come back, ms. */
   comeBackWithinMs: number;
@@ -35,7 +38,9 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
   const listen = listenAddress(settings.listen);
   const tcpHost = settings.tcpHost ?? listen.host;
   const token = await readToken(settings.token, tokenFile);
-  checkReach({listen, tcpHost, token, oidcIssuers: settings.oidcIssuers});
+  // A file that cannot be used is an error: without its tokens the relay could be open for everybody.
+  const hasTokens = settings.tokenRegistry && (await new TokenFile(settings.stateDir).read()) !== undefined;
+  checkReach({listen, tcpHost, token, hasTokens, oidcIssuers: settings.oidcIssuers});
   checkOidc(settings);
   if ((settings.certFile === undefined) !== (settings.keyFile === undefined)) {
     throw new TunlError('OPTION_INVALID', {
@@ -52,6 +57,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     tcpPublicHost:
       settings.tcpPublicHost ?? (isLocalhostName(settings.domain) ? 'localhost' : settings.domain),
     token,
+    hasTokens,
     h2Offered: settings.certFile === undefined || settings.sharedH2,
     keepForReplay: keepsForReplay(),
     comeBackWithinMs: 2_000,
@@ -64,10 +70,11 @@ export function checkReach({
   listen,
   tcpHost,
   token,
+  hasTokens,
   oidcIssuers,
-}: Pick<RelaySettings, 'listen' | 'tcpHost' | 'token' | 'oidcIssuers'>): void {
+}: Pick<RelaySettings, 'listen' | 'tcpHost' | 'token' | 'hasTokens' | 'oidcIssuers'>): void {
   const reachable = [listen.host, tcpHost].find((host) => !isLoopbackHost(host));
-  if (token !== undefined || oidcIssuers.length > 0 || reachable === undefined) return;
+  if (token !== undefined || hasTokens || oidcIssuers.length > 0 || reachable === undefined) return;
   throw new TunlError('TOKEN_NEEDED', {
     reason: `Without a token anybody who reaches ${reachable} could publish here.`,
   });

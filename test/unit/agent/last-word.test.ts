@@ -133,6 +133,8 @@ const TABLE = {
   FILE_UNREADABLE: local,
   STDOUT_FAILED: local,
   TOKEN_FILE_EMPTY: local,
+  TOKENS_UNREADABLE: local,
+  TOKEN_UNKNOWN: local,
   PASSWORD_FILE_EMPTY: local,
   CERTIFICATE_INVALID: local,
   KEY_MISMATCH: local,

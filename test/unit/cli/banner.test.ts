@@ -50,10 +50,11 @@ test('the banner says who can reach the relay', () => {
 });
 
 test('the command names the token’s file or variable', () => {
-  const relay = {...HERE, httpAddress: undefined} as unknown as Relay;
-  expect(listeningEvent(relay, {env: {}})).toEqual(HERE);
-  expect(listeningEvent(relay, {env: {TUNL_TOKEN: 'secret'}})).toEqual({...HERE, tokenRequired: true});
-  expect(listeningEvent(relay, {env: {}, tokenFile: '/t'})).toEqual({
+  const relay = (tokenRequired: boolean) =>
+    ({...HERE, httpAddress: undefined, tokenRequired}) as unknown as Relay;
+  expect(listeningEvent(relay(false))).toEqual(HERE);
+  expect(listeningEvent(relay(true))).toEqual({...HERE, tokenRequired: true});
+  expect(listeningEvent(relay(true), {tokenFile: '/t'})).toEqual({
     ...HERE,
     tokenRequired: true,
     tokenFile: '/t',

@@ -86,7 +86,9 @@ describe('docs/protocol.md', () => {
     const read = (path: string) => readFileSync(new URL(`../../../src/lib/${path}`, import.meta.url), 'utf8');
     const made = [
       'relay/tunnels/tunnel-table.ts',
-      'relay/agents/agents.ts',
+      'relay/tunnels/refused-claims.ts',
+      'relay/access/tunnel-rights.ts',
+      'relay/agents/binds.ts',
       'protocol/names.ts',
       'net/address-ranges.ts',
     ].flatMap((path) =>

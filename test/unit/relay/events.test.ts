@@ -22,10 +22,10 @@ const from = '203.0.113.7';
 
 test.each<[RelayEvent, LogRecord['level'], string, Record<string, unknown>]>([
   [
-    {type: 'agent-connected', session: 'a', owner: 'token:1', from},
+    {type: 'agent-connected', session: 'a', owner: 'token:1', tokenId: undefined, from},
     'info',
     'agent connected',
-    {session: 'a', from},
+    {session: 'a', owner: 'token:1', tokenId: undefined, from},
   ],
   [{type: 'agent-away', session: 'a', reason: 'gone'}, 'info', 'link lost', {session: 'a', reason: 'gone'}],
   [{type: 'agent-resumed', session: 'a', epoch: 1}, 'info', 'link resumed', {session: 'a', epoch: 1}],

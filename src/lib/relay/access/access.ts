@@ -44,8 +44,11 @@ export const WRONG: Refusal = {
 export class Access implements Part {
   /** In order: the first one that handles a token checks it. */
   readonly #verifiers: readonly Verifier[];
+  /** A login was refused. `from`: the address. */
+  readonly onRefused: (refusal: Refusal, from: string) => void;
 
-  constructor(verifiers: readonly (Verifier | undefined)[]) {
+  constructor(verifiers: readonly (Verifier | undefined)[], onRefused: Access['onRefused'] = () => {}) {
+    this.onRefused = onRefused;
     this.#verifiers = verifiers.filter((verifier) => verifier !== undefined);
   }
 
@@ -94,7 +97,7 @@ export class Access implements Part {
   }
 
   #verifierOf(token: string): Verifier | undefined {
-    return this.#verifiers.find((verifier) => verifier.isNeeded && verifier.handles(token));
+    return this.#verifiers.find((verifier) => verifier.handles(token));
   }
 }
 

@@ -1,7 +1,7 @@
 // The sessions of this relay's agents: their handshakes, their resumes, and their ends.
 
 import {atMost, type Clock} from '../../core/clock.js';
-import {isErrorCode, type TunlError} from '../../core/errors.js';
+import {ERRORS, isErrorCode, type TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import type {BlockPool} from '../../mux/blocks.js';
 import type {Carrier} from '../../mux/carrier.js';
@@ -16,7 +16,7 @@ import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messa
 import {MalformedMessage} from '../../protocol/fields.js';
 import {FEATURE_CIDR, FEATURE_IDENTITY, type Hello} from '../../protocol/link-messages.js';
 import {provenKey} from '../access/agent-key.js';
-import {unlimitedPrincipal, withKey} from '../access/principal.js';
+import {type Principal, unlimitedPrincipal, withKey} from '../access/principal.js';
 import type {Load} from '../doors/load.js';
 import {type RelayEvents, sessionName} from '../events.js';
 import type {Part} from '../part.js';
@@ -132,7 +132,7 @@ export class Agents implements Part {
         if (isNew) {
           entered();
           this.#begin(link, {principal, features: hello.features ?? []});
-        } else if (this.#resume(link, principal.owner, hello, {relayNonce, strayed})) entered();
+        } else if (this.#resume(link, principal, hello, {relayNonce, strayed})) entered();
       },
       onFailed: (error) =>
         events.emit({type: 'handshake-failed', from: carrier.label, reason: error?.message}),
@@ -154,6 +154,20 @@ export class Agents implements Part {
     if (leftMs > 0) await atMost(clock, Math.min(leftMs, LAST_BYTES_MS), this.#delivered());
     // If the process ended earlier, the last messages would be lost.
     await atMost(clock, LAST_WORDS_MS, this.closeAll('RELAY_LOST', 'The relay went away.'));
+  }
+
+  /** Tokens have ended, or their rights have changed: sessions end, or lose tunnels. */
+  recheck(): void {
+    for (const member of [...this.#members.values()]) {
+      const {ended: code, owner, tokenId} = member.opener.principal;
+      if (code === undefined) {
+        this.#binds.recheck(member);
+        continue;
+      }
+      const session = sessionName(member.ticket.id);
+      this.#options.events.emit({type: 'token-ended', session, code, owner, tokenId});
+      member.session.close(code, ERRORS[code].sentence);
+    }
   }
 
   /** Tells every agent to come back later, to one of `relays` if there are any; no connection is cut yet. */
@@ -185,7 +199,7 @@ export class Agents implements Part {
     const {resumeWindowMs, events, worker} = this.#options;
     const ticket = new RelayTicket(worker?.newSessionId());
     const name = sessionName(ticket.id);
-    const {owner} = agent.principal;
+    const {owner, tokenId} = agent.principal;
     const session: Session = new Session({
       role: 'relay',
       pool: this.#options.pool,
@@ -215,20 +229,20 @@ export class Agents implements Part {
       ...this.#worker,
     });
     session.attach(link, 0);
-    events.emit({type: 'agent-connected', session: name, owner, from: link.carrier.label});
+    events.emit({type: 'agent-connected', session: name, owner, tokenId, from: link.carrier.label});
   }
 
   /** False: the resume was refused. */
   #resume(
     link: Link,
-    owner: string,
+    principal: Principal,
     hello: Hello,
     {relayNonce, strayed}: {relayNonce: string; strayed: Caller['strayed']},
   ): boolean {
     const {resume} = hello;
     if (resume === undefined) return false;
     const member = this.#members.get(resume.id);
-    if (member === undefined || member.opener.principal.owner !== owner) {
+    if (member === undefined || !isOwn(member, principal)) {
       const elsewhere = this.#options.worker?.workerOf(resume.id);
       if (elsewhere !== undefined) {
         strayed?.(elsewhere);
@@ -285,4 +299,13 @@ export class Agents implements Part {
     const code = isErrorCode(error?.code) ? error.code : undefined;
     this.#options.events.emit({type: 'agent-gone', session: sessionName(member.ticket.id), code});
   }
+}
+
+/**
+ * A session goes on under the record of its own token. Another token of the same owner has other rights, and a session that it
+ * resumed would keep the ones of the first.
+ */
+function isOwn({opener}: Member, {owner, tokenId}: Principal): boolean {
+  const {principal} = opener;
+  return principal.ended === undefined && principal.owner === owner && principal.tokenId === tokenId;
 }

@@ -1,11 +1,12 @@
 // The binds of agents: their number and rate, their answers, and the release of tunnels when a session ends.
 
 import type {Clock} from '../../core/clock.js';
-import {TunlError} from '../../core/errors.js';
+import {ERRORS, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
-import type {AgentMessage, RelayMessage} from '../../protocol/control-messages.js';
+import type {AgentMessage, RelayMessage, TunnelRequest} from '../../protocol/control-messages.js';
 import {FEATURE_WARNINGS} from '../../protocol/link-messages.js';
+import {allowsKey, checkKey} from '../access/tunnel-rights.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import {type RelayEvents, sessionName} from '../events.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
@@ -79,6 +80,20 @@ export class Binds {
     tunnels.clear();
   }
 
+  /** Rights may have changed: the session loses the tunnels that they do not allow any more. */
+  recheck(binder: Binder): void {
+    const {events} = this.#options;
+    const {principal, session} = binder.opener;
+    const {owner, tokenId, rights} = principal;
+    for (const [id, tunnel] of [...binder.tunnels]) {
+      if (allowsKey(rights, tunnel.key)) continue;
+      this.#unbind(binder, id);
+      send(binder, {type: 'unbound', tunnel: id, code: 'NOT_ALLOWED', message: ERRORS.NOT_ALLOWED.sentence});
+      const {key, epoch} = tunnel;
+      events.emit({type: 'tunnel-withdrawn', session: sessionName(session), key, epoch, owner, tokenId});
+    }
+  }
+
   #unbind({tunnels}: Binder, id: number): void {
     const tunnel = tunnels.get(id);
     if (tunnel === undefined) return;
@@ -108,7 +123,11 @@ export class Binds {
       const code = error instanceof TunlError ? error.code : 'BIND_REFUSED';
       const reason = error instanceof TunlError ? error.message : 'The relay failed.';
       if (!(error instanceof TunlError)) log.error('bind failed', {reason: String(error)});
-      events.emit({type: 'bind-refused', session: sessionName(id), code});
+      const {owner, tokenId} = binder.opener.principal;
+      events.emit({
+        type: 'bind-refused',
+        ...{session: sessionName(id), code, owner, tokenId, wish: wishText(message.wish)},
+      });
       send(binder, {type: 'bind-refused', request, code, message: reason});
     };
     if (!this.#buckets.has(id)) {
@@ -166,6 +185,13 @@ export class Binds {
       await tunnels.release(tunnel);
       return;
     }
+    try {
+      // The rights may have changed meanwhile.
+      checkKey(binder.opener.principal.rights, tunnel.key);
+    } catch (error) {
+      await tunnels.release(tunnel);
+      throw error;
+    }
     binder.tunnels.set(id, tunnel);
     const {epoch, host, port} = tunnel;
     const warning = this.#options.warningOf(tunnel);
@@ -187,6 +213,12 @@ export class Binds {
     const share = Math.floor(maxLeasesPerOwner / Math.max(1, sessionsOf(opener.principal.owner)));
     return tunnels.size + binding <= Math.max(1, share);
   }
+}
+
+/** The wish in one word, for events. Only a name that could be one is repeated. */
+function wishText(wish: TunnelRequest): string {
+  if (wish.kind === 'tcp') return wish.port === undefined ? 'tcp' : `tcp:${wish.port}`;
+  return wish.name !== undefined && /^[a-z0-9-]{1,63}$/.test(wish.name) ? `tls:${wish.name}` : 'tls';
 }
 
 function send({session}: Binder, message: RelayMessage): void {

@@ -6,6 +6,7 @@ import type {Stream} from '../../mux/stream.js';
 import {offerStream, type StreamHandler} from '../../mux/stream-kinds.js';
 import {KIND, type StreamCode, type StreamKind} from '../../protocol/wire.js';
 import type {Principal} from '../access/principal.js';
+import type {ScopeKind} from '../access/rights.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import type {Part} from '../part.js';
 
@@ -22,6 +23,15 @@ export interface Opener {
   readonly principal: Principal;
   /** Additions to the first form of the protocol that the agent supports. */
   readonly features: readonly string[];
+}
+
+/** @throws MalformedMessage */
+export type ScopeOfStream = (about: Buffer) => readonly [kind: ScopeKind, what: string];
+
+/** By the current record, because rights change while a session lives. */
+function isAllowed({rights, ended}: Principal, scope: ReturnType<ScopeOfStream> | undefined): boolean {
+  if (ended !== undefined) return false;
+  return scope === undefined ? rights.scopes.length > 0 : rights.allows(...scope);
 }
 
 export interface OpenedStreamsOptions {
@@ -44,9 +54,16 @@ export class OpenedStreams implements Part {
     this.#buckets = new TokenBuckets({burst: OPEN_BURST, perSecond: OPENS_PER_SECOND, clock});
   }
 
-  /** From now on `handler` gets streams of this kind. */
-  take(kind: StreamKind, handler: StreamHandler<Opener>): void {
-    this.#handlers[kind] = handler;
+  /**
+   * From now on `handler` gets streams of this kind.
+   *
+   * @param scopeOf the scope that an agent needs for such a stream, from its OPEN. Default: any scope at all.
+   */
+  take(kind: StreamKind, handler: StreamHandler<Opener>, scopeOf?: ScopeOfStream): void {
+    this.#handlers[kind] = (stream, about, opener) => {
+      if (isAllowed(opener.principal, scopeOf?.(about))) handler(stream, about, opener);
+      else stream.refuse('NOT_ALLOWED', 'The token does not allow this.');
+    };
   }
 
   /** The names of the kinds with a handler. */

@@ -120,8 +120,9 @@ export class PendingConnection {
     return this.#all.beginCheck(this.peer);
   }
 
-  loginFailed(id: string | undefined): void {
-    this.#all.loginFailed(this.peer, id);
+  /** @param isUnknown nobody knows whose token it is. */
+  loginFailed(id: string | undefined, isUnknown = true): void {
+    this.#all.loginFailed(this.peer, id, isUnknown);
   }
 
   /** It has shown its owner. Its deadline stays, but its source is no longer charged. */

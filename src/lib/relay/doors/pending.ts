@@ -214,10 +214,10 @@ export class PendingConnections implements Part {
     return Math.max(login.waitMs(source), id === undefined ? 0 : token.waitMs(id));
   }
 
-  loginFailed({source, address}: Peer, id: string | undefined): void {
+  loginFailed({source, address}: Peer, id: string | undefined, isUnknown = true): void {
     this.#spend('login', source, 1);
     if (id !== undefined) this.#spend('token', id, 1);
-    this.#note('refused', address);
+    if (isUnknown) this.#note('refused', address);
   }
 
   beginCheck({source, address}: Peer): (() => void) | undefined {

@@ -12,7 +12,7 @@ import {checkToken} from './check-token.js';
 export interface AgentRequestsOptions {
   domain: string;
   software: string;
-  access: Pick<Access, 'identify' | 'idOf' | 'isNeeded'>;
+  access: Pick<Access, 'identify' | 'idOf' | 'isNeeded' | 'onRefused'>;
   /** Where people log in; undefined: nowhere. */
   login?: (() => IssuerInfo | undefined) | undefined;
 }

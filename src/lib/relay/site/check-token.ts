@@ -12,7 +12,7 @@ export interface TokenRequest {
 
 /** Calls back at once, or when the token was checked. Never calls back for a connection that has ended meanwhile. */
 export function checkToken(
-  access: Pick<Access, 'identify' | 'idOf'>,
+  access: Pick<Access, 'identify' | 'idOf' | 'onRefused'>,
   {authorization, connection, socket}: TokenRequest,
   onVerdict: (verdict: Verdict) => void,
 ): void {
@@ -31,7 +31,8 @@ export function checkToken(
   const decide = (verdict: Verdict) => {
     if (!verdict.ok) {
       const {status = 401} = verdict;
-      if (status === 401 || status === 403) connection.loginFailed(id);
+      if (status === 401 || status === 403) connection.loginFailed(id, verdict.of === undefined);
+      access.onRefused(verdict, connection.peer.address);
     }
     onVerdict(verdict);
   };

@@ -8,9 +8,14 @@ import {BACKLOG} from '../doors/listen.js';
 /** Errors when visitors have used up descriptors or memory for sockets. */
 const SHORTAGES: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
+type PortRange = readonly [first: number, last: number];
+
+/** When the system chooses, agents may ask for these. */
+const ANY_PORTS: PortRange = [1024, 65_535];
+
 export interface TcpPortsOptions {
   /** Both included; `[0, 0]`: any port of the system; undefined: none. */
-  range: readonly [first: number, last: number] | undefined;
+  range: PortRange | undefined;
   host: string;
   /** Another process may listen on the same ports: the next relay, while this one still drains. */
   reusePort: boolean;
@@ -43,23 +48,30 @@ export class TcpPorts {
   includes(port: number): boolean {
     const {range} = this.#options;
     if (range === undefined || !Number.isInteger(port)) return false;
-    if (range[1] === 0) return port >= 1024 && port <= 65_535;
-    return port >= range[0] && port <= range[1];
+    const [first, last] = range[1] === 0 ? ANY_PORTS : range;
+    return port >= first && port <= last;
   }
 
-  /** Ports to try, in random order: first some random ones, then, in a small range, all of it. 0: the system chooses. */
-  *candidates(tries: number): Generator<number> {
+  /**
+   * Ports to try, in random order: first some random ones, then, in small ranges, all of them. 0: the system chooses.
+   *
+   * @param allowed only ports of these ranges. Default: all.
+   */
+  *candidates(tries: number, allowed?: readonly PortRange[]): Generator<number> {
     const {range} = this.#options;
     if (range === undefined) return;
-    const [first, last] = range;
-    if (last === 0) {
+    const isAny = range[1] === 0;
+    if (isAny && allowed === undefined) {
       for (let count = 0; count < tries; count += 1) yield 0;
       return;
     }
-    for (let count = 0; count < tries; count += 1) yield randomInt(first, last + 1);
-    const size = last - first + 1;
+    const all = isAny ? ANY_PORTS : range;
+    const ranges = (allowed ?? [all]).flatMap((each) => overlap(each, all));
+    const size = ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+    if (size === 0) return;
+    for (let count = 0; count < tries; count += 1) yield nth(ranges, randomInt(size));
     const offset = randomInt(size);
-    for (let step = 0; step < size; step += 1) yield first + ((offset + step) % size);
+    for (let step = 0; step < size; step += 1) yield nth(ranges, (offset + step) % size);
   }
 
   /**
@@ -157,6 +169,23 @@ export class TcpPorts {
     this.#servers.get(port)?.close();
     this.#servers.delete(port);
   }
+}
+
+function overlap(a: PortRange, b: PortRange): PortRange[] {
+  const first = Math.max(a[0], b[0]);
+  const last = Math.min(a[1], b[1]);
+  return first <= last ? [[first, last]] : [];
+}
+
+/** The port at this place of all ranges together. */
+function nth(ranges: readonly PortRange[], place: number): number {
+  let left = place;
+  for (const [first, last] of ranges) {
+    const size = last - first + 1;
+    if (left < size) return first + left;
+    left -= size;
+  }
+  throw new RangeError('beyond the ranges');
 }
 
 function portOf(server: Server): number {

@@ -5,12 +5,14 @@ import type {Logger} from '../../core/logger.js';
 import {randomBytes} from '../../core/node-crypto.js';
 import type {Session} from '../../mux/session.js';
 import type {TcpBind, TlsBind, TunnelRequest} from '../../protocol/control-messages.js';
-import {checkLabel, randomLabel} from '../../protocol/names.js';
+import {checkLabel, isRandomLabel, randomLabel} from '../../protocol/names.js';
 import type {Principal} from '../access/principal.js';
+import {allowsKey, checkKey, checkRandomName, portsToChoose} from '../access/tunnel-rights.js';
 import type {RelayEvents} from '../events.js';
 import type {Claimant, ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {AddressFilter} from '../visitors/address-filter.js';
 import type {Elsewhere} from './elsewhere.js';
+import {refusedClaim, takenOver} from './refused-claims.js';
 import type {TcpPorts} from './tcp-ports.js';
 
 /** A public name or port and the session behind it. */
@@ -19,8 +21,10 @@ export interface Tunnel {
   readonly id: number;
   readonly key: LeaseKey;
   readonly session: Session;
-  /** The owner of the lease: a hash (access/principal.ts). */
+  /** The owner of the lease (access/principal.ts). */
   readonly owner: string;
+  /** What its agent may do now. */
+  readonly principal: Principal;
   /** The name of the session in events. */
   readonly sessionName: string;
   readonly epoch: number;
@@ -139,10 +143,12 @@ export class TunnelTable {
 
   async #bindName(request: BindRequest, wish: TlsBind): Promise<Tunnel> {
     if (wish.h2 && !this.#options.h2Offered) throw new TunlError('H2_NOT_OFFERED');
+    const {rights} = request.principal;
     const wanted = wish.name;
     if (wanted !== undefined) {
       const check = checkLabel(wanted);
       if (!check.ok && !isRandomLabel(wanted)) throw new TunlError(check.code, {reason: check.reason});
+      checkKey(rights, `tls:${wanted}`);
       const tunnel = await this.#takeName(request, wanted, wish);
       if (tunnel === undefined)
         throw new TunlError('NAME_TAKEN', {reason: `${wanted} belongs to somebody else.`});
@@ -151,11 +157,13 @@ export class TunnelTable {
     if (
       wish.prefer !== undefined &&
       isRandomLabel(wish.prefer) &&
+      allowsKey(rights, `tls:${wish.prefer}`) &&
       !(await this.#inUse(`tls:${wish.prefer}`))
     ) {
       const tunnel = await this.#takeName(request, wish.prefer, wish);
       if (tunnel !== undefined) return tunnel;
     }
+    checkRandomName(rights);
     for (let tries = 0; tries < NAME_TRIES; tries += 1) {
       const tunnel = await this.#takeName(request, randomLabel(randomBytes), wish);
       if (tunnel !== undefined) return tunnel;
@@ -179,12 +187,14 @@ export class TunnelTable {
   async #bindPort(request: BindRequest, wish: TcpBind): Promise<Tunnel> {
     const {ports} = this.#options;
     if (!ports.offered) throw new TunlError('TCP_NOT_OFFERED');
+    const {rights} = request.principal;
     if (wish.port !== undefined) {
       if (!ports.includes(wish.port)) {
         throw new TunlError('PORT_NOT_OFFERED', {
           reason: `The relay offers TCP ports ${ports.label}, not ${wish.port}.`,
         });
       }
+      checkKey(rights, `tcp:${wish.port}`);
       const tunnel = await this.#takePort(request, wish.port);
       if (tunnel === undefined)
         throw new TunlError('PORT_TAKEN', {reason: `Port ${wish.port} of the relay is taken.`});
@@ -193,12 +203,13 @@ export class TunnelTable {
     if (
       wish.prefer !== undefined &&
       ports.includes(wish.prefer) &&
+      allowsKey(rights, `tcp:${wish.prefer}`) &&
       !(await this.#inUse(`tcp:${wish.prefer}`))
     ) {
       const tunnel = await this.#takePort(request, wish.prefer);
       if (tunnel !== undefined) return tunnel;
     }
-    for (const port of ports.candidates(PORT_TRIES)) {
+    for (const port of ports.candidates(PORT_TRIES, portsToChoose(rights))) {
       // A preferred port that is still leased is not random: it would take over another tunnel of the same owner.
       const tunnel = await this.#takePort(
         {...request, claimant: {...request.claimant, mustBeFree: true}},
@@ -250,7 +261,7 @@ export class TunnelTable {
     race.claims += 1;
     try {
       const claim = await this.#options.leases.claim(key, request.principal.owner, request.claimant);
-      if (!claim.ok) return this.#refused(key, claim);
+      if (!claim.ok) return refusedClaim(key, claim);
       // The store's answers may come in another order than that in which it granted the claims.
       if (claim.epoch < race.epoch) throw takenOver(key);
       race.epoch = claim.epoch;
@@ -280,30 +291,17 @@ export class TunnelTable {
     }
   }
 
-  #refused(key: LeaseKey, claim: ClaimResult & {ok: false}): undefined {
-    switch (claim.reason) {
-      case 'superseded':
-        throw takenOver(key);
-      case 'owner-full':
-        throw new TunlError('TOO_MANY_TUNNELS', {
-          reason: 'All agents with this token or key together have as many tunnels as the relay allows.',
-        });
-      case 'full':
-        throw new TunlError('RELAY_BUSY', {reason: 'The relay cannot keep more names and ports.'});
-      case 'taken':
-        return undefined;
-    }
-  }
-
   #put(request: BindRequest, key: LeaseKey, {epoch, takeover}: Granted, side: PublicSide): Tunnel {
     const {ports, events} = this.#options;
-    const {sessionName: session} = request;
+    const {sessionName: session, principal} = request;
+    const {owner, tokenId} = principal;
     const before = this.#byKey.get(key);
     const tunnel: Tunnel = {
       id: this.#nextId++,
       key,
       session: request.session,
-      owner: request.principal.owner,
+      owner,
+      principal,
       sessionName: request.sessionName,
       epoch,
       ...side,
@@ -320,6 +318,8 @@ export class TunnelTable {
       key,
       epoch,
       takeover: before !== undefined || takeover === true,
+      owner,
+      tokenId,
     });
     if (before !== undefined) this.#tellLoss(before);
     return tunnel;
@@ -338,12 +338,4 @@ export class TunnelTable {
 function offersOf({h2, http1 = true}: TlsBind): readonly string[] {
   if (!h2) return ['http/1.1'];
   return http1 ? ['h2', 'http/1.1'] : ['h2'];
-}
-
-const takenOver = (key: LeaseKey): TunlError =>
-  new TunlError('TAKEN_OVER', {reason: `Another agent of the same owner took over ${key.slice(4)}.`});
-
-/** The form of a relay's random names: such a name may always be requested again. */
-function isRandomLabel(label: string): boolean {
-  return /^[a-z2-7]{26}$/.test(label);
 }

@@ -10,6 +10,7 @@ import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
 import type {VisitorOpen} from '../../protocol/control-messages.js';
 import {KIND, type StreamCode} from '../../protocol/wire.js';
+import {allowsKey} from '../access/tunnel-rights.js';
 import type {Load} from '../doors/load.js';
 import type {Peer} from '../doors/peer.js';
 import type {VisitorWatch, WatchedVisitor} from '../doors/visitor-watch.js';
@@ -163,6 +164,14 @@ export class Visitors implements Part {
     for (const {visitor} of [...this.#watch.all()]) {
       const {tunnel: of, peer} = visitor as Holder;
       if (of === tunnel && tunnel.addresses?.admits(peer.address) === false) visitor.cut('CANCELLED');
+    }
+  }
+
+  /** The rights of principals may have changed: visitors of tunnels that they do not allow any more are reset. */
+  recheckRights(): void {
+    for (const {visitor} of [...this.#watch.all()]) {
+      const {principal, key} = (visitor as Holder).tunnel;
+      if (!allowsKey(principal.rights, key)) visitor.cut('NOT_ALLOWED');
     }
   }
 

@@ -4,6 +4,7 @@ import {createServer} from 'node:net';
 import {systemClock} from '../../core/clock.js';
 import {createLogger} from '../../core/logger.js';
 import {publicUrl} from '../../protocol/targets.js';
+import {TokenRegistry} from '../access/token-registry.js';
 import {Certificates} from '../certificates/certificates.js';
 import {Descriptors} from '../doors/descriptors.js';
 import {FrontDoor} from '../doors/front-door.js';
@@ -162,6 +163,11 @@ export async function openFirstProcess(
   const redirect =
     listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
 
+  // Only for its events: the workers check tokens.
+  const registry = settings.tokenRegistry
+    ? new TokenRegistry({stateDir: settings.stateDir, clock, events})
+    : undefined;
+
   const parts = new Parts({
     now: clock.now,
     onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
@@ -173,6 +179,7 @@ export async function openFirstProcess(
       crew,
       leases,
       certificates,
+      registry,
       waitingRoom,
       // Workers read the files that the certificates have made.
       {start: () => crew.muster()},

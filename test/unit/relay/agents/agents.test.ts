@@ -187,11 +187,11 @@ test('a listener of a relay gets the events of its agents and tunnels in order',
   expect(mine).toBe(ticket.id.slice(0, 8));
   const key = 'tls:demo';
   expect(ear.events.map(({type, ...fields}) => [type, fields])).toEqual([
-    ['agent-connected', {session: mine, owner: expect.stringMatching(/^token:/), from: expect.any(String)}],
-    ['tunnel-bound', {session: mine, key, epoch: 1, takeover: false}],
-    ['bind-refused', {session: mine, code: 'PORT_NOT_OFFERED'}],
+    ['agent-connected', expect.objectContaining({session: mine, owner: expect.stringMatching(/^token:/)})],
+    ['tunnel-bound', expect.objectContaining({session: mine, key, epoch: 1, takeover: false})],
+    ['bind-refused', expect.objectContaining({session: mine, code: 'PORT_NOT_OFFERED', wish: 'tcp:1'})],
     ['agent-connected', expect.objectContaining({session: theirs})],
-    ['tunnel-bound', {session: theirs, key, epoch: 2, takeover: true}],
+    ['tunnel-bound', expect.objectContaining({session: theirs, key, epoch: 2, takeover: true})],
     ['tunnel-lost', {session: mine, key, epoch: 1}],
     ['agent-away', expect.objectContaining({session: mine})],
     ['agent-resumed', {session: mine, epoch: ticket.epoch + 1}],

@@ -1,0 +1,174 @@
+// What operators do with tokens: make, list, change, replace and revoke them.
+
+import {stat} from 'node:fs/promises';
+import {TunlError} from '../../core/errors.js';
+import type {OwnerLimits} from './principal.js';
+import {MOST_SCOPES, parseScope} from './rights.js';
+import {TokenFile} from './token-file.js';
+import {checkName, checkOwner, MOST_TOKENS, type TokenRecord} from './token-record.js';
+import {usePath} from './token-registry.js';
+import {hashOfToken, newToken, newTokenId} from './token-text.js';
+
+/** Tokens that ended this long ago leave the file when another one is made, ms. */
+const KEEP_ENDED_MS = 90 * 86_400_000;
+/** More would be no time. */
+const FOR_EVER = Number.POSITIVE_INFINITY;
+
+export interface NewToken {
+  name: string;
+  /** Default: the name, if it can be an owner. */
+  owner?: string | undefined;
+  scopes: readonly string[];
+  limits?: OwnerLimits;
+  /** Default: never. */
+  expiresInMs?: number | undefined;
+}
+
+export interface TokenChange {
+  scopes?: readonly string[] | undefined;
+  /** 0: none. */
+  limits?: OwnerLimits;
+  /** From now on. */
+  expiresInMs?: number | undefined;
+}
+
+/** A token that was just made: the only time that its text is known. */
+export interface MadeToken {
+  token: string;
+  record: TokenRecord;
+}
+
+export type TokenState = 'active' | 'expired' | 'revoked';
+
+export interface ListedToken {
+  record: TokenRecord;
+  state: TokenState;
+  /** The last login, exact to a minute; undefined: none yet. */
+  usedAt: Date | undefined;
+}
+
+export class TokenCommands {
+  readonly #file: TokenFile;
+
+  constructor(stateDir: string) {
+    this.#file = new TokenFile(stateDir);
+  }
+
+  /** The owner keeps its names and ports over all its tokens. @throws TunlError */
+  async create(wish: NewToken): Promise<MadeToken> {
+    const now = Date.now();
+    const name = checkName(wish.name);
+    const id = newTokenId();
+    const token = newToken('agent', id);
+    const record: TokenRecord = {
+      id,
+      name,
+      owner: checkOwner(wish.owner ?? name),
+      scopes: checkScopes(wish.scopes),
+      limits: wish.limits ?? {},
+      hash: storedHash(token),
+      createdAt: new Date(now).toISOString(),
+      ...expiry(now, wish.expiresInMs),
+    };
+    return await this.#file.change((records) => {
+      const kept = records.filter((each) => endedAt(each) > now - KEEP_ENDED_MS);
+      if (kept.length >= MOST_TOKENS)
+        throw new TunlError('OPTION_INVALID', {reason: `There are ${kept.length} tokens already.`});
+      if (kept.some((each) => each.name === name && each.revokedAt === undefined)) {
+        throw new TunlError('OPTION_INVALID', {
+          reason: `There is a token ${name} already.`,
+          next: `Give it another name, or replace that one: tunl relay token rotate ${JSON.stringify(name)}`,
+        });
+      }
+      return [[...kept, record], {token, record}];
+    });
+  }
+
+  async list(): Promise<ListedToken[]> {
+    const records = (await this.#file.read()) ?? [];
+    return await Promise.all(
+      records.map(async (record) => ({
+        record,
+        state: stateOf(record),
+        usedAt: await stat(usePath(this.#file.path, record.id)).then(
+          ({mtime}) => mtime,
+          () => undefined,
+        ),
+      })),
+    );
+  }
+
+  /**
+   * Makes a new text for the token: id, owner, scopes and names stay.
+   *
+   * @param keepOldMs the old one is good for this time. Default 0.
+   */
+  async rotate(idOrName: string, keepOldMs = 0): Promise<MadeToken> {
+    const now = Date.now();
+    return await this.#changeOne(idOrName, (before) => {
+      const token = newToken('agent', before.id);
+      const previous = {hash: before.hash, until: new Date(now + keepOldMs).toISOString()};
+      const record = {...before, hash: storedHash(token), previous};
+      return [record, {token, record}];
+    });
+  }
+
+  async revoke(idOrName: string): Promise<TokenRecord> {
+    return await this.#changeOne(idOrName, (before) => {
+      const record = {...before, revokedAt: new Date().toISOString()};
+      return [record, record];
+    });
+  }
+
+  /** Live sessions get the new rights, and lose what they do not allow any more. */
+  async set(idOrName: string, change: TokenChange): Promise<TokenRecord> {
+    const now = Date.now();
+    const scopes = change.scopes && checkScopes(change.scopes);
+    return await this.#changeOne(idOrName, (before) => {
+      const limits = Object.entries({...before.limits, ...change.limits}).filter(([, limit]) => limit > 0);
+      const record: TokenRecord = {
+        ...before,
+        ...(scopes !== undefined && {scopes}),
+        limits: Object.fromEntries(limits),
+        ...expiry(now, change.expiresInMs),
+      };
+      return [record, record];
+    });
+  }
+
+  async #changeOne<T>(idOrName: string, change: (record: TokenRecord) => [TokenRecord, T]): Promise<T> {
+    return await this.#file.change((records) => {
+      const found =
+        records.find(({id}) => id === idOrName) ??
+        records.find(({name, revokedAt}) => name === idOrName && revokedAt === undefined);
+      if (found === undefined) throw new TunlError('TOKEN_UNKNOWN');
+      if (found.revokedAt !== undefined) {
+        throw new TunlError('TOKEN_UNKNOWN', {reason: `Token ${found.id} was revoked already.`});
+      }
+      const [record, result] = change(found);
+      return [records.map((each) => (each === found ? record : each)), result];
+    });
+  }
+}
+
+function checkScopes(scopes: readonly string[]): string[] {
+  if (scopes.length > MOST_SCOPES)
+    throw new TunlError('OPTION_INVALID', {reason: `A token has ${MOST_SCOPES} scopes at the most.`});
+  return [...new Set(scopes.map(parseScope))];
+}
+
+const storedHash = (token: string): string => hashOfToken(token).toString('base64url');
+
+function expiry(now: number, inMs: number | undefined): {expiresAt?: string} {
+  return inMs === undefined ? {} : {expiresAt: new Date(now + inMs).toISOString()};
+}
+
+function endedAt({revokedAt, expiresAt}: TokenRecord): number {
+  const times = [revokedAt, expiresAt].filter((time) => time !== undefined).map((time) => Date.parse(time));
+  return Math.min(FOR_EVER, ...times);
+}
+
+function stateOf({revokedAt, expiresAt}: TokenRecord): TokenState {
+  if (revokedAt !== undefined) return 'revoked';
+  return expiresAt !== undefined && Date.parse(expiresAt) <= Date.now() ? 'expired' : 'active';
+}

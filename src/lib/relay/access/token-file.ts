@@ -1,0 +1,73 @@
+// The file of tokens in the state folder. Commands change it while relays run: one writer at a time, and readers see the old
+// file or the new one. A file that cannot be read is never replaced.
+
+import {readFile, stat} from 'node:fs/promises';
+import {join} from 'node:path';
+import {systemCode, TunlError, toTunlError} from '../../core/errors.js';
+import {withLock} from '../../core/file-lock.js';
+import {openStateDir, removeOldDrafts, writeFileAtomic} from '../../core/state-dir.js';
+import {checkState} from '../../core/state-trust.js';
+import {parseRecords, type TokenRecord, textOf} from './token-record.js';
+
+const FOLDER = 'access';
+const FILE = 'tokens.json';
+/** A longer file is not from tunl. */
+const MOST_BYTES = 16 * 1024 * 1024;
+
+export class TokenFile {
+  readonly path: string;
+  readonly #stateDir: string;
+
+  constructor(stateDir: string) {
+    this.#stateDir = stateDir;
+    this.path = join(stateDir, FOLDER, FILE);
+  }
+
+  /** Undefined when there is none. @throws TunlError TOKENS_UNREADABLE, STATE_DIR */
+  async read(): Promise<TokenRecord[] | undefined> {
+    // Anybody who could write the file could make tokens.
+    await checkState(this.#stateDir, FOLDER, FILE);
+    try {
+      const {size} = await stat(this.path);
+      if (size > MOST_BYTES) throw new Error('it is too large');
+      return parseRecords(await readFile(this.path, 'utf8'));
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined;
+      const why = systemCode(error) || (error instanceof Error ? error.message : '');
+      throw new TunlError('TOKENS_UNREADABLE', {
+        reason: `${this.path} cannot be used: ${why}.`,
+        cause: error,
+      });
+    }
+  }
+
+  /** A short text that differs after each change of the file; undefined when there is none. */
+  async stamp(): Promise<string | undefined> {
+    try {
+      const {ino, size, mtimeNs} = await stat(this.path, {bigint: true});
+      return `${ino} ${size} ${mtimeNs}`;
+    } catch (error) {
+      return systemCode(error) === 'ENOENT' ? undefined : systemCode(error);
+    }
+  }
+
+  /**
+   * Reads, changes and writes the tokens, while no other process does.
+   *
+   * @param change returns the new tokens, and a result for the caller.
+   * @throws TunlError TOKENS_UNREADABLE, STATE_DIR, or that of `change`. The file is as before then.
+   */
+  async change<T>(change: (records: readonly TokenRecord[]) => readonly [TokenRecord[], T]): Promise<T> {
+    const folder = await openStateDir(this.#stateDir, FOLDER);
+    try {
+      return await withLock(join(folder, `${FILE}.lock`), async () => {
+        await removeOldDrafts(this.path);
+        const [records, result] = change((await this.read()) ?? []);
+        await writeFileAtomic(this.path, textOf(records));
+        return result;
+      });
+    } catch (error) {
+      throw toTunlError(error, 'STATE_DIR');
+    }
+  }
+}

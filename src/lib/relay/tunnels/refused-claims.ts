@@ -1,0 +1,23 @@
+// What a refused claim of a name or port means for the agent that asked for it.
+
+import {TunlError} from '../../core/errors.js';
+import type {ClaimResult, LeaseKey} from '../leases/lease-store.js';
+
+/** Undefined: another owner has it. @throws TunlError every other reason */
+export function refusedClaim(key: LeaseKey, claim: ClaimResult & {ok: false}): undefined {
+  switch (claim.reason) {
+    case 'superseded':
+      throw takenOver(key);
+    case 'owner-full':
+      throw new TunlError('TOO_MANY_TUNNELS', {
+        reason: 'All agents with this token or key together have as many tunnels as the relay allows.',
+      });
+    case 'full':
+      throw new TunlError('RELAY_BUSY', {reason: 'The relay cannot keep more names and ports.'});
+    case 'taken':
+      return undefined;
+  }
+}
+
+export const takenOver = (key: LeaseKey): TunlError =>
+  new TunlError('TAKEN_OVER', {reason: `Another agent of the same owner took over ${key.slice(4)}.`});
