@@ -204,6 +204,84 @@ export const eventSchemas = {
     loggedIn: v.boolean(),
     expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
   }),
+  relay: v.strictObject({
+    type: v.literal('relay'),
+    url: httpsUrl,
+    domain: text,
+    software: text,
+    pid: count,
+    state: v.picklist(['running', 'draining']),
+    startedAt: v.pipe(v.string(), v.isoTimestamp()),
+    workers: v.array(count),
+    certificate: v.strictObject({
+      kind: v.picklist(['given', 'own-ca']),
+      expiresAt: v.pipe(v.string(), v.isoTimestamp()),
+    }),
+    counts: v.strictObject({
+      agents: count,
+      agentsAway: count,
+      tunnels: count,
+      visitors: count,
+      visitorsTotal: count,
+      bytesIn: count,
+      bytesOut: count,
+      pending: count,
+      memoryBytes: count,
+      cpuSeconds: ms,
+    }),
+    refusals: v.record(text, count),
+    blocked: count,
+    probe: v.exactOptional(
+      v.strictObject({
+        ok: v.boolean(),
+        leg: v.exactOptional(text),
+        reason: v.exactOptional(text),
+        at: v.pipe(v.string(), v.isoTimestamp()),
+      }),
+    ),
+  }),
+  session: v.strictObject({
+    type: v.literal('session'),
+    session: text,
+    owner: text,
+    tokenId: v.exactOptional(text),
+    from: text,
+    software: v.string(),
+    forMs: ms,
+    awayMs: v.exactOptional(ms),
+    tunnels: v.array(
+      v.strictObject({
+        key: text,
+        address: text,
+        forMs: ms,
+        visitors: count,
+        visitorsTotal: count,
+        bytesIn: count,
+        bytesOut: count,
+      }),
+    ),
+    worker: v.exactOptional(count),
+  }),
+  kicked: v.strictObject({
+    type: v.literal('kicked'),
+    what: v.picklist(['session', 'owner', 'name']),
+    subject: text,
+    ended: count,
+  }),
+  blocked: v.strictObject({
+    type: v.literal('blocked'),
+    state: v.picklist(['added', 'removed', 'listed']),
+    what: v.picklist(['name', 'address', 'owner']),
+    subject: text,
+    since: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+    ended: v.exactOptional(count),
+  }),
+  drains: v.strictObject({type: v.literal('drains'), pid: count, connections: count}),
+  reloaded: v.strictObject({
+    type: v.literal('reloaded'),
+    changed: v.array(text),
+    needRestart: v.array(text),
+  }),
 };
 
 type Schemas = typeof eventSchemas;
@@ -249,6 +327,12 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   identity: true,
   logout: true,
   context: true,
+  relay: true,
+  session: true,
+  kicked: true,
+  blocked: true,
+  drains: true,
+  reloaded: true,
 } satisfies Agreement;
 
 const eventSchema = v.variant(

@@ -6,7 +6,7 @@ import type {ListeningEvent} from '../../lib/cli/events.js';
 import {hold} from '../../lib/cli/hold.js';
 import {listeningEvent} from '../../lib/cli/listening.js';
 import {relayStartFlags} from '../../lib/cli/relay-flags.js';
-import type {Relay} from '../../lib/relay/options.js';
+import type {RunningRelay} from '../../lib/relay/running-relay.js';
 import {startRunningRelay} from '../../lib/relay/start.js';
 
 export default class RelayStart extends BackgroundCommand {
@@ -30,7 +30,7 @@ export default class RelayStart extends BackgroundCommand {
     if (detached !== undefined) return detached.ups.forEach(this.presenter.event);
     config.warnOf(this.presenter.log);
     const drainTimeoutMs = () => config.command.drainTimeoutMs;
-    await hold<Relay>({
+    await hold<RunningRelay>({
       drainTimeoutMs,
       onStop: (relay) => {
         this.background?.endsBecause('stopped');
@@ -44,6 +44,7 @@ export default class RelayStart extends BackgroundCommand {
         this.presenter.begin('starting the relay');
         const {options, reread} = config;
         const relay = await startRunningRelay({...options, signal, log: this.presenter.log}, {reread});
+        relay.onDrainRequested = () => process.kill(process.pid, 'SIGTERM');
         const event = listeningEvent(relay, {...options, id: this.background?.id});
         this.presenter.event(event);
         const openVisitors = () => relay.stats().visitors;

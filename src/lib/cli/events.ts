@@ -2,6 +2,7 @@
 
 import type {TunnelEvent} from '../agent/events.js';
 import type {ErrorCode} from '../core/errors.js';
+import type {RelayAdminEvent} from './relay-events.js';
 
 /** `tunl relay start`: the relay accepts agents and visitors. */
 export interface ListeningEvent {
@@ -291,7 +292,8 @@ export type CliEvent =
   | LoginEvent
   | IdentityEvent
   | LogoutEvent
-  | ContextEvent;
+  | ContextEvent
+  | RelayAdminEvent;
 
 /** Events that are skipped for a reader that is too slow. All others are few and describe the state. */
 export function isExpendable(event: CliEvent): boolean {

@@ -16,6 +16,10 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   SUCCESSOR_REFUSED: 'If it is your relay, allow its host with --follow.',
   CONTEXT_UNKNOWN: '`tunl context list` shows the contexts; `tunl login URL` makes one.',
   TOKEN_MISSING: 'Log in with `tunl login URL`, or set TUNL_TOKEN or pass --token-file.',
+  RELAY_NOT_RUNNING:
+    'Run this as the relay’s user, with the same TUNL_STATE_DIR. `tunl relay start` starts a relay.',
+  RELAYS_SEVERAL: 'Say which one with --pid.',
+  NOT_CONNECTED: '`tunl relay status` shows the sessions, owners and names.',
   NAME_TAKEN: 'Choose another --subdomain.',
   PORT_TAKEN: 'Choose another --remote-port, or leave it out.',
   PORT_NOT_OFFERED: 'Choose a port of the relay’s range, or leave out --remote-port.',

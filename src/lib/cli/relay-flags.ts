@@ -30,8 +30,11 @@ const workers = {
   defaultText: 'one per core from four cores on, else 1',
 };
 
+/** Somebody operates a relay that runs by itself. */
+const admin = {...RELAY_SETTINGS.admin, default: true};
+
 /** What flags, variables and a configuration file can set. */
-export const CONFIG_SETTINGS = {...RELAY_SETTINGS, workers, ...COMMAND_SETTINGS};
+export const CONFIG_SETTINGS = {...RELAY_SETTINGS, admin, workers, ...COMMAND_SETTINGS};
 
 /** On two or three cores the first process and the rest of the machine need what several workers would gain. */
 export function workersFor(cores: number): number {

@@ -10,6 +10,7 @@ import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js'
 import {bytes, clockTime, count, time} from './format.js';
 import {aboutLink, linkResult, shareName} from './link-wording.js';
 import {aboutLogin, loginResult} from './login-wording.js';
+import {relayLines, relayRow} from './relay-wording.js';
 import type {Ready, TunnelState} from './tunnel-state.js';
 
 /** The meaning of a line; a renderer may show it as a glyph or a colour. */
@@ -42,6 +43,9 @@ export function result(event: CliEvent): string | undefined {
       return `${event.id}  ${event.address}  ${event.command}`;
     case 'log':
       return event.line;
+    case 'session':
+    case 'blocked':
+      return relayRow(event);
     default:
       return loginResult(event);
   }
@@ -168,6 +172,13 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'logout':
     case 'context':
       return aboutLogin(event);
+    case 'relay':
+    case 'session':
+    case 'kicked':
+    case 'blocked':
+    case 'drains':
+    case 'reloaded':
+      return relayLines(event);
     case 'error':
       // An error of one of several tunnels: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];

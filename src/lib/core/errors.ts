@@ -236,6 +236,32 @@ export const ERRORS = {
     true,
     'Check the network; whoever runs the relay can check the address of its issuer.',
   ),
+  KICKED: row(
+    'The operator of the relay has ended this.',
+    EXIT.refused,
+    false,
+    'Ask the operator of the relay for the reason.',
+  ),
+  BLOCKED: row(
+    'The operator of the relay has blocked this.',
+    EXIT.refused,
+    false,
+    'Ask the operator of the relay for the reason.',
+  ),
+  // Operating a relay
+  RELAY_NOT_RUNNING: row(
+    'No relay that runs here can be asked.',
+    EXIT.unavailable,
+    true,
+    'Ask as the user of the relay, with its state folder.',
+  ),
+  RELAYS_SEVERAL: row('Several relays run with this state folder.', EXIT.usage, false, 'Say which one.'),
+  NOT_CONNECTED: row(
+    'The relay has nothing with this name at the moment.',
+    EXIT.unavailable,
+    true,
+    'Look at the state of the relay for what is there.',
+  ),
   // Binds
   NAME_TAKEN: row('The name belongs to somebody else.', EXIT.unavailable, false, 'Choose another name.'),
   PORT_TAKEN: row(

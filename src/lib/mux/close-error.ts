@@ -17,6 +17,8 @@ export function closeError(code: string, message: string): TunlError | undefined
     case 'TOKEN_WRONG':
     case 'TOKEN_REVOKED':
     case 'TOKEN_EXPIRED':
+    case 'KICKED':
+    case 'BLOCKED':
       return new TunlError(code, {reason: message, fromRelay: true});
     default:
       return new TunlError('RELAY_LOST', {reason: message});

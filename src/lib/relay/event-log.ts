@@ -30,6 +30,12 @@ type Line = readonly [
   fields: Record<string, unknown>,
 ];
 
+const REFUSED: Readonly<Record<(RelayEvent & {type: 'turned-away'})['because'], string>> = {
+  'no-room': 'no descriptors or memory are left',
+  failures: 'too many connections from this source failed',
+  blocked: 'the operator has blocked the address',
+};
+
 function lineOf(event: RelayEvent): Line {
   const {type, ...fields} = event;
   switch (event.type) {
@@ -86,13 +92,21 @@ function lineOf(event: RelayEvent): Line {
       return ['error', 'the file of tokens cannot be used, the tokens stay as they were', fields];
     case 'login-refused':
       return ['info', 'an agent with a token that has ended was refused', fields];
+    case 'kicked':
+      return ['info', 'the operator has ended sessions or a tunnel', fields];
+    case 'blocked':
+      return ['info', 'the operator has blocked this', fields];
+    case 'unblocked':
+      return ['info', 'the operator has unblocked this', fields];
+    case 'drain-requested':
+      return ['info', 'the operator wants the relay to end in order', fields];
+    case 'worker-ended':
+      return ['error', 'a worker process has ended; another one takes its place', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {
       const {because, ...line} = fields as Omit<typeof event, 'type'>;
-      return because === 'no-room'
-        ? ['warn', 'connections are refused: no descriptors or memory are left', line]
-        : ['info', 'connections are refused: too many connections from this source failed', line];
+      return [because === 'no-room' ? 'warn' : 'info', `connections are refused: ${REFUSED[because]}`, line];
     }
   }
 }

@@ -1,6 +1,7 @@
 // The events of a relay, as values: for the log, an audit, a page for operators, and tests.
 
 import type {ErrorCode} from '../core/errors.js';
+import type {BlockedEntry} from './access/blocked.js';
 import type {TokenEnd} from './access/principal.js';
 import type {LeaseKey} from './leases/lease-store.js';
 import type {ProbeLeg} from './probe/probe-state.js';
@@ -59,6 +60,14 @@ export type RelayEvent =
   /** The keys of an issuer of identities cannot be fetched. The last ones count for a day. */
   | {type: 'issuer-away'; issuer: string; reason: string}
   | {type: 'issuer-back'; issuer: string}
+  /** The operator has ended sessions, or one tunnel. */
+  | {type: 'kicked'; what: 'session' | 'owner' | 'name'; subject: string; count: number}
+  /** The operator has changed the list of what is blocked. */
+  | {type: 'blocked' | 'unblocked'; what: BlockedEntry['what']; subject: string}
+  /** The operator wants the relay to end in order. */
+  | {type: 'drain-requested'}
+  /** A worker process has ended without being asked. Another one takes its place. */
+  | {type: 'worker-ended'; worker: number; code?: number | null; signal?: string; waitMs: number}
   /** The tokens of the registry were read again. */
   | {type: 'tokens-read'; path: string; tokens: number}
   /** Their file cannot be used: the tokens stay as they were. */
@@ -67,8 +76,11 @@ export type RelayEvent =
   | ({type: 'login-refused'; code: ErrorCode; from: string; times?: number} & Whose)
   /** A token is missing or not known. */
   | ({type: 'token-refused'} & Repeated)
-  /** `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. */
-  | ({type: 'turned-away'; because: 'failures' | 'no-room'} & Repeated);
+  /**
+   * `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. `blocked`: the
+   * operator has blocked the address.
+   */
+  | ({type: 'turned-away'; because: 'failures' | 'no-room' | 'blocked'} & Repeated);
 
 /** The name of a session in events. */
 export const sessionName = (id: string): string => id.slice(0, 8);

@@ -107,6 +107,11 @@ export interface RelayOptions {
   trustedSources?: readonly string[];
   /** Let a second relay process of this user listen on the same ports, to take over without a gap. Default false. */
   reusePort?: boolean;
+  /**
+   * Serve the admin socket in the state folder, for `tunl relay status`, `kick`, `block`, `drain` and `reload`. Default
+   * false.
+   */
+  admin?: boolean;
   /** Processes that serve tunnels, so that the relay uses several cores; 1 to 64. Default 1: this process alone. */
   workers?: number;
   signal?: AbortSignal;

@@ -12,10 +12,14 @@ import {WindowBudget} from '../mux/window-budget.js';
 import {publicUrl} from '../protocol/targets.js';
 import {KIND} from '../protocol/wire.js';
 import {Access} from './access/access.js';
+import {Blocked} from './access/blocked.js';
+import {BlockedFile} from './access/blocked-file.js';
 import {Oidc} from './access/oidc.js';
 import {RefusedLogins} from './access/refused-logins.js';
 import {SingleToken} from './access/single-token.js';
 import {TokenRegistry} from './access/token-registry.js';
+import {LocalOperations} from './admin/local-operations.js';
+import {openAdmin} from './admin/open-admin.js';
 import {Agents} from './agents/agents.js';
 import {KeptLimit} from './agents/kept-limit.js';
 import {OpenedStreams} from './agents/opened-streams.js';
@@ -77,6 +81,7 @@ export async function openRelay(
   const events =
     seat === undefined ? loggedEvents(settings.log, listeners) : eventsFor(settings.log, [seat.onEvent]);
   const load = new Load();
+  const blocked = new Blocked();
   const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner} = settings;
   /** Nearly every part needs these. */
   const base = {domain, clock, log, events, load};
@@ -102,6 +107,7 @@ export async function openRelay(
     room,
     mostBytes: MOST_PENDING_BYTES * share,
     others: seat?.limits,
+    blocks: blocked,
   });
 
   const listener = createServer({allowHalfOpen: true, noDelay: true});
@@ -126,7 +132,16 @@ export async function openRelay(
   const ports = new TcpPorts({range: settings.tcpPorts, host: settings.tcpHost, reusePort});
   const {tcpPublicHost, h2Offered} = settings;
   const elsewhere = seat?.elsewhere;
-  const tunnels = new TunnelTable({...base, publicPort, tcpPublicHost, h2Offered, leases, ports, elsewhere});
+  const tunnels = new TunnelTable({
+    ...base,
+    publicPort,
+    tcpPublicHost,
+    h2Offered,
+    leases,
+    ports,
+    elsewhere,
+    blocks: blocked,
+  });
 
   const {visitorWaitMs: waitMs, keepAliveMs} = settings;
   const warnings = new CertificateWarnings({...base, certificates, tunnels});
@@ -153,6 +168,7 @@ export async function openRelay(
     },
     onRestricted: (tunnel) => visitors.recheck(tunnel),
     worker: seat,
+    blocks: blocked,
     sessionCounts: seat?.sessionCounts,
     pool: new BlockPool(),
     keepForReplay: settings.keepForReplay,
@@ -186,7 +202,7 @@ export async function openRelay(
   });
   const inner = {certificates, tunnels, visitors, waitingRoom, onOwn: site.accept};
   const secureDoor = new SecureDoor({...base, ...inner});
-  const frontDoor = new FrontDoor({...base, pending, onward: secureDoor});
+  const frontDoor = new FrontDoor({...base, pending, blocks: blocked, onward: secureDoor});
   listener.on('connection', frontDoor.accept);
   const localDoors = new LocalDoors({accept: (raw, only) => frontDoor.acceptFor(raw, only), log});
   const {listenHttp} = settings;
@@ -194,13 +210,34 @@ export async function openRelay(
     listenHttp && seat === undefined
       ? new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort})
       : undefined;
-  const tcpDoor = new TcpDoor({ports, tunnels, visitors, waitingRoom, leases});
-  seat?.onMade({pending, secureDoor, tcpDoor, tunnels, stats});
+  const tcpDoor = new TcpDoor({
+    ...{ports, tunnels, visitors, waitingRoom, leases},
+    isBlocked: (peer) => pending.isBlocked(peer),
+  });
+  const operations = new LocalOperations({
+    ...{agents, tunnels, visitors, pending, blocked, clock},
+    worker: seat?.number,
+  });
+  seat?.onMade({pending, secureDoor, tcpDoor, tunnels, operations, stats});
+  const blockedFile = settings.admin ? new BlockedFile(blocked, settings) : undefined;
+  const admin =
+    blockedFile && seat === undefined
+      ? await openAdmin({
+          ...base,
+          software,
+          settings,
+          operations,
+          blocked: blockedFile,
+          certificates,
+          workers: () => [],
+        })
+      : undefined;
 
   const parts = new Parts({
     now: clock.now,
     onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
     parts: [
+      blockedFile,
       pending,
       room,
       waiting,
@@ -221,11 +258,14 @@ export async function openRelay(
       localDoors,
       redirect,
       tcpDoor,
+      admin,
     ],
   });
   await parts.start();
-  return new RunningRelay({
+  const relay = new RunningRelay({
     ...{domain, url, door, localDoors, redirect, certificates, stats, parts, clock, events},
     ...{settings, reread},
   });
+  admin?.serves(relay);
+  return relay;
 }

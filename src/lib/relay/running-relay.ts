@@ -30,8 +30,13 @@ export interface RunningRelayOptions {
   reread: () => Promise<Reread>;
 }
 
+/** The time for open connections when the operator ends a relay inside a program. */
+const DRAIN_MS = 30_000;
+
 export class RunningRelay implements Relay {
   readonly #options: RunningRelayOptions;
+  /** The operator wants it to end in order. A command does that itself, with the time that it allows. */
+  onDrainRequested: () => void = () => void this.close({drainTimeoutMs: DRAIN_MS});
   readonly #reloads: Reloads;
   #closing: Promise<void> | undefined;
 

@@ -75,6 +75,8 @@ export const RELAY_SETTINGS = {
     flag: 'reuse-port',
     help: 'Let the next relay process listen before this one ends.',
   }),
+  /** The admin socket in the state folder, and the list of what is blocked. `tunl relay start` has them. */
+  admin: setting(onOff, {default: false}),
   workers: setting(wholeNumber({min: 1, max: MOST_WORKERS}), {
     default: 1,
     flag: 'workers',

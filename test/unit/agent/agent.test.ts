@@ -39,6 +39,7 @@ function relaySide(onStream: StreamHandlers<Opener> = {}) {
     domain: 'r1.localhost',
     publicPort: () => 443,
     tcpPublicHost: 'r1.localhost',
+    clock: systemClock,
     h2Offered: true,
     leases: new MemoryLeases({graceMs: 60_000}),
     ports,

@@ -40,11 +40,16 @@ export async function readRelayConfig(
     file,
   });
   const {drainTimeoutMs, logFormat, ...relay} = options;
-  const {workers} = CONFIG_SETTINGS;
+  const {admin, workers} = CONFIG_SETTINGS;
   // The environment was read already.
   const hasToken = relay.token !== undefined || relay.tokenFile !== undefined;
   return {
-    options: {workers: workers.default, ...relay, ...(hasToken ? {} : {token: ''})} as RelayOptions,
+    options: {
+      admin: admin.default,
+      workers: workers.default,
+      ...relay,
+      ...(hasToken ? {} : {token: ''}),
+    } as RelayOptions,
     command: {
       drainTimeoutMs: drainTimeoutMs ?? COMMAND_SETTINGS.drainTimeoutMs.default,
       logFormat: logFormat ?? COMMAND_SETTINGS.logFormat.default,

@@ -1,7 +1,7 @@
 // The sessions of this relay's agents: their handshakes, their resumes, and their ends.
 
 import {atMost, type Clock} from '../../core/clock.js';
-import {ERRORS, isErrorCode, type TunlError} from '../../core/errors.js';
+import {ERRORS, type ErrorCode, isErrorCode, type TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import type {BlockPool} from '../../mux/blocks.js';
 import type {Carrier} from '../../mux/carrier.js';
@@ -16,6 +16,7 @@ import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messa
 import {MalformedMessage} from '../../protocol/fields.js';
 import {FEATURE_CIDR, FEATURE_IDENTITY, type Hello} from '../../protocol/link-messages.js';
 import {provenKey} from '../access/agent-key.js';
+import type {Blocks} from '../access/blocked.js';
 import {type Principal, unlimitedPrincipal, withKey} from '../access/principal.js';
 import type {Load} from '../doors/load.js';
 import {type RelayEvents, sessionName} from '../events.js';
@@ -63,6 +64,8 @@ export interface AgentsOptions {
   sessionCounts?: SessionCounts | undefined;
   /** The relays to go to instead, if any. */
   successors: readonly string[];
+  /** Owners that may not connect. Default: none. */
+  blocks?: Pick<Blocks, 'hasOwner'> | undefined;
   load: Pick<Load, 'add'>;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
@@ -79,8 +82,14 @@ export interface WorkerPlace {
 }
 
 /** One agent's session with its tunnels. */
-interface Member extends Binder {
+export interface Member extends Binder {
   readonly ticket: RelayTicket;
+  /** As its hello says: text of a stranger. */
+  readonly software: string;
+  /** The address of its first link. */
+  readonly from: string;
+  /** When it connected, ms of the clock. */
+  readonly since: number;
 }
 
 export class Agents implements Part {
@@ -107,6 +116,17 @@ export class Agents implements Part {
     for (const {session} of this.#members.values()) yield session;
   }
 
+  get members(): Iterable<Member> {
+    return this.#members.values();
+  }
+
+  /** Ends the sessions for which this holds, for good. Returns their number. */
+  end(isMeant: (member: Member) => boolean, code: ErrorCode, message: string): number {
+    const meant = [...this.#members.values()].filter(isMeant);
+    for (const {session} of meant) session.close(code, message);
+    return meant.length;
+  }
+
   /** An agent's upgrade has succeeded. */
   accept = (carrier: Carrier, {principal: byToken, recognised, entered, strayed}: Caller): void => {
     const {clock, domain, software, events} = this.#options;
@@ -128,10 +148,14 @@ export class Agents implements Part {
           refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
           return;
         }
+        if (this.#options.blocks?.hasOwner(principal.owner)) {
+          refuseHello(link, 'BLOCKED', 'The operator has blocked this owner.');
+          return;
+        }
         recognised();
         if (isNew) {
           entered();
-          this.#begin(link, {principal, features: hello.features ?? []});
+          this.#begin(link, {principal, features: hello.features ?? []}, hello.software);
         } else if (this.#resume(link, principal, hello, {relayNonce, strayed})) entered();
       },
       onFailed: (error) =>
@@ -195,7 +219,7 @@ export class Agents implements Part {
     await Promise.all(gone);
   }
 
-  #begin(link: Link, agent: Omit<Opener, 'session'>): void {
+  #begin(link: Link, agent: Omit<Opener, 'session'>, software: string): void {
     const {resumeWindowMs, events, worker} = this.#options;
     const ticket = new RelayTicket(worker?.newSessionId());
     const name = sessionName(ticket.id);
@@ -216,7 +240,9 @@ export class Agents implements Part {
       },
     });
     const opener = {...agent, session: ticket.id};
-    const member: Member = {session, ticket, opener, tunnels: new Map(), binding: 0};
+    const {clock} = this.#options;
+    const about = {software, from: addressOf(link.carrier.label), since: clock.now()};
+    const member: Member = {session, ticket, opener, ...about, tunnels: new Map(), binding: 0};
     this.#members.set(ticket.id, member);
     this.#counts.add(owner, 1);
     link.sendMessage({
@@ -308,4 +334,12 @@ export class Agents implements Part {
 function isOwn({opener}: Member, {owner, tokenId}: Principal): boolean {
   const {principal} = opener;
   return principal.ended === undefined && principal.owner === owner && principal.tokenId === tokenId;
+}
+
+/** `wss 203.0.113.7:50123`: the address. */
+function addressOf(label: string): string {
+  return label
+    .replace(/^wss /, '')
+    .replace(/:\d+$/, '')
+    .replace(/^::ffff:(?=\d+\.)/i, '');
 }

@@ -18,6 +18,8 @@ export interface CertificateSource {
   contextFor(name: string, owner?: string): SecureContext | Promise<SecureContext>;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
+  /** When visitors stop to trust it: the end of the given certificate, or of the own CA; ms since 1970. */
+  readonly expiresAt: number;
   /** Why visitors of a name may not trust its certificate, for the owner of the tunnel. */
   warningOf(name: string): string | undefined;
   /** Whether visitors of a name may have reasons not to trust its certificate. */
@@ -85,6 +87,11 @@ export class Certificates implements CertificateSource, Part {
   /** After `start`. */
   contextFor(name: string, owner?: string): SecureContext | Promise<SecureContext> {
     return (this.#source as CertificateSource).contextFor(name, owner);
+  }
+
+  /** 0 before the start. */
+  get expiresAt(): number {
+    return this.#source?.expiresAt ?? 0;
   }
 
   warningOf(name: string): string | undefined {
@@ -175,6 +182,10 @@ class OwnCertificates implements CertificateSource {
     const leaf = await (isKept ? this.#authority.signOnce(name) : this.#authority.sign(name));
     this.#leaves.set(name, leaf);
     return leaf;
+  }
+
+  get expiresAt(): number {
+    return this.#authority.expiresAt;
   }
 
   warningOf(): undefined {}

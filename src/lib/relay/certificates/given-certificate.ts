@@ -68,6 +68,10 @@ export class GivenCertificate implements CertificateSource {
     return context;
   }
 
+  get expiresAt(): number {
+    return this.#pair.expiresAt;
+  }
+
   warningOf(name: string): string | undefined {
     const of = `The relay’s certificate for ${name}`;
     if (!this.#covers(name))

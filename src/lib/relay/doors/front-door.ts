@@ -5,6 +5,7 @@ import type {ClientHelloAnswer} from '../../bytes/client-hello.js';
 import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
 import {labelUnder} from '../../protocol/names.js';
+import type {Blocks} from '../access/blocked.js';
 import {Hello} from './hello.js';
 import {HelloTurns} from './hello-turns.js';
 import type {OnlyTunnel} from './local-doors.js';
@@ -38,6 +39,8 @@ export interface FrontDoorOptions {
   domain: string;
   pending: PendingConnections;
   onward: Onward;
+  /** Names that the operator has blocked are unknown ones. */
+  blocks: Pick<Blocks, 'hasName'>;
   clock: Pick<Clock, 'soon' | 'after'>;
   log: Logger;
 }
@@ -70,7 +73,7 @@ export class FrontDoor {
     result: ClientHelloAnswer,
   ): void {
     const {raw, peer} = connection;
-    const {domain, onward, log} = this.#options;
+    const {domain, onward, blocks, log} = this.#options;
     if (result.state === 'refused') {
       log.debug('no ClientHello', {from: peer.address, reason: result.reason});
       if (result.reason === 'http') raw.end(PLAIN_HTTP_ANSWER, () => raw.destroy());
@@ -86,11 +89,11 @@ export class FrontDoor {
       return;
     }
     const label = labelOf(name, domain, only);
-    if (label !== undefined && name !== undefined) {
+    if (label !== undefined && name !== undefined && !blocks.hasName(`tls:${label}`)) {
       onward.enterTunnel({connection, head, name, alpn}, label);
       return;
     }
-    log.debug('not a name of this relay', {from: peer.address, name});
+    log.debug('not a name of this relay, or a blocked one', {from: peer.address, name});
     sayUnknownName(raw);
   }
 }

@@ -3,6 +3,7 @@
 
 import type {Socket} from 'node:net';
 import type {Clock} from '../../core/clock.js';
+import type {Blocks} from '../access/blocked.js';
 import type {RelayEvents} from '../events.js';
 import type {Part} from '../part.js';
 import {BySource} from './by-source.js';
@@ -60,8 +61,11 @@ export interface SharedLimits {
   noted?(what: Noted, address: string): void;
 }
 
-/** Reported with a count: a refused token, or a connection that was refused because too many others had failed. */
-export type Noted = 'refused' | 'turnedAway';
+/**
+ * Reported with a count: a refused token, a connection that was refused because too many others had failed, or one from an
+ * address that is blocked.
+ */
+export type Noted = 'refused' | 'turnedAway' | 'blocked';
 
 export interface PendingOptions {
   clock: Clock;
@@ -69,6 +73,8 @@ export interface PendingOptions {
   load: Pick<Load, 'add'>;
   isTrusted: TrustCheck;
   room: Pick<Room, 'noneForConnections' | 'refused'>;
+  /** Default: nothing is blocked. */
+  blocks?: Pick<Blocks, 'hasAddress'>;
   /** Default MOST_PENDING_BYTES. */
   mostBytes?: number;
   /** Are told what is spent here. Default: there are none. */
@@ -108,6 +114,10 @@ export class PendingConnections implements Part {
         clock,
         write: (line) => events.emit({type: 'turned-away', because: 'failures', ...line}),
       }),
+      blocked: new RepeatLog({
+        clock,
+        write: (line) => events.emit({type: 'turned-away', because: 'blocked', ...line}),
+      }),
     };
     load.add({connections: () => this.#count});
   }
@@ -127,7 +137,7 @@ export class PendingConnections implements Part {
    */
   admit(raw: Socket, helloMs = HELLO_MS): PendingConnection | undefined {
     const peer = peerOf(raw);
-    if (peer === undefined || !this.mayTake(peer, 'hello')) {
+    if (peer === undefined || this.isBlocked(peer) || !this.mayTake(peer, 'hello')) {
       raw.on('error', ignore);
       raw.resetAndDestroy();
       return undefined;
@@ -163,6 +173,13 @@ export class PendingConnections implements Part {
     return connection.over ? undefined : connection;
   }
 
+  /** The operator has blocked the address of this connection. It is counted. */
+  isBlocked({address}: Peer): boolean {
+    const isBlocked = this.#options.blocks?.hasAddress(address) ?? false;
+    if (isBlocked) this.#note('blocked', address);
+    return isBlocked;
+  }
+
   /** Ends the oldest connection of the source that holds the most. Returns false when there is none. */
   endOne(): boolean {
     const oldest = this.#sources.heaviest()?.members.first;
@@ -192,6 +209,7 @@ export class PendingConnections implements Part {
     for (const connection of [...this.#sources.members()]) connection.end();
     this.#reports.refused.close();
     this.#reports.turnedAway.close();
+    this.#reports.blocked.close();
   }
 
   // ── For PendingConnection ──

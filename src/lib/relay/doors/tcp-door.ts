@@ -7,7 +7,7 @@ import type {TcpPorts} from '../tunnels/tcp-ports.js';
 import type {Tunnel} from '../tunnels/tunnel-table.js';
 import type {Visitor} from '../visitors/visitors.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
-import {peerOf} from './peer.js';
+import {type Peer, peerOf} from './peer.js';
 
 /** `Entry`: where the visitors of a port go. */
 export interface TcpDoorOptions<Entry extends {readonly key: LeaseKey} = Tunnel> {
@@ -15,6 +15,7 @@ export interface TcpDoorOptions<Entry extends {readonly key: LeaseKey} = Tunnel>
   tunnels: {ofPort(port: number): Entry | undefined};
   visitors: {welcome(entry: Entry | undefined, visitor: Visitor): void};
   waitingRoom: Pick<WaitingRoom<Entry>, 'wait' | 'onSettled'>;
+  isBlocked: (peer: Peer) => boolean;
   /** Has the leases of the previous process's agents. */
   leases: {readonly expected: Iterable<LeaseKey>};
 }
@@ -52,11 +53,11 @@ export class TcpDoor<Entry extends {readonly key: LeaseKey} = Tunnel> implements
 
   /** Takes a connection just accepted. */
   accept(socket: Socket, port: number): void {
-    const {tunnels, visitors, waitingRoom} = this.#options;
+    const {tunnels, visitors, waitingRoom, isBlocked} = this.#options;
     const peer = peerOf(socket);
-    if (peer === undefined) {
+    if (peer === undefined || isBlocked(peer)) {
       socket.on('error', () => {});
-      socket.destroy();
+      socket.resetAndDestroy();
       return;
     }
     const enter = (tunnel: Entry | undefined) =>

@@ -1,46 +1,21 @@
 // The present tunnels of this relay's agents: names and ports, and the sessions that get their visitors.
 
+import type {Clock} from '../../core/clock.js';
 import {type ErrorCode, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import {randomBytes} from '../../core/node-crypto.js';
-import type {Session} from '../../mux/session.js';
-import type {TcpBind, TlsBind, TunnelRequest} from '../../protocol/control-messages.js';
+import type {TcpBind, TlsBind} from '../../protocol/control-messages.js';
 import {checkLabel, isRandomLabel, randomLabel} from '../../protocol/names.js';
-import type {Principal} from '../access/principal.js';
+import type {Blocks} from '../access/blocked.js';
 import {allowsKey, checkKey, checkRandomName, portsToChoose} from '../access/tunnel-rights.js';
 import type {RelayEvents} from '../events.js';
-import type {Claimant, ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
-import type {AddressFilter} from '../visitors/address-filter.js';
+import type {ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {Elsewhere} from './elsewhere.js';
 import {refusedClaim, takenOver} from './refused-claims.js';
 import type {TcpPorts} from './tcp-ports.js';
+import type {BindRequest, Tunnel, TunnelTraffic} from './tunnel.js';
 
-/** A public name or port and the session behind it. */
-export interface Tunnel {
-  /** The number of the tunnel in OPENs of its session. */
-  readonly id: number;
-  readonly key: LeaseKey;
-  readonly session: Session;
-  /** The owner of the lease (access/principal.ts). */
-  readonly owner: string;
-  /** What its agent may do now. */
-  readonly principal: Principal;
-  /** The name of the session in events. */
-  readonly sessionName: string;
-  readonly epoch: number;
-  readonly host: string;
-  readonly port: number;
-  /** The protocols that ALPN offers, the best first. */
-  readonly alpn: readonly string[];
-  /** Undefined: visitors may come from everywhere. */
-  addresses: AddressFilter | undefined;
-  /** The holder gave it up: no new visitors. */
-  draining: boolean;
-  /** Tells the holder that it lost the tunnel, with the reason. */
-  onLost: (code: ErrorCode, message: string) => void;
-  /** Tells the holder why visitors fail; each reason once. */
-  warn: (code: ErrorCode, message: string) => void;
-}
+export type {BindRequest, Tunnel, TunnelTraffic};
 
 export interface TunnelTableOptions {
   domain: string;
@@ -53,19 +28,11 @@ export interface TunnelTableOptions {
   ports: TcpPorts;
   /** Tunnels in other processes of this relay. Default: there are none. */
   elsewhere?: Elsewhere | undefined;
+  /** Names and ports that nobody may have. Default: none. */
+  blocks?: Pick<Blocks, 'hasName'>;
+  clock: Pick<Clock, 'now'>;
   events: Pick<RelayEvents, 'emit'>;
   log: Logger;
-}
-
-export interface BindRequest {
-  wish: TunnelRequest;
-  principal: Principal;
-  claimant: Claimant;
-  addresses: AddressFilter | undefined;
-  session: Session;
-  sessionName: string;
-  onLost: Tunnel['onLost'];
-  warn: Tunnel['warn'];
 }
 
 type Granted = ClaimResult & {ok: true};
@@ -99,6 +66,10 @@ export class TunnelTable {
 
   ofPort(port: number): Tunnel | undefined {
     return this.#byKey.get(`tcp:${port}`);
+  }
+
+  all(): Iterable<Tunnel> {
+    return this.#byKey.values();
   }
 
   /** All tunnels with a name. */
@@ -139,6 +110,19 @@ export class TunnelTable {
     } catch (error) {
       this.#options.log.error('a lease could not be released', {key, reason: String(error)});
     }
+  }
+
+  /** Takes the tunnel with this key from its holder, for good. Undefined: there is none. */
+  async end(key: LeaseKey, code: ErrorCode, message: string): Promise<Tunnel | undefined> {
+    const tunnel = this.#byKey.get(key);
+    if (tunnel === undefined) return undefined;
+    await this.release(tunnel);
+    tunnel.onLost(code, message);
+    return tunnel;
+  }
+
+  #isBlocked(key: LeaseKey): boolean {
+    return this.#options.blocks?.hasName(key) ?? false;
   }
 
   async #bindName(request: BindRequest, wish: TlsBind): Promise<Tunnel> {
@@ -223,6 +207,7 @@ export class TunnelTable {
   /** `port` 0: any port that the system gives. */
   async #takePort(request: BindRequest, port: number): Promise<Tunnel | undefined> {
     const {ports, leases, tcpPublicHost, elsewhere} = this.#options;
+    if (request.claimant.mustBeFree && this.#isBlocked(`tcp:${port}`)) return undefined;
     const side = {host: tcpPublicHost, port, alpn: []};
     // Avoids a listener that would be useless.
     const owner = port === 0 ? undefined : await leases.ownerOf(`tcp:${port}`);
@@ -256,6 +241,8 @@ export class TunnelTable {
     side: PublicSide,
     {listen}: {listen?: number} = {},
   ): Promise<Tunnel | undefined> {
+    if (this.#isBlocked(key))
+      throw new TunlError('BLOCKED', {reason: `The operator has blocked ${key.slice(4)}.`});
     const race = this.#races.get(key) ?? {claims: 0, epoch: 0};
     this.#races.set(key, race);
     race.claims += 1;
@@ -306,6 +293,8 @@ export class TunnelTable {
       epoch,
       ...side,
       addresses: request.addresses,
+      since: this.#options.clock.now(),
+      traffic: {visitors: 0, bytesIn: 0, bytesOut: 0},
       draining: false,
       onLost: request.onLost,
       warn: request.warn,

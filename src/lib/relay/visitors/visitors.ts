@@ -16,7 +16,7 @@ import type {Peer} from '../doors/peer.js';
 import type {VisitorWatch, WatchedVisitor} from '../doors/visitor-watch.js';
 import type {RelayEvents} from '../events.js';
 import type {Part} from '../part.js';
-import type {Tunnel} from '../tunnels/tunnel-table.js';
+import type {Tunnel, TunnelTraffic} from '../tunnels/tunnel-table.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
 
 /** New visitors of a session without a link wait for it, up to this number; the others are reset. */
@@ -73,6 +73,8 @@ export class Visitors implements Part {
   readonly #waiting: WaitingVisitors;
   readonly #keepAlive: KeepAlive;
   readonly #onCount: (() => void) | undefined;
+  /** All visitors so far; the bytes of those that have left. */
+  readonly #sums = {visitors: 0, bytesIn: 0, bytesOut: 0};
   #open = 0;
   #idleBytes = 0;
   readonly #idle = new Moment();
@@ -97,6 +99,35 @@ export class Visitors implements Part {
   /** The memory of all visitors if they are idle. */
   get idleBytes(): number {
     return this.#idleBytes;
+  }
+
+  /** Sums of all visitors so far; of open ones the bytes until now. */
+  get totals(): TunnelTraffic {
+    const sum = {...this.#sums};
+    for (const {stream} of this.#all()) {
+      sum.bytesIn += stream.bytesOut;
+      sum.bytesOut += stream.bytesIn;
+    }
+    return sum;
+  }
+
+  /** The visitors of each tunnel that has some now, with the bytes of those that have left. */
+  byTunnel(): Map<Tunnel, {open: number; bytesIn: number; bytesOut: number}> {
+    const sums = new Map<Tunnel, {open: number; bytesIn: number; bytesOut: number}>();
+    for (const {tunnel, stream} of this.#all()) {
+      const {bytesIn, bytesOut} = tunnel.traffic;
+      const sum = sums.get(tunnel) ?? {open: 0, bytesIn, bytesOut};
+      sums.set(tunnel, sum);
+      sum.open += 1;
+      sum.bytesIn += stream.bytesOut;
+      sum.bytesOut += stream.bytesIn;
+    }
+    return sums;
+  }
+
+  /** Resets the visitors for which this holds. */
+  cut(isMeant: (visitor: {tunnel: Tunnel; peer: Peer}) => boolean): void {
+    for (const visitor of [...this.#all()]) if (isMeant(visitor)) visitor.cut('CANCELLED');
   }
 
   /** Open visitors may finish. */
@@ -139,6 +170,7 @@ export class Visitors implements Part {
       ...(onSocketOver !== undefined && {onSocketOver}),
       onDone: () => {
         this.#keepAlive.delete(alive);
+        count(stream, tunnel.traffic, this.#sums);
         this.#unread.delete(unread);
         this.#watch.delete(watched);
         this.#open -= 1;
@@ -153,18 +185,21 @@ export class Visitors implements Part {
       tunnel,
       cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code),
     };
+    tunnel.traffic.visitors += 1;
+    this.#sums.visitors += 1;
     const unread = this.#unread.add(holder);
     const watched = this.#watch.add(holder);
     splice.join(socket);
     this.#waiting.add(splice, tunnel.session);
   }
 
+  *#all(): Generator<Holder> {
+    for (const {visitor} of this.#watch.all()) yield visitor as Holder;
+  }
+
   /** The tunnel has other rules now: its visitors that they do not admit are reset. */
   recheck(tunnel: Tunnel): void {
-    for (const {visitor} of [...this.#watch.all()]) {
-      const {tunnel: of, peer} = visitor as Holder;
-      if (of === tunnel && tunnel.addresses?.admits(peer.address) === false) visitor.cut('CANCELLED');
-    }
+    this.cut(({tunnel: of, peer}) => of === tunnel && tunnel.addresses?.admits(peer.address) === false);
   }
 
   /** The rights of principals may have changed: visitors of tunnels that they do not allow any more are reset. */
@@ -189,6 +224,14 @@ export class Visitors implements Part {
 
 const firstRefused = (address: string): string =>
   `A visitor from ${address} was refused because of its address; later ones are not reported.`;
+
+/** The stream is seen from the relay: it sends what the visitor sends. */
+function count({bytesIn, bytesOut}: Pick<Stream, 'bytesIn' | 'bytesOut'>, ...sums: TunnelTraffic[]): void {
+  for (const sum of sums) {
+    sum.bytesIn += bytesOut;
+    sum.bytesOut += bytesIn;
+  }
+}
 
 function openStream(tunnel: Tunnel, {peer, via, alpn}: Visitor) {
   const {session} = tunnel;

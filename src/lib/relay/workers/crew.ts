@@ -7,11 +7,12 @@ import type {Logger} from '../../core/logger.js';
 import type {HostPort} from '../../protocol/targets.js';
 import {workerAmong} from '../../protocol/worker-protocol.js';
 import {newTicketSecret} from '../certificates/ticket-keys.js';
+import type {RelayEvents} from '../events.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
 import {HangWatch} from './hang-watch.js';
-import type {ToWorker} from './messages.js';
+import type {QuestionsToWorker, ToWorker} from './messages.js';
 import {WorkerProcess, type WorkerProcessOptions} from './worker-process.js';
 
 /** The time that a worker needs to end, besides the time of its visitors, ms. */
@@ -31,6 +32,7 @@ export interface CrewOptions extends Pick<WorkerProcessOptions, 'onMessage' | 'a
   onUp: (worker: WorkerProcess) => void;
   /** A worker has ended without being asked. */
   onLost: (worker: WorkerProcess) => void;
+  events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
   log: Logger;
 }
@@ -123,6 +125,23 @@ export class Crew implements Part {
     return sumOf(await Promise.all(asked));
   }
 
+  /** The answers of the workers that are up and answer in time; `take` gets each as it comes. */
+  async askAll<Q extends 'counts' | 'sessions' | 'endSessions' | 'endTunnel' | 'applyBlocks'>(
+    question: Q,
+    about: QuestionsToWorker[Q]['about'],
+    take: (answer: QuestionsToWorker[Q]['answer'], worker: WorkerProcess) => void,
+  ): Promise<void> {
+    // A worker that is not up yet may have read the old list of what is blocked.
+    const asked = [...(question === 'applyBlocks' ? this.#all : this.#up.values())].map(async (worker) => {
+      const answer = worker.ask(question, about).then(
+        (told) => take(told, worker),
+        () => {},
+      );
+      await atMost(this.#options.clock, STATS_MS, answer);
+    });
+    await Promise.all(asked);
+  }
+
   /** A worker that hangs does not keep the others from their new settings. */
   async reload(settings: RelaySettings): Promise<void> {
     this.#settings = settings;
@@ -202,7 +221,7 @@ export class Crew implements Part {
     {code, signal}: {code: number | null; signal: string | null},
     backoff: Backoff,
   ) {
-    const {log, onLost} = this.#options;
+    const {events, onLost} = this.#options;
     const wasUp = this.#up.delete(worker.number);
     this.#all.delete(worker);
     this.#unwatch(worker);
@@ -211,7 +230,8 @@ export class Crew implements Part {
     // At the start of the relay the reason is the relay's own error.
     if (!wasUp && this.#door === undefined) return;
     const waitMs = backoff.next();
-    log.error('a worker process has ended; another one takes its place', {
+    events.emit({
+      type: 'worker-ended',
       worker: worker.number,
       ...(signal === null ? {code} : {signal}),
       waitMs: Math.round(waitMs),

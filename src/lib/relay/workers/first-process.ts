@@ -3,8 +3,12 @@
 import {createServer} from 'node:net';
 import {systemClock} from '../../core/clock.js';
 import {createLogger} from '../../core/logger.js';
+import {software} from '../../core/software.js';
 import {publicUrl} from '../../protocol/targets.js';
+import {Blocked} from '../access/blocked.js';
+import {BlockedFile} from '../access/blocked-file.js';
 import {TokenRegistry} from '../access/token-registry.js';
+import {openAdmin} from '../admin/open-admin.js';
 import {Certificates} from '../certificates/certificates.js';
 import {Descriptors} from '../doors/descriptors.js';
 import {FrontDoor} from '../doors/front-door.js';
@@ -26,6 +30,7 @@ import {createRedirect} from '../site/redirect.js';
 import {TcpPorts} from '../tunnels/tcp-ports.js';
 import {WaitingRoom} from '../visitors/waiting-room.js';
 import {Crew} from './crew.js';
+import {CrewOperations} from './crew-operations.js';
 import {forkWorker} from './fork.js';
 import {type Entry, HandOver} from './hand-over.js';
 import {LeaseDesk} from './lease-desk.js';
@@ -42,6 +47,7 @@ export async function openFirstProcess(
   const log = createLogger('relay', settings.log);
   const events = loggedEvents(settings.log, listeners);
   const load = new Load();
+  const blocked = new Blocked();
   const {domain, reusePort, listenHttp} = settings;
   const base = {domain, clock, log, events, load};
 
@@ -62,7 +68,7 @@ export async function openFirstProcess(
     if (message.limit !== 'hello') crew.tellAll(message, by);
   };
   const isTrusted = trustedSources(settings.trustedSources);
-  const pending = new PendingConnections({...base, isTrusted, room, others});
+  const pending = new PendingConnections({...base, isTrusted, room, others, blocks: blocked});
   const certificates = new Certificates({
     ...{...settings, clock, log, events},
     // The owners of tunnels are told by the workers.
@@ -125,7 +131,7 @@ export async function openFirstProcess(
     for (const worker of crew.workers) tellSessionsTo(worker, owners);
   };
   const crew: Crew = new Crew({
-    ...{settings, clock, log, onMessage},
+    ...{settings, clock, log, events, onMessage},
     fork: forkWorker,
     answersFor: (worker) => ({
       claim: ({key, owner, claimant}) => desk.claim(worker, key, owner, claimant),
@@ -137,12 +143,14 @@ export async function openFirstProcess(
     }),
     onUp: (worker) => tellSessionsTo(worker, sessions.owners),
     onLost: (worker) => {
+      operations.left(worker);
       const keys = desk.left(worker);
       waitingRoom.expect(keys);
       void tcpDoor.expect(keys);
       tellSessions(sessions.left(worker));
     },
   });
+  const operations = new CrewOperations(crew, pending);
   const handOver = new HandOver({
     workerForOwn: (alpn, source) => crew.forOwn(alpn, source),
     workerOf: (key) => desk.holderOf(key),
@@ -151,6 +159,7 @@ export async function openFirstProcess(
   });
   const tcpDoor: TcpDoor<Entry> = new TcpDoor<Entry>({
     ...{ports, waitingRoom, leases},
+    isBlocked: (peer) => pending.isBlocked(peer),
     // Ports with a tunnel are open in the worker of the tunnel.
     tunnels: {ofPort: () => undefined},
     visitors: {welcome: handOver.welcome},
@@ -159,10 +168,17 @@ export async function openFirstProcess(
   const listener = createServer({allowHalfOpen: true, noDelay: true});
   const door = new Listener(listener, {at: settings.listen, reusePort});
   const publicPort = () => settings.publicPort ?? door.address.port;
-  listener.on('connection', new FrontDoor({...base, pending, onward: handOver}).accept);
+  listener.on('connection', new FrontDoor({...base, pending, blocks: blocked, onward: handOver}).accept);
   const redirect =
     listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
 
+  const blockedFile = settings.admin ? new BlockedFile(blocked, settings) : undefined;
+  const admin = blockedFile
+    ? await openAdmin({
+        ...{...base, software, settings, operations, blocked: blockedFile, certificates},
+        workers: () => [...crew.workers].map(({number}) => number),
+      })
+    : undefined;
   // Only for its events: the workers check tokens.
   const registry = settings.tokenRegistry
     ? new TokenRegistry({stateDir: settings.stateDir, clock, events})
@@ -172,6 +188,7 @@ export async function openFirstProcess(
     now: clock.now,
     onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
     parts: [
+      blockedFile,
       pending,
       room,
       // Drained after the leases: the next process has the file before agents are told to leave.
@@ -187,13 +204,16 @@ export async function openFirstProcess(
       {start: () => crew.tellDoor(door.address)},
       redirect,
       tcpDoor,
+      admin,
     ],
   });
   await parts.start();
-  return new RunningRelay({
+  const relay = new RunningRelay({
     ...{domain, door, redirect, certificates, parts, clock, events, settings, reread},
     url: () => publicUrl(domain, publicPort()),
     localDoors: undefined,
     stats: () => crew.stats,
   });
+  admin?.serves(relay);
+  return relay;
 }

@@ -1,6 +1,7 @@
 // The place of a relay that is one worker of several: what other processes do for it, and what it does for them.
 
 import type {HostPort} from '../../protocol/targets.js';
+import type {LocalOperations} from '../admin/local-operations.js';
 import type {WorkerPlace} from '../agents/agents.js';
 import type {SessionCounts} from '../agents/session-counts.js';
 import type {PendingConnections, SharedLimits} from '../doors/pending.js';
@@ -42,6 +43,7 @@ export interface WorkerParts {
   secureDoor: SecureDoor;
   tcpDoor: TcpDoor;
   tunnels: TunnelTable;
+  operations: LocalOperations;
   /** The counts of this worker. */
   stats(): RelayStats;
 }

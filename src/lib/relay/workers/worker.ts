@@ -6,6 +6,8 @@ import {toTunlError} from '../../core/errors.js';
 import type {LogSink} from '../../core/logger.js';
 import {randomBytes} from '../../core/node-crypto.js';
 import type {HostPort} from '../../protocol/targets.js';
+import type {LocalOperations} from '../admin/local-operations.js';
+import {NO_COUNTS} from '../admin/report.js';
 import {SessionCounts} from '../agents/session-counts.js';
 import type {Peer} from '../doors/peer.js';
 import type {RelayStats} from '../options.js';
@@ -61,6 +63,11 @@ export class Worker {
           }),
         inUse: ({key}) => Promise.resolve(this.#parts?.tunnels.isInUse(key) ?? false),
         stats: () => Promise.resolve(this.#stats),
+        counts: async () => (await this.#operations?.counts()) ?? NO_COUNTS,
+        sessions: async ({most}) => (await this.#operations?.sessions(most)) ?? [],
+        endSessions: async ({names, reason}) => (await this.#operations?.endSessions(names, reason)) ?? 0,
+        applyBlocks: async ({entries}) => (await this.#operations?.applyBlocks(entries)) ?? 0,
+        endTunnel: async ({key, reason}) => (await this.#operations?.endTunnel(key, reason)) ?? 0,
         reload: async ({settings}) => void (await (await this.#opened)?.take({...settings, log: this.#log})),
       },
     });
@@ -186,6 +193,10 @@ export class Worker {
     else if (tunnels.named(message.label) !== undefined) secureDoor.enterTunnel(arrival, message.label);
     // The answer to the claim may be in the same batch of messages, and not used yet.
     else this.#clock.soon(() => secureDoor.enterTunnel(arrival, message.label));
+  }
+
+  get #operations(): LocalOperations | undefined {
+    return this.#parts?.operations;
   }
 
   get #stats(): RelayStats {

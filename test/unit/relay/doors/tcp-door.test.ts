@@ -20,6 +20,7 @@ function setUp({bound = [] as number[], expected = [] as number[], held = [] as 
     },
   };
   const door = new TcpDoor({
+    isBlocked: () => false,
     ports: {
       onVisitor: () => {},
       closeAll: () => {},

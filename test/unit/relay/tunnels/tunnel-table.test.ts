@@ -2,6 +2,7 @@
 
 import fc from 'fast-check';
 import {expect, test} from 'vitest';
+import {systemClock} from '../../../../src/lib/core/clock.js';
 import {TunlError} from '../../../../src/lib/core/errors.js';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import type {Session} from '../../../../src/lib/mux/session.js';
@@ -57,6 +58,7 @@ function tableOn(
     domain: 'r1.localhost',
     publicPort: () => 443,
     tcpPublicHost: 'r1.localhost',
+    clock: systemClock,
     h2Offered: true,
     leases,
     ports,

@@ -74,7 +74,8 @@ test.each([
     const held = session();
     scope.onEnd(() => held.close());
     if (how.over) held.close();
-    const tunnel = {id: 1, session: held, draining: how.draining ?? false} as Tunnel;
+    const traffic = {visitors: 0, bytesIn: 0, bytesOut: 0};
+    const tunnel = {id: 1, session: held, traffic, draining: how.draining ?? false} as Tunnel;
     const door = createServer({allowHalfOpen: true});
     const port = await scope.listen(door);
     const visitor = connect(port, '127.0.0.1');
@@ -102,6 +103,7 @@ test('the agent gets the address of a visitor, even if the connection has ended 
   const opened: unknown[] = [];
   const tunnel = {
     id: 1,
+    traffic: {visitors: 0, bytesIn: 0, bytesOut: 0},
     draining: false,
     session: {
       ended: false,

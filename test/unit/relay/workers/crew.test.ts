@@ -3,6 +3,7 @@
 import {setImmediate} from 'node:timers/promises';
 import {expect, test} from 'vitest';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
+import {loggedEvents} from '../../../../src/lib/relay/event-log.js';
 import {Crew} from '../../../../src/lib/relay/workers/crew.js';
 import {FakeChild} from '../../../helpers/fake-child.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
@@ -19,6 +20,7 @@ function setUp(fork: () => FakeChild) {
     onUp: ({number}) => up.push(number),
     onLost: () => {},
     clock,
+    events: loggedEvents((record) => records.push(record), []),
     log: createLogger('relay', (record) => records.push(record)),
   });
   return {crew, clock, records, up};

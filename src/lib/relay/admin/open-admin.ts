@@ -1,0 +1,8 @@
+// Loads the operation of a relay only for one that is operated: a relay inside a program needs nothing of it.
+
+import type {Admin, AdminOptions} from './admin.js';
+
+export async function openAdmin(options: AdminOptions): Promise<Admin> {
+  const {Admin} = await import('./admin.js');
+  return new Admin(options);
+}

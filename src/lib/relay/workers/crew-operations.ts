@@ -1,0 +1,73 @@
+// What the operator sees of all workers, and does in them, through the first process.
+
+import type {BlockedEntry} from '../access/blocked.js';
+import {usage} from '../admin/local-operations.js';
+import {
+  type EndReason,
+  NO_COUNTS,
+  type Operations,
+  type ProcessCounts,
+  type SessionReport,
+  sumOfCounts,
+  TOTALS,
+} from '../admin/report.js';
+import type {LeaseKey} from '../leases/lease-store.js';
+import type {Crew} from './crew.js';
+import type {WorkerProcess} from './worker-process.js';
+
+export class CrewOperations implements Operations {
+  readonly #crew: Pick<Crew, 'askAll'>;
+  readonly #pending: {readonly count: number};
+  /** The last numbers of each worker. One that does not answer in time keeps them. */
+  readonly #last = new Map<WorkerProcess, ProcessCounts>();
+  /** The totals of workers that are gone, as of their last answer: a total must never become smaller. */
+  #gone: ProcessCounts = {...NO_COUNTS};
+
+  constructor(crew: Pick<Crew, 'askAll'>, pending: {readonly count: number}) {
+    this.#crew = crew;
+    this.#pending = pending;
+  }
+
+  async counts(): Promise<ProcessCounts> {
+    await this.#crew.askAll('counts', {}, (counts, worker) => this.#last.set(worker, counts));
+    const own = {...NO_COUNTS, ...usage(), pending: this.#pending.count};
+    return sumOfCounts([own, this.#gone, ...this.#last.values()]);
+  }
+
+  async sessions(most: number): Promise<SessionReport[]> {
+    const reports: SessionReport[] = [];
+    await this.#crew.askAll('sessions', {most}, (some) => void reports.push(...some));
+    return reports.slice(0, most);
+  }
+
+  async endSessions(names: readonly string[], reason: EndReason): Promise<number> {
+    let ended = 0;
+    await this.#crew.askAll('endSessions', {names, reason}, (count) => {
+      ended += count;
+    });
+    return ended;
+  }
+
+  async endTunnel(key: LeaseKey, reason: EndReason): Promise<number> {
+    let ended = 0;
+    await this.#crew.askAll('endTunnel', {key, reason}, (count) => {
+      ended += count;
+    });
+    return ended;
+  }
+
+  async applyBlocks(entries: readonly BlockedEntry[]): Promise<number> {
+    let ended = 0;
+    await this.#crew.askAll('applyBlocks', {entries}, (count) => {
+      ended += count;
+    });
+    return ended;
+  }
+
+  /** The worker is gone. */
+  left(worker: WorkerProcess): void {
+    const last = this.#last.get(worker);
+    this.#last.delete(worker);
+    if (last !== undefined) for (const name of TOTALS) this.#gone[name] += last[name];
+  }
+}
