@@ -178,6 +178,7 @@ export class Agents implements Part {
     if (leftMs > 0) await atMost(clock, Math.min(leftMs, LAST_BYTES_MS), this.#delivered());
     // If the process ended earlier, the last messages would be lost.
     await atMost(clock, LAST_WORDS_MS, this.closeAll('RELAY_LOST', 'The relay went away.'));
+    this.#binds.releaseRest();
   }
 
   /** Tokens have ended, or their rights have changed: sessions end, or lose tunnels. */

@@ -20,6 +20,9 @@ import type {Opener} from './opened-streams.js';
 const BIND_BURST = 200;
 const BINDS_PER_SECOND = 20;
 
+/** Releases in one turn of the event loop: about half a millisecond, however many sessions end together. */
+const RELEASES_A_TURN = 64;
+
 /** The most warnings about one tunnel in a session: strangers cause some of them. */
 const MOST_WARNINGS = 8;
 
@@ -53,6 +56,10 @@ export class Binds {
   readonly #options: BindsOptions;
   /** The limit of binds for each session, by its id. */
   readonly #buckets: TokenBuckets;
+  /** Tunnels of sessions that are over. */
+  readonly #toRelease: Tunnel[] = [];
+  /** How many were released in this turn. */
+  #released = 0;
 
   constructor(options: BindsOptions) {
     this.#options = options;
@@ -74,10 +81,11 @@ export class Binds {
     }
   }
 
-  /** The session is over. */
+  /** The session is over. Its tunnels get no visitors from now on; a long list is released in several turns. */
   releaseAll({tunnels}: Binder): void {
-    for (const tunnel of tunnels.values()) void this.#options.tunnels.release(tunnel);
+    for (const tunnel of tunnels.values()) this.#toRelease.push(tunnel);
     tunnels.clear();
+    this.#releaseSome();
   }
 
   /** Rights may have changed: the session loses the tunnels that they do not allow any more. */
@@ -93,6 +101,23 @@ export class Binds {
       events.emit({type: 'tunnel-withdrawn', session: sessionName(session), key, epoch, owner, tokenId});
     }
   }
+
+  /** Releases at once what waits for a later turn. */
+  releaseRest(): void {
+    for (const tunnel of this.#toRelease.splice(0)) void this.#options.tunnels.release(tunnel);
+  }
+
+  #releaseSome(): void {
+    const some = this.#toRelease.splice(0, RELEASES_A_TURN - this.#released);
+    for (const tunnel of some) void this.#options.tunnels.release(tunnel);
+    if (this.#released === 0 && some.length > 0) this.#options.clock.soon(this.#nextTurn);
+    this.#released += some.length;
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#released = 0;
+    this.#releaseSome();
+  };
 
   #unbind({tunnels}: Binder, id: number): void {
     const tunnel = tunnels.get(id);

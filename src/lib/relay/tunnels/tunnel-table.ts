@@ -61,11 +61,17 @@ export class TunnelTable {
   }
 
   named(label: string): Tunnel | undefined {
-    return this.#byKey.get(`tls:${label}`);
+    return this.#present(`tls:${label}`);
   }
 
   ofPort(port: number): Tunnel | undefined {
-    return this.#byKey.get(`tcp:${port}`);
+    return this.#present(`tcp:${port}`);
+  }
+
+  /** A tunnel whose session has ended is only waiting for its release. */
+  #present(key: LeaseKey): Tunnel | undefined {
+    const tunnel = this.#byKey.get(key);
+    return tunnel?.session.ended === true ? undefined : tunnel;
   }
 
   all(): Iterable<Tunnel> {
