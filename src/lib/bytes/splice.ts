@@ -18,7 +18,7 @@ const NOTHING = Buffer.alloc(0);
 const LAST_BYTES_MS = 10_000;
 
 /** Codes of a socket that broke at the other end: everything it sent before has arrived. */
-const BROKEN: readonly StreamCode[] = ['UPSTREAM_RESET', 'VISITOR_RESET'];
+export const BROKEN: readonly StreamCode[] = ['UPSTREAM_RESET', 'VISITOR_RESET'];
 
 export interface SpliceOptions {
   stream: Stream;
@@ -162,6 +162,10 @@ export class Splice implements StreamSink {
 
   onWritable(): void {
     this.#begun = true;
+    this.continueReading();
+  }
+
+  protected continueReading(): void {
     if (this.#socket !== undefined) readOn(this.#socket);
   }
 

@@ -300,6 +300,12 @@ export const ERRORS = {
     false,
     'Close a tunnel first.',
   ),
+  LIMIT_REACHED: row(
+    'A limit of the token’s owner is reached.',
+    EXIT.unavailable,
+    false,
+    'Close a tunnel first, or ask the operator of the relay for more.',
+  ),
   TAKEN_OVER: row(
     'Another agent of the same owner took over the tunnel.',
     EXIT.unavailable,

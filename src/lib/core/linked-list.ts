@@ -39,6 +39,18 @@ export class LinkedList<T> {
     return node;
   }
 
+  /** The new member is the oldest one. */
+  pushFirst(value: T): ListNode<T> {
+    const node = new ListNode(value);
+    const first = this.#first;
+    node.after = first;
+    if (first === undefined) this.#last = node;
+    else first.before = node;
+    this.#first = node;
+    this.#size += 1;
+    return node;
+  }
+
   /** Idempotent. */
   delete(node: ListNode<T>): void {
     if (!node.isIn) return;

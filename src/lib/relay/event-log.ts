@@ -102,6 +102,8 @@ function lineOf(event: RelayEvent): Line {
       return ['info', 'the operator wants the relay to end in order', fields];
     case 'worker-ended':
       return ['error', 'a worker process has ended; another one takes its place', fields];
+    case 'limit-reached':
+      return ['info', 'a limit is reached', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {

@@ -4,6 +4,7 @@ import type {ErrorCode} from '../core/errors.js';
 import type {BlockedEntry} from './access/blocked.js';
 import type {TokenEnd} from './access/principal.js';
 import type {LeaseKey} from './leases/lease-store.js';
+import type {Limit, LimitedBy} from './limits/limit-names.js';
 import type {ProbeLeg} from './probe/probe-state.js';
 
 /** Events that strangers can repeat: the first one is reported at once, later ones as a count. */
@@ -68,6 +69,8 @@ export type RelayEvent =
   | {type: 'drain-requested'}
   /** A worker process has ended without being asked. Another one takes its place. */
   | {type: 'worker-ended'; worker: number; code?: number | null; signal?: string; waitMs: number}
+  /** A limit is reached: what comes beyond it is refused. `of`: the owner, tunnel or address. Strangers can repeat it. */
+  | {type: 'limit-reached'; limit: Limit; by: LimitedBy; of?: string; times?: number}
   /** The tokens of the registry were read again. */
   | {type: 'tokens-read'; path: string; tokens: number}
   /** Their file cannot be used: the tokens stay as they were. */

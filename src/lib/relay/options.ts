@@ -105,6 +105,35 @@ export interface RelayOptions {
    * Default: none.
    */
   trustedSources?: readonly string[];
+  /** Connections of visitors at once. Default: by memory and descriptors. */
+  maxVisitors?: number;
+  /** Connections of visitors to all tunnels of an owner at once. Default 20,000; no limit for `token`. */
+  maxVisitorsPerOwner?: number;
+  /** Connections of visitors to a tunnel at once. Default 10,000. */
+  maxVisitorsPerTunnel?: number;
+  /**
+   * Connections of visitors from an address at once. Default 4,096. Limits that are not given do not apply to visitors from the
+   * relay's own machine, and limits by address not to `trustedSources`.
+   */
+  maxVisitorsPerAddress?: number;
+  /** New connections of visitors a second; ten times as many at once. Default: by the processor. */
+  visitorsPerSecond?: number;
+  /** New connections of visitors a second to all tunnels of an owner. Default 1,000; no limit for `token`. */
+  visitorsPerSecondPerOwner?: number;
+  /** New connections of visitors a second to a tunnel. Default 500. */
+  visitorsPerSecondPerTunnel?: number;
+  /** New connections of visitors a second from an address. Default 200. */
+  visitorsPerSecondPerAddress?: number;
+  /** TLS handshakes of an address that have begun and not ended. Default 512. */
+  maxHandshakesPerAddress?: number;
+  /** New connections of agents a second of an owner. Default 100; no limit for `token`. */
+  sessionsPerSecondPerOwner?: number;
+  /** Bytes a second of all visitors together, both directions. Default: no limit. */
+  bytesPerSecond?: number;
+  /** Bytes a second of all tunnels of an owner. Default: no limit. */
+  bytesPerSecondPerOwner?: number;
+  /** Bytes a second of a tunnel. Default: no limit. */
+  bytesPerSecondPerTunnel?: number;
   /** Let a second relay process of this user listen on the same ports, to take over without a gap. Default false. */
   reusePort?: boolean;
   /**

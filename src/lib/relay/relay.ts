@@ -43,6 +43,11 @@ import type {RelayListener} from './events.js';
 import {FileLeases} from './leases/file-leases.js';
 import type {LeaseStore} from './leases/lease-store.js';
 import {MemoryLeases} from './leases/memory-leases.js';
+import {Bandwidths} from './limits/bandwidth.js';
+import {HandshakeLimit} from './limits/handshake-limit.js';
+import {LimitReports} from './limits/limit-reports.js';
+import {SessionLimit} from './limits/session-limit.js';
+import {VisitorLimits} from './limits/visitor-limits.js';
 import {Parts} from './part.js';
 import type {Reread} from './reload.js';
 import {RunningRelay} from './running-relay.js';
@@ -101,10 +106,14 @@ export async function openRelay(
     mostBytes: memoryOf(totalmem()) * SHARE_OF_MEMORY * share,
     watch,
   });
+  const reports = new LimitReports(base);
+  const handshakes = new HandshakeLimit({settings, isTrusted, reports});
   const pending = new PendingConnections({
     ...base,
     isTrusted,
     room,
+    mostHandshakes: handshakes.of,
+    onHandshakesRefused: handshakes.refused,
     mostBytes: MOST_PENDING_BYTES * share,
     others: seat?.limits,
     blocks: blocked,
@@ -146,15 +155,17 @@ export async function openRelay(
   const {visitorWaitMs: waitMs, keepAliveMs} = settings;
   const warnings = new CertificateWarnings({...base, certificates, tunnels});
   const waiting = new WaitingVisitors({...base, waitMs});
+  const visitorLimits = new VisitorLimits({...base, settings, isTrusted, reports});
+  const bandwidths = new Bandwidths({clock, settings, share});
   const hasRoom = (peer: Peer) => room.forVisitor(peer);
   const visitors = new Visitors({
     ...base,
-    ...{unread, watch, waiting, hasRoom, keepAliveMs},
+    ...{unread, watch, waiting, hasRoom, keepAliveMs, limits: visitorLimits, bandwidths},
     onCount: seat?.onCount,
   });
   const waitingRoom = new WaitingRoom({...base, leases});
 
-  const streams = new OpenedStreams({...base, unread});
+  const streams = new OpenedStreams({...base, unread, reports});
   streams.take(KIND.service, services({software, domain, maxTunnelsPerAgent, resumeWindowMs}));
   const agents = new Agents({
     ...base,
@@ -178,6 +189,7 @@ export async function openRelay(
   const kept = new KeptLimit({...base, budget: replayBudget, sessions: () => agents.sessions()});
 
   const stats = () => ({agents: agents.size, tunnels: tunnels.size, visitors: visitors.open});
+  const sessions = new SessionLimit({...base, settings, reports});
   const oidc = new Oidc({settings, clock, events});
   const registry = settings.tokenRegistry
     ? new TokenRegistry({
@@ -195,12 +207,12 @@ export async function openRelay(
     visitors.recheckRights();
   });
   const site = new OwnSite({
-    ...{domain, url, software, access, onAgent: agents.accept},
+    ...{domain, url, software, access, sessions, onAgent: agents.accept},
     login: () => oidc.login,
     stats: seat?.statsOfAll ?? stats,
     onStrayed: seat?.onStrayed,
   });
-  const inner = {certificates, tunnels, visitors, waitingRoom, onOwn: site.accept};
+  const inner = {certificates, tunnels, visitors, limits: visitorLimits, waitingRoom, onOwn: site.accept};
   const secureDoor = new SecureDoor({...base, ...inner});
   const frontDoor = new FrontDoor({...base, pending, blocks: blocked, onward: secureDoor});
   listener.on('connection', frontDoor.accept);
@@ -244,6 +256,11 @@ export async function openRelay(
       kept,
       watch,
       unread,
+      reports,
+      handshakes,
+      sessions,
+      visitorLimits,
+      bandwidths,
       visitors,
       // Drained after the leases: the next process has the file before agents are told to leave.
       agents,

@@ -11,6 +11,7 @@ import {host, listenPlace, port, ports} from '../protocol/setting-kinds.js';
 import {OIDC_SETTINGS} from './access/oidc-settings.js';
 import {trustedSources} from './doors/trusted.js';
 import {MAX_LEASES} from './leases/lease-store.js';
+import {LIMIT_SETTINGS} from './limits/limit-settings.js';
 
 const LONGEST_RESUME_WINDOW_MS = 600_000;
 const MONTH_MS = 30 * 86_400_000;
@@ -149,6 +150,7 @@ export const RELAY_SETTINGS = {
     help: 'Reset a visitor that moves no byte for this time.',
     group: TIMES,
   }),
+  ...LIMIT_SETTINGS,
   keepLeases: setting(onOff, {
     default: true,
     key: 'keep-leases',

@@ -112,6 +112,7 @@ const TABLE = {
   H2_NOT_OFFERED: offer,
   TCP_NOT_OFFERED: offer,
   TOO_MANY_TUNNELS: row(['owner', 'network']),
+  LIMIT_REACHED: row(['owner', 'relay owner']),
   TAKEN_OVER: row(['owner'], ['answer', 'refused', 'close', 'bind', 'unbound']),
   BIND_REFUSED: row(['peer', 'stranger']),
   UPSTREAM_REFUSED: row(['user', 'visitor']),

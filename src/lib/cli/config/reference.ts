@@ -36,6 +36,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   FILE: 'file.pem',
   TIME: '10m',
   NUMBER: '4',
+  BYTES: '10M',
   SIZE: '512MiB',
 };
 

@@ -179,12 +179,16 @@ export class Binds {
     let id: number | undefined;
     let lost: TunlError | undefined;
     let warned: Set<string> | undefined;
+    const {maxTunnels} = binder.opener.principal.limits;
     const takesWarnings = binder.opener.features.includes(FEATURE_WARNINGS);
     const tunnel: Tunnel = await tunnels.bind({
       wish,
       addresses: wish.cidr && new AddressFilter(wish.cidr),
       principal: binder.opener.principal,
-      claimant: {holder, epoch: had, withinShare: this.#isWithinShare(binder)},
+      claimant: {
+        ...{holder, epoch: had, withinShare: this.#isWithinShare(binder)},
+        ...(maxTunnels !== undefined && {mostOfOwner: maxTunnels}),
+      },
       session: binder.session,
       sessionName: sessionName(binder.opener.session),
       onLost: (code, message) => {

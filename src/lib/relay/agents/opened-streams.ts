@@ -8,6 +8,8 @@ import {KIND, type StreamCode, type StreamKind} from '../../protocol/wire.js';
 import type {Principal} from '../access/principal.js';
 import type {ScopeKind} from '../access/rights.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
+import {Counts} from '../limits/counts.js';
+import type {LimitReports} from '../limits/limit-reports.js';
 import type {Part} from '../part.js';
 
 /** The most streams that the agent of one session may have open at once; visitors' streams do not count. */
@@ -37,6 +39,8 @@ function isAllowed({rights, ended}: Principal, scope: ReturnType<ScopeOfStream> 
 export interface OpenedStreamsOptions {
   /** Bounds the unread bytes of agents, together with those of visitors. */
   unread: Pick<UnreadLimit, 'add' | 'delete' | 'full'>;
+  /** Hear of limits that are reached. */
+  reports?: Pick<LimitReports, 'note'>;
   clock: Clock;
 }
 
@@ -44,8 +48,9 @@ export class OpenedStreams implements Part {
   readonly #options: OpenedStreamsOptions;
   readonly #handlers: {[kind in StreamKind]?: StreamHandler<Opener>} = {};
   readonly #buckets: TokenBuckets;
-  /** The number of open streams of each session's agent. */
-  readonly #open = new Map<string, number>();
+  /** Open streams by session, and by owner. */
+  readonly #open = new Counts();
+  readonly #ofOwner = new Counts();
   #draining = false;
 
   constructor(options: OpenedStreamsOptions) {
@@ -78,29 +83,35 @@ export class OpenedStreams implements Part {
 
   offer(stream: Stream, about: Buffer, opener: Opener): void {
     const handlers = this.#handlers;
-    const refusal = stream.kind in handlers ? this.#refusal(opener.session) : undefined;
+    const refusal = stream.kind in handlers ? this.#refusal(opener) : undefined;
     if (refusal !== undefined) {
       stream.refuse(...refusal);
       return;
     }
-    if (stream.kind in handlers) this.#count(stream, opener.session);
+    if (stream.kind in handlers) this.#count(stream, opener);
     offerStream(handlers, stream, about, opener);
   }
 
-  #refusal(session: string): [code: StreamCode, message?: string] | undefined {
+  #refusal({session, principal}: Opener): [code: StreamCode, message?: string] | undefined {
     if (this.#draining) return ['DRAINING', 'The relay is shutting down.'];
     if (this.#options.unread.full) return ['TOO_MUCH_UNREAD'];
-    if ((this.#open.get(session) ?? 0) >= MOST_OPEN)
+    const {owner, limits} = principal;
+    if (limits.maxStreams !== undefined && this.#ofOwner.of(owner) >= limits.maxStreams) {
+      this.#options.reports?.note('streams', 'owner', owner);
+      return ['TOO_MANY_STREAMS', `The owner may have ${limits.maxStreams} streams open at once.`];
+    }
+    if (this.#open.of(session) >= MOST_OPEN)
       return ['TOO_MANY_STREAMS', `An agent may have ${MOST_OPEN} streams of its own open at once.`];
     if (this.#buckets.has(session)) return undefined;
     const seconds = Math.ceil(this.#buckets.waitMs(session) / 1_000);
     return ['TOO_MANY_STREAMS', `Too many streams in a row; the next in ${seconds} s.`];
   }
 
-  #count(stream: Stream, session: string): void {
+  #count(stream: Stream, {session, principal: {owner}}: Opener): void {
     const {unread} = this.#options;
     this.#buckets.spend(session);
-    this.#open.set(session, (this.#open.get(session) ?? 0) + 1);
+    this.#open.add(session, 1);
+    this.#ofOwner.add(owner, 1);
     const watched = unread.add({
       stream,
       cut: () => {
@@ -110,9 +121,8 @@ export class OpenedStreams implements Part {
     });
     const gone = () => {
       unread.delete(watched);
-      const left = (this.#open.get(session) ?? 1) - 1;
-      if (left === 0) this.#open.delete(session);
-      else this.#open.set(session, left);
+      this.#open.add(session, -1);
+      this.#ofOwner.add(owner, -1);
     };
     stream.onGone = gone;
   }

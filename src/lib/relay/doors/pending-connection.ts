@@ -95,6 +95,10 @@ export class PendingConnection {
   /** The turn of its handshake has come. Returns false when it has ended meanwhile, or when its source has no tokens left. */
   mayBegin(): boolean {
     if (!this.#mayGoOn(this.#next)) return false;
+    if (!this.#all.beginHandshake(this)) {
+      this.end();
+      return false;
+    }
     this.step = this.#next;
     this.#all.resize(this, TLS_BYTES);
     return !this.over;

@@ -5,6 +5,7 @@ import type {Socket} from 'node:net';
 import type {Clock} from '../../core/clock.js';
 import type {Blocks} from '../access/blocked.js';
 import type {RelayEvents} from '../events.js';
+import {Counts} from '../limits/counts.js';
 import type {Part} from '../part.js';
 import {BySource} from './by-source.js';
 import type {Load} from './load.js';
@@ -77,6 +78,10 @@ export interface PendingOptions {
   blocks?: Pick<Blocks, 'hasAddress'>;
   /** Default MOST_PENDING_BYTES. */
   mostBytes?: number;
+  /** The TLS handshakes that an address may have in flight. Default: as many as it likes. */
+  mostHandshakes?: (peer: Peer) => number;
+  /** An address has reached that number. */
+  onHandshakesRefused?: (peer: Peer) => void;
   /** Are told what is spent here. Default: there are none. */
   others?: SharedLimits | undefined;
 }
@@ -92,6 +97,8 @@ export class PendingConnections implements Part {
   /** The number of tokens that are being checked, by source. */
   readonly #checks = new Map<string, number>();
   #checking = 0;
+  /** TLS handshakes in flight, by source. */
+  readonly #handshakes = new Counts();
   #bytes = 0;
   #count = 0;
 
@@ -221,6 +228,17 @@ export class PendingConnections implements Part {
   }
 
   /** @param id the id in the token. */
+  /** A TLS handshake begins. False: too many of its source have begun and not ended. */
+  beginHandshake({peer}: PendingConnection): boolean {
+    const {mostHandshakes, onHandshakesRefused} = this.#options;
+    if (mostHandshakes !== undefined && this.#handshakes.of(peer.source) >= mostHandshakes(peer)) {
+      onHandshakesRefused?.(peer);
+      return false;
+    }
+    this.#handshakes.add(peer.source, 1);
+    return true;
+  }
+
   mayLogIn({source, address}: Peer, id: string | undefined): boolean {
     if (this.#options.isTrusted(address)) return true;
     const isFree = id === undefined || this.#buckets.token.has(id) || this.#isProven(source);
@@ -274,6 +292,7 @@ export class PendingConnections implements Part {
     this.#bytes -= connection.bytes;
     connection.bytes = 0;
     this.#count -= 1;
+    if (step !== 'hello') this.#handshakes.add(peer.source, -1);
     if (!failed) return;
     const isProven = step === 'own' && this.#isProven(peer.source);
     this.#spend(step, peer.source, isProven ? PROVEN_SHARE : 1);

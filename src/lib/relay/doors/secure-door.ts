@@ -5,6 +5,7 @@ import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
 import type {CertificateSource} from '../certificates/certificates.js';
 import type {RelayEvents} from '../events.js';
+import type {VisitorLimits} from '../limits/visitor-limits.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import {AT_ONCE_MS, type Visitors} from '../visitors/visitors.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
@@ -33,6 +34,7 @@ export interface SecureDoorOptions {
   certificates: CertificateSource;
   tunnels: TunnelTable;
   visitors: Visitors;
+  limits: Pick<VisitorLimits, 'admits'>;
   waitingRoom: WaitingRoom;
   /** Takes a connection to the relay's own name. */
   onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
@@ -86,10 +88,15 @@ export class SecureDoor implements Onward {
 
   #visit(arrival: Arrival, label: string, tunnel: Tunnel): void {
     const {connection, alpn: asked} = arrival;
-    const {certificates, tunnels, visitors, clock} = this.#options;
+    const {certificates, tunnels, visitors, limits, clock} = this.#options;
     const {address} = connection.peer;
     if (!visitors.admits(tunnel, connection.peer)) {
       sayAccessDenied(connection.raw);
+      return;
+    }
+    // Before the handshake, so that a refusal costs no signature.
+    if (!limits.admits(tunnel, connection.peer)) {
+      connection.end();
       return;
     }
     if (!connection.secures('visitor')) return;

@@ -26,17 +26,19 @@ export interface Claimant {
   epoch?: number | undefined;
   /** The agent has no more than its share, so the owner's limit does not apply to it. */
   withinShare?: boolean;
+  /** The most leases that its owner may have, by its token. The share of an agent does not go beyond it. */
+  mostOfOwner?: number;
   /** The key was chosen at random: it must not take over a tunnel of its own owner. */
   mustBeFree?: boolean;
 }
 
 /**
  * `takeover`: another process of this relay had it. `superseded`: the claimant had it once, and another agent of the same owner has claimed it since. `owner-full`: its owner
- * has reached its limit. `full`: the table has reached its limit.
+ * has reached its limit. `owner-limit`: the limit by its token. `full`: the table has reached its limit.
  */
 export type ClaimResult =
   | {ok: true; epoch: number; takeover?: boolean}
-  | {ok: false; reason: 'taken' | 'superseded' | 'owner-full' | 'full'};
+  | {ok: false; reason: 'taken' | 'superseded' | 'owner-full' | 'owner-limit' | 'full'};
 
 export interface LeaseStore extends Part {
   /** Keys in use by agents of the previous process, which are expected back. Known from the start. */

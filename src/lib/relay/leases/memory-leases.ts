@@ -83,7 +83,7 @@ export class MemoryLeases implements LeaseStore {
   }
 
   #claim(key: LeaseKey, owner: string, claimant: Claimant): ClaimResult {
-    const {holder, epoch: had, withinShare = false, mustBeFree = false} = claimant;
+    const {holder, epoch: had, withinShare = false, mostOfOwner, mustBeFree = false} = claimant;
     const live = this.#live(key);
     if (live !== undefined && (live.owner !== owner || mustBeFree)) return {ok: false, reason: 'taken'};
     // A lost answer has raised the epoch as well, so the same holder may come with the older epoch.
@@ -93,7 +93,7 @@ export class MemoryLeases implements LeaseStore {
     const claimed = had !== undefined && had <= MOST_CLAIMED ? had : 0;
     const epoch = Math.max(this.#leases.get(key)?.epoch ?? 0, claimed) + 1;
     this.#sweep();
-    const full = live === undefined ? this.#makeRoom(owner, withinShare) : undefined;
+    const full = live === undefined ? this.#makeRoom(owner, {withinShare, mostOfOwner}) : undefined;
     if (full !== undefined) return {ok: false, reason: full};
     this.#put(key, {owner, epoch, expiresAt: undefined, holder});
     this.#onChange(key);
@@ -101,16 +101,24 @@ export class MemoryLeases implements LeaseStore {
   }
 
   /** Makes room for one more lease of this owner. Leases of other owners stay: nobody may lose a name to others early. */
-  #makeRoom(owner: string, withinShare: boolean): 'owner-full' | 'full' | undefined {
+  #makeRoom(
+    owner: string,
+    {
+      withinShare,
+      mostOfOwner = Number.POSITIVE_INFINITY,
+    }: {withinShare: boolean; mostOfOwner: number | undefined},
+  ): 'owner-full' | 'owner-limit' | 'full' | undefined {
     const ofOwner = this.#byOwner.get(owner);
     const has = ofOwner === undefined ? 0 : ofOwner.held + ofOwner.kept.size;
-    if (has < this.#maxLeasesPerOwner && this.#leases.size < this.#maxLeases) return undefined;
+    const most = Math.min(this.#maxLeasesPerOwner, mostOfOwner);
+    if (has < most && this.#leases.size < this.#maxLeases) return undefined;
     const [oldest] = ofOwner?.kept.keys() ?? [];
     if (oldest !== undefined) {
       this.#drop(oldest);
       return undefined;
     }
     if (this.#leases.size >= this.#maxLeases) return 'full';
+    if (has >= mostOfOwner) return 'owner-limit';
     return withinShare ? undefined : 'owner-full';
   }
 

@@ -9,6 +9,7 @@ import {AGENT_PATH} from '../../protocol/wire.js';
 import type {Principal} from '../access/principal.js';
 import {OneRequest} from '../doors/one-request.js';
 import type {PendingConnection} from '../doors/pending-connection.js';
+import type {SessionLimit} from '../limits/session-limit.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 import {type AgentRequestsOptions, answerAgent, type SiteRequest} from './agent-requests.js';
@@ -33,6 +34,7 @@ export interface OwnSiteOptions extends AgentRequestsOptions {
   stats: () => RelayStats | Promise<RelayStats>;
   /** An agent of this source has come to the wrong process. Default: there is only one. */
   onStrayed?: ((source: string, worker: number) => void) | undefined;
+  sessions: Pick<SessionLimit, 'enter'>;
   onAgent: (carrier: Carrier, caller: Caller) => void;
 }
 
@@ -138,9 +140,18 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
       refuseUpgrade(socket, 503, LEAVING);
       return;
     }
+    const {principal} = verdict;
+    const waitMs = principal && options.sessions.enter(principal);
+    if (waitMs !== undefined) {
+      refuseUpgrade(socket, 429, {
+        code: 'RELAY_BUSY',
+        message: 'Agents of this owner connect too often.',
+        retryAfterMs: waitMs,
+      });
+      return;
+    }
     const carrier = acceptUpgrade({req, socket, head});
     if (carrier === undefined) return;
-    const {principal} = verdict;
     if (principal !== undefined) connection.recognise();
     const recognised = () => connection.recognise();
     const strayed = (worker: number) => options.onStrayed?.(connection.peer.source, worker);

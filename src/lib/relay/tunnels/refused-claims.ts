@@ -12,6 +12,8 @@ export function refusedClaim(key: LeaseKey, claim: ClaimResult & {ok: false}): u
       throw new TunlError('TOO_MANY_TUNNELS', {
         reason: 'All agents with this token or key together have as many tunnels as the relay allows.',
       });
+    case 'owner-limit':
+      throw new TunlError('LIMIT_REACHED', {reason: 'The owner has as many tunnels as its token allows.'});
     case 'full':
       throw new TunlError('RELAY_BUSY', {reason: 'The relay cannot keep more names and ports.'});
     case 'taken':

@@ -1,8 +1,9 @@
 // Joins a visitor's connection with a stream of the agent that holds its tunnel, and counts visitors.
 
 import type {Socket} from 'node:net';
+import {PacedSplice} from '../../bytes/paced-splice.js';
 import {resetSocket} from '../../bytes/reset.js';
-import {Splice} from '../../bytes/splice.js';
+import {Splice, type SpliceOptions} from '../../bytes/splice.js';
 import type {UnreadLimit} from '../../bytes/unread-limit.js';
 import {atMost, type Clock} from '../../core/clock.js';
 import {Moment} from '../../core/moment.js';
@@ -15,6 +16,8 @@ import type {Load} from '../doors/load.js';
 import type {Peer} from '../doors/peer.js';
 import type {VisitorWatch, WatchedVisitor} from '../doors/visitor-watch.js';
 import type {RelayEvents} from '../events.js';
+import type {Bandwidths} from '../limits/bandwidth.js';
+import type {VisitorLimits} from '../limits/visitor-limits.js';
 import type {Part} from '../part.js';
 import type {Tunnel, TunnelTraffic} from '../tunnels/tunnel-table.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
@@ -58,6 +61,8 @@ export interface VisitorsOptions {
   watch: Watch;
   /** True when this process has room for one more visitor. */
   hasRoom: (peer: Peer) => boolean;
+  limits: Pick<VisitorLimits, 'enter' | 'leave'>;
+  bandwidths: Pick<Bandwidths, 'of'>;
   /** After this much silence, ms, TCP keepalive probes a visitor. */
   keepAliveMs: number;
   /** The number of open visitors has changed. */
@@ -70,6 +75,8 @@ export class Visitors implements Part {
   readonly #unread: UnreadLimit;
   readonly #watch: Watch;
   readonly #hasRoom: (peer: Peer) => boolean;
+  readonly #limits: VisitorsOptions['limits'];
+  readonly #bandwidths: VisitorsOptions['bandwidths'];
   readonly #waiting: WaitingVisitors;
   readonly #keepAlive: KeepAlive;
   readonly #onCount: (() => void) | undefined;
@@ -81,6 +88,8 @@ export class Visitors implements Part {
 
   constructor(options: VisitorsOptions) {
     const {clock, load, events, unread, waiting, watch, hasRoom, keepAliveMs, onCount} = options;
+    this.#limits = options.limits;
+    this.#bandwidths = options.bandwidths;
     this.#clock = clock;
     this.#events = events;
     load.add({connections: () => this.#open, idleBytes: () => this.#idleBytes});
@@ -150,10 +159,10 @@ export class Visitors implements Part {
   welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
     const {socket, raw, peer} = visitor;
     const reset = () => resetSocket(socket, raw);
-    const refused =
-      tunnel === undefined || !this.admits(tunnel, peer) || this.#unread.full || !this.#hasRoom(peer);
-    const stream = refused ? undefined : openStream(tunnel, visitor);
-    if (tunnel === undefined || stream === undefined) {
+    const entered = tunnel && this.#enter(tunnel, peer);
+    const stream = entered && openStream(tunnel, visitor);
+    if (tunnel === undefined || entered === undefined || stream === undefined) {
+      if (entered) this.#limits.leave(entered);
       socket.on('error', () => {});
       reset();
       return;
@@ -163,7 +172,8 @@ export class Visitors implements Part {
     this.#onCount?.();
     this.#idleBytes += IDLE_BYTES[visitor.via];
     const onSocketOver = visitor.onLeftAtOnce && this.#watchEnd(visitor, stream, visitor.onLeftAtOnce);
-    const splice: Splice = new Splice({
+    const bandwidth = this.#bandwidths.of(tunnel);
+    const options: SpliceOptions = {
       stream,
       brokenCode: 'VISITOR_RESET',
       reset,
@@ -171,6 +181,8 @@ export class Visitors implements Part {
       onDone: () => {
         this.#keepAlive.delete(alive);
         count(stream, tunnel.traffic, this.#sums);
+        this.#limits.leave(entered);
+        bandwidth?.release();
         this.#unread.delete(unread);
         this.#watch.delete(watched);
         this.#open -= 1;
@@ -178,7 +190,8 @@ export class Visitors implements Part {
         this.#idleBytes -= IDLE_BYTES[visitor.via];
         if (this.#open === 0) this.#idle.happen();
       },
-    });
+    };
+    const splice = bandwidth === undefined ? new Splice(options) : new PacedSplice(options, bandwidth.rates);
     const holder: Holder = {
       stream,
       peer,
@@ -208,6 +221,15 @@ export class Visitors implements Part {
       const {principal, key} = (visitor as Holder).tunnel;
       if (!allowsKey(principal.rights, key)) visitor.cut('NOT_ALLOWED');
     }
+  }
+
+  /** The cheap refusals come first. */
+  #enter(tunnel: Tunnel, peer: Peer) {
+    if (!this.admits(tunnel, peer) || this.#unread.full) return undefined;
+    const entered = this.#limits.enter(tunnel, peer);
+    if (entered === undefined || this.#hasRoom(peer)) return entered;
+    this.#limits.leave(entered);
+    return undefined;
   }
 
   /** Bytes of TLS after the handshake are a goodbye, which a program that checks only the handshake sends as well. */

@@ -5,15 +5,15 @@ import {type UnreadHandle, type UnreadHolder, UnreadLimit} from '../../../../src
 import {createLogger} from '../../../../src/lib/core/logger.js';
 import type {Stream} from '../../../../src/lib/mux/stream.js';
 import {KIND, type StreamKind} from '../../../../src/lib/protocol/wire.js';
-import {unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
+import {type OwnerLimits, unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
 import {OpenedStreams, type Opener} from '../../../../src/lib/relay/agents/opened-streams.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {MEMORY} from '../../../mux/fabrics.js';
 import {Net} from '../../../mux/net.js';
 
-const opener = (session: string): Opener => ({
+const opener = (session: string, limits: OwnerLimits): Opener => ({
   session,
-  principal: unlimitedPrincipal('token:1'),
+  principal: {...unlimitedPrincipal('token:1'), limits},
   features: [],
 });
 
@@ -24,7 +24,7 @@ interface Outcome {
 }
 
 /** Both ends of a session; the relay's end passes streams on to `streams`. */
-async function setUp() {
+async function setUp(limits: OwnerLimits = {}) {
   const clock = new ManualClock();
   const limit = new UnreadLimit({limitBytes: 2 ** 30, clock, log: createLogger('test', undefined)});
   const holders = new Map<UnreadHandle, UnreadHolder>();
@@ -45,7 +45,7 @@ async function setUp() {
   });
   const state = {session: 'a'};
   const net = await Net.linked(MEMORY, {
-    onOpen: (_side, stream, about) => streams.offer(stream, about, opener(state.session)),
+    onOpen: (_side, stream, about) => streams.offer(stream, about, opener(state.session, limits)),
   });
   /** Opens `count` streams as the agent; resolves with the result of each. */
   const openMany = async (count: number, kind: number = KIND.service) => {
@@ -137,4 +137,17 @@ test('a relay that shuts down accepts no more streams from agents', async () => 
   all.streams.drain();
   expect(await all.open()).toMatchObject({outcome: 'DRAINING'});
   expect(all.taken[0]?.state).toBe('open');
+});
+
+test('the limit of an owner counts the streams of all its agents', async () => {
+  await using all = await setUp({maxStreams: 3});
+  expect(await all.many(2)).toHaveLength(2);
+  all.state.session = 'b';
+  expect(await all.many(2)).toHaveLength(1);
+  expect(await all.open()).toMatchObject({
+    outcome: 'TOO_MANY_STREAMS',
+    message: 'The owner may have 3 streams open at once.',
+  });
+  all.taken[0]?.reset('CANCELLED');
+  expect(await all.open()).toMatchObject({outcome: 'opened'});
 });

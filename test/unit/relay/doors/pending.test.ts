@@ -26,12 +26,14 @@ interface Limits {
   trusted?: string[];
   /** The number of connections for which there are descriptors. */
   room?: number;
+  mostHandshakes?: number;
 }
 
-function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
+function setUp({mostBytes, trusted = [], room = Infinity, mostHandshakes}: Limits = {}) {
   const clock = new ManualClock();
   const events: RelayEvent[] = [];
   let refused = 0;
+  const handshakesRefused: string[] = [];
   const pending: PendingConnections = new PendingConnections({
     clock,
     events: {emit: (event) => void events.push(event)},
@@ -46,6 +48,8 @@ function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
       },
     },
     ...(mostBytes !== undefined && {mostBytes}),
+    ...(mostHandshakes !== undefined && {mostHandshakes: () => mostHandshakes}),
+    onHandshakesRefused: ({address}) => void handshakesRefused.push(address),
   });
   const connect = (address: string) => {
     const socket = new Accepted(address);
@@ -56,7 +60,7 @@ function setUp({mostBytes, trusted = [], room = Infinity}: Limits = {}) {
     if (connection === undefined) throw new Error(`${address} was refused`);
     return connection;
   };
-  return {clock, events, pending, connect, admitted, refused: () => refused};
+  return {clock, events, pending, connect, admitted, refused: () => refused, handshakesRefused};
 }
 
 /** Its turn comes at once. */
@@ -255,4 +259,22 @@ test('everything ends when the relay does', () => {
   const some = [admitted(A), admitted(B)];
   pending.close();
   expect([some.every(({over}) => over), pending.count, clock.pending]).toEqual([true, 0, 0]);
+});
+
+test('an address has only so many handshakes in flight; their end makes room, and other addresses do not notice', () => {
+  const {admitted, handshakesRefused} = setUp({mostHandshakes: 2});
+  const begin = (address: string) => {
+    const connection = admitted(address);
+    return {connection, begun: connection.secures('visitor') && connection.mayBegin()};
+  };
+  const [first, second, third] = [begin('198.51.100.1'), begin('198.51.100.1'), begin('198.51.100.1')];
+  expect([first.begun, second.begun, third.begun]).toEqual([true, true, false]);
+  expect(third.connection.cut).toBe(true);
+  expect(handshakesRefused).toEqual(['198.51.100.1']);
+  expect(begin('198.51.100.2').begun).toBe(true);
+  first.connection.enter();
+  expect(begin('198.51.100.1').begun).toBe(true);
+  expect(begin('198.51.100.1').begun).toBe(false);
+  second.connection.end();
+  expect(begin('198.51.100.1').begun).toBe(true);
 });

@@ -193,6 +193,21 @@ describe.each(STORES)('leases in a %s', (_name, make, survives) => {
     expect((await table.claim('tls:g', 'ann', {withinShare: true})).ok).toBe(true);
   });
 
+  test('the limit by the token of an owner: an agent within its share is refused as well, and released names make room', async () => {
+    await using scope = new Scope();
+    const {table} = await open(scope);
+    const claim = async (key: LeaseKey, mostOfOwner: number) =>
+      await table.claim(key, 'ann', {withinShare: true, mostOfOwner});
+    for (const key of ['tls:a', 'tls:b'] as const) expect((await claim(key, 2)).ok).toBe(true);
+    expect(await claim('tls:c', 2)).toEqual({ok: false, reason: 'owner-limit'});
+    // It keeps what it has when the limit is made narrower.
+    expect(await claim('tls:a', 1)).toEqual({ok: true, epoch: 2});
+    await table.release('tls:a', 2);
+    expect((await claim('tls:c', 2)).ok).toBe(true);
+    expect(await taken(table, ['tls:a', 'tls:b', 'tls:c'])).toEqual(['tls:b', 'tls:c']);
+    expect((await claim('tls:d', 3)).ok).toBe(true);
+  });
+
   test('the limit of all leases: no owner loses a name to make room for another', async () => {
     await using scope = new Scope();
     const {table} = await open(scope, {maxLeases: 2});

@@ -29,9 +29,11 @@ interface SetUp {
   token?: string;
   /** Takes its time. */
   check?: (token: string) => Promise<Verdict>;
+  /** The owner has connected too often, and has to wait this long, ms. */
+  tooOften?: number;
 }
 
-async function setUp(scope: Scope, {draining = false, token, check}: SetUp = {}) {
+async function setUp(scope: Scope, {draining = false, token, check, tooOften}: SetUp = {}) {
   const clock = new ManualClock();
   let agents = 0;
   let answered = 0;
@@ -54,6 +56,7 @@ async function setUp(scope: Scope, {draining = false, token, check}: SetUp = {})
       answered += 1;
       return {agents, tunnels: 0, visitors: 0};
     },
+    sessions: {enter: () => tooOften},
     onAgent: (carrier, {entered}) => {
       agents += 1;
       carriers.push(carrier);
@@ -368,4 +371,13 @@ describe('requests of agents without a link', () => {
     const guess = upgrade.replace('\r\n\r\n', '\r\nAuthorization: Bearer right-right-right\r\n\r\n');
     expect(await heard(await visit(guess))).toMatch(/^HTTP\/1\.1 429 /);
   });
+});
+
+test('agents of an owner that connect too often are told when to come again, and nothing is begun for them', async () => {
+  await using scope = new Scope();
+  const {visit, agents, pending} = await setUp(scope, {token: 'secret', tooOften: 4_200});
+  const answer = await heard(await visit(bearer('secret')));
+  expect(answer).toMatch(/^HTTP\/1\.1 429 [\s\S]*Retry-After: 5\r\n[\s\S]*"code":"RELAY_BUSY"/);
+  expect(agents()).toBe(0);
+  await until(() => pending.count === 0);
 });

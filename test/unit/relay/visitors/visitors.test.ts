@@ -41,6 +41,9 @@ function session(): Session {
 const load = {add: () => {}};
 const nobodyWaits = () => new WaitingVisitors({clock: systemClock, waitMs: 20_000});
 
+const noLimits = {enter: () => [], leave: () => {}};
+const noBandwidths = {of: () => undefined};
+
 class Full extends UnreadLimit {
   override get full(): boolean {
     return true;
@@ -53,10 +56,13 @@ test.each([
   ['of a session that is over is reset', {over: true}, 0],
   ['of a relay at its limit of unread bytes is reset', {full: true}, 0],
   ['of a relay without a free descriptor is reset', {crowded: true}, 0],
+  ['beyond a limit is reset', {limited: true}, 0],
   ['without a tunnel is reset', {none: true}, 0],
 ])(
   'a visitor %s',
-  async (_what, how: Partial<Record<'draining' | 'over' | 'full' | 'crowded' | 'none', boolean>>, open) => {
+  async (_what, how: Partial<
+    Record<'draining' | 'over' | 'full' | 'crowded' | 'limited' | 'none', boolean>
+  >, open) => {
     await using scope = new Scope();
     const options = {limitBytes: 2 ** 30, clock: systemClock, log: createLogger('test', undefined)};
     const unread = how.full ? new Full(options) : new UnreadLimit(options);
@@ -68,6 +74,8 @@ test.each([
       unread,
       waiting: nobodyWaits(),
       watch: nobodyWatches,
+      limits: how.limited ? {...noLimits, enter: () => undefined} : noLimits,
+      bandwidths: noBandwidths,
       hasRoom: () => !how.crowded,
       keepAliveMs: 0,
     });
@@ -124,6 +132,8 @@ test('the agent gets the address of a visitor, even if the connection has ended 
     unread,
     waiting: nobodyWaits(),
     watch: nobodyWatches,
+    limits: noLimits,
+    bandwidths: noBandwidths,
     hasRoom: () => true,
     keepAliveMs: 0,
   }).welcome(tunnel, {

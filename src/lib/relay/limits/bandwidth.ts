@@ -1,0 +1,124 @@
+// The bandwidth of the relay, of owners and of tunnels: finds the limits for a visitor's connection, if it has any.
+
+import {Rate} from '../../bytes/pace.js';
+import type {Clock} from '../../core/clock.js';
+import type {Principal} from '../access/principal.js';
+import type {Part} from '../part.js';
+import type {LimitSettings} from './limit-settings.js';
+
+type BandwidthSettings = Pick<
+  LimitSettings,
+  'bytesPerSecond' | 'bytesPerSecondPerOwner' | 'bytesPerSecondPerTunnel'
+>;
+
+export interface BandwidthOptions {
+  settings: BandwidthSettings;
+  clock: Clock;
+  /** The part of the limits of the relay and of owners that this process has. Default 1: it is the only one. */
+  share?: number;
+}
+
+/** The tunnel of a connection. */
+export interface Limited {
+  readonly key: string;
+  readonly principal: Pick<Principal, 'owner' | 'limits'>;
+}
+
+/** What limits one connection. */
+export interface Bandwidth {
+  readonly rates: readonly Rate[];
+  /** The connection is over. */
+  release(): void;
+}
+
+type OwnLimits = Pick<Principal['limits'], 'bytesPerSecond'>;
+
+interface Used {
+  readonly rate: Rate;
+  /** The owner's limit may change, and comes from the last connection that began. */
+  readonly own: {limits: OwnLimits};
+  users: number;
+  isForgotten: boolean;
+}
+
+export class Bandwidths implements Part {
+  readonly #options: BandwidthOptions;
+  #settings: BandwidthSettings;
+  readonly #used = new Map<string, Used>();
+  #over = false;
+
+  constructor(options: BandwidthOptions) {
+    this.#options = options;
+    this.#settings = options.settings;
+  }
+
+  reload(settings: BandwidthSettings): void {
+    this.#settings = settings;
+  }
+
+  close(): void {
+    this.#over = true;
+    for (const {rate} of this.#used.values()) rate.close();
+    this.#used.clear();
+  }
+
+  /** Undefined: nothing limits it. */
+  of({key, principal}: Limited): Bandwidth | undefined {
+    const {bytesPerSecond, bytesPerSecondPerOwner, bytesPerSecondPerTunnel} = this.#settings;
+    const {owner, limits} = principal;
+    const names = [
+      ...(bytesPerSecondPerTunnel === undefined ? [] : [`tunnel ${key}`]),
+      ...((limits.bytesPerSecond ?? bytesPerSecondPerOwner) === undefined ? [] : [`owner ${owner}`]),
+      ...(bytesPerSecond === undefined ? [] : ['relay']),
+    ];
+    if (names.length === 0 || this.#over) return undefined;
+    const used = names.map((name) => this.#take(name, limits));
+    return {
+      rates: used.map(({rate}) => rate),
+      release: () => {
+        for (const name of names) this.#release(name);
+      },
+    };
+  }
+
+  #take(name: string, limits: OwnLimits): Used {
+    const used = this.#used.get(name) ?? this.#begin(name, limits);
+    used.own.limits = limits;
+    used.users += 1;
+    return used;
+  }
+
+  #begin(name: string, limits: OwnLimits): Used {
+    const own = {limits};
+    const bytesPerSecond = () => this.#limit(name, own.limits);
+    const used = {
+      rate: new Rate({clock: this.#options.clock, bytesPerSecond}),
+      own,
+      users: 0,
+      isForgotten: false,
+    };
+    this.#used.set(name, used);
+    return used;
+  }
+
+  #limit(name: string, own: OwnLimits): number | undefined {
+    const {share = 1} = this.#options;
+    const {bytesPerSecond, bytesPerSecondPerOwner, bytesPerSecondPerTunnel} = this.#settings;
+    if (name.startsWith('tunnel ')) return bytesPerSecondPerTunnel;
+    const whole = name === 'relay' ? bytesPerSecond : (own.bytesPerSecond ?? bytesPerSecondPerOwner);
+    return whole === undefined ? undefined : whole * share;
+  }
+
+  /** What has passed too early is made up for before the limit is forgotten, also by connections that are short. */
+  #release(name: string): void {
+    const used = this.#used.get(name);
+    if (used === undefined) return;
+    used.users -= 1;
+    if (used.users > 0 || used.isForgotten) return;
+    used.isForgotten = true;
+    this.#options.clock.after(used.rate.waitMs, () => {
+      used.isForgotten = false;
+      if (used.users === 0) this.#used.delete(name);
+    });
+  }
+}

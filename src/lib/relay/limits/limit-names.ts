@@ -1,0 +1,10 @@
+// The names of limits in events and metrics.
+
+/** Whose limit it is. */
+export type LimitedBy = 'relay' | 'owner' | 'tunnel' | 'address';
+
+/**
+ * `visitors`: connections at once. `new-visitors`: new ones a second. `handshakes`: TLS handshakes in flight. `sessions`: new connections of
+ * agents a second. `tunnels`: names and ports. `streams`: streams that agents open.
+ */
+export type Limit = 'visitors' | 'new-visitors' | 'handshakes' | 'sessions' | 'tunnels' | 'streams';
