@@ -282,6 +282,26 @@ export const eventSchemas = {
     changed: v.array(text),
     needRestart: v.array(text),
   }),
+  token: v.strictObject({
+    type: v.literal('token'),
+    state: v.picklist(['created', 'rotated', 'changed', 'ended', 'active', 'expired', 'revoked']),
+    id: text,
+    name: text,
+    owner: text,
+    scopes: v.array(text),
+    limits: v.strictObject({
+      maxTunnels: v.exactOptional(count),
+      maxConnections: v.exactOptional(count),
+      connectionsPerSecond: v.exactOptional(count),
+      bytesPerSecond: v.exactOptional(count),
+      maxStreams: v.exactOptional(count),
+    }),
+    createdAt: v.pipe(v.string(), v.isoTimestamp()),
+    expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+    revokedAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+    usedAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
+    token: v.exactOptional(text),
+  }),
 };
 
 type Schemas = typeof eventSchemas;
@@ -333,6 +353,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   blocked: true,
   drains: true,
   reloaded: true,
+  token: true,
 } satisfies Agreement;
 
 const eventSchema = v.variant(

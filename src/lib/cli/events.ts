@@ -263,6 +263,34 @@ export interface ContextEvent {
   expiresAt?: string;
 }
 
+/** `tunl relay token`: a token of the relay on this machine. */
+export interface TokenEvent {
+  type: 'token';
+  /** `active`, `expired`, `revoked`: in the list. `ended`: it was revoked just now. */
+  state: 'created' | 'rotated' | 'changed' | 'ended' | 'active' | 'expired' | 'revoked';
+  /** The argument for `rotate`, `revoke` and `set`. It is no secret. */
+  id: string;
+  name: string;
+  owner: string;
+  scopes: readonly string[];
+  /** An absent one is the relay's own limit. */
+  limits: {
+    maxTunnels?: number;
+    maxConnections?: number;
+    connectionsPerSecond?: number;
+    bytesPerSecond?: number;
+    maxStreams?: number;
+  };
+  /** ISO 8601, like the next three. */
+  createdAt: string;
+  expiresAt?: string;
+  revokedAt?: string;
+  /** The last login, exact to a minute; absent when there was none. */
+  usedAt?: string;
+  /** The token itself, only when it was just made. */
+  token?: string;
+}
+
 /** Events of one tunnel, as opposed to events of its link. */
 type OwnEvent = Extract<
   TunnelEvent,
@@ -293,7 +321,8 @@ export type CliEvent =
   | IdentityEvent
   | LogoutEvent
   | ContextEvent
-  | RelayAdminEvent;
+  | RelayAdminEvent
+  | TokenEvent;
 
 /** Events that are skipped for a reader that is too slow. All others are few and describe the state. */
 export function isExpendable(event: CliEvent): boolean {

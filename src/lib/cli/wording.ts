@@ -11,6 +11,7 @@ import {bytes, clockTime, count, time} from './format.js';
 import {aboutLink, linkResult, shareName} from './link-wording.js';
 import {aboutLogin, loginResult} from './login-wording.js';
 import {relayLines, relayRow} from './relay-wording.js';
+import {aboutToken, tokenResult} from './token-event.js';
 import type {Ready, TunnelState} from './tunnel-state.js';
 
 /** The meaning of a line; a renderer may show it as a glyph or a colour. */
@@ -46,6 +47,8 @@ export function result(event: CliEvent): string | undefined {
     case 'session':
     case 'blocked':
       return relayRow(event);
+    case 'token':
+      return tokenResult(event);
     default:
       return loginResult(event);
   }
@@ -103,6 +106,8 @@ function about(event: CliEvent, before: TunnelState): Line[] {
       return [{tone: 'good', text: `${event.file} has no mistakes`}];
     case 'setting':
       return [];
+    case 'token':
+      return aboutToken(event);
     case 'reconnecting':
       return reconnecting(event, before);
     case 'resumed':

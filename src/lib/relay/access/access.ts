@@ -33,6 +33,8 @@ export interface Verifier extends Part {
   onChanged?(listener: () => void): void;
 }
 
+/** No token is needed. */
+const OPEN: Verdict = {ok: true, principal: undefined};
 const MISSING: Refusal = {ok: false, code: 'TOKEN_MISSING', message: 'This relay asks for a token.'};
 /** One text for all: it does not tell whether a token exists. */
 export const WRONG: Refusal = {
@@ -58,10 +60,20 @@ export class Access implements Part {
    * @param authorization the header of the request, unchanged.
    */
   identify(authorization: string | undefined): Verdict | Promise<Verdict> {
-    if (!this.isNeeded) return {ok: true, principal: undefined};
     const token = tokenOf(authorization);
-    if (token === undefined) return MISSING;
-    return this.#verifierOf(token)?.check(token) ?? WRONG;
+    const verifier = token === undefined ? undefined : this.#verifierOf(token);
+    if (token === undefined || verifier === undefined) {
+      if (!this.isNeeded) return OPEN;
+      return token === undefined ? MISSING : WRONG;
+    }
+    if (this.isNeeded) return verifier.check(token);
+    // The first token may have been made a moment ago. An agent may also show one that is for another relay.
+    return verifier.idOf?.(token) === undefined ? OPEN : this.#openOr(verifier.check(token));
+  }
+
+  async #openOr(verdict: Verdict | Promise<Verdict>): Promise<Verdict> {
+    const {ok} = await verdict;
+    return ok || this.isNeeded ? verdict : OPEN;
   }
 
   /** Agents must show a token. */

@@ -9,8 +9,11 @@ import {checkName, checkOwner, MOST_TOKENS, type TokenRecord} from './token-reco
 import {usePath} from './token-registry.js';
 import {hashOfToken, newToken, newTokenId} from './token-text.js';
 
-/** Tokens that ended this long ago leave the file when another one is made, ms. */
-const KEEP_ENDED_MS = 90 * 86_400_000;
+const DAY_MS = 86_400_000;
+/** Tokens that ended this long ago leave the file when another one is made, ms. Logins make many. */
+const keepEndedMs = (kind: string) => (kind === AGENT ? 90 : 1) * DAY_MS;
+/** A token that an operator has made. */
+const AGENT = 'agent';
 /** More would be no time. */
 const FOR_EVER = Number.POSITIVE_INFINITY;
 
@@ -20,6 +23,8 @@ export interface NewToken {
   owner?: string | undefined;
   scopes: readonly string[];
   limits?: OwnerLimits;
+  /** Who makes it. Default: `agent`, an operator. Only those have names of their own. */
+  kind?: string;
   /** Default: never. */
   expiresInMs?: number | undefined;
 }
@@ -59,10 +64,12 @@ export class TokenCommands {
     const now = Date.now();
     const name = checkName(wish.name);
     const id = newTokenId();
-    const token = newToken('agent', id);
+    const {kind = AGENT} = wish;
+    const token = newToken(kind, id);
     const record: TokenRecord = {
       id,
       name,
+      kind,
       owner: checkOwner(wish.owner ?? name),
       scopes: checkScopes(wish.scopes),
       limits: wish.limits ?? {},
@@ -71,10 +78,10 @@ export class TokenCommands {
       ...expiry(now, wish.expiresInMs),
     };
     return await this.#file.change((records) => {
-      const kept = records.filter((each) => endedAt(each) > now - KEEP_ENDED_MS);
+      const kept = records.filter((each) => endedAt(each) > now - keepEndedMs(each.kind));
       if (kept.length >= MOST_TOKENS)
         throw new TunlError('OPTION_INVALID', {reason: `There are ${kept.length} tokens already.`});
-      if (kept.some((each) => each.name === name && each.revokedAt === undefined)) {
+      if (kind === AGENT && kept.some((each) => isNamed(each, name))) {
         throw new TunlError('OPTION_INVALID', {
           reason: `There is a token ${name} already.`,
           next: `Give it another name, or replace that one: tunl relay token rotate ${JSON.stringify(name)}`,
@@ -106,7 +113,7 @@ export class TokenCommands {
   async rotate(idOrName: string, keepOldMs = 0): Promise<MadeToken> {
     const now = Date.now();
     return await this.#changeOne(idOrName, (before) => {
-      const token = newToken('agent', before.id);
+      const token = newToken(before.kind, before.id);
       const previous = {hash: before.hash, until: new Date(now + keepOldMs).toISOString()};
       const record = {...before, hash: storedHash(token), previous};
       return [record, {token, record}];
@@ -139,8 +146,7 @@ export class TokenCommands {
   async #changeOne<T>(idOrName: string, change: (record: TokenRecord) => [TokenRecord, T]): Promise<T> {
     return await this.#file.change((records) => {
       const found =
-        records.find(({id}) => id === idOrName) ??
-        records.find(({name, revokedAt}) => name === idOrName && revokedAt === undefined);
+        records.find(({id}) => id === idOrName) ?? records.find((record) => isNamed(record, idOrName));
       if (found === undefined) throw new TunlError('TOKEN_UNKNOWN');
       if (found.revokedAt !== undefined) {
         throw new TunlError('TOKEN_UNKNOWN', {reason: `Token ${found.id} was revoked already.`});
@@ -149,6 +155,10 @@ export class TokenCommands {
       return [records.map((each) => (each === found ? record : each)), result];
     });
   }
+}
+
+function isNamed({name, kind, revokedAt}: TokenRecord, wanted: string): boolean {
+  return kind === AGENT && name === wanted && revokedAt === undefined;
 }
 
 function checkScopes(scopes: readonly string[]): string[] {

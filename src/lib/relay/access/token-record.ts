@@ -8,6 +8,8 @@ export interface TokenRecord {
   readonly id: string;
   /** For people; unique among the tokens that are not revoked. */
   readonly name: string;
+  /** Who made it: `agent` for operators. It is a part of the token. */
+  readonly kind: string;
   readonly owner: string;
   readonly scopes: readonly string[];
   readonly limits: OwnerLimits;
@@ -102,6 +104,7 @@ function parseRecord(value: unknown, at: number): TokenRecord {
   return {
     id: text('id', /^[a-z2-7]{10}$/),
     name: text('name', NAME),
+    kind: text('kind', /^[a-z]{1,12}$/),
     owner: text('owner', OWNER),
     scopes,
     limits: parseLimits(fields.limits, () => bad('limits')),

@@ -1,0 +1,147 @@
+// Tokens of a relay as commands: made while it runs, narrowed, replaced and revoked under a live tunnel; and nowhere to be
+// seen but where they were asked for.
+import {readdirSync, readFileSync, statSync} from 'node:fs';
+import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {expect} from 'vitest';
+import {expose, runCli, startCli} from '../helpers/cli.js';
+import {startRelayProcess} from '../helpers/relay.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {echoUpstream} from '../helpers/upstreams.js';
+
+const token = async (scope: Scope, stateDir: string, ...words: string[]) =>
+  await runCli(scope, ['relay', 'token', ...words], {stateDir});
+
+const TOKEN = /^tunl_agent_([a-z2-7]{10})_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\n$/;
+
+/** The command lines and environments of the processes that this user can see. */
+function processes(): string {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .map((pid) => {
+      try {
+        return `${readFileSync(`/proc/${pid}/cmdline`, 'latin1')}\n`;
+      } catch {
+        return '';
+      }
+    })
+    .join('');
+}
+
+test('a token is made, narrowed, replaced and revoked while the relay and its agents run', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('relay');
+  // Of two workers, each has to hear of it.
+  const relay = await startRelayProcess(scope, {
+    stateDir,
+    withToken: false,
+    tcpPorts: '23700-23799',
+    flags: ['--workers', '2', '--log-level', 'trace'],
+  });
+  expect(await relay.cli.event('listening')).not.toHaveProperty('tokenRequired');
+  const made = await token(scope, stateDir, 'create', 'laptop', '--owner', 'ana', '--scope', 'name:*');
+  expect([made.code, made.stdout]).toEqual([0, expect.stringMatching(TOKEN)]);
+  const [, id = ''] = TOKEN.exec(made.stdout) ?? [];
+  const first = made.stdout.trim();
+  const secrets = [first];
+  const upstream = await echoUpstream(scope);
+  const env = (text: string) => ({...relay.env, TUNL_TOKEN: text});
+  const start = async (text: string, ...flags: string[]) =>
+    await expose(scope, upstream, {env: env(text), flags: ['--log-level', 'trace', ...flags]});
+
+  // A random name, which the next scope still allows, and a name that it does not.
+  const [kept, narrowed] = [await start(first), await start(first, '--subdomain', 'demo')];
+  expect((await token(scope, stateDir, 'set', id, '--scope', 'name:@random')).code).toBe(0);
+  expect((await narrowed.cli.finished()).code).toBe(4);
+  expect(narrowed.cli.error).toMatchObject({code: 'NOT_ALLOWED'});
+  const refused = await startCli(scope, ['expose', String(upstream), '--subdomain', 'demo', '--json'], {
+    env: env(first),
+  });
+  expect((await refused.finished()).code).toBe(4);
+  expect(refused.error).toMatchObject({
+    code: 'NOT_ALLOWED',
+    message: 'The token does not allow the name demo.',
+  });
+
+  const replaced = await token(scope, stateDir, 'rotate', 'laptop');
+  expect(replaced.stdout).toMatch(TOKEN);
+  secrets.push(replaced.stdout.trim());
+  expect((await kept.cli.finished()).code).toBe(4);
+  expect(kept.cli.error).toMatchObject({code: 'TOKEN_REVOKED'});
+  // Its own name again: it belongs to the owner.
+  const name = new URL(kept.ready.url ?? '').hostname.split('.')[0] ?? '';
+  const again = await start(replaced.stdout.trim(), '--subdomain', name);
+  expect(again.ready.url).toBe(kept.ready.url);
+  expect((await token(scope, stateDir, 'revoke', id)).code).toBe(0);
+  expect((await again.cli.finished()).code).toBe(4);
+  expect(again.cli.error).toMatchObject({code: 'TOKEN_REVOKED'});
+
+  const listed = await token(scope, stateDir, 'list', '--all', '--json');
+  expect(JSON.parse(listed.stdout)).toMatchObject({
+    id,
+    state: 'revoked',
+    owner: 'ana',
+    usedAt: expect.any(String),
+  });
+
+  const seen = [
+    ...[relay.cli, kept.cli, narrowed.cli, again.cli, refused].flatMap(({stdout, stderr}) => [
+      stdout,
+      stderr,
+    ]),
+    ...[made.stderr, replaced.stderr, listed.stdout, listed.stderr, processes()],
+    await readFile(join(stateDir, 'access', 'tokens.json'), 'utf8'),
+  ];
+  expect(relay.cli.stderr).toContain(id);
+  for (const secret of secrets) {
+    const [, , , random = ''] = secret.split('_');
+    for (const text of seen) expect(text.includes(random)).toBe(false);
+  }
+});
+
+test('a relay that others can reach needs a token of either kind, and says how to get one', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('relay');
+  const start = async () =>
+    await startCli(scope, ['relay', 'start', '--json', '--listen', '0.0.0.0:0', '--workers', '1'], {
+      stateDir,
+    });
+  const open = await start();
+  expect((await open.finished()).code).toBe(2);
+  expect(open.error?.code).toBe('TOKEN_NEEDED');
+  expect(open.error?.next).toMatch(/tunl relay token create.*--token-file/);
+  await token(scope, stateDir, 'create', 'laptop', '--scope', 'name:*');
+  const closed = await start();
+  expect(await closed.event('listening')).toMatchObject({tokenRequired: true});
+  const agent = await startCli(scope, ['expose', '8000', '--json'], {
+    env: {
+      TUNL_RELAY: (await closed.event('listening')).url,
+      TUNL_CA_FILE: (await closed.event('listening')).caFile ?? '',
+    },
+  });
+  expect((await agent.finished()).code).toBe(4);
+  expect(agent.error?.code).toBe('TOKEN_MISSING');
+});
+
+test('a file of tokens that cannot be used is an error, and stays as it is', async ({scope}) => {
+  const stateDir = await scope.tempDir('relay');
+  await mkdir(join(stateDir, 'access'), {mode: 0o700});
+  const path = join(stateDir, 'access', 'tokens.json');
+  await writeFile(path, '{"version":7}', {mode: 0o600});
+  for (const words of [
+    ['relay', 'start', '--json'],
+    ['relay', 'token', 'create', 'a', '--scope', 'name:*', '--json'],
+    ['relay', 'token', 'list', '--json'],
+  ]) {
+    const {code, cli} = await runCli(scope, words, {stateDir});
+    expect([code, cli.error?.code]).toEqual([8, 'TOKENS_UNREADABLE']);
+    expect(cli.error?.message).toContain('its version is 7');
+  }
+  expect(await readFile(path, 'utf8')).toBe('{"version":7}');
+  await chmod(path, 0o622);
+  expect((await token(scope, stateDir, 'list')).code).toBe(8);
+  expect(statSync(path).size).toBe(13);
+});
