@@ -328,3 +328,25 @@ test('a crowd of visitors that are reset while they are handed over leaves nothi
   await until(async () => (await visitorsOf(scope, rig)) === 0);
   await visit(scope, rig, tunnel);
 });
+
+test('a limit of an owner counts visitors in all workers', async ({scope}) => {
+  const rig = await several(scope, 2, {env: {TUNL_RELAY_MAX_VISITORS_PER_OWNER: '3'}});
+  const tunnels = await tunnelsOf(scope, rig, 2);
+  const [one, two] = tunnels as [Tunnel, Tunnel];
+  expect(workerWith(rig.relay, one.key)).not.toBe(workerWith(rig.relay, two.key));
+  // Each worker alone would take three.
+  const open = [await visit(scope, rig, one), await visit(scope, rig, one), await visit(scope, rig, two)];
+  const comes = async (tunnel: Tunnel) =>
+    await tlsVisitor(scope, tunnel, {caFile: rig.caFile}).then(
+      (socket) => {
+        socket.on('error', () => {});
+        socket.destroy();
+        return true;
+      },
+      () => false,
+    );
+  await until(async () => !(await comes(one)) && !(await comes(two)));
+  for (const visitor of open) await echoes(visitor, 'still here');
+  open[0]?.socket.destroy();
+  await until(async () => await comes(two));
+});

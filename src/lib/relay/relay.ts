@@ -44,6 +44,7 @@ import {FileLeases} from './leases/file-leases.js';
 import type {LeaseStore} from './leases/lease-store.js';
 import {MemoryLeases} from './leases/memory-leases.js';
 import {Bandwidths} from './limits/bandwidth.js';
+import {CountsTeller} from './limits/counts-of-workers.js';
 import {HandshakeLimit} from './limits/handshake-limit.js';
 import {LimitReports} from './limits/limit-reports.js';
 import {SessionLimit} from './limits/session-limit.js';
@@ -155,7 +156,13 @@ export async function openRelay(
   const {visitorWaitMs: waitMs, keepAliveMs} = settings;
   const warnings = new CertificateWarnings({...base, certificates, tunnels});
   const waiting = new WaitingVisitors({...base, waitMs});
-  const visitorLimits = new VisitorLimits({...base, settings, isTrusted, reports});
+  const visitorLimits = new VisitorLimits({
+    ...base,
+    settings,
+    isTrusted,
+    reports,
+    counts: seat?.visitorCounts,
+  });
   const bandwidths = new Bandwidths({clock, settings, share});
   const hasRoom = (peer: Peer) => room.forVisitor(peer);
   const visitors = new Visitors({
@@ -260,6 +267,7 @@ export async function openRelay(
       handshakes,
       sessions,
       visitorLimits,
+      seat && new CountsTeller({clock, counts: seat.visitorCounts, tell: seat.tellVisitorCounts}),
       bandwidths,
       visitors,
       // Drained after the leases: the next process has the file before agents are told to leave.

@@ -22,6 +22,7 @@ import {loggedEvents} from '../event-log.js';
 import {FileLeases} from '../leases/file-leases.js';
 import type {LeaseStore} from '../leases/lease-store.js';
 import {MemoryLeases} from '../leases/memory-leases.js';
+import {CountsOfWorkers} from '../limits/counts-of-workers.js';
 import {Parts} from '../part.js';
 import type {OpenRelayOptions} from '../relay.js';
 import {RunningRelay} from '../running-relay.js';
@@ -87,6 +88,10 @@ export async function openFirstProcess(
     letGo: (key) => tcpDoor.letGo([key]),
   });
   const sessions = new SessionsOfWorkers<WorkerProcess>();
+  const visitorCounts = new CountsOfWorkers<WorkerProcess>(clock, () => {
+    for (const worker of crew.workers)
+      worker.tell({type: 'visitors-elsewhere', counts: visitorCounts.besides(worker)});
+  });
 
   const onMessage = (message: FromWorker, worker: WorkerProcess): void => {
     switch (message.type) {
@@ -114,6 +119,9 @@ export async function openFirstProcess(
       case 'proved':
         pending.provedElsewhere(message.source);
         crew.tellAll(message, worker);
+        return;
+      case 'visitor-counts':
+        visitorCounts.set(worker, message.counts);
         return;
       case 'sessions':
         sessions.set(worker, message.owner, message.count);
@@ -148,6 +156,7 @@ export async function openFirstProcess(
       waitingRoom.expect(keys);
       void tcpDoor.expect(keys);
       tellSessions(sessions.left(worker));
+      visitorCounts.left(worker);
     },
   });
   const operations = new CrewOperations(crew, pending);
@@ -193,6 +202,7 @@ export async function openFirstProcess(
       room,
       // Drained after the leases: the next process has the file before agents are told to leave.
       // This process says in the log that the files of a reload were read, so the workers read them first.
+      visitorCounts,
       crew,
       leases,
       certificates,

@@ -8,6 +8,7 @@ import type {Peer} from '../doors/peer.js';
 import type {Limit, Noted} from '../doors/pending.js';
 import type {RelayEvent} from '../events.js';
 import type {Claimant, ClaimResult, LeaseKey} from '../leases/lease-store.js';
+import type {CountRow} from '../limits/counts-of-workers.js';
 import type {RelayStats} from '../options.js';
 import type {RelaySettings} from '../settings.js';
 
@@ -41,6 +42,8 @@ export type ToWorker =
   | {type: 'listening'; host: string; port: number}
   /** The sessions that owners have in the other workers. One message, because a worker that ends may have had very many. */
   | {type: 'elsewhere'; counts: readonly (readonly [owner: string, count: number])[]}
+  /** The visitors of owners and addresses in the other workers. */
+  | {type: 'visitors-elsewhere'; counts: readonly CountRow[]}
   /** The numbers of all workers that are up. */
   | {type: 'crew'; numbers: readonly number[]}
   | {type: 'end'; drainTimeoutMs: number};
@@ -62,6 +65,8 @@ export type FromWorker =
   | {type: 'event'; event: RelayEvent}
   | {type: 'stats'; stats: RelayStats}
   | {type: 'noted'; what: Noted; address: string}
+  /** Its visitors of owners and addresses. */
+  | {type: 'visitor-counts'; counts: readonly CountRow[]}
   /** Its sessions of this owner. */
   | {type: 'sessions'; owner: string; count: number}
   /** A tunnel is bound, and its agent knows it. */

@@ -9,6 +9,8 @@ import type {SecureDoor} from '../doors/secure-door.js';
 import type {TcpDoor} from '../doors/tcp-door.js';
 import type {RelayEvent} from '../events.js';
 import type {LeaseKey, LeaseStore} from '../leases/lease-store.js';
+import type {Counts} from '../limits/counts.js';
+import type {CountRow} from '../limits/counts-of-workers.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 import type {Elsewhere} from '../tunnels/elsewhere.js';
@@ -25,6 +27,9 @@ export interface Seat extends WorkerPlace {
   readonly elsewhere: Elsewhere;
   readonly limits: SharedLimits;
   readonly sessionCounts: SessionCounts;
+  /** The visitors here and in the other workers. */
+  readonly visitorCounts: Counts;
+  tellVisitorCounts(counts: readonly CountRow[]): void;
   /** The counts of all workers. */
   statsOfAll(): Promise<RelayStats>;
   /** An agent of this source wants to resume a session of that worker. */

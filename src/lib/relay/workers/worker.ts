@@ -10,6 +10,7 @@ import type {LocalOperations} from '../admin/local-operations.js';
 import {NO_COUNTS} from '../admin/report.js';
 import {SessionCounts} from '../agents/session-counts.js';
 import type {Peer} from '../doors/peer.js';
+import {Counts} from '../limits/counts.js';
 import type {RelayStats} from '../options.js';
 import {openRelay} from '../relay.js';
 import type {RunningRelay} from '../running-relay.js';
@@ -34,6 +35,7 @@ export class Worker {
   readonly #talk: Talk<FromWorker, ToWorker, QuestionsOfWorker, QuestionsToWorker>;
   readonly #clock = systemClock;
   readonly #sessionCounts = new SessionCounts();
+  readonly #visitorCounts = new Counts();
   readonly #leave: () => void;
   #number = 0;
   /** The workers that are up. */
@@ -94,6 +96,9 @@ export class Worker {
       case 'elsewhere':
         for (const [owner, count] of message.counts) this.#sessionCounts.setElsewhere(owner, count);
         return;
+      case 'visitors-elsewhere':
+        this.#visitorCounts.setElsewhere(message.counts);
+        return;
       case 'listening':
         this.#door = {host: message.host, port: message.port};
         return;
@@ -152,6 +157,8 @@ export class Worker {
         noted: (what, address) => talk.tell({type: 'noted', what, address}),
       },
       sessionCounts: this.#sessionCounts,
+      visitorCounts: this.#visitorCounts,
+      tellVisitorCounts: (counts) => talk.tell({type: 'visitor-counts', counts}),
       newSessionId: () => newSessionId(this.#number),
       workerOf: (sessionId) => {
         const worker = Number.parseInt(sessionId.slice(-NUMBER_DIGITS), 16);
