@@ -69,6 +69,8 @@ async function start({stateDir, what, log}: EmbeddedRelayOptions): Promise<Runni
       listen: `127.0.0.1:${port}`,
       tcpPorts: [0, 0],
       keepLeases: false,
+      // Each tunnel is probed by its agent, which is in this process as well.
+      probe: false,
       // A token in the environment is for a relay elsewhere.
       token: '',
       tokenRegistry: false,

@@ -3,18 +3,24 @@
 
 import {resolve} from 'node:path';
 import type {ReadyEvent} from './agent/events.js';
+import type {ProberOptions} from './agent/prober.js';
 import {LINK_SETTINGS} from './agent/settings-table.js';
 import {Successors} from './agent/successors.js';
 import {dialCarrier} from './carrier/dial.js';
-import {ignoredProxy} from './carrier/proxy.js';
+
+import {dialProbe} from './carrier/probe.js';
+import {ignoredProxy, proxyFor} from './carrier/proxy.js';
 import {parseRelayUrl} from './carrier/relay-url.js';
+import {trustSets} from './carrier/trust.js';
 import {type ChosenRelay, chooseRelay, type LinkValues} from './choose-relay.js';
+
 import {createLogger, type LogSink} from './core/logger.js';
 import {readOwnCa} from './core/own-ca.js';
 import {readCaFile} from './core/pem.js';
 import {readTextFile} from './core/text-file.js';
 import type {EmbeddedRelays} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
+import {formatHostPort} from './protocol/targets.js';
 import {AGENT_PATH} from './protocol/wire.js';
 import {workerProtocol} from './protocol/worker-protocol.js';
 import type {RunningRelay} from './relay/running-relay.js';
@@ -28,6 +34,8 @@ export interface FoundRelay {
   successors: Successors;
   /** `url`: another relay, which this one has named. `worker`: its process with the session. */
   dial: (signal: AbortSignal, url: string | undefined, worker?: number) => Promise<Carrier>;
+  /** Dials a public name as a visitor does. */
+  dialPublic: ProberOptions['dial'];
   release?: () => Promise<void>;
   /** The relay is inside this process: opens a port of this machine for a tunnel. Rejects only in the local network. */
   openLocalDoor?: RunningRelay['openLocalDoor'];
@@ -68,6 +76,7 @@ export async function findRelay(settings: LinkValues, around: Surroundings): Pro
     relay: {url: place.origin, embedded: false},
     successors,
     dial: dialer(place, successors, settings),
+    dialPublic: publicDialer(place),
   };
 }
 
@@ -87,6 +96,7 @@ async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surround
     relay: {url, embedded: true, ...(caFile === undefined ? {} : {caFile})},
     successors,
     dial: dialer(place, successors, settings),
+    dialPublic: publicDialer(place),
     release,
     openLocalDoor: async (host, about) => await relay.openLocalDoor(host, about),
   };
@@ -132,5 +142,14 @@ function dialer(
     });
     if (url === undefined) successors.reachedHome(address);
     return carrier;
+  };
+}
+
+/** The agent’s trust: a visitor may have another one. */
+function publicDialer({ca, ownCa}: Place): ProberOptions['dial'] {
+  return (place, about) => {
+    const label = formatHostPort(place.host, place.port);
+    if (proxyFor({...place, authority: label, label}, process.env) !== undefined) return undefined;
+    return dialProbe({...place, ...about, contexts: trustSets(ca, ownCa)});
   };
 }

@@ -107,6 +107,7 @@ async function open(
       offlinePage: settings.offlinePage,
       proxyHeader: proxyProtocol === undefined ? undefined : new ProxyHeader(proxyProtocol),
       gates,
+      probe: settings.probe,
       unencrypted: settings.unencrypted,
       h2: settings.h2,
       http1: settings.http1,
@@ -128,6 +129,7 @@ async function open(
     const link: LinkSettings = {
       relay: found.relay,
       successors: found.successors,
+      dialPublic: found.dialPublic,
       software,
       dial: async (signal, url, worker) => {
         const carrier = await found.dial(signal, url, worker);

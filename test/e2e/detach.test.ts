@@ -252,6 +252,7 @@ test('a running tunnel shows its status, accepts another end time, and keeps the
   const [before] = listed((await shell('tunl list --json')).stdout);
   expect(before?.status).toEqual({
     link: 'up',
+    reach: 'passed',
     upstream: `localhost:${port}`,
     visitors: {open: 0, total: 0},
     bytesIn: 0,

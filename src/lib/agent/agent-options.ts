@@ -6,6 +6,7 @@ import type {Logger} from '../core/logger.js';
 import type {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import type {Identify} from '../mux/handshake.js';
+import type {Stream} from '../mux/stream.js';
 import type {StreamHandlers} from '../mux/stream-kinds.js';
 import type {KIND} from '../protocol/wire.js';
 import type {Successors} from './successors.js';
@@ -48,6 +49,8 @@ export interface AgentOptions {
   identify?: Identify;
   /** Handlers for streams that the relay opens, by kind, without visitors' streams. Default: none. */
   onStream?: Omit<StreamHandlers, typeof KIND.visitor>;
+  /** Takes a visitor's stream that speaks the protocol of probes. Default: it is refused. */
+  onProbe?: (stream: Stream) => void;
   /** Decides which of the relays that a relay names the agent follows to. Default: none. */
   successors?: Pick<Successors, 'judge'>;
   /** Keep trying when the first link fails. Default false. */

@@ -38,6 +38,7 @@ export class Agent {
       send: (message) => this.#link.session?.sendControl(message),
       lacks: (feature) => this.#link.session !== undefined && !this.#link.relayFeatures.includes(feature),
       onRefused: (error, attempt, delayMs) => this.#link.tellWaiting('refused', error, attempt, delayMs),
+      onProbe: options.onProbe ?? ((stream) => stream.refuse('CANCELLED')),
       onBoundAgain: (awayMs) => options.events.onResumed(awayMs, 0, 0),
     });
     this.#opens = new Opens({

@@ -14,6 +14,7 @@ import {
   type VisitorOpen,
 } from '../protocol/control-messages.js';
 import {FEATURE_CIDR} from '../protocol/link-messages.js';
+import {PROBE_PROTOCOL} from '../protocol/probe.js';
 import {endsTunnel} from './last-word.js';
 import {Rebinds, type RebindsOptions} from './rebinds.js';
 
@@ -38,6 +39,8 @@ export interface BindingsOptions extends RebindsOptions {
   send: (message: AgentMessage) => void;
   /** True when there is a session, and its relay has not announced the feature. */
   lacks: (feature: string) => boolean;
+  /** Takes a visitor's stream that speaks the protocol of probes: no tunnel gets it. */
+  onProbe: (stream: Stream) => void;
 }
 
 interface Binding {
@@ -52,6 +55,7 @@ interface Binding {
 export class Bindings {
   readonly #send: BindingsOptions['send'];
   readonly #lacks: BindingsOptions['lacks'];
+  readonly #onProbe: BindingsOptions['onProbe'];
   readonly #rebinds: Rebinds<Binding>;
   /** Distinguishes this agent's claims from those of others of the same owner. */
   readonly #holder = randomBytes(16).toString('hex');
@@ -64,6 +68,7 @@ export class Bindings {
   constructor(options: BindingsOptions) {
     this.#send = options.send;
     this.#lacks = options.lacks;
+    this.#onProbe = options.onProbe;
     this.#rebinds = new Rebinds(options);
   }
 
@@ -85,6 +90,10 @@ export class Bindings {
   /** A visitor's stream goes to the tunnel's owner. @throws MalformedMessage */
   onVisitor(stream: Stream, about: Buffer): void {
     const visitor = parseVisitorOpen(about);
+    if (visitor.alpn === PROBE_PROTOCOL) {
+      this.#onProbe(stream);
+      return;
+    }
     const owner = this.#byTunnel.get(visitor.tunnel)?.owner;
     if (owner === undefined) stream.refuse('TUNNEL_UNKNOWN');
     else owner.onVisitor(stream, visitor);

@@ -40,6 +40,11 @@ export interface ReadyEvent {
   lan?: {interface: string; others: string[]};
   /** ALPN offers h2: alone, or before http/1.1. */
   h2: boolean;
+  /**
+   * Whether a connection through the public name has reached this agent, at the start. A `probe` event says why one failed.
+   * Absent: it was not tried.
+   */
+  probe?: 'passed' | 'failed';
   /** The program that was started with the tunnel: `jupyter`, `ssh`, `code-server`, `terminal`, `command`. */
   program?: string;
   /** Login data that a visitor needs besides the address: `password`, `token`, `fingerprint`, … It contains secrets. */
@@ -79,6 +84,28 @@ export interface ResumedEvent {
   resumed: number;
   /** Connections that were lost (the relay was restarted, or the window had passed). */
   lost: number;
+}
+
+/** The leg of a probe that fails: name look-up, TCP, TLS, or the way from the relay to this agent. */
+export type ProbeLeg = 'dns' | 'tcp' | 'tls' | 'session';
+
+/**
+ * Whether a connection through the public name reaches this agent: sent after `ready` when the first one did not, after each
+ * `resumed`, and when one arrives after others have failed.
+ */
+export interface ProbeEvent {
+  type: 'probe';
+  /** `off`: the relay does not know probes. */
+  state: 'passed' | 'failed' | 'off';
+  /** The side whose connection arrived, or failed: `relay` where this machine cannot dial the name itself. */
+  by?: 'agent' | 'relay';
+  /** When it arrived: how long it took. */
+  durationMs?: number;
+  /** When it failed. */
+  leg?: ProbeLeg;
+  code?: ErrorCode;
+  reason?: string;
+  next?: string;
 }
 
 /** One visitor's connection opened or closed. */
@@ -163,6 +190,7 @@ export type TunnelEvent =
   | ReadyEvent
   | ReconnectingEvent
   | ResumedEvent
+  | ProbeEvent
   | ConnectionEvent
   | UpstreamEvent
   | NoticeEvent

@@ -94,6 +94,12 @@ export interface ForwardOptions {
   wait?: boolean;
   /** Give up after this long without a link, ms. Default: never. */
   maxRetryTimeMs?: number;
+  /**
+   * Before it resolves, and after each lost link, show by a connection through the public name that visitors reach this agent;
+   * the upstream gets no byte of it. A connection that does not come through ends nothing: a `probe` event says which leg
+   * fails. Waits 4 s at the most. Default true.
+   */
+  probe?: boolean;
   /** Ask for a new random name even when the last one is still leased to this upstream. Default false. */
   newName?: boolean;
   /**

@@ -257,6 +257,18 @@ export const REPORT_SETTINGS = {
   explainHostChecks: setting(onOff, {default: false}),
 };
 
+/** Whether the address is tried from outside before it is told, and after each lost link. */
+export const PROBE_SETTINGS = {
+  probe: setting(onOff, {
+    default: true,
+    flag: 'no-probe',
+    key: 'probe',
+    help: 'Try the public address from outside.',
+    off: 'Do not try the public address from outside.',
+    group: RELAY,
+  }),
+};
+
 /** All options of `forward` that are values, except `upstreamTls`. */
 export const FORWARD_SETTINGS = {
   ...PROTOCOL_SETTINGS,
@@ -268,6 +280,7 @@ export const FORWARD_SETTINGS = {
   ...LINK_SETTINGS,
   ...LAN_SETTINGS,
   ...REPORT_SETTINGS,
+  ...PROBE_SETTINGS,
   /** A command gives visitors more time than a program: see the command's table. */
   drainTimeoutMs: setting(time(), {default: 0}),
 };

@@ -2,6 +2,7 @@
 
 import {totalmem} from 'node:os';
 import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
+import type {ProbeEnd} from '../carrier/probe.js';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {createLogger, type LogRecord} from '../core/logger.js';
@@ -9,16 +10,20 @@ import {BlockPool} from '../mux/blocks.js';
 import type {Carrier} from '../mux/carrier.js';
 import type {Identify} from '../mux/handshake.js';
 import type {Stream} from '../mux/stream.js';
-import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
-import type {StreamKind} from '../protocol/wire.js';
+import {type AddressRules, parseProbeAnswer, type TunnelRequest} from '../protocol/control-messages.js';
+import {FEATURE_PROBE} from '../protocol/link-messages.js';
+import {KIND, type StreamKind} from '../protocol/wire.js';
 import {Agent} from './agent.js';
 import type {Waiting} from './agent-options.js';
+import {answerOf} from './ask-relay.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {watchNetwork} from './network-watch.js';
 import type {OpenOptions} from './opens.js';
+import {type Probed, Prober, type ProberOptions} from './prober.js';
 import type {Successors} from './successors.js';
 import {LocalTunnel} from './tunnel.js';
+import type {PublicSides} from './tunnel-requests.js';
 import type {TunnelHost, TunnelSettings} from './tunnel-settings.js';
 
 /** All values are settled: no defaults, no environment. */
@@ -27,6 +32,8 @@ export interface LinkSettings {
   software: string;
   /** One attempt to reach the relay. `url`: the place that another relay has named. */
   dial: (signal: AbortSignal, url: string | undefined, worker?: number) => Promise<Carrier>;
+  /** Dials a public name as a visitor does. */
+  dialPublic: ProberOptions['dial'];
   successors: Successors;
   identify: Identify | undefined;
   wait: boolean;
@@ -48,6 +55,7 @@ export class TunnelAgent implements TunnelHost {
   readonly #settings: LinkSettings;
   readonly #clock: Clock = systemClock;
   readonly #agent: Agent;
+  readonly #prober: Prober;
   readonly #tunnels = new Set<LocalTunnel>();
   #started: Promise<void> | undefined;
   #network: Disposable | undefined;
@@ -67,6 +75,7 @@ export class TunnelAgent implements TunnelHost {
       successors: settings.successors,
       wait: settings.wait,
       keepForReplay: settings.keepForReplay,
+      onProbe: (stream) => this.#prober.answer(stream),
       ...(settings.identify === undefined ? {} : {identify: settings.identify}),
       ...(settings.maxRetryTimeMs === undefined ? {} : {maxRetryTimeMs: settings.maxRetryTimeMs}),
       events: {
@@ -77,6 +86,24 @@ export class TunnelAgent implements TunnelHost {
         onEnded: (error) => this.#onEnded(error),
       },
     });
+    this.#prober = new Prober({
+      dial: settings.dialPublic,
+      ask: (request, signal) => this.#askForProbe(request, signal),
+      isOffered: () => this.#agent.relayFeatures.includes(FEATURE_PROBE),
+      clock: this.#clock,
+    });
+  }
+
+  /** @throws TunlError when the relay gives no answer. */
+  async #askForProbe(request: object, signal: AbortSignal): Promise<ProbeEnd> {
+    let answer: Promise<Buffer> | undefined;
+    const onOpen = (stream: Stream) => {
+      answer = answerOf(stream, signal);
+      answer.catch(() => {});
+    };
+    await this.open(KIND.service, request, {signal, onOpen});
+    const {ok, leg = 'session', reason = ''} = parseProbeAnswer((await answer) ?? Buffer.alloc(0));
+    return ok ? {ok, ms: {}} : {ok, leg, reason, ms: {}};
   }
 
   /** The number of tunnels that are open or being opened. */
@@ -172,6 +199,10 @@ export class TunnelAgent implements TunnelHost {
 
   restrict(owner: BindingOwner, cidr: AddressRules): void {
     this.#agent.restrict(owner, cidr);
+  }
+
+  probe(sides: PublicSides, options: {viaRelay: boolean}): Promise<Probed | undefined> {
+    return this.#prober.probe(sides, options);
   }
 
   nextVisitor(): number {

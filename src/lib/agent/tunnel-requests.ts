@@ -3,6 +3,7 @@
 import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
 import {formatHostPort, type HostPort, publicUrl} from '../protocol/targets.js';
 import type {ReadyEvent} from './events.js';
+import type {TunnelGates} from './upstreams/gated/tunnel-gates.js';
 
 /** The public addresses from the relay. */
 export interface PublicSides {
@@ -58,4 +59,12 @@ export function readyEvent(
     ...(local?.lan === undefined ? {} : {lan: local.lan}),
     ...about,
   };
+}
+
+/** The address of a private tunnel is a link; that of a program may have a path. */
+export function withLink(ready: ReadyEvent, gates: Pick<TunnelGates, 'linkTo'> | undefined): ReadyEvent {
+  const link = gates?.linkTo(ready.url ?? '');
+  return link === undefined
+    ? ready
+    : {...ready, address: gates?.linkTo(ready.address) ?? ready.address, link};
 }

@@ -8,8 +8,9 @@ import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js'
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import type {WatchUpstream} from './options.js';
+import type {Probed} from './prober.js';
 import type {LocalTunnel} from './tunnel.js';
-import type {LocalSide} from './tunnel-requests.js';
+import type {LocalSide, PublicSides} from './tunnel-requests.js';
 import type {TunnelGates} from './upstreams/gated/tunnel-gates.js';
 import type {ProxyHeader} from './upstreams/proxy-header.js';
 import type {Upstream} from './upstreams/upstream.js';
@@ -27,6 +28,8 @@ export interface TunnelHost {
   unbind(owner: BindingOwner, error?: TunlError): void;
   /** As `Bindings.restrict`. */
   restrict(owner: BindingOwner, cidr: AddressRules): void;
+  /** As `Prober.probe`. */
+  probe(sides: PublicSides, options: {viaRelay: boolean}): Promise<Probed | undefined>;
   /** Numbers the visitors of all tunnels. */
   nextVisitor(): number;
   isLast(tunnel: LocalTunnel): boolean;
@@ -53,6 +56,8 @@ export interface TunnelSettings {
   proxyHeader: ProxyHeader | undefined;
   /** Decide about each HTTP request. */
   gates: TunnelGates | undefined;
+  /** Whether to try the public name from outside. */
+  probe: boolean;
   unencrypted: boolean;
   h2: boolean;
   /** With h2: offer HTTP/1.1 as well. */

@@ -9,9 +9,10 @@ import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
 import type {SocketAddress, Tunnel} from './options.js';
+import {type Reach, reachOf} from './reach.js';
 import {RelayWarnings} from './relay-warnings.js';
 import {knownOf, type Phase} from './tunnel-phase.js';
-import {type PublicSides, readyEvent, tcpRequest, tlsRequest} from './tunnel-requests.js';
+import {type PublicSides, readyEvent, tcpRequest, tlsRequest, withLink} from './tunnel-requests.js';
 import type {TunnelHost, TunnelSettings} from './tunnel-settings.js';
 import {SHOWN, shown} from './tunnel-shown.js';
 import {UpstreamJoin} from './upstream-join.js';
@@ -33,6 +34,7 @@ export class LocalTunnel implements Tunnel {
   #phase: Phase;
   #closing: Promise<void> | undefined;
   readonly #warnings: RelayWarnings;
+  readonly #reach: Reach | undefined;
 
   constructor(host: TunnelHost, settings: TunnelSettings) {
     this.#host = host;
@@ -68,6 +70,7 @@ export class LocalTunnel implements Tunnel {
       onDialled: (answered, why) => this.#watch?.visited(answered, why),
       nextId: () => host.nextVisitor(),
     });
+    this.#reach = reachOf(settings, (options) => host.probe(this.sides, options));
     this.#owner = {
       onVisitor: this.#visits.begin,
       onWarning: (code, message) => this.#warnings.said(code, message),
@@ -119,6 +122,7 @@ export class LocalTunnel implements Tunnel {
     const sides = {tls, ...(tcp && {tcp}), ...(local && {local})};
     this.#settings.gates?.opened(sides);
     this.#phase = {...this.#phase, sides};
+    await this.#reach?.first();
   }
 
   get #endedBecause(): TunlError | undefined {
@@ -216,6 +220,7 @@ export class LocalTunnel implements Tunnel {
    * @throws TunlError RELAY_LACKS_FEATURE
    */
   restrict(cidr: AddressRules): void {
+    this.#reach?.restrict();
     this.#host.restrict(this.#owner, cidr);
   }
 
@@ -226,6 +231,7 @@ export class LocalTunnel implements Tunnel {
   /** Passes on an event of the shared link. */
   tell(event: TunnelEvent): void {
     this.#settings.onEvent(event, 'link');
+    if (event.type === 'resumed' && this.#phase.ready !== undefined) this.#reach?.again();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -289,11 +295,12 @@ export class LocalTunnel implements Tunnel {
   #becomeReady(upstream: Upstream, about: Partial<ReadyEvent> = {}): void {
     this.#throwIfEnded();
     const {h2} = this.#settings;
-    const open = readyEvent(this.sides, {upstream: upstream.label, relay: this.#host.relay, h2, ...about});
-    const ready = this.#withLink(open);
+    const facts = {upstream: upstream.label, relay: this.#host.relay, h2, ...this.#reach?.fact, ...about};
+    const ready = withLink(readyEvent(this.sides, facts), this.#settings.gates);
     this.#phase = {...this.#phase, ready};
     this.#settings.onEvent(ready);
     if (!this.#ended) this.#warnings.ready();
+    if (!this.#ended) this.#reach?.begin();
     // A program has answered before.
     this.#watch?.begin(about.program !== undefined);
   }
@@ -308,15 +315,6 @@ export class LocalTunnel implements Tunnel {
     return this.#settings.gates?.wrap(upstream) ?? upstream;
   }
 
-  /** The address of a private tunnel is a link; that of a program may have a path. */
-  #withLink(ready: ReadyEvent): ReadyEvent {
-    const {gates} = this.#settings;
-    const link = gates?.linkTo(ready.url ?? '');
-    return link === undefined
-      ? ready
-      : {...ready, address: gates?.linkTo(ready.address) ?? ready.address, link};
-  }
-
   async #cleanUp(): Promise<void> {
     await this.#host.gone();
     await this.#settings.cleanUp();
@@ -328,6 +326,7 @@ export class LocalTunnel implements Tunnel {
     if (before.is === 'ended') return;
     this.#phase = {is: 'ended', why, ...knownOf(before)};
     this.#watch?.[Symbol.dispose]();
+    this.#reach?.end();
     const orderly = why === undefined || why.code === 'CLOSED';
     const {ready} = before;
     if (ready !== undefined) {

@@ -55,8 +55,11 @@ export function machineAuthorities(): readonly string[] {
 
 /** The error of a handshake whose certificate's issuer is not in the set; another set may have it. */
 export function isUnknownIssuer(error: unknown): boolean {
-  return error instanceof TunlError && UNKNOWN_ISSUER.has(systemCode(error.cause));
+  return error instanceof TunlError && isUnknownIssuerCode(systemCode(error.cause));
 }
+
+/** The same for the code of such an error. */
+export const isUnknownIssuerCode = (code: string): boolean => UNKNOWN_ISSUER.has(code);
 
 const UNKNOWN_ISSUER: ReadonlySet<string> = new Set([
   'DEPTH_ZERO_SELF_SIGNED_CERT',

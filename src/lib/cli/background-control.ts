@@ -9,7 +9,7 @@ import type {ControlRequest} from '../launch/control.js';
 import type {ListedAddress} from '../launch/journal.js';
 import type {BackgroundStatus} from './events.js';
 import type {NamedTarget} from './targets.js';
-import {isClosing, NOTHING_YET, type TunnelState} from './tunnel-state.js';
+import {isClosing, NOTHING_YET, reachOf, type TunnelState} from './tunnel-state.js';
 
 /** The precision of the time of the last traffic, ms. */
 const LOOK_EVERY_MS = 2_000;
@@ -65,9 +65,11 @@ export class BackgroundState {
   status(): BackgroundStatus {
     const {tunnels, link, visitors} = this.#state;
     const [first] = tunnels.values();
+    const reach = reachOf(this.#state);
     return {
       link: isClosing(this.#state) ? 'closing' : link === 'up' ? 'up' : link.state,
       ...(first !== undefined && tunnels.size === 1 && {upstream: first.ready.upstream}),
+      ...(reach !== 'off' && {reach}),
       visitors: {...visitors},
       ...this.#look(),
       ...(this.#lastTrafficAt !== undefined && {lastTrafficAt: this.#lastTrafficAt}),
@@ -137,18 +139,23 @@ export function readAddress(answer: ControlAnswer | undefined): ListedAddress {
 
 const LINKS: readonly unknown[] = ['up', 'away', 'leaving', 'refused', 'closing'];
 
+const REACHES: readonly unknown[] = ['passed', 'failed', 'checking', undefined];
+
 /** Undefined for an invalid answer, or one of another version. */
 export function readStatus(answer: ControlAnswer | undefined): BackgroundStatus | undefined {
   const status = answer?.status;
   if (typeof status !== 'object' || status === null) return undefined;
-  const {link, upstream, visitors, bytesIn, bytesOut, lastTrafficAt} = status as Record<string, unknown>;
+  const {link, upstream, reach, visitors, bytesIn, bytesOut, lastTrafficAt} = status as Record<
+    string,
+    unknown
+  >;
   const {open, total} = (visitors ?? {}) as Record<string, unknown>;
   const isCount = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
   const areCounts = [total, bytesIn, bytesOut].every((value) => value === undefined || isCount(value));
   const areTexts = [upstream, lastTrafficAt].every(
     (value) => value === undefined || typeof value === 'string',
   );
-  return LINKS.includes(link) && isCount(open) && areCounts && areTexts
+  return LINKS.includes(link) && REACHES.includes(reach) && isCount(open) && areCounts && areTexts
     ? (status as BackgroundStatus)
     : undefined;
 }

@@ -7,7 +7,7 @@ export function backgroundState(event: BackgroundTunnelEvent, now = Date.now()):
   const {end, startedAt, expiresAt, status} = event;
   if (event.state === 'running') {
     const until = expiresAt === undefined ? [] : [`ends at ${clockTime(new Date(expiresAt), new Date(now))}`];
-    const state = status === undefined ? 'running, does not answer,' : LINKS[status.link];
+    const state = status === undefined ? 'running, does not answer,' : stateOf(status);
     const place = event.foreground ? ' in a terminal' : '';
     const visitors = status === undefined ? [] : [visitorsOf(status)];
     return [`${state}${place} for ${time(now - Date.parse(startedAt))}`, ...visitors, ...until].join(', ');
@@ -19,6 +19,17 @@ export function backgroundState(event: BackgroundTunnelEvent, now = Date.now()):
   const exit = end.exitCode === undefined ? '' : ` (exit code ${end.exitCode})`;
   return `ended${when}${after}: ${reason(end)}${exit}`;
 }
+
+function stateOf({link, reach}: BackgroundStatus): string {
+  if (link !== 'up' || reach === undefined) return LINKS[link];
+  return REACHES[reach];
+}
+
+const REACHES: Readonly<Record<NonNullable<BackgroundStatus['reach']>, string>> = {
+  passed: 'live',
+  failed: 'running, but not reached through its public name,',
+  checking: 'running, its public name is being checked,',
+};
 
 const LINKS: Readonly<Record<BackgroundStatus['link'], string>> = {
   up: 'running',

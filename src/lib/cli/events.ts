@@ -98,6 +98,11 @@ export interface BackgroundStatus {
   link: 'up' | 'away' | 'leaving' | 'refused' | 'closing';
   /** The service that visitors reach, as in `ready`; absent for a relay, and with several tunnels. */
   upstream?: string;
+  /**
+   * Whether visitors reach the tunnels: the state of the last probe through the public name, of several tunnels the worst.
+   * Absent when nothing is probed, and for a relay.
+   */
+  reach?: 'passed' | 'failed' | 'checking';
   /** A relay has no `total`. */
   visitors: {open: number; total?: number};
   /** The bytes of all visitors so far; absent for a relay. */
@@ -294,7 +299,7 @@ export interface TokenEvent {
 /** Events of one tunnel, as opposed to events of its link. */
 type OwnEvent = Extract<
   TunnelEvent,
-  {type: 'ready' | 'connection' | 'upstream' | 'notice' | 'draining' | 'closed' | 'error'}
+  {type: 'ready' | 'probe' | 'connection' | 'upstream' | 'notice' | 'draining' | 'closed' | 'error'}
 >;
 
 export type CliEvent =

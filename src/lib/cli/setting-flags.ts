@@ -49,7 +49,7 @@ export function flagOf<K extends Kind<unknown>>(setting: Setting<unknown> & {rea
 function makeFlag(setting: Setting<unknown>): object {
   const {kind, env, group} = setting;
   const about = {
-    summary: helpOf(setting),
+    summary: setting.off ?? helpOf(setting),
     ...(env !== undefined && {env}),
     ...(group !== undefined && {helpGroup: group}),
   };
@@ -71,12 +71,13 @@ function readFlag<T>(name: string, parse: () => T): T {
   }
 }
 
-/** The given settings. A switch that is not given is left out, so that another source can set it. */
+/** The given settings. A switch that is not given is left out, so that another source can set it; a flag like `--no-probe` turns one off. */
 export function optionsOf<T extends Table>(table: T, flags: Partial<ValuesOf<T>>): OptionsOf<T> {
   const values: Readonly<Record<string, unknown>> = flags;
-  const given = Object.entries(table).flatMap(([name, {flag, kind}]) => {
+  const given = Object.entries(table).flatMap(([name, {flag, kind, off}]) => {
     const value = flag === undefined ? undefined : values[flag];
-    return value === undefined || (isSwitch(kind) && value === false) ? [] : [[name, value]];
+    if (value === undefined || (isSwitch(kind) && value === false)) return [];
+    return [[name, isSwitch(kind) && off !== undefined ? false : value]];
   });
   return Object.fromEntries(given) as OptionsOf<T>;
 }

@@ -11,6 +11,7 @@ import {
   LAN_SETTINGS,
   LINK_SETTINGS,
   NAME_SETTINGS,
+  PROBE_SETTINGS,
   PROTOCOL_SETTINGS,
   UPSTREAM_SETTINGS,
   UPSTREAM_TLS_SETTINGS,
@@ -49,7 +50,7 @@ const LIFE_SETTINGS = {
 
 export const nameFlags = flagsOf(NAME_SETTINGS);
 export const lifeFlags = flagsOf(LIFE_SETTINGS);
-export const relayFlags = flagsOf(LINK_SETTINGS);
+export const relayFlags = {...flagsOf(LINK_SETTINGS), ...flagsOf(PROBE_SETTINGS)};
 export const visitorFlags = flagsOf(ADDRESS_SETTINGS);
 /** For tunnels that a phone in the same network may visit. */
 export const lanFlags = flagsOf(LAN_SETTINGS);
@@ -129,6 +130,7 @@ type ForwardValues = ValuesOf<typeof FORWARD_SETTINGS> & ValuesOf<typeof UPSTREA
 
 export type TunnelFlags = LifeValues &
   ValuesOf<typeof LINK_SETTINGS> &
+  ValuesOf<typeof PROBE_SETTINGS> &
   Partial<ForwardValues> &
   Partial<{[K in keyof typeof showFlags]: boolean}> & {json: boolean | undefined};
 

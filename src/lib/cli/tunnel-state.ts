@@ -10,6 +10,8 @@ export type Ready = ReadyEvent & {tunnel?: string};
 export interface TunnelFacts {
   readonly ready: Ready;
   readonly upstream: 'unknown' | 'answers' | 'silent';
+  /** Whether a probe through the public name went through. `checking`: the next one decides. `off`: nothing is probed. */
+  readonly reach: 'passed' | 'failed' | 'checking' | 'off';
   /** True: no new visitors; open ones may finish. */
   readonly closing: boolean;
 }
@@ -57,7 +59,8 @@ export function nextState(before: TunnelState, event: CliEvent, now: number): Tu
     case 'ready': {
       // A program has answered before `ready`.
       const upstream = event.program === undefined ? 'unknown' : 'answers';
-      const tunnels = new Map(before.tunnels).set(nameOf(event), {ready: event, upstream, closing: false});
+      const facts: TunnelFacts = {ready: event, upstream, reach: event.probe ?? 'off', closing: false};
+      const tunnels = new Map(before.tunnels).set(nameOf(event), facts);
       return {...before, tunnels, link: 'up', wasUp: true, isDetached: event.id !== undefined};
     }
     case 'reconnecting': {
@@ -66,7 +69,9 @@ export function nextState(before: TunnelState, event: CliEvent, now: number): Tu
       return {...before, link: {...lost, state, reason}};
     }
     case 'resumed':
-      return {...before, link: 'up'};
+      return {...before, link: 'up', tunnels: checking(before)};
+    case 'probe':
+      return changed(before, event, {reach: event.state});
     case 'connection': {
       const {open, total} = before.visitors;
       if (event.state === 'refused') return before;
@@ -92,8 +97,24 @@ export function isClosing({tunnels}: TunnelState): boolean {
   return tunnels.size > 0 && [...tunnels.values()].every(({closing}) => closing);
 }
 
+/** The reach of all tunnels together: that of the worst. */
+export function reachOf({tunnels}: TunnelState): TunnelFacts['reach'] {
+  const all = new Set([...tunnels.values()].map(({reach}) => reach));
+  return (['failed', 'checking', 'passed'] as const).find((each) => all.has(each)) ?? 'off';
+}
+
 export function readiesOf({tunnels}: TunnelState): Ready[] {
   return [...tunnels.values()].map(({ready}) => ready);
+}
+
+/** After a lost link nothing is known about the way to visitors. */
+function checking({tunnels}: TunnelState): TunnelState['tunnels'] {
+  return new Map(
+    [...tunnels].map(([name, facts]) => [
+      name,
+      facts.reach === 'off' ? facts : {...facts, reach: 'checking'},
+    ]),
+  );
 }
 
 function nameOf(event: {tunnel?: string}): string {

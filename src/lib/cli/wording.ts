@@ -10,6 +10,7 @@ import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js'
 import {bytes, clockTime, count, time} from './format.js';
 import {aboutLink, linkResult, shareName} from './link-wording.js';
 import {aboutLogin, loginResult} from './login-wording.js';
+import {inside, probe} from './probe-words.js';
 import {relayLines, relayRow} from './relay-wording.js';
 import {aboutToken, tokenResult} from './token-event.js';
 import type {Ready, TunnelState} from './tunnel-state.js';
@@ -120,6 +121,8 @@ function about(event: CliEvent, before: TunnelState): Line[] {
           ].join(', '),
         },
       ];
+    case 'probe':
+      return probe(event, before);
     case 'connection':
       return [connection(event)];
     case 'upstream':
@@ -307,11 +310,6 @@ function reconnecting(event: ReconnectingEvent, before: TunnelState): Line[] {
       ? 'trying again'
       : `keeping ${count(event.connections, 'connection')} for ${time(event.keptForMs)}`;
   return [{tone: 'warning', text: `link lost${why}, ${kept}`}];
-}
-
-/** Makes a sentence usable as a part of another one. */
-function inside(text: string): string {
-  return text.replace(/\.$/, '').replace(/^(The|It|A) /, (word) => word.toLowerCase());
 }
 
 /** There is a link, but the relay does not give the address back. */

@@ -373,6 +373,30 @@ export const ERRORS = {
     false,
     'Ask the owner of the tunnel to allow the address.',
   ),
+  PROBE_DNS: row(
+    'The public name does not resolve.',
+    EXIT.relayUnreachable,
+    true,
+    'The relay’s operator adds a DNS record for all names below the relay’s name.',
+  ),
+  PROBE_TCP: row(
+    'Nothing accepts connections at the public address.',
+    EXIT.relayUnreachable,
+    true,
+    'The relay’s operator checks the DNS record of the name, the firewall, and the forwarded port.',
+  ),
+  PROBE_TLS: row(
+    'TLS fails at the public address.',
+    EXIT.relayUnreachable,
+    true,
+    'The relay’s operator checks the certificate, and that the name leads to the relay.',
+  ),
+  PROBE_SESSION: row(
+    'Connections to the public address do not reach this agent.',
+    EXIT.relayUnreachable,
+    true,
+    'Check that the public name leads to the same relay that the agent uses.',
+  ),
   TUNNEL_UNKNOWN: row(
     'There is no tunnel of this name.',
     EXIT.unavailable,

@@ -36,7 +36,7 @@ export interface Details<T> {
   readonly defaultText?: string;
   /** `resume-window`: the name on the command line and in a configuration file. */
   readonly flag?: string;
-  /** The name in a configuration file, without a flag. With neither of them only a program can set it. */
+  /** The name in a configuration file, if it is not that of the flag. With neither of them only a program can set it. */
   readonly key?: string;
   /** It is a secret, and the setting with this name is the path of a file with it. */
   readonly secretIn?: string;
@@ -46,6 +46,8 @@ export interface Details<T> {
   readonly envUnless?: string;
   /** One sentence. */
   readonly help?: string;
+  /** The sentence of a flag that turns the setting off: `--no-probe`. Its key in a file is in `key`. */
+  readonly off?: string;
   /** Its heading in help. */
   readonly group?: string;
   /** Whether the value can change while the command runs. A function when that depends on the values. */

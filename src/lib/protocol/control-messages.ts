@@ -16,6 +16,7 @@ import {
   texts,
   whole,
 } from './fields.js';
+import {PROBE_SECRET_DIGITS} from './probe.js';
 import {isHost} from './targets.js';
 import {isStreamCode, LIMITS, type StreamCode} from './wire.js';
 
@@ -101,6 +102,20 @@ export interface VisitorOpen {
 /** The content of an OPEN of kind `service`. */
 export interface ServiceOpen {
   service: string;
+}
+
+/** The content of an OPEN of the service `probe`: which tunnel of this agent to probe, with which secret. */
+export type ProbeOpen = {service: string; secret: string} & (
+  | {kind: 'tls'; host: string}
+  | {kind: 'tcp'; port: number}
+);
+
+/** The answer: one line of JSON, when the probe has ended. */
+export interface ProbeAnswer {
+  ok: boolean;
+  /** The leg that fails, and why, for people. */
+  leg?: 'dns' | 'tcp' | 'tls' | 'session';
+  reason?: string;
 }
 
 /** Why a stream was refused. `message` is for people. */
@@ -203,6 +218,27 @@ export function parseVisitorOpen(payload: Buffer): VisitorOpen {
 /** @throws MalformedMessage */
 export function parseServiceOpen(payload: Buffer): ServiceOpen {
   return {service: text(parseJsonObject(payload), 'service', 40)};
+}
+
+/** @throws MalformedMessage */
+export function parseProbeOpen(payload: Buffer): ProbeOpen {
+  const fields = parseJsonObject(payload);
+  const service = text(fields, 'service', 40);
+  const secret = hex(fields, 'secret', PROBE_SECRET_DIGITS);
+  const kind = oneOf(fields, 'kind', ['tls', 'tcp']);
+  if (kind === 'tcp') return {service, secret, kind, port: whole(fields, 'port', 1, 65_535)};
+  return {service, secret, kind, host: host(fields, 'host')};
+}
+
+/** @throws MalformedMessage */
+export function parseProbeAnswer(payload: Buffer): ProbeAnswer {
+  const fields = parseJsonObject(payload);
+  if (flag(fields, 'ok')) return {ok: true};
+  return {
+    ok: false,
+    leg: oneOf(fields, 'leg', ['dns', 'tcp', 'tls', 'session']),
+    reason: prose(fields, 'reason', LIMITS.textCharacters),
+  };
 }
 
 /** The host is used in addresses, in lines for a shell, and in the environment of programs. */

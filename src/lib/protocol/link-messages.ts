@@ -97,6 +97,9 @@ export const FEATURE_CIDR = 'cidr';
 /** The agent takes `warning` messages, which other agents would refuse. */
 export const FEATURE_WARNINGS = 'warnings';
 
+/** The relay passes probes on to the agent (probe.ts), and makes them when the agent asks for it. */
+export const FEATURE_PROBE = 'probe';
+
 const TYPES = ['challenge', 'hello', 'welcome', 'refused', 'goaway', 'close'] as const;
 
 /** @throws MalformedMessage */

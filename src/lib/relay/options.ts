@@ -141,6 +141,10 @@ export interface RelayOptions {
    * false.
    */
   admin?: boolean;
+  /**
+   * Visit a tunnel of the relay's own through its public name every 30 seconds, and say which leg fails. Default true.
+   */
+  probe?: boolean;
   /** Processes that serve tunnels, so that the relay uses several cores; 1 to 64. Default 1: this process alone. */
   workers?: number;
   signal?: AbortSignal;

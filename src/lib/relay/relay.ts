@@ -50,6 +50,7 @@ import {LimitReports} from './limits/limit-reports.js';
 import {SessionLimit} from './limits/session-limit.js';
 import {VisitorLimits} from './limits/visitor-limits.js';
 import {Parts} from './part.js';
+import {Probing} from './probe/probing.js';
 import type {Reread} from './reload.js';
 import {RunningRelay} from './running-relay.js';
 import type {RelaySettings} from './settings.js';
@@ -142,6 +143,7 @@ export async function openRelay(
   const ports = new TcpPorts({range: settings.tcpPorts, host: settings.tcpHost, reusePort});
   const {tcpPublicHost, h2Offered} = settings;
   const elsewhere = seat?.elsewhere;
+  const probing = new Probing({...base, settings, publicPort, door, certificates, seat});
   const tunnels = new TunnelTable({
     ...base,
     publicPort,
@@ -151,6 +153,7 @@ export async function openRelay(
     ports,
     elsewhere,
     blocks: blocked,
+    own: probing.tunnel,
   });
 
   const {visitorWaitMs: waitMs, keepAliveMs} = settings;
@@ -168,12 +171,14 @@ export async function openRelay(
   const visitors = new Visitors({
     ...base,
     ...{unread, watch, waiting, hasRoom, keepAliveMs, limits: visitorLimits, bandwidths},
+    own: probing.own,
     onCount: seat?.onCount,
   });
   const waitingRoom = new WaitingRoom({...base, leases});
 
   const streams = new OpenedStreams({...base, unread, reports});
-  streams.take(KIND.service, services({software, domain, maxTunnelsPerAgent, resumeWindowMs}));
+  const facts = {software, domain, maxTunnelsPerAgent, resumeWindowMs};
+  streams.take(KIND.service, services(facts, probing.service(tunnels)));
   const agents = new Agents({
     ...base,
     ...{software, tunnels, streams, windowBudget, replayBudget},
@@ -231,6 +236,7 @@ export async function openRelay(
       : undefined;
   const tcpDoor = new TcpDoor({
     ...{ports, tunnels, visitors, waitingRoom, leases},
+    own: probing.own,
     isBlocked: (peer) => pending.isBlocked(peer),
   });
   const operations = new LocalOperations({
@@ -284,12 +290,13 @@ export async function openRelay(
       redirect,
       tcpDoor,
       admin,
+      probing.self,
     ],
   });
   await parts.start();
   const relay = new RunningRelay({
     ...{domain, url, door, localDoors, redirect, certificates, stats, parts, clock, events},
-    ...{settings, reread},
+    ...{settings, reread, probe: () => probing.self?.state},
   });
   admin?.serves(relay);
   return relay;

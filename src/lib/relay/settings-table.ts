@@ -88,6 +88,13 @@ export const RELAY_SETTINGS = {
     flag: 'trusted-source',
     help: 'Addresses without limits, such as 10.0.0.0/8 of a load balancer or gateway; repeatable.',
   }),
+  probe: setting(onOff, {
+    default: true,
+    flag: 'no-probe',
+    key: 'probe',
+    help: 'Visit an own tunnel through the public name every 30 s.',
+    off: 'Do not visit an own tunnel through the public name.',
+  }),
   token: setting(text('TOKEN'), {
     env: 'TUNL_TOKEN',
     envUnless: 'tokenFile',

@@ -3,9 +3,9 @@
 import type {Setting} from '../../core/settings.js';
 import {nearest} from '../nearest.js';
 
-/** The key of a row in a file: the name of its flag, if it has one. Undefined: no file can set it. */
+/** The key of a row in a file: the name of its flag, unless it has another key. Undefined: no file can set it. */
 export function keyOf({flag, key}: Setting<unknown>): string | undefined {
-  return flag ?? key;
+  return key ?? flag;
 }
 
 /** `TUNL_RELAY_LISTEN_HTTP` for `listen-http` */

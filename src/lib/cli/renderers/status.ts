@@ -1,8 +1,9 @@
-// The rows of the block about the tunnels. They show only known facts: `live` needs the link and every upstream.
+// The rows of the block about the tunnels. They show only known facts: `live` needs the link, every upstream, and
+// the way from visitors, where that is probed.
 
 import type {ReadyEvent, ReconnectingEvent} from '../../agent/events.js';
 import {count, time} from '../format.js';
-import {isClosing, type Ready, readiesOf, type TunnelState} from '../tunnel-state.js';
+import {isClosing, type Ready, reachOf, readiesOf, type TunnelState} from '../tunnel-state.js';
 import type {Tone} from '../wording.js';
 
 /** The current values for the block, and the active keys. */
@@ -82,6 +83,9 @@ function summary(
   }
   if (among.some(([, {upstream}]) => upstream === 'unknown'))
     return say(`◌ connecting to the upstream${state.tunnels.size > 1 ? 's' : ''}`, 'plain');
+  const reach = reachOf(state);
+  if (reach === 'failed') return say('▲ not reached through the public name', 'warning');
+  if (reach === 'checking') return say('◌ checking the public name', 'plain');
   if (relay.embedded)
     return say('● live', 'good', [lan === undefined ? 'this machine only' : 'this network only']);
   const rttMs = attendance.rttMs();

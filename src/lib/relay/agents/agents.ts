@@ -14,7 +14,7 @@ import type {WindowBudget} from '../../mux/window-budget.js';
 import {Turns} from '../../mux/work.js';
 import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messages.js';
 import {MalformedMessage} from '../../protocol/fields.js';
-import {FEATURE_CIDR, FEATURE_IDENTITY, type Hello} from '../../protocol/link-messages.js';
+import {FEATURE_CIDR, FEATURE_IDENTITY, FEATURE_PROBE, type Hello} from '../../protocol/link-messages.js';
 import {provenKey} from '../access/agent-key.js';
 import type {Blocks} from '../access/blocked.js';
 import {type Principal, unlimitedPrincipal, withKey} from '../access/principal.js';
@@ -136,7 +136,7 @@ export class Agents implements Part {
       clock,
       timeoutMs: HELLO_TIMEOUT_MS,
       ...(byToken === undefined && {identify: domain}),
-      features: [...this.#options.streams.kinds, FEATURE_IDENTITY, FEATURE_CIDR],
+      features: [...this.#options.streams.kinds, FEATURE_IDENTITY, FEATURE_CIDR, FEATURE_PROBE],
       onHello: (hello, relayNonce) => {
         // A session keeps the key of its first handshake.
         const isNew = hello.resume === undefined;

@@ -3,6 +3,7 @@
 import type {Stream} from '../../mux/stream.js';
 import type {StreamHandler} from '../../mux/stream-kinds.js';
 import {encodeMessage, parseServiceOpen} from '../../protocol/control-messages.js';
+import {PROBE_SERVICE} from '../../protocol/probe.js';
 import type {Opener} from './opened-streams.js';
 
 /** Facts about the relay that an agent can ask for. */
@@ -13,7 +14,8 @@ export interface RelayFacts {
   resumeWindowMs: number;
 }
 
-export function services(facts: RelayFacts): StreamHandler<Opener> {
+/** @param probe takes streams of the service `probe`. */
+export function services(facts: RelayFacts, probe: StreamHandler<Opener>): StreamHandler<Opener> {
   return (stream, about, opener) => {
     const {service} = parseServiceOpen(about);
     switch (service) {
@@ -21,6 +23,8 @@ export function services(facts: RelayFacts): StreamHandler<Opener> {
         return tell(stream, factsFor(opener, facts));
       case 'echo':
         return echo(stream);
+      case PROBE_SERVICE:
+        return probe(stream, about, opener);
       default:
         stream.refuse('SERVICE_UNKNOWN', `There is no service ${service} here.`);
     }

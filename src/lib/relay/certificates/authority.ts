@@ -66,6 +66,11 @@ export class Authority {
     this.#validity = validity;
   }
 
+  /** PEM of the CA's certificate. */
+  get ca(): string {
+    return this.#ca.cert;
+  }
+
   /** The end of the CA's validity, ms of wall clock. */
   get expiresAt(): number {
     return this.#validity.expiresAt;

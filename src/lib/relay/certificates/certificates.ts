@@ -20,6 +20,8 @@ export interface CertificateSource {
   readonly caFile: string | undefined;
   /** When visitors stop to trust it: the end of the given certificate, or of the own CA; ms since 1970. */
   readonly expiresAt: number;
+  /** PEM of what visitors must trust: the own CA, or the given certificate with its chain. */
+  readonly trust: string;
   /** Why visitors of a name may not trust its certificate, for the owner of the tunnel. */
   warningOf(name: string): string | undefined;
   /** Whether visitors of a name may have reasons not to trust its certificate. */
@@ -82,6 +84,11 @@ export class Certificates implements CertificateSource, Part {
   /** @throws TunlError FILE_UNREADABLE, CERTIFICATE_INVALID, KEY_MISMATCH, STATE_DIR */
   async start(): Promise<void> {
     this.#source = await openCertificates(this.#options);
+  }
+
+  /** After `start`. */
+  get trust(): string {
+    return (this.#source as CertificateSource).trust;
   }
 
   /** After `start`. */
@@ -186,6 +193,10 @@ class OwnCertificates implements CertificateSource {
 
   get expiresAt(): number {
     return this.#authority.expiresAt;
+  }
+
+  get trust(): string {
+    return this.#authority.ca;
   }
 
   warningOf(): undefined {}

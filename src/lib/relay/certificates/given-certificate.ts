@@ -72,6 +72,10 @@ export class GivenCertificate implements CertificateSource {
     return this.#pair.expiresAt;
   }
 
+  get trust(): string {
+    return this.#pair.cert;
+  }
+
   warningOf(name: string): string | undefined {
     const of = `The relay’s certificate for ${name}`;
     if (!this.#covers(name))

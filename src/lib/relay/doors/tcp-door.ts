@@ -1,6 +1,7 @@
 // The relay's TCP ports for visitors: each belongs to a tunnel, or to one that is expected back.
 
 import type {Socket} from 'node:net';
+import {PROBE_PROTOCOL} from '../../protocol/probe.js';
 import type {LeaseKey} from '../leases/lease-store.js';
 import type {Part} from '../part.js';
 import type {TcpPorts} from '../tunnels/tcp-ports.js';
@@ -16,6 +17,8 @@ export interface TcpDoorOptions<Entry extends {readonly key: LeaseKey} = Tunnel>
   visitors: {welcome(entry: Entry | undefined, visitor: Visitor): void};
   waitingRoom: Pick<WaitingRoom<Entry>, 'wait' | 'onSettled'>;
   isBlocked: (peer: Peer) => boolean;
+  /** Connections of this relay to its own ports, which are probes. Default: there are none. */
+  own?: {has(address: string, port: number): boolean};
   /** Has the leases of the previous process's agents. */
   leases: {readonly expected: Iterable<LeaseKey>};
 }
@@ -53,15 +56,19 @@ export class TcpDoor<Entry extends {readonly key: LeaseKey} = Tunnel> implements
 
   /** Takes a connection just accepted. */
   accept(socket: Socket, port: number): void {
-    const {tunnels, visitors, waitingRoom, isBlocked} = this.#options;
+    const {tunnels, visitors, waitingRoom, own, isBlocked} = this.#options;
     const peer = peerOf(socket);
     if (peer === undefined || isBlocked(peer)) {
       socket.on('error', () => {});
       socket.resetAndDestroy();
       return;
     }
+    const isProbe = own?.has(peer.address, peer.port) ?? false;
     const enter = (tunnel: Entry | undefined) =>
-      visitors.welcome(tunnel, {socket, raw: socket, peer, via: 'tcp'});
+      visitors.welcome(tunnel, {
+        ...{socket, raw: socket, peer, via: 'tcp' as const},
+        ...(isProbe && {alpn: PROBE_PROTOCOL}),
+      });
     const tunnel = tunnels.ofPort(port);
     if (tunnel !== undefined) {
       enter(tunnel);

@@ -31,6 +31,8 @@ export interface TunnelTableOptions {
   /** Names and ports that nobody may have. Default: none. */
   blocks?: Pick<Blocks, 'hasName'>;
   clock: Pick<Clock, 'now'>;
+  /** The relay's own tunnel, which no agent has. */
+  own?: {readonly label: string; readonly tunnel: Tunnel} | undefined;
   events: Pick<RelayEvents, 'emit'>;
   log: Logger;
 }
@@ -61,7 +63,8 @@ export class TunnelTable {
   }
 
   named(label: string): Tunnel | undefined {
-    return this.#present(`tls:${label}`);
+    const {own} = this.#options;
+    return this.#present(`tls:${label}`) ?? (label === own?.label ? own.tunnel : undefined);
   }
 
   ofPort(port: number): Tunnel | undefined {

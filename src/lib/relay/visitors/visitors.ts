@@ -19,6 +19,7 @@ import type {RelayEvents} from '../events.js';
 import type {Bandwidths} from '../limits/bandwidth.js';
 import type {VisitorLimits} from '../limits/visitor-limits.js';
 import type {Part} from '../part.js';
+import type {OwnDials} from '../probe/own-dials.js';
 import type {Tunnel, TunnelTraffic} from '../tunnels/tunnel-table.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
 
@@ -65,6 +66,8 @@ export interface VisitorsOptions {
   bandwidths: Pick<Bandwidths, 'of'>;
   /** After this much silence, ms, TCP keepalive probes a visitor. */
   keepAliveMs: number;
+  /** Connections of this relay to its own public side, which are probes: rules about addresses do not apply. */
+  own?: Pick<OwnDials, 'has'>;
   /** The number of open visitors has changed. */
   onCount?: (() => void) | undefined;
 }
@@ -79,6 +82,7 @@ export class Visitors implements Part {
   readonly #bandwidths: VisitorsOptions['bandwidths'];
   readonly #waiting: WaitingVisitors;
   readonly #keepAlive: KeepAlive;
+  readonly #own: VisitorsOptions['own'];
   readonly #onCount: (() => void) | undefined;
   /** All visitors so far; the bytes of those that have left. */
   readonly #sums = {visitors: 0, bytesIn: 0, bytesOut: 0};
@@ -87,7 +91,7 @@ export class Visitors implements Part {
   readonly #idle = new Moment();
 
   constructor(options: VisitorsOptions) {
-    const {clock, load, events, unread, waiting, watch, hasRoom, keepAliveMs, onCount} = options;
+    const {clock, load, events, unread, waiting, watch, hasRoom, keepAliveMs, own, onCount} = options;
     this.#limits = options.limits;
     this.#bandwidths = options.bandwidths;
     this.#clock = clock;
@@ -98,6 +102,7 @@ export class Visitors implements Part {
     this.#watch = watch;
     this.#hasRoom = hasRoom;
     this.#keepAlive = new KeepAlive(keepAliveMs);
+    this.#own = own;
     this.#onCount = onCount;
   }
 
@@ -146,9 +151,10 @@ export class Visitors implements Part {
   }
 
   /** Whether the tunnel takes visitors from this address. The holder hears of the first one that stays out. */
-  admits(tunnel: Tunnel, {address}: Peer): boolean {
+  admits(tunnel: Tunnel, {address, port}: Peer): boolean {
     const {addresses} = tunnel;
     if (addresses === undefined || addresses.admits(address)) return true;
+    if (this.#own?.has(address, port)) return true;
     this.#events.emit({type: 'address-refused', host: tunnel.host, from: address});
     if (addresses.refused === 0) tunnel.warn('ADDRESS_REFUSED', firstRefused(address));
     addresses.refused += 1;

@@ -24,6 +24,7 @@ import type {LeaseStore} from '../leases/lease-store.js';
 import {MemoryLeases} from '../leases/memory-leases.js';
 import {CountsOfWorkers} from '../limits/counts-of-workers.js';
 import {Parts} from '../part.js';
+import {ProbesOfWorkers} from '../probe/probes-of-workers.js';
 import type {OpenRelayOptions} from '../relay.js';
 import {RunningRelay} from '../running-relay.js';
 import type {RelaySettings} from '../settings.js';
@@ -92,6 +93,7 @@ export async function openFirstProcess(
     for (const worker of crew.workers)
       worker.tell({type: 'visitors-elsewhere', counts: visitorCounts.besides(worker)});
   });
+  const probes = new ProbesOfWorkers<WorkerProcess>(base);
 
   const onMessage = (message: FromWorker, worker: WorkerProcess): void => {
     switch (message.type) {
@@ -102,6 +104,9 @@ export async function openFirstProcess(
       }
       case 'event':
         events.emit(message.event, worker.number);
+        return;
+      case 'probe':
+        probes.set(worker, message.state);
         return;
       case 'bound':
         if (desk.holderOf(message.key) === worker) waitingRoom.open({key: message.key, worker});
@@ -157,6 +162,7 @@ export async function openFirstProcess(
       void tcpDoor.expect(keys);
       tellSessions(sessions.left(worker));
       visitorCounts.left(worker);
+      probes.left(worker);
     },
   });
   const operations = new CrewOperations(crew, pending);
@@ -223,6 +229,7 @@ export async function openFirstProcess(
     url: () => publicUrl(domain, publicPort()),
     localDoors: undefined,
     stats: () => crew.stats,
+    probe: () => probes.state,
   });
   admin?.serves(relay);
   return relay;

@@ -10,6 +10,7 @@ import type {RelayEvent} from '../events.js';
 import type {Claimant, ClaimResult, LeaseKey} from '../leases/lease-store.js';
 import type {CountRow} from '../limits/counts-of-workers.js';
 import type {RelayStats} from '../options.js';
+import type {ProbeState} from '../probe/probe-state.js';
 import type {RelaySettings} from '../settings.js';
 
 /** Where a socket that is handed over belongs. */
@@ -64,6 +65,7 @@ export type FromWorker =
   | {type: 'log'; record: LogRecord}
   | {type: 'event'; event: RelayEvent}
   | {type: 'stats'; stats: RelayStats}
+  | {type: 'probe'; state: ProbeState}
   | {type: 'noted'; what: Noted; address: string}
   /** Its visitors of owners and addresses. */
   | {type: 'visitor-counts'; counts: readonly CountRow[]}

@@ -13,6 +13,7 @@ import type {Counts} from '../limits/counts.js';
 import type {CountRow} from '../limits/counts-of-workers.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
+import type {ProbeState} from '../probe/probe-state.js';
 import type {Elsewhere} from '../tunnels/elsewhere.js';
 import type {TunnelTable} from '../tunnels/tunnel-table.js';
 
@@ -37,6 +38,8 @@ export interface Seat extends WorkerPlace {
   onBound(key: LeaseKey): void;
   /** The first process logs the events of all workers, and tells their listeners. */
   onEvent(event: RelayEvent): void;
+  /** The last probe of this worker's own tunnel. */
+  onProbe(state: ProbeState): void;
   /** The number of visitors has changed. */
   onCount(): void;
   /** The parts that take what the first process hands over. Called before they start. */

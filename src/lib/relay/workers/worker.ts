@@ -168,6 +168,7 @@ export class Worker {
       onStrayed: (source, worker) => talk.tell({type: 'strayed', source, worker}),
       onEvent: (event) => talk.tell({type: 'event', event}),
       onBound: (key) => talk.tell({type: 'bound', key}),
+      onProbe: (state) => talk.tell({type: 'probe', state}),
       onCount: () => this.#tellStats(),
       onMade: (parts) => {
         this.#parts = parts;
