@@ -41,7 +41,7 @@ export interface UnreadLimitOptions {
 }
 
 export class UnreadLimit {
-  readonly #options: UnreadLimitOptions;
+  #options: UnreadLimitOptions;
   readonly #watched = new LinkedList<Watched>();
   #timer: Timer | undefined;
   #full = false;
@@ -62,6 +62,10 @@ export class UnreadLimit {
 
   delete(handle: UnreadHandle): void {
     this.#watched.delete(handle);
+  }
+
+  setLimit(limitBytes: number): void {
+    this.#options = {...this.#options, limitBytes};
   }
 
   close(): void {

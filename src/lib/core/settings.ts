@@ -27,6 +27,8 @@ export interface Switch extends Kind<boolean> {
 /** Several values: the flag is repeatable. */
 export interface List<T> extends Kind<readonly T[]> {
   readonly item: Kind<T>;
+  /** Values may contain spaces and commas, so in a variable each has its own line. */
+  readonly inLines: boolean;
 }
 
 export interface Details<T> {
@@ -38,6 +40,8 @@ export interface Details<T> {
   readonly flag?: string;
   /** The name in a configuration file, if it is not that of the flag. With neither of them only a program can set it. */
   readonly key?: string;
+  /** A value that shows the form, in text. */
+  readonly example?: string;
   /** It is a secret, and the setting with this name is the path of a file with it. */
   readonly secretIn?: string;
   /** The environment variable that is read when no value is given. */
@@ -293,9 +297,13 @@ export function wholeTime({minMs = 0, maxMs = LONGEST_MS, orZero = false}: Durat
   };
 }
 
-export function list<T>(item: Kind<T>, {most = Number.POSITIVE_INFINITY}: {most?: number} = {}): List<T> {
+export function list<T>(
+  item: Kind<T>,
+  {most = Number.POSITIVE_INFINITY, inLines = false}: {most?: number; inLines?: boolean} = {},
+): List<T> {
   return {
     item,
+    inLines,
     placeholder: item.placeholder,
     parse: (written) => [item.parse(written)],
     check: (values, name) => {

@@ -61,7 +61,8 @@ export class Session implements LinkSink {
   readonly #reader: FrameReader;
   readonly #streams: Streams;
   readonly #overlap: Overlap;
-  readonly #resumeWindowMs: number;
+  /** How long it waits for another link. */
+  readonly resumeWindowMs: number;
   readonly #keeps: boolean;
   #ended = false;
   #detachedTimer: Timer | undefined;
@@ -97,7 +98,7 @@ export class Session implements LinkSink {
     const rare = options.role === 'relay' ? [FRAME.control, FRAME.open] : [FRAME.control];
     this.#reader = new FrameReader(this.#streams, rare);
     this.#overlap = new Overlap(this.#sender.acks);
-    this.#resumeWindowMs = options.resumeWindowMs ?? 60_000;
+    this.resumeWindowMs = options.resumeWindowMs ?? 60_000;
   }
 
   get streamCount(): number {
@@ -291,12 +292,12 @@ export class Session implements LinkSink {
     this.#sender.detach();
     this.#tellDelivered();
     if (this.#ended) return;
-    if (!this.#keeps || this.#resumeWindowMs === 0) {
+    if (!this.#keeps || this.resumeWindowMs === 0) {
       this.#end(new TunlError('RELAY_LOST', {cause: error}));
       return;
     }
     this.#detachedAt = this.#clock.now();
-    this.#detachedTimer = this.#clock.after(this.#resumeWindowMs, () =>
+    this.#detachedTimer = this.#clock.after(this.resumeWindowMs, () =>
       this.destroy(new TunlError('RESUME_EXPIRED')),
     );
     this.#sink.onDetached?.(error);

@@ -17,7 +17,7 @@ export interface GrownWindow {
 
 /** The budget of one session; its parent is the budget of a whole relay. */
 export class WindowBudget {
-  readonly #limit: number;
+  #limit: number;
   readonly #parent: WindowBudget | undefined;
   readonly #grown = new Set<GrownWindow>();
   #used = 0;
@@ -25,6 +25,11 @@ export class WindowBudget {
   constructor(limit: number, parent?: WindowBudget) {
     this.#limit = limit;
     this.#parent = parent;
+  }
+
+  /** Windows that have grown beyond a smaller limit stay, until they give bytes back. */
+  setLimit(bytes: number): void {
+    this.#limit = bytes;
   }
 
   get used(): number {

@@ -36,7 +36,7 @@ import {MOST_PENDING_BYTES, PendingConnections} from './doors/pending.js';
 import {Room, SHARE_OF_MEMORY} from './doors/room.js';
 import {SecureDoor} from './doors/secure-door.js';
 import {TcpDoor} from './doors/tcp-door.js';
-import {trustedSources} from './doors/trusted.js';
+import {TrustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
 import {eventsFor, loggedEvents} from './event-log.js';
 import type {RelayListener} from './events.js';
@@ -89,17 +89,22 @@ export async function openRelay(
     seat === undefined ? loggedEvents(settings.log, listeners) : eventsFor(settings.log, [seat.onEvent]);
   const load = new Load();
   const blocked = new Blocked();
-  const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner} = settings;
+  const {domain, reusePort, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors} = settings;
+  /** The settings after the last reload. */
+  let now = settings;
   /** Nearly every part needs these. */
   const base = {domain, clock, log, events, load};
 
   // Limits for all visitors together. Windows may grow by at most as many bytes as may be unread. Each worker has its share.
   const share = 1 / (seat?.workers ?? 1);
-  const limitBytes = Math.floor((settings.maxUnreadBytes ?? defaultUnreadLimit(totalmem())) * share);
+  const unreadLimit = ({maxUnreadBytes}: Pick<RelaySettings, 'maxUnreadBytes'>) =>
+    Math.floor((maxUnreadBytes ?? defaultUnreadLimit(totalmem())) * share);
+  const limitBytes = unreadLimit(settings);
   const windowBudget = new WindowBudget(limitBytes);
   const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES * share);
   const unread = new UnreadLimit({...base, limitBytes});
-  const isTrusted = trustedSources(settings.trustedSources);
+  const trusted = new TrustedSources(settings.trustedSources);
+  const isTrusted = trusted.includes;
   const watch = new VisitorWatch({...base, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
   const room = new Room({
     ...base,
@@ -177,12 +182,12 @@ export async function openRelay(
   const waitingRoom = new WaitingRoom({...base, leases});
 
   const streams = new OpenedStreams({...base, unread, reports});
-  const facts = {software, domain, maxTunnelsPerAgent, resumeWindowMs};
+  const facts = () => ({...now, software});
   streams.take(KIND.service, services(facts, probing.service(tunnels)));
   const agents = new Agents({
     ...base,
     ...{software, tunnels, streams, windowBudget, replayBudget},
-    ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner},
+    ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors},
     warningOf: warnings.of,
     onBound: (tunnel) => {
       waitingRoom.open(tunnel);
@@ -196,7 +201,6 @@ export async function openRelay(
     pool: new BlockPool(),
     keepForReplay: settings.keepForReplay,
     comeBackWithinMs: settings.comeBackWithinMs,
-    successors: settings.successors,
   });
   const kept = new KeptLimit({...base, budget: replayBudget, sessions: () => agents.sessions()});
 
@@ -263,6 +267,14 @@ export async function openRelay(
     onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
     parts: [
       blockedFile,
+      {
+        reload: (next) => {
+          now = next;
+          unread.setLimit(unreadLimit(next));
+          windowBudget.setLimit(unreadLimit(next));
+        },
+      },
+      trusted,
       pending,
       room,
       waiting,

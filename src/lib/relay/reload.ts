@@ -84,7 +84,7 @@ export function afterReload(now: RelaySettings, read: RelaySettings): AfterReloa
     const key = name as keyof RelaySettings;
     if (JSON.stringify(now[key]) === JSON.stringify(read[key])) continue;
     const can = typeof reloads === 'function' ? reloads(now[key], read[key]) : reloads === true;
-    (can ? changed : needRestart).push(flag ?? inFile ?? name);
+    (can ? changed : needRestart).push(inFile ?? flag ?? name);
     if (can) Object.assign(next, {[key]: read[key]});
   }
   checkReach(next);

@@ -70,6 +70,7 @@ export const RELAY_SETTINGS = {
     defaultText: 'they come back',
     flag: 'successor',
     help: 'Where agents go when this relay drains; repeatable.',
+    reloads: true,
   }),
   reusePort: setting(onOff, {
     default: false,
@@ -87,6 +88,7 @@ export const RELAY_SETTINGS = {
     default: [],
     flag: 'trusted-source',
     help: 'Addresses without limits, such as 10.0.0.0/8 of a load balancer or gateway; repeatable.',
+    reloads: true,
   }),
   probe: setting(onOff, {
     default: true,
@@ -132,30 +134,35 @@ export const RELAY_SETTINGS = {
     flag: 'resume-window',
     help: 'How long open connections wait for a lost link.',
     group: TIMES,
+    reloads: true,
   }),
   visitorWaitMs: setting(wholeTime({maxMs: LONGEST_RESUME_WINDOW_MS}), {
     default: 20_000,
     flag: 'visitor-wait',
     help: 'How long a new visitor waits for a lost link.',
     group: TIMES,
+    reloads: true,
   }),
   leaseGraceMs: setting(wholeTime({maxMs: MONTH_MS}), {
     default: 600_000,
     flag: 'lease-grace',
     help: 'How long an owner keeps a name without an agent.',
     group: TIMES,
+    reloads: true,
   }),
   keepAliveMs: setting(wholeTime({minMs: 1_000, maxMs: LONGEST_KEEP_ALIVE_MS, orZero: true}), {
     default: KEEP_ALIVE_MS,
     flag: 'keep-alive',
     help: 'Probe a visitor after this time of silence.',
     group: TIMES,
+    reloads: true,
   }),
   visitorIdleTimeoutMs: setting(wholeTime({minMs: 1_000, maxMs: MONTH_MS}), {
     defaultText: 'never',
     flag: 'visitor-idle-timeout',
     help: 'Reset a visitor that moves no byte for this time.',
     group: TIMES,
+    reloads: true,
   }),
   ...LIMIT_SETTINGS,
   keepLeases: setting(onOff, {

@@ -108,3 +108,13 @@ test('an unread byte counts as the chunk that it keeps, and bytes of the visitor
   // 1,000 × 16 KiB are 15.6 MiB.
   expect(cut.length).toBe(360);
 });
+
+test('a new limit counts from the next look', () => {
+  const {clock, cut, visitor, limit} = setUp(10 * MiB);
+  for (let i = 0; i < 8; i += 1) visitor(`${i}`, MiB);
+  clock.advance(3 * LOOK_MS);
+  expect(cut).toEqual([]);
+  limit.setLimit(6 * MiB);
+  clock.advance(3 * LOOK_MS);
+  expect(cut.length).toBe(2);
+});

@@ -18,6 +18,20 @@ function download(window: ReceiveWindow, bytes: number, now: number): void {
 const windowsOf = (budget: WindowBudget, count: number) =>
   Array.from({length: count}, () => new ReceiveWindow(budget, 0));
 
+test('a new limit of the budget stops growth, or allows more', () => {
+  const budget = new WindowBudget(4 * MIB);
+  const [first, second] = windowsOf(budget, 2) as [ReceiveWindow, ReceiveWindow];
+  download(first, 200 * MIB, 0);
+  const before = first.size;
+  budget.setLimit(8 * MIB);
+  download(first, 200 * MIB, 10);
+  expect(first.size).toBeGreaterThan(before);
+  budget.setLimit(1 * MIB);
+  download(second, 20 * MIB, 20);
+  expect(budget.used).toBeLessThanOrEqual(8 * MIB);
+  expect(second.size).toBeLessThan(before);
+});
+
 describe('a session with streams that are idle after large downloads', () => {
   test('gives another download a large enough window', () => {
     const budget = new WindowBudget(64 * MIB);

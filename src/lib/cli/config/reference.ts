@@ -21,6 +21,7 @@ const HEADINGS: Readonly<Record<string, string>> = {
   general: 'Names and ports',
   'certificate and token': 'Certificate and token',
   time: 'Times',
+  identity: 'Identities of an issuer (OpenID Connect)',
   limit: 'Limits',
   output: 'Output',
 };
@@ -58,13 +59,14 @@ function describe(key: string, row: Setting<unknown>): Described {
   const value = typeof otherwise === 'function' ? undefined : otherwise;
   const isEmpty = value === undefined || (Array.isArray(value) && value.length === 0);
   const shown = isEmpty ? undefined : yamlValue(shownValue(row, value));
-  const example = EXAMPLES[kind.placeholder] ?? kind.placeholder;
+  const written = row.example ?? EXAMPLES[kind.placeholder] ?? kind.placeholder;
+  const example = yamlValue(isList(kind) ? [written] : written);
   return {
     key,
     kind,
     help,
     otherwise: defaultText ?? shown ?? 'none',
-    example: (defaultText === undefined ? shown : undefined) ?? (isList(kind) ? `[${example}]` : example),
+    example: (defaultText === undefined ? shown : undefined) ?? example,
     reloads: reloads !== undefined && reloads !== false,
   };
 }

@@ -107,8 +107,9 @@ function variableWith<T extends Table>(
 /** @throws TunlError */
 function readText({kind}: Setting<unknown>, text: string, name: string): unknown {
   if (!isList(kind)) return kind.parse(text);
-  // Several values have commas or spaces between them.
-  const items = text.split(/[\s,]+/).filter(Boolean);
+  // Several values have commas or spaces between them, or line breaks.
+  const parts = text.split(kind.inLines ? /\r?\n/ : /[\s,]+/);
+  const items = parts.map((part) => part.trim()).filter(Boolean);
   return kind.check(
     items.map((item) => kind.item.parse(item)),
     name,

@@ -62,9 +62,10 @@ export const OIDC_SETTINGS = {
     group: IDENTITY,
     reloads: true,
   }),
-  oidcRules: setting(list(rule, {most: 1_000}), {
+  oidcRules: setting(list(rule, {most: 1_000, inLines: true}), {
     default: [],
     flag: 'oidc-rule',
+    example: 'email=*@example.com name:*',
     help: "Who may do what: 'email=*@example.com name:*'; repeatable.",
     group: IDENTITY,
     reloads: true,

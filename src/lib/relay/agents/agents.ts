@@ -21,11 +21,13 @@ import {type Principal, unlimitedPrincipal, withKey} from '../access/principal.j
 import type {Load} from '../doors/load.js';
 import {type RelayEvents, sessionName} from '../events.js';
 import type {Part} from '../part.js';
+import type {RelaySettings} from '../settings.js';
 import type {Caller} from '../site/own-site.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import {type Binder, Binds} from './binds.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
 import {SessionCounts} from './session-counts.js';
+import type {WorkerPlace} from './worker-place.js';
 
 const UNPROVEN =
   "The agent's key does not prove who it is over this link: the relay has another name, or something on the way ends TLS. A token works there.";
@@ -37,7 +39,12 @@ const HELLO_TIMEOUT_MS = 10_000;
 const LAST_BYTES_MS = 5_000;
 const LAST_WORDS_MS = 1_000;
 
-export interface AgentsOptions {
+type Settings = Pick<
+  RelaySettings,
+  'resumeWindowMs' | 'maxTunnelsPerAgent' | 'maxLeasesPerOwner' | 'successors'
+>;
+
+export interface AgentsOptions extends Settings {
   /** The relay's own name: agents dial it, and those without a token sign it. */
   domain: string;
   software: string;
@@ -52,9 +59,6 @@ export interface AgentsOptions {
   pool: BlockPool;
   windowBudget: WindowBudget;
   replayBudget: ReplayBudget;
-  resumeWindowMs: number;
-  maxTunnelsPerAgent: number;
-  maxLeasesPerOwner: number;
   keepForReplay: boolean;
   /** The upper bound of the random wait before agents that are sent away come back, ms. */
   comeBackWithinMs: number;
@@ -62,23 +66,12 @@ export interface AgentsOptions {
   worker?: WorkerPlace | undefined;
   /** Default: only the sessions of this process. */
   sessionCounts?: SessionCounts | undefined;
-  /** The relays to go to instead, if any. */
-  successors: readonly string[];
   /** Owners that may not connect. Default: none. */
   blocks?: Pick<Blocks, 'hasOwner'> | undefined;
   load: Pick<Load, 'add'>;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
   log: Logger;
-}
-
-/** A worker, one of several processes of this relay. */
-export interface WorkerPlace {
-  readonly number: number;
-  /** The id of a new session. It tells all processes where the session is. */
-  newSessionId(): string;
-  /** The other process that has this session; undefined: none. */
-  workerOf(sessionId: string): number | undefined;
 }
 
 /** One agent's session with its tunnels. */
@@ -93,7 +86,7 @@ export interface Member extends Binder {
 }
 
 export class Agents implements Part {
-  readonly #options: AgentsOptions;
+  #options: AgentsOptions;
   readonly #members = new Map<string, Member>();
   readonly #counts: SessionCounts;
   readonly #binds: Binds;
@@ -162,6 +155,12 @@ export class Agents implements Part {
         events.emit({type: 'handshake-failed', from: carrier.label, reason: error?.message}),
     });
   };
+
+  /** Sessions keep the resume window that they began with. */
+  reload({resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors}: Settings): void {
+    this.#options = {...this.#options, resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors};
+    this.#binds.reload({maxTunnelsPerAgent, maxLeasesPerOwner});
+  }
 
   drain(): void {
     const {comeBackWithinMs, successors} = this.#options;
@@ -292,7 +291,7 @@ export class Agents implements Part {
       id: resume.id,
       epoch: verdict.epoch,
       received,
-      resumeWindowMs: this.#options.resumeWindowMs,
+      resumeWindowMs: member.session.resumeWindowMs,
       proof: verdict.answer(received),
       ...this.#worker,
     });

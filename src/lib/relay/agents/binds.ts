@@ -53,9 +53,9 @@ export interface BindsOptions {
 }
 
 export class Binds {
-  readonly #options: BindsOptions;
+  #options: BindsOptions;
   /** The limit of binds for each session, by its id. */
-  readonly #buckets: TokenBuckets;
+  #buckets: TokenBuckets;
   /** Tunnels of sessions that are over. */
   readonly #toRelease: Tunnel[] = [];
   /** How many were released in this turn. */
@@ -63,9 +63,14 @@ export class Binds {
 
   constructor(options: BindsOptions) {
     this.#options = options;
-    const {clock, maxTunnelsPerAgent} = options;
-    const burst = Math.max(BIND_BURST, 2 * maxTunnelsPerAgent);
-    this.#buckets = new TokenBuckets({burst, perSecond: BINDS_PER_SECOND, clock});
+    this.#buckets = bucketsFor(options);
+  }
+
+  /** Tunnels beyond a smaller limit stay. */
+  reload(limits: Pick<BindsOptions, 'maxTunnelsPerAgent' | 'maxLeasesPerOwner'>): void {
+    const isSame = limits.maxTunnelsPerAgent === this.#options.maxTunnelsPerAgent;
+    this.#options = {...this.#options, ...limits};
+    if (!isSame) this.#buckets = bucketsFor(this.#options);
   }
 
   onMessage(binder: Binder, message: AgentMessage): void {
@@ -248,6 +253,11 @@ export class Binds {
 function wishText(wish: TunnelRequest): string {
   if (wish.kind === 'tcp') return wish.port === undefined ? 'tcp' : `tcp:${wish.port}`;
   return wish.name !== undefined && /^[a-z0-9-]{1,63}$/.test(wish.name) ? `tls:${wish.name}` : 'tls';
+}
+
+function bucketsFor({clock, maxTunnelsPerAgent}: BindsOptions): TokenBuckets {
+  const burst = Math.max(BIND_BURST, 2 * maxTunnelsPerAgent);
+  return new TokenBuckets({burst, perSecond: BINDS_PER_SECOND, clock});
 }
 
 function send({session}: Binder, message: RelayMessage): void {

@@ -14,13 +14,16 @@ export interface RelayFacts {
   resumeWindowMs: number;
 }
 
-/** @param probe takes streams of the service `probe`. */
-export function services(facts: RelayFacts, probe: StreamHandler<Opener>): StreamHandler<Opener> {
+/**
+ * @param facts as they are now.
+ * @param probe takes streams of the service `probe`.
+ */
+export function services(facts: () => RelayFacts, probe: StreamHandler<Opener>): StreamHandler<Opener> {
   return (stream, about, opener) => {
     const {service} = parseServiceOpen(about);
     switch (service) {
       case 'relay':
-        return tell(stream, factsFor(opener, facts));
+        return tell(stream, factsFor(opener, facts()));
       case 'echo':
         return echo(stream);
       case PROBE_SERVICE:

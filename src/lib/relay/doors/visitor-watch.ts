@@ -3,6 +3,8 @@
 import type {Clock, Timer} from '../../core/clock.js';
 import type {LinkedList, ListNode} from '../../core/linked-list.js';
 import type {StreamCode} from '../../protocol/wire.js';
+import type {Part} from '../part.js';
+import type {RelaySettings} from '../settings.js';
 import {BySource} from './by-source.js';
 import type {Peer} from './peer.js';
 import type {TrustCheck} from './trusted.js';
@@ -34,8 +36,8 @@ export interface VisitorWatchOptions {
   isTrusted: TrustCheck;
 }
 
-export class VisitorWatch {
-  readonly #options: VisitorWatchOptions;
+export class VisitorWatch implements Part {
+  #options: VisitorWatchOptions;
   /** The visitors of each source; the longest idle ones are first, as of the last check. */
   readonly #sources: BySource<Watched>;
   #timer: Timer | undefined;
@@ -59,6 +61,10 @@ export class VisitorWatch {
 
   *all(): Generator<Watched> {
     yield* this.#sources.members();
+  }
+
+  reload({visitorIdleTimeoutMs: idleTimeoutMs}: Pick<RelaySettings, 'visitorIdleTimeoutMs'>): void {
+    this.#options = {...this.#options, idleTimeoutMs};
   }
 
   close(): void {

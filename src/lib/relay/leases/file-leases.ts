@@ -44,6 +44,10 @@ export class FileLeases implements LeaseStore {
     this.#table.begin(rows);
   }
 
+  reload(settings: Parameters<MemoryLeases['reload']>[0]): void {
+    this.#table.reload(settings);
+  }
+
   claim(key: LeaseKey, owner: string, claimant?: Claimant): Promise<ClaimResult> {
     return this.#table.claim(key, owner, claimant);
   }

@@ -1,5 +1,6 @@
 // The lease table in memory.
 
+import type {RelaySettings} from '../settings.js';
 import {
   type Claimant,
   type ClaimResult,
@@ -32,11 +33,11 @@ export class MemoryLeases implements LeaseStore {
   /** The previous process is unknown. */
   readonly expected: readonly LeaseKey[] = [];
   readonly #leases = new Map<LeaseKey, Lease>();
-  /** Released leases. The grace period is the same for all, so they expire in the order of their release. */
+  /** Released leases. They expire in the order of their release, except when the grace period has changed between them. */
   readonly #kept = new Map<LeaseKey, Lease>();
   readonly #byOwner = new Map<string, OwnerLeases>();
-  readonly #graceMs: number;
-  readonly #maxLeasesPerOwner: number;
+  #graceMs: number;
+  #maxLeasesPerOwner: number;
   readonly #maxLeases: number;
   readonly #wallClock: () => number;
   readonly #onChange: (key: LeaseKey) => void;
@@ -47,6 +48,12 @@ export class MemoryLeases implements LeaseStore {
     this.#maxLeases = options.maxLeases ?? MAX_LEASES;
     this.#wallClock = options.wallClock ?? Date.now;
     this.#onChange = options.onChange ?? (() => {});
+  }
+
+  /** Leases that were released already keep their time. Those beyond a smaller limit go when their owner claims another one. */
+  reload({leaseGraceMs, maxLeasesPerOwner}: Pick<RelaySettings, 'leaseGraceMs' | 'maxLeasesPerOwner'>): void {
+    this.#graceMs = leaseGraceMs;
+    this.#maxLeasesPerOwner = maxLeasesPerOwner;
   }
 
   get size(): number {

@@ -20,6 +20,7 @@ import type {Bandwidths} from '../limits/bandwidth.js';
 import type {VisitorLimits} from '../limits/visitor-limits.js';
 import type {Part} from '../part.js';
 import type {OwnDials} from '../probe/own-dials.js';
+import type {RelaySettings} from '../settings.js';
 import type {Tunnel, TunnelTraffic} from '../tunnels/tunnel-table.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
 
@@ -81,8 +82,9 @@ export class Visitors implements Part {
   readonly #limits: VisitorsOptions['limits'];
   readonly #bandwidths: VisitorsOptions['bandwidths'];
   readonly #waiting: WaitingVisitors;
-  readonly #keepAlive: KeepAlive;
+  #keepAlive: KeepAlive;
   readonly #own: VisitorsOptions['own'];
+  #keepAliveMs: number;
   readonly #onCount: (() => void) | undefined;
   /** All visitors so far; the bytes of those that have left. */
   readonly #sums = {visitors: 0, bytesIn: 0, bytesOut: 0};
@@ -103,7 +105,15 @@ export class Visitors implements Part {
     this.#hasRoom = hasRoom;
     this.#keepAlive = new KeepAlive(keepAliveMs);
     this.#own = own;
+    this.#keepAliveMs = keepAliveMs;
     this.#onCount = onCount;
+  }
+
+  /** Open visitors keep their probes. */
+  reload({keepAliveMs}: Pick<RelaySettings, 'keepAliveMs'>): void {
+    if (keepAliveMs === this.#keepAliveMs) return;
+    this.#keepAliveMs = keepAliveMs;
+    this.#keepAlive = new KeepAlive(keepAliveMs);
   }
 
   get open(): number {
@@ -173,7 +183,8 @@ export class Visitors implements Part {
       reset();
       return;
     }
-    const alive = this.#keepAlive.add(raw);
+    const keepAlive = this.#keepAlive;
+    const alive = keepAlive.add(raw);
     this.#open += 1;
     this.#onCount?.();
     this.#idleBytes += IDLE_BYTES[visitor.via];
@@ -185,7 +196,7 @@ export class Visitors implements Part {
       reset,
       ...(onSocketOver !== undefined && {onSocketOver}),
       onDone: () => {
-        this.#keepAlive.delete(alive);
+        keepAlive.delete(alive);
         count(stream, tunnel.traffic, this.#sums);
         this.#limits.leave(entered);
         bandwidth?.release();

@@ -4,6 +4,8 @@
 import type {Splice} from '../../bytes/splice.js';
 import type {Clock, Timer} from '../../core/clock.js';
 import type {Session} from '../../mux/session.js';
+import type {Part} from '../part.js';
+import type {RelaySettings} from '../settings.js';
 
 const LOOK_EVERY_MS = 1_000;
 
@@ -19,8 +21,8 @@ interface Waiting {
   since: number;
 }
 
-export class WaitingVisitors {
-  readonly #options: WaitingVisitorsOptions;
+export class WaitingVisitors implements Part {
+  #options: WaitingVisitorsOptions;
   readonly #all = new Set<Waiting>();
   #timer: Timer | undefined;
 
@@ -33,6 +35,11 @@ export class WaitingVisitors {
     if (splice.hasBegun || splice.done) return;
     this.#all.add({splice, session, since: this.#options.clock.now()});
     this.#timer ??= this.#options.clock.after(LOOK_EVERY_MS, () => this.#look());
+  }
+
+  /** For those that wait already, too. */
+  reload({visitorWaitMs: waitMs}: Pick<RelaySettings, 'visitorWaitMs'>): void {
+    this.#options = {...this.#options, waitMs};
   }
 
   close(): void {

@@ -17,7 +17,7 @@ import {Load} from '../doors/load.js';
 import {PendingConnections, type SharedLimits} from '../doors/pending.js';
 import {Room} from '../doors/room.js';
 import {TcpDoor} from '../doors/tcp-door.js';
-import {trustedSources} from '../doors/trusted.js';
+import {TrustedSources} from '../doors/trusted.js';
 import {loggedEvents} from '../event-log.js';
 import {FileLeases} from '../leases/file-leases.js';
 import type {LeaseStore} from '../leases/lease-store.js';
@@ -69,7 +69,8 @@ export async function openFirstProcess(
   const tellSpent = (message: SharedMessage & {type: 'spent'}, by?: WorkerProcess) => {
     if (message.limit !== 'hello') crew.tellAll(message, by);
   };
-  const isTrusted = trustedSources(settings.trustedSources);
+  const trusted = new TrustedSources(settings.trustedSources);
+  const isTrusted = trusted.includes;
   const pending = new PendingConnections({...base, isTrusted, room, others, blocks: blocked});
   const certificates = new Certificates({
     ...{...settings, clock, log, events},
@@ -204,6 +205,7 @@ export async function openFirstProcess(
     onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
     parts: [
       blockedFile,
+      trusted,
       pending,
       room,
       // Drained after the leases: the next process has the file before agents are told to leave.

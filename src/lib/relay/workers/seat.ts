@@ -2,8 +2,8 @@
 
 import type {HostPort} from '../../protocol/targets.js';
 import type {LocalOperations} from '../admin/local-operations.js';
-import type {WorkerPlace} from '../agents/agents.js';
 import type {SessionCounts} from '../agents/session-counts.js';
+import type {WorkerPlace} from '../agents/worker-place.js';
 import type {PendingConnections, SharedLimits} from '../doors/pending.js';
 import type {SecureDoor} from '../doors/secure-door.js';
 import type {TcpDoor} from '../doors/tcp-door.js';

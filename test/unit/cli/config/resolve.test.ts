@@ -42,7 +42,7 @@ describe('precedence', () => {
 
   test('without any the default', async () => {
     const {options, command, all} = await readRelayConfig({}, {});
-    expect(options).toEqual({workers: CONFIG_SETTINGS.workers.default, token: ''});
+    expect(options).toEqual({admin: true, workers: CONFIG_SETTINGS.workers.default, token: ''});
     expect(command).toEqual({drainTimeoutMs: 30_000, logFormat: 'text'});
     expect(all.every(({source}) => source.from === 'default')).toBe(true);
   });
@@ -87,6 +87,12 @@ describe('the environment', () => {
     ['TUNL_RELAY_KEEP_LEASES', '0', 'keepLeases', false],
     ['TUNL_RELAY_MAX_LEASES_PER_OWNER', '7', 'maxLeasesPerOwner', 7],
     ['TUNL_RELAY_DRAIN_TIMEOUT', '5s', 'drainTimeoutMs', 5_000],
+    [
+      'TUNL_RELAY_OIDC_RULE',
+      'sub=ana name:* tcp:20000-20100\nsub=bob name:bob\n',
+      'oidcRules',
+      ['sub=ana name:* tcp:20000-20100', 'sub=bob name:bob'],
+    ],
   ])('%s=%s', async (variable, text, name, value) => {
     const {all} = await readRelayConfig({}, {[variable]: text});
     expect(all.find((each) => each.name === name)).toMatchObject({value, source: {variable}});

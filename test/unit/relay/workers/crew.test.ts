@@ -101,3 +101,20 @@ test('a worker that answers nothing is ended and replaced, one that answers late
     'a worker process has ended; another one takes its place',
   ]);
 });
+
+test('a worker that comes after a reload begins with the new settings', async () => {
+  const children: FakeChild[] = [];
+  const {crew, clock} = setUp(() => {
+    const child = new FakeChild();
+    children.push(child);
+    return child;
+  });
+  const mustered = crew.muster();
+  children[0]?.says({type: 'ready'});
+  await mustered;
+  crew.tellDoor({host: '127.0.0.1', port: 1});
+  void crew.reload({workers: 1, visitorWaitMs: 7} as never);
+  children[0]?.ends();
+  clock.advance(60_000);
+  expect(children[1]?.heard[0]).toMatchObject({type: 'begin', settings: {visitorWaitMs: 7}});
+});
