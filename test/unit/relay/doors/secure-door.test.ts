@@ -31,6 +31,7 @@ test('an open connection keeps neither its ClientHello nor a piece of the buffer
       admits: () => true,
       welcome: (_tunnel: unknown, {socket}: {socket: TLSSocket}) => welcomed.resolve(socket),
     },
+    limits: {admits: () => true},
     waitingRoom: {},
     onOwn: () => {},
     clock: systemClock,
