@@ -116,6 +116,7 @@ export const eventSchemas = {
     domain: text,
     address,
     http: v.exactOptional(address),
+    metrics: v.exactOptional(address),
     caFile: v.exactOptional(text),
     tokenRequired: v.exactOptional(v.literal(true)),
     tokenFile: v.exactOptional(text),

@@ -14,6 +14,8 @@ export interface ListeningEvent {
   address: {host: string; port: number};
   /** The address that redirects plain HTTP to HTTPS, if there is one. */
   http?: {host: string; port: number};
+  /** The address of metrics, health and the page for operators, if there is one. */
+  metrics?: {host: string; port: number};
   /** PEM file of the private CA; absent when certificates were given. */
   caFile?: string;
   /** True when agents must show a token; absent otherwise. */

@@ -10,7 +10,7 @@ export interface AboutRelay {
 }
 
 export function listeningEvent(
-  {url, domain, address, httpAddress, caFile, tokenRequired}: Relay,
+  {url, domain, address, httpAddress, metricsAddress, caFile, tokenRequired}: Relay,
   {id, tokenFile}: AboutRelay = {},
 ): ListeningEvent {
   return {
@@ -19,6 +19,7 @@ export function listeningEvent(
     domain,
     address,
     ...(httpAddress && {http: httpAddress}),
+    ...(metricsAddress && {metrics: metricsAddress}),
     ...(caFile !== undefined && {caFile}),
     ...(tokenRequired && {tokenRequired}),
     ...(tokenFile !== undefined && {tokenFile}),

@@ -272,6 +272,11 @@ function listening(event: ListeningEvent): Line[] {
     {tone: 'good', text: `relay for ${domain} listens on ${address.host} port ${address.port}`},
     {tone: 'faint', text: `Agents connect with: ${variable}tunl expose 8000 --relay ${url}${ca}${token}`},
   ];
+  if (event.metrics)
+    lines.push({
+      tone: 'faint',
+      text: `Metrics and a page for operators: http://${event.metrics.host.includes(':') ? `[${event.metrics.host}]` : event.metrics.host}:${event.metrics.port}/`,
+    });
   const files = [caFile && '--ca-file', tokenFile && '--token-file'].filter(Boolean);
   if (isLoopbackHost(domain) && isLoopbackHost(address.host)) {
     const text =

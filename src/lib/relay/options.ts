@@ -137,6 +137,15 @@ export interface RelayOptions {
   /** Let a second relay process of this user listen on the same ports, to take over without a gap. Default false. */
   reusePort?: boolean;
   /**
+   * `HOST:PORT` for metrics (`/metrics`), health (`/livez`, `/readyz`) and the operators' page (`/`). Everybody who reaches it
+   * can read it. Default: none.
+   */
+  metricsListen?: string;
+  /** Names under which `metricsListen` may be asked, besides addresses and `localhost`. Default: none. */
+  metricsHosts?: readonly string[];
+  /** File that gets one JSON line for each login, bind, refusal and act of the operator. Default: none. */
+  auditFile?: string;
+  /**
    * Serve the admin socket in the state folder, for `tunl relay status`, `kick`, `block`, `drain` and `reload`. Default
    * false.
    */
@@ -177,6 +186,8 @@ export interface Relay extends AsyncDisposable {
   readonly address: {host: string; port: number};
   /** The address of the plain-HTTP redirect, if there is one. */
   readonly httpAddress: {host: string; port: number} | undefined;
+  /** The address of metrics, health and the operators' page, if there is one. */
+  readonly metricsAddress: {host: string; port: number} | undefined;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
   /** True when agents had to show a token at the start. */

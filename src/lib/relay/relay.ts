@@ -19,7 +19,7 @@ import {RefusedLogins} from './access/refused-logins.js';
 import {SingleToken} from './access/single-token.js';
 import {TokenRegistry} from './access/token-registry.js';
 import {LocalOperations} from './admin/local-operations.js';
-import {openAdmin} from './admin/open-admin.js';
+import {isOperated, openAdmin} from './admin/open-admin.js';
 import {Agents} from './agents/agents.js';
 import {KeptLimit} from './agents/kept-limit.js';
 import {OpenedStreams} from './agents/opened-streams.js';
@@ -248,7 +248,7 @@ export async function openRelay(
     worker: seat?.number,
   });
   seat?.onMade({pending, secureDoor, tcpDoor, tunnels, operations, stats});
-  const blockedFile = settings.admin ? new BlockedFile(blocked, settings) : undefined;
+  const blockedFile = isOperated(settings) ? new BlockedFile(blocked, settings) : undefined;
   const admin =
     blockedFile && seat === undefined
       ? await openAdmin({

@@ -61,6 +61,9 @@ export class RunningRelay implements Relay {
     return this.#options.redirect?.address;
   }
 
+  /** Set when it has started. */
+  metricsAddress: HostPort | undefined;
+
   get caFile(): string | undefined {
     return this.#options.certificates.caFile;
   }

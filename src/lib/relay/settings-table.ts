@@ -77,6 +77,20 @@ export const RELAY_SETTINGS = {
     flag: 'reuse-port',
     help: 'Let the next relay process listen before this one ends.',
   }),
+  metricsListen: setting(listenPlace, {
+    defaultText: 'nowhere',
+    flag: 'metrics-listen',
+    help: 'Where metrics, health and the page for operators are.',
+  }),
+  metricsHosts: setting(list(host('OPTION_INVALID', 'NAME')), {
+    default: [],
+    key: 'metrics-host',
+    help: 'Names under which others ask --metrics-listen.',
+  }),
+  auditFile: setting(file, {
+    flag: 'audit-file',
+    help: 'Who logs in, binds and is refused: one JSON line each.',
+  }),
   /** The admin socket in the state folder, and the list of what is blocked. `tunl relay start` has them. */
   admin: setting(onOff, {default: false}),
   workers: setting(wholeNumber({min: 1, max: MOST_WORKERS}), {

@@ -15,9 +15,13 @@ import {RELAY_SETTINGS} from './settings-table.js';
 type Declared = SettingsOf<typeof RELAY_SETTINGS>;
 
 export interface RelaySettings
-  extends Omit<Declared, 'listen' | 'listenHttp' | 'tcpHost' | 'tcpPublicHost' | 'tokenFile'> {
+  extends Omit<
+    Declared,
+    'listen' | 'listenHttp' | 'metricsListen' | 'tcpHost' | 'tcpPublicHost' | 'tokenFile'
+  > {
   listen: HostPort;
   listenHttp: HostPort | undefined;
+  metricsListen: HostPort | undefined;
   tcpHost: string;
   tcpPublicHost: string;
   h2Offered: boolean;
@@ -52,6 +56,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
     ...settings,
     listen,
     listenHttp: settings.listenHttp === undefined ? undefined : listenAddress(settings.listenHttp),
+    metricsListen: settings.metricsListen === undefined ? undefined : listenAddress(settings.metricsListen),
     tcpHost,
     // Not every program's resolver knows names below .localhost, but all know localhost itself.
     tcpPublicHost:

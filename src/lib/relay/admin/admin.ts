@@ -20,7 +20,10 @@ import type {RunningRelay} from '../running-relay.js';
 import type {RelaySettings} from '../settings.js';
 import {ACTIONS, type AdminRequest, readRequest} from './actions.js';
 import {ADMIN_FOLDER} from './admin-folder.js';
+import {AuditFile} from './audit-file.js';
+import {AuditLog} from './audit-log.js';
 import {EventCounters} from './event-counters.js';
+import {HttpDoor} from './http-door.js';
 import type {Operations} from './report.js';
 
 /** A socket that does not answer, and is at least this old, belongs to a process that was killed, ms. */
@@ -45,17 +48,31 @@ export class Admin implements Part {
   readonly counters = new EventCounters();
   readonly startedAt = new Date();
   #relay: RunningRelay | undefined;
+  readonly #audit: AuditFile | undefined;
+  readonly #http: HttpDoor | undefined;
   #control: Control | undefined;
   #isDraining = false;
 
   constructor(options: AdminOptions) {
     this.options = options;
-    options.events.listen(this.counters.listen);
+    const {settings, events, clock, log} = options;
+    events.listen(this.counters.listen);
+    const {auditFile, metricsListen: at, metricsHosts: names} = settings;
+    if (auditFile !== undefined) {
+      const audit = new AuditFile(auditFile, log);
+      const lines = new AuditLog(clock);
+      events.listen((event) => {
+        for (const line of lines.linesOf(event)) audit.add(line);
+      });
+      this.#audit = audit;
+    }
+    if (at !== undefined) this.#http = new HttpDoor({admin: this, at, names, log});
   }
 
   /** Called when all parts of the relay have started. */
   serves(relay: RunningRelay): void {
     this.#relay = relay;
+    relay.metricsAddress = this.#http?.address;
   }
 
   /** Undefined until all parts have started. */
@@ -67,7 +84,19 @@ export class Admin implements Part {
     return this.#isDraining;
   }
 
+  /** The number of lines of the audit file that could not be written. */
+  get auditLinesLost(): number {
+    return this.#audit?.lost ?? 0;
+  }
+
   async start(): Promise<void> {
+    const {settings} = this.options;
+    await this.#audit?.open();
+    await this.#http?.open();
+    if (settings.admin) await this.#openSocket();
+  }
+
+  async #openSocket(): Promise<void> {
     const {settings, log} = this.options;
     // Files have no numeric owner on Windows, so nobody could tell whose socket it is.
     if (process.getuid === undefined) return;
@@ -87,8 +116,11 @@ export class Admin implements Part {
     this.#isDraining = true;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#isDraining = true;
+    this.#http?.close();
+    // The last events have come.
+    await this.#audit?.close();
     this.#control?.closeSync();
     this.#control = undefined;
   }

@@ -8,7 +8,7 @@ import {publicUrl} from '../../protocol/targets.js';
 import {Blocked} from '../access/blocked.js';
 import {BlockedFile} from '../access/blocked-file.js';
 import {TokenRegistry} from '../access/token-registry.js';
-import {openAdmin} from '../admin/open-admin.js';
+import {isOperated, openAdmin} from '../admin/open-admin.js';
 import {Certificates} from '../certificates/certificates.js';
 import {Descriptors} from '../doors/descriptors.js';
 import {FrontDoor} from '../doors/front-door.js';
@@ -188,7 +188,7 @@ export async function openFirstProcess(
   const redirect =
     listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
 
-  const blockedFile = settings.admin ? new BlockedFile(blocked, settings) : undefined;
+  const blockedFile = isOperated(settings) ? new BlockedFile(blocked, settings) : undefined;
   const admin = blockedFile
     ? await openAdmin({
         ...{...base, software, settings, operations, blocked: blockedFile, certificates},

@@ -1,0 +1,96 @@
+// The audit file: one JSON object a line, only ever added to. Another program may rotate it.
+
+import {type FileHandle, open, stat} from 'node:fs/promises';
+import {systemCode, TunlError} from '../../core/errors.js';
+import type {Logger} from '../../core/logger.js';
+import type {AuditLine} from './audit-log.js';
+
+/** Lines that wait for a slow disk. Later ones are lost, and counted. */
+const MOST_WAITING = 50_000;
+
+export class AuditFile {
+  readonly #path: string;
+  readonly #log: Logger;
+  #file: FileHandle | undefined;
+  #waiting: string[] = [];
+  #writing: Promise<void> | undefined;
+  #lost = 0;
+  /** A failure is reported once, until a line is written again. */
+  #hasFailed = false;
+
+  constructor(path: string, log: Logger) {
+    this.#path = path;
+    this.#log = log;
+  }
+
+  /** The number of lines that could not be written. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** @throws TunlError FILE_UNREADABLE when the file cannot be opened: an audit that is missing must not go unnoticed */
+  async open(): Promise<void> {
+    try {
+      this.#file = await openFile(this.#path);
+    } catch (error) {
+      throw new TunlError('FILE_UNREADABLE', {
+        reason: `The audit file ${this.#path} cannot be written (${systemCode(error)}).`,
+        cause: error,
+      });
+    }
+  }
+
+  add(line: AuditLine): void {
+    if (this.#waiting.length >= MOST_WAITING) {
+      this.#lost += 1;
+      return;
+    }
+    this.#waiting.push(`${JSON.stringify(line)}\n`);
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** Resolves when nothing waits. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  /** Writes what waits, and closes the file. */
+  async close(): Promise<void> {
+    await this.settled();
+    await this.#file?.close().catch(() => {});
+    this.#file = undefined;
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const lines = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#followRotation();
+        await this.#file?.appendFile(lines.join(''));
+        this.#hasFailed = false;
+      } catch (error) {
+        this.#lost += lines.length;
+        if (!this.#hasFailed)
+          this.#log.error('the audit file cannot be written', {path: this.#path, reason: systemCode(error)});
+        this.#hasFailed = true;
+      }
+    }
+  }
+
+  /** The file was renamed or removed: the next lines belong into a new one at the same path. */
+  async #followRotation(): Promise<void> {
+    const [there, mine] = await Promise.all([
+      stat(this.#path).catch(() => undefined),
+      this.#file?.stat().catch(() => undefined),
+    ]);
+    if (there !== undefined && mine !== undefined && there.ino === mine.ino && there.dev === mine.dev) return;
+    const next = await openFile(this.#path);
+    await this.#file?.close().catch(() => {});
+    this.#file = next;
+  }
+}
+
+const openFile = (path: string): Promise<FileHandle> => open(path, 'a', 0o600);
