@@ -46,6 +46,7 @@ export class AgentPool {
       const agent: TunnelAgent = new TunnelAgent({
         ...link,
         onOver: () => {
+          link.onOver?.();
           place.agents.delete(agent);
           if (place.forwarded.size === 0 && place.agents.size === 0) this.#places.delete(hash);
         },

@@ -24,6 +24,7 @@ import {formatHostPort} from './protocol/targets.js';
 import {AGENT_PATH} from './protocol/wire.js';
 import {workerProtocol} from './protocol/worker-protocol.js';
 import type {RunningRelay} from './relay/running-relay.js';
+import {TokenSource} from './token-source.js';
 
 export interface FoundRelay {
   /** The key of this relay in the memory of names: the embedded one has another port each time. */
@@ -37,6 +38,8 @@ export interface FoundRelay {
   /** Dials a public name as a visitor does. */
   dialPublic: ProberOptions['dial'];
   release?: () => Promise<void>;
+  /** To be called when the link is over. Tunnels may share it. */
+  onOver?: () => void;
   /** The relay is inside this process: opens a port of this machine for a tunnel. Rejects only in the local network. */
   openLocalDoor?: RunningRelay['openLocalDoor'];
 }
@@ -59,16 +62,17 @@ interface Place extends Pick<ChosenRelay, 'origin' | 'token' | 'tokenKey'> {
 export async function findRelay(settings: LinkValues, around: Surroundings): Promise<FoundRelay> {
   const chosen = await chooseRelay(settings);
   if (chosen === undefined) return await embeddedRelay(settings, around);
-  const {origin, token, tokenKey, caFile} = chosen;
-  const place = {
-    origin,
-    token,
-    tokenKey,
+  const {origin, tokenKey, caFile} = chosen;
+  const {stateDir} = settings;
+  const trust = {
     ca: caFile ? await readCaFile(caFile) : undefined,
-    ownCa: await readOwnCa(settings.stateDir),
+    ownCa: await readOwnCa(stateDir),
   };
+  const log = createLogger('agent', around.log);
+  const tokens = new TokenSource({chosen, place: {origin, ...trust}, stateDir, log});
+  const place = {origin, ...trust, token: tokens.current, tokenKey};
   const ignored = ignoredProxy(parseRelayUrl(place.origin), process.env);
-  if (ignored !== undefined) createLogger('agent', around.log).warn(ignored);
+  if (ignored !== undefined) log.warn(ignored);
   const successors = new Successors({home: place.origin, allowed: settings.follow});
   return {
     memoryKey: place.origin,
@@ -77,6 +81,7 @@ export async function findRelay(settings: LinkValues, around: Surroundings): Pro
     successors,
     dial: dialer(place, successors, settings),
     dialPublic: publicDialer(place),
+    onOver: () => tokens.close(),
   };
 }
 

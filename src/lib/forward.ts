@@ -140,6 +140,7 @@ async function open(
       wait: settings.wait,
       maxRetryTimeMs: settings.maxRetryTimeMs,
       keepForReplay: keepsForReplay(),
+      ...(found.onOver !== undefined && {onOver: found.onOver}),
     };
     const label = target === undefined ? undefined : what;
     const tunnel = await pool.open({key: found.key, label, link, tunnel: tunnelSettings});

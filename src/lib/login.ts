@@ -18,6 +18,7 @@ import {TunlError} from './core/errors.js';
 import {readOwnCa} from './core/own-ca.js';
 import {readCaFile} from './core/pem.js';
 import {AGENT_PATH} from './protocol/wire.js';
+import {isFromIssuer, renewed} from './token-source.js';
 
 export type {DeviceCode} from './agent/login/device-flow.js';
 export type {Identity} from './agent/login/relay-site.js';
@@ -54,13 +55,16 @@ export async function logIn(options: LoginOptions): Promise<LoggedIn> {
   const place = await placeOf(origin, {caFile: caFile ?? before?.caFile, stateDir, signal});
   const info = await relayInfo(place);
   const found = await identify(place, info, options);
-  const context: Context = {
-    name: name ?? before?.name ?? usualName(origin),
-    relay: origin,
-    ...(place.caFile !== undefined && {caFile: place.caFile}),
-    ...found.stored,
-    ...(found.identity?.expiresAt !== undefined && {expiresAt: found.identity.expiresAt}),
-  };
+  const context = renewed(
+    {
+      name: name ?? before?.name ?? usualName(origin),
+      relay: origin,
+      ...(place.caFile !== undefined && {caFile: place.caFile}),
+      ...(found.token !== undefined && {token: found.token}),
+    },
+    found.identity ?? {},
+    found.renewal,
+  );
   await contexts.save(context);
   // The same relay has one login.
   if (before !== undefined && before.name !== context.name) await contexts.remove(before.name);
@@ -69,7 +73,8 @@ export async function logIn(options: LoginOptions): Promise<LoggedIn> {
 }
 
 interface Found {
-  stored: Pick<Context, 'token' | 'renewal'>;
+  token?: string;
+  renewal?: {issuer: string; clientId: string; refreshToken: string};
   identity: Identity | undefined;
 }
 
@@ -78,18 +83,19 @@ async function identify(
   info: RelayInfo | undefined,
   {token: given, askToken, onDeviceCode, signal}: LoginOptions,
 ): Promise<Found> {
-  if (info?.token === false && given === undefined) return {stored: {}, identity: undefined};
+  if (info?.token === false && given === undefined) return {identity: undefined};
   if (given === undefined && info?.login !== undefined) {
     const {login} = info;
     const issued = await deviceLogin(login, {...place, signal, onCode: onDeviceCode});
-    const {token, ...identity} = await exchangeToken(place, issued.idToken);
-    if (token === undefined) throw new TunlError('LOGIN_FAILED', {reason: 'The relay gave no token.'});
     const {issuer, clientId} = login;
     const {refreshToken} = issued;
-    return {stored: {token, ...(refreshToken && {renewal: {issuer, clientId, refreshToken}})}, identity};
+    const exchanged = await exchange(place, issued.idToken);
+    return {...exchanged, ...(refreshToken !== undefined && {renewal: {issuer, clientId, refreshToken}})};
   }
   const token = await (given ?? askToken)();
-  if (info !== undefined) return {stored: {token}, identity: await whoAmI(place, token)};
+  // A job's token of an issuer lasts for minutes.
+  if (info?.exchange && isFromIssuer(token)) return await exchange(place, token);
+  if (info !== undefined) return {token, identity: await whoAmI(place, token)};
   // An older relay says only whether it takes the token.
   const {carrier} = await dialCarrier({
     url: place.origin,
@@ -101,7 +107,13 @@ async function identify(
     ...(signal && {signal}),
   });
   carrier.destroy();
-  return {stored: {token}, identity: undefined};
+  return {token, identity: undefined};
+}
+
+async function exchange(place: RelayPlace, issued: string): Promise<Found> {
+  const {token, ...identity} = await exchangeToken(place, issued);
+  if (token === undefined) throw new TunlError('LOGIN_FAILED', {reason: 'The relay gave no token.'});
+  return {token, identity};
 }
 
 /** The relay that commands would use, and whom it sees. @throws TunlError as `chooseRelay` and `whoAmI` */

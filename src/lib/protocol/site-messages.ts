@@ -22,6 +22,8 @@ export interface RelayInfo {
   domain: string;
   /** Agents need a token. */
   token: boolean;
+  /** It takes tokens of an issuer in exchange for its own. */
+  exchange?: boolean;
   /** People log in at this issuer of identities, by its device flow. */
   login?: IssuerInfo;
 }
@@ -55,6 +57,7 @@ export const parseRelayInfo = (body: string): RelayInfo | undefined =>
     software: prose(fields, 'software', MAX_TEXT),
     domain: prose(fields, 'domain', MAX_TEXT),
     token: flag(fields, 'token'),
+    exchange: flag(fields, 'exchange'),
     ...maybe(fields, 'login', issuerInfo),
   }));
 

@@ -104,6 +104,12 @@ function lineOf(event: RelayEvent): Line {
       return ['error', 'a worker process has ended; another one takes its place', fields];
     case 'limit-reached':
       return ['info', 'a limit is reached', fields];
+    case 'logged-in':
+      return ['info', 'logged in', fields];
+    case 'login-failed':
+      return ['error', 'a login could not be stored', fields];
+    case 'logged-out':
+      return ['info', 'logged out', fields];
     case 'token-refused':
       return ['info', 'a token was refused', fields];
     case 'turned-away': {

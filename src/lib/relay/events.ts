@@ -78,6 +78,11 @@ export type RelayEvent =
   /** A token is right, and was revoked or has expired. */
   | ({type: 'login-refused'; code: ErrorCode; from: string; times?: number} & Whose)
   /** A token is missing or not known. */
+  /** An identity of an issuer has a token of the registry now, or goes on with the one that it had. */
+  | {type: 'logged-in'; owner: string; tokenId: string; issuer: string; from: string; renewed: boolean}
+  /** Its token could not be stored. */
+  | {type: 'login-failed'; owner: string; reason: string}
+  | {type: 'logged-out'; owner: string; tokenId: string | undefined; from: string}
   | ({type: 'token-refused'} & Repeated)
   /**
    * `failures`: too many connections of this source failed. `no-room`: no descriptors or memory are left. `blocked`: the

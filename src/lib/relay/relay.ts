@@ -14,6 +14,7 @@ import {KIND} from '../protocol/wire.js';
 import {Access} from './access/access.js';
 import {Blocked} from './access/blocked.js';
 import {BlockedFile} from './access/blocked-file.js';
+import {Logins} from './access/logins.js';
 import {Oidc} from './access/oidc.js';
 import {RefusedLogins} from './access/refused-logins.js';
 import {SingleToken} from './access/single-token.js';
@@ -222,9 +223,11 @@ export async function openRelay(
     // Visitors of tunnels that have moved to another agent are still here.
     visitors.recheckRights();
   });
+  const logins = registry && new Logins({...base, oidc, registry});
   const site = new OwnSite({
     ...{domain, url, software, access, sessions, onAgent: agents.accept},
     login: () => oidc.login,
+    logins: () => (oidc.isNeeded ? logins : undefined),
     stats: seat?.statsOfAll ?? stats,
     onStrayed: seat?.onStrayed,
   });

@@ -38,15 +38,17 @@ export interface Renewal {
   readonly issuer: string;
   readonly clientId: string;
   readonly refreshToken: string;
+  /** When to renew, ms since 1970. */
+  readonly at: number;
 }
 
 export class Contexts {
   readonly #stateDir: string;
-  readonly #folder: string;
+  readonly folder: string;
 
   constructor(stateDir: string) {
     this.#stateDir = stateDir;
-    this.#folder = join(stateDir, FOLDER);
+    this.folder = join(stateDir, FOLDER);
   }
 
   /** By name. @throws TunlError STATE_DIR */
@@ -71,7 +73,7 @@ export class Contexts {
   /** The name of the context that commands use by default; undefined: the relay inside the process. @throws TunlError STATE_DIR */
   async current(): Promise<string | undefined> {
     await checkState(this.#stateDir, FOLDER, CURRENT);
-    const name = (await readStateFile(join(this.#folder, CURRENT)))?.trim();
+    const name = (await readStateFile(join(this.folder, CURRENT)))?.trim();
     return name !== undefined && isContextName(name) ? name : undefined;
   }
 
@@ -83,14 +85,14 @@ export class Contexts {
     }
     await this.get(name);
     await openStateDir(this.#stateDir, FOLDER);
-    await writeFileAtomic(join(this.#folder, CURRENT), `${name}\n`);
+    await writeFileAtomic(join(this.folder, CURRENT), `${name}\n`);
   }
 
   /** @throws TunlError OPTION_INVALID for the name, STATE_DIR */
   async save({name, ...context}: Context): Promise<void> {
     checkContextName(name);
     await openStateDir(this.#stateDir, FOLDER);
-    const path = join(this.#folder, fileOf(name));
+    const path = join(this.folder, fileOf(name));
     await writeFileAtomic(path, `${JSON.stringify({version: VERSION, ...context}, undefined, 2)}\n`);
     await removeOldDrafts(path);
   }
@@ -105,25 +107,25 @@ export class Contexts {
 
   async #files(): Promise<string[]> {
     try {
-      return await readdir(this.#folder);
+      return await readdir(this.folder);
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return [];
       throw new TunlError('STATE_DIR', {
-        reason: `${this.#folder} cannot be read (${systemCode(error)}).`,
+        reason: `${this.folder} cannot be read (${systemCode(error)}).`,
         cause: error,
       });
     }
   }
 
   async #read(name: string): Promise<Context | undefined> {
-    const path = join(this.#folder, fileOf(name));
+    const path = join(this.folder, fileOf(name));
     await checkState(this.#stateDir, FOLDER, fileOf(name));
     const text = await readStateFile(path);
     return text === undefined ? undefined : parse(name, path, text);
   }
 
   async #remove(file: string): Promise<void> {
-    const path = join(this.#folder, file);
+    const path = join(this.folder, file);
     try {
       await rm(path, {force: true});
     } catch (error) {
@@ -215,7 +217,8 @@ function renewalOf(value: unknown): Renewal {
     'clientId',
     'refreshToken',
   );
-  if (issuer === undefined || clientId === undefined || refreshToken === undefined)
+  const {at} = value as Record<string, unknown>;
+  if (issuer === undefined || clientId === undefined || refreshToken === undefined || typeof at !== 'number')
     throw new Error('incomplete');
-  return {issuer, clientId, refreshToken};
+  return {issuer, clientId, refreshToken, at};
 }

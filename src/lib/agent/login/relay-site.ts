@@ -99,7 +99,7 @@ function parsed<T>(place: RelayPlace, answer: Answer, parse: (body: string) => T
 
 function refusal({origin}: RelayPlace, {status, headers, text}: Answer): TunlError {
   const {label} = parseRelayUrl(origin);
-  if (status === 404)
+  if (status === 404 || status === 405)
     return new TunlError('RELAY_TOO_OLD', {reason: `The relay ${label} does not know logins yet.`});
   return answerError({kind: 'relay', label}, status, headers, text);
 }

@@ -72,6 +72,11 @@ export class Oidc implements Verifier {
     return issuer === undefined || clientId === undefined ? undefined : {issuer, clientId, scope};
   }
 
+  /** How long a login lasts. */
+  get sessionMs(): number {
+    return this.#settings.oidcSessionMs;
+  }
+
   /** An issuer that is away does not keep the relay from starting. @throws TunlError the error of the CA file */
   async start(): Promise<void> {
     await this.#setUp(this.#settings);

@@ -56,7 +56,7 @@ interface Token {
 
 export class TokenRegistry implements Verifier {
   readonly #options: TokenRegistryOptions;
-  readonly #file: TokenFile;
+  readonly file: TokenFile;
   readonly #wallNow: () => number;
   readonly #listeners: (() => void)[] = [];
   readonly #usedAt = new Map<string, number>();
@@ -76,7 +76,7 @@ export class TokenRegistry implements Verifier {
 
   constructor(options: TokenRegistryOptions) {
     this.#options = options;
-    this.#file = new TokenFile(options.stateDir);
+    this.file = new TokenFile(options.stateDir);
     this.#wallNow = options.wallNow ?? Date.now;
   }
 
@@ -92,9 +92,9 @@ export class TokenRegistry implements Verifier {
   /** @throws TunlError TOKENS_UNREADABLE, STATE_DIR: a relay does not start with a part of its tokens. */
   async start(): Promise<void> {
     this.#lookedAt = this.#wallNow();
-    this.#stamp = await this.#file.stamp();
+    this.#stamp = await this.file.stamp();
     try {
-      this.#take(await this.#file.read());
+      this.#take(await this.file.read());
     } catch (error) {
       if (this.#options.mustStart ?? true) throw error;
       this.#isNeeded = true;
@@ -218,21 +218,21 @@ export class TokenRegistry implements Verifier {
 
   async #readChanges(): Promise<boolean> {
     const {events} = this.#options;
-    const stamp = await this.#file.stamp();
+    const stamp = await this.file.stamp();
     if (stamp === this.#stamp) return false;
     this.#stamp = stamp;
     try {
-      const records = await this.#file.read();
+      const records = await this.file.read();
       if (records === undefined && this.#isNeeded) {
-        events.emit({type: 'tokens-unreadable', path: this.#file.path, reason: 'The file is gone.'});
+        events.emit({type: 'tokens-unreadable', path: this.file.path, reason: 'The file is gone.'});
         return false;
       }
       this.#take(records);
-      events.emit({type: 'tokens-read', path: this.#file.path, tokens: this.#tokens.size});
+      events.emit({type: 'tokens-read', path: this.file.path, tokens: this.#tokens.size});
       return true;
     } catch (error) {
       // The write of the file may be incomplete only if somebody edits it by hand, and then its stamp changes again.
-      events.emit({type: 'tokens-unreadable', path: this.#file.path, reason: toTunlError(error).message});
+      events.emit({type: 'tokens-unreadable', path: this.file.path, reason: toTunlError(error).message});
       return false;
     }
   }
@@ -259,7 +259,7 @@ export class TokenRegistry implements Verifier {
     const now = this.#wallNow();
     if (now - (this.#usedAt.get(id) ?? 0) < NOTE_USE_EVERY_MS) return;
     this.#usedAt.set(id, now);
-    void touch(usePath(this.#file.path, id), now).catch(() => {});
+    void touch(usePath(this.file.path, id), now).catch(() => {});
   }
 }
 

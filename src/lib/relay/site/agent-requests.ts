@@ -2,8 +2,9 @@
 
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Identity, IssuerInfo, RelayInfo} from '../../protocol/site-messages.js';
-import {INFO_PATH, WHOAMI_PATH} from '../../protocol/wire.js';
+import {INFO_PATH, LOGIN_PATH, LOGOUT_PATH, WHOAMI_PATH} from '../../protocol/wire.js';
 import type {Access, Refusal} from '../access/access.js';
+import type {Logins} from '../access/logins.js';
 import type {Principal} from '../access/principal.js';
 import {ALL_RIGHTS} from '../access/rights.js';
 import type {PendingConnection} from '../doors/pending-connection.js';
@@ -15,6 +16,8 @@ export interface AgentRequestsOptions {
   access: Pick<Access, 'identify' | 'idOf' | 'isNeeded' | 'onRefused'>;
   /** Where people log in; undefined: nowhere. */
   login?: (() => IssuerInfo | undefined) | undefined;
+  /** Undefined: no issuer's token is exchanged. */
+  logins?: (() => Pick<Logins, 'exchange' | 'end'> | undefined) | undefined;
 }
 
 export interface SiteRequest {
@@ -24,8 +27,9 @@ export interface SiteRequest {
   json: (status: number, value: object, headers?: Record<string, string>) => void;
 }
 
-/** True when the path is one of these requests: it is answered, or will be. */
+/** True when it is one of these requests: it is answered, or will be. */
 export function answerAgent(options: AgentRequestsOptions, path: string, request: SiteRequest): boolean {
+  if (request.req.method === 'POST') return answerPost(options, path, request);
   switch (path) {
     case INFO_PATH:
       request.json(200, infoOf(options));
@@ -38,9 +42,47 @@ export function answerAgent(options: AgentRequestsOptions, path: string, request
   }
 }
 
-function infoOf({software, domain, access, login}: AgentRequestsOptions): RelayInfo {
+function answerPost(options: AgentRequestsOptions, path: string, request: SiteRequest): boolean {
+  const {req, json, connection} = request;
+  const logins = options.logins?.();
+  const from = connection.peer.source;
+  if (logins === undefined) return false;
+  switch (path) {
+    case LOGIN_PATH:
+      withPrincipal(options, request, (principal) => {
+        const renewed = textOf(req.headers['tunl-renew']);
+        const answered = principal && logins.exchange(principal, {renewed, from});
+        // A slow disk must not make the login look like a stranger.
+        void answered?.then((answer) => ('ok' in answer ? refuse(json, answer) : json(200, answer)));
+        if (answered === undefined) json(200, {});
+      });
+      return true;
+    case LOGOUT_PATH:
+      withPrincipal(options, request, (principal) => {
+        const ended = principal === undefined ? Promise.resolve() : logins.end(principal, from);
+        void ended.then(
+          () => json(200, {}),
+          () => json(503, {error: {code: 'RELAY_BUSY', message: 'The relay cannot end the login now.'}}),
+        );
+      });
+      return true;
+    default:
+      return false;
+  }
+}
+
+const textOf = (header: string | string[] | undefined) => (typeof header === 'string' ? header : undefined);
+
+function infoOf({software, domain, access, login, logins}: AgentRequestsOptions): RelayInfo {
   const issuer = login?.();
-  return {software, domain, token: access.isNeeded, ...(issuer !== undefined && {login: issuer})};
+  const exchange = logins?.() !== undefined;
+  return {
+    software,
+    domain,
+    token: access.isNeeded,
+    ...(exchange && {exchange}),
+    ...(issuer !== undefined && {login: issuer}),
+  };
 }
 
 function withPrincipal(

@@ -89,6 +89,7 @@ function answer(options: SiteNow, {req, res, connection}: Omit<SiteRequest, 'jso
   };
   const json: SiteRequest['json'] = (status, value, headers) =>
     send(status, 'application/json', `${JSON.stringify(value)}\n`, headers);
+  if (req.method === 'POST' && answerAgent(options, path, {req, res, connection, json})) return;
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     res.setHeader('Allow', 'GET, HEAD');
     json(405, {error: {code: 'METHOD_NOT_ALLOWED', message: 'Only GET is supported.'}});

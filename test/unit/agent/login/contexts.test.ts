@@ -13,7 +13,12 @@ const other = {
   caFile: '/ca.pem',
   token: 'b'.repeat(20),
   expiresAt: '2026-06-01T17:00:00.000Z',
-  renewal: {issuer: 'https://id.example.com', clientId: 'tunl', refreshToken: 'c'.repeat(20)},
+  renewal: {
+    issuer: 'https://id.example.com',
+    clientId: 'tunl',
+    refreshToken: 'c'.repeat(20),
+    at: 1_780_000_000_000,
+  },
 };
 
 test('what is saved is read again, by name and by relay', async ({scope}) => {

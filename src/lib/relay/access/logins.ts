@@ -1,0 +1,154 @@
+// Logins of people and jobs: a token of an issuer is exchanged for one of the registry, which lasts longer and can be revoked.
+
+import type {Clock} from '../../core/clock.js';
+import {toTunlError} from '../../core/errors.js';
+import type {LoginAnswer} from '../../protocol/site-messages.js';
+import {TokenBuckets} from '../doors/token-buckets.js';
+import type {RelayEvents} from '../events.js';
+import type {Refusal} from './access.js';
+import type {Oidc} from './oidc.js';
+import type {Principal} from './principal.js';
+import {MOST_TOKENS, type TokenRecord} from './token-record.js';
+import type {TokenRegistry} from './token-registry.js';
+import {hashOfToken, newToken, newTokenId, tokenIdOf} from './token-text.js';
+
+/** The most logins of an owner that last at once. One more revokes the oldest. */
+const MOST_LOGINS = 50;
+/** Each login writes the file of tokens. */
+const LOGIN_BURST = 10;
+const LOGINS_PER_SECOND = 0.2;
+/** A login that ended this long ago leaves the file, ms. */
+const KEEP_ENDED_MS = 86_400_000;
+
+export interface LoginsOptions {
+  oidc: Pick<Oidc, 'identityOf' | 'map' | 'sessionMs'>;
+  registry: Pick<TokenRegistry, 'file' | 'look'>;
+  clock: Clock;
+  events: Pick<RelayEvents, 'emit'>;
+  /** Ms since 1970. */
+  wallNow?: () => number;
+}
+
+export class Logins {
+  readonly #options: LoginsOptions;
+  readonly #buckets: TokenBuckets;
+  readonly #wallNow: () => number;
+
+  constructor(options: LoginsOptions) {
+    this.#options = options;
+    this.#buckets = new TokenBuckets({
+      burst: LOGIN_BURST,
+      perSecond: LOGINS_PER_SECOND,
+      clock: options.clock,
+    });
+    this.#wallNow = options.wallNow ?? Date.now;
+  }
+
+  /** @param renewed a token from an earlier login: if it can go on, its end is moved, and the answer has no token. */
+  async exchange(
+    principal: Principal,
+    {renewed, from}: {renewed: string | undefined; from: string},
+  ): Promise<LoginAnswer | Refusal> {
+    const {oidc, registry, events} = this.#options;
+    const proven = oidc.identityOf(principal);
+    const mapped = proven && oidc.map(proven);
+    if (proven === undefined || mapped === undefined) return NOT_OF_AN_ISSUER;
+    const {owner, scopes} = mapped;
+    if (!this.#buckets.has(owner)) return {...BUSY, status: 429, retryAfterMs: this.#buckets.waitMs(owner)};
+    this.#buckets.spend(owner);
+    const now = this.#wallNow();
+    const expiresAt = new Date(now + oidc.sessionMs).toISOString();
+    try {
+      const {record, token} = await registry.file.change<Stored>((all) => {
+        const kept = all.filter((each) => !isLogin(each) || endOf(each) > now - KEEP_ENDED_MS);
+        const before =
+          renewed === undefined ? undefined : kept.find((each) => isRenewed(each, renewed, owner));
+        if (before !== undefined) {
+          const longer = {...before, scopes, expiresAt};
+          return [kept.map((each) => (each === before ? longer : each)), {record: longer, token: undefined}];
+        }
+        const made = newLogin({owner, scopes, expiresAt, createdAt: new Date(now).toISOString()});
+        const records = withoutOldest(kept, owner, now);
+        if (records.length >= MOST_TOKENS) throw new Error('there are too many tokens');
+        return [[...records, made.record], made];
+      });
+      await registry.look();
+      const {issuer} = proven;
+      events.emit({type: 'logged-in', owner, tokenId: record.id, issuer, from, renewed: token === undefined});
+      return {owner, tokenId: record.id, scopes, expiresAt, ...(token !== undefined && {token})};
+    } catch (error) {
+      events.emit({type: 'login-failed', owner, reason: toTunlError(error).message});
+      return BUSY;
+    }
+  }
+
+  /** Ends a login. Tokens that an operator has made are not changed. */
+  async end({owner, tokenId}: Principal, from: string): Promise<void> {
+    const {registry, events} = this.#options;
+    const revokedAt = new Date(this.#wallNow()).toISOString();
+    const isOver = await registry.file.change((all) => {
+      const found = all.find((each) => each.id === tokenId && isLogin(each) && each.revokedAt === undefined);
+      return [all.map((each) => (each === found ? {...each, revokedAt} : each)), found !== undefined];
+    });
+    if (!isOver) return;
+    await registry.look();
+    events.emit({type: 'logged-out', owner, tokenId, from});
+  }
+}
+
+const KIND = 'login';
+const isLogin = ({kind}: TokenRecord) => kind === KIND;
+
+const storedHash = (token: string) => hashOfToken(token).toString('base64url');
+
+interface Stored {
+  record: TokenRecord;
+  /** Undefined: the one before goes on. */
+  token: string | undefined;
+}
+
+function newLogin(about: Pick<TokenRecord, 'owner' | 'scopes' | 'expiresAt' | 'createdAt'>): Stored {
+  const id = newTokenId();
+  const token = newToken(KIND, id);
+  const record: TokenRecord = {
+    ...about,
+    id,
+    kind: KIND,
+    name: `login ${id}`,
+    limits: {},
+    hash: storedHash(token),
+  };
+  return {record, token};
+}
+
+function isRenewed(record: TokenRecord, token: string, owner: string): boolean {
+  const {id, hash, revokedAt} = record;
+  if (!isLogin(record) || revokedAt !== undefined || record.owner !== owner) return false;
+  return id === tokenIdOf(token) && hash === storedHash(token);
+}
+
+function withoutOldest(records: readonly TokenRecord[], owner: string, now: number): TokenRecord[] {
+  const own = records
+    .filter((each) => isLogin(each) && each.owner === owner && endOf(each) > now)
+    .sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+  const over = new Set(own.slice(0, Math.max(0, own.length - MOST_LOGINS + 1)));
+  return records.map((each) => (over.has(each) ? {...each, revokedAt: new Date(now).toISOString()} : each));
+}
+
+function endOf({revokedAt, expiresAt}: TokenRecord): number {
+  return Date.parse(revokedAt ?? expiresAt ?? '9999-12-31');
+}
+
+const NOT_OF_AN_ISSUER: Refusal = {
+  ok: false,
+  code: 'NOT_ALLOWED',
+  status: 403,
+  message: 'Only a token of an issuer can be exchanged.',
+};
+const BUSY: Refusal = {
+  ok: false,
+  code: 'RELAY_BUSY',
+  status: 503,
+  message: 'The relay takes no logins now.',
+  retryAfterMs: 5_000,
+};

@@ -1,0 +1,185 @@
+// The token of a tunnel over time: one of an issuer is exchanged at the relay, and a login is renewed before it ends.
+
+import {join} from 'node:path';
+import {type Context, Contexts} from './agent/login/contexts.js';
+import type {RelayPlace} from './agent/login/relay-site.js';
+import type {ChosenRelay} from './choose-relay.js';
+import {systemClock, type Timer} from './core/clock.js';
+import {TunlError} from './core/errors.js';
+import {withLock} from './core/file-lock.js';
+import type {Logger} from './core/logger.js';
+
+/** A timer of Node runs for at most 24 days. */
+const LONGEST_WAIT_MS = 20 * 86_400_000;
+/** After a renewal that failed, ms. */
+const TRY_AGAIN_MS = 60_000;
+
+export interface TokenSourceOptions {
+  chosen: ChosenRelay;
+  place: RelayPlace;
+  stateDir: string;
+  log: Logger;
+}
+
+/** Less time than this is not enough for a login at the relay, ms. */
+const SOON_MS = 30_000;
+
+/** What a job has in exchange for its token. */
+interface Exchanged {
+  readonly token: string;
+  readonly renewAt: number;
+  readonly expiresAt: number;
+}
+
+export class TokenSource {
+  readonly #options: TokenSourceOptions;
+  readonly #stop = new AbortController();
+  #exchanged: Exchanged | undefined;
+  /** The relay does not exchange tokens. */
+  #isDirect = false;
+  #timer: Timer | undefined;
+  #renewing: Promise<void> | undefined;
+
+  constructor(options: TokenSourceOptions) {
+    this.#options = options;
+  }
+
+  /** The token for the next link. @throws TunlError the reason why a token cannot be read or exchanged */
+  readonly current = async (): Promise<string | undefined> => {
+    const {context} = this.#options.chosen;
+    if (context !== undefined) await this.#renewInTime(context);
+    const exchanged = this.#exchanged;
+    if (exchanged !== undefined && exchanged.expiresAt > Date.now()) return exchanged.token;
+    const token = await this.#options.chosen.token();
+    if (token === undefined || !isFromIssuer(token) || this.#isDirect) return token;
+    await this.#exchange(token);
+    return this.#exchanged?.token ?? token;
+  };
+
+  close(): void {
+    this.#stop.abort();
+    this.#timer?.cancel();
+  }
+
+  // ── A token of an issuer, given to the command ──
+
+  async #exchange(token: string): Promise<void> {
+    const {exchangeToken} = await import('./agent/login/relay-site.js');
+    const before = this.#exchanged;
+    try {
+      const answer = await exchangeToken(this.#place, token, before?.token);
+      const text = answer.token ?? before?.token;
+      if (text === undefined || answer.expiresAt === undefined) return;
+      const expiresAt = Date.parse(answer.expiresAt);
+      const renewAt = halfway(expiresAt);
+      this.#exchanged = {token: text, expiresAt, renewAt};
+      this.#later(renewAt, () => this.#exchangeAgain());
+    } catch (error) {
+      const code = error instanceof TunlError ? error.code : undefined;
+      // An older relay, or one whose state folder cannot be written, takes the token as it is.
+      this.#isDirect = code === 'RELAY_TOO_OLD';
+      if (code !== 'RELAY_TOO_OLD' && code !== 'RELAY_BUSY') throw error;
+    }
+  }
+
+  /** A file with a token of the issuer may have a newer one by now; a variable has not. */
+  async #exchangeAgain(): Promise<void> {
+    const token = await this.#options.chosen.token();
+    if (token !== undefined && isFromIssuer(token)) await this.#exchange(token);
+  }
+
+  // ── A login that is stored ──
+
+  async #renewInTime(name: string): Promise<void> {
+    const context = await new Contexts(this.#options.stateDir).get(name).catch(() => undefined);
+    const {renewal, expiresAt} = context ?? {};
+    if (renewal === undefined || expiresAt === undefined) return;
+    if (renewal.at > Date.now()) {
+      this.#later(renewal.at, () => this.#renewInTime(name));
+      return;
+    }
+    this.#renewing ??= this.#renew(name)
+      .catch((error: unknown) => {
+        this.#options.log.warn('the login could not be renewed', {reason: String((error as Error).message)});
+        this.#later(Date.now() + TRY_AGAIN_MS, () => this.#renewInTime(name));
+      })
+      .finally(() => {
+        this.#renewing = undefined;
+      });
+    // A link does not wait for an issuer while the token is good.
+    if (Date.parse(expiresAt) < Date.now() + SOON_MS) await this.#renewing;
+  }
+
+  /** One process at a time: an issuer may take a refresh token once only. */
+  async #renew(name: string): Promise<void> {
+    const {stateDir} = this.#options;
+    const contexts = new Contexts(stateDir);
+    await withLock(join(contexts.folder, `${encodeURIComponent(name)}.lock`), async () => {
+      const context = await contexts.get(name);
+      const {renewal, token} = context;
+      if (renewal === undefined || renewal.at > Date.now()) return;
+      const {renewLogin} = await import('./agent/login/device-flow.js');
+      const {exchangeToken} = await import('./agent/login/relay-site.js');
+      try {
+        const issued = await renewLogin(renewal, this.#place);
+        const next = {...renewal, refreshToken: issued.refreshToken ?? renewal.refreshToken};
+        // The one before may be worth nothing now.
+        await contexts.save({...context, renewal: next});
+        const answer = await exchangeToken(this.#place, issued.idToken, token);
+        await contexts.save(renewed(context, answer, next));
+      } catch (error) {
+        const isFinal = error instanceof TunlError && error.code === 'LOGIN_FAILED';
+        const {renewal: _, ...without} = context;
+        if (isFinal) await contexts.save(without);
+        throw error;
+      }
+    });
+    await this.#renewInTime(name);
+  }
+
+  get #place(): RelayPlace {
+    return {...this.#options.place, signal: this.#stop.signal};
+  }
+
+  /** Runs while a tunnel does, also without another link. */
+  #later(at: number, work: () => Promise<void>): void {
+    this.#timer?.cancel();
+    if (this.#stop.signal.aborted) return;
+    const waitMs = Math.min(Math.max(at - Date.now(), 0), LONGEST_WAIT_MS);
+    this.#timer = systemClock.after(waitMs, () => {
+      if (at > Date.now()) this.#later(at, work);
+      else
+        work().catch((error: unknown) =>
+          this.#options.log.warn('the token could not be renewed', {
+            reason: String((error as Error).message),
+          }),
+        );
+    });
+  }
+}
+
+/** A context after a login or a renewal. */
+export function renewed(
+  context: Context,
+  {token, expiresAt}: {token?: string; expiresAt?: string},
+  renewal: Omit<NonNullable<Context['renewal']>, 'at'> | undefined,
+): Context {
+  const {renewal: _, expiresAt: __, ...rest} = context;
+  return {
+    ...rest,
+    ...(token !== undefined && {token}),
+    ...(expiresAt !== undefined && {expiresAt}),
+    ...(renewal !== undefined &&
+      expiresAt !== undefined && {renewal: {...renewal, at: halfway(Date.parse(expiresAt))}}),
+  };
+}
+
+/** A relay with another clock must not cause one renewal after the other. */
+const LEAST_MS = 60_000;
+
+const halfway = (expiresAt: number) => Date.now() + Math.max(LEAST_MS, (expiresAt - Date.now()) / 2);
+
+/** A JWT. */
+export function isFromIssuer(token: string): boolean {
+  return /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
+}

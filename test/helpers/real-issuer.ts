@@ -1,0 +1,86 @@
+// A real issuer of identities with pages, for logins in a browser: the package oidc-provider, which is a certified one.
+import {createServer} from 'node:https';
+import {ask} from '../../src/lib/carrier/ask.js';
+import {createAuthority} from './certificates.js';
+import type {Scope} from './scope.js';
+
+export interface RealIssuer {
+  url: string;
+  /** PEM text of its CA. */
+  ca: string;
+  /** A token for a job, without a person (client credentials), for this audience. */
+  jobToken(audience: string): Promise<string>;
+}
+
+export const CLIENT = 'tunl';
+const JOB = {client_id: 'job', client_secret: 'the secret of the job at its issuer'};
+
+/** Anybody can log in there, with any password. The address of NAME is NAME@example.com, and verified. */
+export async function startRealIssuer(scope: Scope, {idTokenSeconds = 3_600} = {}): Promise<RealIssuer> {
+  const {default: Provider} = await import('oidc-provider');
+  const authority = await createAuthority('Issuer CA');
+  const server = createServer(await authority.issue(['localhost']));
+  const port = await scope.listen(server);
+  const url = `https://localhost:${port}`;
+  const provider = new Provider(url, {
+    clients: [
+      {
+        client_id: CLIENT,
+        application_type: 'native',
+        token_endpoint_auth_method: 'none',
+        grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+        response_types: [],
+        redirect_uris: [],
+      },
+      {...JOB, grant_types: ['client_credentials'], response_types: [], redirect_uris: []},
+    ],
+    features: {
+      deviceFlow: {enabled: true},
+      clientCredentials: {enabled: true},
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => undefined,
+        getResourceServerInfo: (_context: unknown, audience: string) => ({
+          scope: 'run',
+          audience,
+          accessTokenFormat: 'jwt',
+        }),
+      },
+    },
+    claims: {openid: ['sub'], email: ['email', 'email_verified'], profile: ['groups']},
+    // The address is in the ID token itself.
+    conformIdTokenClaims: false,
+    issueRefreshToken: () => true,
+    rotateRefreshToken: true,
+    ttl: {IdToken: idTokenSeconds},
+    findAccount: (_context: unknown, id: string) => ({
+      accountId: id,
+      claims: () => ({sub: id, email: `${id}@example.com`, email_verified: true, groups: ['dev']}),
+    }),
+    cookies: {keys: ['a key of the test']},
+  });
+  provider.proxy = false;
+  server.on('request', provider.callback());
+  return {
+    url,
+    ca: authority.cert,
+    jobToken: async (audience) => {
+      const form = new URLSearchParams({
+        grant_type: 'client_credentials',
+        resource: audience,
+        scope: 'run',
+        ...JOB,
+      });
+      const {text} = await ask({
+        url: new URL(`${url}/token`),
+        kind: 'issuer',
+        method: 'POST',
+        headers: {'Content-Type': 'application/x-www-form-urlencoded'},
+        body: form.toString(),
+        ca: authority.cert,
+        env: {},
+      });
+      return String((JSON.parse(text) as {access_token?: unknown}).access_token);
+    },
+  };
+}
