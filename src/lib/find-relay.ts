@@ -2,6 +2,7 @@
 // to share a link to it.
 
 import {resolve} from 'node:path';
+import type {SessionPlace} from './agent/agent-options.js';
 import type {ReadyEvent} from './agent/events.js';
 import type {ProberOptions} from './agent/prober.js';
 import {LINK_SETTINGS} from './agent/settings-table.js';
@@ -13,7 +14,7 @@ import {ignoredProxy, proxyFor} from './carrier/proxy.js';
 import {parseRelayUrl} from './carrier/relay-url.js';
 import {trustSets} from './carrier/trust.js';
 import {type ChosenRelay, chooseRelay, type LinkValues} from './choose-relay.js';
-
+import {TunlError} from './core/errors.js';
 import {createLogger, type LogSink} from './core/logger.js';
 import {readOwnCa} from './core/own-ca.js';
 import {readCaFile} from './core/pem.js';
@@ -21,7 +22,7 @@ import {readTextFile} from './core/text-file.js';
 import type {EmbeddedRelays} from './embedded-relay.js';
 import type {Carrier} from './mux/carrier.js';
 import {formatHostPort} from './protocol/targets.js';
-import {AGENT_PATH} from './protocol/wire.js';
+import {AGENT_PATH, SESSION_HEADER} from './protocol/wire.js';
 import {workerProtocol} from './protocol/worker-protocol.js';
 import type {RunningRelay} from './relay/running-relay.js';
 import {TokenSource} from './token-source.js';
@@ -33,8 +34,8 @@ export interface FoundRelay {
   key: readonly unknown[];
   relay: ReadyEvent['relay'];
   successors: Successors;
-  /** `url`: another relay, which this one has named. `worker`: its process with the session. */
-  dial: (signal: AbortSignal, url: string | undefined, worker?: number) => Promise<Carrier>;
+  /** `url`: another relay, which this one has named. */
+  dial: (signal: AbortSignal, url: string | undefined, session?: SessionPlace) => Promise<Carrier>;
   /** Dials a public name as a visitor does. */
   dialPublic: ProberOptions['dial'];
   release?: () => Promise<void>;
@@ -127,13 +128,16 @@ function keyOf({origin, tokenKey, ca, ownCa}: Place, settings: LinkValues): read
   return [origin, tokenKey, ca, ownCa, ...values];
 }
 
+const NEW_SESSION: SessionPlace = {worker: undefined, ticket: undefined};
+
 function dialer(
   {origin, token, ca, ownCa}: Place,
   successors: Successors,
   settings: LinkValues,
 ): FoundRelay['dial'] {
-  return async (signal, url, worker) => {
-    const bearer = await token();
+  return async (signal, url, {worker, ticket} = NEW_SESSION) => {
+    // A session has its own secret. The token could also have changed meanwhile.
+    const bearer = ticket === undefined ? await token() : undefined;
     const {carrier, address} = await dialCarrier({
       url: url ?? origin,
       ...(url === undefined ? {} : {accepts: successors.accepts}),
@@ -141,9 +145,12 @@ function dialer(
       timeoutMs: settings.connectTimeoutMs,
       signal,
       ...(bearer === undefined ? {} : {token: bearer}),
+      ...(ticket === undefined ? {} : {headers: {[SESSION_HEADER]: ticket}}),
       ...(ca === undefined ? {} : {ca}),
       ownCa,
       ...(worker === undefined ? {} : {alpn: [workerProtocol(worker)]}),
+    }).catch((error: unknown) => {
+      throw ticket === undefined ? error : withoutTicket(error);
     });
     if (url === undefined) successors.reachedHome(address);
     return carrier;
@@ -157,4 +164,10 @@ function publicDialer({ca, ownCa}: Place): ProberOptions['dial'] {
     if (proxyFor({...place, authority: label, label}, process.env) !== undefined) return undefined;
     return dialProbe({...place, ...about, contexts: trustSets(ca, ownCa)});
   };
+}
+
+/** The relay was replaced by one that does not know tickets. It does not have the session either. */
+function withoutTicket(error: unknown): unknown {
+  const isOlder = error instanceof TunlError && error.code === 'TOKEN_MISSING';
+  return isOlder ? new TunlError('SESSION_UNKNOWN', {cause: error}) : error;
 }

@@ -131,8 +131,8 @@ async function open(
       successors: found.successors,
       dialPublic: found.dialPublic,
       software,
-      dial: async (signal, url, worker) => {
-        const carrier = await found.dial(signal, url, worker);
+      dial: async (signal, url, session) => {
+        const carrier = await found.dial(signal, url, session);
         identify = await identity;
         return carrier;
       },

@@ -23,6 +23,8 @@ export interface RawAgentOptions {
   domain: string;
   caFile: string;
   token?: string;
+  /** The id of a session that it names at the upgrade, instead of a token. */
+  session?: string;
   /** An Ed25519 key that identifies this agent when there is no token. */
   key?: KeyObject;
   /** More fields for its hello. */
@@ -133,7 +135,7 @@ export class RawAgent {
 
   /** After the upgrade, before the first message. */
   static async connect(scope: Scope, options: RawAgentOptions): Promise<RawAgent> {
-    const {port, domain, caFile, token, of} = options;
+    const {port, domain, caFile, token, session, of} = options;
     // The types of ws do not list the options that it passes on to tls.connect.
     const tls: object = {
       ca: readFileSync(caFile),
@@ -143,7 +145,10 @@ export class RawAgent {
     const socket = new WebSocket(`wss://127.0.0.1:${port}/agent`, 'tunl.v1', {
       ...tls,
       perMessageDeflate: false,
-      headers: token === undefined ? {} : {authorization: `Bearer ${token}`},
+      headers: {
+        ...(session === undefined && token !== undefined && {authorization: `Bearer ${token}`}),
+        ...(session !== undefined && {'tunl-session': session}),
+      },
     });
     const agent = new RawAgent(socket, options);
     scope.onEnd(() => void socket.terminate());

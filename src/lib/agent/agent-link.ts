@@ -7,7 +7,7 @@ import {Link} from '../mux/link.js';
 import type {Session} from '../mux/session.js';
 import {offerStream, type StreamHandlers} from '../mux/stream-kinds.js';
 import {MalformedMessage} from '../protocol/fields.js';
-import {FEATURE_WARNINGS, type Goaway, type Welcome} from '../protocol/link-messages.js';
+import {FEATURE_TICKETS, FEATURE_WARNINGS, type Goaway, type Welcome} from '../protocol/link-messages.js';
 import type {AgentEvents, AgentOptions, AwayState} from './agent-options.js';
 import {AgentSessions, type Resumable} from './agent-sessions.js';
 import type {Bindings} from './bindings.js';
@@ -181,7 +181,7 @@ export class AgentLink {
   async #connect(signal: AbortSignal, place: Place): Promise<void> {
     const {dial, software, identify} = this.#options;
     const clock = this.#clock;
-    const carrier = await dial(signal, place.url, place.isHomeward ? undefined : this.sessions.worker);
+    const carrier = await dial(signal, place.url, place.isHomeward ? undefined : this.sessions.place);
     if (signal.aborted) {
       carrier.destroy();
       throw new TunlError('ABORTED');
@@ -224,6 +224,7 @@ export class AgentLink {
     const {session} = current;
     current.resumeWindowMs = welcome.resumeWindowMs;
     current.worker = welcome.worker;
+    current.takesTicket = this.#relayFeatures.includes(FEATURE_TICKETS);
     const resumedStreams = session.streamCount;
     session.attach(link, welcome.received);
     this.#trial.begin(session, resumed !== undefined);

@@ -39,13 +39,21 @@ export interface AgentEvents {
   onEnded(error: TunlError | undefined): void;
 }
 
+/** Where the session is that a link will resume. */
+export interface SessionPlace {
+  /** The process of the relay that has it, if the relay has several. */
+  worker: number | undefined;
+  /** Its id, when the relay takes it in place of a token. */
+  ticket: string | undefined;
+}
+
 export interface AgentOptions {
   software: string;
   pool: BlockPool;
   events: AgentEvents;
   log: Logger;
-  /** One attempt to reach the relay. `url`: the place that another relay has named. `worker`: its process with the session. */
-  dial: (signal: AbortSignal, url: string | undefined, worker?: number) => Promise<Carrier>;
+  /** One attempt to reach the relay. `url`: the place that another relay has named. */
+  dial: (signal: AbortSignal, url: string | undefined, session?: SessionPlace) => Promise<Carrier>;
   identify?: Identify;
   /** Handlers for streams that the relay opens, by kind, without visitors' streams. Default: none. */
   onStream?: Omit<StreamHandlers, typeof KIND.visitor>;

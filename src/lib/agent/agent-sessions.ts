@@ -6,6 +6,8 @@ import {AgentTicket} from '../mux/resume-ticket.js';
 import {Session, type SessionSink} from '../mux/session.js';
 import type {Welcome} from '../protocol/link-messages.js';
 
+import type {SessionPlace} from './agent-options.js';
+
 /** A session, and the data to resume it over another link. */
 export interface Resumable {
   readonly session: Session;
@@ -14,6 +16,8 @@ export interface Resumable {
   resumeWindowMs: number;
   /** The process of the relay that has the session, if the relay has several. */
   worker: number | undefined;
+  /** The relay resumes it without a token. */
+  takesTicket: boolean;
 }
 
 /** Interval of the check whether a retired session is idle, ms. */
@@ -62,13 +66,21 @@ export class AgentSessions {
         onEnded: (error) => sink.onEnded(session, error),
       },
     });
-    this.current = {session, ticket: new AgentTicket(id, secret, epoch), resumeWindowMs, worker};
+    this.current = {
+      session,
+      ticket: new AgentTicket(id, secret, epoch),
+      resumeWindowMs,
+      worker,
+      takesTicket: false,
+    };
     return this.current;
   }
 
-  /** The process of the relay that has the current session, if the relay has several. */
-  get worker(): number | undefined {
-    return this.current?.worker;
+  /** Where the current session is; undefined: there is none. */
+  get place(): SessionPlace | undefined {
+    if (this.current === undefined) return undefined;
+    const {worker, takesTicket, ticket} = this.current;
+    return {worker, ticket: takesTicket ? ticket.id : undefined};
   }
 
   get streamCount(): number {

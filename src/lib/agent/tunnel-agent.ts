@@ -14,7 +14,7 @@ import {type AddressRules, parseProbeAnswer, type TunnelRequest} from '../protoc
 import {FEATURE_PROBE} from '../protocol/link-messages.js';
 import {KIND, type StreamKind} from '../protocol/wire.js';
 import {Agent} from './agent.js';
-import type {Waiting} from './agent-options.js';
+import type {SessionPlace, Waiting} from './agent-options.js';
 import {answerOf} from './ask-relay.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
@@ -31,7 +31,7 @@ export interface LinkSettings {
   relay: ReadyEvent['relay'];
   software: string;
   /** One attempt to reach the relay. `url`: the place that another relay has named. */
-  dial: (signal: AbortSignal, url: string | undefined, worker?: number) => Promise<Carrier>;
+  dial: (signal: AbortSignal, url: string | undefined, session?: SessionPlace) => Promise<Carrier>;
   /** Dials a public name as a visitor does. */
   dialPublic: ProberOptions['dial'];
   successors: Successors;

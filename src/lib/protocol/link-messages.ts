@@ -94,6 +94,9 @@ export const FEATURE_IDENTITY = 'identity';
 /** The relay refuses visitors by their addresses: `cidr` in a bind, and `restrict` messages. */
 export const FEATURE_CIDR = 'cidr';
 
+/** The relay resumes sessions without a token: the upgrade names the session (SESSION_HEADER). */
+export const FEATURE_TICKETS = 'tickets';
+
 /** The agent takes `warning` messages, which other agents would refuse. */
 export const FEATURE_WARNINGS = 'warnings';
 

@@ -58,6 +58,9 @@ export const FRAME = {
 } as const;
 
 /** The purpose of a stream. A side refuses a kind that it does not know with KIND_UNKNOWN, so old and new versions can meet. */
+/** The header of an upgrade with the id of the session to resume. The proof of the resume is enough, so no token is sent. */
+export const SESSION_HEADER = 'tunl-session';
+
 export const KIND = {
   visitor: 1,
   /** Another session runs inside this stream. */

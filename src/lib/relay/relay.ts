@@ -225,7 +225,7 @@ export async function openRelay(
   });
   const logins = registry && new Logins({...base, oidc, registry});
   const site = new OwnSite({
-    ...{domain, url, software, access, sessions, onAgent: agents.accept},
+    ...{domain, url, software, access, sessions, onAgent: agents.accept, mayResume: agents.mayResume},
     login: () => oidc.login,
     logins: () => (oidc.isNeeded ? logins : undefined),
     stats: seat?.statsOfAll ?? stats,

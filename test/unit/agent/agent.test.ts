@@ -20,6 +20,7 @@ import type {StreamKind} from '../../../src/lib/protocol/wire.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
 import {unlimitedPrincipal} from '../../../src/lib/relay/access/principal.js';
 import {Agents} from '../../../src/lib/relay/agents/agents.js';
+import type {Member} from '../../../src/lib/relay/agents/member.js';
 import {OpenedStreams, type Opener} from '../../../src/lib/relay/agents/opened-streams.js';
 import {MemoryLeases} from '../../../src/lib/relay/leases/memory-leases.js';
 import {TcpPorts} from '../../../src/lib/relay/tunnels/tcp-ports.js';
@@ -103,6 +104,7 @@ function setUp(
   const waiting = new Set<{type: string; resolve: () => void}>();
   const carriers: Carrier[] = [];
   const asked: (string | undefined)[] = [];
+  const tickets: (string | undefined)[] = [];
   const state = {refuse: undefined as TunlError | undefined, silent: false, forgetful: false};
   const happen = (event: Happening) => {
     events.push(event);
@@ -114,8 +116,9 @@ function setUp(
     pool: new BlockPool(),
     log: silent,
     successors: {judge: (urls) => ({followed: urls, refused: undefined})},
-    dial: (signal, url) => {
+    dial: (signal, url, session) => {
       asked.push(url);
+      tickets.push(session?.ticket);
       if (state.silent) {
         happen({type: 'dialled'});
         return new Promise((_resolve, reject) => {
@@ -170,6 +173,7 @@ function setUp(
     events,
     carriers,
     asked,
+    tickets,
     state,
     next,
     relay: () => relay,
@@ -228,7 +232,7 @@ function visit(side: ReturnType<typeof relaySide>, name: string) {
 }
 
 test('a lost link is resumed: the open stream goes on, and both sides are told', async () => {
-  const {agent, carriers, relay, next, told} = setUp();
+  const {agent, carriers, relay, next, told, tickets} = setUp();
   await agent.start();
   await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
   const visitor = visit(relay(), 'demo');
@@ -242,6 +246,9 @@ test('a lost link is resumed: the open stream goes on, and both sides are told',
     {type: 'reconnecting', code: 'RELAY_LOST'},
     {type: 'resumed', resumed: 1, lost: 0},
   ]);
+  // It names its session at the upgrade, and does not show its token again.
+  const [{ticket}] = [...relay().agents.members] as [Member];
+  expect(tickets).toEqual([undefined, ticket.id]);
   agent.close();
 });
 

@@ -14,7 +14,13 @@ import type {WindowBudget} from '../../mux/window-budget.js';
 import {Turns} from '../../mux/work.js';
 import {type AgentMessage, parseAgentMessage} from '../../protocol/control-messages.js';
 import {MalformedMessage} from '../../protocol/fields.js';
-import {FEATURE_CIDR, FEATURE_IDENTITY, FEATURE_PROBE, type Hello} from '../../protocol/link-messages.js';
+import {
+  FEATURE_CIDR,
+  FEATURE_IDENTITY,
+  FEATURE_PROBE,
+  FEATURE_TICKETS,
+  type Hello,
+} from '../../protocol/link-messages.js';
 import {provenKey} from '../access/agent-key.js';
 import type {Blocks} from '../access/blocked.js';
 import {type Principal, unlimitedPrincipal, withKey} from '../access/principal.js';
@@ -24,7 +30,8 @@ import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
 import type {Caller} from '../site/own-site.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
-import {type Binder, Binds} from './binds.js';
+import {Binds} from './binds.js';
+import {addressOf, isOwn, type Member} from './member.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
 import {SessionCounts} from './session-counts.js';
 import type {WorkerPlace} from './worker-place.js';
@@ -74,17 +81,6 @@ export interface AgentsOptions extends Settings {
   log: Logger;
 }
 
-/** One agent's session with its tunnels. */
-export interface Member extends Binder {
-  readonly ticket: RelayTicket;
-  /** As its hello says: text of a stranger. */
-  readonly software: string;
-  /** The address of its first link. */
-  readonly from: string;
-  /** When it connected, ms of the clock. */
-  readonly since: number;
-}
-
 export class Agents implements Part {
   #options: AgentsOptions;
   readonly #members = new Map<string, Member>();
@@ -120,17 +116,39 @@ export class Agents implements Part {
     return meant.length;
   }
 
+  /** Who may resume a session; `elsewhere`: another process of this relay knows. Undefined: there is no such session. */
+  mayResume = (sessionId: string): Principal | 'elsewhere' | undefined => {
+    const principal = this.#members.get(sessionId)?.opener.principal;
+    if (principal !== undefined) return principal.ended === undefined ? principal : undefined;
+    return this.#options.worker?.workerOf(sessionId) === undefined ? undefined : 'elsewhere';
+  };
+
   /** An agent's upgrade has succeeded. */
-  accept = (carrier: Carrier, {principal: byToken, recognised, entered, strayed}: Caller): void => {
+  accept = (carrier: Carrier, {principal: byToken, ticket, recognised, entered, strayed}: Caller): void => {
     const {clock, domain, software, events} = this.#options;
     const link = new Link(carrier, {clock, turns: this.#turns});
     greetAgent(link, {
       software,
       clock,
       timeoutMs: HELLO_TIMEOUT_MS,
-      ...(byToken === undefined && {identify: domain}),
-      features: [...this.#options.streams.kinds, FEATURE_IDENTITY, FEATURE_CIDR, FEATURE_PROBE],
+      ...(byToken === undefined && ticket === undefined && {identify: domain}),
+      features: [
+        ...this.#options.streams.kinds,
+        FEATURE_IDENTITY,
+        FEATURE_CIDR,
+        FEATURE_PROBE,
+        FEATURE_TICKETS,
+      ],
       onHello: (hello, relayNonce) => {
+        if (ticket !== undefined) {
+          if (hello.resume?.id !== ticket)
+            refuseHello(link, 'SESSION_UNKNOWN', 'Another session was announced.');
+          else if (this.#resume(link, byToken, hello, {relayNonce, strayed})) {
+            recognised();
+            entered();
+          }
+          return;
+        }
         // A session keeps the key of its first handshake.
         const isNew = hello.resume === undefined;
         const keyId =
@@ -261,7 +279,7 @@ export class Agents implements Part {
   /** False: the resume was refused. */
   #resume(
     link: Link,
-    principal: Principal,
+    principal: Principal | undefined,
     hello: Hello,
     {relayNonce, strayed}: {relayNonce: string; strayed: Caller['strayed']},
   ): boolean {
@@ -325,21 +343,4 @@ export class Agents implements Part {
     const code = isErrorCode(error?.code) ? error.code : undefined;
     this.#options.events.emit({type: 'agent-gone', session: sessionName(member.ticket.id), code});
   }
-}
-
-/**
- * A session goes on under the record of its own token. Another token of the same owner has other rights, and a session that it
- * resumed would keep the ones of the first.
- */
-function isOwn({opener}: Member, {owner, tokenId}: Principal): boolean {
-  const {principal} = opener;
-  return principal.ended === undefined && principal.owner === owner && principal.tokenId === tokenId;
-}
-
-/** `wss 203.0.113.7:50123`: the address. */
-function addressOf(label: string): string {
-  return label
-    .replace(/^wss /, '')
-    .replace(/:\d+$/, '')
-    .replace(/^::ffff:(?=\d+\.)/i, '');
 }

@@ -5,7 +5,7 @@ import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {acceptUpgrade, judgeOrigin, refuseUpgrade} from '../../carrier/upgrade.js';
 import type {Carrier} from '../../mux/carrier.js';
-import {AGENT_PATH} from '../../protocol/wire.js';
+import {AGENT_PATH, SESSION_HEADER} from '../../protocol/wire.js';
 import type {Principal} from '../access/principal.js';
 import {OneRequest} from '../doors/one-request.js';
 import type {PendingConnection} from '../doors/pending-connection.js';
@@ -17,8 +17,10 @@ import {checkToken} from './check-token.js';
 
 /** An agent that may send its hello. */
 export interface Caller {
-  /** The identity from its token. Undefined when no token is needed. */
+  /** The identity from its token, or of the session that it names. Undefined when no token is needed. */
   principal: Principal | undefined;
+  /** The session that it must resume, because it has shown no token. */
+  ticket?: string | undefined;
   /** The hello has proved its identity without a token. */
   recognised: () => void;
   /** The hello has led to a session. Until then the connection's time is limited. */
@@ -36,6 +38,8 @@ export interface OwnSiteOptions extends AgentRequestsOptions {
   onStrayed?: ((source: string, worker: number) => void) | undefined;
   sessions: Pick<SessionLimit, 'enter'>;
   onAgent: (carrier: Carrier, caller: Caller) => void;
+  /** As `Agents.mayResume`. */
+  mayResume: (sessionId: string) => Principal | 'elsewhere' | undefined;
 }
 
 /** Gets connections to the relay's name after their TLS handshake. */
@@ -129,6 +133,22 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
     refuseUpgrade(socket, 503, LEAVING);
     return;
   }
+  const session = req.headers[SESSION_HEADER];
+  if (typeof session === 'string') {
+    // Guesses are hopeless, and the connection still pays for its failure.
+    const principal = options.mayResume(session);
+    if (principal === undefined) {
+      refuseUpgrade(socket, 401, {code: 'SESSION_UNKNOWN', message: 'This session is not known here.'});
+      return;
+    }
+    admit(
+      options,
+      {req, socket, head, connection},
+      principal === 'elsewhere' ? undefined : principal,
+      session,
+    );
+    return;
+  }
   const {authorization} = req.headers;
   checkToken(options.access, {authorization, connection, socket}, (verdict) => {
     if (!verdict.ok) {
@@ -141,23 +161,33 @@ function onUpgrade(options: SiteNow, {req, socket, head, connection}: Upgrade): 
       refuseUpgrade(socket, 503, LEAVING);
       return;
     }
-    const {principal} = verdict;
-    const waitMs = principal && options.sessions.enter(principal);
-    if (waitMs !== undefined) {
-      refuseUpgrade(socket, 429, {
-        code: 'RELAY_BUSY',
-        message: 'Agents of this owner connect too often.',
-        retryAfterMs: waitMs,
-      });
-      return;
-    }
-    const carrier = acceptUpgrade({req, socket, head});
-    if (carrier === undefined) return;
-    if (principal !== undefined) connection.recognise();
-    const recognised = () => connection.recognise();
-    const strayed = (worker: number) => options.onStrayed?.(connection.peer.source, worker);
-    options.onAgent(carrier, {principal, recognised, entered: () => connection.enter(), strayed});
+    admit(options, {req, socket, head, connection}, verdict.principal);
   });
+}
+
+function admit(
+  options: SiteNow,
+  {req, socket, head, connection}: Upgrade,
+  principal: Principal | undefined,
+  ticket?: string,
+): void {
+  const waitMs = principal && options.sessions.enter(principal);
+  if (waitMs !== undefined) {
+    refuseUpgrade(socket, 429, {
+      code: 'RELAY_BUSY',
+      message: 'Agents of this owner connect too often.',
+      retryAfterMs: waitMs,
+    });
+    return;
+  }
+  const carrier = acceptUpgrade({req, socket, head});
+  if (carrier === undefined) return;
+  // A session that is only named is not proved yet.
+  if (principal !== undefined && ticket === undefined) connection.recognise();
+  const recognised = () => connection.recognise();
+  const strayed = (worker: number) => options.onStrayed?.(connection.peer.source, worker);
+  const entered = () => connection.enter();
+  options.onAgent(carrier, {principal, ticket, recognised, entered, strayed});
 }
 
 function landingPage(domain: string, url: string): string {

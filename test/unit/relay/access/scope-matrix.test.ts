@@ -250,6 +250,8 @@ describe('at a relay', () => {
     agent.socket.terminate();
     await world.tokens.revoke(record.id);
     await known(world.relay, token, 'TOKEN_REVOKED');
+    const named = {...at, session: ticket.id};
+    await expect(RawAgent.connect(world.scope, named)).rejects.toThrow('401');
     const ended = world.ear.all('token-ended').find(({tokenId}) => tokenId === record.id);
     expect(ended).toMatchObject({code: 'TOKEN_REVOKED', session: ticket.id.slice(0, 8)});
     expect(world.ear.all('login-refused').find(({tokenId}) => tokenId === record.id)).toMatchObject({

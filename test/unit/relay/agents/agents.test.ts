@@ -201,3 +201,32 @@ test('a listener of a relay gets the events of its agents and tunnels in order',
   ]);
   expect(JSON.stringify(ear.events)).not.toContain(token);
 });
+
+test('a session resumes by its own proof, without the token', async () => {
+  await using scope = new Scope();
+  const {relay, at, ear} = await setUp(scope);
+  const {agent, ticket} = await RawAgent.begin(scope, at);
+  expect((await agent.message('challenge')).features).toContain('tickets');
+  agent.socket.terminate();
+  await ear.heard('agent-away');
+  const named = {...at, session: ticket.id};
+  const next = {...ticket, epoch: ticket.epoch + 1};
+  const received = agent.received;
+
+  const forger = await RawAgent.connect(scope, named);
+  await forger.resume({...next, secret: '00'.repeat(32)}, received);
+  expect(await forger.answer()).toBe('SESSION_PROOF');
+  const beginner = await RawAgent.connect(scope, named);
+  await beginner.hello();
+  expect(await beginner.answer()).toBe('SESSION_UNKNOWN');
+  const other = await RawAgent.connect(scope, named);
+  await other.resume({...next, id: 'f'.repeat(32)}, received);
+  expect(await other.answer()).toBe('SESSION_UNKNOWN');
+  for (const session of ['f'.repeat(32), '', ticket.id.toUpperCase(), '__proto__'])
+    await expect(RawAgent.connect(scope, {...at, session})).rejects.toThrow('401');
+
+  const owner = await RawAgent.connect(scope, named);
+  await owner.resume({...next, epoch: ticket.epoch + 1}, received);
+  expect(await owner.answer()).toBe('welcome');
+  expect(relay.stats().agents).toBe(1);
+});

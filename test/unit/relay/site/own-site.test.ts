@@ -57,6 +57,7 @@ async function setUp(scope: Scope, {draining = false, token, check, tooOften}: S
       return {agents, tunnels: 0, visitors: 0};
     },
     sessions: {enter: () => tooOften},
+    mayResume: () => undefined,
     onAgent: (carrier, {entered}) => {
       agents += 1;
       carriers.push(carrier);

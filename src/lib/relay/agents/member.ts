@@ -1,0 +1,33 @@
+// One agent's session at this relay.
+
+import type {RelayTicket} from '../../mux/resume-ticket.js';
+import type {Principal} from '../access/principal.js';
+import type {Binder} from './binds.js';
+
+/** One agent's session with its tunnels. */
+export interface Member extends Binder {
+  readonly ticket: RelayTicket;
+  /** As its hello says: text of a stranger. */
+  readonly software: string;
+  /** The address of its first link. */
+  readonly from: string;
+  /** When it connected, ms of the clock. */
+  readonly since: number;
+}
+
+/**
+ * A session goes on under the record of its own token. Another token of the same owner has other rights, and a session that it
+ * resumed would keep the ones of the first.
+ */
+export function isOwn({opener}: Member, by: Principal | undefined): boolean {
+  const {ended, owner, tokenId} = opener.principal;
+  return ended === undefined && owner === by?.owner && tokenId === by.tokenId;
+}
+
+/** `wss 203.0.113.7:50123`: the address. */
+export function addressOf(label: string): string {
+  return label
+    .replace(/^wss /, '')
+    .replace(/:\d+$/, '')
+    .replace(/^::ffff:(?=\d+\.)/i, '');
+}
