@@ -6,6 +6,7 @@ import {join} from 'node:path';
 import {expect} from 'vitest';
 import {startBrowser} from '../helpers/browser.js';
 import {createAuthority} from '../helpers/certificates.js';
+import {atMost} from '../helpers/metric.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -65,7 +66,8 @@ test('with one certificate for each name every request of Chromium reaches its o
   await visitBoth(scope, relay.caFile, sites);
   for (const each of sites) {
     expect(each.asked.length).toBeGreaterThan(REQUESTS);
-    expect(strangers(each)).toEqual([]);
+    const name = 'two h2 tunnels in Chromium';
+    expect(atMost(name, 'requests at the upstream of the other', strangers(each).length, 0)).toBe(true);
   }
 });
 

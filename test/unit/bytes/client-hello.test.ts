@@ -5,6 +5,7 @@ import {
   type ClientHelloResult,
   MAX_CLIENT_HELLO_BYTES,
 } from '../../../src/lib/bytes/client-hello.js';
+import {atLeast} from '../../helpers/metric.js';
 import {Scope} from '../../helpers/scope.js';
 import {
   alpn,
@@ -69,16 +70,23 @@ describe('the hellos of real programs', () => {
   });
 
   test('are read when split at any place, and not before the last byte', () => {
+    let splits = 0;
+    let right = 0;
     each((bytes, wanted, name) => {
       for (let at = 1; at < bytes.length; at += 1) {
+        splits += 1;
         const reader = new ClientHelloReader();
         if (reader.push(bytes.subarray(0, at)).state !== 'need-more')
           expect.fail(`${name}: an answer after ${at} bytes`);
         const result = reader.push(bytes.subarray(at));
         if (at < 200 || at % 97 === 0 || result.state !== 'hello')
           expect(result, `${name} at ${at}`).toEqual(wanted);
+        right += result.state === 'hello' ? 1 : 0;
       }
     });
+    expect(
+      atLeast('ClientHellos of real programs', 'two-way splits read as in one piece', right, splits),
+    ).toBe(true);
   });
 
   test('are read byte by byte', () => {
