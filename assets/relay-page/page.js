@@ -80,13 +80,7 @@ function showRelay() {
   const reasons = Object.entries(refusals);
   const shown = reasons.map(([reason, times]) => [reason.replaceAll('_', ' '), times]);
   list('refusals', reasons.length > 0 ? shown : [['none', 0]]);
-  const {maxTunnelsPerAgent, maxLeasesPerOwner, resumeWindowMs, visitorWaitMs} = last.limits;
-  list('limits', [
-    ['Tunnels of an agent', maxTunnelsPerAgent],
-    ['Names of an owner', maxLeasesPerOwner],
-    ['A lost link is kept for', time(resumeWindowMs)],
-    ['A new visitor waits for', time(visitorWaitMs)],
-  ]);
+  list('limits', last.limits);
 }
 
 function cell(label, text, className) {

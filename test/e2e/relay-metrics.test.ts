@@ -9,6 +9,7 @@ import {chromium} from 'playwright-core';
 import {expect} from 'vitest';
 import {runCli} from '../helpers/cli.js';
 import {installed, until} from '../helpers/launching.js';
+import {RawAgent} from '../helpers/raw-agent.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -241,6 +242,16 @@ test('the page for operators: live, without HTML of strangers, on a phone, in th
   await names.filter({hasText: 'demo.r1.localhost'}).waitFor();
   expect(await page.title()).toContain('r1.localhost');
 
+  // An agent chooses how it calls itself.
+  const {caFile, token} = relay;
+  const raw = await RawAgent.connect(scope, {port: relay.port, domain: relay.domain, caFile, token});
+  await raw.hello({software: '<img src=x onerror=alert(1)><b>bold</b>'});
+  expect(await raw.answer()).toBe('welcome');
+  await raw.bindTcp();
+  await page.locator('#tunnels td', {hasText: '<img src=x onerror=alert(1)><b>bold</b>'}).waitFor();
+  expect(await page.locator('#tunnels img, #tunnels b').count()).toBe(0);
+  raw.socket.terminate();
+
   // Live: a tunnel that comes and one that goes, without a click.
   const second = await relay.expose(upstream, {flags: ['--subdomain', 'atelier']});
   await names.filter({hasText: 'atelier.r1.localhost'}).waitFor();
@@ -264,7 +275,7 @@ test('the page for operators: live, without HTML of strangers, on a phone, in th
   expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to the content');
   await page.keyboard.press('Tab');
   await page.keyboard.type('nothing like this');
-  await page.locator('#tunnels-caption', {hasText: '0 of 1 are shown'}).waitFor();
+  await page.locator('#tunnels-caption', {hasText: '0 of 2 are shown'}).waitFor();
 
   // Wide and narrow, light and dark: nothing leaves the screen, and text has contrast.
   for (const colorScheme of ['light', 'dark'] as const) {

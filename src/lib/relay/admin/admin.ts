@@ -48,6 +48,7 @@ export class Admin implements Part {
   readonly counters = new EventCounters();
   readonly startedAt = new Date();
   #relay: RunningRelay | undefined;
+  #settings: RelaySettings;
   readonly #audit: AuditFile | undefined;
   readonly #http: HttpDoor | undefined;
   #control: Control | undefined;
@@ -56,6 +57,7 @@ export class Admin implements Part {
   constructor(options: AdminOptions) {
     this.options = options;
     const {settings, events, clock, log} = options;
+    this.#settings = settings;
     events.listen(this.counters.listen);
     const {auditFile, metricsListen: at, metricsHosts: names} = settings;
     if (auditFile !== undefined) {
@@ -67,6 +69,15 @@ export class Admin implements Part {
       this.#audit = audit;
     }
     if (at !== undefined) this.#http = new HttpDoor({admin: this, at, names, log});
+  }
+
+  /** As they are now. */
+  get settings(): RelaySettings {
+    return this.#settings;
+  }
+
+  reload(settings: RelaySettings): void {
+    this.#settings = settings;
   }
 
   /** Called when all parts of the relay have started. */

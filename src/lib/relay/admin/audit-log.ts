@@ -86,11 +86,11 @@ export class AuditLog {
       : {time, what: type, ...(kind !== undefined && {kind}), ...agent, ...about};
   }
 
-  #admits({what, owner, from, code}: AuditLine): boolean {
+  #admits({what, owner, from, code, limit, of}: AuditLine): boolean {
     const {one, refusals, all} = this.#buckets;
-    const source = `${owner ?? from ?? 'relay'}`;
-    const isRefusal = what.endsWith('-refused') || what === 'turned-away';
-    const [bucket, key] = isRefusal ? [refusals, `${what} ${code} ${source}`] : [one, source];
+    const source = `${owner ?? from ?? of ?? 'relay'}`;
+    const isRefusal = what.endsWith('-refused') || what === 'turned-away' || what === 'limit-reached';
+    const [bucket, key] = isRefusal ? [refusals, `${what} ${code ?? limit} ${source}`] : [one, source];
     if (!bucket.has(key) || !all.has('all')) return false;
     bucket.spend(key);
     all.spend('all');

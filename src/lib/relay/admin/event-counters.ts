@@ -39,8 +39,37 @@ export function refusalOf(event: RelayEvent): string | undefined {
     case 'certificate-refused':
       return 'visitor_distrust';
     case 'turned-away':
-      return `turned_away_${event.because.replace('-', '_')}`;
-    default:
+      return `turned_away_${event.because.replaceAll('-', '_')}`;
+    case 'login-refused':
+      return event.code.toLowerCase();
+    case 'address-refused':
+      return 'visitor_address';
+    case 'limit-reached':
+      return `limit_${event.limit}_of_${event.by}`.replaceAll('-', '_');
+    case 'agent-connected':
+    case 'agent-away':
+    case 'agent-resumed':
+    case 'agent-gone':
+    case 'tunnel-bound':
+    case 'tunnel-lost':
+    case 'tunnel-released':
+    case 'tunnel-withdrawn':
+    case 'token-ended':
+    case 'visitor-left-at-once':
+    case 'certificate-expired':
+    case 'probe-failed':
+    case 'probe-recovered':
+    case 'reloaded':
+    case 'reload-failed':
+    case 'issuer-away':
+    case 'issuer-back':
+    case 'kicked':
+    case 'blocked':
+    case 'unblocked':
+    case 'drain-requested':
+    case 'worker-ended':
+    case 'tokens-read':
+    case 'tokens-unreadable':
       return undefined;
   }
 }

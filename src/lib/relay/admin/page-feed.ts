@@ -2,6 +2,9 @@
 
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Timer} from '../../core/clock.js';
+import type {Setting} from '../../core/settings.js';
+import type {RelaySettings} from '../settings.js';
+import {RELAY_SETTINGS} from '../settings-table.js';
 import type {Admin} from './admin.js';
 import {overviewOf} from './overview.js';
 
@@ -65,14 +68,20 @@ export class PageFeed {
       overviewOf(this.#admin),
       options.operations.sessions(MOST_SESSIONS),
     ]);
-    const {domain, software, settings} = options;
-    const limits = {
-      maxTunnelsPerAgent: settings.maxTunnelsPerAgent,
-      maxLeasesPerOwner: settings.maxLeasesPerOwner,
-      resumeWindowMs: settings.resumeWindowMs,
-      visitorWaitMs: settings.visitorWaitMs,
-    };
+    const {domain, software} = options;
+    const limits = limitsOf(this.#admin.settings);
     const url = relay?.url ?? '';
     return JSON.stringify({domain, software, url, isDraining, now: Date.now(), overview, limits, sessions});
   }
+}
+
+/** The settings that are limits, in words. */
+function limitsOf(settings: RelaySettings): [name: string, value: string][] {
+  const values: Readonly<Record<string, unknown>> = {...settings};
+  return Object.entries<Setting<unknown>>(RELAY_SETTINGS).flatMap(([name, row]) => {
+    if (row.group !== 'limit') return [];
+    const value = values[name];
+    const shown = value === undefined ? (row.defaultText ?? 'none') : row.kind.show(value);
+    return [[(row.key ?? row.flag ?? name).replaceAll('-', ' '), shown]];
+  });
 }

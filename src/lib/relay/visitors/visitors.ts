@@ -10,6 +10,7 @@ import {Moment} from '../../core/moment.js';
 import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
 import type {VisitorOpen} from '../../protocol/control-messages.js';
+import {PROBE_PROTOCOL} from '../../protocol/probe.js';
 import {KIND, type StreamCode} from '../../protocol/wire.js';
 import {allowsKey} from '../access/tunnel-rights.js';
 import type {Load} from '../doors/load.js';
@@ -51,6 +52,8 @@ type Watch = Pick<VisitorWatch, 'add' | 'delete' | 'all'>;
 interface Holder extends WatchedVisitor {
   stream: Stream;
   tunnel: Tunnel;
+  /** Reaches no upstream, so it is not counted. */
+  isProbe: boolean;
   cut(code?: StreamCode): void;
 }
 
@@ -128,7 +131,8 @@ export class Visitors implements Part {
   /** Sums of all visitors so far; of open ones the bytes until now. */
   get totals(): TunnelTraffic {
     const sum = {...this.#sums};
-    for (const {stream} of this.#all()) {
+    for (const {stream, isProbe} of this.#all()) {
+      if (isProbe) continue;
       sum.bytesIn += stream.bytesOut;
       sum.bytesOut += stream.bytesIn;
     }
@@ -138,7 +142,8 @@ export class Visitors implements Part {
   /** The visitors of each tunnel that has some now, with the bytes of those that have left. */
   byTunnel(): Map<Tunnel, {open: number; bytesIn: number; bytesOut: number}> {
     const sums = new Map<Tunnel, {open: number; bytesIn: number; bytesOut: number}>();
-    for (const {tunnel, stream} of this.#all()) {
+    for (const {tunnel, stream, isProbe} of this.#all()) {
+      if (isProbe) continue;
       const {bytesIn, bytesOut} = tunnel.traffic;
       const sum = sums.get(tunnel) ?? {open: 0, bytesIn, bytesOut};
       sums.set(tunnel, sum);
@@ -197,7 +202,7 @@ export class Visitors implements Part {
       ...(onSocketOver !== undefined && {onSocketOver}),
       onDone: () => {
         keepAlive.delete(alive);
-        count(stream, tunnel.traffic, this.#sums);
+        if (!holder.isProbe) count(stream, tunnel.traffic, this.#sums);
         this.#limits.leave(entered);
         bandwidth?.release();
         this.#unread.delete(unread);
@@ -213,10 +218,13 @@ export class Visitors implements Part {
       stream,
       peer,
       tunnel,
+      isProbe: visitor.alpn === PROBE_PROTOCOL,
       cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code),
     };
-    tunnel.traffic.visitors += 1;
-    this.#sums.visitors += 1;
+    if (!holder.isProbe) {
+      tunnel.traffic.visitors += 1;
+      this.#sums.visitors += 1;
+    }
     const unread = this.#unread.add(holder);
     const watched = this.#watch.add(holder);
     splice.join(socket);
