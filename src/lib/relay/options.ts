@@ -151,6 +151,13 @@ export interface RelayOptions {
    */
   admin?: boolean;
   /**
+   * Names that only an owner with a scope for exactly this name may have, besides the usual ones (`www`, `login` …); `*` stands
+   * for any characters. Names that look like one of them count as well. Default: none.
+   */
+  reservedNames?: readonly string[];
+  /** E-mail address or `https:` URL for reports of abuse, on the relay's page and in its security.txt. Default: none. */
+  abuseContact?: string;
+  /**
    * Visit a tunnel of the relay's own through its public name every 30 seconds, and say which leg fails. Default true.
    */
   probe?: boolean;

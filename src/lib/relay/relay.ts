@@ -57,6 +57,7 @@ import {RunningRelay} from './running-relay.js';
 import type {RelaySettings} from './settings.js';
 import {OwnSite} from './site/own-site.js';
 import {createRedirect} from './site/redirect.js';
+import {ReservedNames} from './tunnels/reserved-names.js';
 import {TcpPorts} from './tunnels/tcp-ports.js';
 import {TunnelTable} from './tunnels/tunnel-table.js';
 import {Visitors} from './visitors/visitors.js';
@@ -150,6 +151,7 @@ export async function openRelay(
   const {tcpPublicHost, h2Offered} = settings;
   const elsewhere = seat?.elsewhere;
   const probing = new Probing({...base, settings, publicPort, door, certificates, seat});
+  const reserved = new ReservedNames(settings);
   const tunnels = new TunnelTable({
     ...base,
     publicPort,
@@ -159,6 +161,7 @@ export async function openRelay(
     ports,
     elsewhere,
     blocks: blocked,
+    reserved,
     own: probing.tunnel,
   });
 
@@ -226,6 +229,7 @@ export async function openRelay(
   const logins = registry && new Logins({...base, oidc, registry});
   const site = new OwnSite({
     ...{domain, url, software, access, sessions, onAgent: agents.accept, mayResume: agents.mayResume},
+    abuseContact: settings.abuseContact,
     login: () => oidc.login,
     logins: () => (oidc.isNeeded ? logins : undefined),
     stats: seat?.statsOfAll ?? stats,
@@ -306,6 +310,7 @@ export async function openRelay(
       tcpDoor,
       admin,
       probing.self,
+      reserved,
     ],
   });
   await parts.start();

@@ -8,6 +8,7 @@ import {stateDir} from '../core/state-dir.js';
 import {KEEP_ALIVE_MS} from '../net/keep-alive.js';
 import {MAX_RELAYS} from '../protocol/link-messages.js';
 import {host, listenPlace, port, ports} from '../protocol/setting-kinds.js';
+import {ABUSE_SETTINGS} from './abuse-settings.js';
 import {OIDC_SETTINGS} from './access/oidc-settings.js';
 import {trustedSources} from './doors/trusted.js';
 import {MAX_LEASES} from './leases/lease-store.js';
@@ -179,6 +180,7 @@ export const RELAY_SETTINGS = {
     reloads: true,
   }),
   ...LIMIT_SETTINGS,
+  ...ABUSE_SETTINGS,
   keepLeases: setting(onOff, {
     default: true,
     key: 'keep-leases',

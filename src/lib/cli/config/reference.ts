@@ -23,6 +23,7 @@ const HEADINGS: Readonly<Record<string, string>> = {
   time: 'Times',
   identity: 'Identities of an issuer (OpenID Connect)',
   limit: 'Limits',
+  abuse: 'Abuse',
   output: 'Output',
 };
 
@@ -39,6 +40,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   NUMBER: '4',
   BYTES: '10M',
   SIZE: '512MiB',
+  CONTACT: 'abuse@example.net',
 };
 
 /** By heading, in the order of the table. */

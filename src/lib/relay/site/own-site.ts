@@ -14,6 +14,7 @@ import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 import {type AgentRequestsOptions, answerAgent, type SiteRequest} from './agent-requests.js';
 import {checkToken} from './check-token.js';
+import {abuseOf, landingPage, securityText} from './pages.js';
 
 /** An agent that may send its hello. */
 export interface Caller {
@@ -32,6 +33,8 @@ export interface Caller {
 export interface OwnSiteOptions extends AgentRequestsOptions {
   /** The relay's address, known when it listens: the value for --relay of agents. */
   url: () => string;
+  /** A URI for reports of abuse. */
+  abuseContact: string | undefined;
   /** A promise when the relay has several processes. */
   stats: () => RelayStats | Promise<RelayStats>;
   /** An agent of this source has come to the wrong process. Default: there is only one. */
@@ -104,11 +107,13 @@ function answer(options: SiteNow, {req, res, connection}: Omit<SiteRequest, 'jso
     const stats = options.stats();
     if (stats instanceof Promise) stats.then(tell, () => res.destroy());
     else tell(stats);
-  } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options.domain, options.url()));
+  } else if (path === '/') send(200, 'text/html; charset=utf-8', landingPage(options));
+  else if (path === '/.well-known/security.txt' && options.abuseContact !== undefined)
+    send(200, 'text/plain; charset=utf-8', securityText(options.abuseContact, `${options.url()}${path}`));
   else if (path === AGENT_PATH)
     json(426, {error: {code: 'PROTOCOL', message: 'Agents upgrade to a WebSocket here.'}});
   else if (!answerAgent(options, path, {req, res, connection, json}))
-    json(404, {error: {code: 'NOT_FOUND', message: 'Not found.'}});
+    json(404, {error: {code: 'NOT_FOUND', message: 'Not found.'}, ...abuseOf(options)});
 }
 
 interface Upgrade {
@@ -188,17 +193,4 @@ function admit(
   const strayed = (worker: number) => options.onStrayed?.(connection.peer.source, worker);
   const entered = () => connection.enter();
   options.onAgent(carrier, {principal, ticket, recognised, entered, strayed});
-}
-
-function landingPage(domain: string, url: string): string {
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>tunl relay</title>
-<style>body{font:16px/1.5 system-ui,sans-serif;max-width:40rem;margin:4rem auto;padding:0 1rem}code{background:#eee;padding:.1em .3em}</style>
-</head><body>
-<h1>tunl relay</h1>
-<p>This machine gives local ports a public address. Tunnels are names below <code>${domain}</code>.</p>
-<p><code>tunl expose 8000 --relay ${url}</code></p>
-</body></html>
-`;
 }

@@ -12,6 +12,7 @@ import type {RelayEvents} from '../events.js';
 import type {ClaimResult, LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {Elsewhere} from './elsewhere.js';
 import {refusedClaim, takenOver} from './refused-claims.js';
+import {ReservedNames} from './reserved-names.js';
 import type {TcpPorts} from './tcp-ports.js';
 import type {BindRequest, Tunnel, TunnelTraffic} from './tunnel.js';
 
@@ -31,6 +32,8 @@ export interface TunnelTableOptions {
   /** Names and ports that nobody may have. Default: none. */
   blocks?: Pick<Blocks, 'hasName'>;
   clock: Pick<Clock, 'now'>;
+  /** Names that need a scope of their own. Default: the usual ones. */
+  reserved?: Pick<ReservedNames, 'check'>;
   /** The relay's own tunnel, which no agent has. */
   own?: {readonly label: string; readonly tunnel: Tunnel} | undefined;
   events: Pick<RelayEvents, 'emit'>;
@@ -49,6 +52,7 @@ const PORT_TRIES = 50;
 
 export class TunnelTable {
   readonly #options: TunnelTableOptions;
+  readonly #reserved: Pick<ReservedNames, 'check'>;
   readonly #byKey = new Map<LeaseKey, Tunnel>();
   /** Keys with claims in progress: the number of binds, and the highest epoch that one of them was granted. */
   readonly #races = new Map<LeaseKey, {claims: number; epoch: number}>();
@@ -56,6 +60,7 @@ export class TunnelTable {
 
   constructor(options: TunnelTableOptions) {
     this.#options = options;
+    this.#reserved = options.reserved ?? new ReservedNames({...options, reservedNames: []});
   }
 
   get size(): number {
@@ -140,7 +145,11 @@ export class TunnelTable {
     const wanted = wish.name;
     if (wanted !== undefined) {
       const check = checkLabel(wanted);
-      if (!check.ok && !isRandomLabel(wanted)) throw new TunlError(check.code, {reason: check.reason});
+      if (!isRandomLabel(wanted)) {
+        if (!check.ok && check.code === 'NAME_INVALID')
+          throw new TunlError(check.code, {reason: check.reason});
+        this.#reserved.check(wanted, rights);
+      }
       checkKey(rights, `tls:${wanted}`);
       const tunnel = await this.#takeName(request, wanted, wish);
       if (tunnel === undefined)

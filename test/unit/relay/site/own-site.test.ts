@@ -26,6 +26,7 @@ const upgrade = [
 
 interface SetUp {
   draining?: boolean;
+  abuseContact?: string;
   token?: string;
   /** Takes its time. */
   check?: (token: string) => Promise<Verdict>;
@@ -33,7 +34,7 @@ interface SetUp {
   tooOften?: number;
 }
 
-async function setUp(scope: Scope, {draining = false, token, check, tooOften}: SetUp = {}) {
+async function setUp(scope: Scope, {draining = false, abuseContact, token, check, tooOften}: SetUp = {}) {
   const clock = new ManualClock();
   let agents = 0;
   let answered = 0;
@@ -51,6 +52,7 @@ async function setUp(scope: Scope, {draining = false, token, check, tooOften}: S
     domain: 'r1.localhost',
     url: () => 'https://r1.localhost:8443',
     software: 'tunl/test',
+    abuseContact,
     access: new Access([check && {isNeeded: true, handles: () => true, check}, new SingleToken(token)]),
     stats: () => {
       answered += 1;
@@ -381,4 +383,20 @@ test('agents of an owner that connect too often are told when to come again, and
   expect(answer).toMatch(/^HTTP\/1\.1 429 [\s\S]*Retry-After: 5\r\n[\s\S]*"code":"RELAY_BUSY"/);
   expect(agents()).toBe(0);
   await until(() => pending.count === 0);
+});
+
+test.each([
+  ['/', 'text/html', 'href="mailto:abuse@example.net">Report it</a>'],
+  ['/.well-known/security.txt', 'text/plain', 'Contact: mailto:abuse@example.net\nExpires: 20'],
+  ['/nothing', 'application/json', '"abuse":"mailto:abuse@example.net"'],
+])('%s has the contact for reports of abuse, and nothing without one', async (path, type, text) => {
+  await using scope = new Scope();
+  const answerOf = async (abuseContact: string | undefined) => {
+    const {visit} = await setUp(scope, abuseContact === undefined ? {} : {abuseContact});
+    return await heard(await visit(`GET ${path} HTTP/1.1\r\nHost: r1.localhost\r\n\r\n`));
+  };
+  const answer = await answerOf('mailto:abuse@example.net');
+  expect(answer).toContain(`Content-Type: ${type}`);
+  expect(answer).toContain(text);
+  expect(await answerOf(undefined)).not.toContain('buse@');
 });
