@@ -104,11 +104,13 @@ async function open(
       explainHostChecks: settings.explainHostChecks && options.onEvent !== undefined,
       watchUpstream: whenToWatch(options, settings),
       waitUpstreamMs: settings.waitUpstreamMs,
-      offlinePage: settings.offlinePage,
+      // Visitors of a stream are no browsers.
+      offlinePage: settings.offlinePage && gates?.stream === undefined,
       proxyHeader: proxyProtocol === undefined ? undefined : new ProxyHeader(proxyProtocol),
       gates,
       probe: settings.probe,
-      unencrypted: settings.unencrypted,
+      // A private one has no port that everybody could try.
+      unencrypted: settings.unencrypted && gates?.stream === undefined,
       h2: settings.h2,
       http1: settings.http1,
       subdomain,
@@ -237,7 +239,8 @@ function whenToWatch({onEvent}: ForwardOptions, {watchUpstream}: Settings): Watc
   return watchUpstream ? 'always' : 'when refused';
 }
 
-function checkTogether({h2, http1, unencrypted, remotePort, lan, relay, context}: Settings): void {
+function checkTogether(settings: Settings): void {
+  const {h2, http1, unencrypted, private: isPrivate, remotePort, lan, relay, context} = settings;
   const isElsewhere = context === undefined ? relay : context !== EMBEDDED;
   if (lan && isElsewhere) throw new TunlError('LAN_WITH_RELAY');
   if (lan && unencrypted) throw new TunlError('LAN_WITH_TCP');
@@ -246,6 +249,12 @@ function checkTogether({h2, http1, unencrypted, remotePort, lan, relay, context}
     throw new TunlError('OPTION_INVALID', {
       reason: 'A tunnel without h2 offers HTTP/1.1 anyway.',
       next: 'Add {h2: true} (--h2), or leave http1 out.',
+    });
+  }
+  if (remotePort !== undefined && unencrypted && isPrivate) {
+    throw new TunlError('OPTION_INVALID', {
+      reason: 'A private TCP tunnel has no port of the relay: visitors come with its link.',
+      next: 'Leave out the remote port, or {private: true} (--private).',
     });
   }
   if (remotePort !== undefined && !unencrypted) {

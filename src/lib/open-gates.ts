@@ -20,9 +20,10 @@ export async function openGates(settings: GateValues & AboutTunnel): Promise<Tun
   const {private: isPrivate, forwarded, unencrypted, h2, waitUpstreamMs: waitMs, offlinePage} = settings;
   const basicAuth = await readBasicAuth(settings);
   if (!isPrivate && !forwarded && basicAuth === undefined) return undefined;
-  if (unencrypted) throw new TunlError('GATE_WITH_TCP');
+  // A stream of bytes has no place for a password or a header.
+  if (unencrypted && (forwarded || basicAuth !== undefined)) throw new TunlError('GATE_WITH_TCP');
   const {TunnelGates: Gates} = await import('./agent/upstreams/gated/tunnel-gates.js');
-  return new Gates({isPrivate, basicAuth, forwarded, h2, waitMs, offlinePage});
+  return new Gates({isStream: unencrypted, isPrivate, basicAuth, forwarded, h2, waitMs, offlinePage});
 }
 
 async function readBasicAuth({

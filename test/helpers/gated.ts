@@ -36,6 +36,7 @@ export function startGated(
   options: Partial<TunnelGatesOptions> = {isPrivate: true},
 ): Gated {
   const gates = new TunnelGates({
+    isStream: false,
     isPrivate: false,
     basicAuth: undefined,
     forwarded: false,

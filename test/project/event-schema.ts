@@ -41,6 +41,7 @@ export const eventSchemas = {
     address: text,
     url: v.exactOptional(httpsUrl),
     link: v.exactOptional(text),
+    connect: v.exactOptional(v.boolean()),
     tls: v.exactOptional(address),
     nameUrl: v.exactOptional(text),
     tcp: v.exactOptional(address),

@@ -14,6 +14,8 @@ export interface ReadyEvent {
   url?: string;
   /** `url` with the token that a private tunnel asks for. Absent for other tunnels. It contains a secret. */
   link?: string;
+  /** True for a private TCP tunnel: its link is for `tunl connect`, not for a browser. */
+  connect?: boolean;
   /** The host and port of `url`. */
   tls?: {host: string; port: number};
   /**

@@ -62,9 +62,17 @@ export function readyEvent(
 }
 
 /** The address of a private tunnel is a link; that of a program may have a path. */
-export function withLink(ready: ReadyEvent, gates: Pick<TunnelGates, 'linkTo'> | undefined): ReadyEvent {
+export function withLink(
+  ready: ReadyEvent,
+  gates: Pick<TunnelGates, 'linkTo' | 'stream'> | undefined,
+): ReadyEvent {
   const link = gates?.linkTo(ready.url ?? '');
   return link === undefined
     ? ready
-    : {...ready, address: gates?.linkTo(ready.address) ?? ready.address, link};
+    : {
+        ...ready,
+        address: gates?.linkTo(ready.address) ?? ready.address,
+        link,
+        ...(gates?.stream && {connect: true}),
+      };
 }

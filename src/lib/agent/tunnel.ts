@@ -66,6 +66,7 @@ export class LocalTunnel implements Tunnel {
     this.#watch = watchUpstream(this.#upstream, settings);
     this.#visits = new Visits({
       upstream: this.#upstream,
+      gate: settings.gates?.stream,
       onEvent,
       onDialled: (answered, why) => this.#watch?.visited(answered, why),
       nextId: () => host.nextVisitor(),

@@ -24,6 +24,8 @@ export interface UpstreamVisit {
   from: string;
   /** Only visitors of the TLS name may get an offline page. */
   visitor?: VisitorFacts | undefined;
+  /** Goes to the visitor before the upstream's bytes. */
+  greeting?: Buffer;
   /** Bytes flow. `dialled`: the upstream has answered; false when a gate answers first. */
   onOpen: (dialled: boolean) => void;
   /**
@@ -108,7 +110,8 @@ export class UpstreamJoin {
   }
 
   /** Dials for one visitor's stream and splices; accepts or refuses the stream. */
-  visit({stream, from, visitor, onOpen, onDone, onComplaint, onGateDialled}: UpstreamVisit): void {
+  visit(visit: UpstreamVisit): void {
+    const {stream, from, visitor, greeting, onOpen, onDone, onComplaint, onGateDialled} = visit;
     if (this.#unread?.full) {
       stream.refuse('TOO_MUCH_UNREAD');
       onDone('TOO_MUCH_UNREAD');
@@ -179,6 +182,7 @@ export class UpstreamJoin {
       const {socket, reads} = dialled;
       if (!dialled.isGate) alive = this.#keepAlive.add(socket);
       stream.accept();
+      if (greeting !== undefined) stream.write(greeting);
       splice.join(socket, reads);
       onOpen(!dialled.isGate);
     };

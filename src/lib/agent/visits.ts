@@ -9,8 +9,9 @@ import {formatHostPort} from '../protocol/targets.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {ConnectionEvent, TunnelEvent} from './events.js';
 import {visitEnd} from './stream-reasons.js';
-import {LOOP, type UpstreamJoin} from './upstream-join.js';
+import {LOOP, type UpstreamJoin, type UpstreamVisit} from './upstream-join.js';
 import {withNextStep} from './upstream-watch.js';
+import type {StreamGate} from './upstreams/gated/stream-gate.js';
 
 /** At most one line about a silent upstream in this time, ms: a browser that reloads sends many requests a second. */
 const NOTICE_EVERY_MS = 5_000;
@@ -20,6 +21,8 @@ const OWN_LIMITS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE']);
 
 export interface VisitsOptions {
   upstream: UpstreamJoin;
+  /** Lets visitors in; undefined: everybody. */
+  gate?: StreamGate | undefined;
   onEvent: (event: TunnelEvent) => void;
   /** Called after each visitor: whether the upstream accepted it. */
   onDialled: (answered: boolean, why?: Error) => void;
@@ -29,6 +32,7 @@ export interface VisitsOptions {
 
 export class Visits {
   readonly #upstream: UpstreamJoin;
+  readonly #gate: StreamGate | undefined;
   readonly #onEvent: (event: TunnelEvent) => void;
   readonly #onDialled: (answered: boolean, why?: Error) => void;
   readonly #nextId: () => number;
@@ -41,8 +45,9 @@ export class Visits {
   readonly #idle = new Moment();
   #notice: {at: number; kept: number} | undefined;
 
-  constructor({upstream, onEvent, onDialled, nextId}: VisitsOptions) {
+  constructor({upstream, gate, onEvent, onDialled, nextId}: VisitsOptions) {
     this.#upstream = upstream;
+    this.#gate = gate;
     this.#onEvent = onEvent;
     this.#onDialled = onDialled;
     this.#nextId = nextId;
@@ -84,7 +89,7 @@ export class Visits {
       durationMs: state === 'open' ? 0 : Math.round(performance.now() - since),
       ...visitEnd(code),
     });
-    this.#upstream.visit({
+    const visit: UpstreamVisit = {
       stream,
       from,
       visitor,
@@ -108,7 +113,9 @@ export class Visits {
         if (error !== undefined) this.#complain(error, 'got an error page');
         this.#onDialled(error === undefined, error);
       },
-    });
+    };
+    if (this.#gate === undefined) this.#upstream.visit(visit);
+    else this.#gate.admit(visit, (admitted) => this.#upstream.visit(admitted));
   };
 
   /** Resolves when no visitor is left. */

@@ -64,7 +64,7 @@ const isForHereOnly = ({relay, lan}: Ready) =>
   relay.embedded && lan === undefined && isLoopbackHost(new URL(relay.url).hostname);
 
 /** A browser and a phone's camera can use only addresses of pages. */
-const isPage = ({address}: Ready) => address.startsWith('https://');
+const isPage = ({address, connect}: Ready) => address.startsWith('https://') && !connect;
 
 const NO_PAGE = 'none of the addresses is for a browser';
 

@@ -203,6 +203,9 @@ function tunnelRows({tunnels = []}: BackgroundTunnelEvent): Line[] {
   }));
 }
 
+const CONNECT =
+  'They put the link into a file: `tunl connect --link-file FILE`, or with --listen 127.0.0.1:PORT.';
+
 function ready(event: Ready): Line[] {
   const lines: Line[] = [];
   const visitors = event.tunnel === undefined ? 'Visitors' : `Visitors of ${event.tunnel}`;
@@ -210,6 +213,7 @@ function ready(event: Ready): Line[] {
   if (event.tcp && event.url) say(`The same port over TLS: ${overTls(event) ?? event.url}`);
   if (!event.relay.embedded) {
     say(`${visitors} reach ${event.upstream} through the relay ${event.relay.url}.`);
+    if (event.connect) say(CONNECT);
   } else if (event.lan !== undefined) {
     say(`${visitors} reach ${event.upstream} through a relay inside this process:`);
     inLocalNetwork(event, event.lan, say);
@@ -217,7 +221,8 @@ function ready(event: Ready): Line[] {
     say(`${visitors} reach ${event.upstream} through a relay inside this process:`);
     say('this address works on this machine only.', 'warning');
     // An ssh command does not open in a browser.
-    if (event.address.startsWith('https://') && event.url && event.relay.caFile) {
+    if (event.connect) say(CONNECT);
+    else if (event.address.startsWith('https://') && event.url && event.relay.caFile) {
       say(`Try it: curl --cacert ${shellWord(event.relay.caFile)} ${tried(event)}`);
       if (event.nameUrl && !event.link) say(`In browsers also: ${event.nameUrl}`);
       say('Browsers: `tunl relay ca` says how to trust its certificate.');

@@ -65,10 +65,10 @@ export const ERRORS = {
     'Leave out one of the two options.',
   ),
   GATE_WITH_TCP: row(
-    'Who may visit is decided by HTTP requests; a TCP port carries any bytes.',
+    'A password or a header is for HTTP requests; a TCP tunnel carries any bytes.',
     EXIT.usage,
     false,
-    'Leave out one of the two options.',
+    'Leave out one of the two options, or make the tunnel private.',
   ),
   NOT_PRIVATE: row('The tunnel is not private: it has no links.', EXIT.usage, false, 'Start it as private.'),
   LINK_UNKNOWN: row(
@@ -76,6 +76,12 @@ export const ERRORS = {
     EXIT.usage,
     false,
     'List its links: expired and revoked ones are not among them.',
+  ),
+  LINK_INVALID: row(
+    'The link does not open the tunnel.',
+    EXIT.refused,
+    false,
+    'It may have expired, have been used or been withdrawn: ask for a new one.',
   ),
   LINKS_TOO_MANY: row(
     'The tunnel has too many links.',

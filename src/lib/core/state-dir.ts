@@ -180,13 +180,15 @@ export async function removeOldDrafts(path: string): Promise<void> {
   }
 }
 
-export type SecretKind = 'relay token' | 'token' | 'password';
+export type SecretKind = 'relay token' | 'token' | 'password' | 'link';
 
 /** The first line of a file, trimmed. @throws TunlError FILE_UNREADABLE, TOKEN_FILE_EMPTY, PASSWORD_FILE_EMPTY */
 export async function readSecretFile(path: string, kind: SecretKind = 'relay token'): Promise<string> {
   const text = await readTextFile(path);
   const secret = text.split('\n', 1)[0]?.trim() ?? '';
   if (secret !== '') return secret;
+  if (kind === 'link')
+    throw new TunlError('LINK_INVALID', {reason: `${path} holds no link on its first line.`});
   const word = kind === 'password' ? 'password' : 'token';
   throw new TunlError(kind === 'password' ? 'PASSWORD_FILE_EMPTY' : 'TOKEN_FILE_EMPTY', {
     reason: `${path} holds no ${word} on its first line.`,

@@ -72,6 +72,7 @@ const TABLE = {
   GATE_WITH_TCP: local,
   NOT_PRIVATE: local,
   LINK_UNKNOWN: local,
+  LINK_INVALID: local,
   LINKS_TOO_MANY: local,
   PORT_FORWARDED_TWICE: local,
   NO_TCP_SOCKET: local,

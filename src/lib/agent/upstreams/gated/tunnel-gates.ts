@@ -8,8 +8,10 @@ import {BasicAuthGate} from './basic-auth-gate.js';
 import type {Gate} from './gate.js';
 import {GatedUpstream} from './gated-upstream.js';
 import {Gatehouse} from './gatehouse.js';
+import {GuessLimit} from './guess-limit.js';
 import type {LinkFacts, LinkOptions} from './links.js';
 import {LINK_PARAM, PrivateGate} from './private-gate.js';
+import {StreamGate} from './stream-gate.js';
 
 /** Shorter ones are guessed. */
 const MIN_PASSWORD_CHARS = 8;
@@ -17,6 +19,8 @@ const MIN_PASSWORD_CHARS = 8;
 const USER = /^[\w.@+-]{1,64}$/;
 
 export interface TunnelGatesOptions {
+  /** The upstream speaks no HTTP: visitors show the token of their link in front of their bytes. */
+  isStream: boolean;
   isPrivate: boolean;
   basicAuth: {user: string; password: string} | undefined;
   forwarded: boolean;
@@ -35,6 +39,8 @@ export class TunnelGates {
   readonly #options: TunnelGatesOptions;
   readonly #house: Gatehouse;
   readonly #private: PrivateGate | undefined;
+  /** In place of the gates for HTTP. */
+  readonly stream: StreamGate | undefined;
   /** The token of the printed link. */
   readonly #first: string | undefined;
   #url = '';
@@ -42,9 +48,11 @@ export class TunnelGates {
   /** @throws TunlError OPTION_INVALID */
   constructor(options: TunnelGatesOptions) {
     this.#options = options;
-    const {isPrivate, basicAuth, forwarded} = options;
+    const {isStream, isPrivate, basicAuth, forwarded} = options;
     this.#private = isPrivate ? new PrivateGate() : undefined;
     this.#first = this.#private?.links.add({visitor: 'link'}).token;
+    if (isStream && this.#private !== undefined)
+      this.stream = new StreamGate({links: this.#private.links, guesses: new GuessLimit()});
     const gates: Gate[] = [];
     if (this.#private !== undefined) gates.push(this.#private);
     if (basicAuth !== undefined) gates.push(basicAuthGate(basicAuth));
@@ -52,6 +60,7 @@ export class TunnelGates {
   }
 
   wrap(upstream: Upstream): Upstream {
+    if (this.stream !== undefined) return upstream;
     const {h2, waitMs, offlinePage} = this.#options;
     return new GatedUpstream(upstream, {house: this.#house, h2, waitMs, offlinePage});
   }
