@@ -1,6 +1,6 @@
 // Strangers without any right at a relay's TLS port, from their own address, in a separate process.
 // `strangers.js KIND PORT NAME FROM COUNT AT_ONCE`: COUNT connections (0: until SIGTERM), then one line of JSON.
-// login: a wrong token each. pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. cut: the first
+// login: a wrong token each. tokens: a wrong token of the registry each, from another address each time (FROM counts up). pipeline: requests without end. stalled: 60 KB of a ClientHello that never ends. cut: the first
 // kilobyte of one. slow: a byte of one each second. headers: after a handshake, a byte of a request each second. plain: the
 // same without TLS. visit: a byte to a TCP port; connections that get it back stay, and the line comes when all have a result.
 // `begun` on stderr: the first one is connected.
@@ -10,6 +10,18 @@ import {connect as secure} from 'node:tls';
 const [kind, port, name, from, wanted, atOnce] = process.argv.slice(2);
 const count = Number(wanted) || Number.POSITIVE_INFINITY;
 const said = {opened: 0, secured: 0, closed: 0, inside: 0, longestMs: 0, answers: {}};
+
+const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+const some = (letters, length) =>
+  Array.from({length}, () => letters[Math.floor(Math.random() * letters.length)]).join('');
+/** The form of a token of the registry. */
+const token = () =>
+  `tunl_agent_${some('abcdefghijklmnopqrstuvwxyz234567', 10)}_${some(digits, 43)}_${some(digits, 6)}`;
+/** 127.x.y.z for the n-th attempt. */
+function address(n) {
+  const base = from.split('.').map(Number);
+  return kind === 'tokens' ? `127.${base[3]}.${(n >> 8) & 255}.${n & 255 || 1}` : from;
+}
 
 const login = [
   'GET /agent HTTP/1.1',
@@ -49,7 +61,7 @@ function one() {
   if (said.opened >= count) return;
   said.opened += 1;
   let since = performance.now();
-  const socket = connect({port: Number(port), host: '127.0.0.1', localAddress: from});
+  const socket = connect({port: Number(port), host: '127.0.0.1', localAddress: address(said.opened)});
   let over = false;
   const end = () => {
     if (over) return;
@@ -102,7 +114,8 @@ function one() {
   tls.on('secureConnect', () => {
     said.secured += 1;
     if (kind === 'headers') drip(tls, slowRequest);
-    else tls.write(kind === 'login' ? login : pipeline);
+    else if (kind === 'pipeline') tls.write(pipeline);
+    else tls.write(kind === 'login' ? login : login.replace('a-token-that-nobody-has', token()));
   });
   tls.on('data', (data) => {
     for (const [, status] of data.toString('latin1').matchAll(/HTTP\/1\.1 (\d{3}) /g))
