@@ -16,7 +16,7 @@ test.each([
   ['the systemd unit', 'deploy/tunl-relay@.service', /^ExecStart=.* tunl relay start (.*)$/m],
   ['the container in its README', 'deploy/README.md', /^ {2}tunl (--domain [\s\S]*?)^```/m],
   ['compose', 'deploy/compose.yaml', /^ {4}command:\n((?: {6}- .*\n)+)/m],
-  ['Kubernetes', 'deploy/kubernetes.yaml', /^ {10}args:\n((?: {12}- .*\n)+)/m],
+  ['Kubernetes', 'deploy/kubernetes.yaml', /^ {10}args:\n((?: {12}[-#] .*\n)+)/m],
 ])('%s: flags of the relay', (_name, path, expression) => {
   const flags = found(path, expression).match(/--[a-z-]+/g) ?? [];
   expect(flags.length).toBeGreaterThan(5);
