@@ -21,22 +21,20 @@ async function files(scope: Scope) {
   return {folder, config: file('relay.yaml'), put};
 }
 
-const FIXED = [`domain: ${domain}`, 'listen: 127.0.0.1:0', 'token-file: token', 'drain-timeout: 0s'];
+const FIXED = [
+  `domain: ${domain}`,
+  'listen: 127.0.0.1:0',
+  'token-file: token',
+  'drain-timeout: 0s',
+  'log-level: info',
+];
 
 test.for([1, 2])(
   'a relay of %i processes: SIGHUP takes what can change, and nothing after a mistake',
   async (workers, {scope}) => {
     const {config, put} = await files(scope);
     await put('relay.yaml', ...FIXED, `workers: ${workers}`);
-    const relay = await startCli(scope, [
-      'relay',
-      'start',
-      '--config',
-      config,
-      '--json',
-      '--log-level',
-      'info',
-    ]);
+    const relay = await startCli(scope, ['relay', 'start', '--config', config, '--json']);
     const {url, caFile = ''} = await relay.event('listening', (event) => event.tokenRequired === true);
     const upstream = await echoUpstream(scope);
     const env = {TUNL_RELAY: url, TUNL_CA_FILE: caFile};
@@ -48,7 +46,7 @@ test.for([1, 2])(
     await put('token', NEW);
     relay.signal('SIGHUP');
     await relay.saidOnStderr(
-      /error relay: the new settings cannot be used, the old ones stay code=OPTION_INVALID reason="[^"]*relay.yaml:6:15: visitor-wait/,
+      /error relay: the new settings cannot be used, the old ones stay code=OPTION_INVALID reason="[^"]*relay.yaml:7:15: visitor-wait/,
     );
     await (await agent(OLD)).event('ready');
 
@@ -57,6 +55,17 @@ test.for([1, 2])(
     await relay.saidOnStderr(
       /warn relay: the settings were read again; some need a restart changed="token max-tunnels-per-agent" needRestart=reuse-port/,
     );
+    // The file also says what the log has.
+    expect(relay.stderr).not.toContain('debug relay');
+    await put(
+      'relay.yaml',
+      ...FIXED.slice(0, -1),
+      'log-level: debug',
+      `workers: ${workers}`,
+      'max-tunnels-per-agent: 1',
+    );
+    relay.signal('SIGHUP');
+    await relay.saidOnStderr(/the settings were read again changed=log-level/);
     const late = await agent(NEW);
     await late.event('ready');
     const {code, stdout} = await runCli(scope, ['expose', '9', '--json'], {env: {...env, TUNL_TOKEN: OLD}});
@@ -124,7 +133,7 @@ test('`relay config` says where each value comes from', async ({scope}) => {
     `domain: ${domain}  # ${config}:1`,
     'visitor-wait: 2m  # TUNL_RELAY_VISITOR_WAIT',
     'resume-window: 5m  # --resume-window',
-    `keep-alive: 40s  # ${config}:6`,
+    `keep-alive: 40s  # ${config}:7`,
     'lease-grace: 10m  # default',
     '# token: (not shown)  # TUNL_TOKEN',
     '# token-file: (none)  # default',

@@ -25,10 +25,9 @@ export default class RelayStart extends BackgroundCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(RelayStart);
     const config = await RelayConfig.open(flags);
-    if (config.command.logFormat === 'json') await this.presenter.logAsJson();
+    await config.applyTo(this.presenter);
     const detached = await this.startDetached<ListeningEvent>(flags.detach, 'listening');
     if (detached !== undefined) return detached.ups.forEach(this.presenter.event);
-    config.warnOf(this.presenter.log);
     const drainTimeoutMs = () => config.command.drainTimeoutMs;
     await hold<RunningRelay>({
       drainTimeoutMs,

@@ -5,16 +5,20 @@ import {LOG_LEVELS} from '../core/logger.js';
 import {choice, setting} from '../core/settings.js';
 import {flagOf} from './setting-flags.js';
 
-const level = choice('LEVEL', 'log level', LOG_LEVELS);
+/** The row of `--log-level`, which a command may also read from a file. */
+export const logLevel = setting(choice('LEVEL', 'log level', LOG_LEVELS), {
+  flag: 'log-level',
+  help: `Diagnostics on stderr: ${LOG_LEVELS.join(', ')}.`,
+  group: 'output',
+  reloads: true,
+});
 
 /** The flags of every command. */
 export const outputFlags = {
   quiet: boolean({char: 'q', summary: 'Only errors on stderr.', helpGroup: 'output'}),
   plain: boolean({summary: 'Only lines: no colours, no movement.', helpGroup: 'output'}),
   json: boolean({summary: 'One JSON event per line on stdout.', helpGroup: 'output'}),
-  'log-level': flagOf(
-    setting(level, {help: `Diagnostics on stderr: ${LOG_LEVELS.join(', ')}.`, group: 'output'}),
-  ),
+  'log-level': flagOf(logLevel),
 };
 
 /** The options that were given: optional properties of the library are absent, not undefined. */

@@ -50,7 +50,8 @@ export class Presenter {
   /** True when only errors are shown. */
   readonly isSilent: boolean;
   readonly #json: boolean;
-  readonly #level: number;
+  readonly #isQuiet: boolean;
+  #level: number;
   #dropped = 0;
   #state = NOTHING_YET;
 
@@ -58,6 +59,7 @@ export class Presenter {
     this.#renderer = renderer;
     this.isSilent = options.quiet && !options.json;
     this.#json = options.json;
+    this.#isQuiet = options.quiet;
     this.#level = LOG_LEVELS.indexOf(options.logLevel ?? (options.quiet ? 'error' : 'warn'));
   }
 
@@ -71,6 +73,11 @@ export class Presenter {
     const {JsonLogRenderer} = await import('./renderers/json-log.js');
     this.#formatLog = (record) => jsonLogLine(record);
     if (!this.#json) this.#renderer = new JsonLogRenderer(write, {quiet: this.isSilent});
+  }
+
+  /** Shows diagnostics of this level and above, unless only errors are wanted. Undefined: as without a setting. */
+  setLevel(level: LogLevel | undefined): void {
+    this.#level = LOG_LEVELS.indexOf(this.#isQuiet ? 'error' : (level ?? 'warn'));
   }
 
   /** True after `logAsJson`. */

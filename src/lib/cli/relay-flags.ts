@@ -3,6 +3,7 @@
 import {availableParallelism} from 'node:os';
 import {choice, file, onOff, setting, time} from '../core/settings.js';
 import {MOST_WORKERS, RELAY_SETTINGS} from '../relay/settings-table.js';
+import {logLevel} from './flags.js';
 import {flagsOf, type ValuesOf} from './setting-flags.js';
 
 /** Settings of the command itself. */
@@ -21,6 +22,7 @@ export const COMMAND_SETTINGS = {
     help: 'Diagnostics on stderr as text or json.',
     group: 'output',
   }),
+  logLevel: {...logLevel, defaultText: 'warn'},
 };
 
 /** A program that embeds a relay has to ask for more processes; the command uses the cores of its machine. */
@@ -55,13 +57,15 @@ export const ONLY_FLAGS = {
   }),
 };
 
-const {config, ...others} = flagsOf({...CONFIG_SETTINGS, ...ONLY_FLAGS});
+// Every command has the flag of the log level.
+const {'log-level': _level, ...SETTING_FLAGS} = flagsOf(CONFIG_SETTINGS);
+const {config, detach} = flagsOf(ONLY_FLAGS);
 
 /** The file that has the other settings comes first. */
-export const relayStartFlags = {config, ...others};
+export const relayStartFlags = {config, ...SETTING_FLAGS, detach};
 
 /** The flags of a command that shows what `relay start` would do. Its own help is enough, so only one is shown. */
-export const relayConfigFlags = {config, ...hidden(flagsOf(CONFIG_SETTINGS))};
+export const relayConfigFlags = {config, ...hidden(SETTING_FLAGS)};
 
 function hidden<F extends object>(flags: F): F {
   return Object.fromEntries(

@@ -41,6 +41,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   BYTES: '10M',
   SIZE: '512MiB',
   CONTACT: 'abuse@example.net',
+  LEVEL: 'info',
 };
 
 /** By heading, in the order of the table. */

@@ -1,11 +1,12 @@
 // The settings of `tunl relay start` from all sources: flags, environment, a YAML file, defaults.
 
 import {type ErrorCode, toTunlError} from '../../core/errors.js';
-import {createLogger, type LogSink} from '../../core/logger.js';
+import {createLogger, type LogLevel, type LogSink} from '../../core/logger.js';
 import {readKeyPair} from '../../relay/certificates/read-key-pair.js';
 import type {RelayOptions} from '../../relay/options.js';
 import {settleRelayOptions} from '../../relay/settings.js';
 import type {Reread} from '../../relay/start.js';
+import type {Presenter} from '../presenter.js';
 import {COMMAND_SETTINGS, CONFIG_SETTINGS, ONLY_FLAGS, type RelayFlags} from '../relay-flags.js';
 import {optionsOf} from '../setting-flags.js';
 import {errorOf, type Mistake, mistakeOf, type Place} from './mistake.js';
@@ -20,7 +21,7 @@ export interface ReadConfig extends Pick<Resolution<typeof CONFIG_SETTINGS>, 'al
   /** For `startRelay`. */
   options: RelayOptions;
   /** For the command itself. */
-  command: {drainTimeoutMs: number; logFormat: 'text' | 'json'};
+  command: {drainTimeoutMs: number; logFormat: 'text' | 'json'; logLevel: LogLevel | undefined};
   path: string | undefined;
   /** Of the file and of the environment. */
   mistakes: readonly Mistake[];
@@ -39,7 +40,7 @@ export async function readRelayConfig(
     prefix: VARIABLE_PREFIX,
     file,
   });
-  const {drainTimeoutMs, logFormat, ...relay} = options;
+  const {drainTimeoutMs, logFormat, logLevel, ...relay} = options;
   const {admin, workers} = CONFIG_SETTINGS;
   // The environment was read already.
   const hasToken = relay.token !== undefined || relay.tokenFile !== undefined;
@@ -53,6 +54,7 @@ export async function readRelayConfig(
     command: {
       drainTimeoutMs: drainTimeoutMs ?? COMMAND_SETTINGS.drainTimeoutMs.default,
       logFormat: logFormat ?? COMMAND_SETTINGS.logFormat.default,
+      logLevel,
     },
     all,
     path,
@@ -64,6 +66,7 @@ export async function readRelayConfig(
 export class RelayConfig {
   readonly #flags: RelayFlags;
   #now: ReadConfig;
+  #presenter: Presenter | undefined;
 
   private constructor(flags: RelayFlags, now: ReadConfig) {
     this.#flags = flags;
@@ -83,10 +86,14 @@ export class RelayConfig {
     return this.#now.command;
   }
 
-  /** Says which variables look like settings and are none. */
-  warnOf(log: LogSink, env: NodeJS.ProcessEnv = process.env): void {
+  /** The log follows the settings, now and after each reload. It names variables that look like settings and are none. */
+  async applyTo(presenter: Presenter, env: NodeJS.ProcessEnv = process.env): Promise<void> {
+    this.#presenter = presenter;
+    const {logFormat, logLevel} = this.command;
+    if (logFormat === 'json') await presenter.logAsJson();
+    presenter.setLevel(logLevel);
     for (const message of unknownVariables({...CONFIG_SETTINGS, ...ONLY_FLAGS}, env, VARIABLE_PREFIX))
-      log({level: 'warn', scope: 'cli', message});
+      presenter.log({level: 'warn', scope: 'cli', message});
   }
 
   /** @throws TunlError */
@@ -107,6 +114,7 @@ export class RelayConfig {
         needRestart: namesOf(false),
         take: () => {
           this.#now = {...next, command: {...next.command, logFormat: before.logFormat}};
+          this.#presenter?.setLevel(next.command.logLevel);
         },
       },
     };

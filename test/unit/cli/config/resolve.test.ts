@@ -43,7 +43,7 @@ describe('precedence', () => {
   test('without any the default', async () => {
     const {options, command, all} = await readRelayConfig({}, {});
     expect(options).toEqual({admin: true, workers: CONFIG_SETTINGS.workers.default, token: ''});
-    expect(command).toEqual({drainTimeoutMs: 30_000, logFormat: 'text'});
+    expect(command).toEqual({drainTimeoutMs: 30_000, logFormat: 'text', logLevel: undefined});
     expect(all.every(({source}) => source.from === 'default')).toBe(true);
   });
 
