@@ -5,6 +5,7 @@ import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {expose, runCli, startCli} from '../helpers/cli.js';
+import {succeed} from '../helpers/net-ns.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -144,4 +145,33 @@ test('a file of tokens that cannot be used is an error, and stays as it is', asy
   await chmod(path, 0o622);
   expect((await token(scope, stateDir, 'list')).code).toBe(8);
   expect(statSync(path).size).toBe(13);
+});
+
+test('on a full disk, and on one that is read-only, a command fails and the tokens stay as they were', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('small');
+  await succeed(['mount', '-t', 'tmpfs', '-o', 'size=64k,mode=700', 'tmpfs', stateDir]);
+  scope.onEnd(async () => void (await succeed(['umount', stateDir])));
+  await token(scope, stateDir, 'create', 'first', '--scope', 'name:*');
+  const path = join(stateDir, 'access', 'tokens.json');
+  const before = await readFile(path, 'utf8');
+  const failing = async (system: string) => {
+    for (const words of [
+      ['create', 'second', '--scope', 'name:*'],
+      ['revoke', 'first'],
+    ]) {
+      const {code, stdout, stderr} = await token(scope, stateDir, ...words);
+      expect([code, stdout]).toEqual([8, '']);
+      expect(stderr).toMatch(new RegExp(`\\(${system}\\)[^]*STATE_DIR`));
+    }
+    expect(await readFile(path, 'utf8')).toBe(before);
+    expect(readdirSync(join(stateDir, 'access'))).toEqual(['tokens.json']);
+    expect((await token(scope, stateDir, 'list')).stdout).toContain('first');
+  };
+  await writeFile(join(stateDir, 'ballast'), Buffer.alloc(60_000)).catch(() => {});
+  await writeFile(join(stateDir, 'more'), Buffer.alloc(60_000)).catch(() => {});
+  await failing('ENOSPC');
+  await succeed(['mount', '-o', 'remount,ro', stateDir]);
+  await failing('EROFS');
 });

@@ -223,6 +223,7 @@ export async function openRelay(
   const access = new Access([registry, oidc, new SingleToken(settings.token)], refusedLogins.note);
   access.onChanged(() => {
     agents.recheck();
+    streams.recheck();
     // Visitors of tunnels that have moved to another agent are still here.
     visitors.recheckRights();
   });

@@ -28,10 +28,12 @@ export interface Opener {
 }
 
 /** @throws MalformedMessage */
-export type ScopeOfStream = (about: Buffer) => readonly [kind: ScopeKind, what: string];
+export type ScopeOfStream = (about: Buffer) => Scope;
+
+type Scope = readonly [kind: ScopeKind, what: string];
 
 /** By the current record, because rights change while a session lives. */
-function isAllowed({rights, ended}: Principal, scope: ReturnType<ScopeOfStream> | undefined): boolean {
+function isAllowed({rights, ended}: Principal, scope: Scope | undefined): boolean {
   if (ended !== undefined) return false;
   return scope === undefined ? rights.scopes.length > 0 : rights.allows(...scope);
 }
@@ -51,6 +53,8 @@ export class OpenedStreams implements Part {
   /** Open streams by session, and by owner. */
   readonly #open = new Counts();
   readonly #ofOwner = new Counts();
+  /** What each open stream needs. */
+  readonly #allowed = new Map<Stream, {principal: Principal; scope: Scope | undefined}>();
   #draining = false;
 
   constructor(options: OpenedStreamsOptions) {
@@ -66,8 +70,13 @@ export class OpenedStreams implements Part {
    */
   take(kind: StreamKind, handler: StreamHandler<Opener>, scopeOf?: ScopeOfStream): void {
     this.#handlers[kind] = (stream, about, opener) => {
-      if (isAllowed(opener.principal, scopeOf?.(about))) handler(stream, about, opener);
-      else stream.refuse('NOT_ALLOWED', 'The token does not allow this.');
+      const scope = scopeOf?.(about);
+      if (!isAllowed(opener.principal, scope)) {
+        stream.refuse('NOT_ALLOWED', 'The token does not allow this.');
+        return;
+      }
+      this.#allowed.set(stream, {principal: opener.principal, scope});
+      handler(stream, about, opener);
     };
   }
 
@@ -90,6 +99,15 @@ export class OpenedStreams implements Part {
     }
     if (stream.kind in handlers) this.#count(stream, opener);
     offerStream(handlers, stream, about, opener);
+  }
+
+  /** Rights may have changed: streams that they do not allow any more are reset. */
+  recheck(): void {
+    for (const [stream, {principal, scope}] of [...this.#allowed]) {
+      if (isAllowed(principal, scope)) continue;
+      stream.reset('NOT_ALLOWED');
+      stream.sink.onReset('NOT_ALLOWED');
+    }
   }
 
   #refusal({session, principal}: Opener): [code: StreamCode, message?: string] | undefined {
@@ -121,6 +139,7 @@ export class OpenedStreams implements Part {
     });
     const gone = () => {
       unread.delete(watched);
+      this.#allowed.delete(stream);
       this.#open.add(session, -1);
       this.#ofOwner.add(owner, -1);
     };

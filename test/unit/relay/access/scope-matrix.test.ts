@@ -335,6 +335,18 @@ describe.each([1, 2])('live sessions of a relay of %i processes', (workers) => {
     expect(await opened(agent, 'echo', 2)).toBe('opened');
   });
 
+  test('a stream that an agent has opened is reset when its token has no rights any more', async () => {
+    const world = await open(workers);
+    await using _scope = world.scope;
+    const [{token, record}] = await make(world, [['name:x']]);
+    const agent = await begin(world, token);
+    expect(await opened(agent, 'echo', 2)).toBe('opened');
+    await world.tokens.set(record.id, {scopes: []});
+    const {payload} = await agent.frame(({type, stream}) => type === frame.reset && stream === 2);
+    expect(JSON.parse(String(payload))).toMatchObject({code: 'NOT_ALLOWED'});
+    expect(await opened(agent, 'echo', 4)).toBe('NOT_ALLOWED');
+  });
+
   test('visitors of a tunnel that is taken away are reset', async () => {
     const world = await open(workers);
     await using _scope = world.scope;
