@@ -39,7 +39,7 @@ test.for(['bash --norc', 'zsh -f'])(
     await types('tunl expose --upstream-se', 'tunl expose --upstream-server-name');
     await types('tunl expose --log-level de', 'tunl expose --log-level debug');
     await types('tunl expose --log-level=de', 'tunl expose --log-level=debug');
-    await types('tunl relay st', 'tunl relay start');
+    await types('tunl relay star', 'tunl relay start');
     await types('tunl expose --ca-file /etc/hostna', 'tunl expose --ca-file /etc/hostname');
     await types(
       `tunl expose $(touch ${folder}/run) --offl`,

@@ -1,7 +1,6 @@
 // The text of a token of the registry: `tunl_<kind>_<id 10>_<secret 43>_<checksum 6>`. The prefix and the checksum are for
 // programs that look for secrets in files; the id is no secret.
 
-import {crc32} from 'node:zlib';
 import {createHash, randomBytes} from '../../core/node-crypto.js';
 
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
@@ -41,7 +40,8 @@ export function hashOfToken(token: string): Buffer {
 }
 
 function checksumOf(text: string): string {
-  return base62(BigInt(crc32(text)), CHECKSUM_DIGITS);
+  // Not imported: Node 18 has no such export, and an old Node must come as far as the error that says so.
+  return base62(BigInt(process.getBuiltinModule('node:zlib').crc32(text)), CHECKSUM_DIGITS);
 }
 
 function base62(value: bigint, digits: number): string {
