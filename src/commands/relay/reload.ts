@@ -13,8 +13,9 @@ export default class RelayReload extends BaseCommand {
   async run(): Promise<void> {
     const {flags} = await this.parse(RelayReload);
     const {changed, needRestart, failed} = await ask('reload', {pid: flags.pid});
-    const {code, message} = (failed ?? {}) as Record<string, unknown>;
-    if (isErrorCode(code)) throw new TunlError(code, {reason: `Nothing has changed: ${String(message)}`});
+    const {code, message, next} = (failed ?? {}) as Record<string, unknown>;
+    if (isErrorCode(code))
+      throw new TunlError(code, {reason: `Nothing has changed: ${String(message)}`, next: String(next)});
     this.presenter.event({type: 'reloaded', changed: texts(changed), needRestart: texts(needRestart)});
   }
 }

@@ -181,7 +181,7 @@ export interface RelayReload {
   /** They have a new value outside of the relay, which takes it only after a restart. */
   needRestart: readonly string[];
   /** Nothing has changed, for this reason. */
-  failed?: {code: ErrorCode; message: string};
+  failed?: {code: ErrorCode; message: string; next: string};
 }
 
 /** A running relay. */

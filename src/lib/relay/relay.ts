@@ -272,7 +272,8 @@ export async function openRelay(
 
   const parts = new Parts({
     now: clock.now,
-    onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
+    onFailed: (error) =>
+      log.error('a part of the relay did not end or reload in order', {reason: String(error)}),
     parts: [
       blockedFile,
       {

@@ -1,6 +1,6 @@
 // Reads the settings of a running relay again. All that can change without a restart changes together, or nothing does.
 
-import {type ErrorCode, toTunlError} from '../core/errors.js';
+import {toTunlError} from '../core/errors.js';
 import type {Setting} from '../core/settings.js';
 import type {RelayEvents} from './events.js';
 import type {RelayReload} from './options.js';
@@ -59,14 +59,10 @@ export class Reloads {
       events.emit({type: 'reloaded', changed, needRestart});
       return {changed, needRestart};
     } catch (error) {
-      const {code, message} = toTunlError(error);
-      return this.#fail(code, message);
+      const {code, message, next} = toTunlError(error);
+      events.emit({type: 'reload-failed', code, reason: message});
+      return {changed: [], needRestart: [], failed: {code, message, next}};
     }
-  }
-
-  #fail(code: ErrorCode, message: string): RelayReload {
-    this.#options.events.emit({type: 'reload-failed', code, reason: message});
-    return {changed: [], needRestart: [], failed: {code, message}};
   }
 }
 

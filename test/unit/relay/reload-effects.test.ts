@@ -115,7 +115,7 @@ const EFFECTS: Record<string, Effect> = {
       const raw = await agent();
       boldVisitor(scope, await raw.bindTcp());
       await vi.waitFor(() => expect(quiet().length).toBeGreaterThan(0), {timeout: 5_000});
-      const seen = quiet();
+      const seen = [...new Set(quiet())];
       set.mockRestore();
       return seen;
     },
@@ -135,6 +135,7 @@ const EFFECTS: Record<string, Effect> = {
 
 /** Seen elsewhere, for the reason. */
 const ELSEWHERE: Record<string, string> = {
+  reservedNames: 'tunnels/reserved-names.test.ts',
   token: 'reload.test.ts',
   tokenFile: 'reload.test.ts',
   successors: 'below: only the end of a relay tells them',

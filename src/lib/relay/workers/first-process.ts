@@ -202,7 +202,8 @@ export async function openFirstProcess(
 
   const parts = new Parts({
     now: clock.now,
-    onFailed: (error) => log.error('a part of the relay did not end in order', {reason: String(error)}),
+    onFailed: (error) =>
+      log.error('a part of the relay did not end or reload in order', {reason: String(error)}),
     parts: [
       blockedFile,
       trusted,
