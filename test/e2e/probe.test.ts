@@ -186,6 +186,17 @@ test('a tunnel that takes no visitors from this machine is probed by the relay',
   expect(ear.all('address-refused')).toEqual([]);
 });
 
+test('a relay that is full of visitors reaches its own tunnel', async ({scope}) => {
+  const {relay, ear, options} = await start(scope, {maxVisitors: 1});
+  const {port} = await greeter(scope);
+  const {tunnel} = await open(scope, port, {...options, probe: false});
+  const [host, tlsPort] = tunnel.tlsSocket;
+  const visitor = await tlsVisitor(scope, {host, port: tlsPort}, {caFile: options.caFile});
+  await once(visitor, 'data');
+  await vi.waitFor(() => expect(relay.probe).toMatchObject({ok: true}), 20_000);
+  expect(ear.all('limit-reached')).toEqual([]);
+});
+
 test('a relay without probes makes none', async ({scope}) => {
   const {relay} = await start(scope, {probe: false});
   const {port} = await greeter(scope);

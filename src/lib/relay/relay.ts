@@ -174,6 +174,7 @@ export async function openRelay(
     isTrusted,
     reports,
     counts: seat?.visitorCounts,
+    own: probing.own,
   });
   const bandwidths = new Bandwidths({clock, settings, share});
   const hasRoom = (peer: Peer) => room.forVisitor(peer);

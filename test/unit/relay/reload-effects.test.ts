@@ -131,6 +131,20 @@ const EFFECTS: Record<string, Effect> = {
     },
     seen: [429, 401],
   },
+  reservedNames: {
+    before: {reservedNames: ['bank']},
+    after: {reservedNames: ['*shop*']},
+    see: async ({agent}) => {
+      const raw = await agent();
+      const [bank, shop] = [await bindName(raw, 'bank', 1), await bindName(raw, 'my-shop', 2)];
+      raw.socket.terminate();
+      return [bank.type, shop.type];
+    },
+    seen: [
+      ['bind-refused', 'bound'],
+      ['bound', 'bind-refused'],
+    ],
+  },
 };
 
 /** Seen elsewhere, for the reason. */

@@ -8,6 +8,7 @@ import type {Peer} from '../doors/peer.js';
 import {type TokenBucketRate, TokenBuckets} from '../doors/token-buckets.js';
 import type {TrustCheck} from '../doors/trusted.js';
 import type {Part} from '../part.js';
+import type {OwnDials} from '../probe/own-dials.js';
 import {Counts} from './counts.js';
 import type {Limit, LimitedBy} from './limit-names.js';
 import type {LimitReports} from './limit-reports.js';
@@ -40,6 +41,8 @@ export interface VisitorLimitsOptions {
   clock: Clock;
   /** The counts of all processes of this relay. Default: this one is alone. */
   counts?: Counts | undefined;
+  /** Connections of this relay to its own public side, which are probes: they are not counted. Default: there are none. */
+  own?: Pick<OwnDials, 'has'>;
 }
 
 export class VisitorLimits implements Part {
@@ -64,6 +67,7 @@ export class VisitorLimits implements Part {
 
   /** True when this visitor may come. A refusal is reported. */
   admits(wanted: Wanted, peer: Peer): boolean {
+    if (this.#isOwn(peer)) return true;
     const here = this.#whereFrom(peer);
     for (const by of ALL) {
       const name = nameOf(by, wanted, peer);
@@ -78,6 +82,7 @@ export class VisitorLimits implements Part {
 
   /** Counts the visitor. Undefined: it may not come. */
   enter(wanted: Wanted, peer: Peer): Entered | undefined {
+    if (this.#isOwn(peer)) return [];
     if (!this.admits(wanted, peer)) return undefined;
     const here = this.#whereFrom(peer);
     return ALL.map((by) => {
@@ -92,6 +97,10 @@ export class VisitorLimits implements Part {
 
   leave(entered: Entered): void {
     for (const [by, name] of entered) this.#open.add(`${by} ${name}`, -1);
+  }
+
+  #isOwn({address, port}: Peer): boolean {
+    return this.#options.own?.has(address, port) ?? false;
   }
 
   #whereFrom({address}: Peer): WhereFrom {

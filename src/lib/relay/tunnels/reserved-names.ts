@@ -63,14 +63,18 @@ export function reservedName(written: string): string {
   });
 }
 
-/** What a reader sees: letters that look alike are one, and hyphens are nothing. Two names that look alike have the same text. */
+/**
+ * What a reader sees: letters that look alike are one, and hyphens are nothing. Two names that look alike have the same text. A
+ * number at the end is one, as in `node5`, but a last 0 or 1 can also be a letter. Of two characters nobody makes a word.
+ */
 export function looksOf(name: string): string {
+  if (name.length < 3) return name;
   return name
     .replaceAll('-', '')
     .replaceAll('rn', 'm')
     .replaceAll('vv', 'w')
     .replaceAll('cl', 'd')
-    .replace(/[013458i]/g, (sign) => LOOKS[sign] ?? sign);
+    .replace(/[3458](?!$)|[01i]/g, (sign) => LOOKS[sign] ?? sign);
 }
 
 const LOOKS: Readonly<Record<string, string>> = {0: 'o', 1: 'l', 3: 'e', 4: 'a', 5: 's', 8: 'b', i: 'l'};

@@ -42,6 +42,9 @@ test.each([
   ['shop-of-ana', ['name:*'], 'fine'],
   ['my-app', ['name:*'], 'fine'],
   ['blog2', ['name:*'], 'fine'],
+  ['node5', ['name:*'], 'fine'],
+  ['c4', ['name:*'], 'fine'],
+  ['emai1', ['name:*'], 'looks like email'],
   ['net', ['name:*'], 'fine'],
 ])('%s with %j: %s', (name, scopes, verdict) => {
   const check = () => {
