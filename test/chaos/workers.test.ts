@@ -37,11 +37,11 @@ interface Tunnel {
 }
 
 /** Tunnels of separate agents; each worker has some of them. */
-async function tunnelsOf(scope: Scope, rig: Rig, count: number): Promise<Tunnel[]> {
+async function tunnelsOf(scope: Scope, rig: Rig, count: number, flags: string[] = []): Promise<Tunnel[]> {
   const upstream = await echoUpstream(scope);
   const tunnels: Tunnel[] = [];
   for (let i = 0; i < count; i += 1) {
-    const {cli, ready} = await rig.expose(upstream);
+    const {cli, ready} = await rig.expose(upstream, {flags});
     const host = ready.tls?.host ?? '';
     const key = `tls:${host.split('.')[0]}`;
     // The agent hears of its tunnel before the relay's log does.
@@ -331,7 +331,8 @@ test('a crowd of visitors that are reset while they are handed over leaves nothi
 
 test('a limit of an owner counts visitors in all workers', async ({scope}) => {
   const rig = await several(scope, 2, {env: {TUNL_RELAY_MAX_VISITORS_PER_OWNER: '3'}});
-  const tunnels = await tunnelsOf(scope, rig, 2);
+  // A probe is a connection of a visitor, too.
+  const tunnels = await tunnelsOf(scope, rig, 2, ['--no-probe']);
   const [one, two] = tunnels as [Tunnel, Tunnel];
   expect(workerWith(rig.relay, one.key)).not.toBe(workerWith(rig.relay, two.key));
   // Each worker alone would take three.

@@ -31,12 +31,10 @@ export interface Bandwidth {
   release(): void;
 }
 
-type OwnLimits = Pick<Principal['limits'], 'bytesPerSecond'>;
-
 interface Used {
   readonly rate: Rate;
-  /** The owner's limit may change, and comes from the last connection that began. */
-  readonly own: {limits: OwnLimits};
+  /** That of the last connection that began. Its limits are read at each use, because they change. */
+  readonly by: {principal: Limited['principal']};
   users: number;
   isForgotten: boolean;
 }
@@ -72,7 +70,7 @@ export class Bandwidths implements Part {
       ...(bytesPerSecond === undefined ? [] : ['relay']),
     ];
     if (names.length === 0 || this.#over) return undefined;
-    const used = names.map((name) => this.#take(name, limits));
+    const used = names.map((name) => this.#take(name, principal));
     return {
       rates: used.map(({rate}) => rate),
       release: () => {
@@ -81,19 +79,19 @@ export class Bandwidths implements Part {
     };
   }
 
-  #take(name: string, limits: OwnLimits): Used {
-    const used = this.#used.get(name) ?? this.#begin(name, limits);
-    used.own.limits = limits;
+  #take(name: string, principal: Limited['principal']): Used {
+    const used = this.#used.get(name) ?? this.#begin(name, principal);
+    used.by.principal = principal;
     used.users += 1;
     return used;
   }
 
-  #begin(name: string, limits: OwnLimits): Used {
-    const own = {limits};
-    const bytesPerSecond = () => this.#limit(name, own.limits);
+  #begin(name: string, principal: Limited['principal']): Used {
+    const by = {principal};
+    const bytesPerSecond = () => this.#limit(name, by.principal.limits);
     const used = {
       rate: new Rate({clock: this.#options.clock, bytesPerSecond}),
-      own,
+      by,
       users: 0,
       isForgotten: false,
     };
@@ -101,7 +99,7 @@ export class Bandwidths implements Part {
     return used;
   }
 
-  #limit(name: string, own: OwnLimits): number | undefined {
+  #limit(name: string, own: Principal['limits']): number | undefined {
     const {share = 1} = this.#options;
     const {bytesPerSecond, bytesPerSecondPerOwner, bytesPerSecondPerTunnel} = this.#settings;
     if (name.startsWith('tunnel ')) return bytesPerSecondPerTunnel;

@@ -29,6 +29,8 @@ async function setUp(scope: Scope, limits: RelayOptions, onVisitor: (socket: Soc
     relay: relay.url,
     ...(relay.caFile !== undefined && {caFile: relay.caFile}),
     ...{token, unencrypted: true, stateDir},
+    // A probe is a connection of a visitor, too.
+    probe: false,
   });
   scope.onEnd(async () => await tunnel.close());
   const visit = () => {
