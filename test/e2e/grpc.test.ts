@@ -62,9 +62,24 @@ async function grpcUpstream(scope: Scope): Promise<number> {
   return port;
 }
 
-test('unary calls, both-way streams, trailers and errors', async ({scope}) => {
+const PASSWORD = 'correct horse battery';
+
+test.for([
+  [[], undefined],
+  [['--private'], 'Bearer'],
+  [['--basic-auth', 'guest', '--forwarded'], 'Basic'],
+] as const)('unary calls, both-way streams, trailers and errors %j', async ([flags, scheme], {scope}) => {
   const relay = await startRelayProcess(scope);
-  const {ready} = await relay.expose(await grpcUpstream(scope), {flags: ['--h2']});
+  const {ready} = await relay.expose(await grpcUpstream(scope), {
+    flags: ['--h2', ...flags],
+    env: {TUNL_BASIC_AUTH_PASSWORD: PASSWORD},
+  });
+  const secret = {
+    Bearer: ready.link?.split('tunl=')[1],
+    Basic: Buffer.from(`guest:${PASSWORD}`).toString('base64'),
+  };
+  const metadata = new Metadata();
+  if (scheme !== undefined) metadata.set('authorization', `${scheme} ${secret[scheme]}`);
   const {host, port} = ready.tls ?? {host: '', port: 0};
   const visitor = new Client(`127.0.0.1:${port}`, credentials.createSsl(readFileSync(relay.caFile)), {
     'grpc.ssl_target_name_override': host,
@@ -73,7 +88,7 @@ test('unary calls, both-way streams, trailers and errors', async ({scope}) => {
   });
   scope.onEnd(() => visitor.close());
 
-  const call = (request: Buffer) => {
+  const call = (request: Buffer, sent = metadata) => {
     let trailers: StatusObject | undefined;
     return new Promise<{reply?: Buffer; code?: number; trailer: unknown}>((resolve) => {
       let outcome: {reply?: Buffer; code?: number} = {};
@@ -82,6 +97,7 @@ test('unary calls, both-way streams, trailers and errors', async ({scope}) => {
         unary.requestSerialize,
         unary.responseDeserialize,
         request,
+        sent,
         (error, reply) => {
           outcome = error ? {code: error.code} : {...(reply && {reply})};
         },
@@ -97,7 +113,11 @@ test('unary calls, both-way streams, trailers and errors', async ({scope}) => {
   const large = Buffer.alloc(3_000_000, 'x');
   expect((await call(large)).reply?.equals(large)).toBe(true);
 
-  const stream = visitor.makeBidiStreamRequest(chat.path, chat.requestSerialize, chat.responseDeserialize);
+  if (scheme !== undefined)
+    expect(await call(large, new Metadata())).toMatchObject({code: status.UNAUTHENTICATED});
+
+  const {requestSerialize, responseDeserialize} = chat;
+  const stream = visitor.makeBidiStreamRequest(chat.path, requestSerialize, responseDeserialize, metadata);
   const ended = once(stream, 'status') as Promise<[StatusObject]>;
   for (let i = 0; i < 100; i++) {
     // One at a time: each answer must come while both directions are open.

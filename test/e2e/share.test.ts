@@ -90,14 +90,14 @@ test.for(['in a terminal', 'in the background'] as const)('%s', async (where, {s
   }
 });
 
-test('a tunnel that is not private has no links, and a TCP tunnel no gate', async ({scope}) => {
+test('a tunnel that is not private has no links, and a TCP tunnel no gate for HTTP', async ({scope}) => {
   const relay = await startRelayProcess(scope);
   const upstream = await httpUpstream(scope);
   const stateDir = await scope.tempDir('state');
   const {code, cli} = await runCli(
     scope,
-    ['expose', `a=${upstream.port}`, '5432:tcp', '--private', '--json'],
-    {env: relay.env, stateDir},
+    ['expose', `a=${upstream.port}`, '5432:tcp', '--basic-auth', 'guest', '--json'],
+    {env: {...relay.env, TUNL_BASIC_AUTH_PASSWORD: 'correct horse battery'}, stateDir},
   );
   expect([code, cli.error?.code]).toEqual([2, 'GATE_WITH_TCP']);
   const open = await relay.expose(upstream.port, {flags: ['--detach'], stateDir});

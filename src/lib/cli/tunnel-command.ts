@@ -33,6 +33,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
     const {presenter} = this;
     const flags = await withContext(given, (text) => presenter.tell({tone: 'faint', text}));
     checkRelayFlags(flags);
+    await askPassword(flags);
     const detached = await this.startDetached<Ready>(flags.detach, 'ready');
     if (detached === undefined)
       return await runTunnels({
@@ -102,6 +103,15 @@ export abstract class TunnelCommand extends BackgroundCommand {
     });
     if (served !== undefined) process.exitCode = served.exitCode;
   }
+}
+
+/** The password of --basic-auth, if it is given neither as a file nor as a variable. One in the background gets the variable. */
+async function askPassword(flags: TunnelFlags): Promise<void> {
+  const user = flags['basic-auth'];
+  const isGiven = flags['basic-auth-file'] !== undefined || process.env.TUNL_BASIC_AUTH_PASSWORD;
+  if (user === undefined || isGiven || !process.stdin.isTTY) return;
+  const {askSecret} = await import('./ask-secret.js');
+  process.env.TUNL_BASIC_AUTH_PASSWORD = await askSecret(`Password for ${user}, at least 8 characters: `);
 }
 
 function withoutOutput(error: unknown): unknown {

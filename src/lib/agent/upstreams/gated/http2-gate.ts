@@ -24,7 +24,9 @@ const STRANGER_MS = 30_000;
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_STREAMS = 128;
 /** A download should not wait for the round trips of the default of 64 KiB. */
-const WINDOW_BYTES = 1024 * 1024;
+const WINDOW_BYTES = 256 * 1024;
+/** Bytes of a request after its answer; then the connection ends. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
 const http2 = () => process.getBuiltinModule('node:http2');
 
@@ -89,12 +91,14 @@ export class Http2Visit implements GateVisit {
       httpVersion: 'h2',
       isUpgrade: false,
     };
+    // They may come while the upstream is dialled.
+    const trailers = new Trailers(stream);
     const rule = (ruling: Ruling) => {
       if (stream.destroyed) return;
-      if ('answer' in ruling) return give(stream, ruling.answer);
+      if ('answer' in ruling) return this.#give(stream, ruling.answer);
       clearTimeout(this.#timer);
       this.#stays.hold(ruling.admitted.stays);
-      void this.#pass(stream, raw.method, ruling.admitted, isEnded);
+      void this.#pass(stream, all, ruling.admitted, {isEnded, trailers});
     };
     const ruling = house.judge(raw, dial.visitor);
     if (ruling instanceof Promise) void ruling.then(rule, () => this.reset());
@@ -103,9 +107,9 @@ export class Http2Visit implements GateVisit {
 
   async #pass(
     stream: ServerHttp2Stream,
-    method: string,
+    asked: IncomingHttpHeaders,
     admitted: Admitted,
-    isEnded: boolean,
+    {isEnded, trailers}: {isEnded: boolean; trailers: Trailers},
   ): Promise<void> {
     let out: ClientHttp2Stream;
     try {
@@ -113,18 +117,23 @@ export class Http2Visit implements GateVisit {
       const session = await this.#upstream;
       if (stream.destroyed) return;
       const {path, authority} = admitted;
-      const pseudo = {':method': method, ':path': path, ':authority': authority, ':scheme': 'https'};
+      const pseudo = {
+        ':method': asked[':method'],
+        ':path': path,
+        ':authority': authority,
+        ':scheme': 'https',
+      };
       // A body may end with trailers.
       out = session.request(
-        {...pseudo, ...objectOf(admitted.headers)},
+        {...pseudo, ...objectOf(admitted.headers), ...(asked.te !== undefined && {te: 'trailers'})},
         {endStream: isEnded, waitForTrailers: !isEnded},
       );
     } catch (error) {
       if (stream.destroyed) return;
       const why = error instanceof Error ? error : new Error('failed');
-      return give(stream, refusal(this.#context.line.refusalFor(why), {isNavigation: false}));
+      return this.#give(stream, refusal(this.#context.line.refusalFor(why), {isNavigation: false}));
     }
-    if (!isEnded) passTrailers(stream, out);
+    trailers.passTo(out);
     stream.pipe(out);
     stream.once('close', () => out.close(stream.rstCode));
     this.#answer(stream, out, admitted);
@@ -148,8 +157,8 @@ export class Http2Visit implements GateVisit {
         sendDate: false,
         waitForTrailers: !endStream,
       } as object);
-      if (endStream) return;
-      passTrailers(out, stream);
+      if (endStream) return this.#readOff(stream);
+      new Trailers(out).passTo(stream, () => this.#readOff(stream));
       out.pipe(stream);
     });
     out.once('error', () => {});
@@ -158,6 +167,25 @@ export class Http2Visit implements GateVisit {
       if (out.rstCode !== constants.NGHTTP2_NO_ERROR) stream.close(out.rstCode);
       else if (!stream.headersSent) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
     });
+  }
+
+  #give(stream: ServerHttp2Stream, answer: GateAnswer): void {
+    give(stream, answer);
+    this.#readOff(stream);
+  }
+
+  /**
+   * The visitor has its answer, and nobody reads the rest of its request. A reset would stop it, but Node counts what comes after
+   * a reset as memory of the session for ever. So it is read and thrown away, up to a limit.
+   */
+  #readOff(stream: ServerHttp2Stream): void {
+    let bytes = 0;
+    stream.unpipe();
+    stream.on('data', (piece: Buffer) => {
+      bytes += piece.length;
+      if (bytes > MAX_UNREAD_BYTES) this.reset();
+    });
+    stream.resume();
   }
 
   #connect(): Promise<ClientHttp2Session> {
@@ -189,24 +217,30 @@ export class Http2Visit implements GateVisit {
   }
 }
 
-/** The trailers of one stream become those of the other. They come before the body has been read to its end. */
-function passTrailers(
-  from: ClientHttp2Stream | ServerHttp2Stream,
-  to: ClientHttp2Stream | ServerHttp2Stream,
-): void {
-  let trailers: OutgoingHttpHeaders = {};
-  from.once('trailers', (headers) => {
-    trailers = outgoing(headers);
-  });
-  to.once('wantTrailers', () => {
-    if (!to.destroyed) to.sendTrailers(trailers);
-  });
+type AnyStream = ClientHttp2Stream | ServerHttp2Stream;
+
+/** Trailers may come before anybody wants them. */
+class Trailers {
+  #headers: OutgoingHttpHeaders = {};
+
+  constructor(from: AnyStream) {
+    from.once('trailers', (headers) => {
+      this.#headers = outgoing(headers);
+    });
+  }
+
+  /** @param passed the stream is at its end */
+  passTo(to: AnyStream, passed?: () => void): void {
+    to.once('wantTrailers', () => {
+      if (!to.destroyed) to.sendTrailers(this.#headers);
+      passed?.();
+    });
+  }
 }
 
 function give(stream: ServerHttp2Stream, {status, headers = {}, body = ''}: GateAnswer): void {
   const hasNone = body === '';
   stream.respond({':status': status, ...(headers as OutgoingHttpHeaders)}, {endStream: hasNone});
-  // The body of the request is never read: the window bounds it.
   if (!hasNone) stream.end(body);
 }
 
