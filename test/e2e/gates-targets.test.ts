@@ -44,8 +44,8 @@ test('ports, Unix sockets, folders, https upstreams, commands, and several targe
     ],
     {env: relay.env},
   );
-  const ask = async (at: string) => {
-    const {stdout} = await curl(scope, relay.caFile, ['--write-out', '\n%{http_code}', at]);
+  const ask = async (url: string) => {
+    const {stdout} = await curl(scope, relay.caFile, ['--write-out', '\n%{http_code}', url]);
     const at = stdout.lastIndexOf('\n');
     return [Number(stdout.slice(at + 1)), stdout.slice(0, at)] as const;
   };
@@ -107,8 +107,8 @@ test('in the library: url, link, share, links and revoke', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   await using tunnel = await forward(port, {private: true, stateDir});
   const caFile = tunnel.ready.relay.caFile ?? '';
-  const statusOf = async (at: string) =>
-    (await curl(scope, caFile, ['-o', '/dev/null', '--write-out', '%{http_code}', at])).stdout;
+  const statusOf = async (url: string) =>
+    (await curl(scope, caFile, ['-o', '/dev/null', '--write-out', '%{http_code}', url])).stdout;
   expect([tunnel.ready.address, tunnel.ready.link]).toEqual([tunnel.link, tunnel.link]);
   expect(await statusOf(`${tunnel.url}/`)).toBe('401');
   expect(await statusOf(tunnel.link ?? '')).toBe('200');
