@@ -31,7 +31,7 @@ import type {RelaySettings} from '../settings.js';
 import type {Caller} from '../site/own-site.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import {Binds} from './binds.js';
-import {addressOf, isOwn, type Member} from './member.js';
+import {addressOf, isOwn, type Member, refusalOf} from './member.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
 import {SessionCounts} from './session-counts.js';
 import type {WorkerPlace} from './worker-place.js';
@@ -159,8 +159,9 @@ export class Agents implements Part {
           refuseHello(link, 'TOKEN_WRONG', UNPROVEN);
           return;
         }
-        if (this.#options.blocks?.hasOwner(principal.owner)) {
-          refuseHello(link, 'BLOCKED', 'The operator has blocked this owner.');
+        const refusal = refusalOf(principal, this.#options.blocks);
+        if (refusal !== undefined) {
+          refuseHello(link, ...refusal);
           return;
         }
         recognised();

@@ -1,6 +1,8 @@
 // One agent's session at this relay.
 
+import {ERRORS, type ErrorCode} from '../../core/errors.js';
 import type {RelayTicket} from '../../mux/resume-ticket.js';
+import type {Blocks} from '../access/blocked.js';
 import type {Principal} from '../access/principal.js';
 import type {Binder} from './binds.js';
 
@@ -22,6 +24,15 @@ export interface Member extends Binder {
 export function isOwn({opener}: Member, by: Principal | undefined): boolean {
   const {ended, owner, tokenId} = opener.principal;
   return ended === undefined && owner === by?.owner && tokenId === by.tokenId;
+}
+
+/** Why an agent with this identity may not have a session. Its token may have ended since the upgrade. */
+export function refusalOf(
+  {owner, ended}: Principal,
+  blocks: Pick<Blocks, 'hasOwner'> | undefined,
+): [code: ErrorCode, message: string] | undefined {
+  if (ended !== undefined) return [ended, ERRORS[ended].sentence];
+  return blocks?.hasOwner(owner) ? ['BLOCKED', 'The operator has blocked this owner.'] : undefined;
 }
 
 /** `wss 203.0.113.7:50123`: the address. */

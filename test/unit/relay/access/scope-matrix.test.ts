@@ -214,15 +214,20 @@ describe('at a relay', () => {
   });
 
   test('the tokens of one owner share its names; another owner does not get them', async () => {
-    const [one, two, other] = await make(
+    const [one, two, other, narrow] = await make(
       world,
-      [['name:*'], ['name:shared'], ['name:*']],
-      ['bo', 'bo', 'cleo'],
+      [['name:*'], ['name:shared'], ['name:*'], ['name:else']],
+      ['bo', 'bo', 'cleo', 'bo'],
     );
     const first = await begin(world, one.token);
     expect(outcome(await bound(first, {kind: 'tls', name: 'shared'}))).toBe('bound');
     const foreign = await begin(world, other.token);
     expect(outcome(await bound(foreign, {kind: 'tls', name: 'shared'}))).toBe('NAME_TAKEN');
+    // Without the right to it, not even its owner's other agent loses it.
+    const without = await begin(world, narrow.token);
+    expect(outcome(await bound(without, {kind: 'tls', name: 'shared'}))).toBe('NOT_ALLOWED');
+    expect(first.controlMessages('unbound')).toEqual([]);
+    expect(world.ear.all('tunnel-lost')).toEqual([]);
     const second = await begin(world, two.token);
     expect(outcome(await bound(second, {kind: 'tls', name: 'shared'}))).toBe('bound');
     await first.controlMessage('unbound', ({code}) => code === 'TAKEN_OVER');
@@ -239,6 +244,16 @@ describe('at a relay', () => {
     expect(outcome(await bound(await begin(world, other.token), {kind: 'tls', name: 'kept'}))).toBe(
       'NAME_TAKEN',
     );
+  });
+
+  test('a token that ends between the upgrade and the hello begins no session', async () => {
+    const [{token, record}] = await make(world, [['name:late']]);
+    const {address, domain, caFile = ''} = world.relay;
+    const late = await RawAgent.connect(world.scope, {port: address.port, domain, caFile, token});
+    await world.tokens.revoke(record.id);
+    await known(world.relay, token, 'TOKEN_REVOKED');
+    await late.hello();
+    expect(await late.answer()).toBe('TOKEN_REVOKED');
   });
 
   test('a token that ends while it waits for its link is refused when it comes back', async () => {
