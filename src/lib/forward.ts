@@ -82,7 +82,7 @@ async function open(
     const {stateDir, newName, subdomain, remotePort, proxyProtocol} = settings;
     const upstream = target && (await startUpstream(target, what, {...options, stateDir}));
     cleanUps.push(() => upstream?.close?.());
-    const gates = await openGates(settings);
+    const gates = await openGates(settings, createLogger('agent', options.log));
     cleanUps.push(() => gates?.close());
     const found = await findRelay(settings, {embedded: embeddedRelays, log: options.log, what});
     if (found.release !== undefined) cleanUps.push(found.release);

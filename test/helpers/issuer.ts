@@ -44,7 +44,7 @@ export async function startIssuer(scope: Scope): Promise<Issuer> {
     const path = req.url ?? '';
     const own = issuer.answer?.(path);
     if (own !== undefined) {
-      res.writeHead(own.status).end(own.body);
+      res.writeHead(own.status, {'Content-Type': 'application/json'}).end(own.body);
       return;
     }
     if (path === '/.well-known/openid-configuration') {

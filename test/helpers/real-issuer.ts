@@ -1,7 +1,7 @@
 // A real issuer of identities with pages, for logins in a browser: the package oidc-provider, which is a certified one.
 import {createServer} from 'node:https';
 import {ask} from '../../src/lib/carrier/ask.js';
-import {createAuthority} from './certificates.js';
+import {type Authority, createAuthority} from './certificates.js';
 import type {Scope} from './scope.js';
 
 export interface RealIssuer {
@@ -13,12 +13,17 @@ export interface RealIssuer {
 }
 
 export const CLIENT = 'tunl';
+/** Of pages that ask their visitors to sign in. */
+export const SITE = {client_id: 'site', client_secret: 'the secret of the site at its issuer'};
 const JOB = {client_id: 'job', client_secret: 'the secret of the job at its issuer'};
 
 /** Anybody can log in there, with any password. The address of NAME is NAME@example.com, and verified. */
-export async function startRealIssuer(scope: Scope, {idTokenSeconds = 3_600} = {}): Promise<RealIssuer> {
+export async function startRealIssuer(
+  scope: Scope,
+  {authority: given, redirectUris = []}: {authority?: Authority; redirectUris?: readonly string[]} = {},
+): Promise<RealIssuer> {
   const {default: Provider} = await import('oidc-provider');
-  const authority = await createAuthority('Issuer CA');
+  const authority = given ?? (await createAuthority('Issuer CA'));
   const server = createServer(await authority.issue(['localhost']));
   const port = await scope.listen(server);
   const url = `https://localhost:${port}`;
@@ -33,6 +38,7 @@ export async function startRealIssuer(scope: Scope, {idTokenSeconds = 3_600} = {
         redirect_uris: [],
       },
       {...JOB, grant_types: ['client_credentials'], response_types: [], redirect_uris: []},
+      ...(redirectUris.length === 0 ? [] : [{...SITE, redirect_uris: redirectUris}]),
     ],
     features: {
       deviceFlow: {enabled: true},
@@ -52,7 +58,7 @@ export async function startRealIssuer(scope: Scope, {idTokenSeconds = 3_600} = {
     conformIdTokenClaims: false,
     issueRefreshToken: () => true,
     rotateRefreshToken: true,
-    ttl: {IdToken: idTokenSeconds},
+    ttl: {IdToken: 3_600},
     findAccount: (_context: unknown, id: string) => ({
       accountId: id,
       claims: () => ({sub: id, email: `${id}@example.com`, email_verified: true, groups: ['dev']}),

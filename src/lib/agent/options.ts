@@ -51,6 +51,18 @@ export interface ForwardOptions {
   basicAuthPassword?: string;
   /** File with that password on its first line. */
   basicAuthFile?: string;
+  /** Visitors sign in at this issuer of identities (OpenID Connect). Not together with `unencrypted`. */
+  oidc?: string;
+  /** Who may visit: `ana@example.com`, `*@example.com`, or `groups=dev` about a claim. Default: nobody. */
+  oidcAllow?: readonly string[];
+  /** The client at the issuer. It has to list `https://NAME/.well-known/tunl/signed-in` among its redirect URIs. */
+  oidcClient?: string;
+  /** The client's secret. Default `TUNL_OIDC_SECRET`; without one it is a public client. */
+  oidcSecret?: string;
+  /** File with that secret on its first line. */
+  oidcSecretFile?: string;
+  /** PEM file of the CA of the issuer, besides the system's. Default `TUNL_OIDC_CA_FILE`. */
+  oidcCaFile?: string;
   /**
    * The upstream gets the visitor's address in `Forwarded` and `X-Forwarded-*`; such headers of the visitor are removed. Not
    * together with `unencrypted`. Default false.

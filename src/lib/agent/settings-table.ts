@@ -116,6 +116,29 @@ export const GATE_SETTINGS = {
     help: 'The password, on the first line.',
     group: VISITORS,
   }),
+  oidc: setting(text('ISSUER', issuerUrl), {
+    flag: 'oidc',
+    help: 'They sign in at this issuer of identities.',
+    group: VISITORS,
+  }),
+  oidcAllow: setting(list(text('WHO')), {
+    default: [],
+    flag: 'oidc-allow',
+    help: 'Who may: *@example.com, groups=dev; repeatable.',
+    group: VISITORS,
+  }),
+  oidcClient: setting(text('ID'), {
+    flag: 'oidc-client',
+    help: 'The client at the issuer.',
+    group: VISITORS,
+  }),
+  oidcSecret: setting(text('SECRET'), {env: 'TUNL_OIDC_SECRET', envUnless: 'oidcSecretFile'}),
+  oidcSecretFile: setting(file, {
+    flag: 'oidc-secret-file',
+    help: 'Its secret, on the first line, if it has one.',
+    group: VISITORS,
+  }),
+  oidcCaFile: setting(file, {env: 'TUNL_OIDC_CA_FILE'}),
   forwarded: setting(onOff, {
     default: false,
     flag: 'forwarded',
@@ -123,6 +146,15 @@ export const GATE_SETTINGS = {
     group: VISITORS,
   }),
 };
+
+/** As it is written: the issuer's tokens must have the same text. */
+function issuerUrl(written: string): string {
+  if (URL.canParse(written) && new URL(written).protocol === 'https:') return written;
+  throw new TunlError('OPTION_INVALID', {
+    reason: 'An issuer is an https URL.',
+    next: 'Write it like https://id.example.com.',
+  });
+}
 
 /** It stays text for the relay. */
 const addressRange = text('RANGE', (written) => {

@@ -5,7 +5,7 @@ import {ERRORS, type ErrorCode} from '../core/errors.js';
 export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   USAGE: 'See `tunl COMMAND --help`.',
   H2_WITH_TCP: 'Leave out --h2 or --tcp.',
-  GATE_WITH_TCP: 'Leave out --tcp, or --basic-auth and --forwarded: --private works with it.',
+  GATE_WITH_TCP: 'Leave out --tcp, or --basic-auth, --oidc and --forwarded: --private works with it.',
   NOT_PRIVATE: 'Start the tunnel with --private.',
   LINK_UNKNOWN: '`tunl share list NAME` shows the links that work.',
   LINKS_TOO_MANY: 'Revoke some with `tunl share revoke`, or give links a time with --expires.',

@@ -2,10 +2,10 @@
 
 import {setTimeout as wait} from 'node:timers/promises';
 import type * as OAuth from 'oauth4webapi';
-import {ask} from '../../carrier/ask.js';
 import {TunlError} from '../../core/errors.js';
 import {printable} from '../../core/one-line.js';
 import type {IssuerInfo} from '../../protocol/site-messages.js';
+import {type IssuerTrust, issuerFetch} from './issuer-fetch.js';
 
 /** What a person does in a browser. */
 export interface DeviceCode {
@@ -22,13 +22,6 @@ export interface DeviceCode {
 export interface IssuedTokens {
   idToken: string;
   refreshToken: string | undefined;
-}
-
-export interface IssuerTrust {
-  /** PEM; trusted besides the system's authorities. */
-  ca: string | undefined;
-  ownCa?: string | undefined;
-  signal?: AbortSignal | undefined;
 }
 
 /** The RFC's own default. */
@@ -86,32 +79,10 @@ export async function renewLogin(
 
 async function open(issuer: string, clientId: string, trust: IssuerTrust) {
   const oauth = await import('oauth4webapi');
-  const options = {[oauth.customFetch]: fetcher(trust)};
+  const options = {[oauth.customFetch]: issuerFetch(trust)};
   const at = new URL(issuer);
   const server = await oauth.processDiscoveryResponse(at, await oauth.discoveryRequest(at, options));
   return {oauth, server, client: {client_id: clientId} satisfies OAuth.Client, options};
-}
-
-/** Requests go the way of a link: with its proxies and its trust, and bounded in time and size. */
-function fetcher({ca, ownCa, signal}: IssuerTrust) {
-  return async (url: string, {method, headers, body}: OAuth.CustomFetchOptions<string, unknown>) => {
-    const answer = await ask({
-      url: new URL(url),
-      kind: 'issuer',
-      method: method === 'POST' ? 'POST' : 'GET',
-      headers,
-      ...(body !== undefined && {body: String(body)}),
-      ca,
-      ownCa,
-      signal,
-    });
-    const type = answer.headers['content-type'];
-    const isEmpty = answer.status === 204 || answer.status === 304;
-    return new Response(isEmpty ? null : answer.text, {
-      status: answer.status,
-      headers: {...(type !== undefined && {'Content-Type': type})},
-    });
-  };
 }
 
 function issued({id_token: idToken, refresh_token: refreshToken}: OAuth.TokenEndpointResponse): IssuedTokens {

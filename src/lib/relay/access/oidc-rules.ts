@@ -1,10 +1,10 @@
 // Rules from the claims of an identity to its scopes and its owner: `email=*@example.com groups=dev name:dev-* tcp:20000-20100`.
 
+import {type Claims, textsOf} from '../../core/claims.js';
 import {TunlError} from '../../core/errors.js';
+import {matchesGlob} from '../../core/glob.js';
 import {createHash} from '../../core/node-crypto.js';
-import {matchesGlob, parseScope} from './rights.js';
-
-export type Claims = Readonly<Record<string, unknown>>;
+import {parseScope} from './rights.js';
 
 export interface Rule {
   /** All must hold. `*` in a pattern stands for any characters. */
@@ -86,16 +86,6 @@ function isAbout({issuers, conditions}: Rule, {issuer, isFirst, claims}: Identif
   return conditions.every(({claim, pattern}) =>
     textsOf(claims, claim).some((value) => matchesGlob(pattern, value)),
   );
-}
-
-/** Anybody can write any address into an account, so only a verified one counts. */
-function textsOf(claims: Claims, name: string): string[] {
-  if (!Object.hasOwn(claims, name)) return [];
-  if (name === 'email' && claims.email_verified !== true && claims.email_verified !== 'true') return [];
-  const value = claims[name];
-  return (Array.isArray(value) ? (value as unknown[]) : [value])
-    .filter((each) => typeof each === 'string' || typeof each === 'number' || typeof each === 'boolean')
-    .map(String);
 }
 
 /** Undefined when a claim is missing or has characters that would change the meaning of the scope. */

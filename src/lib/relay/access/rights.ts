@@ -2,6 +2,7 @@
 // nothing. A new kind is a row of SCOPES.
 
 import {TunlError} from '../../core/errors.js';
+import {matchesGlob} from '../../core/glob.js';
 
 /** `*` alone allows everything of a kind. */
 export const EVERYTHING = '*';
@@ -132,19 +133,4 @@ function rangeOf(text: string): PortRange | undefined {
   const first = Number(found[1]);
   const last = Number(found[2] ?? found[1]);
   return first >= 1 && first <= last && last <= 65_535 ? [first, last] : undefined;
-}
-
-/** `*` stands for any characters, also none. The time grows with the lengths, not with the number of ways to match. */
-export function matchesGlob(pattern: string, what: string): boolean {
-  const [first = '', ...rest] = pattern.split('*');
-  if (rest.length === 0) return pattern === what;
-  if (!what.startsWith(first)) return false;
-  const last = rest.pop() ?? '';
-  let at = first.length;
-  for (const piece of rest) {
-    const found = what.indexOf(piece, at);
-    if (found < 0) return false;
-    at = found + piece.length;
-  }
-  return what.length - last.length >= at && what.endsWith(last);
 }

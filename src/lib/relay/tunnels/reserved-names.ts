@@ -2,8 +2,9 @@
 // the operator adds, and those that look like one of them.
 
 import {TunlError} from '../../core/errors.js';
+import {matchesGlob} from '../../core/glob.js';
 import {RESERVED} from '../../protocol/names.js';
-import {matchesGlob, type Rights} from '../access/rights.js';
+import type {Rights} from '../access/rights.js';
 import type {Part} from '../part.js';
 
 /** Labels of the relay's own name that are shorter stand for nothing by themselves. */

@@ -1,7 +1,8 @@
 // From claims to scopes and an owner: deny by default, and nothing in a claim can widen a scope.
 
 import {describe, expect, test} from 'vitest';
-import {type Claims, mapIdentity, parseRule} from '../../../../src/lib/relay/access/oidc-rules.js';
+import type {Claims} from '../../../../src/lib/core/claims.js';
+import {mapIdentity, parseRule} from '../../../../src/lib/relay/access/oidc-rules.js';
 import {checkOidc} from '../../../../src/lib/relay/access/oidc-settings.js';
 
 const FIRST = 'https://id.example.com';

@@ -11,6 +11,7 @@ import {Gatehouse} from './gatehouse.js';
 import {GuessLimit} from './guess-limit.js';
 import type {LinkFacts, LinkOptions} from './links.js';
 import {LINK_PARAM, PrivateGate} from './private-gate.js';
+import {SignInGate, type SignInOptions} from './sign-in-gate.js';
 import {StreamGate} from './stream-gate.js';
 
 /** Shorter ones are guessed. */
@@ -23,6 +24,8 @@ export interface TunnelGatesOptions {
   isStream: boolean;
   isPrivate: boolean;
   basicAuth: {user: string; password: string} | undefined;
+  /** Visitors sign in at an issuer. */
+  signIn?: SignInOptions | undefined;
   forwarded: boolean;
   h2: boolean;
   waitMs: number;
@@ -48,7 +51,7 @@ export class TunnelGates {
   /** @throws TunlError OPTION_INVALID */
   constructor(options: TunnelGatesOptions) {
     this.#options = options;
-    const {isStream, isPrivate, basicAuth, forwarded} = options;
+    const {isStream, isPrivate, basicAuth, signIn, forwarded} = options;
     this.#private = isPrivate ? new PrivateGate() : undefined;
     this.#first = this.#private?.links.add({visitor: 'link'}).token;
     if (isStream && this.#private !== undefined)
@@ -56,6 +59,7 @@ export class TunnelGates {
     const gates: Gate[] = [];
     if (this.#private !== undefined) gates.push(this.#private);
     if (basicAuth !== undefined) gates.push(basicAuthGate(basicAuth));
+    if (signIn !== undefined) gates.push(new SignInGate(signIn));
     this.#house = new Gatehouse({gates, forwarded});
   }
 
