@@ -135,6 +135,26 @@ export function records(whole: Buffer, lengths: Iterable<number> = []): Buffer {
   return Buffer.concat(out);
 }
 
+/** The message of a real program with other server names: a server that takes them begins a handshake. */
+export function renamed(whole: Buffer, ...names: readonly Buffer[]): Buffer {
+  let at = 4 + 2 + 32;
+  const vector = (width: 1 | 2) => {
+    const length = whole.readUIntBE(at, width);
+    at += width + length;
+    return whole.subarray(at - width - length, at);
+  };
+  const [sessionId, cipherSuites, compression] = [vector(1), vector(2), vector(1)];
+  at += 2;
+  const others: Buffer[] = [];
+  while (at < whole.length) {
+    const type = whole.readUInt16BE(at);
+    at += 2;
+    const data = vector(2);
+    if (type !== 0) others.push(Buffer.concat([u16(type), data]));
+  }
+  return message([...names, ...others], {sessionId, cipherSuites, compression});
+}
+
 /** The message from captured records. */
 export function unwrapped(bytes: Buffer): Buffer {
   const parts: Buffer[] = [];
