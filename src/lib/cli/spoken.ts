@@ -30,6 +30,11 @@ function inSentences(event: CliEvent, before: TunnelState): string[] | undefined
       return event.silentMs === undefined
         ? []
         : [`The upstream ${event.upstream} answers now, after ${timeInWords(event.silentMs)}.`];
+    case 'probe':
+      return sentences(event, before).map(({tone, text}) => {
+        const sentence = `${text[0]?.toUpperCase()}${text.slice(1)}`;
+        return ended(tone === 'warning' ? `Warning: ${sentence}` : sentence);
+      });
     case 'notice':
       return [`Warning: ${ended(event.message)}`];
     case 'draining':

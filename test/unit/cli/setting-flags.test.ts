@@ -43,6 +43,22 @@ test('given flags become options under the library’s names; others are left ou
   });
 });
 
+test('a flag that turns a setting off has its own help, and gives false', async () => {
+  const table = {
+    probe: setting(onOff, {
+      default: true,
+      flag: 'no-probe',
+      key: 'probe',
+      help: 'Probe.',
+      off: 'Do not probe.',
+    }),
+  };
+  expect(flagsOf(table)).toMatchObject({'no-probe': {type: 'boolean', summary: 'Do not probe.'}});
+  const given = async (...argv: string[]) =>
+    settle(table, optionsOf(table, (await parse(argv, {flags: flagsOf(table), strict: true})).flags)).probe;
+  expect([await given(), await given('--no-probe')]).toEqual([true, false]);
+});
+
 test('an environment variable is used when its flag is missing', async () => {
   process.env.TUNL_TEST_WAIT = '3s';
   try {

@@ -58,6 +58,25 @@ test('live is shown only when link and upstream are up', () => {
   expect(after({type: 'closed', connections: 1})).toBeUndefined();
 });
 
+test('a probed tunnel is live only while the last probe through its public name has arrived', () => {
+  const {after} = setUp();
+  after({...READY, probe: 'passed'});
+  const up = {type: 'upstream', upstream: 'localhost:8000', answers: true} as const;
+  const failed = {type: 'probe', state: 'failed', by: 'agent', leg: 'dns', code: 'PROBE_DNS'} as const;
+  const passed = {type: 'probe', state: 'passed', by: 'relay', durationMs: 9} as const;
+  expect(after(up)).toContain('● live');
+  after(LOST);
+  expect(after(BACK)).toContain('◌ checking the public name');
+  expect(after(failed)).toContain('▲ not reached through the public name');
+  expect(after(passed)).toContain('● live');
+  after(LOST);
+  after(BACK);
+  // The relay is an older one now.
+  expect(after({type: 'probe', state: 'off'})).toContain('● live');
+  after({...READY, probe: 'failed'});
+  expect(after(up)).toContain('▲ not reached');
+});
+
 test('a lost link: for how long, and what is kept', () => {
   const {state, after} = setUp();
   after(READY);

@@ -2,6 +2,8 @@
 
 import {expect, test} from 'vitest';
 import type {ReadyEvent, ReconnectingEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
+import {backgroundState} from '../../../src/lib/cli/background-state.js';
+import type {BackgroundTunnelEvent} from '../../../src/lib/cli/events.js';
 import {spoken} from '../../../src/lib/cli/spoken.js';
 import {NOTHING_YET, nextState, type TunnelState} from '../../../src/lib/cli/tunnel-state.js';
 import {sentences} from '../../../src/lib/cli/wording.js';
@@ -105,4 +107,57 @@ test('a relay that does not give the address back: there is no message about a l
     'The relay does not give the address back yet. The relay has no room. The next attempt is in 2 seconds.',
     'The address is back after 3.1 seconds.',
   ]);
+});
+
+const NO_DNS = {
+  type: 'probe',
+  state: 'failed',
+  by: 'agent',
+  leg: 'dns',
+  code: 'PROBE_DNS',
+  reason: 'the name does not resolve (abc.r1.example.net:443)',
+  next: 'Add a DNS record.',
+} as const;
+const ARRIVED = {type: 'probe', state: 'passed', by: 'agent', durationMs: 9} as const;
+
+test('a probe that failed names the leg and who has seen it; one that arrives is told only after that', () => {
+  expect(lines(ARRIVED)).toEqual([]);
+  expect(lines(NO_DNS, {...NO_DNS, by: 'relay', leg: 'tcp'}, ARRIVED, ARRIVED)).toEqual([
+    'visitors may not reach https://abc.r1.example.net: DNS fails from this machine (the name does not resolve (abc.r1.example.net:443)). Add a DNS record.',
+    'visitors may not reach https://abc.r1.example.net: TCP fails from the relay (the name does not resolve (abc.r1.example.net:443)). Add a DNS record.',
+    'visitors reach https://abc.r1.example.net now',
+  ]);
+  expect(tell(spoken, [NO_DNS, ARRIVED])).toEqual([
+    expect.stringMatching(/^Warning: Visitors may not reach https:.* Add a DNS record\.$/),
+    'Visitors reach https://abc.r1.example.net now.',
+  ]);
+});
+
+test('the link to a private tunnel is in no line about a probe', () => {
+  const link = `${READY.address}/?tunl=secret`;
+  const state = nextState(NOTHING_YET, {...READY, url: READY.address, address: link, link}, 0);
+  expect(
+    sentences(NO_DNS, state)
+      .map(({text}) => text)
+      .join(),
+  ).not.toContain('secret');
+});
+
+test.each([
+  [undefined, 'running for 60 s'],
+  ['passed', 'live for 60 s'],
+  ['failed', 'running, but not reached through its public name, for 60 s'],
+  ['checking', 'running, its public name is being checked, for 60 s'],
+] as const)('a tunnel in the background whose reach is %s', (reach, text) => {
+  const event: BackgroundTunnelEvent = {
+    type: 'tunnel',
+    state: 'running',
+    id: 'a',
+    address: READY.address,
+    command: 'expose 8000',
+    pid: 1,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    status: {link: 'up', visitors: {open: 0, total: 0}, ...(reach !== undefined && {reach})},
+  };
+  expect(backgroundState(event, Date.parse('2026-01-01T00:01:00.000Z'))).toContain(text);
 });
