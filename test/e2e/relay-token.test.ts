@@ -5,6 +5,7 @@ import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {expose, runCli, startCli} from '../helpers/cli.js';
+import {FaultProxy} from '../helpers/fault-proxy.js';
 import {succeed} from '../helpers/net-ns.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
@@ -145,6 +146,31 @@ test('a file of tokens that cannot be used is an error, and stays as it is', asy
   await chmod(path, 0o622);
   expect((await token(scope, stateDir, 'list')).code).toBe(8);
   expect(statSync(path).size).toBe(13);
+});
+
+test('after a broken link the session goes on without the token, which is not sent again', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('relay');
+  const made = await token(scope, stateDir, 'create', 'laptop', '--scope', 'name:*');
+  const relay = await startRelayProcess(scope, {stateDir, withToken: false});
+  const proxy = await FaultProxy.start(scope, {target: {port: relay.port}});
+  const tokenFile = join(await scope.tempDir('agent'), 'token');
+  await writeFile(tokenFile, made.stdout, {mode: 0o600});
+  const url = `https://${relay.domain}:${proxy.port}`;
+  const {cli} = await expose(scope, await echoUpstream(scope), {
+    env: {TUNL_RELAY: url, TUNL_CA_FILE: relay.caFile},
+    flags: ['--token-file', tokenFile],
+  });
+  // A token that was sent now would be refused, and the agent would end.
+  await writeFile(tokenFile, 'tunl_agent_of_another_relay\n');
+  proxy.reset();
+  await cli.event('resumed');
+  expect(relay.cli.stderr).not.toContain('refused');
+  // A new session needs a token, and this one is wrong.
+  await token(scope, stateDir, 'rotate', 'laptop');
+  expect((await cli.finished()).code).toBe(4);
+  expect(cli.error?.code).toMatch(/^TOKEN_/);
 });
 
 test('on a full disk, and on one that is read-only, a command fails and the tokens stay as they were', async ({

@@ -219,6 +219,21 @@ test('after refused tokens only tokens are refused', () => {
   expect(guess.mayLogIn(undefined)).toBe(true);
 });
 
+test('refused tokens with one id count from all addresses, but not where an agent has come from', () => {
+  const {clock, admitted} = setUp();
+  const home = admitted(A);
+  home.recognise();
+  for (let i = 0; i < 50; i++) admitted(`203.0.113.${i + 10}`).loginFailed('k3f9a2m7qx');
+  const stranger = admitted(B);
+  expect([stranger.mayLogIn('k3f9a2m7qx'), stranger.loginWaitMs('k3f9a2m7qx')]).toEqual([false, 1_000]);
+  // Another id, and no id, are not concerned.
+  expect([stranger.mayLogIn('aaaaaaaaaa'), stranger.mayLogIn(undefined)]).toEqual([true, true]);
+  // Nobody can lock the owner out of the place where its agents run.
+  expect(admitted(A).mayLogIn('k3f9a2m7qx')).toBe(true);
+  clock.advance(1_001);
+  expect(stranger.mayLogIn('k3f9a2m7qx')).toBe(true);
+});
+
 test('when there are too many, the oldest of the source that holds the most is reset', () => {
   const {pending, admitted} = setUp({mostBytes: 100 * 4_096});
   const good = admitted(B);
