@@ -3,6 +3,7 @@
 import type {SecureContext, TLSSocket} from 'node:tls';
 import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
+import {PROBE_PROTOCOL} from '../../protocol/probe.js';
 import type {CertificateSource} from '../certificates/certificates.js';
 import type {RelayEvents} from '../events.js';
 import type {VisitorLimits} from '../limits/visitor-limits.js';
@@ -95,7 +96,7 @@ export class SecureDoor implements Onward {
       return;
     }
     // Before the handshake, so that a refusal costs no signature.
-    if (!limits.admits(tunnel, connection.peer)) {
+    if (!limits.admits(tunnel, connection.peer, asked.includes(PROBE_PROTOCOL))) {
       connection.end();
       return;
     }

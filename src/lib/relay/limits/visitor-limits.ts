@@ -15,6 +15,8 @@ import type {LimitReports} from './limit-reports.js';
 import {type LimitSettings, type LimitsOf, limitsOf, type VisitorNumbers} from './limit-settings.js';
 
 const ALL: readonly LimitedBy[] = ['relay', 'address', 'tunnel', 'owner'];
+/** A probe reaches no upstream, and must not take a visitor's place: it counts only for the address that it comes from. */
+const FOR_PROBES: readonly LimitedBy[] = ['address'];
 
 /** New connections come in groups: a page opens six at once, and everybody comes back after a restart. */
 const BURST_S = 10;
@@ -25,14 +27,18 @@ export interface Wanted {
   readonly principal: Pick<Principal, 'owner' | 'tokenId' | 'limits'>;
 }
 
-interface WhereFrom {
-  isTrusted: boolean;
-  /** The relay's own machine. */
-  isLocal: boolean;
+/** One of the limits that a visitor counts for. */
+interface Counted {
+  readonly by: LimitedBy;
+  readonly name: string;
+  /** Its name in the counts. */
+  readonly key: string;
+  readonly most: number | undefined;
+  readonly perSecond: number | undefined;
 }
 
 /** A visitor that was counted: the handle for `leave`. */
-export type Entered = readonly [by: LimitedBy, name: string][];
+export type Entered = readonly Counted[];
 
 export interface VisitorLimitsOptions {
   settings: LimitSettings;
@@ -66,13 +72,27 @@ export class VisitorLimits implements Part {
   }
 
   /** True when this visitor may come. A refusal is reported. */
-  admits(wanted: Wanted, peer: Peer): boolean {
-    if (this.#isOwn(peer)) return true;
-    const here = this.#whereFrom(peer);
-    for (const by of ALL) {
-      const name = nameOf(by, wanted, peer);
-      const {most, perSecond} = this.#of(by, wanted, here);
-      const key = `${by} ${name}`;
+  admits(wanted: Wanted, peer: Peer, isProbe = false): boolean {
+    return this.#admits(this.#countedOf(wanted, peer, isProbe));
+  }
+
+  /** Counts the visitor. Undefined: it may not come. */
+  enter(wanted: Wanted, peer: Peer, isProbe = false): Entered | undefined {
+    const all = this.#countedOf(wanted, peer, isProbe);
+    if (!this.#admits(all)) return undefined;
+    for (const {key, perSecond} of all) {
+      this.#open.add(key, 1);
+      if (perSecond !== undefined) this.#new.spend(key, 1, rateOf(perSecond));
+    }
+    return all;
+  }
+
+  leave(entered: Entered): void {
+    for (const {key} of entered) this.#open.add(key, -1);
+  }
+
+  #admits(all: readonly Counted[]): boolean {
+    for (const {by, name, key, most, perSecond} of all) {
       if (most !== undefined && this.#open.of(key) >= most) return this.#refuse('visitors', by, name);
       if (perSecond !== undefined && !this.#new.has(key, rateOf(perSecond)))
         return this.#refuse('new-visitors', by, name);
@@ -80,46 +100,29 @@ export class VisitorLimits implements Part {
     return true;
   }
 
-  /** Counts the visitor. Undefined: it may not come. */
-  enter(wanted: Wanted, peer: Peer): Entered | undefined {
-    if (this.#isOwn(peer)) return [];
-    if (!this.admits(wanted, peer)) return undefined;
-    const here = this.#whereFrom(peer);
-    return ALL.map((by) => {
+  #countedOf(wanted: Wanted, peer: Peer, isProbe: boolean): Counted[] {
+    if (this.#options.own?.has(peer.address, peer.port)) return [];
+    const {principal} = wanted;
+    const isTrusted = this.#options.isTrusted(peer.address);
+    const isLocal = isLoopbackHost(peer.address);
+    return (isProbe ? FOR_PROBES : ALL).map((by) => {
       const name = nameOf(by, wanted, peer);
-      const key = `${by} ${name}`;
-      const {perSecond} = this.#of(by, wanted, here);
-      this.#open.add(key, 1);
-      if (perSecond !== undefined) this.#new.spend(key, 1, rateOf(perSecond));
-      return [by, name] as const;
+      const {most, perSecond} = by === 'address' && isTrusted ? {} : this.#of(by, principal, isLocal);
+      return {by, name, key: `${by} ${name}`, most, perSecond};
     });
   }
 
-  leave(entered: Entered): void {
-    for (const [by, name] of entered) this.#open.add(`${by} ${name}`, -1);
-  }
-
-  #isOwn({address, port}: Peer): boolean {
-    return this.#options.own?.has(address, port) ?? false;
-  }
-
-  #whereFrom({address}: Peer): WhereFrom {
-    return {isTrusted: this.#options.isTrusted(address), isLocal: isLoopbackHost(address)};
-  }
-
-  /** The limits for this visitor. */
-  #of(by: LimitedBy, {principal}: Wanted, {isTrusted, isLocal}: WhereFrom): VisitorNumbers {
-    if (by === 'address' && isTrusted) return {};
-    const {given, standard} = this.#limits;
-    const {maxConnections: most, connectionsPerSecond: perSecond} = by === 'owner' ? principal.limits : {};
+  /** @param isLocal the visitor is on the relay's own machine. */
+  #of(by: LimitedBy, {tokenId, limits: own}: Wanted['principal'], isLocal: boolean): VisitorNumbers {
     // The single token, and keys, belong to a relay of one owner. A program on the relay's own machine is no stranger, or it is
     // a proxy that stands for many. The standard limits are for neither.
-    const isOwn = isLocal || (by === 'owner' && principal.tokenId === undefined);
+    const isOwn = isLocal || (by === 'owner' && tokenId === undefined);
+    const given = this.#limits.given[by];
+    const standard = isOwn ? undefined : this.#limits.standard[by];
+    const ofOwner = by === 'owner' ? own : undefined;
     return {
-      ...(isOwn ? {} : standard[by]),
-      ...given[by],
-      ...(most !== undefined && {most}),
-      ...(perSecond !== undefined && {perSecond}),
+      most: ofOwner?.maxConnections ?? given.most ?? standard?.most,
+      perSecond: ofOwner?.connectionsPerSecond ?? given.perSecond ?? standard?.perSecond,
     };
   }
 

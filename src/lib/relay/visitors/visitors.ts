@@ -180,7 +180,8 @@ export class Visitors implements Part {
   welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
     const {socket, raw, peer} = visitor;
     const reset = () => resetSocket(socket, raw);
-    const entered = tunnel && this.#enter(tunnel, peer);
+    const isProbe = visitor.alpn === PROBE_PROTOCOL;
+    const entered = tunnel && this.#enter(tunnel, peer, isProbe);
     const stream = entered && openStream(tunnel, visitor);
     if (tunnel === undefined || entered === undefined || stream === undefined) {
       if (entered) this.#limits.leave(entered);
@@ -202,7 +203,7 @@ export class Visitors implements Part {
       ...(onSocketOver !== undefined && {onSocketOver}),
       onDone: () => {
         keepAlive.delete(alive);
-        if (!holder.isProbe) count(stream, tunnel.traffic, this.#sums);
+        if (!isProbe) count(stream, tunnel.traffic, this.#sums);
         this.#limits.leave(entered);
         bandwidth?.release();
         this.#unread.delete(unread);
@@ -218,10 +219,10 @@ export class Visitors implements Part {
       stream,
       peer,
       tunnel,
-      isProbe: visitor.alpn === PROBE_PROTOCOL,
+      isProbe,
       cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code),
     };
-    if (!holder.isProbe) {
+    if (!isProbe) {
       tunnel.traffic.visitors += 1;
       this.#sums.visitors += 1;
     }
@@ -249,9 +250,9 @@ export class Visitors implements Part {
   }
 
   /** The cheap refusals come first. */
-  #enter(tunnel: Tunnel, peer: Peer) {
+  #enter(tunnel: Tunnel, peer: Peer, isProbe: boolean) {
     if (!this.admits(tunnel, peer) || this.#unread.full) return undefined;
-    const entered = this.#limits.enter(tunnel, peer);
+    const entered = this.#limits.enter(tunnel, peer, isProbe);
     if (entered === undefined || this.#hasRoom(peer)) return entered;
     this.#limits.leave(entered);
     return undefined;

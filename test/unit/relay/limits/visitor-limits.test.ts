@@ -61,6 +61,17 @@ describe('connections at once', () => {
   });
 });
 
+test('a probe takes no visitor’s place, and counts for the address that it comes from', () => {
+  const {limits} = make({maxVisitors: 1, maxVisitorsPerTunnel: 1, maxVisitorsPerAddress: 2});
+  const probe = limits.enter(tunnel('tls:a'), A, true);
+  expect(probe).toBeDefined();
+  const visitor = limits.enter(tunnel('tls:a'), A);
+  expect(visitor).toBeDefined();
+  expect(limits.enter(tunnel('tls:a'), A, true)).toBeUndefined();
+  expect(limits.enter(tunnel('tls:a'), B, true)).toBeDefined();
+  expect(limits.enter(tunnel('tls:a'), B)).toBeUndefined();
+});
+
 describe('new connections a second', () => {
   test.each([
     ['relay', {visitorsPerSecond: 2}],
