@@ -37,7 +37,8 @@ export class CrewOperations implements Operations {
   async sessions(most: number): Promise<SessionReport[]> {
     const reports: SessionReport[] = [];
     await this.#crew.askAll('sessions', {most}, (some) => void reports.push(...some));
-    return reports.slice(0, most);
+    // Rows of a list must not jump with each answer.
+    return reports.sort((a, b) => (a.worker ?? 0) - (b.worker ?? 0)).slice(0, most);
   }
 
   async endSessions(names: readonly string[], reason: EndReason): Promise<number> {

@@ -5,6 +5,21 @@ import {NO_COUNTS, type ProcessCounts} from '../../../../src/lib/relay/admin/rep
 import {CrewOperations} from '../../../../src/lib/relay/workers/crew-operations.js';
 import type {WorkerProcess} from '../../../../src/lib/relay/workers/worker-process.js';
 
+test('sessions are in the same order, whichever worker answers first', async () => {
+  const reports = [2, 1, 2].map((worker, at) => ({session: `s${at}`, worker}));
+  const operations = new CrewOperations(
+    {
+      askAll: async (_question, _about, take) => {
+        for (const report of reports) take([report] as never, {number: report.worker} as WorkerProcess);
+      },
+    },
+    {count: 0},
+  );
+  const order = async (most: number) => (await operations.sessions(most)).map(({session}) => session);
+  expect(await order(9)).toEqual(['s1', 's0', 's2']);
+  expect(await order(2)).toEqual(['s1', 's0']);
+});
+
 test('totals of a worker that hangs or is gone stay in the sum', async () => {
   const [one, two] = [{number: 1}, {number: 2}] as unknown as [WorkerProcess, WorkerProcess];
   const answers = new Map<WorkerProcess, Partial<ProcessCounts>>([
