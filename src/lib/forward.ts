@@ -1,5 +1,6 @@
 // `forward`: gives a local service a public address with one call, through a relay elsewhere or one inside this process.
 
+import {rulesOf} from './agent/address-rules.js';
 import {loadIdentity} from './agent/identity.js';
 import {EMBEDDED} from './agent/login/contexts.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
@@ -26,7 +27,6 @@ import {type FoundRelay, findRelay} from './find-relay.js';
 import type {Identify} from './mux/handshake.js';
 import {findLanAddress, type LanAddress} from './net/lan-address.js';
 import {openGates} from './open-gates.js';
-import type {AddressRules} from './protocol/control-messages.js';
 import {checkPort} from './protocol/targets.js';
 import {usualPorts} from './usual-ports.js';
 
@@ -116,7 +116,7 @@ async function open(
       subdomain,
       remembered: newName ? Promise.resolve({}) : memory.recall(),
       remotePort,
-      cidr: addressRules(settings),
+      cidr: rulesOf(settings),
       openLocal: localOpener(target, found.openLocalDoor, {
         ports: usualPorts('tunnel', stateDir, what),
         lan,
@@ -154,11 +154,6 @@ async function open(
     await cleanUp();
     throw error;
   }
-}
-
-function addressRules({cidrAllow: allow, cidrDeny: deny}: Settings): AddressRules | undefined {
-  if (!allow?.length && !deny?.length) return undefined;
-  return {...(allow?.length && {allow}), ...(deny?.length && {deny})};
 }
 
 interface LocalOptions {

@@ -1,5 +1,6 @@
 // A local program and its tunnel: both open at the same time, `ready` follows when both are up, and both end together.
 
+import type {AddressOptions} from './agent/address-rules.js';
 import type {ReadyEvent, TunnelEvent} from './agent/events.js';
 import type {ForwardOptions} from './agent/options.js';
 import type {LocalTunnel} from './agent/tunnel.js';
@@ -114,6 +115,10 @@ export class ServedProgram {
 
   share(options?: LinkOptions): SharedLink {
     return this.#tunnel.share(options);
+  }
+
+  restrict(options: AddressOptions): void {
+    this.#tunnel.restrict(options);
   }
 
   revoke(id: string): LinkFacts {

@@ -3,7 +3,7 @@
 import {once} from 'node:events';
 import type {Socket} from 'node:net';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
-import {runCli} from '../helpers/cli.js';
+import {runCli, startCli} from '../helpers/cli.js';
 import {frame, frameBytes, RawAgent} from '../helpers/raw-agent.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import {Scope} from '../helpers/scope.js';
@@ -139,6 +139,45 @@ test('new rules for a live tunnel reset the visitors that they do not admit, and
   expect(await agent.lastWord()).toBe('PROTOCOL');
 });
 
+test.for(['in a terminal', 'in the background'] as const)(
+  '`tunl access` for a tunnel %s',
+  async (where, {scope}) => {
+    const stateDir = await scope.tempDir('state');
+    const options = {stateDir, env: {...relay.env, TUNL_STATE_DIR: stateDir}};
+    const access = async (...args: string[]) => {
+      const {code, cli, stderr} = await runCli(scope, ['access', 'demo', ...args, '--json'], options);
+      return {code, stderr, event: cli.events[0]};
+    };
+    const detached = where === 'in the background';
+    const cli = await startCli(
+      scope,
+      [
+        ...['expose', `demo=${echo}`, '--tcp', '--cidr-deny', '127.0.0.9', '--json'],
+        ...(detached ? ['--detach'] : []),
+      ],
+      options,
+    );
+    if (detached) scope.onEnd(async () => void (await runCli(scope, ['stop', '--all'], options)));
+    const port = (await cli.event('ready')).tcp?.port ?? 0;
+    expect(await overTcp(scope, port, '127.0.0.9')).toBe('ECONNRESET');
+    const open = boldVisitor(scope, port, '127.0.0.1', '127.0.0.8');
+    open.write('hello');
+    await once(open, 'data');
+    const reset = once(open, 'error');
+    expect(await access('--cidr-allow', '127.0.0.9', '--cidr-allow', '127.0.0.10')).toMatchObject({
+      code: 0,
+      event: {type: 'access', tunnel: 'demo', allow: ['127.0.0.9', '127.0.0.10'], deny: []},
+    });
+    expect(((await reset) as [NodeJS.ErrnoException])[0].code).toBe('ECONNRESET');
+    expect(await overTcp(scope, port, '127.0.0.9')).toBe('hello');
+    expect(await overTcp(scope, port, '127.0.0.8')).toBe('ECONNRESET');
+    expect(await access('--everywhere')).toMatchObject({code: 0, event: {allow: [], deny: []}});
+    expect(await overTcp(scope, port, '127.0.0.8')).toBe('hello');
+    for (const wrong of [[], ['--everywhere', '--cidr-deny', '::1'], ['--cidr-deny', 'nobody']])
+      expect((await access(...wrong)).code).toBe(2);
+  },
+);
+
 test('a bind with rules that are none is refused, and its name stays free', async ({scope}) => {
   const {agent} = await RawAgent.begin(scope, relay);
   for (const [request, cidr] of [{allow: ['everybody']}, {deny: ['10.0.0.0/33']}].entries()) {
@@ -164,9 +203,9 @@ test('with several workers every one of them refuses', async ({scope}) => {
 });
 
 test.for([
-  [['--cidr-allow', 'office'], '--cidr-allow: "office" is neither an address nor a range'],
-  [Array(65).fill(['--cidr-deny', '10.0.0.1']).flat(), 'cidrDeny has 64 values at the most'],
-] as const)('%s is refused before anything starts', async ([flags, why], {scope}) => {
+  ['a word', ['--cidr-allow', 'office'], '--cidr-allow: "office" is neither an address nor a range'],
+  ['too many', Array(65).fill(['--cidr-deny', '10.0.0.1']).flat(), 'cidrDeny has 64 values at the most'],
+] as const)('%s is refused before anything starts', async ([, flags, why], {scope}) => {
   const {code, stderr} = await runCli(scope, ['expose', '8000', ...flags], {env: relay.env});
   expect({code, stderr}).toEqual({code: 2, stderr: expect.stringContaining(why)});
 });

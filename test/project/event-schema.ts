@@ -193,6 +193,13 @@ export const eventSchemas = {
   shared: v.strictObject({type: v.literal('shared'), ...link, url: text}),
   link: v.strictObject({type: v.literal('link'), ...link}),
   revoked: v.strictObject({type: v.literal('revoked'), ...link}),
+  access: v.strictObject({
+    type: v.literal('access'),
+    id: text,
+    tunnel: text,
+    allow: v.array(text),
+    deny: v.array(text),
+  }),
   removed: v.strictObject({type: v.literal('removed'), id: text, tunnel: text, address: text}),
   ended: v.strictObject({type: v.literal('ended'), id: text, address: text}),
   device: v.strictObject({
@@ -357,6 +364,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   shared: true,
   link: true,
   revoked: true,
+  access: true,
   ended: true,
   device: true,
   login: true,

@@ -2,6 +2,7 @@
 // types and comments with it.
 
 import type {LogSink} from '../core/logger.js';
+import type {AddressOptions} from './address-rules.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import type {LinkFacts, LinkOptions} from './upstreams/gated/links.js';
 import type {SharedLink} from './upstreams/gated/tunnel-gates.js';
@@ -186,6 +187,11 @@ export interface Tunnel extends AsyncDisposable {
   share(options?: LinkOptions): SharedLink;
   /** The link works no more, and its visitors are cut off. Throws NOT_PRIVATE or LINK_UNKNOWN. */
   revoke(id: string): LinkFacts;
+  /**
+   * Other addresses that visitors may come from, in place of all earlier ones; open connections from elsewhere are reset.
+   * Throws OPTION_INVALID or RELAY_LACKS_FEATURE.
+   */
+  restrict(options: AddressOptions): void;
   /**
    * No new visitors; open ones may finish for `drainTimeoutMs` (default: that of `forward`), then the tunnel ends.
    * Idempotent.

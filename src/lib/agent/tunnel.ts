@@ -4,7 +4,8 @@ import {SocketReads} from '../bytes/socket-reads.js';
 import {atMost, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
-import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
+import type {TunnelRequest} from '../protocol/control-messages.js';
+import {type AddressOptions, checkedRules} from './address-rules.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
@@ -215,14 +216,9 @@ export class LocalTunnel implements Tunnel {
     else this.#leaveOthers(reason);
   }
 
-  /**
-   * Other addresses that visitors may come from; present visitors from elsewhere are reset.
-   *
-   * @throws TunlError RELAY_LACKS_FEATURE
-   */
-  restrict(cidr: AddressRules): void {
+  restrict(options: AddressOptions): void {
+    this.#host.restrict(this.#owner, checkedRules(options));
     this.#reach?.restrict();
-    this.#host.restrict(this.#owner, cidr);
   }
 
   get log(): LogSink | undefined {

@@ -30,6 +30,8 @@ export interface ControlHooks {
   readonly remove?:
     | ((name: string, drainTimeoutMs: number | undefined) => Promise<ListedAddress>)
     | undefined;
+  /** Other rules about visitors' addresses. Undefined for a relay. */
+  readonly access?: ((tunnel: string, allow: readonly string[], deny: readonly string[]) => void) | undefined;
   /** Links to private tunnels. Undefined for a relay. */
   readonly links?: LinkHooks | undefined;
 }
@@ -117,6 +119,10 @@ export async function answerControl(
     case 'remove':
       if (hooks.remove === undefined) return undefined;
       return {ok: true, ...(await hooks.remove(request.name, request.drainTimeoutMs))};
+    case 'access':
+      if (hooks.access === undefined) return undefined;
+      hooks.access(request.tunnel, request.allow, request.deny);
+      return {ok: true, tunnel: request.tunnel};
     case 'share': {
       const {tunnel, expiresMs, once, visitor} = request;
       const link = hooks.links?.share(tunnel, {expiresMs, once, visitor});

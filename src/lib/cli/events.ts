@@ -86,7 +86,7 @@ export interface BackgroundTunnelEvent {
   startedAt: string;
   /** Absent for a relay. `tunnel` is the argument for `tunl remove`. */
   tunnels?: readonly {tunnel: string; address: string; upstream: string}[];
-  /** Present for a private tunnel that runs in a terminal: it is listed so that `tunl share` finds it. */
+  /** Present for a tunnel in a terminal that `tunl share` or `tunl access` can change. */
   foreground?: true;
   expiresAt?: string;
   /** Absent when the process does not answer. */
@@ -141,6 +141,16 @@ export interface RemovedEvent {
   tunnel: string;
   /** Its address until now. */
   address: string;
+}
+
+/** `tunl access`: visitors of the tunnel may come from other addresses now. Empty lists: from everywhere. */
+export interface AccessEvent {
+  type: 'access';
+  /** The process with the tunnel, as in `tunl list`. */
+  id: string;
+  tunnel: string;
+  allow: readonly string[];
+  deny: readonly string[];
 }
 
 /** A link to a private tunnel, without its token. */
@@ -322,6 +332,7 @@ export type CliEvent =
   | SharedEvent
   | LinkEvent
   | RevokedEvent
+  | AccessEvent
   | EndedEvent
   | DeviceEvent
   | LoginEvent

@@ -1,7 +1,7 @@
-// The sentences about links to private tunnels.
+// The sentences about links to private tunnels, and about rules for visitors.
 
 import {shellWord} from '../core/shell-word.js';
-import type {LinkEvent, RevokedEvent, SharedEvent} from './events.js';
+import type {AccessEvent, LinkEvent, RevokedEvent, SharedEvent} from './events.js';
 import {clockTime} from './format.js';
 import type {Ready} from './tunnel-state.js';
 import type {Line} from './wording.js';
@@ -11,7 +11,7 @@ export function linkResult(event: SharedEvent | LinkEvent): string {
   return event.type === 'shared' ? event.url : `${event.link}  ${event.visitor}  ${lifeOf(event)}`;
 }
 
-export function aboutLink(event: SharedEvent | LinkEvent | RevokedEvent): Line[] {
+export function aboutLink(event: SharedEvent | LinkEvent | RevokedEvent | AccessEvent): Line[] {
   switch (event.type) {
     case 'shared':
       return [
@@ -22,6 +22,10 @@ export function aboutLink(event: SharedEvent | LinkEvent | RevokedEvent): Line[]
       return [];
     case 'revoked':
       return [{tone: 'plain', text: `${event.link} works no more: its visitors of ${event.tunnel} are out`}];
+    case 'access':
+      return [
+        {tone: 'plain', text: `${event.tunnel} has other rules; open connections against them are reset`},
+      ];
   }
 }
 

@@ -31,7 +31,7 @@ export async function findTunnel(word: string): Promise<Found> {
   if (only === undefined) {
     throw new TunlError('BACKGROUND_UNKNOWN', {
       reason: `No tunnel that runs here is called ${word}.`,
-      next: '`tunl list` shows those in the background, and private ones in a terminal.',
+      next: '`tunl list` shows those in the background, and in a terminal those that are private or have rules about addresses.',
     });
   }
   if (more.length > 0) {

@@ -1,5 +1,6 @@
 // The tunnels of one command, by name: opened together, added and removed while it runs, ended together.
 
+import type {AddressOptions} from '../agent/address-rules.js';
 import type {TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions, Tunnel} from '../agent/options.js';
 import type {LinkOptions} from '../agent/upstreams/gated/links.js';
@@ -13,7 +14,7 @@ import type {Closable} from './hold.js';
 
 /** A tunnel, or one with a program. */
 export type Member = Closable &
-  Pick<Tunnel, 'ready' | 'rttMs' | 'traffic' | 'closed' | 'links' | 'share' | 'revoke'> & {
+  Pick<Tunnel, 'ready' | 'rttMs' | 'traffic' | 'closed' | 'links' | 'share' | 'revoke' | 'restrict'> & {
     destroy(): void;
     readonly login?: readonly LoginFact[];
   };
@@ -133,6 +134,11 @@ export class TunnelGroup implements Closable {
   links(name: string | undefined): NamedLink[] {
     const names = name === undefined ? this.#privateNames : [name];
     return names.flatMap((tunnel) => this.#get(tunnel).member.links.map((link) => ({...link, tunnel})));
+  }
+
+  /** @throws TunlError BACKGROUND_NAME_UNKNOWN, or like `Tunnel.restrict` */
+  restrict(name: string, options: AddressOptions): void {
+    this.#get(name).member.restrict(options);
   }
 
   /** @throws TunlError LINK_UNKNOWN */

@@ -76,8 +76,9 @@ export async function runTunnels(options: RunOptions): Promise<void> {
         await background.up([first, ...more], facts, control());
         return group;
       }
-      if (readiesOf(presenter.state).some(({link}) => link !== undefined)) {
-        // Imported here because only links are made while a command runs in the foreground.
+      const isRuled = flags['cidr-allow'] !== undefined || flags['cidr-deny'] !== undefined;
+      if (isRuled || readiesOf(presenter.state).some(({link}) => link !== undefined)) {
+        // Imported here because only links and rules change while a command runs in the foreground.
         const {inForeground} = await import('./in-foreground.js');
         reached = await inForeground([first, ...more], control(), presenter);
       }
@@ -154,6 +155,14 @@ function controlOf(
         presenter.tell({tone: 'plain', text: `the link ${id} to ${link.tunnel} is revoked`});
         return link;
       },
+    },
+    access: (name, allow, deny) => {
+      group.restrict(name, {cidrAllow: allow, cidrDeny: deny});
+      const rules = [...allow.map((range) => `from ${range}`), ...deny.map((range) => `not from ${range}`)];
+      presenter.tell({
+        tone: 'plain',
+        text: `visitors of ${name} may come ${rules.join(', ') || 'from everywhere'}`,
+      });
     },
     extend: (ms) => limits.extend(ms),
     traffic: () => group.traffic,

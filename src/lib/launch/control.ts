@@ -19,6 +19,8 @@ export type ControlRequest =
   | {do: 'remove'; name: string; drainTimeoutMs?: number}
   /** A further link to a private tunnel; `tunnel` as for `remove`. */
   | {do: 'share'; tunnel: string; expiresMs?: number; once?: boolean; visitor?: string}
+  /** New rules about visitors' addresses, in place of all earlier ones. */
+  | {do: 'access'; tunnel: string; allow: readonly string[]; deny: readonly string[]}
   /** The links of one tunnel, or of all. */
   | {do: 'share-list'; tunnel?: string}
   | {do: 'share-revoke'; link: string};
@@ -69,6 +71,7 @@ function readRequest(value: unknown): ControlRequest | undefined {
   if (what === 'add') return readAdd(value as Record<string, unknown>);
   if (what === 'remove') return readRemove(value as Record<string, unknown>);
   if (what === 'share') return readShare(value as Record<string, unknown>);
+  if (what === 'access') return readAccess(value as Record<string, unknown>);
   if (what === 'share-list') return readShareList(value as Record<string, unknown>);
   if (what === 'share-revoke') return readShareRevoke(value as Record<string, unknown>);
   if (what !== 'stop') return undefined;
@@ -106,6 +109,11 @@ function readShare(value: Record<string, unknown>): ControlRequest | undefined {
   };
 }
 
+function readAccess({tunnel, allow, deny}: Record<string, unknown>): ControlRequest | undefined {
+  if (!isWord(tunnel) || !isWords(allow) || !isWords(deny)) return undefined;
+  return {do: 'access', tunnel, allow, deny};
+}
+
 function readShareList({tunnel}: Record<string, unknown>): ControlRequest | undefined {
   if (tunnel === undefined) return {do: 'share-list'};
   return isWord(tunnel) ? {do: 'share-list', tunnel} : undefined;
@@ -113,6 +121,10 @@ function readShareList({tunnel}: Record<string, unknown>): ControlRequest | unde
 
 function readShareRevoke({link}: Record<string, unknown>): ControlRequest | undefined {
   return isWord(link) ? {do: 'share-revoke', link} : undefined;
+}
+
+function isWords(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(isWord);
 }
 
 function isWord(value: unknown): value is string {

@@ -43,6 +43,8 @@ class FakeTunnel implements Member {
     this.#over.resolve();
   }
 
+  restrict(): void {}
+
   share(): never {
     throw new TunlError('NOT_PRIVATE');
   }
