@@ -8,7 +8,7 @@ import {refusal} from './answers.js';
 import type {GateAnswer} from './gate.js';
 import type {GateVisit} from './gated-upstream.js';
 import type {Admitted, Gatehouse, Ruling} from './gatehouse.js';
-import {type HeaderList, tokensOf, valuesOf} from './headers.js';
+import {type HeaderList, tokensOf, valuesOf, without} from './headers.js';
 import {endToEnd} from './hop-by-hop.js';
 import {OneConnection} from './one-connection.js';
 import {Stays} from './stays.js';
@@ -80,12 +80,12 @@ export class Http1Visit implements GateVisit {
       this.#open -= 1;
       if (this.#open === 0 && this.#isUpstreamGone) this.#inner.end();
     });
-    const begin = () =>
-      this.#judge(request, false, (ruling) => {
-        if (response.destroyed) return;
-        if ('answer' in ruling) give(response, ruling.answer);
-        else this.#pass(request, response, ruling.admitted);
-      });
+    const rule = (ruling: Ruling) => {
+      if (response.destroyed) return;
+      if ('answer' in ruling) give(response, ruling.answer);
+      else this.#pass(request, response, ruling.admitted);
+    };
+    const begin = () => this.#judge(request, false, rule);
     // A request that came before the answer to the one before it waits, so that the upstream has one connection.
     if (this.#open === 1) begin();
     else this.#last?.once('close', begin);
@@ -114,12 +114,22 @@ export class Http1Visit implements GateVisit {
     const {method = '', url: target = '', rawHeaders: headers, httpVersion} = request;
     const raw = {method, target, authority: undefined, headers, httpVersion, isUpgrade};
     const ruling = this.#context.house.judge(raw, this.#context.dial.visitor);
-    const ruled = (settled: Ruling) => {
-      if ('admitted' in settled) this.#admitted(settled.admitted);
-      rule(settled);
-    };
+    const ruled = (settled: Ruling) =>
+      this.#safely(() => {
+        if ('admitted' in settled) this.#admitted(settled.admitted);
+        rule(settled);
+      });
     if (ruling instanceof Promise) void ruling.then(ruled, () => this.reset());
     else ruled(ruling);
+  }
+
+  /** Node checks what it sends. A message that it takes from one side and refuses to send ends this connection alone. */
+  #safely(act: () => void): void {
+    try {
+      act();
+    } catch {
+      this.#breakOff();
+    }
   }
 
   #admitted({stays}: Admitted): void {
@@ -137,9 +147,10 @@ export class Http1Visit implements GateVisit {
       response.writeContinue();
     });
     out.on('information', ({statusCode, rawHeaders}) => {
-      if (statusCode !== 100 && request.httpVersion !== '1.0') inform(response, statusCode, rawHeaders);
+      if (statusCode !== 100 && request.httpVersion !== '1.0')
+        this.#safely(() => inform(response, statusCode, rawHeaders));
     });
-    out.on('response', (reply) => this.#answer(response, reply, admitted, mayGoOn));
+    out.on('response', (reply) => this.#safely(() => this.#answer(response, reply, admitted, mayGoOn)));
     out.on('upgrade', (_reply, socket) => {
       // It was not asked to.
       socket.destroy();
@@ -149,7 +160,7 @@ export class Http1Visit implements GateVisit {
     response.once('close', () => {
       if (!response.writableFinished) out.destroy();
     });
-    send(request, out);
+    send(request, out, (act) => this.#safely(act));
   }
 
   /** The upstream's answer for the visitor. */
@@ -162,13 +173,16 @@ export class Http1Visit implements GateVisit {
     const headers = endToEnd(reply.rawHeaders);
     for (const cookie of setCookies) headers.push('Set-Cookie', cookie);
     if (!keepsAlive(reply) || !mayGoOn()) headers.push('Connection', 'close');
+    const sent = mayHaveTrailers(response, reply) ? headers : without(headers, (name) => name === 'trailer');
     response.sendDate = false;
-    response.writeHead(reply.statusCode ?? 502, reply.statusMessage ?? '', headers);
+    response.writeHead(reply.statusCode ?? 502, reply.statusMessage ?? '', sent);
     // An event stream may send its first byte much later.
     response.flushHeaders();
     reply.once('end', () => {
-      if (reply.rawTrailers.length > 0) response.addTrailers(pairsOf(reply.rawTrailers));
-      response.end();
+      this.#safely(() => {
+        if (reply.rawTrailers.length > 0) response.addTrailers(pairsOf(reply.rawTrailers));
+        response.end();
+      });
     });
     // A part of an answer must not look like the whole one.
     reply.once('error', () => this.#breakOff());
@@ -216,7 +230,9 @@ export class Http1Visit implements GateVisit {
       inner.pipe(socket);
     });
     out.on('response', (reply) =>
-      this.#answerUpgrade(request, (response) => this.#answer(response, reply, admitted, () => false)),
+      this.#safely(() =>
+        this.#answerUpgrade(request, (response) => this.#answer(response, reply, admitted, () => false)),
+      ),
     );
     out.on('error', (error) => {
       if (inner.destroyed) return;
@@ -267,21 +283,25 @@ function give(response: ServerResponse, {status, headers = {}, body = ''}: GateA
 }
 
 /** The body and the trailers, as fast as the upstream takes them. */
-function send(request: IncomingMessage, out: ClientRequest): void {
+function send(request: IncomingMessage, out: ClientRequest, safely: (act: () => void) => void): void {
   out.flushHeaders();
   request.once('end', () => {
-    if (request.rawTrailers.length > 0) out.addTrailers(pairsOf(request.rawTrailers));
-    out.end();
+    safely(() => {
+      if (request.rawTrailers.length > 0) out.addTrailers(pairsOf(request.rawTrailers));
+      out.end();
+    });
   });
   request.pipe(out, {end: false});
 }
 
 function requestHeaders(request: IncomingMessage, {headers, authority}: Admitted): string[] {
   const {rawHeaders, method = ''} = request;
-  const sent = [...headers];
+  const isChunked = valuesOf(rawHeaders, 'transfer-encoding').length > 0;
+  // Only chunks can have trailers.
+  const sent = without(headers, (name) => name === 'trailer' && !isChunked);
   if (valuesOf(sent, 'host').length === 0) sent.unshift('Host', authority);
   // With the form that Node chooses by itself, a request without a body would get an empty one.
-  if (valuesOf(rawHeaders, 'transfer-encoding').length > 0) sent.push('Transfer-Encoding', 'chunked');
+  if (isChunked) sent.push('Transfer-Encoding', 'chunked');
   else if (valuesOf(sent, 'content-length').length === 0 && !HAS_NO_BODY.includes(method))
     sent.push('Content-Length', '0');
   if (tokensOf(rawHeaders, 'te').includes('trailers')) sent.push('TE', 'trailers');
@@ -290,6 +310,12 @@ function requestHeaders(request: IncomingMessage, {headers, authority}: Admitted
 
 /** Node sends no body with these by itself. */
 const HAS_NO_BODY: readonly string[] = ['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE'];
+
+/** They need chunks. */
+function mayHaveTrailers({req}: ServerResponse, {rawHeaders, statusCode}: IncomingMessage): boolean {
+  const hasBody = req.method !== 'HEAD' && statusCode !== 204 && statusCode !== 304;
+  return hasBody && req.httpVersion !== '1.0' && valuesOf(rawHeaders, 'content-length').length === 0;
+}
 
 function keepsAlive({rawHeaders, httpVersion}: IncomingMessage): boolean {
   const said = tokensOf(rawHeaders, 'connection');

@@ -25,6 +25,8 @@ const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_STREAMS = 128;
 /** A download should not wait for the round trips of the default of 64 KiB. */
 const WINDOW_BYTES = 256 * 1024;
+/** The windows bound what a session holds. Node also counts what was thrown away with a stream that was reset. */
+const SESSION_MEMORY_MB = 256;
 /** Bytes of a request after its answer; then the connection ends. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 
@@ -53,7 +55,7 @@ export class Http2Visit implements GateVisit {
         initialWindowSize: WINDOW_BYTES,
         enablePush: false,
       },
-      maxSessionMemory: 32,
+      maxSessionMemory: SESSION_MEMORY_MB,
     });
     this.#session.on('error', () => outer.destroy());
     this.#session.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => {
@@ -95,7 +97,7 @@ export class Http2Visit implements GateVisit {
     const trailers = new Trailers(stream);
     const rule = (ruling: Ruling) => {
       if (stream.destroyed) return;
-      if ('answer' in ruling) return this.#give(stream, ruling.answer);
+      if ('answer' in ruling) return safely(stream, () => this.#give(stream, ruling.answer));
       clearTimeout(this.#timer);
       this.#stays.hold(ruling.admitted.stays);
       void this.#pass(stream, all, ruling.admitted, {isEnded, trailers});
@@ -131,7 +133,8 @@ export class Http2Visit implements GateVisit {
     } catch (error) {
       if (stream.destroyed) return;
       const why = error instanceof Error ? error : new Error('failed');
-      return this.#give(stream, refusal(this.#context.line.refusalFor(why), {isNavigation: false}));
+      const answer = refusal(this.#context.line.refusalFor(why), {isNavigation: false});
+      return safely(stream, () => this.#give(stream, answer));
     }
     trailers.passTo(out);
     stream.pipe(out);
@@ -141,13 +144,14 @@ export class Http2Visit implements GateVisit {
 
   #answer(stream: ServerHttp2Stream, out: ClientHttp2Stream, {setCookies}: Admitted): void {
     const {constants} = http2();
-    out.on('continue', () => {
-      if (!stream.headersSent) stream.additionalHeaders({':status': 100});
-    });
+    const inform = (headers: OutgoingHttpHeaders) => {
+      if (!stream.headersSent && !stream.destroyed) safely(stream, () => stream.additionalHeaders(headers));
+    };
+    out.on('continue', () => inform({':status': 100}));
     out.on('headers', (headers) => {
-      if (!stream.headersSent && headers[':status'] !== 100) stream.additionalHeaders(outgoing(headers));
+      if (headers[':status'] !== 100) inform(outgoing(headers));
     });
-    out.once('response', (headers, flags) => {
+    const respond = (headers: IncomingHttpHeaders, flags: number) => {
       if (stream.destroyed) return void out.close();
       const endStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
       const cookies =
@@ -160,8 +164,9 @@ export class Http2Visit implements GateVisit {
       if (endStream) return this.#readOff(stream);
       new Trailers(out).passTo(stream, () => this.#readOff(stream));
       out.pipe(stream);
-    });
-    out.once('error', () => {});
+    };
+    out.once('response', (headers, flags) => safely(stream, () => respond(headers, flags)));
+    out.on('error', () => {});
     out.once('close', () => {
       if (stream.closed) return;
       if (out.rstCode !== constants.NGHTTP2_NO_ERROR) stream.close(out.rstCode);
@@ -202,9 +207,11 @@ export class Http2Visit implements GateVisit {
         const session = http2().connect('http://upstream', {
           createConnection: () => connection.socket,
           settings: {enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: MAX_HEADER_BYTES},
-          maxSessionMemory: 32,
+          maxSessionMemory: SESSION_MEMORY_MB,
         });
         session.on('error', () => {});
+        // The socket may be half open, and HTTP/2 has no use for that: the session would wait for ever.
+        connection.socket.once('end', () => connection.socket.destroySoon());
         // Its open streams go on; the visitor makes its next ones on another connection.
         session.once('goaway', () => this.#session.close());
         session.once('close', () => {
@@ -214,6 +221,15 @@ export class Http2Visit implements GateVisit {
         resolve(session);
       });
     });
+  }
+}
+
+/** Node checks what it sends. A message that it takes from one side and refuses to send ends this stream alone. */
+function safely(stream: ServerHttp2Stream, act: () => void): void {
+  try {
+    act();
+  } catch {
+    stream.close(http2().constants.NGHTTP2_INTERNAL_ERROR);
   }
 }
 
@@ -232,14 +248,18 @@ class Trailers {
   /** @param passed the stream is at its end */
   passTo(to: AnyStream, passed?: () => void): void {
     to.once('wantTrailers', () => {
-      if (!to.destroyed) to.sendTrailers(this.#headers);
+      try {
+        if (!to.destroyed) to.sendTrailers(this.#headers);
+      } catch {
+        to.close(http2().constants.NGHTTP2_INTERNAL_ERROR);
+      }
       passed?.();
     });
   }
 }
 
 function give(stream: ServerHttp2Stream, {status, headers = {}, body = ''}: GateAnswer): void {
-  const hasNone = body === '';
+  const hasNone = body === '' || (stream as {headRequest?: boolean}).headRequest === true;
   stream.respond({':status': status, ...(headers as OutgoingHttpHeaders)}, {endStream: hasNone});
   if (!hasNone) stream.end(body);
 }

@@ -303,3 +303,47 @@ test('an upstream that is down gets a page or JSON, and is reported', async ({sc
   await scope.listen(server, '127.0.0.1', port);
   expect(await answer).toContain('there now');
 });
+
+test('what a visitor or an upstream sends cannot throw in the gate', async ({scope}) => {
+  const {visit, say, accepted} = await rawUpstream(scope);
+  // `Trailer` without chunks is an error of Node's own, on both sides.
+  for (const headers of [['Trailer: X'], ['Trailer: X', 'Content-Length: 0']]) {
+    const upstream = accepted();
+    const answer = say(get('/', [...headers, 'Connection: close'], headers.length > 1 ? 'POST' : 'GET'));
+    (await upstream).resume().end('HTTP/1.1 200 OK\r\nTrailer: X\r\nContent-Length: 2\r\n\r\nin');
+    expect(await answer).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*in$/);
+  }
+  for (const [asked, reply] of [
+    ['HEAD / HTTP/1.1', 'HTTP/1.1 200 OK\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\n\r\n'],
+    [
+      'GET / HTTP/1.0',
+      'HTTP/1.1 200 OK\r\nTrailer: X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n',
+    ],
+    ['GET / HTTP/1.1', 'HTTP/1.1 200 \x01\x7f\xff\r\nContent-Length: 0\r\n\r\n'],
+    ['GET / HTTP/1.1', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n'],
+    [
+      'GET / HTTP/1.1',
+      'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 199 X\r\nA: b\r\n\r\nHTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\n',
+    ],
+    ['GET / HTTP/1.1', 'HTTP/1.1 999 X\r\nX: \xff\xfe\r\nContent-Length: 0\r\n\r\n'],
+    ['GET / HTTP/1.1', 'HTTP/1.1 99 X\r\n\r\n'],
+    ['GET / HTTP/1.1', 'nonsense\r\n\r\n'],
+    ['GET / HTTP/1.1', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(300_000)}\r\n\r\n`],
+    ['GET / HTTP/1.1', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n'],
+  ] as const) {
+    const visitor = await visit();
+    const upstream = accepted();
+    visitor.socket.write(`${asked}\r\nHost: ${HOST}\r\n\r\n`);
+    (await upstream)
+      .on('error', () => {})
+      .resume()
+      .end(Buffer.from(reply, 'latin1'));
+    // Some answer, or the end of the connection.
+    await Promise.race([visitor.closed, once(visitor.socket, 'end'), visitor.hears(/\r\n\r\n/)]);
+    visitor.socket.destroy();
+  }
+  const upstream = accepted();
+  const answer = say(get('/', ['Connection: close']));
+  (await upstream).resume().end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstill');
+  expect(await answer).toContain('still');
+});

@@ -238,6 +238,24 @@ test('a revoked link ends its streams; an upstream that is down gets an answer',
   });
 });
 
+test('what an upstream sends cannot throw in the gate', async ({scope}) => {
+  const {session, token} = await setUp(scope, (stream, headers) => {
+    // Node's own server would refuse to send these.
+    const push = stream as unknown as {session: {goaway(code: number): void}};
+    if (headers[':path'] === '/goaway') push.session.goaway(0);
+    if (headers[':path'] === '/cut') return stream.session?.destroy();
+    stream.respond({':status': 200});
+    stream.end('in');
+  });
+  for (const path of ['/goaway', '/cut', '/']) {
+    const http = await session();
+    const answer = await ask(http, {':path': path, 'tunl-access': token});
+    expect(answer.body).toBe(path === '/cut' ? '' : 'in');
+  }
+  const head = await ask(await session(), {':method': 'HEAD'});
+  expect([head.headers[':status'], head.body, head.code]).toEqual([401, '', 0]);
+});
+
 test('without ALPN the first bytes tell HTTP/2 from HTTP/1', async ({scope}) => {
   const {session, token, say} = await setUp(scope, (stream) => {
     stream.respond({':status': 200});
