@@ -2,6 +2,7 @@
 
 import {isIP, type Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
+import {Contexts} from './agent/login/contexts.js';
 import {outliveFailedWrites} from './bytes/failed-writes.js';
 import {Attempt} from './carrier/attempt.js';
 import {openTunnel} from './carrier/connect.js';
@@ -20,7 +21,7 @@ import {parseTarget} from './protocol/targets.js';
 export interface VisitOptions {
   host: string;
   port: number;
-  /** PEM file of a CA besides the system's and that of this user's own relays. */
+  /** PEM file of a CA besides the system's and that of this user's own relays. Default: that of a stored login at its relay. */
   caFile?: string;
   signal?: AbortSignal;
   /** HTTPS_PROXY and NO_PROXY. Default `process.env`. */
@@ -35,9 +36,12 @@ const TIMEOUT_MS = 10_000;
  * @throws TunlError TUNNEL_UNKNOWN, ADDRESS_REFUSED, RELAY_*, PROXY_FAILED, FILE_UNREADABLE, CERTIFICATE_INVALID, ABORTED
  */
 export async function visit(options: VisitOptions): Promise<TLSSocket> {
-  const ca = options.caFile === undefined ? undefined : await readCaFile(options.caFile);
+  const {path: stateDir} = usableState();
+  const {caFile} = options;
+  const ca =
+    caFile === undefined ? await new Contexts(stateDir).caFor(options.host) : await readCaFile(caFile);
   // All authorities at once, because this one connection must not need a second attempt.
-  const [, wide] = trustSets(ca, await readOwnCa(usableState().path));
+  const [, wide] = trustSets(ca, await readOwnCa(stateDir));
   const {host, port, signal} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
   // Made before the connection, because a slow machine takes longer than a relay waits for a ClientHello.

@@ -39,6 +39,13 @@ test('expose uses the login and says so; `embedded` does not', async ({scope}) =
   });
   const cli = await startCli(scope, ['expose', '8000'], {stateDir});
   expect(await cli.line(() => true)).toMatch(new RegExp(`^https://\\w+\\.${context}$`));
+  // `tunl connect` trusts the CA of the login for names of this relay.
+  const visitor = await startCli(scope, ['connect', new URL(cli.lines[0] ?? '').host], {
+    stateDir,
+    stdin: true,
+  });
+  visitor.stdin.end('GET / HTTP/1.0\r\n\r\n');
+  expect((await visitor.finished()).stderr).not.toContain('RELAY_CERTIFICATE');
   expect(cli.stderr).toContain(`The relay is ${relay.url}, the current context; --context embedded`);
   await cli.stop();
   for (const [words, env] of [

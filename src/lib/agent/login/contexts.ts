@@ -5,6 +5,7 @@ import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {relayOrigin} from '../../carrier/relay-url.js';
 import {systemCode, TunlError} from '../../core/errors.js';
+import {readCaFile} from '../../core/pem.js';
 import {shellWord} from '../../core/shell-word.js';
 import {openStateDir, readStateFile, removeOldDrafts, writeFileAtomic} from '../../core/state-dir.js';
 import {checkState} from '../../core/state-trust.js';
@@ -68,6 +69,19 @@ export class Contexts {
   /** The login at this relay, if any. @throws TunlError STATE_DIR */
   async at(origin: string): Promise<Context | undefined> {
     return (await this.all()).find(({relay}) => relay === origin);
+  }
+
+  /** The CA of the relay that has this name, or a name above it. Undefined: there is none, or it cannot be read. */
+  async caFor(host: string): Promise<string | undefined> {
+    try {
+      const found = (await this.all()).find(({relay, caFile}) => {
+        const {hostname} = new URL(relay);
+        return caFile !== undefined && (host === hostname || host.endsWith(`.${hostname}`));
+      });
+      return found?.caFile === undefined ? undefined : await readCaFile(found.caFile);
+    } catch {
+      return undefined;
+    }
   }
 
   /** The name of the context that commands use by default; undefined: the relay inside the process. @throws TunlError STATE_DIR */

@@ -1,9 +1,10 @@
 // Stored logins: private files, one for each relay, and clear errors for damaged ones.
 
-import {chmod, readdir, stat, symlink, writeFile} from 'node:fs/promises';
+import {chmod, readdir, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {Contexts, EMBEDDED} from '../../../../src/lib/agent/login/contexts.js';
+import {createAuthority} from '../../../helpers/certificates.js';
 import {test} from '../../../helpers/test.js';
 
 const one = {name: 't.example.com', relay: 'https://t.example.com', token: 'a'.repeat(20)};
@@ -34,6 +35,21 @@ test('what is saved is read again, by name and by relay', async ({scope}) => {
   const {token: _, ...loggedOut} = one;
   await contexts.save(loggedOut);
   expect(await contexts.get(one.name)).toEqual(loggedOut);
+});
+
+test('the CA of a relay counts for its own names only', async ({scope}) => {
+  const folder = await scope.tempDir();
+  const contexts = new Contexts(folder);
+  const {cert} = await createAuthority();
+  const caFile = join(folder, 'ca.pem');
+  await writeFile(caFile, cert);
+  await contexts.save({...one, caFile});
+  expect(await contexts.caFor('t.example.com')).toBe(cert);
+  expect(await contexts.caFor('demo.t.example.com')).toBe(cert);
+  for (const host of ['example.com', 'xt.example.com', 't.example.com.evil.test', '192.0.2.1', ''])
+    expect(await contexts.caFor(host)).toBeUndefined();
+  await rm(caFile);
+  expect(await contexts.caFor('t.example.com')).toBeUndefined();
 });
 
 test('a removed context is no longer the current one', async ({scope}) => {
