@@ -141,6 +141,8 @@ test('a relay that names its successor: the agent goes there, under the same add
     flags: [...common, '--successor', `https://${domain}:${next.port}`],
   });
   const {cli, ready} = await relay.expose(await echoUpstream(scope), {
+    // There is no forwarder here.
+    flags: ['--no-probe'],
     env: {TUNL_RELAY: `https://${domain}:${relay.port}`, TUNL_CA_FILE: caFile},
   });
   const {host = ''} = ready.tls ?? {};

@@ -3,6 +3,7 @@
 
 import type {ProbeEnd} from '../carrier/probe.js';
 import type {Clock, Timer} from '../core/clock.js';
+import {toTunlError} from '../core/errors.js';
 import {type ProbeSecret, ProbeSecrets} from '../mux/probe-secrets.js';
 import type {Stream} from '../mux/stream.js';
 import {PROBE_SERVICE} from '../protocol/probe.js';
@@ -43,7 +44,8 @@ export class Prober {
 
   constructor(options: ProberOptions) {
     this.#options = options;
-    this.#secrets = new ProbeSecrets(options.clock);
+    // A stream that waits for its end would be counted as a visitor that is kept when the link is lost now.
+    this.#secrets = new ProbeSecrets(options.clock, {answers: false});
   }
 
   /** Takes the stream of a visitor that speaks the protocol of probes. */
@@ -78,9 +80,18 @@ export class Prober {
     }
   }
 
+  /** A proxy variable or a CA that cannot be used is a failure like others. */
+  #dial(...asked: Parameters<ProberOptions['dial']>): ReturnType<ProberOptions['dial']> {
+    try {
+      return this.#options.dial(...asked);
+    } catch (error) {
+      return Promise.resolve({ok: false, leg: 'tcp', reason: toTunlError(error).message, ms: {}});
+    }
+  }
+
   /** @param place for this machine to dial. @param request for the relay. */
   #run(place: HostPort | undefined, request: object | undefined): Promise<Probed> {
-    const {clock, dial, ask} = this.#options;
+    const {clock, ask} = this.#options;
     const since = clock.now();
     const stop = new AbortController();
     const {signal} = stop;
@@ -129,7 +140,7 @@ export class Prober {
       );
     };
     timers.push(clock.after(WHOLE_MS, giveUp));
-    const own = place && dial(place, {secret: issue('agent'), timeoutMs: WHOLE_MS, signal});
+    const own = place && this.#dial(place, {secret: issue('agent'), timeoutMs: WHOLE_MS, signal});
     if (own === undefined) askRelay();
     else {
       timers.push(clock.after(ASK_AFTER_MS, askRelay));

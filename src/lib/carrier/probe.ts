@@ -3,7 +3,7 @@
 import {isIP, type Socket} from 'node:net';
 import type {SecureContext, TLSSocket} from 'node:tls';
 import {systemClock, type Timer} from '../core/clock.js';
-import {systemCode} from '../core/errors.js';
+import {systemCode, toTunlError} from '../core/errors.js';
 import {tls} from '../core/node-tls.js';
 import {dial, openSocket, type Resolve} from '../net/dial.js';
 import {PROBE_ANSWER, PROBE_PROTOCOL} from '../protocol/probe.js';
@@ -38,6 +38,15 @@ export interface ProbeTarget {
 
 /** Never rejects. An aborted probe has failed in the leg that it had reached. */
 export async function dialProbe(target: ProbeTarget): Promise<ProbeEnd> {
+  try {
+    return await dialWithContexts(target);
+  } catch (error) {
+    // Authorities that cannot be read.
+    return {ok: false, leg: 'tls', reason: wordsOf(toTunlError(error).message), ms: {}};
+  }
+}
+
+async function dialWithContexts(target: ProbeTarget): Promise<ProbeEnd> {
   const {contexts, timeoutMs} = target;
   const until = systemClock.now() + timeoutMs;
   if (contexts === undefined) return (await new Probe(target, undefined, timeoutMs).end).end;

@@ -16,11 +16,14 @@ export interface ProbeSecret extends Disposable {
 
 export class ProbeSecrets {
   readonly #clock: Clock;
+  readonly #answers: boolean;
   readonly #issued = new Map<string, () => void>();
   #silent = 0;
 
-  constructor(clock: Clock) {
+  /** @param answers false: the arrival is enough, and the stream ends at once. */
+  constructor(clock: Clock, {answers}: {answers: boolean}) {
     this.#clock = clock;
+    this.#answers = answers;
   }
 
   /** @param onArrived called when a stream has shown this secret. */
@@ -62,10 +65,12 @@ export class ProbeSecrets {
         const onArrived = this.#issued.get(text);
         if (onArrived === undefined) return end();
         this.#issued.delete(text);
-        over();
-        stream.accept();
-        stream.write(PROBE_ANSWER);
-        stream.end();
+        if (this.#answers) {
+          over();
+          stream.accept();
+          stream.write(PROBE_ANSWER);
+          stream.end();
+        } else end();
         onArrived();
       },
       onEnd: () => {

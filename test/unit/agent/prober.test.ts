@@ -91,6 +91,24 @@ test.each<[string, {own: Fate; relay: Fate}, object, number]>([
   expect(requests).toEqual(Array(asked).fill({service: 'probe', kind: 'tls', host: 'demo.r1.test'}));
 });
 
+test('a dial that cannot even begin is a failure, and the relay is asked', async () => {
+  const clock = new ManualClock();
+  const prober: Prober = new Prober({
+    clock,
+    isOffered: () => true,
+    dial: () => {
+      throw new Error('HTTPS_PROXY is not a URL.');
+    },
+    ask: () => Promise.resolve(failed('dns', 'no name')),
+  });
+  expect(await prober.probe(SIDES)).toMatchObject({
+    ok: false,
+    by: 'agent',
+    reason: 'HTTPS_PROXY is not a URL.',
+  });
+  expect(clock.pending).toBe(0);
+});
+
 test('a relay that does not know probes is not probed', async () => {
   const world = new World({own: 'arrives', relay: 'arrives', isOffered: false});
   expect(await world.prober.probe(SIDES)).toBeUndefined();
@@ -122,14 +140,13 @@ test('a TCP port is dialled by the relay alone, and its failure counts', async (
   expect(world.asked).toEqual([{service: 'probe', kind: 'tcp', port: 20_000}]);
 });
 
-test('only a secret that is due is answered, and once; strangers are refused at once when none is', async () => {
+test('only a secret that is due counts, and once; no stream stays, and strangers are refused at once when none is', async () => {
   const world = new World({own: 'nothing', relay: 'nothing'});
   const guess = 'a'.repeat(64);
   expect(bring(world.prober, guess)).toBe('CANCELLED');
   const probed = world.prober.probe(SIDES);
   const [secret = ''] = world.secrets;
   expect(bring(world.prober, guess)).toBe('CANCELLED');
-  expect(bring(world.prober, secret)).toBe('accepted tunl-probe ended');
   expect(bring(world.prober, secret)).toBe('CANCELLED');
   expect(await probed).toMatchObject({ok: true, by: 'agent'});
 });

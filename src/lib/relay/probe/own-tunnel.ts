@@ -35,7 +35,7 @@ export class OwnTunnel {
 
   constructor(options: OwnTunnelOptions) {
     this.#options = options;
-    this.#secrets = new ProbeSecrets(options.clock);
+    this.#secrets = new ProbeSecrets(options.clock, {answers: true});
     this.host = `${this.label}.${options.domain}`;
   }
 
