@@ -189,6 +189,41 @@ test('a bind with rules that are none is refused, and its name stays free', asyn
   await agent.controlMessage('bound');
 });
 
+test('visitors who wait for an agent after a restart of the relay are compared when it is back', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('relay');
+  const first = await startRelayProcess(scope, {stateDir});
+  const before = await RawAgent.begin(scope, first);
+  before.agent.bind({kind: 'tls', h2: false, name: 'demo'});
+  before.agent.bind({kind: 'tcp'}, 2);
+  await before.agent.controlMessage('bound', ({request}) => request === 1);
+  const {port} = await before.agent.controlMessage('bound', ({request}) => request === 2);
+  await first.cli.stop();
+  const second = await startRelayProcess(scope, {stateDir, token: first.token});
+  const place = {host: `demo.${second.domain}`, port: second.port};
+  const tls = (from: string) => tlsVisitor(scope, place, {caFile: second.caFile, from});
+  const [goodTls, badTls] = [tls('127.0.0.8'), tls('127.0.0.9')];
+  const [goodTcp, badTcp] = ['127.0.0.8', '127.0.0.9'].map((from) =>
+    boldVisitor(scope, Number(port), '127.0.0.1', from),
+  ) as [Socket, Socket];
+  const reset = once(badTcp, 'error');
+  const denied = expect(badTls).rejects.toMatchObject({code: DENIED});
+  await Promise.all([once(goodTcp, 'connect'), once(badTcp, 'connect')]);
+  const {agent} = await RawAgent.begin(scope, second);
+  const cidr = {allow: ['127.0.0.8']};
+  agent.bind({kind: 'tls', h2: false, name: 'demo', cidr});
+  agent.bind({kind: 'tcp', port, cidr}, 2);
+  await denied;
+  expect(((await reset) as [NodeJS.ErrnoException])[0].code).toBe('ECONNRESET');
+  await goodTls;
+  for (const via of ['tls', 'tcp'])
+    await agent.frame(
+      ({type, payload}) =>
+        type === frame.open && payload.includes(`"${via}"`) && payload.includes('127.0.0.8'),
+    );
+});
+
 test('with several workers every one of them refuses', async ({scope}) => {
   const crew = await startRelayProcess(scope, {flags: ['--workers', '2']});
   const {ready} = await crew.expose(echo, {flags: ['--tcp', '--cidr-allow', '127.0.0.9']});
