@@ -15,6 +15,8 @@ import {curl} from '../helpers/visitors.js';
 
 const SINGLE = 'planted-single-token-0123456789';
 const PASSWORD = 'planted-password-of-the-gate';
+const OTHER_LINK = 'planted-link-of-another-tunnel';
+const CLIENT_SECRET = 'planted-secret-of-a-client';
 const WRONG_TOKEN = 'planted-wrong-token-0123456789';
 const WRONG_PASSWORD = 'planted-wrong-password';
 
@@ -89,6 +91,9 @@ test('planted secrets are nowhere but where they belong', async ({scope}) => {
         ...relay.env,
         TUNL_TOKEN: token,
         TUNL_BASIC_AUTH_PASSWORD: PASSWORD,
+        // Of other commands, in the environment of a whole shell.
+        TUNL_LINK: `https://demo.example.net/?tunl=${OTHER_LINK}`,
+        TUNL_OIDC_SECRET: CLIENT_SECRET,
         NODE_OPTIONS: `--import=${CRASHES}`,
         PATH: process.env.PATH ?? '',
       },
@@ -172,6 +177,8 @@ test('planted secrets are nowhere but where they belong', async ({scope}) => {
     'wrong password': WRONG_PASSWORD,
     link,
     'second link': second,
+    'link of another tunnel': OTHER_LINK,
+    'secret of a client': CLIENT_SECRET,
   };
   const found: string[] = [];
   for (const [place, text] of Object.entries(places)) {

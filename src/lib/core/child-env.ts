@@ -1,7 +1,11 @@
 // The environment of the programs that tunl starts.
 
-/** Removes the secrets of the relay and of the gates for visitors: a visitor who gets into the program must not find them. */
+/** All variables of tunl that are secrets. */
+const SECRETS = ['TUNL_TOKEN', 'TUNL_LINK', 'TUNL_BASIC_AUTH_PASSWORD', 'TUNL_OIDC_SECRET'] as const;
+
+/** Removes the secrets of tunl's own commands: a visitor who gets into the program must not find them. */
 export function childEnv(env: Readonly<NodeJS.ProcessEnv> = process.env): NodeJS.ProcessEnv {
-  const {TUNL_TOKEN: _, TUNL_BASIC_AUTH_PASSWORD: __, TUNL_OIDC_SECRET: ___, ...rest} = env;
+  const rest = {...env};
+  for (const name of SECRETS) delete rest[name];
   return rest;
 }

@@ -1,7 +1,10 @@
 // The relay's token is passed only to tunl itself in the background, and to no other process.
 import {expect} from 'vitest';
+import {FORWARD_SETTINGS} from '../../../src/lib/agent/settings-table.js';
 import {childEnv} from '../../../src/lib/core/child-env.js';
+import type {Setting} from '../../../src/lib/core/settings.js';
 import {run} from '../../../src/lib/launch/run.js';
+import {RELAY_SETTINGS} from '../../../src/lib/relay/settings-table.js';
 import {test} from '../../helpers/test.js';
 import {sourceFiles} from '../../project/source-files.js';
 
@@ -41,4 +44,12 @@ test('every start of a process sets the environment', () => {
   expect(calls.length).toBeGreaterThan(4);
   for (const {path, calls: count, environments} of calls.filter((each) => !own.includes(each.path)))
     expect({path, environments}).toEqual({path, environments: count});
+});
+
+test('no variable of a setting that is a secret stays', () => {
+  const secrets = [FORWARD_SETTINGS, RELAY_SETTINGS]
+    .flatMap((table): Setting<unknown>[] => Object.values(table))
+    .flatMap(({env}) => (env !== undefined && /TOKEN|SECRET|PASSWORD|LINK|KEY/.test(env) ? [env] : []));
+  expect(secrets.length).toBeGreaterThan(2);
+  expect(childEnv(Object.fromEntries(secrets.map((name) => [name, 'x'])))).toEqual({});
 });
