@@ -5,7 +5,8 @@ import {chmodSync, readdirSync, readFileSync, statSync, writeFileSync} from 'nod
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {runCli} from '../helpers/cli.js';
-import {NOBODY} from '../helpers/launching.js';
+import {NOBODY, until} from '../helpers/launching.js';
+import {RawAgent} from '../helpers/raw-agent.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -195,6 +196,18 @@ test.for([1, 2])(
     expect(readFileSync(file, 'utf8')).toContain('127.0.0.2');
   },
 );
+
+test('an agent that ignores a kick does not keep its visitors', async ({scope}) => {
+  const relay = await startRelayProcess(scope);
+  const {domain, caFile, token} = relay;
+  const {agent} = await RawAgent.begin(scope, {port: relay.port, domain, caFile, token});
+  const port = await agent.bindTcp();
+  const visitor = record(boldVisitor(scope, port));
+  await until(async () => (await sessionsOf(scope, relay))[0]?.tunnels[0]?.visitors === 1);
+  expect((await admin(scope, relay, 'kick', `tcp:${port}`)).first).toMatchObject({what: 'name', ended: 1});
+  await visitor.closed;
+  expect((await sessionsOf(scope, relay))[0]?.tunnels).toEqual([]);
+});
 
 test('two relays of one state folder are told apart', async ({scope}) => {
   const stateDir = await scope.tempDir('relay');
