@@ -10,8 +10,10 @@ import {startBrowser} from '../helpers/browser.js';
 import {selfSigned} from '../helpers/certificates.js';
 import {startCli} from '../helpers/cli.js';
 import {until} from '../helpers/launching.js';
+import {startNginxAt} from '../helpers/nginx.js';
 import {startBehindRelay} from '../helpers/programs.js';
 import {startRelayProcess} from '../helpers/relay.js';
+import {unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream} from '../helpers/upstreams.js';
 import {curl} from '../helpers/visitors.js';
@@ -124,4 +126,39 @@ test('in the library: url, link, share, links and revoke', async ({scope}) => {
     forward(port, {basicAuth: 'guest', basicAuthPassword: 'long enough', unencrypted: true}),
   ).rejects.toMatchObject({code: 'GATE_WITH_TCP'});
   await expect(forward(port, {basicAuth: 'guest'})).rejects.toMatchObject({code: 'OPTION_INVALID'});
+});
+
+test('nginx gets the address of its visitor by headers, and by a PROXY header behind the same gate', async ({
+  scope,
+}) => {
+  const relay = await startRelayProcess(scope);
+  const [plain, proxied] = [await unusedPort(), await unusedPort()];
+  await startNginxAt(scope, 0, {
+    listen: `127.0.0.1:${plain}; listen 127.0.0.1:${proxied} proxy_protocol`,
+    place: {host: '127.0.0.1', port: plain},
+    settings: [
+      'location / { return 200 "$http_forwarded|$http_x_forwarded_for|$http_x_real_ip|$proxy_protocol_addr"; }',
+    ],
+  });
+  for (const [port, flags, proxy] of [
+    [plain, [], ''],
+    [proxied, ['--proxy-protocol', '2'], '127.0.0.5'],
+  ] as const) {
+    const {ready} = await relay.expose(port, {flags: ['--private', '--forwarded', ...flags]});
+    const forged = ['Forwarded: for=1.2.3.4', 'X-Forwarded-For: 1.2.3.4', 'X-Real-IP: 1.2.3.4'].flatMap(
+      (header) => ['-H', header],
+    );
+    const {stdout} = await curl(scope, relay.caFile, [
+      '--interface',
+      '127.0.0.5',
+      ...forged,
+      ready.link ?? '',
+    ]);
+    const [forwarded, ...others] = stdout.split('|');
+    const {host, port: publicPort} = ready.tls ?? {host: '', port: 0};
+    expect(forwarded).toMatch(
+      new RegExp(`^for="127\\.0\\.0\\.5:\\d+";host="${host}:${publicPort}";proto=https$`),
+    );
+    expect(others).toEqual(['127.0.0.5', '127.0.0.5', proxy]);
+  }
 });

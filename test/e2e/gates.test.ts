@@ -4,14 +4,14 @@ import {once} from 'node:events';
 import {readFile, writeFile} from 'node:fs/promises';
 import {Agent} from 'node:https';
 import {join} from 'node:path';
-import type {BrowserContext} from 'playwright-core';
+import type {BrowserContext, Page} from 'playwright-core';
 import {expect} from 'vitest';
 import {WebSocket} from 'ws';
 import type {ReadyEvent} from '../../src/lib/agent/events.js';
 import {type BrowserOptions, startBrowser} from '../helpers/browser.js';
 import {MiB, sha256Of} from '../helpers/bytes.js';
 import {run} from '../helpers/child.js';
-import type {Exposed} from '../helpers/cli.js';
+import {type Exposed, runCli} from '../helpers/cli.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -94,7 +94,7 @@ interface Setting {
 async function inChromium(
   browser: BrowserContext,
   {exposed: {ready}, gate, upstream}: Setting,
-): Promise<void> {
+): Promise<Page> {
   const tab = await browser.newPage();
   await tab.goto(gate.address(ready));
   // No token is left in the address or the history.
@@ -122,6 +122,7 @@ async function inChromium(
   await tab.reload();
   expect(await tab.title()).toBe('through the gate');
   await tab.evaluate('openSocket()');
+  return tab;
 }
 
 async function withCurl({scope, relay, exposed: {ready}, gate}: Setting): Promise<void> {
@@ -225,7 +226,7 @@ test.for(Object.entries(GATES))('behind %s', async ([name, gate], {scope}) => {
   const setting: Setting = {scope, relay, upstream, exposed, gate};
   const {ready} = exposed;
   const browser = await startBrowser(scope, {caFile: relay.caFile, ...gate.browser});
-  await inChromium(browser, setting);
+  const tab = await inChromium(browser, setting);
   await withCurl(setting);
   await withPython(setting);
   await withWs(setting);
@@ -248,4 +249,11 @@ test.for(Object.entries(GATES))('behind %s', async ([name, gate], {scope}) => {
     'This page is private',
     `${ready.url}/`,
   ]);
+  // And so is this one when its link is withdrawn: at once, with its WebSocket.
+  const {stateDir} = exposed.cli;
+  const {code} = await runCli(scope, ['share', 'revoke', tokenOf(ready).slice(0, 6)], {stateDir});
+  expect(code).toBe(0);
+  await tab.evaluate('socketClosed');
+  expect((await tab.reload())?.status()).toBe(401);
+  expect(await tab.title()).toBe('This link is not valid any more');
 });
