@@ -33,7 +33,11 @@ export class TokenFile {
       return parseRecords(await readFile(this.path, 'utf8'));
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return undefined;
-      const why = systemCode(error) || (error instanceof Error ? error.message : '');
+      if (systemCode(error) !== '') {
+        const reason = `${this.path} cannot be read (${systemCode(error)}).`;
+        throw new TunlError('STATE_DIR', {reason, cause: error});
+      }
+      const why = error instanceof Error ? error.message : '';
       throw new TunlError('TOKENS_UNREADABLE', {
         reason: `${this.path} cannot be used: ${why}.`,
         cause: error,
