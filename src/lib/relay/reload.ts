@@ -30,8 +30,10 @@ export interface ReloadsOptions {
 export class Reloads {
   readonly #options: ReloadsOptions;
   #settings: RelaySettings;
-  /** The last reload that was requested. */
-  #last: Promise<unknown> = Promise.resolve();
+  /** The reload that runs. */
+  #running: Promise<unknown> = Promise.resolve();
+  /** The one after it, for everybody who asks meanwhile. */
+  #next: Promise<RelayReload> | undefined;
 
   constructor(options: ReloadsOptions) {
     this.#options = options;
@@ -40,9 +42,13 @@ export class Reloads {
 
   /** Reloads run one after the other, so that the last one has the newest values. Never rejects. */
   reload(): Promise<RelayReload> {
-    const reload = this.#last.then(() => this.#reload());
-    this.#last = reload;
-    return reload;
+    this.#next ??= this.#running.then(() => {
+      this.#next = undefined;
+      const running = this.#reload();
+      this.#running = running;
+      return running;
+    });
+    return this.#next;
   }
 
   async #reload(): Promise<RelayReload> {

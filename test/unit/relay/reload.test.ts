@@ -4,9 +4,9 @@ import {readFileSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
 import {get} from 'node:https';
 import {join} from 'node:path';
-import {describe, expect, test} from 'vitest';
+import {describe, expect, test, vi} from 'vitest';
 import type {RelayOptions} from '../../../src/lib/relay/options.js';
-import {afterReload} from '../../../src/lib/relay/reload.js';
+import {afterReload, Reloads} from '../../../src/lib/relay/reload.js';
 import type {RunningRelay} from '../../../src/lib/relay/running-relay.js';
 import {settleRelayOptions} from '../../../src/lib/relay/settings.js';
 import {startRunningRelay} from '../../../src/lib/relay/start.js';
@@ -72,6 +72,27 @@ describe.each([1, 2])('a relay of %i processes', (workers) => {
     ]);
     expect(JSON.stringify(ear.events)).not.toMatch(/the-(old|new)-token/);
   });
+});
+
+test('many reloads at once read the settings once, or once more while one runs', async () => {
+  const settings = await settleRelayOptions({token: OLD});
+  const reads: (() => void)[] = [];
+  const ear = new RelayEar();
+  const reloads = new Reloads({
+    settings,
+    reread: () => new Promise((resolve) => reads.push(() => resolve({settings}))),
+    parts: {checkReload: async () => {}, reload: async () => {}},
+    events: {emit: ear.listen},
+  });
+  const first = Array.from({length: 5}, () => reloads.reload());
+  await vi.waitFor(() => expect(reads.length).toBe(1));
+  const later = Array.from({length: 5}, () => reloads.reload());
+  reads[0]?.();
+  await Promise.all(first);
+  await vi.waitFor(() => expect(reads.length).toBe(2));
+  reads[1]?.();
+  await Promise.all(later);
+  expect([reads.length, ear.all('reloaded').length]).toEqual([2, 2]);
 });
 
 test('a token cannot be taken from a relay that others can reach, although the new settings listen on loopback', async () => {
