@@ -149,7 +149,6 @@ const EFFECTS: Record<string, Effect> = {
 
 /** Seen elsewhere, for the reason. */
 const ELSEWHERE: Record<string, string> = {
-  reservedNames: 'tunnels/reserved-names.test.ts',
   token: 'reload.test.ts',
   tokenFile: 'reload.test.ts',
   successors: 'below: only the end of a relay tells them',
