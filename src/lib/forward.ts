@@ -263,7 +263,7 @@ function checkTogether(settings: Settings): void {
 /** The random names and ports, to ask for them next time. Those that the user asked for need no memory. */
 function namesOf({tls, tcp}: PublicSides, {subdomain, remotePort}: Settings): Remembered {
   return {
-    ...(subdomain === undefined ? {name: tls.host.slice(0, tls.host.indexOf('.'))} : {}),
+    ...(subdomain === undefined && tls !== undefined && {name: tls.host.slice(0, tls.host.indexOf('.'))}),
     ...(remotePort === undefined && tcp !== undefined ? {port: tcp.port} : {}),
   };
 }

@@ -178,9 +178,10 @@ function nameOf({name, title}: Program, {launch: {port}}: ServeOptions): string 
 function publicSide({tls: named, tcp, local}: PublicSides): PublicSide {
   if (tcp !== undefined) return tcp;
   const tls = local ?? named;
+  if (tls === undefined) throw new TunlError('CLOSED');
   return {
     ...tls,
-    ...(local && {name: named.host}),
+    ...(local && named && {name: named.host}),
     url: publicUrl(tls.host, tls.port),
   };
 }

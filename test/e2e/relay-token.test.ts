@@ -1,5 +1,6 @@
 // Tokens of a relay as commands: made while it runs, narrowed, replaced and revoked under a live tunnel; and nowhere to be
 // seen but where they were asked for.
+import {once} from 'node:events';
 import {readdirSync, readFileSync, statSync} from 'node:fs';
 import {chmod, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {get} from 'node:https';
@@ -12,6 +13,7 @@ import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {echoUpstream} from '../helpers/upstreams.js';
+import {tcpVisitor} from '../helpers/visitors.js';
 
 const token = async (scope: Scope, stateDir: string, ...words: string[]) =>
   await runCli(scope, ['relay', 'token', ...words], {stateDir});
@@ -189,6 +191,37 @@ test('after a broken link the session goes on without the token, which is not se
   await cli.event('resumed');
   const reasons = cli.events.flatMap((event) => (event.type === 'reconnecting' ? [event.code] : []));
   expect(new Set(reasons)).toEqual(new Set(['RELAY_LOST']));
+});
+
+test('a token for ports alone is enough for --tcp; without one, the reason is about what was asked for', async ({
+  scope,
+}) => {
+  const stateDir = await scope.tempDir('relay');
+  const made = await token(scope, stateDir, 'create', 'ports', '--scope', 'tcp:23500-23510');
+  const relay = await startRelayProcess(scope, {stateDir, withToken: false, tcpPorts: '23500-23599'});
+  const env = {...relay.env, TUNL_TOKEN: made.stdout.trim()};
+  const upstream = await echoUpstream(scope);
+  const {ready, cli} = await expose(scope, upstream, {env, flags: ['--tcp', '--remote-port', '23505']});
+  expect(ready).toMatchObject({address: 'localhost:23505', tcp: {host: 'localhost', port: 23_505}});
+  expect([ready.url, ready.tls]).toEqual([undefined, undefined]);
+  const visitor = await tcpVisitor(scope, 23_505);
+  visitor.write('hello');
+  expect(String(await once(visitor, 'data'))).toBe('hello');
+  visitor.destroy();
+  await cli.stop();
+  // On a terminal or in a log, too, without an address over TLS.
+  const plain = await startCli(scope, ['expose', String(upstream), '--tcp'], {env});
+  expect(await plain.line()).toMatch(/^localhost:235(0\d|10)$/);
+  await plain.stop();
+  for (const [flags, message] of [
+    [['--tcp', '--remote-port', '23550'], 'The token does not allow TCP port 23550.'],
+    [['--tcp', '--subdomain', 'demo'], 'The token does not allow the name demo.'],
+    [[], 'The token does not allow a random name.'],
+  ] as const) {
+    const refused = await startCli(scope, ['expose', String(upstream), '--json', ...flags], {env});
+    expect((await refused.finished()).code).toBe(4);
+    expect(refused.error).toMatchObject({code: 'NOT_ALLOWED', message});
+  }
 });
 
 test('on a full disk, and on one that is read-only, a command fails and the tokens stay as they were', async ({

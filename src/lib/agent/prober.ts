@@ -69,10 +69,11 @@ export class Prober {
       const [name, port] = await Promise.all([
         // A local port belongs to a relay in this process.
         local === undefined || viaRelay
-          ? this.#run(viaRelay ? undefined : tls, {kind: 'tls', host: tls.host})
+          ? tls && this.#run(viaRelay ? undefined : tls, {kind: 'tls', host: tls.host})
           : this.#run(local, undefined),
         tcp && this.#run(undefined, {kind: 'tcp', port: tcp.port}),
       ]);
+      if (name === undefined) return port;
       return port === undefined || port.ok || !name.ok ? name : port;
     } finally {
       this.#running -= 1;

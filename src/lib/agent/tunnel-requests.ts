@@ -7,7 +7,8 @@ import type {TunnelGates} from './upstreams/gated/tunnel-gates.js';
 
 /** The public addresses from the relay. */
 export interface PublicSides {
-  tls: HostPort;
+  /** Absent when the token allows only the TCP port. */
+  tls?: HostPort;
   tcp?: HostPort;
   /** A port of this machine that only this tunnel has: it works in programs that cannot resolve the name. */
   local?: LocalSide;
@@ -48,13 +49,13 @@ export function readyEvent(
   about: Pick<ReadyEvent, 'upstream' | 'relay' | 'h2'> & Partial<ReadyEvent>,
 ): ReadyEvent {
   const tls = local ?? named;
-  const url = publicUrl(tls.host, tls.port);
+  const url = tls && publicUrl(tls.host, tls.port);
   return {
     type: 'ready',
-    address: tcp === undefined ? url : formatHostPort(tcp.host, tcp.port),
-    url,
-    tls: {host: tls.host, port: tls.port},
-    ...(local === undefined ? {} : {nameUrl: publicUrl(named.host, named.port)}),
+    address: tcp === undefined ? (url ?? '') : formatHostPort(tcp.host, tcp.port),
+    ...(url !== undefined && {url}),
+    ...(tls && {tls: {host: tls.host, port: tls.port}}),
+    ...(local && named && {nameUrl: publicUrl(named.host, named.port)}),
     ...(tcp === undefined ? {} : {tcp: {host: tcp.host, port: tcp.port}}),
     ...(local?.lan === undefined ? {} : {lan: local.lan}),
     ...about,

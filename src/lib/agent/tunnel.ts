@@ -9,6 +9,7 @@ import {type AddressOptions, checkedRules} from './address-rules.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
 import {HostChecks} from './host-checks.js';
+import {whatIsAllowed} from './optional-name.js';
 import type {SocketAddress, Tunnel} from './options.js';
 import {type Reach, reachOf} from './reach.js';
 import {RelayWarnings} from './relay-warnings.js';
@@ -118,10 +119,10 @@ export class LocalTunnel implements Tunnel {
 
   async #bindBoth(): Promise<void> {
     await this.#host.start();
-    const [tls, tcp] = await Promise.all([this.#bindTls(), this.#bindTcp()]);
-    const local = await this.#settings.openLocal?.(tls.host);
+    const [tls, tcp] = await whatIsAllowed(this.#bindTls(), this.#bindTcp(), this.#settings);
+    const local = tls && (await this.#settings.openLocal?.(tls.host));
     this.#throwIfEnded();
-    const sides = {tls, ...(tcp && {tcp}), ...(local && {local})};
+    const sides = {...(tls && {tls}), ...(tcp && {tcp}), ...(local && {local})};
     this.#settings.gates?.opened(sides);
     this.#phase = {...this.#phase, sides};
     await this.#reach?.first();
@@ -159,7 +160,8 @@ export class LocalTunnel implements Tunnel {
   }
 
   get url(): string {
-    return this.ready.url as string;
+    const {url, address} = this.ready;
+    return url ?? `tcp://${address}`;
   }
 
   get link(): string | undefined {
@@ -180,8 +182,9 @@ export class LocalTunnel implements Tunnel {
   }
 
   get tlsSocket(): SocketAddress {
-    const {host, port} = this.ready.tls as {host: string; port: number};
-    return [host, port];
+    const {tls} = this.ready;
+    if (tls === undefined) throw new TunlError('NOT_ALLOWED', {reason: 'The token allows no name.'});
+    return [tls.host, tls.port];
   }
 
   get tcpSocket(): SocketAddress {

@@ -71,6 +71,8 @@ export class TunnelGates {
 
   /** The relay has given the tunnel its names. Called before the first visitor. */
   opened({tls: named, local}: PublicSides): void {
+    // A gate needs the name, so a tunnel without one does not open.
+    if (named === undefined) return;
     const tls = local ?? named;
     this.#url = publicUrl(tls.host, tls.port);
     const place = `${tls.host}:${tls.port}`;
