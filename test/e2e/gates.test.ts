@@ -12,6 +12,7 @@ import {type BrowserOptions, startBrowser} from '../helpers/browser.js';
 import {MiB, sha256Of} from '../helpers/bytes.js';
 import {run} from '../helpers/child.js';
 import {type Exposed, runCli} from '../helpers/cli.js';
+import {LIVE_SCRIPT} from '../helpers/live-page.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -71,16 +72,7 @@ const PAGE = `<!doctype html><title>through the gate</title>
     socket.onerror = () => reject(new Error('socket'));
     window.socketClosed = new Promise((resolve) => { socket.onclose = resolve; });
   });
-  window.say = (text) => new Promise((resolve) => {
-    window.socket.onmessage = (event) => resolve(event.data);
-    window.socket.send(text);
-  });
-  window.received = [];
-  window.listen = () => new Promise((resolve) => {
-    const events = new EventSource('/events');
-    events.onopen = () => resolve();
-    events.onmessage = (event) => window.received.push(event.data);
-  });
+  ${LIVE_SCRIPT}
 </script>`;
 
 interface Setting {

@@ -7,6 +7,7 @@ import {expect} from 'vitest';
 import {WebSocket} from 'ws';
 import {startBrowser} from '../helpers/browser.js';
 import {run} from '../helpers/child.js';
+import {LIVE_SCRIPT} from '../helpers/live-page.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 import {httpUpstream, recordingUpstream} from '../helpers/upstreams.js';
@@ -18,16 +19,7 @@ const page = `<!doctype html><title>through the tunnel</title><script>
     socket.onopen = () => { window.socket = socket; resolve(); };
     socket.onerror = () => reject(new Error('socket'));
   });
-  window.say = (text) => new Promise((resolve) => {
-    window.socket.onmessage = (event) => resolve(event.data);
-    window.socket.send(text);
-  });
-  window.received = [];
-  window.listen = () => new Promise((resolve) => {
-    const events = new EventSource('/events');
-    events.onopen = () => resolve();
-    events.onmessage = (event) => window.received.push(event.data);
-  });
+  ${LIVE_SCRIPT}
 </script>`;
 
 test('curl loads a page with the certificate verified', async ({scope}) => {

@@ -1,5 +1,7 @@
 // The events of the commands that ask a running relay.
 
+import type {ProcessCounts} from '../relay/admin/report.js';
+
 /** `tunl relay status`: the relay. */
 export interface RelayStatusEvent {
   type: 'relay';
@@ -14,19 +16,7 @@ export interface RelayStatusEvent {
   workers: readonly number[];
   /** `own-ca`: the end of the relay's own CA. */
   certificate: {kind: 'given' | 'own-ca'; expiresAt: string};
-  counts: {
-    agents: number;
-    agentsAway: number;
-    tunnels: number;
-    visitors: number;
-    visitorsTotal: number;
-    /** From visitors, and to visitors. */
-    bytesIn: number;
-    bytesOut: number;
-    pending: number;
-    memoryBytes: number;
-    cpuSeconds: number;
-  };
+  counts: ProcessCounts;
   /** Refusals since the start, by reason. */
   refusals: Readonly<Record<string, number>>;
   /** The number of names, addresses and owners that are blocked. */

@@ -1,8 +1,6 @@
 // A running relay reads its settings again: what changes, what does not, and what a mistake leaves as it was.
 
-import {readFileSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
-import {get} from 'node:https';
 import {join} from 'node:path';
 import {describe, expect, test, vi} from 'vitest';
 import type {RelayOptions} from '../../../src/lib/relay/options.js';
@@ -10,6 +8,7 @@ import {afterReload, Reloads} from '../../../src/lib/relay/reload.js';
 import type {RunningRelay} from '../../../src/lib/relay/running-relay.js';
 import {settleRelayOptions} from '../../../src/lib/relay/settings.js';
 import {startRunningRelay} from '../../../src/lib/relay/start.js';
+import {upgradeWith} from '../../helpers/agent-upgrade.js';
 import {RelayEar} from '../../helpers/relay-events.js';
 import {Scope} from '../../helpers/scope.js';
 
@@ -17,30 +16,7 @@ const OLD = 'the-old-token-of-the-relay';
 const NEW = 'the-new-token-of-the-relay';
 
 /** The status of an agent's upgrade with this token. */
-async function statusOf({address, caFile, domain}: RunningRelay, token: string): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const headers = {
-      Connection: 'Upgrade',
-      Upgrade: 'websocket',
-      Host: domain,
-      Authorization: `Bearer ${token}`,
-      'Sec-WebSocket-Version': '13',
-      'Sec-WebSocket-Protocol': 'tunl.v1',
-      'Sec-WebSocket-Key': `${'A'.repeat(22)}==`,
-    };
-    const ca = readFileSync(caFile ?? '');
-    const request = get({...address, ca, servername: domain, path: '/agent', headers, agent: false});
-    request.on('upgrade', (response, socket) => {
-      socket.destroy();
-      resolve(response.statusCode ?? 0);
-    });
-    request.on('response', (response) => {
-      response.destroy();
-      resolve(response.statusCode ?? 0);
-    });
-    request.on('error', reject);
-  });
-}
+const statusOf = async (relay: RunningRelay, token: string) => (await upgradeWith(relay, token)).status;
 
 describe.each([1, 2])('a relay of %i processes', (workers) => {
   test('takes the new token of its file, and keeps the old one when the file cannot be used', async () => {

@@ -1,14 +1,13 @@
 // Scopes × kinds of bind and stream × tokens that are right, wrong, expired, revoked, replaced, or changed while they are in
 // use. Figure 22: what is taken away ends in live sessions within 5 s.
 
-import {readFileSync} from 'node:fs';
-import {get} from 'node:https';
 import {connect} from 'node:net';
 import {performance} from 'node:perf_hooks';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
 import {type MadeToken, TokenCommands} from '../../../../src/lib/relay/access/token-commands.js';
 import type {RunningRelay} from '../../../../src/lib/relay/running-relay.js';
 import {startRunningRelay} from '../../../../src/lib/relay/start.js';
+import {upgradeWith} from '../../../helpers/agent-upgrade.js';
 import {atMost} from '../../../helpers/metric.js';
 import {frame, frameBytes, type Message, RawAgent} from '../../../helpers/raw-agent.js';
 import {RelayEar} from '../../../helpers/relay-events.js';
@@ -62,33 +61,10 @@ async function make<const T extends readonly (readonly string[])[]>(
   return made as unknown as {[key in keyof T]: MadeToken};
 }
 
-/** The code with which the relay answers an agent's upgrade: 101, or the code of the refusal. */
-async function login({address, caFile = '', domain}: RunningRelay, token: string): Promise<string> {
-  return await new Promise((resolve, reject) => {
-    const headers = {
-      Connection: 'Upgrade',
-      Upgrade: 'websocket',
-      Host: domain,
-      Authorization: `Bearer ${token}`,
-      'Sec-WebSocket-Version': '13',
-      'Sec-WebSocket-Protocol': 'tunl.v1',
-      'Sec-WebSocket-Key': `${'A'.repeat(22)}==`,
-    };
-    const ca = readFileSync(caFile);
-    const request = get({...address, ca, servername: domain, path: '/agent', headers, agent: false});
-    request.on('upgrade', (_response, socket) => {
-      socket.destroy();
-      resolve('101');
-    });
-    request.on('response', (response) => {
-      let text = '';
-      response.on('data', (piece) => {
-        text += piece;
-      });
-      response.on('end', () => resolve((JSON.parse(text) as {error: {code: string}}).error.code));
-    });
-    request.on('error', reject);
-  });
+/** 101, or the code with which the relay refuses an agent's upgrade. */
+async function login(relay: RunningRelay, token: string): Promise<string> {
+  const {status, code} = await upgradeWith(relay, token);
+  return code ?? String(status);
 }
 
 /** Resolves when the relay has read the file with this token. */

@@ -26,6 +26,17 @@ function setUp(fork: () => FakeChild) {
   return {crew, clock, records, up};
 }
 
+/** Every fork is a new child. */
+function setUpChildren() {
+  const children: FakeChild[] = [];
+  const rig = setUp(() => {
+    const child = new FakeChild();
+    children.push(child);
+    return child;
+  });
+  return {...rig, children};
+}
+
 test('a machine that has no memory for a new worker is asked again, until there is one', async () => {
   const children: FakeChild[] = [];
   let failures = 0;
@@ -71,12 +82,7 @@ test('a reload ends when a worker does not answer', async () => {
 });
 
 test('a worker that answers nothing is ended and replaced, one that answers late is not', async () => {
-  const children: FakeChild[] = [];
-  const {crew, clock, records} = setUp(() => {
-    const child = new FakeChild();
-    children.push(child);
-    return child;
-  });
+  const {crew, clock, records, children} = setUpChildren();
   const mustered = crew.muster();
   const [first] = children as [FakeChild];
   first.says({type: 'ready'});
@@ -103,12 +109,7 @@ test('a worker that answers nothing is ended and replaced, one that answers late
 });
 
 test('a worker that comes after a reload begins with the new settings', async () => {
-  const children: FakeChild[] = [];
-  const {crew, clock} = setUp(() => {
-    const child = new FakeChild();
-    children.push(child);
-    return child;
-  });
+  const {crew, clock, children} = setUpChildren();
   const mustered = crew.muster();
   children[0]?.says({type: 'ready'});
   await mustered;
