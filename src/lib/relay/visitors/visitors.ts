@@ -91,7 +91,9 @@ export class Visitors implements Part {
   readonly #onCount: (() => void) | undefined;
   /** All visitors so far; the bytes of those that have left. */
   readonly #sums = {visitors: 0, bytesIn: 0, bytesOut: 0};
+  /** With probes. */
   #open = 0;
+  #probes = 0;
   #idleBytes = 0;
   readonly #idle = new Moment();
 
@@ -119,8 +121,9 @@ export class Visitors implements Part {
     this.#keepAlive = new KeepAlive(keepAliveMs);
   }
 
+  /** Without probes. */
   get open(): number {
-    return this.#open;
+    return this.#open - this.#probes;
   }
 
   /** The memory of all visitors if they are idle. */
@@ -192,6 +195,7 @@ export class Visitors implements Part {
     const keepAlive = this.#keepAlive;
     const alive = keepAlive.add(raw);
     this.#open += 1;
+    if (isProbe) this.#probes += 1;
     this.#onCount?.();
     this.#idleBytes += IDLE_BYTES[visitor.via];
     const onSocketOver = visitor.onLeftAtOnce && this.#watchEnd(visitor, stream, visitor.onLeftAtOnce);
@@ -209,6 +213,7 @@ export class Visitors implements Part {
         this.#unread.delete(unread);
         this.#watch.delete(watched);
         this.#open -= 1;
+        if (isProbe) this.#probes -= 1;
         this.#onCount?.();
         this.#idleBytes -= IDLE_BYTES[visitor.via];
         if (this.#open === 0) this.#idle.happen();

@@ -10,6 +10,7 @@ import {BlockPool} from '../../../../src/lib/mux/blocks.js';
 import {Link} from '../../../../src/lib/mux/link.js';
 import {createPipe} from '../../../../src/lib/mux/pipe.js';
 import {Session} from '../../../../src/lib/mux/session.js';
+import {PROBE_PROTOCOL} from '../../../../src/lib/protocol/probe.js';
 import type {StreamKind} from '../../../../src/lib/protocol/wire.js';
 import {VisitorWatch} from '../../../../src/lib/relay/doors/visitor-watch.js';
 import type {Tunnel} from '../../../../src/lib/relay/tunnels/tunnel-table.js';
@@ -52,6 +53,7 @@ class Full extends UnreadLimit {
 
 test.each([
   ['is accepted', {}, 1],
+  ['that is a probe is accepted, and not counted', {probe: true}, 1],
   ['of a tunnel that was given up is reset', {draining: true}, 0],
   ['of a session that is over is reset', {over: true}, 0],
   ['of a relay at its limit of unread bytes is reset', {full: true}, 0],
@@ -61,7 +63,7 @@ test.each([
 ])(
   'a visitor %s',
   async (_what, how: Partial<
-    Record<'draining' | 'over' | 'full' | 'crowded' | 'limited' | 'none', boolean>
+    Record<'draining' | 'over' | 'full' | 'crowded' | 'limited' | 'none' | 'probe', boolean>
   >, open) => {
     await using scope = new Scope();
     const options = {limitBytes: 2 ** 30, clock: systemClock, log: createLogger('test', undefined)};
@@ -90,8 +92,12 @@ test.each([
     const left = once(visitor, 'error');
     left.catch(() => {});
     const [socket] = await once(door, 'connection');
-    visitors.welcome(how.none ? undefined : tunnel, {socket, raw: socket, peer, via: 'tcp'});
-    expect([visitors.open, held.streamCount]).toEqual([open, open]);
+    visitors.welcome(how.none ? undefined : tunnel, {
+      ...{socket, raw: socket, peer, via: 'tcp'},
+      ...(how.probe && {alpn: PROBE_PROTOCOL}),
+    });
+    // A probe is served, and is not counted.
+    expect([visitors.open, held.streamCount]).toEqual([how.probe ? 0 : open, open]);
     expect(visitors.idleBytes).toBe(open * 8_192);
     if (open === 1) visitor.destroy();
     else expect((await left)[0]).toMatchObject({code: 'ECONNRESET'});
