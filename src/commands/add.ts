@@ -17,7 +17,7 @@ export default class Add extends BaseCommand {
   static override summary = 'Add a target to a command in the background.';
   static override usage = 'add ID [NAME=]TARGET[:tcp] [FLAGS]';
   static override examples = [
-    ['<%= config.bin %> add k3f9a2 5432:tcp', '<%= config.bin %> add k3f9a2 shop=8080'].join('\n'),
+    ['<%= config.bin %> add k3f9a2 5432:tcp', '<%= config.bin %> add k3f9a2 demo=8080'].join('\n'),
   ];
   static override args = {
     id: string({required: true, ignoreStdin: true, description: 'The ID in `tunl list`.'}),

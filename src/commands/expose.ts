@@ -13,7 +13,7 @@ export default class Expose extends TunnelCommand {
     [
       '<%= config.bin %> expose 8000',
       '<%= config.bin %> expose ./dist --subdomain demo',
-      '<%= config.bin %> expose 3000 5432:tcp shop=8080',
+      '<%= config.bin %> expose 3000 5432:tcp demo=8080',
     ].join('\n'),
   ];
   static override passesWords = true;

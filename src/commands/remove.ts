@@ -15,7 +15,7 @@ export default class Remove extends BaseCommand {
   static override summary = 'End one tunnel of a command in the background.';
   static override usage = 'remove ID NAME [FLAGS]';
   static override examples = [
-    ['<%= config.bin %> remove k3f9a2 5432', '<%= config.bin %> remove k3f9a2 shop --drain-timeout 0s'].join(
+    ['<%= config.bin %> remove k3f9a2 5432', '<%= config.bin %> remove k3f9a2 demo --drain-timeout 0s'].join(
       '\n',
     ),
   ];
