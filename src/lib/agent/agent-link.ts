@@ -159,7 +159,7 @@ export class AgentLink {
     // Only the relay that has the session can resume it. For a relay elsewhere the agent waits a limited time.
     if (place.url === undefined || this.#link !== undefined) return;
     const awayMs = this.#clock.now() - this.#lostAt;
-    if (current.session.streamCount > 0 && awayMs < ELSEWHERE_AWAY_MS) return;
+    if (current.session.visitorCount > 0 && awayMs < ELSEWHERE_AWAY_MS) return;
     this.sessions.current = undefined;
     current.session.destroy(new TunlError('RELAY_LOST'));
     this.#places.homeFirst();
@@ -225,7 +225,7 @@ export class AgentLink {
     current.resumeWindowMs = welcome.resumeWindowMs;
     current.worker = welcome.worker;
     current.takesTicket = this.#relayFeatures.includes(FEATURE_TICKETS);
-    const resumedStreams = session.streamCount;
+    const resumedStreams = session.visitorCount;
     session.attach(link, welcome.received);
     this.#trial.begin(session, resumed !== undefined);
     if (resumed === undefined) this.#options.bindings.bindAgain();
@@ -264,7 +264,7 @@ export class AgentLink {
   tellWaiting(state: AwayState, error: TunlError, attempt: number, delayMs: number): void {
     const {current} = this.sessions;
     // Streams wait only when the link is lost: a relay that says goodbye, or refuses a tunnel, still has its link.
-    const streams = this.#link === undefined ? (current?.session.streamCount ?? 0) : 0;
+    const streams = this.#link === undefined ? (current?.session.visitorCount ?? 0) : 0;
     const keptForMs = current?.resumeWindowMs ?? 0;
     this.#options.events.onReconnecting({state, error, attempt, delayMs, streams, keptForMs});
   }
@@ -272,7 +272,7 @@ export class AgentLink {
   /** How long the streams that wait for a link are still kept, ms. Undefined: no stream waits. */
   #keptMs(): number | undefined {
     const {current} = this.sessions;
-    if (current === undefined || current.session.streamCount === 0) return undefined;
+    if (current === undefined || current.session.visitorCount === 0) return undefined;
     return this.#lostAt + current.resumeWindowMs - this.#clock.now();
   }
 
@@ -322,7 +322,7 @@ export class AgentLink {
     if (this.sessions.isRetired(session)) session.destroy(new TunlError('RELAY_LOST'));
     if (!this.sessions.isCurrent(session)) return;
     if (this.#trial.end(session)) this.#backoff.proven();
-    this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.streamCount);
+    this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.visitorCount);
   }
 
   #onSessionEnded(session: Session, error: TunlError | undefined): void {

@@ -35,6 +35,7 @@ export class ProbeSecrets {
 
   /** Takes a visitor's stream whose protocol is that of probes. It is refused without a valid secret. */
   answer(stream: Stream): void {
+    stream.isProbe = true;
     if (this.#issued.size === 0 || this.#silent >= MOST_SILENT) {
       stream.refuse('CANCELLED');
       return;

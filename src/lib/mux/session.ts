@@ -105,6 +105,11 @@ export class Session implements LinkSink {
     return this.#streams.size;
   }
 
+  /** The number of streams of visitors, without probes and streams of this program itself. Takes a look at each stream. */
+  get visitorCount(): number {
+    return this.#streams.visitorCount;
+  }
+
   /** The number of streams that were opened without a link and not answered yet. */
   get waitingCount(): number {
     return this.#streams.waitingCount;

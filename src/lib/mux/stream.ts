@@ -67,6 +67,8 @@ export class Stream {
   sink: StreamSink = NO_SINK;
   /** Called once when the stream has ended, by either side. For code that only counts streams. */
   onGone: (() => void) | undefined;
+  /** It belongs to no visitor: it only shows that a visitor's stream would arrive. */
+  isProbe = false;
   /** Payload bytes received and sent so far. */
   bytesIn = 0;
   bytesOut = 0;

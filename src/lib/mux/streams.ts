@@ -83,6 +83,11 @@ export class Streams implements StreamHost, FrameSink {
     return this.#all.size;
   }
 
+  /** The number of streams of visitors. */
+  get visitorCount(): number {
+    return this.#all.all().filter(({kind, isProbe}) => kind === KIND.visitor && !isProbe).length;
+  }
+
   /** The number of streams that were opened without a link and not answered yet. */
   get waitingCount(): number {
     return this.#waiting.size;

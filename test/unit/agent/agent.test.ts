@@ -12,10 +12,12 @@ import type {Carrier} from '../../../src/lib/mux/carrier.js';
 import {greetAgent, refuseHello} from '../../../src/lib/mux/handshake.js';
 import {Link} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
+import {ProbeSecrets} from '../../../src/lib/mux/probe-secrets.js';
 import {ReplayBudget} from '../../../src/lib/mux/replay-budget.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
 import type {StreamHandlers} from '../../../src/lib/mux/stream-kinds.js';
 import {WindowBudget} from '../../../src/lib/mux/window-budget.js';
+import {PROBE_PROTOCOL} from '../../../src/lib/protocol/probe.js';
 import type {StreamKind} from '../../../src/lib/protocol/wire.js';
 import {KIND} from '../../../src/lib/protocol/wire.js';
 import {unlimitedPrincipal} from '../../../src/lib/relay/access/principal.js';
@@ -249,6 +251,26 @@ test('a lost link is resumed: the open stream goes on, and both sides are told',
   // It names its session at the upgrade, and does not show its token again.
   const [{ticket}] = [...relay().agents.members] as [Member];
   expect(tickets).toEqual([undefined, ticket.id]);
+  agent.close();
+});
+
+test('a probe, and a stream of the agent itself, are no connections that a lost link keeps', async () => {
+  const secrets = new ProbeSecrets(systemClock, {answers: false});
+  using _issued = secrets.issue(() => {});
+  const {agent, carriers, relay, next, told} = setUp({onProbe: (stream) => secrets.answer(stream)});
+  await agent.start();
+  await agent.bind({kind: 'tls', h2: false, name: 'demo'}, echo);
+  await visit(relay(), 'demo').say('before');
+  const tunnel = relay().tunnels.named('demo');
+  tunnel?.session.open(KIND.visitor, {
+    ...{tunnel: tunnel.id, via: 'tls', address: '192.0.2.1', port: 1},
+    alpn: PROBE_PROTOCOL,
+  });
+  while (agent.streamCount < 2) await turns(1);
+  const back = next('resumed');
+  carriers[0]?.destroy(new Error('cut'));
+  await back;
+  expect(told().at(-1)).toEqual({type: 'resumed', resumed: 1, lost: 0});
   agent.close();
 });
 
