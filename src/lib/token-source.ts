@@ -24,7 +24,7 @@ export interface TokenSourceOptions {
 /** Less time than this is not enough for a login at the relay, ms. */
 const SOON_MS = 30_000;
 
-/** What a job has in exchange for its token. */
+/** The relay's token that a job has in exchange for its own. */
 interface Exchanged {
   readonly token: string;
   readonly renewAt: number;

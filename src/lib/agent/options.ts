@@ -54,7 +54,7 @@ export interface ForwardOptions {
   basicAuthFile?: string;
   /** Visitors sign in at this issuer of identities (OpenID Connect). Not together with `unencrypted`. */
   oidc?: string;
-  /** Who may visit: `ana@example.com`, `*@example.com`, or `groups=dev` about a claim. Default: nobody. */
+  /** The visitors that may come in: `ana@example.com`, `*@example.com`, or `groups=dev` about a claim. Default: nobody. */
   oidcAllow?: readonly string[];
   /** The client at the issuer. It has to list `https://NAME/.well-known/tunl/signed-in` among its redirect URIs. */
   oidcClient?: string;

@@ -109,7 +109,7 @@ export class Prober {
       resolve(probed);
     };
     const giveUp = () => {
-      // What this machine has seen comes first: it is nearer to its user.
+      // The failure that this machine has seen comes first: it is nearer to its user.
       const by = failures.agent !== undefined || failures.relay === undefined ? 'agent' : 'relay';
       const {leg, reason} = failures[by] ?? NO_ANSWER;
       settle({ok: false, by, leg, reason});

@@ -1,4 +1,4 @@
-// What is known about the way from visitors to one tunnel, and when it is probed: at the start, after each lost link, and
+// The known state of the way from visitors to one tunnel, and the times of its probes: at the start, after each lost link, and
 // after a probe that failed.
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';

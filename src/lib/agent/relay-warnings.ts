@@ -1,4 +1,4 @@
-// What the relay says about visitors who fail before they reach this agent, for the tunnel's owner: each warning once, and
+// The relay's warnings about visitors who fail before they reach this agent, for the tunnel's owner: each warning once, and
 // after `ready`.
 
 import type {ErrorCode} from '../core/errors.js';

@@ -85,7 +85,7 @@ const proxyVersion: Kind<ProxyVersion> = {
   show: String,
 };
 
-/** What the upstream gets besides the visitor's bytes. */
+/** Additions to the visitor's bytes, for the upstream. */
 export const UPSTREAM_SETTINGS = {
   proxyProtocol: setting(proxyVersion, {
     flag: 'proxy-protocol',
@@ -94,7 +94,7 @@ export const UPSTREAM_SETTINGS = {
   }),
 };
 
-/** Who may visit, decided for each HTTP request. */
+/** The visitors that may come in, decided for each HTTP request. */
 export const GATE_SETTINGS = {
   private: setting(onOff, {
     default: false,
@@ -163,7 +163,7 @@ const addressRange = text('RANGE', (written) => {
   return range;
 });
 
-/** Who may visit, as far as the relay decides it. */
+/** The visitors that may come in, as far as the relay decides it. */
 export const ADDRESS_SETTINGS = {
   cidrAllow: setting(list(addressRange, {most: MAX_RANGES}), {
     flag: 'cidr-allow',

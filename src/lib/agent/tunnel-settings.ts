@@ -1,4 +1,4 @@
-// What a tunnel is made of: its settings, and the parts of the shared agent that it uses.
+// The parts of a tunnel: its settings, and the parts of the shared agent that it uses.
 
 import type {UnreadLimit} from '../bytes/unread-limit.js';
 import type {TunlError} from '../core/errors.js';

@@ -166,7 +166,7 @@ export class Lane {
     const {rate, node} = this.#queued ?? {};
     this.#queued = undefined;
     if (node !== undefined) rate?.leave(node);
-    // What was spent and did not pass, others may.
+    // Others may use the bytes that were spent and did not pass.
     if (this.#prepaid > 0) for (const each of this.#rates) each.spend(-this.#prepaid);
     this.#prepaid = 0;
   }

@@ -1,4 +1,4 @@
-// What a probe of the public name shows, in words.
+// The result of a probe of the public name, in words.
 
 import type {ProbeEvent, ProbeLeg} from '../agent/events.js';
 import type {TunnelState} from './tunnel-state.js';

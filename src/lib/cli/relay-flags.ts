@@ -35,7 +35,7 @@ const workers = {
 /** Somebody operates a relay that runs by itself. */
 const admin = {...RELAY_SETTINGS.admin, default: true};
 
-/** What flags, variables and a configuration file can set. */
+/** The settings that flags, variables and a configuration file can give. */
 export const CONFIG_SETTINGS = {...RELAY_SETTINGS, admin, workers, ...COMMAND_SETTINGS};
 
 /** On two or three cores the first process and the rest of the machine need what several workers would gain. */

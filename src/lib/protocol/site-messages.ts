@@ -1,4 +1,4 @@
-// What a relay says at its own site about itself and about a token, as JSON: built by the relay, parsed by the agent's side.
+// JSON of the relay's own site, about the relay and about a token: built by the relay, parsed by the agent's side.
 
 import {
   asObject,

@@ -33,10 +33,10 @@ export interface RelayOptions {
   oidcAudiences?: readonly string[];
   /** The client of the first issuer for the device flow: `tunl login`. Default: nobody logs in that way. */
   oidcClient?: string;
-  /** What to ask the first issuer for. Default `openid email profile offline_access`. */
+  /** The scopes to ask the first issuer for. Default `openid email profile offline_access`. */
   oidcScope?: string;
   /**
-   * Who may do what: conditions about claims and scopes, like `email=*@example.com name:*`. A rule without `iss=` is about the
+   * The rules for identities: conditions about claims and scopes, like `email=*@example.com name:*`. A rule without `iss=` is about the
    * first issuer. Default: nobody may do anything.
    */
   oidcRules?: readonly string[];
@@ -174,7 +174,7 @@ export interface RelayStats {
   visitors: number;
 }
 
-/** What came of a reload. Settings have the names of their flags. */
+/** The result of a reload. Settings have the names of their flags. */
 export interface RelayReload {
   /** They have a new value. */
   changed: readonly string[];

@@ -34,7 +34,7 @@ export interface Context {
   readonly renewal?: Renewal;
 }
 
-/** What the issuer of identities gave at the login. */
+/** The issuer's part of a login. */
 export interface Renewal {
   readonly issuer: string;
   readonly clientId: string;

@@ -7,7 +7,7 @@ import {printable} from '../../core/one-line.js';
 import type {IssuerInfo} from '../../protocol/site-messages.js';
 import {type IssuerTrust, issuerFetch} from './issuer-fetch.js';
 
-/** What a person does in a browser. */
+/** The part of a login that a person does in a browser. */
 export interface DeviceCode {
   /** The page where the code is entered. */
   url: string;
@@ -18,7 +18,7 @@ export interface DeviceCode {
   expiresAt: string;
 }
 
-/** What the issuer gave. */
+/** The issuer's tokens. */
 export interface IssuedTokens {
   idToken: string;
   refreshToken: string | undefined;

@@ -1,4 +1,4 @@
-// What can be set for a relay, from the table: an example file, and the tables of docs/relay-config.md.
+// The settings of a relay in words, from the table: an example file, and the tables of docs/relay-config.md.
 
 import {isList, type Kind, type Setting} from '../../core/settings.js';
 import {CONFIG_SETTINGS} from '../relay-flags.js';

@@ -23,7 +23,7 @@ export interface ReadConfig extends Pick<Resolution<typeof CONFIG_SETTINGS>, 'al
   /** For the command itself. */
   command: {drainTimeoutMs: number; logFormat: 'text' | 'json'; logLevel: LogLevel | undefined};
   path: string | undefined;
-  /** Of the file and of the environment. */
+  /** The mistakes in the file and in the environment. */
   mistakes: readonly Mistake[];
 }
 

@@ -33,9 +33,9 @@ export interface ResolveOptions<T extends Table> {
 export interface Resolution<T extends Table> {
   /** The values of all sources but the defaults, by the names of settings. */
   options: OptionsOf<T>;
-  /** What a file can set, and the secrets, in the order of the table. */
+  /** The rows that a file can set, and the secrets, in the order of the table. */
   all: readonly Resolved[];
-  /** Of the environment. */
+  /** The mistakes in the environment. */
   mistakes: readonly Mistake[];
 }
 

@@ -25,7 +25,7 @@ export interface Verifier extends Part {
   /** True while it has tokens: agents must show one. */
   readonly isNeeded: boolean;
   handles(token: string): boolean;
-  /** What failed attempts are counted by, besides the address: no secret. Undefined: only the address counts. */
+  /** The key of the count of failed attempts, besides the address: no secret. Undefined: only the address counts. */
   idOf?(token: string): string | undefined;
   /** Must not throw, and gives the same answer in the same time for all tokens that are not right. */
   check(token: string): Verdict | Promise<Verdict>;

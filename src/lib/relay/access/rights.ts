@@ -1,4 +1,4 @@
-// What a token allows: scopes of the form `kind:what`. Everything that no scope allows is denied, and an empty list allows
+// The rights of a token: scopes of the form `kind:what`. Everything that no scope allows is denied, and an empty list allows
 // nothing. A new kind is a row of SCOPES.
 
 import {TunlError} from '../../core/errors.js';

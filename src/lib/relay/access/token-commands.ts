@@ -1,4 +1,4 @@
-// What operators do with tokens: make, list, change, replace and revoke them.
+// The operator's actions on tokens: make, list, change, replace and revoke them.
 
 import {stat} from 'node:fs/promises';
 import {TunlError} from '../../core/errors.js';
@@ -23,7 +23,7 @@ export interface NewToken {
   owner?: string | undefined;
   scopes: readonly string[];
   limits?: OwnerLimits;
-  /** Who makes it. Default: `agent`, an operator. Only those have names of their own. */
+  /** Its maker. Default: `agent`, an operator. Only those have names of their own. */
   kind?: string;
   /** Default: never. */
   expiresInMs?: number | undefined;

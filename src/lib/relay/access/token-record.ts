@@ -8,7 +8,7 @@ export interface TokenRecord {
   readonly id: string;
   /** For people; unique among the tokens that are not revoked. */
   readonly name: string;
-  /** Who made it: `agent` for operators. It is a part of the token. */
+  /** Its maker: `agent` for operators. It is a part of the token. */
   readonly kind: string;
   readonly owner: string;
   readonly scopes: readonly string[];

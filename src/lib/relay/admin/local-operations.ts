@@ -1,4 +1,4 @@
-// What the operator sees of this process, and does in it.
+// The operator's view of this process, and actions in it.
 
 import type {Clock} from '../../core/clock.js';
 import {printable} from '../../core/one-line.js';

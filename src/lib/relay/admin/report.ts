@@ -1,4 +1,4 @@
-// What the processes of a relay report to its operator: numbers for metrics, and lists for people.
+// Reports of a relay's processes to its operator: numbers for metrics, and lists for people.
 
 import type {BlockedEntry} from '../access/blocked.js';
 import type {LeaseKey} from '../leases/lease-store.js';

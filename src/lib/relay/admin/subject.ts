@@ -44,7 +44,7 @@ function keyOf(word: string, domain: string): LeaseKey {
   return `tls:${label}`;
 }
 
-/** What `tunl relay kick` ends: whole sessions, or one tunnel. */
+/** `tunl relay kick` ends whole sessions, or one tunnel. */
 export type Kicked =
   | {readonly what: 'session' | 'owner'; readonly sessions: readonly string[]}
   | {readonly what: 'name'; readonly key: LeaseKey};

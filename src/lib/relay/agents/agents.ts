@@ -116,7 +116,7 @@ export class Agents implements Part {
     return meant.length;
   }
 
-  /** Who may resume a session; `elsewhere`: another process of this relay knows. Undefined: there is no such session. */
+  /** The principal that may resume a session; `elsewhere`: another process of this relay knows. Undefined: there is no such session. */
   mayResume = (sessionId: string): Principal | 'elsewhere' | undefined => {
     const principal = this.#members.get(sessionId)?.opener.principal;
     if (principal !== undefined) return principal.ended === undefined ? principal : undefined;

@@ -53,7 +53,7 @@ export class OpenedStreams implements Part {
   /** Open streams by session, and by owner. */
   readonly #open = new Counts();
   readonly #ofOwner = new Counts();
-  /** What each open stream needs. */
+  /** The principal of each open stream, and the scope that it needs. */
   readonly #allowed = new Map<Stream, {principal: Principal; scope: Scope | undefined}>();
   #draining = false;
 

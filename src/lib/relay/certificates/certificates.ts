@@ -45,7 +45,7 @@ export interface CertificateOptions extends CertificateFiles {
   clock: Clock;
   events: Pick<RelayEvents, 'emit'>;
   log: Logger;
-  /** Of the tickets of TLS sessions (ticket-keys.ts). Default: a new one. */
+  /** The secret of the tickets of TLS sessions (ticket-keys.ts). Default: a new one. */
   ticketSecret?: Buffer | undefined;
   /** The answers of `warningOf` may have changed. */
   onWarnings: () => void;

@@ -1,4 +1,4 @@
-// What a relay can know about visitors that fail in TLS: the reason that they give, and the silence of those that give none.
+// Facts that a relay can know about visitors that fail in TLS: the reason that they give, and the silence of those that give none.
 
 import {systemCode} from '../../core/errors.js';
 

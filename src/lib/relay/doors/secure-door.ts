@@ -44,7 +44,7 @@ export interface SecureDoorOptions {
   log: Logger;
 }
 
-/** What follows a handshake, and its failure. */
+/** The calls after a handshake, and after its failure. */
 interface Ends extends Pick<TerminateOptions, 'onSecure' | 'onFailed' | 'onBroken'> {
   /** The turn of the handshake has come. */
   onBegun?: () => void;

@@ -24,7 +24,7 @@ export interface Limited {
   readonly principal: Pick<Principal, 'owner' | 'limits'>;
 }
 
-/** What limits one connection. */
+/** The limits of one connection. */
 export interface Bandwidth {
   readonly rates: readonly Rate[];
   /** The connection is over. */
@@ -33,7 +33,7 @@ export interface Bandwidth {
 
 interface Used {
   readonly rate: Rate;
-  /** That of the last connection that began. Its limits are read at each use, because they change. */
+  /** The principal of the last connection that began. Its limits are read at each use, because they change. */
   readonly by: {principal: Limited['principal']};
   users: number;
   isForgotten: boolean;
@@ -107,7 +107,7 @@ export class Bandwidths implements Part {
     return whole === undefined ? undefined : whole * share;
   }
 
-  /** What has passed too early is made up for before the limit is forgotten, also by connections that are short. */
+  /** Bytes that passed too early are made up for before the limit is forgotten, also by connections that are short. */
   #release(name: string): void {
     const used = this.#used.get(name);
     if (used === undefined) return;

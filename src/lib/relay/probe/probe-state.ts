@@ -1,4 +1,4 @@
-// What the relay knows about its own reachability: the last probe of its own tunnel through its public name.
+// The relay's knowledge of its own reachability: the last probe of its own tunnel through its public name.
 
 /** The legs of a probe, in their order: each needs the ones before it. */
 export const PROBE_LEGS = ['dns', 'tcp', 'tls', 'session', 'upstream'] as const;

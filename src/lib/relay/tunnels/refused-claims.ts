@@ -1,4 +1,4 @@
-// What a refused claim of a name or port means for the agent that asked for it.
+// The meaning of a refused claim for the agent that asked for the name or port.
 
 import {TunlError} from '../../core/errors.js';
 import type {ClaimResult, LeaseKey} from '../leases/lease-store.js';

@@ -65,7 +65,7 @@ export function reservedName(written: string): string {
 }
 
 /**
- * What a reader sees: letters that look alike are one, and hyphens are nothing. Two names that look alike have the same text. A
+ * A name as a reader sees it: letters that look alike are one, and hyphens are nothing. Two names that look alike have the same text. A
  * number at the end is one, as in `node5`, but a last 0 or 1 can also be a letter. Of two characters nobody makes a word.
  */
 export function looksOf(name: string): string {

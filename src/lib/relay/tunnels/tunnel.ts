@@ -15,7 +15,7 @@ export interface Tunnel {
   readonly session: Session;
   /** The owner of the lease (access/principal.ts). */
   readonly owner: string;
-  /** What its agent may do now. */
+  /** The rights and limits of its agent now. */
   readonly principal: Principal;
   /** The name of the session in events. */
   readonly sessionName: string;

@@ -1,4 +1,4 @@
-// What the operator sees of all workers, and does in them, through the first process.
+// The operator's view of all workers, and actions in them, through the first process.
 
 import type {BlockedEntry} from '../access/blocked.js';
 import {usage} from '../admin/local-operations.js';

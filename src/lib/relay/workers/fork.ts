@@ -9,7 +9,7 @@ import {packageRoot} from '../../core/package-root.js';
 export function forkWorker(number: number): ChildProcess {
   return fork(fileURLToPath(new URL('dist/bundle/workers/main.js', packageRoot)), [String(number)], {
     env: childEnv(),
-    // What Node writes about a crash belongs to the relay's stderr.
+    // Node's report of a crash belongs to the relay's stderr.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
 }

@@ -30,7 +30,7 @@ export type HandedOver = Destination & {
   head: string;
 };
 
-/** What both sides tell each other, so that all processes know the same about sources. */
+/** Messages in both directions, so that all processes know the same about sources. */
 export type SharedMessage =
   | {type: 'spent'; limit: Limit; source: string; cost: number}
   | {type: 'proved'; source: string};

@@ -2,7 +2,7 @@
 
 import type {GateAnswer} from './gate.js';
 
-/** What a visitor may be told. Stable: programs compare `code`. */
+/** The refusals that visitors get. Stable: programs compare `code`. */
 export type RefusalCode =
   | 'LINK_NEEDED'
   | 'LINK_INVALID'

@@ -5,7 +5,7 @@ import type {Claims} from '../../../core/claims.js';
 import {printable} from '../../../core/one-line.js';
 import {type IssuerTrust, issuerFetch} from '../../login/issuer-fetch.js';
 
-/** What the issuer says about itself is asked for again after this time, ms. */
+/** The issuer's facts about itself are fetched again after this time, ms. */
 const FRESH_MS = 3_600_000;
 /** After a failure, ms: visitors must not cause requests without end. */
 const COOLDOWN_MS = 5_000;
