@@ -18,9 +18,10 @@ const FLOORS: Readonly<Record<string, number>> = {
   'lib/launch': 4,
   // Joins agent and relay (`forward` with its embedded relay), and tunnels with programs.
   lib: 5,
-  'lib/cli': 6,
-  commands: 7,
-  index: 7,
+  'lib/sandbox': 6,
+  'lib/cli': 8,
+  commands: 9,
+  index: 9,
 };
 
 interface Forbidden {
@@ -60,9 +61,10 @@ const FORBIDDEN: readonly Forbidden[] = [
     because: 'they are for the web terminal’s process; the carrier reads and writes its frames by itself',
   },
   {
-    from: allBut('lib/launch', 'lib/relay'),
+    from: allBut('lib/launch', 'lib/relay', 'lib/sandbox'),
     to: ['node:child_process', 'execa'],
-    because: 'local programs are started, watched and stopped in one place; a relay has workers',
+    because:
+      'local programs are started, watched and stopped in one place; a relay has workers, and sandboxes have an init',
   },
 ];
 
@@ -82,6 +84,7 @@ const WORDS: readonly {pattern: RegExp; because: string; allowed: (path: string)
     because: 'local programs are started in one place, and the workers of a relay in another',
     allowed: (path) =>
       path.startsWith('src/lib/launch/') ||
+      path.startsWith('src/lib/sandbox/') ||
       ['relay/workers/fork.ts', 'relay/workers/worker-process.ts'].includes(path.slice('src/lib/'.length)),
   },
   {
