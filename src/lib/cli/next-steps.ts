@@ -44,6 +44,15 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   PROGRAM_MISSING: 'Install it, or give its path with --bin.',
   PROGRAM_NOT_READY: 'Read its last lines above, or allow more time with --ready-timeout.',
   KEY_SOURCE: 'Check the name and the network, or give a key file with --key.',
+  SANDBOX_BACKEND: '`tunl sandbox doctor` says what is missing, and how to mend it.',
+  SANDBOX_LIMIT:
+    '`tunl sandbox doctor` says which limits are real here; --best-effort goes on without the others.',
+  SANDBOX_EGRESS: '`tunl sandbox doctor` says what is missing; --egress none always works.',
+  SANDBOX_FAILED: 'Read the reason; `tunl sandbox doctor` checks this machine.',
+  SANDBOX_ENDED: '`tunl sandbox ps --all` says why, `tunl sandbox logs ID` what it printed.',
+  SANDBOX_UNKNOWN: '`tunl sandbox ps` shows the sandboxes that run.',
+  SANDBOX_NAME_USED: 'Choose another --name, or end that one with `tunl sandbox stop NAME`.',
+  SANDBOX_SILENT: 'Try again later; `tunl sandbox stop ID` also ends one that does not answer.',
   UNEXPECTED: 'Report the problem with the output of `--log-level debug`.',
 };
 
