@@ -120,6 +120,21 @@ const {output} = await bundle.write({
 });
 await bundle.close();
 
+// The init of a sandbox is one file, because it runs where nothing else of the package is visible. It is CommonJS: Node starts
+// that sooner, and needs no package.json beside it.
+const init = await rolldown({...options, input: 'dist/lib/sandbox/init/main.js'});
+const {output: initOutput} = await init.write({
+  file: join(root, 'dist/bundle/sandbox/init.cjs'),
+  format: 'cjs',
+  comments: false,
+  codeSplitting: false,
+});
+await init.close();
+if (initOutput.length !== 1 || initOutput[0].imports.some((name) => !name.startsWith('node:')))
+  throw new Error(
+    `the sandbox's init is not one file: ${initOutput.map(({fileName}) => fileName).join(', ')}`,
+  );
+
 const modules = output.flatMap(({moduleIds = []}) => moduleIds);
 const missing = [...LATE.keys()].filter((id) => !modules.includes(id));
 if (missing.length > 0) throw new Error(`oclif's parser does not import ${missing.join(', ')}`);

@@ -1,0 +1,28 @@
+// The init of a sandbox: it runs inside, starts the processes that the host asks for, and dies with the session. Descriptor 3 is
+// its only way to the host.
+
+import {stat} from 'node:fs/promises';
+import {Socket} from 'node:net';
+import {keepMemoryFlat} from '../../core/collect.js';
+import {dialInside} from './dials.js';
+import {Processes} from './processes.js';
+import {RealFiles} from './real-files.js';
+import {serveStreams} from './serve.js';
+
+const HOST_FD = 3;
+/** The host may be suspended for long. When it has died, the socket tells. */
+const HOST_SILENCE_MS = 24 * 60 * 60 * 1000;
+
+// A process group that is signalled from inside must not take the init with it.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {});
+keepMemoryFlat();
+const {session, ended} = serveStreams({
+  socket: new Socket({fd: HOST_FD, readable: true, writable: true}),
+  services: {exec: new Processes(process.env).start, dial: dialInside, files: new RealFiles()},
+  silenceMs: HOST_SILENCE_MS,
+});
+// Node starts the threads for files on first use. Later there may be no room for threads.
+void stat('/')
+  .catch(() => {})
+  .then(() => session.sendControl({type: 'ready'}));
+void ended.then(() => process.exit(0));

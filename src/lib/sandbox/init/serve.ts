@@ -1,0 +1,141 @@
+// The serving half of a local session: streams of the other side become processes, connections and files. The init of a sandbox
+// serves real ones; the owner of a sandbox serves those of its sandbox on the control socket.
+
+import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
+import {Splice} from '../../bytes/splice.js';
+import {type Clock, systemClock} from '../../core/clock.js';
+import {systemCode, type TunlError, toTunlError} from '../../core/errors.js';
+import type {Session} from '../../mux/session.js';
+import type {Stream} from '../../mux/stream.js';
+import {MalformedMessage} from '../../protocol/fields.js';
+import {KIND} from '../../protocol/wire.js';
+import type {SandboxProcess} from '../backend.js';
+import {openLocalSession} from './local-session.js';
+import {ExecServer, type StartProcess} from './serve-exec.js';
+import {type FileService, serveFile} from './serve-file.js';
+import {readServiceOpen, SERVICE, type ServiceOpen} from './wire.js';
+
+export interface StreamServices {
+  exec: StartProcess;
+  /** @throws an Error with a system code, or a TunlError. */
+  dial(port: number, signal: AbortSignal): Promise<Duplex>;
+  files: FileService;
+  /** Services beyond those of an init, by name. The handler sets the sink of the stream, then accepts or refuses it. */
+  more?: Readonly<Record<string, (stream: Stream, open: ServiceOpen) => void>>;
+  /** The client is gone before its process has ended. Default: the process is killed. */
+  onAbandoned?: (process: SandboxProcess) => void;
+}
+
+export interface ServeOptions {
+  /** Without listeners; owned from now on. */
+  socket: Socket;
+  services: StreamServices;
+  clock?: Clock;
+  /** A client that is silent for this long has died, ms. Default 30,000. */
+  silenceMs?: number;
+  maxStreams?: number;
+}
+
+export interface ServedStreams {
+  readonly session: Session;
+  /** Resolves when the session is over. Undefined after an orderly end. */
+  readonly ended: Promise<TunlError | undefined>;
+  close(): void;
+}
+
+export function serveStreams(options: ServeOptions): ServedStreams {
+  const {socket, services, clock = systemClock, silenceMs, maxStreams} = options;
+  const execs = new ExecServer({start: services.exec, onAbandoned: services.onAbandoned, clock});
+  const {promise: ended, resolve} = Promise.withResolvers<TunlError | undefined>();
+  const session = openLocalSession({
+    socket,
+    role: 'agent',
+    clock,
+    silenceMs,
+    maxStreams,
+    sink: {
+      onOpen: (stream, about) => open(stream, about, services, execs),
+      onControl: () => session.onViolation('a control message to a server of streams'),
+      onEnded: (error) => {
+        execs.end();
+        resolve(error);
+      },
+    },
+  });
+  return {session, ended, close: () => session.close()};
+}
+
+function open(stream: Stream, about: Buffer, services: StreamServices, execs: ExecServer): void {
+  if (stream.kind !== KIND.service) {
+    stream.refuse('KIND_UNKNOWN');
+    return;
+  }
+  try {
+    const asked = readServiceOpen(about);
+    const id = asked.exec ?? '';
+    switch (asked.service) {
+      case SERVICE.exec:
+        execs.open(stream);
+        return;
+      case SERVICE.stdin:
+        if (!execs.attachInput(id, stream)) stream.refuse('CANCELLED', 'no such process');
+        return;
+      case SERVICE.stdout:
+      case SERVICE.stderr:
+        if (!execs.attachOutput(id, asked.service, stream)) stream.refuse('CANCELLED', 'no such process');
+        return;
+      case SERVICE.dial:
+        serveDial(stream, asked.port, services.dial);
+        return;
+      case SERVICE.file:
+        serveFile(stream, services.files);
+        return;
+      default:
+        more(stream, asked, services);
+    }
+  } catch (error) {
+    if (!(error instanceof MalformedMessage)) throw error;
+    stream.refuse('CANCELLED', error.message);
+  }
+}
+
+function more(stream: Stream, asked: ServiceOpen, {more = {}}: StreamServices): void {
+  const take = Object.hasOwn(more, asked.service) ? more[asked.service] : undefined;
+  if (take === undefined) stream.refuse('SERVICE_UNKNOWN');
+  else take(stream, asked);
+}
+
+function serveDial(stream: Stream, port: number | undefined, dial: StreamServices['dial']): void {
+  if (port === undefined) throw new MalformedMessage('dial has no port');
+  const abort = new AbortController();
+  let connection: Duplex | undefined;
+  const splice = new Splice({
+    stream,
+    brokenCode: 'UPSTREAM_RESET',
+    reset: () => reset(connection),
+    connects: () => true,
+    onDone: () => abort.abort(),
+  });
+  dial(port, abort.signal).then(
+    (dialled) => {
+      connection = dialled;
+      stream.accept();
+      splice.join(dialled as Socket);
+    },
+    (error: unknown) => refuseDial(stream, error),
+  );
+}
+
+function reset(connection: Duplex | undefined): void {
+  const socket = connection as Socket | undefined;
+  if (typeof socket?.resetAndDestroy === 'function') socket.resetAndDestroy();
+  else socket?.destroy();
+}
+
+function refuseDial(stream: Stream, error: unknown): void {
+  const system = systemCode(error);
+  if (system === 'ECONNREFUSED') stream.refuse('UPSTREAM_REFUSED', system);
+  else if (system === 'ETIMEDOUT') stream.refuse('UPSTREAM_TIMEOUT', system);
+  else stream.refuse('UPSTREAM_RESET', system === '' ? toTunlError(error).code : system);
+}

@@ -1,0 +1,259 @@
+import {readFileSync} from 'node:fs';
+import {createServer, type Socket} from 'node:net';
+import {Readable} from 'node:stream';
+import {buffer} from 'node:stream/consumers';
+import {describe, expect} from 'vitest';
+import type {ExecRequest, SandboxProcess} from '../../../../src/lib/sandbox/backend.js';
+import {Digest, MiB, sha256Of, source} from '../../../helpers/bytes.js';
+import {startInit, textOf} from '../../../helpers/init.js';
+import {unusedPort} from '../../../helpers/scope.js';
+import {test} from '../../../helpers/test.js';
+
+const sh = (script: string, more: Partial<ExecRequest> = {}): ExecRequest => ({
+  command: ['sh', '-c', script],
+  ...more,
+});
+
+async function outcome(process: SandboxProcess) {
+  process.stdin.end();
+  const [stdout, stderr, end] = await Promise.all([
+    textOf(process.stdout),
+    textOf(process.stderr),
+    process.exit,
+  ]);
+  return {stdout, stderr, ...end};
+}
+
+describe('exec', () => {
+  test('runs a program with separate streams and its exit code', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const process = await init.exec(sh('echo out; echo err >&2; cat; exit 7'));
+    process.stdin.end('typed');
+    const [stdout, stderr] = await Promise.all([textOf(process.stdout), textOf(process.stderr)]);
+    expect({stdout, stderr}).toEqual({stdout: 'out\ntyped', stderr: 'err\n'});
+    expect(await process.exit).toEqual({code: 7});
+  });
+
+  test('has the environment and the working directory of its request', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const folder = await scope.tempDir();
+    const run = await init.exec(sh('echo $A $HOME; pwd', {env: {A: 'b c'}, workdir: folder}));
+    expect(await outcome(run)).toEqual({stdout: `b c /\n${folder}\n`, stderr: '', code: 0});
+  });
+
+  test.for([
+    [{command: ['/nowhere/program']}, 'ENOENT'],
+    [{command: ['/etc/passwd']}, 'EACCES'],
+    [{command: ['true'], workdir: '/nowhere'}, 'ENOENT'],
+  ] satisfies [ExecRequest, string][])('says why %j cannot be run', async ([request, code], {scope}) => {
+    const {init} = await startInit(scope);
+    await expect(init.exec(request)).rejects.toMatchObject({code: 'SANDBOX_COMMAND', cause: {code}});
+    // Nothing else has suffered.
+    expect(await outcome(await init.exec(sh('echo on')))).toMatchObject({stdout: 'on\n', code: 0});
+  });
+
+  test('a signal reaches the whole group', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const process = await init.exec(sh('sleep 1000 & echo up; wait'));
+    await new Promise((resolve) => process.stdout.once('data', resolve));
+    await process.signal('SIGTERM');
+    expect(await outcome(process)).toMatchObject({signal: 'SIGTERM'});
+  });
+
+  test('its own time is a value of its end', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const process = await init.exec(sh('echo up; sleep 1000', {timeoutMs: 300}));
+    expect(await outcome(process)).toEqual({
+      stdout: 'up\n',
+      stderr: '',
+      signal: 'SIGKILL',
+      timedOut: true,
+    });
+  });
+
+  test('bytes in bulk arrive whole in both directions', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const process = await init.exec({command: ['cat']});
+    const digest = new Digest();
+    source(20 * MiB).pipe(process.stdin);
+    for await (const piece of process.stdout) digest.write(piece);
+    expect(await process.exit).toEqual({code: 0});
+    expect(digest.sha256()).toBe(sha256Of(20 * MiB));
+  });
+
+  test('all output of a program that ends at once comes before its end', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const process = await init.exec(sh('head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2'));
+    await process.exit;
+    // Nobody has read yet, and everything is here.
+    expect((await buffer(process.stdout)).length).toBe(60_000);
+    expect((await buffer(process.stderr)).length).toBe(60_000);
+  });
+
+  test('a child that keeps the output open does not keep the end back', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const process = await init.exec(sh('sleep 1000 & echo $!'));
+    const {stdout, code} = await outcome(process);
+    expect(code).toBe(0);
+    await outcome(await init.exec(sh(`kill ${stdout}`)));
+  });
+
+  test('a program whose output nobody reads any more gets SIGPIPE', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const process = await init.exec({command: ['yes']});
+    await new Promise((resolve) => process.stdout.once('data', resolve));
+    process.stdout.destroy();
+    // The message of a program says more than we need: it has ended.
+    expect(await process.exit).not.toEqual({code: 0});
+  });
+});
+
+describe('dial', () => {
+  async function listening(scope: Parameters<typeof startInit>[0], on: (socket: Socket) => void) {
+    return await scope.listen(createServer({allowHalfOpen: true}, on));
+  }
+
+  test('half-closes in both directions', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const port = await listening(scope, (socket) => {
+      socket.write('hello ');
+      socket.on('data', () => {});
+      socket.on('end', () => socket.end('after your end'));
+    });
+    const connection = await init.dial(port);
+    connection.end('mine');
+    expect(await textOf(connection)).toBe('hello after your end');
+  });
+
+  test('a closed port is ECONNREFUSED', async ({scope}) => {
+    const {init} = await startInit(scope);
+    await expect(init.dial(await unusedPort())).rejects.toMatchObject({code: 'ECONNREFUSED'});
+  });
+
+  test('a service on ::1 alone is found', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const port = await scope.listen(
+      createServer((socket) => socket.end('six')),
+      '::1',
+    );
+    expect(await textOf(await init.dial(port))).toBe('six');
+  });
+
+  test('resets pass through in both directions', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const {promise: broken, resolve} = Promise.withResolvers<Error>();
+    const port = await listening(scope, (socket) => {
+      socket.on('error', resolve);
+      socket.on('data', () => socket.resetAndDestroy());
+    });
+    const mine = await init.dial(port);
+    mine.destroy();
+    expect(await broken).toMatchObject({code: 'ECONNRESET'});
+    const theirs = await init.dial(port);
+    theirs.write('x');
+    await expect(textOf(theirs)).rejects.toMatchObject({code: 'ECONNRESET'});
+  });
+
+  test('a signal ends a dial', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const abort = AbortSignal.abort(new Error('enough'));
+    await expect(init.dial(1, abort)).rejects.toThrow('enough');
+  });
+
+  test('bytes in bulk are slowed down by a reader that does not read', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const {promise: accepted, resolve} = Promise.withResolvers<Socket>();
+    const port = await listening(scope, (socket) => resolve(socket.pause()));
+    const connection = await init.dial(port);
+    source(64 * MiB).pipe(connection);
+    const socket = await accepted;
+    const digest = new Digest();
+    socket.pipe(digest);
+    await new Promise((done) => digest.once('finish', done));
+    expect(digest.sha256()).toBe(sha256Of(64 * MiB));
+    socket.end();
+    expect(await textOf(connection)).toBe('');
+  });
+});
+
+describe('files', () => {
+  test('are written, read, listed and removed', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const {files} = init;
+    const folder = `${await scope.tempDir()}/a/b`;
+    await files.write(`${folder}/x.bin`, source(3 * MiB), {mode: 0o750});
+    await files.makeFolder(`${folder}/c`);
+    const entries = await files.list(folder);
+    expect(entries.map(({name, kind, bytes, mode}) => ({name, kind, bytes, mode}))).toEqual([
+      {name: 'c', kind: 'folder', bytes: expect.any(Number), mode: expect.any(Number)},
+      {name: 'x.bin', kind: 'file', bytes: 3 * MiB, mode: 0o750},
+    ]);
+    const digest = new Digest();
+    for await (const piece of await files.read(`${folder}/x.bin`)) digest.write(piece);
+    expect(digest.sha256()).toBe(sha256Of(3 * MiB));
+    expect(await files.stat(`${folder}/x.bin`)).toMatchObject({bytes: 3 * MiB});
+    await expect(files.remove(folder)).rejects.toMatchObject({cause: {code: 'ENOTEMPTY'}});
+    await files.remove(folder, {recursive: true});
+    await expect(files.stat(folder)).rejects.toMatchObject({code: 'SANDBOX_FILE', cause: {code: 'ENOENT'}});
+  });
+
+  test('a transfer that is cut off leaves the old file', async ({scope}) => {
+    const {init} = await startInit(scope);
+    const path = `${await scope.tempDir()}/f`;
+    await init.files.write(path, Readable.from([Buffer.from('old')]));
+    const broken = new Readable({read: () => {}});
+    broken.push('new');
+    const written = init.files.write(path, broken);
+    broken.destroy(new Error('no more'));
+    await expect(written).rejects.toThrow('no more');
+    expect(await textOf(await init.files.read(path))).toBe('old');
+    await expect.poll(() => init.files.list(path.slice(0, -2))).toHaveLength(1);
+  });
+
+  test.for([
+    ['/nowhere/f', 'ENOENT'],
+    ['/', 'EISDIR'],
+    ['/dev/zero', 'EINVAL'],
+  ])('reading %s is %s', async ([path = '', code], {scope}) => {
+    const {init} = await startInit(scope);
+    await expect(init.files.read(path)).rejects.toMatchObject({code: 'SANDBOX_FILE', cause: {code}});
+  });
+});
+
+describe('the end', () => {
+  test('of the init settles everything', async ({scope}) => {
+    const {init, child} = await startInit(scope);
+    const process = await init.exec({command: ['cat']});
+    const port = await scope.listen(createServer(() => {}));
+    const connection = await init.dial(port);
+    child.kill('SIGKILL');
+    await expect(process.exit).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+    await expect(textOf(process.stdout)).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+    await expect(textOf(connection)).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+    expect(await init.lost).toMatch(/closed|broke/);
+    await expect(init.exec({command: ['true']})).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+    await expect(init.dial(1)).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+    await expect(init.files.list('/')).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+  });
+
+  test('of the host kills the processes', async ({scope}) => {
+    const {init, child} = await startInit(scope);
+    const process = await init.exec(sh('echo $$; exec sleep 1000'));
+    const pid = await new Promise<string>((resolve) =>
+      process.stdout.once('data', (piece: Buffer) => resolve(piece.toString().trim())),
+    );
+    const exited = new Promise((resolve) => child.once('exit', resolve));
+    init.close();
+    await exited;
+    await expect(process.exit).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+    await expect.poll(() => isRunning(Number(pid))).toBe(false);
+  });
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return !/\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
