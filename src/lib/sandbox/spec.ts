@@ -49,6 +49,11 @@ export interface SandboxSpec {
   readonly image?: string | undefined;
   /** Engines only: the OCI runtime, such as `runsc`. */
   readonly runtime?: string | undefined;
+  /**
+   * Below root: the user id of the host that the sandbox runs as, so that a folder which is mounted to be written to belongs to
+   * it. Undefined: the backend picks one. Ignored for other users.
+   */
+  readonly hostUid?: number | undefined;
   /** A 0700 folder of the host for the backend's own files; its caller removes it in the end. */
   readonly folder: string;
   /** Labels of an engine's containers. */

@@ -1,0 +1,122 @@
+// A running sandbox of bubblewrap: the init does the work, this joins it with the limits and the end.
+
+import type {Duplex, Readable, Writable} from 'node:stream';
+import {TunlError} from '../../core/errors.js';
+import type {
+  CommandEnd,
+  ExecRequest,
+  ProcessEnd,
+  SandboxFiles,
+  SandboxHandle,
+  SandboxProcess,
+  SandboxStats,
+} from '../backend.js';
+import type {InitClient} from '../init/init-client.js';
+import type {ControlGroup} from '../limits/control-group.js';
+import {statsOfTree} from '../limits/process-tree.js';
+import type {EgressRules, SandboxSpec} from '../spec.js';
+import type {Launched} from './launch.js';
+
+export interface RunningParts {
+  readonly spec: SandboxSpec;
+  readonly launched: Launched;
+  readonly init: InitClient;
+  readonly main: SandboxProcess;
+  readonly group: ControlGroup | undefined;
+  readonly unreal: SandboxHandle['unreal'];
+  /** Gives back what was taken for it: the user id. */
+  release(): void;
+}
+
+export class BubblewrapHandle implements SandboxHandle {
+  readonly backend = 'bubblewrap';
+  readonly unreal: SandboxHandle['unreal'];
+  readonly ended: Promise<CommandEnd>;
+  readonly #parts: RunningParts;
+  #destroyed: Promise<void> | undefined;
+
+  constructor(parts: RunningParts) {
+    this.#parts = parts;
+    this.unreal = parts.unreal;
+    this.ended = this.#watch();
+  }
+
+  get stdin(): Writable {
+    return this.#parts.main.stdin;
+  }
+
+  get stdout(): Readable {
+    return this.#parts.main.stdout;
+  }
+
+  get stderr(): Readable {
+    return this.#parts.main.stderr;
+  }
+
+  get files(): SandboxFiles {
+    return this.#parts.init.files;
+  }
+
+  dial(port: number, signal?: AbortSignal): Promise<Duplex> {
+    return this.#parts.init.dial(port, signal);
+  }
+
+  /** The sandbox's own environment is in it, because the init does not have it. */
+  exec(request: ExecRequest): Promise<SandboxProcess> {
+    return this.#parts.init.exec(withSpec(request, this.#parts.spec));
+  }
+
+  async stats(): Promise<SandboxStats> {
+    const {group, launched} = this.#parts;
+    const counted = await group?.stats();
+    if (counted?.memoryBytes !== undefined && counted.cpuMs !== undefined && counted.pids !== undefined)
+      return counted;
+    const seen = await statsOfTree(launched.pid);
+    return {
+      memoryBytes: counted?.memoryBytes ?? seen.memoryBytes,
+      cpuMs: counted?.cpuMs ?? seen.cpuMs,
+      pids: counted?.pids ?? seen.pids,
+    };
+  }
+
+  signal(signal: NodeJS.Signals): Promise<void> {
+    return this.#parts.main.signal(signal);
+  }
+
+  async setEgress(rules: EgressRules): Promise<void> {
+    if (rules.kind === 'none') return;
+    throw new TunlError('SANDBOX_EGRESS', {reason: 'This sandbox was started without a network.'});
+  }
+
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#destroy();
+    return this.#destroyed;
+  }
+
+  async #destroy(): Promise<void> {
+    const {launched, init, group, release} = this.#parts;
+    launched.kill();
+    init.close();
+    await launched.ended;
+    await group?.destroy();
+    release();
+  }
+
+  async #watch(): Promise<CommandEnd> {
+    const {main, init, launched, group} = this.#parts;
+    const end = await main.exit.catch(() => undefined);
+    if (end !== undefined && end.signal !== 'SIGKILL') return {why: 'exited', ...end};
+    // The kernel tells of the kill before its victim has ended.
+    const isOom = ((await group?.oomKills()) ?? 0) > 0;
+    if (isOom) return {why: 'oom'};
+    if (end !== undefined) return {why: 'exited', ...(end satisfies ProcessEnd)};
+    const reason = await init.lost;
+    const said = launched.said().trim().split('\n').at(-1) ?? '';
+    return {why: 'lost', detail: said === '' ? reason : `${reason}: ${said}`};
+  }
+}
+
+export function withSpec(request: ExecRequest, {env, workdir}: SandboxSpec): ExecRequest {
+  const folder = request.workdir ?? workdir;
+  return {...request, env: {...env, ...request.env}, ...(folder !== undefined && {workdir: folder})};
+}

@@ -1,0 +1,47 @@
+// Which control groups this machine offers to this user.
+
+import type {Finding} from '../backend.js';
+import {findV1} from './cgroup-v1.js';
+import {findV2} from './cgroup-v2.js';
+import {GROUP_LIMITS, type GroupLimit, type GroupMaker} from './control-group.js';
+import {readMounted} from './mounted.js';
+import {findSystemd} from './systemd-scope.js';
+
+const WORDS: Readonly<Record<GroupLimit, string>> = {
+  memoryBytes: 'memory',
+  cpus: 'processors',
+  pids: 'processes',
+};
+
+/**
+ * Where systemd runs, it owns the tree. Without it, groups are made in the tree by hand: in version 2 where it has the
+ * controllers, else in version 1.
+ */
+export async function findGroups(): Promise<GroupMaker> {
+  const mounted = await readMounted();
+  return (
+    (await findSystemd(mounted)) ??
+    (await findV2(mounted)) ??
+    (await findV1(mounted)) ??
+    noGroups(mounted.v2 === undefined)
+  );
+}
+
+function noGroups(isOld: boolean): GroupMaker {
+  const finding = (limit: GroupLimit): Finding => ({
+    what: `limit of ${WORDS[limit]}`,
+    reality: 'none',
+    why: isOld
+      ? 'This machine has control groups of version 1 only, and those belong to root.'
+      : 'No control group with this controller is delegated to this user.',
+    mend: 'Run tunl as root, or in a login of systemd with delegated control groups (`systemd-run --user --scope true` has to succeed).',
+  });
+  return {
+    findings: Object.fromEntries(GROUP_LIMITS.map((limit) => [limit, finding(limit)])) as Record<
+      GroupLimit,
+      Finding
+    >,
+    make: () => Promise.resolve(undefined),
+    sweep: () => Promise.resolve(),
+  };
+}
