@@ -16,6 +16,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   'lib/agent': 4,
   'lib/relay': 4,
   'lib/launch': 4,
+  'lib/seal': 4,
   // Joins agent and relay (`forward` with its embedded relay), and tunnels with programs.
   lib: 5,
   'lib/sandbox': 6,
@@ -61,10 +62,10 @@ const FORBIDDEN: readonly Forbidden[] = [
     because: 'they are for the web terminal’s process; the carrier reads and writes its frames by itself',
   },
   {
-    from: allBut('lib/launch', 'lib/relay', 'lib/sandbox'),
+    from: allBut('lib/launch', 'lib/relay', 'lib/sandbox', 'lib/seal'),
     to: ['node:child_process', 'execa'],
     because:
-      'local programs are started, watched and stopped in one place; a relay has workers, and sandboxes have an init',
+      'local programs are started, watched and stopped in one place; a relay has workers, sandboxes have an init, and a seal has its namespace',
   },
 ];
 
@@ -85,6 +86,7 @@ const WORDS: readonly {pattern: RegExp; because: string; allowed: (path: string)
     allowed: (path) =>
       path.startsWith('src/lib/launch/') ||
       path.startsWith('src/lib/sandbox/') ||
+      path.startsWith('src/lib/seal/') ||
       ['relay/workers/fork.ts', 'relay/workers/worker-process.ts'].includes(path.slice('src/lib/'.length)),
   },
   {

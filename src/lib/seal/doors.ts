@@ -1,0 +1,57 @@
+// The program that runs once in a new network namespace: it makes the listeners and hands them over to the process that holds
+// the seal. Sockets stay in the namespace in which they were made.
+
+import {createSocket, type Socket} from 'node:dgram';
+import {createServer, type Server} from 'node:net';
+import {DOORS, FIRST_DOOR, RESOLVER_PORT} from './doorway.js';
+
+/** Goes with each handle. */
+export type DoorMessage = {readonly door: number} | {readonly resolver: 'udp4' | 'udp6'};
+
+const BACKLOG = 128;
+
+async function main(): Promise<void> {
+  for (let door = 0; door < DOORS; door += 1) {
+    const server = await listen(FIRST_DOOR + door);
+    await send({door}, server);
+    // Two processes with one listener would share its connections.
+    server.close();
+  }
+  for (const [resolver, address] of [
+    ['udp4', '127.0.0.1'],
+    ['udp6', '::1'],
+  ] as const) {
+    const socket = await bind(resolver, address);
+    if (socket === undefined) continue;
+    await send({resolver}, socket);
+    socket.close();
+  }
+  process.disconnect?.();
+}
+
+function listen(port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    const on = (host: string) => server.listen({port, host, backlog: BACKLOG});
+    server.once('listening', () => resolve(server));
+    // A system without IPv6.
+    server.once('error', () => server.once('error', reject) && on('0.0.0.0'));
+    on('::');
+  });
+}
+
+function bind(type: 'udp4' | 'udp6', address: string): Promise<Socket | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket(type);
+    socket.once('error', (error) => (type === 'udp6' ? resolve(undefined) : reject(error)));
+    socket.bind(RESOLVER_PORT, address, () => resolve(socket));
+  });
+}
+
+function send(message: DoorMessage, handle: Server | Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.send?.(message, handle, {}, (error) => (error === null ? resolve() : reject(error)));
+  });
+}
+
+await main();

@@ -1,0 +1,95 @@
+// Where connections of a sealed network arrive, and how the original destination stays readable there.
+//
+// Every address is local in the namespace, and the redirect changes only the port: so the accepted socket's own address is
+// the address that the program dialled. The port comes as two halves. Its upper part chooses one of DOORS listeners, and its
+// lower part becomes the source address. Node reads both from the socket, without native code or a look-up.
+
+import {addressBytes, addressText} from '../net/address-bytes.js';
+
+/** Below 1024: a program without capabilities cannot listen there, so it loses no port. IANA has assigned none of these. */
+export const FIRST_DOOR = 914;
+export const DOORS = 32;
+const PORTS_OF_DOOR = 65_536 / DOORS;
+/** The UDP port of the resolver on both loopback addresses. */
+export const RESOLVER_PORT = 979;
+
+/** The first source addresses. Nobody else has them in the namespace: all of it belongs to the seal. */
+const SOURCE4 = [100, 64] as const;
+const SOURCE6 = 'fd74:756e::';
+
+export interface Destination {
+  /** In its usual spelling. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What Node knows about an accepted socket. */
+export interface Accepted {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+}
+
+/** Undefined: the connection has not come through the redirect, or is gone already. */
+export function originalDestination(socket: Accepted): Destination | undefined {
+  const own = addressBytes(socket.localAddress ?? '');
+  const source = addressBytes(socket.remoteAddress ?? '');
+  const door = (socket.localPort ?? 0) - FIRST_DOOR;
+  if (own === undefined || source === undefined || door < 0 || door >= DOORS) return undefined;
+  const low = source.readUInt16BE(source.length - 2);
+  if (low >= PORTS_OF_DOOR || !source.equals(sourceBytes(low, source.length))) return undefined;
+  return {address: addressText(own), port: door * PORTS_OF_DOOR + low};
+}
+
+function sourceBytes(low: number, length: number): Buffer {
+  const bytes = length === 4 ? Buffer.from([...SOURCE4, 0, 0]) : (addressBytes(SOURCE6) as Buffer);
+  bytes.writeUInt16BE(low, length - 2);
+  return bytes;
+}
+
+/** The door of a port. */
+export const doorOf = (port: number): number => FIRST_DOOR + Math.floor(port / PORTS_OF_DOOR);
+
+/** Connections and questions that may begin each second; more of them are dropped, and the kernel tries again. */
+const NEW_CONNECTIONS = 'limit rate over 256/second burst 512 packets drop';
+const NEW_QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
+
+/** The input of `nft -f -`. */
+export function ruleset(): string {
+  const doors = Array.from({length: DOORS}, (_, door) => {
+    const first = door * PORTS_OF_DOOR;
+    return `${first}-${first + PORTS_OF_DOOR - 1} : ${FIRST_DOOR + door}`;
+  });
+  const lows = Array.from({length: PORTS_OF_DOOR}, (_, low) => low);
+  const source = (low: number, length: number) => addressText(sourceBytes(low, length));
+  const range = `${FIRST_DOOR}-${FIRST_DOOR + DOORS - 1}`;
+  const low = `ct original proto-dst & ${PORTS_OF_DOOR - 1}`;
+  return `table inet tunl_seal {
+  map doors { type inet_service : inet_service; flags interval; elements = { ${doors.join(', ')} } }
+  map low4 { type inet_service : ipv4_addr; elements = { ${lows.map((n) => `${n} : ${source(n, 4)}`).join(', ')} } }
+  map low6 { type inet_service : ipv6_addr; elements = { ${lows.map((n) => `${n} : ${source(n, 16)}`).join(', ')} } }
+  chain destination { type nat hook output priority -100;
+    udp dport 53 redirect to :${RESOLVER_PORT}
+    tcp dport 53 dnat to :${doorOf(53)}
+    ip daddr 127.0.0.0/8 accept
+    ip6 daddr ::1 accept
+    meta l4proto tcp dnat to :tcp dport map @doors
+  }
+  chain source { type nat hook postrouting priority 100;
+    tcp dport ${range} ct status & dnat != 0 meta nfproto ipv4 snat ip to ${low} map @low4
+    tcp dport ${range} ct status & dnat != 0 meta nfproto ipv6 snat ip6 to ${low} map @low6
+  }
+  chain output { type filter hook output priority 0;
+    ct state established,related accept
+    tcp dport ${range} ct status & dnat == 0 reject with tcp reset
+    udp dport ${RESOLVER_PORT} ct status & dnat == 0 reject
+    tcp dport ${range} ${NEW_CONNECTIONS}
+    udp dport ${RESOLVER_PORT} ${NEW_QUESTIONS}
+    ip daddr 127.0.0.0/8 accept
+    ip6 daddr ::1 accept
+    tcp dport ${range} accept
+    reject
+  }
+}
+`;
+}

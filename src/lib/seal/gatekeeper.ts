@@ -1,0 +1,178 @@
+// All connections and look-ups of one sealed network: each is judged by the rules of now.
+
+import type {Socket as UdpSocket} from 'node:dgram';
+import type {Server, Socket} from 'node:net';
+import {networkInterfaces} from 'node:os';
+import type {Logger} from '../core/logger.js';
+import {originalDestination} from './doorway.js';
+import {plainAddress} from './host-name.js';
+import {breakOff} from './join.js';
+import {NameTable} from './name-table.js';
+import {type DialOut, Passage, type Target} from './passage.js';
+import {Policy, type RefusalReason} from './policy.js';
+import {type Refusal, Refusals} from './refusals.js';
+import {type ResolveName, Resolver} from './resolver.js';
+import {Answers} from './resolver-answers.js';
+import type {EgressRules} from './rules.js';
+import {serveDnsOverTcp} from './tcp-questions.js';
+
+export interface GatekeeperOptions {
+  readonly rules: EgressRules;
+  readonly log: Logger;
+  readonly onRefused: (refusal: Refusal) => void;
+  readonly resolve?: ResolveName | undefined;
+  readonly dialOut?: DialOut | undefined;
+}
+
+const MAX_CONNECTIONS = 1_024;
+/** Connections that are not joined with their destination yet. */
+const MAX_WAITING = 256;
+const DNS_PORT = 53;
+
+export class Gatekeeper {
+  readonly #options: GatekeeperOptions;
+  readonly #names = new NameTable();
+  readonly #resolver: Resolver;
+  readonly #refusals: Refusals;
+  readonly #answers: Answers;
+  readonly #servers: Server[] = [];
+  readonly #resolverSockets: UdpSocket[] = [];
+  readonly #passages = new Set<Passage>();
+  readonly #questions = new Set<Socket>();
+  #waiting = 0;
+  #policy: Policy;
+
+  constructor(options: GatekeeperOptions) {
+    this.#options = options;
+    this.#policy = new Policy(options.rules, isOwnAddress);
+    this.#resolver = new Resolver(options.resolve);
+    this.#refusals = new Refusals(options.onRefused);
+    this.#answers = new Answers({
+      policy: () => this.#policy,
+      names: this.#names,
+      resolver: this.#resolver,
+      refusals: this.#refusals,
+    });
+  }
+
+  get rules(): EgressRules {
+    return this.#policy.rules;
+  }
+
+  /** Connections that are open or on their way. */
+  get connections(): number {
+    return this.#passages.size;
+  }
+
+  addDoor(server: Server): void {
+    const door = server as Server & {allowHalfOpen: boolean; pauseOnConnect: boolean; noDelay: boolean};
+    door.allowHalfOpen = true;
+    door.pauseOnConnect = true;
+    door.noDelay = true;
+    server.on('connection', (socket) => this.#accept(socket));
+    server.on('error', (error) => this.#options.log.warn('a listener failed', {error: error.message}));
+    this.#servers.push(server);
+  }
+
+  addResolver(socket: UdpSocket): void {
+    socket.on('message', (message, {address, port}) => {
+      void this.#answers.to(message).then((answer) => {
+        if (answer !== undefined && this.#resolverSockets.includes(socket))
+          socket.send(answer, port, address, () => {});
+      });
+    });
+    socket.on('error', (error) => this.#options.log.warn('the resolver failed', {error: error.message}));
+    this.#resolverSockets.push(socket);
+  }
+
+  /** From now on only these rules hold; what they do not allow is cut at once. */
+  setRules(rules: EgressRules): void {
+    this.#policy = new Policy(rules, isOwnAddress);
+    for (const passage of [...this.#passages]) passage.review();
+  }
+
+  close(): void {
+    this.setRules({kind: 'none'});
+    for (const server of this.#servers.splice(0)) server.close();
+    for (const socket of this.#resolverSockets.splice(0)) socket.close();
+    for (const passage of [...this.#passages]) passage.cut();
+    for (const socket of this.#questions) socket.destroy();
+  }
+
+  #accept(socket: Socket): void {
+    socket.on('error', () => {});
+    const destination = originalDestination(socket);
+    if (destination === undefined) {
+      breakOff(socket);
+      return;
+    }
+    const {address, port} = destination;
+    const isQuestion = port === DNS_PORT;
+    if (this.#passages.size + this.#questions.size >= MAX_CONNECTIONS || this.#waiting >= MAX_WAITING) {
+      this.#refuse(socket, address, port, 'limit');
+      return;
+    }
+    if (isQuestion) {
+      this.#questions.add(socket);
+      socket.once('close', () => this.#questions.delete(socket));
+      serveDnsOverTcp(socket, this.#answers);
+      return;
+    }
+    const target = this.#judge(address, port);
+    if (typeof target === 'object') this.#pass(socket, target);
+    else this.#refuse(socket, this.#shown(address), port, target);
+  }
+
+  #judge(address: string, port: number): Target | RefusalReason {
+    const known = this.#names.nameOf(address);
+    if (known === 'unknown') return 'address-unknown';
+    if (known !== undefined) {
+      if (!this.#policy.allowsName(known.name, port)) return 'not-allowed';
+      return {kind: 'name', name: known.name, port};
+    }
+    return this.#policy.refuseLiteral(address, port) ?? {kind: 'address', address, port};
+  }
+
+  #shown(address: string): string {
+    const known = this.#names.nameOf(address);
+    return typeof known === 'object' ? known.name : address;
+  }
+
+  #refuse(socket: Socket, host: string, port: number, why: RefusalReason): void {
+    this.#refusals.tell(host, port, why);
+    breakOff(socket);
+  }
+
+  #pass(socket: Socket, target: Target): void {
+    const {resolve: _, dialOut, log} = this.#options;
+    let waits = true;
+    this.#waiting += 1;
+    const settled = () => {
+      if (waits) this.#waiting -= 1;
+      waits = false;
+    };
+    const passage = new Passage({
+      socket,
+      target,
+      policy: () => this.#policy,
+      resolver: this.#resolver,
+      dialOut,
+      onRefused: (host, port, why) => this.#refusals.tell(host, port, why),
+      onUnreachable: (host, port, code) => log.debug('a destination does not answer', {host, port, code}),
+      onJoined: settled,
+      onDone: () => {
+        settled();
+        this.#passages.delete(passage);
+      },
+    });
+    this.#passages.add(passage);
+    void passage.run();
+  }
+}
+
+/** Services on this machine may trust connections that come from its own addresses. */
+function isOwnAddress(address: string): boolean {
+  return Object.values(networkInterfaces()).some((all) =>
+    all?.some((each) => plainAddress(each.address.split('%')[0] ?? '') === address),
+  );
+}

@@ -1,0 +1,43 @@
+// The text of the holder: a shell that keeps the namespaces, and has the capabilities to set them up. Nothing of a sandbox
+// runs in it. It ends with its stdin, so also when the process that holds the seal is killed.
+
+/** Debian keeps `ip` and `nft` where ordinary users do not look. */
+export const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/**
+ * The words that the holder understands, one a line. It answers each with the word and an exit code.
+ * `open`: the redirect, the listeners and the routes, for the first time. `routes`, `none`: with and without a way out.
+ */
+export type HolderWord = 'open' | 'routes' | 'none';
+
+/**
+ * `"$@"` is the program that makes the listeners. The ruleset comes on descriptor 4.
+ *
+ * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces: a look-up there would be one
+ * in the host's network.
+ */
+export const HOLDER = `
+ip link set lo up || exit 70
+for folder in /run/systemd/resolve /run/nscd /var/run/nscd; do
+  if [ -d "$folder" ]; then mount -t tmpfs -o size=4k,mode=755 none "$folder" || exit 71; fi
+done
+routes() {
+  ip route replace local default dev lo || return 72
+  [ ! -e /proc/sys/net/ipv6 ] || ip -6 route replace local default dev lo || return 72
+}
+echo up 0
+while read -r word; do
+  case $word in
+    open)
+      nft -f - <&4 & rules=$!
+      "$@" & doors=$!
+      wait $rules || { echo "open 73"; wait $doors; continue; }
+      wait $doors || { echo "open 74"; continue; }
+      routes; echo "open $?" ;;
+    routes) routes; echo "routes $?" ;;
+    none)
+      ip route del local default dev lo 2>/dev/null; ip -6 route del local default dev lo 2>/dev/null
+      echo "none 0" ;;
+  esac
+done
+`;

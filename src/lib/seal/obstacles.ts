@@ -1,0 +1,112 @@
+// Why this machine cannot seal a network, and the command that mends it.
+
+import {readFileSync} from 'node:fs';
+import {TunlError} from '../core/errors.js';
+import {isExecutable} from '../core/executable.js';
+import {PROGRAM_PATH} from './holder.js';
+
+export interface Obstacle {
+  readonly why: string;
+  readonly mend: string;
+}
+
+/** Program, and the Debian package that has it. */
+const PROGRAMS: Readonly<Record<string, string>> = {
+  unshare: 'util-linux',
+  nsenter: 'util-linux',
+  setpriv: 'util-linux',
+  ip: 'iproute2',
+  nft: 'nftables',
+};
+
+export const sealError = ({why, mend}: Obstacle): TunlError =>
+  new TunlError('SANDBOX_EGRESS', {reason: why, next: mend});
+
+/** The absolute path of a program of the system. Never one from a folder of the user's own PATH. */
+export function programPath(name: string): string | undefined {
+  return PROGRAM_PATH.split(':')
+    .map((folder) => `${folder}/${name}`)
+    .find(isExecutable);
+}
+
+/** What is missing, before anything is started. */
+export function missing(names: readonly string[]): Obstacle | undefined {
+  if (process.platform !== 'linux')
+    return {
+      why: 'Only Linux can seal the network of a program.',
+      mend: 'Use a Linux machine, or no egress rules.',
+    };
+  const name = names.find((each) => programPath(each) === undefined);
+  if (name === undefined) return undefined;
+  return {why: `The program ${name} is missing.`, mend: `apt install ${PROGRAMS[name] ?? name}`};
+}
+
+/** Bits of CapEff. */
+const CAP_NET_ADMIN = 12n;
+const CAP_SYS_ADMIN = 21n;
+
+/** Whether this process can make network namespaces without a user namespace around them. */
+export function isPrivileged(status: string = read('/proc/self/status')): boolean {
+  const caps = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return [CAP_NET_ADMIN, CAP_SYS_ADMIN].every((bit) => ((caps >> bit) & 1n) === 1n);
+}
+
+/** Why a user namespace could not be made. @param stderr what `unshare` or the holder said. */
+export function namespaceObstacle(stderr: string, readFile: (path: string) => string = read): Obstacle {
+  const said = stderr.trim().split('\n')[0] ?? '';
+  const detail = said === '' ? '' : ` (${said.slice(0, 200)})`;
+  const setting = (path: string) => readFile(path).trim();
+  if (setting('/proc/sys/kernel/unprivileged_userns_clone') === '0') {
+    return {
+      why: `User namespaces are off for ordinary users${detail}.`,
+      mend: 'sudo sysctl -w kernel.unprivileged_userns_clone=1',
+    };
+  }
+  if (setting('/proc/sys/user/max_user_namespaces') === '0') {
+    return {
+      why: `This system allows no user namespaces${detail}.`,
+      mend: 'sudo sysctl -w user.max_user_namespaces=15000',
+    };
+  }
+  if (setting('/proc/sys/kernel/apparmor_restrict_unprivileged_userns') === '1') {
+    return {
+      why: `AppArmor allows no user namespaces to the program unshare${detail}.`,
+      mend: `Load a profile for it: ${APPARMOR_COMMAND}`,
+    };
+  }
+  return {
+    why: `This process may make no user or network namespace${detail}. In a container its engine forbids them.`,
+    mend: 'Run it outside of a container, or in one with --cap-add SYS_ADMIN --cap-add NET_ADMIN.',
+  };
+}
+
+/** Ubuntu 24.04 and later. */
+const APPARMOR_PROFILE =
+  'abi <abi/4.0>, include <tunables/global> profile tunl-unshare /usr/bin/unshare flags=(unconfined) { userns, }';
+const APPARMOR_COMMAND = `echo '${APPARMOR_PROFILE}' | sudo tee /etc/apparmor.d/tunl-unshare && sudo apparmor_parser -r /etc/apparmor.d/tunl-unshare`;
+
+/** The exit codes of the holder. */
+export function holderObstacle(code: number, stderr: string): Obstacle {
+  const said = stderr.trim().split('\n')[0]?.slice(0, 200) ?? '';
+  const detail = said === '' ? '' : ` (${said})`;
+  if (code === 73) {
+    return {
+      why: `nft could not load the rules of a sealed network${detail}.`,
+      mend: 'sudo modprobe -a nf_tables nft_chain_nat nft_ct nft_reject_inet nft_limit',
+    };
+  }
+  if (code === 74)
+    return {
+      why: `The listeners of a sealed network could not be made${detail}.`,
+      mend: 'Install tunl again.',
+    };
+  return namespaceObstacle(stderr);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}

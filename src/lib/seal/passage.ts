@@ -1,0 +1,192 @@
+// One connection from a sealed network to its destination: judged, dialled and joined.
+
+import type {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
+import {ClientHelloReader} from '../bytes/client-hello.js';
+import {systemCode} from '../core/errors.js';
+import {dial, openSocket} from '../net/dial.js';
+import {breakOff, join} from './join.js';
+import type {Policy, RefusalReason} from './policy.js';
+import type {Resolver} from './resolver.js';
+
+/** Where a connection goes. A name is resolved when it is dialled. */
+export type Target =
+  | {readonly kind: 'name'; readonly name: string; readonly port: number}
+  | {readonly kind: 'address'; readonly address: string; readonly port: number};
+
+/** Dials in place of this machine's own network. The socket must allow half-open connections. */
+export type DialOut = (target: Target, signal: AbortSignal) => Promise<Duplex>;
+
+export interface PassageOptions {
+  readonly socket: Socket;
+  readonly target: Target;
+  readonly policy: () => Policy;
+  readonly resolver: Resolver;
+  readonly dialOut?: DialOut | undefined;
+  readonly onRefused: (host: string, port: number, why: RefusalReason) => void;
+  /** The destination does not answer. */
+  readonly onUnreachable: (host: string, port: number, code: string) => void;
+  /** It is joined: it counts no longer as one that waits. */
+  readonly onJoined: () => void;
+  /** Called once. */
+  readonly onDone: () => void;
+}
+
+const TLS_PORT = 443;
+const HELLO_TIMEOUT_MS = 10_000;
+const DIAL_TIMEOUT_MS = 20_000;
+
+export class Passage {
+  readonly #options: PassageOptions;
+  readonly #abort = new AbortController();
+  /** The address that was dialled, for rules that change. */
+  #address: string | undefined;
+  #cutJoined: (() => void) | undefined;
+  #isDone = false;
+
+  constructor(options: PassageOptions) {
+    this.#options = options;
+    if (options.target.kind === 'address') this.#address = options.target.address;
+  }
+
+  async run(): Promise<void> {
+    const {socket, target} = this.#options;
+    socket.on('error', this.#end);
+    socket.on('close', this.#end);
+    try {
+      const head = target.kind === 'name' && target.port === TLS_PORT ? await this.#readHello() : undefined;
+      if (this.#isDone || head === 'refused') return;
+      const outside = await this.#dial();
+      if (this.#isDone || outside === undefined) {
+        outside?.destroy();
+        return;
+      }
+      this.#join(outside, head);
+    } catch (error) {
+      const {host, port} = this.#shown();
+      this.#options.onUnreachable(host, port, systemCode(error));
+      this.cut();
+    }
+  }
+
+  /** Ends it if the rules of now do not allow it. */
+  review(): void {
+    if (!this.#isAllowed()) this.cut();
+  }
+
+  /** Resets both sides. Idempotent. */
+  cut(): void {
+    this.#cutJoined?.();
+    breakOff(this.#options.socket);
+    this.#end();
+  }
+
+  #isAllowed(): boolean {
+    const {target} = this.#options;
+    const policy = this.#options.policy();
+    if (target.kind === 'address') return policy.refuseLiteral(target.address, target.port) === undefined;
+    if (!policy.allowsName(target.name, target.port)) return false;
+    return this.#address === undefined || policy.mayDial(this.#address, target.port);
+  }
+
+  #shown(): {host: string; port: number} {
+    const {target} = this.#options;
+    return {host: target.kind === 'name' ? target.name : target.address, port: target.port};
+  }
+
+  #refuse(why: RefusalReason): void {
+    if (this.#isDone) return;
+    const {host, port} = this.#shown();
+    this.#options.onRefused(host, port, why);
+    this.cut();
+  }
+
+  /** The bytes of a ClientHello whose name is the connection's. */
+  #readHello(): Promise<Buffer | 'refused'> {
+    const {socket} = this.#options;
+    const reader = new ClientHelloReader();
+    return new Promise((resolve) => {
+      const finish = (result: Buffer | 'refused') => {
+        clearTimeout(timer);
+        socket.off('data', onData);
+        socket.off('end', refuse);
+        socket.off('close', refuse);
+        socket.pause();
+        resolve(result);
+      };
+      const refuse = () => {
+        this.#refuse('server-name');
+        finish('refused');
+      };
+      const onData = (piece: Buffer) => {
+        const result = reader.push(piece);
+        if (result.state === 'need-more') return;
+        if (result.state === 'hello' && result.serverName === this.#shown().host) finish(reader.bytes);
+        else refuse();
+      };
+      const timer = setTimeout(refuse, HELLO_TIMEOUT_MS);
+      socket.on('data', onData);
+      socket.once('end', refuse);
+      socket.once('close', refuse);
+      socket.resume();
+    });
+  }
+
+  async #dial(): Promise<Duplex | undefined> {
+    const {target, dialOut} = this.#options;
+    const {signal} = this.#abort;
+    if (dialOut !== undefined) return dialOut(target, signal);
+    const {host, port} = this.#shown();
+    return new Promise((resolve, reject) => {
+      const end = dial({
+        host,
+        port,
+        timeoutMs: DIAL_TIMEOUT_MS,
+        resolve: (name, done) => {
+          const failed = (error: Error) => done(error, []);
+          this.#options.resolver.find(name).then((found) => done(null, found), failed);
+        },
+        // Classified here, after resolution, and dialled as it is.
+        accepts: (address) => target.kind === 'address' || this.#options.policy().mayDial(address, port),
+        open: (address, at) => openSocket(address, at, {allowHalfOpen: true}),
+        onOpen: (socket, address) => {
+          this.#address = address;
+          resolve(socket);
+        },
+        onFailed: (error) => {
+          if (systemCode(error) !== 'ADDRESS_REFUSED') reject(error);
+          else {
+            this.#refuse('not-public');
+            resolve(undefined);
+          }
+        },
+      });
+      signal.addEventListener('abort', () => {
+        end();
+        resolve(undefined);
+      });
+    });
+  }
+
+  #join(outside: Duplex, head: Buffer | undefined): void {
+    // The rules may have changed while it was dialled.
+    if (!this.#isAllowed()) {
+      breakOff(outside);
+      this.cut();
+      return;
+    }
+    const {socket} = this.#options;
+    socket.off('error', this.#end);
+    socket.off('close', this.#end);
+    if (head !== undefined) outside.write(head);
+    this.#cutJoined = join(socket, outside, this.#end);
+    this.#options.onJoined();
+  }
+
+  readonly #end = (): void => {
+    if (this.#isDone) return;
+    this.#isDone = true;
+    this.#abort.abort();
+    this.#options.onDone();
+  };
+}

@@ -1,0 +1,99 @@
+// The resolver of a sealed network: it answers questions for allowed names, and forwards none.
+
+import {isIPv6} from 'node:net';
+import {networkInterfaces} from 'node:os';
+import {addressKind} from '../net/address-kind.js';
+import {
+  type DnsAnswer,
+  type DnsQuestion,
+  RCODE,
+  readQuestion,
+  TYPE_A,
+  TYPE_AAAA,
+  writeAnswer,
+  writeError,
+} from './dns-message.js';
+import type {NameTable} from './name-table.js';
+import type {Policy} from './policy.js';
+import type {Refusals} from './refusals.js';
+import type {Resolver} from './resolver.js';
+
+/** Short, because rules may change. */
+const TTL_SECONDS = 30;
+const PER_SECOND = 100;
+const BURST = 200;
+
+export interface AnswersOptions {
+  readonly policy: () => Policy;
+  readonly names: NameTable;
+  readonly resolver: Resolver;
+  readonly refusals: Refusals;
+}
+
+export class Answers {
+  readonly #options: AnswersOptions;
+  #tokens = BURST;
+  #filledAt = performance.now();
+
+  constructor(options: AnswersOptions) {
+    this.#options = options;
+  }
+
+  /** Undefined: no answer. Never rejects. */
+  async to(message: Buffer): Promise<Buffer | undefined> {
+    if (!this.#mayAnswer()) return undefined;
+    const read = readQuestion(message);
+    if (read === undefined) return undefined;
+    if (!('question' in read)) return writeError(read);
+    return writeAnswer(read.question, await this.#answer(read.question));
+  }
+
+  #mayAnswer(): boolean {
+    const now = performance.now();
+    this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#filledAt) / 1_000) * PER_SECOND);
+    this.#filledAt = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  async #answer({name, type}: DnsQuestion): Promise<DnsAnswer> {
+    const {names, resolver, refusals} = this.#options;
+    if (name === undefined) return {rcode: RCODE.noName};
+    const policy = this.#options.policy();
+    if (!policy.hasName(name)) {
+      refusals.tell(name, undefined, 'not-allowed');
+      // REFUSED would make the programs' resolvers try again.
+      return {rcode: RCODE.noName};
+    }
+    if (type !== TYPE_A && type !== TYPE_AAAA) return {rcode: RCODE.ok};
+    let found: readonly string[];
+    try {
+      found = await resolver.find(name);
+    } catch {
+      return {rcode: RCODE.failed};
+    }
+    if (found.length === 0) return {rcode: RCODE.noName};
+    const allowed = found.filter((address) => policy.mayAnswer(address));
+    if (allowed.length === 0) {
+      refusals.tell(name, undefined, 'not-public');
+      return {rcode: RCODE.noName};
+    }
+    if (policy.rules.kind === 'list') {
+      const {v4, v6} = names.addressesOf(name);
+      return {rcode: RCODE.ok, addresses: [type === TYPE_A ? v4 : v6], ttl: TTL_SECONDS};
+    }
+    // The seal accepts every connection before it dials, so a program would not fall back from IPv6 to IPv4.
+    const addresses = allowed.filter((each) =>
+      type === TYPE_AAAA ? isIPv6(each) && hasIPv6() : !isIPv6(each),
+    );
+    return {rcode: RCODE.ok, addresses, ttl: TTL_SECONDS};
+  }
+}
+
+/** Whether this machine has an address in the IPv6 internet. */
+function hasIPv6(): boolean {
+  return Object.values(networkInterfaces()).some((all) =>
+    all?.some(({address, family}) => family === 'IPv6' && addressKind(address) === 'public'),
+  );
+}

@@ -1,0 +1,167 @@
+// A sealed network for programs: TCP leaves it only to the destinations that the rules allow, and nothing else leaves it.
+//
+// The namespace has no device but loopback, so there is no way out except through this process. What a program does with its
+// own side of it can only cost the program its connections.
+
+import {type ChildProcess, type SpawnOptions, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {childEnv} from '../core/child-env.js';
+import {TunlError} from '../core/errors.js';
+import {createLogger, type LogSink} from '../core/logger.js';
+import {Gatekeeper} from './gatekeeper.js';
+import {Namespace, type PrefixOptions} from './namespace.js';
+import type {DialOut} from './passage.js';
+import type {Refusal} from './refusals.js';
+import type {ResolveName} from './resolver.js';
+import {checkEgress, type EgressRules} from './rules.js';
+
+export interface SealOptions {
+  readonly rules: EgressRules;
+  readonly log?: LogSink | undefined;
+  /** A look-up or a connection was refused. At a bounded rate. */
+  readonly onRefused?: ((refusal: Refusal) => void) | undefined;
+  /** The seal broke and has been closed: its programs have ended. */
+  readonly onLost?: ((detail: string) => void) | undefined;
+  /** Looks up allowed names. Default: this machine's name servers and /etc/hosts. */
+  readonly resolve?: ResolveName | undefined;
+  /** Opens the connections. Default: this machine's network, public addresses and those that a rule names. */
+  readonly dialOut?: DialOut | undefined;
+  /** True: `openSeal` resolves when programs can start inside. Until `ready` they have no way out yet. */
+  readonly early?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type SealedOptions = PrefixOptions & Pick<SpawnOptions, 'stdio' | 'env' | 'detached'>;
+
+export interface Seal {
+  readonly rules: EgressRules;
+  /** The rules of the start hold. @throws TunlError SANDBOX_EGRESS; the seal is closed then */
+  readonly ready: Promise<void>;
+  /** The path of the network namespace, for engines that join it. It is gone when the seal is closed. */
+  readonly netns: string;
+  /** Connections to the outside that are open or on their way. */
+  readonly connections: number;
+  /**
+   * The words before a command that runs inside, without capabilities. Only this process can use them, and only while the
+   * seal is open.
+   */
+  prefix(options?: PrefixOptions): string[];
+  /** Starts a command inside. It is killed when the seal is closed. */
+  spawn(argv: readonly string[], options?: SealedOptions): ChildProcess;
+  /** From now on only these rules hold. Connections that they do not allow are cut before this returns. @throws TunlError EGRESS_INVALID, SANDBOX_EGRESS */
+  setRules(rules: EgressRules): Promise<void>;
+  /** Kills everything that runs inside, and removes the namespace. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** @throws TunlError SANDBOX_EGRESS when this machine cannot seal a network, EGRESS_INVALID */
+export async function openSeal(options: SealOptions): Promise<Seal> {
+  const rules = checkEgress(options.rules);
+  const log = createLogger('seal', options.log);
+  const keeper = new Gatekeeper({
+    rules,
+    log,
+    onRefused: (refusal) => {
+      const {host, port, why} = refusal;
+      log.info(
+        `refused ${port === undefined ? 'to look up ' : ''}${host}${port === undefined ? '' : ` port ${port}`}: ${why}`,
+      );
+      options.onRefused?.(refusal);
+    },
+    resolve: options.resolve,
+    dialOut: options.dialOut,
+  });
+  let seal: OpenSeal | undefined;
+  const namespace = await Namespace.open(
+    {
+      onDoor: (server) => keeper.addDoor(server),
+      onResolver: (socket) => keeper.addResolver(socket),
+      onLost: (detail) => {
+        log.warn('the seal is lost', {detail});
+        void seal?.close().then(() => options.onLost?.(detail));
+      },
+    },
+    options.signal,
+  );
+  seal = new OpenSeal(namespace, keeper);
+  if (options.early !== true) await seal.ready;
+  return seal;
+}
+
+class OpenSeal implements Seal {
+  readonly #namespace: Namespace;
+  readonly #keeper: Gatekeeper;
+  readonly ready: Promise<void>;
+  readonly #children = new Set<ChildProcess>();
+  /** What the namespace has: listeners and routes, listeners alone, or neither yet. */
+  #way: 'open' | 'none' | 'never' = 'never';
+  #closing: Promise<void> | undefined;
+
+  constructor(namespace: Namespace, keeper: Gatekeeper) {
+    this.#namespace = namespace;
+    this.#keeper = keeper;
+    this.ready = this.setRules(keeper.rules).catch(async (error: unknown) => {
+      await this.close();
+      throw error;
+    });
+    this.ready.catch(() => {});
+  }
+
+  get rules(): EgressRules {
+    return this.#keeper.rules;
+  }
+
+  get netns(): string {
+    return this.#namespace.path;
+  }
+
+  get connections(): number {
+    return this.#keeper.connections;
+  }
+
+  prefix(options?: PrefixOptions): string[] {
+    if (this.#closing !== undefined) throw new TunlError('SANDBOX_EGRESS', {reason: 'The seal is closed.'});
+    return this.#namespace.prefix(options);
+  }
+
+  spawn(
+    [...argv]: readonly string[],
+    {stdio, env, detached, cwd = process.cwd(), ...user}: SealedOptions = {},
+  ): ChildProcess {
+    const [program = '', ...args] = [...this.prefix({...user, cwd}), ...argv];
+    const child = spawn(program, args, {
+      stdio: stdio ?? 'inherit',
+      env: env ?? childEnv(),
+      detached: detached ?? false,
+    });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    child.once('error', () => this.#children.delete(child));
+    return child;
+  }
+
+  async setRules(rules: EgressRules): Promise<void> {
+    this.#keeper.setRules(checkEgress(rules));
+    const isNone = rules.kind === 'none';
+    if (isNone ? this.#way !== 'open' : this.#way === 'open') return;
+    const word = isNone ? 'none' : this.#way === 'never' ? 'open' : 'routes';
+    this.#way = isNone ? 'none' : 'open';
+    // Steps keep their order, so the last rules decide about the routes.
+    await this.#namespace.tell(word);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#keeper.close();
+    const ends = [...this.#children].map(async (child) => {
+      const exit = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exit.catch(() => {});
+    });
+    await Promise.all([...ends, this.#namespace.close()]);
+  }
+}
