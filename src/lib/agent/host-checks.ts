@@ -134,6 +134,11 @@ export class HostChecks {
     return {up, down, end};
   }
 
+  /** The upstream gave no answer to a request of a gate, so the tap saw the gate's own answer. */
+  unanswered(): void {
+    void this.#askForTls();
+  }
+
   /** The upstream has ended an HTTP request without an answer. TLS servers do that, but so does a service that fails. */
   async #askForTls(): Promise<void> {
     if (this.#told.has(SPEAKS_TLS.message) || this.#tlsProbes >= MOST_TLS_PROBES) return;

@@ -71,6 +71,7 @@ export class LocalTunnel implements Tunnel {
       gate: settings.gates?.stream,
       onEvent,
       onDialled: (answered, why) => this.#watch?.visited(answered, why),
+      onUnanswered: checks && (() => checks.unanswered()),
       nextId: () => host.nextVisitor(),
     });
     this.#reach = reachOf(settings, (options) => host.probe(this.sides, options));

@@ -37,6 +37,8 @@ export interface UpstreamVisit {
   onComplaint?: (error: TunlError) => void;
   /** A gate has dialled the upstream for this visitor. */
   onGateDialled?: (error: Error | undefined) => void;
+  /** The upstream gave no answer to a gate's request. */
+  onGateUnanswered?: () => void;
 }
 
 export interface UpstreamJoinOptions {
@@ -111,7 +113,8 @@ export class UpstreamJoin {
 
   /** Dials for one visitor's stream and splices; accepts or refuses the stream. */
   visit(visit: UpstreamVisit): void {
-    const {stream, from, visitor, greeting, onOpen, onDone, onComplaint, onGateDialled} = visit;
+    const {stream, from, visitor, greeting, onOpen, onDone, onComplaint, onGateDialled, onGateUnanswered} =
+      visit;
     if (this.#unread?.full) {
       stream.refuse('TOO_MUCH_UNREAD');
       onDone('TOO_MUCH_UNREAD');
@@ -199,6 +202,7 @@ export class UpstreamJoin {
         onFailed: failed,
         ...(onComplaint !== undefined && {onComplaint}),
         ...(onGateDialled !== undefined && {onGateDialled}),
+        ...(onGateUnanswered !== undefined && {onGateUnanswered}),
       });
     };
     dialOnce();

@@ -26,6 +26,8 @@ export interface VisitsOptions {
   onEvent: (event: TunnelEvent) => void;
   /** Called after each visitor: whether the upstream accepted it. */
   onDialled: (answered: boolean, why?: Error) => void;
+  /** The upstream gave no answer to a request that a gate let in. */
+  onUnanswered?: (() => void) | undefined;
   /** Numbers visitors. */
   nextId: () => number;
 }
@@ -35,6 +37,7 @@ export class Visits {
   readonly #gate: StreamGate | undefined;
   readonly #onEvent: (event: TunnelEvent) => void;
   readonly #onDialled: (answered: boolean, why?: Error) => void;
+  readonly #onUnanswered: (() => void) | undefined;
   readonly #nextId: () => number;
   /** Streams of the present visitors. */
   readonly #open = new LinkedList<Stream>();
@@ -45,11 +48,12 @@ export class Visits {
   readonly #idle = new Moment();
   #notice: {at: number; kept: number} | undefined;
 
-  constructor({upstream, gate, onEvent, onDialled, nextId}: VisitsOptions) {
+  constructor({upstream, gate, onEvent, onDialled, onUnanswered, nextId}: VisitsOptions) {
     this.#upstream = upstream;
     this.#gate = gate;
     this.#onEvent = onEvent;
     this.#onDialled = onDialled;
+    this.#onUnanswered = onUnanswered;
     this.#nextId = nextId;
   }
 
@@ -113,6 +117,7 @@ export class Visits {
         if (error !== undefined) this.#complain(error, 'got an error page');
         this.#onDialled(error === undefined, error);
       },
+      ...(this.#onUnanswered !== undefined && {onGateUnanswered: this.#onUnanswered}),
     };
     if (this.#gate === undefined) this.#upstream.visit(visit);
     else this.#gate.admit(visit, (admitted) => this.#upstream.visit(admitted));

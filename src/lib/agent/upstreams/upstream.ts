@@ -44,6 +44,8 @@ export interface UpstreamDial {
   onComplaint?(error: TunlError): void;
   /** A gate has dialled the upstream. `error`: the reason why it does not answer. */
   onGateDialled?(error: Error | undefined): void;
+  /** The upstream ended a gate's request without an answer, or answered what is no HTTP. */
+  onGateUnanswered?(): void;
 }
 
 export interface Upstream {

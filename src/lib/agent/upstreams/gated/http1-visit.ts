@@ -200,7 +200,8 @@ export class Http1Visit implements GateVisit {
       return;
     }
     if (response.destroyed) return;
-    give(response, refusal(this.#context.line.refusalFor(error), {isNavigation: wantsPage(request)}));
+    const {line, dial} = this.#context;
+    give(response, refusal(line.refusalFor(error, dial), {isNavigation: wantsPage(request)}));
   }
 
   #passUpgrade(request: IncomingMessage, admitted: Admitted): void {
@@ -236,7 +237,7 @@ export class Http1Visit implements GateVisit {
     );
     out.on('error', (error) => {
       if (inner.destroyed) return;
-      const about = this.#context.line.refusalFor(error);
+      const about = this.#context.line.refusalFor(error, this.#context.dial);
       this.#answerUpgrade(request, (response) => give(response, refusal(about, {isNavigation: false})));
     });
     out.end();

@@ -133,7 +133,8 @@ export class Http2Visit implements GateVisit {
     } catch (error) {
       if (stream.destroyed) return;
       const why = error instanceof Error ? error : new Error('failed');
-      const answer = refusal(this.#context.line.refusalFor(why), {isNavigation: false});
+      const {line, dial} = this.#context;
+      const answer = refusal(line.refusalFor(why, dial), {isNavigation: wantsPage(asked)});
       return safely(stream, () => this.#give(stream, answer));
     }
     trailers.passTo(out);
@@ -263,6 +264,9 @@ function give(stream: ServerHttp2Stream, {status, headers = {}, body = ''}: Gate
   stream.respond({':status': status, ...(headers as OutgoingHttpHeaders)}, {endStream: hasNone});
   if (!hasNone) stream.end(body);
 }
+
+const wantsPage = ({':method': method, accept = ''}: IncomingHttpHeaders): boolean =>
+  method === 'GET' && /text\/html/i.test(accept);
 
 /** Without pseudo-headers. */
 function listOf(headers: IncomingHttpHeaders): string[] {

@@ -63,11 +63,12 @@ export class UpstreamLine {
     };
   }
 
-  /** The answer when the upstream gives none. */
-  refusalFor(error: Error): Refusal {
+  /** The answer to the visitor of this dial when the upstream gives none. */
+  refusalFor(error: Error, dial: UpstreamDial): Refusal {
     const isDown = error instanceof DialFailed;
     const code: RefusalCode = isDown ? 'UPSTREAM_REFUSED' : 'UPSTREAM_FAILED';
     if (!isDown) {
+      dial.onGateUnanswered?.();
       return {
         status: 502,
         code,
