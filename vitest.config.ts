@@ -1,5 +1,17 @@
 import {defineConfig} from 'vitest/config';
 
+/**
+ * Tests of open tunnels that run again behind each gate (test/helpers/behind-gate.ts): everything that visitors by HTTP see, but for
+ * test/e2e/gates.test.ts and others that have gates of their own. Each program of tunl runs behind one.
+ */
+const BEHIND_EACH = ['web', 'upstreams', 'folder', 'offline-page', 'bulk'];
+const BEHIND_GATES = {
+  private: [...BEHIND_EACH, 'vite', 'jupyter'],
+  'basic-auth': [...BEHIND_EACH, 'code-server'],
+  // gRPC has the other gates in its own table.
+  oidc: [...BEHIND_EACH, 'grpc'],
+};
+
 // The configuration of all tests. `npm test` runs the projects one after the other; see test/run.sh.
 export default defineConfig({
   test: {
@@ -29,6 +41,17 @@ export default defineConfig({
           hookTimeout: 60_000,
         },
       },
+      ...Object.entries(BEHIND_GATES).map(([gate, names]) => ({
+        extends: true as const,
+        test: {
+          name: `behind-${gate}`,
+          include: names.map((name) => `test/e2e/${name}.test.ts`),
+          // Two files at a time: they wait more than they work.
+          env: {TUNL_TEST_GATE: gate},
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      })),
       {
         extends: true,
         test: {

@@ -40,6 +40,7 @@ if step 'Debian packages' bash test/setup/install.sh &&
     step 'style' biome check --error-on-warnings .
     suite 'unit' --project unit
     suite 'end to end' --project e2e
+    suite 'behind gates' --project 'behind-*'
     # The built command and a part of the unit tests under the oldest Node that package.json allows.
     PATH="$PWD/.cache/oldest-node/bin:$PATH" suite "Node $(.cache/oldest-node/bin/node --version)" \
       --project unit --project e2e test/unit/protocol test/unit/net test/unit/bytes test/unit/mux test/e2e/embedded.test.ts

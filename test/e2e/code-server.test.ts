@@ -20,7 +20,7 @@ test('an editor in the browser: login, a file, the terminal', async ({scope}) =>
     '--disable-workspace-trust',
   ]);
   const ready = await cli.event('ready');
-  expect(ready.address).toBe(ready.url);
+  expect(ready.address).toBe(ready.link ?? ready.url);
   const password = ready.login?.password ?? '';
   expect(password).toMatch(/^[a-z2-9]{26}$/);
   const browser = await startBrowser(scope, {caFile: relay.caFile});

@@ -15,6 +15,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import {expect} from 'vitest';
+import {gate, wayIn} from '../helpers/behind-gate.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -80,6 +81,8 @@ test.for([
   };
   const metadata = new Metadata();
   if (scheme !== undefined) metadata.set('authorization', `${scheme} ${secret[scheme]}`);
+  const way = await wayIn(scope, relay.caFile, ready.url);
+  for (const [name, value] of Object.entries(way)) metadata.set(name, value);
   const {host, port} = ready.tls ?? {host: '', port: 0};
   const visitor = new Client(`127.0.0.1:${port}`, credentials.createSsl(readFileSync(relay.caFile)), {
     'grpc.ssl_target_name_override': host,
@@ -113,7 +116,7 @@ test.for([
   const large = Buffer.alloc(3_000_000, 'x');
   expect((await call(large)).reply?.equals(large)).toBe(true);
 
-  if (scheme !== undefined)
+  if (scheme !== undefined || gate !== undefined)
     expect(await call(large, new Metadata())).toMatchObject({code: status.UNAUTHENTICATED});
 
   const {requestSerialize, responseDeserialize} = chat;

@@ -2,6 +2,7 @@
 import {readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {expect} from 'vitest';
+import {gate} from '../helpers/behind-gate.js';
 import {startBrowser} from '../helpers/browser.js';
 import {commandLine, installed, isAlive, withArgument} from '../helpers/launching.js';
 import {startBehindRelay} from '../helpers/programs.js';
@@ -17,7 +18,10 @@ test('the printed address runs a cell, a wrong token is refused', async ({scope}
     {stateDir},
   );
   const address = await cli.line();
-  expect(address).toMatch(/^https:\/\/[a-z2-7]{26}\.r1\.localhost:\d+\/lab\?token=[a-z2-9]{26}$/);
+  expect(address).toMatch(
+    /^https:\/\/[a-z2-7]{26}\.r1\.localhost:\d+\/lab\?token=[a-z2-9]{26}(&tunl=[a-z2-9]{32})?$/,
+  );
+  expect(address.includes('&tunl=')).toBe(gate === 'private');
   const token = new URL(address).searchParams.get('token') ?? '';
   await cli.saidOnStderr(new RegExp(`^token: ${token}$`, 'm'));
 

@@ -76,7 +76,8 @@ test('the arguments and environment of a command, and its exit code', async ({sc
   const address = await cli.line();
   const [, port, url, token, argPort, argUrl] =
     (await cli.saidOnStderr(/asked for (\S+) (\S+) (\S+) (\S+) (\S+)/)) ?? [];
-  expect([url, argUrl, argPort, token]).toEqual([address, address, port, 'undefined']);
+  const {origin} = new URL(address);
+  expect([url, argUrl, argPort, token]).toEqual([origin, origin, port, 'undefined']);
   expect((await curl(scope, relay.caFile, [address])).stdout).toBe('bye');
   expect((await cli.finished()).code).toBe(7);
   expect(cli.stdout).toBe(`${address}\n`);

@@ -5,8 +5,10 @@ import {createServer as createHttp2Server} from 'node:http2';
 import {Agent} from 'node:https';
 import {expect} from 'vitest';
 import {WebSocket} from 'ws';
+import {GUEST, gate, wayIn} from '../helpers/behind-gate.js';
 import {startBrowser} from '../helpers/browser.js';
 import {run} from '../helpers/child.js';
+import {INSTANT_PERSON} from '../helpers/instant-issuer.js';
 import {LIVE_SCRIPT} from '../helpers/live-page.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
@@ -27,7 +29,7 @@ test('curl loads a page with the certificate verified', async ({scope}) => {
   const upstream = await httpUpstream(scope, 'hello from the upstream');
   const {ready} = await relay.expose(upstream.port);
   expect(ready.url).toMatch(/^https:\/\/[a-z2-7]{26}\.r1\.localhost:\d+$/);
-  expect(ready.address).toBe(ready.url);
+  expect(ready.address).toBe(ready.link ?? ready.url);
   const got = await curl(scope, relay.caFile, [`${ready.url}/`]);
   expect(got).toMatchObject({code: 0, stdout: 'hello from the upstream'});
   // Without the relay's CA curl refuses the certificate: the check above was real.
@@ -64,7 +66,7 @@ test('a WebSocket visitor without a browser echoes text and binary', async ({sco
   const {host, port} = ready.tls ?? {host: '', port: 0};
   const socket = new WebSocket(`wss://127.0.0.1:${port}/echo`, {
     agent: new Agent({ca: readFileSync(relay.caFile), servername: host}),
-    headers: {host: `${host}:${port}`},
+    headers: {host: `${host}:${port}`, ...(await wayIn(scope, relay.caFile, ready.url))},
   });
   scope.onEnd(() => socket.terminate());
   await once(socket, 'open');
@@ -150,9 +152,12 @@ test('a request of curl arrives without additional headers', async ({scope}) => 
   const upstream = await httpUpstream(scope);
   const {ready} = await relay.expose(upstream.port);
   const got = await curl(scope, relay.caFile, ['--user-agent', 'visitor', `${ready.url}/headers`]);
+  const visitor = {private: 'link', 'basic-auth': GUEST.username, oidc: INSTANT_PERSON};
   expect(JSON.parse(got.stdout)).toEqual([
     ...['Host', new URL(ready.url ?? '').host],
     ...['User-Agent', 'visitor'],
     ...['Accept', '*/*'],
+    // A gate has a connection of its own to the upstream.
+    ...(gate === undefined ? [] : ['Tunl-Visitor', visitor[gate], 'Connection', 'keep-alive']),
   ]);
 });

@@ -1,7 +1,8 @@
 // Headless Chromium that trusts a relay's CA like a person's browser: in its certificate store, with all checks on.
-import {mkdir} from 'node:fs/promises';
+import {mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {type BrowserContext, chromium} from 'playwright-core';
+import {GUEST, gate, moreAuthorities, openByLink} from './behind-gate.js';
 import {run} from './child.js';
 import type {Scope} from './scope.js';
 
@@ -20,9 +21,15 @@ export async function startBrowser(scope: Scope, options: BrowserOptions): Promi
   const home = await scope.tempDir('browser');
   const store = join(home, '.pki', 'nssdb');
   await mkdir(store, {recursive: true});
+  const caFiles = [options.caFile];
+  for (const [index, ca] of (await moreAuthorities(scope)).entries()) {
+    const file = join(home, `ca-${index}.pem`);
+    await writeFile(file, ca);
+    caFiles.push(file);
+  }
   for (const args of [
     ['-N', '--empty-password'],
-    ['-A', '-n', 'relay', '-t', 'C,,', '-i', options.caFile],
+    ...caFiles.map((file, index) => ['-A', '-n', `ca-${index}`, '-t', 'C,,', '-i', file]),
   ]) {
     const {code, stderr} = await run(scope, 'certutil', ['-d', `sql:${store}`, ...args]);
     if (code !== 0) throw new Error(`certutil ${args[0]}: ${stderr}`);
@@ -38,8 +45,9 @@ export async function startBrowser(scope: Scope, options: BrowserOptions): Promi
     ],
   });
   scope.onEnd(() => browser.close());
-  const {httpCredentials} = options;
+  const {httpCredentials = gate === 'basic-auth' ? GUEST : undefined} = options;
   const context = await browser.newContext(httpCredentials && {httpCredentials});
+  openByLink(context);
   context.setDefaultTimeout(PATIENCE_MS);
   return context;
 }

@@ -2,6 +2,7 @@
 import {fileURLToPath} from 'node:url';
 import type {ReadyEvent, TunnelEvent} from '../../src/lib/agent/events.js';
 import type {CliEvent} from '../../src/lib/cli/events.js';
+import {behindGate} from './behind-gate.js';
 import {Child, type ChildOptions, type Exit} from './child.js';
 import type {Scope} from './scope.js';
 
@@ -58,7 +59,10 @@ export async function startCli(
   options: CliOptions = {},
 ): Promise<Cli> {
   const stateDir = options.stateDir ?? (await scope.tempDir('state'));
-  return scope.own(new Cli(args, stateDir, options));
+  const gated = await behindGate(scope, args);
+  const cli = scope.own(new Cli(gated.args, stateDir, {...options, env: {...gated.env, ...options.env}}));
+  gated.started(cli);
+  return cli;
 }
 
 /** Runs `tunl …` to its own end. */

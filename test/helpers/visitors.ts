@@ -3,6 +3,7 @@ import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {createConnection, type Socket} from 'node:net';
 import {connect, createSecureContext, type SecureContext, type TLSSocket} from 'node:tls';
+import {wayInForCurl} from './behind-gate.js';
 import {type Exit, run} from './child.js';
 import type {Scope} from './scope.js';
 
@@ -71,13 +72,14 @@ export async function tlsVisitor(
 }
 
 /** curl with the relay's CA; every host in the URL is reached on loopback. */
-export function curl(
+export async function curl(
   scope: Scope,
   caFile: string,
   args: readonly string[],
 ): Promise<Exit & {stdout: string; stderr: string}> {
-  return run(scope, 'curl', [
+  return await run(scope, 'curl', [
     ...['--silent', '--show-error', '--max-time', '100', '--noproxy', '*'],
+    ...(await wayInForCurl(scope, caFile, args)),
     ...['--cacert', caFile, '--connect-to', '::127.0.0.1:'],
     ...args,
   ]);
