@@ -25,6 +25,8 @@ export class ScriptedRelay {
   bound = 0;
   /** Called with each new session. */
   onSession: (session: Session) => void = () => {};
+  /** Called right after each bind that it grants: what it sends now arrives in the same read. */
+  onBound: (session: Session) => void = () => {};
   session: Session | undefined;
   readonly #clock: Clock;
 
@@ -94,5 +96,6 @@ export class ScriptedRelay {
     }
     this.bound += 1;
     session.sendControl({type: 'bound', request, tunnel: 1, epoch: 1, host: 'demo.r1.test', port: 443});
+    this.onBound(session);
   }
 }

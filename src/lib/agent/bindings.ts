@@ -28,6 +28,8 @@ export interface Bound {
 
 export interface BindingOwner {
   onVisitor(stream: Stream, visitor: VisitorOpen): void;
+  /** The relay has given this side. Called before the first visitor of it, who may come in the same read. */
+  onBound?(kind: TunnelRequest['kind'], bound: Bound): void;
   /** The relay says why visitors may fail. */
   onWarning?(code: string, message: string): void;
   /** The agent has lost the tunnel for good. */
@@ -217,6 +219,7 @@ export class Bindings {
     this.#byTunnel.set(message.tunnel, binding);
     this.#hasServed = true;
     this.#rebinds.bound(binding);
+    binding.owner.onBound?.(binding.wish.kind, binding.bound);
     binding.settle?.(binding.bound);
     if (message.warning !== undefined) binding.owner.onWarning?.('RELAY_CERTIFICATE', message.warning);
   }

@@ -77,6 +77,11 @@ export class LocalTunnel implements Tunnel {
     this.#reach = reachOf(settings, (options) => host.probe(this.sides, options));
     this.#owner = {
       onVisitor: this.#visits.begin,
+      onBound: (kind, bound) => {
+        settings.proxyHeader?.bound(kind, bound);
+        if (kind === 'tcp') this.#upstream.publicPort = bound.port;
+        else settings.gates?.opened({tls: bound});
+      },
       onWarning: (code, message) => this.#warnings.said(code, message),
       // A tunnel needs all of its sides.
       onLost: (error) => this.destroy(error),
@@ -272,19 +277,14 @@ export class LocalTunnel implements Tunnel {
 
   async #bindTls(): Promise<Bound> {
     const {name} = await this.#settings.remembered;
-    const bound = await this.#bind(tlsRequest(this.#settings, name));
-    this.#settings.proxyHeader?.bound('tls', bound);
-    return bound;
+    return await this.#bind(tlsRequest(this.#settings, name));
   }
 
   async #bindTcp(): Promise<Bound | undefined> {
     const {unencrypted, remembered} = this.#settings;
     if (!unencrypted) return undefined;
     const {port} = await remembered;
-    const bound = await this.#bind(tcpRequest(this.#settings, port));
-    this.#upstream.publicPort = bound.port;
-    this.#settings.proxyHeader?.bound('tcp', bound);
-    return bound;
+    return await this.#bind(tcpRequest(this.#settings, port));
   }
 
   async #bind(request: TunnelRequest): Promise<Bound> {
