@@ -107,6 +107,20 @@ test('a job exposes a port with the token of its CI system alone', async ({scope
   expect(JSON.parse(who.stdout)).toMatchObject({owner: 'ci', scopes: ['name:ci-*']});
 });
 
+test('keys that the issuer replaces again and again are found at once', async ({scope}) => {
+  const whoAmI = async (token: string) => {
+    const env = {TUNL_RELAY: relay.url, TUNL_TOKEN: token, TUNL_CA_FILE: bothCas};
+    const {stdout} = await runCli(scope, ['whoami', '--json'], {env});
+    return JSON.parse(stdout) as {owner?: string; code?: string};
+  };
+  const before = await issuer.jobToken(AUDIENCE);
+  for (let times = 0; times < 2; times += 1) {
+    await issuer.rotate();
+    expect(await whoAmI(await issuer.jobToken(AUDIENCE))).toMatchObject({owner: 'ci'});
+  }
+  expect(await whoAmI(before)).toMatchObject({code: 'TOKEN_WRONG'});
+});
+
 test('a token for another audience is refused, and so is a person without a rule', async ({scope}) => {
   const token = await issuer.jobToken('https://other.example');
   const env = {TUNL_RELAY: relay.url, TUNL_TOKEN: token, TUNL_CA_FILE: bothCas};

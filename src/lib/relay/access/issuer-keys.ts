@@ -5,13 +5,17 @@ import type * as Jose from 'jose';
 import {ask} from '../../carrier/ask.js';
 import type {Clock} from '../../core/clock.js';
 import {TunlError, toTunlError} from '../../core/errors.js';
+import {TokenBuckets} from '../doors/token-buckets.js';
 import type {RelayEvents} from '../events.js';
 
 /** Keys older than this are fetched again when one is needed, ms. */
 const FRESH_MS = 10 * 60_000;
-/** Between two attempts, ms: a token can name any key. */
-const COOLDOWN_MS = 30_000;
-/** The same without any keys, when nobody can log in. */
+/**
+ * Attempts to get newer keys: a token can name any key, so strangers can cause them. A few at once, because a key can be replaced
+ * right after an attempt, and then one every 30 s.
+ */
+const ATTEMPTS = {burst: 4, perSecond: 1 / 30};
+/** Between two attempts without any keys, when nobody can log in, ms. */
 const EAGER_COOLDOWN_MS = 5_000;
 /** While the issuer is away its last keys count for this long, ms: one of them may have been withdrawn. */
 const KEPT_MS = 24 * 3_600_000;
@@ -39,11 +43,13 @@ export class IssuerKeys {
   readonly #stop = new AbortController();
   #keys: Keys | undefined;
   #triedAt = Number.NEGATIVE_INFINITY;
+  readonly #attempts: TokenBuckets;
   #fetching: Promise<void> | undefined;
   #isAway = false;
 
   constructor(options: IssuerKeysOptions) {
     this.#options = options;
+    this.#attempts = new TokenBuckets({...ATTEMPTS, clock: options.clock});
   }
 
   /** Fetches the keys before the first login. Never rejects. */
@@ -84,10 +90,14 @@ export class IssuerKeys {
 
   /** One attempt at a time, and not too often. Never rejects. */
   async #fetch(): Promise<void> {
-    const cooldown = this.#current === undefined ? EAGER_COOLDOWN_MS : COOLDOWN_MS;
-    const isDue = this.#options.clock.now() - this.#triedAt >= cooldown;
+    const {issuer, clock} = this.#options;
+    const isDue =
+      this.#current === undefined
+        ? clock.now() - this.#triedAt >= EAGER_COOLDOWN_MS
+        : this.#attempts.has(issuer);
     if (this.#fetching === undefined && isDue) {
-      this.#triedAt = this.#options.clock.now();
+      this.#triedAt = clock.now();
+      this.#attempts.spend(issuer);
       this.#fetching = this.#fetchNow().finally(() => {
         this.#fetching = undefined;
       });
