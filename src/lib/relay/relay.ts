@@ -191,7 +191,7 @@ export async function openRelay(
   streams.take(KIND.service, services(facts, probing.service(tunnels)));
   const agents = new Agents({
     ...base,
-    ...{software, tunnels, streams, windowBudget, replayBudget},
+    ...{software, tunnels, streams, windowBudget, replayBudget, reserved},
     ...{resumeWindowMs, maxTunnelsPerAgent, maxLeasesPerOwner, successors},
     warningOf: warnings.of,
     onBound: (tunnel) => {
@@ -314,6 +314,8 @@ export async function openRelay(
       admin,
       probing.self,
       reserved,
+      // Its names may be reserved now.
+      {reload: () => agents.recheck()},
     ],
   });
   await parts.start();

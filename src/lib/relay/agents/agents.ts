@@ -30,7 +30,7 @@ import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
 import type {Caller} from '../site/own-site.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
-import {Binds} from './binds.js';
+import {Binds, type BindsOptions} from './binds.js';
 import {addressOf, isOwn, type Member, refusalOf} from './member.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
 import {SessionCounts} from './session-counts.js';
@@ -56,6 +56,7 @@ export interface AgentsOptions extends Settings {
   domain: string;
   software: string;
   tunnels: TunnelTable;
+  reserved: BindsOptions['reserved'];
   /** Gets the streams that agents open. */
   streams: OpenedStreams;
   /** Why visitors of a name that agents have just bound may fail. */

@@ -6,9 +6,12 @@ import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import type {AgentMessage, RelayMessage, TunnelRequest} from '../../protocol/control-messages.js';
 import {FEATURE_WARNINGS} from '../../protocol/link-messages.js';
-import {allowsKey, checkKey} from '../access/tunnel-rights.js';
+import type {Rights} from '../access/rights.js';
+import {checkKey} from '../access/tunnel-rights.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import {type RelayEvents, sessionName} from '../events.js';
+import type {LeaseKey} from '../leases/lease-store.js';
+import type {ReservedNames} from '../tunnels/reserved-names.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import {AddressFilter} from '../visitors/address-filter.js';
 import type {Opener} from './opened-streams.js';
@@ -37,6 +40,8 @@ export interface Binder {
 
 export interface BindsOptions {
   tunnels: Pick<TunnelTable, 'bind' | 'release'>;
+  /** Names that need a scope of their own. */
+  reserved: Pick<ReservedNames, 'checkKey'>;
   /** Why visitors of a name that agents have just bound may fail. */
   warningOf: (tunnel: Tunnel) => string | undefined;
   /** A tunnel is bound, and its agent knows it: visitors may come. */
@@ -99,11 +104,23 @@ export class Binds {
     const {principal, session} = binder.opener;
     const {owner, tokenId, rights} = principal;
     for (const [id, tunnel] of [...binder.tunnels]) {
-      if (allowsKey(rights, tunnel.key)) continue;
+      const refused = this.#refusalOf(tunnel.key, rights);
+      if (refused === undefined) continue;
       this.#unbind(binder, id);
       send(binder, {type: 'unbound', tunnel: id, code: 'NOT_ALLOWED', message: ERRORS.NOT_ALLOWED.sentence});
       const {key, epoch} = tunnel;
       events.emit({type: 'tunnel-withdrawn', session: sessionName(session), key, epoch, owner, tokenId});
+    }
+  }
+
+  /** The reason why these rights do not allow a tunnel that is bound: the same as for a bind. */
+  #refusalOf(key: LeaseKey, rights: Rights): unknown {
+    try {
+      checkKey(rights, key);
+      this.#options.reserved.checkKey(key, rights);
+      return undefined;
+    } catch (error) {
+      return error;
     }
   }
 
@@ -219,12 +236,11 @@ export class Binds {
       await tunnels.release(tunnel);
       return;
     }
-    try {
-      // The rights may have changed meanwhile.
-      checkKey(binder.opener.principal.rights, tunnel.key);
-    } catch (error) {
+    // The rights may have changed meanwhile.
+    const refused = this.#refusalOf(tunnel.key, binder.opener.principal.rights);
+    if (refused !== undefined) {
       await tunnels.release(tunnel);
-      throw error;
+      throw refused;
     }
     binder.tunnels.set(id, tunnel);
     const {epoch, host, port} = tunnel;

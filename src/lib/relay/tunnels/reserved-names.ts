@@ -3,8 +3,9 @@
 
 import {TunlError} from '../../core/errors.js';
 import {matchesGlob} from '../../core/glob.js';
-import {RESERVED} from '../../protocol/names.js';
+import {isRandomLabel, RESERVED} from '../../protocol/names.js';
 import type {Rights} from '../access/rights.js';
+import type {LeaseKey} from '../leases/lease-store.js';
 import type {Part} from '../part.js';
 
 /** Labels of the relay's own name that are shorter stand for nothing by themselves. */
@@ -29,6 +30,12 @@ export class ReservedNames implements Part {
 
   reload({reservedNames}: Pick<ReservedNamesOptions, 'reservedNames'>): void {
     this.#patterns = reservedNames;
+  }
+
+  /** @throws TunlError NAME_RESERVED when the key has a name that needs a scope of its own, and the owner has none. */
+  checkKey(key: LeaseKey, rights: Pick<Rights, 'scopes'>): void {
+    const name = key.slice(4);
+    if (key.startsWith('tls:') && !isRandomLabel(name)) this.check(name, rights);
   }
 
   /** @throws TunlError NAME_RESERVED when the name needs a scope of its own, and the owner has none. */

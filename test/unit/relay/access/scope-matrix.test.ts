@@ -209,6 +209,24 @@ describe('at a relay', () => {
     await first.controlMessage('unbound', ({code}) => code === 'TAKEN_OVER');
   });
 
+  test('a reserved name ends when its own scope is taken away, also when all names are left', async () => {
+    const [one, two] = await make(world, [['name:www'], ['name:www1', 'name:*']]);
+    const [agent, other] = [await begin(world, one.token), await begin(world, two.token)];
+    expect(outcome(await bound(agent, {kind: 'tls', name: 'www'}))).toBe('bound');
+    expect(outcome(await bound(other, {kind: 'tls', name: 'www1'}))).toBe('bound');
+    expect(outcome(await bound(other, {kind: 'tls', name: 'plain'}, 2))).toBe('bound');
+    // What is still covered stays.
+    await world.tokens.set(two.record.id, {scopes: ['name:www1', 'name:pl*']});
+    await world.tokens.set(one.record.id, {scopes: ['name:*']});
+    await agent.controlMessage('unbound', ({code}) => code === 'NOT_ALLOWED');
+    expect(outcome(await bound(agent, {kind: 'tls', name: 'www'}, 2))).toBe('NAME_RESERVED');
+    expect(other.controlMessages('unbound')).toEqual([]);
+    await world.tokens.set(two.record.id, {scopes: ['name:*']});
+    const {tunnel} = await other.controlMessage('unbound', ({code}) => code === 'NOT_ALLOWED');
+    expect(other.controlMessages('bound').find((each) => each.tunnel === tunnel)?.request).toBe(1);
+    expect(other.controlMessages('unbound')).toHaveLength(1);
+  });
+
   test('a token that was replaced keeps the names of its owner', async () => {
     const [{token, record}, other] = await make(world, [['name:kept'], ['name:kept']], ['dee', 'eve']);
     const before = await begin(world, token);

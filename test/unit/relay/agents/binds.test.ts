@@ -26,7 +26,13 @@ function setUp() {
   });
   const binds = new Binds({
     ...{tunnels, events, log, clock, maxTunnelsPerAgent: NAMES, maxLeasesPerOwner: 10 * NAMES},
-    ...{warningOf: () => undefined, onBound: () => {}, onRestricted: () => {}, sessionsOf: () => 1},
+    ...{
+      reserved: {checkKey: () => {}},
+      warningOf: () => undefined,
+      onBound: () => {},
+      onRestricted: () => {},
+      sessionsOf: () => 1,
+    },
   });
   return {clock, tunnels, binds};
 }
