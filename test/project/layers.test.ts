@@ -20,6 +20,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   // Joins agent and relay (`forward` with its embedded relay), and tunnels with programs.
   lib: 5,
   'lib/sandbox': 6,
+  'lib/hub': 7,
   'lib/cli': 8,
   commands: 9,
   index: 9,

@@ -617,6 +617,35 @@ export const ERRORS = {
     'Unlock it without setting a password: `usermod -p "*" USER`.',
   ),
   // Sandboxes
+  HUB_SESSION_UNKNOWN: row('There is no such session.', EXIT.usage, false, 'List the sessions.'),
+  HUB_TEMPLATE_UNKNOWN: row('There is no such template.', EXIT.usage, false, 'List the templates.'),
+  HUB_USER_UNKNOWN: row('There is no such user.', EXIT.usage, false, 'List the users.'),
+  HUB_NAME_USED: row(
+    'The name or the key of the request belongs to another session.',
+    EXIT.refused,
+    false,
+    'Give another name, or stop that session first.',
+  ),
+  HUB_QUOTA: row('All sessions of this user run already.', EXIT.refused, true, 'Stop one of them first.'),
+  HUB_FULL: row(
+    'The hub has no room for another session now.',
+    EXIT.unavailable,
+    true,
+    'Try again when others have ended.',
+  ),
+  HUB_NOT_READY: row(
+    'The session did not answer in time.',
+    EXIT.unavailable,
+    true,
+    'Read its last lines; it may still become ready.',
+  ),
+  HUB_FAILED: row('The session could not be started.', EXIT.unavailable, true, 'Read its last lines.'),
+  HUB_HOME: row(
+    'The user’s files for the session cannot be used.',
+    EXIT.local,
+    false,
+    'The operator must mend the folder of the homes.',
+  ),
   SANDBOX_BACKEND: row(
     'No isolation program can be used on this machine.',
     EXIT.local,

@@ -1,0 +1,52 @@
+// Asks a sandbox and its program what they did last. The question is no activity.
+
+import type {SandboxControl} from '../sandbox/control.js';
+import {askInside} from './ask-inside.js';
+import type {KeptBy} from './session.js';
+import type {Template} from './template.js';
+
+export interface Seen {
+  /** False: nothing answered, so nothing is known. */
+  readonly reached: boolean;
+  /** The newest activity; undefined: there is none since the start. */
+  readonly keptBy?: KeptBy | undefined;
+}
+
+/** @param now ms since 1970 */
+export async function lookAt(
+  sandbox: Pick<SandboxControl, 'info' | 'dial'>,
+  {program, port}: Template,
+  secret: string,
+  now: number,
+): Promise<Seen> {
+  const [own, told] = await Promise.all([ownActivity(sandbox), programActivity()]);
+  if (own === undefined && told === undefined) return {reached: false};
+  const facts = [...(own ?? []), ...(told ?? [])];
+  const [newest] = facts.sort((a, b) => Number(b.isNow) - Number(a.isNow) || b.at - a.at);
+  return {reached: true, keptBy: newest};
+
+  async function programActivity(): Promise<KeptBy[] | undefined> {
+    if (program.activity === undefined) return [];
+    const {path, headers, read} = program.activity;
+    try {
+      const {status, body} = await askInside(sandbox, port, {path, headers: headers(secret)});
+      const seen = read(status, body);
+      if (seen === undefined || seen.at === 0) return [];
+      // A clock inside cannot be ahead of the host's: it would keep the session for ever.
+      const at = seen.busy ? now : Math.min(seen.at, now);
+      return [{source: 'program', at, detail: seen.detail, isNow: seen.busy}];
+    } catch {
+      // A program that hangs is not active; what its visitors send still counts.
+      return undefined;
+    }
+  }
+}
+
+async function ownActivity(sandbox: Pick<SandboxControl, 'info'>): Promise<KeptBy[] | undefined> {
+  try {
+    const {activity} = await sandbox.info();
+    return activity === undefined ? [] : [{...activity, isNow: false}];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,37 @@
+// The last lines of a session's output, for people: no control characters, no secrets, bounded.
+
+import {oneLine} from '../core/one-line.js';
+import type {SandboxControl} from '../sandbox/control.js';
+
+const LINES = 20;
+const MAX_LINE = 300;
+const MAX_BYTES = 64 * 1024;
+const WAIT_MS = 1_000;
+
+/** Never rejects: without an answer there are no lines. */
+export async function lastLines(
+  sandbox: Pick<SandboxControl, 'logs'>,
+  secrets: readonly string[],
+): Promise<readonly string[]> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const {bytes: piece} of sandbox.logs({signal: AbortSignal.timeout(WAIT_MS)})) {
+      pieces.push(piece);
+      bytes += piece.length;
+      while (bytes > MAX_BYTES && pieces.length > 1) bytes -= pieces.shift()?.length ?? 0;
+    }
+  } catch {
+    // What came until now is better than nothing.
+  }
+  return linesOf(Buffer.concat(pieces).toString('utf8'), secrets);
+}
+
+export function linesOf(text: string, secrets: readonly string[]): readonly string[] {
+  const clean = secrets.filter(Boolean).reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
+  return clean
+    .split(/\r\n|[\n\r]/)
+    .map((line) => oneLine(line).slice(0, MAX_LINE).trimEnd())
+    .filter((line) => line !== '')
+    .slice(-LINES);
+}

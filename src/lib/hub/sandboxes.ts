@@ -1,0 +1,31 @@
+// What the hub needs of sandboxes. Each runs under a supervisor of its own, which outlives the hub.
+
+import type {SandboxControl} from '../sandbox/control.js';
+import type {EgressRules, SandboxLimits, SandboxMount} from '../sandbox/spec.js';
+
+export interface SandboxWish {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly port: number;
+  /** The subdomain of the port's address. */
+  readonly label: string;
+  readonly backend: 'auto' | 'bubblewrap' | 'podman' | 'docker';
+  readonly image?: string | undefined;
+  readonly runtime?: string | undefined;
+  readonly limits: SandboxLimits;
+  readonly bestEffort: boolean;
+  readonly egress: EgressRules;
+  readonly mounts: readonly SandboxMount[];
+  readonly workdir?: string | undefined;
+  /** Life, ms; 0: none. */
+  readonly timeoutMs: number;
+  /** As root: the host's user that it runs as. */
+  readonly hostUid?: number | undefined;
+}
+
+export interface HubSandboxes {
+  /** Resolves as soon as the sandbox has an id; it may not run yet. @throws TunlError SANDBOX_*, RELAY_* */
+  start(wish: SandboxWish): Promise<SandboxControl>;
+  /** A sandbox that another process has started; undefined: it is gone. */
+  open(id: string): Promise<SandboxControl | undefined>;
+}

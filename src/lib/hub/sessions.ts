@@ -1,0 +1,446 @@
+// All sessions of a hub: starts them in turn and within their limits, watches what keeps them alive, and takes over those that
+// outlived an earlier hub.
+
+import type {Clock, Timer} from '../core/clock.js';
+import {TunlError} from '../core/errors.js';
+import type {Logger} from '../core/logger.js';
+import {randomBytes} from '../core/node-crypto.js';
+import type {SandboxControl} from '../sandbox/control.js';
+import {lookAt} from './activity.js';
+import {type Floors, shortage} from './capacity.js';
+import type {Homes} from './homes.js';
+import {LiveSession} from './live-session.js';
+import type {HubSandboxes} from './sandboxes.js';
+import {isFinal, type SessionEvent, type SessionRecord, type SessionView} from './session.js';
+import type {SessionFolder} from './session-folder.js';
+import {StartQueue} from './start-queue.js';
+import type {ProgramSite, Template} from './template.js';
+import {type HubUser, randomId} from './users.js';
+
+/** How often each session is looked at, ms. A session stops at most this long after it became idle. */
+const LOOK_EVERY_MS = 15_000;
+/** Ended sessions are shown for this long, ms. */
+const KEEP_ENDED_MS = 24 * 3_600_000;
+/** Ended sessions that are kept for one user. */
+const MOST_ENDED = 50;
+/** How long a repeated request finds its session, ms. */
+const REQUEST_KEY_MS = 24 * 3_600_000;
+
+export interface SessionWish {
+  readonly template: string;
+  readonly name?: string | undefined;
+  readonly requestKey?: string | undefined;
+}
+
+export interface SessionsOptions {
+  readonly templates: ReadonlyMap<string, Template>;
+  readonly sandboxes: HubSandboxes;
+  readonly folder: SessionFolder;
+  readonly homes: Homes;
+  readonly stateDir: string;
+  /** A user that still exists. */
+  readonly userById: (id: string) => Promise<HubUser | undefined>;
+  /** The public address of a subdomain, as the relay gives it. */
+  readonly addressOf: (label: string) => {readonly url: string; readonly host: string};
+  readonly mostSessions: number;
+  readonly startsAtOnce: number;
+  readonly mostQueued: number;
+  readonly floors: Floors;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly wallNow?: () => number;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #wallNow: () => number;
+  readonly #live = new Map<string, LiveSession>();
+  readonly #ended = new Map<string, SessionRecord>();
+  readonly #names = new Map<string, string>();
+  readonly #listeners = new Set<(event: SessionEvent, userId: string) => void>();
+  readonly #queue: StartQueue;
+  #timer: Timer | undefined;
+  #isClosed = false;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.#wallNow = options.wallNow ?? Date.now;
+    this.#queue = new StartQueue(options.startsAtOnce, () => this.#tellQueued());
+  }
+
+  /** Takes over what runs. Sessions that were waiting start again; those whose sandbox is gone end or restart by their rule. */
+  async start(): Promise<void> {
+    const records = await this.#options.folder.readAll();
+    await Promise.all(records.map((record) => this.#takeOver(record)));
+    this.#lookLater();
+  }
+
+  /** Leaves sessions running: the next hub takes them over. */
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#listeners.clear();
+  }
+
+  /**
+   * A session that answers to the wish: a new one, or the one with the same name or the same request.
+   *
+   * @throws TunlError HUB_TEMPLATE_UNKNOWN, HUB_NAME_USED, HUB_QUOTA, HUB_FULL, OPTION_INVALID
+   */
+  async create(user: HubUser, wish: SessionWish): Promise<SessionView> {
+    const template = this.#templateOf(wish.template);
+    const name = wish.name === undefined ? undefined : checkSessionName(wish.name);
+    const short = await shortage(this.#options.stateDir, this.#options.floors);
+    for (;;) {
+      const same = this.#same(user, template, {...wish, name});
+      if (same === undefined) break;
+      if (same.endsFirst === undefined) return this.#viewOf(same.record, user.name);
+      await same.endsFirst;
+    }
+    // From here to the entry in the map nothing waits, so requests at the same time cannot pass the limits together.
+    if (short !== undefined) throw new TunlError('HUB_FULL', {reason: short});
+    this.#checkLimits(user);
+    const record: SessionRecord = {
+      id: randomId('s_', 8),
+      userId: user.id,
+      template: template.name,
+      label: randomId('n', 11),
+      secret: randomBytes(24).toString('base64url'),
+      createdAt: this.#wallNow(),
+      state: 'queued',
+      restarts: 0,
+      ...(name !== undefined && {name}),
+      ...(wish.requestKey !== undefined && {requestKey: wish.requestKey}),
+    };
+    this.#names.set(user.id, user.name);
+    const live = this.#newLive(record, template, user);
+    await this.#save(record);
+    live.begin();
+    return this.#viewOf(record, user.name);
+  }
+
+  /** Resolves when it is ready or over, at the latest when the signal aborts. */
+  async settled(id: string, signal: AbortSignal): Promise<SessionView | undefined> {
+    const live = this.#live.get(id);
+    if (live !== undefined) {
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        signal.addEventListener('abort', done, {once: true});
+        void live.settled.then(done);
+        if (signal.aborted) done();
+      });
+    }
+    return this.view(id);
+  }
+
+  view(id: string): SessionView | undefined {
+    const record = this.#recordOf(id);
+    return record && this.#viewOf(record, this.#names.get(record.userId) ?? record.userId);
+  }
+
+  ownerOf(id: string): string | undefined {
+    return this.#recordOf(id)?.userId;
+  }
+
+  /** Running ones first, then those that ended. @param userId undefined: of all users */
+  list(userId?: string): readonly SessionView[] {
+    const records = [...[...this.#live.values()].map(({record}) => record), ...this.#ended.values()];
+    return records
+      .filter((record) => userId === undefined || record.userId === userId)
+      .sort((a, b) => Number(isFinal(a.state)) - Number(isFinal(b.state)) || a.createdAt - b.createdAt)
+      .map((record) => this.#viewOf(record, this.#names.get(record.userId) ?? record.userId));
+  }
+
+  /** @throws TunlError HUB_SESSION_UNKNOWN */
+  sandboxOf(id: string): SandboxControl | undefined {
+    const live = this.#live.get(id);
+    if (live === undefined && !this.#ended.has(id)) throw new TunlError('HUB_SESSION_UNKNOWN');
+    return live?.sandbox;
+  }
+
+  /** Counts as activity, and lengthens its life. @throws TunlError HUB_SESSION_UNKNOWN, SANDBOX_ENDED */
+  async extend(id: string, ms: number): Promise<SessionView> {
+    const live = this.#live.get(id);
+    const sandbox = this.sandboxOf(id);
+    if (live === undefined || sandbox === undefined || live.record.state !== 'ready')
+      throw new TunlError('SANDBOX_ENDED', {reason: 'The session does not run.'});
+    if (live.record.stopsAt !== undefined) live.record.stopsAt = await sandbox.extend(ms);
+    live.ledger.note({source: 'extend', at: this.#wallNow(), isNow: false});
+    await this.#save(live.record);
+    this.#tell('state', live.record);
+    return this.#viewOf(live.record, this.#names.get(live.record.userId) ?? '');
+  }
+
+  /** @throws TunlError HUB_SESSION_UNKNOWN */
+  async stop(id: string, detail = 'Its user stopped it.'): Promise<SessionView> {
+    const live = this.#live.get(id);
+    if (live !== undefined) await live.end({reason: 'asked', detail, tail: []});
+    const view = this.view(id);
+    if (view === undefined) throw new TunlError('HUB_SESSION_UNKNOWN');
+    return view;
+  }
+
+  onEvent(listener: (event: SessionEvent, userId: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Looks at every session now. */
+  async look(): Promise<void> {
+    await Promise.all([...this.#live.values()].map((live) => this.#lookAtOne(live)));
+    this.#forgetOld();
+  }
+
+  // ── One session ──
+
+  async #takeOver(record: SessionRecord): Promise<void> {
+    const user = await this.#options.userById(record.userId);
+    this.#names.set(record.userId, user?.name ?? record.userId);
+    if (isFinal(record.state)) {
+      this.#ended.set(record.id, record);
+      return;
+    }
+    const template = this.#options.templates.get(record.template);
+    const sandbox =
+      record.sandboxId === undefined ? undefined : await this.#options.sandboxes.open(record.sandboxId);
+    if (user === undefined || template === undefined) {
+      await sandbox?.terminate().catch(() => {});
+      const missing = user === undefined ? 'Its user was removed.' : 'Its template was removed.';
+      await this.#close(record, missing);
+      return;
+    }
+    const live = this.#newLive(record, template, user);
+    if (sandbox !== undefined && record.state === 'stopping') {
+      live.adopt(sandbox);
+      void live.end({reason: 'asked', detail: 'It was stopped.', tail: []});
+    } else if (sandbox !== undefined) live.adopt(sandbox);
+    else if (record.sandboxId === undefined || template.restart === 'always') {
+      record.sandboxId = undefined;
+      live.begin();
+    } else {
+      const detail = 'Its sandbox ended while the hub did not run.';
+      if (record.state === 'stopping') live.fail({reason: 'asked', detail: 'It was stopped.', tail: []});
+      else live.fail({reason: 'lost', detail, tail: []});
+    }
+  }
+
+  async #close(record: SessionRecord, detail: string): Promise<void> {
+    record.state = 'stopped';
+    record.endedAt = this.#wallNow();
+    record.end = {reason: 'asked', detail, tail: []};
+    this.#ended.set(record.id, record);
+    await this.#save(record);
+  }
+
+  #newLive(record: SessionRecord, template: Template, user: HubUser): LiveSession {
+    const {clock, log, sandboxes, homes} = this.#options;
+    const live = new LiveSession({
+      clock,
+      wallNow: this.#wallNow,
+      log,
+      template,
+      record,
+      enterQueue: (signal) => this.#queue.enter({id: record.id, userId: record.userId}, signal),
+      leaveQueue: () => this.#queue.leave(record.id),
+      site: () => this.#siteOf(record, template),
+      start: async () => {
+        const home = template.home === 'persistent' ? await homes.prepare(user, template.name) : undefined;
+        const {command, env} = template.program.plan(this.#siteOf(record, template));
+        const {backend, image, runtime, limits, bestEffort, egress, mounts, timeoutMs, port} = template;
+        return await sandboxes.start({
+          command,
+          env: {...template.env, ...env},
+          port,
+          label: record.label,
+          backend,
+          image,
+          runtime,
+          limits,
+          bestEffort,
+          egress,
+          mounts: home === undefined ? mounts : [...mounts, {source: home, target: HOME, readOnly: false}],
+          workdir: HOME,
+          timeoutMs,
+          hostUid: homes.uidOf(user),
+        });
+      },
+      save: () => this.#save(record),
+      emit: (type) => {
+        if (type === 'state') this.#tell('state', record);
+      },
+    });
+    this.#live.set(record.id, live);
+    void live.over.then(() => {
+      this.#live.delete(record.id);
+      this.#ended.set(record.id, record);
+    });
+    return live;
+  }
+
+  #siteOf({label, secret}: SessionRecord, {port}: Template): ProgramSite {
+    return {port, secret, home: HOME, ...this.#options.addressOf(label)};
+  }
+
+  async #lookAtOne(live: LiveSession): Promise<void> {
+    const {record, sandbox, ledger, template} = live;
+    if (record.state !== 'ready' || sandbox === undefined) return;
+    const fact = await lookAt(sandbox, template, record.secret, this.#wallNow());
+    if (fact.reached) {
+      if (fact.keptBy !== undefined) ledger.note(fact.keptBy);
+      else ledger.rest();
+    }
+    if (record.state !== 'ready' || this.#isClosed) return;
+    const now = this.#wallNow();
+    if (ledger.isIdle(now)) {
+      const minutes = Math.round(template.idleMs / 60_000);
+      void live.end({reason: 'idle', detail: `Nobody used it for ${minutes} minutes.`, tail: []});
+      return;
+    }
+    const warning = ledger.warning(now, record.stopsAt);
+    if (warning !== undefined) {
+      const session = this.#viewOf(record, this.#names.get(record.userId) ?? '');
+      this.#emit({type: 'warning', session, ...warning}, record.userId);
+    }
+  }
+
+  #lookLater(): void {
+    this.#timer = this.#options.clock.after(LOOK_EVERY_MS, () => {
+      void this.look().finally(() => {
+        if (!this.#isClosed) this.#lookLater();
+      });
+    });
+  }
+
+  // ── Wishes ──
+
+  #templateOf(name: string): Template {
+    const template = this.#options.templates.get(name);
+    if (template !== undefined) return template;
+    const names = [...this.#options.templates.keys()].join(', ');
+    throw new TunlError('HUB_TEMPLATE_UNKNOWN', {next: `Give one of ${names}.`});
+  }
+
+  /** The session that a repeated request or the same name means. `endsFirst`: it is being stopped, and a new one may follow it. */
+  #same(
+    user: HubUser,
+    template: Template,
+    {name, requestKey}: SessionWish,
+  ): {record: SessionRecord; endsFirst?: Promise<void>} | undefined {
+    const since = this.#wallNow() - REQUEST_KEY_MS;
+    const live = [...this.#live.values()];
+    const own = [...live.map(({record}) => record), ...this.#ended.values()].filter(
+      ({userId}) => userId === user.id,
+    );
+    const isRepeated = (each: SessionRecord) => each.requestKey === requestKey && each.createdAt >= since;
+    const repeated = requestKey === undefined ? undefined : own.find(isRepeated);
+    if (repeated !== undefined) {
+      if (repeated.template === template.name && repeated.name === name) return {record: repeated};
+      throw new TunlError('HUB_NAME_USED', {reason: 'A request with this key asked for something else.'});
+    }
+    if (name === undefined) return undefined;
+    const named = live.find(
+      ({record}) => record.userId === user.id && record.name === name && !isFinal(record.state),
+    );
+    if (named === undefined) return undefined;
+    const {record, over} = named;
+    if (record.state === 'stopping') return {record, endsFirst: over};
+    if (record.template === template.name) return {record};
+    throw new TunlError('HUB_NAME_USED', {
+      reason: `The session ${name} runs another template, ${record.template}.`,
+    });
+  }
+
+  #checkLimits(user: HubUser): void {
+    const {mostSessions, mostQueued} = this.#options;
+    const running = [...this.#live.values()].filter(({record}) => !isFinal(record.state));
+    const own = running.filter(({record}) => record.userId === user.id).length;
+    if (own >= user.quota) {
+      throw new TunlError('HUB_QUOTA', {
+        reason: `${own} sessions of ${user.name} run already, and ${user.quota} are allowed.`,
+      });
+    }
+    if (running.length >= mostSessions)
+      throw new TunlError('HUB_FULL', {reason: `${running.length} sessions run already.`});
+    if (this.#queue.length >= mostQueued)
+      throw new TunlError('HUB_FULL', {
+        reason: `${this.#queue.length} sessions wait for their start already.`,
+      });
+  }
+
+  // ── Views and events ──
+
+  #recordOf(id: string): SessionRecord | undefined {
+    return this.#live.get(id)?.record ?? this.#ended.get(id);
+  }
+
+  #viewOf(record: SessionRecord, user: string): SessionView {
+    const live = this.#live.get(record.id);
+    const isReady = record.state === 'ready' && live !== undefined;
+    const {id, template, name, state, url, createdAt, readyAt, stopsAt, endedAt, end, sandboxId} = record;
+    return {
+      id,
+      user,
+      template,
+      name,
+      state,
+      createdAt,
+      readyAt,
+      endedAt,
+      end,
+      sandboxId,
+      queued: this.#queue.placeOf(id),
+      ...(isReady && {url, stopsAt, idleStopsAt: live.ledger.idleStopsAt, keptBy: live.ledger.keptBy}),
+    };
+  }
+
+  #tell(type: 'state', record: SessionRecord): void {
+    const session = this.#viewOf(record, this.#names.get(record.userId) ?? record.userId);
+    this.#emit({type, session}, record.userId);
+  }
+
+  #tellQueued(): void {
+    for (const {record} of this.#live.values()) if (record.state === 'queued') this.#tell('state', record);
+  }
+
+  #emit(event: SessionEvent, userId: string): void {
+    for (const listener of this.#listeners) listener(event, userId);
+  }
+
+  async #save(record: SessionRecord): Promise<void> {
+    await this.#options.folder.write(record).catch((error: unknown) => {
+      this.#options.log.error('the record of a session cannot be written', {
+        session: record.id,
+        reason: String(error),
+      });
+    });
+  }
+
+  #forgetOld(): void {
+    const newest = [...this.#ended.values()].sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0));
+    const kept = new Map<string, number>();
+    const limit = this.#wallNow() - KEEP_ENDED_MS;
+    for (const {id, userId, endedAt = 0} of newest) {
+      const count = (kept.get(userId) ?? 0) + 1;
+      kept.set(userId, count);
+      if (endedAt >= limit && count <= MOST_ENDED) continue;
+      this.#ended.delete(id);
+      this.#emit({type: 'gone', id}, userId);
+      void this.#options.folder.remove(id);
+    }
+  }
+}
+
+/** The home of every session, inside. */
+const HOME = '/home/user';
+
+/** @throws TunlError OPTION_INVALID */
+export function checkSessionName(name: string): string {
+  if (/^[a-z0-9][a-z0-9-]{0,39}$/.test(name)) return name;
+  throw new TunlError('OPTION_INVALID', {
+    reason: `${JSON.stringify(name.slice(0, 80))} cannot be the name of a session.`,
+    next: 'Use 1 to 40 small letters, digits and hyphens, such as thesis.',
+  });
+}

@@ -1,0 +1,98 @@
+// Sandboxes in memory, for the hub: each has a program of the test's own, which answers HTTP inside.
+
+import {once} from 'node:events';
+import {createServer, type Server} from 'node:http';
+import type {AddressInfo} from 'node:net';
+import {connect} from 'node:net';
+import type {Duplex} from 'node:stream';
+import type {HubSandboxes, SandboxWish} from '../../src/lib/hub/sandboxes.ts';
+import type {SandboxControl, SandboxEnd, SandboxInfo} from '../../src/lib/sandbox/control.ts';
+
+export class FakeSandbox {
+  readonly id: string;
+  readonly wish: SandboxWish;
+  isListening = false;
+  answer: (path: string) => {status: number; body?: string} = () => ({status: 200});
+  activity: SandboxInfo['activity'];
+  output = '';
+  stopsAt: number | undefined;
+  isTerminated = false;
+  readonly #end = Promise.withResolvers<SandboxEnd>();
+  #server: Server | undefined;
+
+  constructor(id: string, wish: SandboxWish) {
+    this.id = id;
+    this.wish = wish;
+  }
+
+  get ended(): Promise<SandboxEnd> {
+    return this.#end.promise;
+  }
+
+  async listen(): Promise<void> {
+    this.#server = createServer((req, res) => {
+      const {status, body = ''} = this.answer(req.url ?? '/');
+      res.writeHead(status).end(body);
+    }).listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    this.isListening = true;
+  }
+
+  end(end: SandboxEnd): void {
+    this.#server?.close();
+    this.#server?.closeAllConnections();
+    this.#end.resolve(end);
+  }
+
+  control(): SandboxControl {
+    const fake = this;
+    return {
+      id: fake.id,
+      ended: fake.ended,
+      info: async () => ({activity: fake.activity, stopsAt: fake.stopsAt}) as unknown as SandboxInfo,
+      tunnels: async () => [{port: fake.wish.port, url: `https://${fake.wish.label}.relay.test`}],
+      async dial(): Promise<Duplex> {
+        if (!fake.isListening) throw Object.assign(new Error('refused'), {code: 'ECONNREFUSED'});
+        const socket = connect((fake.#server?.address() as AddressInfo | undefined)?.port ?? 0, '127.0.0.1');
+        await once(socket, 'connect');
+        return socket;
+      },
+      async *logs() {
+        yield {from: 'stderr' as const, bytes: Buffer.from(fake.output)};
+      },
+      extend: async (ms: number) => {
+        fake.stopsAt = (fake.stopsAt ?? 0) + ms;
+        return fake.stopsAt;
+      },
+      terminate: async () => {
+        fake.isTerminated = true;
+        fake.end({reason: 'terminated'});
+        return {reason: 'terminated'};
+      },
+    } as unknown as SandboxControl;
+  }
+}
+
+export class FakeSandboxes implements HubSandboxes {
+  readonly all: FakeSandbox[] = [];
+  /** Called for each new sandbox. */
+  onStart: (sandbox: FakeSandbox) => void | Promise<void> = (sandbox) => sandbox.listen();
+  failure: Error | undefined;
+
+  async start(wish: SandboxWish): Promise<SandboxControl> {
+    if (this.failure !== undefined) throw this.failure;
+    const sandbox = new FakeSandbox(`sb_${this.all.length}`, wish);
+    this.all.push(sandbox);
+    await this.onStart(sandbox);
+    return sandbox.control();
+  }
+
+  async open(id: string): Promise<SandboxControl | undefined> {
+    const found = this.all.find((each) => each.id === id && each.isListening && !each.isTerminated);
+    return found?.control();
+  }
+
+  closeAll(): void {
+    for (const sandbox of this.all) sandbox.end({reason: 'terminated'});
+  }
+}

@@ -1,0 +1,292 @@
+import {expect, test, vi} from 'vitest';
+import {systemClock} from '../../../src/lib/core/clock.js';
+import {createLogger} from '../../../src/lib/core/logger.js';
+import {Homes} from '../../../src/lib/hub/homes.js';
+import {commandProgram} from '../../../src/lib/hub/programs/command.js';
+import {jupyterProgram} from '../../../src/lib/hub/programs/jupyter.js';
+import type {SessionEvent, SessionView} from '../../../src/lib/hub/session.js';
+import {SessionFolder} from '../../../src/lib/hub/session-folder.js';
+import {Sessions} from '../../../src/lib/hub/sessions.js';
+import type {Template} from '../../../src/lib/hub/template.js';
+import type {HubUser} from '../../../src/lib/hub/users.js';
+import {FakeSandboxes} from '../../helpers/fake-sandboxes.js';
+import {Scope} from '../../helpers/scope.js';
+
+const ANA: HubUser = {id: 'u_aaaaaaaaaa', name: 'ana', quota: 2, createdAt: '', number: 0};
+const BEN: HubUser = {id: 'u_bbbbbbbbbb', name: 'ben', quota: 50, createdAt: '', number: 1};
+
+const TEMPLATE: Template = {
+  name: 'web',
+  title: 'Web',
+  program: commandProgram({command: ['serve', '{port}'], path: '/?token={secret}', readyPath: '/'}),
+  port: 8080,
+  backend: 'auto',
+  limits: {},
+  bestEffort: false,
+  egress: {kind: 'none'},
+  mounts: [],
+  env: {},
+  home: 'ephemeral',
+  timeoutMs: 0,
+  idleMs: 0,
+  readyTimeoutMs: 10_000,
+  restart: 'never',
+};
+
+interface Rig {
+  sessions: Sessions;
+  sandboxes: FakeSandboxes;
+  time: {now: number};
+  events: SessionEvent[];
+  again(): Promise<Sessions>;
+  settled(view: SessionView): Promise<SessionView>;
+}
+
+async function rig(
+  scope: Scope,
+  {
+    template = {},
+    mostSessions = 100,
+    startsAtOnce = 4,
+    mostQueued = 100,
+    freeMemoryBytes = 0,
+    users = [ANA, BEN],
+  }: {
+    template?: Partial<Template>;
+    mostSessions?: number;
+    startsAtOnce?: number;
+    mostQueued?: number;
+    freeMemoryBytes?: number;
+    users?: HubUser[];
+  } = {},
+): Promise<Rig> {
+  const stateDir = await scope.tempDir('hub');
+  const sandboxes = new FakeSandboxes();
+  scope.onEnd(() => sandboxes.closeAll());
+  const time = {now: Date.now()};
+  const events: SessionEvent[] = [];
+  const make = async () => {
+    const made = new Sessions({
+      templates: new Map([['web', {...TEMPLATE, ...template}]]),
+      sandboxes,
+      folder: await SessionFolder.open(stateDir),
+      homes: new Homes(stateDir),
+      stateDir,
+      userById: async (id) => users.find((each) => each.id === id),
+      addressOf: (label) => ({url: `https://${label}.relay.test`, host: `${label}.relay.test`}),
+      mostSessions,
+      startsAtOnce,
+      mostQueued,
+      floors: {freeMemoryBytes, freeDiskBytes: 0},
+      clock: systemClock,
+      log: createLogger('hub', undefined),
+      wallNow: () => time.now,
+    });
+    made.onEvent((event) => events.push(event));
+    await made.start();
+    scope.onEnd(() => made.close());
+    return made;
+  };
+  const sessions = await make();
+  return {
+    sessions,
+    sandboxes,
+    time,
+    events,
+    again: make,
+    settled: async ({id}) => (await sessions.settled(id, scope.signal)) as SessionView,
+  };
+}
+
+test('a session becomes ready, has its own address, and its token is in it', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope);
+  const ready = await settled(await sessions.create(ANA, {template: 'web'}));
+  const [sandbox] = sandboxes.all;
+  expect(ready).toMatchObject({state: 'ready', user: 'ana', sandboxId: 'sb_0'});
+  expect(ready.url).toMatch(
+    new RegExp(`^https://${sandbox?.wish.label}\\.relay\\.test/\\?token=[\\w-]{32}$`),
+  );
+  expect(sandbox?.wish.command).toEqual(['serve', '8080']);
+});
+
+test('fifty requests at once make fifty sessions, which start in turn', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope, {startsAtOnce: 3});
+  let starting = 0;
+  let most = 0;
+  sandboxes.onStart = async (sandbox) => {
+    most = Math.max(most, ++starting);
+    await sandbox.listen();
+    starting--;
+  };
+  const views = await Promise.all(Array.from({length: 50}, () => sessions.create(BEN, {template: 'web'})));
+  const ready = await Promise.all(views.map(settled));
+  expect(new Set(ready.map(({url}) => url)).size).toBe(50);
+  expect(ready.every(({state}) => state === 'ready')).toBe(true);
+  expect(most).toBeLessThanOrEqual(3);
+});
+
+test('a user has as many sessions as the quota, also when all requests come at once', async () => {
+  await using scope = new Scope();
+  const {sessions} = await rig(scope);
+  const results = await Promise.allSettled(
+    Array.from({length: 5}, () => sessions.create(ANA, {template: 'web'})),
+  );
+  expect(results.filter(({status}) => status === 'fulfilled')).toHaveLength(2);
+  expect(results.filter((each) => each.status === 'rejected').map(({reason}) => reason.code)).toEqual(
+    Array(3).fill('HUB_QUOTA'),
+  );
+});
+
+test('the same name is the same session, and the same key the same request', async () => {
+  await using scope = new Scope();
+  const {sessions, settled} = await rig(scope);
+  const [one, two] = await Promise.all([
+    sessions.create(ANA, {template: 'web', name: 'thesis'}),
+    sessions.create(ANA, {template: 'web', name: 'thesis'}),
+  ]);
+  expect(two.id).toBe(one.id);
+  const keyed = await sessions.create(BEN, {template: 'web', requestKey: 'k1'});
+  await settled(keyed);
+  await sessions.stop(keyed.id);
+  expect((await sessions.create(BEN, {template: 'web', requestKey: 'k1'})).id).toBe(keyed.id);
+  await expect(
+    sessions.create(BEN, {template: 'web', requestKey: 'k1', name: 'other'}),
+  ).rejects.toMatchObject({
+    code: 'HUB_NAME_USED',
+  });
+});
+
+test('a start while the session of this name stops waits for its end', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope);
+  const first = await settled(await sessions.create(ANA, {template: 'web', name: 'thesis'}));
+  const stopping = sessions.stop(first.id);
+  const second = await sessions.create(ANA, {template: 'web', name: 'thesis'});
+  expect((await stopping).state).toBe('stopped');
+  expect(second.id).not.toBe(first.id);
+  expect(sandboxes.all).toHaveLength(2);
+});
+
+test.each([
+  ['an unknown template', {template: 'x'}, 'HUB_TEMPLATE_UNKNOWN'],
+  ['a name that is a path', {template: 'web', name: '../x'}, 'OPTION_INVALID'],
+])('%s is refused', async (_, wish, code) => {
+  await using scope = new Scope();
+  const {sessions, sandboxes} = await rig(scope);
+  await expect(sessions.create(ANA, wish)).rejects.toMatchObject({code});
+  expect(sandboxes.all).toHaveLength(0);
+});
+
+test('without free memory no session starts', async () => {
+  await using scope = new Scope();
+  const {sessions} = await rig(scope, {freeMemoryBytes: 2 ** 50});
+  await expect(sessions.create(ANA, {template: 'web'})).rejects.toMatchObject({code: 'HUB_FULL'});
+});
+
+test('a program that dies before it is ready fails the session with its last lines, without its token', async () => {
+  await using scope = new Scope();
+  const program = commandProgram({command: ['serve'], env: {TOKEN: '{secret}'}});
+  const {sessions, sandboxes, settled} = await rig(scope, {template: {program}});
+  let token = '';
+  sandboxes.onStart = (sandbox) => {
+    token = sandbox.wish.env.TOKEN ?? '';
+    sandbox.output = `one\ntoken is ${token}\nno such module\n`;
+    sandbox.end({reason: 'exited', code: 1});
+  };
+  const failed = await settled(await sessions.create(ANA, {template: 'web'}));
+  expect(failed).toMatchObject({
+    state: 'failed',
+    end: {reason: 'exited', detail: 'Its program ended with exit code 1.'},
+  });
+  expect(token).not.toBe('');
+  expect(failed.end?.tail).toEqual(['one', 'token is …', 'no such module']);
+  // The quota is free again.
+  sandboxes.onStart = (sandbox) => sandbox.listen();
+  await Promise.all([sessions.create(ANA, {template: 'web'}), sessions.create(ANA, {template: 'web'})]);
+});
+
+test('a program that does not answer in time fails the session, and its sandbox ends', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope, {template: {readyTimeoutMs: 50}});
+  sandboxes.onStart = () => {};
+  const failed = await settled(await sessions.create(ANA, {template: 'web'}));
+  expect(failed).toMatchObject({state: 'failed', end: {reason: 'not-ready'}});
+  expect(sandboxes.all[0]?.isTerminated).toBe(true);
+});
+
+test('a program that dies later starts again under the same address', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope, {template: {restart: 'on-failure'}});
+  const ready = await settled(await sessions.create(ANA, {template: 'web'}));
+  sandboxes.all[0]?.end({reason: 'oom'});
+  await vi.waitFor(
+    () => expect(sessions.view(ready.id)).toMatchObject({state: 'ready', sandboxId: 'sb_1'}),
+    5_000,
+  );
+  expect(sessions.view(ready.id)?.url).toBe(ready.url);
+});
+
+test('an idle session stops, and one whose kernel works does not', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, time, events} = await rig(scope, {
+    template: {program: jupyterProgram(), idleMs: 3_600_000},
+  });
+  let kernel = {last_activity: new Date(time.now).toISOString(), execution_state: 'busy'};
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.answer = (path) => ({status: 200, body: path === '/api/kernels' ? JSON.stringify([kernel]) : ''});
+    await sandbox.listen();
+  };
+  const ready = await settled(await sessions.create(ANA, {template: 'web'}));
+  time.now += 10 * 3_600_000;
+  await sessions.look();
+  expect(sessions.view(ready.id)).toMatchObject({
+    state: 'ready',
+    keptBy: {source: 'program', detail: 'kernel busy', isNow: true},
+  });
+  kernel = {last_activity: new Date(time.now).toISOString(), execution_state: 'idle'};
+  time.now += 3_600_000 - 60_000;
+  await sessions.look();
+  expect(events.filter(({type}) => type === 'warning')).toMatchObject([{reason: 'idle'}]);
+  expect(sessions.view(ready.id)?.state).toBe('ready');
+  time.now += 60_000;
+  await sessions.look();
+  await vi.waitFor(() =>
+    expect(sessions.view(ready.id)).toMatchObject({state: 'stopped', end: {reason: 'idle'}}),
+  );
+});
+
+test('a clock inside that is ahead does not keep a session', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, time} = await rig(scope, {
+    template: {program: jupyterProgram(), idleMs: 60_000},
+  });
+  const kernel = {last_activity: new Date(time.now + 1e10).toISOString(), execution_state: 'idle'};
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.answer = (path) => ({status: 200, body: path === '/api/kernels' ? JSON.stringify([kernel]) : ''});
+    await sandbox.listen();
+  };
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  await sessions.look();
+  expect(sessions.view(id)?.idleStopsAt).toBe(time.now + 60_000);
+});
+
+test('the next hub takes over what runs, and says what was lost', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, again} = await rig(scope);
+  const kept = await settled(await sessions.create(ANA, {template: 'web', name: 'kept'}));
+  const lost = await settled(await sessions.create(ANA, {template: 'web', name: 'lost'}));
+  sessions.close();
+  const gone = sandboxes.all.find(({id}) => id === lost.sandboxId);
+  if (gone !== undefined) gone.isTerminated = true;
+  const next = await again();
+  expect(next.view(kept.id)).toMatchObject({state: 'ready', url: kept.url, sandboxId: kept.sandboxId});
+  expect(next.view(lost.id)).toMatchObject({state: 'failed', end: {reason: 'lost'}});
+  expect(next.view(kept.id)?.user).toBe('ana');
+  // What it took over ends as before.
+  sandboxes.all.find(({id}) => id === kept.sandboxId)?.end({reason: 'timeout'});
+  await vi.waitFor(() =>
+    expect(next.view(kept.id)).toMatchObject({state: 'stopped', end: {reason: 'timeout'}}),
+  );
+});
