@@ -1,7 +1,7 @@
 // One small HTTP request to a program inside a sandbox. The program is not trusted: its answer is bounded in time and size.
 
-import http from 'node:http';
 import type {Socket} from 'node:net';
+import {request as startRequest} from '../core/node-http.js';
 import type {SandboxControl} from '../sandbox/control.js';
 
 const TIMEOUT_MS = 2_000;
@@ -30,7 +30,7 @@ export async function askInside(
   connection.on('error', () => {});
   try {
     return await new Promise<InsideAnswer>((resolve, reject) => {
-      const request = http.request({
+      const request = startRequest({
         // Node's client takes any duplex.
         createConnection: () => connection as Socket,
         path,

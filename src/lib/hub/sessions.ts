@@ -9,29 +9,20 @@ import type {SandboxControl} from '../sandbox/control.js';
 import {lookAt} from './activity.js';
 import {type Floors, shortage} from './capacity.js';
 import type {Homes} from './homes.js';
+import {lastLines} from './last-lines.js';
 import {LiveSession} from './live-session.js';
 import type {HubSandboxes} from './sandboxes.js';
+import {SecretFilter} from './secret-filter.js';
 import {isFinal, type SessionEvent, type SessionRecord, type SessionView} from './session.js';
 import type {SessionFolder} from './session-folder.js';
+import {SessionTable} from './session-table.js';
+import {checkRoom, checkSessionName, findSame, type SessionWish, templateOf} from './session-wish.js';
 import {StartQueue} from './start-queue.js';
 import type {ProgramSite, Template} from './template.js';
 import {type HubUser, randomId} from './users.js';
 
 /** How often each session is looked at, ms. A session stops at most this long after it became idle. */
 const LOOK_EVERY_MS = 15_000;
-/** Ended sessions are shown for this long, ms. */
-const KEEP_ENDED_MS = 24 * 3_600_000;
-/** Ended sessions that are kept for one user. */
-const MOST_ENDED = 50;
-/** How long a repeated request finds its session, ms. */
-const REQUEST_KEY_MS = 24 * 3_600_000;
-
-export interface SessionWish {
-  readonly template: string;
-  readonly name?: string | undefined;
-  readonly requestKey?: string | undefined;
-}
-
 export interface SessionsOptions {
   readonly templates: ReadonlyMap<string, Template>;
   readonly sandboxes: HubSandboxes;
@@ -54,9 +45,7 @@ export interface SessionsOptions {
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #wallNow: () => number;
-  readonly #live = new Map<string, LiveSession>();
-  readonly #ended = new Map<string, SessionRecord>();
-  readonly #names = new Map<string, string>();
+  readonly #table = new SessionTable((id) => this.#queue.placeOf(id));
   readonly #listeners = new Set<(event: SessionEvent, userId: string) => void>();
   readonly #queue: StartQueue;
   #timer: Timer | undefined;
@@ -88,18 +77,21 @@ export class Sessions {
    * @throws TunlError HUB_TEMPLATE_UNKNOWN, HUB_NAME_USED, HUB_QUOTA, HUB_FULL, OPTION_INVALID
    */
   async create(user: HubUser, wish: SessionWish): Promise<SessionView> {
-    const template = this.#templateOf(wish.template);
+    const template = templateOf(this.#options.templates, wish.template);
     const name = wish.name === undefined ? undefined : checkSessionName(wish.name);
     const short = await shortage(this.#options.stateDir, this.#options.floors);
     for (;;) {
-      const same = this.#same(user, template, {...wish, name});
+      const {live} = this.#table;
+      const about = {user, template, wish: {...wish, name}, now: this.#wallNow()};
+      const same = findSame({live, records: this.#table.records()}, about);
       if (same === undefined) break;
-      if (same.endsFirst === undefined) return this.#viewOf(same.record, user.name);
+      if (same.endsFirst === undefined) return this.#table.viewOf(same.record);
       await same.endsFirst;
     }
     // From here to the entry in the map nothing waits, so requests at the same time cannot pass the limits together.
     if (short !== undefined) throw new TunlError('HUB_FULL', {reason: short});
-    this.#checkLimits(user);
+    const {mostSessions, mostQueued} = this.#options;
+    checkRoom(this.#table, user, {mostSessions, mostQueued, queued: this.#queue.length});
     const record: SessionRecord = {
       id: randomId('s_', 8),
       userId: user.id,
@@ -112,16 +104,16 @@ export class Sessions {
       ...(name !== undefined && {name}),
       ...(wish.requestKey !== undefined && {requestKey: wish.requestKey}),
     };
-    this.#names.set(user.id, user.name);
+    this.#table.names.set(user.id, user.name);
     const live = this.#newLive(record, template, user);
     await this.#save(record);
     live.begin();
-    return this.#viewOf(record, user.name);
+    return this.#table.viewOf(record);
   }
 
   /** Resolves when it is ready or over, at the latest when the signal aborts. */
   async settled(id: string, signal: AbortSignal): Promise<SessionView | undefined> {
-    const live = this.#live.get(id);
+    const live = this.#table.live.get(id);
     if (live !== undefined) {
       await new Promise<void>((resolve) => {
         const done = () => {
@@ -137,33 +129,42 @@ export class Sessions {
   }
 
   view(id: string): SessionView | undefined {
-    const record = this.#recordOf(id);
-    return record && this.#viewOf(record, this.#names.get(record.userId) ?? record.userId);
+    return this.#table.view(id);
   }
 
   ownerOf(id: string): string | undefined {
-    return this.#recordOf(id)?.userId;
+    return this.#table.recordOf(id)?.userId;
   }
 
   /** Running ones first, then those that ended. @param userId undefined: of all users */
   list(userId?: string): readonly SessionView[] {
-    const records = [...[...this.#live.values()].map(({record}) => record), ...this.#ended.values()];
-    return records
-      .filter((record) => userId === undefined || record.userId === userId)
-      .sort((a, b) => Number(isFinal(a.state)) - Number(isFinal(b.state)) || a.createdAt - b.createdAt)
-      .map((record) => this.#viewOf(record, this.#names.get(record.userId) ?? record.userId));
+    return this.#table.list(userId);
   }
 
   /** @throws TunlError HUB_SESSION_UNKNOWN */
   sandboxOf(id: string): SandboxControl | undefined {
-    const live = this.#live.get(id);
-    if (live === undefined && !this.#ended.has(id)) throw new TunlError('HUB_SESSION_UNKNOWN');
+    const live = this.#table.live.get(id);
+    if (live === undefined && !this.#table.ended.has(id)) throw new TunlError('HUB_SESSION_UNKNOWN');
     return live?.sandbox;
+  }
+
+  /** Removes the session's token from its output. */
+  hiderOf(id: string): SecretFilter {
+    const secret = this.#table.recordOf(id)?.secret;
+    return new SecretFilter(secret === undefined ? [] : [secret]);
+  }
+
+  /** The last lines of the output, without secrets. */
+  async tailOf(id: string): Promise<readonly string[]> {
+    const record = this.#table.recordOf(id);
+    const sandbox = this.#table.live.get(id)?.sandbox;
+    if (record === undefined || sandbox === undefined) return record?.end?.tail ?? [];
+    return await lastLines(sandbox, [record.secret]);
   }
 
   /** Counts as activity, and lengthens its life. @throws TunlError HUB_SESSION_UNKNOWN, SANDBOX_ENDED */
   async extend(id: string, ms: number): Promise<SessionView> {
-    const live = this.#live.get(id);
+    const live = this.#table.live.get(id);
     const sandbox = this.sandboxOf(id);
     if (live === undefined || sandbox === undefined || live.record.state !== 'ready')
       throw new TunlError('SANDBOX_ENDED', {reason: 'The session does not run.'});
@@ -171,12 +172,12 @@ export class Sessions {
     live.ledger.note({source: 'extend', at: this.#wallNow(), isNow: false});
     await this.#save(live.record);
     this.#tell('state', live.record);
-    return this.#viewOf(live.record, this.#names.get(live.record.userId) ?? '');
+    return this.#table.viewOf(live.record);
   }
 
   /** @throws TunlError HUB_SESSION_UNKNOWN */
   async stop(id: string, detail = 'Its user stopped it.'): Promise<SessionView> {
-    const live = this.#live.get(id);
+    const live = this.#table.live.get(id);
     if (live !== undefined) await live.end({reason: 'asked', detail, tail: []});
     const view = this.view(id);
     if (view === undefined) throw new TunlError('HUB_SESSION_UNKNOWN');
@@ -190,17 +191,20 @@ export class Sessions {
 
   /** Looks at every session now. */
   async look(): Promise<void> {
-    await Promise.all([...this.#live.values()].map((live) => this.#lookAtOne(live)));
-    this.#forgetOld();
+    await Promise.all([...this.#table.live.values()].map((live) => this.#lookAtOne(live)));
+    for (const {id, userId} of this.#table.forgetOld(this.#wallNow())) {
+      this.#emit({type: 'gone', id}, userId);
+      void this.#options.folder.remove(id);
+    }
   }
 
   // ── One session ──
 
   async #takeOver(record: SessionRecord): Promise<void> {
     const user = await this.#options.userById(record.userId);
-    this.#names.set(record.userId, user?.name ?? record.userId);
+    this.#table.names.set(record.userId, user?.name ?? record.userId);
     if (isFinal(record.state)) {
-      this.#ended.set(record.id, record);
+      this.#table.ended.set(record.id, record);
       return;
     }
     const template = this.#options.templates.get(record.template);
@@ -231,7 +235,7 @@ export class Sessions {
     record.state = 'stopped';
     record.endedAt = this.#wallNow();
     record.end = {reason: 'asked', detail, tail: []};
-    this.#ended.set(record.id, record);
+    this.#table.ended.set(record.id, record);
     await this.#save(record);
   }
 
@@ -272,10 +276,10 @@ export class Sessions {
         if (type === 'state') this.#tell('state', record);
       },
     });
-    this.#live.set(record.id, live);
+    this.#table.live.set(record.id, live);
     void live.over.then(() => {
-      this.#live.delete(record.id);
-      this.#ended.set(record.id, record);
+      this.#table.live.delete(record.id);
+      this.#table.ended.set(record.id, record);
     });
     return live;
   }
@@ -301,7 +305,7 @@ export class Sessions {
     }
     const warning = ledger.warning(now, record.stopsAt);
     if (warning !== undefined) {
-      const session = this.#viewOf(record, this.#names.get(record.userId) ?? '');
+      const session = this.#table.viewOf(record);
       this.#emit({type: 'warning', session, ...warning}, record.userId);
     }
   }
@@ -314,95 +318,16 @@ export class Sessions {
     });
   }
 
-  // ── Wishes ──
-
-  #templateOf(name: string): Template {
-    const template = this.#options.templates.get(name);
-    if (template !== undefined) return template;
-    const names = [...this.#options.templates.keys()].join(', ');
-    throw new TunlError('HUB_TEMPLATE_UNKNOWN', {next: `Give one of ${names}.`});
-  }
-
-  /** The session that a repeated request or the same name means. `endsFirst`: it is being stopped, and a new one may follow it. */
-  #same(
-    user: HubUser,
-    template: Template,
-    {name, requestKey}: SessionWish,
-  ): {record: SessionRecord; endsFirst?: Promise<void>} | undefined {
-    const since = this.#wallNow() - REQUEST_KEY_MS;
-    const live = [...this.#live.values()];
-    const own = [...live.map(({record}) => record), ...this.#ended.values()].filter(
-      ({userId}) => userId === user.id,
-    );
-    const isRepeated = (each: SessionRecord) => each.requestKey === requestKey && each.createdAt >= since;
-    const repeated = requestKey === undefined ? undefined : own.find(isRepeated);
-    if (repeated !== undefined) {
-      if (repeated.template === template.name && repeated.name === name) return {record: repeated};
-      throw new TunlError('HUB_NAME_USED', {reason: 'A request with this key asked for something else.'});
-    }
-    if (name === undefined) return undefined;
-    const named = live.find(
-      ({record}) => record.userId === user.id && record.name === name && !isFinal(record.state),
-    );
-    if (named === undefined) return undefined;
-    const {record, over} = named;
-    if (record.state === 'stopping') return {record, endsFirst: over};
-    if (record.template === template.name) return {record};
-    throw new TunlError('HUB_NAME_USED', {
-      reason: `The session ${name} runs another template, ${record.template}.`,
-    });
-  }
-
-  #checkLimits(user: HubUser): void {
-    const {mostSessions, mostQueued} = this.#options;
-    const running = [...this.#live.values()].filter(({record}) => !isFinal(record.state));
-    const own = running.filter(({record}) => record.userId === user.id).length;
-    if (own >= user.quota) {
-      throw new TunlError('HUB_QUOTA', {
-        reason: `${own} sessions of ${user.name} run already, and ${user.quota} are allowed.`,
-      });
-    }
-    if (running.length >= mostSessions)
-      throw new TunlError('HUB_FULL', {reason: `${running.length} sessions run already.`});
-    if (this.#queue.length >= mostQueued)
-      throw new TunlError('HUB_FULL', {
-        reason: `${this.#queue.length} sessions wait for their start already.`,
-      });
-  }
-
   // ── Views and events ──
 
-  #recordOf(id: string): SessionRecord | undefined {
-    return this.#live.get(id)?.record ?? this.#ended.get(id);
-  }
-
-  #viewOf(record: SessionRecord, user: string): SessionView {
-    const live = this.#live.get(record.id);
-    const isReady = record.state === 'ready' && live !== undefined;
-    const {id, template, name, state, url, createdAt, readyAt, stopsAt, endedAt, end, sandboxId} = record;
-    return {
-      id,
-      user,
-      template,
-      name,
-      state,
-      createdAt,
-      readyAt,
-      endedAt,
-      end,
-      sandboxId,
-      queued: this.#queue.placeOf(id),
-      ...(isReady && {url, stopsAt, idleStopsAt: live.ledger.idleStopsAt, keptBy: live.ledger.keptBy}),
-    };
-  }
-
   #tell(type: 'state', record: SessionRecord): void {
-    const session = this.#viewOf(record, this.#names.get(record.userId) ?? record.userId);
+    const session = this.#table.viewOf(record);
     this.#emit({type, session}, record.userId);
   }
 
   #tellQueued(): void {
-    for (const {record} of this.#live.values()) if (record.state === 'queued') this.#tell('state', record);
+    for (const {record} of this.#table.live.values())
+      if (record.state === 'queued') this.#tell('state', record);
   }
 
   #emit(event: SessionEvent, userId: string): void {
@@ -417,30 +342,7 @@ export class Sessions {
       });
     });
   }
-
-  #forgetOld(): void {
-    const newest = [...this.#ended.values()].sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0));
-    const kept = new Map<string, number>();
-    const limit = this.#wallNow() - KEEP_ENDED_MS;
-    for (const {id, userId, endedAt = 0} of newest) {
-      const count = (kept.get(userId) ?? 0) + 1;
-      kept.set(userId, count);
-      if (endedAt >= limit && count <= MOST_ENDED) continue;
-      this.#ended.delete(id);
-      this.#emit({type: 'gone', id}, userId);
-      void this.#options.folder.remove(id);
-    }
-  }
 }
 
 /** The home of every session, inside. */
 const HOME = '/home/user';
-
-/** @throws TunlError OPTION_INVALID */
-export function checkSessionName(name: string): string {
-  if (/^[a-z0-9][a-z0-9-]{0,39}$/.test(name)) return name;
-  throw new TunlError('OPTION_INVALID', {
-    reason: `${JSON.stringify(name.slice(0, 80))} cannot be the name of a session.`,
-    next: 'Use 1 to 40 small letters, digits and hyphens, such as thesis.',
-  });
-}

@@ -1,0 +1,163 @@
+// A hub: its sessions, its API behind a tunnel of its own, and its users.
+
+import {once} from 'node:events';
+import {rm} from 'node:fs/promises';
+import {availableParallelism} from 'node:os';
+import {join} from 'node:path';
+import type {ForwardOptions, Tunnel} from '../agent/options.js';
+import {type Clock, systemClock} from '../core/clock.js';
+import {TunlError} from '../core/errors.js';
+import {createLogger, type LogSink} from '../core/logger.js';
+import {openStateDir} from '../core/state-dir.js';
+import {forward} from '../forward.js';
+import {Callers} from './api/callers.js';
+import {HubServer} from './api/server.js';
+import type {Floors} from './capacity.js';
+import {Homes} from './homes.js';
+import type {HubSandboxes} from './sandboxes.js';
+import {SessionFolder} from './session-folder.js';
+import {Sessions} from './sessions.js';
+import type {Template} from './template.js';
+import {HubTokens} from './tokens.js';
+import {HubUsers} from './users.js';
+
+export interface HubOptions {
+  readonly stateDir: string;
+  /** In the order of the page; a request without a template gets the first. */
+  readonly templates: readonly Template[];
+  readonly sandboxes: HubSandboxes;
+  /** The relay and how to reach it. */
+  readonly forward: Omit<ForwardOptions, 'onEvent' | 'stateDir' | 'log'>;
+  /** The subdomain of the hub. Default `hub`. */
+  readonly name?: string;
+  /** Default 100. */
+  readonly mostSessions?: number;
+  /** Default: the number of cores. */
+  readonly startsAtOnce?: number;
+  /** Default 100. */
+  readonly mostQueued?: number;
+  /** Default: 256 MiB of memory, 512 MiB of disk. */
+  readonly floors?: Partial<Floors>;
+  /** How long a request waits for its session, ms. Default 60,000. */
+  readonly readyTimeoutMs?: number;
+  readonly clock?: Clock;
+  readonly log?: LogSink | undefined;
+  readonly onEvent?: ForwardOptions['onEvent'];
+}
+
+const MIB = 1024 ** 2;
+
+export class Hub {
+  readonly users: HubUsers;
+  readonly sessions: Sessions;
+  readonly tunnel: Tunnel;
+  readonly #tokens: HubTokens;
+  readonly #server: HubServer;
+  readonly #socketPath: string;
+
+  constructor(parts: {
+    users: HubUsers;
+    sessions: Sessions;
+    tunnel: Tunnel;
+    tokens: HubTokens;
+    server: HubServer;
+    socketPath: string;
+  }) {
+    this.users = parts.users;
+    this.sessions = parts.sessions;
+    this.tunnel = parts.tunnel;
+    this.#tokens = parts.tokens;
+    this.#server = parts.server;
+    this.#socketPath = parts.socketPath;
+  }
+
+  /** `https://hub.r1.example.net` */
+  get url(): string {
+    return this.tunnel.url;
+  }
+
+  /** Resolves when the hub's own tunnel has ended. */
+  get closed(): Promise<void> {
+    return this.tunnel.closed;
+  }
+
+  /** Sessions run on, and the next hub takes them over. */
+  async close(): Promise<void> {
+    this.sessions.close();
+    await this.tunnel.close();
+    await this.#server.close();
+    this.#tokens.registry.close();
+    await rm(this.#socketPath, {force: true});
+  }
+}
+
+/**
+ * Starts a hub and resolves when its address answers. Sessions of an earlier hub with the same state folder go on.
+ *
+ * @throws TunlError HUB_TEMPLATE_UNKNOWN without a template, STATE_DIR, or an error of `forward`
+ */
+export async function startHub(options: HubOptions): Promise<Hub> {
+  const {stateDir, clock = systemClock, readyTimeoutMs = 60_000} = options;
+  const log = createLogger('hub', options.log);
+  const templates = new Map(options.templates.map((each) => [each.name, each]));
+  if (templates.size === 0)
+    throw new TunlError('HUB_TEMPLATE_UNKNOWN', {
+      reason: 'The hub has no template.',
+      next: 'Add one to hub.yaml.',
+    });
+  const users = new HubUsers(stateDir);
+  // Read once, so that a damaged file is an error of the start.
+  await users.list();
+  const tokens = new HubTokens(stateDir, clock);
+  await openStateDir(stateDir, 'hub');
+  await tokens.registry.start();
+  const socketPath = join(await openStateDir(stateDir, 'hub', 'run'), `${process.pid}.sock`);
+  await rm(socketPath, {force: true});
+  let tunnel: Tunnel | undefined;
+  const urlOf = () => tunnel?.url ?? '';
+  const sessions = new Sessions({
+    templates,
+    sandboxes: options.sandboxes,
+    folder: await SessionFolder.open(stateDir),
+    homes: new Homes(stateDir),
+    stateDir,
+    userById: (id) => users.byId(id),
+    addressOf: (label) => besides(urlOf(), label),
+    mostSessions: options.mostSessions ?? 100,
+    startsAtOnce: options.startsAtOnce ?? availableParallelism(),
+    mostQueued: options.mostQueued ?? 100,
+    floors: {freeMemoryBytes: 256 * MIB, freeDiskBytes: 512 * MIB, ...options.floors},
+    clock,
+    log,
+  });
+  const callers = new Callers({tokens: tokens.registry, userById: (id) => users.byId(id)});
+  const server = new HubServer({sessions, templates, readyTimeoutMs, callers, clock, log, url: urlOf});
+  try {
+    server.server.listen(socketPath);
+    await once(server.server, 'listening');
+    tunnel = await forward(`unix:${socketPath}`, {
+      subdomain: options.name ?? 'hub',
+      ...options.forward,
+      // The limit for wrong tokens counts addresses.
+      forwarded: true,
+      stateDir,
+      ...(options.log !== undefined && {log: options.log}),
+      ...(options.onEvent !== undefined && {onEvent: options.onEvent}),
+    });
+    await sessions.start();
+    return new Hub({users, sessions, tunnel, tokens, server, socketPath});
+  } catch (error) {
+    sessions.close();
+    await tunnel?.close();
+    await server.close();
+    tokens.registry.close();
+    throw error;
+  }
+}
+
+/** The address of another name at the same relay. */
+function besides(hubUrl: string, label: string): {url: string; host: string} {
+  const {hostname, port} = new URL(hubUrl);
+  const host = `${label}${hostname.slice(hostname.indexOf('.'))}`;
+  return {host, url: `https://${host}${port === '' ? '' : `:${port}`}`};
+}
