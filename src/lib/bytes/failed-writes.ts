@@ -19,44 +19,59 @@ type Chunks = {chunk: unknown; encoding: BufferEncoding}[] & {
  */
 const PORTION_BYTES = 256 * 1024;
 
-/** A Writable has one write at a time, so no write allocates anything. */
+/** The internal part of Node's Writable that tells it the result of each write. */
+interface Inside {
+  _writableState: {onwrite: Done};
+}
+
+/**
+ * The state of one socket. It stands between the socket's writes and Node's own callback, which is a property that each
+ * Writable has from the start: a property that only some sockets have, such as a `_write` of their own, would give sockets
+ * another shape, and Node's code for all sockets becomes slower with each shape that it sees.
+ */
 class Outlived {
-  failed = false;
-  done: Done = () => {};
-  readonly #socket: Socket;
-  readonly write: Socket['_write'];
-  readonly writev: Socket['_writev'];
-  readonly #onFailed: (code: string | undefined) => void;
+  #failed = false;
+  #done: Done;
+  #onFailed: (code: string | undefined) => void;
   /** Chunks of which a portion is being written, and the position of those that are due then. */
   #chunks: Chunks | undefined;
   #position = 0;
+  #writev: ((chunks: Chunks, done: Done) => void) | undefined;
 
   constructor(socket: Socket, onFailed: (code: string | undefined) => void) {
-    this.#socket = socket;
-    this.write = socket._write;
-    this.writev = socket._writev;
+    const state = (socket as unknown as Inside)._writableState;
     this.#onFailed = onFailed;
+    this.#done = state.onwrite;
+    state.onwrite = this.#written;
+    if ((socket as Partial<TLSSocket>).encrypted === true) this.#writeInPortions(socket);
   }
 
-  readonly written: Done = (error) => {
-    if (error && !this.failed) {
-      this.failed = true;
+  readonly #written: Done = (error) => {
+    if (error && !this.#failed) {
+      this.#failed = true;
       this.#onFailed((error as NodeJS.ErrnoException).code);
     }
-    const chunks = this.failed ? undefined : this.#chunks;
+    const chunks = this.#failed ? undefined : this.#chunks;
     this.#chunks = undefined;
-    if (chunks === undefined) this.done();
+    if (chunks === undefined) this.#done();
     else this.#writePortion(chunks);
   };
 
-  writeMany(chunks: Chunks): void {
-    const isTls = (this.#socket as Partial<TLSSocket>).encrypted === true;
-    if (!isTls || this.#socket.writableLength <= PORTION_BYTES || chunks.allBuffers !== true) {
-      this.writev?.call(this.#socket, chunks, this.written);
-      return;
-    }
-    this.#position = 0;
-    this.#writePortion(chunks);
+  #writeInPortions(socket: Socket): void {
+    const writev = socket._writev?.bind(socket);
+    if (writev === undefined) return;
+    this.#writev = writev as (chunks: Chunks, done: Done) => void;
+    const inPortions = (chunks: Chunks) => {
+      if (this.#failed) {
+        this.#done();
+      } else if (socket.writableLength <= PORTION_BYTES || chunks.allBuffers !== true) {
+        this.#writev?.(chunks, this.#written);
+      } else {
+        this.#position = 0;
+        this.#writePortion(chunks);
+      }
+    };
+    socket._writev = inPortions as NonNullable<Socket['_writev']>;
   }
 
   #writePortion(chunks: Chunks): void {
@@ -68,47 +83,27 @@ class Outlived {
     this.#chunks = end < chunks.length ? chunks : undefined;
     const portion: Chunks = chunks.slice(start, end);
     portion.allBuffers = true;
-    this.writev?.call(this.#socket, portion, this.written);
+    this.#writev?.(portion, this.#written);
+  }
+
+  /** The socket is closed: it refers no longer to code that wanted to hear of failed writes. */
+  forget(): void {
+    this.#onFailed = ignore;
+    this.#done = ignore;
+    this.#writev = undefined;
+    this.#chunks = undefined;
   }
 }
 
-const OUTLIVED = Symbol('outlived');
-
-interface OutlivingSocket extends Socket {
-  [OUTLIVED]: Outlived | undefined;
-}
+const ignore = (): void => {};
 
 /**
- * After the first write that fails, all writes of `socket` report success and do nothing; reading continues until the peer's
- * end or a read that fails. `onFailed` is called once, with the system's code.
+ * After the first write that fails, all writes of `socket` report success; reading continues until the peer's end or a read
+ * that fails. `onFailed` is called once, with the system's code. Call `forget` on the result when the socket is closed.
  */
-export function outliveFailedWrites(socket: Socket, onFailed: (code: string | undefined) => void): void {
-  const outliving = socket as OutlivingSocket;
-  outliving[OUTLIVED] = new Outlived(socket, onFailed);
-  // The same two functions for all sockets: a closure for each would keep V8 from inlining the calls.
-  outliving._write = write;
-  if (socket._writev) outliving._writev = writev;
-}
-
-/** The socket is closed: it refers no longer to whoever wanted to hear of failed writes. */
-export function forgetFailedWrites(socket: Socket): void {
-  const outlived = (socket as OutlivingSocket)[OUTLIVED];
-  if (outlived === undefined) return;
-  (socket as OutlivingSocket)[OUTLIVED] = undefined;
-  socket._write = outlived.write;
-  if (outlived.writev) socket._writev = outlived.writev;
-}
-
-function write(this: Socket, chunk: unknown, encoding: BufferEncoding, callback: Done): void {
-  const state = (this as OutlivingSocket)[OUTLIVED] as Outlived;
-  state.done = callback;
-  if (state.failed) callback();
-  else state.write.call(this, chunk, encoding, state.written);
-}
-
-function writev(this: Socket, chunks: Chunks, callback: Done): void {
-  const state = (this as OutlivingSocket)[OUTLIVED] as Outlived;
-  state.done = callback;
-  if (state.failed) callback();
-  else state.writeMany(chunks);
+export function outliveFailedWrites(
+  socket: Socket,
+  onFailed: (code: string | undefined) => void,
+): Pick<Outlived, 'forget'> {
+  return new Outlived(socket, onFailed);
 }

@@ -4,14 +4,14 @@
 // (`onwrite`), which refers to its stream. So a closed socket is kept until the next full collection, with everything that
 // its listeners refer to, and each collection of the young generation copies that.
 
+import {EventEmitter} from 'node:events';
 import type {Socket} from 'node:net';
-import {forgetFailedWrites} from './failed-writes.js';
 
 const ignore = (): void => {};
 
-/** A listener of `close`: removes the socket's listeners and what a splice has added. The socket may be destroyed again later. */
-export function letGo(this: Socket): void {
-  this.removeAllListeners();
-  this.on('error', ignore);
-  forgetFailedWrites(this);
+/** For a socket that is closed: removes its listeners. The socket may be destroyed again later. */
+export function letGo(socket: Socket): void {
+  // Without what Node's streams do when listeners change: a closed socket is not read again.
+  EventEmitter.prototype.removeAllListeners.call(socket);
+  EventEmitter.prototype.on.call(socket, 'error', ignore);
 }

@@ -23,6 +23,8 @@ export class PacedSplice extends Splice {
   constructor(options: SpliceOptions, rates: readonly Rate[]) {
     super({
       ...options,
+      // The options may be an object of a class, whose methods are not copied.
+      reset: () => options.reset(),
       onDone: (code) => {
         this.#over();
         options.onDone(code);

@@ -6,44 +6,32 @@
 
 import type {Socket} from 'node:net';
 
-/** The internal parts of Node's socket that reading depends on. */
-interface Inside {
-  _handle?: {reading: boolean; readStop(): number} | null;
-  _read: (size: number) => void;
-}
+/** Node starts no handle that reads already, and takes each true value for that. */
+const STOPPED = 'stopped';
 
-/** Replaces `_read` of a socket that must not be read, and records that the stream has asked for more. */
-interface NoRead {
-  (): void;
-  asked?: boolean;
+/**
+ * The internal parts of Node's socket that reading depends on. Both properties exist from the start: one of its own would give
+ * the socket another shape, and Node's code for all sockets becomes slower with each shape that it sees.
+ */
+interface Inside {
+  _handle?: {reading: boolean | typeof STOPPED; readStop(): number} | null;
+  _read: (size: number) => void;
 }
 
 /** Bytes that the kernel has received stay there until `readOn`. Idempotent. */
 export function stopReading(socket: Socket): void {
-  const inside = socket as unknown as Inside;
-  if (!Object.hasOwn(socket, '_read')) {
-    const noRead: NoRead = () => {
-      noRead.asked = true;
-    };
-    inside._read = noRead;
-  }
   socket.pause();
-  const handle = inside._handle;
-  if (handle?.reading !== true) return;
-  handle.reading = false;
-  handle.readStop();
+  const handle = (socket as unknown as Inside)._handle;
+  if (!handle || handle.reading === STOPPED) return;
+  if (handle.reading) handle.readStop();
+  handle.reading = STOPPED;
 }
 
 export function readOn(socket: Socket): void {
   const inside = socket as unknown as Inside;
-  let asked: boolean | undefined = false;
-  if (Object.hasOwn(socket, '_read')) {
-    asked = (inside._read as NoRead).asked;
-    // Node's own `_read` is on the prototype.
-    delete (inside as Partial<Inside>)._read;
-  }
+  const handle = inside._handle;
+  if (handle?.reading === STOPPED) handle.reading = false;
   socket.resume();
-  // The stream waits for a read that it has already requested, and requests no other.
-  if ((asked || inside._handle?.reading === false) && !socket.connecting && !socket.destroyed)
-    inside._read(0);
+  // The stream may wait for a read that it has requested before, and request no other.
+  if (handle?.reading === false && !socket.connecting && !socket.destroyed) inside._read(0);
 }

@@ -29,7 +29,7 @@ export interface SpliceOptions {
   /** True while a socket is still connecting: the last bytes of a peer that is gone are kept for it. */
   connects?: () => boolean;
   /** The socket's peer has ended or broken the connection. The stream is not told yet. */
-  onSocketOver?: () => void;
+  onSocketOver?: (() => void) | undefined;
   /** Called once, when both directions have ended. `code`: the reason, if the end was not an orderly one. */
   onDone: (code: StreamCode | undefined) => void;
 }
@@ -51,6 +51,9 @@ export class Splice implements StreamSink {
   #begun = true;
   /** An empty write is under way that tests whether the peer is still there. */
   #probing = false;
+  #writes: {forget(): void} | undefined;
+  /** The socket is dead in both directions. */
+  #isBroken = false;
   /** The code of the failed write: nothing can be written to the socket any more, but what it received is still read. */
   #writeFailed: string | undefined;
   /** The peer has reset the stream, and the socket has not taken all bytes that came before. */
@@ -95,11 +98,10 @@ export class Splice implements StreamSink {
       this.#options.reset();
       return;
     }
-    outliveFailedWrites(socket, this.#onWriteFailed);
+    this.#writes = outliveFailedWrites(socket, this.#onWriteFailed);
     socket.on('end', this.#onSocketEnd);
     socket.on('error', this.#onSocketBroken);
-    socket.on('close', this.#onSocketBroken);
-    socket.on('close', letGo);
+    socket.on('close', this.#onSocketClosed);
     // Bytes that are read before the stream may take them would use memory here.
     this.#begun = this.#stream.mayBegin();
     if (!this.#begun) stopReading(socket);
@@ -219,6 +221,12 @@ export class Splice implements StreamSink {
     if (!this.#done) this.#broken();
   };
 
+  #onSocketClosed = (hadError: boolean): void => {
+    if (!this.#isBroken) this.#onSocketBroken(hadError);
+    letGo(this.#socket as Socket);
+    this.#writes?.forget();
+  };
+
   #onWriteFailed = (code: string | undefined): void => {
     this.#writeFailed = code ?? 'EPIPE';
     if (this.#done || this.#socket?.destroyed) return;
@@ -232,7 +240,7 @@ export class Splice implements StreamSink {
     const socket = this.#socket as Socket;
     this.#options.onSocketOver?.();
     socket.off('data', this.#onSocketData);
-    socket.off('close', this.#onSocketBroken);
+    this.#isBroken = true;
     // Bytes that were read while the stream took no more.
     for (let rest = socket.read(); rest !== null; rest = socket.read()) this.#stream.write(rest as Buffer);
     socket.destroy();

@@ -13,6 +13,14 @@ export const KEEP_ALIVE_MS = 30_000;
 const PROBES = 3;
 const SHORTEST_INTERVAL_MS = 1_000;
 
+/**
+ * What Node calls to set it. Node's own method keeps the settings in two properties that other sockets do not have, and Node's
+ * code for all sockets becomes slower with each shape of a socket that it sees.
+ */
+interface Handle {
+  setKeepAlive?(on: boolean, delayS: number, intervalS: number, count: number): number;
+}
+
 type SetKeepAlive = (on: boolean, delayMs: number, intervalMs?: number, count?: number) => Socket;
 
 /** Older versions of Node probe ten times, a second apart, whatever is set. */
@@ -26,10 +34,12 @@ const FIXED_PROBES_MS = 10_000;
  */
 export function keepAlive(socket: Socket, quietMs: number = KEEP_ALIVE_MS): void {
   if (quietMs === 0) return;
-  const set = socket.setKeepAlive as SetKeepAlive;
   const intervalMs = Math.max(SHORTEST_INTERVAL_MS, quietMs / PROBES);
-  if (TAKES_INTERVALS) set.call(socket, true, quietMs, intervalMs, PROBES);
-  else set.call(socket, true, Math.max(quietMs, 2 * quietMs - FIXED_PROBES_MS));
+  const firstMs = TAKES_INTERVALS ? quietMs : Math.max(quietMs, 2 * quietMs - FIXED_PROBES_MS);
+  const handle = (socket as unknown as {_handle?: Handle | null})._handle;
+  if (handle?.setKeepAlive !== undefined)
+    handle.setKeepAlive(true, Math.floor(firstMs / 1_000), Math.floor(intervalMs / 1_000), PROBES);
+  else (socket.setKeepAlive as SetKeepAlive).call(socket, true, firstMs, intervalMs, PROBES);
 }
 
 /** Keepalive costs three system calls for each socket, so shorter connections do not get it, ms. */

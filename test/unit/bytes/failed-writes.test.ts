@@ -10,10 +10,15 @@ const PIECE = 16 * KiB;
 
 /** A socket that takes each write a turn later. */
 class Slow extends Socket {
-  /** As of a socket over TLS. */
-  encrypted = true;
   readonly taken: number[][] = [];
   failsAt = Number.POSITIVE_INFINITY;
+
+  readonly encrypted: boolean;
+
+  constructor(encrypted: boolean) {
+    super();
+    this.encrypted = encrypted;
+  }
 
   override _writev(chunks: {chunk: Buffer}[], callback: (error?: Error | null) => void): void {
     this.taken.push(chunks.map(({chunk}) => chunk.readUInt16BE()));
@@ -23,8 +28,8 @@ class Slow extends Socket {
   }
 }
 
-function setUp() {
-  const socket = new Slow();
+function setUp({encrypted = true} = {}) {
+  const socket = new Slow(encrypted);
   const failures: (string | undefined)[] = [];
   outliveFailedWrites(socket, (code) => failures.push(code));
   let written = 0;
@@ -56,8 +61,7 @@ test('megabytes that wait reach the socket in order, 256 KiB at a time', async (
 });
 
 test('without TLS they leave in one write, because nothing is copied', async () => {
-  const {socket, write, written} = setUp();
-  socket.encrypted = false;
+  const {socket, write, written} = setUp({encrypted: false});
   write(100);
   await expect.poll(written).toBe(100);
   expect(socket.taken.map((pieces) => pieces.length)).toEqual([100]);

@@ -20,9 +20,12 @@ async function comeAndGo(count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const socket = new Socket();
     const kept = new Array(10_000).fill(i);
-    outliveFailedWrites(socket, () => void kept.length);
+    const writes = outliveFailedWrites(socket, () => void kept.length);
     socket.on('data', () => void kept.length);
-    socket.on('close', letGo);
+    socket.on('close', () => {
+      letGo(socket);
+      writes.forget();
+    });
     socket.destroy();
     await once(socket, 'close');
     if (i % 10 === 0) gc({type: 'minor'});
@@ -40,8 +43,11 @@ test('objects of the listeners of closed sockets do not reach the old generation
 
 test('a released socket may be ended and destroyed again', async () => {
   const socket = new Socket();
-  outliveFailedWrites(socket, () => {});
-  socket.on('close', letGo);
+  const writes = outliveFailedWrites(socket, () => {});
+  socket.on('close', () => {
+    letGo(socket);
+    writes.forget();
+  });
   socket.destroy();
   await once(socket, 'close');
   expect(socket.listenerCount('close')).toBe(0);

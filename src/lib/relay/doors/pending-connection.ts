@@ -20,6 +20,10 @@ const BUFFER_FACTOR = 4;
 const TLS_BYTES = 64 * 1024;
 
 const ignore = (): void => {};
+/** A listener of `close`. */
+function letGoThis(this: Socket): void {
+  letGo(this);
+}
 
 export class PendingConnection {
   readonly peer: Peer;
@@ -56,7 +60,7 @@ export class PendingConnection {
     this.#timer = all.clock.after(Math.max(0, helloMs - ageMs), this.#onTime);
     raw.on('error', ignore);
     raw.on('close', this.#onClose);
-    raw.on('close', letGo);
+    raw.on('close', letGoThis);
   }
 
   /** True when it has rights or is gone. */
