@@ -96,7 +96,7 @@ export interface VisitorOpen {
   address: string;
   port: number;
   /** The protocol that ALPN has chosen, if any. */
-  alpn?: string;
+  alpn?: string | undefined;
 }
 
 /** The content of an OPEN of kind `service`. */

@@ -132,8 +132,8 @@ export class SecureDoor implements Onward {
             raw: connection.raw,
             peer: connection.peer,
             via: 'tls',
-            ...(typeof alpn === 'string' ? {alpn} : {}),
-            ...(isDoubtful && {onLeftAtOnce}),
+            alpn: typeof alpn === 'string' ? alpn : undefined,
+            onLeftAtOnce: isDoubtful ? onLeftAtOnce : undefined,
           });
         },
         onFailed: (error) => {

@@ -6,7 +6,7 @@ import type {LeaseKey} from '../leases/lease-store.js';
 import type {Part} from '../part.js';
 import type {TcpPorts} from '../tunnels/tcp-ports.js';
 import type {Tunnel} from '../tunnels/tunnel-table.js';
-import type {Visitor} from '../visitors/visitors.js';
+import type {Visitor} from '../visitors/open-visitor.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
 import {type Peer, peerOf} from './peer.js';
 
@@ -63,18 +63,20 @@ export class TcpDoor<Entry extends {readonly key: LeaseKey} = Tunnel> implements
       socket.resetAndDestroy();
       return;
     }
-    const isProbe = own?.has(peer.address, peer.port) ?? false;
-    const enter = (tunnel: Entry | undefined) =>
-      visitors.welcome(tunnel, {
-        ...{socket, raw: socket, peer, via: 'tcp' as const},
-        ...(isProbe && {alpn: PROBE_PROTOCOL}),
-      });
+    const visitor: Visitor = {
+      socket,
+      raw: socket,
+      peer,
+      via: 'tcp',
+      alpn: own?.has(peer.address, peer.port) ? PROBE_PROTOCOL : undefined,
+    };
     const tunnel = tunnels.ofPort(port);
     if (tunnel !== undefined) {
-      enter(tunnel);
+      visitors.welcome(tunnel, visitor);
       return;
     }
     socket.on('error', () => {});
+    const enter = (found: Entry | undefined) => visitors.welcome(found, visitor);
     if (!waitingRoom.wait(`tcp:${port}`, socket, enter)) enter(undefined);
   }
 

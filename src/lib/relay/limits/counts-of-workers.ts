@@ -3,7 +3,7 @@
 
 import type {Clock, Timer} from '../../core/clock.js';
 import type {Part} from '../part.js';
-import type {Counts} from './counts.js';
+import type {VisitorCounts} from './visitor-counts.js';
 
 const EVERY_MS = 1_000;
 /** Counts below this one are not told: very many addresses have a few visitors each. */
@@ -56,7 +56,7 @@ export class CountsOfWorkers<Worker> {
 
 /** In a worker. */
 export class CountsTeller implements Part {
-  readonly #counts: Counts;
+  readonly #counts: Pick<VisitorCounts, 'here'>;
   readonly #tell: (counts: readonly CountRow[]) => void;
   readonly #clock: Clock;
   #timer: Timer | undefined;
@@ -66,7 +66,7 @@ export class CountsTeller implements Part {
     counts,
     clock,
     tell,
-  }: {counts: Counts; clock: Clock; tell: (counts: readonly CountRow[]) => void}) {
+  }: {counts: Pick<VisitorCounts, 'here'>; clock: Clock; tell: (counts: readonly CountRow[]) => void}) {
     this.#counts = counts;
     this.#clock = clock;
     this.#tell = tell;

@@ -117,7 +117,8 @@ type ByScope = Readonly<Record<'relay' | 'owner' | 'tunnel' | 'address', Visitor
 export interface LimitsOf {
   /** Those that the operator has set. */
   readonly given: ByScope;
-  readonly standard: ByScope;
+  /** Those, and the standard ones. */
+  readonly all: ByScope;
 }
 
 /** Far more than people need, and far less than a machine can hold for everybody. */
@@ -132,9 +133,10 @@ export const STANDARD_HANDSHAKES = 512;
 export const STANDARD_SESSIONS_PER_SECOND = 100;
 
 export function limitsOf(settings: LimitSettings): LimitsOf {
+  // All of them have the same properties in the same order.
   const numbers = (most: number | undefined, perSecond: number | undefined): VisitorNumbers => ({
-    ...(most !== undefined && {most}),
-    ...(perSecond !== undefined && {perSecond}),
+    most,
+    perSecond,
   });
   const given = {
     relay: numbers(settings.maxVisitors, settings.visitorsPerSecond),
@@ -142,5 +144,13 @@ export function limitsOf(settings: LimitSettings): LimitsOf {
     tunnel: numbers(settings.maxVisitorsPerTunnel, settings.visitorsPerSecondPerTunnel),
     address: numbers(settings.maxVisitorsPerAddress, settings.visitorsPerSecondPerAddress),
   };
-  return {given, standard: STANDARD};
+  const either = (by: keyof ByScope): VisitorNumbers =>
+    numbers(given[by].most ?? STANDARD[by].most, given[by].perSecond ?? STANDARD[by].perSecond);
+  const all = {
+    relay: either('relay'),
+    owner: either('owner'),
+    tunnel: either('tunnel'),
+    address: either('address'),
+  };
+  return {given, all};
 }

@@ -9,10 +9,10 @@ import {type TokenBucketRate, TokenBuckets} from '../doors/token-buckets.js';
 import type {TrustCheck} from '../doors/trusted.js';
 import type {Part} from '../part.js';
 import type {OwnDials} from '../probe/own-dials.js';
-import {Counts} from './counts.js';
 import type {Limit, LimitedBy} from './limit-names.js';
 import type {LimitReports} from './limit-reports.js';
 import {type LimitSettings, type LimitsOf, limitsOf, type VisitorNumbers} from './limit-settings.js';
+import {type VisitorCount, VisitorCounts} from './visitor-counts.js';
 
 const ALL: readonly LimitedBy[] = ['relay', 'address', 'tunnel', 'owner'];
 /** A probe reaches no upstream, and must not take a visitor's place: it counts only for the address that it comes from. */
@@ -27,18 +27,8 @@ export interface Wanted {
   readonly principal: Pick<Principal, 'owner' | 'tokenId' | 'limits'>;
 }
 
-/** One of the limits that a visitor counts for. */
-interface Counted {
-  readonly by: LimitedBy;
-  readonly name: string;
-  /** Its name in the counts. */
-  readonly key: string;
-  readonly most: number | undefined;
-  readonly perSecond: number | undefined;
-}
-
 /** A visitor that was counted: the handle for `leave`. */
-export type Entered = readonly Counted[];
+export type Entered = readonly VisitorCount[];
 
 export interface VisitorLimitsOptions {
   settings: LimitSettings;
@@ -46,7 +36,7 @@ export interface VisitorLimitsOptions {
   reports: Pick<LimitReports, 'note'>;
   clock: Clock;
   /** The counts of all processes of this relay. Default: this one is alone. */
-  counts?: Counts | undefined;
+  counts?: VisitorCounts | undefined;
   /** Connections of this relay to its own public side, which are probes: they are not counted. Default: there are none. */
   own?: Pick<OwnDials, 'has'>;
 }
@@ -54,17 +44,19 @@ export interface VisitorLimitsOptions {
 export class VisitorLimits implements Part {
   readonly #options: VisitorLimitsOptions;
   #limits: LimitsOf;
-  readonly #open: Counts;
-  readonly #new: TokenBuckets;
+  readonly #open: VisitorCounts;
+  readonly #new: Readonly<Record<LimitedBy, TokenBuckets>>;
   readonly #reports: Pick<LimitReports, 'note'>;
+  readonly #noLimit: VisitorNumbers = {most: undefined, perSecond: undefined};
 
   constructor(options: VisitorLimitsOptions) {
-    const {settings, clock, counts = new Counts()} = options;
+    const {settings, clock, counts = new VisitorCounts()} = options;
     this.#options = options;
     this.#limits = limitsOf(settings);
     this.#open = counts;
     this.#reports = options.reports;
-    this.#new = new TokenBuckets({burst: 1, perSecond: 1, clock});
+    const buckets = () => new TokenBuckets({burst: 1, perSecond: 1, clock});
+    this.#new = {relay: buckets(), owner: buckets(), tunnel: buckets(), address: buckets()};
   }
 
   reload(settings: LimitSettings): void {
@@ -73,56 +65,55 @@ export class VisitorLimits implements Part {
 
   /** True when this visitor may come. A refusal is reported. */
   admits(wanted: Wanted, peer: Peer, isProbe = false): boolean {
-    return this.#admits(this.#countedOf(wanted, peer, isProbe));
+    return this.#isOwn(peer) || this.#admits(isProbe ? FOR_PROBES : ALL, wanted, peer);
   }
 
   /** Counts the visitor. Undefined: it may not come. */
   enter(wanted: Wanted, peer: Peer, isProbe = false): Entered | undefined {
-    const all = this.#countedOf(wanted, peer, isProbe);
-    if (!this.#admits(all)) return undefined;
-    for (const {key, perSecond} of all) {
-      this.#open.add(key, 1);
-      if (perSecond !== undefined) this.#new.spend(key, 1, rateOf(perSecond));
+    if (this.#isOwn(peer)) return [];
+    const kinds = isProbe ? FOR_PROBES : ALL;
+    if (!this.#admits(kinds, wanted, peer)) return undefined;
+    const entered: VisitorCount[] = [];
+    for (const by of kinds) {
+      const name = nameOf(by, wanted, peer);
+      entered.push(this.#open.enter(by, name));
+      const {perSecond} = this.#numbersOf(by, wanted.principal, peer);
+      if (perSecond !== undefined) this.#new[by].spend(name, 1, rateOf(perSecond));
     }
-    return all;
+    return entered;
   }
 
   leave(entered: Entered): void {
-    for (const {key} of entered) this.#open.add(key, -1);
+    for (const count of entered) this.#open.leave(count);
   }
 
-  #admits(all: readonly Counted[]): boolean {
-    for (const {by, name, key, most, perSecond} of all) {
-      if (most !== undefined && this.#open.of(key) >= most) return this.#refuse('visitors', by, name);
-      if (perSecond !== undefined && !this.#new.has(key, rateOf(perSecond)))
+  #isOwn({address, port}: Peer): boolean {
+    return this.#options.own?.has(address, port) === true;
+  }
+
+  #admits(kinds: readonly LimitedBy[], wanted: Wanted, peer: Peer): boolean {
+    for (const by of kinds) {
+      const {most, perSecond} = this.#numbersOf(by, wanted.principal, peer);
+      if (most === undefined && perSecond === undefined) continue;
+      const name = nameOf(by, wanted, peer);
+      if (most !== undefined && this.#open.of(by, name) >= most) return this.#refuse('visitors', by, name);
+      if (perSecond !== undefined && !this.#new[by].has(name, rateOf(perSecond)))
         return this.#refuse('new-visitors', by, name);
     }
     return true;
   }
 
-  #countedOf(wanted: Wanted, peer: Peer, isProbe: boolean): Counted[] {
-    if (this.#options.own?.has(peer.address, peer.port)) return [];
-    const {principal} = wanted;
-    const isTrusted = this.#options.isTrusted(peer.address);
-    const isLocal = isLoopbackHost(peer.address);
-    return (isProbe ? FOR_PROBES : ALL).map((by) => {
-      const name = nameOf(by, wanted, peer);
-      const {most, perSecond} = by === 'address' && isTrusted ? {} : this.#of(by, principal, isLocal);
-      return {by, name, key: `${by} ${name}`, most, perSecond};
-    });
-  }
-
-  /** @param isLocal the visitor is on the relay's own machine. */
-  #of(by: LimitedBy, {tokenId, limits: own}: Wanted['principal'], isLocal: boolean): VisitorNumbers {
+  #numbersOf(by: LimitedBy, {tokenId, limits: own}: Wanted['principal'], {address}: Peer): VisitorNumbers {
+    if (by === 'address' && this.#options.isTrusted(address)) return this.#noLimit;
     // The single token, and keys, belong to a relay of one owner. A program on the relay's own machine is no stranger, or it is
     // a proxy that stands for many. The standard limits are for neither.
-    const isOwn = isLocal || (by === 'owner' && tokenId === undefined);
-    const given = this.#limits.given[by];
-    const standard = isOwn ? undefined : this.#limits.standard[by];
-    const ofOwner = by === 'owner' ? own : undefined;
+    const isOwn = (by === 'owner' && tokenId === undefined) || isOwnMachine(address);
+    const usual = (isOwn ? this.#limits.given : this.#limits.all)[by];
+    if (by !== 'owner' || (own.maxConnections === undefined && own.connectionsPerSecond === undefined))
+      return usual;
     return {
-      most: ofOwner?.maxConnections ?? given.most ?? standard?.most,
-      perSecond: ofOwner?.connectionsPerSecond ?? given.perSecond ?? standard?.perSecond,
+      most: own.maxConnections ?? usual.most,
+      perSecond: own.connectionsPerSecond ?? usual.perSecond,
     };
   }
 
@@ -130,6 +121,11 @@ export class VisitorLimits implements Part {
     this.#reports.note(limit, by, name);
     return false;
   }
+}
+
+/** The kernel writes each loopback address in one way, so most visitors need no parser. */
+function isOwnMachine(address: string): boolean {
+  return address.includes(':') ? isLoopbackHost(address) : address.startsWith('127.');
 }
 
 function nameOf(by: LimitedBy, {key, principal}: Wanted, peer: Peer): string {

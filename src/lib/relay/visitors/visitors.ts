@@ -1,9 +1,8 @@
 // Joins a visitor's connection with a stream of the agent that holds its tunnel, and counts visitors.
 
-import type {Socket} from 'node:net';
 import {PacedSplice} from '../../bytes/paced-splice.js';
 import {resetSocket} from '../../bytes/reset.js';
-import {Splice, type SpliceOptions} from '../../bytes/splice.js';
+import {Splice} from '../../bytes/splice.js';
 import type {UnreadLimit} from '../../bytes/unread-limit.js';
 import {atMost, type Clock} from '../../core/clock.js';
 import {Moment} from '../../core/moment.js';
@@ -11,11 +10,11 @@ import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
 import type {VisitorOpen} from '../../protocol/control-messages.js';
 import {PROBE_PROTOCOL} from '../../protocol/probe.js';
-import {KIND, type StreamCode} from '../../protocol/wire.js';
+import {KIND} from '../../protocol/wire.js';
 import {allowsKey} from '../access/tunnel-rights.js';
 import type {Load} from '../doors/load.js';
 import type {Peer} from '../doors/peer.js';
-import type {VisitorWatch, WatchedVisitor} from '../doors/visitor-watch.js';
+import type {VisitorWatch} from '../doors/visitor-watch.js';
 import type {RelayEvents} from '../events.js';
 import type {Bandwidths} from '../limits/bandwidth.js';
 import type {VisitorLimits} from '../limits/visitor-limits.js';
@@ -23,39 +22,18 @@ import type {Part} from '../part.js';
 import type {OwnDials} from '../probe/own-dials.js';
 import type {RelaySettings} from '../settings.js';
 import type {Tunnel, TunnelTraffic} from '../tunnels/tunnel-table.js';
+import {OpenVisitor, type Visitor} from './open-visitor.js';
 import type {WaitingVisitors} from './waiting-visitors.js';
 
 /** New visitors of a session without a link wait for it, up to this number; the others are reset. */
 const MAX_WAITING = 256;
 
-export interface Visitor {
-  /** The socket for reading and writing: the TCP socket, or TLS on top of it. */
-  socket: Socket;
-  /** The TCP socket itself: only it can be reset. */
-  raw: Socket;
-  peer: Peer;
-  via: 'tls' | 'tcp';
-  alpn?: string;
-  /** Called when the visitor leaves at once without a byte: it may not trust the certificate. */
-  onLeftAtOnce?: (() => void) | undefined;
-}
-
 /** A visitor that does not trust the certificate leaves as soon as it has seen it, ms. */
 export const AT_ONCE_MS = 1_000;
 
-/** The memory of an idle visitor in this process: measured, rounded up. */
-const IDLE_BYTES = {tcp: 8 * 1024, tls: 64 * 1024} as const;
+const ignore = (): void => {};
 
 type Watch = Pick<VisitorWatch, 'add' | 'delete' | 'all'>;
-
-/** An open visitor. */
-interface Holder extends WatchedVisitor {
-  stream: Stream;
-  tunnel: Tunnel;
-  /** Reaches no upstream, so it is not counted. */
-  isProbe: boolean;
-  cut(code?: StreamCode): void;
-}
 
 export interface VisitorsOptions {
   clock: Clock;
@@ -182,63 +160,64 @@ export class Visitors implements Part {
   /** Joins a visitor with a new stream of the tunnel's session, or resets it when that is impossible. */
   welcome(tunnel: Tunnel | undefined, visitor: Visitor): void {
     const {socket, raw, peer} = visitor;
-    const reset = () => resetSocket(socket, raw);
     const isProbe = visitor.alpn === PROBE_PROTOCOL;
     const entered = tunnel && this.#enter(tunnel, peer, isProbe);
     const stream = entered && openStream(tunnel, visitor);
     if (tunnel === undefined || entered === undefined || stream === undefined) {
       if (entered) this.#limits.leave(entered);
-      socket.on('error', () => {});
-      reset();
+      socket.on('error', ignore);
+      resetSocket(socket, raw);
       return;
     }
-    const keepAlive = this.#keepAlive;
-    const alive = keepAlive.add(raw);
-    this.#open += 1;
-    if (isProbe) this.#probes += 1;
-    this.#onCount?.();
-    this.#idleBytes += IDLE_BYTES[visitor.via];
     const onSocketOver = visitor.onLeftAtOnce && this.#watchEnd(visitor, stream, visitor.onLeftAtOnce);
     const bandwidth = this.#bandwidths.of(tunnel);
-    const options: SpliceOptions = {
-      stream,
-      brokenCode: 'VISITOR_RESET',
-      reset,
-      ...(onSocketOver !== undefined && {onSocketOver}),
-      onDone: () => {
-        keepAlive.delete(alive);
-        if (!isProbe) count(stream, tunnel.traffic, this.#sums);
-        this.#limits.leave(entered);
-        bandwidth?.release();
-        this.#unread.delete(unread);
-        this.#watch.delete(watched);
-        this.#open -= 1;
-        if (isProbe) this.#probes -= 1;
-        this.#onCount?.();
-        this.#idleBytes -= IDLE_BYTES[visitor.via];
-        if (this.#open === 0) this.#idle.happen();
-      },
-    };
-    const splice = bandwidth === undefined ? new Splice(options) : new PacedSplice(options, bandwidth.rates);
-    const holder: Holder = {
-      stream,
-      peer,
+    const open = new OpenVisitor({
+      visitor,
       tunnel,
+      stream,
       isProbe,
-      cut: (code: StreamCode = 'TOO_MUCH_UNREAD') => splice.cut(code),
-    };
-    if (!isProbe) {
+      entered,
+      bandwidth,
+      onSocketOver,
+      keepAlive: this.#keepAlive,
+      onOver: this.#onOver,
+    });
+    const splice = bandwidth === undefined ? new Splice(open) : new PacedSplice(open, bandwidth.rates);
+    open.splice = splice;
+    this.#open += 1;
+    this.#idleBytes += open.idleBytes;
+    if (isProbe) {
+      this.#probes += 1;
+    } else {
       tunnel.traffic.visitors += 1;
       this.#sums.visitors += 1;
     }
-    const unread = this.#unread.add(holder);
-    const watched = this.#watch.add(holder);
+    this.#onCount?.();
+    open.unread = this.#unread.add(open);
+    open.watched = this.#watch.add(open);
     splice.join(socket);
     this.#waiting.add(splice, tunnel.session);
   }
 
-  *#all(): Generator<Holder> {
-    for (const {visitor} of this.#watch.all()) yield visitor as Holder;
+  readonly #onOver = (visitor: OpenVisitor): void => {
+    const {stream, tunnel, isProbe, unread, watched} = visitor;
+    if (isProbe) {
+      this.#probes -= 1;
+    } else {
+      count(stream, tunnel.traffic);
+      count(stream, this.#sums);
+    }
+    this.#limits.leave(visitor.entered);
+    if (unread !== undefined) this.#unread.delete(unread);
+    if (watched !== undefined) this.#watch.delete(watched);
+    this.#open -= 1;
+    this.#onCount?.();
+    this.#idleBytes -= visitor.idleBytes;
+    if (this.#open === 0) this.#idle.happen();
+  };
+
+  *#all(): Generator<OpenVisitor> {
+    for (const {visitor} of this.#watch.all()) yield visitor as OpenVisitor;
   }
 
   /** The tunnel has other rules now: its visitors that they do not admit are reset. */
@@ -249,7 +228,7 @@ export class Visitors implements Part {
   /** The rights of principals may have changed: visitors of tunnels that they do not allow any more are reset. */
   recheckRights(): void {
     for (const {visitor} of [...this.#watch.all()]) {
-      const {principal, key} = (visitor as Holder).tunnel;
+      const {principal, key} = (visitor as OpenVisitor).tunnel;
       if (!allowsKey(principal.rights, key)) visitor.cut('NOT_ALLOWED');
     }
   }
@@ -279,11 +258,9 @@ const firstRefused = (address: string): string =>
   `A visitor from ${address} was refused because of its address; later ones are not reported.`;
 
 /** The stream is seen from the relay: it sends what the visitor sends. */
-function count({bytesIn, bytesOut}: Pick<Stream, 'bytesIn' | 'bytesOut'>, ...sums: TunnelTraffic[]): void {
-  for (const sum of sums) {
-    sum.bytesIn += bytesOut;
-    sum.bytesOut += bytesIn;
-  }
+function count({bytesIn, bytesOut}: Pick<Stream, 'bytesIn' | 'bytesOut'>, sum: TunnelTraffic): void {
+  sum.bytesIn += bytesOut;
+  sum.bytesOut += bytesIn;
 }
 
 function openStream(tunnel: Tunnel, {peer, via, alpn}: Visitor) {
@@ -295,7 +272,7 @@ function openStream(tunnel: Tunnel, {peer, via, alpn}: Visitor) {
     via,
     address: peer.address,
     port: peer.port,
-    ...(alpn === undefined ? {} : {alpn}),
+    alpn,
   };
   return session.open(KIND.visitor, about);
 }

@@ -9,8 +9,8 @@ import type {SecureDoor} from '../doors/secure-door.js';
 import type {TcpDoor} from '../doors/tcp-door.js';
 import type {RelayEvent} from '../events.js';
 import type {LeaseKey, LeaseStore} from '../leases/lease-store.js';
-import type {Counts} from '../limits/counts.js';
 import type {CountRow} from '../limits/counts-of-workers.js';
+import type {VisitorCounts} from '../limits/visitor-counts.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 import type {ProbeState} from '../probe/probe-state.js';
@@ -29,7 +29,7 @@ export interface Seat extends WorkerPlace {
   readonly limits: SharedLimits;
   readonly sessionCounts: SessionCounts;
   /** The visitors here and in the other workers. */
-  readonly visitorCounts: Counts;
+  readonly visitorCounts: VisitorCounts;
   tellVisitorCounts(counts: readonly CountRow[]): void;
   /** The counts of all workers. */
   statsOfAll(): Promise<RelayStats>;

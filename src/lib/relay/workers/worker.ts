@@ -10,7 +10,7 @@ import type {LocalOperations} from '../admin/local-operations.js';
 import {NO_COUNTS} from '../admin/report.js';
 import {SessionCounts} from '../agents/session-counts.js';
 import type {Peer} from '../doors/peer.js';
-import {Counts} from '../limits/counts.js';
+import {VisitorCounts} from '../limits/visitor-counts.js';
 import type {RelayStats} from '../options.js';
 import {openRelay} from '../relay.js';
 import type {RunningRelay} from '../running-relay.js';
@@ -35,7 +35,7 @@ export class Worker {
   readonly #talk: Talk<FromWorker, ToWorker, QuestionsOfWorker, QuestionsToWorker>;
   readonly #clock = systemClock;
   readonly #sessionCounts = new SessionCounts();
-  readonly #visitorCounts = new Counts();
+  readonly #visitorCounts = new VisitorCounts();
   readonly #leave: () => void;
   #number = 0;
   /** The workers that are up. */

@@ -1,23 +1,28 @@
 // What workers tell about their visitors, and what they hear.
 
 import {expect, test} from 'vitest';
-import {Counts} from '../../../../src/lib/relay/limits/counts.js';
 import {
   type CountRow,
   CountsOfWorkers,
   CountsTeller,
 } from '../../../../src/lib/relay/limits/counts-of-workers.js';
+import {type VisitorCount, VisitorCounts} from '../../../../src/lib/relay/limits/visitor-counts.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 
 test('a worker tells changes once a second, without tunnels and without addresses that have few visitors', () => {
   const clock = new ManualClock();
-  const counts = new Counts();
+  const counts = new VisitorCounts();
   const told: (readonly CountRow[])[] = [];
   const teller = new CountsTeller({counts, clock, tell: (rows) => void told.push(rows)});
   teller.start();
-  for (let i = 0; i < 8; i += 1)
-    for (const name of ['relay ', 'owner ana', 'tunnel tls:a', 'address b']) counts.add(name, 1);
-  counts.add('address a', 1);
+  const ana = [];
+  for (let i = 0; i < 8; i += 1) {
+    counts.enter('relay', '');
+    ana.push(counts.enter('owner', 'ana'));
+    counts.enter('tunnel', 'tls:a');
+    counts.enter('address', 'b');
+  }
+  counts.enter('address', 'a');
   clock.advance(3_000);
   const rows = [
     ['relay ', 8],
@@ -25,10 +30,10 @@ test('a worker tells changes once a second, without tunnels and without addresse
     ['address b', 8],
   ];
   expect(told).toEqual([rows]);
-  counts.add('owner ana', -1);
+  counts.leave(ana.pop() as VisitorCount);
   clock.advance(1_000);
   expect(told).toHaveLength(2);
-  for (const {length} of [{length: 7}]) for (let i = 0; i < length; i += 1) counts.add('owner ana', -1);
+  for (const one of ana) counts.leave(one);
   clock.advance(1_000);
   expect(told.at(-1)?.map(([name]) => name)).toEqual(['relay ', 'address b']);
   teller.close();

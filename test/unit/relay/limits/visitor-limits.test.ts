@@ -3,8 +3,8 @@
 import {describe, expect, test} from 'vitest';
 import {type OptionsOf, settle} from '../../../../src/lib/core/settings.js';
 import type {OwnerLimits} from '../../../../src/lib/relay/access/principal.js';
-import {Counts} from '../../../../src/lib/relay/limits/counts.js';
 import {LIMIT_SETTINGS, type LimitSettings} from '../../../../src/lib/relay/limits/limit-settings.js';
+import {VisitorCounts} from '../../../../src/lib/relay/limits/visitor-counts.js';
 import {type Entered, VisitorLimits} from '../../../../src/lib/relay/limits/visitor-limits.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 
@@ -17,7 +17,7 @@ const tunnel = (
   principal: {owner, tokenId, limits},
 });
 
-function make(given: Partial<LimitSettings>, counts = new Counts()) {
+function make(given: Partial<LimitSettings>, counts = new VisitorCounts()) {
   const clock = new ManualClock();
   const noted: string[] = [];
   const limits = new VisitorLimits({
@@ -157,7 +157,7 @@ test('a reload changes the limits of visitors to come', () => {
 });
 
 test('connections in other processes of the relay count', () => {
-  const counts = new Counts();
+  const counts = new VisitorCounts();
   const {limits} = make({maxVisitorsPerOwner: 3}, counts);
   counts.setElsewhere([['owner ana', 2]]);
   expect(limits.enter(tunnel('tls:a'), A)).toBeDefined();

@@ -94,7 +94,7 @@ test.each([
     const [socket] = await once(door, 'connection');
     visitors.welcome(how.none ? undefined : tunnel, {
       ...{socket, raw: socket, peer, via: 'tcp'},
-      ...(how.probe && {alpn: PROBE_PROTOCOL}),
+      alpn: how.probe ? PROBE_PROTOCOL : undefined,
     });
     // A probe is served, and is not counted.
     expect([visitors.open, held.streamCount]).toEqual([how.probe ? 0 : open, open]);
@@ -147,6 +147,7 @@ test('the agent gets the address of a visitor, even if the connection has ended 
     raw: gone,
     peer: from,
     via: 'tcp',
+    alpn: undefined,
   });
   expect(opened).toEqual([{tunnel: 1, via: 'tcp', address: '203.0.113.7', port: 4711}]);
 });
