@@ -1,10 +1,11 @@
 // A control socket: a private Unix socket of one process. One request is one line of JSON, so is its answer; then the
 // connection ends. Requests, answers, connections and times are bounded.
 
-import {chmodSync, closeSync, openSync, rmSync} from 'node:fs';
-import {connect, createServer, type Server, type Socket} from 'node:net';
+import {chmodSync, rmSync} from 'node:fs';
+import {connect, createServer, type Socket} from 'node:net';
 import {join} from 'node:path';
 import {isErrorCode, TunlError, toTunlError} from './errors.js';
+import {listenPrivately, placeOf} from './private-socket.js';
 import {checkStateSocket} from './state-trust.js';
 
 export type ControlAnswer = {ok: true} & Record<string, unknown>;
@@ -36,8 +37,6 @@ const MAX_ERROR_CHARS = 1_000;
 /** Only the same user can connect; a script that does not close its connections must not use up the process's descriptors. */
 const MAX_CONNECTIONS = 16;
 const CONNECTION_MS = 5_000;
-/** `sun_path` has 104 to 108 bytes, with the end. */
-const MAX_PATH_BYTES = 100;
 
 export interface Control {
   /** Removes the socket's file, as the last action. */
@@ -169,38 +168,4 @@ function parse(line: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-interface Place {
-  readonly path: string;
-  /** Frees the descriptor of the folder. */
-  release(): void;
-}
-
-/** A path for a socket: through the folder's descriptor when the whole path is too long. */
-function placeOf(folder: string, name: string): Place | undefined {
-  const path = join(folder, name);
-  if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return {path, release: () => {}};
-  if (process.platform !== 'linux') return undefined;
-  try {
-    const fd = openSync(folder, 'r');
-    return {path: `/proc/self/fd/${fd}/${name}`, release: () => closeSync(fd)};
-  } catch {
-    return undefined;
-  }
-}
-
-/** The call itself makes the file with this mode, so other users can never connect. */
-async function listenPrivately(server: Server, path: string): Promise<void> {
-  const listening = new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.once('listening', resolve);
-  });
-  const before = process.umask(0o177);
-  try {
-    server.listen(path);
-  } finally {
-    process.umask(before);
-  }
-  await listening;
 }

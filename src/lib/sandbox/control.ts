@@ -53,6 +53,8 @@ export interface SandboxInfo {
 export interface LogPiece {
   readonly from: 'stdout' | 'stderr';
   readonly bytes: Buffer;
+  /** Bytes before this piece that are no longer kept. */
+  readonly lostBytes?: number | undefined;
 }
 
 export interface SandboxControl {
@@ -66,6 +68,8 @@ export interface SandboxControl {
   readonly files: SandboxFiles;
   /** Waits until each port has its address, at most 50 s. @throws TunlError SANDBOX_TUNNELS, SANDBOX_ENDED */
   tunnels(): Promise<readonly SandboxTunnel[]>;
+  /** Resolves when its readiness probe has succeeded. @throws TunlError SANDBOX_ENDED */
+  ready(): Promise<void>;
   /** Adds to the remaining life; 0 or less is an error. Resolves to the new end. */
   extend(ms: number): Promise<number | undefined>;
   setEgress(rules: EgressRules): Promise<void>;

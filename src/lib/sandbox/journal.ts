@@ -29,6 +29,8 @@ export interface Journal {
   readonly unreal: readonly string[];
   readonly end?: SandboxEnd | undefined;
   readonly endedAt?: number | undefined;
+  /** Its owner was killed: what its backend made may still be there. */
+  readonly unclean?: boolean | undefined;
 }
 
 const STATES: readonly unknown[] = [

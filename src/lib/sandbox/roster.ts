@@ -23,6 +23,9 @@ const MAX_ENDED = 100;
 /** A younger folder without a journal may belong to a process that is just starting. */
 const STARTING_MS = 600_000;
 
+/** The end of a sandbox whose owner was killed. */
+export const KILLED: SandboxEnd = {reason: 'lost', detail: 'The process that owned it was killed.'};
+
 export interface SandboxStart {
   /** Default: a new one. A given id may have its folder already. */
   readonly id?: string | undefined;
@@ -151,6 +154,11 @@ export class SandboxRoster {
     return found !== undefined && found.life !== 'ended';
   }
 
+  /** What the backend of a sandbox has left is removed. */
+  markClean({journal, folder}: ListedSandbox): void {
+    writeJournal(join(folder, JOURNAL), {...journal, unclean: undefined, record: undefined});
+  }
+
   async #checkUnused(name: string): Promise<void> {
     const user = (await this.all()).find(({journal, life}) => journal.name === name && life !== 'ended');
     if (user === undefined) return;
@@ -181,10 +189,7 @@ export class SandboxRoster {
 
 /** The owner of a sandbox died without an end: its journal gets one. */
 async function bury(folder: string, journal: Journal, at: number): Promise<Journal> {
-  const end: SandboxEnd = {reason: 'lost', detail: 'The process that owned it was killed.'};
-  const buried: Journal = {...journal, state: 'ended', end, endedAt: at};
-  // Its backend may adopt it; then the journal is written again.
-  if (journal.record !== undefined) return buried;
+  const buried: Journal = {...journal, state: 'ended', end: KILLED, endedAt: at, unclean: true};
   writeJournal(join(folder, JOURNAL), buried);
   await removeWork(folder);
   return buried;

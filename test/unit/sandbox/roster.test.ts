@@ -3,9 +3,11 @@ import {mkdir, readFile, stat, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {thisProcess} from '../../../src/lib/launch/process-record.js';
+import type {SandboxBackend} from '../../../src/lib/sandbox/backend.js';
 import type {SandboxInfo} from '../../../src/lib/sandbox/control.js';
 import {isSandboxId, newSandboxId} from '../../../src/lib/sandbox/ids.js';
 import {SandboxRoster} from '../../../src/lib/sandbox/roster.js';
+import {sweepSandboxes} from '../../../src/lib/sandbox/sweep.js';
 import {test} from '../../helpers/test.js';
 
 const info = (id: string, more: Partial<SandboxInfo> = {}): SandboxInfo => ({
@@ -133,12 +135,24 @@ describe('an owner that was killed', () => {
     expect(existsSync(join(stateDir, 'sandboxes', id, 'work'))).toBe(false);
   });
 
-  test('one that can be adopted keeps its journal', async ({scope}) => {
+  test('its backend removes what is left, once, and nothing of others', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
-    const id = await orphan(stateDir, {record: {container: 'c1'}});
-    expect(await new SandboxRoster(stateDir).all()).toMatchObject([{life: 'ended'}]);
-    const path = join(stateDir, 'sandboxes', id, 'sandbox.json');
-    expect(JSON.parse(await readFile(path, 'utf8')).end).toBe(undefined);
+    const record = {container: 'c1'};
+    const id = await orphan(stateDir, {backend: 'bubblewrap', record});
+    const roster = new SandboxRoster(stateDir);
+    const own = await roster.begin({command: ['x']});
+    const swept: string[] = [];
+    const adopted: unknown[] = [];
+    const backend = {
+      adopt: async (given: object) => void adopted.push(given),
+      sweep: async (isAlive: (id: string) => Promise<boolean>) => {
+        for (const each of [id, own.id, 'sb_elsewhere']) if (!(await isAlive(each))) swept.push(each);
+      },
+    };
+    const open = async () => backend as unknown as SandboxBackend;
+    await sweepSandboxes(roster, open);
+    await sweepSandboxes(roster, open);
+    expect({swept, adopted}).toEqual({swept: [id], adopted: [record]});
   });
 });
 
