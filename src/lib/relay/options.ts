@@ -126,6 +126,8 @@ export interface RelayOptions {
   visitorsPerSecondPerAddress?: number;
   /** TLS handshakes of an address that have begun and not ended. Default 512. */
   maxHandshakesPerAddress?: number;
+  /** Connections a second of an address that ask for names without a tunnel; ten times as many at once. Default 50. */
+  unknownNamesPerSecondPerAddress?: number;
   /** New connections of agents a second of an owner. Default 100; no limit for `token`. */
   sessionsPerSecondPerOwner?: number;
   /** Bytes a second of all visitors together, both directions. Default: no limit. */

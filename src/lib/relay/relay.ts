@@ -49,6 +49,7 @@ import {CountsTeller} from './limits/counts-of-workers.js';
 import {HandshakeLimit} from './limits/handshake-limit.js';
 import {LimitReports} from './limits/limit-reports.js';
 import {SessionLimit} from './limits/session-limit.js';
+import {UnknownNames} from './limits/unknown-names.js';
 import {VisitorLimits} from './limits/visitor-limits.js';
 import {Parts} from './part.js';
 import {Probing} from './probe/probing.js';
@@ -237,9 +238,10 @@ export async function openRelay(
     stats: seat?.statsOfAll ?? stats,
     onStrayed: seat?.onStrayed,
   });
-  const inner = {certificates, tunnels, visitors, limits: visitorLimits, waitingRoom, onOwn: site.accept};
-  const secureDoor = new SecureDoor({...base, ...inner});
-  const frontDoor = new FrontDoor({...base, pending, blocks: blocked, onward: secureDoor});
+  const unknownNames = new UnknownNames({...base, settings, isTrusted, reports});
+  const inner = {certificates, tunnels, visitors, limits: visitorLimits, waitingRoom, unknownNames};
+  const secureDoor = new SecureDoor({...base, ...inner, onOwn: site.accept});
+  const frontDoor = new FrontDoor({...base, pending, blocks: blocked, unknownNames, onward: secureDoor});
   listener.on('connection', frontDoor.accept);
   const localDoors = new LocalDoors({accept: (raw, only) => frontDoor.acceptFor(raw, only), log});
   const {listenHttp} = settings;
@@ -293,6 +295,7 @@ export async function openRelay(
       unread,
       reports,
       handshakes,
+      unknownNames,
       sessions,
       visitorLimits,
       seat && new CountsTeller({clock, counts: seat.visitorCounts, tell: seat.tellVisitorCounts}),

@@ -11,7 +11,7 @@ import {HelloTurns} from './hello-turns.js';
 import type {OnlyTunnel} from './local-doors.js';
 import type {PendingConnections} from './pending.js';
 import type {PendingConnection} from './pending-connection.js';
-import {sayUnknownName} from './tls-alerts.js';
+import {type NameRefusal, refuseName} from './refuse-name.js';
 
 /** The answer to plain HTTP on this port: the client should use https://. */
 const PLAIN_HTTP_ANSWER =
@@ -41,6 +41,7 @@ export interface FrontDoorOptions {
   onward: Onward;
   /** Names that the operator has blocked are unknown ones. */
   blocks: Pick<Blocks, 'hasName'>;
+  unknownNames: NameRefusal['unknownNames'];
   clock: Pick<Clock, 'soon' | 'after'>;
   log: Logger;
 }
@@ -93,8 +94,7 @@ export class FrontDoor {
       onward.enterTunnel({connection, head, name, alpn}, label);
       return;
     }
-    log.debug('not a name of this relay, or a blocked one', {from: peer.address, name});
-    sayUnknownName(raw);
+    refuseName({connection, name}, this.#options);
   }
 }
 

@@ -23,6 +23,7 @@ import {
 import {FairTurns} from './fair-turns.js';
 import type {Arrival, Onward} from './front-door.js';
 import type {PendingConnection} from './pending-connection.js';
+import {type NameRefusal, refuseName} from './refuse-name.js';
 import {type TerminateOptions, terminateTls} from './terminate.js';
 import {sayAccessDenied, sayUnknownName} from './tls-alerts.js';
 
@@ -37,6 +38,7 @@ export interface SecureDoorOptions {
   visitors: Visitors;
   limits: Pick<VisitorLimits, 'admits'>;
   waitingRoom: WaitingRoom;
+  unknownNames: NameRefusal['unknownNames'];
   /** Takes a connection to the relay's own name. */
   onOwn: (socket: TLSSocket, connection: PendingConnection) => void;
   clock: Pick<Clock, 'soon' | 'now'>;
@@ -76,14 +78,13 @@ export class SecureDoor implements Onward {
   }
 
   enterTunnel(arrival: Arrival, label: string): void {
-    const {connection, name} = arrival;
-    const {tunnels, waitingRoom, log} = this.#options;
+    const {connection} = arrival;
+    const {tunnels, waitingRoom} = this.#options;
     const enter = (tunnel: Tunnel) => this.#visit(arrival, label, tunnel);
     const tunnel = tunnels.named(label);
     if (tunnel !== undefined) enter(tunnel);
     else if (!waitingRoom.wait(`tls:${label}`, connection.raw, enter, sayUnknownName)) {
-      log.debug('no tunnel has this name', {from: connection.peer.address, name});
-      sayUnknownName(connection.raw);
+      refuseName(arrival, this.#options);
     }
   }
 

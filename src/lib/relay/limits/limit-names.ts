@@ -4,7 +4,14 @@
 export type LimitedBy = 'relay' | 'owner' | 'tunnel' | 'address';
 
 /**
- * `visitors`: connections at once. `new-visitors`: new ones a second. `handshakes`: TLS handshakes in flight. `sessions`: new connections of
- * agents a second. `tunnels`: names and ports. `streams`: streams that agents open.
+ * `visitors`: connections at once. `new-visitors`: new ones a second. `handshakes`: TLS handshakes in flight.
+ * `unknown-names`: new connections a second that ask for names without a tunnel. `sessions`: new connections of agents a second. `tunnels`: names and ports. `streams`: streams that agents open.
  */
-export type Limit = 'visitors' | 'new-visitors' | 'handshakes' | 'sessions' | 'tunnels' | 'streams';
+export type Limit =
+  | 'visitors'
+  | 'new-visitors'
+  | 'handshakes'
+  | 'unknown-names'
+  | 'sessions'
+  | 'tunnels'
+  | 'streams';

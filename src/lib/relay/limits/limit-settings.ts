@@ -73,6 +73,13 @@ export const LIMIT_SETTINGS = {
     group: LIMITS,
     reloads: true,
   }),
+  unknownNamesPerSecondPerAddress: setting(count, {
+    key: 'unknown-names-per-second-per-address',
+    defaultText: '50',
+    help: 'Connections a second of an address that ask for names without a tunnel; ten times as many at once.',
+    group: LIMITS,
+    reloads: true,
+  }),
   sessionsPerSecondPerOwner: setting(count, {
     key: 'sessions-per-second-per-owner',
     defaultText: '100; no limit for the token of --token-file',
@@ -130,6 +137,7 @@ const STANDARD: ByScope = {
 };
 
 export const STANDARD_HANDSHAKES = 512;
+export const STANDARD_UNKNOWN_NAMES_PER_SECOND = 50;
 export const STANDARD_SESSIONS_PER_SECOND = 100;
 
 export function limitsOf(settings: LimitSettings): LimitsOf {

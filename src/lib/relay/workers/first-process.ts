@@ -23,6 +23,8 @@ import {FileLeases} from '../leases/file-leases.js';
 import type {LeaseStore} from '../leases/lease-store.js';
 import {MemoryLeases} from '../leases/memory-leases.js';
 import {CountsOfWorkers} from '../limits/counts-of-workers.js';
+import {LimitReports} from '../limits/limit-reports.js';
+import {UnknownNames} from '../limits/unknown-names.js';
 import {Parts} from '../part.js';
 import {ProbesOfWorkers} from '../probe/probes-of-workers.js';
 import type {OpenRelayOptions} from '../relay.js';
@@ -167,10 +169,13 @@ export async function openFirstProcess(
     },
   });
   const operations = new CrewOperations(crew, pending);
+  const reports = new LimitReports(base);
+  const unknownNames = new UnknownNames({...base, settings, isTrusted, reports});
   const handOver = new HandOver({
     workerForOwn: (alpn, source) => crew.forOwn(alpn, source),
     workerOf: (key) => desk.holderOf(key),
     waitingRoom,
+    unknownNames,
     log,
   });
   const tcpDoor: TcpDoor<Entry> = new TcpDoor<Entry>({
@@ -184,7 +189,8 @@ export async function openFirstProcess(
   const listener = createServer({allowHalfOpen: true, noDelay: true});
   const door = new Listener(listener, {at: settings.listen, reusePort});
   const publicPort = () => settings.publicPort ?? door.address.port;
-  listener.on('connection', new FrontDoor({...base, pending, blocks: blocked, onward: handOver}).accept);
+  const frontDoor = new FrontDoor({...base, pending, blocks: blocked, unknownNames, onward: handOver});
+  listener.on('connection', frontDoor.accept);
   const redirect =
     listenHttp && new Listener(createRedirect({domain, publicPort, pending}), {at: listenHttp, reusePort});
 
@@ -207,6 +213,8 @@ export async function openFirstProcess(
     parts: [
       blockedFile,
       trusted,
+      reports,
+      unknownNames,
       pending,
       room,
       // Drained after the leases: the next process has the file before agents are told to leave.

@@ -5,6 +5,7 @@ import {stopReading} from '../../bytes/reading.js';
 import type {Logger} from '../../core/logger.js';
 import type {Arrival, Onward} from '../doors/front-door.js';
 import type {Peer} from '../doors/peer.js';
+import {type NameRefusal, refuseName} from '../doors/refuse-name.js';
 import {sayUnknownName} from '../doors/tls-alerts.js';
 import type {LeaseKey} from '../leases/lease-store.js';
 import type {WaitingRoom} from '../visitors/waiting-room.js';
@@ -28,6 +29,7 @@ export interface HandOverOptions {
   /** The worker that has the tunnel. */
   workerOf: (key: LeaseKey) => SocketTaker | undefined;
   waitingRoom: Pick<WaitingRoom<Entry>, 'wait'>;
+  unknownNames: NameRefusal['unknownNames'];
   log: Logger;
 }
 
@@ -48,7 +50,7 @@ export class HandOver implements Onward {
 
   enterTunnel(arrival: Arrival, label: string): void {
     const {connection, name, alpn} = arrival;
-    const {workerOf, waitingRoom, log} = this.#options;
+    const {workerOf, waitingRoom} = this.#options;
     const key: LeaseKey = `tls:${label}`;
     const enter = (worker: SocketTaker) => {
       if (connection.secures('visitor')) pass(arrival, worker, {to: 'tunnel', label, name, alpn});
@@ -56,8 +58,7 @@ export class HandOver implements Onward {
     const worker = workerOf(key);
     if (worker !== undefined) enter(worker);
     else if (!waitingRoom.wait(key, connection.raw, ({worker}) => enter(worker), sayUnknownName)) {
-      log.debug('no tunnel has this name', {from: connection.peer.address, name});
-      sayUnknownName(connection.raw);
+      refuseName(arrival, this.#options);
     }
   }
 
