@@ -162,6 +162,8 @@ test('a relay that drains is alive and not ready', async ({scope}) => {
     503,
     {status: 'not-ready', checks: {accepts: 'it is shutting down'}},
   ]);
+  expect((await get(port, '/readyz?exclude=probe')).status).toBe(503);
+  expect((await get(port, '/readyz?exclude=probe&exclude=accepts')).status).toBe(200);
   expect((await get(port, '/livez')).status).toBe(200);
   visitor.socket.end();
   expect((await relay.cli.finished()).code).toBe(0);

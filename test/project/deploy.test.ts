@@ -60,3 +60,15 @@ test('open connections get at least as much time as the relay gives them', () =>
   ];
   for (const each of seconds) expect(Number(each)).toBeGreaterThan(drainMs);
 });
+
+test('Kubernetes asks for what the metrics listener answers', () => {
+  const text = read('deploy/kubernetes.yaml');
+  const asked = (name: string) =>
+    new RegExp(`^ +${name}:\n +httpGet: \\{path: '?([^',]+)'?, port: metrics\\}$`, 'm').exec(text)?.[1];
+  expect(['startupProbe', 'livenessProbe', 'readinessProbe'].map(asked)).toEqual([
+    ...['/livez', '/livez'],
+    // The relay's own probe arrives only when the pod is ready.
+    '/readyz?exclude=probe',
+  ]);
+  expect(text).toMatch(/^ +- --metrics-listen=0\.0\.0\.0:(\d+)$[\s\S]*\{name: metrics, containerPort: \1\}/m);
+});

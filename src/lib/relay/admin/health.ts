@@ -8,16 +8,22 @@ export interface Readiness {
   readonly checks: Readonly<Record<string, true | string>>;
 }
 
-export function readinessOf({relay, isDraining, options}: Admin, now = Date.now()): Readiness {
+/** @param excluded names of checks that do not count */
+export function readinessOf(
+  {relay, isDraining, options}: Admin,
+  excluded: readonly string[] = [],
+  now = Date.now(),
+): Readiness {
   const {expiresAt} = options.certificates;
   const probe = relay?.probe;
-  const checks = {
+  const all: Readonly<Record<string, true | string>> = {
     listens: relay === undefined ? 'it is still starting' : true,
     accepts: isDraining ? 'it is shutting down' : true,
     certificate: expiresAt > now || `it ended at ${new Date(expiresAt).toISOString()}`,
     ...(probe !== undefined && {
       probe: probe.ready || `${probe.leg ?? 'the probe'} fails: ${probe.reason ?? 'no reason is known'}`,
     }),
-  } as const;
+  };
+  const checks = Object.fromEntries(Object.entries(all).filter(([name]) => !excluded.includes(name)));
   return {ok: Object.values(checks).every((check) => check === true), checks};
 }

@@ -120,8 +120,10 @@ export class HttpDoor {
     ['/livez', (_req, res) => sendText(res, 200, 'ok\n')],
     [
       '/readyz',
-      (_req, res) => {
-        const {ok, checks} = readinessOf(this.#options.admin);
+      ({url = ''}, res) => {
+        const query = url.split('?', 2)[1];
+        const excluded = new URLSearchParams(query).getAll('exclude');
+        const {ok, checks} = readinessOf(this.#options.admin, excluded);
         const body = `${JSON.stringify({status: ok ? 'ready' : 'not-ready', checks})}\n`;
         send(res, ok ? 200 : 503, {type: 'application/json', body});
       },
