@@ -13,16 +13,22 @@ const HOST_FD = 3;
 /** The host may be suspended for long. When it has died, the socket tells. */
 const HOST_SILENCE_MS = 24 * 60 * 60 * 1000;
 
-// A process group that is signalled from inside must not take the init with it.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {});
-keepMemoryFlat();
-const {session, ended} = serveStreams({
-  socket: new Socket({fd: HOST_FD, readable: true, writable: true}),
-  services: {exec: new Processes(process.env).start, dial: dialInside, files: new RealFiles()},
-  silenceMs: HOST_SILENCE_MS,
-});
-// Node starts the threads for files on first use. Later there may be no room for threads.
-void stat('/')
-  .catch(() => {})
-  .then(() => session.sendControl({type: 'ready'}));
-void ended.then(() => process.exit(0));
+main();
+
+function main(): void {
+  // A process group that is signalled from inside must not take the init with it.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGPIPE'] as const) process.on(signal, () => {});
+  keepMemoryFlat();
+  const processes = new Processes(process.env);
+  const {session, ended} = serveStreams({
+    socket: new Socket({fd: HOST_FD, readable: true, writable: true}),
+    services: {exec: processes.start, dial: dialInside, files: new RealFiles()},
+    silenceMs: HOST_SILENCE_MS,
+  });
+  void processes.prepare();
+  // Node starts the threads for files on first use. Later there may be no room for threads.
+  void stat('/')
+    .catch(() => {})
+    .then(() => session.sendControl({type: 'ready'}));
+  void ended.then(() => process.exit(0));
+}

@@ -1,16 +1,14 @@
-// Starts the processes of a sandbox, inside it. Each has a process group of its own.
+// The processes of a sandbox, inside it: those that the host asks for.
 
-import {type ChildProcess, spawn} from 'node:child_process';
-import {statSync, writeFileSync} from 'node:fs';
-import {PassThrough, type Readable} from 'node:stream';
-import {systemCode, TunlError} from '../../core/errors.js';
+import type {ChildProcess} from 'node:child_process';
 import type {ExecRequest, ProcessEnd, SandboxProcess} from '../backend.js';
-
-/** When memory is short the kernel kills a child before the init, so that the init can tell. */
-const CHILD_OOM_SCORE = '500';
+import {Pipes} from './pipes.js';
+import {signalGroup, startChild} from './start-child.js';
+import {startTerminal} from './terminal.js';
 
 export class Processes {
   readonly #env: NodeJS.ProcessEnv;
+  readonly #pipes = new Pipes();
   #count = 0;
 
   /** @param env the environment that all processes have. */
@@ -18,120 +16,68 @@ export class Processes {
     this.#env = env;
   }
 
+  /** Prepares what the first processes need. Never rejects. */
+  prepare(): Promise<void> {
+    return this.#pipes.prepare();
+  }
+
   /** @throws TunlError SANDBOX_COMMAND */
   readonly start = async (request: ExecRequest): Promise<SandboxProcess> => {
-    const {command, env, workdir, timeoutMs} = request;
-    const [program = '', ...args] = command;
-    if (workdir !== undefined) checkWorkdir(workdir);
-    const child = await spawned(program, () =>
-      spawn(program, args, {
-        cwd: workdir,
-        env: {...this.#env, ...env},
-        detached: true,
-        stdio: 'pipe',
-      }),
-    );
+    const env = {...this.#env, ...request.env};
+    const started =
+      request.tty === undefined
+        ? await this.#startPlain(request, env)
+        : await startTerminal(this.#pipes, {...request, tty: request.tty}, env);
     this.#count += 1;
-    return processOf(child, `ex_${this.#count}`, timeoutMs);
+    return processOf(started, `ex_${this.#count}`, request.timeoutMs);
   };
+
+  async #startPlain({command, workdir}: ExecRequest, env: NodeJS.ProcessEnv): Promise<Started> {
+    const [program = '', ...args] = command;
+    const started = await startChild(this.#pipes, {program, args, env, workdir});
+    const {child} = started;
+    return {...started, signal: (signal) => signalGroup(child.pid, signal), resize: () => {}};
+  }
 }
 
-function processOf(child: ChildProcess, id: string, timeoutMs: number | undefined): SandboxProcess {
-  const {stdin, stdout, stderr} = child;
-  if (stdin === null || stdout === null || stderr === null) throw new Error('a process without pipes');
-  preferForOom(child);
+/** A process with its streams. */
+export interface Started extends Pick<SandboxProcess, 'stdin' | 'stdout' | 'stderr' | 'resize'> {
+  readonly child: ChildProcess;
+  /** Called only while the child runs. */
+  signal(signal: NodeJS.Signals): void;
+}
+
+function processOf(started: Started, id: string, timeoutMs: number | undefined): SandboxProcess {
+  const {child, stdin, stdout, stderr, resize} = started;
   let timedOut = false;
   let isOver = false;
-  const timer =
-    timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => {
-          timedOut = true;
-          signalGroup(child, 'SIGKILL');
-        }, timeoutMs);
+  const kill = () => {
+    timedOut = true;
+    started.signal('SIGKILL');
+  };
+  const timer = timeoutMs === undefined ? undefined : setTimeout(kill, timeoutMs);
   const exit = new Promise<ProcessEnd>((resolve) => {
-    child.once('exit', (code, signal) => {
+    const onExit = (code: number | null, signal: NodeJS.Signals | null) => {
       isOver = true;
       clearTimeout(timer);
       const end = signal === null ? {code: code ?? 0} : {signal};
-      resolve(timedOut ? {...end, timedOut} : end);
-    });
+      // A terminal tells a signal only as a code.
+      resolve(timedOut ? {signal: 'SIGKILL', timedOut} : end);
+    };
+    child.once('exit', onExit);
+    if (child.exitCode !== null || child.signalCode !== null) onExit(child.exitCode, child.signalCode);
   });
   return {
     id,
     stdin,
-    stdout: kept(stdout),
-    stderr: kept(stderr),
+    stdout,
+    stderr,
     exit,
     signal: async (signal) => {
-      if (!isOver) signalGroup(child, signal);
+      if (!isOver) started.signal(signal);
     },
-    resize: () => {},
+    resize: (columns, rows) => {
+      if (!isOver) resize(columns, rows);
+    },
   };
-}
-
-/** When a child has ended, Node reads on and discards what nobody has read yet. */
-function kept(output: Readable): Readable {
-  const copy = new PassThrough();
-  output.on('error', (error) => copy.destroy(error));
-  copy.on('close', () => output.destroy());
-  return output.pipe(copy);
-}
-
-/** A spawn in a missing folder would report that the program is missing. */
-function checkWorkdir(path: string): void {
-  let isFolder: boolean;
-  try {
-    isFolder = statSync(path).isDirectory();
-  } catch (error) {
-    throw failed(`The working directory ${path} cannot be entered`, error);
-  }
-  if (!isFolder) throw new TunlError('SANDBOX_COMMAND', {reason: `${path} is not a folder.`});
-}
-
-/** Resolves when the program has been executed. */
-async function spawned(program: string, start: () => ChildProcess): Promise<ChildProcess> {
-  try {
-    const child = start();
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve);
-      child.once('error', reject);
-    });
-    // Later errors are those of `kill`, which is not used.
-    child.on('error', () => {});
-    return child;
-  } catch (error) {
-    throw failed(`${program} cannot be run`, error);
-  }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'it does not exist',
-  EACCES: 'no permission',
-  EAGAIN: 'the sandbox may have no more processes',
-  E2BIG: 'its arguments are too long',
-};
-
-function failed(what: string, error: unknown): TunlError {
-  const code = systemCode(error);
-  return new TunlError('SANDBOX_COMMAND', {
-    reason: `${what}: ${REASONS[code] ?? 'it failed'} (${code || 'unknown reason'}).`,
-    cause: error,
-  });
-}
-
-function signalGroup({pid}: ChildProcess, signal: NodeJS.Signals): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, signal);
-  } catch {
-    // It has just ended.
-  }
-}
-
-function preferForOom({pid}: ChildProcess): void {
-  try {
-    writeFileSync(`/proc/${pid}/oom_score_adj`, CHILD_OOM_SCORE);
-  } catch {
-    // It has ended, or there is no /proc.
-  }
 }

@@ -2,12 +2,22 @@ import {readFileSync} from 'node:fs';
 import {createServer, type Socket} from 'node:net';
 import {Readable} from 'node:stream';
 import {buffer} from 'node:stream/consumers';
-import {describe, expect} from 'vitest';
+import {pipeline} from 'node:stream/promises';
+import {afterAll, beforeAll, describe, expect} from 'vitest';
 import type {ExecRequest, SandboxProcess} from '../../../../src/lib/sandbox/backend.js';
+import type {InitClient} from '../../../../src/lib/sandbox/init/init-client.js';
 import {Digest, MiB, sha256Of, source} from '../../../helpers/bytes.js';
 import {startInit, textOf} from '../../../helpers/init.js';
-import {unusedPort} from '../../../helpers/scope.js';
+import {Scope, unusedPort} from '../../../helpers/scope.js';
 import {test} from '../../../helpers/test.js';
+
+/** One init for all tests that do not end it. */
+const scopeOfFile = new Scope();
+let init: InitClient;
+beforeAll(async () => {
+  ({init} = await startInit(scopeOfFile));
+});
+afterAll(() => scopeOfFile[Symbol.asyncDispose]());
 
 const sh = (script: string, more: Partial<ExecRequest> = {}): ExecRequest => ({
   command: ['sh', '-c', script],
@@ -25,8 +35,7 @@ async function outcome(process: SandboxProcess) {
 }
 
 describe('exec', () => {
-  test('runs a program with separate streams and its exit code', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('runs a program with separate streams and its exit code', async () => {
     const process = await init.exec(sh('echo out; echo err >&2; cat; exit 7'));
     process.stdin.end('typed');
     const [stdout, stderr] = await Promise.all([textOf(process.stdout), textOf(process.stderr)]);
@@ -35,7 +44,6 @@ describe('exec', () => {
   });
 
   test('has the environment and the working directory of its request', async ({scope}) => {
-    const {init} = await startInit(scope);
     const folder = await scope.tempDir();
     const run = await init.exec(sh('echo $A $HOME; pwd', {env: {A: 'b c'}, workdir: folder}));
     expect(await outcome(run)).toEqual({stdout: `b c /\n${folder}\n`, stderr: '', code: 0});
@@ -45,23 +53,20 @@ describe('exec', () => {
     [{command: ['/nowhere/program']}, 'ENOENT'],
     [{command: ['/etc/passwd']}, 'EACCES'],
     [{command: ['true'], workdir: '/nowhere'}, 'ENOENT'],
-  ] satisfies [ExecRequest, string][])('says why %j cannot be run', async ([request, code], {scope}) => {
-    const {init} = await startInit(scope);
+  ] satisfies [ExecRequest, string][])('says why %j cannot be run', async ([request, code]) => {
     await expect(init.exec(request)).rejects.toMatchObject({code: 'SANDBOX_COMMAND', cause: {code}});
     // Nothing else has suffered.
     expect(await outcome(await init.exec(sh('echo on')))).toMatchObject({stdout: 'on\n', code: 0});
   });
 
-  test('a signal reaches the whole group', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('a signal reaches the whole group', async () => {
     const process = await init.exec(sh('sleep 1000 & echo up; wait'));
     await new Promise((resolve) => process.stdout.once('data', resolve));
     await process.signal('SIGTERM');
     expect(await outcome(process)).toMatchObject({signal: 'SIGTERM'});
   });
 
-  test('its own time is a value of its end', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('its own time is a value of its end', async () => {
     const process = await init.exec(sh('echo up; sleep 1000', {timeoutMs: 300}));
     expect(await outcome(process)).toEqual({
       stdout: 'up\n',
@@ -71,8 +76,7 @@ describe('exec', () => {
     });
   });
 
-  test('bytes in bulk arrive whole in both directions', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('bytes in bulk arrive whole in both directions', async () => {
     const process = await init.exec({command: ['cat']});
     const digest = new Digest();
     source(20 * MiB).pipe(process.stdin);
@@ -81,8 +85,7 @@ describe('exec', () => {
     expect(digest.sha256()).toBe(sha256Of(20 * MiB));
   });
 
-  test('all output of a program that ends at once comes before its end', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('all output of a program that ends at once comes before its end', async () => {
     const process = await init.exec(sh('head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2'));
     await process.exit;
     // Nobody has read yet, and everything is here.
@@ -90,31 +93,99 @@ describe('exec', () => {
     expect((await buffer(process.stderr)).length).toBe(60_000);
   });
 
-  test('a child that keeps the output open does not keep the end back', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('a child that keeps the output open does not keep the end back', async () => {
     const process = await init.exec(sh('sleep 1000 & echo $!'));
     const {stdout, code} = await outcome(process);
     expect(code).toBe(0);
     await outcome(await init.exec(sh(`kill ${stdout}`)));
   });
 
-  test('a program whose output nobody reads any more gets SIGPIPE', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('its input and outputs can be opened by their paths', async () => {
+    const process = await init.exec(sh('cat /dev/stdin > /dev/stdout; echo err > /dev/stderr'));
+    process.stdin.end('through');
+    expect(await outcome(process)).toEqual({stdout: 'through', stderr: 'err\n', code: 0});
+  });
+
+  test('it does not get the way to the host', async () => {
+    const run = await init.exec(sh('ls -l /proc/self/fd'));
+    expect((await outcome(run)).stdout).not.toContain('socket:');
+  });
+
+  test('a program that closes its input breaks the pipe', async () => {
+    const process = await init.exec(sh('exec 0<&-; echo closed; sleep 1000'));
+    await new Promise((resolve) => process.stdout.once('data', resolve));
+    await expect(pipeline(source(MiB), process.stdin)).rejects.toMatchObject({code: 'EPIPE'});
+    await process.signal('SIGKILL');
+    expect(await outcome(process)).toMatchObject({signal: 'SIGKILL'});
+  });
+
+  test('a program whose output nobody reads any more gets SIGPIPE', async () => {
     const process = await init.exec({command: ['yes']});
     await new Promise((resolve) => process.stdout.once('data', resolve));
     process.stdout.destroy();
-    // The message of a program says more than we need: it has ended.
-    expect(await process.exit).not.toEqual({code: 0});
+    expect(await process.exit).toEqual({signal: 'SIGPIPE'});
+  });
+});
+
+describe('a terminal', () => {
+  const tty = {columns: 100, rows: 30, term: 'xterm-256color'};
+
+  test('has the size, the type and the exit code', async () => {
+    const env = {SHELL: '/bin/own shell'};
+    const run = await init.exec(
+      sh('test -t 0 -a -t 1 -a -t 2 && stty size; echo "$TERM $SHELL"; exit 9', {tty, env}),
+    );
+    const [stdout, stderr, end] = await Promise.all([textOf(run.stdout), textOf(run.stderr), run.exit]);
+    expect({stdout, stderr}).toEqual({stdout: '30 100\r\nxterm-256color /bin/own shell\r\n', stderr: ''});
+    expect(end).toEqual({code: 9});
+  });
+
+  test('passes keys on, and tells the program of a new size', async () => {
+    const script = 'read line; trap "stty size; exit 4" WINCH; echo "got $line"; while :; do sleep 0.1; done';
+    const run = await init.exec({command: ['bash', '-c', script], tty});
+    const seen = watch(run.stdout);
+    run.stdin.write("it's\n");
+    await seen(/got it's/);
+    run.resize(80, 24);
+    run.resize(132, 50);
+    await seen(/24 80|50 132/);
+    expect(await run.exit).toEqual({code: 4});
+  });
+
+  test('ctrl-c interrupts, and a signal reaches the program', async () => {
+    const start = async () => {
+      const run = await init.exec(sh('echo up; exec sleep 1000', {tty}));
+      await new Promise((resolve) => run.stdout.once('data', resolve));
+      return run;
+    };
+    const keyed = await start();
+    keyed.stdin.write('\x03');
+    expect(await keyed.exit).toEqual({code: 130});
+    const signalled = await start();
+    await signalled.signal('SIGTERM');
+    expect(await signalled.exit).toEqual({code: 143});
+  });
+
+  test('its own time ends it', async () => {
+    const run = await init.exec(sh('sleep 1000', {tty, timeoutMs: 200}));
+    run.stdout.resume();
+    expect(await run.exit).toEqual({signal: 'SIGKILL', timedOut: true});
+  });
+
+  test('a missing program is an error', async () => {
+    await expect(init.exec({command: ['nowhere-to-be-found'], tty})).rejects.toMatchObject({
+      code: 'SANDBOX_COMMAND',
+      cause: {code: 'ENOENT'},
+    });
   });
 });
 
 describe('dial', () => {
-  async function listening(scope: Parameters<typeof startInit>[0], on: (socket: Socket) => void) {
+  async function listening(scope: Scope, on: (socket: Socket) => void) {
     return await scope.listen(createServer({allowHalfOpen: true}, on));
   }
 
   test('half-closes in both directions', async ({scope}) => {
-    const {init} = await startInit(scope);
     const port = await listening(scope, (socket) => {
       socket.write('hello ');
       socket.on('data', () => {});
@@ -125,13 +196,11 @@ describe('dial', () => {
     expect(await textOf(connection)).toBe('hello after your end');
   });
 
-  test('a closed port is ECONNREFUSED', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('a closed port is ECONNREFUSED', async () => {
     await expect(init.dial(await unusedPort())).rejects.toMatchObject({code: 'ECONNREFUSED'});
   });
 
   test('a service on ::1 alone is found', async ({scope}) => {
-    const {init} = await startInit(scope);
     const port = await scope.listen(
       createServer((socket) => socket.end('six')),
       '::1',
@@ -140,7 +209,6 @@ describe('dial', () => {
   });
 
   test('resets pass through in both directions', async ({scope}) => {
-    const {init} = await startInit(scope);
     const {promise: broken, resolve} = Promise.withResolvers<Error>();
     const port = await listening(scope, (socket) => {
       socket.on('error', resolve);
@@ -154,14 +222,12 @@ describe('dial', () => {
     await expect(textOf(theirs)).rejects.toMatchObject({code: 'ECONNRESET'});
   });
 
-  test('a signal ends a dial', async ({scope}) => {
-    const {init} = await startInit(scope);
+  test('a signal ends a dial', async () => {
     const abort = AbortSignal.abort(new Error('enough'));
     await expect(init.dial(1, abort)).rejects.toThrow('enough');
   });
 
   test('bytes in bulk are slowed down by a reader that does not read', async ({scope}) => {
-    const {init} = await startInit(scope);
     const {promise: accepted, resolve} = Promise.withResolvers<Socket>();
     const port = await listening(scope, (socket) => resolve(socket.pause()));
     const connection = await init.dial(port);
@@ -178,7 +244,6 @@ describe('dial', () => {
 
 describe('files', () => {
   test('are written, read, listed and removed', async ({scope}) => {
-    const {init} = await startInit(scope);
     const {files} = init;
     const folder = `${await scope.tempDir()}/a/b`;
     await files.write(`${folder}/x.bin`, source(3 * MiB), {mode: 0o750});
@@ -198,7 +263,6 @@ describe('files', () => {
   });
 
   test('a transfer that is cut off leaves the old file', async ({scope}) => {
-    const {init} = await startInit(scope);
     const path = `${await scope.tempDir()}/f`;
     await init.files.write(path, Readable.from([Buffer.from('old')]));
     const broken = new Readable({read: () => {}});
@@ -207,15 +271,14 @@ describe('files', () => {
     broken.destroy(new Error('no more'));
     await expect(written).rejects.toThrow('no more');
     expect(await textOf(await init.files.read(path))).toBe('old');
-    await expect.poll(() => init.files.list(path.slice(0, -2))).toHaveLength(1);
+    await expect.poll(() => init.files.list(path.slice(0, -2)), {timeout: 20_000}).toHaveLength(1);
   });
 
   test.for([
     ['/nowhere/f', 'ENOENT'],
     ['/', 'EISDIR'],
     ['/dev/zero', 'EINVAL'],
-  ])('reading %s is %s', async ([path = '', code], {scope}) => {
-    const {init} = await startInit(scope);
+  ])('reading %s is %s', async ([path = '', code]) => {
     await expect(init.files.read(path)).rejects.toMatchObject({code: 'SANDBOX_FILE', cause: {code}});
   });
 });
@@ -246,9 +309,23 @@ describe('the end', () => {
     init.close();
     await exited;
     await expect(process.exit).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
-    await expect.poll(() => isRunning(Number(pid))).toBe(false);
+    await expect.poll(() => isRunning(Number(pid)), {timeout: 20_000}).toBe(false);
   });
 });
+
+/** Resolves when the output has matched. */
+function watch(output: Readable): (pattern: RegExp) => Promise<void> {
+  let text = '';
+  let changed = Promise.withResolvers<void>();
+  output.on('data', (piece: Buffer) => {
+    text += piece.toString();
+    changed.resolve();
+    changed = Promise.withResolvers();
+  });
+  return async (pattern) => {
+    while (!pattern.test(text)) await changed.promise;
+  };
+}
 
 function isRunning(pid: number): boolean {
   try {
