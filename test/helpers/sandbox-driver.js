@@ -91,6 +91,7 @@ const actions = {
     boxes.get(box).handle.files.write(path, Readable.from([Buffer.from(text)])),
   stats: ({box}) => boxes.get(box).handle.stats(),
   signal: ({box, signal}) => boxes.get(box).handle.signal(signal),
+  setEgress: ({box, rules}) => boxes.get(box).handle.setEgress(rules),
   destroy: async ({box}) => {
     const {handle, folder} = boxes.get(box);
     await handle.destroy();

@@ -9,7 +9,7 @@ import type {
   SandboxStats,
 } from '../../src/lib/sandbox/backend.js';
 import {newSandboxId} from '../../src/lib/sandbox/ids.js';
-import type {SandboxSpec} from '../../src/lib/sandbox/spec.js';
+import type {EgressRules, SandboxSpec} from '../../src/lib/sandbox/spec.js';
 import {Child} from './child.js';
 import type {Scope} from './scope.js';
 
@@ -126,6 +126,10 @@ export class Box {
 
   signal(signal: NodeJS.Signals): Promise<void> {
     return this.#ask('signal', {signal});
+  }
+
+  setEgress(rules: EgressRules): Promise<void> {
+    return this.#ask('setEgress', {rules});
   }
 
   destroy(): Promise<void> {

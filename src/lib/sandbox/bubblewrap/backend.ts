@@ -19,8 +19,9 @@ import {BubblewrapHandle, withSpec} from './handle.js';
 import {hostTools, isHostTool, nodeLibraries, type Shown} from './host-tools.js';
 import {type Launched, launch} from './launch.js';
 import {launchScript, launchWords, newStage, putOnStage, type Stage} from './launch-script.js';
+import {SandboxNetwork} from './network.js';
 import {isSandboxUid, type OwnUid, takeUid} from './own-uid.js';
-import {isRoot, type Probed, type Programs, probe} from './probe.js';
+import {isRoot, type Prepared, type Programs, prepare, probe} from './probe.js';
 import {seccompFilter} from './seccomp.js';
 
 /** The init answers within a second, unless the machine is very busy. */
@@ -36,27 +37,23 @@ const LEAST_OPEN_FILES = 64;
 export class BubblewrapBackend implements SandboxBackend {
   readonly name = 'bubblewrap';
 
-  async probe(): Promise<BackendReport> {
-    return (await probe()).report;
+  probe(): Promise<BackendReport> {
+    return probe();
   }
 
   async create(spec: SandboxSpec, signal?: AbortSignal): Promise<SandboxHandle> {
     signal?.throwIfAborted();
-    const probed = await probe();
-    const {programs, report} = probed;
-    if (programs === undefined) {
-      throw new TunlError('SANDBOX_BACKEND', {
-        reason: `bubblewrap cannot be used: ${report.why ?? 'unknown'}`,
-        ...(report.mend !== undefined && {next: report.mend}),
-      });
+    const prepared = await prepare();
+    const {programs, limits} = prepared;
+    if ('why' in programs) {
+      const {why, mend} = programs;
+      throw new TunlError('SANDBOX_BACKEND', {reason: `bubblewrap cannot be used: ${why}`, next: mend});
     }
-    if (spec.egress.kind !== 'none')
-      throw new TunlError('SANDBOX_EGRESS', {reason: report.egress.why ?? 'Only `none` is possible.'});
     checkSizes(spec.limits);
-    const unreal = unrealLimits(spec.limits, report.limits, spec.bestEffort);
-    const start = new Start(spec, probed, programs, withoutLimits(spec.limits, unreal));
+    const unreal = unrealLimits(spec.limits, limits, spec.bestEffort);
+    const start = new Start(spec, prepared, programs, unreal);
     try {
-      return await start.run(unreal, signal);
+      return await start.run(signal);
     } catch (error) {
       await start.undo();
       throw error;
@@ -64,7 +61,7 @@ export class BubblewrapBackend implements SandboxBackend {
   }
 
   async sweep(isAlive: (sandboxId: string) => Promise<boolean>): Promise<void> {
-    const {groups} = await probe();
+    const {groups} = await prepare();
     await groups.sweep(isAlive);
   }
 }
@@ -81,32 +78,38 @@ function checkSizes({memoryBytes, openFiles}: SandboxLimits): void {
 /** One start: what it has made so far, so that a failure can undo it. */
 class Start {
   readonly #spec: SandboxSpec;
-  readonly #probed: Probed;
+  readonly #prepared: Prepared;
   readonly #programs: Programs;
+  readonly #unreal: SandboxHandle['unreal'];
   readonly #limits: SandboxLimits;
   #own: OwnUid | undefined;
   #group: ControlGroup | undefined;
   #launched: Launched | undefined;
   #init: InitClient | undefined;
+  #network: SandboxNetwork | undefined;
 
-  constructor(spec: SandboxSpec, probed: Probed, programs: Programs, limits: SandboxLimits) {
+  constructor(spec: SandboxSpec, prepared: Prepared, programs: Programs, unreal: SandboxHandle['unreal']) {
     this.#spec = spec;
-    this.#probed = probed;
+    this.#prepared = prepared;
     this.#programs = programs;
-    this.#limits = limits;
+    this.#unreal = unreal;
+    this.#limits = withoutLimits(spec.limits, unreal);
   }
 
-  async run(unreal: SandboxHandle['unreal'], signal?: AbortSignal): Promise<SandboxHandle> {
-    const {command, id} = this.#spec;
+  async run(signal?: AbortSignal): Promise<SandboxHandle> {
+    const {command, id, egress} = this.#spec;
     const mounts = checkMounts(this.#spec.mounts);
     if (isRoot()) this.#own = await ownUser(this.#spec.hostUid, mounts);
     const {memoryBytes, cpus, pids} = this.#limits;
     const tasks = pids === undefined ? undefined : pids + OWN_TASKS;
-    this.#group = await this.#probed.groups.make(id, {memoryBytes, cpus, pids: tasks});
-    const launched = await this.#launch(mounts, tasks);
+    this.#group = await this.#prepared.groups.make(id, {memoryBytes, cpus, pids: tasks});
+    const network = await SandboxNetwork.open(egress, () => this.#launched?.kill(), signal);
+    this.#network = network;
+    const launched = await this.#launch(mounts, network, tasks);
     const init = connectInit(launched.socket);
     this.#init = init;
     await this.#untilReady(launched, init, signal);
+    await network.ready();
     const main = await init.exec(withSpec({command}, this.#spec));
     return new BubblewrapHandle({
       spec: this.#spec,
@@ -114,7 +117,8 @@ class Start {
       init,
       main,
       group: this.#group,
-      unreal,
+      network,
+      unreal: this.#unreal,
       release: () => this.#own?.release(),
     });
   }
@@ -124,15 +128,20 @@ class Start {
     this.#launched?.kill();
     this.#init?.close();
     await this.#launched?.ended;
+    await this.#network?.close();
     await this.#group?.destroy();
     this.#own?.release();
   }
 
-  async #launch(mounts: readonly CheckedMount[], tasks: number | undefined): Promise<Launched> {
+  async #launch(
+    mounts: readonly CheckedMount[],
+    network: SandboxNetwork,
+    tasks: number | undefined,
+  ): Promise<Launched> {
     const {folder, workdir} = this.#spec;
     const filter = seccompFilter(process.arch);
     const stage = this.#own === undefined ? undefined : await openStage(folder);
-    const shown = [...hostTools(), ...(await this.#ownFiles(folder))];
+    const shown = [...hostTools(), ...(await this.#ownFiles(folder, network))];
     const asUser = this.#own === undefined || stage === undefined ? undefined : {uid: this.#own.uid, stage};
     const list = bwrapArguments({
       shown: shown.map((item) => staged(item, stage)),
@@ -142,12 +151,17 @@ class Start {
       limits: this.#limits,
       workdir,
       hasFilter: filter !== undefined,
-      sharesNetwork: false,
+      sharesNetwork: network.isSealed,
     });
     const {bwrap, shell} = this.#programs;
     const init = [...this.#rlimits(tasks), nodeInside(), INSIDE.init];
-    const words = [...(this.#group?.prefix ?? []), ...launchWords(shell, asUser !== undefined)];
-    const script = launchScript({bwrap, init, enter: this.#group?.enter ?? [], asUser});
+    const words = [
+      ...(this.#group?.prefix ?? []),
+      ...(asUser === undefined ? network.userWords : []),
+      ...launchWords(shell, asUser !== undefined),
+    ];
+    const {rootWords} = network;
+    const script = launchScript({bwrap, init, enter: this.#group?.enter ?? [], rootWords, asUser});
     try {
       this.#launched = await launch({words, script, arguments: list, filter});
     } catch (error) {
@@ -160,8 +174,8 @@ class Start {
   }
 
   /** What tunl puts inside: the init with its Node, and files of /etc. */
-  async #ownFiles(folder: string): Promise<Shown[]> {
-    const names = await makeEtcFiles(join(folder, 'etc'));
+  async #ownFiles(folder: string, network: SandboxNetwork): Promise<Shown[]> {
+    const names = await makeEtcFiles(join(folder, 'etc'), network.files);
     const file = (source: string, target: string): Shown => ({kind: 'file', source, target});
     return [
       ...names.map((name) => file(join(folder, 'etc', name), `/etc/${name}`)),

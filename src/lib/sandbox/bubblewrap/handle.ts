@@ -1,7 +1,6 @@
 // A running sandbox of bubblewrap: the init does the work, this joins it with the limits and the end.
 
 import type {Duplex, Readable, Writable} from 'node:stream';
-import {TunlError} from '../../core/errors.js';
 import type {
   CommandEnd,
   ExecRequest,
@@ -16,6 +15,7 @@ import type {ControlGroup} from '../limits/control-group.js';
 import {statsOfTree} from '../limits/process-tree.js';
 import type {EgressRules, SandboxSpec} from '../spec.js';
 import type {Launched} from './launch.js';
+import type {SandboxNetwork} from './network.js';
 
 export interface RunningParts {
   readonly spec: SandboxSpec;
@@ -23,6 +23,7 @@ export interface RunningParts {
   readonly init: InitClient;
   readonly main: SandboxProcess;
   readonly group: ControlGroup | undefined;
+  readonly network: SandboxNetwork;
   readonly unreal: SandboxHandle['unreal'];
   /** Gives back what was taken for it: the user id. */
   release(): void;
@@ -34,6 +35,8 @@ export class BubblewrapHandle implements SandboxHandle {
   readonly ended: Promise<CommandEnd>;
   readonly #parts: RunningParts;
   #destroyed: Promise<void> | undefined;
+  /** Those that are known to have hit others than the command. */
+  #oomKills = 0;
 
   constructor(parts: RunningParts) {
     this.#parts = parts;
@@ -62,8 +65,16 @@ export class BubblewrapHandle implements SandboxHandle {
   }
 
   /** The sandbox's own environment is in it, because the init does not have it. */
-  exec(request: ExecRequest): Promise<SandboxProcess> {
-    return this.#parts.init.exec(withSpec(request, this.#parts.spec));
+  async exec(request: ExecRequest): Promise<SandboxProcess> {
+    const child = await this.#parts.init.exec(withSpec(request, this.#parts.spec));
+    // A kill for want of memory that hits another process is not the end of the command.
+    child.exit.then(
+      async () => {
+        this.#oomKills = await this.#countOomKills();
+      },
+      () => {},
+    );
+    return child;
   }
 
   async stats(): Promise<SandboxStats> {
@@ -83,9 +94,8 @@ export class BubblewrapHandle implements SandboxHandle {
     return this.#parts.main.signal(signal);
   }
 
-  async setEgress(rules: EgressRules): Promise<void> {
-    if (rules.kind === 'none') return;
-    throw new TunlError('SANDBOX_EGRESS', {reason: 'This sandbox was started without a network.'});
+  setEgress(rules: EgressRules): Promise<void> {
+    return this.#parts.network.setRules(rules);
   }
 
   destroy(): Promise<void> {
@@ -94,21 +104,25 @@ export class BubblewrapHandle implements SandboxHandle {
   }
 
   async #destroy(): Promise<void> {
-    const {launched, init, group, release} = this.#parts;
+    const {launched, init, group, network, release} = this.#parts;
     launched.kill();
     init.close();
     await launched.ended;
+    await network.close();
     await group?.destroy();
     release();
   }
 
+  async #countOomKills(): Promise<number> {
+    return (await this.#parts.group?.oomKills()) ?? 0;
+  }
+
   async #watch(): Promise<CommandEnd> {
-    const {main, init, launched, group} = this.#parts;
+    const {main, init, launched} = this.#parts;
     const end = await main.exit.catch(() => undefined);
     if (end !== undefined && end.signal !== 'SIGKILL') return {why: 'exited', ...end};
     // The kernel tells of the kill before its victim has ended.
-    const isOom = ((await group?.oomKills()) ?? 0) > 0;
-    if (isOom) return {why: 'oom'};
+    if (this.#destroyed === undefined && (await this.#countOomKills()) > this.#oomKills) return {why: 'oom'};
     if (end !== undefined) return {why: 'exited', ...(end satisfies ProcessEnd)};
     const reason = await init.lost;
     const said = launched.said().trim().split('\n').at(-1) ?? '';

@@ -40,12 +40,15 @@ export interface LaunchOptions {
   readonly init: readonly string[];
   /** Files that take the process's pid. */
   readonly enter: readonly string[];
+  /** Words before the command that drops root. */
+  readonly rootWords?: readonly string[];
   /** Below root. */
   readonly asUser?: {readonly uid: number; readonly stage: Stage} | undefined;
 }
 
-export function launchScript({bwrap, init, enter, asUser}: LaunchOptions): string {
+export function launchScript({bwrap, init, enter, rootWords = [], asUser}: LaunchOptions): string {
   const keep = Object.values(FD).filter((fd) => fd !== FD.script);
+  const drop = asUser === undefined ? [] : [...rootWords, ...dropRoot(asUser.uid)];
   return [
     'set -eu',
     'umask 022',
@@ -56,7 +59,7 @@ export function launchScript({bwrap, init, enter, asUser}: LaunchOptions): strin
     'esac; done',
     ...enter.map((file) => `echo $$ > ${quote(file)}`),
     ...(asUser === undefined ? [] : stageLines(asUser.stage)),
-    `exec ${[...(asUser === undefined ? [] : dropRoot(asUser.uid)), bwrap, '--args', String(FD.arguments), '--', ...init].map(quote).join(' ')}`,
+    `exec ${[...drop, bwrap, '--args', String(FD.arguments), '--', ...init].map(quote).join(' ')}`,
     '',
   ].join('\n');
 }

@@ -6,6 +6,7 @@ import type {BackendReport, Finding} from '../backend.js';
 import type {GroupMaker} from '../limits/control-group.js';
 import {findGroups} from '../limits/find-groups.js';
 import {explain, MISSING, missingProgram, type Obstacle, readKernelSettings, tooOld} from './findings.js';
+import {tryNetwork} from './network.js';
 import {takeUid} from './own-uid.js';
 import {findProgram, runShort} from './programs.js';
 import {seccompFilter} from './seccomp.js';
@@ -20,48 +21,49 @@ export interface Programs {
   readonly prlimit: string | undefined;
 }
 
-export interface Probed {
-  readonly report: BackendReport;
-  readonly programs: Programs | undefined;
+/** What a start needs to know. */
+export interface Prepared {
+  readonly programs: (Programs & {readonly version: string}) | Obstacle;
   readonly groups: GroupMaker;
+  readonly limits: BackendReport['limits'];
 }
 
 export const isRoot = (): boolean => process.getuid?.() === 0;
 
-export async function probe(): Promise<Probed> {
-  const [groups, found] = await Promise.all([findGroups(), findPrograms()]);
-  const trial = 'why' in found ? found : await tryOut(found);
-  const obstacle = 'why' in found ? found : trial;
-  const prlimit = 'why' in found ? undefined : found.prlimit;
-  const report: BackendReport = {
+/** Starts no sandbox, and is quick. */
+export async function prepare(): Promise<Prepared> {
+  const [groups, programs] = await Promise.all([findGroups(), findPrograms()]);
+  const prlimit = 'why' in programs ? undefined : programs.prlimit;
+  const limits: BackendReport['limits'] = {
+    memoryBytes: groups.findings.memoryBytes,
+    cpus: groups.findings.cpus,
+    pids: pidsFinding(groups, prlimit),
+    diskBytes: {what: 'size of the file system in memory', reality: 'real'},
+    openFiles: prlimit === undefined ? NO_PRLIMIT : {what: 'limit of each process', reality: 'real'},
+  };
+  return {programs, groups, limits};
+}
+
+/** Also tries out namespaces and the sealed network. */
+export async function probe(): Promise<BackendReport> {
+  const [{programs, limits}, egress] = await Promise.all([prepare(), tryNetwork()]);
+  const obstacle = 'why' in programs ? programs : await tryOut(programs);
+  return {
     name: 'bubblewrap',
     available: obstacle === undefined,
-    version: 'why' in found ? undefined : found.version,
+    version: 'why' in programs ? undefined : programs.version,
     why: obstacle?.why,
     mend: obstacle?.mend,
-    limits: {
-      memoryBytes: groups.findings.memoryBytes,
-      cpus: groups.findings.cpus,
-      pids: pidsFinding(groups, prlimit),
-      diskBytes: {what: 'size of the file system in memory', reality: 'real'},
-      openFiles: prlimit === undefined ? NO_PRLIMIT : {what: 'limit of each process', reality: 'real'},
-    },
-    egress: EGRESS,
+    limits,
+    egress,
     notes: notes(),
   };
-  return {report, programs: 'why' in found || obstacle !== undefined ? undefined : found, groups};
 }
 
 const NO_PRLIMIT: Finding = {
   what: 'limits of processes',
   reality: 'none',
   ...missingProgram('prlimit', 'util-linux'),
-};
-
-const EGRESS: Finding = {
-  what: 'network of its own without a way out',
-  reality: 'none',
-  why: 'Only `none` is possible.',
 };
 
 /** All processes of a sandbox have one user in one user namespace, so the limit of a user is the limit of the sandbox. */
