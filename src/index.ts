@@ -1,4 +1,4 @@
-// The library: a tunnel for a local port, and a relay, without the command line.
+// The library: a tunnel for a local port, a relay, and sandboxes, without the command line.
 
 // First, because modules are evaluated in this order.
 import './lib/core/node-version.js';
@@ -12,3 +12,13 @@ export type {LogLevel, LogRecord, LogSink} from './lib/core/logger.js';
 export {forward} from './lib/forward.js';
 export type {Relay, RelayOptions, RelayReload, RelayStats} from './lib/relay/options.js';
 export {startRelay} from './lib/relay/start.js';
+export type {FileEntry, ProcessEnd, SandboxStats} from './lib/sandbox/backend.js';
+export type {EndReason, LogPiece, SandboxEnd, SandboxInfo, SandboxState} from './lib/sandbox/control.js';
+export type {SandboxEvent} from './lib/sandbox/events.js';
+export type {ExecProcess} from './lib/sandbox/exec-process.js';
+export type {SandboxOptions} from './lib/sandbox/options.js';
+export type {SandboxOutput} from './lib/sandbox/output.js';
+export {Probe} from './lib/sandbox/probe.js';
+export {type ExecOptions, type PortAddress, Sandbox} from './lib/sandbox/sandbox.js';
+export type {SandboxFs} from './lib/sandbox/sandbox-fs.js';
+export type {EgressRules} from './lib/sandbox/spec.js';

@@ -31,7 +31,8 @@ export class LocalTunnel implements Tunnel {
   readonly #owner: BindingOwner;
   readonly #upstream: UpstreamJoin;
   readonly #watch: UpstreamWatch | undefined;
-  readonly #visits: Visits;
+  /** @internal */
+  readonly visits: Visits;
   readonly #over = Promise.withResolvers<void>();
   #phase: Phase;
   #closing: Promise<void> | undefined;
@@ -66,7 +67,7 @@ export class LocalTunnel implements Tunnel {
     });
     this.#warnings = new RelayWarnings(onEvent);
     this.#watch = watchUpstream(this.#upstream, settings);
-    this.#visits = new Visits({
+    this.visits = new Visits({
       upstream: this.#upstream,
       gate: settings.gates?.stream,
       onEvent,
@@ -76,7 +77,7 @@ export class LocalTunnel implements Tunnel {
     });
     this.#reach = reachOf(settings, (options) => host.probe(this.sides, options));
     this.#owner = {
-      onVisitor: this.#visits.begin,
+      onVisitor: this.visits.begin,
       onBound: (kind, bound) => {
         settings.proxyHeader?.bound(kind, bound);
         if (kind === 'tcp') this.#upstream.publicPort = bound.port;
@@ -204,11 +205,11 @@ export class LocalTunnel implements Tunnel {
   }
 
   get connections(): number {
-    return this.#visits.open;
+    return this.visits.open;
   }
 
   get traffic(): {bytesIn: number; bytesOut: number} {
-    return this.#visits.traffic;
+    return this.visits.traffic;
   }
 
   close(options: {drainTimeoutMs?: number} = {}): Promise<void> {
@@ -251,12 +252,12 @@ export class LocalTunnel implements Tunnel {
   async #drain(timeoutMs: number): Promise<void> {
     const until = systemClock.now() + timeoutMs;
     // The last bytes of a visitor that has gone may still be on their way to the relay.
-    const isBusy = this.#visits.open > 0 || this.#host.isBehind;
+    const isBusy = this.visits.open > 0 || this.#host.isBehind;
     if (timeoutMs > 0 && !this.#ended) {
       this.#host.unbind(this.#owner);
-      if (this.#visits.open > 0) {
-        this.#settings.onEvent({type: 'draining', connections: this.#visits.open, timeoutMs});
-        await atMost(systemClock, timeoutMs, this.#visits.idle());
+      if (this.visits.open > 0) {
+        this.#settings.onEvent({type: 'draining', connections: this.visits.open, timeoutMs});
+        await atMost(systemClock, timeoutMs, this.visits.idle());
       }
     }
     if (!this.#ended) {
@@ -270,7 +271,7 @@ export class LocalTunnel implements Tunnel {
   /** Only this tunnel ends: the link and the tunnels that share it go on. */
   #leaveOthers(why: TunlError | undefined): void {
     this.#host.unbind(this.#owner, why);
-    this.#visits.cut();
+    this.visits.cut();
     this.#host.drop(this);
     this.agentEnded(why);
   }
@@ -331,7 +332,7 @@ export class LocalTunnel implements Tunnel {
     const orderly = why === undefined || why.code === 'CLOSED';
     const {ready} = before;
     if (ready !== undefined) {
-      if (orderly) this.#settings.onEvent({type: 'closed', connections: this.#visits.total});
+      if (orderly) this.#settings.onEvent({type: 'closed', connections: this.visits.total});
       else {
         const {code, message, next, exitCode} = why;
         this.#settings.onEvent({type: 'error', code, message, next, exitCode});

@@ -1,6 +1,6 @@
 // Joins each visitor's stream with a separate connection to the upstream: dials, splices, resets when it breaks.
 
-import type {Socket} from 'node:net';
+import {Socket} from 'node:net';
 import type {SocketReads} from '../bytes/socket-reads.js';
 import {Splice, type SpliceOptions} from '../bytes/splice.js';
 import {type Tap, TappedSplice} from '../bytes/tap.js';
@@ -183,7 +183,8 @@ export class UpstreamJoin {
       }
       connection = dialled;
       const {socket, reads} = dialled;
-      if (!dialled.isGate) alive = this.#keepAlive.add(socket);
+      // An upstream inside a sandbox has no socket of the kernel here.
+      if (!dialled.isGate && socket instanceof Socket) alive = this.#keepAlive.add(socket);
       stream.accept();
       if (greeting !== undefined) stream.write(greeting);
       splice.join(socket, reads);

@@ -76,6 +76,11 @@ export class Visits {
     return {bytesIn, bytesOut};
   }
 
+  /** Each is the same object as long as the visitor is there. */
+  get visitors(): Iterable<{readonly bytesIn: number}> {
+    return this.#open;
+  }
+
   begin = (stream: Stream, visitor: VisitorOpen): void => {
     const id = this.#nextId();
     const from = formatHostPort(visitor.address, visitor.port);

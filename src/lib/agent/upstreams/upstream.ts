@@ -15,6 +15,7 @@ export type ListenState = 'listening' | 'nobody' | 'unknown';
 
 /** A connection to the upstream, made with allowHalfOpen, without a listener. */
 export interface UpstreamConnection {
+  /** A Duplex in its place must have its `_read` on its prototype: see bytes/reading.ts. */
   socket: Socket;
   /** How it is read: by the `onread` from `reader`, or by its `data` events. */
   reads: 'onread' | 'events';

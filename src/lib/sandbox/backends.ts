@@ -1,0 +1,16 @@
+// The isolation programs, each loaded when it is needed.
+
+import {TunlError} from '../core/errors.js';
+import type {BackendName, SandboxBackend} from './backend.js';
+
+/** By name. `auto` chooses among them: choose.ts. */
+const BACKENDS: Readonly<Partial<Record<BackendName, () => Promise<SandboxBackend>>>> = {
+  bubblewrap: async () => new (await import('./bubblewrap/backend.js')).BubblewrapBackend(),
+};
+
+/** @throws TunlError SANDBOX_BACKEND */
+export async function openBackend(name: BackendName): Promise<SandboxBackend> {
+  const open = BACKENDS[name];
+  if (open !== undefined) return await open();
+  throw new TunlError('SANDBOX_BACKEND', {reason: `This version of tunl cannot use ${name}.`});
+}

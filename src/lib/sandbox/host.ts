@@ -1,0 +1,415 @@
+// Owns one sandbox: starts it and its tunnels, knows when it is ready, and ends it for one reason, after which nothing waits
+// for it any more.
+
+import type {Duplex, Writable} from 'node:stream';
+import {atMost, type Clock, systemClock} from '../core/clock.js';
+import {TunlError, toTunlError} from '../core/errors.js';
+import type {ExecRequest, SandboxFiles, SandboxHandle, SandboxProcess, SandboxStats} from './backend.js';
+import {openBackend} from './backends.js';
+import {chooseBackend, type OpenBackend} from './choose.js';
+import type {
+  EndReason,
+  LogPiece,
+  SandboxControl,
+  SandboxEnd,
+  SandboxInfo,
+  SandboxState,
+  SandboxTunnel,
+} from './control.js';
+import {CountedStdin} from './counted-stdin.js';
+import {endedError, endOf} from './end-reason.js';
+import type {SandboxEvent} from './events.js';
+import {Life} from './life.js';
+import {OutputLog} from './logs.js';
+import {checkCommand, checkEnv, type SandboxRequest} from './options.js';
+import {PendingCalls} from './pending.js';
+import {SandboxPorts} from './ports.js';
+import {type Probed, untilReady} from './probe.js';
+import {specOf} from './request-spec.js';
+import type {OwnSandbox} from './roster.js';
+import type {EgressRules} from './spec.js';
+import {stopCommand} from './stop.js';
+import {VisitorTraffic} from './visitor-traffic.js';
+
+/** For the isolation program to start, ms. */
+const CREATE_MS = 120_000;
+/** For the isolation program to remove everything, ms. */
+const DESTROY_MS = 10_000;
+/** Visitors have this long to receive the last bytes of a command that has ended by itself, ms, or of one that was stopped. */
+const LAST_BYTES_MS = 1_000;
+const AFTER_STOP_MS = 300;
+/** For output that is on its way when the command has ended, ms. */
+const LAST_OUTPUT_MS = 1_000;
+
+export interface HostParts {
+  readonly own: Pick<OwnSandbox, 'id' | 'workFolder' | 'change' | 'end'>;
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ((event: SandboxEvent) => void) | undefined;
+  /** All output of the command as it comes. The piece is not kept. */
+  readonly onOutput?: ((piece: LogPiece) => void) | undefined;
+  /** For tests. */
+  readonly openBackend?: OpenBackend | undefined;
+  readonly clock?: Clock | undefined;
+  readonly wall?: (() => number) | undefined;
+}
+
+export class SandboxHost implements SandboxControl {
+  readonly id: string;
+  /** Resolves when the command runs. Rejects with the reason why it does not: the sandbox has then ended. */
+  readonly started: Promise<void>;
+  readonly ended: Promise<SandboxEnd>;
+  readonly stdin: Writable;
+  readonly #request: SandboxRequest;
+  readonly #parts: HostParts;
+  readonly #clock: Clock;
+  readonly #createdAt: number;
+  readonly #ports: SandboxPorts;
+  readonly #life: Life;
+  readonly #log = new OutputLog();
+  readonly #pending = new PendingCalls();
+  readonly #running = Promise.withResolvers<SandboxHandle>();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #over = Promise.withResolvers<SandboxEnd>();
+  /** Aborts what only leads to a running, ready sandbox. */
+  readonly #giveUp = new AbortController();
+  #state: SandboxState = 'creating';
+  #handle: SandboxHandle | undefined;
+  /** Why it is stopped; undefined while nobody and nothing has asked for it. */
+  #asked: EndReason | undefined;
+  #end: SandboxEnd | undefined;
+  #egress: EgressRules;
+  #execs = 0;
+
+  /** Begins at once. */
+  constructor(request: SandboxRequest, parts: HostParts) {
+    const {clock = systemClock, wall = Date.now, own, signal} = parts;
+    this.id = own.id;
+    this.#request = request;
+    this.#parts = parts;
+    this.#clock = clock;
+    this.#createdAt = wall();
+    this.#egress = request.settings.egress;
+    const {name, timeoutMs, idleTimeoutMs} = request.settings;
+    const traffic = new VisitorTraffic(clock);
+    this.#life = new Life({
+      clock,
+      wall,
+      timeoutMs,
+      idleTimeoutMs,
+      isBusy: () => this.#execs > 0,
+      look: () => {
+        if (traffic.look(this.#ports.visited)) this.#life.active('traffic');
+      },
+      onOver: (reason) => void this.#stop(reason),
+    });
+    this.#ports = new SandboxPorts({
+      requests: request.ports,
+      forward: request.forward,
+      name,
+      label: name ?? own.id,
+      clock,
+      onEvent: (port, event) => this.#tell({type: 'tunnel', id: this.id, port, event}),
+    });
+    this.ended = this.#over.promise;
+    for (const each of [this.#running.promise, this.#ready.promise]) each.catch(() => {});
+    this.stdin = new CountedStdin(
+      this.#running.promise.then(({stdin}) => stdin),
+      () => this.#life.active('stdin'),
+    );
+    const terminate = () => void this.#stop('terminated');
+    signal?.addEventListener('abort', terminate, {once: true});
+    void this.ended.then(() => signal?.removeEventListener('abort', terminate));
+    this.started = this.#start();
+    this.started.catch(() => {});
+    if (signal?.aborted) terminate();
+  }
+
+  /** The same as `info`, at once. */
+  get snapshot(): SandboxInfo {
+    const {command, settings} = this.#request;
+    return {
+      id: this.id,
+      name: settings.name,
+      state: this.#state,
+      backend: this.#handle?.backend ?? (settings.backend === 'auto' ? 'bubblewrap' : settings.backend),
+      command,
+      createdAt: this.#createdAt,
+      stopsAt: this.#life.stopsAt,
+      idleTimeoutMs: settings.idleTimeoutMs || undefined,
+      activity: this.#life.activity,
+      tunnels: this.#ports.known,
+      egress: this.#egress,
+      unreal: this.#handle?.unreal ?? [],
+      end: this.#end,
+      pid: process.pid,
+    };
+  }
+
+  async info(): Promise<SandboxInfo> {
+    return this.snapshot;
+  }
+
+  async stats(): Promise<SandboxStats> {
+    return await this.#inside((handle) => handle.stats());
+  }
+
+  async exec(request: ExecRequest): Promise<SandboxProcess> {
+    const command = checkCommand(request.command, 'The command');
+    const env = request.env && checkEnv(request.env);
+    const kill = (process: SandboxProcess) => void process.signal('SIGKILL').catch(() => {});
+    const process = await this.#inside((handle) => handle.exec({...request, command, env}), kill);
+    this.#execs += 1;
+    this.#life.active('exec');
+    const exit = this.#pending.race(process.exit).finally(() => {
+      this.#execs -= 1;
+      this.#life.active('exec');
+    });
+    exit.catch(() => {});
+    const {id, stdin, stdout, stderr} = process;
+    return {
+      id,
+      stdin,
+      stdout,
+      stderr,
+      exit,
+      signal: (signal) => this.#pending.race(process.signal(signal)),
+      resize: (columns, rows) => process.resize(columns, rows),
+    };
+  }
+
+  async dial(port: number, signal?: AbortSignal): Promise<Duplex> {
+    return await this.#inside((handle) => handle.dial(port, signal), destroy);
+  }
+
+  readonly files: SandboxFiles = {
+    read: (path) => this.#used((handle) => handle.files.read(path), destroy),
+    write: (path, content, options) => this.#used((handle) => handle.files.write(path, content, options)),
+    list: (path) => this.#inside((handle) => handle.files.list(path)),
+  };
+
+  async tunnels(): Promise<readonly SandboxTunnel[]> {
+    return await this.#pending.race(this.#ports.all());
+  }
+
+  async ready(): Promise<void> {
+    await this.#pending.race(this.#ready.promise);
+  }
+
+  async extend(ms: number): Promise<number | undefined> {
+    return await this.#inside(async () => {
+      const stopsAt = this.#life.extend(ms);
+      this.#changed();
+      return stopsAt;
+    });
+  }
+
+  async setEgress(rules: EgressRules): Promise<void> {
+    await this.#inside((handle) => handle.setEgress(rules));
+    this.#egress = rules;
+    this.#changed();
+  }
+
+  terminate(): Promise<SandboxEnd> {
+    return this.#stop('terminated');
+  }
+
+  logs(options: {follow?: boolean; signal?: AbortSignal} = {}): AsyncIterable<LogPiece> {
+    return this.#log.read(options);
+  }
+
+  // ── Start ──
+
+  async #start(): Promise<void> {
+    try {
+      this.#tell({type: 'state', id: this.id, state: 'creating'});
+      const handle = await this.#create();
+      if (this.#asked !== undefined) {
+        await handle.destroy();
+        throw new TunlError('ABORTED');
+      }
+      this.#run(handle);
+    } catch (error) {
+      const isAsked = this.#asked !== undefined;
+      const why = isAsked ? new TunlError('ABORTED', {cause: error}) : toTunlError(error, 'SANDBOX_FAILED');
+      const end = endOf(isAsked ? undefined : {why: 'lost', detail: why.message}, this.#asked);
+      await this.#finish(end);
+      throw why;
+    }
+  }
+
+  async #create(): Promise<SandboxHandle> {
+    const {signal} = this.#giveUp;
+    const gaveUp = Promise.withResolvers<never>();
+    const timer = this.#clock.after(CREATE_MS, () => {
+      gaveUp.reject(
+        new TunlError('SANDBOX_FAILED', {reason: `It did not start within ${CREATE_MS / 1000} s.`}),
+      );
+      this.#giveUp.abort();
+    });
+    signal.addEventListener('abort', () => gaveUp.reject(new TunlError('ABORTED')), {once: true});
+    const creating = this.#askBackend(signal);
+    let isLate = false;
+    creating.then(
+      (handle) => void (isLate && handle.destroy().catch(() => {})),
+      () => {},
+    );
+    try {
+      return await Promise.race([creating, gaveUp.promise]);
+    } catch (error) {
+      isLate = true;
+      throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #askBackend(signal: AbortSignal): Promise<SandboxHandle> {
+    const {settings, limits} = this.#request;
+    const backend = await chooseBackend({...settings, limits}, this.#parts.openBackend ?? openBackend);
+    const spec = await specOf(this.#request, this.#parts.own, this.#ports);
+    signal.throwIfAborted();
+    return await backend.create(spec, signal);
+  }
+
+  #run(handle: SandboxHandle): void {
+    this.#handle = handle;
+    this.#keep('stdout', handle);
+    this.#keep('stderr', handle);
+    this.#running.resolve(handle);
+    this.#life.begin();
+    this.#ports.pointTo((port, signal) => this.dial(port, signal));
+    this.#become('running');
+    // While it is stopped, the stop waits for the end itself.
+    void handle.ended.then((end) => {
+      if (this.#asked === undefined) void this.#finish(endOf(end, undefined));
+    });
+    void this.#whenReady(handle);
+    this.#ports.all().then(
+      (tunnels) => {
+        if (this.#end !== undefined) return;
+        this.#changed();
+        this.#tell({type: 'tunnels', id: this.id, tunnels});
+      },
+      () => {},
+    );
+  }
+
+  async #whenReady(handle: SandboxHandle): Promise<void> {
+    const {readiness} = this.#request;
+    const inside: Probed = {
+      dial: (port, signal) => handle.dial(port, signal),
+      exec: (request) => handle.exec(request),
+    };
+    const {signal} = this.#giveUp;
+    if (readiness !== undefined && !(await untilReady(readiness, inside, {clock: this.#clock, signal})))
+      return;
+    if (this.#state !== 'running') return;
+    this.#become('ready');
+    this.#ready.resolve();
+  }
+
+  /** The command's output is read whatever its readers do: a full pipe would stop the command. */
+  #keep(from: LogPiece['from'], handle: SandboxHandle): void {
+    const {onOutput} = this.#parts;
+    handle[from].on('error', () => {});
+    handle[from].on('data', (bytes: Buffer) => {
+      this.#log.write(from, bytes);
+      onOutput?.({from, bytes});
+    });
+  }
+
+  // ── End ──
+
+  async #stop(reason: EndReason): Promise<SandboxEnd> {
+    if (this.#asked === undefined && this.#end === undefined) {
+      this.#asked = reason;
+      this.#life.end();
+      this.#giveUp.abort();
+      const handle = this.#handle;
+      this.#become('stopping');
+      if (handle !== undefined) {
+        const {preStop} = this.#request;
+        const end = await stopCommand(handle, {preStop, clock: this.#clock});
+        await this.#finish(endOf(end, reason));
+      }
+    }
+    return await this.ended;
+  }
+
+  async #finish(end: SandboxEnd): Promise<void> {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    this.#life.end();
+    this.#giveUp.abort();
+    const error = endedError(end);
+    this.#pending.end(error);
+    this.#running.reject(error);
+    this.#ready.reject(error);
+    const {reason, code} = end;
+    // Bytes of a command that has ended may still be inside.
+    const isOrderly = reason === 'exited' || code !== undefined;
+    const closePorts = () => this.#ports.close(isOrderly ? LAST_BYTES_MS : AFTER_STOP_MS);
+    if (isOrderly) await closePorts();
+    await atMost(this.#clock, DESTROY_MS, this.#destroy());
+    await closePorts();
+    this.stdin.destroy();
+    this.#log.close();
+    this.#state = 'ended';
+    await this.#parts.own.end(end).catch(() => {});
+    this.#tell({type: 'ended', id: this.id, end});
+    this.#over.resolve(end);
+  }
+
+  async #destroy(): Promise<void> {
+    const handle = this.#handle;
+    if (handle === undefined) return;
+    const outputs = [handle.stdout, handle.stderr].map(closed);
+    await handle.destroy().catch(() => {});
+    await atMost(this.#clock, LAST_OUTPUT_MS, Promise.all(outputs));
+  }
+
+  // ── Common ──
+
+  /** Waits until the command runs. */
+  async #inside<T>(what: (handle: SandboxHandle) => Promise<T>, late?: (value: T) => void): Promise<T> {
+    this.#checkAlive();
+    return await this.#pending.race(this.#running.promise.then(what), late);
+  }
+
+  /** The same for what counts as use. */
+  async #used<T>(what: (handle: SandboxHandle) => Promise<T>, late?: (value: T) => void): Promise<T> {
+    this.#life.active('exec');
+    return await this.#inside(what, late);
+  }
+
+  #checkAlive(): void {
+    if (this.#end !== undefined) throw endedError(this.#end);
+  }
+
+  #become(state: Exclude<SandboxState, 'ended'>): void {
+    this.#state = state;
+    this.#changed();
+    this.#tell({type: 'state', id: this.id, state});
+  }
+
+  #changed(): void {
+    this.#parts.own.change(this.snapshot, this.#handle?.record);
+  }
+
+  #tell(event: SandboxEvent): void {
+    this.#parts.onEvent?.(event);
+  }
+}
+
+function closed(stream: NodeJS.ReadableStream & {readonly closed: boolean}): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.closed) resolve();
+    stream.once('close', () => resolve());
+    stream.once('end', () => resolve());
+  });
+}
+
+function destroy(stream: {destroy(): unknown; on(event: 'error', listener: () => void): unknown}): void {
+  stream.on('error', () => {});
+  stream.destroy();
+}
