@@ -31,7 +31,6 @@ export class LocalTunnel implements Tunnel {
   readonly #owner: BindingOwner;
   readonly #upstream: UpstreamJoin;
   readonly #watch: UpstreamWatch | undefined;
-  /** @internal */
   readonly visits: Visits;
   readonly #over = Promise.withResolvers<void>();
   #phase: Phase;

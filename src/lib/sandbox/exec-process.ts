@@ -12,15 +12,15 @@ export class ExecProcess {
   readonly stdout: SandboxOutput;
   /** Empty with a terminal. */
   readonly stderr: SandboxOutput;
-  readonly #process: SandboxProcess;
+  readonly #running: SandboxProcess;
 
-  constructor(process: SandboxProcess) {
-    this.id = process.id;
-    this.#process = process;
-    this.stdin = process.stdin;
+  constructor(running: SandboxProcess) {
+    this.id = running.id;
+    this.#running = running;
+    this.stdin = running.stdin;
     this.stdin.on('error', () => {});
-    this.stdout = new SandboxOutput(process.stdout);
-    this.stderr = new SandboxOutput(process.stderr);
+    this.stdout = new SandboxOutput(running.stdout);
+    this.stderr = new SandboxOutput(running.stderr);
   }
 
   /**
@@ -32,16 +32,16 @@ export class ExecProcess {
   async wait(): Promise<ProcessEnd> {
     this.stdout.keep();
     this.stderr.keep();
-    return await this.#process.exit;
+    return await this.#running.exit;
   }
 
   /** @param signal Default KILL. @throws TunlError SANDBOX_ENDED */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    await this.#process.signal(signal);
+    await this.#running.signal(signal);
   }
 
   /** The size of its terminal. Without one nothing happens. */
   resize(columns: number, rows: number): void {
-    this.#process.resize(columns, rows);
+    this.#running.resize(columns, rows);
   }
 }

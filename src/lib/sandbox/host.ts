@@ -2,11 +2,11 @@
 // for it any more.
 
 import type {Duplex, Writable} from 'node:stream';
-import {atMost, type Clock, systemClock} from '../core/clock.js';
+import {type Clock, systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {ExecRequest, SandboxFiles, SandboxHandle, SandboxProcess, SandboxStats} from './backend.js';
 import {openBackend} from './backends.js';
-import {chooseBackend, type OpenBackend} from './choose.js';
+import {chooseBackend} from './choose.js';
 import type {
   EndReason,
   LogPiece,
@@ -19,39 +19,22 @@ import type {
 import {CountedStdin} from './counted-stdin.js';
 import {endedError, endOf} from './end-reason.js';
 import type {SandboxEvent} from './events.js';
+import {createHandle, destroyHandle, stopCommand} from './handle-life.js';
+import {checkExec, destroyLate, killLate, settledBy} from './host-calls.js';
+import type {HostParts} from './host-parts.js';
 import {Life} from './life.js';
 import {OutputLog} from './logs.js';
-import {checkCommand, checkEnv, type SandboxRequest} from './options.js';
+import type {SandboxRequest} from './options.js';
 import {PendingCalls} from './pending.js';
 import {SandboxPorts} from './ports.js';
 import {type Probed, untilReady} from './probe.js';
 import {specOf} from './request-spec.js';
-import type {OwnSandbox} from './roster.js';
 import type {EgressRules} from './spec.js';
-import {stopCommand} from './stop.js';
 import {VisitorTraffic} from './visitor-traffic.js';
 
-/** For the isolation program to start, ms. */
-const CREATE_MS = 120_000;
-/** For the isolation program to remove everything, ms. */
-const DESTROY_MS = 10_000;
 /** Visitors have this long to receive the last bytes of a command that has ended by itself, ms, or of one that was stopped. */
 const LAST_BYTES_MS = 1_000;
 const AFTER_STOP_MS = 300;
-/** For output that is on its way when the command has ended, ms. */
-const LAST_OUTPUT_MS = 1_000;
-
-export interface HostParts {
-  readonly own: Pick<OwnSandbox, 'id' | 'workFolder' | 'change' | 'end'>;
-  readonly signal?: AbortSignal | undefined;
-  readonly onEvent?: ((event: SandboxEvent) => void) | undefined;
-  /** All output of the command as it comes. The piece is not kept. */
-  readonly onOutput?: ((piece: LogPiece) => void) | undefined;
-  /** For tests. */
-  readonly openBackend?: OpenBackend | undefined;
-  readonly clock?: Clock | undefined;
-  readonly wall?: (() => number) | undefined;
-}
 
 export class SandboxHost implements SandboxControl {
   readonly id: string;
@@ -154,35 +137,22 @@ export class SandboxHost implements SandboxControl {
   }
 
   async exec(request: ExecRequest): Promise<SandboxProcess> {
-    const command = checkCommand(request.command, 'The command');
-    const env = request.env && checkEnv(request.env);
-    const kill = (process: SandboxProcess) => void process.signal('SIGKILL').catch(() => {});
-    const process = await this.#inside((handle) => handle.exec({...request, command, env}), kill);
+    const checked = checkExec(request);
+    const running = await this.#inside((handle) => handle.exec(checked), killLate);
     this.#execs += 1;
     this.#life.active('exec');
-    const exit = this.#pending.race(process.exit).finally(() => {
+    return settledBy(this.#pending, running, () => {
       this.#execs -= 1;
       this.#life.active('exec');
     });
-    exit.catch(() => {});
-    const {id, stdin, stdout, stderr} = process;
-    return {
-      id,
-      stdin,
-      stdout,
-      stderr,
-      exit,
-      signal: (signal) => this.#pending.race(process.signal(signal)),
-      resize: (columns, rows) => process.resize(columns, rows),
-    };
   }
 
   async dial(port: number, signal?: AbortSignal): Promise<Duplex> {
-    return await this.#inside((handle) => handle.dial(port, signal), destroy);
+    return await this.#inside((handle) => handle.dial(port, signal), destroyLate);
   }
 
   readonly files: SandboxFiles = {
-    read: (path) => this.#used((handle) => handle.files.read(path), destroy),
+    read: (path) => this.#used((handle) => handle.files.read(path), destroyLate),
     write: (path, content, options) => this.#used((handle) => handle.files.write(path, content, options)),
     list: (path) => this.#inside((handle) => handle.files.list(path)),
   };
@@ -222,7 +192,8 @@ export class SandboxHost implements SandboxControl {
   async #start(): Promise<void> {
     try {
       this.#tell({type: 'state', id: this.id, state: 'creating'});
-      const handle = await this.#create();
+      const ask = (signal: AbortSignal) => this.#askBackend(signal);
+      const handle = await createHandle(ask, {clock: this.#clock, giveUp: this.#giveUp});
       if (this.#asked !== undefined) {
         await handle.destroy();
         throw new TunlError('ABORTED');
@@ -234,32 +205,6 @@ export class SandboxHost implements SandboxControl {
       const end = endOf(isAsked ? undefined : {why: 'lost', detail: why.message}, this.#asked);
       await this.#finish(end);
       throw why;
-    }
-  }
-
-  async #create(): Promise<SandboxHandle> {
-    const {signal} = this.#giveUp;
-    const gaveUp = Promise.withResolvers<never>();
-    const timer = this.#clock.after(CREATE_MS, () => {
-      gaveUp.reject(
-        new TunlError('SANDBOX_FAILED', {reason: `It did not start within ${CREATE_MS / 1000} s.`}),
-      );
-      this.#giveUp.abort();
-    });
-    signal.addEventListener('abort', () => gaveUp.reject(new TunlError('ABORTED')), {once: true});
-    const creating = this.#askBackend(signal);
-    let isLate = false;
-    creating.then(
-      (handle) => void (isLate && handle.destroy().catch(() => {})),
-      () => {},
-    );
-    try {
-      return await Promise.race([creating, gaveUp.promise]);
-    } catch (error) {
-      isLate = true;
-      throw error;
-    } finally {
-      timer.cancel();
     }
   }
 
@@ -350,7 +295,7 @@ export class SandboxHost implements SandboxControl {
     const isOrderly = reason === 'exited' || code !== undefined;
     const closePorts = () => this.#ports.close(isOrderly ? LAST_BYTES_MS : AFTER_STOP_MS);
     if (isOrderly) await closePorts();
-    await atMost(this.#clock, DESTROY_MS, this.#destroy());
+    if (this.#handle !== undefined) await destroyHandle(this.#handle, this.#clock);
     await closePorts();
     this.stdin.destroy();
     this.#log.close();
@@ -358,14 +303,6 @@ export class SandboxHost implements SandboxControl {
     await this.#parts.own.end(end).catch(() => {});
     this.#tell({type: 'ended', id: this.id, end});
     this.#over.resolve(end);
-  }
-
-  async #destroy(): Promise<void> {
-    const handle = this.#handle;
-    if (handle === undefined) return;
-    const outputs = [handle.stdout, handle.stderr].map(closed);
-    await handle.destroy().catch(() => {});
-    await atMost(this.#clock, LAST_OUTPUT_MS, Promise.all(outputs));
   }
 
   // ── Common ──
@@ -399,17 +336,4 @@ export class SandboxHost implements SandboxControl {
   #tell(event: SandboxEvent): void {
     this.#parts.onEvent?.(event);
   }
-}
-
-function closed(stream: NodeJS.ReadableStream & {readonly closed: boolean}): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.closed) resolve();
-    stream.once('close', () => resolve());
-    stream.once('end', () => resolve());
-  });
-}
-
-function destroy(stream: {destroy(): unknown; on(event: 'error', listener: () => void): unknown}): void {
-  stream.on('error', () => {});
-  stream.destroy();
 }

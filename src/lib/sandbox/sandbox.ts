@@ -87,12 +87,12 @@ export class Sandbox implements AsyncDisposable {
    */
   async exec(command: readonly string[], {tty, ...options}: ExecOptions = {}): Promise<ExecProcess> {
     const terminal = tty === true ? {columns: 80, rows: 24} : tty || undefined;
-    const process = await this.#control.exec({
+    const running = await this.#control.exec({
       ...options,
       command,
       ...(terminal && {tty: {term: 'xterm-256color', ...terminal}}),
     });
-    return new ExecProcess(process);
+    return new ExecProcess(running);
   }
 
   /**
