@@ -2,6 +2,7 @@
 
 import type {OpenBackend} from './choose.js';
 import type {LogPiece} from './control.js';
+import {serveSandbox} from './control-server.js';
 import {SandboxHost} from './host.js';
 import {readOptions, type SandboxOptions} from './options.js';
 import {SandboxRoster} from './roster.js';
@@ -25,5 +26,8 @@ export async function beginSandbox(
   const {signal, onEvent} = options;
   const {name} = request.settings;
   const own = await new SandboxRoster(request.stateDir).begin({id, name, command: request.command});
-  return new SandboxHost(request, {own, signal, onEvent, onOutput, openBackend});
+  const host = new SandboxHost(request, {own, signal, onEvent, onOutput, openBackend});
+  // Other processes of this user may use it. Where no socket is possible, it serves this one alone.
+  await serveSandbox(own.folder, host);
+  return host;
 }
