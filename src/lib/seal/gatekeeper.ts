@@ -24,7 +24,8 @@ export interface GatekeeperOptions {
   readonly dialOut?: DialOut | undefined;
 }
 
-const MAX_CONNECTIONS = 1_024;
+/** Each may fill the buffers of both its sockets. */
+const MAX_CONNECTIONS = 512;
 /** Connections that are not joined with their destination yet. */
 const MAX_WAITING = 256;
 const DNS_PORT = 53;

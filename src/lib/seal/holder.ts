@@ -23,7 +23,7 @@ for folder in /run/systemd/resolve /run/nscd /var/run/nscd; do
 done
 routes() {
   ip route replace local default dev lo || return 72
-  [ ! -e /proc/sys/net/ipv6 ] || ip -6 route replace local default dev lo || return 72
+  ip -6 route replace local default dev lo 2>/dev/null || true
 }
 echo up 0
 while read -r word; do

@@ -127,6 +127,8 @@ export class Namespace {
       '--',
       programPath('setpriv') ?? 'setpriv',
       '--no-new-privs',
+      // It would run on without a way out, but nobody would end it.
+      '--pdeathsig=KILL',
       '--inh-caps=-all',
       '--ambient-caps=-all',
       // An ordinary user has lost all capabilities by now, and may not change this set.
