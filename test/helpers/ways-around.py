@@ -65,7 +65,7 @@ def hello(sni):
     return theirs.read()
 
 
-def tls(host, port, sni, slow=False):
+def tls(host, port, sni, slow=False, answer=1):
     with socket.create_connection((host, port), T) as s:
         data = hello(sni)
         if slow:
@@ -74,6 +74,9 @@ def tls(host, port, sni, slow=False):
                 s.sendall(data[at : at + 7])
         else:
             s.sendall(data)
+        # This server speaks first.
+        for _ in range(answer - 1):
+            read_all(s)
         return read_all(s)
 
 
@@ -180,6 +183,8 @@ way('allowed name', lambda: dial('allowed.example', 80))
 way('allowed name in capitals, with a dot', lambda: dial('ALLOWED.Example.', 80))
 way('allowed name with TLS', lambda: tls('allowed.example', 443, 'allowed.example'))
 way('allowed name with TLS, in small pieces', lambda: tls('allowed.example', 443, 'Allowed.Example', True))
+way('allowed name with TLS on another port', lambda: tls('allowed.example', 5432, 'allowed.example'))
+way('no name with TLS on another port', lambda: tls('allowed.example', 5432, None))
 way('name below a wildcard', lambda: tls('a.b.wild.example', 443, 'a.b.wild.example'))
 way('allowed address', lambda: dial(SITE, 22))
 way('allowed IPv6 address', lambda: dial(SITE6, 22))
@@ -228,6 +233,7 @@ way('another port of an allowed name', lambda: dial('allowed.example', 8080))
 way('TLS with another name', lambda: tls('allowed.example', 443, 'forbidden.example'))
 way('TLS without a name', lambda: tls('allowed.example', 443, None))
 way('TLS with an address as its name', lambda: tls('allowed.example', 443, '203.0.113.66'))
+way('TLS with another name on another port', lambda: tls('allowed.example', 5432, 'forbidden.example', answer=2))
 way('no TLS, a Host header', lambda: dial('allowed.example', 443, b'GET / HTTP/1.1\r\nHost: allowed.example\r\n\r\n'))
 way('bytes that are no TLS', lambda: dial('allowed.example', 443, b'\x16\x03\x01\xff\xff' + b'\0' * 100))
 

@@ -52,7 +52,7 @@ export const doorOf = (port: number): number => FIRST_DOOR + Math.floor(port / P
 
 /** Connections and questions that may begin each second; more of them are dropped, and the kernel tries again. */
 const NEW_CONNECTIONS = 'limit rate over 256/second burst 512 packets drop';
-const NEW_QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
+const QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
 
 /** The input of `nft -f -`. */
 export function ruleset(): string {
@@ -80,11 +80,11 @@ export function ruleset(): string {
     tcp dport ${range} ct status & dnat != 0 meta nfproto ipv6 snat ip6 to ${low} map @low6
   }
   chain output { type filter hook output priority 0;
+    udp dport ${RESOLVER_PORT} ${QUESTIONS}
     ct state established,related accept
     tcp dport ${range} ct status & dnat == 0 reject with tcp reset
     udp dport ${RESOLVER_PORT} ct status & dnat == 0 reject
     tcp dport ${range} ${NEW_CONNECTIONS}
-    udp dport ${RESOLVER_PORT} ${NEW_QUESTIONS}
     ip daddr 127.0.0.0/8 accept
     ip6 daddr ::1 accept
     tcp dport ${range} accept

@@ -10,8 +10,15 @@ const NOTHING = Buffer.alloc(0);
 /** A broken connection's last bytes may take this long to reach the other side, ms. */
 const LAST_BYTES_MS = 10_000;
 
-/** Both must have been made with allowHalfOpen. `onDone` is called once, when both are closed. Returns a function that resets both. */
-export function join(inside: Duplex, outside: Duplex, onDone: () => void): () => void {
+export interface JoinOptions {
+  /** Reads the first bytes from inside, before anything from there goes on. It must call `inside.pipe(outside)` then. */
+  readonly first?: (() => void) | undefined;
+  /** Called once, when both are closed. */
+  readonly onDone: () => void;
+}
+
+/** Both must have been made with allowHalfOpen. Returns a function that resets both. */
+export function join(inside: Duplex, outside: Duplex, {first, onDone}: JoinOptions): () => void {
   let open = 2;
   const closed = () => {
     open -= 1;
@@ -19,6 +26,9 @@ export function join(inside: Duplex, outside: Duplex, onDone: () => void): () =>
   };
   follow(inside, outside, closed);
   follow(outside, inside, closed);
+  outside.pipe(inside);
+  if (first === undefined) inside.pipe(outside);
+  else first();
   return () => {
     breakOff(inside);
     breakOff(outside);
@@ -40,7 +50,6 @@ function follow(one: Duplex, other: Duplex, closed: () => void): void {
     if (!one.readableEnded || !one.writableFinished) breakAfterWrites(other);
     closed();
   });
-  one.pipe(other);
 }
 
 /** The other side is gone: this one gets the bytes that came before, then a reset. */

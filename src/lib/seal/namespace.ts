@@ -48,6 +48,7 @@ export class Namespace {
   readonly #lines: AsyncIterator<string>;
   readonly #stderr: () => string;
   #steps: Promise<unknown> = Promise.resolve();
+  #opening: Promise<void> | undefined;
   #isClosed = false;
 
   private constructor(
@@ -99,15 +100,18 @@ export class Namespace {
     return fileOf(this.#files.net);
   }
 
-  /** Waits for the answer. @throws TunlError SANDBOX_EGRESS */
+  /** Waits for the answer. @throws TunlError SANDBOX_EGRESS, also for each later word when `open` has failed */
   tell(word: HolderWord): Promise<void> {
+    const before = word === 'open' ? undefined : this.#opening;
     const step = this.#steps.then(async () => {
+      await before;
       this.#child.stdin?.write(`${word}\n`);
       if (word === 'open') (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset());
       const line = await deadline(this.#lines.next());
       const [said, code] = (line?.value ?? '').split(' ');
       if (said !== word || code !== '0') throw sealError(holderObstacle(Number(code ?? 75), this.#stderr()));
     });
+    if (word === 'open') this.#opening = step;
     this.#steps = step.catch(() => {});
     return step;
   }

@@ -2,11 +2,11 @@
 
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
-import {ClientHelloReader} from '../bytes/client-hello.js';
 import {systemCode} from '../core/errors.js';
 import {dial, openSocket} from '../net/dial.js';
 import {breakOff, join} from './join.js';
 import type {Policy, RefusalReason} from './policy.js';
+import {readHello} from './read-hello.js';
 import type {Resolver} from './resolver.js';
 
 /** Where a connection goes. A name is resolved when it is dialled. */
@@ -101,36 +101,29 @@ export class Passage {
     this.cut();
   }
 
-  /** The bytes of a ClientHello whose name is the connection's. */
-  #readHello(): Promise<Buffer | 'refused'> {
+  /** The bytes of a ClientHello whose name is the connection's. Nothing goes out before. */
+  async #readHello(): Promise<Buffer | 'refused'> {
     const {socket} = this.#options;
-    const reader = new ClientHelloReader();
-    return new Promise((resolve) => {
-      const finish = (result: Buffer | 'refused') => {
-        clearTimeout(timer);
-        socket.off('data', onData);
-        socket.off('end', refuse);
-        socket.off('close', refuse);
-        socket.pause();
-        resolve(result);
-      };
-      const refuse = () => {
-        this.#refuse('server-name');
-        finish('refused');
-      };
-      const onData = (piece: Buffer) => {
-        const result = reader.push(piece);
-        if (result.state === 'need-more') return;
-        if (result.state === 'hello' && result.serverName === this.#shown().host) finish(reader.bytes);
-        else refuse();
-      };
-      const timer = setTimeout(refuse, HELLO_TIMEOUT_MS);
-      socket.on('data', onData);
-      socket.once('end', refuse);
-      socket.once('close', refuse);
-      socket.resume();
-    });
+    const hello = await readHello(socket, {timeoutMs: HELLO_TIMEOUT_MS});
+    if (hello?.answer.state === 'hello' && hello.answer.serverName === this.#shown().host) return hello.bytes;
+    this.#refuse('server-name');
+    return 'refused';
   }
+
+  /** On other ports there may be no TLS at all, and the destination may have to speak first. */
+  readonly #checkFirst = (outside: Duplex): void => {
+    const {socket} = this.#options;
+    void readHello(socket, {passOthers: true}).then((hello) => {
+      const {answer, bytes} = hello ?? {};
+      const name = answer?.state === 'hello' ? answer.serverName : undefined;
+      if (name !== undefined && name !== this.#shown().host) {
+        this.#refuse('server-name');
+        return;
+      }
+      if (bytes !== undefined && bytes.length > 0 && !outside.destroyed) outside.write(bytes);
+      socket.pipe(outside);
+    });
+  };
 
   async #dial(): Promise<Duplex | undefined> {
     const {target, dialOut} = this.#options;
@@ -179,7 +172,9 @@ export class Passage {
     socket.off('error', this.#end);
     socket.off('close', this.#end);
     if (head !== undefined) outside.write(head);
-    this.#cutJoined = join(socket, outside, this.#end);
+    const isChecked = head !== undefined || this.#options.target.kind === 'address';
+    const first = isChecked ? undefined : () => this.#checkFirst(outside);
+    this.#cutJoined = join(socket, outside, {first, onDone: this.#end});
     this.#options.onJoined();
   }
 

@@ -6,10 +6,11 @@
 import {type ChildProcess, type SpawnOptions, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {childEnv} from '../core/child-env.js';
-import {TunlError} from '../core/errors.js';
+import {TunlError, toTunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
 import {Gatekeeper} from './gatekeeper.js';
 import {Namespace, type PrefixOptions} from './namespace.js';
+import type {Obstacle} from './obstacles.js';
 import type {DialOut} from './passage.js';
 import type {Refusal} from './refusals.js';
 import type {ResolveName} from './resolver.js';
@@ -88,6 +89,17 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
   return seal;
 }
 
+/** Why this machine cannot seal a network; undefined: it can. It seals one, and opens it again. */
+export async function sealObstacle(): Promise<Obstacle | undefined> {
+  try {
+    await (await openSeal({rules: {kind: 'internet'}})).close();
+    return undefined;
+  } catch (error) {
+    const {message, next} = toTunlError(error);
+    return {why: message, mend: next};
+  }
+}
+
 class OpenSeal implements Seal {
   readonly #namespace: Namespace;
   readonly #keeper: Gatekeeper;
@@ -120,7 +132,7 @@ class OpenSeal implements Seal {
   }
 
   prefix(options?: PrefixOptions): string[] {
-    if (this.#closing !== undefined) throw new TunlError('SANDBOX_EGRESS', {reason: 'The seal is closed.'});
+    if (this.#closing !== undefined) throw closed();
     return this.#namespace.prefix(options);
   }
 
@@ -144,9 +156,10 @@ class OpenSeal implements Seal {
     this.#keeper.setRules(checkEgress(rules));
     const isNone = rules.kind === 'none';
     if (isNone ? this.#way !== 'open' : this.#way === 'open') return;
+    if (this.#closing !== undefined) throw closed();
     const word = isNone ? 'none' : this.#way === 'never' ? 'open' : 'routes';
-    this.#way = isNone ? 'none' : 'open';
     // Steps keep their order, so the last rules decide about the routes.
+    this.#way = isNone ? 'none' : 'open';
     await this.#namespace.tell(word);
   }
 
@@ -165,3 +178,5 @@ class OpenSeal implements Seal {
     await Promise.all([...ends, this.#namespace.close()]);
   }
 }
+
+const closed = (): TunlError => new TunlError('SANDBOX_EGRESS', {reason: 'The seal is closed.'});
