@@ -108,6 +108,19 @@ describe.runIf(isRoot)('below root', () => {
     expect(leftovers()).toMatchObject({groups: 0, locks: 0});
   });
 
+  test.runIf(hasV1)('the processors’ time is limited for all processes together', async ({scope}) => {
+    const driver = new SandboxDriver(scope, BUBBLEWRAP);
+    const box = await driver.create({command: ['sleep', '1000'], limits: {cpus: 0.25}});
+    const folder = `/sys/fs/cgroup/cpu/tunl-sandboxes/${box.id}`;
+    expect(readFileSync(`${folder}/cpu.cfs_quota_us`, 'utf8')).toBe('25000\n');
+    await box.sh('timeout 0.5 sh -c "while :; do :; done" & timeout 0.5 sh -c "while :; do :; done"; wait');
+    expect(
+      Number(/nr_throttled (\d+)/.exec(readFileSync(`${folder}/cpu.stat`, 'utf8'))?.[1]),
+    ).toBeGreaterThan(0);
+    expect((await box.stats()).cpuMs).toBeGreaterThan(0);
+    await box.destroy();
+  });
+
   test('nothing stays of many sandboxes', async ({scope}) => {
     const driver = new SandboxDriver(scope, BUBBLEWRAP);
     const before = leftovers();
@@ -159,6 +172,30 @@ test('the probe is quick and says what is real', async ({scope}) => {
   });
   expect(report.version).toMatch(/^bubblewrap \d/);
 });
+
+test.runIf(isRoot)(
+  'user namespaces that are off are an error with the reason and the next step',
+  async ({scope}) => {
+    const off = [
+      ...USER,
+      ...['unshare', '--user', '--map-current-user', '--keep-caps', 'sh', '-c'],
+      'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --inh-caps=-all --ambient-caps=-all -- "$@"',
+      'sh',
+    ];
+    const driver = new SandboxDriver(scope, {...BUBBLEWRAP, as: off});
+    const {report} = await driver.probe();
+    expect(report).toMatchObject({
+      available: false,
+      why: expect.stringContaining('user.max_user_namespaces is 0'),
+      mend: expect.stringContaining('sysctl -w user.max_user_namespaces='),
+      egress: {reality: 'none'},
+    });
+    await expect(driver.create({command: ['true']})).rejects.toMatchObject({
+      code: 'SANDBOX_FAILED',
+      message: expect.stringContaining('user.max_user_namespaces is 0'),
+    });
+  },
+);
 
 test('a server inside is dialled, over IPv4 and IPv6; a closed port is refused', async ({scope}) => {
   const driver = new SandboxDriver(scope, {...BUBBLEWRAP, as: isRoot ? USER : []});

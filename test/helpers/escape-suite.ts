@@ -39,6 +39,9 @@ export function processesWith(word: string): number[] {
     .map(Number);
 }
 
+const parentOf = (pid: number): number =>
+  Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+
 /** Resolves when somebody has the word. */
 export async function there(word: string): Promise<void> {
   while (processesWith(word).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -293,6 +296,20 @@ import signal; signal.signal(15, signal.SIG_IGN); os.killpg(0, 15)`,
       expect((await suicidal.ended()).why).toMatch(/^(lost|exited)$/);
       await suicidal.destroy();
       await killing;
+      await gone(mark);
+    });
+
+    test('its init killed from the host is an end with a reason, and settles every call', async () => {
+      const mark = newMark();
+      const killed = await create({command: ['sleep', mark]});
+      const pending = expect(killed.run(['sleep', '1000'])).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+      await there(mark);
+      const [pid = 0] = processesWith(mark);
+      process.kill(parentOf(pid), 'SIGKILL');
+      expect(await killed.ended()).toMatchObject({why: 'lost', detail: expect.stringMatching(/./)});
+      await pending;
+      await expect(killed.run(['true'])).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+      await killed.destroy();
       await gone(mark);
     });
 

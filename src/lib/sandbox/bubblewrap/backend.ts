@@ -217,7 +217,7 @@ class Start {
       await Promise.race([launched.ended, promise.catch(() => {})]);
       const said = launched.said();
       if (said.trim() === '') throw error;
-      throw new TunlError('SANDBOX_FAILED', {reason: await reasonOf(said), cause: error});
+      throw await failureOf(said, error);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
@@ -225,10 +225,14 @@ class Start {
   }
 }
 
-async function reasonOf(said: string): Promise<string> {
+async function failureOf(said: string, cause: unknown): Promise<TunlError> {
   const line = said.trim().split('\n').at(-1) ?? '';
-  if (!line.startsWith('bwrap: ')) return `The sandbox could not be started: ${oneLine(line).slice(0, 300)}`;
-  return explain(line, await readKernelSettings()).why;
+  if (!line.startsWith('bwrap: ')) {
+    const reason = `The sandbox could not be started: ${oneLine(line).slice(0, 300)}`;
+    return new TunlError('SANDBOX_FAILED', {reason, cause});
+  }
+  const {why, mend} = explain(line, await readKernelSettings());
+  return new TunlError('SANDBOX_FAILED', {reason: why, next: mend, cause});
 }
 
 /** Node of the host's own folders is visible as it is. */

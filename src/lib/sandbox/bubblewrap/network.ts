@@ -1,6 +1,6 @@
 // The network of a sandbox: sealed, so that rules can hold and change; or, where this machine can seal none, without a way out.
 
-import {TunlError} from '../../core/errors.js';
+import {TunlError, toTunlError} from '../../core/errors.js';
 import {RESOLVER_ADDRESS} from '../../seal/name-table.js';
 import {missing, programPath} from '../../seal/obstacles.js';
 import {openSeal, type Seal} from '../../seal/seal.js';
@@ -79,7 +79,7 @@ export async function tryNetwork(): Promise<Finding> {
     }
     return {what: WHAT, reality: 'real'};
   } catch (error) {
-    const {message, next} = error as TunlError;
+    const {message, next} = toTunlError(error);
     return {what: WHAT, reality: 'none', why: message, mend: next};
   }
 }

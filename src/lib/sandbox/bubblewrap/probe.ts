@@ -2,6 +2,7 @@
 
 import {existsSync} from 'node:fs';
 import {release} from 'node:os';
+import {toTunlError} from '../../core/errors.js';
 import type {BackendReport, Finding} from '../backend.js';
 import type {GroupMaker} from '../limits/control-group.js';
 import {findGroups} from '../limits/find-groups.js';
@@ -128,8 +129,13 @@ async function tryOut({bwrap}: Programs): Promise<Obstacle | undefined> {
     ],
     ...['--ro-bind-try', '/nix/store', '/nix/store', '--proc', '/proc', '--dev', '/dev', '--', 'true'],
   ];
-  const {code, stderr} = await asOwnUser(bwrap, words);
-  return code === 0 ? undefined : explain(stderr, await readKernelSettings());
+  try {
+    const {code, stderr} = await asOwnUser(bwrap, words);
+    return code === 0 ? undefined : explain(stderr, await readKernelSettings());
+  } catch (error) {
+    const {message, next} = toTunlError(error);
+    return {why: message, mend: next};
+  }
 }
 
 async function asOwnUser(bwrap: string, words: readonly string[]) {

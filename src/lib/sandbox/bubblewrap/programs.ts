@@ -4,14 +4,14 @@ import {execFile} from 'node:child_process';
 import {delimiter, join} from 'node:path';
 import {isExecutable} from '../../core/executable.js';
 
-/** Administrators' programs, which are not in the PATH of every user. */
+/** Some of these are not in the PATH of every user. */
 const PLACES = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 const TIMEOUT_MS = 5_000;
 
-/** The absolute path; undefined: not installed. */
+/** The absolute path, of the system's own program before one of the user; undefined: not installed. */
 export function findProgram(name: string): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder.startsWith('/'));
-  return [...folders, ...PLACES].map((folder) => join(folder, name)).find(isExecutable);
+  return [...PLACES, ...folders].map((folder) => join(folder, name)).find(isExecutable);
 }
 
 export interface ShortRun {
