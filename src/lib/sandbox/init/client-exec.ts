@@ -2,19 +2,20 @@
 
 import type {Readable, Writable} from 'node:stream';
 import {StreamDuplex} from '../../bytes/stream-duplex.js';
-import type {Clock} from '../../core/clock.js';
-import {TunlError} from '../../core/errors.js';
+import type {Clock, Timer} from '../../core/clock.js';
+import {TunlError, toTunlError} from '../../core/errors.js';
 import {MalformedMessage} from '../../protocol/fields.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import type {ExecRequest, ProcessEnd, SandboxProcess} from '../backend.js';
 import type {StreamsClient} from './client.js';
+import {ClientOutput} from './client-output.js';
 import {ended} from './ended.js';
 import {LineStream} from './line-stream.js';
 import {encodeLine} from './lines.js';
 import {LINE, type OutputName, readExecAnswer, SERVICE} from './wire.js';
 
-/** After `exit` the ends of the outputs must come within this time, ms. An honest server sends them first. */
-const OUTPUT_MS = 2_000;
+/** An answer to the request must come within this time, ms. A start on a busy machine takes seconds. */
+const ANSWER_MS = 60_000;
 /** A process that should be over by its own time limit gets this much longer before its caller stops waiting, ms. */
 const OVERTIME_MS = 10_000;
 
@@ -46,9 +47,11 @@ class ClientProcess implements SandboxProcess {
   readonly #begun = Promise.withResolvers<SandboxProcess>();
   readonly #end = Promise.withResolvers<ProcessEnd>();
   #phase: Phase = 'starting';
+  /** For the answer, then for the process. */
+  #timer: Timer;
   #id = '';
   #stdin: Writable | undefined;
-  #outputs: Readonly<Record<OutputName, Output>> | undefined;
+  #outputs: Readonly<Record<OutputName, ClientOutput>> | undefined;
 
   constructor(request: ExecRequest, context: Context) {
     this.#context = context;
@@ -59,9 +62,13 @@ class ClientProcess implements SandboxProcess {
     this.#lines = new LineStream(context.client.open({service: SERVICE.exec}), LINE.answer, {
       onLine: (answer) => this.#onLine(answer),
       onMalformed: ({message}) => this.#violate(message),
+      onEnd: () => {
+        if (this.#phase !== 'over') this.#violate('no answer follows, and the process has not ended');
+      },
       onOver: (code, message) => this.#onOver(code, message),
     });
     this.#lines.send(request);
+    this.#timer = context.clock.after(ANSWER_MS, () => this.#fail(new TunlError('SANDBOX_SILENT')));
   }
 
   get id(): string {
@@ -90,6 +97,7 @@ class ClientProcess implements SandboxProcess {
 
   #onLine(line: Buffer): void {
     const answer = readExecAnswer(line);
+    if (this.#phase === 'over') throw new MalformedMessage('an answer after the last one');
     if ('error' in answer) this.#fail(answer.error);
     else if ('started' in answer) this.#onStarted(answer.started);
     else this.#onExit(answer.exit);
@@ -99,48 +107,54 @@ class ClientProcess implements SandboxProcess {
     if (this.#phase !== 'starting' || !this.#context.isFree(id))
       throw new MalformedMessage('a process that started twice');
     const {client, clock} = this.#context;
+    try {
+      // Nobody may send anything on it, so it is never read: its window limits what somebody sends nevertheless.
+      this.#stdin = new StreamDuplex(client.open({service: SERVICE.stdin, exec: id}), {toError: inputError});
+      this.#outputs = {
+        stdout: new ClientOutput(client.open({service: SERVICE.stdout, exec: id}), clock),
+        stderr: new ClientOutput(client.open({service: SERVICE.stderr, exec: id}), clock),
+      };
+    } catch (error) {
+      this.#fail(toTunlError(error));
+      return;
+    }
     this.#phase = 'running';
     this.#id = id;
-    this.#stdin = new StreamDuplex(client.open({service: SERVICE.stdin, exec: id}), {
-      toError: inputError,
-    }).resume();
-    this.#outputs = {
-      stdout: new Output(client, id, SERVICE.stdout),
-      stderr: new Output(client, id, SERVICE.stderr),
-    };
+    this.#timer.cancel();
     const {timeoutMs} = this.#request;
     if (timeoutMs !== undefined) {
       const overtime = () => this.#settle({signal: 'SIGKILL', timedOut: true});
-      const timer = clock.after(timeoutMs + OVERTIME_MS, overtime);
-      void this.exit.finally(() => timer.cancel()).catch(() => {});
+      this.#timer = clock.after(timeoutMs + OVERTIME_MS, overtime);
     }
     this.#begun.resolve(this);
   }
 
   #onExit(end: ProcessEnd): void {
-    if (this.#phase !== 'running') throw new MalformedMessage('an end of a process that does not run');
+    const {stdout, stderr} = this.#outputs ?? {};
+    if (stdout === undefined || stderr === undefined)
+      throw new MalformedMessage('the end of a process that has not started');
     this.#phase = 'over';
-    const outputs = Object.values(this.#outputs ?? {});
-    const timer = this.#context.clock.after(OUTPUT_MS, () => this.#settle(end));
-    void Promise.all(outputs.map(({over}) => over)).then(() => {
-      timer.cancel();
-      this.#settle(end);
-    });
+    void Promise.all([stdout.settle(), stderr.settle()]).then(() => this.#settle(end));
   }
 
   #settle(end: ProcessEnd): void {
-    this.#phase = 'over';
-    this.#stdin?.destroy();
-    this.#lines.end();
+    this.#finish();
     this.#end.resolve(end);
   }
 
   #fail(error: TunlError): void {
-    this.#phase = 'over';
-    this.#stdin?.destroy();
-    this.#lines.end();
+    this.#finish();
     this.#begun.reject(error);
     this.#end.reject(error);
+  }
+
+  #finish(): void {
+    this.#phase = 'over';
+    this.#timer.cancel();
+    this.#stdin?.destroy();
+    // An honest server has ended its side. The others must not keep the stream.
+    this.#lines.end();
+    this.#lines.reset('CANCELLED');
   }
 
   #violate(message: string): void {
@@ -151,24 +165,8 @@ class ClientProcess implements SandboxProcess {
   #onOver(code: StreamCode | undefined, message: string | undefined): void {
     if (this.#phase === 'over') return;
     if (code === 'SESSION_ENDED') this.#fail(ended());
-    else if (code === undefined) this.#violate('it ended without the end of its process');
     else
       this.#fail(new TunlError('SANDBOX_COMMAND', {reason: `The sandbox refuses it: ${message ?? code}.`}));
-  }
-}
-
-/** One output, and when all of it has arrived. */
-class Output {
-  readonly duplex: StreamDuplex;
-  /** Never rejects. */
-  readonly over: Promise<void>;
-
-  constructor(client: StreamsClient, exec: string, service: OutputName) {
-    const {promise, resolve} = Promise.withResolvers<void>();
-    this.over = promise;
-    this.duplex = new StreamDuplex(client.open({service, exec}), {toError: outputError, onArrived: resolve});
-    this.duplex.on('close', resolve);
-    this.duplex.end();
   }
 }
 
@@ -176,9 +174,4 @@ class Output {
 function inputError(code: StreamCode): Error {
   if (code === 'SESSION_ENDED') return ended();
   return Object.assign(new Error('write EPIPE: the process reads no more input'), {code: 'EPIPE'});
-}
-
-function outputError(code: StreamCode): Error {
-  if (code === 'SESSION_ENDED') return ended();
-  return Object.assign(new Error('the output of the process was cut off'), {code: 'ECONNRESET'});
 }

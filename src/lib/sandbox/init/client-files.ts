@@ -3,6 +3,7 @@
 import type {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {StreamDuplex} from '../../bytes/stream-duplex.js';
+import type {Clock, Timer} from '../../core/clock.js';
 import {TunlError} from '../../core/errors.js';
 import {asObject, type Fields, MalformedMessage, parseJsonObject} from '../../protocol/fields.js';
 import type {StreamCode} from '../../protocol/wire.js';
@@ -15,11 +16,16 @@ import {encodeLine, LineReader} from './lines.js';
 import type {MoreFiles} from './serve-file.js';
 import {LINE, SERVICE} from './wire.js';
 
+/** An answer must come, or bytes must move, within this time, ms. */
+const ANSWER_MS = 60_000;
+
 export class FilesClient implements SandboxFiles, MoreFiles {
   readonly #client: Pick<StreamsClient, 'open' | 'session'>;
+  readonly #clock: Clock;
 
-  constructor(client: Pick<StreamsClient, 'open' | 'session'>) {
+  constructor(client: Pick<StreamsClient, 'open' | 'session'>, clock: Clock) {
     this.#client = client;
+    this.#clock = clock;
   }
 
   async read(path: string): Promise<Readable> {
@@ -38,7 +44,7 @@ export class FilesClient implements SandboxFiles, MoreFiles {
     });
     sent.catch(() => {});
     try {
-      await this.#answer(duplex);
+      await this.#answer(duplex, sent);
     } catch (error) {
       content.destroy();
       // An error of the content itself says more than the stream that it took with it.
@@ -88,14 +94,40 @@ export class FilesClient implements SandboxFiles, MoreFiles {
     return duplex;
   }
 
-  /** The content of the answer. */
-  async #answer(duplex: StreamDuplex): Promise<Fields> {
+  /** The content of the answer. @param sent the content of the request is complete. */
+  async #answer(duplex: StreamDuplex, sent = Promise.resolve()): Promise<Fields> {
+    using _watch = this.#watch(duplex, sent);
     return await this.#guard(duplex, async () => {
       const line = await readFirstLine(duplex, LINE.answer);
       if (line !== undefined) return readFileAnswer(line);
       if (this.#client.session.ended) throw ended();
       throw new TunlError('SANDBOX_FILE', {reason: 'The sandbox gave no answer.'});
     });
+  }
+
+  /** From `since` on, cuts off a request that is not answered and does not move either. */
+  #watch(duplex: StreamDuplex, since: Promise<void>): Disposable {
+    const moved = () => duplex.stream.bytesOut - duplex.stream.heldBytes;
+    let timer: Timer | undefined;
+    let isOver = false;
+    const watch = (before: number) => {
+      timer = this.#clock.after(ANSWER_MS, () => {
+        if (moved() === before) duplex.destroy(new TunlError('SANDBOX_SILENT'));
+        else watch(moved());
+      });
+    };
+    since.then(
+      () => {
+        if (!isOver) watch(moved());
+      },
+      () => {},
+    );
+    return {
+      [Symbol.dispose]: () => {
+        isOver = true;
+        timer?.cancel();
+      },
+    };
   }
 
   /** An answer that cannot be read ends the session. */

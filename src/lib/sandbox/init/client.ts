@@ -32,7 +32,7 @@ export class StreamsClient {
   constructor({session, clock = systemClock}: StreamsClientOptions) {
     this.session = session;
     this.#clock = clock;
-    this.files = new FilesClient(this);
+    this.files = new FilesClient(this, clock);
   }
 
   /** Opens a stream of a service. @throws TunlError SANDBOX_ENDED, or SANDBOX_SILENT when too many streams are open. */
