@@ -9,6 +9,7 @@ import {
   type Upstream,
   type UpstreamDial,
 } from '../agent/upstreams/upstream.js';
+import {leave} from './probe.js';
 
 export type DialPort = (port: number, signal: AbortSignal) => Promise<Duplex>;
 
@@ -49,8 +50,7 @@ export class PortUpstream implements Upstream {
       this.#dial(PROBE_TIMEOUT_MS, {
         onOpen: (connection) => {
           resolve(undefined);
-          connection.on('error', () => {});
-          connection.destroy();
+          leave(connection);
         },
         onFailed: resolve,
       });

@@ -111,12 +111,12 @@ export const SANDBOX_SETTINGS = {
     help: 'The isolation program: auto, bubblewrap, podman or docker.',
     group: ISOLATION,
   }),
-  image: setting(word('IMAGE', /^[\w.:/@-]{1,255}$/, 'name of an image'), {
+  image: setting(word('IMAGE', /^\w[\w.:/@-]{0,254}$/, 'name of an image'), {
     flag: 'image',
     help: 'A local image of podman or docker.',
     group: ISOLATION,
   }),
-  runtime: setting(word('RUNTIME', /^[\w./-]{1,255}$/, 'name of a runtime'), {
+  runtime: setting(word('RUNTIME', /^[\w/][\w./-]{0,254}$/, 'name of a runtime'), {
     flag: 'runtime',
     help: 'The OCI runtime of podman or docker, such as runsc.',
     group: ISOLATION,
