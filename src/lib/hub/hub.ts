@@ -11,7 +11,8 @@ import {createLogger, type LogSink} from '../core/logger.js';
 import {openStateDir} from '../core/state-dir.js';
 import {forward} from '../forward.js';
 import {Callers} from './api/callers.js';
-import {HubServer} from './api/server.js';
+import {Pages} from './api/pages.js';
+import {addressOf, HubServer} from './api/server.js';
 import type {Floors} from './capacity.js';
 import {Homes} from './homes.js';
 import type {HubSandboxes} from './sandboxes.js';
@@ -131,7 +132,8 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     log,
   });
   const callers = new Callers({tokens: tokens.registry, userById: (id) => users.byId(id)});
-  const server = new HubServer({sessions, templates, readyTimeoutMs, callers, clock, log, url: urlOf});
+  const pages = new Pages({callers, url: urlOf, addressOf});
+  const server = new HubServer({sessions, templates, readyTimeoutMs, callers, clock, log, url: urlOf, pages});
   try {
     server.server.listen(socketPath);
     await once(server.server, 'listening');

@@ -145,7 +145,7 @@ export class LiveSession {
         const {program, port, readyTimeoutMs} = this.template;
         const {clock} = this.#context;
         const result = await untilReady(
-          {sandbox, program, port, readyTimeoutMs, clock, secrets: this.#secrets},
+          {sandbox, program, port, readyTimeoutMs, clock, secret: this.record.secret},
           signal,
         );
         if (!result.ready) {

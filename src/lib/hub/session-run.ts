@@ -2,7 +2,6 @@
 
 import type {Duplex} from 'node:stream';
 import type {Clock} from '../core/clock.js';
-import {TunlError} from '../core/errors.js';
 import type {SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import {askInside} from './ask-inside.js';
 import {lastLines} from './last-lines.js';
@@ -18,8 +17,8 @@ export interface RunOptions {
   readonly port: number;
   readonly readyTimeoutMs: number;
   readonly clock: Clock;
-  /** What must not be in the last lines. */
-  readonly secrets: readonly string[];
+  /** The program's own token, which must not be in the last lines. */
+  readonly secret: string;
 }
 
 export type RunResult = {readonly ready: true} | {readonly ready: false; readonly end: SessionEnd};
@@ -44,7 +43,7 @@ export async function untilReady(options: RunOptions, signal: AbortSignal): Prom
   }
   signal.throwIfAborted();
   const end = await Promise.race([ended, Promise.resolve(undefined)]);
-  const tail = await lastLines(sandbox, options.secrets);
+  const tail = await lastLines(sandbox, [options.secret]);
   if (end !== undefined) return {ready: false, end: endOf(end, tail)};
   const detail = `It did not answer on port ${options.port} within ${readyTimeoutMs / 1000} s.`;
   return {ready: false, end: {reason: 'not-ready', detail, tail}};
@@ -74,17 +73,18 @@ function sentenceOf({reason, code, signal}: SandboxEnd): string {
   }
 }
 
-async function answers({sandbox, program, port}: RunOptions, signal: AbortSignal): Promise<boolean> {
+async function answers({sandbox, program, port, secret}: RunOptions, signal: AbortSignal): Promise<boolean> {
   try {
     if (program.ready !== undefined) {
-      const {status} = await askInside(sandbox, port, {path: program.ready.path, signal});
-      return program.ready.accept(status);
+      const {path, headers, accept} = program.ready;
+      const {status} = await askInside(sandbox, port, {path, headers: headers?.(secret) ?? {}, signal});
+      return accept(status);
     }
     const connection: Duplex = await sandbox.dial(port, signal);
     connection.on('error', () => {}).destroy();
     return true;
-  } catch (error) {
-    if (error instanceof TunlError && error.code === 'SANDBOX_ENDED') return false;
+  } catch {
+    // Not yet; whether it can still come is the caller's question.
     return false;
   }
 }

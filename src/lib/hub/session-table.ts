@@ -51,7 +51,13 @@ export class SessionTable {
       end,
       sandboxId,
       queued: this.#placeOf(id),
-      ...(isReady && {url, stopsAt, idleStopsAt: live.ledger.idleStopsAt, keptBy: live.ledger.keptBy}),
+      ...(isReady && {
+        url,
+        login: loginOf(live),
+        stopsAt,
+        idleStopsAt: live.ledger.idleStopsAt,
+        keptBy: live.ledger.keptBy,
+      }),
     };
   }
 
@@ -74,4 +80,9 @@ export class SessionTable {
       return this.ended.delete(id);
     });
   }
+}
+
+function loginOf({record, template}: LiveSession): SessionView['login'] {
+  const {login, user} = template.program;
+  return login === 'password' ? {user, password: record.secret} : undefined;
 }

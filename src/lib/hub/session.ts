@@ -68,6 +68,8 @@ export interface SessionView {
   readonly name?: string | undefined;
   readonly state: SessionState;
   readonly url?: string | undefined;
+  /** What a person types in at the address, when the address alone does not open it. */
+  readonly login?: {readonly user?: string | undefined; readonly password: string} | undefined;
   readonly createdAt: number;
   readonly readyAt?: number | undefined;
   readonly stopsAt?: number | undefined;
@@ -91,3 +93,8 @@ export type SessionEvent =
       readonly reason: 'idle' | 'timeout';
     }
   | {readonly type: 'gone'; readonly id: string};
+
+/** For administrators: without what opens the session. */
+export function withoutLogin({url, login: _, ...view}: SessionView): SessionView {
+  return {...view, ...(url !== undefined && {url: new URL(url).origin})};
+}

@@ -1,46 +1,25 @@
 // All sessions of a hub: starts them in turn and within their limits, watches what keeps them alive, and takes over those that
 // outlived an earlier hub.
 
-import type {Clock, Timer} from '../core/clock.js';
+import type {Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
-import type {Logger} from '../core/logger.js';
 import {randomBytes} from '../core/node-crypto.js';
 import type {SandboxControl} from '../sandbox/control.js';
 import {lookAt} from './activity.js';
-import {type Floors, shortage} from './capacity.js';
-import type {Homes} from './homes.js';
+import {shortage} from './capacity.js';
 import {lastLines} from './last-lines.js';
 import {LiveSession} from './live-session.js';
-import type {HubSandboxes} from './sandboxes.js';
 import {SecretFilter} from './secret-filter.js';
 import {isFinal, type SessionEvent, type SessionRecord, type SessionView} from './session.js';
-import type {SessionFolder} from './session-folder.js';
 import {SessionTable} from './session-table.js';
 import {checkRoom, checkSessionName, findSame, type SessionWish, templateOf} from './session-wish.js';
+import type {SessionsOptions} from './sessions-options.js';
 import {StartQueue} from './start-queue.js';
 import type {ProgramSite, Template} from './template.js';
 import {type HubUser, randomId} from './users.js';
 
 /** How often each session is looked at, ms. A session stops at most this long after it became idle. */
 const LOOK_EVERY_MS = 15_000;
-export interface SessionsOptions {
-  readonly templates: ReadonlyMap<string, Template>;
-  readonly sandboxes: HubSandboxes;
-  readonly folder: SessionFolder;
-  readonly homes: Homes;
-  readonly stateDir: string;
-  /** A user that still exists. */
-  readonly userById: (id: string) => Promise<HubUser | undefined>;
-  /** The public address of a subdomain, as the relay gives it. */
-  readonly addressOf: (label: string) => {readonly url: string; readonly host: string};
-  readonly mostSessions: number;
-  readonly startsAtOnce: number;
-  readonly mostQueued: number;
-  readonly floors: Floors;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly wallNow?: () => number;
-}
 
 export class Sessions {
   readonly #options: SessionsOptions;
@@ -253,7 +232,8 @@ export class Sessions {
       start: async () => {
         const home = template.home === 'persistent' ? await homes.prepare(user, template.name) : undefined;
         const {command, env} = template.program.plan(this.#siteOf(record, template));
-        const {backend, image, runtime, limits, bestEffort, egress, mounts, timeoutMs, port} = template;
+        const {program, backend, image, runtime, limits, bestEffort, egress, mounts, timeoutMs, port} =
+          template;
         return await sandboxes.start({
           command,
           env: {...template.env, ...env},
@@ -265,7 +245,11 @@ export class Sessions {
           limits,
           bestEffort,
           egress,
-          mounts: home === undefined ? mounts : [...mounts, {source: home, target: HOME, readOnly: false}],
+          mounts: [
+            ...(program.mounts ?? []),
+            ...mounts,
+            ...(home === undefined ? [] : [{source: home, target: HOME, readOnly: false}]),
+          ],
           workdir: HOME,
           timeoutMs,
           hostUid: homes.uidOf(user),

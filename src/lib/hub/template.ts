@@ -7,6 +7,7 @@ export type RestartRule = 'never' | 'on-failure' | 'always';
 /** A request that tells whether the program is ready or active. */
 export interface HttpProbe {
   readonly path: string;
+  readonly headers?: (secret: string) => Readonly<Record<string, string>>;
   readonly accept: (status: number) => boolean;
 }
 
@@ -30,6 +31,10 @@ export interface ProgramSite {
 export interface Program {
   readonly title: string;
   plan(site: ProgramSite): ProgramPlan;
+  /** What it needs of this machine, besides the template's own. */
+  readonly mounts?: readonly SandboxMount[];
+  /** The name to log in with, beside the password. */
+  readonly user?: string;
   /** Undefined: it is ready when its port accepts a connection. */
   readonly ready?: HttpProbe | undefined;
   /** The address for a browser. */

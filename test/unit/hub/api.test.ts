@@ -190,7 +190,9 @@ test('nobody sees, extends or stops the session of somebody else; an administrat
   for (const [method, path] of tries) expect((await ask(ben, method, path)).status).toBe(404);
   expect(await (await ask(ben, 'GET', '/v1/sessions')).json()).toEqual([]);
   expect((await ask(ben, 'GET', '/v1/sessions?all=true')).status).toBe(403);
-  expect(await (await ask(admin, 'GET', '/v1/sessions?all=true')).json()).toMatchObject([{id, user: 'ana'}]);
+  expect(await (await ask(admin, 'GET', '/v1/sessions?all=true')).json()).toMatchObject([
+    {id, user: 'ana', url: expect.stringMatching(/^https:\/\/n\w{11}\.relay\.test$/)},
+  ]);
   const stopped = await ask(admin, 'DELETE', `/v1/sessions/${id}`);
   expect(await stopped.json()).toMatchObject({
     state: 'stopped',

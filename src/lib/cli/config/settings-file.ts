@@ -34,6 +34,20 @@ export async function readSettingsText(text: string, path: string, table: Table)
   return {path, values, mistakes: reader.mistakes.sort(byPlace)};
 }
 
+/** The settings of one group of a file, such as a template. @param page what to read about its keys */
+export function readSettingsEntries(
+  entries: readonly Entry[],
+  path: string,
+  table: Table,
+  page?: string,
+): SettingsFile {
+  const reader = new SettingsReader(path, table, [], page);
+  for (const entry of entries) reader.read(entry);
+  return {path, values: reader.values, mistakes: reader.mistakes.sort(byPlace)};
+}
+
+const RELAY_PAGE = 'See docs/relay-config.md, or `tunl relay config --example`.';
+
 class SettingsReader {
   readonly values = new Map<string, FileValue>();
   readonly mistakes: Mistake[];
@@ -41,9 +55,11 @@ class SettingsReader {
   readonly #table: Table;
   readonly #rows: ReadonlyMap<string, readonly [name: string, row: Setting<unknown>]>;
   readonly #seen = new Map<string, Place>();
+  readonly #page: string;
 
-  constructor(path: string, table: Table, mistakes: readonly Mistake[]) {
+  constructor(path: string, table: Table, mistakes: readonly Mistake[], page = RELAY_PAGE) {
     this.#path = path;
+    this.#page = page;
     this.#table = table;
     this.mistakes = [...mistakes];
     const keyed = Object.entries(table).flatMap(([name, row]) => {
@@ -83,7 +99,7 @@ class SettingsReader {
       at,
       code: 'CONFIG_KEY',
       message: `There is no setting ${label(key)}.${meant === undefined ? '' : ` Did you mean ${meant}?`}`,
-      next: 'See docs/relay-config.md, or `tunl relay config --example`.',
+      next: this.#page,
     };
   }
 

@@ -16,8 +16,18 @@ export interface Entry {
   value: Text | readonly Text[];
 }
 
+/** A group of settings with a name of its own, below a key: `templates: {jupyter: …}`. */
+export interface Section {
+  key: string;
+  name: string;
+  at: Place;
+  entries: readonly Entry[];
+}
+
 export interface Entries {
   entries: readonly Entry[];
+  /** In the order of the file. */
+  sections: readonly Section[];
   mistakes: readonly Mistake[];
 }
 
@@ -44,7 +54,8 @@ const SYNTAX: Readonly<Record<string, readonly [message: string, next: string]>>
 };
 const OTHERWISE = ['This is not valid YAML.', LINE] as const;
 
-export async function readEntries(text: string): Promise<Entries> {
+/** @param sectionKeys the keys that have named groups of settings below them */
+export async function readEntries(text: string, sectionKeys: readonly string[] = []): Promise<Entries> {
   // Loaded only here: most commands read no file.
   const yaml = await import('yaml');
   const lines = new yaml.LineCounter();
@@ -59,8 +70,9 @@ export async function readEntries(text: string): Promise<Entries> {
     const {line, col} = lines.linePos(offset);
     return {line: Math.max(1, line), column: Math.max(1, col)};
   };
-  if (document.errors.length > 0) return {entries: [], mistakes: firstOfEachLine(document.errors, placeOf)};
-  const reader = new EntryReader(yaml, placeOf);
+  if (document.errors.length > 0)
+    return {entries: [], sections: [], mistakes: firstOfEachLine(document.errors, placeOf)};
+  const reader = new EntryReader(yaml, placeOf, sectionKeys);
   reader.read(document);
   return reader;
 }
@@ -77,14 +89,21 @@ function firstOfEachLine(errors: readonly YAMLError[], placeOf: (offset: number)
 }
 
 class EntryReader implements Entries {
-  readonly entries: Entry[] = [];
+  entries: Entry[] = [];
+  readonly sections: Section[] = [];
   readonly mistakes: Mistake[] = [];
   readonly #yaml: typeof import('yaml');
   readonly #placeOf: (offset: number) => Place;
+  readonly #sectionKeys: readonly string[];
 
-  constructor(yaml: typeof import('yaml'), placeOf: (offset: number) => Place) {
+  constructor(
+    yaml: typeof import('yaml'),
+    placeOf: (offset: number) => Place,
+    sectionKeys: readonly string[],
+  ) {
     this.#yaml = yaml;
     this.#placeOf = placeOf;
+    this.#sectionKeys = sectionKeys;
   }
 
   read({contents}: Pick<Document, 'contents'>): void {
@@ -97,9 +116,40 @@ class EntryReader implements Entries {
     }
     for (const {key, value} of contents.items) {
       const at = this.#at(key, start);
-      if (this.#yaml.isScalar(key)) this.#readEntry(String(key.value), at, value);
+      if (this.#yaml.isScalar(key) && this.#sectionKeys.includes(String(key.value)))
+        this.#readSections(String(key.value), at, value);
+      else if (this.#yaml.isScalar(key)) this.#readEntry(String(key.value), at, value);
       else this.#wrong('CONFIG_SYNTAX', at, 'A key is the name of a setting.', LINE);
     }
+  }
+
+  #readSections(key: string, at: Place, node: Node | null): void {
+    const groups = this.#mapOf(node, at, `${key} has groups of settings below it, each with a name.`);
+    const own = this.entries;
+    for (const {key: name, value} of groups) {
+      const place = this.#at(name, at);
+      if (!this.#yaml.isScalar(name)) {
+        this.#wrong('CONFIG_SYNTAX', place, 'A key is the name of a group.', LINE);
+        continue;
+      }
+      const label = String(name.value).slice(0, 60);
+      if (this.sections.some((each) => each.key === key && each.name === label))
+        this.#wrong('CONFIG_KEY', place, `${JSON.stringify(label)} is there twice.`, 'Remove one of them.');
+      this.entries = [];
+      for (const item of this.#mapOf(value, place, `${label} has settings below it.`)) {
+        const itemAt = this.#at(item.key, place);
+        if (this.#yaml.isScalar(item.key)) this.#readEntry(String(item.key.value), itemAt, item.value);
+        else this.#wrong('CONFIG_SYNTAX', itemAt, 'A key is the name of a setting.', LINE);
+      }
+      this.sections.push({key, name: label, at: place, entries: this.entries});
+    }
+    this.entries = own;
+  }
+
+  #mapOf(node: Node | null, at: Place, message: string): readonly {key: Node | null; value: Node | null}[] {
+    if (this.#yaml.isMap<Node | null, Node | null>(node)) return node.items;
+    this.#wrong('CONFIG_VALUE', this.#at(node, at), message, 'Indent them below it.');
+    return [];
   }
 
   #readEntry(key: string, at: Place, node: Node | null): void {

@@ -2,7 +2,7 @@
 
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import type {Clock, Timer} from '../../core/clock.js';
-import type {SessionEvent} from '../session.js';
+import type {SessionEvent, SessionView} from '../session.js';
 import type {Sessions} from '../sessions.js';
 import {HttpProblem} from './problem.js';
 
@@ -19,6 +19,8 @@ export interface EventStream {
   /** Undefined: of all sessions that `sees` allows. */
   readonly of: string | undefined;
   readonly sees: (ownerId: string) => boolean;
+  /** The session for this client. */
+  readonly show: (view: SessionView) => SessionView;
 }
 
 export class EventStreams {
@@ -56,7 +58,8 @@ export class EventStreams {
     const views = of === undefined ? this.#sessions.list() : [this.#sessions.view(of)];
     for (const session of views) {
       const owner = session && this.#sessions.ownerOf(session.id);
-      if (session !== undefined && owner !== undefined && sees(owner)) write(res, {type: 'state', session});
+      if (session !== undefined && owner !== undefined && sees(owner))
+        write(stream, {type: 'state', session});
     }
   }
 
@@ -69,10 +72,11 @@ export class EventStreams {
 
   #tell(event: SessionEvent, ownerId: string): void {
     const id = event.type === 'gone' ? event.id : event.session.id;
-    for (const {res, of, sees} of this.#open.values()) {
+    for (const stream of this.#open.values()) {
+      const {res, of, sees} = stream;
       if (!sees(ownerId) || (of !== undefined && of !== id)) continue;
       if (res.writableLength > MOST_UNREAD) res.destroy();
-      else write(res, event);
+      else write(stream, event);
     }
   }
 
@@ -84,6 +88,7 @@ export class EventStreams {
   }
 }
 
-function write(res: ServerResponse, {type, ...data}: SessionEvent): void {
+function write({res, show}: EventStream, event: SessionEvent): void {
+  const {type, ...data} = event.type === 'gone' ? event : {...event, session: show(event.session)};
   res.write(`event: ${type}\ndata: ${JSON.stringify(data)}\n\n`);
 }

@@ -3,7 +3,7 @@
 import {array, type GenericSchema} from 'valibot';
 import {duration} from '../../core/duration.js';
 import {TunlError} from '../../core/errors.js';
-import type {SessionView} from '../session.js';
+import {type SessionView, withoutLogin} from '../session.js';
 import type {Sessions} from '../sessions.js';
 import type {Template} from '../template.js';
 import type {Caller} from './callers.js';
@@ -71,14 +71,20 @@ export const ROUTES: readonly Route[] = [
     summary: 'Your sessions, and those that ended within a day.',
     query: [ALL],
     answers: [[200, 'Running ones first.', array(SESSION)]],
-    run: async ({sessions}, {caller, query}) => ({status: 200, json: sessions.list(scopeOf(caller, query))}),
+    run: async ({sessions}, {caller, query}) => ({
+      status: 200,
+      json: sessions.list(scopeOf(caller, query)).map((view) => shown(view, caller)),
+    }),
   },
   {
     method: 'GET',
     path: '/v1/sessions/{id}',
     summary: 'One session.',
     answers: [[200, 'The session.', SESSION]],
-    run: async ({sessions}, {id}) => ({status: 200, json: sessions.view(id)}),
+    run: async ({sessions}, {id, caller}) => {
+      const view = sessions.view(id);
+      return {status: 200, json: view && shown(view, caller)};
+    },
   },
   {
     method: 'DELETE',
@@ -99,10 +105,10 @@ export const ROUTES: readonly Route[] = [
     summary: 'Lengthens the life of a session.',
     body: EXTENSION,
     answers: [[200, 'The session with its new end.', SESSION]],
-    run: async ({sessions}, {id, body}) => {
+    run: async ({sessions}, {id, body, caller}) => {
       const ms = duration((body as {for: string}).for);
       if (ms === 0) throw new TunlError('OPTION_INVALID', {reason: 'The time is 0.'});
-      return {status: 200, json: await sessions.extend(id, ms)};
+      return {status: 200, json: shown(await sessions.extend(id, ms), caller)};
     },
   },
   {
@@ -155,6 +161,11 @@ export const ROUTES: readonly Route[] = [
     }),
   },
 ];
+
+/** What opens a session is for its user alone. */
+export function shown(view: SessionView, {user}: Caller): SessionView {
+  return view.user === user.name ? view : withoutLogin(view);
+}
 
 /** @throws TunlError NOT_ALLOWED. Undefined: of all users. */
 export function scopeOf({user, isAdmin}: Caller, query: URLSearchParams): string | undefined {

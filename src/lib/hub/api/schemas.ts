@@ -32,6 +32,12 @@ export const SESSION = v.object({
   name: v.optional(v.string()),
   state: v.picklist(['queued', 'starting', 'ready', 'stopping', 'stopped', 'failed']),
   url: v.optional(v.pipe(v.string(), v.description('With the token that opens it: keep it to yourself.'))),
+  login: v.optional(
+    v.pipe(
+      v.object({user: v.optional(v.string()), password: v.string()}),
+      v.description('What a person types in at the address. Not for administrators.'),
+    ),
+  ),
   createdAt: time('When it was asked for'),
   readyAt: v.optional(time('When it first answered')),
   stopsAt: v.optional(time('The latest end')),

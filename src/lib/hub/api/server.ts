@@ -7,12 +7,13 @@ import {toTunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import {createServer} from '../../core/node-http.js';
 import {software} from '../../core/software.js';
+import type {SessionView} from '../session.js';
 import {readBody} from './body.js';
 import type {Caller, Callers} from './callers.js';
 import {EventStreams} from './events.js';
 import {openApi} from './openapi.js';
 import {HttpProblem, problemOf} from './problem.js';
-import {type ApiAnswer, type ApiContext, NotReady, ROUTES, type Route, scopeOf} from './routes.js';
+import {type ApiAnswer, type ApiContext, NotReady, ROUTES, type Route, scopeOf, shown} from './routes.js';
 
 const REQUEST_MS = 15_000;
 const MAX_CONNECTIONS = 1_024;
@@ -141,7 +142,8 @@ export class HubServer {
     if (answer.stream === 'events') {
       const scope = answer.of === undefined ? scopeOf(caller, query) : undefined;
       const sees = (owner: string) => scope === undefined || owner === scope;
-      this.#events.add({req, res, userId: caller.user.id, of: answer.of, sees});
+      const show = (view: SessionView) => shown(view, caller);
+      this.#events.add({req, res, userId: caller.user.id, of: answer.of, sees, show});
       return;
     }
     await this.#sendLogs(res, answer.of ?? '', {follow: query.get('follow') === 'true', signal});
@@ -228,7 +230,7 @@ function match(pattern: string, path: string): string | undefined {
 }
 
 /** The tunnel's agent writes this header, and removes a visitor's own. */
-function addressOf(req: IncomingMessage): string {
+export function addressOf(req: IncomingMessage): string {
   const header = req.headers['x-forwarded-for'];
   return (typeof header === 'string' ? header : undefined) ?? req.socket.remoteAddress ?? 'unknown';
 }

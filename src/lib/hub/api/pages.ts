@@ -1,0 +1,129 @@
+// The web page of a hub, and its sign-in. A page that has signed in has a cookie; the token itself stays nowhere in the browser.
+
+import {readFile} from 'node:fs/promises';
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import * as v from 'valibot';
+import {randomBytes} from '../../core/node-crypto.js';
+import {packageRoot} from '../../core/package-root.js';
+import type {Principal} from '../../relay/access/principal.js';
+import {readBody} from './body.js';
+import type {Caller, Callers} from './callers.js';
+import {HttpProblem} from './problem.js';
+import type {HubPages} from './server.js';
+
+/** Everything that the page needs comes from here; no other page may contain it. */
+const CONTENT_SECURITY_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
+  '/': ['index.html', 'text/html; charset=utf-8'],
+  '/page.css': ['page.css', 'text/css; charset=utf-8'],
+  '/page.js': ['page.js', 'text/javascript; charset=utf-8'],
+};
+
+const COOKIE = '__Host-tunl-hub';
+const SIGNED_IN_MS = 12 * 3_600_000;
+const MOST_SIGNED_IN = 2_000;
+const MOST_OF_ONE_USER = 20;
+
+const SIGN_IN = v.strictObject({token: v.pipe(v.string(), v.trim(), v.maxLength(256))});
+
+interface SignedIn {
+  readonly principal: Principal;
+  readonly until: number;
+}
+
+export interface PagesOptions {
+  readonly callers: Callers;
+  /** The address of the hub. */
+  readonly url: () => string;
+  readonly addressOf: (req: IncomingMessage) => string;
+  /** ms since 1970 */
+  readonly wallNow?: () => number;
+}
+
+export class Pages implements HubPages {
+  readonly #options: PagesOptions;
+  readonly #wallNow: () => number;
+  /** By the value of the cookie; the oldest first. They end with the hub. */
+  readonly #signedIn = new Map<string, SignedIn>();
+
+  constructor(options: PagesOptions) {
+    this.#options = options;
+    this.#wallNow = options.wallNow ?? Date.now;
+  }
+
+  async answer(req: IncomingMessage, res: ServerResponse, path: string): Promise<boolean> {
+    const isGet = req.method === 'GET' || req.method === 'HEAD';
+    const file = isGet && Object.hasOwn(FILES, path) ? FILES[path] : undefined;
+    if (file !== undefined) {
+      const [name, type] = file;
+      const body = await readFile(new URL(`assets/hub-page/${name}`, packageRoot));
+      res.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
+      res.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
+      res.writeHead(200, {'Content-Type': type, 'Content-Length': body.length}).end(body);
+      return true;
+    }
+    if (isGet && path === '/favicon.ico') {
+      res.writeHead(204).end();
+      return true;
+    }
+    if (req.method !== 'POST') return false;
+    if (path === '/sign-in') await this.#signIn(req, res);
+    else if (path === '/sign-out') this.#signOut(req, res);
+    else return false;
+    return true;
+  }
+
+  /** @throws HttpProblem 403 when another site sends a request that changes something; TunlError when the token has ended */
+  async callerOf(req: IncomingMessage): Promise<Caller | undefined> {
+    const key = cookieOf(req);
+    const found = key === undefined ? undefined : this.#signedIn.get(key);
+    if (key === undefined || found === undefined) return undefined;
+    if (found.until < this.#wallNow()) {
+      this.#signedIn.delete(key);
+      return undefined;
+    }
+    if (req.method !== 'GET' && req.method !== 'HEAD') this.#checkOrigin(req);
+    return await this.#options.callers.of(found.principal);
+  }
+
+  async #signIn(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    this.#checkOrigin(req);
+    const {token} = (await readBody(req, SIGN_IN)) as v.InferOutput<typeof SIGN_IN>;
+    const {principal, user} = await this.#options.callers.byToken(token, this.#options.addressOf(req));
+    const key = randomBytes(32).toString('base64url');
+    this.#forgetSurplus(user.id);
+    this.#signedIn.set(key, {principal, until: this.#wallNow() + SIGNED_IN_MS});
+    res.setHeader('Set-Cookie', `${COOKIE}=${key}; Path=/; Secure; HttpOnly; SameSite=Strict`);
+    res.writeHead(204).end();
+  }
+
+  #signOut(req: IncomingMessage, res: ServerResponse): void {
+    this.#checkOrigin(req);
+    const key = cookieOf(req);
+    if (key !== undefined) this.#signedIn.delete(key);
+    res.setHeader('Set-Cookie', `${COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0`);
+    res.writeHead(204).end();
+  }
+
+  /** Sessions of the hub have other names at the same relay, and may run anything. A browser that sends no Origin is too old. */
+  #checkOrigin(req: IncomingMessage): void {
+    if (req.headers.origin === new URL(this.#options.url()).origin) return;
+    throw new HttpProblem(403, 'NOT_ALLOWED', 'The request comes from another page.');
+  }
+
+  #forgetSurplus(userId: string): void {
+    const own = [...this.#signedIn].filter(([, {principal}]) => principal.owner === userId);
+    for (const [key] of own.slice(0, Math.max(0, own.length - MOST_OF_ONE_USER + 1)))
+      this.#signedIn.delete(key);
+    const [oldest] = this.#signedIn.keys();
+    if (this.#signedIn.size >= MOST_SIGNED_IN && oldest !== undefined) this.#signedIn.delete(oldest);
+  }
+}
+
+function cookieOf({headers}: IncomingMessage): string | undefined {
+  const pair = headers.cookie?.split(';').find((each) => each.trim().startsWith(`${COOKIE}=`));
+  const value = pair?.trim().slice(COOKIE.length + 1);
+  return value !== undefined && /^[\w-]{43}$/.test(value) ? value : undefined;
+}
