@@ -9,6 +9,7 @@ import type {RelayEvents} from '../events.js';
 import type {Part} from '../part.js';
 import {Authority, type Leaf} from './authority.js';
 import {GivenCertificate} from './given-certificate.js';
+import {forOneSocket, ProbeContexts} from './probe-contexts.js';
 import {Recent} from './recent.js';
 import {TicketKeys} from './ticket-keys.js';
 import {contextKey, contextOf, MAX_CONTEXTS} from './tls-context.js';
@@ -16,6 +17,8 @@ import {contextKey, contextOf, MAX_CONTEXTS} from './tls-context.js';
 export interface CertificateSource {
   /** @param owner of the tunnel with this name. No TLS session of one owner resumes at the tunnel of another. */
   contextFor(name: string, owner?: string): SecureContext | Promise<SecureContext>;
+  /** The same for one connection that says it is a probe. */
+  contextForProbe(name: string, owner?: string): SecureContext | Promise<SecureContext>;
   /** PEM file of the CA to trust; undefined when certificates were given. */
   readonly caFile: string | undefined;
   /** When visitors stop to trust it: the end of the given certificate, or of the own CA; ms since 1970. */
@@ -96,6 +99,11 @@ export class Certificates implements CertificateSource, Part {
     return (this.#source as CertificateSource).contextFor(name, owner);
   }
 
+  /** After `start`. */
+  contextForProbe(name: string, owner?: string): SecureContext | Promise<SecureContext> {
+    return (this.#source as CertificateSource).contextForProbe(name, owner);
+  }
+
   /** 0 before the start. */
   get expiresAt(): number {
     return this.#source?.expiresAt ?? 0;
@@ -149,12 +157,14 @@ class OwnCertificates implements CertificateSource {
   readonly #leaves = new Recent<string, Leaf>(MAX_LEAVES);
   /** Contexts whose leaf is being signed, because a browser opens several connections at once. */
   readonly #making = new Map<string, Promise<SecureContext>>();
+  readonly #probes: ProbeContexts;
   #warned = false;
 
   constructor(
     authority: Authority,
-    {domain, log, ticketSecret}: Pick<CertificateOptions, 'domain' | 'log' | 'ticketSecret'>,
+    {domain, log, ticketSecret, clock}: Pick<CertificateOptions, 'domain' | 'log' | 'ticketSecret' | 'clock'>,
   ) {
+    this.#probes = new ProbeContexts(clock);
     this.#authority = authority;
     this.#ticketKeys = new TicketKeys(ticketSecret);
     this.#domain = domain;
@@ -174,13 +184,28 @@ class OwnCertificates implements CertificateSource {
     return making;
   }
 
+  contextForProbe(name: string, owner = ''): SecureContext | Promise<SecureContext> {
+    const at = contextKey(name, owner);
+    if (!this.#probes.isRare(at) || this.#made.get(at) !== undefined || this.#making.has(at))
+      return this.contextFor(name, owner);
+    return this.#leafOf(name).then((leaf) => forOneSocket(this.#contextOf(leaf, name, owner)));
+  }
+
   async #make(name: string, owner: string): Promise<SecureContext> {
-    this.#warn();
-    const known = this.#leaves.get(name);
-    const leaf = known !== undefined && this.#authority.holds(known) ? known : await this.#sign(name);
-    const context = contextOf(leaf, this.#ticketKeys.of({name, owner, key: leaf.key}));
+    const leaf = await this.#leafOf(name);
+    const context = this.#contextOf(leaf, name, owner);
     this.#made.set(contextKey(name, owner), {context, leaf});
     return context;
+  }
+
+  #contextOf(leaf: Leaf, name: string, owner: string): SecureContext {
+    return contextOf(leaf, this.#ticketKeys.of({name, owner, key: leaf.key}));
+  }
+
+  async #leafOf(name: string): Promise<Leaf> {
+    this.#warn();
+    const known = this.#leaves.get(name);
+    return known !== undefined && this.#authority.holds(known) ? known : await this.#sign(name);
   }
 
   async #sign(name: string): Promise<Leaf> {

@@ -8,6 +8,7 @@ import {systemCode, toTunlError} from '../../core/errors.js';
 import {createLogger, type Logger} from '../../core/logger.js';
 import type {RelayEvents} from '../events.js';
 import type {CertificateFiles, CertificateSource} from './certificates.js';
+import {forOneSocket, ProbeContexts} from './probe-contexts.js';
 import {type GivenPair, readKeyPair} from './read-key-pair.js';
 import {Recent} from './recent.js';
 import {TicketKeys} from './ticket-keys.js';
@@ -35,6 +36,7 @@ export class GivenCertificate implements CertificateSource {
   readonly #ticketKeys: TicketKeys;
   /** One context for each name and owner, so that no TLS session of one resumes at another. By `contextKey`. */
   readonly #contexts = new Recent<string, SecureContext>(MAX_CONTEXTS);
+  readonly #probes: ProbeContexts;
   /** Whether the certificate is for a name. */
   readonly #covered = new Recent<string, boolean>(MAX_CONTEXTS);
   /** The state of the files at the last read, usable or not. */
@@ -46,6 +48,7 @@ export class GivenCertificate implements CertificateSource {
 
   private constructor(options: GivenCertificateOptions, pair: GivenPair, stamp: string) {
     this.#options = options;
+    this.#probes = new ProbeContexts(options.clock);
     this.#ticketKeys = new TicketKeys(options.ticketSecret);
     this.#pair = pair;
     this.#stamp = stamp;
@@ -63,9 +66,19 @@ export class GivenCertificate implements CertificateSource {
     const at = contextKey(name, owner);
     const known = this.#contexts.get(at);
     if (known !== undefined) return known;
-    const context = contextOf(this.#pair, this.#ticketKeys.of({name, owner, key: this.#pair.key}));
+    const context = this.#contextOf(name, owner);
     this.#contexts.set(at, context);
     return context;
+  }
+
+  contextForProbe(name: string, owner = ''): SecureContext {
+    const at = contextKey(name, owner);
+    if (!this.#probes.isRare(at) || this.#contexts.get(at) !== undefined) return this.contextFor(name, owner);
+    return forOneSocket(this.#contextOf(name, owner));
+  }
+
+  #contextOf(name: string, owner: string): SecureContext {
+    return contextOf(this.#pair, this.#ticketKeys.of({name, owner, key: this.#pair.key}));
   }
 
   get expiresAt(): number {

@@ -97,7 +97,8 @@ export class SecureDoor implements Onward {
       return;
     }
     // Before the handshake, so that a refusal costs no signature.
-    if (!limits.admits(tunnel, connection.peer, asked.includes(PROBE_PROTOCOL))) {
+    const isProbe = asked.includes(PROBE_PROTOCOL);
+    if (!limits.admits(tunnel, connection.peer, isProbe)) {
       connection.end();
       return;
     }
@@ -119,7 +120,7 @@ export class SecureDoor implements Onward {
     let since = clock.now();
     this.#terminate(
       arrival,
-      {owner: tunnel.owner, alpn: alpnFor(asked, tunnel.alpn)},
+      {owner: tunnel.owner, alpn: alpnFor(asked, tunnel.alpn), isProbe},
       {
         onBegun: () => {
           since = clock.now();
@@ -159,7 +160,7 @@ export class SecureDoor implements Onward {
 
   #terminate(
     arrival: Arrival,
-    {owner, alpn}: {owner?: string; alpn: readonly string[] | undefined},
+    {owner, alpn, isProbe = false}: {owner?: string; alpn: readonly string[] | undefined; isProbe?: boolean},
     {onBegun, onSecure, onFailed, onBroken}: Ends,
   ): void {
     const {certificates, log} = this.#options;
@@ -184,7 +185,9 @@ export class SecureDoor implements Onward {
         connection.secure = terminateTls({raw, head, context, alpn, onSecure, onFailed: fail, onBroken});
       });
     // Nearly always the context is there, and the handshake begins in the same turn.
-    const context = certificates.contextFor(name, owner);
+    const context = isProbe
+      ? certificates.contextForProbe(name, owner)
+      : certificates.contextFor(name, owner);
     if (context instanceof Promise) context.then(begin, fail);
     else begin(context);
   }

@@ -5,10 +5,11 @@ import {once} from 'node:events';
 import {readFile, writeFile} from 'node:fs/promises';
 import {createServer, type Socket, connect as tcpConnect} from 'node:net';
 import {join} from 'node:path';
-import {type ConnectionOptions, connect, type TLSSocket} from 'node:tls';
+import {type ConnectionOptions, connect, type SecureContext, type TLSSocket} from 'node:tls';
 import {afterEach, describe, expect, vi} from 'vitest';
 import {ClientHelloReader} from '../../../../src/lib/bytes/client-hello.js';
 import {createLogger} from '../../../../src/lib/core/logger.js';
+import {PROBE_PROTOCOL} from '../../../../src/lib/protocol/probe.js';
 import {
   type CertificateSource,
   openCertificates,
@@ -26,13 +27,13 @@ const DAY_MS = 86_400_000;
 
 afterEach(() => void vi.useRealTimers());
 
-function openSource(stateDir: string, given?: Given): Promise<CertificateSource> {
+function openSource(stateDir: string, clock: ManualClock, given?: Given): Promise<CertificateSource> {
   return openCertificates({
     domain: 'r1.localhost',
     certFile: given?.certFile,
     keyFile: given?.keyFile,
     stateDir,
-    clock: new ManualClock(),
+    clock,
     log: createLogger('test', undefined),
     ...tellsNobody,
   });
@@ -61,17 +62,28 @@ interface Fixture {
   broken: Promise<Error>;
   /** Visitors come to a tunnel of this owner from now on. */
   ownedBy: (owner: string) => void;
+  /** The contexts of the connections so far. */
+  contexts: SecureContext[];
+  clock: ManualClock;
   /** A TLS connection of a visitor; resolves when it is secure. */
   visit: (servername: string, options?: ConnectionOptions) => Promise<TLSSocket>;
 }
 
 /** Answers every connection under its name with `hello NAME`, as HTTP. */
 async function listen(scope: Scope, given?: Given): Promise<Fixture> {
-  const source = await openSource(await scope.tempDir(), given);
+  const clock = new ManualClock();
+  const source = await openSource(await scope.tempDir(), clock, given);
   scope.onEnd(() => source.close());
   const caFile = source.caFile ?? given?.certFile ?? '';
   const broken = Promise.withResolvers<Error>();
   let owner = 'one';
+  const contexts: SecureContext[] = [];
+  const contextFor = async (name: string, alpn: readonly string[]) => {
+    const isProbe = alpn.includes(PROBE_PROTOCOL);
+    const context = await (isProbe ? source.contextForProbe(name, owner) : source.contextFor(name, owner));
+    contexts.push(context);
+    return context;
+  };
   const accept = (raw: Socket) => {
     const reader = new ClientHelloReader();
     raw.on('error', () => {});
@@ -85,7 +97,7 @@ async function listen(scope: Scope, given?: Given): Promise<Fixture> {
         terminateTls({
           raw,
           head: reader.bytes,
-          context: await source.contextFor(name, owner),
+          context: await contextFor(name, result.alpn),
           alpn: ['http/1.1'],
           onSecure: (socket) => {
             socket.on('error', broken.resolve);
@@ -111,7 +123,7 @@ async function listen(scope: Scope, given?: Given): Promise<Fixture> {
   const ownedBy = (next: string) => {
     owner = next;
   };
-  return {source, caFile, port, visit, ownedBy, broken: broken.promise};
+  return {source, caFile, port, visit, ownedBy, contexts, clock, broken: broken.promise};
 }
 
 /** The session that the relay gives out; the connection is not needed any more. */
@@ -283,7 +295,7 @@ test('the CA may sign only leaves; a leaf is for servers and lives at most 398 d
 test('a leaf is kept while it is valid and replaced long before its end', async ({scope}) => {
   vi.useFakeTimers({toFake: ['Date']});
   const stateDir = await scope.tempDir();
-  const source = await openSource(stateDir);
+  const source = await openSource(stateDir, new ManualClock());
   const start = Date.now();
   for (const name of [A, 'r1.localhost']) {
     vi.setSystemTime(start);
@@ -343,3 +355,32 @@ test('a visitor that repeats the handshake again and again is cut off', async ({
   await closed;
   expect(times).toBeLessThan(10);
 });
+
+test.for(['own', 'given'] as const)(
+  'the context of a probe is freed with its connection, unless its name is visited or probed again soon: %s certificate',
+  async (kind, {scope}) => {
+    const fixture = await listen(scope, kind === 'own' ? undefined : await giveCertificate(scope));
+    const {visit, contexts, clock, source} = fixture;
+    const come = async (servername: string, protocol: string) => {
+      const visitor = await visit(servername, {ALPNProtocols: [protocol, 'http/1.1']});
+      visitor.end('GET / HTTP/1.1\r\n\r\n');
+      visitor.resume();
+      await once(visitor, 'close');
+      return contexts.at(-1) as SecureContext;
+    };
+    const rare = await come(A, PROBE_PROTOCOL);
+    await expect.poll(() => rare.context).toBeNull();
+    const soon = await come(A, PROBE_PROTOCOL);
+    expect(await come(A, PROBE_PROTOCOL)).toBe(soon);
+    expect(soon.context).not.toBeNull();
+    expect(await source.contextFor(A, 'one')).toBe(soon);
+    const visited = await come(B, 'http/1.1');
+    expect(await come(B, PROBE_PROTOCOL)).toBe(visited);
+    expect(visited.context).not.toBeNull();
+    const later = 'c.r1.localhost';
+    await come(later, PROBE_PROTOCOL);
+    clock.advance(60_000);
+    const again = await come(later, PROBE_PROTOCOL);
+    await expect.poll(() => again.context).toBeNull();
+  },
+);
