@@ -53,7 +53,7 @@ export function launchScript({bwrap, init, enter, rootWords = [], asUser}: Launc
     'set -eu',
     'umask 022',
     // Descriptors that this process has inherited from whatever started it would be open inside.
-    'for fd in "/proc/$$/fd/"*; do fd=$(basename "$fd"); case "$fd" in',
+    `for fd in "/proc/$$/fd/"*; do fd=\${fd##*/}; case "$fd" in`,
     `  0|1|2|${keep.join('|')}) ;;`,
     '  *) eval "exec $fd<&-" ;;',
     'esac; done',
