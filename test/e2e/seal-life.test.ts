@@ -1,5 +1,5 @@
 // The life of a sealed network: its bytes, rules that change, floods, deaths, and what is left afterwards.
-import {readdirSync, readlinkSync} from 'node:fs';
+import {readdirSync, readFileSync, readlinkSync} from 'node:fs';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {parseEgress} from '../../src/lib/seal/rules.js';
 import {Scope} from '../helpers/scope.js';
@@ -50,6 +50,9 @@ function namespacesInUse(): Set<string> {
     });
   return new Set(links);
 }
+
+const childrenOf = (pid: number) =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
 
 const namespaceOf = (pid: number) => readlinkSync(`/proc/${pid}/ns/net`);
 
@@ -228,6 +231,17 @@ for at in range(50):
     process.kill(holder ?? 0, 'SIGKILL');
     await host.message(({event}) => event === 'lost');
     expect(namespacesInUse()).not.toContain(namespace);
+  });
+
+  test('a start that is given up leaves nothing behind', async ({scope}) => {
+    const host = new SealHost(scope, around.machine, user);
+    // Some are given up before there is a namespace, some while the listeners are made.
+    for (const abortAfterMs of [0, 5, 10, 20, 40, 60])
+      await host.ask('open', {rules: LIST, abortAfterMs}).then(
+        () => host.ask('close'),
+        (error: Error) => expect(error.message).toMatch(/timeout|closed/),
+      );
+    expect(childrenOf(host.child.pid)).toEqual([]);
   });
 
   test('many seals leave nothing behind', async ({scope}) => {

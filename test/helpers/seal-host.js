@@ -8,10 +8,11 @@ const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 let seal;
 
 const deeds = {
-  async open({rules}) {
+  async open({rules, abortAfterMs}) {
     const start = performance.now();
     seal = await openSeal({
       rules,
+      ...(abortAfterMs !== undefined && {signal: AbortSignal.timeout(abortAfterMs)}),
       onRefused: (refusal) => say({event: 'refused', ...refusal}),
       onLost: (detail) => say({event: 'lost', detail}),
     });

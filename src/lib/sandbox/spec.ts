@@ -1,5 +1,9 @@
 // The description of one sandbox: the input of a backend. It is whole: all defaults are filled in.
 
+import type {EgressRules} from '../seal/rules.js';
+
+export type {EgressRules} from '../seal/rules.js';
+
 /** Undefined: no limit was asked for. */
 export interface SandboxLimits {
   /** Bytes of memory of all processes together, without swap. */
@@ -13,14 +17,6 @@ export interface SandboxLimits {
   /** Open files of each process. */
   readonly openFiles?: number | undefined;
 }
-
-/** The destinations of TCP connections from inside. `none`: there is no network but the sandbox's own loopback. */
-export type EgressRules =
-  | {readonly kind: 'none'}
-  /** Every public address. */
-  | {readonly kind: 'internet'}
-  /** These names and ports only. A host may begin with `*.`. */
-  | {readonly kind: 'list'; readonly allow: readonly {readonly host: string; readonly port: number}[]};
 
 /** A folder or file of the host that is visible inside. */
 export interface SandboxMount {

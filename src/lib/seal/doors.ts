@@ -3,7 +3,7 @@
 
 import {createSocket, type Socket} from 'node:dgram';
 import {createServer, type Server} from 'node:net';
-import {DOORS, FIRST_DOOR, RESOLVER_PORT} from './doorway.js';
+import {DOORS, FIRST_DOOR, RESOLVER_PORT} from './ports.js';
 
 /** Goes with each handle. */
 export type DoorMessage = {readonly door: number} | {readonly resolver: 'udp4' | 'udp6'};
@@ -32,11 +32,10 @@ async function main(): Promise<void> {
 function listen(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    const on = (host: string) => server.listen({port, host, backlog: BACKLOG});
     server.once('listening', () => resolve(server));
-    // A system without IPv6.
-    server.once('error', () => server.once('error', reject) && on('0.0.0.0'));
-    on('::');
+    server.once('error', reject);
+    // Without a host: all addresses of both families, or of IPv4 where there is no other.
+    server.listen({port, backlog: BACKLOG});
   });
 }
 

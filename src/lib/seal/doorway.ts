@@ -5,13 +5,7 @@
 // lower part becomes the source address. Node reads both from the socket, without native code or a look-up.
 
 import {addressBytes, addressText} from '../net/address-bytes.js';
-
-/** Below 1024: a program without capabilities cannot listen there, so it loses no port. IANA has assigned none of these. */
-export const FIRST_DOOR = 914;
-export const DOORS = 32;
-const PORTS_OF_DOOR = 65_536 / DOORS;
-/** The UDP port of the resolver on both loopback addresses. */
-export const RESOLVER_PORT = 979;
+import {DOORS, FIRST_DOOR, PORTS_OF_DOOR, RESOLVER_PORT} from './ports.js';
 
 /** The first source addresses. Nobody else has them in the namespace: all of it belongs to the seal. */
 const SOURCE4 = [100, 64] as const;
@@ -61,13 +55,14 @@ export function ruleset(): string {
     return `${first}-${first + PORTS_OF_DOOR - 1} : ${FIRST_DOOR + door}`;
   });
   const lows = Array.from({length: PORTS_OF_DOOR}, (_, low) => low);
-  const source = (low: number, length: number) => addressText(sourceBytes(low, length));
+  const low4 = lows.map((low) => `${low} : ${SOURCE4.join('.')}.${low >> 8}.${low & 255}`);
+  const low6 = lows.map((low) => `${low} : ${SOURCE6}${low.toString(16)}`);
   const range = `${FIRST_DOOR}-${FIRST_DOOR + DOORS - 1}`;
   const low = `ct original proto-dst & ${PORTS_OF_DOOR - 1}`;
   return `table inet tunl_seal {
   map doors { type inet_service : inet_service; flags interval; elements = { ${doors.join(', ')} } }
-  map low4 { type inet_service : ipv4_addr; elements = { ${lows.map((n) => `${n} : ${source(n, 4)}`).join(', ')} } }
-  map low6 { type inet_service : ipv6_addr; elements = { ${lows.map((n) => `${n} : ${source(n, 16)}`).join(', ')} } }
+  map low4 { type inet_service : ipv4_addr; elements = { ${low4.join(', ')} } }
+  map low6 { type inet_service : ipv6_addr; elements = { ${low6.join(', ')} } }
   chain destination { type nat hook output priority -100;
     udp dport 53 redirect to :${RESOLVER_PORT}
     tcp dport 53 dnat to :${doorOf(53)}

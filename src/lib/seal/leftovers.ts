@@ -1,7 +1,6 @@
 // Processes that still run in a network namespace, found by the number of the namespace.
 
-import {fstatSync, readlinkSync} from 'node:fs';
-import {readdir, readlink} from 'node:fs/promises';
+import {fstatSync, readdirSync, readlinkSync} from 'node:fs';
 import {setTimeout as wait} from 'node:timers/promises';
 
 /** A process that forks while it is being ended leaves a child for the next round. */
@@ -14,21 +13,27 @@ export async function killInside(file: number): Promise<void> {
   // This process has never entered the namespace. If it seems so, the number is wrong, and would be that of half the machine.
   if (link === readlinkSync('/proc/self/ns/net')) return;
   for (let round = 0; round < ROUNDS; round += 1) {
-    const inside = await processesIn(link);
+    const inside = processesIn(link);
     if (inside.length === 0) return;
     for (const pid of inside) tryKill(pid);
     await wait(ROUND_MS);
   }
 }
 
-async function processesIn(link: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  const found = await Promise.all(
-    pids.map(async (pid) =>
-      (await readlink(`/proc/${pid}/ns/net`).catch(() => '')) === link ? pid : undefined,
-    ),
-  );
-  return found.filter((pid) => pid !== undefined);
+function processesIn(link: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => namespaceOf(pid) === link);
+}
+
+function namespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    // It has ended, or belongs to somebody else.
+    return undefined;
+  }
 }
 
 function tryKill(pid: number): void {

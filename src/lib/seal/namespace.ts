@@ -47,16 +47,21 @@ export class Namespace {
   readonly #files: {readonly net: number; readonly mnt: number; readonly user: number | undefined};
   readonly #lines: AsyncIterator<string>;
   readonly #stderr: () => string;
+  readonly #ended: Promise<undefined>;
   #steps: Promise<unknown> = Promise.resolve();
   #opening: Promise<void> | undefined;
   #isClosed = false;
 
   private constructor(
     child: ChildProcess,
-    lines: AsyncIterator<string>,
-    stderr: () => string,
-    inUser: boolean,
+    {
+      lines,
+      stderr,
+      ended,
+      inUser,
+    }: {lines: AsyncIterator<string>; stderr: () => string; ended: Promise<undefined>; inUser: boolean},
   ) {
+    this.#ended = ended;
     this.#child = child;
     this.#lines = lines;
     this.#stderr = stderr;
@@ -77,14 +82,16 @@ export class Namespace {
     });
     const stderr = gather(child);
     const lines = createInterface({input: child.stdout as NodeJS.ReadableStream})[Symbol.asyncIterator]();
-    const ended = once(child, 'exit').catch(() => [undefined, undefined]);
-    const first = await deadline(Promise.race([lines.next(), ended.then(() => undefined)]));
+    // The lines of a pipe that is destroyed have no end.
+    const gone = () => undefined;
+    const ended = once(child, 'exit').then(gone, gone);
+    const first = await deadline(Promise.race([lines.next(), ended]));
     if (first === undefined || first.done === true || first.value !== 'up 0') {
       kill(child);
       await ended;
       throw sealError(namespaceObstacle(stderr()));
     }
-    const namespace = new Namespace(child, lines, stderr, inUser);
+    const namespace = new Namespace(child, {lines, stderr, ended, inUser});
     child.once('exit', (code, by) => {
       if (!namespace.#isClosed) onLost(`its holder ended (${by ?? code})`);
     });
@@ -107,7 +114,7 @@ export class Namespace {
       await before;
       this.#child.stdin?.write(`${word}\n`);
       if (word === 'open') (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset());
-      const line = await deadline(this.#lines.next());
+      const line = await deadline(Promise.race([this.#lines.next(), this.#ended]));
       const [said, code] = (line?.value ?? '').split(' ');
       if (said !== word || code !== '0') throw sealError(holderObstacle(Number(code ?? 75), this.#stderr()));
     });
@@ -147,12 +154,8 @@ export class Namespace {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const exit =
-      this.#child.exitCode === null && this.#child.signalCode === null
-        ? once(this.#child, 'exit')
-        : undefined;
     kill(this.#child);
-    await exit;
+    await this.#ended;
     await killInside(this.#files.net);
     const {net, mnt, user} = this.#files;
     for (const file of [net, mnt, user]) if (file !== undefined) closeSync(file);

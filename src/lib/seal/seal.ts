@@ -29,6 +29,7 @@ export interface SealOptions {
   readonly dialOut?: DialOut | undefined;
   /** True: `openSeal` resolves when programs can start inside. Until `ready` they have no way out yet. */
   readonly early?: boolean | undefined;
+  /** Ends the start. Later it has no effect. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -85,7 +86,17 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     options.signal,
   );
   seal = new OpenSeal(namespace, keeper);
-  if (options.early !== true) await seal.ready;
+  const {signal} = options;
+  const abort = () => void seal?.close();
+  signal?.addEventListener('abort', abort);
+  void seal.ready.finally(() => signal?.removeEventListener('abort', abort)).catch(() => {});
+  if (options.early === true) return seal;
+  try {
+    await seal.ready;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  }
   return seal;
 }
 
@@ -113,8 +124,9 @@ class OpenSeal implements Seal {
     this.#namespace = namespace;
     this.#keeper = keeper;
     this.ready = this.setRules(keeper.rules).catch(async (error: unknown) => {
+      const cause = this.#closing === undefined ? error : closed();
       await this.close();
-      throw error;
+      throw cause;
     });
     this.ready.catch(() => {});
   }
@@ -153,10 +165,10 @@ class OpenSeal implements Seal {
   }
 
   async setRules(rules: EgressRules): Promise<void> {
+    if (this.#closing !== undefined) throw closed();
     this.#keeper.setRules(checkEgress(rules));
     const isNone = rules.kind === 'none';
     if (isNone ? this.#way !== 'open' : this.#way === 'open') return;
-    if (this.#closing !== undefined) throw closed();
     const word = isNone ? 'none' : this.#way === 'never' ? 'open' : 'routes';
     // Steps keep their order, so the last rules decide about the routes.
     this.#way = isNone ? 'none' : 'open';

@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 import {addressText} from '../../../src/lib/net/address-bytes.js';
-import {DOORS, doorOf, FIRST_DOOR, originalDestination, ruleset} from '../../../src/lib/seal/doorway.js';
+import {doorOf, originalDestination, ruleset} from '../../../src/lib/seal/doorway.js';
+import {DOORS, FIRST_DOOR} from '../../../src/lib/seal/ports.js';
 
 describe('the original destination', () => {
   test('of every port, with the addresses that the rules of nft give', () => {
