@@ -6,6 +6,8 @@ import type {BackendName, SandboxBackend} from './backend.js';
 /** By name. `auto` chooses among them: choose.ts. */
 const BACKENDS: Readonly<Partial<Record<BackendName, () => Promise<SandboxBackend>>>> = {
   bubblewrap: async () => new (await import('./bubblewrap/backend.js')).BubblewrapBackend(),
+  podman: async () => new (await import('./engine/backend.js')).EngineBackend('podman'),
+  docker: async () => new (await import('./engine/backend.js')).EngineBackend('docker'),
 };
 
 /** @throws TunlError SANDBOX_BACKEND */

@@ -1,5 +1,5 @@
 // The init of a sandbox: it runs inside, starts the processes that the host asks for, and dies with the session. Descriptor 3 is
-// its only way to the host.
+// its only way to the host; with the argument --stdio, descriptors 0 and 1 are.
 
 import {stat} from 'node:fs/promises';
 import {Socket} from 'node:net';
@@ -8,6 +8,7 @@ import {dialInside} from './dials.js';
 import {Processes} from './processes.js';
 import {RealFiles} from './real-files.js';
 import {serveStreams} from './serve.js';
+import {stdioSocket} from './stdio-socket.js';
 
 const HOST_FD = 3;
 /** The host may be suspended for long. When it has died, the socket tells. */
@@ -21,7 +22,9 @@ function main(): void {
   keepMemoryFlat();
   const processes = new Processes(process.env);
   const {session, ended} = serveStreams({
-    socket: new Socket({fd: HOST_FD, readable: true, writable: true}),
+    socket: process.argv.includes('--stdio')
+      ? stdioSocket()
+      : new Socket({fd: HOST_FD, readable: true, writable: true}),
     services: {exec: processes.start, dial: dialInside, files: new RealFiles()},
     silenceMs: HOST_SILENCE_MS,
   });

@@ -35,17 +35,19 @@ export class OutputPump {
     this.#target = target;
     target.resume();
     target.on('close', () => this.#cut());
-    if (this.#over) target.end();
-    else this.#source.pipe(target);
+    if (this.#over) {
+      target.end();
+      this.#onOver?.();
+    } else this.#source.pipe(target);
     return true;
   }
 
   /**
-   * The process has ended. Resolves when its output is delivered, or when nobody reads it. Children that keep the output open are
-   * cut off.
+   * The process has ended. Resolves when its output is delivered, or when nobody reads it: an output that ended empty has no stream
+   * yet when the process was faster than its host. Children that keep the output open are cut off.
    */
   async settle(): Promise<void> {
-    if (this.#over) return;
+    if (this.#isDelivered) return;
     await new Promise<void>((resolve) => {
       this.#onOver = resolve;
       this.#watch(this.#bytes, this.#bytes, 0);
@@ -57,6 +59,10 @@ export class OutputPump {
   destroy(): void {
     this.#target?.destroy();
     this.#cut();
+  }
+
+  get #isDelivered(): boolean {
+    return this.#over && this.#target !== undefined;
   }
 
   get #bytes(): number {
@@ -72,7 +78,7 @@ export class OutputPump {
   }
 
   #judge(first: number, before: number, blockedMs: number): void {
-    if (this.#over) return;
+    if (this.#isDelivered) return;
     const bytes = this.#bytes;
     const isBlocked = this.#target === undefined || this.#target.writableNeedDrain;
     if (bytes - first > MAX_LATE_BYTES || (bytes === before && !isBlocked)) {
@@ -92,6 +98,6 @@ export class OutputPump {
 
   #finish(): void {
     this.#over = true;
-    this.#onOver?.();
+    if (this.#isDelivered) this.#onOver?.();
   }
 }

@@ -1,0 +1,74 @@
+// What an engine can do on this machine, for `tunl sandbox doctor` and the choice of a backend.
+
+import {TunlError} from '../../core/errors.js';
+import {printable} from '../../core/one-line.js';
+import type {BackendReport, Finding} from '../backend.js';
+import type {EngineFacts} from './facts.js';
+import type {EngineKind} from './find-socket.js';
+import {limitFindings} from './limits.js';
+import type {OpenEngine} from './open-engine.js';
+
+/** Never rejects. */
+export async function probeEngine(kind: EngineKind, open: OpenEngine): Promise<BackendReport> {
+  try {
+    const lease = await open.use();
+    try {
+      const facts = await lease.engine.facts();
+      return {
+        name: kind,
+        available: true,
+        version: `${kind} ${facts.version} (${facts.runtime ?? facts.defaultRuntime})`,
+        limits: limitFindings(facts),
+        egress: egressFinding(facts),
+        notes: notesOf(facts, lease.isOwn),
+      };
+    } finally {
+      await lease.release();
+    }
+  } catch (error) {
+    const isOurs = error instanceof TunlError;
+    return {
+      name: kind,
+      available: false,
+      why: isOurs ? error.message : `${kind} does not answer: ${printable(String(error))}`,
+      mend: isOurs ? error.next : `Run \`${kind} info\`, and mend what it says.`,
+      limits: NOTHING,
+      egress: {what: 'network', reality: 'none'},
+      notes: [],
+    };
+  }
+}
+
+const none: Finding = {what: 'nothing', reality: 'none'};
+const NOTHING: BackendReport['limits'] = {
+  memoryBytes: none,
+  cpus: none,
+  pids: none,
+  diskBytes: none,
+  openFiles: none,
+};
+
+export function egressFinding({kind}: EngineFacts): Finding {
+  return {
+    what: 'network',
+    reality: 'none',
+    why: `Sandboxes of ${kind} have no network.`,
+    mend: 'Use bubblewrap for it.',
+  };
+}
+
+function notesOf(facts: EngineFacts, isOwn: boolean): readonly string[] {
+  const {kind, isRootless, hasMappedUsers, runtimes, runtime, defaultRuntime} = facts;
+  const notes = [`runtimes: ${runtimes.join(', ') || 'none'}`];
+  if (isOwn)
+    notes.push('No API socket of podman is enabled, so a service of tunl’s own starts with each use.');
+  if (runtime !== undefined)
+    notes.push(`${defaultRuntime} does not start on this machine’s control groups, so ${runtime} is used.`);
+  if (isRootless) notes.push(`${kind} runs as an ordinary user.`);
+  if (kind === 'docker' && !isRootless) {
+    notes.push('Members of the group docker are as good as root on this machine.');
+    if (!hasMappedUsers)
+      notes.push('User ids inside are ids of the host: docker maps them only with userns-remap.');
+  }
+  return notes;
+}
