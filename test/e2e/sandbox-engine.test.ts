@@ -264,7 +264,8 @@ describe.runIf(isRoot)('podman', () => {
       cwd: join(import.meta.dirname, '../..'),
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    await once(owner.stdout, 'data');
+    // Its end is an end of the wait as well.
+    await Promise.race([once(owner.stdout, 'data'), once(owner.stdout, 'end')]);
     const backend = new EngineBackend('podman', {socketPath});
     await backend.sweep(async () => false);
     expect(await containers(`tunl.sandbox=${spec.id}`)).toHaveLength(1);
