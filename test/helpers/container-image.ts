@@ -47,9 +47,10 @@ export async function containers(label: string): Promise<string[]> {
 
 /** Podman's API with a runtime that starts on every kind of control groups. */
 export async function podmanService(scope: Scope): Promise<{socketPath: string; child: ChildProcess}> {
-  const socketPath = join(await scope.tempDir('podman'), 'podman.sock');
+  const cwd = await scope.tempDir('podman');
+  const socketPath = join(cwd, 'podman.sock');
   const words = ['--runtime', 'runc', 'system', 'service', '--time', '0', `unix://${socketPath}`];
-  const child = spawn('podman', words, {stdio: 'ignore'});
+  const child = spawn('podman', words, {cwd, stdio: 'ignore'});
   const ended = once(child, 'exit');
   scope.onEnd(async () => {
     child.kill('SIGKILL');

@@ -28,7 +28,7 @@ export interface OwnService {
 export async function startService(runtime: string): Promise<OwnService> {
   const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
   const api = new EngineApi(join(folder, 'podman.sock'));
-  const {child, ended} = startPodman([
+  const {child, ended} = startPodman(folder, [
     ...(runtime === '' ? [] : ['--runtime', runtime]),
     'system',
     'service',
@@ -67,10 +67,12 @@ export async function startService(runtime: string): Promise<OwnService> {
 }
 
 /** `ended` resolves to the last words, and never rejects. */
-function startPodman(args: readonly string[]): {child: ChildProcess; ended: Promise<string>} {
+function startPodman(folder: string, args: readonly string[]): {child: ChildProcess; ended: Promise<string>} {
   const child = spawn('podman', args, {
     // An interrupt from the terminal is for tunl, which still needs the service to clean up.
     detached: true,
+    // The monitors of containers inherit it, and leave a file there when memory is used up.
+    cwd: folder,
     stdio: ['ignore', 'ignore', 'pipe'],
     env: childEnv(),
   });
