@@ -98,8 +98,8 @@ const actions = {
     await handle.destroy();
     rmSync(folder, {recursive: true, force: true});
   },
-  /** @param alive ids that have an owner */
-  sweep: async ({alive}) => backend.sweep?.(async (id) => alive.includes(id)),
+  /** @param dead ids that have no owner; sandboxes of others may run on this machine */
+  sweep: async ({dead}) => backend.sweep?.(async (id) => !dead.includes(id)),
 };
 
 const answer = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
