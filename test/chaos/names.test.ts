@@ -1,6 +1,7 @@
 // Hundreds of invalid names, everywhere a stranger can send one: clean refusals, and never another user's tunnel.
 import {expect} from 'vitest';
 import {ERRORS} from '../../src/lib/core/errors.js';
+import {badNames} from '../helpers/bad-names.js';
 import {atLeast, atMost} from '../helpers/metric.js';
 import {frame, frameBytes, RawAgent} from '../helpers/raw-agent.js';
 import {startRelayProcess} from '../helpers/relay.js';
@@ -11,67 +12,7 @@ import {curl, tcpVisitor, tlsVisitor} from '../helpers/visitors.js';
 import {hostName, message, records, serverName} from '../unit/bytes/hellos.js';
 import {domain, long} from './rig.js';
 
-const words = [
-  ...['constructor', '__proto__', 'prototype', 'toString', 'hasOwnProperty', 'valueOf', 'then', 'length'],
-  ...[
-    'nobody',
-    'www',
-    'localhost',
-    '-a',
-    'a-',
-    '*',
-    '%67ood',
-    'go od',
-    'good\0',
-    'g\u200bood',
-    'ɢood',
-    'ｇｏｏｄ',
-  ],
-  ...['gööd', 'xn--gd-fkaa', 'xn--', 'ⅼocalhost', '例え', '\u{1f600}', '\u212aiosk', 'ßß', 'ı', '\u202egood'],
-];
-const forms: ((word: string) => string)[] = [
-  (word) => word,
-  (word) => `${word}.${domain}`,
-  (word) => `${word.toUpperCase()}.${domain.toUpperCase()}`,
-  (word) => `${word}.${domain}.`,
-  (word) => `${word}.${domain}..`,
-  (word) => `.${word}.${domain}`,
-  (word) => `${word}..${domain}`,
-  (word) => `${word}.${domain}.evil.test`,
-  (word) => `${word}.good.${domain}`,
-  (word) => `good.${word}.${domain}`,
-  (word) => `${word}@good.${domain}`,
-  (word) => `good.${domain}/${word}`,
-  (word) => `good.${domain}#${word}`,
-  (word) => `good。${domain.replace('.', '。')}${word}`,
-  (word) => `good.${domain},${word}.${domain}`,
-];
-const others = [
-  ...[
-    '',
-    '.',
-    '..',
-    ' ',
-    '\0',
-    '[',
-    '[]',
-    '[::1]',
-    '::1',
-    '127.0.0.1',
-    '0x7f.1',
-    '2130706433',
-    '0',
-    '00',
-    '-1',
-  ],
-  ...[`good.${domain}\0`, `good.${domain}:99999`, `good.${domain}:x`, `good .${domain}`, `good.${domain} `],
-  ...['null', 'undefined', 'NaN', 'true', '[object Object]', '{{x}}', '../../etc/passwd', '%00', '%2e'],
-  ...[63, 64, 253, 254, 255, 256, 1_000, 15_000, 60_000].map((length) => 'a'.repeat(length)),
-  ...[63, 64, 100, 30_000].map((labels) => `${'a.'.repeat(labels)}${domain}`),
-  ...Array.from({length: 33}, (_, byte) => `go${String.fromCharCode(byte)}od.${domain}`),
-  ...Array.from({length: 33}, (_, i) => `go${String.fromCharCode(0x7f + i * 4)}od.${domain}`),
-];
-const names = [...new Set([...words.flatMap((word) => forms.map((form) => form(word))), ...others])];
+const names = badNames(domain);
 
 /** Shortens a name for the message of a failure. */
 const brief = (name: string) => JSON.stringify(name.slice(0, 80));

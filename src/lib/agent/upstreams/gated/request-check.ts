@@ -25,8 +25,10 @@ export type Checked =
   | {readonly ok: false; readonly status: Status; readonly why: string};
 
 /** Names, addresses in brackets, and a port: no user, no escape, no space. */
-const AUTHORITY = /^(?<host>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
+const AUTHORITY = /^(?<host>[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::(?<port>\d{1,5}))?$/i;
 const ABSOLUTE = /^https?:\/\/(?<authority>[^/?#]*)(?<path>[/?].*)?$/is;
+
+const MOST_PORT = 65_535;
 
 /** Their size is bounded as well. */
 const MAX_HEADERS = 1_000;
@@ -76,11 +78,16 @@ function checkTarget(
       : bad('The request names no host.');
   }
   // The port is not compared: a relay may stand behind another port than it knows.
-  const found = all.map((each) => AUTHORITY.exec(each)?.groups?.host?.toLowerCase().replace(/\.$/, ''));
+  const found = all.map(hostOf);
   if (found.some((host) => host === undefined)) return bad('The host of the request is not valid.');
   if (found.some((host) => !hosts.has(host as string)))
     return bad('The request is for another host than this tunnel.', 421);
   return {ok: true, path, authority: first};
+}
+
+function hostOf(authority: string): string | undefined {
+  const {host, port = ''} = AUTHORITY.exec(authority)?.groups ?? {};
+  return Number(port) > MOST_PORT ? undefined : host?.toLowerCase().replace(/\.$/, '');
 }
 
 function bad(why: string, status: Status = 400): Checked {

@@ -10,6 +10,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import {expect} from 'vitest';
+import {badNames} from '../../../../helpers/bad-names.js';
 import {HOST, startGated} from '../../../../helpers/gated.js';
 import type {Scope} from '../../../../helpers/scope.js';
 import {test} from '../../../../helpers/test.js';
@@ -213,6 +214,37 @@ test.for([
   const answer = await ask(http, {'tunl-access': token, ...given}).catch(() => undefined);
   expect(answer?.headers[':status']).toBe(status);
   expect([seen, dialled]).toEqual([[], []]);
+});
+
+test('the authority, and a host beside it, are the tunnel’s own', async ({scope}) => {
+  const {session, token, seen} = await setUp(scope, (stream) =>
+    stream.respond({':status': 200}, {endStream: true}),
+  );
+  let http = await session();
+  const answers = new Map<unknown, number>();
+  const fates = async (headers: object) => {
+    if (http.destroyed || http.closed) http = await session();
+    const answer = await ask(http, {'tunl-access': token, ...headers}).catch(() => undefined);
+    const status = answer?.headers[':status'];
+    answers.set(status, (answers.get(status) ?? 0) + 1);
+    return status;
+  };
+  // An empty one is none: Node then puts the URL of its session there. Spaces around a value are no part of it.
+  const names = badNames(HOST.slice('demo.'.length), 'demo').filter(
+    (name) => !['', HOST].includes(name.trim()),
+  );
+  // Node sends one byte for each character.
+  for (const name of names.map((each) => Buffer.from(each).toString('latin1'))) {
+    // Undefined: Node does not send it, or resets the stream.
+    expect([undefined, 400, 421], name.slice(0, 80)).toContain(await fates({':authority': name}));
+    expect(seen).toEqual([]);
+    const beside = await fates({':authority': HOST, host: name});
+    expect([undefined, 200, 400, 421]).toContain(beside);
+    // Node leaves out a header whose value cannot be a host, so nobody sees it.
+    for (const headers of seen.splice(0))
+      expect([headers[':authority'], headers.host]).toEqual([HOST, undefined]);
+  }
+  expect(answers.get(421)).toBeGreaterThan(100);
 });
 
 test('a revoked link ends its streams; an upstream that is down gets an answer', async ({scope}) => {
