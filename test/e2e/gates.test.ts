@@ -217,6 +217,7 @@ test.for(Object.entries(GATES))('behind %s', async ([name, gate], {scope}) => {
   });
   const setting: Setting = {scope, relay, upstream, exposed, gate};
   const {ready} = exposed;
+  expect(ready.open).toBe(gate.closed ? undefined : true);
   const browser = await startBrowser(scope, {caFile: relay.caFile, ...gate.browser});
   const tab = await inChromium(browser, setting);
   await withCurl(setting);

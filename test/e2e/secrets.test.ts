@@ -43,8 +43,9 @@ test('Jupyter: its token from JUPYTER_TOKEN, from a file with DOS line ends, or 
       ['jupyter', '--json', '--log-level', 'trace', '--dir', dir, '--bin', installed.jupyterLab, ...words],
       {relay, env},
     );
-    const {address, url = '', login} = await cli.event('ready');
+    const {address, url = '', login, open} = await cli.event('ready');
     expect(login?.token).toBe(token);
+    expect(open).toBe(token === undefined ? true : undefined);
     expect(new URL(address).searchParams.get('token')).toBe(token ?? null);
     expect(await statusOf(scope, relay, address)).toMatch(/^(200|302)$/);
     const contents = `${url}/api/contents`;

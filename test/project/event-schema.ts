@@ -41,6 +41,7 @@ export const eventSchemas = {
     address: text,
     url: v.exactOptional(httpsUrl),
     link: v.exactOptional(text),
+    open: v.exactOptional(v.boolean()),
     connect: v.exactOptional(v.boolean()),
     tls: v.exactOptional(address),
     nameUrl: v.exactOptional(text),

@@ -14,6 +14,11 @@ export interface ReadyEvent {
   url?: string;
   /** `url` with the token that a private tunnel asks for. Absent for other tunnels. It contains a secret. */
   link?: string;
+  /**
+   * True when visitors need nothing but the address: no link, password or sign-in, no address of their own that is allowed, and no login
+   * of a program. The service may still ask for one.
+   */
+  open?: boolean;
   /** True for a private TCP tunnel: its link is for `tunl connect`, not for a browser. */
   connect?: boolean;
   /** The host and port of `url`. */

@@ -62,14 +62,18 @@ export function readyEvent(
   };
 }
 
-/** The address of a private tunnel is a link; that of a program may have a path. */
-export function withLink(
+/** What visitors need besides the address, which for a private tunnel is a link. That of a program may have a path. */
+export function withAccess(
   ready: ReadyEvent,
-  gates: Pick<TunnelGates, 'linkTo' | 'stream'> | undefined,
+  {
+    gates,
+    cidr,
+  }: {gates: Pick<TunnelGates, 'linkTo' | 'stream' | 'ask'> | undefined; cidr: AddressRules | undefined},
 ): ReadyEvent {
   const link = gates?.linkTo(ready.url ?? '');
+  const isOpen = !gates?.ask && !cidr?.allow?.length && Object.keys(ready.login ?? {}).length === 0;
   return link === undefined
-    ? ready
+    ? {...ready, ...(isOpen && {open: true})}
     : {
         ...ready,
         address: gates?.linkTo(ready.address) ?? ready.address,

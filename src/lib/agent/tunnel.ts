@@ -14,7 +14,7 @@ import type {SocketAddress, Tunnel} from './options.js';
 import {type Reach, reachOf} from './reach.js';
 import {RelayWarnings} from './relay-warnings.js';
 import {knownOf, type Phase} from './tunnel-phase.js';
-import {type PublicSides, readyEvent, tcpRequest, tlsRequest, withLink} from './tunnel-requests.js';
+import {type PublicSides, readyEvent, tcpRequest, tlsRequest, withAccess} from './tunnel-requests.js';
 import type {TunnelHost, TunnelSettings} from './tunnel-settings.js';
 import {SHOWN, shown} from './tunnel-shown.js';
 import {UpstreamJoin} from './upstream-join.js';
@@ -297,7 +297,7 @@ export class LocalTunnel implements Tunnel {
     this.#throwIfEnded();
     const {h2} = this.#settings;
     const facts = {upstream: upstream.label, relay: this.#host.relay, h2, ...this.#reach?.fact, ...about};
-    const ready = withLink(readyEvent(this.sides, facts), this.#settings.gates);
+    const ready = withAccess(readyEvent(this.sides, facts), this.#settings);
     this.#phase = {...this.#phase, ready};
     this.#settings.onEvent(ready);
     if (!this.#ended) this.#warnings.ready();

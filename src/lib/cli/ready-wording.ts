@@ -9,6 +9,17 @@ import type {Line, Tone} from './wording.js';
 const CONNECT =
   'They put the link into a file: `tunl connect --link-file FILE`, or with --listen 127.0.0.1:PORT.';
 
+/**
+ * What may be new to somebody who publishes a page: names of tunnels are found. Nothing where only this machine gets in, or for a TCP port,
+ * whose service has a login of its own as a rule.
+ */
+function openHint({open, relay, lan, tcp, program}: Ready): Line | undefined {
+  if (!open || tcp !== undefined || (relay.embedded && lan === undefined)) return undefined;
+  return program === 'jupyter'
+    ? {tone: 'warning', text: 'everybody who has the address can run code here; --private asks for a link.'}
+    : {tone: 'faint', text: 'Everybody who has the address can visit it; --private asks for a link.'};
+}
+
 /** How visitors come to a tunnel that is ready. */
 export function readyLines(event: Ready): Line[] {
   const lines: Line[] = [];
@@ -33,6 +44,8 @@ export function readyLines(event: Ready): Line[] {
     }
     say('For everybody: `tunl relay start` on a public machine, then --relay URL here.');
   }
+  const hint = openHint(event);
+  if (hint !== undefined) lines.push(hint);
   if (event.link)
     say(`Only visitors with this link get in. For a further one: tunl share ${shareName(event)}`);
   if (event.expiresAt) say(`Ends by itself at ${clockTime(new Date(event.expiresAt))}.`, 'plain');

@@ -135,6 +135,24 @@ describe('plain', () => {
     `);
   });
 
+  test.each<[string, Partial<ReadyEvent>, string | undefined]>([
+    ['a page', {}, 'Everybody who has the address can visit it; --private asks for a link.'],
+    [
+      'Jupyter without a token',
+      {program: 'jupyter'},
+      'everybody who has the address can run code here; --private asks for a link.',
+    ],
+    ['a program with a login', {program: 'jupyter', login: {token: 'x'}, open: false}, undefined],
+    ['a TCP port', {tcp: {host: 'r1.example.net', port: 5432}}, undefined],
+    ['a page for this machine', EMBEDDED, undefined],
+  ])('%s that is open to everybody says so, once', async (_name, more, hint) => {
+    await tell({}, [{...READY, open: true, ...more}, {...READY, open: true, tunnel: 'second'} as ReadyEvent]);
+    const said = untimed(err)
+      .split('\n')
+      .filter((line) => line.includes('--private'));
+    expect(said).toEqual(hint === undefined ? [] : [hint]);
+  });
+
   test('lines of events have a time of day, lines of states do not', async () => {
     await tell({});
     const timed = err.split('\n').filter((line) => /^\d\d:\d\d:\d\d {2}/.test(line));

@@ -42,6 +42,8 @@ export class TunnelGates {
   readonly #options: TunnelGatesOptions;
   readonly #house: Gatehouse;
   readonly #private: PrivateGate | undefined;
+  /** Visitors need a link, a password or a sign-in. */
+  readonly ask: boolean;
   /** In place of the gates for HTTP. */
   readonly stream: StreamGate | undefined;
   /** The token of the printed link. */
@@ -60,6 +62,7 @@ export class TunnelGates {
     if (this.#private !== undefined) gates.push(this.#private);
     if (basicAuth !== undefined) gates.push(basicAuthGate(basicAuth));
     if (signIn !== undefined) gates.push(new SignInGate(signIn));
+    this.ask = gates.length > 0;
     this.#house = new Gatehouse({gates, forwarded});
   }
 
