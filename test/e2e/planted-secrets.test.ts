@@ -2,13 +2,13 @@
 // level, up to a crash. Then everything that anybody else could see is searched for them.
 
 import {once} from 'node:events';
-import {readdirSync, readFileSync, statSync} from 'node:fs';
+import {readFileSync, statSync} from 'node:fs';
 import {get as getHttp} from 'node:http';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {runCli, startCli} from '../helpers/cli.js';
-import {childrenOf, commandLine, fakeProgram, until} from '../helpers/launching.js';
-import {atMost} from '../helpers/metric.js';
+import {commandLine, fakeProgram, until} from '../helpers/launching.js';
+import {CRASHES, family, filesIn, searchFor, TELLS} from '../helpers/planted.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
@@ -19,27 +19,6 @@ const OTHER_LINK = 'planted-link-of-another-tunnel';
 const CLIENT_SECRET = 'planted-secret-of-a-client';
 const WRONG_TOKEN = 'planted-wrong-token-0123456789';
 const WRONG_PASSWORD = 'planted-wrong-password';
-
-/** Tells its visitors what it knows: its environment, and the heads of their requests. */
-const TELLS = `await listen(Number(argv[0]), (request, response) => {
-  response.end(JSON.stringify({env: process.env, heads: [request.url, ...request.rawHeaders]}));
-});`;
-
-/** Ends the process with an uncaught error when it gets SIGUSR2, from wherever it is. */
-const CRASHES = `data:text/javascript,process.on('SIGUSR2',()=>{throw(Error('crashed-on-purpose'))})`;
-
-/** The process and all those below it. */
-function family(pid: number): number[] {
-  return [pid, ...childrenOf(pid).flatMap(family)];
-}
-
-/** All files below a folder, without those in which the secrets are meant to be. */
-function filesIn(folder: string, ...allowed: string[]): string {
-  return readdirSync(folder, {recursive: true, withFileTypes: true})
-    .filter((entry) => entry.isFile() && !allowed.includes(entry.name))
-    .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'latin1'))
-    .join('\n');
-}
 
 test('planted secrets are nowhere but where they belong', async ({scope}) => {
   const stateDir = await scope.tempDir('relay');
@@ -180,13 +159,6 @@ test('planted secrets are nowhere but where they belong', async ({scope}) => {
     'link of another tunnel': OTHER_LINK,
     'secret of a client': CLIENT_SECRET,
   };
-  const found: string[] = [];
-  for (const [place, text] of Object.entries(places)) {
-    expect(text.length, place).toBeGreaterThan(0);
-    for (const [name, secret] of Object.entries(secrets))
-      if (text.includes(secret)) found.push(`${name} in ${place}`);
-  }
-  expect(found).toEqual([]);
-  expect(atMost('planted secrets', 'found', found.length, 0)).toBe(true);
+  searchFor(secrets, places, 'planted secrets');
   expect(statSync(auditFile).mode & 0o077).toBe(0);
 });

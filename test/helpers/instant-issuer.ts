@@ -1,4 +1,5 @@
 // An issuer of identities that asks nothing: whoever is sent to its page comes back as ana@example.com at once.
+import {randomBytes} from 'node:crypto';
 import {createServer} from 'node:https';
 import {exportJWK, generateKeyPair, SignJWT} from 'jose';
 import {createAuthority} from './certificates.js';
@@ -8,6 +9,8 @@ export interface InstantIssuer {
   url: string;
   /** PEM text of its CA. */
   ca: string;
+  /** All codes and tokens that it gave. */
+  issued: {code: string; accessToken: string; idToken: string}[];
 }
 
 export const INSTANT_CLIENT = 'site';
@@ -18,6 +21,7 @@ export async function startInstantIssuer(scope: Scope): Promise<InstantIssuer> {
   const {publicKey, privateKey} = await generateKeyPair('ES256');
   /** Each code is for one sign-in. */
   const nonces = new Map<string, string>();
+  const issued: InstantIssuer['issued'] = [];
   const answer = async (path: URL, body: string): Promise<object | URL> => {
     const asked = path.searchParams;
     switch (path.pathname) {
@@ -32,7 +36,7 @@ export async function startInstantIssuer(scope: Scope): Promise<InstantIssuer> {
       case '/keys':
         return {keys: [{...(await exportJWK(publicKey)), kid: '1', use: 'sig'}]};
       case '/auth': {
-        const code = `code-${nonces.size}`;
+        const code = randomBytes(16).toString('hex');
         nonces.set(code, asked.get('nonce') ?? '');
         const back = new URL(asked.get('redirect_uri') ?? '');
         back.searchParams.set('code', code);
@@ -40,11 +44,18 @@ export async function startInstantIssuer(scope: Scope): Promise<InstantIssuer> {
         return back;
       }
       case '/token': {
-        const nonce = nonces.get(new URLSearchParams(body).get('code') ?? '');
+        const code = new URLSearchParams(body).get('code') ?? '';
+        const nonce = nonces.get(code);
         const claims = {sub: 'ana', email: INSTANT_PERSON, email_verified: true, nonce};
         const token = new SignJWT(claims).setProtectedHeader({alg: 'ES256', kid: '1'}).setIssuedAt();
         token.setIssuer(url).setAudience(INSTANT_CLIENT).setExpirationTime('10m');
-        return {access_token: 'x', token_type: 'bearer', id_token: await token.sign(privateKey)};
+        const given = {
+          code,
+          accessToken: randomBytes(16).toString('hex'),
+          idToken: await token.sign(privateKey),
+        };
+        issued.push(given);
+        return {access_token: given.accessToken, token_type: 'bearer', id_token: given.idToken};
       }
       default:
         return {};
@@ -61,5 +72,5 @@ export async function startInstantIssuer(scope: Scope): Promise<InstantIssuer> {
     });
   });
   const url = `https://localhost:${await scope.listen(server)}`;
-  return {url, ca: authority.cert};
+  return {url, ca: authority.cert, issued};
 }
