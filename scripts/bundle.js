@@ -77,6 +77,7 @@ const input = {
   start: 'dist/lib/cli/start.js',
   complete: 'dist/lib/cli/completion/answer.js',
   'workers/main': 'dist/lib/relay/workers/main.js',
+  'sandbox/supervisor': 'dist/lib/sandbox/supervisor/main.js',
   'seal/doors': 'dist/lib/seal/doors.js',
   ...Object.fromEntries(commands.map((file) => [relative('dist', file).replace(/\.js$/, ''), file])),
 };

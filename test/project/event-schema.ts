@@ -25,6 +25,23 @@ const identity = {
   expiresAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
 };
 
+const date = v.pipe(v.string(), v.isoTimestamp());
+
+const sandboxEnd = {
+  reason: v.picklist(['exited', 'timeout', 'idle', 'oom', 'terminated', 'lost']),
+  code: v.exactOptional(count),
+  signal: v.exactOptional(text),
+  detail: v.exactOptional(text),
+  at: v.exactOptional(date),
+};
+
+const finding = v.strictObject({
+  what: v.picklist(['memory', 'cpu', 'pids', 'disk', 'open-files', 'egress']),
+  reality: v.picklist(['real', 'soft', 'none']),
+  why: v.exactOptional(text),
+  mend: v.exactOptional(text),
+});
+
 const link = {
   id: text,
   tunnel: text,
@@ -325,6 +342,77 @@ export const eventSchemas = {
     usedAt: v.exactOptional(v.pipe(v.string(), v.isoTimestamp())),
     token: v.exactOptional(text),
   }),
+  started: v.strictObject({
+    type: v.literal('started'),
+    id: text,
+    name: v.exactOptional(text),
+    backend: text,
+    limits: v.array(text),
+    unreal: v.array(text),
+    egress: v.array(text),
+    stopsAt: v.exactOptional(date),
+    detached: v.exactOptional(v.literal(true)),
+  }),
+  sandbox: v.strictObject({
+    type: v.literal('sandbox'),
+    id: text,
+    name: v.exactOptional(text),
+    state: v.picklist(['creating', 'running', 'ready', 'stopping', 'ended']),
+    backend: v.exactOptional(text),
+    command: v.array(v.string()),
+    pid: count,
+    createdAt: date,
+    stopsAt: v.exactOptional(date),
+    ports: v.array(v.strictObject({port, address: text})),
+    egress: v.exactOptional(v.array(text)),
+    unreal: v.array(text),
+    activity: v.exactOptional(v.strictObject({source: text, at: date})),
+    end: v.exactOptional(v.strictObject(sandboxEnd)),
+  }),
+  port: v.strictObject({
+    type: v.literal('port'),
+    id: text,
+    port,
+    address: text,
+    url: v.exactOptional(text),
+    tls: v.exactOptional(address),
+    tcp: v.exactOptional(address),
+  }),
+  output: v.strictObject({
+    type: v.literal('output'),
+    id: text,
+    from: v.picklist(['stdout', 'stderr']),
+    text,
+  }),
+  exit: v.strictObject({
+    type: v.literal('exit'),
+    id: text,
+    code: v.exactOptional(count),
+    signal: v.exactOptional(text),
+    timedOut: v.exactOptional(v.boolean()),
+    exitCode: count,
+  }),
+  finished: v.strictObject({type: v.literal('finished'), id: text, ...sandboxEnd}),
+  prolonged: v.strictObject({type: v.literal('prolonged'), id: text, stopsAt: v.exactOptional(date)}),
+  egress: v.strictObject({type: v.literal('egress'), id: text, egress: v.array(text)}),
+  copied: v.strictObject({
+    type: v.literal('copied'),
+    id: text,
+    from: text,
+    to: text,
+    files: count,
+    bytes: count,
+  }),
+  backend: v.strictObject({
+    type: v.literal('backend'),
+    name: text,
+    available: v.boolean(),
+    version: v.exactOptional(text),
+    why: v.exactOptional(text),
+    mend: v.exactOptional(text),
+    findings: v.array(finding),
+    notes: v.array(text),
+  }),
 };
 
 type Schemas = typeof eventSchemas;
@@ -379,6 +467,16 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   drains: true,
   reloaded: true,
   token: true,
+  started: true,
+  sandbox: true,
+  port: true,
+  output: true,
+  exit: true,
+  finished: true,
+  prolonged: true,
+  egress: true,
+  copied: true,
+  backend: true,
 } satisfies Agreement;
 
 const eventSchema = v.variant(

@@ -2,14 +2,14 @@
 
 import {EMBEDDED} from '../agent/login/contexts.js';
 import {TunlError} from '../core/errors.js';
-import {type TunnelFlags, upstreamFlagNames} from './tunnel-flags.js';
+import {type LinkFlags, type TunnelFlags, upstreamFlagNames} from './tunnel-flags.js';
 
 function refuse(flag: string, why: string, instead: string): never {
   throw new TunlError('USAGE', {reason: `--${flag} ${why}.`, next: `${instead}, or leave --${flag} out.`});
 }
 
 /** Checks the flags that all commands with a tunnel share. @throws TunlError USAGE, RELAY_URL_INVALID */
-export function checkRelayFlags(flags: TunnelFlags): void {
+export function checkRelayFlags(flags: LinkFlags): void {
   // `--relay "$UNSET"` in a script must not start the relay inside this process.
   if (flags.relay === '') throw new TunlError('RELAY_URL_INVALID', {reason: '--relay is empty.'});
   const {context} = flags;

@@ -7,7 +7,7 @@ import {TunlError} from '../core/errors.js';
 import {usableState} from '../core/usable-state.js';
 import type {ContextEvent} from './events.js';
 import {flagsOf} from './setting-flags.js';
-import type {TunnelFlags} from './tunnel-flags.js';
+import type {LinkFlags} from './tunnel-flags.js';
 
 const {relay, context, tokenFile, caFile} = LINK_SETTINGS;
 
@@ -20,7 +20,10 @@ export const contexts = () => new Contexts(usableState().path);
  * The flags with the current context, if nothing else says which relay is meant. A relay in the local network is always one
  * inside this process.
  */
-export async function withContext(flags: TunnelFlags, tell: (text: string) => void): Promise<TunnelFlags> {
+export async function withContext<F extends LinkFlags & {lan?: string | boolean | undefined}>(
+  flags: F,
+  tell: (text: string) => void,
+): Promise<F> {
   const {lan} = flags;
   if (flags.relay !== undefined || flags.context !== undefined || lan || process.env.TUNL_RELAY === '')
     return flags;

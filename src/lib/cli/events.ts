@@ -3,6 +3,7 @@
 import type {TunnelEvent} from '../agent/events.js';
 import type {ErrorCode} from '../core/errors.js';
 import type {RelayAdminEvent} from './relay-events.js';
+import type {SandboxCliEvent} from './sandbox/events.js';
 
 /** `tunl relay start`: the relay accepts agents and visitors. */
 export interface ListeningEvent {
@@ -340,7 +341,8 @@ export type CliEvent =
   | LogoutEvent
   | ContextEvent
   | RelayAdminEvent
-  | TokenEvent;
+  | TokenEvent
+  | SandboxCliEvent;
 
 /** Events that are skipped for a reader that is too slow. All others are few and describe the state. */
 export function isExpendable(event: CliEvent): boolean {

@@ -60,6 +60,38 @@ export async function joinStdio(peer: Duplex): Promise<void> {
   await Promise.all([inward, outward]);
 }
 
+/** Writes the output of a program inside a sandbox as it is. Resolves at its end, or when the reader has gone. */
+export async function passOn(output: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const chunk of output) {
+    if (gone) return;
+    await writeBytes(chunk);
+  }
+}
+
+/** Resolves when more may come, or when the reader has gone. */
+export async function writeBytes(chunk: Uint8Array): Promise<void> {
+  if (gone || process.stdout.write(chunk)) return;
+  const settled = new AbortController();
+  const drained = once(process.stdout, 'drain', {signal: settled.signal}).catch(() => {});
+  const noReader = Promise.withResolvers<void>();
+  listeners.add(noReader.resolve);
+  await Promise.race([drained, noReader.promise]);
+  listeners.delete(noReader.resolve);
+  settled.abort();
+}
+
+/** The size of the terminal that stdout is; undefined when it is none. */
+export function stdoutSize(): {columns: number; rows: number} | undefined {
+  const {isTTY, columns, rows} = process.stdout;
+  return isTTY && columns > 0 && rows > 0 ? {columns, rows} : undefined;
+}
+
+/** Calls `fn` when the size has changed. Disposal stops it. */
+export function onResize(fn: () => void): Disposable {
+  process.stdout.on('resize', fn);
+  return {[Symbol.dispose]: () => void process.stdout.off('resize', fn)};
+}
+
 function readerHasGone(): Promise<void> {
   return new Promise((resolve) => listeners.add(resolve));
 }

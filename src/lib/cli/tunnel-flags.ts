@@ -128,8 +128,10 @@ export const commandFlags = flagsOf({
 type LifeValues = ValuesOf<typeof LIFE_SETTINGS>;
 type ForwardValues = ValuesOf<typeof FORWARD_SETTINGS> & ValuesOf<typeof UPSTREAM_TLS_SETTINGS>;
 
+export type LinkFlags = ValuesOf<typeof LINK_SETTINGS>;
+
 export type TunnelFlags = LifeValues &
-  ValuesOf<typeof LINK_SETTINGS> &
+  LinkFlags &
   ValuesOf<typeof PROBE_SETTINGS> &
   Partial<ForwardValues> &
   Partial<{[K in keyof typeof showFlags]: boolean}> & {json: boolean | undefined};

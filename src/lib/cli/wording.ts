@@ -13,6 +13,7 @@ import {aboutLogin, loginResult} from './login-wording.js';
 import {inside, probe} from './probe-words.js';
 import {inBackground, readyLines} from './ready-wording.js';
 import {relayLines, relayRow} from './relay-wording.js';
+import {sandboxLines, sandboxResult} from './sandbox/wording.js';
 import {aboutToken, tokenResult} from './token-event.js';
 import type {TunnelState} from './tunnel-state.js';
 
@@ -51,6 +52,10 @@ export function result(event: CliEvent): string | undefined {
       return relayRow(event);
     case 'token':
       return tokenResult(event);
+    case 'sandbox':
+    case 'port':
+    case 'backend':
+      return sandboxResult(event);
     default:
       return loginResult(event);
   }
@@ -190,6 +195,17 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'drains':
     case 'reloaded':
       return relayLines(event);
+    case 'started':
+    case 'sandbox':
+    case 'port':
+    case 'output':
+    case 'exit':
+    case 'finished':
+    case 'prolonged':
+    case 'egress':
+    case 'copied':
+    case 'backend':
+      return sandboxLines(event);
     case 'error':
       // An error of one of several tunnels: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];

@@ -3,6 +3,8 @@
 import {TunlError} from '../core/errors.js';
 import type {BackendName, SandboxBackend} from './backend.js';
 
+export const BACKEND_NAMES: readonly BackendName[] = ['bubblewrap', 'podman', 'docker'];
+
 /** By name. `auto` chooses among them: choose.ts. */
 const BACKENDS: Readonly<Partial<Record<BackendName, () => Promise<SandboxBackend>>>> = {
   bubblewrap: async () => new (await import('./bubblewrap/backend.js')).BubblewrapBackend(),

@@ -52,10 +52,33 @@ export class Sandbox implements AsyncDisposable {
    */
   static async create(command: readonly string[], options: SandboxOptions = {}): Promise<Sandbox> {
     // Imported here because most programs with the library start no sandbox.
+    if (options.detach) {
+      const {startSupervisor} = await import('./supervisor/start.js');
+      const remote = await startSupervisor(command, options);
+      await remote.started();
+      return new Sandbox(remote);
+    }
     const {beginSandbox} = await import('./begin.js');
     const host = await beginSandbox(command, options);
     await host.started;
     return new Sandbox(host, host.stdin);
+  }
+
+  /**
+   * A sandbox that runs, of this process or another one of this user: one made with `detach`, or by the command.
+   *
+   * @param id its id, its name, or the beginning of its id
+   * @throws TunlError SANDBOX_UNKNOWN, SANDBOX_ENDED, SANDBOX_SILENT, STATE_DIR
+   */
+  static async fromId(id: string, {stateDir}: {stateDir?: string} = {}): Promise<Sandbox> {
+    const {findSandbox} = await import('./open.js');
+    return new Sandbox(await findSandbox(id, stateDir));
+  }
+
+  /** All sandboxes of this user that run, oldest first. @throws TunlError STATE_DIR */
+  static async list({stateDir}: {stateDir?: string} = {}): Promise<Sandbox[]> {
+    const {openSandboxes} = await import('./open.js');
+    return (await openSandboxes(stateDir)).map((remote) => new Sandbox(remote));
   }
 
   /**

@@ -29,11 +29,15 @@ const manifest: Manifest = {
     remove: {args: {id: {}, name: {}}, flags: {}},
     logs: {args: {id: {}}, flags: {}},
     completion: {args: {shell: {options: ['bash', 'zsh']}}, flags: {}},
+    'sandbox:logs': {args: {id: {}}, flags: {}},
+    'sandbox:stop': {args: {id: {multiple: true}}, flags: {}},
+    'sandbox:cp': {args: {from: {}, to: {}}, flags: {}},
     internal: {hidden: true, args: {}, flags: {}},
   },
 };
 const around: Surroundings = {
   ids: async (ended) => [{value: 'abc234'}, ...(ended ? [{value: 'old567'}] : [])],
+  sandboxes: async (ended) => [{value: 'box'}, ...(ended ? [{value: 'sb_oldoldol'}] : [])],
   tunnels: async (id) => [{value: `shop-of-${id}`}],
   ports: async () => [{value: '3000'}, {value: '8000'}],
 };
@@ -44,7 +48,7 @@ async function offers(...words: string[]): Promise<string[]> {
 }
 
 test('commands, and the second word of a topic', async () => {
-  expect(await offers('')).toEqual(['expose', 'relay', 'remove', 'logs', 'completion']);
+  expect(await offers('')).toEqual(['expose', 'relay', 'remove', 'logs', 'completion', 'sandbox']);
   expect(await offers('re')).toEqual(['relay', 'remove']);
   expect(await offers('relay', '')).toEqual(['start', 'ca']);
   expect(await offers('nothing', '')).toEqual([]);
@@ -87,4 +91,10 @@ test('after `--` come the words of another program', async () => {
 test('names of the language are no commands and no flags', async () => {
   expect(await offers('constructor', '')).toEqual([]);
   expect(await offers('expose', '--constructor', '=', '')).toEqual([]);
+});
+
+test('sandboxes, by name or id, and their paths', async () => {
+  expect(await offers('sandbox', 'logs', '')).toEqual(['box', 'sb_oldoldol']);
+  expect(await offers('sandbox', 'stop', 'box', '')).toEqual(['box']);
+  expect(await offers('sandbox', 'cp', 'b')).toEqual(['box:', ':files']);
 });

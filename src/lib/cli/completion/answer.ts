@@ -32,6 +32,15 @@ const SURROUNDINGS: Surroundings = {
     const shown = ended ? all : all.filter(({life}) => life === 'running');
     return shown.map(({entry}) => ({value: entry.id, about: entry.address}));
   },
+  sandboxes: async (ended) => {
+    const [{SandboxRoster}, {stateDir}] = await Promise.all([
+      import('../../sandbox/roster.js'),
+      import('../../core/state-dir.js'),
+    ]);
+    const all = await new SandboxRoster(stateDir()).all();
+    const shown = all.filter(({life}) => life === 'running' || (ended && life === 'ended'));
+    return shown.map(({journal: {id, name, command}}) => ({value: name ?? id, about: command.join(' ')}));
+  },
   tunnels: async (id) => {
     const {entry} = await (await roster()).find(id);
     return (entry.tunnels ?? []).map(({tunnel, address}) => ({value: tunnel, about: address}));

@@ -30,6 +30,8 @@ export interface Candidate {
 export interface Surroundings {
   /** IDs of what runs in the background; `ended`: also of what has ended. */
   ids: (ended: boolean) => Promise<Candidate[]>;
+  /** IDs and names of sandboxes; `ended`: also of those that have ended. */
+  sandboxes: (ended: boolean) => Promise<Candidate[]>;
   /** Names of the tunnels of a command in the background. */
   tunnels: (id: string) => Promise<Candidate[]>;
   /** Local ports that accept connections. */
@@ -164,6 +166,7 @@ async function argument(
   if (name === undefined) return NONE;
   const options = args[name]?.options;
   if (options !== undefined) return {candidates: options.map((value) => ({value})), files: false};
+  if (id.startsWith('sandbox:')) return await sandboxArgument(id, name, around);
   switch (name) {
     case 'id':
       return {candidates: await around.ids(id === 'logs'), files: false};
@@ -176,6 +179,13 @@ async function argument(
     default:
       return NONE;
   }
+}
+
+async function sandboxArgument(id: string, name: string, around: Surroundings): Promise<Completion> {
+  if (name === 'id') return {candidates: await around.sandboxes(id === 'sandbox:logs'), files: false};
+  if (name !== 'from' && name !== 'to') return NONE;
+  const sandboxes = await around.sandboxes(false);
+  return {candidates: sandboxes.map(({value, about}) => ({value: `${value}:`, about})), files: true};
 }
 
 function starting(word: string, all: Completion | Candidate[]): Completion {

@@ -1,0 +1,69 @@
+// Ends a sandbox of another process, also when that process does not answer.
+
+import {setTimeout as sleep} from 'node:timers/promises';
+import {systemCode, TunlError} from '../core/errors.js';
+import {lifeOf, type ProcessRecord} from '../launch/process-record.js';
+import type {SandboxEnd} from './control.js';
+import {RemoteSandbox} from './remote.js';
+import {KILLED, type ListedSandbox, type SandboxRoster} from './roster.js';
+
+/** `preStop` and TERM have ten seconds each; then everything is removed. */
+const STOP_MS = 40_000;
+/** One that is stopped (SIGSTOP) answers nothing at all. */
+const ANSWER_MS = 5_000;
+const LOOK_EVERY_MS = 25;
+const AFTER_KILL_MS = 5_000;
+
+/** @throws TunlError SANDBOX_ENDED, SANDBOX_UNKNOWN, SANDBOX_SILENT, STATE_DIR */
+export async function stopSandbox(
+  roster: SandboxRoster,
+  listed: ListedSandbox,
+): Promise<{id: string; end: SandboxEnd}> {
+  const {id, owner} = listed.journal;
+  const end = await askToStop(roster, listed);
+  return {id, end: end ?? (await killOwner(owner))};
+}
+
+/** Undefined: it does not answer. */
+async function askToStop(roster: SandboxRoster, listed: ListedSandbox): Promise<SandboxEnd | undefined> {
+  using remote = await RemoteSandbox.open(roster, listed).catch((error: unknown) => {
+    if (error instanceof TunlError && error.code === 'SANDBOX_SILENT') return undefined;
+    throw error;
+  });
+  if (remote === undefined) return undefined;
+  const answers = await within(ANSWER_MS, remote.info());
+  return answers === undefined ? undefined : await within(STOP_MS, remote.terminate());
+}
+
+async function within<T>(ms: number, call: Promise<T>): Promise<T | undefined> {
+  const late = new AbortController();
+  call.catch(() => {});
+  try {
+    return await Promise.race([call, sleep(ms, undefined, {signal: late.signal})]);
+  } finally {
+    late.abort();
+  }
+}
+
+/** What it leaves is removed at the next start. */
+async function killOwner(owner: ProcessRecord): Promise<SandboxEnd> {
+  const until = performance.now() + AFTER_KILL_MS;
+  while ((await lifeOf(owner, Date.now())) === 'running') {
+    try {
+      process.kill(owner.pid, 'SIGKILL');
+    } catch (error) {
+      if (systemCode(error) !== 'ESRCH') throw stuck(owner, systemCode(error), error);
+    }
+    if (performance.now() > until) throw stuck(owner, 'it does not end');
+    await sleep(LOOK_EVERY_MS);
+  }
+  return KILLED;
+}
+
+function stuck({pid}: ProcessRecord, why: string, cause?: unknown): TunlError {
+  return new TunlError('SANDBOX_SILENT', {
+    reason: `The process ${pid} owns the sandbox, does not answer, and cannot be ended (${why}).`,
+    next: 'End it as the user who started it.',
+    cause,
+  });
+}

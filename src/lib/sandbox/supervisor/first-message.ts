@@ -1,0 +1,38 @@
+// What goes between a process that starts a supervisor and the supervisor: the sandbox on its stdin, and one message back.
+
+import {isErrorCode, TunlError, toTunlError} from '../../core/errors.js';
+import type {SandboxOptions} from '../options.js';
+
+/** On stdin, as JSON: arguments and the environment of a process can be read by others. */
+export interface Supervised {
+  readonly id: string;
+  readonly command: readonly string[];
+  readonly options: SandboxOptions;
+}
+
+/** `ok`: the sandbox has its control socket; it may still be starting. */
+export type FirstMessage =
+  | {readonly ok: true}
+  | {readonly error: {readonly code: string; readonly message: string; readonly next: string}};
+
+export function failure(error: unknown): FirstMessage {
+  const {code, message, next} = toTunlError(error);
+  return {error: {code, message, next}};
+}
+
+/** @throws TunlError the error in it; SANDBOX_FAILED without a message */
+export function readFirstMessage(message: unknown, log: string): void {
+  const {ok, error} = (message ?? {}) as {ok?: unknown; error?: Record<string, unknown>};
+  if (ok === true) return;
+  const {code, message: reason, next} = error ?? {};
+  if (typeof reason !== 'string') {
+    throw new TunlError('SANDBOX_FAILED', {
+      reason: 'The process that should own the sandbox ended without a message.',
+      next: `See ${log}.`,
+    });
+  }
+  throw new TunlError(isErrorCode(code) ? code : 'SANDBOX_FAILED', {
+    reason,
+    ...(typeof next === 'string' && {next}),
+  });
+}

@@ -1,0 +1,66 @@
+// The process that owns one detached sandbox. It ends with the sandbox, and a sandbox of bubblewrap ends with it.
+
+import {writeSync} from 'node:fs';
+import {json} from 'node:stream/consumers';
+import {keepMemoryFlat} from '../../core/collect.js';
+import {TunlError} from '../../core/errors.js';
+import type {LogRecord} from '../../core/logger.js';
+import {oneLine} from '../../core/one-line.js';
+import {beginServed} from '../begin.js';
+import {type FirstMessage, failure, type Supervised} from './first-message.js';
+
+const MAX_LOG_BYTES = 1024 * 1024;
+/** After a second signal nothing is waited for. */
+const KILLED = 130;
+
+// Only whoever started it has a channel: to load this file alone does nothing.
+if (process.connected) {
+  await supervise();
+  process.exit();
+}
+
+async function supervise(): Promise<void> {
+  // The terminal of whoever started it was closed.
+  process.on('SIGHUP', () => {});
+  keepMemoryFlat();
+  try {
+    const {id, command, options} = (await json(process.stdin)) as Supervised;
+    const {host, isReachable, closed} = await beginServed(command, {...options, log: logTo(2)}, {id});
+    host.stdin.end();
+    let isStopping = false;
+    const stop = () => {
+      if (isStopping) process.exit(KILLED);
+      isStopping = true;
+      void host.terminate();
+    };
+    process.on('SIGTERM', stop).on('SIGINT', stop);
+    if (!isReachable) {
+      await host.terminate();
+      throw new TunlError('STATE_DIR', {reason: 'The state folder allows no sockets.'});
+    }
+    await say({ok: true});
+    await closed;
+  } catch (error) {
+    await say(failure(error));
+  }
+}
+
+/** A relay that is away for weeks must not fill the disk. */
+function logTo(fd: number): (record: LogRecord) => void {
+  let logged = 0;
+  return ({level, scope, message}) => {
+    if (level !== 'error' && level !== 'warn') return;
+    const line = `${new Date().toISOString()} ${level} ${scope} ${oneLine(message)}\n`;
+    logged += line.length;
+    if (logged <= MAX_LOG_BYTES) writeSync(fd, line);
+  };
+}
+
+/** Whoever started it may be gone. */
+async function say(message: FirstMessage): Promise<void> {
+  if (!process.connected) return;
+  await new Promise<void>((resolve) => {
+    process.send?.(message, undefined, undefined, () => resolve());
+  });
+  if (process.connected) process.disconnect();
+}

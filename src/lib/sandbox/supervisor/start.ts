@@ -1,0 +1,78 @@
+// Starts the process that owns a detached sandbox. It has a session of its own, so it outlives this process and its terminal.
+
+import {spawn} from 'node:child_process';
+import {open, rm} from 'node:fs/promises';
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {TunlError} from '../../core/errors.js';
+import {packageRoot} from '../../core/package-root.js';
+import {readOptions, type SandboxOptions} from '../options.js';
+import {RemoteSandbox} from '../remote.js';
+import {SandboxRoster} from '../roster.js';
+import {readFirstMessage, type Supervised} from './first-message.js';
+
+const ENTRY = fileURLToPath(new URL('dist/bundle/sandbox/supervisor.js', packageRoot));
+/** Its output: errors of the tunnels, and the crash message of Node. */
+export const SUPERVISOR_LOG = 'supervisor.log';
+/** It only has to load its code and to make a socket. */
+const FIRST_MESSAGE_MS = 60_000;
+
+/**
+ * Resolves when the sandbox has its id, with the state `creating`: wait for `started`. Callbacks among the options are not
+ * called.
+ *
+ * @throws TunlError OPTION_INVALID, EGRESS_INVALID, STATE_DIR, SANDBOX_NAME_USED, SANDBOX_FAILED, ABORTED
+ */
+export async function startSupervisor(
+  command: readonly string[],
+  options: SandboxOptions = {},
+): Promise<RemoteSandbox> {
+  // A mistake is told before anything is started.
+  const {stateDir} = readOptions(command, options);
+  const {signal, onEvent: _, log: __, ...plain} = options;
+  const roster = new SandboxRoster(stateDir);
+  const {id, folder} = await roster.makeFolder();
+  const logPath = join(folder, SUPERVISOR_LOG);
+  try {
+    await ask({id, command, options: {...plain, stateDir}}, logPath, signal);
+  } catch (error) {
+    // The log has the reason when there was no message.
+    if (!(error instanceof TunlError) || error.code !== 'SANDBOX_FAILED')
+      await rm(folder, {recursive: true, force: true});
+    throw error;
+  }
+  return await RemoteSandbox.open(roster, await roster.find(id));
+}
+
+async function ask(spec: Supervised, logPath: string, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  const log = await open(logPath, 'a', 0o600);
+  const child = spawn(process.execPath, [ENTRY], {
+    detached: true,
+    stdio: ['pipe', log.fd, log.fd, 'ipc'],
+  });
+  await log.close();
+  const stop = () => child.kill('SIGKILL');
+  signal?.addEventListener('abort', stop);
+  const timer = setTimeout(stop, FIRST_MESSAGE_MS);
+  try {
+    const first = new Promise<unknown>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('message', resolve);
+      child.once('exit', () => resolve(undefined));
+    });
+    // It may die before it has read everything.
+    child.stdin?.on('error', () => {}).end(JSON.stringify(spec));
+    const message = await first.catch((cause: unknown) => {
+      throw new TunlError('SANDBOX_FAILED', {reason: `${process.execPath} cannot be started.`, cause});
+    });
+    if (signal?.aborted) throw new TunlError('ABORTED');
+    readFirstMessage(message, logPath);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
+    if (child.connected) child.disconnect();
+    child.stdin?.destroy();
+    child.unref();
+  }
+}
