@@ -807,6 +807,17 @@ export class TunlError extends Error {
   }
 }
 
+/** An error that only tells a peer why. It has no stack, because that costs as much as the rest of an answer. */
+export function errorForPeer(code: ErrorCode, options?: TunlErrorOptions): TunlError {
+  const {stackTraceLimit} = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return new TunlError(code, options);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERRORS, value);
 }

@@ -9,6 +9,7 @@ export const {
   createPublicKey,
   generateKeyPairSync,
   randomBytes,
+  randomFillSync,
   randomInt,
   randomUUID,
   scrypt,

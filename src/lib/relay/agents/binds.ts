@@ -1,7 +1,7 @@
 // The binds of agents: their number and rate, their answers, and the release of tunnels when a session ends.
 
 import type {Clock} from '../../core/clock.js';
-import {ERRORS, TunlError} from '../../core/errors.js';
+import {ERRORS, errorForPeer, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import type {AgentMessage, RelayMessage, TunnelRequest} from '../../protocol/control-messages.js';
@@ -179,12 +179,12 @@ export class Binds {
     };
     if (!this.#buckets.has(id)) {
       const seconds = Math.ceil(this.#buckets.waitMs(id) / 1_000);
-      refuse(new TunlError('RELAY_BUSY', {reason: `Too many binds in a row; the next in ${seconds} s.`}));
+      refuse(errorForPeer('RELAY_BUSY', {reason: `Too many binds in a row; the next in ${seconds} s.`}));
       return;
     }
     this.#buckets.spend(id);
     if (binder.tunnels.size + binder.binding >= maxTunnelsPerAgent) {
-      refuse(new TunlError('TOO_MANY_TUNNELS'));
+      refuse(errorForPeer('TOO_MANY_TUNNELS'));
       return;
     }
     binder.binding += 1;

@@ -6,6 +6,8 @@ import type {SecureContext} from 'node:tls';
 import type {Clock, Timer} from '../../core/clock.js';
 import {systemCode, toTunlError} from '../../core/errors.js';
 import {createLogger, type Logger} from '../../core/logger.js';
+import {randomBytes} from '../../core/node-crypto.js';
+import {randomLabel} from '../../protocol/names.js';
 import type {RelayEvents} from '../events.js';
 import type {CertificateFiles, CertificateSource} from './certificates.js';
 import {forOneSocket, ProbeContexts} from './probe-contexts.js';
@@ -37,6 +39,8 @@ export class GivenCertificate implements CertificateSource {
   /** One context for each name and owner, so that no TLS session of one resumes at another. By `contextKey`. */
   readonly #contexts = new Recent<string, SecureContext>(MAX_CONTEXTS);
   readonly #probes: ProbeContexts;
+  /** Whether the certificate is for every label below the domain: a name that nobody can have chosen shows it. */
+  #coversLabels: boolean;
   /** Whether the certificate is for a name. */
   readonly #covered = new Recent<string, boolean>(MAX_CONTEXTS);
   /** The state of the files at the last read, usable or not. */
@@ -51,6 +55,7 @@ export class GivenCertificate implements CertificateSource {
     this.#probes = new ProbeContexts(options.clock);
     this.#ticketKeys = new TicketKeys(options.ticketSecret);
     this.#pair = pair;
+    this.#coversLabels = this.#coversAnyLabel();
     this.#stamp = stamp;
     this.#toldExpired = this.#isExpired;
     this.#lookLater();
@@ -103,14 +108,27 @@ export class GivenCertificate implements CertificateSource {
     return leaf.issuer === leaf.subject || this.#isExpired || !this.#covers(name);
   }
 
-  /** This is asked for every visitor. */
+  /** This is asked for every visitor and every bind. */
   #covers(name: string): boolean {
+    if (this.#coversLabels && this.#isPlainLabel(name)) return true;
     let covered = this.#covered.get(name);
     if (covered === undefined) {
       covered = this.#pair.leaf.checkHost(name) !== undefined;
       this.#covered.set(name, covered);
     }
     return covered;
+  }
+
+  #coversAnyLabel(): boolean {
+    return this.#pair.leaf.checkHost(`${randomLabel(randomBytes)}.${this.#options.domain}`) !== undefined;
+  }
+
+  /** True for one label below the domain without letters of other alphabets, to which a wildcard may not apply. */
+  #isPlainLabel(name: string): boolean {
+    const {domain} = this.#options;
+    const end = name.length - domain.length - 1;
+    if (end <= 0 || name.indexOf('.') !== end || !name.endsWith(domain)) return false;
+    return /^(?!xn--)[a-z0-9-]+$/.test(name.slice(0, end));
   }
 
   get #isExpired(): boolean {
@@ -172,6 +190,7 @@ export class GivenCertificate implements CertificateSource {
       this.#toldExpired = this.#isExpired;
       this.#contexts.clear();
       this.#covered.clear();
+      this.#coversLabels = this.#coversAnyLabel();
       this.#options.onWarnings();
       log.info('the certificate was read again', {certFile});
     } catch (error) {

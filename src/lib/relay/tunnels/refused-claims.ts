@@ -1,6 +1,6 @@
 // The meaning of a refused claim for the agent that asked for the name or port.
 
-import {TunlError} from '../../core/errors.js';
+import {errorForPeer, type TunlError} from '../../core/errors.js';
 import type {ClaimResult, LeaseKey} from '../leases/lease-store.js';
 
 /** Undefined: another owner has it. @throws TunlError every other reason */
@@ -9,17 +9,17 @@ export function refusedClaim(key: LeaseKey, claim: ClaimResult & {ok: false}): u
     case 'superseded':
       throw takenOver(key);
     case 'owner-full':
-      throw new TunlError('TOO_MANY_TUNNELS', {
+      throw errorForPeer('TOO_MANY_TUNNELS', {
         reason: 'All agents with this token or key together have as many tunnels as the relay allows.',
       });
     case 'owner-limit':
-      throw new TunlError('LIMIT_REACHED', {reason: 'The owner has as many tunnels as its token allows.'});
+      throw errorForPeer('LIMIT_REACHED', {reason: 'The owner has as many tunnels as its token allows.'});
     case 'full':
-      throw new TunlError('RELAY_BUSY', {reason: 'The relay cannot keep more names and ports.'});
+      throw errorForPeer('RELAY_BUSY', {reason: 'The relay cannot keep more names and ports.'});
     case 'taken':
       return undefined;
   }
 }
 
 export const takenOver = (key: LeaseKey): TunlError =>
-  new TunlError('TAKEN_OVER', {reason: `Another agent of the same owner took over ${key.slice(4)}.`});
+  errorForPeer('TAKEN_OVER', {reason: `Another agent of the same owner took over ${key.slice(4)}.`});

@@ -3,7 +3,7 @@
 import type {Clock} from '../../core/clock.js';
 import {type ErrorCode, TunlError} from '../../core/errors.js';
 import type {Logger} from '../../core/logger.js';
-import {randomBytes} from '../../core/node-crypto.js';
+import {RandomPool} from '../../core/random-pool.js';
 import type {TcpBind, TlsBind} from '../../protocol/control-messages.js';
 import {checkLabel, isRandomLabel, randomLabel} from '../../protocol/names.js';
 import type {Blocks} from '../access/blocked.js';
@@ -56,6 +56,7 @@ export class TunnelTable {
   readonly #byKey = new Map<LeaseKey, Tunnel>();
   /** Keys with claims in progress: the number of binds, and the highest epoch that one of them was granted. */
   readonly #races = new Map<LeaseKey, {claims: number; epoch: number}>();
+  readonly #random = new RandomPool();
   #nextId = 1;
 
   constructor(options: TunnelTableOptions) {
@@ -167,7 +168,7 @@ export class TunnelTable {
     }
     checkRandomName(rights);
     for (let tries = 0; tries < NAME_TRIES; tries += 1) {
-      const tunnel = await this.#takeName(request, randomLabel(randomBytes), wish);
+      const tunnel = await this.#takeName(request, randomLabel(this.#random.take), wish);
       if (tunnel !== undefined) return tunnel;
     }
     throw new TunlError('BIND_REFUSED', {reason: 'No random name was free.'});

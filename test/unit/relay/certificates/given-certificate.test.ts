@@ -1,6 +1,6 @@
 // Certificates from files that others renew: read again when they change, and never replaced by worse ones.
 
-import {createPrivateKey} from 'node:crypto';
+import {createPrivateKey, X509Certificate} from 'node:crypto';
 import {readFile, rm, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, test, vi} from 'vitest';
@@ -155,4 +155,20 @@ test('the error for a key with a passphrase says so', async () => {
     message: expect.stringContaining(`${keyFile} is encrypted with a passphrase`),
     next: expect.stringContaining(`openssl pkey -in ${keyFile}`),
   });
+});
+
+test('a certificate for all names is not asked for each of them, and is for nothing else', async () => {
+  await using scope = new Scope();
+  const {source, renew} = await setUp(scope);
+  const asked = vi.spyOn(X509Certificate.prototype, 'checkHost');
+  scope.onEnd(() => asked.mockRestore());
+  for (let i = 0; i < 100; i += 1) expect(source.warningOf(`n${i}.r1.localhost`)).toBeUndefined();
+  expect(asked).not.toHaveBeenCalled();
+  for (const name of ['a.b.r1.localhost', 'demo.r2.localhost', 'demo-r1.localhost'])
+    expect(source.warningOf(name), name).toMatch(/is for other names/);
+  await renew(await selfSigned(['r1.localhost', 'demo.r1.localhost']));
+  await source.reload();
+  expect(source.warningOf(NAME)).toBeUndefined();
+  expect(source.warningOf('other.r1.localhost')).toMatch(/is for other names/);
+  source.close();
 });
