@@ -6,13 +6,13 @@ import type {Clock, Timer} from '../../core/clock.js';
 import {TunlError, toTunlError} from '../../core/errors.js';
 import {MalformedMessage} from '../../protocol/fields.js';
 import type {StreamCode} from '../../protocol/wire.js';
-import type {ExecRequest, ProcessEnd, SandboxProcess} from '../backend.js';
+import type {ProcessEnd, SandboxProcess} from '../backend.js';
 import type {StreamsClient} from './client.js';
 import {ClientOutput} from './client-output.js';
 import {ended} from './ended.js';
 import {LineStream} from './line-stream.js';
 import {encodeLine} from './lines.js';
-import {LINE, type OutputName, readExecAnswer, SERVICE} from './wire.js';
+import {type ExecOpening, execOpening, LINE, type OutputName, readExecAnswer, SERVICE} from './wire.js';
 
 /** An answer to the request must come within this time, ms. A start on a busy machine takes seconds. */
 const ANSWER_MS = 60_000;
@@ -27,13 +27,13 @@ interface Context {
 }
 
 /** @throws TunlError SANDBOX_COMMAND, SANDBOX_ENDED, OPTION_INVALID */
-export function startProcess(request: ExecRequest, context: Context): Promise<SandboxProcess> {
-  const line = encodeLine(request);
+export function startProcess(opening: ExecOpening, context: Context): Promise<SandboxProcess> {
+  const line = encodeLine(execOpening(opening));
   if (line.length > LINE.request) {
     const reason = `The command and its environment have more than ${LINE.request / 1024} KiB.`;
     throw new TunlError('OPTION_INVALID', {reason});
   }
-  return new ClientProcess(request, context).started;
+  return new ClientProcess(opening, context).started;
 }
 
 type Phase = 'starting' | 'running' | 'over';
@@ -42,7 +42,7 @@ class ClientProcess implements SandboxProcess {
   readonly started: Promise<SandboxProcess>;
   readonly exit: Promise<ProcessEnd>;
   readonly #context: Context;
-  readonly #request: ExecRequest;
+  readonly #timeoutMs: number | undefined;
   readonly #lines: LineStream;
   readonly #begun = Promise.withResolvers<SandboxProcess>();
   readonly #end = Promise.withResolvers<ProcessEnd>();
@@ -53,9 +53,9 @@ class ClientProcess implements SandboxProcess {
   #stdin: Writable | undefined;
   #outputs: Readonly<Record<OutputName, ClientOutput>> | undefined;
 
-  constructor(request: ExecRequest, context: Context) {
+  constructor(opening: ExecOpening, context: Context) {
     this.#context = context;
-    this.#request = request;
+    this.#timeoutMs = 'request' in opening ? opening.request.timeoutMs : undefined;
     this.started = this.#begun.promise;
     this.exit = this.#end.promise;
     this.exit.catch(() => {});
@@ -67,7 +67,7 @@ class ClientProcess implements SandboxProcess {
       },
       onOver: (code, message) => this.#onOver(code, message),
     });
-    this.#lines.send(request);
+    this.#lines.send(execOpening(opening));
     this.#timer = context.clock.after(ANSWER_MS, () => this.#fail(new TunlError('SANDBOX_SILENT')));
   }
 
@@ -121,10 +121,9 @@ class ClientProcess implements SandboxProcess {
     this.#phase = 'running';
     this.#id = id;
     this.#timer.cancel();
-    const {timeoutMs} = this.#request;
-    if (timeoutMs !== undefined) {
+    if (this.#timeoutMs !== undefined) {
       const overtime = () => this.#settle({signal: 'SIGKILL', timedOut: true});
-      this.#timer = clock.after(timeoutMs + OVERTIME_MS, overtime);
+      this.#timer = clock.after(this.#timeoutMs + OVERTIME_MS, overtime);
     }
     this.#begun.resolve(this);
   }

@@ -12,7 +12,7 @@ import type {ExecRequest, SandboxProcess} from '../backend.js';
 import {startProcess} from './client-exec.js';
 import {FilesClient} from './client-files.js';
 import {ended} from './ended.js';
-import {SERVICE, type ServiceOpen} from './wire.js';
+import {type ExecOpening, SERVICE, type ServiceOpen} from './wire.js';
 
 /** A dial inside that is not answered for this long has failed, ms. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -44,9 +44,21 @@ export class StreamsClient {
       : new TunlError('SANDBOX_SILENT', {reason: 'The sandbox has too many open streams.'});
   }
 
-  /** @throws TunlError SANDBOX_COMMAND, SANDBOX_ENDED, OPTION_INVALID */
-  async exec(request: ExecRequest): Promise<SandboxProcess> {
-    const started = await startProcess(request, {
+  /**
+   * @param options.keep the process goes on when this session ends; the server must be able to find it again
+   * @throws TunlError SANDBOX_COMMAND, SANDBOX_ENDED, OPTION_INVALID
+   */
+  exec(request: ExecRequest, {keep = false}: {keep?: boolean} = {}): Promise<SandboxProcess> {
+    return this.#start({request, keep});
+  }
+
+  /** Joins a process that runs. Its output waits from where the last client left. @throws TunlError SANDBOX_COMMAND, SANDBOX_ENDED */
+  attach(id: string): Promise<SandboxProcess> {
+    return this.#start({attach: id});
+  }
+
+  async #start(opening: ExecOpening): Promise<SandboxProcess> {
+    const started = await startProcess(opening, {
       client: this,
       clock: this.#clock,
       isFree: (id) => !this.#processes.has(id),

@@ -23,8 +23,9 @@ export class OutputPump {
   constructor(source: Readable, clock: Clock) {
     this.#source = source;
     this.#clock = clock;
-    source.on('error', () => this.#target?.destroy());
-    source.on('close', () => this.#finish());
+    this.#over = source.destroyed;
+    source.on('error', this.#onError);
+    source.on('close', this.#finish);
   }
 
   /** Returns false when the output has a stream already. */
@@ -34,7 +35,7 @@ export class OutputPump {
     const target = new StreamDuplex(stream);
     this.#target = target;
     target.resume();
-    target.on('close', () => this.#cut());
+    target.on('close', this.#cut);
     if (this.#over) {
       target.end();
       this.#onOver?.();
@@ -59,6 +60,17 @@ export class OutputPump {
   destroy(): void {
     this.#target?.destroy();
     this.#cut();
+  }
+
+  /** This client is gone; the output waits for another one. Idempotent. */
+  detach(): void {
+    this.#source.off('error', this.#onError);
+    this.#source.off('close', this.#finish);
+    const target = this.#target;
+    if (target === undefined) return;
+    this.#source.unpipe(target);
+    target.off('close', this.#cut);
+    target.destroy();
   }
 
   get #isDelivered(): boolean {
@@ -92,12 +104,16 @@ export class OutputPump {
     }
   }
 
-  #cut(): void {
-    if (!this.#over) this.#source.destroy();
-  }
+  readonly #onError = (): void => {
+    this.#target?.destroy();
+  };
 
-  #finish(): void {
+  readonly #cut = (): void => {
+    if (!this.#over) this.#source.destroy();
+  };
+
+  readonly #finish = (): void => {
     this.#over = true;
     if (this.#isDelivered) this.#onOver?.();
-  }
+  };
 }

@@ -8,21 +8,31 @@ import type {Stream} from '../../mux/stream.js';
 import type {ExecRequest, SandboxProcess} from '../backend.js';
 import {LineStream} from './line-stream.js';
 import {OutputPump} from './output-pump.js';
-import {errorLine, execExit, LINE, type OutputName, readExecOrder, readExecRequest} from './wire.js';
+import {
+  type ExecOpening,
+  errorLine,
+  execExit,
+  LINE,
+  type OutputName,
+  readExecOpening,
+  readExecOrder,
+} from './wire.js';
 
 export type StartProcess = (request: ExecRequest) => Promise<SandboxProcess>;
 
 export interface ExecServerOptions {
   start: StartProcess;
-  /** The client is gone before the process has ended. Default: the process is killed. */
-  onAbandoned?: ((process: SandboxProcess) => void) | undefined;
+  /** A process that runs and that another session may have started. */
+  find?: ((id: string) => SandboxProcess | undefined) | undefined;
   clock: Clock;
 }
 
 interface Running {
   readonly program: SandboxProcess;
   readonly outputs: Readonly<Record<OutputName, OutputPump>>;
-  hasStdin: boolean;
+  /** It goes on without its client, who may come again. */
+  readonly keep: boolean;
+  input: StreamDuplex | undefined;
 }
 
 /** The processes of one session. */
@@ -52,7 +62,7 @@ export class ExecServer {
           return;
         }
         asked = true;
-        void this.#start(readExecRequest(line), lines).then((started) => {
+        void this.#start(readExecOpening(line), lines).then((started) => {
           running = started;
           if (gone) drop();
         });
@@ -73,10 +83,10 @@ export class ExecServer {
 
   attachInput(id: string, stream: Stream): boolean {
     const running = this.#running.get(id);
-    if (running === undefined || running.hasStdin) return false;
-    running.hasStdin = true;
+    if (running === undefined || running.input !== undefined) return false;
     stream.accept();
-    copyInput(stream, running.program.stdin);
+    running.input = new StreamDuplex(stream);
+    copyInput(running.input, running.program.stdin);
     return true;
   }
 
@@ -86,14 +96,14 @@ export class ExecServer {
   }
 
   /** Never rejects. */
-  async #start(request: ExecRequest, lines: LineStream): Promise<Running | undefined> {
-    const {start, clock} = this.#options;
+  async #start(opening: ExecOpening, lines: LineStream): Promise<Running | undefined> {
     let running: Running;
     try {
-      const program = await start(request);
-      const pump = (source: Readable) => new OutputPump(source, clock);
+      const program =
+        'attach' in opening ? this.#find(opening.attach) : await this.#options.start(opening.request);
+      const pump = (source: Readable) => new OutputPump(source, this.#options.clock);
       const outputs = {stdout: pump(program.stdout), stderr: pump(program.stderr)};
-      running = {program, outputs, hasStdin: false};
+      running = {program, outputs, keep: 'attach' in opening || opening.keep, input: undefined};
     } catch (error) {
       lines.send(errorLine(error));
       lines.end();
@@ -110,6 +120,7 @@ export class ExecServer {
     const {stdout, stderr} = outputs;
     try {
       const end = await program.exit;
+      if (this.#running.get(program.id) !== running) return;
       await Promise.all([stdout.settle(), stderr.settle()]);
       lines.send(execExit(end));
     } catch (error) {
@@ -119,13 +130,24 @@ export class ExecServer {
     lines.end();
   }
 
-  #abandon(running: Running): void {
-    if (!this.#running.delete(running.program.id)) return;
-    const {program, outputs} = running;
-    outputs.stdout.destroy();
-    outputs.stderr.destroy();
-    if (this.#options.onAbandoned !== undefined) this.#options.onAbandoned(program);
-    else program.signal('SIGKILL').catch(() => {});
+  #find(id: string): SandboxProcess {
+    const found = this.#running.has(id) ? undefined : this.#options.find?.(id);
+    if (found !== undefined) return found;
+    throw new TunlError('SANDBOX_COMMAND', {reason: `The sandbox runs no process ${id} that can be joined.`});
+  }
+
+  #abandon({program, outputs, input, keep}: Running): void {
+    if (!this.#running.delete(program.id)) return;
+    const {stdout, stderr} = outputs;
+    if (keep) {
+      input?.unpipe(program.stdin);
+      stdout.detach();
+      stderr.detach();
+      return;
+    }
+    stdout.destroy();
+    stderr.destroy();
+    program.signal('SIGKILL').catch(() => {});
   }
 }
 
@@ -137,13 +159,24 @@ function order(program: SandboxProcess, line: Buffer): void {
 }
 
 /** A process that reads no more resets the stream, so that the writer gets EPIPE. */
-function copyInput(stream: Stream, stdin: Writable): void {
-  const source = new StreamDuplex(stream);
-  stdin.on('error', () => source.destroy());
-  stdin.on('close', () => source.destroy());
-  // A reset of the stream is the end of the input: there is no other way to tell a process that its input was cut.
-  source.on('close', () => stdin.end());
-  source.on('end', () => source.end());
+function copyInput(source: StreamDuplex, stdin: Writable): void {
+  const stop = () => source.destroy();
+  stdin.on('error', stop);
+  stdin.on('close', stop);
+  let isJoined = true;
+  stdin.once('unpipe', () => {
+    isJoined = false;
+  });
+  source.on('end', () => {
+    isJoined = false;
+    source.end();
+  });
+  source.on('close', () => {
+    stdin.off('error', stop);
+    stdin.off('close', stop);
+    // A reset of the stream is the end of the input: there is no other way to tell a process that its input was cut.
+    if (isJoined) stdin.end();
+  });
   source.pipe(stdin);
-  if (stdin.destroyed) source.destroy();
+  if (stdin.destroyed) stop();
 }

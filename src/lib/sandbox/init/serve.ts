@@ -23,8 +23,8 @@ export interface StreamServices {
   files: FileService;
   /** Services beyond those of an init, by name. The handler sets the sink of the stream, then accepts or refuses it. */
   more?: Readonly<Record<string, (stream: Stream, open: ServiceOpen) => void>>;
-  /** The client is gone before its process has ended. Default: the process is killed. */
-  onAbandoned?: (process: SandboxProcess) => void;
+  /** A process that runs and that another session may have started: its id lets a client join it. */
+  find?: (id: string) => SandboxProcess | undefined;
 }
 
 export interface ServeOptions {
@@ -46,7 +46,7 @@ export interface ServedStreams {
 
 export function serveStreams(options: ServeOptions): ServedStreams {
   const {socket, services, clock = systemClock, silenceMs, maxStreams} = options;
-  const execs = new ExecServer({start: services.exec, onAbandoned: services.onAbandoned, clock});
+  const execs = new ExecServer({start: services.exec, find: services.find, clock});
   const {promise: ended, resolve} = Promise.withResolvers<TunlError | undefined>();
   const session = openLocalSession({
     socket,

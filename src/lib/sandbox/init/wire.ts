@@ -82,6 +82,23 @@ export function readExecRequest(line: Buffer): ExecRequest {
   };
 }
 
+/** The first line of `exec`. */
+export type ExecOpening =
+  /** `keep`: the process goes on when its client has gone. */
+  | {readonly request: ExecRequest; readonly keep: boolean}
+  /** Joins a process that runs. */
+  | {readonly attach: string};
+
+export function readExecOpening(line: Buffer): ExecOpening {
+  const fields = parseJsonObject(line);
+  if (Object.hasOwn(fields, 'attach')) return {attach: text(fields, 'attach', 20)};
+  return {request: readExecRequest(line), keep: flag(fields, 'keep')};
+}
+
+export function execOpening(opening: ExecOpening): object {
+  return 'attach' in opening ? opening : {...opening.request, ...(opening.keep && {keep: true})};
+}
+
 function list(fields: Fields, name: string, maxCount: number): string[] {
   const value = Object.hasOwn(fields, name) ? fields[name] : undefined;
   if (!Array.isArray(value) || value.length > maxCount)
