@@ -2,6 +2,7 @@
 import {readdirSync, readFileSync, readlinkSync} from 'node:fs';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {parseEgress} from '../../src/lib/seal/rules.js';
+import {Child} from '../helpers/child.js';
 import {Scope} from '../helpers/scope.js';
 import {
   FORBIDDEN,
@@ -244,6 +245,31 @@ for at in range(50):
     expect(childrenOf(host.child.pid)).toEqual([]);
   });
 
+  test('the network of a container can be sealed, and has no way out after that', async ({scope}) => {
+    const host = new SealHost(scope, around.machine, user);
+    const container = containerOf(scope, user, ['--net']);
+    await container.line((line) => line === 'up');
+    await host.ask('open', {rules: LIST, joins: {pid: container.pid}});
+    const dial = async (name: string, port: number, count: number) => {
+      container.stdin.write(`${name} ${port}\n`);
+      await container.line(() => container.lines.length > count);
+      return container.lines[count];
+    };
+    expect(await dial('allowed.example', 80, 1)).toBe(`reached ${SITE.v4}`);
+    expect(await dial(FORBIDDEN.v4, 80, 2)).toBe('104');
+    await host.ask('close');
+    expect(await dial('allowed.example', 80, 3)).toBe('-3');
+    expect(await dial(SITE.v4, 22, 4)).toMatch(/^(111|101)$/);
+  });
+
+  test('a process that has the network of the machine cannot be sealed', async ({scope}) => {
+    const host = new SealHost(scope, around.machine, user);
+    const container = containerOf(scope, user, []);
+    await container.line((line) => line === 'up');
+    const join = host.ask('open', {rules: LIST, joins: {pid: container.pid}});
+    await expect(join).rejects.toMatchObject({code: 'SANDBOX_EGRESS', message: /network of the machine/});
+  });
+
   test('many seals leave nothing behind', async ({scope}) => {
     const host = new SealHost(scope, around.machine, user);
     const files = () => readdirSync(`/proc/${host.child.pid}/fd`).length;
@@ -258,6 +284,22 @@ for at in range(50):
     expect(files()).toBe(before);
   });
 });
+
+/** Stands in for a container: it dials what it is told. */
+function containerOf(scope: Scope, user: User, own: readonly string[]): Child {
+  const script = `
+print('up', flush=True)
+while True:
+    try: host, port = input().split()
+    except EOFError: break
+    try: print(socket.create_connection((host, int(port)), 10).recv(100).decode().strip() or 'closed', flush=True)
+    except OSError as error: print(error.errno, flush=True)`;
+  const namespaces = own.length === 0 ? [] : user === 'root' ? own : ['--user', '--map-root-user', ...own];
+  const words = ['unshare', ...namespaces, '--', ...python(script)];
+  const [command = '', ...args] =
+    user === 'root' ? words : ['setpriv', '--reuid=1000', '--regid=1000', '--clear-groups', '--', ...words];
+  return Child.start(scope, command, args, {namespace: around.machine.namespace, stdin: true});
+}
 
 function holds(pid: number, namespace: string): boolean {
   try {

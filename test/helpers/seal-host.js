@@ -8,10 +8,11 @@ const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 let seal;
 
 const deeds = {
-  async open({rules, abortAfterMs}) {
+  async open({rules, abortAfterMs, joins}) {
     const start = performance.now();
     seal = await openSeal({
       rules,
+      joins,
       ...(abortAfterMs !== undefined && {signal: AbortSignal.timeout(abortAfterMs)}),
       onRefused: (refusal) => say({event: 'refused', ...refusal}),
       onLost: (detail) => say({event: 'lost', detail}),

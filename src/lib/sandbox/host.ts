@@ -4,6 +4,7 @@
 import type {Duplex, Writable} from 'node:stream';
 import {type Clock, systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
+import type {Refusal} from '../seal/refusals.js';
 import type {ExecRequest, SandboxFiles, SandboxHandle, SandboxProcess, SandboxStats} from './backend.js';
 import {openBackend} from './backends.js';
 import {chooseBackend} from './choose.js';
@@ -213,7 +214,8 @@ export class SandboxHost implements SandboxControl {
     const backend = await chooseBackend({...settings, limits}, this.#parts.openBackend ?? openBackend);
     const spec = await specOf(this.#request, this.#parts.own, this.#ports);
     signal.throwIfAborted();
-    return await backend.create(spec, signal);
+    const onRefused = (refusal: Refusal) => this.#tell({type: 'refused', id: this.id, ...refusal});
+    return await backend.create({...spec, onRefused}, signal);
   }
 
   #run(handle: SandboxHandle): void {

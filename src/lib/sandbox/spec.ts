@@ -1,5 +1,6 @@
 // The description of one sandbox: the input of a backend. It is whole: all defaults are filled in.
 
+import type {Refusal} from '../seal/refusals.js';
 import type {EgressRules} from '../seal/rules.js';
 
 export type {EgressRules} from '../seal/rules.js';
@@ -41,6 +42,8 @@ export interface SandboxSpec {
   /** A limit that this machine cannot hold is left out and named in `SandboxHandle.unreal`, instead of an error. */
   readonly bestEffort: boolean;
   readonly egress: EgressRules;
+  /** A look-up or a connection from inside was refused. At a bounded rate. */
+  readonly onRefused?: ((refusal: Refusal) => void) | undefined;
   /** Engines only: the name of a local image. */
   readonly image?: string | undefined;
   /** Engines only: the OCI runtime, such as `runsc`. */

@@ -53,4 +53,5 @@ function send(message: DoorMessage, handle: Server | Socket): Promise<void> {
   });
 }
 
-await main();
+// Without its channel there is nobody to hand them over to.
+if (process.send !== undefined) await main();

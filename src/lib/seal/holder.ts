@@ -10,17 +10,24 @@ export const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
  */
 export type HolderWord = 'open' | 'routes' | 'none';
 
+/** The name of a holder in the namespaces of a container. */
+export const OF_CONTAINER = 'tunl-seal-of-container';
+
 /**
  * `"$@"` is the program that makes the listeners. The ruleset comes on descriptor 4.
  *
  * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces: a look-up there would be one
- * in the host's network.
+ * in the host's network. A container has files of its own, and the holder of its seal keeps those of the machine.
  */
 export const HOLDER = `
 ip link set lo up || exit 70
-for folder in /run/systemd/resolve /run/nscd /var/run/nscd; do
-  if [ -d "$folder" ]; then mount -t tmpfs -o size=4k,mode=755 none "$folder" || exit 71; fi
-done
+if [ "$0" = ${OF_CONTAINER} ]; then
+  [ "$(ip -o link show up | wc -l)" = 1 ] || { echo 'it has a network device' >&2; exit 76; }
+else
+  for folder in /run/systemd/resolve /run/nscd /var/run/nscd; do
+    if [ -d "$folder" ]; then mount -t tmpfs -o size=4k,mode=755 none "$folder" || exit 71; fi
+  done
+fi
 routes() {
   ip route replace local default dev lo || return 72
   ip -6 route replace local default dev lo 2>/dev/null || true

@@ -9,9 +9,9 @@ const ROUND_MS = 10;
 
 /** Kills all processes of this namespace that this user may kill. @param file a descriptor of it. */
 export async function killInside(file: number): Promise<void> {
-  const link = `net:[${fstatSync(file).ino}]`;
+  const link = linkOf(file);
   // This process has never entered the namespace. If it seems so, the number is wrong, and would be that of half the machine.
-  if (link === readlinkSync('/proc/self/ns/net')) return;
+  if (isOwnNamespace(file)) return;
   for (let round = 0; round < ROUNDS; round += 1) {
     const inside = processesIn(link);
     if (inside.length === 0) return;
@@ -19,6 +19,13 @@ export async function killInside(file: number): Promise<void> {
     await wait(ROUND_MS);
   }
 }
+
+/** Whether it is the network of this process. @param file a descriptor of a namespace */
+export function isOwnNamespace(file: number): boolean {
+  return linkOf(file) === readlinkSync('/proc/self/ns/net');
+}
+
+const linkOf = (file: number): string => `net:[${fstatSync(file).ino}]`;
 
 function processesIn(link: string): number[] {
   return readdirSync('/proc')

@@ -3,15 +3,15 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import type {Socket as UdpSocket} from 'node:dgram';
 import {once} from 'node:events';
-import {closeSync, openSync} from 'node:fs';
+import {closeSync, openSync, readFileSync} from 'node:fs';
 import type {Server} from 'node:net';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import {packageRoot} from '../core/package-root.js';
 import type {DoorMessage} from './doors.js';
 import {ruleset} from './doorway.js';
-import {HOLDER, type HolderWord, PROGRAM_PATH} from './holder.js';
-import {killInside} from './leftovers.js';
+import {HOLDER, type HolderWord, OF_CONTAINER, PROGRAM_PATH} from './holder.js';
+import {isOwnNamespace, killInside} from './leftovers.js';
 import {
   holderObstacle,
   isPrivileged,
@@ -24,6 +24,7 @@ import {
 /** For each step of the holder, ms. The slowest is the start of Node. */
 const STEP_TIMEOUT_MS = 20_000;
 const MAX_STDERR = 4_096;
+const LAST_WORDS_MS = 100;
 
 export interface PrefixOptions {
   /** The user and group of the program. Only root may set them. Default: those of this process. */
@@ -41,12 +42,32 @@ export interface NamespaceEvents {
   onLost: (detail: string) => void;
 }
 
+export interface NamespaceOptions {
+  /** The namespace of this process, instead of a new one. It must have no way out of its own. */
+  readonly joins?: {readonly pid: number} | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Files {
+  readonly net: number;
+  readonly mnt?: number | undefined;
+  readonly user?: number | undefined;
+}
+
+interface HolderParts {
+  readonly lines: AsyncIterator<string>;
+  /** Its messages, when it has failed. */
+  readonly said: () => Promise<string>;
+  readonly ended: Promise<undefined>;
+}
+
 export class Namespace {
   readonly #child: ChildProcess;
   /** Open descriptors keep the namespaces, and their paths never lead to those of another process. */
-  readonly #files: {readonly net: number; readonly mnt: number; readonly user: number | undefined};
+  readonly #files: Files;
+  readonly #isJoined: boolean;
   readonly #lines: AsyncIterator<string>;
-  readonly #stderr: () => string;
+  readonly #said: () => Promise<string>;
   readonly #ended: Promise<undefined>;
   #steps: Promise<unknown> = Promise.resolve();
   #opening: Promise<void> | undefined;
@@ -54,51 +75,53 @@ export class Namespace {
 
   private constructor(
     child: ChildProcess,
-    {
-      lines,
-      stderr,
-      ended,
-      inUser,
-    }: {lines: AsyncIterator<string>; stderr: () => string; ended: Promise<undefined>; inUser: boolean},
+    {lines, said, ended, files, isJoined}: HolderParts & {files: Files; isJoined: boolean},
   ) {
-    this.#ended = ended;
     this.#child = child;
     this.#lines = lines;
-    this.#stderr = stderr;
-    const file = (name: string) => openSync(`/proc/${child.pid}/ns/${name}`, 'r');
-    this.#files = {net: file('net'), mnt: file('mnt'), user: inUser ? file('user') : undefined};
+    this.#said = said;
+    this.#ended = ended;
+    this.#files = files;
+    this.#isJoined = isJoined;
   }
 
   /** @throws TunlError SANDBOX_EGRESS */
-  static async open({onDoor, onResolver, onLost}: NamespaceEvents, signal?: AbortSignal): Promise<Namespace> {
+  static async open(
+    {onDoor, onResolver, onLost}: NamespaceEvents,
+    {joins, signal}: NamespaceOptions = {},
+  ): Promise<Namespace> {
     const obstacle = missing(['unshare', 'nsenter', 'setpriv', 'ip', 'nft']);
     if (obstacle !== undefined) throw sealError(obstacle);
     signal?.throwIfAborted();
     const inUser = !isPrivileged();
-    const child = startHolder(inUser);
+    const joined = joins === undefined ? undefined : openFiles(joins.pid, inUser ? ['net', 'user'] : ['net']);
+    const words =
+      joins === undefined || joined === undefined ? newNamespaces(inUser) : joining(joined, joins.pid);
+    const child = startHolder(words);
     child.on('message', (message, handle) => {
       if ('door' in (message as DoorMessage)) onDoor(handle as Server);
       else onResolver(handle as unknown as UdpSocket);
     });
-    const stderr = gather(child);
-    const lines = createInterface({input: child.stdout as NodeJS.ReadableStream})[Symbol.asyncIterator]();
-    // The lines of a pipe that is destroyed have no end.
-    const gone = () => undefined;
-    const ended = once(child, 'exit').then(gone, gone);
-    const first = await deadline(Promise.race([lines.next(), ended]));
-    if (first === undefined || first.done === true || first.value !== 'up 0') {
+    const parts = follow(child);
+    const first = await deadline(Promise.race([parts.lines.next(), parts.ended]));
+    let files = joined;
+    try {
+      if (first?.value !== 'up 0') {
+        const said = await parts.said();
+        throw joins === undefined ? sealError(namespaceObstacle(said)) : cannotJoin(joins.pid, said);
+      }
+      files ??= openFiles(child.pid, inUser ? ['net', 'mnt', 'user'] : ['net', 'mnt']);
+      signal?.throwIfAborted();
+    } catch (error) {
       kill(child);
-      await ended;
-      throw sealError(namespaceObstacle(stderr()));
+      await parts.ended;
+      closeFiles(files);
+      throw error;
     }
-    const namespace = new Namespace(child, {lines, stderr, ended, inUser});
+    const namespace = new Namespace(child, {...parts, files, isJoined: joined !== undefined});
     child.once('exit', (code, by) => {
       if (!namespace.#isClosed) onLost(`its holder ended (${by ?? code})`);
     });
-    if (signal?.aborted) {
-      await namespace.close();
-      signal.throwIfAborted();
-    }
     return namespace;
   }
 
@@ -116,7 +139,8 @@ export class Namespace {
       if (word === 'open') (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset());
       const line = await deadline(Promise.race([this.#lines.next(), this.#ended]));
       const [said, code] = (line?.value ?? '').split(' ');
-      if (said !== word || code !== '0') throw sealError(holderObstacle(Number(code ?? 75), this.#stderr()));
+      if (said !== word || code !== '0')
+        throw sealError(holderObstacle(Number(code ?? 75), await this.#said()));
     });
     if (word === 'open') this.#opening = step;
     this.#steps = step.catch(() => {});
@@ -133,7 +157,7 @@ export class Namespace {
     return [
       programPath('nsenter') ?? 'nsenter',
       `--net=${fileOf(net)}`,
-      `--mount=${fileOf(mnt)}`,
+      ...(mnt === undefined ? [] : [`--mount=${fileOf(mnt)}`]),
       ...(user === undefined ? [] : [`--user=${fileOf(user)}`, '--preserve-credentials']),
       '--',
       programPath('setpriv') ?? 'setpriv',
@@ -156,41 +180,96 @@ export class Namespace {
     this.#isClosed = true;
     kill(this.#child);
     await this.#ended;
-    await killInside(this.#files.net);
-    const {net, mnt, user} = this.#files;
-    for (const file of [net, mnt, user]) if (file !== undefined) closeSync(file);
+    // The programs of a container belong to its engine.
+    if (!this.#isJoined) await killInside(this.#files.net);
+    closeFiles(this.#files);
   }
 }
 
 const fileOf = (descriptor: number): string => `/proc/${process.pid}/fd/${descriptor}`;
 
-function startHolder(inUser: boolean): ChildProcess {
-  const doors = fileURLToPath(new URL('dist/bundle/seal/doors.js', packageRoot));
-  const user = inUser ? ['--user', '--map-current-user', '--keep-caps'] : [];
-  return spawn(
-    programPath('unshare') ?? 'unshare',
-    [...user, '--net', '--mount', '--', '/bin/sh', '-c', HOLDER, 'tunl-seal', process.execPath, doors],
-    {
-      // A signal for the terminal's group must not open the seal while its programs drain.
-      detached: true,
-      cwd: '/',
-      env: {PATH: PROGRAM_PATH},
-      stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe'],
-    },
-  );
+/** @throws TunlError SANDBOX_EGRESS the process is gone, or has the network of this one */
+function openFiles(pid: number | undefined, names: readonly (keyof Files)[]): Files {
+  const files: {net?: number; mnt?: number; user?: number} = {};
+  try {
+    for (const name of names) files[name] = openSync(`/proc/${pid}/ns/${name}`, 'r');
+    // Another process may have got the number of one that has ended. A program must never start in the machine's network.
+    if (files.net === undefined || isOwnNamespace(files.net))
+      throw new Error('it has the network of the machine');
+    return {...files, net: files.net};
+  } catch (error) {
+    closeFiles(files);
+    throw cannotJoin(pid, (error as Error).message);
+  }
 }
 
-function gather(child: ChildProcess): () => string {
+function cannotJoin(pid: number | undefined, detail: string): Error {
+  const why = `The network of process ${pid} cannot be sealed: ${detail.trim().split('\n')[0]}.`;
+  return sealError({
+    why,
+    mend: 'Start it in a network namespace of its own, without a network (--network none).',
+  });
+}
+
+function closeFiles(files: Partial<Files> | undefined): void {
+  for (const file of Object.values(files ?? {})) if (file !== undefined) closeSync(file);
+}
+
+const newNamespaces = (inUser: boolean): readonly string[] => [
+  programPath('unshare') ?? 'unshare',
+  ...(inUser ? ['--user', '--map-current-user', '--keep-caps'] : []),
+  ...['--net', '--mount', '--', '/bin/sh', '-c', HOLDER, 'tunl-seal'],
+];
+
+/** As an ordinary user it becomes root of the container's user namespace, or is root there already. */
+const joining = ({net, user}: Files, pid: number): readonly string[] => [
+  programPath('nsenter') ?? 'nsenter',
+  `--net=${fileOf(net)}`,
+  ...(user === undefined ? [] : [`--user=${fileOf(user)}`]),
+  ...(user !== undefined && isRootInside(pid) ? ['--preserve-credentials'] : []),
+  ...['--', '/bin/sh', '-c', HOLDER, OF_CONTAINER],
+];
+
+function isRootInside(pid: number): boolean {
+  const [inside, outside] = readFileSync(`/proc/${pid}/uid_map`, 'latin1').trim().split(/\s+/);
+  return inside === '0' && Number(outside) === process.getuid?.();
+}
+
+function startHolder([program = '', ...words]: readonly string[]): ChildProcess {
+  const doors = fileURLToPath(new URL('dist/bundle/seal/doors.js', packageRoot));
+  return spawn(program, [...words, process.execPath, doors], {
+    // A signal for the terminal's group must not open the seal while its programs drain.
+    detached: true,
+    cwd: '/',
+    env: {PATH: PROGRAM_PATH},
+    stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe'],
+  });
+}
+
+function follow(child: ChildProcess): HolderParts {
+  const said = gather(child);
+  const lines = createInterface({input: child.stdout as NodeJS.ReadableStream})[Symbol.asyncIterator]();
+  // The lines of a pipe that is destroyed have no end.
+  const gone = () => undefined;
+  return {lines, said, ended: once(child, 'exit').then(gone, gone)};
+}
+
+function gather(child: ChildProcess): () => Promise<string> {
   let text = '';
   child.stderr?.on('data', (piece: Buffer) => {
     if (text.length < MAX_STDERR) text += piece.toString('latin1');
   });
+  const end = new Promise<void>((resolve) => void child.stderr?.once('close', resolve));
   // Its end closes the pipes while something is being written; `exit` tells of that.
   for (const pipe of [child.stdin, child.stdio[4]]) pipe?.on('error', () => {});
   child.on('error', (error) => {
     text += error.message;
   });
-  return () => text;
+  return async () => {
+    // The exit of a process may be known before its last words.
+    await deadline(end, LAST_WORDS_MS);
+    return text;
+  };
 }
 
 function kill(child: ChildProcess): void {
@@ -200,10 +279,10 @@ function kill(child: ChildProcess): void {
 }
 
 /** Undefined when the time is over. */
-async function deadline<T>(step: Promise<T>): Promise<T | undefined> {
+async function deadline<T>(step: Promise<T>, ms = STEP_TIMEOUT_MS): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), STEP_TIMEOUT_MS);
+    timer = setTimeout(resolve, ms, undefined);
   });
   try {
     return await Promise.race([step, late]);

@@ -27,6 +27,11 @@ export interface SealOptions {
   readonly resolve?: ResolveName | undefined;
   /** Opens the connections. Default: this machine's network, public addresses and those that a rule names. */
   readonly dialOut?: DialOut | undefined;
+  /**
+   * Seals the network of this process instead of a new one: that of a container which has none but loopback. Closing ends its
+   * ways out, and nothing else. Root can do it, and the user who owns the container.
+   */
+  readonly joins?: {readonly pid: number} | undefined;
   /** True: `openSeal` resolves when programs can start inside. Until `ready` they have no way out yet. */
   readonly early?: boolean | undefined;
   /** Ends the start. Later it has no effect. */
@@ -83,7 +88,7 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
         void seal?.close().then(() => options.onLost?.(detail));
       },
     },
-    options.signal,
+    {joins: options.joins, signal: options.signal},
   );
   seal = new OpenSeal(namespace, keeper);
   const {signal} = options;

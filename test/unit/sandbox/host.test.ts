@@ -77,6 +77,20 @@ async function inTime<T>(clock: ManualClock, stepMs: number, what: Promise<T>): 
 const ended = (reason: string) =>
   expect.objectContaining({code: 'SANDBOX_ENDED', message: expect.stringContaining(`(${reason})`)});
 
+test('a connection that the rules refuse is an event', async ({scope}) => {
+  const told: SandboxEvent[] = [];
+  const {host, backend} = await begin(
+    scope,
+    SLEEP,
+    {egress: ['a.example:80']},
+    {onEvent: (event) => told.push(event)},
+  );
+  await host.started;
+  const refusal = {host: 'b.example', port: 443, why: 'not-allowed', untold: 0} as const;
+  backend.lastSpec?.onRefused?.(refusal);
+  expect(told.at(-1)).toEqual({type: 'refused', id: 'sb_aaaaaaaa', ...refusal});
+});
+
 describe('one reason, told everywhere', () => {
   test('the command exits', async ({scope}) => {
     const {host, events, changes, ends, backend} = await begin(scope, ['sh', '-c', 'exit 3']);

@@ -97,13 +97,18 @@ class Start {
   }
 
   async run(signal?: AbortSignal): Promise<SandboxHandle> {
-    const {command, id, egress} = this.#spec;
+    const {command, id, egress, onRefused} = this.#spec;
     const mounts = checkMounts(this.#spec.mounts);
     if (isRoot()) this.#own = await ownUser(this.#spec.hostUid, mounts);
     const {memoryBytes, cpus, pids} = this.#limits;
     const tasks = pids === undefined ? undefined : pids + OWN_TASKS;
     this.#group = await this.#prepared.groups.make(id, {memoryBytes, cpus, pids: tasks});
-    const network = await SandboxNetwork.open(egress, () => this.#launched?.kill(), signal);
+    const network = await SandboxNetwork.open({
+      rules: egress,
+      onLost: () => this.#launched?.kill(),
+      onRefused,
+      signal,
+    });
     this.#network = network;
     const launched = await this.#launch(mounts, network, tasks);
     const init = connectInit(launched.socket);

@@ -3,7 +3,7 @@
 import {TunlError, toTunlError} from '../../core/errors.js';
 import {RESOLVER_ADDRESS} from '../../seal/name-table.js';
 import {missing, programPath} from '../../seal/obstacles.js';
-import {openSeal, type Seal} from '../../seal/seal.js';
+import {openSeal, type Seal, type SealOptions} from '../../seal/seal.js';
 import type {Finding} from '../backend.js';
 import type {EgressRules} from '../spec.js';
 
@@ -17,13 +17,15 @@ export class SandboxNetwork {
     this.#seal = seal;
   }
 
-  /** @param onLost the sandbox has lost its network, and must end. @throws TunlError SANDBOX_EGRESS, EGRESS_INVALID */
-  static async open(rules: EgressRules, onLost: () => void, signal?: AbortSignal): Promise<SandboxNetwork> {
+  /** After `onLost` the sandbox has no network any more, and must end. @throws TunlError SANDBOX_EGRESS, EGRESS_INVALID */
+  static async open(
+    options: Pick<SealOptions, 'rules' | 'onLost' | 'onRefused' | 'signal'>,
+  ): Promise<SandboxNetwork> {
     try {
-      return new SandboxNetwork(await openSeal({rules, onLost, early: true, signal}));
+      return new SandboxNetwork(await openSeal({...options, early: true}));
     } catch (error) {
-      signal?.throwIfAborted();
-      if (rules.kind !== 'none') throw error;
+      options.signal?.throwIfAborted();
+      if (options.rules.kind !== 'none') throw error;
       return new SandboxNetwork(undefined);
     }
   }
