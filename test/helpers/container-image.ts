@@ -16,8 +16,11 @@ const run = promisify(execFile);
 export const IMAGE_MOUNTS: readonly SandboxMount[] = [{source: '/usr', target: '/usr', readOnly: true}];
 
 /** Resolves to its name, which is removed at the end of the scope. */
-export async function makeImage(scope: Scope, changes: readonly string[] = []): Promise<string> {
-  const name = `localhost/tunl-test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+export async function makeImage(
+  scope: Scope,
+  changes: readonly string[] = [],
+  name = `localhost/tunl-test-${process.pid}-${Math.random().toString(36).slice(2)}`,
+): Promise<string> {
   const root = await scope.tempDir('image');
   for (const folder of ['usr', 'etc', 'proc', 'dev', 'sys', 'tmp']) await mkdir(join(root, folder));
   for (const folder of ['bin', 'sbin', 'lib', 'lib64']) await symlink(`usr/${folder}`, join(root, folder));
@@ -46,8 +49,11 @@ export async function containers(label: string): Promise<string[]> {
 }
 
 /** Podman's API with a runtime that starts on every kind of control groups. */
-export async function podmanService(scope: Scope): Promise<{socketPath: string; child: ChildProcess}> {
-  const cwd = await scope.tempDir('podman');
+export async function podmanService(
+  scope: Scope,
+  folder?: string,
+): Promise<{socketPath: string; child: ChildProcess}> {
+  const cwd = folder ?? (await scope.tempDir('podman'));
   const socketPath = join(cwd, 'podman.sock');
   const words = ['--runtime', 'runc', 'system', 'service', '--time', '0', `unix://${socketPath}`];
   const child = spawn('podman', words, {cwd, stdio: 'ignore'});

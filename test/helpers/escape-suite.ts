@@ -16,6 +16,8 @@ export interface SuiteOptions extends DriverOptions {
   readonly spec?: Partial<BoxSpec>;
   /** Which limits are real here. */
   readonly real: readonly string[];
+  /** Another answer than the usual one, by the name of the way. */
+  readonly says?: Readonly<Record<string, RegExp>>;
 }
 
 const SECRET = 'xyzzy-escape-secret';
@@ -99,7 +101,7 @@ export function escapeSuite(options: SuiteOptions): void {
 
     test.each(ESCAPES)('$what', async (way) => {
       const {stdout, stderr} = await box.run(programOf(way, host));
-      expect(stdout, stderr).toMatch(way.says);
+      expect(stdout, stderr).toMatch(options.says?.[way.what] ?? way.says);
     });
 
     test('the host has seen no connection', () => {

@@ -100,3 +100,5 @@ export const absentCalls = (machine: Machine): number[] => column(ABSENT, machin
 export const forbiddenCalls = (machine: Machine): number[] => column(FORBIDDEN, machine);
 export const callNumber = (name: keyof typeof CALLS, machine: Machine): number =>
   CALLS[name][machine === 'x64' ? 0 : 1];
+export const absentNames = (): string[] => Object.keys(ABSENT);
+export const forbiddenNames = (): string[] => Object.keys(FORBIDDEN);

@@ -1,7 +1,8 @@
 // Sandboxes in containers of podman or docker, through the engine's API socket. The container's first process is the project's own
 // init, run by the host's node: commands, ports and files are its work, so any image will do, and nothing of the host listens.
 
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
 import {TunlError, toTunlError} from '../../core/errors.js';
 import {printable} from '../../core/one-line.js';
 import {isProcessRecord, lifeOf, thisProcess} from '../../launch/process-record.js';
@@ -17,6 +18,7 @@ import {checkedMounts, outsideUser} from './mounts.js';
 import {type Lease, OpenEngine} from './open-engine.js';
 import {commandDefaults, type ImageFacts, type OwnLimits, planContainer} from './plan.js';
 import {probeEngine} from './probe.js';
+import {seccompProfile} from './seccomp-profile.js';
 import {startContainer} from './start.js';
 
 export interface EngineBackendOptions {
@@ -38,7 +40,7 @@ export class EngineBackend implements SandboxBackend {
   readonly name: EngineKind;
   readonly #open: OpenEngine;
 
-  constructor(kind: EngineKind, {socketPath, env = process.env}: EngineBackendOptions = {}) {
+  constructor(kind: EngineKind = 'podman', {socketPath, env = process.env}: EngineBackendOptions = {}) {
     this.name = kind;
     this.#open = new OpenEngine(kind, {socketPath, env});
   }
@@ -89,11 +91,12 @@ export class EngineBackend implements SandboxBackend {
     const uid = process.getuid?.() ?? 0;
     const mounts = checkedMounts(asked.mounts);
     const spec = {...asked, mounts, limits: withoutLimits(asked.limits, unreal)};
-    const [image, node, own, record] = await Promise.all([
+    const [image, node, own, record, seccompFile] = await Promise.all([
       findImage(engine, String(spec.image), signal),
       hostNode(),
       ownLimits(),
       thisProcess(),
+      writeSeccompFile(spec.folder),
     ]);
     const plan = planContainer({
       spec,
@@ -106,6 +109,7 @@ export class EngineBackend implements SandboxBackend {
       uid,
       gid: process.getgid?.() ?? 0,
       network: undefined,
+      seccompFile,
     });
     return startContainer({
       lease,
@@ -140,6 +144,12 @@ function refuseNetwork(rules: EgressRules, name: string): void {
     reason: `A sandbox of ${name} has no network.`,
     next: 'Give it no network, or use bubblewrap.',
   });
+}
+
+async function writeSeccompFile(folder: string): Promise<string> {
+  const file = join(folder, 'seccomp.json');
+  await writeFile(file, JSON.stringify(seccompProfile()), {mode: 0o600});
+  return file;
 }
 
 async function findImage(engine: Engine, name: string, signal?: AbortSignal): Promise<ImageFacts> {

@@ -2,7 +2,8 @@
 
 import {type ContainerPlan, SCRATCH} from './plan.js';
 
-export function dockerContainer(plan: ContainerPlan): object {
+/** @param seccomp the value of Docker's option: the filter itself. Podman's answer to the same API wants a file. */
+export function dockerContainer(plan: ContainerPlan, seccomp: string): object {
   return {
     Image: plan.image,
     Entrypoint: plan.command,
@@ -26,7 +27,7 @@ export function dockerContainer(plan: ContainerPlan): object {
       ...(plan.runtime !== undefined && {Runtime: plan.runtime}),
       NetworkMode: 'none',
       CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges'],
+      SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
       ReadonlyRootfs: true,
       Privileged: false,
       IpcMode: 'private',

@@ -4,9 +4,10 @@ import {type EngineApi, EngineError, fields, listOf, textOf, textsOf} from './ap
 import {Attached} from './attached.js';
 import {dockerContainer} from './docker-container.js';
 import {DOCKER, type EngineFacts, LIBPOD, readFacts} from './facts.js';
-import type {EngineKind} from './find-socket.js';
+import {type EngineKind, kindOf} from './find-socket.js';
 import type {ContainerPlan, ImageFacts} from './plan.js';
 import {podmanContainer} from './podman-container.js';
+import {seccompProfile} from './seccomp-profile.js';
 
 export interface ContainerState {
   readonly isRunning: boolean;
@@ -70,9 +71,13 @@ export class Engine {
         ? await this.api.ask('POST', `${LIBPOD}/containers/create`, {...options, body: podmanContainer(plan)})
         : await this.api.ask('POST', `${DOCKER}/containers/create?name=${encodeURIComponent(plan.name)}`, {
             ...options,
-            body: dockerContainer(plan),
+            body: dockerContainer(plan, await this.#seccompOption(plan)),
           });
     return textOf(fields(body).Id);
+  }
+
+  async #seccompOption({seccompFile}: ContainerPlan): Promise<string> {
+    return (await kindOf(this.api)) === 'podman' ? seccompFile : JSON.stringify(seccompProfile());
   }
 
   /** Before `start`, so that nothing is missed. */

@@ -39,6 +39,8 @@ export interface ContainerPlan {
   readonly pids: number | undefined;
   readonly openFiles: number;
   readonly processes: number;
+  /** The file with the filter of system calls. */
+  readonly seccompFile: string;
   /** The path of a network namespace; undefined: a namespace of its own with loopback alone. */
   readonly network: string | undefined;
 }
@@ -68,6 +70,7 @@ export interface PlanInput {
   readonly uid: number;
   readonly gid: number;
   readonly network: string | undefined;
+  readonly seccompFile: string;
 }
 
 /** The only folder of an engine's sandbox that can be written without a mount. */
@@ -114,6 +117,7 @@ export function planContainer(input: PlanInput): ContainerPlan {
     // Podman's own defaults are above what a process without CAP_SYS_RESOURCE may pass on.
     openFiles: limits.openFiles ?? own.openFiles,
     processes: Math.min(own.processes, MOST_PROCESSES),
+    seccompFile: input.seccompFile,
     network: input.network,
   };
 }

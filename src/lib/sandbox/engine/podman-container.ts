@@ -39,6 +39,7 @@ export function podmanContainer(plan: ContainerPlan): object {
     ...(plan.network === undefined && {use_image_hosts: false}),
     cap_drop: ['ALL'],
     no_new_privileges: true,
+    seccomp_profile_path: plan.seccompFile,
     read_only_filesystem: true,
     image_volume_mode: 'ignore',
     image_pull_policy: 'never',

@@ -45,6 +45,7 @@ const plan = (more: Partial<PlanInput> = {}, facts: Partial<EngineFacts> = {}) =
     uid: 0,
     gid: 0,
     network: undefined,
+    seccompFile: '/s/seccomp.json',
     ...more,
     facts: {...FACTS, ...facts},
   });
@@ -52,7 +53,7 @@ const plan = (more: Partial<PlanInput> = {}, facts: Partial<EngineFacts> = {}) =
 describe('both forms', () => {
   test.each([
     ['podman', podmanContainer(plan())],
-    ['docker', dockerContainer(plan({}, {kind: 'docker'}))],
+    ['docker', dockerContainer(plan({}, {kind: 'docker'}), '{}')],
   ])('%s: hold nothing of the command and its environment', (_, form) => {
     expect(JSON.stringify(form)).not.toContain('a-secret');
   });
@@ -62,6 +63,7 @@ describe('both forms', () => {
       netns: {nsmode: 'none'},
       cap_drop: ['ALL'],
       no_new_privileges: true,
+      seccomp_profile_path: '/s/seccomp.json',
       read_only_filesystem: true,
       image_volume_mode: 'ignore',
       image_pull_policy: 'never',
@@ -86,14 +88,14 @@ describe('both forms', () => {
   });
 
   test('docker', () => {
-    expect(dockerContainer(plan({}, {kind: 'docker'}))).toMatchObject({
+    expect(dockerContainer(plan({}, {kind: 'docker'}), '{}')).toMatchObject({
       OpenStdin: true,
       StdinOnce: true,
       Healthcheck: {Test: ['NONE']},
       HostConfig: {
         NetworkMode: 'none',
         CapDrop: ['ALL'],
-        SecurityOpt: ['no-new-privileges'],
+        SecurityOpt: ['no-new-privileges', 'seccomp={}'],
         ReadonlyRootfs: true,
         LogConfig: {Type: 'none'},
         ShmSize: 10 * MB,
