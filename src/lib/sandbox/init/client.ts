@@ -78,6 +78,8 @@ export class StreamsClient {
   dial(port: number, signal?: AbortSignal): Promise<Duplex> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
+      // Throws when the session has ended, so nothing is set up before.
+      const stream = this.open({service: SERVICE.dial, port});
       let isOpen = false;
       const onAbort = () => duplex.destroy(toError(signal?.reason));
       const timer = this.#clock.after(DIAL_TIMEOUT_MS, () => duplex.destroy(dialError('ETIMEDOUT')));
@@ -85,7 +87,7 @@ export class StreamsClient {
         timer.cancel();
         signal?.removeEventListener('abort', onAbort);
       };
-      const duplex = new StreamDuplex(this.open({service: SERVICE.dial, port}), {
+      const duplex = new StreamDuplex(stream, {
         code: 'VISITOR_RESET',
         toError: (code, message) => (isOpen ? brokenError(code) : refusedError(code, message)),
         onOpened: () => {
