@@ -160,15 +160,22 @@ class Start {
     });
     const {bwrap, shell} = this.#programs;
     const init = [...this.#rlimits(tasks), nodeInside(), INSIDE.init];
+    const groupWords = this.#group?.prefix ?? [];
     const words = [
-      ...(this.#group?.prefix ?? []),
+      ...groupWords,
       ...(asUser === undefined ? network.userWords : []),
       ...launchWords(shell, asUser !== undefined),
     ];
     const {rootWords} = network;
     const script = launchScript({bwrap, init, enter: this.#group?.enter ?? [], rootWords, asUser});
     try {
-      this.#launched = await launch({words, script, arguments: list, filter});
+      this.#launched = await launch({
+        words,
+        script,
+        arguments: list,
+        filter,
+        bySystemd: groupWords.length > 0,
+      });
     } catch (error) {
       throw new TunlError('SANDBOX_FAILED', {
         reason: `${words[0]} cannot be started (${systemCode(error)}).`,
@@ -232,7 +239,7 @@ class Start {
 
 async function failureOf(said: string, cause: unknown): Promise<TunlError> {
   const line = said.trim().split('\n').at(-1) ?? '';
-  if (!line.startsWith('bwrap: ')) {
+  if (!/^(bwrap|unshare): /.test(line)) {
     const reason = `The sandbox could not be started: ${oneLine(line).slice(0, 300)}`;
     return new TunlError('SANDBOX_FAILED', {reason, cause});
   }

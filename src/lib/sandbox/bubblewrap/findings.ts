@@ -59,8 +59,14 @@ export async function readKernelSettings(): Promise<KernelSettings> {
   return {clone, most, appArmor};
 }
 
-/** @param said stderr of bwrap. */
+/** @param said stderr of bwrap, or of the unshare before it. */
 export function explain(said: string, settings: KernelSettings): Obstacle {
+  if (said.startsWith('unshare: ')) {
+    return {
+      why: `root may not make namespaces in this container: ${oneLine(said).slice(0, 200)}`,
+      mend: 'Run tunl in it as an ordinary user, or start the container with --cap-add SYS_ADMIN.',
+    };
+  }
   if (settings.clone === '0') {
     return {
       why: 'The kernel lets no user make namespaces (kernel.unprivileged_userns_clone is 0).',

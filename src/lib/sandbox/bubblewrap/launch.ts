@@ -11,6 +11,8 @@ export interface LaunchInput {
   readonly script: string;
   readonly arguments: readonly string[];
   readonly filter: Buffer | undefined;
+  /** The first word asks the manager of systemd. */
+  readonly bySystemd: boolean;
 }
 
 export interface Launched {
@@ -26,15 +28,23 @@ export interface Launched {
 }
 
 const MAX_SAID = 4_096;
-/** Variables that the manager of systemd is found by; all others stay out. */
+/** Variables that the manager of systemd is found by. All others stay out: bwrap’s can be read inside. */
 const VARIABLES = ['XDG_RUNTIME_DIR', 'DBUS_SESSION_BUS_ADDRESS'];
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** @throws the error of the system if the first program cannot be started. */
-export async function launch({words, script, arguments: list, filter}: LaunchInput): Promise<Launched> {
+export async function launch({
+  words,
+  script,
+  arguments: list,
+  filter,
+  bySystemd,
+}: LaunchInput): Promise<Launched> {
   const [program = '', ...rest] = words;
   const env = Object.fromEntries(
-    VARIABLES.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+    (bySystemd ? VARIABLES : []).flatMap((name) =>
+      process.env[name] === undefined ? [] : [[name, process.env[name]]],
+    ),
   );
   const child = spawn(program, rest, {
     cwd: '/',

@@ -143,7 +143,8 @@ async function asOwnUser(bwrap: string, words: readonly string[]) {
   const own = await takeUid();
   try {
     const ids = [`--reuid=${own.uid}`, `--regid=${own.uid}`, '--clear-groups', '--inh-caps=-all'];
-    return await runShort('setpriv', [...ids, '--', bwrap, ...words]);
+    const mounts = ['--mount', '--propagation', 'private', '--'];
+    return await runShort('unshare', [...mounts, 'setpriv', ...ids, '--', bwrap, ...words]);
   } finally {
     own.release();
   }

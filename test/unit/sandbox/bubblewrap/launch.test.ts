@@ -127,6 +127,13 @@ describe('why bubblewrap does not work', () => {
       /AppArmor/,
       /bwrap-userns-restrict/,
     ],
+    [
+      'root of a container',
+      {},
+      'unshare: unshare failed: Operation not permitted',
+      /root may not/,
+      /SYS_ADMIN/,
+    ],
     ['a container', {}, 'bwrap: No permissions to create new namespace', /namespaces here/, /seccomp/],
     [
       'a masked /proc',

@@ -1,16 +1,19 @@
 // Limits: where control groups are, what is written into them, and what is refused.
 
+import {existsSync} from 'node:fs';
 import {access, mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import type {BackendReport, Finding} from '../../../../src/lib/sandbox/backend.js';
 import {pidsFinding} from '../../../../src/lib/sandbox/bubblewrap/probe.js';
-import {findV1} from '../../../../src/lib/sandbox/limits/cgroup-v1.js';
-import {findV2, settingsV2} from '../../../../src/lib/sandbox/limits/cgroup-v2.js';
+import {findV1, makeFolder} from '../../../../src/lib/sandbox/limits/cgroup-v1.js';
+import {findV2, GroupV2, settingsV2} from '../../../../src/lib/sandbox/limits/cgroup-v2.js';
 import {unrealLimits, withoutLimits} from '../../../../src/lib/sandbox/limits/choose-limits.js';
 import {GROUP_NAME, type GroupMaker} from '../../../../src/lib/sandbox/limits/control-group.js';
+import {processesOf} from '../../../../src/lib/sandbox/limits/kill-group.js';
 import {parseMounted} from '../../../../src/lib/sandbox/limits/mounted.js';
 import {scopeWords} from '../../../../src/lib/sandbox/limits/systemd-scope.js';
+import {Child} from '../../../helpers/child.js';
 import type {Scope} from '../../../helpers/scope.js';
 import {test} from '../../../helpers/test.js';
 
@@ -109,6 +112,28 @@ describe('version 2', () => {
     );
   });
 });
+
+const UNIFIED = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'].find((path) =>
+  existsSync(`${path}/cgroup.controllers`),
+);
+
+test.runIf(process.getuid?.() === 0 && UNIFIED !== undefined)(
+  'a process enters its group first, and the end of the group ends what it has started',
+  async ({scope}) => {
+    const top = join(UNIFIED ?? '', `tunl-test-${process.pid}`);
+    const group = new GroupV2(join(top, 'sb_aaaaaaaa'));
+    await makeFolder(group.folder);
+    scope.onEnd(() => group.destroy());
+    const script = `echo $$ > '${group.enter[0]}'; setsid sleep 1000 & setsid sleep 1000 & echo $$ $!; wait`;
+    const child = Child.start(scope, 'sh', ['-c', script], {stopSignal: 'SIGKILL'});
+    const pids = (await child.line()).split(' ').map(Number);
+    expect(await processesOf(group.folder)).toEqual(expect.arrayContaining(pids));
+    await group.destroy();
+    expect(await child.exited).toMatchObject({signal: 'SIGKILL'});
+    await expect(access(top)).rejects.toThrow();
+    await group.destroy();
+  },
+);
 
 test('version 1 writes each limit to its controller, and sweeps what has no owner', async ({scope}) => {
   const root = await scope.tempDir('cgroup');
