@@ -25,6 +25,8 @@ export interface Gated {
   token: string;
   /** Errors of dials that gates reported; undefined for those that answered. */
   dialled: (Error | undefined)[];
+  /** The protocols of requests that the upstream did not answer. */
+  unanswered: string[];
   visit(facts?: Partial<VisitorFacts>): Promise<GatedVisitor>;
   /** Sends the text and returns everything that comes until the end of the connection. */
   say(text: string | Buffer, facts?: Partial<VisitorFacts>): Promise<string>;
@@ -49,6 +51,7 @@ export function startGated(
   scope.onEnd(() => upstream.close?.());
   gates.opened({tls: {host: HOST, port: 443}});
   const dialled: (Error | undefined)[] = [];
+  const unanswered: string[] = [];
   const visit = async (facts: Partial<VisitorFacts> = {}) => {
     const visitor: VisitorFacts = {
       via: 'tls',
@@ -63,6 +66,7 @@ export function startGated(
         onOpen: resolve,
         onFailed: reject,
         onGateDialled: (error) => dialled.push(error),
+        onGateUnanswered: (protocol) => unanswered.push(protocol),
       });
     });
     const {socket} = connection;
@@ -88,6 +92,7 @@ export function startGated(
     gates,
     token: gates.linkTo(`https://${HOST}/`)?.split('tunl=')[1] ?? '',
     dialled,
+    unanswered,
     visit,
     say: async (text, facts) => {
       const {socket, heard} = await visit(facts);

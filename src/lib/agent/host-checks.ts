@@ -135,15 +135,24 @@ export class HostChecks {
   }
 
   /** The upstream gave no answer to a request of a gate, so the tap saw the gate's own answer. */
-  unanswered(): void {
-    void this.#askForTls();
+  unanswered(protocol: 'h2' | 'http/1.1'): void {
+    void this.#askForTls().then((speaksTls) => {
+      // What it said to HTTP/2 was something else, and not TLS.
+      if (protocol === 'h2' && speaksTls === false) this.#explain(SPEAKS_HTTP_1);
+    });
   }
 
-  /** The upstream has ended an HTTP request without an answer. TLS servers do that, but so does a service that fails. */
-  async #askForTls(): Promise<void> {
-    if (this.#told.has(SPEAKS_TLS.message) || this.#tlsProbes >= MOST_TLS_PROBES) return;
+  /**
+   * The upstream has ended an HTTP request without an answer. TLS servers do that, but so does a service that fails. Undefined: it was
+   * asked often enough.
+   */
+  async #askForTls(): Promise<boolean | undefined> {
+    if (this.#told.has(SPEAKS_TLS.message)) return true;
+    if (this.#tlsProbes >= MOST_TLS_PROBES) return undefined;
     this.#tlsProbes += 1;
-    if (await this.#speaksTls()) this.#explain(SPEAKS_TLS);
+    const speaksTls = await this.#speaksTls();
+    if (speaksTls) this.#explain(SPEAKS_TLS);
+    return speaksTls;
   }
 
   #explain({code, message}: Hint): void {

@@ -71,7 +71,7 @@ export class LocalTunnel implements Tunnel {
       gate: settings.gates?.stream,
       onEvent,
       onDialled: (answered, why) => this.#watch?.visited(answered, why),
-      onUnanswered: checks && (() => checks.unanswered()),
+      onUnanswered: checks && ((protocol) => checks.unanswered(protocol)),
       nextId: () => host.nextVisitor(),
     });
     this.#reach = reachOf(settings, (options) => host.probe(this.sides, options));

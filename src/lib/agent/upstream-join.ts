@@ -13,7 +13,7 @@ import {LoopGuard} from './loop-guard.js';
 import {OfflinePage} from './offline-page.js';
 import {UpstreamWait} from './upstream-wait.js';
 import type {ProxyHeader} from './upstreams/proxy-header.js';
-import type {Upstream, UpstreamConnection, VisitorFacts} from './upstreams/upstream.js';
+import type {Upstream, UpstreamConnection, UpstreamDial, VisitorFacts} from './upstreams/upstream.js';
 
 /** The `cause` of a visit whose upstream is the tunnel itself. */
 export const LOOP: Error = new Error('loop');
@@ -38,7 +38,7 @@ export interface UpstreamVisit {
   /** A gate has dialled the upstream for this visitor. */
   onGateDialled?: (error: Error | undefined) => void;
   /** The upstream gave no answer to a gate's request. */
-  onGateUnanswered?: () => void;
+  onGateUnanswered?: UpstreamDial['onGateUnanswered'];
 }
 
 export interface UpstreamJoinOptions {

@@ -27,7 +27,7 @@ export interface VisitsOptions {
   /** Called after each visitor: whether the upstream accepted it. */
   onDialled: (answered: boolean, why?: Error) => void;
   /** The upstream gave no answer to a request that a gate let in. */
-  onUnanswered?: (() => void) | undefined;
+  onUnanswered?: UpstreamVisit['onGateUnanswered'];
   /** Numbers visitors. */
   nextId: () => number;
 }
@@ -37,7 +37,7 @@ export class Visits {
   readonly #gate: StreamGate | undefined;
   readonly #onEvent: (event: TunnelEvent) => void;
   readonly #onDialled: (answered: boolean, why?: Error) => void;
-  readonly #onUnanswered: (() => void) | undefined;
+  readonly #onUnanswered: UpstreamVisit['onGateUnanswered'];
   readonly #nextId: () => number;
   /** Streams of the present visitors. */
   readonly #open = new LinkedList<Stream>();

@@ -110,6 +110,22 @@ async function closed(
   return {found, probes};
 }
 
+test.each<[string, boolean, 'h2' | 'http/1.1', string[]]>([
+  ['HTTP/1.1 at a TLS server', true, 'http/1.1', ['UPSTREAM_TLS']],
+  ['HTTP/2 at a TLS server', true, 'h2', ['UPSTREAM_TLS']],
+  ['HTTP/2 at another server', false, 'h2', ['UPSTREAM_PROTOCOL']],
+  ['HTTP/1.1 at a service that fails', false, 'http/1.1', []],
+])('a request of a gate without an answer, %s: told once', async (_name, speaksTls, protocol, told) => {
+  const found: string[] = [];
+  const checks = new HostChecks(
+    (code) => found.push(code),
+    async () => speaksTls,
+  );
+  for (let n = 0; n < 5; n += 1) checks.unanswered(protocol);
+  await new Promise(setImmediate);
+  expect(found).toEqual(told);
+});
+
 test('an upstream that closes without an answer and speaks TLS: told once', async () => {
   const up = GET;
   const told = {found: ['UPSTREAM_TLS'], probes: 1};

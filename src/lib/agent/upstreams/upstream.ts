@@ -45,8 +45,8 @@ export interface UpstreamDial {
   onComplaint?(error: TunlError): void;
   /** A gate has dialled the upstream. `error`: the reason why it does not answer. */
   onGateDialled?(error: Error | undefined): void;
-  /** The upstream ended a gate's request without an answer, or answered what is no HTTP. */
-  onGateUnanswered?(): void;
+  /** The upstream ended a gate's request in this protocol without an answer, or answered what is none. */
+  onGateUnanswered?(protocol: 'h2' | 'http/1.1'): void;
 }
 
 export interface Upstream {

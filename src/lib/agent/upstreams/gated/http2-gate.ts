@@ -210,6 +210,10 @@ export class Http2Visit implements GateVisit {
           settings: {enablePush: false, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: MAX_HEADER_BYTES},
           maxSessionMemory: SESSION_MEMORY_MB,
         });
+        let isHttp2 = false;
+        session.once('remoteSettings', () => {
+          isHttp2 = true;
+        });
         session.on('error', () => {});
         // The socket may be half open, and HTTP/2 has no use for that: the session would wait for ever.
         connection.socket.once('end', () => connection.socket.destroySoon());
@@ -217,6 +221,7 @@ export class Http2Visit implements GateVisit {
         session.once('goaway', () => this.#session.close());
         session.once('close', () => {
           if (this.#session.closed || this.#session.destroyed) return;
+          if (!isHttp2) dial.onGateUnanswered?.('h2');
           this.#session.close();
         });
         resolve(session);

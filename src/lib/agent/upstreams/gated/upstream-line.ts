@@ -68,7 +68,7 @@ export class UpstreamLine {
     const isDown = error instanceof DialFailed;
     const code: RefusalCode = isDown ? 'UPSTREAM_REFUSED' : 'UPSTREAM_FAILED';
     if (!isDown) {
-      dial.onGateUnanswered?.();
+      dial.onGateUnanswered?.('http/1.1');
       return {
         status: 502,
         code,

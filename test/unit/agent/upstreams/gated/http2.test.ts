@@ -1,6 +1,7 @@
 // HTTP/2 through a gate: each stream is decided about, trailers and resets pass, and revoked links end it.
 
 import {once} from 'node:events';
+import {createServer as createHttp1} from 'node:http';
 import {
   type ClientHttp2Session,
   connect,
@@ -245,6 +246,18 @@ test('the authority, and a host beside it, are the tunnel’s own', async ({scop
       expect([headers[':authority'], headers.host]).toEqual([HOST, undefined]);
   }
   expect(answers.get(421)).toBeGreaterThan(100);
+});
+
+test('an upstream that answers HTTP/2 with something else is reported', async ({scope}) => {
+  const plain = createHttp1((_request, response) => response.end('HTTP/1'));
+  const {visit, unanswered} = startGated(scope, await scope.listen(plain), {forwarded: true, h2: true});
+  const {socket} = await visit({alpn: 'h2'});
+  socket.removeAllListeners('data');
+  const http = connect(`https://${HOST}`, {createConnection: () => socket});
+  scope.onEnd(() => http.destroy());
+  http.on('error', () => {});
+  expect((await ask(http, {})).headers[':status']).toBeUndefined();
+  await expect.poll(() => unanswered).toEqual(['h2']);
 });
 
 test('a revoked link ends its streams; an upstream that is down gets an answer', async ({scope}) => {
