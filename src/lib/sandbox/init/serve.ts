@@ -2,24 +2,22 @@
 // serves real ones; the owner of a sandbox serves those of its sandbox on the control socket.
 
 import type {Socket} from 'node:net';
-import type {Duplex} from 'node:stream';
-import {Splice} from '../../bytes/splice.js';
 import {type Clock, systemClock} from '../../core/clock.js';
-import {systemCode, type TunlError, toTunlError} from '../../core/errors.js';
+import type {TunlError} from '../../core/errors.js';
 import type {Session} from '../../mux/session.js';
 import type {Stream} from '../../mux/stream.js';
 import {MalformedMessage} from '../../protocol/fields.js';
 import {KIND} from '../../protocol/wire.js';
 import type {SandboxProcess} from '../backend.js';
 import {openLocalSession} from './local-session.js';
+import {type DialPort, DialServer} from './serve-dial.js';
 import {ExecServer, type StartProcess} from './serve-exec.js';
 import {type FileService, serveFile} from './serve-file.js';
 import {readServiceOpen, SERVICE, type ServiceOpen} from './wire.js';
 
 export interface StreamServices {
   exec: StartProcess;
-  /** @throws an Error with a system code, or a TunlError. */
-  dial(port: number, signal: AbortSignal): Promise<Duplex>;
+  dial: DialPort;
   files: FileService;
   /** Services beyond those of an init, by name. The handler sets the sink of the stream, then accepts or refuses it. */
   more?: Readonly<Record<string, (stream: Stream, open: ServiceOpen) => void>>;
@@ -47,6 +45,7 @@ export interface ServedStreams {
 export function serveStreams(options: ServeOptions): ServedStreams {
   const {socket, services, clock = systemClock, silenceMs, maxStreams} = options;
   const execs = new ExecServer({start: services.exec, find: services.find, clock});
+  const dials = new DialServer(services.dial);
   const {promise: ended, resolve} = Promise.withResolvers<TunlError | undefined>();
   const session = openLocalSession({
     socket,
@@ -55,7 +54,7 @@ export function serveStreams(options: ServeOptions): ServedStreams {
     silenceMs,
     maxStreams,
     sink: {
-      onOpen: (stream, about) => open(stream, about, services, execs),
+      onOpen: (stream, about) => open(stream, about, {services, execs, dials}),
       onControl: () => session.onViolation('a control message to a server of streams'),
       onEnded: (error) => {
         execs.end();
@@ -66,7 +65,13 @@ export function serveStreams(options: ServeOptions): ServedStreams {
   return {session, ended, close: () => session.close()};
 }
 
-function open(stream: Stream, about: Buffer, services: StreamServices, execs: ExecServer): void {
+interface Servers {
+  services: StreamServices;
+  execs: ExecServer;
+  dials: DialServer;
+}
+
+function open(stream: Stream, about: Buffer, {services, execs, dials}: Servers): void {
   if (stream.kind !== KIND.service) {
     stream.refuse('KIND_UNKNOWN');
     return;
@@ -86,7 +91,7 @@ function open(stream: Stream, about: Buffer, services: StreamServices, execs: Ex
         if (!execs.attachOutput(id, asked.service, stream)) stream.refuse('CANCELLED', 'no such process');
         return;
       case SERVICE.dial:
-        serveDial(stream, asked.port, services.dial);
+        dials.serve(stream, asked.port);
         return;
       case SERVICE.file:
         serveFile(stream, services.files);
@@ -104,38 +109,4 @@ function more(stream: Stream, asked: ServiceOpen, {more = {}}: StreamServices): 
   const take = Object.hasOwn(more, asked.service) ? more[asked.service] : undefined;
   if (take === undefined) stream.refuse('SERVICE_UNKNOWN');
   else take(stream, asked);
-}
-
-function serveDial(stream: Stream, port: number | undefined, dial: StreamServices['dial']): void {
-  if (port === undefined) throw new MalformedMessage('dial has no port');
-  const abort = new AbortController();
-  let connection: Duplex | undefined;
-  const splice = new Splice({
-    stream,
-    brokenCode: 'UPSTREAM_RESET',
-    reset: () => reset(connection),
-    connects: () => true,
-    onDone: () => abort.abort(),
-  });
-  dial(port, abort.signal).then(
-    (dialled) => {
-      connection = dialled;
-      stream.accept();
-      splice.join(dialled as Socket);
-    },
-    (error: unknown) => refuseDial(stream, error),
-  );
-}
-
-function reset(connection: Duplex | undefined): void {
-  const socket = connection as Socket | undefined;
-  if (typeof socket?.resetAndDestroy === 'function') socket.resetAndDestroy();
-  else socket?.destroy();
-}
-
-function refuseDial(stream: Stream, error: unknown): void {
-  const system = systemCode(error);
-  if (system === 'ECONNREFUSED') stream.refuse('UPSTREAM_REFUSED', system);
-  else if (system === 'ETIMEDOUT') stream.refuse('UPSTREAM_TIMEOUT', system);
-  else stream.refuse('UPSTREAM_RESET', system === '' ? toTunlError(error).code : system);
 }
