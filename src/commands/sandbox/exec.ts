@@ -21,7 +21,7 @@ export default class SandboxExec extends BaseCommand {
     [
       '<%= config.bin %> sandbox exec sb_4f9q2abc -- ls -l',
       '<%= config.bin %> sandbox exec -it box -- bash',
-      'tar -c . | <%= config.bin %> sandbox exec -i box -- tar -x -C /tmp',
+      '$ tar -c . | <%= config.bin %> sandbox exec -i box -- tar -x -C /tmp',
     ].join('\n'),
   ];
   static override passesWords = true;

@@ -44,9 +44,11 @@ export class RemoteSandbox implements SandboxControl {
   /** Calls that wait. Without one, the connection does not keep this process alive. */
   #calls = 0;
   #isClosed = false;
+  readonly #started: Promise<void> | undefined;
 
-  private constructor(id: string, roster: SandboxRoster, socket: Socket) {
+  private constructor(id: string, roster: SandboxRoster, socket: Socket, started?: Promise<void>) {
     this.id = id;
+    this.#started = started;
     this.#roster = roster;
     this.#socket = socket;
     const over = Promise.withResolvers<void>();
@@ -71,9 +73,14 @@ export class RemoteSandbox implements SandboxControl {
   /**
    * Connects to the owner of a sandbox that runs.
    *
+   * @param started settles as `started` of the owner does, for whoever has made the owner; an error may come before the connection
    * @throws TunlError SANDBOX_ENDED, SANDBOX_SILENT, SANDBOX_UNKNOWN, STATE_DIR
    */
-  static async open(roster: SandboxRoster, {journal, life, folder}: ListedSandbox): Promise<RemoteSandbox> {
+  static async open(
+    roster: SandboxRoster,
+    {journal, life, folder}: ListedSandbox,
+    started?: Promise<void>,
+  ): Promise<RemoteSandbox> {
     const {id} = journal;
     if (life === 'unknown') {
       throw new TunlError('SANDBOX_UNKNOWN', {
@@ -84,7 +91,7 @@ export class RemoteSandbox implements SandboxControl {
     const until = performance.now() + SOCKET_WITHIN_MS;
     for (;;) {
       const socket = await dial(folder);
-      if (socket !== undefined) return new RemoteSandbox(id, roster, socket);
+      if (socket !== undefined) return new RemoteSandbox(id, roster, socket, started);
       const now = await roster.find(id);
       if (now.life === 'ended') throw endedError(id, now.journal.end ?? KILLED);
       if (performance.now() > until) {
@@ -111,7 +118,7 @@ export class RemoteSandbox implements SandboxControl {
 
   /** Resolves when its command runs. @throws TunlError the reason why it does not */
   async started(): Promise<void> {
-    await this.#call({do: 'started'});
+    await (this.#started === undefined ? this.#call({do: 'started'}) : this.#during(this.#started));
   }
 
   async ready(): Promise<void> {
@@ -141,8 +148,18 @@ export class RemoteSandbox implements SandboxControl {
 
   async exec(request: ExecRequest): Promise<SandboxProcess> {
     const inside = await this.#during(this.#named(this.#streams.exec(request)));
-    void this.#during(inside.exit).catch(() => {});
-    return inside;
+    const exit = this.#during(this.#named(inside.exit));
+    exit.catch(() => {});
+    const {id, stdin, stdout, stderr} = inside;
+    return {
+      id,
+      stdin,
+      stdout,
+      stderr,
+      exit,
+      signal: (signal) => inside.signal(signal),
+      resize: (columns, rows) => inside.resize(columns, rows),
+    };
   }
 
   async dial(port: number, signal?: AbortSignal): Promise<Duplex> {

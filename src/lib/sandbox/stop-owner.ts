@@ -10,7 +10,7 @@ import {KILLED, type ListedSandbox, type SandboxRoster} from './roster.js';
 /** `preStop` and TERM have ten seconds each; then everything is removed. */
 const STOP_MS = 40_000;
 /** One that is stopped (SIGSTOP) answers nothing at all. */
-const ANSWER_MS = 5_000;
+const ANSWER_MS = 3_000;
 const LOOK_EVERY_MS = 25;
 const AFTER_KILL_MS = 5_000;
 

@@ -25,7 +25,7 @@ const RUN_SETTINGS = {
 };
 
 const TUNNEL_SETTINGS = {
-  private: GATE_SETTINGS.private,
+  private: {...GATE_SETTINGS.private, help: 'Only with the printed link.'},
   ...ADDRESS_SETTINGS,
   ...LINK_SETTINGS,
   ...PROBE_SETTINGS,

@@ -7,7 +7,7 @@ import {TunlError} from '../../core/errors.js';
 import type {LogRecord} from '../../core/logger.js';
 import {oneLine} from '../../core/one-line.js';
 import {beginServed} from '../begin.js';
-import {type FirstMessage, failure, type Supervised} from './first-message.js';
+import {failure, type Message, type Supervised} from './messages.js';
 
 const MAX_LOG_BYTES = 1024 * 1024;
 /** After a second signal nothing is waited for. */
@@ -39,6 +39,9 @@ async function supervise(): Promise<void> {
       throw new TunlError('STATE_DIR', {reason: 'The state folder allows no sockets.'});
     }
     await say({ok: true});
+    await host.started;
+    await say({ok: true});
+    if (process.connected) process.disconnect();
     await closed;
   } catch (error) {
     await say(failure(error));
@@ -57,10 +60,9 @@ function logTo(fd: number): (record: LogRecord) => void {
 }
 
 /** Whoever started it may be gone. */
-async function say(message: FirstMessage): Promise<void> {
+async function say(message: Message): Promise<void> {
   if (!process.connected) return;
   await new Promise<void>((resolve) => {
     process.send?.(message, undefined, undefined, () => resolve());
   });
-  if (process.connected) process.disconnect();
 }

@@ -1,6 +1,6 @@
 // Starts the process that owns a detached sandbox. It has a session of its own, so it outlives this process and its terminal.
 
-import {spawn} from 'node:child_process';
+import {type ChildProcess, spawn} from 'node:child_process';
 import {open, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -9,7 +9,7 @@ import {packageRoot} from '../../core/package-root.js';
 import {readOptions, type SandboxOptions} from '../options.js';
 import {RemoteSandbox} from '../remote.js';
 import {SandboxRoster} from '../roster.js';
-import {readFirstMessage, type Supervised} from './first-message.js';
+import {readMessage, type Supervised} from './messages.js';
 
 const ENTRY = fileURLToPath(new URL('dist/bundle/sandbox/supervisor.js', packageRoot));
 /** Its output: errors of the tunnels, and the crash message of Node. */
@@ -33,18 +33,30 @@ export async function startSupervisor(
   const roster = new SandboxRoster(stateDir);
   const {id, folder} = await roster.makeFolder();
   const logPath = join(folder, SUPERVISOR_LOG);
+  let started: Promise<void>;
   try {
-    await ask({id, command, options: {...plain, stateDir}}, logPath, signal);
+    ({started} = await ask({id, command, options: {...plain, stateDir}}, logPath, signal));
   } catch (error) {
     // The log has the reason when there was no message.
     if (!(error instanceof TunlError) || error.code !== 'SANDBOX_FAILED')
       await rm(folder, {recursive: true, force: true});
     throw error;
   }
-  return await RemoteSandbox.open(roster, await roster.find(id));
+  try {
+    return await RemoteSandbox.open(roster, await roster.find(id), started);
+  } catch (error) {
+    // It has ended already, and its owner has said why.
+    await started;
+    throw error;
+  }
 }
 
-async function ask(spec: Supervised, logPath: string, signal: AbortSignal | undefined): Promise<void> {
+/** Resolves when the supervisor has its socket; `started` settles when the command runs, or does not. */
+async function ask(
+  spec: Supervised,
+  logPath: string,
+  signal: AbortSignal | undefined,
+): Promise<{started: Promise<void>}> {
   signal?.throwIfAborted();
   const log = await open(logPath, 'a', 0o600);
   const child = spawn(process.execPath, [ENTRY], {
@@ -52,27 +64,50 @@ async function ask(spec: Supervised, logPath: string, signal: AbortSignal | unde
     stdio: ['pipe', log.fd, log.fd, 'ipc'],
   });
   await log.close();
+  const messages = messagesOf(child);
   const stop = () => child.kill('SIGKILL');
   signal?.addEventListener('abort', stop);
   const timer = setTimeout(stop, FIRST_MESSAGE_MS);
   try {
-    const first = new Promise<unknown>((resolve, reject) => {
-      child.once('error', reject);
-      child.once('message', resolve);
-      child.once('exit', () => resolve(undefined));
-    });
     // It may die before it has read everything.
     child.stdin?.on('error', () => {}).end(JSON.stringify(spec));
-    const message = await first.catch((cause: unknown) => {
-      throw new TunlError('SANDBOX_FAILED', {reason: `${process.execPath} cannot be started.`, cause});
-    });
+    const message = await messages[0];
     if (signal?.aborted) throw new TunlError('ABORTED');
-    readFirstMessage(message, logPath);
+    readMessage(message, logPath);
+  } catch (error) {
+    if (child.connected) child.disconnect();
+    throw error;
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', stop);
-    if (child.connected) child.disconnect();
     child.stdin?.destroy();
+    // Neither the process nor the channel keeps this process alive.
     child.unref();
+    child.channel?.unref();
   }
+  const started = messages[1].then((message) => {
+    if (child.connected) child.disconnect();
+    readMessage(message, logPath);
+  });
+  started.catch(() => {});
+  return {started};
+}
+
+/** The two messages; undefined for one that does not come. */
+function messagesOf(child: ChildProcess): readonly [Promise<unknown>, Promise<unknown>] {
+  const [first, second] = [Promise.withResolvers<unknown>(), Promise.withResolvers<unknown>()];
+  second.promise.catch(() => {});
+  let hasFirst = false;
+  child.on('message', (message) => {
+    (hasFirst ? second : first).resolve(message);
+    hasFirst = true;
+  });
+  child.once('error', (cause) => {
+    const reason = `${process.execPath} cannot be started.`;
+    for (const each of [first, second]) each.reject(new TunlError('SANDBOX_FAILED', {reason, cause}));
+  });
+  child.once('exit', () => {
+    for (const each of [first, second]) each.resolve(undefined);
+  });
+  return [first.promise, second.promise];
 }

@@ -1,4 +1,4 @@
-// What goes between a process that starts a supervisor and the supervisor: the sandbox on its stdin, and one message back.
+// What goes between a process that starts a supervisor and the supervisor: the sandbox on its stdin, and two messages back.
 
 import {isErrorCode, TunlError, toTunlError} from '../../core/errors.js';
 import type {SandboxOptions} from '../options.js';
@@ -10,18 +10,18 @@ export interface Supervised {
   readonly options: SandboxOptions;
 }
 
-/** `ok`: the sandbox has its control socket; it may still be starting. */
-export type FirstMessage =
+/** The first `ok`: the sandbox has its control socket, and is starting. The second one: its command runs. */
+export type Message =
   | {readonly ok: true}
   | {readonly error: {readonly code: string; readonly message: string; readonly next: string}};
 
-export function failure(error: unknown): FirstMessage {
+export function failure(error: unknown): Message {
   const {code, message, next} = toTunlError(error);
   return {error: {code, message, next}};
 }
 
 /** @throws TunlError the error in it; SANDBOX_FAILED without a message */
-export function readFirstMessage(message: unknown, log: string): void {
+export function readMessage(message: unknown, log: string): void {
   const {ok, error} = (message ?? {}) as {ok?: unknown; error?: Record<string, unknown>};
   if (ok === true) return;
   const {code, message: reason, next} = error ?? {};
