@@ -45,6 +45,14 @@ describe('run', () => {
     expect(ended).toMatchObject({code, stdout: '', stderr: expect.stringMatching(said)});
   });
 
+  test('Ctrl+C in a terminal reaches tunl alone, and its command has its time', async ({scope}) => {
+    const trap = 'trap "echo bye; exit 3" TERM; echo up; while :; do sleep 0.05; done';
+    const cli = await startCli(scope, ['sandbox', 'run', '--', 'sh', '-c', trap]);
+    await cli.saidOnStderr(/^up$/m);
+    cli.signalGroup('SIGINT');
+    expect(await cli.finished()).toMatchObject({code: 3, stderr: expect.stringMatching(/^bye$/m)});
+  });
+
   test('the time of its life', async ({scope}) => {
     const ended = await runCli(scope, ['sandbox', 'run', '--timeout', '1s', '--', 'sleep', '60']);
     expect(ended).toMatchObject({code: 124, stderr: expect.stringContaining('its time had passed')});

@@ -145,7 +145,7 @@ test(`${ROUNDS} sandboxes, one after the other: nothing stays behind`, async ({s
     const words = ['sandbox', 'run', '-q', '--memory', '64m', '--timeout', '1m'];
     const inside = ['sh', '-c', 'echo x > ~/file; exit 4'];
     const run = await runCli(scope, [...words, '--', ...inside], {stateDir});
-    expect(run).toMatchObject({code: 4});
+    expect(run).toMatchObject({code: 4, stderr: ''});
   }
   expect({groups: groups(), mounts: mounts()}).toEqual(before);
   expect(processes().filter(({args}) => args.includes(stateDir))).toEqual([]);

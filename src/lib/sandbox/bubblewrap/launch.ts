@@ -47,6 +47,8 @@ export async function launch({
     ),
   );
   const child = spawn(program, rest, {
+    // Ctrl+C in a terminal is for the owner, which gives the command its time.
+    detached: true,
     cwd: '/',
     env: {...env, PATH, LANG: 'C.UTF-8'},
     stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
