@@ -3,6 +3,8 @@
 import {execFile, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readlinkSync} from 'node:fs';
+import {readdir} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {Readable} from 'node:stream';
 import {buffer, text} from 'node:stream/consumers';
@@ -11,7 +13,7 @@ import {afterAll, beforeAll, describe, expect} from 'vitest';
 import type {SandboxHandle} from '../../src/lib/sandbox/backend.js';
 import {EngineBackend} from '../../src/lib/sandbox/engine/backend.js';
 import type {SandboxSpec} from '../../src/lib/sandbox/spec.js';
-import {containers, IMAGE_MOUNTS, makeImage, podmanService} from '../helpers/container-image.js';
+import {containers, IMAGE_MOUNTS, makeImage, podmanService, podmanTwice} from '../helpers/container-image.js';
 import {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 
@@ -66,6 +68,15 @@ async function output(handle: SandboxHandle, command: readonly string[]): Promis
   return (await text(process.stdout)).trim();
 }
 
+/** A process that owns a sandbox. */
+function startOwner(spec: SandboxSpec, env: NodeJS.ProcessEnv) {
+  return spawn(process.execPath, ['--input-type=module', '-e', OWNER], {
+    env: {...process.env, ...env, SPEC: JSON.stringify(spec)},
+    cwd: join(import.meta.dirname, '../..'),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
 describe.runIf(isRoot)('podman', () => {
   test('the report names version, runtime and limits', async () => {
     const report = await new EngineBackend('podman', {socketPath}).probe();
@@ -74,14 +85,13 @@ describe.runIf(isRoot)('podman', () => {
     for (const finding of Object.values(report.limits)) expect(finding.reality).toBe('real');
   });
 
-  test('a service of our own answers where no socket is, and ends', async ({scope}) => {
-    const env = {PATH: process.env.PATH, HOME: '/root'};
-    const backend = new EngineBackend('podman', {env});
-    const handle = await start(scope, ['cat'], {backend});
-    expect(await output(handle, ['echo', 'there'])).toBe('there');
-    await handle.destroy();
+  test('a service of our own answers where no socket is, and ends with its process', async ({scope}) => {
+    const spec = await specOf(scope, ['cat']);
+    const owner = startOwner(spec, {CONTAINER_HOST: '', DOCKER_HOST: '', SOCKET: undefined, ENDS: 'yes'});
+    expect(await text(owner.stdout)).toBe('running\nended\n');
     const {stdout} = await run('ps', ['-eo', 'args']);
-    expect(stdout).not.toContain(`tunl-engine-${process.pid}-`);
+    expect(stdout).not.toContain(`tunl-engine-${owner.pid}-`);
+    expect(await readdir(tmpdir())).not.toContainEqual(expect.stringContaining(`tunl-engine-${owner.pid}-`));
   });
 
   test('an image that is missing, and none at all', async ({scope}) => {
@@ -243,7 +253,7 @@ describe.runIf(isRoot)('podman', () => {
     const again = new EngineBackend('podman', {socketPath});
     await again.sweep(async () => false);
     await run('podman', ['wait', '--condition', 'exited', `tunl-${handle.id}`]);
-    await run('podman', ['rm', '--force', `tunl-${handle.id}`]);
+    await podmanTwice('rm', '--force', '--ignore', `tunl-${handle.id}`);
   });
 
   test('an init that dies is a lost sandbox', async ({scope}) => {
@@ -259,11 +269,7 @@ describe.runIf(isRoot)('podman', () => {
     scope,
   }) => {
     const spec = await specOf(scope, ['cat']);
-    const owner = spawn(process.execPath, ['--input-type=module', '-e', OWNER], {
-      env: {...process.env, SPEC: JSON.stringify(spec), SOCKET: socketPath},
-      cwd: join(import.meta.dirname, '../..'),
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const owner = startOwner(spec, {SOCKET: socketPath});
     // Its end is an end of the wait as well.
     await Promise.race([once(owner.stdout, 'data'), once(owner.stdout, 'end')]);
     const backend = new EngineBackend('podman', {socketPath});
@@ -300,4 +306,8 @@ const backend = new EngineBackend('podman', {socketPath: process.env.SOCKET});
 const handle = await backend.create(JSON.parse(process.env.SPEC));
 handle.stdout.resume();
 console.log('running');
+if (process.env.ENDS) {
+  await handle.destroy();
+  console.log('ended');
+}
 `;

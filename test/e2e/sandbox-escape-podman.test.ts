@@ -26,6 +26,8 @@ if (process.getuid?.() === 0) {
     name: 'EngineBackend',
     env: {CONTAINER_HOST: `unix://${folder}/podman.sock`},
     spec: {image, mounts: IMAGE_MOUNTS},
+    // Two programs of the engine copy each byte.
+    loudBytes: 300 * 1024 * 1024,
     says: {
       // The engine's own files, and groups that can be read.
       'folders of the host': /^(\.containerenv\npodman-init\n)?end\n$/,

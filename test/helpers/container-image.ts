@@ -36,9 +36,14 @@ export async function makeImage(
   await run('tar', ['-C', root, '-cf', tar, '.']);
   await run('podman', ['import', ...changes.flatMap((change) => ['--change', change]), tar, name]);
   scope.onEnd(async () => {
-    await run('podman', ['rmi', '--force', name]);
+    await podmanTwice('rmi', '--force', name);
   });
   return name;
+}
+
+/** Podman 4 fails to remove when the monitor of a container that has just died cleans up at the same time. */
+export async function podmanTwice(...words: string[]): Promise<void> {
+  await run('podman', words).catch(() => run('podman', words));
 }
 
 /** Names of the containers with this label, running or not. */

@@ -8,13 +8,14 @@ import {printable} from '../../core/one-line.js';
 import {isProcessRecord, lifeOf, thisProcess} from '../../launch/process-record.js';
 import type {BackendReport, SandboxBackend, SandboxHandle} from '../backend.js';
 import {unrealLimits, withoutLimits} from '../limits/choose-limits.js';
-import type {EgressRules, SandboxLimits, SandboxSpec} from '../spec.js';
+import type {SandboxLimits, SandboxSpec} from '../spec.js';
 import {type Engine, isStatus} from './engine.js';
 import type {EngineFacts} from './facts.js';
 import type {EngineKind} from './find-socket.js';
 import {hostNode} from './host-node.js';
 import {limitFindings} from './limits.js';
 import {checkedMounts, outsideUser} from './mounts.js';
+import {resolverMount} from './network.js';
 import {type Lease, OpenEngine} from './open-engine.js';
 import {commandDefaults, type ImageFacts, type OwnLimits, planContainer} from './plan.js';
 import {probeEngine} from './probe.js';
@@ -87,28 +88,27 @@ export class EngineBackend implements SandboxBackend {
     const facts = await engine.facts();
     checkSizes(asked.limits, this.name);
     const unreal = unrealLimits(asked.limits, limitFindings(facts), asked.bestEffort);
-    refuseNetwork(asked.egress, this.name);
     const uid = process.getuid?.() ?? 0;
     const mounts = checkedMounts(asked.mounts);
     const spec = {...asked, mounts, limits: withoutLimits(asked.limits, unreal)};
-    const [image, node, own, record, seccompFile] = await Promise.all([
+    const [image, node, own, record, seccompFile, resolver] = await Promise.all([
       findImage(engine, String(spec.image), signal),
       hostNode(),
       ownLimits(),
       thisProcess(),
       writeSeccompFile(spec.folder),
+      resolverMount(spec.folder),
     ]);
     const plan = planContainer({
       spec,
       image,
       facts,
-      node,
+      node: {...node, mounts: [...node.mounts, resolver]},
       own,
       labels: {...spec.labels, [LABEL.sandbox]: spec.id, [LABEL.process]: JSON.stringify(record)},
       outside: outsideUser(spec.hostUid, mounts, uid),
       uid,
       gid: process.getgid?.() ?? 0,
-      network: undefined,
       seccompFile,
     });
     return startContainer({
@@ -117,8 +117,8 @@ export class EngineBackend implements SandboxBackend {
       defaults: commandDefaults(spec, image),
       command: spec.command,
       unreal,
-      setEgress: async (rules) => refuseNetwork(rules, this.name),
-      close: async () => {},
+      egress: spec.egress,
+      onRefused: spec.onRefused,
       signal,
     });
   }
@@ -136,14 +136,6 @@ export class EngineBackend implements SandboxBackend {
       await lease.release();
     }
   }
-}
-
-function refuseNetwork(rules: EgressRules, name: string): void {
-  if (rules.kind === 'none') return;
-  throw new TunlError('SANDBOX_EGRESS', {
-    reason: `A sandbox of ${name} has no network.`,
-    next: 'Give it no network, or use bubblewrap.',
-  });
 }
 
 async function writeSeccompFile(folder: string): Promise<string> {

@@ -18,6 +18,8 @@ export interface HostNode {
 export async function hostNode(): Promise<HostNode> {
   const node = await realpath(process.execPath);
   const libraries = await loadedLibraries();
+  // An engine would make a folder in its place.
+  await access(initFile());
   const bind = (source: string, name: string): SandboxMount => ({
     source,
     target: `${NODE_FOLDER}/${name}`,

@@ -26,9 +26,12 @@ interface Way {
   readonly engine: Engine;
   readonly service: OwnService | undefined;
   users: number;
-  /** Its last user has left. */
+  /** Its last user has left, and nobody came in its place. */
   isOver: boolean;
+  linger: NodeJS.Timeout | undefined;
 }
+
+const LINGER_MS = 2_000;
 
 export class OpenEngine {
   readonly #kind: EngineKind;
@@ -61,6 +64,7 @@ export class OpenEngine {
 
   #lease(way: Way): Lease {
     way.users += 1;
+    clearTimeout(way.linger);
     let released: Promise<void> | undefined;
     return {
       engine: way.engine,
@@ -91,15 +95,24 @@ export class OpenEngine {
   }
 
   #through(api: EngineApi, service?: OwnService): Way {
-    return {engine: new Engine(this.#kind, api), service, users: 0, isOver: false};
+    return {engine: new Engine(this.#kind, api), service, users: 0, isOver: false, linger: undefined};
   }
 }
 
+/** A service stays for a moment: a probe is followed by a start. */
 async function leave(way: Way): Promise<void> {
   way.users -= 1;
   if (way.users > 0) return;
-  way.isOver = true;
-  await way.service?.stop();
+  if (way.service === undefined) {
+    way.isOver = true;
+    return;
+  }
+  const {service} = way;
+  way.linger = setTimeout(() => {
+    way.isOver = true;
+    void service.stop();
+  }, LINGER_MS);
+  way.linger.unref();
 }
 
 function missing(kind: EngineKind, refused: string | undefined): TunlError {

@@ -2,6 +2,7 @@
 // user may enter. It ends with its last user; should this process be killed, it ends some seconds after its last connection.
 
 import {type ChildProcess, spawn} from 'node:child_process';
+import {rmSync} from 'node:fs';
 import {mkdtemp, readdir, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -37,8 +38,15 @@ export async function startService(runtime: string): Promise<OwnService> {
     `unix://${api.socketPath}`,
   ]);
   let isRunning = true;
+  // The end of this process does not wait for a service that nobody uses.
+  const atExit = () => {
+    child.kill('SIGTERM');
+    rmSync(folder, {recursive: true, force: true});
+  };
+  process.once('exit', atExit);
   void ended.then(() => {
     isRunning = false;
+    process.off('exit', atExit);
   });
   const stop = async () => {
     child.ref();
@@ -74,7 +82,7 @@ function startPodman(folder: string, args: readonly string[]): {child: ChildProc
     // The monitors of containers inherit it, and leave a file there when memory is used up.
     cwd: folder,
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: childEnv(),
+    env: localEnv(),
   });
   let words = '';
   child.stderr?.on('data', (text: Buffer) => {
@@ -86,6 +94,12 @@ function startPodman(folder: string, args: readonly string[]): {child: ChildProc
   });
   child.unref();
   return {child, ended};
+}
+
+/** With these variables, even empty ones, podman is a client of another service. */
+function localEnv(): NodeJS.ProcessEnv {
+  const {CONTAINER_HOST, CONTAINER_CONNECTION, ...env} = childEnv();
+  return env;
 }
 
 async function answers(api: EngineApi): Promise<boolean> {

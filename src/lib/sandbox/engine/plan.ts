@@ -41,8 +41,6 @@ export interface ContainerPlan {
   readonly processes: number;
   /** The file with the filter of system calls. */
   readonly seccompFile: string;
-  /** The path of a network namespace; undefined: a namespace of its own with loopback alone. */
-  readonly network: string | undefined;
 }
 
 /** Where a command of the sandbox runs when nobody says anything. */
@@ -69,7 +67,6 @@ export interface PlanInput {
   /** This process's. */
   readonly uid: number;
   readonly gid: number;
-  readonly network: string | undefined;
   readonly seccompFile: string;
 }
 
@@ -118,7 +115,6 @@ export function planContainer(input: PlanInput): ContainerPlan {
     openFiles: limits.openFiles ?? own.openFiles,
     processes: Math.min(own.processes, MOST_PROCESSES),
     seccompFile: input.seccompFile,
-    network: input.network,
   };
 }
 

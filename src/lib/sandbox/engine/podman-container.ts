@@ -34,9 +34,7 @@ export function podmanContainer(plan: ContainerPlan): object {
     systemd: 'false',
     stop_signal: KILL,
     stop_timeout: 0,
-    netns: plan.network === undefined ? {nsmode: 'none'} : {nsmode: 'path', value: plan.network},
-    // Podman's own file would hold addresses of the host.
-    ...(plan.network === undefined && {use_image_hosts: false}),
+    netns: {nsmode: 'none'},
     cap_drop: ['ALL'],
     no_new_privileges: true,
     seccomp_profile_path: plan.seccompFile,

@@ -6,6 +6,7 @@ import type {BackendReport, Finding} from '../backend.js';
 import type {EngineFacts} from './facts.js';
 import type {EngineKind} from './find-socket.js';
 import {limitFindings} from './limits.js';
+import {networkFinding} from './network.js';
 import type {OpenEngine} from './open-engine.js';
 
 /** Never rejects. */
@@ -19,7 +20,7 @@ export async function probeEngine(kind: EngineKind, open: OpenEngine): Promise<B
         available: true,
         version: `${kind} ${facts.version} (${facts.runtime ?? facts.defaultRuntime})`,
         limits: limitFindings(facts),
-        egress: egressFinding(facts),
+        egress: await networkFinding(facts),
         notes: notesOf(facts, lease.isOwn),
       };
     } finally {
@@ -47,15 +48,6 @@ const NOTHING: BackendReport['limits'] = {
   diskBytes: none,
   openFiles: none,
 };
-
-export function egressFinding({kind}: EngineFacts): Finding {
-  return {
-    what: 'network',
-    reality: 'none',
-    why: `Sandboxes of ${kind} have no network.`,
-    mend: 'Use bubblewrap for it.',
-  };
-}
 
 function notesOf(facts: EngineFacts, isOwn: boolean): readonly string[] {
   const {kind, isRootless, hasMappedUsers, runtimes, runtime, defaultRuntime} = facts;

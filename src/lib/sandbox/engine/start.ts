@@ -5,9 +5,10 @@ import {TunlError, toTunlError} from '../../core/errors.js';
 import {printable} from '../../core/one-line.js';
 import type {SandboxHandle, SandboxProcess} from '../backend.js';
 import {connectInit, type InitClient} from '../init/init-client.js';
-import type {SandboxLimits} from '../spec.js';
+import type {EgressRules, SandboxLimits, SandboxSpec} from '../spec.js';
 import type {Attached} from './attached.js';
 import {EngineHandle, withDefaults} from './handle.js';
+import {ContainerNetwork} from './network.js';
 import {oomFiles} from './oom.js';
 import type {Lease} from './open-engine.js';
 import {type CommandDefaults, type ContainerPlan, HOME} from './plan.js';
@@ -18,9 +19,8 @@ export interface StartOptions {
   readonly defaults: CommandDefaults;
   readonly command: readonly string[];
   readonly unreal: readonly (keyof SandboxLimits)[];
-  readonly setEgress: SandboxHandle['setEgress'];
-  /** Ends what else belongs to the sandbox, such as its network. */
-  readonly close: () => Promise<void>;
+  readonly egress: EgressRules;
+  readonly onRefused: SandboxSpec['onRefused'];
   readonly signal: AbortSignal | undefined;
 }
 
@@ -37,24 +37,28 @@ export async function startContainer(options: StartOptions): Promise<SandboxHand
   const {engine} = lease;
   let attached: Attached | undefined;
   let init: InitClient | undefined;
+  let network: ContainerNetwork | undefined;
   const onAbort = () => attached?.destroy();
   const containerId = await engine.create(plan, signal);
   const remove = async () => {
     init?.close();
     attached?.destroy();
     await removeContainer(lease, containerId);
-    await options.close();
+    await network?.close();
   };
   try {
     attached = await engine.attach(containerId, signal);
     await engine.start(containerId, signal);
     signal?.addEventListener('abort', onAbort, {once: true});
     init = connectInit(attached.asSocket);
-    await init.ready.catch((error: unknown) => failed(error, attached));
-    const [files, main] = await Promise.all([
-      engine.state(containerId).then(({pid}) => oomFiles(pid)),
-      startCommand(init, command, defaults),
+    const [{pid}] = await Promise.all([
+      engine.state(containerId),
+      init.ready.catch((error: unknown) => failed(error, attached)),
     ]);
+    const sealed = new ContainerNetwork({pid, onLost: onAbort, onRefused: options.onRefused});
+    network = sealed;
+    const [files] = await Promise.all([oomFiles(pid), sealed.setRules(options.egress, signal)]);
+    const main = await startCommand(init, command, defaults);
     return new EngineHandle({
       engine,
       containerId,
@@ -64,7 +68,7 @@ export async function startContainer(options: StartOptions): Promise<SandboxHand
       defaults,
       unreal,
       oomFiles: files,
-      setEgress: options.setEgress,
+      setEgress: (rules) => sealed.setRules(rules),
       remove,
     });
   } catch (error) {

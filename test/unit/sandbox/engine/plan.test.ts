@@ -44,7 +44,6 @@ const plan = (more: Partial<PlanInput> = {}, facts: Partial<EngineFacts> = {}) =
     outside: undefined,
     uid: 0,
     gid: 0,
-    network: undefined,
     seccompFile: '/s/seccomp.json',
     ...more,
     facts: {...FACTS, ...facts},
