@@ -1,5 +1,6 @@
 // The life of a sealed network: its bytes, rules that change, floods, deaths, and what is left afterwards.
 import {readdirSync, readFileSync, readlinkSync} from 'node:fs';
+import {fileURLToPath} from 'node:url';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {parseEgress} from '../../src/lib/seal/rules.js';
 import {Child} from '../helpers/child.js';
@@ -339,6 +340,14 @@ describe('a machine that cannot seal', () => {
       code: 'SANDBOX_EGRESS',
       next: 'sudo sysctl -w user.max_user_namespaces=15000',
     });
+  });
+
+  test('does not start without all listeners', async ({scope}) => {
+    // Node runs an empty program and says that it went well.
+    const doors = fileURLToPath(new URL('../../dist/bundle/seal/doors.js', import.meta.url));
+    const empty = ['unshare', '--mount', 'sh', '-c', `mount --bind /dev/null '${doors}' && exec "$@"`, 'sh'];
+    const host = new SealHost(scope, around.machine, 'user', {around: empty});
+    await expect(host.open(LIST)).rejects.toMatchObject({code: 'SANDBOX_EGRESS', message: /listeners/});
   });
 
   test('does not start when nft takes no rules', async ({scope}) => {

@@ -5,12 +5,18 @@ import {createSocket, type Socket} from 'node:dgram';
 import {createServer, type Server} from 'node:net';
 import {DOORS, FIRST_DOOR, RESOLVER_PORT} from './ports.js';
 
-/** Goes with each handle. */
-export type DoorMessage = {readonly door: number} | {readonly resolver: 'udp4' | 'udp6'};
+/** The first two come with a handle. */
+export type DoorMessage =
+  | {readonly door: number}
+  | {readonly resolver: 'udp4' | 'udp6'}
+  /** All others have come. */
+  | {readonly isComplete: true};
 
 const BACKLOG = 128;
 
 async function main(): Promise<void> {
+  // A message waits until the socket before it has arrived, and nothing else would keep this process alive.
+  process.channel?.ref();
   for (let door = 0; door < DOORS; door += 1) {
     const server = await listen(FIRST_DOOR + door);
     await send({door}, server);
@@ -26,6 +32,7 @@ async function main(): Promise<void> {
     await send({resolver}, socket);
     socket.close();
   }
+  await send({isComplete: true});
   process.disconnect?.();
 }
 
@@ -47,7 +54,7 @@ function bind(type: 'udp4' | 'udp6', address: string): Promise<Socket | undefine
   });
 }
 
-function send(message: DoorMessage, handle: Server | Socket): Promise<void> {
+function send(message: DoorMessage, handle?: Server | Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     process.send?.(message, handle, {}, (error) => (error === null ? resolve() : reject(error)));
   });

@@ -16,6 +16,7 @@ import {
   holderObstacle,
   isPrivileged,
   missing,
+  NO_LISTENERS,
   namespaceObstacle,
   programPath,
   sealError,
@@ -25,6 +26,7 @@ import {
 const STEP_TIMEOUT_MS = 20_000;
 const MAX_STDERR = 4_096;
 const LAST_WORDS_MS = 100;
+const LAST_DOOR_MS = 2_000;
 
 export interface PrefixOptions {
   /** The user and group of the program. Only root may set them. Default: those of this process. */
@@ -66,6 +68,8 @@ export class Namespace {
   /** Open descriptors keep the namespaces, and their paths never lead to those of another process. */
   readonly #files: Files;
   readonly #isJoined: boolean;
+  /** All listeners are here. */
+  readonly #complete: Promise<true>;
   readonly #lines: AsyncIterator<string>;
   readonly #said: () => Promise<string>;
   readonly #ended: Promise<undefined>;
@@ -75,7 +79,14 @@ export class Namespace {
 
   private constructor(
     child: ChildProcess,
-    {lines, said, ended, files, isJoined}: HolderParts & {files: Files; isJoined: boolean},
+    {
+      lines,
+      said,
+      ended,
+      files,
+      isJoined,
+      complete,
+    }: HolderParts & {files: Files; isJoined: boolean; complete: Promise<true>},
   ) {
     this.#child = child;
     this.#lines = lines;
@@ -83,6 +94,7 @@ export class Namespace {
     this.#ended = ended;
     this.#files = files;
     this.#isJoined = isJoined;
+    this.#complete = complete;
   }
 
   /** @throws TunlError SANDBOX_EGRESS */
@@ -98,9 +110,12 @@ export class Namespace {
     const words =
       joins === undefined || joined === undefined ? newNamespaces(inUser) : joining(joined, joins.pid);
     const child = startHolder(words);
-    child.on('message', (message, handle) => {
-      if ('door' in (message as DoorMessage)) onDoor(handle as Server);
-      else onResolver(handle as unknown as UdpSocket);
+    const complete = Promise.withResolvers<true>();
+    child.on('message', (sent, handle) => {
+      const message = sent as DoorMessage;
+      if ('door' in message) onDoor(handle as Server);
+      else if ('resolver' in message) onResolver(handle as unknown as UdpSocket);
+      else complete.resolve(true);
     });
     const parts = follow(child);
     const first = await deadline(Promise.race([parts.lines.next(), parts.ended]));
@@ -118,7 +133,12 @@ export class Namespace {
       closeFiles(files);
       throw error;
     }
-    const namespace = new Namespace(child, {...parts, files, isJoined: joined !== undefined});
+    const namespace = new Namespace(child, {
+      ...parts,
+      files,
+      isJoined: joined !== undefined,
+      complete: complete.promise,
+    });
     child.once('exit', (code, by) => {
       if (!namespace.#isClosed) onLost(`its holder ended (${by ?? code})`);
     });
@@ -141,6 +161,9 @@ export class Namespace {
       const [said, code] = (line?.value ?? '').split(' ');
       if (said !== word || code !== '0')
         throw sealError(holderObstacle(Number(code ?? 75), await this.#said()));
+      // The holder's answers and the listeners come on two channels, which have no common order.
+      if (word === 'open' && (await deadline(this.#complete, LAST_DOOR_MS)) !== true)
+        throw sealError(holderObstacle(NO_LISTENERS, await this.#said()));
     });
     if (word === 'open') this.#opening = step;
     this.#steps = step.catch(() => {});

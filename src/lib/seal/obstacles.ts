@@ -85,17 +85,20 @@ const APPARMOR_PROFILE =
   'abi <abi/4.0>, include <tunables/global> profile tunl-unshare /usr/bin/unshare flags=(unconfined) { userns, }';
 const APPARMOR_COMMAND = `echo '${APPARMOR_PROFILE}' | sudo tee /etc/apparmor.d/tunl-unshare && sudo apparmor_parser -r /etc/apparmor.d/tunl-unshare`;
 
-/** The exit codes of the holder. */
+/** Codes of the holder's answers. */
+export const NO_RULES = 73;
+export const NO_LISTENERS = 74;
+
 export function holderObstacle(code: number, stderr: string): Obstacle {
   const said = stderr.trim().split('\n')[0]?.slice(0, 200) ?? '';
   const detail = said === '' ? '' : ` (${said})`;
-  if (code === 73) {
+  if (code === NO_RULES) {
     return {
       why: `nft could not load the rules of a sealed network${detail}.`,
       mend: 'sudo modprobe -a nf_tables nft_chain_nat nft_ct nft_reject_inet nft_limit',
     };
   }
-  if (code === 74)
+  if (code === NO_LISTENERS)
     return {
       why: `The listeners of a sealed network could not be made${detail}.`,
       mend: 'Install tunl again.',
