@@ -102,6 +102,7 @@ class Start {
     if (isRoot()) this.#own = await ownUser(this.#spec.hostUid, mounts);
     const {memoryBytes, cpus, pids} = this.#limits;
     const tasks = pids === undefined ? undefined : pids + OWN_TASKS;
+    void this.#prepared.groups.tidy().catch(() => {});
     this.#group = await this.#prepared.groups.make(id, {memoryBytes, cpus, pids: tasks});
     const network = await SandboxNetwork.open({
       rules: egress,

@@ -1,6 +1,6 @@
 // Control groups of version 1: one folder in each controller's own tree.
 
-import {access, constants, mkdir, readdir, readFile, rmdir, writeFile} from 'node:fs/promises';
+import {access, constants, mkdir, readdir, readFile, rmdir, stat, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {systemCode, TunlError} from '../../core/errors.js';
 import type {Finding, SandboxStats} from '../backend.js';
@@ -39,12 +39,14 @@ export async function findV1(mounted: Mounted): Promise<GroupMaker | undefined> 
   const findings = Object.fromEntries(
     await Promise.all(GROUP_LIMITS.map(async (limit) => [limit, await find(limit, roots)])),
   ) as Record<GroupLimit, Finding>;
+  const sweep: GroupMaker['sweep'] = async (isAlive) => {
+    for (const root of roots.values()) await sweepFolder(join(root, GROUP_NAME), isAlive);
+  };
   return {
     findings,
     make: (sandboxId, limits) => makeV1(roots, sandboxId, limits),
-    sweep: async (isAlive) => {
-      for (const root of roots.values()) await sweepFolder(join(root, GROUP_NAME), isAlive);
-    },
+    tidy: () => sweep(everybody),
+    sweep,
   };
 }
 
@@ -172,16 +174,32 @@ export async function makeFolder(folder: string): Promise<void> {
   }
 }
 
-/** Removes the groups in this folder whose sandboxes have no living owner. */
+/**
+ * Removes the groups in this folder whose sandboxes have no living owner, and those that have been empty for long: the state
+ * folder of their owners may be gone.
+ */
 export async function sweepFolder(
   folder: string,
   isAlive: (sandboxId: string) => Promise<boolean>,
 ): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   for (const name of names.filter(isSandboxId)) {
-    if (!(await isAlive(name))) await killAndRemove(join(folder, name));
+    const group = join(folder, name);
+    if (!(await isAlive(name))) await killAndRemove(group);
+    else if (await isForsaken(group)) await rmdir(group).catch(() => {});
   }
   if (names.length > 0) await rmdir(folder).catch(() => {});
+}
+
+export const everybody = (): Promise<boolean> => Promise.resolve(true);
+
+/** A younger group may wait for its first process. */
+const FORSAKEN_MS = 60_000;
+
+async function isForsaken(group: string): Promise<boolean> {
+  const made = await stat(group).catch(() => undefined);
+  if (made === undefined || Date.now() - made.mtimeMs < FORSAKEN_MS) return false;
+  return (await readFile(join(group, 'cgroup.procs'), 'utf8').catch(() => '-')) === '';
 }
 
 export const exists = (path: string): Promise<boolean> =>

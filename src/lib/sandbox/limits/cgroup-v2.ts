@@ -5,7 +5,7 @@ import {dirname, join} from 'node:path';
 import {systemCode, TunlError} from '../../core/errors.js';
 import type {Finding, SandboxStats} from '../backend.js';
 import type {SandboxLimits} from '../spec.js';
-import {exists, isWritable, makeFolder, sweepFolder} from './cgroup-v1.js';
+import {everybody, exists, isWritable, makeFolder, sweepFolder} from './cgroup-v1.js';
 import {
   type ControlGroup,
   GROUP_LIMITS,
@@ -69,6 +69,7 @@ function maker(base: string, given: ReadonlySet<string>): GroupMaker {
       Finding
     >,
     make: (sandboxId, limits) => makeV2(folder, given, sandboxId, limits),
+    tidy: () => sweepFolder(folder, everybody),
     sweep: (isAlive) => sweepFolder(folder, isAlive),
   };
 }

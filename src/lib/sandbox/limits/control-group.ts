@@ -25,6 +25,8 @@ export interface GroupMaker {
   readonly findings: Readonly<Record<GroupLimit, Finding>>;
   /** Undefined: this machine has none. @param sandboxId names the group. */
   make(sandboxId: string, limits: SandboxLimits): Promise<ControlGroup | undefined>;
+  /** Removes groups that have been empty for long: their owners may have left no other trace. Quick. */
+  tidy(): Promise<void>;
   /** Removes groups whose sandbox has no living owner, with the processes in them. */
   sweep(isAlive: (sandboxId: string) => Promise<boolean>): Promise<void>;
 }

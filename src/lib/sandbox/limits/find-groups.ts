@@ -23,7 +23,7 @@ export async function findGroups(): Promise<GroupMaker> {
     (await findSystemd(mounted)) ??
     (await findV2(mounted)) ??
     (await findV1(mounted)) ??
-    noGroups(mounted.v2 === undefined)
+    noGroups(mounted.v1.has('memory'))
   );
 }
 
@@ -32,9 +32,11 @@ function noGroups(isOld: boolean): GroupMaker {
     what: `limit of ${WORDS[limit]}`,
     reality: 'none',
     why: isOld
-      ? 'This machine has control groups of version 1 only, and those belong to root.'
+      ? 'The control groups of this machine are of version 1, which belong to root.'
       : 'No control group with this controller is delegated to this user.',
-    mend: 'Run tunl as root, or in a login of systemd with delegated control groups (`systemd-run --user --scope true` has to succeed).',
+    mend: isOld
+      ? 'Run tunl as root, or start the machine with systemd.unified_cgroup_hierarchy=1.'
+      : 'Run tunl as root, or in a login of systemd with delegated control groups (`systemd-run --user --scope true` has to succeed).',
   });
   return {
     findings: Object.fromEntries(GROUP_LIMITS.map((limit) => [limit, finding(limit)])) as Record<
@@ -42,6 +44,7 @@ function noGroups(isOld: boolean): GroupMaker {
       Finding
     >,
     make: () => Promise.resolve(undefined),
+    tidy: () => Promise.resolve(),
     sweep: () => Promise.resolve(),
   };
 }

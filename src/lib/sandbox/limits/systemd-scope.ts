@@ -51,6 +51,8 @@ export async function findSystemd(mounted: Mounted): Promise<GroupMaker | undefi
       Finding
     >,
     make: (sandboxId, limits) => Promise.resolve(new Scope(mount, sandboxId, limits)),
+    // systemd removes an empty scope by itself.
+    tidy: () => Promise.resolve(),
     sweep,
   };
 }

@@ -1,12 +1,12 @@
 // Limits: where control groups are, what is written into them, and what is refused.
 
 import {existsSync} from 'node:fs';
-import {access, mkdir, writeFile} from 'node:fs/promises';
+import {access, mkdir, readdir, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import type {BackendReport, Finding} from '../../../../src/lib/sandbox/backend.js';
 import {pidsFinding} from '../../../../src/lib/sandbox/bubblewrap/probe.js';
-import {findV1, makeFolder} from '../../../../src/lib/sandbox/limits/cgroup-v1.js';
+import {findV1, makeFolder, sweepFolder} from '../../../../src/lib/sandbox/limits/cgroup-v1.js';
 import {findV2, GroupV2, settingsV2} from '../../../../src/lib/sandbox/limits/cgroup-v2.js';
 import {unrealLimits, withoutLimits} from '../../../../src/lib/sandbox/limits/choose-limits.js';
 import {GROUP_NAME, type GroupMaker} from '../../../../src/lib/sandbox/limits/control-group.js';
@@ -135,6 +135,31 @@ test.runIf(process.getuid?.() === 0 && UNIFIED !== undefined)(
   },
 );
 
+test.runIf(process.getuid?.() === 0 && UNIFIED !== undefined)(
+  'a group that has been empty for long is removed, a new one and one with processes are not',
+  async ({scope}) => {
+    const top = join(UNIFIED ?? '', `tunl-test-old-${process.pid}`);
+    const ids = ['sb_aaaaaaaa', 'sb_bbbbbbbb', 'sb_cccccccc'];
+    const [old, used, young] = ids.map((id) => new GroupV2(join(top, id)));
+    if (old === undefined || used === undefined || young === undefined) throw new Error('three groups');
+    for (const group of [old, used, young]) {
+      await makeFolder(group.folder);
+      scope.onEnd(() => group.destroy());
+    }
+    const child = Child.start(scope, 'sh', ['-c', `echo $$ > '${used.enter[0]}'; echo in; exec sleep 1000`], {
+      stopSignal: 'SIGKILL',
+    });
+    await child.line();
+    const longAgo = new Date(Date.now() - 3_600_000);
+    for (const group of [old, used]) await utimes(group.folder, longAgo, longAgo);
+    await sweepFolder(top, () => Promise.resolve(true));
+    expect((await readdir(top)).filter((name) => name.startsWith('sb_')).sort()).toEqual([
+      'sb_bbbbbbbb',
+      'sb_cccccccc',
+    ]);
+  },
+);
+
 test('version 1 writes each limit to its controller, and sweeps what has no owner', async ({scope}) => {
   const root = await scope.tempDir('cgroup');
   const v1 = new Map(
@@ -151,9 +176,9 @@ test('version 1 writes each limit to its controller, and sweeps what has no owne
   // No kernel makes the files of the group, so writing them fails, and nothing stays.
   await expect(maker?.make('sb_aaaaaaaa', {memoryBytes: MIB})).rejects.toMatchObject({code: 'SANDBOX_LIMIT'});
   await expect(access(join(root, 'memory', GROUP_NAME))).rejects.toThrow();
-  for (const id of ['sb_aaaaaaaa', 'sb_bbbbbbbb', 'somebody'])
-    await mkdir(join(root, 'pids', GROUP_NAME, id), {recursive: true});
-  await maker?.sweep((id) => Promise.resolve(id === 'sb_bbbbbbbb'));
+  const groups = ['sb_aaaaaaaa', 'sb_bbbbbbbb', 'sb_cccccccc', 'somebody'];
+  for (const id of groups) await mkdir(join(root, 'pids', GROUP_NAME, id), {recursive: true});
+  await maker?.sweep((id) => Promise.resolve(id !== 'sb_aaaaaaaa'));
   await expect(access(join(root, 'pids', GROUP_NAME, 'sb_aaaaaaaa'))).rejects.toThrow();
   await access(join(root, 'pids', GROUP_NAME, 'sb_bbbbbbbb'));
   await access(join(root, 'pids', GROUP_NAME, 'somebody'));
