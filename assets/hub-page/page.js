@@ -265,7 +265,8 @@ at('start').addEventListener('submit', (event) => {
   const template = new FormData(at('start')).get('template');
   void attempt(async () => {
     const session = await ask('POST', '/v1/sessions', {template, ...(name !== '' && {name})});
-    sessions.set(session.id, session);
+    // An event may have told more of it already.
+    if (!sessions.has(session.id)) sessions.set(session.id, session);
     at('session-name').value = '';
     showAll();
   });

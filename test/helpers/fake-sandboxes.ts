@@ -6,7 +6,7 @@ import type {AddressInfo} from 'node:net';
 import {connect} from 'node:net';
 import type {Duplex} from 'node:stream';
 import type {HubSandboxes, SandboxWish} from '../../src/lib/hub/sandboxes.ts';
-import type {SandboxControl, SandboxEnd, SandboxInfo} from '../../src/lib/sandbox/control.ts';
+import type {LogPiece, SandboxControl, SandboxEnd, SandboxInfo} from '../../src/lib/sandbox/control.ts';
 
 export class FakeSandbox {
   readonly id: string;
@@ -90,6 +90,11 @@ export class FakeSandboxes implements HubSandboxes {
   async open(id: string): Promise<SandboxControl | undefined> {
     const found = this.all.find((each) => each.id === id && each.isListening && !each.isTerminated);
     return found?.control();
+  }
+
+  async outputOf(id: string): Promise<readonly LogPiece[]> {
+    const found = this.all.find((each) => each.id === id);
+    return found === undefined ? [] : [{from: 'stderr', bytes: Buffer.from(found.output)}];
   }
 
   closeAll(): void {

@@ -413,6 +413,52 @@ export const eventSchemas = {
     findings: v.array(finding),
     notes: v.array(text),
   }),
+  hub: v.strictObject({type: v.literal('hub'), url: httpsUrl, templates: v.array(text), sessions: count}),
+  'hub-session': v.strictObject({
+    type: v.literal('hub-session'),
+    id: text,
+    user: text,
+    template: text,
+    name: v.exactOptional(text),
+    state: v.picklist(['queued', 'starting', 'ready', 'stopping', 'stopped', 'failed']),
+    url: v.exactOptional(httpsUrl),
+    createdAt: date,
+    readyAt: v.exactOptional(date),
+    stopsAt: v.exactOptional(date),
+    idleStopsAt: v.exactOptional(date),
+    keptBy: v.exactOptional(
+      v.strictObject({source: text, at: date, detail: v.exactOptional(text), isNow: v.boolean()}),
+    ),
+    queued: v.exactOptional(count),
+    sandbox: v.exactOptional(text),
+    endedAt: v.exactOptional(date),
+    end: v.exactOptional(
+      v.strictObject({
+        reason: v.picklist([
+          'exited',
+          'timeout',
+          'idle',
+          'oom',
+          'terminated',
+          'lost',
+          'not-ready',
+          'not-started',
+          'asked',
+        ]),
+        detail: text,
+        tail: v.array(v.string()),
+      }),
+    ),
+  }),
+  'hub-user': v.strictObject({
+    type: v.literal('hub-user'),
+    state: v.picklist(['added', 'listed', 'changed', 'removed', 'token']),
+    id: text,
+    name: text,
+    quota: count,
+    createdAt: date,
+    token: v.exactOptional(text),
+  }),
 };
 
 type Schemas = typeof eventSchemas;
@@ -477,6 +523,9 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   egress: true,
   copied: true,
   backend: true,
+  hub: true,
+  'hub-session': true,
+  'hub-user': true,
 } satisfies Agreement;
 
 const eventSchema = v.variant(

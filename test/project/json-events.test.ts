@@ -9,7 +9,7 @@ const sections = new Map(
   doc
     .split(/^## /m)
     .slice(1)
-    .map((section) => [/^`(\w+)`/.exec(section)?.[1] ?? '', section]),
+    .map((section) => [/^`([\w-]+)`/.exec(section)?.[1] ?? '', section]),
 );
 
 test('every event has a section, and every section an event', () => {

@@ -3,7 +3,7 @@
 import type {TunnelEvent} from '../agent/events.js';
 import type {ErrorCode} from '../core/errors.js';
 import type {RelayAdminEvent} from './relay-events.js';
-import type {SandboxCliEvent} from './sandbox/events.js';
+import type {RoomEvent} from './room-events.js';
 
 /** `tunl relay start`: the relay accepts agents and visitors. */
 export interface ListeningEvent {
@@ -342,7 +342,7 @@ export type CliEvent =
   | ContextEvent
   | RelayAdminEvent
   | TokenEvent
-  | SandboxCliEvent;
+  | RoomEvent;
 
 /** Events that are skipped for a reader that is too slow. All others are few and describe the state. */
 export function isExpendable(event: CliEvent): boolean {

@@ -8,6 +8,7 @@ import {backgroundState} from './background-state.js';
 import {settingLine} from './config/yaml-line.js';
 import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, time} from './format.js';
+import {hubLines, hubResult} from './hub/wording.js';
 import {aboutLink, linkResult} from './link-wording.js';
 import {aboutLogin, loginResult} from './login-wording.js';
 import {inside, probe} from './probe-words.js';
@@ -56,6 +57,10 @@ export function result(event: CliEvent): string | undefined {
     case 'port':
     case 'backend':
       return sandboxResult(event);
+    case 'hub':
+    case 'hub-session':
+    case 'hub-user':
+      return hubResult(event);
     default:
       return loginResult(event);
   }
@@ -206,6 +211,10 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'copied':
     case 'backend':
       return sandboxLines(event);
+    case 'hub':
+    case 'hub-session':
+    case 'hub-user':
+      return hubLines(event);
     case 'error':
       // An error of one of several tunnels: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];

@@ -640,6 +640,8 @@ export const ERRORS = {
     'Read its last lines; it may still become ready.',
   ),
   HUB_FAILED: row('The session could not be started.', EXIT.unavailable, true, 'Read its last lines.'),
+  HUB_RUNS: row('Another hub runs with this state folder.', EXIT.local, false, 'End it first.'),
+  HUB_AWAY: row('No hub runs on this machine for this user.', EXIT.unavailable, false, 'Start one.'),
   HUB_HOME: row(
     'The user’s files for the session cannot be used.',
     EXIT.local,

@@ -1,9 +1,9 @@
 // A hub: its sessions, its API behind a tunnel of its own, and its users.
 
 import {once} from 'node:events';
-import {rm} from 'node:fs/promises';
+import {chmod, rm} from 'node:fs/promises';
 import {availableParallelism} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import type {ForwardOptions, Tunnel} from '../agent/options.js';
 import {type Clock, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
@@ -15,6 +15,7 @@ import {Pages} from './api/pages.js';
 import {addressOf, HubServer} from './api/server.js';
 import type {Floors} from './capacity.js';
 import {Homes} from './homes.js';
+import {OPERATOR, operatorSocket} from './operator.js';
 import type {HubSandboxes} from './sandboxes.js';
 import {SessionFolder} from './session-folder.js';
 import {Sessions} from './sessions.js';
@@ -53,23 +54,20 @@ export class Hub {
   readonly sessions: Sessions;
   readonly tunnel: Tunnel;
   readonly #tokens: HubTokens;
-  readonly #server: HubServer;
-  readonly #socketPath: string;
+  readonly #servers: readonly HubServer[];
 
   constructor(parts: {
     users: HubUsers;
     sessions: Sessions;
     tunnel: Tunnel;
     tokens: HubTokens;
-    server: HubServer;
-    socketPath: string;
+    servers: readonly HubServer[];
   }) {
     this.users = parts.users;
     this.sessions = parts.sessions;
     this.tunnel = parts.tunnel;
     this.#tokens = parts.tokens;
-    this.#server = parts.server;
-    this.#socketPath = parts.socketPath;
+    this.#servers = parts.servers;
   }
 
   /** `https://hub.r1.example.net` */
@@ -86,9 +84,8 @@ export class Hub {
   async close(): Promise<void> {
     this.sessions.close();
     await this.tunnel.close();
-    await this.#server.close();
+    await Promise.all(this.#servers.map((each) => each.close()));
     this.#tokens.registry.close();
-    await rm(this.#socketPath, {force: true});
   }
 }
 
@@ -112,7 +109,8 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   const tokens = new HubTokens(stateDir, clock);
   await openStateDir(stateDir, 'hub');
   await tokens.registry.start();
-  const socketPath = join(await openStateDir(stateDir, 'hub', 'run'), `${process.pid}.sock`);
+  const operatorPath = await operatorSocket(stateDir);
+  const socketPath = join(dirname(operatorPath), `${process.pid}.sock`);
   await rm(socketPath, {force: true});
   let tunnel: Tunnel | undefined;
   const urlOf = () => tunnel?.url ?? '';
@@ -131,12 +129,14 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     clock,
     log,
   });
+  const context = {sessions, templates, readyTimeoutMs, clock, log, url: urlOf};
   const callers = new Callers({tokens: tokens.registry, userById: (id) => users.byId(id)});
   const pages = new Pages({callers, url: urlOf, addressOf});
-  const server = new HubServer({sessions, templates, readyTimeoutMs, callers, clock, log, url: urlOf, pages});
+  const server = new HubServer({...context, callers, pages});
+  const operator = new HubServer({...context, callers: {byHeader: async () => OPERATOR}});
+  const servers = [server, operator];
   try {
-    server.server.listen(socketPath);
-    await once(server.server, 'listening');
+    await Promise.all([listen(server, socketPath), listen(operator, operatorPath)]);
     tunnel = await forward(`unix:${socketPath}`, {
       subdomain: options.name ?? 'hub',
       ...options.forward,
@@ -147,14 +147,20 @@ export async function startHub(options: HubOptions): Promise<Hub> {
       ...(options.onEvent !== undefined && {onEvent: options.onEvent}),
     });
     await sessions.start();
-    return new Hub({users, sessions, tunnel, tokens, server, socketPath});
+    return new Hub({users, sessions, tunnel, tokens, servers});
   } catch (error) {
     sessions.close();
     await tunnel?.close();
-    await server.close();
+    await Promise.all(servers.map((each) => each.close()));
     tokens.registry.close();
     throw error;
   }
+}
+
+async function listen({server}: HubServer, path: string): Promise<void> {
+  server.listen(path);
+  await once(server, 'listening');
+  await chmod(path, 0o600);
 }
 
 /** The address of another name at the same relay. */

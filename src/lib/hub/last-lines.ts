@@ -1,29 +1,37 @@
 // The last lines of a session's output, for people: no control characters, no secrets, bounded.
 
 import {oneLine} from '../core/one-line.js';
-import type {SandboxControl} from '../sandbox/control.js';
+import type {LogPiece, SandboxControl} from '../sandbox/control.js';
 
 const LINES = 20;
 const MAX_LINE = 300;
 const MAX_BYTES = 64 * 1024;
 const WAIT_MS = 1_000;
 
+export interface OutputSource {
+  /** Of one that runs. */
+  readonly sandbox: Pick<SandboxControl, 'logs'> | undefined;
+  /** Of one that has ended. */
+  readonly kept: () => Promise<readonly LogPiece[]>;
+  readonly secrets: readonly string[];
+}
+
 /** Never rejects: without an answer there are no lines. */
-export async function lastLines(
-  sandbox: Pick<SandboxControl, 'logs'>,
-  secrets: readonly string[],
-): Promise<readonly string[]> {
+export async function lastLines({sandbox, kept, secrets}: OutputSource): Promise<readonly string[]> {
   const pieces: Buffer[] = [];
   let bytes = 0;
+  const take = ({bytes: piece}: LogPiece) => {
+    pieces.push(piece);
+    bytes += piece.length;
+    while (bytes > MAX_BYTES && pieces.length > 1) bytes -= pieces.shift()?.length ?? 0;
+  };
   try {
-    for await (const {bytes: piece} of sandbox.logs({signal: AbortSignal.timeout(WAIT_MS)})) {
-      pieces.push(piece);
-      bytes += piece.length;
-      while (bytes > MAX_BYTES && pieces.length > 1) bytes -= pieces.shift()?.length ?? 0;
-    }
+    const running = sandbox?.logs({signal: AbortSignal.timeout(WAIT_MS)}) ?? [];
+    for await (const piece of running) take(piece);
   } catch {
-    // What came until now is better than nothing.
+    // It ends at this moment.
   }
+  if (bytes === 0) for (const piece of await kept().catch(() => [])) take(piece);
   return linesOf(Buffer.concat(pieces).toString('utf8'), secrets);
 }
 

@@ -3,7 +3,7 @@
 import type {Clock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
-import type {SandboxControl} from '../sandbox/control.js';
+import type {LogPiece, SandboxControl} from '../sandbox/control.js';
 import {lastLines} from './last-lines.js';
 import {Ledger} from './ledger.js';
 import {
@@ -31,6 +31,7 @@ export interface LiveContext {
   leaveQueue(): void;
   /** Starts the sandbox. */
   start(): Promise<SandboxControl>;
+  outputOf(sandboxId: string): Promise<readonly LogPiece[]>;
   site(): ProgramSite;
   /** Stores the record. It must not fail: a session goes on without its file. */
   save(): Promise<void>;
@@ -52,7 +53,7 @@ export class LiveSession {
     this.#context = context;
     this.record = context.record;
     this.template = context.template;
-    this.#ledger = this.#newLedger(context.wallNow());
+    this.#ledger = this.#newLedger(context.record.readyAt ?? context.wallNow());
   }
 
   get sandbox(): SandboxControl | undefined {
@@ -71,6 +72,13 @@ export class LiveSession {
   /** Resolves when it is over. */
   get over(): Promise<void> {
     return this.#over.promise;
+  }
+
+  /** The last lines of its output, without its token. */
+  async tail(): Promise<readonly string[]> {
+    const {sandboxId, secret} = this.record;
+    const kept = async () => (sandboxId === undefined ? [] : await this.#context.outputOf(sandboxId));
+    return await lastLines({sandbox: this.#sandbox, kept, secrets: [secret]});
   }
 
   /** Starts from nothing. */
@@ -125,7 +133,7 @@ export class LiveSession {
       this.#settled.resolve();
     }
     const ended = await sandbox.ended;
-    return endOf(ended, await lastLines(sandbox, this.#secrets));
+    return endOf(ended, await this.tail());
   }
 
   async #start(adopted: SandboxControl | undefined): Promise<{sandbox: SandboxControl} | SessionEnd> {
@@ -145,7 +153,15 @@ export class LiveSession {
         const {program, port, readyTimeoutMs} = this.template;
         const {clock} = this.#context;
         const result = await untilReady(
-          {sandbox, program, port, readyTimeoutMs, clock, secret: this.record.secret},
+          {
+            sandbox,
+            program,
+            port,
+            readyTimeoutMs,
+            clock,
+            secret: this.record.secret,
+            tail: () => this.tail(),
+          },
           signal,
         );
         if (!result.ready) {
@@ -198,10 +214,6 @@ export class LiveSession {
       });
     });
     return this.#stopReason === undefined;
-  }
-
-  get #secrets(): readonly string[] {
-    return [this.record.secret];
   }
 
   #newLedger(startedAt: number): Ledger {

@@ -1,6 +1,6 @@
 // What the hub needs of sandboxes. Each runs under a supervisor of its own, which outlives the hub.
 
-import type {SandboxControl} from '../sandbox/control.js';
+import type {LogPiece, SandboxControl} from '../sandbox/control.js';
 import type {EgressRules, SandboxLimits, SandboxMount} from '../sandbox/spec.js';
 
 export interface SandboxWish {
@@ -28,4 +28,6 @@ export interface HubSandboxes {
   start(wish: SandboxWish): Promise<SandboxControl>;
   /** A sandbox that another process has started; undefined: it is gone. */
   open(id: string): Promise<SandboxControl | undefined>;
+  /** The last output of a sandbox that has ended. */
+  outputOf(id: string): Promise<readonly LogPiece[]>;
 }

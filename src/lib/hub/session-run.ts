@@ -4,7 +4,6 @@ import type {Duplex} from 'node:stream';
 import type {Clock} from '../core/clock.js';
 import type {SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import {askInside} from './ask-inside.js';
-import {lastLines} from './last-lines.js';
 import type {SessionEnd} from './session.js';
 import type {Program} from './template.js';
 
@@ -17,8 +16,10 @@ export interface RunOptions {
   readonly port: number;
   readonly readyTimeoutMs: number;
   readonly clock: Clock;
-  /** The program's own token, which must not be in the last lines. */
+  /** The program's own token. */
   readonly secret: string;
+  /** The last lines of its output, without the token. */
+  readonly tail: () => Promise<readonly string[]>;
 }
 
 export type RunResult = {readonly ready: true} | {readonly ready: false; readonly end: SessionEnd};
@@ -43,7 +44,7 @@ export async function untilReady(options: RunOptions, signal: AbortSignal): Prom
   }
   signal.throwIfAborted();
   const end = await Promise.race([ended, Promise.resolve(undefined)]);
-  const tail = await lastLines(sandbox, [options.secret]);
+  const tail = await options.tail();
   if (end !== undefined) return {ready: false, end: endOf(end, tail)};
   const detail = `It did not answer on port ${options.port} within ${readyTimeoutMs / 1000} s.`;
   return {ready: false, end: {reason: 'not-ready', detail, tail}};

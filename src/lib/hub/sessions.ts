@@ -7,7 +7,6 @@ import {randomBytes} from '../core/node-crypto.js';
 import type {SandboxControl} from '../sandbox/control.js';
 import {lookAt} from './activity.js';
 import {shortage} from './capacity.js';
-import {lastLines} from './last-lines.js';
 import {LiveSession} from './live-session.js';
 import {SecretFilter} from './secret-filter.js';
 import {isFinal, type SessionEvent, type SessionRecord, type SessionView} from './session.js';
@@ -135,10 +134,8 @@ export class Sessions {
 
   /** The last lines of the output, without secrets. */
   async tailOf(id: string): Promise<readonly string[]> {
-    const record = this.#table.recordOf(id);
-    const sandbox = this.#table.live.get(id)?.sandbox;
-    if (record === undefined || sandbox === undefined) return record?.end?.tail ?? [];
-    return await lastLines(sandbox, [record.secret]);
+    const live = this.#table.live.get(id);
+    return live === undefined ? (this.#table.recordOf(id)?.end?.tail ?? []) : await live.tail();
   }
 
   /** Counts as activity, and lengthens its life. @throws TunlError HUB_SESSION_UNKNOWN, SANDBOX_ENDED */
@@ -228,6 +225,7 @@ export class Sessions {
       record,
       enterQueue: (signal) => this.#queue.enter({id: record.id, userId: record.userId}, signal),
       leaveQueue: () => this.#queue.leave(record.id),
+      outputOf: (sandboxId) => sandboxes.outputOf(sandboxId),
       site: () => this.#siteOf(record, template),
       start: async () => {
         const home = template.home === 'persistent' ? await homes.prepare(user, template.name) : undefined;
@@ -274,6 +272,10 @@ export class Sessions {
 
   async #lookAtOne(live: LiveSession): Promise<void> {
     const {record, sandbox, ledger, template} = live;
+    if ((await this.#options.userById(record.userId)) === undefined) {
+      void live.end({reason: 'asked', detail: 'Its user was removed.', tail: []});
+      return;
+    }
     if (record.state !== 'ready' || sandbox === undefined) return;
     const fact = await lookAt(sandbox, template, record.secret, this.#wallNow());
     if (fact.reached) {

@@ -179,6 +179,8 @@ const TABLE = {
   HUB_FULL: local,
   HUB_NOT_READY: local,
   HUB_FAILED: local,
+  HUB_RUNS: local,
+  HUB_AWAY: local,
   HUB_HOME: local,
   SANDBOX_BACKEND: local,
   SANDBOX_LIMIT: local,

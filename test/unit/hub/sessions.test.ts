@@ -290,3 +290,15 @@ test('the next hub takes over what runs, and says what was lost', async () => {
     expect(next.view(kept.id)).toMatchObject({state: 'stopped', end: {reason: 'timeout'}}),
   );
 });
+
+test('the sessions of a user who was removed end', async () => {
+  await using scope = new Scope();
+  const users = [ANA];
+  const {sessions, settled} = await rig(scope, {users});
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  users.pop();
+  await sessions.look();
+  await vi.waitFor(() =>
+    expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {detail: 'Its user was removed.'}}),
+  );
+});

@@ -33,11 +33,15 @@ export function located(file: string | undefined, {at, message}: Mistake): strin
 }
 
 /** The first mistake as an error, which says how many more there are. */
-export function errorOf(file: string | undefined, mistakes: readonly Mistake[]): TunlError {
+export function errorOf(
+  file: string | undefined,
+  mistakes: readonly Mistake[],
+  command = 'tunl relay check',
+): TunlError {
   const [first, ...others] = mistakes;
   if (first === undefined) return new TunlError('UNEXPECTED');
   const more = others.length === 1 ? 'There is one more mistake' : `There are ${others.length} more mistakes`;
-  const all = file === undefined ? '' : `: \`tunl relay check ${oneLine(file)}\` shows them`;
+  const all = file === undefined ? '' : `: \`${command} ${oneLine(file)}\` shows them`;
   return new TunlError(first.code, {
     reason: located(file, first),
     next: others.length === 0 ? first.next : `${first.next} ${more}${all}.`,

@@ -21,7 +21,8 @@ const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   '/page.js': ['page.js', 'text/javascript; charset=utf-8'],
 };
 
-const COOKIE = '__Host-tunl-hub';
+/** The agent's gates remove cookies that begin with `__Host-tunl-`: those are their own. */
+const COOKIE = '__Host-hub';
 const SIGNED_IN_MS = 12 * 3_600_000;
 const MOST_SIGNED_IN = 2_000;
 const MOST_OF_ONE_USER = 20;

@@ -26,7 +26,7 @@ export interface HubPages {
 }
 
 export interface HubServerOptions extends ApiContext {
-  readonly callers: Callers;
+  readonly callers: Pick<Callers, 'byHeader'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly url: () => string;

@@ -4,6 +4,10 @@ import {createHash, timingSafeEqual} from '../../core/node-crypto.js';
 import type {RelaySettings} from '../settings.js';
 import {type Verdict, type Verifier, WRONG} from './access.js';
 import {type Principal, type TokenEnd, unlimitedPrincipal} from './principal.js';
+import {ALL_RIGHTS, type Rights} from './rights.js';
+
+/** Whoever has the relay's single token runs it, and may run its hub. */
+const OPERATORS_RIGHTS: Rights = {...ALL_RIGHTS, scopes: [...ALL_RIGHTS.scopes, 'name:hub']};
 
 const hashOf = (text: string): Buffer => createHash('sha256').update(text).digest();
 
@@ -54,6 +58,7 @@ export class SingleToken implements Verifier {
 function known(token: string | undefined): Known | undefined {
   if (token === undefined) return undefined;
   const hash = hashOf(token);
-  const principal = unlimitedPrincipal(`token:${hash.toString('hex').slice(0, 32)}`);
+  const owner = `token:${hash.toString('hex').slice(0, 32)}`;
+  const principal = {...unlimitedPrincipal(owner), rights: OPERATORS_RIGHTS};
   return {hash, principal: {...principal, ended: undefined}};
 }

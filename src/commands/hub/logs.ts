@@ -1,0 +1,31 @@
+// `tunl hub logs`: shows the output of a session, without its token.
+
+import {string} from '@oclif/core/args';
+import {boolean} from '@oclif/core/flags';
+import {BaseCommand} from '../../lib/cli/base-command.js';
+import {onReaderGone, writeBytes} from '../../lib/cli/stdout.js';
+import {stateDir} from '../../lib/core/state-dir.js';
+import {askHub} from '../../lib/hub/operator.js';
+
+export default class HubLogs extends BaseCommand {
+  static override summary = 'Show the last output of a session.';
+  static override usage = 'hub logs [-f] ID';
+  static override examples = ['<%= config.bin %> hub logs -f s_7k2mq4ab'];
+  static override args = {
+    id: string({required: true, ignoreStdin: true, description: 'The ID in `tunl hub ps`.'}),
+  };
+  static override flags = {follow: boolean({char: 'f', summary: 'Show new output too, until it ends.'})};
+
+  async run(): Promise<void> {
+    const {args, flags} = await this.parse(HubLogs);
+    const gone = new AbortController();
+    using _reader = onReaderGone(() => gone.abort());
+    const path = `/v1/sessions/${encodeURIComponent(args.id)}/logs${flags.follow ? '?follow=true' : ''}`;
+    const response = await askHub(stateDir(), 'GET', path, {signal: gone.signal});
+    try {
+      for await (const piece of response as AsyncIterable<Buffer>) await writeBytes(piece);
+    } catch (error) {
+      if (!gone.signal.aborted) throw error;
+    }
+  }
+}

@@ -1,0 +1,118 @@
+// A hub with real sandboxes, by its commands: sessions for requests at once, what users reach of each other, and a hub that is
+// killed.
+
+import {writeFile} from 'node:fs/promises';
+import {join} from 'node:path';
+import {expect} from 'vitest';
+import type {SessionView} from '../../src/lib/hub/session.js';
+import {runCli, startCli} from '../helpers/cli.js';
+import {startRelayProcess} from '../helpers/relay.js';
+import type {Scope} from '../helpers/scope.js';
+import {test} from '../helpers/test.js';
+import {curl} from '../helpers/visitors.js';
+
+/** A program with a port, whose start costs little. */
+const FILES = `
+  files:
+    command: [python3, -m, http.server, --bind, 127.0.0.1, "{port}"]
+    port: 8000
+`;
+
+async function openHub(scope: Scope, templates = FILES) {
+  const {url, tokenFile, caFile} = await startRelayProcess(scope);
+  const stateDir = await scope.tempDir('hub');
+  const config = join(stateDir, 'hub.yaml');
+  const head = `relay: ${url}\ntoken-file: ${tokenFile}\nca-file: ${caFile}\nfree-memory: 0\nfree-disk: 0\n`;
+  await writeFile(config, `${head}templates:${templates}`);
+  const hub = (args: readonly string[]) => runCli(scope, ['hub', ...args], {stateDir});
+  // Sessions outlive their hub; the scope ends in reverse.
+  scope.onEnd(async () => {
+    const {stdout} = await runCli(scope, ['sandbox', 'ps', '--json'], {stateDir});
+    const ids = stdout.split('\n').flatMap((line) => /"id":"(sb_\w+)"/.exec(line)?.[1] ?? []);
+    if (ids.length > 0) await runCli(scope, ['sandbox', 'stop', ...ids], {stateDir});
+  });
+  const start = async () => {
+    const cli = await startCli(scope, ['hub', 'start', '--config', config, '--json'], {stateDir});
+    return {cli, event: await cli.event('hub')};
+  };
+  const {cli, event} = await start();
+  const addUser = async (name: string, quota = 5) => {
+    const {stdout} = await hub(['user', 'add', name, '--quota', String(quota)]);
+    return stdout.trim();
+  };
+  const ask = async (token: string, path: string, args: readonly string[] = []) => {
+    const words = ['-w', '\n%{http_code} %{redirect_url}', '-H', `Authorization: Bearer ${token}`, ...args];
+    const {stdout} = await curl(scope, caFile, [...words, `${event.url}${path}`]);
+    const [body = '', last = ''] = [stdout.slice(0, stdout.lastIndexOf('\n')), stdout.split('\n').at(-1)];
+    const [status = '', location = ''] = last.split(' ');
+    return {status: Number(status), location, body};
+  };
+  const session = async (token: string, args: readonly string[] = ['-d', '']) => {
+    const {body} = await ask(token, '/v1/sessions', ['-H', 'Accept: application/json', ...args]);
+    return JSON.parse(body) as SessionView;
+  };
+  return {cli, start, hub, addUser, ask, session, caFile, stateDir, url: event.url};
+}
+
+test('a POST leads to a session of its own; users reach nothing of each other', async ({scope}) => {
+  const {addUser, ask, session, caFile, hub} = await openHub(scope);
+  const [ana, ben] = [await addUser('ana', 2), await addUser('ben')];
+  const first = await ask(ana, '/', ['-d', '']);
+  expect(first.status).toBe(303);
+  expect((await curl(scope, caFile, [first.location])).stdout).toContain('Directory listing');
+  const other = await session(ben);
+  expect(other.url).not.toBe(first.location);
+  // The file of one session is in no other.
+  const {stdout} = await hub(['ps', '--json']);
+  const [own] = stdout.split('\n').filter((line) => line.includes('"ana"'));
+  const sandbox = (JSON.parse(own ?? '{}') as {sandbox?: string}).sandbox ?? '';
+  const inside = ['sandbox', 'exec', sandbox, '--', 'sh', '-c'];
+  const {stateDir} = (await hub(['ps'])).cli;
+  const wrote = await runCli(scope, [...inside, 'echo secret > note && ls'], {stateDir});
+  expect(wrote).toMatchObject({code: 0, stdout: expect.stringContaining('note')});
+  expect((await curl(scope, caFile, [`${first.location}note`])).stdout).toBe('secret\n');
+  expect((await curl(scope, caFile, [other.url ?? ''])).stdout).not.toContain('note');
+  expect((await ask(ben, '/v1/sessions')).body).not.toContain(sandbox);
+  // Two are her quota.
+  await session(ana);
+  expect((await ask(ana, '/', ['-d', ''])).status).toBe(429);
+  expect((await ask('wrong', '/', ['-d', ''])).status).toBe(401);
+});
+
+test('a hub that is killed loses nothing, and the next one takes over', async ({scope}) => {
+  const {cli, start, addUser, ask, session, caFile, hub} = await openHub(scope);
+  const ana = await addUser('ana');
+  const [kept, stopped] = await Promise.all([
+    session(ana, ['-d', '{"name":"kept"}']),
+    session(ana, ['-d', '{"name":"stopped"}']),
+  ]);
+  await hub(['stop', stopped.id]);
+  cli.signal('SIGKILL');
+  await cli.exited;
+  expect((await curl(scope, caFile, [kept.url ?? ''])).stdout).toContain('Directory listing');
+  expect(await hub(['ps'])).toMatchObject({code: 5, stderr: expect.stringContaining('HUB_AWAY')});
+  const {event} = await start();
+  expect(event.sessions).toBe(1);
+  // The same name is the same session.
+  expect(await session(ana, ['-d', '{"name":"kept"}'])).toMatchObject({id: kept.id, url: kept.url});
+  const {stdout} = await hub(['ps', '--all']);
+  expect(stdout).toMatch(new RegExp(`^${kept.id} +ana +files/kept +ready `, 'm'));
+  expect(stdout).toMatch(new RegExp(`^${stopped.id} +ana +files/stopped +stopped +asked`, 'm'));
+  expect((await ask(ana, `/v1/sessions/${kept.id}`, ['-X', 'DELETE'])).status).toBe(200);
+});
+
+test('a program that ends at once is told with its last lines; nothing stays', async ({scope}) => {
+  const {addUser, ask, hub, stateDir} = await openHub(
+    scope,
+    '\n  broken:\n    command: [python3, -m, no_such_module_here]\n  gone: {command: [no-such-program]}\n',
+  );
+  const ana = await addUser('ana');
+  const broken = await ask(ana, '/v1/sessions', ['-d', '{"template":"broken"}']);
+  expect(broken.status).toBe(502);
+  expect(broken.body).toContain('No module named no_such_module_here');
+  const gone = await ask(ana, '/v1/sessions', ['-d', '{"template":"gone"}']);
+  expect(gone.status).toBe(502);
+  expect(gone.body).toContain('no-such-program');
+  expect((await runCli(scope, ['sandbox', 'ps'], {stateDir})).stdout).toBe('');
+  expect((await hub(['ps'])).stdout).toBe('');
+});
