@@ -12,7 +12,15 @@ import {ClientOutput} from './client-output.js';
 import {ended} from './ended.js';
 import {LineStream} from './line-stream.js';
 import {encodeLine} from './lines.js';
-import {type ExecOpening, execOpening, LINE, type OutputName, readExecAnswer, SERVICE} from './wire.js';
+import {
+  type ExecOpening,
+  execOpening,
+  LINE,
+  type OutputName,
+  readExecAnswer,
+  SERVICE,
+  type ServiceOpen,
+} from './wire.js';
 
 /** An answer to the request must come within this time, ms. A start on a busy machine takes seconds. */
 const ANSWER_MS = 60_000;
@@ -107,17 +115,19 @@ class ClientProcess implements SandboxProcess {
     if (this.#phase !== 'starting' || !this.#context.isFree(id))
       throw new MalformedMessage('a process that started twice');
     const {client, clock} = this.#context;
+    const open = (service: ServiceOpen['service']) => client.open({service, exec: id});
+    const opened: ClientOutput[] = [];
     try {
       // Nobody may send anything on it, so it is never read: its window limits what somebody sends nevertheless.
-      this.#stdin = new StreamDuplex(client.open({service: SERVICE.stdin, exec: id}), {toError: inputError});
-      this.#outputs = {
-        stdout: new ClientOutput(client.open({service: SERVICE.stdout, exec: id}), clock),
-        stderr: new ClientOutput(client.open({service: SERVICE.stderr, exec: id}), clock),
-      };
+      this.#stdin = new StreamDuplex(open(SERVICE.stdin), {toError: inputError});
+      for (const name of [SERVICE.stdout, SERVICE.stderr]) opened.push(new ClientOutput(open(name), clock));
     } catch (error) {
+      for (const {duplex} of opened) duplex.destroy();
       this.#fail(toTunlError(error));
       return;
     }
+    const [stdout, stderr] = opened as [ClientOutput, ClientOutput];
+    this.#outputs = {stdout, stderr};
     this.#phase = 'running';
     this.#id = id;
     this.#timer.cancel();

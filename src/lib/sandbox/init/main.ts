@@ -11,8 +11,6 @@ import {serveStreams} from './serve.js';
 import {stdioSocket} from './stdio-socket.js';
 
 const HOST_FD = 3;
-/** The host may be suspended for long. When it has died, the socket tells. */
-const HOST_SILENCE_MS = 24 * 60 * 60 * 1000;
 
 main();
 
@@ -26,7 +24,6 @@ function main(): void {
       ? stdioSocket()
       : new Socket({fd: HOST_FD, readable: true, writable: true}),
     services: {exec: processes.start, dial: dialInside, files: new RealFiles()},
-    silenceMs: HOST_SILENCE_MS,
   });
   void processes.prepare();
   // Node starts the threads for files on first use. Later there may be no room for threads.

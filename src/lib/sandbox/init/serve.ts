@@ -30,8 +30,6 @@ export interface ServeOptions {
   socket: Socket;
   services: StreamServices;
   clock?: Clock;
-  /** A client that is silent for this long has died, ms. Default 30,000. */
-  silenceMs?: number;
   maxStreams?: number;
 }
 
@@ -42,8 +40,13 @@ export interface ServedStreams {
   close(): void;
 }
 
+/**
+ * A client may be stopped for long, such as by Ctrl+Z. When it has died, its socket tells.
+ */
+const CLIENT_SILENCE_MS = 24 * 60 * 60 * 1000;
+
 export function serveStreams(options: ServeOptions): ServedStreams {
-  const {socket, services, clock = systemClock, silenceMs, maxStreams} = options;
+  const {socket, services, clock = systemClock, maxStreams} = options;
   const execs = new ExecServer({start: services.exec, find: services.find, clock});
   const dials = new DialServer(services.dial);
   const {promise: ended, resolve} = Promise.withResolvers<TunlError | undefined>();
@@ -51,7 +54,7 @@ export function serveStreams(options: ServeOptions): ServedStreams {
     socket,
     role: 'agent',
     clock,
-    silenceMs,
+    silenceMs: CLIENT_SILENCE_MS,
     maxStreams,
     sink: {
       onOpen: (stream, about) => open(stream, about, {services, execs, dials}),

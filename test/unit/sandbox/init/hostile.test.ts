@@ -169,6 +169,18 @@ describe('an exec', () => {
     process.stdin.destroy();
   });
 
+  test('that finds no room for its streams fails, and the session goes on', async ({scope}) => {
+    const {init} = await hostile(scope, (stream, {service}) => {
+      if (service === 'exec') answering({started: 'ex_1'})(stream, {service});
+    });
+    // Dials without an answer use up the streams, until only that of the exec itself finds room.
+    const dials = Array.from({length: 4_095}, () => init.dial(1));
+    for (const dial of dials) dial.catch(() => {});
+    await expect(init.exec(run)).rejects.toMatchObject({code: 'SANDBOX_SILENT'});
+    init.close();
+    await expect(dials[0]).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+  });
+
   test('that breaks off without a word ends the session', async ({scope}) => {
     const {init} = await hostile(scope, (stream) => {
       stream.accept();
@@ -281,6 +293,16 @@ describe('the session', () => {
     await new Promise((resolve) => setImmediate(resolve));
     clock.advance(9_000);
     await expectLost(init.lost, /no sign of the peer/);
+  });
+
+  test('that has ended leaves no timer behind', async ({scope}) => {
+    const clock = new ManualClock();
+    const {init} = await hostile(scope, () => {}, {clock});
+    init.close();
+    await init.lost;
+    for (const call of [init.dial(80), init.exec({command: ['true']}), init.files.list('/')])
+      await expect(call).rejects.toMatchObject({code: 'SANDBOX_ENDED'});
+    expect(() => clock.advance(10 * 60_000)).not.toThrow();
   });
 
   test('does not read, and dials and execs settle when it ends', async ({scope}) => {

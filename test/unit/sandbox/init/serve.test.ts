@@ -12,6 +12,7 @@ import {openLocalSession} from '../../../../src/lib/sandbox/init/local-session.j
 import {Processes} from '../../../../src/lib/sandbox/init/processes.js';
 import {type StreamServices, serveStreams} from '../../../../src/lib/sandbox/init/serve.js';
 import {socketPair, textOf} from '../../../helpers/init.js';
+import {ManualClock} from '../../../helpers/manual-clock.js';
 import type {Scope} from '../../../helpers/scope.js';
 import {test} from '../../../helpers/test.js';
 
@@ -202,6 +203,18 @@ describe('a service', () => {
     });
     expect(await refused).toBe(code);
     expect(session.ended).toBe(false);
+  });
+
+  test('waits for a client that is stopped', async ({scope}) => {
+    const [near, far] = await socketPair(scope);
+    near.resume();
+    const clock = new ManualClock();
+    const {session, close} = serveStreams({socket: far, services, clock});
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(60 * 60_000);
+    for (let turns = 0; turns < 5; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(session.ended).toBe(false);
+    close();
   });
 
   test('a control message ends the session', async ({scope}) => {
