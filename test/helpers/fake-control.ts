@@ -57,6 +57,10 @@ export class FakeControl implements ServedSandbox {
 
   async ready() {}
 
+  async attach(): Promise<SandboxProcess> {
+    throw new TunlError('SANDBOX_COMMAND');
+  }
+
   async tunnels() {
     return [{port: 80, url: 'https://a.example.net'}];
   }

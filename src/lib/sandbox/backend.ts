@@ -48,6 +48,8 @@ export interface ExecRequest {
   readonly tty?: {readonly columns: number; readonly rows: number; readonly term: string} | undefined;
   /** Its processes are killed after this long, ms. */
   readonly timeoutMs?: number | undefined;
+  /** It lives on when the connection of its caller to the owner of the sandbox ends, and `attach` finds it. */
+  readonly keep?: boolean | undefined;
 }
 
 /** A process inside, started by the host. The end of the sandbox settles everything. */

@@ -70,7 +70,7 @@ function checkReport(
       reason: unreal
         .map(({what, reality, why}) => {
           const state = reality === 'soft' ? 'holds for each process alone' : 'does not hold';
-          return `${capital(what)} ${state} with ${report.name} here${why ? `: ${why}` : ''}.`;
+          return `${capital(what)} ${state} with ${report.name} here${because(why)}`;
         })
         .join(' '),
       ...(first.mend !== undefined && {next: first.mend}),
@@ -79,7 +79,7 @@ function checkReport(
   if (egress.kind !== 'none' && report.egress.reality !== 'real') {
     const {why, mend} = report.egress;
     throw new TunlError('SANDBOX_EGRESS', {
-      reason: `Rules for the network do not hold with ${report.name} here${why ? `: ${why}` : ''}.`,
+      reason: `Rules for the network do not hold with ${report.name} here${because(why)}`,
       ...(mend !== undefined && {next: mend}),
     });
   }
@@ -88,9 +88,14 @@ function checkReport(
 function noBackend(reports: readonly BackendReport[]): TunlError {
   const [first] = reports;
   return new TunlError('SANDBOX_BACKEND', {
-    reason: reports.map(({name, why}) => `${name}: ${why ?? 'it is not there'}.`).join(' '),
+    reason: reports.map(({name, why}) => `${name}${because(why ?? 'it is not there')}`).join(' '),
     ...(first?.mend !== undefined && {next: first.mend}),
   });
+}
+
+/** The end of a sentence. Reasons of backends are sentences or parts of one. */
+function because(why: string | undefined): string {
+  return why ? `: ${why.replace(/\.$/, '')}.` : '.';
 }
 
 function capital(text: string): string {

@@ -11,6 +11,7 @@ import {TunlError} from '../core/errors.js';
 import {listenPrivately, placeOf} from '../core/private-socket.js';
 import type {Stream} from '../mux/stream.js';
 import {flag, MalformedMessage, parseJsonObject} from '../protocol/fields.js';
+import type {SandboxProcess} from './backend.js';
 import type {SandboxControl} from './control.js';
 import {
   answerLine,
@@ -42,6 +43,8 @@ export interface ControlServer {
 export interface ServedSandbox extends SandboxControl {
   /** Resolves when its command runs. Rejects with the reason why it does not. */
   readonly started: Promise<void>;
+  /** A process inside that still runs. */
+  find?(id: string): SandboxProcess | undefined;
 }
 
 /** @param folder the sandbox's own. Undefined: no socket is possible there. */
@@ -101,6 +104,7 @@ class Client {
       maxStreams: MAX_STREAMS,
       services: {
         exec: (request) => control.exec(request),
+        find: (id) => control.find?.(id),
         dial: (port, signal) => control.dial(port, signal),
         files: control.files,
         more: {

@@ -64,6 +64,8 @@ export interface SandboxControl {
   /** Resolves when it has ended; never rejects: a lost owner is `lost`. */
   readonly ended: Promise<SandboxEnd>;
   exec(request: ExecRequest): Promise<SandboxProcess>;
+  /** A process that `exec` has started and that still runs. @throws TunlError SANDBOX_COMMAND, SANDBOX_ENDED */
+  attach(id: string): Promise<SandboxProcess>;
   dial(port: number, signal?: AbortSignal): Promise<Duplex>;
   readonly files: SandboxFiles;
   /** Waits until each port has its address, at most 50 s. @throws TunlError SANDBOX_TUNNELS, SANDBOX_ENDED */

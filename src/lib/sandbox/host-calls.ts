@@ -1,5 +1,6 @@
 // Calls into a running sandbox: they are checked before, and its end settles them.
 
+import {TunlError} from '../core/errors.js';
 import type {ExecRequest, SandboxProcess} from './backend.js';
 import {checkCommand, checkEnv} from './options.js';
 import type {PendingCalls} from './pending.js';
@@ -13,24 +14,56 @@ export function checkExec(request: ExecRequest): ExecRequest {
   };
 }
 
-/** A process that is settled at the end of the sandbox at the latest. `onExit`: it runs no more. */
-export function settledBy(
-  pending: PendingCalls,
-  running: SandboxProcess,
-  onExit: () => void,
-): SandboxProcess {
-  const {id, stdin, stdout, stderr} = running;
-  const exit = pending.race(running.exit).finally(onExit);
-  exit.catch(() => {});
-  return {
-    id,
-    stdin,
-    stdout,
-    stderr,
-    exit,
-    signal: (signal) => pending.race(running.signal(signal)),
-    resize: (columns, rows) => running.resize(columns, rows),
-  };
+/** The processes that callers have started and that still run. The end of the sandbox settles them at the latest. */
+export class RunningProcesses {
+  readonly #pending: PendingCalls;
+  /** A process has begun or ended. */
+  readonly #onUse: () => void;
+  readonly #byId = new Map<string, SandboxProcess>();
+
+  constructor(pending: PendingCalls, onUse: () => void) {
+    this.#pending = pending;
+    this.#onUse = onUse;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  find(id: string): SandboxProcess | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** @throws TunlError SANDBOX_COMMAND */
+  get(id: string): SandboxProcess {
+    const running = this.find(id);
+    if (running !== undefined) return running;
+    throw new TunlError('SANDBOX_COMMAND', {
+      reason: `No process ${JSON.stringify(String(id).slice(0, 40))} runs in the sandbox.`,
+      next: 'Use the id of a process that exec has started and that still runs.',
+    });
+  }
+
+  add(inside: SandboxProcess): SandboxProcess {
+    const {id, stdin, stdout, stderr} = inside;
+    const exit = this.#pending.race(inside.exit).finally(() => {
+      this.#byId.delete(id);
+      this.#onUse();
+    });
+    exit.catch(() => {});
+    const running: SandboxProcess = {
+      id,
+      stdin,
+      stdout,
+      stderr,
+      exit,
+      signal: (signal) => this.#pending.race(inside.signal(signal)),
+      resize: (columns, rows) => inside.resize(columns, rows),
+    };
+    this.#byId.set(id, running);
+    this.#onUse();
+    return running;
+  }
 }
 
 /** Nobody waits for it any more. */

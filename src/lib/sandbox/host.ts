@@ -21,7 +21,7 @@ import {CountedStdin} from './counted-stdin.js';
 import {endedError, endOf} from './end-reason.js';
 import type {SandboxEvent} from './events.js';
 import {createHandle, destroyHandle, stopCommand} from './handle-life.js';
-import {checkExec, destroyLate, killLate, settledBy} from './host-calls.js';
+import {checkExec, destroyLate, killLate, RunningProcesses} from './host-calls.js';
 import type {HostParts} from './host-parts.js';
 import {Life} from './life.js';
 import {OutputLog} from './logs.js';
@@ -52,6 +52,7 @@ export class SandboxHost implements SandboxControl {
   readonly #log = new OutputLog();
   readonly #pending = new PendingCalls();
   readonly #running = Promise.withResolvers<SandboxHandle>();
+  readonly #processes = new RunningProcesses(this.#pending, () => this.#life.active('exec'));
   readonly #ready = Promise.withResolvers<void>();
   readonly #over = Promise.withResolvers<SandboxEnd>();
   /** Aborts what only leads to a running, ready sandbox. */
@@ -62,7 +63,6 @@ export class SandboxHost implements SandboxControl {
   #asked: EndReason | undefined;
   #end: SandboxEnd | undefined;
   #egress: EgressRules;
-  #execs = 0;
 
   /** Begins at once. */
   constructor(request: SandboxRequest, parts: HostParts) {
@@ -80,7 +80,7 @@ export class SandboxHost implements SandboxControl {
       wall,
       timeoutMs,
       idleTimeoutMs,
-      isBusy: () => this.#execs > 0,
+      isBusy: () => this.#processes.size > 0,
       look: () => {
         if (traffic.look(this.#ports.visited)) this.#life.active('traffic');
       },
@@ -139,13 +139,17 @@ export class SandboxHost implements SandboxControl {
 
   async exec(request: ExecRequest): Promise<SandboxProcess> {
     const checked = checkExec(request);
-    const running = await this.#inside((handle) => handle.exec(checked), killLate);
-    this.#execs += 1;
-    this.#life.active('exec');
-    return settledBy(this.#pending, running, () => {
-      this.#execs -= 1;
-      this.#life.active('exec');
-    });
+    return this.#processes.add(await this.#inside((handle) => handle.exec(checked), killLate));
+  }
+
+  async attach(id: string): Promise<SandboxProcess> {
+    this.#checkAlive();
+    return this.#processes.get(id);
+  }
+
+  /** A process that `exec` has started and that still runs. */
+  find(id: string): SandboxProcess | undefined {
+    return this.#processes.find(id);
   }
 
   async dial(port: number, signal?: AbortSignal): Promise<Duplex> {

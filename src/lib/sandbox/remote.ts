@@ -146,8 +146,16 @@ export class RemoteSandbox implements SandboxControl {
     return await this.ended;
   }
 
-  async exec(request: ExecRequest): Promise<SandboxProcess> {
-    const inside = await this.#during(this.#named(this.#streams.exec(request)));
+  async exec({keep = false, ...request}: ExecRequest): Promise<SandboxProcess> {
+    return await this.#joined(this.#streams.exec(request, {keep}));
+  }
+
+  async attach(id: string): Promise<SandboxProcess> {
+    return await this.#joined(this.#streams.attach(id));
+  }
+
+  async #joined(started: Promise<SandboxProcess>): Promise<SandboxProcess> {
+    const inside = await this.#during(this.#named(started));
     const exit = this.#during(this.#named(inside.exit));
     exit.catch(() => {});
     const {id, stdin, stdout, stderr} = inside;

@@ -119,6 +119,16 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
+   * A process that `exec` has started and that still runs, by its id. One that another process of this user has started must have
+   * had the option `keep`. Its output goes on where the last caller stopped reading.
+   *
+   * @throws TunlError SANDBOX_COMMAND, SANDBOX_ENDED
+   */
+  async attach(id: string): Promise<ExecProcess> {
+    return new ExecProcess(await this.#control.attach(id));
+  }
+
+  /**
    * Other destinations, in place of all earlier ones. Connections that are no longer allowed are cut.
    *
    * @throws TunlError EGRESS_INVALID, SANDBOX_EGRESS, SANDBOX_ENDED
