@@ -19,8 +19,8 @@ export class ExecProcess {
     this.#running = running;
     this.stdin = running.stdin;
     this.stdin.on('error', () => {});
-    this.stdout = new SandboxOutput(running.stdout);
-    this.stderr = new SandboxOutput(running.stderr);
+    this.stdout = new SandboxOutput(running.stdout, running.exit);
+    this.stderr = new SandboxOutput(running.stderr, running.exit);
   }
 
   /**

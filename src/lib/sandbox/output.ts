@@ -1,6 +1,7 @@
 // The output of a process inside a sandbox, as programs read it: piece by piece, or as one text.
 
 import type {Readable} from 'node:stream';
+import {TunlError} from '../core/errors.js';
 
 /** Of an output that is taken as a whole, or that nobody reads, this much is kept. */
 const KEPT_BYTES = 16 * 1024 * 1024;
@@ -11,12 +12,15 @@ const KEPT_BYTES = 16 * 1024 * 1024;
  */
 export class SandboxOutput implements AsyncIterable<Buffer> {
   readonly #stream: Readable;
+  readonly #exit: Promise<unknown>;
   #whole: Promise<Buffer> | undefined;
   #isTaken = false;
   #droppedBytes = 0;
 
-  constructor(stream: Readable) {
+  /** @param exit of the process: it knows why the sandbox has ended. */
+  constructor(stream: Readable, exit: Promise<unknown>) {
     this.#stream = stream;
+    this.#exit = exit;
     // Without a reader an error would end this process.
     stream.on('error', () => {});
   }
@@ -45,7 +49,12 @@ export class SandboxOutput implements AsyncIterable<Buffer> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
     this.#isTaken = true;
-    yield* this.#stream;
+    try {
+      yield* this.#stream;
+    } catch (error) {
+      if (error instanceof TunlError && error.code === 'SANDBOX_ENDED') await this.#exit;
+      throw error;
+    }
   }
 
   /** Keeps what nobody reads, so that the process can end. */
