@@ -217,7 +217,7 @@ for at in range(50):
     const host = new SealHost(scope, around.machine, user);
     await host.open(LIST);
     const namespace = await resident(host);
-    host.child.signalGroup('SIGKILL');
+    host.child.signal('SIGKILL');
     await host.child.exited;
     await isGone(namespace);
   });
