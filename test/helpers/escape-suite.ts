@@ -321,13 +321,14 @@ import signal; signal.signal(15, signal.SIG_IGN); os.killpg(0, 15)`,
       const mark = newMark();
       const scopeOfDead = new Scope();
       const dead = new SandboxDriver(scopeOfDead, options);
-      await dead.create({
+      const left = await dead.create({
         ...common,
         command: ['sh', '-c', `trap '' TERM; sleep ${mark} & wait; sleep ${mark}`],
       });
-      expect(processesWith(mark).length).toBeGreaterThan(0);
+      await there(mark);
       dead.child.signal('SIGKILL');
       await gone(mark);
+      await driver.ask('sweep', {dead: [left.id]});
       await scopeOfDead[Symbol.asyncDispose]();
     });
   });
