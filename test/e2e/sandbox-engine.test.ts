@@ -13,9 +13,12 @@ import {afterAll, beforeAll, describe, expect} from 'vitest';
 import type {SandboxHandle} from '../../src/lib/sandbox/backend.js';
 import {EngineBackend} from '../../src/lib/sandbox/engine/backend.js';
 import type {SandboxSpec} from '../../src/lib/sandbox/spec.js';
+import {runCli, startCli} from '../helpers/cli.js';
 import {containers, IMAGE_MOUNTS, makeImage, podmanService, podmanTwice} from '../helpers/container-image.js';
+import {caFileOf} from '../helpers/sandbox-cli.js';
 import {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
+import {curl} from '../helpers/visitors.js';
 
 const run = promisify(execFile);
 const outer = new Scope();
@@ -282,6 +285,39 @@ describe.runIf(isRoot)('podman', () => {
     expect(await containers(`tunl.sandbox=${spec.id}`)).toHaveLength(1);
     await backend.sweep(async () => false);
     expect(await containers(`tunl.sandbox=${spec.id}`)).toEqual([]);
+  });
+});
+
+describe.runIf(isRoot)('tunl sandbox run --backend podman', () => {
+  const words = (...command: string[]) => [
+    ...['sandbox', 'run', '--image', image, '--mount', '/usr:/usr:ro', '--port', '8080', ...command],
+  ];
+
+  test('prints the address of a port when it answers', async ({scope}) => {
+    const command = ['--memory', '128m', '--', 'python3', '-m', 'http.server', '8080'];
+    const cli = await startCli(scope, words(...command), {env: {CONTAINER_HOST: `unix://${socketPath}`}});
+    const address = await cli.line();
+    const page = await curl(scope, caFileOf(cli.stateDir), ['-sS', `${address}/`]);
+    expect(page).toMatchObject({code: 0, stdout: expect.stringContaining('Directory listing')});
+    expect(cli.stderr).toMatch(/^sandbox sb_\w{8} {2}podman · limits: memory · no network/m);
+    cli.signal('SIGINT');
+    expect(await cli.exited).toMatchObject({code: 143});
+  });
+
+  test('an image that is missing', async ({scope}) => {
+    const command = [
+      'sandbox',
+      'run',
+      '--json',
+      '--backend',
+      'podman',
+      '--image',
+      'localhost/no-such',
+      '--',
+      'true',
+    ];
+    const ended = await runCli(scope, command, {env: {CONTAINER_HOST: `unix://${socketPath}`}});
+    expect(ended.cli.error).toMatchObject({code: 'SANDBOX_IMAGE'});
   });
 });
 

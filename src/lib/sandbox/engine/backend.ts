@@ -10,7 +10,7 @@ import type {BackendReport, SandboxBackend, SandboxHandle} from '../backend.js';
 import {unrealLimits, withoutLimits} from '../limits/choose-limits.js';
 import type {SandboxLimits, SandboxSpec} from '../spec.js';
 import {type Engine, isStatus} from './engine.js';
-import type {EngineFacts} from './facts.js';
+import {type EngineFacts, readRuntimes, specialRuntime} from './facts.js';
 import type {EngineKind} from './find-socket.js';
 import {hostNode} from './host-node.js';
 import {limitFindings} from './limits.js';
@@ -37,6 +37,12 @@ const IMAGE_NAME = /^[a-z\d]+([a-z\d._:/-]*[a-z\d])?(:[\w.-]{1,128})?(@sha256:[a
 const LEAST_MEMORY_BYTES = 64 * 1024 * 1024;
 const LEAST_OPEN_FILES = 64;
 
+interface Means {
+  readonly lease: Lease;
+  readonly facts: EngineFacts;
+  readonly signal: AbortSignal | undefined;
+}
+
 export class EngineBackend implements SandboxBackend {
   readonly name: EngineKind;
   readonly #open: OpenEngine;
@@ -56,9 +62,9 @@ export class EngineBackend implements SandboxBackend {
         reason: `A sandbox of ${this.name} needs an image.`,
         next: 'Name one that is on this machine, such as --image python:3.13-slim.',
       });
-    const lease = await this.#lease(spec);
+    const {lease, facts} = await this.#lease(spec);
     try {
-      return await this.#create(spec, lease, signal);
+      return await this.#create(spec, {lease, facts, signal});
     } catch (error) {
       await lease.release();
       signal?.throwIfAborted();
@@ -67,25 +73,24 @@ export class EngineBackend implements SandboxBackend {
   }
 
   /** The engine with the OCI runtime of this sandbox. */
-  async #lease(spec: SandboxSpec): Promise<Lease> {
+  async #lease(spec: SandboxSpec): Promise<{lease: Lease; facts: EngineFacts}> {
     const lease = await this.#open.use();
     try {
       const facts = await lease.engine.facts();
-      checkRuntime(spec, facts);
-      const runtime = spec.runtime ?? facts.runtime;
-      if (this.name === 'docker' || runtime === undefined || runtime === facts.defaultRuntime) return lease;
+      if (spec.runtime !== undefined) await checkRuntime(spec.runtime, lease.engine);
+      const runtime = specialRuntime(facts, spec.runtime);
+      if (runtime === undefined) return {lease, facts};
       const special = await this.#open.use(runtime);
       await lease.release();
-      return special;
+      return {lease: special, facts};
     } catch (error) {
       await lease.release();
       throw toTunlError(error, 'SANDBOX_BACKEND');
     }
   }
 
-  async #create(asked: SandboxSpec, lease: Lease, signal: AbortSignal | undefined): Promise<SandboxHandle> {
+  async #create(asked: SandboxSpec, {lease, facts, signal}: Means): Promise<SandboxHandle> {
     const {engine} = lease;
-    const facts = await engine.facts();
     checkSizes(asked.limits, this.name);
     const unreal = unrealLimits(asked.limits, limitFindings(facts), asked.bestEffort);
     const uid = process.getuid?.() ?? 0;
@@ -167,8 +172,9 @@ function checkSizes({memoryBytes, openFiles}: SandboxLimits, name: string): void
     throw new TunlError('OPTION_INVALID', {reason: `A sandbox of ${name} needs 64 open files at least.`});
 }
 
-function checkRuntime({runtime}: SandboxSpec, {kind, runtimes}: EngineFacts): void {
-  if (runtime === undefined || runtimes.includes(runtime)) return;
+async function checkRuntime(runtime: string, {api, kind}: Engine): Promise<void> {
+  const runtimes = await readRuntimes(api, kind);
+  if (runtimes.includes(runtime)) return;
   throw new TunlError('SANDBOX_BACKEND', {
     reason: `${kind} has no runtime ${printable(runtime)} here. It has: ${runtimes.join(', ') || 'none'}.`,
     next: `Install it, and name it in the configuration of ${kind}.`,

@@ -1,6 +1,7 @@
 // What an engine says about itself and this machine, in one form for both kinds.
 
 import {access, readFile} from 'node:fs/promises';
+import {which} from '../../launch/find.js';
 import {type EngineApi, fields, listOf, textOf, textsOf} from './api.js';
 import type {EngineKind} from './find-socket.js';
 
@@ -19,8 +20,6 @@ export interface EngineFacts {
   readonly cgroupVersion: string;
   /** The limits that the engine's control groups can hold. */
   readonly holds: {readonly memoryBytes: boolean; readonly cpus: boolean; readonly pids: boolean};
-  /** The names of its OCI runtimes whose programs are there. */
-  readonly runtimes: readonly string[];
   /** The runtime for a sandbox that asks for none; undefined: the engine's own choice is good. */
   readonly runtime: string | undefined;
   readonly defaultRuntime: string;
@@ -33,10 +32,7 @@ export async function readFacts(api: EngineApi, kind: EngineKind): Promise<Engin
 }
 
 async function podmanFacts(api: EngineApi): Promise<EngineFacts> {
-  const [libpod, compat] = await Promise.all([
-    api.ask('GET', `${LIBPOD}/info`),
-    api.ask('GET', `${DOCKER}/info`),
-  ]);
+  const libpod = await api.ask('GET', `${LIBPOD}/info`);
   const host = fields(fields(libpod.body).host);
   const controllers = new Set(listOf(host.cgroupControllers));
   const isRootless = fields(host.security).rootless === true;
@@ -44,7 +40,6 @@ async function podmanFacts(api: EngineApi): Promise<EngineFacts> {
   // Podman accepts limits of a rootless container there and ignores them.
   const canLimit = !(isRootless && cgroupVersion === 'v1');
   const defaultRuntime = textOf(fields(host.ociRuntime).name);
-  const runtimes = await present(fields(compat.body).Runtimes);
   return {
     kind: 'podman',
     version: textOf(fields(fields(libpod.body).version).Version),
@@ -56,9 +51,7 @@ async function podmanFacts(api: EngineApi): Promise<EngineFacts> {
       cpus: canLimit && controllers.has('cpu'),
       pids: canLimit && controllers.has('pids'),
     },
-    runtimes,
-    runtime:
-      defaultRuntime === 'crun' && runtimes.includes('runc') && (await isHybrid()) ? 'runc' : undefined,
+    runtime: defaultRuntime === 'crun' && (await isHybrid()) && (await hasRunc()) ? 'runc' : undefined,
     defaultRuntime,
     userIds: listOf(fields(host.idMappings).uidmap)
       .map((part) => Number(fields(part).size))
@@ -81,11 +74,16 @@ async function dockerFacts(api: EngineApi): Promise<EngineFacts> {
       cpus: info.CpuCfsQuota === true,
       pids: info.PidsLimit === true,
     },
-    runtimes: Object.keys(fields(info.Runtimes)),
     runtime: undefined,
     defaultRuntime: textOf(info.DefaultRuntime),
     userIds: 65_536,
   };
+}
+
+/** The names of its OCI runtimes whose programs are there. */
+export async function readRuntimes(api: EngineApi, kind: EngineKind): Promise<readonly string[]> {
+  const {Runtimes} = fields((await api.ask('GET', `${DOCKER}/info`)).body);
+  return kind === 'podman' ? present(Runtimes) : Object.keys(fields(Runtimes));
 }
 
 /** Podman names runtimes that it would know how to use. */
@@ -103,8 +101,17 @@ async function present(runtimes: unknown): Promise<string[]> {
   return found.flat();
 }
 
+const hasRunc = async (): Promise<boolean> =>
+  (await which('runc', {PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/bin`})) !== undefined;
+
 /** Control groups of version 1 whose version 2 tree has controllers as well: crun refuses to start there. */
 async function isHybrid(): Promise<boolean> {
   const controllers = await readFile('/sys/fs/cgroup/unified/cgroup.controllers', 'utf8').catch(() => '');
   return controllers.trim() !== '';
+}
+
+/** The OCI runtime for which podman needs a service of its own. */
+export function specialRuntime(facts: EngineFacts, asked?: string): string | undefined {
+  const runtime = asked ?? facts.runtime;
+  return facts.kind === 'docker' || runtime === facts.defaultRuntime ? undefined : runtime;
 }

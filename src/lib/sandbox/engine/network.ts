@@ -4,7 +4,8 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {TunlError} from '../../core/errors.js';
 import {RESOLVER_ADDRESS} from '../../seal/name-table.js';
-import {openSeal, type Seal, type SealOptions, sealObstacle} from '../../seal/seal.js';
+import type {Obstacle} from '../../seal/obstacles.js';
+import {openSeal, type Seal, type SealOptions} from '../../seal/seal.js';
 import type {Finding} from '../backend.js';
 import type {EgressRules, SandboxMount} from '../spec.js';
 import type {EngineFacts} from './facts.js';
@@ -58,7 +59,7 @@ export async function resolverMount(folder: string): Promise<SandboxMount> {
 }
 
 /** An ordinary user cannot enter the network of a container that belongs to root. */
-export async function networkFinding({kind, isRootless}: EngineFacts): Promise<Finding> {
+export function networkFinding({kind, isRootless}: EngineFacts, obstacle: Obstacle | undefined): Finding {
   const what = 'sealed network';
   if (process.getuid?.() !== 0 && !isRootless)
     return {
@@ -67,7 +68,6 @@ export async function networkFinding({kind, isRootless}: EngineFacts): Promise<F
       why: `${kind} runs as root, and only root may seal the network of its containers.`,
       mend: `Run tunl as root, or use rootless ${kind === 'docker' ? 'docker or podman' : kind}.`,
     };
-  const obstacle = await sealObstacle();
   if (obstacle === undefined) return {what, reality: 'real'};
   return {what, reality: 'none', why: obstacle.why, mend: obstacle.mend};
 }

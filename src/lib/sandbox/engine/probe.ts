@@ -2,8 +2,9 @@
 
 import {TunlError} from '../../core/errors.js';
 import {printable} from '../../core/one-line.js';
+import {sealObstacle} from '../../seal/seal.js';
 import type {BackendReport, Finding} from '../backend.js';
-import type {EngineFacts} from './facts.js';
+import {type EngineFacts, readRuntimes, specialRuntime} from './facts.js';
 import type {EngineKind} from './find-socket.js';
 import {limitFindings} from './limits.js';
 import {networkFinding} from './network.js';
@@ -14,14 +15,18 @@ export async function probeEngine(kind: EngineKind, open: OpenEngine): Promise<B
   try {
     const lease = await open.use();
     try {
+      // What an engine says about itself takes it a tenth of a second, and the network as long.
+      const obstacle = sealObstacle();
       const facts = await lease.engine.facts();
+      prepare(facts, open);
+      const runtimes = await readRuntimes(lease.engine.api, kind);
       return {
         name: kind,
         available: true,
         version: `${kind} ${facts.version} (${facts.runtime ?? facts.defaultRuntime})`,
         limits: limitFindings(facts),
-        egress: await networkFinding(facts),
-        notes: notesOf(facts, lease.isOwn),
+        egress: networkFinding(facts, await obstacle),
+        notes: notesOf(facts, runtimes, lease.isOwn),
       };
     } finally {
       await lease.release();
@@ -40,6 +45,16 @@ export async function probeEngine(kind: EngineKind, open: OpenEngine): Promise<B
   }
 }
 
+/** A probe is followed by a start, which then finds its service. */
+function prepare(facts: EngineFacts, open: OpenEngine): void {
+  const runtime = specialRuntime(facts);
+  if (runtime === undefined) return;
+  open
+    .use(runtime)
+    .then((lease) => lease.release())
+    .catch(() => {});
+}
+
 const none: Finding = {what: 'nothing', reality: 'none'};
 const NOTHING: BackendReport['limits'] = {
   memoryBytes: none,
@@ -49,8 +64,8 @@ const NOTHING: BackendReport['limits'] = {
   openFiles: none,
 };
 
-function notesOf(facts: EngineFacts, isOwn: boolean): readonly string[] {
-  const {kind, isRootless, hasMappedUsers, runtimes, runtime, defaultRuntime} = facts;
+function notesOf(facts: EngineFacts, runtimes: readonly string[], isOwn: boolean): readonly string[] {
+  const {kind, isRootless, hasMappedUsers, runtime, defaultRuntime} = facts;
   const notes = [`runtimes: ${runtimes.join(', ') || 'none'}`];
   if (isOwn)
     notes.push('No API socket of podman is enabled, so a service of tunl’s own starts with each use.');

@@ -27,7 +27,6 @@ const FACTS: EngineFacts = {
   hasMappedUsers: false,
   cgroupVersion: 'v2',
   holds: {memoryBytes: true, cpus: true, pids: true},
-  runtimes: ['crun'],
   runtime: undefined,
   defaultRuntime: 'crun',
   userIds: 0,
