@@ -1,4 +1,4 @@
-// The library: a tunnel for a local port, a relay, and sandboxes, without the command line.
+// The library: a tunnel for a local port, a relay, sandboxes, and a hub, without the command line.
 
 // First, because modules are evaluated in this order.
 import './lib/core/node-version.js';
@@ -10,6 +10,8 @@ export type {SharedLink} from './lib/agent/upstreams/gated/tunnel-gates.js';
 export {ERRORS, type ErrorCode, type ErrorRow, EXIT, isErrorCode, TunlError} from './lib/core/errors.js';
 export type {LogLevel, LogRecord, LogSink} from './lib/core/logger.js';
 export {forward} from './lib/forward.js';
+export {type HubOptions, type HubTemplate, type RunningHub, startHub} from './lib/hub/library.js';
+export type {KeptBy, SessionEnd, SessionState, SessionView} from './lib/hub/session.js';
 export type {Relay, RelayOptions, RelayReload, RelayStats} from './lib/relay/options.js';
 export {startRelay} from './lib/relay/start.js';
 export type {FileEntry, ProcessEnd, SandboxStats} from './lib/sandbox/backend.js';

@@ -1,11 +1,14 @@
 // A hub with real sandboxes, by its commands: sessions for requests at once, what users reach of each other, and a hub that is
 // killed.
 
+import {realpathSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {expect} from 'vitest';
 import type {SessionView} from '../../src/lib/hub/session.js';
+import {startBrowser} from '../helpers/browser.js';
 import {runCli, startCli} from '../helpers/cli.js';
+import {installed} from '../helpers/launching.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -115,4 +118,37 @@ test('a program that ends at once is told with its last lines; nothing stays', a
   expect(gone.body).toContain('no-such-program');
   expect((await runCli(scope, ['sandbox', 'ps'], {stateDir})).stdout).toBe('');
   expect((await hub(['ps'])).stdout).toBe('');
+});
+
+test('JupyterLab in a session: a cell runs, and its kernel outlives the hub', async ({scope}) => {
+  const bin = realpathSync(installed.jupyterLab);
+  const environment = dirname(dirname(bin));
+  const python = dirname(dirname(realpathSync(join(environment, 'bin/python3'))));
+  const mounts = [environment, ...(python === '/usr' ? [] : [python])];
+  const {cli, start, addUser, session, caFile} = await openHub(
+    scope,
+    `\n  notebook: {program: jupyter, bin: ${bin}, mounts: [${mounts.join(', ')}], ready-timeout: 100s}\n`,
+  );
+  const ana = await addUser('ana');
+  const ready = await session(ana);
+  expect(ready).toMatchObject({state: 'ready'});
+  const {url = ''} = ready;
+  const browser = await startBrowser(scope, {caFile});
+  const tab = await browser.newPage();
+  await tab.goto(url);
+  await tab.locator('.jp-LauncherCard[data-category="Notebook"]').first().click();
+  const idle = tab.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]');
+  const run = async (code: string, output: string) => {
+    const cell = tab.locator('.jp-Notebook .cm-content').last();
+    await cell.click();
+    await tab.keyboard.type(code);
+    await idle.waitFor();
+    await tab.keyboard.press('Shift+Enter');
+    await tab.locator('.jp-OutputArea-output', {hasText: output}).waitFor();
+  };
+  await run('kept = 6 * 7; print("first", kept)', 'first 42');
+  cli.signal('SIGKILL');
+  await cli.exited;
+  await start();
+  await run('print("again", kept)', 'again 42');
 });

@@ -6,8 +6,10 @@ import {type ListedToken, type MadeToken, TokenCommands} from '../relay/access/t
 import {TokenRegistry} from '../relay/access/token-registry.js';
 import type {HubUser} from './users.js';
 
-/** What a token of a hub may do unless it was made for something else. */
-const USUAL_SCOPES = ['hub:sessions'];
+/** Starts sessions and sees its own. */
+export const SESSIONS: readonly string[] = ['hub:sessions'];
+/** Sees and ends those of everybody, too. */
+export const ADMIN: readonly string[] = [...SESSIONS, 'hub:admin'];
 
 export interface HubTokenWish {
   readonly scopes?: readonly string[];
@@ -25,7 +27,7 @@ export class HubTokens {
   }
 
   /** @throws TunlError */
-  async make(user: HubUser, {scopes = USUAL_SCOPES, expiresInMs}: HubTokenWish = {}): Promise<MadeToken> {
+  async make(user: HubUser, {scopes = SESSIONS, expiresInMs}: HubTokenWish = {}): Promise<MadeToken> {
     return await this.#commands.create({name: user.name, owner: user.id, kind: 'hub', scopes, expiresInMs});
   }
 

@@ -1,7 +1,9 @@
-import {writeFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, test} from 'vitest';
 import {readHubConfig} from '../../../src/lib/cli/config/hub-config.js';
+import type {Setting} from '../../../src/lib/core/settings.js';
+import {HUB_SETTINGS, TEMPLATE_SETTINGS} from '../../../src/lib/hub/settings-table.js';
 import {Scope} from '../../helpers/scope.js';
 
 async function read(scope: Scope, text: string) {
@@ -84,4 +86,14 @@ test.each([
   expect(mistakes).toHaveLength(1);
   expect(mistakes[0]?.message).toMatch(message);
   expect(mistakes[0]?.at?.line).toBe(line);
+});
+
+test('docs/hub.md has a row for every key, and no other', async () => {
+  const page = await readFile(new URL('../../../docs/hub.md', import.meta.url), 'utf8');
+  const settings = page.slice(page.indexOf('### Settings'), page.indexOf('## Users'));
+  const rows = [...settings.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, key]) => key);
+  const keys = [HUB_SETTINGS, TEMPLATE_SETTINGS].flatMap((table) =>
+    Object.values<Setting<unknown>>(table).flatMap((row) => row.key ?? row.flag ?? []),
+  );
+  expect(rows).toEqual(keys);
 });

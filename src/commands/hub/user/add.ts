@@ -6,7 +6,7 @@ import {userEvent} from '../../../lib/cli/hub/events.js';
 import {quotaFlag, userArg} from '../../../lib/cli/hub/user-flags.js';
 import {systemClock} from '../../../lib/core/clock.js';
 import {stateDir} from '../../../lib/core/state-dir.js';
-import {HubTokens} from '../../../lib/hub/tokens.js';
+import {ADMIN, HubTokens, SESSIONS} from '../../../lib/hub/tokens.js';
 import {HubUsers} from '../../../lib/hub/users.js';
 
 export default class HubUserAdd extends BaseCommand {
@@ -28,7 +28,7 @@ export default class HubUserAdd extends BaseCommand {
     const {args, flags} = await this.parse(HubUserAdd);
     const state = stateDir();
     const user = await new HubUsers(state).add(args.name, flags.quota);
-    const scopes = flags.admin ? ['hub:sessions', 'hub:admin'] : ['hub:sessions'];
+    const scopes = flags.admin ? ADMIN : SESSIONS;
     const {token} = await new HubTokens(state, systemClock).make(user, {scopes});
     this.presenter.event(userEvent(user, 'added', token));
   }

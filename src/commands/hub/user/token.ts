@@ -6,7 +6,7 @@ import {userEvent} from '../../../lib/cli/hub/events.js';
 import {userArg} from '../../../lib/cli/hub/user-flags.js';
 import {systemClock} from '../../../lib/core/clock.js';
 import {stateDir} from '../../../lib/core/state-dir.js';
-import {HubTokens} from '../../../lib/hub/tokens.js';
+import {ADMIN, HubTokens, SESSIONS} from '../../../lib/hub/tokens.js';
 import {HubUsers} from '../../../lib/hub/users.js';
 
 export default class HubUserToken extends BaseCommand {
@@ -25,7 +25,7 @@ export default class HubUserToken extends BaseCommand {
     const user = await new HubUsers(state).find(args.name);
     const tokens = new HubTokens(state, systemClock);
     if (flags.revoke) await tokens.revokeOf(user.id);
-    const scopes = flags.admin ? ['hub:sessions', 'hub:admin'] : ['hub:sessions'];
+    const scopes = flags.admin ? ADMIN : SESSIONS;
     const {token} = await tokens.make(user, {scopes});
     this.presenter.event(userEvent(user, 'token', token));
   }
