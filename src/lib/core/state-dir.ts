@@ -1,9 +1,10 @@
 // The folder for data that outlives a process. Its files are private, and each is written completely or not at all.
 
-import {link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
+import {link, open, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, isAbsolute, join, resolve} from 'node:path';
 import {systemCode, TunlError} from './errors.js';
 import {expandHome, home} from './home.js';
+import {makeFolders} from './make-folders.js';
 import {randomUUID} from './node-crypto.js';
 import {checkState, checkStateFile} from './state-trust.js';
 import {readTextFile} from './text-file.js';
@@ -34,36 +35,13 @@ export function stateDir(
  */
 export async function ensurePrivateDir(path: string): Promise<void> {
   try {
-    await makeFolders(path);
+    await makeFolders(path, 0o700);
   } catch (error) {
     throw new TunlError('STATE_DIR', {
       reason: `${path} cannot be made (${systemCode(error)}).`,
       cause: error,
     });
   }
-}
-
-/** Node's recursive mkdir never ends below /proc, where a folder exists and nothing can be made in it. */
-async function makeFolders(path: string): Promise<void> {
-  try {
-    await mkdir(path, {mode: 0o700});
-  } catch (error) {
-    const isMissingAbove = systemCode(error) === 'ENOENT' && dirname(path) !== path;
-    if (!isMissingAbove && (await isFolder(path))) return;
-    if (!isMissingAbove) throw error;
-    await makeFolders(dirname(path));
-    await mkdir(path, {mode: 0o700}).catch(async (again: unknown) => {
-      // Another process may have made it meanwhile.
-      if (!(await isFolder(path))) throw again;
-    });
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  return await stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
 }
 
 /**

@@ -1,11 +1,12 @@
 // Files of the sandbox, inside it: links lead only to where a process of the sandbox could go as well.
 
 import {constants} from 'node:fs';
-import {type FileHandle, lstat, mkdir, open, readdir, realpath, rename, rm} from 'node:fs/promises';
+import {type FileHandle, lstat, open, readdir, realpath, rename, rm} from 'node:fs/promises';
 import {basename, dirname, join, resolve} from 'node:path';
 import type {Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {systemCode, TunlError} from '../../core/errors.js';
+import {makeFolders} from '../../core/make-folders.js';
 import type {FileEntry} from '../backend.js';
 import {MAX_ENTRIES} from './file-wire.js';
 import type {FileService} from './serve-file.js';
@@ -13,6 +14,7 @@ import type {FileService} from './serve-file.js';
 /** A pipe without a writer would otherwise hold a thread for ever. */
 const {O_NONBLOCK, O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_TRUNC} = constants;
 const FILE_MODE = 0o644;
+const FOLDER_MODE = 0o777;
 const AT_ONCE = 64;
 
 export class RealFiles implements Required<FileService> {
@@ -52,9 +54,7 @@ export class RealFiles implements Required<FileService> {
   }
 
   makeFolder(path: string, {mode}: {mode?: number} = {}): Promise<void> {
-    return attempt(path, async () => {
-      await mkdir(path, {recursive: true, ...(mode !== undefined && {mode})});
-    });
+    return attempt(path, () => makeFolders(resolve(path), mode ?? FOLDER_MODE));
   }
 
   remove(path: string, {recursive = false}: {recursive?: boolean} = {}): Promise<void> {
@@ -74,7 +74,7 @@ interface WriteOptions {
 }
 
 async function write(path: string, content: Readable, {mode, part}: WriteOptions): Promise<void> {
-  await mkdir(dirname(path), {recursive: true});
+  await makeFolders(dirname(path), FOLDER_MODE);
   // A link stays a link: the file that it leads to is replaced.
   const target = await realpath(path).catch(() => path);
   const before = await lstat(target).catch(() => undefined);

@@ -274,6 +274,12 @@ describe('files', () => {
     await expect.poll(() => init.files.list(path.slice(0, -2)), {timeout: 20_000}).toHaveLength(1);
   });
 
+  test.for(['/proc/x/a', '/etc/passwd/a', '/proc/version'])('writing %s fails', async (path) => {
+    const write = init.files.write(path, Readable.from([Buffer.from('x')]));
+    await expect(write).rejects.toMatchObject({code: 'SANDBOX_FILE'});
+    await expect(init.files.makeFolder(path)).rejects.toMatchObject({code: 'SANDBOX_FILE'});
+  });
+
   test.for([
     ['/nowhere/f', 'ENOENT'],
     ['/', 'EISDIR'],
