@@ -24,6 +24,7 @@ test('no part of the bundle that `expose` begins with has a module of sandboxes,
   const ofSandboxes =
     /\bclass (?:SandboxHost|SandboxRoster|RemoteSandbox|\w+Backend|Life)\b|\bfunction (?:openSeal|startHub|beginSandbox)\b/;
   const having = globSync('dist/bundle/**/*.js', {cwd: ROOT}).filter((file) => ofSandboxes.test(code(file)));
+  expect(having.length).toBeGreaterThan(0);
   const first = loadedBy('dist/bundle/start.js', 'dist/bundle/commands/expose.js');
   expect(having.filter((file) => first.has(file))).toEqual([]);
   expect(first.size).toBeGreaterThan(2);

@@ -65,7 +65,8 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /**
-   * A sandbox that runs, of this process or another one of this user: one made with `detach`, or by the command.
+   * A sandbox that runs, of this process or another one of this user: one made with `detach`, or by the command. The scope of
+   * `await using` ends it, like any other.
    *
    * @param id its id, its name, or the beginning of its id
    * @throws TunlError SANDBOX_UNKNOWN, SANDBOX_ENDED, SANDBOX_SILENT, STATE_DIR
