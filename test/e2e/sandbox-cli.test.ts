@@ -129,7 +129,7 @@ describe('a detached sandbox', () => {
     const event = parseEvent(listed.stdout.trim());
     expect(event).toMatchObject({id, name: 'box', state: 'ready', ports: [{port: 8080, address}]});
     expect((await tunl(scope, stateDir, 'sandbox', 'ps')).stdout).toMatch(
-      new RegExp(`^${id}  ready     in 5min +box       ${address}  sh -c`),
+      new RegExp(`^${id}  ready     5min +box       ${address}  sh -c`),
     );
 
     const logs = await tunl(scope, stateDir, 'sandbox', 'logs', id.slice(0, 6));
@@ -176,7 +176,8 @@ describe('a detached sandbox', () => {
 describe('exec', () => {
   test('streams apart, stdin, exit codes, signals, time', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
-    await detached(scope, stateDir, ['--name', 'box', '--', 'sleep', '600']);
+    const {id, stdout} = await detached(scope, stateDir, ['--name', 'box', '--', 'sleep', '600']);
+    expect(stdout).toBe(`${id}\n`);
     const inBox = (...words: string[]) => inSandbox(scope, stateDir, 'box', ...words);
     expect(await inBox('sh', '-c', 'echo out; echo err >&2; exit 3')).toMatchObject({
       ...{code: 3, stdout: 'out\n', stderr: 'err\n'},

@@ -4,7 +4,7 @@ import {BaseCommand} from '../../lib/cli/base-command.js';
 import {checkRelayFlags} from '../../lib/cli/combinations.js';
 import {withContext} from '../../lib/cli/contexts.js';
 import {commandWords} from '../../lib/cli/sandbox/command-words.js';
-import {askedLimits, runFlags, sandboxOptions} from '../../lib/cli/sandbox/flags.js';
+import {askedOf, runFlags, sandboxOptions} from '../../lib/cli/sandbox/flags.js';
 import {runDetached, runHere} from '../../lib/cli/sandbox/run.js';
 
 export default class SandboxRun extends BaseCommand {
@@ -26,7 +26,7 @@ export default class SandboxRun extends BaseCommand {
     const flags = await withContext(parsed.flags, (text) => presenter.tell({tone: 'faint', text}));
     checkRelayFlags(flags);
     const command = commandWords(this.passedWords, 'tunl sandbox run --port 8080 -- npm start');
-    const run = {command, options: await sandboxOptions(flags), limits: askedLimits(flags), presenter};
+    const run = {command, options: await sandboxOptions(flags), asked: askedOf(flags), presenter};
     process.exitCode = await (flags.detach ? runDetached(run) : runHere(run));
   }
 }

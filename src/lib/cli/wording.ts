@@ -53,6 +53,7 @@ export function result(event: CliEvent): string | undefined {
       return relayRow(event);
     case 'token':
       return tokenResult(event);
+    case 'started':
     case 'sandbox':
     case 'port':
     case 'backend':
@@ -208,6 +209,7 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'finished':
     case 'prolonged':
     case 'egress':
+    case 'refused':
     case 'copied':
     case 'backend':
       return sandboxLines(event);

@@ -1,6 +1,7 @@
 // The events of `tunl sandbox …` with `--json`. docs/json-events.md documents them.
 
 import type {EndReason, SandboxState} from '../../sandbox/control.js';
+import type {RefusalReason} from '../../seal/policy.js';
 
 interface HostPort {
   host: string;
@@ -14,6 +15,8 @@ export interface StartedEvent {
   id: string;
   name?: string;
   backend: string;
+  /** The ports that get an address, each by an event `port`. */
+  ports: readonly number[];
   /** Limits that were asked for and hold here. */
   limits: readonly string[];
   /** Those that do not, with --best-effort. */
@@ -122,6 +125,20 @@ export interface EgressEvent {
   egress: readonly string[];
 }
 
+/** `tunl sandbox run`: a program inside wanted to connect where it may not. */
+export interface RefusedEvent {
+  type: 'refused';
+  /** The sandbox. */
+  id: string;
+  /** The name, or the address where no name is known. */
+  host: string;
+  /** Absent for a look-up of the name. */
+  port?: number;
+  why: RefusalReason;
+  /** Refusals since the last event that got none of their own. */
+  untold: number;
+}
+
 /** `tunl sandbox cp`: everything is copied. */
 export interface CopiedEvent {
   type: 'copied';
@@ -162,6 +179,7 @@ export type SandboxCliEvent =
   | SandboxEvent
   | ProlongedEvent
   | EgressEvent
+  | RefusedEvent
   | PortEvent
   | OutputEvent
   | ExitEvent

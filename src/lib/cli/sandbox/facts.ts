@@ -59,15 +59,22 @@ export function listedSandbox({journal}: ListedSandbox): SandboxEvent {
   };
 }
 
-/** @param asked names of the limits that were asked for, as in `SandboxLimits` */
-export function startedEvent(info: SandboxInfo, asked: readonly string[], detached: boolean): StartedEvent {
+/** What was asked for. */
+export interface Asked {
+  readonly ports: readonly number[];
+  /** As in `SandboxLimits`. */
+  readonly limits: readonly string[];
+}
+
+export function startedEvent(info: SandboxInfo, {ports, limits}: Asked, detached: boolean): StartedEvent {
   const {id, name, backend, unreal, egress, stopsAt} = info;
   return {
     type: 'started',
     id,
     ...given({name}),
     backend,
-    limits: limitNames(asked.filter((each) => !unreal.includes(each))),
+    ports,
+    limits: limitNames(limits.filter((each) => !unreal.includes(each))),
     unreal: limitNames(unreal),
     egress: egressWords(egress),
     ...given({stopsAt: date(stopsAt)}),

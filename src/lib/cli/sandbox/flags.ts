@@ -6,6 +6,7 @@ import type {SandboxOptions} from '../../sandbox/options.js';
 import {SANDBOX_SETTINGS} from '../../sandbox/settings.js';
 import {flagsOf, optionsOf, type ValuesOf} from '../setting-flags.js';
 import {environment} from './env.js';
+import type {Asked} from './facts.js';
 import {mountOf} from './mounts.js';
 
 const ENV_SETTINGS = {
@@ -54,8 +55,7 @@ export async function sandboxOptions(flags: RunFlags): Promise<SandboxOptions> {
   };
 }
 
-/** The limits that were asked for, as in `SandboxLimits`. */
-export function askedLimits(flags: RunFlags): string[] {
+export function askedOf(flags: RunFlags): Asked {
   const given = {
     memoryBytes: flags.memory,
     cpus: flags.cpu,
@@ -63,5 +63,7 @@ export function askedLimits(flags: RunFlags): string[] {
     diskBytes: flags.disk,
     openFiles: flags['open-files'],
   };
-  return Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  const limits = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  const ports = [flags.port, flags['h2-port'], flags['tcp-port']].flatMap((each) => each ?? []);
+  return {ports, limits};
 }

@@ -3,24 +3,25 @@
 import {TunlError} from '../../core/errors.js';
 import type {SandboxControl, SandboxEnd} from '../../sandbox/control.js';
 import {endedError} from '../../sandbox/end-reason.js';
+import type {SandboxEvent} from '../../sandbox/events.js';
 import type {SandboxOptions} from '../../sandbox/options.js';
+import {given} from '../flags.js';
 import {hold} from '../hold.js';
 import {outputValve} from '../output-valve.js';
 import type {Presenter} from '../presenter.js';
 import {stopSignal} from '../stop-signal.js';
 import {exitCodeAfter} from './exit-code.js';
-import {finishedEvent, portEvent, startedEvent} from './facts.js';
+import {type Asked, finishedEvent, portEvent, startedEvent} from './facts.js';
 
 export interface RunOptions {
   readonly command: readonly string[];
   readonly options: SandboxOptions;
-  /** Names of the limits that were asked for. */
-  readonly limits: readonly string[];
+  readonly asked: Asked;
   readonly presenter: Presenter;
 }
 
 /** Resolves to the exit code when the sandbox has ended. @throws TunlError the reason why it does not run, or was lost */
-export async function runHere({command, options, limits, presenter}: RunOptions): Promise<number> {
+export async function runHere({command, options, asked, presenter}: RunOptions): Promise<number> {
   const {beginServed} = await import('../../sandbox/begin.js');
   const show = outputValve(presenter.output);
   let over: {id: string; end: SandboxEnd} | undefined;
@@ -34,13 +35,13 @@ export async function runHere({command, options, limits, presenter}: RunOptions)
       presenter.begin('starting the sandbox');
       const {host, closed: unserved} = await beginServed(
         command,
-        {...options, log: presenter.log, signal},
+        {...options, log: presenter.log, signal, onEvent: (event) => showRefusal(event, presenter)},
         {onOutput: ({bytes}) => show(bytes)},
       );
       host.stdin.end();
       await host.started;
       presenter.share();
-      presenter.event(startedEvent(host.snapshot, limits, false));
+      presenter.event(startedEvent(host.snapshot, asked, false));
       const closed = host.ended.then(async (end) => {
         over = {id: host.id, end};
         await unserved;
@@ -65,7 +66,7 @@ export async function runHere({command, options, limits, presenter}: RunOptions)
 }
 
 /** Resolves when the sandbox answers in the background. @throws TunlError the reason why it does not; then it has ended */
-export async function runDetached({command, options, limits, presenter}: RunOptions): Promise<number> {
+export async function runDetached({command, options, asked, presenter}: RunOptions): Promise<number> {
   const {startSupervisor} = await import('../../sandbox/supervisor/start.js');
   presenter.begin('starting the sandbox');
   using stop = stopSignal();
@@ -74,8 +75,9 @@ export async function runDetached({command, options, limits, presenter}: RunOpti
   stop.signal.addEventListener('abort', terminate);
   try {
     await remote.started();
-    presenter.event(startedEvent(await remote.info(), limits, true));
+    presenter.event(startedEvent(await remote.info(), asked, true));
     await showPorts(remote, presenter);
+    presenter.tell({tone: 'faint', text: usesOf(remote.id)});
   } catch (error) {
     const isMissing = error instanceof TunlError && error.code === 'SANDBOX_ENDED';
     if (!isMissing) await remote.terminate().catch(() => {});
@@ -86,6 +88,16 @@ export async function runDetached({command, options, limits, presenter}: RunOpti
     remote.close();
   }
   return 0;
+}
+
+function showRefusal(event: SandboxEvent, presenter: Presenter): void {
+  if (event.type !== 'refused') return;
+  const {id, host, port, why, untold} = event;
+  presenter.event({type: 'refused', id, host, ...given({port}), why, untold});
+}
+
+function usesOf(id: string): string {
+  return `tunl sandbox exec -it ${id} -- sh, logs -f ${id}, stop ${id}`;
 }
 
 /** Prints the addresses when the first port answers. A command may end before. @throws TunlError why a port has no address */

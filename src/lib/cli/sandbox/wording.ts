@@ -6,6 +6,7 @@ import type {
   BackendEvent,
   FindingFacts,
   FinishedEvent,
+  RefusedEvent,
   SandboxCliEvent,
   SandboxEndFacts,
   SandboxEvent,
@@ -13,11 +14,14 @@ import type {
 } from './events.js';
 
 /** The heading of the rows of `tunl sandbox ps`. */
-export const HEADING = row(['ID', 'STATE', 'STOPS', 'NAME', 'ADDRESS', 'COMMAND']);
+export const HEADING = row(['ID', 'STATE', 'STOPS IN', 'NAME', 'ADDRESS', 'COMMAND']);
 
 /** The line of an event on stdout, if any. */
 export function sandboxResult(event: SandboxCliEvent): string | undefined {
   switch (event.type) {
+    case 'started':
+      // A script that starts one without ports needs its ID.
+      return event.detached && event.ports.length === 0 ? event.id : undefined;
     case 'port':
       return event.address;
     case 'sandbox':
@@ -37,6 +41,8 @@ export function sandboxLines(event: SandboxCliEvent): Line[] {
       return [{tone: 'plain', text: `${event.id} ${ends(event.stopsAt)}`}];
     case 'egress':
       return [{tone: 'plain', text: `${event.id} has ${network(event.egress)} now`}];
+    case 'refused':
+      return [{tone: 'warning', text: refused(event)}];
     case 'finished':
       return [{tone: toneOf(event), text: `${event.id} has ended: ${reasonOf(event)}`}];
     case 'copied':
@@ -56,18 +62,29 @@ export function sandboxLines(event: SandboxCliEvent): Line[] {
 }
 
 function started(event: StartedEvent): Line[] {
-  const {id, name, backend, limits, unreal, egress, stopsAt, detached} = event;
+  const {id, name, backend, limits, unreal, egress, stopsAt} = event;
   const held = limits.length === 0 ? [] : [`limits: ${limits.join(', ')}`];
   const left = stopsAt === undefined ? 'no end' : `stops in ${time(Date.parse(stopsAt) - Date.now())}`;
   const facts = [backend, ...held, network(egress), left].join(' · ');
   return [
     {tone: 'good', text: `sandbox ${name === undefined ? id : `${id} (${name})`}  ${facts}`},
     ...unreal.map((limit): Line => ({tone: 'warning', text: `the limit --${limit} does not hold here`})),
-    ...(detached
-      ? [{tone: 'faint' as const, text: `tunl sandbox logs -f ${id} · exec -it ${id} -- sh · stop ${id}`}]
-      : []),
   ];
 }
+
+function refused({host, port, why, untold}: RefusedEvent): string {
+  const what = port === undefined ? `the name ${host}` : `${host} port ${port}`;
+  const others = untold === 0 ? '' : `; ${untold} more are not shown`;
+  return `refused: ${what} ${REFUSALS[why]}${others}`;
+}
+
+const REFUSALS: Readonly<Record<RefusedEvent['why'], string>> = {
+  'not-allowed': 'is not in --egress',
+  'not-public': 'is no public address',
+  'address-unknown': 'is an address that no look-up has given',
+  'server-name': 'is spoken to under another name',
+  limit: 'is one connection too many',
+};
 
 function network([first, ...others]: readonly string[]): string {
   if (first === undefined || first === 'none') return 'no network';
@@ -92,7 +109,7 @@ function row([id = '', state = '', stops = '', name = '', ...rest]: readonly str
 
 function remaining(stopsAt: string, now: number): string {
   const ms = Date.parse(stopsAt) - now;
-  return ms <= 0 ? 'now' : `in ${time(ms).replace(' ', '')}`;
+  return ms <= 0 ? 'now' : time(ms).replace(' ', '');
 }
 
 function endOf(end: SandboxEndFacts): string {

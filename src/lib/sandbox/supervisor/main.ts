@@ -7,6 +7,7 @@ import {TunlError} from '../../core/errors.js';
 import type {LogRecord} from '../../core/logger.js';
 import {oneLine} from '../../core/one-line.js';
 import {beginServed} from '../begin.js';
+import type {SandboxEvent} from '../events.js';
 import {failure, type Message, type Supervised} from './messages.js';
 
 const MAX_LOG_BYTES = 1024 * 1024;
@@ -25,7 +26,13 @@ async function supervise(): Promise<void> {
   keepMemoryFlat();
   try {
     const {id, command, options} = (await json(process.stdin)) as Supervised;
-    const {host, isReachable, closed} = await beginServed(command, {...options, log: logTo(2)}, {id});
+    const log = logTo(2);
+    const onEvent = (event: SandboxEvent) => {
+      if (event.type !== 'refused') return;
+      const {host: name, port, why} = event;
+      log({level: 'warn', scope: 'egress', message: `refused: ${name}:${port ?? '-'} (${why})`});
+    };
+    const {host, isReachable, closed} = await beginServed(command, {...options, log, onEvent}, {id});
     host.stdin.end();
     let isStopping = false;
     const stop = () => {
