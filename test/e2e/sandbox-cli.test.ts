@@ -5,7 +5,7 @@ import {existsSync} from 'node:fs';
 import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
-import {entry, runCli, startCli} from '../helpers/cli.js';
+import {entry, projectRoot, runCli, startCli} from '../helpers/cli.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import {caFileOf, detached, filesBelow, inSandbox, tunl} from '../helpers/sandbox-cli.js';
 import {test} from '../helpers/test.js';
@@ -335,6 +335,37 @@ describe('cp', () => {
     ] as const)
       expect((await cp(from, to)).stderr).toContain(`code: ${code}`);
   });
+});
+
+test('a program starts one that outlives it, and another program finds it', async ({scope}) => {
+  const stateDir = await scope.tempDir('state');
+  const script = (code: string) =>
+    execFileSync(
+      process.execPath,
+      ['--input-type=module', '-e', `import {Sandbox} from '${projectRoot}dist/index.js';${code}`],
+      {
+        ...{encoding: 'utf8', env: {...process.env, TUNL_STATE_DIR: stateDir}},
+      },
+    );
+  const id = script(
+    "const box = await Sandbox.create(['sleep', '600'], {detach: true, name: 'box', env: {A: 'b'}}); console.log(box.id);",
+  ).trim();
+  // No program has to say that it is done: what it does not wait for does not keep it alive.
+  const said = script(`
+    const [listed] = await Sandbox.list();
+    const box = await Sandbox.fromId('box');
+    await box.fs.write('x', 'content');
+    const p = await box.exec(['sh', '-c', 'echo $A; cat x']);
+    console.log(listed.id, await box.poll(), (await p.stdout.text()).trim(), (await p.wait()).code);
+  `);
+  expect(said).toBe(`${id} null b\ncontent 0\n`);
+  const refused = script(
+    "await Sandbox.create(['true'], {detach: true, name: 'box'}).catch(({code}) => console.log(code)); await (await Sandbox.fromId('box')).terminate();",
+  );
+  expect(refused).toBe('SANDBOX_NAME_USED\n');
+  expect(
+    script("console.log(await Sandbox.list(), await Sandbox.fromId('box').catch(({code}) => code));"),
+  ).toBe('[] SANDBOX_ENDED\n');
 });
 
 test('doctor says what is real here, and how to mend it', async ({scope}) => {

@@ -28,7 +28,7 @@ import {type ServedStreams, serveStreams} from './init/serve.js';
 import {SOCKET} from './roster.js';
 
 /** Only the same user can connect; scripts that leave connections open must not use up this process's descriptors. */
-const MAX_CONNECTIONS = 64;
+const MAX_CONNECTIONS = 256;
 const MAX_STREAMS = 1_024;
 /** After the end of the sandbox, those who wait get its reason and the last output within this time, ms. */
 const LAST_WORDS_MS = 2_000;

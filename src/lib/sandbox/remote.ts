@@ -44,6 +44,8 @@ export class RemoteSandbox implements SandboxControl {
   /** Calls that wait. Without one, the connection does not keep this process alive. */
   #calls = 0;
   #isClosed = false;
+  /** The connection is gone although the owner runs: it was stopped, or has too many clients. */
+  #isOwnerSilent = false;
   readonly #started: Promise<void> | undefined;
 
   private constructor(id: string, roster: SandboxRoster, socket: Socket, started?: Promise<void>) {
@@ -240,7 +242,12 @@ export class RemoteSandbox implements SandboxControl {
       return await call;
     } catch (error) {
       if (!(error instanceof TunlError) || error.code !== 'SANDBOX_ENDED' || this.#isClosed) throw error;
-      throw endedError(this.id, await this.#ended, error);
+      const end = await this.#ended;
+      if (!this.#isOwnerSilent) throw endedError(this.id, end, error);
+      throw new TunlError('SANDBOX_SILENT', {
+        reason: `The owner of the sandbox ${this.id} runs, and has closed the connection.`,
+        cause: error,
+      });
     }
   }
 
@@ -252,7 +259,10 @@ export class RemoteSandbox implements SandboxControl {
       const found = await this.#roster.find(this.id).catch(() => undefined);
       if (found?.journal.end !== undefined) return found.journal.end;
       if (found === undefined || found.life === 'ended') return KILLED;
-      if (performance.now() > until) return {reason: 'lost', detail: 'Its owner does not answer.'};
+      if (performance.now() > until) {
+        this.#isOwnerSilent = true;
+        return {reason: 'lost', detail: 'Its owner does not answer.'};
+      }
       await sleep(TRY_EVERY_MS);
     }
   }

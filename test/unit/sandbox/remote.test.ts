@@ -153,6 +153,13 @@ describe('the end', () => {
 });
 
 describe('bad input', () => {
+  test('an owner that takes no further connections is silent, not lost', async ({scope}) => {
+    const {open} = await served(scope);
+    for (let count = 1; count < 256; count += 1) await open();
+    const late = await open();
+    await expect(late.info()).rejects.toMatchObject({code: 'SANDBOX_SILENT'});
+  });
+
   test('a socket of another kind is not believed', async ({scope}) => {
     const roster = new SandboxRoster(await scope.tempDir('state'));
     const own = await roster.begin({command: ['x']});
