@@ -3,7 +3,7 @@
 import {once} from 'node:events';
 import {createServer, type Server} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import {connect} from 'node:net';
+import {connect, createServer as createTcpServer, type Server as TcpServer} from 'node:net';
 import type {Duplex} from 'node:stream';
 import type {HubSandboxes, SandboxWish} from '../../src/lib/hub/sandboxes.ts';
 import type {LogPiece, SandboxControl, SandboxEnd, SandboxInfo} from '../../src/lib/sandbox/control.ts';
@@ -19,6 +19,7 @@ export class FakeSandbox {
   isTerminated = false;
   readonly #end = Promise.withResolvers<SandboxEnd>();
   #server: Server | undefined;
+  #raw: TcpServer | undefined;
 
   constructor(id: string, wish: SandboxWish) {
     this.id = id;
@@ -38,7 +39,27 @@ export class FakeSandbox {
     this.isListening = true;
   }
 
+  end_: SandboxEnd | undefined;
+  /** It does not end when it is asked to. */
+  isStubborn = false;
+
+  /** Answers every connection with these bytes. */
+  async listenRaw(bytes: string): Promise<void> {
+    const server = createTcpServer((socket) => void socket.on('error', () => {}).end(bytes));
+    this.#raw = server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    this.isListening = true;
+  }
+
+  /** From now on nothing listens. */
+  deafen(): void {
+    this.#server?.close();
+    this.#server?.closeAllConnections();
+  }
+
   end(end: SandboxEnd): void {
+    this.end_ = end;
+    this.#raw?.close();
     this.#server?.close();
     this.#server?.closeAllConnections();
     this.#end.resolve(end);
@@ -53,7 +74,10 @@ export class FakeSandbox {
       tunnels: async () => [{port: fake.wish.port, url: `https://${fake.wish.label}.relay.test`}],
       async dial(): Promise<Duplex> {
         if (!fake.isListening) throw Object.assign(new Error('refused'), {code: 'ECONNREFUSED'});
-        const socket = connect((fake.#server?.address() as AddressInfo | undefined)?.port ?? 0, '127.0.0.1');
+        const socket = connect(
+          ((fake.#raw ?? fake.#server)?.address() as AddressInfo | undefined)?.port ?? 1,
+          '127.0.0.1',
+        );
         await once(socket, 'connect');
         return socket;
       },
@@ -65,6 +89,7 @@ export class FakeSandbox {
         return fake.stopsAt;
       },
       terminate: async () => {
+        if (fake.isStubborn) return await fake.ended;
         fake.isTerminated = true;
         fake.end({reason: 'terminated'});
         return {reason: 'terminated'};
@@ -75,19 +100,32 @@ export class FakeSandbox {
 
 export class FakeSandboxes implements HubSandboxes {
   readonly all: FakeSandbox[] = [];
+  /** Ids of those whose owner does not answer. */
+  readonly silent = new Set<string>();
   /** Called for each new sandbox. */
   onStart: (sandbox: FakeSandbox) => void | Promise<void> = (sandbox) => sandbox.listen();
   failure: Error | undefined;
+  #count = 0;
+
+  newId(): string {
+    this.#count += 1;
+    return `sb_${this.#count - 1}`;
+  }
+
+  async endOf(id: string): Promise<SandboxEnd | undefined> {
+    return this.all.find((each) => each.id === id)?.end_;
+  }
 
   async start(wish: SandboxWish): Promise<SandboxControl> {
     if (this.failure !== undefined) throw this.failure;
-    const sandbox = new FakeSandbox(`sb_${this.all.length}`, wish);
+    const sandbox = new FakeSandbox(wish.id, wish);
     this.all.push(sandbox);
     await this.onStart(sandbox);
     return sandbox.control();
   }
 
   async open(id: string): Promise<SandboxControl | undefined> {
+    if (this.silent.has(id)) throw new Error('no answer');
     const found = this.all.find((each) => each.id === id && each.isListening && !each.isTerminated);
     return found?.control();
   }

@@ -6,8 +6,8 @@ import type {KeptBy} from './session.js';
 import type {Template} from './template.js';
 
 export interface Seen {
-  /** False: nothing answered, so nothing is known. */
-  readonly reached: boolean;
+  /** `all`: both have answered. `some`: one has not, so a session must not end because of this look. */
+  readonly reached: 'all' | 'some' | 'none';
   /** The newest activity; undefined: there is none since the start. */
   readonly keptBy?: KeptBy | undefined;
 }
@@ -20,10 +20,10 @@ export async function lookAt(
   now: number,
 ): Promise<Seen> {
   const [own, told] = await Promise.all([ownActivity(sandbox), programActivity()]);
-  if (own === undefined && told === undefined) return {reached: false};
+  if (own === undefined && told === undefined) return {reached: 'none'};
   const facts = [...(own ?? []), ...(told ?? [])];
   const [newest] = facts.sort((a, b) => Number(b.isNow) - Number(a.isNow) || b.at - a.at);
-  return {reached: true, keptBy: newest};
+  return {reached: own === undefined || told === undefined ? 'some' : 'all', keptBy: newest};
 
   async function programActivity(): Promise<KeptBy[] | undefined> {
     if (program.activity === undefined) return [];

@@ -39,6 +39,13 @@ export async function askInside(
         signal: either,
       });
       request.on('error', reject);
+      // A program may switch protocols, or end without an answer.
+      request.on('upgrade', (_response, socket) => {
+        socket.destroy();
+        reject(new Error('the answer is no answer'));
+      });
+      request.on('close', () => reject(new Error('there is no answer')));
+      either.addEventListener('abort', () => reject(either.reason), {once: true});
       request.on('response', (response) => {
         const pieces: Buffer[] = [];
         let bytes = 0;

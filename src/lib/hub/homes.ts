@@ -1,12 +1,12 @@
 // The users' files. A home belongs to an immutable user id and a template, and has its owner before a sandbox starts.
 
-import {chown, mkdir, rm} from 'node:fs/promises';
+import {chown, lstat, mkdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
 import {openStateDir} from '../core/state-dir.js';
 
 /** As root each user's sandboxes run as a uid of their own. Accounts and containers use lower numbers, or the ranges of subuid. */
-const FIRST_UID = 0x6000_0000;
+const FIRST_UID = 0x7000_0000;
 
 export class Homes {
   readonly #stateDir: string;
@@ -27,9 +27,10 @@ export class Homes {
       const own = join(all, user.id);
       await mkdir(own, {recursive: true, mode: 0o700});
       const home = join(own, template);
-      const isNew = (await mkdir(home, {recursive: true, mode: 0o700})) !== undefined;
+      await mkdir(home, {recursive: true, mode: 0o700});
       const uid = this.uidOf(user);
-      if (isNew && uid !== undefined) await chown(home, uid, uid);
+      // Also for a home whose maker was killed before this.
+      if (uid !== undefined && (await lstat(home)).uid !== uid) await chown(home, uid, uid);
       return home;
     } catch (error) {
       if (error instanceof TunlError) throw error;

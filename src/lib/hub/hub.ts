@@ -1,13 +1,11 @@
 // A hub: its sessions, its API behind a tunnel of its own, and its users.
 
-import {once} from 'node:events';
-import {chmod, rm} from 'node:fs/promises';
 import {availableParallelism} from 'node:os';
-import {dirname, join} from 'node:path';
 import type {ForwardOptions, Tunnel} from '../agent/options.js';
 import {type Clock, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
+import {listenPrivately} from '../core/private-socket.js';
 import {openStateDir} from '../core/state-dir.js';
 import {forward} from '../forward.js';
 import {Callers} from './api/callers.js';
@@ -15,7 +13,7 @@ import {Pages} from './api/pages.js';
 import {addressOf, HubServer} from './api/server.js';
 import type {Floors} from './capacity.js';
 import {Homes} from './homes.js';
-import {OPERATOR, operatorSocket} from './operator.js';
+import {type HubSockets, hubSockets, OPERATOR} from './operator.js';
 import type {HubSandboxes} from './sandboxes.js';
 import {SessionFolder} from './session-folder.js';
 import {Sessions} from './sessions.js';
@@ -55,6 +53,7 @@ export class Hub {
   readonly tunnel: Tunnel;
   readonly #tokens: HubTokens;
   readonly #servers: readonly HubServer[];
+  readonly #sockets: HubSockets;
 
   constructor(parts: {
     users: HubUsers;
@@ -62,12 +61,14 @@ export class Hub {
     tunnel: Tunnel;
     tokens: HubTokens;
     servers: readonly HubServer[];
+    sockets: HubSockets;
   }) {
     this.users = parts.users;
     this.sessions = parts.sessions;
     this.tunnel = parts.tunnel;
     this.#tokens = parts.tokens;
     this.#servers = parts.servers;
+    this.#sockets = parts.sockets;
   }
 
   /** `https://hub.r1.example.net` */
@@ -86,6 +87,7 @@ export class Hub {
     await this.tunnel.close();
     await Promise.all(this.#servers.map((each) => each.close()));
     this.#tokens.registry.close();
+    release(this.#sockets);
   }
 }
 
@@ -108,10 +110,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   await users.list();
   const tokens = new HubTokens(stateDir, clock);
   await openStateDir(stateDir, 'hub');
-  await tokens.registry.start();
-  const operatorPath = await operatorSocket(stateDir);
-  const socketPath = join(dirname(operatorPath), `${process.pid}.sock`);
-  await rm(socketPath, {force: true});
+  const sockets = await hubSockets(stateDir);
   let tunnel: Tunnel | undefined;
   const urlOf = () => tunnel?.url ?? '';
   const sessions = new Sessions({
@@ -136,8 +135,8 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   const operator = new HubServer({...context, callers: {byHeader: async () => OPERATOR}});
   const servers = [server, operator];
   try {
-    await Promise.all([listen(server, socketPath), listen(operator, operatorPath)]);
-    tunnel = await forward(`unix:${socketPath}`, {
+    await tokens.registry.start();
+    tunnel = await forward(`unix:${sockets.visitors.path}`, {
       subdomain: options.name ?? 'hub',
       ...options.forward,
       // The limit for wrong tokens counts addresses.
@@ -146,21 +145,24 @@ export async function startHub(options: HubOptions): Promise<Hub> {
       ...(options.log !== undefined && {log: options.log}),
       ...(options.onEvent !== undefined && {onEvent: options.onEvent}),
     });
+    // Nobody is answered before the sessions of an earlier hub are known.
     await sessions.start();
-    return new Hub({users, sessions, tunnel, tokens, servers});
+    await listenPrivately(server.server, sockets.visitors.path);
+    await listenPrivately(operator.server, sockets.operator.path);
+    return new Hub({users, sessions, tunnel, tokens, servers, sockets});
   } catch (error) {
     sessions.close();
     await tunnel?.close();
     await Promise.all(servers.map((each) => each.close()));
     tokens.registry.close();
+    release(sockets);
     throw error;
   }
 }
 
-async function listen({server}: HubServer, path: string): Promise<void> {
-  server.listen(path);
-  await once(server, 'listening');
-  await chmod(path, 0o600);
+function release({visitors, operator}: HubSockets): void {
+  visitors.release();
+  operator.release();
 }
 
 /** The address of another name at the same relay. */

@@ -55,7 +55,10 @@ export class Ledger {
       {at: stopsAt, reason: 'timeout' as const},
     ].flatMap(({at, reason}) => (at === undefined ? [] : [{at, reason}]));
     const [first] = ends.sort((a, b) => a.at - b.at);
-    if (first === undefined || now < first.at - WARN_MS || this.#warnedFor === first.at) return undefined;
+    if (first === undefined) return undefined;
+    // A short idle time must not warn at each activity.
+    const early = first.reason === 'idle' ? Math.min(WARN_MS, this.#idleMs / 2) : WARN_MS;
+    if (now < first.at - early || this.#warnedFor === first.at) return undefined;
     this.#warnedFor = first.at;
     return first;
   }

@@ -1,53 +1,37 @@
 // A session that this hub starts, watches and ends. Its record changes here only.
 
-import type {Clock} from '../core/clock.js';
-import {TunlError, toTunlError} from '../core/errors.js';
-import type {Logger} from '../core/logger.js';
-import type {LogPiece, SandboxControl} from '../sandbox/control.js';
+import {type ErrorCode, TunlError, toTunlError} from '../core/errors.js';
+import type {SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import {lastLines} from './last-lines.js';
 import {Ledger} from './ledger.js';
-import {
-  isFinal,
-  type SessionEnd,
-  type SessionEvent,
-  type SessionRecord,
-  type SessionState,
-} from './session.js';
+import type {LiveContext} from './live-context.js';
+import {isFinal, type SessionEnd, type SessionRecord, type SessionState} from './session.js';
 import {endOf, untilReady} from './session-run.js';
-import type {ProgramSite, Template} from './template.js';
+import type {Template} from './template.js';
 
 /** Starts again after a failure at the most, before the session fails. */
 const MOST_RESTARTS = 3;
 const FIRST_RESTART_MS = 1_000;
-
-export interface LiveContext {
-  readonly clock: Clock;
-  readonly wallNow: () => number;
-  readonly log: Logger;
-  readonly template: Template;
-  readonly record: SessionRecord;
-  /** Waits for a turn. */
-  enterQueue(signal: AbortSignal): Promise<void>;
-  leaveQueue(): void;
-  /** Starts the sandbox. */
-  start(): Promise<SandboxControl>;
-  outputOf(sandboxId: string): Promise<readonly LogPiece[]>;
-  site(): ProgramSite;
-  /** Stores the record. It must not fail: a session goes on without its file. */
-  save(): Promise<void>;
-  emit(type: SessionEvent['type']): void;
-}
+/** After this long as ready, earlier failures no longer count, ms. */
+const STEADY_MS = 600_000;
+/** Between two tries to reach a sandbox whose owner does not answer, ms. */
+const REOPEN_EVERY_MS = 2_000;
+/** How long an owner may be silent before its sandbox is given up, ms. */
+const REOPEN_MS = 60_000;
 
 export class LiveSession {
   readonly record: SessionRecord;
   readonly template: Template;
   readonly #context: LiveContext;
   readonly #stop = new AbortController();
-  readonly #settled = Promise.withResolvers<void>();
+  #settled = Promise.withResolvers<void>();
   readonly #over = Promise.withResolvers<void>();
   #sandbox: SandboxControl | undefined;
   #ledger: Ledger;
   #stopReason: SessionEnd | undefined;
+  #isDetached = false;
+  /** Looks in a row at which its program did not answer. */
+  silentLooks = 0;
 
   constructor(context: LiveContext) {
     this.#context = context;
@@ -86,24 +70,89 @@ export class LiveSession {
     void this.#run(undefined);
   }
 
-  /** Goes on with a sandbox that runs already. */
-  adopt(sandbox: SandboxControl): void {
-    void this.#run(sandbox);
+  /** Goes on where an earlier hub was. */
+  takeOver(): void {
+    void this.#resume();
+  }
+
+  /** The next hub goes on with it: from now on this one neither changes nor stores anything. */
+  detach(): void {
+    this.#isDetached = true;
+    this.#stop.abort(new TunlError('ABORTED'));
+    (this.#sandbox as Partial<Disposable> | undefined)?.[Symbol.dispose]?.();
   }
 
   /** Never rejects. */
   async end(end: SessionEnd): Promise<void> {
     if (isFinal(this.record.state)) return;
     this.#stopReason ??= end;
+    this.record.end = this.#stopReason;
     this.#change('stopping');
     this.#stop.abort(new TunlError('ABORTED'));
     await this.#sandbox?.terminate().catch(() => {});
     await this.over;
   }
 
-  /** Ends it before anything was started. */
-  fail(end: SessionEnd): void {
-    this.#finish('failed', end);
+  async #resume(): Promise<void> {
+    const {record, template} = this;
+    try {
+      const sandbox = record.sandboxId === undefined ? undefined : await this.#reopen(record.sandboxId);
+      if (this.#isDetached) return;
+      if (record.state === 'stopping') {
+        this.#stopReason = record.end ?? {reason: 'asked', detail: 'It was stopped.', tail: []};
+        await sandbox?.terminate().catch(() => {});
+        return this.#finish('stopped', this.#stopReason);
+      }
+      if (sandbox !== undefined) return void (await this.#run(sandbox));
+      const wasReady = record.state === 'ready';
+      const ended = record.sandboxId === undefined ? undefined : await this.#context.endOf(record.sandboxId);
+      const end = ended === undefined ? undefined : endOf(ended, await this.tail());
+      if (wasReady && end !== undefined && isForeseen(end)) return this.#finish('stopped', end);
+      // It had not begun, or its owner died with the machine.
+      if (!wasReady || template.restart === 'always') return void (await this.#run(undefined));
+      const detail = 'Its sandbox ended while the hub did not run.';
+      this.#finish('failed', end ?? {reason: 'lost', detail, tail: []});
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Undefined: it is gone. Waits for an owner that does not answer, which may be busy or stopped. */
+  async #reopen(sandboxId: string): Promise<SandboxControl | undefined> {
+    // The earlier hub may have been killed a moment after it had started the owner.
+    const isYoung = this.record.state === 'starting';
+    const until = this.#context.clock.now() + REOPEN_MS;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        const sandbox = await this.#context.open(sandboxId);
+        if (sandbox !== undefined || !isYoung || tries > 2) return sandbox;
+      } catch (error) {
+        if (this.#context.clock.now() > until) throw error;
+      }
+      await this.#pause(isYoung ? REOPEN_EVERY_MS / 2 : REOPEN_EVERY_MS);
+      if (this.#stop.signal.aborted) return undefined;
+    }
+  }
+
+  /** Ends early when the session is stopped. */
+  #pause(ms: number): Promise<void> {
+    const {signal} = this.#stop;
+    return new Promise((resolve) => {
+      const done = () => {
+        timer.cancel();
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = this.#context.clock.after(ms, done);
+      signal.addEventListener('abort', done);
+      if (signal.aborted) done();
+    });
+  }
+
+  #fail(error: unknown): void {
+    const {code, message} = toTunlError(error);
+    this.#context.log.error('a session failed', {session: this.record.id, code, reason: message});
+    this.#finish('failed', {reason: 'not-started', detail: 'The hub could not go on with it.', tail: []});
   }
 
   async #run(adopted: SandboxControl | undefined): Promise<void> {
@@ -112,12 +161,12 @@ export class LiveSession {
       for (;;) {
         const end = await this.#once(sandbox);
         sandbox = undefined;
+        if (this.#isDetached) return;
         if (this.#stopReason !== undefined) return this.#finish('stopped', this.#stopReason);
         if (!(await this.#startsAgain(end))) return this.#finish(isForeseen(end) ? 'stopped' : 'failed', end);
       }
     } catch (error) {
-      this.#context.log.error('a session failed', {session: this.record.id, reason: String(error)});
-      this.#finish('failed', {reason: 'not-started', detail: toTunlError(error).message, tail: []});
+      this.#fail(error);
     }
   }
 
@@ -132,24 +181,33 @@ export class LiveSession {
       this.#sandbox = sandbox;
       this.#settled.resolve();
     }
-    const ended = await sandbox.ended;
-    return endOf(ended, await this.tail());
+    let current: SandboxControl = sandbox;
+    for (;;) {
+      const ended: SandboxEnd = await current.ended;
+      // The owner may have been silent for a while, or this hub was: the sandbox still runs then.
+      const mayRun = ended.reason === 'lost' && this.#stopReason === undefined && !this.#isDetached;
+      const again = mayRun ? await this.#reopen(current.id).catch(() => undefined) : undefined;
+      if (again === undefined) return endOf(ended, await this.tail());
+      current = again;
+      this.#sandbox = again;
+    }
   }
 
   async #start(adopted: SandboxControl | undefined): Promise<{sandbox: SandboxControl} | SessionEnd> {
     const {signal} = this.#stop;
     try {
       if (adopted === undefined) {
+        this.record.sandboxId = undefined;
         this.#change('queued');
         await this.#context.enterQueue(signal);
       }
       try {
+        this.record.sandboxId ??= this.#context.newId();
         this.#change('starting');
-        const sandbox = adopted ?? (await this.#context.start());
-        this.#sandbox = sandbox;
-        this.record.sandboxId = sandbox.id;
         await this.#context.save();
-        if (signal.aborted) await sandbox.terminate();
+        const sandbox = adopted ?? (await this.#context.start(this.record.sandboxId));
+        this.#sandbox = sandbox;
+        if (signal.aborted && !this.#isDetached) await sandbox.terminate();
         const {program, port, readyTimeoutMs} = this.template;
         const {clock} = this.#context;
         const result = await untilReady(
@@ -175,8 +233,17 @@ export class LiveSession {
       }
     } catch (error) {
       if (signal.aborted) return this.#stopReason ?? {reason: 'asked', detail: 'It was stopped.', tail: []};
-      const {message, next} = toTunlError(error);
-      return {reason: 'not-started', detail: `${message} ${next}`.trim(), tail: []};
+      const {code, message, next} = toTunlError(error);
+      this.#context.log.warn('a session could not be started', {
+        session: this.record.id,
+        code,
+        reason: message,
+      });
+      // Other reasons may name files of this machine.
+      const detail = TOLD.has(code)
+        ? `${message} ${next}`.trim()
+        : 'The hub could not start it; its log says why.';
+      return {reason: 'not-started', detail, tail: []};
     }
   }
 
@@ -189,7 +256,6 @@ export class LiveSession {
     record.url = this.template.program.address({...this.#context.site(), url, host});
     record.readyAt = this.#context.wallNow();
     record.stopsAt = info.stopsAt;
-    record.restarts = 0;
     this.#ledger = this.#newLedger(record.readyAt);
     this.#change('ready');
     await this.#context.save();
@@ -199,21 +265,21 @@ export class LiveSession {
   /** Waits before the next start. False: it does not start again. */
   async #startsAgain(end: SessionEnd): Promise<boolean> {
     const {restart} = this.template;
-    const wasReady = this.record.readyAt !== undefined;
-    const mayRestart =
-      restart === 'always' ? end.reason !== 'idle' && end.reason !== 'timeout' : isFailure(end);
-    if (restart === 'never' || !wasReady || !mayRestart || this.record.restarts >= MOST_RESTARTS)
+    const {record} = this;
+    const wasReady = record.readyAt !== undefined;
+    const isClean = end.reason === 'exited' && restart !== 'always';
+    if (restart === 'never' || !wasReady || !isFailure(end) || (isClean && end.detail.endsWith('code 0.')))
       return false;
-    const delay = FIRST_RESTART_MS * 2 ** this.record.restarts;
-    this.record.restarts += 1;
-    await new Promise<void>((resolve) => {
-      const timer = this.#context.clock.after(delay, resolve);
-      this.#stop.signal.addEventListener('abort', () => {
-        timer.cancel();
-        resolve();
-      });
-    });
-    return this.#stopReason === undefined;
+    if (this.#context.wallNow() - (record.readyAt ?? 0) > STEADY_MS) record.restarts = 0;
+    if (record.restarts >= MOST_RESTARTS) return false;
+    const delay = FIRST_RESTART_MS * 2 ** record.restarts;
+    record.restarts += 1;
+    this.#settled = Promise.withResolvers<void>();
+    this.#sandbox = undefined;
+    record.sandboxId = undefined;
+    this.#change('queued');
+    await this.#pause(delay);
+    return this.#stopReason === undefined && !this.#isDetached;
   }
 
   #newLedger(startedAt: number): Ledger {
@@ -221,7 +287,7 @@ export class LiveSession {
   }
 
   #change(state: SessionState): void {
-    if (this.record.state === state || isFinal(this.record.state)) return;
+    if (this.#isDetached || this.record.state === state || isFinal(this.record.state)) return;
     // A stop that was asked for is not undone by a start that goes on meanwhile.
     if (this.record.state === 'stopping' && state !== 'stopped' && state !== 'failed') return;
     this.record.state = state;
@@ -230,7 +296,7 @@ export class LiveSession {
   }
 
   #finish(state: 'stopped' | 'failed', end: SessionEnd): void {
-    if (isFinal(this.record.state)) return;
+    if (this.#isDetached || isFinal(this.record.state)) return;
     this.record.state = state;
     this.record.end = end;
     this.record.endedAt = this.#context.wallNow();
@@ -242,6 +308,14 @@ export class LiveSession {
     });
   }
 }
+
+/** Errors of a start that a user may read. */
+const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'SANDBOX_COMMAND',
+  'SANDBOX_TUNNELS',
+  'SANDBOX_ENDED',
+  'HUB_HOME',
+]);
 
 const isFailure = ({reason}: SessionEnd): boolean =>
   reason === 'exited' || reason === 'oom' || reason === 'lost';

@@ -25,7 +25,8 @@ export async function makeTemplate(name: string, settings: TemplateSettings): Pr
       'Use 1 to 40 small letters, digits and hyphens.',
     );
   }
-  const program = programOf(settings);
+  const env = await envOf(settings);
+  const program = programOf(settings, env);
   const {port, backend, image, runtime, memory, cpu, pids, disk, openFiles, bestEffort, egress} = settings;
   const {home, timeoutMs, idleMs, readyTimeoutMs, restart, title} = settings;
   return {
@@ -40,7 +41,7 @@ export async function makeTemplate(name: string, settings: TemplateSettings): Pr
     bestEffort,
     egress,
     mounts: settings.mounts.map(readMount),
-    env: await envOf(settings),
+    env: program.fillsEnv ? {} : env,
     home,
     timeoutMs,
     idleMs,
@@ -49,7 +50,10 @@ export async function makeTemplate(name: string, settings: TemplateSettings): Pr
   };
 }
 
-function programOf({program, command, bin, args, path, readyPath, title}: TemplateSettings): Program {
+function programOf(
+  {program, command, bin, args, path, readyPath, title}: TemplateSettings,
+  env: Readonly<Record<string, string>>,
+): Program {
   const kind = program ?? (command.length > 0 ? 'command' : undefined);
   if ((kind === 'jupyter' || kind === 'code-server') && command.length > 0)
     throw invalid(`The program ${kind} takes no command.`, 'Leave it out, or use args.');
@@ -62,10 +66,19 @@ function programOf({program, command, bin, args, path, readyPath, title}: Templa
       return terminalProgram(command.length === 0 ? {} : {command});
     case 'command':
       if (command.length === 0) throw invalid('The program command needs a command.', 'Add it.');
-      return commandProgram({command, title, path, readyPath});
+      checkPath(path, 'path');
+      checkPath(readyPath ?? '', 'ready-path');
+      if (command.some((word) => word.includes('{secret}')))
+        throw invalid('Everybody on this machine could read the secret in a command.', 'Use it in env.');
+      return commandProgram({command, title, env, path, readyPath});
     case undefined:
       throw invalid('The template has no program.', 'Add `program: jupyter`, or a command.');
   }
+}
+
+function checkPath(path: string, key: string): void {
+  if (path !== '' && !/^\/(?!\/)[^\s#]*$/.test(path))
+    throw invalid(`${key} is no path of an address.`, 'Begin it with a slash, like /?token={secret}.');
 }
 
 /** `/opt/data`, `/opt/data:/data`, `/srv/files:/files:rw` */

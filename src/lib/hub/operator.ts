@@ -6,6 +6,7 @@ import type {ClientRequest, IncomingMessage} from 'node:http';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
 import {request} from '../core/node-http.js';
+import {type Place, placeOf} from '../core/private-socket.js';
 import {openStateDir} from '../core/state-dir.js';
 import {checkState} from '../core/state-trust.js';
 import {unlimitedPrincipal} from '../relay/access/principal.js';
@@ -21,26 +22,42 @@ export const OPERATOR: Caller = {
   principal: unlimitedPrincipal('operator'),
 };
 
+/** The places of a hub's sockets. `release` frees what they need. */
+export interface HubSockets {
+  /** For its tunnel. */
+  readonly visitors: Place;
+  readonly operator: Place;
+}
+
 /** @throws TunlError STATE_DIR; HUB_RUNS when another hub has the state folder */
-export async function operatorSocket(stateDir: string): Promise<string> {
+export async function hubSockets(stateDir: string): Promise<HubSockets> {
   const folder = await openStateDir(stateDir, ...FOLDER);
-  const path = join(folder, SOCKET);
+  const operator = placeIn(folder, SOCKET);
   const names = await readdir(folder);
-  if (names.includes(SOCKET)) {
-    if (await answers(path)) throw new TunlError('HUB_RUNS');
-    await rm(path, {force: true});
+  if (names.includes(SOCKET) && (await answers(operator.path))) {
+    operator.release();
+    throw new TunlError('HUB_RUNS');
   }
-  return path;
+  // Those of hubs that were killed.
+  for (const name of names) if (name.endsWith('.sock')) await rm(join(folder, name), {force: true});
+  return {operator, visitors: placeIn(folder, `${process.pid}.sock`)};
+}
+
+function placeIn(folder: string, name: string): Place {
+  const place = placeOf(folder, name);
+  if (place !== undefined) return place;
+  throw new TunlError('STATE_DIR', {reason: `The path ${folder} is too long for a socket.`});
 }
 
 async function answers(path: string): Promise<boolean> {
   try {
-    const response = await responseOf(request({socketPath: path, path: '/healthz', timeout: 2_000}).end());
+    const signal = AbortSignal.timeout(2_000);
+    const response = await responseOf(request({socketPath: path, path: '/healthz', signal}).end());
     response.resume();
     return true;
   } catch (error) {
     // A hub that is stopped, or too busy, still has it.
-    return systemCode(error) === 'ETIMEDOUT' || systemCode(error) === 'EAGAIN';
+    return systemCode(error) === 'ABORT_ERR' || systemCode(error) === 'EAGAIN';
   }
 }
 
@@ -60,8 +77,10 @@ export async function askHub(
     if (systemCode(error) !== 'ENOENT') throw error;
   });
   const text = body === undefined ? undefined : JSON.stringify(body);
+  const place = placeOf(join(stateDir, ...FOLDER), SOCKET);
+  if (place === undefined) throw new TunlError('HUB_AWAY');
   const asked = request({
-    socketPath: join(stateDir, ...FOLDER, SOCKET),
+    socketPath: place.path,
     method,
     path,
     headers: {
@@ -80,6 +99,8 @@ export async function askHub(
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new TunlError('HUB_AWAY', {cause: error});
+  } finally {
+    place.release();
   }
   if ((response.statusCode ?? 500) < 400) return response;
   throw refusalOf(await textOf(response));

@@ -1,9 +1,11 @@
 // What the hub needs of sandboxes. Each runs under a supervisor of its own, which outlives the hub.
 
-import type {LogPiece, SandboxControl} from '../sandbox/control.js';
+import type {LogPiece, SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import type {EgressRules, SandboxLimits, SandboxMount} from '../sandbox/spec.js';
 
 export interface SandboxWish {
+  /** From `newId`. */
+  readonly id: string;
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly port: number;
@@ -24,10 +26,14 @@ export interface SandboxWish {
 }
 
 export interface HubSandboxes {
+  /** Chosen before the start, so that a hub which is killed in between finds its sandbox again. */
+  newId(): string;
   /** Resolves as soon as the sandbox has an id; it may not run yet. @throws TunlError SANDBOX_*, RELAY_* */
   start(wish: SandboxWish): Promise<SandboxControl>;
   /** A sandbox that another process has started; undefined: it is gone. */
   open(id: string): Promise<SandboxControl | undefined>;
+  /** Why a sandbox has ended; undefined: nobody wrote it down, or it still runs. */
+  endOf(id: string): Promise<SandboxEnd | undefined>;
   /** The last output of a sandbox that has ended. */
   outputOf(id: string): Promise<readonly LogPiece[]>;
 }

@@ -42,6 +42,7 @@ export interface SessionRecord {
   /** The latest end, whatever happens. Undefined: it has none. */
   stopsAt?: number | undefined;
   endedAt?: number | undefined;
+  /** While it is `stopping`: why. After that: why it ended. */
   end?: SessionEnd | undefined;
   /** The number of starts after a failure since it was ready last. */
   restarts: number;

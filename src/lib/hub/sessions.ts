@@ -19,6 +19,8 @@ import {type HubUser, randomId} from './users.js';
 
 /** How often each session is looked at, ms. A session stops at most this long after it became idle. */
 const LOOK_EVERY_MS = 15_000;
+/** Looks in a row without an answer of a program, before it counts as idle: five minutes. */
+const MOST_SILENT_LOOKS = 20;
 
 export class Sessions {
   readonly #options: SessionsOptions;
@@ -47,6 +49,7 @@ export class Sessions {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#listeners.clear();
+    for (const live of this.#table.live.values()) live.detach();
   }
 
   /**
@@ -54,7 +57,7 @@ export class Sessions {
    *
    * @throws TunlError HUB_TEMPLATE_UNKNOWN, HUB_NAME_USED, HUB_QUOTA, HUB_FULL, OPTION_INVALID
    */
-  async create(user: HubUser, wish: SessionWish): Promise<SessionView> {
+  async create(user: HubUser, wish: SessionWish, signal?: AbortSignal): Promise<SessionView> {
     const template = templateOf(this.#options.templates, wish.template);
     const name = wish.name === undefined ? undefined : checkSessionName(wish.name);
     const short = await shortage(this.#options.stateDir, this.#options.floors);
@@ -64,7 +67,7 @@ export class Sessions {
       const same = findSame({live, records: this.#table.records()}, about);
       if (same === undefined) break;
       if (same.endsFirst === undefined) return this.#table.viewOf(same.record);
-      await same.endsFirst;
+      await orAborted(same.endsFirst, signal);
     }
     // From here to the entry in the map nothing waits, so requests at the same time cannot pass the limits together.
     if (short !== undefined) throw new TunlError('HUB_FULL', {reason: short});
@@ -86,6 +89,7 @@ export class Sessions {
     const live = this.#newLive(record, template, user);
     await this.#save(record);
     live.begin();
+    this.#tell('state', record);
     return this.#table.viewOf(record);
   }
 
@@ -167,10 +171,12 @@ export class Sessions {
 
   /** Looks at every session now. */
   async look(): Promise<void> {
-    await Promise.all([...this.#table.live.values()].map((live) => this.#lookAtOne(live)));
+    const looks = [...this.#table.live.values()].map((live) => this.#lookAtOne(live));
+    for (const look of await Promise.allSettled(looks))
+      if (look.status === 'rejected') this.#options.log.error('a look failed', {reason: String(look.reason)});
     for (const {id, userId} of this.#table.forgetOld(this.#wallNow())) {
       this.#emit({type: 'gone', id}, userId);
-      void this.#options.folder.remove(id);
+      void this.#options.folder.remove(id).catch(() => {});
     }
   }
 
@@ -184,27 +190,16 @@ export class Sessions {
       return;
     }
     const template = this.#options.templates.get(record.template);
-    const sandbox =
-      record.sandboxId === undefined ? undefined : await this.#options.sandboxes.open(record.sandboxId);
-    if (user === undefined || template === undefined) {
-      await sandbox?.terminate().catch(() => {});
-      const missing = user === undefined ? 'Its user was removed.' : 'Its template was removed.';
-      await this.#close(record, missing);
+    if (user !== undefined && template !== undefined) {
+      this.#newLive(record, template, user).takeOver();
       return;
     }
-    const live = this.#newLive(record, template, user);
-    if (sandbox !== undefined && record.state === 'stopping') {
-      live.adopt(sandbox);
-      void live.end({reason: 'asked', detail: 'It was stopped.', tail: []});
-    } else if (sandbox !== undefined) live.adopt(sandbox);
-    else if (record.sandboxId === undefined || template.restart === 'always') {
-      record.sandboxId = undefined;
-      live.begin();
-    } else {
-      const detail = 'Its sandbox ended while the hub did not run.';
-      if (record.state === 'stopping') live.fail({reason: 'asked', detail: 'It was stopped.', tail: []});
-      else live.fail({reason: 'lost', detail, tail: []});
+    const {sandboxId} = record;
+    if (sandboxId !== undefined) {
+      const sandbox = await this.#options.sandboxes.open(sandboxId).catch(() => undefined);
+      await sandbox?.terminate().catch(() => {});
     }
+    await this.#close(record, user === undefined ? 'Its user was removed.' : 'Its template was removed.');
   }
 
   async #close(record: SessionRecord, detail: string): Promise<void> {
@@ -227,12 +222,16 @@ export class Sessions {
       leaveQueue: () => this.#queue.leave(record.id),
       outputOf: (sandboxId) => sandboxes.outputOf(sandboxId),
       site: () => this.#siteOf(record, template),
-      start: async () => {
+      newId: () => sandboxes.newId(),
+      open: (sandboxId) => sandboxes.open(sandboxId),
+      endOf: (sandboxId) => sandboxes.endOf(sandboxId),
+      start: async (id) => {
         const home = template.home === 'persistent' ? await homes.prepare(user, template.name) : undefined;
         const {command, env} = template.program.plan(this.#siteOf(record, template));
         const {program, backend, image, runtime, limits, bestEffort, egress, mounts, timeoutMs, port} =
           template;
         return await sandboxes.start({
+          id,
           command,
           env: {...template.env, ...env},
           port,
@@ -278,10 +277,11 @@ export class Sessions {
     }
     if (record.state !== 'ready' || sandbox === undefined) return;
     const fact = await lookAt(sandbox, template, record.secret, this.#wallNow());
-    if (fact.reached) {
-      if (fact.keptBy !== undefined) ledger.note(fact.keptBy);
-      else ledger.rest();
-    }
+    if (fact.keptBy !== undefined) ledger.note(fact.keptBy);
+    else if (fact.reached === 'all') ledger.rest();
+    live.silentLooks = fact.reached === 'all' ? 0 : live.silentLooks + 1;
+    // A busy machine delays answers: what did not answer once is not idle yet. What never answers is.
+    if (fact.reached !== 'all' && live.silentLooks < MOST_SILENT_LOOKS) return;
     if (record.state !== 'ready' || this.#isClosed) return;
     const now = this.#wallNow();
     if (ledger.isIdle(now)) {
@@ -332,3 +332,16 @@ export class Sessions {
 
 /** The home of every session, inside. */
 const HOME = '/home/user';
+
+/** @throws the signal's reason */
+async function orAborted(what: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  const abort = () => aborted.reject(signal?.reason);
+  signal?.addEventListener('abort', abort, {once: true});
+  try {
+    signal?.throwIfAborted();
+    await Promise.race([what, aborted.promise]);
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}

@@ -1,7 +1,8 @@
 // The sandboxes of a hub: each under a supervisor of its own, with its tunnel at the hub's relay.
 
 import type {ForwardOptions} from '../agent/options.js';
-import type {LogPiece, SandboxControl} from '../sandbox/control.js';
+import type {LogPiece, SandboxControl, SandboxEnd} from '../sandbox/control.js';
+import {newSandboxId} from '../sandbox/ids.js';
 import {keptOutput} from '../sandbox/kept-output.js';
 import {openSandbox} from '../sandbox/open.js';
 import type {SandboxOptions} from '../sandbox/options.js';
@@ -48,7 +49,18 @@ export class SupervisedSandboxes implements HubSandboxes {
       hostUid: wish.hostUid,
     };
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
-    return await startSupervisor(command, Object.fromEntries(given) as SandboxOptions);
+    return await startSupervisor(command, Object.fromEntries(given) as SandboxOptions, wish.id);
+  }
+
+  newId(): string {
+    return newSandboxId();
+  }
+
+  async endOf(id: string): Promise<SandboxEnd | undefined> {
+    return await new SandboxRoster(this.#stateDir).find(id).then(
+      ({journal}) => journal.end,
+      () => undefined,
+    );
   }
 
   async open(id: string): Promise<SandboxControl | undefined> {

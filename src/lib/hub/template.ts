@@ -33,6 +33,8 @@ export interface Program {
   plan(site: ProgramSite): ProgramPlan;
   /** What it needs of this machine, besides the template's own. */
   readonly mounts?: readonly SandboxMount[];
+  /** Its plan has the template's environment, with placeholders filled in. */
+  readonly fillsEnv?: true;
   /** The name to log in with, beside the password. */
   readonly user?: string;
   /** Undefined: it is ready when its port accepts a connection. */

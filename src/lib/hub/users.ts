@@ -1,7 +1,7 @@
 // The people who may start sessions, and their tokens. A user is an immutable random id: a name may be given again later, and its
 // files must not be.
 
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
 import {withLock} from '../core/file-lock.js';
@@ -32,6 +32,7 @@ export function randomId(prefix: string, length: number): string {
 /** The path of users.json. Its changes are made under a lock, because the command changes it while the hub runs. */
 export class HubUsers {
   readonly #stateDir: string;
+  #seen: {stamp: string | undefined; users: readonly HubUser[]} | undefined;
 
   constructor(stateDir: string) {
     this.#stateDir = stateDir;
@@ -46,8 +47,19 @@ export class HubUsers {
     return (await this.#read()).filter(({removedAt}) => removedAt === undefined);
   }
 
+  /** @throws TunlError STATE_DIR */
   async byId(id: string): Promise<HubUser | undefined> {
-    return (await this.list()).find((each) => each.id === id);
+    const stamp = await this.#stamp();
+    if (this.#seen === undefined || stamp === undefined || this.#seen.stamp !== stamp)
+      this.#seen = {stamp, users: await this.list()};
+    return this.#seen.users.find((each) => each.id === id);
+  }
+
+  async #stamp(): Promise<string | undefined> {
+    return await stat(this.#path).then(
+      ({mtimeMs, size, ino}) => `${mtimeMs} ${size} ${ino}`,
+      () => undefined,
+    );
   }
 
   /** @throws TunlError OPTION_INVALID */
@@ -106,12 +118,17 @@ export class HubUsers {
     });
   }
 
+  /** There were users. Without their list a new one could get an old number, and so the files of somebody else. */
+  async #hasHomes(): Promise<boolean> {
+    return (await readdir(join(this.#stateDir, 'hub', 'homes')).catch(() => [])).length > 0;
+  }
+
   async #read(): Promise<readonly HubUser[]> {
     let text: string;
     try {
       text = await readFile(this.#path, 'utf8');
     } catch (error) {
-      if (systemCode(error) === 'ENOENT') return [];
+      if (systemCode(error) === 'ENOENT' && !(await this.#hasHomes())) return [];
       throw new TunlError('STATE_DIR', {
         reason: `${this.#path} cannot be read (${systemCode(error)}).`,
         cause: error,

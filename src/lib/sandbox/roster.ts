@@ -69,8 +69,7 @@ export class SandboxRoster {
   }
 
   /** Makes the folder of a sandbox that another process will begin. @throws TunlError STATE_DIR */
-  async makeFolder(): Promise<{id: string; folder: string}> {
-    const id = newSandboxId();
+  async makeFolder(id = newSandboxId()): Promise<{id: string; folder: string}> {
     return {id, folder: await openStateDir(this.#stateDir, FOLDER, id)};
   }
 

@@ -38,6 +38,7 @@ interface Rig {
   sandboxes: FakeSandboxes;
   time: {now: number};
   events: SessionEvent[];
+  folder: SessionFolder;
   again(): Promise<Sessions>;
   settled(view: SessionView): Promise<SessionView>;
 }
@@ -93,6 +94,7 @@ async function rig(
     sandboxes,
     time,
     events,
+    folder: await SessionFolder.open(stateDir),
     again: make,
     settled: async ({id}) => (await sessions.settled(id, scope.signal)) as SessionView,
   };
@@ -166,6 +168,7 @@ test('a start while the session of this name stops waits for its end', async () 
   const second = await sessions.create(ANA, {template: 'web', name: 'thesis'});
   expect((await stopping).state).toBe('stopped');
   expect(second.id).not.toBe(first.id);
+  expect(await settled(second)).toMatchObject({state: 'ready'});
   expect(sandboxes.all).toHaveLength(2);
 });
 
@@ -301,4 +304,76 @@ test('the sessions of a user who was removed end', async () => {
   await vi.waitFor(() =>
     expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {detail: 'Its user was removed.'}}),
   );
+});
+
+test('a program that answers a probe with another protocol keeps nobody waiting', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope, {template: {readyTimeoutMs: 300}});
+  sandboxes.onStart = async (sandbox) => {
+    await sandbox.listenRaw('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n');
+  };
+  expect(await settled(await sessions.create(ANA, {template: 'web'}))).toMatchObject({
+    state: 'failed',
+    end: {reason: 'not-ready'},
+  });
+  await sessions.look();
+});
+
+test('a look at which the program does not answer stops nothing', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, time} = await rig(scope, {
+    template: {program: jupyterProgram(), idleMs: 60_000},
+  });
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  sandboxes.all[0]?.deafen();
+  time.now += 3_600_000;
+  await sessions.look();
+  expect(sessions.view(id)?.state).toBe('ready');
+  for (let looks = 0; looks < 20; looks += 1) await sessions.look();
+  await vi.waitFor(() => expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {reason: 'idle'}}));
+});
+
+test('a session that was being stopped is stopped by the next hub, also when it would always start again', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, again, folder} = await rig(scope, {template: {restart: 'always'}});
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  const [sandbox] = sandboxes.all;
+  if (sandbox !== undefined) sandbox.isStubborn = true;
+  void sessions.stop(id);
+  await vi.waitFor(async () => expect(await folder.readAll()).toMatchObject([{state: 'stopping'}]));
+  sessions.close();
+  if (sandbox !== undefined) sandbox.isStubborn = false;
+  const next = await again();
+  await vi.waitFor(() => expect(next.view(id)).toMatchObject({state: 'stopped', end: {reason: 'asked'}}));
+  expect(sandboxes.all).toHaveLength(1);
+});
+
+test('a program that dies again and again starts three times more', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope, {template: {restart: 'on-failure'}});
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  for (let starts = 1; starts <= 4; starts += 1) {
+    await vi.waitFor(
+      () =>
+        expect(sessions.view(id)).toMatchObject({state: 'ready', sandboxId: sandboxes.all[starts - 1]?.id}),
+      10_000,
+    );
+    sandboxes.all[starts - 1]?.end({reason: 'exited', code: 1});
+  }
+  await vi.waitFor(() => expect(sessions.view(id)?.state).toBe('failed'));
+  expect(sandboxes.all).toHaveLength(4);
+}, 40_000);
+
+test('an owner that does not answer keeps no other session waiting', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, again} = await rig(scope);
+  const kept = await settled(await sessions.create(ANA, {template: 'web', name: 'kept'}));
+  const silent = await settled(await sessions.create(ANA, {template: 'web', name: 'silent'}));
+  sessions.close();
+  sandboxes.silent.add(silent.sandboxId ?? '');
+  const next = await again();
+  await vi.waitFor(() => expect(next.view(kept.id)).toMatchObject({state: 'ready'}));
+  expect(next.view(silent.id)?.state).toBe('ready');
+  // It is still the session of this name.
+  expect((await next.create(ANA, {template: 'web', name: 'silent'})).id).toBe(silent.id);
 });

@@ -44,20 +44,19 @@ export class Callers {
 
   /** @throws as `byHeader` */
   async byToken(token: string, address: string): Promise<Caller> {
-    const right = this.#guesses.take(address);
-    if (right === undefined) {
+    // A right token is never kept out: somebody else at this address may send wrong ones. A secret of 256 bits cannot be guessed.
+    const wrong = () => {
+      if (this.#guesses.take(address) !== undefined)
+        return new TunlError('TOKEN_WRONG', {reason: 'The hub does not know this token.'});
       const headers = {'Retry-After': '5'};
-      throw new HttpProblem(429, 'TOKEN_WRONG', 'Too many wrong tokens came from this address.', headers);
-    }
-    const wrong = () => new TunlError('TOKEN_WRONG', {reason: 'The hub does not know this token.'});
+      return new HttpProblem(429, 'TOKEN_WRONG', 'Too many wrong tokens came from this address.', headers);
+    };
     if (!this.#options.tokens.handles(token)) throw wrong();
     const verdict = await this.#options.tokens.check(token);
     if (!verdict.ok) {
       if (verdict.code === 'TOKEN_WRONG') throw wrong();
-      right();
       throw new TunlError(verdict.code, {reason: verdict.message});
     }
-    right();
     const {principal} = verdict;
     if (principal === undefined) throw wrong();
     return await this.of(principal);

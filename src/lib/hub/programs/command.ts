@@ -16,6 +16,7 @@ export function commandProgram({command, title, env = {}, path = '', readyPath}:
   const [name = 'command'] = command;
   return {
     title: title ?? name,
+    fillsEnv: true,
     plan: (site) => ({
       command: command.map((each) => fill(each, site)),
       env: Object.fromEntries(Object.entries(env).map(([key, value]) => [key, fill(value, site)])),

@@ -21,17 +21,19 @@ const FIRST_MESSAGE_MS = 60_000;
  * Resolves when the sandbox has its id, with the state `creating`: wait for `started`. Callbacks among the options are not
  * called.
  *
+ * @param wanted its id, from `newSandboxId`. Default: a new one
  * @throws TunlError OPTION_INVALID, EGRESS_INVALID, STATE_DIR, SANDBOX_NAME_USED, SANDBOX_FAILED, ABORTED
  */
 export async function startSupervisor(
   command: readonly string[],
   options: SandboxOptions = {},
+  wanted?: string,
 ): Promise<RemoteSandbox> {
   // A mistake is told before anything is started.
   const {stateDir} = readOptions(command, options);
   const {signal, onEvent: _, log: __, ...plain} = options;
   const roster = new SandboxRoster(stateDir);
-  const {id, folder} = await roster.makeFolder();
+  const {id, folder} = await roster.makeFolder(wanted);
   const logPath = join(folder, SUPERVISOR_LOG);
   let started: Promise<void>;
   try {
