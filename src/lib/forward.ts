@@ -173,7 +173,7 @@ function localOpener(
   {ports, lan, cleanUps}: LocalOptions,
 ): TunnelSettings['openLocal'] {
   if (openLocalDoor === undefined) return undefined;
-  // Whoever asks for the local network shares with everybody there.
+  // A user who asks for the local network shares with everybody there.
   const isPrivate = lan === undefined && (target?.kind === 'unix' || target?.kind === 'folder');
   return async (host) => {
     const door = await openLocalDoor(host, {ports, isPrivate, lan});

@@ -137,7 +137,7 @@ export class HostChecks {
   /** The upstream gave no answer to a request of a gate, so the tap saw the gate's own answer. */
   unanswered(protocol: 'h2' | 'http/1.1'): void {
     void this.#askForTls().then((speaksTls) => {
-      // What it said to HTTP/2 was something else, and not TLS.
+      // Its answer to HTTP/2 was something else, and not TLS.
       if (protocol === 'h2' && speaksTls === false) this.#explain(SPEAKS_HTTP_1);
     });
   }

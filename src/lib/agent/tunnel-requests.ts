@@ -62,7 +62,7 @@ export function readyEvent(
   };
 }
 
-/** What visitors need besides the address, which for a private tunnel is a link. That of a program may have a path. */
+/** The login data of visitors besides the address, which for a private tunnel is a link. That of a program may have a path. */
 export function withAccess(
   ready: ReadyEvent,
   {

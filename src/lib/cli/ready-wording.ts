@@ -10,7 +10,7 @@ const CONNECT =
   'They put the link into a file: `tunl connect --link-file FILE`, or with --listen 127.0.0.1:PORT.';
 
 /**
- * What may be new to somebody who publishes a page: names of tunnels are found. Nothing where only this machine gets in, or for a TCP port,
+ * A hint for somebody who publishes a page: names of tunnels are found. Nothing where only this machine gets in, or for a TCP port,
  * whose service has a login of its own as a rule.
  */
 function openHint({open, relay, lan, tcp, program}: Ready): Line | undefined {

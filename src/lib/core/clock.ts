@@ -30,6 +30,20 @@ export async function atMost(clock: Clock, ms: number, what: Promise<unknown>): 
   }
 }
 
+/** Resolves after `ms`, or when the signal aborts. */
+export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      timer.cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.after(ms, done);
+    signal.addEventListener('abort', done, {once: true});
+    if (signal.aborted) done();
+  });
+}
+
 /** Node fires a timer of 25 days or more at once, so a longer wait consists of several timers. */
 const LONGEST_TIMER_MS = 2 ** 30;
 

@@ -9,9 +9,9 @@ const MAX_BYTES = 64 * 1024;
 const WAIT_MS = 1_000;
 
 export interface OutputSource {
-  /** Of one that runs. */
+  /** A session that runs. */
   readonly sandbox: Pick<SandboxControl, 'logs'> | undefined;
-  /** Of one that has ended. */
+  /** The output of one that has ended. */
   readonly kept: () => Promise<readonly LogPiece[]>;
   readonly secrets: readonly string[];
 }

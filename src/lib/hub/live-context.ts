@@ -1,4 +1,4 @@
-// What one session needs of the hub.
+// The services of the hub for one session.
 
 import type {Clock} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';

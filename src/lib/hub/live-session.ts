@@ -1,5 +1,6 @@
 // A session that this hub starts, watches and ends. Its record changes here only.
 
+import {pause} from '../core/clock.js';
 import {type ErrorCode, TunlError, toTunlError} from '../core/errors.js';
 import type {SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import {lastLines} from './last-lines.js';
@@ -136,17 +137,7 @@ export class LiveSession {
 
   /** Ends early when the session is stopped. */
   #pause(ms: number): Promise<void> {
-    const {signal} = this.#stop;
-    return new Promise((resolve) => {
-      const done = () => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.#context.clock.after(ms, done);
-      signal.addEventListener('abort', done);
-      if (signal.aborted) done();
-    });
+    return pause(this.#context.clock, ms, this.#stop.signal);
   }
 
   #fail(error: unknown): void {

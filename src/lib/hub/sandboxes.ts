@@ -1,26 +1,27 @@
-// What the hub needs of sandboxes. Each runs under a supervisor of its own, which outlives the hub.
+// The hub's view of sandboxes. Each runs under a supervisor of its own, which outlives the hub.
 
 import type {LogPiece, SandboxControl, SandboxEnd} from '../sandbox/control.js';
-import type {EgressRules, SandboxLimits, SandboxMount} from '../sandbox/spec.js';
+import type {Template} from './template.js';
 
-export interface SandboxWish {
+type FromTemplate =
+  | 'port'
+  | 'backend'
+  | 'image'
+  | 'runtime'
+  | 'limits'
+  | 'bestEffort'
+  | 'egress'
+  | 'mounts'
+  | 'env'
+  | 'timeoutMs';
+
+export interface SandboxWish extends Pick<Template, FromTemplate> {
   /** From `newId`. */
   readonly id: string;
   readonly command: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly port: number;
   /** The subdomain of the port's address. */
   readonly label: string;
-  readonly backend: 'auto' | 'bubblewrap' | 'podman' | 'docker';
-  readonly image?: string | undefined;
-  readonly runtime?: string | undefined;
-  readonly limits: SandboxLimits;
-  readonly bestEffort: boolean;
-  readonly egress: EgressRules;
-  readonly mounts: readonly SandboxMount[];
   readonly workdir?: string | undefined;
-  /** Life, ms; 0: none. */
-  readonly timeoutMs: number;
   /** As root: the host's user that it runs as. */
   readonly hostUid?: number | undefined;
 }

@@ -1,7 +1,7 @@
 // One start of a session: makes the sandbox, waits until its program answers, and watches it until it ends.
 
 import type {Duplex} from 'node:stream';
-import type {Clock} from '../core/clock.js';
+import {type Clock, pause} from '../core/clock.js';
 import type {SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import {askInside} from './ask-inside.js';
 import type {SessionEnd} from './session.js';
@@ -88,17 +88,4 @@ async function answers({sandbox, program, port, secret}: RunOptions, signal: Abo
     // Not yet; whether it can still come is the caller's question.
     return false;
   }
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.after(ms, done);
-    signal.addEventListener('abort', done, {once: true});
-    if (signal.aborted) done();
-  });
 }

@@ -11,7 +11,7 @@ const MOST_ENDED = 50;
 export class SessionTable {
   readonly live = new Map<string, LiveSession>();
   readonly ended = new Map<string, SessionRecord>();
-  /** Of users, by their ids. */
+  /** The names of users, by their ids. */
   readonly names = new Map<string, string>();
   readonly #placeOf: (id: string) => number | undefined;
 

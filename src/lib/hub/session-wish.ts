@@ -1,4 +1,4 @@
-// What a request for a session means: a new one, or one that there is already; and whether there is room for a new one.
+// The meaning of a request for a session: a new one, or one that there is already; and whether there is room for a new one.
 
 import {TunlError} from '../core/errors.js';
 import {isFinal, type SessionRecord} from './session.js';

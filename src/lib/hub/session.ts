@@ -19,7 +19,7 @@ export interface SessionEnd {
   readonly tail: readonly string[];
 }
 
-/** What is kept in `sessions/ID/session.json`. Times are ms since 1970. */
+/** The content of `sessions/ID/session.json`. Times are ms since 1970. */
 export interface SessionRecord {
   /** `s_` and eight characters. */
   readonly id: string;
@@ -69,7 +69,7 @@ export interface SessionView {
   readonly name?: string | undefined;
   readonly state: SessionState;
   readonly url?: string | undefined;
-  /** What a person types in at the address, when the address alone does not open it. */
+  /** The login at the address, when the address alone does not open it. */
   readonly login?: {readonly user?: string | undefined; readonly password: string} | undefined;
   readonly createdAt: number;
   readonly readyAt?: number | undefined;

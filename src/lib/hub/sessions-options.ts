@@ -1,4 +1,4 @@
-// What the sessions of a hub need.
+// The parts and limits that the sessions of a hub need.
 
 import type {Clock} from '../core/clock.js';
 import type {Logger} from '../core/logger.js';

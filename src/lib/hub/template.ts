@@ -17,7 +17,7 @@ export interface ProgramPlan {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What the start of a program needs to know. */
+/** The facts for the start of a program. */
 export interface ProgramSite {
   readonly port: number;
   readonly secret: string;
@@ -31,7 +31,7 @@ export interface ProgramSite {
 export interface Program {
   readonly title: string;
   plan(site: ProgramSite): ProgramPlan;
-  /** What it needs of this machine, besides the template's own. */
+  /** Its mounts, besides the template's own. */
   readonly mounts?: readonly SandboxMount[];
   /** Its plan has the template's environment, with placeholders filled in. */
   readonly fillsEnv?: true;
@@ -41,7 +41,7 @@ export interface Program {
   readonly ready?: HttpProbe | undefined;
   /** The address for a browser. */
   address(site: ProgramSite): string;
-  /** What a person types in, when the address does not have it. */
+  /** How a person gets in. `in-address`: the address has the token. */
   readonly login: 'in-address' | 'password' | 'none';
   /** The program's own word about its activity. */
   readonly activity?: ActivityProbe | undefined;

@@ -14,7 +14,7 @@ const PROBES = 3;
 const SHORTEST_INTERVAL_MS = 1_000;
 
 /**
- * What Node calls to set it. Node's own method keeps the settings in two properties that other sockets do not have, and Node's
+ * The method of the handle that Node calls to set it. Node's own method keeps the settings in two properties that other sockets do not have, and Node's
  * code for all sockets becomes slower with each shape of a socket that it sees.
  */
 interface Handle {

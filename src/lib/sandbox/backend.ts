@@ -1,4 +1,4 @@
-// What differs between isolation programs. Everything else of a sandbox is common code that knows only this interface.
+// The interface of an isolation program. Everything else of a sandbox is common code that knows only this interface.
 
 import type {Duplex, Readable, Writable} from 'node:stream';
 import type {EgressRules, SandboxLimits, SandboxSpec} from './spec.js';
@@ -16,7 +16,7 @@ export interface Finding {
   readonly mend?: string | undefined;
 }
 
-/** What a backend can do on this machine. */
+/** The abilities of a backend on this machine. */
 export interface BackendReport {
   readonly name: BackendName;
   readonly available: boolean;

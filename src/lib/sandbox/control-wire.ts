@@ -1,4 +1,4 @@
-// What can be said on the control socket of a sandbox, beyond the services of its init: requests with one answer, and the output.
+// The messages on the control socket of a sandbox, beyond the services of its init: requests with one answer, and the output.
 // Both ends belong to the same user, and the limits hold nevertheless.
 
 import {

@@ -1,4 +1,4 @@
-// What everybody who uses a sandbox may do with it. `SandboxHost` does it in the process that owns the sandbox; `RemoteSandbox`
+// The operations of everybody who uses a sandbox. `SandboxHost` does it in the process that owns the sandbox; `RemoteSandbox`
 // asks that process over its control socket.
 
 import type {Duplex} from 'node:stream';
@@ -38,7 +38,7 @@ export interface SandboxInfo {
   /** Undefined: it has no end. */
   readonly stopsAt?: number | undefined;
   readonly idleTimeoutMs?: number | undefined;
-  /** What last counted as activity. */
+  /** The last activity. */
   readonly activity?:
     | {readonly source: 'exec' | 'stdin' | 'traffic' | 'extend' | 'start'; readonly at: number}
     | undefined;

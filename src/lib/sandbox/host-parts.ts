@@ -1,4 +1,4 @@
-// What the owner of a sandbox gets from the process that it lives in.
+// The parts that the owner of a sandbox gets from the process that it lives in.
 
 import type {Clock} from '../core/clock.js';
 import type {OpenBackend} from './choose.js';

@@ -15,7 +15,7 @@ export async function keepOutput(folder: string, pieces: AsyncIterable<LogPiece>
     const all = await Array.fromAsync(pieces, encodePiece);
     await writeFile(join(folder, FILE), Buffer.concat(all), {mode: 0o600});
   } catch {
-    // What it printed is lost; why it ended is not.
+    // Its output is lost; the reason of its end is not.
   }
 }
 

@@ -39,7 +39,7 @@ export class OutputLog {
 
   write(from: LogPiece['from'], piece: Buffer): void {
     if (this.#isOver || piece.length === 0) return;
-    // Of a piece that is longer than all that is kept only the end stays.
+    // Only the end stays of a piece that is longer than all that is kept.
     const skipped = Math.max(0, piece.length - this.#keptBytes);
     if (this.#runs.at(-1)?.from !== from) this.#runs.push({from, at: this.#end});
     this.#end += skipped;

@@ -3,7 +3,7 @@
 import type {Readable} from 'node:stream';
 import {TunlError} from '../core/errors.js';
 
-/** Of an output that is taken as a whole, or that nobody reads, this much is kept. */
+/** The kept bytes of an output that is taken as a whole, or that nobody reads. */
 const KEPT_BYTES = 16 * 1024 * 1024;
 
 /**

@@ -1,7 +1,7 @@
 // When a sandbox is ready: a port accepts connections, or a command inside succeeds. It is tried again and again.
 
 import type {Duplex} from 'node:stream';
-import type {Clock} from '../core/clock.js';
+import {type Clock, pause} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {checkPort} from '../protocol/targets.js';
 import type {ExecRequest, SandboxProcess} from './backend.js';
@@ -102,16 +102,4 @@ export function leave(connection: Duplex): void {
   connection.on('error', () => {});
   connection.once('close', () => clearTimeout(timer));
   connection.resume().end();
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.after(ms, done);
-    signal.addEventListener('abort', done, {once: true});
-  });
 }

@@ -94,7 +94,7 @@ export class SandboxRoster {
       writeJournal(join(folder, JOURNAL), first);
     };
     try {
-      // Of two that begin at once with the same name, one must fail.
+      // If two begin at once with the same name, one must fail.
       await (name === undefined ? enter() : withLock(join(this.#folder, 'names.lock'), enter));
       await mkdir(join(folder, WORK), {mode: 0o700, recursive: true});
     } catch (error) {
@@ -153,7 +153,7 @@ export class SandboxRoster {
     return found !== undefined && found.life !== 'ended';
   }
 
-  /** What the backend of a sandbox has left is removed. */
+  /** The leftovers of a sandbox's backend are removed. */
   markClean({journal, folder}: ListedSandbox): void {
     writeJournal(join(folder, JOURNAL), {...journal, unclean: undefined, record: undefined});
   }

@@ -67,7 +67,7 @@ export class SandboxFs {
     await this.#files.write(path, stream, options);
   }
 
-  /** What a folder contains. @throws TunlError SANDBOX_FILE, SANDBOX_ENDED */
+  /** The entries of a folder. @throws TunlError SANDBOX_FILE, SANDBOX_ENDED */
   async list(path: string): Promise<readonly FileEntry[]> {
     return await this.#files.list(path);
   }

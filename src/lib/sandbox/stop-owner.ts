@@ -45,7 +45,7 @@ async function within<T>(ms: number, call: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** What it leaves is removed at the next start. */
+/** Its leftovers are removed at the next start. */
 async function killOwner(owner: ProcessRecord): Promise<SandboxEnd> {
   const until = performance.now() + AFTER_KILL_MS;
   while ((await lifeOf(owner, Date.now())) === 'running') {

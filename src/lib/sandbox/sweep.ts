@@ -27,7 +27,7 @@ export async function sweepSandboxes(
   }
 }
 
-/** What outlives its owner has a record. */
+/** A sandbox that outlives its owner has a record. */
 async function removeOne(backend: SandboxBackend, {journal}: ListedSandbox): Promise<void> {
   const {record} = journal;
   const handle = record && (await backend.adopt?.(record));

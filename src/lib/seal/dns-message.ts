@@ -75,7 +75,7 @@ export function readQuestion(message: Buffer): DnsRead | undefined {
 
 export interface DnsAnswer {
   readonly rcode: Rcode;
-  /** Of the family of the question; at most eight are sent. */
+  /** Addresses of the question's family; at most eight are sent. */
   readonly addresses?: readonly string[];
   readonly ttl?: number;
 }

@@ -17,7 +17,7 @@ export interface Destination {
   readonly port: number;
 }
 
-/** What Node knows about an accepted socket. */
+/** Node's facts about an accepted socket. */
 export interface Accepted {
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;

@@ -29,7 +29,7 @@ export function programPath(name: string): string | undefined {
     .find(isExecutable);
 }
 
-/** What is missing, before anything is started. */
+/** Missing parts, looked for before anything is started. */
 export function missing(names: readonly string[]): Obstacle | undefined {
   if (process.platform !== 'linux')
     return {

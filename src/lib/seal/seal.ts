@@ -121,7 +121,7 @@ class OpenSeal implements Seal {
   readonly #keeper: Gatekeeper;
   readonly ready: Promise<void>;
   readonly #children = new Set<ChildProcess>();
-  /** What the namespace has: listeners and routes, listeners alone, or neither yet. */
+  /** The state of the namespace: listeners and routes, listeners alone, or neither yet. */
   #way: 'open' | 'none' | 'never' = 'never';
   #closing: Promise<void> | undefined;
 

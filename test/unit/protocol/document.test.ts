@@ -92,7 +92,9 @@ describe('docs/protocol.md', () => {
       'protocol/names.ts',
       'net/address-ranges.ts',
     ].flatMap((path) =>
-      [...read(path).matchAll(/(?:TunlError\(|code: )'([A-Z][A-Z0-9_]+)'/g)].map(([, code]) => code),
+      [...read(path).matchAll(/(?:TunlError\(|errorForPeer\(|code: )'([A-Z][A-Z0-9_]+)'/g)].map(
+        ([, code]) => code,
+      ),
     );
     // For all other errors.
     const all = new Set([...made, 'BIND_REFUSED']);

@@ -4,7 +4,7 @@
 import {generateKeyPairSync, X509Certificate} from 'node:crypto';
 import {once} from 'node:events';
 import {readFile, writeFile} from 'node:fs/promises';
-import {Socket} from 'node:net';
+import type {Socket} from 'node:net';
 import {join} from 'node:path';
 import {connect} from 'node:tls';
 import {describe, expect, test, vi} from 'vitest';
@@ -20,6 +20,10 @@ import {frame, RawAgent} from '../../helpers/raw-agent.js';
 import {RelayEar} from '../../helpers/relay-events.js';
 import {Scope} from '../../helpers/scope.js';
 import {boldVisitor} from '../../helpers/visitors.js';
+
+interface KeepsAlive {
+  setKeepAlive(on: boolean, quietS: number): number;
+}
 
 const domain = 'r1.localhost';
 
@@ -111,11 +115,13 @@ const EFFECTS: Record<string, Effect> = {
     before: {keepAliveMs: 11_000},
     after: {keepAliveMs: 12_000},
     see: async ({scope, agent}) => {
-      const set = vi.spyOn(Socket.prototype, 'setKeepAlive');
-      const quiet = () =>
-        set.mock.calls.map(([, quietMs]) => quietMs).filter((ms) => ms === 11_000 || ms === 12_000);
       const raw = await agent();
-      boldVisitor(scope, await raw.bindTcp());
+      const visitor = boldVisitor(scope, await raw.bindTcp());
+      const {_handle: handle} = visitor as unknown as {_handle: object};
+      // The relay sets it at the handle of each socket, and all handles have one prototype.
+      const set = vi.spyOn(Object.getPrototypeOf(handle) as KeepsAlive, 'setKeepAlive');
+      const quiet = () =>
+        set.mock.calls.map(([, quietS]) => quietS * 1_000).filter((ms) => ms === 11_000 || ms === 12_000);
       await vi.waitFor(() => expect(quiet().length).toBeGreaterThan(0), {timeout: 5_000});
       const seen = [...new Set(quiet())];
       set.mockRestore();

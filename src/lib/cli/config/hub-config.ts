@@ -24,7 +24,7 @@ export async function readHubConfig(path: string, env: NodeJS.ProcessEnv = proce
   const all: Mistake[] = [...mistakes, ...own.mistakes];
   const templates: Template[] = [];
   for (const section of sections) {
-    // What is wrong with the whole group was told with it.
+    // A mistake of the whole group was told with it.
     if (mistakes.some(({at}) => at?.line === section.at.line)) continue;
     const template = await readTemplate(section, path, all);
     if (template !== undefined) templates.push(template);

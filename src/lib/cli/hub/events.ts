@@ -27,7 +27,7 @@ export interface HubSessionEvent {
   stopsAt?: string;
   /** When it stops if nobody uses it. */
   idleStopsAt?: string;
-  /** What keeps it alive. */
+  /** The activity that keeps it alive. */
   keptBy?: {source: string; at: string; detail?: string; isNow: boolean};
   /** Its place in the queue, from 1. */
   queued?: number;

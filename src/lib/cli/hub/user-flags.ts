@@ -1,4 +1,4 @@
-// What the commands for users of a hub have in common.
+// The argument and flags that the commands for users of a hub share.
 
 import {string} from '@oclif/core/args';
 import {setting, wholeNumber} from '../../core/settings.js';

@@ -52,7 +52,7 @@ export interface SandboxEvent {
   egress?: readonly string[];
   /** Limits that were asked for and do not hold here. */
   unreal: readonly string[];
-  /** What last counted as activity; absent after the end. */
+  /** The last activity; absent after the end. */
   activity?: {source: string; at: string};
   /** Why it has ended. */
   end?: SandboxEndFacts;
@@ -60,7 +60,7 @@ export interface SandboxEvent {
 
 export interface SandboxEndFacts {
   reason: EndReason;
-  /** Of the command; absent when it was killed, or never ended. */
+  /** The command's; absent when it was killed, or never ended. */
   code?: number;
   signal?: string;
   detail?: string;
@@ -95,12 +95,12 @@ export interface ExitEvent {
   type: 'exit';
   /** The sandbox. */
   id: string;
-  /** Of the command; absent when a signal ended it. */
+  /** The command's; absent when a signal ended it. */
   code?: number;
   signal?: string;
   /** True: it was killed because of --timeout. */
   timedOut?: boolean;
-  /** Of `tunl` itself. */
+  /** The exit code of `tunl` itself. */
   exitCode: number;
 }
 

@@ -59,7 +59,7 @@ export function listedSandbox({journal}: ListedSandbox): SandboxEvent {
   };
 }
 
-/** What was asked for. */
+/** The wishes. */
 export interface Asked {
   readonly ports: readonly number[];
   /** As in `SandboxLimits`. */

@@ -1,4 +1,4 @@
-// Who makes a request: a bearer token of the hub's registry, or a page that has signed in with one.
+// The user behind a request: a bearer token of the hub's registry, or a page that has signed in with one.
 
 import {GuessLimit} from '../../agent/upstreams/gated/guess-limit.js';
 import {TunlError} from '../../core/errors.js';

@@ -76,6 +76,11 @@ export const ALL_RIGHTS: Rights = {
   ports: undefined,
 };
 
+/** The holder of a relay's single token runs it, and may run its hub under the reserved name. */
+export const OPERATORS_RIGHTS: Rights = {...ALL_RIGHTS, scopes: [...ALL_RIGHTS.scopes, 'name:hub']};
+
+export const isEverything = (rights: Rights): boolean => rights === ALL_RIGHTS || rights === OPERATORS_RIGHTS;
+
 export const NO_RIGHTS: Rights = {scopes: [], allows: () => false, ports: []};
 
 /** A scope as it is stored, in lower case. @throws TunlError OPTION_INVALID */

@@ -4,10 +4,7 @@ import {createHash, timingSafeEqual} from '../../core/node-crypto.js';
 import type {RelaySettings} from '../settings.js';
 import {type Verdict, type Verifier, WRONG} from './access.js';
 import {type Principal, type TokenEnd, unlimitedPrincipal} from './principal.js';
-import {ALL_RIGHTS, type Rights} from './rights.js';
-
-/** Whoever has the relay's single token runs it, and may run its hub. */
-const OPERATORS_RIGHTS: Rights = {...ALL_RIGHTS, scopes: [...ALL_RIGHTS.scopes, 'name:hub']};
+import {OPERATORS_RIGHTS} from './rights.js';
 
 const hashOf = (text: string): Buffer => createHash('sha256').update(text).digest();
 

@@ -10,7 +10,7 @@ export interface Peer {
   readonly source: string;
 }
 
-/** What Node asks for the address. */
+/** The method of the handle that Node asks for the address. */
 interface Handle {
   getpeername?(to: {address?: string; port?: number}): number;
 }

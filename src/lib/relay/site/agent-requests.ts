@@ -6,7 +6,7 @@ import {INFO_PATH, LOGIN_PATH, LOGOUT_PATH, WHOAMI_PATH} from '../../protocol/wi
 import type {Access, Refusal} from '../access/access.js';
 import type {Logins} from '../access/logins.js';
 import type {Principal} from '../access/principal.js';
-import {ALL_RIGHTS} from '../access/rights.js';
+import {isEverything} from '../access/rights.js';
 import type {PendingConnection} from '../doors/pending-connection.js';
 import {checkToken} from './check-token.js';
 
@@ -113,7 +113,7 @@ function identityOf(principal: Principal | undefined): Identity {
   return {
     owner,
     ...(tokenId !== undefined && {tokenId}),
-    ...(rights !== ALL_RIGHTS && {scopes: rights.scopes}),
+    ...(!isEverything(rights) && {scopes: rights.scopes}),
     ...(expiresAt !== undefined && {expiresAt: new Date(expiresAt).toISOString()}),
   };
 }

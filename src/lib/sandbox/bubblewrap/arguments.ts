@@ -11,7 +11,7 @@ export const INSIDE = {
   node: '/opt/tunl/bin/node',
 } as const;
 
-/** What every program inside has; the sandbox's own environment is sent to the init, because it may have secrets. */
+/** The environment of every program inside; the sandbox's own environment is sent to the init, because it may have secrets. */
 const BASE_ENV = {
   // The node of tunl comes last: one of the host's own is preferred.
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/tunl/bin',
@@ -35,7 +35,7 @@ export interface ArgumentsOptions {
   readonly sharesNetwork: boolean;
 }
 
-/** Of the disk's bytes, at most this part and this many are for shared memory, which has a file system of its own. */
+/** Shared memory gets at most this part of the disk's bytes, and at most this many; it has a file system of its own. */
 const SHARED_PART = 1 / 4;
 const MAX_SHARED_BYTES = 64 * 1024 * 1024;
 

@@ -186,7 +186,7 @@ class Start {
     return this.#launched;
   }
 
-  /** What tunl puts inside: the init with its Node, and files of /etc. */
+  /** The files of tunl inside: the init with its Node, and files of /etc. */
   async #ownFiles(folder: string, network: SandboxNetwork): Promise<Shown[]> {
     const names = await makeEtcFiles(join(folder, 'etc'), network.files);
     const file = (source: string, target: string): Shown => ({kind: 'file', source, target});
@@ -274,7 +274,7 @@ async function openStage(folder: string): Promise<Stage> {
   return stage;
 }
 
-/** What root alone may reach goes over the stage; tools of the host stay where they are. */
+/** Sources that root alone may reach go over the stage; tools of the host stay where they are. */
 function staged(shown: Shown, stage: Stage | undefined): Shown {
   if (shown.kind === 'link' || stage === undefined || isHostTool(shown.source)) return shown;
   return {...shown, source: putOnStage(stage, {source: shown.source, isFolder: shown.kind === 'folder'})};

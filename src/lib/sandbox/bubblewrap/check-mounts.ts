@@ -19,7 +19,7 @@ export interface CheckedMount extends SandboxMount {
 /** The kernel's own trees, and sockets of services, with which a program becomes root or another user. */
 const NEVER = ['/proc', '/sys', '/dev', '/run', '/var/run', '/boot'];
 
-/** What tunl itself puts inside. */
+/** The places of tunl's own files inside. */
 const TAKEN = ['/proc', '/sys', '/dev', '/opt/tunl', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 
 /** @param privateFolders never visible inside, nor what contains them. @throws TunlError OPTION_INVALID, FILE_UNREADABLE */

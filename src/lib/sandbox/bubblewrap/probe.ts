@@ -1,4 +1,4 @@
-// What bubblewrap can do on this machine, found by a trial that takes milliseconds.
+// The abilities of bubblewrap on this machine, found by a trial that takes milliseconds.
 
 import {existsSync} from 'node:fs';
 import {release} from 'node:os';
@@ -22,7 +22,7 @@ export interface Programs {
   readonly prlimit: string | undefined;
 }
 
-/** What a start needs to know. */
+/** The facts for a start. */
 export interface Prepared {
   readonly programs: (Programs & {readonly version: string}) | Obstacle;
   readonly groups: GroupMaker;

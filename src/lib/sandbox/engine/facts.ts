@@ -1,4 +1,4 @@
-// What an engine says about itself and this machine, in one form for both kinds.
+// The facts of an engine about itself and this machine, in one form for both kinds.
 
 import {access, readFile} from 'node:fs/promises';
 import {which} from '../../launch/find.js';

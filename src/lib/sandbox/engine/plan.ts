@@ -4,7 +4,7 @@ import type {SandboxMount, SandboxSpec} from '../spec.js';
 import type {EngineFacts} from './facts.js';
 import type {HostNode} from './host-node.js';
 
-/** What an image says about its containers. */
+/** The facts of an image about its containers. */
 export interface ImageFacts {
   /** Its digest, so that nothing is pulled in its place. */
   readonly id: string;

@@ -1,4 +1,4 @@
-// What an engine can do on this machine, for `tunl sandbox doctor` and the choice of a backend.
+// The abilities of an engine on this machine, for `tunl sandbox doctor` and the choice of a backend.
 
 import {TunlError} from '../../core/errors.js';
 import {printable} from '../../core/one-line.js';
@@ -15,7 +15,7 @@ export async function probeEngine(kind: EngineKind, open: OpenEngine): Promise<B
   try {
     const lease = await open.use();
     try {
-      // What an engine says about itself takes it a tenth of a second, and the network as long.
+      // The engine's facts about itself take a tenth of a second, and those of the network as long.
       const obstacle = sealObstacle();
       const facts = await lease.engine.facts();
       prepare(facts, open);

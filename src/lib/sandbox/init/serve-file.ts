@@ -12,7 +12,7 @@ import {readFirstLine} from './first-line.js';
 import {encodeLine} from './lines.js';
 import {errorLine, LINE} from './wire.js';
 
-/** What a sandbox may do with files beyond SandboxFiles. */
+/** The operations on files beyond SandboxFiles. */
 export interface MoreFiles {
   /** A link itself, not its target. */
   stat(path: string): Promise<FileEntry>;

@@ -12,7 +12,7 @@ export interface ControlGroup {
   readonly enter: readonly string[];
   /** Words before the command that starts the first process. */
   readonly prefix: readonly string[];
-  /** What it can tell; nothing before the first process is in it. */
+  /** Its counters; there are none before the first process is in it. */
   stats(): Promise<SandboxStats>;
   /** How many processes the kernel has killed because the memory was used up. */
   oomKills(): Promise<number>;

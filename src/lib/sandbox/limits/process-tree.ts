@@ -1,4 +1,4 @@
-// What a process and all that it has started use, from /proc: for machines without control groups.
+// Memory, processor time and processes of a process and all that it has started, from /proc: for machines without control groups.
 
 import {readdir, readFile} from 'node:fs/promises';
 import {parseStat} from '../../core/process-stat.js';

@@ -66,7 +66,7 @@ function logTo(fd: number): (record: LogRecord) => void {
   };
 }
 
-/** Whoever started it may be gone. */
+/** The process that started it may be gone. */
 async function say(message: Message): Promise<void> {
   if (!process.connected) return;
   await new Promise<void>((resolve) => {

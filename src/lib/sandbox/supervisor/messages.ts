@@ -1,4 +1,4 @@
-// What goes between a process that starts a supervisor and the supervisor: the sandbox on its stdin, and two messages back.
+// The messages between a supervisor and the process that starts it: the sandbox on its stdin, and two messages back.
 
 import {isErrorCode, TunlError, toTunlError} from '../../core/errors.js';
 import type {SandboxOptions} from '../options.js';
