@@ -1,9 +1,11 @@
 // `tunl hub logs`: shows the output of a session, without its token.
 
+import {StringDecoder} from 'node:string_decoder';
 import {string} from '@oclif/core/args';
 import {boolean} from '@oclif/core/flags';
 import {BaseCommand} from '../../lib/cli/base-command.js';
-import {onReaderGone, writeBytes} from '../../lib/cli/stdout.js';
+import {isTerminal, onReaderGone, writeBytes} from '../../lib/cli/stdout.js';
+import {forTerminal} from '../../lib/core/one-line.js';
 import {stateDir} from '../../lib/core/state-dir.js';
 import {askHub} from '../../lib/hub/operator.js';
 
@@ -23,7 +25,10 @@ export default class HubLogs extends BaseCommand {
     const path = `/v1/sessions/${encodeURIComponent(args.id)}/logs${flags.follow ? '?follow=true' : ''}`;
     const response = await askHub(stateDir(), 'GET', path, {signal: gone.signal});
     try {
-      for await (const piece of response as AsyncIterable<Buffer>) await writeBytes(piece);
+      // The operator's terminal must not obey the programs of users. A file gets the bytes as they are.
+      const decoder = isTerminal() ? new StringDecoder('utf8') : undefined;
+      for await (const piece of response as AsyncIterable<Buffer>)
+        await writeBytes(decoder === undefined ? piece : Buffer.from(forTerminal(decoder.write(piece))));
     } catch (error) {
       if (!gone.signal.aborted) throw error;
     }

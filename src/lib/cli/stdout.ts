@@ -80,6 +80,10 @@ export async function writeBytes(chunk: Uint8Array): Promise<void> {
   settled.abort();
 }
 
+export function isTerminal(): boolean {
+  return process.stdout.isTTY === true;
+}
+
 /** The size of the terminal that stdout is; undefined when it is none. */
 export function stdoutSize(): {columns: number; rows: number} | undefined {
   const {isTTY, columns, rows} = process.stdout;
