@@ -15,6 +15,8 @@ export class FakeSandbox {
   answer: (path: string) => {status: number; body?: string} = () => ({status: 200});
   activity: SandboxInfo['activity'];
   output = '';
+  /** A follower waits for more output. */
+  goesOn = false;
   stopsAt: number | undefined;
   isTerminated = false;
   readonly #end = Promise.withResolvers<SandboxEnd>();
@@ -81,8 +83,9 @@ export class FakeSandbox {
         await once(socket, 'connect');
         return socket;
       },
-      async *logs() {
+      async *logs({follow = false, signal}: {follow?: boolean; signal?: AbortSignal} = {}) {
         yield {from: 'stderr' as const, bytes: Buffer.from(fake.output)};
+        if (follow && fake.goesOn && signal?.aborted === false) await once(signal, 'abort');
       },
       extend: async (ms: number) => {
         fake.stopsAt = (fake.stopsAt ?? 0) + ms;

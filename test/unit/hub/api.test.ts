@@ -1,19 +1,26 @@
 import {once} from 'node:events';
-import {request} from 'node:http';
+import {type IncomingMessage, request, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
+import {Writable} from 'node:stream';
 import {expect, test, vi} from 'vitest';
-import {systemClock} from '../../../src/lib/core/clock.js';
+import {type Clock, systemClock} from '../../../src/lib/core/clock.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {Callers} from '../../../src/lib/hub/api/callers.js';
-import {HubServer} from '../../../src/lib/hub/api/server.js';
+import {EventStreams} from '../../../src/lib/hub/api/events.js';
+import {LongAnswers, MOST_UNREAD} from '../../../src/lib/hub/api/long-answers.js';
+import {Pages} from '../../../src/lib/hub/api/pages.js';
+import {addressOf, HubServer} from '../../../src/lib/hub/api/server.js';
 import {Homes} from '../../../src/lib/hub/homes.js';
+import {OPERATOR} from '../../../src/lib/hub/operator.js';
 import {commandProgram} from '../../../src/lib/hub/programs/command.js';
+import type {SessionView} from '../../../src/lib/hub/session.js';
 import {SessionFolder} from '../../../src/lib/hub/session-folder.js';
 import {Sessions} from '../../../src/lib/hub/sessions.js';
 import type {Template} from '../../../src/lib/hub/template.js';
 import {HubTokens} from '../../../src/lib/hub/tokens.js';
 import {HubUsers} from '../../../src/lib/hub/users.js';
 import {FakeSandboxes} from '../../helpers/fake-sandboxes.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 import {Scope} from '../../helpers/scope.js';
 
 const TEMPLATE: Template = {
@@ -34,7 +41,17 @@ const TEMPLATE: Template = {
   restart: 'never',
 };
 
-async function hub(scope: Scope, {readyTimeoutMs = 10_000}: {readyTimeoutMs?: number} = {}) {
+interface HubMore {
+  readyTimeoutMs?: number;
+  clock?: Clock;
+  /** Before each caller is known. */
+  before?: () => Promise<void>;
+}
+
+async function hub(
+  scope: Scope,
+  {readyTimeoutMs = 10_000, clock = systemClock, before = async () => {}}: HubMore = {},
+) {
   const stateDir = await scope.tempDir('hub');
   const users = new HubUsers(stateDir);
   const tokens = new HubTokens(stateDir, systemClock);
@@ -57,6 +74,10 @@ async function hub(scope: Scope, {readyTimeoutMs = 10_000}: {readyTimeoutMs?: nu
     clock: systemClock,
     log,
   });
+  const onEvent = vi.spyOn(sessions, 'onEvent');
+  const tell = (...about: Parameters<Parameters<Sessions['onEvent']>[0]>) => {
+    for (const [listener] of onEvent.mock.calls) listener(...about);
+  };
   const tokenOf = async (name: string, scopes?: readonly string[]) => {
     const user = await users.add(name, 5);
     return (await tokens.make(user, scopes === undefined ? {} : {scopes})).token;
@@ -67,14 +88,22 @@ async function hub(scope: Scope, {readyTimeoutMs = 10_000}: {readyTimeoutMs?: nu
   await tokens.registry.start();
   scope.onEnd(() => tokens.registry.close());
   const callers = new Callers({tokens: tokens.registry, userById: (id) => users.byId(id)});
+  const url = () => 'https://hub.relay.test';
   const server = new HubServer({
     sessions,
     templates,
     readyTimeoutMs,
-    callers,
-    clock: systemClock,
+    callers: {
+      byHeader: async (...about) => {
+        await before();
+        return await callers.byHeader(...about);
+      },
+      of: (principal) => callers.of(principal),
+    },
+    clock,
     log,
-    url: () => 'https://hub.relay.test',
+    url,
+    pages: new Pages({callers, url, addressOf}),
   });
   server.server.listen(0, '127.0.0.1');
   await once(server.server, 'listening');
@@ -87,8 +116,10 @@ async function hub(scope: Scope, {readyTimeoutMs = 10_000}: {readyTimeoutMs?: nu
       ...more,
       headers: {...(token !== undefined && {authorization: `Bearer ${token}`}), ...more.headers},
     });
-  return {base, ask, ana, ben, admin, sandboxes, sessions, users, tokens};
+  return {base, ask, ana, ben, admin, sandboxes, sessions, users, tokens, tell, server: server.server};
 }
+
+const VIEW: SessionView = {id: 's_1', user: 'ana', template: 'web', state: 'failed', createdAt: 0};
 
 const JSON_ANSWER = {accept: 'application/json'};
 
@@ -274,4 +305,223 @@ test('what the table of routes says is in the document, and nothing else is serv
   });
   expect((await ask(ana, 'PUT', '/v1/sessions')).status).toBe(405);
   expect((await ask(ana, 'GET', '/v1/other')).status).toBe(404);
+});
+
+/** Opens a stream, and resolves with its end when its first bytes have come. */
+async function follow(answer: Response): Promise<{readonly ended: Promise<void>; text: () => string}> {
+  expect(answer.status).toBe(200);
+  const reader = (answer.body as ReadableStream<Uint8Array>).pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  const take = async () => {
+    const {done, value = ''} = await reader.read();
+    text += value;
+    return !done;
+  };
+  await take();
+  const rest = async () => {
+    while (await take().catch(() => false));
+  };
+  return {ended: rest(), text: () => text};
+}
+
+test.each([
+  [
+    'a token is revoked',
+    async ({tokens, users}: Awaited<ReturnType<typeof hub>>) => {
+      await tokens.revokeOf((await users.find('ana')).id);
+    },
+  ],
+  [
+    'a user is removed',
+    async ({users}: Awaited<ReturnType<typeof hub>>) => {
+      await users.remove('ana');
+    },
+  ],
+])('when %s, events and output end', async (_, change) => {
+  await using scope = new Scope();
+  const clock = new ManualClock();
+  const each = await hub(scope, {clock});
+  const {ask, ana, ben, sandboxes} = each;
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.output = 'hello\n';
+    sandbox.goesOn = true;
+    await sandbox.listen();
+  };
+  const made = await ask(ana, 'POST', '/v1/sessions', {headers: JSON_ANSWER});
+  const {id} = (await made.json()) as {id: string};
+  const mine = await Promise.all(
+    ['/v1/events', `/v1/sessions/${id}/events`, `/v1/sessions/${id}/logs?follow=true`].map(async (path) =>
+      follow(await ask(ana, 'GET', path)),
+    ),
+  );
+  const other = await follow(await ask(ben, 'GET', '/v1/events'));
+  await change(each);
+  await vi.waitFor(async () => expect((await ask(ana, 'GET', '/v1/me')).status).toBeGreaterThan(400), 5_000);
+  clock.advance(25_000);
+  await Promise.all(mine.map(({ended}) => ended));
+  await vi.waitFor(() => expect(other.text()).toContain('\n:\n'));
+});
+
+test('a client that leaves before it is known takes no place of a stream', async () => {
+  await using scope = new Scope();
+  const known = Promise.withResolvers<void>();
+  let asked = 0;
+  const {ask, ana, base, server} = await hub(scope, {
+    before: async () => {
+      asked += 1;
+      await known.promise;
+    },
+  });
+  let left = 0;
+  server.on('request', (_, res) => res.on('close', () => (left += 1)));
+  const headers = {authorization: `Bearer ${ana}`};
+  const leaving = Array.from({length: 16}, () => request(`${base}/v1/events`, {headers, agent: false}));
+  for (const each of leaving) each.on('error', () => {}).end();
+  await vi.waitFor(() => expect(asked).toBe(16));
+  for (const each of leaving) each.destroy();
+  await vi.waitFor(() => expect(left).toBe(16));
+  known.resolve();
+  // The answer to a later request comes after those that nobody reads.
+  await ask(ana, 'GET', '/v1/me');
+  const again = await ask(ana, 'GET', '/v1/events');
+  expect(again.status).toBe(200);
+  await again.body?.cancel();
+});
+
+test('a user has a limited number of open requests, and others go on', async () => {
+  await using scope = new Scope();
+  const {ask, ana, ben, sandboxes} = await hub(scope);
+  const go = Promise.withResolvers<void>();
+  sandboxes.onStart = async (sandbox) => {
+    await go.promise;
+    await sandbox.listen();
+  };
+  const body = JSON.stringify({name: 'one'});
+  const headers = {...JSON_ANSWER, 'content-type': 'application/json'};
+  const answers = Array.from({length: 40}, () => ask(ana, 'POST', '/v1/sessions', {body, headers}));
+  let refused = 0;
+  for (const answer of answers) void answer.then(({status}) => (refused += Number(status === 429)));
+  await vi.waitFor(() => expect(refused).toBe(8));
+  expect((await ask(ben, 'GET', '/v1/me')).status).toBe(200);
+  go.resolve();
+  const statuses = (await Promise.all(answers)).map(({status}) => status);
+  expect(statuses.filter((status) => status === 201)).toHaveLength(32);
+  expect((await ask(ana, 'GET', '/v1/me')).status).toBe(200);
+});
+
+test('a user with the name of an earlier one gets nothing that opens the sessions of that one', async () => {
+  await using scope = new Scope();
+  const {ask, ana, users, tokens} = await hub(scope);
+  const made = await ask(ana, 'POST', '/v1/sessions', {headers: JSON_ANSWER});
+  expect(await made.json()).toMatchObject({own: true, url: expect.stringContaining('token=')});
+  await users.remove('ana');
+  const {token} = await tokens.make(await users.add('ana', 1), {scopes: ['hub:admin']});
+  await vi.waitFor(async () => {
+    const answer = await ask(token, 'GET', '/v1/sessions?all=true');
+    expect(answer.status).toBe(200);
+    const [view] = (await answer.json()) as [{own?: boolean; user: string; url: string}];
+    expect(view.user).toBe('ana');
+    expect(view.own).toBeUndefined();
+    expect(view.url).not.toContain('token=');
+  }, 5_000);
+});
+
+test('a client that reads nothing gets no more than it may leave unread', async () => {
+  const clock = new ManualClock();
+  const session = {...VIEW, end: {reason: 'exited' as const, detail: '', tail: ['x'.repeat(50_000)]}};
+  const views = Array.from({length: 40}, (_, place) => ({...session, id: `s_${place}`}));
+  const listeners: Parameters<Sessions['onEvent']>[0][] = [];
+  const sessions = {
+    list: () => views,
+    view: (id: string) => views.find((each) => each.id === id),
+    ownerOf: () => 'u_1',
+    onEvent: (listener: (typeof listeners)[number]) => {
+      listeners.push(listener);
+      return () => {};
+    },
+  } as unknown as Sessions;
+  const answers = new LongAnswers({}, clock);
+  const streams = new EventStreams(sessions, clock, answers);
+  const stuck = new Writable({write: () => {}});
+  const res = Object.assign(stuck, {writeHead: () => {}, req: {method: 'GET'}}) as unknown as ServerResponse;
+  const gone = new AbortController();
+  stuck.on('close', () => gone.abort());
+  const stream = {
+    res,
+    caller: OPERATOR,
+    of: undefined,
+    sees: () => true,
+    show: (view: SessionView) => view,
+    gone: gone.signal,
+  };
+  const first = streams.add(stream);
+  expect(stuck.writableLength).toBeLessThan(100_000);
+  for (const view of views)
+    for (const listener of listeners)
+      listener({type: 'warning', session: view, at: 0, reason: 'idle'}, 'u_1');
+  expect(stuck.destroyed).toBe(true);
+  expect(stuck.writableLength).toBeLessThan(MOST_UNREAD + 60_000);
+  await first;
+  // One that has gone already takes no place: there are 16 for a user.
+  for (let count = 0; count < 17; count++) await streams.add({...stream});
+  streams.close();
+  answers.close();
+  expect(clock.pending).toBe(0);
+});
+
+test('many changes of one session in one turn are one event, the last', async () => {
+  await using scope = new Scope();
+  const {ask, ana, sessions, tell} = await hub(scope);
+  const made = await ask(ana, 'POST', '/v1/sessions', {headers: JSON_ANSWER});
+  const {id} = (await made.json()) as {id: string};
+  const stream = await follow(await ask(ana, 'GET', `/v1/sessions/${id}/events`));
+  await vi.waitFor(() => expect(stream.text()).toContain('event: state'));
+  const before = stream.text().length;
+  const session = sessions.view(id);
+  const owner = sessions.ownerOf(id);
+  if (session === undefined || owner === undefined) throw new Error('no session');
+  for (const queued of Array(50).keys()) tell({type: 'state', session: {...session, queued}}, owner);
+  await vi.waitFor(() => expect(stream.text().slice(before)).toContain('"queued":49'));
+  expect(
+    stream
+      .text()
+      .slice(before)
+      .match(/event: state/g),
+  ).toHaveLength(1);
+});
+
+test.each([
+  ['//', 400],
+  ['//hub/v1/me', 400],
+  ['http://[', 400],
+])('the path %s is refused', async (path, status) => {
+  await using scope = new Scope();
+  const {base} = await hub(scope);
+  const asked = request(base, {path}).end();
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+  answer.resume();
+  expect(answer.statusCode).toBe(status);
+});
+
+test.each([
+  [undefined, 200],
+  ['same-origin', 200],
+  ['same-site', 403],
+  ['cross-site', 403],
+  ['none', 403],
+])('a read by cookie with Sec-Fetch-Site %s: %i', async (site, status) => {
+  await using scope = new Scope();
+  const {ask, ana} = await hub(scope);
+  const signedIn = await ask(undefined, 'POST', '/sign-in', {
+    body: JSON.stringify({token: ana}),
+    headers: {'content-type': 'application/json', origin: 'https://hub.relay.test'},
+  });
+  expect(signedIn.status).toBe(204);
+  const [cookie = ''] = signedIn.headers.get('set-cookie')?.split(';') ?? [];
+  const headers = {cookie, ...(site !== undefined && {'sec-fetch-site': site})};
+  const answer = await ask(undefined, 'GET', '/v1/me', {headers});
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get('cross-origin-resource-policy')).toBe('same-origin');
+  // The page itself may be opened from anywhere.
+  expect((await ask(undefined, 'GET', '/', {headers})).status).toBe(200);
 });

@@ -61,7 +61,6 @@ export class Pages implements HubPages {
       const [name, type] = file;
       const body = await readFile(new URL(`assets/hub-page/${name}`, packageRoot));
       res.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
-      res.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
       res.writeHead(200, {'Content-Type': type, 'Content-Length': body.length}).end(body);
       return true;
     }
@@ -76,7 +75,7 @@ export class Pages implements HubPages {
     return true;
   }
 
-  /** @throws HttpProblem 403 when another site sends a request that changes something; TunlError when the token has ended */
+  /** @throws HttpProblem 403 when another page sends the request; TunlError when the token has ended */
   async callerOf(req: IncomingMessage): Promise<Caller | undefined> {
     const key = cookieOf(req);
     const found = key === undefined ? undefined : this.#signedIn.get(key);
@@ -85,6 +84,9 @@ export class Pages implements HubPages {
       this.#signedIn.delete(key);
       return undefined;
     }
+    // To a browser, sessions are the same site as the hub, so that the cookie comes with their requests.
+    const site = req.headers['sec-fetch-site'];
+    if (site !== undefined && site !== 'same-origin') throw fromElsewhere();
     if (req.method !== 'GET' && req.method !== 'HEAD') this.#checkOrigin(req);
     return await this.#options.callers.of(found.principal);
   }
@@ -111,7 +113,7 @@ export class Pages implements HubPages {
   /** Sessions of the hub have other names at the same relay, and may run anything. A browser that sends no Origin is too old. */
   #checkOrigin(req: IncomingMessage): void {
     if (req.headers.origin === new URL(this.#options.url()).origin) return;
-    throw new HttpProblem(403, 'NOT_ALLOWED', 'The request comes from another page.');
+    throw fromElsewhere();
   }
 
   #forgetSurplus(userId: string): void {
@@ -121,6 +123,10 @@ export class Pages implements HubPages {
     const [oldest] = this.#signedIn.keys();
     if (this.#signedIn.size >= MOST_SIGNED_IN && oldest !== undefined) this.#signedIn.delete(oldest);
   }
+}
+
+function fromElsewhere(): HttpProblem {
+  return new HttpProblem(403, 'NOT_ALLOWED', 'The request comes from another page.');
 }
 
 function cookieOf({headers}: IncomingMessage): string | undefined {

@@ -73,7 +73,7 @@ export const ROUTES: readonly Route[] = [
     answers: [[200, 'Running ones first.', array(SESSION)]],
     run: async ({sessions}, {caller, query}) => ({
       status: 200,
-      json: sessions.list(scopeOf(caller, query)).map((view) => shown(view, caller)),
+      json: sessions.list(scopeOf(caller, query)).map((view) => shown(view, sessions, caller)),
     }),
   },
   {
@@ -83,7 +83,7 @@ export const ROUTES: readonly Route[] = [
     answers: [[200, 'The session.', SESSION]],
     run: async ({sessions}, {id, caller}) => {
       const view = sessions.view(id);
-      return {status: 200, json: view && shown(view, caller)};
+      return {status: 200, json: view && shown(view, sessions, caller)};
     },
   },
   {
@@ -93,9 +93,13 @@ export const ROUTES: readonly Route[] = [
     answers: [[200, 'The session with its end.', SESSION]],
     run: async ({sessions}, {id, caller}) => ({
       status: 200,
-      json: await sessions.stop(
-        id,
-        sessions.ownerOf(id) === caller.user.id ? 'Its user stopped it.' : 'An administrator stopped it.',
+      json: shown(
+        await sessions.stop(
+          id,
+          sessions.ownerOf(id) === caller.user.id ? 'Its user stopped it.' : 'An administrator stopped it.',
+        ),
+        sessions,
+        caller,
       ),
     }),
   },
@@ -108,7 +112,7 @@ export const ROUTES: readonly Route[] = [
     run: async ({sessions}, {id, body, caller}) => {
       const ms = duration((body as {for: string}).for);
       if (ms === 0) throw new TunlError('OPTION_INVALID', {reason: 'The time is 0.'});
-      return {status: 200, json: shown(await sessions.extend(id, ms), caller)};
+      return {status: 200, json: shown(await sessions.extend(id, ms), sessions, caller)};
     },
   },
   {
@@ -162,9 +166,13 @@ export const ROUTES: readonly Route[] = [
   },
 ];
 
-/** What opens a session is for its user alone. */
-export function shown(view: SessionView, {user}: Caller): SessionView {
-  return view.user === user.name ? view : withoutLogin(view);
+/** What opens a session is for its user alone. A name may belong to another user later, so the ids decide. */
+export function shown(
+  view: SessionView,
+  sessions: Pick<Sessions, 'ownerOf'>,
+  {user}: Caller,
+): SessionView & {readonly own?: true} {
+  return sessions.ownerOf(view.id) === user.id ? {...view, own: true} : withoutLogin(view);
 }
 
 /** @throws TunlError NOT_ALLOWED. Undefined: of all users. */
@@ -189,14 +197,14 @@ async function createSession(
   const created = await sessions.create(caller.user, {template: template ?? first, name, requestKey});
   const location = {Location: `/v1/sessions/${created.id}`};
   if (/\brespond-async\b/i.test(header('prefer') ?? ''))
-    return {status: 202, json: created, headers: location};
+    return {status: 202, json: shown(created, sessions, caller), headers: location};
   // The start goes on when its client has left: the same request joins it.
   const either = AbortSignal.any([signal, AbortSignal.timeout(readyTimeoutMs)]);
   const settled = (await sessions.settled(created.id, either)) ?? created;
   if (settled.state !== 'ready' || settled.url === undefined)
     throw new NotReady(settled, settled.end?.tail ?? (await sessions.tailOf(settled.id)));
   if (/\bapplication\/(\w+\+)?json\b/i.test(header('accept') ?? ''))
-    return {status: 201, json: settled, headers: location};
+    return {status: 201, json: shown(settled, sessions, caller), headers: location};
   return {status: 303, location: settled.url};
 }
 

@@ -28,6 +28,7 @@ const time = (what: string) => v.pipe(v.number(), v.description(`${what}, ms sin
 export const SESSION = v.object({
   id: v.string(),
   user: v.string(),
+  own: v.optional(v.pipe(v.literal(true), v.description('It belongs to the user who asks.'))),
   template: v.string(),
   name: v.optional(v.string()),
   state: v.picklist(['queued', 'starting', 'ready', 'stopping', 'stopped', 'failed']),

@@ -8,9 +8,12 @@ import type {Logger} from '../../core/logger.js';
 import {createServer} from '../../core/node-http.js';
 import {software} from '../../core/software.js';
 import type {SessionView} from '../session.js';
+import {AtOnce} from './at-once.js';
 import {readBody} from './body.js';
 import type {Caller, Callers} from './callers.js';
 import {EventStreams} from './events.js';
+import {sendLogs} from './logs.js';
+import {LongAnswers} from './long-answers.js';
 import {openApi} from './openapi.js';
 import {HttpProblem, problemOf} from './problem.js';
 import {type ApiAnswer, type ApiContext, NotReady, ROUTES, type Route, scopeOf, shown} from './routes.js';
@@ -26,7 +29,8 @@ export interface HubPages {
 }
 
 export interface HubServerOptions extends ApiContext {
-  readonly callers: Pick<Callers, 'byHeader'>;
+  /** Without `of`: its callers have no users who could be removed. */
+  readonly callers: Pick<Callers, 'byHeader'> & Partial<Pick<Callers, 'of'>>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly url: () => string;
@@ -36,11 +40,15 @@ export interface HubServerOptions extends ApiContext {
 export class HubServer {
   readonly server: Server;
   readonly #options: HubServerOptions;
+  readonly #answers: LongAnswers;
   readonly #events: EventStreams;
+  readonly #atOnce = new AtOnce();
+  #document: {readonly url: string; readonly json: object} | undefined;
 
   constructor(options: HubServerOptions) {
     this.#options = options;
-    this.#events = new EventStreams(options.sessions, options.clock);
+    this.#answers = new LongAnswers(options.callers, options.clock);
+    this.#events = new EventStreams(options.sessions, options.clock, this.#answers);
     const limits = {headersTimeout: REQUEST_MS, requestTimeout: REQUEST_MS, maxHeaderSize: 16_384};
     this.server = createServer(limits, (req, res) => void this.#answer(req, res));
     this.server.maxConnections = MAX_CONNECTIONS;
@@ -48,6 +56,7 @@ export class HubServer {
 
   async close(): Promise<void> {
     this.#events.close();
+    this.#answers.close();
     if (!this.server.listening) return;
     const closed = once(this.server, 'close');
     this.server.close();
@@ -56,28 +65,27 @@ export class HubServer {
   }
 
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    // First of all: a client may leave during each wait below.
+    const gone = new AbortController();
+    res.once('close', () => gone.abort());
     res.on('error', () => {});
     res.setHeader('X-Content-Type-Options', 'nosniff');
     res.setHeader('Referrer-Policy', 'no-referrer');
+    res.setHeader('Cross-Origin-Resource-Policy', 'same-origin');
     res.setHeader('Cache-Control', 'no-store');
     try {
-      await this.#route(req, res);
+      await this.#route(req, res, gone.signal);
     } catch (error) {
       this.#refuse(req, res, error);
     }
   }
 
-  async #route(req: IncomingMessage, res: ServerResponse): Promise<void> {
-    const url = new URL(req.url ?? '/', 'http://hub');
+  async #route(req: IncomingMessage, res: ServerResponse, signal: AbortSignal): Promise<void> {
+    const url = urlOf(req);
     const path = url.pathname;
     if (await this.#options.pages?.answer(req, res, path)) return;
     if (path === '/healthz') return sendJson(res, 200, {status: 'ok'});
-    if (path === '/openapi.json')
-      return sendJson(
-        res,
-        200,
-        openApi({url: this.#options.url(), version: software.slice(software.indexOf('/') + 1)}),
-      );
+    if (path === '/openapi.json') return sendJson(res, 200, this.#openApi());
     const matches = ROUTES.flatMap((route) => {
       const id = match(route.path, path);
       return id === undefined ? [] : [{route, id}];
@@ -90,15 +98,16 @@ export class HubServer {
       const allow = matches.map(({route}) => route.method).join(', ');
       throw new HttpProblem(405, 'OPTION_INVALID', `This path takes ${allow}.`, {Allow: allow});
     }
-    await this.#run(req, res, {...found, query: url.searchParams});
+    await this.#run(req, res, {...found, query: url.searchParams, signal});
   }
 
   async #run(
     req: IncomingMessage,
     res: ServerResponse,
-    {route, id, query}: {route: Route; id: string; query: URLSearchParams},
+    {route, id, query, signal}: {route: Route; id: string; query: URLSearchParams; signal: AbortSignal},
   ): Promise<void> {
     const caller = await this.#callerOf(req);
+    using _place = this.#atOnce.enter(caller.user);
     const body = await readBody(req, route.body);
     const {sessions} = this.#options;
     if (route.path.includes('{id}')) {
@@ -107,17 +116,15 @@ export class HubServer {
       if (owner === undefined || !(caller.isAdmin || owner === caller.user.id))
         throw new HttpProblem(404, 'HUB_SESSION_UNKNOWN', 'There is no such session.');
     }
-    const gone = new AbortController();
-    res.on('close', () => gone.abort());
     const answer = await route.run(this.#options, {
       caller,
       id,
       body,
       query,
       header: (name) => req.headers[name]?.toString(),
-      signal: gone.signal,
+      signal,
     });
-    await this.#send(req, res, answer, {caller, query, signal: gone.signal});
+    if (!res.destroyed) await this.#send(res, answer, {caller, query, signal});
   }
 
   async #callerOf(req: IncomingMessage): Promise<Caller> {
@@ -127,8 +134,16 @@ export class HubServer {
     return signedIn ?? (await callers.byHeader(authorization, addressOf(req)));
   }
 
+  #openApi(): object {
+    const url = this.#options.url();
+    if (this.#document?.url !== url) {
+      const version = software.slice(software.indexOf('/') + 1);
+      this.#document = {url, json: openApi({url, version})};
+    }
+    return this.#document.json;
+  }
+
   async #send(
-    req: IncomingMessage,
     res: ServerResponse,
     answer: ApiAnswer,
     {caller, query, signal}: {caller: Caller; query: URLSearchParams; signal: AbortSignal},
@@ -142,41 +157,17 @@ export class HubServer {
     if (answer.stream === 'events') {
       const scope = answer.of === undefined ? scopeOf(caller, query) : undefined;
       const sees = (owner: string) => scope === undefined || owner === scope;
-      const show = (view: SessionView) => shown(view, caller);
-      this.#events.add({req, res, userId: caller.user.id, of: answer.of, sees, show});
+      const show = (view: SessionView) => shown(view, this.#options.sessions, caller);
+      await this.#events.add({res, caller, of: answer.of, sees, show, gone: signal});
       return;
     }
-    await this.#sendLogs(res, answer.of ?? '', {follow: query.get('follow') === 'true', signal});
-  }
-
-  async #sendLogs(
-    res: ServerResponse,
-    id: string,
-    {follow, signal}: {follow: boolean; signal: AbortSignal},
-  ): Promise<void> {
+    const follow = query.get('follow') === 'true';
     const {sessions} = this.#options;
-    const sandbox = sessions.sandboxOf(id);
-    res.writeHead(200, {'Content-Type': 'text/plain; charset=utf-8'});
-    if (sandbox === undefined) {
-      res.end(
-        sessions
-          .view(id)
-          ?.end?.tail.map((line) => `${line}\n`)
-          .join('') ?? '',
-      );
-      return;
-    }
-    const hide = sessions.hiderOf(id);
-    for await (const {bytes} of sandbox.logs({follow, signal})) {
-      const text = hide.push(bytes);
-      if (text.length > 0 && !res.write(text)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
-      if (res.destroyed) return;
-    }
-    res.end(hide.end());
+    await sendLogs(sessions, this.#answers, {res, caller, id: answer.of ?? '', follow, gone: signal});
   }
 
   #refuse(req: IncomingMessage, res: ServerResponse, error: unknown): void {
-    if (res.headersSent) {
+    if (res.headersSent || res.destroyed) {
       res.destroy();
       return;
     }
@@ -202,6 +193,14 @@ function notReady({session, tail}: NotReady): ReturnType<typeof problemOf> {
       tail,
     }),
   };
+}
+
+/** @throws HttpProblem 400 */
+function urlOf({url = '/'}: IncomingMessage): URL {
+  // After two slashes a URL has a host.
+  const found = url.startsWith('//') ? null : URL.parse(url, 'http://hub');
+  if (found === null) throw new HttpProblem(400, 'OPTION_INVALID', 'The path cannot be read.');
+  return found;
 }
 
 function sendJson(
