@@ -74,6 +74,8 @@ test('somebody signs in, starts a session, watches, extends and stops it, by key
   const errors: string[] = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   await signIn(page, hub.url, hubToken);
+  const focused = (id: string) => page.evaluate(`document.activeElement.matches(${JSON.stringify(id)})`);
+  expect(await focused('main')).toBe(true);
   await page.getByLabel('Name (optional)').focus();
   await page.keyboard.type('thesis');
   await page.keyboard.press('Enter');
@@ -90,16 +92,29 @@ test('somebody signs in, starts a session, watches, extends and stops it, by key
   await expect.poll(() => hub.sessions.list()[0]?.stopsAt).toBe((before?.stopsAt ?? 0) + 3_600_000);
   await card.getByRole('button', {name: 'Log'}).click();
   await card.getByText('loading extensions').waitFor();
-  await card.getByRole('button', {name: 'Stop'}).click();
+  await card.getByRole('button', {name: 'Stop'}).focus();
+  await page.keyboard.press('Enter');
   await card.getByText(/Its user stopped it\./).waitFor();
+  // The button is gone; the focus stays in the card.
+  expect(await focused('article')).toBe(true);
+  expect(await card.getByRole('region', {name: 'Output of notebook · thesis'}).getAttribute('tabindex')).toBe(
+    '0',
+  );
   // What a page keeps must not be the token.
   const kept = await page.evaluate(
     'JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])',
   );
   expect(kept).not.toContain(hubToken);
   expect(errors).toEqual([]);
+  await page.getByLabel('Those of all users').check();
   await page.getByRole('button', {name: 'Sign out'}).click();
   await page.getByLabel('Your token').waitFor();
+  expect(await focused('#token')).toBe(true);
+  // The next person at this browser finds nothing of the last one.
+  const left = await page.evaluate(
+    `[document.querySelectorAll('article').length, document.getElementById('name').textContent, document.getElementById('all').checked]`,
+  );
+  expect(left).toEqual([0, '', false]);
   await page.reload();
   await page.getByLabel('Your token').waitFor();
 });
@@ -128,6 +143,46 @@ test('a failed start says why, on a narrow screen, in light and dark', async ({s
   }
 });
 
+test('a warning and a sign-in outlive a hub that cannot be reached for a while', async ({scope}) => {
+  const {hub, sandboxes, hubToken, caFile} = await openHub(scope);
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.stopsAt = Date.now() + 240_000;
+    await sandbox.listen();
+  };
+  const browser = await startBrowser(scope, {caFile});
+  const page = await browser.newPage();
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  await signIn(page, hub.url, hubToken);
+  const open = page.getByRole('link', {name: 'Open', exact: true});
+  await page.getByRole('button', {name: 'Start', exact: true}).click();
+  await open.waitFor();
+  await hub.sessions.look();
+  const warning = page.getByText(/^notebook stops at .*, because its time is over\.$/);
+  await warning.waitFor();
+  // Another change of the list shows everything anew.
+  await page.getByRole('button', {name: 'Start', exact: true}).click();
+  await expect.poll(() => open.count()).toBe(2);
+  expect(await warning.count()).toBe(1);
+  const folder = process.env.TUNL_SCREENSHOTS;
+  if (folder !== undefined) await page.screenshot({path: join(folder, 'hub-warning.png'), fullPage: true});
+  await page.route('**/v1/me', (route) => route.fulfill({status: 502, body: 'bad gateway'}));
+  // The page's own waits are skipped.
+  await page.clock.install();
+  await page.reload();
+  await page.getByText('The hub answered 502; trying again…').waitFor();
+  expect(await page.getByLabel('Your token').isVisible()).toBe(false);
+  await page.unroute('**/v1/me');
+  await page.route('**/v1/me', (route) => route.abort());
+  await page.clock.fastForward(30_000);
+  await page.getByText('The hub cannot be reached; trying again…').waitFor();
+  await page.unroute('**/v1/me');
+  await page.clock.fastForward(30_000);
+  await open.first().waitFor();
+  expect(await page.getByText('trying again').count()).toBe(0);
+  expect(errors).toEqual([]);
+});
+
 test('a page of a session cannot act for a user who has signed in', async ({scope}) => {
   const {hub, hubToken, caFile, sandboxes} = await openHub(scope);
   const browser = await startBrowser(scope, {caFile});
@@ -145,6 +200,14 @@ test('a page of a session cannot act for a user who has signed in', async ({scop
     const from = origin === undefined ? [] : ['-H', `Origin: ${origin}`];
     const words = ['-o', '/dev/null', '-w', '%{http_code}', '-d', '', '-H', `Cookie: ${cookie}`, ...from];
     expect((await curl(scope, caFile, [...words, `${hub.url}/v1/sessions`])).stdout).toBe('403');
+  }
+  const read = ['-o', '/dev/null', '-w', '%{http_code}', '-H', `Cookie: ${cookie}`];
+  for (const [site, answer] of [
+    ['same-site', '403'],
+    ['same-origin', '200'],
+  ] as const) {
+    const words = [...read, '-H', `Sec-Fetch-Site: ${site}`, `${hub.url}/v1/sessions`];
+    expect((await curl(scope, caFile, words)).stdout).toBe(answer);
   }
   expect(sandboxes.all).toHaveLength(1);
 });
