@@ -362,6 +362,22 @@ test.each([
   await vi.waitFor(() => expect(other.text()).toContain('\n:\n'));
 });
 
+test('nothing is written to a stream whose token has ended', async () => {
+  await using scope = new Scope();
+  const {ask, ana, tokens, users, sessions, tell} = await hub(scope, {clock: new ManualClock()});
+  const made = await ask(ana, 'POST', '/v1/sessions', {headers: JSON_ANSWER});
+  const {id} = (await made.json()) as {id: string};
+  const stream = await follow(await ask(ana, 'GET', '/v1/events'));
+  const user = await users.find('ana');
+  await tokens.revokeOf(user.id);
+  await vi.waitFor(async () => expect((await ask(ana, 'GET', '/v1/me')).status).toBe(401), 5_000);
+  const session = sessions.view(id);
+  if (session === undefined) throw new Error('no session');
+  tell({type: 'warning', session, at: 0, reason: 'idle'}, user.id);
+  await stream.ended;
+  expect(stream.text()).not.toContain('event: warning');
+});
+
 test('a client that leaves before it is known takes no place of a stream', async () => {
   await using scope = new Scope();
   const known = Promise.withResolvers<void>();
