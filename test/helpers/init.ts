@@ -4,6 +4,7 @@ import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
 import {join} from 'node:path';
 import type {Readable} from 'node:stream';
+import {finished} from 'node:stream/promises';
 import {fileURLToPath} from 'node:url';
 import {
   type ConnectInitOptions,
@@ -56,8 +57,10 @@ export async function socketPair(scope: Scope): Promise<readonly [Socket, Socket
   return [near, far];
 }
 
+/** Iterating over a Duplex would destroy it at the end of its readable side, in older versions of Node. */
 export async function textOf(readable: Readable): Promise<string> {
   const pieces: Buffer[] = [];
-  for await (const piece of readable) pieces.push(piece as Buffer);
+  readable.on('data', (piece: Buffer) => pieces.push(piece));
+  await finished(readable, {writable: false});
   return Buffer.concat(pieces).toString();
 }

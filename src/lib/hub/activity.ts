@@ -21,20 +21,25 @@ export async function lookAt(
 ): Promise<Seen> {
   const [own, told] = await Promise.all([ownActivity(sandbox), programActivity()]);
   if (own === undefined && told === undefined) return {reached: 'none'};
-  const facts = [...(own ?? []), ...(told ?? [])];
+  const isNews = ({source}: KeptBy) => source !== 'traffic' || program.activity?.knowsAll !== true;
+  const facts = [...(own ?? []), ...(told ?? [])].filter(isNews);
   const [newest] = facts.sort((a, b) => Number(b.isNow) - Number(a.isNow) || b.at - a.at);
   return {reached: own === undefined || told === undefined ? 'some' : 'all', keptBy: newest};
 
   async function programActivity(): Promise<KeptBy[] | undefined> {
-    if (program.activity === undefined) return [];
-    const {path, headers, read} = program.activity;
+    const {activity} = program;
+    if (activity === undefined) return [];
     try {
-      const {status, body} = await askInside(sandbox, port, {path, headers: headers(secret)});
-      const seen = read(status, body);
-      if (seen === undefined || seen.at === 0) return [];
-      // A clock inside cannot be ahead of the host's: it would keep the session for ever.
-      const at = seen.busy ? now : Math.min(seen.at, now);
-      return [{source: 'program', at, detail: seen.detail, isNow: seen.busy}];
+      const answers = await Promise.all(
+        activity.paths.map((path) => askInside(sandbox, port, {path, headers: activity.headers(secret)})),
+      );
+      return answers.flatMap(({status, body}) => {
+        const seen = activity.read(status, body);
+        if (seen === undefined || seen.at === 0) return [];
+        // A clock inside cannot be ahead of the host's: it would keep the session for ever.
+        const at = seen.busy ? now : Math.min(seen.at, now);
+        return [{source: 'program' as const, at, detail: seen.detail, isNow: seen.busy}];
+      });
     } catch {
       // A program that hangs is not active; what its visitors send still counts.
       return undefined;

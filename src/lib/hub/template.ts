@@ -48,8 +48,14 @@ export interface Program {
 }
 
 export interface ActivityProbe {
-  readonly path: string;
+  /** All are asked. */
+  readonly paths: readonly string[];
   readonly headers: (secret: string) => Readonly<Record<string, string>>;
+  /**
+   * The program knows all that its users do. An open page asks for news all the time, so bytes of visitors are then no
+   * activity.
+   */
+  readonly knowsAll: boolean;
   /** Undefined: the answer cannot be read. Times are ms since 1970. */
   read(
     status: number,

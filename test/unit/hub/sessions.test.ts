@@ -377,3 +377,35 @@ test('an owner that does not answer keeps no other session waiting', async () =>
   // It is still the session of this name.
   expect((await next.create(ANA, {template: 'web', name: 'silent'})).id).toBe(silent.id);
 });
+
+test('the bytes of an open page keep no JupyterLab, and a saved file or a terminal does', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, time} = await rig(scope, {
+    template: {program: jupyterProgram(), idleMs: 600_000},
+  });
+  const start = time.now;
+  const answers: Record<string, unknown> = {'/api/kernels': []};
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.answer = (path) => ({status: 200, body: JSON.stringify(answers[path] ?? [])});
+    await sandbox.listen();
+  };
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  const [sandbox] = sandboxes.all;
+  time.now = start + 300_000;
+  if (sandbox !== undefined) sandbox.activity = {source: 'traffic', at: time.now};
+  await sessions.look();
+  expect(sessions.view(id)?.keptBy?.source).toBe('start');
+  answers['/api/contents?content=1'] = {content: [{last_modified: new Date(start + 100_000).toISOString()}]};
+  await sessions.look();
+  expect(sessions.view(id)?.keptBy).toMatchObject({source: 'program', detail: 'file', at: start + 100_000});
+  answers['/api/terminals'] = [{name: '1', last_activity: new Date(start + 200_000).toISOString()}];
+  await sessions.look();
+  expect(sessions.view(id)?.keptBy).toMatchObject({
+    source: 'program',
+    detail: 'terminal',
+    at: start + 200_000,
+  });
+  time.now = start + 800_000;
+  await sessions.look();
+  await vi.waitFor(() => expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {reason: 'idle'}}));
+});

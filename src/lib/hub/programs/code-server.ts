@@ -1,4 +1,5 @@
-// VS Code in a session, by code-server. It makes its own configuration file, and takes the password from the environment.
+// VS Code in a session, by code-server. It makes its own configuration file, and takes the password from the environment. Its
+// heartbeat goes on as long as a page is open, so only the bytes of visitors tell whether somebody works.
 
 import {codeServer as localCodeServer} from '../../launch/programs/code-server.js';
 import type {Program} from '../template.js';
@@ -22,18 +23,5 @@ export function codeServerProgram({bin = 'code-server', args = []}: CodeServerOp
     ready: {path: '/healthz', accept: (status) => status === 200},
     address: ({url}) => url,
     login: 'password',
-    activity: {path: '/healthz', headers: () => ({}), read: readHealth},
   };
-}
-
-/** `alive` means that an editor had a heartbeat within the last minute, so an open page counts as long as it is in use. */
-function readHealth(status: number, body: string): {at: number; busy: boolean; detail: string} | undefined {
-  if (status !== 200) return undefined;
-  try {
-    const {lastHeartbeat} = JSON.parse(body) as {lastHeartbeat?: unknown};
-    const at = typeof lastHeartbeat === 'number' ? lastHeartbeat : 0;
-    return {at, busy: false, detail: 'editor'};
-  } catch {
-    return undefined;
-  }
 }

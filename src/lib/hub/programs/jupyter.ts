@@ -19,33 +19,47 @@ export function jupyterProgram({bin = 'jupyter-lab', args = []}: JupyterOptions 
     address: ({url, secret}) => `${url}/lab?token=${encodeURIComponent(secret)}`,
     login: 'in-address',
     activity: {
-      path: '/api/kernels',
+      // The listing has the times of files that were saved.
+      paths: ['/api/kernels', '/api/terminals', '/api/contents?content=1'],
       headers: (secret) => ({authorization: `token ${secret}`}),
-      read: readKernels,
+      knowsAll: true,
+      read: readActivity,
     },
   };
 }
 
 /**
- * A question about kernels is itself no activity of the server. A kernel that works is busy now; otherwise its last message
- * counts, which a cell or its output has caused.
+ * The questions are themselves no activity of the server. A kernel that works is busy now. Otherwise its last message counts,
+ * which a cell or its output has caused; so do the last output of a terminal, and the last change of a file.
  */
-function readKernels(status: number, body: string): {at: number; busy: boolean; detail: string} | undefined {
+function readActivity(status: number, body: string): {at: number; busy: boolean; detail: string} | undefined {
   if (status !== 200) return undefined;
-  let kernels: unknown;
   try {
-    kernels = JSON.parse(body);
+    const answer = JSON.parse(body) as unknown;
+    if (Array.isArray(answer)) return newestOf(answer.map(readOne));
+    const {content} = answer as {content?: unknown};
+    return Array.isArray(content) ? newestOf(content.map(readOne)) : undefined;
   } catch {
     return undefined;
   }
-  if (!Array.isArray(kernels)) return undefined;
-  const seen = kernels.flatMap((each: unknown) => {
-    if (typeof each !== 'object' || each === null) return [];
-    const {last_activity: last, execution_state: state} = each as Record<string, unknown>;
-    const at = typeof last === 'string' ? Date.parse(last) : Number.NaN;
-    return [{at: Number.isFinite(at) ? at : 0, busy: state === 'busy'}];
-  });
-  const at = Math.max(0, ...seen.map((each) => each.at));
-  const busy = seen.some((each) => each.busy);
-  return {at, busy, detail: busy ? 'kernel busy' : 'kernel'};
+}
+
+interface Seen {
+  readonly at: number;
+  readonly busy: boolean;
+  readonly detail: string;
+}
+
+/** A kernel, a terminal or a file. */
+function readOne(each: unknown): Seen {
+  const {last_activity, last_modified, execution_state} = (each ?? {}) as Readonly<Record<string, unknown>>;
+  const time = last_activity ?? last_modified;
+  const at = typeof time === 'string' ? Date.parse(time) : Number.NaN;
+  const busy = execution_state === 'busy';
+  const kind = last_modified !== undefined ? 'file' : execution_state !== undefined ? 'kernel' : 'terminal';
+  return {at: Number.isFinite(at) ? at : 0, busy, detail: busy ? 'kernel busy' : kind};
+}
+
+function newestOf(all: readonly Seen[]): Seen | undefined {
+  return [...all].sort((a, b) => Number(b.busy) - Number(a.busy) || b.at - a.at)[0];
 }
