@@ -541,3 +541,22 @@ test.each([
   // The page itself may be opened from anywhere.
   expect((await ask(undefined, 'GET', '/', {headers})).status).toBe(200);
 });
+
+test('a request for a name whose session does not stop in time gets an answer', async () => {
+  await using scope = new Scope();
+  const {ask, ana, sandboxes} = await hub(scope, {readyTimeoutMs: 500});
+  const body = JSON.stringify({name: 'thesis'});
+  const more = {body, headers: {...JSON_ANSWER, 'content-type': 'application/json'}};
+  const made = await ask(ana, 'POST', '/v1/sessions', more);
+  const {id} = (await made.json()) as {id: string};
+  for (const sandbox of sandboxes.all) sandbox.isStubborn = true;
+  const stopping = ask(ana, 'DELETE', `/v1/sessions/${id}`);
+  await vi.waitFor(async () => {
+    const view = await ask(ana, 'GET', `/v1/sessions/${id}`);
+    expect(await view.json()).toMatchObject({state: 'stopping'});
+  });
+  const answer = await ask(ana, 'POST', '/v1/sessions', more);
+  expect([answer.status, ((await answer.json()) as {code: string}).code]).toEqual([504, 'HUB_NOT_READY']);
+  for (const sandbox of sandboxes.all) sandbox.end({reason: 'terminated'});
+  expect((await stopping).status).toBe(200);
+});

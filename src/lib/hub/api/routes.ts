@@ -194,12 +194,16 @@ async function createSession(
     throw new TunlError('OPTION_INVALID', {
       reason: 'An Idempotency-Key has 1 to 100 characters without spaces.',
     });
-  const created = await sessions.create(caller.user, {template: template ?? first, name, requestKey});
+  const either = AbortSignal.any([signal, AbortSignal.timeout(readyTimeoutMs)]);
+  const wish = {template: template ?? first, name, requestKey};
+  const created = await sessions.create(caller.user, wish, either).catch((error: unknown) => {
+    if (!either.aborted) throw error;
+    throw new TunlError('HUB_NOT_READY', {reason: 'The earlier session of this name is still stopping.'});
+  });
   const location = {Location: `/v1/sessions/${created.id}`};
   if (/\brespond-async\b/i.test(header('prefer') ?? ''))
     return {status: 202, json: shown(created, sessions, caller), headers: location};
   // The start goes on when its client has left: the same request joins it.
-  const either = AbortSignal.any([signal, AbortSignal.timeout(readyTimeoutMs)]);
   const settled = (await sessions.settled(created.id, either)) ?? created;
   if (settled.state !== 'ready' || settled.url === undefined)
     throw new NotReady(settled, settled.end?.tail ?? (await sessions.tailOf(settled.id)));
