@@ -1,5 +1,5 @@
 // `tunl expose -- …` with a real dev server: the page and hot reload through the public address, and the ends of programs.
-import {writeFile} from 'node:fs/promises';
+import {open, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {startBrowser} from '../helpers/browser.js';
@@ -17,7 +17,8 @@ test('Vite: its port is found, its page and hot reload work, the name is allowed
   await writeFile(join(dir, 'index.html'), '<p id=said></p><script type=module src=/main.js></script>');
   const source = (text: string) =>
     `document.querySelector('#said').textContent = '${text}';\nif (import.meta.hot) import.meta.hot.accept();\n`;
-  await writeFile(join(dir, 'main.js'), source('first'));
+  // Both texts have one length, so that the file can be changed in one step.
+  await writeFile(join(dir, 'main.js'), source('first '));
   const {relay, cli} = await startBehindRelay(scope, ['expose', '--json', '--', vite, '--port', '{port}'], {
     cwd: dir,
   });
@@ -32,7 +33,10 @@ test('Vite: its port is found, its page and hot reload work, the name is allowed
   // Written again if nobody saw it: Vite's watcher may not have been ready at the first time.
   const second = tab.locator('#said', {hasText: 'second'});
   await until(async () => {
-    await writeFile(join(dir, 'main.js'), source('second'));
+    // Vite must not see it empty in between: a module that accepts no update makes it load the page again.
+    const file = await open(join(dir, 'main.js'), 'r+');
+    await file.write(source('second'));
+    await file.close();
     return await second.waitFor({timeout: 5_000}).then(
       () => true,
       () => false,
