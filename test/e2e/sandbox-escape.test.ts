@@ -59,9 +59,9 @@ describe.runIf(isRoot)('below root', () => {
     const driver = new SandboxDriver(scope, BUBBLEWRAP);
     const box = await driver.create({
       command: ['sleep', '1000'],
-      mounts: [{source: join(folder, "odd ' name"), target: '/work', readOnly: true}],
+      mounts: [{source: join(folder, "odd ' name"), target: '/project', readOnly: true}],
     });
-    expect((await box.sh('cat /work/file; echo x > /work/file')).stdout).toBe('hello');
+    expect((await box.sh('cat /project/file; echo x > /project/file')).stdout).toBe('hello');
     expect((await box.sh('ls /mnt /srv /media; cat /proc/mounts')).stdout).not.toContain('beside');
     await box.destroy();
   });

@@ -7,7 +7,7 @@ import {describe, expect} from 'vitest';
 import {checkMounts} from '../../../../src/lib/sandbox/bubblewrap/check-mounts.js';
 import {test} from '../../../helpers/test.js';
 
-const mount = (source: string, target = '/work') => ({source, target, readOnly: true});
+const mount = (source: string, target = '/project') => ({source, target, readOnly: true});
 
 test('a folder and a file, with links resolved', async ({scope}) => {
   const folder = await scope.tempDir();
@@ -18,7 +18,7 @@ test('a folder and a file, with links resolved', async ({scope}) => {
     [mount(join(folder, 'link')), mount(join(folder, 'link/file'), '/a/b')],
     [],
   );
-  expect(first).toMatchObject({source: join(folder, 'real'), isFolder: true, target: '/work'});
+  expect(first).toMatchObject({source: join(folder, 'real'), isFolder: true, target: '/project'});
   expect(second).toMatchObject({source: join(folder, 'real/file'), isFolder: false, target: '/a/b'});
 });
 
@@ -63,7 +63,7 @@ describe('places inside that are refused', () => {
   test.for([
     '/',
     'work',
-    '/work/../etc',
+    '/project/../etc',
     '/a//b',
     '/./a',
     '/proc',

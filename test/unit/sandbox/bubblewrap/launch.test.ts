@@ -47,13 +47,13 @@ describe('the arguments of bwrap', () => {
 
   test('the working directory is made only where the sandbox may write', () => {
     expect(wordsAfter(list({workdir: '/srv/app'}), '--dir')).toContain('/srv/app');
-    for (const workdir of ['/usr/share', '/proc/1', '/work/x'])
+    for (const workdir of ['/usr/share', '/proc/1', '/project/x'])
       expect(
         wordsAfter(
           list({
             workdir,
             mounts: [
-              {source: '/a', target: '/work', readOnly: true, isFolder: true, identity: '1:2', owner: 0},
+              {source: '/a', target: '/project', readOnly: true, isFolder: true, identity: '1:2', owner: 0},
             ],
           }),
           '--dir',
