@@ -16,9 +16,10 @@ const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
-  '/': ['index.html', 'text/html; charset=utf-8'],
-  '/page.css': ['page.css', 'text/css; charset=utf-8'],
-  '/page.js': ['page.js', 'text/javascript; charset=utf-8'],
+  '/': ['hub-page/index.html', 'text/html; charset=utf-8'],
+  '/base.css': ['pages/base.css', 'text/css; charset=utf-8'],
+  '/page.css': ['hub-page/page.css', 'text/css; charset=utf-8'],
+  '/page.js': ['hub-page/page.js', 'text/javascript; charset=utf-8'],
 };
 
 /** The agent's gates remove cookies that begin with `__Host-tunl-`: those are their own. */
@@ -59,7 +60,7 @@ export class Pages implements HubPages {
     const file = isGet && Object.hasOwn(FILES, path) ? FILES[path] : undefined;
     if (file !== undefined) {
       const [name, type] = file;
-      const body = await readFile(new URL(`assets/hub-page/${name}`, packageRoot));
+      const body = await readFile(new URL(`assets/${name}`, packageRoot));
       res.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
       res.writeHead(200, {'Content-Type': type, 'Content-Length': body.length}).end(body);
       return true;

@@ -30,9 +30,10 @@ const HEADERS = {
 
 /** The files of the page, by path. */
 const FILES: Readonly<Record<string, readonly [file: string, type: string]>> = {
-  '/': ['index.html', 'text/html; charset=utf-8'],
-  '/page.css': ['page.css', 'text/css; charset=utf-8'],
-  '/page.js': ['page.js', 'text/javascript; charset=utf-8'],
+  '/': ['relay-page/index.html', 'text/html; charset=utf-8'],
+  '/base.css': ['pages/base.css', 'text/css; charset=utf-8'],
+  '/page.css': ['relay-page/page.css', 'text/css; charset=utf-8'],
+  '/page.js': ['relay-page/page.js', 'text/javascript; charset=utf-8'],
 };
 
 type Answer = (req: IncomingMessage, res: ServerResponse) => void | Promise<void>;
@@ -132,7 +133,7 @@ export class HttpDoor {
     ...Object.entries(FILES).map(([path, [file, type]]): [string, Answer] => [
       path,
       async (_req, res) => {
-        const body = await readFile(new URL(`assets/relay-page/${file}`, packageRoot));
+        const body = await readFile(new URL(`assets/${file}`, packageRoot));
         send(res, 200, {type, body});
       },
     ]),
