@@ -1,6 +1,5 @@
 // A running sandbox of bubblewrap: the init does the work, this joins it with the limits and the end.
 
-import type {Duplex, Readable, Writable} from 'node:stream';
 import type {
   CommandEnd,
   ExecRequest,
@@ -11,6 +10,7 @@ import type {
   SandboxStats,
 } from '../backend.js';
 import type {InitClient} from '../init/init-client.js';
+import {InitHandle} from '../init/init-handle.js';
 import type {ControlGroup} from '../limits/control-group.js';
 import {statsOfTree} from '../limits/process-tree.js';
 import type {EgressRules, SandboxSpec} from '../spec.js';
@@ -29,7 +29,7 @@ export interface RunningParts {
   release(): void;
 }
 
-export class BubblewrapHandle implements SandboxHandle {
+export class BubblewrapHandle extends InitHandle implements SandboxHandle {
   readonly backend = 'bubblewrap';
   readonly unreal: SandboxHandle['unreal'];
   readonly ended: Promise<CommandEnd>;
@@ -39,29 +39,14 @@ export class BubblewrapHandle implements SandboxHandle {
   #oomKills = 0;
 
   constructor(parts: RunningParts) {
+    super(parts);
     this.#parts = parts;
     this.unreal = parts.unreal;
     this.ended = this.#watch();
   }
 
-  get stdin(): Writable {
-    return this.#parts.main.stdin;
-  }
-
-  get stdout(): Readable {
-    return this.#parts.main.stdout;
-  }
-
-  get stderr(): Readable {
-    return this.#parts.main.stderr;
-  }
-
   get files(): SandboxFiles {
     return this.#parts.init.files;
-  }
-
-  dial(port: number, signal?: AbortSignal): Promise<Duplex> {
-    return this.#parts.init.dial(port, signal);
   }
 
   /** The sandbox's own environment is in it, because the init does not have it. */

@@ -1,6 +1,5 @@
 // One sandbox in a container: the engine holds it, the init inside does the rest.
 
-import type {Duplex, Readable, Writable} from 'node:stream';
 import {setTimeout as wait} from 'node:timers/promises';
 import {printable} from '../../core/one-line.js';
 import type {
@@ -13,6 +12,7 @@ import type {
   SandboxStats,
 } from '../backend.js';
 import type {InitClient} from '../init/init-client.js';
+import {InitHandle} from '../init/init-handle.js';
 import type {EgressRules, SandboxLimits} from '../spec.js';
 import type {Attached} from './attached.js';
 import type {ContainerState, Engine} from './engine.js';
@@ -40,7 +40,7 @@ export interface HandleParts {
 const ASK_TIMES = 8;
 const ASK_EVERY_MS = 100;
 
-export class EngineHandle implements SandboxHandle {
+export class EngineHandle extends InitHandle implements SandboxHandle {
   readonly backend: BackendName;
   readonly unreal: readonly (keyof SandboxLimits)[];
   readonly ended: Promise<CommandEnd>;
@@ -49,27 +49,12 @@ export class EngineHandle implements SandboxHandle {
   #destroyed: Promise<void> | undefined;
 
   constructor(parts: HandleParts) {
+    super(parts);
     this.#parts = parts;
     this.backend = parts.engine.kind;
     this.unreal = parts.unreal;
     this.files = new RelativeFiles(parts.init.files, parts.defaults.workdir);
     this.ended = this.#watch();
-  }
-
-  get stdin(): Writable {
-    return this.#parts.main.stdin;
-  }
-
-  get stdout(): Readable {
-    return this.#parts.main.stdout;
-  }
-
-  get stderr(): Readable {
-    return this.#parts.main.stderr;
-  }
-
-  dial(port: number, signal?: AbortSignal): Promise<Duplex> {
-    return this.#parts.init.dial(port, signal);
   }
 
   exec(request: ExecRequest): Promise<SandboxProcess> {
