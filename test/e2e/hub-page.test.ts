@@ -5,34 +5,25 @@ import type {Page} from 'playwright-core';
 import {expect} from 'vitest';
 import {systemClock} from '../../src/lib/core/clock.js';
 import {startHub} from '../../src/lib/hub/hub.js';
-import {commandProgram} from '../../src/lib/hub/programs/command.js';
 import type {Template} from '../../src/lib/hub/template.js';
 import {HubTokens} from '../../src/lib/hub/tokens.js';
 import {startBrowser} from '../helpers/browser.js';
 import {FakeSandboxes} from '../helpers/fake-sandboxes.js';
+import {hubTemplate} from '../helpers/hub-template.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
 
-const template = (name: string, more: Partial<Template> = {}): Template => ({
-  name,
-  title: name === 'notebook' ? 'JupyterLab' : 'Terminal',
-  program: commandProgram({command: ['serve'], path: '/?token={secret}', readyPath: '/'}),
-  port: 8080,
-  backend: 'auto',
-  limits: {},
-  bestEffort: false,
-  egress: {kind: 'none'},
-  mounts: [],
-  env: {},
-  home: 'persistent',
-  timeoutMs: 3_600_000,
-  idleMs: 1_800_000,
-  readyTimeoutMs: 30_000,
-  restart: 'never',
-  ...more,
-});
+const template = (name: string, title: string): Template =>
+  hubTemplate({
+    name,
+    title,
+    home: 'persistent',
+    timeoutMs: 3_600_000,
+    idleMs: 1_800_000,
+    readyTimeoutMs: 30_000,
+  });
 
 async function openHub(scope: Scope) {
   const {url, token, caFile} = await startRelayProcess(scope);
@@ -41,7 +32,7 @@ async function openHub(scope: Scope) {
   scope.onEnd(() => sandboxes.closeAll());
   const hub = await startHub({
     stateDir,
-    templates: [template('notebook'), template('terminal')],
+    templates: [template('notebook', 'JupyterLab'), template('terminal', 'Terminal')],
     sandboxes,
     forward: {relay: url, token, caFile},
     floors: {freeMemoryBytes: 0, freeDiskBytes: 0},

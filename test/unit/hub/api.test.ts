@@ -12,34 +12,15 @@ import {Pages} from '../../../src/lib/hub/api/pages.js';
 import {addressOf, HubServer} from '../../../src/lib/hub/api/server.js';
 import {Homes} from '../../../src/lib/hub/homes.js';
 import {OPERATOR} from '../../../src/lib/hub/operator.js';
-import {commandProgram} from '../../../src/lib/hub/programs/command.js';
 import type {SessionView} from '../../../src/lib/hub/session.js';
 import {SessionFolder} from '../../../src/lib/hub/session-folder.js';
 import {Sessions} from '../../../src/lib/hub/sessions.js';
-import type {Template} from '../../../src/lib/hub/template.js';
 import {HubTokens} from '../../../src/lib/hub/tokens.js';
 import {HubUsers} from '../../../src/lib/hub/users.js';
 import {FakeSandboxes} from '../../helpers/fake-sandboxes.js';
+import {hubTemplate} from '../../helpers/hub-template.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {Scope} from '../../helpers/scope.js';
-
-const TEMPLATE: Template = {
-  name: 'web',
-  title: 'Web',
-  program: commandProgram({command: ['serve'], path: '/?token={secret}', readyPath: '/'}),
-  port: 8080,
-  backend: 'auto',
-  limits: {},
-  bestEffort: false,
-  egress: {kind: 'none'},
-  mounts: [],
-  env: {},
-  home: 'ephemeral',
-  timeoutMs: 0,
-  idleMs: 0,
-  readyTimeoutMs: 10_000,
-  restart: 'never',
-};
 
 interface HubMore {
   readyTimeoutMs?: number;
@@ -55,7 +36,7 @@ async function hub(
   const stateDir = await scope.tempDir('hub');
   const users = new HubUsers(stateDir);
   const tokens = new HubTokens(stateDir, systemClock);
-  const templates = new Map([['web', TEMPLATE]]);
+  const templates = new Map([['web', hubTemplate()]]);
   const sandboxes = new FakeSandboxes();
   scope.onEnd(() => sandboxes.closeAll());
   const log = createLogger('hub', undefined);

@@ -10,28 +10,11 @@ import {Sessions} from '../../../src/lib/hub/sessions.js';
 import type {Template} from '../../../src/lib/hub/template.js';
 import type {HubUser} from '../../../src/lib/hub/users.js';
 import {FakeSandboxes} from '../../helpers/fake-sandboxes.js';
+import {hubTemplate} from '../../helpers/hub-template.js';
 import {Scope} from '../../helpers/scope.js';
 
 const ANA: HubUser = {id: 'u_aaaaaaaaaa', name: 'ana', quota: 2, createdAt: '', number: 0};
 const BEN: HubUser = {id: 'u_bbbbbbbbbb', name: 'ben', quota: 50, createdAt: '', number: 1};
-
-const TEMPLATE: Template = {
-  name: 'web',
-  title: 'Web',
-  program: commandProgram({command: ['serve', '{port}'], path: '/?token={secret}', readyPath: '/'}),
-  port: 8080,
-  backend: 'auto',
-  limits: {},
-  bestEffort: false,
-  egress: {kind: 'none'},
-  mounts: [],
-  env: {},
-  home: 'ephemeral',
-  timeoutMs: 0,
-  idleMs: 0,
-  readyTimeoutMs: 10_000,
-  restart: 'never',
-};
 
 interface Rig {
   sessions: Sessions;
@@ -68,7 +51,7 @@ async function rig(
   const events: SessionEvent[] = [];
   const make = async () => {
     const made = new Sessions({
-      templates: new Map([['web', {...TEMPLATE, ...template}]]),
+      templates: new Map([['web', hubTemplate(template)]]),
       sandboxes,
       folder: await SessionFolder.open(stateDir),
       homes: new Homes(stateDir),
