@@ -5,6 +5,7 @@ import {BackgroundCommand} from '../../lib/cli/background-command.js';
 import {hold} from '../../lib/cli/hold.js';
 import type {HubEvent} from '../../lib/cli/hub/events.js';
 import {startConfiguredHub} from '../../lib/cli/hub/start.js';
+import {TunlError} from '../../lib/core/errors.js';
 
 export default class HubStart extends BackgroundCommand {
   static override summary = 'Run a hub: sessions on demand for its users.';
@@ -17,20 +18,25 @@ export default class HubStart extends BackgroundCommand {
   static override flags = {
     config: string({
       helpValue: 'FILE',
-      required: true,
       summary: 'The settings and templates; see docs/hub.md.',
     }),
   };
 
   async run(): Promise<void> {
-    const {flags} = await this.parse(HubStart);
+    const {config} = (await this.parse(HubStart)).flags;
+    if (config === undefined) {
+      throw new TunlError('USAGE', {
+        reason: '`tunl hub start` needs --config FILE.',
+        next: 'docs/hub.md has a file to begin with.',
+      });
+    }
     await hold({
       drainTimeoutMs: 0,
       onReaderGone: this.presenter.readerGone,
       onLeave: () => this.presenter.end(),
       open: async (signal) => {
         this.presenter.begin('starting the hub');
-        const {hub, templates} = await startConfiguredHub(flags.config, {signal, log: this.presenter.log});
+        const {hub, templates} = await startConfiguredHub(config, {signal, log: this.presenter.log});
         const sessions = hub.sessions.list().filter(({endedAt}) => endedAt === undefined).length;
         const event: HubEvent = {type: 'hub', url: hub.url, templates, sessions};
         this.presenter.event(event);

@@ -53,6 +53,9 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   SANDBOX_UNKNOWN: '`tunl sandbox ps` shows the sandboxes that run.',
   SANDBOX_NAME_USED: 'Choose another --name, or end that one with `tunl sandbox stop NAME`.',
   SANDBOX_SILENT: 'Try again later; `tunl sandbox stop ID` also ends one that does not answer.',
+  HUB_AWAY: 'Start one: `tunl hub start --config hub.yaml`.',
+  HUB_SESSION_UNKNOWN: '`tunl hub ps --all` shows the sessions.',
+  HUB_USER_UNKNOWN: '`tunl hub user list` shows the users.',
   UNEXPECTED: 'Report the problem with the output of `--log-level debug`.',
 };
 
