@@ -13,7 +13,7 @@ export default class SandboxRun extends BaseCommand {
   static override examples = [
     [
       '<%= config.bin %> sandbox run --port 8080 --memory 512m -- python3 -m http.server 8080',
-      '<%= config.bin %> sandbox run --mount .:/work --workdir /work -- make test',
+      '<%= config.bin %> sandbox run --mount .:/project --workdir /project -- make test',
       '<%= config.bin %> sandbox run --detach --timeout 2h --name box -- sleep infinity',
     ].join('\n'),
   ];

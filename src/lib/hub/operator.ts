@@ -61,11 +61,6 @@ async function answers(path: string): Promise<boolean> {
   }
 }
 
-export interface OperatorAnswer {
-  readonly status: number;
-  readonly response: IncomingMessage;
-}
-
 /** One request to the hub that runs with this state folder. @throws TunlError HUB_AWAY, or the hub's own refusal */
 export async function askHub(
   stateDir: string,
