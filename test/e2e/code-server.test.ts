@@ -3,6 +3,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {startBrowser} from '../helpers/browser.js';
+import {openInEditor, signInToEditor, typeInTerminal} from '../helpers/editor.js';
 import {installed, isAlive, until, withArgument} from '../helpers/launching.js';
 import {startBehindRelay} from '../helpers/programs.js';
 import {test} from '../helpers/test.js';
@@ -29,16 +30,9 @@ test('an editor in the browser: login, a file, the terminal', async ({scope}) =>
   await tab.fill('input[name=password]', 'wrong');
   await tab.click('input[type=submit]');
   await tab.locator('.error', {hasText: 'Incorrect password'}).waitFor();
-  await tab.fill('input[name=password]', password);
-  await tab.click('input[type=submit]');
-  await tab.locator('.monaco-workbench').waitFor();
-  await tab.locator('.explorer-folders-view .monaco-list-row', {hasText: 'hello.txt'}).dblclick();
-  await tab.locator('.view-line', {hasText: 'words in a file'}).waitFor();
-
-  await tab.keyboard.press('Control+Shift+Backquote');
-  await tab.locator('.terminal-wrapper .xterm-helper-textarea').waitFor({state: 'attached'});
-  await tab.locator('.terminal-wrapper .xterm-screen').click();
-  await tab.keyboard.type('echo "typed $((6 * 7))" > answer.txt\n');
+  await signInToEditor(tab, password);
+  await openInEditor(tab, 'hello.txt', 'words in a file');
+  await typeInTerminal(tab, 'echo "typed $((6 * 7))" > answer.txt');
   await until(async () => (await readFile(join(dir, 'answer.txt'), 'utf8').catch(() => '')) !== '', 30_000);
   expect(await readFile(join(dir, 'answer.txt'), 'utf8')).toBe('typed 42\n');
 

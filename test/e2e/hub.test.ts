@@ -8,6 +8,7 @@ import {expect} from 'vitest';
 import type {SessionView} from '../../src/lib/hub/session.js';
 import {startBrowser} from '../helpers/browser.js';
 import {runCli, startCli} from '../helpers/cli.js';
+import {openInEditor, signInToEditor, typeInTerminal} from '../helpers/editor.js';
 import {installed} from '../helpers/launching.js';
 import {startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
@@ -151,4 +152,37 @@ test('JupyterLab in a session: a cell runs, and its kernel outlives the hub', as
   await cli.exited;
   await start();
   await run('print("again", kept)', 'again 42');
+});
+
+test('code-server in a session: an editor behind its password, and a terminal that works', async ({
+  scope,
+}) => {
+  const folder = realpathSync(join(dirname(installed.codeServer), '../..'));
+  const bin = join(folder, 'node_modules/.bin/code-server');
+  const {addUser, session, caFile, hub, stateDir} = await openHub(
+    scope,
+    `
+  editor:
+    program: code-server
+    bin: ${bin}
+    mounts: ["${folder}"]
+    # Its native parts were built for the Node of the tests.
+    env: ["PATH=/opt/tunl/bin:/usr/bin:/bin"]
+    args: [--disable-workspace-trust]
+    ready-timeout: 100s
+`,
+  );
+  const ready = await session(await addUser('ana'));
+  expect(ready).toMatchObject({state: 'ready'});
+  const {url = '', login} = ready;
+  const {sandbox} = JSON.parse((await hub(['ps', '--json'])).stdout) as {sandbox: string};
+  const inside = async (script: string) =>
+    (await runCli(scope, ['sandbox', 'exec', sandbox, '--', 'sh', '-c', script], {stateDir})).stdout;
+  await inside('echo words in a file > hello.txt');
+  const tab = await (await startBrowser(scope, {caFile})).newPage();
+  await tab.goto(url);
+  await signInToEditor(tab, login?.password ?? '');
+  await openInEditor(tab, 'hello.txt', 'words in a file');
+  await typeInTerminal(tab, 'echo "typed $((6 * 7))" > answer.txt');
+  await expect.poll(() => inside('cat answer.txt'), {timeout: 30_000}).toBe('typed 42\n');
 });
