@@ -19,6 +19,11 @@ const REASONS: Readonly<Record<VisitCode, string>> = {
   SESSION_ENDED: 'the link to the relay ended',
   DRAINING: 'the other side is shutting down',
   NOT_ALLOWED: 'the token does not allow it, or no longer',
+  EGRESS_UNKNOWN: 'the relay has no such egress',
+  EGRESS_FORBIDDEN: 'the relay does not connect to such a destination',
+  EGRESS_UNHEALTHY: 'no address of the egress can be used',
+  NAME_UNKNOWN: 'the name does not exist',
+  UNREACHABLE: 'there is no way to the destination',
 };
 
 /** The facts for an event; none after an orderly end. */

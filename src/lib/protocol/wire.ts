@@ -65,7 +65,7 @@ export const KIND = {
   visitor: 1,
   /** Another session runs inside this stream. */
   carrier: 2,
-  /** Reserved: a connection from the agent's side to the outside. */
+  /** A connection from an address of the relay to the outside, for the agent's side. */
   egress: 3,
   /** Reserved: a connection between members of a private network. */
   member: 4,
@@ -92,6 +92,11 @@ export const STREAM_CODES = [
   'SESSION_ENDED',
   'DRAINING',
   'NOT_ALLOWED',
+  'EGRESS_UNKNOWN',
+  'EGRESS_FORBIDDEN',
+  'EGRESS_UNHEALTHY',
+  'NAME_UNKNOWN',
+  'UNREACHABLE',
   'CANCELLED',
 ] as const;
 

@@ -4,10 +4,10 @@ import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {systemCode} from '../core/errors.js';
 import {dial, openSocket} from '../net/dial.js';
+import type {Resolver} from '../net/name-lookup.js';
 import {breakOff, join} from './join.js';
 import type {Policy, RefusalReason} from './policy.js';
 import {readHello} from './read-hello.js';
-import type {Resolver} from './resolver.js';
 
 /** Where a connection goes. A name is resolved when it is dialled. */
 export type Target =

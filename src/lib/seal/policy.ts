@@ -2,7 +2,7 @@
 
 import {isIP} from 'node:net';
 import {addressKind} from '../net/address-kind.js';
-import {plainAddress} from './host-name.js';
+import {plainAddress} from '../net/host-name.js';
 import type {EgressRules} from './rules.js';
 
 /** The reason why a look-up or a connection was refused. Stable: events carry it. */

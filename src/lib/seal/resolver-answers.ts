@@ -3,6 +3,7 @@
 import {isIPv6} from 'node:net';
 import {networkInterfaces} from 'node:os';
 import {addressKind} from '../net/address-kind.js';
+import type {Resolver} from '../net/name-lookup.js';
 import {
   type DnsAnswer,
   type DnsQuestion,
@@ -16,7 +17,6 @@ import {
 import type {NameTable} from './name-table.js';
 import type {Policy} from './policy.js';
 import type {Refusals} from './refusals.js';
-import type {Resolver} from './resolver.js';
 
 /** Short, because rules may change. */
 const TTL_SECONDS = 30;

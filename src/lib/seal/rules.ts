@@ -2,7 +2,7 @@
 
 import {isIP} from 'node:net';
 import {TunlError} from '../core/errors.js';
-import {hostName, plainAddress} from './host-name.js';
+import {hostName, plainAddress} from '../net/host-name.js';
 
 export interface EgressEntry {
   /** A name in lower case, `*.` and a name, or an IP address in its usual spelling. */

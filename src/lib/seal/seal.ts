@@ -8,12 +8,12 @@ import {once} from 'node:events';
 import {childEnv} from '../core/child-env.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
+import type {ResolveName} from '../net/name-lookup.js';
 import {Gatekeeper} from './gatekeeper.js';
 import {Namespace, type PrefixOptions} from './namespace.js';
 import type {Obstacle} from './obstacles.js';
 import type {DialOut} from './passage.js';
 import type {Refusal} from './refusals.js';
-import type {ResolveName} from './resolver.js';
 import {checkEgress, type EgressRules} from './rules.js';
 
 export interface SealOptions {

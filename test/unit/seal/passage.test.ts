@@ -1,9 +1,9 @@
 // One connection of a sealed network: the address that is dialled is judged after each look-up.
 import {connect, createServer, type Socket} from 'node:net';
 import {describe, expect} from 'vitest';
+import {Resolver} from '../../../src/lib/net/name-lookup.js';
 import {Passage, type PassageOptions} from '../../../src/lib/seal/passage.js';
 import {Policy} from '../../../src/lib/seal/policy.js';
-import {Resolver} from '../../../src/lib/seal/resolver.js';
 import {parseEgress} from '../../../src/lib/seal/rules.js';
 import type {Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';

@@ -1,6 +1,6 @@
 // Look-ups on the host's side of a seal.
 import {describe, expect, test, vi} from 'vitest';
-import {Resolver} from '../../../src/lib/seal/resolver.js';
+import {Resolver} from '../../../src/lib/net/name-lookup.js';
 
 describe('look-ups', () => {
   test('of one name at once are one', async () => {

@@ -1,13 +1,13 @@
-// Looks up names on the host's side, with bounds: at most a few at once, and a short memory.
+// Looks up names for programs and agents, with bounds: at most a few at once, and a short memory.
 //
 // The system's own look-up (`dns.lookup`) blocks one of the few threads that all files of this process need, for as long as
-// the slowest name server wants. The questions of a sealed program must not do that, so they go to the name servers directly.
+// the slowest name server wants. Questions of others must not do that, so they go to the name servers directly.
 
 import {promises as dns} from 'node:dns';
 import {readFile} from 'node:fs/promises';
 import {systemCode} from '../core/errors.js';
-import {knownAddresses} from '../net/localhost.js';
 import {plainAddress} from './host-name.js';
+import {knownAddresses} from './localhost.js';
 
 /** All addresses of a name; none: it does not exist. @throws when no name server answers */
 export type ResolveName = (name: string) => Promise<readonly string[]>;

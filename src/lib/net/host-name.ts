@@ -2,7 +2,7 @@
 
 import {isIP} from 'node:net';
 import {domainToASCII} from 'node:url';
-import {addressBytes, addressText} from '../net/address-bytes.js';
+import {addressBytes, addressText} from './address-bytes.js';
 
 /** RFC 1035 §2.3.4, without the dot at the end. */
 const MAX_NAME = 253;
