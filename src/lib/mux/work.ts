@@ -17,6 +17,12 @@ const ASK_FROM = UNITS_PER_TURN / 16;
 /** A link that spent RARE_UNITS on rare input, out of not many more units, is paused for REST_MS. */
 const RARE_UNITS = UNITS_PER_TURN / 2;
 const REST_MS = 2;
+/**
+ * Turns with rare input, of all links together: one in this many ms, which is about a third of a processor, and so many ms of
+ * them at once. A hundred agents that bind all their names again together must not slow down everybody else.
+ */
+const RARE_TURN_EVERY_MS = 3;
+const RARE_BURST_MS = 60;
 
 /** Each piece of data is a write to a socket, even a small one. */
 export const DATA_UNITS = 4;
@@ -60,19 +66,24 @@ export class Turns {
   readonly #clock: Clock;
   #asking: (() => void)[] = [];
   #isDue = false;
+  /** The time of the clock from which the next turn with rare input may come. */
+  #rareFrom = Number.NEGATIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** Runs `fn` once for each call, in a later turn that no other `fn` shares. */
-  ask(fn: () => void, afterMs = 0): void {
-    if (afterMs > 0) {
-      this.#clock.after(afterMs, () => this.ask(fn));
-      return;
-    }
+  ask(fn: () => void): void {
     this.#asking.push(fn);
     this.#schedule();
+  }
+
+  /** Like `ask`, for a link that carries mostly rare input: such turns get a share of the processor. */
+  askLater(fn: () => void): void {
+    const now = this.#clock.now();
+    this.#rareFrom = Math.max(this.#rareFrom, now - RARE_BURST_MS) + RARE_TURN_EVERY_MS;
+    this.#clock.after(Math.max(REST_MS, this.#rareFrom - now), () => this.ask(fn));
   }
 
   #schedule(): void {
@@ -118,7 +129,8 @@ export class Work implements WorkLeft {
   settle(): void {
     if (UNITS_PER_TURN - this.left < ASK_FROM || this.#isAsking) return;
     this.#isAsking = true;
-    this.#turns.ask(this.#renew, this.rare >= RARE_UNITS ? REST_MS : 0);
+    if (this.rare >= RARE_UNITS) this.#turns.askLater(this.#renew);
+    else this.#turns.ask(this.#renew);
   }
 
   readonly #renew = (): void => {

@@ -164,6 +164,28 @@ describe('a flood', () => {
     expect(loud.every(({said}) => said.length > 128)).toBe(true);
   });
 
+  test('of rare input on many links gets one turn in three milliseconds, after a burst', async () => {
+    const {clock, links} = process(20);
+    await settle();
+    for (const {peer} of links) peer.send(pings(2_000));
+    await settle();
+    const answered = () => links.reduce((sum, {peer}) => sum + peer.pongs, 0);
+    const pass = async (ms: number) => {
+      const before = answered();
+      for (let i = 0; i < ms; i += 1) {
+        clock.advance(1);
+        clock.turn();
+        await settle(2);
+      }
+      return answered() - before;
+    };
+    // 64 pings are a turn.
+    expect(await pass(60)).toBeLessThanOrEqual(64 * 40);
+    expect(await pass(300)).toBeLessThanOrEqual(64 * 101);
+    await pass(2_000);
+    expect(answered()).toBe(40_000);
+  });
+
   test.each(['an orderly end', 'a break'])(
     'before %s: the last bytes are read, and the end comes after them',
     async (how) => {
