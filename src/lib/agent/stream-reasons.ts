@@ -24,6 +24,11 @@ const REASONS: Readonly<Record<VisitCode, string>> = {
   EGRESS_UNHEALTHY: 'no address of the egress can be used',
   NAME_UNKNOWN: 'the name does not exist',
   UNREACHABLE: 'there is no way to the destination',
+  MEMBER_UNKNOWN: 'the network has no such member',
+  MEMBER_NAME_USED: 'another member of the network has this name',
+  MEMBER_REPLACED: 'the member has joined again elsewhere',
+  MEMBER_UNPROVEN: 'the member did not prove its key',
+  NETWORK_FULL: 'the network has as many members as it may have',
 };
 
 /** The facts for an event; none after an orderly end. */

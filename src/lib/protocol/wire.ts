@@ -67,7 +67,7 @@ export const KIND = {
   carrier: 2,
   /** A connection from an address of the relay to the outside, for the agent's side. */
   egress: 3,
-  /** Reserved: a connection between members of a private network. */
+  /** A connection between members of a private network. */
   member: 4,
   /** Reserved: datagrams, each with its length before it. */
   datagram: 5,
@@ -97,6 +97,11 @@ export const STREAM_CODES = [
   'EGRESS_UNHEALTHY',
   'NAME_UNKNOWN',
   'UNREACHABLE',
+  'MEMBER_UNKNOWN',
+  'MEMBER_NAME_USED',
+  'MEMBER_REPLACED',
+  'MEMBER_UNPROVEN',
+  'NETWORK_FULL',
   'CANCELLED',
 ] as const;
 
