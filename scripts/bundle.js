@@ -79,6 +79,7 @@ const input = {
   'workers/main': 'dist/lib/relay/workers/main.js',
   'sandbox/supervisor': 'dist/lib/sandbox/supervisor/main.js',
   'seal/doors': 'dist/lib/seal/doors.js',
+  'seal/dialler': 'dist/lib/seal/dialler.js',
   ...Object.fromEntries(commands.map((file) => [relative('dist', file).replace(/\.js$/, ''), file])),
 };
 const options = {

@@ -28,6 +28,29 @@ const deeds = {
     child.on('close', (code, signal) => say({event: 'end', id, code, signal}));
     return {pid: child.pid};
   },
+  /** Connects to a program inside, sends a text and half-closes; the answer is all that comes back. */
+  async dialInside({text = '', abortAfterMs, ...dial}) {
+    const signal = abortAfterMs === undefined ? undefined : AbortSignal.timeout(abortAfterMs);
+    const socket = await seal.dialInside({...dial, signal});
+    socket.end(text);
+    const all = [];
+    for await (const piece of socket) all.push(piece);
+    return Buffer.concat(all).toString();
+  },
+  /** Many of them, a few at once. */
+  async dialMany({count, atOnce = 16, ...dial}) {
+    const start = performance.now();
+    let left = count;
+    let whole = 0;
+    const some = async () => {
+      while (left > 0) {
+        const text = `${left--}`;
+        if ((await deeds.dialInside({text, ...dial})) === text) whole += 1;
+      }
+    };
+    await Promise.all(Array.from({length: atOnce}, some));
+    return {whole, ms: performance.now() - start};
+  },
   state: () => ({connections: seal.connections, descriptors: process.getActiveResourcesInfo().length}),
   close: () => seal.close(),
 };

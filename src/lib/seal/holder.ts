@@ -7,14 +7,16 @@ export const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /**
  * The words that the holder understands, one a line. It answers each with the word and an exit code.
  * `open`: the redirect, the listeners and the routes, for the first time. `routes`, `none`: with and without a way out.
+ * `dial`: starts the program that dials inside.
  */
-export type HolderWord = 'open' | 'routes' | 'none';
+export type HolderWord = 'open' | 'routes' | 'none' | 'dial';
 
 /** The name of a holder in the namespaces of a container. */
 export const OF_CONTAINER = 'tunl-seal-of-container';
 
 /**
- * `"$@"` is the program that makes the listeners. The ruleset comes on descriptor 4.
+ * `$1` is Node, `$2` the program that makes the listeners, `$3` the one that dials. The ruleset comes on descriptor 4.
+ * Only the program that dials keeps descriptor 5 open, so its end is seen there. Both speak on the IPC channel, one after the other.
  *
  * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces: a look-up there would be one
  * in the host's network. A container has files of its own, and the holder of its seal keeps those of the machine.
@@ -37,7 +39,7 @@ while read -r word; do
   case $word in
     open)
       nft -f - <&4 & rules=$!
-      "$@" & doors=$!
+      "$1" "$2" & doors=$!
       wait $rules || { echo "open 73"; wait $doors; continue; }
       wait $doors || { echo "open 74"; continue; }
       routes; echo "open $?" ;;
@@ -45,6 +47,10 @@ while read -r word; do
     none)
       ip route del local default dev lo 2>/dev/null; ip -6 route del local default dev lo 2>/dev/null
       echo "none 0" ;;
+    dial)
+      "$1" "$3" &
+      exec 5>&-
+      echo "dial 0" ;;
   esac
 done
 `;

@@ -4,10 +4,12 @@ import {type ChildProcess, spawn} from 'node:child_process';
 import type {Socket as UdpSocket} from 'node:dgram';
 import {once} from 'node:events';
 import {closeSync, openSync, readFileSync} from 'node:fs';
-import type {Server} from 'node:net';
+import type {Server, Socket} from 'node:net';
 import {createInterface} from 'node:readline';
+import type {Readable} from 'node:stream';
 import {fileURLToPath} from 'node:url';
 import {packageRoot} from '../core/package-root.js';
+import type {DialAnswer, DialRequest} from './dialler.js';
 import type {DoorMessage} from './doors.js';
 import {ruleset} from './doorway.js';
 import {HOLDER, type HolderWord, OF_CONTAINER, PROGRAM_PATH} from './holder.js';
@@ -40,7 +42,8 @@ export interface NamespaceEvents {
   /** A listener has come out of the namespace. */
   onDoor: (server: Server) => void;
   onResolver: (socket: UdpSocket) => void;
-  /** The holder has ended although nobody has closed it. */
+  onDialled: (answer: DialAnswer, socket: Socket | undefined) => void;
+  /** The holder, or the program that dials, has ended although nobody has closed it. Called once. */
   onLost: (detail: string) => void;
 }
 
@@ -99,7 +102,7 @@ export class Namespace {
 
   /** @throws TunlError SANDBOX_EGRESS */
   static async open(
-    {onDoor, onResolver, onLost}: NamespaceEvents,
+    {onDoor, onResolver, onDialled, onLost}: NamespaceEvents,
     {joins, signal}: NamespaceOptions = {},
   ): Promise<Namespace> {
     const obstacle = missing(['unshare', 'nsenter', 'setpriv', 'ip', 'nft']);
@@ -112,8 +115,9 @@ export class Namespace {
     const child = startHolder(words);
     const complete = Promise.withResolvers<true>();
     child.on('message', (sent, handle) => {
-      const message = sent as DoorMessage;
-      if ('door' in message) onDoor(handle as Server);
+      const message = sent as DoorMessage | DialAnswer;
+      if ('dialled' in message) onDialled(message, handle as Socket | undefined);
+      else if ('door' in message) onDoor(handle as Server);
       else if ('resolver' in message) onResolver(handle as unknown as UdpSocket);
       else complete.resolve(true);
     });
@@ -139,9 +143,13 @@ export class Namespace {
       isJoined: joined !== undefined,
       complete: complete.promise,
     });
-    child.once('exit', (code, by) => {
-      if (!namespace.#isClosed) onLost(`its holder ended (${by ?? code})`);
-    });
+    let isLost = false;
+    const lose = (detail: string) => {
+      if (!namespace.#isClosed && !isLost) onLost(detail);
+      isLost = true;
+    };
+    child.once('exit', (code, by) => lose(`its holder ended (${by ?? code})`));
+    (child.stdio.at(5) as Readable).resume().once('close', () => lose('its dialling program ended'));
     return namespace;
   }
 
@@ -168,6 +176,11 @@ export class Namespace {
     if (word === 'open') this.#opening = step;
     this.#steps = step.catch(() => {});
     return step;
+  }
+
+  /** To the program that dials, once `tell('dial')` has been answered. */
+  send(request: DialRequest): void {
+    if (this.#child.connected) this.#child.send(request);
   }
 
   /**
@@ -259,13 +272,13 @@ function isRootInside(pid: number): boolean {
 }
 
 function startHolder([program = '', ...words]: readonly string[]): ChildProcess {
-  const doors = fileURLToPath(new URL('dist/bundle/seal/doors.js', packageRoot));
-  return spawn(program, [...words, process.execPath, doors], {
+  const own = (name: string) => fileURLToPath(new URL(`dist/bundle/seal/${name}.js`, packageRoot));
+  return spawn(program, [...words, process.execPath, own('doors'), own('dialler')], {
     // A signal for the terminal's group must not open the seal while its programs drain.
     detached: true,
     cwd: '/',
     env: {PATH: PROGRAM_PATH},
-    stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe', 'pipe'],
   });
 }
 
@@ -284,7 +297,7 @@ function gather(child: ChildProcess): () => Promise<string> {
   });
   const end = new Promise<void>((resolve) => void child.stderr?.once('close', resolve));
   // Its end closes the pipes while something is being written; `exit` tells of that.
-  for (const pipe of [child.stdin, child.stdio[4]]) pipe?.on('error', () => {});
+  for (const pipe of [child.stdin, child.stdio[4], child.stdio.at(5)]) pipe?.on('error', () => {});
   child.on('error', (error) => {
     text += error.message;
   });

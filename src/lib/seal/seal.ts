@@ -5,11 +5,14 @@
 
 import {type ChildProcess, type SpawnOptions, spawn} from 'node:child_process';
 import {once} from 'node:events';
+import type {Socket} from 'node:net';
 import {childEnv} from '../core/child-env.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import {createLogger, type LogSink} from '../core/logger.js';
 import type {ResolveName} from '../net/name-lookup.js';
+import type {DialAnswer} from './dialler.js';
 import {Gatekeeper} from './gatekeeper.js';
+import {type InsideDial, InsideDials} from './inside-dials.js';
 import {Namespace, type PrefixOptions} from './namespace.js';
 import type {Obstacle} from './obstacles.js';
 import type {DialOut} from './passage.js';
@@ -55,6 +58,11 @@ export interface Seal {
   prefix(options?: PrefixOptions): string[];
   /** Starts a command inside. It is killed when the seal is closed. */
   spawn(argv: readonly string[], options?: SealedOptions): ChildProcess;
+  /**
+   * Connects to a program inside. The socket allows half-open connections.
+   * @throws Error with the system's code: ECONNREFUSED for a closed port
+   */
+  dialInside(dial: InsideDial): Promise<Socket>;
   /** From now on only these rules hold. Connections that they do not allow are cut before this returns. @throws TunlError EGRESS_INVALID, SANDBOX_EGRESS */
   setRules(rules: EgressRules): Promise<void>;
   /** Kills everything that runs inside, and removes the namespace. Idempotent. */
@@ -83,6 +91,7 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     {
       onDoor: (server) => keeper.addDoor(server),
       onResolver: (socket) => keeper.addResolver(socket),
+      onDialled: (answer, socket) => seal?.dialled(answer, socket),
       onLost: (detail) => {
         log.warn('the seal is lost', {detail});
         void seal?.close().then(() => options.onLost?.(detail));
@@ -121,6 +130,7 @@ class OpenSeal implements Seal {
   readonly #keeper: Gatekeeper;
   readonly ready: Promise<void>;
   readonly #children = new Set<ChildProcess>();
+  readonly #dials: InsideDials;
   /** The state of the namespace: listeners and routes, listeners alone, or neither yet. */
   #way: 'open' | 'none' | 'never' = 'never';
   #closing: Promise<void> | undefined;
@@ -128,6 +138,10 @@ class OpenSeal implements Seal {
   constructor(namespace: Namespace, keeper: Gatekeeper) {
     this.#namespace = namespace;
     this.#keeper = keeper;
+    this.#dials = new InsideDials({
+      start: () => this.ready.then(() => namespace.tell('dial')),
+      send: (request) => namespace.send(request),
+    });
     this.ready = this.setRules(keeper.rules).catch(async (error: unknown) => {
       const cause = this.#closing === undefined ? error : closed();
       await this.close();
@@ -169,6 +183,14 @@ class OpenSeal implements Seal {
     return child;
   }
 
+  dialInside(dial: InsideDial): Promise<Socket> {
+    return this.#dials.dial(dial);
+  }
+
+  dialled(answer: DialAnswer, socket: Socket | undefined): void {
+    this.#dials.take(answer, socket);
+  }
+
   async setRules(rules: EgressRules): Promise<void> {
     if (this.#closing !== undefined) throw closed();
     this.#keeper.setRules(checkEgress(rules));
@@ -187,6 +209,7 @@ class OpenSeal implements Seal {
 
   async #close(): Promise<void> {
     this.#keeper.close();
+    this.#dials.close();
     const ends = [...this.#children].map(async (child) => {
       const exit = once(child, 'exit');
       child.kill('SIGKILL');
