@@ -1,8 +1,7 @@
 // The agents of one process: tunnels with the same relay, token, CA and state folder share a link.
 
 import type {LocalTunnel} from './agent/tunnel.js';
-import type {LinkSettings} from './agent/tunnel-agent.js';
-import {TunnelAgent} from './agent/tunnel-agent.js';
+import {TunnelAgent, type TunnelLinkSettings} from './agent/tunnel-agent.js';
 import type {TunnelSettings} from './agent/tunnel-settings.js';
 import {TunlError} from './core/errors.js';
 import {createHash} from './core/node-crypto.js';
@@ -22,7 +21,7 @@ export interface PoolRequest {
   key: readonly unknown[];
   /** The upstream's label: the same one is not forwarded twice. Undefined: it is not known yet. */
   label: string | undefined;
-  link: LinkSettings;
+  link: TunnelLinkSettings;
   tunnel: TunnelSettings;
 }
 

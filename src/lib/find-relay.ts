@@ -46,7 +46,8 @@ export interface FoundRelay {
 }
 
 export interface Surroundings {
-  embedded: EmbeddedRelays;
+  /** Undefined: a relay inside this process makes no sense here. */
+  embedded: EmbeddedRelays | undefined;
   log: LogSink | undefined;
   /** The target of the caller. */
   what: string;
@@ -59,7 +60,7 @@ interface Place extends Pick<ChosenRelay, 'origin' | 'token' | 'tokenKey'> {
   ownCa?: string | undefined;
 }
 
-/** @throws TunlError as `chooseRelay`, the error of a CA file, or the reason why the embedded relay does not start */
+/** @throws TunlError RELAY_NEEDED, as `chooseRelay`, the error of a CA file, or the reason why the embedded relay does not start */
 export async function findRelay(settings: LinkValues, around: Surroundings): Promise<FoundRelay> {
   const chosen = await chooseRelay(settings);
   if (chosen === undefined) return await embeddedRelay(settings, around);
@@ -87,6 +88,7 @@ export async function findRelay(settings: LinkValues, around: Surroundings): Pro
 }
 
 async function embeddedRelay(settings: LinkValues, {embedded, ...user}: Surroundings): Promise<FoundRelay> {
+  if (embedded === undefined) throw new TunlError('RELAY_NEEDED');
   const {relay, release} = await embedded.borrow({...user, stateDir: settings.stateDir});
   const {url, caFile} = relay;
   const place = {

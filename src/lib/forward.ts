@@ -1,13 +1,11 @@
 // `forward`: gives a local service a public address with one call, through a relay elsewhere or one inside this process.
 
 import {rulesOf} from './agent/address-rules.js';
-import {loadIdentity} from './agent/identity.js';
 import {EMBEDDED} from './agent/login/contexts.js';
 import {NameMemory, type Remembered} from './agent/name-memory.js';
 import type {ForwardOptions, Tunnel, WatchUpstream} from './agent/options.js';
 import {FORWARD_SETTINGS} from './agent/settings-table.js';
 import type {LocalTunnel} from './agent/tunnel.js';
-import type {LinkSettings} from './agent/tunnel-agent.js';
 import type {PublicSides} from './agent/tunnel-requests.js';
 import type {TunnelSettings} from './agent/tunnel-settings.js';
 import {openUpstream} from './agent/upstreams/open.js';
@@ -15,16 +13,14 @@ import {ProxyHeader} from './agent/upstreams/proxy-header.js';
 import {readTarget, targetLabel, type UpstreamTarget} from './agent/upstreams/target.js';
 import type {Upstream} from './agent/upstreams/upstream.js';
 import {AgentPool} from './agent-pool.js';
-import {keepsForReplay} from './core/bench-switches.js';
 import {TunlError} from './core/errors.js';
 import {currentFolder} from './core/home.js';
 import {createLogger, type Logger} from './core/logger.js';
 import {type SettingsOf, settle} from './core/settings.js';
-import {software} from './core/software.js';
 import {usableState} from './core/usable-state.js';
 import {EmbeddedRelays} from './embedded-relay.js';
 import {type FoundRelay, findRelay} from './find-relay.js';
-import type {Identify} from './mux/handshake.js';
+import {linkSettings} from './link-settings.js';
 import {findLanAddress, type LanAddress} from './net/lan-address.js';
 import {openGates} from './open-gates.js';
 import {checkPort} from './protocol/targets.js';
@@ -93,12 +89,6 @@ async function open(
       {relayUrl: found.memoryKey, upstream: what, folder: currentFolder()},
       log,
     );
-    // Both are read while the relay is dialled, because they are needed only when the link is there.
-    const identity: Promise<Identify> = loadIdentity(stateDir).catch((error: unknown) => () => {
-      // A relay with tokens never asks for an identity.
-      throw error;
-    });
-    let identify: Identify | undefined;
     const tunnelSettings: TunnelSettings = {
       upstream,
       explainHostChecks: settings.explainHostChecks && options.onEvent !== undefined,
@@ -128,22 +118,7 @@ async function open(
       log: options.log,
       cleanUp,
     };
-    const link: LinkSettings = {
-      relay: found.relay,
-      successors: found.successors,
-      dialPublic: found.dialPublic,
-      software,
-      dial: async (signal, url, session) => {
-        const carrier = await found.dial(signal, url, session);
-        identify = await identity;
-        return carrier;
-      },
-      identify: (asked) => (identify as Identify)(asked),
-      wait: settings.wait,
-      maxRetryTimeMs: settings.maxRetryTimeMs,
-      keepForReplay: keepsForReplay(),
-      ...(found.onOver !== undefined && {onOver: found.onOver}),
-    };
+    const link = {...linkSettings(found, settings), dialPublic: found.dialPublic};
     const label = target === undefined ? undefined : what;
     const tunnel = await pool.open({key: found.key, label, link, tunnel: tunnelSettings});
     // `forward` does not wait for it: the tunnel is up, and its caller must be able to end it. The end of the tunnel waits.

@@ -20,7 +20,10 @@ const FLOORS: Readonly<Record<string, number>> = {
   // Joins agent and relay (`forward` with its embedded relay), and tunnels with programs.
   lib: 5,
   'lib/sandbox': 6,
+  'lib/egress': 6,
+  'lib/network': 6,
   'lib/hub': 7,
+  'lib/cluster': 7,
   'lib/cli': 8,
   commands: 9,
   index: 9,

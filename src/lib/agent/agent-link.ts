@@ -17,10 +17,7 @@ import {LinkTrial} from './link-trial.js';
 import {type Place, RelayPlaces} from './relay-places.js';
 import {isFinal, needsNewSession, type Verdict, verdictOn} from './verdict.js';
 
-type LinkOptions = Pick<
-  AgentOptions,
-  'software' | 'pool' | 'log' | 'dial' | 'identify' | 'successors' | 'wait' | 'keepForReplay'
->;
+type LinkOptions = Omit<AgentOptions, 'clock' | 'events' | 'onStream' | 'onProbe' | 'maxRetryTimeMs'>;
 
 export interface AgentLinkOptions extends LinkOptions {
   clock: Clock;
@@ -56,11 +53,12 @@ export class AgentLink {
   constructor(options: AgentLinkOptions) {
     this.#options = options;
     this.#clock = options.clock;
-    const {pool, clock, onStream, keepForReplay = true} = options;
+    const {pool, clock, onStream, keepForReplay = true, ownStreams = false} = options;
     this.sessions = new AgentSessions({
       pool,
       clock,
       keepForReplay,
+      ownStreams,
       sink: {
         onOpen: (_, stream, about) => offerStream(onStream, stream, about, undefined),
         onControl: (session, payload) => this.#onControl(session, payload),
@@ -159,7 +157,7 @@ export class AgentLink {
     // Only the relay that has the session can resume it. For a relay elsewhere the agent waits a limited time.
     if (place.url === undefined || this.#link !== undefined) return;
     const awayMs = this.#clock.now() - this.#lostAt;
-    if (current.session.visitorCount > 0 && awayMs < ELSEWHERE_AWAY_MS) return;
+    if (this.sessions.interrupted(current.session) > 0 && awayMs < ELSEWHERE_AWAY_MS) return;
     this.sessions.current = undefined;
     current.session.destroy(new TunlError('RELAY_LOST'));
     this.#places.homeFirst();
@@ -179,7 +177,7 @@ export class AgentLink {
 
   /** One link, from the dial to the welcome. */
   async #connect(signal: AbortSignal, place: Place): Promise<void> {
-    const {dial, software, identify} = this.#options;
+    const {dial, software, identify, features = []} = this.#options;
     const clock = this.#clock;
     const carrier = await dial(signal, place.url, place.isHomeward ? undefined : this.sessions.place);
     if (signal.aborted) {
@@ -193,13 +191,13 @@ export class AgentLink {
       link,
       {
         software,
-        features: [FEATURE_WARNINGS],
+        features: [FEATURE_WARNINGS, ...features],
         signal,
         clock,
         ...(identify === undefined ? {} : {identify}),
         ...(resumed === undefined ? {} : {resume: {ticket: resumed.ticket, received: resumed.session}}),
       },
-      (welcome, features) => {
+      (welcome, relayFeatures) => {
         expired = resumed?.session.ended ?? false;
         if (expired) {
           link.endWith('CLOSED', 'the session ended meanwhile');
@@ -207,7 +205,7 @@ export class AgentLink {
         }
         if (place.isHomeward) this.#leaveElsewhere();
         this.#places.arrived(place);
-        this.#relayFeatures = features;
+        this.#relayFeatures = relayFeatures;
         this.#attach(link, welcome, resumed);
       },
     );
@@ -225,11 +223,12 @@ export class AgentLink {
     current.resumeWindowMs = welcome.resumeWindowMs;
     current.worker = welcome.worker;
     current.takesTicket = this.#relayFeatures.includes(FEATURE_TICKETS);
-    const resumedStreams = session.visitorCount;
+    const resumedStreams = this.sessions.interrupted(session);
     session.attach(link, welcome.received);
     this.#trial.begin(session, resumed !== undefined);
     if (resumed === undefined) this.#options.bindings.bindAgain();
     this.#options.onLinked();
+    if (!isFirst && resumed === undefined) this.#options.onSession?.();
     // If the link broke already, the next one is reported instead.
     if (!isFirst && absence?.told && this.#link === link) {
       const lost = Math.max(0, this.#streamsBefore - resumedStreams);
@@ -264,7 +263,7 @@ export class AgentLink {
   tellWaiting(state: AwayState, error: TunlError, attempt: number, delayMs: number): void {
     const {current} = this.sessions;
     // Streams wait only when the link is lost: a relay that says goodbye, or refuses a tunnel, still has its link.
-    const streams = this.#link === undefined ? (current?.session.visitorCount ?? 0) : 0;
+    const streams = this.#link === undefined ? this.sessions.interrupted(current?.session) : 0;
     const keptForMs = current?.resumeWindowMs ?? 0;
     this.#options.events.onReconnecting({state, error, attempt, delayMs, streams, keptForMs});
   }
@@ -272,7 +271,7 @@ export class AgentLink {
   /** How long the streams that wait for a link are still kept, ms. Undefined: no stream waits. */
   #keptMs(): number | undefined {
     const {current} = this.sessions;
-    if (current === undefined || current.session.visitorCount === 0) return undefined;
+    if (current === undefined || this.sessions.interrupted(current.session) === 0) return undefined;
     return this.#lostAt + current.resumeWindowMs - this.#clock.now();
   }
 
@@ -322,7 +321,10 @@ export class AgentLink {
     if (this.sessions.isRetired(session)) session.destroy(new TunlError('RELAY_LOST'));
     if (!this.sessions.isCurrent(session)) return;
     if (this.#trial.end(session)) this.#backoff.proven();
-    this.#lose(toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'), session.visitorCount);
+    this.#lose(
+      toTunlError(error ?? new TunlError('RELAY_LOST'), 'RELAY_LOST'),
+      this.sessions.interrupted(session),
+    );
   }
 
   #onSessionEnded(session: Session, error: TunlError | undefined): void {

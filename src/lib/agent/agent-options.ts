@@ -57,6 +57,15 @@ export interface AgentOptions {
   identify?: Identify;
   /** Handlers for streams that the relay opens, by kind, without visitors' streams. Default: none. */
   onStream?: Omit<StreamHandlers, typeof KIND.visitor>;
+  /** Additions to the first form of the protocol that this agent supports besides those of every agent. */
+  features?: readonly string[];
+  /** A new session has begun after the first one: the streams of the one before are lost, or end at a relay that shuts down. */
+  onSession?: () => void;
+  /**
+   * The streams that this agent opens are its work: they count where those of visitors do, and once there was a link only the
+   * relay itself ends the agent. Default false.
+   */
+  ownStreams?: boolean;
   /** Takes a visitor's stream that speaks the protocol of probes. Default: it is refused. */
   onProbe?: (stream: Stream) => void;
   /** Decides which of the relays that a relay names the agent follows to. Default: none. */

@@ -35,6 +35,8 @@ export interface AgentSessionsOptions {
   pool: BlockPool;
   clock: Clock;
   keepForReplay: boolean;
+  /** The streams that the agent opens count as those of visitors do. */
+  ownStreams: boolean;
   sink: SessionsSink;
 }
 
@@ -85,6 +87,11 @@ export class AgentSessions {
 
   get streamCount(): number {
     return this.#all().reduce((sum, session) => sum + session.streamCount, 0);
+  }
+
+  /** The number of streams that are interrupted while this session has no link. */
+  interrupted(session: Session | undefined): number {
+    return (this.#options.ownStreams ? session?.streamCount : session?.visitorCount) ?? 0;
   }
 
   /** True when a relay has not acknowledged everything. */

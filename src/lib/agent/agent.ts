@@ -4,6 +4,7 @@
 import {atMost, type Clock, systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
+import type {StreamHandler} from '../mux/stream-kinds.js';
 import type {AddressRules, TunnelRequest} from '../protocol/control-messages.js';
 import {KIND, type StreamKind} from '../protocol/wire.js';
 import {AgentLink} from './agent-link.js';
@@ -24,6 +25,7 @@ export class Agent {
   readonly #bindings: Bindings;
   readonly #opens: Opens;
   readonly #link: AgentLink;
+  readonly #onStream: {[kind in StreamKind]?: StreamHandler};
   /** The clock's timers do not keep the process alive; an agent that waits for its link must. */
   readonly #keepAlive = setInterval(() => {}, 2 ** 30);
   #phase: Phase = {is: 'new'};
@@ -45,15 +47,16 @@ export class Agent {
       clock: this.#clock,
       session: () => (this.linked ? this.#link.session : undefined),
     });
+    this.#onStream = {
+      ...options.onStream,
+      [KIND.visitor]: (stream, about) => this.#bindings.onVisitor(stream, about),
+    };
     this.#link = new AgentLink({
       ...options,
       clock: this.#clock,
       mostAwayMs,
       bindings: this.#bindings,
-      onStream: {
-        ...options.onStream,
-        [KIND.visitor]: (stream, about) => this.#bindings.onVisitor(stream, about),
-      },
+      onStream: this.#onStream,
       onLinked: () => this.#linked(),
       onOver: (why) => this.#finish(why),
     });
@@ -111,6 +114,11 @@ export class Agent {
     return await this.#opens.open(kind, about, options);
   }
 
+  /** From now on `handler` gets the streams of this kind that the relay opens. */
+  take(kind: Exclude<StreamKind, typeof KIND.visitor>, handler: StreamHandler): void {
+    this.#onStream[kind] = handler;
+  }
+
   /** Additions to the first form of the protocol that the relay of the last link supports. */
   get relayFeatures(): readonly string[] {
     return this.#link.relayFeatures;
@@ -166,6 +174,7 @@ export class Agent {
   }
 
   #linked(): void {
+    if (this.#options.ownStreams) this.#bindings.served();
     this.#opens.linked();
     if (this.#phase.is !== 'starting') return;
     const {first} = this.#phase;

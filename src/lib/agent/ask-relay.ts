@@ -2,37 +2,57 @@
 
 import {TunlError} from '../core/errors.js';
 import type {Stream, StreamSink} from '../mux/stream.js';
+import type {StreamCode} from '../protocol/wire.js';
 
 /** An answer that is longer is none. */
 const MOST_BYTES = 16 * 1024;
 
-/** @returns the sink for the stream, to set in the turn in which it is opened, and the answer. */
-export function answerOf(stream: Stream, signal: AbortSignal): Promise<Buffer> {
+export interface AnswerOptions {
+  signal: AbortSignal;
+  /** Default 16 KiB. */
+  mostBytes?: number;
+  /** The error for a refusal or a reset. Default: RELAY_LOST. */
+  toError?: (code: StreamCode, message: string | undefined) => TunlError;
+}
+
+/** @returns the answer. Sets the sink of the stream, so it must be called in the turn in which the stream is opened. */
+export function answerOf(stream: Stream, options: AnswerOptions): Promise<Buffer> {
+  const {signal, mostBytes = MOST_BYTES, toError = noAnswer} = options;
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
     let bytes = 0;
-    const fail = (reason: string) => reject(new TunlError('RELAY_LOST', {reason}));
+    const settle = (error: TunlError | undefined) => {
+      signal.removeEventListener('abort', abort);
+      if (error === undefined) resolve(Buffer.concat(pieces));
+      else reject(error);
+    };
     const sink: StreamSink = {
       onData: (piece) => {
         stream.consumed(piece.length);
         bytes += piece.length;
-        if (bytes <= MOST_BYTES) pieces.push(piece);
-        else stream.reset('CANCELLED');
+        if (bytes <= mostBytes) pieces.push(piece);
+        else {
+          stream.reset('CANCELLED');
+          settle(new TunlError('RELAY_LOST', {reason: 'The relay’s answer is too long.'}));
+        }
       },
       onEnd: () => {
         stream.end();
-        if (bytes <= MOST_BYTES) resolve(Buffer.concat(pieces));
-        else fail('The relay’s answer is too long.');
+        settle(undefined);
       },
       onWritable: () => {},
-      onReset: (code, message) => fail(message ?? `The relay gave no answer (${code}).`),
+      onReset: (code, message) => settle(toError(code, message)),
     };
     stream.sink = sink;
     const abort = () => {
       stream.reset('CANCELLED');
-      reject(new TunlError('ABORTED'));
+      settle(new TunlError('ABORTED'));
     };
     if (signal.aborted) abort();
     else signal.addEventListener('abort', abort, {once: true});
   });
+}
+
+function noAnswer(code: StreamCode, message: string | undefined): TunlError {
+  return new TunlError('RELAY_LOST', {reason: message ?? `The relay gave no answer (${code}).`});
 }

@@ -106,7 +106,12 @@ export class Bindings {
     return !this.#hasServed && this.#all.size > 0;
   }
 
-  /** Whether a tunnel was bound before: visitors may know its address. */
+  /** Somebody relies on this agent, even without a tunnel. */
+  served(): void {
+    this.#hasServed = true;
+  }
+
+  /** Whether a tunnel was bound before: visitors may know its address. Or somebody relies on this agent without one. */
   get hasServed(): boolean {
     return this.#hasServed;
   }

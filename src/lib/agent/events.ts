@@ -193,6 +193,9 @@ export interface ErrorEvent {
   exitCode: number;
 }
 
+/** What happens to the link, which several tunnels may share. */
+export type LinkEvent = ReconnectingEvent | ResumedEvent | NoticeEvent;
+
 export type TunnelEvent =
   | ReadyEvent
   | ReconnectingEvent

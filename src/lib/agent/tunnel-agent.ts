@@ -1,91 +1,54 @@
 // One agent and the tunnels that share its link: they come and go, and the agent ends with the last one.
 
-import {totalmem} from 'node:os';
-import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
+import type {UnreadLimit} from '../bytes/unread-limit.js';
 import type {ProbeEnd} from '../carrier/probe.js';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
-import {createLogger, type LogRecord} from '../core/logger.js';
-import {BlockPool} from '../mux/blocks.js';
-import type {Carrier} from '../mux/carrier.js';
-import type {Identify} from '../mux/handshake.js';
+import type {LogRecord} from '../core/logger.js';
+import type {BlockPool} from '../mux/blocks.js';
 import type {Stream} from '../mux/stream.js';
 import {type AddressRules, parseProbeAnswer, type TunnelRequest} from '../protocol/control-messages.js';
 import {FEATURE_PROBE} from '../protocol/link-messages.js';
 import {KIND, type StreamKind} from '../protocol/wire.js';
-import {Agent} from './agent.js';
-import type {SessionPlace, Waiting} from './agent-options.js';
+import type {Agent} from './agent.js';
 import {answerOf} from './ask-relay.js';
 import type {BindingOwner, Bound} from './bindings.js';
 import type {ReadyEvent, TunnelEvent} from './events.js';
-import {watchNetwork} from './network-watch.js';
+import {LinkedAgent, type LinkSettings} from './linked-agent.js';
 import type {OpenOptions} from './opens.js';
 import {type Probed, Prober, type ProberOptions} from './prober.js';
-import type {Successors} from './successors.js';
 import {LocalTunnel} from './tunnel.js';
 import type {PublicSides} from './tunnel-requests.js';
 import type {TunnelHost, TunnelSettings} from './tunnel-settings.js';
 
-/** All values are settled: no defaults, no environment. */
-export interface LinkSettings {
-  relay: ReadyEvent['relay'];
-  software: string;
-  /** One attempt to reach the relay. `url`: the place that another relay has named. */
-  dial: (signal: AbortSignal, url: string | undefined, session?: SessionPlace) => Promise<Carrier>;
+/** The link of tunnels: their names are probed, too. */
+export interface TunnelLinkSettings extends LinkSettings {
   /** Dials a public name as a visitor does. */
   dialPublic: ProberOptions['dial'];
-  successors: Successors;
-  identify: Identify | undefined;
-  wait: boolean;
-  maxRetryTimeMs: number | undefined;
-  keepForReplay: boolean;
-  /** Called once when the agent ends. */
-  onOver?: () => void;
 }
 
-/** After a change of this machine's addresses, or a sleep, the link must answer within this time, ms. */
-const PROBE_MS = 2_000;
 /** How long a new tunnel waits for its answer without a link, ms. */
 const AWAY_MS = 10_000;
 
 export class TunnelAgent implements TunnelHost {
-  readonly relay: ReadyEvent['relay'];
-  readonly pool = new BlockPool();
-  readonly unread: UnreadLimit;
-  readonly #settings: LinkSettings;
+  readonly #settings: TunnelLinkSettings;
   readonly #clock: Clock = systemClock;
+  readonly #linked: LinkedAgent;
   readonly #agent: Agent;
   readonly #prober: Prober;
   readonly #tunnels = new Set<LocalTunnel>();
-  #started: Promise<void> | undefined;
-  #network: Disposable | undefined;
   #over = false;
   #visitors = 0;
 
-  constructor(settings: LinkSettings) {
+  constructor(settings: TunnelLinkSettings) {
     this.#settings = settings;
-    this.relay = settings.relay;
-    const log = createLogger('agent', (record) => this.#log(record));
-    this.unread = new UnreadLimit({limitBytes: defaultUnreadLimit(totalmem()), clock: this.#clock, log});
-    this.#agent = new Agent({
-      software: settings.software,
-      pool: this.pool,
-      log,
-      dial: settings.dial,
-      successors: settings.successors,
-      wait: settings.wait,
-      keepForReplay: settings.keepForReplay,
+    this.#linked = new LinkedAgent(settings, {
+      onEvent: (event) => this.#tell(event),
+      log: (record) => this.#log(record),
       onProbe: (stream) => this.#prober.answer(stream),
-      ...(settings.identify === undefined ? {} : {identify: settings.identify}),
-      ...(settings.maxRetryTimeMs === undefined ? {} : {maxRetryTimeMs: settings.maxRetryTimeMs}),
-      events: {
-        onReconnecting: (waiting) => this.#tell(reconnecting(waiting)),
-        onResumed: (awayMs, resumed, lost) =>
-          this.#tell({type: 'resumed', awayMs: Math.round(awayMs), resumed, lost}),
-        onNotice: (code, message) => this.#tell({type: 'notice', code, message}),
-        onEnded: (error) => this.#onEnded(error),
-      },
+      onEnded: (error) => this.#onEnded(error),
     });
+    this.#agent = this.#linked.agent;
     this.#prober = new Prober({
       dial: settings.dialPublic,
       ask: (request, signal) => this.#askForProbe(request, signal),
@@ -94,11 +57,23 @@ export class TunnelAgent implements TunnelHost {
     });
   }
 
+  get relay(): ReadyEvent['relay'] {
+    return this.#linked.relay;
+  }
+
+  get pool(): BlockPool {
+    return this.#linked.pool;
+  }
+
+  get unread(): UnreadLimit {
+    return this.#linked.unread;
+  }
+
   /** @throws TunlError when the relay gives no answer. */
   async #askForProbe(request: object, signal: AbortSignal): Promise<ProbeEnd> {
     let answer: Promise<Buffer> | undefined;
     const onOpen = (stream: Stream) => {
-      answer = answerOf(stream, signal);
+      answer = answerOf(stream, {signal});
       answer.catch(() => {});
     };
     await this.open(KIND.service, request, {signal, onOpen});
@@ -142,36 +117,16 @@ export class TunnelAgent implements TunnelHost {
     if (this.#tunnels.has(tunnel)) await tunnel.close(options);
   }
 
-  /** Like `Agent.open`. Unread bytes of these streams count together with those of the visitors. */
+  /** As `LinkedAgent.open`. */
   async open(kind: StreamKind, about: object, options: OpenOptions = {}): Promise<Stream> {
-    const onOpen = (stream: Stream) => {
-      const cut = () => {
-        stream.reset('TOO_MUCH_UNREAD');
-        stream.sink.onReset('TOO_MUCH_UNREAD');
-      };
-      const watched = this.unread.add({stream, cut});
-      const gone = () => this.unread.delete(watched);
-      stream.onGone = gone;
-      options.onOpen?.(stream);
-    };
-    return await this.#agent.open(kind, about, {...options, onOpen});
+    return await this.#linked.open(kind, about, options);
   }
 
   // ── For its tunnels ──
 
   /** Resolves with the first link. */
   async start(): Promise<void> {
-    this.#started ??= this.#start();
-    await this.#started;
-  }
-
-  async #start(): Promise<void> {
-    await this.#agent.start();
-    if (this.#over) return;
-    this.#network = watchNetwork({
-      onChange: () => this.#agent.nudge(PROBE_MS),
-      onWake: () => this.#agent.wake(PROBE_MS),
-    });
+    await this.#linked.start();
   }
 
   async bind(wish: TunnelRequest, owner: BindingOwner): Promise<Bound> {
@@ -244,8 +199,6 @@ export class TunnelAgent implements TunnelHost {
 
   #onEnded(error: TunlError | undefined): void {
     this.#endsNow();
-    this.unread.close();
-    this.#network?.[Symbol.dispose]();
     for (const tunnel of [...this.#tunnels]) tunnel.agentEnded(error);
     this.#tunnels.clear();
   }
@@ -259,17 +212,4 @@ export class TunnelAgent implements TunnelHost {
   #log(record: LogRecord): void {
     for (const sink of new Set([...this.#tunnels].map(({log}) => log))) sink?.(record);
   }
-}
-
-function reconnecting({state, error, attempt, delayMs, streams, keptForMs}: Waiting): TunnelEvent {
-  return {
-    type: 'reconnecting',
-    state,
-    code: error.code,
-    reason: error.message,
-    attempt,
-    delayMs: Math.round(delayMs),
-    connections: streams,
-    keptForMs,
-  };
 }

@@ -14,6 +14,7 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   RELAY_CERTIFICATE:
     'For a relay with a private CA pass its file with --ca-file (`tunl relay ca` prints it).',
   SUCCESSOR_REFUSED: 'If it is your relay, allow its host with --follow.',
+  RELAY_NEEDED: 'Log in once with `tunl login URL`, or give --relay URL (or TUNL_RELAY).',
   CONTEXT_UNKNOWN: '`tunl context list` shows the contexts; `tunl login URL` makes one.',
   TOKEN_MISSING: 'Log in with `tunl login URL`, or set TUNL_TOKEN or pass --token-file.',
   RELAY_NOT_RUNNING:

@@ -120,6 +120,12 @@ export const ERRORS = {
     false,
     'Write it like https://relay.example.net or https://relay.example.net:8443.',
   ),
+  RELAY_NEEDED: row(
+    'No relay is given, and this needs one elsewhere.',
+    EXIT.usage,
+    false,
+    'Log in at a relay, or give its URL.',
+  ),
   CONTEXT_UNKNOWN: row(
     'There is no such context.',
     EXIT.usage,

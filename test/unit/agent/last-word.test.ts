@@ -80,6 +80,7 @@ const TABLE = {
   NAME_RESERVED: offer,
   OPTION_INVALID: local,
   RELAY_URL_INVALID: local,
+  RELAY_NEEDED: local,
   CONTEXT_UNKNOWN: local,
   RELAY_NAME_UNKNOWN: network,
   RELAY_REFUSED: network,
