@@ -75,6 +75,18 @@ describe('run', () => {
     }
   });
 
+  test('one that could not be started: `ps --all` says why', async ({scope}) => {
+    const stateDir = await scope.tempDir('state');
+    for (const more of [[], ['--detach']])
+      await runCli(scope, ['sandbox', 'run', ...more, '--', '/no/such'], {stateDir});
+    const listed = await tunl(scope, stateDir, 'sandbox', 'ps', '--all', '--json');
+    const ends = listed.stdout.trim().split('\n').map(parseEvent);
+    const end = {reason: 'failed', error: 'SANDBOX_COMMAND', detail: expect.stringContaining('/no/such')};
+    expect(ends).toMatchObject([{end}, {end}]);
+    const told = await tunl(scope, stateDir, 'sandbox', 'ps', '--all');
+    expect(told.stderr).toContain('it could not be started (/no/such cannot be run');
+  });
+
   test('--json: events that docs/json-events.md has', async ({scope}) => {
     const cli = await startCli(scope, ['sandbox', 'run', '--json', '--port', '8080', '--', ...HELLO]);
     await cli.event('port');

@@ -28,9 +28,10 @@ const identity = {
 const date = v.pipe(v.string(), v.isoTimestamp());
 
 const sandboxEnd = {
-  reason: v.picklist(['exited', 'timeout', 'idle', 'oom', 'terminated', 'lost']),
+  reason: v.picklist(['exited', 'timeout', 'idle', 'oom', 'terminated', 'failed', 'lost']),
   code: v.exactOptional(count),
   signal: v.exactOptional(text),
+  error: v.exactOptional(text),
   detail: v.exactOptional(text),
   at: v.exactOptional(date),
 };

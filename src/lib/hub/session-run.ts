@@ -52,7 +52,8 @@ export async function untilReady(options: RunOptions, signal: AbortSignal): Prom
 
 /** The end of a session whose sandbox has ended. */
 export function endOf(end: SandboxEnd, tail: readonly string[]): SessionEnd {
-  return {reason: end.reason, detail: end.detail ?? sentenceOf(end), tail};
+  const reason = end.reason === 'failed' ? 'not-started' : end.reason;
+  return {reason, detail: end.detail ?? sentenceOf(end), tail};
 }
 
 function sentenceOf({reason, code, signal}: SandboxEnd): string {
@@ -69,6 +70,8 @@ function sentenceOf({reason, code, signal}: SandboxEnd): string {
       return 'It needed more memory than its limit.';
     case 'terminated':
       return 'It was stopped.';
+    case 'failed':
+      return 'Its sandbox could not be started.';
     case 'lost':
       return 'Its sandbox was lost.';
   }

@@ -8,8 +8,8 @@ import type {EndReason} from '../sandbox/control.js';
  */
 export type SessionState = 'queued' | 'starting' | 'ready' | 'stopping' | 'stopped' | 'failed';
 
-/** Why a session is over. Beside the reasons of a sandbox, `not-ready`: it did not answer in time. */
-export type SessionEndReason = EndReason | 'not-ready' | 'not-started' | 'asked';
+/** Why a session is over. Beside the reasons of a sandbox, `not-ready`: it did not answer in time. `not-started`: there is no sandbox. */
+export type SessionEndReason = Exclude<EndReason, 'failed'> | 'not-ready' | 'not-started' | 'asked';
 
 export interface SessionEnd {
   readonly reason: SessionEndReason;

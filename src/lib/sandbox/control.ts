@@ -8,13 +8,15 @@ import type {EgressRules} from './spec.js';
 export type SandboxState = 'creating' | 'running' | 'ready' | 'stopping' | 'ended';
 
 /** The one reason of an end. */
-export type EndReason = 'exited' | 'timeout' | 'idle' | 'oom' | 'terminated' | 'lost';
+export type EndReason = 'exited' | 'timeout' | 'idle' | 'oom' | 'terminated' | 'failed' | 'lost';
 
 export interface SandboxEnd {
   readonly reason: EndReason;
   /** The exit code of the command, if it exited. */
   readonly code?: number | undefined;
   readonly signal?: NodeJS.Signals | undefined;
+  /** The code of the error with which it could not be started. */
+  readonly error?: string | undefined;
   /** A sentence for people. */
   readonly detail?: string | undefined;
 }

@@ -15,6 +15,11 @@ export function endOf(end: CommandEnd | undefined, asked: EndReason | undefined)
   return described({reason, ...exit, ...lost});
 }
 
+/** The end of a sandbox that could not be started. */
+export function failedStart({code, message}: TunlError): SandboxEnd {
+  return {reason: 'failed', error: code, detail: message};
+}
+
 function described(end: SandboxEnd): SandboxEnd {
   return {...end, detail: end.detail ?? sentence(end)};
 }
@@ -33,6 +38,8 @@ function sentence({reason, code, signal}: SandboxEnd): string {
       return 'It needed more memory than its limit.';
     case 'terminated':
       return 'It was stopped on request.';
+    case 'failed':
+      return 'It could not be started.';
     case 'lost':
       return 'Its isolation program died.';
   }

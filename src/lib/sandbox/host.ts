@@ -18,7 +18,7 @@ import type {
   SandboxTunnel,
 } from './control.js';
 import {CountedStdin} from './counted-stdin.js';
-import {endedError, endOf} from './end-reason.js';
+import {endedError, endOf, failedStart} from './end-reason.js';
 import type {SandboxEvent} from './events.js';
 import {createHandle, destroyHandle, stopCommand} from './handle-life.js';
 import {checkExec, destroyLate, killLate, RunningProcesses} from './host-calls.js';
@@ -207,8 +207,7 @@ export class SandboxHost implements SandboxControl {
     } catch (error) {
       const isAsked = this.#asked !== undefined;
       const why = isAsked ? new TunlError('ABORTED', {cause: error}) : toTunlError(error, 'SANDBOX_FAILED');
-      const end = endOf(isAsked ? undefined : {why: 'lost', detail: why.message}, this.#asked);
-      await this.#finish(end);
+      await this.#finish(isAsked ? endOf(undefined, this.#asked) : failedStart(why));
       throw why;
     }
   }

@@ -46,6 +46,7 @@ const REASONS: readonly unknown[] = [
   'idle',
   'oom',
   'terminated',
+  'failed',
   'lost',
 ] satisfies EndReason[];
 const BACKENDS: readonly unknown[] = ['bubblewrap', 'podman', 'docker'] satisfies BackendName[];
@@ -121,11 +122,12 @@ function isJournal(value: unknown): value is Journal {
 
 export function isEnd(value: unknown): value is SandboxEnd {
   if (typeof value !== 'object' || value === null) return false;
-  const {reason, code, signal, detail} = value as Record<string, unknown>;
+  const {reason, code, signal, error, detail} = value as Record<string, unknown>;
   return (
     REASONS.includes(reason) &&
     (code === undefined || Number.isInteger(code)) &&
     isOptional(signal, 'string') &&
+    isOptional(error, 'string') &&
     isOptional(detail, 'string')
   );
 }

@@ -86,10 +86,10 @@ test('exit codes', () => {
   expect(exitCodeOf({code: 7})).toBe(7);
   expect(exitCodeOf({signal: 'SIGKILL'})).toBe(137);
   expect(exitCodeOf({signal: 'SIGKILL', timedOut: true})).toBe(124);
-  const after = (['exited', 'terminated', 'timeout', 'oom', 'idle', 'lost'] as const).map((reason) =>
-    exitCodeAfter({reason, code: 3}),
+  const after = (['exited', 'terminated', 'timeout', 'oom', 'idle', 'failed', 'lost'] as const).map(
+    (reason) => exitCodeAfter({reason, code: 3}),
   );
-  expect(after).toEqual([3, 3, 124, 137, 0, 5]);
+  expect(after).toEqual([3, 3, 124, 137, 0, 5, 5]);
   expect(exitCodeAfter({reason: 'terminated'})).toBe(0);
 });
 

@@ -210,9 +210,13 @@ describe('the start', () => {
   test('an error of the backend is the error of the start, and the sandbox has ended', async ({scope}) => {
     const {host, ends} = await begin(scope, ['/nonexistent/program']);
     await expect(host.started).rejects.toMatchObject({code: 'SANDBOX_COMMAND'});
-    expect(await host.ended).toMatchObject({reason: 'lost'});
+    expect(await host.ended).toMatchObject({
+      reason: 'failed',
+      error: 'SANDBOX_COMMAND',
+      detail: expect.stringContaining('cannot be run'),
+    });
     expect(ends).toHaveLength(1);
-    await expect(host.exec({command: ['true']})).rejects.toEqual(ended('lost'));
+    await expect(host.exec({command: ['true']})).rejects.toEqual(ended('failed'));
   });
 
   test('stopped while it starts: what starts late is removed', async ({scope}) => {

@@ -63,6 +63,8 @@ export interface SandboxEndFacts {
   /** The command's; absent when it was killed, or never ended. */
   code?: number;
   signal?: string;
+  /** The code of the error with which it could not be started. */
+  error?: string;
   detail?: string;
   at?: string;
 }

@@ -29,6 +29,7 @@ export function exitCodeAfter(end: SandboxEnd): number {
       return KILLED;
     case 'idle':
       return EXIT.ok;
+    case 'failed':
     case 'lost':
       return EXIT.unavailable;
   }

@@ -123,8 +123,8 @@ export function finishedEvent(id: string, end: SandboxEnd): FinishedEvent {
   return {type: 'finished', id, ...endFacts(end)};
 }
 
-function endFacts({reason, code, signal, detail}: SandboxEnd, endedAt?: number): SandboxEndFacts {
-  return {reason, ...given({code, signal, detail, at: date(endedAt)})};
+function endFacts({reason, code, signal, error, detail}: SandboxEnd, endedAt?: number): SandboxEndFacts {
+  return {reason, ...given({code, signal, error, detail, at: date(endedAt)})};
 }
 
 export function egressWords(rules: EgressRules): string[] {

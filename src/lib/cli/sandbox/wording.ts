@@ -132,13 +132,15 @@ function reasonOf({reason, code, signal, detail}: SandboxEndFacts): string {
       return `it used up its memory${more}`;
     case 'terminated':
       return 'it was stopped';
+    case 'failed':
+      return `it could not be started${more}`;
     case 'lost':
       return `it was lost${more}`;
   }
 }
 
 function toneOf({reason, code, signal}: FinishedEvent): Line['tone'] {
-  if (reason === 'oom' || reason === 'lost') return 'bad';
+  if (reason === 'oom' || reason === 'failed' || reason === 'lost') return 'bad';
   return reason === 'exited' && (code !== 0 || signal !== undefined) ? 'warning' : 'plain';
 }
 
