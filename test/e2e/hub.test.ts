@@ -105,6 +105,19 @@ test('a hub that is killed loses nothing, and the next one takes over', async ({
   expect((await ask(ana, `/v1/sessions/${kept.id}`, ['-X', 'DELETE'])).status).toBe(200);
 });
 
+test('of hubs that start at the same moment one gets the state folder', async ({scope}) => {
+  const {cli, start, hub} = await openHub(scope);
+  await cli.stop();
+  const all = await Promise.allSettled([start(), start(), start()]);
+  const [one, ...more] = all.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+  expect(more).toEqual([]);
+  const refusals = all.flatMap((each) => (each.status === 'rejected' ? [String(each.reason)] : []));
+  expect(refusals).toHaveLength(2);
+  for (const refusal of refusals) expect(refusal).toContain('HUB_RUNS');
+  expect(await hub(['ps'])).toMatchObject({code: 0});
+  expect(one?.cli.lines).toHaveLength(1);
+});
+
 test('a program that ends at once is told with its last lines; nothing stays', async ({scope}) => {
   const {addUser, ask, hub, stateDir} = await openHub(
     scope,

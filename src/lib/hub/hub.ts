@@ -13,7 +13,7 @@ import {Pages} from './api/pages.js';
 import {addressOf, HubServer} from './api/server.js';
 import type {Floors} from './capacity.js';
 import {Homes} from './homes.js';
-import {type HubSockets, hubSockets, OPERATOR} from './operator.js';
+import {type HubSockets, OPERATOR, takeSockets} from './operator.js';
 import type {HubSandboxes} from './sandboxes.js';
 import {SessionFolder} from './session-folder.js';
 import {Sessions} from './sessions.js';
@@ -110,7 +110,6 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   await users.list();
   const tokens = new HubTokens(stateDir, clock);
   await openStateDir(stateDir, 'hub');
-  const sockets = await hubSockets(stateDir);
   let tunnel: Tunnel | undefined;
   const urlOf = () => tunnel?.url ?? '';
   const sessions = new Sessions({
@@ -132,8 +131,18 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   const callers = new Callers({tokens: tokens.registry, userById: (id) => users.byId(id)});
   const pages = new Pages({callers, url: urlOf, addressOf});
   const server = new HubServer({...context, callers, pages});
-  const operator = new HubServer({...context, callers: {byHeader: async () => OPERATOR}});
+  let isOpen = false;
+  const operator = new HubServer({
+    ...context,
+    callers: {
+      byHeader: async () => {
+        if (isOpen) return OPERATOR;
+        throw new TunlError('HUB_AWAY', {reason: 'The hub is starting.', next: 'Try again in a moment.'});
+      },
+    },
+  });
   const servers = [server, operator];
+  const sockets = await takeSockets(stateDir, operator.server);
   try {
     await tokens.registry.start();
     tunnel = await forward(`unix:${sockets.visitors.path}`, {
@@ -148,7 +157,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     // Nobody is answered before the sessions of an earlier hub are known.
     await sessions.start();
     await listenPrivately(server.server, sockets.visitors.path);
-    await listenPrivately(operator.server, sockets.operator.path);
+    isOpen = true;
     return new Hub({users, sessions, tunnel, tokens, servers, sockets});
   } catch (error) {
     sessions.close();

@@ -2,11 +2,12 @@
 
 import {once} from 'node:events';
 import {readdir, rm} from 'node:fs/promises';
-import type {ClientRequest, IncomingMessage} from 'node:http';
+import type {ClientRequest, IncomingMessage, Server} from 'node:http';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
+import {withLock} from '../core/file-lock.js';
 import {request} from '../core/node-http.js';
-import {type Place, placeOf} from '../core/private-socket.js';
+import {listenPrivately, type Place, placeOf} from '../core/private-socket.js';
 import {openStateDir} from '../core/state-dir.js';
 import {checkState} from '../core/state-trust.js';
 import {unlimitedPrincipal} from '../relay/access/principal.js';
@@ -14,6 +15,7 @@ import type {Caller} from './api/callers.js';
 
 const FOLDER = ['hub', 'run'] as const;
 const SOCKET = 'operator.sock';
+const LOCK = 'starting.lock';
 
 /** Everybody who reaches the operator's socket. */
 export const OPERATOR: Caller = {
@@ -29,17 +31,27 @@ export interface HubSockets {
   readonly operator: Place;
 }
 
-/** @throws TunlError STATE_DIR; HUB_RUNS when another hub has the state folder */
-export async function hubSockets(stateDir: string): Promise<HubSockets> {
+/**
+ * Takes the state folder: from now on `server` listens there for the operator. Of several hubs that start at the same moment
+ * one gets it.
+ *
+ * @throws TunlError STATE_DIR; HUB_RUNS when another hub has the state folder
+ */
+export async function takeSockets(stateDir: string, server: Server): Promise<HubSockets> {
   const folder = await openStateDir(stateDir, ...FOLDER);
   const operator = placeIn(folder, SOCKET);
-  const names = await readdir(folder);
-  if (names.includes(SOCKET) && (await answers(operator.path))) {
+  try {
+    await withLock(join(folder, LOCK), async () => {
+      const names = await readdir(folder);
+      if (names.includes(SOCKET) && (await answers(operator.path))) throw new TunlError('HUB_RUNS');
+      // Those of hubs that were killed.
+      for (const name of names) if (name.endsWith('.sock')) await rm(join(folder, name), {force: true});
+      await listenPrivately(server, operator.path);
+    });
+  } catch (error) {
     operator.release();
-    throw new TunlError('HUB_RUNS');
+    throw error;
   }
-  // Those of hubs that were killed.
-  for (const name of names) if (name.endsWith('.sock')) await rm(join(folder, name), {force: true});
   return {operator, visitors: placeIn(folder, `${process.pid}.sock`)};
 }
 

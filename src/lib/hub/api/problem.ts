@@ -22,6 +22,7 @@ const STATUS: Readonly<Partial<Record<ErrorCode, number>>> = {
   SANDBOX_ENDED: 409,
   HUB_QUOTA: 429,
   HUB_FAILED: 502,
+  HUB_AWAY: 503,
   HUB_FULL: 503,
   RELAY_BUSY: 503,
   HUB_NOT_READY: 504,
