@@ -49,7 +49,13 @@ const NEW_CONNECTIONS = 'limit rate over 256/second burst 512 packets drop';
 const QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
 
 /** The input of `nft -f -`. */
-export function ruleset(): string {
+export function ruleset({localPorts = []}: {localPorts?: readonly number[]} = {}): string {
+  const local =
+    localPorts.length === 0
+      ? []
+      : ['ip daddr 127.0.0.0/8', 'ip6 daddr ::1'].map(
+          (own) => `${own} tcp dport { ${localPorts.join(', ')} } dnat to :tcp dport map @doors`,
+        );
   const doors = Array.from({length: DOORS}, (_, door) => {
     const first = door * PORTS_OF_DOOR;
     return `${first}-${first + PORTS_OF_DOOR - 1} : ${FIRST_DOOR + door}`;
@@ -66,6 +72,7 @@ export function ruleset(): string {
   chain destination { type nat hook output priority -100;
     udp dport 53 redirect to :${RESOLVER_PORT}
     tcp dport 53 dnat to :${doorOf(53)}
+    ${local.join('\n    ')}
     ip daddr 127.0.0.0/8 accept
     ip6 daddr ::1 accept
     meta l4proto tcp dnat to :tcp dport map @doors

@@ -3,6 +3,8 @@
 import type {Socket as UdpSocket} from 'node:dgram';
 import type {Server, Socket} from 'node:net';
 import {networkInterfaces} from 'node:os';
+import {systemCode} from '../core/errors.js';
+import {isLoopbackAddress} from '../core/listening.js';
 import type {Logger} from '../core/logger.js';
 import {plainAddress} from '../net/host-name.js';
 import {type ResolveName, Resolver} from '../net/name-lookup.js';
@@ -13,21 +15,24 @@ import {type DialOut, Passage, type Target} from './passage.js';
 import {Policy, type RefusalReason} from './policy.js';
 import {type Refusal, Refusals} from './refusals.js';
 import {Answers} from './resolver-answers.js';
-import type {EgressRules} from './rules.js';
+import type {SealRules} from './rules.js';
 import {serveDnsOverTcp} from './tcp-questions.js';
 
 export interface GatekeeperOptions {
-  readonly rules: EgressRules;
+  readonly rules: SealRules;
   readonly log: Logger;
   readonly onRefused: (refusal: Refusal) => void;
   readonly resolve?: ResolveName | undefined;
   readonly dialOut?: DialOut | undefined;
+  /** A destination does not answer, or whoever dials has refused it. */
+  readonly onUnreachable?: ((host: string, port: number, error: unknown) => void) | undefined;
+  /** Ports of this machine's loopback that programs reach at their own loopback. The redirect must lead here. */
+  readonly localPorts?: readonly number[] | undefined;
+  readonly maxConnections?: number | undefined;
 }
 
 /** Each may fill the buffers of both its sockets. */
 const MAX_CONNECTIONS = 512;
-/** Connections that are not joined with their destination yet. */
-const MAX_WAITING = 256;
 const DNS_PORT = 53;
 
 export class Gatekeeper {
@@ -40,11 +45,15 @@ export class Gatekeeper {
   readonly #resolverSockets: UdpSocket[] = [];
   readonly #passages = new Set<Passage>();
   readonly #questions = new Set<Socket>();
+  readonly #localPorts: ReadonlySet<number>;
+  readonly #maxConnections: number;
   #waiting = 0;
   #policy: Policy;
 
   constructor(options: GatekeeperOptions) {
     this.#options = options;
+    this.#localPorts = new Set(options.localPorts);
+    this.#maxConnections = options.maxConnections ?? MAX_CONNECTIONS;
     this.#policy = new Policy(options.rules, isOwnAddress);
     this.#resolver = new Resolver(options.resolve);
     this.#refusals = new Refusals(options.onRefused);
@@ -56,7 +65,7 @@ export class Gatekeeper {
     });
   }
 
-  get rules(): EgressRules {
+  get rules(): SealRules {
     return this.#policy.rules;
   }
 
@@ -87,7 +96,7 @@ export class Gatekeeper {
   }
 
   /** From now on only these rules hold; what they do not allow is cut at once. */
-  setRules(rules: EgressRules): void {
+  setRules(rules: SealRules): void {
     this.#policy = new Policy(rules, isOwnAddress);
     for (const passage of [...this.#passages]) passage.review();
   }
@@ -109,7 +118,7 @@ export class Gatekeeper {
     }
     const {address, port} = destination;
     const isQuestion = port === DNS_PORT;
-    if (this.#passages.size + this.#questions.size >= MAX_CONNECTIONS || this.#waiting >= MAX_WAITING) {
+    if (this.#isFull) {
       this.#refuse(socket, address, port, 'limit');
       return;
     }
@@ -124,7 +133,14 @@ export class Gatekeeper {
     else this.#refuse(socket, this.#shown(address), port, target);
   }
 
+  get #isFull(): boolean {
+    const most = this.#maxConnections;
+    // Half of them may be on their way to their destinations.
+    return this.#passages.size + this.#questions.size >= most || this.#waiting >= most / 2;
+  }
+
   #judge(address: string, port: number): Target | RefusalReason {
+    if (isLoopbackAddress(address)) return this.#localPorts.has(port) ? {kind: 'local', port} : 'not-allowed';
     const known = this.#names.nameOf(address);
     if (known === 'unknown') return 'address-unknown';
     if (known !== undefined) {
@@ -145,7 +161,7 @@ export class Gatekeeper {
   }
 
   #pass(socket: Socket, target: Target): void {
-    const {resolve: _, dialOut, log} = this.#options;
+    const {dialOut, log, onUnreachable} = this.#options;
     let waits = true;
     this.#waiting += 1;
     const settled = () => {
@@ -159,7 +175,10 @@ export class Gatekeeper {
       resolver: this.#resolver,
       dialOut,
       onRefused: (host, port, why) => this.#refusals.tell(host, port, why),
-      onUnreachable: (host, port, code) => log.debug('a destination does not answer', {host, port, code}),
+      onUnreachable: (host, port, error) => {
+        log.debug('a destination does not answer', {host, port, code: systemCode(error)});
+        onUnreachable?.(host, port, error);
+      },
       onJoined: settled,
       onDone: () => {
         settled();

@@ -22,13 +22,28 @@ export const OF_CONTAINER = 'tunl-seal-of-container';
  * in the host's network. A container has files of its own, and the holder of its seal keeps those of the machine.
  */
 export const HOLDER = `
+resolv_conf() {
+  real=$(readlink -m /etc/resolv.conf) || return
+  hidden=/run/systemd/resolve
+  [ -z "$SEAL_HIDES_RUN" ] || hidden=/run
+  mount -t tmpfs -o size=4k,mode=755 none /tmp || return
+  echo "nameserver $SEAL_RESOLVER" > /tmp/resolv.conf || return
+  if [ -e "$real" ]; then mount --bind /tmp/resolv.conf "$real" || return
+  elif [ "\${real#$hidden/}" != "$real" ]; then
+    # A link into a folder that is empty here.
+    mkdir -p "$(dirname "$real")" && cp /tmp/resolv.conf "$real" || return
+  fi
+  umount /tmp
+}
 ip link set lo up || exit 70
 if [ "$0" = ${OF_CONTAINER} ]; then
   [ "$(ip -o link show up | wc -l)" = 1 ] || { echo 'it has a network device' >&2; exit 76; }
 else
-  for folder in /run/systemd/resolve /run/nscd /var/run/nscd; do
+  if [ "$SEAL_HIDES_RUN" ]; then mount -t tmpfs -o size=4k,mode=755 none /run || exit 71; fi
+  for folder in /run/systemd/resolve /run/nscd /var/run/nscd /run/avahi-daemon; do
     if [ -d "$folder" ]; then mount -t tmpfs -o size=4k,mode=755 none "$folder" || exit 71; fi
   done
+  if [ "$SEAL_RESOLVER" ]; then resolv_conf || exit 77; fi
 fi
 routes() {
   ip route replace local default dev lo || return 72

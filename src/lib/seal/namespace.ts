@@ -14,6 +14,7 @@ import type {DoorMessage} from './doors.js';
 import {ruleset} from './doorway.js';
 import {HOLDER, type HolderWord, OF_CONTAINER, PROGRAM_PATH} from './holder.js';
 import {isOwnNamespace, killInside} from './leftovers.js';
+import {RESOLVER_ADDRESS} from './name-table.js';
 import {
   holderObstacle,
   isPrivileged,
@@ -47,7 +48,17 @@ export interface NamespaceEvents {
   onLost: (detail: string) => void;
 }
 
-export interface NamespaceOptions {
+/** What programs find in the namespaces. */
+export interface SealedView {
+  /** Ports of this machine's loopback that programs reach at their own loopback. */
+  readonly localPorts?: readonly number[] | undefined;
+  /** /etc/resolv.conf names the seal's resolver only. Default: the machine's file; its questions arrive at the seal anyway. */
+  readonly ownResolvConf?: boolean | undefined;
+  /** /run is empty: no sockets of the machine's services. */
+  readonly hidesRun?: boolean | undefined;
+}
+
+export interface NamespaceOptions extends SealedView {
   /** The namespace of this process, instead of a new one. It must have no way out of its own. */
   readonly joins?: {readonly pid: number} | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -71,6 +82,7 @@ export class Namespace {
   /** Open descriptors keep the namespaces, and their paths never lead to those of another process. */
   readonly #files: Files;
   readonly #isJoined: boolean;
+  readonly #localPorts: readonly number[];
   /** All listeners are here. */
   readonly #complete: Promise<true>;
   readonly #lines: AsyncIterator<string>;
@@ -88,8 +100,14 @@ export class Namespace {
       ended,
       files,
       isJoined,
+      localPorts,
       complete,
-    }: HolderParts & {files: Files; isJoined: boolean; complete: Promise<true>},
+    }: HolderParts & {
+      files: Files;
+      isJoined: boolean;
+      localPorts: readonly number[];
+      complete: Promise<true>;
+    },
   ) {
     this.#child = child;
     this.#lines = lines;
@@ -97,13 +115,14 @@ export class Namespace {
     this.#ended = ended;
     this.#files = files;
     this.#isJoined = isJoined;
+    this.#localPorts = localPorts;
     this.#complete = complete;
   }
 
   /** @throws TunlError SANDBOX_EGRESS */
   static async open(
     {onDoor, onResolver, onDialled, onLost}: NamespaceEvents,
-    {joins, signal}: NamespaceOptions = {},
+    {joins, signal, localPorts, ownResolvConf, hidesRun}: NamespaceOptions = {},
   ): Promise<Namespace> {
     const obstacle = missing(['unshare', 'nsenter', 'setpriv', 'ip', 'nft']);
     if (obstacle !== undefined) throw sealError(obstacle);
@@ -112,7 +131,10 @@ export class Namespace {
     const joined = joins === undefined ? undefined : openFiles(joins.pid, inUser ? ['net', 'user'] : ['net']);
     const words =
       joins === undefined || joined === undefined ? newNamespaces(inUser) : joining(joined, joins.pid);
-    const child = startHolder(words);
+    const child = startHolder(words, {
+      ...(ownResolvConf && {SEAL_RESOLVER: RESOLVER_ADDRESS}),
+      ...(hidesRun && {SEAL_HIDES_RUN: '1'}),
+    });
     const complete = Promise.withResolvers<true>();
     child.on('message', (sent, handle) => {
       const message = sent as DoorMessage | DialAnswer;
@@ -141,6 +163,7 @@ export class Namespace {
       ...parts,
       files,
       isJoined: joined !== undefined,
+      localPorts: localPorts ?? [],
       complete: complete.promise,
     });
     let isLost = false;
@@ -164,7 +187,8 @@ export class Namespace {
     const step = this.#steps.then(async () => {
       await before;
       this.#child.stdin?.write(`${word}\n`);
-      if (word === 'open') (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset());
+      if (word === 'open')
+        (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset({localPorts: this.#localPorts}));
       const line = await deadline(Promise.race([this.#lines.next(), this.#ended]));
       const [said, code] = (line?.value ?? '').split(' ');
       if (said !== word || code !== '0')
@@ -271,13 +295,13 @@ function isRootInside(pid: number): boolean {
   return inside === '0' && Number(outside) === process.getuid?.();
 }
 
-function startHolder([program = '', ...words]: readonly string[]): ChildProcess {
+function startHolder([program = '', ...words]: readonly string[], env: Record<string, string>): ChildProcess {
   const own = (name: string) => fileURLToPath(new URL(`dist/bundle/seal/${name}.js`, packageRoot));
   return spawn(program, [...words, process.execPath, own('doors'), own('dialler')], {
     // A signal for the terminal's group must not open the seal while its programs drain.
     detached: true,
     cwd: '/',
-    env: {PATH: PROGRAM_PATH},
+    env: {PATH: PROGRAM_PATH, ...env},
     stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe', 'pipe'],
   });
 }

@@ -3,19 +3,26 @@
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {systemCode} from '../core/errors.js';
+import {LOCAL_HOST} from '../core/localhost.js';
 import {dial, openSocket} from '../net/dial.js';
 import type {Resolver} from '../net/name-lookup.js';
 import {breakOff, join} from './join.js';
+import {dialLocalPort} from './local-port.js';
 import type {Policy, RefusalReason} from './policy.js';
 import {readHello} from './read-hello.js';
 
 /** Where a connection goes. A name is resolved when it is dialled. */
 export type Target =
   | {readonly kind: 'name'; readonly name: string; readonly port: number}
-  | {readonly kind: 'address'; readonly address: string; readonly port: number};
+  | {readonly kind: 'address'; readonly address: string; readonly port: number}
+  /** A port of this machine's loopback that the user has named. */
+  | {readonly kind: 'local'; readonly port: number};
+
+/** A destination outside of this machine. */
+export type OuterTarget = Exclude<Target, {kind: 'local'}>;
 
 /** Dials in place of this machine's own network. The socket must allow half-open connections. */
-export type DialOut = (target: Target, signal: AbortSignal) => Promise<Duplex>;
+export type DialOut = (target: OuterTarget, signal: AbortSignal) => Promise<Duplex>;
 
 export interface PassageOptions {
   readonly socket: Socket;
@@ -25,7 +32,7 @@ export interface PassageOptions {
   readonly dialOut?: DialOut | undefined;
   readonly onRefused: (host: string, port: number, why: RefusalReason) => void;
   /** The destination does not answer. */
-  readonly onUnreachable: (host: string, port: number, code: string) => void;
+  readonly onUnreachable: (host: string, port: number, error: unknown) => void;
   /** It is joined: it counts no longer as one that waits. */
   readonly onJoined: () => void;
   /** Called once. */
@@ -54,7 +61,8 @@ export class Passage {
     socket.on('error', this.#end);
     socket.on('close', this.#end);
     try {
-      const head = target.kind === 'name' && target.port === TLS_PORT ? await this.#readHello() : undefined;
+      const saysName = this.#checksServerName && target.port === TLS_PORT;
+      const head = saysName ? await this.#readHello() : undefined;
       if (this.#isDone || head === 'refused') return;
       const outside = await this.#dial();
       if (this.#isDone || outside === undefined) {
@@ -64,7 +72,7 @@ export class Passage {
       this.#join(outside, head);
     } catch (error) {
       const {host, port} = this.#shown();
-      this.#options.onUnreachable(host, port, systemCode(error));
+      if (!this.#isDone) this.#options.onUnreachable(host, port, error);
       this.cut();
     }
   }
@@ -84,13 +92,19 @@ export class Passage {
   #isAllowed(): boolean {
     const {target} = this.#options;
     const policy = this.#options.policy();
+    if (target.kind === 'local') return policy.rules.kind !== 'none';
     if (target.kind === 'address') return policy.refuseLiteral(target.address, target.port) === undefined;
     if (!policy.allowsName(target.name, target.port)) return false;
     return this.#address === undefined || policy.mayDial(this.#address, target.port);
   }
 
+  get #checksServerName(): boolean {
+    return this.#options.target.kind === 'name' && this.#options.policy().checksServerNames;
+  }
+
   #shown(): {host: string; port: number} {
     const {target} = this.#options;
+    if (target.kind === 'local') return {host: LOCAL_HOST, port: target.port};
     return {host: target.kind === 'name' ? target.name : target.address, port: target.port};
   }
 
@@ -128,6 +142,7 @@ export class Passage {
   async #dial(): Promise<Duplex | undefined> {
     const {target, dialOut} = this.#options;
     const {signal} = this.#abort;
+    if (target.kind === 'local') return dialLocalPort(target.port, signal);
     if (dialOut !== undefined) return dialOut(target, signal);
     const {host, port} = this.#shown();
     return new Promise((resolve, reject) => {
@@ -172,7 +187,7 @@ export class Passage {
     socket.off('error', this.#end);
     socket.off('close', this.#end);
     if (head !== undefined) outside.write(head);
-    const isChecked = head !== undefined || this.#options.target.kind === 'address';
+    const isChecked = head !== undefined || !this.#checksServerName;
     const first = isChecked ? undefined : () => this.#checkFirst(outside);
     this.#cutJoined = join(socket, outside, {first, onDone: this.#end});
     this.#options.onJoined();

@@ -3,7 +3,7 @@
 import {isIP} from 'node:net';
 import {addressKind} from '../net/address-kind.js';
 import {plainAddress} from '../net/host-name.js';
-import type {EgressRules} from './rules.js';
+import type {SealRules} from './rules.js';
 
 /** The reason why a look-up or a connection was refused. Stable: events carry it. */
 export type RefusalReason =
@@ -19,7 +19,7 @@ export type RefusalReason =
   | 'limit';
 
 export class Policy {
-  readonly rules: EgressRules;
+  readonly rules: SealRules;
   /** The names and addresses of a list, each with its ports. */
   readonly #exact = new Map<string, Set<number>>();
   /** `*.example.com` as `.example.com`. */
@@ -27,7 +27,7 @@ export class Policy {
   /** Addresses of this machine. A service there may trust whoever comes from the machine itself. */
   readonly #isOwn: (address: string) => boolean;
 
-  constructor(rules: EgressRules, isOwn: (address: string) => boolean = () => false) {
+  constructor(rules: SealRules, isOwn: (address: string) => boolean = () => false) {
     this.rules = rules;
     this.#isOwn = isOwn;
     if (rules.kind !== 'list') return;
@@ -40,15 +40,25 @@ export class Policy {
     }
   }
 
+  /** Whether each name gets an address of the seal's own: then a connection says by its address which name it means. */
+  get hasOwnAddresses(): boolean {
+    return this.rules.kind === 'list' || this.rules.kind === 'elsewhere';
+  }
+
+  /** Whether a ClientHello must name the host of its connection. */
+  get checksServerNames(): boolean {
+    return this.rules.kind !== 'elsewhere';
+  }
+
   /** Whether a rule has this name, with any port: it may be looked up. */
   hasName(name: string): boolean {
-    if (this.rules.kind !== 'list') return this.rules.kind === 'internet';
+    if (this.rules.kind !== 'list') return this.rules.kind !== 'none';
     return this.#exact.has(name) || this.#below.some(({end}) => name.endsWith(end));
   }
 
   /** Whether a connection to this name and port is allowed, as far as the name decides. */
   allowsName(name: string, port: number): boolean {
-    if (this.rules.kind !== 'list') return this.rules.kind === 'internet';
+    if (this.rules.kind !== 'list') return this.rules.kind !== 'none';
     if (isIP(name) !== 0) return false;
     return (
       this.#exact.get(name)?.has(port) === true ||
@@ -59,16 +69,18 @@ export class Policy {
   /** For a connection to a plain address. Undefined: it is allowed. */
   refuseLiteral(address: string, port: number): RefusalReason | undefined {
     if (this.rules.kind === 'list') return this.#hasLiteral(address, port) ? undefined : 'not-allowed';
+    if (this.rules.kind === 'elsewhere') return undefined;
     return this.rules.kind === 'internet' && this.#isPublic(address) ? undefined : 'not-public';
   }
 
   /** Whether a connection to an allowed name may go to this address of it. */
   mayDial(address: string, port: number): boolean {
-    return this.#isPublic(address) || this.#hasLiteral(address, port);
+    return this.rules.kind === 'elsewhere' || this.#isPublic(address) || this.#hasLiteral(address, port);
   }
 
   /** Whether a look-up of an allowed name may have this address as an answer. */
   mayAnswer(address: string): boolean {
+    if (this.rules.kind === 'elsewhere') return true;
     return this.#isPublic(address) || this.#exact.has(plainAddress(address) ?? '');
   }
 

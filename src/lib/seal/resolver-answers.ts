@@ -3,6 +3,7 @@
 import {isIPv6} from 'node:net';
 import {networkInterfaces} from 'node:os';
 import {addressKind} from '../net/address-kind.js';
+import {knownAddresses} from '../net/localhost.js';
 import type {Resolver} from '../net/name-lookup.js';
 import {
   type DnsAnswer,
@@ -67,6 +68,10 @@ export class Answers {
       return {rcode: RCODE.noName};
     }
     if (type !== TYPE_A && type !== TYPE_AAAA) return {rcode: RCODE.ok};
+    const isElsewhere = policy.rules.kind === 'elsewhere';
+    const ofFamily = (address: string) => isIPv6(address) === (type === TYPE_AAAA);
+    const local = isElsewhere ? knownAddresses(name) : undefined;
+    if (local !== undefined) return {rcode: RCODE.ok, addresses: local.filter(ofFamily), ttl: TTL_SECONDS};
     let found: readonly string[];
     try {
       found = await resolver.find(name);
@@ -79,14 +84,14 @@ export class Answers {
       refusals.tell(name, undefined, 'not-public');
       return {rcode: RCODE.noName};
     }
-    if (policy.rules.kind === 'list') {
+    if (policy.hasOwnAddresses) {
+      // A family that the far side does not have: the program must choose the other one.
+      if (isElsewhere && !allowed.some(ofFamily)) return {rcode: RCODE.ok};
       const {v4, v6} = names.addressesOf(name);
       return {rcode: RCODE.ok, addresses: [type === TYPE_A ? v4 : v6], ttl: TTL_SECONDS};
     }
     // The seal accepts every connection before it dials, so a program would not fall back from IPv6 to IPv4.
-    const addresses = allowed.filter((each) =>
-      type === TYPE_AAAA ? isIPv6(each) && hasIPv6() : !isIPv6(each),
-    );
+    const addresses = allowed.filter((each) => ofFamily(each) && (type === TYPE_A || hasIPv6()));
     return {rcode: RCODE.ok, addresses, ttl: TTL_SECONDS};
   }
 }

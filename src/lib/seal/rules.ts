@@ -18,6 +18,12 @@ export type EgressRules =
   /** These destinations only. */
   | {readonly kind: 'list'; readonly allow: readonly EgressEntry[]};
 
+/**
+ * The rules of a seal. `elsewhere` are all destinations: whoever dials for the seal judges them, and gets each destination as
+ * the program has named it. People and sandboxes cannot ask for it.
+ */
+export type SealRules = EgressRules | {readonly kind: 'elsewhere'};
+
 /** Each look-up and each connection is compared with all entries that are not plain names. */
 const MAX_ENTRIES = 256;
 const MAX_TEXT = 64 * 1024;
@@ -48,6 +54,13 @@ export function egressList(destinations: readonly string[]): EgressRules {
 export function checkEgress(rules: EgressRules): EgressRules {
   if (rules.kind !== 'list') return rules;
   return egressList(rules.allow.map(entryText));
+}
+
+/** @param hasDialler whether somebody dials in place of this machine. @throws TunlError EGRESS_INVALID */
+export function checkSealRules(rules: SealRules, {hasDialler}: {hasDialler: boolean}): SealRules {
+  if (rules.kind !== 'elsewhere') return checkEgress(rules);
+  if (!hasDialler) throw invalid('Nobody judges and dials the destinations.');
+  return rules;
 }
 
 /** One entry as people write it. */

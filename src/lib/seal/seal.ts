@@ -13,14 +13,14 @@ import type {ResolveName} from '../net/name-lookup.js';
 import type {DialAnswer} from './dialler.js';
 import {Gatekeeper} from './gatekeeper.js';
 import {type InsideDial, InsideDials} from './inside-dials.js';
-import {Namespace, type PrefixOptions} from './namespace.js';
+import {Namespace, type PrefixOptions, type SealedView} from './namespace.js';
 import type {Obstacle} from './obstacles.js';
 import type {DialOut} from './passage.js';
 import type {Refusal} from './refusals.js';
-import {checkEgress, type EgressRules} from './rules.js';
+import {checkSealRules, type SealRules} from './rules.js';
 
-export interface SealOptions {
-  readonly rules: EgressRules;
+export interface SealOptions extends SealedView {
+  readonly rules: SealRules;
   readonly log?: LogSink | undefined;
   /** A look-up or a connection was refused. At a bounded rate. */
   readonly onRefused?: ((refusal: Refusal) => void) | undefined;
@@ -30,6 +30,10 @@ export interface SealOptions {
   readonly resolve?: ResolveName | undefined;
   /** Opens the connections. Default: this machine's network, public addresses and those that a rule names. */
   readonly dialOut?: DialOut | undefined;
+  /** An allowed destination could not be reached, or `dialOut` has refused it. */
+  readonly onUnreachable?: ((host: string, port: number, error: unknown) => void) | undefined;
+  /** Open connections at once. Default 512. */
+  readonly maxConnections?: number | undefined;
   /**
    * Seals the network of this process instead of a new one: that of a container which has none but loopback. Closing ends its
    * ways out, and nothing else. Root can do it, and the user who owns the container.
@@ -44,7 +48,7 @@ export interface SealOptions {
 export type SealedOptions = PrefixOptions & Pick<SpawnOptions, 'stdio' | 'env' | 'detached'>;
 
 export interface Seal {
-  readonly rules: EgressRules;
+  readonly rules: SealRules;
   /** The rules of the start hold. @throws TunlError SANDBOX_EGRESS; the seal is closed then */
   readonly ready: Promise<void>;
   /** The path of the network namespace, for engines that join it. It is gone when the seal is closed. */
@@ -64,14 +68,15 @@ export interface Seal {
    */
   dialInside(dial: InsideDial): Promise<Socket>;
   /** From now on only these rules hold. Connections that they do not allow are cut before this returns. @throws TunlError EGRESS_INVALID, SANDBOX_EGRESS */
-  setRules(rules: EgressRules): Promise<void>;
+  setRules(rules: SealRules): Promise<void>;
   /** Kills everything that runs inside, and removes the namespace. Idempotent. */
   close(): Promise<void>;
 }
 
 /** @throws TunlError SANDBOX_EGRESS when this machine cannot seal a network, EGRESS_INVALID */
 export async function openSeal(options: SealOptions): Promise<Seal> {
-  const rules = checkEgress(options.rules);
+  const hasDialler = options.dialOut !== undefined;
+  const rules = checkSealRules(options.rules, {hasDialler});
   const log = createLogger('seal', options.log);
   const keeper = new Gatekeeper({
     rules,
@@ -85,6 +90,9 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     },
     resolve: options.resolve,
     dialOut: options.dialOut,
+    onUnreachable: options.onUnreachable,
+    localPorts: options.localPorts,
+    maxConnections: options.maxConnections,
   });
   let seal: OpenSeal | undefined;
   const namespace = await Namespace.open(
@@ -97,9 +105,9 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
         void seal?.close().then(() => options.onLost?.(detail));
       },
     },
-    {joins: options.joins, signal: options.signal},
+    options,
   );
-  seal = new OpenSeal(namespace, keeper);
+  seal = new OpenSeal(namespace, keeper, hasDialler);
   const {signal} = options;
   const abort = () => void seal?.close();
   signal?.addEventListener('abort', abort);
@@ -128,6 +136,7 @@ export async function sealObstacle(): Promise<Obstacle | undefined> {
 class OpenSeal implements Seal {
   readonly #namespace: Namespace;
   readonly #keeper: Gatekeeper;
+  readonly #hasDialler: boolean;
   readonly ready: Promise<void>;
   readonly #children = new Set<ChildProcess>();
   readonly #dials: InsideDials;
@@ -135,7 +144,8 @@ class OpenSeal implements Seal {
   #way: 'open' | 'none' | 'never' = 'never';
   #closing: Promise<void> | undefined;
 
-  constructor(namespace: Namespace, keeper: Gatekeeper) {
+  constructor(namespace: Namespace, keeper: Gatekeeper, hasDialler: boolean) {
+    this.#hasDialler = hasDialler;
     this.#namespace = namespace;
     this.#keeper = keeper;
     this.#dials = new InsideDials({
@@ -150,7 +160,7 @@ class OpenSeal implements Seal {
     this.ready.catch(() => {});
   }
 
-  get rules(): EgressRules {
+  get rules(): SealRules {
     return this.#keeper.rules;
   }
 
@@ -191,9 +201,9 @@ class OpenSeal implements Seal {
     this.#dials.take(answer, socket);
   }
 
-  async setRules(rules: EgressRules): Promise<void> {
+  async setRules(rules: SealRules): Promise<void> {
     if (this.#closing !== undefined) throw closed();
-    this.#keeper.setRules(checkEgress(rules));
+    this.#keeper.setRules(checkSealRules(rules, {hasDialler: this.#hasDialler}));
     const isNone = rules.kind === 'none';
     if (isNone ? this.#way !== 'open' : this.#way === 'open') return;
     const word = isNone ? 'none' : this.#way === 'never' ? 'open' : 'routes';

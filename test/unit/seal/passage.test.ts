@@ -1,6 +1,7 @@
 // One connection of a sealed network: the address that is dialled is judged after each look-up.
 import {connect, createServer, type Socket} from 'node:net';
 import {describe, expect} from 'vitest';
+import {systemCode} from '../../../src/lib/core/errors.js';
 import {Resolver} from '../../../src/lib/net/name-lookup.js';
 import {Passage, type PassageOptions} from '../../../src/lib/seal/passage.js';
 import {Policy} from '../../../src/lib/seal/policy.js';
@@ -34,7 +35,7 @@ function begin(
   const done = new Promise<void>((resolve) => {
     passage = new Passage({
       onRefused: (host, port, why) => refused.push(`${host}:${port} ${why}`),
-      onUnreachable: (host, port, code) => unreachable.push(`${host}:${port} ${code}`),
+      onUnreachable: (host, port, error) => unreachable.push(`${host}:${port} ${systemCode(error)}`),
       onJoined: () => {},
       onDone: resolve,
       ...options,
