@@ -3,7 +3,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import type {Socket as UdpSocket} from 'node:dgram';
 import {once} from 'node:events';
-import {closeSync, openSync, readFileSync} from 'node:fs';
+import {readFileSync} from 'node:fs';
 import type {Server, Socket} from 'node:net';
 import {createInterface} from 'node:readline';
 import type {Readable} from 'node:stream';
@@ -13,8 +13,9 @@ import type {DialAnswer, DialRequest} from './dialler.js';
 import type {DoorMessage} from './doors.js';
 import {ruleset} from './doorway.js';
 import {HOLDER, type HolderWord, OF_CONTAINER, PROGRAM_PATH} from './holder.js';
-import {isOwnNamespace, killInside} from './leftovers.js';
+import {killInside} from './leftovers.js';
 import {RESOLVER_ADDRESS} from './name-table.js';
+import {cannotJoin, closeFiles, fileOf, type NamespaceFiles, openFiles} from './namespace-files.js';
 import {
   holderObstacle,
   isPrivileged,
@@ -64,12 +65,6 @@ export interface NamespaceOptions extends SealedView {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Files {
-  readonly net: number;
-  readonly mnt?: number | undefined;
-  readonly user?: number | undefined;
-}
-
 interface HolderParts {
   readonly lines: AsyncIterator<string>;
   /** Its messages, when it has failed. */
@@ -80,7 +75,7 @@ interface HolderParts {
 export class Namespace {
   readonly #child: ChildProcess;
   /** Open descriptors keep the namespaces, and their paths never lead to those of another process. */
-  readonly #files: Files;
+  readonly #files: NamespaceFiles;
   readonly #isJoined: boolean;
   readonly #localPorts: readonly number[];
   /** All listeners are here. */
@@ -103,7 +98,7 @@ export class Namespace {
       localPorts,
       complete,
     }: HolderParts & {
-      files: Files;
+      files: NamespaceFiles;
       isJoined: boolean;
       localPorts: readonly number[];
       complete: Promise<true>;
@@ -246,35 +241,6 @@ export class Namespace {
   }
 }
 
-const fileOf = (descriptor: number): string => `/proc/${process.pid}/fd/${descriptor}`;
-
-/** @throws TunlError SANDBOX_EGRESS the process is gone, or has the network of this one */
-function openFiles(pid: number | undefined, names: readonly (keyof Files)[]): Files {
-  const files: {net?: number; mnt?: number; user?: number} = {};
-  try {
-    for (const name of names) files[name] = openSync(`/proc/${pid}/ns/${name}`, 'r');
-    // Another process may have got the number of one that has ended. A program must never start in the machine's network.
-    if (files.net === undefined || isOwnNamespace(files.net))
-      throw new Error('it has the network of the machine');
-    return {...files, net: files.net};
-  } catch (error) {
-    closeFiles(files);
-    throw cannotJoin(pid, (error as Error).message);
-  }
-}
-
-function cannotJoin(pid: number | undefined, detail: string): Error {
-  const why = `The network of process ${pid} cannot be sealed: ${detail.trim().split('\n')[0]}.`;
-  return sealError({
-    why,
-    mend: 'Start it in a network namespace of its own, without a network (--network none).',
-  });
-}
-
-function closeFiles(files: Partial<Files> | undefined): void {
-  for (const file of Object.values(files ?? {})) if (file !== undefined) closeSync(file);
-}
-
 const newNamespaces = (inUser: boolean): readonly string[] => [
   programPath('unshare') ?? 'unshare',
   ...(inUser ? ['--user', '--map-current-user', '--keep-caps'] : []),
@@ -282,7 +248,7 @@ const newNamespaces = (inUser: boolean): readonly string[] => [
 ];
 
 /** As an ordinary user it becomes root of the container's user namespace, or is root there already. */
-const joining = ({net, user}: Files, pid: number): readonly string[] => [
+const joining = ({net, user}: NamespaceFiles, pid: number): readonly string[] => [
   programPath('nsenter') ?? 'nsenter',
   `--net=${fileOf(net)}`,
   ...(user === undefined ? [] : [`--user=${fileOf(user)}`]),
