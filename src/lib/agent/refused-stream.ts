@@ -10,10 +10,13 @@ export class StreamRefusal extends Error {
   /** As that of a socket. */
   readonly code = 'ECONNRESET';
   readonly streamCode: StreamCode;
+  /** Whether the message is the relay's. */
+  readonly isTold: boolean;
 
   constructor(streamCode: StreamCode, message: string | undefined) {
     super(message ?? `the stream was reset: ${streamCode}`);
     this.streamCode = streamCode;
+    this.isTold = message !== undefined;
   }
 }
 

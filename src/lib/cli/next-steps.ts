@@ -29,6 +29,7 @@ export const NEXT_STEPS: Readonly<Partial<Record<ErrorCode, string>>> = {
   TCP_NOT_OFFERED: 'Use a TLS tunnel, or start the relay with --tcp-ports.',
   VISITOR_NEEDS_H2: 'Add --h2, if the service speaks HTTP/2, as gRPC does.',
   VISITOR_NEEDS_HTTP1: 'Add --http1, if the service speaks both.',
+  EGRESS_UNKNOWN: '`tunl egress list` shows the egresses that the relay offers to your token.',
   BACKGROUND_UNKNOWN: '`tunl list` shows the tunnels that run.',
   BACKGROUND_SILENT:
     'A running relay cannot be changed, only a tunnel can. `tunl stop` also ends a process that does not answer.',

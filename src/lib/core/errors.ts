@@ -337,6 +337,24 @@ export const ERRORS = {
     true,
     'Start the local service, or check its port.',
   ),
+  EGRESS_UNKNOWN: row(
+    'The relay has no egress of this name.',
+    EXIT.unavailable,
+    false,
+    'Choose one of the egresses that the relay offers to your token.',
+  ),
+  EGRESS_FORBIDDEN: row(
+    'The relay does not connect to this destination.',
+    EXIT.refused,
+    false,
+    'Ask the operator of the relay to allow the destination.',
+  ),
+  EGRESS_UNREACHABLE: row(
+    'The destination cannot be reached through the egress.',
+    EXIT.upstream,
+    true,
+    'Check its host and port, and whether it admits the addresses of the egress.',
+  ),
   UPSTREAM_CERTIFICATE: row(
     'The upstream’s certificate is not trusted.',
     EXIT.upstream,
