@@ -533,6 +533,12 @@ export const ERRORS = {
     false,
     'Set TUNL_STATE_DIR to a folder that you can write to.',
   ),
+  EGRESS_ADDRESS: row(
+    'An address of an egress is not of this machine.',
+    EXIT.local,
+    false,
+    'Give addresses that this machine has, or add the address to an interface of it first.',
+  ),
   LISTEN_IN_USE: row(
     'The address to listen on is in use.',
     EXIT.local,

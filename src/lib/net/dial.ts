@@ -26,8 +26,12 @@ export interface DialOptions {
   /** The socket of one attempt, which connects already. Default: a plain one. */
   open?: (address: string, port: number) => Socket;
   resolve?: Resolve;
+  /** The addresses of the host, when they are known: nothing is looked up. */
+  addresses?: readonly string[];
   /** Addresses for which this is false are not tried. Default: all are. */
   accepts?: ((address: string) => boolean) | undefined;
+  /** True: this attempt has failed for a reason of this machine, and `open` is called for the same address again. */
+  again?: ((error: Error, address: string) => boolean) | undefined;
   /** False: the caller sets keepalive. Default true. */
   keepAlive?: boolean;
   /** Gets the connected socket, which has no listeners any more. */
@@ -72,7 +76,7 @@ class Dial {
       this.#deadline = setTimeout(late, timeoutMs);
       this.#deadline.unref();
     }
-    const known = knownAddresses(host);
+    const known = this.#options.addresses ?? knownAddresses(host);
     if (known !== undefined) this.#try(known);
     else
       resolve(host, (error, addresses) => {
@@ -105,11 +109,23 @@ class Dial {
     clearTimeout(this.#next);
     const address = this.#left.shift();
     if (address === undefined) return;
-    const {port, open = openSocket} = this.#options;
+    this.#attempt(address);
+    if (this.#left.length === 0) return;
+    this.#next = setTimeout(() => this.#tryNext(), NEXT_ADDRESS_MS);
+    this.#next.unref();
+  }
+
+  #attempt(address: string): void {
+    const {port, open = openSocket, again} = this.#options;
     const socket = open(address, port);
     this.#sockets.push(socket);
     const failed = (error: Error) => {
-      if (this.#sockets.includes(socket)) this.#lost(socket, error);
+      if (!this.#sockets.includes(socket)) return;
+      if (again?.(error, address) === true) {
+        this.#drop(socket);
+        socket.destroy();
+        this.#attempt(address);
+      } else this.#lost(socket, error);
     };
     socket.on('error', failed);
     socket.once('connect', () => {
@@ -117,9 +133,6 @@ class Dial {
       socket.off('error', failed);
       this.#won(socket, address);
     });
-    if (this.#left.length === 0) return;
-    this.#next = setTimeout(() => this.#tryNext(), NEXT_ADDRESS_MS);
-    this.#next.unref();
   }
 
   #won(socket: Socket, address: string): void {

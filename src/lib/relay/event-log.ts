@@ -102,6 +102,16 @@ function lineOf(event: RelayEvent): Line {
       return ['info', 'the operator wants the relay to end in order', fields];
     case 'worker-ended':
       return ['error', 'a worker process has ended; another one takes its place', fields];
+    case 'egress-opened':
+      return ['debug', 'a connection by egress is made', fields];
+    case 'egress-closed':
+      return ['debug', 'a connection by egress is over', fields];
+    case 'egress-refused':
+      return ['debug', 'a connection by egress was refused', fields];
+    case 'egress-address-lost':
+      return ['error', 'an address of an egress is not of this machine any more', fields];
+    case 'egress-address-back':
+      return ['info', 'an address of an egress is of this machine again', fields];
     case 'limit-reached':
       return ['info', 'a limit is reached', fields];
     case 'logged-in':

@@ -1,6 +1,7 @@
 // The events of a relay, as values: for the log, an audit, a page for operators, and tests.
 
 import type {ErrorCode} from '../core/errors.js';
+import type {StreamCode} from '../protocol/wire.js';
 import type {BlockedEntry} from './access/blocked.js';
 import type {TokenEnd} from './access/principal.js';
 import type {LeaseKey} from './leases/lease-store.js';
@@ -19,6 +20,13 @@ interface Repeated {
 interface Whose {
   owner: string;
   tokenId: string | undefined;
+}
+
+/** What an agent has asked for. */
+interface EgressTarget {
+  egress: string;
+  host: string;
+  port: number;
 }
 
 /** `session` is the beginning of the session's id, the same in all events about it. No field is a secret. */
@@ -69,6 +77,24 @@ export type RelayEvent =
   | {type: 'drain-requested'}
   /** A worker process has ended without being asked. Another one takes its place. */
   | {type: 'worker-ended'; worker: number; code?: number | null; signal?: string; waitMs: number}
+  /** A connection by egress is made. `address`: the one that was dialled. `source`: the address of this machine. */
+  | ({type: 'egress-opened'; session: string; address: string; source: string} & EgressTarget & Whose)
+  /** It is over. `bytesIn`: from the destination. `code`: why, if not in order. */
+  | ({
+      type: 'egress-closed';
+      session: string;
+      address: string;
+      source: string;
+      ms: number;
+      bytesIn: number;
+      bytesOut: number;
+      code: StreamCode | undefined;
+    } & EgressTarget &
+      Whose)
+  | ({type: 'egress-refused'; session: string; code: StreamCode; reason: string} & EgressTarget & Whose)
+  /** An address of an egress is not of this machine any more. Connections leave from the other ones, if there are any. */
+  | {type: 'egress-address-lost'; address: string; egress: string; code: string}
+  | {type: 'egress-address-back'; address: string; egress: string}
   /** A limit is reached: what comes beyond it is refused. `of`: the owner, tunnel or address. Strangers can repeat it. */
   | {type: 'limit-reached'; limit: Limit; by: LimitedBy; of?: string; times?: number}
   /** The tokens of the registry were read again. */

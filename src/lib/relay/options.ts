@@ -160,6 +160,24 @@ export interface RelayOptions {
   /** E-mail address or `https:` URL for reports of abuse, on the relay's page and in its security.txt. Default: none. */
   abuseContact?: string;
   /**
+   * Addresses of this machine that agents may connect from, by name: `my-proxy=203.0.113.1,203.0.113.2`, up to 5 each. A token
+   * needs the scope `egress:NAME`. Default: none.
+   */
+  egress?: readonly string[];
+  /**
+   * Addresses and ranges that are not public and may be reached by egress nevertheless: private networks, this machine.
+   * Default: none.
+   */
+  egressAllowPrivate?: readonly string[];
+  /** Connections to port 25 by egress. Default false. */
+  egressMail?: boolean;
+  /** Local ports of connections by egress: each address has as many connections to a destination. Default `[32768, 60999]`. */
+  egressPorts?: readonly [first: number, last: number];
+  /** Connections by egress of an owner at once. Default 20,000. */
+  maxEgressPerOwner?: number;
+  /** New connections by egress a second of an owner; ten times as many at once. Default 200. */
+  egressPerSecondPerOwner?: number;
+  /**
    * Visit a tunnel of the relay's own through its public name every 30 seconds, and say which leg fails. Default true.
    */
   probe?: boolean;

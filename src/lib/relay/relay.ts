@@ -39,6 +39,8 @@ import {SecureDoor} from './doors/secure-door.js';
 import {TcpDoor} from './doors/tcp-door.js';
 import {TrustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
+import {EGRESS_BOUNDS, Egress, egressScope} from './egress/egress.js';
+import {ownPorts} from './egress/own-ports.js';
 import {eventsFor, loggedEvents} from './event-log.js';
 import type {RelayListener} from './events.js';
 import {FileLeases} from './leases/file-leases.js';
@@ -190,6 +192,12 @@ export async function openRelay(
   const streams = new OpenedStreams({...base, unread, reports});
   const facts = () => ({...now, software});
   streams.take(KIND.service, services(facts, probing.service(tunnels)));
+  const pool = new BlockPool();
+  const egress = new Egress({
+    ...{...base, settings, pool, bandwidths, reports},
+    own: ownPorts({settings, door, publicPort, tunnels, elsewhere}),
+  });
+  streams.take(KIND.egress, egress.accept, egressScope, EGRESS_BOUNDS);
   const agents = new Agents({
     ...base,
     ...{software, tunnels, streams, windowBudget, replayBudget, reserved},
@@ -204,7 +212,7 @@ export async function openRelay(
     worker: seat,
     blocks: blocked,
     sessionCounts: seat?.sessionCounts,
-    pool: new BlockPool(),
+    pool,
     keepForReplay: settings.keepForReplay,
     comeBackWithinMs: settings.comeBackWithinMs,
   });
@@ -304,6 +312,7 @@ export async function openRelay(
       // Drained after the leases: the next process has the file before agents are told to leave.
       agents,
       streams,
+      egress,
       leases,
       certificates,
       waitingRoom,

@@ -11,6 +11,7 @@ import {host, listenPlace, port, ports} from '../protocol/setting-kinds.js';
 import {ABUSE_SETTINGS} from './abuse-settings.js';
 import {OIDC_SETTINGS} from './access/oidc-settings.js';
 import {trustedSources} from './doors/trusted.js';
+import {EGRESS_SETTINGS} from './egress/egress-settings.js';
 import {MAX_LEASES} from './leases/lease-store.js';
 import {LIMIT_SETTINGS} from './limits/limit-settings.js';
 
@@ -181,6 +182,7 @@ export const RELAY_SETTINGS = {
   }),
   ...LIMIT_SETTINGS,
   ...ABUSE_SETTINGS,
+  ...EGRESS_SETTINGS,
   keepLeases: setting(onOff, {
     default: true,
     key: 'keep-leases',

@@ -9,6 +9,7 @@ import {readSecretFile} from '../core/state-dir.js';
 import {type HostPort, isLoopbackHost, listenAddress} from '../protocol/targets.js';
 import {checkOidc} from './access/oidc-settings.js';
 import {TokenFile} from './access/token-file.js';
+import {readEgressSets} from './egress/egress-set.js';
 import type {RelayOptions} from './options.js';
 import {RELAY_SETTINGS} from './settings-table.js';
 
@@ -46,6 +47,7 @@ export async function settleRelayOptions(options: RelayOptions): Promise<RelaySe
   const hasTokens = settings.tokenRegistry && (await new TokenFile(settings.stateDir).read()) !== undefined;
   checkReach({listen, tcpHost, token, hasTokens, oidcIssuers: settings.oidcIssuers});
   checkOidc(settings);
+  readEgressSets(settings.egress);
   if ((settings.certFile === undefined) !== (settings.keyFile === undefined)) {
     throw new TunlError('OPTION_INVALID', {
       reason: 'A certificate needs its key, and a key its certificate.',

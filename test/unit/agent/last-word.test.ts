@@ -154,6 +154,7 @@ const TABLE = {
   CERTIFICATE_INVALID: local,
   KEY_MISMATCH: local,
   STATE_DIR: local,
+  EGRESS_ADDRESS: local,
   LISTEN_IN_USE: local,
   LISTEN_FORBIDDEN: local,
   LISTEN_FAILED: local,

@@ -10,6 +10,7 @@ import {connect} from 'node:tls';
 import {describe, expect, test, vi} from 'vitest';
 import type {Setting} from '../../../src/lib/core/settings.js';
 import {OIDC_SETTINGS} from '../../../src/lib/relay/access/oidc-settings.js';
+import {EGRESS_SETTINGS} from '../../../src/lib/relay/egress/egress-settings.js';
 import {LIMIT_SETTINGS} from '../../../src/lib/relay/limits/limit-settings.js';
 import type {RelayOptions} from '../../../src/lib/relay/options.js';
 import type {RunningRelay} from '../../../src/lib/relay/running-relay.js';
@@ -163,6 +164,7 @@ const ELSEWHERE: Record<string, string> = {
   certFile: 'below',
   keyFile: 'below',
   ...Object.fromEntries(Object.keys(LIMIT_SETTINGS).map((name) => [name, 'limits/visitor-limits.test.ts'])),
+  ...Object.fromEntries(Object.keys(EGRESS_SETTINGS).map((name) => [name, 'egress/reload.test.ts'])),
   ...Object.fromEntries(Object.keys(OIDC_SETTINGS).map((name) => [name, 'access/oidc.test.ts'])),
   maxUnreadBytes: 'unread-limit.test.ts and window-budget.test.ts: the parts that count the bytes',
 };

@@ -2,7 +2,7 @@
 
 import type {Socket} from 'node:net';
 import {resetSocket} from '../../bytes/reset.js';
-import type {SocketRead} from '../../bytes/socket-reads.js';
+import {withReader} from '../../bytes/socket-reads.js';
 import {isListening, isLoopbackAddress} from '../../core/listening.js';
 import {dial, openSocket} from '../../net/dial.js';
 import {knownAddresses} from '../../net/localhost.js';
@@ -84,20 +84,6 @@ export function leave(socket: Socket, preface: Buffer | undefined): void {
   socket.on('error', () => {});
   if (preface === undefined) socket.destroy();
   else socket.end(preface, () => socket.destroy());
-}
-
-export interface ReaderOptions {
-  allowHalfOpen: true;
-  onread?: Pick<SocketRead, 'buffer' | 'callback'>;
-}
-
-/** Makes a socket whose bytes go to `read` from the first one on. Without `read` the socket has `data` events. */
-export function withReader(read: SocketRead | undefined, open: (options: ReaderOptions) => Socket): Socket {
-  if (read === undefined) return open({allowHalfOpen: true});
-  const {buffer, callback} = read;
-  const socket = open({allowHalfOpen: true, onread: {buffer, callback}});
-  socket.once('close', () => read.release());
-  return socket;
 }
 
 /** A port that the kernel forwards (to a container) has no socket here, so "no listener" is not certain. */

@@ -1,9 +1,10 @@
 // A Unix socket as an upstream (on Windows: a named pipe).
 
 import {connect, type Socket} from 'node:net';
+import {withReader} from '../../bytes/socket-reads.js';
 import {systemCode} from '../../core/errors.js';
 import {isUnixListening} from '../../core/listening.js';
-import {leave, withReader} from './tcp.js';
+import {leave} from './tcp.js';
 import {answersTls} from './tls-probe.js';
 import {
   DIAL_TIMEOUT_MS,

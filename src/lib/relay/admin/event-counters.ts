@@ -44,8 +44,14 @@ export function refusalOf(event: RelayEvent): string | undefined {
       return event.code.toLowerCase();
     case 'address-refused':
       return 'visitor_address';
+    case 'egress-refused':
+      return `egress_${event.code.toLowerCase()}`;
     case 'limit-reached':
       return `limit_${event.limit}_of_${event.by}`.replaceAll('-', '_');
+    case 'egress-opened':
+    case 'egress-closed':
+    case 'egress-address-lost':
+    case 'egress-address-back':
     case 'agent-connected':
     case 'agent-away':
     case 'agent-resumed':

@@ -12,11 +12,24 @@ import {Counts} from '../limits/counts.js';
 import type {LimitReports} from '../limits/limit-reports.js';
 import type {Part} from '../part.js';
 
-/** The most streams that the agent of one session may have open at once; visitors' streams do not count. */
-const MOST_OPEN = 1_024;
-/** The streams that one session may open at once, and the number a second after that. */
-const OPEN_BURST = 1_024;
-const OPENS_PER_SECOND = 200;
+/** How many streams the agent of one session may have. Visitors' streams do not count. */
+export interface StreamBounds {
+  /** Open at once. */
+  readonly most: number;
+  /** Opened in a row, and the number a second after that. */
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+/** For all kinds together that have no bounds of their own. */
+const USUAL: StreamBounds = {most: 1_024, burst: 1_024, perSecond: 200};
+
+interface Bounded {
+  readonly most: number;
+  /** Open streams by session. */
+  readonly open: Counts;
+  readonly buckets: TokenBuckets;
+}
 
 /** The agent that opened a stream. */
 export interface Opener {
@@ -49,9 +62,10 @@ export interface OpenedStreamsOptions {
 export class OpenedStreams implements Part {
   readonly #options: OpenedStreamsOptions;
   readonly #handlers: {[kind in StreamKind]?: StreamHandler<Opener>} = {};
-  readonly #buckets: TokenBuckets;
-  /** Open streams by session, and by owner. */
-  readonly #open = new Counts();
+  readonly #usual: Bounded;
+  /** The kinds with bounds of their own. */
+  readonly #bounded = new Map<StreamKind, Bounded>();
+  /** Open streams of all kinds by owner. */
   readonly #ofOwner = new Counts();
   /** The principal of each open stream, and the scope that it needs. */
   readonly #allowed = new Map<Stream, {principal: Principal; scope: Scope | undefined}>();
@@ -59,16 +73,22 @@ export class OpenedStreams implements Part {
 
   constructor(options: OpenedStreamsOptions) {
     this.#options = options;
-    const {clock} = options;
-    this.#buckets = new TokenBuckets({burst: OPEN_BURST, perSecond: OPENS_PER_SECOND, clock});
+    this.#usual = this.#boundedBy(USUAL);
   }
 
   /**
    * From now on `handler` gets streams of this kind.
    *
    * @param scopeOf the scope that an agent needs for such a stream, from its OPEN. Default: any scope at all.
+   * @param bounds of this kind alone. Default: it shares the usual ones.
    */
-  take(kind: StreamKind, handler: StreamHandler<Opener>, scopeOf?: ScopeOfStream): void {
+  take(
+    kind: StreamKind,
+    handler: StreamHandler<Opener>,
+    scopeOf?: ScopeOfStream,
+    bounds?: StreamBounds,
+  ): void {
+    if (bounds !== undefined) this.#bounded.set(kind, this.#boundedBy(bounds));
     this.#handlers[kind] = (stream, about, opener) => {
       const scope = scopeOf?.(about);
       if (!isAllowed(opener.principal, scope)) {
@@ -92,7 +112,7 @@ export class OpenedStreams implements Part {
 
   offer(stream: Stream, about: Buffer, opener: Opener): void {
     const handlers = this.#handlers;
-    const refusal = stream.kind in handlers ? this.#refusal(opener) : undefined;
+    const refusal = stream.kind in handlers ? this.#refusal(stream.kind, opener) : undefined;
     if (refusal !== undefined) {
       stream.refuse(...refusal);
       return;
@@ -110,7 +130,7 @@ export class OpenedStreams implements Part {
     }
   }
 
-  #refusal({session, principal}: Opener): [code: StreamCode, message?: string] | undefined {
+  #refusal(kind: StreamKind, {session, principal}: Opener): [code: StreamCode, message?: string] | undefined {
     if (this.#draining) return ['DRAINING', 'The relay is shutting down.'];
     if (this.#options.unread.full) return ['TOO_MUCH_UNREAD'];
     const {owner, limits} = principal;
@@ -118,17 +138,19 @@ export class OpenedStreams implements Part {
       this.#options.reports?.note('streams', 'owner', owner);
       return ['TOO_MANY_STREAMS', `The owner may have ${limits.maxStreams} streams open at once.`];
     }
-    if (this.#open.of(session) >= MOST_OPEN)
-      return ['TOO_MANY_STREAMS', `An agent may have ${MOST_OPEN} streams of its own open at once.`];
-    if (this.#buckets.has(session)) return undefined;
-    const seconds = Math.ceil(this.#buckets.waitMs(session) / 1_000);
+    const {most, open, buckets} = this.#of(kind);
+    if (open.of(session) >= most)
+      return ['TOO_MANY_STREAMS', `An agent may have ${most} streams of its own open at once.`];
+    if (buckets.has(session)) return undefined;
+    const seconds = Math.ceil(buckets.waitMs(session) / 1_000);
     return ['TOO_MANY_STREAMS', `Too many streams in a row; the next in ${seconds} s.`];
   }
 
   #count(stream: Stream, {session, principal: {owner}}: Opener): void {
     const {unread} = this.#options;
-    this.#buckets.spend(session);
-    this.#open.add(session, 1);
+    const {open, buckets} = this.#of(stream.kind);
+    buckets.spend(session);
+    open.add(session, 1);
     this.#ofOwner.add(owner, 1);
     const watched = unread.add({
       stream,
@@ -140,9 +162,18 @@ export class OpenedStreams implements Part {
     const gone = () => {
       unread.delete(watched);
       this.#allowed.delete(stream);
-      this.#open.add(session, -1);
+      open.add(session, -1);
       this.#ofOwner.add(owner, -1);
     };
     stream.onGone = gone;
+  }
+
+  #of(kind: StreamKind): Bounded {
+    return this.#bounded.get(kind) ?? this.#usual;
+  }
+
+  #boundedBy({most, burst, perSecond}: StreamBounds): Bounded {
+    const {clock} = this.#options;
+    return {most, open: new Counts(), buckets: new TokenBuckets({burst, perSecond, clock})};
   }
 }

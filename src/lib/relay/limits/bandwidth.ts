@@ -18,9 +18,9 @@ export interface BandwidthOptions {
   share?: number;
 }
 
-/** The tunnel of a connection. */
+/** The tunnel of a connection, or the owner alone of one that belongs to no tunnel. */
 export interface Limited {
-  readonly key: string;
+  readonly key?: string;
   readonly principal: Pick<Principal, 'owner' | 'limits'>;
 }
 
@@ -65,7 +65,7 @@ export class Bandwidths implements Part {
     const {bytesPerSecond, bytesPerSecondPerOwner, bytesPerSecondPerTunnel} = this.#settings;
     const {owner, limits} = principal;
     const names = [
-      ...(bytesPerSecondPerTunnel === undefined ? [] : [`tunnel ${key}`]),
+      ...(bytesPerSecondPerTunnel === undefined || key === undefined ? [] : [`tunnel ${key}`]),
       ...((limits.bytesPerSecond ?? bytesPerSecondPerOwner) === undefined ? [] : [`owner ${owner}`]),
       ...(bytesPerSecond === undefined ? [] : ['relay']),
     ];

@@ -1,0 +1,224 @@
+// One connection by egress: the guard, the look-up, the dial, and then the splice with its stream.
+
+import type {Socket} from 'node:net';
+import {PacedSplice} from '../../bytes/paced-splice.js';
+import {resetSocket} from '../../bytes/reset.js';
+import type {SocketReads} from '../../bytes/socket-reads.js';
+import {Splice, type SpliceOptions} from '../../bytes/splice.js';
+import type {Clock} from '../../core/clock.js';
+import {systemCode} from '../../core/errors.js';
+import type {Stream} from '../../mux/stream.js';
+import {hostName, plainAddress} from '../../net/host-name.js';
+import type {KeepAlive} from '../../net/keep-alive.js';
+import type {Resolver} from '../../net/name-lookup.js';
+import type {EgressOpen} from '../../protocol/egress-messages.js';
+import {formatHostPort} from '../../protocol/targets.js';
+import type {StreamCode} from '../../protocol/wire.js';
+import type {Opener} from '../agents/opened-streams.js';
+import {type RelayEvents, sessionName} from '../events.js';
+import type {Bandwidth} from '../limits/bandwidth.js';
+import {dialFrom, NO_PORT, NO_SOURCE} from './egress-dial.js';
+import {type EgressSet, familyOf} from './egress-set.js';
+import {type Guard, LOOP} from './guard.js';
+import type {LocalPorts} from './local-ports.js';
+
+/** A name with more addresses is dialled at the first ones. */
+const MOST_ADDRESSES = 16;
+
+type Refusal = readonly [code: StreamCode, message: string];
+
+export interface EgressConnectionOptions {
+  stream: Stream;
+  asked: EgressOpen;
+  set: EgressSet;
+  opener: Opener;
+  guard: Guard;
+  /** A tunnel of this relay has the port. */
+  isTunnelPort: (port: number) => boolean | Promise<boolean>;
+  resolver: Pick<Resolver, 'find'>;
+  ports: LocalPorts;
+  reads: SocketReads;
+  keepAlive: KeepAlive;
+  bandwidth: Bandwidth | undefined;
+  timeoutMs: number;
+  sourceFor: (family: 4 | 6) => string | undefined;
+  onSourceLost: (source: string, code: string) => void;
+  /** A connection has this address, or has no longer. */
+  onSource: (source: string, change: 1 | -1) => void;
+  onOver: () => void;
+  clock: Pick<Clock, 'now'>;
+  events: Pick<RelayEvents, 'emit'>;
+}
+
+export class EgressConnection {
+  readonly #options: EgressConnectionOptions;
+  readonly #splice: Splice;
+  #socket: Socket | undefined;
+  #stopDial = () => {};
+  #alive: ReturnType<KeepAlive['add']> | undefined;
+  /** When the destination has answered, and from where. */
+  #opened: {address: string; source: string; at: number} | undefined;
+  #refusal: Refusal | undefined;
+
+  constructor(options: EgressConnectionOptions) {
+    this.#options = options;
+    const {stream, bandwidth} = options;
+    const splice: SpliceOptions = {
+      stream,
+      brokenCode: 'UPSTREAM_RESET',
+      reset: () => this.#socket && resetSocket(this.#socket),
+      connects: () => this.#opened === undefined,
+      onDone: (code) => this.#over(code),
+    };
+    this.#splice = bandwidth === undefined ? new Splice(splice) : new PacedSplice(splice, bandwidth.rates);
+  }
+
+  get egress(): string {
+    return this.#options.set.name;
+  }
+
+  /** The settings have changed. @param set the egress as it is now; undefined: it is gone. */
+  recheck(set: EgressSet | undefined): void {
+    const {asked, guard} = this.#options;
+    const opened = this.#opened;
+    if (set === undefined || (opened !== undefined && !set.addresses.includes(opened.source)))
+      this.#splice.cut('EGRESS_UNKNOWN');
+    else if (opened !== undefined && guard.refuse(asked, opened.address) !== undefined)
+      this.#splice.cut('EGRESS_FORBIDDEN');
+  }
+
+  /** Never rejects. */
+  async run(): Promise<void> {
+    const found = await this.#findAddresses();
+    if (this.#splice.done) return;
+    if ('refusal' in found) this.#refuse(found.refusal);
+    else this.#dial(found.addresses);
+  }
+
+  /** The addresses to dial: each was judged. */
+  async #findAddresses(): Promise<{addresses: readonly string[]} | {refusal: Refusal}> {
+    const {asked, guard, set} = this.#options;
+    const {host, port} = asked;
+    const literal = plainAddress(host);
+    const name = literal === undefined ? hostName(host) : undefined;
+    if (literal === undefined && name === undefined)
+      return refuse(
+        'EGRESS_FORBIDDEN',
+        `${host} is neither a host name nor an address in its usual spelling.`,
+      );
+    const refused = guard.refuseHost(name, port);
+    if (refused !== undefined) return refuse('EGRESS_FORBIDDEN', refused);
+    let all: readonly string[];
+    if (literal !== undefined) all = [literal];
+    else {
+      try {
+        all = await this.#options.resolver.find(name as string);
+      } catch {
+        return refuse('NAME_UNKNOWN', `No name server answers for ${host}.`);
+      }
+      if (all.length === 0) return refuse('NAME_UNKNOWN', `The name ${host} has no address.`);
+    }
+    const families = new Set(set.addresses.map(familyOf));
+    const plain = all.map((each) => plainAddress(each)).filter((each) => each !== undefined);
+    const fitting = plain.filter((each) => families.has(familyOf(each)));
+    if (fitting.length === 0)
+      return refuse('UNREACHABLE', `${host} has no address of a family that the egress ${set.name} has.`);
+    let reason: string | undefined;
+    const allowed = fitting.filter((each) => {
+      const refusal = guard.refuseAddress(each, port);
+      reason ??= refusal;
+      return refusal === undefined;
+    });
+    if (allowed.length === 0) return refuse('EGRESS_FORBIDDEN', reason ?? 'No address is allowed.');
+    if (allowed.some((each) => guard.isHere(each)) && (await this.#options.isTunnelPort(port)))
+      return refuse('EGRESS_FORBIDDEN', LOOP);
+    return {addresses: allowed.slice(0, MOST_ADDRESSES)};
+  }
+
+  #dial(addresses: readonly string[]): void {
+    const {asked, timeoutMs, sourceFor, onSourceLost, ports, reads, bandwidth} = this.#options;
+    this.#stopDial = dialFrom({
+      host: asked.host,
+      ...{addresses, port: asked.port, timeoutMs, sourceFor, onSourceLost, ports},
+      // A limit of bandwidth stops the reading of a socket, which works with `data` events only.
+      reader: bandwidth === undefined ? () => reads.for(this.#splice) : undefined,
+      onOpen: (socket, ends) => this.#joined(socket, ends),
+      onFailed: (error) => this.#refuse(this.#failed(error)),
+    });
+  }
+
+  #joined(socket: Socket, {address, source}: {address: string; source: string}): void {
+    const {stream, keepAlive, bandwidth, clock, onSource, events, asked, opener} = this.#options;
+    this.#socket = socket;
+    this.#opened = {address, source, at: clock.now()};
+    onSource(source, 1);
+    this.#alive = keepAlive.add(socket);
+    events.emit({
+      type: 'egress-opened',
+      ...this.#whose(opener),
+      ...{egress: this.egress, host: asked.host, port: asked.port, address, source},
+    });
+    stream.accept();
+    this.#splice.join(socket, bandwidth === undefined ? 'onread' : 'events');
+  }
+
+  #failed(error: Error): Refusal {
+    const {asked, set} = this.#options;
+    const place = formatHostPort(asked.host, asked.port);
+    switch (systemCode(error)) {
+      case NO_SOURCE:
+        return ['EGRESS_UNHEALTHY', `No address of the egress ${set.name} can be used now.`];
+      case 'EADDRNOTAVAIL':
+      case 'EINVAL':
+        return ['EGRESS_UNHEALTHY', `No address of the egress ${set.name} can be used now.`];
+      case NO_PORT:
+        return ['TOO_MANY_STREAMS', `All local ports of the egress are in use for ${place}.`];
+      case 'EMFILE':
+      case 'ENFILE':
+        return ['TOO_MANY_STREAMS', 'The relay has no room for another connection now.'];
+      case 'ECONNREFUSED':
+        return ['UPSTREAM_REFUSED', `${place} does not accept connections.`];
+      case 'ETIMEDOUT':
+        return ['UPSTREAM_TIMEOUT', `${place} did not answer in time.`];
+      case 'ECONNRESET':
+        return ['UPSTREAM_RESET', `${place} broke the connection.`];
+      default:
+        return ['UNREACHABLE', `There is no way to ${place} (${systemCode(error) || 'unknown reason'}).`];
+    }
+  }
+
+  #refuse(refusal: Refusal): void {
+    const [code, message] = refusal;
+    this.#refusal = refusal;
+    this.#options.stream.refuse(code, message);
+    this.#splice.onReset(code);
+  }
+
+  #over(code: StreamCode | undefined): void {
+    const {stream, asked, opener, clock, events, keepAlive, bandwidth, onSource, onOver} = this.#options;
+    this.#stopDial();
+    bandwidth?.release();
+    if (this.#alive !== undefined) keepAlive.delete(this.#alive);
+    const about = {...this.#whose(opener), egress: this.egress, host: asked.host, port: asked.port};
+    if (this.#opened !== undefined) {
+      const {address, source, at} = this.#opened;
+      onSource(source, -1);
+      const ms = Math.round(clock.now() - at);
+      // The stream is seen from the relay: it sends what comes from the destination.
+      const bytes = {bytesIn: stream.bytesOut, bytesOut: stream.bytesIn};
+      events.emit({type: 'egress-closed', ...about, address, source, ms, ...bytes, code});
+    } else if (this.#refusal !== undefined) {
+      const [code, reason] = this.#refusal;
+      events.emit({type: 'egress-refused', ...about, code, reason});
+    }
+    onOver();
+  }
+
+  #whose({session, principal: {owner, tokenId}}: Opener) {
+    return {session: sessionName(session), owner, tokenId};
+  }
+}
+
+function refuse(...refusal: Refusal): {refusal: Refusal} {
+  return {refusal};
+}

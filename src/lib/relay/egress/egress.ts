@@ -1,0 +1,218 @@
+// Egress at the relay: takes streams of kind `egress`, and connects each with its destination from an address of its set.
+
+import {SocketReads} from '../../bytes/socket-reads.js';
+import type {Clock} from '../../core/clock.js';
+import type {BlockPool} from '../../mux/blocks.js';
+import type {Stream} from '../../mux/stream.js';
+import {KeepAlive} from '../../net/keep-alive.js';
+import {Resolver} from '../../net/name-lookup.js';
+import {type EgressOpen, parseEgressOpen} from '../../protocol/egress-messages.js';
+import type {Opener, ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
+import type {Load} from '../doors/load.js';
+import {type TokenBucketRate, TokenBuckets} from '../doors/token-buckets.js';
+import type {RelayEvents} from '../events.js';
+import type {Bandwidths} from '../limits/bandwidth.js';
+import {Counts} from '../limits/counts.js';
+import type {LimitReports} from '../limits/limit-reports.js';
+import type {Part} from '../part.js';
+import type {RelaySettings} from '../settings.js';
+import {leastUsedSource, steadySource} from './choose-source.js';
+import {EgressConnection} from './egress-connection.js';
+import {type EgressSet, familyOf, readEgressSets} from './egress-set.js';
+import {Guard} from './guard.js';
+import {LocalPorts} from './local-ports.js';
+import type {OwnPorts} from './own-ports.js';
+import {SourceHealth, type TryBind} from './source-health.js';
+
+/** New connections come in groups. */
+const BURST_S = 10;
+const DIAL_TIMEOUT_MS = 10_000;
+
+export type EgressSettings = Pick<
+  RelaySettings,
+  | 'egress'
+  | 'egressAllowPrivate'
+  | 'egressMail'
+  | 'egressPorts'
+  | 'maxEgressPerOwner'
+  | 'egressPerSecondPerOwner'
+  | 'keepAliveMs'
+>;
+
+export interface EgressOptions {
+  settings: EgressSettings;
+  domain: string;
+  own: OwnPorts;
+  pool: BlockPool;
+  bandwidths: Pick<Bandwidths, 'of'>;
+  reports: Pick<LimitReports, 'note'>;
+  load: Pick<Load, 'add'>;
+  events: Pick<RelayEvents, 'emit'>;
+  clock: Clock;
+  /** For tests: a DNS, a system and times of their own. */
+  resolver?: Pick<Resolver, 'find'>;
+  tryBind?: TryBind;
+  ownAddresses?: () => readonly string[];
+  dialTimeoutMs?: number;
+}
+
+export class Egress implements Part {
+  readonly #options: EgressOptions;
+  #settings: EgressSettings;
+  #sets: ReadonlyMap<string, EgressSet> = new Map();
+  readonly #health: SourceHealth;
+  readonly #guard: Guard;
+  readonly #resolver: Pick<Resolver, 'find'>;
+  readonly #ports: LocalPorts;
+  readonly #reads: SocketReads;
+  #keepAlive: KeepAlive;
+  readonly #open = new Set<EgressConnection>();
+  readonly #ofOwner = new Counts();
+  readonly #ofSource = new Counts();
+  readonly #new: TokenBuckets;
+  #turn = 0;
+  readonly #sums = {connections: 0, bytesIn: 0, bytesOut: 0};
+
+  constructor(options: EgressOptions) {
+    const {settings, clock, events, load, domain, own, ownAddresses} = options;
+    this.#options = options;
+    this.#settings = settings;
+    this.#health = new SourceHealth({
+      ...{clock, events},
+      ...(options.tryBind !== undefined && {tryBind: options.tryBind}),
+    });
+    this.#guard = new Guard({
+      rules: rulesOf(settings),
+      domain,
+      isDoor: own.isDoor,
+      now: clock.now,
+      ownAddresses,
+    });
+    this.#resolver = options.resolver ?? new Resolver();
+    const [first, last] = settings.egressPorts;
+    this.#ports = new LocalPorts({first, last, now: clock.now});
+    this.#reads = new SocketReads(options.pool);
+    this.#keepAlive = new KeepAlive(settings.keepAliveMs);
+    this.#new = new TokenBuckets({burst: 1, perSecond: 1, clock});
+    load.add({connections: () => this.#open.size});
+  }
+
+  /** Checks that each address can be bound. @throws TunlError EGRESS_ADDRESS */
+  async start(): Promise<void> {
+    const sets = readEgressSets(this.#settings.egress);
+    await this.#health.check(sets);
+    this.#take(sets);
+  }
+
+  async checkReload({egress}: Pick<RelaySettings, 'egress'>): Promise<void> {
+    await this.#health.check(readEgressSets(egress));
+  }
+
+  /** Connections that the new settings do not allow are reset. */
+  reload(settings: EgressSettings): void {
+    if (settings.keepAliveMs !== this.#settings.keepAliveMs)
+      this.#keepAlive = new KeepAlive(settings.keepAliveMs);
+    this.#settings = settings;
+    this.#guard.setRules(rulesOf(settings));
+    this.#ports.setRange(...settings.egressPorts);
+    this.#take(readEgressSets(settings.egress));
+    for (const connection of [...this.#open]) connection.recheck(this.#sets.get(connection.egress));
+  }
+
+  close(): void {
+    this.#health.close();
+  }
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** Takes a stream of kind `egress`. */
+  readonly accept = (stream: Stream, about: Buffer, opener: Opener): void => {
+    const asked = parseEgressOpen(about);
+    const set = this.#sets.get(asked.egress);
+    if (set === undefined) {
+      stream.refuse('EGRESS_UNKNOWN', `This relay has no egress ${asked.egress}.`);
+      return;
+    }
+    const limit = this.#overLimit(opener);
+    if (limit !== undefined) {
+      stream.refuse('TOO_MANY_STREAMS', limit);
+      return;
+    }
+    this.#begin(stream, asked, set, opener);
+  };
+
+  #begin(stream: Stream, asked: EgressOpen, set: EgressSet, opener: Opener): void {
+    const {owner, tokenId} = opener.principal;
+    const {clock, events, bandwidths, own, dialTimeoutMs = DIAL_TIMEOUT_MS} = this.#options;
+    this.#new.spend(owner, 1, this.#rate);
+    this.#ofOwner.add(owner, 1);
+    const connection = new EgressConnection({
+      ...{stream, asked, opener, clock, events, set},
+      guard: this.#guard,
+      isTunnelPort: own.isTunnel,
+      resolver: this.#resolver,
+      ports: this.#ports,
+      reads: this.#reads,
+      keepAlive: this.#keepAlive,
+      bandwidth: bandwidths.of({principal: opener.principal}),
+      timeoutMs: dialTimeoutMs,
+      sourceFor: (family) => this.#sourceFor(set, family, asked, tokenId ?? owner),
+      onSourceLost: (source, code) => this.#health.lost(source, code),
+      onSource: (source, change) => this.#ofSource.add(source, change),
+      onOver: () => {
+        this.#open.delete(connection);
+        this.#ofOwner.add(owner, -1);
+      },
+    });
+    this.#open.add(connection);
+    this.#sums.connections += 1;
+    void connection.run();
+  }
+
+  #sourceFor(
+    {name, addresses}: EgressSet,
+    family: 4 | 6,
+    {spread, host}: EgressOpen,
+    who: string,
+  ): string | undefined {
+    const usable = addresses.filter((each) => familyOf(each) === family && this.#health.isHealthy(each));
+    if (!spread) return steadySource(usable, {egress: name, who, host});
+    this.#turn += 1;
+    return leastUsedSource(usable, (address) => this.#ofSource.of(address), this.#turn);
+  }
+
+  /** Why this owner may have no further connection now. */
+  #overLimit({principal: {owner}}: Opener): string | undefined {
+    const {reports} = this.#options;
+    const most = this.#settings.maxEgressPerOwner;
+    if (this.#ofOwner.of(owner) >= most) {
+      reports.note('egress', 'owner', owner);
+      return `The owner may have ${most} connections by egress at once.`;
+    }
+    if (this.#new.has(owner, this.#rate)) return undefined;
+    reports.note('new-egress', 'owner', owner);
+    return `Too many connections in a row; the next in ${Math.ceil(this.#new.waitMs(owner, this.#rate) / 1_000)} s.`;
+  }
+
+  get #rate(): TokenBucketRate {
+    const perSecond = this.#settings.egressPerSecondPerOwner;
+    return {perSecond, burst: perSecond * BURST_S};
+  }
+
+  #take(sets: readonly EgressSet[]): void {
+    this.#sets = new Map(sets.map((each) => [each.name, each]));
+    this.#health.watch(sets);
+  }
+}
+
+function rulesOf({egressAllowPrivate, egressMail}: EgressSettings) {
+  return {allowPrivate: egressAllowPrivate, mail: egressMail};
+}
+
+/** A program may open thousands of connections, and they are shorter than visits. The owner has limits, too. */
+export const EGRESS_BOUNDS: StreamBounds = {most: 16_384, burst: 10_000, perSecond: 1_000};
+
+/** The scope that a stream needs. */
+export const egressScope: ScopeOfStream = (about) => ['egress', parseEgressOpen(about).egress];
