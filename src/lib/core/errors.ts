@@ -696,6 +696,18 @@ export const ERRORS = {
     false,
     'Give it no network, or mend what is missing.',
   ),
+  SEAL_UNAVAILABLE: row(
+    'The network of the command cannot be sealed on this machine.',
+    EXIT.local,
+    false,
+    'Mend what is missing, or use a way that seals nothing.',
+  ),
+  SEAL_LOST: row(
+    'The sealed network was lost, so the command was killed.',
+    EXIT.local,
+    true,
+    'Start it again; if nobody has killed a part of tunl, report the problem.',
+  ),
   SANDBOX_FAILED: row('The sandbox could not be started.', EXIT.local, false, 'Read the reason.'),
   SANDBOX_COMMAND: row(
     'The command cannot be run inside the sandbox.',

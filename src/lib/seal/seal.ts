@@ -55,6 +55,8 @@ export interface Seal {
   readonly netns: string;
   /** Connections to the outside that are open or on their way. */
   readonly connections: number;
+  /** Why the seal broke; undefined while it holds, and after `close`. */
+  readonly lostBecause: string | undefined;
   /**
    * The words before a command that runs inside, without capabilities. Only this process can use them, and only while the
    * seal is open.
@@ -102,6 +104,7 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
       onDialled: (answer, socket) => seal?.dialled(answer, socket),
       onLost: (detail) => {
         log.warn('the seal is lost', {detail});
+        if (seal !== undefined) seal.lostBecause = detail;
         void seal?.close().then(() => options.onLost?.(detail));
       },
     },
@@ -138,6 +141,7 @@ class OpenSeal implements Seal {
   readonly #keeper: Gatekeeper;
   readonly #hasDialler: boolean;
   readonly ready: Promise<void>;
+  lostBecause: string | undefined;
   readonly #children = new Set<ChildProcess>();
   readonly #dials: InsideDials;
   /** The state of the namespace: listeners and routes, listeners alone, or neither yet. */

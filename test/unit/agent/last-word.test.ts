@@ -190,6 +190,8 @@ const TABLE = {
   SANDBOX_BACKEND: local,
   SANDBOX_LIMIT: local,
   SANDBOX_EGRESS: local,
+  SEAL_UNAVAILABLE: local,
+  SEAL_LOST: local,
   SANDBOX_FAILED: local,
   SANDBOX_COMMAND: local,
   SANDBOX_ENDED: local,

@@ -1,0 +1,69 @@
+// Signals for this process reach the command that it runs, and a command that stops itself stops this process: so the shell in
+// which both were started treats them as one job.
+
+import type {ChildProcess} from 'node:child_process';
+import {readFileSync} from 'node:fs';
+import {parseStat} from '../core/process-stat.js';
+
+const PASSED_ON = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'] as const;
+
+/** The terminal sends these to the whole group in its foreground, so the command has them already. */
+const BY_KEYS: readonly string[] = ['SIGINT', 'SIGQUIT'];
+
+/** The command is seen as stopped when it is so twice, this long apart, ms: after `fg` it may still be on its way. */
+const STOPPED_MS = 100;
+
+/** The child is in the process group of this process. Listens until disposed. */
+export function mirrorSignals(child: ChildProcess): Disposable {
+  const listeners = new Map<NodeJS.Signals, () => void>();
+  const on = (signal: NodeJS.Signals, listener: () => void) => {
+    process.on(signal, listener);
+    listeners.set(signal, listener);
+  };
+  let timer: NodeJS.Timeout | undefined;
+  let seen = 0;
+  const look = () => {
+    if (statOf(child.pid).state !== 'T') {
+      seen = 0;
+      return;
+    }
+    seen += 1;
+    if (seen >= 2) {
+      seen = 0;
+      process.kill(process.pid, 'SIGSTOP');
+    } else timer = setTimeout(look, STOPPED_MS);
+  };
+  for (const signal of PASSED_ON) {
+    on(signal, () => {
+      if (signal === 'SIGCONT') seen = 0;
+      if (!BY_KEYS.includes(signal) || !isInForeground()) child.kill(signal);
+    });
+  }
+  if (hasTerminal()) {
+    on('SIGCHLD', () => {
+      clearTimeout(timer);
+      timer = setTimeout(look, STOPPED_MS);
+    });
+  }
+  return {
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      for (const [signal, listener] of listeners) process.off(signal, listener);
+    },
+  };
+}
+
+function isInForeground(): boolean {
+  const {group, foreground} = statOf('self');
+  return group === foreground;
+}
+
+const hasTerminal = (): boolean => Number(statOf('self').foreground) > 0;
+
+function statOf(pid: number | 'self' | undefined) {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return parseStat('');
+  }
+}
