@@ -2,61 +2,15 @@
 // killed.
 
 import {realpathSync} from 'node:fs';
-import {writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {expect} from 'vitest';
-import type {SessionView} from '../../src/lib/hub/session.js';
 import {startBrowser} from '../helpers/browser.js';
-import {runCli, startCli} from '../helpers/cli.js';
+import {runCli} from '../helpers/cli.js';
 import {openInEditor, signInToEditor, typeInTerminal} from '../helpers/editor.js';
+import {openHub} from '../helpers/hub.js';
 import {installed} from '../helpers/launching.js';
-import {startRelayProcess} from '../helpers/relay.js';
-import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
-
-/** A program with a port, whose start costs little. */
-const FILES = `
-  files:
-    command: [python3, -m, http.server, --bind, 127.0.0.1, "{port}"]
-    port: 8000
-`;
-
-async function openHub(scope: Scope, templates = FILES) {
-  const {url, tokenFile, caFile} = await startRelayProcess(scope);
-  const stateDir = await scope.tempDir('hub');
-  const config = join(stateDir, 'hub.yaml');
-  const head = `relay: ${url}\ntoken-file: ${tokenFile}\nca-file: ${caFile}\nfree-memory: 0\nfree-disk: 0\n`;
-  await writeFile(config, `${head}templates:${templates}`);
-  const hub = (args: readonly string[]) => runCli(scope, ['hub', ...args], {stateDir});
-  // Sessions outlive their hub; the scope ends in reverse.
-  scope.onEnd(async () => {
-    const {stdout} = await runCli(scope, ['sandbox', 'ps', '--json'], {stateDir});
-    const ids = stdout.split('\n').flatMap((line) => /"id":"(sb_\w+)"/.exec(line)?.[1] ?? []);
-    if (ids.length > 0) await runCli(scope, ['sandbox', 'stop', ...ids], {stateDir});
-  });
-  const start = async () => {
-    const cli = await startCli(scope, ['hub', 'start', '--config', config, '--json'], {stateDir});
-    return {cli, event: await cli.event('hub')};
-  };
-  const {cli, event} = await start();
-  const addUser = async (name: string, quota = 5) => {
-    const {stdout} = await hub(['user', 'add', name, '--quota', String(quota)]);
-    return stdout.trim();
-  };
-  const ask = async (token: string, path: string, args: readonly string[] = []) => {
-    const words = ['-w', '\n%{http_code} %{redirect_url}', '-H', `Authorization: Bearer ${token}`, ...args];
-    const {stdout} = await curl(scope, caFile, [...words, `${event.url}${path}`]);
-    const [body = '', last = ''] = [stdout.slice(0, stdout.lastIndexOf('\n')), stdout.split('\n').at(-1)];
-    const [status = '', location = ''] = last.split(' ');
-    return {status: Number(status), location, body};
-  };
-  const session = async (token: string, args: readonly string[] = ['-d', '']) => {
-    const {body} = await ask(token, '/v1/sessions', ['-H', 'Accept: application/json', ...args]);
-    return JSON.parse(body) as SessionView;
-  };
-  return {cli, start, hub, addUser, ask, session, caFile, stateDir, url: event.url};
-}
 
 test('a POST leads to a session of its own; users reach nothing of each other', async ({scope}) => {
   const {addUser, ask, session, caFile, hub} = await openHub(scope);

@@ -1,42 +1,17 @@
 // Everything around a sandbox is killed in turn: each call settles with a reason, and nothing stays behind.
 
-import {execFileSync} from 'node:child_process';
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
 import {runCli, startCli} from '../helpers/cli.js';
 import {until} from '../helpers/launching.js';
+import {groupsOf, mountsOf, type Proc, processes} from '../helpers/leftovers.js';
 import {detached, inSandbox, tunl} from '../helpers/sandbox-cli.js';
 import {test} from '../helpers/test.js';
 import {parseEvent} from '../project/event-schema.js';
 
 /** TUNL_LONG=1: 200 sandboxes. */
 const ROUNDS = process.env.TUNL_LONG === '1' ? 200 : 6;
-
-/** The control groups of these sandboxes. Other tests may have some as well. */
-function groupsOf(...ids: string[]): string[] {
-  const find = 'find /sys/fs/cgroup -type d -name "*sb_*" 2>/dev/null';
-  const all = execFileSync('sh', ['-c', `${find} || true`], {encoding: 'utf8'}).split('\n');
-  return all.filter((path) => ids.some((id) => path.includes(id)));
-}
-
-interface Proc {
-  pid: number;
-  args: string;
-}
-
-function processes(): Proc[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const args = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        return [{pid: Number(name), args}];
-      } catch {
-        return [];
-      }
-    });
-}
 
 /** A sleep of a length that nothing else has. */
 function marker(): string {
@@ -155,8 +130,7 @@ test(`${ROUNDS} sandboxes, one after the other: nothing stays behind`, async ({s
   const left = readdirSync(join(stateDir, 'sandboxes'));
   expect(left.length).toBe(Math.min(ROUNDS, 101));
   expect(groupsOf(...left)).toEqual([]);
-  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-  expect(mounts.filter((line) => left.some((id) => line.includes(id)))).toEqual([]);
+  expect(mountsOf(...left)).toEqual([]);
   for (const id of left) expect(existsSync(join(stateDir, 'sandboxes', id, 'work'))).toBe(false);
 }, 600_000);
 
