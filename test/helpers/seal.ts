@@ -139,9 +139,13 @@ export class SealHost {
     scope: Scope,
     machine: Host,
     user: User,
-    {around = [], ...options}: ChildOptions & {around?: readonly string[]} = {},
+    {
+      around = [],
+      script = 'seal-host.js',
+      ...options
+    }: ChildOptions & {around?: readonly string[]; script?: string} = {},
   ) {
-    const [command = '', ...args] = [...around, ...AS[user], process.execPath, file('seal-host.js')];
+    const [command = '', ...args] = [...around, ...AS[user], process.execPath, file(script)];
     this.child = Child.start(scope, command, args, {
       ...options,
       namespace: machine.namespace,
@@ -163,17 +167,21 @@ export class SealHost {
   }
 
   /** Starts a program inside. */
-  async start(id: string, argv: readonly string[], uid?: number): Promise<number> {
-    return (await this.ask<{pid: number}>('run', {id, argv, uid})).pid;
+  async start(
+    id: string,
+    argv: readonly string[],
+    more: {uid?: number; name?: string} = {},
+  ): Promise<number> {
+    return (await this.ask<{pid: number}>('run', {id, argv, ...more})).pid;
   }
 
   /** Runs a program inside to its end. */
   async run(
     id: string,
     argv: readonly string[],
-    uid?: number,
+    more: {uid?: number; name?: string} = {},
   ): Promise<{code: number | null; lines: string[]; errors: string[]}> {
-    await this.start(id, argv, uid);
+    await this.start(id, argv, more);
     const {code = null} = await this.message((each) => each.event === 'end' && each.id === id);
     const all = this.messages().filter((each) => each.id === id);
     const lines = (event: string) => all.filter((each) => each.event === event).map(({line}) => line ?? '');

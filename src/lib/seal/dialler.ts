@@ -33,7 +33,7 @@ function dial(request: DialRequest, dialling: Set<Socket>): void {
   dialling.add(socket);
   // The first bytes are for the process that gets the socket.
   socket.pause();
-  const timer = setTimeout(() => fail('ETIMEDOUT'), DIAL_TIMEOUT_MS);
+  const timer = setTimeout(() => fail('ETIMEDOUT'), DIAL_TIMEOUT_MS).unref();
   const settle = () => {
     clearTimeout(timer);
     dialling.delete(socket);
@@ -44,10 +44,11 @@ function dial(request: DialRequest, dialling: Set<Socket>): void {
     if (addresses.length > 0) dial({...request, addresses}, dialling);
     else answer({dialled: id, failed: code, address});
   };
-  socket.once('error', (error: NodeJS.ErrnoException) => fail(error.code ?? 'ECONNRESET'));
+  const failed = (error: NodeJS.ErrnoException) => fail(error.code ?? 'ECONNRESET');
+  socket.once('error', failed);
   socket.once('connect', () => {
     settle();
-    socket.on('error', () => {});
+    socket.off('error', failed).on('error', () => {});
     // Node closes this process's copy when the other one has arrived.
     answer({dialled: id}, socket);
   });

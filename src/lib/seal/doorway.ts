@@ -48,8 +48,16 @@ export const doorOf = (port: number): number => FIRST_DOOR + Math.floor(port / P
 const NEW_CONNECTIONS = 'limit rate over 256/second burst 512 packets drop';
 const QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
 
+export interface RulesetOptions {
+  /** Ports of both loopback addresses that lead out of the namespace. */
+  readonly localPorts?: readonly number[] | undefined;
+  /** The address of this member of a private network: whatever goes there stays. */
+  readonly ownAddress?: string | undefined;
+}
+
 /** The input of `nft -f -`. */
-export function ruleset({localPorts = []}: {localPorts?: readonly number[]} = {}): string {
+export function ruleset({localPorts = [], ownAddress}: RulesetOptions = {}): string {
+  const toOwn = ownAddress === undefined ? '' : `ip6 daddr ${ownAddress} accept`;
   const local =
     localPorts.length === 0
       ? []
@@ -70,6 +78,7 @@ export function ruleset({localPorts = []}: {localPorts?: readonly number[]} = {}
   map low4 { type inet_service : ipv4_addr; elements = { ${low4.join(', ')} } }
   map low6 { type inet_service : ipv6_addr; elements = { ${low6.join(', ')} } }
   chain destination { type nat hook output priority -100;
+    ${toOwn}
     udp dport 53 redirect to :${RESOLVER_PORT}
     tcp dport 53 dnat to :${doorOf(53)}
     ${local.join('\n    ')}
@@ -89,6 +98,7 @@ export function ruleset({localPorts = []}: {localPorts?: readonly number[]} = {}
     tcp dport ${range} ${NEW_CONNECTIONS}
     ip daddr 127.0.0.0/8 accept
     ip6 daddr ::1 accept
+    ${toOwn}
     tcp dport ${range} accept
     reject
   }

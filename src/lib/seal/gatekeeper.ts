@@ -10,6 +10,7 @@ import {plainAddress} from '../net/host-name.js';
 import {type ResolveName, Resolver} from '../net/name-lookup.js';
 import {originalDestination} from './doorway.js';
 import {breakOff} from './join.js';
+import type {MemberNames, MemberNetwork} from './member-network.js';
 import {NameTable} from './name-table.js';
 import {type DialOut, Passage, type Target} from './passage.js';
 import {Policy, type RefusalReason} from './policy.js';
@@ -29,6 +30,8 @@ export interface GatekeeperOptions {
   /** Ports of this machine's loopback that programs reach at their own loopback. The redirect must lead here. */
   readonly localPorts?: readonly number[] | undefined;
   readonly maxConnections?: number | undefined;
+  /** A private network. Its addresses are subject to no rules. */
+  readonly member?: {readonly names: MemberNames; readonly dial: MemberNetwork['dial']} | undefined;
 }
 
 /** Each may fill the buffers of both its sockets. */
@@ -62,6 +65,7 @@ export class Gatekeeper {
       names: this.#names,
       resolver: this.#resolver,
       refusals: this.#refusals,
+      members: options.member?.names,
     });
   }
 
@@ -141,6 +145,7 @@ export class Gatekeeper {
 
   #judge(address: string, port: number): Target | RefusalReason {
     if (isLoopbackAddress(address)) return this.#localPorts.has(port) ? {kind: 'local', port} : 'not-allowed';
+    if (this.#options.member?.names.has(address) === true) return {kind: 'member', address, port};
     const known = this.#names.nameOf(address);
     if (known === 'unknown') return 'address-unknown';
     if (known !== undefined) {
@@ -161,7 +166,7 @@ export class Gatekeeper {
   }
 
   #pass(socket: Socket, target: Target): void {
-    const {dialOut, log, onUnreachable} = this.#options;
+    const {dialOut, member, log, onUnreachable} = this.#options;
     let waits = true;
     this.#waiting += 1;
     const settled = () => {
@@ -174,6 +179,7 @@ export class Gatekeeper {
       policy: () => this.#policy,
       resolver: this.#resolver,
       dialOut,
+      dialMember: member?.dial,
       onRefused: (host, port, why) => this.#refusals.tell(host, port, why),
       onUnreachable: (host, port, error) => {
         log.debug('a destination does not answer', {host, port, code: systemCode(error)});

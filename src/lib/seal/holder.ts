@@ -11,6 +11,9 @@ export const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
  */
 export type HolderWord = 'open' | 'routes' | 'none' | 'dial';
 
+/** The descriptor of the holder that has /etc/hosts of a member of a private network. */
+export const HOSTS_DESCRIPTOR = 6;
+
 /** The name of a holder in the namespaces of a container. */
 export const OF_CONTAINER = 'tunl-seal-of-container';
 
@@ -20,6 +23,11 @@ export const OF_CONTAINER = 'tunl-seal-of-container';
  *
  * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces: a look-up there would be one
  * in the host's network. A container has files of its own, and the holder of its seal keeps those of the machine.
+ *
+ * A member of a private network has a device with its address. Programs look for it by its name, so loopback is not enough.
+ * The peer of the pair leads nowhere. Without `addrgenmode none` the device gets a link-local address, which some programs
+ * prefer. `ip_nonlocal_bind` lets the program that dials take the address of another member. The file system of /etc/hosts
+ * ends with the namespace, so nothing is left when all are killed.
  */
 export const HOLDER = `
 resolv_conf() {
@@ -45,10 +53,29 @@ else
   done
   if [ "$SEAL_RESOLVER" ]; then resolv_conf || exit 77; fi
 fi
+member() {
+  umask 022
+  [ -e /proc/net/if_inet6 ] || return 81
+  echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+  ip link add i6pn type veth peer name i6pn-end || return 82
+  for device in i6pn i6pn-end; do
+    ip link set "$device" addrgenmode none && ip link set "$device" up || return 82
+  done
+  ip -6 address add "$SEAL_MEMBER/48" dev i6pn nodad || return 81
+  ip -6 route replace local "$SEAL_MEMBER_PREFIX" dev lo || return 81
+  echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind || return 83
+  hostname "$SEAL_MEMBER_NAME" || return 83
+  mount -t tmpfs -o size=256k,mode=755 none /tmp || return 84
+  : >/tmp/hosts && mount --bind /tmp/hosts /etc/hosts && umount /tmp || return 84
+  exec ${HOSTS_DESCRIPTOR}<>/etc/hosts
+}
 routes() {
   ip route replace local default dev lo || return 72
   ip -6 route replace local default dev lo 2>/dev/null || true
 }
+if [ -n "$SEAL_MEMBER" ]; then
+  member || { code=$?; echo "up $code"; exit $code; }
+fi
 echo up 0
 while read -r word; do
   case $word in

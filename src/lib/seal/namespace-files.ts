@@ -8,13 +8,14 @@ export interface NamespaceFiles {
   readonly net: number;
   readonly mnt?: number | undefined;
   readonly user?: number | undefined;
+  readonly uts?: number | undefined;
 }
 
 export const fileOf = (descriptor: number): string => `/proc/${process.pid}/fd/${descriptor}`;
 
 /** @throws TunlError SANDBOX_EGRESS the process is gone, or has the network of this one */
 export function openFiles(pid: number | undefined, names: readonly (keyof NamespaceFiles)[]): NamespaceFiles {
-  const files: {net?: number; mnt?: number; user?: number} = {};
+  const files: Partial<Record<keyof NamespaceFiles, number>> = {};
   try {
     for (const name of names) files[name] = openSync(`/proc/${pid}/ns/${name}`, 'r');
     // Another process may have got the number of one that has ended. A program must never start in the machine's network.

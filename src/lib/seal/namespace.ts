@@ -1,19 +1,17 @@
 // A network namespace of our own, with nothing but loopback in it, and the words that run a program there.
 
-import {type ChildProcess, spawn} from 'node:child_process';
+import type {ChildProcess} from 'node:child_process';
 import type {Socket as UdpSocket} from 'node:dgram';
-import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import type {Server, Socket} from 'node:net';
-import {createInterface} from 'node:readline';
 import type {Readable} from 'node:stream';
-import {fileURLToPath} from 'node:url';
-import {packageRoot} from '../core/package-root.js';
 import type {DialAnswer, DialRequest} from './dialler.js';
 import type {DoorMessage} from './doors.js';
-import {ruleset} from './doorway.js';
-import {HOLDER, type HolderWord, OF_CONTAINER, PROGRAM_PATH} from './holder.js';
+import {type RulesetOptions, ruleset} from './doorway.js';
+import {HOLDER, HOSTS_DESCRIPTOR, type HolderWord, OF_CONTAINER} from './holder.js';
+import {deadline, follow, type HolderParts, kill, startHolder} from './holder-process.js';
 import {killInside} from './leftovers.js';
+import type {MemberNetwork} from './member-network.js';
 import {RESOLVER_ADDRESS} from './name-table.js';
 import {cannotJoin, closeFiles, fileOf, type NamespaceFiles, openFiles} from './namespace-files.js';
 import {
@@ -22,14 +20,11 @@ import {
   missing,
   NO_LISTENERS,
   namespaceObstacle,
+  type Obstacle,
   programPath,
   sealError,
 } from './obstacles.js';
 
-/** For each step of the holder, ms. The slowest is the start of Node. */
-const STEP_TIMEOUT_MS = 20_000;
-const MAX_STDERR = 4_096;
-const LAST_WORDS_MS = 100;
 const LAST_DOOR_MS = 2_000;
 
 export interface PrefixOptions {
@@ -62,14 +57,9 @@ export interface SealedView {
 export interface NamespaceOptions extends SealedView {
   /** The namespace of this process, instead of a new one. It must have no way out of its own. */
   readonly joins?: {readonly pid: number} | undefined;
+  /** A device and a host name of a private network. Only in a new namespace. */
+  readonly member?: Pick<MemberNetwork, 'address' | 'prefix' | 'name'> | undefined;
   readonly signal?: AbortSignal | undefined;
-}
-
-interface HolderParts {
-  readonly lines: AsyncIterator<string>;
-  /** Its messages, when it has failed. */
-  readonly said: () => Promise<string>;
-  readonly ended: Promise<undefined>;
 }
 
 export class Namespace {
@@ -77,7 +67,7 @@ export class Namespace {
   /** Open descriptors keep the namespaces, and their paths never lead to those of another process. */
   readonly #files: NamespaceFiles;
   readonly #isJoined: boolean;
-  readonly #localPorts: readonly number[];
+  readonly #rules: RulesetOptions;
   /** All listeners are here. */
   readonly #complete: Promise<true>;
   readonly #lines: AsyncIterator<string>;
@@ -95,12 +85,12 @@ export class Namespace {
       ended,
       files,
       isJoined,
-      localPorts,
+      rules,
       complete,
     }: HolderParts & {
       files: NamespaceFiles;
       isJoined: boolean;
-      localPorts: readonly number[];
+      rules: RulesetOptions;
       complete: Promise<true>;
     },
   ) {
@@ -110,25 +100,33 @@ export class Namespace {
     this.#ended = ended;
     this.#files = files;
     this.#isJoined = isJoined;
-    this.#localPorts = localPorts;
+    this.#rules = rules;
     this.#complete = complete;
   }
 
   /** @throws TunlError SANDBOX_EGRESS */
   static async open(
     {onDoor, onResolver, onDialled, onLost}: NamespaceEvents,
-    {joins, signal, localPorts, ownResolvConf, hidesRun}: NamespaceOptions = {},
+    {joins, member, signal, localPorts, ownResolvConf, hidesRun}: NamespaceOptions = {},
   ): Promise<Namespace> {
-    const obstacle = missing(['unshare', 'nsenter', 'setpriv', 'ip', 'nft']);
+    const programs = ['unshare', 'nsenter', 'setpriv', 'ip', 'nft'];
+    const obstacle = missing(member === undefined ? programs : [...programs, 'hostname']);
     if (obstacle !== undefined) throw sealError(obstacle);
     signal?.throwIfAborted();
     const inUser = !isPrivileged();
     const joined = joins === undefined ? undefined : openFiles(joins.pid, inUser ? ['net', 'user'] : ['net']);
     const words =
-      joins === undefined || joined === undefined ? newNamespaces(inUser) : joining(joined, joins.pid);
+      joins === undefined || joined === undefined
+        ? newNamespaces(inUser, member !== undefined)
+        : joining(joined, joins.pid);
     const child = startHolder(words, {
       ...(ownResolvConf && {SEAL_RESOLVER: RESOLVER_ADDRESS}),
       ...(hidesRun && {SEAL_HIDES_RUN: '1'}),
+      ...(member && {
+        SEAL_MEMBER: member.address,
+        SEAL_MEMBER_PREFIX: member.prefix,
+        SEAL_MEMBER_NAME: member.name,
+      }),
     });
     const complete = Promise.withResolvers<true>();
     child.on('message', (sent, handle) => {
@@ -144,9 +142,15 @@ export class Namespace {
     try {
       if (first?.value !== 'up 0') {
         const said = await parts.said();
-        throw joins === undefined ? sealError(namespaceObstacle(said)) : cannotJoin(joins.pid, said);
+        throw joins === undefined
+          ? sealError(startObstacle(first?.value, said))
+          : cannotJoin(joins.pid, said);
       }
-      files ??= openFiles(child.pid, inUser ? ['net', 'mnt', 'user'] : ['net', 'mnt']);
+      files ??= openFiles(child.pid, [
+        ...(['net', 'mnt'] as const),
+        ...(inUser ? (['user'] as const) : []),
+        ...(member === undefined ? [] : (['uts'] as const)),
+      ]);
       signal?.throwIfAborted();
     } catch (error) {
       kill(child);
@@ -158,7 +162,7 @@ export class Namespace {
       ...parts,
       files,
       isJoined: joined !== undefined,
-      localPorts: localPorts ?? [],
+      rules: {localPorts, ownAddress: member?.address},
       complete: complete.promise,
     });
     let isLost = false;
@@ -176,14 +180,18 @@ export class Namespace {
     return fileOf(this.#files.net);
   }
 
+  /** The path of /etc/hosts of a member of a private network. */
+  get hostsPath(): string {
+    return `/proc/${this.#child.pid}/fd/${HOSTS_DESCRIPTOR}`;
+  }
+
   /** Waits for the answer. @throws TunlError SANDBOX_EGRESS, also for each later word when `open` has failed */
   tell(word: HolderWord): Promise<void> {
     const before = word === 'open' ? undefined : this.#opening;
     const step = this.#steps.then(async () => {
       await before;
       this.#child.stdin?.write(`${word}\n`);
-      if (word === 'open')
-        (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset({localPorts: this.#localPorts}));
+      if (word === 'open') (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset(this.#rules));
       const line = await deadline(Promise.race([this.#lines.next(), this.#ended]));
       const [said, code] = (line?.value ?? '').split(' ');
       if (said !== word || code !== '0')
@@ -207,12 +215,13 @@ export class Namespace {
    * only this process can use them, as long as the seal is open.
    */
   prefix({uid, gid, cwd}: PrefixOptions = {}): string[] {
-    const {net, mnt, user} = this.#files;
+    const {net, mnt, user, uts} = this.#files;
     const isRoot = process.getuid?.() === 0;
     return [
       programPath('nsenter') ?? 'nsenter',
       `--net=${fileOf(net)}`,
       ...(mnt === undefined ? [] : [`--mount=${fileOf(mnt)}`]),
+      ...(uts === undefined ? [] : [`--uts=${fileOf(uts)}`]),
       ...(user === undefined ? [] : [`--user=${fileOf(user)}`, '--preserve-credentials']),
       '--',
       programPath('setpriv') ?? 'setpriv',
@@ -241,9 +250,15 @@ export class Namespace {
   }
 }
 
-const newNamespaces = (inUser: boolean): readonly string[] => [
+function startObstacle(line: string | undefined, said: string): Obstacle {
+  const code = /^up (\d+)$/.exec(line ?? '')?.[1];
+  return code === undefined ? namespaceObstacle(said) : holderObstacle(Number(code), said);
+}
+
+const newNamespaces = (inUser: boolean, isMember: boolean): readonly string[] => [
   programPath('unshare') ?? 'unshare',
   ...(inUser ? ['--user', '--map-current-user', '--keep-caps'] : []),
+  ...(isMember ? ['--uts'] : []),
   ...['--net', '--mount', '--', '/bin/sh', '-c', HOLDER, 'tunl-seal'],
 ];
 
@@ -259,60 +274,4 @@ const joining = ({net, user}: NamespaceFiles, pid: number): readonly string[] =>
 function isRootInside(pid: number): boolean {
   const [inside, outside] = readFileSync(`/proc/${pid}/uid_map`, 'latin1').trim().split(/\s+/);
   return inside === '0' && Number(outside) === process.getuid?.();
-}
-
-function startHolder([program = '', ...words]: readonly string[], env: Record<string, string>): ChildProcess {
-  const own = (name: string) => fileURLToPath(new URL(`dist/bundle/seal/${name}.js`, packageRoot));
-  return spawn(program, [...words, process.execPath, own('doors'), own('dialler')], {
-    // A signal for the terminal's group must not open the seal while its programs drain.
-    detached: true,
-    cwd: '/',
-    env: {PATH: PROGRAM_PATH, ...env},
-    stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe', 'pipe'],
-  });
-}
-
-function follow(child: ChildProcess): HolderParts {
-  const said = gather(child);
-  const lines = createInterface({input: child.stdout as NodeJS.ReadableStream})[Symbol.asyncIterator]();
-  // The lines of a pipe that is destroyed have no end.
-  const gone = () => undefined;
-  return {lines, said, ended: once(child, 'exit').then(gone, gone)};
-}
-
-function gather(child: ChildProcess): () => Promise<string> {
-  let text = '';
-  child.stderr?.on('data', (piece: Buffer) => {
-    if (text.length < MAX_STDERR) text += piece.toString('latin1');
-  });
-  const end = new Promise<void>((resolve) => void child.stderr?.once('close', resolve));
-  // Its end closes the pipes while something is being written; `exit` tells of that.
-  for (const pipe of [child.stdin, child.stdio[4], child.stdio.at(5)]) pipe?.on('error', () => {});
-  child.on('error', (error) => {
-    text += error.message;
-  });
-  return async () => {
-    // The exit of a process may be known before its last words.
-    await deadline(end, LAST_WORDS_MS);
-    return text;
-  };
-}
-
-function kill(child: ChildProcess): void {
-  child.kill('SIGKILL');
-  for (const pipe of child.stdio) pipe?.destroy();
-  if (child.connected) child.disconnect();
-}
-
-/** Undefined when the time is over. */
-async function deadline<T>(step: Promise<T>, ms = STEP_TIMEOUT_MS): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  try {
-    return await Promise.race([step, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -17,6 +17,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   setpriv: 'util-linux',
   ip: 'iproute2',
   nft: 'nftables',
+  hostname: 'hostname',
 };
 
 export const sealError = ({why, mend}: Obstacle): TunlError =>
@@ -88,6 +89,10 @@ const APPARMOR_COMMAND = `echo '${APPARMOR_PROFILE}' | sudo tee /etc/apparmor.d/
 /** Codes of the holder's answers. */
 export const NO_RULES = 73;
 export const NO_LISTENERS = 74;
+export const NO_IPV6 = 81;
+export const NO_DEVICE = 82;
+export const NO_MEMBER = 83;
+export const NO_HOSTS = 84;
 
 export function holderObstacle(code: number, stderr: string): Obstacle {
   const said = stderr.trim().split('\n')[0]?.slice(0, 200) ?? '';
@@ -102,6 +107,18 @@ export function holderObstacle(code: number, stderr: string): Obstacle {
     return {
       why: `The listeners of a sealed network could not be made${detail}.`,
       mend: 'Install tunl again.',
+    };
+  if (code === NO_IPV6)
+    return {
+      why: `A private network needs IPv6, and this kernel has none${detail}.`,
+      mend: 'Start the system without ipv6.disable=1. It needs no IPv6 internet.',
+    };
+  if (code === NO_DEVICE)
+    return {why: `The device of a private network could not be made${detail}.`, mend: 'sudo modprobe veth'};
+  if (code === NO_MEMBER || code === NO_HOSTS)
+    return {
+      why: `The names and addresses of a private network could not be set${detail}. In a container its engine forbids it.`,
+      mend: 'Run it outside of a container, or use tunl net forward and tunl net serve.',
     };
   return namespaceObstacle(stderr);
 }

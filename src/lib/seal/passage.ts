@@ -8,6 +8,7 @@ import {dial, openSocket} from '../net/dial.js';
 import type {Resolver} from '../net/name-lookup.js';
 import {breakOff, join} from './join.js';
 import {dialLocalPort} from './local-port.js';
+import type {MemberNetwork} from './member-network.js';
 import type {Policy, RefusalReason} from './policy.js';
 import {readHello} from './read-hello.js';
 
@@ -16,10 +17,12 @@ export type Target =
   | {readonly kind: 'name'; readonly name: string; readonly port: number}
   | {readonly kind: 'address'; readonly address: string; readonly port: number}
   /** A port of this machine's loopback that the user has named. */
-  | {readonly kind: 'local'; readonly port: number};
+  | {readonly kind: 'local'; readonly port: number}
+  /** Another member of the private network. */
+  | {readonly kind: 'member'; readonly address: string; readonly port: number};
 
-/** A destination outside of this machine. */
-export type OuterTarget = Exclude<Target, {kind: 'local'}>;
+/** A destination outside of this machine and of the private network. */
+export type OuterTarget = Exclude<Target, {kind: 'local' | 'member'}>;
 
 /** Dials in place of this machine's own network. The socket must allow half-open connections. */
 export type DialOut = (target: OuterTarget, signal: AbortSignal) => Promise<Duplex>;
@@ -30,6 +33,7 @@ export interface PassageOptions {
   readonly policy: () => Policy;
   readonly resolver: Resolver;
   readonly dialOut?: DialOut | undefined;
+  readonly dialMember?: MemberNetwork['dial'] | undefined;
   readonly onRefused: (host: string, port: number, why: RefusalReason) => void;
   /** The destination does not answer. */
   readonly onUnreachable: (host: string, port: number, error: unknown) => void;
@@ -91,6 +95,7 @@ export class Passage {
 
   #isAllowed(): boolean {
     const {target} = this.#options;
+    if (target.kind === 'member') return true;
     const policy = this.#options.policy();
     if (target.kind === 'local') return policy.rules.kind !== 'none';
     if (target.kind === 'address') return policy.refuseLiteral(target.address, target.port) === undefined;
@@ -140,9 +145,10 @@ export class Passage {
   };
 
   async #dial(): Promise<Duplex | undefined> {
-    const {target, dialOut} = this.#options;
+    const {target, dialOut, dialMember} = this.#options;
     const {signal} = this.#abort;
     if (target.kind === 'local') return dialLocalPort(target.port, signal);
+    if (target.kind === 'member') return dialMember?.(target, signal);
     if (dialOut !== undefined) return dialOut(target, signal);
     const {host, port} = this.#shown();
     return new Promise((resolve, reject) => {

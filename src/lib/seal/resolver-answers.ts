@@ -15,12 +15,15 @@ import {
   writeAnswer,
   writeError,
 } from './dns-message.js';
+import type {MemberNames} from './member-network.js';
 import type {NameTable} from './name-table.js';
 import type {Policy} from './policy.js';
 import type {Refusals} from './refusals.js';
 
 /** Short, because rules may change. */
 const TTL_SECONDS = 30;
+/** Members come and go. */
+const MEMBER_TTL_SECONDS = 1;
 const PER_SECOND = 100;
 const BURST = 200;
 
@@ -29,6 +32,8 @@ export interface AnswersOptions {
   readonly names: NameTable;
   readonly resolver: Resolver;
   readonly refusals: Refusals;
+  /** Names of a private network are known without a look-up, whatever the rules are. */
+  readonly members?: MemberNames | undefined;
 }
 
 export class Answers {
@@ -61,6 +66,10 @@ export class Answers {
   async #answer({name, type}: DnsQuestion): Promise<DnsAnswer> {
     const {names, resolver, refusals} = this.#options;
     if (name === undefined) return {rcode: RCODE.noName};
+    const own = this.#options.members?.addressOf(name);
+    if (own === 'none') return {rcode: RCODE.noName};
+    if (own !== undefined)
+      return {rcode: RCODE.ok, addresses: type === TYPE_AAAA ? [own] : [], ttl: MEMBER_TTL_SECONDS};
     const policy = this.#options.policy();
     if (!policy.hasName(name)) {
       refusals.tell(name, undefined, 'not-allowed');

@@ -12,9 +12,11 @@ import {createLogger, type LogSink} from '../core/logger.js';
 import type {ResolveName} from '../net/name-lookup.js';
 import type {DialAnswer} from './dialler.js';
 import {Gatekeeper} from './gatekeeper.js';
+import {HostsFile, publicHosts} from './hosts-file.js';
 import {type InsideDial, InsideDials} from './inside-dials.js';
+import {type MemberHost, MemberNames, type MemberNetwork} from './member-network.js';
 import {Namespace, type PrefixOptions, type SealedView} from './namespace.js';
-import type {Obstacle} from './obstacles.js';
+import {holderObstacle, NO_HOSTS, type Obstacle, sealError} from './obstacles.js';
 import type {DialOut} from './passage.js';
 import type {Refusal} from './refusals.js';
 import {checkSealRules, type SealRules} from './rules.js';
@@ -39,6 +41,8 @@ export interface SealOptions extends SealedView {
    * ways out, and nothing else. Root can do it, and the user who owns the container.
    */
   readonly joins?: {readonly pid: number} | undefined;
+  /** Makes the programs a member of a private network, beside the rules. Not with `joins`. */
+  readonly member?: MemberNetwork | undefined;
   /** True: `openSeal` resolves when programs can start inside. Until `ready` they have no way out yet. */
   readonly early?: boolean | undefined;
   /** Ends the start. Later it has no effect. */
@@ -69,6 +73,8 @@ export interface Seal {
    * @throws Error with the system's code: ECONNREFUSED for a closed port
    */
   dialInside(dial: InsideDial): Promise<Socket>;
+  /** The other members of the private network from now on. */
+  setHosts(hosts: readonly MemberHost[]): void;
   /** From now on only these rules hold. Connections that they do not allow are cut before this returns. @throws TunlError EGRESS_INVALID, SANDBOX_EGRESS */
   setRules(rules: SealRules): Promise<void>;
   /** Kills everything that runs inside, and removes the namespace. Idempotent. */
@@ -80,6 +86,8 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
   const hasDialler = options.dialOut !== undefined;
   const rules = checkSealRules(options.rules, {hasDialler});
   const log = createLogger('seal', options.log);
+  const {member} = options;
+  const names = member && new MemberNames(member);
   const keeper = new Gatekeeper({
     rules,
     log,
@@ -95,6 +103,7 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     onUnreachable: options.onUnreachable,
     localPorts: options.localPorts,
     maxConnections: options.maxConnections,
+    member: member && names && {names, dial: member.dial},
   });
   let seal: OpenSeal | undefined;
   const namespace = await Namespace.open(
@@ -110,7 +119,11 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     },
     options,
   );
-  seal = new OpenSeal(namespace, keeper, hasDialler);
+  const hosts = names && (await openHosts(namespace, names, rules));
+  seal = new OpenSeal(namespace, keeper, {
+    hasDialler,
+    member: member && names && hosts && {address: member.address, names, hosts},
+  });
   const {signal} = options;
   const abort = () => void seal?.close();
   signal?.addEventListener('abort', abort);
@@ -125,6 +138,16 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
   return seal;
 }
 
+async function openHosts(namespace: Namespace, names: MemberNames, rules: SealRules): Promise<HostsFile> {
+  try {
+    const others = rules.kind === 'none' ? [] : await publicHosts();
+    return new HostsFile(namespace.hostsPath, [...names.ownLines, ...others]);
+  } catch (error) {
+    await namespace.close();
+    throw sealError(holderObstacle(NO_HOSTS, (error as Error).message));
+  }
+}
+
 /** Why this machine cannot seal a network; undefined: it can. It seals one, and opens it again. */
 export async function sealObstacle(): Promise<Obstacle | undefined> {
   try {
@@ -136,6 +159,13 @@ export async function sealObstacle(): Promise<Obstacle | undefined> {
   }
 }
 
+interface OpenSealOptions {
+  readonly hasDialler: boolean;
+  readonly member:
+    | {readonly address: string; readonly names: MemberNames; readonly hosts: HostsFile}
+    | undefined;
+}
+
 class OpenSeal implements Seal {
   readonly #namespace: Namespace;
   readonly #keeper: Gatekeeper;
@@ -144,17 +174,22 @@ class OpenSeal implements Seal {
   lostBecause: string | undefined;
   readonly #children = new Set<ChildProcess>();
   readonly #dials: InsideDials;
+  readonly #names: MemberNames | undefined;
+  readonly #hosts: HostsFile | undefined;
   /** The state of the namespace: listeners and routes, listeners alone, or neither yet. */
   #way: 'open' | 'none' | 'never' = 'never';
   #closing: Promise<void> | undefined;
 
-  constructor(namespace: Namespace, keeper: Gatekeeper, hasDialler: boolean) {
+  constructor(namespace: Namespace, keeper: Gatekeeper, {hasDialler, member}: OpenSealOptions) {
     this.#hasDialler = hasDialler;
     this.#namespace = namespace;
     this.#keeper = keeper;
+    this.#names = member?.names;
+    this.#hosts = member?.hosts;
     this.#dials = new InsideDials({
       start: () => this.ready.then(() => namespace.tell('dial')),
       send: (request) => namespace.send(request),
+      address: member?.address,
     });
     this.ready = this.setRules(keeper.rules).catch(async (error: unknown) => {
       const cause = this.#closing === undefined ? error : closed();
@@ -201,6 +236,14 @@ class OpenSeal implements Seal {
     return this.#dials.dial(dial);
   }
 
+  setHosts(hosts: readonly MemberHost[]): void {
+    const names = this.#names;
+    if (names === undefined) return;
+    const others = hosts.filter(({address}) => !names.isOwn(address));
+    names.setHosts(others);
+    this.#hosts?.setHosts(others);
+  }
+
   dialled(answer: DialAnswer, socket: Socket | undefined): void {
     this.#dials.take(answer, socket);
   }
@@ -208,7 +251,8 @@ class OpenSeal implements Seal {
   async setRules(rules: SealRules): Promise<void> {
     if (this.#closing !== undefined) throw closed();
     this.#keeper.setRules(checkSealRules(rules, {hasDialler: this.#hasDialler}));
-    const isNone = rules.kind === 'none';
+    // A private network needs routes in any case; the gatekeeper refuses everything else.
+    const isNone = rules.kind === 'none' && this.#names === undefined;
     if (isNone ? this.#way !== 'open' : this.#way === 'open') return;
     const word = isNone ? 'none' : this.#way === 'never' ? 'open' : 'routes';
     // Steps keep their order, so the last rules decide about the routes.
@@ -224,6 +268,7 @@ class OpenSeal implements Seal {
   async #close(): Promise<void> {
     this.#keeper.close();
     this.#dials.close();
+    this.#hosts?.close();
     const ends = [...this.#children].map(async (child) => {
       const exit = once(child, 'exit');
       child.kill('SIGKILL');

@@ -29,6 +29,19 @@ test('a failure of nft names its modules', () => {
 });
 
 test.each([
+  [81, /IPv6/, /ipv6.disable/],
+  [82, /device/, /modprobe veth/],
+  [83, /names and addresses/, /tunl net forward/],
+  [84, /names and addresses/, /tunl net forward/],
+])('the code %d of a private network says why, and what to do', (code, why, mend) => {
+  expect(holderObstacle(code, 'RTNETLINK answers: Operation not supported\n')).toMatchObject({
+    why: expect.stringMatching(why),
+    mend: expect.stringMatching(mend),
+  });
+  expect(holderObstacle(code, 'RTNETLINK answers: Operation not supported').why).toContain('RTNETLINK');
+});
+
+test.each([
   ['000001ffffffffff', true],
   ['0000000000201000', true],
   ['0000000000200000', false],
