@@ -11,6 +11,7 @@ import {TunlError} from '../core/errors.js';
 import {listenPrivately, placeOf} from '../core/private-socket.js';
 import type {Stream} from '../mux/stream.js';
 import {flag, MalformedMessage, parseJsonObject} from '../protocol/fields.js';
+import {encodeLine} from '../protocol/lines.js';
 import type {SandboxProcess} from './backend.js';
 import type {SandboxControl} from './control.js';
 import {
@@ -23,7 +24,6 @@ import {
   readControlRequest,
 } from './control-wire.js';
 import {readFirstLine} from './init/first-line.js';
-import {encodeLine} from './init/lines.js';
 import {type ServedStreams, serveStreams} from './init/serve.js';
 import {SOCKET} from './roster.js';
 

@@ -5,10 +5,12 @@ import {join} from 'node:path';
 import type {Duplex, Readable} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {StreamDuplex} from '../bytes/stream-duplex.js';
+import {openLocalSession} from '../carrier/local-session.js';
 import {systemCode, TunlError, toTunlError} from '../core/errors.js';
 import {placeOf} from '../core/private-socket.js';
 import {checkStateSocket} from '../core/state-trust.js';
 import {MalformedMessage} from '../protocol/fields.js';
+import {encodeLine} from '../protocol/lines.js';
 import type {ExecRequest, FileEntry, SandboxFiles, SandboxProcess, SandboxStats} from './backend.js';
 import type {LogPiece, SandboxControl, SandboxEnd, SandboxInfo, SandboxTunnel} from './control.js';
 import {
@@ -20,8 +22,6 @@ import {
 } from './control-wire.js';
 import {StreamsClient} from './init/client.js';
 import {readFirstLine} from './init/first-line.js';
-import {encodeLine} from './init/lines.js';
-import {openLocalSession} from './init/local-session.js';
 import {isEnd} from './journal.js';
 import {KILLED, type ListedSandbox, type SandboxRoster, SOCKET} from './roster.js';
 import type {EgressRules} from './spec.js';

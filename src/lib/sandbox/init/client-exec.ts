@@ -5,13 +5,13 @@ import {StreamDuplex} from '../../bytes/stream-duplex.js';
 import type {Clock, Timer} from '../../core/clock.js';
 import {TunlError, toTunlError} from '../../core/errors.js';
 import {MalformedMessage} from '../../protocol/fields.js';
+import {encodeLine} from '../../protocol/lines.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import type {ProcessEnd, SandboxProcess} from '../backend.js';
 import type {StreamsClient} from './client.js';
 import {ClientOutput} from './client-output.js';
 import {ended} from './ended.js';
 import {LineStream} from './line-stream.js';
-import {encodeLine} from './lines.js';
 import {
   type ExecOpening,
   execOpening,

@@ -6,13 +6,13 @@ import {StreamDuplex} from '../../bytes/stream-duplex.js';
 import type {Clock, Timer} from '../../core/clock.js';
 import {TunlError} from '../../core/errors.js';
 import {asObject, type Fields, MalformedMessage, parseJsonObject} from '../../protocol/fields.js';
+import {encodeLine, LineReader} from '../../protocol/lines.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import type {FileEntry, SandboxFiles} from '../backend.js';
 import type {StreamsClient} from './client.js';
 import {ended} from './ended.js';
 import {type FileRequest, MAX_ENTRIES, MAX_LIST_BYTES, readEntry, readFileAnswer} from './file-wire.js';
 import {readFirstLine} from './first-line.js';
-import {encodeLine, LineReader} from './lines.js';
 import type {MoreFiles} from './serve-file.js';
 import {LINE, SERVICE} from './wire.js';
 

@@ -1,7 +1,7 @@
 // Reads the first line of a Duplex, and leaves the bytes after it to the next reader.
 
 import type {Readable} from 'node:stream';
-import {LineReader} from './lines.js';
+import {LineReader} from '../../protocol/lines.js';
 
 /** Undefined: the input ended before the line did. @throws MalformedMessage for a line beyond the limit; the input's own error. */
 export async function readFirstLine(input: Readable, limit: number): Promise<Buffer | undefined> {

@@ -2,12 +2,12 @@
 
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
+import {openLocalSession} from '../../carrier/local-session.js';
 import type {Clock} from '../../core/clock.js';
 import {TunlError} from '../../core/errors.js';
 import {MalformedMessage} from '../../protocol/fields.js';
 import type {ExecRequest, SandboxFiles, SandboxProcess} from '../backend.js';
 import {StreamsClient} from './client.js';
-import {openLocalSession} from './local-session.js';
 import type {MoreFiles} from './serve-file.js';
 import {readReady} from './wire.js';
 

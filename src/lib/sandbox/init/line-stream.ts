@@ -2,8 +2,8 @@
 
 import type {Stream, StreamSink} from '../../mux/stream.js';
 import {MalformedMessage} from '../../protocol/fields.js';
+import {encodeLine, LineReader} from '../../protocol/lines.js';
 import type {StreamCode} from '../../protocol/wire.js';
-import {encodeLine, LineReader} from './lines.js';
 
 export interface LineEvents {
   /** May throw MalformedMessage. */

@@ -6,10 +6,10 @@ import {StreamDuplex} from '../../bytes/stream-duplex.js';
 import {TunlError} from '../../core/errors.js';
 import type {Stream} from '../../mux/stream.js';
 import {MalformedMessage} from '../../protocol/fields.js';
+import {encodeLine} from '../../protocol/lines.js';
 import type {FileEntry, SandboxFiles} from '../backend.js';
 import {type FileRequest, readFileRequest} from './file-wire.js';
 import {readFirstLine} from './first-line.js';
-import {encodeLine} from './lines.js';
 import {errorLine, LINE} from './wire.js';
 
 /** The operations on files beyond SandboxFiles. */

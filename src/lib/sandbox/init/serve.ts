@@ -2,6 +2,7 @@
 // serves real ones; the owner of a sandbox serves those of its sandbox on the control socket.
 
 import type {Socket} from 'node:net';
+import {openLocalSession} from '../../carrier/local-session.js';
 import {type Clock, systemClock} from '../../core/clock.js';
 import type {TunlError} from '../../core/errors.js';
 import type {Session} from '../../mux/session.js';
@@ -9,7 +10,6 @@ import type {Stream} from '../../mux/stream.js';
 import {MalformedMessage} from '../../protocol/fields.js';
 import {KIND} from '../../protocol/wire.js';
 import type {SandboxProcess} from '../backend.js';
-import {openLocalSession} from './local-session.js';
 import {type DialPort, DialServer} from './serve-dial.js';
 import {ExecServer, type StartProcess} from './serve-exec.js';
 import {type FileService, serveFile} from './serve-file.js';

@@ -2,13 +2,13 @@
 import {once} from 'node:events';
 import type {Socket} from 'node:net';
 import {describe, expect} from 'vitest';
+import {openLocalSession} from '../../../../src/lib/carrier/local-session.js';
 import type {Session} from '../../../../src/lib/mux/session.js';
 import type {Stream} from '../../../../src/lib/mux/stream.js';
+import {encodeLine} from '../../../../src/lib/protocol/lines.js';
 import {KIND} from '../../../../src/lib/protocol/wire.js';
 import type {SandboxProcess} from '../../../../src/lib/sandbox/backend.js';
 import {type ConnectInitOptions, connectInit} from '../../../../src/lib/sandbox/init/init-client.js';
-import {encodeLine} from '../../../../src/lib/sandbox/init/lines.js';
-import {openLocalSession} from '../../../../src/lib/sandbox/init/local-session.js';
 import {MiB} from '../../../helpers/bytes.js';
 import {socketPair, textOf} from '../../../helpers/init.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import {describe, expect} from 'vitest';
 import {TunlError} from '../../../../src/lib/core/errors.js';
 import {MalformedMessage, parseJsonObject} from '../../../../src/lib/protocol/fields.js';
+import {encodeLine, LineReader} from '../../../../src/lib/protocol/lines.js';
 import {readEntry, readFileAnswer, readFileRequest} from '../../../../src/lib/sandbox/init/file-wire.js';
-import {encodeLine, LineReader} from '../../../../src/lib/sandbox/init/lines.js';
 import {
   readExecAnswer,
   readExecOrder,

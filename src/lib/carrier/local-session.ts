@@ -1,13 +1,13 @@
 // A session between two processes of one machine: no handshake, no resume. The end of the socket is the end of the session.
 
 import type {Socket} from 'node:net';
-import {SocketCarrier} from '../../carrier/socket-carrier.js';
-import {type Clock, systemClock} from '../../core/clock.js';
-import {BlockPool} from '../../mux/blocks.js';
-import {Link, NOBODY} from '../../mux/link.js';
-import {Session, type SessionSink} from '../../mux/session.js';
-import type {SessionRole} from '../../mux/stream-ids.js';
-import {WindowBudget} from '../../mux/window-budget.js';
+import {type Clock, systemClock} from '../core/clock.js';
+import {BlockPool} from '../mux/blocks.js';
+import {Link, NOBODY} from '../mux/link.js';
+import {Session, type SessionSink} from '../mux/session.js';
+import type {SessionRole} from '../mux/stream-ids.js';
+import {WindowBudget} from '../mux/window-budget.js';
+import {SocketCarrier} from './socket-carrier.js';
 
 export interface LocalSessionOptions {
   /** Without listeners; the session owns it from now on. */

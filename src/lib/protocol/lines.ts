@@ -1,6 +1,6 @@
 // Lines of JSON in a byte stream, with a limit for each: a peer that never ends its line gets an error, not memory.
 
-import {MalformedMessage} from '../../protocol/fields.js';
+import {MalformedMessage} from './fields.js';
 
 const NEWLINE = 10;
 const NOTHING = Buffer.alloc(0);
