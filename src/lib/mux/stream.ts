@@ -130,6 +130,11 @@ export class Stream {
     return this.#held.reduce((sum, chunk) => sum + chunk.length, 0);
   }
 
+  /** Bytes that `write` sends without keeping a copy. */
+  get sendRoom(): number {
+    return this.#held.length > 0 ? 0 : this.#sendWindow.available;
+  }
+
   /** True while the session has a link. */
   get linked(): boolean {
     return this.#host.linked;
