@@ -1,5 +1,6 @@
 // Reads dialled sockets without allocations: busy sockets directly into pooled blocks, quiet ones through one shared buffer.
 
+import type {Socket} from 'node:net';
 import type {Block, BlockPool} from '../mux/blocks.js';
 import {PAYLOAD_AT, PAYLOAD_BYTES} from '../mux/stream.js';
 import type {Splice} from './splice.js';
@@ -17,7 +18,7 @@ export interface SocketRead {
   release(): void;
 }
 
-/** One for each agent. Accepted sockets have no `onread` in Node, so only dialled sockets are read this way. */
+/** One for each agent and relay. Accepted sockets have no `onread` in Node, so only dialled sockets are read this way. */
 export class SocketReads {
   readonly #pool: BlockPool;
   /** Reading is synchronous, so no two sockets use it at once. */
@@ -62,4 +63,18 @@ export class SocketReads {
       release: () => unlend()?.release(),
     };
   }
+}
+
+export interface ReaderOptions {
+  allowHalfOpen: true;
+  onread?: Pick<SocketRead, 'buffer' | 'callback'>;
+}
+
+/** Makes a socket whose bytes go to `read` from the first one on. Without `read` the socket has `data` events. */
+export function withReader(read: SocketRead | undefined, open: (options: ReaderOptions) => Socket): Socket {
+  if (read === undefined) return open({allowHalfOpen: true});
+  const {buffer, callback} = read;
+  const socket = open({allowHalfOpen: true, onread: {buffer, callback}});
+  socket.once('close', () => read.release());
+  return socket;
 }

@@ -89,6 +89,7 @@ export interface MemberOpen extends NetworkName {
   /** The name of the agent's own membership. */
   from: string;
   to: string;
+  /** 0: a link of the two members, which has their connections in it. */
   port: number;
 }
 
@@ -156,7 +157,7 @@ export function parseMemberOpen(payload: Buffer): MemberOpen {
     ...networkName(fields),
     from: memberName(fields, 'from'),
     to: memberName(fields, 'to'),
-    port: whole(fields, 'port', 1, 65_535),
+    port: whole(fields, 'port', 0, 65_535),
   };
 }
 
@@ -211,7 +212,7 @@ export function parseMemberOffer(payload: Buffer): MemberOffer {
     ...networkName(fields),
     to: memberName(fields, 'to'),
     from: {name: memberName(from, 'name'), address: text(from, 'address', 64)},
-    port: whole(fields, 'port', 1, 65_535),
+    port: whole(fields, 'port', 0, 65_535),
   };
 }
 

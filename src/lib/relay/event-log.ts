@@ -57,6 +57,12 @@ function lineOf(event: RelayEvent): Line {
       return ['debug', 'tunnel released', fields];
     case 'bind-refused':
       return [event.code === 'NOT_ALLOWED' ? 'info' : 'debug', 'bind refused', fields];
+    case 'member-joined':
+      return ['info', 'a member has joined its network', fields];
+    case 'member-left':
+      return ['info', 'a member has left its network', fields];
+    case 'member-refused':
+      return [event.code === 'NOT_ALLOWED' ? 'info' : 'debug', 'a member was refused', fields];
     case 'token-ended':
       return ['info', 'the token of a session has ended, and the session with it', fields];
     case 'tunnel-withdrawn':

@@ -44,6 +44,11 @@ export type RelayEvent =
   /** The agent gave the tunnel up, or is gone. */
   | {type: 'tunnel-released'; session: string; key: LeaseKey; epoch: number}
   | ({type: 'bind-refused'; session: string; code: ErrorCode; wish: string} & Whose)
+  /** A member of a private network or cluster: `net:lab`, `cluster:train`. */
+  | ({type: 'member-joined'; session: string; network: string; name: string; address: string} & Whose)
+  | {type: 'member-left'; session: string; network: string; name: string; code: StreamCode | undefined}
+  /** `name` is empty for a stream that would only have watched. */
+  | ({type: 'member-refused'; session: string; code: StreamCode; network: string; name: string} & Whose)
   /** The token of a session has ended, and the session with it. */
   | ({type: 'token-ended'; session: string; code: TokenEnd} & Whose)
   /** The token does not allow a tunnel any more that its agent has. */

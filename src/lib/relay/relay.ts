@@ -2,13 +2,13 @@
 
 import {createServer} from 'node:net';
 import {totalmem} from 'node:os';
-import {defaultUnreadLimit, memoryOf, UnreadLimit} from '../bytes/unread-limit.js';
+import {memoryOf} from '../bytes/unread-limit.js';
 import {systemClock} from '../core/clock.js';
 import {createLogger} from '../core/logger.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
-import {ReplayBudget} from '../mux/replay-budget.js';
-import {WindowBudget} from '../mux/window-budget.js';
+import {NETWORK_SERVICE} from '../protocol/network-messages.js';
+import {PROBE_SERVICE} from '../protocol/probe.js';
 import {publicUrl} from '../protocol/targets.js';
 import {KIND} from '../protocol/wire.js';
 import {Access} from './access/access.js';
@@ -50,9 +50,11 @@ import {Bandwidths} from './limits/bandwidth.js';
 import {CountsTeller} from './limits/counts-of-workers.js';
 import {HandshakeLimit} from './limits/handshake-limit.js';
 import {LimitReports} from './limits/limit-reports.js';
+import {MemoryLimits} from './limits/memory-limits.js';
 import {SessionLimit} from './limits/session-limit.js';
 import {UnknownNames} from './limits/unknown-names.js';
 import {VisitorLimits} from './limits/visitor-limits.js';
+import {PrivateNetworks} from './networks/private-networks.js';
 import {Parts} from './part.js';
 import {Probing} from './probe/probing.js';
 import type {Reread} from './reload.js';
@@ -67,9 +69,6 @@ import {Visitors} from './visitors/visitors.js';
 import {WaitingRoom} from './visitors/waiting-room.js';
 import {WaitingVisitors} from './visitors/waiting-visitors.js';
 import type {Seat} from './workers/seat.js';
-
-/** The replay budget of a relay: enough for 32 sessions that lost a busy link, and a share for all others. */
-const REPLAY_BUDGET_BYTES = 512 * 1024 * 1024;
 
 export interface OpenRelayOptions {
   listeners?: readonly RelayListener[];
@@ -100,14 +99,9 @@ export async function openRelay(
   /** Nearly every part needs these. */
   const base = {domain, clock, log, events, load};
 
-  // Limits for all visitors together. Windows may grow by at most as many bytes as may be unread. Each worker has its share.
   const share = 1 / (seat?.workers ?? 1);
-  const unreadLimit = ({maxUnreadBytes}: Pick<RelaySettings, 'maxUnreadBytes'>) =>
-    Math.floor((maxUnreadBytes ?? defaultUnreadLimit(totalmem())) * share);
-  const limitBytes = unreadLimit(settings);
-  const windowBudget = new WindowBudget(limitBytes);
-  const replayBudget = new ReplayBudget(REPLAY_BUDGET_BYTES * share);
-  const unread = new UnreadLimit({...base, limitBytes});
+  const memory = new MemoryLimits({...base, settings, share});
+  const {windows: windowBudget, replay: replayBudget, unread} = memory;
   const trusted = new TrustedSources(settings.trustedSources);
   const isTrusted = trusted.includes;
   const watch = new VisitorWatch({...base, idleTimeoutMs: settings.visitorIdleTimeoutMs, isTrusted});
@@ -191,7 +185,21 @@ export async function openRelay(
 
   const streams = new OpenedStreams({...base, unread, reports});
   const facts = () => ({...now, software});
-  streams.take(KIND.service, services(facts, probing.service(tunnels)));
+  const networks = new PrivateNetworks({
+    ...{...base, seat, unread, reports},
+    sessionOf: (id) => agents.sessionOf(id),
+  });
+  streams.take(
+    KIND.service,
+    services(
+      facts,
+      new Map([
+        [PROBE_SERVICE, probing.service(tunnels)],
+        [NETWORK_SERVICE, networks.members.service],
+      ]),
+    ),
+  );
+  streams.take(KIND.member, networks.streams.take);
   const pool = new BlockPool();
   const egress = new Egress({
     ...{...base, settings, pool, bandwidths, reports},
@@ -233,6 +241,8 @@ export async function openRelay(
   const access = new Access([registry, oidc, new SingleToken(settings.token)], refusedLogins.note);
   access.onChanged(() => {
     agents.recheck();
+    // Before the streams: its members are told why they leave.
+    networks.members.recheck();
     streams.recheck();
     // Visitors of tunnels that have moved to another agent are still here.
     visitors.recheckRights();
@@ -266,7 +276,7 @@ export async function openRelay(
     ...{agents, tunnels, visitors, pending, blocked, clock},
     worker: seat?.number,
   });
-  seat?.onMade({pending, secureDoor, tcpDoor, tunnels, operations, stats});
+  seat?.onMade({pending, secureDoor, tcpDoor, tunnels, networks: networks.members, operations, stats});
   const blockedFile = isOperated(settings) ? new BlockedFile(blocked, settings) : undefined;
   const admin =
     blockedFile && seat === undefined
@@ -290,8 +300,6 @@ export async function openRelay(
       {
         reload: (next) => {
           now = next;
-          unread.setLimit(unreadLimit(next));
-          windowBudget.setLimit(unreadLimit(next));
         },
       },
       trusted,
@@ -300,7 +308,7 @@ export async function openRelay(
       waiting,
       kept,
       watch,
-      unread,
+      memory,
       reports,
       handshakes,
       unknownNames,
@@ -312,6 +320,7 @@ export async function openRelay(
       // Drained after the leases: the next process has the file before agents are told to leave.
       agents,
       streams,
+      networks,
       egress,
       leases,
       certificates,

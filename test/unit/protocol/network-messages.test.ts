@@ -24,7 +24,7 @@ import {mangled, optionally} from './arbitraries.js';
 const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/).filter(isMemberName);
 const scope = fc.constantFrom('net' as const, 'cluster' as const);
 const network = fc.record({scope, network: label});
-const port = fc.integer({min: 1, max: 65_535});
+const port = fc.integer({min: 0, max: 65_535});
 const raw = (bytes: number) =>
   fc.uint8Array({minLength: bytes, maxLength: bytes}).map((each) => Buffer.from(each));
 const state = fc

@@ -29,6 +29,7 @@ export class EventCounters {
 export function refusalOf(event: RelayEvent): string | undefined {
   switch (event.type) {
     case 'bind-refused':
+    case 'member-refused':
       return event.code.toLowerCase();
     case 'token-refused':
       return 'token_wrong';
@@ -61,6 +62,8 @@ export function refusalOf(event: RelayEvent): string | undefined {
     case 'tunnel-released':
     case 'tunnel-withdrawn':
     case 'token-ended':
+    case 'member-joined':
+    case 'member-left':
     case 'visitor-left-at-once':
     case 'certificate-expired':
     case 'probe-failed':

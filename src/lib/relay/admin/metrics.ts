@@ -14,6 +14,7 @@ const COUNTED: readonly (readonly [type: RelayEvent['type'], name: string, help:
   ['agent-gone', 'agent_session_ends', 'Sessions of agents that have ended.'],
   ['tunnel-bound', 'binds', 'Tunnels that were bound.'],
   ['tunnel-lost', 'tunnel_takeovers', 'Tunnels that another agent of the same owner took over.'],
+  ['member-joined', 'member_joins', 'Members of private networks and clusters that have joined.'],
   ['kicked', 'kicks', 'Kicks by the operator.'],
   ['worker-ended', 'worker_ends', 'Worker processes that ended without being asked.'],
 ];

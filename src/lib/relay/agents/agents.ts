@@ -106,6 +106,8 @@ export class Agents implements Part {
     for (const {session} of this.#members.values()) yield session;
   }
 
+  sessionOf = (id: string): Session | undefined => this.#members.get(id)?.session;
+
   get members(): Iterable<Member> {
     return this.#members.values();
   }

@@ -3,7 +3,6 @@
 import type {Stream} from '../../mux/stream.js';
 import type {StreamHandler} from '../../mux/stream-kinds.js';
 import {encodeMessage, parseServiceOpen} from '../../protocol/control-messages.js';
-import {PROBE_SERVICE} from '../../protocol/probe.js';
 import type {Opener} from './opened-streams.js';
 
 /** Facts about the relay that an agent can ask for. */
@@ -16,21 +15,19 @@ export interface RelayFacts {
 
 /**
  * @param facts as they are now.
- * @param probe takes streams of the service `probe`.
+ * @param more the services of other parts of the relay, by name.
  */
-export function services(facts: () => RelayFacts, probe: StreamHandler<Opener>): StreamHandler<Opener> {
+export function services(
+  facts: () => RelayFacts,
+  more: ReadonlyMap<string, StreamHandler<Opener>>,
+): StreamHandler<Opener> {
   return (stream, about, opener) => {
     const {service} = parseServiceOpen(about);
-    switch (service) {
-      case 'relay':
-        return tell(stream, factsFor(opener, facts()));
-      case 'echo':
-        return echo(stream);
-      case PROBE_SERVICE:
-        return probe(stream, about, opener);
-      default:
-        stream.refuse('SERVICE_UNKNOWN', `There is no service ${service} here.`);
-    }
+    if (service === 'relay') return tell(stream, factsFor(opener, facts()));
+    if (service === 'echo') return echo(stream);
+    const take = more.get(service);
+    if (take === undefined) stream.refuse('SERVICE_UNKNOWN', `There is no service ${service} here.`);
+    else take(stream, about, opener);
   };
 }
 

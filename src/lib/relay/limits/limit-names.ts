@@ -6,7 +6,7 @@ export type LimitedBy = 'relay' | 'owner' | 'tunnel' | 'address';
 /**
  * `visitors`: connections at once. `new-visitors`: new ones a second. `handshakes`: TLS handshakes in flight.
  * `unknown-names`: new connections a second that ask for names without a tunnel. `sessions`: new connections of agents a second. `tunnels`: names and ports. `streams`: streams that agents open.
- * `egress`: connections by egress at once. `new-egress`: new ones a second.
+ * `members`: memberships of networks, and joins. `egress`: connections by egress at once. `new-egress`: new ones a second.
  */
 export type Limit =
   | 'visitors'
@@ -16,5 +16,6 @@ export type Limit =
   | 'sessions'
   | 'tunnels'
   | 'streams'
+  | 'members'
   | 'egress'
   | 'new-egress';

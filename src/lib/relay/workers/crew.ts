@@ -28,6 +28,8 @@ const MOST_STRAYED = 4_096;
 export interface CrewOptions extends Pick<WorkerProcessOptions, 'onMessage' | 'answersFor'> {
   settings: RelaySettings;
   fork: (number: number) => WorkerProcessOptions['child'];
+  /** Where workers reach each other. */
+  peersFolder?: {readonly path: string | undefined};
   /** A worker serves from now on. */
   onUp: (worker: WorkerProcess) => void;
   /** A worker has ended without being asked. */
@@ -211,7 +213,15 @@ export class Crew implements Part {
     this.#all.add(worker);
     const {workers} = this.#settings;
     const settings = withoutLog(this.#settings);
-    worker.tell({type: 'begin', number, workers, settings, ticketSecret: this.#ticketSecret});
+    const {peersFolder} = this.#options;
+    worker.tell({
+      type: 'begin',
+      number,
+      workers,
+      settings,
+      ticketSecret: this.#ticketSecret,
+      peersFolder: peersFolder?.path,
+    });
     if (this.#door !== undefined) worker.tell({type: 'listening', ...this.#door});
     return worker;
   }

@@ -25,6 +25,7 @@ import {MemoryLeases} from '../leases/memory-leases.js';
 import {CountsOfWorkers} from '../limits/counts-of-workers.js';
 import {LimitReports} from '../limits/limit-reports.js';
 import {UnknownNames} from '../limits/unknown-names.js';
+import {NetworkDesk} from '../networks/network-desk.js';
 import {Parts} from '../part.js';
 import {ProbesOfWorkers} from '../probe/probes-of-workers.js';
 import type {OpenRelayOptions} from '../relay.js';
@@ -39,6 +40,7 @@ import {forkWorker} from './fork.js';
 import {type Entry, HandOver} from './hand-over.js';
 import {LeaseDesk} from './lease-desk.js';
 import type {FromWorker, SharedMessage} from './messages.js';
+import {PeersFolder} from './peers-folder.js';
 import {SessionsOfWorkers} from './sessions-of-workers.js';
 import type {WorkerProcess} from './worker-process.js';
 
@@ -97,6 +99,8 @@ export async function openFirstProcess(
       worker.tell({type: 'visitors-elsewhere', counts: visitorCounts.besides(worker)});
   });
   const probes = new ProbesOfWorkers<WorkerProcess>(base);
+  const networks = new NetworkDesk<WorkerProcess>(clock);
+  const peersFolder = new PeersFolder(log);
 
   const onMessage = (message: FromWorker, worker: WorkerProcess): void => {
     switch (message.type) {
@@ -110,6 +114,16 @@ export async function openFirstProcess(
         return;
       case 'probe':
         probes.set(worker, message.state);
+        return;
+      case 'member-left':
+        networks.leave(message.member);
+        return;
+      case 'member-state':
+        networks.tell(message.member, message.state);
+        return;
+      case 'network-watched':
+        if (message.isWatched) networks.watch(worker, message.network);
+        else networks.unwatch(worker, message.network);
         return;
       case 'bound':
         if (desk.holderOf(message.key) === worker) waitingRoom.open({key: message.key, worker});
@@ -147,7 +161,7 @@ export async function openFirstProcess(
     for (const worker of crew.workers) tellSessionsTo(worker, owners);
   };
   const crew: Crew = new Crew({
-    ...{settings, clock, log, events, onMessage},
+    ...{settings, clock, log, events, onMessage, peersFolder},
     fork: forkWorker,
     answersFor: (worker) => ({
       claim: ({key, owner, claimant}) => desk.claim(worker, key, owner, claimant),
@@ -156,10 +170,17 @@ export async function openFirstProcess(
       inUse: ({key}) => desk.isInUseElsewhere(key, worker),
       holds: ({key}) => Promise.resolve(desk.isElsewhere(key, worker)),
       stats: () => crew.askStats(),
+      checkMember: async (asked) => networks.check(asked),
+      joinMember: async (asked) => networks.join(worker, asked),
+      findMember: async ({network, name}) => {
+        const found = networks.find(network, name);
+        return found && {member: found.member, worker: found.holder.number};
+      },
     }),
     onUp: (worker) => tellSessionsTo(worker, sessions.owners),
     onLost: (worker) => {
       operations.left(worker);
+      networks.left(worker);
       const keys = desk.left(worker);
       waitingRoom.expect(keys);
       void tcpDoor.expect(keys);
@@ -220,6 +241,8 @@ export async function openFirstProcess(
       // Drained after the leases: the next process has the file before agents are told to leave.
       // This process says in the log that the files of a reload were read, so the workers read them first.
       visitorCounts,
+      networks,
+      peersFolder,
       crew,
       leases,
       certificates,

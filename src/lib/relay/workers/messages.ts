@@ -9,6 +9,8 @@ import type {Limit, Noted} from '../doors/pending.js';
 import type {RelayEvent} from '../events.js';
 import type {Claimant, ClaimResult, LeaseKey} from '../leases/lease-store.js';
 import type {CountRow} from '../limits/counts-of-workers.js';
+import type {MemberPlace} from '../networks/desk.js';
+import type {JoinAnswer, MemberAsked, NetworkRefusal} from '../networks/network-desk.js';
 import type {RelayStats} from '../options.js';
 import type {ProbeState} from '../probe/probe-state.js';
 import type {RelaySettings} from '../settings.js';
@@ -45,6 +47,10 @@ export type ToWorker =
   | {type: 'elsewhere'; counts: readonly (readonly [owner: string, count: number])[]}
   /** The visitors of owners and addresses in the other workers. */
   | {type: 'visitors-elsewhere'; counts: readonly CountRow[]}
+  /** The members of a network, as a line for each of them. */
+  | {type: 'roster'; network: string; line: string}
+  /** The key of this member has joined again. */
+  | {type: 'member-replaced'; member: number}
   /** The numbers of all workers that are up. */
   | {type: 'crew'; numbers: readonly number[]}
   | {type: 'end'; drainTimeoutMs: number};
@@ -56,6 +62,8 @@ export interface Begin {
   settings: Omit<RelaySettings, 'log'>;
   /** In base64. */
   ticketSecret: string;
+  /** Where workers reach each other. */
+  peersFolder: string | undefined;
 }
 
 export type FromWorker =
@@ -65,6 +73,10 @@ export type FromWorker =
   | {type: 'log'; record: LogRecord}
   | {type: 'event'; event: RelayEvent}
   | {type: 'stats'; stats: RelayStats}
+  | {type: 'member-left'; member: number}
+  | {type: 'member-state'; member: number; state: object}
+  /** A stream that only watches a network has come or gone. */
+  | {type: 'network-watched'; network: string; isWatched: boolean}
   | {type: 'probe'; state: ProbeState}
   | {type: 'noted'; what: Noted; address: string}
   /** Its visitors of owners and addresses. */
@@ -84,6 +96,9 @@ export interface QuestionsOfWorker {
   inUse: {about: {key: LeaseKey}; answer: boolean};
   holds: {about: {key: LeaseKey}; answer: boolean};
   stats: {about: object; answer: RelayStats};
+  checkMember: {about: MemberAsked; answer: NetworkRefusal | undefined};
+  joinMember: {about: MemberAsked; answer: JoinAnswer};
+  findMember: {about: {network: string; name: string}; answer: MemberPlace | undefined};
 }
 
 /** Questions of the first process. */

@@ -11,6 +11,8 @@ import type {RelayEvent} from '../events.js';
 import type {LeaseKey, LeaseStore} from '../leases/lease-store.js';
 import type {CountRow} from '../limits/counts-of-workers.js';
 import type {VisitorCounts} from '../limits/visitor-counts.js';
+import type {Desk} from '../networks/desk.js';
+import type {Networks} from '../networks/networks.js';
 import type {RelayStats} from '../options.js';
 import type {Part} from '../part.js';
 import type {ProbeState} from '../probe/probe-state.js';
@@ -31,6 +33,10 @@ export interface Seat extends WorkerPlace {
   /** The visitors here and in the other workers. */
   readonly visitorCounts: VisitorCounts;
   tellVisitorCounts(counts: readonly CountRow[]): void;
+  /** The rosters of all networks. */
+  readonly networkDesk: Desk;
+  /** The private folder in which workers reach each other. Undefined: they cannot. */
+  readonly peersFolder: string | undefined;
   /** The counts of all workers. */
   statsOfAll(): Promise<RelayStats>;
   /** An agent of this source wants to resume a session of that worker. */
@@ -51,6 +57,7 @@ export interface WorkerParts {
   secureDoor: SecureDoor;
   tcpDoor: TcpDoor;
   tunnels: TunnelTable;
+  networks: Networks;
   operations: LocalOperations;
   /** The counts of this worker. */
   stats(): RelayStats;

@@ -4,6 +4,7 @@ import type {ChildProcess} from 'node:child_process';
 import type {Socket} from 'node:net';
 import {TunlError} from '../../core/errors.js';
 import type {LeaseKey} from '../leases/lease-store.js';
+import type {MemberHolder} from '../networks/network-desk.js';
 import type {RelayStats} from '../options.js';
 import type {SocketTaker} from './hand-over.js';
 import type {KeyHolder} from './lease-desk.js';
@@ -24,7 +25,7 @@ export interface WorkerProcessOptions {
   onGone: (worker: WorkerProcess, how: {code: number | null; signal: string | null}) => void;
 }
 
-export class WorkerProcess implements SocketTaker, KeyHolder {
+export class WorkerProcess implements SocketTaker, KeyHolder, MemberHolder {
   readonly number: number;
   /** Resolves when it serves. @throws TunlError the reason why it cannot */
   readonly ready: Promise<void>;
@@ -123,6 +124,14 @@ export class WorkerProcess implements SocketTaker, KeyHolder {
 
   hasInUse(key: LeaseKey): Promise<boolean> {
     return this.ask('inUse', {key});
+  }
+
+  roster(network: string, line: string): void {
+    this.tell({type: 'roster', network, line});
+  }
+
+  replaced(member: number): void {
+    this.tell({type: 'member-replaced', member});
   }
 
   /** Asks it to end. Resolves when it has. */

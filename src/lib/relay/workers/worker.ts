@@ -22,6 +22,7 @@ import type {
   QuestionsToWorker,
   ToWorker,
 } from './messages.js';
+import {RemoteDesk} from './remote-desk.js';
 import {RemoteLeases} from './remote-leases.js';
 import type {Seat, WorkerParts} from './seat.js';
 import {type Channel, Talk} from './talk.js';
@@ -99,6 +100,12 @@ export class Worker {
       case 'visitors-elsewhere':
         this.#visitorCounts.setElsewhere(message.counts);
         return;
+      case 'roster':
+        this.#parts?.networks.roster(message.network, message.line);
+        return;
+      case 'member-replaced':
+        this.#parts?.networks.replaced(message.member);
+        return;
       case 'listening':
         this.#door = {host: message.host, port: message.port};
         return;
@@ -114,9 +121,9 @@ export class Worker {
     }
   }
 
-  async #begin({number, workers, settings, ticketSecret}: Begin): Promise<void> {
+  async #begin({number, workers, settings, ticketSecret, peersFolder}: Begin): Promise<void> {
     this.#number = number;
-    const seat = this.#seat(workers, Buffer.from(ticketSecret, 'base64'));
+    const seat = this.#seat({workers, ticketSecret: Buffer.from(ticketSecret, 'base64'), peersFolder});
     const opening = openRelay({...settings, log: this.#log}, {seat});
     this.#opened = opening.catch(() => undefined);
     try {
@@ -134,13 +141,12 @@ export class Worker {
     this.#talk.tell({type: 'stats', stats: this.#stats}, undefined, this.#leave);
   }
 
-  #seat(workers: number, ticketSecret: Buffer): Seat {
+  #seat(given: Pick<Seat, 'workers' | 'ticketSecret' | 'peersFolder'>): Seat {
     const talk = this.#talk;
     const self = this;
     return {
+      ...given,
       number: this.#number,
-      workers,
-      ticketSecret,
       door: {
         get address() {
           return self.#door;
@@ -159,6 +165,7 @@ export class Worker {
       sessionCounts: this.#sessionCounts,
       visitorCounts: this.#visitorCounts,
       tellVisitorCounts: (counts) => talk.tell({type: 'visitor-counts', counts}),
+      networkDesk: new RemoteDesk(this.#number, talk),
       newSessionId: () => newSessionId(this.#number),
       workerOf: (sessionId) => {
         const worker = Number.parseInt(sessionId.slice(-NUMBER_DIGITS), 16);

@@ -1,0 +1,61 @@
+// All that a relay needs for private networks: memberships, streams between members, and the way to other workers.
+
+import type {UnreadLimit} from '../../bytes/unread-limit.js';
+import type {Clock} from '../../core/clock.js';
+import type {Session} from '../../mux/session.js';
+import {KIND} from '../../protocol/wire.js';
+import type {RelayEvents} from '../events.js';
+import type {LimitReports} from '../limits/limit-reports.js';
+import type {Part} from '../part.js';
+import type {Seat} from '../workers/seat.js';
+import {LocalDesk} from './desk.js';
+import {MemberStreams} from './member-streams.js';
+import {Networks} from './networks.js';
+import {Peers} from './peers.js';
+
+export interface PrivateNetworksOptions {
+  domain: string;
+  /** The session of an agent in this process. */
+  sessionOf: (id: string) => Session | undefined;
+  seat: Pick<Seat, 'number' | 'networkDesk' | 'peersFolder'> | undefined;
+  unread: Pick<UnreadLimit, 'add' | 'delete'>;
+  reports: Pick<LimitReports, 'note'>;
+  events: Pick<RelayEvents, 'emit'>;
+  clock: Clock;
+}
+
+export class PrivateNetworks implements Part {
+  readonly members: Networks;
+  readonly streams: MemberStreams;
+  readonly #localDesk: LocalDesk | undefined;
+  readonly #peers: Peers | undefined;
+
+  constructor(options: PrivateNetworksOptions) {
+    const {seat, clock, sessionOf} = options;
+    this.#localDesk = seat === undefined ? new LocalDesk(clock) : undefined;
+    const desk = seat?.networkDesk ?? (this.#localDesk as LocalDesk);
+    this.members = new Networks({...options, desk});
+    this.#localDesk?.serves(this.members);
+    const folder = seat?.peersFolder;
+    this.#peers =
+      seat === undefined || folder === undefined
+        ? undefined
+        : new Peers({
+            ...{folder, number: seat.number, clock},
+            onStream: (stream, payload) => this.streams.fromPeer(stream, payload),
+          });
+    this.streams = new MemberStreams({
+      ...{...options, networks: this.members, desk, peers: this.#peers},
+      openTo: (session, about) => sessionOf(session)?.open(KIND.member, about),
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.#peers?.start();
+  }
+
+  close(): void {
+    this.#peers?.close();
+    this.#localDesk?.close();
+  }
+}

@@ -1,0 +1,30 @@
+// The folder of the sockets through which the workers of a relay reach each other. Only the user of the relay may enter it.
+
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import type {Logger} from '../../core/logger.js';
+import type {Part} from '../part.js';
+
+export class PeersFolder implements Part {
+  /** Undefined: it could not be made. */
+  path: string | undefined;
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  async start(): Promise<void> {
+    try {
+      // With mode 0700.
+      this.path = await mkdtemp(join(tmpdir(), 'tunl-relay-'));
+    } catch (error) {
+      this.#log.warn('members of a network cannot reach members at another worker', {reason: String(error)});
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.path !== undefined) await rm(this.path, {recursive: true, force: true});
+  }
+}
