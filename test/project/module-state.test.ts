@@ -29,6 +29,11 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     names: ['passesWords', 'spellings'],
     because: 'each command’s class says it of itself, as with the static fields of oclif',
   },
+  'src/lib/network/member-streams.ts': {
+    names: ['ends'],
+    because:
+      'it belongs to the links, which memberships of several callers share: a link gives each kind of stream to one handler',
+  },
   'src/lib/launch/web-terminal/files.ts': {
     names: ['kept'],
     because: 'files of the package, read once; the web terminal is a process of its own',

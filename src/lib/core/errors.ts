@@ -330,6 +330,49 @@ export const ERRORS = {
     false,
     'Read the reason that the relay gives.',
   ),
+  // Private networks
+  NETWORK_INVALID: row(
+    'This cannot be the name of a network or of a member.',
+    EXIT.usage,
+    false,
+    'Use 1 to 63 letters (a to z), digits and hyphens, with no hyphen at either end.',
+  ),
+  NETWORK_FULL: row(
+    'The network has as many members as it may have.',
+    EXIT.unavailable,
+    true,
+    'Join again when a member has left.',
+  ),
+  MEMBER_NAME_USED: row(
+    'Another member of the network has this name.',
+    EXIT.unavailable,
+    false,
+    'Choose another name, or end the other member.',
+  ),
+  MEMBER_REPLACED: row(
+    'The member has joined again elsewhere, with the same key.',
+    EXIT.refused,
+    false,
+    'Give each process a name of its own.',
+  ),
+  MEMBER_UNKNOWN: row(
+    'The network has no such member.',
+    EXIT.unavailable,
+    true,
+    'Check its name, and whether it runs.',
+  ),
+  MEMBER_UNPROVEN: row(
+    'A member did not prove that it has the key of its address.',
+    EXIT.refused,
+    false,
+    'Ask the operator of the relay: somebody may be in between.',
+  ),
+  MEMBER_UNREACHABLE: row(
+    'The member cannot be reached.',
+    EXIT.upstream,
+    true,
+    'Check that it runs and has a link to the relay.',
+  ),
   // Local
   UPSTREAM_REFUSED: row(
     'The upstream does not accept connections.',

@@ -1,0 +1,125 @@
+// One connection between two members: opened from here, or joined with what this member answers with.
+
+import {Socket} from 'node:net';
+import type {Duplex} from 'node:stream';
+import {resetSocket} from '../bytes/reset.js';
+import {Splice} from '../bytes/splice.js';
+import {StreamDuplex} from '../bytes/stream-duplex.js';
+import {type ErrorCode, errorForPeer, systemCode, TunlError} from '../core/errors.js';
+import type {Stream} from '../mux/stream.js';
+import type {StreamCode} from '../protocol/wire.js';
+
+/** The member that a connection comes from, and whose key is checked. */
+export interface MemberId {
+  readonly name: string;
+  readonly address: string;
+}
+
+/**
+ * Answers a connection from another member. A Duplex in place of a socket must have its `_read` on its prototype.
+ *
+ * @throws to refuse: ECONNREFUSED and ETIMEDOUT reach the other side as such, NOT_ALLOWED as well.
+ */
+export type AcceptConnection = (from: MemberId, port: number, signal: AbortSignal) => Promise<Duplex>;
+
+/** The other member may try for some time before it says that nothing listens. */
+const ANSWER_MS = 60_000;
+
+/** Resolves when the other member has accepted. @throws TunlError UPSTREAM_REFUSED, NOT_ALLOWED, MEMBER_UNREACHABLE, ABORTED */
+export function openedConnection(stream: Stream, signal?: AbortSignal): Promise<StreamDuplex> {
+  return new Promise((resolve, reject) => {
+    let accepted = false;
+    const settle = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
+    const fail = (error: Error) => {
+      settle();
+      reject(error);
+      duplex.destroy();
+    };
+    const duplex = new StreamDuplex(stream, {
+      code: 'VISITOR_RESET',
+      onOpened: () => {
+        accepted = true;
+        settle();
+        resolve(duplex);
+      },
+      toError: (code, message) => {
+        if (accepted)
+          return Object.assign(new Error(`the connection was reset: ${code}`), {code: 'ECONNRESET'});
+        const error = refusal(code, message);
+        settle();
+        reject(error);
+        return error;
+      },
+    });
+    const abort = () => fail(new TunlError('ABORTED'));
+    const timer = setTimeout(
+      () => fail(new TunlError('MEMBER_UNREACHABLE', {reason: 'The member did not answer in time.'})),
+      ANSWER_MS,
+    ).unref();
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, {once: true});
+  });
+}
+
+const ERROR_OF: {readonly [code in StreamCode]?: ErrorCode} = {
+  UPSTREAM_REFUSED: 'UPSTREAM_REFUSED',
+  NOT_ALLOWED: 'NOT_ALLOWED',
+  MEMBER_UNKNOWN: 'MEMBER_UNKNOWN',
+  MEMBER_UNPROVEN: 'MEMBER_UNPROVEN',
+};
+
+/** Why a connection, or the way to a member, was refused. */
+export function refusal(code: StreamCode, message: string | undefined, cause?: unknown): TunlError {
+  const known = ERROR_OF[code] ?? 'MEMBER_UNREACHABLE';
+  const reason =
+    message ?? (known === 'MEMBER_UNREACHABLE' ? `The way to the member ended (${code}).` : undefined);
+  return errorForPeer(known, {...(reason !== undefined && {reason}), cause});
+}
+
+/** Dials what the connection is for, then joins both. Both directions end by themselves; a reset stays one. */
+export function joinConnection(
+  stream: Stream,
+  {from, port, accept}: {from: MemberId; port: number; accept: AcceptConnection},
+): void {
+  const gone = new AbortController();
+  let answer: Duplex | undefined;
+  const splice = new Splice({
+    stream,
+    brokenCode: 'UPSTREAM_RESET',
+    reset: () => {
+      if (answer instanceof Socket) resetSocket(answer);
+      else answer?.destroy();
+    },
+    connects: () => true,
+    onDone: () => gone.abort(),
+  });
+  accept(from, port, gone.signal).then(
+    (dialled) => {
+      answer = dialled;
+      dialled.on('error', () => {});
+      stream.accept();
+      splice.join(dialled as Socket);
+    },
+    (error: unknown) => {
+      const code = codeFor(error);
+      stream.refuse(code, error instanceof TunlError ? error.message : undefined);
+      splice.onReset(code);
+    },
+  );
+}
+
+function codeFor(error: unknown): StreamCode {
+  if (error instanceof TunlError) return error.code === 'NOT_ALLOWED' ? 'NOT_ALLOWED' : 'UPSTREAM_REFUSED';
+  switch (systemCode(error)) {
+    case 'ECONNREFUSED':
+    case 'ENOENT':
+      return 'UPSTREAM_REFUSED';
+    case 'ETIMEDOUT':
+      return 'UPSTREAM_TIMEOUT';
+    default:
+      return 'UPSTREAM_RESET';
+  }
+}

@@ -1,0 +1,56 @@
+// Where a member takes the connections of others: streams of the relay, a Unix socket, and, if asked for, a TCP port.
+
+import type {Duplex} from 'node:stream';
+import type {NetworkName} from '../protocol/network-messages.js';
+import {type AcceptConnection, joinConnection} from './connections.js';
+import {openDirectDoor} from './direct-door.js';
+import type {IncomingPeers} from './incoming-peers.js';
+import type {JoinOptions} from './join-options.js';
+import {openMachineDoor} from './machine-door.js';
+import {takeMemberStreams} from './member-streams.js';
+import type {PathHints} from './roster.js';
+
+export interface DoorsOptions
+  extends Pick<JoinOptions, 'link' | 'name' | 'machine' | 'direct' | 'trustRelay'> {
+  readonly network: NetworkName;
+  readonly incoming: IncomingPeers;
+  readonly accept: AcceptConnection;
+}
+
+export interface Doors {
+  /** What the other members are told about them. */
+  readonly hints: PathHints;
+  readonly directPort: number | undefined;
+  close(): void;
+}
+
+/** @throws TunlError LISTEN_* */
+export async function openDoors(options: DoorsOptions): Promise<Doors> {
+  const {link, network, name, incoming, accept, trustRelay = false} = options;
+  const {machine: takesMachine = true, direct: asked = false} = options;
+  const take = async (socket: Duplex) => await incoming.take(socket, 'direct');
+  const direct = asked === false ? undefined : await openDirectDoor(asked === true ? {} : asked, take);
+  const machine = takesMachine
+    ? await openMachineDoor((socket) => void incoming.take(socket, 'machine'))
+    : undefined;
+  const leave = takeMemberStreams(link, network, name, {
+    get isFull() {
+      return incoming.isFull;
+    },
+    onWay: (duplex, claimed) => void incoming.take(duplex, 'relay', claimed),
+    onPlain: trustRelay ? (stream, from, port) => joinConnection(stream, {from, port, accept}) : undefined,
+  });
+  return {
+    hints: {
+      ...(machine && {unix: machine.name}),
+      ...(direct && direct.at.length > 0 && {at: direct.at}),
+      ...(trustRelay && {plain: true as const}),
+    },
+    directPort: direct?.port,
+    close: () => {
+      leave();
+      machine?.close();
+      direct?.close();
+    },
+  };
+}

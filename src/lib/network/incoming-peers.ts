@@ -1,0 +1,131 @@
+// The connections of other members to this one: each proves its key first, then its session begins or goes on.
+
+import type {Duplex} from 'node:stream';
+import {TunlError, toTunlError} from '../core/errors.js';
+import type {Logger} from '../core/logger.js';
+import {type AcceptConnection, joinConnection, type MemberId} from './connections.js';
+import {readJsonLine} from './line-of.js';
+import type {MemberKey} from './member-key.js';
+import {secureMember} from './member-tls.js';
+import {type PeerHello, readHello} from './peer-messages.js';
+import {type PeerPath, PeerSession, type SharedByPeers} from './peer-session.js';
+
+export interface IncomingOptions {
+  readonly shared: SharedByPeers;
+  readonly key: MemberKey;
+  readonly log: Logger;
+  /** This member's own address. */
+  readonly address: () => string;
+  /** The member with this raw key; undefined: it is none. A roster may be on its way. */
+  readonly memberOf: (raw: Buffer) => Promise<MemberId | undefined>;
+  readonly accept: AcceptConnection;
+}
+
+/** Handshakes under way, together. */
+const MOST_PENDING = 256;
+/** Sessions of one other member, and of all. */
+const MOST_OF_ONE = 16;
+const MOST_SESSIONS = 1_024;
+const HELLO_MS = 10_000;
+
+interface Incoming {
+  readonly from: MemberId;
+  readonly session: PeerSession;
+}
+
+export class IncomingPeers {
+  readonly #options: IncomingOptions;
+  /** By the address of the other member and the number of the session. */
+  readonly #sessions = new Map<string, Incoming>();
+  #pending = 0;
+  #closed = false;
+
+  constructor(options: IncomingOptions) {
+    this.#options = options;
+  }
+
+  get isFull(): boolean {
+    return this.#closed || this.#pending >= MOST_PENDING;
+  }
+
+  /**
+   * Takes over a connection of somebody who may be a member. Never rejects.
+   *
+   * @param claimed the address that the relay gives; undefined: anybody can have come
+   */
+  async take(duplex: Duplex, path: PeerPath, claimed?: string): Promise<void> {
+    if (this.isFull) return void duplex.on('error', () => {}).destroy();
+    this.#pending += 1;
+    try {
+      await this.#take(duplex, path, claimed);
+    } catch (error) {
+      duplex.on('error', () => {}).destroy();
+      const {code, message} = toTunlError(error);
+      this.#options.log.debug('a member did not come in', {path, code, reason: message});
+    } finally {
+      this.#pending -= 1;
+    }
+  }
+
+  async #take(duplex: Duplex, path: PeerPath, claimed: string | undefined): Promise<void> {
+    const {key, memberOf, address} = this.#options;
+    let from: MemberId | undefined;
+    const accepts = async (raw: Buffer) => {
+      from = await memberOf(raw);
+      return from !== undefined && (claimed === undefined || claimed === from.address);
+    };
+    const {socket} = await secureMember(duplex, {key, isAcceptor: true, accepts});
+    try {
+      const hello = readHello(await readJsonLine(socket, HELLO_MS));
+      if (from === undefined || hello.to !== address() || this.#closed) throw new TunlError('NOT_ALLOWED');
+      const found = this.#find(from, hello);
+      if (found === undefined) {
+        socket.end(
+          `${JSON.stringify({code: 'NOT_ALLOWED', message: 'The session is not known any more.'})}\n`,
+        );
+        return;
+      }
+      const told = found.isNew ? undefined : found.session.offer();
+      socket.write(`${JSON.stringify({received: told ?? 0})}\n`);
+      found.session.attach(socket, path, {told, has: hello.received});
+      if (told !== undefined) found.session.settle();
+    } catch (error) {
+      socket.on('error', () => {}).destroy();
+      throw error;
+    }
+  }
+
+  #find(
+    from: MemberId,
+    {session: id, resumes}: PeerHello,
+  ): {session: PeerSession; isNew: boolean} | undefined {
+    const place = `${from.address} ${id}`;
+    const known = this.#sessions.get(place);
+    if (known !== undefined) return resumes ? {session: known.session, isNew: false} : undefined;
+    if (resumes || this.#sessions.size >= MOST_SESSIONS) return undefined;
+    const own = [...this.#sessions.values()].filter((each) => each.from.address === from.address);
+    // A member that was killed leaves sessions behind: the oldest makes room.
+    if (own.length >= MOST_OF_ONE) own[0]?.session.close();
+    const {shared, accept} = this.#options;
+    const session = new PeerSession({
+      ...shared,
+      id,
+      isDialler: false,
+      onConnection: (stream, port) => joinConnection(stream, {from, port, accept}),
+      onDetached: () => {},
+      onEnded: () => this.#sessions.delete(place),
+    });
+    this.#sessions.set(place, {from, session});
+    return {session, isNew: true};
+  }
+
+  /** Ends the sessions of members for which this is false. */
+  keepOnly(isMember: (address: string) => boolean): void {
+    for (const {from, session} of [...this.#sessions.values()]) if (!isMember(from.address)) session.close();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const {session} of [...this.#sessions.values()]) session.close();
+  }
+}

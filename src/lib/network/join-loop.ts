@@ -1,0 +1,155 @@
+// Keeps this member in the relay's roster: joins, and joins again when its stream is lost, until the relay says no for good.
+
+import {type Clock, pause} from '../core/clock.js';
+import {errorForPeer, isErrorCode, TunlError, toTunlError} from '../core/errors.js';
+import type {Logger} from '../core/logger.js';
+import type {RelayLink} from '../open-link.js';
+import {
+  type Joined,
+  memberAddress,
+  type NetworkName,
+  type RosterMember,
+} from '../protocol/network-messages.js';
+import type {StreamCode} from '../protocol/wire.js';
+import type {MemberKey} from './member-key.js';
+import {MembershipStream} from './membership-stream.js';
+
+export interface JoinLoopOptions {
+  readonly link: Pick<RelayLink, 'open' | 'onSession'>;
+  readonly relay: string;
+  readonly network: NetworkName;
+  readonly member: {name: string; key: MemberKey; accepts: boolean};
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly state: () => object;
+  onMembers(members: readonly RosterMember[]): void;
+  /** The relay may have forgotten this member; it joins again. */
+  onLost(): void;
+  /** The relay does not let it in, for good. */
+  onRefused(error: TunlError): void;
+}
+
+const FIRST_AGAIN_MS = 100;
+const LONGEST_AGAIN_MS = 3_000;
+
+/** Reasons of the relay that stay. */
+const FOR_GOOD: ReadonlySet<StreamCode> = new Set<StreamCode>([
+  'NOT_ALLOWED',
+  'MEMBER_NAME_USED',
+  'MEMBER_REPLACED',
+  'MEMBER_UNPROVEN',
+  'SERVICE_UNKNOWN',
+  'KIND_UNKNOWN',
+]);
+
+export class JoinLoop {
+  readonly #options: JoinLoopOptions;
+  readonly #giveUp = new AbortController();
+  readonly #leave: () => void;
+  #stream: MembershipStream | undefined;
+  #joined: Joined | undefined;
+  #isRunning = false;
+
+  /** Begins at once. */
+  constructor(options: JoinLoopOptions) {
+    this.#options = options;
+    this.#leave = options.link.onSession(() => this.#restart());
+    void this.#run();
+  }
+
+  /** The answer of the relay; undefined before the first. */
+  get joined(): Joined | undefined {
+    return this.#joined;
+  }
+
+  sendState(state: object): void {
+    this.#stream?.sendState(state);
+  }
+
+  close(): void {
+    this.#leave();
+    this.#giveUp.abort();
+    this.#stream?.close();
+  }
+
+  /** A new session with the relay: the stream of the one before is lost. */
+  #restart(): void {
+    if (this.#giveUp.signal.aborted) return;
+    this.#stream?.close();
+    this.#stream = undefined;
+    this.#options.onLost();
+    void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    const {clock, log} = this.#options;
+    const {signal} = this.#giveUp;
+    for (let waitMs = FIRST_AGAIN_MS; !signal.aborted && this.#stream === undefined; ) {
+      const stream = this.#newStream();
+      this.#stream = stream;
+      try {
+        await stream.open();
+      } catch (error) {
+        if (this.#stream === stream) this.#stream = undefined;
+        log.debug('the stream of the membership did not open', {code: toTunlError(error).code});
+      }
+      if (this.#stream !== undefined) break;
+      await pause(clock, waitMs, signal);
+      waitMs = Math.min(LONGEST_AGAIN_MS, waitMs * 2);
+    }
+    this.#isRunning = false;
+  }
+
+  #newStream(): MembershipStream {
+    const {link, relay, network, member, state, onMembers} = this.#options;
+    const stream: MembershipStream = new MembershipStream({
+      link,
+      relay,
+      network,
+      member,
+      signal: this.#giveUp.signal,
+      state,
+      onJoined: (joined) => this.#onJoined(joined),
+      onMembers: (members) => {
+        if (this.#stream === stream) onMembers(members);
+      },
+      onEnded: (code, message) => {
+        if (this.#stream === stream) this.#onEnded(code, message);
+      },
+    });
+    return stream;
+  }
+
+  #onJoined(joined: Joined): void {
+    const {relay, network, member, onRefused} = this.#options;
+    if (joined.address === memberAddress(relay, network, member.key.raw)) {
+      this.#joined = joined;
+      return;
+    }
+    const reason = 'The relay has given this member an address that is not that of its key.';
+    onRefused(new TunlError('MEMBER_UNPROVEN', {reason}));
+  }
+
+  #onEnded(code: StreamCode, message: string | undefined): void {
+    const {clock, log, onRefused, onLost} = this.#options;
+    this.#stream = undefined;
+    const isFirst = this.#joined === undefined;
+    if (FOR_GOOD.has(code) || (isFirst && code === 'NETWORK_FULL')) {
+      onRefused(endOf(code, message));
+      return;
+    }
+    onLost();
+    log.debug('the membership is lost', {code, reason: message});
+    clock.after(FIRST_AGAIN_MS, () => void this.#run());
+  }
+}
+
+/** The reason of the relay as an error. */
+export function endOf(code: StreamCode, message: string | undefined): TunlError {
+  const lacks = code === 'SERVICE_UNKNOWN' || code === 'KIND_UNKNOWN';
+  const known = lacks ? 'RELAY_LACKS_FEATURE' : isErrorCode(code) ? code : 'RELAY_LOST';
+  const reason = lacks ? 'The relay has no private networks.' : message;
+  return errorForPeer(known, reason === undefined ? {} : {reason});
+}

@@ -1,0 +1,66 @@
+// The streams that the relay opens for other members, given to the membership that each is for: one link may have several.
+
+import {StreamDuplex} from '../bytes/stream-duplex.js';
+import type {Stream} from '../mux/stream.js';
+import type {RelayLink} from '../open-link.js';
+import {type NetworkName, parseMemberOffer} from '../protocol/network-messages.js';
+import {KIND} from '../protocol/wire.js';
+import type {MemberId} from './connections.js';
+
+/** One membership of a link. */
+export interface MemberEnd {
+  /** True: it takes no more now. */
+  readonly isFull: boolean;
+  /** A way for a session, from a member that has yet to prove its key. */
+  onWay(duplex: StreamDuplex, claimed: string): void;
+  /** One connection without TLS. Undefined: it takes only those inside TLS. */
+  onPlain: ((stream: Stream, from: MemberId, port: number) => void) | undefined;
+}
+
+const ends = new WeakMap<Pick<RelayLink, 'take'>, Map<string, MemberEnd>>();
+
+const placeOf = ({scope, network}: NetworkName, name: string): string => `${scope}/${network}/${name}`;
+
+/** Returns a function that ends it. */
+export function takeMemberStreams(
+  link: Pick<RelayLink, 'take'>,
+  network: NetworkName,
+  name: string,
+  end: MemberEnd,
+): () => void {
+  let all = ends.get(link);
+  if (all === undefined) {
+    const made = new Map<string, MemberEnd>();
+    ends.set(link, made);
+    link.take(KIND.member, (stream, about) => offer(made, stream, about));
+    all = made;
+  }
+  const place = placeOf(network, name);
+  all.set(place, end);
+  return () => {
+    if (all.get(place) === end) all.delete(place);
+  };
+}
+
+/** @throws MalformedMessage */
+function offer(all: ReadonlyMap<string, MemberEnd>, stream: Stream, about: Buffer): void {
+  const {to, from, port, ...network} = parseMemberOffer(about);
+  const end = all.get(placeOf(network, to));
+  if (end === undefined) {
+    stream.refuse('MEMBER_UNKNOWN');
+    return;
+  }
+  if (port > 0) {
+    if (end.onPlain === undefined)
+      stream.refuse('NOT_ALLOWED', 'The member takes only connections with TLS between members.');
+    else end.onPlain(stream, from, port);
+    return;
+  }
+  if (end.isFull) {
+    stream.refuse('TOO_MANY_STREAMS', 'The member is busy.');
+    return;
+  }
+  const duplex = new StreamDuplex(stream);
+  stream.accept();
+  end.onWay(duplex, from.address);
+}

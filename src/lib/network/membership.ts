@@ -1,0 +1,331 @@
+// `joinNetwork`: this process as a member of a private network. It finds the other members in the relay's roster, connects to
+// them, and answers them.
+
+import {totalmem} from 'node:os';
+import type {Duplex} from 'node:stream';
+import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
+import {type Clock, systemClock} from '../core/clock.js';
+import {errorForPeer, TunlError} from '../core/errors.js';
+import {createLogger, type Logger} from '../core/logger.js';
+import {BlockPool} from '../mux/blocks.js';
+import {WindowBudget} from '../mux/window-budget.js';
+import type {Fields} from '../protocol/fields.js';
+import {
+  isStateSmall,
+  memberAddress,
+  NETWORK_LIMITS,
+  type NetworkName,
+  type NetworkScope,
+  type RosterMember,
+} from '../protocol/network-messages.js';
+import {KIND} from '../protocol/wire.js';
+import {type MemberId, openedConnection} from './connections.js';
+import {type Doors, openDoors} from './doors.js';
+import {IncomingPeers} from './incoming-peers.js';
+import {JoinLoop} from './join-loop.js';
+import type {JoinOptions, Membership} from './join-options.js';
+import {KnownPeers} from './known-peers.js';
+import type {Member} from './member.js';
+import {ephemeralMemberKey, loadMemberKey, type MemberKey} from './member-key.js';
+import {checkNames, relayNameOf} from './network-names.js';
+import {OutgoingPeer} from './outgoing-peer.js';
+import {Paths} from './paths.js';
+import type {SharedByPeers} from './peer-session.js';
+import {type Peer, peersOf, stateWith} from './roster.js';
+
+export type {JoinOptions, Membership} from './join-options.js';
+
+/** For the first answer of the relay, ms. */
+const JOIN_MS = 15_000;
+/** How long a connection waits until this member is in the roster again, ms. */
+const JOINED_AGAIN_MS = 10_000;
+/** A member that is missing in the roster is cut off after this, ms. */
+const MISSING_MS = 2_500;
+/** After this member has joined again the others may still be on their way back, ms. */
+const MISSING_AFTER_REJOIN_MS = 20_000;
+/** A member that comes directly may be quicker than the roster, ms. */
+const ROSTER_MS = 2_000;
+const WINDOW_BYTES = 64 * 1024 * 1024;
+/** Blocks that idle sessions keep. */
+const KEPT_BLOCKS = 6;
+
+/**
+ * Resolves when the relay has this member in its roster.
+ *
+ * @throws TunlError NETWORK_INVALID, MEMBER_NAME_USED, NETWORK_FULL, NOT_ALLOWED, STATE_DIR, LISTEN_*, RELAY_LACKS_FEATURE,
+ * RELAY_TIMEOUT, ABORTED
+ */
+export async function joinNetwork(options: JoinOptions): Promise<Membership> {
+  const {scope = 'net', network, name, key: where = 'ephemeral', signal} = options;
+  checkNames(network, name);
+  if (signal?.aborted) throw new TunlError('ABORTED');
+  const key =
+    where === 'ephemeral'
+      ? ephemeralMemberKey()
+      : await loadMemberKey(where.stateDir, {scope, network}, name);
+  const membership = new OpenMembership({...options, scope}, key);
+  await membership.start();
+  return membership;
+}
+
+class OpenMembership implements Membership {
+  readonly scope: NetworkScope;
+  readonly network: string;
+  readonly name: string;
+  readonly ended: Promise<TunlError | undefined>;
+  readonly #options: JoinOptions;
+  readonly #where: NetworkName;
+  readonly #key: MemberKey;
+  readonly #relay: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #over = Promise.withResolvers<TunlError | undefined>();
+  readonly #first = Promise.withResolvers<void>();
+  readonly #paths: Paths;
+  readonly #incoming: IncomingPeers;
+  readonly #outgoing = new Map<string, OutgoingPeer>();
+  readonly #peers: KnownPeers;
+  readonly #listeners = new Set<(members: readonly Member[]) => void>();
+  readonly #shared: SharedByPeers;
+  readonly #leave: (() => void)[] = [];
+  #loop: JoinLoop | undefined;
+  #isIn = false;
+  /** Members that are missing in the roster stay until then. */
+  #spareUntil = 0;
+  #app: Fields = {};
+  #doors: Doors | undefined;
+  #isOver = false;
+
+  constructor(options: JoinOptions & {scope: NetworkScope}, key: MemberKey) {
+    const {link, scope, network, name, clock = systemClock} = options;
+    this.#options = options;
+    this.scope = scope;
+    this.network = network;
+    this.name = name;
+    this.#where = {scope, network};
+    this.#key = key;
+    this.#relay = relayNameOf(link);
+    this.#clock = clock;
+    this.#peers = new KnownPeers(clock);
+    this.#log = createLogger('network', options.log);
+    this.ended = this.#over.promise;
+    this.#first.promise.catch(() => {});
+    this.#shared = {
+      clock,
+      pool: new BlockPool(KEPT_BLOCKS),
+      windows: new WindowBudget(WINDOW_BYTES),
+      unread: new UnreadLimit({limitBytes: defaultUnreadLimit(totalmem()), clock, log: this.#log}),
+    };
+    this.#paths = new Paths({link, network: this.#where, name, key});
+    this.#incoming = new IncomingPeers({
+      shared: this.#shared,
+      key,
+      log: this.#log,
+      address: () => this.address,
+      memberOf: (raw) => this.#memberOf(raw),
+      accept: (from, port, signal) => this.#accept(from, port, signal),
+    });
+  }
+
+  /** @throws TunlError */
+  async start(): Promise<void> {
+    const {link, signal, accept} = this.#options;
+    try {
+      if (accept !== undefined) {
+        this.#doors = await openDoors({
+          ...this.#options,
+          incoming: this.#incoming,
+          network: this.#where,
+          accept,
+        });
+        if (this.#isOver) this.#doors.close();
+      }
+      void link.ended.then((error) => this.#end(error ?? new TunlError('CLOSED')));
+      const abort = () => this.#end(new TunlError('ABORTED'));
+      signal?.addEventListener('abort', abort, {once: true});
+      this.#leave.push(() => signal?.removeEventListener('abort', abort));
+      if (signal?.aborted) abort();
+      if (!this.#isOver) this.#loop = this.#newLoop();
+      const late = this.#clock.after(JOIN_MS, () => {
+        const reason = 'The relay did not let the member in in time.';
+        this.#first.reject(new TunlError('RELAY_TIMEOUT', {reason}));
+      });
+      await this.#first.promise.finally(() => late.cancel());
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  #newLoop(): JoinLoop {
+    const {link, accept} = this.#options;
+    return new JoinLoop({
+      link,
+      relay: this.#relay,
+      network: this.#where,
+      member: {name: this.name, key: this.#key, accepts: accept !== undefined},
+      clock: this.#clock,
+      log: this.#log,
+      state: () => stateWith(this.#app, this.#doors?.hints ?? {}),
+      onMembers: (members) => this.#onMembers(members),
+      onLost: () => {
+        this.#isIn = false;
+        this.#spareUntil = this.#clock.now() + MISSING_AFTER_REJOIN_MS;
+      },
+      onRefused: (error) => this.#end(error),
+    });
+  }
+
+  get prefix(): string {
+    return this.#loop?.joined?.prefix ?? '';
+  }
+
+  get address(): string {
+    return this.#loop?.joined?.address ?? '';
+  }
+
+  get serial(): number {
+    return this.#loop?.joined?.serial ?? 0;
+  }
+
+  get directPort(): number | undefined {
+    return this.#doors?.directPort;
+  }
+
+  get joined(): boolean {
+    return this.#isIn;
+  }
+
+  get members(): readonly Member[] {
+    return this.#peers.all.map((peer) => this.#shown(peer));
+  }
+
+  onMembers(listener: (members: readonly Member[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  setState(state: object): void {
+    const whole = stateWith(state as Fields, this.#doors?.hints ?? {});
+    if (!isStateSmall(whole)) {
+      const reason = `What a member tells the others, with the places where it is found, may have ${NETWORK_LIMITS.stateBytes} bytes of JSON.`;
+      throw new TunlError('OPTION_INVALID', {reason});
+    }
+    this.#app = state as Fields;
+    this.#loop?.sendState(whole);
+  }
+
+  async connect({to, port, signal}: Parameters<Membership['connect']>[0]): Promise<Duplex> {
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TunlError('PORT_RANGE');
+    if (signal?.aborted) throw new TunlError('ABORTED');
+    const peer = await this.#find(to);
+    const {address} = peer;
+    if (address === this.address)
+      throw errorForPeer('NOT_ALLOWED', {
+        reason: 'A member does not connect to itself through the network.',
+      });
+    if (this.#options.trustRelay && peer.hints.plain) return await this.#connectPlain(peer, port, signal);
+    let outgoing = this.#outgoing.get(address);
+    if (outgoing === undefined) {
+      outgoing = new OutgoingPeer({
+        shared: this.#shared,
+        paths: this.#paths,
+        peer: () => this.#peers.at(address),
+        onChange: () => this.#tell(),
+      });
+      this.#outgoing.set(address, outgoing);
+    }
+    return await outgoing.connect(port, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#end(undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #shown({name, address, serial, accepts, state}: Peer): Member {
+    const own = this.#outgoing.get(address);
+    const rttMs = own?.rttMs;
+    const path = address === this.address ? 'self' : (own?.path ?? 'relay');
+    return {name, address, serial, accepts, state, path, ...(rttMs !== undefined && {rttMs})};
+  }
+
+  #tell(): void {
+    if (this.#isOver) return;
+    const {members} = this;
+    for (const listener of [...this.#listeners]) listener(members);
+  }
+
+  #onMembers(members: readonly RosterMember[]): void {
+    const {peers, forged} = peersOf(members, (key) => memberAddress(this.#relay, this.#where, key));
+    for (const name of forged)
+      this.#log.warn('the relay has given a member an address that its key does not have', {name});
+    this.#isIn = peers.some(({address}) => address === this.address);
+    this.#peers.set(peers);
+    if (this.#isIn) this.#first.resolve();
+    // Members that the relay has removed lose their connections here as well, whatever path they take.
+    const waitMs = Math.max(MISSING_MS, this.#spareUntil - this.#clock.now());
+    this.#clock.after(waitMs, () => this.#cutMissing());
+    this.#tell();
+  }
+
+  #cutMissing(): void {
+    if (this.#isOver || !this.#isIn || this.#clock.now() < this.#spareUntil) return;
+    this.#incoming.keepOnly((address) => this.#peers.at(address) !== undefined);
+    for (const [address, outgoing] of this.#outgoing) {
+      if (this.#peers.at(address) !== undefined) continue;
+      this.#outgoing.delete(address);
+      outgoing.close();
+    }
+  }
+
+  /** @throws TunlError MEMBER_UNKNOWN */
+  async #find(to: string): Promise<Peer> {
+    const wanted = to.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+    const look = () => this.#peers.all.find(({name, address}) => name === wanted || address === wanted);
+    // A roster from before a lost membership is better than none: the member may be reached without the relay.
+    const peer = look() ?? (this.#isIn ? undefined : await this.#peers.when(JOINED_AGAIN_MS, look));
+    if (peer !== undefined) return peer;
+    if (this.#isOver) throw new TunlError('CLOSED');
+    throw errorForPeer('MEMBER_UNKNOWN', {reason: `The network ${this.network} has no member ${wanted}.`});
+  }
+
+  async #memberOf(raw: Buffer): Promise<MemberId | undefined> {
+    return await this.#peers.when(ROSTER_MS, () => this.#peers.all.find(({key}) => key.equals(raw)));
+  }
+
+  async #accept(from: MemberId, port: number, signal: AbortSignal): Promise<Duplex> {
+    const {accept} = this.#options;
+    if (accept === undefined) throw new TunlError('NOT_ALLOWED');
+    return await accept(from, port, signal);
+  }
+
+  async #connectPlain(peer: Peer, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
+    const opened = Promise.withResolvers<Duplex>();
+    opened.promise.catch(() => {});
+    const about = {...this.#where, from: this.name, to: peer.name, port};
+    await this.#options.link.open(KIND.member, about, {
+      ...(signal && {signal}),
+      onOpen: (stream) => opened.resolve(openedConnection(stream, signal)),
+    });
+    return await opened.promise;
+  }
+
+  #end(error: TunlError | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#isIn = false;
+    this.#first.reject(error ?? new TunlError('CLOSED'));
+    this.#loop?.close();
+    for (const leave of this.#leave) leave();
+    this.#doors?.close();
+    this.#incoming.close();
+    for (const outgoing of this.#outgoing.values()) outgoing.close();
+    this.#shared.unread.close();
+    this.#peers.close();
+    this.#over.resolve(error);
+  }
+}

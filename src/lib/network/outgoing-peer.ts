@@ -1,0 +1,208 @@
+// The connections from this member to one other: the session for them, and the way that it takes.
+
+import type {Duplex} from 'node:stream';
+import {type Clock, pause, type Timer} from '../core/clock.js';
+import {TunlError, toTunlError} from '../core/errors.js';
+import {randomBytes} from '../core/node-crypto.js';
+import {openedConnection, refusal} from './connections.js';
+import {readJsonLine} from './line-of.js';
+import type {Paths, Way} from './paths.js';
+import {readAnswer, SESSION_DIGITS} from './peer-messages.js';
+import {type PeerPath, PeerSession, type SharedByPeers} from './peer-session.js';
+import type {Peer} from './roster.js';
+
+export interface OutgoingOptions {
+  readonly shared: SharedByPeers;
+  readonly paths: Paths;
+  /** The other member as the roster has it now; undefined: it is not in it. */
+  readonly peer: () => Peer | undefined;
+  /** The path or its round trip may have changed. */
+  readonly onChange: () => void;
+}
+
+/** A session without connections ends after this, ms: it would hold a stream of the relay. */
+const IDLE_MS = 30_000;
+/** How long the first line of the other member may take, ms. */
+const ANSWER_MS = 10_000;
+/** Waits between attempts to get a path again, ms. */
+const FIRST_AGAIN_MS = 100;
+const LONGEST_AGAIN_MS = 2_000;
+/** While connections are on the relay's path, how often a better one is tried, ms. */
+const BETTER_MS = 31_000;
+
+export class OutgoingPeer {
+  readonly #options: OutgoingOptions;
+  readonly #clock: Clock;
+  #session: PeerSession | undefined;
+  /** The first path of the session is on its way. */
+  #starting: Promise<PeerSession> | undefined;
+  #giveUp = new AbortController();
+  #idle: Timer | undefined;
+  #better: Timer | undefined;
+  #seeks = false;
+  #closed = false;
+
+  constructor(options: OutgoingOptions) {
+    this.#options = options;
+    this.#clock = options.shared.clock;
+  }
+
+  get path(): PeerPath | undefined {
+    return this.#session?.path;
+  }
+
+  get rttMs(): number | undefined {
+    return this.#session?.rttMs;
+  }
+
+  /** @throws TunlError MEMBER_UNKNOWN, MEMBER_UNPROVEN, MEMBER_UNREACHABLE, UPSTREAM_REFUSED, NOT_ALLOWED, ABORTED, RELAY_* */
+  async connect(port: number, signal: AbortSignal | undefined): Promise<Duplex> {
+    const session = await this.#ready(signal);
+    const stream = session.connect(port);
+    if (stream === undefined)
+      throw new TunlError('MEMBER_UNREACHABLE', {reason: 'Too many connections to the member are open.'});
+    const connection = await openedConnection(stream, signal);
+    this.#options.onChange();
+    return connection;
+  }
+
+  /** Ends all connections. */
+  close(error?: TunlError): void {
+    this.#closed = true;
+    this.#idle?.cancel();
+    this.#better?.cancel();
+    this.#giveUp.abort();
+    if (error === undefined) this.#session?.close();
+    else this.#session?.destroy(error);
+  }
+
+  #ready(signal: AbortSignal | undefined): Promise<PeerSession> {
+    if (this.#session !== undefined && !this.#session.ended) return Promise.resolve(this.#session);
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
+    });
+    if (signal === undefined) return this.#starting;
+    return unlessAborted(this.#starting, signal);
+  }
+
+  async #start(): Promise<PeerSession> {
+    const {shared, onChange} = this.#options;
+    const session: PeerSession = new PeerSession({
+      ...shared,
+      id: randomBytes(SESSION_DIGITS / 2).toString('hex'),
+      isDialler: true,
+      // The other member opens its connections in a session of its own.
+      onConnection: (stream) => stream.refuse('NOT_ALLOWED'),
+      onDetached: () => {
+        onChange();
+        void this.#resume(session);
+      },
+      onIdle: (isIdle) => this.#onIdle(session, isIdle),
+      onEnded: () => {
+        if (this.#session === session) this.#session = undefined;
+        onChange();
+      },
+    });
+    const way = await this.#dial(session);
+    await this.#attach(session, way, false);
+    this.#session = session;
+    this.#onIdle(session, session.connections === 0);
+    this.#seekBetter(session);
+    onChange();
+    return session;
+  }
+
+  async #dial(session: PeerSession): Promise<Way> {
+    const peer = this.#options.peer();
+    if (peer === undefined) throw new TunlError('MEMBER_UNKNOWN');
+    if (this.#closed) throw new TunlError('CLOSED');
+    const onLater = (way: Way) => void this.#moveTo(session, way);
+    return await this.#options.paths.dial(peer, {signal: this.#giveUp.signal, onLater});
+  }
+
+  /** The first lines, then the session goes on over this way. @throws TunlError */
+  async #attach(session: PeerSession, {socket, path}: Way, resumes: boolean): Promise<void> {
+    const told = resumes ? session.offer() : undefined;
+    try {
+      const to = this.#options.peer()?.address;
+      const hello = {to, session: session.id, resumes, received: told ?? 0};
+      socket.write(`${JSON.stringify(hello)}\n`);
+      const answer = readAnswer(await readJsonLine(socket, ANSWER_MS));
+      if ('code' in answer) throw refusal(answer.code, answer.message);
+      if (this.#closed) throw new TunlError('CLOSED');
+      session.attach(socket, path, {told, has: answer.received});
+    } catch (error) {
+      socket.on('error', () => {});
+      socket.destroy();
+      throw error;
+    } finally {
+      if (resumes) session.settle();
+    }
+  }
+
+  /** The path is lost: tries to get another one until the session ends. */
+  async #resume(session: PeerSession): Promise<void> {
+    let waitMs = FIRST_AGAIN_MS;
+    while (!session.ended && !session.linked && !this.#closed) {
+      try {
+        await this.#attach(session, await this.#dial(session), true);
+        this.#seekBetter(session);
+        this.#options.onChange();
+        return;
+      } catch (error) {
+        const {code} = toTunlError(error);
+        // The other member has lost the session, or may not be reached any more.
+        if (code === 'MEMBER_UNPROVEN' || code === 'NOT_ALLOWED' || code === 'CLOSED') {
+          session.destroy(toTunlError(error));
+          return;
+        }
+        await pause(this.#clock, waitMs, this.#giveUp.signal);
+        waitMs = Math.min(LONGEST_AGAIN_MS, waitMs * 2);
+      }
+    }
+  }
+
+  /** A better way has answered late. */
+  async #moveTo(session: PeerSession, way: Way): Promise<void> {
+    if (session.ended || this.#closed || session !== this.#session) return void way.socket.destroy();
+    await this.#attach(session, way, true).catch(() => {});
+    this.#options.onChange();
+  }
+
+  /** Tries now and then whether the relay's path can be left. */
+  #seekBetter(session: PeerSession): void {
+    this.#better?.cancel();
+    this.#better = this.#clock.after(BETTER_MS, () => {
+      if (session.ended || this.#closed || session !== this.#session) return;
+      const peer = this.#options.peer();
+      if (peer === undefined || this.#seeks || !this.#options.paths.hasBetter(peer, session.path))
+        return this.#seekBetter(session);
+      this.#seeks = true;
+      this.#options.paths
+        .dialBetter(peer, this.#giveUp.signal)
+        .then((way) => this.#moveTo(session, way))
+        .catch(() => {})
+        .finally(() => {
+          this.#seeks = false;
+          this.#seekBetter(session);
+        });
+    });
+  }
+
+  #onIdle(session: PeerSession, isIdle: boolean): void {
+    this.#idle?.cancel();
+    if (!isIdle) return;
+    this.#idle = this.#clock.after(IDLE_MS, () => {
+      if (session.connections === 0) session.close();
+    });
+  }
+}
+
+function unlessAborted<T>(what: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new TunlError('ABORTED'));
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, {once: true});
+    what.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

@@ -1,0 +1,203 @@
+// The ways from this member to another one. They are tried at once, the relay 250 ms later: the first whose other end proves its
+// key is taken. A better way that answers later is kept for the connections that follow.
+
+import {connect, type Socket} from 'node:net';
+import type {TLSSocket} from 'node:tls';
+import {StreamDuplex} from '../bytes/stream-duplex.js';
+import {TunlError, toTunlError} from '../core/errors.js';
+import type {Stream} from '../mux/stream.js';
+import {dial} from '../net/dial.js';
+import type {RelayLink} from '../open-link.js';
+import type {NetworkName} from '../protocol/network-messages.js';
+import {KIND} from '../protocol/wire.js';
+import {refusal} from './connections.js';
+import {machinePlace} from './machine-door.js';
+import type {MemberKey} from './member-key.js';
+import {secureMember} from './member-tls.js';
+import type {PeerPath} from './peer-session.js';
+import {type Peer, placeOf} from './roster.js';
+
+export interface Way {
+  readonly path: PeerPath;
+  readonly socket: TLSSocket;
+}
+
+export interface PathsOptions {
+  readonly link: Pick<RelayLink, 'open'>;
+  readonly network: NetworkName;
+  readonly name: string;
+  readonly key: MemberKey;
+}
+
+/** How long the better ways are tried before the relay is asked as well, ms. */
+const HEAD_START_MS = 250;
+/** One attempt of a TCP connection, ms. */
+const DIRECT_MS = 5_000;
+/** A place that did not answer is not tried again before this has passed, ms. */
+const AGAIN_MS = 30_000;
+const RANK: Readonly<Record<PeerPath, number>> = {machine: 2, direct: 1, relay: 0};
+
+export class Paths {
+  readonly #options: PathsOptions;
+  /** Places that did not answer, and when. */
+  readonly #failed = new Map<string, number>();
+
+  constructor(options: PathsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether there is a way that was not tried lately, and is better than this one. */
+  hasBetter(peer: Peer, path: PeerPath): boolean {
+    return RANK[path] < RANK.direct && this.#directWays(peer).length > 0;
+  }
+
+  /**
+   * @param onLater gets a better way that answers after the one that this resolves with
+   * @throws TunlError MEMBER_UNPROVEN, MEMBER_UNREACHABLE, MEMBER_UNKNOWN, NOT_ALLOWED, ABORTED, or why there is no link
+   */
+  async dial(
+    peer: Peer,
+    {signal, onLater}: {signal: AbortSignal; onLater: (way: Way) => void},
+  ): Promise<Way> {
+    const ways = this.#directWays(peer);
+    if (ways.length === 0) return await this.#byRelay(peer, signal);
+    return await new Promise((resolve, reject) => {
+      let underWay = 0;
+      let taken: Way | undefined;
+      let isRelayAsked = false;
+      const begin = (way: Promise<Way>) => {
+        underWay += 1;
+        way.then(got, failed);
+      };
+      const got = (way: Way) => {
+        underWay -= 1;
+        const before = taken;
+        if (before !== undefined && RANK[way.path] <= RANK[before.path]) {
+          way.socket.destroy();
+          return;
+        }
+        taken = way;
+        clearTimeout(timer);
+        if (before === undefined) resolve(way);
+        else onLater(way);
+      };
+      const failed = (error: unknown) => {
+        underWay -= 1;
+        if (underWay > 0 || taken !== undefined) return;
+        // Nothing better is under way: the relay need not wait.
+        if (isRelayAsked) reject(error);
+        else askRelay();
+      };
+      const askRelay = () => {
+        clearTimeout(timer);
+        isRelayAsked = true;
+        begin(this.#byRelay(peer, signal));
+      };
+      const timer = setTimeout(askRelay, HEAD_START_MS);
+      for (const way of ways) begin(way(signal));
+    });
+  }
+
+  /** Without the relay. @throws TunlError when no better way answers */
+  async dialBetter(peer: Peer, signal: AbortSignal): Promise<Way> {
+    let lastError: unknown = new TunlError('MEMBER_UNREACHABLE');
+    for (const way of this.#directWays(peer)) {
+      try {
+        return await way(signal);
+      } catch (error) {
+        lastError = error;
+      }
+    }
+    throw lastError;
+  }
+
+  #directWays(peer: Peer): ((signal: AbortSignal) => Promise<Way>)[] {
+    const {unix, at = []} = peer.hints;
+    const ways: ((signal: AbortSignal) => Promise<Way>)[] = [];
+    const place = unix === undefined ? undefined : machinePlace(unix);
+    if (place !== undefined && this.#mayTry(place))
+      ways.push((signal) => this.#try(place, peer, {path: 'machine', signal, socket: connectUnix(place)}));
+    for (const text of at) {
+      const there = placeOf(text);
+      if (there === undefined || !this.#mayTry(text)) continue;
+      ways.push((signal) =>
+        this.#try(text, peer, {path: 'direct', signal, socket: connectTcp(there, signal)}),
+      );
+    }
+    return ways;
+  }
+
+  #mayTry(place: string): boolean {
+    const at = this.#failed.get(place);
+    return at === undefined || performance.now() - at > AGAIN_MS;
+  }
+
+  async #try(
+    place: string,
+    peer: Peer,
+    {path, socket, signal}: {path: PeerPath; socket: Promise<Socket>; signal: AbortSignal},
+  ): Promise<Way> {
+    try {
+      const connected = await socket;
+      return {path, socket: await this.#secure(connected, peer, signal)};
+    } catch (error) {
+      if (!signal.aborted) {
+        if (this.#failed.size > 1_000) this.#failed.clear();
+        this.#failed.set(place, performance.now());
+      }
+      throw toTunlError(error);
+    }
+  }
+
+  async #byRelay(peer: Peer, signal: AbortSignal): Promise<Way> {
+    const {link, network, name} = this.#options;
+    let duplex: StreamDuplex | undefined;
+    const onOpen = (stream: Stream) => {
+      // TLS begins before the other member has accepted: that saves a round trip.
+      duplex = new StreamDuplex(stream, {toError: (code, message) => refusal(code, message)});
+    };
+    await link.open(KIND.member, {...network, from: name, to: peer.name, port: 0}, {signal, onOpen});
+    if (duplex === undefined) throw new TunlError('MEMBER_UNREACHABLE');
+    return {path: 'relay', socket: await this.#secure(duplex, peer, signal)};
+  }
+
+  async #secure(duplex: StreamDuplex | Socket, peer: Peer, signal: AbortSignal): Promise<TLSSocket> {
+    const {key} = this.#options;
+    const accepts = (raw: Buffer) => raw.equals(peer.key);
+    return (await secureMember(duplex, {key, isAcceptor: false, accepts, signal})).socket;
+  }
+}
+
+function connectUnix(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
+}
+
+function connectTcp({host, port}: {host: string; port: number}, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const stop = dial({
+      host,
+      port,
+      timeoutMs: DIRECT_MS,
+      onOpen: (socket) => {
+        signal.removeEventListener('abort', abort);
+        resolve(socket);
+      },
+      onFailed: (error) => {
+        signal.removeEventListener('abort', abort);
+        reject(error);
+      },
+    });
+    const abort = () => {
+      stop();
+      reject(new TunlError('ABORTED'));
+    };
+    signal.addEventListener('abort', abort, {once: true});
+  });
+}

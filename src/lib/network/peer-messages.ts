@@ -1,0 +1,61 @@
+// What two members tell each other inside their TLS: the first line of each side, and the OPEN of a connection.
+
+import {
+  type Fields,
+  flag,
+  hex,
+  MalformedMessage,
+  maybe,
+  parseJsonObject,
+  prose,
+  text,
+  whole,
+} from '../protocol/fields.js';
+import {isStreamCode, LIMITS, type StreamCode} from '../protocol/wire.js';
+
+/** Digits of a session's number. */
+export const SESSION_DIGITS = 32;
+
+/** The first line of the member that dials. */
+export interface PeerHello {
+  /** The address of the member that it means: a key may be one of several networks. */
+  to: string;
+  /** The session of the two that it begins or goes on with, 128 random bits. */
+  session: string;
+  /** True: the session exists. */
+  resumes: boolean;
+  /** The session's bytes that it has received. */
+  received: number;
+}
+
+/** The first line of the other one. */
+export type PeerAnswer = {received: number} | {code: StreamCode; message?: string};
+
+/** @throws MalformedMessage */
+export function readHello(fields: Fields): PeerHello {
+  return {
+    to: text(fields, 'to', 64),
+    session: hex(fields, 'session', SESSION_DIGITS),
+    resumes: flag(fields, 'resumes'),
+    received: whole(fields, 'received', 0, Number.MAX_SAFE_INTEGER),
+  };
+}
+
+/** @throws MalformedMessage */
+export function readAnswer(fields: Fields): PeerAnswer {
+  if (Object.hasOwn(fields, 'received'))
+    return {received: whole(fields, 'received', 0, Number.MAX_SAFE_INTEGER)};
+  const {code} = fields;
+  return {
+    code: isStreamCode(code) ? code : 'CANCELLED',
+    ...maybe(fields, 'message', prose, LIMITS.textCharacters),
+  };
+}
+
+/** The OPEN of one connection. @throws MalformedMessage */
+export function readPort(about: Buffer): number {
+  const port = parseJsonObject(about).port;
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new MalformedMessage('port is no port');
+  return port;
+}
