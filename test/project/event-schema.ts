@@ -469,6 +469,42 @@ export const eventSchemas = {
     createdAt: date,
     token: v.exactOptional(text),
   }),
+  'cluster-member': v.strictObject({
+    type: v.literal('cluster-member'),
+    cluster: text,
+    rank: count,
+    address: text,
+    name: text,
+  }),
+  'cluster-start': v.strictObject({
+    type: v.literal('cluster-start'),
+    cluster: text,
+    size: count,
+    epoch: count,
+  }),
+  'cluster-exit': v.strictObject({
+    type: v.literal('cluster-exit'),
+    cluster: text,
+    epoch: count,
+    rank: count,
+    code: v.exactOptional(count),
+    signal: v.exactOptional(text),
+    exitCode: count,
+    told: v.exactOptional(v.literal(true)),
+  }),
+  'cluster-exposed': v.strictObject({
+    type: v.literal('cluster-exposed'),
+    cluster: text,
+    rank: count,
+    port,
+    address: text,
+  }),
+  'cluster-closed': v.strictObject({
+    type: v.literal('cluster-closed'),
+    cluster: text,
+    exitCode: count,
+    failed: v.exactOptional(count),
+  }),
 };
 
 type Schemas = typeof eventSchemas;
@@ -537,6 +573,11 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   hub: true,
   'hub-session': true,
   'hub-user': true,
+  'cluster-member': true,
+  'cluster-start': true,
+  'cluster-exit': true,
+  'cluster-exposed': true,
+  'cluster-closed': true,
 } satisfies Agreement;
 
 const eventSchema = v.variant(

@@ -1,6 +1,7 @@
-// The events of the commands for sandboxes and hubs.
+// The events of the commands for sandboxes, hubs and clusters.
 
+import type {ClusterEvent} from '../cluster/events.js';
 import type {HubCliEvent} from './hub/events.js';
 import type {SandboxCliEvent} from './sandbox/events.js';
 
-export type RoomEvent = SandboxCliEvent | HubCliEvent;
+export type RoomEvent = SandboxCliEvent | HubCliEvent | ClusterEvent;

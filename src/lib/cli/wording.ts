@@ -5,6 +5,7 @@ import {isLoopbackHost} from '../agent/target.js';
 import type {ErrorCode} from '../core/errors.js';
 import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
+import {clusterLines} from './cluster/wording.js';
 import {settingLine} from './config/yaml-line.js';
 import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, time} from './format.js';
@@ -217,6 +218,12 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'hub-session':
     case 'hub-user':
       return hubLines(event);
+    case 'cluster-member':
+    case 'cluster-start':
+    case 'cluster-exit':
+    case 'cluster-exposed':
+    case 'cluster-closed':
+      return clusterLines(event);
     case 'error':
       // An error of one of several tunnels: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];

@@ -739,6 +739,25 @@ export const ERRORS = {
     false,
     'Give it no network, or mend what is missing.',
   ),
+  CLUSTER_INVALID: row(
+    'This is not a cluster that can be.',
+    EXIT.usage,
+    false,
+    'Correct its size, its ranks or its ports.',
+  ),
+  CLUSTER_UNAVAILABLE: row(
+    'This machine cannot join the members of a cluster.',
+    EXIT.local,
+    false,
+    'Mend what is missing.',
+  ),
+  CLUSTER_INCOMPLETE: row(
+    'Not all members of the cluster came in time.',
+    EXIT.refused,
+    true,
+    'Start the missing ones, and check their number.',
+  ),
+  CLUSTER_LOST: row('The cluster was lost.', EXIT.unavailable, true, 'Read the reason, and start it again.'),
   SEAL_UNAVAILABLE: row(
     'The network of the command cannot be sealed on this machine.',
     EXIT.local,

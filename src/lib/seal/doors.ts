@@ -1,5 +1,6 @@
 // The program that runs once in a new network namespace: it makes the listeners and hands them over to the process that holds
-// the seal. Sockets stay in the namespace in which they were made.
+// the seal. Sockets stay in the namespace in which they were made. Its arguments are the addresses of the resolver, if they are
+// not those of loopback.
 
 import {createSocket, type Socket} from 'node:dgram';
 import {createServer, type Server} from 'node:net';
@@ -23,9 +24,10 @@ async function main(): Promise<void> {
     // Two processes with one listener would share its connections.
     server.close();
   }
+  const [, , four = '127.0.0.1', six = '::1'] = process.argv;
   for (const [resolver, address] of [
-    ['udp4', '127.0.0.1'],
-    ['udp6', '::1'],
+    ['udp4', four],
+    ['udp6', six],
   ] as const) {
     const socket = await bind(resolver, address);
     if (socket === undefined) continue;

@@ -45,14 +45,36 @@ function sourceBytes(low: number, length: number): Buffer {
 export const doorOf = (port: number): number => FIRST_DOOR + Math.floor(port / PORTS_OF_DOOR);
 
 /** Connections and questions that may begin each second; more of them are dropped, and the kernel tries again. */
-const NEW_CONNECTIONS = 'limit rate over 256/second burst 512 packets drop';
-const QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
+export const NEW_CONNECTIONS = 'limit rate over 256/second burst 512 packets drop';
+export const QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
 
 export interface RulesetOptions {
   /** Ports of both loopback addresses that lead out of the namespace. */
   readonly localPorts?: readonly number[] | undefined;
   /** The address of this member of a private network: whatever goes there stays. */
   readonly ownAddress?: string | undefined;
+}
+
+/** Maps of nft: the door of a port, and the source address of its lower part. */
+export function doorMaps(): string {
+  const doors = Array.from({length: DOORS}, (_, door) => {
+    const first = door * PORTS_OF_DOOR;
+    return `${first}-${first + PORTS_OF_DOOR - 1} : ${FIRST_DOOR + door}`;
+  });
+  const lows = Array.from({length: PORTS_OF_DOOR}, (_, low) => low);
+  const low4 = lows.map((low) => `${low} : ${SOURCE4.join('.')}.${low >> 8}.${low & 255}`);
+  const low6 = lows.map((low) => `${low} : ${SOURCE6}${low.toString(16)}`);
+  return `  map doors { type inet_service : inet_service; flags interval; elements = { ${doors.join(', ')} } }
+  map low4 { type inet_service : ipv4_addr; elements = { ${low4.join(', ')} } }
+  map low6 { type inet_service : ipv6_addr; elements = { ${low6.join(', ')} } }`;
+}
+
+/** Rules of nft that put the lower part of the port into the source address. */
+export function fromDoors(): string {
+  const range = `${FIRST_DOOR}-${FIRST_DOOR + DOORS - 1}`;
+  const low = `ct original proto-dst & ${PORTS_OF_DOOR - 1}`;
+  return `    tcp dport ${range} ct status & dnat != 0 meta nfproto ipv4 snat ip to ${low} map @low4
+    tcp dport ${range} ct status & dnat != 0 meta nfproto ipv6 snat ip6 to ${low} map @low6`;
 }
 
 /** The input of `nft -f -`. */
@@ -64,19 +86,9 @@ export function ruleset({localPorts = [], ownAddress}: RulesetOptions = {}): str
       : ['ip daddr 127.0.0.0/8', 'ip6 daddr ::1'].map(
           (own) => `${own} tcp dport { ${localPorts.join(', ')} } dnat to :tcp dport map @doors`,
         );
-  const doors = Array.from({length: DOORS}, (_, door) => {
-    const first = door * PORTS_OF_DOOR;
-    return `${first}-${first + PORTS_OF_DOOR - 1} : ${FIRST_DOOR + door}`;
-  });
-  const lows = Array.from({length: PORTS_OF_DOOR}, (_, low) => low);
-  const low4 = lows.map((low) => `${low} : ${SOURCE4.join('.')}.${low >> 8}.${low & 255}`);
-  const low6 = lows.map((low) => `${low} : ${SOURCE6}${low.toString(16)}`);
   const range = `${FIRST_DOOR}-${FIRST_DOOR + DOORS - 1}`;
-  const low = `ct original proto-dst & ${PORTS_OF_DOOR - 1}`;
   return `table inet tunl_seal {
-  map doors { type inet_service : inet_service; flags interval; elements = { ${doors.join(', ')} } }
-  map low4 { type inet_service : ipv4_addr; elements = { ${low4.join(', ')} } }
-  map low6 { type inet_service : ipv6_addr; elements = { ${low6.join(', ')} } }
+${doorMaps()}
   chain destination { type nat hook output priority -100;
     ${toOwn}
     udp dport 53 redirect to :${RESOLVER_PORT}
@@ -87,8 +99,7 @@ export function ruleset({localPorts = [], ownAddress}: RulesetOptions = {}): str
     meta l4proto tcp dnat to :tcp dport map @doors
   }
   chain source { type nat hook postrouting priority 100;
-    tcp dport ${range} ct status & dnat != 0 meta nfproto ipv4 snat ip to ${low} map @low4
-    tcp dport ${range} ct status & dnat != 0 meta nfproto ipv6 snat ip6 to ${low} map @low6
+${fromDoors()}
   }
   chain output { type filter hook output priority 0;
     udp dport ${RESOLVER_PORT} ${QUESTIONS}

@@ -1,0 +1,29 @@
+// `cluster` and `runCluster`: one program on several members of this machine.
+
+import type {Cluster} from './local.js';
+import type {ClusterEnd, ClusterOptions} from './options.js';
+
+/**
+ * Starts a program on several members, and resolves when all have begun. Each member has an IPv6 address, names and a host
+ * name of its own; they are joined in the kernel, and need no relay. When one fails, all end.
+ *
+ * @param argv the program and its arguments. In each word `{size}`, `{rank}`, `{master}` and `{addrs}` are replaced.
+ * @throws TunlError CLUSTER_INVALID, CLUSTER_UNAVAILABLE; with `expose` the errors of `forward`
+ */
+export async function cluster(argv: readonly string[], options: ClusterOptions): Promise<Cluster> {
+  const {LocalCluster} = await import('./local.js');
+  const opened = new LocalCluster(argv, options);
+  await opened.started;
+  return opened;
+}
+
+/**
+ * Runs a program on several members to its end. A failure of the program is no error: `exitCode` is that of the first member
+ * that failed.
+ *
+ * @throws TunlError as `cluster`, and CLUSTER_LOST
+ */
+export async function runCluster(argv: readonly string[], options: ClusterOptions): Promise<ClusterEnd> {
+  const {LocalCluster} = await import('./local.js');
+  return await new LocalCluster(argv, options).ended;
+}
