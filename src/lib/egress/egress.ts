@@ -1,0 +1,174 @@
+// The library's egress: connections, ports and proxies of this machine that leave by addresses of a relay.
+
+import type {Duplex} from 'node:stream';
+import type {LinkEvent} from '../agent/events.js';
+import {TunlError} from '../core/errors.js';
+import type {LogSink} from '../core/logger.js';
+import {type ConnectionOptions, openLink, type RelayLink} from '../open-link.js';
+import {checkEgressName, EgressClient} from './client.js';
+import {type ForwardedPort, forwardPort, readForward} from './forward.js';
+import {openProxy, type ProxyPort} from './proxy/proxy-port.js';
+
+export interface EgressOptions extends ConnectionOptions {
+  /** Spread connections over all addresses of the egress. Default false: a destination always sees the same address. */
+  spread?: boolean;
+  /** Before there is a link `egress` rejects with ABORTED, later it ends like `close()`. */
+  signal?: AbortSignal;
+  /** `reconnecting`, `resumed` and `notice`, as those of a tunnel, and `failed`. Must not throw. */
+  onEvent?: (event: EgressEvent) => void;
+  log?: LogSink;
+}
+
+/** A connection of a port was not made. The client of the port has got an answer in its own protocol, or a reset. */
+export interface EgressFailedEvent {
+  type: 'failed';
+  /** `host:port`. */
+  destination: string;
+  code: TunlError['code'];
+  reason: string;
+  next: string;
+}
+
+export type EgressEvent = LinkEvent | EgressFailedEvent;
+
+export interface ProxyOptions {
+  /** The address of this machine. Default 127.0.0.1. */
+  host?: string;
+  /** Default 0: a free port. */
+  port?: number;
+  /** False: everybody who reaches the port may use the egress. Default true: a secret of this run. */
+  auth?: boolean;
+}
+
+/** An egress of a relay. Ends with `close()`, its AbortSignal, or the scope of `await using`. */
+export interface Egress extends AsyncDisposable {
+  readonly name: string;
+  /** The addresses that destinations may see, as the relay had them at the start. */
+  readonly addresses: readonly string[];
+  /** The relay's URL. */
+  readonly relay: string;
+  /** Settles when it has ended; rejects with the TunlError that ended it for good. */
+  readonly closed: Promise<void>;
+  /**
+   * A connection from an address of the egress. Half-closes pass through; a lost link does not end it while the relay keeps the
+   * session. Rejects with EGRESS_FORBIDDEN, EGRESS_UNREACHABLE, NOT_ALLOWED, or the reason why there is no link.
+   */
+  connect(to: {host: string; port: number}, options?: {signal?: AbortSignal}): Promise<Duplex>;
+  /** The addresses of a name as the relay sees them. */
+  resolve(name: string, options?: {signal?: AbortSignal}): Promise<string[]>;
+  /** A port of this machine that is a proxy for HTTP and SOCKS 5. */
+  listen(options?: ProxyOptions): Promise<ProxyPort>;
+  /** A port of this machine that leads to `HOST:PORT`; `LOCAL:HOST:PORT` chooses the port, on loopback. */
+  forward(destination: string): Promise<ForwardedPort>;
+  /** Ends its ports, resets open connections, and ends the link. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens an egress of a relay: connections of this machine that destinations see from fixed addresses of the relay.
+ *
+ * @param name of the egress, as the operator of the relay has chosen it.
+ * @throws TunlError RELAY_NEEDED, EGRESS_UNKNOWN, RELAY_LACKS_FEATURE, NOT_ALLOWED, OPTION_INVALID, ABORTED, or the reason why
+ * there is no link (RELAY_*, TOKEN_*, PROXY_FAILED).
+ */
+export async function egress(name: string, options: EgressOptions = {}): Promise<Egress> {
+  const {spread, signal, onEvent, log, ...connection} = options;
+  checkEgressName(name);
+  const link = await openLink({...connection, signal, onEvent, log});
+  try {
+    const client = new EgressClient(link, {egress: name, ...(spread !== undefined && {spread})});
+    return new OpenEgress(link, client, {addresses: await addressesOf(client, signal), onEvent});
+  } catch (error) {
+    await link.close();
+    throw error;
+  }
+}
+
+/** @throws TunlError EGRESS_UNKNOWN, and why the relay does not tell */
+async function addressesOf(client: EgressClient, signal: AbortSignal | undefined): Promise<string[]> {
+  const all = await client.list({signal});
+  const own = all.find(({name}) => name === client.egress);
+  if (own !== undefined) return own.addresses.map(({address}) => address);
+  const names = all.map(({name}) => name).join(', ');
+  throw new TunlError('EGRESS_UNKNOWN', {
+    reason: `The relay offers no egress ${client.egress} to this token.`,
+    ...(names !== '' && {next: `It offers ${names}.`}),
+  });
+}
+
+interface About {
+  addresses: readonly string[];
+  onEvent: ((event: EgressEvent) => void) | undefined;
+}
+
+class OpenEgress implements Egress {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly closed: Promise<void>;
+  readonly #link: RelayLink;
+  readonly #client: EgressClient;
+  readonly #onEvent: About['onEvent'];
+  readonly #ports = new Set<{close(): Promise<void>}>();
+  #isClosed = false;
+
+  constructor(link: RelayLink, client: EgressClient, {addresses, onEvent}: About) {
+    this.#link = link;
+    this.#client = client;
+    this.#onEvent = onEvent;
+    this.name = client.egress;
+    this.addresses = addresses;
+    this.closed = link.ended.then(async (error) => {
+      await this.#closePorts();
+      if (error !== undefined) throw error;
+    });
+    this.closed.catch(() => {});
+  }
+
+  get relay(): string {
+    return this.#link.relay.url;
+  }
+
+  async connect(to: {host: string; port: number}, options: {signal?: AbortSignal} = {}): Promise<Duplex> {
+    return await this.#client.connect(to, options);
+  }
+
+  async resolve(name: string, options: {signal?: AbortSignal} = {}): Promise<string[]> {
+    return await this.#client.resolve(name, options);
+  }
+
+  async listen(options: ProxyOptions = {}): Promise<ProxyPort> {
+    return await this.#hold(openProxy(this.#client, {...options, onFailed: this.#onFailed}));
+  }
+
+  async forward(destination: string): Promise<ForwardedPort> {
+    const forward = readForward(destination);
+    return await this.#hold(forwardPort(this.#client, {...forward, onFailed: this.#onFailed}));
+  }
+
+  async close(): Promise<void> {
+    await this.#closePorts();
+    await this.#link.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #hold<T extends {close(): Promise<void>}>(opening: Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new TunlError('CLOSED');
+    const port = await opening;
+    this.#ports.add(port);
+    if (this.#isClosed) await port.close();
+    return port;
+  }
+
+  async #closePorts(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#ports].map((port) => port.close()));
+  }
+
+  readonly #onFailed = (error: TunlError, destination: string): void => {
+    const {code, message: reason, next} = error;
+    this.#onEvent?.({type: 'failed', destination, code, reason, next});
+  };
+}
