@@ -1,5 +1,6 @@
 // An egress of a relay with real sockets, and an agent that opens streams to it, in one process. DNS is a script.
 
+import {text} from 'node:stream/consumers';
 import {StreamDuplex} from '../../src/lib/bytes/stream-duplex.js';
 import {type UnreadHolder, UnreadLimit} from '../../src/lib/bytes/unread-limit.js';
 import {systemClock} from '../../src/lib/core/clock.js';
@@ -10,6 +11,7 @@ import {createPipe} from '../../src/lib/mux/pipe.js';
 import {KIND} from '../../src/lib/protocol/wire.js';
 import {type Principal, unlimitedPrincipal} from '../../src/lib/relay/access/principal.js';
 import {OpenedStreams} from '../../src/lib/relay/agents/opened-streams.js';
+import {services} from '../../src/lib/relay/agents/services.js';
 import {
   EGRESS_BOUNDS,
   Egress,
@@ -112,6 +114,10 @@ export class EgressRig {
         },
       },
     });
+    this.streams.take(
+      KIND.service,
+      services(() => ({}) as never, new Map(this.egress.services)),
+    );
     this.streams.take(KIND.egress, this.egress.accept, egressScope, EGRESS_BOUNDS);
     this.peers = new Peers({
       onOpen: (_side, stream, about) => {
@@ -146,6 +152,14 @@ export class EgressRig {
     } catch (error) {
       return (error as StreamError).code;
     }
+  }
+
+  /** The answer of a service, as JSON. @throws StreamError */
+  async ask(about: {service: string; [field: string]: unknown}): Promise<unknown> {
+    const stream = this.peers.session('agent').open(KIND.service, about);
+    if (stream === undefined) throw new Error('no more streams');
+    const duplex = new StreamDuplex(stream, {toError: (code, message) => new StreamError(code, message)});
+    return JSON.parse(await text(duplex)) as unknown;
   }
 
   of<T extends RelayEvent['type']>(type: T): Extract<RelayEvent, {type: T}>[] {

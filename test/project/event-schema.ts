@@ -330,6 +330,7 @@ export const eventSchemas = {
     name: text,
     owner: text,
     scopes: v.array(text),
+    allow: v.exactOptional(v.array(text)),
     limits: v.strictObject({
       maxTunnels: v.exactOptional(count),
       maxConnections: v.exactOptional(count),

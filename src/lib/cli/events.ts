@@ -4,6 +4,7 @@ import type {TunnelEvent} from '../agent/events.js';
 import type {ErrorCode} from '../core/errors.js';
 import type {RelayAdminEvent} from './relay-events.js';
 import type {RoomEvent} from './room-events.js';
+import type {TokenEvent} from './token-event.js';
 
 /** `tunl relay start`: the relay accepts agents and visitors. */
 export interface ListeningEvent {
@@ -279,34 +280,6 @@ export interface ContextEvent {
   loggedIn: boolean;
   /** ISO 8601: the token's end, if it was told at the login. */
   expiresAt?: string;
-}
-
-/** `tunl relay token`: a token of the relay on this machine. */
-export interface TokenEvent {
-  type: 'token';
-  /** `active`, `expired`, `revoked`: in the list. `ended`: it was revoked just now. */
-  state: 'created' | 'rotated' | 'changed' | 'ended' | 'active' | 'expired' | 'revoked';
-  /** The argument for `rotate`, `revoke` and `set`. It is no secret. */
-  id: string;
-  name: string;
-  owner: string;
-  scopes: readonly string[];
-  /** An absent one is the relay's own limit. */
-  limits: {
-    maxTunnels?: number;
-    maxConnections?: number;
-    connectionsPerSecond?: number;
-    bytesPerSecond?: number;
-    maxStreams?: number;
-  };
-  /** ISO 8601, like the next three. */
-  createdAt: string;
-  expiresAt?: string;
-  revokedAt?: string;
-  /** The last login, exact to a minute; absent when there was none. */
-  usedAt?: string;
-  /** The token itself, only when it was just made. */
-  token?: string;
 }
 
 /** Events of one tunnel, as opposed to events of its link. */

@@ -2,9 +2,38 @@
 
 import type {TokenState} from '../relay/access/token-commands.js';
 import type {TokenRecord} from '../relay/access/token-record.js';
-import type {TokenEvent} from './events.js';
 import {clockTime} from './format.js';
 import type {Line} from './wording.js';
+
+/** `tunl relay token`: a token of the relay on this machine. */
+export interface TokenEvent {
+  type: 'token';
+  /** `active`, `expired`, `revoked`: in the list. `ended`: it was revoked just now. */
+  state: 'created' | 'rotated' | 'changed' | 'ended' | 'active' | 'expired' | 'revoked';
+  /** The argument for `rotate`, `revoke` and `set`. It is no secret. */
+  id: string;
+  name: string;
+  owner: string;
+  scopes: readonly string[];
+  /** What its egress may reach; absent: all that the relay allows. */
+  allow?: readonly string[];
+  /** An absent one is the relay's own limit. */
+  limits: {
+    maxTunnels?: number;
+    maxConnections?: number;
+    connectionsPerSecond?: number;
+    bytesPerSecond?: number;
+    maxStreams?: number;
+  };
+  /** ISO 8601, like the next three. */
+  createdAt: string;
+  expiresAt?: string;
+  revokedAt?: string;
+  /** The last login, exact to a minute; absent when there was none. */
+  usedAt?: string;
+  /** The token itself, only when it was just made. */
+  token?: string;
+}
 
 interface Known {
   state: TokenEvent['state'];
@@ -14,10 +43,11 @@ interface Known {
 }
 
 export function tokenEvent(record: TokenRecord, {state, usedAt, token}: Known): TokenEvent {
-  const {id, name, owner, scopes, limits, createdAt, expiresAt, revokedAt} = record;
+  const {id, name, owner, scopes, allow, limits, createdAt, expiresAt, revokedAt} = record;
   return {
     type: 'token',
     ...{state, id, name, owner, scopes, limits, createdAt},
+    ...(allow !== undefined && {allow}),
     ...(expiresAt !== undefined && {expiresAt}),
     ...(revokedAt !== undefined && {revokedAt}),
     ...(usedAt !== undefined && {usedAt: usedAt.toISOString()}),
@@ -34,16 +64,19 @@ const LISTED: ReadonlySet<string> = new Set<TokenState>(['active', 'expired', 'r
 export function tokenResult(event: TokenEvent): string | undefined {
   if (event.token !== undefined) return event.token;
   if (!LISTED.has(event.state)) return undefined;
-  const {id, name, owner, state, scopes, expiresAt, usedAt} = event;
-  return [id, name, owner, state, scopes.join(' ') || 'no scopes', when(expiresAt), when(usedAt)].join('  ');
+  const {id, name, owner, state, scopes, allow, expiresAt, usedAt} = event;
+  const rights = scopes.join(' ') || 'no scopes';
+  const allowed = allow === undefined ? rights : `${rights} only ${allow.join(' ') || 'nothing'}`;
+  return [id, name, owner, state, allowed, when(expiresAt), when(usedAt)].join('  ');
 }
 
 export function aboutToken(event: TokenEvent): Line[] {
-  const {state, id, name, owner, scopes, expiresAt} = event;
+  const {state, id, name, owner, scopes, allow, expiresAt} = event;
   const which = `token ${id} (${name}) of ${owner}`;
+  const reach = allow === undefined ? '' : `reaches ${allow.join(', ') || 'nothing'} by egress, `;
   const facts: Line = {
     tone: 'faint',
-    text: `It allows ${scopes.join(', ') || 'nothing'}, and ${expiresAt === undefined ? 'does not expire' : `expires on ${when(expiresAt)}`}.`,
+    text: `It allows ${scopes.join(', ') || 'nothing'}, ${reach}and ${expiresAt === undefined ? 'does not expire' : `expires on ${when(expiresAt)}`}.`,
   };
   switch (state) {
     case 'created':

@@ -1,6 +1,7 @@
 // The flags of `tunl relay token create` and `set`: what a token allows, and its limits.
 
 import {list, type OptionsOf, setting, size, text, wholeNumber, wholeTime} from '../core/settings.js';
+import {MOST_DESTINATIONS, parseDestination} from '../relay/access/destinations.js';
 import type {OwnerLimits} from '../relay/access/principal.js';
 import {MOST_SCOPES, parseScope} from '../relay/access/rights.js';
 import {LIMITS} from '../relay/access/token-record.js';
@@ -37,10 +38,19 @@ const LIMIT_SETTINGS = {
   }),
 };
 
+/** Several may stand in one value. */
+const destinations = text('HOST:PORT', (written) => written.split(',').map(parseDestination).join(','));
+
 export const TOKEN_SETTINGS = {
   scopes: setting(list(text('SCOPE', parseScope), {most: MOST_SCOPES}), {
     flag: 'scope',
     help: 'What it allows: name:*, name:ana-*, name:@random, tcp:20000-20100 …; repeatable.',
+  }),
+  allow: setting(list(destinations, {most: MOST_DESTINATIONS, inLines: true}), {
+    flag: 'allow',
+    example: 'db.corp:5432,*.example.com:443',
+    help: 'What its egress may reach: db.corp:5432, *.example.com:443; repeatable.',
+    defaultText: 'all that the relay allows',
   }),
   expiresInMs: setting(wholeTime({minMs: 1_000}), {
     flag: 'expires',
@@ -58,11 +68,16 @@ type Flags = Partial<ValuesOf<typeof TOKEN_SETTINGS>>;
 export function tokenOptions(flags: Flags): {
   scopes?: readonly string[];
   expiresInMs?: number;
+  allow?: readonly string[];
   limits: OwnerLimits;
 } {
-  const {scopes, expiresInMs, ...limits}: OptionsOf<typeof TOKEN_SETTINGS> = optionsOf(TOKEN_SETTINGS, flags);
+  const {scopes, allow, expiresInMs, ...limits}: OptionsOf<typeof TOKEN_SETTINGS> = optionsOf(
+    TOKEN_SETTINGS,
+    flags,
+  );
   return {
     ...(scopes !== undefined && {scopes}),
+    ...(allow !== undefined && {allow: allow.flatMap((each) => each.split(','))}),
     ...(expiresInMs !== undefined && {expiresInMs}),
     limits,
   };

@@ -12,9 +12,14 @@ import {knownAddresses} from './localhost.js';
 /** All addresses of a name; none: it does not exist. @throws when no name server answers */
 export type ResolveName = (name: string) => Promise<readonly string[]>;
 
-const AT_ONCE = 16;
-/** More questions than this wait for none of them. */
-const MAX_WAITING = 256;
+export interface ResolverLimits {
+  /** Look-ups at once, and further ones that wait for them. */
+  readonly atOnce: number;
+  readonly waiting: number;
+}
+
+/** For one sealed program. */
+const FEW: ResolverLimits = {atOnce: 16, waiting: 256};
 const REMEMBERED_MS = 5_000;
 const MAX_REMEMBERED = 1_024;
 /** For each try at each name server, ms. */
@@ -28,12 +33,14 @@ interface Remembered {
 
 export class Resolver {
   readonly #resolve: ResolveName;
+  readonly #limits: ResolverLimits;
   readonly #memory = new Map<string, Remembered>();
   #running = 0;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(resolve: ResolveName = askNameServers) {
+  constructor(resolve: ResolveName = askNameServers, limits: ResolverLimits = FEW) {
     this.#resolve = resolve;
+    this.#limits = limits;
   }
 
   /** @throws when no name server answers, or too many questions wait */
@@ -41,6 +48,10 @@ export class Resolver {
     const now = performance.now();
     const known = this.#memory.get(name);
     if (known !== undefined && known.until > now) return known.found;
+    const {atOnce, waiting} = this.#limits;
+    // Not remembered: the name has nothing to do with it.
+    if (this.#running >= atOnce && this.#waiting.length >= waiting)
+      throw Object.assign(new Error('too many look-ups'), {code: 'EBUSY'});
     const found = this.#inTurn(name);
     found.catch(() => {});
     this.#memory.delete(name);
@@ -53,10 +64,8 @@ export class Resolver {
   }
 
   async #inTurn(name: string): Promise<readonly string[]> {
-    if (this.#running >= AT_ONCE) {
-      if (this.#waiting.length >= MAX_WAITING) throw new Error('too many look-ups');
+    if (this.#running >= this.#limits.atOnce)
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
     this.#running += 1;
     try {
       return await this.#resolve(name);

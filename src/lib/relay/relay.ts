@@ -7,6 +7,8 @@ import {systemClock} from '../core/clock.js';
 import {createLogger} from '../core/logger.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
+import {ReplayBudget} from '../mux/replay-budget.js';
+import {WindowBudget} from '../mux/window-budget.js';
 import {NETWORK_SERVICE} from '../protocol/network-messages.js';
 import {PROBE_SERVICE} from '../protocol/probe.js';
 import {publicUrl} from '../protocol/targets.js';
@@ -189,6 +191,11 @@ export async function openRelay(
     ...{...base, seat, unread, reports},
     sessionOf: (id) => agents.sessionOf(id),
   });
+  const pool = new BlockPool();
+  const egress = new Egress({
+    ...{...base, settings, pool, bandwidths, reports},
+    own: ownPorts({settings, door, publicPort, tunnels, elsewhere}),
+  });
   streams.take(
     KIND.service,
     services(
@@ -196,15 +203,11 @@ export async function openRelay(
       new Map([
         [PROBE_SERVICE, probing.service(tunnels)],
         [NETWORK_SERVICE, networks.members.service],
+        ...egress.services,
       ]),
     ),
   );
   streams.take(KIND.member, networks.streams.take);
-  const pool = new BlockPool();
-  const egress = new Egress({
-    ...{...base, settings, pool, bandwidths, reports},
-    own: ownPorts({settings, door, publicPort, tunnels, elsewhere}),
-  });
   streams.take(KIND.egress, egress.accept, egressScope, EGRESS_BOUNDS);
   const agents = new Agents({
     ...base,

@@ -1,6 +1,5 @@
 // The upstream of one visitor: what happens to a dial when the visitor is gone.
 
-import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {connect, createServer, type Socket} from 'node:net';
@@ -13,31 +12,11 @@ import {SocketReads} from '../../../src/lib/bytes/socket-reads.js';
 import {systemCode} from '../../../src/lib/core/errors.js';
 import {BlockPool} from '../../../src/lib/mux/blocks.js';
 import type {Stream, StreamSink} from '../../../src/lib/mux/stream.js';
+import {deafPort} from '../../helpers/deaf-port.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
-import {type Scope, unusedPort} from '../../helpers/scope.js';
+import {unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 import {record} from '../../helpers/upstreams.js';
-
-/** Listens, accepts nothing and prints its port: when its backlog is full, a dial waits. */
-const DEAF = `
-  const server = require('node:net').createServer();
-  server.listen({port: 0, host: '127.0.0.1', backlog: 1}, () => {
-    require('node:fs').writeSync(1, String(server.address().port));
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
-  });
-`;
-
-async function deafPort(scope: Scope): Promise<number> {
-  const child = spawn(process.execPath, ['-e', DEAF], {stdio: ['ignore', 'pipe', 'inherit']});
-  scope.onEnd(() => void child.kill('SIGKILL'));
-  const port = Number(String((await once(child.stdout, 'data'))[0]));
-  for (let i = 0; i < 2; i += 1) {
-    const socket = connect(port, '127.0.0.1');
-    scope.onEnd(() => void socket.destroy());
-    await once(socket, 'connect');
-  }
-  return port;
-}
 
 const SYN_SENT = '02';
 

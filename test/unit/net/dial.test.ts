@@ -55,6 +55,30 @@ describe('a dial', () => {
     vi.useRealTimers();
   });
 
+  test('tries an address again for a reason of this machine, and others meanwhile', async () => {
+    const again = vi.fn((error: Error) => (error as NodeJS.ErrnoException).code === 'EADDRINUSE');
+    const {attempts, heard, dialled} = dialAll([A, B], {again});
+    await resolved();
+    attempts[0]?.fail('EADDRINUSE');
+    attempts[1]?.fail('EADDRINUSE');
+    expect(dialled()).toEqual([A, A, A]);
+    expect(attempts.map(({destroyed}) => destroyed)).toEqual([true, true, false]);
+    vi.advanceTimersByTime(250);
+    expect(dialled()).toEqual([A, A, A, B]);
+    attempts[2]?.fail('ECONNREFUSED');
+    attempts[3]?.emit('connect');
+    expect(heard).toEqual([`open ${B}`]);
+    expect(again.mock.calls.map(([, address]) => address)).toEqual([A, A, A]);
+  });
+
+  test('of known addresses looks nothing up', async () => {
+    const resolve = vi.fn();
+    const {dialled, end} = dialAll([], {addresses: [A], resolve});
+    expect(dialled()).toEqual([A]);
+    expect(resolve).not.toHaveBeenCalled();
+    end();
+  });
+
   test('tries only the addresses that are accepted, and fails without one', async () => {
     const accepts = (address: string) => address === B;
     const some = dialAll([A, B, A6], {accepts});

@@ -16,6 +16,7 @@ export default class RelayTokenCreate extends BaseCommand {
     [
       "<%= config.bin %> relay token create laptop --owner ana --scope 'name:*' --expires 90d",
       "<%= config.bin %> relay token create ci --scope 'name:ci-*' --scope tcp:22 > ci.token",
+      '<%= config.bin %> relay token create job --scope egress:db --allow db.corp:5432',
     ].join('\n'),
   ];
   static override args = {
@@ -37,6 +38,12 @@ export default class RelayTokenCreate extends BaseCommand {
       throw new TunlError('USAGE', {
         reason: 'A token without a scope would allow nothing.',
         next: "Give what it allows: --scope 'name:*' for all names, --scope 'tcp:*' for all TCP ports.",
+      });
+    }
+    if (options.allow !== undefined && !scopes.some((scope) => scope.startsWith('egress:'))) {
+      throw new TunlError('USAGE', {
+        reason: '--allow says what egress may reach, and this token allows no egress.',
+        next: "Give the egress as well: --scope egress:NAME, or --scope 'egress:*'.",
       });
     }
     const tokens = new TokenCommands(stateDir());

@@ -9,12 +9,13 @@ import {stateDir} from '../../../lib/core/state-dir.js';
 import {TokenCommands} from '../../../lib/relay/access/token-commands.js';
 
 export default class RelayTokenSet extends BaseCommand {
-  static override summary = 'Change the scopes, limits or end of a token.';
+  static override summary = 'Change the scopes, destinations, limits or end of a token.';
   static override usage = 'relay token set ID [FLAGS]';
   static override examples = [
     [
       "<%= config.bin %> relay token set k3f9a2m7qx --scope 'name:ana-*'",
       '<%= config.bin %> relay token set ci --expires 30d --max-tunnels 5',
+      '<%= config.bin %> relay token set job --allow db.corp:5432',
     ].join('\n'),
   ];
   static override args = tokenArg;
@@ -23,10 +24,11 @@ export default class RelayTokenSet extends BaseCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RelayTokenSet);
     const change = tokenOptions(flags);
-    if (change.scopes === undefined && change.expiresInMs === undefined && isEmpty(change.limits)) {
+    const {scopes, allow, expiresInMs, limits} = change;
+    if (scopes === undefined && allow === undefined && expiresInMs === undefined && isEmpty(limits)) {
       throw new TunlError('USAGE', {
         reason: '`tunl relay token set` needs something to change.',
-        next: 'Give all scopes that the token shall have with --scope, or --expires, or a limit; a limit of 0 is none.',
+        next: 'Give all scopes that the token shall have with --scope, or --allow, --expires, or a limit; a limit of 0 is none.',
       });
     }
     const record = await new TokenCommands(stateDir()).set(args.id, change);

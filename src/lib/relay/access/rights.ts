@@ -3,6 +3,7 @@
 
 import {TunlError} from '../../core/errors.js';
 import {matchesGlob} from '../../core/glob.js';
+import {ALL_DESTINATIONS, type Destinations, destinationsOf, NO_DESTINATIONS} from './destinations.js';
 
 /** `*` alone allows everything of a kind. */
 export const EVERYTHING = '*';
@@ -66,6 +67,8 @@ export interface Rights {
   allows(kind: ScopeKind, what: string): boolean;
   /** The allowed ports; undefined: all. */
   readonly ports: readonly PortRange[] | undefined;
+  /** What the connections by egress may reach. The relay has rules of its own besides. */
+  readonly destinations: Destinations;
 }
 
 export type PortRange = readonly [first: number, last: number];
@@ -74,6 +77,7 @@ export const ALL_RIGHTS: Rights = {
   scopes: Object.keys(SCOPES).map((kind) => `${kind}:${EVERYTHING}`),
   allows: () => true,
   ports: undefined,
+  destinations: ALL_DESTINATIONS,
 };
 
 /** The holder of a relay's single token runs it, and may run its hub under the reserved name. */
@@ -81,7 +85,12 @@ export const OPERATORS_RIGHTS: Rights = {...ALL_RIGHTS, scopes: [...ALL_RIGHTS.s
 
 export const isEverything = (rights: Rights): boolean => rights === ALL_RIGHTS || rights === OPERATORS_RIGHTS;
 
-export const NO_RIGHTS: Rights = {scopes: [], allows: () => false, ports: []};
+export const NO_RIGHTS: Rights = {
+  scopes: [],
+  allows: () => false,
+  ports: [],
+  destinations: NO_DESTINATIONS,
+};
 
 /** A scope as it is stored, in lower case. @throws TunlError OPTION_INVALID */
 export function parseScope(written: string): string {
@@ -104,8 +113,12 @@ export function parseScope(written: string): string {
   });
 }
 
-/** Scopes of a kind that this version does not know, or cannot read, allow nothing. */
-export function rightsOf(scopes: readonly string[]): Rights {
+/**
+ * Scopes of a kind that this version does not know, or cannot read, allow nothing.
+ *
+ * @param destinations rules of the form HOST:PORT. Default: all.
+ */
+export function rightsOf(scopes: readonly string[], destinations?: readonly string[]): Rights {
   const patterns = new Map<string, string[]>();
   for (const [kind, pattern] of scopes.map(split)) {
     if (pattern === undefined) continue;
@@ -119,6 +132,7 @@ export function rightsOf(scopes: readonly string[]): Rights {
     allows: (kind, what) =>
       patterns.get(kind)?.some((pattern) => pattern === EVERYTHING || SCOPES[kind].matches(pattern, what)) ??
       false,
+    destinations: destinationsOf(destinations),
     ports: ports.includes(EVERYTHING) ? undefined : ports.map(rangeOf).filter((range) => range !== undefined),
   };
 }

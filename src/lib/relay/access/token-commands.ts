@@ -2,6 +2,7 @@
 
 import {stat} from 'node:fs/promises';
 import {TunlError} from '../../core/errors.js';
+import {MOST_DESTINATIONS, parseDestination} from './destinations.js';
 import type {OwnerLimits} from './principal.js';
 import {MOST_SCOPES, parseScope} from './rights.js';
 import {TokenFile} from './token-file.js';
@@ -23,6 +24,8 @@ export interface NewToken {
   owner?: string | undefined;
   scopes: readonly string[];
   limits?: OwnerLimits;
+  /** What its connections by egress may reach: HOST:PORT. Default: all that the relay allows. */
+  allow?: readonly string[] | undefined;
   /** Its maker. Default: `agent`, an operator. Only those have names of their own. */
   kind?: string;
   /** Default: never. */
@@ -33,6 +36,8 @@ export interface TokenChange {
   scopes?: readonly string[] | undefined;
   /** 0: none. */
   limits?: OwnerLimits;
+  /** `*:*`: all that the relay allows. */
+  allow?: readonly string[] | undefined;
   /** From now on. */
   expiresInMs?: number | undefined;
 }
@@ -73,6 +78,7 @@ export class TokenCommands {
       owner: checkOwner(wish.owner ?? name),
       scopes: checkScopes(wish.scopes),
       limits: wish.limits ?? {},
+      ...(wish.allow !== undefined && {allow: checkDestinations(wish.allow)}),
       hash: storedHash(token),
       createdAt: new Date(now).toISOString(),
       ...expiry(now, wish.expiresInMs),
@@ -131,11 +137,13 @@ export class TokenCommands {
   async set(idOrName: string, change: TokenChange): Promise<TokenRecord> {
     const now = Date.now();
     const scopes = change.scopes && checkScopes(change.scopes);
+    const allow = change.allow && checkDestinations(change.allow);
     return await this.#changeOne(idOrName, (before) => {
       const limits = Object.entries({...before.limits, ...change.limits}).filter(([, limit]) => limit > 0);
       const record: TokenRecord = {
         ...before,
         ...(scopes !== undefined && {scopes}),
+        ...(allow !== undefined && {allow}),
         limits: Object.fromEntries(limits),
         ...expiry(now, change.expiresInMs),
       };
@@ -165,6 +173,14 @@ function checkScopes(scopes: readonly string[]): string[] {
   if (scopes.length > MOST_SCOPES)
     throw new TunlError('OPTION_INVALID', {reason: `A token has ${MOST_SCOPES} scopes at the most.`});
   return [...new Set(scopes.map(parseScope))];
+}
+
+function checkDestinations(rules: readonly string[]): string[] {
+  if (rules.length > MOST_DESTINATIONS)
+    throw new TunlError('OPTION_INVALID', {
+      reason: `A token has ${MOST_DESTINATIONS} destinations at the most.`,
+    });
+  return [...new Set(rules.map(parseDestination))];
 }
 
 const storedHash = (token: string): string => hashOfToken(token).toString('base64url');

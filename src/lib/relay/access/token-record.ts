@@ -13,6 +13,8 @@ export interface TokenRecord {
   readonly owner: string;
   readonly scopes: readonly string[];
   readonly limits: OwnerLimits;
+  /** What its connections by egress may reach: HOST:PORT. Absent: all that the relay allows. */
+  readonly allow?: readonly string[];
   /** SHA-256 of the whole token, in base64url. */
   readonly hash: string;
   readonly createdAt: string;
@@ -97,8 +99,11 @@ function parseRecord(value: unknown, at: number): TokenRecord {
     if (Number.isNaN(Date.parse(found))) throw bad(name);
     return found;
   };
-  const {scopes} = fields;
-  if (!Array.isArray(scopes) || !scopes.every((scope) => typeof scope === 'string')) throw bad('scopes');
+  const texts = (name: string): string[] => {
+    const found = fields[name];
+    if (!Array.isArray(found) || !found.every((each) => typeof each === 'string')) throw bad(name);
+    return found;
+  };
   const previous = fields.previous === undefined ? undefined : asObject(fields.previous);
   if (fields.previous !== undefined && previous === undefined) throw bad('previous');
   return {
@@ -106,7 +111,8 @@ function parseRecord(value: unknown, at: number): TokenRecord {
     name: text('name', NAME),
     kind: text('kind', /^[a-z]{1,12}$/),
     owner: text('owner', OWNER),
-    scopes,
+    scopes: texts('scopes'),
+    ...(fields.allow !== undefined && {allow: texts('allow')}),
     limits: parseLimits(fields.limits, () => bad('limits')),
     hash: text('hash', HASH),
     createdAt: time('createdAt'),

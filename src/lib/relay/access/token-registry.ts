@@ -280,10 +280,10 @@ async function touch(path: string, now: number): Promise<void> {
 }
 
 function tokenOf(record: TokenRecord): Token {
-  const {hash, scopes, expiresAt, previous} = record;
+  const {hash, scopes, allow, expiresAt, previous} = record;
   return {
     record,
-    rights: rightsOf(scopes),
+    rights: rightsOf(scopes, allow),
     hash: Buffer.from(hash, 'base64url'),
     expiresAt: expiresAt === undefined ? Number.POSITIVE_INFINITY : Date.parse(expiresAt),
     previous: previous && {hash: Buffer.from(previous.hash, 'base64url'), until: Date.parse(previous.until)},

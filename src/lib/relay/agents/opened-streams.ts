@@ -4,6 +4,7 @@ import type {UnreadLimit} from '../../bytes/unread-limit.js';
 import type {Clock} from '../../core/clock.js';
 import type {Stream} from '../../mux/stream.js';
 import {offerStream, type StreamHandler} from '../../mux/stream-kinds.js';
+import {formatHostPort} from '../../protocol/targets.js';
 import {KIND, type StreamCode, type StreamKind} from '../../protocol/wire.js';
 import type {Principal} from '../access/principal.js';
 import type {ScopeKind} from '../access/rights.js';
@@ -43,12 +44,21 @@ export interface Opener {
 /** @throws MalformedMessage */
 export type ScopeOfStream = (about: Buffer) => Scope;
 
-type Scope = readonly [kind: ScopeKind, what: string];
+/** `to`: what a connection by egress is for. */
+type Scope = readonly [kind: ScopeKind, what: string, to?: {readonly host: string; readonly port: number}];
 
-/** By the current record, because rights change while a session lives. */
-function isAllowed({rights, ended}: Principal, scope: Scope | undefined): boolean {
-  if (ended !== undefined) return false;
-  return scope === undefined ? rights.scopes.length > 0 : rights.allows(...scope);
+type Refusal = [code: StreamCode, message: string];
+
+const NOT_ALLOWED: Readonly<Refusal> = ['NOT_ALLOWED', 'The token does not allow this.'];
+
+/** By the current record, because rights change while a session lives. Undefined: the principal has the scope. */
+function refusalOf({rights, ended}: Principal, scope: Scope | undefined): Readonly<Refusal> | undefined {
+  if (ended !== undefined) return NOT_ALLOWED;
+  if (scope === undefined) return rights.scopes.length > 0 ? undefined : NOT_ALLOWED;
+  const [kind, what, to] = scope;
+  if (!rights.allows(kind, what)) return NOT_ALLOWED;
+  if (to === undefined || rights.destinations.allow(to.host, to.port)) return undefined;
+  return ['EGRESS_FORBIDDEN', `The token does not allow ${formatHostPort(to.host, to.port)}.`];
 }
 
 export interface OpenedStreamsOptions {
@@ -91,8 +101,9 @@ export class OpenedStreams implements Part {
     if (bounds !== undefined) this.#bounded.set(kind, this.#boundedBy(bounds));
     this.#handlers[kind] = (stream, about, opener) => {
       const scope = scopeOf?.(about);
-      if (!isAllowed(opener.principal, scope)) {
-        stream.refuse('NOT_ALLOWED', 'The token does not allow this.');
+      const refusal = refusalOf(opener.principal, scope);
+      if (refusal !== undefined) {
+        stream.refuse(...refusal);
         return;
       }
       this.#allowed.set(stream, {principal: opener.principal, scope});
@@ -124,9 +135,10 @@ export class OpenedStreams implements Part {
   /** Rights may have changed: streams that they do not allow any more are reset. */
   recheck(): void {
     for (const [stream, {principal, scope}] of [...this.#allowed]) {
-      if (isAllowed(principal, scope)) continue;
-      stream.reset('NOT_ALLOWED');
-      stream.sink.onReset('NOT_ALLOWED');
+      const [code] = refusalOf(principal, scope) ?? [];
+      if (code === undefined) continue;
+      stream.reset(code);
+      stream.sink.onReset(code);
     }
   }
 

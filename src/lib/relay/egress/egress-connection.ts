@@ -10,7 +10,6 @@ import {systemCode} from '../../core/errors.js';
 import type {Stream} from '../../mux/stream.js';
 import {hostName, plainAddress} from '../../net/host-name.js';
 import type {KeepAlive} from '../../net/keep-alive.js';
-import type {Resolver} from '../../net/name-lookup.js';
 import type {EgressOpen} from '../../protocol/egress-messages.js';
 import {formatHostPort} from '../../protocol/targets.js';
 import type {StreamCode} from '../../protocol/wire.js';
@@ -21,11 +20,14 @@ import {dialFrom, NO_PORT, NO_SOURCE} from './egress-dial.js';
 import {type EgressSet, familyOf} from './egress-set.js';
 import {type Guard, LOOP} from './guard.js';
 import type {LocalPorts} from './local-ports.js';
+import {TOO_MANY_LOOK_UPS} from './look-ups.js';
+import {isAddressLost} from './source-health.js';
 
 /** A name with more addresses is dialled at the first ones. */
 const MOST_ADDRESSES = 16;
 
 type Refusal = readonly [code: StreamCode, message: string];
+type Found = {addresses: readonly string[]} | {refusal: Refusal};
 
 export interface EgressConnectionOptions {
   stream: Stream;
@@ -35,7 +37,7 @@ export interface EgressConnectionOptions {
   guard: Guard;
   /** A tunnel of this relay has the port. */
   isTunnelPort: (port: number) => boolean | Promise<boolean>;
-  resolver: Pick<Resolver, 'find'>;
+  lookUp: (name: string) => Promise<readonly string[]>;
   ports: LocalPorts;
   reads: SocketReads;
   keepAlive: KeepAlive;
@@ -89,14 +91,20 @@ export class EgressConnection {
 
   /** Never rejects. */
   async run(): Promise<void> {
-    const found = await this.#findAddresses();
+    let found: Found;
+    try {
+      found = await this.#findAddresses();
+    } catch {
+      // Such as an answer of the DNS that nobody has thought of: it must not be a chance to end the relay.
+      found = refuse('UNREACHABLE', 'The relay could not judge the destination.');
+    }
     if (this.#splice.done) return;
     if ('refusal' in found) this.#refuse(found.refusal);
     else this.#dial(found.addresses);
   }
 
   /** The addresses to dial: each was judged. */
-  async #findAddresses(): Promise<{addresses: readonly string[]} | {refusal: Refusal}> {
+  async #findAddresses(): Promise<Found> {
     const {asked, guard, set} = this.#options;
     const {host, port} = asked;
     const literal = plainAddress(host);
@@ -112,8 +120,10 @@ export class EgressConnection {
     if (literal !== undefined) all = [literal];
     else {
       try {
-        all = await this.#options.resolver.find(name as string);
-      } catch {
+        all = await this.#options.lookUp(name as string);
+      } catch (error) {
+        if (systemCode(error) === TOO_MANY_LOOK_UPS)
+          return refuse('TOO_MANY_STREAMS', 'Too many names are being looked up.');
         return refuse('NAME_UNKNOWN', `No name server answers for ${host}.`);
       }
       if (all.length === 0) return refuse('NAME_UNKNOWN', `The name ${host} has no address.`);
@@ -165,12 +175,11 @@ export class EgressConnection {
   #failed(error: Error): Refusal {
     const {asked, set} = this.#options;
     const place = formatHostPort(asked.host, asked.port);
+    const unhealthy: Refusal = ['EGRESS_UNHEALTHY', `No address of the egress ${set.name} can be used now.`];
+    if (isAddressLost(error)) return unhealthy;
     switch (systemCode(error)) {
       case NO_SOURCE:
-        return ['EGRESS_UNHEALTHY', `No address of the egress ${set.name} can be used now.`];
-      case 'EADDRNOTAVAIL':
-      case 'EINVAL':
-        return ['EGRESS_UNHEALTHY', `No address of the egress ${set.name} can be used now.`];
+        return unhealthy;
       case NO_PORT:
         return ['TOO_MANY_STREAMS', `All local ports of the egress are in use for ${place}.`];
       case 'EMFILE':

@@ -18,15 +18,19 @@ import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
 import {leastUsedSource, steadySource} from './choose-source.js';
 import {EgressConnection} from './egress-connection.js';
+import {egressServices} from './egress-services.js';
 import {type EgressSet, familyOf, readEgressSets} from './egress-set.js';
 import {Guard} from './guard.js';
 import {LocalPorts} from './local-ports.js';
+import {LookUps} from './look-ups.js';
 import type {OwnPorts} from './own-ports.js';
 import {SourceHealth, type TryBind} from './source-health.js';
 
 /** New connections come in groups. */
 const BURST_S = 10;
 const DIAL_TIMEOUT_MS = 10_000;
+/** For all owners together. */
+const MANY_LOOK_UPS = {atOnce: 64, waiting: 1_024};
 
 export type EgressSettings = Pick<
   RelaySettings,
@@ -62,7 +66,7 @@ export class Egress implements Part {
   #sets: ReadonlyMap<string, EgressSet> = new Map();
   readonly #health: SourceHealth;
   readonly #guard: Guard;
-  readonly #resolver: Pick<Resolver, 'find'>;
+  readonly #lookUps: LookUps;
   readonly #ports: LocalPorts;
   readonly #reads: SocketReads;
   #keepAlive: KeepAlive;
@@ -75,6 +79,7 @@ export class Egress implements Part {
 
   constructor(options: EgressOptions) {
     const {settings, clock, events, load, domain, own, ownAddresses} = options;
+    const now = () => clock.now();
     this.#options = options;
     this.#settings = settings;
     this.#health = new SourceHealth({
@@ -85,12 +90,12 @@ export class Egress implements Part {
       rules: rulesOf(settings),
       domain,
       isDoor: own.isDoor,
-      now: clock.now,
+      now,
       ownAddresses,
     });
-    this.#resolver = options.resolver ?? new Resolver();
+    this.#lookUps = new LookUps(options.resolver ?? new Resolver(undefined, MANY_LOOK_UPS));
     const [first, last] = settings.egressPorts;
-    this.#ports = new LocalPorts({first, last, now: clock.now});
+    this.#ports = new LocalPorts({first, last, now});
     this.#reads = new SocketReads(options.pool);
     this.#keepAlive = new KeepAlive(settings.keepAliveMs);
     this.#new = new TokenBuckets({burst: 1, perSecond: 1, clock});
@@ -143,6 +148,16 @@ export class Egress implements Part {
     this.#begin(stream, asked, set, opener);
   };
 
+  /** The services for agents, by name. */
+  get services(): ReturnType<typeof egressServices> {
+    return egressServices({
+      sets: () => this.#sets.values(),
+      isHealthy: (address) => this.#health.isHealthy(address),
+      guard: this.#guard,
+      lookUps: this.#lookUps,
+    });
+  }
+
   #begin(stream: Stream, asked: EgressOpen, set: EgressSet, opener: Opener): void {
     const {owner, tokenId} = opener.principal;
     const {clock, events, bandwidths, own, dialTimeoutMs = DIAL_TIMEOUT_MS} = this.#options;
@@ -152,7 +167,7 @@ export class Egress implements Part {
       ...{stream, asked, opener, clock, events, set},
       guard: this.#guard,
       isTunnelPort: own.isTunnel,
-      resolver: this.#resolver,
+      lookUp: (name) => this.#lookUps.find(owner, name),
       ports: this.#ports,
       reads: this.#reads,
       keepAlive: this.#keepAlive,
@@ -215,4 +230,7 @@ function rulesOf({egressAllowPrivate, egressMail}: EgressSettings) {
 export const EGRESS_BOUNDS: StreamBounds = {most: 16_384, burst: 10_000, perSecond: 1_000};
 
 /** The scope that a stream needs. */
-export const egressScope: ScopeOfStream = (about) => ['egress', parseEgressOpen(about).egress];
+export const egressScope: ScopeOfStream = (about) => {
+  const {egress, host, port} = parseEgressOpen(about);
+  return ['egress', egress, {host, port}];
+};

@@ -117,6 +117,26 @@ test('an agent opens a limited number of streams at once, and after that a limit
   expect(await all.many(300)).toHaveLength(200);
 });
 
+test('a kind with bounds of its own leaves those of the others alone', async () => {
+  await using all = await setUp();
+  const taken: Stream[] = [];
+  const take = (stream: Stream) => {
+    taken.push(stream);
+    stream.accept();
+  };
+  all.streams.take(KIND.egress, take, undefined, {most: 3, burst: 5, perSecond: 1});
+  const open = async () => (await all.open(KIND.egress)).outcome;
+  expect([await open(), await open(), await open(), await open()]).toEqual([
+    'opened',
+    'opened',
+    'opened',
+    'TOO_MANY_STREAMS',
+  ]);
+  for (const stream of taken.splice(0)) stream.reset('CANCELLED');
+  expect([await open(), await open(), await open()]).toEqual(['opened', 'opened', 'TOO_MANY_STREAMS']);
+  expect(await all.many(1_024)).toHaveLength(1_024);
+});
+
 test('unread bytes of agents count as long as the stream exists, and the stream can be reset', async () => {
   await using all = await setUp();
   const {stream} = await all.open();
