@@ -12,13 +12,7 @@ import {KIND} from '../../src/lib/protocol/wire.js';
 import {type Principal, unlimitedPrincipal} from '../../src/lib/relay/access/principal.js';
 import {OpenedStreams} from '../../src/lib/relay/agents/opened-streams.js';
 import {services} from '../../src/lib/relay/agents/services.js';
-import {
-  EGRESS_BOUNDS,
-  Egress,
-  type EgressOptions,
-  type EgressSettings,
-  egressScope,
-} from '../../src/lib/relay/egress/egress.js';
+import {Egress, type EgressOptions, type EgressSettings} from '../../src/lib/relay/egress/egress.js';
 import type {RelayEvent} from '../../src/lib/relay/events.js';
 import {Bandwidths} from '../../src/lib/relay/limits/bandwidth.js';
 import {RELAY_SETTINGS} from '../../src/lib/relay/settings-table.js';
@@ -118,7 +112,7 @@ export class EgressRig {
       KIND.service,
       services(() => ({}) as never, new Map(this.egress.services)),
     );
-    this.streams.take(KIND.egress, this.egress.accept, egressScope, EGRESS_BOUNDS);
+    this.egress.serve(this.streams);
     this.peers = new Peers({
       onOpen: (_side, stream, about) => {
         const {session, principal: by} = this;

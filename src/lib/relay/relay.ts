@@ -7,8 +7,6 @@ import {systemClock} from '../core/clock.js';
 import {createLogger} from '../core/logger.js';
 import {software} from '../core/software.js';
 import {BlockPool} from '../mux/blocks.js';
-import {ReplayBudget} from '../mux/replay-budget.js';
-import {WindowBudget} from '../mux/window-budget.js';
 import {NETWORK_SERVICE} from '../protocol/network-messages.js';
 import {PROBE_SERVICE} from '../protocol/probe.js';
 import {publicUrl} from '../protocol/targets.js';
@@ -41,7 +39,7 @@ import {SecureDoor} from './doors/secure-door.js';
 import {TcpDoor} from './doors/tcp-door.js';
 import {TrustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
-import {EGRESS_BOUNDS, Egress, egressScope} from './egress/egress.js';
+import {Egress} from './egress/egress.js';
 import {ownPorts} from './egress/own-ports.js';
 import {eventsFor, loggedEvents} from './event-log.js';
 import type {RelayListener} from './events.js';
@@ -208,7 +206,7 @@ export async function openRelay(
     ),
   );
   streams.take(KIND.member, networks.streams.take);
-  streams.take(KIND.egress, egress.accept, egressScope, EGRESS_BOUNDS);
+  egress.serve(streams);
   const agents = new Agents({
     ...base,
     ...{software, tunnels, streams, windowBudget, replayBudget, reserved},

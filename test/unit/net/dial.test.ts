@@ -56,7 +56,9 @@ describe('a dial', () => {
   });
 
   test('tries an address again for a reason of this machine, and others meanwhile', async () => {
-    const again = vi.fn((error: Error) => (error as NodeJS.ErrnoException).code === 'EADDRINUSE');
+    const again = vi.fn(
+      (error: Error, _address: string) => (error as NodeJS.ErrnoException).code === 'EADDRINUSE',
+    );
     const {attempts, heard, dialled} = dialAll([A, B], {again});
     await resolved();
     attempts[0]?.fail('EADDRINUSE');

@@ -7,7 +7,8 @@ import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
 import {Resolver} from '../../net/name-lookup.js';
 import {type EgressOpen, parseEgressOpen} from '../../protocol/egress-messages.js';
-import type {Opener, ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
+import {KIND} from '../../protocol/wire.js';
+import type {OpenedStreams, Opener, ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
 import type {Load} from '../doors/load.js';
 import {type TokenBucketRate, TokenBuckets} from '../doors/token-buckets.js';
 import type {RelayEvents} from '../events.js';
@@ -132,8 +133,12 @@ export class Egress implements Part {
     return this.#open.size;
   }
 
-  /** Takes a stream of kind `egress`. */
-  readonly accept = (stream: Stream, about: Buffer, opener: Opener): void => {
+  /** From now on it takes streams of kind `egress`. */
+  serve(streams: Pick<OpenedStreams, 'take'>): void {
+    streams.take(KIND.egress, this.#accept, egressScope, EGRESS_BOUNDS);
+  }
+
+  readonly #accept = (stream: Stream, about: Buffer, opener: Opener): void => {
     const asked = parseEgressOpen(about);
     const set = this.#sets.get(asked.egress);
     if (set === undefined) {
@@ -227,10 +232,10 @@ function rulesOf({egressAllowPrivate, egressMail}: EgressSettings) {
 }
 
 /** A program may open thousands of connections, and they are shorter than visits. The owner has limits, too. */
-export const EGRESS_BOUNDS: StreamBounds = {most: 16_384, burst: 10_000, perSecond: 1_000};
+const EGRESS_BOUNDS: StreamBounds = {most: 16_384, burst: 10_000, perSecond: 1_000};
 
 /** The scope that a stream needs. */
-export const egressScope: ScopeOfStream = (about) => {
+const egressScope: ScopeOfStream = (about) => {
   const {egress, host, port} = parseEgressOpen(about);
   return ['egress', egress, {host, port}];
 };
