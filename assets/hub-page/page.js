@@ -179,6 +179,8 @@ function actionsOf({id, url, state, own, template, name}, card) {
   }
   if (state === 'ready')
     made.push(button('Extend by 1 h', () => ask('POST', `/v1/sessions/${id}/extend`, {for: '1h'}), 'quiet'));
+  if (state === 'ready')
+    made.push(button('Restart', () => ask('POST', `/v1/sessions/${id}/restart`), 'quiet'));
   if (state === 'starting' || state === 'ready') made.push(button('Log', () => showLog(id, card), 'quiet'));
   if (!FINAL.includes(state) && state !== 'stopping')
     made.push(button('Stop', () => ask('DELETE', `/v1/sessions/${id}`), 'quiet'));

@@ -81,6 +81,8 @@ test('somebody signs in, starts a session, watches, extends and stops it, by key
   await card.getByRole('button', {name: 'Extend by 1 h'}).focus();
   await page.keyboard.press('Enter');
   await expect.poll(() => hub.sessions.list()[0]?.stopsAt).toBe((before?.stopsAt ?? 0) + 3_600_000);
+  await card.getByRole('button', {name: 'Restart'}).click();
+  await expect.poll(() => sandboxes.all.length).toBe(2);
   await card.getByRole('button', {name: 'Log'}).click();
   await card.getByText('loading extensions').waitFor();
   await card.getByRole('button', {name: 'Stop'}).focus();

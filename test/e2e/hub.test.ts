@@ -1,7 +1,7 @@
 // A hub with real sandboxes, by its commands: sessions for requests at once, what users reach of each other, and a hub that is
 // killed.
 
-import {realpathSync} from 'node:fs';
+import {readdirSync, realpathSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {expect} from 'vitest';
 import {startBrowser} from '../helpers/browser.js';
@@ -70,6 +70,33 @@ test('of hubs that start at the same moment one gets the state folder', async ({
   for (const refusal of refusals) expect(refusal).toContain('HUB_RUNS');
   expect(await hub(['ps'])).toMatchObject({code: 0});
   expect(one?.cli.lines).toHaveLength(1);
+});
+
+test('a session starts again at its address, and the files of a user go when they are forgotten', async ({
+  scope,
+}) => {
+  const {addUser, session, caFile, hub, stateDir} = await openHub(scope);
+  const before = await session(await addUser('ana'), ['-d', '{"name":"kept"}']);
+  const inside = async (sandbox: string | undefined, script: string) =>
+    (await runCli(scope, ['sandbox', 'exec', sandbox ?? '', '--', 'sh', '-c', script], {stateDir})).stdout;
+  await inside(before.sandboxId, 'echo words > note; mkdir -p deep/er; ln -s /etc/passwd deep/er/link');
+  const restarted = await hub(['restart', before.id, '--json']);
+  const after = JSON.parse(restarted.stdout) as {state: string; sandbox: string};
+  expect(after).toMatchObject({id: before.id, state: 'ready'});
+  expect(after.sandbox).not.toBe(before.sandboxId);
+  expect((await curl(scope, caFile, [`${before.url}/note`])).stdout).toBe('words\n');
+  const homes = join(stateDir, 'hub/homes');
+  expect(readdirSync(homes)).toHaveLength(1);
+  expect(await hub(['user', 'remove', 'ana', '--forget-home'])).toMatchObject({code: 0});
+  expect(readdirSync(homes)).toEqual([]);
+  expect((await hub(['ps'])).stdout).toBe('');
+  // Those of a user who was removed before, while no hub runs.
+  await session(await addUser('ben'));
+  await hub(['user', 'remove', 'ben']);
+  expect(readdirSync(homes)).toHaveLength(1);
+  expect(await hub(['user', 'forget', 'ben'])).toMatchObject({code: 0});
+  expect(readdirSync(homes)).toEqual([]);
+  expect((await runCli(scope, ['sandbox', 'ps'], {stateDir})).stdout).toBe('');
 });
 
 test('a program that ends at once is told with its last lines; nothing stays', async ({scope}) => {

@@ -16,6 +16,7 @@ export const hubTemplate = (more: Partial<Template> = {}): Template => ({
   env: {},
   home: 'ephemeral',
   timeoutMs: 0,
+  maxLifetimeMs: 0,
   idleMs: 0,
   readyTimeoutMs: 10_000,
   restart: 'never',

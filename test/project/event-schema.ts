@@ -463,7 +463,7 @@ export const eventSchemas = {
   }),
   'hub-user': v.strictObject({
     type: v.literal('hub-user'),
-    state: v.picklist(['added', 'listed', 'changed', 'removed', 'token']),
+    state: v.picklist(['added', 'listed', 'changed', 'removed', 'forgotten', 'token']),
     id: text,
     name: text,
     quota: count,

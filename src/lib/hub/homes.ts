@@ -41,8 +41,15 @@ export class Homes {
     }
   }
 
-  /** Removes the files of a user's template. */
-  async forget(userId: string, template: string): Promise<void> {
-    await rm(join(this.#stateDir, 'hub', 'homes', userId, template), {recursive: true, force: true});
+  /** Removes all files of a user. No session of the user may run. @throws TunlError HUB_HOME */
+  async forget(userId: string): Promise<void> {
+    try {
+      await rm(join(this.#stateDir, 'hub', 'homes', userId), {recursive: true, force: true, maxRetries: 5});
+    } catch (error) {
+      throw new TunlError('HUB_HOME', {
+        reason: `The files of ${userId} cannot be removed (${systemCode(error)}).`,
+        cause: error,
+      });
+    }
   }
 }

@@ -31,6 +31,8 @@ export class LiveSession {
   #ledger: Ledger;
   #stopReason: SessionEnd | undefined;
   #isDetached = false;
+  /** Another sandbox follows the one that is being ended. */
+  #isRestarting = false;
   /** Looks in a row at which its program did not answer. */
   silentLooks = 0;
 
@@ -94,6 +96,20 @@ export class LiveSession {
     await this.over;
   }
 
+  /** Ends its sandbox, and starts another one with the same address. False: it does not run. */
+  restart(): boolean {
+    if (this.#isRestarting) return true;
+    if (this.record.state !== 'ready' || this.#sandbox === undefined) return false;
+    this.#isRestarting = true;
+    this.#settled = Promise.withResolvers<void>();
+    this.record.restarts = 0;
+    // With the id of the old sandbox, so that the next hub knows what it has to end.
+    this.#change('queued');
+    const sandbox = this.#sandbox;
+    void this.#context.save().then(() => sandbox.terminate().catch(() => {}));
+    return true;
+  }
+
   async #resume(): Promise<void> {
     const {record, template} = this;
     try {
@@ -103,6 +119,11 @@ export class LiveSession {
         this.#stopReason = record.end ?? {reason: 'asked', detail: 'It was stopped.', tail: []};
         await sandbox?.terminate().catch(() => {});
         return this.#finish('stopped', this.#stopReason);
+      }
+      if (record.state === 'queued') {
+        // The earlier hub was about to start it again.
+        await sandbox?.terminate().catch(() => {});
+        return void (await this.#run(undefined));
       }
       if (sandbox !== undefined) return void (await this.#run(sandbox));
       const wasReady = record.state === 'ready';
@@ -154,7 +175,9 @@ export class LiveSession {
         sandbox = undefined;
         if (this.#isDetached) return;
         if (this.#stopReason !== undefined) return this.#finish('stopped', this.#stopReason);
-        if (!(await this.#startsAgain(end))) return this.#finish(isForeseen(end) ? 'stopped' : 'failed', end);
+        if (this.#isRestarting) this.#isRestarting = false;
+        else if (!(await this.#startsAgain(end)))
+          return this.#finish(isForeseen(end) ? 'stopped' : 'failed', end);
       }
     } catch (error) {
       this.#fail(error);
@@ -176,7 +199,8 @@ export class LiveSession {
     for (;;) {
       const ended: SandboxEnd = await current.ended;
       // The owner may have been silent for a while, or this hub was: the sandbox still runs then.
-      const mayRun = ended.reason === 'lost' && this.#stopReason === undefined && !this.#isDetached;
+      const isWanted = this.#stopReason === undefined && !this.#isRestarting && !this.#isDetached;
+      const mayRun = ended.reason === 'lost' && isWanted;
       const again = mayRun ? await this.#reopen(current.id).catch(() => undefined) : undefined;
       if (again === undefined) return endOf(ended, await this.tail());
       current = again;

@@ -28,7 +28,7 @@ export async function makeTemplate(name: string, settings: TemplateSettings): Pr
   const env = await envOf(settings);
   const program = programOf(settings, env);
   const {port, backend, image, runtime, memory, cpu, pids, disk, openFiles, bestEffort, egress} = settings;
-  const {home, timeoutMs, idleMs, readyTimeoutMs, restart, title} = settings;
+  const {home, timeoutMs, maxLifetimeMs, idleMs, readyTimeoutMs, restart, title} = settings;
   return {
     name,
     title: title ?? program.title,
@@ -43,7 +43,9 @@ export async function makeTemplate(name: string, settings: TemplateSettings): Pr
     mounts: settings.mounts.map(readMount),
     env: program.fillsEnv ? {} : env,
     home,
-    timeoutMs,
+    timeoutMs:
+      maxLifetimeMs > 0 && (timeoutMs === 0 || timeoutMs > maxLifetimeMs) ? maxLifetimeMs : timeoutMs,
+    maxLifetimeMs,
     idleMs,
     readyTimeoutMs,
     restart,

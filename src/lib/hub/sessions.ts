@@ -7,7 +7,9 @@ import {randomBytes} from '../core/node-crypto.js';
 import type {SandboxControl} from '../sandbox/control.js';
 import {lookAt} from './activity.js';
 import {shortage} from './capacity.js';
+import {extensionOf} from './extension.js';
 import {LiveSession} from './live-session.js';
+import {orAborted} from './or-aborted.js';
 import {SecretFilter} from './secret-filter.js';
 import {isFinal, type SessionEvent, type SessionRecord, type SessionView} from './session.js';
 import {SessionTable} from './session-table.js';
@@ -142,13 +144,19 @@ export class Sessions {
     return live === undefined ? (this.#table.recordOf(id)?.end?.tail ?? []) : await live.tail();
   }
 
-  /** Counts as activity, and lengthens its life. @throws TunlError HUB_SESSION_UNKNOWN, SANDBOX_ENDED */
+  /**
+   * Counts as activity, and lengthens its life as far as its template allows.
+   *
+   * @throws TunlError HUB_SESSION_UNKNOWN, SANDBOX_ENDED, NOT_ALLOWED when it has its longest life
+   */
   async extend(id: string, ms: number): Promise<SessionView> {
     const live = this.#table.live.get(id);
     const sandbox = this.sandboxOf(id);
     if (live === undefined || sandbox === undefined || live.record.state !== 'ready')
       throw new TunlError('SANDBOX_ENDED', {reason: 'The session does not run.'});
-    if (live.record.stopsAt !== undefined) live.record.stopsAt = await sandbox.extend(ms);
+    const {record, template} = live;
+    if (record.stopsAt !== undefined)
+      record.stopsAt = await sandbox.extend(extensionOf(record, template, ms));
     live.ledger.note({source: 'extend', at: this.#wallNow(), isNow: false});
     await this.#save(live.record);
     this.#tell('state', live.record);
@@ -162,6 +170,14 @@ export class Sessions {
     const view = this.view(id);
     if (view === undefined) throw new TunlError('HUB_SESSION_UNKNOWN');
     return view;
+  }
+
+  /** Another sandbox with the same address and files. @throws TunlError HUB_SESSION_UNKNOWN, SANDBOX_ENDED */
+  restart(id: string): SessionView {
+    const live = this.#table.live.get(id);
+    if (live?.restart()) return this.#table.viewOf(live.record);
+    if (this.view(id) === undefined) throw new TunlError('HUB_SESSION_UNKNOWN');
+    throw new TunlError('SANDBOX_ENDED', {reason: 'The session does not run.'});
   }
 
   onEvent(listener: (event: SessionEvent, userId: string) => void): () => void {
@@ -332,16 +348,3 @@ export class Sessions {
 
 /** The home of every session, inside. */
 const HOME = '/home/user';
-
-/** @throws the signal's reason */
-async function orAborted(what: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  const aborted = Promise.withResolvers<void>();
-  const abort = () => aborted.reject(signal?.reason);
-  signal?.addEventListener('abort', abort, {once: true});
-  try {
-    signal?.throwIfAborted();
-    await Promise.race([what, aborted.promise]);
-  } finally {
-    signal?.removeEventListener('abort', abort);
-  }
-}

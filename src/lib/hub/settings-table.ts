@@ -116,6 +116,11 @@ export const TEMPLATE_SETTINGS = {
     key: 'timeout',
     help: 'The life of a session, 0s for none. Its user can extend it.',
   }),
+  maxLifetimeMs: setting(wholeTime({minMs: 1_000, maxMs: LONGEST_MS, orZero: true}), {
+    default: 0,
+    key: 'max-lifetime',
+    help: 'The longest life of a session with all extensions, 0s for no bound.',
+  }),
   idleMs: setting(wholeTime({minMs: 1_000, maxMs: LONGEST_MS, orZero: true}), {
     default: 3_600_000,
     key: 'idle',

@@ -78,8 +78,10 @@ export interface Template {
   readonly env: Readonly<Record<string, string>>;
   /** `persistent`: the user finds the same files again. `ephemeral`: they end with the session. */
   readonly home: 'persistent' | 'ephemeral';
-  /** Life, ms; 0: none. */
+  /** Life, ms; 0: none. It is never longer than `maxLifetimeMs`. */
   readonly timeoutMs: number;
+  /** The longest life with all extensions, ms; 0: no bound. */
+  readonly maxLifetimeMs: number;
   /** Stops after this long without activity, ms; 0: never. */
   readonly idleMs: number;
   /** From the start until it answers, ms. */

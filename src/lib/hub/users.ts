@@ -100,6 +100,21 @@ export class HubUsers {
     return found;
   }
 
+  /** Also one who was removed. @throws TunlError HUB_USER_UNKNOWN */
+  async findEver(nameOrId: string): Promise<HubUser> {
+    const users = await this.#read();
+    const active = findIn(users, nameOrId);
+    if (active !== undefined) return active;
+    const name = nameOrId.toLowerCase();
+    const [one, ...others] = users.filter((each) => each.id === nameOrId || each.name === name);
+    if (one === undefined) throw new TunlError('HUB_USER_UNKNOWN');
+    if (others.length === 0) return one;
+    throw new TunlError('HUB_USER_UNKNOWN', {
+      reason: `${others.length + 1} users who were removed had the name ${name}.`,
+      next: `Give an ID: ${[one, ...others].map(({id}) => id).join(', ')}.`,
+    });
+  }
+
   async #changeOne(nameOrId: string, change: (user: HubUser) => HubUser): Promise<HubUser> {
     return await this.#change((users) => {
       const found = findIn(users, nameOrId);

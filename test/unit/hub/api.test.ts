@@ -197,6 +197,7 @@ test('nobody sees, extends or stops the session of somebody else; an administrat
     ['GET', `/v1/sessions/${id}`],
     ['GET', `/v1/sessions/${id}/logs`],
     ['GET', `/v1/sessions/${id}/events`],
+    ['POST', `/v1/sessions/${id}/restart`],
     ['DELETE', `/v1/sessions/${id}`],
   ] as const;
   for (const [method, path] of tries) expect((await ask(ben, method, path)).status).toBe(404);
@@ -205,6 +206,13 @@ test('nobody sees, extends or stops the session of somebody else; an administrat
   expect(await (await ask(admin, 'GET', '/v1/sessions?all=true')).json()).toMatchObject([
     {id, user: 'ana', url: expect.stringMatching(/^https:\/\/n\w{11}\.relay\.test$/)},
   ]);
+  const restarted = await ask(admin, 'POST', `/v1/sessions/${id}/restart`);
+  expect(restarted.status).toBe(200);
+  expect(await restarted.json()).toMatchObject({
+    id,
+    state: 'ready',
+    url: expect.not.stringContaining('token'),
+  });
   const stopped = await ask(admin, 'DELETE', `/v1/sessions/${id}`);
   expect(await stopped.json()).toMatchObject({
     state: 'stopped',

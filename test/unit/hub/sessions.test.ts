@@ -277,6 +277,66 @@ test('the next hub takes over what runs, and says what was lost', async () => {
   );
 });
 
+test('a restart is another sandbox with the same address, whose failures are counted anew', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope);
+  const before = await settled(await sessions.create(ANA, {template: 'web'}));
+  expect(sessions.restart(before.id)).toMatchObject({state: 'queued'});
+  // A second click changes nothing.
+  expect(sessions.restart(before.id)).toMatchObject({state: 'queued'});
+  const after = await settled(before);
+  expect(after).toMatchObject({state: 'ready', url: before.url, sandboxId: 'sb_1'});
+  expect(sandboxes.all.map(({isTerminated}) => isTerminated)).toEqual([true, false]);
+  sandboxes.all[1]?.end({reason: 'exited', code: 1});
+  await vi.waitFor(() => expect(sessions.view(before.id)).toMatchObject({state: 'failed'}));
+  expect(() => sessions.restart(before.id)).toThrow(expect.objectContaining({code: 'SANDBOX_ENDED'}));
+  expect(() => sessions.restart('s_nothing2')).toThrow(
+    expect.objectContaining({code: 'HUB_SESSION_UNKNOWN'}),
+  );
+});
+
+test('a restart goes on when the hub is killed in the middle, and a stop ends it', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled, again, folder} = await rig(scope);
+  const before = await settled(await sessions.create(ANA, {template: 'web'}));
+  const [old] = sandboxes.all;
+  if (old !== undefined) old.isStubborn = true;
+  sessions.restart(before.id);
+  await vi.waitFor(async () => expect(await folder.readAll()).toMatchObject([{state: 'queued'}]));
+  sessions.close();
+  if (old !== undefined) old.isStubborn = false;
+  const next = await again();
+  const after = await next.settled(before.id, scope.signal);
+  expect(after).toMatchObject({state: 'ready', url: before.url, sandboxId: 'sb_1'});
+  expect(old?.isTerminated).toBe(true);
+  const [, second] = sandboxes.all;
+  if (second !== undefined) second.isStubborn = true;
+  next.restart(before.id);
+  const stopped = next.stop(before.id);
+  second?.end({reason: 'terminated'});
+  expect(await stopped).toMatchObject({state: 'stopped', end: {reason: 'asked'}});
+  expect(sandboxes.all).toHaveLength(2);
+});
+
+test('extensions end at the longest life of the template', async () => {
+  await using scope = new Scope();
+  const HOUR = 3_600_000;
+  const {sessions, sandboxes, settled, time} = await rig(scope, {
+    template: {timeoutMs: HOUR, maxLifetimeMs: 2.5 * HOUR},
+  });
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.stopsAt = time.now + HOUR;
+    await sandbox.listen();
+  };
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  expect((await sessions.extend(id, HOUR)).stopsAt).toBe(time.now + 2 * HOUR);
+  expect((await sessions.extend(id, HOUR)).stopsAt).toBe(time.now + 2.5 * HOUR);
+  await expect(sessions.extend(id, HOUR)).rejects.toMatchObject({
+    code: 'NOT_ALLOWED',
+    message: expect.stringContaining('150m at most'),
+  });
+});
+
 test('the sessions of a user who was removed end', async () => {
   await using scope = new Scope();
   const users = [ANA];

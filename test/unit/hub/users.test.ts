@@ -59,3 +59,18 @@ test('a change by another process is seen at once', async () => {
   await command.remove('ana');
   expect(await hub.byId(id)).toBeUndefined();
 });
+
+test('a user who was removed is found by the ID, and by the name if only one had it', async () => {
+  await using scope = new Scope();
+  const users = new HubUsers(await scope.tempDir('hub'));
+  const first = await users.add('ana');
+  await users.remove('ana');
+  expect(await users.findEver('Ana')).toMatchObject({id: first.id});
+  const second = await users.add('ana');
+  // The one who is there is meant.
+  expect(await users.findEver('ana')).toMatchObject({id: second.id});
+  await users.remove('ana');
+  await expect(users.findEver('ana')).rejects.toMatchObject({code: 'HUB_USER_UNKNOWN'});
+  expect(await users.findEver(first.id)).toMatchObject({id: first.id});
+  await expect(users.findEver('ben')).rejects.toMatchObject({code: 'HUB_USER_UNKNOWN'});
+});

@@ -40,7 +40,7 @@ export interface HubSessionEvent {
 /** `tunl hub user …`: a user, or a new token of one. */
 export interface HubUserEvent {
   type: 'hub-user';
-  state: 'added' | 'listed' | 'changed' | 'removed' | 'token';
+  state: 'added' | 'listed' | 'changed' | 'removed' | 'forgotten' | 'token';
   id: string;
   name: string;
   quota: number;

@@ -100,6 +100,8 @@ function userLines({state, name, quota, token}: HubUserEvent): Line[] {
       return [
         {tone: 'good', text: `${name} is removed, and the tokens are revoked; sessions end within a minute`},
       ];
+    case 'forgotten':
+      return [{tone: 'good', text: `the files of ${name} are removed, and the sessions have ended`}];
     case 'token':
       return [{tone: 'good', text: `${name} has a new token`}, ...shown];
     case 'listed':

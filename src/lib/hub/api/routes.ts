@@ -116,6 +116,23 @@ export const ROUTES: readonly Route[] = [
     },
   },
   {
+    method: 'POST',
+    path: '/v1/sessions/{id}/restart',
+    summary: 'Ends the program of a session and starts it again, with the same address and files.',
+    answers: [
+      [200, 'It is ready again.', SESSION],
+      [202, 'It is accepted: `Prefer: respond-async`.', SESSION],
+    ],
+    run: async (context, request) => {
+      const {sessions} = context;
+      const {id, caller} = request;
+      const begun = sessions.restart(id);
+      if (isAsync(request)) return {status: 202, json: shown(begun, sessions, caller)};
+      const ready = await readySession(context, begun, patienceOf(context, request));
+      return {status: 200, json: shown(ready, sessions, caller)};
+    },
+  },
+  {
     method: 'GET',
     path: '/v1/sessions/{id}/logs',
     summary: 'The output of a session, as text.',
@@ -183,10 +200,26 @@ export function scopeOf({user, isAdmin}: Caller, query: URLSearchParams): string
   return undefined;
 }
 
-async function createSession(
-  {sessions, templates, readyTimeoutMs}: ApiContext,
-  {caller, body, header, signal}: ApiRequest,
-): Promise<ApiAnswer> {
+const isAsync = ({header}: ApiRequest): boolean => /\brespond-async\b/i.test(header('prefer') ?? '');
+
+const patienceOf = ({readyTimeoutMs}: ApiContext, {signal}: ApiRequest): AbortSignal =>
+  AbortSignal.any([signal, AbortSignal.timeout(readyTimeoutMs)]);
+
+/** Waits for it. The start goes on when its client has left: the same request joins it. @throws NotReady */
+async function readySession(
+  {sessions}: ApiContext,
+  view: SessionView,
+  signal: AbortSignal,
+): Promise<SessionView & {readonly url: string}> {
+  const settled = (await sessions.settled(view.id, signal)) ?? view;
+  const {url} = settled;
+  if (settled.state === 'ready' && url !== undefined) return {...settled, url};
+  throw new NotReady(settled, settled.end?.tail ?? (await sessions.tailOf(settled.id)));
+}
+
+async function createSession(context: ApiContext, request: ApiRequest): Promise<ApiAnswer> {
+  const {sessions, templates} = context;
+  const {caller, body, header} = request;
   const {template, name} = (body ?? {}) as {template?: string; name?: string};
   const [first = ''] = templates.keys();
   const requestKey = header('idempotency-key');
@@ -194,22 +227,18 @@ async function createSession(
     throw new TunlError('OPTION_INVALID', {
       reason: 'An Idempotency-Key has 1 to 100 characters without spaces.',
     });
-  const either = AbortSignal.any([signal, AbortSignal.timeout(readyTimeoutMs)]);
+  const either = patienceOf(context, request);
   const wish = {template: template ?? first, name, requestKey};
   const created = await sessions.create(caller.user, wish, either).catch((error: unknown) => {
     if (!either.aborted) throw error;
     throw new TunlError('HUB_NOT_READY', {reason: 'The earlier session of this name is still stopping.'});
   });
   const location = {Location: `/v1/sessions/${created.id}`};
-  if (/\brespond-async\b/i.test(header('prefer') ?? ''))
-    return {status: 202, json: shown(created, sessions, caller), headers: location};
-  // The start goes on when its client has left: the same request joins it.
-  const settled = (await sessions.settled(created.id, either)) ?? created;
-  if (settled.state !== 'ready' || settled.url === undefined)
-    throw new NotReady(settled, settled.end?.tail ?? (await sessions.tailOf(settled.id)));
+  if (isAsync(request)) return {status: 202, json: shown(created, sessions, caller), headers: location};
+  const ready = await readySession(context, created, either);
   if (/\bapplication\/(\w+\+)?json\b/i.test(header('accept') ?? ''))
-    return {status: 201, json: shown(settled, sessions, caller), headers: location};
-  return {status: 303, location: settled.url};
+    return {status: 201, json: shown(ready, sessions, caller), headers: location};
+  return {status: 303, location: ready.url};
 }
 
 /** Carries a session that is not ready, for its answer. */
