@@ -1,0 +1,63 @@
+// Tells what a program in a private network could not do: each thing once in a while, and never more than a few at a time.
+
+import {type ErrorCode, toTunlError} from '../core/errors.js';
+import type {RefusalReason} from '../seal/policy.js';
+
+export interface Notice {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+const AGAIN_MS = 30_000;
+const MOST_REMEMBERED = 256;
+const PERIOD_MS = 10_000;
+const MOST_IN_PERIOD = 20;
+
+export class RunNotices {
+  readonly #tell: (notice: Notice) => void;
+  readonly #toldAt = new Map<string, number>();
+  #periodBegan = 0;
+  #inPeriod = 0;
+
+  constructor(tell: (notice: Notice) => void) {
+    this.#tell = tell;
+  }
+
+  /** A member, or a host outside of the network, could not be reached. The program itself sees a reset. */
+  failed(host: string, port: number, error: unknown, now?: number): void {
+    const {code, message} = toTunlError(error);
+    this.#once({code, message: `${host} port ${port}: ${message}`}, now);
+  }
+
+  /** The seal has not let a connection or a look-up out. */
+  refused(host: string, port: number | undefined, why: RefusalReason, now?: number): void {
+    // A look-up that finds nothing is the program's to report.
+    if (port === undefined) return;
+    const message = `${host} port ${port}: ${REASONS[why]}`;
+    this.#once({code: 'NOT_ALLOWED', message}, now);
+  }
+
+  #once(notice: Notice, now = performance.now()): void {
+    const key = `${notice.code} ${notice.message}`;
+    if (now - (this.#toldAt.get(key) ?? -AGAIN_MS) < AGAIN_MS) return;
+    if (now - this.#periodBegan >= PERIOD_MS) {
+      this.#periodBegan = now;
+      this.#inPeriod = 0;
+    }
+    if (this.#inPeriod >= MOST_IN_PERIOD) return;
+    this.#inPeriod += 1;
+    const [oldest] = this.#toldAt.keys();
+    if (this.#toldAt.size >= MOST_REMEMBERED && oldest !== undefined) this.#toldAt.delete(oldest);
+    this.#toldAt.delete(key);
+    this.#toldAt.set(key, now);
+    this.#tell(notice);
+  }
+}
+
+const REASONS: Readonly<Record<RefusalReason, string>> = {
+  'not-allowed': 'there is no way out of this network.',
+  'not-public': 'it is neither a member of the network nor a public address.',
+  'address-unknown': 'no look-up has given this address.',
+  'server-name': 'the first bytes name another host.',
+  limit: 'too many connections are open.',
+};

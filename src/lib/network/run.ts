@@ -1,0 +1,72 @@
+// Runs a command as a member of a private network, as if it stood there alone.
+
+import {childEnv} from '../core/child-env.js';
+import {TunlError} from '../core/errors.js';
+import {type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
+import type {Seal} from '../seal/seal.js';
+import type {JoinOptions, Membership} from './join-options.js';
+import {type AcceptOptions, acceptInto, type MemberSealOptions, openMemberSeal} from './member-seal.js';
+import {joinNetwork} from './membership.js';
+
+export interface NetworkRunOptions
+  extends Omit<JoinOptions, 'accept' | 'signal' | 'log'>,
+    AcceptOptions,
+    Pick<MemberSealOptions, 'outside' | 'localPorts' | 'onNotice' | 'log'>,
+    Pick<RunSealedOptions, 'env' | 'cwd' | 'stdio' | 'signal' | 'mirrorsSignals'> {
+  /** False: the others cannot connect to the command. Default true. */
+  readonly accepts?: boolean | undefined;
+  /** Everything is ready, and the command starts. */
+  readonly onStart?: ((membership: Membership) => void) | undefined;
+}
+
+/**
+ * Resolves at the end of the command. The end of the membership ends the command: it gets SIGTERM, and SIGKILL 10 s later.
+ *
+ * @throws TunlError as `joinNetwork`, and SEAL_UNAVAILABLE, SEAL_LOST, PROGRAM_MISSING, FOLDER_MISSING
+ */
+export async function runInNetwork(argv: readonly string[], options: NetworkRunOptions): Promise<SealedExit> {
+  const {accepts = true, onStart, cwd = process.cwd(), env = process.env, stdio, signal} = options;
+  const {mirrorsSignals = false, allows, graceMs, localPorts, outside, onNotice, log, ...join} = options;
+  const sealing = Promise.withResolvers<Seal>();
+  sealing.promise.catch(() => {});
+  const membership = await joinNetwork({
+    ...join,
+    log,
+    signal,
+    ...(accepts && {accept: acceptInto(sealing.promise, {allows, graceMs})}),
+  });
+  let seal: Seal | undefined;
+  try {
+    seal = await openMemberSeal(membership, {outside, localPorts, onNotice, log, signal});
+    sealing.resolve(seal);
+    if (signal?.aborted) throw new TunlError('ABORTED');
+    const over = new AbortController();
+    let why: TunlError | undefined;
+    void membership.ended.then((error) => {
+      why = error;
+      over.abort();
+    });
+    onStart?.(membership);
+    const stop = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
+    const exit = await runSealed(seal, argv, {
+      cwd,
+      env: {...childEnv(env), ...memberEnv(membership)},
+      stdio,
+      signal: stop,
+      mirrorsSignals,
+    });
+    if (why !== undefined && signal?.aborted !== true) throw why;
+    return exit;
+  } catch (error) {
+    sealing.reject(error);
+    throw error;
+  } finally {
+    await seal?.close();
+    await membership.close();
+  }
+}
+
+/** Programs that compute together look for the interface by its name. */
+function memberEnv({address, name, network}: Membership): NodeJS.ProcessEnv {
+  return {TUNL_I6PN_ADDR: address, TUNL_MEMBER: name, TUNL_NETWORK: network};
+}
