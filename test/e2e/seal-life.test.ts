@@ -217,6 +217,9 @@ for at in range(50):
     const host = new SealHost(scope, around.machine, user);
     await host.open(LIST);
     const namespace = await resident(host);
+    // A grandchild in a session of its own does not end with its parent.
+    await host.start('strays', ['sh', '-c', '(setsid sleep 1000 >/dev/null 2>&1 &); echo up; sleep 1000']);
+    await host.message(({id, line}) => id === 'strays' && line === 'up');
     host.child.signal('SIGKILL');
     await host.child.exited;
     await isGone(namespace);

@@ -397,6 +397,12 @@ export const eventSchemas = {
   }),
   finished: v.strictObject({type: v.literal('finished'), id: text, ...sandboxEnd}),
   prolonged: v.strictObject({type: v.literal('prolonged'), id: text, stopsAt: v.exactOptional(date)}),
+  sealed: v.strictObject({
+    type: v.literal('sealed'),
+    seal: v.picklist(['network', 'strict', 'none']),
+    egress: text,
+    addresses: v.array(text),
+  }),
   refused: v.strictObject({
     type: v.literal('refused'),
     id: text,
@@ -568,6 +574,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   finished: true,
   prolonged: true,
   refused: true,
+  sealed: true,
   egress: true,
   copied: true,
   backend: true,

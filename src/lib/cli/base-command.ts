@@ -16,6 +16,11 @@ export abstract class BaseCommand extends Command {
   /** True when words after `--` belong to another program. Otherwise such words are an error. */
   static passesWords = false;
 
+  /**
+   * True when the standard streams belong to a program that runs in them: events go to stderr, and nothing reads keys or moves.
+   */
+  static sharesStreams = false;
+
   /** Spellings of flags that oclif does not know. */
   static spellings: ReadonlyMap<string, string> = new Map();
 
@@ -42,7 +47,14 @@ export abstract class BaseCommand extends Command {
     if (odd) throw odd;
     const parsed = await super.parse<F, B, A>(input, words);
     const {json = false, quiet = false, plain, 'log-level': logLevel} = parsed.flags as Wanted;
-    this.#presenter = await createPresenter({json, quiet, plain, logLevel});
+    const {sharesStreams} = this.ctor as typeof BaseCommand;
+    this.#presenter = await createPresenter({
+      json,
+      quiet,
+      plain: plain || sharesStreams,
+      logLevel,
+      sharesStreams,
+    });
     return parsed;
   }
 
@@ -52,7 +64,11 @@ export abstract class BaseCommand extends Command {
     const declared = this.#declared();
     process.exitCode = report(
       usageError(error, declared) ?? error,
-      {...earlyFlags(this.argv), logsJson: this.#presenter?.logsJson ?? false},
+      {
+        ...earlyFlags(this.argv),
+        logsJson: this.#presenter?.logsJson ?? false,
+        sharesStreams: (this.ctor as typeof BaseCommand).sharesStreams,
+      },
       this.argv,
       declared.name,
     );

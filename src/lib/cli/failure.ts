@@ -16,14 +16,15 @@ import {type EarlyFlags, withoutSecrets} from './words.js';
  */
 export function report(
   error: unknown,
-  flags: EarlyFlags & {logsJson?: boolean},
+  flags: EarlyFlags & {logsJson?: boolean; sharesStreams?: boolean},
   words: readonly string[],
   command?: string,
 ): number {
   // oclif's `this.exit(n)` is an end, not a failure.
   if (error instanceof ExitError) return error.oclif.exit ?? 0;
   const event = asEvent(error, words, command);
-  if (flags.json && event.code !== 'STDOUT_FAILED') writeLine(JSON.stringify(event));
+  if (flags.json && flags.sharesStreams) process.stderr.write(`${JSON.stringify(event)}\n`);
+  else if (flags.json && event.code !== 'STDOUT_FAILED') writeLine(JSON.stringify(event));
   // After an interrupt only the exit code tells the reason, because the user knows it.
   else if (event.code !== 'ABORTED')
     process.stderr.write(flags.logsJson ? `${jsonError(event)}\n` : sentences(event));

@@ -21,6 +21,8 @@ export interface PresenterOptions {
   /** Only lines, even on a terminal that could show more. */
   plain?: boolean | undefined;
   logLevel?: LogLevel | undefined;
+  /** stdout belongs to a program, so JSON goes to stderr. */
+  sharesStreams?: boolean | undefined;
 }
 
 /** Properties of the process that decide the form of the output. */
@@ -165,7 +167,10 @@ export async function createPresenter(
   const write = (piece: string | Uint8Array) => void process.stderr.write(piece);
   switch (chooseRenderer(options, around)) {
     case 'json':
-      return new Presenter(new JsonRenderer(writeLine, write), options);
+      return new Presenter(
+        new JsonRenderer(options.sharesStreams ? (line) => write(`${line}\n`) : writeLine, write),
+        options,
+      );
     case 'quiet':
       return new Presenter(new PlainRenderer(write, {quiet: true}), options);
     case 'spoken':

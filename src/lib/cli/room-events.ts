@@ -3,5 +3,6 @@
 import type {ClusterEvent} from '../cluster/events.js';
 import type {HubCliEvent} from './hub/events.js';
 import type {SandboxCliEvent} from './sandbox/events.js';
+import type {SealedEvent} from './sealed-event.js';
 
-export type RoomEvent = SandboxCliEvent | HubCliEvent | ClusterEvent;
+export type RoomEvent = SandboxCliEvent | HubCliEvent | ClusterEvent | SealedEvent;

@@ -16,6 +16,7 @@ import {inside, probe} from './probe-words.js';
 import {inBackground, readyLines} from './ready-wording.js';
 import {relayLines, relayRow} from './relay-wording.js';
 import {sandboxLines, sandboxResult} from './sandbox/wording.js';
+import {aboutSealed} from './sealed-event.js';
 import {aboutToken, tokenResult} from './token-event.js';
 import type {TunnelState} from './tunnel-state.js';
 
@@ -82,6 +83,7 @@ export function sentences(event: CliEvent, before: TunnelState): Line[] {
 /** Hints that name commands, so a notice of the library does not contain them. */
 const NOTICE_HINTS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ADDRESS_REFUSED: ' --cidr-allow and --cidr-deny say which addresses may come.',
+  EGRESS_LOCAL: ' --local PORT leads there.',
   VISITOR_NEEDS_H2: ' Next step: --h2, if the service speaks HTTP/2.',
   VISITOR_NEEDS_HTTP1: ' Next step: --http1, if the service speaks both.',
 };
@@ -224,6 +226,8 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'cluster-exposed':
     case 'cluster-closed':
       return clusterLines(event);
+    case 'sealed':
+      return aboutSealed(event);
     case 'error':
       // An error of one of several tunnels: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];

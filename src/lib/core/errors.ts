@@ -398,6 +398,18 @@ export const ERRORS = {
     true,
     'Check its host and port, and whether it admits the addresses of the egress.',
   ),
+  EGRESS_UDP: row(
+    'UDP does not leave by an egress.',
+    EXIT.upstream,
+    false,
+    'Let the program use TCP; those with HTTP/3 do it by themselves.',
+  ),
+  EGRESS_LOCAL: row(
+    'A service of this machine’s loopback is not there for the command.',
+    EXIT.upstream,
+    false,
+    'Name the port of the service as a local one.',
+  ),
   UPSTREAM_CERTIFICATE: row(
     'The upstream’s certificate is not trusted.',
     EXIT.upstream,

@@ -48,6 +48,11 @@ export const doorOf = (port: number): number => FIRST_DOOR + Math.floor(port / P
 export const NEW_CONNECTIONS = 'limit rate over 256/second burst 512 packets drop';
 export const QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
 
+/** Ports that are remembered, because people should hear about them. */
+const MOST_MISSED = 64;
+/** The answer to a SYN for a port without a listener: a later reset has a sequence number. */
+const NOBODY_LISTENS = 'tcp flags & (rst | ack) == rst | ack tcp sequence 0';
+
 export interface RulesetOptions {
   /** Ports of both loopback addresses that lead out of the namespace. */
   readonly localPorts?: readonly number[] | undefined;
@@ -89,6 +94,8 @@ export function ruleset({localPorts = [], ownAddress}: RulesetOptions = {}): str
   const range = `${FIRST_DOOR}-${FIRST_DOOR + DOORS - 1}`;
   return `table inet tunl_seal {
 ${doorMaps()}
+  set missed_udp { type inet_service; size ${MOST_MISSED}; flags dynamic; }
+  set missed_local { type inet_service; size ${MOST_MISSED}; flags dynamic; }
   chain destination { type nat hook output priority -100;
     ${toOwn}
     udp dport 53 redirect to :${RESOLVER_PORT}
@@ -103,6 +110,8 @@ ${fromDoors()}
   }
   chain output { type filter hook output priority 0;
     udp dport ${RESOLVER_PORT} ${QUESTIONS}
+    ${NOBODY_LISTENS} ip saddr 127.0.0.0/8 add @missed_local { tcp sport }
+    ${NOBODY_LISTENS} ip6 saddr ::1 add @missed_local { tcp sport }
     ct state established,related accept
     tcp dport ${range} ct status & dnat == 0 reject with tcp reset
     udp dport ${RESOLVER_PORT} ct status & dnat == 0 reject
@@ -111,6 +120,7 @@ ${fromDoors()}
     ip6 daddr ::1 accept
     ${toOwn}
     tcp dport ${range} accept
+    meta l4proto udp add @missed_udp { udp dport }
     reject
   }
 }

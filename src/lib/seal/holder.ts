@@ -7,9 +7,9 @@ export const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /**
  * The words that the holder understands, one a line. It answers each with the word and an exit code.
  * `open`: the redirect, the listeners and the routes, for the first time. `routes`, `none`: with and without a way out.
- * `dial`: starts the program that dials inside.
+ * `dial`: starts the program that dials inside. `missed`: the ports for `missed.ts` come after the exit code.
  */
-export type HolderWord = 'open' | 'routes' | 'none' | 'dial';
+export type HolderWord = 'open' | 'routes' | 'none' | 'dial' | 'missed';
 
 /** The descriptor of the holder that has /etc/hosts of a member of a private network. */
 export const HOSTS_DESCRIPTOR = 6;
@@ -76,6 +76,9 @@ routes() {
 if [ -n "$SEAL_MEMBER" ]; then
   member || { code=$?; echo "up $code"; exit $code; }
 fi
+ports() {
+  nft list set inet tunl_seal "missed_$1" | tr -cd '0-9,{}=a-z' | sed 's/.*elements={//; t found; d; : found; s/}.*//'
+}
 echo up 0
 while read -r word; do
   case $word in
@@ -93,6 +96,18 @@ while read -r word; do
       "$1" "$3" &
       exec 5>&-
       echo "dial 0" ;;
+    missed) echo "missed 0 udp=$(ports udp) local=$(ports local)" ;;
   esac
+done
+# The process that held the seal is gone. Programs that outlive it would run on without a network.
+[ "$0" != ${OF_CONTAINER} ] || exit 0
+for round in 1 2 3 4 5 6 7 8 9; do
+  left=
+  for each in /proc/[0-9]*; do
+    [ "$each/ns/net" -ef /proc/$$/ns/net ] && [ "$each" != "/proc/$$" ] || continue
+    kill -9 "\${each#/proc/}" 2>/dev/null
+    left=1
+  done
+  [ "$left" ] || exit 0
 done
 `;

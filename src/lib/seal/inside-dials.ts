@@ -26,7 +26,7 @@ interface Waiting {
 
 export interface InsideDialsOptions {
   /** Starts the dialling program. Called once. */
-  readonly start: () => Promise<void>;
+  readonly start: () => Promise<unknown>;
   readonly send: (request: DialRequest) => void;
   /** The own address in a private network. */
   readonly address?: string | undefined;
@@ -35,7 +35,7 @@ export interface InsideDialsOptions {
 export class InsideDials {
   readonly #options: InsideDialsOptions;
   readonly #waiting = new Map<number, Waiting>();
-  #started: Promise<void> | undefined;
+  #started: Promise<unknown> | undefined;
   #next = 0;
   #end: Error | undefined;
 
@@ -91,7 +91,7 @@ export class InsideDials {
     for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(this.#end);
   }
 
-  #start(): Promise<void> {
+  #start(): Promise<unknown> {
     if (this.#end !== undefined) return Promise.reject(this.#end);
     this.#started ??= this.#options.start();
     return this.#started;

@@ -74,7 +74,7 @@ export class Namespace {
   readonly #said: () => Promise<string>;
   readonly #ended: Promise<undefined>;
   #steps: Promise<unknown> = Promise.resolve();
-  #opening: Promise<void> | undefined;
+  #opening: Promise<string> | undefined;
   #isClosed = false;
 
   private constructor(
@@ -185,20 +185,26 @@ export class Namespace {
     return `/proc/${this.#child.pid}/fd/${HOSTS_DESCRIPTOR}`;
   }
 
-  /** Waits for the answer. @throws TunlError SANDBOX_EGRESS, also for each later word when `open` has failed */
-  tell(word: HolderWord): Promise<void> {
+  /** A process in the namespaces, as long as they are open. */
+  get pid(): number {
+    return this.#child.pid ?? -1;
+  }
+
+  /** Resolves with the answer, mostly an empty one. @throws TunlError SANDBOX_EGRESS, also for each later word when `open` has failed */
+  tell(word: HolderWord): Promise<string> {
     const before = word === 'open' ? undefined : this.#opening;
     const step = this.#steps.then(async () => {
       await before;
       this.#child.stdin?.write(`${word}\n`);
       if (word === 'open') (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset(this.#rules));
       const line = await deadline(Promise.race([this.#lines.next(), this.#ended]));
-      const [said, code] = (line?.value ?? '').split(' ');
+      const [said, code, ...more] = (line?.value ?? '').split(' ');
       if (said !== word || code !== '0')
         throw sealError(holderObstacle(Number(code ?? 75), await this.#said()));
       // The holder's answers and the listeners come on two channels, which have no common order.
       if (word === 'open' && (await deadline(this.#complete, LAST_DOOR_MS)) !== true)
         throw sealError(holderObstacle(NO_LISTENERS, await this.#said()));
+      return more.join(' ');
     });
     if (word === 'open') this.#opening = step;
     this.#steps = step.catch(() => {});

@@ -15,6 +15,7 @@ import {Gatekeeper} from './gatekeeper.js';
 import {HostsFile, publicHosts} from './hosts-file.js';
 import {type InsideDial, InsideDials} from './inside-dials.js';
 import {type MemberHost, MemberNames, type MemberNetwork} from './member-network.js';
+import {MissedWatch, type OnMissed} from './missed.js';
 import {Namespace, type PrefixOptions, type SealedView} from './namespace.js';
 import {holderObstacle, NO_HOSTS, type Obstacle, sealError} from './obstacles.js';
 import type {DialOut} from './passage.js';
@@ -34,6 +35,8 @@ export interface SealOptions extends SealedView {
   readonly dialOut?: DialOut | undefined;
   /** An allowed destination could not be reached, or `dialOut` has refused it. */
   readonly onUnreachable?: ((host: string, port: number, error: unknown) => void) | undefined;
+  /** A program inside has missed something, for the first time: UDP, or a service of this machine. */
+  readonly onMissed?: OnMissed | undefined;
   /** Open connections at once. Default 512. */
   readonly maxConnections?: number | undefined;
   /**
@@ -124,6 +127,7 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     hasDialler,
     member: member && names && hosts && {address: member.address, names, hosts},
   });
+  if (options.onMissed !== undefined) seal.watchMissed(options.onMissed);
   const {signal} = options;
   const abort = () => void seal?.close();
   signal?.addEventListener('abort', abort);
@@ -170,6 +174,7 @@ class OpenSeal implements Seal {
   readonly #namespace: Namespace;
   readonly #keeper: Gatekeeper;
   readonly #hasDialler: boolean;
+  #missed: MissedWatch | undefined;
   readonly ready: Promise<void>;
   lostBecause: string | undefined;
   readonly #children = new Set<ChildProcess>();
@@ -197,6 +202,11 @@ class OpenSeal implements Seal {
       throw cause;
     });
     this.ready.catch(() => {});
+  }
+
+  watchMissed(onMissed: OnMissed): void {
+    const ask = () => this.#namespace.tell('missed');
+    this.#missed = new MissedWatch({pid: this.#namespace.pid, ask, onMissed});
   }
 
   get rules(): SealRules {
@@ -267,6 +277,9 @@ class OpenSeal implements Seal {
 
   async #close(): Promise<void> {
     this.#keeper.close();
+    this.#missed?.end();
+    // Of a command that ends at once there is no other look.
+    if (this.lostBecause === undefined) await this.#missed?.look();
     this.#dials.close();
     this.#hosts?.close();
     const ends = [...this.#children].map(async (child) => {

@@ -128,6 +128,8 @@ const TABLE = {
   EGRESS_UNKNOWN: local,
   EGRESS_FORBIDDEN: local,
   EGRESS_UNREACHABLE: local,
+  EGRESS_UDP: local,
+  EGRESS_LOCAL: local,
   UPSTREAM_CERTIFICATE: row(['user', 'visitor', 'network']),
   UPSTREAM_TLS: row(['user', 'visitor', 'network']),
   CERTIFICATE_REFUSED: row(['visitor']),

@@ -1,0 +1,76 @@
+// `tunl egress run`: a command whose connections all leave by an egress.
+
+import {TunlError} from '../../core/errors.js';
+import {EgressClient, listEgresses} from '../../egress/client.js';
+import {runByEgress} from '../../egress/run.js';
+import {EGRESS_RUN_SETTINGS, EGRESS_SETTINGS, NO_SEAL_SETTINGS} from '../../egress/run-settings.js';
+import type {RelayLink} from '../../open-link.js';
+import {type OwnLinkFlags, openOwnLink, ownLinkFlags} from '../own-link.js';
+import type {Presenter} from '../presenter.js';
+import {flagsOf, type ValuesOf} from '../setting-flags.js';
+import {stopSignal} from '../stop-signal.js';
+
+export const egressRunFlags = {
+  ...flagsOf({...EGRESS_SETTINGS, ...EGRESS_RUN_SETTINGS, ...NO_SEAL_SETTINGS}),
+  ...ownLinkFlags,
+};
+
+export type EgressRunFlags = ValuesOf<typeof EGRESS_SETTINGS> &
+  ValuesOf<typeof EGRESS_RUN_SETTINGS> &
+  ValuesOf<typeof NO_SEAL_SETTINGS> &
+  OwnLinkFlags;
+
+/** Resolves to the exit code of the command. @throws TunlError the reason why it does not run, or was killed */
+export async function runBehindEgress(
+  command: readonly string[],
+  flags: EgressRunFlags,
+  presenter: Presenter,
+): Promise<number> {
+  const name = nameOf(flags);
+  using stop = stopSignal();
+  const {signal} = stop;
+  const linking = openOwnLink(flags, {presenter, signal});
+  try {
+    let addresses: string[] = [];
+    const opening = linking.then(async (link) => {
+      addresses = await addressesOf(link, name, signal);
+      return new EgressClient(link, {egress: name, spread: flags.spread});
+    });
+    const {code} = await runByEgress(opening, command, {
+      localPorts: flags.local,
+      strict: flags.seal === 'strict',
+      log: presenter.log,
+      onNotice: ({code: why, message}) => presenter.event({type: 'notice', code: why, message}),
+      onStart: () =>
+        presenter.event({type: 'sealed', seal: flags.seal ?? 'network', egress: name, addresses}),
+      mirrorsSignals: true,
+      signal,
+    });
+    return code;
+  } finally {
+    await linking.then(
+      (link) => link.close(),
+      () => {},
+    );
+  }
+}
+
+/** @throws TunlError USAGE */
+function nameOf({via}: EgressRunFlags): string {
+  if (via !== undefined && via !== '') return via;
+  throw new TunlError('USAGE', {
+    reason: 'No egress is named.',
+    next: 'Give --via NAME; `tunl egress list` shows the names.',
+  });
+}
+
+/** The command must not start behind an egress that does not exist. @throws TunlError EGRESS_UNKNOWN, RELAY_* */
+async function addressesOf(link: RelayLink, name: string, signal: AbortSignal): Promise<string[]> {
+  const all = await listEgresses(link, {signal});
+  const found = all.find((each) => each.name === name);
+  if (found !== undefined) return found.addresses.map(({address}) => address);
+  const names = all.map((each) => each.name).join(', ');
+  throw new TunlError('EGRESS_UNKNOWN', {
+    reason: `The relay offers no egress ${name} to this token${names === '' ? '' : `: it offers ${names}`}.`,
+  });
+}

@@ -1,0 +1,75 @@
+// Tells what a command behind an egress could not do: each thing once in a while, and never more than a few at a time.
+
+import {type ErrorCode, TunlError, toTunlError} from '../core/errors.js';
+import {isListening} from '../core/listening.js';
+import {formatHostPort} from '../protocol/targets.js';
+
+export interface Notice {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+const AGAIN_MS = 30_000;
+const MOST_REMEMBERED = 256;
+const PERIOD_MS = 10_000;
+const MOST_IN_PERIOD = 20;
+
+export class RunNotices {
+  readonly #tell: (notice: Notice) => void;
+  readonly #localPorts: ReadonlySet<number>;
+  readonly #toldAt = new Map<string, number>();
+  #periodBegan = 0;
+  #inPeriod = 0;
+  #saidUdp = false;
+
+  constructor(tell: (notice: Notice) => void, localPorts: readonly number[] = []) {
+    this.#tell = tell;
+    this.#localPorts = new Set(localPorts);
+  }
+
+  /** A destination could not be reached. The command itself sees a reset. */
+  failed(host: string, port: number, error: unknown): void {
+    if (this.#localPorts.has(port) && host === 'localhost') {
+      const message = `Nothing answers on port ${port} of this machine’s loopback.`;
+      this.#once({code: 'EGRESS_LOCAL', message}, `local ${port}`);
+      return;
+    }
+    const {code, message} = error instanceof TunlError ? error : toTunlError(error);
+    this.#once({code, message}, `${formatHostPort(host, port)} ${code}`);
+  }
+
+  /** Too many connections. */
+  full(host: string, most: number): void {
+    const message = `The command has ${most} connections open, or half as many on their way: one to ${host} was refused.`;
+    this.#once({code: 'EGRESS_UNREACHABLE', message}, 'full');
+  }
+
+  async missed({kind, port}: {kind: 'udp' | 'local'; port: number}): Promise<void> {
+    if (kind === 'udp') {
+      if (this.#saidUdp) return;
+      this.#saidUdp = true;
+      const message = `UDP does not leave by an egress: what the command sent to port ${port} was refused. Programs with HTTP/3 go on by TCP.`;
+      this.#once({code: 'EGRESS_UDP', message}, 'udp');
+      return;
+    }
+    // A program often tries its own port until it is open. Only a service of the machine is worth a word.
+    if (this.#localPorts.has(port) || !(await isListening(['127.0.0.1', '::1'], port))) return;
+    const message = `Loopback inside is the command’s own, and it has nothing on port ${port}; this machine has.`;
+    this.#once({code: 'EGRESS_LOCAL', message}, `local ${port}`);
+  }
+
+  #once(notice: Notice, key: string, now = performance.now()): void {
+    if (now - (this.#toldAt.get(key) ?? -AGAIN_MS) < AGAIN_MS) return;
+    if (now - this.#periodBegan >= PERIOD_MS) {
+      this.#periodBegan = now;
+      this.#inPeriod = 0;
+    }
+    if (this.#inPeriod >= MOST_IN_PERIOD) return;
+    this.#inPeriod += 1;
+    const [oldest] = this.#toldAt.keys();
+    if (this.#toldAt.size >= MOST_REMEMBERED && oldest !== undefined) this.#toldAt.delete(oldest);
+    this.#toldAt.delete(key);
+    this.#toldAt.set(key, now);
+    this.#tell(notice);
+  }
+}

@@ -1,0 +1,104 @@
+// Runs a command in a sealed network whose only way out is an egress: all its connections leave by the addresses of the egress,
+// whatever its sockets know about proxies.
+
+import {TunlError} from '../core/errors.js';
+import type {LogSink} from '../core/logger.js';
+import {openCommandSeal, type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
+import type {Seal} from '../seal/seal.js';
+import {type EgressClient, lookUpCodeOf} from './client.js';
+import {type Notice, RunNotices} from './run-notices.js';
+
+export interface EgressSealOptions {
+  /** Ports of this machine's loopback that the command reaches at its own loopback. */
+  readonly localPorts?: readonly number[] | undefined;
+  /** The command finds no sockets of this machine's services either: /run is empty. */
+  readonly strict?: boolean | undefined;
+  /** What the command could not do, and why. At a bounded rate. */
+  readonly onNotice?: ((notice: Notice) => void) | undefined;
+  /** The seal broke: what ran inside is killed. */
+  readonly onLost?: ((detail: string) => void) | undefined;
+  readonly log?: LogSink | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface EgressRunOptions
+  extends Pick<EgressSealOptions, 'localPorts' | 'strict' | 'onNotice' | 'log'>,
+    Pick<RunSealedOptions, 'env' | 'cwd' | 'stdio' | 'signal' | 'mirrorsSignals'> {
+  /** Everything is ready, and the command starts. */
+  readonly onStart?: (() => void) | undefined;
+}
+
+/** A program may open many: a crawler, or a test of load. */
+const MOST_CONNECTIONS = 4_096;
+
+/**
+ * A seal whose connections and look-ups go by an egress. It opens while the client is still on its way.
+ *
+ * @throws TunlError SEAL_UNAVAILABLE, or the reason why there is no client
+ */
+export async function openEgressSeal(
+  opening: Promise<EgressClient>,
+  {localPorts, strict, onNotice, onLost, log, signal}: EgressSealOptions,
+): Promise<Seal> {
+  const notices = onNotice && new RunNotices(onNotice, localPorts);
+  const sealing = openCommandSeal({
+    rules: {kind: 'elsewhere'},
+    ownResolvConf: true,
+    hidesRun: strict,
+    localPorts,
+    maxConnections: MOST_CONNECTIONS,
+    log,
+    signal,
+    onLost,
+    onMissed: notices && ((missed) => void notices.missed(missed)),
+    onUnreachable: (host, port, error) => notices?.failed(host, port, error),
+    onRefused: ({host, why}) => why === 'limit' && notices?.full(host, MOST_CONNECTIONS),
+    resolve: async (name) => await lookUp(await opening, name),
+    dialOut: async (target, gone) => {
+      const host = target.kind === 'name' ? target.name : target.address;
+      return await (await opening).connect({host, port: target.port}, {signal: gone});
+    },
+  });
+  try {
+    await opening;
+    return await sealing;
+  } catch (error) {
+    // The one that fails first ends the other.
+    await sealing.then(
+      (seal) => seal.close(),
+      () => {},
+    );
+    throw error;
+  }
+}
+
+/** The rule of the seal: a name that does not exist has no addresses. */
+async function lookUp(client: EgressClient, name: string): Promise<readonly string[]> {
+  try {
+    return await client.resolve(name);
+  } catch (error) {
+    if (lookUpCodeOf(error) === 'ENOTFOUND') return [];
+    throw error;
+  }
+}
+
+/**
+ * Resolves at the end of the command, which has never had another way out.
+ *
+ * @throws TunlError SEAL_UNAVAILABLE, SEAL_LOST, PROGRAM_MISSING, FOLDER_MISSING, ABORTED, or the reason why there is no client
+ */
+export async function runByEgress(
+  opening: Promise<EgressClient>,
+  argv: readonly string[],
+  {onStart, ...options}: EgressRunOptions = {},
+): Promise<SealedExit> {
+  const {env, cwd = process.cwd(), stdio, signal, mirrorsSignals = false} = options;
+  const seal = await openEgressSeal(opening, options);
+  try {
+    if (signal?.aborted) throw new TunlError('ABORTED');
+    onStart?.();
+    return await runSealed(seal, argv, {env, cwd, stdio, signal, mirrorsSignals});
+  } finally {
+    await seal.close();
+  }
+}
