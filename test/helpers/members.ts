@@ -1,5 +1,6 @@
 // Members of private networks at a relay, for its tests: memberships by hand, and streams between them.
 import {generateKeyPairSync, type KeyObject, sign} from 'node:crypto';
+import {StreamRefusal} from '../../src/lib/agent/refused-stream.js';
 import {StreamDuplex} from '../../src/lib/bytes/stream-duplex.js';
 import type {Stream} from '../../src/lib/mux/stream.js';
 import {type ConnectionOptions, openLink, type RelayLink} from '../../src/lib/open-link.js';
@@ -53,7 +54,10 @@ export class MemberAgent {
   private constructor(link: RelayLink) {
     this.link = link;
     link.take(KIND.member, (stream, about) => {
-      const duplex = new StreamDuplex(stream, {code: 'UPSTREAM_RESET'});
+      const duplex = new StreamDuplex(stream, {
+        code: 'UPSTREAM_RESET',
+        toError: (code, message) => new StreamRefusal(code, message),
+      });
       this.#offered.push({offer: parseMemberOffer(about), stream, duplex});
       if (this.accepts) stream.accept();
       this.#wanted?.();
