@@ -22,7 +22,7 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     because: 'a process has one garbage collector',
   },
   'src/lib/cli/stdout.ts': {
-    names: ['gone', 'failure', 'listeners'],
+    names: ['gone', 'ended', 'failure', 'listeners'],
     because: 'a process has one standard output',
   },
   'src/lib/cli/base-command.ts': {

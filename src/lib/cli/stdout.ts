@@ -1,7 +1,7 @@
 // The only file that writes to stdout, and only whole lines. A reader that is gone is an end, not an error.
 
 import {once} from 'node:events';
-import {closeSync, fstatSync} from 'node:fs';
+import {closeSync, fstatSync, openSync} from 'node:fs';
 import type {Duplex} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {systemCode, TunlError} from '../core/errors.js';
@@ -15,12 +15,14 @@ const FLUSH_MS = 2000;
 const FLUSH_OUTPUT_MS = 10_000;
 
 let gone = false;
+/** This process has ended its output before its own end. */
+let ended = false;
 let failure: TunlError | undefined;
 const listeners = new Set<() => void>();
 
 /** Writes one line. Has no effect when the reader has gone. */
 export function writeLine(line: string): void {
-  if (!gone) process.stdout.write(`${line}\n`);
+  if (!gone && !ended) process.stdout.write(`${line}\n`);
 }
 
 /** True while the reader is far behind: events that can be skipped should be. */
@@ -96,6 +98,15 @@ export function onResize(fn: () => void): Disposable {
   return {[Symbol.dispose]: () => void process.stdout.off('resize', fn)};
 }
 
+/** The reader sees the end, and the process goes on. */
+export async function endStdout(): Promise<void> {
+  await flush();
+  ended = true;
+  closeSync(1);
+  // It gets the lowest free descriptor: a socket there would get whatever is written to stdout.
+  openSync('/dev/null', 'w');
+}
+
 function readerHasGone(): Promise<void> {
   return new Promise((resolve) => listeners.add(resolve));
 }
@@ -152,7 +163,7 @@ export function guardPipes(): void {
 }
 
 function readerGone(): void {
-  if (gone) return;
+  if (gone || ended) return;
   gone = true;
   for (const fn of listeners) fn();
   listeners.clear();

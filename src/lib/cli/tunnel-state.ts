@@ -37,7 +37,7 @@ export interface TunnelState {
   readonly link: 'up' | LinkLoss;
   /** A new object after each visitor that came or left, so that a reader can compare. */
   readonly visitors: Visitors;
-  /** True when a tunnel or a relay has been ready. */
+  /** True when a tunnel, a relay or a port of an egress has been ready. */
   readonly wasUp: boolean;
   /** True: the command runs in the background, so Ctrl+C does not stop it. */
   readonly isDetached: boolean;
@@ -56,6 +56,9 @@ export function nextState(before: TunnelState, event: CliEvent, now: number): Tu
   switch (event.type) {
     case 'listening':
       return {...before, wasUp: true, isDetached: event.id !== undefined};
+    case 'proxy':
+    case 'forward':
+      return {...before, link: 'up', wasUp: true};
     case 'ready': {
       // A program has answered before `ready`.
       const upstream = event.program === undefined ? 'unknown' : 'answers';

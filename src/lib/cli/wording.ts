@@ -7,6 +7,7 @@ import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
 import {clusterLines} from './cluster/wording.js';
 import {settingLine} from './config/yaml-line.js';
+import {egressLines, egressResult} from './egress/wording.js';
 import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
 import {bytes, clockTime, count, time} from './format.js';
 import {hubLines, hubResult} from './hub/wording.js';
@@ -64,6 +65,10 @@ export function result(event: CliEvent): string | undefined {
     case 'hub-session':
     case 'hub-user':
       return hubResult(event);
+    case 'egress-set':
+    case 'proxy':
+    case 'forward':
+      return egressResult(event);
     default:
       return loginResult(event);
   }
@@ -228,6 +233,11 @@ function about(event: CliEvent, before: TunnelState): Line[] {
       return clusterLines(event);
     case 'sealed':
       return aboutSealed(event);
+    case 'egress-set':
+    case 'proxy':
+    case 'forward':
+    case 'egress-failed':
+      return egressLines(event);
     case 'error':
       // An error of one of several tunnels: the others go on.
       return event.tunnel === undefined ? [] : [{tone: 'bad', text: event.message}];

@@ -7,6 +7,7 @@ import type {LogSink} from '../core/logger.js';
 import {type ConnectionOptions, openLink, type RelayLink} from '../open-link.js';
 import {checkEgressName, EgressClient} from './client.js';
 import {type ForwardedPort, forwardPort, readForward} from './forward.js';
+import type {EgressPort} from './local-port.js';
 import {openProxy, type ProxyPort} from './proxy/proxy-port.js';
 
 export interface EgressOptions extends ConnectionOptions {
@@ -47,6 +48,8 @@ export interface Egress extends AsyncDisposable {
   readonly addresses: readonly string[];
   /** The relay's URL. */
   readonly relay: string;
+  /** Connections that its ports have taken so far. */
+  readonly served: number;
   /** Settles when it has ended; rejects with the TunlError that ended it for good. */
   readonly closed: Promise<void>;
   /**
@@ -108,7 +111,7 @@ class OpenEgress implements Egress {
   readonly #link: RelayLink;
   readonly #client: EgressClient;
   readonly #onEvent: About['onEvent'];
-  readonly #ports = new Set<{close(): Promise<void>}>();
+  readonly #ports = new Set<EgressPort>();
   #isClosed = false;
 
   constructor(link: RelayLink, client: EgressClient, {addresses, onEvent}: About) {
@@ -122,6 +125,10 @@ class OpenEgress implements Egress {
       if (error !== undefined) throw error;
     });
     this.closed.catch(() => {});
+  }
+
+  get served(): number {
+    return [...this.#ports].reduce((sum, {served}) => sum + served, 0);
   }
 
   get relay(): string {
@@ -154,7 +161,7 @@ class OpenEgress implements Egress {
     await this.close();
   }
 
-  async #hold<T extends {close(): Promise<void>}>(opening: Promise<T>): Promise<T> {
+  async #hold<T extends EgressPort>(opening: Promise<T>): Promise<T> {
     if (this.#isClosed) throw new TunlError('CLOSED');
     const port = await opening;
     this.#ports.add(port);

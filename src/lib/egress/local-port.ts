@@ -14,28 +14,34 @@ export interface EgressPort extends AsyncDisposable {
   readonly port: number;
   /** `host:port`. */
   readonly address: string;
-  /** Open connections now. */
+  /** Open connections now, and all so far. */
   readonly connections: number;
+  readonly served: number;
   /** Takes no more connections, and resets the open ones. Idempotent. */
   close(): Promise<void>;
+}
+
+interface Held {
+  /** With the function that ends each. */
+  readonly open: Map<Socket, () => void>;
+  served: number;
 }
 
 export class LocalPort implements EgressPort {
   readonly host: string;
   readonly port: number;
   readonly #server: Server;
-  readonly #open: Map<Socket, () => void>;
+  readonly #held: Held;
 
-  private constructor(server: Server, at: HostPort, open: Map<Socket, () => void>) {
+  private constructor(server: Server, at: HostPort, held: Held) {
     this.#server = server;
     this.host = at.host;
     this.port = at.port;
-    this.#open = open;
+    this.#held = held;
   }
 
   /**
-   * @param serve takes each connection until it resolves; a socket that is open then is reset. `held` takes a function that
-   * ends the connection in place of a plain reset.
+   * @param serve takes each connection. It may give a function that ends the connection in place of a plain reset.
    * @throws TunlError LISTEN_*
    */
   static async open(
@@ -43,7 +49,8 @@ export class LocalPort implements EgressPort {
     at: HostPort,
     serve: (socket: Socket, held: (cut: () => void) => void) => Promise<void>,
   ): Promise<LocalPort> {
-    const open = new Map<Socket, () => void>();
+    const held: Held = {open: new Map(), served: 0};
+    const {open} = held;
     server.on('connection', (socket: Socket) => {
       // A client that goes must not end the process.
       socket.on('error', () => {});
@@ -51,24 +58,29 @@ export class LocalPort implements EgressPort {
         socket.resetAndDestroy();
         return;
       }
+      held.served += 1;
       open.set(socket, () => resetSocket(socket));
       socket.once('close', () => open.delete(socket));
       void serve(socket, (cut) => open.has(socket) && open.set(socket, cut));
     });
-    return new LocalPort(server, await listenOn(server, at, false), open);
+    return new LocalPort(server, await listenOn(server, at, false), held);
   }
 
   get address(): string {
     return formatHostPort(this.host, this.port);
   }
 
+  get served(): number {
+    return this.#held.served;
+  }
+
   get connections(): number {
-    return this.#open.size;
+    return this.#held.open.size;
   }
 
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const cut of [...this.#open.values()]) cut();
+    for (const cut of [...this.#held.open.values()]) cut();
     await closed;
   }
 

@@ -7,7 +7,7 @@ import {stopReading} from '../../bytes/reading.js';
 import {type TunlError, toTunlError} from '../../core/errors.js';
 import {createServer} from '../../core/node-http.js';
 import {oneLine} from '../../core/one-line.js';
-import {formatHostPort, type HostPort} from '../../protocol/targets.js';
+import {formatHostPort, type HostPort, listenAddress} from '../../protocol/targets.js';
 import {carry} from '../carry.js';
 import type {EgressClient} from '../client.js';
 import {type EgressPort, LocalPort} from '../local-port.js';
@@ -49,6 +49,11 @@ export interface ProxyPort extends EgressPort {
   readonly url: string;
   /** Undefined without `auth`. */
   readonly password: string | undefined;
+}
+
+/** `HOST:PORT`, or the port of loopback alone. @throws TunlError OPTION_INVALID, PORT_* */
+export function readListen(text: string): HostPort {
+  return listenAddress(/^\d+$/.test(text.trim()) ? `127.0.0.1:${text.trim()}` : text);
 }
 
 const FOREIGN = 'The proxy needs its password: use the whole URL that tunl has printed.';
