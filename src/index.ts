@@ -1,4 +1,4 @@
-// The library: a tunnel for a local port, a relay, sandboxes, and a hub, without the command line.
+// The library: a tunnel for a local port, a relay, sandboxes, a hub, and private networks, without the command line.
 
 // First, because modules are evaluated in this order.
 import './lib/core/node-version.js';
@@ -16,6 +16,17 @@ export type {LogLevel, LogRecord, LogSink} from './lib/core/logger.js';
 export {forward} from './lib/forward.js';
 export {type HubOptions, type HubTemplate, type RunningHub, startHub} from './lib/hub/library.js';
 export type {KeptBy, SessionEnd, SessionState, SessionView} from './lib/hub/session.js';
+export type {DirectOptions} from './lib/network/direct-door.js';
+export type {ForwardedMember} from './lib/network/forward.js';
+export {network} from './lib/network/library.js';
+export type {Member, MemberPath} from './lib/network/member.js';
+export type {
+  MemberFailedEvent,
+  MembersEvent,
+  Network,
+  NetworkEvent,
+  NetworkOptions,
+} from './lib/network/network.js';
 export type {Relay, RelayOptions, RelayReload, RelayStats} from './lib/relay/options.js';
 export {startRelay} from './lib/relay/start.js';
 export type {FileEntry, ProcessEnd, SandboxStats} from './lib/sandbox/backend.js';

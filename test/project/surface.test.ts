@@ -20,7 +20,7 @@ const {commands}: Manifest = JSON.parse(readFileSync(`${ROOT}/oclif.manifest.jso
 const names = Object.keys(commands).sort();
 
 /** The lines of a help. A relay is set up once, by an operator who looks for a flag; all other commands are read as a whole. */
-const MOST_LINES: Readonly<Record<string, number>> = {'relay:start': 110, expose: 75, 'sandbox:run': 70};
+const MOST_LINES: Readonly<Record<string, number>> = {'relay:start': 110, expose: 77, 'sandbox:run': 70};
 const mostLines = (name: string) => MOST_LINES[name] ?? 60;
 
 test('the commands and their flags', async () => {

@@ -72,8 +72,22 @@ export const showFlags = {
   ...copyFlag,
 };
 
+/** `tunl expose --net`: the upstream is a member. */
+const NETWORK_TARGET = {
+  net: setting(text('NETWORK'), {
+    flag: 'net',
+    help: 'TARGET is a port of a member, like trainer:8000.',
+  }),
+};
+
 export const exposeFlags = {
-  ...flagsOf({...PROTOCOL_SETTINGS, ...NAME_SETTINGS, ...ENDS_SETTINGS, ...UPSTREAM_SETTINGS}),
+  ...flagsOf({
+    ...PROTOCOL_SETTINGS,
+    ...NAME_SETTINGS,
+    ...ENDS_SETTINGS,
+    ...NETWORK_TARGET,
+    ...UPSTREAM_SETTINGS,
+  }),
   ...upstreamFlags,
   ...gateFlags,
   ...visitorFlags,

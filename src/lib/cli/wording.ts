@@ -13,6 +13,7 @@ import {bytes, clockTime, count, time} from './format.js';
 import {hubLines, hubResult} from './hub/wording.js';
 import {aboutLink, linkResult} from './link-wording.js';
 import {aboutLogin, loginResult} from './login-wording.js';
+import {networkLines, networkResult} from './network/wording.js';
 import {inside, probe} from './probe-words.js';
 import {inBackground, readyLines} from './ready-wording.js';
 import {relayLines, relayRow} from './relay-wording.js';
@@ -69,6 +70,11 @@ export function result(event: CliEvent): string | undefined {
     case 'proxy':
     case 'forward':
       return egressResult(event);
+    case 'network':
+    case 'member':
+    case 'member-port':
+    case 'member-failed':
+      return networkResult(event);
     default:
       return loginResult(event);
   }
@@ -225,6 +231,11 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'hub-session':
     case 'hub-user':
       return hubLines(event);
+    case 'network':
+    case 'member':
+    case 'member-port':
+    case 'member-failed':
+      return networkLines(event);
     case 'cluster-member':
     case 'cluster-start':
     case 'cluster-exit':

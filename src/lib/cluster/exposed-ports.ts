@@ -2,9 +2,9 @@
 
 import type {Duplex} from 'node:stream';
 import type {LocalTunnel} from '../agent/tunnel.js';
+import {PortUpstream} from '../agent/upstreams/port.js';
 import {TunlError} from '../core/errors.js';
 import {forwardLater} from '../forward.js';
-import {PortUpstream} from '../sandbox/port-upstream.js';
 import type {ClusterOptions, ExposedPort} from './options.js';
 
 /** Connects to a port of a member. @throws Error with the system's code */

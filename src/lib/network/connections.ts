@@ -2,8 +2,9 @@
 
 import {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
+import {readOn} from '../bytes/reading.js';
 import {resetSocket} from '../bytes/reset.js';
-import {Splice} from '../bytes/splice.js';
+import {Splice, type SpliceOptions} from '../bytes/splice.js';
 import {StreamDuplex} from '../bytes/stream-duplex.js';
 import {type ErrorCode, errorForPeer, systemCode, TunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
@@ -61,6 +62,63 @@ export function openedConnection(stream: Stream, signal?: AbortSignal): Promise<
     ).unref();
     if (signal?.aborted) abort();
     else signal?.addEventListener('abort', abort, {once: true});
+  });
+}
+
+class OpenedSplice extends Splice {
+  readonly #onAnswer: (error: TunlError | undefined) => void;
+
+  constructor(options: SpliceOptions, onAnswer: (error: TunlError | undefined) => void) {
+    super(options);
+    this.#onAnswer = onAnswer;
+  }
+
+  onOpened(): void {
+    this.#onAnswer(undefined);
+  }
+
+  override onReset(code: StreamCode, message?: string): void {
+    this.#onAnswer(refusal(code, message));
+    super.onReset(code);
+  }
+}
+
+/**
+ * Joins an accepted socket, which must allow half-open connections and must not flow. Resolves when the other member has accepted;
+ * a refusal leaves the socket open.
+ *
+ * @throws TunlError as `openedConnection`
+ */
+export function splicedConnection(stream: Stream, socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isAnswered = false;
+    const answered = (error: TunlError | undefined) => {
+      if (isAnswered) return;
+      isAnswered = true;
+      clearTimeout(timer);
+      socket.off('close', gone);
+      if (error !== undefined) reject(error);
+      else {
+        splice.join(socket);
+        if (splice.hasBegun) readOn(socket);
+        resolve();
+      }
+    };
+    const gone = () => {
+      splice.cut('VISITOR_RESET');
+      answered(new TunlError('ABORTED'));
+    };
+    const late = () => {
+      splice.cut('CANCELLED');
+      answered(new TunlError('MEMBER_UNREACHABLE', {reason: 'The member did not answer in time.'}));
+    };
+    const timer = setTimeout(late, ANSWER_MS).unref();
+    const splice = new OpenedSplice(
+      {stream, brokenCode: 'VISITOR_RESET', reset: () => resetSocket(socket), onDone: () => {}},
+      answered,
+    );
+    if (socket.destroyed) gone();
+    else socket.once('close', gone);
   });
 }
 

@@ -1,5 +1,6 @@
 // The options of `joinNetwork`, and its result.
 
+import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import type {Clock} from '../core/clock.js';
 import type {TunlError} from '../core/errors.js';
@@ -32,6 +33,13 @@ export interface JoinOptions {
   clock?: Clock;
 }
 
+export interface ConnectTo {
+  /** A member's name, or its address. */
+  to: string;
+  port: number;
+  signal?: AbortSignal | undefined;
+}
+
 /** Ends with `close`, a reason of the relay that is for good, or its link. */
 export interface Membership extends AsyncDisposable {
   readonly scope: NetworkScope;
@@ -54,10 +62,14 @@ export interface Membership extends AsyncDisposable {
   /**
    * Resolves when the other member has accepted.
    *
-   * @param options.to a member's name, or its address
    * @throws TunlError MEMBER_UNKNOWN, MEMBER_UNPROVEN, MEMBER_UNREACHABLE, UPSTREAM_REFUSED, NOT_ALLOWED, PORT_RANGE, ABORTED
    */
-  connect(options: {to: string; port: number; signal?: AbortSignal | undefined}): Promise<Duplex>;
+  connect(to: ConnectTo): Promise<Duplex>;
+  /**
+   * The same for an accepted socket, which must allow half-open connections and must not flow: faster than a Duplex. When this
+   * rejects the socket is still open.
+   */
+  carry(socket: Socket, to: ConnectTo): Promise<void>;
   /** Resolves when the membership has ended for good; with the reason, unless it was closed. */
   readonly ended: Promise<TunlError | undefined>;
   /** Connections are reset. Idempotent. */

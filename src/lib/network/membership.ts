@@ -1,6 +1,7 @@
 // `joinNetwork`: this process as a member of a private network. It finds the other members in the relay's roster, connects to
 // them, and answers them.
 
+import type {Socket} from 'node:net';
 import {totalmem} from 'node:os';
 import type {Duplex} from 'node:stream';
 import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
@@ -8,6 +9,7 @@ import {type Clock, systemClock} from '../core/clock.js';
 import {errorForPeer, TunlError} from '../core/errors.js';
 import {createLogger, type Logger} from '../core/logger.js';
 import {BlockPool} from '../mux/blocks.js';
+import type {Stream} from '../mux/stream.js';
 import {WindowBudget} from '../mux/window-budget.js';
 import type {Fields} from '../protocol/fields.js';
 import {
@@ -19,11 +21,11 @@ import {
   type RosterMember,
 } from '../protocol/network-messages.js';
 import {KIND} from '../protocol/wire.js';
-import {type MemberId, openedConnection} from './connections.js';
+import {type MemberId, openedConnection, splicedConnection} from './connections.js';
 import {type Doors, openDoors} from './doors.js';
 import {IncomingPeers} from './incoming-peers.js';
 import {JoinLoop} from './join-loop.js';
-import type {JoinOptions, Membership} from './join-options.js';
+import type {ConnectTo, JoinOptions, Membership} from './join-options.js';
 import {KnownPeers} from './known-peers.js';
 import type {Member} from './member.js';
 import {ephemeralMemberKey, loadMemberKey, type MemberKey} from './member-key.js';
@@ -215,16 +217,24 @@ class OpenMembership implements Membership {
     this.#loop?.sendState(whole);
   }
 
-  async connect({to, port, signal}: Parameters<Membership['connect']>[0]): Promise<Duplex> {
+  async connect({to, port, signal}: ConnectTo): Promise<Duplex> {
+    return await this.#open({to, port, signal}, (stream) => openedConnection(stream, signal));
+  }
+
+  async carry(socket: Socket, {to, port, signal}: ConnectTo): Promise<void> {
+    await this.#open({to, port, signal}, (stream) => splicedConnection(stream, socket));
+  }
+
+  async #open<T>({to, port, signal}: ConnectTo, use: (stream: Stream) => Promise<T>): Promise<T> {
     if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TunlError('PORT_RANGE');
     if (signal?.aborted) throw new TunlError('ABORTED');
     const peer = await this.#find(to);
     const {address} = peer;
-    if (address === this.address)
-      throw errorForPeer('NOT_ALLOWED', {
-        reason: 'A member does not connect to itself through the network.',
-      });
-    if (this.#options.trustRelay && peer.hints.plain) return await this.#connectPlain(peer, port, signal);
+    if (address === this.address) {
+      const reason = 'A member does not connect to itself through the network.';
+      throw errorForPeer('NOT_ALLOWED', {reason});
+    }
+    if (this.#options.trustRelay && peer.hints.plain) return await this.#openPlain(peer, port, {signal, use});
     let outgoing = this.#outgoing.get(address);
     if (outgoing === undefined) {
       outgoing = new OutgoingPeer({
@@ -235,7 +245,7 @@ class OpenMembership implements Membership {
       });
       this.#outgoing.set(address, outgoing);
     }
-    return await outgoing.connect(port, signal);
+    return await outgoing.open(port, signal, use);
   }
 
   async close(): Promise<void> {
@@ -303,13 +313,17 @@ class OpenMembership implements Membership {
     return await accept(from, port, signal);
   }
 
-  async #connectPlain(peer: Peer, port: number, signal: AbortSignal | undefined): Promise<Duplex> {
-    const opened = Promise.withResolvers<Duplex>();
+  async #openPlain<T>(
+    peer: Peer,
+    port: number,
+    {signal, use}: {signal: AbortSignal | undefined; use: (stream: Stream) => Promise<T>},
+  ): Promise<T> {
+    const opened = Promise.withResolvers<T>();
     opened.promise.catch(() => {});
     const about = {...this.#where, from: this.name, to: peer.name, port};
     await this.#options.link.open(KIND.member, about, {
       ...(signal && {signal}),
-      onOpen: (stream) => opened.resolve(openedConnection(stream, signal)),
+      onOpen: (stream) => opened.resolve(use(stream)),
     });
     return await opened.promise;
   }

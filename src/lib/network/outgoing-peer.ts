@@ -1,10 +1,10 @@
 // The connections from this member to one other: the session for them, and the way that it takes.
 
-import type {Duplex} from 'node:stream';
 import {type Clock, pause, type Timer} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
-import {openedConnection, refusal} from './connections.js';
+import type {Stream} from '../mux/stream.js';
+import {refusal} from './connections.js';
 import {readJsonLine} from './line-of.js';
 import type {Paths, Way} from './paths.js';
 import {readAnswer, SESSION_DIGITS} from './peer-messages.js';
@@ -55,15 +55,23 @@ export class OutgoingPeer {
     return this.#session?.rttMs;
   }
 
-  /** @throws TunlError MEMBER_UNKNOWN, MEMBER_UNPROVEN, MEMBER_UNREACHABLE, UPSTREAM_REFUSED, NOT_ALLOWED, ABORTED, RELAY_* */
-  async connect(port: number, signal: AbortSignal | undefined): Promise<Duplex> {
+  /**
+   * @param use sets the sink of the stream, in the turn in which it is opened
+   * @throws TunlError MEMBER_UNKNOWN, MEMBER_UNPROVEN, MEMBER_UNREACHABLE, NOT_ALLOWED, ABORTED, RELAY_*, or what `use` rejects
+   * with
+   */
+  async open<T>(
+    port: number,
+    signal: AbortSignal | undefined,
+    use: (stream: Stream) => Promise<T>,
+  ): Promise<T> {
     const session = await this.#ready(signal);
     const stream = session.connect(port);
     if (stream === undefined)
       throw new TunlError('MEMBER_UNREACHABLE', {reason: 'Too many connections to the member are open.'});
-    const connection = await openedConnection(stream, signal);
+    const opened = await use(stream);
     this.#options.onChange();
-    return connection;
+    return opened;
   }
 
   /** Ends all connections. */

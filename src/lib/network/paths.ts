@@ -20,6 +20,8 @@ import {type Peer, placeOf} from './roster.js';
 export interface Way {
   readonly path: PeerPath;
   readonly socket: TLSSocket;
+  /** How long the connection took, without the handshake. Undefined by the relay. */
+  readonly rttMs?: number;
 }
 
 export interface PathsOptions {
@@ -138,8 +140,10 @@ export class Paths {
     {path, socket, signal}: {path: PeerPath; socket: Promise<Socket>; signal: AbortSignal},
   ): Promise<Way> {
     try {
+      const begun = performance.now();
       const connected = await socket;
-      return {path, socket: await this.#secure(connected, peer, signal)};
+      const rttMs = performance.now() - begun;
+      return {path, rttMs, socket: await this.#secure(connected, peer, signal)};
     } catch (error) {
       if (!signal.aborted) {
         if (this.#failed.size > 1_000) this.#failed.clear();

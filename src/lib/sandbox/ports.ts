@@ -3,12 +3,12 @@
 import type {ReadyEvent, TunnelEvent} from '../agent/events.js';
 import type {ForwardOptions} from '../agent/options.js';
 import type {LocalTunnel} from '../agent/tunnel.js';
+import {type DialPort, PortUpstream} from '../agent/upstreams/port.js';
 import {atMost, type Clock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import {forwardLater} from '../forward.js';
 import {publicUrl} from '../protocol/targets.js';
 import type {SandboxTunnel} from './control.js';
-import {type DialPort, PortUpstream} from './port-upstream.js';
 import type {VisitedTunnel} from './visitor-traffic.js';
 
 /** How long `tunnels` waits, ms. */

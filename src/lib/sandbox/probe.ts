@@ -1,6 +1,7 @@
 // When a sandbox is ready: a port accepts connections, or a command inside succeeds. It is tried again and again.
 
 import type {Duplex} from 'node:stream';
+import {leaveInOrder} from '../agent/upstreams/port.js';
 import {type Clock, pause} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {checkPort} from '../protocol/targets.js';
@@ -9,9 +10,6 @@ import type {ExecRequest, SandboxProcess} from './backend.js';
 const INTERVAL_MS = 100;
 /** The limit for one try, ms. */
 const TRY_MS = 5_000;
-
-/** A service that has not ended its side of a check's connection by then is left, ms. */
-const LEAVE_MS = 1_000;
 
 /** Plain data: it may be sent to another process as JSON. */
 export type Probe =
@@ -85,7 +83,7 @@ export async function untilReady(
 async function tryOnce(probe: Probe, sandbox: Probed, signal: AbortSignal): Promise<boolean> {
   if (probe.kind === 'tcp') {
     const timeout = AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)]);
-    leave(await sandbox.dial(probe.port, timeout));
+    leaveInOrder(await sandbox.dial(probe.port, timeout));
     return true;
   }
   const run = await sandbox.exec({command: probe.command, timeoutMs: TRY_MS});
@@ -94,12 +92,4 @@ async function tryOnce(probe: Probe, sandbox: Probed, signal: AbortSignal): Prom
   for (const output of [run.stdout, run.stderr]) output.on('error', () => {}).resume();
   const {code} = await run.exit;
   return code === 0;
-}
-
-/** Ends the connection of a check in order: many services report a reset one. */
-export function leave(connection: Duplex): void {
-  const timer = setTimeout(() => connection.destroy(), LEAVE_MS).unref();
-  connection.on('error', () => {});
-  connection.once('close', () => clearTimeout(timer));
-  connection.resume().end();
 }

@@ -1,13 +1,13 @@
-// A port of a sandbox as an upstream: a connection that is no socket of this machine.
+// A port that somebody else dials as an upstream: a connection that is no socket of this machine.
 import stream, {type Duplex} from 'node:stream';
 import {afterEach, beforeEach, expect, test, vi} from 'vitest';
-import {UpstreamJoin} from '../../../src/lib/agent/upstream-join.js';
-import type {UpstreamConnection} from '../../../src/lib/agent/upstreams/upstream.js';
-import {SocketReads} from '../../../src/lib/bytes/socket-reads.js';
-import {systemCode} from '../../../src/lib/core/errors.js';
-import {BlockPool} from '../../../src/lib/mux/blocks.js';
-import type {Stream} from '../../../src/lib/mux/stream.js';
-import {PortUpstream} from '../../../src/lib/sandbox/port-upstream.js';
+import {UpstreamJoin} from '../../../../src/lib/agent/upstream-join.js';
+import {PortUpstream} from '../../../../src/lib/agent/upstreams/port.js';
+import type {UpstreamConnection} from '../../../../src/lib/agent/upstreams/upstream.js';
+import {SocketReads} from '../../../../src/lib/bytes/socket-reads.js';
+import {systemCode} from '../../../../src/lib/core/errors.js';
+import {BlockPool} from '../../../../src/lib/mux/blocks.js';
+import type {Stream} from '../../../../src/lib/mux/stream.js';
 
 beforeEach(() => void vi.useFakeTimers({toFake: ['setTimeout', 'clearTimeout']}));
 afterEach(() => void vi.useRealTimers());

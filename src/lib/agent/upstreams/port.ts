@@ -1,4 +1,5 @@
-// A port of a sandbox as the upstream of a tunnel: it is dialled inside, and nothing of it listens on this machine.
+// A port as the upstream of a tunnel that somebody else dials: one inside a sandbox, or of a member of a private network. Nothing
+// of it listens on this machine.
 
 import type {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
@@ -8,8 +9,7 @@ import {
   PROBE_TIMEOUT_MS,
   type Upstream,
   type UpstreamDial,
-} from '../agent/upstreams/upstream.js';
-import {leave} from './probe.js';
+} from './upstream.js';
 
 export type DialPort = (port: number, signal: AbortSignal) => Promise<Duplex>;
 
@@ -50,7 +50,7 @@ export class PortUpstream implements Upstream {
       this.#dial(PROBE_TIMEOUT_MS, {
         onOpen: (connection) => {
           resolve(undefined);
-          leave(connection);
+          leaveInOrder(connection);
         },
         onFailed: resolve,
       });
@@ -86,4 +86,15 @@ export class PortUpstream implements Upstream {
     );
     return end;
   }
+}
+
+/** A service that has not ended its side of a check's connection by then is left, ms. */
+const LEAVE_MS = 1_000;
+
+/** Ends the connection of a check in order: many services report a reset one. */
+export function leaveInOrder(connection: Duplex): void {
+  const timer = setTimeout(() => connection.destroy(), LEAVE_MS).unref();
+  connection.on('error', () => {});
+  connection.once('close', () => clearTimeout(timer));
+  connection.resume().end();
 }
