@@ -22,6 +22,7 @@ const PRINTS: Readonly<Record<string, RegExp>> = {
   'Events, and the end': /^ready\nclosed\n$/,
   'Several tunnels': /^https:\/\/site\.r1\.localhost:\d+\nhttps:\/\/api-2\.r1\.localhost:\d+\n$/,
   'A relay': /^https:\/\/[a-z2-7]{26}\.r2\.localhost:\d+\n\{ agents: 1, tunnels: 1, visitors: 0 \}\n$/,
+  'A private network': /^hello\nmachine\n$/,
 };
 
 async function examples(): Promise<Map<string, string>> {
