@@ -56,6 +56,7 @@ function showNumbers() {
     ['Visitors so far', counts.visitorsTotal],
     ['From visitors', rate('bytesIn')],
     ['To visitors', rate('bytesOut')],
+    ...(counts.egressTotal > 0 ? [['Open by egress', counts.egress]] : []),
     ['Not admitted yet', counts.pending],
   ]);
 }

@@ -17,6 +17,7 @@ import type {RelayEvent} from '../../src/lib/relay/events.js';
 import {Bandwidths} from '../../src/lib/relay/limits/bandwidth.js';
 import {RELAY_SETTINGS} from '../../src/lib/relay/settings-table.js';
 import {Peers} from '../mux/peers.js';
+import type {ManualClock} from './manual-clock.js';
 import type {Scope} from './scope.js';
 
 export interface EgressRigOptions extends Partial<Omit<EgressOptions, 'settings' | 'resolver'>> {
@@ -114,6 +115,8 @@ export class EgressRig {
     );
     this.egress.serve(this.streams);
     this.peers = new Peers({
+      // A link takes much input in several turns, which time has to bring.
+      clock: systemClock as unknown as ManualClock,
       onOpen: (_side, stream, about) => {
         const {session, principal: by} = this;
         this.streams.offer(stream, about, {session, principal: by, features: []});

@@ -16,6 +16,8 @@ export interface RelayProcessOptions extends CliOptions {
   drainTimeout?: string;
   /** False: the relay needs no token; every agent's state folder is a separate owner. Default true. */
   withToken?: boolean;
+  /** False: the number of workers comes from elsewhere, such as a configuration file. Default true. */
+  workers?: boolean;
   /** Default: a new one. The token owns the names of a relay's agents, so a relay that starts again needs the same. */
   token?: string;
   flags?: readonly string[];
@@ -54,7 +56,7 @@ export async function startRelayProcess(
         'relay',
         'start',
         '--json',
-        ...workerFlags(options.flags),
+        ...(options.workers === false ? [] : workerFlags(options.flags)),
         '--domain',
         domain,
         '--listen',

@@ -53,6 +53,18 @@ function blocked({state, what, subject, ended = 0}: RelayAdminEvent & {type: 'bl
   return `${what} ${subject} is blocked${closed}`;
 }
 
+/** A relay without egress needs no line about it. */
+function egress({
+  egress: open,
+  egressTotal,
+  egressBytesIn,
+  egressBytesOut,
+}: RelayStatusEvent['counts']): Line[] {
+  if (egressTotal === 0) return [];
+  const text = `${count(open, 'connection')} by egress of ${egressTotal}, in ${bytes(egressBytesIn)}, out ${bytes(egressBytesOut)}`;
+  return [{tone: 'plain', text}];
+}
+
 function relay(event: RelayStatusEvent, now: number): Line[] {
   const {url, pid, state, startedAt, workers, certificate, counts, refusals, probe} = event;
   const kind = certificate.kind === 'given' ? 'certificate' : 'own CA';
@@ -68,6 +80,7 @@ function relay(event: RelayStatusEvent, now: number): Line[] {
       tone: 'plain',
       text: `${count(counts.agents, 'agent')}${away}, ${count(counts.tunnels, 'tunnel')}, ${count(counts.visitors, 'visitor')} of ${counts.visitorsTotal}, in ${bytes(counts.bytesIn)}, out ${bytes(counts.bytesOut)}`,
     },
+    ...egress(counts),
     {
       tone: days < 14 ? 'warning' : 'faint',
       text: `${kind} ends ${days < 0 ? `${-days} days ago` : `in ${count(days, 'day')}`}, ${bytes(counts.memoryBytes)} of memory${workers.length > 0 ? `, ${count(workers.length, 'worker')}` : ''}${event.blocked > 0 ? `, ${event.blocked} blocked` : ''}`,

@@ -191,7 +191,8 @@ export async function openRelay(
   });
   const pool = new BlockPool();
   const egress = new Egress({
-    ...{...base, settings, pool, bandwidths, reports},
+    ...{...base, settings, pool, bandwidths, reports, isFull: room.noneForEgress},
+    ...{counts: seat?.visitorCounts, mustStart: seat === undefined},
     own: ownPorts({settings, door, publicPort, tunnels, elsewhere}),
   });
   streams.take(
@@ -274,7 +275,7 @@ export async function openRelay(
     isBlocked: (peer) => pending.isBlocked(peer),
   });
   const operations = new LocalOperations({
-    ...{agents, tunnels, visitors, pending, blocked, clock},
+    ...{agents, tunnels, visitors, egress, pending, blocked, clock},
     worker: seat?.number,
   });
   seat?.onMade({pending, secureDoor, tcpDoor, tunnels, networks: networks.members, operations, stats});
@@ -318,11 +319,11 @@ export async function openRelay(
       seat && new CountsTeller({clock, counts: seat.visitorCounts, tell: seat.tellVisitorCounts}),
       bandwidths,
       visitors,
+      egress,
       // Drained after the leases: the next process has the file before agents are told to leave.
       agents,
       streams,
       networks,
-      egress,
       leases,
       certificates,
       waitingRoom,

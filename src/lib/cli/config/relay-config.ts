@@ -1,8 +1,10 @@
 // The settings of `tunl relay start` from all sources: flags, environment, a YAML file, defaults.
 
+import {systemClock} from '../../core/clock.js';
 import {type ErrorCode, toTunlError} from '../../core/errors.js';
 import {createLogger, type LogLevel, type LogSink} from '../../core/logger.js';
 import {readKeyPair} from '../../relay/certificates/read-key-pair.js';
+import {checkEgressAddresses} from '../../relay/egress/egress-addresses.js';
 import type {RelayOptions} from '../../relay/options.js';
 import {settleRelayOptions} from '../../relay/settings.js';
 import type {Reread} from '../../relay/start.js';
@@ -145,6 +147,7 @@ export async function checkRelayConfig(
     const domain = settings?.domain ?? options.domain ?? CONFIG_SETTINGS.domain.default;
     await readKeyPair({certFile, keyFile, domain, log: createLogger('relay', log)}).catch(note);
   }
+  if (settings) await checkEgressAddresses(settings.egress, systemClock).catch(note);
   return mistakes;
 }
 
@@ -153,6 +156,7 @@ const SETTING_OF: Readonly<Partial<Record<ErrorCode, keyof typeof CONFIG_SETTING
   TOKEN_FILE_EMPTY: 'tokenFile',
   CERTIFICATE_INVALID: 'certFile',
   KEY_MISMATCH: 'keyFile',
+  EGRESS_ADDRESS: 'egress',
 };
 
 /** Where the configuration file has the setting that an error is about. */

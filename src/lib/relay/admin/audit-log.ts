@@ -33,6 +33,8 @@ const LEFT_OUT: ReadonlySet<RelayEvent['type']> = new Set<RelayEvent['type']>([
 const OF_ONE = {burst: 1_000, perSecond: 10};
 /** The same for a kind of refusal of one owner or address: repeating it is no news. */
 const REFUSALS_OF_ONE = {burst: 10, perSecond: 0.1};
+/** The lines of one owner about its connections by egress, each of which has two. */
+const EGRESS_OF_ONE = {burst: 4_000, perSecond: 20};
 /** All of them together: 200 bytes each, so at most 2 GB a day, whatever strangers do. */
 const ALL = {burst: 20_000, perSecond: 100};
 
@@ -46,13 +48,18 @@ interface Agent {
 export class AuditLog {
   /** The sessions that are connected, by name: later events of a session name only the session. */
   readonly #agents = new Map<string, Agent>();
-  readonly #buckets: {one: TokenBuckets; refusals: TokenBuckets; all: TokenBuckets};
+  readonly #buckets: Record<'one' | 'refusals' | 'egress' | 'all', TokenBuckets>;
   /** Lines that were left out since the last line. */
   #omitted = 0;
 
   constructor(clock: Clock) {
     const buckets = (limit: {burst: number; perSecond: number}) => new TokenBuckets({...limit, clock});
-    this.#buckets = {one: buckets(OF_ONE), refusals: buckets(REFUSALS_OF_ONE), all: buckets(ALL)};
+    this.#buckets = {
+      one: buckets(OF_ONE),
+      refusals: buckets(REFUSALS_OF_ONE),
+      egress: buckets(EGRESS_OF_ONE),
+      all: buckets(ALL),
+    };
   }
 
   /** The lines of an event: none, one, or two when lines were left out before. */
@@ -87,10 +94,13 @@ export class AuditLog {
   }
 
   #admits({what, owner, from, code, limit, of}: AuditLine): boolean {
-    const {one, refusals, all} = this.#buckets;
+    const {one, refusals, egress, all} = this.#buckets;
     const source = `${owner ?? from ?? of ?? 'relay'}`;
     const isRefusal = what.endsWith('-refused') || what === 'turned-away' || what === 'limit-reached';
-    const [bucket, key] = isRefusal ? [refusals, `${what} ${code ?? limit} ${source}`] : [one, source];
+    const isEgress = what === 'egress-opened' || what === 'egress-closed';
+    const [bucket, key] = isRefusal
+      ? [refusals, `${what} ${code ?? limit} ${source}`]
+      : [isEgress ? egress : one, source];
     if (!bucket.has(key) || !all.has('all')) return false;
     bucket.spend(key);
     all.spend('all');

@@ -6,6 +6,7 @@ import {formatHostPort, publicUrl} from '../../protocol/targets.js';
 import type {Blocked, BlockedEntry} from '../access/blocked.js';
 import type {Agents} from '../agents/agents.js';
 import type {Member} from '../agents/member.js';
+import type {Egress} from '../egress/egress.js';
 import {sessionName} from '../events.js';
 import type {LeaseKey} from '../leases/lease-store.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
@@ -16,6 +17,7 @@ export interface LocalOperationsOptions {
   agents: Pick<Agents, 'members' | 'size' | 'end'>;
   tunnels: Pick<TunnelTable, 'size' | 'end' | 'all'>;
   visitors: Pick<Visitors, 'open' | 'totals' | 'byTunnel' | 'cut'>;
+  egress: Pick<Egress, 'open' | 'totals'>;
   pending: {readonly count: number};
   blocked: Blocked;
   clock: Pick<Clock, 'now'>;
@@ -33,13 +35,17 @@ export class LocalOperations implements Operations {
   }
 
   async counts(): Promise<ProcessCounts> {
-    const {agents, tunnels, visitors, pending} = this.#options;
+    const {agents, tunnels, visitors, egress, pending} = this.#options;
     let agentsAway = 0;
     for (const {session} of agents.members) if (session.detachedAt !== undefined) agentsAway += 1;
     const {visitors: visitorsTotal, bytesIn, bytesOut} = visitors.totals;
     return {
       ...{agents: agents.size, agentsAway, tunnels: tunnels.size},
       ...{visitors: visitors.open, visitorsTotal, bytesIn, bytesOut},
+      egress: egress.open,
+      egressTotal: egress.totals.connections,
+      egressBytesIn: egress.totals.bytesIn,
+      egressBytesOut: egress.totals.bytesOut,
       pending: pending.count,
       ...usage(),
     };

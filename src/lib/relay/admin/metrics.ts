@@ -16,6 +16,8 @@ const COUNTED: readonly (readonly [type: RelayEvent['type'], name: string, help:
   ['tunnel-lost', 'tunnel_takeovers', 'Tunnels that another agent of the same owner took over.'],
   ['member-joined', 'member_joins', 'Members of private networks and clusters that have joined.'],
   ['kicked', 'kicks', 'Kicks by the operator.'],
+  ['egress-address-lost', 'egress_address_losses', 'Addresses of egresses that the machine lost.'],
+  ['egress-address-back', 'egress_address_returns', 'Addresses of egresses that it got back.'],
   ['worker-ended', 'worker_ends', 'Worker processes that ended without being asked.'],
 ];
 
@@ -46,6 +48,14 @@ export async function metricsOf(admin: Admin): Promise<Family[]> {
       'Bytes of visitors: in from them, out to them.',
       {labels: {direction: 'in'}, value: counts.bytesIn},
       {labels: {direction: 'out'}, value: counts.bytesOut},
+    ),
+    gauge('open_egress', 'Open connections by egress.', counts.egress),
+    counter('egress', 'Connections by egress.', counts.egressTotal),
+    counter(
+      'egress_bytes',
+      'Bytes of connections by egress: in from destinations, out to them.',
+      {labels: {direction: 'in'}, value: counts.egressBytesIn},
+      {labels: {direction: 'out'}, value: counts.egressBytesOut},
     ),
     gauge('pending_connections', 'Connections without rights yet.', counts.pending),
     ...COUNTED.map(([type, name, help]) => counter(name, help, counters.of(type))),

@@ -14,6 +14,12 @@ export interface ProcessCounts {
   /** The bytes from visitors to agents, and from agents to visitors. */
   bytesIn: number;
   bytesOut: number;
+  /** Open connections by egress, and those since the start. */
+  egress: number;
+  egressTotal: number;
+  /** The bytes from destinations to agents, and from agents to destinations. */
+  egressBytesIn: number;
+  egressBytesOut: number;
   /** Connections that have no rights yet. */
   pending: number;
   /** The memory of the process. */
@@ -30,6 +36,10 @@ export const NO_COUNTS: Readonly<ProcessCounts> = {
   visitorsTotal: 0,
   bytesIn: 0,
   bytesOut: 0,
+  egress: 0,
+  egressTotal: 0,
+  egressBytesIn: 0,
+  egressBytesOut: 0,
   pending: 0,
   memoryBytes: 0,
   cpuSeconds: 0,
@@ -40,6 +50,9 @@ export const TOTALS = [
   'visitorsTotal',
   'bytesIn',
   'bytesOut',
+  'egressTotal',
+  'egressBytesIn',
+  'egressBytesOut',
   'cpuSeconds',
 ] as const satisfies readonly (keyof ProcessCounts)[];
 

@@ -36,6 +36,9 @@ export class Room {
     return this.#options.descriptors.noneForConnections;
   }
 
+  /** True when no descriptor is free for a connection that the relay itself makes. */
+  readonly noneForEgress = (): boolean => this.#options.descriptors.noneForVisitors;
+
   /** Returns false when this visitor must go. With true, another visitor may have been ended. */
   forVisitor(peer: Peer): boolean {
     const {descriptors, idleBytes, mostBytes, watch} = this.#options;

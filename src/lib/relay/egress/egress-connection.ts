@@ -45,14 +45,16 @@ export interface EgressConnectionOptions {
   timeoutMs: number;
   sourceFor: (family: 4 | 6) => string | undefined;
   onSourceLost: (source: string, code: string) => void;
-  /** A connection has this address, or has no longer. */
   onSource: (source: string, change: 1 | -1) => void;
+  /** The destination has answered. */
+  onOpened: () => void;
   onOver: () => void;
   clock: Pick<Clock, 'now'>;
   events: Pick<RelayEvents, 'emit'>;
 }
 
 export class EgressConnection {
+  readonly stream: Stream;
   readonly #options: EgressConnectionOptions;
   readonly #splice: Splice;
   #socket: Socket | undefined;
@@ -65,6 +67,7 @@ export class EgressConnection {
   constructor(options: EgressConnectionOptions) {
     this.#options = options;
     const {stream, bandwidth} = options;
+    this.stream = stream;
     const splice: SpliceOptions = {
       stream,
       brokenCode: 'UPSTREAM_RESET',
@@ -146,10 +149,10 @@ export class EgressConnection {
   }
 
   #dial(addresses: readonly string[]): void {
-    const {asked, timeoutMs, sourceFor, onSourceLost, ports, reads, bandwidth} = this.#options;
+    const {asked, timeoutMs, sourceFor, onSourceLost, onSource, ports, reads, bandwidth} = this.#options;
     this.#stopDial = dialFrom({
       host: asked.host,
-      ...{addresses, port: asked.port, timeoutMs, sourceFor, onSourceLost, ports},
+      ...{addresses, port: asked.port, timeoutMs, sourceFor, onSourceLost, onSource, ports},
       // A limit of bandwidth stops the reading of a socket, which works with `data` events only.
       reader: bandwidth === undefined ? () => reads.for(this.#splice) : undefined,
       onOpen: (socket, ends) => this.#joined(socket, ends),
@@ -158,10 +161,10 @@ export class EgressConnection {
   }
 
   #joined(socket: Socket, {address, source}: {address: string; source: string}): void {
-    const {stream, keepAlive, bandwidth, clock, onSource, events, asked, opener} = this.#options;
+    const {stream, keepAlive, bandwidth, clock, onOpened, events, asked, opener} = this.#options;
     this.#socket = socket;
     this.#opened = {address, source, at: clock.now()};
-    onSource(source, 1);
+    onOpened();
     this.#alive = keepAlive.add(socket);
     events.emit({
       type: 'egress-opened',
@@ -204,14 +207,13 @@ export class EgressConnection {
   }
 
   #over(code: StreamCode | undefined): void {
-    const {stream, asked, opener, clock, events, keepAlive, bandwidth, onSource, onOver} = this.#options;
+    const {stream, asked, opener, clock, events, keepAlive, bandwidth, onOver} = this.#options;
     this.#stopDial();
     bandwidth?.release();
     if (this.#alive !== undefined) keepAlive.delete(this.#alive);
     const about = {...this.#whose(opener), egress: this.egress, host: asked.host, port: asked.port};
     if (this.#opened !== undefined) {
       const {address, source, at} = this.#opened;
-      onSource(source, -1);
       const ms = Math.round(clock.now() - at);
       // The stream is seen from the relay: it sends what comes from the destination.
       const bytes = {bytesIn: stream.bytesOut, bytesOut: stream.bytesIn};

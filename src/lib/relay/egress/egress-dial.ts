@@ -26,6 +26,8 @@ export interface EgressDialOptions {
   sourceFor: (family: 4 | 6) => string | undefined;
   /** The address is not of this machine any more. */
   onSourceLost: (source: string, code: string) => void;
+  /** A socket has this address, or has no longer. */
+  onSource: (source: string, change: 1 | -1) => void;
   ports: Pick<LocalPorts, 'take'>;
   /** Reads the connected socket. Undefined: it has `data` events. */
   reader?: (() => SocketRead) | undefined;
@@ -40,7 +42,7 @@ interface Attempt {
 
 /** As `dial`: returns a function that ends it. */
 export function dialFrom(options: EgressDialOptions): () => void {
-  const {host, addresses, port, timeoutMs, sourceFor, onSourceLost, ports, reader} = options;
+  const {host, addresses, port, timeoutMs, sourceFor, onSourceLost, onSource, ports, reader} = options;
   /** The last attempt for each address. */
   const attempts = new Map<string, Attempt>();
   let tried = 0;
@@ -55,7 +57,11 @@ export function dialFrom(options: EgressDialOptions): () => void {
     attempts.set(address, {source, lease});
     const local = {localAddress: source, localPort: lease.port, family};
     const socket = withReader(reader?.(), (more) => openSocket(address, port, {...more, ...local}));
-    socket.once('close', lease.free);
+    onSource(source, 1);
+    socket.once('close', () => {
+      lease.free();
+      onSource(source, -1);
+    });
     return socket;
   };
   const again = (error: Error, address: string): boolean => {

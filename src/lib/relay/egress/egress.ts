@@ -1,7 +1,8 @@
 // Egress at the relay: takes streams of kind `egress`, and connects each with its destination from an address of its set.
 
 import {SocketReads} from '../../bytes/socket-reads.js';
-import type {Clock} from '../../core/clock.js';
+import {atMost, type Clock} from '../../core/clock.js';
+import {Moment} from '../../core/moment.js';
 import type {BlockPool} from '../../mux/blocks.js';
 import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
@@ -15,6 +16,7 @@ import type {RelayEvents} from '../events.js';
 import type {Bandwidths} from '../limits/bandwidth.js';
 import {Counts} from '../limits/counts.js';
 import type {LimitReports} from '../limits/limit-reports.js';
+import {VisitorCounts} from '../limits/visitor-counts.js';
 import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
 import {leastUsedSource, steadySource} from './choose-source.js';
@@ -54,6 +56,15 @@ export interface EgressOptions {
   load: Pick<Load, 'add'>;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
+  /** The connections of the owners in all processes of this relay. Default: this one is alone. */
+  counts?: VisitorCounts | undefined;
+  /** True when connections would take the descriptors that others need. */
+  isFull?: () => boolean;
+  /**
+   * False: an address that is not of this machine is unhealthy, and no reason not to start. A worker that takes another one's
+   * place must serve. Default true.
+   */
+  mustStart?: boolean;
   /** For tests: a DNS, a system and times of their own. */
   resolver?: Pick<Resolver, 'find'>;
   tryBind?: TryBind;
@@ -72,10 +83,11 @@ export class Egress implements Part {
   readonly #reads: SocketReads;
   #keepAlive: KeepAlive;
   readonly #open = new Set<EgressConnection>();
-  readonly #ofOwner = new Counts();
+  readonly #counts: VisitorCounts;
   readonly #ofSource = new Counts();
   readonly #new: TokenBuckets;
   #turn = 0;
+  readonly #idle = new Moment();
   readonly #sums = {connections: 0, bytesIn: 0, bytesOut: 0};
 
   constructor(options: EgressOptions) {
@@ -84,7 +96,9 @@ export class Egress implements Part {
     this.#options = options;
     this.#settings = settings;
     this.#health = new SourceHealth({
-      ...{clock, events},
+      clock,
+      // The first process watches the same addresses, and tells.
+      events: options.mustStart === false ? {emit: () => {}} : events,
       ...(options.tryBind !== undefined && {tryBind: options.tryBind}),
     });
     this.#guard = new Guard({
@@ -94,6 +108,7 @@ export class Egress implements Part {
       now,
       ownAddresses,
     });
+    this.#counts = options.counts ?? new VisitorCounts();
     this.#lookUps = new LookUps(options.resolver ?? new Resolver(undefined, MANY_LOOK_UPS));
     const [first, last] = settings.egressPorts;
     this.#ports = new LocalPorts({first, last, now});
@@ -106,8 +121,9 @@ export class Egress implements Part {
   /** Checks that each address can be bound. @throws TunlError EGRESS_ADDRESS */
   async start(): Promise<void> {
     const sets = readEgressSets(this.#settings.egress);
-    await this.#health.check(sets);
+    if (this.#options.mustStart ?? true) await this.#health.check(sets);
     this.#take(sets);
+    if (this.#options.mustStart === false) await this.#health.look();
   }
 
   async checkReload({egress}: Pick<RelaySettings, 'egress'>): Promise<void> {
@@ -125,12 +141,30 @@ export class Egress implements Part {
     for (const connection of [...this.#open]) connection.recheck(this.#sets.get(connection.egress));
   }
 
+  /** Open connections may finish. */
+  async drain(until: number): Promise<void> {
+    const {clock} = this.#options;
+    const leftMs = until - clock.now();
+    if (leftMs > 0 && this.#open.size > 0) await atMost(clock, leftMs, this.#idle.next());
+  }
+
   close(): void {
     this.#health.close();
   }
 
   get open(): number {
     return this.#open.size;
+  }
+
+  /** Sums of all connections so far; of open ones the bytes until now. `bytesIn`: from destinations. */
+  get totals(): {connections: number; bytesIn: number; bytesOut: number} {
+    const sum = {...this.#sums};
+    for (const {stream} of this.#open) {
+      // The stream is seen from the relay: it sends what comes from the destination.
+      sum.bytesIn += stream.bytesOut;
+      sum.bytesOut += stream.bytesIn;
+    }
+    return sum;
   }
 
   /** From now on it takes streams of kind `egress`. */
@@ -167,7 +201,7 @@ export class Egress implements Part {
     const {owner, tokenId} = opener.principal;
     const {clock, events, bandwidths, own, dialTimeoutMs = DIAL_TIMEOUT_MS} = this.#options;
     this.#new.spend(owner, 1, this.#rate);
-    this.#ofOwner.add(owner, 1);
+    const count = this.#counts.enter('egress', owner);
     const connection = new EgressConnection({
       ...{stream, asked, opener, clock, events, set},
       guard: this.#guard,
@@ -181,13 +215,18 @@ export class Egress implements Part {
       sourceFor: (family) => this.#sourceFor(set, family, asked, tokenId ?? owner),
       onSourceLost: (source, code) => this.#health.lost(source, code),
       onSource: (source, change) => this.#ofSource.add(source, change),
+      onOpened: () => {
+        this.#sums.connections += 1;
+      },
       onOver: () => {
         this.#open.delete(connection);
-        this.#ofOwner.add(owner, -1);
+        this.#counts.leave(count);
+        this.#sums.bytesIn += stream.bytesOut;
+        this.#sums.bytesOut += stream.bytesIn;
+        if (this.#open.size === 0) this.#idle.happen();
       },
     });
     this.#open.add(connection);
-    this.#sums.connections += 1;
     void connection.run();
   }
 
@@ -207,7 +246,8 @@ export class Egress implements Part {
   #overLimit({principal: {owner}}: Opener): string | undefined {
     const {reports} = this.#options;
     const most = this.#settings.maxEgressPerOwner;
-    if (this.#ofOwner.of(owner) >= most) {
+    if (this.#options.isFull?.()) return 'The relay has no room for another connection now.';
+    if (this.#counts.of('egress', owner) >= most) {
       reports.note('egress', 'owner', owner);
       return `The owner may have ${most} connections by egress at once.`;
     }

@@ -63,6 +63,12 @@ export class SourceHealth {
     if (sets.length > 0 && !this.#isOver) this.#checkLater();
   }
 
+  /** Checks all of them now, and later as usual. */
+  async look(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#checkAll();
+  }
+
   /** A connection could not have this address. */
   lost(address: string, code: string): void {
     if (this.#unhealthy.has(address) || !this.#addresses().has(address)) return;

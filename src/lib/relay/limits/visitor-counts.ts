@@ -4,8 +4,11 @@
 import type {CountRow} from './counts-of-workers.js';
 import type {LimitedBy} from './limit-names.js';
 
+/** `egress`: an owner's connections that leave the relay. They are no visitors, and are counted in the same way. */
+type Counted = LimitedBy | 'egress';
+
 export interface VisitorCount {
-  readonly by: LimitedBy;
+  readonly by: Counted;
   readonly name: string;
   /** In this process. */
   here: number;
@@ -13,22 +16,23 @@ export interface VisitorCount {
 
 export class VisitorCounts {
   /** One map for each kind of name, so that no key must be joined from two texts for each visitor. */
-  readonly #here: Readonly<Record<LimitedBy, Map<string, VisitorCount>>> = {
+  readonly #here: Readonly<Record<Counted, Map<string, VisitorCount>>> = {
     relay: new Map(),
     owner: new Map(),
     tunnel: new Map(),
     address: new Map(),
+    egress: new Map(),
   };
   #elsewhere: ReadonlyMap<string, number> = new Map();
 
   /** The count in all processes of this relay, as far as they have told. */
-  of(by: LimitedBy, name: string): number {
+  of(by: Counted, name: string): number {
     const here = this.#here[by].get(name)?.here ?? 0;
     return this.#elsewhere.size === 0 ? here : here + (this.#elsewhere.get(rowName(by, name)) ?? 0);
   }
 
   /** Counts one more. Returns the handle for `leave`. */
-  enter(by: LimitedBy, name: string): VisitorCount {
+  enter(by: Counted, name: string): VisitorCount {
     let count = this.#here[by].get(name);
     if (count === undefined) {
       count = {by, name, here: 0};
@@ -57,4 +61,4 @@ export class VisitorCounts {
 }
 
 /** Its name in messages between processes. */
-const rowName = (by: LimitedBy, name: string): string => `${by} ${name}`;
+const rowName = (by: Counted, name: string): string => `${by} ${name}`;

@@ -18,6 +18,7 @@ import {PendingConnections, type SharedLimits} from '../doors/pending.js';
 import {Room} from '../doors/room.js';
 import {TcpDoor} from '../doors/tcp-door.js';
 import {TrustedSources} from '../doors/trusted.js';
+import {EgressAddresses} from '../egress/egress-addresses.js';
 import {loggedEvents} from '../event-log.js';
 import {FileLeases} from '../leases/file-leases.js';
 import type {LeaseStore} from '../leases/lease-store.js';
@@ -241,6 +242,7 @@ export async function openFirstProcess(
       // Drained after the leases: the next process has the file before agents are told to leave.
       // This process says in the log that the files of a reload were read, so the workers read them first.
       visitorCounts,
+      new EgressAddresses({...base, settings}),
       networks,
       peersFolder,
       crew,
