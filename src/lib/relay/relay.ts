@@ -39,8 +39,7 @@ import {SecureDoor} from './doors/secure-door.js';
 import {TcpDoor} from './doors/tcp-door.js';
 import {TrustedSources} from './doors/trusted.js';
 import {VisitorWatch} from './doors/visitor-watch.js';
-import {Egress} from './egress/egress.js';
-import {ownPorts} from './egress/own-ports.js';
+import {makeEgress} from './egress/make-egress.js';
 import {eventsFor, loggedEvents} from './event-log.js';
 import type {RelayListener} from './events.js';
 import {FileLeases} from './leases/file-leases.js';
@@ -190,10 +189,8 @@ export async function openRelay(
     sessionOf: (id) => agents.sessionOf(id),
   });
   const pool = new BlockPool();
-  const egress = new Egress({
-    ...{...base, settings, pool, bandwidths, reports, isFull: room.noneForEgress},
-    ...{counts: seat?.visitorCounts, mustStart: seat === undefined},
-    own: ownPorts({settings, door, publicPort, tunnels, elsewhere}),
+  const egress = makeEgress({
+    ...{...base, settings, seat, pool, bandwidths, reports, room, door, publicPort, tunnels},
   });
   streams.take(
     KIND.service,

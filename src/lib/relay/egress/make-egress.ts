@@ -1,0 +1,38 @@
+// Makes the egress of a relay from the parts that it needs.
+
+import type {Room} from '../doors/room.js';
+import type {Seat} from '../workers/seat.js';
+import {Egress, type EgressOptions} from './egress.js';
+import {type OwnPortsOptions, ownPorts} from './own-ports.js';
+
+type Needed = Pick<
+  EgressOptions,
+  'domain' | 'pool' | 'bandwidths' | 'reports' | 'load' | 'events' | 'clock'
+> &
+  Pick<OwnPortsOptions, 'door' | 'publicPort' | 'tunnels'>;
+
+export interface MakeEgressOptions extends Needed {
+  settings: EgressOptions['settings'] & OwnPortsOptions['settings'];
+  room: Pick<Room, 'noneForEgress'>;
+  /** This process is one worker of several. */
+  seat: Pick<Seat, 'visitorCounts' | 'elsewhere'> | undefined;
+}
+
+export function makeEgress({
+  settings,
+  door,
+  publicPort,
+  tunnels,
+  room,
+  seat,
+  ...more
+}: MakeEgressOptions): Egress {
+  return new Egress({
+    ...more,
+    settings,
+    own: ownPorts({settings, door, publicPort, tunnels, elsewhere: seat?.elsewhere}),
+    isFull: room.noneForEgress,
+    counts: seat?.visitorCounts,
+    mustStart: seat === undefined,
+  });
+}
