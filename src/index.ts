@@ -1,4 +1,4 @@
-// The library: a tunnel for a local port, a relay, sandboxes, a hub, and private networks, without the command line.
+// The library: a tunnel for a local port, a relay, sandboxes, a hub, private networks, clusters, and egress, without the command line.
 
 // First, because modules are evaluated in this order.
 import './lib/core/node-version.js';
@@ -13,6 +13,18 @@ export type {Cluster} from './lib/cluster/local.js';
 export type {ClusterEnd, ClusterOptions} from './lib/cluster/options.js';
 export {ERRORS, type ErrorCode, type ErrorRow, EXIT, isErrorCode, TunlError} from './lib/core/errors.js';
 export type {LogLevel, LogRecord, LogSink} from './lib/core/logger.js';
+export {
+  type Egress,
+  type EgressEvent,
+  type EgressFailedEvent,
+  type EgressOptions,
+  egress,
+  type ProxyOptions,
+} from './lib/egress/egress.js';
+export type {ForwardedPort} from './lib/egress/forward.js';
+export type {EgressPort} from './lib/egress/local-port.js';
+export type {ProxyPort} from './lib/egress/proxy/proxy-port.js';
+export type {EgressRunOptions} from './lib/egress/run.js';
 export {forward} from './lib/forward.js';
 export {type HubOptions, type HubTemplate, type RunningHub, startHub} from './lib/hub/library.js';
 export type {KeptBy, SessionEnd, SessionState, SessionView} from './lib/hub/session.js';
@@ -39,3 +51,4 @@ export {Probe} from './lib/sandbox/probe.js';
 export {type ExecOptions, type PortAddress, Sandbox} from './lib/sandbox/sandbox.js';
 export type {SandboxFs} from './lib/sandbox/sandbox-fs.js';
 export type {EgressRules} from './lib/sandbox/spec.js';
+export type {SealedExit} from './lib/seal/run-sealed.js';

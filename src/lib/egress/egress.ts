@@ -5,10 +5,12 @@ import type {LinkEvent} from '../agent/events.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {type ConnectionOptions, openLink, type RelayLink} from '../open-link.js';
+import type {SealedExit} from '../seal/run-sealed.js';
 import {checkEgressName, EgressClient} from './client.js';
 import {type ForwardedPort, forwardPort, readForward} from './forward.js';
 import type {EgressPort} from './local-port.js';
 import {openProxy, type ProxyPort} from './proxy/proxy-port.js';
+import type {EgressRunOptions} from './run.js';
 
 export interface EgressOptions extends ConnectionOptions {
   /** Spread connections over all addresses of the egress. Default false: a destination always sees the same address. */
@@ -63,6 +65,11 @@ export interface Egress extends AsyncDisposable {
   listen(options?: ProxyOptions): Promise<ProxyPort>;
   /** A port of this machine that leads to `HOST:PORT`; `LOCAL:HOST:PORT` chooses the port, on loopback. */
   forward(destination: string): Promise<ForwardedPort>;
+  /**
+   * Runs a command in a sealed network (Linux): all its connections leave by the egress, whatever it knows about proxies. Resolves
+   * at its end. Rejects with SEAL_UNAVAILABLE, SEAL_LOST, PROGRAM_MISSING, FOLDER_MISSING or ABORTED.
+   */
+  run(argv: readonly string[], options?: EgressRunOptions): Promise<SealedExit>;
   /** Ends its ports, resets open connections, and ends the link. Idempotent. */
   close(): Promise<void>;
 }
@@ -150,6 +157,12 @@ class OpenEgress implements Egress {
   async forward(destination: string): Promise<ForwardedPort> {
     const forward = readForward(destination);
     return await this.#hold(forwardPort(this.#client, {...forward, onFailed: this.#onFailed}));
+  }
+
+  async run(argv: readonly string[], options: EgressRunOptions = {}): Promise<SealedExit> {
+    // Imported here because ports need no seal.
+    const {runByEgress} = await import('./run.js');
+    return await runByEgress(Promise.resolve(this.#client), argv, options);
   }
 
   async close(): Promise<void> {
