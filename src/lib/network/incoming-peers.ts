@@ -105,7 +105,7 @@ export class IncomingPeers {
     if (resumes || this.#sessions.size >= MOST_SESSIONS) return undefined;
     const own = [...this.#sessions.values()].filter((each) => each.from.address === from.address);
     // A member that was killed leaves sessions behind: the oldest makes room.
-    if (own.length >= MOST_OF_ONE) own[0]?.session.close();
+    if (own.length >= MOST_OF_ONE) void own[0]?.session.close();
     const {shared, accept} = this.#options;
     const session = new PeerSession({
       ...shared,
@@ -121,11 +121,13 @@ export class IncomingPeers {
 
   /** Ends the sessions of members for which this is false. */
   keepOnly(isMember: (address: string) => boolean): void {
-    for (const {from, session} of [...this.#sessions.values()]) if (!isMember(from.address)) session.close();
+    for (const {from, session} of [...this.#sessions.values()])
+      if (!isMember(from.address)) void session.close();
   }
 
-  close(): void {
+  /** Resolves when the other members have been told. */
+  async close(): Promise<void> {
     this.#closed = true;
-    for (const {session} of [...this.#sessions.values()]) session.close();
+    await Promise.all([...this.#sessions.values()].map(({session}) => session.close()));
   }
 }

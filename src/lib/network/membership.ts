@@ -5,7 +5,7 @@ import type {Socket} from 'node:net';
 import {totalmem} from 'node:os';
 import type {Duplex} from 'node:stream';
 import {defaultUnreadLimit, UnreadLimit} from '../bytes/unread-limit.js';
-import {type Clock, systemClock} from '../core/clock.js';
+import {atMost, type Clock, systemClock} from '../core/clock.js';
 import {errorForPeer, TunlError} from '../core/errors.js';
 import {createLogger, type Logger} from '../core/logger.js';
 import {BlockPool} from '../mux/blocks.js';
@@ -47,6 +47,8 @@ const MISSING_MS = 2_500;
 const MISSING_AFTER_REJOIN_MS = 20_000;
 /** A member that comes directly may be quicker than the roster, ms. */
 const ROSTER_MS = 2_000;
+/** How long the last word to other members may take, ms. */
+const LAST_WORD_MS = 500;
 const WINDOW_BYTES = 64 * 1024 * 1024;
 /** Blocks that idle sessions keep. */
 const KEPT_BLOCKS = 6;
@@ -97,6 +99,8 @@ class OpenMembership implements Membership {
   #app: Fields = {};
   #doors: Doors | undefined;
   #isOver = false;
+  /** The other members know that this one has left. */
+  #told: Promise<unknown> = Promise.resolve();
 
   constructor(options: JoinOptions & {scope: NetworkScope}, key: MemberKey) {
     const {link, scope, network, name, clock = systemClock} = options;
@@ -250,6 +254,7 @@ class OpenMembership implements Membership {
 
   async close(): Promise<void> {
     this.#end(undefined);
+    await atMost(this.#clock, LAST_WORD_MS, this.#told);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -288,7 +293,7 @@ class OpenMembership implements Membership {
     for (const [address, outgoing] of this.#outgoing) {
       if (this.#peers.at(address) !== undefined) continue;
       this.#outgoing.delete(address);
-      outgoing.close();
+      void outgoing.close();
     }
   }
 
@@ -309,7 +314,7 @@ class OpenMembership implements Membership {
 
   async #accept(from: MemberId, port: number, signal: AbortSignal): Promise<Duplex> {
     const {accept} = this.#options;
-    if (accept === undefined) throw new TunlError('NOT_ALLOWED');
+    if (accept === undefined || this.#isOver) throw new TunlError('NOT_ALLOWED');
     return await accept(from, port, signal);
   }
 
@@ -335,9 +340,9 @@ class OpenMembership implements Membership {
     this.#first.reject(error ?? new TunlError('CLOSED'));
     this.#loop?.close();
     for (const leave of this.#leave) leave();
-    this.#doors?.close();
-    this.#incoming.close();
-    for (const outgoing of this.#outgoing.values()) outgoing.close();
+    const closing = [this.#incoming.close(), ...[...this.#outgoing.values()].map((each) => each.close())];
+    this.#told = Promise.all(closing);
+    void atMost(this.#clock, LAST_WORD_MS, this.#told).then(() => this.#doors?.close());
     this.#shared.unread.close();
     this.#peers.close();
     this.#over.resolve(error);

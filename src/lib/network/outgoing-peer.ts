@@ -65,23 +65,30 @@ export class OutgoingPeer {
     signal: AbortSignal | undefined,
     use: (stream: Stream) => Promise<T>,
   ): Promise<T> {
-    const session = await this.#ready(signal);
-    const stream = session.connect(port);
-    if (stream === undefined)
-      throw new TunlError('MEMBER_UNREACHABLE', {reason: 'Too many connections to the member are open.'});
-    const opened = await use(stream);
-    this.#options.onChange();
-    return opened;
+    for (let isAgain = false; ; isAgain = true) {
+      const session = await this.#ready(signal);
+      const stream = session.connect(port);
+      if (stream === undefined)
+        throw new TunlError('MEMBER_UNREACHABLE', {reason: 'Too many connections to the member are open.'});
+      try {
+        const opened = await use(stream);
+        this.#options.onChange();
+        return opened;
+      } catch (error) {
+        // The member has started again, and does not know the session: it saw nothing of this connection.
+        const isSessionLost = session.ended && toTunlError(error).code === 'MEMBER_UNREACHABLE';
+        if (isAgain || !isSessionLost || signal?.aborted || this.#closed) throw error;
+      }
+    }
   }
 
-  /** Ends all connections. */
-  close(error?: TunlError): void {
+  /** Ends all connections. Resolves when the other member has been told. */
+  async close(): Promise<void> {
     this.#closed = true;
     this.#idle?.cancel();
     this.#better?.cancel();
     this.#giveUp.abort();
-    if (error === undefined) this.#session?.close();
-    else this.#session?.destroy(error);
+    await this.#session?.close();
   }
 
   #ready(signal: AbortSignal | undefined): Promise<PeerSession> {
@@ -201,7 +208,7 @@ export class OutgoingPeer {
     this.#idle?.cancel();
     if (!isIdle) return;
     this.#idle = this.#clock.after(IDLE_MS, () => {
-      if (session.connections === 0) session.close();
+      if (session.connections === 0) void session.close();
     });
   }
 }

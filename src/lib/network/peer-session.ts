@@ -129,9 +129,11 @@ export class PeerSession {
     return stream;
   }
 
-  /** Ends all connections, and tells the other member. */
-  close(): void {
+  /** Ends all connections. Resolves when the other member has been told, or the path is lost. */
+  async close(): Promise<void> {
+    const {link} = this.#session;
     this.#session.close();
+    await link?.gone();
   }
 
   destroy(error: TunlError): void {
