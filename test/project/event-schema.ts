@@ -442,6 +442,7 @@ export const eventSchemas = {
     prefix: text,
     ports: v.exactOptional(v.array(port)),
     directPort: v.exactOptional(port),
+    outside: v.exactOptional(v.picklist(['internet', 'none'])),
   }),
   member: v.strictObject({
     type: v.literal('member'),

@@ -15,6 +15,8 @@ export interface NetworkJoinedEvent {
   ports?: readonly number[];
   /** The TCP port of this machine for direct connections. */
   directPort?: number;
+  /** `tunl net run`: what the command reaches besides the members. */
+  outside?: 'internet' | 'none';
 }
 
 /** A member: a row of `tunl net list`, or one that has come or gone. */

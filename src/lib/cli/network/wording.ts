@@ -55,9 +55,16 @@ export function networkLines(event: NetworkCliEvent): Line[] {
   }
 }
 
-function joinedLines({network, name, ports, directPort}: NetworkJoinedEvent): Line[] {
+function joinedLines({network, name, address, ports, directPort, outside}: NetworkJoinedEvent): Line[] {
   const lines: Line[] = [];
-  if (ports === undefined) lines.push({tone: 'faint', text: `${name} is a guest of the network ${network}`});
+  if (outside !== undefined) {
+    const more = outside === 'none' ? 'nothing else' : 'the internet by this machine';
+    lines.push({
+      tone: 'good',
+      text: `sealed: ${name} (${address}) reaches the network ${network}, and ${more}`,
+    });
+  } else if (ports === undefined)
+    lines.push({tone: 'faint', text: `${name} is a guest of the network ${network}`});
   else lines.push({tone: 'good', text: `${name} is a member of ${network}, with ${portsText(ports)}`});
   if (directPort !== undefined)
     lines.push({

@@ -1,0 +1,22 @@
+// The settings of a command that runs as a member of a private network, beside those of every member.
+
+import {list, onOff, setting, time} from '../core/settings.js';
+import {port} from '../protocol/setting-kinds.js';
+
+export const NET_RUN_SETTINGS = {
+  isIsolated: setting(onOff, {
+    default: false,
+    flag: 'isolated',
+    help: 'The members of the network, and no internet.',
+  }),
+  localPorts: setting(list(port, {most: 64}), {
+    default: [],
+    flag: 'local',
+    help: 'A port of this machine’s loopback; repeatable.',
+  }),
+  graceMs: setting(time(), {
+    default: 0,
+    flag: 'dial-grace',
+    help: 'How long a connection waits for the command to listen.',
+  }),
+};
