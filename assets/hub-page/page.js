@@ -364,6 +364,22 @@ function showInside(templates) {
   showAll();
 }
 
+const SIGN_IN_PROBLEMS = {
+  denied: 'You are known at the issuer, but no rule of this hub is about you. Ask its operator.',
+  failed: 'The sign-in did not succeed. Try it again.',
+  busy: 'Too many sign-ins failed. Try it again in a while.',
+};
+
+/** Offers the issuer of identities, if the hub has one, and says why it has sent somebody back. */
+async function showIssuer() {
+  const reason = new URLSearchParams(location.search).get('sign-in');
+  if (reason !== null) history.replaceState(undefined, '', '/');
+  const {issuer} = await (await fetch('/sign-in')).json();
+  at('issuer-host').textContent = issuer ?? '';
+  at('issuer').hidden = issuer === null;
+  if (Object.hasOwn(SIGN_IN_PROBLEMS, reason ?? '')) tell(SIGN_IN_PROBLEMS[reason]);
+}
+
 at('sign-in').addEventListener('submit', (event) => {
   event.preventDefault();
   void attempt(async () => {
@@ -398,4 +414,6 @@ at('start').addEventListener('submit', (event) => {
 at('all').addEventListener('change', listen);
 // Times pass without any event.
 setInterval(() => document.hidden || showAll(), 5_000);
-void begin();
+void begin()
+  .then(showIssuer)
+  .catch(() => {});

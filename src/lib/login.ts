@@ -132,6 +132,18 @@ export async function identityAt(
   return {relay: origin, context, identity: await whoAmI(place, await chosen.token())};
 }
 
+/** The issuer at which people log in to a relay. Undefined: it has none. @throws TunlError as `chooseRelay`, RELAY_* */
+export async function issuerOfRelay(
+  settings: Partial<Pick<LinkValues, 'relay' | 'context' | 'token' | 'tokenFile' | 'caFile'>> &
+    Pick<LinkValues, 'stateDir'>,
+): Promise<string | undefined> {
+  const {relay, context, token, tokenFile, caFile: given, stateDir} = settings;
+  const chosen = await chooseRelay({relay, context, token, tokenFile, caFile: given, stateDir});
+  if (chosen === undefined) return undefined;
+  const {origin, caFile} = chosen;
+  return (await relayInfo(await placeOf(origin, {caFile, stateDir})))?.login?.issuer;
+}
+
 /**
  * Forgets the token; the relay forgets it as well, if it came from a login there. The context stays, so that another login
  * needs no URL.

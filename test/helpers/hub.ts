@@ -4,7 +4,7 @@ import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {SessionView} from '../../src/lib/hub/session.js';
 import {runCli, startCli} from './cli.js';
-import {startRelayProcess} from './relay.js';
+import {type RelayProcess, startRelayProcess} from './relay.js';
 import type {Scope} from './scope.js';
 import {curl} from './visitors.js';
 
@@ -15,13 +15,19 @@ const FILES = `
     port: 8000
 `;
 
+export interface HubAround {
+  relay?: Pick<RelayProcess, 'url' | 'tokenFile' | 'caFile'>;
+  /** Further lines of hub.yaml. */
+  settings?: string;
+}
+
 /** Its sessions end with the scope. */
-export async function openHub(scope: Scope, templates = FILES) {
-  const {url, tokenFile, caFile} = await startRelayProcess(scope);
+export async function openHub(scope: Scope, templates = FILES, {relay, settings = ''}: HubAround = {}) {
+  const {url, tokenFile, caFile} = relay ?? (await startRelayProcess(scope));
   const stateDir = await scope.tempDir('hub');
   const config = join(stateDir, 'hub.yaml');
   const head = `relay: ${url}\ntoken-file: ${tokenFile}\nca-file: ${caFile}\nfree-memory: 0\nfree-disk: 0\n`;
-  await writeFile(config, `${head}templates:${templates}`);
+  await writeFile(config, `${head}${settings}templates:${templates}`);
   const hub = (args: readonly string[]) => runCli(scope, ['hub', ...args], {stateDir});
   // Sessions outlive their hub; the scope ends in reverse.
   scope.onEnd(async () => {

@@ -9,6 +9,7 @@ import {listenPrivately} from '../core/private-socket.js';
 import {openStateDir} from '../core/state-dir.js';
 import {forward} from '../forward.js';
 import {Callers} from './api/callers.js';
+import {IssuerSignIn, type IssuerSignInOptions} from './api/issuer-sign-in.js';
 import {Pages} from './api/pages.js';
 import {addressOf, HubServer} from './api/server.js';
 import type {Floors} from './capacity.js';
@@ -40,6 +41,8 @@ export interface HubOptions {
   readonly floors?: Partial<Floors>;
   /** How long a request waits for its session, ms. Default 60,000. */
   readonly readyTimeoutMs?: number;
+  /** People sign in there as well. */
+  readonly issuer?: IssuerSignInOptions | undefined;
   readonly clock?: Clock;
   readonly log?: LogSink | undefined;
   readonly onEvent?: ForwardOptions['onEvent'];
@@ -129,7 +132,8 @@ export async function startHub(options: HubOptions): Promise<Hub> {
   });
   const context = {sessions, templates, readyTimeoutMs, clock, log, url: urlOf};
   const callers = new Callers({tokens: tokens.registry, userById: (id) => users.byId(id)});
-  const pages = new Pages({callers, url: urlOf, addressOf});
+  const issuer = options.issuer && new IssuerSignIn(options.issuer, {users, url: urlOf, log});
+  const pages = new Pages({callers, url: urlOf, addressOf, issuer});
   const server = new HubServer({...context, callers, pages});
   let isOpen = false;
   const operator = new HubServer({

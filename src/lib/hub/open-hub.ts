@@ -5,6 +5,7 @@ import {TunlError} from '../core/errors.js';
 import {settle} from '../core/settings.js';
 import {stateDir as usualStateDir} from '../core/state-dir.js';
 import {type Hub, startHub} from './hub.js';
+import {issuerOf} from './issuer-of.js';
 import type {HubOptions, RunningHub} from './library.js';
 import {makeTemplate} from './make-template.js';
 import {HUB_SETTINGS, TEMPLATE_SETTINGS} from './settings-table.js';
@@ -33,6 +34,7 @@ export async function startFrom(
   const given = Object.entries({relay, context, token, tokenFile, caFile});
   const connection: Connection = Object.fromEntries(given.filter(([, value]) => value !== undefined));
   const {name, mostSessions, startsAtOnce, mostQueued, freeMemory, freeDisk, readyTimeoutMs} = settings;
+  const issuer = await issuerOf(settings, connection, stateDir);
   return await startHub({
     stateDir,
     templates,
@@ -43,6 +45,7 @@ export async function startFrom(
     mostQueued,
     floors: {freeMemoryBytes: freeMemory, freeDiskBytes: freeDisk},
     readyTimeoutMs,
+    issuer,
     log,
     ...(startsAtOnce !== undefined && {startsAtOnce}),
   });

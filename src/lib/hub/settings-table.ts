@@ -3,9 +3,11 @@
 import {FORWARD_SETTINGS} from '../agent/settings-table.js';
 import {choice, file, list, setting, size, text, wholeNumber, wholeTime} from '../core/settings.js';
 import {port, tunnelName} from '../protocol/setting-kinds.js';
+import {OIDC_SETTINGS} from '../relay/access/oidc-settings.js';
 import {SANDBOX_SETTINGS} from '../sandbox/settings.js';
 
-const {relay, context, token, tokenFile, caFile} = FORWARD_SETTINGS;
+const {relay, context, token, tokenFile, caFile, oidc, oidcClient, oidcSecretFile} = FORWARD_SETTINGS;
+const {oidcRules, oidcCaFile} = OIDC_SETTINGS;
 const {backend, image, runtime, egress, memory, cpu, pids, disk, openFiles, bestEffort} = SANDBOX_SETTINGS;
 
 const MIB = 1024 ** 2;
@@ -48,6 +50,26 @@ export const HUB_SETTINGS = {
     default: 60_000,
     flag: 'ready-timeout',
     help: 'How long a request waits for its session.',
+  }),
+  oidcClient: {...oidcClient, help: 'People sign in at an issuer of identities, as this client of it.'},
+  oidcSecretFile: {...oidcSecretFile, help: 'The secret of the client, on the first line, if it has one.'},
+  oidcIssuer: {
+    ...oidc,
+    flag: 'oidc-issuer',
+    defaultText: 'that of the relay',
+    help: 'The issuer.',
+  },
+  oidcCaFile: {...oidcCaFile, help: 'CA of an issuer with a private CA.'},
+  oidcRules: {
+    ...oidcRules,
+    example: 'email=*@example.com hub:sessions',
+    help: 'Who may do what, with the scopes hub:sessions and hub:admin.',
+  },
+  oidcOwner: {...OIDC_SETTINGS.oidcOwner, default: 'email', help: 'The claim that names the user.'},
+  oidcQuota: setting(wholeNumber({min: 0, max: 1_000}), {
+    default: 2,
+    flag: 'oidc-quota',
+    help: 'The quota of a user who signs in there for the first time.',
   }),
 };
 

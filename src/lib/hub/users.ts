@@ -82,6 +82,20 @@ export class HubUsers {
     });
   }
 
+  /** The user of this name, who is made now if there is none. @throws TunlError OPTION_INVALID */
+  async findOrAdd(name: string, quota: number): Promise<HubUser> {
+    const find = async () => findIn(await this.#read(), name);
+    // Of two at once, one makes the user.
+    return (
+      (await find()) ??
+      (await this.add(name, quota).catch(async (error: unknown) => {
+        const user = await find();
+        if (user === undefined) throw error;
+        return user;
+      }))
+    );
+  }
+
   /** @throws TunlError HUB_USER_UNKNOWN, OPTION_INVALID */
   async set(nameOrId: string, quota: number): Promise<HubUser> {
     checkQuota(quota);

@@ -6,8 +6,10 @@ import * as v from 'valibot';
 import {randomBytes} from '../../core/node-crypto.js';
 import {packageRoot} from '../../core/package-root.js';
 import type {Principal} from '../../relay/access/principal.js';
+import {rightsOf} from '../../relay/access/rights.js';
 import {readBody} from './body.js';
 import type {Caller, Callers} from './callers.js';
+import {type IssuerSignIn, SIGNED_IN_PATH, type SignInResult} from './issuer-sign-in.js';
 import {HttpProblem} from './problem.js';
 import type {HubPages} from './server.js';
 
@@ -40,6 +42,8 @@ export interface PagesOptions {
   /** The address of the hub. */
   readonly url: () => string;
   readonly addressOf: (req: IncomingMessage) => string;
+  /** Undefined: people sign in with tokens alone. */
+  readonly issuer?: IssuerSignIn | undefined;
   /** ms since 1970 */
   readonly wallNow?: () => number;
 }
@@ -69,6 +73,7 @@ export class Pages implements HubPages {
       res.writeHead(204).end();
       return true;
     }
+    if (isGet && (await this.#answerIssuer(req, res, path))) return true;
     if (req.method !== 'POST') return false;
     if (path === '/sign-in') await this.#signIn(req, res);
     else if (path === '/sign-out') this.#signOut(req, res);
@@ -95,12 +100,45 @@ export class Pages implements HubPages {
   async #signIn(req: IncomingMessage, res: ServerResponse): Promise<void> {
     this.#checkOrigin(req);
     const {token} = (await readBody(req, SIGN_IN)) as v.InferOutput<typeof SIGN_IN>;
-    const {principal, user} = await this.#options.callers.byToken(token, this.#options.addressOf(req));
-    const key = randomBytes(32).toString('base64url');
-    this.#forgetSurplus(user.id);
-    this.#signedIn.set(key, {principal, until: this.#wallNow() + SIGNED_IN_MS});
-    res.setHeader('Set-Cookie', `${COOKIE}=${key}; Path=/; Secure; HttpOnly; SameSite=Strict`);
+    const {principal} = await this.#options.callers.byToken(token, this.#options.addressOf(req));
+    res.setHeader('Set-Cookie', this.#admit(principal));
     res.writeHead(204).end();
+  }
+
+  /** Returns the cookie of a person who has signed in. */
+  #admit(principal: Principal): string {
+    const key = randomBytes(32).toString('base64url');
+    this.#forgetSurplus(principal.owner);
+    this.#signedIn.set(key, {principal, until: this.#wallNow() + SIGNED_IN_MS});
+    return `${COOKIE}=${key}; Path=/; Secure; HttpOnly; SameSite=Strict`;
+  }
+
+  async #answerIssuer(req: IncomingMessage, res: ServerResponse, path: string): Promise<boolean> {
+    const {issuer, addressOf} = this.#options;
+    if (path === '/sign-in') {
+      const body = JSON.stringify({issuer: issuer?.host ?? null});
+      res.writeHead(200, {'Content-Type': 'application/json'}).end(body);
+      return true;
+    }
+    if (issuer === undefined) return false;
+    if (path === '/sign-in/issuer') {
+      if (!(await issuer.begin(res))) backToPage(res, 'failed');
+      return true;
+    }
+    if (path !== SIGNED_IN_PATH) return false;
+    const {searchParams} = new URL(req.url ?? '', 'https://hub');
+    const result: SignInResult = await issuer.finish(req, searchParams, addressOf(req));
+    if (typeof result === 'string') {
+      backToPage(res, result);
+      return true;
+    }
+    const {user, scopes} = result;
+    const rights = rightsOf(scopes);
+    const [keyId, tokenId, ended] = [undefined, undefined, undefined];
+    const principal = {owner: user.id, keyId, tokenId, rights, limits: {}, ended};
+    res.setHeader('Set-Cookie', this.#admit(principal));
+    backToPage(res, undefined);
+    return true;
   }
 
   #signOut(req: IncomingMessage, res: ServerResponse): void {
@@ -124,6 +162,11 @@ export class Pages implements HubPages {
     const [oldest] = this.#signedIn.keys();
     if (this.#signedIn.size >= MOST_SIGNED_IN && oldest !== undefined) this.#signedIn.delete(oldest);
   }
+}
+
+/** The address of the page has the reason alone: the issuer's answer must not stay in the browser's history. */
+function backToPage(res: ServerResponse, reason: string | undefined): void {
+  res.writeHead(303, {Location: reason === undefined ? '/' : `/?sign-in=${reason}`}).end();
 }
 
 function fromElsewhere(): HttpProblem {

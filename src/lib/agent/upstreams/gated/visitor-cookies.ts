@@ -14,12 +14,17 @@ export class VisitorCookies {
   /** New at each start: cookies of an earlier run are worth nothing. */
   readonly #key = randomBytes(32);
   readonly #use: string;
+  readonly #prefix: string;
   #name: string;
 
-  /** @param use the gate: its cookies are no cookies of another gate. */
-  constructor(use: string) {
+  /**
+   * @param use the gate: its cookies are no cookies of another gate.
+   * @param prefix of one that is no gate, whose cookies gates let through
+   */
+  constructor(use: string, prefix = PREFIX) {
     this.#use = use;
-    this.#name = `${PREFIX}${use}`;
+    this.#prefix = prefix;
+    this.#name = `${prefix}${use}`;
   }
 
   /**
@@ -28,7 +33,7 @@ export class VisitorCookies {
    */
   belongTo(tunnel: string): void {
     const tag = createHash('sha256').update(tunnel).digest('hex').slice(0, 8);
-    this.#name = `${PREFIX}${this.#use}-${tag}`;
+    this.#name = `${this.#prefix}${this.#use}-${tag}`;
   }
 
   /**
