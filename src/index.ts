@@ -8,7 +8,8 @@ export type {ForwardOptions, SocketAddress, Tunnel} from './lib/agent/options.js
 export type {LinkFacts, LinkOptions} from './lib/agent/upstreams/gated/links.js';
 export type {SharedLink} from './lib/agent/upstreams/gated/tunnel-gates.js';
 export type {ClusterEvent} from './lib/cluster/events.js';
-export {cluster, runCluster} from './lib/cluster/library.js';
+export type {JoinClusterOptions} from './lib/cluster/join-options.js';
+export {cluster, joinCluster, runCluster} from './lib/cluster/library.js';
 export type {Cluster} from './lib/cluster/local.js';
 export type {ClusterEnd, ClusterOptions} from './lib/cluster/options.js';
 export {ERRORS, type ErrorCode, type ErrorRow, EXIT, isErrorCode, TunlError} from './lib/core/errors.js';

@@ -539,6 +539,12 @@ export const eventSchemas = {
     reason: text,
     next: text,
   }),
+  'cluster-waiting': v.strictObject({
+    type: v.literal('cluster-waiting'),
+    cluster: text,
+    present: count,
+    size: count,
+  }),
   'cluster-member': v.strictObject({
     type: v.literal('cluster-member'),
     cluster: text,
@@ -652,6 +658,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   proxy: true,
   forward: true,
   'egress-failed': true,
+  'cluster-waiting': true,
   'cluster-member': true,
   'cluster-start': true,
   'cluster-exit': true,

@@ -236,6 +236,7 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'member-port':
     case 'member-failed':
       return networkLines(event);
+    case 'cluster-waiting':
     case 'cluster-member':
     case 'cluster-start':
     case 'cluster-exit':

@@ -1,5 +1,14 @@
 // What happens to a cluster.
 
+/** `tunl cluster join`: some members have not come yet. */
+export interface ClusterWaitingEvent {
+  type: 'cluster-waiting';
+  cluster: string;
+  /** Members that are there, this one among them. */
+  present: number;
+  size: number;
+}
+
 /** A member has its rank and its address. */
 export interface ClusterMemberEvent {
   type: 'cluster-member';
@@ -55,6 +64,7 @@ export interface ClusterClosedEvent {
 }
 
 export type ClusterEvent =
+  | ClusterWaitingEvent
   | ClusterMemberEvent
   | ClusterStartEvent
   | ClusterExitEvent

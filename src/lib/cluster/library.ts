@@ -1,5 +1,6 @@
-// `cluster` and `runCluster`: one program on several members of this machine.
+// `cluster`, `runCluster` and `joinCluster`: one program on several members, of this machine or of several.
 
+import type {JoinClusterOptions} from './join-options.js';
 import type {Cluster} from './local.js';
 import type {ClusterEnd, ClusterOptions} from './options.js';
 
@@ -26,4 +27,16 @@ export async function cluster(argv: readonly string[], options: ClusterOptions):
 export async function runCluster(argv: readonly string[], options: ClusterOptions): Promise<ClusterEnd> {
   const {LocalCluster} = await import('./local.js');
   return await new LocalCluster(argv, options).ended;
+}
+
+/**
+ * Runs a program as this machine's member of a cluster over several machines, to its end. It starts when all members have
+ * joined, each by a call like this one, and ends with them.
+ *
+ * @throws TunlError CLUSTER_INVALID, CLUSTER_INCOMPLETE, CLUSTER_LOST, SEAL_UNAVAILABLE, RELAY_NEEDED, NOT_ALLOWED, or the reason
+ * why there is no relay (RELAY_*, TOKEN_*)
+ */
+export async function joinCluster(argv: readonly string[], options: JoinClusterOptions): Promise<ClusterEnd> {
+  const {JoinedCluster} = await import('./joined.js');
+  return await new JoinedCluster(argv, options).ended;
 }

@@ -1,16 +1,15 @@
 // A cluster whose members are all on this machine. It needs no relay.
 
-import {resolve} from 'node:path';
 import {childEnv} from '../core/child-env.js';
 import {EXIT, TunlError} from '../core/errors.js';
 import {exitCodeOf} from '../launch/exit.js';
-import {which} from '../launch/find.js';
 import {memberAddresses} from '../seal/fabric/addresses.js';
 import {Fabric} from '../seal/fabric/fabric.js';
 import type {ProcessExit} from '../seal/fabric/member-process.js';
 import {Crew, type Failure} from './crew.js';
 import type {ClusterEvent} from './events.js';
 import {ExposedPorts} from './exposed-ports.js';
+import {findProgram} from './find-program.js';
 import {newClusterId, newPrefix} from './ids.js';
 import {
   type CheckedProgram,
@@ -88,7 +87,7 @@ export class LocalCluster implements Cluster {
     this.#closing.signal.addEventListener('abort', () => this.#crew?.end());
     const ports = this.#expose();
     try {
-      await this.#findProgram();
+      await findProgram(wordsFor(this.#words, 0, this.#facts)[0] ?? '', this.#program);
       for (let epoch = 1; ; epoch += 1) {
         const failure = await this.#epoch(epoch, ports);
         const isLast = failure === undefined || epoch > this.#program.restarts;
@@ -98,18 +97,6 @@ export class LocalCluster implements Cluster {
       await ports?.close();
       signal?.removeEventListener('abort', abort);
     }
-  }
-
-  /** @throws TunlError PROGRAM_MISSING */
-  async #findProgram(): Promise<void> {
-    const {env, cwd} = this.#program;
-    const [program = ''] = wordsFor(this.#words, 0, this.#facts);
-    const path = program.includes('/') ? resolve(cwd, program) : program;
-    if ((await which(path, {...process.env, ...env})) !== undefined) return;
-    throw new TunlError('PROGRAM_MISSING', {
-      reason: `${program} is neither an executable file nor a command in PATH.`,
-      next: 'Check its spelling.',
-    });
   }
 
   get #facts(): ClusterFacts {

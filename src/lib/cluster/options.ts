@@ -89,6 +89,11 @@ export function checkRank(rank: unknown, size: number): number {
 }
 
 /** @throws TunlError CLUSTER_INVALID */
+export function checkTime(ms: unknown, max: number): number {
+  return whole(ms, 1, max, 'A time');
+}
+
+/** @throws TunlError CLUSTER_INVALID */
 export function checkExposed(ports: readonly ExposedPort[], size: number): void {
   for (const {rank, port} of ports) {
     checkRank(rank, size);

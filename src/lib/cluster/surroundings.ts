@@ -26,6 +26,12 @@ export function hostsOf({id, addresses}: Pick<ClusterFacts, 'id' | 'addresses'>)
   ].join('\n');
 }
 
+/** The members of a cluster over several machines, with their names inside. */
+export const hostsByRank = ({
+  addresses,
+}: Pick<ClusterFacts, 'addresses'>): {name: string; address: string}[] =>
+  addresses.map((address, rank) => ({name: `rank${rank}`, address}));
+
 /** A name, because a program that adds `:PORT` to an IPv6 address gets none that works. */
 const masterOf = ({id}: ClusterFacts): string => memberName(id, 0);
 

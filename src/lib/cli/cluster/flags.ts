@@ -1,6 +1,7 @@
 // The flags of the commands for clusters, and their options in the library.
 
 import {GATE_SETTINGS, LINK_SETTINGS} from '../../agent/settings-table.js';
+import type {JoinClusterOptions} from '../../cluster/join-options.js';
 import {type ClusterOptions, type ExposedPort, readExposed} from '../../cluster/options.js';
 import {TunlError} from '../../core/errors.js';
 import {type Kind, list, onOff, setting, text, wholeTime} from '../../core/settings.js';
@@ -57,25 +58,55 @@ const TUNNEL_SETTINGS = {
   ...LINK_SETTINGS,
 };
 
-export const programFlags = {...flagsOf(PROGRAM_SETTINGS), ...flagsOf(ENV_SETTINGS)};
+const JOIN_SETTINGS = {
+  size: RUN_SETTINGS.size,
+  rank: setting(anyNumber('R'), {flag: 'rank', help: 'Its rank (in the order of joining).'}),
+  joinTimeoutMs: setting(wholeTime({minMs: 1}), {
+    flag: 'join-timeout',
+    help: 'How long to wait for the others (10 min).',
+  }),
+  direct: setting(onOff, {
+    default: false,
+    flag: 'direct',
+    help: 'Let others connect to a port of this machine, without the relay.',
+  }),
+};
+
+const programFlags = {...flagsOf(PROGRAM_SETTINGS), ...flagsOf(ENV_SETTINGS)};
+export const joinFlags = {...flagsOf(JOIN_SETTINGS), ...programFlags, ...flagsOf(LINK_SETTINGS)};
 export const runFlags = {...flagsOf(RUN_SETTINGS), ...programFlags, ...flagsOf(TUNNEL_SETTINGS)};
 
 type ProgramFlags = ValuesOf<typeof PROGRAM_SETTINGS> & ValuesOf<typeof ENV_SETTINGS>;
+type JoinFlags = ProgramFlags & ValuesOf<typeof JOIN_SETTINGS> & ValuesOf<typeof LINK_SETTINGS>;
 type RunFlags = ProgramFlags & ValuesOf<typeof RUN_SETTINGS> & ValuesOf<typeof TUNNEL_SETTINGS>;
 
 /** @throws TunlError OPTION_INVALID */
-export async function programOptions(flags: ProgramFlags) {
+async function programOptions(flags: ProgramFlags) {
   return {...optionsOf(PROGRAM_SETTINGS, flags), env: await environment(flags.env)};
 }
 
 /** @throws TunlError OPTION_INVALID */
 export async function clusterOptions(flags: RunFlags): Promise<ClusterOptions> {
-  if (flags.size === undefined)
-    throw new TunlError('CLUSTER_INVALID', {reason: 'The size is missing.', next: 'Give --size N, 1 to 32.'});
   return {
     ...(await programOptions(flags)),
-    size: flags.size,
+    size: sizeOf(flags),
     expose: flags.expose ?? [],
     forward: optionsOf(TUNNEL_SETTINGS, flags),
   };
+}
+
+/** @throws TunlError CLUSTER_INVALID, OPTION_INVALID */
+export async function joinOptions(name: string, flags: JoinFlags): Promise<JoinClusterOptions> {
+  return {
+    ...(await programOptions(flags)),
+    ...optionsOf(LINK_SETTINGS, flags),
+    ...optionsOf(JOIN_SETTINGS, flags),
+    size: sizeOf(flags),
+    name,
+  };
+}
+
+function sizeOf({size}: {size?: number | undefined}): number {
+  if (size !== undefined) return size;
+  throw new TunlError('CLUSTER_INVALID', {reason: 'The size is missing.', next: 'Give --size N, 1 to 32.'});
 }

@@ -6,6 +6,8 @@ import type {Line} from '../wording.js';
 
 export function clusterLines(event: ClusterEvent): Line[] {
   switch (event.type) {
+    case 'cluster-waiting':
+      return [{tone: 'plain', text: `waiting for ${event.size - event.present} of ${event.size} members`}];
     case 'cluster-member':
       return [{tone: 'faint', text: `rank ${event.rank}: ${event.address}`}];
     case 'cluster-start':
@@ -23,7 +25,7 @@ export function clusterLines(event: ClusterEvent): Line[] {
   }
 }
 
-function ended({rank, code, signal}: ClusterExitEvent): string {
-  const how = signal === undefined ? `exited ${code ?? '?'}` : `was ended by ${signal}`;
+function ended({rank, code, signal, exitCode}: ClusterExitEvent): string {
+  const how = signal === undefined ? `exited ${code ?? exitCode}` : `was ended by ${signal}`;
   return `cluster member ${rank} ${how}`;
 }
