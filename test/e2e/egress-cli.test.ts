@@ -131,13 +131,16 @@ describe('mistakes', () => {
     ['no destination', ['forward', '--via', 'db'], {}, 'USAGE', 2],
     ['a destination without a port', ['forward', '--via', 'db', 'db.corp'], {}, 'TARGET_INVALID', 2],
     ['a port in use', ['listen', '--via', 'db', '--listen', 'used'], {}, 'LISTEN_IN_USE', 8],
+    ['a port in use', ['forward', '--via', 'db', 'used:a:1'], {}, 'LISTEN_IN_USE', 8],
     ['a wrong token', ['list'], {TUNL_TOKEN: 'wrong-token-of-16-characters'}, 'TOKEN_WRONG', 4],
   ])('%s', async (_name, words, env, code, exitCode) => {
     const used = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => used.once('listening', resolve));
     const {port} = used.address() as AddressInfo;
     await using own = new Scope();
-    const args = words.map((word) => (word === 'used' ? `127.0.0.1:${port}` : word));
+    const args = words.map((word) =>
+      word.replace(/^used:/, `${port}:`).replace(/^used$/, `127.0.0.1:${port}`),
+    );
     const ended = await runCli(own, ['egress', ...args, '--json'], {env: {...relay.env, ...env}});
     used.close();
     expect(ended.code).toBe(exitCode);

@@ -192,6 +192,15 @@ describe('without an answer of the destination', () => {
   });
 });
 
+test('a refusal reaches a client that has sent more than its request', async () => {
+  const more = randomBytes(1_000_000);
+  const [http, socks] = [connectRequest('10.0.0.1:443'), socksRequest('10.0.0.1:443')];
+  expect(String(await talk(Buffer.concat([http, more])))).toMatch(
+    /^HTTP\/1.1 403 [\s\S]*\(EGRESS_FORBIDDEN\)\n$/,
+  );
+  expect((await talk(Buffer.concat([socks, more]))).subarray(4, 6)).toEqual(Buffer.from([5, 2]));
+});
+
 describe('hostile beginnings', () => {
   const over = (bytes: Buffer | string) => talk(Buffer.from(bytes));
 

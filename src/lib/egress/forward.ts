@@ -1,6 +1,6 @@
 // Ports of this machine that lead to one destination each, by an egress.
 
-import {createServer} from 'node:net';
+import {createServer, type Socket} from 'node:net';
 import {TunlError} from '../core/errors.js';
 import {checkHost, checkPort, formatHostPort, type HostPort} from '../protocol/targets.js';
 import {carry} from './carry.js';
@@ -50,8 +50,14 @@ export async function forwardPort(
   const server = createServer({allowHalfOpen: true, noDelay: true, pauseOnConnect: true});
   const destination = formatHostPort(to.host, to.port);
   const about = {client, to, onFailed: (error: TunlError) => onFailed(error, destination)};
-  const port = await LocalPort.open(server, {host, port: localPort}, (socket, held) =>
-    carry(socket, about, held),
-  );
+  const serve = (socket: Socket, held: (cut: () => void) => void) => carry(socket, about, held);
+  const port = await LocalPort.open(server, {host, port: localPort}, serve).catch((error: unknown) => {
+    throw error instanceof TunlError && error.code === 'LISTEN_IN_USE' ? inUse(error) : error;
+  });
   return Object.assign(port, {destination});
+}
+
+function inUse({message: reason, cause}: TunlError): TunlError {
+  const next = 'Stop what listens there, or leave the first port out: then tunl takes a free one.';
+  return new TunlError('LISTEN_IN_USE', {reason, next, cause});
 }

@@ -47,6 +47,10 @@ export function egressLines(event: EgressPortsEvent): Line[] {
 function proxyLines(event: ProxyEvent): Line[] {
   const lines: Line[] = [{tone: 'good', text: `proxy for HTTP and SOCKS 5, by ${way(event)}`}];
   const {host} = event.address;
+  if (event.password !== undefined && !isLoopbackHost(host)) {
+    const text = `The password crosses the network unencrypted on its way to ${host}.`;
+    lines.push({tone: 'warning', text});
+  }
   if (event.password !== undefined)
     lines.push({
       tone: 'faint',

@@ -1,6 +1,7 @@
 // A client of the proxy that speaks SOCKS 5: who it is, and where it wants to go.
 
 import type {Socket} from 'node:net';
+import {readOn} from '../../bytes/reading.js';
 import type {HostPort} from '../../protocol/targets.js';
 import {readFirst} from './first-bytes.js';
 import type {ProxySecret} from './secret.js';
@@ -41,8 +42,18 @@ export async function greetSocks(
   return typeof request === 'number' ? leave(socket, replyMessage(request)) : request;
 }
 
+/** From the last message until a client that still sends is cut off, ms: a reset at once could overtake the message. */
+const LINGER_MS = 2_000;
+
 /** The client gets the message, and then the end. */
 export function leave(socket: Socket, message?: Buffer): undefined {
-  if (message === undefined) socket.destroy();
-  else socket.end(message, () => socket.destroy());
+  if (message === undefined) {
+    socket.destroy();
+    return;
+  }
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(timer));
+  socket.once('end', () => socket.destroy());
+  socket.end(message);
+  readOn(socket);
 }
