@@ -10,6 +10,8 @@ import {verify} from '../../src/lib/core/node-crypto.js';
 import type {Session} from '../../src/lib/mux/session.js';
 import type {Stream} from '../../src/lib/mux/stream.js';
 import {offerStream, type StreamHandler} from '../../src/lib/mux/stream-kinds.js';
+import type {MemberKey} from '../../src/lib/network/member-key.js';
+import {MembershipStream} from '../../src/lib/network/membership-stream.js';
 import type {RelayLink} from '../../src/lib/open-link.js';
 import {
   memberAddress,
@@ -118,6 +120,23 @@ export class MemberHub {
           });
       },
     } as RelayLink & {cut(): void};
+  }
+
+  /** A member with this key that does nothing by itself. */
+  async joinRaw(name: string, key: MemberKey): Promise<MembershipStream> {
+    const stream = new MembershipStream({
+      link: await this.link(),
+      relay: RELAY_NAME,
+      network: {scope: 'net', network: 'lab'},
+      member: {name, key, accepts: false},
+      signal: this.#scope.signal,
+      state: () => ({}),
+      onJoined: () => {},
+      onMembers: () => {},
+      onEnded: () => {},
+    });
+    await stream.open();
+    return stream;
   }
 
   /** Ends a membership as a relay does that takes it back. */

@@ -1,6 +1,8 @@
 // Rules about the connections that a member takes: from which members, to which ports.
 
+import {isIPv6} from 'node:net';
 import {TunlError} from '../core/errors.js';
+import {isMemberName} from '../protocol/network-messages.js';
 import type {MemberId} from './connections.js';
 
 export interface InRule {
@@ -14,9 +16,9 @@ export interface InRule {
 export function readInRule(text: string): InRule {
   const written = text.trim().toLowerCase();
   if (/^\d+$/.test(written)) return {from: undefined, port: portOf(written, text)};
-  const [, address, name, port] = /^(?:\[([0-9a-f:]+)\]|([^:]+))(?::(\d+))?$/.exec(written) ?? [];
-  const from = address ?? name ?? (/^[0-9a-f:]+:[0-9a-f]+$/.test(written) ? written : undefined);
-  if (from === undefined) throw invalid(text);
+  const [, address, name, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(written) ?? [];
+  const from = address ?? name ?? written;
+  if (!isIPv6(from) && !(name === from && isMemberName(from))) throw invalid(text);
   return {from, port: port === undefined ? undefined : portOf(port, text)};
 }
 
