@@ -47,6 +47,8 @@ export async function openMemberSeal(
   const nameOf = (host: string) => membership.members.find((each) => each.address === host)?.name ?? host;
   const seal = await openCommandSeal({
     ...outside,
+    // The machine's file may have domains to search, and a member's short name would be asked for there.
+    ownResolvConf: true,
     localPorts,
     maxConnections: MOST_CONNECTIONS,
     log,

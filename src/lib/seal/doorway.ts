@@ -44,8 +44,14 @@ function sourceBytes(low: number, length: number): Buffer {
 /** The door of a port. */
 export const doorOf = (port: number): number => FIRST_DOOR + Math.floor(port / PORTS_OF_DOOR);
 
-/** Connections and questions that may begin each second; more of them are dropped, and the kernel tries again. */
-export const NEW_CONNECTIONS = 'limit rate over 256/second burst 512 packets drop';
+/** Open connections at once, where nobody says otherwise. Each may fill the buffers of both its sockets. */
+export const MAX_CONNECTIONS = 512;
+
+/** Connections that may begin each second; more of them are dropped, and the kernel tries again a second later. */
+const newConnections = (most: number): string =>
+  `limit rate over ${Math.ceil(most / 2)}/second burst ${most} packets drop`;
+export const NEW_CONNECTIONS = newConnections(MAX_CONNECTIONS);
+/** The same for questions. */
 export const QUESTIONS = 'limit rate over 200/second burst 100 packets drop';
 
 /** Ports that are remembered, because people should hear about them. */
@@ -58,6 +64,8 @@ export interface RulesetOptions {
   readonly localPorts?: readonly number[] | undefined;
   /** The address of this member of a private network: whatever goes there stays. */
   readonly ownAddress?: string | undefined;
+  /** Open connections at once: half of them may begin in each second. */
+  readonly maxConnections?: number | undefined;
 }
 
 /** Maps of nft: the door of a port, and the source address of its lower part. */
@@ -83,7 +91,11 @@ export function fromDoors(): string {
 }
 
 /** The input of `nft -f -`. */
-export function ruleset({localPorts = [], ownAddress}: RulesetOptions = {}): string {
+export function ruleset({
+  localPorts = [],
+  ownAddress,
+  maxConnections = MAX_CONNECTIONS,
+}: RulesetOptions = {}): string {
   const toOwn = ownAddress === undefined ? '' : `ip6 daddr ${ownAddress} accept`;
   const local =
     localPorts.length === 0
@@ -115,7 +127,7 @@ ${fromDoors()}
     ct state established,related accept
     tcp dport ${range} ct status & dnat == 0 reject with tcp reset
     udp dport ${RESOLVER_PORT} ct status & dnat == 0 reject
-    tcp dport ${range} ${NEW_CONNECTIONS}
+    tcp dport ${range} ${newConnections(maxConnections)}
     ip daddr 127.0.0.0/8 accept
     ip6 daddr ::1 accept
     ${toOwn}

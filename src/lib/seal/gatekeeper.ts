@@ -8,7 +8,7 @@ import {isLoopbackAddress} from '../core/listening.js';
 import type {Logger} from '../core/logger.js';
 import {plainAddress} from '../net/host-name.js';
 import {type ResolveName, Resolver} from '../net/name-lookup.js';
-import {originalDestination} from './doorway.js';
+import {MAX_CONNECTIONS, originalDestination} from './doorway.js';
 import {breakOff} from './join.js';
 import type {MemberNames, MemberNetwork} from './member-network.js';
 import {NameTable} from './name-table.js';
@@ -34,8 +34,6 @@ export interface GatekeeperOptions {
   readonly member?: {readonly names: MemberNames; readonly dial: MemberNetwork['dial']} | undefined;
 }
 
-/** Each may fill the buffers of both its sockets. */
-const MAX_CONNECTIONS = 512;
 const DNS_PORT = 53;
 
 export class Gatekeeper {

@@ -59,6 +59,8 @@ export interface NamespaceOptions extends SealedView {
   readonly joins?: {readonly pid: number} | undefined;
   /** A device and a host name of a private network. Only in a new namespace. */
   readonly member?: Pick<MemberNetwork, 'address' | 'prefix' | 'name'> | undefined;
+  /** Open connections at once. Default 512. Half of them may begin in each second. */
+  readonly maxConnections?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -107,7 +109,7 @@ export class Namespace {
   /** @throws TunlError SANDBOX_EGRESS */
   static async open(
     {onDoor, onResolver, onDialled, onLost}: NamespaceEvents,
-    {joins, member, signal, localPorts, ownResolvConf, hidesRun}: NamespaceOptions = {},
+    {joins, member, signal, localPorts, ownResolvConf, hidesRun, maxConnections}: NamespaceOptions = {},
   ): Promise<Namespace> {
     const programs = ['unshare', 'nsenter', 'setpriv', 'ip', 'nft'];
     const obstacle = missing(member === undefined ? programs : [...programs, 'hostname']);
@@ -162,7 +164,7 @@ export class Namespace {
       ...parts,
       files,
       isJoined: joined !== undefined,
-      rules: {localPorts, ownAddress: member?.address},
+      rules: {localPorts, ownAddress: member?.address, maxConnections},
       complete: complete.promise,
     });
     let isLost = false;

@@ -61,3 +61,8 @@ describe('the original destination', () => {
     );
   });
 });
+
+test('as many connections may begin each second as half of the most', () => {
+  expect(ruleset()).toContain('limit rate over 256/second burst 512 packets drop');
+  expect(ruleset({maxConnections: 4_096})).toContain('limit rate over 2048/second burst 4096 packets drop');
+});
