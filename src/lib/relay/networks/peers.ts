@@ -2,11 +2,12 @@
 // that only this user may enter protects the sockets.
 
 import {once} from 'node:events';
-import {rm} from 'node:fs/promises';
+import {rmdirSync, rmSync} from 'node:fs';
 import {connect, createServer, type Server, type Socket} from 'node:net';
 import {join} from 'node:path';
 import {openLocalSession} from '../../carrier/local-session.js';
 import type {Clock} from '../../core/clock.js';
+import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import type {Stream} from '../../mux/stream.js';
 import {MalformedMessage, parseJsonObject, whole} from '../../protocol/fields.js';
@@ -37,6 +38,7 @@ export interface PeersOptions {
   /** Takes a stream that another worker has opened. @throws MalformedMessage */
   onStream: (stream: Stream, payload: Buffer) => void;
   clock: Clock;
+  log: Logger;
 }
 
 export class Peers implements Part {
@@ -53,15 +55,21 @@ export class Peers implements Part {
     this.#server.on('error', () => {});
   }
 
+  /** Without its socket a worker still reaches the others, and refuses what comes from them. */
   async start(): Promise<void> {
-    const path = this.#pathOf(this.#options.number);
-    await rm(path, {force: true});
-    this.#server.listen(path);
-    await once(this.#server, 'listening');
+    this.#server.listen(socketOf(this.#options.folder, this.#options.number));
+    try {
+      await once(this.#server, 'listening');
+      process.on('exit', this.#removeFiles);
+    } catch (error) {
+      const reason = String(error);
+      this.#options.log.warn('members at this worker cannot be reached from other workers', {reason});
+    }
   }
 
   close(): void {
     this.#isClosed = true;
+    process.off('exit', this.#removeFiles);
     this.#server.close();
     for (const session of [...this.#all]) session.close();
   }
@@ -87,7 +95,7 @@ export class Peers implements Part {
 
   async #dial(worker: number, onEnded: () => void): Promise<Session | undefined> {
     if (this.#isClosed) return undefined;
-    const socket = connect({path: this.#pathOf(worker), allowHalfOpen: true});
+    const socket = connect({path: socketOf(this.#options.folder, worker), allowHalfOpen: true});
     try {
       await once(socket, 'connect');
     } catch {
@@ -125,7 +133,16 @@ export class Peers implements Part {
     return session;
   }
 
-  #pathOf(worker: number): string {
-    return join(this.#options.folder, `${worker}.sock`);
-  }
+  /** The first process removes the folder, unless it was killed. Then the last worker does. */
+  readonly #removeFiles = (): void => {
+    try {
+      rmSync(socketOf(this.#options.folder, this.#options.number), {force: true});
+      rmdirSync(this.#options.folder);
+    } catch {
+      // It is gone, or other sockets are in it.
+    }
+  };
 }
+
+/** The socket of a worker in the folder of all. */
+export const socketOf = (folder: string, worker: number): string => join(folder, `${worker}.sock`);

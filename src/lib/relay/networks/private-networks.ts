@@ -2,6 +2,7 @@
 
 import type {UnreadLimit} from '../../bytes/unread-limit.js';
 import type {Clock} from '../../core/clock.js';
+import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import {KIND} from '../../protocol/wire.js';
 import type {RelayEvents} from '../events.js';
@@ -22,6 +23,7 @@ export interface PrivateNetworksOptions {
   reports: Pick<LimitReports, 'note'>;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;
+  log: Logger;
 }
 
 export class PrivateNetworks implements Part {
@@ -31,7 +33,7 @@ export class PrivateNetworks implements Part {
   readonly #peers: Peers | undefined;
 
   constructor(options: PrivateNetworksOptions) {
-    const {seat, clock, sessionOf} = options;
+    const {seat, clock, log, sessionOf} = options;
     this.#localDesk = seat === undefined ? new LocalDesk(clock) : undefined;
     const desk = seat?.networkDesk ?? (this.#localDesk as LocalDesk);
     this.members = new Networks({...options, desk});
@@ -41,7 +43,7 @@ export class PrivateNetworks implements Part {
       seat === undefined || folder === undefined
         ? undefined
         : new Peers({
-            ...{folder, number: seat.number, clock},
+            ...{folder, number: seat.number, clock, log},
             onStream: (stream, payload) => this.streams.fromPeer(stream, payload),
           });
     this.streams = new MemberStreams({

@@ -182,6 +182,7 @@ export async function openFirstProcess(
     onLost: (worker) => {
       operations.left(worker);
       networks.left(worker);
+      peersFolder.left(worker.number);
       const keys = desk.left(worker);
       waitingRoom.expect(keys);
       void tcpDoor.expect(keys);

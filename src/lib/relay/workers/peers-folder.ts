@@ -4,6 +4,7 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {Logger} from '../../core/logger.js';
+import {socketOf} from '../networks/peers.js';
 import type {Part} from '../part.js';
 
 export class PeersFolder implements Part {
@@ -22,6 +23,11 @@ export class PeersFolder implements Part {
     } catch (error) {
       this.#log.warn('members of a network cannot reach members at another worker', {reason: String(error)});
     }
+  }
+
+  /** A worker that was killed could not remove its socket. */
+  left(worker: number): void {
+    if (this.path !== undefined) void rm(socketOf(this.path, worker), {force: true}).catch(() => {});
   }
 
   async close(): Promise<void> {
