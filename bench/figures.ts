@@ -52,6 +52,8 @@ export function cpuKey(load: string, end: string, kind: string): string {
 
 export interface Goal {
   key: string;
+  /** The peer that is held to it. Default: tunl. */
+  of?: string;
   /** A peer's figure, times `factor`, is the bound; without a peer the factor itself is. */
   against?: string;
   atLeast?: number;
@@ -87,6 +89,8 @@ export const goals: readonly Goal[] = [
   ...['p50x1', 'p50x50', 'besideP50'].map((key) => ({key, against: 'tunl-noreplay', atMost: 1.05})),
   ...rates.map((key) => ({key, against: 'floor', atLeast: 0.95})),
   ...['p50x1', 'p50x50'].map((key) => ({key, against: 'floor', atMost: 1.05})),
+  {key: 'bulk', of: 'tunl-egress', against: 'tunl', atLeast: 0.9},
+  {key: 'bulk', of: 'tunl-net', against: 'tunl', atLeast: 0.45},
   {key: 'relayBefore', atMost: 60},
   {key: 'bulkPeakRelay', atMost: 110},
   {key: 'bulkPeakAgent', atMost: 110},

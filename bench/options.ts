@@ -13,11 +13,12 @@ import {rathole} from './peers/rathole.js';
 import {simplest} from './peers/simplest.js';
 import {ssh} from './peers/ssh.js';
 import {tunl, tunlOf, tunlWithoutReplay} from './peers/tunl.js';
+import {tunlEgress, tunlNet} from './peers/tunl-ways.js';
 import {positive} from './report-line.js';
 
 const allPeers: readonly Peer[] = [
   ...[direct, ssh, frp, frpQuic, frpBehindNginx, chisel, bore, rathole],
-  ...[simplest, floor, tunl, tunlWithoutReplay],
+  ...[simplest, floor, tunl, tunlWithoutReplay, tunlEgress, tunlNet],
 ];
 const allLoads = [...loads.map(({name}) => name), 'version'];
 

@@ -93,8 +93,9 @@ function spread(value: number | undefined): string {
 export function goalsTable(verdicts: readonly Verdict[]): string {
   return markdown([
     ['figure', 'goal', 'measured', ''],
-    ...verdicts.map(({key, against, atLeast, atMost, value, pass}) => {
-      const what = titleOf(key) + (against === undefined ? '' : ` ÷ ${against}`);
+    ...verdicts.map(({key, of, against, atLeast, atMost, value, pass}) => {
+      const whose = of === undefined ? '' : `, ${of}`;
+      const what = titleOf(key) + whose + (against === undefined ? '' : ` ÷ ${against}`);
       const bound = atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
       return [what, bound, value.toFixed(2), pass ? 'pass' : 'MISS'];
     }),

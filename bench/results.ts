@@ -88,8 +88,8 @@ export function judge(goals: readonly Goal[], results: Results): Verdict[] {
   return goals.flatMap((goal) => {
     const value =
       goal.against === undefined
-        ? results.median('tunl', goal.key)
-        : results.ratio('tunl', goal.key, goal.against);
+        ? results.median(goal.of ?? 'tunl', goal.key)
+        : results.ratio(goal.of ?? 'tunl', goal.key, goal.against);
     if (value === undefined) return [];
     return [{...goal, value, pass: value >= (goal.atLeast ?? 0) && value <= (goal.atMost ?? Infinity)}];
   });
