@@ -27,6 +27,7 @@ import {Guard} from './guard.js';
 import {LocalPorts} from './local-ports.js';
 import {LookUps} from './look-ups.js';
 import type {OwnPorts} from './own-ports.js';
+import {PublicAddresses} from './public-addresses.js';
 import {SourceHealth, type TryBind} from './source-health.js';
 
 /** New connections come in groups. */
@@ -79,6 +80,7 @@ export class Egress implements Part {
   readonly #health: SourceHealth;
   readonly #guard: Guard;
   readonly #lookUps: LookUps;
+  readonly #public: PublicAddresses;
   readonly #ports: LocalPorts;
   readonly #reads: SocketReads;
   #keepAlive: KeepAlive;
@@ -101,7 +103,11 @@ export class Egress implements Part {
       events: options.mustStart === false ? {emit: () => {}} : events,
       ...(options.tryBind !== undefined && {tryBind: options.tryBind}),
     });
+    const resolver = options.resolver ?? new Resolver(undefined, MANY_LOOK_UPS);
+    this.#lookUps = new LookUps(resolver);
+    this.#public = new PublicAddresses({domain, resolver, clock});
     this.#guard = new Guard({
+      publicAddresses: this.#public,
       rules: rulesOf(settings),
       domain,
       isDoor: own.isDoor,
@@ -109,7 +115,6 @@ export class Egress implements Part {
       ownAddresses,
     });
     this.#counts = options.counts ?? new VisitorCounts();
-    this.#lookUps = new LookUps(options.resolver ?? new Resolver(undefined, MANY_LOOK_UPS));
     const [first, last] = settings.egressPorts;
     this.#ports = new LocalPorts({first, last, now});
     this.#reads = new SocketReads(options.pool);
@@ -123,6 +128,7 @@ export class Egress implements Part {
     const sets = readEgressSets(this.#settings.egress);
     if (this.#options.mustStart ?? true) await this.#health.check(sets);
     this.#take(sets);
+    if (sets.length > 0) await this.#public.start();
     if (this.#options.mustStart === false) await this.#health.look();
   }
 

@@ -41,6 +41,8 @@ export interface GuardOptions {
   now: () => number;
   /** Addresses of this machine. Default: those of its interfaces. */
   ownAddresses?: (() => readonly string[]) | undefined;
+  /** Addresses that lead to this machine from outside. Default: none. */
+  publicAddresses?: {readonly now: ReadonlySet<string>};
 }
 
 export class Guard {
@@ -78,10 +80,8 @@ export class Guard {
 
   /**
    * For the address that will be dialled, and no other one. Returns the reason for a refusal.
-   *
-   * @param owned further addresses of this relay, such as the public one in front of it.
    */
-  refuseAddress(address: string, port: number, owned?: ReadonlySet<string>): string | undefined {
+  refuseAddress(address: string, port: number): string | undefined {
     const plain = plainAddress(address);
     if (plain === undefined) return 'This is no address.';
     const inner = embeddedIPv4(plain);
@@ -89,7 +89,7 @@ export class Guard {
     if (all.some((each) => METADATA.has(each)))
       return 'The address is a metadata service, which no egress reaches.';
     const kind = addressKind(plain);
-    const isOwn = all.some((each) => this.#isOwn(each) || owned?.has(each) === true);
+    const isOwn = all.some((each) => this.#isOwn(each));
     if ((isOwn || kind === 'loopback') && this.#options.isDoor(port)) return LOOP;
     if (all.some((each) => this.#allowed.has(each))) return undefined;
     if (isOwn) return 'The address belongs to the machine of the relay.';
@@ -113,7 +113,7 @@ export class Guard {
       this.#own = new Set(ownAddresses());
       this.#ownUntil = now() + OWN_FOR_MS;
     }
-    return this.#own.has(plain);
+    return this.#own.has(plain) || this.#options.publicAddresses?.now.has(plain) === true;
   }
 }
 

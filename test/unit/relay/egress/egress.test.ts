@@ -174,6 +174,22 @@ test('the relay’s own names are loops before a look-up, and its ports are loop
   expect([...sockets, ...tunnelled.sockets]).toHaveLength(0);
 });
 
+test('the public address in front of the relay is the relay itself, also under another name', async ({
+  scope,
+}) => {
+  const {port, sockets} = await startKeeper(scope);
+  const names = {'r1.example': ['127.0.0.9'], 'alias.corp': ['127.0.0.9'], 'db.corp': ['127.0.0.1']};
+  const rig = await EgressRig.start(scope, {
+    names,
+    own: {isDoor: (each) => each === 443, isTunnel: () => false},
+  });
+  expect(await rig.outcome({host: 'alias.corp', port: 443})).toBe('EGRESS_FORBIDDEN');
+  expect(sockets).toHaveLength(0);
+  rig.egress.reload({...rig.settings, egressAllowPrivate: ['127.0.0.1']});
+  expect(await rig.outcome({host: 'alias.corp', port})).toBe('EGRESS_FORBIDDEN');
+  expect(await rig.outcome({host: 'db.corp', port})).toBe('opened');
+});
+
 test('an IPv6 address of the set is for IPv6 destinations alone', async ({scope}) => {
   const names = {'both.corp': ['127.0.0.1', '::1']};
   const rig = await EgressRig.start(scope, {

@@ -15,6 +15,7 @@ function guard(rules: Partial<GuardRules> = {}) {
     isDoor: (port) => DOORS.includes(port),
     now: () => 0,
     ownAddresses: () => [OWN, '2001:db8:9::9', '127.0.0.1', '::1'],
+    publicAddresses: {now: new Set(['203.0.113.99'])},
   });
 }
 
@@ -229,9 +230,11 @@ describe('the relay itself', () => {
   });
 
   test('so is the public address in front of it', () => {
-    const owned = new Set(['203.0.113.99']);
-    expect(guard().refuseAddress('203.0.113.99', 5432, owned)).toMatch(/machine of the relay/);
-    expect(guard().refuseAddress('203.0.113.98', 5432, owned)).toBeUndefined();
+    expect(refusal('203.0.113.99')).toMatch(/machine of the relay/);
+    expect(refusal('203.0.113.99', {by: guard({allowPrivate: ['203.0.113.0/24']}), port: 443})).toMatch(
+      /loop/,
+    );
+    expect(refusal('203.0.113.98')).toBeUndefined();
   });
 });
 
