@@ -217,14 +217,14 @@ test('each address has all ports of the range for each destination, beside other
   scope.onEnd(() => void other.destroy());
   await once(other, 'connect');
   await scope.listen(createServer(), ONE, first + 5);
+  /** How many are opened before the first one is refused. */
   const opened = async (port: number) => {
-    let count = 0;
-    for (let i = 0; i < 12; i += 1) {
+    for (let count = 0; ; count += 1) {
       const outcome = await rig.open({port}).catch((error: Error & {code: string}) => error.code);
-      if (typeof outcome === 'string') expect(outcome).toBe('TOO_MANY_STREAMS');
-      else count += 1;
+      if (typeof outcome !== 'string') continue;
+      expect(outcome).toBe('TOO_MANY_STREAMS');
+      return count;
     }
-    return count;
   };
   const counts: number[] = [];
   for (const {port} of places) counts.push(await opened(port));
@@ -358,6 +358,35 @@ test('a token reaches what its rules allow, now and after a change', async ({sco
   rights = rightsOf(['egress:other']);
   rig.streams.recheck();
   expect(await closed(second)).toMatchObject({code: 'NOT_ALLOWED'});
+});
+
+test('a drain waits for open connections as long as there is time', async ({scope}) => {
+  const {port, sockets} = await startKeeper(scope);
+  const rig = await EgressRig.start(scope);
+  await rig.egress.drain(systemClock.now() + 60_000);
+  const stream = await rig.open({port});
+  await rig.egress.drain(systemClock.now());
+  expect(stream.destroyed).toBe(false);
+  let isDrained = false;
+  const drained = rig.egress.drain(systemClock.now() + 60_000).then(() => {
+    isDrained = true;
+  });
+  rig.streams.drain();
+  expect(await rig.outcome({port})).toBe('DRAINING');
+  expect(isDrained).toBe(false);
+  sockets[0]?.resume();
+  stream.resume();
+  stream.end();
+  sockets[0]?.end();
+  await drained;
+  expect(await closed(stream)).toBeNull();
+});
+
+test('without free descriptors a connection is refused', async ({scope}) => {
+  const {port, sockets} = await startKeeper(scope);
+  const rig = await EgressRig.start(scope, {isFull: () => true});
+  expect(await rig.outcome({port})).toBe('TOO_MANY_STREAMS');
+  expect(sockets).toHaveLength(0);
 });
 
 test('events name token, host, port and addresses, and no payload', async ({scope}) => {
