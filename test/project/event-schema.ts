@@ -538,6 +538,7 @@ export const eventSchemas = {
     code,
     reason: text,
     next: text,
+    times: v.exactOptional(count),
   }),
   'cluster-waiting': v.strictObject({
     type: v.literal('cluster-waiting'),

@@ -40,6 +40,10 @@ export interface ForwardEvent extends PortFacts {
 }
 
 /** `tunl egress listen`, `forward`: a connection was not made. */
-export type EgressDialEvent = Omit<EgressFailedEvent, 'type'> & {type: 'egress-failed'};
+export type EgressDialEvent = Omit<EgressFailedEvent, 'type'> & {
+  type: 'egress-failed';
+  /** How often since the last such event about this destination, if more than once. */
+  times?: number;
+};
 
 export type EgressPortsEvent = EgressSetEvent | ProxyEvent | ForwardEvent | EgressDialEvent;

@@ -9,7 +9,7 @@ import {hold} from '../hold.js';
 import {OWN_LINK_SETTINGS, type OwnLinkFlags, ownLinkFlags} from '../own-link.js';
 import type {Presenter} from '../presenter.js';
 import {flagsOf, optionsOf, type ValuesOf} from '../setting-flags.js';
-import {Throttle} from '../throttle.js';
+import {FailureReports} from './failure-reports.js';
 
 const PROXY_SETTINGS = {
   listen: setting(text('HOST:PORT'), {
@@ -51,14 +51,10 @@ export async function holdEgress({presenter, flags, begin}: HeldEgress): Promise
     });
   }
   const chosen = await withContext(flags, (line) => presenter.tell({tone: 'faint', text: line}));
-  const throttle = new Throttle();
+  using failures = new FailureReports(presenter);
   const onEvent = (event: EgressEvent) => {
-    if (event.type !== 'failed') presenter.event(event);
-    else {
-      const {shown, hidden} = throttle.admit();
-      if (hidden > 0) presenter.tell({tone: 'faint', text: `${hidden} more connections were not made`});
-      if (shown) presenter.event({...event, type: 'egress-failed'});
-    }
+    if (event.type === 'failed') failures.note(event);
+    else presenter.event(event);
   };
   let served = () => 0;
   await hold({

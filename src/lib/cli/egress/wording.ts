@@ -40,7 +40,12 @@ export function egressLines(event: EgressPortsEvent): Line[] {
         {tone: 'good', text: `${shownAddress(event.address)} leads to ${event.destination} by ${way(event)}`},
       ];
     case 'egress-failed':
-      return [{tone: 'warning', text: `${failure(event)} ${event.next}`}];
+      return [
+        {
+          tone: 'warning',
+          text: `${failure(event)} ${event.times === undefined ? event.next : `(${event.times} times)`}`,
+        },
+      ];
   }
 }
 
