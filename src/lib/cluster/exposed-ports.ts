@@ -74,7 +74,6 @@ export class ExposedPorts {
     return forwardLater(`cluster ${rank}:${port}`, {
       waitUpstreamMs: WAIT_UPSTREAM_MS,
       ...this.#options.forward,
-      http1: true,
       signal: this.#giveUp.signal,
     });
   }
