@@ -22,7 +22,7 @@ function loadedBy(...entries: readonly string[]): Set<string> {
 test('no part of the bundle that `expose` begins with has a module of sandboxes, their network or the hub', () => {
   // Names stay in the bundle. A journal, a socket or a setting of sandboxes is none of a tunnel's needs either.
   const ofSandboxes =
-    /\bclass (?:SandboxHost|SandboxRoster|RemoteSandbox|\w+Backend|Life)\b|\bfunction (?:openSeal|startHub|beginSandbox)\b/;
+    /\bclass (?:SandboxHost|SandboxRoster|RemoteSandbox|LocalCluster|JoinedCluster|Fabric|\w+Backend|Life)\b|\bfunction (?:openSeal|startHub|beginSandbox)\b/;
   const having = globSync('dist/bundle/**/*.js', {cwd: ROOT}).filter((file) => ofSandboxes.test(code(file)));
   expect(having.length).toBeGreaterThan(0);
   const first = loadedBy('dist/bundle/start.js', 'dist/bundle/commands/expose.js');
