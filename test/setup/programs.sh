@@ -25,7 +25,7 @@ completed() { local folder=$1; shift; digest "$@" > "$folder/.complete"; }
 
 debian() {
   local missing=()
-  for package in openssh-server openssh-client openssh-sftp-server rsync lsof gcc g++ make pkg-config libkrb5-dev; do
+  for package in openssh-server openssh-client openssh-sftp-server rsync lsof python3-psycopg2 gcc g++ make pkg-config libkrb5-dev; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
