@@ -4,6 +4,7 @@ import {Socket} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {readOn} from '../bytes/reading.js';
 import {resetSocket} from '../bytes/reset.js';
+import type {SocketRead, SocketReads} from '../bytes/socket-reads.js';
 import {Splice, type SpliceOptions} from '../bytes/splice.js';
 import {StreamDuplex} from '../bytes/stream-duplex.js';
 import {type ErrorCode, errorForPeer, systemCode, TunlError} from '../core/errors.js';
@@ -19,9 +20,15 @@ export interface MemberId {
 /**
  * Answers a connection from another member. A Duplex in place of a socket must have its `_read` on its prototype.
  *
+ * @param reader makes the `onread` of the socket that is returned. Without it, the answer is read by its `data` events.
  * @throws to refuse: ECONNREFUSED and ETIMEDOUT reach the other side as such, NOT_ALLOWED as well.
  */
-export type AcceptConnection = (from: MemberId, port: number, signal: AbortSignal) => Promise<Duplex>;
+export type AcceptConnection = (
+  from: MemberId,
+  port: number,
+  signal: AbortSignal,
+  reader?: () => SocketRead,
+) => Promise<Duplex>;
 
 /** The other member may try for some time before it says that nothing listens. */
 const ANSWER_MS = 60_000;
@@ -140,8 +147,13 @@ export function refusal(code: StreamCode, message: string | undefined, cause?: u
 /** Dials what the connection is for, then joins both. Both directions end by themselves; a reset stays one. */
 export function joinConnection(
   stream: Stream,
-  {from, port, accept}: {from: MemberId; port: number; accept: AcceptConnection},
+  {from, port, accept, reads}: {from: MemberId; port: number; accept: AcceptConnection; reads: SocketReads},
 ): void {
+  let isRead: 'events' | 'onread' = 'events';
+  const reader = () => {
+    isRead = 'onread';
+    return reads.for(splice);
+  };
   const gone = new AbortController();
   let answer: Duplex | undefined;
   const splice = new Splice({
@@ -154,12 +166,12 @@ export function joinConnection(
     connects: () => true,
     onDone: () => gone.abort(),
   });
-  accept(from, port, gone.signal).then(
+  accept(from, port, gone.signal, reader).then(
     (dialled) => {
       answer = dialled;
       dialled.on('error', () => {});
       stream.accept();
-      splice.join(dialled as Socket);
+      splice.join(dialled as Socket, isRead);
     },
     (error: unknown) => {
       const code = codeFor(error);

@@ -2,7 +2,6 @@
 
 import type {Duplex} from 'node:stream';
 import type {NetworkName} from '../protocol/network-messages.js';
-import {type AcceptConnection, joinConnection} from './connections.js';
 import {openDirectDoor} from './direct-door.js';
 import type {IncomingPeers} from './incoming-peers.js';
 import type {JoinOptions} from './join-options.js';
@@ -14,7 +13,6 @@ export interface DoorsOptions
   extends Pick<JoinOptions, 'link' | 'name' | 'machine' | 'direct' | 'trustRelay'> {
   readonly network: NetworkName;
   readonly incoming: IncomingPeers;
-  readonly accept: AcceptConnection;
 }
 
 export interface Doors {
@@ -26,7 +24,7 @@ export interface Doors {
 
 /** @throws TunlError LISTEN_* */
 export async function openDoors(options: DoorsOptions): Promise<Doors> {
-  const {link, network, name, incoming, accept, trustRelay = false} = options;
+  const {link, network, name, incoming, trustRelay = false} = options;
   const {machine: takesMachine = true, direct: asked = false} = options;
   const take = async (socket: Duplex) => await incoming.take(socket, 'direct');
   const direct = asked === false ? undefined : await openDirectDoor(asked === true ? {} : asked, take);
@@ -38,7 +36,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
       return incoming.isFull;
     },
     onWay: (duplex, claimed) => void incoming.take(duplex, 'relay', claimed),
-    onPlain: trustRelay ? (stream, from, port) => joinConnection(stream, {from, port, accept}) : undefined,
+    onPlain: trustRelay ? (stream, from, port) => incoming.takePlain(stream, from, port) : undefined,
   });
   return {
     hints: {

@@ -1,8 +1,10 @@
 // The connections of other members to this one: each proves its key first, then its session begins or goes on.
 
 import type {Duplex} from 'node:stream';
+import {SocketReads} from '../bytes/socket-reads.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
+import type {Stream} from '../mux/stream.js';
 import {type AcceptConnection, joinConnection, type MemberId} from './connections.js';
 import {readJsonLine} from './line-of.js';
 import type {MemberKey} from './member-key.js';
@@ -37,11 +39,18 @@ export class IncomingPeers {
   readonly #options: IncomingOptions;
   /** By the address of the other member and the number of the session. */
   readonly #sessions = new Map<string, Incoming>();
+  readonly #reads: SocketReads;
   #pending = 0;
   #closed = false;
 
   constructor(options: IncomingOptions) {
     this.#options = options;
+    this.#reads = new SocketReads(options.shared.pool);
+  }
+
+  /** One connection without TLS between the members. */
+  takePlain(stream: Stream, from: MemberId, port: number): void {
+    joinConnection(stream, {from, port, accept: this.#options.accept, reads: this.#reads});
   }
 
   get isFull(): boolean {
@@ -111,7 +120,7 @@ export class IncomingPeers {
       ...shared,
       id,
       isDialler: false,
-      onConnection: (stream, port) => joinConnection(stream, {from, port, accept}),
+      onConnection: (stream, port) => joinConnection(stream, {from, port, accept, reads: this.#reads}),
       onDetached: () => {},
       onEnded: () => this.#sessions.delete(place),
     });

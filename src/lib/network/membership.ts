@@ -21,7 +21,7 @@ import {
   type RosterMember,
 } from '../protocol/network-messages.js';
 import {KIND} from '../protocol/wire.js';
-import {type MemberId, openedConnection, splicedConnection} from './connections.js';
+import {type AcceptConnection, type MemberId, openedConnection, splicedConnection} from './connections.js';
 import {type Doors, openDoors} from './doors.js';
 import {IncomingPeers} from './incoming-peers.js';
 import {JoinLoop} from './join-loop.js';
@@ -129,7 +129,7 @@ class OpenMembership implements Membership {
       log: this.#log,
       address: () => this.address,
       memberOf: (raw) => this.#memberOf(raw),
-      accept: (from, port, signal) => this.#accept(from, port, signal),
+      accept: (...connection) => this.#accept(...connection),
     });
   }
 
@@ -138,12 +138,7 @@ class OpenMembership implements Membership {
     const {link, signal, accept} = this.#options;
     try {
       if (accept !== undefined) {
-        this.#doors = await openDoors({
-          ...this.#options,
-          incoming: this.#incoming,
-          network: this.#where,
-          accept,
-        });
+        this.#doors = await openDoors({...this.#options, incoming: this.#incoming, network: this.#where});
         if (this.#isOver) this.#doors.close();
       }
       void link.ended.then((error) => this.#end(error ?? new TunlError('CLOSED')));
@@ -312,10 +307,10 @@ class OpenMembership implements Membership {
     return await this.#peers.when(ROSTER_MS, () => this.#peers.all.find(({key}) => key.equals(raw)));
   }
 
-  async #accept(from: MemberId, port: number, signal: AbortSignal): Promise<Duplex> {
+  async #accept(...connection: Parameters<AcceptConnection>): Promise<Duplex> {
     const {accept} = this.#options;
     if (accept === undefined || this.#isOver) throw new TunlError('NOT_ALLOWED');
-    return await accept(from, port, signal);
+    return await accept(...connection);
   }
 
   async #openPlain<T>(

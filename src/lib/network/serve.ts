@@ -1,6 +1,8 @@
 // Ports of this machine that other members of a network can connect to.
 
 import type {Socket} from 'node:net';
+import type {SocketRead} from '../bytes/socket-reads.js';
+import {withReader} from '../bytes/socket-reads.js';
 import {TunlError} from '../core/errors.js';
 import {dial, openSocket} from '../net/dial.js';
 import {checkHost, checkPort, type HostPort} from '../protocol/targets.js';
@@ -46,24 +48,28 @@ export class ServedPorts {
     this.#ports.delete(port);
   }
 
-  readonly accept: AcceptConnection = async (from, port, signal) => {
+  readonly accept: AcceptConnection = async (from, port, signal, reader) => {
     if (!allowsIn(this.#rules, from, port))
       throw new TunlError('NOT_ALLOWED', {reason: 'The member does not take this connection.'});
     const to = this.#ports.get(port);
     if (to === undefined)
       throw new TunlError('UPSTREAM_REFUSED', {reason: `The member serves no port ${port}.`});
-    return await dialService(to, signal);
+    return await dialService(to, signal, reader);
   };
 }
 
-function dialService({host, port}: HostPort, signal: AbortSignal): Promise<Socket> {
+function dialService(
+  {host, port}: HostPort,
+  signal: AbortSignal,
+  reader: (() => SocketRead) | undefined,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const settle = () => signal.removeEventListener('abort', abort);
     const stop = dial({
       host,
       port,
       timeoutMs: DIAL_MS,
-      open: (address, at) => openSocket(address, at, {allowHalfOpen: true}),
+      open: (address, at) => withReader(reader?.(), (options) => openSocket(address, at, options)),
       onOpen: (socket) => {
         settle();
         resolve(socket);

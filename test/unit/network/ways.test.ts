@@ -100,6 +100,18 @@ test('a direct way that answers late: connections move to it', async ({scope}) =
   expect(await text(connection)).toBe('b');
 });
 
+test('a member that the relay removes, and that does not go, is cut off where it is connected directly', async ({
+  scope,
+}) => {
+  const {worker, hub, path} = await behindProxy(scope);
+  const connection = await worker.connect({to: 'trainer', port: 1});
+  expect(path()).toBe('direct');
+  const broken = once(connection, 'error');
+  hub.lie = (members) => members.filter(({name}) => name !== 'worker');
+  hub.tell();
+  expect((await broken)[0]).toMatchObject({code: 'ECONNRESET'});
+});
+
 describe('at a direct port', () => {
   async function open(scope: Scope) {
     const hub = new MemberHub(scope);

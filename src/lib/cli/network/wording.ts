@@ -32,8 +32,11 @@ export function networkResult(event: NetworkCliEvent): string | undefined {
 
 /** A member that takes no connections has no path. */
 function memberRow({name, address, accepts, path = 'relay', rttMs}: MemberEvent): string {
-  return row([name, address, accepts ? path : '-', rttMs === undefined ? '-' : time(rttMs).replace(' ', '')]);
+  return row([name, address, accepts ? path : '-', rttMs === undefined ? '-' : rttText(rttMs)]);
 }
+
+/** On one machine and in one network it is below a millisecond. */
+const rttText = (ms: number): string => (ms < 10 ? `${ms.toFixed(1)}ms` : time(ms).replace(' ', ''));
 
 export function networkLines(event: NetworkCliEvent): Line[] {
   switch (event.type) {
