@@ -2,7 +2,7 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
-import {run} from '../helpers/child.js';
+import {Child, run} from '../helpers/child.js';
 import {hasAccount, type Machine, NetMachines} from '../helpers/net-machines.js';
 import {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -12,7 +12,10 @@ let machines: NetMachines;
 
 beforeAll(async () => {
   // A member that is gone without a word keeps its place for this time.
-  machines = await NetMachines.start(all, ['--resume-window', '2s']);
+  machines = await NetMachines.start(all, [
+    ...['--resume-window', '2s'],
+    ...['--egress', 'fixed=127.0.0.2', '--egress-allow-private', '10.213.0.0/16'],
+  ]);
 });
 
 afterAll(() => all[Symbol.asyncDispose]());
@@ -56,6 +59,14 @@ describe.each<Machine>(['one', 'two'])('a server on machine %s', (machine) => {
       const {stdout, address} = await machines.run(scope, other(machine), ['curl', '-sS', url]);
       expect(stdout).toBe(`hello ${address}`);
     }
+  });
+
+  test('is no member when its command does not exist', async ({scope}) => {
+    const words = ['net', 'run', 'lab', '--json', '--', '/no/such'];
+    const {code, stderr} = await machines.tunl(scope, machine, words).finished();
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('PROGRAM_MISSING');
+    expect(stderr).not.toContain('"type":"network"');
   });
 
   test('mirrors exit codes and signals of its command', async ({scope}) => {
@@ -187,6 +198,24 @@ print('tried')`);
   expect(stdout).toBe('no name\ntried\n');
   expect(await count()).toBe(before);
   await two.run('nft', 'delete table inet leak');
+});
+
+test('what is no member leaves by an egress', async ({scope}) => {
+  const {one} = machines.wire;
+  const script = `require('node:net').createServer((socket) => socket.end(socket.remoteAddress))
+    .listen(7000, '${one.address}', () => console.log('up'))`;
+  const outside = Child.start(scope, process.execPath, ['-e', script], {namespace: one.namespace});
+  await outside.line((line) => line === 'up');
+  const server = await machines.member(scope, 'one', WEB, {name: 'both'});
+  await server.child.line((line) => line === 'up');
+  const client = python(`
+import urllib.request
+print(socket.create_connection(('${one.address}', 7000)).recv(100).decode())
+print(urllib.request.urlopen('http://both:8000/').read().decode())`);
+  const {stdout, address} = await machines.run(scope, 'two', client, {flags: ['--egress', 'fixed']});
+  expect(stdout).toBe(`127.0.0.2\nhello ${address}\n`);
+  const unknown = machines.tunl(scope, 'two', ['net', 'run', 'lab', '--egress', 'other', '--', 'true']);
+  expect(await unknown.finished()).toMatchObject({stderr: expect.stringContaining('EGRESS_UNKNOWN')});
 });
 
 describe('the end', () => {

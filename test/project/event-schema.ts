@@ -442,7 +442,8 @@ export const eventSchemas = {
     prefix: text,
     ports: v.exactOptional(v.array(port)),
     directPort: v.exactOptional(port),
-    outside: v.exactOptional(v.picklist(['internet', 'none'])),
+    outside: v.exactOptional(v.picklist(['internet', 'egress', 'none'])),
+    egress: v.exactOptional(text),
   }),
   member: v.strictObject({
     type: v.literal('member'),

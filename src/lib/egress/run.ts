@@ -4,7 +4,7 @@
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {openCommandSeal, type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
-import type {Seal} from '../seal/seal.js';
+import type {Seal, SealOptions} from '../seal/seal.js';
 import {type EgressClient, lookUpCodeOf} from './client.js';
 import {type Notice, RunNotices} from './run-notices.js';
 
@@ -42,7 +42,7 @@ export async function openEgressSeal(
 ): Promise<Seal> {
   const notices = onNotice && new RunNotices(onNotice, localPorts);
   const sealing = openCommandSeal({
-    rules: {kind: 'elsewhere'},
+    ...outsideByEgress(opening),
     ownResolvConf: true,
     hidesRun: strict,
     localPorts,
@@ -53,11 +53,6 @@ export async function openEgressSeal(
     onMissed: notices && ((missed) => void notices.missed(missed)),
     onUnreachable: (host, port, error) => notices?.failed(host, port, error),
     onRefused: ({host, why}) => why === 'limit' && notices?.full(host, MOST_CONNECTIONS),
-    resolve: async (name) => await lookUp(await opening, name),
-    dialOut: async (target, gone) => {
-      const host = target.kind === 'name' ? target.name : target.address;
-      return await (await opening).connect({host, port: target.port}, {signal: gone});
-    },
   });
   try {
     await opening;
@@ -70,6 +65,20 @@ export async function openEgressSeal(
     );
     throw error;
   }
+}
+
+/** What a seal needs so that an egress is its way out, beside others that it may have. */
+export function outsideByEgress(
+  opening: Promise<EgressClient>,
+): Required<Pick<SealOptions, 'rules' | 'dialOut' | 'resolve'>> {
+  return {
+    rules: {kind: 'elsewhere'},
+    resolve: async (name) => await lookUp(await opening, name),
+    dialOut: async (target, gone) => {
+      const host = target.kind === 'name' ? target.name : target.address;
+      return await (await opening).connect({host, port: target.port}, {signal: gone});
+    },
+  };
 }
 
 /** The rule of the seal: a name that does not exist has no addresses. */

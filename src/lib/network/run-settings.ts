@@ -1,6 +1,6 @@
 // The settings of a command that runs as a member of a private network, beside those of every member.
 
-import {list, onOff, setting, time} from '../core/settings.js';
+import {list, onOff, setting, text, time} from '../core/settings.js';
 import {port} from '../protocol/setting-kinds.js';
 
 export const NET_RUN_SETTINGS = {
@@ -8,6 +8,11 @@ export const NET_RUN_SETTINGS = {
     default: false,
     flag: 'isolated',
     help: 'The members of the network, and no internet.',
+  }),
+  egress: setting(text('NAME'), {
+    flag: 'egress',
+    help: 'The internet by an egress of the relay; `tunl egress list`.',
+    defaultText: 'by this machine',
   }),
   localPorts: setting(list(port, {most: 64}), {
     default: [],

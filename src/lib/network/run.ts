@@ -2,7 +2,7 @@
 
 import {childEnv} from '../core/child-env.js';
 import {TunlError} from '../core/errors.js';
-import {type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
+import {checkCommand, type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
 import type {Seal} from '../seal/seal.js';
 import type {JoinOptions, Membership} from './join-options.js';
 import {type AcceptOptions, acceptInto, type MemberSealOptions, openMemberSeal} from './member-seal.js';
@@ -27,6 +27,8 @@ export interface NetworkRunOptions
 export async function runInNetwork(argv: readonly string[], options: NetworkRunOptions): Promise<SealedExit> {
   const {accepts = true, onStart, cwd = process.cwd(), env = process.env, stdio, signal} = options;
   const {mirrorsSignals = false, allows, graceMs, localPorts, outside, onNotice, log, ...join} = options;
+  // The others should not see a member that never starts.
+  checkCommand(argv, {cwd, env});
   const sealing = Promise.withResolvers<Seal>();
   sealing.promise.catch(() => {});
   const membership = await joinNetwork({

@@ -71,8 +71,8 @@ export async function runSealed(
   }
 }
 
-/** The words before the command would report these mistakes as their own. */
-function checkCommand(
+/** The words before the command would report these mistakes as their own. @throws TunlError PROGRAM_MISSING, FOLDER_MISSING */
+export function checkCommand(
   [bin = '']: readonly string[],
   {cwd, env}: Pick<RunSealedOptions, 'cwd' | 'env'>,
 ): void {

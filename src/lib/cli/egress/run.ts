@@ -65,7 +65,7 @@ function nameOf({via}: EgressRunFlags): string {
 }
 
 /** The command must not start behind an egress that does not exist. @throws TunlError EGRESS_UNKNOWN, RELAY_* */
-async function addressesOf(link: RelayLink, name: string, signal: AbortSignal): Promise<string[]> {
+export async function addressesOf(link: RelayLink, name: string, signal: AbortSignal): Promise<string[]> {
   const all = await listEgresses(link, {signal});
   const found = all.find((each) => each.name === name);
   if (found !== undefined) return found.addresses.map(({address}) => address);

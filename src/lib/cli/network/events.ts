@@ -16,7 +16,9 @@ export interface NetworkJoinedEvent {
   /** The TCP port of this machine for direct connections. */
   directPort?: number;
   /** `tunl net run`: what the command reaches besides the members. */
-  outside?: 'internet' | 'none';
+  outside?: 'internet' | 'egress' | 'none';
+  /** Its name, with `egress`. */
+  egress?: string;
 }
 
 /** A member: a row of `tunl net list`, or one that has come or gone. */

@@ -1,12 +1,13 @@
 // `tunl net run`: a command that is a member of a private network.
 
+import {TunlError} from '../../core/errors.js';
 import {randomBytes} from '../../core/node-crypto.js';
 import {usableState} from '../../core/usable-state.js';
 import {allowsIn, readInRule} from '../../network/allow-in.js';
 import {runInNetwork} from '../../network/run.js';
 import {NET_RUN_SETTINGS} from '../../network/run-settings.js';
 import {directOf, MEMBER_SETTINGS} from '../../network/settings.js';
-import {openLink} from '../../open-link.js';
+import {openLink, type RelayLink} from '../../open-link.js';
 import type {Presenter} from '../presenter.js';
 import {flagsOf, type ValuesOf} from '../setting-flags.js';
 import {stopSignal} from '../stop-signal.js';
@@ -27,8 +28,13 @@ export async function runAsMember(
   command: readonly string[],
   {network, flags, presenter}: {network: string; flags: NetRunFlags; presenter: Presenter},
 ): Promise<number> {
-  const {name, ephemeral, local, isolated, 'dial-grace': graceMs, 'trust-relay': trustRelay} = flags;
+  const {name, ephemeral, local, isolated, egress, 'dial-grace': graceMs, 'trust-relay': trustRelay} = flags;
   const rules = (flags['allow-in'] ?? []).map(readInRule);
+  if (isolated && egress !== undefined)
+    throw new TunlError('USAGE', {
+      reason: '--isolated and --egress contradict each other.',
+      next: 'Give one of them.',
+    });
   using stop = stopSignal();
   const {signal} = stop;
   const options = await linkOptions(flags, presenter);
@@ -39,6 +45,7 @@ export async function runAsMember(
     log: presenter.log,
     onEvent: presenter.event,
   });
+  const outside = isolated ? ({rules: {kind: 'none'}} as const) : await wayOut(link, egress, signal);
   const {code} = await runInNetwork(command, {
     link,
     network,
@@ -50,7 +57,7 @@ export async function runAsMember(
     allows: (from, port) => allowsIn(rules, from, port),
     graceMs,
     localPorts: local,
-    ...(isolated && {outside: {rules: {kind: 'none'}}}),
+    outside,
     log: presenter.log,
     onNotice: ({code: why, message}) => presenter.event({type: 'notice', code: why, message}),
     onStart: ({address, prefix, name: own}) =>
@@ -60,10 +67,23 @@ export async function runAsMember(
         name: own,
         address,
         prefix,
-        outside: isolated ? 'none' : 'internet',
+        outside: isolated ? 'none' : egress === undefined ? 'internet' : 'egress',
+        ...(egress !== undefined && {egress}),
       }),
     mirrorsSignals: true,
     signal,
   });
   return code;
+}
+
+/** Undefined: by this machine. @throws TunlError EGRESS_UNKNOWN, RELAY_* */
+async function wayOut(link: RelayLink, egress: string | undefined, signal: AbortSignal) {
+  if (egress === undefined) return undefined;
+  const [{EgressClient}, {outsideByEgress}, {addressesOf}] = await Promise.all([
+    import('../../egress/client.js'),
+    import('../../egress/run.js'),
+    import('../egress/run.js'),
+  ]);
+  await addressesOf(link, egress, signal);
+  return outsideByEgress(Promise.resolve(new EgressClient(link, {egress})));
 }

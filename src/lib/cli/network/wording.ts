@@ -58,10 +58,19 @@ export function networkLines(event: NetworkCliEvent): Line[] {
   }
 }
 
-function joinedLines({network, name, address, ports, directPort, outside}: NetworkJoinedEvent): Line[] {
+function joinedLines({
+  network,
+  name,
+  address,
+  ports,
+  directPort,
+  outside,
+  egress,
+}: NetworkJoinedEvent): Line[] {
   const lines: Line[] = [];
   if (outside !== undefined) {
-    const more = outside === 'none' ? 'nothing else' : 'the internet by this machine';
+    const internet = `the internet by ${egress ?? 'this machine'}`;
+    const more = outside === 'none' ? 'nothing else' : internet;
     lines.push({
       tone: 'good',
       text: `sealed: ${name} (${address}) reaches the network ${network}, and ${more}`,
