@@ -53,7 +53,8 @@ export class Logins {
     const proven = oidc.identityOf(principal);
     const mapped = proven && oidc.map(proven);
     if (proven === undefined || mapped === undefined) return NOT_OF_AN_ISSUER;
-    const {owner, scopes} = mapped;
+    const {owner, scopes, allow} = mapped;
+    const rights = {scopes, ...(allow !== undefined && {allow})};
     if (!this.#buckets.has(owner)) return {...BUSY, status: 429, retryAfterMs: this.#buckets.waitMs(owner)};
     this.#buckets.spend(owner);
     const now = this.#wallNow();
@@ -64,10 +65,11 @@ export class Logins {
         const before =
           renewed === undefined ? undefined : kept.find((each) => isRenewed(each, renewed, owner));
         if (before !== undefined) {
-          const longer = {...before, scopes, expiresAt};
+          const {allow: _, ...rest} = before;
+          const longer = {...rest, ...rights, expiresAt};
           return [kept.map((each) => (each === before ? longer : each)), {record: longer, token: undefined}];
         }
-        const made = newLogin({owner, scopes, expiresAt, createdAt: new Date(now).toISOString()});
+        const made = newLogin({owner, ...rights, expiresAt, createdAt: new Date(now).toISOString()});
         const records = withoutOldest(kept, owner, now);
         if (records.length >= MOST_TOKENS) throw new Error('there are too many tokens');
         return [[...records, made.record], made];
@@ -107,7 +109,9 @@ interface Stored {
   token: string | undefined;
 }
 
-function newLogin(about: Pick<TokenRecord, 'owner' | 'scopes' | 'expiresAt' | 'createdAt'>): Stored {
+function newLogin(
+  about: Pick<TokenRecord, 'owner' | 'scopes' | 'allow' | 'expiresAt' | 'createdAt'>,
+): Stored {
   const id = newTokenId();
   const token = newToken(KIND, id);
   const record: TokenRecord = {

@@ -4,6 +4,7 @@ import {type Claims, textsOf} from '../../core/claims.js';
 import {TunlError} from '../../core/errors.js';
 import {matchesGlob} from '../../core/glob.js';
 import {createHash} from '../../core/node-crypto.js';
+import {parseDestination} from './destinations.js';
 import {parseScope} from './rights.js';
 
 export interface Rule {
@@ -13,15 +14,19 @@ export interface Rule {
   readonly issuers: readonly string[] | undefined;
   /** `{claim}` stands for the value of a claim. */
   readonly scopes: readonly string[];
+  /** What its egress may reach: HOST:PORT. Undefined: all that the relay allows. */
+  readonly allow: readonly string[] | undefined;
   /** Instead of the usual claim: a name, or `{claim}`. */
   readonly owner: string | undefined;
 }
 
 const OWNER = 'owner:';
+const ALLOW = 'allow:';
+const EGRESS = 'egress:';
 const CLAIM = /\{([^{}\s]{1,100})\}/g;
 const OWNER_NAME = /^[a-z0-9][a-z0-9._@+-]{0,63}$/;
 
-/** Words with `=` are conditions, the others scopes or the owner. @throws TunlError OPTION_INVALID */
+/** Words with `=` are conditions, the others scopes, destinations or the owner. @throws TunlError OPTION_INVALID */
 export function parseRule(written: string): Rule {
   const invalid = (reason: string) =>
     new TunlError('OPTION_INVALID', {
@@ -33,7 +38,8 @@ export function parseRule(written: string): Rule {
   if (conditions.some(({claim}) => claim === '')) throw invalid('has a condition without a claim');
   const others = words.filter((word) => !word.includes('='));
   const owners = others.filter((word) => word.startsWith(OWNER)).map((word) => word.slice(OWNER.length));
-  const scopes = others.filter((word) => !word.startsWith(OWNER));
+  const destinations = others.filter((word) => word.startsWith(ALLOW));
+  const scopes = others.filter((word) => !word.startsWith(OWNER) && !word.startsWith(ALLOW));
   if (scopes.length === 0) throw invalid('has no scope');
   const issuers = conditions.filter(({claim}) => claim === 'iss').map(({pattern}) => pattern);
   const asked = conditions.filter(({claim}) => claim !== 'iss');
@@ -43,9 +49,19 @@ export function parseRule(written: string): Rule {
   const [owner] = owners;
   const isClaim = owner !== undefined && /^\{[^{}\s]+\}$/.test(owner);
   if (owner !== undefined && !isClaim && !OWNER_NAME.test(owner)) throw invalid('has no valid owner');
+  if (destinations.length > 0 && !scopes.some(isEgress)) throw invalid('has destinations and no egress');
+  const allow = destinations.flatMap((word) => word.slice(ALLOW.length).split(',').map(parseDestination));
   for (const scope of scopes) parseScope(scope.replaceAll(CLAIM, 'x'));
-  return {conditions: asked, issuers: issuers.length === 0 ? undefined : issuers, scopes, owner};
+  return {
+    conditions: asked,
+    issuers: issuers.length === 0 ? undefined : issuers,
+    scopes,
+    allow: allow.length === 0 ? undefined : allow,
+    owner,
+  };
 }
+
+const isEgress = (scope: string): boolean => scope.startsWith(EGRESS);
 
 function conditionOf(word: string): {claim: string; pattern: string} {
   const at = word.indexOf('=');
@@ -55,6 +71,8 @@ function conditionOf(word: string): {claim: string; pattern: string} {
 export interface Mapped {
   readonly owner: string;
   readonly scopes: readonly string[];
+  /** What its egress may reach. Undefined: all that the relay allows. */
+  readonly allow?: readonly string[] | undefined;
 }
 
 export interface Identified {
@@ -78,7 +96,15 @@ export function mapIdentity(
   const scopes = matching.flatMap((rule) =>
     rule.scopes.flatMap((scope) => filled(scope, identity.claims) ?? []),
   );
-  return {owner, scopes: [...new Set(scopes)]};
+  const allow = destinationsOf(matching);
+  return {owner, scopes: [...new Set(scopes)], ...(allow !== undefined && {allow})};
+}
+
+/** Those of all rules with an egress together; one of these rules without destinations allows all. */
+function destinationsOf(rules: readonly Rule[]): string[] | undefined {
+  const withEgress = rules.filter(({scopes}) => scopes.some(isEgress));
+  if (withEgress.length === 0 || withEgress.some(({allow}) => allow === undefined)) return undefined;
+  return [...new Set(withEgress.flatMap(({allow = []}) => allow))];
 }
 
 function isAbout({issuers, conditions}: Rule, {issuer, isFirst, claims}: Identified): boolean {

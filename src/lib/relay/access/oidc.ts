@@ -207,7 +207,7 @@ export class Oidc implements Verifier {
       const mapped = this.map(proven);
       // The tunnels of a session stay with its owner.
       isRevoked = mapped === undefined || mapped.owner !== owner;
-      rights = mapped === undefined ? NO_RIGHTS : rightsOf(mapped.scopes);
+      rights = mapped === undefined ? NO_RIGHTS : rightsOf(mapped.scopes, mapped.allow);
     };
     const currentRights = () => {
       follow();

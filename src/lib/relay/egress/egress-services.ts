@@ -21,7 +21,7 @@ import {type LookUps, TOO_MANY_LOOK_UPS} from './look-ups.js';
 export interface EgressServicesOptions {
   sets: () => Iterable<EgressSet>;
   isHealthy: (address: string) => boolean;
-  guard: Pick<Guard, 'refuseName'>;
+  guard: Pick<Guard, 'refuseName' | 'mayTell'>;
   lookUps: Pick<LookUps, 'find'>;
 }
 
@@ -73,7 +73,7 @@ async function resolved(
   const families = new Set(set.addresses.map(familyOf));
   const fitting = (all: readonly string[]) => {
     const addresses = all.flatMap((each) => plainAddress(each) ?? []);
-    return addresses.filter((each) => families.has(familyOf(each))).slice(0, MAX_RESOLVED);
+    return addresses.filter((each) => families.has(familyOf(each)));
   };
   const literal = plainAddress(written);
   const name = hostName(written);
@@ -81,7 +81,9 @@ async function resolved(
     return {error: name === undefined ? 'ENOTFOUND' : 'EACCES'};
   try {
     const found = fitting(literal === undefined ? await lookUps.find(owner, name ?? '') : [literal]);
-    return found.length === 0 ? {error: 'ENOTFOUND'} : {addresses: found};
+    if (found.length === 0) return {error: 'ENOTFOUND'};
+    const told = found.filter((each) => guard.mayTell(each));
+    return told.length === 0 ? {error: 'EACCES'} : {addresses: told.slice(0, MAX_RESOLVED)};
   } catch (error) {
     return {error: systemCode(error) === TOO_MANY_LOOK_UPS ? 'EBUSY' : 'EAGAIN'};
   }

@@ -96,6 +96,11 @@ export class Guard {
     return kind === 'public' ? undefined : `The address is not a public one (${kind}).`;
   }
 
+  /** Whether a look-up may tell this address: others are the network of the relay, which no agent has to know. */
+  mayTell(address: string): boolean {
+    return this.refuseAddress(address, 0) === undefined;
+  }
+
   /** For a connection that is open: what the rules of now say about it. */
   refuse({port}: {port: number}, address: string): string | undefined {
     return this.refuseHost(undefined, port) ?? this.refuseAddress(address, port);

@@ -39,9 +39,13 @@ async function setUp(scope: Scope) {
     events: {emit},
     wallNow,
   });
-  const prove = (owner: string, scopes: readonly string[] = ['name:*']): Principal => {
+  const prove = (
+    owner: string,
+    scopes: readonly string[] = ['name:*'],
+    allow?: readonly string[],
+  ): Principal => {
     const principal = unlimitedPrincipal(owner);
-    people.set(principal, {owner, scopes});
+    people.set(principal, {owner, scopes, allow});
     return principal;
   };
   const logIn = async (principal: Principal, renewed?: string) => {
@@ -87,6 +91,20 @@ test('a renewal moves the end of the same token, and takes the scopes of now', a
   pass(10 * HOUR);
   expect(principal?.ended).toBeUndefined();
   expect(principal?.rights.scopes).toEqual(['tcp:20000']);
+});
+
+test('a login has the destinations of its rules, and a renewal those of now', async ({scope}) => {
+  const {prove, logIn, check} = await setUp(scope);
+  const {token} = await logIn(prove('ana', ['egress:db'], ['db.corp:5432']));
+  const reaches = () => {
+    const {allow} = check(token)?.rights.destinations ?? {};
+    return [allow?.('db.corp', 5432), allow?.('api.corp', 443)];
+  };
+  expect(reaches()).toEqual([true, false]);
+  await logIn(prove('ana', ['egress:db'], ['api.corp:443']), token);
+  expect(reaches()).toEqual([false, true]);
+  await logIn(prove('ana', ['egress:db']), token);
+  expect(reaches()).toEqual([true, true]);
 });
 
 test('only a login of the same owner that was not revoked goes on', async ({scope}) => {

@@ -20,6 +20,26 @@ const ana = {
   n: 7,
 };
 
+test('destinations of egress: those of all rules with an egress, or all', () => {
+  const allowOf = (...rules: string[]) => map(rules, ana)?.allow;
+  expect(allowOf('sub=* egress:db allow:db.corp:5432,*.corp:443')).toEqual(['db.corp:5432', '*.corp:443']);
+  expect(allowOf('sub=* egress:db allow:a.corp:1', 'n=7 egress:x allow:b.corp:2')).toEqual([
+    'a.corp:1',
+    'b.corp:2',
+  ]);
+  // A rule about names opens no destinations, and one with an egress alone opens all.
+  expect(allowOf('sub=* egress:db allow:a.corp:1', 'n=7 name:*')).toEqual(['a.corp:1']);
+  expect(allowOf('sub=* egress:db allow:a.corp:1', 'n=7 egress:x')).toBeUndefined();
+  expect(allowOf('sub=* egress:db allow:a.corp:1', 'n=8 egress:x')).toEqual(['a.corp:1']);
+  expect(allowOf('sub=* name:*')).toBeUndefined();
+  for (const wrong of [
+    'sub=* name:* allow:a.corp:1',
+    'sub=* egress:db allow:',
+    'sub=* egress:db allow:{host}:1',
+  ])
+    expect(() => parseRule(wrong)).toThrow(expect.objectContaining({code: 'OPTION_INVALID'}));
+});
+
 test.each<[rules: string[], claims: Claims, scopes: string[] | undefined]>([
   [[], ana, undefined],
   [['sub=* name:*'], ana, ['name:*']],

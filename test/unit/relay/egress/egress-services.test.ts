@@ -31,6 +31,8 @@ test('a look-up has the addresses of the families that the egress has', async ({
       'db.corp': ['192.0.2.1', '2001:db8::1'],
       'six.corp': ['2001:db8::1'],
       'many.corp': Array.from({length: 100}, (_, at) => `192.0.2.${at + 1}`),
+      'inner.corp': ['10.0.0.1', '169.254.169.254'],
+      'mixed.corp': ['10.0.0.1', '192.0.2.1'],
       'broken.corp': () => Promise.reject(new Error('SERVFAIL')),
     },
   });
@@ -39,6 +41,9 @@ test('a look-up has the addresses of the families that the egress has', async ({
   expect(await resolve('six', 'DB.corp.')).toEqual({addresses: ['2001:db8::1']});
   expect(await resolve('both', 'db.corp')).toEqual({addresses: ['192.0.2.1', '2001:db8::1']});
   expect(await resolve('four', 'six.corp')).toEqual({error: 'ENOTFOUND'});
+  // The relay's own network is nobody's business.
+  expect(await resolve('four', 'inner.corp')).toEqual({error: 'EACCES'});
+  expect(await resolve('four', 'mixed.corp')).toEqual({addresses: ['192.0.2.1']});
   expect(await resolve('four', 'nowhere.corp')).toEqual({error: 'ENOTFOUND'});
   expect(await resolve('four', '127.1')).toEqual({error: 'ENOTFOUND'});
   expect(await resolve('four', 'broken.corp')).toEqual({error: 'EAGAIN'});
