@@ -4,6 +4,7 @@ import {chmod, copyFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
 import type {Child, ChildOptions} from '../helpers/child.js';
+import {runCli} from '../helpers/cli.js';
 import {eventsOf, startCluster, USERS, type User} from '../helpers/cluster.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import {Scope} from '../helpers/scope.js';
@@ -123,6 +124,20 @@ test('a member that never comes', async ({scope}) => {
   ).finished();
   expect(code).toBe(4);
   expect(stderr).toContain('CLUSTER_INCOMPLETE');
+});
+
+test('a token is for the clusters in its scopes', async ({scope}) => {
+  const name = newName();
+  const {stdout} = await runCli(
+    scope,
+    ['relay', 'token', 'create', 'trainer', '--scope', `cluster:${name}`, '--json'],
+    {stateDir: relay.cli.stateDir},
+  );
+  const env = {TUNL_TOKEN: JSON.parse(stdout).token};
+  const join = async (cluster: string) =>
+    (await member(scope, [cluster, '--size', '1', ...shell('true')], {env})).finished();
+  expect(await join(name)).toMatchObject({code: 0});
+  expect(await join(newName())).toMatchObject({code: 4, stderr: expect.stringContaining('NOT_ALLOWED')});
 });
 
 test.for<[string, string[], string[], string]>([

@@ -169,6 +169,16 @@ test('after the last restart the code of the failure is left', async ({scope}) =
   expect(eventsOf(lines).filter(({type}) => type === 'cluster-start')).toHaveLength(3);
 });
 
+test('the end of the process that keeps the network is the end of all', async ({scope}) => {
+  const words = ['run', '--size', '2', '--json', '--isolated', '--restarts', '3', ...shell('sleep 600')];
+  const cluster = await startCluster(scope, first, words);
+  await cluster.line((line) => line.includes('"cluster-start"'));
+  const [holder] = readFileSync(`/proc/${cluster.pid}/task/${cluster.pid}/children`, 'utf8').split(' ');
+  process.kill(Number(holder), 'SIGKILL');
+  expect((await cluster.exited).code).toBe(5);
+  expect(JSON.parse(cluster.lines.at(-1) ?? '')).toMatchObject({type: 'error', code: 'CLUSTER_LOST'});
+});
+
 test('32 members', async ({scope}) => {
   const {code, stderr} = await runCluster(scope, first, ['run', '--size', '32', '--', 'sleep', '0.1']);
   expect(code, stderr).toBe(0);

@@ -132,7 +132,6 @@ export class LocalCluster implements Cluster {
   /** Starts all programs in a new network, and resolves when nothing of them is left. */
   async #epoch(epoch: number, ports: ExposedPorts | undefined): Promise<Failure | undefined> {
     const {id, addresses} = this;
-    let lost: string | undefined;
     const fabric = await Fabric.open({
       size: addresses.length,
       prefix: this.#prefix,
@@ -140,9 +139,6 @@ export class LocalCluster implements Cluster {
       hasWayOut: !this.#program.isolated,
       log: this.#options.log,
       signal: this.#closing.signal,
-      onLost: (detail) => {
-        lost = detail;
-      },
     }).catch((error: unknown) => {
       if (this.#closing.signal.aborted) return undefined;
       throw error;
@@ -163,7 +159,10 @@ export class LocalCluster implements Cluster {
       await Promise.race([crew.exited, ...(ports === undefined ? [] : [ports.failed])]);
       await fabric.close();
       await crew.drained();
-      if (lost !== undefined) throw new TunlError('CLUSTER_LOST', {reason: `The members’ network: ${lost}.`});
+      if (fabric.wasLost)
+        throw new TunlError('CLUSTER_LOST', {
+          reason: 'The process that kept the members’ network has ended.',
+        });
       return crew.failure;
     } finally {
       this.#fabric = undefined;

@@ -28,8 +28,6 @@ export interface FabricOptions {
   readonly hasWayOut: boolean;
   readonly log?: LogSink | undefined;
   readonly onRefused?: ((refusal: Refusal) => void) | undefined;
-  /** It broke and has been closed: its programs have ended. */
-  readonly onLost?: ((detail: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -74,7 +72,7 @@ export class Fabric {
 
   /** @throws TunlError CLUSTER_UNAVAILABLE */
   static async open(options: FabricOptions): Promise<Fabric> {
-    const {hasWayOut, hosts, signal, onLost} = options;
+    const {hasWayOut, hosts, signal} = options;
     const obstacle = missing(hasWayOut ? [...PROGRAMS, 'nft'] : PROGRAMS);
     if (obstacle !== undefined) throw unavailable(obstacle);
     signal?.throwIfAborted();
@@ -87,7 +85,7 @@ export class Fabric {
     try {
       const complete = fabric.#takeDoors();
       await fabric.#begin(options.size, inUser);
-      if (hasWayOut) await complete;
+      if (hasWayOut) await Promise.race([complete, hub.ended]);
     } catch (error) {
       await fabric.close();
       signal?.throwIfAborted();
@@ -95,11 +93,7 @@ export class Fabric {
     } finally {
       signal?.removeEventListener('abort', abort);
     }
-    void hub.ended.then(async () => {
-      if (fabric.#closing !== undefined) return;
-      await fabric.close();
-      onLost?.('the process that kept it has ended');
-    });
+    void hub.ended.then(() => fabric.close());
     return fabric;
   }
 
@@ -110,6 +104,11 @@ export class Fabric {
   /** A connection to a port of a member, which sees the hub as its peer. @throws Error ECONNREFUSED and others */
   dialInside(rank: number, port: number, signal?: AbortSignal): Promise<Socket> {
     return this.#dials.dial({port, address: memberAddresses(this.#prefix, rank).v6, signal});
+  }
+
+  /** After `close`: the process that kept the namespaces had ended before, and with it all programs. */
+  get wasLost(): boolean {
+    return this.#hub.wasLost;
   }
 
   /** Kills everything inside. Idempotent. */

@@ -22,6 +22,7 @@ export class HubProcess {
   readonly ended: Promise<void>;
   readonly #lines: AsyncIterator<string>;
   #said = '';
+  #isKilled = false;
 
   constructor(plan: HolderPlan, hosts: string, inUser: boolean) {
     const hub = hubAddresses(plan.prefix);
@@ -61,6 +62,12 @@ export class HubProcess {
     return this.#said;
   }
 
+  /** After its end: it was not this process that ended it. */
+  get wasLost(): boolean {
+    const {exitCode, signalCode} = this.child;
+    return !this.#isKilled && (signalCode !== null || (exitCode !== null && exitCode !== 0));
+  }
+
   /** Undefined: it has ended, or the time is over. */
   async line(): Promise<string | undefined> {
     let timer: NodeJS.Timeout | undefined;
@@ -82,7 +89,10 @@ export class HubProcess {
   async end(): Promise<void> {
     // Its first process ends with its stdin. One that does not read it is killed with its parent.
     this.child.stdin?.destroy();
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), END_MS);
+    const timer = setTimeout(() => {
+      this.#isKilled = true;
+      this.child.kill('SIGKILL');
+    }, END_MS);
     if (this.child.pid === undefined) return clearTimeout(timer);
     await this.ended;
     clearTimeout(timer);
