@@ -196,6 +196,16 @@ test.for<[string, string[], string, number]>([
   expect(parseEvent(end.stderr)).toMatchObject({type: 'error', code});
 });
 
+test('without a seal: variables lead to the egress, and tunl says what that means', async ({scope}) => {
+  const run = (flags: string[], argv: string[]) =>
+    around.run(scope, 'user', ['--via', 'two', '--no-seal', ...flags, '--', ...argv]).finished();
+  const curl = await run([], ['curl', '-sS', 'http://four.example/']);
+  expect(curl).toMatchObject({code: 0, stdout: `${EGRESSES.two[0]}\n`});
+  expect(curl.stderr).toMatch(/^warning: NOT sealed: .*those that ignore them leave directly\n$/);
+  expect(await run([], ['sh', '-c', 'exit 3'])).toMatchObject({code: 3});
+  expect(await run(['--local', '80'], ['true'])).toMatchObject({code: 2, stdout: ''});
+});
+
 test('a command that does not exist is a mistake of the caller', async ({scope}) => {
   const end = await around.run(scope, 'root', ['--via', 'one', '--', 'no-such-program']).finished();
   expect(end).toMatchObject({code: 8, stdout: '', stderr: expect.stringContaining('PROGRAM_MISSING')});

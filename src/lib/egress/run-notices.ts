@@ -1,6 +1,6 @@
 // Tells what a command behind an egress could not do: each thing once in a while, and never more than a few at a time.
 
-import {type ErrorCode, TunlError, toTunlError} from '../core/errors.js';
+import {type ErrorCode, toTunlError} from '../core/errors.js';
 import {isListening} from '../core/listening.js';
 import {formatHostPort} from '../protocol/targets.js';
 
@@ -34,8 +34,12 @@ export class RunNotices {
       this.#once({code: 'EGRESS_LOCAL', message}, `local ${port}`);
       return;
     }
-    const {code, message} = error instanceof TunlError ? error : toTunlError(error);
-    this.#once({code, message}, `${formatHostPort(host, port)} ${code}`);
+    this.failedAt(formatHostPort(host, port), error);
+  }
+
+  failedAt(destination: string, error: unknown): void {
+    const {code, message} = toTunlError(error);
+    this.#once({code, message}, `${destination} ${code}`);
   }
 
   /** Too many connections. */

@@ -1,11 +1,20 @@
 // Runs a command in a sealed network whose only way out is an egress: all its connections leave by the addresses of the egress,
 // whatever its sockets know about proxies.
 
+import {childEnv} from '../core/child-env.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
-import {openCommandSeal, type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
+import {
+  openCommandSeal,
+  type RunSealedOptions,
+  runSealed,
+  runUnsealed,
+  type SealedExit,
+} from '../seal/run-sealed.js';
 import type {Seal, SealOptions} from '../seal/seal.js';
 import {type EgressClient, lookUpCodeOf} from './client.js';
+import {proxyEnv} from './proxy/proxy-env.js';
+import {openProxy} from './proxy/proxy-port.js';
 import {type Notice, RunNotices} from './run-notices.js';
 
 export interface EgressSealOptions {
@@ -50,7 +59,7 @@ export async function openEgressSeal(
     log,
     signal,
     onLost,
-    onMissed: notices && ((missed) => void notices.missed(missed)),
+    onMissed: notices && ((missed) => notices.missed(missed)),
     onUnreachable: (host, port, error) => notices?.failed(host, port, error),
     onRefused: ({host, why}) => why === 'limit' && notices?.full(host, MOST_CONNECTIONS),
   });
@@ -88,6 +97,36 @@ async function lookUp(client: EgressClient, name: string): Promise<readonly stri
   } catch (error) {
     if (lookUpCodeOf(error) === 'ENOTFOUND') return [];
     throw error;
+  }
+}
+
+/**
+ * The command has this machine's network as always; variables ask it to use a proxy that leads to the egress.
+ *
+ * @throws TunlError PROGRAM_MISSING, FOLDER_MISSING, ABORTED, or the reason why there is no client
+ */
+export async function runByProxy(
+  opening: Promise<EgressClient>,
+  argv: readonly string[],
+  {onStart, onNotice, env = childEnv(), ...options}: EgressRunOptions = {},
+): Promise<SealedExit> {
+  const notices = onNotice && new RunNotices(onNotice);
+  const proxy = await openProxy(await opening, {
+    onFailed: (error, destination) => notices?.failedAt(destination, error),
+  });
+  try {
+    if (options.signal?.aborted) throw new TunlError('ABORTED');
+    onStart?.();
+    const {cwd, stdio, signal, mirrorsSignals = false} = options;
+    return await runUnsealed(argv, {
+      env: {...env, ...proxyEnv(proxy.url)},
+      cwd,
+      stdio,
+      signal,
+      mirrorsSignals,
+    });
+  } finally {
+    await proxy.close();
   }
 }
 

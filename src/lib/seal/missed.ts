@@ -11,7 +11,7 @@ export interface Missed {
   readonly local: readonly number[];
 }
 
-export type OnMissed = (missed: {readonly kind: keyof Missed; readonly port: number}) => void;
+export type OnMissed = (missed: {readonly kind: keyof Missed; readonly port: number}) => Promise<void>;
 
 export interface MissedWatchOptions {
   /** A process in the namespace. */
@@ -46,7 +46,7 @@ export class MissedWatch {
       for (const port of missed[kind]) {
         if (this.#told.has(`${kind} ${port}`)) continue;
         this.#told.add(`${kind} ${port}`);
-        onMissed({kind, port});
+        await onMissed({kind, port});
       }
     }
   }

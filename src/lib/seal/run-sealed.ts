@@ -1,10 +1,11 @@
 // Runs one command in a sealed network as if it stood there alone: its own standard streams and terminal, its own signals, its
 // own exit code.
 
-import type {SpawnOptions} from 'node:child_process';
+import {type ChildProcess, type SpawnOptions, spawn} from 'node:child_process';
 import {statSync} from 'node:fs';
 import {constants} from 'node:os';
 import {delimiter, join, resolve} from 'node:path';
+import {childEnv} from '../core/child-env.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import {isExecutable} from '../core/executable.js';
 import {mirrorSignals} from './mirror-signals.js';
@@ -45,10 +46,35 @@ export async function openCommandSeal(options: SealOptions): Promise<Seal> {
 export async function runSealed(
   seal: Seal,
   argv: readonly string[],
-  {signal, mirrorsSignals = true, ...options}: RunSealedOptions = {},
+  {signal, mirrorsSignals, ...options}: RunSealedOptions = {},
 ): Promise<SealedExit> {
   checkCommand(argv, options);
-  const child = seal.spawn(argv, options);
+  const exit = await endOf(seal.spawn(argv, options), {signal, mirrorsSignals});
+  // The end of the seal kills the command.
+  if (seal.lostBecause !== undefined) throw new TunlError('SEAL_LOST', {reason: lost(seal.lostBecause)});
+  return exit;
+}
+
+/** The same without a seal. @throws TunlError PROGRAM_MISSING, FOLDER_MISSING */
+export async function runUnsealed(
+  argv: readonly string[],
+  {
+    signal,
+    mirrorsSignals,
+    env = childEnv(),
+    cwd,
+    stdio = 'inherit',
+  }: Omit<RunSealedOptions, 'uid' | 'gid'> = {},
+): Promise<SealedExit> {
+  checkCommand(argv, {cwd, env});
+  const [program = '', ...args] = argv;
+  return await endOf(spawn(program, args, {cwd, env, stdio}), {signal, mirrorsSignals});
+}
+
+async function endOf(
+  child: ChildProcess,
+  {signal, mirrorsSignals = true}: Pick<RunSealedOptions, 'signal' | 'mirrorsSignals'>,
+): Promise<SealedExit> {
   using _mirrored = mirrorsSignals ? mirrorSignals(child) : {[Symbol.dispose]: () => {}};
   let timer: NodeJS.Timeout | undefined;
   const abort = () => {
@@ -62,8 +88,6 @@ export async function runSealed(
       child.once('error', failed);
       child.once('exit', (...exit) => done(exit));
     });
-    // The end of the seal kills the command.
-    if (seal.lostBecause !== undefined) throw new TunlError('SEAL_LOST', {reason: lost(seal.lostBecause)});
     return {code: code ?? 128 + (by === null ? 0 : constants.signals[by]), signal: by};
   } finally {
     clearTimeout(timer);

@@ -2,7 +2,7 @@
 
 import {TunlError} from '../../core/errors.js';
 import {EgressClient, listEgresses} from '../../egress/client.js';
-import {runByEgress} from '../../egress/run.js';
+import {runByEgress, runByProxy} from '../../egress/run.js';
 import {EGRESS_RUN_SETTINGS, EGRESS_SETTINGS, NO_SEAL_SETTINGS} from '../../egress/run-settings.js';
 import type {RelayLink} from '../../open-link.js';
 import {type OwnLinkFlags, openOwnLink, ownLinkFlags} from '../own-link.js';
@@ -27,6 +27,7 @@ export async function runBehindEgress(
   presenter: Presenter,
 ): Promise<number> {
   const name = nameOf(flags);
+  checkSealFlags(flags);
   using stop = stopSignal();
   const {signal} = stop;
   const linking = openOwnLink(flags, {presenter, signal});
@@ -36,13 +37,18 @@ export async function runBehindEgress(
       addresses = await addressesOf(link, name, signal);
       return new EgressClient(link, {egress: name, spread: flags.spread});
     });
-    const {code} = await runByEgress(opening, command, {
+    const isUnsealed = flags['no-seal'];
+    const {code} = await (isUnsealed ? runByProxy : runByEgress)(opening, command, {
       localPorts: flags.local,
       strict: flags.seal === 'strict',
       log: presenter.log,
       onNotice: ({code: why, message}) => presenter.event({type: 'notice', code: why, message}),
-      onStart: () =>
-        presenter.event({type: 'sealed', seal: flags.seal ?? 'network', egress: name, addresses}),
+      onStart: () => {
+        // From here on signals are for the command.
+        stop[Symbol.dispose]();
+        const seal = isUnsealed ? 'none' : (flags.seal ?? 'network');
+        presenter.event({type: 'sealed', seal, egress: name, addresses});
+      },
       mirrorsSignals: true,
       signal,
     });
@@ -61,6 +67,15 @@ function nameOf({via}: EgressRunFlags): string {
   throw new TunlError('USAGE', {
     reason: 'No egress is named.',
     next: 'Give --via NAME; `tunl egress list` shows the names.',
+  });
+}
+
+/** @throws TunlError USAGE */
+function checkSealFlags({seal, local, 'no-seal': isUnsealed}: EgressRunFlags): void {
+  if (!isUnsealed || (seal === undefined && local === undefined)) return;
+  throw new TunlError('USAGE', {
+    reason: `--${seal === undefined ? 'local' : 'seal'} is for a sealed command.`,
+    next: 'Leave it out, or --no-seal.',
   });
 }
 
