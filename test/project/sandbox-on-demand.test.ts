@@ -1,4 +1,4 @@
-// A tunnel loads nothing of sandboxes, neither as a command nor as a call of the library.
+// A tunnel loads nothing of sandboxes and private networks, neither as a command nor as a call of the library.
 
 import {globSync, readFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -19,15 +19,20 @@ function loadedBy(...entries: readonly string[]): Set<string> {
   return found;
 }
 
-test('no part of the bundle that `expose` begins with has a module of sandboxes, their network or the hub', () => {
+test('no part of the bundle that `expose` begins with has a module of sandboxes, private networks or the hub', () => {
   // Names stay in the bundle. A journal, a socket or a setting of sandboxes is none of a tunnel's needs either.
   const ofSandboxes =
-    /\bclass (?:SandboxHost|SandboxRoster|RemoteSandbox|LocalCluster|JoinedCluster|Fabric|\w+Backend|Life)\b|\bfunction (?:openSeal|startHub|beginSandbox)\b/;
+    /\bclass (?:SandboxHost|SandboxRoster|RemoteSandbox|LocalCluster|JoinedCluster|Fabric|OpenMembership|PeerSession|\w+Backend|Life)\b|\bfunction (?:openSeal|startHub|beginSandbox)\b/;
   const having = globSync('dist/bundle/**/*.js', {cwd: ROOT}).filter((file) => ofSandboxes.test(code(file)));
   expect(having.length).toBeGreaterThan(0);
   const first = loadedBy('dist/bundle/start.js', 'dist/bundle/commands/expose.js');
   expect(having.filter((file) => first.has(file))).toEqual([]);
   expect(first.size).toBeGreaterThan(2);
+});
+
+test('the library loads private networks with the first one', () => {
+  const early = [...loadedBy('dist/index.js')].filter((file) => file.includes('lib/network/'));
+  expect(early).toEqual(['dist/lib/network/library.js']);
 });
 
 test('the library loads the owner of a sandbox and the isolation programs with the first sandbox', () => {
