@@ -20,7 +20,8 @@ describe('torch with gloo', () => {
     const {code, stdout, stderr} = await runCluster(
       scope,
       'user',
-      ['run', '--size', '4', '--isolated', '--', PYTHON, TRAIN],
+      // With a way out: its rules and routes must not touch what members send to each other.
+      ['run', '--size', '4', '--', PYTHON, TRAIN],
       {env: {LATE: '2'}},
     );
     expect(code, stderr).toBe(0);
