@@ -122,6 +122,33 @@ test('cut links on both sides, in the middle: nothing is lost', async ({scope}) 
   expect(await arriving).toBe(hash);
 });
 
+test('a relay that is killed and starts again: a connection through it goes on', async ({scope}) => {
+  const port = await unusedPort();
+  const options = {listen: `127.0.0.1:${port}`, stateDir: await scope.tempDir('relay'), token: relay.token};
+  const first = await startRelayProcess(scope, options);
+  const env = async () => ({...first.env, ...(await machine(scope))});
+  const member = await start(scope, ['net', 'serve', 'lab', '--name', 'stays', `8000:${web}`], await env());
+  await member.event('network');
+  const proxy = await FaultProxy.start(scope, {target: {port}});
+  const forward = await start(scope, ['net', 'forward', 'lab', 'stays:8000'], {
+    ...(await env()),
+    TUNL_RELAY: `https://${first.domain}:${proxy.port}`,
+  });
+  const {address} = await forward.event('member-port');
+  const arriving = run(scope, 'sh', [
+    '-c',
+    'curl -sS --fail --limit-rate 40M "$1" | sha256sum',
+    'sh',
+    `http://${address}/large`,
+  ]);
+  await proxy.passed('down', 10 * MiB);
+  first.cli.signal('SIGKILL');
+  await first.cli.exited;
+  await Promise.all([forward.event('reconnecting'), member.event('reconnecting')]);
+  await startRelayProcess(scope, options);
+  expect((await arriving).stdout.slice(0, 64)).toBe(hash);
+});
+
 test('redis, and a member that comes, goes and comes again with its address', async ({scope}) => {
   const redisPort = await unusedPort();
   const redis = scope.own(
