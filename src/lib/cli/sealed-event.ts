@@ -2,7 +2,7 @@
 
 import type {Line} from './wording.js';
 
-/** `tunl egress run`, `tunl expose --egress`: the command starts. */
+/** `tunl egress run`: the command starts. */
 export interface SealedEvent {
   type: 'sealed';
   /**
