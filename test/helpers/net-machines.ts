@@ -1,7 +1,7 @@
 // Two machines in one private network: network namespaces on one wire, with a relay on the first one. The programs of the second
 // machine belong to an ordinary user. Needs root; nothing outside the namespaces changes.
-import {chown, copyFile, mkdir} from 'node:fs/promises';
-import {Child, run} from './child.js';
+import {chown, copyFile, mkdir, writeFile} from 'node:fs/promises';
+import {Child} from './child.js';
 import {entry} from './cli.js';
 import {twoHosts, type Wire} from './net-ns.js';
 import {type RelayProcess, startRelayProcess} from './relay.js';
@@ -11,6 +11,8 @@ export type Machine = 'one' | 'two';
 
 const RELAY = 'r1.example.test';
 const USER = 1_000;
+/** The name of that user on the second machine. */
+export const LOGIN = 'member';
 const AS_USER = ['setpriv', `--reuid=${USER}`, `--regid=${USER}`, '--clear-groups', '--'];
 
 export interface MemberChild {
@@ -48,6 +50,11 @@ export class NetMachines {
       namespace: wire.one.namespace,
       flags,
     });
+    // Its user can log in there, whoever has the number on this machine.
+    await writeFile(
+      `/etc/netns/${wire.two.namespace}/passwd`,
+      `root:x:0:0::/root:/bin/sh\n${LOGIN}:x:${USER}:${USER}::/tmp:/bin/sh\nsshd:x:105:65534::/run/sshd:/usr/sbin/nologin\n`,
+    );
     const folders = {one: '', two: ''};
     for (const machine of ['one', 'two'] as const) {
       folders[machine] = await scope.tempDir(machine);
@@ -118,9 +125,4 @@ export class NetMachines {
 
 async function chownTo(machine: Machine, ...paths: string[]): Promise<void> {
   if (machine === 'two') for (const path of paths) await chown(path, USER, USER);
-}
-
-/** Whether the user of the second machine can log in. */
-export async function hasAccount(scope: Scope): Promise<boolean> {
-  return (await run(scope, 'getent', ['passwd', String(USER)])).code === 0;
 }
