@@ -2,6 +2,7 @@
 
 import {type ErrorCode, toTunlError} from '../core/errors.js';
 import {isListening} from '../core/listening.js';
+import {Seldom} from '../core/seldom.js';
 import {formatHostPort} from '../protocol/targets.js';
 
 export interface Notice {
@@ -9,17 +10,12 @@ export interface Notice {
   readonly message: string;
 }
 
-const AGAIN_MS = 30_000;
-const MOST_REMEMBERED = 256;
-const PERIOD_MS = 10_000;
-const MOST_IN_PERIOD = 20;
+const RATE = {burst: 20, perSecond: 2};
 
 export class RunNotices {
   readonly #tell: (notice: Notice) => void;
   readonly #localPorts: ReadonlySet<number>;
-  readonly #toldAt = new Map<string, number>();
-  #periodBegan = 0;
-  #inPeriod = 0;
+  readonly #seldom = new Seldom(RATE);
   #saidUdp = false;
 
   constructor(tell: (notice: Notice) => void, localPorts: readonly number[] = []) {
@@ -62,18 +58,7 @@ export class RunNotices {
     this.#once({code: 'EGRESS_LOCAL', message}, `local ${port}`);
   }
 
-  #once(notice: Notice, key: string, now = performance.now()): void {
-    if (now - (this.#toldAt.get(key) ?? -AGAIN_MS) < AGAIN_MS) return;
-    if (now - this.#periodBegan >= PERIOD_MS) {
-      this.#periodBegan = now;
-      this.#inPeriod = 0;
-    }
-    if (this.#inPeriod >= MOST_IN_PERIOD) return;
-    this.#inPeriod += 1;
-    const [oldest] = this.#toldAt.keys();
-    if (this.#toldAt.size >= MOST_REMEMBERED && oldest !== undefined) this.#toldAt.delete(oldest);
-    this.#toldAt.delete(key);
-    this.#toldAt.set(key, now);
-    this.#tell(notice);
+  #once(notice: Notice, key: string): void {
+    if (this.#seldom.mayTell(key)) this.#tell(notice);
   }
 }

@@ -1,6 +1,7 @@
 // Tells what a program in a private network could not do: each thing once in a while, and never more than a few at a time.
 
 import {type ErrorCode, toTunlError} from '../core/errors.js';
+import {Seldom} from '../core/seldom.js';
 import type {RefusalReason} from '../seal/policy.js';
 
 export interface Notice {
@@ -8,16 +9,11 @@ export interface Notice {
   readonly message: string;
 }
 
-const AGAIN_MS = 30_000;
-const MOST_REMEMBERED = 256;
-const PERIOD_MS = 10_000;
-const MOST_IN_PERIOD = 20;
+const RATE = {burst: 20, perSecond: 2};
 
 export class RunNotices {
   readonly #tell: (notice: Notice) => void;
-  readonly #toldAt = new Map<string, number>();
-  #periodBegan = 0;
-  #inPeriod = 0;
+  readonly #seldom = new Seldom(RATE);
 
   constructor(tell: (notice: Notice) => void) {
     this.#tell = tell;
@@ -37,20 +33,8 @@ export class RunNotices {
     this.#once({code: 'NOT_ALLOWED', message}, now);
   }
 
-  #once(notice: Notice, now = performance.now()): void {
-    const key = `${notice.code} ${notice.message}`;
-    if (now - (this.#toldAt.get(key) ?? -AGAIN_MS) < AGAIN_MS) return;
-    if (now - this.#periodBegan >= PERIOD_MS) {
-      this.#periodBegan = now;
-      this.#inPeriod = 0;
-    }
-    if (this.#inPeriod >= MOST_IN_PERIOD) return;
-    this.#inPeriod += 1;
-    const [oldest] = this.#toldAt.keys();
-    if (this.#toldAt.size >= MOST_REMEMBERED && oldest !== undefined) this.#toldAt.delete(oldest);
-    this.#toldAt.delete(key);
-    this.#toldAt.set(key, now);
-    this.#tell(notice);
+  #once(notice: Notice, now?: number): void {
+    if (this.#seldom.mayTell(`${notice.code} ${notice.message}`, now)) this.#tell(notice);
   }
 }
 

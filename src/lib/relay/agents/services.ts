@@ -2,7 +2,8 @@
 
 import type {Stream} from '../../mux/stream.js';
 import type {StreamHandler} from '../../mux/stream-kinds.js';
-import {encodeMessage, parseServiceOpen} from '../../protocol/control-messages.js';
+import {parseServiceOpen} from '../../protocol/control-messages.js';
+import {answerLine} from './answer-line.js';
 import type {Opener} from './opened-streams.js';
 
 /** Facts about the relay that an agent can ask for. */
@@ -23,7 +24,7 @@ export function services(
 ): StreamHandler<Opener> {
   return (stream, about, opener) => {
     const {service} = parseServiceOpen(about);
-    if (service === 'relay') return tell(stream, factsFor(opener, facts()));
+    if (service === 'relay') return answerLine(stream, factsFor(opener, facts()));
     if (service === 'echo') return echo(stream);
     const take = more.get(service);
     if (take === undefined) stream.refuse('SERVICE_UNKNOWN', `There is no service ${service} here.`);
@@ -35,19 +36,6 @@ export function services(
 function factsFor({principal: {keyId}}: Opener, facts: RelayFacts): RelayFacts & {key: string | undefined} {
   const {software, domain, maxTunnelsPerAgent, resumeWindowMs} = facts;
   return {software, domain, maxTunnelsPerAgent, resumeWindowMs, key: keyId};
-}
-
-/** Sends one line of JSON, and ends. */
-function tell(stream: Stream, value: object): void {
-  stream.sink = {
-    onData: (piece) => stream.consumed(piece.length),
-    onEnd: () => {},
-    onWritable: () => {},
-    onReset: () => {},
-  };
-  stream.accept();
-  stream.write(Buffer.concat([encodeMessage(value), Buffer.from('\n')]));
-  stream.end();
 }
 
 /** Sends back what it receives, and ends when its peer ends. Reads no faster than the agent does. */

@@ -1,10 +1,8 @@
 // The services `egress` and `resolve`: which egresses an agent may use, and the relay's DNS for its names.
 
 import {systemCode} from '../../core/errors.js';
-import type {Stream} from '../../mux/stream.js';
 import type {StreamHandler} from '../../mux/stream-kinds.js';
 import {hostName, plainAddress} from '../../net/host-name.js';
-import {encodeMessage} from '../../protocol/control-messages.js';
 import {
   EGRESS_SERVICE,
   type EgressReport,
@@ -13,6 +11,7 @@ import {
   RESOLVE_SERVICE,
   type ResolveAnswer,
 } from '../../protocol/egress-messages.js';
+import {answerLine} from '../agents/answer-line.js';
 import type {Opener} from '../agents/opened-streams.js';
 import {type EgressSet, familyOf} from './egress-set.js';
 import type {Guard} from './guard.js';
@@ -39,7 +38,7 @@ export function egressServices(
           addresses: addresses.map((address) => ({address, healthy: isHealthy(address)})),
         }),
       );
-    answer(stream, async () => ({egresses}));
+    answerLine(stream, {egresses});
   };
   const resolve: StreamHandler<Opener> = (stream, about, {principal}) => {
     const {egress, name} = parseResolveOpen(about);
@@ -53,10 +52,8 @@ export function egressServices(
       stream.refuse('EGRESS_UNKNOWN', `This relay has no egress ${egress}.`);
       return;
     }
-    answer(stream, async () => {
-      if (!rights.destinations.allowHost(name)) return {error: 'EACCES'};
-      return await resolved(options, set, owner, name);
-    });
+    const isAllowed = rights.destinations.allowHost(name);
+    answerLine(stream, isAllowed ? resolved(options, set, owner, name) : {error: 'EACCES'});
   };
   return [
     [EGRESS_SERVICE, list],
@@ -87,19 +84,4 @@ async function resolved(
   } catch (error) {
     return {error: systemCode(error) === TOO_MANY_LOOK_UPS ? 'EBUSY' : 'EAGAIN'};
   }
-}
-
-/** Sends one line of JSON, and ends. What the agent sends is ignored. */
-function answer(stream: Stream, find: () => Promise<object>): void {
-  stream.sink = {
-    onData: (piece) => stream.consumed(piece.length),
-    onEnd: () => {},
-    onWritable: () => {},
-    onReset: () => {},
-  };
-  stream.accept();
-  void find().then((value) => {
-    stream.write(Buffer.concat([encodeMessage(value), Buffer.from('\n')]));
-    stream.end();
-  });
 }
