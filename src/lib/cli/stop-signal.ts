@@ -2,15 +2,23 @@
 
 export interface StopSignal extends Disposable {
   readonly signal: AbortSignal;
+  /** From now on signals are for a command that runs in this terminal: they neither abort nor end this process. */
+  release(): void;
 }
 
 /** Listens until disposed. */
 export function stopSignal(): StopSignal {
   const stop = new AbortController();
-  const onSignal = () => stop.abort();
+  let isReleased = false;
+  const onSignal = () => {
+    if (!isReleased) stop.abort();
+  };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return {
     signal: stop.signal,
+    release: () => {
+      isReleased = true;
+    },
     [Symbol.dispose]: () => void process.off('SIGINT', onSignal).off('SIGTERM', onSignal),
   };
 }

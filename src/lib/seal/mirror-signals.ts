@@ -13,8 +13,15 @@ const BY_KEYS: readonly string[] = ['SIGINT', 'SIGQUIT'];
 /** The command is seen as stopped when it is so twice, this long apart, ms: after `fg` it may still be on its way. */
 const STOPPED_MS = 100;
 
-/** The child is in the process group of this process. Listens until disposed. */
-export function mirrorSignals(child: ChildProcess): Disposable {
+export interface Mirror extends Disposable {
+  /** The command, which is in the process group of this process. It gets the signals that have come before, too. */
+  onto(child: ChildProcess): void;
+}
+
+/** Listens until disposed. It begins before the command does: a signal in between would end this process alone. */
+export function mirrorSignals(): Mirror {
+  let child: ChildProcess | undefined;
+  const early: NodeJS.Signals[] = [];
   const listeners = new Map<NodeJS.Signals, () => void>();
   const on = (signal: NodeJS.Signals, listener: () => void) => {
     process.on(signal, listener);
@@ -23,7 +30,7 @@ export function mirrorSignals(child: ChildProcess): Disposable {
   let timer: NodeJS.Timeout | undefined;
   let seen = 0;
   const look = () => {
-    if (statOf(child.pid).state !== 'T') {
+    if (statOf(child?.pid).state !== 'T') {
       seen = 0;
       return;
     }
@@ -36,7 +43,8 @@ export function mirrorSignals(child: ChildProcess): Disposable {
   for (const signal of PASSED_ON) {
     on(signal, () => {
       if (signal === 'SIGCONT') seen = 0;
-      if (!BY_KEYS.includes(signal) || !isInForeground()) child.kill(signal);
+      if (child === undefined) early.push(signal);
+      else if (!BY_KEYS.includes(signal) || !isInForeground()) child.kill(signal);
     });
   }
   if (hasTerminal()) {
@@ -46,6 +54,10 @@ export function mirrorSignals(child: ChildProcess): Disposable {
     });
   }
   return {
+    onto(command) {
+      child = command;
+      for (const signal of early.splice(0)) command.kill(signal);
+    },
     [Symbol.dispose]() {
       clearTimeout(timer);
       for (const [signal, listener] of listeners) process.off(signal, listener);

@@ -49,7 +49,7 @@ export async function runSealed(
   {signal, mirrorsSignals, ...options}: RunSealedOptions = {},
 ): Promise<SealedExit> {
   checkCommand(argv, options);
-  const exit = await endOf(seal.spawn(argv, options), {signal, mirrorsSignals});
+  const exit = await endOf(() => seal.spawn(argv, options), {signal, mirrorsSignals});
   // The end of the seal kills the command.
   if (seal.lostBecause !== undefined) throw new TunlError('SEAL_LOST', {reason: lost(seal.lostBecause)});
   return exit;
@@ -68,14 +68,16 @@ export async function runUnsealed(
 ): Promise<SealedExit> {
   checkCommand(argv, {cwd, env});
   const [program = '', ...args] = argv;
-  return await endOf(spawn(program, args, {cwd, env, stdio}), {signal, mirrorsSignals});
+  return await endOf(() => spawn(program, args, {cwd, env, stdio}), {signal, mirrorsSignals});
 }
 
 async function endOf(
-  child: ChildProcess,
+  start: () => ChildProcess,
   {signal, mirrorsSignals = true}: Pick<RunSealedOptions, 'signal' | 'mirrorsSignals'>,
 ): Promise<SealedExit> {
-  using _mirrored = mirrorsSignals ? mirrorSignals(child) : {[Symbol.dispose]: () => {}};
+  using mirror = mirrorsSignals ? mirrorSignals() : {onto: () => {}, [Symbol.dispose]: () => {}};
+  const child = start();
+  mirror.onto(child);
   let timer: NodeJS.Timeout | undefined;
   const abort = () => {
     child.kill('SIGTERM');

@@ -44,8 +44,7 @@ export async function runBehindEgress(
       log: presenter.log,
       onNotice: ({code: why, message}) => presenter.event({type: 'notice', code: why, message}),
       onStart: () => {
-        // From here on signals are for the command.
-        stop[Symbol.dispose]();
+        stop.release();
         const seal = isUnsealed ? 'none' : (flags.seal ?? 'network');
         presenter.event({type: 'sealed', seal, egress: name, addresses});
       },

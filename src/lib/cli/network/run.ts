@@ -60,7 +60,9 @@ export async function runAsMember(
     outside,
     log: presenter.log,
     onNotice: ({code: why, message}) => presenter.event({type: 'notice', code: why, message}),
-    onStart: ({address, prefix, name: own}) =>
+    onStart: ({address, prefix, name: own}) => {
+      // From here on signals are for the command.
+      stop.release();
       presenter.event({
         type: 'network',
         network,
@@ -69,7 +71,8 @@ export async function runAsMember(
         prefix,
         outside: isolated ? 'none' : egress === undefined ? 'internet' : 'egress',
         ...(egress !== undefined && {egress}),
-      }),
+      });
+    },
     mirrorsSignals: true,
     signal,
   });
