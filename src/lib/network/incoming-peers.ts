@@ -1,10 +1,12 @@
 // The connections of other members to this one: each proves its key first, then its session begins or goes on.
 
 import type {Duplex} from 'node:stream';
+import type {TLSSocket} from 'node:tls';
 import {SocketReads} from '../bytes/socket-reads.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
 import type {Stream} from '../mux/stream.js';
+import type {StreamCode} from '../protocol/wire.js';
 import {type AcceptConnection, joinConnection, type MemberId} from './connections.js';
 import {readJsonLine} from './line-of.js';
 import type {MemberKey} from './member-key.js';
@@ -29,6 +31,8 @@ const MOST_PENDING = 256;
 const MOST_OF_ONE = 16;
 const MOST_SESSIONS = 1_024;
 const HELLO_MS = 10_000;
+/** A member that is refused has this long to read why, ms. */
+const REFUSED_MS = 2_000;
 
 interface Incoming {
   readonly from: MemberId;
@@ -89,9 +93,7 @@ export class IncomingPeers {
       if (from === undefined || hello.to !== address() || this.#closed) throw new TunlError('NOT_ALLOWED');
       const found = this.#find(from, hello);
       if (found === undefined) {
-        socket.end(
-          `${JSON.stringify({code: 'NOT_ALLOWED', message: 'The session is not known any more.'})}\n`,
-        );
+        refuse(socket, {code: 'NOT_ALLOWED', message: 'The session is not known any more.'});
         return;
       }
       const told = found.isNew ? undefined : found.session.offer();
@@ -139,4 +141,13 @@ export class IncomingPeers {
     this.#closed = true;
     await Promise.all([...this.#sessions.values()].map(({session}) => session.close()));
   }
+}
+
+/** The socket has no other owner from now on, so it ends here, also when the member keeps it open. */
+function refuse(socket: TLSSocket, answer: {code: StreamCode; message: string}): void {
+  const timer = setTimeout(() => socket.destroy(), REFUSED_MS).unref();
+  socket.on('error', () => {});
+  socket.once('close', () => clearTimeout(timer));
+  socket.resume();
+  socket.end(`${JSON.stringify(answer)}\n`);
 }
