@@ -3,6 +3,7 @@
 import type {Stream, StreamSink} from '../mux/stream.js';
 import type {RelayLink} from '../open-link.js';
 import {MalformedMessage} from '../protocol/fields.js';
+import {LineReader} from '../protocol/lines.js';
 import {
   type Joined,
   memberText,
@@ -34,8 +35,7 @@ export interface MembershipStreamOptions {
 export class MembershipStream implements StreamSink {
   readonly #options: MembershipStreamOptions;
   #stream: Stream | undefined;
-  #pieces: Buffer[] = [];
-  #bytes = 0;
+  readonly #reader = new LineReader(NETWORK_LIMITS.relayLineBytes);
   #joined = false;
   #reason: {code: StreamCode; message: string | undefined} | undefined;
   #over = false;
@@ -73,21 +73,21 @@ export class MembershipStream implements StreamSink {
   // ── From the stream ──
 
   onData(piece: Buffer): void {
+    // It copies: a kept piece would hold the whole read that it came with, so small pieces could fill the memory.
+    if (!this.#over) this.#reader.push(piece);
     this.#stream?.consumed(piece.length);
-    if (this.#over) return;
-    let rest = piece;
-    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-      const line = Buffer.concat([...this.#pieces, rest.subarray(0, end)]);
-      this.#pieces = [];
-      this.#bytes = 0;
-      rest = rest.subarray(end + 1);
+    while (!this.#over) {
+      let line: Buffer | undefined;
+      try {
+        line = this.#reader.next();
+      } catch (error) {
+        if (!(error instanceof MalformedMessage)) throw error;
+        this.#fail('CANCELLED', 'The relay’s line is too long.');
+        return;
+      }
+      if (line === undefined) return;
       this.#read(line);
-      if (this.#over) return;
     }
-    if (rest.length === 0) return;
-    this.#pieces.push(rest);
-    this.#bytes += rest.length;
-    if (this.#bytes > NETWORK_LIMITS.relayLineBytes) this.#fail('CANCELLED', 'The relay’s line is too long.');
   }
 
   onEnd(): void {
