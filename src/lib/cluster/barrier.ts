@@ -44,6 +44,8 @@ export interface Seen {
   readonly says: Says | undefined;
 }
 
+const MAX_EXIT_CODE = 255;
+
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 80;
 const isCount = (value: unknown): value is number => Number.isInteger(value) && Number(value) >= 0;
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -69,7 +71,9 @@ export function readSays(state: unknown): Says | undefined {
 function readExit(exit: unknown): Exit | undefined {
   if (!isObject(exit)) return undefined;
   const {epoch, code, at, told} = exit;
-  return isCount(epoch) && isCount(code) && isCount(at) ? {epoch, code, at, told: told === true} : undefined;
+  // The command of every member ends with the code of the first failure: a larger one would look like another, or like 0.
+  const isExit = isCount(epoch) && isCount(code) && code <= MAX_EXIT_CODE && isCount(at);
+  return isExit ? {epoch, code, at, told: told === true} : undefined;
 }
 
 function readPlan(plan: unknown): Plan | undefined {

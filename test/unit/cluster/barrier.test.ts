@@ -29,6 +29,11 @@ describe('what a member says', () => {
     {cluster: {size: 2}},
   ])('%j is nothing', (state) => expect(readSays(state)).toBeUndefined());
 
+  test.each([256, 2 ** 31, 1e300, -1, 1.5])('an exit with the code %d is none', (code) => {
+    const says = readSays({cluster: {size: 2, epoch: 1, exit: {epoch: 1, code, at: 5}}});
+    expect(says?.exit).toBeUndefined();
+  });
+
   test('parts that cannot be understood are left out', () => {
     const says = readSays({
       cluster: {size: 2, epoch: 1, rank: -1, go: 7, plan: {id: 'x', epoch: 1, members: [1]}, exit: {code: 1}},
