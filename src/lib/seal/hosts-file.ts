@@ -34,13 +34,13 @@ export class HostsFile {
     for (const [place, text] of this.#places.entries()) {
       if (place < this.#first || text === undefined || wanted.delete(text)) continue;
       this.#places[place] = undefined;
-      this.#write(place, undefined);
+      this.#change(place, undefined);
     }
     for (const text of wanted) {
       const free = this.#places.indexOf(undefined);
       const place = free === -1 ? this.#places.length : free;
       this.#places[place] = text;
-      this.#write(place, text);
+      this.#change(place, text);
     }
   }
 
@@ -48,6 +48,13 @@ export class HostsFile {
   close(): void {
     if (!this.#isClosed) closeSync(this.#file);
     this.#isClosed = true;
+  }
+
+  /** The program may have filled the small file system of its own file. The resolver still answers for the name. */
+  #change(place: number, text: string | undefined): void {
+    try {
+      this.#write(place, text);
+    } catch {}
   }
 
   #write(place: number, text: string | undefined): void {

@@ -56,3 +56,10 @@ test('a line that is too long loses its last names, and no other line', async ({
   expect(lines[1]?.[0]).toBe('fdaa::3');
   file.close();
 });
+
+test('a file system without room for a line ends nothing', () => {
+  const file = new HostsFile('/dev/full', []);
+  file.setHosts([member(2)]);
+  file.setHosts([]);
+  file.close();
+});
