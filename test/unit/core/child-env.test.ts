@@ -42,7 +42,10 @@ test('every start of a process sets the environment', () => {
     'src/lib/sandbox/init/start-child.ts': 'inside a sandbox, where the init has none',
     'src/lib/sandbox/init/terminal.ts': 'inside a sandbox, where the init has none',
     'src/lib/sandbox/supervisor/start.ts': 'tunl itself in the background',
-    'src/lib/seal/namespace.ts': 'only a path',
+    'src/lib/seal/fabric/hub-dialler.ts': 'only a path',
+    'src/lib/seal/fabric/hub-process.ts': 'a few names',
+    'src/lib/seal/fabric/member-process.ts': 'that of its caller, made of childEnv()',
+    'src/lib/seal/holder-process.ts': 'a few names',
     'src/lib/seal/seal.ts': 'that of its caller, else childEnv()',
   };
   const starting = sourceFiles().filter(({code}) =>
