@@ -49,7 +49,8 @@ export async function runSealed(
   {signal, mirrorsSignals, ...options}: RunSealedOptions = {},
 ): Promise<SealedExit> {
   checkCommand(argv, options);
-  const exit = await endOf(() => seal.spawn(argv, options), {signal, mirrorsSignals});
+  const env = childEnv(options.env);
+  const exit = await endOf(() => seal.spawn(argv, {...options, env}), {signal, mirrorsSignals});
   // The end of the seal kills the command.
   if (seal.lostBecause !== undefined) throw new TunlError('SEAL_LOST', {reason: lost(seal.lostBecause)});
   return exit;
@@ -58,17 +59,11 @@ export async function runSealed(
 /** The same without a seal. @throws TunlError PROGRAM_MISSING, FOLDER_MISSING */
 export async function runUnsealed(
   argv: readonly string[],
-  {
-    signal,
-    mirrorsSignals,
-    env = childEnv(),
-    cwd,
-    stdio = 'inherit',
-  }: Omit<RunSealedOptions, 'uid' | 'gid'> = {},
+  {signal, mirrorsSignals, env, cwd, stdio = 'inherit'}: Omit<RunSealedOptions, 'uid' | 'gid'> = {},
 ): Promise<SealedExit> {
   checkCommand(argv, {cwd, env});
   const [program = '', ...args] = argv;
-  return await endOf(() => spawn(program, args, {cwd, env, stdio}), {signal, mirrorsSignals});
+  return await endOf(() => spawn(program, args, {cwd, env: childEnv(env), stdio}), {signal, mirrorsSignals});
 }
 
 async function endOf(
