@@ -19,6 +19,9 @@ const METADATA: Readonly<AddressRanges> = new AddressRanges([
   'fd20:ce::254',
 ]);
 
+/** Systems connect to this machine when they are asked for one of these. */
+const UNSPECIFIED: readonly string[] = ['0.0.0.0', '::', '64:ff9b::'];
+
 const MAIL_PORT = 25;
 /** The list of this machine's addresses is read again after this time, ms. */
 const OWN_FOR_MS = 1_000;
@@ -90,7 +93,7 @@ export class Guard {
       return 'The address is a metadata service, which no egress reaches.';
     const kind = addressKind(plain);
     const isOwn = all.some((each) => this.#isOwn(each));
-    if ((isOwn || kind === 'loopback') && this.#options.isDoor(port)) return LOOP;
+    if ((isOwn || isLoopback(plain)) && this.#options.isDoor(port)) return LOOP;
     if (all.some((each) => this.#allowed.has(each))) return undefined;
     if (isOwn) return 'The address belongs to the machine of the relay.';
     return kind === 'public' ? undefined : `The address is not a public one (${kind}).`;
@@ -109,7 +112,7 @@ export class Guard {
   /** A connection to it stays on this machine. */
   isHere(address: string): boolean {
     const plain = plainAddress(address) ?? '';
-    return addressKind(plain) === 'loopback' || this.#isOwn(plain);
+    return isLoopback(plain) || this.#isOwn(plain);
   }
 
   #isOwn(plain: string): boolean {
@@ -120,6 +123,10 @@ export class Guard {
     }
     return this.#own.has(plain) || this.#options.publicAddresses?.now.has(plain) === true;
   }
+}
+
+function isLoopback(plain: string): boolean {
+  return UNSPECIFIED.includes(plain) || addressKind(plain) === 'loopback';
 }
 
 /** NAT64's own prefix leads to the IPv4 address in its last 32 bits. */

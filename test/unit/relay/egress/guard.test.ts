@@ -229,6 +229,14 @@ describe('the relay itself', () => {
         expect(refusal(host, {by, port}), `${host} ${port}`).toMatch(/loop/);
   });
 
+  test('the unspecified address is this machine, also when all ranges are allowed', () => {
+    const by = guard({allowPrivate: ['0.0.0.0/0', '::/0']});
+    for (const host of ['0.0.0.0', '::', '::ffff:0.0.0.0', '64:ff9b::']) {
+      expect(by.isHere(host), host).toBe(true);
+      for (const port of DOORS) expect(refusal(host, {by, port}), `${host} ${port}`).toMatch(/loop/);
+    }
+  });
+
   test('so is the public address in front of it', () => {
     expect(refusal('203.0.113.99')).toMatch(/machine of the relay/);
     expect(refusal('203.0.113.99', {by: guard({allowPrivate: ['203.0.113.0/24']}), port: 443})).toMatch(
