@@ -45,6 +45,8 @@ export interface Seen {
 }
 
 const MAX_EXIT_CODE = 255;
+/** Members of this command have short names, because a plan has all of them and must fit into what a member may tell. */
+const MAX_NAME = 8;
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value.length <= 80;
 const isCount = (value: unknown): value is number => Number.isInteger(value) && Number(value) >= 0;
@@ -86,7 +88,7 @@ function readPlan(plan: unknown): Plan | undefined {
 /** The members that take part, in the order in which they joined. */
 function partners(all: readonly Seen[], size: number, deaf: ReadonlySet<string>): Seen[] {
   return all
-    .filter(({name, says}) => says?.size === size && !deaf.has(name))
+    .filter(({name, says}) => name.length <= MAX_NAME && says?.size === size && !deaf.has(name))
     .sort((a, b) => a.serial - b.serial);
 }
 

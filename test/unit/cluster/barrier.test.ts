@@ -29,6 +29,13 @@ describe('what a member says', () => {
     {cluster: {size: 2}},
   ])('%j is nothing', (state) => expect(readSays(state)).toBeUndefined());
 
+  test('a member with a name that no command gives takes no part: a plan of long names would not fit', () => {
+    const all = [seen('x'.repeat(63), 1), seen('rank31', 2), seen('mabcdefg', 3)];
+    expect(leaderOf(all, 2)?.name).toBe('rank31');
+    expect(waitingFor(all, {size: 3, epoch: 1})).toHaveLength(0);
+    expect(waitingFor(all, {size: 2, epoch: 1}).map(({name}) => name)).toEqual(['rank31', 'mabcdefg']);
+  });
+
   test.each([256, 2 ** 31, 1e300, -1, 1.5])('an exit with the code %d is none', (code) => {
     const says = readSays({cluster: {size: 2, epoch: 1, exit: {epoch: 1, code, at: 5}}});
     expect(says?.exit).toBeUndefined();
