@@ -120,15 +120,17 @@ test('as process 1 in a terminal: the program reads from it, Ctrl+C ends it, and
 process.stdin.on('data', (text) => process.exit(Number(text)));`,
   );
   const screen = await Screen.start(scope, {columns: 120, env: {TUNL_STATE_DIR: stateDir, HOME: stateDir}});
-  const start = async () => {
+  const start = async (time: string) => {
     const tunl = `node ${entry} expose -- node ${program} {port}`;
-    await screen.run(`clear; unshare -pf --mount-proc --kill-child ${tunl}; echo code $?`);
+    await screen.run(`clear; echo ${time}; unshare -pf --mount-proc --kill-child ${tunl}; echo code $?`);
+    // The screen still has the words of the first time until it is cleared.
+    await screen.shows(new RegExp(`^${time}$`));
     await screen.shows(/^Ctrl\+C stops it\.$/);
   };
-  await start();
+  await start('once');
   await screen.run('7');
   await screen.shows(/^code 7$/);
-  await start();
+  await start('again');
   await screen.press('C-c');
   await screen.shows(/^code 0$/);
   await screen.shows(/closed after 0 connections$/);
