@@ -161,7 +161,14 @@ export class EgressConnection {
   }
 
   #joined(socket: Socket, {address, source}: {address: string; source: string}): void {
-    const {stream, keepAlive, bandwidth, clock, onOpened, events, asked, opener} = this.#options;
+    const {stream, keepAlive, bandwidth, clock, onOpened, events, asked, opener, guard} = this.#options;
+    // The rules may have changed while it was dialled.
+    const refused = guard.refuse(asked, address);
+    if (refused !== undefined) {
+      resetSocket(socket);
+      this.#refuse(['EGRESS_FORBIDDEN', refused]);
+      return;
+    }
     this.#socket = socket;
     this.#opened = {address, source, at: clock.now()};
     onOpened();

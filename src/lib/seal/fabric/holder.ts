@@ -32,7 +32,7 @@ export interface HolderPlan {
  * in `$MEMBER`. It prints `up CODE`, and answers `link`, once all members have reported, with `link CODE`.
  *
  * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces. A resolv.conf that names a
- * resolver of this machine's loopback would lead nowhere.
+ * resolver of this machine's loopback would lead nowhere. No file is made where the machine would see it.
  */
 export const HUB_HOLDER = `
 [ -d /proc/sys/net/ipv6 ] || exit ${NO_IPV6}
@@ -45,8 +45,9 @@ if [ -n "$RESOLVER" ] && [ -n "$conf" ]; then
   kept=$(grep -E '^(search|domain|options)' "$conf" 2>/dev/null)
   mount -t tmpfs -o size=64k,mode=755 none /tmp || exit ${NO_MOUNT}
   printf 'nameserver %s\\n%s\\n' "$RESOLVER" "$kept" > /tmp/resolv.conf
-  [ -e "$conf" ] || : > "$conf"
-  mount --bind /tmp/resolv.conf "$conf"
+  if [ -e "$conf" ]; then mount --bind /tmp/resolv.conf "$conf"
+  else case "$conf" in /run/systemd/resolve/*) cp /tmp/resolv.conf "$conf" ;; esac
+  fi
   umount /tmp || exit ${NO_MOUNT}
 fi
 echo 1 > /proc/sys/net/ipv6/conf/all/forwarding && echo 1 > /proc/sys/net/ipv4/ip_forward || exit ${NO_LINK}

@@ -44,6 +44,21 @@ test('egressAllowPrivate', async ({scope}) => {
   expect(await rig.outcome({port})).toBe('opened');
 });
 
+test('egressAllowPrivate, while a connection is on its way', async ({scope}) => {
+  const {port} = await startKeeper(scope);
+  const rig: EgressRig = await EgressRig.start(scope, {
+    own: {
+      isDoor: () => false,
+      // The address has been judged, and is dialled next.
+      isTunnel: () => {
+        rig.egress.reload({...rig.settings, egressAllowPrivate: []});
+        return false;
+      },
+    },
+  });
+  expect(await rig.outcome({port})).toBe('EGRESS_FORBIDDEN');
+});
+
 test('egressMail', async ({scope}) => {
   const rig = await EgressRig.start(scope);
   expect(await rig.outcome({port: 25})).toBe('EGRESS_FORBIDDEN');
