@@ -10,11 +10,7 @@ export default class Expose extends TunnelCommand {
   static override summary = 'Give a local port, socket or folder a public address.';
   static override usage = ['expose [NAME=]TARGET[:tcp]… [FLAGS]', 'expose [PORT] [FLAGS] -- COMMAND…'];
   static override examples = [
-    [
-      '<%= config.bin %> expose 8000',
-      '<%= config.bin %> expose ./dist --subdomain demo',
-      '<%= config.bin %> expose 3000 5432:tcp demo=8080',
-    ].join('\n'),
+    ['<%= config.bin %> expose 8000', '<%= config.bin %> expose 3000 5432:tcp demo=./dist'].join('\n'),
   ];
   static override passesWords = true;
   static override spellings = new Map([['--h2=only', '--h2'], lanSpelling]);
@@ -45,7 +41,13 @@ export default class Expose extends TunnelCommand {
         localHost: flags['local-host'],
         readyPath: flags['ready-path'],
       });
+      const {egress} = flags;
+      const openRoom =
+        egress === undefined
+          ? undefined
+          : (await import('../lib/cli/egress/room.js')).roomBehind(egress, this.presenter);
       return await this.holdProgram(program, flags, {
+        openRoom,
         launch: {onOutput: outputValve(this.presenter.output), port, readyTimeoutMs: flags['ready-timeout']},
       });
     }

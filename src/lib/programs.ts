@@ -7,7 +7,9 @@ import type {LocalTunnel} from './agent/tunnel.js';
 import type {PublicSides} from './agent/tunnel-requests.js';
 import type {LinkFacts, LinkOptions} from './agent/upstreams/gated/links.js';
 import type {SharedLink} from './agent/upstreams/gated/tunnel-gates.js';
+import {PortUpstream} from './agent/upstreams/port.js';
 import {TcpUpstream} from './agent/upstreams/tcp.js';
+import type {Upstream} from './agent/upstreams/upstream.js';
 import {atMost, systemClock} from './core/clock.js';
 import {TunlError} from './core/errors.js';
 import {usableState} from './core/usable-state.js';
@@ -15,6 +17,8 @@ import {forwardLater} from './forward.js';
 import {exitCodeOf} from './launch/exit.js';
 import {type LaunchOptions, launch} from './launch/launch.js';
 import type {LoginFact, Program, PublicSide} from './launch/program.js';
+import type {Place} from './launch/ready.js';
+import type {Room} from './launch/room.js';
 import type {RunningProgram} from './launch/running.js';
 import {publicUrl} from './protocol/targets.js';
 
@@ -22,7 +26,10 @@ export interface ServeOptions {
   /** With `unencrypted` the program gets the TCP side as its public address. */
   forward: ForwardOptions;
   /** The program's port, its start time, and its output. */
-  launch: Pick<LaunchOptions, 'port' | 'bin' | 'readyTimeoutMs' | 'onOutput' | 'onNotice' | 'onStart'>;
+  launch: Pick<
+    LaunchOptions,
+    'port' | 'bin' | 'readyTimeoutMs' | 'onOutput' | 'onNotice' | 'onStart' | 'room'
+  >;
 }
 
 /** When the program has ended by itself, visitors have this long to receive its last bytes, ms. */
@@ -36,8 +43,10 @@ const AFTER_STOP_MS = 300;
  */
 export async function serve(program: Program, options: ServeOptions): Promise<ServedProgram> {
   const {signal} = options.forward;
+  const {room} = options.launch;
   const giveUp = new AbortController();
-  const either = signal === undefined ? giveUp.signal : AbortSignal.any([signal, giveUp.signal]);
+  const ends = [signal, room?.lost].filter((each) => each !== undefined);
+  const either = ends.length === 0 ? giveUp.signal : AbortSignal.any([...ends, giveUp.signal]);
   const state = options.forward.stateDir ?? usableState({mustWrite: true}).path;
   const dialled = Promise.withResolvers<LocalTunnel>();
   dialled.promise.catch(() => {});
@@ -60,7 +69,7 @@ export async function serve(program: Program, options: ServeOptions): Promise<Se
     });
     const place = await Promise.race([running.ready, lost]);
     const tunnel = await dialled.promise;
-    tunnel.pointTo(new TcpUpstream(place), {
+    tunnel.pointTo(upstreamAt(place, room), {
       address: running.address,
       program: program.name,
       ...loginOf(running),
@@ -69,14 +78,23 @@ export async function serve(program: Program, options: ServeOptions): Promise<Se
   } catch (error) {
     giveUp.abort();
     await running?.stop();
+    // It is open still when the program was not found.
+    await room?.close();
     // Has no effect when the tunnel was opened.
     dialled.reject(error);
     await dialled.promise.then(
       (opened) => opened.destroy(),
       () => {},
     );
+    if (room?.error !== undefined) throw room.error;
     throw signal?.aborted ? new TunlError('ABORTED', {cause: error}) : error;
   }
+}
+
+function upstreamAt(place: Place, room: Room | undefined): Upstream {
+  if (room === undefined) return new TcpUpstream(place);
+  // As the program itself would call it.
+  return new PortUpstream(`localhost:${place.port}`, place.port, (port, signal) => room.dial(port, signal));
 }
 
 /** A program and its tunnel, both ready. */
@@ -86,12 +104,14 @@ export class ServedProgram {
   readonly login: readonly LoginFact[];
   readonly #tunnel: LocalTunnel;
   readonly #program: RunningProgram;
+  readonly #room: Room | undefined;
   #closing: Promise<void> | undefined;
   #exitCode = 0;
 
   constructor(tunnel: LocalTunnel, running: RunningProgram, program: Program, options: ServeOptions) {
     this.#tunnel = tunnel;
     this.#program = running;
+    this.#room = options.launch.room;
     this.login = running.login;
     this.closed = this.#watch(program, options.forward.onEvent);
     this.closed.catch(() => {});
@@ -150,9 +170,12 @@ export class ServedProgram {
   }
 
   async #watch(program: Program, tell: ((event: TunnelEvent) => void) | undefined): Promise<void> {
+    let broken: TunlError | undefined;
     try {
       const exit = await Promise.race([this.#program.exited, this.#tunnel.closed]);
-      if (exit !== undefined && this.#closing === undefined) {
+      broken = this.#room?.error;
+      if (broken !== undefined) this.#tunnel.destroy();
+      else if (exit !== undefined && this.#closing === undefined) {
         this.#exitCode = exitCodeOf(exit);
         tell?.({
           type: 'exited',
@@ -167,6 +190,7 @@ export class ServedProgram {
     } finally {
       await this.#program.stop();
     }
+    if (broken !== undefined) throw broken;
   }
 }
 

@@ -31,6 +31,7 @@ export interface ExposeFlags extends Pick<TunnelFlags, (typeof upstreamFlagNames
   http1: boolean;
   'remote-port': number | undefined;
   'local-host': string | undefined;
+  egress: string | undefined;
   'ready-path': string | undefined;
   'ready-timeout': number | undefined;
   subdomain: string | undefined;
@@ -62,8 +63,29 @@ export function checkExposeFlags(
       if (flags[flag])
         refuse(flag, 'is for a TARGET that is an https:// URL', 'Write it like https://localhost:8443');
   }
+  if (flags.egress !== undefined) checkEgressFlag(flags.egress, {targets, hasCommand});
   if (hasCommand) return;
   for (const flag of ['ready-path', 'ready-timeout'] as const)
     if (flags[flag] !== undefined)
       refuse(flag, 'is about a command that is started', 'Give the command after `--`');
+}
+
+/** @throws TunlError USAGE */
+function checkEgressFlag(
+  name: string,
+  {targets, hasCommand}: {targets: readonly string[]; hasCommand: boolean},
+): void {
+  if (name === '')
+    throw new TunlError('USAGE', {
+      reason: '--egress is empty.',
+      next: 'Give --egress NAME; `tunl egress list` shows the names.',
+    });
+  if (!hasCommand)
+    refuse('egress', 'is for a command that is started', 'Give the command after `--`, like -- npm run dev');
+  const other = targets.find((target) => !/^\s*(?:[^/\\]+:)?\+?\d+\s*$/.test(target));
+  if (other !== undefined)
+    throw new TunlError('USAGE', {
+      reason: `With --egress the command has a network of its own, and ${other} is not a port in it.`,
+      next: 'Give the port of the command alone, like 3000.',
+    });
 }

@@ -2,7 +2,7 @@
 
 import type {Line} from './wording.js';
 
-/** `tunl egress run`: the command starts. */
+/** `tunl egress run`: the command starts. `tunl expose --egress`: its network is there. */
 export interface SealedEvent {
   type: 'sealed';
   /**

@@ -1,7 +1,9 @@
 // The base of commands with a tunnel, or several. With or without a program, here or in the background.
 
+import type {ForwardOptions} from '../agent/options.js';
 import {TunlError} from '../core/errors.js';
 import type {Program} from '../launch/program.js';
+import type {Room} from '../launch/room.js';
 import type {ServedProgram, ServeOptions} from '../programs.js';
 import {BackgroundCommand} from './background-command.js';
 import {checkRelayFlags} from './combinations.js';
@@ -19,6 +21,13 @@ import {warnOfSilence} from './warn-of-silence.js';
 const OUTPUT_LEVEL = 'info';
 
 type LaunchFlags = {[K in keyof ServeOptions['launch']]: ServeOptions['launch'][K] | undefined};
+
+interface ProgramOptions {
+  tcp?: boolean;
+  launch?: LaunchFlags;
+  /** Opens the network that the program runs in. Default: that of this machine. */
+  openRoom?: ((options: ForwardOptions) => Promise<Room>) | undefined;
+}
 
 export abstract class TunnelCommand extends BackgroundCommand {
   /**
@@ -58,7 +67,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
   protected async holdProgram(
     program: Program,
     flags: TunnelFlags,
-    options: {tcp?: boolean; launch?: LaunchFlags} = {},
+    options: ProgramOptions = {},
   ): Promise<void> {
     let served: ServedProgram | undefined;
     const {presenter} = this;
@@ -77,6 +86,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
       name: program.name,
       kept: true,
       open: async (forward) => {
+        const room = await options.openRoom?.(forward);
         served = await serve(program, {
           forward: {...forward, ...(options.tcp !== undefined && {unencrypted: options.tcp})},
           launch: {
@@ -87,6 +97,7 @@ export abstract class TunnelCommand extends BackgroundCommand {
             onOutput: (bytes) =>
               presenter.log({level: OUTPUT_LEVEL, scope: program.name, message: bytes.toString().trimEnd()}),
             ...given(options.launch ?? {}),
+            ...(room !== undefined && {room}),
           },
         });
         return served;

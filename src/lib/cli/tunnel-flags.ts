@@ -127,6 +127,10 @@ export const webProgramFlags = {
 
 /** For `expose … -- COMMAND`. */
 export const commandFlags = flagsOf({
+  egress: setting(text('NAME'), {
+    flag: 'egress',
+    help: 'The command leaves by this egress alone: tunl egress list.',
+  }),
   readyPath: setting(text('PATH'), {
     defaultText: 'port is open',
     flag: 'ready-path',

@@ -11,6 +11,7 @@ import {find} from './find.js';
 import {type OutputSink, OutputTail, passOn} from './output.js';
 import {freePort, isTaken} from './ports.js';
 import type {Program, PublicSide, Site} from './program.js';
+import type {Room} from './room.js';
 import {loadExeca} from './run.js';
 import {makeRunFolder, removeRunFolder} from './run-folder.js';
 import {RunningProgram} from './running.js';
@@ -31,6 +32,8 @@ export interface LaunchOptions {
   readonly bin?: string;
   /** Default: this process's. */
   readonly env?: Readonly<NodeJS.ProcessEnv>;
+  /** The network that the program runs in. It is closed after the program. Default: that of this machine. */
+  readonly room?: Room | undefined;
   /** Stops the program. */
   readonly signal?: AbortSignal;
   /** Default: the program's. */
@@ -49,7 +52,7 @@ export interface LaunchOptions {
  * start: PROGRAM_MISSING, PROGRAM_PORT_TAKEN, FOLDER_MISSING, or an error of the program's own preparation.
  */
 export async function launch(program: Program, options: LaunchOptions): Promise<RunningProgram> {
-  const {signal} = options;
+  const {signal, room} = options;
   if (signal?.aborted) throw new TunlError('ABORTED');
   const env = options.env ?? process.env;
   const graceMs = options.graceMs ?? program.graceMs ?? 5_000;
@@ -57,7 +60,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
   loadExeca().catch(() => {});
   const early = program.needsName ? sideOf(options) : undefined;
   const found = await find(program, env, options.bin);
-  const port = await portFor(program, options.port);
+  const port = await portFor(program, options);
   const folder = await makeRunFolder(options.stateDir);
   const site: Site = {port, folder, found, env, uid: process.getuid?.() ?? -1};
   const secrets = program.secrets ?? [];
@@ -68,6 +71,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
     forward?.end();
     await prepared?.close();
     await removeRunFolder(folder);
+    await room?.close();
   };
   try {
     prepared = await program.prepare?.(site);
@@ -81,6 +85,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
       site,
       plan,
       graceMs,
+      room,
       onChunk: (stream, chunk) => {
         tail.push(stream, chunk);
         forward?.push(stream, chunk);
@@ -97,6 +102,7 @@ export async function launch(program: Program, options: LaunchOptions): Promise<
       tail,
       readyTimeoutMs,
       graceMs,
+      room,
       signal,
       onNotice,
       cleanUp,
@@ -120,9 +126,13 @@ function sideOf({public: given, signal}: LaunchOptions): Promise<PublicSide> {
   return side;
 }
 
-async function portFor(program: Program, port: number | undefined): Promise<number> {
+async function portFor(
+  program: Program,
+  {port, room}: Pick<LaunchOptions, 'port' | 'room'>,
+): Promise<number> {
   if (port === undefined) return program.choosesPort ? 0 : freePort();
-  if (await isTaken(port)) {
+  // What listens on this machine does not listen in the room.
+  if (room === undefined && (await isTaken(port))) {
     throw new TunlError('PROGRAM_PORT_TAKEN', {
       reason: `Port ${port} is in use, so ${program.title} cannot listen on it.`,
     });

@@ -1,7 +1,8 @@
 // Probes a program until it answers: often while nothing listens, rarely once it has seen a probe. The first valid answer
 // counts.
 
-import {connect} from 'node:net';
+import {connect, type Socket} from 'node:net';
+import {addAbortSignal} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {request} from '../core/node-http.js';
 import type {Readiness} from './program.js';
@@ -26,24 +27,56 @@ const LONGEST_WAIT_SEEN_MS = 1_500;
 // The limit is long: a dev server may compile for seconds before its first answer, and a new request would make it start again.
 const ANSWER_TIMEOUT_MS = 10_000;
 
+/** Connects to a port that is not one of this machine. */
+type Dial = (port: number, signal: AbortSignal) => Promise<Socket>;
+
 /** One probe. Never rejects. */
 export function ask(readiness: Readiness, place: Place, signal?: AbortSignal): Promise<Answer> {
-  return readiness.kind === 'http' ? askHttp(readiness, place, signal) : askTcp(readiness, place, signal);
+  return askBy(readiness, place, {signal});
+}
+
+/** The same through a connection that somebody else makes. */
+async function askThere(
+  readiness: Readiness,
+  place: Place,
+  {signal, dial}: {signal: AbortSignal; dial: Dial},
+): Promise<Answer> {
+  try {
+    const until = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]);
+    const socket = await dial(place.port, until);
+    socket.on('error', () => {});
+    addAbortSignal(signal, socket);
+    return await askBy(readiness, place, {signal, socket});
+  } catch {
+    return {kind: 'refused'};
+  }
+}
+
+interface Way {
+  readonly signal: AbortSignal | undefined;
+  /** Connected. Default: a new connection to the place. */
+  readonly socket?: Socket;
+}
+
+function askBy(readiness: Readiness, place: Place, way: Way): Promise<Answer> {
+  return readiness.kind === 'http' ? askHttp(readiness, place, way) : askTcp(readiness, place, way);
 }
 
 function askHttp(
   readiness: Extract<Readiness, {kind: 'http'}>,
   place: Place,
-  signal: AbortSignal | undefined,
+  {signal, socket: own}: Way,
 ): Promise<Answer> {
   return new Promise((resolve) => {
-    let connected = false;
+    let connected = own !== undefined;
+    own?.setTimeout(ANSWER_TIMEOUT_MS);
     const question = request({
       host: place.host,
       port: place.port,
       path: readiness.path,
       headers: readiness.headers ?? {},
-      agent: false,
+      // An agent would connect by itself.
+      ...(own === undefined ? {agent: false} : {createConnection: () => own}),
       timeout: ANSWER_TIMEOUT_MS,
       ...(signal && {signal}),
     });
@@ -64,13 +97,13 @@ function askHttp(
 function askTcp(
   readiness: Exclude<Readiness, {kind: 'http'}>,
   place: Place,
-  signal: AbortSignal | undefined,
+  {signal, socket: own}: Way,
 ): Promise<Answer> {
   return new Promise((resolve) => {
     const wanted = readiness.kind === 'banner' ? readiness.start : '';
-    let connected = false;
+    let connected = own !== undefined;
     let seen = '';
-    const socket = connect({host: place.host, port: place.port, ...(signal && {signal})});
+    const socket = own ?? connect({host: place.host, port: place.port, ...(signal && {signal})});
     const judge = () => {
       if (seen.length < wanted.length && wanted.startsWith(seen)) return;
       resolve(
@@ -89,6 +122,7 @@ function askTcp(
     });
     socket.once('error', () => {});
     socket.once('close', () => resolve({kind: connected ? 'silent' : 'refused'}));
+    if (own !== undefined) judge();
   });
 }
 
@@ -99,6 +133,8 @@ export interface UntilReady {
   /** Checks the place that answered: another process may have taken it since `places` named it. */
   readonly confirms: (place: Place) => Promise<boolean> | boolean;
   readonly signal: AbortSignal;
+  /** Default: the places are on this machine. */
+  readonly dial?: Dial | undefined;
   /** Called after each round in which nothing was ready. */
   readonly onMissed?: (answer: Answer) => void;
   /** For tests. */
@@ -107,7 +143,9 @@ export interface UntilReady {
 
 /** Resolves with the place that answered; undefined when the signal aborted first. */
 export async function untilReady(options: UntilReady): Promise<Place | undefined> {
-  const {readiness, signal} = options;
+  const {readiness, signal, dial} = options;
+  const askOnce = (place: Place) =>
+    dial === undefined ? ask(readiness, place, signal) : askThere(readiness, place, {signal, dial});
   const pause = options.pause ?? ((ms: number) => sleep(ms, undefined, {signal}).catch(() => {}));
   let seen = false;
   const onMissed = (answer: Answer) => {
@@ -116,7 +154,7 @@ export async function untilReady(options: UntilReady): Promise<Place | undefined
   };
   for (let waitMs = FIRST_WAIT_MS; !signal.aborted; ) {
     const places = await options.places();
-    const ready = await firstReady(readiness, places, signal, onMissed);
+    const ready = await firstReady(askOnce, places, signal, onMissed);
     if (ready && (await options.confirms(ready))) return ready;
     await pause(waitMs);
     waitMs = Math.min(waitMs * 1.5, seen ? LONGEST_WAIT_SEEN_MS : LONGEST_WAIT_MS);
@@ -126,7 +164,7 @@ export async function untilReady(options: UntilReady): Promise<Place | undefined
 
 /** All places are probed at once, so that a place that hangs does not delay another one. */
 function firstReady(
-  readiness: Readiness,
+  askOnce: (place: Place) => Promise<Answer>,
   places: readonly Place[],
   signal: AbortSignal,
   onMissed: ((answer: Answer) => void) | undefined,
@@ -135,7 +173,7 @@ function firstReady(
     let open = places.length;
     if (open === 0) resolve(undefined);
     for (const place of places) {
-      void ask(readiness, place, signal).then((answer) => {
+      void askOnce(place).then((answer) => {
         open -= 1;
         if (answer.kind === 'ready') resolve(place);
         // An interrupted probe is useful only if it had a connection.

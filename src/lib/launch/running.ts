@@ -9,6 +9,7 @@ import {portsOf} from './ports.js';
 import {endFamily, membersOf} from './processes.js';
 import type {LoginFact, NamedSite, Program, PublicSide, Site} from './program.js';
 import {type Answer, type Place, untilReady} from './ready.js';
+import type {Room} from './room.js';
 import type {Spawned} from './spawn.js';
 import {trustedPlaces} from './trusted-places.js';
 
@@ -21,6 +22,7 @@ export interface RunningParts {
   readonly tail: OutputTail;
   readonly readyTimeoutMs: number;
   readonly graceMs: number;
+  readonly room?: Room | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onNotice: ((message: string) => void) | undefined;
   /** Closes the result of `prepare` and removes the program's folder. */
@@ -127,7 +129,7 @@ export class RunningProgram implements AsyncDisposable {
   }
 
   async #untilReady(): Promise<Place> {
-    const {program, site, tail, spawned, readyTimeoutMs} = this.#parts;
+    const {program, site, tail, spawned, readyTimeoutMs, room} = this.#parts;
     const tooLate = AbortSignal.timeout(readyTimeoutMs);
     const signal = AbortSignal.any([tooLate, this.#ended.signal]);
     const otherPort = new OtherPort(this.#parts);
@@ -144,6 +146,8 @@ export class RunningProgram implements AsyncDisposable {
       ? discoverPlaces({ports: () => portsOf(spawned.family), lines: () => tail.lines()})
       : async () => named;
     const trusted = async (all: readonly Place[]) => {
+      // Nobody else listens in a room, and a dial tries both addresses.
+      if (room !== undefined) return all.slice(0, 1);
       const some = await trustedPlaces(all, spawned.family);
       if (some.length < all.length) onMissed({kind: 'wrong', what: 'another user’s program listens there'});
       return some;
@@ -154,6 +158,7 @@ export class RunningProgram implements AsyncDisposable {
       places: async () => await trusted(await places()),
       confirms: async (answered) => (await trusted([answered])).length > 0,
       onMissed,
+      dial: room && ((port, until) => room.dial(port, until)),
     });
     // The program has answered, or never will. Without names there is no address yet.
     this.#hasAnswered = place !== undefined;

@@ -7,6 +7,7 @@ import type {Exit} from './exit.js';
 import type {OutputName} from './output.js';
 import {type Family, MARK} from './processes.js';
 import type {Program, Site, StartPlan} from './program.js';
+import type {Room} from './room.js';
 import {loadExeca} from './run.js';
 import {startWatcher} from './watcher.js';
 
@@ -25,19 +26,27 @@ export interface SpawnOptions {
   readonly site: Site;
   readonly plan: StartPlan;
   readonly graceMs: number;
+  readonly room?: Room | undefined;
   readonly onChunk: (stream: OutputName, chunk: Buffer) => void;
 }
 
 /** Throws FOLDER_MISSING or PROGRAM_MISSING when it cannot start. */
 export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
-  const {program, site, plan} = options;
+  const {program, site, plan, room} = options;
   if (plan.cwd !== undefined) await checkFolder(plan.cwd);
   const {execa} = await loadExeca();
   const mark = randomBytes(16).toString('hex');
   // The watcher starts before the program: if tunl is killed between the two starts, the mark alone finds the program.
   const watcher = await startWatcher({mark, folder: site.folder, graceMs: options.graceMs});
   const stdin = plan.stdin === 'open' ? 'pipe' : (plan.stdin ?? 'ignore');
-  const child = execa(site.found.bin, [...site.found.lead, ...plan.args], {
+  // The words of the room replace themselves, so the process stays the same one.
+  const [bin = '', ...args] = [
+    ...(room?.prefix(plan.cwd ?? process.cwd()) ?? []),
+    site.found.bin,
+    ...site.found.lead,
+    ...plan.args,
+  ];
+  const child = execa(bin, args, {
     env: environment(site.env, plan.env, mark),
     extendEnv: false,
     detached: true,
@@ -53,7 +62,7 @@ export async function spawnProgram(options: SpawnOptions): Promise<Spawned> {
     watcher.dismiss();
     const {code, cause} = await child;
     throw new TunlError('PROGRAM_MISSING', {
-      reason: `${site.found.bin} cannot be started (${code ?? 'unknown reason'}).`,
+      reason: `${bin} cannot be started (${code ?? 'unknown reason'}).`,
       next: program.install,
       cause,
     });

@@ -52,7 +52,7 @@ export async function runSealed(
   const env = childEnv(options.env);
   const exit = await endOf(() => seal.spawn(argv, {...options, env}), {signal, mirrorsSignals});
   // The end of the seal kills the command.
-  if (seal.lostBecause !== undefined) throw new TunlError('SEAL_LOST', {reason: lost(seal.lostBecause)});
+  if (seal.lostBecause !== undefined) throw sealLost(seal.lostBecause);
   return exit;
 }
 
@@ -115,5 +115,7 @@ function isFolder(path: string): boolean {
   return statSync(path, {throwIfNoEntry: false})?.isDirectory() === true;
 }
 
-const lost = (detail: string): string =>
-  `The sealed network was lost (${detail}), so the command was killed.`;
+export const sealLost = (detail: string): TunlError =>
+  new TunlError('SEAL_LOST', {
+    reason: `The sealed network was lost (${detail}), so the command was killed.`,
+  });

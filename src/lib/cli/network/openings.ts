@@ -12,6 +12,7 @@ export interface MemberTargetFlags {
   net: string;
   tcp: boolean;
   subdomain: string | undefined;
+  egress: string | undefined;
   hasCommand: boolean;
   tell: (line: Line) => void;
 }
@@ -20,6 +21,11 @@ export interface MemberTargetFlags {
 export function memberOpenings(words: readonly string[], flags: MemberTargetFlags): Opening[] {
   if (flags.hasCommand)
     throw new TunlError('USAGE', {reason: 'With --net the TARGET is a member, and no command is started.'});
+  if (flags.egress !== undefined)
+    throw new TunlError('USAGE', {
+      reason: '--egress is for a command that is started, and with --net none is.',
+      next: 'Leave --net out and give the command after `--`, or leave --egress out.',
+    });
   if (words.length === 0)
     throw new TunlError('USAGE', {
       reason: '`tunl expose --net` needs a member and its port, like trainer:8000.',
