@@ -11,8 +11,9 @@ import {tlsVisitor} from '../helpers/visitors.js';
 import {leased} from './lease-table.js';
 import {certificateFlags, keptPorts, sized, sleep} from './rig.js';
 
-const agents = sized(10, 50);
-const tunnelsEach = sized(10, 20);
+/** Few agents come in the same second by chance now and then. */
+const agents = sized(20, 50);
+const tunnelsEach = sized(5, 20);
 /** Long enough for the waits between attempts to grow: a shorter time would not show the spread. */
 const downMs = 10_000;
 /** A quarter of them in one second; with a hundred agents, chance alone can exceed it. */
