@@ -104,6 +104,29 @@ test('redis, rsync and iperf3 between two machines', async ({scope}) => {
   expect(end.sum_received.bytes).toBeGreaterThan(1 << 20);
 });
 
+test('a command that ends at once has sent everything', async ({scope}) => {
+  const bytes = 6 << 20;
+  const sender = python(`
+server = socket.socket(socket.AF_INET6)
+server.bind(('::', 8000))
+server.listen()
+print('up', flush=True)
+server.accept()[0].sendall(b'x' * ${bytes})`);
+  const server = await machines.member(scope, 'two', sender, {name: 'sender'});
+  await server.child.line((line) => line === 'up');
+  // It is slow, so many bytes are on their way when the other command ends.
+  const reader = python(`
+import time
+peer = socket.create_connection(('sender', 8000))
+count = 0
+while piece := peer.recv(65536):
+  count += len(piece)
+  time.sleep(0.01)
+print(count)`);
+  expect((await machines.run(scope, 'one', reader)).stdout).toBe(`${bytes}\n`);
+  expect((await server.child.finished()).code).toBe(0);
+});
+
 test('ssh logs in over IPv6', async ({scope}) => {
   const folder = await machines.folder(scope, 'two');
   const own = await machines.folder(scope, 'one');

@@ -4,6 +4,7 @@
 import {childEnv} from '../core/child-env.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
+import {lastBytes} from '../seal/last-bytes.js';
 import {
   openCommandSeal,
   type RunSealedOptions,
@@ -145,7 +146,9 @@ export async function runByEgress(
   try {
     if (signal?.aborted) throw new TunlError('ABORTED');
     onStart?.();
-    return await runSealed(seal, argv, {env, cwd, stdio, signal, mirrorsSignals});
+    const exit = await runSealed(seal, argv, {env, cwd, stdio, signal, mirrorsSignals});
+    if (exit.signal === null) await lastBytes(() => ({connections: seal.connections, bytes: 0}), signal);
+    return exit;
   } finally {
     await seal.close();
   }

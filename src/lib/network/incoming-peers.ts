@@ -7,6 +7,7 @@ import {TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
 import type {Stream} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
+import {type Outstanding, sumOf} from '../seal/last-bytes.js';
 import {type AcceptConnection, joinConnection, type MemberId} from './connections.js';
 import {readJsonLine} from './line-of.js';
 import type {MemberKey} from './member-key.js';
@@ -128,6 +129,13 @@ export class IncomingPeers {
     });
     this.#sessions.set(place, {from, session});
     return {session, isNew: true};
+  }
+
+  get outstanding(): Outstanding {
+    const sessions = [...this.#sessions.values()];
+    return sumOf(
+      sessions.map(({session: {connections, queuedBytes}}) => ({connections, bytes: queuedBytes})),
+    );
   }
 
   /** Ends the sessions of members for which this is false. */

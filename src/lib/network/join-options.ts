@@ -7,6 +7,7 @@ import type {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import type {RelayLink} from '../open-link.js';
 import type {NetworkScope} from '../protocol/network-messages.js';
+import type {Outstanding} from '../seal/last-bytes.js';
 import type {AcceptConnection} from './connections.js';
 import type {DirectOptions} from './direct-door.js';
 import type {Member} from './member.js';
@@ -70,6 +71,8 @@ export interface Membership extends AsyncDisposable {
    * rejects the socket is still open.
    */
   carry(socket: Socket, to: ConnectTo): Promise<void>;
+  /** The connections with other members, and the bytes that these have not acknowledged. */
+  readonly outstanding: Outstanding;
   /** Resolves when the membership has ended for good; with the reason, unless it was closed. */
   readonly ended: Promise<TunlError | undefined>;
   /** Connections are reset. Idempotent. */

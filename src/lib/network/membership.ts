@@ -21,6 +21,7 @@ import {
   type RosterMember,
 } from '../protocol/network-messages.js';
 import {KIND} from '../protocol/wire.js';
+import {type Outstanding, sumOf} from '../seal/last-bytes.js';
 import {type AcceptConnection, type MemberId, openedConnection, splicedConnection} from './connections.js';
 import {type Doors, openDoors} from './doors.js';
 import {IncomingPeers} from './incoming-peers.js';
@@ -245,6 +246,10 @@ class OpenMembership implements Membership {
       this.#outgoing.set(address, outgoing);
     }
     return await outgoing.open(port, signal, use);
+  }
+
+  get outstanding(): Outstanding {
+    return sumOf([this.#incoming, ...this.#outgoing.values()].map((each) => each.outstanding));
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@ import {type Clock, pause, type Timer} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
 import type {Stream} from '../mux/stream.js';
+import type {Outstanding} from '../seal/last-bytes.js';
 import {refusal} from './connections.js';
 import {readJsonLine} from './line-of.js';
 import type {Paths, Way} from './paths.js';
@@ -53,6 +54,10 @@ export class OutgoingPeer {
 
   get rttMs(): number | undefined {
     return this.#session?.rttMs;
+  }
+
+  get outstanding(): Outstanding {
+    return {connections: this.#session?.connections ?? 0, bytes: this.#session?.queuedBytes ?? 0};
   }
 
   /**

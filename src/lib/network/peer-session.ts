@@ -90,6 +90,11 @@ export class PeerSession {
     return this.#open;
   }
 
+  /** Bytes that the other member has not acknowledged. */
+  get queuedBytes(): number {
+    return this.#session.queuedBytes;
+  }
+
   get rttMs(): number | undefined {
     return this.#session.link?.lastRttMs;
   }

@@ -2,6 +2,7 @@
 
 import {childEnv} from '../core/child-env.js';
 import {TunlError} from '../core/errors.js';
+import {lastBytes, type Outstanding} from '../seal/last-bytes.js';
 import {checkCommand, type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
 import type {Seal} from '../seal/seal.js';
 import type {JoinOptions, Membership} from './join-options.js';
@@ -39,8 +40,9 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
   });
   let seal: Seal | undefined;
   try {
-    seal = await openMemberSeal(membership, {outside, localPorts, onNotice, log, signal});
-    sealing.resolve(seal);
+    const own = await openMemberSeal(membership, {outside, localPorts, onNotice, log, signal});
+    seal = own;
+    sealing.resolve(own);
     if (signal?.aborted) throw new TunlError('ABORTED');
     const over = new AbortController();
     let why: TunlError | undefined;
@@ -50,7 +52,7 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
     });
     onStart?.(membership);
     const stop = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
-    const exit = await runSealed(seal, argv, {
+    const exit = await runSealed(own, argv, {
       cwd,
       env: {...childEnv(env), ...memberEnv(membership)},
       stdio,
@@ -58,6 +60,7 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
       mirrorsSignals,
     });
     if (why !== undefined && signal?.aborted !== true) throw why;
+    if (exit.signal === null) await lastBytes(() => allOutstanding(own, membership), stop);
     return exit;
   } catch (error) {
     sealing.reject(error);
@@ -66,6 +69,11 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
     await seal?.close();
     await membership.close();
   }
+}
+
+/** Connections that end outside of the network count as well. */
+function allOutstanding(seal: Seal, {outstanding}: Membership): Outstanding {
+  return {...outstanding, connections: outstanding.connections + seal.connections};
 }
 
 /** Programs that compute together look for the interface by its name. */
