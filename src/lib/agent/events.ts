@@ -193,7 +193,7 @@ export interface ErrorEvent {
   exitCode: number;
 }
 
-/** What happens to the link, which several tunnels may share. */
+/** An event of the link, which several tunnels may share. */
 export type LinkEvent = ReconnectingEvent | ResumedEvent | NoticeEvent;
 
 export type TunnelEvent =

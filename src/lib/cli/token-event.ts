@@ -15,7 +15,7 @@ export interface TokenEvent {
   name: string;
   owner: string;
   scopes: readonly string[];
-  /** What its egress may reach; absent: all that the relay allows. */
+  /** The destinations that its egress may reach; absent: all that the relay allows. */
   allow?: readonly string[];
   /** An absent one is the relay's own limit. */
   limits: {

@@ -18,7 +18,7 @@ export interface Exit {
   readonly told: boolean;
 }
 
-/** What a member tells all others. */
+/** The words of a member for all others. */
 export interface Says {
   readonly size: number;
   /** The rank that it wants. */
@@ -30,7 +30,7 @@ export interface Says {
   readonly exit?: Exit | undefined;
   /** It knows how all members have ended, and leaves. */
   readonly over?: boolean | undefined;
-  /** Of the member that plans. */
+  /** The plan, from the member that plans. */
   readonly plan?: Plan | undefined;
   /** The plan that all are ready for. */
   readonly go?: string | undefined;

@@ -1,4 +1,4 @@
-// What happens to a cluster.
+// The events of a cluster.
 
 /** `tunl cluster join`: some members have not come yet. */
 export interface ClusterWaitingEvent {

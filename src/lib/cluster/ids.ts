@@ -1,4 +1,4 @@
-// What names a cluster on one machine, and its private network.
+// The names of a cluster on one machine, and of its private network.
 
 import {randomBytes, randomInt} from '../core/node-crypto.js';
 

@@ -63,7 +63,7 @@ export interface CheckedProgram {
 }
 
 const MAX_RESTARTS = 1_000;
-/** That of torchrun and of most programs like it. Nothing else listens in a member's network. */
+/** The port of torchrun and of most programs like it. Nothing else listens in a member's network. */
 const MASTER_PORT = 29_500;
 const GRACE_MS = 10_000;
 const MAX_GRACE_MS = 3_600_000;

@@ -1,4 +1,4 @@
-// What a program learns about its cluster: words of its command, variables, and names. Pure.
+// The things that a program learns about its cluster: words of its command, variables, and names. Pure.
 
 export interface ClusterFacts {
   /** The id of a cluster on one machine, or its name. */

@@ -23,7 +23,7 @@ export interface EgressSealOptions {
   readonly localPorts?: readonly number[] | undefined;
   /** The command finds no sockets of this machine's services either: /run is empty. */
   readonly strict?: boolean | undefined;
-  /** What the command could not do, and why. At a bounded rate. */
+  /** Hears what the command could not do, and why. At a bounded rate. */
   readonly onNotice?: ((notice: Notice) => void) | undefined;
   /** The seal broke: what ran inside is killed. */
   readonly onLost?: ((detail: string) => void) | undefined;
@@ -77,7 +77,7 @@ export async function openEgressSeal(
   }
 }
 
-/** What a seal needs so that an egress is its way out, beside others that it may have. */
+/** The options of a seal whose way out is an egress, beside others that it may have. */
 export function outsideByEgress(
   opening: Promise<EgressClient>,
 ): Required<Pick<SealOptions, 'rules' | 'dialOut' | 'resolve'>> {

@@ -85,7 +85,7 @@ export class HubUsers {
   /** The user of this name, who is made now if there is none. @throws TunlError OPTION_INVALID */
   async findOrAdd(name: string, quota: number): Promise<HubUser> {
     const find = async () => findIn(await this.#read(), name);
-    // Of two at once, one makes the user.
+    // When two come at once, one of them makes the user.
     return (
       (await find()) ??
       (await this.add(name, quota).catch(async (error: unknown) => {

@@ -131,7 +131,7 @@ async function portFor(
   {port, room}: Pick<LaunchOptions, 'port' | 'room'>,
 ): Promise<number> {
   if (port === undefined) return program.choosesPort ? 0 : freePort();
-  // What listens on this machine does not listen in the room.
+  // A service that listens on this machine does not listen in the room.
   if (room === undefined && (await isTaken(port))) {
     throw new TunlError('PROGRAM_PORT_TAKEN', {
       reason: `Port ${port} is in use, so ${program.title} cannot listen on it.`,

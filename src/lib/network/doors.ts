@@ -16,7 +16,7 @@ export interface DoorsOptions
 }
 
 export interface Doors {
-  /** What the other members are told about them. */
+  /** The hints that the other members get about them. */
   readonly hints: PathHints;
   readonly directPort: number | undefined;
   close(): void;

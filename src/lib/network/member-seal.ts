@@ -19,7 +19,7 @@ export interface MemberSealOptions {
   readonly outside?: Pick<SealOptions, 'rules' | 'dialOut' | 'resolve'> | undefined;
   /** Ports of this machine's loopback that the programs reach at their own loopback. */
   readonly localPorts?: readonly number[] | undefined;
-  /** What a program could not do, and why. At a bounded rate. */
+  /** Hears what a program could not do, and why. At a bounded rate. */
   readonly onNotice?: ((notice: Notice) => void) | undefined;
   /** The seal broke: what ran inside is killed. */
   readonly onLost?: ((detail: string) => void) | undefined;

@@ -10,7 +10,7 @@ export interface Member {
   readonly serial: number;
   /** Whether it takes connections. */
   readonly accepts: boolean;
-  /** What it tells all others. */
+  /** Its words for all others. */
   readonly state: Readonly<Record<string, unknown>>;
   readonly path: MemberPath;
   readonly rttMs?: number;

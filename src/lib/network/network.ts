@@ -68,10 +68,10 @@ export type NetworkEvent = LinkEvent | MembersEvent | MemberFailedEvent;
 /** This process as a member of a private network. Ends with `close()`, its AbortSignal, or the scope of `await using`. */
 export interface Network extends AsyncDisposable {
   readonly network: string;
-  /** Of this member. */
+  /** The address of this member. */
   readonly name: string;
   readonly address: string;
-  /** Of the network: `fdaa:5137:3ebf::/48`. */
+  /** The prefix of the network: `fdaa:5137:3ebf::/48`. */
   readonly prefix: string;
   /** The relay's URL. */
   readonly relay: string;
@@ -98,7 +98,7 @@ export interface Network extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Of a guest, for people who read the list of members. */
+/** The name of a guest, for people who read the list of members. */
 export function guestName(): string {
   const host = /^[a-z0-9-]{1,40}/.exec(hostname().toLowerCase())?.[0].replace(/^-+|-+$/g, '');
   return `${host || 'guest'}-${randomBytes(3).toString('hex')}`;

@@ -1,4 +1,4 @@
-// What two members tell each other inside their TLS: the first line of each side, and the OPEN of a connection.
+// The words of two members inside their TLS: the first line of each side, and the OPEN of a connection.
 
 import {
   type Fields,

@@ -27,7 +27,7 @@ const NEVER_MS = 24 * 60 * 60 * 1_000;
 /** Connections of two members at once. */
 const MAX_STREAMS = 4_096;
 
-/** What the sessions of one membership share. */
+/** The parts that the sessions of one membership share. */
 export interface SharedByPeers {
   readonly clock: Clock;
   readonly pool: BlockPool;

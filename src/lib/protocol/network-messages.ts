@@ -61,7 +61,7 @@ export interface RosterMember {
   /** Grows with each member that joins. */
   serial: number;
   accepts: boolean;
-  /** What the member tells the others. */
+  /** The words of the member for the others. */
   state: Fields;
 }
 

@@ -22,7 +22,7 @@ interface Whose {
   tokenId: string | undefined;
 }
 
-/** What an agent has asked for. */
+/** The wish of an agent. */
 interface EgressTarget {
   egress: string;
   host: string;

@@ -44,7 +44,7 @@ export interface NamespaceEvents {
   onLost: (detail: string) => void;
 }
 
-/** What programs find in the namespaces. */
+/** The things that programs find in the namespaces. */
 export interface SealedView {
   /** Ports of this machine's loopback that programs reach at their own loopback. */
   readonly localPorts?: readonly number[] | undefined;

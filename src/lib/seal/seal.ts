@@ -278,7 +278,7 @@ class OpenSeal implements Seal {
   async #close(): Promise<void> {
     this.#keeper.close();
     this.#missed?.end();
-    // Of a command that ends at once there is no other look.
+    // This is the only look at a command that ends at once.
     if (this.lostBecause === undefined) await this.#missed?.look();
     this.#dials.close();
     this.#hosts?.close();

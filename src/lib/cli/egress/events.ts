@@ -13,7 +13,7 @@ export interface EgressSetEvent {
 /** The egress of a port. */
 interface PortFacts {
   egress: string;
-  /** What destinations see. */
+  /** The addresses that destinations see. */
   addresses: readonly string[];
   /** The URL of the relay. */
   relay: string;

@@ -85,7 +85,7 @@ export async function holdEgress({presenter, flags, begin}: HeldEgress): Promise
   presenter.end();
 }
 
-/** What all ports of an egress have in common, for their events. */
+/** The common fields of the events of all ports of an egress. */
 export function portFacts({name, addresses, relay}: Egress, {host, port}: {host: string; port: number}) {
   return {egress: name, addresses, relay, address: {host, port}};
 }

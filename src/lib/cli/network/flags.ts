@@ -1,4 +1,4 @@
-// What the commands for private networks have in common: the relay, by flags or the current context.
+// The common flags of the commands for private networks: the relay, by flags or the current context.
 
 import {LINK_SETTINGS} from '../../agent/settings-table.js';
 import type {ConnectionOptions} from '../../open-link.js';

@@ -1,4 +1,4 @@
-// What a client of the proxy gets when its destination is not reached, in its own protocol.
+// The answers for a client of the proxy whose destination is not reached, in its own protocol.
 
 import {streamCodeOf} from '../../agent/refused-stream.js';
 import type {TunlError} from '../../core/errors.js';

@@ -32,7 +32,7 @@ export function readFirst<T>(
       }
     };
     socket.on('readable', read).on('end', over).on('close', over);
-    // What came before this listener makes no event.
+    // Bytes that came before this listener make no event.
     if (socket.destroyed || socket.readableEnded) over();
     else if (socket.readableLength > 0) read();
   });

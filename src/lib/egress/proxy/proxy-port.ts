@@ -169,7 +169,7 @@ class ProxyServer {
     held: Held,
     messages: {connected: Buffer; failed: (error: TunlError) => Buffer},
   ): Promise<void> {
-    // What the client sends before the answer waits in the kernel.
+    // Bytes that the client sends before the answer wait in the kernel.
     stopReading(socket);
     const {client, onFailed} = this.#options;
     const about = {

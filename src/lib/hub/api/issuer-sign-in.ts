@@ -25,7 +25,7 @@ export interface IssuerSignInOptions {
   readonly rules: readonly string[];
   /** The claim that names the user. */
   readonly owner: string;
-  /** Of a user who comes for the first time. */
+  /** The quota of a user who comes for the first time. */
   readonly quota: number;
 }
 

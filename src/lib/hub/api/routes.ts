@@ -183,7 +183,7 @@ export const ROUTES: readonly Route[] = [
   },
 ];
 
-/** What opens a session is for its user alone. A name may belong to another user later, so the ids decide. */
+/** Only its user gets the means to open a session. A name may belong to another user later, so the ids decide. */
 export function shown(
   view: SessionView,
   sessions: Pick<Sessions, 'ownerOf'>,

@@ -14,7 +14,7 @@ export interface Rule {
   readonly issuers: readonly string[] | undefined;
   /** `{claim}` stands for the value of a claim. */
   readonly scopes: readonly string[];
-  /** What its egress may reach: HOST:PORT. Undefined: all that the relay allows. */
+  /** The destinations that its egress may reach: HOST:PORT. Undefined: all that the relay allows. */
   readonly allow: readonly string[] | undefined;
   /** Instead of the usual claim: a name, or `{claim}`. */
   readonly owner: string | undefined;
@@ -71,7 +71,7 @@ function conditionOf(word: string): {claim: string; pattern: string} {
 export interface Mapped {
   readonly owner: string;
   readonly scopes: readonly string[];
-  /** What its egress may reach. Undefined: all that the relay allows. */
+  /** The destinations that its egress may reach. Undefined: all that the relay allows. */
   readonly allow?: readonly string[] | undefined;
 }
 

@@ -67,7 +67,7 @@ export interface Rights {
   allows(kind: ScopeKind, what: string): boolean;
   /** The allowed ports; undefined: all. */
   readonly ports: readonly PortRange[] | undefined;
-  /** What the connections by egress may reach. The relay has rules of its own besides. */
+  /** The destinations that connections by egress may reach. The relay has rules of its own besides. */
   readonly destinations: Destinations;
 }
 

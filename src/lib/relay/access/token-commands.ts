@@ -24,7 +24,7 @@ export interface NewToken {
   owner?: string | undefined;
   scopes: readonly string[];
   limits?: OwnerLimits;
-  /** What its connections by egress may reach: HOST:PORT. Default: all that the relay allows. */
+  /** The destinations that its connections by egress may reach: HOST:PORT. Default: all that the relay allows. */
   allow?: readonly string[] | undefined;
   /** Its maker. Default: `agent`, an operator. Only those have names of their own. */
   kind?: string;

@@ -13,7 +13,7 @@ export interface TokenRecord {
   readonly owner: string;
   readonly scopes: readonly string[];
   readonly limits: OwnerLimits;
-  /** What its connections by egress may reach: HOST:PORT. Absent: all that the relay allows. */
+  /** The destinations that its connections by egress may reach: HOST:PORT. Absent: all that the relay allows. */
   readonly allow?: readonly string[];
   /** SHA-256 of the whole token, in base64url. */
   readonly hash: string;

@@ -128,7 +128,7 @@ export class NetworkDesk<Holder extends MemberHolder> {
     this.#dropIfEmpty(network);
   }
 
-  /** What the member tells the others. */
+  /** Takes the words of a member for the others. */
   tell(id: number, state: object): void {
     const member = this.#members.get(id);
     const network = member && this.#networks.get(member.network);
