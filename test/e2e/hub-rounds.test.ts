@@ -51,7 +51,7 @@ test(`${ROUNDS} sessions that start and stop: nothing stays behind`, async ({sco
   // Each start leaves the newest hundred of those that ended.
   expect(sandboxes.length).toBeLessThanOrEqual(100 + AT_ONCE);
   const files = readdirSync(join(stateDir, 'sandboxes'), {recursive: true}).map(String);
-  expect(files.filter((name) => /\.sock$|\/work/.test(name))).toEqual([]);
+  expect(files.filter((name) => /\.sock$|[/]work/.test(name))).toEqual([]);
   expect(readdirSync(join(stateDir, 'hub/run')).sort()).toEqual(['operator.sock', `${pid}.sock`].sort());
   // Connections of the tunnel and of the last callers come and go.
   await until(() => descriptors(pid) <= before.descriptors + 8);

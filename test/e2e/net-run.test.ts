@@ -3,6 +3,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {Child, run} from '../helpers/child.js';
+import {WEB as MEMBER_WEB} from '../helpers/member-web.js';
 import {LOGIN, type Machine, NetMachines} from '../helpers/net-machines.js';
 import {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
@@ -31,20 +32,7 @@ const again = (command: string) => [
   `for i in {1..300}; do ${command} && exit 0; sleep 0.1; done; exit 1`,
 ];
 
-const WEB = python(`
-import http.server
-class Handler(http.server.BaseHTTPRequestHandler):
-  def do_GET(self):
-    text = ('hello ' + self.client_address[0]).encode()
-    self.send_response(200)
-    self.send_header('content-length', str(len(text)))
-    self.end_headers()
-    self.wfile.write(text)
-class Server(http.server.ThreadingHTTPServer):
-  address_family = socket.AF_INET6
-server = Server(('::', 8000), Handler)
-print('up')
-server.serve_forever()`);
+const WEB = python(MEMBER_WEB);
 
 describe.each<Machine>(['one', 'two'])('a server on machine %s', (machine) => {
   test('is reached by its names, and sees the address of the member', async ({scope}) => {

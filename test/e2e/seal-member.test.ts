@@ -1,5 +1,6 @@
 // Members of a private network in sealed namespaces, joined without a relay: addresses, names, and what does not leave.
 import {afterAll, beforeAll, describe, expect} from 'vitest';
+import {WEB} from '../helpers/member-web.js';
 import {addHost, type Host} from '../helpers/net-ns.js';
 import {Scope} from '../helpers/scope.js';
 import {SealHost, type User} from '../helpers/seal.js';
@@ -15,21 +16,6 @@ beforeAll(async () => {
 afterAll(() => all[Symbol.asyncDispose]());
 
 const python = (script: string) => ['python3', '-u', '-c', `import socket\n${script}`];
-
-const WEB = `
-import http.server
-class Handler(http.server.BaseHTTPRequestHandler):
-  def do_GET(self):
-    text = ('hello ' + self.client_address[0]).encode()
-    self.send_response(200)
-    self.send_header('content-length', str(len(text)))
-    self.end_headers()
-    self.wfile.write(text)
-class Server(http.server.ThreadingHTTPServer):
-  address_family = socket.AF_INET6
-server = Server(('::', 8000), Handler)
-print('up')
-server.serve_forever()`;
 
 async function start(
   scope: Scope,

@@ -9,6 +9,7 @@ import type {Membership} from '../network/join-options.js';
 import {acceptInto, openMemberSeal} from '../network/member-seal.js';
 import {joinNetwork} from '../network/membership.js';
 import {openLink, type RelayLink} from '../open-link.js';
+import {lastBytes, outstandingOf, sumOf} from '../seal/last-bytes.js';
 import type {Seal} from '../seal/seal.js';
 import {firstFailure, type Plan} from './barrier.js';
 import {Crew} from './crew.js';
@@ -36,6 +37,14 @@ const DIAL_GRACE_MS = 10_000;
 /** When a program has failed, the others have so long to tell how they end, besides the grace. */
 const LAST_WORDS_MS = 10_000;
 const LEAVE_MS = 3_000;
+
+interface Together {
+  plan: Plan;
+  facts: ClusterFacts;
+  rank: number;
+  meeting: Meeting;
+  membership: Membership;
+}
 
 export class JoinedCluster {
   /** The program of this machine has begun for the first time. @throws TunlError as `ended` */
@@ -190,7 +199,7 @@ export class JoinedCluster {
         try {
           if (!(await meeting.ready(plan, signal))) continue;
           clearTimeout(timer);
-          return {plan, verdict: await this.#together(seal, {plan, facts, rank, meeting})};
+          return {plan, verdict: await this.#together(seal, {plan, facts, rank, meeting, membership})};
         } finally {
           this.#sealing = Promise.withResolvers();
           this.#sealing.promise.catch(() => {});
@@ -249,10 +258,7 @@ export class JoinedCluster {
     return seal;
   }
 
-  async #together(
-    seal: Seal,
-    {plan, facts, rank, meeting}: {plan: Plan; facts: ClusterFacts; rank: number; meeting: Meeting},
-  ): Promise<Verdict> {
+  async #together(seal: Seal, {plan, facts, rank, meeting, membership}: Together): Promise<Verdict> {
     const {env, cwd, graceMs} = this.#program;
     const {epoch} = plan;
     const cluster = facts.id;
@@ -310,6 +316,9 @@ export class JoinedCluster {
       .catch(() => {});
     try {
       await crew.exited;
+      // The others may not have all that the program has sent.
+      const stopped = AbortSignal.any([this.#closing.signal, this.#lost.signal]);
+      await lastBytes(() => sumOf([membership.outstanding, outstandingOf(seal)]), stopped);
       await seal.close();
       await crew.drained();
       if (this.#lostBecause !== undefined) throw this.#lostBecause;

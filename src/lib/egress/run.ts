@@ -4,7 +4,7 @@
 import {childEnv} from '../core/child-env.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
-import {lastBytes} from '../seal/last-bytes.js';
+import {lastBytes, outstandingOf} from '../seal/last-bytes.js';
 import {
   openCommandSeal,
   type RunSealedOptions,
@@ -147,7 +147,7 @@ export async function runByEgress(
     if (signal?.aborted) throw new TunlError('ABORTED');
     onStart?.();
     const exit = await runSealed(seal, argv, {env, cwd, stdio, signal, mirrorsSignals});
-    if (exit.signal === null) await lastBytes(() => ({connections: seal.connections, bytes: 0}), signal);
+    if (exit.signal === null) await lastBytes(() => outstandingOf(seal), signal);
     return exit;
   } finally {
     await seal.close();

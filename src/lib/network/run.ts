@@ -2,7 +2,7 @@
 
 import {childEnv} from '../core/child-env.js';
 import {TunlError} from '../core/errors.js';
-import {lastBytes, type Outstanding} from '../seal/last-bytes.js';
+import {lastBytes, outstandingOf, sumOf} from '../seal/last-bytes.js';
 import {checkCommand, type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
 import type {Seal} from '../seal/seal.js';
 import type {JoinOptions, Membership} from './join-options.js';
@@ -60,7 +60,8 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
       mirrorsSignals,
     });
     if (why !== undefined && signal?.aborted !== true) throw why;
-    if (exit.signal === null) await lastBytes(() => allOutstanding(own, membership), stop);
+    if (exit.signal === null)
+      await lastBytes(() => sumOf([membership.outstanding, outstandingOf(own)]), stop);
     return exit;
   } catch (error) {
     sealing.reject(error);
@@ -69,11 +70,6 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
     await seal?.close();
     await membership.close();
   }
-}
-
-/** Connections that end outside of the network count as well. */
-function allOutstanding(seal: Seal, {outstanding}: Membership): Outstanding {
-  return {...outstanding, connections: outstanding.connections + seal.connections};
 }
 
 /** Programs that compute together look for the interface by its name. */

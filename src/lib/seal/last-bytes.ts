@@ -2,6 +2,7 @@
 // still be on their way through this process, which must not close its connections before they are gone.
 
 import {setTimeout as wait} from 'node:timers/promises';
+import type {Seal} from './seal.js';
 
 export interface Outstanding {
   /** Connections that have not ended in both directions. */
@@ -14,6 +15,12 @@ export function sumOf(all: readonly Outstanding[]): Outstanding {
   const sum = (key: keyof Outstanding) => all.reduce((so, each) => so + each[key], 0);
   return {connections: sum('connections'), bytes: sum('bytes')};
 }
+
+/** The connections of a seal. Their bytes are with those who carry them. */
+export const outstandingOf = ({connections}: Pick<Seal, 'connections'>): Outstanding => ({
+  connections,
+  bytes: 0,
+});
 
 const LOOK_MS = 10;
 /** Nothing has changed for so long, ms: the other side keeps its connection, or does not read. */
