@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # The test command: installs what is missing, builds, checks types and style, runs every suite, and ends with one plain
-# line `tests: N passed, N failed, N skipped` over all of it. With arguments: one vitest run with these arguments.
+# line `tests: N passed, N failed, N skipped` over all of it, after a line for each test that failed. With arguments: one vitest run with these arguments.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin"
 
 tally=$(mktemp)
-trap 'rm -f "$tally"' EXIT
-export TUNL_TEST_TALLY="$tally"
+failures=$(mktemp)
+trap 'rm -f "$tally" "$failures"' EXIT
+export TUNL_TEST_TALLY="$tally" TUNL_TEST_FAILURES="$failures"
 
 # One step that is not a vitest run counts as one test.
 step() {
   local name=$1
   shift
   printf '\n── %s\n' "$name"
-  if "$@"; then echo '1 0 0' >>"$tally"; else echo '0 1 0' >>"$tally"; echo "failed: $name" >&2; return 1; fi
+  if "$@"; then echo '1 0 0' >>"$tally"; else echo '0 1 0' >>"$tally"; echo "failed: $name" >>"$failures"; return 1; fi
 }
 
 # A run that ends badly without a count of its own (a crash, an error outside of any test) counts as one failure.
@@ -25,7 +26,7 @@ suite() {
   before=$(awk '{n += $2} END {print n + 0}' "$tally")
   if ! vitest run "$@"; then
     after=$(awk '{n += $2} END {print n + 0}' "$tally")
-    if [ "$before" -eq "$after" ]; then echo '0 1 0' >>"$tally"; fi
+    if [ "$before" -eq "$after" ]; then echo '0 1 0' >>"$tally"; echo "failed: $name" >>"$failures"; fi
   fi
 }
 
@@ -51,5 +52,7 @@ if step 'Debian packages' bash test/setup/install.sh &&
 fi
 
 printf '\n'
+# Long logs are read from their end: all that failed stands there once more.
+cat "$failures"
 awk '{p += $1; f += $2; s += $3}
   END {printf "tests: %d passed, %d failed, %d skipped\n", p, f, s; exit !(f == 0 && p > 0)}' "$tally"
