@@ -133,6 +133,11 @@ export class Lane {
     return this.#queued === undefined && this.#rates.every((rate) => !rate.busy && rate.open);
   }
 
+  /** True while it waits for its turn. */
+  get waits(): boolean {
+    return this.#queued !== undefined;
+  }
+
   /** In `go`: true while more bytes may pass. */
   get mayGoOn(): boolean {
     return this.#share > 0 && this.#rates.every((rate) => rate.open);

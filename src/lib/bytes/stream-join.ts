@@ -2,6 +2,7 @@
 
 import type {Stream, StreamSink} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
+import {Lane, type Rate} from './pace.js';
 import {BROKEN} from './splice.js';
 import type {UnreadHolder} from './unread-limit.js';
 
@@ -55,8 +56,12 @@ export class StreamJoin {
     else this.#onOver.push(listener);
   }
 
-  /** Joins with the stream that this side has opened for it. */
-  connect(to: Stream): void {
+  /**
+   * Joins with the stream that this side has opened for it.
+   *
+   * @param rates bytes of both directions wait for their turn when one of these limits is reached
+   */
+  connect(to: Stream, rates: readonly Rate[] = []): void {
     if (this.#isOver) {
       to.reset('CANCELLED');
       return;
@@ -77,6 +82,7 @@ export class StreamJoin {
     this.#to = side;
     side.other = from;
     from.other = side;
+    if (rates.length > 0) for (const each of [from, side]) each.pace(rates);
     side.begin();
     from.pump();
   }
@@ -169,6 +175,8 @@ class Side implements StreamSink {
   #go = false;
   #hasEnded = false;
   #timer: NodeJS.Timeout | undefined;
+  /** Undefined: no limit of bandwidth. */
+  #lane: Lane | undefined;
 
   constructor(stream: Stream, events: SideEvents) {
     this.stream = stream;
@@ -181,21 +189,32 @@ class Side implements StreamSink {
     this.#go = this.stream.mayBegin();
   }
 
+  /** Its bytes wait for their turn when a limit is reached. They get no credit meanwhile. */
+  pace(rates: readonly Rate[]): void {
+    this.#lane = new Lane(rates, () => this.pump(true));
+  }
+
   /** It has something to pass on before the other stream may count as closed. */
   get owes(): boolean {
     return this.waitingBytes > 0;
   }
 
-  /** Passes on what waits, as far as the other stream takes it. */
-  pump(): void {
+  /** Passes on what waits, as far as the other stream takes it. @param isTurn the limits of bandwidth have given it a turn */
+  pump(isTurn = false): void {
     const {other} = this;
+    const lane = this.#lane;
     if (other === undefined) return;
     while (this.#waiting.length > 0 && other.#go) {
+      if (lane !== undefined && !(isTurn ? lane.mayGoOn : lane.free)) {
+        lane.ask();
+        return;
+      }
       const piece = this.#waiting[0] as Buffer;
       const taken = other.#take(piece);
       this.waitingBytes -= taken;
       if (taken === piece.length) this.#waiting.shift();
       else this.#waiting[0] = piece.subarray(taken);
+      lane?.spend(taken);
       // Last: this can bring the next piece.
       if (taken > 0) this.stream.consumed(taken);
     }
@@ -226,7 +245,8 @@ class Side implements StreamSink {
     let before = this.waitingBytes;
     this.#timer = setInterval(() => {
       const {other} = this;
-      if (this.waitingBytes === before && other?.stream.linked) this.#break(code);
+      const isPaced = this.#lane?.waits === true;
+      if (this.waitingBytes === before && !isPaced && other?.stream.linked) this.#break(code);
       before = this.waitingBytes;
     }, LAST_BYTES_MS).unref();
   }
@@ -239,6 +259,7 @@ class Side implements StreamSink {
 
   free(): void {
     clearInterval(this.#timer);
+    this.#lane?.end();
     this.#waiting = [];
     this.waitingBytes = 0;
   }

@@ -185,7 +185,7 @@ export async function openRelay(
   const streams = new OpenedStreams({...base, unread, reports});
   const facts = () => ({...now, software});
   const networks = new PrivateNetworks({
-    ...{...base, seat, unread, reports},
+    ...{...base, seat, unread, bandwidths, reports},
     sessionOf: (id) => agents.sessionOf(id),
   });
   const pool = new BlockPool();

@@ -2,9 +2,11 @@
 
 import {createHash, randomBytes} from 'node:crypto';
 import {expect, test} from 'vitest';
+import {Rate} from '../../../src/lib/bytes/pace.js';
 import {StreamJoin} from '../../../src/lib/bytes/stream-join.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
 import {KIND, LIMITS} from '../../../src/lib/protocol/wire.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 import {MEMORY} from '../../mux/fabrics.js';
 import {Net} from '../../mux/net.js';
 
@@ -102,6 +104,7 @@ class Pair implements AsyncDisposable {
   readonly right: Net;
   readonly joins: StreamJoin[] = [];
   readonly far: End[] = [];
+  rates: readonly Rate[] = [];
 
   constructor(left: Net, right: Net) {
     this.left = left;
@@ -123,7 +126,7 @@ class Pair implements AsyncDisposable {
   }
 
   connect(join: StreamJoin): void {
-    join.connect(this.right.peers.session('relay').open(KIND.member, {}) as Stream);
+    join.connect(this.right.peers.session('relay').open(KIND.member, {}) as Stream, this.rates);
   }
 
   near(): End {
@@ -311,4 +314,49 @@ test('a cut tells both ends', async () => {
   join.unread('both').cut();
   await pair.until(() => near.reset !== undefined && far.reset !== undefined, 'the resets');
   expect([near.reset, far.reset]).toEqual(['TOO_MUCH_UNREAD', 'TOO_MUCH_UNREAD']);
+});
+
+test.each(['near', 'far'] as const)(
+  'with a limit of bandwidth the bytes of all joins come in its time, all of them, then the reset: %s',
+  async (which) => {
+    await using pair = await Pair.open();
+    const clock = new ManualClock();
+    const bytesPerSecond = 200_000;
+    pair.rates = [new Rate({clock, bytesPerSecond: () => bytesPerSecond})];
+    const bytes = 300_000;
+    const ways = [await pair.joined(), await pair.joined()].map(({near, far, join}) => {
+      const [writer, reader] = which === 'near' ? [near, far] : [far, near];
+      writer.write(randomBytes(bytes));
+      writer.stream.resetAfterData(which === 'near' ? 'VISITOR_RESET' : 'UPSTREAM_RESET');
+      return {writer, reader, join};
+    });
+    const received = () => ways.reduce((sum, {reader}) => sum + reader.received, 0);
+    pair.progress = () => `${received()} ${clock.now()}`;
+    let most = 0;
+    await pair.until(() => {
+      clock.advance(20);
+      // A piece that has begun is not divided, and the burst is that of 50 ms.
+      most = Math.max(most, received() - (bytesPerSecond * (clock.now() + 50)) / 1_000);
+      return ways.every(({reader}) => reader.reset !== undefined);
+    }, 'the resets');
+    expect(most).toBeLessThanOrEqual(LIMITS.dataBytes);
+    expect(clock.now()).toBeGreaterThan(2_500);
+    for (const {writer, reader, join} of ways) {
+      expect(reader.hashes().got).toBe(writer.hashes().sent);
+      expect(join.over).toBe(true);
+    }
+    expect(clock.pending).toBe(0);
+  },
+);
+
+test('a join that waits for its turn leaves the line when it is cut', async () => {
+  await using pair = await Pair.open();
+  const clock = new ManualClock();
+  const rate = new Rate({clock, bytesPerSecond: () => 10_000});
+  pair.rates = [rate];
+  const {near, join} = await pair.joined();
+  near.write(Buffer.alloc(200_000));
+  await pair.until(() => rate.busy, 'the limit');
+  join.cut('DRAINING');
+  expect([rate.busy, clock.pending]).toEqual([false, 0]);
 });

@@ -34,6 +34,8 @@ export interface EgressConnectionOptions {
   asked: EgressOpen;
   set: EgressSet;
   opener: Opener;
+  /** Resolves when another process has counted it, with the reason for a refusal. Default: it is counted. */
+  turn?: Promise<string | undefined> | undefined;
   guard: Guard;
   /** A tunnel of this relay has the port. */
   isTunnelPort: (port: number) => boolean | Promise<boolean>;
@@ -96,6 +98,12 @@ export class EgressConnection {
   async run(): Promise<void> {
     let found: Found;
     try {
+      const tooOften = await this.#options.turn;
+      if (tooOften !== undefined) {
+        this.#turnAway(tooOften);
+        return;
+      }
+      if (this.#splice.done) return;
       found = await this.#findAddresses();
     } catch {
       // Such as an answer of the DNS that nobody has thought of: it must not be a chance to end the relay.
@@ -211,6 +219,12 @@ export class EgressConnection {
     this.#refusal = refusal;
     this.#options.stream.refuse(code, message);
     this.#splice.onReset(code);
+  }
+
+  /** Without an event: there may be very many. */
+  #turnAway(message: string): void {
+    this.#options.stream.refuse('TOO_MANY_STREAMS', message);
+    this.#splice.onReset('TOO_MANY_STREAMS');
   }
 
   #over(code: StreamCode | undefined): void {

@@ -11,7 +11,6 @@ import {type EgressOpen, parseEgressOpen} from '../../protocol/egress-messages.j
 import {KIND} from '../../protocol/wire.js';
 import type {OpenedStreams, Opener, ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
 import type {Load} from '../doors/load.js';
-import {type TokenBucketRate, TokenBuckets} from '../doors/token-buckets.js';
 import type {RelayEvents} from '../events.js';
 import type {Bandwidths} from '../limits/bandwidth.js';
 import {Counts} from '../limits/counts.js';
@@ -26,12 +25,11 @@ import {type EgressSet, familyOf, readEgressSets} from './egress-set.js';
 import {Guard} from './guard.js';
 import {LocalPorts} from './local-ports.js';
 import {LookUps} from './look-ups.js';
+import {NewConnections} from './new-connections.js';
 import type {OwnPorts} from './own-ports.js';
 import {PublicAddresses} from './public-addresses.js';
 import {SourceHealth, type TryBind} from './source-health.js';
 
-/** New connections come in groups. */
-const BURST_S = 10;
 const DIAL_TIMEOUT_MS = 10_000;
 /** For all owners together. */
 const MANY_LOOK_UPS = {atOnce: 64, waiting: 1_024};
@@ -59,6 +57,8 @@ export interface EgressOptions {
   clock: Clock;
   /** The connections of the owners in all processes of this relay. Default: this one is alone. */
   counts?: VisitorCounts | undefined;
+  /** Counts new connections of owners in all processes of this relay. Default: this one is alone. */
+  newConnections?: {take(owner: string): number | Promise<number>} | undefined;
   /** True when connections would take the descriptors that others need. */
   isFull?: () => boolean;
   /**
@@ -87,7 +87,7 @@ export class Egress implements Part {
   readonly #open = new Set<EgressConnection>();
   readonly #counts: VisitorCounts;
   readonly #ofSource = new Counts();
-  readonly #new: TokenBuckets;
+  readonly #ownNew: NewConnections;
   #turn = 0;
   readonly #idle = new Moment();
   readonly #sums = {connections: 0, bytesIn: 0, bytesOut: 0};
@@ -119,7 +119,7 @@ export class Egress implements Part {
     this.#ports = new LocalPorts({first, last, now});
     this.#reads = new SocketReads(options.pool);
     this.#keepAlive = new KeepAlive(settings.keepAliveMs);
-    this.#new = new TokenBuckets({burst: 1, perSecond: 1, clock});
+    this.#ownNew = new NewConnections({settings, clock});
     load.add({connections: () => this.#open.size});
   }
 
@@ -141,6 +141,7 @@ export class Egress implements Part {
     if (settings.keepAliveMs !== this.#settings.keepAliveMs)
       this.#keepAlive = new KeepAlive(settings.keepAliveMs);
     this.#settings = settings;
+    this.#ownNew.reload(settings);
     this.#guard.setRules(rulesOf(settings));
     this.#ports.setRange(...settings.egressPorts);
     this.#take(readEgressSets(settings.egress));
@@ -190,7 +191,15 @@ export class Egress implements Part {
       stream.refuse('TOO_MANY_STREAMS', limit);
       return;
     }
-    this.#begin(stream, asked, set, opener);
+    const {owner} = opener.principal;
+    const waitMs = (this.#options.newConnections ?? this.#ownNew).take(owner);
+    const refusal = typeof waitMs === 'number' ? this.#tooOften(owner, waitMs) : undefined;
+    if (refusal !== undefined) {
+      stream.refuse('TOO_MANY_STREAMS', refusal);
+      return;
+    }
+    const turn = typeof waitMs === 'number' ? undefined : waitMs.then((told) => this.#tooOften(owner, told));
+    this.#begin(stream, {asked, set, opener, turn});
   };
 
   /** The services for agents, by name. */
@@ -203,13 +212,12 @@ export class Egress implements Part {
     });
   }
 
-  #begin(stream: Stream, asked: EgressOpen, set: EgressSet, opener: Opener): void {
+  #begin(stream: Stream, {asked, set, opener, turn}: Begun): void {
     const {owner, tokenId} = opener.principal;
     const {clock, events, bandwidths, own, dialTimeoutMs = DIAL_TIMEOUT_MS} = this.#options;
-    this.#new.spend(owner, 1, this.#rate);
     const count = this.#counts.enter('egress', owner);
     const connection = new EgressConnection({
-      ...{stream, asked, opener, clock, events, set},
+      ...{stream, asked, opener, clock, events, set, turn},
       guard: this.#guard,
       isTunnelPort: own.isTunnel,
       lookUp: (name) => this.#lookUps.find(owner, name),
@@ -257,20 +265,28 @@ export class Egress implements Part {
       reports.note('egress', 'owner', owner);
       return `The owner may have ${most} connections by egress at once.`;
     }
-    if (this.#new.has(owner, this.#rate)) return undefined;
-    reports.note('new-egress', 'owner', owner);
-    return `Too many connections in a row; the next in ${Math.ceil(this.#new.waitMs(owner, this.#rate) / 1_000)} s.`;
+    return undefined;
   }
 
-  get #rate(): TokenBucketRate {
-    const perSecond = this.#settings.egressPerSecondPerOwner;
-    return {perSecond, burst: perSecond * BURST_S};
+  /** Undefined: it is its turn. */
+  #tooOften(owner: string, waitMs: number): string | undefined {
+    if (waitMs <= 0) return undefined;
+    this.#options.reports.note('new-egress', 'owner', owner);
+    return `Too many connections in a row; the next in ${Math.ceil(waitMs / 1_000)} s.`;
   }
 
   #take(sets: readonly EgressSet[]): void {
     this.#sets = new Map(sets.map((each) => [each.name, each]));
     this.#health.watch(sets);
   }
+}
+
+interface Begun {
+  asked: EgressOpen;
+  set: EgressSet;
+  opener: Opener;
+  /** Another process counts new connections. Resolves with the reason for a refusal. */
+  turn: Promise<string | undefined> | undefined;
 }
 
 function rulesOf({egressAllowPrivate, egressMail}: EgressSettings) {

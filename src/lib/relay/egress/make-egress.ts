@@ -3,6 +3,7 @@
 import type {Room} from '../doors/room.js';
 import type {Seat} from '../workers/seat.js';
 import {Egress, type EgressOptions} from './egress.js';
+import {RemoteNewConnections} from './new-connections.js';
 import {type OwnPortsOptions, ownPorts} from './own-ports.js';
 
 type Needed = Pick<
@@ -15,7 +16,7 @@ export interface MakeEgressOptions extends Needed {
   settings: EgressOptions['settings'] & OwnPortsOptions['settings'];
   room: Pick<Room, 'noneForEgress'>;
   /** This process is one worker of several. */
-  seat: Pick<Seat, 'visitorCounts' | 'elsewhere'> | undefined;
+  seat: Pick<Seat, 'visitorCounts' | 'elsewhere' | 'takeEgress'> | undefined;
 }
 
 export function makeEgress({
@@ -33,6 +34,7 @@ export function makeEgress({
     own: ownPorts({settings, door, publicPort, tunnels, elsewhere: seat?.elsewhere}),
     isFull: room.noneForEgress,
     counts: seat?.visitorCounts,
+    newConnections: seat && new RemoteNewConnections({clock: more.clock, ask: seat.takeEgress}),
     mustStart: seat === undefined,
   });
 }

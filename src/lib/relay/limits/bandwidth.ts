@@ -18,10 +18,16 @@ export interface BandwidthOptions {
   share?: number;
 }
 
+type Whose = Pick<Principal, 'owner' | 'limits'>;
+
 /** The tunnel of a connection, or the owner alone of one that belongs to no tunnel. */
 export interface Limited {
   readonly key?: string;
-  readonly principal: Pick<Principal, 'owner' | 'limits'>;
+  readonly principal: Whose;
+  /** The owner at the other end, for a connection between two agents. */
+  readonly peer?: Whose | undefined;
+  /** Another process of this relay counts the bytes for the relay. */
+  readonly isCountedElsewhere?: boolean;
 }
 
 /** The limits of one connection. */
@@ -34,7 +40,7 @@ export interface Bandwidth {
 interface Used {
   readonly rate: Rate;
   /** The principal of the last connection that began. Its limits are read at each use, because they change. */
-  readonly by: {principal: Limited['principal']};
+  readonly by: {principal: Whose};
   users: number;
   isForgotten: boolean;
 }
@@ -61,32 +67,32 @@ export class Bandwidths implements Part {
   }
 
   /** Undefined: nothing limits it. */
-  of({key, principal}: Limited): Bandwidth | undefined {
+  of({key, principal, peer, isCountedElsewhere}: Limited): Bandwidth | undefined {
     const {bytesPerSecond, bytesPerSecondPerOwner, bytesPerSecondPerTunnel} = this.#settings;
-    const {owner, limits} = principal;
-    const names = [
-      ...(bytesPerSecondPerTunnel === undefined || key === undefined ? [] : [`tunnel ${key}`]),
-      ...((limits.bytesPerSecond ?? bytesPerSecondPerOwner) === undefined ? [] : [`owner ${owner}`]),
-      ...(bytesPerSecond === undefined ? [] : ['relay']),
-    ];
-    if (names.length === 0 || this.#over) return undefined;
-    const used = names.map((name) => this.#take(name, principal));
+    const names = new Map<string, Whose>();
+    if (bytesPerSecondPerTunnel !== undefined && key !== undefined) names.set(`tunnel ${key}`, principal);
+    for (const whose of peer === undefined ? [principal] : [principal, peer])
+      if ((whose.limits.bytesPerSecond ?? bytesPerSecondPerOwner) !== undefined)
+        names.set(`owner ${whose.owner}`, whose);
+    if (bytesPerSecond !== undefined && isCountedElsewhere !== true) names.set('relay', principal);
+    if (names.size === 0 || this.#over) return undefined;
+    const used = [...names].map(([name, whose]) => this.#take(name, whose));
     return {
       rates: used.map(({rate}) => rate),
       release: () => {
-        for (const name of names) this.#release(name);
+        for (const name of names.keys()) this.#release(name);
       },
     };
   }
 
-  #take(name: string, principal: Limited['principal']): Used {
+  #take(name: string, principal: Whose): Used {
     const used = this.#used.get(name) ?? this.#begin(name, principal);
     used.by.principal = principal;
     used.users += 1;
     return used;
   }
 
-  #begin(name: string, principal: Limited['principal']): Used {
+  #begin(name: string, principal: Whose): Used {
     const by = {principal};
     const bytesPerSecond = () => this.#limit(name, by.principal.limits);
     const used = {

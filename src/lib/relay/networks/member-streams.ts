@@ -6,7 +6,9 @@ import type {Clock} from '../../core/clock.js';
 import type {Stream} from '../../mux/stream.js';
 import type {StreamHandler} from '../../mux/stream-kinds.js';
 import {type MemberOffer, parseMemberOpen} from '../../protocol/network-messages.js';
+import type {Principal} from '../access/principal.js';
 import type {Opener} from '../agents/opened-streams.js';
+import type {Bandwidths, Limited} from '../limits/bandwidth.js';
 import type {Desk, MemberPlace} from './desk.js';
 import type {Membership} from './membership.js';
 import type {NetworkRefusal} from './network-desk.js';
@@ -28,6 +30,7 @@ export interface MemberStreamsOptions {
   /** The other workers. Undefined: this process is the only one, or cannot reach them. */
   peers: Pick<Peers, 'open'> | undefined;
   unread: Pick<UnreadLimit, 'add' | 'delete'>;
+  bandwidths: Pick<Bandwidths, 'of'>;
   clock: Clock;
 }
 
@@ -51,7 +54,7 @@ export class MemberStreams {
     const join = this.#joinFrom(stream, mine);
     const offer = {...network, to, from: {name: from, address: mine.address}, port};
     void desk.find(keyOf(network), to).then(
-      (place) => this.#reach(join, offer, place),
+      (place) => this.#reach(join, {offer, by: mine.opener.principal}, place),
       () => join.cut('DRAINING', 'The relay cannot look for the member now.'),
     );
   };
@@ -63,7 +66,7 @@ export class MemberStreams {
     const join = new StreamJoin({from: stream, absentCode: 'MEMBER_UNKNOWN'});
     const watched = unread.add(join.unread('both'));
     join.onOver(() => unread.delete(watched));
-    this.#offer(join, offer, networks.memberNumbered(member));
+    this.#offer(join, {offer}, networks.memberNumbered(member));
   }
 
   #joinFrom(stream: Stream, mine: Membership): StreamJoin {
@@ -79,23 +82,25 @@ export class MemberStreams {
     return join;
   }
 
-  #reach(join: StreamJoin, offer: MemberOffer, place: MemberPlace | undefined): void {
+  #reach(join: StreamJoin, asked: Asked, place: MemberPlace | undefined): void {
     const {peers, networks} = this.#options;
+    const {offer, by} = asked;
     // The agent may have given up meanwhile.
     if (join.over) return;
     if (place === undefined) join.cut(...NO_MEMBER);
-    else if (place.worker === undefined) this.#offer(join, offer, networks.memberNumbered(place.member));
+    else if (place.worker === undefined) this.#offer(join, asked, networks.memberNumbered(place.member));
     else if (peers === undefined)
       join.cut('MEMBER_UNKNOWN', 'The member is at another process of the relay.');
     else {
       void peers.open(place.worker, {...offer, member: place.member}).then((to) => {
-        if (to !== undefined) join.connect(to);
+        // The limit of the other member's owner is in its worker.
+        if (to !== undefined) this.#connect(join, to, by && {principal: by});
         else join.cut('MEMBER_UNKNOWN', 'The process of the relay that has the member is gone.');
       });
     }
   }
 
-  #offer(join: StreamJoin, offer: MemberOffer, target: Membership | undefined): void {
+  #offer(join: StreamJoin, {offer, by}: Asked, target: Membership | undefined): void {
     const {clock, openTo} = this.#options;
     const refusal = refusalTo(target);
     const to =
@@ -113,8 +118,23 @@ export class MemberStreams {
       timer.cancel();
     });
     join.onOver(() => void target.joins.delete(join));
-    join.connect(to);
+    const {principal} = target.opener;
+    const isCountedElsewhere = by === undefined;
+    this.#connect(join, to, {principal, peer: by, isCountedElsewhere});
   }
+
+  #connect(join: StreamJoin, to: Stream, limited: Limited | undefined): void {
+    // The opener may have left meanwhile.
+    const bandwidth = join.over || limited === undefined ? undefined : this.#options.bandwidths.of(limited);
+    if (bandwidth !== undefined) join.onOver(() => bandwidth.release());
+    join.connect(to, bandwidth?.rates);
+  }
+}
+
+interface Asked {
+  readonly offer: MemberOffer;
+  /** Undefined: the opener is at another worker, which counts its bytes. */
+  readonly by?: Principal;
 }
 
 const NO_MEMBER: NetworkRefusal = ['MEMBER_UNKNOWN', 'The network has no such member.'];

@@ -6,6 +6,7 @@ import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import {KIND} from '../../protocol/wire.js';
 import type {RelayEvents} from '../events.js';
+import type {Bandwidths} from '../limits/bandwidth.js';
 import type {LimitReports} from '../limits/limit-reports.js';
 import type {Part} from '../part.js';
 import type {Seat} from '../workers/seat.js';
@@ -20,6 +21,7 @@ export interface PrivateNetworksOptions {
   sessionOf: (id: string) => Session | undefined;
   seat: Pick<Seat, 'number' | 'networkDesk' | 'peersFolder'> | undefined;
   unread: Pick<UnreadLimit, 'add' | 'delete'>;
+  bandwidths: Pick<Bandwidths, 'of'>;
   reports: Pick<LimitReports, 'note'>;
   events: Pick<RelayEvents, 'emit'>;
   clock: Clock;

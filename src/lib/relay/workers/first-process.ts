@@ -19,6 +19,7 @@ import {Room} from '../doors/room.js';
 import {TcpDoor} from '../doors/tcp-door.js';
 import {TrustedSources} from '../doors/trusted.js';
 import {EgressAddresses} from '../egress/egress-addresses.js';
+import {NewConnections} from '../egress/new-connections.js';
 import {loggedEvents} from '../event-log.js';
 import {FileLeases} from '../leases/file-leases.js';
 import type {LeaseStore} from '../leases/lease-store.js';
@@ -101,6 +102,7 @@ export async function openFirstProcess(
   });
   const probes = new ProbesOfWorkers<WorkerProcess>(base);
   const networks = new NetworkDesk<WorkerProcess>(clock);
+  const newEgress = new NewConnections({settings, clock});
   const peersFolder = new PeersFolder(log);
 
   const onMessage = (message: FromWorker, worker: WorkerProcess): void => {
@@ -171,6 +173,7 @@ export async function openFirstProcess(
       inUse: ({key}) => desk.isInUseElsewhere(key, worker),
       holds: ({key}) => Promise.resolve(desk.isElsewhere(key, worker)),
       stats: () => crew.askStats(),
+      takeEgress: async ({owner}) => newEgress.take(owner),
       checkMember: async (asked) => networks.check(asked),
       joinMember: async (asked) => networks.join(worker, asked),
       findMember: async ({network, name}) => {
@@ -244,6 +247,7 @@ export async function openFirstProcess(
       // This process says in the log that the files of a reload were read, so the workers read them first.
       visitorCounts,
       new EgressAddresses({...base, settings}),
+      newEgress,
       networks,
       peersFolder,
       crew,

@@ -96,6 +96,8 @@ export interface QuestionsOfWorker {
   inUse: {about: {key: LeaseKey}; answer: boolean};
   holds: {about: {key: LeaseKey}; answer: boolean};
   stats: {about: object; answer: RelayStats};
+  /** The time until the owner may have a new connection by egress, ms. */
+  takeEgress: {about: {owner: string}; answer: number};
   checkMember: {about: MemberAsked; answer: NetworkRefusal | undefined};
   joinMember: {about: MemberAsked; answer: JoinAnswer};
   findMember: {about: {network: string; name: string}; answer: MemberPlace | undefined};

@@ -33,6 +33,8 @@ export interface Seat extends WorkerPlace {
   /** The visitors here and in the other workers. */
   readonly visitorCounts: VisitorCounts;
   tellVisitorCounts(counts: readonly CountRow[]): void;
+  /** Counts a new connection by egress. Resolves with the time until the owner may have it, ms. */
+  takeEgress(this: void, owner: string): Promise<number>;
   /** The rosters of all networks. */
   readonly networkDesk: Desk;
   /** The private folder in which workers reach each other. Undefined: they cannot. */

@@ -165,6 +165,7 @@ export class Worker {
       sessionCounts: this.#sessionCounts,
       visitorCounts: this.#visitorCounts,
       tellVisitorCounts: (counts) => talk.tell({type: 'visitor-counts', counts}),
+      takeEgress: (owner) => talk.ask('takeEgress', {owner}),
       networkDesk: new RemoteDesk(this.#number, talk),
       newSessionId: () => newSessionId(this.#number),
       workerOf: (sessionId) => {

@@ -38,6 +38,23 @@ test('tunnels of one owner share its rate, those of another have their own', () 
   expect(of('tls:a', 'ana')).not.toBe(of('tls:c', 'constructor'));
 });
 
+test('a connection between two owners has the limits of both, and that of the relay once in all processes', () => {
+  const settings = {...off, bytesPerSecond: MB, bytesPerSecondPerOwner: MB};
+  const bandwidths = new Bandwidths({clock: new ManualClock(), settings});
+  const [ana, ben] = ['ana', 'ben'].map((owner) => ({owner, limits: {}}));
+  if (ana === undefined || ben === undefined) throw new Error('no owners');
+  const between = bandwidths.of({principal: ana, peer: ben})?.rates;
+  const [ofAna, ofRelay] = bandwidths.of({principal: ana})?.rates ?? [];
+  const ofBen = bandwidths.of({principal: ben, isCountedElsewhere: true})?.rates;
+  expect(between).toEqual([ofAna, ofBen?.[0], ofRelay]);
+  expect(ofBen).toHaveLength(1);
+  expect(bandwidths.of({principal: ana, peer: ana})?.rates).toEqual([ofAna, ofRelay]);
+  const own = {owner: 'ben', limits: {bytesPerSecond: MB}};
+  expect(
+    new Bandwidths({clock: new ManualClock(), settings: off}).of({principal: ana, peer: own})?.rates,
+  ).toHaveLength(1);
+});
+
 test('a limit of the token, a reload and the share of a worker apply to connections that are open', () => {
   const clock = new ManualClock();
   let limits: OwnerLimits = {bytesPerSecond: MB};

@@ -1,11 +1,14 @@
 // Streams between members at the relay: answers that never come, limits, and other workers.
 
 import {expect, test} from 'vitest';
+import {Rate} from '../../../../src/lib/bytes/pace.js';
 import {UnreadLimit} from '../../../../src/lib/bytes/unread-limit.js';
+import {systemClock} from '../../../../src/lib/core/clock.js';
 import {createLogger} from '../../../../src/lib/core/logger.js';
 import type {Stream} from '../../../../src/lib/mux/stream.js';
 import {KIND} from '../../../../src/lib/protocol/wire.js';
 import {unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
+import type {Limited} from '../../../../src/lib/relay/limits/bandwidth.js';
 import type {MemberPlace} from '../../../../src/lib/relay/networks/desk.js';
 import {MemberStreams, type MemberStreamsOptions} from '../../../../src/lib/relay/networks/member-streams.js';
 import type {Membership} from '../../../../src/lib/relay/networks/membership.js';
@@ -34,6 +37,7 @@ async function setUp(more: Partial<MemberStreamsOptions> & {place?: MemberPlace}
     desk: {find: async () => more.place ?? {member: 1, worker: undefined}},
     openTo: (_session, about) => right.peers.session('relay').open(KIND.member, about),
     peers: undefined,
+    bandwidths: {of: () => undefined},
     unread: {
       add: (holder) => {
         watched += 1;
@@ -133,4 +137,61 @@ test('an opener that leaves while the desk is asked opens nothing', async () => 
   found.resolve({member: 1, worker: undefined});
   await found.promise;
   expect([all.offered.length, all.theirs.waiting, all.watched()]).toEqual([0, 0, 0]);
+});
+
+test('bytes between members wait for the bandwidth of both owners', async () => {
+  const asked: Limited[] = [];
+  let released = 0;
+  const rate = new Rate({clock: systemClock, bytesPerSecond: () => 10_000});
+  const bandwidths = {
+    of: (limited: Limited) => {
+      asked.push(limited);
+      return {
+        rates: [rate],
+        release: () => {
+          released += 1;
+        },
+      };
+    },
+  };
+  await using all = await setUp({bandwidths});
+  const {stream} = all.open();
+  await all.until(() => all.offered.length === 1);
+  const [ana, ben] = [all.mine, all.theirs].map(({opener}) => opener.principal);
+  expect(asked).toEqual([{principal: ben, peer: ana, isCountedElsewhere: false}]);
+  all.offered[0]?.accept();
+  stream.write(Buffer.alloc(100_000));
+  stream.write(Buffer.alloc(100_000));
+  await all.until(() => rate.busy);
+  stream.reset('CANCELLED');
+  await all.until(() => all.mine.joins.size === 0);
+  expect([released, rate.busy]).toEqual([1, false]);
+});
+
+test('an opener that is at another worker is counted for the relay there', async () => {
+  const asked: Limited[] = [];
+  const bandwidths = {of: (limited: Limited) => void asked.push(limited)};
+  // This worker has the opener, and the next one the member.
+  const far = await Net.linked(MEMORY, {});
+  await using _far = far;
+  const to = far.peers.session('relay').open(KIND.member, {});
+  await using from = await setUp({
+    bandwidths,
+    place: {member: 7, worker: 2},
+    peers: {open: async () => to},
+  });
+  from.open();
+  await from.until(() => asked.length > 0);
+  await using there = await setUp({bandwidths});
+  const between: Net = await Net.linked(MEMORY, {
+    onOpen: (_side, stream, about) => there.streams.fromPeer(stream, about),
+  });
+  await using _between = between;
+  const offer = {scope: 'net', network: 'lab', to: 'trainer', from: {name: 'worker', address: 'fdaa::1'}};
+  between.peers.session('agent').open(KIND.member, {...offer, port: 1, member: 1});
+  await between.until(() => asked.length > 1, 'the offer');
+  expect(asked).toEqual([
+    {principal: from.mine.opener.principal},
+    {principal: there.theirs.opener.principal, peer: undefined, isCountedElsewhere: true},
+  ]);
 });
