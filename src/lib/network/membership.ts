@@ -20,7 +20,6 @@ import {
   type NetworkScope,
   type RosterMember,
 } from '../protocol/network-messages.js';
-import {KIND} from '../protocol/wire.js';
 import {type Outstanding, sumOf} from '../seal/last-bytes.js';
 import {type AcceptConnection, type MemberId, openedConnection, splicedConnection} from './connections.js';
 import {type Doors, openDoors} from './doors.js';
@@ -31,7 +30,7 @@ import {KnownPeers} from './known-peers.js';
 import type {Member} from './member.js';
 import {ephemeralMemberKey, loadMemberKey, type MemberKey} from './member-key.js';
 import {checkNames, relayNameOf} from './network-names.js';
-import {OutgoingPeer} from './outgoing-peer.js';
+import {OutgoingPeers, openPlain} from './outgoing-peers.js';
 import {Paths} from './paths.js';
 import type {SharedByPeers} from './peer-session.js';
 import {type Peer, peersOf, stateWith} from './roster.js';
@@ -86,9 +85,8 @@ class OpenMembership implements Membership {
   readonly #log: Logger;
   readonly #over = Promise.withResolvers<TunlError | undefined>();
   readonly #first = Promise.withResolvers<void>();
-  readonly #paths: Paths;
   readonly #incoming: IncomingPeers;
-  readonly #outgoing = new Map<string, OutgoingPeer>();
+  readonly #outgoing: OutgoingPeers;
   readonly #peers: KnownPeers;
   readonly #listeners = new Set<(members: readonly Member[]) => void>();
   readonly #shared: SharedByPeers;
@@ -123,7 +121,12 @@ class OpenMembership implements Membership {
       windows: new WindowBudget(WINDOW_BYTES),
       unread: new UnreadLimit({limitBytes: defaultUnreadLimit(totalmem()), clock, log: this.#log}),
     };
-    this.#paths = new Paths({link, network: this.#where, name, key});
+    this.#outgoing = new OutgoingPeers({
+      shared: this.#shared,
+      paths: new Paths({link, network: this.#where, name, key}),
+      peers: this.#peers,
+      onChange: () => this.#tell(),
+    });
     this.#incoming = new IncomingPeers({
       shared: this.#shared,
       key,
@@ -234,22 +237,14 @@ class OpenMembership implements Membership {
       const reason = 'A member does not connect to itself through the network.';
       throw errorForPeer('NOT_ALLOWED', {reason});
     }
-    if (this.#options.trustRelay && peer.hints.plain) return await this.#openPlain(peer, port, {signal, use});
-    let outgoing = this.#outgoing.get(address);
-    if (outgoing === undefined) {
-      outgoing = new OutgoingPeer({
-        shared: this.#shared,
-        paths: this.#paths,
-        peer: () => this.#peers.at(address),
-        onChange: () => this.#tell(),
-      });
-      this.#outgoing.set(address, outgoing);
-    }
-    return await outgoing.open(port, signal, use);
+    const {link, trustRelay} = this.#options;
+    if (!trustRelay || !peer.hints.plain) return await this.#outgoing.open(address, {port, signal, use});
+    const about = {...this.#where, from: this.name, to: peer.name, port};
+    return await openPlain(link, about, {signal, use});
   }
 
   get outstanding(): Outstanding {
-    return sumOf([this.#incoming, ...this.#outgoing.values()].map((each) => each.outstanding));
+    return sumOf([this.#incoming.outstanding, this.#outgoing.outstanding]);
   }
 
   async close(): Promise<void> {
@@ -262,9 +257,8 @@ class OpenMembership implements Membership {
   }
 
   #shown({name, address, serial, accepts, state}: Peer): Member {
-    const own = this.#outgoing.get(address);
-    const rttMs = own?.rttMs;
-    const path = address === this.address ? 'self' : (own?.path ?? 'relay');
+    const {path: seen, rttMs} = this.#outgoing.seenOf(address);
+    const path = address === this.address ? 'self' : (seen ?? 'relay');
     return {name, address, serial, accepts, state, path, ...(rttMs !== undefined && {rttMs})};
   }
 
@@ -289,12 +283,9 @@ class OpenMembership implements Membership {
 
   #cutMissing(): void {
     if (this.#isOver || !this.#isIn || this.#clock.now() < this.#spareUntil) return;
-    this.#incoming.keepOnly((address) => this.#peers.at(address) !== undefined);
-    for (const [address, outgoing] of this.#outgoing) {
-      if (this.#peers.at(address) !== undefined) continue;
-      this.#outgoing.delete(address);
-      void outgoing.close();
-    }
+    const isMember = (address: string) => this.#peers.at(address) !== undefined;
+    this.#incoming.keepOnly(isMember);
+    this.#outgoing.keepOnly(isMember);
   }
 
   /** @throws TunlError MEMBER_UNKNOWN */
@@ -318,21 +309,6 @@ class OpenMembership implements Membership {
     return await accept(...connection);
   }
 
-  async #openPlain<T>(
-    peer: Peer,
-    port: number,
-    {signal, use}: {signal: AbortSignal | undefined; use: (stream: Stream) => Promise<T>},
-  ): Promise<T> {
-    const opened = Promise.withResolvers<T>();
-    opened.promise.catch(() => {});
-    const about = {...this.#where, from: this.name, to: peer.name, port};
-    await this.#options.link.open(KIND.member, about, {
-      ...(signal && {signal}),
-      onOpen: (stream) => opened.resolve(use(stream)),
-    });
-    return await opened.promise;
-  }
-
   #end(error: TunlError | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -340,8 +316,7 @@ class OpenMembership implements Membership {
     this.#first.reject(error ?? new TunlError('CLOSED'));
     this.#loop?.close();
     for (const leave of this.#leave) leave();
-    const closing = [this.#incoming.close(), ...[...this.#outgoing.values()].map((each) => each.close())];
-    this.#told = Promise.all(closing);
+    this.#told = Promise.all([this.#incoming.close(), this.#outgoing.close()]);
     void atMost(this.#clock, LAST_WORD_MS, this.#told).then(() => this.#doors?.close());
     this.#shared.unread.close();
     this.#peers.close();
