@@ -2,10 +2,10 @@
 
 import {BackgroundCommand} from '../../lib/cli/background-command.js';
 import {RelayConfig} from '../../lib/cli/config/relay-config.js';
-import type {ListeningEvent} from '../../lib/cli/events.js';
 import {hold} from '../../lib/cli/hold.js';
 import {listeningEvent} from '../../lib/cli/listening.js';
 import {relayStartFlags} from '../../lib/cli/relay-flags.js';
+import type {ListeningEvent} from '../../lib/cli/relay-start-events.js';
 import type {RunningRelay} from '../../lib/relay/running-relay.js';
 import {startRunningRelay} from '../../lib/relay/start.js';
 

@@ -1,21 +1,15 @@
 // The settings of a tunnel, each declared once: `forward` checks and completes its options with these tables, and commands
 // with a tunnel make their flags from them. docs/decisions/0028-one-table-of-settings.md says how to add a setting.
 
-import {TunlError} from '../core/errors.js';
-import {choice, file, type Kind, list, onOff, setting, text, time} from '../core/settings.js';
+import {file, list, onOff, setting, text, time} from '../core/settings.js';
 import {usableState} from '../core/usable-state.js';
-import {readRange} from '../net/address-ranges.js';
 import {MAX_RANGES} from '../protocol/control-messages.js';
 import {host, port, tunnelName} from '../protocol/setting-kinds.js';
-import type {WatchUpstream} from './options.js';
-import type {ProxyVersion} from './upstreams/proxy-header.js';
+import {addressRange, issuerUrl, lanAddress, proxyVersion, whenToWatch} from './setting-kinds.js';
 
 const RELAY = 'relay';
 const UPSTREAM = 'upstream';
 const VISITORS = 'visitors';
-
-/** The value of `--lan` without one. */
-export const LAN_AUTO = 'auto';
 
 /** The protocol that visitors get. */
 export const PROTOCOL_SETTINGS = {
@@ -68,21 +62,6 @@ export const ENDS_SETTINGS = {
     flag: 'offline-page',
     help: 'While it is down, HTTP visitors get a page that reloads.',
   }),
-};
-
-function readProxyVersion(version: unknown): ProxyVersion {
-  if (version === 1 || version === 2) return version;
-  throw new TunlError('OPTION_INVALID', {
-    reason: 'The PROXY protocol has the versions 1 and 2.',
-    next: 'Give 1 or 2.',
-  });
-}
-
-const proxyVersion: Kind<ProxyVersion> = {
-  placeholder: '1|2',
-  parse: (written) => readProxyVersion(/^\d$/.test(written) ? Number(written) : undefined),
-  check: readProxyVersion,
-  show: String,
 };
 
 /** Additions to the visitor's bytes, for the upstream. */
@@ -146,22 +125,6 @@ export const GATE_SETTINGS = {
     group: VISITORS,
   }),
 };
-
-/** As it is written: the issuer's tokens must have the same text. */
-function issuerUrl(written: string): string {
-  if (URL.canParse(written) && new URL(written).protocol === 'https:') return written;
-  throw new TunlError('OPTION_INVALID', {
-    reason: 'An issuer is an https URL.',
-    next: 'Write it like https://id.example.com.',
-  });
-}
-
-/** It stays text for the relay. */
-const addressRange = text('RANGE', (written) => {
-  const range = written.trim();
-  readRange(range);
-  return range;
-});
 
 /** The visitors that may come in, as far as the relay decides it. */
 export const ADDRESS_SETTINGS = {
@@ -258,15 +221,6 @@ export const LINK_SETTINGS = {
   stateDir: setting(text('FOLDER'), {default: () => usableState().path}),
 };
 
-/** `true`: the best address. */
-const lanAddress: Kind<string | boolean> = {
-  // The brackets: it may be left out.
-  placeholder: '[ADDRESS]',
-  parse: (written) => (written === LAN_AUTO ? true : written.replace(/^\[(.*)\]$/, '$1')),
-  check: (value) => value,
-  show: String,
-};
-
 /** A relay inside this process that listens in the local network. */
 export const LAN_SETTINGS = {
   lan: setting(lanAddress, {
@@ -274,13 +228,6 @@ export const LAN_SETTINGS = {
     help: 'An address for phones in the same network.',
     group: RELAY,
   }),
-};
-
-const times = choice('WHEN', 'time to watch the upstream', ['never', 'when refused', 'at first', 'always']);
-const whenToWatch: Kind<WatchUpstream | boolean> = {
-  ...times,
-  check: (when, name) => (typeof when === 'boolean' ? when : times.check(when, name)),
-  show: String,
 };
 
 /** Events about the upstream. */

@@ -3,7 +3,7 @@
 import {TunlError} from '../core/errors.js';
 import {stateDir} from '../core/state-dir.js';
 import {Roster} from '../launch/roster.js';
-import type {AccessEvent} from './events.js';
+import type {AccessEvent} from './running-events.js';
 import type {Found} from './share.js';
 
 /** The rules go to the relay at once; the process may be busy. */

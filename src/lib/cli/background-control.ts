@@ -7,7 +7,7 @@ import {TunlError} from '../core/errors.js';
 import {oneLine} from '../core/one-line.js';
 import type {ControlRequest} from '../launch/control.js';
 import type {ListedAddress} from '../launch/journal.js';
-import type {BackgroundStatus} from './events.js';
+import type {BackgroundStatus} from './running-events.js';
 import type {NamedTarget} from './targets.js';
 import {isClosing, NOTHING_YET, reachOf, type TunnelState} from './tunnel-state.js';
 

@@ -3,7 +3,7 @@
 import {isErrorCode} from '../core/errors.js';
 import type {BackgroundTunnel} from '../launch/journal.js';
 import type {Listed} from '../launch/roster.js';
-import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './events.js';
+import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './running-events.js';
 
 /** @param status the status that the process reports */
 export function listedEvent({entry, life}: Listed, status?: BackgroundStatus): BackgroundTunnelEvent {

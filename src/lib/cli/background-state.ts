@@ -1,7 +1,7 @@
 // Describes a process in the background in words: its state, for how long, and why it ended.
 
-import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './events.js';
 import {clockTime, time} from './format.js';
+import type {BackgroundEnd, BackgroundStatus, BackgroundTunnelEvent} from './running-events.js';
 
 export function backgroundState(event: BackgroundTunnelEvent, now = Date.now()): string {
   const {end, startedAt, expiresAt, status} = event;

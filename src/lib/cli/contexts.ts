@@ -5,7 +5,7 @@ import {type Context, Contexts, EMBEDDED} from '../agent/login/contexts.js';
 import {LINK_SETTINGS} from '../agent/settings-table.js';
 import {TunlError} from '../core/errors.js';
 import {usableState} from '../core/usable-state.js';
-import type {ContextEvent} from './events.js';
+import type {ContextEvent} from './account-events.js';
 import {flagsOf} from './setting-flags.js';
 import type {LinkFlags} from './tunnel-flags.js';
 

@@ -8,7 +8,7 @@ import type {End, EndCause, ListedAddress} from '../launch/journal.js';
 import {type OwnEntry, Roster} from '../launch/roster.js';
 import {randomSecret} from '../launch/secret.js';
 import {answerControl, BackgroundState, type ControlHooks, type Traffic} from './background-control.js';
-import type {ListeningEvent} from './events.js';
+import type {ListeningEvent} from './relay-start-events.js';
 import {listenForSignals} from './signals.js';
 import {boundStderr} from './stderr-log.js';
 import type {TunnelState} from './tunnel-state.js';

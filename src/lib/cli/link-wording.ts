@@ -1,8 +1,8 @@
 // The sentences about links to private tunnels, and about rules for visitors.
 
 import {shellWord} from '../core/shell-word.js';
-import type {AccessEvent, LinkEvent, RevokedEvent, SharedEvent} from './events.js';
 import {clockTime} from './format.js';
+import type {AccessEvent, LinkEvent, RevokedEvent, SharedEvent} from './running-events.js';
 import type {Ready} from './tunnel-state.js';
 import type {Line} from './wording.js';
 

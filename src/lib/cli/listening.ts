@@ -1,7 +1,7 @@
 // Makes the event of a relay that listens.
 
 import type {Relay} from '../relay/options.js';
-import type {ListeningEvent} from './events.js';
+import type {ListeningEvent} from './relay-start-events.js';
 
 export interface AboutRelay {
   /** The ID of a relay in the background. */

@@ -1,7 +1,8 @@
 // The lines of logins and contexts.
 
 import {EMBEDDED} from '../agent/login/contexts.js';
-import type {CliEvent, ContextEvent, DeviceEvent, IdentityEvent, LoginEvent, LogoutEvent} from './events.js';
+import type {ContextEvent, DeviceEvent, IdentityEvent, LoginEvent, LogoutEvent} from './account-events.js';
+import type {CliEvent} from './events.js';
 import {clockTime} from './format.js';
 import type {Line} from './wording.js';
 

@@ -5,7 +5,7 @@ import {stateDir} from '../core/state-dir.js';
 import type {ControlRequest} from '../launch/control.js';
 import type {BackgroundTunnel, ListedAddress} from '../launch/journal.js';
 import {Roster} from '../launch/roster.js';
-import type {LinkEvent, RevokedEvent, SharedEvent} from './events.js';
+import type {LinkEvent, RevokedEvent, SharedEvent} from './running-events.js';
 
 /** Links are made at once; the process may be busy. */
 const ANSWER_MS = 5_000;

@@ -4,7 +4,8 @@ import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
 import type {CliEvent} from './events.js';
 import {count} from './format.js';
 import type {TunnelState} from './tunnel-state.js';
-import {isRefused, sentences} from './wording.js';
+import {isRefused} from './visitor-wording.js';
+import {sentences} from './wording.js';
 
 export function spoken(event: CliEvent, before: TunnelState): string[] {
   const own = inSentences(event, before);

@@ -2,12 +2,12 @@
 
 import {boolean} from '@oclif/core/flags';
 import type {ForwardOptions} from '../agent/options.js';
+import {LAN_AUTO} from '../agent/setting-kinds.js';
 import {
   ADDRESS_SETTINGS,
   ENDS_SETTINGS,
   FORWARD_SETTINGS,
   GATE_SETTINGS,
-  LAN_AUTO,
   LAN_SETTINGS,
   LINK_SETTINGS,
   NAME_SETTINGS,

@@ -1,26 +1,27 @@
 // Turns events into sentences for people, the same for every renderer. Chooses no colours and writes nothing.
 
-import type {ConnectionEvent, ReconnectingEvent} from '../agent/events.js';
-import {isLoopbackHost} from '../agent/target.js';
 import type {ErrorCode} from '../core/errors.js';
 import {shellWord} from '../core/shell-word.js';
 import {backgroundState} from './background-state.js';
 import {clusterLines} from './cluster/wording.js';
 import {settingLine} from './config/yaml-line.js';
 import {egressLines, egressResult} from './egress/wording.js';
-import type {BackgroundTunnelEvent, CliEvent, ListeningEvent} from './events.js';
-import {bytes, clockTime, count, time} from './format.js';
+import type {CliEvent} from './events.js';
+import {clockTime, count, time} from './format.js';
 import {hubLines, hubResult} from './hub/wording.js';
 import {aboutLink, linkResult} from './link-wording.js';
 import {aboutLogin, loginResult} from './login-wording.js';
 import {networkLines, networkResult} from './network/wording.js';
-import {inside, probe} from './probe-words.js';
-import {inBackground, readyLines} from './ready-wording.js';
+import {probe} from './probe-words.js';
+import {readyLines} from './ready-wording.js';
+import {aboutRelayStart} from './relay-start-wording.js';
 import {relayLines, relayRow} from './relay-wording.js';
+import type {BackgroundTunnelEvent} from './running-events.js';
 import {sandboxLines, sandboxResult} from './sandbox/wording.js';
 import {aboutSealed} from './sealed-event.js';
 import {aboutToken, tokenResult} from './token-event.js';
 import type {TunnelState} from './tunnel-state.js';
+import {connection, reconnecting, resumed} from './visitor-wording.js';
 
 /** The meaning of a line; a renderer may show it as a glyph or a colour. */
 export type Tone = 'good' | 'warning' | 'bad' | 'plain' | 'faint';
@@ -125,29 +126,18 @@ function about(event: CliEvent, before: TunnelState): Line[] {
         ? [{tone: 'faint', text: `Visitors of ${event.tunnel} reach ${event.upstream}.`}]
         : readyLines(event);
     case 'listening':
-      return listening(event);
+    case 'stopped':
     case 'certificate':
-      return event.instructions.split('\n').map((text) => ({tone: 'plain', text}));
     case 'mistake':
-      return [{tone: 'faint', text: `  ${event.next}`}];
     case 'checked':
-      return [{tone: 'good', text: `${event.file} has no mistakes`}];
     case 'setting':
-      return [];
+      return aboutRelayStart(event);
     case 'token':
       return aboutToken(event);
     case 'reconnecting':
       return reconnecting(event, before);
     case 'resumed':
-      return [
-        {
-          tone: event.lost > 0 ? 'warning' : 'good',
-          text: [
-            `${isRefused(before) ? 'address' : 'link'} back after ${time(event.awayMs)}`,
-            ...fates(event),
-          ].join(', '),
-        },
-      ];
+      return [resumed(event, before)];
     case 'probe':
       return probe(event, before);
     case 'connection':
@@ -177,8 +167,6 @@ function about(event: CliEvent, before: TunnelState): Line[] {
       ];
     case 'closed':
       return [{tone: 'plain', text: `closed after ${count(event.connections, 'connection')}`}];
-    case 'stopped':
-      return [{tone: 'plain', text: 'stopped'}];
     case 'ended':
       return [{tone: 'plain', text: `${event.id} has ended`}];
     case 'extended':
@@ -264,84 +252,4 @@ function tunnelRows({tunnels = []}: BackgroundTunnelEvent): Line[] {
     tone: 'faint',
     text: `  ${tunnel.padEnd(names)}  ${address} → ${upstream}`,
   }));
-}
-
-function listening(event: ListeningEvent): Line[] {
-  const {address, domain, url, caFile, tokenFile, id} = event;
-  const ca = caFile ? ` --ca-file ${shellWord(caFile)}` : '';
-  const token = tokenFile ? ` --token-file ${shellWord(tokenFile)}` : '';
-  const variable = event.tokenRequired && !tokenFile ? 'TUNL_TOKEN=… ' : '';
-  const lines: Line[] = [
-    {tone: 'good', text: `relay for ${domain} listens on ${address.host} port ${address.port}`},
-    {tone: 'faint', text: `Agents connect with: ${variable}tunl expose 8000 --relay ${url}${ca}${token}`},
-  ];
-  if (event.metrics)
-    lines.push({
-      tone: 'faint',
-      text: `Metrics and a page for operators: http://${event.metrics.host.includes(':') ? `[${event.metrics.host}]` : event.metrics.host}:${event.metrics.port}/`,
-    });
-  const files = [caFile && '--ca-file', tokenFile && '--token-file'].filter(Boolean);
-  if (isLoopbackHost(domain) && isLoopbackHost(address.host)) {
-    const text =
-      'This relay is for this machine only. For everybody: --domain NAME --listen 0.0.0.0:443 (docs/own-relay.md).';
-    lines.push({tone: 'warning', text});
-  } else if (isLoopbackHost(domain)) {
-    const text = `On every machine, ${domain} means that machine itself: others need --domain NAME, a name in DNS.`;
-    lines.push({tone: 'warning', text});
-  } else if (files.length > 0) {
-    lines.push({tone: 'faint', text: `On other machines, give ${files.join(' and ')} a copy of that file.`});
-  }
-  if (caFile) lines.push({tone: 'faint', text: '`tunl relay ca` says how visitors trust the certificate.'});
-  if (!event.tokenRequired) lines.push({tone: 'faint', text: 'It asks agents for no token.'});
-  lines.push(id ? {tone: 'plain', text: inBackground(id)} : {tone: 'faint', text: 'Ctrl+C stops it.'});
-  return lines;
-}
-
-function reconnecting(event: ReconnectingEvent, before: TunnelState): Line[] {
-  const reason = inside(event.reason);
-  if (event.state === 'leaving')
-    return [{tone: 'plain', text: 'the relay is shutting down, trying again; open connections may finish'}];
-  const hasLink = event.state === 'refused';
-  if (before.link !== 'up') {
-    const wait = event.delayMs >= 1000 ? `, next try in ${time(event.delayMs)}` : '';
-    return [{tone: 'faint', text: `still no ${hasLink ? 'address' : 'link'} (${reason})${wait}`}];
-  }
-  if (!before.wasUp) return [{tone: 'warning', text: `no link to the relay yet (${reason}), trying again`}];
-  if (hasLink) {
-    const text = `the relay does not give the address back yet (${reason}), trying again`;
-    return [{tone: 'warning', text}];
-  }
-  // Any other reason than a broken link may need the user.
-  const why = event.code === 'RELAY_LOST' ? '' : ` (${reason})`;
-  const kept =
-    event.connections === 0
-      ? 'trying again'
-      : `keeping ${count(event.connections, 'connection')} for ${time(event.keptForMs)}`;
-  return [{tone: 'warning', text: `link lost${why}, ${kept}`}];
-}
-
-/** There is a link, but the relay does not give the address back. */
-export function isRefused({link}: TunnelState): boolean {
-  return link !== 'up' && link.state === 'refused';
-}
-
-function fates({resumed, lost}: {resumed: number; lost: number}): string[] {
-  return resumed + lost === 0 ? [] : [`${count(resumed, 'connection')} resumed`, `${lost} lost`];
-}
-
-function connection(event: ConnectionEvent): Line {
-  const who = `${event.via}  ${event.visitor}`;
-  switch (event.state) {
-    case 'open':
-      return {tone: 'faint', text: `${who}  open`};
-    case 'closed': {
-      const how = event.code ? `  ${event.code}${event.reason ? ` (${event.reason})` : ''}` : '';
-      return {
-        tone: 'faint',
-        text: `${who}  closed  ${time(event.durationMs)}  in ${bytes(event.bytesIn)}  out ${bytes(event.bytesOut)}${how}`,
-      };
-    }
-    case 'refused':
-      return {tone: 'bad', text: `${who}  refused${event.code ? `  ${event.code}` : ''}`};
-  }
 }

@@ -1,8 +1,8 @@
 // The lines of a relay that starts: the whole command for agents, and who can reach it.
 
 import {expect, test} from 'vitest';
-import type {ListeningEvent} from '../../../src/lib/cli/events.js';
 import {listeningEvent} from '../../../src/lib/cli/listening.js';
+import type {ListeningEvent} from '../../../src/lib/cli/relay-start-events.js';
 import {NOTHING_YET} from '../../../src/lib/cli/tunnel-state.js';
 import {sentences} from '../../../src/lib/cli/wording.js';
 import type {Relay} from '../../../src/lib/relay/options.js';

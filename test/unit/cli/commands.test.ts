@@ -9,7 +9,8 @@ import {type AddressInfo, connect, createServer, type Server, type Socket} from 
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, test} from 'vitest';
-import type {CliEvent, ListeningEvent} from '../../../src/lib/cli/events.js';
+import type {CliEvent} from '../../../src/lib/cli/events.js';
+import type {ListeningEvent} from '../../../src/lib/cli/relay-start-events.js';
 import {EXIT} from '../../../src/lib/core/errors.js';
 import {unusedPort} from '../../helpers/scope.js';
 import {parseEvent} from '../../project/event-schema.js';

@@ -3,7 +3,7 @@
 import {expect, test} from 'vitest';
 import type {ReadyEvent, ReconnectingEvent, TunnelEvent} from '../../../src/lib/agent/events.js';
 import {backgroundState} from '../../../src/lib/cli/background-state.js';
-import type {BackgroundTunnelEvent} from '../../../src/lib/cli/events.js';
+import type {BackgroundTunnelEvent} from '../../../src/lib/cli/running-events.js';
 import {spoken} from '../../../src/lib/cli/spoken.js';
 import {NOTHING_YET, nextState, type TunnelState} from '../../../src/lib/cli/tunnel-state.js';
 import {sentences} from '../../../src/lib/cli/wording.js';

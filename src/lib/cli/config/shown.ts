@@ -1,7 +1,7 @@
 // Settings as events. Secrets are never shown.
 
 import {isList, type Setting} from '../../core/settings.js';
-import type {SettingEvent} from '../events.js';
+import type {SettingEvent} from '../relay-start-events.js';
 import {keyOf} from './keys.js';
 import type {Resolved, Source} from './resolve.js';
 

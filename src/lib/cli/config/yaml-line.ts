@@ -1,6 +1,6 @@
 // Settings as lines of YAML, which a relay can read again.
 
-import type {SettingEvent} from '../events.js';
+import type {SettingEvent} from '../relay-start-events.js';
 
 /** `listen: 0.0.0.0:443  # relay.yaml:3`; a setting without a value is a comment. */
 export function settingLine({name, value, secret, source, from}: SettingEvent): string {
