@@ -21,9 +21,10 @@ async function main(): Promise<void> {
   // A message waits until the socket before it has arrived, and nothing else would keep this process alive.
   process.channel?.ref();
   // Node tells nobody that the channel has ended while a handle waits for its answer, and the handle would keep this process.
-  setInterval(() => {
+  const look = setInterval(() => {
     if (!process.connected) process.kill(process.pid, 'SIGKILL');
-  }, LOOK_MS).unref();
+  }, LOOK_MS);
+  look.unref();
   for (let door = 0; door < DOORS; door += 1) {
     const server = await listen(FIRST_DOOR + door);
     await send({door}, server);
@@ -41,6 +42,7 @@ async function main(): Promise<void> {
     socket.close();
   }
   await send({isComplete: true});
+  clearInterval(look);
   process.disconnect?.();
 }
 
