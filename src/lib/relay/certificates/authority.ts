@@ -7,7 +7,7 @@ import {LOCAL_HOST} from '../../core/localhost.js';
 import {createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate} from '../../core/node-crypto.js';
 import {CA_FILE, CA_FOLDER} from '../../core/own-ca.js';
 import {createFileAtomic, openStateDir, readStateFile, writeFileAtomic} from '../../core/state-dir.js';
-import type {LeafSigner} from './sign.js';
+import {LeafSigner, signCa} from './sign.js';
 
 /** PEM texts of one pair. */
 export interface KeyPair {
@@ -45,8 +45,6 @@ const LEAF_DAYS = 90;
 const RENEW_BEFORE_MS = 30 * DAY_MS;
 /** A leaf is valid from this time before now, because visitors' clocks may be slow, even by a time zone. */
 const SKEW_MS = DAY_MS;
-/** Loaded when the first certificate is signed, because loading takes longer than the rest of the relay. */
-const signer = async () => await import('./sign.js');
 
 export class Authority {
   /** The file of the CA certificate that visitors and agents must trust. */
@@ -56,7 +54,7 @@ export class Authority {
   /** All leaves of this relay have one key, but two names never share a certificate. */
   readonly #leafKey: KeyPair;
   readonly #validity: Validity;
-  #signer: Promise<LeafSigner> | undefined;
+  #signer: LeafSigner | undefined;
 
   private constructor(folder: string, ca: KeyPair, leafKey: KeyPair, validity: Validity) {
     this.#folder = folder;
@@ -99,13 +97,11 @@ export class Authority {
 
   /** A certificate for this name or IP address and no other; for `localhost` also for the addresses of loopback. */
   async sign(name: string): Promise<Leaf> {
-    const ca = this.#ca;
-    this.#signer ??= signer().then(({LeafSigner}) => LeafSigner.create({ca, publicKey: this.#leafKey.cert}));
-    const signing = await this.#signer;
+    this.#signer ??= new LeafSigner({ca: this.#ca, publicKey: this.#leafKey.cert});
     const validity = within(this.#validity, LEAF_DAYS);
     const addresses = name === LOCAL_HOST ? LOOPBACK_BYTES : isIP(name) > 0 ? [addressBytes(name)] : [];
     const names = isIP(name) > 0 ? [] : [name];
-    const cert = signing.sign({commonName: name, names, addresses, ...datesOf(validity)});
+    const cert = this.#signer.sign({commonName: name, names, addresses, ...datesOf(validity)});
     return {cert, key: this.#leafKey.key, ...validity};
   }
 
@@ -188,10 +184,9 @@ const moveAway = (folder: string): string =>
   `Move ${folder} away; tunl then makes a new CA, which visitors have to trust.`;
 
 async function makeCa(): Promise<KeyPair> {
-  const {signCa} = await signer();
   const {privateKey} = newKeyPair();
   const name = `tunl private CA ${randomUUID().slice(0, 8)}`;
-  const cert = await signCa({name, key: privateKey, ...datesOf(within(ALWAYS, CA_DAYS))});
+  const cert = signCa({name, key: privateKey, ...datesOf(within(ALWAYS, CA_DAYS))});
   return {cert, key: privateKey};
 }
 

@@ -1,6 +1,7 @@
-// Writes the part of DER (X.690 §10) that certificates need.
+// Writes the part of DER (X.690 §10) that certificates need, and takes apart what OpenSSL has read already.
 
 export const DER = {
+  boolean: 0x01,
   integer: 0x02,
   bitString: 0x03,
   octetString: 0x04,
@@ -27,4 +28,30 @@ export function derTime(date: Date): Buffer {
   return date.getUTCFullYear() < 2050
     ? der(DER.utcTime, `${digits.slice(2)}Z`)
     : der(DER.generalizedTime, `${digits}Z`);
+}
+
+/** The content of the first value, without tag and length. */
+export function derContent(value: Buffer): Buffer {
+  const {start, end} = bounds(value);
+  return value.subarray(start, end);
+}
+
+/** The values, with tags and lengths, that a sequence or set consists of. */
+export function derParts(value: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let rest = derContent(value); rest.length > 0; ) {
+    const {end} = bounds(rest);
+    parts.push(rest.subarray(0, end));
+    rest = rest.subarray(end);
+  }
+  return parts;
+}
+
+/** Where the content of the first value is. */
+function bounds(value: Buffer): {start: number; end: number} {
+  const first = value[1] ?? 0;
+  const more = first < 0x80 ? 0 : first & 0x7f;
+  const length = more === 0 ? first : value.readUIntBE(2, more);
+  const start = 2 + more;
+  return {start, end: start + length};
 }

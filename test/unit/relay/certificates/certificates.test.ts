@@ -309,6 +309,41 @@ test('another library can read a leaf, and its extensions are in order', async (
   }
 });
 
+test('another library can read the CA, and a leaf names the key and the subject of its CA', async () => {
+  await using scope = new Scope();
+  const authority = await Authority.open(await scope.tempDir());
+  const ca = new library.X509Certificate(authority.ca);
+  const leaf = new library.X509Certificate((await authority.sign('demo.r1.localhost')).cert);
+  expect(ca.subject).toMatch(/^CN=tunl private CA [0-9a-f]{8}$/);
+  expect(ca.issuer).toBe(ca.subject);
+  expect(await ca.verify()).toBe(true);
+  expect(ca.extensions.map(({type, critical}) => [type, critical])).toEqual([
+    ['2.5.29.19', true],
+    ['2.5.29.15', true],
+    ['2.5.29.14', false],
+    ['2.5.29.35', false],
+  ]);
+  const {BasicConstraintsExtension, KeyUsagesExtension, KeyUsageFlags} = library;
+  expect(ca.getExtension(BasicConstraintsExtension)).toMatchObject({ca: true, pathLength: 0});
+  expect(leaf.getExtension(BasicConstraintsExtension)).toMatchObject({ca: false});
+  const usages = KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign;
+  expect(ca.getExtension(KeyUsagesExtension)?.usages).toBe(usages);
+  expect(leaf.getExtension(KeyUsagesExtension)?.usages).toBe(KeyUsageFlags.digitalSignature);
+  // The identifiers are those that the library would write itself.
+  for (const {owner, issuer} of [
+    {owner: ca, issuer: ca},
+    {owner: leaf, issuer: ca},
+  ]) {
+    const subject = await library.SubjectKeyIdentifierExtension.create(owner.publicKey);
+    const authorities = await library.AuthorityKeyIdentifierExtension.create(issuer.publicKey);
+    expect(owner.getExtension('2.5.29.14')?.rawData).toEqual(subject.rawData);
+    expect(owner.getExtension('2.5.29.35')?.rawData).toEqual(authorities.rawData);
+    expect(Buffer.from(owner.issuerName.toArrayBuffer())).toEqual(
+      Buffer.from(issuer.subjectName.toArrayBuffer()),
+    );
+  }
+});
+
 test('requests for unknown names make the relay sign nothing', async () => {
   await using scope = new Scope();
   const sign = vi.spyOn(Authority.prototype, 'sign');
