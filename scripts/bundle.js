@@ -47,6 +47,46 @@ const late = {
 };
 
 /**
+ * Modules of Node that a start does not need, 0.6 to 1.3 MB each. They are loaded at the first call of one of their functions.
+ */
+const LATE_BUILTINS = new Set(['node:dgram', 'node:dns', 'node:dns/promises', 'node:https', 'node:readline']);
+
+/** Stands for such a module: each property is read when it is used. @param what the pattern to which it is assigned */
+function lateBuiltin(what, from) {
+  const load = `globalThis.process.getBuiltinModule(${JSON.stringify(from)})`;
+  if (!what.startsWith('{')) return `const ${what} = new Proxy({}, {get: (_, name) => ${load}[name]});`;
+  const names = what
+    .slice(1, -1)
+    .split(',')
+    .map((one) => one.split(':').map((word) => word.trim()));
+  return names
+    .map(([name, local = name]) => {
+      const value = process.getBuiltinModule(from)[name];
+      if (typeof value === 'function' && /^[a-z]/.test(name))
+        return `const ${local} = (...options) => ${load}.${name}(...options);`;
+      if (typeof value === 'object')
+        return `const ${local} = new Proxy({}, {get: (_, name) => ${load}.${name}[name]});`;
+      throw new Error(`${name} of ${from} is neither a function nor an object`);
+    })
+    .join('\n');
+}
+
+/** The same for modules of packages, which are CommonJS. */
+function withLateRequires(code) {
+  return code.replace(
+    /^(\s*)const (\w+) = __require\("(?:node:)?([\w/]+)"\);$/gm,
+    (line, indent, name, from) =>
+      LATE_BUILTINS.has(`node:${from}`) ? `${indent}${lateBuiltin(name, `node:${from}`)}` : line,
+  );
+}
+
+/** Takes `dist/lib/core/node-fs.js` for `node:fs/promises`. */
+const promisesOfFs = {
+  name: 'promises of fs',
+  resolveId: (id) => (/^(node:)?fs\/promises$/.test(id) ? join(root, 'dist/lib/core/node-fs.js') : null),
+};
+
+/**
  * An import of a module of Node reads every export, and some exports load further modules. A module may call its import
  * `process`, so the global object is named.
  */
@@ -55,6 +95,8 @@ function withoutImports(code) {
     const [, all, one, some] = /^(?:\* as ([\w$]+)|([\w$]+)?(?:, )?(\{.*\})?)$/.exec(what) ?? [];
     const names = [all ?? one, some?.replace(/ as /g, ': ')].filter(Boolean);
     if (names.length === 0) throw new Error(`an import that is not understood: ${what}`);
+    if (LATE_BUILTINS.has(from.slice(1, -1)))
+      return names.map((name) => lateBuiltin(name, from.slice(1, -1))).join('\n');
     return names.map((name) => `const ${name} = globalThis.process.getBuiltinModule(${from});`).join('\n');
   });
 }
@@ -68,7 +110,7 @@ function inAscii(code) {
 const lean = {
   name: 'lean',
   generateBundle(_, files) {
-    for (const file of Object.values(files)) file.code = inAscii(withoutImports(file.code));
+    for (const file of Object.values(files)) file.code = inAscii(withLateRequires(withoutImports(file.code)));
   },
 };
 
@@ -85,8 +127,8 @@ const input = {
 const options = {
   cwd: root,
   platform: 'node',
-  external: [/^node:/, ...OUTSIDE],
-  plugins: [late, lean],
+  external: [/^node:(?!fs\/promises$)/, ...OUTSIDE],
+  plugins: [promisesOfFs, late, lean],
   // Its advice is about modules that are loaded on demand in one place only.
   onLog: (level, log, next) => log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT' && next(level, log),
 };

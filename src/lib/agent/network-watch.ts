@@ -1,6 +1,7 @@
 // Notices that the link is probably dead: this machine's addresses have changed (another Wi-Fi, a VPN), or it was asleep.
 
 import {networkInterfaces} from 'node:os';
+import {systemClock} from '../core/clock.js';
 
 /** Interval of the checks, ms. Node has no event for this; a check costs about 0.1 ms. */
 const LOOK_EVERY_MS = 1_000;
@@ -30,7 +31,7 @@ export interface NetworkWatch {
 
 /** Checks once a second until disposed. Does not keep the process alive. */
 export function watchNetwork(watch: NetworkWatch): Disposable {
-  const {ahead = () => Date.now() - performance.now()} = watch;
+  const {ahead = () => Date.now() - systemClock.now()} = watch;
   let last: string | undefined;
   const read = (): string | undefined => {
     try {

@@ -1,5 +1,6 @@
 // Counts and reports the visitors of one tunnel, and sometimes reports that its upstream does not answer.
 
+import {systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import {LinkedList} from '../core/linked-list.js';
 import {Moment} from '../core/moment.js';
@@ -84,7 +85,7 @@ export class Visits {
   begin = (stream: Stream, visitor: VisitorOpen): void => {
     const id = this.#nextId();
     const from = formatHostPort(visitor.address, visitor.port);
-    const since = performance.now();
+    const since = systemClock.now();
     let opened = false;
     const here = this.#open.push(stream);
     const event = (state: ConnectionEvent['state'], code?: StreamCode): ConnectionEvent => ({
@@ -95,7 +96,7 @@ export class Visits {
       via: visitor.via,
       bytesIn: stream.bytesIn,
       bytesOut: stream.bytesOut,
-      durationMs: state === 'open' ? 0 : Math.round(performance.now() - since),
+      durationMs: state === 'open' ? 0 : Math.round(systemClock.now() - since),
       ...visitEnd(code),
     });
     const visit: UpstreamVisit = {
@@ -145,7 +146,7 @@ export class Visits {
     cause: Error,
     fate: 'got the offline page' | 'got an error page' | 'was reset' = 'was reset',
   ): void {
-    const now = performance.now();
+    const now = systemClock.now();
     if (this.#notice !== undefined && now - this.#notice.at < NOTICE_EVERY_MS) {
       this.#notice.kept += 1;
       return;

@@ -74,7 +74,7 @@ class Probe {
   readonly #timer: Timer;
   readonly #stopDial: () => void;
   #leg: DialLeg = 'dns';
-  #since = performance.now();
+  #since = systemClock.now();
   #answer = '';
 
   constructor(target: ProbeTarget, context: MakeContext | undefined, timeoutMs: number) {
@@ -116,7 +116,7 @@ class Probe {
   }
 
   #passed(next: DialLeg): void {
-    const now = performance.now();
+    const now = systemClock.now();
     this.#ms[this.#leg] = now - this.#since;
     this.#since = now;
     this.#leg = next;

@@ -1,5 +1,6 @@
 // All output of a command goes through one presenter. It chooses the renderer once.
 
+import {systemClock} from '../core/clock.js';
 import {LOG_LEVELS, type LogLevel, type LogRecord, type LogSink} from '../core/logger.js';
 import {oneLine} from '../core/one-line.js';
 import {type CliEvent, isExpendable} from './events.js';
@@ -101,7 +102,7 @@ export class Presenter {
   readonly event = (happened: CliEvent): void => {
     const event = happened.type === 'error' ? {...happened, next: nextStep(happened)} : happened;
     const before = this.#state;
-    this.#state = nextState(before, event, performance.now());
+    this.#state = nextState(before, event, systemClock.now());
     // Errors are reported once, with the exit code, when the command ends. One of several tunnels may end before.
     if (event.type === 'error' && event.tunnel === undefined) return;
     if (this.#json && isExpendable(event) && isCongested()) {

@@ -4,6 +4,7 @@
 import type {EventEmitter} from 'node:events';
 import {closeSync, openSync} from 'node:fs';
 import {isatty} from 'node:tty';
+import {systemClock} from '../core/clock.js';
 import {EXIT} from '../core/errors.js';
 
 /**
@@ -33,7 +34,7 @@ export interface SignalOptions {
 
 /** Listens until disposed. */
 export function listenForSignals(options: SignalOptions): Disposable {
-  const {source = process, now = () => performance.now(), leave = (code) => process.exit(code)} = options;
+  const {source = process, now = systemClock.now, leave = (code) => process.exit(code)} = options;
   let last: number | undefined;
   let step: 'up' | 'stopping' | 'leaving' | 'gone' = 'up';
   const go = () => {

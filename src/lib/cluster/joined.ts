@@ -2,6 +2,7 @@
 // network, and ends with them.
 
 import {childEnv} from '../core/child-env.js';
+import {systemClock} from '../core/clock.js';
 import {EXIT, TunlError} from '../core/errors.js';
 import {usableState} from '../core/usable-state.js';
 import {exitCodeOf} from '../launch/exit.js';
@@ -267,7 +268,7 @@ export class JoinedCluster {
       this.#tell({type: 'cluster-member', cluster, rank: each, address, name});
     }
     this.#tell({type: 'cluster-start', cluster, size: plan.members.length, epoch});
-    const began = performance.now();
+    const began = systemClock.now();
     const process = sealedProcess(seal, {
       argv: wordsFor(this.#words, rank, facts),
       env: {...childEnv(), ...env, ...variablesFor(rank, facts)},
@@ -282,7 +283,7 @@ export class JoinedCluster {
         // An end that was asked for here is a failure for the others.
         const isAsked = this.#closing.signal.aborted;
         const code = isAsked ? EXIT.interrupted : exitCodeOf(exit);
-        meeting.report({epoch, code, at: Math.round(performance.now() - began), told: told && !isAsked});
+        meeting.report({epoch, code, at: Math.round(systemClock.now() - began), told: told && !isAsked});
       },
     });
     this.#crew = crew;

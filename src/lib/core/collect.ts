@@ -1,6 +1,8 @@
 // Keeps memory flat under load: the buffers of reads are garbage within a turn, but V8 counts them as external memory and
 // lets about 64 MiB of them gather before a full collection. It costs less to collect the young generation now and then.
 
+import {systemClock} from './clock.js';
+
 /** Bytes read between two collections: a collection takes about 0.2 ms, reading these bytes about 4. */
 const EVERY_BYTES = 4 * 1024 * 1024;
 
@@ -40,9 +42,9 @@ export function keepMemoryFlat(): void {
 function collectWhenIdle(): void {
   let least = process.memoryUsage().heapTotal;
   let cpuBefore = process.cpuUsage();
-  let at = performance.now();
+  let at = systemClock.now();
   setInterval(() => {
-    const now = performance.now();
+    const now = systemClock.now();
     const {user, system} = process.cpuUsage(cpuBefore);
     const isIdle = (user + system) / 1_000 < IDLE_SHARE * (now - at);
     cpuBefore = process.cpuUsage();

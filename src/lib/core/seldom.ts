@@ -1,6 +1,7 @@
 // Decides what is told: each thing once in a while, and never more than a few at a time. Strangers and programs cause the
 // things, so their number has no limit.
 
+import {systemClock} from './clock.js';
 export interface SeldomOptions {
   /** The things that may be told at once, and the number a second after that. */
   readonly burst: number;
@@ -23,7 +24,7 @@ export class Seldom {
   }
 
   /** True: tell it. It counts as told then. @param now ms, monotonic */
-  mayTell(thing: string, now = performance.now()): boolean {
+  mayTell(thing: string, now = systemClock.now()): boolean {
     const {burst, perSecond} = this.#options;
     const before = this.#toldAt.get(thing);
     if (before !== undefined && now - before < AGAIN_MS) return false;

@@ -1,7 +1,9 @@
 // The folder for data that outlives a process. Its files are private, and each is written completely or not at all.
 
-import {link, open, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
+import fs from 'node:fs';
+import {link, readdir, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
 import {basename, dirname, isAbsolute, join, resolve} from 'node:path';
+import {promisify} from 'node:util';
 import {systemCode, TunlError} from './errors.js';
 import {expandHome, home} from './home.js';
 import {makeFolders} from './make-folders.js';
@@ -69,13 +71,7 @@ export async function writeFileAtomic(
 ): Promise<void> {
   const draft = `${path}.${randomUUID()}`;
   try {
-    const file = await open(draft, 'wx', mode);
-    try {
-      await file.writeFile(data);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeAndSync(draft, data, mode);
     await rename(draft, path);
   } catch (error) {
     await rm(draft, {force: true});
@@ -83,6 +79,27 @@ export async function writeFileAtomic(
       reason: `${path} cannot be written (${systemCode(error)}).`,
       cause: error,
     });
+  }
+}
+
+const openFile = promisify(fs.open);
+const writeMore = promisify(fs.writeFile);
+const sync = promisify(fs.fsync);
+const close = promisify(fs.close);
+
+/** By descriptor: the handles of `node:fs/promises` are in a module that a start does not need. */
+async function writeAndSync(
+  path: string,
+  data: string | Buffer | Iterable<string>,
+  mode: number,
+): Promise<void> {
+  const file = await openFile(path, 'wx', mode);
+  try {
+    const pieces = typeof data === 'string' || Buffer.isBuffer(data) ? [data] : data;
+    for (const piece of pieces) await writeMore(file, piece);
+    await sync(file);
+  } finally {
+    await close(file);
   }
 }
 

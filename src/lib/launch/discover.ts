@@ -1,4 +1,5 @@
 // Finds the port of a program that was given none.
+import {systemClock} from '../core/clock.js';
 import type {Place} from './ready.js';
 
 /** A set of ports must stay unchanged for this long, ms, unless the program's output names one of them. */
@@ -32,7 +33,7 @@ export interface DiscoverOptions {
 
 /** Returns the places for `untilReady`; empty until the program's ports are known. */
 export function discoverPlaces(options: DiscoverOptions): () => Promise<readonly Place[]> {
-  const now = options.now ?? (() => performance.now());
+  const now = options.now ?? systemClock.now;
   let known = '';
   let since = 0;
   return async () => {

@@ -2,8 +2,10 @@
 //
 // All visitors of a tunnel come from one address, so wrong passwords are counted together. Someone who tries many of
 // them keeps new visitors out for a while; a browser that is already logged in has the cookie and is not counted.
+
 import {createHash, randomBytes, timingSafeEqual} from 'node:crypto';
 import type {IncomingHttpHeaders} from 'node:http';
+import {systemClock} from '../core/clock.js';
 
 export interface PasswordCheckOptions {
   readonly user: string;
@@ -39,7 +41,7 @@ export class PasswordCheck {
   #left = WRONG_AT_ONCE;
   #countedAt: number;
 
-  constructor({user, password, realm, now = () => performance.now()}: PasswordCheckOptions) {
+  constructor({user, password, realm, now = systemClock.now}: PasswordCheckOptions) {
     const value = randomBytes(32).toString('hex');
     this.cookie = `${COOKIE}=${value}; Path=/; Secure; HttpOnly; SameSite=Strict`;
     this.#cookieValue = digest(value);

@@ -4,7 +4,9 @@
 // their environment, which children inherit. Reading it needs /proc, so on other systems than Linux only the group counts.
 // A marked process of another user counts only as a descendant, because anybody can set a mark in an environment.
 // sshd clears its sessions' environment; the sessions are found as its children while it lives.
+
 import {setTimeout as sleep} from 'node:timers/promises';
+import {systemClock} from '../core/clock.js';
 import {environmentOf, factsOf, type ProcessFacts, pidsOf, realUidOf} from './proc.js';
 import {run} from './run.js';
 
@@ -100,7 +102,7 @@ export function signalQuietly(pid: number, signal: NodeJS.Signals): void {
  * that ends in order ends its own children (Jupyter its kernels). After `graceMs` the rest gets SIGKILL.
  */
 export async function endFamily(family: Family, graceMs: number): Promise<void> {
-  const deadline = performance.now() + graceMs;
+  const deadline = systemClock.now() + graceMs;
   // Every process that was seen is remembered: after the end of the program its children have another parent, and a session
   // of sshd may have cleared the mark.
   const seen = new Map<number, string | undefined>();
@@ -114,7 +116,7 @@ export async function endFamily(family: Family, graceMs: number): Promise<void> 
   signalQuietly(-family.group, 'SIGTERM');
   const told = new Set<number>();
   let waitMs = 10;
-  while (performance.now() < deadline) {
+  while (systemClock.now() < deadline) {
     const {group, others} = await outside();
     if (group.length === 0) {
       if (others.length === 0) return;

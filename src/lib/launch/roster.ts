@@ -5,6 +5,7 @@ import {rmSync} from 'node:fs';
 import {readdir, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {systemClock} from '../core/clock.js';
 import type {Control, ControlAnswer} from '../core/control-socket.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import {openStateDir, writeFileAtomic} from '../core/state-dir.js';
@@ -140,11 +141,11 @@ export class Roster {
 
   /** Ends it like Ctrl+C; resolves when its process is gone. @throws TunlError BACKGROUND_STUCK */
   async stop(entry: BackgroundTunnel, reason?: string): Promise<void> {
-    const deadline = performance.now() + STOP_MS + (entry.drainTimeoutMs ?? 0);
+    const deadline = systemClock.now() + STOP_MS + (entry.drainTimeoutMs ?? 0);
     const answer = await this.ask(entry, {do: 'stop', ...(reason !== undefined && {reason})});
     if (answer === undefined) send(entry, 'SIGTERM');
     while (await isRunning(entry)) {
-      const late = performance.now() - deadline;
+      const late = systemClock.now() - deadline;
       if (late > AFTER_KILL_MS) throw stuck(entry, 'it does not end');
       // The watchers end its programs.
       if (late > 0) send(entry, 'SIGKILL');

@@ -1,5 +1,7 @@
 // A running program: waits for its first answer, watches it, and ends it with all its processes.
+
 import {setTimeout as sleep} from 'node:timers/promises';
+import {systemClock} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import {discoverPlaces, loopback} from './discover.js';
 import type {Exit} from './exit.js';
@@ -242,7 +244,7 @@ class OtherPort {
   /** The port it listens on instead. */
   found: number | undefined;
   readonly #parts: RunningParts;
-  readonly #since = performance.now();
+  readonly #since = systemClock.now();
   #nextLookAt = this.#since + OTHER_PORT_AFTER_MS;
   #looking = false;
 
@@ -251,11 +253,11 @@ class OtherPort {
   }
 
   look(): void {
-    if (this.#looking || performance.now() < this.#nextLookAt) return;
+    if (this.#looking || systemClock.now() < this.#nextLookAt) return;
     this.#looking = true;
     void this.#lookOnce().finally(() => {
       this.#looking = false;
-      this.#nextLookAt = performance.now() + 1_000;
+      this.#nextLookAt = systemClock.now() + 1_000;
     });
   }
 

@@ -5,6 +5,7 @@
 
 import {promises as dns} from 'node:dns';
 import {readFile} from 'node:fs/promises';
+import {systemClock} from '../core/clock.js';
 import {systemCode} from '../core/errors.js';
 import {plainAddress} from './host-name.js';
 import {knownAddresses} from './localhost.js';
@@ -45,7 +46,7 @@ export class Resolver {
 
   /** @throws when no name server answers, or too many questions wait */
   async find(name: string): Promise<readonly string[]> {
-    const now = performance.now();
+    const now = systemClock.now();
     const known = this.#memory.get(name);
     if (known !== undefined && known.until > now) return known.found;
     const {atOnce, waiting} = this.#limits;

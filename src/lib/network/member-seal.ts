@@ -3,6 +3,7 @@
 
 import type {Socket} from 'node:net';
 import {setTimeout as wait} from 'node:timers/promises';
+import {systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {openCommandSeal} from '../seal/run-sealed.js';
@@ -92,13 +93,13 @@ export function acceptInto(
     if (allows?.(from, port) === false)
       throw new TunlError('NOT_ALLOWED', {reason: `This member takes no such connections at port ${port}.`});
     const seal = await sealing;
-    const until = performance.now() + graceMs;
+    const until = systemClock.now() + graceMs;
     const dial = (): Promise<Socket> => seal.dialInside({port, from: from.address, signal});
     for (;;) {
       try {
         return await dial();
       } catch (error) {
-        if (systemCode(error) !== 'ECONNREFUSED' || performance.now() + AGAIN_MS > until) throw error;
+        if (systemCode(error) !== 'ECONNREFUSED' || systemClock.now() + AGAIN_MS > until) throw error;
       }
       await wait(AGAIN_MS, undefined, {signal});
     }

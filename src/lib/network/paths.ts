@@ -4,6 +4,7 @@
 import {connect, type Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import {StreamDuplex} from '../bytes/stream-duplex.js';
+import {systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
 import {dial} from '../net/dial.js';
@@ -131,7 +132,7 @@ export class Paths {
 
   #mayTry(place: string): boolean {
     const at = this.#failed.get(place);
-    return at === undefined || performance.now() - at > AGAIN_MS;
+    return at === undefined || systemClock.now() - at > AGAIN_MS;
   }
 
   async #try(
@@ -140,14 +141,14 @@ export class Paths {
     {path, socket, signal}: {path: PeerPath; socket: Promise<Socket>; signal: AbortSignal},
   ): Promise<Way> {
     try {
-      const begun = performance.now();
+      const begun = systemClock.now();
       const connected = await socket;
-      const rttMs = performance.now() - begun;
+      const rttMs = systemClock.now() - begun;
       return {path, rttMs, socket: await this.#secure(connected, peer, signal)};
     } catch (error) {
       if (!signal.aborted) {
         if (this.#failed.size > 1_000) this.#failed.clear();
-        this.#failed.set(place, performance.now());
+        this.#failed.set(place, systemClock.now());
       }
       throw toTunlError(error);
     }

@@ -6,6 +6,7 @@ import type {Duplex, Readable} from 'node:stream';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {StreamDuplex} from '../bytes/stream-duplex.js';
 import {openLocalSession} from '../carrier/local-session.js';
+import {systemClock} from '../core/clock.js';
 import {systemCode, TunlError, toTunlError} from '../core/errors.js';
 import {placeOf} from '../core/private-socket.js';
 import {checkStateSocket} from '../core/state-trust.js';
@@ -90,13 +91,13 @@ export class RemoteSandbox implements SandboxControl {
         next: 'Use it there.',
       });
     }
-    const until = performance.now() + SOCKET_WITHIN_MS;
+    const until = systemClock.now() + SOCKET_WITHIN_MS;
     for (;;) {
       const socket = await dial(folder);
       if (socket !== undefined) return new RemoteSandbox(id, roster, socket, started);
       const now = await roster.find(id);
       if (now.life === 'ended') throw endedError(id, now.journal.end ?? KILLED);
-      if (performance.now() > until) {
+      if (systemClock.now() > until) {
         throw new TunlError('SANDBOX_SILENT', {
           reason: `The process ${now.journal.owner.pid} owns the sandbox ${id} and does not answer.`,
         });
@@ -254,12 +255,12 @@ export class RemoteSandbox implements SandboxControl {
   /** The connection is gone without an answer: the journal knows more, unless its writer was killed. */
   async #afterLoss(): Promise<SandboxEnd> {
     if (this.#isClosed) return await new Promise<never>(() => {});
-    const until = performance.now() + JOURNAL_WITHIN_MS;
+    const until = systemClock.now() + JOURNAL_WITHIN_MS;
     for (;;) {
       const found = await this.#roster.find(this.id).catch(() => undefined);
       if (found?.journal.end !== undefined) return found.journal.end;
       if (found === undefined || found.life === 'ended') return KILLED;
-      if (performance.now() > until) {
+      if (systemClock.now() > until) {
         this.#isOwnerSilent = true;
         return {reason: 'lost', detail: 'Its owner does not answer.'};
       }

@@ -1,6 +1,7 @@
 // Ends a sandbox of another process, also when that process does not answer.
 
 import {setTimeout as sleep} from 'node:timers/promises';
+import {systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import {lifeOf, type ProcessRecord} from '../launch/process-record.js';
 import type {SandboxEnd} from './control.js';
@@ -47,14 +48,14 @@ async function within<T>(ms: number, call: Promise<T>): Promise<T | undefined> {
 
 /** Its leftovers are removed at the next start. */
 async function killOwner(owner: ProcessRecord): Promise<SandboxEnd> {
-  const until = performance.now() + AFTER_KILL_MS;
+  const until = systemClock.now() + AFTER_KILL_MS;
   while ((await lifeOf(owner, Date.now())) === 'running') {
     try {
       process.kill(owner.pid, 'SIGKILL');
     } catch (error) {
       if (systemCode(error) !== 'ESRCH') throw stuck(owner, systemCode(error), error);
     }
-    if (performance.now() > until) throw stuck(owner, 'it does not end');
+    if (systemClock.now() > until) throw stuck(owner, 'it does not end');
     await sleep(LOOK_EVERY_MS);
   }
   return KILLED;

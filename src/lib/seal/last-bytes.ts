@@ -2,6 +2,7 @@
 // still be on their way through this process, which must not close its connections before they are gone.
 
 import {setTimeout as wait} from 'node:timers/promises';
+import {systemClock} from '../core/clock.js';
 import type {Seal} from './seal.js';
 
 export interface Outstanding {
@@ -29,11 +30,11 @@ const MOST_MS = 60_000;
 
 /** Resolves when nothing is outstanding, when nothing changes any more, or when the signal aborts. */
 export async function lastBytes(outstanding: () => Outstanding, signal?: AbortSignal): Promise<void> {
-  const began = performance.now();
+  const began = systemClock.now();
   let before = outstanding();
   let changedAt = began;
   while (before.connections > 0 || before.bytes > 0) {
-    const now = performance.now();
+    const now = systemClock.now();
     if (signal?.aborted || now - changedAt >= QUIET_MS || now - began >= MOST_MS) return;
     await wait(LOOK_MS);
     const after = outstanding();

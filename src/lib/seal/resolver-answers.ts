@@ -2,6 +2,7 @@
 
 import {isIPv6} from 'node:net';
 import {networkInterfaces} from 'node:os';
+import {systemClock} from '../core/clock.js';
 import {addressKind} from '../net/address-kind.js';
 import {knownAddresses} from '../net/localhost.js';
 import type {Resolver} from '../net/name-lookup.js';
@@ -39,7 +40,7 @@ export interface AnswersOptions {
 export class Answers {
   readonly #options: AnswersOptions;
   #tokens = BURST;
-  #filledAt = performance.now();
+  #filledAt = systemClock.now();
 
   constructor(options: AnswersOptions) {
     this.#options = options;
@@ -55,7 +56,7 @@ export class Answers {
   }
 
   #mayAnswer(): boolean {
-    const now = performance.now();
+    const now = systemClock.now();
     this.#tokens = Math.min(BURST, this.#tokens + ((now - this.#filledAt) / 1_000) * PER_SECOND);
     this.#filledAt = now;
     if (this.#tokens < 1) return false;

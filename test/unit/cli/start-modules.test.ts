@@ -10,25 +10,41 @@ import {ROOT} from '../../project/source-files.js';
 const pages = ['ws', '@xterm/headless', '@xterm/xterm', '@xterm/addon-serialize', '@lydell/node-pty'];
 
 /** Each would add 10 to 65 ms to a start. */
-const LATER = [
-  ...['chalk', 'ora', 'execa', 'uqr', '@peculiar/x509', 'reflect-metadata', 'jose', 'oauth4webapi'],
-  ...pages,
-];
+const LATER = [...['chalk', 'ora', 'execa', 'uqr', 'jose', 'oauth4webapi'], ...pages];
 
 /** Parts of oclif and their packages, for help and plugins. A running command never needs them. */
 const NEVER = ['ejs', 'minimatch', 'tinyglobby', 'lilconfig', 'cli-spinners'];
+
+/** Modules of Node that take 0.6 to 7 MB each, most of them for a moment that does not come in every process. */
+const NODE_LATER = [
+  ...['child_process', 'dgram', 'dns', 'dns/promises', 'fs/promises', 'http', 'http2', 'https', 'perf_hooks'],
+  ...[
+    'internal/crypto/webcrypto',
+    'internal/deps/undici/undici',
+    'readline',
+    'sqlite',
+    'worker_threads',
+    'zlib',
+  ],
+];
 
 const report = `
   import {registerHooks} from 'node:module';
   const seen = [];
   registerHooks({load: (url, context, next) => (seen.push(url), next(url, context))});
-  process.on('exit', () => process.stderr.write('LOADED ' + JSON.stringify(seen)));
+  const before = new Set(process.moduleLoadList);
+  process.on('exit', () => {
+    const builtins = process.moduleLoadList.filter((name) => !before.has(name));
+    process.stderr.write('LOADED ' + JSON.stringify([seen, builtins]));
+  });
 `;
 
 interface Loaded {
   files: readonly string[];
   /** Modules by their paths in the package; those of the bundle by the comments in it. */
   modules: readonly string[];
+  /** Modules of Node that the program loads. */
+  builtins: readonly string[];
 }
 
 function loadedBy(words: readonly string[]): Loaded {
@@ -38,7 +54,10 @@ function loadedBy(words: readonly string[]): Loaded {
     timeout: 30_000,
     env: {...process.env, NO_COLOR: '1', PASSWORD: 'of the test'},
   });
-  const urls = JSON.parse(/LOADED (.*)$/m.exec(stderr)?.[1] ?? '[]') as string[];
+  const [urls, builtins] = JSON.parse(/LOADED (.*)$/m.exec(stderr)?.[1] ?? '[[], []]') as [
+    string[],
+    string[],
+  ];
   const files = urls.filter((url) => url.startsWith('file:')).map((url) => fileURLToPath(url));
   expect(files.some((file) => file.endsWith('/dist/bundle/start.js'))).toBe(true);
   const modules = files.flatMap((file) =>
@@ -48,7 +67,8 @@ function loadedBy(words: readonly string[]): Loaded {
         )
       : [file.slice(file.search(/(?:dist|node_modules|bin)\//))],
   );
-  return {files, modules};
+  const names = builtins.map((name) => name.replace('NativeModule ', ''));
+  return {files, modules, builtins: names};
 }
 
 const from = ({modules}: Loaded, names: readonly string[]) =>
@@ -76,6 +96,8 @@ test.each([
   expect(loaded.modules).toContain('node_modules/@oclif/core/lib/parser/parse.js');
   expect(from(loaded, [...LATER, ...NEVER])).toEqual([]);
   expect(loaded.modules.filter((module) => module.startsWith('dist/lib/launch/'))).toEqual([]);
+  expect(loaded.builtins.filter((name) => NODE_LATER.includes(name))).toEqual([]);
+  expect(loaded.builtins).toContain('tls');
   // bin/run.js, the entry, the command, and the chunks that they share.
   expect(loaded.files.length).toBeLessThanOrEqual(8);
 });

@@ -3,6 +3,7 @@
 
 import type {ChalkInstance} from 'chalk';
 import type {Ora} from 'ora';
+import {systemClock} from '../../core/clock.js';
 import {oneLine} from '../../core/one-line.js';
 import {cut} from '../cells.js';
 import type {CliEvent} from '../events.js';
@@ -129,7 +130,7 @@ export class LiveRenderer implements Renderer {
 
   #redraw = (): void => {
     if (!this.#isUp || this.#ended) return;
-    const rows = statusRows(this.#state, this.#attendance, {width: this.#width, now: performance.now()});
+    const rows = statusRows(this.#state, this.#attendance, {width: this.#width, now: systemClock.now()});
     this.#block?.show(rows.map((row) => ({...row, paint: (text) => this.#colour(row.tone, text)})));
   };
 
@@ -200,14 +201,14 @@ export class LiveRenderer implements Renderer {
   }
 
   async #spin(what: string): Promise<void> {
-    const since = performance.now() - SPINNER_AFTER_MS;
+    const since = systemClock.now() - SPINNER_AFTER_MS;
     const {default: ora} = await import('ora');
     if (this.#isUp || this.#ended || this.#shared) return;
     // The cursor stays visible and stdin is not touched, so a killed process leaves the terminal usable.
     const spinner = ora({text: what, stream: this.#stream, hideCursor: false, discardStdin: false}).start();
     this.#spinner = spinner;
     this.#elapsed = setInterval(() => {
-      spinner.text = `${what} (${time(Math.floor((performance.now() - since) / 1000) * 1000)})`;
+      spinner.text = `${what} (${time(Math.floor((systemClock.now() - since) / 1000) * 1000)})`;
     }, 1000).unref();
   }
 

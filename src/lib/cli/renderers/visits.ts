@@ -1,6 +1,7 @@
 // One line for each visitor's connection when it ends, and one more for a connection that stays open longer.
 
 import type {ConnectionEvent} from '../../agent/events.js';
+import {systemClock} from '../../core/clock.js';
 import {bytes, time} from '../format.js';
 import type {Line} from '../wording.js';
 
@@ -26,7 +27,7 @@ export class VisitLines {
     // Tunnels with different links number their visitors separately.
     const key = `${event.tunnel ?? ''} ${event.id}`;
     if (event.state === 'open') {
-      this.#fresh.set(key, {event, since: performance.now()});
+      this.#fresh.set(key, {event, since: systemClock.now()});
       return undefined;
     }
     this.#fresh.delete(key);
@@ -34,7 +35,7 @@ export class VisitLines {
   }
 
   /** Lines for connections that have been open for a while. The caller asks from time to time. */
-  staying(width: number, now = performance.now()): Line[] {
+  staying(width: number, now = systemClock.now()): Line[] {
     const lines: Line[] = [];
     for (const [key, {event, since}] of this.#fresh) {
       if (now - since < STAY_MS) break;

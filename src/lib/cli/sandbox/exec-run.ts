@@ -1,6 +1,7 @@
 // `tunl sandbox exec`: joins a command inside a sandbox with the terminal or the pipes of this process.
 
 import type {Readable, Writable} from 'node:stream';
+import {systemClock} from '../../core/clock.js';
 import {TunlError} from '../../core/errors.js';
 import type {ExecRequest, ProcessEnd, SandboxProcess} from '../../sandbox/backend.js';
 import type {SandboxControl} from '../../sandbox/control.js';
@@ -115,7 +116,7 @@ function useTerminal(inside: SandboxProcess, interactive: boolean): Disposable {
 function passSignals(inside: SandboxProcess, leave: () => void): Disposable {
   let firstAt: number | undefined;
   const onSignal = (signal: NodeJS.Signals) => {
-    const now = performance.now();
+    const now = systemClock.now();
     if (firstAt !== undefined && now - firstAt < ECHO_MS) return;
     if (firstAt !== undefined) {
       void inside.signal('SIGKILL').catch(() => {});

@@ -1,6 +1,7 @@
 // Limits guesses: a few at once, then one in each interval, for each address and for all addresses together.
 
 import {isIPv6} from 'node:net';
+import {systemClock} from '../../../core/clock.js';
 
 interface Budget {
   readonly atOnce: number;
@@ -47,7 +48,7 @@ export class GuessLimit {
   readonly #byAddress = new Map<string, Guesses>();
 
   /** @param now ms of a clock that does not go back */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = systemClock.now) {
     this.#now = now;
     this.#all = new Guesses(ALL, now());
   }
