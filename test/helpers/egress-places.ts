@@ -1,5 +1,6 @@
 // Destinations for tests of egress.
 
+import {createSocket, type Socket as UdpSocket} from 'node:dgram';
 import {once} from 'node:events';
 import {createServer, type Server, type Socket} from 'node:net';
 import type {Duplex, Readable} from 'node:stream';
@@ -13,6 +14,25 @@ export async function startEcho(scope: Scope, host = '127.0.0.1', port = 0): Pro
     socket.pipe(socket);
   });
   return await scope.listen(server, host, port);
+}
+
+/** A socket that answers each datagram with its sender and the same bytes: `127.0.0.2 40000 text`. */
+export async function startUdpEcho(
+  scope: Scope,
+  host = '127.0.0.1',
+): Promise<{port: number; socket: UdpSocket}> {
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+  socket.on('message', (datagram, {address, port}) =>
+    socket.send(
+      Buffer.concat([Buffer.from(`${address} ${port} `), datagram]).subarray(0, 65_507),
+      port,
+      address,
+    ),
+  );
+  socket.on('error', () => {});
+  await new Promise<void>((resolve) => socket.bind(0, host, resolve));
+  scope.onEnd(() => new Promise((resolve) => void socket.close(resolve)));
+  return {port: socket.address().port, socket};
 }
 
 /** A server that keeps its sockets for the test. */

@@ -1,6 +1,8 @@
 // An egress of a relay with real sockets, and an agent that opens streams to it, in one process. DNS is a script.
 
 import {text} from 'node:stream/consumers';
+import {DatagramStream, FixedRoom} from '../../src/lib/bytes/datagram-stream.js';
+import {DatagramTurns} from '../../src/lib/bytes/datagram-turns.js';
 import {StreamDuplex} from '../../src/lib/bytes/stream-duplex.js';
 import {type UnreadHolder, UnreadLimit} from '../../src/lib/bytes/unread-limit.js';
 import {systemClock} from '../../src/lib/core/clock.js';
@@ -8,6 +10,7 @@ import {createLogger} from '../../src/lib/core/logger.js';
 import {settle} from '../../src/lib/core/settings.js';
 import {BlockPool} from '../../src/lib/mux/blocks.js';
 import {createPipe} from '../../src/lib/mux/pipe.js';
+import type {Stream} from '../../src/lib/mux/stream.js';
 import {KIND} from '../../src/lib/protocol/wire.js';
 import {type Principal, unlimitedPrincipal} from '../../src/lib/relay/access/principal.js';
 import {OpenedStreams} from '../../src/lib/relay/agents/opened-streams.js';
@@ -43,6 +46,49 @@ export class StreamError extends Error {
   constructor(code: string, message = '') {
     super(message);
     this.code = code;
+  }
+}
+
+/** The agent's end of a flow. */
+export class TestFlow {
+  readonly datagrams: DatagramStream;
+  readonly opened: Promise<void>;
+  /** The code of the end; undefined: an orderly one. */
+  readonly over: Promise<string | undefined>;
+  /** The message of a refusal. */
+  message: string | undefined;
+  readonly #got: Buffer[] = [];
+  readonly #waiting: ((datagram: Buffer) => void)[] = [];
+
+  constructor(stream: Stream) {
+    const opened = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<string | undefined>();
+    this.opened = opened.promise;
+    this.over = over.promise;
+    this.datagrams = new DatagramStream(stream, {
+      turns: new DatagramTurns(systemClock),
+      room: new FixedRoom(1_000_000),
+      onDatagram: (datagram) => {
+        const kept = Buffer.from(datagram);
+        const next = this.#waiting.shift();
+        if (next === undefined) this.#got.push(kept);
+        else next(kept);
+      },
+      onOpened: opened.resolve,
+      onOver: (code, message) => {
+        this.message = message;
+        over.resolve(code);
+      },
+    });
+  }
+
+  send(text: string | Buffer): void {
+    this.datagrams.send(Buffer.from(text));
+  }
+
+  next(): Promise<Buffer> {
+    const got = this.#got.shift();
+    return got === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(got);
   }
 }
 
@@ -140,6 +186,14 @@ export class EgressRig {
       });
       duplex.once('error', reject);
     });
+  }
+
+  /** A flow of datagrams. They may be sent before the relay has answered. */
+  flow(asked: Asked & {family?: 4 | 6}): TestFlow {
+    const about = {egress: 'my-proxy', host: '127.0.0.1', ...asked};
+    const stream = this.peers.session('agent').open(KIND.datagram, about);
+    if (stream === undefined) throw new Error('no more streams');
+    return new TestFlow(stream);
   }
 
   /** The code of the refusal, or `opened`. */

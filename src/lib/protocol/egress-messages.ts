@@ -6,6 +6,7 @@ import {
   type Fields,
   flag,
   MalformedMessage,
+  maybe,
   oneOf,
   parseJsonObject,
   text,
@@ -37,6 +38,12 @@ export interface EgressOpen {
   port: number;
   /** True: the address with the fewest connections. Default: always the same one for this token and host. */
   spread: boolean;
+}
+
+/** The content of an OPEN of kind `datagram`. */
+export interface DatagramOpen extends EgressOpen {
+  /** The family of the address that the program used. Undefined: any address of the host will do. */
+  family: 4 | 6 | undefined;
 }
 
 /** The content of an OPEN of the service `resolve`. */
@@ -74,6 +81,13 @@ export function parseEgressOpen(about: Buffer): EgressOpen {
     port: whole(fields, 'port', 1, 65_535),
     spread: flag(fields, 'spread'),
   };
+}
+
+/** @throws MalformedMessage */
+export function parseDatagramOpen(about: Buffer): DatagramOpen {
+  const {family} = maybe(parseJsonObject(about), 'family', whole, 4, 6);
+  if (family === 5) throw new MalformedMessage('family is neither 4 nor 6');
+  return {...parseEgressOpen(about), family: family as DatagramOpen['family']};
 }
 
 /** @throws MalformedMessage */

@@ -69,7 +69,7 @@ export const KIND = {
   egress: 3,
   /** A connection between members of a private network. */
   member: 4,
-  /** Reserved: datagrams, each with its length before it. */
+  /** Datagrams from an address of the relay to one destination and back, each with its length before it. */
   datagram: 5,
   /** A request to the other side itself, by the name of a service. */
   service: 6,

@@ -27,6 +27,8 @@ interface EgressTarget {
   egress: string;
   host: string;
   port: number;
+  /** A flow of datagrams, and no connection. */
+  udp?: true;
 }
 
 /** `session` is the beginning of the session's id, the same in all events about it. No field is a secret. */

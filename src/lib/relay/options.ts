@@ -171,6 +171,8 @@ export interface RelayOptions {
   egressAllowPrivate?: readonly string[];
   /** Connections to port 25 by egress. Default false. */
   egressMail?: boolean;
+  /** UDP by egress. Default true. */
+  egressUdp?: boolean;
   /** Local ports of connections by egress: each address has as many connections to a destination. Default `[32768, 60999]`. */
   egressPorts?: readonly [first: number, last: number];
   /** Connections by egress of an owner at once. Default 20,000. */

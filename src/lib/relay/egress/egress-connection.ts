@@ -8,38 +8,21 @@ import {Splice, type SpliceOptions} from '../../bytes/splice.js';
 import type {Clock} from '../../core/clock.js';
 import {systemCode} from '../../core/errors.js';
 import type {Stream} from '../../mux/stream.js';
-import {hostName, plainAddress} from '../../net/host-name.js';
 import type {KeepAlive} from '../../net/keep-alive.js';
-import type {EgressOpen} from '../../protocol/egress-messages.js';
 import {formatHostPort} from '../../protocol/targets.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import type {Opener} from '../agents/opened-streams.js';
 import {type RelayEvents, sessionName} from '../events.js';
 import type {Bandwidth} from '../limits/bandwidth.js';
+import {type DestinationOptions, findDestination, type Refusal} from './destination.js';
 import {dialFrom, NO_PORT, NO_SOURCE} from './egress-dial.js';
-import {type EgressSet, familyOf} from './egress-set.js';
-import {type Guard, LOOP} from './guard.js';
+import type {EgressSet} from './egress-set.js';
 import type {LocalPorts} from './local-ports.js';
-import {TOO_MANY_LOOK_UPS} from './look-ups.js';
 import {isAddressLost} from './source-health.js';
 
-/** A name with more addresses is dialled at the first ones. */
-const MOST_ADDRESSES = 16;
-
-type Refusal = readonly [code: StreamCode, message: string];
-type Found = {addresses: readonly string[]} | {refusal: Refusal};
-
-export interface EgressConnectionOptions {
+export interface EgressConnectionOptions extends DestinationOptions {
   stream: Stream;
-  asked: EgressOpen;
-  set: EgressSet;
   opener: Opener;
-  /** Resolves when another process has counted it, with the reason for a refusal. Default: it is counted. */
-  turn?: Promise<string | undefined> | undefined;
-  guard: Guard;
-  /** A tunnel of this relay has the port. */
-  isTunnelPort: (port: number) => boolean | Promise<boolean>;
-  lookUp: (name: string) => Promise<readonly string[]>;
   ports: LocalPorts;
   reads: SocketReads;
   keepAlive: KeepAlive;
@@ -96,64 +79,11 @@ export class EgressConnection {
 
   /** Never rejects. */
   async run(): Promise<void> {
-    let found: Found;
-    try {
-      const tooOften = await this.#options.turn;
-      if (tooOften !== undefined) {
-        this.#turnAway(tooOften);
-        return;
-      }
-      if (this.#splice.done) return;
-      found = await this.#findAddresses();
-    } catch {
-      // Such as an answer of the DNS that nobody has thought of: it must not be a chance to end the relay.
-      found = refuse('UNREACHABLE', 'The relay could not judge the destination.');
-    }
-    if (this.#splice.done) return;
-    if ('refusal' in found) this.#refuse(found.refusal);
+    const found = await findDestination(this.#options, () => this.#splice.done);
+    if (found === undefined) return;
+    if ('turnedAway' in found) this.#turnAway(found.turnedAway);
+    else if ('refusal' in found) this.#refuse(found.refusal);
     else this.#dial(found.addresses);
-  }
-
-  /** The addresses to dial: each was judged. */
-  async #findAddresses(): Promise<Found> {
-    const {asked, guard, set} = this.#options;
-    const {host, port} = asked;
-    const literal = plainAddress(host);
-    const name = literal === undefined ? hostName(host) : undefined;
-    if (literal === undefined && name === undefined)
-      return refuse(
-        'EGRESS_FORBIDDEN',
-        `${host} is neither a host name nor an address in its usual spelling.`,
-      );
-    const refused = guard.refuseHost(name, port);
-    if (refused !== undefined) return refuse('EGRESS_FORBIDDEN', refused);
-    let all: readonly string[];
-    if (literal !== undefined) all = [literal];
-    else {
-      try {
-        all = await this.#options.lookUp(name as string);
-      } catch (error) {
-        if (systemCode(error) === TOO_MANY_LOOK_UPS)
-          return refuse('TOO_MANY_STREAMS', 'Too many names are being looked up.');
-        return refuse('NAME_UNKNOWN', `No name server answers for ${host}.`);
-      }
-      if (all.length === 0) return refuse('NAME_UNKNOWN', `The name ${host} has no address.`);
-    }
-    const families = new Set(set.addresses.map(familyOf));
-    const plain = all.map((each) => plainAddress(each)).filter((each) => each !== undefined);
-    const fitting = plain.filter((each) => families.has(familyOf(each)));
-    if (fitting.length === 0)
-      return refuse('UNREACHABLE', `${host} has no address of a family that the egress ${set.name} has.`);
-    let reason: string | undefined;
-    const allowed = fitting.filter((each) => {
-      const refusal = guard.refuseAddress(each, port);
-      reason ??= refusal;
-      return refusal === undefined;
-    });
-    if (allowed.length === 0) return refuse('EGRESS_FORBIDDEN', reason ?? 'No address is allowed.');
-    if (allowed.some((each) => guard.isHere(each)) && (await this.#options.isTunnelPort(port)))
-      return refuse('EGRESS_FORBIDDEN', LOOP);
-    return {addresses: allowed.slice(0, MOST_ADDRESSES)};
   }
 
   #dial(addresses: readonly string[]): void {
@@ -249,8 +179,4 @@ export class EgressConnection {
   #whose({session, principal: {owner, tokenId}}: Opener) {
     return {session: sessionName(session), owner, tokenId};
   }
-}
-
-function refuse(...refusal: Refusal): {refusal: Refusal} {
-  return {refusal};
 }

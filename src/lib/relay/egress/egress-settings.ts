@@ -45,6 +45,13 @@ export const EGRESS_SETTINGS = {
     group: EGRESS,
     reloads: true,
   }),
+  egressUdp: setting(onOff, {
+    default: true,
+    key: 'egress-udp',
+    help: 'UDP by egress.',
+    group: EGRESS,
+    reloads: true,
+  }),
   egressPorts: setting(ports, {
     default: LOCAL_PORTS,
     key: 'egress-ports',

@@ -1,4 +1,5 @@
-// Egress at the relay: takes streams of kind `egress`, and connects each with its destination from an address of its set.
+// Egress at the relay: takes streams of the kinds `egress` and `datagram`, and connects each with its destination from an address
+// of its set.
 
 import {SocketReads} from '../../bytes/socket-reads.js';
 import {atMost, type Clock} from '../../core/clock.js';
@@ -7,21 +8,21 @@ import type {BlockPool} from '../../mux/blocks.js';
 import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
 import {Resolver} from '../../net/name-lookup.js';
-import {type EgressOpen, parseEgressOpen} from '../../protocol/egress-messages.js';
+import {type EgressOpen, parseDatagramOpen, parseEgressOpen} from '../../protocol/egress-messages.js';
 import {KIND} from '../../protocol/wire.js';
 import type {OpenedStreams, Opener, ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
 import type {Load} from '../doors/load.js';
 import type {RelayEvents} from '../events.js';
 import type {Bandwidths} from '../limits/bandwidth.js';
-import {Counts} from '../limits/counts.js';
 import type {LimitReports} from '../limits/limit-reports.js';
 import {VisitorCounts} from '../limits/visitor-counts.js';
 import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
-import {leastUsedSource, steadySource} from './choose-source.js';
+import {DATAGRAM_BOUNDS, Datagrams, datagramScope} from './datagrams.js';
 import {EgressConnection} from './egress-connection.js';
+import {EgressLimits} from './egress-limits.js';
 import {egressServices} from './egress-services.js';
-import {type EgressSet, familyOf, readEgressSets} from './egress-set.js';
+import {type EgressSet, readEgressSets} from './egress-set.js';
 import {Guard} from './guard.js';
 import {LocalPorts} from './local-ports.js';
 import {LookUps} from './look-ups.js';
@@ -29,6 +30,7 @@ import {NewConnections} from './new-connections.js';
 import type {OwnPorts} from './own-ports.js';
 import {PublicAddresses} from './public-addresses.js';
 import {SourceHealth, type TryBind} from './source-health.js';
+import {Sources} from './sources.js';
 
 const DIAL_TIMEOUT_MS = 10_000;
 /** For all owners together. */
@@ -39,6 +41,7 @@ export type EgressSettings = Pick<
   | 'egress'
   | 'egressAllowPrivate'
   | 'egressMail'
+  | 'egressUdp'
   | 'egressPorts'
   | 'maxEgressPerOwner'
   | 'egressPerSecondPerOwner'
@@ -85,10 +88,10 @@ export class Egress implements Part {
   readonly #reads: SocketReads;
   #keepAlive: KeepAlive;
   readonly #open = new Set<EgressConnection>();
-  readonly #counts: VisitorCounts;
-  readonly #ofSource = new Counts();
+  readonly #limits: EgressLimits;
   readonly #ownNew: NewConnections;
-  #turn = 0;
+  readonly #sources: Sources;
+  readonly #datagrams: Datagrams;
   readonly #idle = new Moment();
   readonly #sums = {connections: 0, bytesIn: 0, bytesOut: 0};
 
@@ -114,13 +117,17 @@ export class Egress implements Part {
       now,
       ownAddresses,
     });
-    this.#counts = options.counts ?? new VisitorCounts();
+    this.#sources = new Sources((address) => this.#health.isHealthy(address));
+    this.#ownNew = new NewConnections({settings, clock});
+    const {counts = new VisitorCounts(), newConnections = this.#ownNew, reports, isFull} = options;
+    const mostOfOwner = () => this.#settings.maxEgressPerOwner;
+    this.#limits = new EgressLimits({counts, newConnections, reports, isFull, mostOfOwner});
     const [first, last] = settings.egressPorts;
     this.#ports = new LocalPorts({first, last, now});
     this.#reads = new SocketReads(options.pool);
     this.#keepAlive = new KeepAlive(settings.keepAliveMs);
-    this.#ownNew = new NewConnections({settings, clock});
-    load.add({connections: () => this.#open.size});
+    this.#datagrams = new Datagrams({clock, ports: this.#ports});
+    load.add({connections: () => this.#open.size + this.#datagrams.open});
   }
 
   /** Checks that each address can be bound. @throws TunlError EGRESS_ADDRESS */
@@ -146,9 +153,10 @@ export class Egress implements Part {
     this.#ports.setRange(...settings.egressPorts);
     this.#take(readEgressSets(settings.egress));
     for (const connection of [...this.#open]) connection.recheck(this.#sets.get(connection.egress));
+    this.#datagrams.recheck((name) => (settings.egressUdp ? this.#sets.get(name) : undefined));
   }
 
-  /** Open connections may finish. */
+  /** Open connections may finish. Flows of datagrams have no end to wait for. */
   async drain(until: number): Promise<void> {
     const {clock} = this.#options;
     const leftMs = until - clock.now();
@@ -157,16 +165,19 @@ export class Egress implements Part {
 
   close(): void {
     this.#health.close();
+    this.#datagrams.close();
   }
 
+  /** Connections, and flows of datagrams. */
   get open(): number {
-    return this.#open.size;
+    return this.#open.size + this.#datagrams.open;
   }
 
   /** Sums of all connections so far; of open ones the bytes until now. `bytesIn`: from destinations. */
   get totals(): {connections: number; bytesIn: number; bytesOut: number} {
     const sum = {...this.#sums};
-    for (const {stream} of this.#open) {
+    const streams = [...[...this.#open].map(({stream}) => stream), ...this.#datagrams.streams()];
+    for (const stream of streams) {
       // The stream is seen from the relay: it sends what comes from the destination.
       sum.bytesIn += stream.bytesOut;
       sum.bytesOut += stream.bytesIn;
@@ -174,33 +185,40 @@ export class Egress implements Part {
     return sum;
   }
 
-  /** From now on it takes streams of kind `egress`. */
+  /** From now on it takes streams of the kinds `egress` and `datagram`. */
   serve(streams: Pick<OpenedStreams, 'take'>): void {
+    streams.take(KIND.datagram, this.#acceptDatagrams, datagramScope, DATAGRAM_BOUNDS);
     streams.take(KIND.egress, this.#accept, egressScope, EGRESS_BOUNDS);
   }
 
   readonly #accept = (stream: Stream, about: Buffer, opener: Opener): void => {
     const asked = parseEgressOpen(about);
-    const set = this.#sets.get(asked.egress);
-    if (set === undefined) {
-      stream.refuse('EGRESS_UNKNOWN', `This relay has no egress ${asked.egress}.`);
-      return;
-    }
-    const limit = this.#overLimit(opener);
-    if (limit !== undefined) {
-      stream.refuse('TOO_MANY_STREAMS', limit);
-      return;
-    }
-    const {owner} = opener.principal;
-    const waitMs = (this.#options.newConnections ?? this.#ownNew).take(owner);
-    const refusal = typeof waitMs === 'number' ? this.#tooOften(owner, waitMs) : undefined;
-    if (refusal !== undefined) {
-      stream.refuse('TOO_MANY_STREAMS', refusal);
-      return;
-    }
-    const turn = typeof waitMs === 'number' ? undefined : waitMs.then((told) => this.#tooOften(owner, told));
-    this.#begin(stream, {asked, set, opener, turn});
+    const admitted = this.#admit(stream, asked, opener);
+    if (admitted !== undefined) this.#begin(asked, admitted);
   };
+
+  readonly #acceptDatagrams = (stream: Stream, about: Buffer, opener: Opener): void => {
+    const asked = parseDatagramOpen(about);
+    if (!this.#settings.egressUdp) {
+      stream.refuse('EGRESS_FORBIDDEN', 'This relay carries no UDP.');
+      return;
+    }
+    const admitted = this.#admit(stream, asked, opener);
+    if (admitted !== undefined) this.#datagrams.begin({asked, ...this.#common(asked, admitted)});
+  };
+
+  /** Undefined: the stream was refused. */
+  #admit(stream: Stream, {egress}: EgressOpen, opener: Opener): Admitted | undefined {
+    const set = this.#sets.get(egress);
+    if (set === undefined) {
+      stream.refuse('EGRESS_UNKNOWN', `This relay has no egress ${egress}.`);
+      return undefined;
+    }
+    const admission = this.#limits.admit(opener.principal.owner);
+    if ('turn' in admission) return {stream, set, opener, turn: admission.turn};
+    stream.refuse('TOO_MANY_STREAMS', admission.refusal);
+    return undefined;
+  }
 
   /** The services for agents, by name. */
   get services(): ReturnType<typeof egressServices> {
@@ -212,31 +230,18 @@ export class Egress implements Part {
     });
   }
 
-  #begin(stream: Stream, {asked, set, opener, turn}: Begun): void {
-    const {owner, tokenId} = opener.principal;
-    const {clock, events, bandwidths, own, dialTimeoutMs = DIAL_TIMEOUT_MS} = this.#options;
-    const count = this.#counts.enter('egress', owner);
+  #begin(asked: EgressOpen, admitted: Admitted): void {
+    const {clock, dialTimeoutMs = DIAL_TIMEOUT_MS} = this.#options;
+    const common = this.#common(asked, admitted);
     const connection = new EgressConnection({
-      ...{stream, asked, opener, clock, events, set, turn},
-      guard: this.#guard,
-      isTunnelPort: own.isTunnel,
-      lookUp: (name) => this.#lookUps.find(owner, name),
+      ...{...common, asked, clock},
       ports: this.#ports,
       reads: this.#reads,
       keepAlive: this.#keepAlive,
-      bandwidth: bandwidths.of({principal: opener.principal}),
       timeoutMs: dialTimeoutMs,
-      sourceFor: (family) => this.#sourceFor(set, family, asked, tokenId ?? owner),
-      onSourceLost: (source, code) => this.#health.lost(source, code),
-      onSource: (source, change) => this.#ofSource.add(source, change),
-      onOpened: () => {
-        this.#sums.connections += 1;
-      },
       onOver: () => {
         this.#open.delete(connection);
-        this.#counts.leave(count);
-        this.#sums.bytesIn += stream.bytesOut;
-        this.#sums.bytesOut += stream.bytesIn;
+        common.onOver();
         if (this.#open.size === 0) this.#idle.happen();
       },
     });
@@ -244,35 +249,29 @@ export class Egress implements Part {
     void connection.run();
   }
 
-  #sourceFor(
-    {name, addresses}: EgressSet,
-    family: 4 | 6,
-    {spread, host}: EgressOpen,
-    who: string,
-  ): string | undefined {
-    const usable = addresses.filter((each) => familyOf(each) === family && this.#health.isHealthy(each));
-    if (!spread) return steadySource(usable, {egress: name, who, host});
-    this.#turn += 1;
-    return leastUsedSource(usable, (address) => this.#ofSource.of(address), this.#turn);
-  }
-
-  /** Why this owner may have no further connection now. */
-  #overLimit({principal: {owner}}: Opener): string | undefined {
-    const {reports} = this.#options;
-    const most = this.#settings.maxEgressPerOwner;
-    if (this.#options.isFull?.()) return 'The relay has no room for another connection now.';
-    if (this.#counts.of('egress', owner) >= most) {
-      reports.note('egress', 'owner', owner);
-      return `The owner may have ${most} connections by egress at once.`;
-    }
-    return undefined;
-  }
-
-  /** Undefined: it is its turn. */
-  #tooOften(owner: string, waitMs: number): string | undefined {
-    if (waitMs <= 0) return undefined;
-    this.#options.reports.note('new-egress', 'owner', owner);
-    return `Too many connections in a row; the next in ${Math.ceil(waitMs / 1_000)} s.`;
+  /** The options that connections and flows have in common. Counts one more of the owner until `onOver`. */
+  #common(asked: EgressOpen, {stream, set, opener, turn}: Admitted) {
+    const {owner, tokenId} = opener.principal;
+    const {events, bandwidths, own} = this.#options;
+    const leave = this.#limits.enter(owner);
+    return {
+      ...{stream, opener, events, set, turn},
+      guard: this.#guard,
+      isTunnelPort: own.isTunnel,
+      lookUp: (name: string) => this.#lookUps.find(owner, name),
+      bandwidth: bandwidths.of({principal: opener.principal}),
+      sourceFor: (family: 4 | 6) => this.#sources.choose(set, family, asked, tokenId ?? owner),
+      onSourceLost: (source: string, code: string) => this.#health.lost(source, code),
+      onSource: (source: string, change: 1 | -1) => this.#sources.count(source, change),
+      onOpened: () => {
+        this.#sums.connections += 1;
+      },
+      onOver: () => {
+        leave();
+        this.#sums.bytesIn += stream.bytesOut;
+        this.#sums.bytesOut += stream.bytesIn;
+      },
+    };
   }
 
   #take(sets: readonly EgressSet[]): void {
@@ -281,8 +280,8 @@ export class Egress implements Part {
   }
 }
 
-interface Begun {
-  asked: EgressOpen;
+interface Admitted {
+  stream: Stream;
   set: EgressSet;
   opener: Opener;
   /** Another process counts new connections. Resolves with the reason for a refusal. */

@@ -1,0 +1,131 @@
+// The flows of datagrams by egress: takes streams of kind `datagram`, and ends the flows in which nothing moves.
+
+import {type DatagramRoom, FixedRoom} from '../../bytes/datagram-stream.js';
+import {DatagramTurns} from '../../bytes/datagram-turns.js';
+import type {Clock, Timer} from '../../core/clock.js';
+import type {Stream} from '../../mux/stream.js';
+import {parseDatagramOpen} from '../../protocol/egress-messages.js';
+import type {ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
+import {DatagramFlow, type DatagramFlowOptions} from './datagram-flow.js';
+import type {EgressSet} from './egress-set.js';
+import type {LocalPorts} from './local-ports.js';
+
+/** A flow has no end of its own, so a rest is taken for one. */
+const IDLE_MS = 60_000;
+const LOOK_EVERY_MS = 5_000;
+/** What may wait for agents that do not read: of one owner, and of all. */
+const OWNER_BYTES = 8 * 1024 * 1024;
+const ALL_BYTES = 64 * 1024 * 1024;
+
+/** The parts of a flow that are the same for all of them. */
+type OfAll = 'turns' | 'room' | 'ports' | 'clock';
+
+export type FlowOptions = Omit<DatagramFlowOptions, OfAll>;
+
+export class Datagrams {
+  readonly #clock: Clock;
+  readonly #ports: LocalPorts;
+  readonly #turns: DatagramTurns;
+  readonly #all = new FixedRoom(ALL_BYTES);
+  /** Only owners with flows have one. */
+  readonly #rooms = new Map<string, {room: DatagramRoom; flows: number}>();
+  readonly #open = new Set<DatagramFlow>();
+  #timer: Timer | undefined;
+
+  constructor({clock, ports}: {clock: Clock; ports: LocalPorts}) {
+    this.#clock = clock;
+    this.#ports = ports;
+    this.#turns = new DatagramTurns(clock);
+  }
+
+  get open(): number {
+    return this.#open.size;
+  }
+
+  *streams(): Generator<Stream> {
+    for (const {stream} of this.#open) yield stream;
+  }
+
+  begin(options: FlowOptions): void {
+    const {owner} = options.opener.principal;
+    const flow = new DatagramFlow({
+      ...options,
+      clock: this.#clock,
+      ports: this.#ports,
+      turns: this.#turns,
+      room: this.#roomOf(owner),
+      onOver: () => {
+        this.#open.delete(flow);
+        this.#leave(owner);
+        options.onOver();
+      },
+    });
+    this.#open.add(flow);
+    this.#timer ??= this.#clock.after(LOOK_EVERY_MS, this.#look);
+    void flow.run();
+  }
+
+  /** Flows that the settings of now do not allow are reset. @param setOf the egress of a name; undefined: there is none */
+  recheck(setOf: (name: string) => EgressSet | undefined): void {
+    for (const flow of [...this.#open]) flow.recheck(setOf(flow.egress));
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    for (const flow of [...this.#open]) flow.cut('DRAINING');
+  }
+
+  readonly #look = (): void => {
+    this.#timer = undefined;
+    const before = this.#clock.now() - IDLE_MS;
+    for (const flow of [...this.#open]) if (flow.lastAt <= before) flow.end();
+    if (this.#open.size > 0) this.#timer = this.#clock.after(LOOK_EVERY_MS, this.#look);
+  };
+
+  #roomOf(owner: string): DatagramRoom {
+    let entry = this.#rooms.get(owner);
+    if (entry === undefined) {
+      entry = {room: new RoomOfOwner(this.#all), flows: 0};
+      this.#rooms.set(owner, entry);
+    }
+    entry.flows += 1;
+    return entry.room;
+  }
+
+  #leave(owner: string): void {
+    const entry = this.#rooms.get(owner);
+    if (entry === undefined) return;
+    entry.flows -= 1;
+    if (entry.flows === 0) this.#rooms.delete(owner);
+  }
+}
+
+class RoomOfOwner implements DatagramRoom {
+  readonly #own = new FixedRoom(OWNER_BYTES);
+  readonly #all: DatagramRoom;
+
+  constructor(all: DatagramRoom) {
+    this.#all = all;
+  }
+
+  take(bytes: number): boolean {
+    if (!this.#own.take(bytes)) return false;
+    if (this.#all.take(bytes)) return true;
+    this.#own.give(bytes);
+    return false;
+  }
+
+  give(bytes: number): void {
+    this.#own.give(bytes);
+    this.#all.give(bytes);
+  }
+}
+
+/** Each flow has a socket. */
+export const DATAGRAM_BOUNDS: StreamBounds = {most: 2_048, burst: 1_024, perSecond: 100};
+
+/** The scope that a stream needs. */
+export const datagramScope: ScopeOfStream = (about) => {
+  const {egress, host, port} = parseDatagramOpen(about);
+  return ['egress', egress, {host, port}];
+};
