@@ -14,7 +14,7 @@ const oclif = createRequire(join(root, 'package.json')).resolve('@oclif/core/com
 const require = createRequire(oclif);
 
 /** Packages that stay outside: they have files of their own, or are large and rarely needed. */
-const OUTSIDE = ['@lydell/node-pty', 'execa'];
+const OUTSIDE = ['@lydell/node-pty', 'execa', 'koffi'];
 
 /**
  * The modules that a running command never reaches, although oclif's parser imports them: help, plugins, spinners, coloured
@@ -179,6 +179,11 @@ if (initOutput.length !== 1 || initOutput[0].imports.some((name) => !name.starts
   throw new Error(
     `the sandbox's init is not one file: ${initOutput.map(({fileName}) => fileName).join(', ')}`,
   );
+
+// The helper for UDP of a seal is one small file: the modules that it shares with the relay would load the relay.
+const tun = await rolldown({...options, input: 'dist/lib/seal/udp/tun.js'});
+await tun.write({file: join(root, 'dist/bundle/seal/tun.js'), comments: false, codeSplitting: false});
+await tun.close();
 
 const modules = output.flatMap(({moduleIds = []}) => moduleIds);
 const missing = [...LATE.keys()].filter((id) => !modules.includes(id));

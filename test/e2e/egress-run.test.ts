@@ -39,7 +39,7 @@ describe.each<User>(['root', 'user'])('for %s', (user) => {
     expect({code, stdout: stdout.trim(), stderr}).toEqual({
       code: 0,
       stdout: address,
-      stderr: `sealed: everything leaves by one (${EGRESSES.one.join(', ')})\n`,
+      stderr: `sealed: TCP leaves by one (${EGRESSES.one.join(', ')}); UDP is refused\n`,
     });
   });
 
@@ -172,7 +172,10 @@ except OSError as error: print(type(error).__name__)`);
       const {stdout, stderr} = await around
         .run(scope, user, ['--via', 'one', ...flags, '--', ...script])
         .finished();
-      return {stdout, isStrict: /^sealed: everything leaves by one .*, and \/run is empty\n$/.test(stderr)};
+      return {
+        stdout,
+        isStrict: /^sealed: TCP leaves by one .*; UDP is refused, and \/run is empty\n$/.test(stderr),
+      };
     };
     expect(await seen([])).toEqual({stdout: 'reached\n', isStrict: false});
     expect(await seen(['--seal', 'strict'])).toEqual({stdout: 'FileNotFoundError\n', isStrict: true});

@@ -49,7 +49,7 @@ while :; do sleep 0.05; done
   await screen.shows(/ended 5/);
   // The shell of a user has its own jobs inside.
   await screen.run(`clear; ${words} bash --norc -i; echo left $?`);
-  await screen.shows(/sealed: everything leaves by two/);
+  await screen.shows(/sealed: TCP .*leaves? by two/);
   await screen.run('sleep 100');
   await screen.press('C-z');
   await screen.shows(/\[1\]\+ +Stopped +sleep 100/);

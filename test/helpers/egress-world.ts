@@ -30,8 +30,28 @@ const AS: Readonly<Record<User, readonly string[]>> = {
   user: ['setpriv', '--reuid=1000', '--regid=1000', '--clear-groups', '--'],
 };
 
+/**
+ * The device for UDP: its own one, which everybody may open, as on an ordinary machine; one that root alone may open; or none at all.
+ * Nobody else sees it.
+ */
+export type Device = 'open' | 'shut' | 'none';
+
+function withDevice(device: Device): string[] {
+  const modes = {open: '666', shut: '600'};
+  const node = device === 'none' ? [] : [`mknod -m ${modes[device]} /dev/net/tun c 10 200`];
+  const steps = ['mkdir -p /dev/net', 'mount -t tmpfs none /dev/net', ...node, 'exec "$@"'];
+  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', steps.join(' && '), 'sh'];
+}
+
+export interface RunOptions extends ChildOptions {
+  /** Default: none, so UDP is refused. */
+  device?: Device;
+}
+
 export interface EgressWorld {
   readonly machine: Host;
+  /** Where the destinations are. */
+  readonly internet: Host;
   readonly wire: Wire;
   readonly relay: RelayProcess;
   /** Starts it again with the same names. */
@@ -42,7 +62,7 @@ export interface EgressWorld {
   tunl(user: User, args: readonly string[]): [string, ...string[]];
   env(user: User): Record<string, string>;
   /** `tunl egress run ARGS`, as this user. */
-  run(scope: Scope, user: User, args: readonly string[], options?: ChildOptions): Child;
+  run(scope: Scope, user: User, args: readonly string[], options?: RunOptions): Child;
 }
 
 export async function egressWorld(scope: Scope): Promise<EgressWorld> {
@@ -115,6 +135,7 @@ export async function egressWorld(scope: Scope): Promise<EgressWorld> {
     [...AS[user], process.execPath, `${projectRoot}bin/run.js`, ...args] as [string, ...string[]];
   return {
     machine,
+    internet,
     wire,
     get relay() {
       return relay;
@@ -128,8 +149,8 @@ export async function egressWorld(scope: Scope): Promise<EgressWorld> {
       ),
     tunl,
     env,
-    run: (own, user, args, more = {}) => {
-      const [command, ...words] = tunl(user, ['egress', 'run', ...args]);
+    run: (own, user, args, {device = 'none', ...more} = {}) => {
+      const [command = '', ...words] = [...withDevice(device), ...tunl(user, ['egress', 'run', ...args])];
       return Child.start(own, command, words, {
         ...more,
         namespace: machine.namespace,

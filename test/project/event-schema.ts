@@ -404,6 +404,8 @@ export const eventSchemas = {
   sealed: v.strictObject({
     type: v.literal('sealed'),
     seal: v.picklist(['network', 'strict', 'none']),
+    udp: v.exactOptional(v.boolean()),
+    udpRefused: v.exactOptional(v.strictObject({why: text, mend: text})),
     egress: text,
     addresses: v.array(text),
   }),

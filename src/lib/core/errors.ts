@@ -399,7 +399,7 @@ export const ERRORS = {
     'Check its host and port, and whether it admits the addresses of the egress.',
   ),
   EGRESS_UDP: row(
-    'UDP does not leave by an egress.',
+    'UDP does not leave by the egress here.',
     EXIT.upstream,
     false,
     'Let the program use TCP; those with HTTP/3 do it by themselves.',

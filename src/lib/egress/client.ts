@@ -84,6 +84,16 @@ export class EgressClient {
     return await this.#link.open(KIND.egress, this.#about(to), options);
   }
 
+  /** False: the relay of the last link carries no UDP. */
+  get carriesUdp(): boolean {
+    return this.#link.features.includes('datagram');
+  }
+
+  /** A flow of UDP. @param to with `family`: that of the address that the program used. @throws as `open` */
+  async openDatagrams({family, ...to}: HostPort & {family: 4 | 6}, options: OpenOptions): Promise<Stream> {
+    return await this.#link.open(KIND.datagram, {...this.#about(to), family}, options);
+  }
+
   #about({host, port}: HostPort): EgressOpen {
     const bare = host.replace(/^\[(.*)\]$/, '$1');
     if (bare.length === 0 || bare.length > HOST_CHARACTERS || !/^[!-~]+$/.test(bare))

@@ -4,6 +4,7 @@ import {type ErrorCode, toTunlError} from '../core/errors.js';
 import {isListening} from '../core/listening.js';
 import {Seldom} from '../core/seldom.js';
 import {formatHostPort} from '../protocol/targets.js';
+import type {UdpState} from '../seal/udp/seal-udp.js';
 
 export interface Notice {
   readonly code: ErrorCode;
@@ -17,10 +18,16 @@ export class RunNotices {
   readonly #localPorts: ReadonlySet<number>;
   readonly #seldom = new Seldom(RATE);
   #saidUdp = false;
+  #udp: UdpState | undefined;
 
   constructor(tell: (notice: Notice) => void, localPorts: readonly number[] = []) {
     this.#tell = tell;
     this.#localPorts = new Set(localPorts);
+  }
+
+  /** Whether UDP leaves by the egress, or why not. */
+  setUdp(udp: UdpState): void {
+    this.#udp = udp;
   }
 
   /** A destination could not be reached. The command itself sees a reset. */
@@ -48,7 +55,11 @@ export class RunNotices {
     if (kind === 'udp') {
       if (this.#saidUdp) return;
       this.#saidUdp = true;
-      const message = `UDP does not leave by an egress: what the command sent to port ${port} was refused. Programs with HTTP/3 go on by TCP.`;
+      const udp = this.#udp;
+      // Broadcasts and multicasts are refused there as well, and nothing mends that.
+      if (udp === 'carried') return;
+      const why = udp === undefined ? '' : ` ${udp.why} To mend it: ${udp.mend}`;
+      const message = `UDP does not leave here: what the command sent to port ${port} was refused. Programs with HTTP/3 go on by TCP.${why}`;
       this.#once({code: 'EGRESS_UDP', message}, 'udp');
       return;
     }

@@ -13,7 +13,9 @@ import {
   type SealedExit,
 } from '../seal/run-sealed.js';
 import type {Seal, SealOptions} from '../seal/seal.js';
+import type {UdpState} from '../seal/udp/seal-udp.js';
 import {type EgressClient, lookUpCodeOf} from './client.js';
+import {datagramsByEgress} from './datagrams.js';
 import {proxyEnv} from './proxy/proxy-env.js';
 import {openProxy} from './proxy/proxy-port.js';
 import {type Notice, RunNotices} from './run-notices.js';
@@ -34,8 +36,8 @@ export interface EgressSealOptions {
 export interface EgressRunOptions
   extends Pick<EgressSealOptions, 'localPorts' | 'strict' | 'onNotice' | 'log'>,
     Pick<RunSealedOptions, 'env' | 'cwd' | 'stdio' | 'signal' | 'mirrorsSignals'> {
-  /** Everything is ready, and the command starts. */
-  readonly onStart?: (() => void) | undefined;
+  /** Everything is ready, and the command starts. `udp`: whether UDP leaves by the egress; undefined without a seal. */
+  readonly onStart?: ((udp?: UdpState) => void) | undefined;
 }
 
 /** A program may open many: a crawler, or a test of load. */
@@ -53,6 +55,7 @@ export async function openEgressSeal(
   const notices = onNotice && new RunNotices(onNotice, localPorts);
   const sealing = openCommandSeal({
     ...outsideByEgress(opening),
+    datagramsOut: datagramsByEgress(opening),
     ownResolvConf: true,
     hidesRun: strict,
     localPorts,
@@ -65,8 +68,10 @@ export async function openEgressSeal(
     onRefused: ({host, why}) => why === 'limit' && notices?.full(host, MOST_CONNECTIONS),
   });
   try {
-    await opening;
-    return await sealing;
+    const client = await opening;
+    const seal = await sealing;
+    notices?.setUdp(udpOf(seal, client));
+    return seal;
   } catch (error) {
     // The one that fails first ends the other.
     await sealing.then(
@@ -75,6 +80,13 @@ export async function openEgressSeal(
     );
     throw error;
   }
+}
+
+/** Whether UDP leaves by the egress, or why not. */
+export function udpOf(seal: Pick<Seal, 'udp'>, client: Pick<EgressClient, 'carriesUdp'>): UdpState {
+  if (!client.carriesUdp)
+    return {why: 'The relay carries no UDP.', mend: 'Ask its operator for a newer version.'};
+  return seal.udp ?? {why: 'Nobody carries UDP here.', mend: 'Use TCP.'};
 }
 
 /** The options of a seal whose way out is an egress, beside others that it may have. */
@@ -145,8 +157,9 @@ export async function runByEgress(
   const seal = await openEgressSeal(opening, options);
   try {
     if (signal?.aborted) throw new TunlError('ABORTED');
-    onStart?.();
+    onStart?.(udpOf(seal, await opening));
     const exit = await runSealed(seal, argv, {env, cwd, stdio, signal, mirrorsSignals});
+    if (exit.signal === null) await seal.lastDatagrams();
     if (exit.signal === null) await lastBytes(() => outstandingOf(seal), signal);
     return exit;
   } finally {

@@ -21,10 +21,15 @@ export function encodeDatagram(datagram: Buffer): Buffer {
 
 /** Cuts the bytes of a stream into datagrams. */
 export class DatagramReader {
+  readonly #most: number;
   readonly #pieces: Buffer[] = [];
   /** Bytes of the first piece that were given out. */
   #at = 0;
   #buffered = 0;
+
+  constructor(most = MAX_DATAGRAM) {
+    this.#most = most;
+  }
 
   /** Bytes that `next` has not given out yet. */
   get buffered(): number {
@@ -41,7 +46,7 @@ export class DatagramReader {
   next(): Buffer | undefined {
     const length = this.#peek(LENGTH_BYTES)?.readUInt16BE(0);
     if (length === undefined) return undefined;
-    if (length > MAX_DATAGRAM) throw new MalformedMessage(`a datagram of ${length} bytes`);
+    if (length > this.#most) throw new MalformedMessage(`a datagram of ${length} bytes`);
     const frame = this.#peek(LENGTH_BYTES + length);
     if (frame === undefined) return undefined;
     this.#skip(frame.length);

@@ -6,6 +6,7 @@
 
 import {addressBytes, addressText} from '../net/address-bytes.js';
 import {DOORS, FIRST_DOOR, PORTS_OF_DOOR, RESOLVER_PORT} from './ports.js';
+import {OWN4, OWN6, UDP_DEVICE} from './udp/device.js';
 
 /** The first source addresses. Nobody else has them in the namespace: all of it belongs to the seal. */
 const SOURCE4 = [100, 64] as const;
@@ -64,6 +65,8 @@ export interface RulesetOptions {
   readonly localPorts?: readonly number[] | undefined;
   /** The address of this member of a private network: whatever goes there stays. */
   readonly ownAddress?: string | undefined;
+  /** UDP leaves by a device of its own, if there is one. */
+  readonly carriesUdp?: boolean | undefined;
   /** Open connections at once: half of them may begin in each second. */
   readonly maxConnections?: number | undefined;
 }
@@ -94,6 +97,7 @@ export function fromDoors(): string {
 export function ruleset({
   localPorts = [],
   ownAddress,
+  carriesUdp,
   maxConnections = MAX_CONNECTIONS,
 }: RulesetOptions = {}): string {
   const toOwn = ownAddress === undefined ? '' : `ip6 daddr ${ownAddress} accept`;
@@ -103,6 +107,14 @@ export function ruleset({
       : ['ip daddr 127.0.0.0/8', 'ip6 daddr ::1'].map(
           (own) => `${own} tcp dport { ${localPorts.join(', ')} } dnat to :tcp dport map @doors`,
         );
+  const udp =
+    carriesUdp !== true
+      ? ''
+      : `ip daddr ${OWN4} accept
+    ip6 daddr ${OWN6} accept
+    ip daddr 224.0.0.0/3 reject
+    ip6 daddr ff00::/8 reject
+    meta l4proto udp oifname ${UDP_DEVICE} accept`;
   const range = `${FIRST_DOOR}-${FIRST_DOOR + DOORS - 1}`;
   return `table inet tunl_seal {
 ${doorMaps()}
@@ -132,6 +144,7 @@ ${fromDoors()}
     ip6 daddr ::1 accept
     ${toOwn}
     tcp dport ${range} accept
+    ${udp}
     meta l4proto udp add @missed_udp { udp dport }
     reject
   }

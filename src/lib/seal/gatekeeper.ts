@@ -12,7 +12,7 @@ import {MAX_CONNECTIONS, originalDestination} from './doorway.js';
 import {breakOff} from './join.js';
 import type {MemberNames, MemberNetwork} from './member-network.js';
 import {NameTable} from './name-table.js';
-import {type DialOut, Passage, type Target} from './passage.js';
+import {type DialOut, type OuterTarget, Passage, type Target} from './passage.js';
 import {Policy, type RefusalReason} from './policy.js';
 import {type Refusal, Refusals} from './refusals.js';
 import {Answers} from './resolver-answers.js';
@@ -133,6 +133,13 @@ export class Gatekeeper {
     const target = this.#judge(address, port);
     if (typeof target === 'object') this.#pass(socket, target);
     else this.#refuse(socket, this.#shown(address), port, target);
+  }
+
+  /** Where a datagram to this address goes. Undefined: programs may not send there. */
+  datagramTarget(address: string, port: number): OuterTarget | undefined {
+    const target = this.#judge(address, port);
+    if (typeof target === 'object' && (target.kind === 'name' || target.kind === 'address')) return target;
+    return undefined;
   }
 
   get #isFull(): boolean {

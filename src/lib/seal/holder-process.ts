@@ -19,18 +19,22 @@ export interface HolderParts {
   readonly ended: Promise<undefined>;
 }
 
-/** @param words end with the shell that runs the holder. @param variables of the holder */
+/**
+ * @param words end with the shell that runs the holder. @param variables of the holder
+ * @param more pipes, from descriptor 6 on
+ */
 export function startHolder(
   [program = '', ...words]: readonly string[],
   variables: Readonly<Record<string, string>>,
+  more: readonly ('ignore' | 'pipe')[] = [],
 ): ChildProcess {
   const own = (name: string) => fileURLToPath(new URL(`dist/bundle/seal/${name}.js`, packageRoot));
-  return spawn(program, [...words, process.execPath, own('doors'), own('dialler')], {
+  return spawn(program, [...words, process.execPath, own('doors'), own('dialler'), own('tun')], {
     // A signal for the terminal's group must not open the seal while its programs drain.
     detached: true,
     cwd: '/',
     env: {PATH: PROGRAM_PATH, ...variables},
-    stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe', 'ipc', 'pipe', 'pipe', ...more],
   });
 }
 
@@ -49,7 +53,7 @@ function gather(child: ChildProcess): () => Promise<string> {
   });
   const end = new Promise<void>((resolve) => void child.stderr?.once('close', resolve));
   // Its end closes the pipes while something is being written; `exit` tells of that.
-  for (const pipe of [child.stdin, child.stdio[4], child.stdio.at(5)]) pipe?.on('error', () => {});
+  for (const pipe of [child.stdin, child.stdio[4], ...child.stdio.slice(5)]) pipe?.on('error', () => {});
   child.on('error', (error) => {
     text += error.message;
   });

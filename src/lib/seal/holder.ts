@@ -1,15 +1,17 @@
 // The text of the holder: a shell that keeps the namespaces, and has the capabilities to set them up. Nothing of a sandbox
 // runs in it. It ends with its stdin, so also when the process that holds the seal is killed.
 
+import {PACKETS_DESCRIPTOR, UDP_DEVICE, UDP_ROUTES} from './udp/device.js';
+
 /** Debian keeps `ip` and `nft` where ordinary users do not look. */
 export const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
  * The words that the holder understands, one a line. It answers each with the word and an exit code.
  * `open`: the redirect, the listeners and the routes, for the first time. `routes`, `none`: with and without a way out.
- * `dial`: starts the program that dials inside. `missed`: the ports for `missed.ts` come after the exit code.
+ * `udp`: UDP leaves by its device. `dial`: starts the program that dials inside. `missed`: the ports for `missed.ts` come after the exit code.
  */
-export type HolderWord = 'open' | 'routes' | 'none' | 'dial' | 'missed';
+export type HolderWord = 'open' | 'routes' | 'none' | 'udp' | 'dial' | 'missed';
 
 /** The descriptor of the holder that has /etc/hosts of a member of a private network. */
 export const HOSTS_DESCRIPTOR = 6;
@@ -18,8 +20,9 @@ export const HOSTS_DESCRIPTOR = 6;
 export const OF_CONTAINER = 'tunl-seal-of-container';
 
 /**
- * `$1` is Node, `$2` the program that makes the listeners, `$3` the one that dials. The ruleset comes on descriptor 4.
+ * `$1` is Node, `$2` the program that makes the listeners, `$3` the one that dials, `$4` the one that has the device for UDP. The ruleset comes on descriptor 4.
  * Only the program that dials keeps descriptor 5 open, so its end is seen there. Both speak on the IPC channel, one after the other.
+ * Only the program for UDP keeps descriptor 7 open, and it has no IPC channel.
  *
  * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces: a look-up there would be one
  * in the host's network. A container has files of its own, and the holder of its seal keeps those of the machine.
@@ -76,6 +79,7 @@ routes() {
 if [ -n "$SEAL_MEMBER" ]; then
   member || { code=$?; echo "up $code"; exit $code; }
 fi
+${UDP_ROUTES}
 ports() {
   nft list set inet tunl_seal "missed_$1" | tr -cd '0-9,{}=a-z' | sed 's/.*elements={//; t found; d; : found; s/}.*//'
 }
@@ -83,12 +87,16 @@ echo up 0
 while read -r word; do
   case $word in
     open)
+      [ -z "$SEAL_UDP" ] ||
+        (unset NODE_CHANNEL_FD NODE_CHANNEL_SERIALIZATION_MODE; exec "$1" "$4" ${UDP_DEVICE} 3>&- 4<&- 5>&-) &
+      exec ${PACKETS_DESCRIPTOR}>&-
       nft -f - <&4 & rules=$!
       "$1" "$2" & doors=$!
       wait $rules || { echo "open 73"; wait $doors; continue; }
       wait $doors || { echo "open 74"; continue; }
       routes; echo "open $?" ;;
     routes) routes; echo "routes $?" ;;
+    udp) udp_routes >&2; echo "udp $?" ;;
     none)
       ip route del local default dev lo 2>/dev/null; ip -6 route del local default dev lo 2>/dev/null
       echo "none 0" ;;

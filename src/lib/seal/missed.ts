@@ -28,6 +28,7 @@ export class MissedWatch {
   readonly #timer: NodeJS.Timeout;
   readonly #told = new Set<string>();
   #count = 0;
+  #looking: Promise<void> = Promise.resolve();
 
   constructor(options: MissedWatchOptions) {
     this.#options = options;
@@ -35,8 +36,13 @@ export class MissedWatch {
     this.#timer = setInterval(() => void this.look(), PERIOD_MS).unref();
   }
 
-  /** Tells of what is new. Never rejects. */
-  async look(): Promise<void> {
+  /** Tells of what is new, after an earlier look has told. Never rejects. */
+  look(): Promise<void> {
+    this.#looking = this.#looking.then(() => this.#look());
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     const count = this.#counter();
     if (count <= this.#count) return;
     this.#count = count;

@@ -4,7 +4,7 @@ import type {ChildProcess} from 'node:child_process';
 import type {Socket as UdpSocket} from 'node:dgram';
 import {readFileSync} from 'node:fs';
 import type {Server, Socket} from 'node:net';
-import type {Readable} from 'node:stream';
+import type {Duplex, Readable} from 'node:stream';
 import type {DialAnswer, DialRequest} from './dialler.js';
 import type {DoorMessage} from './doors.js';
 import {type RulesetOptions, ruleset} from './doorway.js';
@@ -24,6 +24,7 @@ import {
   programPath,
   sealError,
 } from './obstacles.js';
+import {PACKETS_DESCRIPTOR} from './udp/device.js';
 
 const LAST_DOOR_MS = 2_000;
 
@@ -59,6 +60,8 @@ export interface NamespaceOptions extends SealedView {
   readonly joins?: {readonly pid: number} | undefined;
   /** A device and a host name of a private network. Only in a new namespace. */
   readonly member?: Pick<MemberNetwork, 'address' | 'prefix' | 'name'> | undefined;
+  /** UDP leaves by a device of its own: its packets come out. Only in a new namespace. */
+  readonly carriesUdp?: boolean | undefined;
   /** Open connections at once. Default 512. Half of them may begin in each second. */
   readonly maxConnections?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -109,7 +112,16 @@ export class Namespace {
   /** @throws TunlError SANDBOX_EGRESS */
   static async open(
     {onDoor, onResolver, onDialled, onLost}: NamespaceEvents,
-    {joins, member, signal, localPorts, ownResolvConf, hidesRun, maxConnections}: NamespaceOptions = {},
+    {
+      joins,
+      member,
+      signal,
+      localPorts,
+      ownResolvConf,
+      hidesRun,
+      carriesUdp,
+      maxConnections,
+    }: NamespaceOptions = {},
   ): Promise<Namespace> {
     const programs = ['unshare', 'nsenter', 'setpriv', 'ip', 'nft'];
     const obstacle = missing(member === undefined ? programs : [...programs, 'hostname']);
@@ -121,7 +133,8 @@ export class Namespace {
       joins === undefined || joined === undefined
         ? newNamespaces(inUser, member !== undefined)
         : joining(joined, joins.pid);
-    const child = startHolder(words, {
+    const variables = {
+      ...(carriesUdp && {SEAL_UDP: '1'}),
       ...(ownResolvConf && {SEAL_RESOLVER: RESOLVER_ADDRESS}),
       ...(hidesRun && {SEAL_HIDES_RUN: '1'}),
       ...(member && {
@@ -129,7 +142,8 @@ export class Namespace {
         SEAL_MEMBER_PREFIX: member.prefix,
         SEAL_MEMBER_NAME: member.name,
       }),
-    });
+    };
+    const child = startHolder(words, variables, carriesUdp ? ['ignore', 'pipe'] : []);
     const complete = Promise.withResolvers<true>();
     child.on('message', (sent, handle) => {
       const message = sent as DoorMessage | DialAnswer;
@@ -164,7 +178,7 @@ export class Namespace {
       ...parts,
       files,
       isJoined: joined !== undefined,
-      rules: {localPorts, ownAddress: member?.address, maxConnections},
+      rules: {localPorts, ownAddress: member?.address, carriesUdp, maxConnections},
       complete: complete.promise,
     });
     let isLost = false;
@@ -180,6 +194,11 @@ export class Namespace {
   /** The path of the network namespace, for programs that join it. It is gone when the seal is closed. */
   get path(): string {
     return fileOf(this.#files.net);
+  }
+
+  /** Packets of UDP and the helper's words, each with its length before it. */
+  get packets(): Duplex | undefined {
+    return (this.#child.stdio as readonly unknown[])[PACKETS_DESCRIPTOR] as Duplex | undefined;
   }
 
   /** The path of /etc/hosts of a member of a private network. */

@@ -21,6 +21,8 @@ import {holderObstacle, NO_HOSTS, type Obstacle, sealError} from './obstacles.js
 import type {DialOut} from './passage.js';
 import type {Refusal} from './refusals.js';
 import {checkSealRules, type SealRules} from './rules.js';
+import type {DatagramsOut} from './udp/flows.js';
+import {SealUdp, type UdpState, udpObstacle} from './udp/seal-udp.js';
 
 export interface SealOptions extends SealedView {
   readonly rules: SealRules;
@@ -33,6 +35,11 @@ export interface SealOptions extends SealedView {
   readonly resolve?: ResolveName | undefined;
   /** Opens the connections. Default: this machine's network, public addresses and those that a rule names. */
   readonly dialOut?: DialOut | undefined;
+  /**
+   * Carries UDP. Default: UDP is refused. Where this machine cannot, it is refused as well, and `udp` of the seal has the reason.
+   * Not with `joins` and `member`.
+   */
+  readonly datagramsOut?: DatagramsOut | undefined;
   /** An allowed destination could not be reached, or `dialOut` has refused it. */
   readonly onUnreachable?: ((host: string, port: number, error: unknown) => void) | undefined;
   /** A program inside has missed something, for the first time: UDP, or a service of this machine. */
@@ -62,6 +69,8 @@ export interface Seal {
   readonly netns: string;
   /** Connections to the outside that are open or on their way. */
   readonly connections: number;
+  /** Whether UDP leaves the seal, or why not, once it is ready. Undefined: nobody carries it. */
+  readonly udp: UdpState | undefined;
   /** Why the seal broke; undefined while it holds, and after `close`. */
   readonly lostBecause: string | undefined;
   /**
@@ -80,6 +89,8 @@ export interface Seal {
   setHosts(hosts: readonly MemberHost[]): void;
   /** From now on only these rules hold. Connections that they do not allow are cut before this returns. @throws TunlError EGRESS_INVALID, SANDBOX_EGRESS */
   setRules(rules: SealRules): Promise<void>;
+  /** Resolves when the datagrams that programs have sent so far are on their way, or after a limited time. */
+  lastDatagrams(): Promise<void>;
   /** Kills everything that runs inside, and removes the namespace. Idempotent. */
   close(): Promise<void>;
 }
@@ -109,22 +120,31 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
     member: member && names && {names, dial: member.dial},
   });
   let seal: OpenSeal | undefined;
+  const {datagramsOut, onUnreachable} = options;
+  const obstacle = datagramsOut && udpObstacle();
+  const onLost = (detail: string) => {
+    log.warn('the seal is lost', {detail});
+    if (seal !== undefined) seal.lostBecause = detail;
+    void seal?.close().then(() => options.onLost?.(detail));
+  };
   const namespace = await Namespace.open(
     {
       onDoor: (server) => keeper.addDoor(server),
       onResolver: (socket) => keeper.addResolver(socket),
       onDialled: (answer, socket) => seal?.dialled(answer, socket),
-      onLost: (detail) => {
-        log.warn('the seal is lost', {detail});
-        if (seal !== undefined) seal.lostBecause = detail;
-        void seal?.close().then(() => options.onLost?.(detail));
-      },
+      onLost,
     },
-    options,
+    {...options, carriesUdp: datagramsOut !== undefined && obstacle === undefined},
   );
   const hosts = names && (await openHosts(namespace, names, rules));
   seal = new OpenSeal(namespace, keeper, {
     hasDialler,
+    udp:
+      datagramsOut &&
+      new SealUdp({
+        ...{out: datagramsOut, pipe: namespace.packets, obstacle, onLost, onUnreachable},
+        targetOf: (address, port) => keeper.datagramTarget(address, port),
+      }),
     member: member && names && hosts && {address: member.address, names, hosts},
   });
   if (options.onMissed !== undefined) seal.watchMissed(options.onMissed);
@@ -165,6 +185,7 @@ export async function sealObstacle(): Promise<Obstacle | undefined> {
 
 interface OpenSealOptions {
   readonly hasDialler: boolean;
+  readonly udp: SealUdp | undefined;
   readonly member:
     | {readonly address: string; readonly names: MemberNames; readonly hosts: HostsFile}
     | undefined;
@@ -181,11 +202,13 @@ class OpenSeal implements Seal {
   readonly #dials: InsideDials;
   readonly #names: MemberNames | undefined;
   readonly #hosts: HostsFile | undefined;
+  readonly #udp: SealUdp | undefined;
   /** The state of the namespace: listeners and routes, listeners alone, or neither yet. */
   #way: 'open' | 'none' | 'never' = 'never';
   #closing: Promise<void> | undefined;
 
-  constructor(namespace: Namespace, keeper: Gatekeeper, {hasDialler, member}: OpenSealOptions) {
+  constructor(namespace: Namespace, keeper: Gatekeeper, {hasDialler, udp, member}: OpenSealOptions) {
+    this.#udp = udp;
     this.#hasDialler = hasDialler;
     this.#namespace = namespace;
     this.#keeper = keeper;
@@ -196,7 +219,11 @@ class OpenSeal implements Seal {
       send: (request) => namespace.send(request),
       address: member?.address,
     });
-    this.ready = this.setRules(keeper.rules).catch(async (error: unknown) => {
+    const opening = async () => {
+      await this.setRules(keeper.rules);
+      await udp?.open(() => namespace.tell('udp'));
+    };
+    this.ready = opening().catch(async (error: unknown) => {
       const cause = this.#closing === undefined ? error : closed();
       await this.close();
       throw cause;
@@ -207,6 +234,14 @@ class OpenSeal implements Seal {
   watchMissed(onMissed: OnMissed): void {
     const ask = () => this.#namespace.tell('missed');
     this.#missed = new MissedWatch({pid: this.#namespace.pid, ask, onMissed});
+  }
+
+  get udp(): UdpState | undefined {
+    return this.#udp?.state;
+  }
+
+  async lastDatagrams(): Promise<void> {
+    await this.#udp?.lastDatagrams();
   }
 
   get rules(): SealRules {
@@ -277,6 +312,7 @@ class OpenSeal implements Seal {
 
   async #close(): Promise<void> {
     this.#keeper.close();
+    this.#udp?.close();
     this.#missed?.end();
     // This is the only look at a command that ends at once.
     if (this.lostBecause === undefined) await this.#missed?.look();

@@ -32,6 +32,17 @@ test('UDP is told once', async () => {
   expect(told).toMatchObject([{code: 'EGRESS_UDP', message: expect.stringContaining('port 443')}]);
 });
 
+test('the reason why UDP is refused is told with it, and where UDP leaves nothing is told', async () => {
+  const refused = gathered();
+  refused.notices.setUdp({why: 'There is no /dev/net/tun.', mend: 'sudo modprobe tun'});
+  await refused.notices.missed({kind: 'udp', port: 443});
+  expect(refused.told[0]?.message).toMatch(/There is no \/dev\/net\/tun\. To mend it: sudo modprobe tun$/);
+  const carried = gathered();
+  carried.notices.setUdp('carried');
+  await carried.notices.missed({kind: 'udp', port: 5353});
+  expect(carried.told).toEqual([]);
+});
+
 test('a missing service of loopback is told only where the machine has it', async ({scope}) => {
   const server = createServer();
   const port = await scope.listen(server);

@@ -1,6 +1,9 @@
 // What a program in a sealed network has missed, as the kernel and the holder report it.
+import {once} from 'node:events';
+import {connect} from 'node:net';
 import {expect, test} from 'vitest';
-import {countMissed, readMissed} from '../../../src/lib/seal/missed.js';
+import {countMissed, MissedWatch, readMissed} from '../../../src/lib/seal/missed.js';
+import {unusedPort} from '../../helpers/scope.js';
 
 const SNMP = `Ip: Forwarding DefaultTTL
 Ip: 2 64
@@ -25,4 +28,21 @@ test.each([
   ['', {udp: [], local: []}],
 ])('%j', (text, missed) => {
   expect(readMissed(text)).toEqual(missed);
+});
+
+test('the last look ends when all is told, also by a look that is under way', async () => {
+  const told: string[] = [];
+  const answer = Promise.withResolvers<string>();
+  const watch = new MissedWatch({
+    pid: process.pid,
+    ask: () => answer.promise,
+    onMissed: async ({kind, port}) => void told.push(`${kind} ${port}`),
+  });
+  await once(connect(await unusedPort(), '127.0.0.1'), 'error');
+  void watch.look();
+  watch.end();
+  const last = watch.look();
+  answer.resolve('udp=443 local=');
+  await last;
+  expect(told).toEqual(['udp 443']);
 });

@@ -4,11 +4,12 @@ import type {ForwardOptions} from '../../agent/options.js';
 import {LINK_SETTINGS} from '../../agent/settings-table.js';
 import {TunlError} from '../../core/errors.js';
 import {EgressClient} from '../../egress/client.js';
-import {openEgressSeal} from '../../egress/run.js';
+import {openEgressSeal, udpOf} from '../../egress/run.js';
 import type {Room} from '../../launch/room.js';
 import {openLink, type RelayLink} from '../../open-link.js';
 import {sealLost} from '../../seal/run-sealed.js';
 import type {Presenter} from '../presenter.js';
+import {carriage} from '../sealed-event.js';
 import {addressesOf} from './run.js';
 
 /** Opens it with the relay of the tunnel, by a link of its own. The tunnel's link reports about the relay. */
@@ -54,7 +55,8 @@ async function openRoom(
     onLost: () => lost.abort(),
     signal,
   });
-  presenter.event({type: 'sealed', seal: 'network', egress: name, addresses});
+  const udp = carriage(udpOf(seal, await opening));
+  presenter.event({type: 'sealed', seal: 'network', ...udp, egress: name, addresses});
   return {
     prefix: (cwd) => seal.prefix({cwd}),
     dial: (port, until) => seal.dialInside({port, signal: until}),

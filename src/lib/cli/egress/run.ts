@@ -7,6 +7,7 @@ import {EGRESS_RUN_SETTINGS, EGRESS_SETTINGS, NO_SEAL_SETTINGS} from '../../egre
 import type {RelayLink} from '../../open-link.js';
 import {type OwnLinkFlags, openOwnLink, ownLinkFlags} from '../own-link.js';
 import type {Presenter} from '../presenter.js';
+import {carriage} from '../sealed-event.js';
 import {flagsOf, type ValuesOf} from '../setting-flags.js';
 import {stopSignal} from '../stop-signal.js';
 
@@ -43,10 +44,10 @@ export async function runBehindEgress(
       strict: flags.seal === 'strict',
       log: presenter.log,
       onNotice: ({code: why, message}) => presenter.event({type: 'notice', code: why, message}),
-      onStart: () => {
+      onStart: (udp) => {
         stop.release();
         const seal = isUnsealed ? 'none' : (flags.seal ?? 'network');
-        presenter.event({type: 'sealed', seal, egress: name, addresses});
+        presenter.event({type: 'sealed', seal, ...carriage(udp), egress: name, addresses});
       },
       mirrorsSignals: true,
       signal,

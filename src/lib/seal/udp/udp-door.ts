@@ -1,0 +1,91 @@
+// Where the packets of UDP of a sealed network arrive in the process that holds the seal.
+
+import type {Duplex} from 'node:stream';
+import {DatagramReader, encodeDatagram} from '../../protocol/datagrams.js';
+import {MARK4} from './device.js';
+import {UdpFlows, type UdpFlowsOptions} from './flows.js';
+import {MAX_PACKET} from './packets.js';
+
+/** Packets for programs that the helper has not taken. Later ones are lost. */
+const MOST_UNWRITTEN_BYTES = 1024 * 1024;
+const LOOK_EVERY_MS = 5_000;
+/** A mark may be lost where very many packets are. */
+const MARK_MS = 250;
+/** The last datagrams of a command that has ended may wait so long for their way out. */
+const OPENING_MS = 3_000;
+const NOTHING = Buffer.alloc(0);
+
+/** An empty datagram. */
+const MARK_BYTES = 28;
+const MARK: Readonly<Buffer> = Buffer.from(MARK4.split('.').map(Number));
+
+export class UdpDoor {
+  readonly flows: UdpFlows;
+  /** What the helper says first: `ready`, or why there is no device. */
+  readonly status: Promise<string>;
+  readonly #pipe: Duplex;
+  readonly #timer: NodeJS.Timeout;
+  #onMark = (): void => {};
+
+  constructor(pipe: Duplex, options: Omit<UdpFlowsOptions, 'onPacket'>) {
+    this.#pipe = pipe;
+    this.flows = new UdpFlows({...options, onPacket: (packet) => this.#write(packet)});
+    const status = Promise.withResolvers<string>();
+    this.status = status.promise;
+    const reader = new DatagramReader(MAX_PACKET);
+    let hasStatus = false;
+    pipe.on('data', (piece: Buffer) => {
+      reader.push(piece);
+      for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
+        if (hasStatus) this.#take(frame);
+        else status.resolve(String(frame));
+        hasStatus = true;
+      }
+    });
+    pipe.on('error', () => {});
+    pipe.once('close', () => status.resolve('its helper has ended'));
+    this.#timer = setInterval(() => this.flows.sweep(), LOOK_EVERY_MS).unref();
+  }
+
+  /** Resolves when what programs have sent so far is on its way, or after a limited time. */
+  async lastDatagrams(): Promise<void> {
+    await within(
+      MARK_MS,
+      new Promise<void>((resolve) => {
+        this.#onMark = resolve;
+        this.#write(NOTHING);
+      }),
+    );
+    await within(OPENING_MS, this.flows.allOpened());
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.flows.close();
+    this.#pipe.destroy();
+  }
+
+  #take(packet: Buffer): void {
+    if (isMark(packet)) this.#onMark();
+    else this.flows.take(packet);
+  }
+
+  #write(packet: Buffer): void {
+    if (this.#pipe.destroyed || this.#pipe.writableLength > MOST_UNWRITTEN_BYTES) return;
+    this.#pipe.write(encodeDatagram(packet));
+  }
+}
+
+function isMark(packet: Buffer): boolean {
+  return packet.length === MARK_BYTES && MARK.equals(packet.subarray(16, 20));
+}
+
+/** Resolves when `what` does, or after a time. */
+async function within(ms: number, what: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([what, late]);
+  clearTimeout(timer);
+}
