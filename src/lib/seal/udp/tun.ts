@@ -83,7 +83,10 @@ async function main(): Promise<void> {
     passIn(file, pipe);
   } catch (error) {
     const {code = '', message} = error as NodeJS.ErrnoException;
-    pipe.write(encodeDatagram(Buffer.from(`${code || message}`.slice(0, 200))), end);
+    // Nothing waits for the device yet, so this process ends by itself.
+    pipe
+      .off('close', end)
+      .end(encodeDatagram(Buffer.from(`${code || message}`.slice(0, 200))), () => pipe.destroy());
   }
 }
 
