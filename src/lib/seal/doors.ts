@@ -42,6 +42,7 @@ async function main(): Promise<void> {
     socket.close();
   }
   await send({isComplete: true});
+  // On a busy machine this process may live on for a while, and the end that it makes itself is no failure.
   clearInterval(look);
   process.disconnect?.();
 }
