@@ -32,9 +32,7 @@ export async function openDoors(options: DoorsOptions): Promise<Doors> {
     ? await openMachineDoor((socket) => void incoming.take(socket, 'machine'))
     : undefined;
   const leave = takeMemberStreams(link, network, name, {
-    get isFull() {
-      return incoming.isFull;
-    },
+    isFull: (claimed) => incoming.isFull(claimed),
     onWay: (duplex, claimed) => void incoming.take(duplex, 'relay', claimed),
     onPlain: trustRelay ? (stream, from, port) => incoming.takePlain(stream, from, port) : undefined,
   });

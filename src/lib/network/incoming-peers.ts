@@ -14,6 +14,7 @@ import type {MemberKey} from './member-key.js';
 import {secureMember} from './member-tls.js';
 import {type PeerHello, readHello} from './peer-messages.js';
 import {type PeerPath, PeerSession, type SharedByPeers} from './peer-session.js';
+import {SharedPlaces} from './shared-places.js';
 
 export interface IncomingOptions {
   readonly shared: SharedByPeers;
@@ -26,7 +27,8 @@ export interface IncomingOptions {
   readonly accept: AcceptConnection;
 }
 
-/** Handshakes under way, together. */
+/** Handshakes under way: those of one other member, or of one door, and of all. */
+const MOST_PENDING_OF_ONE = 64;
 const MOST_PENDING = 256;
 /** Sessions of one other member, and of all. */
 const MOST_OF_ONE = 16;
@@ -44,13 +46,27 @@ export class IncomingPeers {
   readonly #options: IncomingOptions;
   /** By the address of the other member and the number of the session. */
   readonly #sessions = new Map<string, Incoming>();
+  /** A member that was killed leaves sessions behind: the oldest of them makes room. */
+  readonly #places: SharedPlaces<Incoming>;
+  /** By the member that the relay names, or by the door. */
+  readonly #pending: SharedPlaces<Duplex>;
   readonly #reads: SocketReads;
-  #pending = 0;
   #closed = false;
 
   constructor(options: IncomingOptions) {
     this.#options = options;
     this.#reads = new SocketReads(options.shared.pool);
+    this.#places = new SharedPlaces({
+      most: MOST_SESSIONS,
+      mostOfOne: MOST_OF_ONE,
+      isIdle: ({session}) => session.connections === 0,
+      onLost: ({session}) => void session.close(),
+    });
+    this.#pending = new SharedPlaces({
+      most: MOST_PENDING,
+      mostOfOne: MOST_PENDING_OF_ONE,
+      onLost: (duplex) => void duplex.destroy(),
+    });
   }
 
   /** One connection without TLS between the members. */
@@ -58,8 +74,9 @@ export class IncomingPeers {
     joinConnection(stream, {from, port, accept: this.#options.accept, reads: this.#reads});
   }
 
-  get isFull(): boolean {
-    return this.#closed || this.#pending >= MOST_PENDING;
+  /** @param claimed the address that the relay gives */
+  isFull(claimed: string): boolean {
+    return this.#closed || !this.#pending.hasPlaceFor(claimed);
   }
 
   /**
@@ -68,8 +85,9 @@ export class IncomingPeers {
    * @param claimed the address that the relay gives; undefined: anybody can have come
    */
   async take(duplex: Duplex, path: PeerPath, claimed?: string): Promise<void> {
-    if (this.isFull) return void duplex.on('error', () => {}).destroy();
-    this.#pending += 1;
+    const owner = claimed ?? path;
+    if (this.#closed || !this.#pending.enter(owner, duplex))
+      return void duplex.on('error', () => {}).destroy();
     try {
       await this.#take(duplex, path, claimed);
     } catch (error) {
@@ -77,7 +95,7 @@ export class IncomingPeers {
       const {code, message} = toTunlError(error);
       this.#options.log.debug('a member did not come in', {path, code, reason: message});
     } finally {
-      this.#pending -= 1;
+      this.#pending.leave(owner, duplex);
     }
   }
 
@@ -114,10 +132,7 @@ export class IncomingPeers {
     const place = `${from.address} ${id}`;
     const known = this.#sessions.get(place);
     if (known !== undefined) return resumes ? {session: known.session, isNew: false} : undefined;
-    if (resumes || this.#sessions.size >= MOST_SESSIONS) return undefined;
-    const own = [...this.#sessions.values()].filter((each) => each.from.address === from.address);
-    // A member that was killed leaves sessions behind: the oldest makes room.
-    if (own.length >= MOST_OF_ONE) void own[0]?.session.close();
+    if (resumes) return undefined;
     const {shared, accept} = this.#options;
     const session = new PeerSession({
       ...shared,
@@ -125,9 +140,17 @@ export class IncomingPeers {
       isDialler: false,
       onConnection: (stream, port) => joinConnection(stream, {from, port, accept, reads: this.#reads}),
       onDetached: () => {},
-      onEnded: () => this.#sessions.delete(place),
+      onEnded: () => {
+        this.#sessions.delete(place);
+        this.#places.leave(from.address, incoming);
+      },
     });
-    this.#sessions.set(place, {from, session});
+    const incoming = {from, session};
+    if (!this.#places.enter(from.address, incoming)) {
+      void session.close();
+      return undefined;
+    }
+    this.#sessions.set(place, incoming);
     return {session, isNew: true};
   }
 

@@ -9,8 +9,8 @@ import type {MemberId} from './connections.js';
 
 /** One membership of a link. */
 export interface MemberEnd {
-  /** True: it takes no more now. */
-  readonly isFull: boolean;
+  /** True: it takes no more ways from this address now. */
+  isFull(claimed: string): boolean;
   /** A way for a session, from a member that has yet to prove its key. */
   onWay(duplex: StreamDuplex, claimed: string): void;
   /** One connection without TLS. Undefined: it takes only those inside TLS. */
@@ -56,7 +56,7 @@ function offer(all: ReadonlyMap<string, MemberEnd>, stream: Stream, about: Buffe
     else end.onPlain(stream, from, port);
     return;
   }
-  if (end.isFull) {
+  if (end.isFull(from.address)) {
     stream.refuse('TOO_MANY_STREAMS', 'The member is busy.');
     return;
   }
