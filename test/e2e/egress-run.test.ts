@@ -223,48 +223,127 @@ while True:
         with socket.create_connection(('${SITE.v4}', 80), 20) as s: s.sendall(b'x'); s.recv(1)
     except OSError: pass`);
 
-  /** The processes whose parent is this one, with their names. */
-  const childrenOf = (pid: number) =>
-    readdirSync('/proc').flatMap((name) => {
+  interface Part {
+    pid: number;
+    name: string;
+    words: string;
+    parent: number;
+  }
+
+  /** All processes below this one. */
+  function partsOf(pid: number): Part[] {
+    const all = readdirSync('/proc').flatMap((name): Part[] => {
       const stat = /^\d+$/.test(name) ? read(`/proc/${name}/stat`) : '';
-      const [, child = '', of] = /^\d+ \((.*)\) \S (\d+)/.exec(stat) ?? [];
-      return Number(of) === pid ? [{pid: Number(name), name: child}] : [];
+      const [, called = '', parent = ''] = /^\d+ \((.*)\) \S (\d+)/.exec(stat) ?? [];
+      const words = () => read(`/proc/${name}/cmdline`).replaceAll('\0', ' ');
+      return called === '' ? [] : [{pid: Number(name), name: called, parent: Number(parent), words: words()}];
     });
+    const below = (parent: number): Part[] =>
+      all.filter((each) => each.parent === parent).flatMap((each) => [each, ...below(each.pid)]);
+    return below(pid);
+  }
   const isAlive = (pid: number) =>
     !['', 'Z', 'X'].includes(/\) (\S)/.exec(read(`/proc/${pid}/stat`))?.[1] ?? '');
+  const areGone = (parts: readonly Part[]) =>
+    expect.poll(() => parts.filter(({pid}) => isAlive(pid)), {timeout: 15_000}).toEqual([]);
 
   test.for<User>(['root', 'user'])('the agent of %s: the command ends with it', async (user, {scope}) => {
     const before = await around.leaks();
     const child = around.run(scope, user, ['-q', '--via', 'one', '--', ...loop]);
     await child.line();
-    const parts = childrenOf(child.pid);
+    const parts = partsOf(child.pid);
     expect(parts.map(({name}) => name)).toContain('python3');
     child.signal('SIGKILL');
     await child.exited;
-    await expect.poll(() => parts.filter(({pid}) => isAlive(pid)), {timeout: 15_000}).toEqual([]);
+    await areGone(parts);
     expect(await around.leaks()).toBe(before);
   });
 
-  test.for<User>(['root', 'user'])('the helper of %s: the command is killed', async (user, {scope}) => {
+  // It has left its parent, its session and the sealed network.
+  const stray = `(setsid unshare --user --net sh -c 'echo up; exec sleep 1000 >/dev/null' 2>/dev/null &); read end`;
+
+  test.for<[User, string, 'SIGKILL' | 'SIGSTOP' | 'end']>([
+    ['root', 'ends', 'end'],
+    ['user', 'ends', 'end'],
+    ['root', 'is killed', 'SIGKILL'],
+    ['user', 'is killed', 'SIGKILL'],
+    ['user', 'is killed, and nobody inside can hear of it', 'SIGSTOP'],
+  ])('a program of %s that hides everywhere is gone when tunl %s', async ([user, , how], {scope}) => {
+    const argv = ['-q', '--via', 'one', '--', 'sh', '-c', stray];
+    const child = around.run(scope, user, argv, {stdin: true});
+    await child.line((line) => line === 'up');
+    let parts: Part[] = [];
+    await expect
+      .poll(() => {
+        parts = partsOf(child.pid);
+        return parts.map(({words}) => words);
+      })
+      .toContain('sleep 1000 ');
+    if (how === 'end') child.stdin.write('\n');
+    else {
+      // A program of the same user can stop what runs beside it.
+      const helpers = parts.filter(({name}) => name === 'sh');
+      if (how === 'SIGSTOP') for (const {pid} of helpers) process.kill(pid, 'SIGSTOP');
+      child.signal('SIGKILL');
+    }
+    await child.exited;
+    await areGone(parts);
+  });
+
+  test.for<[User, string, (parts: readonly Part[]) => Part | undefined]>([
+    ['root', 'the maker of the namespaces', (parts) => parts.find(({name}) => name === 'unshare')],
+    ['user', 'the maker of the namespaces', (parts) => parts.find(({name}) => name === 'unshare')],
+    ['root', 'the first process', (parts) => parts.find(({name}) => name === 'sh')],
+    ['user', 'the helper', (parts) => parts.filter(({name}) => name === 'sh')[1]],
+    ['user', 'the one that waits for the command', (parts) => parts.find(({name}) => name === 'timeout')],
+  ])('of %s %s: the command is killed', async ([user, , find], {scope}) => {
     const before = await around.leaks();
     const child = around.run(scope, user, ['--via', 'one', '--', ...loop]);
     await child.line();
-    const helper = childrenOf(child.pid).find(({name}) => name === 'sh');
-    process.kill(helper?.pid ?? 0, 'SIGKILL');
-    expect(await child.finished()).toMatchObject({code: 8, stderr: expect.stringContaining('SEAL_LOST')});
+    const parts = partsOf(child.pid);
+    const found = find(parts);
+    process.kill(found?.pid ?? Number.NaN, 'SIGKILL');
+    const isLost = found?.name !== 'timeout';
+    expect(await child.finished()).toMatchObject({
+      code: isLost ? 8 : 137,
+      stderr: expect.stringContaining(isLost ? 'SEAL_LOST' : 'sealed'),
+    });
+    await areGone(parts);
     expect(await around.leaks()).toBe(before);
   });
 
-  test('tunl while it starts, at any moment: nothing runs, and nothing is left', async ({scope}) => {
+  test.for<[string, RegExp]>([
+    ['has begun', /bin\/run\.js egress/],
+    ['makes its namespaces', /unshare /],
+    ['has its first process', /bin\/sh /],
+    ['makes its listeners', /doors\.js/],
+    ['starts the command', /timeout /],
+    ['has started the command', /python3 -c/],
+  ])('tunl while it %s: nothing runs, and nothing is left', async ([, stage], {scope}) => {
     const before = await around.leaks();
-    for (const afterMs of [20, 60, 100, 140, 180, 240, 320]) {
-      const child = around.run(scope, 'user', ['-q', '--via', 'one', '--', ...loop]);
-      await new Promise((resolve) => setTimeout(resolve, afterMs));
-      const parts = childrenOf(child.pid);
-      child.signal('SIGKILL');
-      await child.exited;
-      await expect.poll(() => parts.filter(({pid}) => isAlive(pid)), {timeout: 15_000}).toEqual([]);
+    const child = around.run(scope, 'user', ['-q', '--via', 'one', '--', ...loop]);
+    const up = child.line();
+    let isUp = false;
+    up.then(() => {
+      isUp = true;
+    }).catch(() => {});
+    let parts: Part[] = [];
+    // Some stages are short: the one that follows will do.
+    while (!isUp && !parts.some(({words}) => stage.test(words))) {
+      parts = [
+        {
+          pid: child.pid,
+          name: '',
+          parent: 0,
+          words: read(`/proc/${child.pid}/cmdline`).replaceAll('\0', ' '),
+        },
+      ];
+      parts.push(...partsOf(child.pid));
+      await new Promise(setImmediate);
     }
+    child.signal('SIGKILL');
+    await child.exited;
+    await areGone([...parts, ...partsOf(child.pid)]);
     expect(await around.leaks()).toBe(before);
   });
 });

@@ -22,6 +22,7 @@ const deeds = {
     count += 1;
     const address = `${PREFIX}::${count}`;
     const seal = await openSeal({
+      ownProcesses: true,
       rules,
       onRefused: (refusal) => say({event: 'refused', name, ...refusal}),
       onLost: (detail) => say({event: 'lost', name, detail}),

@@ -9,9 +9,9 @@ export const PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /**
  * The words that the holder understands, one a line. It answers each with the word and an exit code.
  * `open`: the redirect, the listeners and the routes, for the first time. `routes`, `none`: with and without a way out.
- * `udp`: UDP leaves by its device. `dial`: starts the program that dials inside. `missed`: the ports for `missed.ts` come after the exit code.
+ * `udp`: UDP leaves by its device. `dial`: starts the program that dials inside. `here`: nothing. `missed`: the ports for `missed.ts` come after the exit code.
  */
-export type HolderWord = 'open' | 'routes' | 'none' | 'udp' | 'dial' | 'missed';
+export type HolderWord = 'open' | 'routes' | 'none' | 'udp' | 'dial' | 'here' | 'missed';
 
 /** The descriptor of the holder that has /etc/hosts of a member of a private network. */
 export const HOSTS_DESCRIPTOR = 6;
@@ -23,6 +23,7 @@ export const OF_CONTAINER = 'tunl-seal-of-container';
  * `$1` is Node, `$2` the program that makes the listeners, `$3` the one that dials, `$4` the one that has the device for UDP. The ruleset comes on descriptor 4.
  * Only the program that dials keeps descriptor 5 open, so its end is seen there. Both speak on the IPC channel, one after the other.
  * Only the program for UDP keeps descriptor 7 open, and it has no IPC channel.
+ * In a process namespace (with its own text in `$SEAL_HOLDER`) its end is that of the holder.
  *
  * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces: a look-up there would be one
  * in the host's network. A container has files of its own, and the holder of its seal keeps those of the machine.
@@ -83,7 +84,7 @@ ${UDP_ROUTES}
 ports() {
   nft list set inet tunl_seal "missed_$1" | tr -cd '0-9,{}=a-z' | sed 's/.*elements={//; t found; d; : found; s/}.*//'
 }
-echo up 0
+echo "up 0 $$"
 while read -r word; do
   case $word in
     open)
@@ -101,14 +102,15 @@ while read -r word; do
       ip route del local default dev lo 2>/dev/null; ip -6 route del local default dev lo 2>/dev/null
       echo "none 0" ;;
     dial)
-      "$1" "$3" &
-      exec 5>&-
+      if [ -n "$SEAL_HOLDER" ]; then ( "$1" "$3"; kill -9 $$ ) &
+      else "$1" "$3" & exec 5>&-; fi
       echo "dial 0" ;;
+    here) echo "here 0" ;;
     missed) echo "missed 0 udp=$(ports udp) local=$(ports local)" ;;
   esac
 done
 # The process that held the seal is gone. Programs that outlive it would run on without a network.
-[ "$0" != ${OF_CONTAINER} ] || exit 0
+[ "$0" != ${OF_CONTAINER} ] && [ -z "$SEAL_HOLDER" ] || exit 0
 for round in 1 2 3 4 5 6 7 8 9; do
   left=
   for each in /proc/[0-9]*; do

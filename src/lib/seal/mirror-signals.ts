@@ -4,6 +4,7 @@
 import type {ChildProcess} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import {parseStat} from '../core/process-stat.js';
+import {commandOf, waitsForCommand} from './own-processes.js';
 
 const PASSED_ON = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'] as const;
 
@@ -12,6 +13,8 @@ const BY_KEYS: readonly string[] = ['SIGINT', 'SIGQUIT'];
 
 /** The command is seen as stopped when it is so twice, this long apart, ms: after `fg` it may still be on its way. */
 const STOPPED_MS = 100;
+/** How often to look at a command that is not a child of this process, ms. */
+const LOOK_MS = 250;
 
 export interface Mirror extends Disposable {
   /** The command, which is in the process group of this process. It gets the signals that have come before, too. */
@@ -30,15 +33,17 @@ export function mirrorSignals(): Mirror {
   let timer: NodeJS.Timeout | undefined;
   let seen = 0;
   const look = () => {
-    if (statOf(child?.pid).state !== 'T') {
-      seen = 0;
-      return;
-    }
-    seen += 1;
+    const isStopped = statOf(child && commandOf(child)).state === 'T';
+    seen = isStopped ? seen + 1 : 0;
     if (seen >= 2) {
       seen = 0;
       process.kill(process.pid, 'SIGSTOP');
-    } else timer = setTimeout(look, STOPPED_MS);
+    } else if (isStopped) {
+      timer = setTimeout(look, STOPPED_MS);
+      return;
+    }
+    // Only its parent hears that it has stopped.
+    if (child !== undefined && waitsForCommand(child)) timer = setTimeout(look, LOOK_MS).unref();
   };
   for (const signal of PASSED_ON) {
     on(signal, () => {
@@ -56,6 +61,7 @@ export function mirrorSignals(): Mirror {
   return {
     onto(command) {
       child = command;
+      if (hasTerminal() && waitsForCommand(command)) timer = setTimeout(look, LOOK_MS).unref();
       for (const signal of early.splice(0)) command.kill(signal);
     },
     [Symbol.dispose]() {

@@ -9,6 +9,8 @@ export interface NamespaceFiles {
   readonly mnt?: number | undefined;
   readonly user?: number | undefined;
   readonly uts?: number | undefined;
+  /** For children: the process itself is outside. */
+  readonly pid?: number | undefined;
 }
 
 export const fileOf = (descriptor: number): string => `/proc/${process.pid}/fd/${descriptor}`;
@@ -17,7 +19,8 @@ export const fileOf = (descriptor: number): string => `/proc/${process.pid}/fd/$
 export function openFiles(pid: number | undefined, names: readonly (keyof NamespaceFiles)[]): NamespaceFiles {
   const files: Partial<Record<keyof NamespaceFiles, number>> = {};
   try {
-    for (const name of names) files[name] = openSync(`/proc/${pid}/ns/${name}`, 'r');
+    for (const name of names)
+      files[name] = openSync(`/proc/${pid}/ns/${name === 'pid' ? 'pid_for_children' : name}`, 'r');
     // Another process may have got the number of one that has ended. A program must never start in the machine's network.
     if (files.net === undefined || isOwnNamespace(files.net))
       throw new Error('it has the network of the machine');

@@ -2,39 +2,50 @@
 
 import type {ChildProcess} from 'node:child_process';
 import type {Socket as UdpSocket} from 'node:dgram';
-import {readFileSync} from 'node:fs';
 import type {Server, Socket} from 'node:net';
 import type {Duplex, Readable} from 'node:stream';
 import type {DialAnswer, DialRequest} from './dialler.js';
 import type {DoorMessage} from './doors.js';
 import {type RulesetOptions, ruleset} from './doorway.js';
-import {HOLDER, HOSTS_DESCRIPTOR, type HolderWord, OF_CONTAINER} from './holder.js';
-import {deadline, follow, type HolderParts, kill, startHolder} from './holder-process.js';
+import {HOLDER, HOSTS_DESCRIPTOR, type HolderWord} from './holder.js';
+import {
+  deadline,
+  endFirst,
+  follow,
+  type HolderParts,
+  isRunning,
+  kill,
+  startHolder,
+} from './holder-process.js';
 import {killInside} from './leftovers.js';
 import type {MemberNetwork} from './member-network.js';
 import {RESOLVER_ADDRESS} from './name-table.js';
 import {cannotJoin, closeFiles, fileOf, type NamespaceFiles, openFiles} from './namespace-files.js';
+import {insideWords, joining, newNamespaces, type PrefixOptions} from './namespace-words.js';
 import {
   holderObstacle,
   isPrivileged,
+  lateObstacle,
   missing,
   NO_LISTENERS,
   namespaceObstacle,
   type Obstacle,
-  programPath,
   sealError,
 } from './obstacles.js';
 import {PACKETS_DESCRIPTOR} from './udp/device.js';
 
 const LAST_DOOR_MS = 2_000;
 
-export interface PrefixOptions {
-  /** The user and group of the program. Only root may set them. Default: those of this process. */
-  readonly uid?: number | undefined;
-  readonly gid?: number | undefined;
-  /** Its working directory. Default: the root. */
-  readonly cwd?: string | undefined;
-}
+/** What is late when the holder does not answer. */
+const STEPS: Readonly<Record<HolderWord, string>> = {
+  open: 'The way out',
+  routes: 'The way out',
+  none: 'The end of the way out',
+  udp: 'The way of UDP',
+  dial: 'The program that dials inside',
+  here: 'The holder',
+  missed: 'The list of refused ports',
+};
 
 export interface NamespaceEvents {
   /** A listener has come out of the namespace. */
@@ -58,6 +69,8 @@ export interface SealedView {
 export interface NamespaceOptions extends SealedView {
   /** The namespace of this process, instead of a new one. It must have no way out of its own. */
   readonly joins?: {readonly pid: number} | undefined;
+  /** The kernel ends all programs with the seal. Where that cannot be, they are looked for. Only in new namespaces. */
+  readonly ownProcesses?: boolean | undefined;
   /** A device and a host name of a private network. Only in a new namespace. */
   readonly member?: Pick<MemberNetwork, 'address' | 'prefix' | 'name'> | undefined;
   /** UDP leaves by a device of its own: its packets come out. Only in a new namespace. */
@@ -72,6 +85,8 @@ export class Namespace {
   /** Open descriptors keep the namespaces, and their paths never lead to those of another process. */
   readonly #files: NamespaceFiles;
   readonly #isJoined: boolean;
+  /** The number of the holder, among its own processes. */
+  readonly #holder: string;
   readonly #rules: RulesetOptions;
   /** All listeners are here. */
   readonly #complete: Promise<true>;
@@ -90,11 +105,13 @@ export class Namespace {
       ended,
       files,
       isJoined,
+      holder,
       rules,
       complete,
     }: HolderParts & {
       files: NamespaceFiles;
       isJoined: boolean;
+      holder: string;
       rules: RulesetOptions;
       complete: Promise<true>;
     },
@@ -105,25 +122,36 @@ export class Namespace {
     this.#ended = ended;
     this.#files = files;
     this.#isJoined = isJoined;
+    this.#holder = holder;
     this.#rules = rules;
     this.#complete = complete;
   }
 
   /** @throws TunlError SANDBOX_EGRESS */
-  static async open(
+  static async open(events: NamespaceEvents, options: NamespaceOptions = {}): Promise<Namespace> {
+    try {
+      return await Namespace.#open(events, options);
+    } catch (error) {
+      if (!options.ownProcesses || options.signal?.aborted) throw error;
+      // Some containers have a /proc that cannot be mounted again. Another obstacle is found again.
+      return await Namespace.#open(events, {...options, ownProcesses: false});
+    }
+  }
+
+  static async #open(
     {onDoor, onResolver, onDialled, onLost}: NamespaceEvents,
-    {
-      joins,
-      member,
-      signal,
-      localPorts,
-      ownResolvConf,
-      hidesRun,
-      carriesUdp,
-      maxConnections,
-    }: NamespaceOptions = {},
+    options: NamespaceOptions,
   ): Promise<Namespace> {
-    const programs = ['unshare', 'nsenter', 'setpriv', 'ip', 'nft'];
+    const {joins, member, signal, localPorts, ownResolvConf, hidesRun, carriesUdp, maxConnections} = options;
+    const ownProcesses = options.ownProcesses === true && joins === undefined;
+    const programs = [
+      'unshare',
+      'nsenter',
+      'setpriv',
+      'ip',
+      'nft',
+      ...(ownProcesses ? ['env', 'timeout'] : []),
+    ];
     const obstacle = missing(member === undefined ? programs : [...programs, 'hostname']);
     if (obstacle !== undefined) throw sealError(obstacle);
     signal?.throwIfAborted();
@@ -131,12 +159,13 @@ export class Namespace {
     const joined = joins === undefined ? undefined : openFiles(joins.pid, inUser ? ['net', 'user'] : ['net']);
     const words =
       joins === undefined || joined === undefined
-        ? newNamespaces(inUser, member !== undefined)
+        ? newNamespaces({inUser, isMember: member !== undefined, ownProcesses})
         : joining(joined, joins.pid);
     const variables = {
       ...(carriesUdp && {SEAL_UDP: '1'}),
       ...(ownResolvConf && {SEAL_RESOLVER: RESOLVER_ADDRESS}),
       ...(hidesRun && {SEAL_HIDES_RUN: '1'}),
+      ...(ownProcesses && {SEAL_HOLDER: HOLDER, SEAL_FIRST: String(process.pid)}),
       ...(member && {
         SEAL_MEMBER: member.address,
         SEAL_MEMBER_PREFIX: member.prefix,
@@ -156,8 +185,9 @@ export class Namespace {
     const first = await deadline(Promise.race([parts.lines.next(), parts.ended]));
     let files = joined;
     try {
-      if (first?.value !== 'up 0') {
+      if (!isUp(first?.value)) {
         const said = await parts.said();
+        if (first === undefined && isRunning(child)) throw sealError(lateObstacle('The namespace'));
         throw joins === undefined
           ? sealError(startObstacle(first?.value, said))
           : cannotJoin(joins.pid, said);
@@ -166,6 +196,7 @@ export class Namespace {
         ...(['net', 'mnt'] as const),
         ...(inUser ? (['user'] as const) : []),
         ...(member === undefined ? [] : (['uts'] as const)),
+        ...(ownProcesses ? (['pid'] as const) : []),
       ]);
       signal?.throwIfAborted();
     } catch (error) {
@@ -178,6 +209,7 @@ export class Namespace {
       ...parts,
       files,
       isJoined: joined !== undefined,
+      holder: first?.value?.split(' ')[2] ?? '',
       rules: {localPorts, ownAddress: member?.address, carriesUdp, maxConnections},
       complete: complete.promise,
     });
@@ -187,7 +219,9 @@ export class Namespace {
       isLost = true;
     };
     child.once('exit', (code, by) => lose(`its holder ended (${by ?? code})`));
-    (child.stdio.at(5) as Readable).resume().once('close', () => lose('its dialling program ended'));
+    // In a process namespace it ends the holder.
+    if (!ownProcesses)
+      (child.stdio.at(5) as Readable).resume().once('close', () => lose('its dialling program ended'));
     return namespace;
   }
 
@@ -203,7 +237,15 @@ export class Namespace {
 
   /** The path of /etc/hosts of a member of a private network. */
   get hostsPath(): string {
-    return `/proc/${this.#child.pid}/fd/${HOSTS_DESCRIPTOR}`;
+    const {pid} = this.#child;
+    // The holder's number has its meaning in its own /proc.
+    const holder = this.ownProcesses ? `/proc/${pid}/root/proc/${this.#holder}` : `/proc/${pid}`;
+    return `${holder}/fd/${HOSTS_DESCRIPTOR}`;
+  }
+
+  /** The process that `prefix` starts waits for the command, which is its child. */
+  get ownProcesses(): boolean {
+    return this.#files.pid !== undefined;
   }
 
   /** A process in the namespaces, as long as they are open. */
@@ -219,6 +261,7 @@ export class Namespace {
       this.#child.stdin?.write(`${word}\n`);
       if (word === 'open') (this.#child.stdio[4] as NodeJS.WritableStream).end(ruleset(this.#rules));
       const line = await deadline(Promise.race([this.#lines.next(), this.#ended]));
+      if (line === undefined && isRunning(this.#child)) throw sealError(lateObstacle(STEPS[word]));
       const [said, code, ...more] = (line?.value ?? '').split(' ');
       if (said !== word || code !== '0')
         throw sealError(holderObstacle(Number(code ?? 75), await this.#said()));
@@ -232,6 +275,12 @@ export class Namespace {
     return step;
   }
 
+  /** Resolves when the holder has answered, or its end has been told. */
+  async answered(): Promise<void> {
+    // Its output may end before it does.
+    await this.tell('here').catch(() => this.#ended);
+  }
+
   /** To the program that dials, once `tell('dial')` has been answered. */
   send(request: DialRequest): void {
     if (this.#child.connected) this.#child.send(request);
@@ -241,34 +290,15 @@ export class Namespace {
    * The words before a command that runs in the namespace, with all capabilities gone. They mean this process's descriptors:
    * only this process can use them, as long as the seal is open.
    */
-  prefix({uid, gid, cwd}: PrefixOptions = {}): string[] {
-    const {net, mnt, user, uts} = this.#files;
-    const isRoot = process.getuid?.() === 0;
-    return [
-      programPath('nsenter') ?? 'nsenter',
-      `--net=${fileOf(net)}`,
-      ...(mnt === undefined ? [] : [`--mount=${fileOf(mnt)}`]),
-      ...(uts === undefined ? [] : [`--uts=${fileOf(uts)}`]),
-      ...(user === undefined ? [] : [`--user=${fileOf(user)}`, '--preserve-credentials']),
-      '--',
-      programPath('setpriv') ?? 'setpriv',
-      '--no-new-privs',
-      // It would run on without a way out, but nobody would end it.
-      '--pdeathsig=KILL',
-      '--inh-caps=-all',
-      '--ambient-caps=-all',
-      // An ordinary user has lost all capabilities by now, and may not change this set.
-      ...(isRoot ? ['--bounding-set=-all'] : []),
-      ...(uid === undefined ? [] : [`--reuid=${uid}`, `--regid=${gid ?? uid}`, '--clear-groups']),
-      '--',
-      ...(cwd === undefined ? [] : ['/bin/sh', '-c', 'cd "$0" && exec "$@"', cwd]),
-    ];
+  prefix(options: PrefixOptions = {}): string[] {
+    return insideWords(this.#files, options);
   }
 
   /** Ends everything that runs in the namespace. Idempotent. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    if (this.ownProcesses) await endFirst(this.#child, this.#ended);
     kill(this.#child);
     await this.#ended;
     // The programs of a container belong to its engine.
@@ -277,28 +307,10 @@ export class Namespace {
   }
 }
 
+/** `up 0 NUMBER`, from the holder. */
+const isUp = (line: string | undefined): boolean => line?.startsWith('up 0 ') === true;
+
 function startObstacle(line: string | undefined, said: string): Obstacle {
   const code = /^up (\d+)$/.exec(line ?? '')?.[1];
   return code === undefined ? namespaceObstacle(said) : holderObstacle(Number(code), said);
-}
-
-const newNamespaces = (inUser: boolean, isMember: boolean): readonly string[] => [
-  programPath('unshare') ?? 'unshare',
-  ...(inUser ? ['--user', '--map-current-user', '--keep-caps'] : []),
-  ...(isMember ? ['--uts'] : []),
-  ...['--net', '--mount', '--', '/bin/sh', '-c', HOLDER, 'tunl-seal'],
-];
-
-/** As an ordinary user it becomes root of the container's user namespace, or is root there already. */
-const joining = ({net, user}: NamespaceFiles, pid: number): readonly string[] => [
-  programPath('nsenter') ?? 'nsenter',
-  `--net=${fileOf(net)}`,
-  ...(user === undefined ? [] : [`--user=${fileOf(user)}`]),
-  ...(user !== undefined && isRootInside(pid) ? ['--preserve-credentials'] : []),
-  ...['--', '/bin/sh', '-c', HOLDER, OF_CONTAINER],
-];
-
-function isRootInside(pid: number): boolean {
-  const [inside, outside] = readFileSync(`/proc/${pid}/uid_map`, 'latin1').trim().split(/\s+/);
-  return inside === '0' && Number(outside) === process.getuid?.();
 }

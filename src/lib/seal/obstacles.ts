@@ -86,6 +86,12 @@ const APPARMOR_PROFILE =
   'abi <abi/4.0>, include <tunables/global> profile tunl-unshare /usr/bin/unshare flags=(unconfined) { userns, }';
 const APPARMOR_COMMAND = `echo '${APPARMOR_PROFILE}' | sudo tee /etc/apparmor.d/tunl-unshare && sudo apparmor_parser -r /etc/apparmor.d/tunl-unshare`;
 
+/** @param what begins the sentence. */
+export const lateObstacle = (what: string): Obstacle => ({
+  why: `${what} of a sealed network was not ready in time.`,
+  mend: 'Start it again when the machine is less busy.',
+});
+
 /** Codes of the holder's answers. */
 export const NO_RULES = 73;
 export const NO_LISTENERS = 74;

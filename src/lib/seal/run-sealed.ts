@@ -9,7 +9,7 @@ import {childEnv} from '../core/child-env.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import {isExecutable} from '../core/executable.js';
 import {mirrorSignals} from './mirror-signals.js';
-import type {PrefixOptions} from './namespace.js';
+import type {PrefixOptions} from './namespace-words.js';
 import {openSeal, type Seal, type SealOptions} from './seal.js';
 
 export interface RunSealedOptions extends PrefixOptions {
@@ -34,7 +34,7 @@ const GRACE_MS = 10_000;
 /** As `openSeal`, for a command of the user. @throws TunlError SEAL_UNAVAILABLE when this machine cannot seal a network */
 export async function openCommandSeal(options: SealOptions): Promise<Seal> {
   try {
-    return await openSeal(options);
+    return await openSeal({ownProcesses: true, ...options});
   } catch (error) {
     const {code, message, next} = toTunlError(error);
     if (code !== 'SANDBOX_EGRESS') throw error;
@@ -52,7 +52,8 @@ export async function runSealed(
   const env = childEnv(options.env);
   const exit = await endOf(() => seal.spawn(argv, {...options, env}), {signal, mirrorsSignals});
   // The end of the seal kills the command.
-  if (seal.lostBecause !== undefined) throw sealLost(seal.lostBecause);
+  const lost = exit.signal === 'SIGKILL' ? await seal.whyLost() : seal.lostBecause;
+  if (lost !== undefined) throw sealLost(lost);
   return exit;
 }
 

@@ -3,97 +3,28 @@
 // The namespace has no device but loopback, so there is no way out except through this process. What a program does with its
 // own side of it can only cost the program its connections.
 
-import {type ChildProcess, type SpawnOptions, spawn} from 'node:child_process';
+import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import type {Socket} from 'node:net';
 import {childEnv} from '../core/child-env.js';
 import {TunlError, toTunlError} from '../core/errors.js';
-import {createLogger, type LogSink} from '../core/logger.js';
-import type {ResolveName} from '../net/name-lookup.js';
+import {createLogger} from '../core/logger.js';
 import type {DialAnswer} from './dialler.js';
 import {Gatekeeper} from './gatekeeper.js';
+import {deadline} from './holder-process.js';
 import {HostsFile, publicHosts} from './hosts-file.js';
 import {type InsideDial, InsideDials} from './inside-dials.js';
-import {type MemberHost, MemberNames, type MemberNetwork} from './member-network.js';
+import {type MemberHost, MemberNames} from './member-network.js';
 import {MissedWatch, type OnMissed} from './missed.js';
-import {Namespace, type PrefixOptions, type SealedView} from './namespace.js';
+import {Namespace} from './namespace.js';
+import type {PrefixOptions} from './namespace-words.js';
 import {holderObstacle, NO_HOSTS, type Obstacle, sealError} from './obstacles.js';
-import type {DialOut} from './passage.js';
-import type {Refusal} from './refusals.js';
+import {killsCommand} from './own-processes.js';
 import {checkSealRules, type SealRules} from './rules.js';
-import type {DatagramsOut} from './udp/flows.js';
+import type {Seal, SealedOptions, SealOptions} from './seal-options.js';
 import {SealUdp, type UdpState, udpObstacle} from './udp/seal-udp.js';
 
-export interface SealOptions extends SealedView {
-  readonly rules: SealRules;
-  readonly log?: LogSink | undefined;
-  /** A look-up or a connection was refused. At a bounded rate. */
-  readonly onRefused?: ((refusal: Refusal) => void) | undefined;
-  /** The seal broke and has been closed: its programs have ended. */
-  readonly onLost?: ((detail: string) => void) | undefined;
-  /** Looks up allowed names. Default: this machine's name servers and /etc/hosts. */
-  readonly resolve?: ResolveName | undefined;
-  /** Opens the connections. Default: this machine's network, public addresses and those that a rule names. */
-  readonly dialOut?: DialOut | undefined;
-  /**
-   * Carries UDP. Default: UDP is refused. Where this machine cannot, it is refused as well, and `udp` of the seal has the reason.
-   * Not with `joins` and `member`.
-   */
-  readonly datagramsOut?: DatagramsOut | undefined;
-  /** An allowed destination could not be reached, or `dialOut` has refused it. */
-  readonly onUnreachable?: ((host: string, port: number, error: unknown) => void) | undefined;
-  /** A program inside has missed something, for the first time: UDP, or a service of this machine. */
-  readonly onMissed?: OnMissed | undefined;
-  /** Open connections at once. Default 512. */
-  readonly maxConnections?: number | undefined;
-  /**
-   * Seals the network of this process instead of a new one: that of a container which has none but loopback. Closing ends its
-   * ways out, and nothing else. Root can do it, and the user who owns the container.
-   */
-  readonly joins?: {readonly pid: number} | undefined;
-  /** Makes the programs a member of a private network, beside the rules. Not with `joins`. */
-  readonly member?: MemberNetwork | undefined;
-  /** True: `openSeal` resolves when programs can start inside. Until `ready` they have no way out yet. */
-  readonly early?: boolean | undefined;
-  /** Ends the start. Later it has no effect. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-export type SealedOptions = PrefixOptions & Pick<SpawnOptions, 'stdio' | 'env' | 'detached'>;
-
-export interface Seal {
-  readonly rules: SealRules;
-  /** The rules of the start hold. @throws TunlError SANDBOX_EGRESS; the seal is closed then */
-  readonly ready: Promise<void>;
-  /** The path of the network namespace, for engines that join it. It is gone when the seal is closed. */
-  readonly netns: string;
-  /** Connections to the outside that are open or on their way. */
-  readonly connections: number;
-  /** Whether UDP leaves the seal, or why not, once it is ready. Undefined: nobody carries it. */
-  readonly udp: UdpState | undefined;
-  /** Why the seal broke; undefined while it holds, and after `close`. */
-  readonly lostBecause: string | undefined;
-  /**
-   * The words before a command that runs inside, without capabilities. Only this process can use them, and only while the
-   * seal is open.
-   */
-  prefix(options?: PrefixOptions): string[];
-  /** Starts a command inside. It is killed when the seal is closed. */
-  spawn(argv: readonly string[], options?: SealedOptions): ChildProcess;
-  /**
-   * Connects to a program inside. The socket allows half-open connections.
-   * @throws Error with the system's code: ECONNREFUSED for a closed port
-   */
-  dialInside(dial: InsideDial): Promise<Socket>;
-  /** The other members of the private network from now on. */
-  setHosts(hosts: readonly MemberHost[]): void;
-  /** From now on only these rules hold. Connections that they do not allow are cut before this returns. @throws TunlError EGRESS_INVALID, SANDBOX_EGRESS */
-  setRules(rules: SealRules): Promise<void>;
-  /** Resolves when the datagrams that programs have sent so far are on their way, or after a limited time. */
-  lastDatagrams(): Promise<void>;
-  /** Kills everything that runs inside, and removes the namespace. Idempotent. */
-  close(): Promise<void>;
-}
+export type {Seal, SealedOptions, SealOptions} from './seal-options.js';
 
 /** @throws TunlError SANDBOX_EGRESS when this machine cannot seal a network, EGRESS_INVALID */
 export async function openSeal(options: SealOptions): Promise<Seal> {
@@ -183,6 +114,9 @@ export async function sealObstacle(): Promise<Obstacle | undefined> {
   }
 }
 
+/** A holder that lives answers at once. One that dies does so while the machine is busy with the end of its programs, ms. */
+const HERE_MS = 5_000;
+
 interface OpenSealOptions {
   readonly hasDialler: boolean;
   readonly udp: SealUdp | undefined;
@@ -206,6 +140,7 @@ class OpenSeal implements Seal {
   /** The state of the namespace: listeners and routes, listeners alone, or neither yet. */
   #way: 'open' | 'none' | 'never' = 'never';
   #closing: Promise<void> | undefined;
+  #isReady = false;
 
   constructor(namespace: Namespace, keeper: Gatekeeper, {hasDialler, udp, member}: OpenSealOptions) {
     this.#udp = udp;
@@ -228,7 +163,12 @@ class OpenSeal implements Seal {
       await this.close();
       throw cause;
     });
-    this.ready.catch(() => {});
+    this.ready.then(
+      () => {
+        this.#isReady = true;
+      },
+      () => {},
+    );
   }
 
   watchMissed(onMissed: OnMissed): void {
@@ -271,6 +211,7 @@ class OpenSeal implements Seal {
       env: env ?? childEnv(),
       detached: detached ?? false,
     });
+    if (this.#namespace.ownProcesses) killsCommand(child);
     this.#children.add(child);
     child.once('exit', () => this.#children.delete(child));
     child.once('error', () => this.#children.delete(child));
@@ -305,6 +246,17 @@ class OpenSeal implements Seal {
     await this.#namespace.tell(word);
   }
 
+  async whyLost(): Promise<string | undefined> {
+    // The end of the holder is known when it has not answered.
+    if (this.#closing === undefined) await this.#ask();
+    return this.lostBecause;
+  }
+
+  async #ask(): Promise<void> {
+    if (!this.#isReady || this.lostBecause !== undefined) return;
+    await deadline(this.#namespace.answered(), HERE_MS);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -314,6 +266,7 @@ class OpenSeal implements Seal {
     this.#keeper.close();
     this.#udp?.close();
     this.#missed?.end();
+    await this.#ask();
     // This is the only look at a command that ends at once.
     if (this.lostBecause === undefined) await this.#missed?.look();
     this.#dials.close();

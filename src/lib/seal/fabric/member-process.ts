@@ -1,9 +1,9 @@
 // A program of one member: it starts in the member's namespaces, without capabilities, in a session of its own.
 
 import {type ChildProcess, spawn} from 'node:child_process';
-import {readFileSync} from 'node:fs';
 import type {Readable} from 'node:stream';
 import {programPath} from '../obstacles.js';
+import {childOf} from '../own-processes.js';
 
 export interface MemberCommand {
   readonly argv: readonly string[];
@@ -90,7 +90,7 @@ export function startInside(files: NamespaceFiles, {argv, env, cwd}: MemberComma
  * once itself.
  */
 function signalInside(child: ChildProcess, signal: NodeJS.Signals): void {
-  const leader = childOf(child.pid ?? 0);
+  const leader = childOf(child.pid);
   if (leader === undefined) return void child.kill('SIGKILL');
   for (const target of [-leader, leader]) {
     try {
@@ -99,14 +99,5 @@ function signalInside(child: ChildProcess, signal: NodeJS.Signals): void {
     } catch {
       // It is not the leader of a group yet, or it has ended.
     }
-  }
-}
-
-function childOf(pid: number): number | undefined {
-  try {
-    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
-    return first === undefined || first === '' ? undefined : Number(first);
-  } catch {
-    return undefined;
   }
 }

@@ -1,0 +1,97 @@
+// A process namespace for the programs of a seal. The kernel ends all of them with it, whatever they have done to be overlooked:
+// sessions, networks and user namespaces of their own, and more forks than somebody else could kill.
+
+import type {ChildProcess} from 'node:child_process';
+import {readFileSync} from 'node:fs';
+import {programPath} from './obstacles.js';
+
+/** The answer of the first process: the programs that let a command start in its namespace are missing, or too old. */
+export const NO_PROCESSES = 86;
+
+/** Signals that a terminal sends to the whole group, and those that are passed on. All of them are for the command. */
+const HELD_BACK = 'HUP,INT,QUIT,TERM,USR1,USR2,TSTP,TTIN,TTOU';
+
+/**
+ * The words between `nsenter`, which chooses the namespace for children, and the command. `timeout` waits outside, for as long as
+ * it takes, and ends exactly as the command does; `unshare` and `nsenter` do not, for some signals.
+ */
+export const forking = (): readonly string[] => [
+  path('setpriv'),
+  ...['--pdeathsig=KILL', '--'],
+  ...[path('env'), `--block-signal=${HELD_BACK}`],
+  ...[path('timeout'), '--foreground', '0'],
+  ...[path('env'), `--default-signal=${HELD_BACK}`],
+];
+
+const path = (name: string): string => programPath(name) ?? name;
+
+/**
+ * The text of the first process. The holder's text is in `$SEAL_HOLDER`, its arguments are `$0` and `"$@"`. It gets rid of processes
+ * that have lost their parent, and ends with the holder; nothing inside can stop it. Numbers begin behind that of tunl, because
+ * programs make files with theirs in folders that they share with programs outside.
+ */
+export const FIRST_PROCESS = `
+env --block-signal=HUP timeout --foreground 0 env --default-signal=HUP true 2>/dev/null || { echo "up ${NO_PROCESSES}"; exit; }
+{ echo "$SEAL_FIRST" >/proc/sys/kernel/ns_last_pid; } 2>/dev/null
+exec 8<&0
+/bin/sh -c "$SEAL_HOLDER" "$0" "$@" <&8 8<&- &
+exec </dev/null >/dev/null 3<&- 4<&- 5<&- 7<&- 8<&-
+wait $!
+`;
+
+/** The words before the shell with this text. It ends with this process, also when nothing inside looks for that. */
+export const inOwnProcesses = (unsharing: readonly string[]): readonly string[] => [
+  path('setpriv'),
+  ...['--pdeathsig=KILL', '--'],
+  ...unsharing,
+  ...['--pid', '--fork', '--kill-child=KILL', '--mount-proc'],
+];
+
+/** The only child of a process, or its oldest. */
+export function childOf(pid: number | undefined): number | undefined {
+  try {
+    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(' ');
+    return first === undefined || first === '' ? undefined : Number(first);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Processes that only wait for a command. */
+const waiting = new WeakSet<ChildProcess>();
+const FORKED_MS = 5;
+
+/** The command is another process than this one, which waits for it. */
+export const waitsForCommand = (child: ChildProcess): boolean => waiting.has(child);
+
+/** The process of the command; undefined while it does not exist yet. */
+export const commandOf = (child: ChildProcess): number | undefined =>
+  waiting.has(child) ? childOf(child.pid) : child.pid;
+
+/** From now on `kill` is for the command that this process waits for. */
+export function killsCommand(child: ChildProcess): void {
+  waiting.add(child);
+  const kill = child.kill.bind(child);
+  const isOver = () => child.exitCode !== null || child.signalCode !== null;
+  const deliver = (signal: NodeJS.Signals | number) => {
+    if (isOver()) return;
+    const pid = commandOf(child);
+    if (pid === undefined) setTimeout(deliver, FORKED_MS, signal).unref();
+    else send(pid, signal);
+  };
+  child.kill = (signal = 'SIGTERM') => {
+    if (isOver()) return false;
+    deliver(signal);
+    // Somebody may have stopped the one that waits.
+    if (signal === 'SIGKILL' || signal === 'SIGCONT') kill(signal);
+    return true;
+  };
+}
+
+function send(pid: number, signal: NodeJS.Signals | number): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
