@@ -79,6 +79,29 @@ else:
   });
 });
 
+test('the bytes that a rank sent before its end arrive', async ({scope}) => {
+  const bytes = 6 << 20;
+  // The reader is slow, so many bytes are on their way when the program of rank 0 ends.
+  const script = `
+import os, socket, time
+if os.environ['RANK'] == '0':
+    server = socket.socket(socket.AF_INET6); server.bind(('::', 29500)); server.listen()
+    server.accept()[0].sendall(b'x' * ${bytes})
+else:
+    peer = socket.create_connection((os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])), 30)
+    count = 0
+    while piece := peer.recv(65536):
+        count += len(piece); time.sleep(0.01)
+    print(count, flush=True)
+`;
+  const words = [newName(), '--size', '2', '--', 'python3', '-c', script];
+  const one = await member(scope, words);
+  await one.saidOnStderr(/^waiting for 1 of 2 members$/m);
+  const two = await member(scope, words);
+  expect([(await one.finished()).code, (await two.finished()).code]).toEqual([0, 0]);
+  expect(two.stderr).toMatch(new RegExp(`^\\[1\\] ${bytes}$`, 'm'));
+});
+
 test('one fails: all end with its code, and say which one it was', async ({scope}) => {
   const name = newName();
   const one = await member(scope, [name, '--size', '2', '--rank', '1', '--json', ...shell('sleep 600')]);
@@ -111,10 +134,12 @@ test('all start again after a failure', async ({scope}) => {
   const words = [name, '--size', '2', '--json', '--restarts', '1', ...shell(script)];
   const members = [await member(scope, words), await member(scope, words)];
   for (const each of members) {
-    const {code, stderr} = await each.finished();
-    expect(code, stderr).toBe(0);
+    const {code, stderr, stdout} = await each.finished();
+    expect(code, stderr + stdout).toBe(0);
     const starts = eventsOf(each.lines).filter((event) => event.type === 'cluster-start');
     expect(starts.map(({epoch}) => epoch)).toEqual([1, 2]);
+    const pauses = eventsOf(each.lines).filter((event) => event.type === 'cluster-restart');
+    expect(pauses).toEqual([expect.objectContaining({epoch: 2, delayMs: 1_000, exitCode: 3, failed: 1})]);
   }
 });
 

@@ -5,6 +5,7 @@ import {chmod, readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {describe, expect} from 'vitest';
+import {run} from '../helpers/child.js';
 import {eventsOf, runCluster, startCluster, USERS} from '../helpers/cluster.js';
 import {test} from '../helpers/test.js';
 import {parseEvent} from '../project/event-schema.js';
@@ -173,10 +174,32 @@ test('all members start again after a failure, in a new network', async ({scope}
 });
 
 test('after the last restart the code of the failure is left', async ({scope}) => {
-  const words = ['run', '--size', '1', '--json', '--isolated', '--restarts', '2', '--', 'sh', '-c', 'exit 5'];
+  const words = ['run', '--size', '1', '--json', '--isolated', '--restarts', '1', '--', 'sh', '-c', 'exit 5'];
   const {code, lines} = await runCluster(scope, first, words);
   expect(code).toBe(5);
-  expect(eventsOf(lines).filter(({type}) => type === 'cluster-start')).toHaveLength(3);
+  const events = eventsOf(lines);
+  expect(events.filter(({type}) => type === 'cluster-start')).toHaveLength(2);
+  const id = expect.any(String);
+  expect(events.filter(({type}) => type === 'cluster-restart')).toEqual([
+    {type: 'cluster-restart', cluster: id, epoch: 2, delayMs: 1_000, exitCode: 5, failed: 0},
+  ]);
+});
+
+test('a machine without descriptors for all members says so, and keeps none', async ({scope}) => {
+  const fabric = new URL('../../dist/lib/seal/fabric/fabric.js', import.meta.url);
+  const script = `
+    import {execFileSync} from 'node:child_process';
+    import {readdirSync} from 'node:fs';
+    import {Fabric} from '${fabric}';
+    const files = () => readdirSync('/proc/self/fd').length;
+    const open = () => Fabric.open({size: 8, prefix: 'fdaa:1:2', hosts: '', hasWayOut: false});
+    await (await open()).close();
+    const before = files();
+    execFileSync('prlimit', ['--pid=' + process.pid, '--nofile=' + (before + 24)]);
+    await open().then(() => console.log('opened'), ({code, next}) => console.log(code, next));
+    console.log(files() - before);`;
+  const {stdout, stderr} = await run(scope, process.execPath, ['--input-type=module', '-e', script]);
+  expect(stdout, stderr).toBe('CLUSTER_UNAVAILABLE Raise the limit of open files: ulimit -n 4096\n0\n');
 });
 
 test('the end of the process that keeps the network is the end of all', async ({scope}) => {

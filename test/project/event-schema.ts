@@ -572,6 +572,14 @@ export const eventSchemas = {
     exitCode: count,
     told: v.exactOptional(v.literal(true)),
   }),
+  'cluster-restart': v.strictObject({
+    type: v.literal('cluster-restart'),
+    cluster: text,
+    epoch: count,
+    delayMs: ms,
+    exitCode: count,
+    failed: v.exactOptional(count),
+  }),
   'cluster-exposed': v.strictObject({
     type: v.literal('cluster-exposed'),
     cluster: text,
@@ -666,6 +674,7 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   'cluster-member': true,
   'cluster-start': true,
   'cluster-exit': true,
+  'cluster-restart': true,
   'cluster-exposed': true,
   'cluster-closed': true,
 } satisfies Agreement;

@@ -228,6 +228,7 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'cluster-member':
     case 'cluster-start':
     case 'cluster-exit':
+    case 'cluster-restart':
     case 'cluster-exposed':
     case 'cluster-closed':
       return clusterLines(event);

@@ -44,6 +44,20 @@ export interface ClusterExitEvent {
   told?: true;
 }
 
+/** A program has failed, and all members start again after a pause. */
+export interface ClusterRestartEvent {
+  type: 'cluster-restart';
+  cluster: string;
+  /** That of the start that follows. */
+  epoch: number;
+  /** The pause before it. */
+  delayMs: number;
+  /** As a shell reports it. */
+  exitCode: number;
+  /** The member that failed first. */
+  failed?: number;
+}
+
 /** A port of a member has a public address. */
 export interface ClusterExposedEvent {
   type: 'cluster-exposed';
@@ -68,5 +82,6 @@ export type ClusterEvent =
   | ClusterMemberEvent
   | ClusterStartEvent
   | ClusterExitEvent
+  | ClusterRestartEvent
   | ClusterExposedEvent
   | ClusterClosedEvent;

@@ -1,24 +1,20 @@
 // One member of a cluster over several machines: it waits for the others, runs its program as a member of their private
 // network, and ends with them.
 
-import {childEnv} from '../core/child-env.js';
-import {systemClock} from '../core/clock.js';
+import {setTimeout as wait} from 'node:timers/promises';
 import {EXIT, TunlError} from '../core/errors.js';
 import {usableState} from '../core/usable-state.js';
-import {exitCodeOf} from '../launch/exit.js';
 import type {Membership} from '../network/join-options.js';
 import {acceptInto, openMemberSeal} from '../network/member-seal.js';
 import {joinNetwork} from '../network/membership.js';
 import {openLink, type RelayLink} from '../open-link.js';
-import {lastBytes, outstandingOf, sumOf} from '../seal/last-bytes.js';
+import {ranks} from '../seal/fabric/step.js';
 import type {Seal} from '../seal/seal.js';
-import {firstFailure, type Plan} from './barrier.js';
-import {Crew} from './crew.js';
+import type {Plan} from './barrier.js';
 import type {ClusterEvent} from './events.js';
 import {findProgram} from './find-program.js';
 import {newMemberName} from './ids.js';
 import {JOIN_TIMEOUT_MS, type JoinClusterOptions, MAX_JOIN_TIMEOUT_MS} from './join-options.js';
-import {exitEvent} from './local.js';
 import {Meeting} from './meeting.js';
 import {
   type CheckedProgram,
@@ -29,22 +25,25 @@ import {
   checkTime,
   checkWords,
 } from './options.js';
-import {sealedProcess} from './sealed-process.js';
-import {type ClusterFacts, hostsByRank, memberName, variablesFor, wordsFor} from './surroundings.js';
-import {type Verdict, verdictOf} from './verdict.js';
+import {RestartPauses} from './restart-pauses.js';
+import {type ClusterFacts, hostsByRank} from './surroundings.js';
+import {runTogether} from './together.js';
+import type {Verdict} from './verdict.js';
 
 /** A program may listen a moment after the first one dials it. */
 const DIAL_GRACE_MS = 10_000;
-/** When a program has failed, the others have so long to tell how they end, besides the grace. */
-const LAST_WORDS_MS = 10_000;
 const LEAVE_MS = 3_000;
 
-interface Together {
-  plan: Plan;
-  facts: ClusterFacts;
-  rank: number;
-  meeting: Meeting;
-  membership: Membership;
+/** The step before the programs start. */
+interface At {
+  step: 'others' | 'network' | 'ready';
+  plan: Plan | undefined;
+}
+
+interface Ended {
+  readonly plan: Plan;
+  readonly verdict: Verdict;
+  readonly ranMs: number;
 }
 
 export class JoinedCluster {
@@ -58,10 +57,8 @@ export class JoinedCluster {
   readonly #joinTimeoutMs: number;
   readonly #closing = new AbortController();
   #sealing = Promise.withResolvers<Seal>();
-  #crew: Crew | undefined;
   /** Aborts when the membership, the link or the network is lost. */
   readonly #lost = new AbortController();
-  #lostBecause: TunlError | undefined;
   #begun = () => {};
 
   /** @throws TunlError CLUSTER_INVALID */
@@ -150,10 +147,11 @@ export class JoinedCluster {
     });
     void membership.ended.then((error) => this.#lose(error));
     try {
+      const pauses = new RestartPauses();
       for (let restarts = 0; ; restarts += 1) {
-        const {plan, verdict} = await this.#epoch(meeting, membership);
+        const {plan, verdict, ranMs} = await this.#epoch(meeting, membership);
         const isLast = verdict.exitCode === 0 || restarts >= this.#program.restarts;
-        if (!isLast && !this.#closing.signal.aborted) {
+        if (!isLast && (await this.#pause(plan, verdict, pauses.after(ranMs)))) {
           meeting.again();
           continue;
         }
@@ -165,10 +163,19 @@ export class JoinedCluster {
     }
   }
 
+  /** False: the end was asked for. */
+  async #pause({epoch}: Plan, {exitCode, failed}: Verdict, delayMs: number): Promise<boolean> {
+    const {signal} = this.#closing;
+    if (signal.aborted) return false;
+    const {name: cluster} = this.#options;
+    const why = {exitCode, ...(failed !== undefined && {failed})};
+    this.#tell({type: 'cluster-restart', cluster, epoch: epoch + 1, delayMs, ...why});
+    await wait(delayMs, undefined, {signal: AbortSignal.any([signal, this.#lost.signal])}).catch(() => {});
+    return !signal.aborted;
+  }
+
   #lose(error: TunlError | undefined): void {
     if (error === undefined || this.#closing.signal.aborted) return;
-    this.#lostBecause = error;
-    this.#crew?.end();
     this.#lost.abort(error);
   }
 
@@ -187,20 +194,35 @@ export class JoinedCluster {
   }
 
   /** Waits for all, runs the program, and waits until all have ended. */
-  async #epoch(meeting: Meeting, membership: Membership): Promise<{plan: Plan; verdict: Verdict}> {
+  async #epoch(meeting: Meeting, membership: Membership): Promise<Ended> {
     const stop = AbortSignal.any([this.#closing.signal, this.#lost.signal]);
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(this.#incomplete(meeting)), this.#joinTimeoutMs);
+    const at: At = {step: 'others', plan: undefined};
+    const timer = setTimeout(() => late.abort(this.#incomplete(meeting, at)), this.#joinTimeoutMs);
     try {
       const signal = AbortSignal.any([stop, late.signal]);
       for (;;) {
+        at.step = 'others';
         const plan = await meeting.plan(signal);
         const {facts, rank} = this.#factsOf(plan, meeting, membership);
+        Object.assign(at, {step: 'network', plan});
         const seal = await this.#seal(facts, rank, membership, signal);
+        at.step = 'ready';
         try {
           if (!(await meeting.ready(plan, signal))) continue;
           clearTimeout(timer);
-          return {plan, verdict: await this.#together(seal, {plan, facts, rank, meeting, membership})};
+          const began = performance.now();
+          const verdict = await runTogether({
+            ...{seal, plan, facts, rank, meeting, membership},
+            words: this.#words,
+            program: this.#program,
+            onOutput: this.#options.onOutput,
+            onStart: () => this.#begun(),
+            tell: (event) => this.#tell(event),
+            closing: this.#closing.signal,
+            lost: this.#lost.signal,
+          });
+          return {plan, verdict, ranMs: performance.now() - began};
         } finally {
           this.#sealing = Promise.withResolvers();
           this.#sealing.promise.catch(() => {});
@@ -212,15 +234,19 @@ export class JoinedCluster {
     }
   }
 
-  #incomplete(meeting: Meeting): TunlError {
+  #incomplete(meeting: Meeting, {step, plan}: At): TunlError {
     const {size, name} = this.#options;
     const present = meeting.all.filter(({says}) => says?.size === size).length;
-    return new TunlError('CLUSTER_INCOMPLETE', {
-      reason:
-        present < size
-          ? `${present} of ${size} members of the cluster ${name} came in time.`
-          : `The cluster ${name} did not start with this member in time.`,
-    });
+    const reason = () => {
+      if (step === 'network')
+        return `The network of this member of the cluster ${name} was not ready in time.`;
+      if (present < size) return `${present} of ${size} members of the cluster ${name} came in time.`;
+      const late = step === 'ready' && plan !== undefined ? meeting.unready(plan) : [];
+      return late.length > 0
+        ? `Of the cluster ${name}, ${ranks(late)} ${late.length === 1 ? 'was' : 'were'} not ready in time.`
+        : `The members of the cluster ${name} came, but the one that joined first did not let them start in time.`;
+    };
+    return new TunlError('CLUSTER_INCOMPLETE', {reason: reason()});
   }
 
   #factsOf({members}: Plan, {all}: Meeting, membership: Membership): {facts: ClusterFacts; rank: number} {
@@ -257,90 +283,6 @@ export class JoinedCluster {
     );
     this.#sealing.resolve(seal);
     return seal;
-  }
-
-  async #together(seal: Seal, {plan, facts, rank, meeting, membership}: Together): Promise<Verdict> {
-    const {env, cwd, graceMs} = this.#program;
-    const {epoch} = plan;
-    const cluster = facts.id;
-    for (const [each, address] of facts.addresses.entries()) {
-      const name = memberName(cluster, each);
-      this.#tell({type: 'cluster-member', cluster, rank: each, address, name});
-    }
-    this.#tell({type: 'cluster-start', cluster, size: plan.members.length, epoch});
-    const began = systemClock.now();
-    const process = sealedProcess(seal, {
-      argv: wordsFor(this.#words, rank, facts),
-      env: {...childEnv(), ...env, ...variablesFor(rank, facts)},
-      cwd,
-    });
-    const crew = new Crew({
-      members: [{rank, process}],
-      graceMs,
-      onOutput: this.#options.onOutput,
-      onExit: (_, exit, told) => {
-        this.#tell(exitEvent(cluster, epoch, rank, exit, told));
-        // An end that was asked for here is a failure for the others.
-        const isAsked = this.#closing.signal.aborted;
-        const code = isAsked ? EXIT.interrupted : exitCodeOf(exit);
-        meeting.report({epoch, code, at: Math.round(systemClock.now() - began), told: told && !isAsked});
-      },
-    });
-    this.#crew = crew;
-    this.#begun();
-    const stop = () => crew.end();
-    this.#closing.signal.addEventListener('abort', stop);
-    if (this.#closing.signal.aborted) stop();
-    const over = new AbortController();
-    let timer: NodeJS.Timeout | undefined;
-    const told = new Set<number>([rank]);
-    const others = meeting
-      .until(
-        () => {
-          for (const {rank: other, exit} of meeting.exits(plan)) {
-            if (told.has(other)) continue;
-            told.add(other);
-            this.#tell({
-              type: 'cluster-exit',
-              cluster,
-              epoch,
-              rank: other,
-              exitCode: exit.code,
-              ...(exit.told && {told: true}),
-            });
-          }
-          if (firstFailure(meeting.exits(plan)) !== undefined || meeting.lost(plan).length > 0) crew.end();
-          return meeting.exits(plan).length + meeting.lost(plan).length === plan.members.length;
-        },
-        AbortSignal.any([over.signal, this.#lost.signal]),
-      )
-      .catch(() => {});
-    try {
-      await crew.exited;
-      // The others may not have all that the program has sent.
-      const stopped = AbortSignal.any([this.#closing.signal, this.#lost.signal]);
-      await lastBytes(() => sumOf([membership.outstanding, outstandingOf(seal)]), stopped);
-      await seal.close();
-      await crew.drained();
-      if (this.#lostBecause !== undefined) throw this.#lostBecause;
-      // After a failure the others end, too. One that has become silent is not waited for.
-      const isBad = firstFailure(meeting.exits(plan)) !== undefined || meeting.lost(plan).length > 0;
-      const patience = new Promise<void>((resolve) => {
-        if (isBad) timer = setTimeout(resolve, graceMs + LAST_WORDS_MS);
-      });
-      const gone = new Promise<void>((resolve) => {
-        this.#closing.signal.addEventListener('abort', () => resolve());
-        if (this.#closing.signal.aborted) resolve();
-      });
-      await Promise.race([others, patience, gone]);
-      if (this.#lostBecause !== undefined) throw this.#lostBecause;
-      return verdictOf(meeting, plan);
-    } finally {
-      clearTimeout(timer);
-      over.abort();
-      this.#closing.signal.removeEventListener('abort', stop);
-      this.#crew = undefined;
-    }
   }
 
   #tell(event: ClusterEvent): void {

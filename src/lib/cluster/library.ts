@@ -9,7 +9,7 @@ import type {ClusterEnd, ClusterOptions} from './options.js';
  * name of its own; they are joined in the kernel, and need no relay. When one fails, all end.
  *
  * @param argv the program and its arguments. In each word `{size}`, `{rank}`, `{master}` and `{addrs}` are replaced.
- * @throws TunlError CLUSTER_INVALID, CLUSTER_UNAVAILABLE; with `expose` the errors of `forward`
+ * @throws TunlError CLUSTER_INVALID, CLUSTER_UNAVAILABLE, CLUSTER_INCOMPLETE; with `expose` the errors of `forward`
  */
 export async function cluster(argv: readonly string[], options: ClusterOptions): Promise<Cluster> {
   const {LocalCluster} = await import('./local.js');

@@ -1,5 +1,6 @@
 // A cluster whose members are all on this machine. It needs no relay.
 
+import {setTimeout as wait} from 'node:timers/promises';
 import {childEnv} from '../core/child-env.js';
 import {EXIT, TunlError} from '../core/errors.js';
 import {exitCodeOf} from '../launch/exit.js';
@@ -20,6 +21,7 @@ import {
   checkSize,
   checkWords,
 } from './options.js';
+import {RestartPauses} from './restart-pauses.js';
 import {type ClusterFacts, hostsOf, memberName, variablesFor, wordsFor} from './surroundings.js';
 
 /** A cluster whose programs run. */
@@ -88,15 +90,26 @@ export class LocalCluster implements Cluster {
     const ports = this.#expose();
     try {
       await findProgram(wordsFor(this.#words, 0, this.#facts)[0] ?? '', this.#program);
+      const pauses = new RestartPauses();
       for (let epoch = 1; ; epoch += 1) {
+        const began = performance.now();
         const failure = await this.#epoch(epoch, ports);
         const isLast = failure === undefined || epoch > this.#program.restarts;
         if (isLast || this.#closing.signal.aborted) return this.#end(failure);
+        const delayMs = pauses.after(performance.now() - began);
+        const {rank: failed, exitCode} = failure;
+        this.#tell({type: 'cluster-restart', cluster: this.id, epoch: epoch + 1, delayMs, exitCode, failed});
+        await Promise.race([this.#pause(delayMs), ...(ports === undefined ? [] : [ports.failed])]);
+        if (this.#closing.signal.aborted) return this.#end(failure);
       }
     } finally {
       await ports?.close();
       signal?.removeEventListener('abort', abort);
     }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await wait(ms, undefined, {signal: this.#closing.signal}).catch(() => {});
   }
 
   get #facts(): ClusterFacts {

@@ -83,6 +83,11 @@ export class Meeting {
     }, signal);
   }
 
+  /** Ranks that have not said that they are ready for the plan. */
+  unready({id, members}: Plan): number[] {
+    return members.flatMap((name, rank) => (this.#lastWords(name)?.ready === id ? [] : [rank]));
+  }
+
   /** How the program of this member has ended. */
   report(exit: Exit): void {
     this.#say({exit});

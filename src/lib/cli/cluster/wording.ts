@@ -1,7 +1,7 @@
 // The words of the commands for clusters.
 
 import type {ClusterEvent, ClusterExitEvent} from '../../cluster/events.js';
-import {count} from '../format.js';
+import {count, time} from '../format.js';
 import type {Line} from '../wording.js';
 
 export function clusterLines(event: ClusterEvent): Line[] {
@@ -18,6 +18,8 @@ export function clusterLines(event: ClusterEvent): Line[] {
       ];
     case 'cluster-exit':
       return event.exitCode === 0 || event.told ? [] : [{tone: 'bad', text: ended(event)}];
+    case 'cluster-restart':
+      return [{tone: 'warning', text: `next start in ${time(event.delayMs)}`}];
     case 'cluster-exposed':
       return [{tone: 'good', text: `rank ${event.rank}, port ${event.port}: ${event.address}`}];
     case 'cluster-closed':

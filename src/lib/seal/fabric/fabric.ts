@@ -3,7 +3,7 @@
 
 import type {ChildProcess} from 'node:child_process';
 import type {Socket as UdpSocket} from 'node:dgram';
-import {closeSync, openSync, readFileSync} from 'node:fs';
+import {closeSync, openSync} from 'node:fs';
 import type {Server, Socket} from 'node:net';
 import {TunlError} from '../../core/errors.js';
 import {createLogger, type LogSink} from '../../core/logger.js';
@@ -11,12 +11,14 @@ import type {DoorMessage} from '../doors.js';
 import {Gatekeeper} from '../gatekeeper.js';
 import {InsideDials} from '../inside-dials.js';
 import {isPrivileged, missing, type Obstacle} from '../obstacles.js';
+import {childOf} from '../own-processes.js';
 import type {Refusal} from '../refusals.js';
 import {memberAddresses} from './addresses.js';
 import {startHubDialler} from './hub-dialler.js';
 import {HubProcess} from './hub-process.js';
 import {type MemberCommand, type MemberProcess, type NamespaceFiles, startInside} from './member-process.js';
 import {fabricObstacle} from './obstacles.js';
+import {ranks, step} from './step.js';
 
 export interface FabricOptions {
   readonly size: number;
@@ -52,6 +54,8 @@ export class Fabric {
   readonly #prefix: string;
   #files: Hub | undefined;
   readonly #members: Member[] = [];
+  /** All descriptors of namespaces. */
+  readonly #opened: number[] = [];
   readonly #dials: InsideDials;
   #dialler: ChildProcess | undefined;
   #closing: Promise<void> | undefined;
@@ -70,7 +74,7 @@ export class Fabric {
     });
   }
 
-  /** @throws TunlError CLUSTER_UNAVAILABLE */
+  /** @throws TunlError CLUSTER_UNAVAILABLE, CLUSTER_INCOMPLETE */
   static async open(options: FabricOptions): Promise<Fabric> {
     const {hasWayOut, hosts, signal} = options;
     const obstacle = missing(hasWayOut ? [...PROGRAMS, 'nft'] : PROGRAMS);
@@ -85,7 +89,10 @@ export class Fabric {
     try {
       const complete = fabric.#takeDoors();
       await fabric.#begin(options.size, inUser);
-      if (hasWayOut) await Promise.race([complete, hub.ended]);
+      if (hasWayOut) {
+        const first = await step(() => 'The way out of the members', Promise.race([complete, hub.ended]));
+        if (first !== 'complete') throw unavailable(fabricObstacle(hub.child.exitCode, hub.said));
+      }
     } catch (error) {
       await fabric.close();
       signal?.throwIfAborted();
@@ -129,21 +136,18 @@ export class Fabric {
     this.#dialler?.disconnect();
     this.#keeper?.close();
     await this.#hub.end();
-    const files = [this.#files ?? {}, ...this.#members].flatMap((each): (number | undefined)[] =>
-      Object.values(each),
-    );
-    for (const file of files) if (file !== undefined) closeSync(file);
+    for (const file of this.#opened.splice(0)) closeSync(file);
   }
 
   /** Resolves when all listeners have come. */
-  #takeDoors(): Promise<void> {
-    const {promise, resolve} = Promise.withResolvers<void>();
+  #takeDoors(): Promise<'complete'> {
+    const {promise, resolve} = Promise.withResolvers<'complete'>();
     this.#hub.child.on('message', (sent, handle) => {
       const message = sent as DoorMessage;
       if (this.#closing !== undefined) (handle as Server | undefined)?.close();
       else if ('door' in message) this.#keeper?.addDoor(handle as Server);
       else if ('resolver' in message) this.#keeper?.addResolver(handle as unknown as UdpSocket);
-      else resolve();
+      else resolve('complete');
     });
     return promise;
   }
@@ -152,8 +156,11 @@ export class Fabric {
     const hub = this.#hub;
     const pids = new Map<number, string>();
     let isUp = false;
+    const missingRanks = () =>
+      Array.from({length: size}, (_, rank) => rank).filter((rank) => !pids.has(rank));
+    const slow = () => (isUp ? `The network of ${ranks(missingRanks())}` : 'The network between the members');
     while (!isUp || pids.size < size) {
-      const line = await hub.line();
+      const line = await step(slow, hub.line());
       const [word, rank, about] = line?.split(' ') ?? [];
       if (word === 'up') isUp = true;
       else if (word === 'member' && about !== undefined) pids.set(Number(rank), about);
@@ -161,25 +168,43 @@ export class Fabric {
         throw unavailable(fabricObstacle(word === 'failed' ? Number(about) : hub.child.exitCode, hub.said));
     }
     const {pid} = hub.child;
-    const open = (name: string) => openSync(`/proc/${pid}/ns/${name}`, 'r');
-    this.#files = {
-      user: inUser ? open('user') : undefined,
-      pid: open('pid_for_children'),
-      net: open('net'),
+    const open = (path: string) => {
+      const file = openSync(path, 'r');
+      this.#opened.push(file);
+      return file;
     };
-    // Numbers of processes inside have their meaning in its own /proc.
-    const [first] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ');
-    for (let rank = 0; rank < size; rank += 1) {
-      const inside = `/proc/${first}/root/proc/${pids.get(rank)}/ns`;
-      const [net = -1, mount = -1, uts = -1] = ['net', 'mnt', 'uts'].map((name) =>
-        openSync(`${inside}/${name}`, 'r'),
-      );
-      this.#members.push({net, mount, uts});
+    const ofHub = (name: string) => open(`/proc/${pid}/ns/${name}`);
+    try {
+      this.#files = {
+        user: inUser ? ofHub('user') : undefined,
+        pid: ofHub('pid_for_children'),
+        net: ofHub('net'),
+      };
+      // Numbers of processes inside have their meaning in its own /proc.
+      const first = childOf(pid);
+      for (let rank = 0; rank < size; rank += 1) {
+        const inside = `/proc/${first}/root/proc/${pids.get(rank)}/ns`;
+        this.#members.push({
+          net: open(`${inside}/net`),
+          mount: open(`${inside}/mnt`),
+          uts: open(`${inside}/uts`),
+        });
+      }
+    } catch (error) {
+      throw unavailable(noDescriptor(error));
     }
     hub.tell('link');
-    const [word, code] = (await hub.line())?.split(' ') ?? [];
+    const [word, code] = (await step(() => 'The links between the members', hub.line()))?.split(' ') ?? [];
     if (word !== 'link' || code !== '0') throw unavailable(fabricObstacle(Number(code), hub.said));
   }
+}
+
+/** The hub has ended, or this process may have no more of them. */
+function noDescriptor(error: unknown): Obstacle {
+  const {code, message} = error as NodeJS.ErrnoException;
+  const isFull = code === 'EMFILE' || code === 'ENFILE';
+  const why = `The network of the members cannot be opened: ${message}.`;
+  return {why, mend: isFull ? 'Raise the limit of open files: ulimit -n 4096' : 'Start it again.'};
 }
 
 const unavailable = ({why, mend}: Obstacle): TunlError =>

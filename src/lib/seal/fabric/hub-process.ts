@@ -11,8 +11,6 @@ import {hubAddresses} from './addresses.js';
 import {type HolderPlan, HUB_HOLDER, holderEnv} from './holder.js';
 import {wayOutRules} from './way-out.js';
 
-/** For each answer, ms. The slowest is the start of Node on a busy machine. */
-const ANSWER_MS = 30_000;
 /** The kernel ends a process namespace when its first process has ended; programs may be many. */
 const END_MS = 5_000;
 const MAX_STDERR = 4_096;
@@ -68,17 +66,9 @@ export class HubProcess {
     return !this.#isKilled && (signalCode !== null || (exitCode !== null && exitCode !== 0));
   }
 
-  /** Undefined: it has ended, or the time is over. */
+  /** Undefined: it has ended. */
   async line(): Promise<string | undefined> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, ANSWER_MS, undefined);
-    });
-    try {
-      return (await Promise.race([this.#lines.next(), late]))?.value;
-    } finally {
-      clearTimeout(timer);
-    }
+    return (await Promise.race([this.#lines.next(), this.ended]))?.value;
   }
 
   tell(word: string): void {
