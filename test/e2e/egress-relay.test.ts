@@ -6,14 +6,17 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {expect} from 'vitest';
+import type {RelayNetworkEvent} from '../../src/lib/cli/relay-events.js';
 import {EgressClient} from '../../src/lib/egress/client.js';
 import {openLink} from '../../src/lib/open-link.js';
 import {runCli} from '../helpers/cli.js';
 import {closed, peerOf, startEcho} from '../helpers/egress-places.js';
 import {FaultProxy} from '../helpers/fault-proxy.js';
+import {MemberAgent} from '../helpers/members.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import type {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
+import {parseEvent} from '../project/event-schema.js';
 
 const EGRESS = ['--egress', 'my-proxy=127.0.0.2,127.0.0.3', '--egress-allow-private', '127.0.0.0/8'];
 
@@ -37,7 +40,7 @@ test('tokens reach what they may, over several workers; a change ends open conne
   const audit = join(stateDir, 'audit.log');
   const relay = await startRelayProcess(scope, {
     stateDir,
-    flags: [...EGRESS, '--workers', '2', '--audit-file', audit],
+    flags: [...EGRESS, '--workers', '2', '--audit-file', audit, '--metrics-listen', '127.0.0.1:0'],
   });
   const tokens = async (...words: string[]) => await runCli(scope, ['relay', 'token', ...words], {stateDir});
   const rules = `127.0.0.1:${port},*.example.com:443`;
@@ -74,8 +77,42 @@ test('tokens reach what they may, over several workers; a change ends open conne
     code: 'EGRESS_FORBIDDEN',
     message: expect.stringMatching(/loop/),
   });
+  const {caFile} = relay;
+  const member = await MemberAgent.open(scope, {
+    ...{relay: relay.url, token: relay.token, stateDir: await scope.tempDir('member')},
+    ...(caFile !== undefined && {caFile}),
+  });
+  const {address} = (await member.join({network: 'lab', name: 'trainer'})).joined ?? {};
   const status = await runCli(scope, ['relay', 'status', '--json'], {stateDir});
-  expect(JSON.parse(status.stdout.split('\n')[0] ?? '')).toMatchObject({counts: {egress: 2, egressTotal: 2}});
+  const [first, ofEgress, ofNetwork] = status.stdout
+    .split('\n', 3)
+    .map((line) => parseEvent(line) as Record<string, unknown> & {type: string});
+  expect(first).toMatchObject({counts: {egress: 2, egressTotal: 2, networks: 1, members: 1}});
+  expect(ofEgress).toEqual({
+    type: 'relay-egress',
+    egress: 'my-proxy',
+    addresses: ['127.0.0.2', '127.0.0.3'].map((each) => ({address: each, healthy: true})),
+    connections: 2,
+    owners: [{owner: 'job', connections: 2}],
+  });
+  const [{owner: ofMember, session}] = (ofNetwork as unknown as RelayNetworkEvent).members as [
+    RelayNetworkEvent['members'][number],
+  ];
+  expect(ofNetwork).toEqual({
+    type: 'relay-network',
+    network: 'net:lab',
+    members: [{name: 'trainer', address, owner: ofMember, session, accepts: true}],
+  });
+  expect(status.stdout).toContain(`"session":"${session}"`);
+  const told = await runCli(scope, ['relay', 'status'], {stateDir});
+  expect(told.stderr).toContain('egress my-proxy: 127.0.0.2, 127.0.0.3, 2 connections (job 2)');
+  expect(told.stderr).toContain(`net:lab: 1 member, trainer (${ofMember})`);
+  expect(told.stdout).not.toMatch(/egress|net:lab/);
+  const {metrics} = await relay.cli.event('listening');
+  const page = await (await fetch(`http://127.0.0.1:${metrics?.port}/metrics`)).text();
+  expect(page).toContain('tunl_relay_egress_address_up{egress="my-proxy",address="127.0.0.2"} 1\n');
+  expect(page).toMatch(/^tunl_relay_networks 1$/m);
+  expect(page).toMatch(/^tunl_relay_network_members 1$/m);
 
   const ends = streams.map((stream) => closed(stream));
   expect((await tokens('set', 'job', '--allow', 'db.corp:5432')).code).toBe(0);

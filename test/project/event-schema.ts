@@ -270,6 +270,8 @@ export const eventSchemas = {
       egressTotal: count,
       egressBytesIn: count,
       egressBytesOut: count,
+      networks: count,
+      members: count,
       pending: count,
       memoryBytes: count,
       cpuSeconds: ms,
@@ -283,6 +285,20 @@ export const eventSchemas = {
         reason: v.exactOptional(text),
         at: v.pipe(v.string(), v.isoTimestamp()),
       }),
+    ),
+  }),
+  'relay-egress': v.strictObject({
+    type: v.literal('relay-egress'),
+    egress: text,
+    addresses: v.array(v.strictObject({address: text, healthy: v.boolean()})),
+    connections: count,
+    owners: v.array(v.strictObject({owner: text, connections: count})),
+  }),
+  'relay-network': v.strictObject({
+    type: v.literal('relay-network'),
+    network: text,
+    members: v.array(
+      v.strictObject({name: text, address: text, owner: text, session: text, accepts: v.boolean()}),
     ),
   }),
   session: v.strictObject({
@@ -641,6 +657,8 @@ export const agreement: {[K in keyof Agreement]: true} & {[K in keyof Schemas]: 
   logout: true,
   context: true,
   relay: true,
+  'relay-egress': true,
+  'relay-network': true,
   session: true,
   kicked: true,
   blocked: true,

@@ -1,4 +1,4 @@
-// `tunl relay status`: shows a running relay, and the sessions of its agents with their tunnels.
+// `tunl relay status`: shows a running relay, its egresses and networks, and the sessions of its agents with their tunnels.
 
 import {BaseCommand} from '../../lib/cli/base-command.js';
 import {adminFlags, ask, statusEvents} from '../../lib/cli/relay-admin.js';
@@ -16,8 +16,8 @@ export default class RelayStatus extends BaseCommand {
 
   async run(): Promise<void> {
     const {flags} = await this.parse(RelayStatus);
-    const [relay, ...sessions] = statusEvents(await ask('status', {pid: flags.pid}));
-    this.presenter.event(relay);
+    const {relay, egresses, networks, sessions} = statusEvents(await ask('status', {pid: flags.pid}));
+    for (const event of [relay, ...egresses, ...networks]) this.presenter.event(event);
     // stdout has the rows alone, for scripts.
     if (sessions.length > 0)
       this.presenter.tell({tone: 'faint', text: 'SESSION   OWNER  FROM  TUNNELS  VISITORS  IN  OUT'});

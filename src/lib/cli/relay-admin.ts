@@ -4,8 +4,14 @@ import {setting, wholeNumber} from '../core/settings.js';
 import {stateDir} from '../core/state-dir.js';
 import {askRelay} from '../relay/admin/ask-relay.js';
 import type {Overview} from '../relay/admin/overview.js';
-import type {SessionReport} from '../relay/admin/report.js';
-import type {BlockedEvent, RelayStatusEvent, SessionEvent} from './relay-events.js';
+import type {EgressStatus, NetworkStatus, SessionReport} from '../relay/admin/report.js';
+import type {
+  BlockedEvent,
+  RelayEgressEvent,
+  RelayNetworkEvent,
+  RelayStatusEvent,
+  SessionEvent,
+} from './relay-events.js';
 import {flagOf} from './setting-flags.js';
 
 /** Flags of every command that asks a relay. */
@@ -26,10 +32,13 @@ export async function ask(
 }
 
 /** The relay is of the same version, except while a new one is being installed. */
-export function statusEvents(
-  answer: Readonly<Record<string, unknown>>,
-): [RelayStatusEvent, ...SessionEvent[]] {
-  const {domain, software, pid, url, draining, overview, sessions} = answer as {
+export function statusEvents(answer: Readonly<Record<string, unknown>>): {
+  relay: RelayStatusEvent;
+  egresses: RelayEgressEvent[];
+  networks: RelayNetworkEvent[];
+  sessions: SessionEvent[];
+} {
+  const {domain, software, pid, url, draining, overview, sessions, egresses, networks} = answer as {
     domain: string;
     software: string;
     pid: number;
@@ -37,6 +46,9 @@ export function statusEvents(
     draining: boolean;
     overview: Overview;
     sessions: SessionReport[];
+    // An older relay does not tell them.
+    egresses?: EgressStatus[];
+    networks?: NetworkStatus[];
   };
   const {startedAt, workers, certificate, refusals, probe, blocked, counts} = overview;
   const relay: RelayStatusEvent = {
@@ -54,7 +66,12 @@ export function statusEvents(
     blocked,
     ...(probe !== undefined && {probe}),
   };
-  return [relay, ...sessions.map((session): SessionEvent => ({type: 'session', ...session}))];
+  return {
+    relay,
+    egresses: (egresses ?? []).map((egress) => ({type: 'relay-egress', ...egress})),
+    networks: (networks ?? []).map((network) => ({type: 'relay-network', ...network})),
+    sessions: sessions.map((session) => ({type: 'session', ...session})),
+  };
 }
 
 export function blockedEvent(

@@ -1,6 +1,6 @@
 // The events of the commands that ask a running relay.
 
-import type {ProcessCounts} from '../relay/admin/report.js';
+import type {EgressStatus, NetworkStatus, ProcessCounts} from '../relay/admin/report.js';
 
 /** `tunl relay status`: the relay. */
 export interface RelayStatusEvent {
@@ -51,6 +51,16 @@ export interface SessionEvent {
   worker?: number;
 }
 
+/** `tunl relay status`: an egress of the relay. */
+export interface RelayEgressEvent extends EgressStatus {
+  type: 'relay-egress';
+}
+
+/** `tunl relay status`: a private network or a cluster, with its members. */
+export interface RelayNetworkEvent extends NetworkStatus {
+  type: 'relay-network';
+}
+
 /** `tunl relay kick`: sessions, or a tunnel, have ended. */
 export interface KickedEvent {
   type: 'kicked';
@@ -89,6 +99,8 @@ export interface ReloadedEvent {
 export type RelayAdminEvent =
   | RelayStatusEvent
   | SessionEvent
+  | RelayEgressEvent
+  | RelayNetworkEvent
   | KickedEvent
   | BlockedEvent
   | DrainsEvent

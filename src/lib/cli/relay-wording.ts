@@ -1,7 +1,13 @@
 // The words of the commands that ask a running relay.
 
 import {bytes, count, time} from './format.js';
-import type {RelayAdminEvent, RelayStatusEvent, SessionEvent} from './relay-events.js';
+import type {
+  RelayAdminEvent,
+  RelayEgressEvent,
+  RelayNetworkEvent,
+  RelayStatusEvent,
+  SessionEvent,
+} from './relay-events.js';
 import type {Line} from './wording.js';
 
 /** The row of an event on stdout, if any. */
@@ -25,6 +31,10 @@ export function relayLines(event: RelayAdminEvent, now = Date.now()): Line[] {
       return relay(event, now);
     case 'session':
       return [];
+    case 'relay-egress':
+      return [egressLine(event)];
+    case 'relay-network':
+      return plain(networkLine(event));
     case 'kicked':
       return plain(
         `${count(event.ended, event.what === 'name' ? 'tunnel' : 'session')} ended: ${event.subject}`,
@@ -63,6 +73,27 @@ function egress({
   if (egressTotal === 0) return [];
   const text = `${count(open, 'connection')} by egress of ${egressTotal}, in ${bytes(egressBytesIn)}, out ${bytes(egressBytesOut)}`;
   return [{tone: 'plain', text}];
+}
+
+/** Names in a line. `--json` has all of them. */
+const MOST_NAMES = 8;
+
+function some(names: readonly string[]): string {
+  const rest = names.length - MOST_NAMES;
+  return `${names.slice(0, MOST_NAMES).join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+}
+
+function egressLine({egress: name, addresses, connections, owners}: RelayEgressEvent): Line {
+  const isWhole = addresses.every(({healthy}) => healthy);
+  const from = addresses.map(({address, healthy}) => (healthy ? address : `${address} (cannot be used)`));
+  const whose = owners.map(({owner, connections: theirs}) => `${owner} ${theirs}`);
+  const open = connections === 0 ? '' : `, ${count(connections, 'connection')} (${some(whose)})`;
+  return {tone: isWhole ? 'plain' : 'warning', text: `egress ${name}: ${from.join(', ')}${open}`};
+}
+
+function networkLine({network, members}: RelayNetworkEvent): string {
+  const names = members.map(({name, owner}) => `${name} (${owner})`);
+  return `${network}: ${count(members.length, 'member')}, ${some(names)}`;
 }
 
 function relay(event: RelayStatusEvent, now: number): Line[] {

@@ -197,6 +197,8 @@ function about(event: CliEvent, before: TunnelState): Line[] {
     case 'context':
       return aboutLogin(event);
     case 'relay':
+    case 'relay-egress':
+    case 'relay-network':
     case 'session':
     case 'kicked':
     case 'blocked':

@@ -272,7 +272,7 @@ export async function openRelay(
     isBlocked: (peer) => pending.isBlocked(peer),
   });
   const operations = new LocalOperations({
-    ...{agents, tunnels, visitors, egress, pending, blocked, clock},
+    ...{agents, tunnels, visitors, egress, networks, pending, blocked, clock},
     worker: seat?.number,
   });
   seat?.onMade({pending, secureDoor, tcpDoor, tunnels, networks: networks.members, operations, stats});

@@ -19,6 +19,8 @@ export interface Action {
 
 /** The most sessions in an answer. */
 export const MOST_SESSIONS = 10_000;
+/** The most members of all networks in an answer. */
+const MOST_MEMBERS = 10_000;
 const MAX_WORDS = 4;
 
 export const ACTIONS: readonly Action[] = [
@@ -28,6 +30,8 @@ export const ACTIONS: readonly Action[] = [
     run: async (admin) => ({
       ...identity(admin),
       overview: await overviewOf(admin),
+      egresses: await admin.options.operations.egresses(),
+      networks: await admin.options.operations.networks(MOST_MEMBERS),
       sessions: await admin.options.operations.sessions(MOST_SESSIONS),
     }),
   },

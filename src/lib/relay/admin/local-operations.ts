@@ -9,15 +9,25 @@ import type {Member} from '../agents/member.js';
 import type {Egress} from '../egress/egress.js';
 import {sessionName} from '../events.js';
 import type {LeaseKey} from '../leases/lease-store.js';
+import type {PrivateNetworks} from '../networks/private-networks.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import type {Visitors} from '../visitors/visitors.js';
-import type {EndReason, Operations, ProcessCounts, SessionReport, TunnelReport} from './report.js';
+import type {
+  EgressStatus,
+  EndReason,
+  NetworkStatus,
+  Operations,
+  ProcessCounts,
+  SessionReport,
+  TunnelReport,
+} from './report.js';
 
 export interface LocalOperationsOptions {
   agents: Pick<Agents, 'members' | 'size' | 'end'>;
   tunnels: Pick<TunnelTable, 'size' | 'end' | 'all'>;
   visitors: Pick<Visitors, 'open' | 'totals' | 'byTunnel' | 'cut'>;
-  egress: Pick<Egress, 'open' | 'totals'>;
+  egress: Pick<Egress, 'open' | 'totals' | 'status'>;
+  networks: Pick<PrivateNetworks, 'counts' | 'status'>;
   pending: {readonly count: number};
   blocked: Blocked;
   clock: Pick<Clock, 'now'>;
@@ -35,7 +45,7 @@ export class LocalOperations implements Operations {
   }
 
   async counts(): Promise<ProcessCounts> {
-    const {agents, tunnels, visitors, egress, pending} = this.#options;
+    const {agents, tunnels, visitors, egress, networks, pending} = this.#options;
     let agentsAway = 0;
     for (const {session} of agents.members) if (session.detachedAt !== undefined) agentsAway += 1;
     const {visitors: visitorsTotal, bytesIn, bytesOut} = visitors.totals;
@@ -46,6 +56,7 @@ export class LocalOperations implements Operations {
       egressTotal: egress.totals.connections,
       egressBytesIn: egress.totals.bytesIn,
       egressBytesOut: egress.totals.bytesOut,
+      ...networks.counts,
       pending: pending.count,
       ...usage(),
     };
@@ -59,6 +70,14 @@ export class LocalOperations implements Operations {
       reports.push(this.#report(member, visits));
     }
     return reports;
+  }
+
+  async egresses(): Promise<EgressStatus[]> {
+    return this.#options.egress.status;
+  }
+
+  async networks(most: number): Promise<NetworkStatus[]> {
+    return this.#options.networks.status(most);
   }
 
   async endSessions(names: readonly string[], {code, message}: EndReason): Promise<number> {

@@ -23,7 +23,7 @@ const COUNTED: readonly (readonly [type: RelayEvent['type'], name: string, help:
 
 export async function metricsOf(admin: Admin): Promise<Family[]> {
   const {options, counters, startedAt, relay} = admin;
-  const counts = await options.operations.counts();
+  const [counts, egresses] = await Promise.all([options.operations.counts(), options.operations.egresses()]);
   const probe = relay?.probe;
   const gauge = (name: string, help: string, ...samples: (number | Sample)[]): Family => ({
     ...{name: `tunl_relay_${name}`, help, type: 'gauge'},
@@ -57,6 +57,22 @@ export async function metricsOf(admin: Admin): Promise<Family[]> {
       {labels: {direction: 'in'}, value: counts.egressBytesIn},
       {labels: {direction: 'out'}, value: counts.egressBytesOut},
     ),
+    ...(egresses.length === 0
+      ? []
+      : [
+          gauge(
+            'egress_address_up',
+            'Whether connections can leave by this address of an egress.',
+            ...egresses.flatMap(({egress, addresses}) =>
+              addresses.map(({address, healthy}) => ({
+                labels: {egress, address},
+                value: healthy ? 1 : 0,
+              })),
+            ),
+          ),
+        ]),
+    gauge('networks', 'Private networks and clusters.', counts.networks),
+    gauge('network_members', 'Their members.', counts.members),
     gauge('pending_connections', 'Connections without rights yet.', counts.pending),
     ...COUNTED.map(([type, name, help]) => counter(name, help, counters.of(type))),
     counter(

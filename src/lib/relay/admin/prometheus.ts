@@ -9,7 +9,7 @@ export interface Family {
 }
 
 export interface Sample {
-  /** Their values come from the code alone: a stranger's text would make a new series each time. */
+  /** Their values come from the code, or from the operator's settings: a stranger's text would make a new series each time. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly value: number;
 }

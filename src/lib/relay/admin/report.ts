@@ -20,6 +20,9 @@ export interface ProcessCounts {
   /** The bytes from destinations to agents, and from agents to destinations. */
   egressBytesIn: number;
   egressBytesOut: number;
+  /** Private networks and clusters that have a member or a watcher, and all their members. */
+  networks: number;
+  members: number;
   /** Connections that have no rights yet. */
   pending: number;
   /** The memory of the process. */
@@ -40,6 +43,8 @@ export const NO_COUNTS: Readonly<ProcessCounts> = {
   egressTotal: 0,
   egressBytesIn: 0,
   egressBytesOut: 0,
+  networks: 0,
+  members: 0,
   pending: 0,
   memoryBytes: 0,
   cpuSeconds: 0,
@@ -93,12 +98,68 @@ export interface SessionReport {
   worker?: number;
 }
 
+export interface EgressStatus {
+  egress: string;
+  /** `healthy`: connections can leave by it. */
+  addresses: {address: string; healthy: boolean}[];
+  /** Open connections. */
+  connections: number;
+  /** Whose they are: those with the most first. */
+  owners: {owner: string; connections: number}[];
+}
+
+export interface NetworkStatus {
+  /** `net:lab` or `cluster:train`. */
+  network: string;
+  members: {
+    name: string;
+    address: string;
+    owner: string;
+    /** The name of its session in events and in the log. */
+    session: string;
+    /** Whether other members can connect to it. */
+    accepts: boolean;
+  }[];
+}
+
+/** The owners that are told for an egress. */
+const MOST_OWNERS = 1_000;
+
+/** One row for each egress, from those of all processes: an address is healthy when all of them can use it. */
+export function sumOfEgresses(all: Iterable<readonly EgressStatus[]>): EgressStatus[] {
+  const sums = new Map<string, EgressStatus>();
+  for (const each of [...all].flat()) {
+    const sum = sums.get(each.egress);
+    if (sum === undefined) sums.set(each.egress, structuredClone(each));
+    else {
+      sum.connections += each.connections;
+      for (const {address, healthy} of each.addresses)
+        for (const known of sum.addresses) if (known.address === address) known.healthy &&= healthy;
+      for (const {owner, connections} of each.owners) {
+        const known = sum.owners.find((other) => other.owner === owner);
+        if (known === undefined) sum.owners.push({owner, connections});
+        else known.connections += connections;
+      }
+    }
+  }
+  for (const sum of sums.values()) sum.owners = mostFirst(sum.owners);
+  return [...sums.values()];
+}
+
+export function mostFirst<T extends {connections: number}>(owners: readonly T[]): T[] {
+  return [...owners].sort((a, b) => b.connections - a.connections).slice(0, MOST_OWNERS);
+}
+
 /** All processes of a relay, for its operator. */
 export interface Operations {
   /** One for each process that answers. */
   counts(): Promise<ProcessCounts>;
   /** At most so many, and how many there are. */
   sessions(most: number): Promise<SessionReport[]>;
+  /** The egresses, with the health of their addresses. */
+  egresses(): Promise<EgressStatus[]>;
+  /** The private networks and clusters; at most so many members in all of them together. */
+  networks(most: number): Promise<NetworkStatus[]>;
   /** Ends these sessions, by their names. Resolves with their number. */
   endSessions(names: readonly string[], reason: EndReason): Promise<number>;
   /** Takes the tunnel with this key from its agent, and ends its visitors. */

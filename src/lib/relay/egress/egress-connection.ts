@@ -63,6 +63,10 @@ export class EgressConnection {
     this.#splice = bandwidth === undefined ? new Splice(splice) : new PacedSplice(splice, bandwidth.rates);
   }
 
+  get owner(): string {
+    return this.#options.opener.principal.owner;
+  }
+
   get egress(): string {
     return this.#options.set.name;
   }

@@ -10,6 +10,7 @@ import {KeepAlive} from '../../net/keep-alive.js';
 import {Resolver} from '../../net/name-lookup.js';
 import {type EgressOpen, parseDatagramOpen, parseEgressOpen} from '../../protocol/egress-messages.js';
 import {KIND} from '../../protocol/wire.js';
+import {type EgressStatus, mostFirst} from '../admin/report.js';
 import type {OpenedStreams, Opener, ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
 import type {Load} from '../doors/load.js';
 import type {RelayEvents} from '../events.js';
@@ -183,6 +184,20 @@ export class Egress implements Part {
       sum.bytesOut += stream.bytesIn;
     }
     return sum;
+  }
+
+  /** For the operator. */
+  get status(): EgressStatus[] {
+    return [...this.#sets.values()].map(({name, addresses}) => {
+      const open = [...this.#open].filter(({egress}) => egress === name);
+      const byOwner = Map.groupBy(open, ({owner}) => owner);
+      return {
+        egress: name,
+        addresses: addresses.map((address) => ({address, healthy: this.#health.isHealthy(address)})),
+        connections: open.length,
+        owners: mostFirst([...byOwner].map(([owner, theirs]) => ({owner, connections: theirs.length}))),
+      };
+    });
   }
 
   /** From now on it takes streams of the kinds `egress` and `datagram`. */

@@ -1,6 +1,7 @@
 // The desk of networks as the process of a member sees it: in the same process, or in the first of several.
 
 import type {Clock} from '../../core/clock.js';
+import type {NetworkStatus} from '../admin/report.js';
 import type {Part} from '../part.js';
 import {
   type JoinAnswer,
@@ -38,6 +39,14 @@ export class LocalDesk implements Desk, Part {
 
   serves(holder: MemberHolder): void {
     this.#holder = holder;
+  }
+
+  get counts(): {networks: number; members: number} {
+    return this.#desk.counts;
+  }
+
+  status(most: number): NetworkStatus[] {
+    return this.#desk.status(most);
   }
 
   async check(asked: MemberAsked): Promise<NetworkRefusal | undefined> {

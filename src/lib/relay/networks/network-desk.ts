@@ -4,6 +4,7 @@
 import type {Clock, Timer} from '../../core/clock.js';
 import {NETWORK_LIMITS} from '../../protocol/network-messages.js';
 import type {StreamCode} from '../../protocol/wire.js';
+import type {NetworkStatus} from '../admin/report.js';
 import {Counts} from '../limits/counts.js';
 
 /** Members that one owner may have, in all networks together. */
@@ -22,6 +23,8 @@ export interface MemberAsked {
   address: string;
   accepts: boolean;
   owner: string;
+  /** The name of its session in events and in the log. */
+  session: string;
 }
 
 /** A process that has members. */
@@ -70,6 +73,21 @@ export class NetworkDesk<Holder extends MemberHolder> {
 
   get counts(): {networks: number; members: number} {
     return {networks: this.#networks.size, members: this.#members.size};
+  }
+
+  /** For the operator: the networks that have members, with at most so many members in all of them together. */
+  status(most: number): NetworkStatus[] {
+    const all: NetworkStatus[] = [];
+    let left = most;
+    for (const {name: network, members} of this.#networks.values()) {
+      if (left <= 0) break;
+      const some = [...members.values()].slice(0, left).map(({name, address, owner, session, accepts}) => ({
+        ...{name, address, owner, session, accepts},
+      }));
+      if (some.length > 0) all.push({network, members: some});
+      left -= some.length;
+    }
+    return all;
   }
 
   /** Why this member could not join now. */

@@ -188,6 +188,7 @@ export class Networks implements MemberHolder {
       ...{network: keyOf(about), name, accepts, key: key.toString('base64url')},
       address: memberAddress(this.#options.domain, about, key),
       owner: opener.principal.owner,
+      session: sessionName(opener.session),
     };
   }
 

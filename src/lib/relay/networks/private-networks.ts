@@ -5,6 +5,7 @@ import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import {KIND} from '../../protocol/wire.js';
+import type {NetworkStatus} from '../admin/report.js';
 import type {RelayEvents} from '../events.js';
 import type {Bandwidths} from '../limits/bandwidth.js';
 import type {LimitReports} from '../limits/limit-reports.js';
@@ -52,6 +53,16 @@ export class PrivateNetworks implements Part {
       ...{...options, networks: this.members, desk, peers: this.#peers},
       openTo: (session, about) => sessionOf(session)?.open(KIND.member, about),
     });
+  }
+
+  /** Of this process; with several workers the first process counts. */
+  get counts(): {networks: number; members: number} {
+    return this.#localDesk?.counts ?? {networks: 0, members: 0};
+  }
+
+  /** As `counts`. */
+  status(most: number): NetworkStatus[] {
+    return this.#localDesk?.status(most) ?? [];
   }
 
   async start(): Promise<void> {

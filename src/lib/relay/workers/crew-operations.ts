@@ -3,34 +3,46 @@
 import type {BlockedEntry} from '../access/blocked.js';
 import {usage} from '../admin/local-operations.js';
 import {
+  type EgressStatus,
   type EndReason,
+  type NetworkStatus,
   NO_COUNTS,
   type Operations,
   type ProcessCounts,
   type SessionReport,
   sumOfCounts,
+  sumOfEgresses,
   TOTALS,
 } from '../admin/report.js';
 import type {LeaseKey} from '../leases/lease-store.js';
+import type {NetworkDesk} from '../networks/network-desk.js';
 import type {Crew} from './crew.js';
 import type {WorkerProcess} from './worker-process.js';
+
+export interface CrewOperationsOptions {
+  crew: Pick<Crew, 'askAll'>;
+  pending: {readonly count: number};
+  networks: Pick<NetworkDesk<WorkerProcess>, 'counts' | 'status'>;
+}
 
 export class CrewOperations implements Operations {
   readonly #crew: Pick<Crew, 'askAll'>;
   readonly #pending: {readonly count: number};
+  readonly #networks: Pick<NetworkDesk<WorkerProcess>, 'counts' | 'status'>;
   /** The last numbers of each worker. One that does not answer in time keeps them. */
   readonly #last = new Map<WorkerProcess, ProcessCounts>();
   /** The totals of workers that are gone, as of their last answer: a total must never become smaller. */
   #gone: ProcessCounts = {...NO_COUNTS};
 
-  constructor(crew: Pick<Crew, 'askAll'>, pending: {readonly count: number}) {
+  constructor({crew, pending, networks}: CrewOperationsOptions) {
     this.#crew = crew;
     this.#pending = pending;
+    this.#networks = networks;
   }
 
   async counts(): Promise<ProcessCounts> {
     await this.#crew.askAll('counts', {}, (counts, worker) => this.#last.set(worker, counts));
-    const own = {...NO_COUNTS, ...usage(), pending: this.#pending.count};
+    const own = {...NO_COUNTS, ...usage(), pending: this.#pending.count, ...this.#networks.counts};
     return sumOfCounts([own, this.#gone, ...this.#last.values()]);
   }
 
@@ -39,6 +51,16 @@ export class CrewOperations implements Operations {
     await this.#crew.askAll('sessions', {most}, (some) => void reports.push(...some));
     // Rows of a list must not jump with each answer.
     return reports.sort((a, b) => (a.worker ?? 0) - (b.worker ?? 0)).slice(0, most);
+  }
+
+  async egresses(): Promise<EgressStatus[]> {
+    const all: EgressStatus[][] = [];
+    await this.#crew.askAll('egresses', {}, (some) => void all.push(some));
+    return sumOfEgresses(all);
+  }
+
+  async networks(most: number): Promise<NetworkStatus[]> {
+    return this.#networks.status(most);
   }
 
   async endSessions(names: readonly string[], reason: EndReason): Promise<number> {

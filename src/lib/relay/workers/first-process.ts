@@ -194,7 +194,7 @@ export async function openFirstProcess(
       probes.left(worker);
     },
   });
-  const operations = new CrewOperations(crew, pending);
+  const operations = new CrewOperations({crew, pending, networks});
   const reports = new LimitReports(base);
   const unknownNames = new UnknownNames({...base, settings, isTrusted, reports});
   const handOver = new HandOver({

@@ -3,7 +3,7 @@
 import type {ErrorCode} from '../../core/errors.js';
 import type {LogRecord} from '../../core/logger.js';
 import type {BlockedEntry} from '../access/blocked.js';
-import type {EndReason, ProcessCounts, SessionReport} from '../admin/report.js';
+import type {EgressStatus, EndReason, ProcessCounts, SessionReport} from '../admin/report.js';
 import type {Peer} from '../doors/peer.js';
 import type {Limit, Noted} from '../doors/pending.js';
 import type {RelayEvent} from '../events.js';
@@ -111,6 +111,7 @@ export interface QuestionsToWorker {
   stats: {about: object; answer: RelayStats};
   counts: {about: object; answer: ProcessCounts};
   sessions: {about: {most: number}; answer: SessionReport[]};
+  egresses: {about: object; answer: EgressStatus[]};
   endSessions: {about: {names: readonly string[]; reason: EndReason}; answer: number};
   endTunnel: {about: {key: LeaseKey; reason: EndReason}; answer: number};
   /** The operator has changed the list of what is blocked. The answer is the number of sessions and tunnels that ended. */

@@ -24,7 +24,15 @@ class Holder implements MemberHolder {
 }
 
 const asked = (name: string, more: Partial<MemberAsked> = {}): MemberAsked => ({
-  ...{network: 'net:lab', name, key: `key of ${name}`, address: 'fdaa::1', accepts: true, owner: 'ana'},
+  ...{
+    network: 'net:lab',
+    name,
+    key: `key of ${name}`,
+    address: 'fdaa::1',
+    accepts: true,
+    owner: 'ana',
+    session: 's1',
+  },
   ...more,
 });
 
@@ -139,4 +147,22 @@ test('a process that watches gets rosters, and an empty network is forgotten', (
   expect(desk.counts).toEqual({networks: 0, members: 0});
   clock.advance(10_000);
   expect(clock.pending).toBe(0);
+});
+
+test('the operator sees networks that have members, and no key', () => {
+  const {desk, join} = setUp();
+  const holder: Holder = {roster: () => {}, replaced: () => {}} as unknown as Holder;
+  join(holder, 'trainer');
+  join(holder, 'worker', {owner: 'ben', accepts: false});
+  join(holder, 'other', {network: 'cluster:train', key: 'another key'});
+  desk.watch(holder, 'net:empty');
+  const row = (name: string, owner: string, accepts = true) => ({
+    ...{name, owner, accepts, address: 'fdaa::1', session: 's1'},
+  });
+  expect(desk.status(10)).toEqual([
+    {network: 'net:lab', members: [row('trainer', 'ana'), row('worker', 'ben', false)]},
+    {network: 'cluster:train', members: [row('other', 'ana')]},
+  ]);
+  expect(desk.status(2).map(({network}) => network)).toEqual(['net:lab']);
+  expect(JSON.stringify(desk.status(10))).not.toMatch(/key/);
 });

@@ -5,16 +5,19 @@ import {NO_COUNTS, type ProcessCounts} from '../../../../src/lib/relay/admin/rep
 import {CrewOperations} from '../../../../src/lib/relay/workers/crew-operations.js';
 import type {WorkerProcess} from '../../../../src/lib/relay/workers/worker-process.js';
 
+const NO_NETWORKS = {counts: {networks: 0, members: 0}, status: () => []};
+
 test('sessions are in the same order, whichever worker answers first', async () => {
   const reports = [2, 1, 2].map((worker, at) => ({session: `s${at}`, worker}));
-  const operations = new CrewOperations(
-    {
+  const operations = new CrewOperations({
+    crew: {
       askAll: async (_question, _about, take) => {
         for (const report of reports) take([report] as never, {number: report.worker} as WorkerProcess);
       },
     },
-    {count: 0},
-  );
+    pending: {count: 0},
+    networks: NO_NETWORKS,
+  });
   const order = async (most: number) => (await operations.sessions(most)).map(({session}) => session);
   expect(await order(9)).toEqual(['s1', 's0', 's2']);
   expect(await order(2)).toEqual(['s1', 's0']);
@@ -26,17 +29,67 @@ test('totals of a worker that hangs or is gone stay in the sum', async () => {
     [one, {agents: 2, visitors: 1, visitorsTotal: 7, bytesIn: 100}],
     [two, {agents: 1, visitorsTotal: 3, bytesIn: 10}],
   ]);
-  const operations = new CrewOperations(
-    {
+  const operations = new CrewOperations({
+    crew: {
       askAll: async (_question, _about, take) => {
         for (const [worker, counts] of answers) take({...NO_COUNTS, ...counts} as never, worker);
       },
     },
-    {count: 4},
-  );
-  expect(await operations.counts()).toMatchObject({agents: 3, visitorsTotal: 10, bytesIn: 110, pending: 4});
+    pending: {count: 4},
+    networks: {counts: {networks: 1, members: 3}, status: () => []},
+  });
+  expect(await operations.counts()).toMatchObject({
+    agents: 3,
+    visitorsTotal: 10,
+    bytesIn: 110,
+    pending: 4,
+    networks: 1,
+    members: 3,
+  });
   answers.delete(one);
   expect(await operations.counts()).toMatchObject({agents: 3, visitorsTotal: 10});
   operations.left(one);
   expect(await operations.counts()).toMatchObject({agents: 1, visitors: 0, visitorsTotal: 10, bytesIn: 110});
+});
+
+test('an egress has the connections of all workers, and an address is healthy where all can use it', async () => {
+  const of = (connections: number, healthy: boolean, owner: string) => [
+    {
+      egress: 'out',
+      addresses: [
+        {address: '203.0.113.1', healthy},
+        {address: '203.0.113.2', healthy: true},
+      ],
+      connections: connections + 1,
+      owners: [
+        {owner: 'ana', connections},
+        {owner, connections: 1},
+      ],
+    },
+  ];
+  const operations = new CrewOperations({
+    crew: {
+      askAll: async (_question, _about, take) => {
+        for (const told of [of(1, true, 'bob'), of(4, false, 'eve')])
+          take(told as never, {} as WorkerProcess);
+      },
+    },
+    pending: {count: 0},
+    networks: NO_NETWORKS,
+  });
+  expect(await operations.egresses()).toEqual([
+    {
+      egress: 'out',
+      addresses: [
+        {address: '203.0.113.1', healthy: false},
+        {address: '203.0.113.2', healthy: true},
+      ],
+      connections: 7,
+      owners: [
+        {owner: 'ana', connections: 5},
+        {owner: 'bob', connections: 1},
+        {owner: 'eve', connections: 1},
+      ],
+    },
+  ]);
 });
