@@ -32,6 +32,7 @@ export type {KeptBy, SessionEnd, SessionState, SessionView} from './lib/hub/sess
 export type {DirectOptions} from './lib/network/direct-door.js';
 export type {ForwardedMember} from './lib/network/forward.js';
 export {network} from './lib/network/library.js';
+export type {MemberRunOptions, MemberStart} from './lib/network/library-run.js';
 export type {Member, MemberPath} from './lib/network/member.js';
 export type {
   MemberFailedEvent,

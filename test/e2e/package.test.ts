@@ -2,7 +2,7 @@
 // Node.
 
 import {existsSync} from 'node:fs';
-import {readFile, symlink} from 'node:fs/promises';
+import {mkdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {expect} from 'vitest';
 import {Child, cleanEnv, run} from '../helpers/child.js';
 import {projectRoot} from '../helpers/cli.js';
@@ -42,6 +42,20 @@ function npmEnv(): Record<string, string> {
 
 const pathOf = ({PATH = ''}: Record<string, string>) => ({PATH});
 
+const TYPED = `import {egress, network, type EgressRunOptions, type MemberRunOptions, type SealedExit} from 'tunl';
+
+const options: MemberRunOptions = {name: 'job', allowIn: ['8000'], egress: 'out', dialGraceMs: 1_000, stdio: 'inherit'};
+const lab = await network('lab', {relay: 'https://r1.example.net', name: 'web'});
+const exit: SealedExit = await lab.run(['true'], {...options, onStart: ({address}) => address.toUpperCase()});
+const behind: EgressRunOptions = {localPorts: [5432], strict: true, signal: AbortSignal.timeout(1)};
+const code: number | null = (await (await egress('out')).run(['true'], behind)).code ?? exit.code;
+// @ts-expect-error a command is a list of words
+await lab.run('true');
+// @ts-expect-error unknown options are mistakes
+await lab.run(['true'], {localPort: 1});
+export default code;
+`;
+
 test('npm pack, npm install --global, tunl expose', async ({scope}) => {
   const folder = await scope.tempDir('pack');
   const cwd = `${folder}/tunl`;
@@ -72,6 +86,20 @@ test('npm pack, npm install --global, tunl expose', async ({scope}) => {
   });
   expect(manual).toMatchObject({code: 0, stderr: ''});
   expect(manual.stdout).toMatch(/^TUNL\(1\)[\s\S]*--offline-page[\s\S]*EXIT STATUS/);
+
+  // A program in TypeScript gets its types, and those of what it gives and takes.
+  const app = `${folder}/app`;
+  await mkdir(`${app}/node_modules`, {recursive: true});
+  await symlink(root, `${app}/node_modules/tunl`);
+  await symlink(`${projectRoot}node_modules/@types`, `${app}/node_modules/@types`);
+  await writeFile(`${app}/package.json`, '{"type": "module"}');
+  await writeFile(`${app}/app.ts`, TYPED);
+  const strict = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--types', 'node'];
+  const tsc = `${projectRoot}node_modules/typescript/bin/tsc`;
+  expect(await run(scope, process.execPath, [tsc, ...strict, 'app.ts'], {cwd: app})).toMatchObject({
+    code: 0,
+    stdout: '',
+  });
 
   const upstream = await httpUpstream(scope, 'from the package');
   for (const {bin, says} of await nodes(scope)) {

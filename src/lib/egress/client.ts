@@ -156,6 +156,25 @@ export async function listEgresses(link: RelayLink, {signal}: DialOptions = {}):
   return await askEgress(link, {service: EGRESS_SERVICE}, readEgressList, signal);
 }
 
+/** A command must not start behind an egress that does not exist. @throws TunlError EGRESS_UNKNOWN, RELAY_* */
+export async function addressesOf(
+  link: RelayLink,
+  name: string,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const all = await listEgresses(link, {signal});
+  const found = all.find((each) => each.name === name);
+  if (found !== undefined) return found.addresses.map(({address}) => address);
+  const names = all.map((each) => each.name).join(', ');
+  throw new TunlError('EGRESS_UNKNOWN', {
+    reason: `The relay offers no egress ${name} to this token.`,
+    next:
+      names === ''
+        ? 'The operator of the relay offers egresses (`--egress`), and your token needs the scope `egress:NAME`.'
+        : `It offers ${names}.`,
+  });
+}
+
 /** @throws TunlError EGRESS_UNKNOWN */
 export function checkEgressName(name: string): string {
   if (isEgressName(name)) return name;

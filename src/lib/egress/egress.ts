@@ -6,7 +6,7 @@ import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {type ConnectionOptions, openLink, type RelayLink} from '../open-link.js';
 import type {SealedExit} from '../seal/run-sealed.js';
-import {checkEgressName, EgressClient} from './client.js';
+import {addressesOf, checkEgressName, EgressClient} from './client.js';
 import {type ForwardedPort, forwardPort, readForward} from './forward.js';
 import type {EgressPort} from './local-port.js';
 import {openProxy, type ProxyPort} from './proxy/proxy-port.js';
@@ -87,23 +87,11 @@ export async function egress(name: string, options: EgressOptions = {}): Promise
   const link = await openLink({...connection, signal, onEvent, log});
   try {
     const client = new EgressClient(link, {egress: name, ...(spread !== undefined && {spread})});
-    return new OpenEgress(link, client, {addresses: await addressesOf(client, signal), onEvent});
+    return new OpenEgress(link, client, {addresses: await addressesOf(link, name, signal), onEvent});
   } catch (error) {
     await link.close();
     throw error;
   }
-}
-
-/** @throws TunlError EGRESS_UNKNOWN, and why the relay does not tell */
-async function addressesOf(client: EgressClient, signal: AbortSignal | undefined): Promise<string[]> {
-  const all = await client.list({signal});
-  const own = all.find(({name}) => name === client.egress);
-  if (own !== undefined) return own.addresses.map(({address}) => address);
-  const names = all.map(({name}) => name).join(', ');
-  throw new TunlError('EGRESS_UNKNOWN', {
-    reason: `The relay offers no egress ${client.egress} to this token.`,
-    ...(names !== '' && {next: `It offers ${names}.`}),
-  });
 }
 
 interface About {

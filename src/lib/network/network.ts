@@ -9,10 +9,12 @@ import type {LogSink} from '../core/logger.js';
 import {randomBytes} from '../core/node-crypto.js';
 import {usableState} from '../core/usable-state.js';
 import {type ConnectionOptions, openLink, type RelayLink} from '../open-link.js';
+import type {SealedExit} from '../seal/run-sealed.js';
 import {readInRule} from './allow-in.js';
 import type {DirectOptions} from './direct-door.js';
 import {type ForwardedMember, forwardMember} from './forward.js';
 import {exposeMember} from './gateway.js';
+import type {MemberRunOptions} from './library-run.js';
 import type {Member} from './member.js';
 import {joinNetwork, type Membership} from './membership.js';
 import {checkNames} from './network-names.js';
@@ -92,6 +94,12 @@ export interface Network extends AsyncDisposable {
   forward(to: string, options?: {listen?: string}): Promise<ForwardedMember>;
   /** A public tunnel in front of `NAME:PORT`, at the same relay if the options name no other. */
   expose(to: string, options?: ForwardOptions): Promise<Tunnel>;
+  /**
+   * Runs a command as `tunl net run` does: as a member of its own in this network, in a sealed network with an address of its
+   * own. Linux only. `close()` ends it: it gets SIGTERM, and SIGKILL 10 s later. Resolves at its end; rejects with
+   * SEAL_UNAVAILABLE, SEAL_LOST, PROGRAM_MISSING, FOLDER_MISSING, EGRESS_UNKNOWN, ABORTED, or as `network`.
+   */
+  run(argv: readonly string[], options?: MemberRunOptions): Promise<SealedExit>;
   /** Tells all members something, which they see in `state` of this member. */
   setState(state: object): void;
   /** Connections are reset, ports are closed. Idempotent. */
@@ -131,7 +139,7 @@ export async function openNetwork(network: string, options: NetworkOptions = {})
       signal,
       log,
     });
-    return new OpenNetwork(membership, {link, ports, onEvent, connection});
+    return new OpenNetwork(membership, {link, ports, onEvent, connection, log});
   } catch (error) {
     await link.close();
     throw error;
@@ -143,6 +151,7 @@ interface About {
   ports: ServedPorts;
   onEvent: (event: NetworkEvent) => void;
   connection: ConnectionOptions;
+  log: LogSink | undefined;
 }
 
 class OpenNetwork implements Network {
@@ -150,6 +159,7 @@ class OpenNetwork implements Network {
   readonly #membership: Membership;
   readonly #about: About;
   readonly #owned = new Set<{close(): Promise<void>}>();
+  #isClosed = false;
 
   constructor(membership: Membership, about: About) {
     this.#membership = membership;
@@ -157,6 +167,7 @@ class OpenNetwork implements Network {
     const {onEvent, link} = about;
     membership.onMembers((members) => onEvent({type: 'members', members}));
     this.closed = membership.ended.then(async (error) => {
+      this.#isClosed = true;
       await Promise.all([...this.#owned].map((each) => each.close()));
       await link.close();
       if (error !== undefined && error.code !== 'ABORTED' && error.code !== 'CLOSED') throw error;
@@ -220,6 +231,37 @@ class OpenNetwork implements Network {
     const isElsewhere = options.relay !== undefined || options.context !== undefined;
     const all = isElsewhere ? options : {...this.#about.connection, ...options};
     return await this.#hold(exposeMember(this.#membership, readMemberPort(to), all));
+  }
+
+  async run(argv: readonly string[], options: MemberRunOptions = {}): Promise<SealedExit> {
+    if (this.#isClosed) throw new TunlError('CLOSED');
+    // The same key would take over the membership of this process.
+    if (options.name === this.name)
+      throw new TunlError('MEMBER_NAME_USED', {
+        reason: `This process is the member ${this.name} itself.`,
+        next: 'Give the command another name, or none.',
+      });
+    // Imported here because a member by itself needs no seal.
+    const {runAsMember} = await import('./library-run.js');
+    const {link, connection, log} = this.#about;
+    const stop = new AbortController();
+    const signal =
+      options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+    const about = {network: this.network, link, stateDir: connection.stateDir};
+    const running = runAsMember(argv, {...options, signal}, {...about, log});
+    const owned = {
+      close: async () => {
+        stop.abort();
+        await running.catch(() => {});
+      },
+    };
+    this.#owned.add(owned);
+    try {
+      if (this.#isClosed) stop.abort();
+      return await running;
+    } finally {
+      this.#owned.delete(owned);
+    }
   }
 
   setState(state: object): void {

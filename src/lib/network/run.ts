@@ -2,6 +2,7 @@
 
 import {childEnv} from '../core/child-env.js';
 import {TunlError} from '../core/errors.js';
+import {randomBytes} from '../core/node-crypto.js';
 import {lastBytes, outstandingOf, sumOf} from '../seal/last-bytes.js';
 import {checkCommand, type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
 import type {Seal} from '../seal/seal.js';
@@ -19,6 +20,9 @@ export interface NetworkRunOptions
   /** Everything is ready, and the command starts. */
   readonly onStart?: ((membership: Membership) => void) | undefined;
 }
+
+/** For a command that has no name of its own. */
+export const newMemberName = (): string => `run-${randomBytes(4).toString('hex')}`;
 
 /**
  * Resolves at the end of the command. The end of the membership ends the command: it gets SIGTERM, and SIGKILL 10 s later.

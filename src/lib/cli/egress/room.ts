@@ -3,14 +3,13 @@
 import type {ForwardOptions} from '../../agent/options.js';
 import {LINK_SETTINGS} from '../../agent/settings-table.js';
 import {TunlError} from '../../core/errors.js';
-import {EgressClient} from '../../egress/client.js';
+import {addressesOf, EgressClient} from '../../egress/client.js';
 import {openEgressSeal, udpOf} from '../../egress/run.js';
 import type {Room} from '../../launch/room.js';
 import {openLink, type RelayLink} from '../../open-link.js';
 import {sealLost} from '../../seal/run-sealed.js';
 import type {Presenter} from '../presenter.js';
 import {carriage} from '../sealed-event.js';
-import {addressesOf} from './run.js';
 
 /** Opens it with the relay of the tunnel, by a link of its own. The tunnel's link reports about the relay. */
 export function roomBehind(

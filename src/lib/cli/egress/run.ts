@@ -1,10 +1,9 @@
 // `tunl egress run`: a command whose connections all leave by an egress.
 
 import {TunlError} from '../../core/errors.js';
-import {EgressClient, listEgresses} from '../../egress/client.js';
+import {addressesOf, EgressClient} from '../../egress/client.js';
 import {runByEgress, runByProxy} from '../../egress/run.js';
 import {EGRESS_RUN_SETTINGS, EGRESS_SETTINGS, NO_SEAL_SETTINGS} from '../../egress/run-settings.js';
-import type {RelayLink} from '../../open-link.js';
 import {type OwnLinkFlags, openOwnLink, ownLinkFlags} from '../own-link.js';
 import type {Presenter} from '../presenter.js';
 import {carriage} from '../sealed-event.js';
@@ -76,16 +75,5 @@ function checkSealFlags({seal, local, 'no-seal': isUnsealed}: EgressRunFlags): v
   throw new TunlError('USAGE', {
     reason: `--${seal === undefined ? 'local' : 'seal'} is for a sealed command.`,
     next: 'Leave it out, or --no-seal.',
-  });
-}
-
-/** The command must not start behind an egress that does not exist. @throws TunlError EGRESS_UNKNOWN, RELAY_* */
-export async function addressesOf(link: RelayLink, name: string, signal: AbortSignal): Promise<string[]> {
-  const all = await listEgresses(link, {signal});
-  const found = all.find((each) => each.name === name);
-  if (found !== undefined) return found.addresses.map(({address}) => address);
-  const names = all.map((each) => each.name).join(', ');
-  throw new TunlError('EGRESS_UNKNOWN', {
-    reason: `The relay offers no egress ${name} to this token${names === '' ? '' : `: it offers ${names}`}.`,
   });
 }

@@ -1,13 +1,13 @@
 // `tunl net run`: a command that is a member of a private network.
 
 import {TunlError} from '../../core/errors.js';
-import {randomBytes} from '../../core/node-crypto.js';
 import {usableState} from '../../core/usable-state.js';
 import {allowsIn, readInRule} from '../../network/allow-in.js';
-import {runInNetwork} from '../../network/run.js';
+import {outsideOf} from '../../network/outside.js';
+import {newMemberName, runInNetwork} from '../../network/run.js';
 import {NET_RUN_SETTINGS} from '../../network/run-settings.js';
 import {directOf, MEMBER_SETTINGS} from '../../network/settings.js';
-import {openLink, type RelayLink} from '../../open-link.js';
+import {openLink} from '../../open-link.js';
 import type {Presenter} from '../presenter.js';
 import {flagsOf, type ValuesOf} from '../setting-flags.js';
 import {stopSignal} from '../stop-signal.js';
@@ -45,11 +45,11 @@ export async function runAsMember(
     log: presenter.log,
     onEvent: presenter.event,
   });
-  const outside = isolated ? ({rules: {kind: 'none'}} as const) : await wayOut(link, egress, signal);
+  const outside = await outsideOf(link, {isolated, egress}, signal);
   const {code} = await runInNetwork(command, {
     link,
     network,
-    name: name ?? `run-${randomBytes(4).toString('hex')}`,
+    name: name ?? newMemberName(),
     // A name that is chosen keeps its address.
     key: name === undefined || ephemeral ? 'ephemeral' : {stateDir: options.stateDir ?? usableState().path},
     trustRelay,
@@ -77,16 +77,4 @@ export async function runAsMember(
     signal,
   });
   return code;
-}
-
-/** Undefined: by this machine. @throws TunlError EGRESS_UNKNOWN, RELAY_* */
-async function wayOut(link: RelayLink, egress: string | undefined, signal: AbortSignal) {
-  if (egress === undefined) return undefined;
-  const [{EgressClient}, {outsideByEgress}, {addressesOf}] = await Promise.all([
-    import('../../egress/client.js'),
-    import('../../egress/run.js'),
-    import('../egress/run.js'),
-  ]);
-  await addressesOf(link, egress, signal);
-  return outsideByEgress(Promise.resolve(new EgressClient(link, {egress})));
 }
