@@ -91,12 +91,12 @@ beforeAll(async () => {
 
 afterAll(() => scope[Symbol.asyncDispose]());
 
-/** A repository with one commit, as a plain web server gives it to git. */
+/** A repository with one commit, to which everybody may push. */
 async function makeRepository(at: string): Promise<void> {
   const script = `
     git init -q "$0.work" && cd "$0.work" && echo words > file && git add file
     git -c user.name=ana -c user.email=ana@example.com commit -q -m first
-    git clone -q --bare . "$0" && git -C "$0" update-server-info`;
+    git clone -q --bare . "$0"`;
   await mkdir(dirname(at), {recursive: true});
   const made = await run(scope, 'sh', ['-ec', script, at], {env: {HOME: files}});
   expect(made).toMatchObject({code: 0});
@@ -177,11 +177,21 @@ describe.each([
     });
   });
 
-  test('git clone', async () => {
+  test('git clone, and a push of more than one piece', async () => {
     const before = web.lines.length;
-    const cloned = await behind(who, 'one', ['git', 'clone', '-q', 'http://web.example/repo.git', 'clone']);
-    expect(cloned).toMatchObject({code: 0});
+    const url = 'http://web.example/repo.git';
+    const script = `git clone -q ${url} clone && cd clone && head -c 3000000 /dev/urandom > large && git add large
+      git -c user.name=ana -c user.email=ana@example.com commit -q -m large
+      git push -q origin "HEAD:refs/heads/of-${uid}" && git rev-parse HEAD`;
+    const pushed = await behind(who, 'one', ['sh', '-ec', script]);
+    expect(pushed).toMatchObject({code: 0});
     expect(await run(scope, 'cat', [join(who.home, 'clone/file')])).toMatchObject({stdout: 'words\n'});
+    const there = ['-C', join(files, 'www/repo.git'), 'rev-parse', `of-${uid}`];
+    expect((await run(scope, 'git', there)).stdout).toBe(pushed.stdout);
+    const paths = web.lines.slice(before).map((line) => line.split(' from ')[0]);
+    expect(paths).toEqual(
+      expect.arrayContaining(['/repo.git/git-upload-pack', '/repo.git/git-receive-pack']),
+    );
     const sources = web.lines.slice(before).map((line) => line.split(' from ')[1]);
     expect(new Set(sources)).toEqual(new Set([ONE]));
   });
