@@ -215,10 +215,12 @@ test('connections that are not allowed, and input that is none', async ({scope})
     const port = await start(scope, ['net', 'forward', 'lab', to], await machine(scope));
     const {address} = await port.event('member-port');
     expect((await run(scope, 'curl', ['-sS', `http://${address}/`])).code).not.toBe(0);
-    return (await port.event('member-failed')).code;
+    const {code} = await port.event('member-failed');
+    // Typing errors are told before the first connection.
+    return [code, port.events.flatMap((event) => (event.type === 'notice' ? [event.code] : []))];
   };
-  expect(await failure('closed:8000')).toBe('NOT_ALLOWED');
-  expect(await failure('nobody:8000')).toBe('MEMBER_UNKNOWN');
+  expect(await failure('closed:8000')).toEqual(['NOT_ALLOWED', []]);
+  expect(await failure('nobody:8000')).toEqual(['MEMBER_UNKNOWN', ['MEMBER_UNKNOWN']]);
   const ends = async (...given: string[]) => {
     const {code, cli} = await runCli(scope, [...given, '--json'], {env: relay.env});
     return [code, cli.error?.code];

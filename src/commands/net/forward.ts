@@ -37,7 +37,7 @@ export default class NetForward extends BaseCommand {
     const {network, to} = args;
     const {presenter} = this;
     const {readMemberPort} = await import('../../lib/network/target.js');
-    readMemberPort(to);
+    const {name: wanted} = readMemberPort(to);
     const options = {...(await linkOptions(flags, presenter)), trustRelay: flags['trust-relay']};
     await holdNetwork({
       network,
@@ -48,6 +48,13 @@ export default class NetForward extends BaseCommand {
         const warn = (message: string) => presenter.log({level: 'warn', scope: 'network', message});
         warnOfListening(port, warn);
         presenter.event({type: 'member-port', network, to, address: port.address});
+        // It may come later.
+        if (!member.members.some(({name, address}) => name === wanted || address === wanted))
+          presenter.event({
+            type: 'notice',
+            code: 'MEMBER_UNKNOWN',
+            message: `The network ${network} has no member ${wanted} now. Connections are reset until it joins.`,
+          });
       },
     });
   }

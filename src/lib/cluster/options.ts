@@ -127,7 +127,9 @@ export function checkWords(argv: unknown): readonly [string, ...string[]] {
 function whole(value: unknown, min: number, max: number, what: string): number {
   if (Number.isInteger(value) && Number(value) >= min && Number(value) <= max) return Number(value);
   const range = min === max ? `can only be ${min}` : `is a whole number from ${min} to ${max}`;
-  throw invalid(`${what} ${range}, not ${String(value).slice(0, 40)}.`, 'Correct it.');
+  const written = typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : String(value);
+  const next = min === max ? `Give ${min}.` : `Give a whole number from ${min} to ${max}.`;
+  throw invalid(`${what} ${range}, not ${written}.`, next);
 }
 
 const invalid = (reason: string, next: string) => new TunlError('CLUSTER_INVALID', {reason, next});

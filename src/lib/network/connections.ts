@@ -136,12 +136,27 @@ const ERROR_OF: {readonly [code in StreamCode]?: ErrorCode} = {
   MEMBER_UNPROVEN: 'MEMBER_UNPROVEN',
 };
 
+/** In words, where the other member gives none. */
+const REASON_OF: {readonly [code in ErrorCode]?: (code: StreamCode) => string} = {
+  UPSTREAM_REFUSED: () => 'The member does not accept connections on this port.',
+  MEMBER_UNREACHABLE: (code) => `The way to the member ended (${code}).`,
+};
+
+const NEXT_OF: {readonly [code in ErrorCode]?: string} = {
+  UPSTREAM_REFUSED:
+    'Check that its service runs. In `net run` it has to listen on :: or on the member’s own address.',
+};
+
 /** Why a connection, or the way to a member, was refused. */
 export function refusal(code: StreamCode, message: string | undefined, cause?: unknown): TunlError {
   const known = ERROR_OF[code] ?? 'MEMBER_UNREACHABLE';
-  const reason =
-    message ?? (known === 'MEMBER_UNREACHABLE' ? `The way to the member ended (${code}).` : undefined);
-  return errorForPeer(known, {...(reason !== undefined && {reason}), cause});
+  const reason = message ?? REASON_OF[known]?.(code);
+  const next = NEXT_OF[known];
+  return errorForPeer(known, {
+    ...(reason !== undefined && {reason}),
+    ...(next !== undefined && {next}),
+    cause,
+  });
 }
 
 /** Dials what the connection is for, then joins both. Both directions end by themselves; a reset stays one. */

@@ -16,6 +16,15 @@ describe('sizes', () => {
   });
 });
 
+test('what is wrong with a size, and what is right', () => {
+  expect(() => checkSize('')).toThrow(
+    expect.objectContaining({
+      message: 'The size of a cluster is a whole number from 1 to 32, not "".',
+      next: 'Give a whole number from 1 to 32.',
+    }),
+  );
+});
+
 describe('exposed ports', () => {
   test('0:8265', () => expect(readExposed('0:8265')).toEqual({rank: 0, port: 8265}));
   test.each(['', '8265', ':8265', '0:', 'a:1', '0:1:2', '-1:80', '0:999999'])('not %j', (text) => {

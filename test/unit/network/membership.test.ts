@@ -140,7 +140,11 @@ describe.each(WAYS)('by $path', ({path, options}) => {
     });
     const to = (name: string, port: number) => worker.joined.connect({to: name, port});
     await expect(to('trainer', 1)).rejects.toMatchObject({code: 'NOT_ALLOWED'});
-    await expect(to('trainer', 2)).rejects.toMatchObject({code: 'UPSTREAM_REFUSED'});
+    await expect(to('trainer', 2)).rejects.toMatchObject({
+      code: 'UPSTREAM_REFUSED',
+      message: 'The member does not accept connections on this port.',
+      next: expect.stringContaining('listen on ::'),
+    });
     await expect(to('nobody', 2)).rejects.toMatchObject({code: 'MEMBER_UNKNOWN'});
     await expect(to('worker', 2)).rejects.toMatchObject({code: 'NOT_ALLOWED'});
     await expect(to('trainer', 0)).rejects.toMatchObject({code: 'PORT_RANGE'});

@@ -95,7 +95,7 @@ export class NetworkDesk<Holder extends MemberHolder> {
     const network = this.#networks.get(name);
     const named = network?.members.get(member);
     if (named !== undefined)
-      return named.key === key ? undefined : ['MEMBER_NAME_USED', 'Another member has this name.'];
+      return named.key === key ? undefined : ['MEMBER_NAME_USED', `Another member has the name ${member}.`];
     if (network?.byKey.has(key)) return ['MEMBER_NAME_USED', 'A member with another name has this key.'];
     const {members: most} = NETWORK_LIMITS;
     if (network !== undefined && network.members.size >= most)
