@@ -41,11 +41,13 @@ export default class Expose extends TunnelCommand {
         localHost: flags['local-host'],
         readyPath: flags['ready-path'],
       });
-      const {egress} = flags;
       const openRoom =
-        egress === undefined
+        flags.egress === undefined
           ? undefined
-          : (await import('../lib/cli/egress/room.js')).roomBehind(egress, this.presenter);
+          : (await import('../lib/cli/egress/room.js')).roomBehind(
+              {...flags, egress: flags.egress},
+              this.presenter,
+            );
       return await this.holdProgram(program, flags, {
         openRoom,
         launch: {onOutput: outputValve(this.presenter.output), port, readyTimeoutMs: flags['ready-timeout']},

@@ -22,6 +22,8 @@ class App(http.server.BaseHTTPRequestHandler):
     def log_message(self, *words): pass
     def do_GET(self):
         if self.path == '/': body = urllib.request.urlopen('http://four.example/').read()
+        elif self.path.startswith('/get/'): body = urllib.request.urlopen('http://' + self.path[5:]).read()
+        elif self.path == '/run': body = ' '.join(os.listdir('/run')).encode()
         elif self.path == '/token': body = repr(os.environ.get('TUNL_TOKEN')).encode()
         else: body = b'bye'
         self.send_response(200); self.send_header('content-length', str(len(body))); self.end_headers()
@@ -97,6 +99,29 @@ describe.each<User>(['root', 'user'])('for %s', (user) => {
     expect(await around.leaks()).toBe(before);
   });
 
+  test('ports of this machine, all addresses, and no sockets of services', async ({scope}) => {
+    const own = Child.start(
+      scope,
+      process.execPath,
+      [
+        '-e',
+        `require('node:http').createServer((q, a) => a.end('of the machine')).listen(0, '127.0.0.1', function () { console.log(this.address().port) })`,
+      ],
+      {namespace: around.machine.namespace},
+    );
+    const local = await own.line();
+    const flags = ['--local', local, '--seal', 'strict', '--spread'];
+    const child = expose(scope, user, ['3000', '--egress', 'many', ...flags, ...app('3000')]);
+    const {address} = await ready(child);
+    expect(parseEvent(child.stdout.split('\n')[0] ?? '')).toMatchObject({type: 'sealed', seal: 'strict'});
+    expect(await visit(address, `/get/127.0.0.1:${local}/`)).toBe('of the machine');
+    // The helpers of the seal make this folder.
+    expect(await visit(address, '/run')).toMatch(/^(mount)?$/);
+    const sources = [];
+    for (const _ of EGRESSES.many) sources.push(await visit(address));
+    expect(sources.sort()).toEqual([...EGRESSES.many].sort());
+  });
+
   test('a port that the command chooses is not one of the machine', async ({scope}) => {
     const child = expose(scope, user, ['--egress', 'two', ...app('4567')]);
     const {address, upstream} = await ready(child);
@@ -144,6 +169,14 @@ test.for<[string, string[], string, number]>([
   ['in front of a folder', ['./dist', '--egress', 'one', '--', 'echo', 'ran'], 'USAGE', 2],
   ['in front of TLS', ['https://localhost:3000', '--egress', 'one', '--', 'echo', 'ran'], 'USAGE', 2],
   ['in front of a member', ['a:3000', '--net', 'lab', '--egress', 'one'], 'USAGE', 2],
+  ['in front of a member, with its flags', ['a:3000', '--net', 'lab', '--local', '1'], 'USAGE', 2],
+  ['that is not named', ['3000', '--seal', 'strict', '--', 'echo', 'ran'], 'USAGE', 2],
+  [
+    'with a port of this machine that is the command’s',
+    ['localhost:3000', '--egress', 'one', '--local', '6379', '--local', '3000', '--', 'echo', 'ran'],
+    'USAGE',
+    2,
+  ],
   ['for no program', ['3000', '--egress', 'one', '--', 'no-such-program'], 'PROGRAM_MISSING', 8],
 ])('an egress %s: %s', async ([, args, code, exitCode], {scope}) => {
   const {code: exit, stdout} = await expose(scope, 'root', args).finished();

@@ -2,7 +2,13 @@
 
 import {EMBEDDED} from '../agent/login/contexts.js';
 import {TunlError} from '../core/errors.js';
-import {type LinkFlags, type TunnelFlags, upstreamFlagNames} from './tunnel-flags.js';
+import {
+  type LinkFlags,
+  type RoomFlags,
+  roomFlagNames,
+  type TunnelFlags,
+  upstreamFlagNames,
+} from './tunnel-flags.js';
 
 function refuse(flag: string, why: string, instead: string): never {
   throw new TunlError('USAGE', {reason: `--${flag} ${why}.`, next: `${instead}, or leave --${flag} out.`});
@@ -25,13 +31,12 @@ export function checkRelayFlags(flags: LinkFlags): void {
     refuse('follow', 'is about a relay elsewhere, and none is given', 'Give --relay URL');
 }
 
-export interface ExposeFlags extends Pick<TunnelFlags, (typeof upstreamFlagNames)[number]> {
+export interface ExposeFlags extends RoomFlags, Pick<TunnelFlags, (typeof upstreamFlagNames)[number]> {
   tcp: boolean;
   h2: boolean;
   http1: boolean;
   'remote-port': number | undefined;
   'local-host': string | undefined;
-  egress: string | undefined;
   'ready-path': string | undefined;
   'ready-timeout': number | undefined;
   subdomain: string | undefined;
@@ -63,7 +68,7 @@ export function checkExposeFlags(
       if (flags[flag])
         refuse(flag, 'is for a TARGET that is an https:// URL', 'Write it like https://localhost:8443');
   }
-  if (flags.egress !== undefined) checkEgressFlag(flags.egress, {targets, hasCommand});
+  checkRoomFlags(flags, {targets, hasCommand});
   if (hasCommand) return;
   for (const flag of ['ready-path', 'ready-timeout'] as const)
     if (flags[flag] !== undefined)
@@ -71,10 +76,15 @@ export function checkExposeFlags(
 }
 
 /** @throws TunlError USAGE */
-function checkEgressFlag(
-  name: string,
+function checkRoomFlags(
+  {egress: name, ...flags}: RoomFlags,
   {targets, hasCommand}: {targets: readonly string[]; hasCommand: boolean},
 ): void {
+  if (name === undefined) {
+    for (const flag of roomFlagNames)
+      if (flags[flag]) refuse(flag, 'is about a command behind an egress', 'Add --egress NAME');
+    return;
+  }
   if (name === '')
     throw new TunlError('USAGE', {
       reason: '--egress is empty.',
@@ -87,5 +97,13 @@ function checkEgressFlag(
     throw new TunlError('USAGE', {
       reason: `With --egress the command has a network of its own, and ${other} is not a port in it.`,
       next: 'Give the port of the command alone, like 3000.',
+    });
+  const both = flags.local?.find((port) =>
+    targets.some((target) => Number(/\d+\s*$/.exec(target)?.[0]) === port),
+  );
+  if (both !== undefined)
+    throw new TunlError('USAGE', {
+      reason: `--local ${both} is a port of this machine, and ${both} is the port of the command.`,
+      next: 'Let the command open another port.',
     });
 }

@@ -4,7 +4,7 @@ import {availableParallelism} from 'node:os';
 import {choice, file, onOff, setting, time} from '../core/settings.js';
 import {MOST_WORKERS, RELAY_SETTINGS} from '../relay/settings-table.js';
 import {logLevel} from './flags.js';
-import {flagsOf, type ValuesOf} from './setting-flags.js';
+import {flagsOf, hidden, type ValuesOf} from './setting-flags.js';
 
 /** Settings of the command itself. */
 export const COMMAND_SETTINGS = {
@@ -66,11 +66,5 @@ export const relayStartFlags = {config, ...SETTING_FLAGS, detach};
 
 /** The flags of a command that shows what `relay start` would do. Its own help is enough, so only one is shown. */
 export const relayConfigFlags = {config, ...hidden(SETTING_FLAGS)};
-
-function hidden<F extends object>(flags: F): F {
-  return Object.fromEntries(
-    Object.entries(flags).map(([name, flag]) => [name, {...flag, hidden: true}]),
-  ) as F;
-}
 
 export type RelayFlags = Partial<ValuesOf<typeof CONFIG_SETTINGS & typeof ONLY_FLAGS>>;

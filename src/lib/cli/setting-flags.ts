@@ -81,3 +81,10 @@ export function optionsOf<T extends Table>(table: T, flags: Partial<ValuesOf<T>>
   });
   return Object.fromEntries(given) as OptionsOf<T>;
 }
+
+/** The same flags, which no help and no completion shows. */
+export function hidden<F extends object>(flags: F): F {
+  return Object.fromEntries(
+    Object.entries(flags).map(([name, flag]) => [name, {...flag, hidden: true}]),
+  ) as F;
+}

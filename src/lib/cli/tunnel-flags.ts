@@ -17,7 +17,8 @@ import {
   UPSTREAM_TLS_SETTINGS,
 } from '../agent/settings-table.js';
 import {file, onOff, setting, settle, text, time} from '../core/settings.js';
-import {flagOf, flagsOf, optionsOf, type ValuesOf} from './setting-flags.js';
+import {EGRESS_RUN_SETTINGS, EGRESS_SETTINGS} from '../egress/run-settings.js';
+import {flagOf, flagsOf, hidden, optionsOf, type ValuesOf} from './setting-flags.js';
 
 const LIFE = 'life';
 
@@ -125,23 +126,37 @@ export const webProgramFlags = {
   ...showFlags,
 };
 
+/** For `expose … --egress NAME -- COMMAND`, as for `egress run`. */
+const ROOM_SETTINGS = {spread: EGRESS_SETTINGS.spread, ...EGRESS_RUN_SETTINGS};
+export const roomFlagNames = ['local', 'seal', 'spread'] as const;
+
+export type RoomFlags = {egress: string | undefined} & ValuesOf<typeof ROOM_SETTINGS>;
+
 /** For `expose … -- COMMAND`. */
-export const commandFlags = flagsOf({
-  egress: setting(text('NAME'), {
-    flag: 'egress',
-    help: 'The command leaves by this egress alone: tunl egress list.',
+export const commandFlags = {
+  ...flagsOf({
+    egress: setting(text('NAME'), {
+      flag: 'egress',
+      help: 'The command leaves by it alone; see docs/egress.md.',
+    }),
+    localPorts: {
+      ...ROOM_SETTINGS.localPorts,
+      help: 'With --egress: a port of this machine; repeatable.',
+    },
+    readyPath: setting(text('PATH'), {
+      defaultText: 'port is open',
+      flag: 'ready-path',
+      help: 'Ready when GET PATH returns 2xx, 3xx.',
+    }),
+    readyTimeoutMs: setting(readyTime, {
+      defaultText: '60s',
+      flag: 'ready-timeout',
+      help: 'Time until the command is ready.',
+    }),
   }),
-  readyPath: setting(text('PATH'), {
-    defaultText: 'port is open',
-    flag: 'ready-path',
-    help: 'Ready when GET PATH returns 2xx, 3xx.',
-  }),
-  readyTimeoutMs: setting(readyTime, {
-    defaultText: '60s',
-    flag: 'ready-timeout',
-    help: 'Time until the command is ready.',
-  }),
-});
+  // The help of `expose` is long already.
+  ...hidden(flagsOf({spread: ROOM_SETTINGS.spread, seal: ROOM_SETTINGS.seal})),
+};
 
 type LifeValues = ValuesOf<typeof LIFE_SETTINGS>;
 type ForwardValues = ValuesOf<typeof FORWARD_SETTINGS> & ValuesOf<typeof UPSTREAM_TLS_SETTINGS>;

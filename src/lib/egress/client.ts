@@ -170,7 +170,7 @@ export async function addressesOf(
     reason: `The relay offers no egress ${name} to this token.`,
     next:
       names === ''
-        ? 'The operator of the relay offers egresses (`--egress`), and your token needs the scope `egress:NAME`.'
+        ? 'The operator of the relay adds egresses, and a token needs the scope egress:NAME.'
         : `It offers ${names}.`,
   });
 }

@@ -10,10 +10,11 @@ import {openLink, type RelayLink} from '../../open-link.js';
 import {sealLost} from '../../seal/run-sealed.js';
 import type {Presenter} from '../presenter.js';
 import {carriage} from '../sealed-event.js';
+import type {RoomFlags} from '../tunnel-flags.js';
 
 /** Opens it with the relay of the tunnel, by a link of its own. The tunnel's link reports about the relay. */
 export function roomBehind(
-  name: string,
+  flags: RoomFlags & {egress: string},
   presenter: Pick<Presenter, 'event' | 'log'>,
 ): (options: ForwardOptions) => Promise<Room> {
   return async (options) => {
@@ -25,7 +26,7 @@ export function roomBehind(
     signal.addEventListener('abort', abort, {once: true});
     try {
       if (signal.aborted) throw new TunlError('ABORTED');
-      return await openRoom(name, linking, {presenter, signal});
+      return await openRoom(flags, linking, {presenter, signal});
     } catch (error) {
       // It ends the start of the link.
       giveUp.abort();
@@ -38,7 +39,7 @@ export function roomBehind(
 }
 
 async function openRoom(
-  name: string,
+  {egress: name, spread, local, seal: level}: RoomFlags & {egress: string},
   linking: Promise<RelayLink>,
   {presenter, signal}: {presenter: Pick<Presenter, 'event' | 'log'>; signal: AbortSignal},
 ): Promise<Room> {
@@ -46,16 +47,18 @@ async function openRoom(
   let addresses: string[] = [];
   const opening = linking.then(async (link) => {
     addresses = await addressesOf(link, name, signal);
-    return new EgressClient(link, {egress: name});
+    return new EgressClient(link, {egress: name, spread});
   });
   const seal = await openEgressSeal(opening, {
+    localPorts: local,
+    strict: level === 'strict',
     log: presenter.log,
     onNotice: ({code, message}) => presenter.event({type: 'notice', code, message}),
     onLost: () => lost.abort(),
     signal,
   });
   const udp = carriage(udpOf(seal, await opening));
-  presenter.event({type: 'sealed', seal: 'network', ...udp, egress: name, addresses});
+  presenter.event({type: 'sealed', seal: level ?? 'network', ...udp, egress: name, addresses});
   return {
     prefix: (cwd) => seal.prefix({cwd}),
     dial: (port, until) => seal.dialInside({port, signal: until}),

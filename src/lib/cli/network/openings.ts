@@ -5,14 +5,14 @@ import {LINK_SETTINGS} from '../../agent/settings-table.js';
 import {TunlError} from '../../core/errors.js';
 import type {Network} from '../../network/network.js';
 import {noteReserved, readTargets} from '../targets.js';
+import {type RoomFlags, roomFlagNames} from '../tunnel-flags.js';
 import type {Opening} from '../tunnel-group.js';
 import type {Line} from '../wording.js';
 
-export interface MemberTargetFlags {
+export interface MemberTargetFlags extends RoomFlags {
   net: string;
   tcp: boolean;
   subdomain: string | undefined;
-  egress: string | undefined;
   hasCommand: boolean;
   tell: (line: Line) => void;
 }
@@ -21,11 +21,12 @@ export interface MemberTargetFlags {
 export function memberOpenings(words: readonly string[], flags: MemberTargetFlags): Opening[] {
   if (flags.hasCommand)
     throw new TunlError('USAGE', {reason: 'With --net the TARGET is a member, and no command is started.'});
-  if (flags.egress !== undefined)
-    throw new TunlError('USAGE', {
-      reason: '--egress is for a command that is started, and with --net none is.',
-      next: 'Leave --net out and give the command after `--`, or leave --egress out.',
-    });
+  for (const flag of ['egress', ...roomFlagNames] as const)
+    if (flags[flag])
+      throw new TunlError('USAGE', {
+        reason: `--${flag} is for a command that is started, and with --net none is.`,
+        next: `Leave --net out and give the command after \`--\`, or leave --${flag} out.`,
+      });
   if (words.length === 0)
     throw new TunlError('USAGE', {
       reason: '`tunl expose --net` needs a member and its port, like trainer:8000.',
