@@ -282,4 +282,21 @@ describe.each(FABRICS)('two sessions over $name', (fabric) => {
     expect([mine.resetCode, theirs.resetCode]).toEqual(['SESSION_ENDED', 'SESSION_ENDED']);
     noFaults([mine, theirs]);
   });
+
+  test('a session whose end was put off after its resume window goes on with an agent that comes back first', async () => {
+    const put: (() => void)[] = [];
+    await using net = await linked({resumeWindowMs: 50, onExpiry: (end) => void put.push(end)});
+    const [mine, theirs] = await net.pair('relay');
+    net.carriers?.agent.destroy();
+    while (net.peers.detached.relay === 0 || net.peers.detached.agent === 0) {
+      net.flow(1_000_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    net.clock.advance(50);
+    expect([put.length, net.peers.ends]).toEqual([2, {}]);
+    await net.until(() => net.linked, 'the next link');
+    for (const end of put) end();
+    expect(net.peers.ends).toEqual({});
+    noFaults([mine, theirs]);
+  });
 });

@@ -2,7 +2,7 @@
 
 import type {Socket} from 'node:net';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
-import {TunlError, toTunlError} from '../core/errors.js';
+import {errorForPeer, TunlError, toTunlError} from '../core/errors.js';
 import type {Carrier, CarrierSink} from '../mux/carrier.js';
 import {exportKey} from './export-key.js';
 import {SendQueue} from './send-queue.js';
@@ -282,8 +282,9 @@ export class WebSocketCarrier implements Carrier {
   }
 }
 
+/** Without a stack: all links of a relay may break in the same moment. */
 function lost(reason: string, cause?: unknown): TunlError {
-  return new TunlError('RELAY_LOST', {reason: `${reason[0]?.toUpperCase()}${reason.slice(1)}.`, cause});
+  return errorForPeer('RELAY_LOST', {reason: `${reason[0]?.toUpperCase()}${reason.slice(1)}.`, cause});
 }
 
 /** The error for a peer's close code. The reason is the peer's own text, so it is shortened and cleaned for printing. */

@@ -2,7 +2,7 @@
 // everything waits; on the next link it continues.
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
-import {TunlError, toTunlError} from '../core/errors.js';
+import {errorForPeer, TunlError, toTunlError} from '../core/errors.js';
 import {Moment} from '../core/moment.js';
 import {encodeMessage} from '../protocol/control-messages.js';
 import type {LinkMessage} from '../protocol/link-messages.js';
@@ -36,6 +36,11 @@ export interface SessionOptions {
   clock?: Clock;
   /** How long streams are kept without a link, ms. Default 60,000. */
   resumeWindowMs?: number;
+  /**
+   * Runs the end of a session whose resume window has passed, perhaps later: many sessions may have lost their links together.
+   * Default: at once.
+   */
+  onExpiry?: (end: () => void) => void;
   /** The limit for unacknowledged bytes kept for replay; at the limit the local sockets are not read. Default 16 MiB. */
   replayBytes?: number;
   /** Shared limit of this process for bytes kept for replay. Default: only the limit of each session. */
@@ -64,6 +69,7 @@ export class Session implements LinkSink {
   /** How long it waits for another link. */
   readonly resumeWindowMs: number;
   readonly #keeps: boolean;
+  readonly #onExpiry: (end: () => void) => void;
   #ended = false;
   #detachedTimer: Timer | undefined;
   #detachedAt: number | undefined;
@@ -74,6 +80,7 @@ export class Session implements LinkSink {
     this.#sink = options.sink;
     this.#clock = options.clock ?? systemClock;
     this.#keeps = options.keepForReplay ?? true;
+    this.#onExpiry = options.onExpiry ?? atOnce;
     this.#sender = new Sender({
       pool: options.pool,
       clock: this.#clock,
@@ -302,9 +309,17 @@ export class Session implements LinkSink {
       return;
     }
     this.#detachedAt = this.#clock.now();
-    this.#detachedTimer = this.#clock.after(this.resumeWindowMs, () =>
-      this.destroy(new TunlError('RESUME_EXPIRED')),
-    );
+    const timer = this.#clock.after(this.resumeWindowMs, () => {
+      this.#onExpiry(() => {
+        // The agent may have come back meanwhile.
+        if (this.#detachedTimer === timer) this.destroy(errorForPeer('RESUME_EXPIRED'));
+      });
+    });
+    this.#detachedTimer = timer;
     this.#sink.onDetached?.(error);
   }
+}
+
+function atOnce(end: () => void): void {
+  end();
 }

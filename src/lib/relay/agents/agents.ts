@@ -31,13 +31,11 @@ import type {RelaySettings} from '../settings.js';
 import type {Caller} from '../site/own-site.js';
 import type {Tunnel, TunnelTable} from '../tunnels/tunnel-table.js';
 import {Binds, type BindsOptions} from './binds.js';
-import {addressOf, isOwn, type Member, refusalOf} from './member.js';
+import {type Expire, expireInTurns} from './expire.js';
+import {addressOf, isOwn, type Member, refusalOf, UNPROVEN} from './member.js';
 import type {OpenedStreams, Opener} from './opened-streams.js';
 import {SessionCounts} from './session-counts.js';
 import type {WorkerPlace} from './worker-place.js';
-
-const UNPROVEN =
-  "The agent's key does not prove who it is over this link: the relay has another name, or something on the way ends TLS. A token works there.";
 
 /** From the upgrade to the hello, ms. */
 const HELLO_TIMEOUT_MS = 10_000;
@@ -89,12 +87,14 @@ export class Agents implements Part {
   readonly #binds: Binds;
   /** The input of all agents is processed one link after the other. */
   readonly #turns: Turns;
+  readonly #expire: Expire;
 
   constructor(options: AgentsOptions) {
     this.#options = options;
     this.#counts = options.sessionCounts ?? new SessionCounts();
     this.#binds = new Binds({...options, sessionsOf: (owner) => this.#counts.of(owner)});
     this.#turns = new Turns(options.clock);
+    this.#expire = expireInTurns(options.clock);
     options.load.add({connections: () => this.size});
   }
 
@@ -254,6 +254,7 @@ export class Agents implements Part {
       replayBudget: this.#options.replayBudget,
       resumeWindowMs,
       keepForReplay: this.#options.keepForReplay,
+      onExpiry: this.#expire,
       sink: {
         onOpen: (stream, about) => this.#options.streams.offer(stream, about, member.opener),
         onControl: (payload) => this.#onControl(member, payload),
@@ -262,8 +263,7 @@ export class Agents implements Part {
       },
     });
     const opener = {...agent, session: ticket.id};
-    const {clock} = this.#options;
-    const about = {software, from: addressOf(link.carrier.label), since: clock.now()};
+    const about = {software, from: addressOf(link.carrier.label), since: this.#options.clock.now()};
     const member: Member = {session, ticket, opener, ...about, tunnels: new Map(), binding: 0};
     this.#members.set(ticket.id, member);
     this.#counts.add(owner, 1);

@@ -6,6 +6,9 @@ import type {Blocks} from '../access/blocked.js';
 import type {Principal} from '../access/principal.js';
 import type {Binder} from './binds.js';
 
+export const UNPROVEN =
+  "The agent's key does not prove who it is over this link: the relay has another name, or something on the way ends TLS. A token works there.";
+
 /** One agent's session with its tunnels. */
 export interface Member extends Binder {
   readonly ticket: RelayTicket;

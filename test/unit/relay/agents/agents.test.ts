@@ -2,6 +2,7 @@
 
 import {generateKeyPairSync} from 'node:crypto';
 import {connect} from 'node:net';
+import {setImmediate} from 'node:timers/promises';
 import {expect, test} from 'vitest';
 import type {RelayOptions} from '../../../../src/lib/relay/options.js';
 import {openRelay} from '../../../../src/lib/relay/relay.js';
@@ -114,6 +115,25 @@ test('of the visitors that arrive while the link is lost 256 wait, and the other
     }
   });
   expect(relay.stats().visitors).toBe(256);
+});
+
+test('sessions whose agents have vanished together expire a few in each turn of the event loop', async () => {
+  await using scope = new Scope();
+  const {at, ear} = await setUp(scope, {resumeWindowMs: 20});
+  const agents = 12;
+  const begun = [];
+  for (let i = 0; i < agents; i += 1) begun.push((await RawAgent.begin(scope, at)).agent);
+  for (const {socket} of begun) socket.terminate();
+  await ear.heard('agent-away', agents);
+  // This process stands still until all of them are due.
+  const until = performance.now() + 50;
+  while (performance.now() < until);
+  const inTurns: number[] = [];
+  for (let gone = 0; gone < agents; gone += inTurns.at(-1) ?? 0) {
+    await setImmediate();
+    inTurns.push(ear.all('agent-gone').length - gone);
+  }
+  expect(Math.max(...inTurns)).toBeLessThanOrEqual(4);
 });
 
 test('an agent that binds as many tunnels as it can leaves a share for others with the same token', async () => {

@@ -1,6 +1,5 @@
 // The release of an agent's tunnels when its session ends.
 
-import {setImmediate} from 'node:timers/promises';
 import {expect, test} from 'vitest';
 import {createLogger} from '../../../../src/lib/core/logger.js';
 import type {Session} from '../../../../src/lib/mux/session.js';
@@ -62,19 +61,29 @@ async function member({tunnels}: ReturnType<typeof setUp>, prefix: string) {
   return {end};
 }
 
-test('sessions that end together release a few tunnels in each turn, and none of them has a visitor meanwhile', async () => {
+test('sessions that end together release a few tunnels each millisecond, and none of them has a visitor meanwhile', async () => {
   const rig = setUp();
   const members = await Promise.all(['a', 'b', 'c'].map((prefix) => member(rig, prefix)));
   expect(rig.tunnels.size).toBe(3 * NAMES);
   for (const {end} of members) rig.binds.releaseAll(end());
-  expect(rig.tunnels.size).toBe(236);
+  expect(rig.tunnels.size).toBe(268);
   expect(rig.tunnels.named('c99')).toBe(undefined);
   const sizes: number[] = [];
   while (rig.tunnels.size > 0) {
-    await setImmediate();
+    rig.clock.advance(1);
     sizes.push(rig.tunnels.size);
   }
-  expect(sizes).toEqual([172, 108, 44, 0]);
+  expect(sizes).toEqual([236, 204, 172, 140, 108, 76, 44, 12, 0]);
+});
+
+test('a session that ends later waits for no rest', async () => {
+  const rig = setUp();
+  const [first, second] = await Promise.all(['a', 'b'].map((prefix) => member(rig, prefix)));
+  rig.binds.releaseAll(first?.end() as Binder);
+  rig.clock.advance(10);
+  expect(rig.tunnels.size).toBe(NAMES);
+  rig.binds.releaseAll(second?.end() as Binder);
+  expect(rig.tunnels.size).toBe(NAMES - 32);
 });
 
 test('a name that its owner binds again before the release stays bound', async () => {
