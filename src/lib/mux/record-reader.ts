@@ -37,7 +37,7 @@ export class RecordReader {
     while (at < chunk.length) {
       if (this.#stopped) return chunk.length;
       if (this.#left === 0) {
-        if (work.left <= 0) return at;
+        if (work.left <= 0 || this.#isHeld(chunk[at], work)) return at;
         at = this.#readHeader(chunk, at, work);
         continue;
       }
@@ -57,6 +57,11 @@ export class RecordReader {
       return at - unread;
     }
     return at;
+  }
+
+  /** A message whose type came alone in an earlier chunk is not held: its byte is taken. */
+  #isHeld(type: number | undefined, work: WorkLeft): boolean {
+    return type === RECORD.message && this.#headerFill === 0 && work.holdsMessage?.() === true;
   }
 
   #readHeader(chunk: Buffer, from: number, work: WorkLeft): number {

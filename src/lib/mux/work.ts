@@ -24,6 +24,12 @@ const REST_MS = 2;
 const RARE_TURN_EVERY_MS = 3;
 const RARE_BURST_MS = 60;
 
+/**
+ * Messages of all links in one turn, such as hellos and goodbyes: about half a millisecond. Each begins or ends a session, and
+ * many may have come together while this process waited for a processor.
+ */
+const MESSAGES_PER_TURN = 4;
+
 /** Each piece of data is a write to a socket, even a small one. */
 export const DATA_UNITS = 4;
 export const ACK_UNITS = 4;
@@ -68,6 +74,8 @@ export class Turns {
   #isDue = false;
   /** The time of the clock from which the next turn with rare input may come. */
   #rareFrom = Number.NEGATIVE_INFINITY;
+  /** Messages in this turn. */
+  #messages = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -85,6 +93,18 @@ export class Turns {
     this.#rareFrom = Math.max(this.#rareFrom, now - RARE_BURST_MS) + RARE_TURN_EVERY_MS;
     this.#clock.after(Math.max(REST_MS, this.#rareFrom - now), () => this.ask(fn));
   }
+
+  /** Counts a message, and returns false when this turn has had enough of them. */
+  takeMessage(): boolean {
+    if (this.#messages >= MESSAGES_PER_TURN) return false;
+    if (this.#messages === 0) this.#clock.soon(this.#forgetMessages);
+    this.#messages += 1;
+    return true;
+  }
+
+  readonly #forgetMessages = (): void => {
+    this.#messages = 0;
+  };
 
   #schedule(): void {
     if (this.#isDue) return;
@@ -106,6 +126,8 @@ export interface WorkLeft {
   rare: number;
   /** Bytes at the end of the last piece that its reader did not take because the work was used up. They come again. */
   unread: number;
+  /** Called before a message. With true, the reader stops before it. Default: every message is read at once. */
+  holdsMessage?(): boolean;
 }
 
 export const unlimited = (): WorkLeft => ({left: Number.POSITIVE_INFINITY, rare: 0, unread: 0});
@@ -117,6 +139,10 @@ export class Work implements WorkLeft {
   readonly #turns: Turns;
   readonly #onMore: () => void;
   #isAsking = false;
+  /** A message waits for another turn. */
+  #holds = false;
+  /** It is the turn of the message that waited: it is read, however many messages others have sent. */
+  #isServed = false;
   /** Units spent since `rare` began to count. */
   #spent = 0;
 
@@ -125,9 +151,16 @@ export class Work implements WorkLeft {
     this.#onMore = onMore;
   }
 
+  holdsMessage(): boolean {
+    this.#holds = !this.#isServed && !this.#turns.takeMessage();
+    this.#isServed = false;
+    return this.#holds;
+  }
+
   /** Called after each chunk. */
   settle(): void {
-    if (UNITS_PER_TURN - this.left < ASK_FROM || this.#isAsking) return;
+    const isEnough = UNITS_PER_TURN - this.left < ASK_FROM && !this.#holds;
+    if (isEnough || this.#isAsking) return;
     this.#isAsking = true;
     if (this.rare >= RARE_UNITS) this.#turns.askLater(this.#renew);
     else this.#turns.ask(this.#renew);
@@ -135,6 +168,8 @@ export class Work implements WorkLeft {
 
   readonly #renew = (): void => {
     this.#isAsking = false;
+    this.#isServed = this.#holds;
+    this.#holds = false;
     this.#spent += UNITS_PER_TURN - this.left;
     this.left = UNITS_PER_TURN;
     if (this.#spent >= RARE_UNITS) {

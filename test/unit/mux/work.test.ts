@@ -284,3 +284,49 @@ test('rare input in small amounts in each turn is slowed like a flood', () => {
   clock.turn();
   expect([work.left, work.rare]).toEqual([512, 0]);
 });
+
+test('messages that come over many links at the same moment are read a few in each turn, and bytes of visitors at once', async () => {
+  const {clock, links} = process(10);
+  await settle();
+  // All have had new work before.
+  for (const {peer} of links) peer.send(ping(1), ping(2), ping(3), ping(4));
+  await settle();
+  for (let turn = 0; turn < 10; turn += 1) clock.turn();
+  for (const {peer} of links) peer.send(message({type: 'close', code: 'CLOSED', message: ''}));
+  await settle();
+  const read = () => links.filter(({said}) => said.includes('close')).length;
+  expect(read()).toBe(4);
+  // Others' input does not wait behind them.
+  const [, , , , {peer: other, said} = expect.unreachable()] = links;
+  const [{peer, said: heard} = expect.unreachable()] = links;
+  expect([said, heard]).toEqual([[], ['close']]);
+  peer.send(ack(5));
+  await settle();
+  expect(heard).toEqual(['close', 'ack']);
+  other.send(ack(5));
+  const counts: number[] = [];
+  for (let turn = 0; turn < 10; turn += 1) {
+    clock.turn();
+    await settle();
+    counts.push(read());
+  }
+  // The links that have read theirs have asked for new work first.
+  expect(counts).toEqual([4, 4, 4, 4, 5, 6, 7, 8, 9, 10]);
+  expect(said).toEqual(['close', 'ack']);
+});
+
+test('a link whose message waits has its turn, however many messages come over others', async () => {
+  const {clock, links} = process(6);
+  await settle();
+  const close = message({type: 'close', code: 'CLOSED', message: ''});
+  const [{said} = expect.unreachable(), ...others] = [...links].reverse();
+  for (const {peer} of links) peer.send(close);
+  await settle();
+  expect(said).toEqual([]);
+  for (let turn = 0; turn < 6 && said.length === 0; turn += 1) {
+    clock.turn();
+    for (const {peer} of others) peer.send(close);
+    await settle();
+  }
+  expect(said).toEqual(['close']);
+});
