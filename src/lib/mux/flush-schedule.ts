@@ -30,14 +30,20 @@ export function whenFor(type: FrameType): When {
 export class FlushSchedule {
   readonly #clock: Clock;
   readonly #flush: () => void;
+  readonly #isBusy: () => boolean;
   /** When the next flush is due at the latest. */
   #due: When | typeof NEVER = NEVER;
   #frames = 0;
   #framesBefore = 0;
 
-  constructor(clock: Clock, flush: () => void) {
+  /**
+   * @param isBusy true while the carrier has not finished its last write. A flush would only queue behind that, and each frame
+   * that comes meanwhile would have a flush, a record and a piece of its own.
+   */
+  constructor(clock: Clock, flush: () => void, isBusy: () => boolean) {
     this.#clock = clock;
     this.#flush = flush;
+    this.#isBusy = isBusy;
   }
 
   /** A frame was written. */
@@ -49,7 +55,7 @@ export class FlushSchedule {
   flush(when: When): void {
     if (when <= this.#due) return;
     this.#due = when;
-    if (when === AT_ONCE && this.#framesBefore <= FEW_FRAMES) queueMicrotask(this.#onDue);
+    if (when === AT_ONCE && this.#framesBefore <= FEW_FRAMES && !this.#isBusy()) queueMicrotask(this.#onDue);
     else if (when === NEXT_TURN) this.#clock.soon(() => this.#clock.soon(this.#onDue));
     else this.#clock.soon(this.#onDue);
   }

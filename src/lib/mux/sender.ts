@@ -81,7 +81,8 @@ export class Sender {
       isQuiet: (stream) => this.#isQuiet(stream),
       room: () => this.#room(),
     });
-    this.#schedule = new FlushSchedule(options.clock, () => this.flush());
+    const isBusy = () => this.#link !== undefined && this.#link.carrier.bufferedBytes > 0;
+    this.#schedule = new FlushSchedule(options.clock, () => this.flush(), isBusy);
     this.acks = new Acks({
       clock: options.clock,
       onDue: () => this.#sendAck(),
