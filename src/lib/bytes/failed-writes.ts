@@ -1,4 +1,6 @@
-// Writes of a socket: in portions over TLS, and the socket stays readable after a write to it has failed.
+// Writes of a socket: in portions over TLS, the socket stays readable after a write to it has failed, and one listener hears of
+// all writes. A callback for each write would cost an object and a tick of Node's queue, even when the kernel takes the bytes
+// at once.
 //
 // Node destroys a socket whose write fails, with all unread bytes that the kernel has received: often the
 // answer that says why the peer accepts no more.
@@ -33,14 +35,16 @@ class Outlived {
   #failed = false;
   #done: Done;
   #onFailed: (code: string | undefined) => void;
+  #onWritten: () => void;
   /** Chunks of which a portion is being written, and the position of those that are due then. */
   #chunks: Chunks | undefined;
   #position = 0;
   #writev: ((chunks: Chunks, done: Done) => void) | undefined;
 
-  constructor(socket: Socket, onFailed: (code: string | undefined) => void) {
+  constructor(socket: Socket, onFailed: (code: string | undefined) => void, onWritten: () => void) {
     const state = (socket as unknown as Inside)._writableState;
     this.#onFailed = onFailed;
+    this.#onWritten = onWritten;
     this.#done = state.onwrite;
     state.onwrite = this.#written;
     if ((socket as Partial<TLSSocket>).encrypted === true) this.#writeInPortions(socket);
@@ -53,8 +57,12 @@ class Outlived {
     }
     const chunks = this.#failed ? undefined : this.#chunks;
     this.#chunks = undefined;
-    if (chunks === undefined) this.#done();
-    else this.#writePortion(chunks);
+    if (chunks !== undefined) {
+      this.#writePortion(chunks);
+      return;
+    }
+    this.#done();
+    this.#onWritten();
   };
 
   #writeInPortions(socket: Socket): void {
@@ -63,7 +71,7 @@ class Outlived {
     this.#writev = writev as (chunks: Chunks, done: Done) => void;
     const inPortions = (chunks: Chunks) => {
       if (this.#failed) {
-        this.#done();
+        this.#written();
       } else if (socket.writableLength <= PORTION_BYTES || chunks.allBuffers !== true) {
         this.#writev?.(chunks, this.#written);
       } else {
@@ -89,6 +97,7 @@ class Outlived {
   /** The socket is closed: it refers no longer to code that wanted to hear of failed writes. */
   forget(): void {
     this.#onFailed = ignore;
+    this.#onWritten = ignore;
     this.#done = ignore;
     this.#writev = undefined;
     this.#chunks = undefined;
@@ -99,11 +108,13 @@ const ignore = (): void => {};
 
 /**
  * After the first write that fails, all writes of `socket` report success; reading continues until the peer's end or a read
- * that fails. `onFailed` is called once, with the system's code. Call `forget` on the result when the socket is closed.
+ * that fails. `onFailed` is called once, with the system's code. `onWritten` is called when bytes have left the socket, often
+ * while `write` still runs; `writableLength` is the number that has not. Call `forget` on the result when the socket is closed.
  */
 export function outliveFailedWrites(
   socket: Socket,
   onFailed: (code: string | undefined) => void,
+  onWritten: () => void = ignore,
 ): Pick<Outlived, 'forget'> {
-  return new Outlived(socket, onFailed);
+  return new Outlived(socket, onFailed, onWritten);
 }

@@ -98,7 +98,7 @@ export class Splice implements StreamSink {
       this.#options.reset();
       return;
     }
-    this.#writes = outliveFailedWrites(socket, this.#onWriteFailed);
+    this.#writes = outliveFailedWrites(socket, this.#onWriteFailed, this.#onWritten);
     socket.on('end', this.#onSocketEnd);
     socket.on('error', this.#onSocketBroken);
     socket.on('close', this.#onSocketClosed);
@@ -154,7 +154,7 @@ export class Splice implements StreamSink {
       setImmediate(this.#uncork);
     }
     this.#given += piece.length;
-    socket.write(piece, this.#onWritten);
+    socket.write(piece);
   }
 
   onEnd(): void {
@@ -267,8 +267,9 @@ export class Splice implements StreamSink {
     this.#socket?.uncork();
   };
 
-  #onWritten = (error?: Error | null): void => {
-    if (error === undefined || error === null) this.#settleCredit();
+  /** Often called while a write still runs. */
+  #onWritten = (): void => {
+    this.#settleCredit();
     if (this.#resetDue !== undefined && !this.#owesBytes()) this.onReset(this.#resetDue);
   };
 

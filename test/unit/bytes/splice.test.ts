@@ -74,6 +74,13 @@ test('bytes that came before the socket existed, and the end, go first', async (
   expect(stream.consumedBytes).toBe(10);
 });
 
+test('bytes that the kernel takes at once get their credit at once', async ({scope}) => {
+  const {socket, splice, stream} = await setUp(scope);
+  splice.join(socket);
+  splice.onData(Buffer.from('words'));
+  expect(stream.consumedBytes).toBe(5);
+});
+
 test('an end of the socket is an end of its direction only', async ({scope}) => {
   const {peer, socket, splice, stream} = await setUp(scope);
   splice.join(socket);
