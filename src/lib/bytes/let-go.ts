@@ -6,6 +6,7 @@
 
 import {EventEmitter} from 'node:events';
 import type {Socket} from 'node:net';
+import {forgetReader} from './read-accepted.js';
 
 const ignore = (): void => {};
 
@@ -14,4 +15,5 @@ export function letGo(socket: Socket): void {
   // Without what Node's streams do when listeners change: a closed socket is not read again.
   EventEmitter.prototype.removeAllListeners.call(socket);
   EventEmitter.prototype.on.call(socket, 'error', ignore);
+  forgetReader(socket);
 }

@@ -7,6 +7,7 @@ import type {Stream, StreamSink} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
 import {outliveFailedWrites} from './failed-writes.js';
 import {letGo} from './let-go.js';
+import {readAccepted} from './read-accepted.js';
 import {readOn, stopReading} from './reading.js';
 
 /** Pieces from this size on are gathered until the turn ends and sent in one write; smaller ones are sent at once. */
@@ -91,8 +92,11 @@ export class Splice implements StreamSink {
     socket.write(NOTHING, () => (this.#probing = false));
   }
 
-  /** @param reads 'events': the splice listens for `data`; 'onread': the socket was made with `onread`, which calls `read`. */
-  join(socket: Socket, reads: 'events' | 'onread' = 'events'): void {
+  /**
+   * @param reads 'events': the splice listens for `data`; 'onread': the socket was made with `onread`, which calls `read`;
+   * 'accepted': a server has accepted the socket just now.
+   */
+  join(socket: Socket, reads: 'events' | 'onread' | 'accepted' = 'events'): void {
     this.#socket = socket;
     if (this.#done) {
       this.#options.reset();
@@ -104,8 +108,9 @@ export class Splice implements StreamSink {
     socket.on('close', this.#onSocketClosed);
     // Bytes that are read before the stream may take them would use memory here.
     this.#begun = this.#stream.mayBegin();
+    const isRead = reads === 'onread' || (reads === 'accepted' && this.#readAccepted(socket));
     if (!this.#begun) stopReading(socket);
-    if (reads === 'events') socket.on('data', this.#onSocketData);
+    if (!isRead) socket.on('data', this.#onSocketData);
     const early = this.#early;
     this.#early = [];
     for (const piece of early) this.onData(piece);
@@ -114,6 +119,10 @@ export class Splice implements StreamSink {
     if (due === undefined) return;
     this.#resetDue = undefined;
     this.onReset(due);
+  }
+
+  #readAccepted(socket: Socket): boolean {
+    return readAccepted(socket, (bytes, buffer) => this.read(buffer.subarray(0, bytes)));
   }
 
   /** Ends both sides, now, and tells the peer why. */

@@ -5,6 +5,7 @@ import {once} from 'node:events';
 import {connect, createServer, type Socket} from 'node:net';
 import {expect} from 'vitest';
 import {outliveFailedWrites} from '../../../src/lib/bytes/failed-writes.js';
+import {readAccepted} from '../../../src/lib/bytes/read-accepted.js';
 import {readOn, stopReading} from '../../../src/lib/bytes/reading.js';
 import {keepAlive} from '../../../src/lib/net/keep-alive.js';
 import {peerOf} from '../../../src/lib/relay/doors/peer.js';
@@ -27,6 +28,7 @@ test('a socket has the same properties after all that a splice does with it', as
   expect(peerOf(socket)).toMatchObject({address: '127.0.0.1'});
   keepAlive(socket, 5_000);
   outliveFailedWrites(socket, () => {});
+  expect(readAccepted(socket, () => true)).toBe(true);
   stopReading(socket);
   stopReading(socket);
   expect(Reflect.ownKeys(socket)).toEqual(before);

@@ -76,7 +76,7 @@ test('bytes that came before the socket existed, and the end, go first', async (
 
 test('bytes that the kernel takes at once get their credit at once', async ({scope}) => {
   const {socket, splice, stream} = await setUp(scope);
-  splice.join(socket);
+  splice.join(socket, 'accepted');
   splice.onData(Buffer.from('words'));
   expect(stream.consumedBytes).toBe(5);
 });

@@ -195,7 +195,7 @@ export class Visitors implements Part {
     this.#onCount?.();
     open.unread = this.#unread.add(open);
     open.watched = this.#watch.add(open);
-    splice.join(socket);
+    splice.join(socket, 'accepted');
     this.#waiting.add(splice, tunnel.session);
   }
 
