@@ -1,6 +1,6 @@
 // `npm run bench:growth`: the cost of a relay's work when it has much else to keep: thousands of idle tunnels, or
 // thousands of open streams beside the measured one; and what many new connections leave behind. tunl alone, compared with itself in
-// the same processes.
+// the same processes, each time beside another relay with one tunnel.
 
 import {once} from 'node:events';
 import {loadavg} from 'node:os';
@@ -12,17 +12,15 @@ import type {Child} from '../test/helpers/child.js';
 import {Scope} from '../test/helpers/scope.js';
 import {startPark} from '../test/helpers/start-park.js';
 import {tcpVisitor} from '../test/helpers/visitors.js';
-import {cpuKey} from './figures.js';
-import {cpuMeter} from './loads/cpu.js';
-import {type WrkResult, wrk} from './loads/wrk.js';
+import {type InTurns, inTurns} from './loads/in-turns.js';
+import {wrk} from './loads/wrk.js';
 import {endAtSignals} from './machine/interruption.js';
 import {memoryMbOf} from './machine/proc.js';
 import {start, within} from './machine/programs.js';
 import {Tools} from './machine/tools.js';
 import {type Route, startTimeoutMs} from './peers/peer.js';
 import {program, startTunlRelay, type TunlRelay} from './peers/tunl-relay.js';
-import {positive, report} from './report-line.js';
-import {median} from './results.js';
+import {type Bound, positive, report} from './report-line.js';
 import {pieceBytes, startUpstream} from './upstream.js';
 
 const parts = ['streams', 'tunnels', 'connections'];
@@ -49,7 +47,7 @@ const STREAMS_AT_ONCE = 50;
 const COUNTS = 5;
 
 const goals = {
-  /** Requests/s among all tunnels ÷ requests/s with one. */
+  /** Requests/s among all ÷ requests/s with one. */
   busy: {atLeast: 0.9},
   /** Median latency among all streams ÷ that with one. "Flat", with room for differences between runs. */
   p50: {atMost: 1.1},
@@ -63,44 +61,26 @@ const goals = {
 class Growth {
   readonly #tools: Tools;
   readonly #route: Route;
+  readonly #twin: Route;
   readonly #rounds: number;
-  /** CPU time of the relay for each request of the last measurement, µs: on a busy machine it says more than the clock. */
-  relayMicros = 0;
 
-  constructor(tools: Tools, route: Route, rounds: number) {
+  /** @param twin the tunnel of another relay, which keeps nothing else */
+  constructor(tools: Tools, {route, twin, rounds}: {route: Route; twin: Route; rounds: number}) {
     this.#tools = tools;
     this.#route = route;
+    this.#twin = twin;
     this.#rounds = rounds;
   }
 
-  /** The median over all rounds of the figure that `pick` returns. */
-  async measure(scope: Scope, connections: number, pick: (result: WrkResult) => number): Promise<number> {
-    const values: number[] = [];
-    const micros: number[] = [];
-    for (let round = 0; round < this.#rounds; round++) {
-      const cpu = cpuMeter(this.#route, 'rps');
-      const result = await wrk(scope, this.#tools, this.#route, {
-        connections,
-        seconds: 2,
-        signal: scope.signal,
-      });
-      if (result.errors > 0) throw new Error(`${result.errors} requests failed`);
-      values.push(pick(result));
-      const used = cpu(result.requests / 1e6);
-      micros.push(
-        (used[cpuKey('rps', 'relay', 'user')] ?? 0) + (used[cpuKey('rps', 'relay', 'system')] ?? 0),
-      );
-    }
-    this.relayMicros = median(micros) ?? 0;
-    return median(values) ?? 0;
+  measure(scope: Scope, connections: number): Promise<InTurns> {
+    const routes = {first: this.#route, second: this.#twin};
+    return inTurns(scope, this.#tools, {...routes, connections, rounds: this.#rounds});
   }
 
   /** @param relay one without any load yet: memory that a load has freed would hide what idle agents take. */
   async tunnels(scope: Scope, {relay, env}: TunlRelay, count: number): Promise<void> {
-    const busy = (own: Scope) => this.measure(own, 50, ({perSecond}) => perSecond);
     const memory = memoryMbOf(relay.pid, 'VmRSS');
-    let among = 0;
-    let amongMicros = 0;
+    let among: InTurns;
     let grown = 0;
     {
       await using parked = new Scope();
@@ -111,50 +91,37 @@ class Growth {
       await sleep(10_000);
       grown = memoryMbOf(relay.pid, 'VmRSS') - memory;
       // The first measurement compiles.
-      await busy(parked);
-      among = await busy(parked);
-      amongMicros = this.relayMicros;
+      await this.measure(parked, 50);
+      among = await this.measure(parked, 50);
     }
-    const alone = await busy(scope);
-    report('requests/s among idle tunnels', among / alone, goals.busy, {tunnels: count, alone, among});
-    reportMicros('tunnels', count, this.relayMicros, amongMicros);
+    const alone = await this.measure(scope, 50);
+    reportAmong('requests/s among idle tunnels', 'perSecond', among, alone, goals.busy, {tunnels: count});
+    reportMicros('tunnels', count, alone.relayMicros, among.relayMicros);
     report('relay, KiB an idle agent', (grown * 1e6) / 1024 / count, goals.idleAgent, {tunnels: count});
   }
 
   async streams(scope: Scope, ends: Ends, count: number): Promise<void> {
-    const latency = (own: Scope) => this.measure(own, 1, ({p50Ms}) => p50Ms);
-    const busy = (own: Scope) => this.measure(own, 50, ({perSecond}) => perSecond);
-    const alone = {p50: await latency(scope), perSecond: await busy(scope), micros: this.relayMicros};
-    const among = {p50: 0, perSecond: 0, micros: 0};
+    const alone = {one: await this.measure(scope, 1), fifty: await this.measure(scope, 50)};
     const memory = () => [ends.relay, ends.agent].map(({pid}) => memoryMbOf(pid, 'VmRSS'));
     const before = memory();
-    {
-      await using held = new Scope();
-      process.stderr.write(`${count} streams are opened\n`);
-      for (let i = 0; i < count; i += STREAMS_AT_ONCE) {
-        const some = Math.min(STREAMS_AT_ONCE, count - i);
-        await Promise.all(Array.from({length: some}, () => this.#open(held)));
-      }
-      // By then the memory of their start is collected.
-      await sleep(10_000);
-      for (const [i, mb] of memory().entries()) {
-        const each = ((mb - (before[i] ?? 0)) * 1e6) / 1024 / count;
-        report(`${i === 0 ? 'relay' : 'agent'}, KiB an open stream`, each, {}, {streams: count});
-      }
-      among.p50 = await latency(held);
-      among.perSecond = await busy(held);
-      among.micros = this.relayMicros;
+    await using held = new Scope();
+    process.stderr.write(`${count} streams are opened\n`);
+    for (let i = 0; i < count; i += STREAMS_AT_ONCE) {
+      const some = Math.min(STREAMS_AT_ONCE, count - i);
+      await Promise.all(Array.from({length: some}, () => this.#open(held)));
     }
-    const again = {p50: await latency(scope), perSecond: await busy(scope), micros: this.relayMicros};
-    for (const [metric, key, goal] of [
-      ['p50 ms among open streams', 'p50', goals.p50],
-      ['requests/s among open streams', 'perSecond', goals.busy],
-    ] as const) {
-      const one = (alone[key] + again[key]) / 2;
-      const facts = {streams: count, alone: alone[key], again: again[key], among: among[key]};
-      report(metric, among[key] / one, goal, facts);
+    // By then the memory of their start is collected.
+    await sleep(10_000);
+    for (const [i, mb] of memory().entries()) {
+      const each = ((mb - (before[i] ?? 0)) * 1e6) / 1024 / count;
+      report(`${i === 0 ? 'relay' : 'agent'}, KiB an open stream`, each, {}, {streams: count});
     }
-    reportMicros('streams', count, (alone.micros + again.micros) / 2, among.micros);
+    const facts = {streams: count};
+    const one = await this.measure(held, 1);
+    reportAmong('p50 ms among open streams', 'p50Ms', one, alone.one, goals.p50, facts);
+    const fifty = await this.measure(held, 50);
+    reportAmong('requests/s among open streams', 'perSecond', fifty, alone.fifty, goals.busy, facts);
+    reportMicros('streams', count, alone.fifty.relayMicros, fifty.relayMicros);
   }
 
   async #open(scope: Scope): Promise<void> {
@@ -191,6 +158,20 @@ class Growth {
       report(`${end}, descriptors left by ${kind} connections`, descriptors, goals.descriptors, {});
     }
   }
+}
+
+/** Both figures are ÷ that of the twin in the same seconds, so the machine's drift between them does not count. */
+function reportAmong(
+  metric: string,
+  key: 'perSecond' | 'p50Ms',
+  among: InTurns,
+  alone: InTurns,
+  goal: Bound,
+  facts: Record<string, number>,
+): void {
+  const twins = {'twin alone': alone.beside[key], 'twin among': among.beside[key]};
+  const value = among.ratio[key] / alone.ratio[key];
+  report(metric, value, goal, {...facts, alone: alone[key], among: among[key], ...twins});
 }
 
 /** The relay's CPU time for a request among all ÷ that with one, beside requests/s, which other work on the machine changes more. */
@@ -253,16 +234,22 @@ async function main(): Promise<void> {
   const relay = await startTunlRelay(scope, {env: hook, flags: ['--workers', '1']});
   const place = {relay: relay.relay, env: {...relay.env, ...hook}};
   const {agent, route} = await expose(scope, place, upstream.port, 'tcp');
-  const growth = new Growth(tools, route, rounds);
+  const {route: twin} = await expose(
+    scope,
+    await startTunlRelay(scope, {flags: ['--workers', '1']}),
+    upstream.port,
+    'tcp',
+  );
+  const growth = new Growth(tools, {route, twin, rounds});
   const ends = {relay: relay.relay, agent};
   if (only.includes('tunnels')) await growth.tunnels(scope, relay, tunnels);
   // Both processes have compiled what they run often by the end of it.
-  await growth.measure(scope, 50, ({perSecond}) => perSecond);
+  await growth.measure(scope, 50);
   if (only.includes('streams')) await growth.streams(scope, ends, streams);
   if (only.includes('connections')) {
     await growth.connections(scope, 'TCP', ends, connections);
     const secure = await expose(scope, place, upstream.port, 'https');
-    await new Growth(tools, secure.route, rounds).connections(
+    await new Growth(tools, {route: secure.route, twin, rounds}).connections(
       scope,
       'TLS',
       {...ends, agent: secure.agent},
