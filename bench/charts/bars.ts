@@ -95,8 +95,8 @@ export function barChart({title, note, series, groups, mark, apart = false, digi
 </style>
 <text class="title" x="0" y="16">${escaped(title)}</text>
 ${legend(order, colourOf)}
-${rows.join('\n')}
 ${line}
+${rows.join('\n')}
 <text class="note" x="0" y="${height - 8}">${escaped(note)}</text>
 </svg>
 `;

@@ -73,9 +73,24 @@ function titled(keys: readonly string[]): {key: string; title: string}[] {
 }
 
 /** Where and when, and how far the figures can be trusted. */
-export function noteOf({began, commit, machine, options, load}: Recorded): string {
+export function noteOf(record: Recorded): string {
+  const {began, commit, machine, options, load} = record;
   return (
     `${began.slice(0, 10)}, commit ${commit}, ${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ` +
-    `${options.rounds} round(s)${options.quick ? ' of one second' : ''}, load average before ${load.toFixed(1)}`
+    `${options.rounds} round(s)${options.quick ? ' of one second' : ''}, load average before ${load.toFixed(1)}` +
+    noiseOf(record)
   );
+}
+
+/** How far apart the rounds of tunl's rates are, against their median. Nothing for a single round. */
+function noiseOf({results}: Recorded): string {
+  const spreads = rates.flatMap((key) => {
+    const values = results.tunl?.[key] ?? [];
+    const middle = median(values);
+    if (values.length < 2 || middle === undefined || middle === 0) return [];
+    return [(Math.max(...values) - Math.min(...values)) / middle];
+  });
+  if (spreads.length === 0) return '';
+  const percent = (share: number) => `${Math.round(share * 100)} %`;
+  return `, spread of tunl’s rounds ${percent(median(spreads) ?? 0)}, at most ${percent(Math.max(...spreads))}`;
 }
