@@ -60,8 +60,8 @@ export async function wrk(
   return {
     requests: Number(field(said, /(\d+) requests in/)),
     perSecond: Number(field(said, /Requests\/sec:\s+([\d.]+)/)),
-    p50Ms: milliseconds(field(said, /^\s+50%\s+(\S+)$/m)),
-    p99Ms: milliseconds(field(said, /^\s+99%\s+(\S+)$/m)),
+    p50Ms: milliseconds(field(said, /^\s+50%\s+(\S+)\s*$/m)),
+    p99Ms: milliseconds(field(said, /^\s+99%\s+(\S+)\s*$/m)),
     errors: [...(sockets?.slice(1) ?? []), statuses?.[1] ?? 0].reduce<number>((sum, n) => sum + Number(n), 0),
   };
 }
