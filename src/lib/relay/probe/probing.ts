@@ -42,6 +42,7 @@ export class Probing {
     this.tunnel = tunnel;
     this.self = new SelfProbe({
       ...{tunnel, dial: this.#dial, events, clock},
+      isListening: () => door.address.port !== 0,
       // The first process of several passes visitors of the name on to this one.
       claim: async () => void (await seat?.leases.claim(`tls:${tunnel.label}`, OWN_OWNER)),
       onState: seat?.onProbe,

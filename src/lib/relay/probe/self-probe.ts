@@ -16,6 +16,8 @@ const FIRST_MS = 1_000;
 export interface SelfProbeOptions {
   tunnel: OwnTunnel;
   dial: Pick<PublicDial, 'name'>;
+  /** False: the relay has no port yet. A worker is ready before the others are, and before the relay listens. */
+  isListening: () => boolean;
   /** Called before a probe that follows a failed one, and before the first: visitors of the name must come to this process. */
   claim: () => Promise<void>;
   /** Called after each probe. */
@@ -68,7 +70,11 @@ export class SelfProbe implements Part {
   }
 
   async #probe(): Promise<void> {
-    const {claim, onState} = this.#options;
+    const {claim, onState, isListening} = this.#options;
+    if (!isListening()) {
+      this.#later(FIRST_MS);
+      return;
+    }
     if (this.#state?.ok !== true || this.#isDoubtful) await claim().catch(() => {});
     const result = await this.#visit().catch(broken);
     if (this.#stop.signal.aborted) return;

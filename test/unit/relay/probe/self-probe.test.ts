@@ -20,12 +20,14 @@ class World {
   readonly events: RelayEvent[] = [];
   readonly waits: number[] = [];
   claims = 0;
+  isListening = true;
   /** The same probe at the relay's own port. */
   inside: ProbeEnd = good;
   readonly results: ProbeEnd[] = [];
   readonly self = new SelfProbe({
     tunnel: new OwnTunnel({domain: 'r1.test', publicPort: () => 443, clock: this.clock}),
     dial: {name: async (_host, {inside}) => (inside ? this.inside : (this.results.shift() ?? good))},
+    isListening: () => this.isListening,
     claim: async () => {
       this.claims += 1;
     },
@@ -94,4 +96,20 @@ test('the name is claimed before the first probe, and after a failure', async ()
   world.self.start();
   await world.take([good, good, bad('session'), good, good]);
   expect(world.claims).toBe(2);
+});
+
+test('no probe and no alarm before the relay listens: a worker is ready before the others', async () => {
+  const world = new World();
+  world.isListening = false;
+  world.results.push(bad('tcp'));
+  world.self.start();
+  for (let second = 0; second < 10; second++) {
+    world.clock.advance(1_000);
+    await new Promise(setImmediate);
+  }
+  expect([world.results.length, world.claims, world.self.state, world.events]).toEqual([1, 0, undefined, []]);
+  world.isListening = true;
+  expect(await world.take([bad('tcp')])).toBe('tcp ready');
+  world.self.close();
+  expect(world.clock.pending).toBe(0);
 });
