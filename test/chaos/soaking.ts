@@ -16,6 +16,11 @@ export interface SoakOptions {
   seconds: number;
   /** How often the resources are counted. */
   samples: number;
+  /**
+   * How long the relay keeps a broken link's streams, seconds. A machine that stands still for longer ends the silent visitors;
+   * each count waits for so long, because an agent that was killed is there until then. Default 1.
+   */
+  resumeWindow?: number;
 }
 
 export interface Sample {
@@ -40,6 +45,9 @@ const COMERS = 3;
 
 /** How often a process is asked again whose resources still change. */
 const SETTLE_TRIES = 40;
+const SETTLE_EVERY_MS = 250;
+/** From the end of a session on, until nothing of it is left. */
+const LEAVE_MS = 1_000;
 
 class Soak {
   readonly #rig: Rig;
@@ -63,7 +71,11 @@ class Soak {
     this.#ca = readFileSync(rig.caFile, 'utf8');
   }
 
-  async run(scope: Scope, upstreamPort: number, {seconds, samples: count}: SoakOptions): Promise<SoakReport> {
+  async run(
+    scope: Scope,
+    upstreamPort: number,
+    {seconds, samples: count, resumeWindow = 1}: SoakOptions,
+  ): Promise<SoakReport> {
     this.#upstreamPort = upstreamPort;
     for (let i = 0; i < COMERS; i += 1) this.#comers.push(await scope.tempDir('comer'));
     for (let i = 0; i < HELD; i += 1) await this.#hold(scope);
@@ -76,12 +88,16 @@ class Soak {
       this.#repeat('agents that came and went', 500, () => this.#comeAndGo()),
     ];
     const samples: Sample[] = [];
+    const leastMs = resumeWindow * 1000 + LEAVE_MS;
     try {
       for (let i = 0; i < count; i += 1) {
         await sleep((seconds * 1000) / count);
         await this.#gate.close();
         const ends = [this.#rig.relay.cli, this.#agent];
-        const [relay, agent] = (await Promise.all(ends.map(settled))) as [Inspection, Inspection];
+        const [relay, agent] = (await Promise.all(ends.map((end) => settled(end, leastMs)))) as [
+          Inspection,
+          Inspection,
+        ];
         samples.push({relay, agent});
         this.#gate.open();
       }
@@ -178,14 +194,17 @@ class Soak {
   }
 }
 
-/** The resources of a process once they do not change any more: an agent that has died leaves the relay after its window. */
-export async function settled(child: Child): Promise<Inspection> {
+/**
+ * The resources of a process once they do not change any more: an agent that has died leaves the relay after its window.
+ * @param leastMs it is asked for at least so long
+ */
+export async function settled(child: Child, leastMs = 2_000): Promise<Inspection> {
+  const least = leastMs / SETTLE_EVERY_MS;
   let before = await inspect(child);
-  for (let tries = 0; tries < SETTLE_TRIES; tries += 1) {
-    // All tries together are longer than the relay's resume window and lease grace here.
-    await sleep(250);
+  for (let tries = 0; tries < least + SETTLE_TRIES; tries += 1) {
+    await sleep(SETTLE_EVERY_MS);
     const now = await inspect(child);
-    if (now.descriptors === before.descriptors && now.timers === before.timers && tries >= 8) return now;
+    if (now.descriptors === before.descriptors && now.timers === before.timers && tries >= least) return now;
     before = now;
   }
   return before;
@@ -196,7 +215,7 @@ export async function soak(scope: Scope, options: SoakOptions): Promise<SoakRepo
   const rig = await startRig(scope, {
     quickRetry: true,
     env: countTimers,
-    flags: ['--resume-window', '1s', '--lease-grace', '2s'],
+    flags: ['--resume-window', `${options.resumeWindow ?? 1}s`, '--lease-grace', '2s'],
   });
   const {port} = await httpUpstream(scope);
   const {cli, ready} = await rig.expose(port, {flags: ['--tcp'], env: countTimers});
