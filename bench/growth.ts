@@ -230,8 +230,9 @@ async function main(): Promise<void> {
   const tools = new Tools();
   const upstream = await startUpstream(scope, tools, pieceBytes);
   const hook = preload('inspect-hook.js');
-  // One process: its memory is measured.
-  const relay = await startTunlRelay(scope, {env: hook, flags: ['--workers', '1']});
+  // One process: its memory is measured. The default limit of a tunnel would end idle visitors for the measured ones.
+  const limits = {TUNL_RELAY_MAX_VISITORS_PER_TUNNEL: String(2 * streams + 1000)};
+  const relay = await startTunlRelay(scope, {env: {...hook, ...limits}, flags: ['--workers', '1']});
   const place = {relay: relay.relay, env: {...relay.env, ...hook}};
   const {agent, route} = await expose(scope, place, upstream.port, 'tcp');
   const {route: twin} = await expose(
