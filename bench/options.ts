@@ -13,13 +13,15 @@ import {rathole} from './peers/rathole.js';
 import {simplest} from './peers/simplest.js';
 import {ssh} from './peers/ssh.js';
 import {tunl, tunlOf, tunlWithoutReplay} from './peers/tunl.js';
-import {tunlEgress, tunlNet} from './peers/tunl-ways.js';
+import {tunlEgress, tunlNet, tunlNetWays} from './peers/tunl-ways.js';
 import {positive} from './report-line.js';
 
 const allPeers: readonly Peer[] = [
   ...[direct, ssh, frp, frpQuic, frpBehindNginx, chisel, bore, rathole],
   ...[simplest, floor, tunl, tunlWithoutReplay, tunlEgress, tunlNet],
 ];
+/** Peers for a question of their own. */
+const onlyNamed: readonly Peer[] = tunlNetWays;
 const allLoads = [...loads.map(({name}) => name), 'version'];
 
 export const usage = `npm run bench -- [--quick] [--rounds 3] [--size 1024] [--only LOAD,…] [--peers PEER,…] [--against REV]
@@ -29,7 +31,8 @@ export const usage = `npm run bench -- [--quick] [--rounds 3] [--size 1024] [--o
   --size     MiB of a bulk transfer (1024)
   --only     ${allLoads.join(', ')}
   --against  other revisions of this project as further peers, built in the cache: REV,…
-  --peers    ${allPeers.map(({name}) => name).join(', ')}
+  --peers    ${allPeers.map(({name}) => name).join(', ')};
+             only when named: ${onlyNamed.map(({name}) => name).join(', ')}
 `;
 
 export interface Options {
@@ -55,11 +58,15 @@ export function readOptions(): Options | undefined {
   });
   if (values.help) return undefined;
   const {quick} = values;
-  const names = chosen(
-    'peers',
-    values.peers,
-    allPeers.map(({name}) => name),
-  );
+  const nameable = [...allPeers, ...onlyNamed];
+  const names =
+    values.peers === undefined
+      ? allPeers.map(({name}) => name)
+      : chosen(
+          'peers',
+          values.peers,
+          nameable.map(({name}) => name),
+        );
   return {
     quick,
     rounds: positive('rounds', values.rounds ?? (quick ? '1' : '3')),
@@ -67,7 +74,7 @@ export function readOptions(): Options | undefined {
     seconds: quick ? 1 : 3,
     only: chosen('only', values.only, allLoads),
     peers: [
-      ...allPeers.filter(({name}) => names.includes(name)),
+      ...nameable.filter(({name}) => names.includes(name)),
       ...(values.against?.split(',') ?? []).map((revision) => tunlOf(revision, buildRevision(revision))),
     ],
   };

@@ -8,19 +8,30 @@ import {breakdown, type CpuProfile, monotonicMicros} from './cpu-profile.js';
 import {type Load, loads} from './loads/loads.js';
 import {cpuTimeOf} from './machine/proc.js';
 import {cacheFolder, Tools} from './machine/tools.js';
+import type {Peer} from './peers/peer.js';
 import {tunlUnderNode} from './peers/tunl.js';
+import {tunlNetUnderNode} from './peers/tunl-ways.js';
 import {isService} from './services.js';
 import {startUpstream} from './upstream.js';
 
 const profiled = loads.filter(({name}) => name !== 'start').map(({name}) => name);
 
-const usage = `node bench/profile.js LOAD [--seconds 4] [--size 1024] [--top 25] [--interval 250]
+const peers: Readonly<Record<string, (...nodeWords: string[]) => Peer>> = {
+  tunl: tunlUnderNode,
+  'tunl-net': (...words) => tunlNetUnderNode('tunl-net', ...words),
+  'tunl-net-plain': (...words) => tunlNetUnderNode('tunl-net-plain', ...words),
+  'tunl-net-direct': (...words) => tunlNetUnderNode('tunl-net-direct', ...words),
+  'tunl-net-machine': (...words) => tunlNetUnderNode('tunl-net-machine', ...words),
+};
+
+const usage = `node bench/profile.js LOAD [--seconds 4] [--size 1024] [--top 25] [--interval 250] [--peer tunl]
 
   LOAD        ${profiled.join(', ')}
   --seconds   of a load that is not a number of bytes
   --size      MiB of a bulk transfer
   --top       functions to show for each process
   --interval  microseconds between two samples
+  --peer      ${Object.keys(peers).join(', ')}
 `;
 
 interface Options {
@@ -29,6 +40,7 @@ interface Options {
   sizeMib: number;
   top: number;
   intervalMicros: number;
+  peer: (...nodeWords: string[]) => Peer;
 }
 
 function readOptions(): Options | 'help' | undefined {
@@ -40,11 +52,13 @@ function readOptions(): Options | 'help' | undefined {
       size: {type: 'string', default: '1024'},
       top: {type: 'string', default: '25'},
       interval: {type: 'string', default: '250'},
+      peer: {type: 'string', default: 'tunl'},
     },
   });
   const load = loads.find(({name}) => name === positionals[0] && profiled.includes(name));
   if (values.help) return 'help';
-  if (load === undefined) return undefined;
+  const peer = Object.hasOwn(peers, values.peer) ? peers[values.peer] : undefined;
+  if (load === undefined || peer === undefined) return undefined;
   const positive = (flag: 'seconds' | 'size' | 'top' | 'interval'): number => {
     if (!/^[1-9]\d{0,5}$/.test(values[flag]))
       throw new Error(`--${flag} ${values[flag]}: a whole number from 1`);
@@ -52,6 +66,7 @@ function readOptions(): Options | 'help' | undefined {
   };
   return {
     load,
+    peer,
     seconds: positive('seconds'),
     sizeMib: positive('size'),
     top: positive('top'),
@@ -60,7 +75,7 @@ function readOptions(): Options | 'help' | undefined {
 }
 
 interface Watched {
-  role: 'relay' | 'agent';
+  role: string;
   pid: number;
   cpuSeconds: number;
 }
@@ -78,15 +93,18 @@ async function measure(
   const upstream = await startUpstream(scope, tools, sizeMib * 2 ** 20, {services});
   const context = {tools, upstream, seconds, signal};
   const words = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${intervalMicros}`];
-  const peer = await tunlUnderNode(...words).start(scope, context);
+  const peer = await options.peer(...words).start(scope, context);
   const {relayPid, agentPid} = peer[load.route ?? 'tcp'] ?? {};
-  // tunl's ends are one process each.
-  if (typeof relayPid !== 'number' || typeof agentPid !== 'number')
-    throw new Error('tunl told no process ids');
+  if (typeof relayPid !== 'number' || agentPid === undefined) throw new Error('tunl told no process ids');
+  const agents = typeof agentPid === 'number' ? [agentPid] : agentPid;
+  const watched = [
+    {role: 'relay', pid: relayPid},
+    ...agents.map((pid, n) => ({role: agents.length === 1 ? 'agent' : `member ${n + 1}`, pid})),
+  ];
   // Once without measuring: the first run includes compilation.
   await load.run(scope, peer, {...context, seconds: 1});
   const cpu = () =>
-    [relayPid, agentPid].map((pid) => {
+    watched.map(({pid}) => {
       const {user, system} = cpuTimeOf(pid);
       return user + system;
     });
@@ -98,14 +116,7 @@ async function measure(
   print(
     `${load.name}: ${JSON.stringify(result, (_, value) => (typeof value === 'number' ? round(value) : value))}`,
   );
-  return [
-    [
-      {role: 'relay', pid: relayPid, cpuSeconds: used[0] ?? 0},
-      {role: 'agent', pid: agentPid, cpuSeconds: used[1] ?? 0},
-    ],
-    from,
-    to,
-  ];
+  return [watched.map((each, n) => ({...each, cpuSeconds: used[n] ?? 0})), from, to];
 }
 
 function show({role, pid, cpuSeconds}: Watched, folder: string, from: number, to: number, top: number): void {
