@@ -21,12 +21,15 @@ export interface SocketRead {
 /** One for each agent and relay. Accepted sockets have no `onread` in Node, so only dialled sockets are read this way. */
 export class SocketReads {
   readonly #pool: BlockPool;
+  readonly #mostBytes: number;
   /** Reading is synchronous, so no two sockets use it at once. */
   readonly #shared = Buffer.allocUnsafeSlow(64 * 1024);
   #lent = 0;
 
-  constructor(pool: BlockPool) {
+  /** @param mostBytes of one read, where the bytes of a block get more in front of them than the session's headers */
+  constructor(pool: BlockPool, mostBytes = PAYLOAD_BYTES) {
     this.#pool = pool;
+    this.#mostBytes = mostBytes;
   }
 
   /** The `onread` option for the socket of `splice`. The socket pauses when the callback returns false. */
@@ -47,7 +50,7 @@ export class SocketReads {
     return {
       buffer: () => {
         if (!busy || (block === undefined && this.#lent >= MAX_LENT)) return this.#shared;
-        return (block ?? lend()).buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + PAYLOAD_BYTES);
+        return (block ?? lend()).buffer.subarray(PAYLOAD_AT, PAYLOAD_AT + this.#mostBytes);
       },
       callback: (bytes, buffer) => {
         busy = bytes >= OWN_BLOCK_FROM_BYTES;

@@ -3,11 +3,15 @@
 
 export const {
   constants,
+  createCipheriv,
+  createDecipheriv,
   createHash,
   createHmac,
   createPrivateKey,
   createPublicKey,
+  createSecretKey,
   generateKeyPairSync,
+  hkdfSync,
   randomBytes,
   randomFillSync,
   randomInt,

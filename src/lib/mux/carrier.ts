@@ -1,5 +1,7 @@
 // The interface of the pipe under a session. A WebSocket, an in-memory pipe and a stream of another session implement it.
 
+import type {Block} from './blocks.js';
+
 /** The events of a carrier for its session. The carrier calls them; they never throw. */
 export interface CarrierSink {
   /**
@@ -32,6 +34,11 @@ export interface Carrier {
    * Returns false when more than `highWaterBytes` are waiting: the caller should hold data back until `onDrain`.
    */
   write(block: Buffer, start: number, end: number, onWritten?: () => void): boolean;
+  /**
+   * Sends the `length` bytes at PAYLOAD_AT of a block, which is the carrier's from now on. Returns the same as `write`. A carrier
+   * without this method would copy the block as well.
+   */
+  writeBlock?(block: Block, length: number): boolean;
   /** No `onData` until `resume`. What arrives meanwhile waits in the pipe, so that its other end has to wait. Idempotent. */
   pause(): void;
   resume(): void;

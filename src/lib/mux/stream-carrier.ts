@@ -2,8 +2,9 @@
 
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
+import type {Block} from './blocks.js';
 import type {Carrier, CarrierSink} from './carrier.js';
-import type {Stream} from './stream.js';
+import {PAYLOAD_AT, type Stream} from './stream.js';
 
 /** An orderly end without progress for this long becomes a destroy, ms. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -14,6 +15,8 @@ export interface StreamCarrierOptions {
   /** `write` returns false above this. Default 256 KiB. */
   highWaterBytes?: number;
   clock?: Clock;
+  /** Bytes of the stream that came before, and are not consumed. */
+  early?: Buffer[];
 }
 
 interface Waiting {
@@ -54,6 +57,7 @@ export class StreamCarrier implements Carrier {
     this.label = options.label ?? `stream ${stream.id}`;
     this.#highWaterBytes = options.highWaterBytes ?? 256 * 1024;
     this.#clock = options.clock ?? systemClock;
+    if (options.early !== undefined) this.#unread = options.early;
     stream.sink = {
       onData: (piece) => this.#onData(piece),
       onEnd: () => this.end(),
@@ -92,6 +96,17 @@ export class StreamCarrier implements Carrier {
       this.#waiting.push({bytes, onWritten});
       this.#waitingBytes += bytes.length;
     }
+    return this.#hasRoom();
+  }
+
+  writeBlock(block: Block, length: number): boolean {
+    if (this.#phase !== 'open' || !this.#go || this.#waiting.length > 0)
+      return this.write(block.buffer, PAYLOAD_AT, PAYLOAD_AT + length, block.onWritten);
+    this.#go = this.#stream.writeBlock(block, length);
+    return this.#hasRoom();
+  }
+
+  #hasRoom(): boolean {
     const buffered = this.bufferedBytes;
     if (buffered <= this.#highWaterBytes) return true;
     this.#drainAt = buffered / 2;

@@ -3,13 +3,14 @@
 import type {Duplex} from 'node:stream';
 import type {TLSSocket} from 'node:tls';
 import {SocketReads} from '../bytes/socket-reads.js';
+import {MAX_RECORD_BYTES} from '../carrier/encrypted-carrier.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
 import type {Stream} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
 import {type Outstanding, sumOf} from '../seal/last-bytes.js';
 import {type AcceptConnection, joinConnection, type MemberId} from './connections.js';
-import {readJsonLine} from './line-of.js';
+import {readJsonLine, writeLine} from './line-of.js';
 import type {MemberKey} from './member-key.js';
 import {secureMember} from './member-tls.js';
 import {type PeerHello, readHello} from './peer-messages.js';
@@ -30,10 +31,14 @@ export interface IncomingOptions {
 /** Handshakes under way: those of one other member, or of one door, and of all. */
 const MOST_PENDING_OF_ONE = 64;
 const MOST_PENDING = 256;
+/** One read, with the headers of the session in front of it, is one record. */
+const READ_BYTES = MAX_RECORD_BYTES - 64;
 /** Sessions of one other member, and of all. */
 const MOST_OF_ONE = 16;
 const MOST_SESSIONS = 1_024;
 const HELLO_MS = 10_000;
+/** How long the answer may take to leave, ms. */
+const ANSWER_MS = 10_000;
 /** A member that is refused has this long to read why, ms. */
 const REFUSED_MS = 2_000;
 
@@ -55,7 +60,7 @@ export class IncomingPeers {
 
   constructor(options: IncomingOptions) {
     this.#options = options;
-    this.#reads = new SocketReads(options.shared.pool);
+    this.#reads = new SocketReads(options.shared.pool, READ_BYTES);
     this.#places = new SharedPlaces({
       most: MOST_SESSIONS,
       mostOfOne: MOST_OF_ONE,
@@ -106,7 +111,7 @@ export class IncomingPeers {
       from = await memberOf(raw);
       return from !== undefined && (claimed === undefined || claimed === from.address);
     };
-    const {socket} = await secureMember(duplex, {key, isAcceptor: true, accepts});
+    const {socket, begin} = await secureMember(duplex, {key, isAcceptor: true, accepts});
     try {
       const hello = readHello(await readJsonLine(socket, HELLO_MS));
       if (from === undefined || hello.to !== address() || this.#closed) throw new TunlError('NOT_ALLOWED');
@@ -116,9 +121,12 @@ export class IncomingPeers {
         return;
       }
       const told = found.isNew ? undefined : found.session.offer();
-      socket.write(`${JSON.stringify({received: told ?? 0})}\n`);
-      found.session.attach(socket, path, {told, has: hello.received});
-      if (told !== undefined) found.session.settle();
+      try {
+        await writeLine(socket, {received: told ?? 0}, ANSWER_MS);
+        found.session.attach(begin(this.#options.shared), path, {told, has: hello.received});
+      } finally {
+        if (told !== undefined) found.session.settle();
+      }
     } catch (error) {
       socket.on('error', () => {}).destroy();
       throw error;

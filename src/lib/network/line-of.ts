@@ -1,4 +1,4 @@
-// Reads one line of JSON from a connection, and leaves the bytes behind it in the connection.
+// Reads one line of JSON from a connection, and leaves the bytes behind it in the connection; writes one.
 
 import type {Duplex} from 'node:stream';
 import {TunlError} from '../core/errors.js';
@@ -41,5 +41,22 @@ export function readJsonLine(from: Duplex, timeoutMs: number): Promise<Fields> {
     };
     from.on('readable', read).on('end', broken).on('close', broken).on('error', broken);
     if (from.destroyed) broken();
+  });
+}
+
+/** Resolves when everything that was written has left. @throws TunlError MEMBER_UNREACHABLE when it does not leave in time. */
+export function writeLine(to: Duplex, line: object, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: Error | null) => {
+      clearTimeout(timer);
+      to.off('close', broken).off('error', broken);
+      if (error === undefined || error === null) return resolve();
+      const reason = `The member did not take the answer: ${error.message}.`;
+      reject(new TunlError('MEMBER_UNREACHABLE', {reason, cause: error}));
+    };
+    const broken = (error?: Error) => settle(error ?? new Error('the connection ended'));
+    const timer = setTimeout(() => broken(new Error('the time is over')), timeoutMs);
+    to.on('close', broken).on('error', broken);
+    to.write(`${JSON.stringify(line)}\n`, settle);
   });
 }

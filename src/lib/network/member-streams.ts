@@ -1,18 +1,18 @@
 // The streams that the relay opens for other members, given to the membership that each is for: one link may have several.
 
-import {StreamDuplex} from '../bytes/stream-duplex.js';
 import type {Stream} from '../mux/stream.js';
 import type {RelayLink} from '../open-link.js';
 import {type NetworkName, parseMemberOffer} from '../protocol/network-messages.js';
 import {KIND} from '../protocol/wire.js';
 import type {MemberId} from './connections.js';
+import {HandshakeStream} from './handshake-stream.js';
 
 /** One membership of a link. */
 export interface MemberEnd {
   /** True: it takes no more ways from this address now. */
   isFull(claimed: string): boolean;
   /** A way for a session, from a member that has yet to prove its key. */
-  onWay(duplex: StreamDuplex, claimed: string): void;
+  onWay(stream: HandshakeStream, claimed: string): void;
   /** One connection without TLS. Undefined: it takes only those inside TLS. */
   onPlain: ((stream: Stream, from: MemberId, port: number) => void) | undefined;
 }
@@ -60,7 +60,7 @@ function offer(all: ReadonlyMap<string, MemberEnd>, stream: Stream, about: Buffe
     stream.refuse('TOO_MANY_STREAMS', 'The member is busy.');
     return;
   }
-  const duplex = new StreamDuplex(stream);
+  const duplex = new HandshakeStream(stream);
   stream.accept();
   end.onWay(duplex, from.address);
 }

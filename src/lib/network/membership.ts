@@ -50,8 +50,6 @@ const ROSTER_MS = 2_000;
 /** How long the last word to other members may take, ms. */
 const LAST_WORD_MS = 500;
 const WINDOW_BYTES = 64 * 1024 * 1024;
-/** Blocks that idle sessions keep. */
-const KEPT_BLOCKS = 6;
 
 /**
  * Resolves when the relay has this member in its roster.
@@ -117,7 +115,7 @@ class OpenMembership implements Membership {
     this.#first.promise.catch(() => {});
     this.#shared = {
       clock,
-      pool: new BlockPool(KEPT_BLOCKS),
+      pool: new BlockPool(),
       windows: new WindowBudget(WINDOW_BYTES),
       unread: new UnreadLimit({limitBytes: defaultUnreadLimit(totalmem()), clock, log: this.#log}),
     };

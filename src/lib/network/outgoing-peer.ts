@@ -141,7 +141,7 @@ export class OutgoingPeer {
   }
 
   /** The first lines, then the session goes on over this way. @throws TunlError */
-  async #attach(session: PeerSession, {socket, path}: Way, resumes: boolean): Promise<void> {
+  async #attach(session: PeerSession, {socket, path, begin}: Way, resumes: boolean): Promise<void> {
     const told = resumes ? session.offer() : undefined;
     try {
       const to = this.#options.peer()?.address;
@@ -150,7 +150,7 @@ export class OutgoingPeer {
       const answer = readAnswer(await readJsonLine(socket, ANSWER_MS));
       if ('code' in answer) throw refusal(answer.code, answer.message);
       if (this.#closed) throw new TunlError('CLOSED');
-      session.attach(socket, path, {told, has: answer.received});
+      session.attach(begin(this.#options.shared), path, {told, has: answer.received});
     } catch (error) {
       socket.on('error', () => {});
       socket.destroy();

@@ -3,7 +3,7 @@
 
 import {connect, type Socket} from 'node:net';
 import type {TLSSocket} from 'node:tls';
-import {StreamDuplex} from '../bytes/stream-duplex.js';
+import type {StreamDuplex} from '../bytes/stream-duplex.js';
 import {systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
@@ -12,15 +12,19 @@ import type {RelayLink} from '../open-link.js';
 import type {NetworkName} from '../protocol/network-messages.js';
 import {KIND} from '../protocol/wire.js';
 import {refusal} from './connections.js';
+import {HandshakeStream} from './handshake-stream.js';
 import {machinePlace} from './machine-door.js';
 import type {MemberKey} from './member-key.js';
-import {secureMember} from './member-tls.js';
+import {type SecuredMember, secureMember} from './member-tls.js';
 import type {PeerPath} from './peer-session.js';
 import {type Peer, placeOf} from './roster.js';
 
 export interface Way {
   readonly path: PeerPath;
+  /** Its TLS. */
   readonly socket: TLSSocket;
+  /** What follows the first lines. */
+  readonly begin: SecuredMember['begin'];
   /** How long the connection took, without the handshake. Undefined by the relay. */
   readonly rttMs?: number;
 }
@@ -144,7 +148,7 @@ export class Paths {
       const begun = systemClock.now();
       const connected = await socket;
       const rttMs = systemClock.now() - begun;
-      return {path, rttMs, socket: await this.#secure(connected, peer, signal)};
+      return {path, rttMs, ...(await this.#secure(connected, peer, signal))};
     } catch (error) {
       if (!signal.aborted) {
         if (this.#failed.size > 1_000) this.#failed.clear();
@@ -159,17 +163,17 @@ export class Paths {
     let duplex: StreamDuplex | undefined;
     const onOpen = (stream: Stream) => {
       // TLS begins before the other member has accepted: that saves a round trip.
-      duplex = new StreamDuplex(stream, {toError: (code, message) => refusal(code, message)});
+      duplex = new HandshakeStream(stream, {toError: (code, message) => refusal(code, message)});
     };
     await link.open(KIND.member, {...network, from: name, to: peer.name, port: 0}, {signal, onOpen});
     if (duplex === undefined) throw new TunlError('MEMBER_UNREACHABLE');
-    return {path: 'relay', socket: await this.#secure(duplex, peer, signal)};
+    return {path: 'relay', ...(await this.#secure(duplex, peer, signal))};
   }
 
-  async #secure(duplex: StreamDuplex | Socket, peer: Peer, signal: AbortSignal): Promise<TLSSocket> {
+  async #secure(duplex: StreamDuplex | Socket, peer: Peer, signal: AbortSignal): Promise<SecuredMember> {
     const {key} = this.#options;
     const accepts = (raw: Buffer) => raw.equals(peer.key);
-    return (await secureMember(duplex, {key, isAcceptor: false, accepts, signal})).socket;
+    return await secureMember(duplex, {key, isAcceptor: false, accepts, signal});
   }
 }
 

@@ -1,12 +1,11 @@
 // A session between two members: their connections are its streams. It outlives the path under it, as the session between an
 // agent and its relay outlives a carrier, so connections survive a direct path that is lost, and a relay that starts again.
 
-import type {TLSSocket} from 'node:tls';
 import type {UnreadLimit} from '../bytes/unread-limit.js';
-import {SocketCarrier} from '../carrier/socket-carrier.js';
 import type {Clock} from '../core/clock.js';
 import type {TunlError} from '../core/errors.js';
 import type {BlockPool} from '../mux/blocks.js';
+import type {Carrier} from '../mux/carrier.js';
 import {Link, NOBODY} from '../mux/link.js';
 import {Session} from '../mux/session.js';
 import type {Stream} from '../mux/stream.js';
@@ -114,9 +113,13 @@ export class PeerSession {
    * @param told what `offer` has returned for it; undefined for a new session
    * @param has the bytes that the other member has
    */
-  attach(socket: TLSSocket, path: PeerPath, {told, has}: {told: number | undefined; has: number}): void {
+  attach(carrier: Carrier, path: PeerPath, {told, has}: {told: number | undefined; has: number}): void {
+    if (this.#session.ended) {
+      carrier.destroy();
+      return;
+    }
     const isRelayed = path === 'relay';
-    const link = new Link(new SocketCarrier({socket, label: path, clock: this.#options.clock}), {
+    const link = new Link(carrier, {
       clock: this.#options.clock,
       pingAfterMs: isRelayed ? NEVER_MS : PING_AFTER_MS,
       deadAfterMs: isRelayed ? NEVER_MS : DEAD_AFTER_MS,
