@@ -121,7 +121,8 @@ socket.on('message', (text, {address}) => console.log(String(text), address)).bi
     const {code} = await run(
       scope,
       python(`
-for at in range(20): socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'the last one' if at == 19 else b'one', ('${SITE.v4}', 6000))
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for at in range(400): s.sendto(b'the last one' if at == 399 else b'one', ('${SITE.v4}', 6000))
 os._exit(0)`),
     );
     expect(code).toBe(0);
