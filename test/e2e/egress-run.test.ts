@@ -259,8 +259,18 @@ while True:
     expect(await around.leaks()).toBe(before);
   });
 
-  // It has left its parent, its session and the sealed network.
-  const stray = `(setsid unshare --user --net sh -c 'echo up; exec sleep 1000 >/dev/null' 2>/dev/null &); read end`;
+  let strays = 0;
+  /** A program that has left its parent, its session and the sealed network. */
+  function stray(scope: Scope) {
+    const seconds = `1000.${process.pid}${++strays}`;
+    const words = `sleep\0${seconds}\0`;
+    const running = () => readdirSync('/proc').filter((name) => read(`/proc/${name}/cmdline`) === words);
+    scope.onEnd(() => {
+      for (const pid of running()) process.kill(Number(pid), 'SIGKILL');
+    });
+    const hides = `setsid unshare --user --net sh -c 'exec sleep ${seconds} >/dev/null' 2>/dev/null`;
+    return {script: `(${hides} &); echo up; read end`, running};
+  }
 
   test.for<[User, string, 'SIGKILL' | 'SIGSTOP' | 'end']>([
     ['root', 'ends', 'end'],
@@ -269,16 +279,11 @@ while True:
     ['user', 'is killed', 'SIGKILL'],
     ['user', 'is killed, and nobody inside can hear of it', 'SIGSTOP'],
   ])('a program of %s that hides everywhere is gone when tunl %s', async ([user, , how], {scope}) => {
-    const argv = ['-q', '--via', 'one', '--', 'sh', '-c', stray];
-    const child = around.run(scope, user, argv, {stdin: true});
+    const {script, running} = stray(scope);
+    const child = around.run(scope, user, ['-q', '--via', 'one', '--', 'sh', '-c', script], {stdin: true});
     await child.line((line) => line === 'up');
-    let parts: Part[] = [];
-    await expect
-      .poll(() => {
-        parts = partsOf(child.pid);
-        return parts.map(({words}) => words);
-      })
-      .toContain('sleep 1000 ');
+    await expect.poll(running, {timeout: 15_000}).toHaveLength(1);
+    const parts = partsOf(child.pid);
     if (how === 'end') child.stdin.write('\n');
     else {
       // A program of the same user can stop what runs beside it.
@@ -287,6 +292,7 @@ while True:
       child.signal('SIGKILL');
     }
     await child.exited;
+    await expect.poll(running, {timeout: 15_000}).toEqual([]);
     await areGone(parts);
   });
 
