@@ -21,12 +21,13 @@ const FLOORS: Readonly<Record<string, number>> = {
   lib: 5,
   'lib/sandbox': 6,
   'lib/egress': 6,
-  'lib/network': 6,
+  // A command of a network may leave by an egress.
+  'lib/network': 7,
   'lib/hub': 7,
-  'lib/cluster': 7,
-  'lib/cli': 8,
-  commands: 9,
-  index: 9,
+  'lib/cluster': 8,
+  'lib/cli': 9,
+  commands: 10,
+  index: 10,
 };
 
 interface Forbidden {
@@ -157,7 +158,7 @@ describe('layers', () => {
 
   test('docs/architecture.md has the same layers', () => {
     const doc = readFileSync(`${ROOT}/docs/architecture.md`, 'utf8');
-    const lines = doc.matchAll(/^src\/(\S+?)(?:\/|\/\*\.ts|\.ts)\s+L(\d)\s/gm);
+    const lines = doc.matchAll(/^src\/(\S+?)(?:\/|\/\*\.ts|\.ts)\s+L(\d+)\s/gm);
     expect(Object.fromEntries([...lines].map(([, layer, floor]) => [layer, Number(floor)]))).toEqual(FLOORS);
   });
 

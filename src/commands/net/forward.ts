@@ -5,6 +5,7 @@ import {BaseCommand} from '../../lib/cli/base-command.js';
 import {warnOfListening} from '../../lib/cli/connect-link.js';
 import {linkOptions, networkLinkFlags} from '../../lib/cli/network/flags.js';
 import {holdNetwork} from '../../lib/cli/network/hold.js';
+import {isMissing, missingNotice} from '../../lib/cli/network/missing.js';
 import {flagsOf} from '../../lib/cli/setting-flags.js';
 import {setting, text} from '../../lib/core/settings.js';
 import {NETWORK_SETTINGS} from '../../lib/network/settings.js';
@@ -48,13 +49,7 @@ export default class NetForward extends BaseCommand {
         const warn = (message: string) => presenter.log({level: 'warn', scope: 'network', message});
         warnOfListening(port, warn);
         presenter.event({type: 'member-port', network, to, address: port.address});
-        // It may come later.
-        if (!member.members.some(({name, address}) => name === wanted || address === wanted))
-          presenter.event({
-            type: 'notice',
-            code: 'MEMBER_UNKNOWN',
-            message: `The network ${network} has no member ${wanted} now. Connections are reset until it joins.`,
-          });
+        if (isMissing(member, wanted)) presenter.event(missingNotice(network, wanted));
       },
     });
   }
