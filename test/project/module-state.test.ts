@@ -21,6 +21,14 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     names: ['wanted', 'collect', 'since'],
     because: 'a process has one garbage collector',
   },
+  'src/lib/bytes/read-accepted.ts': {
+    names: ['shared', 'properties'],
+    because: 'reading is synchronous, so all sockets share one buffer, and Node does not change in a process',
+  },
+  'src/lib/seal/own-processes.ts': {
+    names: ['waiting'],
+    because: 'it belongs to processes, which may have been started by any caller',
+  },
   'src/lib/cli/stdout.ts': {
     names: ['gone', 'ended', 'failure', 'listeners'],
     because: 'a process has one standard output',

@@ -3,6 +3,7 @@
 import {expect, test} from 'vitest';
 import type {ConnectionEvent} from '../../../src/lib/agent/events.js';
 import {VisitLines, visitLine} from '../../../src/lib/cli/renderers/visits.js';
+import {systemClock} from '../../../src/lib/core/clock.js';
 import {visit} from './visit.js';
 
 const OPEN = visit('open');
@@ -19,7 +20,7 @@ test('a long visit has one line, and another at the end', () => {
   const visits = new VisitLines();
   visits.event(OPEN, 80);
   expect(visits.staying(80)).toEqual([]);
-  const later = performance.now() + 2_500;
+  const later = systemClock.now() + 2_500;
   expect(visits.staying(80, later)).toEqual([{tone: 'faint', text: 'tls  203.0.113.7:50123      open'}]);
   expect(visits.staying(80, later + 10_000)).toEqual([]);
   expect(visits.event(CLOSED, 80)).toBeDefined();

@@ -46,6 +46,7 @@ test('every start of a process sets the environment', () => {
     'src/lib/seal/fabric/hub-process.ts': 'a few names',
     'src/lib/seal/fabric/member-process.ts': 'that of its caller, made of childEnv()',
     'src/lib/seal/holder-process.ts': 'a few names',
+    'src/lib/seal/seal-options.ts': 'a declaration, of seal.ts',
     'src/lib/seal/seal.ts': 'that of its caller, else childEnv()',
   };
   const starting = sourceFiles().filter(({code}) =>
