@@ -47,8 +47,9 @@ export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
  * The clock of `performance.now()`, at the same price, without its module: that measures much else as well, and takes 1 MB.
  */
 function monotonicMs(): number {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1_000 + nanoseconds / 1_000_000;
+  // By index: taking an array apart costs an iterator.
+  const time = process.hrtime();
+  return time[0] * 1_000 + time[1] / 1_000_000;
 }
 
 /** Node fires a timer of 25 days or more at once, so a longer wait consists of several timers. */
