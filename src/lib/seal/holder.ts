@@ -23,7 +23,7 @@ export const OF_CONTAINER = 'tunl-seal-of-container';
  * `$1` is Node, `$2` the program that makes the listeners, `$3` the one that dials, `$4` the one that has the device for UDP. The ruleset comes on descriptor 4.
  * Only the program that dials keeps descriptor 5 open, so its end is seen there. Both speak on the IPC channel, one after the other.
  * Only the program for UDP keeps descriptor 7 open, and it has no IPC channel.
- * In a process namespace (with its own text in `$SEAL_HOLDER`) its end is that of the holder.
+ * In a process namespace (with its own text in `$SEAL_HOLDER`) the end of either of them is that of the holder.
  *
  * The folders belong to resolvers that answer over Unix sockets, which cross network namespaces: a look-up there would be one
  * in the host's network. A container has files of its own, and the holder of its seal keeps those of the machine.
@@ -81,6 +81,13 @@ if [ -n "$SEAL_MEMBER" ]; then
   member || { code=$?; echo "up $code"; exit $code; }
 fi
 ${UDP_ROUTES}
+udp_program() {
+  unset NODE_CHANNEL_FD NODE_CHANNEL_SERIALIZATION_MODE
+  [ -n "$SEAL_HOLDER" ] || exec "$1" "$2" ${UDP_DEVICE}
+  "$1" "$2" ${UDP_DEVICE}
+  # Without a device, or without tunl, it ends in order.
+  case $? in 0 | 143) ;; *) kill -9 $$ ;; esac
+}
 ports() {
   nft list set inet tunl_seal "missed_$1" | tr -cd '0-9,{}=a-z' | sed 's/.*elements={//; t found; d; : found; s/}.*//'
 }
@@ -88,8 +95,7 @@ echo "up 0 $$"
 while read -r word; do
   case $word in
     open)
-      [ -z "$SEAL_UDP" ] ||
-        (unset NODE_CHANNEL_FD NODE_CHANNEL_SERIALIZATION_MODE; exec "$1" "$4" ${UDP_DEVICE} 3>&- 4<&- 5>&-) &
+      [ -z "$SEAL_UDP" ] || udp_program "$1" "$4" 3>&- 4<&- 5>&- &
       exec ${PACKETS_DESCRIPTOR}>&-
       nft -f - <&4 & rules=$!
       "$1" "$2" & doors=$!

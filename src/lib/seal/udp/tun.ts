@@ -35,14 +35,15 @@ async function openDevice(): Promise<number> {
   return file;
 }
 
-/** Node waits for the thread that reads the device at any other end. */
-const end = (): void => void process.kill(process.pid, 'SIGKILL');
+/** Node would wait for the thread that reads the device. The holder takes this signal for an end in order, and others for a loss. */
+const end = (): void => void process.kill(process.pid, 'SIGTERM');
+const fail = (): void => void process.kill(process.pid, 'SIGKILL');
 
 function passOut(file: number, pipe: Socket): void {
   const packet = Buffer.alloc(MAX_PACKET);
   const next = () => {
     read(file, packet, 0, packet.length, null, (error, bytes) => {
-      if (error !== null && error.code !== 'EAGAIN' && error.code !== 'EINTR') return end();
+      if (error !== null && error.code !== 'EAGAIN' && error.code !== 'EINTR') return fail();
       if (error === null) pipe.write(encodeDatagram(packet.subarray(0, bytes)));
       if (pipe.writableLength > MOST_UNREAD_BYTES) pipe.once('drain', next);
       else next();
@@ -86,6 +87,7 @@ async function main(): Promise<void> {
     // Nothing waits for the device yet, so this process ends by itself.
     pipe
       .off('close', end)
+      .off('end', end)
       .end(encodeDatagram(Buffer.from(`${code || message}`.slice(0, 200))), () => pipe.destroy());
   }
 }
