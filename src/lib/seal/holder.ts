@@ -19,6 +19,9 @@ export const HOSTS_DESCRIPTOR = 6;
 /** The name of a holder in the namespaces of a container. */
 export const OF_CONTAINER = 'tunl-seal-of-container';
 
+/** The words of a shell whose text is in `$SEAL_TEXT`: programs inside see them with `ps`. */
+export const RUN_TEXT = 'eval "$SEAL_TEXT"';
+
 /**
  * `$1` is Node, `$2` the program that makes the listeners, `$3` the one that dials, `$4` the one that has the device for UDP. The ruleset comes on descriptor 4.
  * Only the program that dials keeps descriptor 5 open, so its end is seen there. Both speak on the IPC channel, one after the other.
@@ -34,6 +37,7 @@ export const OF_CONTAINER = 'tunl-seal-of-container';
  * ends with the namespace, so nothing is left when all are killed.
  */
 export const HOLDER = `
+unset SEAL_TEXT
 resolv_conf() {
   real=$(readlink -m /etc/resolv.conf) || return
   hidden=/run/systemd/resolve

@@ -1,10 +1,10 @@
 // The words before a holder, and before a command that runs in its namespaces.
 
 import {readFileSync} from 'node:fs';
-import {HOLDER, OF_CONTAINER} from './holder.js';
+import {OF_CONTAINER, RUN_TEXT} from './holder.js';
 import {fileOf, type NamespaceFiles} from './namespace-files.js';
 import {programPath} from './obstacles.js';
-import {FIRST_PROCESS, forking, inOwnProcesses} from './own-processes.js';
+import {forking, inOwnProcesses} from './own-processes.js';
 
 export interface PrefixOptions {
   /** The user and group of the program. Only root may set them. Default: those of this process. */
@@ -56,8 +56,8 @@ export function newNamespaces({
     ...(isMember ? ['--uts'] : []),
     ...['--net', '--mount'],
   ];
-  const [words, text] = ownProcesses ? [inOwnProcesses(unsharing), FIRST_PROCESS] : [unsharing, HOLDER];
-  return [...words, '--', '/bin/sh', '-c', text, 'tunl-seal'];
+  const words = ownProcesses ? inOwnProcesses(unsharing) : unsharing;
+  return [...words, '--', '/bin/sh', '-c', RUN_TEXT, 'tunl-seal'];
 }
 
 /** As an ordinary user it becomes root of the container's user namespace, or is root there already. */
@@ -66,7 +66,7 @@ export const joining = ({net, user}: NamespaceFiles, pid: number): readonly stri
   `--net=${fileOf(net)}`,
   ...(user === undefined ? [] : [`--user=${fileOf(user)}`]),
   ...(user !== undefined && isRootInside(pid) ? ['--preserve-credentials'] : []),
-  ...['--', '/bin/sh', '-c', HOLDER, OF_CONTAINER],
+  ...['--', '/bin/sh', '-c', RUN_TEXT, OF_CONTAINER],
 ];
 
 function isRootInside(pid: number): boolean {

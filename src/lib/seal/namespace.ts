@@ -32,6 +32,7 @@ import {
   type Obstacle,
   sealError,
 } from './obstacles.js';
+import {FIRST_PROCESS} from './own-processes.js';
 import {PACKETS_DESCRIPTOR} from './udp/device.js';
 
 const LAST_DOOR_MS = 2_000;
@@ -162,6 +163,7 @@ export class Namespace {
         ? newNamespaces({inUser, isMember: member !== undefined, ownProcesses})
         : joining(joined, joins.pid);
     const variables = {
+      SEAL_TEXT: ownProcesses ? FIRST_PROCESS : HOLDER,
       ...(carriesUdp && {SEAL_UDP: '1'}),
       ...(ownResolvConf && {SEAL_RESOLVER: RESOLVER_ADDRESS}),
       ...(hidesRun && {SEAL_HIDES_RUN: '1'}),

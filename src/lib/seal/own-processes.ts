@@ -3,6 +3,7 @@
 
 import type {ChildProcess} from 'node:child_process';
 import {readFileSync} from 'node:fs';
+import {RUN_TEXT} from './holder.js';
 import {programPath} from './obstacles.js';
 
 /** The answer of the first process: the programs that let a command start in its namespace are missing, or too old. */
@@ -34,7 +35,7 @@ export const FIRST_PROCESS = `
 env --block-signal=HUP timeout --foreground 0 env --default-signal=HUP true 2>/dev/null || { echo "up ${NO_PROCESSES}"; exit; }
 { echo "$SEAL_FIRST" >/proc/sys/kernel/ns_last_pid; } 2>/dev/null
 exec 8<&0
-/bin/sh -c "$SEAL_HOLDER" "$0" "$@" <&8 8<&- &
+SEAL_TEXT=$SEAL_HOLDER /bin/sh -c '${RUN_TEXT}' "$0" "$@" <&8 8<&- &
 exec </dev/null >/dev/null 3<&- 4<&- 5<&- 7<&- 8<&-
 wait $!
 `;
