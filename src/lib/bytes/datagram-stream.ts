@@ -7,7 +7,7 @@ import {MalformedMessage} from '../protocol/fields.js';
 import type {StreamCode} from '../protocol/wire.js';
 import type {DatagramTurns} from './datagram-turns.js';
 
-/** What waits in the queue of one stream. Each datagram counts with the memory of its object. */
+/** The bytes that wait in the queue of one stream. Each datagram counts with the memory of its object. */
 const MOST_WAITING_BYTES = 64 * 1024;
 const OBJECT_BYTES = 96;
 

@@ -48,7 +48,7 @@ export interface ClusterExitEvent {
 export interface ClusterRestartEvent {
   type: 'cluster-restart';
   cluster: string;
-  /** That of the start that follows. */
+  /** The one of the start that follows. */
   epoch: number;
   /** The pause before it. */
   delayMs: number;

@@ -9,12 +9,12 @@ import type {DatagramsOut, DatagramTarget, WayOut, WayOutEvents} from '../seal/u
 import type {Unreachable} from '../seal/udp/packets.js';
 import {type EgressClient, egressRefusal} from './client.js';
 
-/** What waits for the link and for the relay, of all flows. */
+/** Datagrams of all flows that wait for the link and for the relay. */
 const ROOM_BYTES = 16 * 1024 * 1024;
 /** Datagrams of one flow that wait for its stream. */
 const MOST_EARLY_BYTES = 64 * 1024;
 
-/** What the program is told: an ICMP message, or nothing. */
+/** The answer for the program: an ICMP message, or nothing. */
 const ANSWERS: {readonly [code in StreamCode]?: Unreachable} = {
   UPSTREAM_REFUSED: 'port',
   EGRESS_FORBIDDEN: 'forbidden',

@@ -18,7 +18,7 @@ const HIGH_WATER_BYTES = 512 * 1024;
 
 export class HandshakeStream extends StreamDuplex {
   readonly #records = new TlsRecords();
-  /** What came behind the records of TLS. It has no credit, so the window limits it. */
+  /** The bytes behind the records of TLS. They have no credit, so the window limits them. */
   #early: Buffer[] = [];
   #hasEnded = false;
   #isTaken = false;

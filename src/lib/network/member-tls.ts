@@ -44,7 +44,7 @@ export interface SecuredMember {
   /** The raw public key of the other side, which it has proved to have. */
   readonly raw: Buffer;
   /**
-   * What follows the lines of both sides. This side has nothing more to say in TLS, and has read the other one's last line.
+   * The carrier that follows the lines of both sides. This side has nothing more to say in TLS, and has read the other one's last line.
    *
    * @throws TunlError MEMBER_UNREACHABLE when the connection is over
    */

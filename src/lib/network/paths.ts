@@ -23,7 +23,7 @@ export interface Way {
   readonly path: PeerPath;
   /** Its TLS. */
   readonly socket: TLSSocket;
-  /** What follows the first lines. */
+  /** The carrier that follows the first lines. */
   readonly begin: SecuredMember['begin'];
   /** How long the connection took, without the handshake. Undefined by the relay. */
   readonly rttMs?: number;

@@ -37,7 +37,7 @@ import {PACKETS_DESCRIPTOR} from './udp/device.js';
 
 const LAST_DOOR_MS = 2_000;
 
-/** What is late when the holder does not answer. */
+/** The step that is late when the holder does not answer. */
 const STEPS: Readonly<Record<HolderWord, string>> = {
   open: 'The way out',
   routes: 'The way out',

@@ -1,4 +1,4 @@
-// What a seal is asked for, and what it offers.
+// The options of a seal, and its interface.
 
 import type {ChildProcess, SpawnOptions} from 'node:child_process';
 import type {Socket} from 'node:net';

@@ -56,7 +56,7 @@ interface SignOptions extends Validity {
   addresses: readonly Uint8Array[];
 }
 
-/** What a certificate says, as DER. */
+/** The content of a certificate, as DER. */
 interface Content extends Validity {
   issuer: Buffer;
   subject: Buffer;

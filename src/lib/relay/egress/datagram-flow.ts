@@ -3,40 +3,28 @@
 
 import {type DatagramRoom, DatagramStream} from '../../bytes/datagram-stream.js';
 import type {DatagramTurns} from '../../bytes/datagram-turns.js';
-import type {Clock} from '../../core/clock.js';
 import {systemCode} from '../../core/errors.js';
 import type {Stream} from '../../mux/stream.js';
 import type {DatagramOpen} from '../../protocol/egress-messages.js';
 import {formatHostPort} from '../../protocol/targets.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import type {Opener} from '../agents/opened-streams.js';
-import {type RelayEvents, sessionName} from '../events.js';
+import {sessionName} from '../events.js';
 import type {Bandwidth} from '../limits/bandwidth.js';
 import {type DatagramSocket, openDatagramSocket} from './datagram-socket.js';
-import {type DestinationOptions, findDestination, type Refusal} from './destination.js';
+import {findDestination, type Refusal} from './destination.js';
 import {NO_PORT, NO_SOURCE} from './egress-dial.js';
 import {type EgressSet, familyOf} from './egress-set.js';
-import type {LocalPorts} from './local-ports.js';
 import {isAddressLost} from './source-health.js';
+import type {WayOptions} from './way-options.js';
 
 /** Datagrams that wait for the look-up and the socket. Later ones are lost. */
 const MOST_EARLY_BYTES = 64 * 1024;
 
-export interface DatagramFlowOptions extends DestinationOptions {
+export interface DatagramFlowOptions extends WayOptions {
   asked: DatagramOpen;
-  stream: Stream;
-  opener: Opener;
-  ports: LocalPorts;
-  bandwidth: Bandwidth | undefined;
   turns: DatagramTurns;
   room: DatagramRoom;
-  sourceFor: (family: 4 | 6) => string | undefined;
-  onSourceLost: (source: string, code: string) => void;
-  onSource: (source: string, change: 1 | -1) => void;
-  onOpened: () => void;
-  onOver: () => void;
-  clock: Pick<Clock, 'now'>;
-  events: Pick<RelayEvents, 'emit'>;
 }
 
 export class DatagramFlow {

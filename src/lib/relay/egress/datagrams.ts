@@ -13,7 +13,7 @@ import type {LocalPorts} from './local-ports.js';
 /** A flow has no end of its own, so a rest is taken for one. */
 const IDLE_MS = 60_000;
 const LOOK_EVERY_MS = 5_000;
-/** What may wait for agents that do not read: of one owner, and of all. */
+/** Datagrams that may wait for agents that do not read: those of one owner, and all. */
 const OWNER_BYTES = 8 * 1024 * 1024;
 const ALL_BYTES = 64 * 1024 * 1024;
 

@@ -5,37 +5,23 @@ import {PacedSplice} from '../../bytes/paced-splice.js';
 import {resetSocket} from '../../bytes/reset.js';
 import type {SocketReads} from '../../bytes/socket-reads.js';
 import {Splice, type SpliceOptions} from '../../bytes/splice.js';
-import type {Clock} from '../../core/clock.js';
 import {systemCode} from '../../core/errors.js';
 import type {Stream} from '../../mux/stream.js';
 import type {KeepAlive} from '../../net/keep-alive.js';
 import {formatHostPort} from '../../protocol/targets.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import type {Opener} from '../agents/opened-streams.js';
-import {type RelayEvents, sessionName} from '../events.js';
-import type {Bandwidth} from '../limits/bandwidth.js';
-import {type DestinationOptions, findDestination, type Refusal} from './destination.js';
+import {sessionName} from '../events.js';
+import {findDestination, type Refusal} from './destination.js';
 import {dialFrom, NO_PORT, NO_SOURCE} from './egress-dial.js';
 import type {EgressSet} from './egress-set.js';
-import type {LocalPorts} from './local-ports.js';
 import {isAddressLost} from './source-health.js';
+import type {WayOptions} from './way-options.js';
 
-export interface EgressConnectionOptions extends DestinationOptions {
-  stream: Stream;
-  opener: Opener;
-  ports: LocalPorts;
+export interface EgressConnectionOptions extends WayOptions {
   reads: SocketReads;
   keepAlive: KeepAlive;
-  bandwidth: Bandwidth | undefined;
   timeoutMs: number;
-  sourceFor: (family: 4 | 6) => string | undefined;
-  onSourceLost: (source: string, code: string) => void;
-  onSource: (source: string, change: 1 | -1) => void;
-  /** The destination has answered. */
-  onOpened: () => void;
-  onOver: () => void;
-  clock: Pick<Clock, 'now'>;
-  events: Pick<RelayEvents, 'emit'>;
 }
 
 export class EgressConnection {

@@ -55,7 +55,7 @@ export class PrivateNetworks implements Part {
     });
   }
 
-  /** Of this process; with several workers the first process counts. */
+  /** In this process; with several workers the first process counts. */
   get counts(): {networks: number; members: number} {
     return this.#localDesk?.counts ?? {networks: 0, members: 0};
   }

@@ -158,7 +158,7 @@ function pseudoSum({source, destination}: FlowEnds, protocol: number, length: nu
   return sumOf(source, sumOf(destination, protocol + length));
 }
 
-/** Of RFC 1071, over the bytes and a sum from before. */
+/** The checksum of RFC 1071, over the bytes and a sum from before. */
 function checksum(bytes: Buffer, start: number): number {
   let sum = sumOf(bytes, start);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);

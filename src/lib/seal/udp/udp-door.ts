@@ -21,7 +21,7 @@ const MARK: Readonly<Buffer> = Buffer.from(MARK4.split('.').map(Number));
 
 export class UdpDoor {
   readonly flows: UdpFlows;
-  /** What the helper says first: `ready`, or why there is no device. */
+  /** The first word of the helper: `ready`, or why there is no device. */
   readonly status: Promise<string>;
   readonly #pipe: Duplex;
   readonly #timer: NodeJS.Timeout;
