@@ -14,7 +14,7 @@ const oclif = createRequire(join(root, 'package.json')).resolve('@oclif/core/com
 const require = createRequire(oclif);
 
 /** Packages that stay outside: they have files of their own, or are large and rarely needed. */
-const OUTSIDE = ['@lydell/node-pty', 'execa', 'koffi'];
+const OUTSIDE = [/^@koromix\/koffi-/, '@lydell/node-pty', 'execa'];
 
 /**
  * The modules that a running command never reaches, although oclif's parser imports them: help, plugins, spinners, coloured

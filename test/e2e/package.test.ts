@@ -73,13 +73,7 @@ test('npm pack, npm install --global, tunl expose', async ({scope}) => {
   const prefix = `${folder}/prefix`;
   const args = ['install', '--global', '--loglevel=warn', '--prefix', prefix, `${cwd}/${file}`];
   const installed = await run(scope, 'npm', args, {cwd: folder, env});
-  expect(installed).toMatchObject({code: 0});
-  // Newer versions of npm say of each install script that it has not run. koffi brings its binaries and needs none.
-  const aboutScripts =
-    /^npm warn install-scripts ?(?:1 package has install scripts.*| {2}koffi@.*|Run `npm install.*allow-scripts=koffi.*|)$/;
-  expect(
-    installed.stderr.split('\n').filter((line) => line !== '' && !aboutScripts.test(line.trimEnd())),
-  ).toEqual([]);
+  expect(installed).toMatchObject({code: 0, stderr: ''});
 
   const root = `${prefix}/lib/node_modules/tunl`;
   const manifest = JSON.parse(await readFile(`${root}/package.json`, 'utf8')) as Record<string, unknown>;

@@ -37,10 +37,10 @@ test('the two files agree', () => {
 });
 
 test('packages for other systems are in the lock file, too', () => {
-  const systems = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64'];
-  for (const system of systems)
-    for (const name of ['@lydell/node-pty', '@koromix/koffi'])
-      expect(lock.packages).toHaveProperty([`node_modules/${name}-${system}`]);
+  const linux = ['linux-x64', 'linux-arm64'];
+  const systems = {'@lydell/node-pty': [...linux, 'darwin-x64', 'darwin-arm64'], '@koromix/koffi': linux};
+  for (const [name, those] of Object.entries(systems))
+    for (const system of those) expect(lock.packages).toHaveProperty([`node_modules/${name}-${system}`]);
 });
 
 /** A package inside another one's tarball has no separate checksum. */

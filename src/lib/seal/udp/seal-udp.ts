@@ -88,7 +88,7 @@ export function deviceObstacle(code: string): Obstacle {
   switch (code) {
     case 'NO_KOFFI':
       return {
-        why: 'The optional package koffi is not installed, or does not work on this machine.',
+        why: 'koffi, an optional package, is not installed, or does not work on this machine.',
         mend: 'npm install --global --include=optional tunl',
       };
     case 'ENOENT':

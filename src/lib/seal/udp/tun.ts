@@ -19,10 +19,17 @@ const FLAGS = 0x1001;
 /** MIPS and PowerPC number requests in another way. */
 const TUNSETIFF = /^(mips|ppc)/.test(process.arch) ? 0x800454ca : 0x400454ca;
 
+/** The part of koffi that is used here. */
+interface Koffi {
+  load(library: null): {func(declaration: string): (...values: unknown[]) => number};
+  errno(): number;
+}
+
 async function openDevice(): Promise<number> {
-  const {default: koffi} = await import('koffi').catch((error: Error) => {
+  const name = `@koromix/koffi-linux-${process.arch}`;
+  const {default: koffi} = (await import(name).catch((error: Error) => {
     throw Object.assign(new Error(error.message), {code: 'NO_KOFFI'});
-  });
+  })) as {default: Koffi};
   const file = openSync('/dev/net/tun', 'r+');
   const ioctl = koffi.load(null).func('int ioctl(int fd, unsigned long request, void *value)');
   const request = Buffer.alloc(40);
