@@ -2,6 +2,7 @@
 // network, and ends with them.
 
 import {setTimeout as wait} from 'node:timers/promises';
+import {systemClock} from '../core/clock.js';
 import {EXIT, TunlError} from '../core/errors.js';
 import {usableState} from '../core/usable-state.js';
 import type {Membership} from '../network/join-options.js';
@@ -211,7 +212,7 @@ export class JoinedCluster {
         try {
           if (!(await meeting.ready(plan, signal))) continue;
           clearTimeout(timer);
-          const began = performance.now();
+          const began = systemClock.now();
           const verdict = await runTogether({
             ...{seal, plan, facts, rank, meeting, membership},
             words: this.#words,
@@ -222,7 +223,7 @@ export class JoinedCluster {
             closing: this.#closing.signal,
             lost: this.#lost.signal,
           });
-          return {plan, verdict, ranMs: performance.now() - began};
+          return {plan, verdict, ranMs: systemClock.now() - began};
         } finally {
           this.#sealing = Promise.withResolvers();
           this.#sealing.promise.catch(() => {});

@@ -2,6 +2,7 @@
 
 import {setTimeout as wait} from 'node:timers/promises';
 import {childEnv} from '../core/child-env.js';
+import {systemClock} from '../core/clock.js';
 import {EXIT, TunlError} from '../core/errors.js';
 import {exitCodeOf} from '../launch/exit.js';
 import {memberAddresses} from '../seal/fabric/addresses.js';
@@ -92,11 +93,11 @@ export class LocalCluster implements Cluster {
       await findProgram(wordsFor(this.#words, 0, this.#facts)[0] ?? '', this.#program);
       const pauses = new RestartPauses();
       for (let epoch = 1; ; epoch += 1) {
-        const began = performance.now();
+        const began = systemClock.now();
         const failure = await this.#epoch(epoch, ports);
         const isLast = failure === undefined || epoch > this.#program.restarts;
         if (isLast || this.#closing.signal.aborted) return this.#end(failure);
-        const delayMs = pauses.after(performance.now() - began);
+        const delayMs = pauses.after(systemClock.now() - began);
         const {rank: failed, exitCode} = failure;
         this.#tell({type: 'cluster-restart', cluster: this.id, epoch: epoch + 1, delayMs, exitCode, failed});
         await Promise.race([this.#pause(delayMs), ...(ports === undefined ? [] : [ports.failed])]);

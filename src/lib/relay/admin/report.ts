@@ -102,7 +102,7 @@ export interface EgressStatus {
   egress: string;
   /** `healthy`: connections can leave by it. */
   addresses: {address: string; healthy: boolean}[];
-  /** Open connections. */
+  /** Open connections, and flows of UDP. */
   connections: number;
   /** Whose they are: those with the most first. */
   owners: {owner: string; connections: number}[];

@@ -12,7 +12,7 @@ import type {Opener} from '../agents/opened-streams.js';
 import {sessionName} from '../events.js';
 import type {Bandwidth} from '../limits/bandwidth.js';
 import {type DatagramSocket, openDatagramSocket} from './datagram-socket.js';
-import {findDestination, type Refusal} from './destination.js';
+import {findDestination, forbiddenNow, type Refusal} from './destination.js';
 import {NO_PORT, NO_SOURCE} from './egress-dial.js';
 import {type EgressSet, familyOf} from './egress-set.js';
 import {isAddressLost} from './source-health.js';
@@ -51,18 +51,18 @@ export class DatagramFlow {
     });
   }
 
+  get owner(): string {
+    return this.#options.opener.principal.owner;
+  }
+
   get egress(): string {
     return this.#options.set.name;
   }
 
-  /** The settings have changed. @param set the egress as it is now; undefined: it is gone. */
+  /** The settings have changed. @param set as for `forbiddenNow` */
   recheck(set: EgressSet | undefined): void {
-    const {asked, guard} = this.#options;
-    const opened = this.#opened;
-    if (set === undefined || (opened !== undefined && !set.addresses.includes(opened.source)))
-      this.cut('EGRESS_UNKNOWN');
-    else if (opened !== undefined && guard.refuse(asked, opened.address) !== undefined)
-      this.cut('EGRESS_FORBIDDEN');
+    const code = forbiddenNow(this.#options, set, this.#opened);
+    if (code !== undefined) this.cut(code);
   }
 
   cut(code: StreamCode): void {

@@ -3,7 +3,6 @@
 import {type DatagramRoom, FixedRoom} from '../../bytes/datagram-stream.js';
 import {DatagramTurns} from '../../bytes/datagram-turns.js';
 import type {Clock, Timer} from '../../core/clock.js';
-import type {Stream} from '../../mux/stream.js';
 import {parseDatagramOpen} from '../../protocol/egress-messages.js';
 import type {ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
 import {DatagramFlow, type DatagramFlowOptions} from './datagram-flow.js';
@@ -38,12 +37,8 @@ export class Datagrams {
     this.#turns = new DatagramTurns(clock);
   }
 
-  get open(): number {
-    return this.#open.size;
-  }
-
-  *streams(): Generator<Stream> {
-    for (const {stream} of this.#open) yield stream;
+  get open(): ReadonlySet<DatagramFlow> {
+    return this.#open;
   }
 
   begin(options: FlowOptions): void {

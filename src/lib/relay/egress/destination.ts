@@ -27,6 +27,18 @@ export interface DestinationOptions {
   turn: Promise<string | undefined> | undefined;
 }
 
+/** The settings have changed. The code that ends the stream, if they do not allow it. @param set the egress as it is now; undefined: it is gone */
+export function forbiddenNow(
+  {asked, guard}: Pick<DestinationOptions, 'asked' | 'guard'>,
+  set: EgressSet | undefined,
+  opened: {address: string; source: string} | undefined,
+): StreamCode | undefined {
+  if (set === undefined) return 'EGRESS_UNKNOWN';
+  if (opened === undefined) return undefined;
+  if (!set.addresses.includes(opened.source)) return 'EGRESS_UNKNOWN';
+  return guard.refuse(asked, opened.address) === undefined ? undefined : 'EGRESS_FORBIDDEN';
+}
+
 /** The addresses to dial: each was judged. Undefined: the stream is over. Never rejects. */
 export async function findDestination(
   options: DestinationOptions,

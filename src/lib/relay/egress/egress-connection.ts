@@ -12,7 +12,7 @@ import {formatHostPort} from '../../protocol/targets.js';
 import type {StreamCode} from '../../protocol/wire.js';
 import type {Opener} from '../agents/opened-streams.js';
 import {sessionName} from '../events.js';
-import {findDestination, type Refusal} from './destination.js';
+import {findDestination, forbiddenNow, type Refusal} from './destination.js';
 import {dialFrom, NO_PORT, NO_SOURCE} from './egress-dial.js';
 import type {EgressSet} from './egress-set.js';
 import {isAddressLost} from './source-health.js';
@@ -57,14 +57,10 @@ export class EgressConnection {
     return this.#options.set.name;
   }
 
-  /** The settings have changed. @param set the egress as it is now; undefined: it is gone. */
+  /** The settings have changed. @param set as for `forbiddenNow` */
   recheck(set: EgressSet | undefined): void {
-    const {asked, guard} = this.#options;
-    const opened = this.#opened;
-    if (set === undefined || (opened !== undefined && !set.addresses.includes(opened.source)))
-      this.#splice.cut('EGRESS_UNKNOWN');
-    else if (opened !== undefined && guard.refuse(asked, opened.address) !== undefined)
-      this.#splice.cut('EGRESS_FORBIDDEN');
+    const code = forbiddenNow(this.#options, set, this.#opened);
+    if (code !== undefined) this.#splice.cut(code);
   }
 
   /** Never rejects. */

@@ -128,7 +128,7 @@ export class Egress implements Part {
     this.#reads = new SocketReads(options.pool);
     this.#keepAlive = new KeepAlive(settings.keepAliveMs);
     this.#datagrams = new Datagrams({clock, ports: this.#ports});
-    load.add({connections: () => this.#open.size + this.#datagrams.open});
+    load.add({connections: () => this.#open.size + this.#datagrams.open.size});
   }
 
   /** Checks that each address can be bound. @throws TunlError EGRESS_ADDRESS */
@@ -171,13 +171,13 @@ export class Egress implements Part {
 
   /** Connections, and flows of datagrams. */
   get open(): number {
-    return this.#open.size + this.#datagrams.open;
+    return this.#open.size + this.#datagrams.open.size;
   }
 
   /** Sums of all connections so far; of open ones the bytes until now. `bytesIn`: from destinations. */
   get totals(): {connections: number; bytesIn: number; bytesOut: number} {
     const sum = {...this.#sums};
-    const streams = [...[...this.#open].map(({stream}) => stream), ...this.#datagrams.streams()];
+    const streams = [...this.#open, ...this.#datagrams.open].map(({stream}) => stream);
     for (const stream of streams) {
       // The stream is seen from the relay: it sends what comes from the destination.
       sum.bytesIn += stream.bytesOut;
@@ -189,7 +189,7 @@ export class Egress implements Part {
   /** For the operator. */
   get status(): EgressStatus[] {
     return [...this.#sets.values()].map(({name, addresses}) => {
-      const open = [...this.#open].filter(({egress}) => egress === name);
+      const open = [...this.#open, ...this.#datagrams.open].filter(({egress}) => egress === name);
       const byOwner = Map.groupBy(open, ({owner}) => owner);
       return {
         egress: name,

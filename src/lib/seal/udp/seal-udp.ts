@@ -2,6 +2,7 @@
 
 import {accessSync, constants} from 'node:fs';
 import type {Duplex} from 'node:stream';
+import {systemClock} from '../../core/clock.js';
 import {systemCode, toTunlError} from '../../core/errors.js';
 import {deadline} from '../holder-process.js';
 import type {Obstacle} from '../obstacles.js';
@@ -37,7 +38,7 @@ export class SealUdp {
       new UdpDoor(pipe, {
         ...{out, targetOf},
         onUnreachable: (host, port, error) => onUnreachable?.(host, port, error),
-        now: () => performance.now(),
+        now: () => systemClock.now(),
       });
     pipe?.once('close', () => {
       if (this.state === 'carried' && !this.#isClosed) onLost('its program for UDP ended');

@@ -128,6 +128,11 @@ test('rights and settings that change end flows at once', async ({scope}) => {
   const {rig, port} = await started(scope, {settings: {egress: [`my-proxy=${ONE}`, `two=${TWO}`]}});
   const [one, two] = [rig.flow({port}), rig.flow({port, egress: 'two'})];
   await Promise.all([ask(one), ask(two)]);
+  const {owner} = rig.principal;
+  expect(rig.egress.status).toMatchObject([
+    {egress: 'my-proxy', connections: 1, owners: [{owner, connections: 1}]},
+    {egress: 'two', connections: 1},
+  ]);
   rig.egress.reload({...rig.settings, egress: [`my-proxy=${ONE}`]});
   expect(await two.over).toBe('EGRESS_UNKNOWN');
   rig.egress.reload({...rig.settings, egressAllowPrivate: []});
