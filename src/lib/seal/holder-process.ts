@@ -6,14 +6,11 @@ import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import {packageRoot} from '../core/package-root.js';
 import {PROGRAM_PATH} from './holder.js';
-import {childOf} from './own-processes.js';
 
 /** For each step of the holder, ms. The slowest is the start of Node. */
 const STEP_TIMEOUT_MS = 20_000;
 const MAX_STDERR = 4_096;
 const LAST_WORDS_MS = 100;
-/** Programs may be many, and one that waits for a disk ends late. */
-const END_MS = 5_000;
 
 export interface HolderParts {
   readonly lines: AsyncIterator<string>;
@@ -71,19 +68,6 @@ export function kill(child: ChildProcess): void {
   child.kill('SIGKILL');
   for (const pipe of child.stdio) pipe?.destroy();
   if (child.connected) child.disconnect();
-}
-
-/** Kills the first process of a process namespace. Resolves when the kernel has ended all others, or cannot. */
-export async function endFirst(child: ChildProcess, ended: Promise<unknown>): Promise<void> {
-  const first = childOf(child.pid);
-  // Without it everything inside has ended already.
-  if (first === undefined || !isRunning(child)) return;
-  try {
-    process.kill(first, 'SIGKILL');
-  } catch {
-    return;
-  }
-  await deadline(ended, END_MS);
 }
 
 export const isRunning = ({exitCode, signalCode}: ChildProcess): boolean =>

@@ -2,9 +2,7 @@
 // which both were started treats them as one job.
 
 import type {ChildProcess} from 'node:child_process';
-import {readFileSync} from 'node:fs';
-import {parseStat} from '../core/process-stat.js';
-import {commandOf, waitsForCommand} from './own-processes.js';
+import {commandOf, statOf, waitsForCommand} from './own-processes.js';
 
 const PASSED_ON = ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'] as const;
 
@@ -77,11 +75,3 @@ function isInForeground(): boolean {
 }
 
 const hasTerminal = (): boolean => Number(statOf('self').foreground) > 0;
-
-function statOf(pid: number | 'self' | undefined) {
-  try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return parseStat('');
-  }
-}

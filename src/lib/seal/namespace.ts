@@ -8,15 +8,7 @@ import type {DialAnswer, DialRequest} from './dialler.js';
 import type {DoorMessage} from './doors.js';
 import {type RulesetOptions, ruleset} from './doorway.js';
 import {HOLDER, HOSTS_DESCRIPTOR, type HolderWord} from './holder.js';
-import {
-  deadline,
-  endFirst,
-  follow,
-  type HolderParts,
-  isRunning,
-  kill,
-  startHolder,
-} from './holder-process.js';
+import {deadline, follow, type HolderParts, isRunning, kill, startHolder} from './holder-process.js';
 import {killInside} from './leftovers.js';
 import type {MemberNetwork} from './member-network.js';
 import {RESOLVER_ADDRESS} from './name-table.js';
@@ -32,7 +24,7 @@ import {
   type Obstacle,
   sealError,
 } from './obstacles.js';
-import {FIRST_PROCESS} from './own-processes.js';
+import {endFirst, FIRST_PROCESS, type FirstProcess, firstOf} from './own-processes.js';
 import {PACKETS_DESCRIPTOR} from './udp/device.js';
 
 const LAST_DOOR_MS = 2_000;
@@ -88,6 +80,7 @@ export class Namespace {
   readonly #isJoined: boolean;
   /** The number of the holder, among its own processes. */
   readonly #holder: string;
+  readonly #first: FirstProcess | undefined;
   readonly #rules: RulesetOptions;
   /** All listeners are here. */
   readonly #complete: Promise<true>;
@@ -107,12 +100,14 @@ export class Namespace {
       files,
       isJoined,
       holder,
+      first,
       rules,
       complete,
     }: HolderParts & {
       files: NamespaceFiles;
       isJoined: boolean;
       holder: string;
+      first: FirstProcess | undefined;
       rules: RulesetOptions;
       complete: Promise<true>;
     },
@@ -124,6 +119,7 @@ export class Namespace {
     this.#files = files;
     this.#isJoined = isJoined;
     this.#holder = holder;
+    this.#first = first;
     this.#rules = rules;
     this.#complete = complete;
   }
@@ -184,15 +180,13 @@ export class Namespace {
       else complete.resolve(true);
     });
     const parts = follow(child);
-    const first = await deadline(Promise.race([parts.lines.next(), parts.ended]));
+    const up = await deadline(Promise.race([parts.lines.next(), parts.ended]));
     let files = joined;
     try {
-      if (!isUp(first?.value)) {
+      if (!isUp(up?.value)) {
         const said = await parts.said();
-        if (first === undefined && isRunning(child)) throw sealError(lateObstacle('The namespace'));
-        throw joins === undefined
-          ? sealError(startObstacle(first?.value, said))
-          : cannotJoin(joins.pid, said);
+        if (up === undefined && isRunning(child)) throw sealError(lateObstacle('The namespace'));
+        throw joins === undefined ? sealError(startObstacle(up?.value, said)) : cannotJoin(joins.pid, said);
       }
       files ??= openFiles(child.pid, [
         ...(['net', 'mnt'] as const),
@@ -211,7 +205,8 @@ export class Namespace {
       ...parts,
       files,
       isJoined: joined !== undefined,
-      holder: first?.value?.split(' ')[2] ?? '',
+      holder: up?.value?.split(' ')[2] ?? '',
+      first: ownProcesses ? firstOf(child) : undefined,
       rules: {localPorts, ownAddress: member?.address, carriesUdp, maxConnections},
       complete: complete.promise,
     });
@@ -300,7 +295,7 @@ export class Namespace {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    if (this.ownProcesses) await endFirst(this.#child, this.#ended);
+    if (this.#first !== undefined) await endFirst(this.#child, this.#first);
     kill(this.#child);
     await this.#ended;
     // The programs of a container belong to its engine.

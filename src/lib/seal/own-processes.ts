@@ -3,7 +3,10 @@
 
 import type {ChildProcess} from 'node:child_process';
 import {readFileSync} from 'node:fs';
+import {systemClock} from '../core/clock.js';
+import {type ProcessStat, parseStat} from '../core/process-stat.js';
 import {RUN_TEXT} from './holder.js';
+import {isRunning} from './holder-process.js';
 import {programPath} from './obstacles.js';
 
 /** The answer of the first process: the programs that let a command start in its namespace are missing, or too old. */
@@ -56,6 +59,46 @@ export function childOf(pid: number | undefined): number | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** All fields are empty for a process that is gone. */
+export function statOf(pid: number | 'self' | undefined): ProcessStat {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return parseStat('');
+  }
+}
+
+/** The first process of a process namespace. */
+export interface FirstProcess {
+  readonly pid: number;
+  /** It distinguishes the process from a later one with its number. */
+  readonly start: string;
+}
+
+/** @param child the program that has made the namespace */
+export function firstOf(child: ChildProcess): FirstProcess | undefined {
+  const pid = childOf(child.pid);
+  return pid === undefined ? undefined : {pid, start: statOf(pid).start};
+}
+
+/** Programs may be many, and one that waits for a disk ends late. */
+const END_MS = 5_000;
+const LOOK_AGAIN_MS = 5;
+
+/** Resolves when the kernel has ended all processes of the namespace, or cannot within a limited time. */
+export async function endFirst(child: ChildProcess, {pid, start}: FirstProcess): Promise<void> {
+  // It ends as the last one: the kernel ends all others before.
+  const isThere = () => {
+    const now = statOf(pid);
+    return now.start === start && !['', 'X', 'Z'].includes(now.state);
+  };
+  // When its parent has ended, the kernel has killed it.
+  if (isRunning(child) && isThere()) process.kill(pid, 'SIGKILL');
+  const until = systemClock.now() + END_MS;
+  while (isThere() && systemClock.now() < until)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
 }
 
 /** Processes that only wait for a command. */
