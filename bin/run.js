@@ -32,7 +32,8 @@ if (words.length === 1 && (words[0] === '--version' || words[0] === '-v')) {
     const {fileURLToPath} = await import('node:url');
     const lines = await completionLines(words.slice(1), fileURLToPath(new URL('..', import.meta.url)));
     process.stdout.on('error', () => {});
-    process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+    // A relay that does not answer must not keep the user waiting.
+    process.stdout.write(lines.map((line) => `${line}\n`).join(''), () => process.exit());
   } catch {}
 } else {
   const {enableCompileCache} = await import('node:module');

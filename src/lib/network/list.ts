@@ -19,7 +19,6 @@ const AT_ONCE = 8;
 
 /** @throws TunlError NETWORK_INVALID, NOT_ALLOWED, RELAY_LACKS_FEATURE, RELAY_TIMEOUT, RELAY_LOST */
 export async function listMembers(link: RelayLink, network: NetworkName): Promise<Member[]> {
-  checkNames(network.network);
   const {peers} = peersOf(await rosterOf(link, network), (key) =>
     memberAddress(relayNameOf(link), network, key),
   );
@@ -31,7 +30,13 @@ export async function listMembers(link: RelayLink, network: NetworkName): Promis
   return found;
 }
 
-async function rosterOf(link: RelayLink, network: NetworkName): Promise<RosterMember[]> {
+/** @throws TunlError as `listMembers`; the signal's reason */
+export async function rosterOf(
+  link: RelayLink,
+  network: NetworkName,
+  signal?: AbortSignal,
+): Promise<RosterMember[]> {
+  checkNames(network.network);
   const roster = Promise.withResolvers<RosterMember[]>();
   roster.promise.catch(() => {});
   const ends = new AbortController();
@@ -49,11 +54,14 @@ async function rosterOf(link: RelayLink, network: NetworkName): Promise<RosterMe
   const late = () =>
     roster.reject(new TunlError('RELAY_TIMEOUT', {reason: 'The relay did not tell the members in time.'}));
   const timer = setTimeout(late, ROSTER_MS);
+  const stop = () => roster.reject(signal?.reason);
+  signal?.addEventListener('abort', stop, {once: true});
   try {
     await stream.open();
     return await roster.promise;
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
     stream.close();
   }
 }

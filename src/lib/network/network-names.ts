@@ -4,6 +4,8 @@ import {TunlError} from '../core/errors.js';
 import type {RelayLink} from '../open-link.js';
 import {isMemberName, isNetworkName} from '../protocol/network-messages.js';
 
+export {isNetworkName};
+
 /** @throws TunlError NETWORK_INVALID */
 export function checkNames(network: string, name?: string): void {
   const invalid = (text: string, what: string) =>

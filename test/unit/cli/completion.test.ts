@@ -21,11 +21,22 @@ const manifest: Manifest = {
         follow: option('HOST', {multiple: true}),
         'log-level': option('LEVEL'),
         lan: option('[ADDRESS]'),
+        net: option('NETWORK'),
+        egress: option('NAME'),
+        relay: option('URL'),
         secret: {type: 'boolean', hidden: true},
       },
     },
     'relay:start': {summary: 'Start.', args: {}, flags: {}},
     'relay:ca': {args: {}, flags: {}},
+    'egress:list': {args: {}, flags: {context: option('NAME')}},
+    'egress:forward': {
+      args: {destination: {multiple: true}},
+      flags: {via: option('NAME'), relay: option('URL'), context: option('NAME')},
+    },
+    'relay:config': {args: {}, flags: {egress: option('NAME=ADDRESSES')}},
+    'net:forward': {args: {network: {}, to: {}}, flags: {relay: option('URL')}},
+    'cluster:join': {args: {name: {}}, flags: {size: option('N')}},
     remove: {args: {id: {}, name: {}}, flags: {}},
     logs: {args: {id: {}}, flags: {}},
     completion: {args: {shell: {options: ['bash', 'zsh']}}, flags: {}},
@@ -40,6 +51,10 @@ const around: Surroundings = {
   sandboxes: async (ended) => [{value: 'box'}, ...(ended ? [{value: 'sb_oldoldol'}] : [])],
   tunnels: async (id) => [{value: `shop-of-${id}`}],
   ports: async () => [{value: '3000'}, {value: '8000'}],
+  contexts: async () => [{value: 't.example.com'}],
+  egresses: async (given) => [{value: `egress-of-${given.relay ?? given.context ?? 'none'}`}],
+  networks: async (scope) => [{value: `${scope}-lab`}],
+  members: async (network, given) => [{value: `trainer-in-${network}-of-${given.relay ?? 'none'}`}],
 };
 
 async function offers(...words: string[]): Promise<string[]> {
@@ -48,15 +63,18 @@ async function offers(...words: string[]): Promise<string[]> {
 }
 
 test('commands, and the second word of a topic', async () => {
-  expect(await offers('')).toEqual(['expose', 'relay', 'remove', 'logs', 'completion', 'sandbox']);
+  expect(await offers('')).toEqual([
+    ...['expose', 'relay', 'egress', 'net', 'cluster', 'remove', 'logs', 'completion', 'sandbox'],
+  ]);
   expect(await offers('re')).toEqual(['relay', 'remove']);
-  expect(await offers('relay', '')).toEqual(['start', 'ca']);
+  expect(await offers('relay', '')).toEqual(['start', 'ca', 'config']);
   expect(await offers('nothing', '')).toEqual([]);
 });
 
 test('flags that were not given, and repeatable ones', async () => {
   expect(await offers('expose', '--tcp', '--follow', 'a', '--')).toEqual([
-    ...['--quiet', '--ca-file', '--follow', '--log-level', '--lan', '--help'],
+    ...['--quiet', '--ca-file', '--follow', '--log-level', '--lan'],
+    ...['--net', '--egress', '--relay', '--help'],
   ]);
   expect(await offers('expose', '--c')).toEqual(['--ca-file']);
 });
@@ -97,4 +115,28 @@ test('sandboxes, by name or id, and their paths', async () => {
   expect(await offers('sandbox', 'logs', '')).toEqual(['box', 'sb_oldoldol']);
   expect(await offers('sandbox', 'stop', 'box', '')).toEqual(['box']);
   expect(await offers('sandbox', 'cp', 'b')).toEqual(['box:', ':files']);
+});
+
+test('what the relay knows: the flags in the line say which relay', async () => {
+  expect(await offers('egress', 'forward', '--via', '')).toEqual(['egress-of-none']);
+  expect(await offers('egress', 'forward', '--relay', 'https://a', '--via', 'eg')).toEqual([
+    'egress-of-https://a',
+  ]);
+  expect(await offers('egress', 'forward', '--context=b', '--via', '=', '')).toEqual(['egress-of-b']);
+  expect(await offers('egress', 'forward', '--context', '=', 'c', '--via', '')).toEqual(['egress-of-c']);
+  expect(await offers('expose', '--egress', '')).toEqual(['egress-of-none']);
+  expect(await offers('relay', 'config', '--egress', '')).toEqual([]);
+  expect(await offers('egress', 'list', '--context', '')).toEqual(['t.example.com']);
+});
+
+test('networks, clusters, and members, after which comes a port', async () => {
+  expect(await offers('net', 'forward', '')).toEqual(['net-lab']);
+  expect(await offers('net', 'forward', 'lab', 'tr')).toEqual(['trainer-in-lab-of-none:']);
+  expect(await offers('net', 'forward', '--relay', 'https://a', 'lab', '')).toEqual([
+    'trainer-in-lab-of-https://a:',
+  ]);
+  expect(await offers('expose', '--net', 'n')).toEqual(['net-lab']);
+  expect(await offers('expose', '--net', 'lab', '')).toEqual(['trainer-in-lab-of-none:']);
+  expect(await offers('cluster', 'join', '')).toEqual(['cluster-lab']);
+  expect(await offers('cluster', 'join', 'train', '')).toEqual([]);
 });

@@ -2,6 +2,7 @@
 // the user waits at the TAB key.
 
 import {readFileSync} from 'node:fs';
+import {oneLine} from '../../core/one-line.js';
 import {complete, type Manifest, type Surroundings} from './candidates.js';
 
 /** The line that asks the shell to complete a file name. */
@@ -22,7 +23,7 @@ export async function completionLines(words: readonly string[], root: string): P
           manifest,
           SURROUNDINGS,
         );
-  const lines = found.candidates.map(({value, about = ''}) => `${prefix ?? ''}${value}\t${about}`);
+  const lines = found.candidates.map(({value, about = ''}) => `${prefix ?? ''}${value}\t${oneLine(about)}`);
   return found.files ? [...lines, FILES] : lines;
 }
 
@@ -52,7 +53,19 @@ const SURROUNDINGS: Surroundings = {
     const ports = [...new Set(own.map(({port}) => port))].sort((a, b) => a - b);
     return ports.map((port) => ({value: String(port), about: 'a port that is open here'}));
   },
+  contexts: async () => {
+    const [{Contexts}, {stateDir}] = await Promise.all([
+      import('../../agent/login/contexts.js'),
+      import('../../core/state-dir.js'),
+    ]);
+    return (await new Contexts(stateDir()).all()).map(({name, relay}) => ({value: name, about: relay}));
+  },
+  egresses: async (given) => await (await relayValues()).egressNames(given),
+  networks: async (scope, given) => await (await relayValues()).networkNames(scope, given),
+  members: async (network, given) => await (await relayValues()).memberNames(network, given),
 };
+
+const relayValues = async () => await import('./relay-values.js');
 
 async function roster() {
   const [{Roster}, {stateDir}] = await Promise.all([

@@ -26,7 +26,9 @@ export interface Candidate {
   about?: string | undefined;
 }
 
-/** Facts about this machine; each is looked up only when a word needs it. */
+export type Given = Readonly<Record<string, string>>;
+
+/** Facts about this machine and the relay; each is looked up only when a word needs it. */
 export interface Surroundings {
   /** IDs of what runs in the background; `ended`: also of what has ended. */
   ids: (ended: boolean) => Promise<Candidate[]>;
@@ -36,6 +38,12 @@ export interface Surroundings {
   tunnels: (id: string) => Promise<Candidate[]>;
   /** Local ports that accept connections. */
   ports: () => Promise<Candidate[]>;
+  /** Names of stored logins. */
+  contexts: () => Promise<Candidate[]>;
+  /** Names that the relay knows. `given`: the values of flags, by their names. They say which relay is meant. */
+  egresses: (given: Given) => Promise<Candidate[]>;
+  networks: (scope: 'net' | 'cluster', given: Given) => Promise<Candidate[]>;
+  members: (network: string, given: Given) => Promise<Candidate[]>;
 }
 
 export interface Completion {
@@ -48,6 +56,8 @@ const NONE: Completion = {candidates: [], files: false};
 const FILES: Completion = {candidates: [], files: true};
 /** Values of flags that are paths. */
 const PATHS: ReadonlySet<string> = new Set(['FILE', 'FOLDER', 'PROGRAM']);
+/** Flags with the name of an egress, in commands that use one. */
+const EGRESS_FLAGS: ReadonlySet<string> = new Set(['via', 'egress']);
 /** Values of flags that are not among the options of the manifest. */
 const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'];
 
@@ -59,16 +69,18 @@ export async function complete(
 ): Promise<Completion> {
   const {before, word, flag} = splitWords(words);
   const found = commandOf(before, manifest);
-  if (flag !== undefined) return valuesOf(found && optionOf(found.command, flag), word);
+  const given = found === undefined ? {} : givenIn(found.command, found.rest);
+  const valuesOf = async (name: string) =>
+    found === undefined ? NONE : starting(word, await valuesFor(name, found.command, given, around));
+  if (flag !== undefined) return await valuesOf(flag);
   if (before.includes('--')) return FILES;
   if (found === undefined) return starting(word, commandsAfter(before, manifest));
   const {command, id, rest} = found;
-  const last = rest.at(-1);
-  const waiting = last?.startsWith('-') ? optionOf(command, last) : undefined;
-  if (takesNextWord(waiting)) return valuesOf(waiting, word);
+  const last = rest.at(-1) ?? '';
+  if (last.startsWith('-') && takesNextWord(optionOf(command, last)?.[1])) return await valuesOf(last);
   if (word.startsWith('-')) return starting(word, flagsOf(command, rest));
   const args = positional(command, rest);
-  const values = await argument(id, command, args, around);
+  const values = await argument({id, command, args, given}, around);
   const more = args.length === 0 ? commandsAfter(before, manifest) : [];
   return starting(word, {...values, candidates: [...more, ...values.candidates]});
 }
@@ -114,9 +126,22 @@ function commandsAfter(before: readonly string[], {commands}: Manifest): Candida
   return [...found].map(([value, about]) => ({value, about}));
 }
 
-function optionOf({flags}: ManifestCommand, word: string): ManifestFlag | undefined {
-  if (word.startsWith('--')) return Object.hasOwn(flags, word.slice(2)) ? flags[word.slice(2)] : undefined;
-  return Object.values(flags).find(({char}) => char !== undefined && word === `-${char}`);
+function optionOf({flags}: ManifestCommand, word: string): [name: string, flag: ManifestFlag] | undefined {
+  return Object.entries(flags).find(
+    ([name, {char}]) => word === `--${name}` || (char !== undefined && word === `-${char}`),
+  );
+}
+
+/** The values of flags: `--flag value`, `--flag=value`, or three words as bash splits them. */
+function givenIn(command: ManifestCommand, rest: readonly string[]): Given {
+  const found = rest.flatMap((word, at) => {
+    const [, typed = '', joined] = /^(--[^=]+)(?:=(.*))?$/s.exec(word) ?? [];
+    const [name, flag] = optionOf(command, typed) ?? [];
+    if (name === undefined || flag?.type !== 'option') return [];
+    const value = joined ?? (rest[at + 1] === '=' ? rest[at + 2] : rest[at + 1]);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(found);
 }
 
 /** A flag that was given is not offered again, except one that may be repeated. */
@@ -129,15 +154,22 @@ function flagsOf({flags}: ManifestCommand, rest: readonly string[]): Completion 
   return {candidates: [...candidates, {value: '--help', about: 'Show help.'}], files: false};
 }
 
-function valuesOf(flag: ManifestFlag | undefined, word: string): Completion {
-  if (flag === undefined) return NONE;
-  const values = flag.options ?? (flag.helpValue === 'LEVEL' ? LEVELS : []);
-  if (values.length > 0)
-    return starting(
-      word,
-      values.map((value) => ({value})),
-    );
-  return PATHS.has(flag.helpValue ?? '') ? FILES : NONE;
+async function valuesFor(
+  word: string,
+  command: ManifestCommand,
+  given: Given,
+  around: Surroundings,
+): Promise<Completion> {
+  const [name, flag] = optionOf(command, word) ?? [];
+  if (name === undefined || flag === undefined) return NONE;
+  const {helpValue = '', options} = flag;
+  const values = options ?? (helpValue === 'LEVEL' ? LEVELS : []);
+  if (values.length > 0) return {candidates: values.map((value) => ({value})), files: false};
+  if (name === 'context') return {candidates: await around.contexts(), files: false};
+  if (name === 'net') return {candidates: await around.networks('net', given), files: false};
+  if (EGRESS_FLAGS.has(name) && helpValue === 'NAME')
+    return {candidates: await around.egresses(given), files: false};
+  return PATHS.has(helpValue) ? FILES : NONE;
 }
 
 /** A value in brackets may be left out, and comes after `=` only. */
@@ -150,19 +182,26 @@ function positional(command: ManifestCommand, rest: readonly string[]): string[]
   return rest.filter((word, at) => {
     if (word.startsWith('-') && word !== '-') return false;
     const before = rest[at - 1];
-    return !(before?.startsWith('-') && takesNextWord(optionOf(command, before)));
+    return !(before?.startsWith('-') && takesNextWord(optionOf(command, before)?.[1]));
   });
 }
 
+interface Position {
+  id: string;
+  command: ManifestCommand;
+  /** The arguments before the word. */
+  args: readonly string[];
+  given: Given;
+}
+
 async function argument(
-  id: string,
-  {args}: ManifestCommand,
-  given: readonly string[],
+  {id, command, args: before, given}: Position,
   around: Surroundings,
 ): Promise<Completion> {
+  const {args} = command;
   const names = Object.keys(args);
   const last = names.at(-1);
-  const name = names[given.length] ?? (last !== undefined && args[last]?.multiple ? last : undefined);
+  const name = names[before.length] ?? (last !== undefined && args[last]?.multiple ? last : undefined);
   if (name === undefined) return NONE;
   const options = args[name]?.options;
   if (options !== undefined) return {candidates: options.map((value) => ({value})), files: false};
@@ -171,14 +210,28 @@ async function argument(
     case 'id':
       return {candidates: await around.ids(id === 'logs'), files: false};
     case 'name':
-      return {candidates: await around.tunnels(given[0] ?? ''), files: false};
+      if (id === 'cluster:join') return {candidates: await around.networks('cluster', given), files: false};
+      return {candidates: await around.tunnels(before[0] ?? ''), files: false};
+    case 'network':
+      return {candidates: await around.networks('net', given), files: false};
+    case 'to':
+      return await memberPorts(before[0] ?? '', given, around);
+    case 'context':
+      return {candidates: await around.contexts(), files: false};
     case 'target':
+      if (given.net !== undefined) return await memberPorts(given.net, given, around);
       return {candidates: await around.ports(), files: true};
     case 'folder':
       return FILES;
     default:
       return NONE;
   }
+}
+
+/** The user adds the port. */
+async function memberPorts(network: string, given: Given, around: Surroundings): Promise<Completion> {
+  const members = await around.members(network, given);
+  return {candidates: members.map(({value, about}) => ({value: `${value}:`, about})), files: false};
 }
 
 async function sandboxArgument(id: string, name: string, around: Surroundings): Promise<Completion> {

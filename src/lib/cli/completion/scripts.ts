@@ -13,6 +13,8 @@ _tunl() {
   done < <(tunl __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
   # Without candidates bash completes a file name, unless it is told not to.
   if [[ -z $files ]]; then compopt +o default 2>/dev/null; fi
+  # More follows: \`trainer:8000\`.
+  if [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == *: ]]; then compopt -o nospace 2>/dev/null; fi
 }
 complete -o default -F _tunl tunl
 `;
@@ -21,14 +23,17 @@ const ZSH = `#compdef tunl
 # tunl: completion for zsh. In ~/.zshrc: source <(tunl completion zsh)
 _tunl() {
   local line files=
-  local -a described
+  local -a described begun
   for line in "\${(@f)$(tunl __complete -- "\${(@Q)words[2,CURRENT]}" 2>/dev/null)}"; do
     case $line in
       :files) files=1 ;;
+      *:$'\\t'*) begun+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}") ;;
       ?*) described+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}") ;;
     esac
   done
   (( $#described )) && _describe -V tunl described
+  # More follows: \`trainer:8000\`.
+  (( $#begun )) && _describe -V tunl begun -S ''
   if [[ -n $files ]]; then
     compset -P '--*='
     _files
