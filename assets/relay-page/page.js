@@ -57,6 +57,7 @@ function showNumbers() {
     ['From visitors', rate('bytesIn')],
     ['To visitors', rate('bytesOut')],
     ...(counts.egressTotal > 0 ? [['Open by egress', counts.egress]] : []),
+    ...(counts.members > 0 ? [['Members of networks', counts.members]] : []),
     ['Not admitted yet', counts.pending],
   ]);
 }
@@ -115,6 +116,55 @@ function showTunnels() {
     fitting.length === tunnels ? `${tunnels} in all` : `${fitting.length} of ${tunnels} are shown`;
 }
 
+/** A table that is shown when it has rows. */
+function table(id, rows, caption) {
+  at(`${id}-section`).hidden = rows.length === 0;
+  at(`${id}-caption`).textContent = caption;
+  at(id).replaceChildren(...rows);
+}
+
+function showEgresses() {
+  const rows = last.egresses.map(({egress, addresses, owners, connections}) => {
+    const row = element('tr');
+    const places = cell('Addresses', '');
+    const list = element('span');
+    for (const {address, healthy} of addresses)
+      list.append(element('span', healthy ? address : `${address}, lost`, healthy ? 'item' : 'item bad'));
+    places.append(list);
+    const most = owners.slice(0, 3).map(({owner, connections: open}) => `${owner} ${open}`);
+    const more = owners.length > most.length ? `, ${owners.length - most.length} more` : '';
+    row.append(
+      cell('Name', egress),
+      places,
+      cell('Owners', `${most.join(', ')}${more}` || '–'),
+      cell('Connections', connections, 'number'),
+    );
+    return row;
+  });
+  const {egress, egressTotal} = last.overview.counts;
+  table('egresses', rows, `${egress} connections open, ${egressTotal} so far`);
+}
+
+function showNetworks() {
+  const rows = last.networks.flatMap(({network, members}) =>
+    members.map(({name, address, owner, session, accepts, bytesIn, bytesOut}) => {
+      const row = element('tr');
+      row.append(
+        cell('Network', network, 'key'),
+        cell('Member', `${name} ${address}${accepts ? '' : ', takes no connections'}`),
+        cell('Owner', owner),
+        cell('Agent', session, 'key'),
+        cell('In', bytes(bytesIn), 'number'),
+        cell('Out', bytes(bytesOut), 'number'),
+      );
+      return row;
+    }),
+  );
+  const {members} = last.overview.counts;
+  const shown = rows.length < members ? `${rows.length} of ${members} are shown` : `${members} in all`;
+  table('networks', rows, `Members: ${shown}. Bytes are those that this relay has carried.`);
+}
+
 function state(text, isBad) {
   const shown = at('state');
   // A screen reader reads a change of this text.
@@ -128,6 +178,8 @@ function show() {
   state(last.isDraining ? 'shutting down' : `running, ${last.software}`, last.isDraining);
   showNumbers();
   showTunnels();
+  showEgresses();
+  showNetworks();
   showRelay();
 }
 

@@ -101,7 +101,7 @@ test('tokens reach what they may, over several workers; a change ends open conne
   expect(ofNetwork).toEqual({
     type: 'relay-network',
     network: 'net:lab',
-    members: [{name: 'trainer', address, owner: ofMember, session, accepts: true}],
+    members: [{name: 'trainer', address, owner: ofMember, session, accepts: true, bytesIn: 0, bytesOut: 0}],
   });
   expect(status.stdout).toContain(`"session":"${session}"`);
   const told = await runCli(scope, ['relay', 'status'], {stateDir});

@@ -8,6 +8,7 @@ import {join} from 'node:path';
 import {chromium} from 'playwright-core';
 import {expect} from 'vitest';
 import {runCli} from '../helpers/cli.js';
+import {LOW_CONTRAST} from '../helpers/contrast.js';
 import {installed, until} from '../helpers/launching.js';
 import {RawAgent} from '../helpers/raw-agent.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
@@ -271,6 +272,9 @@ test('the page for operators: live, without HTML of strangers, on a phone, in th
   expect(await page.locator('h2').allTextContents()).toEqual([
     'Now',
     'Tunnels',
+    // They are shown when the relay has some.
+    'Egresses',
+    'Networks and clusters',
     'Refusals since the start',
     'Relay',
     'Limits',
@@ -306,26 +310,3 @@ test('the page for operators: live, without HTML of strangers, on a phone, in th
   await relay.cli.stop();
   await page.locator('#state', {hasText: 'no answer'}).waitFor();
 });
-
-/** Runs in the page: texts whose contrast with the ground is below 4.5 (WCAG AA). */
-const LOW_CONTRAST = `(() => {
-  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
-  const light = (color) => {
-    const [r, g, b] = parts(color).map((part) => part / 255).map((part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (node) => {
-    for (let each = node; each; each = each.parentElement) {
-      const color = getComputedStyle(each).backgroundColor;
-      if (!/rgba\\(.*, 0\\)/.test(color)) return color;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  return [...document.querySelectorAll('dt, dd, p, h1, h2, td, th, caption, label, input')]
-    .filter((node) => node.textContent.trim() && node.offsetParent)
-    .flatMap((node) => {
-      const [a, b] = [light(getComputedStyle(node).color), light(ground(node))].sort((x, y) => y - x);
-      const ratio = (a + 0.05) / (b + 0.05);
-      return ratio < 4.5 ? [node.textContent + ' ' + ratio] : [];
-    });
-})()`;

@@ -298,7 +298,10 @@ export const eventSchemas = {
     type: v.literal('relay-network'),
     network: text,
     members: v.array(
-      v.strictObject({name: text, address: text, owner: text, session: text, accepts: v.boolean()}),
+      v.strictObject({
+        ...{name: text, address: text, owner: text, session: text, accepts: v.boolean()},
+        ...{bytesIn: count, bytesOut: count},
+      }),
     ),
   }),
   session: v.strictObject({

@@ -47,6 +47,11 @@ export class StreamJoin {
     return this.#isOver;
   }
 
+  /** The bytes that have come, in both directions. */
+  get bytes(): {fromOpener: number; toOpener: number} {
+    return {fromOpener: this.#from.stream.bytesIn, toOpener: this.#to?.stream.bytesIn ?? 0};
+  }
+
   /** Calls `listener` once, when the other side has accepted or the end has come. */
   onAnswered(listener: () => void): void {
     if (this.#isAnswered || this.#isOver) listener();

@@ -15,6 +15,7 @@ import type {Visitors} from '../visitors/visitors.js';
 import type {
   EgressStatus,
   EndReason,
+  MemberTraffic,
   NetworkStatus,
   Operations,
   ProcessCounts,
@@ -27,7 +28,7 @@ export interface LocalOperationsOptions {
   tunnels: Pick<TunnelTable, 'size' | 'end' | 'all'>;
   visitors: Pick<Visitors, 'open' | 'totals' | 'byTunnel' | 'cut'>;
   egress: Pick<Egress, 'open' | 'totals' | 'status'>;
-  networks: Pick<PrivateNetworks, 'counts' | 'status'>;
+  networks: Pick<PrivateNetworks, 'counts' | 'status' | 'traffic'>;
   pending: {readonly count: number};
   blocked: Blocked;
   clock: Pick<Clock, 'now'>;
@@ -78,6 +79,11 @@ export class LocalOperations implements Operations {
 
   async networks(most: number): Promise<NetworkStatus[]> {
     return this.#options.networks.status(most);
+  }
+
+  /** For the first process, which has the networks. */
+  memberTraffic(most: number): MemberTraffic[] {
+    return this.#options.networks.traffic(most);
   }
 
   async endSessions(names: readonly string[], {code, message}: EndReason): Promise<number> {

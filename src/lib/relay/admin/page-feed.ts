@@ -10,8 +10,11 @@ import {overviewOf} from './overview.js';
 
 const EVERY_MS = 2_000;
 const MOST_PAGES = 16;
-/** The sessions that a page shows. `tunl relay status` shows all. */
+/** The sessions, and the members of networks, that a page shows. `tunl relay status` shows all. */
 const MOST_SESSIONS = 200;
+const MOST_MEMBERS = 200;
+/** The owners of an egress that a page gets. */
+const MOST_OWNERS = 20;
 /** A page that does not read is closed at this many unread bytes. */
 const MOST_UNREAD = 1024 * 1024;
 
@@ -64,14 +67,20 @@ export class PageFeed {
 
   async #snapshot(): Promise<string> {
     const {options, relay, isDraining} = this.#admin;
-    const [overview, sessions] = await Promise.all([
+    const {operations} = options;
+    const [overview, sessions, egresses, networks] = await Promise.all([
       overviewOf(this.#admin),
-      options.operations.sessions(MOST_SESSIONS),
+      operations.sessions(MOST_SESSIONS),
+      operations.egresses(),
+      operations.networks(MOST_MEMBERS),
     ]);
     const {domain, software} = options;
     const limits = limitsOf(this.#admin.settings);
     const url = relay?.url ?? '';
-    return JSON.stringify({domain, software, url, isDraining, now: Date.now(), overview, limits, sessions});
+    return JSON.stringify({
+      ...{domain, software, url, isDraining, now: Date.now(), overview, limits, sessions, networks},
+      egresses: egresses.map((each) => ({...each, owners: each.owners.slice(0, MOST_OWNERS)})),
+    });
   }
 }
 

@@ -119,7 +119,18 @@ export interface NetworkStatus {
     session: string;
     /** Whether other members can connect to it. */
     accepts: boolean;
+    /** The bytes to it and from it that the relay has carried; members that reach each other directly send none of them. */
+    bytesIn: number;
+    bytesOut: number;
   }[];
+}
+
+/** The bytes of one member, as its process counts them. */
+export interface MemberTraffic {
+  network: string;
+  name: string;
+  bytesIn: number;
+  bytesOut: number;
 }
 
 /** The owners that are told for an egress. */
@@ -144,6 +155,25 @@ export function sumOfEgresses(all: Iterable<readonly EgressStatus[]>): EgressSta
   }
   for (const sum of sums.values()) sum.owners = mostFirst(sum.owners);
   return [...sums.values()];
+}
+
+/** Adds the bytes that processes have counted to the members that the desk knows. */
+export function withTraffic(
+  networks: readonly NetworkStatus[],
+  traffic: Iterable<MemberTraffic>,
+): NetworkStatus[] {
+  const all = structuredClone([...networks]);
+  const keyOf = (network: string, name: string) => `${network} ${name}`;
+  const members = new Map(
+    all.flatMap(({network, members}) => members.map((member) => [keyOf(network, member.name), member])),
+  );
+  for (const {network, name, bytesIn, bytesOut} of traffic) {
+    const member = members.get(keyOf(network, name));
+    if (member === undefined) continue;
+    member.bytesIn += bytesIn;
+    member.bytesOut += bytesOut;
+  }
+  return all;
 }
 
 export function mostFirst<T extends {connections: number}>(owners: readonly T[]): T[] {

@@ -74,11 +74,8 @@ export class MemberStreams {
     const join = new StreamJoin({from: stream, absentCode: 'MEMBER_UNKNOWN'});
     // The stream itself is counted with all streams that agents open.
     const watched = unread.add(join.unread('to'));
-    mine.joins.add(join);
-    join.onOver(() => {
-      mine.joins.delete(join);
-      unread.delete(watched);
-    });
+    mine.joins.add(join, 'opener');
+    join.onOver(() => unread.delete(watched));
     return join;
   }
 
@@ -111,13 +108,12 @@ export class MemberStreams {
     }
     const late = () => join.cut('UPSTREAM_TIMEOUT', 'The member did not answer in time.');
     const timer = clock.after(ANSWER_MS, late);
-    target.joins.add(join);
+    target.joins.add(join, 'target');
     target.waiting += 1;
     join.onAnswered(() => {
       target.waiting -= 1;
       timer.cancel();
     });
-    join.onOver(() => void target.joins.delete(join));
     const {principal} = target.opener;
     const isCountedElsewhere = by === undefined;
     this.#connect(join, to, {principal, peer: by, isCountedElsewhere});

@@ -1,7 +1,6 @@
 // One stream of the service `network`: a member that proves its key and then lives as long as the stream, or a watcher that only
 // gets rosters.
 
-import type {StreamJoin} from '../../bytes/stream-join.js';
 import type {Clock, Timer} from '../../core/clock.js';
 import {createPublicKey, randomBytes, verify} from '../../core/node-crypto.js';
 import type {Stream, StreamSink} from '../../mux/stream.js';
@@ -19,6 +18,7 @@ import {
 import type {StreamCode} from '../../protocol/wire.js';
 import type {Opener} from '../agents/opened-streams.js';
 import type {TokenBuckets} from '../doors/token-buckets.js';
+import {MemberJoins} from './member-joins.js';
 
 /** From the challenge to the signature, ms. The link may be lost meanwhile. */
 const PROOF_MS = 60_000;
@@ -56,7 +56,7 @@ export class Membership implements StreamSink {
   id: number | undefined;
   address = '';
   /** Streams from this member and to it. */
-  readonly joins = new Set<StreamJoin>();
+  readonly joins = new MemberJoins();
   /** The streams to it that are not answered yet. */
   waiting = 0;
   readonly #options: MembershipOptions;

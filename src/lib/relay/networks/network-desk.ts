@@ -75,14 +75,14 @@ export class NetworkDesk<Holder extends MemberHolder> {
     return {networks: this.#networks.size, members: this.#members.size};
   }
 
-  /** For the operator: the networks that have members, with at most so many members in all of them together. */
+  /** For the operator: the networks that have members, with at most so many members in all of them together. Processes count their bytes. */
   status(most: number): NetworkStatus[] {
     const all: NetworkStatus[] = [];
     let left = most;
     for (const {name: network, members} of this.#networks.values()) {
       if (left <= 0) break;
       const some = [...members.values()].slice(0, left).map(({name, address, owner, session, accepts}) => ({
-        ...{name, address, owner, session, accepts},
+        ...{name, address, owner, session, accepts, bytesIn: 0, bytesOut: 0},
       }));
       if (some.length > 0) all.push({network, members: some});
       left -= some.length;

@@ -10,6 +10,7 @@ import {
   parseNetworkOpen,
 } from '../../protocol/network-messages.js';
 import type {StreamCode} from '../../protocol/wire.js';
+import type {MemberTraffic} from '../admin/report.js';
 import type {Opener} from '../agents/opened-streams.js';
 import {TokenBuckets} from '../doors/token-buckets.js';
 import {type RelayEvents, sessionName} from '../events.js';
@@ -101,6 +102,16 @@ export class Networks implements MemberHolder {
   /** The member in this process with this number of the desk. */
   memberNumbered(id: number): Membership | undefined {
     return this.#members.get(id);
+  }
+
+  /** For the operator: the bytes of the members in this process. */
+  traffic(most: number): MemberTraffic[] {
+    const some = [...this.#members.values()].slice(0, most);
+    return some.map(({about, joins}) => ({
+      network: keyOf(about),
+      name: about.member?.name ?? '',
+      ...joins.traffic,
+    }));
   }
 
   // ── From the desk ──

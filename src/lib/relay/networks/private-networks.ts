@@ -5,7 +5,7 @@ import type {Clock} from '../../core/clock.js';
 import type {Logger} from '../../core/logger.js';
 import type {Session} from '../../mux/session.js';
 import {KIND} from '../../protocol/wire.js';
-import type {NetworkStatus} from '../admin/report.js';
+import {type MemberTraffic, type NetworkStatus, withTraffic} from '../admin/report.js';
 import type {RelayEvents} from '../events.js';
 import type {Bandwidths} from '../limits/bandwidth.js';
 import type {LimitReports} from '../limits/limit-reports.js';
@@ -62,7 +62,12 @@ export class PrivateNetworks implements Part {
 
   /** As `counts`. */
   status(most: number): NetworkStatus[] {
-    return this.#localDesk?.status(most) ?? [];
+    return withTraffic(this.#localDesk?.status(most) ?? [], this.traffic(most));
+  }
+
+  /** The bytes of the members in this process. */
+  traffic(most: number): MemberTraffic[] {
+    return this.members.traffic(most);
   }
 
   async start(): Promise<void> {

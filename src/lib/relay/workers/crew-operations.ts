@@ -5,6 +5,7 @@ import {usage} from '../admin/local-operations.js';
 import {
   type EgressStatus,
   type EndReason,
+  type MemberTraffic,
   type NetworkStatus,
   NO_COUNTS,
   type Operations,
@@ -13,6 +14,7 @@ import {
   sumOfCounts,
   sumOfEgresses,
   TOTALS,
+  withTraffic,
 } from '../admin/report.js';
 import type {LeaseKey} from '../leases/lease-store.js';
 import type {NetworkDesk} from '../networks/network-desk.js';
@@ -60,7 +62,9 @@ export class CrewOperations implements Operations {
   }
 
   async networks(most: number): Promise<NetworkStatus[]> {
-    return this.#networks.status(most);
+    const traffic: MemberTraffic[] = [];
+    await this.#crew.askAll('memberTraffic', {most}, (some) => void traffic.push(...some));
+    return withTraffic(this.#networks.status(most), traffic);
   }
 
   async endSessions(names: readonly string[], reason: EndReason): Promise<number> {

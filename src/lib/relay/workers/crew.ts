@@ -128,7 +128,7 @@ export class Crew implements Part {
   }
 
   /** The answers of the workers that are up and answer in time; `take` gets each as it comes. */
-  async askAll<Q extends 'counts' | 'sessions' | 'egresses' | 'endSessions' | 'endTunnel' | 'applyBlocks'>(
+  async askAll<Q extends Exclude<keyof QuestionsToWorker, 'lose' | 'inUse' | 'stats' | 'reload'>>(
     question: Q,
     about: QuestionsToWorker[Q]['about'],
     take: (answer: QuestionsToWorker[Q]['answer'], worker: WorkerProcess) => void,

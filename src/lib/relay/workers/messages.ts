@@ -3,7 +3,7 @@
 import type {ErrorCode} from '../../core/errors.js';
 import type {LogRecord} from '../../core/logger.js';
 import type {BlockedEntry} from '../access/blocked.js';
-import type {EgressStatus, EndReason, ProcessCounts, SessionReport} from '../admin/report.js';
+import type {EgressStatus, EndReason, MemberTraffic, ProcessCounts, SessionReport} from '../admin/report.js';
 import type {Peer} from '../doors/peer.js';
 import type {Limit, Noted} from '../doors/pending.js';
 import type {RelayEvent} from '../events.js';
@@ -112,6 +112,7 @@ export interface QuestionsToWorker {
   counts: {about: object; answer: ProcessCounts};
   sessions: {about: {most: number}; answer: SessionReport[]};
   egresses: {about: object; answer: EgressStatus[]};
+  memberTraffic: {about: {most: number}; answer: MemberTraffic[]};
   endSessions: {about: {names: readonly string[]; reason: EndReason}; answer: number};
   endTunnel: {about: {key: LeaseKey; reason: EndReason}; answer: number};
   /** The operator has changed the list of what is blocked. The answer is the number of sessions and tunnels that ended. */

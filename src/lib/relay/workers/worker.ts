@@ -69,6 +69,7 @@ export class Worker {
         counts: async () => (await this.#operations?.counts()) ?? NO_COUNTS,
         sessions: async ({most}) => (await this.#operations?.sessions(most)) ?? [],
         egresses: async () => (await this.#operations?.egresses()) ?? [],
+        memberTraffic: async ({most}) => this.#operations?.memberTraffic(most) ?? [],
         endSessions: async ({names, reason}) => (await this.#operations?.endSessions(names, reason)) ?? 0,
         applyBlocks: async ({entries}) => (await this.#operations?.applyBlocks(entries)) ?? 0,
         endTunnel: async ({key, reason}) => (await this.#operations?.endTunnel(key, reason)) ?? 0,

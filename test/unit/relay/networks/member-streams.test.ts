@@ -10,6 +10,7 @@ import {KIND} from '../../../../src/lib/protocol/wire.js';
 import {unlimitedPrincipal} from '../../../../src/lib/relay/access/principal.js';
 import type {Limited} from '../../../../src/lib/relay/limits/bandwidth.js';
 import type {MemberPlace} from '../../../../src/lib/relay/networks/desk.js';
+import {MemberJoins} from '../../../../src/lib/relay/networks/member-joins.js';
 import {MemberStreams, type MemberStreamsOptions} from '../../../../src/lib/relay/networks/member-streams.js';
 import type {Membership} from '../../../../src/lib/relay/networks/membership.js';
 import {MEMORY} from '../../../mux/fabrics.js';
@@ -17,7 +18,7 @@ import {Net} from '../../../mux/net.js';
 
 const member = (name: string, session: string, accepts = true): Membership =>
   ({
-    ...{isIn: true, address: 'fdaa::1', joins: new Set(), waiting: 0},
+    ...{isIn: true, address: 'fdaa::1', joins: new MemberJoins(), waiting: 0},
     about: {scope: 'net', network: 'lab', member: {name, key: Buffer.alloc(32), accepts}},
     opener: {session, principal: unlimitedPrincipal('ana'), features: []},
   }) as unknown as Membership;
@@ -92,6 +93,30 @@ test('a member that never answers costs its opener a minute', async () => {
   await all.until(() => all.mine.joins.size === 0);
   expect(await outcome).toEqual(['UPSTREAM_TIMEOUT', 'The member did not answer in time.']);
   expect([all.theirs.joins.size, all.theirs.waiting, all.watched()]).toEqual([0, 0, 0]);
+});
+
+test('bytes count for both members, while the stream is open and after its end', async () => {
+  await using all = await setUp();
+  const {stream, outcome} = all.open();
+  await all.until(() => all.offered.length === 1);
+  const far = all.offered[0] as Stream;
+  const ignore = () => {};
+  far.sink = {onData: ignore, onEnd: ignore, onWritable: ignore, onReset: ignore};
+  far.accept();
+  await all.until(() => all.theirs.waiting === 0);
+  expect(await outcome).toEqual(['opened']);
+  stream.write(Buffer.alloc(700));
+  far.write(Buffer.alloc(50));
+  const sums = [
+    {bytesIn: 50, bytesOut: 700},
+    {bytesIn: 700, bytesOut: 50},
+  ];
+  const traffic = () => [all.mine, all.theirs].map(({joins}) => joins.traffic);
+  await all.until(() => JSON.stringify(traffic()) === JSON.stringify(sums));
+  stream.end();
+  far.end();
+  await all.until(() => all.mine.joins.size + all.theirs.joins.size === 0);
+  expect(traffic()).toEqual(sums);
 });
 
 test('256 streams to a member may wait for its answer', async () => {

@@ -158,6 +158,7 @@ test('the operator sees networks that have members, and no key', () => {
   desk.watch(holder, 'net:empty');
   const row = (name: string, owner: string, accepts = true) => ({
     ...{name, owner, accepts, address: 'fdaa::1', session: 's1'},
+    ...{bytesIn: 0, bytesOut: 0},
   });
   expect(desk.status(10)).toEqual([
     {network: 'net:lab', members: [row('trainer', 'ana'), row('worker', 'ben', false)]},

@@ -52,6 +52,26 @@ test('totals of a worker that hangs or is gone stay in the sum', async () => {
   expect(await operations.counts()).toMatchObject({agents: 1, visitors: 0, visitorsTotal: 10, bytesIn: 110});
 });
 
+test('a member has the bytes that its process counts', async () => {
+  const member = {name: 'a', address: 'fdaa::1', owner: 'ana', session: 's1', accepts: true};
+  const known = {network: 'net:lab', members: [{...member, bytesIn: 0, bytesOut: 0}]};
+  const operations = new CrewOperations({
+    crew: {
+      askAll: async (_question, _about, take) => {
+        const told = (network: string, bytesIn: number) => [{network, name: 'a', bytesIn, bytesOut: 1}];
+        for (const each of [told('net:lab', 5), told('net:other', 9), []])
+          take(each as never, {} as WorkerProcess);
+      },
+    },
+    pending: {count: 0},
+    networks: {counts: {networks: 1, members: 1}, status: () => [known]},
+  });
+  const counted = [{network: 'net:lab', members: [{...member, bytesIn: 5, bytesOut: 1}]}];
+  expect(await operations.networks(9)).toEqual(counted);
+  // Each answer is about the same totals.
+  expect(await operations.networks(9)).toEqual(counted);
+});
+
 test('an egress has the connections of all workers, and an address is healthy where all can use it', async () => {
   const of = (connections: number, healthy: boolean, owner: string) => [
     {
