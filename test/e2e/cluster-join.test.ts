@@ -9,6 +9,7 @@ import {eventsOf, startCluster, USERS, type User} from '../helpers/cluster.js';
 import {type RelayProcess, startRelayProcess} from '../helpers/relay.js';
 import {Scope} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
+import type {Device} from '../helpers/tun-device.js';
 import {parseEvent} from '../project/event-schema.js';
 
 const all = new Scope();
@@ -34,6 +35,7 @@ const [first = 'user'] = USERS;
 
 interface MemberOptions extends ChildOptions {
   user?: User;
+  device?: Device;
 }
 
 const member = (
@@ -77,6 +79,33 @@ else:
     expect(two.stdout).toBe('');
     expect(two.stderr).toMatch(/^\[1\] seen as itself rank1$/m);
   });
+});
+
+test('UDP passes between ranks where their machines have the device', async ({scope}) => {
+  const script = `
+import os, socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.settimeout(30)
+port = int(os.environ['MASTER_PORT'])
+if os.environ['RANK'] == '0':
+    s.bind(('::', port))
+    data, sender = s.recvfrom(100)
+    print(data.decode(), sender[0] == os.environ['TUNL_CLUSTER_ADDRS'].split(',')[1], flush=True)
+    s.sendto(b'answer', sender)
+else:
+    s.connect((os.environ['MASTER_ADDR'], port)); s.settimeout(0.2)
+    while True:
+        try:
+            s.send(b'hello'); print(s.recv(100).decode(), flush=True); break
+        except (ConnectionRefusedError, TimeoutError): pass
+`;
+  const words = [newName(), '--size', '2', '--', 'python3', '-c', script];
+  const one = await member(scope, words, {device: 'open'});
+  await one.saidOnStderr(/^waiting for 1 of 2 members$/m);
+  const two = await member(scope, words, {device: 'open'});
+  const ends = [await one.finished(), await two.finished()];
+  expect(ends.map(({code}) => code)).toEqual([0, 0]);
+  expect(one.stdout).toBe('hello True\n');
+  expect(two.stderr).toMatch(/^\[1\] answer$/m);
 });
 
 test('the bytes that a rank sent before its end arrive', async ({scope}) => {

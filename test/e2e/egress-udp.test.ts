@@ -129,6 +129,26 @@ os._exit(0)`),
     expect(await listener.line((line) => line.startsWith('the last one'))).toBe(`the last one ${ONE4}`);
   });
 
+  test('so do those of a burst, all of them', async ({scope}) => {
+    const listen = `let count = 0;
+const socket = require('node:dgram').createSocket('udp4').on('message', (text) => {
+  count += 1;
+  if (String(text) === '199') console.log(String(count));
+}).bind(6001, () => { socket.setRecvBufferSize(1 << 20); console.log('up'); })`;
+    const {namespace} = around.internet;
+    const listener = Child.start(scope, process.execPath, ['-e', listen], {namespace});
+    await listener.line((line) => line === 'up');
+    const {code} = await run(
+      scope,
+      python(`
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for at in range(200): s.sendto(b'%d' % at, ('${SITE.v4}', 6001))
+os._exit(0)`),
+    );
+    expect(code).toBe(0);
+    expect(await listener.line((line) => line !== 'up')).toBe('200');
+  });
+
   test('nothing else leaves the machine, and nobody inside has the device', async ({scope}) => {
     const before = await around.leaks();
     const script = fileURLToPath(new URL('../helpers/egress-leaks.py', import.meta.url));

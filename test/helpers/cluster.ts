@@ -5,6 +5,7 @@ import type {ClusterEvent} from '../../src/lib/cluster/events.js';
 import {Child, type ChildOptions} from './child.js';
 import {entry} from './cli.js';
 import type {Scope} from './scope.js';
+import {type Device, withDevice} from './tun-device.js';
 
 export type User = 'root' | 'user';
 
@@ -23,12 +24,21 @@ export async function startCluster(
   scope: Scope,
   user: User,
   words: readonly string[],
-  {stdoutFile, ...options}: ChildOptions & {stdoutFile?: string} = {},
+  {stdoutFile, device, ...options}: ChildOptions & {stdoutFile?: string; device?: Device} = {},
 ): Promise<Child> {
   const stateDir = await scope.tempDir('cluster');
   if (isRoot && user === 'user') await chown(stateDir, UID, UID);
   const into = stdoutFile === undefined ? [] : ['sh', '-c', 'exec "$0" "$@" > "$STDOUT_FILE"'];
-  const [command = '', ...args] = [...into, ...AS[user], process.execPath, entry, 'cluster', ...words];
+  const seesDevice = device === undefined ? [] : withDevice(device);
+  const [command = '', ...args] = [
+    ...into,
+    ...seesDevice,
+    ...AS[user],
+    process.execPath,
+    entry,
+    'cluster',
+    ...words,
+  ];
   return Child.start(scope, command, args, {
     name: `tunl cluster ${words.join(' ')}`,
     ...options,

@@ -7,6 +7,7 @@ import {projectRoot} from './cli.js';
 import {addHost, type Host, succeed, twoHosts, type Wire} from './net-ns.js';
 import {type RelayProcess, startRelayProcess} from './relay.js';
 import type {Scope} from './scope.js';
+import {type Device, withDevice} from './tun-device.js';
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
@@ -29,19 +30,6 @@ const AS: Readonly<Record<User, readonly string[]>> = {
   root: [],
   user: ['setpriv', '--reuid=1000', '--regid=1000', '--clear-groups', '--'],
 };
-
-/**
- * The device for UDP: its own one, which everybody may open, as on an ordinary machine; one that root alone may open; or none at all.
- * Nobody else sees it.
- */
-export type Device = 'open' | 'shut' | 'none';
-
-function withDevice(device: Device): string[] {
-  const modes = {open: '666', shut: '600'};
-  const node = device === 'none' ? [] : [`mknod -m ${modes[device]} /dev/net/tun c 10 200`];
-  const steps = ['mkdir -p /dev/net', 'mount -t tmpfs none /dev/net', ...node, 'exec "$@"'];
-  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', steps.join(' && '), 'sh'];
-}
 
 export interface RunOptions extends ChildOptions {
   /** Default: none, so UDP is refused. */

@@ -1,7 +1,8 @@
 // An egress of a relay with real sockets, and an agent that opens streams to it, in one process. DNS is a script.
 
 import {text} from 'node:stream/consumers';
-import {DatagramStream, FixedRoom} from '../../src/lib/bytes/datagram-stream.js';
+import {FixedRoom} from '../../src/lib/bytes/datagram-room.js';
+import {DatagramStream} from '../../src/lib/bytes/datagram-stream.js';
 import {DatagramTurns} from '../../src/lib/bytes/datagram-turns.js';
 import {StreamDuplex} from '../../src/lib/bytes/stream-duplex.js';
 import {type UnreadHolder, UnreadLimit} from '../../src/lib/bytes/unread-limit.js';

@@ -6,6 +6,7 @@ import {entry} from './cli.js';
 import {twoHosts, type Wire} from './net-ns.js';
 import {type RelayProcess, startRelayProcess} from './relay.js';
 import type {Scope} from './scope.js';
+import {type Device, withDevice} from './tun-device.js';
 
 export type Machine = 'one' | 'two';
 
@@ -29,6 +30,10 @@ export interface RunOptions {
   /** A state folder for this member alone. Default: that of the machine. */
   stateDir?: string;
   cwd?: string;
+  /** Default: that of this machine. */
+  device?: Device;
+  /** Leave stdin open for the test to write to. */
+  stdin?: boolean;
 }
 
 export class NetMachines {
@@ -73,13 +78,25 @@ export class NetMachines {
   }
 
   /** `tunl net …` on this machine. */
-  tunl(scope: Scope, machine: Machine, words: readonly string[], {stateDir, cwd}: RunOptions = {}): Child {
+  tunl(
+    scope: Scope,
+    machine: Machine,
+    words: readonly string[],
+    {stateDir, cwd, device, stdin}: RunOptions = {},
+  ): Child {
     const folder = this.#folders[machine];
-    const command = [...(machine === 'two' ? AS_USER : []), process.execPath, entry, ...words];
+    const command = [
+      ...(device === undefined ? [] : withDevice(device)),
+      ...(machine === 'two' ? AS_USER : []),
+      process.execPath,
+      entry,
+      ...words,
+    ];
     return Child.start(scope, command[0] ?? '', command.slice(1), {
       namespace: this.wire[machine].namespace,
       name: `tunl ${words.join(' ')} on ${machine}`,
       ...(cwd !== undefined && {cwd}),
+      ...(stdin !== undefined && {stdin}),
       env: {
         ...this.relay.env,
         TUNL_CA_FILE: `${folder}/ca.pem`,

@@ -464,6 +464,8 @@ export const eventSchemas = {
     ports: v.exactOptional(v.array(port)),
     directPort: v.exactOptional(port),
     outside: v.exactOptional(v.picklist(['internet', 'egress', 'none'])),
+    udp: v.exactOptional(v.boolean()),
+    udpRefused: v.exactOptional(v.strictObject({why: text, mend: text})),
     egress: v.exactOptional(text),
   }),
   member: v.strictObject({

@@ -5,37 +5,12 @@ import type {Stream, StreamSink} from '../mux/stream.js';
 import {DatagramReader, encodeDatagram, MAX_DATAGRAM} from '../protocol/datagrams.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import type {StreamCode} from '../protocol/wire.js';
+import type {DatagramRoom} from './datagram-room.js';
 import type {DatagramTurns} from './datagram-turns.js';
 
 /** The bytes that wait in the queue of one stream. Each datagram counts with the memory of its object. */
 const MOST_WAITING_BYTES = 64 * 1024;
 const OBJECT_BYTES = 96;
-
-/** Memory for datagrams that wait, which many streams share. */
-export interface DatagramRoom {
-  /** False: there is none for so many bytes. */
-  take(bytes: number): boolean;
-  give(bytes: number): void;
-}
-
-/** Room of a fixed size. */
-export class FixedRoom implements DatagramRoom {
-  #left: number;
-
-  constructor(bytes: number) {
-    this.#left = bytes;
-  }
-
-  take(bytes: number): boolean {
-    if (bytes > this.#left) return false;
-    this.#left -= bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#left += bytes;
-  }
-}
 
 export interface DatagramStreamOptions {
   turns: DatagramTurns;
@@ -63,6 +38,8 @@ export class DatagramStream implements StreamSink {
   /** The stream takes nothing now. */
   #isShut = false;
   #isOver = false;
+  /** Nothing more is sent, and the end of the peer is awaited. */
+  #finishing: PromiseWithResolvers<void> | undefined;
   /** Datagrams that were not sent. */
   dropped = 0;
 
@@ -77,7 +54,7 @@ export class DatagramStream implements StreamSink {
   }
 
   send(datagram: Buffer): void {
-    if (this.#isOver || datagram.length > MAX_DATAGRAM) return;
+    if (this.#isOver || this.#finishing !== undefined || datagram.length > MAX_DATAGRAM) return;
     if (this.#isShut) this.#wait(encodeDatagram(datagram));
     else this.#write(encodeDatagram(datagram));
   }
@@ -87,6 +64,16 @@ export class DatagramStream implements StreamSink {
     if (this.#isOver) return;
     this.stream.end();
     this.#over(undefined);
+  }
+
+  /** The flow ends behind what waits to be sent. Resolves when the peer has taken all of it, or the flow is over. */
+  finish(): Promise<void> {
+    if (this.#isOver) return Promise.resolve();
+    if (this.#finishing === undefined) {
+      this.#finishing = Promise.withResolvers();
+      if (this.#queue.length === 0) this.stream.end();
+    }
+    return this.#finishing.promise;
   }
 
   /** As `end`, with a reason. */
@@ -123,10 +110,11 @@ export class DatagramStream implements StreamSink {
     this.#isShut = false;
     while (!this.#isShut && !this.#isOver) {
       const frame = this.#queue.shift();
-      if (frame === undefined) return;
+      if (frame === undefined) break;
       this.#leaveQueue(frame);
       this.#write(frame);
     }
+    if (this.#finishing !== undefined && this.#queue.length === 0) this.stream.end();
   }
 
   onReset(code: StreamCode, message?: string): void {
@@ -219,5 +207,6 @@ export class DatagramStream implements StreamSink {
     this.#unconsumed = 0;
     if (unread > 0) this.stream.consumed(unread);
     onOver(code, message);
+    this.#finishing?.resolve();
   }
 }

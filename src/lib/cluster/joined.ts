@@ -5,6 +5,7 @@ import {setTimeout as wait} from 'node:timers/promises';
 import {systemClock} from '../core/clock.js';
 import {EXIT, TunlError} from '../core/errors.js';
 import {usableState} from '../core/usable-state.js';
+import {IncomingDatagrams} from '../network/incoming-datagrams.js';
 import type {Membership} from '../network/join-options.js';
 import {acceptInto, openMemberSeal} from '../network/member-seal.js';
 import {joinNetwork} from '../network/membership.js';
@@ -58,6 +59,8 @@ export class JoinedCluster {
   readonly #joinTimeoutMs: number;
   readonly #closing = new AbortController();
   #sealing = Promise.withResolvers<Seal>();
+  /** The seal that `#sealing` leads to, once it is open. */
+  #open: Seal | undefined;
   /** Aborts when the membership, the link or the network is lost. */
   readonly #lost = new AbortController();
   #begun = () => {};
@@ -135,6 +138,7 @@ export class JoinedCluster {
       log,
       accept: (from, port, gone) =>
         acceptInto(this.#sealing.promise, {graceMs: DIAL_GRACE_MS})(from, port, gone),
+      takeFlow: new IncomingDatagrams({seal: () => this.#open}).take,
     });
   }
 
@@ -225,6 +229,7 @@ export class JoinedCluster {
           });
           return {plan, verdict, ranMs: systemClock.now() - began};
         } finally {
+          this.#open = undefined;
           this.#sealing = Promise.withResolvers();
           this.#sealing.promise.catch(() => {});
           await seal.close();
@@ -272,6 +277,7 @@ export class JoinedCluster {
         members: hosts.map((each) => ({...each, serial: 0, accepts: true, state: {}, path: 'relay'})),
         onMembers: () => () => {},
         connect: (to) => membership.connect(to),
+        openFlow: (to, onOpen) => membership.openFlow(to, onOpen),
       },
       {
         ...(this.#program.isolated && {outside: {rules: {kind: 'none'}}}),
@@ -283,6 +289,7 @@ export class JoinedCluster {
       },
     );
     this.#sealing.resolve(seal);
+    this.#open = seal;
     return seal;
   }
 

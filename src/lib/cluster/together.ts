@@ -76,6 +76,7 @@ export async function runTogether(options: TogetherOptions): Promise<Verdict> {
   try {
     await crew.exited;
     // The others may not have all that the program has sent.
+    if (!stopped.aborted) await seal.lastDatagrams();
     await lastBytes(() => sumOf([membership.outstanding, outstandingOf(seal)]), stopped);
     await seal.close();
     await crew.drained();

@@ -373,6 +373,12 @@ export const ERRORS = {
     true,
     'Check that it runs and has a link to the relay.',
   ),
+  MEMBER_UDP: row(
+    'UDP does not pass between these members.',
+    EXIT.upstream,
+    false,
+    'Let the program use TCP, or mend what the message names.',
+  ),
   // Local
   UPSTREAM_REFUSED: row(
     'The upstream does not accept connections.',

@@ -10,6 +10,7 @@ import type {Stream} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
 import {type Outstanding, sumOf} from '../seal/last-bytes.js';
 import {type AcceptConnection, joinConnection, type MemberId} from './connections.js';
+import {type TakeFlow, takesNoFlow} from './incoming-datagrams.js';
 import {readJsonLine, writeLine} from './line-of.js';
 import type {MemberKey} from './member-key.js';
 import {secureMember} from './member-tls.js';
@@ -26,6 +27,8 @@ export interface IncomingOptions {
   /** The member with this raw key; undefined: it is none. A roster may be on its way. */
   readonly memberOf: (raw: Buffer) => Promise<MemberId | undefined>;
   readonly accept: AcceptConnection;
+  /** Default: this member takes none. */
+  readonly takeFlow?: TakeFlow | undefined;
 }
 
 /** Handshakes under way: those of one other member, or of one door, and of all. */
@@ -141,12 +144,13 @@ export class IncomingPeers {
     const known = this.#sessions.get(place);
     if (known !== undefined) return resumes ? {session: known.session, isNew: false} : undefined;
     if (resumes) return undefined;
-    const {shared, accept} = this.#options;
+    const {shared, accept, takeFlow = takesNoFlow} = this.#options;
     const session = new PeerSession({
       ...shared,
       id,
       isDialler: false,
       onConnection: (stream, port) => joinConnection(stream, {from, port, accept, reads: this.#reads}),
+      onFlow: (stream, ports) => takeFlow(stream, from, ports),
       onDetached: () => {},
       onEnded: () => {
         this.#sessions.delete(place);

@@ -5,11 +5,13 @@ import type {Duplex} from 'node:stream';
 import type {Clock} from '../core/clock.js';
 import type {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
+import type {Stream} from '../mux/stream.js';
 import type {RelayLink} from '../open-link.js';
 import type {NetworkScope} from '../protocol/network-messages.js';
 import type {Outstanding} from '../seal/last-bytes.js';
 import type {AcceptConnection} from './connections.js';
 import type {DirectOptions} from './direct-door.js';
+import type {TakeFlow} from './incoming-datagrams.js';
 import type {Member} from './member.js';
 
 export interface JoinOptions {
@@ -23,6 +25,8 @@ export interface JoinOptions {
   key?: 'ephemeral' | {stateDir: string};
   /** Answers the connections of other members. Default: this member takes none. */
   accept?: AcceptConnection | undefined;
+  /** Takes the flows of UDP of other members. Default: this member takes none. */
+  takeFlow?: TakeFlow | undefined;
   /** Also take connections of members of the same user on this machine without the relay. Default true. */
   machine?: boolean | undefined;
   /** Also takes connections of members at a TCP port of this machine. Default false. */
@@ -39,6 +43,11 @@ export interface ConnectTo {
   to: string;
   port: number;
   signal?: AbortSignal | undefined;
+}
+
+export interface FlowTo extends ConnectTo {
+  /** The port of the sender. */
+  from: number;
 }
 
 /** Ends with `close`, a reason of the relay that is for good, or its link. */
@@ -71,6 +80,13 @@ export interface Membership extends AsyncDisposable {
    * rejects the socket is still open.
    */
   carry(socket: Socket, to: ConnectTo): Promise<void>;
+  /**
+   * Opens a flow of UDP, a stream of datagrams. It is no connection: `onOpen` gets it in the turn in which it is opened, and its sink
+   * hears the rest. Never by the way that the relay can read.
+   *
+   * @throws TunlError MEMBER_UNKNOWN, MEMBER_UNPROVEN, MEMBER_UNREACHABLE, NOT_ALLOWED, ABORTED
+   */
+  openFlow(to: FlowTo, onOpen: (stream: Stream) => void): Promise<void>;
   /** The connections with other members, and the bytes that these have not acknowledged. */
   readonly outstanding: Outstanding;
   /** Resolves when the membership has ended for good; with the reason, unless it was closed. */

@@ -10,6 +10,7 @@ import {openCommandSeal} from '../seal/run-sealed.js';
 import type {Seal, SealOptions} from '../seal/seal.js';
 import type {AcceptConnection, MemberId} from './connections.js';
 import type {Membership} from './join-options.js';
+import {datagramsToMembers} from './outgoing-datagrams.js';
 import {type Notice, RunNotices} from './run-notices.js';
 
 export interface MemberSealOptions {
@@ -17,7 +18,7 @@ export interface MemberSealOptions {
    * The network besides the private one. Default: public addresses, by this machine. `none`: there is no other. Or a dialler of
    * the caller's.
    */
-  readonly outside?: Pick<SealOptions, 'rules' | 'dialOut' | 'resolve'> | undefined;
+  readonly outside?: Pick<SealOptions, 'rules' | 'dialOut' | 'resolve' | 'datagramsOut'> | undefined;
   /** Ports of this machine's loopback that the programs reach at their own loopback. */
   readonly localPorts?: readonly number[] | undefined;
   /** Hears what a program could not do, and why. At a bounded rate. */
@@ -38,7 +39,7 @@ const AGAIN_MS = 100;
 export async function openMemberSeal(
   membership: Pick<
     Membership,
-    'prefix' | 'address' | 'name' | 'network' | 'members' | 'onMembers' | 'connect'
+    'prefix' | 'address' | 'name' | 'network' | 'members' | 'onMembers' | 'connect' | 'openFlow'
   >,
   {outside = {rules: {kind: 'internet'}}, localPorts, onNotice, onLost, log, signal}: MemberSealOptions = {},
 ): Promise<Seal> {
@@ -63,8 +64,11 @@ export async function openMemberSeal(
       name,
       domain,
       dial: ({address: to, port}, gone) => membership.connect({to, port, signal: gone}),
+      datagramsOut: datagramsToMembers(membership),
     },
+    onMissed: notices && (async ({kind, port}) => kind === 'udp' && notices.missedUdp(port)),
   });
+  notices?.setUdp(seal.udp);
   const tell = () =>
     seal.setHosts(
       membership.members.map((each) => ({

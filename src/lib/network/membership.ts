@@ -25,7 +25,7 @@ import {type AcceptConnection, type MemberId, openedConnection, splicedConnectio
 import {type Doors, openDoors} from './doors.js';
 import {IncomingPeers} from './incoming-peers.js';
 import {JoinLoop} from './join-loop.js';
-import type {ConnectTo, JoinOptions, Membership} from './join-options.js';
+import type {ConnectTo, FlowTo, JoinOptions, Membership} from './join-options.js';
 import {KnownPeers} from './known-peers.js';
 import type {Member} from './member.js';
 import {ephemeralMemberKey, loadMemberKey, type MemberKey} from './member-key.js';
@@ -132,6 +132,7 @@ class OpenMembership implements Membership {
       address: () => this.address,
       memberOf: (raw) => this.#memberOf(raw),
       accept: (...connection) => this.#accept(...connection),
+      takeFlow: options.takeFlow,
     });
   }
 
@@ -226,19 +227,29 @@ class OpenMembership implements Membership {
     await this.#open({to, port, signal}, (stream) => splicedConnection(stream, socket));
   }
 
+  async openFlow({to, from, port, signal}: FlowTo, onOpen: (stream: Stream) => void): Promise<void> {
+    const {address} = await this.#other(to, signal);
+    const use = async (stream: Stream) => onOpen(stream);
+    await this.#outgoing.open(address, {to: {from, port}, signal, use});
+  }
+
   async #open<T>({to, port, signal}: ConnectTo, use: (stream: Stream) => Promise<T>): Promise<T> {
     if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new TunlError('PORT_RANGE');
-    if (signal?.aborted) throw new TunlError('ABORTED');
-    const peer = await this.#find(to);
-    const {address} = peer;
-    if (address === this.address) {
-      const reason = 'A member does not connect to itself through the network.';
-      throw errorForPeer('NOT_ALLOWED', {reason});
-    }
+    const peer = await this.#other(to, signal);
     const {link, trustRelay} = this.#options;
-    if (!trustRelay || !peer.hints.plain) return await this.#outgoing.open(address, {port, signal, use});
+    if (!trustRelay || !peer.hints.plain)
+      return await this.#outgoing.open(peer.address, {to: {port}, signal, use});
     const about = {...this.#where, from: this.name, to: peer.name, port};
     return await openPlain(link, about, {signal, use});
+  }
+
+  /** Another member. @throws TunlError MEMBER_UNKNOWN, NOT_ALLOWED, ABORTED */
+  async #other(to: string, signal: AbortSignal | undefined): Promise<Peer> {
+    if (signal?.aborted) throw new TunlError('ABORTED');
+    const peer = await this.#find(to);
+    if (peer.address !== this.address) return peer;
+    const reason = 'A member does not connect to itself through the network.';
+    throw errorForPeer('NOT_ALLOWED', {reason});
   }
 
   get outstanding(): Outstanding {

@@ -9,7 +9,7 @@ import {refusal} from './connections.js';
 import {readJsonLine} from './line-of.js';
 import type {Paths, Way} from './paths.js';
 import {readAnswer, SESSION_DIGITS} from './peer-messages.js';
-import {type PeerPath, PeerSession, type SharedByPeers} from './peer-session.js';
+import {type PeerOpen, type PeerPath, PeerSession, type SharedByPeers} from './peer-session.js';
 import type {Peer} from './roster.js';
 
 export interface OutgoingOptions {
@@ -66,13 +66,13 @@ export class OutgoingPeer {
    * with
    */
   async open<T>(
-    port: number,
+    to: PeerOpen,
     signal: AbortSignal | undefined,
     use: (stream: Stream) => Promise<T>,
   ): Promise<T> {
     for (let isAgain = false; ; isAgain = true) {
       const session = await this.#ready(signal);
-      const stream = session.connect(port);
+      const stream = session.open(to);
       if (stream === undefined)
         throw new TunlError('MEMBER_UNREACHABLE', {reason: 'Too many connections to the member are open.'});
       try {

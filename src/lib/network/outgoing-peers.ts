@@ -7,7 +7,7 @@ import {type Outstanding, sumOf} from '../seal/last-bytes.js';
 import type {KnownPeers} from './known-peers.js';
 import {OutgoingPeer} from './outgoing-peer.js';
 import type {Paths} from './paths.js';
-import type {PeerPath, SharedByPeers} from './peer-session.js';
+import type {PeerOpen, PeerPath, SharedByPeers} from './peer-session.js';
 
 export interface OutgoingPeersOptions {
   readonly shared: SharedByPeers;
@@ -18,7 +18,7 @@ export interface OutgoingPeersOptions {
 }
 
 export interface OpenTo<T> {
-  readonly port: number;
+  readonly to: PeerOpen;
   readonly signal: AbortSignal | undefined;
   /** Sets the sink of the stream, in the turn in which it is opened. */
   readonly use: (stream: Stream) => Promise<T>;
@@ -33,14 +33,14 @@ export class OutgoingPeers {
   }
 
   /** @throws TunlError as `OutgoingPeer.open` */
-  async open<T>(address: string, {port, signal, use}: OpenTo<T>): Promise<T> {
+  async open<T>(address: string, {to, signal, use}: OpenTo<T>): Promise<T> {
     const {shared, paths, peers, onChange} = this.#options;
     let outgoing = this.#all.get(address);
     if (outgoing === undefined) {
       outgoing = new OutgoingPeer({shared, paths, peer: () => peers.at(address), onChange});
       this.#all.set(address, outgoing);
     }
-    return await outgoing.open(port, signal, use);
+    return await outgoing.open(to, signal, use);
   }
 
   /** Undefined where there is no session. */

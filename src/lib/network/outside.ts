@@ -29,11 +29,13 @@ export async function outsideOf(
   if (isolated) return {rules: {kind: 'none'}};
   if (egress === undefined) return undefined;
   // Imported here because most commands need no egress.
-  const [{addressesOf, EgressClient}, {outsideByEgress}] = await Promise.all([
+  const [{addressesOf, EgressClient}, {datagramsByEgress}, {outsideByEgress}] = await Promise.all([
     import('../egress/client.js'),
+    import('../egress/datagrams.js'),
     import('../egress/run.js'),
   ]);
   const client = new EgressClient(link, {egress});
   await addressesOf(link, egress, signal);
-  return outsideByEgress(Promise.resolve(client));
+  const opening = Promise.resolve(client);
+  return {...outsideByEgress(opening), datagramsOut: datagramsByEgress(opening)};
 }

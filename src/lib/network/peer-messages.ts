@@ -52,10 +52,26 @@ export function readAnswer(fields: Fields): PeerAnswer {
   };
 }
 
+/** The ports of a flow of UDP: that of the member that begins it, and that of the other one. */
+export interface FlowPorts {
+  readonly from: number;
+  readonly port: number;
+}
+
 /** The OPEN of one connection. @throws MalformedMessage */
 export function readPort(about: Buffer): number {
-  const port = parseJsonObject(about).port;
+  return portIn(parseJsonObject(about), 'port');
+}
+
+/** The OPEN of one flow. @throws MalformedMessage */
+export function readFlowPorts(about: Buffer): FlowPorts {
+  const fields = parseJsonObject(about);
+  return {from: portIn(fields, 'from'), port: portIn(fields, 'port')};
+}
+
+function portIn(fields: Fields, name: 'from' | 'port'): number {
+  const port = fields[name];
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new MalformedMessage('port is no port');
+    throw new MalformedMessage(`${name} is no port`);
   return port;
 }

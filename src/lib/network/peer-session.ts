@@ -12,7 +12,7 @@ import type {Stream} from '../mux/stream.js';
 import type {WindowBudget} from '../mux/window-budget.js';
 import {MalformedMessage} from '../protocol/fields.js';
 import {KIND} from '../protocol/wire.js';
-import {readPort} from './peer-messages.js';
+import {type FlowPorts, readFlowPorts, readPort} from './peer-messages.js';
 
 /** The way that the bytes take: a Unix socket of this machine, a TCP connection, a stream of the relay. */
 export type PeerPath = 'machine' | 'direct' | 'relay';
@@ -34,11 +34,16 @@ export interface SharedByPeers {
   readonly unread: UnreadLimit;
 }
 
+/** The OPEN of a connection or of a flow of UDP. */
+export type PeerOpen = {readonly port: number} | FlowPorts;
+
 export interface PeerSessionOptions extends SharedByPeers {
   readonly id: string;
   readonly isDialler: boolean;
   /** The other member opened a connection to this port. */
   onConnection(stream: Stream, port: number): void;
+  /** The other member opened a flow of UDP. Undefined: this one takes none. */
+  onFlow?: ((stream: Stream, ports: FlowPorts) => void) | undefined;
   /** The path is lost, and the connections wait for another one. */
   onDetached(): void;
   /** The number of open connections has become 0, or was 0 and is not any more. */
@@ -130,9 +135,9 @@ export class PeerSession {
     this.#session.attach(link, has);
   }
 
-  /** Undefined: the session has ended, or has too many connections. */
-  connect(port: number): Stream | undefined {
-    const stream = this.#session.open(KIND.member, {port});
+  /** A connection, or with `from` a flow of UDP. Undefined: the session has ended, or has too many. */
+  open(to: PeerOpen): Stream | undefined {
+    const stream = this.#session.open('from' in to ? KIND.datagram : KIND.member, to);
     if (stream !== undefined) this.#count(stream);
     return stream;
   }
@@ -149,20 +154,21 @@ export class PeerSession {
   }
 
   #onOpen(stream: Stream, about: Buffer): void {
-    if (stream.kind !== KIND.member) {
-      stream.refuse('KIND_UNKNOWN');
-      return;
-    }
-    let port: number;
+    const {onConnection, onFlow} = this.#options;
     try {
-      port = readPort(about);
+      if (stream.kind === KIND.member) {
+        const port = readPort(about);
+        this.#count(stream);
+        onConnection(stream, port);
+      } else if (stream.kind === KIND.datagram && onFlow !== undefined) {
+        const ports = readFlowPorts(about);
+        this.#count(stream);
+        onFlow(stream, ports);
+      } else stream.refuse('KIND_UNKNOWN');
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
       stream.refuse('CANCELLED', error.message);
-      return;
     }
-    this.#count(stream);
-    this.#options.onConnection(stream, port);
   }
 
   #count(stream: Stream): void {

@@ -3,6 +3,7 @@
 import {type ErrorCode, toTunlError} from '../core/errors.js';
 import {Seldom} from '../core/seldom.js';
 import type {RefusalReason} from '../seal/policy.js';
+import type {UdpState} from '../seal/udp/seal-udp.js';
 
 export interface Notice {
   readonly code: ErrorCode;
@@ -14,6 +15,8 @@ const RATE = {burst: 20, perSecond: 2};
 export class RunNotices {
   readonly #tell: (notice: Notice) => void;
   readonly #seldom = new Seldom(RATE);
+  #udp: UdpState | undefined;
+  #saidUdp = false;
 
   constructor(tell: (notice: Notice) => void) {
     this.#tell = tell;
@@ -31,6 +34,21 @@ export class RunNotices {
     if (port === undefined) return;
     const message = `${host} port ${port}: ${REASONS[why]}`;
     this.#once({code: 'NOT_ALLOWED', message}, now);
+  }
+
+  /** Whether the command has UDP with other members, or why not. */
+  setUdp(udp: UdpState | undefined): void {
+    this.#udp = udp;
+  }
+
+  /** UDP was refused without a look at its destination. */
+  missedUdp(port: number): void {
+    const udp = this.#udp;
+    // Where members have it, nothing mends the rest.
+    if (this.#saidUdp || udp === undefined || udp === 'carried') return;
+    this.#saidUdp = true;
+    const message = `UDP does not leave here: what the command sent to port ${port} was refused. Between members it needs a TUN device. ${udp.why} To mend it: ${udp.mend}`;
+    this.#once({code: 'MEMBER_UDP', message});
   }
 
   #once(notice: Notice, now?: number): void {

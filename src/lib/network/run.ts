@@ -6,6 +6,8 @@ import {randomBytes} from '../core/node-crypto.js';
 import {lastBytes, outstandingOf, sumOf} from '../seal/last-bytes.js';
 import {checkCommand, type RunSealedOptions, runSealed, type SealedExit} from '../seal/run-sealed.js';
 import type {Seal} from '../seal/seal.js';
+import type {UdpState} from '../seal/udp/seal-udp.js';
+import {IncomingDatagrams} from './incoming-datagrams.js';
 import type {JoinOptions, Membership} from './join-options.js';
 import {type AcceptOptions, acceptInto, type MemberSealOptions, openMemberSeal} from './member-seal.js';
 import {joinNetwork} from './membership.js';
@@ -18,7 +20,7 @@ export interface NetworkRunOptions
   /** False: the others cannot connect to the command. Default true. */
   readonly accepts?: boolean | undefined;
   /** Everything is ready, and the command starts. */
-  readonly onStart?: ((membership: Membership) => void) | undefined;
+  readonly onStart?: ((membership: Membership, udp: UdpState | undefined) => void) | undefined;
 }
 
 /** For a command that has no name of its own. */
@@ -36,13 +38,16 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
   checkCommand(argv, {cwd, env});
   const sealing = Promise.withResolvers<Seal>();
   sealing.promise.catch(() => {});
+  let seal: Seal | undefined;
   const membership = await joinNetwork({
     ...join,
     log,
     signal,
-    ...(accepts && {accept: acceptInto(sealing.promise, {allows, graceMs})}),
+    ...(accepts && {
+      accept: acceptInto(sealing.promise, {allows, graceMs}),
+      takeFlow: new IncomingDatagrams({seal: () => seal, allows}).take,
+    }),
   });
-  let seal: Seal | undefined;
   try {
     const own = await openMemberSeal(membership, {outside, localPorts, onNotice, log, signal});
     seal = own;
@@ -54,7 +59,7 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
       why = error;
       over.abort();
     });
-    onStart?.(membership);
+    onStart?.(membership, own.udp);
     const stop = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
     const exit = await runSealed(own, argv, {
       cwd,
@@ -64,6 +69,7 @@ export async function runInNetwork(argv: readonly string[], options: NetworkRunO
       mirrorsSignals,
     });
     if (why !== undefined && signal?.aborted !== true) throw why;
+    if (exit.signal === null) await own.lastDatagrams();
     if (exit.signal === null)
       await lastBytes(() => sumOf([membership.outstanding, outstandingOf(own)]), stop);
     return exit;

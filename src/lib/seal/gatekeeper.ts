@@ -12,7 +12,7 @@ import {MAX_CONNECTIONS, originalDestination} from './doorway.js';
 import {breakOff} from './join.js';
 import type {MemberNames, MemberNetwork} from './member-network.js';
 import {NameTable} from './name-table.js';
-import {type DialOut, type OuterTarget, Passage, type Target} from './passage.js';
+import {type DialOut, type MemberTarget, type OuterTarget, Passage, type Target} from './passage.js';
 import {Policy, type RefusalReason} from './policy.js';
 import {type Refusal, Refusals} from './refusals.js';
 import {Answers} from './resolver-answers.js';
@@ -136,10 +136,9 @@ export class Gatekeeper {
   }
 
   /** Where a datagram to this address goes. Undefined: programs may not send there. */
-  datagramTarget(address: string, port: number): OuterTarget | undefined {
+  datagramTarget(address: string, port: number): OuterTarget | MemberTarget | undefined {
     const target = this.#judge(address, port);
-    if (typeof target === 'object' && (target.kind === 'name' || target.kind === 'address')) return target;
-    return undefined;
+    return typeof target === 'object' && target.kind !== 'local' ? target : undefined;
   }
 
   get #isFull(): boolean {

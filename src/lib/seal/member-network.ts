@@ -2,6 +2,8 @@
 
 import type {Duplex} from 'node:stream';
 import {addressBytes, addressText} from '../net/address-bytes.js';
+import type {MemberTarget} from './passage.js';
+import type {DatagramsOut} from './udp/flows.js';
 
 export interface MemberHost {
   readonly address: string;
@@ -20,6 +22,8 @@ export interface MemberNetwork {
   readonly domain: string;
   /** Opens a connection to another member. The socket must allow half-open connections. */
   readonly dial: (to: {address: string; port: number}, signal: AbortSignal) => Promise<Duplex>;
+  /** Opens a flow of UDP to another member. Default: UDP to members is refused. */
+  readonly datagramsOut?: DatagramsOut<MemberTarget> | undefined;
 }
 
 /** Names under it belong to private networks: nobody outside is asked for them. */

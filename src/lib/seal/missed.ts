@@ -11,7 +11,7 @@ export interface Missed {
   readonly local: readonly number[];
 }
 
-export type OnMissed = (missed: {readonly kind: keyof Missed; readonly port: number}) => Promise<void>;
+export type OnMissed = (missed: {readonly kind: keyof Missed; readonly port: number}) => Promise<unknown>;
 
 export interface MissedWatchOptions {
   /** A process in the namespace. */

@@ -66,8 +66,8 @@ export interface NamespaceOptions extends SealedView {
   readonly ownProcesses?: boolean | undefined;
   /** A device and a host name of a private network. Only in a new namespace. */
   readonly member?: Pick<MemberNetwork, 'address' | 'prefix' | 'name'> | undefined;
-  /** UDP leaves by a device of its own: its packets come out. Only in a new namespace. */
-  readonly carriesUdp?: boolean | undefined;
+  /** UDP leaves by a device of its own: all of it, or that of the private network. Only in a new namespace. */
+  readonly carriesUdp?: 'all' | 'members' | undefined;
   /** Open connections at once. Default 512. Half of them may begin in each second. */
   readonly maxConnections?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -160,7 +160,7 @@ export class Namespace {
         : joining(joined, joins.pid);
     const variables = {
       SEAL_TEXT: ownProcesses ? FIRST_PROCESS : HOLDER,
-      ...(carriesUdp && {SEAL_UDP: '1'}),
+      ...(carriesUdp && {SEAL_UDP: carriesUdp}),
       ...(ownResolvConf && {SEAL_RESOLVER: RESOLVER_ADDRESS}),
       ...(hidesRun && {SEAL_HIDES_RUN: '1'}),
       ...(ownProcesses && {SEAL_HOLDER: HOLDER, SEAL_FIRST: String(process.pid)}),
@@ -207,7 +207,10 @@ export class Namespace {
       isJoined: joined !== undefined,
       holder: up?.value?.split(' ')[2] ?? '',
       first: ownProcesses ? firstOf(child) : undefined,
-      rules: {localPorts, ownAddress: member?.address, carriesUdp, maxConnections},
+      rules: {
+        ...{localPorts, ownAddress: member?.address, maxConnections},
+        carriesUdp: carriesUdp !== undefined,
+      },
       complete: complete.promise,
     });
     let isLost = false;

@@ -24,6 +24,8 @@ export type Target =
 /** A destination outside of this machine and of the private network. */
 export type OuterTarget = Exclude<Target, {kind: 'local' | 'member'}>;
 
+export type MemberTarget = Extract<Target, {kind: 'member'}>;
+
 /** Dials in place of this machine's own network. The socket must allow half-open connections. */
 export type DialOut = (target: OuterTarget, signal: AbortSignal) => Promise<Duplex>;
 

@@ -13,6 +13,7 @@ import type {DialOut} from './passage.js';
 import type {Refusal} from './refusals.js';
 import type {SealRules} from './rules.js';
 import type {DatagramsOut} from './udp/flows.js';
+import type {IncomingFlow, WayBack, WayIn} from './udp/incoming-flows.js';
 import type {UdpState} from './udp/seal-udp.js';
 
 export interface SealOptions extends SealedView {
@@ -27,8 +28,8 @@ export interface SealOptions extends SealedView {
   /** Opens the connections. Default: this machine's network, public addresses and those that a rule names. */
   readonly dialOut?: DialOut | undefined;
   /**
-   * Carries UDP. Default: UDP is refused. Where this machine cannot, it is refused as well, and `udp` of the seal has the reason.
-   * Not with `joins` and `member`.
+   * Carries UDP to destinations outside of a private network. Default: it is refused. Where this machine cannot, it is refused as
+   * well, and `udp` of the seal has the reason. Not with `joins`.
    */
   readonly datagramsOut?: DatagramsOut | undefined;
   /** An allowed destination could not be reached, or `dialOut` has refused it. */
@@ -83,11 +84,13 @@ export interface Seal {
    * @throws Error with the system's code: ECONNREFUSED for a closed port
    */
   dialInside(dial: InsideDial): Promise<Socket>;
+  /** A flow of UDP that another member has begun. Undefined: nothing comes in; `udp` may say why. */
+  takeFlow(flow: IncomingFlow, back: WayBack): WayIn | undefined;
   /** The other members of the private network from now on. */
   setHosts(hosts: readonly MemberHost[]): void;
   /** From now on only these rules hold. Connections that they do not allow are cut before this returns. @throws TunlError EGRESS_INVALID, SANDBOX_EGRESS */
   setRules(rules: SealRules): Promise<void>;
-  /** Resolves when the datagrams that programs have sent so far are on their way, or after a limited time. */
+  /** Resolves when the other ends have taken the datagrams that programs have sent so far, or after a limited time. */
   lastDatagrams(): Promise<void>;
   /** Kills everything that runs inside, and removes the namespace. Idempotent. */
   close(): Promise<void>;

@@ -22,6 +22,7 @@ import {holderObstacle, NO_HOSTS, type Obstacle, sealError} from './obstacles.js
 import {killsCommand} from './own-processes.js';
 import {checkSealRules, type SealRules} from './rules.js';
 import type {Seal, SealedOptions, SealOptions} from './seal-options.js';
+import type {IncomingFlow, WayBack, WayIn} from './udp/incoming-flows.js';
 import {SealUdp, type UdpState, udpObstacle} from './udp/seal-udp.js';
 
 export type {Seal, SealedOptions, SealOptions} from './seal-options.js';
@@ -52,7 +53,8 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
   });
   let seal: OpenSeal | undefined;
   const {datagramsOut, onUnreachable} = options;
-  const obstacle = datagramsOut && udpObstacle();
+  const udpWays = datagramsOut !== undefined ? 'all' : member?.datagramsOut && 'members';
+  const obstacle = udpWays && udpObstacle();
   const onLost = (detail: string) => {
     log.warn('the seal is lost', {detail});
     if (seal !== undefined) seal.lostBecause = detail;
@@ -65,15 +67,17 @@ export async function openSeal(options: SealOptions): Promise<Seal> {
       onDialled: (answer, socket) => seal?.dialled(answer, socket),
       onLost,
     },
-    {...options, carriesUdp: datagramsOut !== undefined && obstacle === undefined},
+    {...options, carriesUdp: obstacle === undefined ? udpWays : undefined},
   );
   const hosts = names && (await openHosts(namespace, names, rules));
   seal = new OpenSeal(namespace, keeper, {
     hasDialler,
     udp:
-      datagramsOut &&
+      udpWays &&
       new SealUdp({
-        ...{out: datagramsOut, pipe: namespace.packets, obstacle, onLost, onUnreachable},
+        out: datagramsOut,
+        member: member?.datagramsOut && {address: member.address, out: member.datagramsOut},
+        ...{pipe: namespace.packets, obstacle, onLost, onUnreachable},
         targetOf: (address, port) => keeper.datagramTarget(address, port),
       }),
     member: member && names && hosts && {address: member.address, names, hosts},
@@ -220,6 +224,10 @@ class OpenSeal implements Seal {
 
   dialInside(dial: InsideDial): Promise<Socket> {
     return this.#dials.dial(dial);
+  }
+
+  takeFlow(flow: IncomingFlow, back: WayBack): WayIn | undefined {
+    return this.#udp?.enter(flow, back);
   }
 
   setHosts(hosts: readonly MemberHost[]): void {

@@ -124,6 +124,7 @@ const TABLE = {
   MEMBER_UNKNOWN: local,
   MEMBER_UNPROVEN: local,
   MEMBER_UNREACHABLE: local,
+  MEMBER_UDP: local,
   UPSTREAM_REFUSED: row(['user', 'visitor']),
   EGRESS_UNKNOWN: local,
   EGRESS_FORBIDDEN: local,

@@ -2,7 +2,8 @@
 
 import type {Socket} from 'node:net';
 import {expect} from 'vitest';
-import {DatagramStream, FixedRoom} from '../../../src/lib/bytes/datagram-stream.js';
+import {FixedRoom} from '../../../src/lib/bytes/datagram-room.js';
+import {DatagramStream} from '../../../src/lib/bytes/datagram-stream.js';
 import {DatagramTurns} from '../../../src/lib/bytes/datagram-turns.js';
 import {openLocalSession} from '../../../src/lib/carrier/local-session.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
@@ -83,6 +84,23 @@ test('datagrams arrive as they were sent, empty and large ones too; FIN of one s
   expect(near.got.map(String)).toEqual(['answer']);
   expect([mine.state, its.state]).toEqual(['closed', 'closed']);
   expect([near.isEmpty, far.isEmpty]).toEqual([true, true]);
+});
+
+test('a flow that is finished ends behind what waits, when the other side has taken it', async ({scope}) => {
+  const [mine, its] = await streams(scope);
+  const [near, far] = [new End(mine), new End(its)];
+  // More than the credit of the stream: a part waits in its queue.
+  for (let at = 0; at < 300; at += 1) near.datagrams.send(Buffer.alloc(1_000, at & 255));
+  const finished = near.datagrams.finish();
+  near.datagrams.send(Buffer.from('too late'));
+  expect(near.datagrams.finish()).toBe(finished);
+  await finished;
+  expect(far.got).toHaveLength(300 - near.datagrams.dropped);
+  expect(far.got.at(-1)).toEqual(Buffer.alloc(1_000, 299 & 255));
+  expect([await near.over, await far.over]).toEqual([undefined, undefined]);
+  expect([mine.state, its.state]).toEqual(['closed', 'closed']);
+  expect([near.isEmpty, far.isEmpty]).toEqual([true, true]);
+  await near.datagrams.finish();
 });
 
 test('with a reader that stops, the oldest give way: what comes later is whole, in order, and the newest', async ({

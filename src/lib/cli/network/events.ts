@@ -17,6 +17,10 @@ export interface NetworkJoinedEvent {
   directPort?: number;
   /** `tunl net run`: what the command reaches besides the members. */
   outside?: 'internet' | 'egress' | 'none';
+  /** Whether its programs have UDP with other members, and by the egress; otherwise it is refused. */
+  udp?: boolean;
+  /** Why it is, and what to do. */
+  udpRefused?: {why: string; mend: string};
   /** Its name, with `egress`. */
   egress?: string;
 }

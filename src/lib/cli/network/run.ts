@@ -9,6 +9,7 @@ import {NET_RUN_SETTINGS} from '../../network/run-settings.js';
 import {directOf, MEMBER_SETTINGS} from '../../network/settings.js';
 import {openLink} from '../../open-link.js';
 import type {Presenter} from '../presenter.js';
+import {carriage} from '../sealed-event.js';
 import {flagsOf, type ValuesOf} from '../setting-flags.js';
 import {stopSignal} from '../stop-signal.js';
 import type {LinkFlags} from '../tunnel-flags.js';
@@ -60,7 +61,7 @@ export async function runAsMember(
     outside,
     log: presenter.log,
     onNotice: ({code: why, message}) => presenter.event({type: 'notice', code: why, message}),
-    onStart: ({address, prefix, name: own}) => {
+    onStart: ({address, prefix, name: own}, udp) => {
       // From here on signals are for the command.
       stop.release();
       presenter.event({
@@ -70,6 +71,7 @@ export async function runAsMember(
         address,
         prefix,
         outside: isolated ? 'none' : egress === undefined ? 'internet' : 'egress',
+        ...carriage(udp),
         ...(egress !== undefined && {egress}),
       });
     },

@@ -1,7 +1,8 @@
 // One flow of datagrams by egress: the guard, the look-up, a socket that knows one destination, and then datagrams in both
 // directions.
 
-import {type DatagramRoom, DatagramStream} from '../../bytes/datagram-stream.js';
+import type {DatagramRoom} from '../../bytes/datagram-room.js';
+import {DatagramStream} from '../../bytes/datagram-stream.js';
 import type {DatagramTurns} from '../../bytes/datagram-turns.js';
 import {systemCode} from '../../core/errors.js';
 import type {Stream} from '../../mux/stream.js';

@@ -1,6 +1,6 @@
 // The flows of datagrams by egress: takes streams of kind `datagram`, and ends the flows in which nothing moves.
 
-import {type DatagramRoom, FixedRoom} from '../../bytes/datagram-stream.js';
+import {SharedRoom} from '../../bytes/datagram-room.js';
 import {DatagramTurns} from '../../bytes/datagram-turns.js';
 import type {Clock, Timer} from '../../core/clock.js';
 import {parseDatagramOpen} from '../../protocol/egress-messages.js';
@@ -25,9 +25,7 @@ export class Datagrams {
   readonly #clock: Clock;
   readonly #ports: LocalPorts;
   readonly #turns: DatagramTurns;
-  readonly #all = new FixedRoom(ALL_BYTES);
-  /** Only owners with flows have one. */
-  readonly #rooms = new Map<string, {room: DatagramRoom; flows: number}>();
+  readonly #room = new SharedRoom({most: ALL_BYTES, mostOfOne: OWNER_BYTES});
   readonly #open = new Set<DatagramFlow>();
   #timer: Timer | undefined;
 
@@ -48,10 +46,9 @@ export class Datagrams {
       clock: this.#clock,
       ports: this.#ports,
       turns: this.#turns,
-      room: this.#roomOf(owner),
+      room: this.#room.of(owner),
       onOver: () => {
         this.#open.delete(flow);
-        this.#leave(owner);
         options.onOver();
       },
     });
@@ -76,44 +73,6 @@ export class Datagrams {
     for (const flow of [...this.#open]) if (flow.lastAt <= before) flow.end();
     if (this.#open.size > 0) this.#timer = this.#clock.after(LOOK_EVERY_MS, this.#look);
   };
-
-  #roomOf(owner: string): DatagramRoom {
-    let entry = this.#rooms.get(owner);
-    if (entry === undefined) {
-      entry = {room: new RoomOfOwner(this.#all), flows: 0};
-      this.#rooms.set(owner, entry);
-    }
-    entry.flows += 1;
-    return entry.room;
-  }
-
-  #leave(owner: string): void {
-    const entry = this.#rooms.get(owner);
-    if (entry === undefined) return;
-    entry.flows -= 1;
-    if (entry.flows === 0) this.#rooms.delete(owner);
-  }
-}
-
-class RoomOfOwner implements DatagramRoom {
-  readonly #own = new FixedRoom(OWNER_BYTES);
-  readonly #all: DatagramRoom;
-
-  constructor(all: DatagramRoom) {
-    this.#all = all;
-  }
-
-  take(bytes: number): boolean {
-    if (!this.#own.take(bytes)) return false;
-    if (this.#all.take(bytes)) return true;
-    this.#own.give(bytes);
-    return false;
-  }
-
-  give(bytes: number): void {
-    this.#own.give(bytes);
-    this.#all.give(bytes);
-  }
 }
 
 /** Each flow has a socket. */

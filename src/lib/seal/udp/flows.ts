@@ -1,7 +1,8 @@
 // The flows of UDP of a sealed network: each has a port of a program and one destination, and a way out of its own.
 
 import {addressText} from '../../net/address-bytes.js';
-import type {OuterTarget} from '../passage.js';
+import type {MemberTarget, OuterTarget} from '../passage.js';
+import type {IncomingFlows} from './incoming-flows.js';
 import {
   answerPacket,
   type FlowEnds,
@@ -12,16 +13,25 @@ import {
   unreachablePacket,
 } from './packets.js';
 
-/** A destination of datagrams. `family`: that of the address that the program used. */
-export type DatagramTarget = OuterTarget & {readonly family: 4 | 6};
+/** A destination of datagrams. `family`: that of the address that the program used; `from`: its port. */
+export type DatagramTarget<T extends OuterTarget | MemberTarget = OuterTarget> = T & {
+  readonly family: 4 | 6;
+  readonly from: number;
+};
+
+/** The end of a way out. `answer`: what the program is told. `error`: for people. */
+export interface WayEnd {
+  readonly answer: Unreachable | undefined;
+  readonly error?: unknown;
+}
 
 export interface WayOutEvents {
   /** From the destination. */
   onDatagram: (datagram: Buffer) => void;
   /** The relay, or whoever it is, is ready to send. */
   onOpened: () => void;
-  /** The last call. `answer`: what the program is told. `error`: for people. */
-  onEnded: (end: {answer: Unreachable | undefined; error?: unknown}) => void;
+  /** The last call. */
+  onEnded: (end: WayEnd) => void;
 }
 
 export interface WayOut {
@@ -29,15 +39,24 @@ export interface WayOut {
   send(datagram: Buffer): void;
   /** Without `onEnded`. */
   end(): void;
+  /** The program does not listen any more, and the destination may hear it. Without `onEnded`. */
+  refuse(): void;
+  /** Ends it behind what waits. Resolves when the other side has taken everything, or it is over. */
+  finish(): Promise<void>;
 }
 
 /** Opens a way out for one flow. Datagrams may be sent at once. */
-export type DatagramsOut = (target: DatagramTarget, events: WayOutEvents) => WayOut;
+export type DatagramsOut<T extends OuterTarget | MemberTarget = OuterTarget> = (
+  target: DatagramTarget<T>,
+  events: WayOutEvents,
+) => WayOut;
 
 export interface UdpFlowsOptions {
   /** Undefined: programs may not send there. */
-  readonly targetOf: (address: string, port: number) => OuterTarget | undefined;
-  readonly out: DatagramsOut;
+  readonly targetOf: (address: string, port: number) => OuterTarget | MemberTarget | undefined;
+  readonly out: DatagramsOut<OuterTarget | MemberTarget>;
+  /** Flows that others have begun: programs answer in them. */
+  readonly incoming?: Pick<IncomingFlows, 'answer'> | undefined;
   /** A packet for a program. */
   readonly onPacket: (packet: Buffer) => void;
   readonly onUnreachable: (host: string, port: number, error: unknown) => void;
@@ -94,6 +113,7 @@ export class UdpFlows {
     const datagram = readUdpPacket(packet);
     if (datagram === undefined || datagram.destinationPort === 0 || datagram.sourcePort === 0) return;
     const key = flowKey(datagram);
+    if (this.#options.incoming?.answer(key, datagram.payload)) return;
     const now = this.#options.now();
     let flow = this.#flows.get(key);
     if (flow?.refused !== undefined) {
@@ -109,6 +129,20 @@ export class UdpFlows {
     this.#flows.delete(key);
     this.#flows.set(key, flow);
     flow.way?.send(datagram.payload);
+  }
+
+  /** The program of this flow does not listen to the answers any more. */
+  refuse(key: string): void {
+    const flow = this.#flows.get(key);
+    if (flow?.way === undefined) return;
+    this.#flows.delete(key);
+    flow.way.refuse();
+    this.#onOpened();
+  }
+
+  /** Resolves when the destinations' side has what programs have sent. Nothing more is sent in these flows. */
+  async finish(): Promise<void> {
+    await Promise.all([...this.#flows.values()].map(({way}) => way?.finish()));
   }
 
   /** Ends flows in which nothing has moved for a long time. To be called now and then. */
@@ -128,7 +162,7 @@ export class UdpFlows {
     const flow: Flow = {ends, way: undefined, isOpened: false, lastAt: now, refused: undefined};
     this.#flows.set(key, flow);
     const {targetOf, out, onPacket, onUnreachable} = this.#options;
-    const {destination, destinationPort: port} = ends;
+    const {destination, destinationPort: port, sourcePort: from} = ends;
     const target = targetOf(addressText(destination), port);
     if (target === undefined) {
       this.#refuse(flow, 'forbidden');
@@ -136,7 +170,7 @@ export class UdpFlows {
     }
     let hasEnded = false;
     const way = out(
-      {...target, family: destination.length === 4 ? 4 : 6},
+      {...target, family: destination.length === 4 ? 4 : 6, from},
       {
         onDatagram: (datagram) => {
           if (flow.way === undefined) return;

@@ -12,8 +12,8 @@ export interface UdpPacket extends FlowEnds {
   readonly payload: Buffer;
 }
 
-/** `port`: nobody listens there. `forbidden`: somebody on the way does not let it pass. */
-export type Unreachable = 'port' | 'forbidden';
+/** `port`: nobody listens there. `forbidden`: somebody on the way does not let it pass. `host`: there is no way to it. */
+export type Unreachable = 'port' | 'forbidden' | 'host';
 
 /** The largest packet of the device. */
 export const MAX_PACKET = 65_535;
@@ -31,10 +31,12 @@ const ICMP_HEADER = 8;
 const UNREACHABLE4: Readonly<Record<Unreachable, readonly [number, number]>> = {
   port: [3, 3],
   forbidden: [3, 13],
+  host: [3, 1],
 };
 const UNREACHABLE6: Readonly<Record<Unreachable, readonly [number, number]>> = {
   port: [1, 4],
   forbidden: [1, 1],
+  host: [1, 3],
 };
 
 /**
@@ -75,6 +77,25 @@ function readUdp(udp: Buffer, source: Buffer, destination: Buffer): UdpPacket | 
     destination,
     destinationPort: udp.readUInt16BE(2),
     payload: udp.subarray(UDP_HEADER, length),
+  };
+}
+
+/**
+ * The flow of the datagram for which the kernel says, in IPv6, that nobody listens at its destination. Undefined: the packet is no
+ * such message. Its parts are views of the packet.
+ */
+export function readRefusedFlow(packet: Buffer): FlowEnds | undefined {
+  if (packet.length < HEADER6 + ICMP_HEADER || (packet[0] as number) >> 4 !== 6) return undefined;
+  const [type, code] = UNREACHABLE6.port;
+  if (packet[6] !== ICMP6 || packet[HEADER6] !== type || packet[HEADER6 + 1] !== code) return undefined;
+  const quoted = packet.subarray(HEADER6 + ICMP_HEADER);
+  // Long datagrams are quoted in part.
+  if (quoted.length < HEADER6 + UDP_HEADER || quoted[6] !== UDP) return undefined;
+  return {
+    source: quoted.subarray(8, 24),
+    sourcePort: quoted.readUInt16BE(HEADER6),
+    destination: quoted.subarray(24, 40),
+    destinationPort: quoted.readUInt16BE(HEADER6 + 2),
   };
 }
 
@@ -122,7 +143,8 @@ export function unreachablePacket(ends: FlowEnds, why: Unreachable): Buffer {
   return packet;
 }
 
-function reversed({source, sourcePort, destination, destinationPort}: FlowEnds): FlowEnds {
+/** The ends of the answers. */
+export function reversed({source, sourcePort, destination, destinationPort}: FlowEnds): FlowEnds {
   return {
     source: destination,
     sourcePort: destinationPort,

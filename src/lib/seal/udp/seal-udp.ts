@@ -6,8 +6,9 @@ import {systemClock} from '../../core/clock.js';
 import {systemCode, toTunlError} from '../../core/errors.js';
 import {deadline} from '../holder-process.js';
 import type {Obstacle} from '../obstacles.js';
-import type {OuterTarget} from '../passage.js';
+import type {MemberTarget, OuterTarget} from '../passage.js';
 import type {DatagramsOut} from './flows.js';
+import type {IncomingFlow, WayBack, WayIn} from './incoming-flows.js';
 import {UdpDoor} from './udp-door.js';
 
 const DEVICE = '/dev/net/tun';
@@ -16,11 +17,14 @@ const DEVICE = '/dev/net/tun';
 export type UdpState = 'carried' | Obstacle;
 
 export interface SealUdpOptions {
-  readonly out: DatagramsOut;
+  /** To destinations outside. Undefined: programs may not send there. */
+  readonly out: DatagramsOut | undefined;
+  /** To other members of a private network, and from them to the own address. */
+  readonly member: {readonly address: string; readonly out: DatagramsOut<MemberTarget>} | undefined;
   /** The pipe of the helper. Undefined: there is none, because of the obstacle. */
   readonly pipe: Duplex | undefined;
   readonly obstacle: Obstacle | undefined;
-  readonly targetOf: (address: string, port: number) => OuterTarget | undefined;
+  readonly targetOf: (address: string, port: number) => OuterTarget | MemberTarget | undefined;
   /** The helper has ended although nobody has closed it, and programs may have UDP under way. */
   readonly onLost: (detail: string) => void;
   readonly onUnreachable: ((host: string, port: number, error: unknown) => void) | undefined;
@@ -31,12 +35,21 @@ export class SealUdp {
   readonly #door: UdpDoor | undefined;
   #isClosed = false;
 
-  constructor({out, pipe, obstacle, targetOf, onLost, onUnreachable}: SealUdpOptions) {
+  constructor({out, member, pipe, obstacle, targetOf, onLost, onUnreachable}: SealUdpOptions) {
     this.state = obstacle ?? NOT_YET;
     this.#door =
       pipe &&
       new UdpDoor(pipe, {
-        ...{out, targetOf},
+        own: member?.address,
+        targetOf: (address, port) => {
+          const target = targetOf(address, port);
+          return (target?.kind === 'member' ? member : out) === undefined ? undefined : target;
+        },
+        out: (target, events) => {
+          const way = target.kind === 'member' ? member?.out(target, events) : out?.(target, events);
+          if (way === undefined) throw new Error('a destination without a way');
+          return way;
+        },
         onUnreachable: (host, port, error) => onUnreachable?.(host, port, error),
         now: () => systemClock.now(),
       });
@@ -64,6 +77,11 @@ export class SealUdp {
   /** As `UdpDoor.lastDatagrams`. */
   async lastDatagrams(): Promise<void> {
     if (this.state === 'carried') await this.#door?.lastDatagrams();
+  }
+
+  /** A flow of another member. Undefined: nothing comes in. */
+  enter(flow: IncomingFlow, back: WayBack): WayIn | undefined {
+    return this.state === 'carried' ? this.#door?.incoming.enter(flow, back) : undefined;
   }
 
   close(): void {

@@ -4,7 +4,8 @@ import type {Duplex} from 'node:stream';
 import {DatagramReader, encodeDatagram} from '../../protocol/datagrams.js';
 import {MARK4} from './device.js';
 import {UdpFlows, type UdpFlowsOptions} from './flows.js';
-import {MAX_PACKET} from './packets.js';
+import {IncomingFlows} from './incoming-flows.js';
+import {flowKey, MAX_PACKET, readRefusedFlow, reversed} from './packets.js';
 
 /** Packets for programs that the helper has not taken. Later ones are lost. */
 const MOST_UNWRITTEN_BYTES = 1024 * 1024;
@@ -13,23 +14,34 @@ const LOOK_EVERY_MS = 5_000;
 const MARK_MS = 250;
 /** The last datagrams of a command that has ended may wait so long for their way out. */
 const OPENING_MS = 3_000;
+/** And so long for the answer that they have been taken. */
+const FINISH_MS = 2_000;
 const NOTHING = Buffer.alloc(0);
 
 /** An empty datagram. */
 const MARK_BYTES = 28;
 const MARK: Readonly<Buffer> = Buffer.from(MARK4.split('.').map(Number));
 
+export interface UdpDoorOptions extends Omit<UdpFlowsOptions, 'onPacket' | 'incoming'> {
+  /** The address of a member of a private network, to which others send. */
+  readonly own?: string | undefined;
+}
+
 export class UdpDoor {
   readonly flows: UdpFlows;
+  /** Flows that other members have begun. */
+  readonly incoming: IncomingFlows;
   /** The first word of the helper: `ready`, or why there is no device. */
   readonly status: Promise<string>;
   readonly #pipe: Duplex;
   readonly #timer: NodeJS.Timeout;
   #onMark = (): void => {};
 
-  constructor(pipe: Duplex, options: Omit<UdpFlowsOptions, 'onPacket'>) {
+  constructor(pipe: Duplex, {own, ...options}: UdpDoorOptions) {
     this.#pipe = pipe;
-    this.flows = new UdpFlows({...options, onPacket: (packet) => this.#write(packet)});
+    const onPacket = (packet: Buffer) => this.#write(packet);
+    this.incoming = new IncomingFlows({own, onPacket, now: options.now});
+    this.flows = new UdpFlows({...options, onPacket, incoming: this.incoming});
     const status = Promise.withResolvers<string>();
     this.status = status.promise;
     const reader = new DatagramReader(MAX_PACKET);
@@ -44,10 +56,13 @@ export class UdpDoor {
     });
     pipe.on('error', () => {});
     pipe.once('close', () => status.resolve('its helper has ended'));
-    this.#timer = setInterval(() => this.flows.sweep(), LOOK_EVERY_MS).unref();
+    this.#timer = setInterval(() => this.#sweep(), LOOK_EVERY_MS).unref();
   }
 
-  /** Resolves when what programs have sent so far is on its way, or after a limited time. */
+  /**
+   * Resolves when what programs have sent so far has been taken at the other ends, or after a limited time. Nothing more is
+   * sent in the flows of now.
+   */
   async lastDatagrams(): Promise<void> {
     await within(
       MARK_MS,
@@ -57,17 +72,35 @@ export class UdpDoor {
       }),
     );
     await within(OPENING_MS, this.flows.allOpened());
+    await within(FINISH_MS, Promise.all([this.flows.finish(), this.incoming.finish()]));
   }
 
   close(): void {
     clearInterval(this.#timer);
     this.flows.close();
+    this.incoming.close();
     this.#pipe.destroy();
   }
 
   #take(packet: Buffer): void {
-    if (isMark(packet)) this.#onMark();
-    else this.flows.take(packet);
+    if (isMark(packet)) {
+      this.#onMark();
+      return;
+    }
+    const refused = readRefusedFlow(packet);
+    if (refused === undefined) this.flows.take(packet);
+    else this.#refuse(flowKey(reversed(refused)));
+  }
+
+  /** The kernel answers a datagram that has come in: nobody listens at its destination. */
+  #refuse(key: string): void {
+    this.incoming.refuse(key);
+    this.flows.refuse(key);
+  }
+
+  #sweep(): void {
+    this.flows.sweep();
+    this.incoming.sweep();
   }
 
   #write(packet: Buffer): void {
@@ -81,7 +114,7 @@ function isMark(packet: Buffer): boolean {
 }
 
 /** Resolves when `what` does, or after a time. */
-async function within(ms: number, what: Promise<void>): Promise<void> {
+async function within(ms: number, what: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, ms);

@@ -2,7 +2,8 @@
 
 import {expect, test} from 'vitest';
 import {TunlError} from '../../../../src/lib/core/errors.js';
-import {type DatagramTarget, UdpFlows, type WayOutEvents} from '../../../../src/lib/seal/udp/flows.js';
+import type {MemberTarget, OuterTarget} from '../../../../src/lib/seal/passage.js';
+import {type DatagramsOut, UdpFlows, type WayOutEvents} from '../../../../src/lib/seal/udp/flows.js';
 import {type FlowEnds, readUdpPacket, udpPacket} from '../../../../src/lib/seal/udp/packets.js';
 
 const OWN = Buffer.of(198, 19, 0, 1);
@@ -15,7 +16,7 @@ const ends = (sourcePort: number, last: number, destinationPort = 443): FlowEnds
 });
 
 interface Way {
-  target: DatagramTarget;
+  target: Parameters<DatagramsOut<OuterTarget | MemberTarget>>[0];
   events: WayOutEvents;
   sent: string[];
   isEnded: boolean;
@@ -42,6 +43,8 @@ function rig() {
         end: () => {
           way.isEnded = true;
         },
+        refuse: () => {},
+        finish: async () => {},
       };
     },
     onPacket: (packet) => void packets.push(packet),
@@ -61,9 +64,9 @@ test('each port and destination has a way of its own, and answers come from the 
   send(ends(1_000, 8));
   send(ends(1_001, 8));
   expect(ways.map(({target, sent}) => [target, sent])).toEqual([
-    [{kind: 'name', name: 'site.example', port: 443, family: 4}, ['one', 'two']],
-    [{kind: 'address', address: '203.0.113.8', port: 443, family: 4}, ['x']],
-    [{kind: 'address', address: '203.0.113.8', port: 443, family: 4}, ['x']],
+    [{kind: 'name', name: 'site.example', port: 443, family: 4, from: 1_000}, ['one', 'two']],
+    [{kind: 'address', address: '203.0.113.8', port: 443, family: 4, from: 1_000}, ['x']],
+    [{kind: 'address', address: '203.0.113.8', port: 443, family: 4, from: 1_001}, ['x']],
   ]);
   ways[0]?.events.onDatagram(Buffer.from('answer'));
   expect(readUdpPacket(packets[0] as Buffer)).toEqual({

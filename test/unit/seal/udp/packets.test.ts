@@ -6,6 +6,7 @@ import {
   answerPacket,
   type FlowEnds,
   flowKey,
+  readRefusedFlow,
   readUdpPacket,
   udpPacket,
   unreachablePacket,
@@ -86,16 +87,37 @@ test('longest datagrams', () => {
 
 test('the news that nobody listens quotes the datagram, with right checksums', () => {
   fc.assert(
-    fc.property(ends, fc.constantFrom<'port' | 'forbidden'>('port', 'forbidden'), (flow, why) => {
-      const packet = unreachablePacket(flow, why);
-      const isFour = flow.source.length === 4;
-      const icmp = packet.subarray(isFour ? 20 : 40);
-      expect(upperSum(packet)).toBe(0xffff);
-      expect([icmp[0], icmp[1]]).toEqual(isFour ? [3, why === 'port' ? 3 : 13] : [1, why === 'port' ? 4 : 1]);
-      expect(readUdpPacket(icmp.subarray(8))).toEqual({...flow, payload: Buffer.alloc(0)});
-      // Its own protocol is no datagram.
-      expect(readUdpPacket(packet)).toBeUndefined();
+    fc.property(
+      ends,
+      fc.constantFrom<'port' | 'forbidden' | 'host'>('port', 'forbidden', 'host'),
+      (flow, why) => {
+        const packet = unreachablePacket(flow, why);
+        const isFour = flow.source.length === 4;
+        const icmp = packet.subarray(isFour ? 20 : 40);
+        expect(upperSum(packet)).toBe(0xffff);
+        const codes = isFour ? {port: 3, forbidden: 13, host: 1} : {port: 4, forbidden: 1, host: 3};
+        expect([icmp[0], icmp[1]]).toEqual([isFour ? 3 : 1, codes[why]]);
+        expect(readUdpPacket(icmp.subarray(8))).toEqual({...flow, payload: Buffer.alloc(0)});
+        // Its own protocol is no datagram.
+        expect(readUdpPacket(packet)).toBeUndefined();
+      },
+    ),
+  );
+});
+
+test('the kernel’s news that nobody listens names the flow, and nothing else is taken for it', () => {
+  fc.assert(
+    fc.property(ends, payload, fc.nat(), (flow, data, cut) => {
+      const packet = unreachablePacket(flow, 'port');
+      const isSix = flow.source.length === 16;
+      expect(readRefusedFlow(packet)).toEqual(isSix ? flow : undefined);
+      for (const other of [unreachablePacket(flow, 'host'), udpPacket(flow, data)])
+        expect(other && readRefusedFlow(other)).toBeUndefined();
+      expect(readRefusedFlow(packet.subarray(0, cut % packet.length))).toBeUndefined();
     }),
+  );
+  fc.assert(
+    fc.property(fc.uint8Array({maxLength: 200}), (noise) => void readRefusedFlow(Buffer.from(noise))),
   );
 });
 
