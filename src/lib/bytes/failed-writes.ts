@@ -32,6 +32,10 @@ interface Inside {
  * another shape, and Node's code for all sockets becomes slower with each shape that it sees.
  */
 class Outlived {
+  readonly #socket: Socket;
+  /** The calls of the socket's code that are under way, and whether bytes have left the socket in one of them. */
+  #depth = 0;
+  #isDue = false;
   #failed = false;
   #done: Done;
   #onFailed: (code: string | undefined) => void;
@@ -42,6 +46,7 @@ class Outlived {
   #writev: ((chunks: Chunks, done: Done) => void) | undefined;
 
   constructor(socket: Socket, onFailed: (code: string | undefined) => void, onWritten: () => void) {
+    this.#socket = socket;
     const state = (socket as unknown as Inside)._writableState;
     this.#onFailed = onFailed;
     this.#onWritten = onWritten;
@@ -61,9 +66,37 @@ class Outlived {
       this.#writePortion(chunks);
       return;
     }
+    this.#isDue = true;
+    this.#depth += 1;
     this.#done();
-    this.#onWritten();
+    this.#leave();
   };
+
+  write(bytes: Buffer): void {
+    this.#depth += 1;
+    this.#socket.write(bytes);
+    this.#leave();
+  }
+
+  uncork(): void {
+    this.#depth += 1;
+    this.#socket.uncork();
+    this.#leave();
+  }
+
+  end(): void {
+    this.#depth += 1;
+    this.#socket.end();
+    this.#leave();
+  }
+
+  /** Tells of written bytes when the socket's code has returned: Node forgets a chunk that is written while it passes on corked ones. */
+  #leave(): void {
+    this.#depth -= 1;
+    if (this.#depth > 0 || !this.#isDue) return;
+    this.#isDue = false;
+    this.#onWritten();
+  }
 
   #writeInPortions(socket: Socket): void {
     const writev = socket._writev?.bind(socket);
@@ -106,15 +139,19 @@ class Outlived {
 
 const ignore = (): void => {};
 
+/** The writes of one socket. */
+export type OutlivedWrites = Pick<Outlived, 'write' | 'uncork' | 'end' | 'forget'>;
+
 /**
  * After the first write that fails, all writes of `socket` report success; reading continues until the peer's end or a read
  * that fails. `onFailed` is called once, with the system's code. `onWritten` is called when bytes have left the socket, often
- * while `write` still runs; `writableLength` is the number that has not. Call `forget` on the result when the socket is closed.
+ * before `write` returns; `writableLength` is the number that has not. It may write only if all writes are made with the methods of the
+ * result. Call `forget` on the result when the socket is closed.
  */
 export function outliveFailedWrites(
   socket: Socket,
   onFailed: (code: string | undefined) => void,
   onWritten: () => void = ignore,
-): Pick<Outlived, 'forget'> {
+): OutlivedWrites {
   return new Outlived(socket, onFailed, onWritten);
 }

@@ -5,7 +5,7 @@ import {countRead} from '../core/collect.js';
 import type {Block} from '../mux/blocks.js';
 import type {Stream, StreamSink} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
-import {outliveFailedWrites} from './failed-writes.js';
+import {type OutlivedWrites, outliveFailedWrites} from './failed-writes.js';
 import {letGo} from './let-go.js';
 import {readAccepted} from './read-accepted.js';
 import {readOn, stopReading} from './reading.js';
@@ -52,7 +52,7 @@ export class Splice implements StreamSink {
   #begun = true;
   /** An empty write is under way that tests whether the peer is still there. */
   #probing = false;
-  #writes: {forget(): void} | undefined;
+  #writes: OutlivedWrites | undefined;
   /** The socket is dead in both directions. */
   #isBroken = false;
   /** The code of the failed write: nothing can be written to the socket any more, but what it received is still read. */
@@ -163,12 +163,12 @@ export class Splice implements StreamSink {
       setImmediate(this.#uncork);
     }
     this.#given += piece.length;
-    socket.write(piece);
+    this.#writes?.write(piece);
   }
 
   onEnd(): void {
     if (this.#socket === undefined) this.#earlyEnd = true;
-    else if (this.#writeFailed === undefined) this.#socket.end();
+    else if (this.#writeFailed === undefined) this.#writes?.end();
   }
 
   onWritable(): void {
@@ -273,7 +273,7 @@ export class Splice implements StreamSink {
 
   #uncork = (): void => {
     this.#corked = false;
-    this.#socket?.uncork();
+    this.#writes?.uncork();
   };
 
   /** Often called while a write still runs. */

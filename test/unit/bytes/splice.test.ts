@@ -74,6 +74,27 @@ test('bytes that came before the socket existed, and the end, go first', async (
   expect(stream.consumedBytes).toBe(10);
 });
 
+test('bytes that a stream passes on when it hears of written ones reach the socket', async ({scope}) => {
+  const {peer, socket, splice, stream} = await setUp(scope);
+  const piece = (letter: string) => Buffer.alloc(10_000, letter);
+  const waiting = ['c', 'd', 'e'];
+  stream.consumed = () => {
+    const letter = waiting.shift();
+    if (letter === undefined) return;
+    splice.onData(piece(letter));
+    splice.onData(piece(letter));
+    if (waiting.length === 0) splice.onEnd();
+  };
+  splice.join(socket, 'accepted');
+  splice.onData(piece('a'));
+  splice.onData(piece('b'));
+  let heard = '';
+  for await (const bytes of peer.iterator({destroyOnReturn: false})) heard += String(bytes);
+  expect(heard.replace(/(.)\1*/g, (run, letter) => `${letter}${run.length} `)).toBe(
+    'a10000 b10000 c20000 d20000 e20000 ',
+  );
+});
+
 test('bytes that the kernel takes at once get their credit at once', async ({scope}) => {
   const {socket, splice, stream} = await setUp(scope);
   splice.join(socket, 'accepted');
