@@ -1,5 +1,5 @@
 // UDP between members of a private network: real programs on two machines, one of which belongs to an ordinary user.
-import {readFile} from 'node:fs/promises';
+import {copyFile, readFile} from 'node:fs/promises';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {Child} from '../helpers/child.js';
 import {type Machine, type MemberChild, NetMachines, type RunOptions} from '../helpers/net-machines.js';
@@ -260,6 +260,31 @@ print('nobody', ask(os.environ['TUNL_I6PN_ADDR'][:14] + '::9', 7000))`);
     udpRefused: {mend: 'sudo chmod 0666 /dev/net/tun'},
   });
 });
+
+test.for<Machine>(['one', 'two'])(
+  'ping from machine %s reaches members, also those without UDP',
+  async (machine, {scope}) => {
+    const far = other(machine);
+    await server(scope, far, ECHO, {name: `pinged-${far}`});
+    const serve = machines.tunl(scope, far, [
+      'net',
+      'serve',
+      'lab',
+      '--name',
+      `serves-${far}`,
+      '--json',
+      '7000',
+    ]);
+    await serve.line();
+    // Root has no capabilities inside, so the kernel does not start a program that wants one.
+    const folder = await machines.folder(scope, machine);
+    await copyFile('/usr/bin/ping', `${folder}/ping`);
+    const words = (host: string) => `${folder}/ping -6 -c 3 -i 0.2 -s 1200 -W 20 ${host}`;
+    const all = `set -e; ${words(`pinged-${far}`)}; ${words(`serves-${far}`)}; ${words('i6pn.tunl.internal')}; ! ${folder}/ping -6 -c 1 -W 20 2606:4700:4700::1111; ! ${folder}/ping -4 -c 1 -W 20 1.1.1.1`;
+    const {stdout} = await machines.run(scope, machine, ['bash', '-c', all], {device: 'open'});
+    expect(stdout.match(/3 packets transmitted, 3 received, 0% packet loss/g)).toHaveLength(3);
+  },
+);
 
 test('with an egress other UDP leaves by it, and members are reached as without', async ({scope}) => {
   const {one} = machines.wire;

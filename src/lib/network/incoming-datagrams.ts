@@ -24,9 +24,8 @@ export interface IncomingDatagramsOptions {
   readonly allows?: ((from: MemberId, port: number) => boolean) | undefined;
 }
 
-/** Flows at once: those of all members, and of one. The oldest gives way. */
+/** Flows at once. A member alone may have all; it gives places up when others come, the oldest first. */
 const MOST_FLOWS = 1_024;
-const MOST_OF_ONE = 256;
 /** Answers that may wait for members that do not read. */
 const MEMBER_BYTES = 2 * 1024 * 1024;
 const ALL_BYTES = 16 * 1024 * 1024;
@@ -37,7 +36,7 @@ export class IncomingDatagrams {
   readonly #room = new SharedRoom({most: ALL_BYTES, mostOfOne: MEMBER_BYTES});
   readonly #places = new SharedPlaces<DatagramStream>({
     most: MOST_FLOWS,
-    mostOfOne: MOST_OF_ONE,
+    mostOfOne: MOST_FLOWS,
     onLost: (datagrams) => datagrams.end(),
   });
 

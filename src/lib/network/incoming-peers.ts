@@ -10,11 +10,12 @@ import type {Stream} from '../mux/stream.js';
 import type {StreamCode} from '../protocol/wire.js';
 import {type Outstanding, sumOf} from '../seal/last-bytes.js';
 import {type AcceptConnection, joinConnection, type MemberId} from './connections.js';
+import {Echoes} from './echoes.js';
 import {type TakeFlow, takesNoFlow} from './incoming-datagrams.js';
 import {readJsonLine, writeLine} from './line-of.js';
 import type {MemberKey} from './member-key.js';
 import {secureMember} from './member-tls.js';
-import {type PeerHello, readHello} from './peer-messages.js';
+import {ECHO_PORT, type PeerHello, readHello} from './peer-messages.js';
 import {type PeerPath, PeerSession, type SharedByPeers} from './peer-session.js';
 import {SharedPlaces} from './shared-places.js';
 
@@ -59,6 +60,7 @@ export class IncomingPeers {
   /** By the member that the relay names, or by the door. */
   readonly #pending: SharedPlaces<Duplex>;
   readonly #reads: SocketReads;
+  readonly #echoes = new Echoes();
   #closed = false;
 
   constructor(options: IncomingOptions) {
@@ -150,7 +152,10 @@ export class IncomingPeers {
       id,
       isDialler: false,
       onConnection: (stream, port) => joinConnection(stream, {from, port, accept, reads: this.#reads}),
-      onFlow: (stream, ports) => takeFlow(stream, from, ports),
+      onFlow: (stream, ports) => {
+        if (ports.port === ECHO_PORT) this.#echoes.take(stream, from);
+        else takeFlow(stream, from, ports);
+      },
       onDetached: () => {},
       onEnded: () => {
         this.#sessions.delete(place);

@@ -52,7 +52,10 @@ export function readAnswer(fields: Fields): PeerAnswer {
   };
 }
 
-/** The ports of a flow of UDP: that of the member that begins it, and that of the other one. */
+/** The `port` of a flow whose datagrams the other member sends back: an echo. */
+export const ECHO_PORT = 0;
+
+/** The ports of a flow of UDP: that of the member that begins it, and that of the other one, or ECHO_PORT. */
 export interface FlowPorts {
   readonly from: number;
   readonly port: number;
@@ -66,7 +69,8 @@ export function readPort(about: Buffer): number {
 /** The OPEN of one flow. @throws MalformedMessage */
 export function readFlowPorts(about: Buffer): FlowPorts {
   const fields = parseJsonObject(about);
-  return {from: portIn(fields, 'from'), port: portIn(fields, 'port')};
+  const port = fields.port === ECHO_PORT ? ECHO_PORT : portIn(fields, 'port');
+  return {from: port === ECHO_PORT ? 0 : portIn(fields, 'from'), port};
 }
 
 function portIn(fields: Fields, name: 'from' | 'port'): number {

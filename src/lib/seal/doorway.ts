@@ -67,6 +67,8 @@ export interface RulesetOptions {
   readonly ownAddress?: string | undefined;
   /** UDP leaves by a device of its own, if there is one. */
   readonly carriesUdp?: boolean | undefined;
+  /** The addresses of a private network: with `carriesUdp` programs ask them by ICMP whether they are there. */
+  readonly prefix?: string | undefined;
   /** Open connections at once: half of them may begin in each second. */
   readonly maxConnections?: number | undefined;
 }
@@ -98,6 +100,7 @@ export function ruleset({
   localPorts = [],
   ownAddress,
   carriesUdp,
+  prefix,
   maxConnections = MAX_CONNECTIONS,
 }: RulesetOptions = {}): string {
   const toOwn = ownAddress === undefined ? '' : `ip6 daddr ${ownAddress} accept`;
@@ -114,6 +117,7 @@ export function ruleset({
     ip6 daddr ${OWN6} accept
     ip daddr 224.0.0.0/3 reject
     ip6 daddr ff00::/8 reject
+    ${prefix === undefined ? '' : `ip6 daddr ${prefix} icmpv6 type echo-request oifname ${UDP_DEVICE} accept`}
     meta l4proto udp oifname ${UDP_DEVICE} accept`;
   const range = `${FIRST_DOOR}-${FIRST_DOOR + DOORS - 1}`;
   return `table inet tunl_seal {

@@ -210,6 +210,7 @@ export class Namespace {
       rules: {
         ...{localPorts, ownAddress: member?.address, maxConnections},
         carriesUdp: carriesUdp !== undefined,
+        prefix: member?.prefix,
       },
       complete: complete.promise,
     });

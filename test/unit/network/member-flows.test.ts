@@ -194,6 +194,18 @@ test('a program that has gone ends the flow of the member that answers', async (
   await inside.until(() => inside.flows.size === 0);
 });
 
+test.for([true, false])('an echo comes back, with UDP %s', async (takesUdp, {scope}) => {
+  const {worker, trainer} = await two(scope, {}, takesUdp);
+  const {way, next} = flow(worker, trainer, {from: 77, port: 0});
+  for (const text of ['one', 'two']) {
+    way.send(Buffer.from(text));
+    expect(await next()).toBe(text);
+  }
+  const many = [];
+  for (let at = 0; at < 65; at += 1) many.push(await raw(worker, trainer, {from: 0, port: 0}));
+  expect(await many[0]?.over).toBeUndefined();
+});
+
 test('flows outlive their path', async ({scope}) => {
   const {worker, trainer, inside, hub} = await two(scope, {machine: false});
   const {way, next} = flow(worker, trainer, {from: 5_000, port: 7_000});
@@ -226,6 +238,7 @@ describe('a member that keeps to no rules', () => {
     expect(inside.flows.size).toBe(0);
     for (const ports of [
       {from: 0, port: 7_000},
+      {from: 1, port: -1},
       {from: 1, port: 65_536},
       {from: 1.5, port: 7_000},
       {from: '1' as unknown as number, port: 7_000},
@@ -234,17 +247,17 @@ describe('a member that keeps to no rules', () => {
     expect(await tcp(worker)).toBe('TCP');
   });
 
-  test('has 256 flows at the most, and the oldest gives way', async ({scope}) => {
+  test('has 1,024 flows at the most, and its oldest give way to others', async ({scope}) => {
     const {worker, trainer, inside} = await two(scope);
     const all = [];
-    for (let from = 1; from <= 300; from += 1) {
+    for (let from = 1; from <= 1_030; from += 1) {
       const opened = await raw(worker, trainer, {from, port: 7_000});
       opened.stream.write(encodeDatagram(Buffer.from(String(from))));
       all.push(opened);
     }
-    for (const {over} of all.slice(0, 44)) expect(await over).toBeUndefined();
-    await inside.until(() => inside.texts.includes('300'));
-    expect(inside.flows.size).toBe(256);
+    for (const {over} of all.slice(0, 6)) expect(await over).toBeUndefined();
+    await inside.until(() => inside.texts.includes('1030'));
+    expect(inside.flows.size).toBe(1_024);
     expect(await tcp(worker)).toBe('TCP');
   });
 

@@ -19,7 +19,8 @@ const TABLE = 7400;
  * rule for UDP, and is added there before it is taken away from the front. Answers by ICMP come from the destinations, so the kernel wants their
  * way to lead to the device, too. The device needs no address of its link, whose packets would only wake the reader.
  * With SEAL_UDP=members only a private network is behind the device. The kernel prefers an address of the device as source, and
- * members know each other by their own ones. Each datagram to a port without a listener is answered, not one a second.
+ * members know each other by their own ones. Each datagram to a port without a listener is answered, not one a second. Programs have no
+ * right to raw sockets, and `ping` needs none where the group may open sockets for echo.
  */
 export const UDP_ROUTES = `udp_routes() {
   ip link set ${UDP_DEVICE} mtu 65535 && ip link set ${UDP_DEVICE} addrgenmode none 2>/dev/null
@@ -35,6 +36,7 @@ export const UDP_ROUTES = `udp_routes() {
     ip -6 route add "$SEAL_MEMBER_PREFIX" dev ${UDP_DEVICE} src "$SEAL_MEMBER" table ${TABLE} &&
       ip -6 route add throw "$SEAL_MEMBER/128" table ${TABLE} || return 91
     echo 0 >/proc/sys/net/ipv6/icmp/ratelimit
+    group=$(id -g) && echo "$group $group" >/proc/sys/net/ipv4/ping_group_range
   fi
   ip -6 route add throw ::1/128 table ${TABLE} && ip -6 route add throw ${OWN6}/128 table ${TABLE} || return 91
   udp_rules -6 ipv6-icmp || return 92

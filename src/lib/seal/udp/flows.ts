@@ -5,10 +5,14 @@ import type {MemberTarget, OuterTarget} from '../passage.js';
 import type {IncomingFlows} from './incoming-flows.js';
 import {
   answerPacket,
+  ECHO_PORT,
+  echoAnswer,
   type FlowEnds,
   flowKey,
   keptEnds,
+  readEcho,
   readUdpPacket,
+  type UdpPacket,
   type Unreachable,
   unreachablePacket,
 } from './packets.js';
@@ -110,8 +114,8 @@ export class UdpFlows {
 
   /** A packet of a program. Nothing that it can hold does harm. */
   take(packet: Buffer): void {
-    const datagram = readUdpPacket(packet);
-    if (datagram === undefined || datagram.destinationPort === 0 || datagram.sourcePort === 0) return;
+    const datagram = readDatagram(packet) ?? readEcho(packet);
+    if (datagram === undefined) return;
     const key = flowKey(datagram);
     if (this.#options.incoming?.answer(key, datagram.payload)) return;
     const now = this.#options.now();
@@ -174,7 +178,7 @@ export class UdpFlows {
       {
         onDatagram: (datagram) => {
           if (flow.way === undefined) return;
-          const packet = answerPacket(ends, datagram);
+          const packet = (port === ECHO_PORT ? echoAnswer : answerPacket)(ends, datagram);
           if (packet === undefined) return;
           flow.lastAt = this.#options.now();
           onPacket(packet);
@@ -206,7 +210,9 @@ export class UdpFlows {
   }
 
   #tell(ends: FlowEnds, answer: Unreachable | undefined): void {
-    if (answer !== undefined) this.#options.onPacket(unreachablePacket(ends, answer));
+    // Programs that ask a member whether it is there wait, and get no answer.
+    if (answer !== undefined && ends.destinationPort !== ECHO_PORT)
+      this.#options.onPacket(unreachablePacket(ends, answer));
   }
 
   #drop(key: string): void {
@@ -215,4 +221,10 @@ export class UdpFlows {
     way?.end();
     this.#onOpened();
   }
+}
+
+/** Undefined: it is none, or without a port to answer to. */
+function readDatagram(packet: Buffer): UdpPacket | undefined {
+  const datagram = readUdpPacket(packet);
+  return datagram?.destinationPort === 0 || datagram?.sourcePort === 0 ? undefined : datagram;
 }

@@ -26,6 +26,10 @@ const HEADER4 = 20;
 const HEADER6 = 40;
 const UDP_HEADER = 8;
 const ICMP_HEADER = 8;
+const ECHO_REQUEST6 = 128;
+const ECHO_REPLY6 = 129;
+/** In place of the port of a question of `ping`. No datagram goes there. */
+export const ECHO_PORT = 0;
 
 /** Type and code. */
 const UNREACHABLE4: Readonly<Record<Unreachable, readonly [number, number]>> = {
@@ -121,6 +125,39 @@ export function udpPacket(ends: FlowEnds, payload: Buffer): Buffer | undefined {
     checksum(packet.subarray(headerBytes), pseudoSum(ends, UDP, length)) || 0xffff,
     headerBytes + 6,
   );
+  return packet;
+}
+
+/**
+ * A question of `ping` in IPv6, as if it were a datagram: its identifier is the source port, the destination's is 0, and the payload is
+ * what follows the identifier. Undefined: it is none.
+ */
+export function readEcho(packet: Buffer): UdpPacket | undefined {
+  if (packet.length < HEADER6 + ICMP_HEADER || (packet[0] as number) >> 4 !== 6) return undefined;
+  const length = packet.readUInt16BE(4);
+  if (HEADER6 + length > packet.length || length < ICMP_HEADER) return undefined;
+  if (packet[6] !== ICMP6 || packet[HEADER6] !== ECHO_REQUEST6 || packet[HEADER6 + 1] !== 0) return undefined;
+  return {
+    source: packet.subarray(8, 24),
+    sourcePort: packet.readUInt16BE(HEADER6 + 4),
+    destination: packet.subarray(24, 40),
+    destinationPort: ECHO_PORT,
+    payload: packet.subarray(HEADER6 + 6, HEADER6 + length),
+  };
+}
+
+/** The answer to such a question, with the same payload. Undefined: it is too short or too long. */
+export function echoAnswer(ends: FlowEnds, payload: Buffer): Buffer | undefined {
+  const length = ICMP_HEADER - 2 + payload.length;
+  if (payload.length < 2 || HEADER6 + length > MAX_PACKET) return undefined;
+  const packet = Buffer.alloc(HEADER6 + length);
+  const back = reversed(ends);
+  writeHeader(packet, back, ICMP6);
+  packet[HEADER6] = ECHO_REPLY6;
+  packet.writeUInt16BE(ends.sourcePort, HEADER6 + 4);
+  payload.copy(packet, HEADER6 + 6);
+  const icmp = packet.subarray(HEADER6);
+  icmp.writeUInt16BE(checksum(icmp, pseudoSum(back, ICMP6, length)), 2);
   return packet;
 }
 

@@ -9,6 +9,7 @@ import type {Obstacle} from '../obstacles.js';
 import type {MemberTarget, OuterTarget} from '../passage.js';
 import type {DatagramsOut} from './flows.js';
 import type {IncomingFlow, WayBack, WayIn} from './incoming-flows.js';
+import {ECHO_PORT} from './packets.js';
 import {UdpDoor} from './udp-door.js';
 
 const DEVICE = '/dev/net/tun';
@@ -43,7 +44,8 @@ export class SealUdp {
         own: member?.address,
         targetOf: (address, port) => {
           const target = targetOf(address, port);
-          return (target?.kind === 'member' ? member : out) === undefined ? undefined : target;
+          if (target?.kind === 'member') return member && target;
+          return port === ECHO_PORT ? undefined : out && target;
         },
         out: (target, events) => {
           const way = target.kind === 'member' ? member?.out(target, events) : out?.(target, events);

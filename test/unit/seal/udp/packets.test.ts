@@ -4,8 +4,10 @@ import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 import {
   answerPacket,
+  echoAnswer,
   type FlowEnds,
   flowKey,
+  readEcho,
   readRefusedFlow,
   readUdpPacket,
   udpPacket,
@@ -119,6 +121,34 @@ test('the kernel’s news that nobody listens names the flow, and nothing else i
   fc.assert(
     fc.property(fc.uint8Array({maxLength: 200}), (noise) => void readRefusedFlow(Buffer.from(noise))),
   );
+});
+
+test('questions of ping, and the answers to them', () => {
+  fc.assert(
+    fc.property(
+      bytes(16),
+      bytes(16),
+      port,
+      fc.uint8Array({minLength: 2, maxLength: 300}),
+      (source, destination, sourcePort, data) => {
+        const flow = {source, destination, sourcePort, destinationPort: 0};
+        const answer = echoAnswer(flow, Buffer.from(data)) as Buffer;
+        expect(upperSum(answer)).toBe(0xffff);
+        expect([answer[40], answer[41], answer.readUInt16BE(44)]).toEqual([129, 0, sourcePort]);
+        expect([answer.subarray(8, 24), answer.subarray(24, 40)]).toEqual([destination, source]);
+        expect(readEcho(answer)).toBeUndefined();
+        const question = Buffer.from(answer);
+        question[40] = 128;
+        expect(readEcho(question)).toEqual({
+          ...{source: destination, destination: source, sourcePort, destinationPort: 0},
+          payload: Buffer.from(data),
+        });
+        expect(readUdpPacket(question)).toBeUndefined();
+        expect(readEcho(question.subarray(0, question.length - 1))).toBeUndefined();
+      },
+    ),
+  );
+  fc.assert(fc.property(fc.uint8Array({maxLength: 200}), (noise) => void readEcho(Buffer.from(noise))));
 });
 
 test('keys of flows', () => {
