@@ -42,9 +42,13 @@ describe('torch with gloo', () => {
   });
 });
 
-test('the page of a member in a browser, by a public address', async ({scope}) => {
+test.for([
+  '::',
+  // Nothing listens on IPv6.
+  '0.0.0.0',
+])('the page of a member on %s in a browser, by a public address', async (bind, {scope}) => {
   const script = `[ $RANK = 1 ] || exec sleep 600
-    echo '<title>dashboard</title><p>of rank {rank}' > index.html; exec python3 -m http.server 8080 --bind ::`;
+    echo '<title>dashboard</title><p>of rank {rank}' > index.html; exec python3 -m http.server 8080 --bind ${bind}`;
   const cwd = await scope.tempDir('page');
   const stateDir = await scope.tempDir('state');
   const cluster = await startCluster(

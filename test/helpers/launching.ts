@@ -18,6 +18,7 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const installed = {
   jupyterLab: join(root, '.cache/jupyter/bin/jupyter-lab'),
   python: join(root, '.cache/jupyter/bin/python'),
+  dask: join(root, '.cache/dask/bin'),
   codeServer: join(root, '.cache/code-server/node_modules/.bin/code-server'),
   gotty: join(root, '.cache/bin/gotty'),
 };

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the real programs that the tests start behind tunnels (JupyterLab, code-server, gotty, sshd), and the oldest Node
+# Installs the real programs that the tests start behind tunnels (JupyterLab, Dask, code-server, gotty, sshd), and the oldest Node
 # that package.json allows.
 # Everything but Debian's packages goes to .cache/ in the project. Running it again costs nothing; a failure ends it loudly.
 set -euo pipefail
@@ -35,16 +35,21 @@ debian() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-jupyter() {
-  local requirements=$setup/python-requirements.txt
-  installed "$cache/jupyter" "$requirements" && return 0
-  say 'installing JupyterLab'
-  rm -rf "$cache/jupyter"
-  python3 -m venv "$cache/jupyter"
-  "$cache/jupyter/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
-  "$cache/jupyter/bin/jupyter-lab" --version >/dev/null
-  completed "$cache/jupyter" "$requirements"
+# python_in FOLDER REQUIREMENTS COMMAND: an environment of Python with exactly these packages, among them the command.
+python_in() {
+  local folder=$cache/$1 requirements=$setup/$2
+  installed "$folder" "$requirements" && return 0
+  say "installing $3"
+  rm -rf "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+  "$folder/bin/$3" --version >/dev/null
+  completed "$folder" "$requirements"
 }
+
+jupyter() { python_in jupyter python-requirements.txt jupyter-lab; }
+
+dask() { python_in dask dask-requirements.txt dask; }
 
 code_server() {
   local package=$setup/code-server/package.json
@@ -92,6 +97,7 @@ debian
 oldest_node
 too_old_node
 jupyter
+dask
 code_server
 gotty
 say 'all there'

@@ -6,8 +6,8 @@ import type {DialAnswer, DialRequest} from './dialler.js';
 
 export interface InsideDial {
   readonly port: number;
-  /** Default: the own address in the private network, or else both loopback addresses, one after the other. */
-  readonly address?: string | undefined;
+  /** Several are tried one after the other. Default: the own address in the private network, or else both loopback addresses. */
+  readonly address?: string | readonly string[] | undefined;
   /** The address that the program sees as the peer's. Only in a private network, and one of its addresses. */
   readonly from?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -55,7 +55,7 @@ export class InsideDials {
     try {
       await Promise.race([this.#start(), promise]);
       if (this.#waiting.has(id))
-        this.#options.send({dial: id, port, addresses: address === undefined ? LOOPBACK : [address], from});
+        this.#options.send({dial: id, port, addresses: [address ?? LOOPBACK].flat(), from});
       return await promise;
     } finally {
       this.#waiting.delete(id);

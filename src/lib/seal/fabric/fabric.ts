@@ -110,7 +110,9 @@ export class Fabric {
 
   /** A connection to a port of a member, which sees the hub as its peer. @throws Error ECONNREFUSED and others */
   dialInside(rank: number, port: number, signal?: AbortSignal): Promise<Socket> {
-    return this.#dials.dial({port, address: memberAddresses(this.#prefix, rank).v6, signal});
+    const {v6, v4} = memberAddresses(this.#prefix, rank);
+    // Some programs listen on IPv4 only: Dask's dashboard, when it is told no host.
+    return this.#dials.dial({port, address: [v6, v4], signal});
   }
 
   /** After `close`: the process that kept the namespaces had ended before, and with it all programs. */
