@@ -108,6 +108,29 @@ else:
   expect(two.stderr).toMatch(/^\[1\] answer$/m);
 });
 
+test('a rank without the device: those who send hear of it, and people once', async ({scope}) => {
+  const script = `
+import os, socket
+other = os.environ['TUNL_CLUSTER_ADDRS'].split(',')[1 - int(os.environ['RANK'])]
+for _ in range(2):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.settimeout(30)
+    try: s.connect((other, 7000)); s.send(b'x'); s.recv(1)
+    except OSError as error: print(type(error).__name__, flush=True)
+`;
+  const words = [newName(), '--size', '2', '--', 'python3', '-c', script];
+  const one = await member(scope, words, {device: 'open'});
+  await one.saidOnStderr(/^waiting for 1 of 2 members$/m);
+  const two = await member(scope, words, {device: 'none'});
+  const ends = [await one.finished(), await two.finished()];
+  expect(ends.map(({code}) => code)).toEqual([0, 0]);
+  expect(one.stdout).toBe('PermissionError\nPermissionError\n');
+  expect(
+    one.stderr.match(/rank1 port 7000: The member takes no UDP\. There is no \/dev\/net\/tun/g),
+  ).toHaveLength(1);
+  expect(two.stderr.match(/^\[1\] PermissionError$/gm)).toHaveLength(2);
+  expect(two.stderr.match(/UDP does not leave here.*There is no \/dev\/net\/tun/g)).toHaveLength(1);
+});
+
 test('the bytes that a rank sent before its end arrive', async ({scope}) => {
   const bytes = 6 << 20;
   // The reader is slow, so many bytes are on their way when the program of rank 1 ends.

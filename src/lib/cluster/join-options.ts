@@ -1,5 +1,6 @@
 // The options of a cluster over several machines.
 
+import type {Notice} from '../network/run-notices.js';
 import type {ConnectionOptions} from '../open-link.js';
 import type {ProgramOptions} from './options.js';
 
@@ -14,6 +15,8 @@ export interface JoinClusterOptions extends ProgramOptions, ConnectionOptions {
   joinTimeoutMs?: number;
   /** Take connections of the others directly at a TCP port of this machine, where they reach it. Default false. */
   direct?: boolean;
+  /** UDP that the program of this machine has sent was refused, and why. At a bounded rate. */
+  onNotice?: (notice: Notice) => void;
 }
 
 export const JOIN_TIMEOUT_MS = 600_000;

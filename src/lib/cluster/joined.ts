@@ -265,7 +265,7 @@ export class JoinedCluster {
   }
 
   async #seal(facts: ClusterFacts, rank: number, membership: Membership, signal: AbortSignal): Promise<Seal> {
-    const {log} = this.#options;
+    const {log, onNotice} = this.#options;
     const hosts = hostsByRank(facts);
     const seal = await openMemberSeal(
       {
@@ -283,6 +283,8 @@ export class JoinedCluster {
         ...(this.#program.isolated && {outside: {rules: {kind: 'none'}}}),
         log,
         signal,
+        // Connections that fail are the program's to report: it tries them again while the others begin.
+        onNotice: onNotice && ((notice) => notice.code === 'MEMBER_UDP' && onNotice(notice)),
         onLost: (detail) => {
           this.#lose(new TunlError('CLUSTER_LOST', {reason: `The member’s network: ${detail}.`}));
         },

@@ -22,7 +22,7 @@ export interface MemberSealOptions {
   /** Ports of this machine's loopback that the programs reach at their own loopback. */
   readonly localPorts?: readonly number[] | undefined;
   /** Hears what a program could not do, and why. At a bounded rate. */
-  readonly onNotice?: ((notice: Notice) => void) | undefined;
+  readonly onNotice?: ((notice: Notice) => unknown) | undefined;
   /** The seal broke: what ran inside is killed. */
   readonly onLost?: ((detail: string) => void) | undefined;
   readonly log?: LogSink | undefined;

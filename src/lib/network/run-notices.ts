@@ -13,12 +13,12 @@ export interface Notice {
 const RATE = {burst: 20, perSecond: 2};
 
 export class RunNotices {
-  readonly #tell: (notice: Notice) => void;
+  readonly #tell: (notice: Notice) => unknown;
   readonly #seldom = new Seldom(RATE);
   #udp: UdpState | undefined;
   #saidUdp = false;
 
-  constructor(tell: (notice: Notice) => void) {
+  constructor(tell: (notice: Notice) => unknown) {
     this.#tell = tell;
   }
 

@@ -1,6 +1,7 @@
 // `tunl cluster run` and `join`: shows what members write, and ends with their exit code.
 
 import type {ClusterEvent} from '../../cluster/events.js';
+import type {JoinClusterOptions} from '../../cluster/join-options.js';
 import type {ClusterEnd, ProgramOptions} from '../../cluster/options.js';
 import {hold} from '../hold.js';
 import type {Presenter} from '../presenter.js';
@@ -14,7 +15,9 @@ export interface Beginning {
   close(): Promise<ClusterEnd>;
 }
 
-export type Shown = Required<Pick<ProgramOptions, 'onOutput' | 'onEvent' | 'log'>>;
+export type Shown = Required<
+  Pick<ProgramOptions, 'onOutput' | 'onEvent' | 'log'> & Pick<JoinClusterOptions, 'onNotice'>
+>;
 
 export interface HoldClusterOptions {
   readonly presenter: Presenter;
@@ -41,6 +44,7 @@ export async function holdCluster({presenter, json, begin}: HoldClusterOptions):
     if (event.type === 'cluster-closed') lines.end();
     presenter.event(event);
   };
+  const onNotice: Shown['onNotice'] = ({code, message}) => presenter.event({type: 'notice', code, message});
   let exitCode = 0;
   await hold({
     // The cluster itself gives its programs time.
@@ -49,7 +53,7 @@ export async function holdCluster({presenter, json, begin}: HoldClusterOptions):
     onLeave: () => presenter.end(),
     open: async (signal) => {
       presenter.begin('starting the members');
-      const cluster = await begin({onOutput, onEvent, log: presenter.log});
+      const cluster = await begin({onOutput, onEvent, onNotice, log: presenter.log});
       signal.addEventListener('abort', () => void cluster.close().catch(() => {}));
       presenter.share();
       const closed = cluster.ended.then((end) => {
