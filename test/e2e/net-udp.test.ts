@@ -174,6 +174,7 @@ os._exit(0)`);
 test.for<[string, readonly string[]]>([
   ['relay', []],
   ['direct', ['--direct']],
+  ['trusted-relay', ['--trust-relay']],
 ])('by the path %s: many ports at once, each with its own answers', async ([path, flags], {scope}) => {
   const {name} = await server(scope, 'two', ECHO, {name: `many-${path}`, flags});
   const client = python(`
@@ -190,6 +191,7 @@ sys.stdin.readline()`);
   const {child} = await machines.member(scope, 'one', client, {
     device: 'open',
     name: `asks-${path}`,
+    flags,
     stdin: true,
   });
   await child.line((line) => line === 'all');

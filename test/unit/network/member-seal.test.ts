@@ -63,6 +63,20 @@ describe('a connection of another member', () => {
   });
 });
 
+test('UDP that is refused without a device is told once, and not at all where members have it', () => {
+  const told: string[] = [];
+  const notices = new RunNotices(({code, message}) => told.push(`${code} ${message}`));
+  notices.setUdp('carried');
+  notices.missedUdp(443);
+  expect(told).toEqual([]);
+  notices.setUdp({why: 'This user may not open it.', mend: 'chmod'});
+  notices.missedUdp(443);
+  notices.missedUdp(7000);
+  expect(told).toEqual([
+    'MEMBER_UDP UDP does not leave here: what the command sent to port 443 was refused. Between members it needs a TUN device. This user may not open it. To mend it: chmod',
+  ]);
+});
+
 test('notices come once in a while, and never more than a few at a time', () => {
   const told: string[] = [];
   const notices = new RunNotices(({message}) => told.push(message));
