@@ -21,7 +21,7 @@ const SHARED: Readonly<Record<string, {names: readonly string[]; because: string
     names: ['wanted', 'collect', 'since'],
     because: 'a process has one garbage collector',
   },
-  'src/lib/bytes/read-accepted.ts': {
+  'src/lib/net/own-buffers.ts': {
     names: ['shared', 'properties'],
     because: 'reading is synchronous, so all sockets share one buffer, and Node does not change in a process',
   },

@@ -6,7 +6,7 @@
 
 import {EventEmitter} from 'node:events';
 import type {Socket} from 'node:net';
-import {forgetReader} from './read-accepted.js';
+import {forgetReader} from '../net/own-buffers.js';
 
 const ignore = (): void => {};
 

@@ -5,6 +5,7 @@ import type {Socket} from 'node:net';
 import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {TunlError} from '../core/errors.js';
 import type {Carrier, CarrierSink} from '../mux/carrier.js';
+import {LinkReads} from './link-reads.js';
 import {SendQueue} from './send-queue.js';
 
 export interface SocketCarrierOptions {
@@ -31,12 +32,12 @@ export class SocketCarrier implements Carrier {
   readonly #clock: Clock;
   readonly #highWaterBytes: number;
   readonly #queue: SendQueue;
+  readonly #reads: LinkReads;
   #sink: CarrierSink | undefined;
   #phase: Phase = 'open';
   /** The argument for `onClose`. */
   #error: Error | undefined;
   #destroyed = false;
-  #paused = false;
   /** `onDrain` is called when no more than this waits; undefined while `write` has not returned false. */
   #drainAt: number | undefined;
   #timer: Timer | undefined;
@@ -48,6 +49,10 @@ export class SocketCarrier implements Carrier {
     this.#highWaterBytes = options.highWaterBytes ?? HIGH_WATER_BYTES;
     this.label = options.label ?? 'socket';
     this.#queue = new SendQueue(socket, () => this.#progress());
+    this.#reads = new LinkReads(socket, {
+      onBytes: (bytes) => this.#onData(bytes),
+      onEnd: () => this.#onEnd(),
+    });
     socket.setTimeout(0);
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
@@ -62,10 +67,7 @@ export class SocketCarrier implements Carrier {
     process.nextTick(() => {
       this.#sink = sink;
       if (this.#phase === 'closed') return sink.onClose(this.#error);
-      this.#socket.on('data', this.#onData);
-      this.#socket.on('end', this.#onEnd);
-      if (this.#paused) this.#socket.pause();
-      else this.#socket.resume();
+      this.#reads.start();
     });
   }
 
@@ -82,14 +84,11 @@ export class SocketCarrier implements Carrier {
   }
 
   pause(): void {
-    this.#paused = true;
-    this.#socket.pause();
+    this.#reads.pause();
   }
 
   resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    if (this.#sink !== undefined) this.#socket.resume();
+    this.#reads.resume();
   }
 
   end(): void {
@@ -112,14 +111,14 @@ export class SocketCarrier implements Carrier {
 
   // Events of the socket. Nothing here may throw: that would end the process.
 
-  readonly #onData = (chunk: Buffer): void => {
+  #onData(chunk: Buffer): void {
     if (!this.#destroyed) this.#sink?.onData(chunk);
-  };
+  }
 
-  readonly #onEnd = (): void => {
+  #onEnd(): void {
     if (this.#phase === 'ending') this.#socket.end();
     else this.destroy(lost('The peer closed the connection.'));
-  };
+  }
 
   readonly #onError = (error: Error): void => {
     if (this.#destroyed || this.#phase === 'ending') return;
@@ -132,8 +131,7 @@ export class SocketCarrier implements Carrier {
     this.#phase = 'closed';
     this.#timer?.cancel();
     const socket = this.#socket;
-    socket.off('data', this.#onData);
-    socket.off('end', this.#onEnd);
+    this.#reads.stop();
     socket.off('close', this.#onClose);
     if (phase === 'open') this.#error ??= lost('The connection was closed.');
     this.#queue.close();

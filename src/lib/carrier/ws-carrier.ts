@@ -5,6 +5,7 @@ import {type Clock, systemClock, type Timer} from '../core/clock.js';
 import {errorForPeer, TunlError, toTunlError} from '../core/errors.js';
 import type {Carrier, CarrierSink} from '../mux/carrier.js';
 import {exportKey} from './export-key.js';
+import {LinkReads} from './link-reads.js';
 import {SendQueue} from './send-queue.js';
 import {
   CLOSE,
@@ -58,6 +59,7 @@ export class WebSocketCarrier implements Carrier {
   readonly #clock: Clock;
   readonly #highWaterBytes: number;
   readonly #queue: SendQueue;
+  readonly #reads: LinkReads;
   readonly #reader: WsReader;
   #sink: CarrierSink | undefined;
   #head: Buffer | undefined;
@@ -69,7 +71,6 @@ export class WebSocketCarrier implements Carrier {
   #closeSent = false;
   #peerClosed = false;
   #destroyed = false;
-  #paused = false;
   /** `onDrain` is called when no more than this waits; undefined while `write` has not returned false. */
   #drainAt: number | undefined;
   #pongUnderWay = false;
@@ -87,6 +88,10 @@ export class WebSocketCarrier implements Carrier {
     if (options.peerHost !== undefined) this.peerHost = options.peerHost;
     this.headroom = headroomOf(role);
     this.#queue = new SendQueue(socket, () => this.#progress());
+    this.#reads = new LinkReads(socket, {
+      onBytes: (bytes) => this.#onData(bytes),
+      onEnd: () => this.#onEnd(),
+    });
     this.#reader = new WsReader({
       role,
       now: () => this.#clock.now(),
@@ -116,10 +121,7 @@ export class WebSocketCarrier implements Carrier {
       const head = this.#head;
       this.#head = undefined;
       if (head !== undefined) this.#onData(head);
-      this.#socket.on('data', this.#onData);
-      this.#socket.on('end', this.#onEnd);
-      if (this.#paused) this.#socket.pause();
-      else this.#socket.resume();
+      this.#reads.start();
     });
   }
 
@@ -138,14 +140,11 @@ export class WebSocketCarrier implements Carrier {
   }
 
   pause(): void {
-    this.#paused = true;
-    this.#socket.pause();
+    this.#reads.pause();
   }
 
   resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    if (this.#sink !== undefined) this.#socket.resume();
+    this.#reads.resume();
   }
 
   end(): void {
@@ -174,19 +173,19 @@ export class WebSocketCarrier implements Carrier {
 
   // Events of the socket. Nothing here may throw: that would end the process.
 
-  readonly #onData = (chunk: Buffer): void => {
+  #onData(chunk: Buffer): void {
     try {
       this.#reader.feed(chunk);
     } catch (error) {
       this.destroy(toTunlError(error));
     }
-  };
+  }
 
   /** The socket's FIN. Before a close frame it means that the link broke; after one it is the expected answer. */
-  readonly #onEnd = (): void => {
+  #onEnd(): void {
     if (this.#peerClosed) this.#socket.end();
     else if (!this.#destroyed) this.destroy(this.#error ?? lost('the peer closed the link without a reason'));
-  };
+  }
 
   readonly #onError = (error: Error): void => {
     const over = this.#orderly && this.#closeSent && this.#peerClosed;
@@ -199,8 +198,7 @@ export class WebSocketCarrier implements Carrier {
     this.#timer?.cancel();
     this.#reader.stop();
     const socket = this.#socket;
-    socket.off('data', this.#onData);
-    socket.off('end', this.#onEnd);
+    this.#reads.stop();
     socket.off('error', this.#onError);
     socket.off('close', this.#onClose);
     if (!this.#orderly) this.#error ??= lost('the link was closed');
