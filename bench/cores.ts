@@ -17,11 +17,12 @@ import {positive, report} from './report-line.js';
 import {Results} from './results.js';
 import {pieceBytes, startUpstream, type Upstream} from './upstream.js';
 
-const usage = `npm run bench:cores -- [--workers 1,2] [--tunnels 4] [--rounds 5] [--pin]
+const usage = `npm run bench:cores -- [--workers 1,2] [--tunnels 4] [--rounds 5] [--warm 1] [--pin]
 
   --workers  numbers of workers to compare; ratios are to the first (1,2)
   --tunnels  tunnels of each kind at the same time, each with an agent (4)
   --rounds   how often each is measured, in turns, with new processes (5)
+  --warm     seconds of each load before it is measured: two workers have twice the code to compile (1)
   --pin      the relay gets as many cores as it has workers, and all else the cores that no relay gets
 `;
 
@@ -42,6 +43,7 @@ interface Plan {
   workers: readonly number[];
   tunnels: number;
   rounds: number;
+  warmSeconds: number;
   pin: boolean;
 }
 
@@ -94,8 +96,7 @@ class Cores {
     }
     for (const {key, scheme, close} of loads) {
       const mine = routes.filter((route) => route.scheme === scheme);
-      // The first second compiles.
-      await this.#load(scope, mine, close, 1, signal);
+      await this.#load(scope, mine, close, this.#plan.warmSeconds, signal);
       const cpu = cpuMeter({...(mine[0] as Route)}, key);
       const results = await this.#load(scope, mine, close, SECONDS, signal);
       const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
@@ -150,6 +151,7 @@ async function main(): Promise<void> {
       workers: {type: 'string', default: '1,2'},
       tunnels: {type: 'string', default: '4'},
       rounds: {type: 'string', default: '5'},
+      warm: {type: 'string', default: '1'},
       pin: {type: 'boolean', default: false},
     },
   });
@@ -158,6 +160,7 @@ async function main(): Promise<void> {
     workers: values.workers.split(',').map((text) => positive('workers', text)),
     tunnels: positive('tunnels', values.tunnels),
     rounds: positive('rounds', values.rounds),
+    warmSeconds: positive('warm', values.warm),
     pin: values.pin,
   };
   if (plan.pin) leaveCores(Math.max(...plan.workers));
