@@ -19,7 +19,7 @@ const LISTEN = {
 };
 
 export default class NetForward extends BaseCommand {
-  static override summary = 'A port of this machine that leads to a member.';
+  static override summary = 'Open a port on this machine that leads to a member.';
   static override usage = 'net forward NETWORK NAME:PORT [FLAGS]';
   static override examples = [
     [
@@ -29,13 +29,17 @@ export default class NetForward extends BaseCommand {
   ];
   static override args = {
     network: string({required: true, ignoreStdin: true, description: 'The network’s name.'}),
-    to: string({required: true, ignoreStdin: true, description: 'NAME:PORT or [ADDRESS]:PORT of a member.'}),
+    member: string({
+      required: true,
+      ignoreStdin: true,
+      description: 'NAME:PORT or [ADDRESS]:PORT of a member.',
+    }),
   };
   static override flags = {...flagsOf({...LISTEN, ...NETWORK_SETTINGS}), ...networkLinkFlags};
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(NetForward);
-    const {network, to} = args;
+    const {network, member: to} = args;
     const {presenter} = this;
     const {readMemberPort} = await import('../../lib/network/target.js');
     const {name: wanted} = readMemberPort(to);

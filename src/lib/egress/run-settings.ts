@@ -18,7 +18,7 @@ export const EGRESS_RUN_SETTINGS = {
   localPorts: setting(list(port, {most: 64}), {
     default: [],
     flag: 'local',
-    help: 'A port of this machine’s loopback; repeatable.',
+    help: 'Let the command reach this port of this machine’s loopback; repeatable.',
   }),
   seal: setting(choice('LEVEL', 'seal', SEAL_LEVELS), {
     default: 'network',
@@ -31,6 +31,6 @@ export const NO_SEAL_SETTINGS = {
   isUnsealed: setting(onOff, {
     default: false,
     flag: 'no-seal',
-    help: 'Variables alone, for programs that know proxies.',
+    help: 'Only set the variables for a proxy: programs may ignore them.',
   }),
 };

@@ -7,7 +7,7 @@ export const NET_RUN_SETTINGS = {
   isIsolated: setting(onOff, {
     default: false,
     flag: 'isolated',
-    help: 'The members of the network, and no internet.',
+    help: 'Reach the members of the network only, not the internet.',
   }),
   egress: setting(text('NAME'), {
     flag: 'egress',
@@ -17,7 +17,7 @@ export const NET_RUN_SETTINGS = {
   localPorts: setting(list(port, {most: 64}), {
     default: [],
     flag: 'local',
-    help: 'A port of this machine’s loopback; repeatable.',
+    help: 'Let the command reach this port of this machine’s loopback; repeatable.',
   }),
   graceMs: setting(time(), {
     default: 0,

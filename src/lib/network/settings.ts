@@ -7,7 +7,7 @@ export const NETWORK_SETTINGS = {
   trustRelay: setting(onOff, {
     default: false,
     flag: 'trust-relay',
-    help: 'No TLS between members that both say so: it costs less.',
+    help: 'No encryption between members that both say so: the relay can read and change all.',
   }),
 };
 

@@ -35,7 +35,7 @@ const manifest: Manifest = {
       flags: {via: option('NAME'), relay: option('URL'), context: option('NAME')},
     },
     'relay:config': {args: {}, flags: {egress: option('NAME=ADDRESSES')}},
-    'net:forward': {args: {network: {}, to: {}}, flags: {relay: option('URL')}},
+    'net:forward': {args: {network: {}, member: {}}, flags: {relay: option('URL')}},
     'cluster:join': {args: {name: {}}, flags: {size: option('N')}},
     remove: {args: {id: {}, name: {}}, flags: {}},
     logs: {args: {id: {}}, flags: {}},

@@ -5,6 +5,7 @@ import type {JoinClusterOptions} from '../../cluster/join-options.js';
 import {type ClusterOptions, type ExposedPort, readExposed} from '../../cluster/options.js';
 import {TunlError} from '../../core/errors.js';
 import {type Kind, list, onOff, setting, text, wholeTime} from '../../core/settings.js';
+import {networkLinkFlags} from '../network/flags.js';
 import {environment} from '../sandbox/env.js';
 import {flagsOf, optionsOf, type ValuesOf} from '../setting-flags.js';
 
@@ -19,14 +20,14 @@ const anyNumber = (placeholder: string): Kind<number> => ({
 const PROGRAM_SETTINGS = {
   restarts: setting(anyNumber('N'), {
     flag: 'restarts',
-    help: 'Start all again after a failure, so often (0).',
+    help: 'How often to start all again after a failure (0).',
   }),
   isolated: setting(onOff, {
     default: false,
     flag: 'isolated',
     help: 'Members reach one another only, not the internet.',
   }),
-  masterPort: setting(anyNumber('PORT'), {flag: 'master-port', help: 'MASTER_PORT (29500).'}),
+  masterPort: setting(anyNumber('PORT'), {flag: 'master-port', help: 'The value of MASTER_PORT (29500).'}),
   graceMs: setting(wholeTime({minMs: 0}), {
     flag: 'grace',
     help: 'Time between SIGTERM and SIGKILL (10 s).',
@@ -54,13 +55,13 @@ const RUN_SETTINGS = {
 
 const EXPOSE = 'exposed ports';
 const TUNNEL_SETTINGS = {
-  private: {...GATE_SETTINGS.private, help: 'Only with the link.', group: EXPOSE},
+  private: {...GATE_SETTINGS.private, help: 'Only visitors with the printed link.', group: EXPOSE},
   ...LINK_SETTINGS,
 };
 
 const JOIN_SETTINGS = {
   size: RUN_SETTINGS.size,
-  rank: setting(anyNumber('R'), {flag: 'rank', help: 'Its rank (in the order of joining).'}),
+  rank: setting(anyNumber('R'), {flag: 'rank', help: 'The rank of this machine (in the order of joining).'}),
   joinTimeoutMs: setting(wholeTime({minMs: 1}), {
     flag: 'join-timeout',
     help: 'How long to wait for the others (10 min).',
@@ -73,7 +74,7 @@ const JOIN_SETTINGS = {
 };
 
 const programFlags = {...flagsOf(PROGRAM_SETTINGS), ...flagsOf(ENV_SETTINGS)};
-export const joinFlags = {...flagsOf(JOIN_SETTINGS), ...programFlags, ...flagsOf(LINK_SETTINGS)};
+export const joinFlags = {...flagsOf(JOIN_SETTINGS), ...programFlags, ...networkLinkFlags};
 export const runFlags = {...flagsOf(RUN_SETTINGS), ...programFlags, ...flagsOf(TUNNEL_SETTINGS)};
 
 type ProgramFlags = ValuesOf<typeof PROGRAM_SETTINGS> & ValuesOf<typeof ENV_SETTINGS>;

@@ -214,7 +214,7 @@ async function argument(
       return {candidates: await around.tunnels(before[0] ?? ''), files: false};
     case 'network':
       return {candidates: await around.networks('net', given), files: false};
-    case 'to':
+    case 'member':
       return await memberPorts(before[0] ?? '', given, around);
     case 'context':
       return {candidates: await around.contexts(), files: false};
