@@ -14,7 +14,7 @@ export interface Traffic {
 
 export class MemberJoins {
   readonly #open = new Map<StreamJoin, End>();
-  /** Of joins that are over. */
+  /** The bytes of joins that are over. */
   readonly #ended: Traffic = {bytesIn: 0, bytesOut: 0};
 
   get size(): number {
