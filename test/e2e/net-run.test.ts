@@ -3,6 +3,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {afterAll, beforeAll, describe, expect} from 'vitest';
 import {Child, run} from '../helpers/child.js';
+import {countLeaks} from '../helpers/leak-counter.js';
 import {WEB as MEMBER_WEB} from '../helpers/member-web.js';
 import {LOGIN, type Machine, NetMachines} from '../helpers/net-machines.js';
 import {Scope} from '../helpers/scope.js';
@@ -174,20 +175,10 @@ except OSError as error: print(type(error).__name__)`);
 });
 
 test('an isolated command sends nothing but to the relay', async ({scope}) => {
-  const {two} = machines.wire;
-  await two.run('ip', 'route', 'replace', 'default', 'via', machines.wire.one.address);
-  await two.run(
-    'nft',
-    `add table inet leak
-    add counter inet leak other
-    add chain inet leak output { type filter hook output priority 0 ; }
-    add rule inet leak output oifname lo accept
-    add rule inet leak output ip daddr ${machines.wire.one.address} tcp dport 443 accept
-    add rule inet leak output icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } accept
-    add rule inet leak output counter name other`,
-  );
-  const count = async () =>
-    /packets (\d+)/.exec(await two.run('nft', 'list', 'counter', 'inet', 'leak', 'other'))?.[1];
+  const {one, two} = machines.wire;
+  await two.run('ip', 'route', 'replace', 'default', 'via', one.address);
+  const leaks = await countLeaks(two, {allowed: [`ip daddr ${one.address} tcp dport 443`]});
+  scope.onEnd(() => leaks.remove());
   const attempts = python(`
 for address in ('1.1.1.1', '169.254.169.254', '2606:4700:4700::1111', '${machines.wire.one.address}'):
   for port in (22, 80, 443):
@@ -205,8 +196,7 @@ for kind in (socket.SOCK_RAW, socket.SOCK_DGRAM):
 print('tried')`);
   const {stdout} = await machines.run(scope, 'two', attempts, {flags: ['--isolated']});
   expect(stdout).toBe('no name\ntried\n');
-  expect(await count()).toBe('0');
-  await two.run('nft', 'delete table inet leak');
+  expect(await leaks.packets()).toBe(0);
 });
 
 test('what is no member leaves by an egress', async ({scope}) => {

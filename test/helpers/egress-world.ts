@@ -4,6 +4,7 @@
 import {fileURLToPath} from 'node:url';
 import {Child, type ChildOptions} from './child.js';
 import {projectRoot} from './cli.js';
+import {countLeaks} from './leak-counter.js';
 import {addHost, type Host, succeed, twoHosts, type Wire} from './net-ns.js';
 import {type RelayProcess, startRelayProcess} from './relay.js';
 import type {Scope} from './scope.js';
@@ -88,16 +89,7 @@ export async function egressWorld(scope: Scope): Promise<EgressWorld> {
   await machine.run('ip', 'address', 'add', '2001:db8:9::1/64', 'dev', device, 'nodad');
   await machine.run('ip', 'route', 'add', 'default', 'via', gate.address);
   await machine.run('ip', '-6', 'route', 'add', 'default', 'dev', device);
-  await machine.run(
-    'nft',
-    `add table inet watch
-    add counter inet watch leaks
-    add chain inet watch output { type filter hook output priority 0 ; }
-    add rule inet watch output oifname lo accept
-    add rule inet watch output icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } accept
-    add rule inet watch output ip daddr ${gate.address} tcp dport 443 accept
-    add rule inet watch output counter name leaks`,
-  );
+  const leaks = await countLeaks(machine, {allowed: [`ip daddr ${gate.address} tcp dport 443`]});
   await gate.run('sh', '-c', `echo 'nameserver 203.0.113.53' > /etc/netns/${gate.namespace}/resolv.conf`);
   await gate.run('ip', 'route', 'add', '203.0.113.53', 'via', '192.0.2.2');
   const options = {namespace: internet.namespace};
@@ -131,10 +123,7 @@ export async function egressWorld(scope: Scope): Promise<EgressWorld> {
     startRelay: async () => {
       relay = await start();
     },
-    leaks: async () =>
-      Number(
-        /packets (\d+)/.exec(await machine.run('nft', 'list', 'counter', 'inet', 'watch', 'leaks'))?.[1],
-      ),
+    leaks: () => leaks.packets(),
     tunl,
     env,
     run: (own, user, args, {device = 'none', ...more} = {}) => {
