@@ -1,15 +1,11 @@
 // Flows of UDP that other members begin, and that end in the sealed network of this one.
 
-import {SharedRoom} from '../bytes/datagram-room.js';
-import {DatagramStream} from '../bytes/datagram-stream.js';
-import {DatagramTurns} from '../bytes/datagram-turns.js';
-import {systemClock} from '../core/clock.js';
 import type {Stream} from '../mux/stream.js';
 import type {Seal} from '../seal/seal.js';
 import type {WayIn} from '../seal/udp/incoming-flows.js';
 import type {MemberId} from './connections.js';
+import {MemberFlows} from './member-flows.js';
 import type {FlowPorts} from './peer-messages.js';
-import {SharedPlaces} from './shared-places.js';
 
 /** Takes over an offered stream, and accepts or refuses it. */
 export type TakeFlow = (stream: Stream, from: MemberId, ports: FlowPorts) => void;
@@ -24,20 +20,16 @@ export interface IncomingDatagramsOptions {
   readonly allows?: ((from: MemberId, port: number) => boolean) | undefined;
 }
 
-/** Flows at once. A member alone may have all; it gives places up when others come, the oldest first. */
+/** A member alone may have all flows; it gives places up when others come. */
 const MOST_FLOWS = 1_024;
-/** Answers that may wait for members that do not read. */
 const MEMBER_BYTES = 2 * 1024 * 1024;
 const ALL_BYTES = 16 * 1024 * 1024;
 
 export class IncomingDatagrams {
   readonly #options: IncomingDatagramsOptions;
-  readonly #turns = new DatagramTurns(systemClock);
-  readonly #room = new SharedRoom({most: ALL_BYTES, mostOfOne: MEMBER_BYTES});
-  readonly #places = new SharedPlaces<DatagramStream>({
-    most: MOST_FLOWS,
-    mostOfOne: MOST_FLOWS,
-    onLost: (datagrams) => datagrams.end(),
+  readonly #flows = new MemberFlows({
+    ...{most: MOST_FLOWS, mostOfOne: MOST_FLOWS},
+    ...{bytes: ALL_BYTES, bytesOfOne: MEMBER_BYTES},
   });
 
   constructor(options: IncomingDatagramsOptions) {
@@ -56,14 +48,9 @@ export class IncomingDatagrams {
       return;
     }
     let way: WayIn | undefined;
-    const datagrams = new DatagramStream(stream, {
-      turns: this.#turns,
-      room: this.#room.of(from.address),
+    const datagrams = this.#flows.begin(stream, from, {
       onDatagram: (datagram) => way?.deliver(datagram),
-      onOver: (code) => {
-        this.#places.leave(from.address, datagrams);
-        way?.over(code === 'UPSTREAM_REFUSED' ? 'port' : undefined);
-      },
+      onOver: (code) => way?.over(code === 'UPSTREAM_REFUSED' ? 'port' : undefined),
     });
     way = seal.takeFlow(
       {address: from.address, ...ports},
@@ -74,15 +61,12 @@ export class IncomingDatagrams {
         finish: () => datagrams.finish(),
       },
     );
-    if (way === undefined) {
-      const {udp} = seal;
-      const why = typeof udp === 'object' ? ` ${udp.why}` : '';
-      stream.refuse('KIND_UNKNOWN', `The member takes no UDP.${why}`);
-      datagrams.onReset('KIND_UNKNOWN');
-    } else if (this.#places.enter(from.address, datagrams)) stream.accept();
-    else {
-      stream.refuse('TOO_MANY_STREAMS', 'The member has too many flows of UDP.');
-      datagrams.onReset('TOO_MANY_STREAMS');
+    if (way !== undefined) {
+      this.#flows.enter(datagrams, from);
+      return;
     }
+    const {udp} = seal;
+    const why = typeof udp === 'object' ? ` ${udp.why}` : '';
+    this.#flows.refuse(datagrams, 'KIND_UNKNOWN', `The member takes no UDP.${why}`);
   };
 }
