@@ -124,14 +124,14 @@ export class AgentLink {
   }
 
   /** Resets open streams. Resolves when the relays know of the end, or after GOODBYE_MS. */
-  end(): Promise<void> {
+  async end(): Promise<void> {
     const gone = [this.sessions.linksGone(), this.#greetings.leave()];
     const known = atMost(this.#clock, GOODBYE_MS, Promise.all(gone));
     for (const session of this.sessions.takeAll()) session.close();
     this.#link = undefined;
     this.#search.end();
     this.#places.end();
-    return known;
+    await known;
   }
 
   // ── Places ──

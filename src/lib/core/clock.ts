@@ -16,14 +16,14 @@ export interface Clock {
   soon(fn: () => void): void;
 }
 
-/** Resolves when `what` does, or after `ms`. @throws what `what` rejects with in time. */
-export async function atMost(clock: Clock, ms: number, what: Promise<unknown>): Promise<void> {
+/** Resolves with the value of `what`, or after `ms` without one. @throws what `what` rejects with in time. */
+export async function atMost<T>(clock: Clock, ms: number, what: Promise<T>): Promise<T | undefined> {
   let timer: Timer | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = clock.after(ms, resolve);
+  const late = new Promise<undefined>((resolve) => {
+    timer = clock.after(ms, () => resolve(undefined));
   });
   try {
-    await Promise.race([what, late]);
+    return await Promise.race([what, late]);
   } finally {
     timer?.cancel();
   }

@@ -1,7 +1,7 @@
 // Ends a sandbox of another process, also when that process does not answer.
 
 import {setTimeout as sleep} from 'node:timers/promises';
-import {systemClock} from '../core/clock.js';
+import {atMost, systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
 import {lifeOf, type ProcessRecord} from '../launch/process-record.js';
 import type {SandboxEnd} from './control.js';
@@ -32,18 +32,8 @@ async function askToStop(roster: SandboxRoster, listed: ListedSandbox): Promise<
     throw error;
   });
   if (remote === undefined) return undefined;
-  const answers = await within(ANSWER_MS, remote.info());
-  return answers === undefined ? undefined : await within(STOP_MS, remote.terminate());
-}
-
-async function within<T>(ms: number, call: Promise<T>): Promise<T | undefined> {
-  const late = new AbortController();
-  call.catch(() => {});
-  try {
-    return await Promise.race([call, sleep(ms, undefined, {signal: late.signal})]);
-  } finally {
-    late.abort();
-  }
+  const answers = await atMost(systemClock, ANSWER_MS, remote.info());
+  return answers === undefined ? undefined : await atMost(systemClock, STOP_MS, remote.terminate());
 }
 
 /** Its leftovers are removed at the next start. */

@@ -1,6 +1,6 @@
 // The sandboxes of this user, as `tunl sandbox ps` shows them.
 
-import {setTimeout as sleep} from 'node:timers/promises';
+import {atMost, systemClock} from '../../core/clock.js';
 import {stateDir} from '../../core/state-dir.js';
 import {RemoteSandbox} from '../../sandbox/remote.js';
 import {type ListedSandbox, SandboxRoster} from '../../sandbox/roster.js';
@@ -28,11 +28,7 @@ export async function listSandboxes(all: boolean): Promise<Listing> {
 
 async function eventOf(roster: SandboxRoster, each: ListedSandbox): Promise<SandboxEvent> {
   if (each.life === 'ended') return listedSandbox(each);
-  const late = new AbortController();
-  const answer = ask(roster, each).catch(() => undefined);
-  const timer = sleep(ANSWER_MS, undefined, {signal: late.signal}).catch(() => undefined);
-  const event = await Promise.race([answer, timer]);
-  late.abort();
+  const event = await atMost(systemClock, ANSWER_MS, ask(roster, each)).catch(() => undefined);
   return event ?? listedSandbox(each);
 }
 

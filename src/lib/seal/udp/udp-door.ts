@@ -1,6 +1,7 @@
 // Where the packets of UDP of a sealed network arrive in the process that holds the seal.
 
 import type {Duplex} from 'node:stream';
+import {atMost, systemClock} from '../../core/clock.js';
 import {DatagramReader, encodeDatagram} from '../../protocol/datagrams.js';
 import {MARK4} from './device.js';
 import {UdpFlows, type UdpFlowsOptions} from './flows.js';
@@ -64,15 +65,16 @@ export class UdpDoor {
    * sent in the flows of now.
    */
   async lastDatagrams(): Promise<void> {
-    await within(
+    await atMost(
+      systemClock,
       MARK_MS,
       new Promise<void>((resolve) => {
         this.#onMark = resolve;
         this.#write(NOTHING);
       }),
     );
-    await within(OPENING_MS, this.flows.allOpened());
-    await within(FINISH_MS, Promise.all([this.flows.finish(), this.incoming.finish()]));
+    await atMost(systemClock, OPENING_MS, this.flows.allOpened());
+    await atMost(systemClock, FINISH_MS, Promise.all([this.flows.finish(), this.incoming.finish()]));
   }
 
   close(): void {
@@ -111,14 +113,4 @@ export class UdpDoor {
 
 function isMark(packet: Buffer): boolean {
   return packet.length === MARK_BYTES && MARK.equals(packet.subarray(16, 20));
-}
-
-/** Resolves when `what` does, or after a time. */
-async function within(ms: number, what: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([what, late]);
-  clearTimeout(timer);
 }
