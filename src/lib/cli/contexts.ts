@@ -24,11 +24,9 @@ export async function withContext<F extends LinkFlags & {lan?: string | boolean 
   flags: F,
   tell: (text: string) => void,
 ): Promise<F> {
-  const {lan} = flags;
-  if (flags.relay !== undefined || flags.context !== undefined || lan || process.env.TUNL_RELAY === '')
-    return flags;
+  if (flags.lan) return flags;
   const all = contexts();
-  const name = await all.current();
+  const name = await all.currentBeside(flags);
   if (name === undefined) return flags;
   const {relay: url} = await all.get(name);
   tell(`The relay is ${url}, the current context; --context ${EMBEDDED} is one on this machine.`);

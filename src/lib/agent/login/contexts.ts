@@ -91,6 +91,16 @@ export class Contexts {
     return name !== undefined && isContextName(name) ? name : undefined;
   }
 
+  /** The current one, if nothing else says which relay is meant: no flag, and no TUNL_RELAY, even if it is empty. @throws TunlError STATE_DIR */
+  async currentBeside(
+    {relay, context}: {relay?: string | undefined; context?: string | undefined},
+    env: NodeJS.ProcessEnv = process.env,
+  ): Promise<string | undefined> {
+    return relay !== undefined || context !== undefined || env.TUNL_RELAY === ''
+      ? undefined
+      : await this.current();
+  }
+
   /** Undefined: the relay inside the process. @throws TunlError CONTEXT_UNKNOWN, STATE_DIR */
   async use(name: string | undefined): Promise<void> {
     if (name === undefined) {

@@ -83,7 +83,6 @@ async function optionsOf(given: Given): Promise<OptionsOf<typeof LINK_SETTINGS>>
     isSwitch(kind) || isList(kind) ? undefined : given[flag],
   );
   const {relay, context, stateDir} = settle(LINK_SETTINGS, options);
-  if (relay !== undefined || context !== undefined || process.env.TUNL_RELAY === '') return options;
-  const current = await new Contexts(stateDir).current();
+  const current = await new Contexts(stateDir).currentBeside({relay, context});
   return current === undefined ? options : {...options, context: current};
 }
