@@ -3,6 +3,7 @@
 import type {Socket} from 'node:net';
 import type {Block, BlockPool} from '../mux/blocks.js';
 import {PAYLOAD_AT, PAYLOAD_BYTES} from '../mux/stream.js';
+import {sharedBuffer} from '../net/own-buffers.js';
 import type {Splice} from './splice.js';
 
 /** From this size on a read gets its own block; smaller reads are copied. */
@@ -22,8 +23,7 @@ export interface SocketRead {
 export class SocketReads {
   readonly #pool: BlockPool;
   readonly #mostBytes: number;
-  /** Reading is synchronous, so no two sockets use it at once. */
-  readonly #shared = Buffer.allocUnsafeSlow(64 * 1024);
+  readonly #shared = sharedBuffer();
   #lent = 0;
 
   /** @param mostBytes of one read, where the bytes of a block get more in front of them than the session's headers */
