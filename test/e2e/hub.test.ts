@@ -2,6 +2,7 @@
 // killed.
 
 import {readdirSync, realpathSync} from 'node:fs';
+import {readFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {expect} from 'vitest';
 import {startBrowser} from '../helpers/browser.js';
@@ -57,6 +58,23 @@ test('a hub that is killed loses nothing, and the next one takes over', async ({
   expect(stdout).toMatch(new RegExp(`^${kept.id} +ana +files/kept +ready `, 'm'));
   expect(stdout).toMatch(new RegExp(`^${stopped.id} +ana +files/stopped +stopped +asked`, 'm'));
   expect((await ask(ana, `/v1/sessions/${kept.id}`, ['-X', 'DELETE'])).status).toBe(200);
+});
+
+test('a stop ends the sandbox of an owner that stands still', async ({scope}) => {
+  const {addUser, session, hub, stateDir} = await openHub(scope);
+  const {id, sandboxId = ''} = await session(await addUser('ana'));
+  const journal = await readFile(join(stateDir, 'sandboxes', sandboxId, 'sandbox.json'), 'utf8');
+  const {pid} = (JSON.parse(journal) as {owner: {pid: number}}).owner;
+  process.kill(pid, 'SIGSTOP');
+  scope.onEnd(() => {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // The stop has ended it.
+    }
+  });
+  expect(await hub(['stop', id])).toMatchObject({code: 0, stdout: expect.stringContaining('stopped')});
+  expect((await runCli(scope, ['sandbox', 'ps'], {stateDir})).stdout).toBe('');
 });
 
 test('of hubs that start at the same moment one gets the state folder', async ({scope}) => {

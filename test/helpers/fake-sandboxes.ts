@@ -5,6 +5,7 @@ import {createServer, type Server} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {connect, createServer as createTcpServer, type Server as TcpServer} from 'node:net';
 import type {Duplex} from 'node:stream';
+import {TunlError} from '../../src/lib/core/errors.js';
 import type {HubSandboxes, SandboxWish} from '../../src/lib/hub/sandboxes.ts';
 import type {LogPiece, SandboxControl, SandboxEnd, SandboxInfo} from '../../src/lib/sandbox/control.ts';
 
@@ -12,6 +13,8 @@ export class FakeSandbox {
   readonly id: string;
   readonly wish: SandboxWish;
   isListening = false;
+  /** False: its port gets no address at the relay. */
+  hasAddress = true;
   answer: (path: string) => {status: number; body?: string} = () => ({status: 200});
   activity: SandboxInfo['activity'];
   output = '';
@@ -67,13 +70,23 @@ export class FakeSandbox {
     this.#end.resolve(end);
   }
 
+  async terminate(): Promise<SandboxEnd> {
+    if (this.isStubborn) return await this.ended;
+    this.isTerminated = true;
+    this.end({reason: 'terminated'});
+    return {reason: 'terminated'};
+  }
+
   control(): SandboxControl {
     const fake = this;
     return {
       id: fake.id,
       ended: fake.ended,
       info: async () => ({activity: fake.activity, stopsAt: fake.stopsAt}) as unknown as SandboxInfo,
-      tunnels: async () => [{port: fake.wish.port, url: `https://${fake.wish.label}.relay.test`}],
+      async tunnels() {
+        if (!fake.hasAddress) throw new TunlError('SANDBOX_TUNNELS');
+        return [{port: fake.wish.port, url: `https://${fake.wish.label}.relay.test`}];
+      },
       async dial(): Promise<Duplex> {
         if (!fake.isListening) throw Object.assign(new Error('refused'), {code: 'ECONNREFUSED'});
         const socket = connect(
@@ -91,12 +104,8 @@ export class FakeSandbox {
         fake.stopsAt = (fake.stopsAt ?? 0) + ms;
         return fake.stopsAt;
       },
-      terminate: async () => {
-        if (fake.isStubborn) return await fake.ended;
-        fake.isTerminated = true;
-        fake.end({reason: 'terminated'});
-        return {reason: 'terminated'};
-      },
+      // A connection that has ended reaches no owner.
+      terminate: async () => fake.end_ ?? (await fake.terminate()),
     } as unknown as SandboxControl;
   }
 }
@@ -131,6 +140,11 @@ export class FakeSandboxes implements HubSandboxes {
     if (this.silent.has(id)) throw new Error('no answer');
     const found = this.all.find((each) => each.id === id && each.isListening && !each.isTerminated);
     return found?.control();
+  }
+
+  /** A silent one is killed. */
+  async end(id: string): Promise<void> {
+    await this.all.find((each) => each.id === id)?.terminate();
   }
 
   async outputOf(id: string): Promise<readonly LogPiece[]> {

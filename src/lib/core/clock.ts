@@ -30,16 +30,16 @@ export async function atMost<T>(clock: Clock, ms: number, what: Promise<T>): Pro
 }
 
 /** Resolves after `ms`, or when the signal aborts. */
-export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+export function pause(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       timer.cancel();
-      signal.removeEventListener('abort', done);
+      signal?.removeEventListener('abort', done);
       resolve();
     };
     const timer = clock.after(ms, done);
-    signal.addEventListener('abort', done, {once: true});
-    if (signal.aborted) done();
+    signal?.addEventListener('abort', done, {once: true});
+    if (signal?.aborted) done();
   });
 }
 

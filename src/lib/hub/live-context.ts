@@ -20,6 +20,8 @@ export interface LiveContext {
   newId(): string;
   /** The sandbox of an earlier hub, or one that was lost. @throws when its owner does not answer */
   open(sandboxId: string): Promise<SandboxControl | undefined>;
+  /** Returns when it has ended, also when its owner does not answer. It must not fail. */
+  end(sandboxId: string): Promise<void>;
   endOf(sandboxId: string): Promise<SandboxEnd | undefined>;
   outputOf(sandboxId: string): Promise<readonly LogPiece[]>;
   site(): ProgramSite;

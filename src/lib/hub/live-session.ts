@@ -1,24 +1,16 @@
 // A session that this hub starts, watches and ends. Its record changes here only.
 
 import {pause} from '../core/clock.js';
-import {type ErrorCode, TunlError, toTunlError} from '../core/errors.js';
+import {TunlError, toTunlError} from '../core/errors.js';
 import type {SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import {lastLines} from './last-lines.js';
 import {Ledger} from './ledger.js';
 import type {LiveContext} from './live-context.js';
+import {reopen} from './reopen.js';
+import {isForeseen, nextStart} from './restart-rule.js';
 import {isFinal, type SessionEnd, type SessionRecord, type SessionState} from './session.js';
-import {endOf, untilReady} from './session-run.js';
+import {endOf, notStarted, untilReady} from './session-run.js';
 import type {Template} from './template.js';
-
-/** Starts again after a failure at the most, before the session fails. */
-const MOST_RESTARTS = 3;
-const FIRST_RESTART_MS = 1_000;
-/** After this long as ready, earlier failures no longer count, ms. */
-const STEADY_MS = 600_000;
-/** Between two tries to reach a sandbox whose owner does not answer, ms. */
-const REOPEN_EVERY_MS = 2_000;
-/** How long an owner may be silent before its sandbox is given up, ms. */
-const REOPEN_MS = 60_000;
 
 export class LiveSession {
   readonly record: SessionRecord;
@@ -92,7 +84,7 @@ export class LiveSession {
     this.record.end = this.#stopReason;
     this.#change('stopping');
     this.#stop.abort(new TunlError('ABORTED'));
-    await this.#sandbox?.terminate().catch(() => {});
+    await this.#endSandbox();
     await this.over;
   }
 
@@ -105,25 +97,28 @@ export class LiveSession {
     this.record.restarts = 0;
     // With the id of the old sandbox, so that the next hub knows what it has to end.
     this.#change('queued');
-    const sandbox = this.#sandbox;
-    void this.#context.save().then(() => sandbox.terminate().catch(() => {}));
+    void this.#context.save().then(() => this.#endSandbox());
     return true;
   }
 
   async #resume(): Promise<void> {
     const {record, template} = this;
     try {
-      const sandbox = record.sandboxId === undefined ? undefined : await this.#reopen(record.sandboxId);
-      if (this.#isDetached) return;
       if (record.state === 'stopping') {
-        this.#stopReason = record.end ?? {reason: 'asked', detail: 'It was stopped.', tail: []};
-        await sandbox?.terminate().catch(() => {});
+        this.#stopReason ??= record.end ?? {reason: 'asked', detail: 'It was stopped.', tail: []};
+        await this.#endSandbox();
         return this.#finish('stopped', this.#stopReason);
       }
       if (record.state === 'queued') {
         // The earlier hub was about to start it again.
-        await sandbox?.terminate().catch(() => {});
+        await this.#endSandbox();
         return void (await this.#run(undefined));
+      }
+      const sandbox = record.sandboxId === undefined ? undefined : await this.#reopen(record.sandboxId);
+      if (this.#isDetached) return;
+      if (this.#stopReason !== undefined) {
+        await this.#endSandbox();
+        return this.#finish('stopped', this.#stopReason);
       }
       if (sandbox !== undefined) return void (await this.#run(sandbox));
       const wasReady = record.state === 'ready';
@@ -135,35 +130,26 @@ export class LiveSession {
       const detail = 'Its sandbox ended while the hub did not run.';
       this.#finish('failed', end ?? {reason: 'lost', detail, tail: []});
     } catch (error) {
-      this.#fail(error);
+      await this.#fail(error);
     }
   }
 
-  /** Undefined: it is gone. Waits for an owner that does not answer, which may be busy or stopped. */
-  async #reopen(sandboxId: string): Promise<SandboxControl | undefined> {
-    // The earlier hub may have been killed a moment after it had started the owner.
+  #reopen(sandboxId: string): Promise<SandboxControl | undefined> {
+    const {clock, open} = this.#context;
     const isYoung = this.record.state === 'starting';
-    const until = this.#context.clock.now() + REOPEN_MS;
-    for (let tries = 0; ; tries += 1) {
-      try {
-        const sandbox = await this.#context.open(sandboxId);
-        if (sandbox !== undefined || !isYoung || tries > 2) return sandbox;
-      } catch (error) {
-        if (this.#context.clock.now() > until) throw error;
-      }
-      await this.#pause(isYoung ? REOPEN_EVERY_MS / 2 : REOPEN_EVERY_MS);
-      if (this.#stop.signal.aborted) return undefined;
-    }
+    return reopen({open: () => open(sandboxId), isYoung, clock, signal: this.#stop.signal});
   }
 
-  /** Ends early when the session is stopped. */
-  #pause(ms: number): Promise<void> {
-    return pause(this.#context.clock, ms, this.#stop.signal);
+  /** No sandbox outlives its session, also one whose owner does not answer. Never rejects. */
+  async #endSandbox(): Promise<void> {
+    const {sandboxId} = this.record;
+    if (sandboxId !== undefined && !this.#isDetached) await this.#context.end(sandboxId);
   }
 
-  #fail(error: unknown): void {
+  async #fail(error: unknown): Promise<void> {
     const {code, message} = toTunlError(error);
     this.#context.log.error('a session failed', {session: this.record.id, code, reason: message});
+    await this.#endSandbox();
     this.#finish('failed', {reason: 'not-started', detail: 'The hub could not go on with it.', tail: []});
   }
 
@@ -180,7 +166,7 @@ export class LiveSession {
           return this.#finish(isForeseen(end) ? 'stopped' : 'failed', end);
       }
     } catch (error) {
-      this.#fail(error);
+      await this.#fail(error);
     }
   }
 
@@ -202,7 +188,10 @@ export class LiveSession {
       const isWanted = this.#stopReason === undefined && !this.#isRestarting && !this.#isDetached;
       const mayRun = ended.reason === 'lost' && isWanted;
       const again = mayRun ? await this.#reopen(current.id).catch(() => undefined) : undefined;
-      if (again === undefined) return endOf(ended, await this.tail());
+      if (again === undefined) {
+        if (ended.reason === 'lost') await this.#endSandbox();
+        return endOf(ended, await this.tail());
+      }
       current = again;
       this.#sandbox = again;
     }
@@ -222,7 +211,6 @@ export class LiveSession {
         await this.#context.save();
         const sandbox = adopted ?? (await this.#context.start(this.record.sandboxId));
         this.#sandbox = sandbox;
-        if (signal.aborted && !this.#isDetached) await sandbox.terminate();
         const {program, port, readyTimeoutMs} = this.template;
         const {clock} = this.#context;
         const result = await untilReady(
@@ -238,7 +226,7 @@ export class LiveSession {
           signal,
         );
         if (!result.ready) {
-          await sandbox.terminate().catch(() => {});
+          await this.#endSandbox();
           return result.end;
         }
         await this.#becomeReady(sandbox);
@@ -247,18 +235,13 @@ export class LiveSession {
         this.#context.leaveQueue();
       }
     } catch (error) {
+      // Also when `start` has failed: the owner may run already.
+      await this.#endSandbox();
       if (signal.aborted) return this.#stopReason ?? {reason: 'asked', detail: 'It was stopped.', tail: []};
-      const {code, message, next} = toTunlError(error);
-      this.#context.log.warn('a session could not be started', {
-        session: this.record.id,
-        code,
-        reason: message,
-      });
-      // Other reasons may name files of this machine.
-      const detail = TOLD.has(code)
-        ? `${message} ${next}`.trim()
-        : 'The hub could not start it; its log says why.';
-      return {reason: 'not-started', detail, tail: []};
+      const {code, message} = toTunlError(error);
+      const about = {session: this.record.id, code, reason: message};
+      this.#context.log.warn('a session could not be started', about);
+      return notStarted(error);
     }
   }
 
@@ -279,21 +262,15 @@ export class LiveSession {
 
   /** Waits before the next start. False: it does not start again. */
   async #startsAgain(end: SessionEnd): Promise<boolean> {
-    const {restart} = this.template;
-    const {record} = this;
-    const wasReady = record.readyAt !== undefined;
-    const isClean = end.reason === 'exited' && restart !== 'always';
-    if (restart === 'never' || !wasReady || !isFailure(end) || (isClean && end.detail.endsWith('code 0.')))
-      return false;
-    if (this.#context.wallNow() - (record.readyAt ?? 0) > STEADY_MS) record.restarts = 0;
-    if (record.restarts >= MOST_RESTARTS) return false;
-    const delay = FIRST_RESTART_MS * 2 ** record.restarts;
-    record.restarts += 1;
+    const {record, template} = this;
+    const next = nextStart(record, template, {end, now: this.#context.wallNow()});
+    if (next === undefined) return false;
+    record.restarts = next.restarts;
     this.#settled = Promise.withResolvers<void>();
     this.#sandbox = undefined;
     record.sandboxId = undefined;
     this.#change('queued');
-    await this.#pause(delay);
+    await pause(this.#context.clock, next.delayMs, this.#stop.signal);
     return this.#stopReason === undefined && !this.#isDetached;
   }
 
@@ -323,18 +300,3 @@ export class LiveSession {
     });
   }
 }
-
-/** Errors of a start that a user may read. */
-const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'SANDBOX_COMMAND',
-  'SANDBOX_TUNNELS',
-  'SANDBOX_ENDED',
-  'HUB_HOME',
-]);
-
-const isFailure = ({reason}: SessionEnd): boolean =>
-  reason === 'exited' || reason === 'oom' || reason === 'lost';
-
-/** These ends are the plan of somebody. */
-const isForeseen = ({reason}: SessionEnd): boolean =>
-  reason === 'timeout' || reason === 'idle' || reason === 'terminated' || reason === 'asked';

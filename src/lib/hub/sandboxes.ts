@@ -33,6 +33,8 @@ export interface HubSandboxes {
   start(wish: SandboxWish): Promise<SandboxControl>;
   /** A sandbox that another process has started; undefined: it is gone. */
   open(id: string): Promise<SandboxControl | undefined>;
+  /** Ends a sandbox, also one whose owner does not answer. Resolves as well when there is none. @throws TunlError SANDBOX_SILENT */
+  end(id: string): Promise<void>;
   /** Why a sandbox has ended; undefined: nobody wrote it down, or it still runs. */
   endOf(id: string): Promise<SandboxEnd | undefined>;
   /** The last output of a sandbox that has ended. */

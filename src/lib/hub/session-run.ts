@@ -2,6 +2,7 @@
 
 import type {Duplex} from 'node:stream';
 import {type Clock, pause} from '../core/clock.js';
+import {type ErrorCode, toTunlError} from '../core/errors.js';
 import type {SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import {askInside} from './ask-inside.js';
 import type {SessionEnd} from './session.js';
@@ -48,6 +49,24 @@ export async function untilReady(options: RunOptions, signal: AbortSignal): Prom
   if (end !== undefined) return {ready: false, end: endOf(end, tail)};
   const detail = `It did not answer on port ${options.port} within ${readyTimeoutMs / 1000} s.`;
   return {ready: false, end: {reason: 'not-ready', detail, tail}};
+}
+
+/** Errors of a start that a user may read. */
+const TOLD: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'SANDBOX_COMMAND',
+  'SANDBOX_TUNNELS',
+  'SANDBOX_ENDED',
+  'HUB_HOME',
+]);
+
+/** The end of a session whose start has failed. */
+export function notStarted(error: unknown): SessionEnd {
+  const {code, message, next} = toTunlError(error);
+  // Other reasons may name files of this machine.
+  const detail = TOLD.has(code)
+    ? `${message} ${next}`.trim()
+    : 'The hub could not start it; its log says why.';
+  return {reason: 'not-started', detail, tail: []};
 }
 
 /** The end of a session whose sandbox has ended. */

@@ -2,7 +2,7 @@
 // outlived an earlier hub.
 
 import type {Timer} from '../core/clock.js';
-import {TunlError} from '../core/errors.js';
+import {TunlError, toTunlError} from '../core/errors.js';
 import {randomBytes} from '../core/node-crypto.js';
 import type {SandboxControl} from '../sandbox/control.js';
 import {lookAt} from './activity.js';
@@ -10,6 +10,7 @@ import {shortage} from './capacity.js';
 import {extensionOf} from './extension.js';
 import {LiveSession} from './live-session.js';
 import {orAborted} from './or-aborted.js';
+import {HOME, sandboxWish} from './sandbox-wish.js';
 import {SecretFilter} from './secret-filter.js';
 import {isFinal, type SessionEvent, type SessionRecord, type SessionView} from './session.js';
 import {SessionTable} from './session-table.js';
@@ -98,17 +99,7 @@ export class Sessions {
   /** Resolves when it is ready or over, at the latest when the signal aborts. */
   async settled(id: string, signal: AbortSignal): Promise<SessionView | undefined> {
     const live = this.#table.live.get(id);
-    if (live !== undefined) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        signal.addEventListener('abort', done, {once: true});
-        void live.settled.then(done);
-        if (signal.aborted) done();
-      });
-    }
+    if (live !== undefined) await orAborted(live.settled, signal).catch(() => {});
     return this.view(id);
   }
 
@@ -210,12 +201,16 @@ export class Sessions {
       this.#newLive(record, template, user).takeOver();
       return;
     }
-    const {sandboxId} = record;
-    if (sandboxId !== undefined) {
-      const sandbox = await this.#options.sandboxes.open(sandboxId).catch(() => undefined);
-      await sandbox?.terminate().catch(() => {});
-    }
+    if (record.sandboxId !== undefined) await this.#end(record, record.sandboxId);
     await this.#close(record, user === undefined ? 'Its user was removed.' : 'Its template was removed.');
+  }
+
+  async #end(record: SessionRecord, sandboxId: string): Promise<void> {
+    await this.#options.sandboxes.end(sandboxId).catch((error: unknown) => {
+      const {code, message} = toTunlError(error);
+      const about = {session: record.id, sandbox: sandboxId, code, reason: message};
+      this.#options.log.error('the sandbox of a session cannot be ended', about);
+    });
   }
 
   async #close(record: SessionRecord, detail: string): Promise<void> {
@@ -240,33 +235,12 @@ export class Sessions {
       site: () => this.#siteOf(record, template),
       newId: () => sandboxes.newId(),
       open: (sandboxId) => sandboxes.open(sandboxId),
+      end: (sandboxId) => this.#end(record, sandboxId),
       endOf: (sandboxId) => sandboxes.endOf(sandboxId),
       start: async (id) => {
         const home = template.home === 'persistent' ? await homes.prepare(user, template.name) : undefined;
-        const {command, env} = template.program.plan(this.#siteOf(record, template));
-        const {program, backend, image, runtime, limits, bestEffort, egress, mounts, timeoutMs, port} =
-          template;
-        return await sandboxes.start({
-          id,
-          command,
-          env: {...template.env, ...env},
-          port,
-          label: record.label,
-          backend,
-          image,
-          runtime,
-          limits,
-          bestEffort,
-          egress,
-          mounts: [
-            ...(program.mounts ?? []),
-            ...mounts,
-            ...(home === undefined ? [] : [{source: home, target: HOME, readOnly: false}]),
-          ],
-          workdir: HOME,
-          timeoutMs,
-          hostUid: homes.uidOf(user),
-        });
+        const about = {id, label: record.label, site: this.#siteOf(record, template), home};
+        return await sandboxes.start(sandboxWish(template, {...about, hostUid: homes.uidOf(user)}));
       },
       save: () => this.#save(record),
       emit: (type) => {
@@ -345,6 +319,3 @@ export class Sessions {
     });
   }
 }
-
-/** The home of every session, inside. */
-const HOME = '/home/user';

@@ -1,12 +1,14 @@
 // The sandboxes of a hub: each under a supervisor of its own, with its tunnel at the hub's relay.
 
 import type {ForwardOptions} from '../agent/options.js';
+import {toTunlError} from '../core/errors.js';
 import type {LogPiece, SandboxControl, SandboxEnd} from '../sandbox/control.js';
 import {newSandboxId} from '../sandbox/ids.js';
 import {keptOutput} from '../sandbox/kept-output.js';
 import {openSandbox} from '../sandbox/open.js';
 import type {SandboxOptions} from '../sandbox/options.js';
 import {SandboxRoster} from '../sandbox/roster.js';
+import {stopSandbox} from '../sandbox/stop-owner.js';
 import {startSupervisor} from '../sandbox/supervisor/start.js';
 import type {HubSandboxes, SandboxWish} from './sandboxes.js';
 
@@ -65,6 +67,17 @@ export class SupervisedSandboxes implements HubSandboxes {
 
   async open(id: string): Promise<SandboxControl | undefined> {
     return await openSandbox(id, this.#stateDir);
+  }
+
+  async end(id: string): Promise<void> {
+    const roster = new SandboxRoster(this.#stateDir);
+    try {
+      const listed = await roster.find(id);
+      if (listed.life !== 'ended') await stopSandbox(roster, listed);
+    } catch (error) {
+      const {code} = toTunlError(error);
+      if (code !== 'SANDBOX_UNKNOWN' && code !== 'SANDBOX_ENDED') throw error;
+    }
   }
 
   async outputOf(id: string): Promise<readonly LogPiece[]> {

@@ -1,5 +1,6 @@
 import {expect, test, vi} from 'vitest';
-import {systemClock} from '../../../src/lib/core/clock.js';
+import {type Clock, systemClock} from '../../../src/lib/core/clock.js';
+import {TunlError} from '../../../src/lib/core/errors.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
 import {Homes} from '../../../src/lib/hub/homes.js';
 import {commandProgram} from '../../../src/lib/hub/programs/command.js';
@@ -9,8 +10,9 @@ import {SessionFolder} from '../../../src/lib/hub/session-folder.js';
 import {Sessions} from '../../../src/lib/hub/sessions.js';
 import type {Template} from '../../../src/lib/hub/template.js';
 import type {HubUser} from '../../../src/lib/hub/users.js';
-import {FakeSandboxes} from '../../helpers/fake-sandboxes.js';
+import {type FakeSandbox, FakeSandboxes} from '../../helpers/fake-sandboxes.js';
 import {hubTemplate} from '../../helpers/hub-template.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 import {Scope} from '../../helpers/scope.js';
 
 const ANA: HubUser = {id: 'u_aaaaaaaaaa', name: 'ana', quota: 2, createdAt: '', number: 0};
@@ -22,7 +24,7 @@ interface Rig {
   time: {now: number};
   events: SessionEvent[];
   folder: SessionFolder;
-  again(): Promise<Sessions>;
+  again(clock?: Clock): Promise<Sessions>;
   settled(view: SessionView): Promise<SessionView>;
 }
 
@@ -49,7 +51,7 @@ async function rig(
   scope.onEnd(() => sandboxes.closeAll());
   const time = {now: Date.now()};
   const events: SessionEvent[] = [];
-  const make = async () => {
+  const make = async (clock: Clock = systemClock) => {
     const made = new Sessions({
       templates: new Map([['web', hubTemplate(template)]]),
       sandboxes,
@@ -62,7 +64,7 @@ async function rig(
       startsAtOnce,
       mostQueued,
       floors: {freeMemoryBytes, freeDiskBytes: 0},
-      clock: systemClock,
+      clock,
       log: createLogger('hub', undefined),
       wallNow: () => time.now,
     });
@@ -200,6 +202,29 @@ test('a program that does not answer in time fails the session, and its sandbox 
   const failed = await settled(await sessions.create(ANA, {template: 'web'}));
   expect(failed).toMatchObject({state: 'failed', end: {reason: 'not-ready'}});
   expect(sandboxes.all[0]?.isTerminated).toBe(true);
+});
+
+test.each<[string, (sandbox: FakeSandbox) => Promise<void>]>([
+  [
+    'gets no address',
+    async (sandbox) => {
+      sandbox.hasAddress = false;
+      await sandbox.listen();
+    },
+  ],
+  [
+    'cannot be reached after its start',
+    async () => {
+      throw new TunlError('SANDBOX_SILENT');
+    },
+  ],
+])('a sandbox that %s fails the session, and ends', async (_, onStart) => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope);
+  sandboxes.onStart = onStart;
+  const failed = await settled(await sessions.create(ANA, {template: 'web'}));
+  expect(failed).toMatchObject({state: 'failed', end: {reason: 'not-started'}});
+  expect(sandboxes.all.map(({isTerminated}) => isTerminated)).toEqual([true]);
 });
 
 test('a program that dies later starts again under the same address', async () => {
@@ -419,6 +444,48 @@ test('an owner that does not answer keeps no other session waiting', async () =>
   expect(next.view(silent.id)?.state).toBe('ready');
   // It is still the session of this name.
   expect((await next.create(ANA, {template: 'web', name: 'silent'})).id).toBe(silent.id);
+});
+
+test('a stop ends a sandbox whose owner does not answer', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes, settled} = await rig(scope);
+  const {id, sandboxId = ''} = await settled(await sessions.create(ANA, {template: 'web'}));
+  sandboxes.silent.add(sandboxId);
+  sandboxes.all[0]?.end({reason: 'lost'});
+  expect(await sessions.stop(id)).toMatchObject({state: 'stopped', end: {reason: 'asked'}});
+  expect(sandboxes.all[0]?.isTerminated).toBe(true);
+});
+
+test('the next hub ends sandboxes whose owner does not answer: at a stop, without their user, and when it waits no longer', async () => {
+  await using scope = new Scope();
+  const users = [ANA, BEN];
+  const {sessions, sandboxes, settled, again} = await rig(scope, {users});
+  const wishes = [
+    [ANA, 'stopped'],
+    [ANA, 'silent'],
+    [BEN, 'removed'],
+  ] as const;
+  const views = await Promise.all(
+    wishes.map(async ([user, name]) => settled(await sessions.create(user, {template: 'web', name}))),
+  );
+  sessions.close();
+  for (const {sandboxId = ''} of views) sandboxes.silent.add(sandboxId);
+  users.pop();
+  const clock = new ManualClock();
+  const next = await again(clock);
+  const [stopped, silent, removed] = views.map(({id}) => id);
+  const isTerminated = (id = '') =>
+    sandboxes.all.find((each) => each.id === next.view(id)?.sandboxId)?.isTerminated;
+  expect(next.view(removed ?? '')).toMatchObject({state: 'stopped', end: {detail: 'Its user was removed.'}});
+  expect(isTerminated(removed)).toBe(true);
+  expect(await next.stop(stopped ?? '')).toMatchObject({state: 'stopped', end: {reason: 'asked'}});
+  expect(isTerminated(stopped)).toBe(true);
+  expect(isTerminated(silent)).toBe(false);
+  await vi.waitFor(() => {
+    clock.advance(10_000);
+    expect(next.view(silent ?? '')).toMatchObject({state: 'failed'});
+  });
+  expect(isTerminated(silent)).toBe(true);
 });
 
 test('the bytes of an open page keep no JupyterLab, and a saved file or a terminal does', async () => {
