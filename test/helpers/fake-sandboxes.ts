@@ -5,6 +5,7 @@ import {createServer, type Server} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {connect, createServer as createTcpServer, type Server as TcpServer} from 'node:net';
 import type {Duplex} from 'node:stream';
+import {setImmediate} from 'node:timers/promises';
 import {TunlError} from '../../src/lib/core/errors.js';
 import type {HubSandboxes, SandboxWish} from '../../src/lib/hub/sandboxes.ts';
 import type {LogPiece, SandboxControl, SandboxEnd, SandboxInfo} from '../../src/lib/sandbox/control.ts';
@@ -101,6 +102,8 @@ export class FakeSandbox {
         if (follow && fake.goesOn && signal?.aborted === false) await once(signal, 'abort');
       },
       extend: async (ms: number) => {
+        // Another process answers.
+        await setImmediate();
         fake.stopsAt = (fake.stopsAt ?? 0) + ms;
         return fake.stopsAt;
       },

@@ -3,6 +3,7 @@
 import {pause} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {SandboxControl, SandboxEnd} from '../sandbox/control.js';
+import {extensionOf} from './extension.js';
 import {lastLines} from './last-lines.js';
 import {Ledger} from './ledger.js';
 import type {LiveContext} from './live-context.js';
@@ -11,6 +12,9 @@ import {isForeseen, nextStart} from './restart-rule.js';
 import {isFinal, type SessionEnd, type SessionRecord, type SessionState} from './session.js';
 import {endOf, notStarted, untilReady} from './session-run.js';
 import type {Template} from './template.js';
+
+export const doesNotRun = (): TunlError =>
+  new TunlError('SANDBOX_ENDED', {reason: 'The session does not run.'});
 
 export class LiveSession {
   readonly record: SessionRecord;
@@ -27,6 +31,7 @@ export class LiveSession {
   #isRestarting = false;
   /** Looks in a row at which its program did not answer. */
   silentLooks = 0;
+  #extending: Promise<void> = Promise.resolve();
 
   constructor(context: LiveContext) {
     this.#context = context;
@@ -99,6 +104,24 @@ export class LiveSession {
     this.#change('queued');
     void this.#context.save().then(() => this.#endSandbox());
     return true;
+  }
+
+  /** One after another, because the room for each depends on the end that the one before has set. @throws TunlError SANDBOX_ENDED, NOT_ALLOWED */
+  extend(ms: number): Promise<void> {
+    const before = this.#extending;
+    this.#extending = before.catch(() => {}).then(() => this.#extend(ms));
+    return this.#extending;
+  }
+
+  async #extend(ms: number): Promise<void> {
+    const {record, template} = this;
+    const sandbox = this.#sandbox;
+    if (record.state !== 'ready' || sandbox === undefined) throw doesNotRun();
+    if (record.stopsAt !== undefined)
+      record.stopsAt = await sandbox.extend(extensionOf(record, template, ms));
+    this.#ledger.note({source: 'extend', at: this.#context.wallNow(), isNow: false});
+    await this.#context.save();
+    this.#context.emit('state');
   }
 
   async #resume(): Promise<void> {

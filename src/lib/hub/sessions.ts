@@ -7,8 +7,7 @@ import {randomBytes} from '../core/node-crypto.js';
 import type {SandboxControl} from '../sandbox/control.js';
 import {lookAt} from './activity.js';
 import {shortage} from './capacity.js';
-import {extensionOf} from './extension.js';
-import {LiveSession} from './live-session.js';
+import {doesNotRun, LiveSession} from './live-session.js';
 import {orAborted} from './or-aborted.js';
 import {HOME, sandboxWish} from './sandbox-wish.js';
 import {SecretFilter} from './secret-filter.js';
@@ -142,15 +141,8 @@ export class Sessions {
    */
   async extend(id: string, ms: number): Promise<SessionView> {
     const live = this.#table.live.get(id);
-    const sandbox = this.sandboxOf(id);
-    if (live === undefined || sandbox === undefined || live.record.state !== 'ready')
-      throw new TunlError('SANDBOX_ENDED', {reason: 'The session does not run.'});
-    const {record, template} = live;
-    if (record.stopsAt !== undefined)
-      record.stopsAt = await sandbox.extend(extensionOf(record, template, ms));
-    live.ledger.note({source: 'extend', at: this.#wallNow(), isNow: false});
-    await this.#save(live.record);
-    this.#tell('state', live.record);
+    if (live === undefined) throw this.#doesNotRun(id);
+    await live.extend(ms);
     return this.#table.viewOf(live.record);
   }
 
@@ -167,8 +159,7 @@ export class Sessions {
   restart(id: string): SessionView {
     const live = this.#table.live.get(id);
     if (live?.restart()) return this.#table.viewOf(live.record);
-    if (this.view(id) === undefined) throw new TunlError('HUB_SESSION_UNKNOWN');
-    throw new TunlError('SANDBOX_ENDED', {reason: 'The session does not run.'});
+    throw this.#doesNotRun(id);
   }
 
   onEvent(listener: (event: SessionEvent, userId: string) => void): () => void {
@@ -188,6 +179,10 @@ export class Sessions {
   }
 
   // ── One session ──
+
+  #doesNotRun(id: string): TunlError {
+    return this.view(id) === undefined ? new TunlError('HUB_SESSION_UNKNOWN') : doesNotRun();
+  }
 
   async #takeOver(record: SessionRecord): Promise<void> {
     const user = await this.#options.userById(record.userId);

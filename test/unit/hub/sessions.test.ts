@@ -362,6 +362,23 @@ test('extensions end at the longest life of the template', async () => {
   });
 });
 
+test('extensions at the same time end at the longest life together', async () => {
+  await using scope = new Scope();
+  const HOUR = 3_600_000;
+  const {sessions, sandboxes, settled, time} = await rig(scope, {
+    template: {timeoutMs: HOUR, maxLifetimeMs: 2.5 * HOUR},
+  });
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.stopsAt = time.now + HOUR;
+    await sandbox.listen();
+  };
+  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  const results = await Promise.allSettled(Array.from({length: 10}, () => sessions.extend(id, HOUR)));
+  expect(results.filter(({status}) => status === 'fulfilled')).toHaveLength(2);
+  expect(sandboxes.all[0]?.stopsAt).toBe(time.now + 2.5 * HOUR);
+  expect(sessions.view(id)?.stopsAt).toBe(time.now + 2.5 * HOUR);
+});
+
 test('the sessions of a user who was removed end', async () => {
   await using scope = new Scope();
   const users = [ANA];
