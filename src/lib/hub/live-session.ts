@@ -65,7 +65,7 @@ export class LiveSession {
     return await lastLines({sandbox: this.#sandbox, kept, secrets: [secret]});
   }
 
-  /** Starts from nothing. */
+  /** Starts from nothing. It is in the queue, or has left it, when this returns. */
   begin(): void {
     void this.#run(undefined);
   }

@@ -71,7 +71,7 @@ export class Sessions {
       if (same.endsFirst === undefined) return this.#table.viewOf(same.record);
       await orAborted(same.endsFirst, signal);
     }
-    // From here to the entry in the map nothing waits, so requests at the same time cannot pass the limits together.
+    // From here to the entry in the queue nothing waits, so requests at the same time cannot pass the limits together.
     if (short !== undefined) throw new TunlError('HUB_FULL', {reason: short});
     const {mostSessions, mostQueued} = this.#options;
     checkRoom(this.#table, user, {mostSessions, mostQueued, queued: this.#queue.length});
@@ -89,9 +89,9 @@ export class Sessions {
     };
     this.#table.names.set(user.id, user.name);
     const live = this.#newLive(record, template, user);
-    await this.#save(record);
     live.begin();
     this.#tell('state', record);
+    await this.#save(record);
     return this.#table.viewOf(record);
   }
 

@@ -126,6 +126,19 @@ test('a user has as many sessions as the quota, also when all requests come at o
   );
 });
 
+test('no more sessions wait for their start than may, also when all requests come at once', async () => {
+  await using scope = new Scope();
+  const {sessions, sandboxes} = await rig(scope, {startsAtOnce: 1, mostQueued: 2});
+  sandboxes.onStart = () => {};
+  const results = await Promise.allSettled(
+    Array.from({length: 30}, () => sessions.create(BEN, {template: 'web'})),
+  );
+  // One starts, two wait.
+  expect(results.filter(({status}) => status === 'fulfilled')).toHaveLength(3);
+  const codes = results.flatMap((each) => (each.status === 'rejected' ? [each.reason.code] : []));
+  expect(new Set(codes)).toEqual(new Set(['HUB_FULL']));
+});
+
 test('the same name is the same session, and the same key the same request', async () => {
   await using scope = new Scope();
   const {sessions, settled} = await rig(scope);
