@@ -46,12 +46,19 @@ export interface BindingsOptions extends RebindsOptions {
 }
 
 interface Binding {
+  /** Replaced by each change. */
   wish: TunnelRequest;
   owner: BindingOwner;
   /** The relay's number for it in the current session. */
   tunnel: number | undefined;
   bound: Bound | undefined;
   settle: ((result: Bound | TunlError) => void) | undefined;
+}
+
+interface Asked {
+  readonly binding: Binding;
+  /** The rules that the request has: others may have replaced them before the answer. */
+  readonly cidr: AddressRules | undefined;
 }
 
 export class Bindings {
@@ -62,7 +69,7 @@ export class Bindings {
   /** Distinguishes this agent's claims from those of others of the same owner. */
   readonly #holder = randomBytes(16).toString('hex');
   #nextRequest = 1;
-  readonly #asked = new Map<number, Binding>();
+  readonly #asked = new Map<number, Asked>();
   readonly #all = new Set<Binding>();
   readonly #byTunnel = new Map<number, Binding>();
   #hasServed = false;
@@ -177,7 +184,7 @@ export class Bindings {
         this.#onBound(message);
         return;
       case 'bind-refused': {
-        const binding = this.#asked.get(message.request);
+        const binding = this.#asked.get(message.request)?.binding;
         this.#asked.delete(message.request);
         if (binding !== undefined) this.#refused(binding, errorOf(message.code, message.message));
         return;
@@ -203,9 +210,10 @@ export class Bindings {
   }
 
   #onBound(message: RelayMessage & {type: 'bound'}): void {
-    const binding = this.#asked.get(message.request);
+    const asked = this.#asked.get(message.request);
     this.#asked.delete(message.request);
-    if (binding === undefined) return;
+    if (asked === undefined) return;
+    const {binding} = asked;
     if (!this.#all.has(binding)) {
       this.#giveUp(message.tunnel);
       return;
@@ -222,6 +230,9 @@ export class Bindings {
     binding.bound = {host, port, epoch};
     binding.tunnel = message.tunnel;
     this.#byTunnel.set(message.tunnel, binding);
+    const {cidr} = binding.wish;
+    if (cidr !== undefined && cidr !== asked.cidr)
+      this.#send({type: 'restrict', tunnel: message.tunnel, cidr});
     this.#hasServed = true;
     this.#rebinds.bound(binding);
     binding.owner.onBound?.(binding.wish.kind, binding.bound);
@@ -242,7 +253,7 @@ export class Bindings {
       return;
     }
     const request = this.#nextRequest++;
-    this.#asked.set(request, binding);
+    this.#asked.set(request, {binding, cidr: binding.wish.cidr});
     const {bound} = binding;
     this.#send({
       type: 'bind',

@@ -65,6 +65,24 @@ test('rules go with the bind, with each later one, and change while the tunnel i
   agent.close();
 });
 
+test('rules that change while a bind is under way follow its answer, at the first bind and at a later one', async () => {
+  const {agent, relay, owner, until} = await linked(['cidr']);
+  const next = ['192.0.2.8', '192.0.2.9'];
+  // The agent has not read the answer yet.
+  relay.onBound = () => agent.restrict(owner, {deny: [String(next.shift())]});
+  await agent.bind(WISH, owner);
+  await until(() => relay.asked.length === 2);
+  relay.session?.close('RELAY_LOST', 'told so');
+  await until(() => relay.asked.length === 4);
+  expect(relay.asked).toMatchObject([
+    {type: 'bind', wish: WISH},
+    {type: 'restrict', tunnel: 1, cidr: {deny: ['192.0.2.8']}},
+    {type: 'bind', wish: {...WISH, cidr: {deny: ['192.0.2.8']}}},
+    {type: 'restrict', tunnel: 1, cidr: {deny: ['192.0.2.9']}},
+  ]);
+  agent.close();
+});
+
 test('a relay that has become older: the tunnel stays away, and comes back with the feature', async () => {
   const {agent, relay, heard, owner, until} = await linked(['cidr']);
   await agent.bind(WISH, owner);
