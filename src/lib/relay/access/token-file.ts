@@ -45,11 +45,11 @@ export class TokenFile {
     }
   }
 
-  /** A short text that differs after each change of the file; undefined when there is none. */
+  /** A short text that differs after each change of the file, its mode and its owner; undefined when there is none. */
   async stamp(): Promise<string | undefined> {
     try {
-      const {ino, size, mtimeNs} = await stat(this.path, {bigint: true});
-      return `${ino} ${size} ${mtimeNs}`;
+      const {ino, size, mtimeNs, ctimeNs} = await stat(this.path, {bigint: true});
+      return `${ino} ${size} ${mtimeNs} ${ctimeNs}`;
     } catch (error) {
       return systemCode(error) === 'ENOENT' ? undefined : systemCode(error);
     }

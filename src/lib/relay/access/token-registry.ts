@@ -65,6 +65,8 @@ export class TokenRegistry implements Verifier {
   /** The file could not be read yet. */
   #isBlind = false;
   #stamp: string | undefined;
+  /** Why the last read failed, if the reason can end without a change of the file: it is read at each look until then. */
+  #failure: string | undefined;
   #lookedAt = 0;
   #lookedLast = Number.NEGATIVE_INFINITY;
   /** Looks happen one after the other. */
@@ -97,6 +99,7 @@ export class TokenRegistry implements Verifier {
       this.#take(await this.file.read());
     } catch (error) {
       if (this.#options.mustStart ?? true) throw error;
+      this.#failure = passingReason(error);
       this.#isNeeded = true;
       this.#isBlind = true;
     }
@@ -219,8 +222,11 @@ export class TokenRegistry implements Verifier {
   async #readChanges(): Promise<boolean> {
     const {events} = this.#options;
     const stamp = await this.file.stamp();
-    if (stamp === this.#stamp) return false;
+    const isSame = stamp === this.#stamp;
+    const told = isSame ? this.#failure : undefined;
+    if (isSame && told === undefined) return false;
     this.#stamp = stamp;
+    this.#failure = undefined;
     try {
       const records = await this.file.read();
       if (records === undefined && this.#isNeeded) {
@@ -231,8 +237,9 @@ export class TokenRegistry implements Verifier {
       events.emit({type: 'tokens-read', path: this.file.path, tokens: this.#tokens.size});
       return true;
     } catch (error) {
-      // The write of the file may be incomplete only if somebody edits it by hand, and then its stamp changes again.
-      events.emit({type: 'tokens-unreadable', path: this.file.path, reason: toTunlError(error).message});
+      const reason = toTunlError(error).message;
+      this.#failure = passingReason(error);
+      if (reason !== told) events.emit({type: 'tokens-unreadable', path: this.file.path, reason});
       return false;
     }
   }
@@ -277,6 +284,15 @@ async function touch(path: string, now: number): Promise<void> {
     await writeFile(path, '', {flag: 'a', mode: 0o600});
     await utimes(path, time, time);
   }
+}
+
+/**
+ * The reason of a failure that can end while the file stays the same: the mode of a folder, or too few descriptors. Undefined
+ * for a wrong text: it may be incomplete while somebody edits it by hand, and then its stamp changes again.
+ */
+function passingReason(error: unknown): string | undefined {
+  const {code, message} = toTunlError(error);
+  return code === 'TOKENS_UNREADABLE' ? undefined : message;
 }
 
 function tokenOf(record: TokenRecord): Token {

@@ -43,8 +43,10 @@ export class GivenCertificate implements CertificateSource {
   #coversLabels: boolean;
   /** Whether the certificate is for a name. */
   readonly #covered = new Recent<string, boolean>(MAX_CONTEXTS);
-  /** The state of the files at the last read, usable or not. */
+  /** The state of the files at the last read. */
   #stamp: string;
+  /** Why the last read failed. The reason may end without a change of the files, so they are read at each look until then. */
+  #failure: string | undefined;
   #timer: Timer | undefined;
   /** An expired certificate is told when it is read, too. */
   #toldExpired: boolean;
@@ -149,9 +151,7 @@ export class GivenCertificate implements CertificateSource {
   /** Never fails: an unusable certificate is logged and changes nothing. */
   reload(files?: CertificateFiles): Promise<void> {
     if (files !== undefined) this.#options = this.#with(files);
-    // A read that has begun may have seen the old files.
-    this.#reading = this.#reading.then(() => this.#read());
-    return this.#reading;
+    return this.#readNext();
   }
 
   close(): void {
@@ -170,6 +170,7 @@ export class GivenCertificate implements CertificateSource {
 
   async #look(): Promise<void> {
     if ((await stampOf(this.#options)) !== this.#stamp) await this.reload();
+    else if (this.#failure !== undefined) await this.#readNext('again');
     if (this.#isExpired && !this.#toldExpired) this.#expire();
   }
 
@@ -181,12 +182,21 @@ export class GivenCertificate implements CertificateSource {
     onWarnings();
   }
 
-  async #read(): Promise<void> {
+  #readNext(again?: 'again'): Promise<void> {
+    // A read that has begun may have seen the old files.
+    this.#reading = this.#reading.then(() => this.#read(again));
+    return this.#reading;
+  }
+
+  /** @param again the files have not changed since a read that failed, so the same reason is not logged again. */
+  async #read(again?: 'again'): Promise<void> {
     const {certFile, log} = this.#options;
+    const told = again && this.#failure;
     // The state is taken before the read, so that the next check notices a change during the read.
     this.#stamp = await stampOf(this.#options);
     try {
       this.#pair = await readKeyPair(this.#options);
+      this.#failure = undefined;
       this.#toldExpired = this.#isExpired;
       this.#contexts.clear();
       this.#covered.clear();
@@ -194,7 +204,8 @@ export class GivenCertificate implements CertificateSource {
       this.#options.onWarnings();
       log.info('the certificate was read again', {certFile});
     } catch (error) {
-      this.#refuse(error);
+      this.#failure = toTunlError(error).message;
+      if (this.#failure !== told) this.#refuse(error);
     }
   }
 
@@ -212,12 +223,14 @@ export class GivenCertificate implements CertificateSource {
   }
 }
 
-/** The value changes when a file changes or when a link points to another file, as with certbot. */
+/**
+ * The value changes when a file, its mode or its owner changes, and when a link points to another file, as with certbot.
+ */
 async function stampOf({certFile, keyFile}: {certFile: string; keyFile: string}): Promise<string> {
   const stamps = await Promise.all(
     [certFile, keyFile].map((path) =>
       stat(path, {bigint: true}).then(
-        ({dev, ino, size, mtimeNs}) => [dev, ino, size, mtimeNs].join(':'),
+        ({dev, ino, size, mtimeNs, ctimeNs}) => [dev, ino, size, mtimeNs, ctimeNs].join(':'),
         (error: unknown) => systemCode(error),
       ),
     ),

@@ -1,7 +1,7 @@
 // The registry of tokens: what is a token, what its file must be, and what happens to the tokens when it is not.
 
 import {chmod, mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {describe, expect, test} from 'vitest';
 import type {Verdict} from '../../../../src/lib/relay/access/access.js';
 import {TokenCommands} from '../../../../src/lib/relay/access/token-commands.js';
@@ -286,6 +286,40 @@ test('a file that others could have written is not believed', async () => {
   await chmod(path, 0o666);
   await expect(tokens.list()).rejects.toMatchObject({code: 'STATE_DIR'});
   await expect(tokens.create({name: 'b', scopes: []})).rejects.toMatchObject({code: 'STATE_DIR'});
+});
+
+describe.each([
+  ['file', 0o600, (path: string) => path],
+  ['folder', 0o700, (path: string) => dirname(path)],
+])('a %s that others may write for a while', (_what, mode, placeIn) => {
+  test('is reported once, and its tokens are read when the mode is right', async () => {
+    await using scope = new Scope();
+    const {tokens, path, open, events} = await setUp(scope);
+    const {token} = await tokens.create({name: 'a', scopes: []});
+    const registry = await open();
+    await tokens.revoke('a');
+    await chmod(placeIn(path), mode | 0o022);
+    await registry.look();
+    await registry.look();
+    expect(events).toEqual([expect.objectContaining({type: 'tokens-unreadable', path})]);
+    expect(codeOf(registry.check(token))).toBe('ok');
+    await chmod(placeIn(path), mode);
+    await registry.look();
+    expect(codeOf(registry.check(token))).toBe('TOKEN_REVOKED');
+  });
+
+  test('does not keep a new worker from its tokens for ever', async () => {
+    await using scope = new Scope();
+    const {tokens, path, open} = await setUp(scope);
+    const {token} = await tokens.create({name: 'a', scopes: []});
+    await chmod(placeIn(path), mode | 0o022);
+    const registry = await open(false);
+    await registry.look();
+    expect(codeOf(registry.check(token))).toBe('RELAY_BUSY');
+    await chmod(placeIn(path), mode);
+    await registry.look();
+    expect(codeOf(registry.check(token))).toBe('ok');
+  });
 });
 
 test('a folder that cannot be written is an error, and nothing has changed', async () => {

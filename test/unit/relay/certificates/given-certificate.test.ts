@@ -1,7 +1,7 @@
 // Certificates from files that others renew: read again when they change, and never replaced by worse ones.
 
 import {createPrivateKey, X509Certificate} from 'node:crypto';
-import {readFile, rm, symlink, writeFile} from 'node:fs/promises';
+import {readFile, rm, stat, symlink, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect, test, vi} from 'vitest';
 import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
@@ -107,6 +107,43 @@ test('missing files are reported once, not at every check', async () => {
   expect(records.length).toBe(said + 1);
   source.close();
   expect(clock.pending).toBe(0);
+});
+
+test('a pair that could not be used is tried again while its files stay the same, and reported once', async () => {
+  await using scope = new Scope();
+  const {source, renew, look, clock, records} = await setUp(scope);
+  const first = source.contextFor(NAME);
+  const matches = vi.spyOn(X509Certificate.prototype, 'checkPrivateKey');
+  scope.onEnd(() => matches.mockRestore());
+  matches.mockReturnValueOnce(false).mockReturnValueOnce(false);
+  await renew();
+  expect(await look()).toMatchObject([{level: 'error', fields: {code: 'KEY_MISMATCH'}}]);
+  const said = records.length;
+  /** The next check is due. */
+  const isWaiting = () => vi.waitFor(() => expect(clock.pending).toBe(1));
+  await isWaiting();
+  clock.advance(LONG_ENOUGH_MS);
+  await isWaiting();
+  expect([matches.mock.calls.length, records.length]).toEqual([2, said]);
+  expect(await look()).toMatchObject([{level: 'info'}]);
+  expect(source.contextFor(NAME)).not.toBe(first);
+  source.close();
+});
+
+test('a file that changes in place, with the size and time of before, is read again', async () => {
+  await using scope = new Scope();
+  const {source, renew, look, certFile} = await setUp(scope);
+  const first = source.contextFor(NAME);
+  await renew();
+  const [text, {atime, mtime}] = [await readFile(certFile), await stat(certFile)];
+  await writeFile(certFile, text.toString().replaceAll('CERTIFICATE', 'certificate'));
+  await utimes(certFile, atime, mtime);
+  expect(await look()).toMatchObject([{level: 'error', fields: {code: 'CERTIFICATE_INVALID'}}]);
+  await writeFile(certFile, text);
+  await utimes(certFile, atime, mtime);
+  expect(await look()).toMatchObject([{level: 'info'}]);
+  expect(source.contextFor(NAME)).not.toBe(first);
+  source.close();
 });
 
 test.each([
