@@ -19,6 +19,8 @@ const LOGIN_BURST = 10;
 const LOGINS_PER_SECOND = 0.2;
 /** A login that ended this long ago leaves the file, ms. */
 const KEEP_ENDED_MS = 86_400_000;
+/** The most ended logins of an owner in the file: it has room for those of others. */
+const MOST_ENDED = 50;
 
 export interface LoginsOptions {
   oidc: Pick<Oidc, 'identityOf' | 'map' | 'sessionMs'>;
@@ -61,7 +63,7 @@ export class Logins {
     const expiresAt = new Date(now + oidc.sessionMs).toISOString();
     try {
       const {record, token} = await registry.file.change<Stored>((all) => {
-        const kept = all.filter((each) => !isLogin(each) || endOf(each) > now - KEEP_ENDED_MS);
+        const kept = withoutEnded(all, owner, now);
         const before =
           renewed === undefined ? undefined : kept.find((each) => isRenewed(each, renewed, owner));
         if (before !== undefined) {
@@ -129,6 +131,15 @@ function isRenewed(record: TokenRecord, token: string, owner: string): boolean {
   const {id, hash, revokedAt} = record;
   if (!isLogin(record) || revokedAt !== undefined || record.owner !== owner) return false;
   return id === tokenIdOf(token) && hash === storedHash(token);
+}
+
+/** A login that left the file is refused like an unknown one, and its sessions end like those of a revoked one. */
+function withoutEnded(records: readonly TokenRecord[], owner: string, now: number): TokenRecord[] {
+  const own = records
+    .filter((each) => isLogin(each) && each.owner === owner && endOf(each) <= now)
+    .sort((a, b) => endOf(b) - endOf(a));
+  const over = new Set(own.slice(MOST_ENDED));
+  return records.filter((each) => !isLogin(each) || (endOf(each) > now - KEEP_ENDED_MS && !over.has(each)));
 }
 
 function withoutOldest(records: readonly TokenRecord[], owner: string, now: number): TokenRecord[] {

@@ -1,14 +1,13 @@
 // The operator's actions on tokens: make, list, change, replace and revoke them.
 
-import {stat} from 'node:fs/promises';
 import {TunlError} from '../../core/errors.js';
 import {MOST_DESTINATIONS, parseDestination} from './destinations.js';
 import type {OwnerLimits} from './principal.js';
 import {MOST_SCOPES, parseScope} from './rights.js';
 import {TokenFile} from './token-file.js';
 import {checkName, checkOwner, MOST_TOKENS, type TokenRecord} from './token-record.js';
-import {usePath} from './token-registry.js';
 import {hashOfToken, newToken, newTokenId} from './token-text.js';
+import {useTime} from './use-times.js';
 
 const DAY_MS = 86_400_000;
 /** Tokens that ended this long ago leave the file when another one is made, ms. Logins make many. */
@@ -103,10 +102,7 @@ export class TokenCommands {
       records.map(async (record) => ({
         record,
         state: stateOf(record),
-        usedAt: await stat(usePath(this.#file.path, record.id)).then(
-          ({mtime}) => mtime,
-          () => undefined,
-        ),
+        usedAt: await useTime(this.#file.path, record.id),
       })),
     );
   }

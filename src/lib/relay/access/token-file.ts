@@ -8,6 +8,7 @@ import {withLock} from '../../core/file-lock.js';
 import {openStateDir, removeOldDrafts, writeFileAtomic} from '../../core/state-dir.js';
 import {checkState} from '../../core/state-trust.js';
 import {parseRecords, type TokenRecord, textOf} from './token-record.js';
+import {keepUseTimes} from './use-times.js';
 
 const FOLDER = 'access';
 const FILE = 'tokens.json';
@@ -66,8 +67,11 @@ export class TokenFile {
     try {
       return await withLock(join(folder, `${FILE}.lock`), async () => {
         await removeOldDrafts(this.path);
-        const [records, result] = change((await this.read()) ?? []);
+        const before = (await this.read()) ?? [];
+        const [records, result] = change(before);
         await writeFileAtomic(this.path, textOf(records));
+        const ids = new Set(records.map(({id}) => id));
+        if (before.some(({id}) => !ids.has(id))) await keepUseTimes(this.path, ids);
         return result;
       });
     } catch (error) {

@@ -1,7 +1,5 @@
 // Verifies the tokens of the registry by the file in the state folder, which commands change while the relay runs.
 
-import {mkdir, utimes, writeFile} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
 import type {Clock, Timer} from '../../core/clock.js';
 import {ERRORS, toTunlError} from '../../core/errors.js';
 import {timingSafeEqual} from '../../core/node-crypto.js';
@@ -13,6 +11,7 @@ import {NO_RIGHTS, type Rights, rightsOf} from './rights.js';
 import {TokenFile} from './token-file.js';
 import type {TokenRecord} from './token-record.js';
 import {hasChecksum, hashOfToken, tokenIdOf} from './token-text.js';
+import {noteUse} from './use-times.js';
 
 /** How often to look for changes of the file, and for tokens that have expired, ms. */
 const LOOK_EVERY_MS = 1_000;
@@ -261,28 +260,11 @@ export class TokenRegistry implements Verifier {
 
   // ── The time of the last use ──
 
-  /** A file for each token, whose time is that of the last use: processes need no lock, and a failure does not matter. */
   #noteUse(id: string): void {
     const now = this.#wallNow();
     if (now - (this.#usedAt.get(id) ?? 0) < NOTE_USE_EVERY_MS) return;
     this.#usedAt.set(id, now);
-    void touch(usePath(this.file.path, id), now).catch(() => {});
-  }
-}
-
-/** The file whose time is that of the last use of a token. */
-export function usePath(tokenFile: string, id: string): string {
-  return join(dirname(tokenFile), 'used', id);
-}
-
-async function touch(path: string, now: number): Promise<void> {
-  const time = now / 1_000;
-  try {
-    await utimes(path, time, time);
-  } catch {
-    await mkdir(dirname(path), {recursive: true, mode: 0o700});
-    await writeFile(path, '', {flag: 'a', mode: 0o600});
-    await utimes(path, time, time);
+    void noteUse(this.file.path, id, now).catch(() => {});
   }
 }
 

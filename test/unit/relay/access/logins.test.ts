@@ -1,6 +1,8 @@
 // Logins: a proved identity gets a token of the registry, which goes on when it is proved again and ends by a logout.
 
-import {expect} from 'vitest';
+import {readdir} from 'node:fs/promises';
+import {join} from 'node:path';
+import {expect, vi} from 'vitest';
 import {Logins} from '../../../../src/lib/relay/access/logins.js';
 import type {Proven} from '../../../../src/lib/relay/access/oidc.js';
 import type {Mapped} from '../../../../src/lib/relay/access/oidc-rules.js';
@@ -159,4 +161,28 @@ test('an owner cannot fill the file: logins are slowed down, and the oldest is r
   // Ended logins leave the file.
   pass(40 * HOUR);
   await logIn(prove('ana'));
+});
+
+test('an owner has few ended logins in the file; one that left it stays refused', async ({scope}) => {
+  const {stateDir, registry, prove, logIn, check, pass} = await setUp(scope);
+  const bob = await logIn(prove('bob'));
+  const first = await logIn(prove('ana'));
+  const principal = check(first.token);
+  const used = join(stateDir, 'access', 'used');
+  await vi.waitFor(async () => expect(await readdir(used)).toEqual([first.tokenId]));
+  // 50 that last, and 50 that have ended after the first one.
+  for (let more = 0; more < 101; more += 1) {
+    pass(6_000);
+    await logIn(prove('ana'));
+  }
+  const records = (await registry.file.read()) ?? [];
+  expect(records.filter(({owner}) => owner === 'ana').length).toBeLessThanOrEqual(101);
+  expect(records.filter(({owner, id}) => owner === 'bob' || id === first.tokenId)).toMatchObject([
+    {id: bob.tokenId},
+  ]);
+  expect(principal?.ended).toBe('TOKEN_REVOKED');
+  const verdict = registry.check(first.token ?? '');
+  pass(20);
+  expect(await verdict).toMatchObject({ok: false, code: 'TOKEN_WRONG'});
+  expect(await readdir(used)).toEqual([]);
 });
