@@ -1,17 +1,28 @@
-// A lock between processes of one user: a file with the number of the process that has it.
+// A lock between processes of one user: a file with the record of the process that has it. Containers or machines may share
+// the folder.
 
-import {open, readFile, rename, rm} from 'node:fs/promises';
+import {open, readFile, rename, rm, stat, utimes} from 'node:fs/promises';
 import {setTimeout as wait} from 'node:timers/promises';
 import {systemCode, TunlError} from './errors.js';
 import {randomUUID} from './node-crypto.js';
+import {isProcessRecord, judgeRecord, recordThis} from './process-life.js';
+import {factsOf} from './process-stat.js';
 
 const WAIT_MS = 10_000;
 const TRY_EVERY_MS = 25;
+/** The holder touches its file this often, as a sign of life, ms. */
+const SIGN_EVERY_MS = 10_000;
+/**
+ * A holder whose process is not visible from here keeps the lock while its file is younger, ms. The clocks of machines that
+ * share a folder differ by less than this.
+ */
+const LOST_MS = 60_000;
 
 /** Runs `action` while no other process has the lock. @throws TunlError STATE_DIR, or what `action` throws */
 export async function withLock<T>(path: string, action: () => Promise<T>, waitMs = WAIT_MS): Promise<T> {
   const giveUpAt = Date.now() + waitMs;
-  while (!(await take(path))) {
+  const holder = JSON.stringify(await recordThis(startOf));
+  while (!(await take(path, holder))) {
     if (await removeDead(path)) continue;
     if (Date.now() > giveUpAt) {
       throw new TunlError('STATE_DIR', {
@@ -21,18 +32,23 @@ export async function withLock<T>(path: string, action: () => Promise<T>, waitMs
     }
     await wait(TRY_EVERY_MS);
   }
+  const signs = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => {});
+  }, SIGN_EVERY_MS);
   try {
     return await action();
   } finally {
+    clearInterval(signs);
     await rm(path, {force: true});
   }
 }
 
-async function take(path: string): Promise<boolean> {
+async function take(path: string, holder: string): Promise<boolean> {
   try {
     const file = await open(path, 'wx', 0o600);
     try {
-      await file.writeFile(`${process.pid}\n`);
+      await file.writeFile(holder);
     } catch (error) {
       await rm(path, {force: true});
       throw error;
@@ -52,8 +68,7 @@ async function take(path: string): Promise<boolean> {
  * processes only one removes it.
  */
 async function removeDead(path: string): Promise<boolean> {
-  const owner = await ownerOf(path);
-  if (owner === undefined || isAlive(owner)) return false;
+  if (!(await isDead(path))) return false;
   const aside = `${path}.${randomUUID()}`;
   try {
     await rename(path, aside);
@@ -61,18 +76,42 @@ async function removeDead(path: string): Promise<boolean> {
     return true;
   }
   // Another process may have removed the dead lock and taken a new one just before.
-  if ((await ownerOf(aside)) !== owner) await rename(aside, path).catch(() => {});
-  else await rm(aside, {force: true});
+  if (await isDead(aside)) await rm(aside, {force: true});
+  else await rename(aside, path).catch(() => {});
   return true;
 }
 
-/** Undefined while the file is being written, or when it is gone. */
-async function ownerOf(path: string): Promise<number | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return /^\d{1,10}\n$/.test(text) ? Number(text) : undefined;
+/** A file without a record is being written, or its process was killed meanwhile. */
+async function isDead(path: string): Promise<boolean> {
+  let text: string;
+  let touchedAt: number;
+  try {
+    text = await readFile(path, 'utf8');
+    touchedAt = (await stat(path)).mtimeMs;
+  } catch {
+    return false;
+  }
+  const record = recordIn(text);
+  const life = record === undefined ? 'unknown' : await judgeRecord(record, touchedAt, startOf);
+  return life === 'ended' || (life === 'unknown' && Date.now() - touchedAt > LOST_MS);
 }
 
-function isAlive(pid: number): boolean {
+function recordIn(text: string) {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isProcessRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Systems other than Linux say only whether a process with this pid exists: reading more would need a program. */
+async function startOf(pid: number): Promise<string> {
+  if (process.platform === 'linux') return (await factsOf(pid))?.start ?? '';
+  return exists(pid) ? 'some' : '';
+}
+
+function exists(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -1,5 +1,7 @@
 // The fields of Linux's /proc/PID/stat. All are empty for an empty text, as on other systems or after the end of the process.
 
+import {readFile} from 'node:fs/promises';
+
 export interface ProcessStat {
   /** `R`, `S`, `Z`, … */
   readonly state: string;
@@ -17,4 +19,20 @@ export function parseStat(stat: string): ProcessStat {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [state = '', parent = '', group = '', , , foreground = ''] = fields;
   return {state, parent, group, foreground, start: fields[19] ?? ''};
+}
+
+export interface ProcessFacts {
+  readonly parent: number;
+  readonly group: number;
+  /** The start time: it distinguishes the process from a later one with the same pid, until the system restarts. */
+  readonly start: string;
+}
+
+/** Undefined for a process that has ended. A zombie has; in a container it may never be reaped. */
+export async function factsOf(pid: number): Promise<ProcessFacts | undefined> {
+  const {state, parent, group, start} = parseStat(
+    await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => ''),
+  );
+  if (state === '' || state === 'Z' || state === 'X') return undefined;
+  return {parent: Number(parent), group: Number(group), start};
 }

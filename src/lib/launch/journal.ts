@@ -2,8 +2,8 @@
 
 import {closeSync, fsyncSync, openSync, renameSync, writeFileSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
+import {isProcessRecord, type ProcessRecord, type System} from '../core/process-life.js';
 import {checkStateFile} from '../core/state-trust.js';
-import {isProcessRecord, type ProcessRecord, type System} from './process-record.js';
 
 /** `left`: at once, without the drain. `unknown`: killed (SIGKILL), or its machine was restarted. */
 export type EndCause = 'stopped' | 'expired' | 'idle' | 'exited' | 'failed' | 'left' | 'unknown';

@@ -1,24 +1,9 @@
 // Reads facts about a process from /proc; undefined for one that has ended, and on systems other than Linux.
 import {readdir, readFile} from 'node:fs/promises';
-import {parseStat} from '../core/process-stat.js';
-
-export interface ProcessFacts {
-  readonly parent: number;
-  readonly group: number;
-  /** The start time: it distinguishes the process from a later one with the same pid, until the system restarts. */
-  readonly start: string;
-}
 
 export async function pidsOf(): Promise<number[]> {
   const names = await readdir('/proc').catch(() => []);
   return names.map(Number).filter(Number.isInteger);
-}
-
-/** A zombie has ended; in a container it may never be reaped. */
-export async function factsOf(pid: number): Promise<ProcessFacts | undefined> {
-  const {state, parent, group, start} = parseStat(await readProc(pid, 'stat'));
-  if (state === '' || state === 'Z' || state === 'X') return undefined;
-  return {parent: Number(parent), group: Number(group), start};
 }
 
 /** The user who started it: a setuid program has the rights of another user, and still belongs to this one. */

@@ -7,7 +7,8 @@
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import {systemClock} from '../core/clock.js';
-import {environmentOf, factsOf, type ProcessFacts, pidsOf, realUidOf} from './proc.js';
+import {factsOf, type ProcessFacts} from '../core/process-stat.js';
+import {environmentOf, pidsOf, realUidOf} from './proc.js';
 import {run} from './run.js';
 
 /** The variable that marks every process of a launch. Without it (`env -u TUNL_LAUNCH …`) a process outlives the launch. */

@@ -3,9 +3,10 @@ import {randomBytes} from 'node:crypto';
 import {mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemCode, TunlError} from '../core/errors.js';
+import {isProcessRecord} from '../core/process-life.js';
+import {factsOf} from '../core/process-stat.js';
 import {openStateDir} from '../core/state-dir.js';
-import {factsOf} from './proc.js';
-import {isProcessRecord, keepFresh, lifeOf, thisProcess} from './process-record.js';
+import {keepFresh, lifeOf, thisProcess} from './process-record.js';
 
 /** A folder without a record is kept for this long, because its process may just have started, ms. */
 const UNRECORDED_MS = 3_600_000;

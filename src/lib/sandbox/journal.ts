@@ -2,8 +2,8 @@
 // environment, and addresses without their tokens.
 
 import {renameSync, writeFileSync} from 'node:fs';
+import {isProcessRecord, type ProcessRecord} from '../core/process-life.js';
 import {readStateFile} from '../core/state-dir.js';
-import {isProcessRecord, type ProcessRecord} from '../launch/process-record.js';
 import type {BackendName} from './backend.js';
 import type {EndReason, SandboxEnd, SandboxInfo, SandboxState, SandboxTunnel} from './control.js';
 import {isSandboxId} from './ids.js';

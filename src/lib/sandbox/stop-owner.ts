@@ -3,7 +3,8 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {atMost, systemClock} from '../core/clock.js';
 import {systemCode, TunlError} from '../core/errors.js';
-import {lifeOf, type ProcessRecord} from '../launch/process-record.js';
+import type {ProcessRecord} from '../core/process-life.js';
+import {lifeOf} from '../launch/process-record.js';
 import type {SandboxEnd} from './control.js';
 import {RemoteSandbox} from './remote.js';
 import {KILLED, type ListedSandbox, type SandboxRoster} from './roster.js';

@@ -3,7 +3,7 @@ import {existsSync, readdirSync} from 'node:fs';
 import {readFile, utimes, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {describe, expect} from 'vitest';
-import {judgeLife, type Sight, type System} from '../../../src/lib/launch/process-record.js';
+import {judgeLife, type Sight, type System} from '../../../src/lib/core/process-life.js';
 import {Roster} from '../../../src/lib/launch/roster.js';
 import {makeRunFolder} from '../../../src/lib/launch/run-folder.js';
 import {Child} from '../../helpers/child.js';

@@ -1,6 +1,6 @@
 // The registry of tokens: what is a token, what its file must be, and what happens to the tokens when it is not.
 
-import {chmod, mkdir, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {chmod, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {describe, expect, test} from 'vitest';
 import type {Verdict} from '../../../../src/lib/relay/access/access.js';
@@ -92,16 +92,6 @@ test('of many commands at once none is lost', async () => {
   expect(listed.map(({record}) => record.name).sort()).toEqual(made.map(({record}) => record.name).sort());
   expect(listed.find(({record}) => record.id === id)?.state).toBe('revoked');
   expect(listed.find(({record}) => record.name === 't8')?.record.scopes).toEqual(['tcp:*']);
-  expect(await readdir(join(stateDir, 'access'))).toEqual(['tokens.json']);
-});
-
-test('a lock of a process that was killed is removed', async () => {
-  await using scope = new Scope();
-  const {tokens, stateDir} = await setUp(scope);
-  await mkdir(join(stateDir, 'access'), {mode: 0o700});
-  // No process has the largest number that Linux allows.
-  await writeFile(join(stateDir, 'access', 'tokens.json.lock'), '4194304\n');
-  await tokens.create({name: 'laptop', scopes: []});
   expect(await readdir(join(stateDir, 'access'))).toEqual(['tokens.json']);
 });
 
