@@ -247,6 +247,8 @@ class OpenMembership implements Membership {
   async #other(to: string, signal: AbortSignal | undefined): Promise<Peer> {
     if (signal?.aborted) throw new TunlError('ABORTED');
     const peer = await this.#find(to);
+    // It may have come during the wait.
+    if (signal?.aborted) throw new TunlError('ABORTED');
     if (peer.address !== this.address) return peer;
     const reason = 'A member does not connect to itself through the network.';
     throw errorForPeer('NOT_ALLOWED', {reason});

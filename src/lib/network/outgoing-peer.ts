@@ -221,8 +221,9 @@ export class OutgoingPeer {
 function unlessAborted<T>(what: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(new TunlError('ABORTED'));
-    if (signal.aborted) return abort();
     signal.addEventListener('abort', abort, {once: true});
+    // It is attached in any case: a rejection that nobody takes ends the process.
     what.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    if (signal.aborted) abort();
   });
 }

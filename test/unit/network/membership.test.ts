@@ -206,6 +206,27 @@ describe('by the relay', () => {
     expect(digest.sha256()).toBe(sha256Of(32 * MiB));
   });
 
+  test('a caller that leaves while its member is looked for dials nobody', async ({scope}) => {
+    const {worker, hub} = await two(scope, undefined, options);
+    hub.lie = () => [];
+    const away = sees(worker.joined);
+    hub.tell();
+    await away;
+    const gone = new AbortController();
+    const connecting = worker.joined.connect({to: 'trainer', port: 1, signal: gone.signal});
+    gone.abort();
+    hub.lie = (members) => members;
+    hub.tell();
+    await expect(connecting).rejects.toMatchObject({code: 'ABORTED'});
+    // It goes the same way as a dial, after it.
+    const told = new Promise<void>((resolve) => {
+      worker.joined.onMembers((members) => members.some(({state}) => state.later === true) && resolve());
+    });
+    worker.joined.setState({later: true});
+    await told;
+    expect(hub.opened).toEqual([]);
+  });
+
   test('a roster with a key that does not have the address is not believed', async ({scope}) => {
     const port = await echo(scope);
     const {worker, hub} = await two(scope, () => dialLocal(port), options);
