@@ -4,7 +4,7 @@ import {open, readFile} from 'node:fs/promises';
 import {createServer} from 'node:http';
 import {expect} from 'vitest';
 import {egress, type MemberStart, network, startRelay} from '../../src/index.js';
-import type {Scope} from '../helpers/scope.js';
+import {type Scope, unusedPort} from '../helpers/scope.js';
 import {test} from '../helpers/test.js';
 
 const token = 'a-token-of-16-or-more';
@@ -60,6 +60,23 @@ test('a command is a member of its own, and ends with its network', async ({scop
   await lab.close();
   expect(await running).toMatchObject({signal: 'SIGTERM'});
   await expect(lab.run(['true'])).rejects.toMatchObject({code: 'CLOSED'});
+});
+
+test('ports and tunnels that open while their network ends, or later, do not outlive it', async ({scope}) => {
+  const {port: web, options} = await setUp(scope);
+  const lab = await network('lab', {...options, name: 'web', serve: [`8000:${web}`]});
+  const local = await unusedPort();
+  const port = lab.forward('web:8000', {listen: `127.0.0.1:${local}`});
+  const tunnel = lab.expose('web:8000', {log: () => {}});
+  await lab.close();
+  await port;
+  await (await tunnel).closed;
+  await expect(lab.forward('web:8000', {listen: `127.0.0.1:${local}`})).rejects.toMatchObject({
+    code: 'CLOSED',
+  });
+  await expect(lab.expose('web:8000')).rejects.toMatchObject({code: 'CLOSED'});
+  // The port is free again.
+  await scope.listen(createServer(), '127.0.0.1', local);
 });
 
 test('a command behind an egress', async ({scope}) => {

@@ -2,8 +2,9 @@
 
 import type {Duplex} from 'node:stream';
 import type {LinkEvent} from '../agent/events.js';
-import {TunlError} from '../core/errors.js';
+import type {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
+import {Owned} from '../core/owned.js';
 import {type ConnectionOptions, openLink, type RelayLink} from '../open-link.js';
 import type {SealedExit} from '../seal/run-sealed.js';
 import {addressesOf, checkEgressName, EgressClient} from './client.js';
@@ -106,8 +107,7 @@ class OpenEgress implements Egress {
   readonly #link: RelayLink;
   readonly #client: EgressClient;
   readonly #onEvent: About['onEvent'];
-  readonly #ports = new Set<EgressPort>();
-  #isClosed = false;
+  readonly #ports = new Owned<EgressPort>();
 
   constructor(link: RelayLink, client: EgressClient, {addresses, onEvent}: About) {
     this.#link = link;
@@ -116,14 +116,14 @@ class OpenEgress implements Egress {
     this.name = client.egress;
     this.addresses = addresses;
     this.closed = link.ended.then(async (error) => {
-      await this.#closePorts();
+      await this.#ports.close();
       if (error !== undefined) throw error;
     });
     this.closed.catch(() => {});
   }
 
   get served(): number {
-    return [...this.#ports].reduce((sum, {served}) => sum + served, 0);
+    return this.#ports.all.reduce((sum, {served}) => sum + served, 0);
   }
 
   get relay(): string {
@@ -139,12 +139,12 @@ class OpenEgress implements Egress {
   }
 
   async listen(options: ProxyOptions = {}): Promise<ProxyPort> {
-    return await this.#hold(openProxy(this.#client, {...options, onFailed: this.#onFailed}));
+    return await this.#ports.open(() => openProxy(this.#client, {...options, onFailed: this.#onFailed}));
   }
 
   async forward(destination: string): Promise<ForwardedPort> {
     const forward = readForward(destination);
-    return await this.#hold(forwardPort(this.#client, {...forward, onFailed: this.#onFailed}));
+    return await this.#ports.open(() => forwardPort(this.#client, {...forward, onFailed: this.#onFailed}));
   }
 
   async run(argv: readonly string[], options: EgressRunOptions = {}): Promise<SealedExit> {
@@ -154,25 +154,12 @@ class OpenEgress implements Egress {
   }
 
   async close(): Promise<void> {
-    await this.#closePorts();
+    await this.#ports.close();
     await this.#link.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #hold<T extends EgressPort>(opening: Promise<T>): Promise<T> {
-    if (this.#isClosed) throw new TunlError('CLOSED');
-    const port = await opening;
-    this.#ports.add(port);
-    if (this.#isClosed) await port.close();
-    return port;
-  }
-
-  async #closePorts(): Promise<void> {
-    this.#isClosed = true;
-    await Promise.all([...this.#ports].map((port) => port.close()));
   }
 
   readonly #onFailed = (error: TunlError, destination: string): void => {

@@ -243,12 +243,13 @@ class OpenMembership implements Membership {
     return await openPlain(link, about, {signal, use});
   }
 
-  /** Another member. @throws TunlError MEMBER_UNKNOWN, NOT_ALLOWED, ABORTED */
+  /** Another member. @throws TunlError MEMBER_UNKNOWN, NOT_ALLOWED, ABORTED, CLOSED */
   async #other(to: string, signal: AbortSignal | undefined): Promise<Peer> {
     if (signal?.aborted) throw new TunlError('ABORTED');
     const peer = await this.#find(to);
     // It may have come during the wait.
     if (signal?.aborted) throw new TunlError('ABORTED');
+    if (this.#isOver) throw new TunlError('CLOSED');
     if (peer.address !== this.address) return peer;
     const reason = 'A member does not connect to itself through the network.';
     throw errorForPeer('NOT_ALLOWED', {reason});

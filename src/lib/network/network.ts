@@ -7,6 +7,7 @@ import type {ForwardOptions, Tunnel} from '../agent/options.js';
 import {TunlError} from '../core/errors.js';
 import type {LogSink} from '../core/logger.js';
 import {randomBytes} from '../core/node-crypto.js';
+import {type Closable, Owned} from '../core/owned.js';
 import {usableState} from '../core/usable-state.js';
 import {type ConnectionOptions, openLink, type RelayLink} from '../open-link.js';
 import type {SealedExit} from '../seal/run-sealed.js';
@@ -158,8 +159,7 @@ class OpenNetwork implements Network {
   readonly closed: Promise<void>;
   readonly #membership: Membership;
   readonly #about: About;
-  readonly #owned = new Set<{close(): Promise<void>}>();
-  #isClosed = false;
+  readonly #owned = new Owned<Closable>();
 
   constructor(membership: Membership, about: About) {
     this.#membership = membership;
@@ -167,8 +167,7 @@ class OpenNetwork implements Network {
     const {onEvent, link} = about;
     membership.onMembers((members) => onEvent({type: 'members', members}));
     this.closed = membership.ended.then(async (error) => {
-      this.#isClosed = true;
-      await Promise.all([...this.#owned].map((each) => each.close()));
+      await this.#owned.close();
       await link.close();
       if (error !== undefined && error.code !== 'ABORTED' && error.code !== 'CLOSED') throw error;
     });
@@ -224,17 +223,19 @@ class OpenNetwork implements Network {
   async forward(to: string, {listen}: {listen?: string} = {}): Promise<ForwardedMember> {
     const onFailed = ({code, message: reason, next}: TunlError) =>
       this.#about.onEvent({type: 'member-failed', to, code, reason, next});
-    return await this.#hold(forwardMember(this.#membership, {to: readMemberPort(to), listen, onFailed}));
+    const options = {to: readMemberPort(to), listen, onFailed};
+    return await this.#owned.open(() => forwardMember(this.#membership, options));
   }
 
   async expose(to: string, options: ForwardOptions = {}): Promise<Tunnel> {
     const isElsewhere = options.relay !== undefined || options.context !== undefined;
     const all = isElsewhere ? options : {...this.#about.connection, ...options};
-    return await this.#hold(exposeMember(this.#membership, readMemberPort(to), all));
+    const port = readMemberPort(to);
+    return await this.#owned.open(() => exposeMember(this.#membership, port, all));
   }
 
   async run(argv: readonly string[], options: MemberRunOptions = {}): Promise<SealedExit> {
-    if (this.#isClosed) throw new TunlError('CLOSED');
+    this.#owned.check();
     // The same key would take over the membership of this process.
     if (options.name === this.name)
       throw new TunlError('MEMBER_NAME_USED', {
@@ -257,7 +258,6 @@ class OpenNetwork implements Network {
     };
     this.#owned.add(owned);
     try {
-      if (this.#isClosed) stop.abort();
       return await running;
     } finally {
       this.#owned.delete(owned);
@@ -275,11 +275,5 @@ class OpenNetwork implements Network {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #hold<T extends {close(): Promise<void>}>(opening: Promise<T>): Promise<T> {
-    const opened = await opening;
-    this.#owned.add(opened);
-    return opened;
   }
 }

@@ -175,6 +175,13 @@ describe.each(WAYS)('by $path', ({path, options}) => {
     slow.destroy();
   });
 
+  test('a member that has left connects to nobody', async ({scope}) => {
+    const port = await echo(scope);
+    const {worker} = await join(scope, () => dialLocal(port));
+    await worker.joined.close();
+    await expect(worker.joined.connect({to: 'trainer', port: 1})).rejects.toMatchObject({code: 'CLOSED'});
+  });
+
   test('a member that the relay removes loses its connections', async ({scope}) => {
     const port = await echo(scope);
     const {worker, trainer, hub} = await join(scope, () => dialLocal(port));
