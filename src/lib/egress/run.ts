@@ -68,8 +68,8 @@ export async function openEgressSeal(
     onRefused: ({host, why}) => why === 'limit' && notices?.full(host, MOST_CONNECTIONS),
   });
   try {
-    const client = await opening;
-    const seal = await sealing;
+    // Both at once: a failure of one that comes while the other is awaited would be nobody's.
+    const [client, seal] = await Promise.all([opening, sealing]);
     notices?.setUdp(udpOf(seal, client));
     return seal;
   } catch (error) {

@@ -31,11 +31,12 @@ export interface SealedExit {
 
 const GRACE_MS = 10_000;
 
-/** As `openSeal`, for a command of the user. @throws TunlError SEAL_UNAVAILABLE when this machine cannot seal a network */
+/** As `openSeal`, for a command of the user. @throws TunlError SEAL_UNAVAILABLE when this machine cannot seal a network, ABORTED */
 export async function openCommandSeal(options: SealOptions): Promise<Seal> {
   try {
     return await openSeal({ownProcesses: true, ...options});
   } catch (error) {
+    if (options.signal?.aborted) throw new TunlError('ABORTED', {cause: error});
     const {code, message, next} = toTunlError(error);
     if (code !== 'SANDBOX_EGRESS') throw error;
     throw new TunlError('SEAL_UNAVAILABLE', {reason: message, next, cause: error});
