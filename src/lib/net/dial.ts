@@ -3,7 +3,7 @@
 
 import dns from 'node:dns';
 import {connect, isIPv6, type NetConnectOpts, type Socket} from 'node:net';
-import {systemCode} from '../core/errors.js';
+import {systemCode, TunlError} from '../core/errors.js';
 import {keepAlive} from './keep-alive.js';
 import {knownAddresses} from './localhost.js';
 
@@ -48,6 +48,33 @@ export function dial(options: DialOptions): () => void {
   const dialling = new Dial(options);
   dialling.start();
   return () => dialling.end();
+}
+
+/** @throws TunlError ABORTED; or the error that `onFailed` gets */
+export function dialUntil(
+  signal: AbortSignal,
+  options: Omit<DialOptions, 'onOpen' | 'onFailed'>,
+): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(new TunlError('ABORTED'));
+    const settle = () => signal.removeEventListener('abort', abort);
+    const stop = dial({
+      ...options,
+      onOpen: (socket) => {
+        settle();
+        resolve(socket);
+      },
+      onFailed: (error) => {
+        settle();
+        reject(error);
+      },
+    });
+    const abort = () => {
+      stop();
+      reject(new TunlError('ABORTED'));
+    };
+    signal.addEventListener('abort', abort, {once: true});
+  });
 }
 
 /** For `open`: a plain connection with `more` options. */

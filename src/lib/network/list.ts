@@ -56,6 +56,7 @@ export async function rosterOf(
   const timer = setTimeout(late, ROSTER_MS);
   const stop = () => roster.reject(signal?.reason);
   signal?.addEventListener('abort', stop, {once: true});
+  if (signal?.aborted) stop();
   try {
     await stream.open();
     return await roster.promise;

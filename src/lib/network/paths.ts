@@ -7,7 +7,7 @@ import type {StreamDuplex} from '../bytes/stream-duplex.js';
 import {systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Stream} from '../mux/stream.js';
-import {dial} from '../net/dial.js';
+import {dialUntil} from '../net/dial.js';
 import type {RelayLink} from '../open-link.js';
 import type {NetworkName} from '../protocol/network-messages.js';
 import {KIND} from '../protocol/wire.js';
@@ -105,10 +105,11 @@ export class Paths {
     });
   }
 
-  /** Without the relay. @throws TunlError when no better way answers */
+  /** Without the relay. @throws TunlError ABORTED, or MEMBER_* when no better way answers */
   async dialBetter(peer: Peer, signal: AbortSignal): Promise<Way> {
     let lastError: unknown = new TunlError('MEMBER_UNREACHABLE');
     for (const way of this.#directWays(peer)) {
+      if (signal.aborted) throw new TunlError('ABORTED');
       try {
         return await way(signal);
       } catch (error) {
@@ -128,7 +129,11 @@ export class Paths {
       const there = placeOf(text);
       if (there === undefined || !this.#mayTry(text)) continue;
       ways.push((signal) =>
-        this.#try(text, peer, {path: 'direct', signal, socket: connectTcp(there, signal)}),
+        this.#try(text, peer, {
+          path: 'direct',
+          signal,
+          socket: dialUntil(signal, {...there, timeoutMs: DIRECT_MS}),
+        }),
       );
     }
     return ways;
@@ -154,7 +159,7 @@ export class Paths {
         if (this.#failed.size > 1_000) this.#failed.clear();
         this.#failed.set(place, systemClock.now());
       }
-      throw toTunlError(error);
+      throw toTunlError(error, 'MEMBER_UNREACHABLE');
     }
   }
 
@@ -185,28 +190,5 @@ function connectUnix(path: string): Promise<Socket> {
       socket.off('error', reject);
       resolve(socket);
     });
-  });
-}
-
-function connectTcp({host, port}: {host: string; port: number}, signal: AbortSignal): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const stop = dial({
-      host,
-      port,
-      timeoutMs: DIRECT_MS,
-      onOpen: (socket) => {
-        signal.removeEventListener('abort', abort);
-        resolve(socket);
-      },
-      onFailed: (error) => {
-        signal.removeEventListener('abort', abort);
-        reject(error);
-      },
-    });
-    const abort = () => {
-      stop();
-      reject(new TunlError('ABORTED'));
-    };
-    signal.addEventListener('abort', abort, {once: true});
   });
 }

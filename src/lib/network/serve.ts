@@ -4,7 +4,7 @@ import type {Socket} from 'node:net';
 import type {SocketRead} from '../bytes/socket-reads.js';
 import {withReader} from '../bytes/socket-reads.js';
 import {TunlError} from '../core/errors.js';
-import {dial, openSocket} from '../net/dial.js';
+import {dialUntil, openSocket} from '../net/dial.js';
 import {checkHost, checkPort, type HostPort} from '../protocol/targets.js';
 import {allowsIn, type InRule} from './allow-in.js';
 import type {AcceptConnection} from './connections.js';
@@ -63,26 +63,10 @@ function dialService(
   signal: AbortSignal,
   reader: (() => SocketRead) | undefined,
 ): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const settle = () => signal.removeEventListener('abort', abort);
-    const stop = dial({
-      host,
-      port,
-      timeoutMs: DIAL_MS,
-      open: (address, at) => withReader(reader?.(), (options) => openSocket(address, at, options)),
-      onOpen: (socket) => {
-        settle();
-        resolve(socket);
-      },
-      onFailed: (error) => {
-        settle();
-        reject(error);
-      },
-    });
-    const abort = () => {
-      stop();
-      reject(new TunlError('ABORTED'));
-    };
-    signal.addEventListener('abort', abort, {once: true});
+  return dialUntil(signal, {
+    host,
+    port,
+    timeoutMs: DIAL_MS,
+    open: (address, at) => withReader(reader?.(), (options) => openSocket(address, at, options)),
   });
 }
