@@ -44,6 +44,8 @@ export class Networks implements MemberHolder {
   readonly #bySession = new Map<string, Set<Membership>>();
   /** Members, by the desk's number. */
   readonly #members = new Map<number, Membership>();
+  /** One for each join under way: the members that the desk has replaced since it began, and that are not known here. */
+  readonly #joining = new Set<Set<number>>();
   /** Everyone who gets the roster of a network, and the last one. */
   readonly #readers = new Map<string, {all: Set<Membership>; line: string | undefined}>();
 
@@ -124,7 +126,11 @@ export class Networks implements MemberHolder {
   }
 
   replaced(member: number): void {
-    this.#members.get(member)?.end('MEMBER_REPLACED', 'The same key has joined again under this name.');
+    const membership = this.#members.get(member);
+    if (membership !== undefined)
+      membership.end('MEMBER_REPLACED', 'The same key has joined again under this name.');
+    // The answer to its own join may be there, and not read yet.
+    else for (const replaced of this.#joining) replaced.add(member);
   }
 
   // ── Memberships ──
@@ -175,6 +181,8 @@ export class Networks implements MemberHolder {
     const {session, principal} = membership.opener;
     // The roster may come before the answer.
     this.#readerOf(asked.network, membership);
+    const replaced = new Set<number>();
+    this.#joining.add(replaced);
     try {
       const answer = await desk.join(asked);
       if (!answer.ok) return membership.end(...answer.refusal);
@@ -188,8 +196,11 @@ export class Networks implements MemberHolder {
       const {network, name, address} = asked;
       const who = {session: sessionName(session), owner, tokenId};
       events.emit({type: 'member-joined', ...who, network, name, address});
+      if (replaced.has(member)) this.replaced(member);
     } catch {
       membership.end('DRAINING', 'The relay cannot take members now.');
+    } finally {
+      this.#joining.delete(replaced);
     }
   }
 

@@ -154,6 +154,18 @@ describe.each([1, 2])('a relay with workers: %i', (workers) => {
     expect((await b.offered()).offer.from.name).toBe('worker');
   });
 
+  test('of two joins with one key in one turn the later one stays', async () => {
+    const network = newName();
+    const a = await agent();
+    const both = {network, name: 'twice', key: newMemberKey()};
+    const [first, second] = await Promise.all([a.ask(both), a.ask(both)]);
+    expect([await over(first), first.ended?.code]).toEqual(['MEMBER_REPLACED', 'MEMBER_REPLACED']);
+    const other = await a.join({network, name: 'other'});
+    await second.until(() => second.members.length === 2);
+    expect(other.names()).toEqual(['twice', 'other']);
+    expect(second.ended).toBeUndefined();
+  });
+
   test('only members of a network reach its members', async () => {
     const {network, a, b} = await two();
     const stranger = await agent();
