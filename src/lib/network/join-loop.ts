@@ -1,5 +1,6 @@
 // Keeps this member in the relay's roster: joins, and joins again when its stream is lost, until the relay says no for good.
 
+import {refusedStream} from '../agent/refused-stream.js';
 import {type Clock, pause} from '../core/clock.js';
 import {errorForPeer, isErrorCode, TunlError, toTunlError} from '../core/errors.js';
 import type {Logger} from '../core/logger.js';
@@ -48,6 +49,7 @@ export class JoinLoop {
   readonly #leave: () => void;
   #stream: MembershipStream | undefined;
   #joined: Joined | undefined;
+  #refusal: TunlError | undefined;
   #isRunning = false;
 
   /** Begins at once. */
@@ -60,6 +62,11 @@ export class JoinLoop {
   /** The answer of the relay; undefined before the first. */
   get joined(): Joined | undefined {
     return this.#joined;
+  }
+
+  /** Why the relay has not let this member in, the last time that it was asked. */
+  get refusal(): TunlError | undefined {
+    return this.#refusal;
   }
 
   sendState(state: object): void {
@@ -126,6 +133,7 @@ export class JoinLoop {
     const {relay, network, member, onRefused} = this.#options;
     if (joined.address === memberAddress(relay, network, member.key.raw)) {
       this.#joined = joined;
+      this.#refusal = undefined;
       return;
     }
     const reason = 'The relay has given this member an address that is not that of its key.';
@@ -140,6 +148,8 @@ export class JoinLoop {
       onRefused(endOf(code, message));
       return;
     }
+    // A session that ends is no answer of the relay.
+    if (code !== 'SESSION_ENDED') this.#refusal = endOf(code, message);
     onLost();
     log.debug('the membership is lost', {code, reason: message});
     clock.after(FIRST_AGAIN_MS, () => void this.#run());
@@ -148,8 +158,8 @@ export class JoinLoop {
 
 /** The reason of the relay as an error. */
 export function endOf(code: StreamCode, message: string | undefined): TunlError {
-  const lacks = code === 'SERVICE_UNKNOWN' || code === 'KIND_UNKNOWN';
-  const known = lacks ? 'RELAY_LACKS_FEATURE' : isErrorCode(code) ? code : 'RELAY_LOST';
-  const reason = lacks ? 'The relay has no private networks.' : message;
-  return errorForPeer(known, reason === undefined ? {} : {reason});
+  if (code === 'SERVICE_UNKNOWN' || code === 'KIND_UNKNOWN')
+    return errorForPeer('RELAY_LACKS_FEATURE', {reason: 'The relay has no private networks.'});
+  if (isErrorCode(code)) return errorForPeer(code, message === undefined ? {} : {reason: message});
+  return refusedStream(code, message);
 }

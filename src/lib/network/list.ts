@@ -17,7 +17,7 @@ const TRY_MS = 1_500;
 /** Members that are tried at once. */
 const AT_ONCE = 8;
 
-/** @throws TunlError NETWORK_INVALID, NOT_ALLOWED, RELAY_LACKS_FEATURE, RELAY_TIMEOUT, RELAY_LOST */
+/** @throws TunlError NETWORK_INVALID, NOT_ALLOWED, RELAY_LACKS_FEATURE, RELAY_BUSY, RELAY_TIMEOUT, RELAY_LOST */
 export async function listMembers(link: RelayLink, network: NetworkName): Promise<Member[]> {
   const {peers} = peersOf(await rosterOf(link, network), (key) =>
     memberAddress(relayNameOf(link), network, key),

@@ -55,7 +55,7 @@ const WINDOW_BYTES = 64 * 1024 * 1024;
  * Resolves when the relay has this member in its roster.
  *
  * @throws TunlError NETWORK_INVALID, MEMBER_NAME_USED, NETWORK_FULL, NOT_ALLOWED, STATE_DIR, LISTEN_*, RELAY_LACKS_FEATURE,
- * RELAY_TIMEOUT, ABORTED
+ * RELAY_BUSY, RELAY_LEAVING, RELAY_TIMEOUT, ABORTED
  */
 export async function joinNetwork(options: JoinOptions): Promise<Membership> {
   const {scope = 'net', network, name, key: where = 'ephemeral', signal} = options;
@@ -152,7 +152,7 @@ class OpenMembership implements Membership {
       if (!this.#isOver) this.#loop = this.#newLoop();
       const late = this.#clock.after(JOIN_MS, () => {
         const reason = 'The relay did not let the member in in time.';
-        this.#first.reject(new TunlError('RELAY_TIMEOUT', {reason}));
+        this.#first.reject(this.#loop?.refusal ?? new TunlError('RELAY_TIMEOUT', {reason}));
       });
       await this.#first.promise.finally(() => late.cancel());
     } catch (error) {

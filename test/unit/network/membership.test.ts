@@ -5,8 +5,10 @@ import {text} from 'node:stream/consumers';
 import {pipeline} from 'node:stream/promises';
 import {describe, expect} from 'vitest';
 import {TunlError} from '../../../src/lib/core/errors.js';
+import type {Stream} from '../../../src/lib/mux/stream.js';
 import {type JoinOptions, joinNetwork, type Membership} from '../../../src/lib/network/membership.js';
 import {Digest, MiB, pieces, sha256Of, source} from '../../helpers/bytes.js';
+import {ManualClock} from '../../helpers/manual-clock.js';
 import {MemberHub} from '../../helpers/member-hub.js';
 import {type Scope, unusedPort} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
@@ -295,6 +297,27 @@ describe('by the relay', () => {
     secure.end('secure');
     expect(await text(secure)).toBe('secure');
     expect(hub.opened).toEqual(['worker trainer 8000', 'other trainer 0']);
+  });
+});
+
+test('a limit of the relay that lasts is the reason why a member did not get in', async ({scope}) => {
+  const link = await new MemberHub(scope).link();
+  const refused = Promise.withResolvers<void>();
+  const open: typeof link.open = async (_kind, _about, {onOpen} = {}) => {
+    const stream = {reset: () => {}} as unknown as Stream;
+    onOpen?.(stream);
+    stream.sink.onReset('TOO_MANY_STREAMS', 'An owner may have 1024 members.');
+    refused.resolve();
+    return stream;
+  };
+  const clock = new ManualClock();
+  const joining = joinNetwork({link: {...link, open}, network: 'lab', name: 'worker', clock});
+  joining.catch(() => {});
+  await refused.promise;
+  clock.advance(15_000);
+  await expect(joining).rejects.toMatchObject({
+    code: 'RELAY_BUSY',
+    message: 'An owner may have 1024 members.',
   });
 });
 
