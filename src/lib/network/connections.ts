@@ -21,7 +21,8 @@ export interface MemberId {
  * Answers a connection from another member. A Duplex in place of a socket must have its `_read` on its prototype.
  *
  * @param reader makes the `onread` of the socket that is returned. Without it, the answer is read by its `data` events.
- * @throws to refuse: ECONNREFUSED and ETIMEDOUT reach the other side as such, NOT_ALLOWED as well.
+ * @throws to refuse. The other side hears the message of a TunlError, or the system's code; NOT_ALLOWED stays NOT_ALLOWED, and
+ * everything else becomes UPSTREAM_REFUSED.
  */
 export type AcceptConnection = (
   from: MemberId,
@@ -56,7 +57,7 @@ export function openedConnection(stream: Stream, signal?: AbortSignal): Promise<
       toError: (code, message) => {
         if (accepted)
           return Object.assign(new Error(`the connection was reset: ${code}`), {code: 'ECONNRESET'});
-        const error = refusal(code, message);
+        const error = refusedConnection(code, message);
         settle();
         reject(error);
         return error;
@@ -85,7 +86,7 @@ class OpenedSplice extends Splice {
   }
 
   override onReset(code: StreamCode, message?: string): void {
-    this.#onAnswer(refusal(code, message));
+    this.#onAnswer(refusedConnection(code, message));
     super.onReset(code);
   }
 }
@@ -147,7 +148,12 @@ const NEXT_OF: {readonly [code in ErrorCode]?: string} = {
     'Check that its service runs. In `net run` it has to listen on :: or on the member’s own address.',
 };
 
-/** Why a connection, or the way to a member, was refused. */
+/** Why a connection was refused. The member was reached: a target that does not answer is no fault of the way. */
+function refusedConnection(code: StreamCode, message: string | undefined): TunlError {
+  return refusal(code === 'UPSTREAM_TIMEOUT' ? 'UPSTREAM_REFUSED' : code, message);
+}
+
+/** Why the way to a member, or a connection, was refused. */
 export function refusal(code: StreamCode, message: string | undefined, cause?: unknown): TunlError {
   const known = ERROR_OF[code] ?? 'MEMBER_UNREACHABLE';
   const reason = message ?? REASON_OF[known]?.(code);
@@ -189,22 +195,26 @@ export function joinConnection(
       splice.join(dialled as Socket, isRead);
     },
     (error: unknown) => {
-      const code = codeFor(error);
-      stream.refuse(code, error instanceof TunlError ? error.message : undefined);
+      const [code, message] = refusalFor(error);
+      stream.refuse(code, message);
       splice.onReset(code);
     },
   );
 }
 
-function codeFor(error: unknown): StreamCode {
-  if (error instanceof TunlError) return error.code === 'NOT_ALLOWED' ? 'NOT_ALLOWED' : 'UPSTREAM_REFUSED';
-  switch (systemCode(error)) {
+/** For the other member: it hears what the target did, and not which one it is. */
+function refusalFor(error: unknown): readonly [code: StreamCode, message?: string] {
+  if (error instanceof TunlError)
+    return [error.code === 'NOT_ALLOWED' ? 'NOT_ALLOWED' : 'UPSTREAM_REFUSED', error.message];
+  const code = systemCode(error);
+  switch (code) {
+    case '':
     case 'ECONNREFUSED':
     case 'ENOENT':
-      return 'UPSTREAM_REFUSED';
+      return ['UPSTREAM_REFUSED'];
     case 'ETIMEDOUT':
-      return 'UPSTREAM_TIMEOUT';
+      return ['UPSTREAM_TIMEOUT', 'The service of the member did not answer in time (ETIMEDOUT).'];
     default:
-      return 'UPSTREAM_RESET';
+      return ['UPSTREAM_REFUSED', `The member cannot reach its service (${code}).`];
   }
 }

@@ -152,6 +152,22 @@ describe.each(WAYS)('by $path', ({path, options}) => {
     await expect(to('trainer', 0)).rejects.toMatchObject({code: 'PORT_RANGE'});
   });
 
+  test.for([
+    ['ENOTFOUND', 'The member cannot reach its service (ENOTFOUND).'],
+    ['EHOSTUNREACH', 'The member cannot reach its service (EHOSTUNREACH).'],
+    ['ECONNRESET', 'The member cannot reach its service (ECONNRESET).'],
+    ['ETIMEDOUT', 'The service of the member did not answer in time (ETIMEDOUT).'],
+  ])('a target that fails with %s is no fault of the way to the member', async ([code, message], {scope}) => {
+    const {worker} = await join(scope, async () => {
+      throw Object.assign(new Error('10.0.0.1 is not for others'), {code});
+    });
+    await expect(worker.joined.connect({to: 'trainer', port: 1})).rejects.toMatchObject({
+      code: 'UPSTREAM_REFUSED',
+      message,
+      next: expect.stringContaining('Check that its service runs.'),
+    });
+  });
+
   test('a reader that stops holds back its own connection alone', async ({scope}) => {
     const port = await echo(scope);
     const {worker} = await join(scope, () => dialLocal(port));
