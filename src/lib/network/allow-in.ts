@@ -2,6 +2,7 @@
 
 import {isIPv6} from 'node:net';
 import {TunlError} from '../core/errors.js';
+import {plainAddress} from '../net/host-name.js';
 import {isMemberName} from '../protocol/network-messages.js';
 import type {MemberId} from './connections.js';
 
@@ -17,8 +18,10 @@ export function readInRule(text: string): InRule {
   const written = text.trim().toLowerCase();
   if (/^\d+$/.test(written)) return {from: undefined, port: portOf(written, text)};
   const [, address, name, port] = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(written) ?? [];
-  const from = address ?? name ?? written;
-  if (!isIPv6(from) && !(name === from && isMemberName(from))) throw invalid(text);
+  const who = address ?? name ?? written;
+  // The addresses of members have one spelling.
+  const from = isIPv6(who) ? plainAddress(who) : name;
+  if (from === undefined || (from === name && !isMemberName(name))) throw invalid(text);
   return {from, port: port === undefined ? undefined : portOf(port, text)};
 }
 

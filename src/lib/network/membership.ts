@@ -11,6 +11,7 @@ import {createLogger, type Logger} from '../core/logger.js';
 import {BlockPool} from '../mux/blocks.js';
 import type {Stream} from '../mux/stream.js';
 import {WindowBudget} from '../mux/window-budget.js';
+import {plainAddress} from '../net/host-name.js';
 import type {Fields} from '../protocol/fields.js';
 import {
   isStateSmall,
@@ -302,7 +303,9 @@ class OpenMembership implements Membership {
 
   /** @throws TunlError MEMBER_UNKNOWN */
   async #find(to: string): Promise<Peer> {
-    const wanted = to.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+    const written = to.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+    // The addresses of members have one spelling.
+    const wanted = plainAddress(written) ?? written;
     const look = () => this.#peers.all.find(({name, address}) => name === wanted || address === wanted);
     // A roster from before a lost membership is better than none: the member may be reached without the relay.
     const peer = look() ?? (this.#isIn ? undefined : await this.#peers.when(JOINED_AGAIN_MS, look));

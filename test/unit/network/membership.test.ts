@@ -6,6 +6,7 @@ import {pipeline} from 'node:stream/promises';
 import {describe, expect} from 'vitest';
 import {TunlError} from '../../../src/lib/core/errors.js';
 import type {Stream} from '../../../src/lib/mux/stream.js';
+import {addressBytes} from '../../../src/lib/net/address-bytes.js';
 import {type JoinOptions, joinNetwork, type Membership} from '../../../src/lib/network/membership.js';
 import {Digest, MiB, pieces, sha256Of, source} from '../../helpers/bytes.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -250,6 +251,17 @@ describe('by the relay', () => {
     worker.joined.setState({later: true});
     await told;
     expect(hub.opened).toEqual([]);
+  });
+
+  test('a member is found by its address in every spelling', async ({scope}) => {
+    const port = await echo(scope);
+    const {worker, trainer} = await two(scope, () => dialLocal(port), options);
+    const bytes = addressBytes(trainer.joined.address) as Buffer;
+    const groups = bytes.subarray(0, 12).toString('hex').match(/.{4}/g) ?? [];
+    const to = `[${groups.join(':')}:${bytes.subarray(12).join('.')}]`;
+    const connection = await worker.joined.connect({to, port: 1});
+    connection.end('found');
+    expect(await text(connection)).toBe('found');
   });
 
   test('a roster with a key that does not have the address is not believed', async ({scope}) => {

@@ -20,13 +20,19 @@ describe('rules about connections', () => {
     [['fdaa:1:2:3:4:5:6:7'], 9, true],
     [['[fdaa:1:2:3:4:5:6:7]:9'], 9, true],
     [['[fdaa:1:2:3:4:5:6:8]:9'], 9, false],
+    [['FDAA:0001:2:3:4:5:0006:7'], 9, true],
+    [['[fdaa:0001:2:3:4:5:6:7]:9'], 9, true],
+    [['[fdaa:1:2:3:4:5:0.6.0.7]'], 9, true],
   ])('%j about port %d: %s', (rules, port, allowed) => {
     expect(allowsIn(rules.map(readInRule), worker, port)).toBe(allowed);
   });
 
-  test.each(['', ':', '0', '65536', 'a:0', '[x]:1', 'a:b'])('%j is none', (rule) => {
-    expect(() => readInRule(rule)).toThrow(expect.objectContaining({code: 'OPTION_INVALID'}));
-  });
+  test.each(['', ':', '0', '65536', 'a:0', '[x]:1', '[a]', 'a:b', '10.0.0.1', 'fdaa::1%lo'])(
+    '%j is none',
+    (rule) => {
+      expect(() => readInRule(rule)).toThrow(expect.objectContaining({code: 'OPTION_INVALID'}));
+    },
+  );
 });
 
 test.each([
