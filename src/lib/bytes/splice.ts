@@ -184,6 +184,10 @@ export class Splice implements StreamSink {
     if (this.#socket !== undefined) stopReading(this.#socket);
   }
 
+  onClosed(): void {
+    if (this.#socket?.closed) this.#finish(this.#resetDue);
+  }
+
   onReset(code: StreamCode): void {
     if (this.#done) return;
     if (this.#resetDue === undefined && BROKEN.includes(code) && this.#owesBytes()) {
@@ -224,7 +228,9 @@ export class Splice implements StreamSink {
       !(cause instanceof Error) && cause !== true && this.#readEnded && socket?.writableFinished === true;
     if (orderly) {
       this.#settleCredit();
-      this.#finish(this.#resetDue);
+      // The stream may have no credit for the last bytes of the socket. It counts until they have left.
+      if (this.#stream.state === 'closed') this.#finish(this.#resetDue);
+      else this.#watchLastBytes();
       return;
     }
     if (!this.#done) this.#broken();

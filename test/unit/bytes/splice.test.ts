@@ -19,6 +19,7 @@ class Heard {
   bytesOut = 0;
   heldBytes = 0;
   begins = true;
+  state = 'open';
   mayBegin(): boolean {
     return this.begins;
   }
@@ -28,6 +29,7 @@ class Heard {
   }
   end(): void {
     this.log.push('end');
+    if (this.heldBytes === 0) this.state = 'closed';
   }
   reset(code: string): void {
     this.log.push(`reset ${code}`);
@@ -181,6 +183,33 @@ async function roundTrip(scope: Scope): Promise<void> {
   }
   socket.destroy();
 }
+
+test('a socket that closes in order is over when its last bytes have left, or do not move', async ({
+  scope,
+}) => {
+  const closed = async () => {
+    const made = await setUp(scope);
+    const {peer, socket, splice, stream} = made;
+    splice.join(socket);
+    stream.heldBytes = 3;
+    splice.onEnd();
+    peer.resume().end();
+    await once(socket, 'close');
+    expect(splice.done).toBe(false);
+    return made;
+  };
+  const sent = await closed();
+  sent.stream.heldBytes = 0;
+  sent.splice.onClosed();
+  expect(await sent.over).toBeUndefined();
+
+  vi.useFakeTimers({toFake: ['setInterval', 'clearInterval']});
+  scope.onEnd(() => void vi.useRealTimers());
+  const stuck = await closed();
+  vi.advanceTimersByTime(20_000);
+  expect(await stuck.over).toBe('VISITOR_RESET');
+  expect(stuck.stream.log).toEqual(['end', 'reset VISITOR_RESET']);
+});
 
 test('a socket is not read before its stream may write, nor while the stream is held', async ({scope}) => {
   const {peer, socket, splice, stream} = await setUp(scope);

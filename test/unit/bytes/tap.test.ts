@@ -55,6 +55,7 @@ class Heard {
   onEnd = (): void => {};
   end(): void {
     this.ends += 1;
+    this.state = 'closed';
     this.onEnd();
   }
   reset(): void {}
