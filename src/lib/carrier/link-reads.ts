@@ -70,6 +70,14 @@ export class LinkReads {
     if (this.#held.length > 0 || this.#ended) process.nextTick(this.#pass);
   }
 
+  /** The socket is closed: passes on what is held, also to a reader that has paused. */
+  passLast(): void {
+    for (const bytes of this.#held.splice(0)) this.#reader.onBytes(bytes);
+    if (!this.#ended) return;
+    this.#ended = false;
+    this.#reader.onEnd();
+  }
+
   /** The socket is closed. */
   stop(): void {
     this.#held = [];

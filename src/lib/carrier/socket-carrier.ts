@@ -126,8 +126,10 @@ export class SocketCarrier implements Carrier {
   };
 
   readonly #onClose = (): void => {
+    if (this.#phase === 'closed') return;
+    // TLS passes on its last records in a pause as well, and closes the socket before the pause is over.
+    if (!this.#destroyed) this.#reads.passLast();
     const phase = this.#phase;
-    if (phase === 'closed') return;
     this.#phase = 'closed';
     this.#timer?.cancel();
     const socket = this.#socket;

@@ -194,6 +194,8 @@ export class WebSocketCarrier implements Carrier {
 
   readonly #onClose = (): void => {
     if (this.#phase === 'closed') return;
+    // TLS passes on its last records in a pause as well, and closes the socket before the pause is over.
+    if (!this.#destroyed) this.#reads.passLast();
     this.#phase = 'closed';
     this.#timer?.cancel();
     this.#reader.stop();

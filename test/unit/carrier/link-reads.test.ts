@@ -7,9 +7,14 @@ import {connect as connectTls, createServer as createTlsServer} from 'node:tls';
 import fc from 'fast-check';
 import {describe, expect} from 'vitest';
 import {LinkReads} from '../../../src/lib/carrier/link-reads.js';
+import {SocketCarrier} from '../../../src/lib/carrier/socket-carrier.js';
+import {WebSocketCarrier} from '../../../src/lib/carrier/ws-carrier.js';
+import {OPCODE} from '../../../src/lib/carrier/ws-frames.js';
+import {tlsPair} from '../../helpers/carriers.js';
 import {selfSigned} from '../../helpers/certificates.js';
 import {portOf, type Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
+import {frame} from '../../helpers/ws-bytes.js';
 
 const ways = ['tcp', 'tls'] as const;
 const own = selfSigned(['localhost']);
@@ -30,6 +35,22 @@ async function pair(scope: Scope, way: (typeof ways)[number]): Promise<[Socket, 
   const [peer] = (await once(server, 'secureConnection')) as [Socket];
   scope.onEnd(() => void link.destroy());
   return [peer, link];
+}
+
+/** In one flight, so that TLS passes on all of it in one call and closes the socket. */
+function sendThreeAndEnd(peer: Socket, piece: Buffer): void {
+  peer.cork();
+  for (let n = 0; n < 3; n += 1) peer.write(piece);
+  peer.uncork();
+  peer.end();
+}
+
+/** Continues after each pause. */
+async function untilClosed(link: Socket, reads: {resume(): void}): Promise<void> {
+  while (!link.closed) {
+    await new Promise(setImmediate);
+    reads.resume();
+  }
 }
 
 describe.each(ways)('over %s', (way) => {
@@ -96,6 +117,28 @@ describe.each(ways)('over %s', (way) => {
     reads.stop();
   });
 
+  test('what is held when the socket closes goes to a reader that has paused', async ({scope}) => {
+    const [peer, link] = await pair(scope, way);
+    let [bytes, ends] = [0, 0];
+    const reads = new LinkReads(link, {
+      onBytes({length}) {
+        bytes += length;
+        reads.pause();
+      },
+      onEnd() {
+        ends += 1;
+        link.destroy();
+      },
+    });
+    sendThreeAndEnd(peer, Buffer.alloc(16_384));
+    await once(link, 'readable');
+    reads.start();
+    await untilClosed(link, reads);
+    reads.passLast();
+    expect([bytes, ends]).toEqual([3 * 16_384, 1]);
+    reads.stop();
+  });
+
   test('a read of few bytes keeps no more memory than they need', async ({scope}) => {
     const [peer, link] = await pair(scope, way);
     const got = Promise.withResolvers<Buffer>();
@@ -122,3 +165,33 @@ describe.each(ways)('over %s', (way) => {
     reads.stop();
   });
 });
+
+test.for([
+  ['a socket', (socket: Socket) => new SocketCarrier({socket}), (payload: Buffer) => payload],
+  [
+    'a WebSocket',
+    (socket: Socket) => new WebSocketCarrier({socket, role: 'agent'}),
+    (payload: Buffer) => frame({opcode: OPCODE.binary, payload}),
+  ],
+] as const)(
+  '%s passes on all that came before its end, also in a pause',
+  async ([, carry, wrap], {scope}) => {
+    const {agent, relay} = await tlsPair(scope);
+    sendThreeAndEnd(relay, wrap(Buffer.alloc(16_000)));
+    await once(agent, 'readable');
+    const carrier = carry(agent);
+    let bytes = 0;
+    const over = Promise.withResolvers<unknown>();
+    carrier.start({
+      onData({length}) {
+        bytes += length;
+        carrier.pause();
+      },
+      onDrain: () => {},
+      onClose: over.resolve,
+    });
+    await untilClosed(agent, carrier);
+    await over.promise;
+    expect(bytes).toBe(48_000);
+  },
+);
