@@ -3,10 +3,15 @@
 import {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
 
+/** The garbage collector of this process, to be called. */
+export function collector(): (options?: {type: 'minor'}) => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as (options?: {type: 'minor'}) => void;
+}
+
 /** Adds and removes 20,000 objects of 2 KB, twenty at a time. Returns the bytes that remain after a minor collection. */
 export function leftOf(add: (member: object, index: number) => () => void): number {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options?: {type: 'minor'}) => void;
+  const collect = collector();
   // After three major collections the collection under test is in the old generation.
   for (let i = 0; i < 3; i += 1) collect();
   const before = process.memoryUsage().heapUsed;

@@ -68,6 +68,8 @@ export class Link implements CarrierSink {
   /** Bytes that came and were not read yet, because the work is used up or reading is held. The carrier is paused meanwhile. */
   #backlog: Buffer[] = [];
   #isHeld = false;
+  /** This side has ended the link: what the peer still sends is discarded, so that it does not pile up. */
+  #isDiscarding = false;
   /** The count in the last ack. */
   #acked = 0;
   #isReading = false;
@@ -185,13 +187,14 @@ export class Link implements CarrierSink {
 
   /** Stops reading from the peer until `readOn`. Silence is not counted as death meanwhile. Idempotent. */
   holdReading(): void {
+    if (this.#isDiscarding) return;
     this.#watch.stop();
     this.#isHeld = true;
     this.carrier.pause();
   }
 
   readOn(): void {
-    if (this.#closed) return;
+    if (this.#isDiscarding) return;
     this.#watch = this.#newWatch();
     this.#watch.start();
     this.#isHeld = false;
@@ -217,8 +220,8 @@ export class Link implements CarrierSink {
     this.carrier.destroy(error);
   }
 
-  /** This side has ended the link: later bytes of the peer are discarded, so that they do not pile up. */
   #discardInput(): void {
+    this.#isDiscarding = true;
     this.#reader.stop();
     this.#backlog = [];
   }
@@ -236,6 +239,7 @@ export class Link implements CarrierSink {
   onData(chunk: Buffer): void {
     this.#watch.heard();
     countRead(chunk.length);
+    if (this.#isDiscarding) return;
     if (this.#isHeld || this.#backlog.length > 0) this.#backlog.push(chunk);
     else if (!this.#read(chunk)) this.carrier.pause();
   }

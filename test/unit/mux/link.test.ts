@@ -5,6 +5,7 @@ import {createPipe} from '../../../src/lib/mux/pipe.js';
 import type {LinkMessage} from '../../../src/lib/protocol/link-messages.js';
 import {LIMITS} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
+import {collector} from '../../helpers/minor-collection.js';
 import {RawPeer, settle} from '../../mux/raw-peer.js';
 import {StuckCarrier} from '../../mux/stuck-carrier.js';
 import {ack, message, ping, pong, record, segment} from '../../mux/wire-bytes.js';
@@ -47,6 +48,21 @@ async function linked({stuck = false, measured = false, highWaterBytes = 256 * 1
   };
   return {clock, link, peer, slow, closes, messages, acks, pass, bytes: () => bytes, drains: () => drains};
 }
+
+test('what comes for a link that ended while its reading was held is not kept', async () => {
+  const {link, bytes} = await linked();
+  const collect = collector();
+  link.holdReading();
+  link.onData(segment(Buffer.alloc(100)));
+  link.end();
+  collect();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let n = 0; n < 64; n += 1) link.onData(Buffer.alloc(2 ** 20));
+  collect();
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 20);
+  link.readOn();
+  expect(bytes()).toBe(0);
+});
 
 describe('silence', () => {
   test('of five seconds causes a ping, of fifteen the end', async () => {
