@@ -48,6 +48,8 @@ export class FrameReader {
 
   /** Returns how many bytes were taken: fewer than came when `work` is used up. Bytes after a violation count as taken. */
   push(chunk: Buffer, work: WorkLeft = unlimited()): number {
+    // A frame that comes in pieces is several writes to a socket.
+    if (this.#left > 0 && this.#payload === undefined) work.left -= DATA_UNITS;
     let at = 0;
     while (at < chunk.length) {
       if (this.#stopped) return chunk.length;

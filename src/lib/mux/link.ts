@@ -19,7 +19,7 @@ import type {Carrier, CarrierSink} from './carrier.js';
 import {PeerWatch} from './peer-watch.js';
 import {RecordReader} from './record-reader.js';
 import {RoundTrips} from './round-trips.js';
-import {ACK_UNITS, Turns, Work, type WorkLeft} from './work.js';
+import {ACK_UNITS, CHUNK_UNITS, Turns, Work, type WorkLeft} from './work.js';
 
 /** Acks, pings and pongs go out even when the carrier is full, up to this limit: a peer that never reads gets no more. */
 const SHORT_RECORDS_ROOM = 1024 * 1024;
@@ -246,6 +246,12 @@ export class Link implements CarrierSink {
 
   /** Returns false when a rest of the chunk waits. */
   #read(chunk: Buffer): boolean {
+    if (this.#work.left <= 0) {
+      this.#backlog.unshift(chunk);
+      this.#work.settle();
+      return false;
+    }
+    this.#work.left -= CHUNK_UNITS;
     let taken = chunk.length;
     this.#isReading = true;
     try {

@@ -33,6 +33,8 @@ const MESSAGES_PER_TURN = 4;
 /** Each piece of data is a write to a socket, even a small one. */
 export const DATA_UNITS = 4;
 export const ACK_UNITS = 4;
+/** A piece of input of any size. A peer can send each byte as a message of its own. */
+export const CHUNK_UNITS = 1;
 
 const RECORD_UNITS: Readonly<Record<number, number>> = {
   [RECORD.segment]: 1,

@@ -4,14 +4,26 @@ import fc from 'fast-check';
 import {describe, expect, test} from 'vitest';
 import type {Clock} from '../../../src/lib/core/clock.js';
 import {FrameReader} from '../../../src/lib/mux/frame-reader.js';
-import {Link, type LinkSink} from '../../../src/lib/mux/link.js';
+import {Link, type LinkSink, NOBODY} from '../../../src/lib/mux/link.js';
 import {createPipe} from '../../../src/lib/mux/pipe.js';
 import {RecordReader} from '../../../src/lib/mux/record-reader.js';
 import {Turns, Work, type WorkLeft} from '../../../src/lib/mux/work.js';
 import {RECORD} from '../../../src/lib/protocol/wire.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
 import {RawPeer, settle} from '../../mux/raw-peer.js';
-import {ack, control, credit, data, fin, message, open, ping, record, reset} from '../../mux/wire-bytes.js';
+import {
+  ack,
+  control,
+  credit,
+  data,
+  fin,
+  message,
+  open,
+  ping,
+  record,
+  reset,
+  segment,
+} from '../../mux/wire-bytes.js';
 
 /** The events for records with frames, with so many units before each attempt. */
 function hear(bytes: Buffer, lefts: readonly number[]): string[] {
@@ -236,6 +248,36 @@ test('frames that visitors cause are not slowed by pauses: data, resets, ends an
   await settle();
   for (let i = 0; i < 8; i += 1) clock.turn();
   expect(said.length).toBe(900);
+});
+
+test('a frame that comes byte by byte is passed on in portions, like as many frames', () => {
+  const clock = new SteppedClock();
+  const [mine] = createPipe();
+  const link = new Link(mine, {clock});
+  let pieces = 0;
+  const frames = new FrameReader({
+    onDataStart: () => true,
+    onData: () => {
+      pieces += 1;
+    },
+    onFrame: () => {},
+    onViolation: () => {},
+  });
+  link.start({
+    ...NOBODY,
+    onSegmentBytes(piece, work) {
+      work.unread = piece.length - frames.push(piece, work);
+    },
+  });
+  for (const byte of segment(data(1, Buffer.alloc(5_000)))) link.onData(Buffer.of(byte));
+  expect(pieces).toBeGreaterThan(50);
+  expect(pieces).toBeLessThanOrEqual(128);
+  for (let turns = 0; turns < 100; turns += 1) {
+    const before = pieces;
+    clock.turn();
+    expect(pieces - before).toBeLessThanOrEqual(128);
+  }
+  expect(pieces).toBe(5_000);
 });
 
 test('acks of nothing new are slowed by pauses', async () => {
