@@ -27,11 +27,12 @@ interface HubMore {
   clock?: Clock;
   /** Before each caller is known. */
   before?: () => Promise<void>;
+  wallNow?: () => number;
 }
 
 async function hub(
   scope: Scope,
-  {readyTimeoutMs = 10_000, clock = systemClock, before = async () => {}}: HubMore = {},
+  {readyTimeoutMs = 10_000, clock = systemClock, before = async () => {}, wallNow = Date.now}: HubMore = {},
 ) {
   const stateDir = await scope.tempDir('hub');
   const users = new HubUsers(stateDir);
@@ -69,7 +70,7 @@ async function hub(
   await tokens.registry.start();
   scope.onEnd(() => tokens.registry.close());
   const callers = new Callers({tokens: tokens.registry, userById: (id) => users.byId(id)});
-  const url = () => 'https://hub.relay.test';
+  const url = () => ORIGIN;
   const server = new HubServer({
     sessions,
     templates,
@@ -84,7 +85,7 @@ async function hub(
     clock,
     log,
     url,
-    pages: new Pages({callers, url, addressOf}),
+    pages: new Pages({callers, url, addressOf, wallNow}),
   });
   server.server.listen(0, '127.0.0.1');
   await once(server.server, 'listening');
@@ -98,6 +99,16 @@ async function hub(
       headers: {...(token !== undefined && {authorization: `Bearer ${token}`}), ...more.headers},
     });
   return {base, ask, ana, ben, admin, sandboxes, sessions, users, tokens, tell, server: server.server};
+}
+
+const ORIGIN = 'https://hub.relay.test';
+
+/** Returns the cookie of a page. */
+async function signIn(ask: Awaited<ReturnType<typeof hub>>['ask'], token: string): Promise<string> {
+  const headers = {'content-type': 'application/json', origin: ORIGIN};
+  const answer = await ask(undefined, 'POST', '/sign-in', {body: JSON.stringify({token}), headers});
+  expect(answer.status).toBe(204);
+  return answer.headers.get('set-cookie')?.split(';')[0] ?? '';
 }
 
 const VIEW: SessionView = {id: 's_1', user: 'ana', template: 'web', state: 'failed', createdAt: 0};
@@ -367,6 +378,41 @@ test('nothing is written to a stream whose token has ended', async () => {
   expect(stream.text()).not.toContain('event: warning');
 });
 
+test.each([
+  ['the user signs out', false],
+  ['the time of a sign-in is over', true],
+])('when %s, its events and output end, and tell nothing more', async (_, isLate) => {
+  await using scope = new Scope();
+  const clock = new ManualClock();
+  let now = Date.now();
+  const {ask, ana, sandboxes, sessions, users, tell} = await hub(scope, {clock, wallNow: () => now});
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.output = 'hello\n';
+    sandbox.goesOn = true;
+    await sandbox.listen();
+  };
+  const made = await ask(ana, 'POST', '/v1/sessions', {headers: JSON_ANSWER});
+  const {id} = (await made.json()) as {id: string};
+  const [cookie, other] = [await signIn(ask, ana), await signIn(ask, ana)];
+  const read = async (path: string, headers: Record<string, string>) =>
+    follow(await ask(undefined, 'GET', path, {headers}));
+  const [events, logs] = await Promise.all([
+    read('/v1/events', {cookie}),
+    read(`/v1/sessions/${id}/logs?follow=true`, {cookie}),
+  ]);
+  if (isLate) now += 12 * 3_600_000 + 1;
+  const others = await read('/v1/events', {cookie: isLate ? await signIn(ask, ana) : other});
+  if (!isLate) await ask(undefined, 'POST', '/sign-out', {headers: {cookie, origin: ORIGIN}});
+  const session = sessions.view(id);
+  if (session === undefined) throw new Error('no session');
+  tell({type: 'warning', session, at: 0, reason: 'idle'}, (await users.find('ana')).id);
+  await events.ended;
+  expect(events.text()).not.toContain('event: warning');
+  if (isLate) clock.advance(25_000);
+  await logs.ended;
+  await vi.waitFor(() => expect(others.text()).toContain('event: warning'));
+});
+
 test('a client that leaves before it is known takes no place of a stream', async () => {
   await using scope = new Scope();
   const known = Promise.withResolvers<void>();
@@ -517,12 +563,7 @@ test.each([
 ])('a read by cookie with Sec-Fetch-Site %s: %i', async (site, status) => {
   await using scope = new Scope();
   const {ask, ana} = await hub(scope);
-  const signedIn = await ask(undefined, 'POST', '/sign-in', {
-    body: JSON.stringify({token: ana}),
-    headers: {'content-type': 'application/json', origin: 'https://hub.relay.test'},
-  });
-  expect(signedIn.status).toBe(204);
-  const [cookie = ''] = signedIn.headers.get('set-cookie')?.split(';') ?? [];
+  const cookie = await signIn(ask, ana);
   const headers = {cookie, ...(site !== undefined && {'sec-fetch-site': site})};
   const answer = await ask(undefined, 'GET', '/v1/me', {headers});
   expect(answer.status).toBe(status);

@@ -12,6 +12,16 @@ export interface Caller {
   /** Sees and ends the sessions of everybody. */
   readonly isAdmin: boolean;
   readonly principal: Principal;
+  /** Undefined: each request brings a token. */
+  readonly signIn?: SignIn | undefined;
+}
+
+/** The sign-in of a page. */
+export interface SignIn {
+  /** False: its time is over, or the user has signed out. */
+  readonly isValid: () => boolean;
+  /** Aborts when the user signs out. */
+  readonly left: AbortSignal;
 }
 
 export interface CallersOptions {

@@ -1,4 +1,5 @@
-// Answers that stay open, such as events and logs: each ends soon after its token, its rights or its user have ended.
+// Answers that stay open, such as events and logs: each ends soon after its token, its sign-in, its rights or
+// its user have ended.
 
 import {once} from 'node:events';
 import type {ServerResponse} from 'node:http';
@@ -17,9 +18,10 @@ export interface LongAnswer {
   readonly beat?: string;
 }
 
-/** False: the token has ended, or lost the right that the caller had at first. */
-export function isCurrent({principal: {ended, rights}, isAdmin}: Caller): boolean {
-  return ended === undefined && rights.allows('hub', isAdmin ? 'admin' : 'sessions');
+/** False: the token or the sign-in has ended, or lost the right that the caller had at first. */
+export function isCurrent({principal: {ended, rights}, isAdmin, signIn}: Caller): boolean {
+  if (ended !== undefined || signIn?.isValid() === false) return false;
+  return rights.allows('hub', isAdmin ? 'admin' : 'sessions');
 }
 
 /** Writes without waiting, or ends the answer: to a client that reads too slowly, or whose token has ended. */
@@ -53,8 +55,19 @@ export class LongAnswers {
 
   add(answer: LongAnswer): void {
     if (answer.res.destroyed) return;
+    const {res, caller} = answer;
+    if (!isCurrent(caller)) {
+      res.destroy();
+      return;
+    }
     this.#open.add(answer);
-    answer.res.once('close', () => this.#open.delete(answer));
+    const left = caller.signIn?.left;
+    const end = () => res.destroy();
+    left?.addEventListener('abort', end, {once: true});
+    res.once('close', () => {
+      left?.removeEventListener('abort', end);
+      this.#open.delete(answer);
+    });
   }
 
   close(): void {

@@ -35,6 +35,8 @@ const SIGN_IN = v.strictObject({token: v.pipe(v.string(), v.trim(), v.maxLength(
 interface SignedIn {
   readonly principal: Principal;
   readonly until: number;
+  /** Aborts at the end. */
+  readonly end: AbortController;
 }
 
 export interface PagesOptions {
@@ -86,15 +88,17 @@ export class Pages implements HubPages {
     const key = cookieOf(req);
     const found = key === undefined ? undefined : this.#signedIn.get(key);
     if (key === undefined || found === undefined) return undefined;
-    if (found.until < this.#wallNow()) {
-      this.#signedIn.delete(key);
+    const isValid = () => !found.end.signal.aborted && found.until >= this.#wallNow();
+    if (!isValid()) {
+      this.#forget(key);
       return undefined;
     }
     // To a browser, sessions are the same site as the hub, so that the cookie comes with their requests.
     const site = req.headers['sec-fetch-site'];
     if (site !== undefined && site !== 'same-origin') throw fromElsewhere();
     if (req.method !== 'GET' && req.method !== 'HEAD') this.#checkOrigin(req);
-    return await this.#options.callers.of(found.principal);
+    const caller = await this.#options.callers.of(found.principal);
+    return {...caller, signIn: {isValid, left: found.end.signal}};
   }
 
   async #signIn(req: IncomingMessage, res: ServerResponse): Promise<void> {
@@ -109,7 +113,8 @@ export class Pages implements HubPages {
   #admit(principal: Principal): string {
     const key = randomBytes(32).toString('base64url');
     this.#forgetSurplus(principal.owner);
-    this.#signedIn.set(key, {principal, until: this.#wallNow() + SIGNED_IN_MS});
+    const until = this.#wallNow() + SIGNED_IN_MS;
+    this.#signedIn.set(key, {principal, until, end: new AbortController()});
     return `${COOKIE}=${key}; Path=/; Secure; HttpOnly; SameSite=Strict`;
   }
 
@@ -144,7 +149,7 @@ export class Pages implements HubPages {
   #signOut(req: IncomingMessage, res: ServerResponse): void {
     this.#checkOrigin(req);
     const key = cookieOf(req);
-    if (key !== undefined) this.#signedIn.delete(key);
+    if (key !== undefined) this.#forget(key);
     res.setHeader('Set-Cookie', `${COOKIE}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0`);
     res.writeHead(204).end();
   }
@@ -157,10 +162,15 @@ export class Pages implements HubPages {
 
   #forgetSurplus(userId: string): void {
     const own = [...this.#signedIn].filter(([, {principal}]) => principal.owner === userId);
-    for (const [key] of own.slice(0, Math.max(0, own.length - MOST_OF_ONE_USER + 1)))
-      this.#signedIn.delete(key);
+    for (const [key] of own.slice(0, Math.max(0, own.length - MOST_OF_ONE_USER + 1))) this.#forget(key);
     const [oldest] = this.#signedIn.keys();
-    if (this.#signedIn.size >= MOST_SIGNED_IN && oldest !== undefined) this.#signedIn.delete(oldest);
+    if (this.#signedIn.size >= MOST_SIGNED_IN && oldest !== undefined) this.#forget(oldest);
+  }
+
+  /** What this sign-in still reads ends with it. */
+  #forget(key: string): void {
+    this.#signedIn.get(key)?.end.abort();
+    this.#signedIn.delete(key);
   }
 }
 
