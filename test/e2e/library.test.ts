@@ -6,7 +6,7 @@ import {request} from 'node:https';
 import {connect, createServer} from 'node:net';
 import {join} from 'node:path';
 import {expect, test} from 'vitest';
-import {type ForwardOptions, forward, startRelay, type TunnelEvent} from '../../src/index.js';
+import {type ForwardOptions, forward, startHub, startRelay, type TunnelEvent} from '../../src/index.js';
 import {selfSigned} from '../helpers/certificates.js';
 import {run} from '../helpers/child.js';
 import {projectRoot} from '../helpers/cli.js';
@@ -276,4 +276,16 @@ await forward(8000, {relay: 'https://127.0.0.1:1', signal: AbortSignal.abort()})
   const stateDir = await scope.tempDir('state');
   const {code, stdout} = await run(scope, process.execPath, [script], {env: {TUNL_STATE_DIR: stateDir}});
   expect({code, stdout}).toEqual({code: 0, stdout: 'ABORTED\n'});
+});
+
+test('the signal of a hub ends it, and its state folder is free again', async () => {
+  await using scope = new Scope();
+  const {stateDir, relay, token, caFile} = (await relayAndOptions(scope)) as Required<ForwardOptions>;
+  const options = {stateDir, relay, token, caFile, templates: {web: {command: ['true']}}};
+  const stop = new AbortController();
+  const hub = scope.own(await startHub({...options, signal: stop.signal}));
+  stop.abort();
+  await hub.closed;
+  const again = scope.own(await startHub(options));
+  expect(again.url).toBe(hub.url);
 });

@@ -57,6 +57,9 @@ export class Hub {
   readonly #tokens: HubTokens;
   readonly #servers: readonly HubServer[];
   readonly #sockets: HubSockets;
+  #closing: Promise<void> | undefined;
+  /** Settles when the hub has ended: rejects with the reason when its tunnel failed. */
+  readonly closed: Promise<void>;
 
   constructor(parts: {
     users: HubUsers;
@@ -72,6 +75,10 @@ export class Hub {
     this.#tokens = parts.tokens;
     this.#servers = parts.servers;
     this.#sockets = parts.sockets;
+    // Nobody reaches a hub without its tunnel, which may also end by the signal or at the relay.
+    this.closed = this.tunnel.closed.finally(() => this.close());
+    // A caller need not watch it.
+    this.closed.catch(() => {});
   }
 
   /** `https://hub.r1.example.net` */
@@ -79,13 +86,13 @@ export class Hub {
     return this.tunnel.url;
   }
 
-  /** Resolves when the hub's own tunnel has ended. */
-  get closed(): Promise<void> {
-    return this.tunnel.closed;
+  /** Sessions run on, and the next hub takes them over. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
-  /** Sessions run on, and the next hub takes them over. */
-  async close(): Promise<void> {
+  async #close(): Promise<void> {
     this.sessions.close();
     await this.tunnel.close();
     await Promise.all(this.#servers.map((each) => each.close()));

@@ -22,7 +22,7 @@ export interface HubOptions extends OptionsOf<typeof HUB_SETTINGS> {
 export interface RunningHub extends AsyncDisposable {
   /** `https://hub.r1.example.net`: the page, and the API. */
   readonly url: string;
-  /** Settles when its own tunnel has ended. */
+  /** Settles when the hub has ended: by `close`, the signal, or with its own tunnel. */
   readonly closed: Promise<void>;
   /** Makes a user and a token, which nothing shows again. @throws TunlError OPTION_INVALID */
   addUser(name: string, options?: {quota?: number; admin?: boolean}): Promise<{token: string}>;
@@ -30,6 +30,7 @@ export interface RunningHub extends AsyncDisposable {
   sessions(): readonly SessionView[];
   /** @throws TunlError HUB_SESSION_UNKNOWN */
   stop(id: string): Promise<SessionView>;
+  /** Idempotent. */
   close(): Promise<void>;
 }
 
