@@ -2,14 +2,15 @@
 // killed.
 
 import {readdirSync, realpathSync} from 'node:fs';
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {expect} from 'vitest';
 import {startBrowser} from '../helpers/browser.js';
-import {runCli} from '../helpers/cli.js';
+import {runCli, startCli} from '../helpers/cli.js';
 import {openInEditor, signInToEditor, typeInTerminal} from '../helpers/editor.js';
 import {openHub} from '../helpers/hub.js';
 import {installed} from '../helpers/launching.js';
+import {startRelayProcess} from '../helpers/relay.js';
 import {test} from '../helpers/test.js';
 import {curl} from '../helpers/visitors.js';
 
@@ -75,6 +76,22 @@ test('a stop ends the sandbox of an owner that stands still', async ({scope}) =>
   });
   expect(await hub(['stop', id])).toMatchObject({code: 0, stdout: expect.stringContaining('stopped')});
   expect((await runCli(scope, ['sandbox', 'ps'], {stateDir})).stdout).toBe('');
+});
+
+test('without a relay in its file, a hub uses the current login', async ({scope}) => {
+  const relay = await startRelayProcess(scope);
+  const stateDir = await scope.tempDir('hub');
+  const config = join(stateDir, 'hub.yaml');
+  await writeFile(config, 'templates:\n  files: {command: [python3, -m, http.server]}\n');
+  const start = ['hub', 'start', '--config', config, '--json'];
+  expect(await runCli(scope, start, {stateDir})).toMatchObject({
+    code: 2,
+    stdout: expect.stringContaining('The hub needs a relay'),
+  });
+  const login = ['login', relay.url, '--token-file', relay.tokenFile, '--ca-file', relay.caFile];
+  expect(await runCli(scope, login, {stateDir})).toMatchObject({code: 0});
+  const {url} = await (await startCli(scope, start, {stateDir})).event('hub');
+  expect(new URL(url).host).toBe(`hub.${new URL(relay.url).host}`);
 });
 
 test('of hubs that start at the same moment one gets the state folder', async ({scope}) => {

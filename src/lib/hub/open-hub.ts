@@ -28,7 +28,7 @@ export async function startFrom(
   if (relay === undefined && context === undefined) {
     throw new TunlError('USAGE', {
       reason: 'The hub needs a relay: each session has an address of its own there.',
-      next: 'Give it one, `relay: https://…`; `tunl relay start` runs one.',
+      next: 'Give it one, `relay: https://…`, or log in to one with `tunl login`; `tunl relay start` runs one.',
     });
   }
   const given = Object.entries({relay, context, token, tokenFile, caFile});

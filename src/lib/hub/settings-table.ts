@@ -15,7 +15,7 @@ const LONGEST_MS = 365 * 86_400_000;
 const bytes = size({min: 0, max: 2 ** 50});
 
 export const HUB_SETTINGS = {
-  relay,
+  relay: {...relay, defaultText: 'that of the context'},
   context,
   token: {...token, secretIn: 'tokenFile'},
   tokenFile: {...tokenFile, flag: 'token-file'},

@@ -1,5 +1,6 @@
 // Starts a hub from its file.
 
+import {Contexts} from '../../agent/login/contexts.js';
 import type {LogSink} from '../../core/logger.js';
 import {stateDir} from '../../core/state-dir.js';
 import type {Hub} from '../../hub/hub.js';
@@ -14,6 +15,9 @@ export async function startConfiguredHub(
 ): Promise<{hub: Hub; templates: readonly string[]}> {
   const {settings, templates, mistakes} = await readHubConfig(path);
   if (mistakes.length > 0) throw errorOf(path, mistakes, 'tunl hub check');
-  const hub = await startFrom({settings, templates, stateDir: stateDir()}, options);
+  const folder = stateDir();
+  // As for other commands; a program that starts a hub says which relay it means.
+  const context = (await new Contexts(folder).currentBeside(settings)) ?? settings.context;
+  const hub = await startFrom({settings: {...settings, context}, templates, stateDir: folder}, options);
   return {hub, templates: templates.map((each) => each.name)};
 }
