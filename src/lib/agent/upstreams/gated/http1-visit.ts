@@ -165,7 +165,7 @@ export class Http1Visit implements GateVisit {
       socket.destroy();
       this.#breakOff();
     });
-    out.on('error', (error) => this.#failed(request, response, out, error));
+    out.on('error', (error) => this.#safely(() => this.#failed(request, response, out, error)));
     response.once('close', () => {
       if (!response.writableFinished) out.destroy();
     });
@@ -239,15 +239,21 @@ export class Http1Visit implements GateVisit {
       socket.pipe(inner);
       inner.pipe(socket);
     });
-    out.on('response', (reply) =>
+    let isAnswered = false;
+    out.on('response', (reply) => {
+      isAnswered = true;
       this.#safely(() =>
         this.#answerUpgrade(request, (response) => this.#answer(response, reply, admitted, () => false)),
-      ),
-    );
+      );
+    });
     out.on('error', (error) => {
       if (inner.destroyed) return;
+      // The visitor has the beginning of an answer: a second one would lie within it.
+      if (isAnswered) return this.#breakOff();
       const about = this.#context.line.refusalFor(error, this.#context.dial);
-      this.#answerUpgrade(request, (response) => give(response, refusal(about, {isNavigation: false})));
+      this.#safely(() =>
+        this.#answerUpgrade(request, (response) => give(response, refusal(about, {isNavigation: false}))),
+      );
     });
     out.end();
   }
@@ -258,6 +264,8 @@ export class Http1Visit implements GateVisit {
     const {ServerResponse: Response} = process.getBuiltinModule('node:http');
     const response = new Response(request);
     this.#isUpgraded = false;
+    // Until the connection ends: an upstream that has ended its own must not end this one before the answer is whole.
+    this.#open += 1;
     response.shouldKeepAlive = false;
     // Types name a socket, and any Duplex is taken.
     response.assignSocket(inner as Parameters<ServerResponse['assignSocket']>[0]);

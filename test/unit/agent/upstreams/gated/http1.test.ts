@@ -264,6 +264,33 @@ test('an upgrade carries bytes and half-closes both ways; one that is declined g
   await declined.hears(/^HTTP\/1\.1 403 Forbidden\r\n[\s\S]*\r\n\r\nno$/);
 });
 
+test.for([
+  ['reset', (raw: Socket) => raw.resetAndDestroy()],
+  ['bad chunk', (raw: Socket) => raw.write('ZZZZ\r\n')],
+  ['end', (raw: Socket) => raw.end()],
+] as const)(
+  'an answer to an upgrade that breaks off (%s) ends that visitor alone',
+  async ([, breakOff], {scope}) => {
+    const {visit, say, accepted} = await rawUpstream(scope);
+    const {socket, heard, hears, closed} = await visit();
+    const upstream = accepted();
+    let isWhole = false;
+    socket.once('end', () => (isWhole = true));
+    socket.write(get('/ws', ['Connection: Upgrade', 'Upgrade: websocket']));
+    const raw = await upstream;
+    raw.on('error', () => {}).resume();
+    raw.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
+    await hears(/hello\r\n$/);
+    breakOff(raw);
+    await closed;
+    expect([isWhole, heard().match(/HTTP\/1\.1/g)?.length]).toEqual([false, 1]);
+    const next = accepted();
+    const answer = say(get('/', ['Connection: close']));
+    (await next).resume().end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstill');
+    expect(await answer).toContain('still');
+  },
+);
+
 test('a WebSocket is checked, ends with its link, and its upstream sees no token', async ({scope}) => {
   const server = createServer();
   const sockets = new WebSocketServer({server});
