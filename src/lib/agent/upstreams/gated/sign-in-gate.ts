@@ -89,9 +89,7 @@ export class SignInGate implements Gate {
     }
     giveBack();
     const isAllowed = this.#allow.some(({claim, pattern}) =>
-      textsOf(claims, claim).some((value) =>
-        matchesGlob(pattern, claim === 'email' ? value.toLowerCase() : value),
-      ),
+      textsOf(claims, claim).some((value) => matchesGlob(pattern, comparable(claim, value))),
     );
     if (!isAllowed) return stranger(request);
     const cookie = this.#cookies.make(nameOf(claims), Date.now() + SESSION_MS);
@@ -119,13 +117,21 @@ interface Condition {
 /** @throws TunlError OPTION_INVALID */
 export function conditionOf(written: string): Condition {
   const at = written.indexOf('=');
-  if (at > 0) return {claim: written.slice(0, at), pattern: written.slice(at + 1)};
-  if (at < 0 && /^[^\s@]+@[^\s@]+$/.test(written)) return {claim: 'email', pattern: written.toLowerCase()};
+  if (at > 0) return condition(written.slice(0, at), written.slice(at + 1));
+  if (at < 0 && /^[^\s@]+@[^\s@]+$/.test(written)) return condition('email', written);
   throw new TunlError('OPTION_INVALID', {
     reason: `${JSON.stringify(written.slice(0, 80))} says of nobody who may visit.`,
     next: 'Write an address, like ana@example.com or *@example.com, or CLAIM=VALUE, like groups=dev.',
   });
 }
+
+const condition = (claim: string, pattern: string): Condition => ({
+  claim,
+  pattern: comparable(claim, pattern),
+});
+
+/** Issuers spell an address as its owner has written it. */
+const comparable = (claim: string, text: string): string => (claim === 'email' ? text.toLowerCase() : text);
 
 /** The name for the upstream: a verified address, or a hash of who it is at the issuer. */
 function nameOf(claims: Claims): string {

@@ -212,6 +212,14 @@ test('the cookie of one tunnel is worth nothing at another one', async ({scope})
   expect(status(await other.say(get('/', [`Cookie: ${cookie}`, CLOSE])))).toBe(401);
 });
 
+test.for(['ANA@example.com', 'email=Ana@Example.com', 'email=*@Example.COM'])(
+  'the case of an address does not matter: %s',
+  async (who, {scope}) => {
+    const {begin, end} = await setUp(scope, [who]);
+    expect(status(await end(await begin()))).toBe(303);
+  },
+);
+
 test('groups, and an address that only the page about the user has', async ({scope}) => {
   const groups = await setUp(scope, ['groups=dev']);
   expect(status(await groups.end(await groups.begin(), {sub: 'a1', groups: ['ops', 'dev']}))).toBe(303);
