@@ -22,6 +22,7 @@ export interface NewToken {
   /** Default: the name, if it can be an owner. */
   owner?: string | undefined;
   scopes: readonly string[];
+  /** 0: none. */
   limits?: OwnerLimits;
   /** The destinations that its connections by egress may reach: HOST:PORT. Default: all that the relay allows. */
   allow?: readonly string[] | undefined;
@@ -76,7 +77,7 @@ export class TokenCommands {
       kind,
       owner: checkOwner(wish.owner ?? name),
       scopes: checkScopes(wish.scopes),
-      limits: wish.limits ?? {},
+      limits: realLimits(wish.limits ?? {}),
       ...(wish.allow !== undefined && {allow: checkDestinations(wish.allow)}),
       hash: storedHash(token),
       createdAt: new Date(now).toISOString(),
@@ -135,12 +136,11 @@ export class TokenCommands {
     const scopes = change.scopes && checkScopes(change.scopes);
     const allow = change.allow && checkDestinations(change.allow);
     return await this.#changeOne(idOrName, (before) => {
-      const limits = Object.entries({...before.limits, ...change.limits}).filter(([, limit]) => limit > 0);
       const record: TokenRecord = {
         ...before,
         ...(scopes !== undefined && {scopes}),
         ...(allow !== undefined && {allow}),
-        limits: Object.fromEntries(limits),
+        limits: realLimits({...before.limits, ...change.limits}),
         ...expiry(now, change.expiresInMs),
       };
       return [record, record];
@@ -177,6 +177,11 @@ function checkDestinations(rules: readonly string[]): string[] {
       reason: `A token has ${MOST_DESTINATIONS} destinations at the most.`,
     });
   return [...new Set(rules.map(parseDestination))];
+}
+
+/** In a record an absent limit is none. */
+function realLimits(limits: OwnerLimits): OwnerLimits {
+  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit > 0));
 }
 
 const storedHash = (token: string): string => hashOfToken(token).toString('base64url');
