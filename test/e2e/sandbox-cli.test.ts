@@ -346,6 +346,14 @@ describe('cp', () => {
       ['box:/a', 'box:/b', 'USAGE'],
     ] as const)
       expect((await cp(from, to)).stderr).toContain(`code: ${code}`);
+    // The sandbox refuses it while the source goes on.
+    await writeFile(at('huge'), Buffer.alloc(20_000_000));
+    const piped = await startCli(scope, ['sandbox', 'cp', '-', 'box:/usr/x'], {stateDir, stdin: true});
+    piped.stdin.on('error', () => {}).write('begun');
+    for (const {stderr} of [await cp('huge', 'box:/usr/x'), await piped.finished()]) {
+      expect(stderr).toContain('(EROFS)');
+      expect(stderr).toContain('code: SANDBOX_FILE');
+    }
   });
 });
 

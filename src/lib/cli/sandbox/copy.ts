@@ -78,15 +78,18 @@ class CopyWork {
 
   /** @param source for errors */
   async #send(content: Readable, source: string, target: string, mode: number): Promise<void> {
-    let failure: TunlError | undefined;
-    content.once('error', (error) => {
-      failure = unreadable(source, error);
-    });
+    // It may fail before anybody reads it.
+    content.on('error', () => {});
+    const read = Readable.from(this.#readable(content, source), {objectMode: false});
+    await this.#control.files.write(target, read, {mode});
+  }
+
+  /** The error of a write that ends this early is none of the source. @throws TunlError FILE_UNREADABLE */
+  async *#readable(content: Readable, source: string): AsyncGenerator<Buffer> {
     try {
-      const counted = Readable.from(this.#counted(content), {objectMode: false});
-      await this.#control.files.write(target, counted, {mode});
+      yield* this.#counted(content);
     } catch (error) {
-      throw failure ?? error;
+      throw unreadable(source, error);
     }
   }
 

@@ -1,6 +1,6 @@
 // The serving side of `file`.
 
-import {Readable} from 'node:stream';
+import {finished, PassThrough, Readable} from 'node:stream';
 import {pipeline} from 'node:stream/promises';
 import {StreamDuplex} from '../../bytes/stream-duplex.js';
 import {TunlError} from '../../core/errors.js';
@@ -50,10 +50,17 @@ async function answer(duplex: StreamDuplex, files: FileService): Promise<void> {
       await pipeline(content, duplex).catch(() => {});
       return;
     }
-    case 'write':
-      await files.write(path, duplex, mode === undefined ? {} : {mode});
+    case 'write': {
+      const content = contentOf(duplex);
+      try {
+        await files.write(path, content, mode === undefined ? {} : {mode});
+      } finally {
+        duplex.unpipe(content);
+        content.destroy();
+      }
       duplex.end(encodeLine({ok: {}}));
       return;
+    }
     case 'list': {
       const entries = await files.list(path);
       duplex.write(encodeLine({ok: {}}));
@@ -63,6 +70,17 @@ async function answer(duplex: StreamDuplex, files: FileService): Promise<void> {
     default:
       duplex.end(encodeLine({ok: await change(files, request)}));
   }
+}
+
+/** A write that fails destroys its content. The stream itself must stay, for the answer. */
+function contentOf(duplex: StreamDuplex): PassThrough {
+  const content = new PassThrough();
+  content.on('error', () => {});
+  // A part must not look like the whole.
+  finished(duplex, {writable: false}, (error) => {
+    if (error) content.destroy(error);
+  });
+  return duplex.pipe(content);
 }
 
 async function readRequest(duplex: StreamDuplex): Promise<FileRequest | undefined> {

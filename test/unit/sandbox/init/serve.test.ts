@@ -1,6 +1,7 @@
 // The serving half with services of a test, as the owner of a sandbox uses it on the control socket.
 import {once} from 'node:events';
-import {duplexPair, Readable} from 'node:stream';
+import {duplexPair, Readable, Writable} from 'node:stream';
+import {pipeline} from 'node:stream/promises';
 import {describe, expect} from 'vitest';
 import {StreamDuplex} from '../../../../src/lib/bytes/stream-duplex.js';
 import {openLocalSession} from '../../../../src/lib/carrier/local-session.js';
@@ -130,6 +131,39 @@ describe('a service', () => {
     };
     const {client} = await connected(scope, {files: {...services.files, read}});
     await expect(textOf(await client.files.read('/x'))).rejects.toMatchObject({code: 'SANDBOX_FILE'});
+  });
+
+  test.for([
+    ['waits', () => {}],
+    [
+      'goes on without end',
+      (source: Readable) => {
+        source.push(Buffer.alloc(65_536));
+      },
+    ],
+  ] as const)('that fails within a transfer whose source %s tells why', async ([, more], {scope}) => {
+    const full = Object.assign(new Error('no'), {code: 'ENOSPC'});
+    const write = async (_path: string, content: Readable) => {
+      const disk = new Writable({write: (_piece, _encoding, done) => done(full)});
+      await pipeline(content, disk).catch((cause: unknown) => {
+        throw new TunlError('SANDBOX_FILE', {reason: 'It is full.', cause});
+      });
+    };
+    // As with the command line: its owner passes it on to the sandbox.
+    const inside = await connected(scope, {files: {...services.files, write}});
+    const {client} = await connected(scope, {files: inside.client.files});
+    const source = new Readable({
+      read() {
+        more(this);
+      },
+    });
+    source.push('begun');
+    await expect(client.files.write('/x', source)).rejects.toMatchObject({
+      code: 'SANDBOX_FILE',
+      message: 'It is full.',
+      cause: {code: 'ENOSPC'},
+    });
+    expect(source.destroyed).toBe(true);
   });
 
   test('dials connections that are no sockets', async ({scope}) => {
