@@ -5,7 +5,7 @@ import type {Duplex, Writable} from 'node:stream';
 import {type Clock, systemClock} from '../core/clock.js';
 import {TunlError, toTunlError} from '../core/errors.js';
 import type {Refusal} from '../seal/refusals.js';
-import type {ExecRequest, SandboxFiles, SandboxHandle, SandboxProcess, SandboxStats} from './backend.js';
+import type {ExecRequest, SandboxHandle, SandboxProcess, SandboxStats} from './backend.js';
 import {openBackend} from './backends.js';
 import {chooseBackend} from './choose.js';
 import type {
@@ -31,6 +31,7 @@ import {SandboxPorts} from './ports.js';
 import {type Probed, untilReady} from './probe.js';
 import {specOf} from './request-spec.js';
 import type {EgressRules} from './spec.js';
+import {UsedFiles} from './used-files.js';
 import {VisitorTraffic} from './visitor-traffic.js';
 
 /** Visitors have this long to receive the last bytes of a command that has ended by itself, ms, or of one that was stopped. */
@@ -80,7 +81,7 @@ export class SandboxHost implements SandboxControl {
       wall,
       timeoutMs,
       idleTimeoutMs,
-      isBusy: () => this.#processes.size > 0,
+      isBusy: () => this.#processes.size > 0 || this.files.transfers > 0,
       look: () => {
         if (traffic.look(this.#ports.visited)) this.#life.active('traffic');
       },
@@ -156,11 +157,10 @@ export class SandboxHost implements SandboxControl {
     return await this.#inside((handle) => handle.dial(port, signal), destroyLate);
   }
 
-  readonly files: SandboxFiles = {
-    read: (path) => this.#used((handle) => handle.files.read(path), destroyLate),
-    write: (path, content, options) => this.#used((handle) => handle.files.write(path, content, options)),
-    list: (path) => this.#inside((handle) => handle.files.list(path)),
-  };
+  readonly files = new UsedFiles(
+    (what, late) => this.#inside(what, late),
+    () => this.#life.active('exec'),
+  );
 
   async tunnels(): Promise<readonly SandboxTunnel[]> {
     return await this.#pending.race(this.#ports.all());
@@ -316,12 +316,6 @@ export class SandboxHost implements SandboxControl {
   async #inside<T>(what: (handle: SandboxHandle) => Promise<T>, late?: (value: T) => void): Promise<T> {
     this.#checkAlive();
     return await this.#pending.race(this.#running.promise.then(what), late);
-  }
-
-  /** The same for what counts as use. */
-  async #used<T>(what: (handle: SandboxHandle) => Promise<T>, late?: (value: T) => void): Promise<T> {
-    this.#life.active('exec');
-    return await this.#inside(what, late);
   }
 
   #checkAlive(): void {

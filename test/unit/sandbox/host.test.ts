@@ -1,6 +1,7 @@
 // The life of one sandbox over a backend without isolation: states, ends, and that an end settles everything.
 import {once} from 'node:events';
 import {createServer} from 'node:net';
+import {PassThrough, Readable} from 'node:stream';
 import {text} from 'node:stream/consumers';
 import {describe, expect} from 'vitest';
 import type {SandboxInfo, SandboxState} from '../../../src/lib/sandbox/control.js';
@@ -138,6 +139,29 @@ describe('one reason, told everywhere', () => {
     clock.advance(30_000);
     expect(host.snapshot.activity).toEqual({source: 'stdin', at: BORN + 250_000});
     clock.advance(30_000);
+    expect(await host.ended).toMatchObject({reason: 'idle'});
+  });
+
+  test('nobody uses it; a file is in use from the beginning of its transfer to the end', async ({scope}) => {
+    const {host, clock} = await begin(scope, SLEEP, {timeoutMs: 0, idleTimeoutMs: 60_000});
+    await host.started;
+    const source = new PassThrough();
+    const written = host.files.write('f', source);
+    source.write('first ');
+    clock.advance(250_000);
+    expect(host.snapshot).toMatchObject({state: 'ready', activity: {at: BORN + 250_000}});
+    source.end('last');
+    await written;
+    clock.advance(50_000);
+    expect(host.snapshot.activity).toMatchObject({at: BORN + 250_000});
+    const content = await host.files.read('f');
+    clock.advance(250_000);
+    expect(host.snapshot).toMatchObject({state: 'ready', activity: {at: BORN + 550_000}});
+    expect(await text(content)).toBe('first last');
+    await expect(host.files.read('none')).rejects.toThrow('ENOENT');
+    await expect(host.files.write('no/f', Readable.from(['x']))).rejects.toThrow('ENOENT');
+    expect(host.files.transfers).toBe(0);
+    clock.advance(60_000);
     expect(await host.ended).toMatchObject({reason: 'idle'});
   });
 
