@@ -119,7 +119,7 @@ export interface SandboxHandle {
   signal(signal: NodeJS.Signals): Promise<void>;
   /** Connections that are no longer allowed are cut. */
   setEgress(rules: EgressRules): Promise<void>;
-  /** Kills everything inside and removes what the backend made. Idempotent. */
+  /** Kills everything inside and removes what the backend made. Idempotent. Rejects when something of it may be left. */
   destroy(): Promise<void>;
 }
 

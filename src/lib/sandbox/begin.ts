@@ -66,9 +66,9 @@ export async function beginSandbox(
 function withOutput(own: OwnSandbox, logs: () => AsyncIterable<LogPiece>): OwnSandbox {
   return {
     ...own,
-    end: async (end) => {
+    end: async (end, options) => {
       await keepOutput(own.folder, logs());
-      await own.end(end);
+      await own.end(end, options);
     },
   };
 }

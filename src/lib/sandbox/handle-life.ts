@@ -48,15 +48,19 @@ export async function createHandle(
   }
 }
 
-/** Resolves when everything is gone and the output has come, or when their time is over. Never rejects. */
-export async function destroyHandle(handle: SandboxHandle, clock: Clock): Promise<void> {
+/** Resolves when the output has come and to true when everything is gone, or when their time is over. Never rejects. */
+export async function destroyHandle(handle: SandboxHandle, clock: Clock): Promise<boolean> {
   const outputs = Promise.all([handle.stdout, handle.stderr].map(closed));
-  await atMost(
+  const isGone = await atMost(
     clock,
     DESTROY_MS,
-    handle.destroy().catch(() => {}),
+    handle.destroy().then(
+      () => true,
+      () => false,
+    ),
   );
   await atMost(clock, LAST_OUTPUT_MS, outputs);
+  return isGone ?? false;
 }
 
 /** Resolves to the end of the command, or to undefined when it ignores TERM. Never rejects. */

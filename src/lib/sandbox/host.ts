@@ -300,12 +300,13 @@ export class SandboxHost implements SandboxControl {
     const isOrderly = reason === 'exited' || code !== undefined;
     const closePorts = () => this.#ports.close(isOrderly ? LAST_BYTES_MS : AFTER_STOP_MS);
     if (isOrderly) await closePorts();
-    if (this.#handle !== undefined) await destroyHandle(this.#handle, this.#clock);
+    // A backend whose start has failed or was given up may still be at work.
+    const isGone = this.#handle !== undefined && (await destroyHandle(this.#handle, this.#clock));
     await closePorts();
     this.stdin.destroy();
     this.#log.close();
     this.#state = 'ended';
-    await this.#parts.own.end(end).catch(() => {});
+    await this.#parts.own.end(end, {unclean: !isGone}).catch(() => {});
     this.#tell({type: 'ended', id: this.id, end});
     this.#over.resolve(end);
   }

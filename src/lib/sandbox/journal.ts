@@ -29,7 +29,7 @@ export interface Journal {
   readonly unreal: readonly string[];
   readonly end?: SandboxEnd | undefined;
   readonly endedAt?: number | undefined;
-  /** Its owner was killed: what its backend made may still be there. */
+  /** What its backend made may still be there: its owner was killed, or could not remove it. */
   readonly unclean?: boolean | undefined;
 }
 

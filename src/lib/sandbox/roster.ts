@@ -43,8 +43,12 @@ export interface OwnSandbox {
   readonly workFolder: string;
   /** Called after each change of what `info` says. `record`: of the handle, once there is one. */
   change(info: SandboxInfo, record?: Readonly<Record<string, unknown>>): void;
-  /** The sandbox has ended: the journal says why. Removes the files of the backend. */
-  end(end: SandboxEnd): Promise<void>;
+  /**
+   * The sandbox has ended: the journal says why. Removes the files of the backend.
+   *
+   * @param options.unclean the backend may have left something else. Default false.
+   */
+  end(end: SandboxEnd, options?: {unclean?: boolean}): Promise<void>;
   /** It never began: nothing is kept. */
   remove(): Promise<void>;
 }
@@ -208,9 +212,9 @@ function own(folder: string, first: Journal): OwnSandbox {
       journal = {...journalOf(journal, info), ...(record !== undefined && {record})};
       writeJournal(path, journal);
     },
-    async end(end) {
+    async end(end, {unclean = false} = {}) {
       if (journal.end !== undefined) return;
-      journal = {...journal, state: 'ended', end, endedAt: Date.now()};
+      journal = {...journal, state: 'ended', end, endedAt: Date.now(), ...(unclean && {unclean})};
       writeJournal(path, journal);
       await removeWork(folder);
     },

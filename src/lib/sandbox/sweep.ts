@@ -1,6 +1,7 @@
-// Removes what sandboxes of killed processes left behind. Only those of this state folder: others may have owners that cannot be
-// seen from here.
+// Removes what sandboxes of processes that have ended left behind. Only those of this state folder: others may have owners that
+// cannot be seen from here.
 
+import {lifeOf} from '../launch/process-record.js';
 import type {BackendName, SandboxBackend} from './backend.js';
 import type {ListedSandbox, SandboxRoster} from './roster.js';
 
@@ -11,7 +12,9 @@ export async function sweepSandboxes(
 ): Promise<void> {
   const all = await roster.all().catch(() => []);
   const ended = all.filter(({life}) => life === 'ended');
-  const unclean = ended.filter(({journal}) => journal.unclean);
+  const unclean: ListedSandbox[] = [];
+  // An owner that lives may still be at it, and backends leave its sandboxes alone.
+  for (const each of ended) if (each.journal.unclean && (await isOwnerDead(each))) unclean.push(each);
   const ids = new Set(ended.map(({journal}) => journal.id));
   const isAlive = async (id: string) => !ids.has(id);
   for (const [name, left] of Map.groupBy(unclean, ({journal}) => journal.backend)) {
@@ -25,6 +28,10 @@ export async function sweepSandboxes(
       // The isolation program is gone, or its engine does not answer.
     }
   }
+}
+
+async function isOwnerDead({journal}: ListedSandbox): Promise<boolean> {
+  return (await lifeOf(journal.owner, journal.endedAt ?? journal.createdAt)) === 'ended';
 }
 
 /** A sandbox that outlives its owner has a record. */

@@ -201,6 +201,42 @@ describe('one reason, told everywhere', () => {
   });
 });
 
+test('what may be left behind is known: of a start that is given up, and of a backend that fails', async ({
+  scope,
+}) => {
+  const unclean: unknown[] = [];
+  const own = {
+    id: 'sb_aaaaaaaa',
+    workFolder: await scope.tempDir('own'),
+    change: () => {},
+    end: async (_end: unknown, options?: {unclean?: boolean}) => void unclean.push(options?.unclean),
+  };
+  const fake = new FakeBackend();
+  const asked = Promise.withResolvers<void>();
+  fake.before = () => {
+    asked.resolve();
+    return new Promise(() => {});
+  };
+  const slow = await begin(scope, SLEEP, {fake}, {own});
+  await asked.promise;
+  await slow.host.terminate();
+  expect(unclean).toEqual([true]);
+  const {host, backend} = await begin(scope, SLEEP, {}, {own});
+  await host.started;
+  const [handle] = backend.handles;
+  if (handle === undefined) throw new Error('no handle');
+  const destroy = handle.destroy.bind(handle);
+  handle.destroy = async () => {
+    await destroy();
+    throw new Error('the engine is gone');
+  };
+  await host.terminate();
+  handle.destroy = destroy;
+  const clean = await begin(scope, ['true'], {}, {own});
+  await clean.host.ended;
+  expect(unclean).toEqual([true, true, false]);
+});
+
 describe('the stop', () => {
   test('preStop runs first, then TERM', async ({scope}) => {
     const {host} = await begin(

@@ -156,6 +156,27 @@ describe('an owner that was killed', () => {
   });
 });
 
+test('an owner that left something behind: it is removed when the owner is gone', async ({scope}) => {
+  const stateDir = await scope.tempDir('state');
+  const roster = new SandboxRoster(stateDir);
+  const own = await roster.begin({command: ['x']});
+  own.change(info(own.id, {backend: 'podman'}));
+  await own.end({reason: 'terminated'}, {unclean: true});
+  const swept: string[] = [];
+  const sweep = async (isAlive: (id: string) => Promise<boolean>) => {
+    if (!(await isAlive(own.id))) swept.push(own.id);
+  };
+  const open = async (name: string) => ({name, sweep}) as unknown as SandboxBackend;
+  await sweepSandboxes(roster, open);
+  expect(swept).toEqual([]);
+  const path = join(own.folder, 'sandbox.json');
+  const journal = JSON.parse(await readFile(path, 'utf8'));
+  await writeFile(path, JSON.stringify({...journal, owner: {...journal.owner, start: 'another process'}}));
+  await sweepSandboxes(roster, open);
+  await sweepSandboxes(roster, open);
+  expect(swept).toEqual([own.id]);
+});
+
 test('what ended long ago is removed, and of many the oldest', async ({scope}) => {
   const stateDir = await scope.tempDir('state');
   const end = {reason: 'exited', code: 0};

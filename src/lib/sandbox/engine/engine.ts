@@ -112,12 +112,16 @@ export class Engine {
     };
   }
 
-  /** Kills everything in it and removes it with what it wrote. One that is gone is no error. */
-  async remove(id: string): Promise<void> {
+  /** Kills everything in it and removes it with what it wrote. Resolves to false when there is none. @param container its id or name */
+  async remove(container: string): Promise<boolean> {
     // Its stop signal is KILL, so it does not wait.
-    await this.api.ask('DELETE', `${DOCKER}/containers/${id}?force=true&v=true`).catch((error: unknown) => {
-      if (!isStatus(error, 404)) throw error;
-    });
+    return await this.api.ask('DELETE', `${DOCKER}/containers/${container}?force=true&v=true`).then(
+      () => true,
+      (error: unknown) => {
+        if (!isStatus(error, 404)) throw error;
+        return false;
+      },
+    );
   }
 
   /** All containers with this label, running or not. */

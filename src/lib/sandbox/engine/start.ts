@@ -6,6 +6,7 @@ import {printable} from '../../core/one-line.js';
 import type {SandboxHandle, SandboxProcess} from '../backend.js';
 import {connectInit, type InitClient} from '../init/init-client.js';
 import type {EgressRules, SandboxLimits, SandboxSpec} from '../spec.js';
+import {EngineError} from './api.js';
 import type {Attached} from './attached.js';
 import {EngineHandle, withDefaults} from './handle.js';
 import {ContainerNetwork} from './network.js';
@@ -26,7 +27,8 @@ export interface StartOptions {
 
 /**
  * An engine that restarts gets 2 s before its container is left for the next sweep. Podman 4 also fails now and then when the
- * container's own monitor cleans up at the same time; the next try finds it removed.
+ * container's own monitor cleans up at the same time; the next try finds it removed. A container whose creation was given up may
+ * appear after the first tries.
  */
 const REMOVE_TRIES = 20;
 const REMOVE_EVERY_MS = 100;
@@ -39,12 +41,15 @@ export async function startContainer(options: StartOptions): Promise<SandboxHand
   let init: InitClient | undefined;
   let network: ContainerNetwork | undefined;
   const onAbort = () => attached?.destroy();
-  const containerId = await engine.create(plan, signal);
+  const containerId = await createContainer(lease, plan, signal);
   const remove = async () => {
     init?.close();
     attached?.destroy();
-    await removeContainer(lease, containerId);
-    await network?.close();
+    try {
+      await removeContainer(lease, containerId);
+    } finally {
+      await network?.close();
+    }
   };
   try {
     attached = await engine.attach(containerId, signal);
@@ -72,10 +77,22 @@ export async function startContainer(options: StartOptions): Promise<SandboxHand
       remove,
     });
   } catch (error) {
-    await remove();
+    await remove().catch(() => {});
     throw error;
   } finally {
     signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** An engine that has not answered may still be at it, and the name is all that is known of its container. */
+async function createContainer(lease: Lease, plan: ContainerPlan, signal?: AbortSignal): Promise<string> {
+  signal?.throwIfAborted();
+  try {
+    return await lease.engine.create(plan, signal);
+  } catch (error) {
+    if (!(error instanceof EngineError))
+      await removeContainer(lease, plan.name, {isAwaited: true}).catch(() => {});
+    throw error;
   }
 }
 
@@ -98,18 +115,28 @@ function failed(error: unknown, attached: Attached | undefined): never {
   });
 }
 
-/** Also after the death of the engine's service. What cannot be removed has no process any more, and the next sweep finds it. */
-async function removeContainer(lease: Lease, containerId: string): Promise<void> {
+/**
+ * Also after the death of the engine's service. What cannot be removed has no process any more.
+ *
+ * @param container its id or its name
+ * @param options.isAwaited a container that does not exist may still come
+ * @throws the error of the last try
+ */
+async function removeContainer(
+  lease: Lease,
+  container: string,
+  {isAwaited = false}: {isAwaited?: boolean} = {},
+): Promise<void> {
   try {
     for (let tries = 1; ; tries += 1) {
       try {
         const now = await lease.again();
-        await now.engine.remove(containerId).finally(() => now.release());
-        return;
-      } catch {
-        if (tries === REMOVE_TRIES) return;
-        await wait(REMOVE_EVERY_MS);
+        const wasThere = await now.engine.remove(container).finally(() => now.release());
+        if (wasThere || !isAwaited || tries >= REMOVE_TRIES) return;
+      } catch (error) {
+        if (tries >= REMOVE_TRIES) throw error;
       }
+      await wait(REMOVE_EVERY_MS);
     }
   } finally {
     await lease.release();
