@@ -13,7 +13,7 @@ const CLAIMS: readonly string[] = [
   'x-cluster-client-ip',
 ];
 
-const isClaim = (name: string): boolean =>
+export const isClaim = (name: string): boolean =>
   CLAIMS.some((claim) => meansSame(name, claim)) || name.replaceAll('_', '-').startsWith('x-forwarded');
 
 export function withForwarded(headers: HeaderList, {visitor, authority}: GateRequest): HeaderList {

@@ -2,7 +2,7 @@
 
 import type {VisitorFacts} from '../upstream.js';
 import {type Refusal, refusal} from './answers.js';
-import {withForwarded} from './forwarded.js';
+import {isClaim, withForwarded} from './forwarded.js';
 import type {Decision, Gate, GateAddress, GateAnswer, GateRequest, Stay} from './gate.js';
 import {type HeaderList, meansSame, valuesOf, without} from './headers.js';
 import {endToEnd} from './hop-by-hop.js';
@@ -11,6 +11,7 @@ import {withoutGateCookies} from './visitor-cookies.js';
 
 /** Headers that only a gate may write. */
 const OWN: readonly string[] = ['tunl-visitor', 'tunl-access'];
+const isOwn = (header: string): boolean => OWN.some((own) => meansSame(header, own));
 
 /** A request for the upstream. */
 export interface Admitted {
@@ -75,6 +76,11 @@ export class Gatehouse {
     });
   }
 
+  /** The trailers of a visitor for the upstream, which may read them as headers. */
+  trailers(sent: HeaderList): string[] {
+    return without(endToEnd(sent), (name) => isOwn(name) || (this.#forwarded && isClaim(name)));
+  }
+
   /** Asks one gate after the other, without waiting where a gate decides at once. */
   #ask(request: GateRequest, at: number, so: SoFar): Ruling | Promise<Ruling> {
     const gate = this.#gates[at];
@@ -99,9 +105,7 @@ export class Gatehouse {
   }
 
   #admit(request: GateRequest, {name, stays, setCookies}: SoFar): Admitted {
-    const clean = without(withoutGateCookies(request.headers), (header) =>
-      OWN.some((own) => meansSame(header, own)),
-    );
+    const clean = without(withoutGateCookies(request.headers), isOwn);
     const headers = this.#forwarded ? withForwarded(clean, request) : clean;
     return {
       headers: name === undefined ? headers : [...headers, 'Tunl-Visitor', name],

@@ -13,12 +13,19 @@ export function give(response: ServerResponse, {status, headers = {}, body = ''}
   response.end(body);
 }
 
+interface SendOptions {
+  safely: (act: () => void) => void;
+  /** Those of the visitor that may pass. */
+  trailers: (sent: HeaderList) => HeaderList;
+}
+
 /** The body and the trailers, as fast as the upstream takes them. */
-export function send(request: IncomingMessage, out: ClientRequest, safely: (act: () => void) => void): void {
+export function send(request: IncomingMessage, out: ClientRequest, {safely, trailers}: SendOptions): void {
   out.flushHeaders();
   request.once('end', () => {
     safely(() => {
-      if (request.rawTrailers.length > 0) out.addTrailers(pairsOf(request.rawTrailers));
+      const passed = trailers(request.rawTrailers);
+      if (passed.length > 0) out.addTrailers(pairsOf(passed));
       out.end();
     });
   });

@@ -169,7 +169,8 @@ export class Http1Visit implements GateVisit {
     response.once('close', () => {
       if (!response.writableFinished) out.destroy();
     });
-    send(request, out, (act) => this.#safely(act));
+    const {house} = this.#context;
+    send(request, out, {safely: (act) => this.#safely(act), trailers: (sent) => house.trailers(sent)});
   }
 
   /** The upstream's answer for the visitor. */

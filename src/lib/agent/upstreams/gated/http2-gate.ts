@@ -94,7 +94,7 @@ export class Http2Visit implements GateVisit {
       isUpgrade: false,
     };
     // They may come while the upstream is dialled.
-    const trailers = new Trailers(stream);
+    const trailers = new Trailers(stream, (sent) => objectOf(house.trailers(listOf(sent))));
     const rule = (ruling: Ruling) => {
       if (stream.destroyed) return;
       if ('answer' in ruling) return safely(stream, () => this.#give(stream, ruling.answer));
@@ -245,9 +245,10 @@ type AnyStream = ClientHttp2Stream | ServerHttp2Stream;
 class Trailers {
   #headers: OutgoingHttpHeaders = {};
 
-  constructor(from: AnyStream) {
+  /** @param pass those that may pass */
+  constructor(from: AnyStream, pass = outgoing) {
     from.once('trailers', (headers) => {
-      this.#headers = outgoing(headers);
+      this.#headers = pass(headers);
     });
   }
 

@@ -60,6 +60,27 @@ test('trailers pass in both directions', async ({scope}) => {
   expect(answer).toMatch(/0\r\nX-Sum: 42\r\n\r\n$/);
 });
 
+test('trailers of a visitor cannot be what only a gate or one connection may write', async ({scope}) => {
+  const {say} = await setUp(scope, (request, response) => {
+    response.setHeader('connection', 'close');
+    request.resume().on('end', () => response.end(JSON.stringify(request.rawTrailers)));
+  });
+  const trailers = [
+    ...[
+      'Tunl-Visitor: root',
+      'tunl_visitor: root',
+      'Tunl-Access: x',
+      'X-Forwarded-For: 10.0.0.1',
+      'x_real_ip: 10.0.0.1',
+    ],
+    ...['Connection: X-Hop', 'X-Hop: 1', 'Keep-Alive: timeout=5', 'X-Check: 7'],
+  ].join('\r\n');
+  const answer = await say(
+    `POST / HTTP/1.1\r\nHost: ${HOST}\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n${trailers}\r\n\r\n`,
+  );
+  expect(answer).toContain('["X-Check","7"]');
+});
+
 test('100 Continue comes from the upstream, and so does a refusal without it', async ({scope}) => {
   const server = createServer((request, response) => request.pipe(response));
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {

@@ -107,7 +107,7 @@ test('trailers pass in both directions, and an answer of trailers alone', async 
       return;
     }
     let got = '';
-    stream.on('trailers', (trailers) => (got = String(trailers['x-check'])));
+    stream.on('trailers', (trailers) => (got = JSON.stringify(trailers)));
     stream.respond({':status': 200}, {waitForTrailers: true});
     stream.on('wantTrailers', () => stream.sendTrailers({'grpc-status': '0', 'x-got': got}));
     stream.pipe(stream);
@@ -117,13 +117,14 @@ test('trailers pass in both directions, and an answer of trailers alone', async 
     {':path': '/', ':method': 'POST', 'tunl-access': token, te: 'trailers'},
     {waitForTrailers: true},
   );
-  stream.on('wantTrailers', () => stream.sendTrailers({'x-check': '7'}));
+  // A visitor’s own name is not passed on.
+  stream.on('wantTrailers', () => stream.sendTrailers({'x-check': '7', 'tunl-visitor': 'root'}));
   const trailers = once(stream, 'trailers');
   const closed = once(stream, 'close');
   let body = '';
   stream.on('data', (piece) => (body += piece));
   stream.end('abc');
-  expect((await trailers)[0]).toMatchObject({'grpc-status': '0', 'x-got': '7'});
+  expect((await trailers)[0]).toMatchObject({'grpc-status': '0', 'x-got': '{"x-check":"7"}'});
   await closed;
   expect([body, seen[0]?.te]).toEqual(['abc', 'trailers']);
   const alone = await ask(http, {':path': '/alone', 'tunl-access': token});
