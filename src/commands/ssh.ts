@@ -1,6 +1,7 @@
 // `tunl ssh`: an sshd behind a public address, which accepts the given keys.
 
 import {boolean} from '@oclif/core/flags';
+import {withContext} from '../lib/cli/contexts.js';
 import {keyFlags, keysOf} from '../lib/cli/ssh-keys.js';
 import {TunnelCommand} from '../lib/cli/tunnel-command.js';
 import {
@@ -12,10 +13,10 @@ import {
   relayFlags,
   remotePortFlag,
 } from '../lib/cli/tunnel-flags.js';
+import {visitorsCa} from '../lib/cli/visitors-ca.js';
 import {TunlError} from '../lib/core/errors.js';
 import {stateDir} from '../lib/core/state-dir.js';
 import {sshd} from '../lib/launch/programs/sshd.js';
-import {ensureCa} from '../lib/relay/certificates/install-ca.js';
 
 export default class Ssh extends TunnelCommand {
   static override summary = 'Log in to this machine by ssh, with the keys that you give.';
@@ -39,16 +40,15 @@ export default class Ssh extends TunnelCommand {
   };
 
   async run(): Promise<void> {
-    const {flags} = await this.parse(Ssh);
-    if (flags.tls && flags['remote-port'] !== undefined)
+    const {flags: given} = await this.parse(Ssh);
+    if (given.tls && given['remote-port'] !== undefined)
       throw new TunlError('USAGE', {
         reason: 'With --tls there is no port of its own at the relay.',
         next: 'Leave out --tls or --remote-port.',
       });
+    const flags = await withContext(given, (text) => this.presenter.tell({tone: 'faint', text}));
     const keys = await keysOf(flags, (text) => this.presenter.tell({tone: 'warning', text}));
-    // TUNL_CA_FILE may be meant for another relay than the one inside this process.
-    const embeddedCa = flags.tls && !flags.relay ? await ensureCa() : undefined;
-    const caFile = embeddedCa ?? flags['ca-file'];
+    const caFile = flags.tls ? await visitorsCa(flags) : undefined;
     const program = await sshd({
       keys,
       stateDir: stateDir(),

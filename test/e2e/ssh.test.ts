@@ -1,4 +1,5 @@
 // `tunl ssh` with the real sshd: the printed line logs in, by a port and by the TLS name, as root and as a user.
+import {existsSync} from 'node:fs';
 import {chmod, copyFile, readFile, writeFile} from 'node:fs/promises';
 import {userInfo} from 'node:os';
 import {join} from 'node:path';
@@ -142,6 +143,30 @@ test('by the TLS name: the printed line, and `tunl connect` as its ProxyCommand'
     stdout: `${await readFile('/etc/hostname', 'utf8')}after the end\n`,
   });
   await cli.stop();
+});
+
+test('by the TLS name at the relay of a login: the printed line has the CA of that relay', async ({
+  scope,
+}) => {
+  const key = await makeKey(scope);
+  const relay = await startRelayProcess(scope);
+  const stateDir = await safeFolder(scope);
+  const files = ['--ca-file', relay.caFile, '--token-file', relay.tokenFile];
+  const login = await runCli(scope, ['login', relay.url, ...files], {stateDir});
+  expect(login.code).toBe(0);
+  for (const [words, env] of [
+    [[], {}],
+    [['--context', new URL(relay.url).host], {}],
+    [[], {TUNL_RELAY: relay.url}],
+  ] as const) {
+    const cli = await startCli(scope, ['ssh', '--key', `${key.path}.pub`, '--tls', '--json', ...words], {
+      stateDir,
+      env,
+    });
+    expect((await cli.event('ready')).address).toContain(` -CAfile ${relay.caFile} `);
+    await cli.stop();
+  }
+  expect(existsSync(join(stateDir, 'ca'))).toBe(false);
 });
 
 test('through the relay inside the process: the printed line works unchanged, whatever the resolver knows', async ({
