@@ -82,9 +82,9 @@ export class HubUsers {
     });
   }
 
-  /** The user of this name, who is made now if there is none. @throws TunlError OPTION_INVALID */
+  /** The user of this name, who is made now if there is none. A name like the id of another user is a name. @throws TunlError OPTION_INVALID */
   async findOrAdd(name: string, quota: number): Promise<HubUser> {
-    const find = async () => findIn(await this.#read(), name);
+    const find = async () => named(activeIn(await this.#read()), name);
     // When two come at once, one of them makes the user.
     return (
       (await find()) ??
@@ -174,9 +174,14 @@ export class HubUsers {
 }
 
 function findIn(users: readonly HubUser[], nameOrId: string): HubUser | undefined {
-  const active = users.filter(({removedAt}) => removedAt === undefined);
-  return active.find(({id}) => id === nameOrId) ?? active.find(({name}) => name === nameOrId.toLowerCase());
+  const active = activeIn(users);
+  return active.find(({id}) => id === nameOrId) ?? named(active, nameOrId);
 }
+
+const activeIn = (users: readonly HubUser[]) => users.filter(({removedAt}) => removedAt === undefined);
+
+const named = (users: readonly HubUser[], wanted: string) =>
+  users.find(({name}) => name === wanted.toLowerCase());
 
 function parse(text: string): HubUser[] | undefined {
   try {

@@ -74,3 +74,13 @@ test('a user who was removed is found by the ID, and by the name if only one had
   expect(await users.findEver(first.id)).toMatchObject({id: first.id});
   await expect(users.findEver('ben')).rejects.toMatchObject({code: 'HUB_USER_UNKNOWN'});
 });
+
+test('somebody whose name is the id of another user is a user of their own', async () => {
+  await using scope = new Scope();
+  const users = new HubUsers(await scope.tempDir('hub'));
+  const ana = await users.add('ana');
+  const other = await users.findOrAdd(ana.id, 1);
+  expect([other.id === ana.id, other.name]).toEqual([false, ana.id]);
+  expect(await users.findOrAdd('Ana', 1)).toEqual(ana);
+  expect(await users.find(ana.id)).toEqual(ana);
+});
