@@ -324,6 +324,22 @@ async function follow(answer: Response): Promise<{readonly ended: Promise<void>;
   return {ended: rest(), text: () => text};
 }
 
+/** A session of ana whose output goes on. */
+async function talkative({
+  ask,
+  ana,
+  sandboxes,
+}: Pick<Awaited<ReturnType<typeof hub>>, 'ask' | 'ana' | 'sandboxes'>) {
+  sandboxes.onStart = async (sandbox) => {
+    sandbox.output = 'hello\n';
+    sandbox.goesOn = true;
+    await sandbox.listen();
+  };
+  const made = await ask(ana, 'POST', '/v1/sessions', {headers: JSON_ANSWER});
+  const {id} = (await made.json()) as {id: string};
+  return id;
+}
+
 test.each([
   [
     'a token is revoked',
@@ -341,14 +357,8 @@ test.each([
   await using scope = new Scope();
   const clock = new ManualClock();
   const each = await hub(scope, {clock});
-  const {ask, ana, ben, sandboxes} = each;
-  sandboxes.onStart = async (sandbox) => {
-    sandbox.output = 'hello\n';
-    sandbox.goesOn = true;
-    await sandbox.listen();
-  };
-  const made = await ask(ana, 'POST', '/v1/sessions', {headers: JSON_ANSWER});
-  const {id} = (await made.json()) as {id: string};
+  const {ask, ana, ben} = each;
+  const id = await talkative(each);
   const mine = await Promise.all(
     ['/v1/events', `/v1/sessions/${id}/events`, `/v1/sessions/${id}/logs?follow=true`].map(async (path) =>
       follow(await ask(ana, 'GET', path)),
@@ -385,14 +395,9 @@ test.each([
   await using scope = new Scope();
   const clock = new ManualClock();
   let now = Date.now();
-  const {ask, ana, sandboxes, sessions, users, tell} = await hub(scope, {clock, wallNow: () => now});
-  sandboxes.onStart = async (sandbox) => {
-    sandbox.output = 'hello\n';
-    sandbox.goesOn = true;
-    await sandbox.listen();
-  };
-  const made = await ask(ana, 'POST', '/v1/sessions', {headers: JSON_ANSWER});
-  const {id} = (await made.json()) as {id: string};
+  const each = await hub(scope, {clock, wallNow: () => now});
+  const {ask, ana, sessions, users, tell} = each;
+  const id = await talkative(each);
   const [cookie, other] = [await signIn(ask, ana), await signIn(ask, ana)];
   const read = async (path: string, headers: Record<string, string>) =>
     follow(await ask(undefined, 'GET', path, {headers}));

@@ -356,17 +356,23 @@ test('a restart goes on when the hub is killed in the middle, and a stop ends it
   expect(sandboxes.all).toHaveLength(2);
 });
 
-test('extensions end at the longest life of the template', async () => {
-  await using scope = new Scope();
-  const HOUR = 3_600_000;
-  const {sessions, sandboxes, settled, time} = await rig(scope, {
-    template: {timeoutMs: HOUR, maxLifetimeMs: 2.5 * HOUR},
-  });
+const HOUR = 3_600_000;
+
+/** A session of an hour, which may be extended to two and a half. */
+async function hourLong(scope: Scope) {
+  const all = await rig(scope, {template: {timeoutMs: HOUR, maxLifetimeMs: 2.5 * HOUR}});
+  const {sessions, sandboxes, settled, time} = all;
   sandboxes.onStart = async (sandbox) => {
     sandbox.stopsAt = time.now + HOUR;
     await sandbox.listen();
   };
   const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  return {...all, id};
+}
+
+test('extensions end at the longest life of the template', async () => {
+  await using scope = new Scope();
+  const {sessions, time, id} = await hourLong(scope);
   expect((await sessions.extend(id, HOUR)).stopsAt).toBe(time.now + 2 * HOUR);
   expect((await sessions.extend(id, HOUR)).stopsAt).toBe(time.now + 2.5 * HOUR);
   await expect(sessions.extend(id, HOUR)).rejects.toMatchObject({
@@ -377,15 +383,7 @@ test('extensions end at the longest life of the template', async () => {
 
 test('extensions at the same time end at the longest life together', async () => {
   await using scope = new Scope();
-  const HOUR = 3_600_000;
-  const {sessions, sandboxes, settled, time} = await rig(scope, {
-    template: {timeoutMs: HOUR, maxLifetimeMs: 2.5 * HOUR},
-  });
-  sandboxes.onStart = async (sandbox) => {
-    sandbox.stopsAt = time.now + HOUR;
-    await sandbox.listen();
-  };
-  const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
+  const {sessions, sandboxes, time, id} = await hourLong(scope);
   const results = await Promise.allSettled(Array.from({length: 10}, () => sessions.extend(id, HOUR)));
   expect(results.filter(({status}) => status === 'fulfilled')).toHaveLength(2);
   expect(sandboxes.all[0]?.stopsAt).toBe(time.now + 2.5 * HOUR);
