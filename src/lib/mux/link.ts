@@ -16,10 +16,10 @@ import {
   writeRecordHeaderBefore,
 } from '../protocol/wire.js';
 import type {Carrier, CarrierSink} from './carrier.js';
+import {LinkInput} from './link-input.js';
 import {PeerWatch} from './peer-watch.js';
-import {RecordReader} from './record-reader.js';
 import {RoundTrips} from './round-trips.js';
-import {ACK_UNITS, CHUNK_UNITS, Turns, Work, type WorkLeft} from './work.js';
+import {ACK_UNITS, Turns, type WorkLeft} from './work.js';
 
 /** Acks, pings and pongs go out even when the carrier is full, up to this limit: a peer that never reads gets no more. */
 const SHORT_RECORDS_ROOM = 1024 * 1024;
@@ -63,18 +63,9 @@ export class Link implements CarrierSink {
   readonly #options: LinkOptions;
   #watch: PeerWatch;
   readonly #trips = new RoundTrips();
-  readonly #reader: RecordReader;
-  readonly #work: Work;
-  /** Bytes that came and were not read yet, because the work is used up or reading is held. The carrier is paused meanwhile. */
-  #backlog: Buffer[] = [];
-  #isHeld = false;
-  /** This side has ended the link: what the peer still sends is discarded, so that it does not pile up. */
-  #isDiscarding = false;
+  readonly #input: LinkInput;
   /** The count in the last ack. */
   #acked = 0;
-  #isReading = false;
-  /** The carrier has closed. The backlog is read first, then the owner is told. */
-  #end: {error: Error | undefined} | undefined;
   #sink: LinkSink | undefined;
   #closed = false;
   readonly #gone = new Moment();
@@ -89,12 +80,17 @@ export class Link implements CarrierSink {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#watch = this.#newWatch();
-    this.#reader = new RecordReader({
-      onSegmentBytes: (piece, work) => this.#sink?.onSegmentBytes(piece, work),
-      onRecord: (type, payload) => this.#onRecord(type, payload),
-      onViolation: (reason) => this.violate(reason),
+    this.#input = new LinkInput({
+      carrier,
+      clock: this.#clock,
+      turns: options.turns ?? new Turns(this.#clock),
+      sink: {
+        onSegmentBytes: (piece, work) => this.#sink?.onSegmentBytes(piece, work),
+        onRecord: (type, payload) => this.#onRecord(type, payload),
+        onViolation: (reason) => this.violate(reason),
+      },
+      onOver: (error) => this.#close(error),
     });
-    this.#work = new Work(options.turns ?? new Turns(this.#clock), () => this.#readMore());
   }
 
   #newWatch(): PeerWatch {
@@ -187,18 +183,16 @@ export class Link implements CarrierSink {
 
   /** Stops reading from the peer until `readOn`. Silence is not counted as death meanwhile. Idempotent. */
   holdReading(): void {
-    if (this.#isDiscarding) return;
+    if (this.#input.isDiscarding) return;
     this.#watch.stop();
-    this.#isHeld = true;
-    this.carrier.pause();
+    this.#input.hold();
   }
 
   readOn(): void {
-    if (this.#isDiscarding) return;
+    if (this.#input.isDiscarding) return;
     this.#watch = this.#newWatch();
     this.#watch.start();
-    this.#isHeld = false;
-    this.#readMore();
+    this.#input.readOn();
   }
 
   /** Tells the peer why the session is over, then ends the carrier in order. */
@@ -210,20 +204,14 @@ export class Link implements CarrierSink {
 
   end(): void {
     this.#watch.stop();
-    this.#discardInput();
+    this.#input.discard();
     this.carrier.end();
   }
 
   destroy(error?: Error): void {
     this.#watch.stop();
-    this.#discardInput();
+    this.#input.discard();
     this.carrier.destroy(error);
-  }
-
-  #discardInput(): void {
-    this.#isDiscarding = true;
-    this.#reader.stop();
-    this.#backlog = [];
   }
 
   /** The link is idle, so a ping waits behind nothing: a round trip is measured, once a second. */
@@ -239,47 +227,7 @@ export class Link implements CarrierSink {
   onData(chunk: Buffer): void {
     this.#watch.heard();
     countRead(chunk.length);
-    if (this.#isDiscarding) return;
-    if (this.#isHeld || this.#backlog.length > 0) this.#backlog.push(chunk);
-    else if (!this.#read(chunk)) this.carrier.pause();
-  }
-
-  /** Returns false when a rest of the chunk waits. */
-  #read(chunk: Buffer): boolean {
-    if (this.#work.left <= 0) {
-      this.#backlog.unshift(chunk);
-      this.#work.settle();
-      return false;
-    }
-    this.#work.left -= CHUNK_UNITS;
-    let taken = chunk.length;
-    this.#isReading = true;
-    try {
-      taken = this.#reader.push(chunk, this.#work);
-    } finally {
-      this.#isReading = false;
-    }
-    this.#work.settle();
-    if (taken === chunk.length) return true;
-    this.#backlog.unshift(chunk.subarray(taken));
-    return false;
-  }
-
-  /** Continues to read: there is work left again, or reading is no longer held. */
-  #readMore(): void {
-    if (this.#isReading) {
-      // The call comes from the bytes that are being read now.
-      this.#clock.soon(() => this.#readMore());
-      return;
-    }
-    while (!this.#isHeld) {
-      const chunk = this.#backlog.shift();
-      if (chunk === undefined) break;
-      if (!this.#read(chunk)) return;
-    }
-    if (this.#isHeld || this.#closed) return;
-    if (this.#end === undefined) this.carrier.resume();
-    else this.#close(this.#end.error);
+    this.#input.push(chunk);
   }
 
   onDrain(): void {
@@ -294,9 +242,7 @@ export class Link implements CarrierSink {
   }
 
   onClose(error: Error | undefined): void {
-    // Held reading may never be continued.
-    if (this.#isHeld || this.#backlog.length === 0) this.#close(error);
-    else this.#end = {error};
+    this.#input.close(error);
   }
 
   #close(error: Error | undefined): void {
@@ -327,7 +273,7 @@ export class Link implements CarrierSink {
 
   #onAck(count: number): void {
     // An honest peer sends few acks that acknowledge nothing new.
-    if (count === this.#acked) this.#work.rare += ACK_UNITS;
+    if (count === this.#acked) this.#input.work.rare += ACK_UNITS;
     this.#acked = count;
     this.#sink?.onAck(count);
   }
@@ -366,7 +312,7 @@ export class Link implements CarrierSink {
   #finish(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#discardInput();
+    this.#input.stop();
     this.#watch.stop();
     this.#sink?.onClose(error);
   }
