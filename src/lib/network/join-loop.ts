@@ -30,6 +30,7 @@ export interface JoinLoopOptions {
   onRefused(error: TunlError): void;
 }
 
+/** Waits between attempts, ms: each is twice as long as the one before, until the relay lets this member in. */
 const FIRST_AGAIN_MS = 100;
 const LONGEST_AGAIN_MS = 3_000;
 
@@ -51,6 +52,7 @@ export class JoinLoop {
   #joined: Joined | undefined;
   #refusal: TunlError | undefined;
   #isRunning = false;
+  #nextWaitMs = FIRST_AGAIN_MS;
 
   /** Begins at once. */
   constructor(options: JoinLoopOptions) {
@@ -85,6 +87,7 @@ export class JoinLoop {
     this.#stream?.close();
     this.#stream = undefined;
     this.#options.onLost();
+    this.#nextWaitMs = FIRST_AGAIN_MS;
     void this.#run();
   }
 
@@ -93,7 +96,7 @@ export class JoinLoop {
     this.#isRunning = true;
     const {clock, log} = this.#options;
     const {signal} = this.#giveUp;
-    for (let waitMs = FIRST_AGAIN_MS; !signal.aborted && this.#stream === undefined; ) {
+    while (!signal.aborted && this.#stream === undefined) {
       const stream = this.#newStream();
       this.#stream = stream;
       try {
@@ -103,10 +106,15 @@ export class JoinLoop {
         log.debug('the stream of the membership did not open', {code: toTunlError(error).code});
       }
       if (this.#stream !== undefined) break;
-      await pause(clock, waitMs, signal);
-      waitMs = Math.min(LONGEST_AGAIN_MS, waitMs * 2);
+      await pause(clock, this.#waitMs(), signal);
     }
     this.#isRunning = false;
+  }
+
+  #waitMs(): number {
+    const waitMs = this.#nextWaitMs;
+    this.#nextWaitMs = Math.min(LONGEST_AGAIN_MS, waitMs * 2);
+    return waitMs;
   }
 
   #newStream(): MembershipStream {
@@ -134,6 +142,7 @@ export class JoinLoop {
     if (joined.address === memberAddress(relay, network, member.key.raw)) {
       this.#joined = joined;
       this.#refusal = undefined;
+      this.#nextWaitMs = FIRST_AGAIN_MS;
       return;
     }
     const reason = 'The relay has given this member an address that is not that of its key.';
@@ -152,7 +161,7 @@ export class JoinLoop {
     if (code !== 'SESSION_ENDED') this.#refusal = endOf(code, message);
     onLost();
     log.debug('the membership is lost', {code, reason: message});
-    clock.after(FIRST_AGAIN_MS, () => void this.#run());
+    clock.after(this.#waitMs(), () => void this.#run());
   }
 }
 
