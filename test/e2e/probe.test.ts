@@ -4,13 +4,14 @@
 import {once} from 'node:events';
 import {createServer, type Socket} from 'node:net';
 import {createServer as createTlsServer} from 'node:tls';
-import {expect, vi} from 'vitest';
+import {expect} from 'vitest';
 import {type ForwardOptions, forward, type Tunnel, type TunnelEvent} from '../../src/index.js';
 import type {ProbeEvent} from '../../src/lib/agent/events.js';
 import type {RelayOptions} from '../../src/lib/relay/options.js';
 import type {RunningRelay} from '../../src/lib/relay/running-relay.js';
 import {startRunningRelay} from '../../src/lib/relay/start.js';
 import {testIdentity} from '../helpers/carriers.js';
+import {eventually} from '../helpers/eventually.js';
 import {FaultProxy} from '../helpers/fault-proxy.js';
 import {RelayEar} from '../helpers/relay-events.js';
 import {type Scope, unusedPort} from '../helpers/scope.js';
@@ -154,12 +155,9 @@ test('after a lost link the tunnel is live again when a probe has gone through',
   const {events} = await open(scope, port, {...options, relay: `https://r1.localhost:${proxy.port}`});
   await proxy.refuse();
   proxy.reset();
-  await vi.waitFor(() => expect(events.map(({type}) => type)).toContain('reconnecting'), 10_000);
+  await eventually(() => expect(events.map(({type}) => type)).toContain('reconnecting'));
   await proxy.accept();
-  await vi.waitFor(
-    () => expect(events.at(-1)).toMatchObject({type: 'probe', state: 'passed', by: 'agent'}),
-    20_000,
-  );
+  await eventually(() => expect(events.at(-1)).toMatchObject({type: 'probe', state: 'passed', by: 'agent'}));
   expect(events.map(({type}) => type)).toContain('resumed');
   expect(visitors).toHaveLength(0);
 });
@@ -168,7 +166,7 @@ test.for([1, 2])(
   'a relay of %i processes reaches its own tunnel, and counts neither tunnel nor agent',
   async (workers, {scope}) => {
     const {relay, ear} = await start(scope, {workers});
-    await vi.waitFor(() => expect(relay.probe).toBeDefined(), 20_000);
+    await eventually(() => expect(relay.probe).toBeDefined());
     expect(relay.probe).toMatchObject({ok: true, proven: true, ready: true});
     expect(Object.keys(relay.probe?.ms ?? {})).toEqual(['dns', 'tcp', 'tls', 'session', 'upstream']);
     expect(relay.stats()).toMatchObject({agents: 0, tunnels: 0});
@@ -193,7 +191,7 @@ test('a relay that is full of visitors reaches its own tunnel', async ({scope}) 
   const [host, tlsPort] = tunnel.tlsSocket;
   const visitor = await tlsVisitor(scope, {host, port: tlsPort}, {caFile: options.caFile});
   await once(visitor, 'data');
-  await vi.waitFor(() => expect(relay.probe).toMatchObject({ok: true}), 20_000);
+  await eventually(() => expect(relay.probe).toMatchObject({ok: true}));
   expect(ear.all('limit-reached')).toEqual([]);
 });
 

@@ -10,10 +10,8 @@ import {
 } from '../../../src/lib/cli/presenter.js';
 import {LiveRenderer} from '../../../src/lib/cli/renderers/live.js';
 import {NOTHING_YET, nextState} from '../../../src/lib/cli/tunnel-state.js';
+import {eventually} from '../../helpers/eventually.js';
 import {parseEvent} from '../../project/event-schema.js';
-
-/** Code that is loaded on demand may take longer than vitest's default second. */
-const PATIENT = {timeout: 20_000};
 
 const READY: ReadyEvent = {
   type: 'ready',
@@ -415,7 +413,7 @@ describe('live', () => {
     const {stream, text} = terminal();
     const live = new LiveRenderer(stream, {colours: false});
     shownBy(live)({type: 'notice', code: 'UPSTREAM_REFUSED', message: 'no'});
-    await vi.waitFor(() => expect(text()).toBe('⚠ no\n'), PATIENT);
+    await eventually(() => expect(text()).toBe('⚠ no\n'));
     live.end();
   });
 
@@ -424,7 +422,7 @@ describe('live', () => {
     const live = new LiveRenderer(stream);
     live.log('first');
     shownBy(live)(READY);
-    await vi.waitFor(() => expect(text()).toContain('Ctrl+C'), PATIENT);
+    await eventually(() => expect(text()).toContain('Ctrl+C'));
     live.log('last');
     live.end();
     live.end();

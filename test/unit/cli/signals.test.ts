@@ -3,6 +3,7 @@ import {describe, expect, test, vi} from 'vitest';
 import {hold} from '../../../src/lib/cli/hold.js';
 import {listenForSignals} from '../../../src/lib/cli/signals.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
+import {eventually} from '../../helpers/eventually.js';
 
 function signals() {
   let now = 0;
@@ -168,7 +169,7 @@ describe('hold', () => {
       drainTimeoutMs: 5000,
       signals: s,
     });
-    await vi.waitFor(() => expect(s.source.listenerCount('SIGINT')).toBe(1));
+    await eventually(() => expect(s.source.listenerCount('SIGINT')).toBe(1));
     await Promise.resolve();
     s.source.emit('SIGTERM');
     await held;

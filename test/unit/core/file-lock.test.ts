@@ -5,6 +5,7 @@ import {dirname, join} from 'node:path';
 import {expect, vi} from 'vitest';
 import {withLock} from '../../../src/lib/core/file-lock.js';
 import type {ProcessRecord, System} from '../../../src/lib/core/process-life.js';
+import {eventually} from '../../helpers/eventually.js';
 import type {Scope} from '../../helpers/scope.js';
 import {test} from '../../helpers/test.js';
 
@@ -87,7 +88,7 @@ test('a holder gives signs of life until it has done its work', async ({scope}) 
   await withLock(path, async () => {
     await utimes(path, OLD, OLD);
     vi.advanceTimersByTime(10_000);
-    await vi.waitFor(async () => expect((await stat(path)).mtimeMs).toBeGreaterThan(OLD.getTime() + 60_000));
+    await eventually(async () => expect((await stat(path)).mtimeMs).toBeGreaterThan(OLD.getTime() + 60_000));
   });
   expect(vi.getTimerCount()).toBe(0);
 });

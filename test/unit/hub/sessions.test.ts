@@ -1,4 +1,4 @@
-import {expect, test, vi} from 'vitest';
+import {expect, test} from 'vitest';
 import {type Clock, systemClock} from '../../../src/lib/core/clock.js';
 import {TunlError} from '../../../src/lib/core/errors.js';
 import {createLogger} from '../../../src/lib/core/logger.js';
@@ -10,6 +10,7 @@ import {SessionFolder} from '../../../src/lib/hub/session-folder.js';
 import {Sessions} from '../../../src/lib/hub/sessions.js';
 import type {Template} from '../../../src/lib/hub/template.js';
 import type {HubUser} from '../../../src/lib/hub/users.js';
+import {eventually} from '../../helpers/eventually.js';
 import {type FakeSandbox, FakeSandboxes} from '../../helpers/fake-sandboxes.js';
 import {hubTemplate} from '../../helpers/hub-template.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -245,10 +246,7 @@ test('a program that dies later starts again under the same address', async () =
   const {sessions, sandboxes, settled} = await rig(scope, {template: {restart: 'on-failure'}});
   const ready = await settled(await sessions.create(ANA, {template: 'web'}));
   sandboxes.all[0]?.end({reason: 'oom'});
-  await vi.waitFor(
-    () => expect(sessions.view(ready.id)).toMatchObject({state: 'ready', sandboxId: 'sb_1'}),
-    5_000,
-  );
+  await eventually(() => expect(sessions.view(ready.id)).toMatchObject({state: 'ready', sandboxId: 'sb_1'}));
   expect(sessions.view(ready.id)?.url).toBe(ready.url);
 });
 
@@ -276,7 +274,7 @@ test('an idle session stops, and one whose kernel works does not', async () => {
   expect(sessions.view(ready.id)?.state).toBe('ready');
   time.now += 60_000;
   await sessions.look();
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(sessions.view(ready.id)).toMatchObject({state: 'stopped', end: {reason: 'idle'}}),
   );
 });
@@ -310,7 +308,7 @@ test('the next hub takes over what runs, and says what was lost', async () => {
   expect(next.view(kept.id)?.user).toBe('ana');
   // What it took over ends as before.
   sandboxes.all.find(({id}) => id === kept.sandboxId)?.end({reason: 'timeout'});
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(next.view(kept.id)).toMatchObject({state: 'stopped', end: {reason: 'timeout'}}),
   );
 });
@@ -326,7 +324,7 @@ test('a restart is another sandbox with the same address, whose failures are cou
   expect(after).toMatchObject({state: 'ready', url: before.url, sandboxId: 'sb_1'});
   expect(sandboxes.all.map(({isTerminated}) => isTerminated)).toEqual([true, false]);
   sandboxes.all[1]?.end({reason: 'exited', code: 1});
-  await vi.waitFor(() => expect(sessions.view(before.id)).toMatchObject({state: 'failed'}));
+  await eventually(() => expect(sessions.view(before.id)).toMatchObject({state: 'failed'}));
   expect(() => sessions.restart(before.id)).toThrow(expect.objectContaining({code: 'SANDBOX_ENDED'}));
   expect(() => sessions.restart('s_nothing2')).toThrow(
     expect.objectContaining({code: 'HUB_SESSION_UNKNOWN'}),
@@ -340,7 +338,7 @@ test('a restart goes on when the hub is killed in the middle, and a stop ends it
   const [old] = sandboxes.all;
   if (old !== undefined) old.isStubborn = true;
   sessions.restart(before.id);
-  await vi.waitFor(async () => expect(await folder.readAll()).toMatchObject([{state: 'queued'}]));
+  await eventually(async () => expect(await folder.readAll()).toMatchObject([{state: 'queued'}]));
   sessions.close();
   if (old !== undefined) old.isStubborn = false;
   const next = await again();
@@ -397,7 +395,7 @@ test('the sessions of a user who was removed end', async () => {
   const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
   users.pop();
   await sessions.look();
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {detail: 'Its user was removed.'}}),
   );
 });
@@ -426,7 +424,7 @@ test('a look at which the program does not answer stops nothing', async () => {
   await sessions.look();
   expect(sessions.view(id)?.state).toBe('ready');
   for (let looks = 0; looks < 20; looks += 1) await sessions.look();
-  await vi.waitFor(() => expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {reason: 'idle'}}));
+  await eventually(() => expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {reason: 'idle'}}));
 });
 
 test('a session that was being stopped is stopped by the next hub, also when it would always start again', async () => {
@@ -436,11 +434,11 @@ test('a session that was being stopped is stopped by the next hub, also when it 
   const [sandbox] = sandboxes.all;
   if (sandbox !== undefined) sandbox.isStubborn = true;
   void sessions.stop(id);
-  await vi.waitFor(async () => expect(await folder.readAll()).toMatchObject([{state: 'stopping'}]));
+  await eventually(async () => expect(await folder.readAll()).toMatchObject([{state: 'stopping'}]));
   sessions.close();
   if (sandbox !== undefined) sandbox.isStubborn = false;
   const next = await again();
-  await vi.waitFor(() => expect(next.view(id)).toMatchObject({state: 'stopped', end: {reason: 'asked'}}));
+  await eventually(() => expect(next.view(id)).toMatchObject({state: 'stopped', end: {reason: 'asked'}}));
   expect(sandboxes.all).toHaveLength(1);
 });
 
@@ -449,14 +447,12 @@ test('a program that dies again and again starts three times more', async () => 
   const {sessions, sandboxes, settled} = await rig(scope, {template: {restart: 'on-failure'}});
   const {id} = await settled(await sessions.create(ANA, {template: 'web'}));
   for (let starts = 1; starts <= 4; starts += 1) {
-    await vi.waitFor(
-      () =>
-        expect(sessions.view(id)).toMatchObject({state: 'ready', sandboxId: sandboxes.all[starts - 1]?.id}),
-      10_000,
+    await eventually(() =>
+      expect(sessions.view(id)).toMatchObject({state: 'ready', sandboxId: sandboxes.all[starts - 1]?.id}),
     );
     sandboxes.all[starts - 1]?.end({reason: 'exited', code: 1});
   }
-  await vi.waitFor(() => expect(sessions.view(id)?.state).toBe('failed'));
+  await eventually(() => expect(sessions.view(id)?.state).toBe('failed'));
   expect(sandboxes.all).toHaveLength(4);
 }, 40_000);
 
@@ -468,7 +464,7 @@ test('an owner that does not answer keeps no other session waiting', async () =>
   sessions.close();
   sandboxes.silent.add(silent.sandboxId ?? '');
   const next = await again();
-  await vi.waitFor(() => expect(next.view(kept.id)).toMatchObject({state: 'ready'}));
+  await eventually(() => expect(next.view(kept.id)).toMatchObject({state: 'ready'}));
   expect(next.view(silent.id)?.state).toBe('ready');
   // It is still the session of this name.
   expect((await next.create(ANA, {template: 'web', name: 'silent'})).id).toBe(silent.id);
@@ -509,7 +505,7 @@ test('the next hub ends sandboxes whose owner does not answer: at a stop, withou
   expect(await next.stop(stopped ?? '')).toMatchObject({state: 'stopped', end: {reason: 'asked'}});
   expect(isTerminated(stopped)).toBe(true);
   expect(isTerminated(silent)).toBe(false);
-  await vi.waitFor(() => {
+  await eventually(() => {
     clock.advance(10_000);
     expect(next.view(silent ?? '')).toMatchObject({state: 'failed'});
   });
@@ -545,5 +541,5 @@ test('the bytes of an open page keep no JupyterLab, and a saved file or a termin
   });
   time.now = start + 800_000;
   await sessions.look();
-  await vi.waitFor(() => expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {reason: 'idle'}}));
+  await eventually(() => expect(sessions.view(id)).toMatchObject({state: 'stopped', end: {reason: 'idle'}}));
 });

@@ -17,6 +17,7 @@ import type {RunningRelay} from '../../../src/lib/relay/running-relay.js';
 import {RELAY_SETTINGS} from '../../../src/lib/relay/settings-table.js';
 import {startRunningRelay} from '../../../src/lib/relay/start.js';
 import {selfSigned} from '../../helpers/certificates.js';
+import {eventually} from '../../helpers/eventually.js';
 import {frame, RawAgent} from '../../helpers/raw-agent.js';
 import {RelayEar} from '../../helpers/relay-events.js';
 import {Scope} from '../../helpers/scope.js';
@@ -123,7 +124,7 @@ const EFFECTS: Record<string, Effect> = {
       const set = vi.spyOn(Object.getPrototypeOf(handle) as KeepsAlive, 'setKeepAlive');
       const quiet = () =>
         set.mock.calls.map(([, quietS]) => quietS * 1_000).filter((ms) => ms === 11_000 || ms === 12_000);
-      await vi.waitFor(() => expect(quiet().length).toBeGreaterThan(0), {timeout: 5_000});
+      await eventually(() => expect(quiet().length).toBeGreaterThan(0));
       const seen = [...new Set(quiet())];
       set.mockRestore();
       return seen;

@@ -2,13 +2,14 @@
 
 import {writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {describe, expect, test, vi} from 'vitest';
+import {describe, expect, test} from 'vitest';
 import type {RelayOptions} from '../../../src/lib/relay/options.js';
 import {afterReload, Reloads} from '../../../src/lib/relay/reload.js';
 import type {RunningRelay} from '../../../src/lib/relay/running-relay.js';
 import {settleRelayOptions} from '../../../src/lib/relay/settings.js';
 import {startRunningRelay} from '../../../src/lib/relay/start.js';
 import {upgradeWith} from '../../helpers/agent-upgrade.js';
+import {eventually} from '../../helpers/eventually.js';
 import {RelayEar} from '../../helpers/relay-events.js';
 import {Scope} from '../../helpers/scope.js';
 
@@ -61,11 +62,11 @@ test('many reloads at once read the settings once, or once more while one runs',
     events: {emit: ear.listen},
   });
   const first = Array.from({length: 5}, () => reloads.reload());
-  await vi.waitFor(() => expect(reads.length).toBe(1));
+  await eventually(() => expect(reads.length).toBe(1));
   const later = Array.from({length: 5}, () => reloads.reload());
   reads[0]?.();
   await Promise.all(first);
-  await vi.waitFor(() => expect(reads.length).toBe(2));
+  await eventually(() => expect(reads.length).toBe(2));
   reads[1]?.();
   await Promise.all(later);
   expect([reads.length, ear.all('reloaded').length]).toEqual([2, 2]);

@@ -2,7 +2,7 @@
 
 import {readdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {expect, vi} from 'vitest';
+import {expect} from 'vitest';
 import {Logins} from '../../../../src/lib/relay/access/logins.js';
 import type {Proven} from '../../../../src/lib/relay/access/oidc.js';
 import type {Mapped} from '../../../../src/lib/relay/access/oidc-rules.js';
@@ -10,6 +10,7 @@ import {type Principal, unlimitedPrincipal} from '../../../../src/lib/relay/acce
 import {TokenCommands} from '../../../../src/lib/relay/access/token-commands.js';
 import {TokenRegistry} from '../../../../src/lib/relay/access/token-registry.js';
 import type {RelayEvent} from '../../../../src/lib/relay/events.js';
+import {eventually} from '../../../helpers/eventually.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import type {Scope} from '../../../helpers/scope.js';
 import {test} from '../../../helpers/test.js';
@@ -169,7 +170,7 @@ test('an owner has few ended logins in the file; one that left it stays refused'
   const first = await logIn(prove('ana'));
   const principal = check(first.token);
   const used = join(stateDir, 'access', 'used');
-  await vi.waitFor(async () => expect(await readdir(used)).toEqual([first.tokenId]));
+  await eventually(async () => expect(await readdir(used)).toEqual([first.tokenId]));
   // 50 that last, and 50 that have ended after the first one.
   for (let more = 0; more < 101; more += 1) {
     pass(6_000);

@@ -8,6 +8,7 @@ import {createLogger, type LogRecord} from '../../../../src/lib/core/logger.js';
 import {GivenCertificate} from '../../../../src/lib/relay/certificates/given-certificate.js';
 import type {RelayEvent} from '../../../../src/lib/relay/events.js';
 import {selfSigned, tellsNobody} from '../../../helpers/certificates.js';
+import {eventually} from '../../../helpers/eventually.js';
 import {ManualClock} from '../../../helpers/manual-clock.js';
 import {Scope} from '../../../helpers/scope.js';
 
@@ -120,7 +121,7 @@ test('a pair that could not be used is tried again while its files stay the same
   expect(await look()).toMatchObject([{level: 'error', fields: {code: 'KEY_MISMATCH'}}]);
   const said = records.length;
   /** The next check is due. */
-  const isWaiting = () => vi.waitFor(() => expect(clock.pending).toBe(1));
+  const isWaiting = () => eventually(() => expect(clock.pending).toBe(1));
   await isWaiting();
   clock.advance(LONG_ENOUGH_MS);
   await isWaiting();
