@@ -20,6 +20,8 @@ export interface Exit {
 
 /** The words of a member for all others. */
 export interface Says {
+  /** Of its process: a machine that starts again has the same name. Undefined: an older version. */
+  readonly id?: string | undefined;
   readonly size: number;
   /** The rank that it wants. */
   readonly rank?: number | undefined;
@@ -56,9 +58,10 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 /** @param state of a member, which may be of any form. */
 export function readSays(state: unknown): Says | undefined {
   if (!isObject(state) || !isObject(state.cluster)) return undefined;
-  const {size, rank, epoch, ready, exit, over, plan, go} = state.cluster;
+  const {id, size, rank, epoch, ready, exit, over, plan, go} = state.cluster;
   if (!isCount(size) || !isCount(epoch)) return undefined;
   return {
+    id: isText(id) ? id : undefined,
     size,
     epoch,
     rank: isCount(rank) ? rank : undefined,

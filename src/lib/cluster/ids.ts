@@ -17,6 +17,9 @@ export function newClusterId(): string {
 /** Short, because a plan has those of all members. */
 export const newMemberName = (): string => `m${newClusterId().slice(1)}`;
 
+/** Short as well: the ids of plans have it. */
+export const newProcessId = (): string => newClusterId();
+
 /** 48 bits of the private range that networks of relays have as well. */
 export function newPrefix(): string {
   const id = randomBytes(4).toString('hex');

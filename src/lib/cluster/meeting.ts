@@ -14,6 +14,7 @@ import {
   type Seen,
   waitingFor,
 } from './barrier.js';
+import {newProcessId} from './ids.js';
 
 export interface MeetingOptions {
   readonly membership: Pick<Membership, 'name' | 'members' | 'onMembers' | 'setState'>;
@@ -38,6 +39,8 @@ export class Meeting {
   /** The last words of members, also of those that have left. */
   readonly #known = new Map<string, Seen>();
   readonly #missingSince = new Map<string, number>();
+  /** The ends of the start that runs, by name. A process that takes the name later does not tell them again. */
+  readonly #ended = new Map<string, Exit>();
   #own: Says;
   #attempt = 0;
   #present = -1;
@@ -47,7 +50,7 @@ export class Meeting {
     const {membership, size, rank, clock = systemClock} = options;
     this.#options = options;
     this.#clock = clock;
-    this.#own = {size, rank, epoch: 1};
+    this.#own = {id: newProcessId(), size, rank, epoch: 1};
     this.#leave = membership.onMembers(() => this.#look());
     this.#say({});
   }
@@ -75,12 +78,16 @@ export class Meeting {
 
   /** True: all are ready for it. False: there is another plan now. */
   async ready(plan: Plan, signal: AbortSignal): Promise<boolean> {
+    this.#ended.clear();
     this.#say({ready: plan.id});
-    return await this.#until(() => {
+    const isBegun = await this.#until(() => {
       const leader = this.#leader();
       if (leader?.says?.go === plan.id) return true;
       return this.#currentPlan()?.id === plan.id ? undefined : false;
     }, signal);
+    // The others may wait for a later start already.
+    if (!isBegun) this.#say({ready: undefined});
+    return isBegun;
   }
 
   /** Ranks that have not said that they are ready for the plan. */
@@ -96,19 +103,24 @@ export class Meeting {
   /** The members of a plan that have ended, by rank. */
   exits({members, epoch}: Plan): {rank: number; exit: Exit}[] {
     return members.flatMap((name, rank) => {
-      const exit = this.#lastWords(name)?.exit;
+      const last = this.#lastWords(name)?.exit;
+      const exit = last?.epoch === epoch ? last : this.#ended.get(name);
       return exit?.epoch === epoch ? [{rank, exit}] : [];
     });
   }
 
-  /** Ranks that are gone without a word about their end. */
+  /** Ranks of a plan that has begun which are gone without a word about their end. */
   lost(plan: Plan): number[] {
     const ended = new Set(this.exits(plan).map(({rank}) => rank));
     const now = this.#clock.now();
-    return plan.members.flatMap((name, rank) => {
+    const isGone = (name: string) => {
       const since = this.#missingSince.get(name);
-      return !ended.has(rank) && since !== undefined && now - since >= LOST_MS ? [rank] : [];
-    });
+      if (since !== undefined) return now - since >= LOST_MS;
+      // All were ready before it began, so this is another process in the place of the one that was.
+      const says = this.#lastWords(name);
+      return says !== undefined && says.ready !== plan.id;
+    };
+    return plan.members.flatMap((name, rank) => (!ended.has(rank) && isGone(name) ? [rank] : []));
   }
 
   /** Resolves when `holds` does, after each change of what members say. */
@@ -118,8 +130,8 @@ export class Meeting {
 
   /** This member waits for the next start. */
   again(): void {
-    const {size, rank, epoch, exit} = this.#own;
-    this.#own = {size, rank, epoch: epoch + 1, exit};
+    const {id, size, rank, epoch, exit} = this.#own;
+    this.#own = {id, size, rank, epoch: epoch + 1, exit};
     this.#say({});
   }
 
@@ -149,8 +161,10 @@ export class Meeting {
   }
 
   #currentPlan(): Plan | undefined {
-    const plan = this.#leader()?.says?.plan;
+    const {plan, go} = this.#leader()?.says ?? {};
     if (plan?.epoch !== this.#own.epoch) return undefined;
+    // It has begun with an earlier process in this place.
+    if (go === plan.id && this.#own.ready !== plan.id) return undefined;
     return plan.members.includes(this.#options.membership.name) ? plan : undefined;
   }
 
@@ -171,7 +185,13 @@ export class Meeting {
   }
 
   #remember(all: readonly Seen[]): void {
-    for (const seen of all) this.#known.set(seen.name, seen);
+    const {ready, epoch} = this.#own;
+    for (const seen of all) {
+      const {name, says} = seen;
+      this.#known.set(name, seen);
+      if (ready !== undefined && says?.ready === ready && says.exit?.epoch === epoch)
+        this.#ended.set(name, says.exit);
+    }
     for (const name of this.#known.keys()) {
       if (all.some((each) => each.name === name)) this.#missingSince.delete(name);
       else if (!this.#missingSince.has(name)) {
@@ -214,7 +234,7 @@ export class Meeting {
   }
 
   #lead(all: readonly Seen[]): void {
-    const {size, epoch, plan, exit, go} = this.#own;
+    const {id, size, epoch, plan, exit, go} = this.#own;
     if (exit?.epoch === epoch || (plan !== undefined && plan.id === go)) return;
     const waiting = waitingFor(all, {size, epoch, deaf: this.#deaf});
     const isWhole =
@@ -231,7 +251,8 @@ export class Meeting {
       return;
     }
     this.#attempt += 1;
-    const next = {id: `${epoch}.${this.#options.membership.name}.${this.#attempt}`, epoch, members};
+    // An earlier process with the same name may have made plans, and others may be ready for them.
+    const next = {id: `${epoch}.${id}.${this.#attempt}`, epoch, members};
     this.#clock.after(DEAF_MS, () => this.#leaveOut(next));
     this.#say({plan: next});
   }

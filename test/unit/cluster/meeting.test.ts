@@ -1,6 +1,7 @@
 // Members that meet through a roster which the test keeps.
 
 import {describe, expect, test} from 'vitest';
+import type {Plan} from '../../../src/lib/cluster/barrier.js';
 import {Meeting} from '../../../src/lib/cluster/meeting.js';
 import type {Member} from '../../../src/lib/network/member.js';
 import {ManualClock} from '../../helpers/manual-clock.js';
@@ -59,6 +60,15 @@ class Roster {
     });
   }
 
+  /** A new process with the same name and key: the relay puts it in the place of the one that was killed. */
+  replace(name: string, options: {rank?: number} = {}): Meeting {
+    const before = this.#serial;
+    this.#serial = (this.#members.get(name)?.serial ?? 0) - 1;
+    const meeting = this.join(name, options);
+    this.#serial = before;
+    return meeting;
+  }
+
   leave(name: string): void {
     this.#members.delete(name);
     this.#listeners.delete(name);
@@ -67,6 +77,20 @@ class Roster {
 
   tell(but?: string): void {
     for (const [name, listener] of this.#listeners) if (name !== but) listener(this.members);
+  }
+}
+
+/** All are ready for the same plan, and it has begun. */
+async function begun(meetings: readonly Meeting[]): Promise<Plan> {
+  const plans = await Promise.all(meetings.map(start));
+  expect(new Set(plans.map(({id}) => id)).size).toBe(1);
+  return plans[0] as Plan;
+}
+
+async function start(meeting: Meeting): Promise<Plan> {
+  for (;;) {
+    const plan = await meeting.plan(never);
+    if (await meeting.ready(plan, never)) return plan;
   }
 }
 
@@ -108,12 +132,6 @@ describe('members that are gone', () => {
     const roster = new Roster();
     const meetings = names.map((name) => ({name, meeting: roster.join(name, {isDead: name === 'dead'})}));
     const living = meetings.filter(({name}) => name !== 'dead').map(({meeting}) => meeting);
-    const start = async (meeting: Meeting) => {
-      for (;;) {
-        const plan = await meeting.plan(never);
-        if (await meeting.ready(plan, never)) return plan.members;
-      }
-    };
     const starts = living.map(start);
     await turn();
     for (let seconds = 0; seconds < 40; seconds += 5) {
@@ -121,7 +139,8 @@ describe('members that are gone', () => {
       await turn();
       await turn();
     }
-    expect(await Promise.all(starts)).toEqual([
+    const plans = await Promise.all(starts);
+    expect(plans.map(({members}) => members)).toEqual([
       ['a', 'b'],
       ['a', 'b'],
     ]);
@@ -130,7 +149,7 @@ describe('members that are gone', () => {
   test('one that is gone while its program runs is lost after a while, and not when it has ended before', async () => {
     const roster = new Roster();
     const [a, b] = [roster.join('a'), roster.join('b')];
-    const plan = await a.plan(never);
+    const plan = await begun([a, b]);
     roster.leave('b');
     expect(a.lost(plan)).toEqual([]);
     roster.clock.advance(20_000);
@@ -141,12 +160,58 @@ describe('members that are gone', () => {
   test('words of one that has left stay known', async () => {
     const roster = new Roster();
     const [a, b] = [roster.join('a'), roster.join('b')];
-    const plan = await a.plan(never);
+    const plan = await begun([a, b]);
     b.report({epoch: 1, code: 0, at: 3, told: false});
     await turn();
     roster.leave('b');
     roster.clock.advance(30_000);
     expect(a.exits(plan)).toEqual([{rank: 1, exit: {epoch: 1, code: 0, at: 3, told: false}}]);
+    expect(a.lost(plan)).toEqual([]);
+  });
+});
+
+describe('a member that is killed while its program runs, and starts again in its place', () => {
+  test.each([
+    ['the member that planned', 'a', 'b', 0],
+    ['another member', 'b', 'a', 1],
+  ])('%s: it does not begin alone, is lost to the others, and starts with them again', async (...row) => {
+    const [, killed, left, rank] = row;
+    const roster = new Roster();
+    const members = {a: roster.join('a', {rank: 0}), b: roster.join('b', {rank: 1})};
+    const plan = await begun([members.a, members.b]);
+    const other = members[left as 'a' | 'b'];
+    expect(other.lost(plan)).toEqual([]);
+    const sees = other.until(() => other.lost(plan).length > 0, never);
+    const again = roster.replace(killed, {rank});
+    const started = start(again);
+    let isStarted = false;
+    void started.then(() => {
+      isStarted = true;
+    });
+    await sees;
+    expect(other.lost(plan)).toEqual([rank]);
+    await turn();
+    expect(isStarted).toBe(false);
+    other.report({epoch: 1, code: 143, at: 5, told: true});
+    other.again();
+    const plans = await Promise.all([started, start(other)]);
+    expect(plans.map(({epoch, members: names}) => ({epoch, names}))).toEqual(
+      Array(2).fill({epoch: 2, names: ['a', 'b']}),
+    );
+    expect(plans[0]?.id).toBe(plans[1]?.id);
+    expect(other.lost(plans[1] as Plan)).toEqual([]);
+  });
+
+  test('one that has told its end is not lost, and its end stays known', async () => {
+    const roster = new Roster();
+    const [a, b] = [roster.join('a', {rank: 0}), roster.join('b', {rank: 1})];
+    const plan = await begun([a, b]);
+    const exit = {epoch: 1, code: 130, at: 3, told: false};
+    b.report(exit);
+    await a.until(() => a.exits(plan).length > 0, never);
+    roster.replace('b', {rank: 1});
+    await turn();
+    expect(a.exits(plan)).toEqual([{rank: 1, exit}]);
     expect(a.lost(plan)).toEqual([]);
   });
 });
