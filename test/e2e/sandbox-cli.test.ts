@@ -75,6 +75,13 @@ describe('run', () => {
     }
   });
 
+  test('an owner that ends in the middle of its start has its say', async ({scope}) => {
+    const words = ['--detach', '--backend', 'bubblewrap', '--image', 'x', '--', 'true'];
+    // One after the other: what comes first, its end or its word, depends on the moment.
+    for (let n = 0; n < 10; n += 1)
+      expect(await runCli(scope, ['sandbox', 'run', '--json', ...words])).toMatchObject({code: 2});
+  });
+
   test('one that could not be started: `ps --all` says why', async ({scope}) => {
     const stateDir = await scope.tempDir('state');
     for (const more of [[], ['--detach']])

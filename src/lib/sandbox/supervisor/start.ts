@@ -77,22 +77,26 @@ async function ask(
     if (signal?.aborted) throw new TunlError('ABORTED');
     readMessage(message, logPath);
   } catch (error) {
-    if (child.connected) child.disconnect();
+    letGo(child);
     throw error;
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', stop);
     child.stdin?.destroy();
-    // Neither the process nor the channel keeps this process alive.
-    child.unref();
-    child.channel?.unref();
   }
+  // Until then the channel keeps this process alive: nothing else may do so, and its caller waits for the message.
   const started = messages[1].then((message) => {
-    if (child.connected) child.disconnect();
+    letGo(child);
     readMessage(message, logPath);
   });
   started.catch(() => {});
   return {started};
+}
+
+/** Neither the supervisor nor the channel keeps this process alive any more. */
+function letGo(child: ChildProcess): void {
+  if (child.connected) child.disconnect();
+  child.unref();
 }
 
 /** The two messages; undefined for one that does not come. */
