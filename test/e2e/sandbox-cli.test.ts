@@ -148,7 +148,7 @@ describe('a detached sandbox', () => {
     const event = parseEvent(listed.stdout.trim());
     expect(event).toMatchObject({id, name: 'box', state: 'ready', ports: [{port: 8080, address}]});
     expect((await tunl(scope, stateDir, 'sandbox', 'ps')).stdout).toMatch(
-      new RegExp(`^${id}  ready     5min +box       ${address}  sh -c`),
+      new RegExp(`^${id}  ready     \\S+min +box       ${address}  sh -c`),
     );
 
     const logs = await tunl(scope, stateDir, 'sandbox', 'logs', id.slice(0, 6));
