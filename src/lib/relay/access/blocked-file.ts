@@ -1,6 +1,7 @@
 // The file with the list of what is blocked, as a part of the relay: each process reads it at its start.
 
 import {join} from 'node:path';
+import {withLock} from '../../core/file-lock.js';
 import {openStateDir} from '../../core/state-dir.js';
 import type {Part} from '../part.js';
 import type {RelaySettings} from '../settings.js';
@@ -29,10 +30,22 @@ export class BlockedFile implements Part {
     return await readBlocked(await this.#path());
   }
 
-  /** @throws TunlError STATE_DIR */
-  async write(entries: readonly BlockedEntry[]): Promise<void> {
-    await writeBlocked(await this.#path(), entries);
-    this.#blocked.set(entries);
+  /**
+   * Reads, changes and writes the entries, while no other change does: of two operators at the same time, each must get what
+   * the answer says. Returns the new entries.
+   *
+   * @throws TunlError STATE_DIR, or that of `change`. The file is as before then.
+   */
+  async change(
+    change: (entries: readonly BlockedEntry[]) => readonly BlockedEntry[],
+  ): Promise<readonly BlockedEntry[]> {
+    const path = await this.#path();
+    return await withLock(`${path}.lock`, async () => {
+      const entries = change(await readBlocked(path));
+      await writeBlocked(path, entries);
+      this.#blocked.set(entries);
+      return entries;
+    });
   }
 
   async #path(): Promise<string> {

@@ -96,16 +96,17 @@ async function kick({options}: Admin, word: string): Promise<Record<string, unkn
 async function block({options}: Admin, word: string): Promise<Record<string, unknown>> {
   const {blocked, operations, events, domain} = options;
   const {what, subject} = readSubject(word, domain);
-  const before = await blocked.read();
-  const known = before.find((entry) => entry.what === what && entry.subject === subject);
-  if (known === undefined && before.length >= MOST_BLOCKED)
-    throw new TunlError('OPTION_INVALID', {
-      reason: `At most ${MOST_BLOCKED} names, addresses and owners can be blocked.`,
-      next: 'Block a range of addresses, or remove some: tunl relay block --list.',
-    });
-  const entry: BlockedEntry = known ?? {what, subject, since: new Date().toISOString()};
-  const entries = known === undefined ? [...before, entry] : before;
-  await blocked.write(entries);
+  let entry: BlockedEntry = {what, subject, since: new Date().toISOString()};
+  const entries = await blocked.change((before) => {
+    const known = before.find(isAbout(entry));
+    if (known === undefined && before.length >= MOST_BLOCKED)
+      throw new TunlError('OPTION_INVALID', {
+        reason: `At most ${MOST_BLOCKED} names, addresses and owners can be blocked.`,
+        next: 'Block a range of addresses, or remove some: tunl relay block --list.',
+      });
+    entry = known ?? entry;
+    return known === undefined ? [...before, entry] : before;
+  });
   events.emit({type: 'blocked', what, subject});
   return {...entry, ended: await operations.applyBlocks(entries)};
 }
@@ -113,17 +114,22 @@ async function block({options}: Admin, word: string): Promise<Record<string, unk
 async function unblock({options}: Admin, word: string): Promise<Record<string, unknown>> {
   const {blocked, operations, events, domain} = options;
   const {what, subject} = readSubject(word, domain);
-  const before = await blocked.read();
-  const entries = before.filter((entry) => entry.what !== what || entry.subject !== subject);
-  if (entries.length === before.length)
+  const isThis = isAbout({what, subject});
+  const entries = await blocked.change((before) => {
+    if (before.some(isThis)) return before.filter((entry) => !isThis(entry));
     throw new TunlError('NOT_CONNECTED', {
       reason: `The ${what} ${JSON.stringify(subject)} is not blocked.`,
       next: '`tunl relay block --list` shows what is blocked.',
     });
-  await blocked.write(entries);
+  });
   events.emit({type: 'unblocked', what, subject});
   await operations.applyBlocks(entries);
   return {what, subject};
 }
+
+const isAbout =
+  ({what, subject}: Omit<BlockedEntry, 'since'>) =>
+  (entry: BlockedEntry): boolean =>
+    entry.what === what && entry.subject === subject;
 
 const notYet = (): TunlError => new TunlError('RELAY_NOT_RUNNING', {reason: 'The relay is still starting.'});
