@@ -152,8 +152,7 @@ export async function issuerOfRelay(
  */
 export async function logOut(name: string, stateDir: string): Promise<{context: Context; told: boolean}> {
   const contexts = new Contexts(stateDir);
-  const {token, renewal: _, expiresAt: __, ...context} = await contexts.get(name);
-  await contexts.save(context);
+  const {token, renewal: _, expiresAt: __, ...context} = await contexts.forgetLogin(name);
   if (token === undefined) return {context, told: true};
   try {
     await endLogin(await placeOf(context.relay, {caFile: context.caFile, stateDir}), token);

@@ -115,22 +115,30 @@ export class TokenSource {
     const {stateDir} = this.#options;
     const contexts = new Contexts(stateDir);
     await withLock(join(contexts.folder, `${encodeURIComponent(name)}.lock`), async () => {
-      const context = await contexts.get(name);
-      const {renewal, token} = context;
+      let login = await contexts.get(name);
+      const {renewal, token} = login;
       if (renewal === undefined || renewal.at > Date.now()) return;
       const {renewLogin} = await import('./agent/login/device-flow.js');
-      const {exchangeToken} = await import('./agent/login/relay-site.js');
+      const {endLogin, exchangeToken} = await import('./agent/login/relay-site.js');
+      // The user may log out, or in again, while the issuer and the relay answer. That has the last word.
+      const replace = async (next: Context) => {
+        const isReplaced = await contexts.replace(login, next);
+        if (isReplaced) login = next;
+        return isReplaced;
+      };
       try {
         const issued = await renewLogin(renewal, this.#place);
         const next = {...renewal, refreshToken: issued.refreshToken ?? renewal.refreshToken};
         // The one before may be worth nothing now.
-        await contexts.save({...context, renewal: next});
+        if (!(await replace({...login, renewal: next}))) return;
         const answer = await exchangeToken(this.#place, issued.idToken, token);
-        await contexts.save(renewed(context, answer, next));
+        if (await replace(renewed(login, answer, next))) return;
+        // The logout could not tell the relay of a token that nobody had yet.
+        if (answer.token !== undefined) await endLogin(this.#place, answer.token);
       } catch (error) {
         const isFinal = error instanceof TunlError && error.code === 'LOGIN_FAILED';
-        const {renewal: _, ...without} = context;
-        if (isFinal) await contexts.save(without);
+        const {renewal: _, ...without} = login;
+        if (isFinal) await replace(without);
         throw error;
       }
     });

@@ -4,6 +4,7 @@ import {createServer, type Server} from 'node:https';
 import {expect} from 'vitest';
 import {type Context, Contexts} from '../../src/lib/agent/login/contexts.js';
 import {createLogger} from '../../src/lib/core/logger.js';
+import {logOut} from '../../src/lib/login.js';
 import {TokenSource} from '../../src/lib/token-source.js';
 import {createAuthority} from '../helpers/certificates.js';
 import type {Scope} from '../helpers/scope.js';
@@ -23,6 +24,8 @@ async function setUp(scope: Scope) {
   const authority = await createAuthority();
   const asked: string[] = [];
   const state = {refuses: false, login: {expiresAt: inMs(12 * HOUR)} as object, status: 200};
+  /** By path: what happens between a request and its answer. */
+  const meanwhile = new Map<string, () => Promise<unknown>>();
   let url = '';
   const server: Server = createServer(await authority.issue(['localhost']), async (req, res) => {
     let body = '';
@@ -31,6 +34,7 @@ async function setUp(scope: Scope) {
     const json = (value: object, status = 200) =>
       res.writeHead(status, {'Content-Type': 'application/json'}).end(JSON.stringify(value));
     asked.push(path);
+    await meanwhile.get(path)?.();
     if (path === '/.well-known/openid-configuration') json({issuer: url, token_endpoint: `${url}/token`});
     else if (path === '/token' && state.refuses) json({error: 'invalid_grant'}, 400);
     else if (path === '/token') {
@@ -39,6 +43,9 @@ async function setUp(scope: Scope) {
     } else if (path === '/agent/login') {
       asked.push(String(req.headers['tunl-renew'] ?? 'new'));
       json(state.login, state.status);
+    } else if (path === '/agent/logout') {
+      asked.push(String(req.headers.authorization));
+      json({});
     } else json({}, 404);
   });
   url = `https://localhost:${await scope.listen(server)}`;
@@ -57,9 +64,9 @@ async function setUp(scope: Scope) {
   const stored = async (more: Partial<Context>) => {
     const renewal = {issuer: url, clientId: 'tunl', refreshToken: 'first', at: 0};
     await contexts.save({name: 'here', relay: url, token: 'tunl_login_one', renewal, ...more});
-    return source(async () => (await contexts.get('here')).token, 'here');
+    return source(async () => (await contexts.get('here').catch(() => undefined))?.token, 'here');
   };
-  return {state, asked, contexts, source, stored, log, idToken: () => idToken(url)};
+  return {url, stateDir, state, meanwhile, asked, contexts, source, stored, log, idToken: () => idToken(url)};
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
@@ -110,6 +117,52 @@ test('a login that the issuer no longer renews is left as it is, and not tried a
   const before = asked.length;
   await tokens.current();
   expect(asked.length).toBe(before);
+});
+
+type SetUp = Awaited<ReturnType<typeof setUp>>;
+const loginOfBob = async ({contexts, url}: SetUp) => {
+  const renewal = {issuer: url, clientId: 'tunl', refreshToken: 'of-bob', at: Date.now() + HOUR};
+  await contexts.save({
+    name: 'here',
+    relay: url,
+    token: 'tunl_login_bob',
+    expiresAt: inMs(2 * HOUR),
+    renewal,
+  });
+};
+
+test.for<[what: string, change: (around: SetUp) => Promise<unknown>]>([
+  ['a logout', ({stateDir}) => logOut('here', stateDir)],
+  ['a removed context', ({contexts}) => contexts.remove('here')],
+  ['a login as somebody else', loginOfBob],
+])('%s lasts, even while the login is being renewed', async ([, change], {scope}) => {
+  for (const path of ['/token', '/agent/login']) {
+    const around = await setUp(scope);
+    const {state, meanwhile, contexts, stored, asked, log} = around;
+    state.login = {expiresAt: inMs(12 * HOUR), token: 'tunl_login_two'};
+    const tokens = await stored({expiresAt: inMs(-HOUR)});
+    let left: Context[] | undefined;
+    meanwhile.set(path, async () => {
+      await change(around);
+      left = await contexts.all();
+    });
+    await tokens.current();
+    expect(left).toBeDefined();
+    expect(await contexts.all()).toEqual(left);
+    expect(log).toEqual([]);
+    // Nobody has the token that the relay has just given.
+    expect(asked.includes('Bearer tunl_login_two')).toBe(path === '/agent/login');
+  }
+});
+
+test('a refused renewal does not end the login of somebody else', async ({scope}) => {
+  const around = await setUp(scope);
+  const {state, meanwhile, contexts, stored} = around;
+  state.refuses = true;
+  const tokens = await stored({expiresAt: inMs(-HOUR)});
+  meanwhile.set('/token', () => loginOfBob(around));
+  await tokens.current();
+  expect((await contexts.get('here')).renewal?.refreshToken).toBe('of-bob');
 });
 
 test('a token of an issuer is exchanged once, and as it is at a relay that does not exchange', async ({

@@ -5,6 +5,7 @@ import {readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {relayOrigin} from '../../carrier/relay-url.js';
 import {systemCode, TunlError} from '../../core/errors.js';
+import {withLock} from '../../core/file-lock.js';
 import {readCaFile} from '../../core/pem.js';
 import {shellWord} from '../../core/shell-word.js';
 import {openStateDir, readStateFile, removeOldDrafts, writeFileAtomic} from '../../core/state-dir.js';
@@ -15,6 +16,8 @@ export const EMBEDDED = 'embedded';
 
 const FOLDER = 'contexts';
 const CURRENT = 'current';
+/** No context has this name. */
+const LOCK = '.lock';
 const VERSION = 1;
 
 /** Enough for every host with a port. */
@@ -113,20 +116,56 @@ export class Contexts {
   }
 
   /** @throws TunlError OPTION_INVALID for the name, STATE_DIR */
-  async save({name, ...context}: Context): Promise<void> {
-    checkContextName(name);
-    await openStateDir(this.#stateDir, FOLDER);
-    const path = join(this.folder, fileOf(name));
-    await writeFileAtomic(path, `${JSON.stringify({version: VERSION, ...context}, undefined, 2)}\n`);
-    await removeOldDrafts(path);
+  async save(context: Context): Promise<void> {
+    checkContextName(context.name);
+    await this.#alone(() => this.#write(context));
+  }
+
+  /**
+   * Saves what has become of the login `before`. Returns false, and leaves the file, when the user has logged out, or in
+   * again, meanwhile.
+   *
+   * @throws TunlError STATE_DIR
+   */
+  async replace(before: Context, after: Context): Promise<boolean> {
+    return await this.#alone(async () => {
+      const now = await this.#read(before.name);
+      if (now === undefined || !isSameLogin(now, before)) return false;
+      await this.#write(after);
+      return true;
+    });
+  }
+
+  /** Removes the login of a context, which stays. Returns it as it was. @throws TunlError CONTEXT_UNKNOWN, STATE_DIR */
+  async forgetLogin(name: string): Promise<Context> {
+    return await this.#alone(async () => {
+      const before = await this.get(name);
+      const {token: _, renewal: __, expiresAt: ___, ...after} = before;
+      await this.#write(after);
+      return before;
+    });
   }
 
   /** If it was the current one, there is none afterwards. @throws TunlError CONTEXT_UNKNOWN, STATE_DIR */
   async remove(name: string): Promise<void> {
-    if (!isContextName(name) || !(await this.#files()).includes(fileOf(name)))
-      throw new TunlError('CONTEXT_UNKNOWN', {reason: 'There is no such context.'});
-    if ((await this.current()) === name) await this.use(undefined);
-    await this.#remove(fileOf(name));
+    await this.#alone(async () => {
+      if (!isContextName(name) || !(await this.#files()).includes(fileOf(name)))
+        throw new TunlError('CONTEXT_UNKNOWN', {reason: 'There is no such context.'});
+      if ((await this.current()) === name) await this.use(undefined);
+      await this.#remove(fileOf(name));
+    });
+  }
+
+  /** One change at a time, of all processes: a change is written only to what it was made of. */
+  async #alone<T>(change: () => Promise<T>): Promise<T> {
+    const folder = await openStateDir(this.#stateDir, FOLDER);
+    return await withLock(join(folder, LOCK), change);
+  }
+
+  async #write({name, ...context}: Context): Promise<void> {
+    const path = join(this.folder, fileOf(name));
+    await writeFileAtomic(path, `${JSON.stringify({version: VERSION, ...context}, undefined, 2)}\n`);
+    await removeOldDrafts(path);
   }
 
   async #files(): Promise<string[]> {
@@ -160,6 +199,10 @@ export class Contexts {
     }
   }
 }
+
+/** No other login has these two. */
+const isSameLogin = (one: Context, other: Context): boolean =>
+  one.token === other.token && one.renewal?.refreshToken === other.renewal?.refreshToken;
 
 /** The name of a context when the user gives none: `t.example.com`, `t.example.com:8443`. */
 export function usualName(origin: string): string {
