@@ -27,6 +27,8 @@ export interface Says {
   readonly rank?: number | undefined;
   /** The number of the start that it waits for or has seen. */
   readonly epoch: number;
+  /** The plan that it makes itself ready for. */
+  readonly taken?: string | undefined;
   /** The plan that it is ready for. */
   readonly ready?: string | undefined;
   readonly exit?: Exit | undefined;
@@ -58,13 +60,14 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 /** @param state of a member, which may be of any form. */
 export function readSays(state: unknown): Says | undefined {
   if (!isObject(state) || !isObject(state.cluster)) return undefined;
-  const {id, size, rank, epoch, ready, exit, over, plan, go} = state.cluster;
+  const {id, size, rank, epoch, taken, ready, exit, over, plan, go} = state.cluster;
   if (!isCount(size) || !isCount(epoch)) return undefined;
   return {
     id: isText(id) ? id : undefined,
     size,
     epoch,
     rank: isCount(rank) ? rank : undefined,
+    taken: isText(taken) ? taken : undefined,
     ready: isText(ready) ? ready : undefined,
     over: over === true,
     go: isText(go) ? go : undefined,

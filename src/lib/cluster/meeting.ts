@@ -1,5 +1,6 @@
 // This member among the others of its cluster: it waits for them, plans if it came first, and learns how they end.
 
+import {isDeepStrictEqual} from 'node:util';
 import {type Clock, systemClock} from '../core/clock.js';
 import type {TunlError} from '../core/errors.js';
 import type {Membership} from '../network/join-options.js';
@@ -15,6 +16,7 @@ import {
   waitingFor,
 } from './barrier.js';
 import {newProcessId} from './ids.js';
+import {Waiters} from './waiters.js';
 
 export interface MeetingOptions {
   readonly membership: Pick<Membership, 'name' | 'members' | 'onMembers' | 'setState'>;
@@ -27,6 +29,8 @@ export interface MeetingOptions {
 
 /** A member that has said nothing to a plan for so long is left out: its machine is gone, and the relay still waits for it. */
 const DEAF_MS = 15_000;
+/** A member that has taken a plan seals its network before it is ready: each of the steps may take 20 s, and the first one twice. */
+const SEAL_MS = 120_000;
 /** A member that is missing in the roster is lost after this: all members come back after a restart of the relay. */
 const LOST_MS = 20_000;
 
@@ -34,7 +38,8 @@ export class Meeting {
   readonly #options: MeetingOptions;
   readonly #clock: Clock;
   readonly #leave: () => void;
-  readonly #waiters = new Set<() => void>();
+  readonly #waiters = new Waiters();
+  /** Names that are left out until they say something new. */
   readonly #deaf = new Set<string>();
   /** The last words of members, also of those that have left. */
   readonly #known = new Map<string, Seen>();
@@ -72,14 +77,16 @@ export class Meeting {
   }
 
   /** Resolves with a plan that has this member in it. @throws TunlError CLUSTER_INVALID; the signal's reason */
-  plan(signal: AbortSignal): Promise<Plan> {
-    return this.#until(() => this.#currentPlan(), signal);
+  async plan(signal: AbortSignal): Promise<Plan> {
+    const plan = await this.#until(() => this.#currentPlan(), signal);
+    this.#say({taken: plan.id});
+    return plan;
   }
 
   /** True: all are ready for it. False: there is another plan now. */
   async ready(plan: Plan, signal: AbortSignal): Promise<boolean> {
     this.#ended.clear();
-    this.#say({ready: plan.id});
+    this.#say({taken: undefined, ready: plan.id});
     const isBegun = await this.#until(() => {
       const leader = this.#leader();
       if (leader?.says?.go === plan.id) return true;
@@ -181,13 +188,15 @@ export class Meeting {
     this.#failure = conflict(all, name);
     this.#follow(all);
     if (this.#leader()?.name === name) this.#lead(all);
-    for (const wake of [...this.#waiters]) wake();
+    this.#waiters.wake();
   }
 
   #remember(all: readonly Seen[]): void {
     const {ready, epoch} = this.#own;
     for (const seen of all) {
       const {name, says} = seen;
+      // New words are those of a living member, or of another process that has come in its place.
+      if (!isDeepStrictEqual(says, this.#known.get(name)?.says)) this.#deaf.delete(name);
       this.#known.set(name, seen);
       if (ready !== undefined && says?.ready === ready && says.exit?.epoch === epoch)
         this.#ended.set(name, says.exit);
@@ -221,7 +230,9 @@ export class Meeting {
   #expect(epoch: number, planned = this.#leader()?.says?.plan?.id): void {
     const leader = this.#leader();
     if (leader === undefined || leader.name === this.#options.membership.name) return;
-    this.#clock.after(DEAF_MS, () => {
+    // The leader has its own patience with the members of a plan.
+    const patienceMs = planned === undefined ? DEAF_MS : SEAL_MS + DEAF_MS;
+    this.#clock.after(patienceMs, () => {
       const now = this.#leader();
       const {epoch: own, exit} = this.#own;
       if (own !== epoch || exit?.epoch === epoch || now?.name !== leader.name) return;
@@ -253,39 +264,28 @@ export class Meeting {
     this.#attempt += 1;
     // An earlier process with the same name may have made plans, and others may be ready for them.
     const next = {id: `${epoch}.${id}.${this.#attempt}`, epoch, members};
-    this.#clock.after(DEAF_MS, () => this.#leaveOut(next));
+    const isReady = ({ready}: Says) => ready === next.id;
+    this.#clock.after(DEAF_MS, () => this.#leaveOut(next, (says) => says.taken === next.id || isReady(says)));
+    this.#clock.after(SEAL_MS, () => this.#leaveOut(next, isReady));
     this.#say({plan: next});
   }
 
-  /** Members that are not ready for the plan in time. */
-  #leaveOut(plan: Plan): void {
+  /** Members of the plan whose words are not the expected ones in time. */
+  #leaveOut(plan: Plan, isExpected: (says: Says) => boolean): void {
     if (this.#own.plan?.id !== plan.id || this.#own.go === plan.id) return;
-    for (const name of plan.members) if (this.#lastWords(name)?.ready !== plan.id) this.#deaf.add(name);
+    for (const name of plan.members) {
+      const says = this.#lastWords(name);
+      if (says === undefined || !isExpected(says)) this.#deaf.add(name);
+    }
     this.#deaf.delete(this.#options.membership.name);
     this.#look();
   }
 
   #until<T>(look: () => T | undefined, signal: AbortSignal): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const settle = () => {
-        this.#waiters.delete(wake);
-        signal.removeEventListener('abort', abort);
-      };
-      const abort = () => {
-        settle();
-        reject(signal.reason);
-      };
-      const wake = () => {
-        const found = look();
-        if (found === undefined && this.#failure === undefined) return;
-        settle();
-        if (found !== undefined) resolve(found);
-        else reject(this.#failure);
-      };
-      this.#waiters.add(wake);
-      signal.addEventListener('abort', abort);
-      if (signal.aborted) abort();
-      else wake();
-    });
+    return this.#waiters.until(() => {
+      const found = look();
+      if (found === undefined && this.#failure !== undefined) throw this.#failure;
+      return found;
+    }, signal);
   }
 }

@@ -75,6 +75,15 @@ class Roster {
     this.tell();
   }
 
+  /** The time passes while all hear each other. */
+  async pass(seconds: number): Promise<void> {
+    for (let passed = 0; passed < seconds; passed += 5) {
+      this.clock.advance(5_000);
+      await turn();
+      await turn();
+    }
+  }
+
   tell(but?: string): void {
     for (const [name, listener] of this.#listeners) if (name !== but) listener(this.members);
   }
@@ -134,16 +143,54 @@ describe('members that are gone', () => {
     const living = meetings.filter(({name}) => name !== 'dead').map(({meeting}) => meeting);
     const starts = living.map(start);
     await turn();
-    for (let seconds = 0; seconds < 40; seconds += 5) {
-      roster.clock.advance(5_000);
-      await turn();
-      await turn();
-    }
+    await roster.pass(40);
     const plans = await Promise.all(starts);
     expect(plans.map(({members}) => members)).toEqual([
       ['a', 'b'],
       ['a', 'b'],
     ]);
+  });
+
+  test.each([
+    ['first', 'a', 'b'],
+    ['later', 'b', 'a'],
+  ])('one that joined %s and was left out takes part again when it comes back', async (...row) => {
+    const [, dead, living] = row;
+    const roster = new Roster();
+    const members = new Map(
+      ['a', 'b'].map((name, rank) => [name, roster.join(name, {rank, isDead: name === dead})]),
+    );
+    const started = start(members.get(living) as Meeting);
+    await roster.pass(40);
+    const again = roster.replace(dead, {rank: dead === 'a' ? 0 : 1});
+    const plans = await Promise.all([started, start(again)]);
+    expect(plans.map(({members: names}) => names)).toEqual(Array(2).fill(['a', 'b']));
+  });
+
+  test.each([
+    ['the member that plans', 0],
+    ['another member', 1],
+  ])('%s is waited for while it makes itself ready', async (_, slow) => {
+    const roster = new Roster();
+    const meetings = [roster.join('a'), roster.join('b')];
+    const plans = await Promise.all(meetings.map((each) => each.plan(never)));
+    const ready = (at: number) => meetings[at]?.ready(plans[at] as Plan, never);
+    const early = ready(1 - slow);
+    await roster.pass(100);
+    expect(await Promise.all([early, ready(slow)])).toEqual([true, true]);
+  });
+
+  test('one that took a plan and has died then is left out at last', async () => {
+    const roster = new Roster();
+    const [a, b] = [roster.join('a'), roster.join('b')];
+    const started = start(a);
+    await b.plan(never);
+    b.close();
+    const c = roster.join('c');
+    const replaced = start(c);
+    await roster.pass(125);
+    const plans = await Promise.all([started, replaced]);
+    expect(plans.map(({members}) => members)).toEqual(Array(2).fill(['a', 'c']));
   });
 
   test('one that is gone while its program runs is lost after a while, and not when it has ended before', async () => {
