@@ -62,8 +62,8 @@ export class DatagramFlow {
 
   /** The settings have changed. @param set as for `forbiddenNow` */
   recheck(set: EgressSet | undefined): void {
-    const code = forbiddenNow(this.#options, set, this.#opened);
-    if (code !== undefined) this.cut(code);
+    const refusal = forbiddenNow(this.#options, set, this.#opened);
+    if (refusal !== undefined) this.cut(refusal[0]);
   }
 
   cut(code: StreamCode): void {
@@ -109,15 +109,15 @@ export class DatagramFlow {
   }
 
   #joined(socket: DatagramSocket, address: string): void {
-    const {stream, clock, onOpened, onSource, events, asked, opener, guard} = this.#options;
-    // The rules may have changed meanwhile.
-    const refused = guard.refuse(asked, address);
-    if (this.#datagrams.isOver || refused !== undefined) {
+    const {stream, clock, onOpened, onSource, events, asked, opener, setNow} = this.#options;
+    const {source} = socket;
+    // The settings may have changed meanwhile.
+    const refusal = forbiddenNow(this.#options, setNow(), {address, source});
+    if (this.#datagrams.isOver || refusal !== undefined) {
       socket.close();
-      if (refused !== undefined) this.#refuse(['EGRESS_FORBIDDEN', refused]);
+      if (!this.#datagrams.isOver && refusal !== undefined) this.#refuse(refusal);
       return;
     }
-    const {source} = socket;
     this.#socket = socket;
     this.#opened = {address, source, at: clock.now()};
     onSource(source, 1);

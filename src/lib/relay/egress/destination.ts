@@ -18,6 +18,7 @@ export type Found = {addresses: readonly string[]} | {refusal: Refusal} | {turne
 
 export interface DestinationOptions {
   asked: EgressOpen;
+  /** The egress as it was when the stream came. */
   set: EgressSet;
   guard: Guard;
   /** A tunnel of this relay has the port. */
@@ -27,16 +28,18 @@ export interface DestinationOptions {
   turn: Promise<string | undefined> | undefined;
 }
 
-/** The settings have changed. The code that ends the stream, if they do not allow it. @param set the egress as it is now; undefined: it is gone */
+/** The settings may have changed. The refusal, if they do not allow the stream. @param set the egress as it is now; undefined: it is gone */
 export function forbiddenNow(
   {asked, guard}: Pick<DestinationOptions, 'asked' | 'guard'>,
   set: EgressSet | undefined,
   opened: {address: string; source: string} | undefined,
-): StreamCode | undefined {
-  if (set === undefined) return 'EGRESS_UNKNOWN';
+): Refusal | undefined {
+  if (set === undefined) return ['EGRESS_UNKNOWN', `This relay has no egress ${asked.egress} any more.`];
   if (opened === undefined) return undefined;
-  if (!set.addresses.includes(opened.source)) return 'EGRESS_UNKNOWN';
-  return guard.refuse(asked, opened.address) === undefined ? undefined : 'EGRESS_FORBIDDEN';
+  if (!set.addresses.includes(opened.source))
+    return ['EGRESS_UNKNOWN', `The egress ${set.name} no longer has the address of this connection.`];
+  const reason = guard.refuse(asked, opened.address);
+  return reason === undefined ? undefined : ['EGRESS_FORBIDDEN', reason];
 }
 
 /** The addresses to dial: each was judged. Undefined: the stream is over. Never rejects. */

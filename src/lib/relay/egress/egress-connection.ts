@@ -59,8 +59,8 @@ export class EgressConnection {
 
   /** The settings have changed. @param set as for `forbiddenNow` */
   recheck(set: EgressSet | undefined): void {
-    const code = forbiddenNow(this.#options, set, this.#opened);
-    if (code !== undefined) this.#splice.cut(code);
+    const refusal = forbiddenNow(this.#options, set, this.#opened);
+    if (refusal !== undefined) this.#splice.cut(refusal[0]);
   }
 
   /** Never rejects. */
@@ -85,12 +85,12 @@ export class EgressConnection {
   }
 
   #joined(socket: Socket, {address, source}: {address: string; source: string}): void {
-    const {stream, keepAlive, bandwidth, clock, onOpened, events, asked, opener, guard} = this.#options;
-    // The rules may have changed while it was dialled.
-    const refused = guard.refuse(asked, address);
-    if (refused !== undefined) {
+    const {stream, keepAlive, bandwidth, clock, onOpened, events, asked, opener, setNow} = this.#options;
+    // The settings may have changed while it was dialled.
+    const refusal = forbiddenNow(this.#options, setNow(), {address, source});
+    if (refusal !== undefined) {
       resetSocket(socket);
-      this.#refuse(['EGRESS_FORBIDDEN', refused]);
+      this.#refuse(refusal);
       return;
     }
     this.#socket = socket;

@@ -2,9 +2,8 @@
 // of its set.
 
 import {SocketReads} from '../../bytes/socket-reads.js';
-import {atMost, type Clock} from '../../core/clock.js';
+import {atMost} from '../../core/clock.js';
 import {Moment} from '../../core/moment.js';
-import type {BlockPool} from '../../mux/blocks.js';
 import type {Stream} from '../../mux/stream.js';
 import {KeepAlive} from '../../net/keep-alive.js';
 import {Resolver} from '../../net/name-lookup.js';
@@ -12,70 +11,25 @@ import {type EgressOpen, parseDatagramOpen, parseEgressOpen} from '../../protoco
 import {KIND} from '../../protocol/wire.js';
 import {type EgressStatus, mostFirst} from '../admin/report.js';
 import type {OpenedStreams, Opener, ScopeOfStream, StreamBounds} from '../agents/opened-streams.js';
-import type {Load} from '../doors/load.js';
-import type {RelayEvents} from '../events.js';
-import type {Bandwidths} from '../limits/bandwidth.js';
-import type {LimitReports} from '../limits/limit-reports.js';
 import {VisitorCounts} from '../limits/visitor-counts.js';
 import type {Part} from '../part.js';
-import type {RelaySettings} from '../settings.js';
 import {DATAGRAM_BOUNDS, Datagrams, datagramScope} from './datagrams.js';
 import {EgressConnection} from './egress-connection.js';
 import {EgressLimits} from './egress-limits.js';
+import type {EgressOptions, EgressSettings} from './egress-options.js';
 import {egressServices} from './egress-services.js';
 import {type EgressSet, readEgressSets} from './egress-set.js';
 import {Guard} from './guard.js';
 import {LocalPorts} from './local-ports.js';
 import {LookUps} from './look-ups.js';
 import {NewConnections} from './new-connections.js';
-import type {OwnPorts} from './own-ports.js';
 import {PublicAddresses} from './public-addresses.js';
-import {SourceHealth, type TryBind} from './source-health.js';
+import {SourceHealth} from './source-health.js';
 import {Sources} from './sources.js';
 
 const DIAL_TIMEOUT_MS = 10_000;
 /** For all owners together. */
 const MANY_LOOK_UPS = {atOnce: 64, waiting: 1_024};
-
-export type EgressSettings = Pick<
-  RelaySettings,
-  | 'egress'
-  | 'egressAllowPrivate'
-  | 'egressMail'
-  | 'egressUdp'
-  | 'egressPorts'
-  | 'maxEgressPerOwner'
-  | 'egressPerSecondPerOwner'
-  | 'keepAliveMs'
->;
-
-export interface EgressOptions {
-  settings: EgressSettings;
-  domain: string;
-  own: OwnPorts;
-  pool: BlockPool;
-  bandwidths: Pick<Bandwidths, 'of'>;
-  reports: Pick<LimitReports, 'note'>;
-  load: Pick<Load, 'add'>;
-  events: Pick<RelayEvents, 'emit'>;
-  clock: Clock;
-  /** The connections of the owners in all processes of this relay. Default: this one is alone. */
-  counts?: VisitorCounts | undefined;
-  /** Counts new connections of owners in all processes of this relay. Default: this one is alone. */
-  newConnections?: {take(owner: string): number | Promise<number>} | undefined;
-  /** True when connections would take the descriptors that others need. */
-  isFull?: () => boolean;
-  /**
-   * False: an address that is not of this machine is unhealthy, and no reason not to start. A worker that takes another one's
-   * place must serve. Default true.
-   */
-  mustStart?: boolean;
-  /** For tests: a DNS, a system and times of their own. */
-  resolver?: Pick<Resolver, 'find'>;
-  tryBind?: TryBind;
-  ownAddresses?: () => readonly string[];
-  dialTimeoutMs?: number;
-}
 
 export class Egress implements Part {
   readonly #options: EgressOptions;
@@ -140,7 +94,7 @@ export class Egress implements Part {
     if (this.#options.mustStart === false) await this.#health.look();
   }
 
-  async checkReload({egress}: Pick<RelaySettings, 'egress'>): Promise<void> {
+  async checkReload({egress}: Pick<EgressSettings, 'egress'>): Promise<void> {
     await this.#health.check(readEgressSets(egress));
   }
 
@@ -269,13 +223,15 @@ export class Egress implements Part {
     const {owner, tokenId} = opener.principal;
     const {events, bandwidths, own} = this.#options;
     const leave = this.#limits.enter(owner);
+    // A reload may change the set while the destination is looked up and dialled.
+    const setNow = () => this.#sets.get(set.name);
     return {
-      ...{stream, opener, events, set, turn},
+      ...{stream, opener, events, set, setNow, turn},
       guard: this.#guard,
       isTunnelPort: own.isTunnel,
       lookUp: (name: string) => this.#lookUps.find(owner, name),
       bandwidth: bandwidths.of({principal: opener.principal}),
-      sourceFor: (family: 4 | 6) => this.#sources.choose(set, family, asked, tokenId ?? owner),
+      sourceFor: (family: 4 | 6) => this.#sources.choose(setNow(), family, asked, tokenId ?? owner),
       onSourceLost: (source: string, code: string) => this.#health.lost(source, code),
       onSource: (source: string, change: 1 | -1) => this.#sources.count(source, change),
       onOpened: () => {

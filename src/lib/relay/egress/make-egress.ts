@@ -2,7 +2,8 @@
 
 import type {Room} from '../doors/room.js';
 import type {Seat} from '../workers/seat.js';
-import {Egress, type EgressOptions} from './egress.js';
+import {Egress} from './egress.js';
+import type {EgressOptions} from './egress-options.js';
 import {RemoteNewConnections} from './new-connections.js';
 import {type OwnPortsOptions, ownPorts} from './own-ports.js';
 

@@ -14,13 +14,15 @@ export class Sources {
     this.#isHealthy = isHealthy;
   }
 
-  /** Undefined: no address of this family can be used now. @param who the same one always gets the same address for a host */
+  /** Undefined: no address of this family can be used now. @param set undefined: it is gone @param who the same one always gets the same address for a host */
   choose(
-    {name, addresses}: EgressSet,
+    set: EgressSet | undefined,
     family: 4 | 6,
     {spread, host}: EgressOpen,
     who: string,
   ): string | undefined {
+    if (set === undefined) return undefined;
+    const {name, addresses} = set;
     const usable = addresses.filter((each) => familyOf(each) === family && this.#isHealthy(each));
     if (!spread) return steadySource(usable, {egress: name, who, host});
     this.#turn += 1;

@@ -2,7 +2,8 @@
 
 import {expect} from 'vitest';
 import {EgressRig, SOURCES} from '../../../helpers/egress.js';
-import {closed, peerOf, startEcho, startKeeper} from '../../../helpers/egress-places.js';
+import {closed, peerOf, startEcho, startKeeper, startUdpEcho} from '../../../helpers/egress-places.js';
+import type {Scope} from '../../../helpers/scope.js';
 import {test} from '../../../helpers/test.js';
 
 const [ONE = '', TWO = ''] = SOURCES;
@@ -20,6 +21,50 @@ test('egress: names and addresses', async ({scope}) => {
   expect(await rig.outcome({egress: 'new', port})).toBe('opened');
   rig.egress.reload({...rig.settings, egress: [`two=${ONE}`]});
   expect(await closed(second)).toMatchObject({code: 'EGRESS_UNKNOWN'});
+});
+
+/** The egress has another address as soon as a destination is judged. @param when calls the reload */
+async function movingRig(scope: Scope, when: (reload: () => void) => void): Promise<EgressRig> {
+  const rig: EgressRig = await EgressRig.start(scope, {
+    settings: {egress: [`my-proxy=${ONE}`]},
+    own: {
+      isDoor: () => false,
+      isTunnel: () => {
+        when(() => rig.egress.reload({...rig.settings, egress: [`my-proxy=${TWO}`]}));
+        return false;
+      },
+    },
+  });
+  return rig;
+}
+
+test('egress: the addresses change before a connection is dialled', async ({scope}) => {
+  const rig = await movingRig(scope, (reload) => reload());
+  const peer = await peerOf(await rig.open({port: await startEcho(scope)}));
+  expect(peer.address).toBe(TWO);
+});
+
+test('egress: the addresses change before a flow has a socket', async ({scope}) => {
+  const rig = await movingRig(scope, (reload) => reload());
+  const flow = rig.flow({port: (await startUdpEcho(scope)).port});
+  flow.send('x');
+  expect(String(await flow.next())).toMatch(`${TWO} `);
+});
+
+// The turn in which the address is chosen ends first.
+test('egress: the addresses change while a connection is dialled', async ({scope}) => {
+  const rig = await movingRig(scope, process.nextTick);
+  const port = await startEcho(scope);
+  expect(await rig.outcome({port})).toBe('EGRESS_UNKNOWN');
+  expect(rig.of('egress-opened')).toEqual([]);
+});
+
+test('egress: the addresses change while the socket of a flow is opened', async ({scope}) => {
+  const rig = await movingRig(scope, process.nextTick);
+  const flow = rig.flow({port: (await startUdpEcho(scope)).port});
+  const outcome = Promise.race([flow.over, flow.opened.then(() => 'opened')]);
+  expect(await outcome).toBe('EGRESS_UNKNOWN');
+  expect(rig.of('egress-opened')).toEqual([]);
 });
 
 test('egress: an address that is not of this machine fails the reload, and nothing changes', async ({
