@@ -11,6 +11,7 @@ import {test} from '../helpers/test.js';
 import {parseEvent} from '../project/event-schema.js';
 
 const MEMBER = fileURLToPath(new URL('../helpers/cluster-member.py', import.meta.url));
+const FABRIC = new URL('../../dist/lib/seal/fabric/fabric.js', import.meta.url);
 
 const shell = (script: string) => ['--', 'sh', '-c', script];
 
@@ -186,11 +187,10 @@ test('after the last restart the code of the failure is left', async ({scope}) =
 });
 
 test('a machine without descriptors for all members says so, and keeps none', async ({scope}) => {
-  const fabric = new URL('../../dist/lib/seal/fabric/fabric.js', import.meta.url);
   const script = `
     import {execFileSync} from 'node:child_process';
     import {readdirSync} from 'node:fs';
-    import {Fabric} from '${fabric}';
+    import {Fabric} from '${FABRIC}';
     const files = () => readdirSync('/proc/self/fd').length;
     const open = () => Fabric.open({size: 8, prefix: 'fdaa:1:2', hosts: '', hasWayOut: false});
     await (await open()).close();
@@ -200,6 +200,22 @@ test('a machine without descriptors for all members says so, and keeps none', as
     console.log(files() - before);`;
   const {stdout, stderr} = await run(scope, process.execPath, ['--input-type=module', '-e', script]);
   expect(stdout, stderr).toBe('CLUSTER_UNAVAILABLE Raise the limit of open files: ulimit -n 4096\n0\n');
+});
+
+test('the program that dials members starts again after its end', async ({scope}) => {
+  const script = `
+    import {readFileSync} from 'node:fs';
+    import {Fabric} from '${FABRIC}';
+    const fabric = await Fabric.open({size: 1, prefix: 'fdaa:1:2', hosts: '', hasWayOut: false});
+    const dial = () => fabric.dialInside(0, 9).then(() => 'open', ({code}) => code);
+    const before = await dial();
+    const children = readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').trim().split(' ');
+    const dialler = children.find((pid) => readFileSync('/proc/' + pid + '/cmdline', 'utf8').includes('dialler.js'));
+    process.kill(Number(dialler), 'SIGKILL');
+    console.log(before, await dial(), await dial());
+    await fabric.close();`;
+  const {stdout, stderr} = await run(scope, process.execPath, ['--input-type=module', '-e', script]);
+  expect(stdout, stderr).toBe('ECONNREFUSED ECONNABORTED ECONNREFUSED\n');
 });
 
 test('the end of the process that keeps the network is the end of all', async ({scope}) => {

@@ -25,7 +25,7 @@ interface Waiting {
 }
 
 export interface InsideDialsOptions {
-  /** Starts the dialling program. Called once. */
+  /** Starts the dialling program. Called once, and once more after each `lose`. */
   readonly start: () => Promise<unknown>;
   readonly send: (request: DialRequest) => void;
   /** The own address in a private network. */
@@ -85,10 +85,20 @@ export class InsideDials {
     waiting.resolve(socket);
   }
 
+  /** The dialling program has ended: all that wait fail, and the next dial starts it again. */
+  lose(): void {
+    this.#started = undefined;
+    this.#failAll(dialError('ECONNABORTED', 'the dialling program'));
+  }
+
   /** Fails all that wait, and all to come. */
   close(): void {
     this.#end = dialError('ECONNABORTED', 'the sealed network');
-    for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(this.#end);
+    this.#failAll(this.#end);
+  }
+
+  #failAll(error: Error): void {
+    for (const id of [...this.#waiting.keys()]) this.#settle(id)?.reject(error);
   }
 
   #start(): Promise<unknown> {

@@ -72,3 +72,18 @@ test('more dials than the bound fail at once, and the end of the seal fails all'
   for (const each of waiting) await expect(each).rejects.toMatchObject({code: 'ECONNABORTED'});
   await expect(dials.dial({port: 1})).rejects.toMatchObject({code: 'ECONNABORTED'});
 });
+
+test('the end of the dialling program fails the dials that wait, and the next one starts it again', async () => {
+  const {dials, asked, starts} = start();
+  const waiting = [dials.dial({port: 1}), dials.dial({port: 2})];
+  await new Promise(setImmediate);
+  dials.lose();
+  for (const each of waiting) await expect(each).rejects.toMatchObject({code: 'ECONNABORTED'});
+  const next = dials.dial({port: 3});
+  await new Promise(setImmediate);
+  expect(starts()).toBe(2);
+  const {dial = 0, port} = asked.at(-1) ?? {};
+  expect(port).toBe(3);
+  dials.take({dialled: dial, failed: 'ECONNREFUSED', address: '::1'}, undefined);
+  await expect(next).rejects.toMatchObject({code: 'ECONNREFUSED'});
+});

@@ -68,7 +68,13 @@ export class Fabric {
       start: async () => {
         if (this.#files === undefined) throw new TunlError('CLOSED');
         const {user, net} = this.#files;
-        this.#dialler = startHubDialler({user, net}, (answer, socket) => this.#dials.take(answer, socket));
+        this.#dialler = startHubDialler(
+          {user, net},
+          {
+            onAnswer: (answer, socket) => this.#dials.take(answer, socket),
+            onEnded: () => this.#dials.lose(),
+          },
+        );
       },
       send: (request) => void (this.#dialler?.connected && this.#dialler.send(request)),
     });
@@ -135,7 +141,7 @@ export class Fabric {
 
   async #close(): Promise<void> {
     this.#dials.close();
-    this.#dialler?.disconnect();
+    if (this.#dialler?.connected) this.#dialler.disconnect();
     this.#keeper?.close();
     await this.#hub.end();
     for (const file of this.#opened.splice(0)) closeSync(file);
