@@ -50,10 +50,8 @@ export function onReaderGone(fn: () => void): Disposable {
 export async function joinStdio(peer: Duplex): Promise<void> {
   const inward = pipeline(process.stdin, peer);
   const outward = (async () => {
-    for await (const chunk of peer.iterator({destroyOnReturn: false})) {
-      if (gone) return;
-      if (!process.stdout.write(chunk)) await Promise.race([once(process.stdout, 'drain'), readerHasGone()]);
-    }
+    await passOn(peer.iterator({destroyOnReturn: false}));
+    if (gone) return;
     await flush();
     // Node never closes stdout, but its reader waits for the end.
     closeSync(1);
@@ -62,7 +60,7 @@ export async function joinStdio(peer: Duplex): Promise<void> {
   await Promise.all([inward, outward]);
 }
 
-/** Writes the output of a program inside a sandbox as it is. Resolves at its end, or when the reader has gone. */
+/** Writes a sequence of bytes as it is. Resolves at its end, or when the reader has gone. */
 export async function passOn(output: AsyncIterable<Uint8Array>): Promise<void> {
   for await (const chunk of output) {
     if (gone) return;
@@ -105,10 +103,6 @@ export async function endStdout(): Promise<void> {
   closeSync(1);
   // It gets the lowest free descriptor: a socket there would get whatever is written to stdout.
   openSync('/dev/null', 'w');
-}
-
-function readerHasGone(): Promise<void> {
-  return new Promise((resolve) => listeners.add(resolve));
 }
 
 /** True when stdout and stderr are the same terminal, pipe or file. */
