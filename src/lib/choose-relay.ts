@@ -1,6 +1,8 @@
 // Chooses the relay of a tunnel and its token from flags, environment and stored logins.
 
+import {stat} from 'node:fs/promises';
 import {type Context, Contexts, EMBEDDED} from './agent/login/contexts.js';
+import {isFromIssuer} from './agent/login/issuer-token.js';
 import type {LINK_SETTINGS} from './agent/settings-table.js';
 import {relayOrigin} from './carrier/relay-url.js';
 import {TunlError} from './core/errors.js';
@@ -16,7 +18,7 @@ export interface ChosenRelay {
   caFile: string | undefined;
   /** The stored login, if the token is from there. */
   context: string | undefined;
-  /** The token now: a stored login may be renewed while the tunnel runs. */
+  /** The token now: a stored login may be renewed while the tunnel runs, and a file with an issuer's token replaced. */
   token: () => Promise<string | undefined>;
   /** Equal for equal tokens. */
   tokenKey: unknown;
@@ -54,7 +56,7 @@ export async function chooseRelay(
     origin,
     caFile: wanted.caFile,
     context: undefined,
-    token: async () => token,
+    token: tokenNow(token, wanted),
     tokenKey: token,
   };
 }
@@ -90,7 +92,7 @@ async function ofContext(
         ? caFile
         : wanted.caFile,
     context: name,
-    token: own === undefined ? again : async () => own,
+    token: own === undefined ? again : tokenNow(own, wanted),
     tokenKey: own ?? ['context', name],
   };
 }
@@ -104,4 +106,22 @@ async function storedAt(contexts: Contexts, origin: string): Promise<Context | u
 async function givenToken({token, tokenFile}: Wanted): Promise<string | undefined> {
   if (token !== undefined) return token;
   return tokenFile === undefined ? undefined : await readSecretFile(tokenFile);
+}
+
+/** The relay's own token is read once. An issuer's lasts for minutes, so its system replaces the file. */
+function tokenNow(first: string | undefined, {token: given, tokenFile}: Wanted): ChosenRelay['token'] {
+  if (given !== undefined || tokenFile === undefined || first === undefined || !isFromIssuer(first))
+    return async () => first;
+  let last = first;
+  return async () => {
+    const read = await readAgain(tokenFile).catch(() => undefined);
+    // A file that is gone, or half written, must not end a tunnel that runs.
+    if (read !== undefined && isFromIssuer(read)) last = read;
+    return last;
+  };
+}
+
+/** A pipe, such as that of `<(command)`, gives its content once. */
+async function readAgain(path: string): Promise<string | undefined> {
+  return (await stat(path)).isFile() ? await readSecretFile(path) : undefined;
 }

@@ -2,6 +2,7 @@
 
 import {type Context, Contexts, checkContextName, usualName} from './agent/login/contexts.js';
 import {type DeviceCode, deviceLogin} from './agent/login/device-flow.js';
+import {isFromIssuer} from './agent/login/issuer-token.js';
 import {
   endLogin,
   exchangeToken,
@@ -18,7 +19,7 @@ import {TunlError} from './core/errors.js';
 import {readOwnCa} from './core/own-ca.js';
 import {readCaFile} from './core/pem.js';
 import {AGENT_PATH} from './protocol/wire.js';
-import {isFromIssuer, renewed} from './token-source.js';
+import {renewed} from './token-source.js';
 
 export type {DeviceCode} from './agent/login/device-flow.js';
 export type {Identity} from './agent/login/relay-site.js';

@@ -2,6 +2,7 @@
 
 import {join} from 'node:path';
 import {type Context, Contexts} from './agent/login/contexts.js';
+import {isFromIssuer} from './agent/login/issuer-token.js';
 import type {RelayPlace} from './agent/login/relay-site.js';
 import type {ChosenRelay} from './choose-relay.js';
 import {systemClock, type Timer} from './core/clock.js';
@@ -186,8 +187,3 @@ export function renewed(
 const LEAST_MS = 60_000;
 
 const halfway = (expiresAt: number) => Date.now() + Math.max(LEAST_MS, (expiresAt - Date.now()) / 2);
-
-/** A JWT. */
-export function isFromIssuer(token: string): boolean {
-  return /^eyJ[\w-]+\.[\w-]+\.[\w-]+$/.test(token);
-}

@@ -1,6 +1,6 @@
 // Which relay and which token a tunnel has: a flag is before the environment, and both are before a stored login.
 
-import {writeFile} from 'node:fs/promises';
+import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {expect} from 'vitest';
 import {Contexts} from '../../src/lib/agent/login/contexts.js';
@@ -83,3 +83,25 @@ test('a tunnel that runs takes the token of a later login', async ({scope}) => {
   await writeFile(join(stateDir, 'contexts', 'a.json'), 'damaged');
   expect(await chosen?.token()).toBe('token-of-a');
 });
+
+test.for([{relay: A}, {context: 'b'}])(
+  'a file with an issuer’s token is read again, and one with the relay’s is not: %j',
+  async (where, {scope}) => {
+    const {stateDir} = await setUp(scope);
+    const tokenFile = join(stateDir, 'token');
+    const choose = async (token: string) => {
+      await writeFile(tokenFile, `${token}\n`);
+      return await chooseRelay(settle(LINK_SETTINGS, {...where, tokenFile, stateDir}, {}), {});
+    };
+    const ofRelay = await choose('token-of-relay');
+    await writeFile(tokenFile, 'another');
+    expect(await ofRelay?.token()).toBe('token-of-relay');
+    const ofIssuer = await choose('eyJh.b.one');
+    await writeFile(tokenFile, 'eyJh.b.two');
+    expect(await ofIssuer?.token()).toBe('eyJh.b.two');
+    await writeFile(tokenFile, 'eyJ');
+    expect(await ofIssuer?.token()).toBe('eyJh.b.two');
+    await rm(tokenFile);
+    expect(await ofIssuer?.token()).toBe('eyJh.b.two');
+  },
+);
